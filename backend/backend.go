@@ -1,0 +1,194 @@
+// Package backend starts inference engines and tells, step by step, what they
+// did and when.
+//
+// A [Backend] knows one way of running a model. Start gives a [Session]: an
+// engine in a process of its own that has loaded one model. Run feeds it a fixed
+// list of token sequences and returns a [Log] with every request and every
+// engine step stamped in nanoseconds of CLOCK_MONOTONIC, the clock of the power
+// samples. How exactly an engine lets itself be watched is its [Tier], which is
+// stored with every result.
+//
+// Two kinds of process stand behind a session. A worker speaks the JSON-lines
+// protocol of this package on private file descriptors (the embedded engine and
+// the Python engines); a server speaks HTTP. Both are started in a process group
+// of their own and never outlive the parent.
+//
+// The worker protocol is documented at [ProtocolVersion].
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Tier says how well an engine's steps can be seen.
+type Tier string
+
+// Tiers, best first.
+const (
+	// TierExact: every engine step is seen with its start and end.
+	TierExact Tier = "T1"
+	// TierCounters: engine counters are sampled while it runs.
+	TierCounters Tier = "T2"
+	// TierClient: only the client's time stamps are known.
+	TierClient Tier = "T3"
+)
+
+// Backend is one way of running a model. Its methods may be called concurrently.
+type Backend interface {
+	// Name is the name used in study files: embedded, pytorch, vllm, …
+	Name() string
+	// Probe says whether the engine can be started here, and if not, why not and
+	// what would help (as a [Failure]). It starts no model.
+	Probe(ctx context.Context) (Info, error)
+	// Start launches the engine and loads the model. On error nothing is left
+	// running. The caller owns the session and must Close it.
+	Start(ctx context.Context, spec Spec) (Session, error)
+}
+
+// Session is an engine with a model loaded. One call at a time.
+type Session interface {
+	// Loaded describes the engine as it actually runs.
+	Loaded() Loaded
+	// Tokenize turns texts into the model's token ids, without special tokens
+	// added.
+	Tokenize(ctx context.Context, texts []string) ([][]int32, error)
+	// Run executes the workload once. It returns when the engine has finished;
+	// cancelling ctx makes the engine stop between two steps and Run return the
+	// context's error within two seconds, killing the engine if it must.
+	Run(ctx context.Context, w Workload) (*Log, error)
+	// Close stops the engine: politely, then TERM, then KILL. It may be called
+	// more than once and after any error.
+	Close() error
+}
+
+// Info describes an engine that can be started.
+type Info struct {
+	Version string `json:"version"`
+	// Device is where models will run: cuda, cpu.
+	Device string `json:"device"`
+	// Versions of the libraries that matter: torch, transformers, cuda, ggml.
+	Versions map[string]string `json:"versions,omitempty"`
+	// Notes are remarks for the user, such as "built without fast C++ flags".
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Spec says what a session must load.
+type Spec struct {
+	// Model is the model as the user wrote it, for messages.
+	Model string `json:"model"`
+	// Path is a GGUF file or a Hugging Face folder, as the backend needs it.
+	Path string `json:"path"`
+	// Synthetic asks for random weights at the shape that Path describes.
+	Synthetic bool   `json:"synthetic"`
+	DType     string `json:"dtype"`
+	Seed      uint64 `json:"seed"`
+	// BatchSize is the number of sequences processed together.
+	BatchSize int `json:"batch_size"`
+	// MaxContext is the longest prompt plus output, in tokens.
+	MaxContext int `json:"max_context"`
+	// Options holds the backend's own section of the study.
+	Options json.RawMessage `json:"options,omitempty"`
+	// LogPath receives everything the engine prints.
+	LogPath string `json:"-"`
+	// Progress, if set, is told about loading: a phase word and a fraction.
+	Progress func(phase string, fraction float64) `json:"-"`
+}
+
+// Loaded describes a session as it actually runs; what was asked for is in the
+// Spec, and the two are compared.
+type Loaded struct {
+	Info
+	// DType and Attention are what the engine uses.
+	DType     string `json:"dtype"`
+	Attention string `json:"attention,omitempty"`
+	Threads   int    `json:"threads,omitempty"`
+	// DeviceUUIDs names the accelerators that hold the model; empty on a CPU.
+	DeviceUUIDs []string `json:"device_uuids,omitempty"`
+	Vocab       int      `json:"vocab"`
+	// TextVocab bounds the token ids that stand for ordinary text: [0, TextVocab).
+	TextVocab  int   `json:"text_vocab"`
+	Parameters int64 `json:"parameters,omitempty"`
+	// WeightBytes is the memory that the weights take.
+	WeightBytes int64 `json:"weight_bytes,omitempty"`
+	PID         int   `json:"pid"`
+	// LoadNS is how long loading took.
+	LoadNS int64 `json:"load_ns"`
+	// SharedClock says that the handshake proved engine and parent to read one
+	// clock. Without it, steps cannot be laid over power samples.
+	SharedClock bool `json:"shared_clock"`
+}
+
+// Workload is a fixed piece of work.
+type Workload struct {
+	Requests []Prompt `json:"requests"`
+	// OutputTokens is forced: end-of-sequence tokens do not stop a request.
+	OutputTokens int `json:"output_tokens"`
+	// Progress, if set, is told how many requests have finished, at most a few
+	// times a second and never inside a batch.
+	Progress func(done, total int) `json:"-"`
+	// Finished, if set, is called as soon as the engine says that the work is
+	// done, before the logs are transferred.
+	Finished func() `json:"-"`
+}
+
+// Prompt is one request: token ids, exactly as they are given to the model.
+type Prompt struct {
+	ID     int     `json:"id"`
+	Tokens []int32 `json:"tokens"`
+}
+
+// Log is what happened during one Run.
+type Log struct {
+	// StartNS and EndNS enclose everything the engine did for this run.
+	StartNS  int64
+	EndNS    int64
+	Requests []Request
+	Steps    []Step
+	// PeakMemoryBytes is the engine's own peak during the run, 0 if unknown.
+	PeakMemoryBytes int64
+	// MemorySource says what PeakMemoryBytes counts, such as
+	// "torch.cuda.max_memory_allocated" or "VmHWM".
+	MemorySource string
+	// StepClock says how step limits were taken: "host" or "cuda events".
+	StepClock string
+}
+
+// Request is one request as the engine saw it. Stamps are CLOCK_MONOTONIC
+// nanoseconds.
+type Request struct {
+	ID             int   `json:"id"`
+	SubmittedNS    int64 `json:"submitted_ns"`
+	PrefillStartNS int64 `json:"prefill_start_ns"`
+	FirstTokenNS   int64 `json:"first_token_ns"`
+	EndNS          int64 `json:"end_ns"`
+	// TokenNS has one stamp per output token; the first equals FirstTokenNS.
+	TokenNS []int64 `json:"token_ns"`
+	// PromptTokens were given, PromptComputed were really processed (a prefix
+	// cache computes fewer).
+	PromptTokens   int `json:"prompt_tokens"`
+	PromptComputed int `json:"prompt_computed"`
+	OutputTokens   int `json:"output_tokens"`
+	// FinishReason is "length" for a forced output.
+	FinishReason string `json:"finish_reason"`
+	OK           bool   `json:"ok"`
+	Failure      string `json:"failure,omitempty"`
+	// Output holds the generated ids.
+	Output []int32 `json:"output,omitempty"`
+}
+
+// Step is one iteration of the engine.
+type Step struct {
+	StartNS       int64 `json:"start_ns"`
+	EndNS         int64 `json:"end_ns"`
+	PrefillTokens int   `json:"prefill_tokens"` // prompt tokens processed
+	DecodeTokens  int   `json:"decode_tokens"`  // tokens generated by decoding
+	Sequences     int   `json:"sequences"`      // sequences taking part
+	// ContextTokens is the sum over sequences of the KV cache length after the
+	// step.
+	ContextTokens int64 `json:"context_tokens"`
+}
+
+// Duration of the step.
+func (s Step) Duration() time.Duration { return time.Duration(s.EndNS - s.StartNS) }

@@ -1,0 +1,315 @@
+// Package backendtest is the conformance suite that every backend passes. It
+// checks what the rest of llem relies on: exact token counts, steps that cover
+// the requests, forced output lengths, stamps in order and inside the parent's
+// window, a cancel within two seconds, and that neither a crash, a hang nor noise
+// on standard output leaves anything behind.
+package backendtest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// Suite describes the backend under test.
+type Suite struct {
+	Backend backend.Backend
+	// Spec loads a small model. The suite sets BatchSize and MaxContext.
+	Spec backend.Spec
+	// Noisy, if set, is the same backend with noise on standard output.
+	Noisy backend.Backend
+	// Tokens, if set, is what Tokenize must return for a text.
+	Tokens func(text string) []int32
+	// StepSlack tolerates step limits that come from another clock (CUDA events).
+	StepSlack time.Duration
+}
+
+// maxContext leaves room for a run that is long enough to be cancelled.
+const maxContext = 4096
+
+// longOutput is a run that lasts until it is stopped.
+const longOutput = maxContext - 64
+
+// cancelWithin is the contract of backend.Session.Run.
+const cancelWithin = 2 * time.Second
+
+// Run runs the suite.
+func Run(t *testing.T, s Suite) {
+	t.Run("Probe", s.probe)
+	t.Run("Tokenize", s.tokenize)
+	t.Run("Log", s.log)
+	t.Run("SingleToken", s.singleToken)
+	t.Run("Repeatable", s.repeatable)
+	t.Run("Refuses", s.refuses)
+	t.Run("Cancel", s.cancel)
+	t.Run("Crash", s.crash)
+	t.Run("Hang", s.hang)
+	t.Run("Close", s.close)
+	if s.Noisy != nil {
+		t.Run("Noise", s.noise)
+	}
+}
+
+// start loads the model with a batch size and closes the session at the end.
+func (s Suite) start(t *testing.T, b backend.Backend, batch int) backend.Session {
+	t.Helper()
+	spec := s.Spec
+	spec.BatchSize, spec.MaxContext = batch, maxContext
+	session, err := b.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatalf("start %s: %v%s", b.Name(), err, details(err))
+	}
+	t.Cleanup(func() { _ = session.Close() })
+	return session
+}
+
+func details(err error) string {
+	if f, ok := errors.AsType[*backend.Failure](err); ok {
+		return "\nclass: " + string(f.Class) + "\nhint: " + f.Hint + "\nlog: " + f.LogTail
+	}
+	return ""
+}
+
+// prompts makes prompts of the given lengths from ids that every model has.
+func prompts(lengths ...int) []backend.Prompt {
+	out := make([]backend.Prompt, len(lengths))
+	for i, n := range lengths {
+		ids := make([]int32, n)
+		for j := range ids {
+			ids[j] = int32(32 + (i*31+j*7)%90)
+		}
+		out[i] = backend.Prompt{ID: i + 100, Tokens: ids}
+	}
+	return out
+}
+
+func (s Suite) probe(t *testing.T) {
+	info, err := s.Backend.Probe(t.Context())
+	if err != nil {
+		t.Fatalf("probe: %v%s", err, details(err))
+	}
+	if info.Version == "" || info.Device == "" {
+		t.Errorf("probe = %+v, want a version and a device", info)
+	}
+}
+
+func (s Suite) tokenize(t *testing.T) {
+	session := s.start(t, s.Backend, 1)
+	if l := session.Loaded(); !l.SharedClock || l.Vocab <= 0 || l.TextVocab <= 0 || l.TextVocab > l.Vocab || l.PID <= 0 {
+		t.Errorf("loaded = %+v, want a shared clock, vocabulary sizes and a process id", l)
+	}
+	if s.Tokens == nil {
+		return
+	}
+	texts := []string{"Hello, world!", "  two  spaces\n\ttab", "naïve Größe 東京 🙂", "a"}
+	got, err := session.Tokenize(t.Context(), texts)
+	if err != nil {
+		t.Fatalf("tokenize: %v", err)
+	}
+	for i, text := range texts {
+		if want := s.Tokens(text); !slices.Equal(got[i], want) {
+			t.Errorf("tokenize %q = %v, want %v", text, got[i], want)
+		}
+	}
+}
+
+// log checks a run of mixed lengths with an incomplete last batch.
+func (s Suite) log(t *testing.T) {
+	session := s.start(t, s.Backend, 4)
+	work := backend.Workload{Requests: prompts(5, 17, 1, 33, 9, 20), OutputTokens: 7}
+	var finished int64
+	work.Finished = func() { finished = clock.Mono() }
+	before := clock.Mono()
+	log, err := session.Run(t.Context(), work)
+	after := clock.Mono()
+	if err != nil {
+		t.Fatalf("run: %v%s", err, details(err))
+	}
+	if finished < log.EndNS || finished > after {
+		t.Errorf("finished was announced at %d, want between the end %d and the return %d", finished, log.EndNS, after)
+	}
+	CheckLog(t, work, log, before, after, s.StepSlack)
+}
+
+func (s Suite) singleToken(t *testing.T) {
+	session := s.start(t, s.Backend, 2)
+	work := backend.Workload{Requests: prompts(3, 4, 5), OutputTokens: 1}
+	before := clock.Mono()
+	log, err := session.Run(t.Context(), work)
+	if err != nil {
+		t.Fatalf("run: %v%s", err, details(err))
+	}
+	CheckLog(t, work, log, before, clock.Mono(), s.StepSlack)
+	for _, step := range log.Steps {
+		if step.DecodeTokens != 0 {
+			t.Errorf("step %+v decodes, but a single token comes from prefill", step)
+		}
+	}
+}
+
+// repeatable: a second run starts from a clean cache and gives the same tokens.
+func (s Suite) repeatable(t *testing.T) {
+	session := s.start(t, s.Backend, 3)
+	work := backend.Workload{Requests: prompts(12, 7, 30), OutputTokens: 8}
+	first, err := session.Run(t.Context(), work)
+	if err != nil {
+		t.Fatalf("first run: %v", err)
+	}
+	second, err := session.Run(t.Context(), work)
+	if err != nil {
+		t.Fatalf("second run: %v", err)
+	}
+	for i := range first.Requests {
+		if !slices.Equal(first.Requests[i].Output, second.Requests[i].Output) {
+			t.Errorf("request %d gave %v, then %v", i, first.Requests[i].Output, second.Requests[i].Output)
+		}
+	}
+}
+
+// refuses: impossible work is a failure, and the session lives on.
+func (s Suite) refuses(t *testing.T) {
+	session := s.start(t, s.Backend, 1)
+	for name, work := range map[string]backend.Workload{
+		"too long":  {Requests: prompts(maxContext), OutputTokens: 8},
+		"empty":     {Requests: []backend.Prompt{{ID: 1}}, OutputTokens: 8},
+		"no output": {Requests: prompts(4), OutputTokens: 0},
+		"bad token": {Requests: []backend.Prompt{{ID: 1, Tokens: []int32{1 << 30}}}, OutputTokens: 2},
+	} {
+		_, err := session.Run(t.Context(), work)
+		if _, ok := errors.AsType[*backend.Failure](err); !ok {
+			t.Errorf("%s: run = %v, want a failure", name, err)
+		}
+	}
+	if _, err := session.Run(t.Context(), backend.Workload{Requests: prompts(4), OutputTokens: 2}); err != nil {
+		t.Errorf("run after refused work: %v", err)
+	}
+}
+
+func (s Suite) cancel(t *testing.T) {
+	session := s.start(t, s.Backend, 1)
+	pid := session.Loaded().PID
+	err, took := cancelledRun(t, session, 300*time.Millisecond)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled run = %v, want context.Canceled", err)
+	}
+	if took > cancelWithin {
+		t.Errorf("run returned %v after the cancel, want at most %v", took, cancelWithin)
+	}
+	// A live engine stops between two steps and can go on.
+	if _, err := session.Run(t.Context(), backend.Workload{Requests: prompts(4), OutputTokens: 2}); err != nil {
+		t.Errorf("run after a cancelled run: %v%s", err, details(err))
+	}
+	_ = session.Close()
+	mustBeGone(t, pid)
+}
+
+// cancelledRun starts a long run, cancels it after d, and returns its error and
+// how long it took to return after the cancel.
+func cancelledRun(t *testing.T, session backend.Session, d time.Duration) (error, time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cancelled := make(chan time.Time, 1)
+	time.AfterFunc(d, func() { cancelled <- time.Now(); cancel() })
+	_, err := session.Run(ctx, longWork())
+	select {
+	case at := <-cancelled:
+		return err, time.Since(at)
+	default:
+		t.Fatalf("the long run ended by itself: %v%s", err, details(err))
+		return nil, 0
+	}
+}
+
+// longWork goes on until it is stopped.
+func longWork() backend.Workload {
+	return backend.Workload{Requests: prompts(16, 16, 16, 16, 16, 16, 16, 16), OutputTokens: longOutput}
+}
+
+func (s Suite) crash(t *testing.T) {
+	session := s.start(t, s.Backend, 1)
+	pid := session.Loaded().PID
+	time.AfterFunc(300*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	start := time.Now()
+	_, err := session.Run(t.Context(), longWork())
+	f, ok := errors.AsType[*backend.Failure](err)
+	if !ok || (f.Class != backend.ClassOOMHost && f.Class != backend.ClassCrashed) {
+		t.Fatalf("run of a killed engine = %v, want a crash failure", err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the crash was noticed after %v", took)
+	}
+	if !strings.Contains(f.Message, "killed") || f.Hint == "" {
+		t.Errorf("message %q, hint %q: want how it ended and what to do", f.Message, f.Hint)
+	}
+	_ = session.Close()
+	mustBeGone(t, pid)
+}
+
+// hang stops the process: it can answer nothing any more.
+func (s Suite) hang(t *testing.T) {
+	session := s.start(t, s.Backend, 1)
+	pid := session.Loaded().PID
+	time.AfterFunc(200*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGSTOP) })
+	err, took := cancelledRun(t, session, 500*time.Millisecond)
+	if took > cancelWithin {
+		t.Errorf("run of a hung engine returned %v after the cancel, want at most %v", took, cancelWithin)
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("run of a hung engine = %v, want context.Canceled", err)
+	}
+	_ = session.Close()
+	mustBeGone(t, pid)
+}
+
+func (s Suite) close(t *testing.T) {
+	session := s.start(t, s.Backend, 1)
+	pid := session.Loaded().PID
+	if err := session.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := session.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+	mustBeGone(t, pid)
+	if _, err := session.Run(t.Context(), backend.Workload{Requests: prompts(4), OutputTokens: 2}); err == nil {
+		t.Error("run after close succeeded")
+	}
+}
+
+func (s Suite) noise(t *testing.T) {
+	session := s.start(t, s.Noisy, 2)
+	work := backend.Workload{Requests: prompts(5, 6), OutputTokens: 4}
+	before := clock.Mono()
+	log, err := session.Run(t.Context(), work)
+	if err != nil {
+		t.Fatalf("run beside noise: %v%s", err, details(err))
+	}
+	CheckLog(t, work, log, before, clock.Mono(), s.StepSlack)
+}
+
+// mustBeGone checks that no process of the engine's group is left.
+func mustBeGone(t *testing.T, pid int) {
+	t.Helper()
+	for range 50 {
+		if syscall.Kill(-pid, 0) != nil && !running(pid) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("process group %d still exists", pid)
+}
+
+func running(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && !strings.Contains(string(b), ") Z ")
+}

@@ -1,0 +1,90 @@
+package backendtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// CheckLog checks the log of a run against the work: the rules that result files
+// are built on. before and after are the parent's stamps around the run.
+func CheckLog(t *testing.T, w backend.Workload, log *backend.Log, before, after int64, slack time.Duration) {
+	t.Helper()
+	if log.StartNS < before || log.EndNS > after || log.StartNS > log.EndNS {
+		t.Errorf("run [%d, %d] lies outside the parent's window [%d, %d]", log.StartNS, log.EndNS, before, after)
+	}
+	if len(log.Requests) != len(w.Requests) {
+		t.Fatalf("%d requests in the log, want %d", len(log.Requests), len(w.Requests))
+	}
+	prompt := 0
+	for i, r := range log.Requests {
+		checkRequest(t, w.Requests[i], w.OutputTokens, r, log)
+		prompt += len(w.Requests[i].Tokens)
+	}
+	decoded := len(w.Requests) * (w.OutputTokens - 1)
+	checkSteps(t, log, prompt, decoded, slack)
+	checkCover(t, log, slack)
+}
+
+func checkRequest(t *testing.T, want backend.Prompt, output int, r backend.Request, log *backend.Log) {
+	t.Helper()
+	if r.ID != want.ID || !r.OK || r.FinishReason != "length" {
+		t.Errorf("request = %+v, want id %d finished by length", r, want.ID)
+	}
+	if r.PromptTokens != len(want.Tokens) || r.PromptComputed != len(want.Tokens) {
+		t.Errorf("request %d: prompt %d, computed %d, want %d", r.ID, r.PromptTokens, r.PromptComputed, len(want.Tokens))
+	}
+	if r.OutputTokens != output || len(r.TokenNS) != output || len(r.Output) != output {
+		t.Fatalf("request %d: %d output tokens, %d stamps, %d ids, want %d",
+			r.ID, r.OutputTokens, len(r.TokenNS), len(r.Output), output)
+	}
+	if r.FirstTokenNS != r.TokenNS[0] || r.EndNS < r.TokenNS[output-1] {
+		t.Errorf("request %d: first token %d and end %d do not fit its stamps %v", r.ID, r.FirstTokenNS, r.EndNS, r.TokenNS)
+	}
+	order := append([]int64{log.StartNS, r.SubmittedNS, r.PrefillStartNS}, r.TokenNS...)
+	order = append(order, r.EndNS, log.EndNS)
+	for i := 1; i < len(order); i++ {
+		if order[i] < order[i-1] {
+			t.Errorf("request %d: stamps out of order at %d: %v", r.ID, i, order)
+			return
+		}
+	}
+}
+
+func checkSteps(t *testing.T, log *backend.Log, prompt, decoded int, slack time.Duration) {
+	t.Helper()
+	var gotPrompt, gotDecoded int
+	last := log.StartNS
+	for i, s := range log.Steps {
+		if s.StartNS < last-int64(slack) || s.EndNS < s.StartNS || s.EndNS > log.EndNS+int64(slack) {
+			t.Errorf("step %d [%d, %d] overlaps its neighbour or leaves the run", i, s.StartNS, s.EndNS)
+		}
+		if s.PrefillTokens+s.DecodeTokens == 0 || s.Sequences == 0 || s.ContextTokens < int64(s.Sequences) {
+			t.Errorf("step %d is empty: %+v", i, s)
+		}
+		gotPrompt += s.PrefillTokens
+		gotDecoded += s.DecodeTokens
+		last = s.EndNS
+	}
+	if gotPrompt != prompt || gotDecoded != decoded {
+		t.Errorf("steps hold %d prompt and %d decoded tokens, want %d and %d", gotPrompt, gotDecoded, prompt, decoded)
+	}
+}
+
+// checkCover: every token appears at the end of, or inside, some step.
+func checkCover(t *testing.T, log *backend.Log, slack time.Duration) {
+	t.Helper()
+	for _, r := range log.Requests {
+		step := 0
+		for _, at := range r.TokenNS {
+			for step < len(log.Steps) && log.Steps[step].EndNS+int64(slack) < at {
+				step++
+			}
+			if step == len(log.Steps) || log.Steps[step].StartNS-int64(slack) > at {
+				t.Errorf("request %d: the token at %d lies in no step", r.ID, at)
+				return
+			}
+		}
+	}
+}

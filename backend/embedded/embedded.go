@@ -1,0 +1,100 @@
+// Package embedded runs models in a ggml engine that is part of the llem binary:
+// no Python, no download, no server. It is the reference against which the other
+// backends are checked, since every engine step is ours to see.
+//
+// The engine itself (Ollama's Go packages over ggml) runs in a child process:
+// the program starts itself again with [WorkerArgs] and the child calls
+// [WorkerMain]. A fatal error in C code therefore ends one run, never the study.
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// Name of the backend in study files.
+const Name = "embedded"
+
+// WorkerArgs are the arguments with which the program starts itself as a worker.
+var workerArgs = []string{"worker", Name}
+
+// Options is the embedded section of a study.
+type Options struct {
+	// BatchSize is the number of sequences decoded together.
+	BatchSize int `json:"batch_size"`
+	// Threads of the engine; the number of usable physical cores by default.
+	Threads int `json:"threads"`
+	// PrefillChunk is the most prompt tokens that one engine step takes.
+	PrefillChunk int `json:"prefill_chunk"`
+}
+
+// DTypes lists the weight formats that the engine runs.
+var dtypes = []string{"float32", "float16", "bfloat16", "q8_0", "q4_0"}
+
+// DTypes returns the weight formats that the engine runs.
+func DTypes() []string { return append([]string(nil), dtypes...) }
+
+// Backend starts embedded workers.
+type Backend struct {
+	// Command starts a worker process; the running program itself by default.
+	Command *backend.Command
+	Options backend.WorkerOptions
+}
+
+// Name implements backend.Backend.
+func (Backend) Name() string { return Name }
+
+// Probe implements backend.Backend without starting a process: the engine is
+// part of this program.
+func (b Backend) Probe(context.Context) (backend.Info, error) { return engineInfo() }
+
+// Start implements backend.Backend.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	if _, err := engineInfo(); err != nil {
+		return nil, err
+	}
+	cmd, err := b.command()
+	if err != nil {
+		return nil, err
+	}
+	return backend.StartWorker(ctx, Name, cmd, spec, b.Options)
+}
+
+func (b Backend) command() (backend.Command, error) {
+	if b.Command != nil {
+		return *b.Command, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return backend.Command{}, fmt.Errorf("find this program to start the embedded engine: %w", err)
+	}
+	return backend.Command{Path: self, Args: workerArgs}, nil
+}
+
+// parseOptions reads the section and fills what the spec leaves open.
+func parseOptions(spec backend.Spec) (Options, error) {
+	o := Options{BatchSize: spec.BatchSize}
+	if len(spec.Options) > 0 {
+		if err := json.Unmarshal(spec.Options, &o); err != nil {
+			return o, &backend.Failure{Class: backend.ClassConfig, Message: "read the embedded options", Err: err}
+		}
+	}
+	if o.BatchSize <= 0 {
+		o.BatchSize = max(1, spec.BatchSize)
+	}
+	if o.Threads <= 0 {
+		return o, backend.Failf(backend.ClassConfig, "set embedded.threads", "the embedded engine needs an explicit number of threads")
+	}
+	if o.PrefillChunk <= 0 {
+		o.PrefillChunk = defaultChunk
+	}
+	return o, nil
+}
+
+// defaultChunk is the prompt tokens per engine step; larger steps need more
+// working memory and run no faster on a CPU.
+const defaultChunk = 512

@@ -1,0 +1,244 @@
+//go:build cgo
+
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/ollama/ollama/ml"
+	"github.com/ollama/ollama/model"
+	_ "github.com/ollama/ollama/model/models" // the architectures
+	"github.com/ollama/ollama/tokenizer"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// WorkerMain is the whole life of a worker process.
+func WorkerMain() error {
+	// The engine's libraries log through slog's default; the log is engine.log.
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	return backend.ServeWorker(&engine{})
+}
+
+// engine implements backend.Engine with one loaded model.
+type engine struct {
+	model model.Model
+	text  tokenizer.Tokenizer
+	opt   Options
+	vocab int
+	// synthetic output must not run into control tokens; nothing else differs.
+	spec backend.Spec
+}
+
+// Info implements backend.Engine.
+func (e *engine) Info() (backend.Info, error) { return engineInfo() }
+
+// Load implements backend.Engine.
+func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (_ backend.Loaded, err error) {
+	defer func() { err = noMemory(recover(), err, spec) }()
+	opt, err := parseOptions(spec)
+	if err != nil {
+		return backend.Loaded{}, err
+	}
+	e.opt, e.spec = opt, spec
+	m, err := model.New(spec.Path, ml.BackendParams{AllocMemory: true, NumThreads: opt.Threads})
+	if err != nil {
+		return backend.Loaded{}, loadFailure(err, spec)
+	}
+	e.model = m
+	if m.Config().Cache == nil {
+		return backend.Loaded{}, backend.Failf(backend.ClassUnsupportedModel, "use a text-generation model",
+			"%s has no KV cache: it does not generate text", spec.Model)
+	}
+	m.Config().Cache.Init(m.Backend(), ml.DTypeF16, opt.BatchSize, spec.MaxContext, opt.PrefillChunk)
+	if err := e.reserve(); err != nil {
+		return backend.Loaded{}, err
+	}
+	if err := m.Backend().Load(ctx, func(f float32) { progress("load", float64(f)) }); err != nil {
+		return backend.Loaded{}, loadFailure(err, spec)
+	}
+	text, ok := m.(tokenizer.Tokenizer)
+	if !ok {
+		return backend.Loaded{}, backend.Failf(backend.ClassUnsupportedModel, "use a text-generation model",
+			"%s brings no tokenizer that the engine knows", spec.Model)
+	}
+	e.text = text
+	return e.describe()
+}
+
+// describe says how the model actually runs.
+func (e *engine) describe() (backend.Loaded, error) {
+	info, err := engineInfo()
+	if err != nil {
+		return backend.Loaded{}, err
+	}
+	values := e.text.Vocabulary().Values
+	e.vocab = len(values)
+	weights := int64(0)
+	for _, w := range e.model.Backend().BackendMemory().CPU.Weights {
+		weights += int64(w)
+	}
+	return backend.Loaded{
+		Info: info, DType: e.spec.DType, Attention: "ggml", Threads: e.opt.Threads,
+		Vocab: e.vocab, TextVocab: textVocab(e.text), WeightBytes: weights,
+	}, nil
+}
+
+// textVocab is the number of leading ids that stand for ordinary text: it ends
+// at the first control or unused token above the first half of a vocabulary, and
+// skips nothing below it that is ordinary.
+func textVocab(t tokenizer.Tokenizer) int {
+	v := t.Vocabulary()
+	for id := len(v.Types) - 1; id >= 0; id-- {
+		switch v.Types[id] {
+		case tokenizer.TOKEN_TYPE_NORMAL, tokenizer.TOKEN_TYPE_BYTE:
+			return id + 1
+		}
+	}
+	return len(v.Values)
+}
+
+// Tokenize implements backend.Engine.
+func (e *engine) Tokenize(texts []string) ([][]int32, error) {
+	if e.text == nil {
+		return nil, backend.Failf(backend.ClassProtocol, "", "tokenize before load")
+	}
+	out := make([][]int32, len(texts))
+	for i, text := range texts {
+		ids, err := e.text.Encode(text, false)
+		if err != nil {
+			return nil, fmt.Errorf("tokenize text %d: %w", i, err)
+		}
+		out[i] = ids
+	}
+	return out, nil
+}
+
+// Close implements backend.Engine.
+func (e *engine) Close() {
+	if e.model == nil {
+		return
+	}
+	if c := e.model.Config().Cache; c != nil {
+		c.Close()
+	}
+	e.model.Backend().Close()
+	e.model = nil
+}
+
+// Run implements backend.Engine: static batches of the configured size, one
+// after the other.
+func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+	if e.model == nil {
+		return nil, backend.Failf(backend.ClassProtocol, "", "run before load")
+	}
+	if err := e.check(w); err != nil {
+		return nil, err
+	}
+	log := newLog(w, e.opt.BatchSize)
+	log.StartNS = clock.Mono()
+	for start := 0; start < len(w.Requests); start += e.opt.BatchSize {
+		end := min(start+e.opt.BatchSize, len(w.Requests))
+		b := newBatch(e, w.Requests[start:end], w.OutputTokens, log)
+		if err := b.run(ctx); err != nil {
+			return nil, err
+		}
+		if w.Progress != nil {
+			w.Progress(end, len(w.Requests))
+		}
+	}
+	log.EndNS = clock.Mono()
+	log.PeakMemoryBytes, log.MemorySource = peakMemory()
+	return log, nil
+}
+
+// check refuses work that the loaded session cannot hold.
+func (e *engine) check(w backend.Workload) error {
+	if w.OutputTokens < 1 {
+		return backend.Failf(backend.ClassConfig, "set workload.output_tokens to 1 or more", "no output tokens asked for")
+	}
+	for _, r := range w.Requests {
+		if len(r.Tokens) == 0 {
+			return backend.Failf(backend.ClassConfig, "remove the empty prompt", "prompt %d has no tokens", r.ID)
+		}
+		if n := len(r.Tokens) + w.OutputTokens; n > e.spec.MaxContext {
+			return backend.Failf(backend.ClassKVTooSmall, "use shorter prompts or fewer output tokens",
+				"prompt %d needs a context of %d tokens, the session holds %d", r.ID, n, e.spec.MaxContext)
+		}
+		for _, id := range r.Tokens {
+			if id < 0 || int(id) >= e.vocab {
+				return backend.Failf(backend.ClassConfig, "use the tokenizer of this model",
+					"prompt %d contains token id %d outside the vocabulary of %d", r.ID, id, e.vocab)
+			}
+		}
+	}
+	return nil
+}
+
+// newLog allocates everything that the run will write, so that the window itself
+// allocates nothing per token beyond what the engine does.
+func newLog(w backend.Workload, batch int) *backend.Log {
+	batches := (len(w.Requests) + batch - 1) / batch
+	return &backend.Log{
+		StepClock: "host",
+		Requests:  make([]backend.Request, 0, len(w.Requests)),
+		Steps:     make([]backend.Step, 0, batches*(w.OutputTokens+8)),
+	}
+}
+
+// loadFailure classifies what the engine says about a model file.
+func loadFailure(err error, spec backend.Spec) error {
+	f := &backend.Failure{Class: backend.ClassCorruptModel, Message: "load " + spec.Model, Err: err,
+		Hint: "check the file, or download it again"}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.Class, f.Hint = backend.ClassModelNotFound, "check the path"
+	case errors.Is(err, model.ErrUnsupportedModel), errors.Is(err, model.ErrUnsupportedTokenizer),
+		strings.Contains(err.Error(), "unsupported"):
+		f.Class, f.Hint = backend.ClassUnsupportedModel, "the embedded engine does not run this architecture: use --backend pytorch"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		f.Hint = "the file is truncated: download it again"
+	}
+	return f
+}
+
+// noMemory turns the engine's allocation panics into a failure and passes other
+// panics on.
+func noMemory(r any, err error, spec backend.Spec) error {
+	if r == nil {
+		return err
+	}
+	if cause, ok := r.(error); ok {
+		if _, ok := errors.AsType[ml.ErrNoMem](cause); ok {
+			return &backend.Failure{Class: backend.ClassOOMHost, Err: cause,
+				Message: fmt.Sprintf("no memory for %s with batch size %d and context %d", spec.Model, spec.BatchSize, spec.MaxContext),
+				Hint:    "use a smaller model, dtype, batch size or context"}
+		}
+	}
+	panic(r)
+}
+
+// peakMemory is the largest resident size of this process so far.
+func peakMemory() (int64, string) {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, ""
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			var kib int64
+			if _, err := fmt.Sscanf(rest, "%d kB", &kib); err == nil && kib < math.MaxInt64/1024 {
+				return kib * 1024, "VmHWM"
+			}
+		}
+	}
+	return 0, ""
+}

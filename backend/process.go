@@ -1,0 +1,183 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Command is how a worker process is started.
+type Command struct {
+	Path string
+	Args []string
+	// Env is added to the parent's environment, KEY=VALUE.
+	Env []string
+}
+
+// process is a running child in a process group of its own.
+type process struct {
+	cmd     *exec.Cmd
+	logPath string
+	tempLog bool
+	// exited is closed once the child has been reaped; err is set before.
+	exited chan struct{}
+	err    error
+}
+
+// spawn starts cmd with extra files from descriptor 3 on. Output goes to logPath,
+// or to a temporary file if that is empty.
+func spawn(cmd Command, logPath string, extra []*os.File) (*process, error) {
+	log, temp, err := openLog(logPath)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() // the child has its own copy
+	c := exec.Command(cmd.Path, cmd.Args...)
+	c.Env = append(os.Environ(), cmd.Env...)
+	c.Stdout, c.Stderr = log, log
+	c.ExtraFiles = extra
+	// A group of its own, so that the whole engine can be signalled at once and a
+	// terminal's Ctrl-C reaches the parent alone; and death with the parent, so
+	// that even a killed parent leaves nothing behind.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := c.Start(); err != nil {
+		if temp {
+			os.Remove(log.Name())
+		}
+		return nil, &Failure{Class: ClassNotInstalled, Message: "start " + cmd.Path, Err: err,
+			Hint: "check that the file exists and may be executed"}
+	}
+	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{})}
+	go func() {
+		p.err = c.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+func openLog(path string) (f *os.File, temp bool, err error) {
+	if path == "" {
+		f, err = os.CreateTemp("", "llem-engine-*.log")
+		temp = true
+	} else {
+		f, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("open engine log: %w", err)
+	}
+	return f, temp, nil
+}
+
+// terminate climbs the kill ladder: wait for a voluntary exit, then TERM to the
+// group, then KILL. It returns when the child is gone and its group is empty.
+func (p *process) terminate(voluntary, term time.Duration) {
+	if !p.waitFor(voluntary) {
+		p.signal(syscall.SIGTERM)
+		p.waitFor(term)
+	}
+	// Always: grandchildren may have outlived the child.
+	p.signal(syscall.SIGKILL)
+	<-p.exited
+}
+
+// discardLog removes a log that nobody asked to keep.
+func (p *process) discardLog() {
+	if p.tempLog {
+		os.Remove(p.logPath)
+	}
+}
+
+func (p *process) waitFor(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// signal reaches the whole group; a group that is gone is no error.
+func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, sig) }
+
+// exitFailure explains an exit that nobody asked for.
+func (p *process) exitFailure(name, doing string) *Failure {
+	// The pipe closes a moment before the child is reaped.
+	p.waitFor(2 * time.Second)
+	f := &Failure{Class: ClassCrashed, LogTail: p.logTail()}
+	how := "closed its protocol pipe"
+	select {
+	case <-p.exited:
+		how = "exited normally"
+		if exit, ok := errors.AsType[*exec.ExitError](p.err); ok {
+			how = classifyExit(f, exit)
+		}
+	default:
+	}
+	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
+	if f.Hint == "" {
+		f.Hint = "the engine's last lines are in log_tail and in engine.log"
+	}
+	return f
+}
+
+// classifyExit reads the wait status and sets class and hint where it is clear.
+func classifyExit(f *Failure, exit *exec.ExitError) string {
+	ws, ok := exit.Sys().(syscall.WaitStatus)
+	if !ok || !ws.Signaled() {
+		return "exited with status " + fmt.Sprint(exit.ExitCode())
+	}
+	switch ws.Signal() {
+	case syscall.SIGKILL:
+		f.Class = ClassOOMHost
+		f.Hint = "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
+			"use a smaller model, dtype or batch size"
+	case syscall.SIGILL:
+		f.Class = ClassIllegal
+		f.Hint = "this binary uses instructions that the CPU lacks: rebuild here with `make build`, or with PORTABLE=1"
+	}
+	return "was ended by signal " + ws.Signal().String()
+}
+
+// logTailBytes bounds the end of the engine log that is kept with a failure.
+const logTailBytes = 8 << 10
+
+func (p *process) logTail() string { return tail(p.logPath, logTailBytes) }
+
+// tail returns about the last n bytes of a file, from a line start.
+func tail(path string, n int64) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return ""
+	}
+	from := max(0, size-n)
+	b := make([]byte, size-from)
+	read, _ := f.ReadAt(b, from)
+	text := string(b[:read])
+	if from > 0 {
+		if _, rest, ok := strings.Cut(text, "\n"); ok {
+			text = rest
+		}
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(text), "�")
+}
+
+// withTimeout is context.WithTimeout with no limit for d <= 0.
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}

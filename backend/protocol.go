@@ -1,0 +1,171 @@
+package backend
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ProtocolVersion is the version of the worker protocol; parent and worker must
+// agree on it exactly.
+//
+// The parent starts the worker with two pipes: the worker reads commands from
+// file descriptor 3 and writes replies to file descriptor 4, one JSON object per
+// line. Standard output and error belong to the engine's libraries; they go to
+// the engine log and are never parsed.
+//
+//	parent → worker                      worker → parent
+//	{"v":1,"id":1,"op":"hello"}          {"v":1,"id":1,"event":"hello","clock_ns":…}
+//	{"id":2,"op":"load","load":{…}}      progress…, then {"event":"loaded","loaded":{…}}
+//	{"id":3,"op":"tokenize","texts":[…]} {"event":"tokens","tokens":[[…],…]}
+//	{"id":4,"op":"run","run":{…}}        progress…, finished, requests…, steps…, done
+//	{"id":5,"op":"cancel"}               (no reply: the run answers)
+//	{"id":6,"op":"stop"}                 {"event":"bye"}, then the process exits
+//
+// The reply to hello carries the worker's CLOCK_MONOTONIC. The parent's own
+// readings before and after must enclose it: that proves that both sides read
+// one clock. A worker that fails answers {"event":"error","failure":{…}}.
+//
+// Nothing is written between the start of a run and "finished" except progress
+// between two batches. The logs follow after "finished", in parts of at most
+// [logChunk] entries, so that no line grows without bound. A worker whose command
+// pipe ends exits at once: it never outlives its parent.
+const ProtocolVersion = 1
+
+// maxLine bounds one protocol line, in bytes.
+const maxLine = 64 << 20
+
+// logChunk is the number of log entries in one line.
+const logChunk = 512
+
+// command is a line from the parent.
+type command struct {
+	V     int       `json:"v,omitempty"`
+	ID    int64     `json:"id"`
+	Op    string    `json:"op"`
+	Load  *Spec     `json:"load,omitempty"`
+	Texts []string  `json:"texts,omitempty"`
+	Run   *Workload `json:"run,omitempty"`
+}
+
+// reply is a line from the worker.
+type reply struct {
+	V        int           `json:"v,omitempty"`
+	ID       int64         `json:"id"`
+	Event    string        `json:"event"`
+	ClockNS  int64         `json:"clock_ns,omitempty"`
+	Info     *Info         `json:"info,omitempty"`
+	Loaded   *Loaded       `json:"loaded,omitempty"`
+	Tokens   [][]int32     `json:"tokens,omitempty"`
+	Phase    string        `json:"phase,omitempty"`
+	Fraction float64       `json:"fraction,omitempty"`
+	Done     int           `json:"done,omitempty"`
+	Requests []Request     `json:"requests,omitempty"`
+	Steps    []Step        `json:"steps,omitempty"`
+	Finished *finished     `json:"finished,omitempty"`
+	Failure  *replyFailure `json:"failure,omitempty"`
+}
+
+// finished closes a measured run.
+type finished struct {
+	StartNS         int64  `json:"start_ns"`
+	EndNS           int64  `json:"end_ns"`
+	PeakMemoryBytes int64  `json:"peak_memory_bytes,omitempty"`
+	MemorySource    string `json:"memory_source,omitempty"`
+	StepClock       string `json:"step_clock,omitempty"`
+}
+
+// replyFailure is a Failure on the wire.
+type replyFailure struct {
+	Class   Class  `json:"class"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Events of the protocol.
+const (
+	eventHello    = "hello"
+	eventProgress = "progress"
+	eventLoaded   = "loaded"
+	eventTokens   = "tokens"
+	eventFinished = "finished"
+	eventRequests = "requests"
+	eventSteps    = "steps"
+	eventDone     = "done"
+	eventError    = "error"
+	eventBye      = "bye"
+)
+
+// errLineTooLong is returned for a line over the limit.
+var errLineTooLong = fmt.Errorf("protocol line longer than %d bytes", maxLine)
+
+// decoder reads JSON lines of type T.
+type decoder[T any] struct {
+	r     *bufio.Reader
+	limit int
+}
+
+func newDecoder[T any](r io.Reader) *decoder[T] {
+	return &decoder[T]{r: bufio.NewReaderSize(r, 64<<10), limit: maxLine}
+}
+
+// next returns the next message. It returns io.EOF at a clean end, an error that
+// wraps io.ErrUnexpectedEOF when the stream ends inside a line, and a syntax
+// error that quotes the beginning of the line otherwise.
+func (d *decoder[T]) next() (T, error) {
+	var msg T
+	line, err := d.line()
+	if err != nil {
+		return msg, err
+	}
+	if err := json.Unmarshal(line, &msg); err != nil {
+		return msg, fmt.Errorf("protocol line %.80q: %w", line, err)
+	}
+	return msg, nil
+}
+
+// line returns one line without its end, skipping blank ones.
+func (d *decoder[T]) line() ([]byte, error) {
+	var line []byte
+	for {
+		part, err := d.r.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > d.limit {
+			return nil, errLineTooLong
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return nil, fmt.Errorf("protocol stream ended inside a line (%.80q): %w", line, io.ErrUnexpectedEOF)
+		case err != nil:
+			return nil, err
+		}
+		if trimmed := trimSpace(line); len(trimmed) > 0 {
+			return trimmed, nil
+		}
+		line = line[:0]
+	}
+}
+
+func trimSpace(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r' || b[len(b)-1] == ' ') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// encode writes msg as one line.
+func encode(w io.Writer, msg any) error {
+	line, err := json.Marshal(msg)
+	if err != nil {
+		return fmt.Errorf("encode protocol message: %w", err)
+	}
+	if len(line) > maxLine {
+		return errLineTooLong
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}

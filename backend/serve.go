@@ -1,0 +1,279 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// Engine is the worker's end of a session: one model in this process. The
+// methods are called one at a time; a panic becomes a failure of the call.
+type Engine interface {
+	Info() (Info, error)
+	Load(ctx context.Context, spec Spec, progress func(phase string, fraction float64)) (Loaded, error)
+	Tokenize(texts []string) ([][]int32, error)
+	// Run looks at ctx between two steps.
+	Run(ctx context.Context, w Workload) (*Log, error)
+	Close()
+}
+
+// Descriptors of the protocol in the worker.
+const (
+	commandFD = 3
+	replyFD   = 4
+)
+
+// ServeWorker runs the worker side on the descriptors that the parent passed. It
+// returns when the parent says stop, and exits the process when the parent is
+// gone.
+func ServeWorker(engine Engine) error {
+	syscall.CloseOnExec(commandFD)
+	syscall.CloseOnExec(replyFD)
+	in, out := os.NewFile(commandFD, "commands"), os.NewFile(replyFD, "replies")
+	if in == nil || out == nil {
+		return errors.New("worker: descriptors 3 and 4 are not open; llem starts workers itself")
+	}
+	if _, err := in.Stat(); err != nil {
+		return errors.New("worker: descriptor 3 is not open; llem starts workers itself")
+	}
+	// Ctrl-C in a terminal is the parent's business.
+	signal.Ignore(os.Interrupt)
+	return serve(engine, in, out, func() { os.Exit(0) })
+}
+
+// server is the state of the worker side.
+type server struct {
+	engine Engine
+	mu     sync.Mutex // guards out and cancel
+	out    io.Writer
+	cancel context.CancelFunc
+}
+
+// serve answers commands until stop or the end of the input; orphaned is called
+// when the input ends, which means that the parent died.
+func serve(engine Engine, in io.Reader, out io.Writer, orphaned func()) error {
+	s := &server{engine: engine, out: out}
+	commands := make(chan task)
+	readErr := make(chan error, 1)
+	go func() {
+		d := newDecoder[command](in)
+		for {
+			c, err := d.next()
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					orphaned()
+				}
+				readErr <- err
+				return
+			}
+			if c.Op == "cancel" {
+				s.stopRun()
+				continue
+			}
+			commands <- task{c, s.runContext(c)}
+		}
+	}()
+	for {
+		select {
+		case err := <-readErr:
+			return err
+		case c := <-commands:
+			if c.Op == "stop" {
+				s.engine.Close()
+				return s.write(reply{ID: c.ID, Event: eventBye})
+			}
+			if err := s.answer(c); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// task is a command with the context that a cancel ends.
+type task struct {
+	command
+	ctx context.Context
+}
+
+// runContext makes the context of a run at the moment the command is read, so
+// that a cancel right behind it is not lost.
+func (s *server) runContext(c command) context.Context {
+	if c.Op != "run" {
+		return context.Background()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancel = cancel
+	return ctx
+}
+
+// answer runs one command; the error is one of the pipe, not of the command.
+func (s *server) answer(c task) error {
+	err := s.dispatch(c)
+	if err == nil {
+		return nil
+	}
+	if w, ok := errors.AsType[*writeError](err); ok {
+		return w
+	}
+	f := AsFailure(err)
+	if errors.Is(err, context.Canceled) {
+		f = &Failure{Class: ClassInterrupted, Message: "the run was cancelled"}
+	}
+	return s.write(reply{ID: c.ID, Event: eventError,
+		Failure: &replyFailure{Class: f.Class, Message: f.Error(), Hint: f.Hint}})
+}
+
+func (s *server) dispatch(c task) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(os.Stderr, "panic in %s: %v\n%s", c.Op, r, debug.Stack())
+			err = recovered(r, c.Op)
+		}
+	}()
+	switch c.Op {
+	case "hello":
+		info, err := s.engine.Info()
+		if err != nil {
+			return err
+		}
+		return s.write(reply{V: ProtocolVersion, ID: c.ID, Event: eventHello, Info: &info, ClockNS: clock.Mono()})
+	case "load":
+		return s.load(c.command)
+	case "tokenize":
+		tokens, err := s.engine.Tokenize(c.Texts)
+		if err != nil {
+			return err
+		}
+		return s.write(reply{ID: c.ID, Event: eventTokens, Tokens: tokens})
+	case "run":
+		return s.run(c)
+	default:
+		return Failf(ClassProtocol, "", "unknown command %q", c.Op)
+	}
+}
+
+// recovered turns a panic into a failure that can be sent.
+func recovered(r any, op string) error {
+	if err, ok := r.(error); ok {
+		if f, ok := errors.AsType[*Failure](err); ok {
+			return f
+		}
+		return &Failure{Class: ClassEngine, Message: "engine failed in " + op, Err: err}
+	}
+	return Failf(ClassEngine, "", "engine failed in %s: %v", op, r)
+}
+
+func (s *server) load(c command) error {
+	if c.Load == nil {
+		return Failf(ClassProtocol, "", "load without a specification")
+	}
+	progress := limited(func(phase string, fraction float64) {
+		_ = s.write(reply{ID: c.ID, Event: eventProgress, Phase: phase, Fraction: fraction})
+	})
+	loaded, err := s.engine.Load(context.Background(), *c.Load, progress)
+	if err != nil {
+		return err
+	}
+	loaded.PID = os.Getpid()
+	return s.write(reply{ID: c.ID, Event: eventLoaded, Loaded: &loaded})
+}
+
+func (s *server) run(c task) error {
+	if c.Run == nil {
+		return Failf(ClassProtocol, "", "run without a workload")
+	}
+	defer s.stopRun()
+
+	work := *c.Run
+	var last time.Time
+	work.Progress = func(done, _ int) {
+		if now := time.Now(); now.Sub(last) >= progressEvery {
+			last = now
+			_ = s.write(reply{ID: c.ID, Event: eventProgress, Done: done})
+		}
+	}
+	log, err := s.engine.Run(c.ctx, work)
+	if err != nil {
+		return err
+	}
+	return s.sendLog(c.ID, log)
+}
+
+// sendLog sends the end of the run at once and then the logs in parts.
+func (s *server) sendLog(id int64, log *Log) error {
+	err := s.write(reply{ID: id, Event: eventFinished, Finished: &finished{
+		StartNS: log.StartNS, EndNS: log.EndNS, StepClock: log.StepClock,
+		PeakMemoryBytes: log.PeakMemoryBytes, MemorySource: log.MemorySource,
+	}})
+	for part := range parts(log.Requests) {
+		err = errors.Join(err, s.write(reply{ID: id, Event: eventRequests, Requests: part}))
+	}
+	for part := range parts(log.Steps) {
+		err = errors.Join(err, s.write(reply{ID: id, Event: eventSteps, Steps: part}))
+	}
+	return errors.Join(err, s.write(reply{ID: id, Event: eventDone}))
+}
+
+// parts cuts a log into pieces of at most logChunk entries.
+func parts[T any](all []T) func(yield func([]T) bool) {
+	return func(yield func([]T) bool) {
+		for len(all) > 0 {
+			n := min(logChunk, len(all))
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
+}
+
+// progressEvery limits how often progress is reported.
+const progressEvery = 500 * time.Millisecond
+
+// limited passes on a report when the phase changes, when it ends, or when some
+// time has passed since the last one.
+func limited(report func(phase string, fraction float64)) func(string, float64) {
+	var last time.Time
+	var lastPhase string
+	return func(phase string, fraction float64) {
+		if now := time.Now(); phase != lastPhase || fraction >= 1 || now.Sub(last) >= progressEvery {
+			last, lastPhase = now, phase
+			report(phase, fraction)
+		}
+	}
+}
+
+func (s *server) stopRun() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancel != nil {
+		s.cancel()
+		s.cancel = nil
+	}
+}
+
+// writeError marks an error of the pipe itself.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return "write reply: " + e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
+
+func (s *server) write(r reply) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := encode(s.out, r); err != nil {
+		return &writeError{err}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+// Package power reads electrical power and energy from the sensors of a
+// machine, and says exactly what it read.
+//
+// A [Meter] stands for one family of sensors (NVML for NVIDIA GPUs, RAPL for CPU
+// packages, a model where the user asked for an estimate, a fake for tests and
+// demonstrations). Each meter offers up to three things for its devices:
+//
+//   - a power series: [Sample] values with the sensor's own averaging window,
+//   - an energy counter: [Reading] values with the stamps before and after the call,
+//   - [Telemetry]: temperature, clocks, memory, utilisation, throttling.
+//
+// A [Sampler] polls a set of meters while something else runs and hands back a
+// [Trace]. Everything carries CLOCK_MONOTONIC nanoseconds, the clock of the
+// engine's step log. [Open] finds what this machine has and explains what it
+// lacks. This package does no attribution: that a second of the
+// series belongs to a decode step is said elsewhere, from the trace.
+package power
+
+import (
+	"context"
+	"time"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Kind is what a device is.
+type Kind string
+
+// Kinds of device.
+const (
+	GPU  Kind = "gpu"
+	CPU  Kind = "cpu"
+	DRAM Kind = "dram"
+)
+
+// Device is one metered thing.
+type Device struct {
+	// ID names the device in every file: gpu0, package-0, dram-0.
+	ID   string
+	Kind Kind
+	// Name is the product name, such as "NVIDIA H200".
+	Name string
+	// UUID identifies a GPU across indexing schemes; empty elsewhere.
+	UUID string
+	// Modelled says that no sensor stands behind the numbers.
+	Modelled bool
+}
+
+// Sample is one value of a power series.
+type Sample struct {
+	MonoNS int64
+	UnixNS int64
+	Device string
+	// Source names the call behind the value: nvml.samples, nvml.instant, rapl.
+	Source string
+	Power  unit.Watts
+	// Window is the time over which the sensor averaged, ending at the stamp;
+	// zero when the sensor is taken as instantaneous.
+	Window time.Duration
+}
+
+// Reading is one value of an energy counter.
+type Reading struct {
+	Device string
+	Source string
+	// BeforeNS and AfterNS enclose the call that returned the value.
+	BeforeNS int64
+	AfterNS  int64
+	// Energy counts from an arbitrary origin; only differences mean something.
+	Energy unit.Energy
+	// Snapped says that this call was the first to see a new value, so that the
+	// counter's own update lies between the previous call and this one.
+	Snapped bool
+	// Refresh is the counter's update period; zero when it is not known.
+	Refresh time.Duration
+	// SinceNS belongs to a snapped reading: it is when the last call that still
+	// saw the old value began. The update lies in [SinceNS, AfterNS].
+	SinceNS int64
+}
+
+// At is the middle of the interval in which the counter was read.
+func (r Reading) At() int64 { return r.BeforeNS + (r.AfterNS-r.BeforeNS)/2 }
+
+// Telemetry is the state of a device at one instant. Fields that the device
+// does not report are nil.
+type Telemetry struct {
+	MonoNS          int64
+	Device          string
+	TemperatureC    *float64
+	SMClockMHz      *float64
+	MemClockMHz     *float64
+	UtilizationPct  *float64
+	MemoryUsedBytes *int64
+	// Throttle is the bit mask of NVML's clocks-event reasons.
+	Throttle *int64
+}
+
+// Gap is a stretch of a series for which no samples exist although there should
+// be some.
+type Gap struct {
+	Device  string
+	Source  string
+	StartNS int64
+	EndNS   int64
+	Reason  string
+}
+
+// Trace is what a sampler collected, in the order of arrival per device.
+type Trace struct {
+	Samples   []Sample
+	Counters  []Reading
+	Telemetry []Telemetry
+	Gaps      []Gap
+	// Errors lists what failed while sampling, once per meter and message.
+	Errors []string
+	Cost   Cost
+}
+
+// Cost is what sampling itself took from the machine.
+type Cost struct {
+	Polls int
+	// CPU is processor time of the sampling threads.
+	CPU time.Duration
+	// Elapsed is how long sampling went on.
+	Elapsed time.Duration
+}
+
+// Share is the part of one core that sampling used.
+func (c Cost) Share() float64 {
+	if c.Elapsed <= 0 {
+		return 0
+	}
+	return c.CPU.Seconds() / c.Elapsed.Seconds()
+}
+
+// Meter reads one family of sensors. Poll, Counters and Close are called by one
+// goroutine at a time; Devices may be called at any time and never changes.
+type Meter interface {
+	// Name is the short name of the family: nvml, rapl, model, fake.
+	Name() string
+	// Devices lists what the meter reads, in a stable order.
+	Devices() []Device
+	// Interval is how often Poll wants to be called.
+	Interval() time.Duration
+	// Poll appends to t what is new since the last call. An error ends neither
+	// the meter nor the trace: the caller records it and polls again.
+	Poll(ctx context.Context, t *Trace) error
+	// Counters reads every energy counter once, devices concurrently. A meter
+	// without counters returns none.
+	Counters(ctx context.Context) ([]Reading, error)
+	// Close releases the sensors; it may be called more than once.
+	Close() error
+}
+
+// Unavailable explains why a family of sensors cannot be read here.
+type Unavailable struct {
+	Source string // nvml, rapl, or one device of them, such as "nvml gpu1"
+	Reason string // what is missing
+	Fix    string // the command or step that would help; empty if nothing would
+}
+
+// Error makes an Unavailable the error of the function that tried to open the
+// sensors.
+func (u Unavailable) Error() string {
+	s := u.Source + ": " + u.Reason
+	if u.Fix != "" {
+		s += " (" + u.Fix + ")"
+	}
+	return s
+}
+
+// Warner is a meter that opened with doubts, such as a device order that it
+// could not verify. The sentences belong into the result.
+type Warner interface {
+	Warnings() []string
+}
