@@ -1,0 +1,121 @@
+package study
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Error is one mistake in a study file or a setting.
+type Error struct {
+	// Source is the file's name, or the flag that the text came from.
+	Source string
+	// Line and Col count from 1; both are 0 where there is no position.
+	Line, Col int
+	Msg       string
+	Hint      string
+	// Excerpt is the line of the source.
+	Excerpt string
+	// Width is how many columns the caret line marks.
+	Width int
+}
+
+// Error gives "source:line:col: message".
+func (e *Error) Error() string {
+	pos := e.Source
+	if e.Line > 0 {
+		pos = fmt.Sprintf("%s:%d:%d", e.Source, e.Line, e.Col)
+	}
+	return pos + ": " + e.Msg
+}
+
+// Detail adds the source line with a caret, and the hint.
+func (e *Error) Detail() string {
+	var b strings.Builder
+	b.WriteString(e.Error())
+	if e.Line > 0 && e.Excerpt != "" {
+		// Tabs keep their width so that the caret stays below its column.
+		pad := strings.Map(func(r rune) rune {
+			if r == '\t' {
+				return r
+			}
+			return ' '
+		}, prefix(e.Excerpt, e.Col-1))
+		fmt.Fprintf(&b, "\n  %4d | %s\n       | %s%s", e.Line, e.Excerpt, pad, strings.Repeat("^", max(1, e.Width)))
+	}
+	if e.Hint != "" {
+		b.WriteString("\n         " + e.Hint)
+	}
+	return b.String()
+}
+
+// prefix is the first n runes of s.
+func prefix(s string, n int) string {
+	r := []rune(s)
+	return string(r[:max(0, min(n, len(r)))])
+}
+
+// Errors is every mistake found, in the order of the sources.
+type Errors []*Error
+
+// Error lists the mistakes, each with its line and hint.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Detail()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// sorted orders the errors of one source by position.
+func (es Errors) sorted() Errors {
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		if a.Source != b.Source {
+			return 0
+		}
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Col - b.Col
+	})
+	return es
+}
+
+// nearest returns the candidate that is most likely meant by word, or "".
+func nearest(word string, candidates []string) string {
+	best, bestDistance := "", max(2, len(word)/3)+1
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	return best
+}
+
+// distance is the optimal string alignment distance: insertions, deletions,
+// substitutions and swaps of neighbours cost one each.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	rows := make([][]int, len(x)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(y)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
+		}
+	}
+	return rows[len(x)][len(y)]
+}

@@ -1,0 +1,201 @@
+package study
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// Backends that study files may name.
+const (
+	Embedded = "embedded"
+	PyTorch  = "pytorch"
+)
+
+// Study is a list of experiments and how to run them.
+type Study struct {
+	Name        string       `json:"name"`
+	Experiments []Experiment `json:"experiments"`
+	Execution   Execution    `json:"execution"`
+	// Merged counts sweep points that equalled another one.
+	Merged int `json:"merged,omitempty"`
+	// BackendNamed says that the user chose the backend; otherwise it is the
+	// default.
+	BackendNamed bool `json:"-"`
+}
+
+// Experiment is one configuration to measure. All fields are resolved: nothing
+// here depends on a default that is applied later.
+type Experiment struct {
+	Model    string           `json:"model"`
+	Backend  string           `json:"backend"`
+	DType    string           `json:"dtype"`
+	Workload Workload         `json:"workload"`
+	Decoding Decoding         `json:"decoding"`
+	Warmup   Warmup           `json:"warmup"`
+	Baseline Baseline         `json:"baseline"`
+	Energy   Energy           `json:"energy"`
+	Seed     uint64           `json:"seed"`
+	Embedded *EmbeddedSection `json:"embedded,omitempty"`
+	PyTorch  *PyTorchSection  `json:"pytorch,omitempty"`
+}
+
+// Workload is the fixed work that every engine gets.
+type Workload struct {
+	// Dataset is builtin, synthetic, or the path of a .jsonl or .json file.
+	Dataset string `json:"dataset"`
+	Prompts int    `json:"prompts"`
+	// InputTokens is the exact length of a synthetic prompt, and the longest
+	// that a prompt of a dataset may be.
+	InputTokens int `json:"input_tokens"`
+	// OutputTokens is forced: end-of-sequence tokens are ignored.
+	OutputTokens int `json:"output_tokens"`
+}
+
+// Decoding says how tokens are chosen. Temperature 0 is greedy, the only way so
+// far.
+type Decoding struct {
+	Temperature float64 `json:"temperature"`
+}
+
+// Warmup is the number of discarded runs of the same workload.
+type Warmup struct {
+	Runs int `json:"runs"`
+}
+
+// Baseline is the time for which the idle machine is measured.
+type Baseline struct {
+	Seconds float64 `json:"seconds"`
+}
+
+// Energy says what is measured and what the results are converted to.
+type Energy struct {
+	// Sources is auto (every sensor that can be read) or none.
+	Sources string `json:"sources"`
+	// CarbonIntensity in grams of CO2-equivalent per kilowatt-hour; 0: not stated.
+	CarbonIntensity float64 `json:"carbon_intensity_g_per_kwh"`
+	// PUE is the power usage effectiveness of the building; it scales carbon and
+	// cost, never the measured energy.
+	PUE float64 `json:"pue"`
+	// PricePerKWh is in the user's currency; 0: not stated.
+	PricePerKWh float64 `json:"price_per_kwh"`
+}
+
+// EmbeddedSection holds the settings of the embedded engine.
+type EmbeddedSection struct {
+	BatchSize int `json:"batch_size"`
+	// Threads is the number of engine threads; 0 is one per usable physical core.
+	Threads int `json:"threads"`
+	// PrefillChunk is the most prompt tokens in one engine step.
+	PrefillChunk int `json:"prefill_chunk"`
+}
+
+// PyTorchSection holds the settings of the PyTorch engine.
+type PyTorchSection struct {
+	BatchSize          int    `json:"batch_size"`
+	AttnImplementation string `json:"attn_implementation"`
+	// Device is auto (CUDA where there is a GPU), cuda, cuda:N or cpu.
+	Device string `json:"device"`
+}
+
+// Execution says how often and in which order experiments run.
+type Execution struct {
+	Cycles int    `json:"cycles"`
+	Order  string `json:"order"`
+	Seed   uint64 `json:"seed"`
+}
+
+// DefaultExperiment is what a study gets that names only a model.
+func DefaultExperiment() Experiment {
+	return Experiment{
+		Backend:  Embedded,
+		DType:    DTypeAuto,
+		Workload: Workload{Dataset: "builtin", Prompts: 16, InputTokens: 256, OutputTokens: 64},
+		Warmup:   Warmup{Runs: 1},
+		Baseline: Baseline{Seconds: 5},
+		Energy:   Energy{Sources: "auto", PUE: 1},
+		Seed:     1,
+		Embedded: &EmbeddedSection{BatchSize: 1, PrefillChunk: 512},
+		PyTorch:  &PyTorchSection{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"},
+	}
+}
+
+// DefaultExecution runs everything once, in the order of the file.
+func DefaultExecution() Execution { return Execution{Cycles: 1, Order: "sequential", Seed: 1} }
+
+// DTypeAuto stands for the backend's usual type: what a .gguf file holds,
+// float16 for other models on the embedded engine, bfloat16 on PyTorch.
+const DTypeAuto = "auto"
+
+// BatchSize is the number of sequences processed together.
+func (e Experiment) BatchSize() int {
+	switch e.Backend {
+	case Embedded:
+		return e.Embedded.BatchSize
+	case PyTorch:
+		return e.PyTorch.BatchSize
+	}
+	return 1
+}
+
+// Section is the backend's own section as JSON.
+func (e Experiment) Section() json.RawMessage {
+	var section any
+	switch e.Backend {
+	case Embedded:
+		section = e.Embedded
+	case PyTorch:
+		section = e.PyTorch
+	}
+	b, err := json.Marshal(section)
+	if err != nil {
+		panic(fmt.Sprintf("marshal the %s section: %v", e.Backend, err)) // plain structs marshal
+	}
+	return b
+}
+
+// own drops the sections of other backends.
+func (e Experiment) own() Experiment {
+	if e.Backend != Embedded {
+		e.Embedded = nil
+	}
+	if e.Backend != PyTorch {
+		e.PyTorch = nil
+	}
+	return e
+}
+
+// clone copies the sections, so that setting a key of the copy leaves e alone.
+func (e Experiment) clone() Experiment {
+	if e.Embedded != nil {
+		s := *e.Embedded
+		e.Embedded = &s
+	}
+	if e.PyTorch != nil {
+		s := *e.PyTorch
+		e.PyTorch = &s
+	}
+	return e
+}
+
+// idVersion is part of every ID; it changes when the meaning of a key changes.
+const idVersion = "llem-1"
+
+// ID identifies the meaning of the experiment in 12 hexadecimal digits.
+func (e Experiment) ID() string {
+	canonical := e.own()
+	// What results are converted to does not change the measurement.
+	canonical.Energy = Energy{Sources: e.Energy.Sources}
+	b, err := json.Marshal(canonical)
+	if err != nil {
+		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal
+	}
+	sum := sha256.Sum256(append([]byte(idVersion+"\n"), b...))
+	return hex.EncodeToString(sum[:6])
+}
+
+// Label names the experiment for a person.
+func (e Experiment) Label() string {
+	return fmt.Sprintf("%s %s %s batch %d", e.Model, e.Backend, e.DType, e.BatchSize())
+}

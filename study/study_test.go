@@ -1,0 +1,175 @@
+package study
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestDefaults(t *testing.T) {
+	s, err := Load(Options{Settings: []Setting{{"--model", "model", "random:smollm2-135m"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultExperiment()
+	want.Model, want.PyTorch = "random:smollm2-135m", nil
+	if diff := cmp.Diff([]Experiment{want}, s.Experiments); diff != "" {
+		t.Errorf("experiments (-want +got):\n%s", diff)
+	}
+	if s.BackendNamed {
+		t.Error("BackendNamed = true for a study that names none")
+	}
+}
+
+func TestSweepIsAProduct(t *testing.T) {
+	s, err := Parse("s.yaml", []byte(`
+model: random:tiny-llama
+backend: [pytorch, embedded]
+workload: {prompts: 2}
+sweep:
+  dtype: [float32, float16]
+  embedded.batch_size: 1..4*2
+  pytorch: {batch_size: [3]}
+execution: {cycles: 2, order: interleave}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range s.Experiments {
+		got = append(got, e.Label())
+	}
+	want := []string{
+		"random:tiny-llama pytorch float32 batch 3", "random:tiny-llama pytorch float16 batch 3",
+		"random:tiny-llama embedded float32 batch 1", "random:tiny-llama embedded float32 batch 2",
+		"random:tiny-llama embedded float32 batch 4", "random:tiny-llama embedded float16 batch 1",
+		"random:tiny-llama embedded float16 batch 2", "random:tiny-llama embedded float16 batch 4",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	if s.Execution != (Execution{Cycles: 2, Order: "interleave", Seed: 1}) {
+		t.Errorf("execution = %+v", s.Execution)
+	}
+}
+
+func TestSettingsOverrideTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.yaml")
+	if err := os.WriteFile(path, []byte("model: a/b\nsweep: {embedded.batch_size: [1, 2, 4]}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Load(Options{Path: path, Settings: []Setting{
+		{"--set", "embedded.batch_size", "8"}, {"--set", "workload.prompts", "1..3"}, {"--cycles", "execution.cycles", "5"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Experiments) != 3 || s.Experiments[2].Workload.Prompts != 3 || s.Experiments[0].BatchSize() != 8 || s.Execution.Cycles != 5 {
+		t.Errorf("study = %+v", s)
+	}
+}
+
+// TestIdentity: what means the same has one ID, what differs has another.
+func TestIdentity(t *testing.T) {
+	id := func(text string) string {
+		t.Helper()
+		s, err := Parse("s.yaml", []byte(text))
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		return s.Experiments[0].ID()
+	}
+	base := id("model: m/n")
+	for _, same := range []string{
+		"model: m/n\nbackend: embedded", "embedded: {batch_size: 1}\nmodel: m/n", "model: m/n\nembedded: {}",
+		"model: m/n\npytorch: {batch_size: 8}", "model: m/n\nbaseline: {seconds: 5.0}",
+		"model: m/n\nname: other\nexecution: {cycles: 9}", "model: m/n\nenergy: {price_per_kwh: 0.3}",
+		"model: m/n\ndecoding: {temperature: -0}",
+	} {
+		if got := id(same); got != base {
+			t.Errorf("%q has id %s, want %s", same, got, base)
+		}
+	}
+	seen := map[string]string{base: "base"}
+	for _, other := range []string{
+		"model: m/o", "model: m/n\nbackend: pytorch", "model: m/n\nembedded: {batch_size: 2}", "model: m/n\ndtype: float16",
+		"model: m/n\nwarmup: {runs: 2}", "model: m/n\nenergy: {sources: none}", "model: m/n\nseed: 2",
+	} {
+		got := id(other)
+		if first, dup := seen[got]; dup {
+			t.Errorf("%q and %q share the id %s", other, first, got)
+		}
+		seen[got] = other
+	}
+	if len(base) != 12 {
+		t.Errorf("id %q, want 12 digits", base)
+	}
+}
+
+func TestEqualPointsAreMerged(t *testing.T) {
+	s, err := Parse("s.yaml", []byte("model: m/n\nsweep: {embedded.batch_size: [1, 2, 1]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Experiments) != 2 || s.Merged != 1 {
+		t.Errorf("%d experiments, %d merged, want 2 and 1", len(s.Experiments), s.Merged)
+	}
+}
+
+// TestMistakes: one file per mistake, each with its exact message.
+func TestMistakes(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.bad.yaml")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("found %d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Parse("study.yaml", data)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
+			got := err.Error() + "\n"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("message (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.yaml")
+	for _, file := range files {
+		if data, err := os.ReadFile(file); err == nil {
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := Parse("s.yaml", data)
+		if err == nil && len(s.Experiments) == 0 {
+			t.Error("neither an experiment nor an error")
+		}
+		if err != nil && err.Error() == "" {
+			t.Error("an error without a message")
+		}
+	})
+}
