@@ -1,0 +1,166 @@
+package host
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Warning is one reason to doubt measurements made on this machine as it is.
+type Warning struct {
+	Code    string `json:"code"` // one of the Warn constants; stable
+	Message string `json:"message"`
+}
+
+// The codes of [Warnings].
+const (
+	WarnNoisyHost         = "noisy_host"
+	WarnGovernorPowersave = "governor_powersave"
+	WarnGovernorMixed     = "governor_mixed"
+	WarnCPUQuota          = "cpu_quota"
+	WarnCPUThrottled      = "cpu_throttled"
+	WarnSwapInUse         = "swap_in_use"
+	WarnVirtualMachine    = "virtual_machine"
+	WarnGPUShared         = "gpu_shared"
+	WarnMixedSoftware     = "mixed_software"
+)
+
+const (
+	// noisyLoad is the load per usable hardware thread above which other work
+	// is taken to disturb a measurement.
+	noisyLoad = 0.5
+	// swapNoise is the swap that an idle Linux machine may hold, in bytes.
+	swapNoise = 64 << 20
+)
+
+// Warnings derives from a snapshot taken before the run what a reader of the
+// results should know, in a fixed order. It never warns of what is unknown.
+func Warnings(s *Snapshot) []Warning {
+	var out []Warning
+	warn := func(code, format string, args ...any) {
+		out = append(out, Warning{code, fmt.Sprintf(format, args...)})
+	}
+
+	if load, ok := LoadPerCore(s); ok && load > noisyLoad {
+		warn(WarnNoisyHost, "the machine was busy before the run: a load of %.2f for %s usable hardware threads; "+
+			"other work adds to the power and takes processor time", *s.Load.Avg1m, number(*s.CPU.CoresUsable))
+	}
+	governor, ok := Governor(s)
+	if _, slow := s.CPU.Governor["powersave"]; slow {
+		effect := "keeps the processors at their lowest clock"
+		if dynamicPowersave(deref(s.CPU.FrequencyDriver)) {
+			effect = "lets the clocks follow the load, with " + preference(s)
+		}
+		warn(WarnGovernorPowersave, "the frequency governor powersave %s; set performance for repeatable runs", effect)
+	}
+	if ok && governor == "" {
+		warn(WarnGovernorMixed, "the processors run under different frequency governors: %s", counts(s.CPU.Governor))
+	}
+	if quota := s.Cgroup.CPUQuotaCores; quota != nil && (s.CPU.CPUsAllowed == nil || *quota < float64(*s.CPU.CPUsAllowed)) {
+		warn(WarnCPUQuota, "the control group allows %s hardware threads' worth of time; more running threads are stopped "+
+			"for part of each period, which shows in latencies", number(*quota))
+	}
+	if n := s.Cgroup.CPUThrottledPeriods; n != nil && *n > 0 {
+		warn(WarnCPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
+	}
+	if used := s.Memory.SwapUsedBytes; used != nil && *used > swapNoise {
+		warn(WarnSwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs time and energy",
+			float64(*used)/(1<<30))
+	}
+	if vm := s.OS.Virtualisation.VM; vm != nil && *vm {
+		warn(WarnVirtualMachine, "this is a virtual machine%s: processor and memory power sensors are usually missing, "+
+			"and neighbours on the same hardware are not visible", in(s.OS.Virtualisation.Hypervisor))
+	}
+	for _, g := range s.GPUs {
+		if n := len(g.Processes); n > 0 {
+			warn(WarnGPUShared, "other processes (%d) are on GPU %d; their energy cannot be told apart", n, g.Index)
+		}
+	}
+	if len(s.Conflicts) > 0 {
+		warn(WarnMixedSoftware, "the workers run on different software: %s", strings.Join(s.Conflicts, "; "))
+	}
+	return out
+}
+
+// Governor returns the frequency governor of all processors, "" if they have
+// different ones; ok is false if it is not known.
+func Governor(s *Snapshot) (name string, ok bool) {
+	if len(s.CPU.Governor) == 1 {
+		name = slices.Collect(maps.Keys(s.CPU.Governor))[0]
+	}
+	return name, len(s.CPU.Governor) > 0
+}
+
+// LoadPerCore returns the load average of the last minute divided by the
+// usable hardware threads; ok is false if either is not known. The load is the
+// whole machine's, so in a container it is an upper bound.
+func LoadPerCore(s *Snapshot) (load float64, ok bool) {
+	if s.Load.Avg1m == nil || s.CPU.CoresUsable == nil || *s.CPU.CoresUsable <= 0 {
+		return 0, false
+	}
+	return *s.Load.Avg1m / *s.CPU.CoresUsable, true
+}
+
+// CPUThreads returns how many threads a processor-bound engine should use: one
+// per physical core in the affinity mask, no more than the whole hardware
+// threads of the cgroup's quota, at least 1. Where the physical cores are not
+// known, hardware threads stand in for them.
+func CPUThreads(s *Snapshot) int {
+	n := 1
+	switch c := &s.CPU; {
+	case c.CoresPhysicalUsable != nil:
+		n = *c.CoresPhysicalUsable
+	case c.CPUsAllowed != nil:
+		n = *c.CPUsAllowed
+	case c.CoresPhysical != nil:
+		n = *c.CoresPhysical
+	case c.CoresLogical != nil:
+		n = *c.CoresLogical
+	}
+	if quota := s.Cgroup.CPUQuotaCores; quota != nil {
+		n = int(min(float64(n), math.Floor(*quota)))
+	}
+	return max(1, n)
+}
+
+// dynamicPowersave reports whether the driver's powersave is not the generic
+// governor of that name but the default one that follows the load.
+func dynamicPowersave(driver string) bool {
+	return driver == "intel_pstate" || strings.HasSuffix(driver, "-pstate-epp") || strings.HasSuffix(driver, "_pstate_epp")
+}
+
+func preference(s *Snapshot) string {
+	if len(s.CPU.EPP) == 0 {
+		return "an unknown preference"
+	}
+	return "the preference " + counts(s.CPU.EPP)
+}
+
+// counts writes the only key, or every key with its count.
+func counts(m map[string]int) string {
+	keys := slices.Sorted(maps.Keys(m))
+	if len(keys) == 1 {
+		return keys[0]
+	}
+	for i, k := range keys {
+		keys[i] = fmt.Sprintf("%s (%d)", k, m[k])
+	}
+	return strings.Join(keys, ", ")
+}
+
+func in(hypervisor *string) string {
+	if hypervisor == nil {
+		return ""
+	}
+	return " (" + *hypervisor + ")"
+}
+
+// number writes a count that may be a fraction.
+func number(f float64) string {
+	if f == math.Trunc(f) {
+		return fmt.Sprintf("%.0f", f)
+	}
+	return fmt.Sprintf("%.2f", f)
+}
