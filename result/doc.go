@@ -1,0 +1,21 @@
+// Package result is what a run leaves on disk, and the way back from there.
+//
+//	results/<study>-<UTC time>/
+//	  study.yaml      the resolved study, frozen at the start
+//	  env.json        snapshot of the machine
+//	  journal.jsonl   one fsynced line per finished run
+//	  runs/<id>-c<cycle>/
+//	    result.json       every number with its unit in the name (type Record)
+//	    power.parquet     the power series (type PowerRow)
+//	    telemetry.parquet temperature, clocks, memory (type TelemetryRow)
+//	    requests.parquet  one row per request (type RequestRow)
+//	    steps.parquet     one row per engine step (type StepRow)
+//	    counters.parquet  readings of the energy counters (type CounterRow)
+//	    engine.log        what the engine printed
+//	  summary.json    written last; can be rebuilt from runs/
+//
+// A run's folder is written beside its place and renamed into it when complete,
+// and only then is its journal line appended: a crash repeats at most one run and
+// never leaves half of one. JSON numbers that were not measured are null, with
+// the reason beside them.
+package result

@@ -1,0 +1,197 @@
+package result
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func sampleSeries() Series {
+	t := 51.5
+	return Series{
+		Power:     []PowerRow{{MonoNS: 1, UnixNS: 2, Device: "gpu0", Source: "nvml.samples", PowerW: 312.5, WindowMS: 20}},
+		Telemetry: []TelemetryRow{{MonoNS: 1, Device: "gpu0", TemperatureC: &t}},
+		Counters:  []CounterRow{{BeforeNS: 1, AfterNS: 2, Device: "gpu0", Source: "nvml.counter", EnergyUJ: 99, Snapped: true}},
+		Requests:  []RequestRow{{ID: 7, Task: "qa", TokenNS: []int64{5, 6, 9}, OutputTokens: 3, OK: true}},
+		Steps:     []StepRow{{StartNS: 1, EndNS: 2, PrefillTokens: 3}},
+	}
+}
+
+func newDir(t *testing.T) *Dir {
+	t.Helper()
+	d, err := Create(t.TempDir(), "my study/ü", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func TestRunRoundTrip(t *testing.T) {
+	d := newDir(t)
+	if got := filepath.Base(d.Path()); got != "my-study-20260102T030405Z" {
+		t.Errorf("folder = %q", got)
+	}
+	run, err := d.Begin("abc", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(run.LogPath(), []byte("log"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rec := &Record{SchemaVersion: SchemaVersion, ID: "abc", Cycle: 2, Status: OK}
+	rec.Warn("code", "message")
+	want := sampleSeries()
+	if err := run.Commit(rec, want); err != nil {
+		t.Fatal(err)
+	}
+	var got []*Record
+	for r, err := range Records(d.Path()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r)
+	}
+	if diff := cmp.Diff([]*Record{rec}, got); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	folder := filepath.Join(d.Path(), RunsDir, "abc-c2")
+	checkRows(t, folder, "power", want.Power)
+	checkRows(t, folder, "telemetry", want.Telemetry)
+	checkRows(t, folder, "counters", want.Counters)
+	checkRows(t, folder, "requests", want.Requests)
+	checkRows(t, folder, "steps", want.Steps)
+	leftovers(t, folder)
+}
+
+func checkRows[T any](t *testing.T, folder, name string, want []T) {
+	t.Helper()
+	got, err := ReadRows[T](filepath.Join(folder, name+".parquet"))
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+// leftovers finds temporary files.
+func leftovers(t *testing.T, folder string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			t.Errorf("leftover %s", e.Name())
+		}
+	}
+}
+
+func TestEmptySeriesAreReadable(t *testing.T) {
+	d := newDir(t)
+	run, err := d.Begin("abc", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Commit(&Record{SchemaVersion: SchemaVersion, ID: "abc", Cycle: 1}, Series{}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := ReadRows[PowerRow](filepath.Join(d.Path(), RunsDir, "abc-c1", "power.parquet"))
+	if err != nil || len(rows) != 0 {
+		t.Errorf("rows = %v, %v", rows, err)
+	}
+}
+
+// TestWriteFileKeepsTheOldOne: a failed write leaves the earlier file and nothing
+// else.
+func TestWriteFileKeepsTheOldOne(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f.json")
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	full := &os.PathError{Op: "write", Path: path, Err: syscall.ENOSPC}
+	err := WriteFile(path, func(w io.Writer) error {
+		_, _ = io.WriteString(w, "half of the new")
+		return full
+	})
+	we, ok := errors.AsType[*WriteError](err)
+	if !ok || !strings.Contains(we.Hint(), "disk is full") {
+		t.Errorf("error = %v, want a write error with a hint about the disk", err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Errorf("file = %q, want the old content", b)
+	}
+	leftovers(t, dir)
+}
+
+func TestUnwritableFolder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Create(file, "x", time.Now())
+	we, ok := errors.AsType[*WriteError](err)
+	if !ok || we.Hint() == "" {
+		t.Errorf("create below a file = %v, want a write error with a hint", err)
+	}
+}
+
+func TestAbortLeavesNothing(t *testing.T) {
+	d := newDir(t)
+	run, err := d.Begin("abc", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(d.Path(), RunsDir))
+	if err != nil || len(entries) != 0 {
+		t.Errorf("runs = %v, %v, want none", entries, err)
+	}
+}
+
+func TestJournal(t *testing.T) {
+	good := `{"id":"a","cycle":1,"status":"ok","run":"runs/a-c1","at":"2026-01-02T03:04:05Z"}` + "\n"
+	for name, c := range map[string]struct {
+		text string
+		n    int
+		bad  bool
+	}{
+		"empty":             {"", 0, false},
+		"two":               {good + good, 2, false},
+		"torn":              {good + good[:20], 1, false},
+		"bad in the middle": {"{oops\n" + good, 0, true},
+	} {
+		got, err := parseJournal("j", strings.NewReader(c.text))
+		if len(got) != c.n && !c.bad || (err != nil) != c.bad {
+			t.Errorf("%s: %d entries, %v", name, len(got), err)
+		}
+	}
+}
+
+func TestDamagedFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"empty": "", "noise": "PAR1 not parquet PAR1", "json": "{"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadRows[PowerRow](path); err == nil {
+			t.Errorf("%s: read as parquet without an error", name)
+		}
+		if _, err := ReadRecord(path); err == nil {
+			t.Errorf("%s: read as a record without an error", name)
+		}
+	}
+}

@@ -1,0 +1,299 @@
+package result
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Names of files in a study's folder.
+const (
+	StudyFile   = "study.yaml"
+	EnvFile     = "env.json"
+	JournalFile = "journal.jsonl"
+	SummaryFile = "summary.json"
+	RunsDir     = "runs"
+	RecordFile  = "result.json"
+	EngineLog   = "engine.log"
+)
+
+// partial marks a run's folder while it is being written.
+const partial = ".partial"
+
+// Dir is the folder of one study, open for writing by one process.
+type Dir struct {
+	path    string
+	journal *os.File
+}
+
+// Create makes a new folder below parent, named after the study and the time.
+func Create(parent, studyName string, now time.Time) (*Dir, error) {
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return nil, writeProblem("make the results folder", parent, err)
+	}
+	base := filepath.Join(parent, fileName(studyName)+"-"+now.UTC().Format("20060102T150405Z"))
+	path := base
+	for i := 2; ; i++ {
+		err := os.Mkdir(path, 0o755)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, writeProblem("make the study's folder", path, err)
+		}
+		path = fmt.Sprintf("%s-%d", base, i)
+	}
+	if err := os.Mkdir(filepath.Join(path, RunsDir), 0o755); err != nil {
+		return nil, writeProblem("make the runs folder", path, err)
+	}
+	journal, err := os.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, writeProblem("open the journal", path, err)
+	}
+	return &Dir{path, journal}, nil
+}
+
+// Path of the folder.
+func (d *Dir) Path() string { return d.path }
+
+// Close closes the journal.
+func (d *Dir) Close() error { return d.journal.Close() }
+
+// fileName keeps what is safe in a file name.
+func fileName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, s)
+	s = strings.Trim(s, "-.")
+	if len(s) > 64 {
+		s = s[:64]
+	}
+	if s == "" {
+		return "study"
+	}
+	return s
+}
+
+// WriteJSON writes one JSON file of the folder atomically.
+func (d *Dir) WriteJSON(name string, v any) error {
+	return WriteFile(filepath.Join(d.path, name), func(w io.Writer) error { return encodeJSON(w, v) })
+}
+
+// WriteText writes one text file of the folder atomically.
+func (d *Dir) WriteText(name, text string) error {
+	return WriteFile(filepath.Join(d.path, name), func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}
+
+func encodeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// Run is the folder of one run while it is being written.
+type Run struct {
+	dir   *Dir
+	name  string
+	path  string // the partial folder
+	files map[string]string
+}
+
+// Begin makes the folder in which a run collects its files.
+func (d *Dir) Begin(id string, cycle int) (*Run, error) {
+	name := fmt.Sprintf("%s-c%d", id, cycle)
+	path := filepath.Join(d.path, RunsDir, name+partial)
+	if err := os.RemoveAll(path); err != nil {
+		return nil, writeProblem("clear an unfinished run", path, err)
+	}
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return nil, writeProblem("make the run's folder", path, err)
+	}
+	return &Run{dir: d, name: name, path: path, files: map[string]string{}}, nil
+}
+
+// LogPath is where the engine's output goes.
+func (r *Run) LogPath() string { return filepath.Join(r.path, EngineLog) }
+
+// Series is the raw data of a run.
+type Series struct {
+	Power     []PowerRow
+	Telemetry []TelemetryRow
+	Counters  []CounterRow
+	Requests  []RequestRow
+	Steps     []StepRow
+}
+
+// Commit writes everything, renames the folder into place and appends the journal
+// line. If it fails, the folder stays unfinished and is removed by Abort.
+func (r *Run) Commit(rec *Record, s Series) error {
+	err := errors.Join(
+		writeSeries(r, "power", s.Power),
+		writeSeries(r, "telemetry", s.Telemetry),
+		writeSeries(r, "counters", s.Counters),
+		writeSeries(r, "requests", s.Requests),
+		writeSeries(r, "steps", s.Steps),
+	)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(r.LogPath()); err == nil {
+		r.files["engine_log"] = EngineLog
+	}
+	rec.Files = r.files
+	err = WriteFile(filepath.Join(r.path, RecordFile), func(w io.Writer) error { return encodeJSON(w, rec) })
+	if err != nil {
+		return err
+	}
+	final := filepath.Join(r.dir.path, RunsDir, r.name)
+	if err := os.Rename(r.path, final); err != nil {
+		return writeProblem("finish the run's folder", final, err)
+	}
+	if err := syncDir(filepath.Dir(final)); err != nil {
+		return err
+	}
+	return r.dir.appendJournal(rec)
+}
+
+// Abort removes an unfinished folder.
+func (r *Run) Abort() error { return os.RemoveAll(r.path) }
+
+func writeSeries[T any](r *Run, name string, rows []T) error {
+	file := name + ".parquet"
+	err := WriteFile(filepath.Join(r.path, file), func(w io.Writer) error { return writeRows(w, rows) })
+	if err == nil {
+		r.files[name] = file
+	}
+	return err
+}
+
+// Entry is a line of the journal.
+type Entry struct {
+	ID     string    `json:"id"`
+	Cycle  int       `json:"cycle"`
+	Status Status    `json:"status"`
+	Class  string    `json:"class,omitempty"`
+	Run    string    `json:"run"`
+	At     time.Time `json:"at"`
+}
+
+func (d *Dir) appendJournal(rec *Record) error {
+	e := Entry{ID: rec.ID, Cycle: rec.Cycle, Status: rec.Status, Run: fmt.Sprintf("%s/%s-c%d", RunsDir, rec.ID, rec.Cycle), At: time.Now().UTC()}
+	if rec.Failure != nil {
+		e.Class = rec.Failure.Class
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode journal line: %w", err)
+	}
+	if _, err := d.journal.Write(append(line, '\n')); err != nil {
+		return writeProblem("append to the journal", d.journal.Name(), err)
+	}
+	if err := d.journal.Sync(); err != nil {
+		return writeProblem("append to the journal", d.journal.Name(), err)
+	}
+	return nil
+}
+
+// WriteFile writes a file atomically: a temporary file in the same folder, synced,
+// then renamed. On error nothing is left and an earlier file is intact.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return writeProblem("write", path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = writeProblem("write", path, err)
+		}
+	}()
+	b := bufio.NewWriterSize(f, 1<<16)
+	if err := write(b); err != nil {
+		return err
+	}
+	if err := b.Flush(); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// Some file systems do not sync folders; the rename itself has happened.
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
+}
+
+// WriteError is a failure to write results.
+type WriteError struct {
+	Doing, Path string
+	Err         error
+}
+
+// Error says what could not be written where.
+func (e *WriteError) Error() string { return fmt.Sprintf("%s %s: %v", e.Doing, e.Path, e.cause()) }
+
+func (e *WriteError) cause() error {
+	if pe, ok := errors.AsType[*os.PathError](e.Err); ok {
+		return pe.Err
+	}
+	return e.Err
+}
+
+// Unwrap gives the cause.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *WriteError) Hint() string {
+	switch {
+	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT):
+		return "the disk is full: free some space, or write elsewhere with --output or LLEM_RESULTS"
+	case errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.EROFS):
+		return "the folder cannot be written: choose another with --output or LLEM_RESULTS"
+	case errors.Is(e.Err, syscall.ENOTDIR), errors.Is(e.Err, fs.ErrExist):
+		return "a file stands in the way: choose another folder with --output"
+	}
+	return ""
+}
+
+func writeProblem(doing, path string, err error) error {
+	if we, ok := errors.AsType[*WriteError](err); ok {
+		return we
+	}
+	return &WriteError{doing, path, err}
+}
