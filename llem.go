@@ -1,0 +1,149 @@
+package llem
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/embedded"
+	"github.com/llenergymeasure/llem/backend/pytorch"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Options of a study's run. The zero value measures with the sensors of this
+// machine and writes to ./results.
+type Options struct {
+	// Results is the folder below which each study gets its own.
+	Results string
+	// Python is the interpreter for Python engines; empty looks for one.
+	Python string
+	// Estimate allows a modelled CPU power where no CPU sensor can be read. Such
+	// results are labelled.
+	Estimate bool
+	// Timeout bounds one run; 0 is no bound.
+	Timeout time.Duration
+	// FailFast ends the study with the first run that fails.
+	FailFast bool
+	// Observe receives what happens; it must return quickly and is called from
+	// several goroutines.
+	Observe func(event.Event)
+}
+
+// Load reads a study file, or makes a study of settings alone.
+func Load(o study.Options) (*study.Study, error) { return study.Load(o) }
+
+// PlannedRun is one run that a study will make.
+type PlannedRun = campaign.Planned
+
+// Plan lists the runs of a study in the order in which Run makes them.
+func Plan(s *study.Study) []PlannedRun { return campaign.Order(s) }
+
+// Run makes all runs of the study. A run that fails is part of the result; the
+// error is that of the context, of writing, or of a study that cannot start.
+func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, error) {
+	cache, err := model.DefaultCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	if o.Results == "" {
+		o.Results = "results"
+	}
+	var meters []power.Meter
+	var missing []power.Unavailable
+	if wantsPower(s) {
+		meters, missing = OpenMeters(ctx, o.Estimate)
+	}
+	defer func() {
+		for _, m := range meters {
+			m.Close()
+		}
+	}()
+	snapshot, err := Snapshot(ctx, meters)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range host.Warnings(snapshot) {
+		o.observe(event.Note{Code: w.Code, Message: w.Message})
+	}
+	return campaign.Run(ctx, campaign.Options{
+		Study: s, Backends: Backends(o.Python), Meters: meters, Missing: missing,
+		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,
+		Timeout: o.Timeout, FailFast: o.FailFast, Emit: o.observe,
+	})
+}
+
+func (o Options) observe(e event.Event) {
+	if o.Observe != nil {
+		o.Observe(e)
+	}
+}
+
+// wantsPower says whether any experiment measures energy.
+func wantsPower(s *study.Study) bool {
+	for _, e := range s.Experiments {
+		if e.Energy.Sources != "none" {
+			return true
+		}
+	}
+	return false
+}
+
+// Open reads the result of a study from its folder.
+func Open(dir string) (*result.StudyResult, error) { return result.ReadStudy(dir) }
+
+// Backends are the engines of this program by name.
+func Backends(python string) map[string]backend.Backend {
+	return map[string]backend.Backend{
+		embedded.Name: embedded.Backend{},
+		pytorch.Name:  pytorch.Backend{Python: python},
+	}
+}
+
+// OpenMeters opens every power sensor of this machine that can be read, and says
+// why the others cannot. The caller closes the meters.
+func OpenMeters(ctx context.Context, estimate bool) ([]power.Meter, []power.Unavailable) {
+	o := power.Options{Estimate: estimate, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER")}
+	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
+		o.VisibleDevices = &v
+	}
+	return power.Open(ctx, o)
+}
+
+// Snapshot describes this machine, with the GPUs that the meters see.
+func Snapshot(ctx context.Context, meters []power.Meter) (*host.Snapshot, error) {
+	gpus := []host.GPU{}
+	for _, m := range meters {
+		if nvml, ok := m.(interface{ Facts() []power.GPUFacts }); ok {
+			for _, f := range nvml.Facts() {
+				gpus = append(gpus, gpuOf(f))
+			}
+		}
+	}
+	s, err := host.Collect(ctx, host.Options{GPUs: gpus, Env: os.Getenv})
+	if err != nil {
+		return nil, fmt.Errorf("describe this machine: %w", err)
+	}
+	return s, nil
+}
+
+// WorkerMain runs an engine and exits if this process was started as a worker;
+// otherwise it returns at once. Call it first thing in main.
+func WorkerMain() {
+	if len(os.Args) < 3 || os.Args[1] != "worker" || os.Args[2] != embedded.Name {
+		return
+	}
+	if err := embedded.WorkerMain(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s worker: %v\n", filepath.Base(os.Args[0]), err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
