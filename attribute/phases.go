@@ -67,7 +67,7 @@ func Phases(c *Curve, steps []backend.Step, w Window) (Split, error) {
 		if p.Stretches > 0 && p.Duration/time.Duration(p.Stretches) < resolution {
 			return Split{}, fmt.Errorf("%s lasts %v at a time, but the power sensor (%s) resolves %v: not measurable with the simple method; "+
 				"use longer prompts, longer outputs or a larger batch", name,
-				(p.Duration/time.Duration(p.Stretches)).Round(10*time.Microsecond), c.source, resolution.Round(time.Millisecond))
+				(p.Duration / time.Duration(p.Stretches)).Round(10*time.Microsecond), c.source, resolution.Round(time.Millisecond))
 		}
 	}
 	c.bound(&s, w)

@@ -1,0 +1,53 @@
+# llem. `make demo` builds and measures; `make test` passes the tests.
+
+GO ?= go
+BIN := bin/llem
+
+# The embedded engine is C and C++: without these flags its prefill is many times
+# slower. PORTABLE=1 builds for any x86-64 CPU with AVX2 (2013 and newer).
+ARCH := $(shell uname -m)
+ifeq ($(PORTABLE),1)
+  MARCH := $(if $(filter x86_64,$(ARCH)),-march=x86-64-v3,)
+else
+  MARCH := $(if $(filter x86_64,$(ARCH)),-march=native,-mcpu=native)
+endif
+OPTIMIZE := -O3 $(MARCH)
+QUIET := -Wno-deprecated-declarations -Wno-stringop-overflow
+export CGO_CFLAGS := $(OPTIMIZE) $(QUIET)
+export CGO_CXXFLAGS := $(OPTIMIZE) $(QUIET)
+export CGO_ENABLED ?= 1
+
+# Packages that hold the C++ engine: tested without the race detector, which does
+# not see C++ and would only slow it down.
+ENGINE := ./backend/embedded/...
+PURE = $(shell $(GO) list ./... | grep -v /backend/embedded)
+
+.PHONY: demo build release test lint bench fuzz clean
+
+demo: build
+	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \
+		--batch-size 8 --estimate
+
+build:
+	$(GO) build -buildvcs=auto -o $(BIN) ./cmd/llem
+
+# A stripped binary for other machines of this architecture.
+release: export CGO_CFLAGS := -O3 $(if $(filter x86_64,$(ARCH)),-march=x86-64-v3) $(QUIET)
+release: export CGO_CXXFLAGS := -O3 $(if $(filter x86_64,$(ARCH)),-march=x86-64-v3) $(QUIET)
+release:
+	$(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/llem
+
+test:
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on $(PURE)
+	$(GO) test -shuffle=on $(ENGINE)
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
+
+lint:
+	golangci-lint run ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin

@@ -1,0 +1,21 @@
+// Package pytorch runs models with PyTorch and the transformers library in a
+// Python process, for whoever wants to know what the plain library costs.
+//
+// The process is the worker in the folder worker, embedded in the binary and
+// unpacked to a private folder for as long as it runs. It speaks the protocol of
+// package backend and decodes in a loop of its own, not in the library's
+// generate: a static batch is one prefill step and a decode step per further
+// token, with three device synchronisations in all. The model runs as the library
+// makes it: eager kernels and a cache that grows, no graphs, no compilation.
+// Prompts of unequal length are padded on the left; padding is never counted as
+// tokens.
+//
+// [Backend.Start] chooses an interpreter, unpacks the worker and starts it. What
+// can be set in the study's pytorch section is [Options].
+//
+// The worker's tests need torch and transformers. They run with
+//
+//	python -m unittest discover -p '*_test.py'
+//
+// in this folder, and from go test with LLEM_TEST_PYTHON naming an interpreter.
+package pytorch

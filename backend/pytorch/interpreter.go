@@ -1,0 +1,139 @@
+package pytorch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// The oldest Python that the worker's syntax and the libraries agree on.
+const (
+	minMajor = 3
+	minMinor = 10
+)
+
+// versionTimeout bounds the question for the interpreter's version. Interpreters
+// on network file systems are slow to start.
+const versionTimeout = 30 * time.Second
+
+const (
+	chooseHint  = "name an interpreter with --python, or activate a virtual environment that holds torch and transformers"
+	installHint = "install Python 3.10 or newer, or name an interpreter with --python"
+)
+
+// Interpreter returns the Python that will run the worker: the one asked for,
+// else the active virtual environment's, else the first in PATH. It has been
+// asked for its version.
+func (b Backend) Interpreter(ctx context.Context) (string, error) {
+	path, err := b.choose()
+	if err != nil {
+		return "", err
+	}
+	return path, checkVersion(ctx, path)
+}
+
+func (b Backend) choose() (string, error) {
+	if b.Python != "" {
+		return b.explicit(b.Python, "--python")
+	}
+	if venv := b.getenv("VIRTUAL_ENV"); venv != "" {
+		return b.explicit(filepath.Join(venv, "bin", "python"), "the virtual environment in $VIRTUAL_ENV")
+	}
+	for _, name := range []string{"python3", "python"} {
+		if path := b.inPath(name); path != "" {
+			return path, nil
+		}
+	}
+	return "", backend.Failf(backend.ClassNotInstalled, installHint, "no python3 in PATH")
+}
+
+// explicit checks an interpreter that somebody named. origin says who.
+func (b Backend) explicit(name, origin string) (string, error) {
+	path := name
+	if !strings.ContainsRune(name, filepath.Separator) {
+		if path = b.inPath(name); path == "" {
+			return "", backend.Failf(backend.ClassNotInstalled, chooseHint, "no %s in PATH, as %s asks", name, origin)
+		}
+	}
+	if err := executable(path); err != nil {
+		return "", backend.Failf(backend.ClassNotInstalled, chooseHint,
+			"%s names %s, which cannot be run: %v", origin, path, err)
+	}
+	// Relative paths must survive a change of folder.
+	return filepath.Abs(path)
+}
+
+func (b Backend) inPath(name string) string {
+	for _, dir := range filepath.SplitList(b.getenv("PATH")) {
+		if path := filepath.Join(dir, name); filepath.IsAbs(path) && executable(path) == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func executable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("there is no such file")
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errors.New("it is a folder")
+	case info.Mode()&0o111 == 0:
+		return errors.New("it is not executable")
+	}
+	return nil
+}
+
+// checkVersion starts the interpreter once: what it prints also proves that it is
+// one.
+func checkVersion(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	const question = "import sys; sys.stdout.write('\\n%d.%d' % sys.version_info[:2])"
+	cmd := exec.CommandContext(ctx, path, "-E", "-S", "-c", question)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.Cause(ctx)
+	}
+	// Wrapper scripts may say something first.
+	answer := bytes.TrimSpace(out)
+	answer = answer[bytes.LastIndexByte(answer, '\n')+1:]
+	var major, minor int
+	if _, scanErr := fmt.Sscanf(string(answer), "%d.%d", &major, &minor); err != nil || scanErr != nil {
+		return backend.Failf(backend.ClassNotInstalled, chooseHint,
+			"%s does not answer as a Python interpreter does%s", path, because(err))
+	}
+	if major < minMajor || major == minMajor && minor < minMinor {
+		return backend.Failf(backend.ClassVersion, installHint,
+			"%s is Python %d.%d: %d.%d or newer is needed", path, major, minor, minMajor, minMinor)
+	}
+	return nil
+}
+
+// because appends what a failed command said.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if said := strings.TrimSpace(string(exit.Stderr)); said != "" {
+			first, _, _ := strings.Cut(said, "\n")
+			text += ": " + first
+		}
+	}
+	return ": " + text
+}

@@ -1,0 +1,321 @@
+package pytorch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/model"
+)
+
+// script writes an executable shell script and returns its path.
+func script(t *testing.T, path, body string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// env makes an environment of alternating keys and values.
+func env(pairs ...string) func(string) string {
+	return func(key string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == key {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+func class(t *testing.T, err error) backend.Class {
+	t.Helper()
+	f, ok := errors.AsType[*backend.Failure](err)
+	if !ok {
+		t.Fatalf("error %v is no failure", err)
+	}
+	if f.Hint == "" {
+		t.Errorf("failure %q has no hint", f.Message)
+	}
+	return f.Class
+}
+
+func TestInterpreterChoice(t *testing.T) {
+	dir := t.TempDir()
+	answer := "echo 3.12"
+	explicit := script(t, filepath.Join(dir, "mine", "python"), answer)
+	venv := script(t, filepath.Join(dir, "venv", "bin", "python"), answer)
+	first := script(t, filepath.Join(dir, "one", "python3"), answer)
+	script(t, filepath.Join(dir, "two", "python"), answer)
+	script(t, filepath.Join(dir, "two", "python3"), answer)
+	onlyPython := script(t, filepath.Join(dir, "three", "python"), answer)
+	path := strings.Join([]string{"relative", filepath.Join(dir, "none"), filepath.Dir(first), filepath.Join(dir, "two")}, ":")
+
+	tests := []struct {
+		name string
+		b    Backend
+		want string
+	}{
+		{"explicit", Backend{Python: explicit, Env: env("VIRTUAL_ENV", filepath.Join(dir, "venv"), "PATH", path)}, explicit},
+		{"explicit name", Backend{Python: "python3", Env: env("PATH", path)}, first},
+		{"virtual environment", Backend{Env: env("VIRTUAL_ENV", filepath.Join(dir, "venv"), "PATH", path)}, venv},
+		{"path", Backend{Env: env("PATH", path)}, first},
+		{"python without number", Backend{Env: env("PATH", filepath.Dir(onlyPython))}, onlyPython},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := test.b.Interpreter(t.Context())
+			if err != nil || got != test.want {
+				t.Errorf("Interpreter() = %q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestInterpreterFailures(t *testing.T) {
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name    string
+		b       Backend
+		want    backend.Class
+		message string
+	}{
+		{"nothing in PATH", Backend{Env: env("PATH", dir)}, backend.ClassNotInstalled, "no python3 in PATH"},
+		{"missing", Backend{Python: filepath.Join(dir, "absent")}, backend.ClassNotInstalled, "no such file"},
+		{"missing name", Backend{Python: "absent", Env: env("PATH", dir)}, backend.ClassNotInstalled, "no absent in PATH"},
+		{"folder", Backend{Python: dir}, backend.ClassNotInstalled, "folder"},
+		{"not executable", Backend{Python: plain}, backend.ClassNotInstalled, "not executable"},
+		{"broken environment", Backend{Env: env("VIRTUAL_ENV", dir)}, backend.ClassNotInstalled, "$VIRTUAL_ENV"},
+		{"too old", Backend{Python: script(t, filepath.Join(dir, "old"), "echo 3.9")}, backend.ClassVersion, "Python 3.9"},
+		{"python 2", Backend{Python: script(t, filepath.Join(dir, "two"), "echo 2.7")}, backend.ClassVersion, "Python 2.7"},
+		{"no python", Backend{Python: script(t, filepath.Join(dir, "cat"), "echo meow")}, backend.ClassNotInstalled, "does not answer"},
+		{"failing", Backend{Python: script(t, filepath.Join(dir, "bad"), "echo no licence >&2; exit 3")}, backend.ClassNotInstalled, "no licence"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := test.b.Interpreter(t.Context())
+			if got := class(t, err); got != test.want || !strings.Contains(err.Error(), test.message) {
+				t.Errorf("Interpreter() = %v (%s), want %q (%s)", err, got, test.message, test.want)
+			}
+			if _, err := test.b.Probe(t.Context()); class(t, err) != test.want {
+				t.Errorf("Probe() = %v", err)
+			}
+		})
+	}
+}
+
+func TestCancelledBeforeStart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	python := script(t, filepath.Join(t.TempDir(), "python"), "sleep 10")
+	if _, err := (Backend{Python: python}).Probe(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Probe() = %v, want context.Canceled", err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	tests := []struct {
+		section string
+		want    Options
+		ok      bool
+	}{
+		{``, Options{1, "sdpa", "auto"}, true},
+		{`{}`, Options{1, "sdpa", "auto"}, true},
+		{`{"batch_size": 8, "device": "cuda:1"}`, Options{8, "sdpa", "cuda:1"}, true},
+		{`{"attn_implementation": "eager"}`, Options{1, "eager", "auto"}, true},
+		{`{"batch_size": 0}`, Options{}, false},
+		{`{"batch_size": "many"}`, Options{}, false},
+		{`{"batchsize": 1}`, Options{}, false},
+		{`{"attn_implementation": "magic"}`, Options{}, false},
+		{`{"device": "cuda:"}`, Options{}, false},
+		{`{"device": "tpu"}`, Options{}, false},
+	}
+	for _, test := range tests {
+		got, err := ParseOptions(json.RawMessage(test.section))
+		switch {
+		case test.ok && (err != nil || got != test.want):
+			t.Errorf("ParseOptions(%s) = %+v, %v, want %+v", test.section, got, err, test.want)
+		case !test.ok && class(t, err) != backend.ClassConfig:
+			t.Errorf("ParseOptions(%s) = %v, want a config failure", test.section, err)
+		}
+	}
+}
+
+func TestBatchSizeIsOne(t *testing.T) {
+	tests := []struct {
+		section string
+		size    int
+		want    int // 0: refused
+	}{
+		{``, 0, 1}, {``, 4, 4}, {`{"batch_size":8}`, 0, 8}, {`{"batch_size":8}`, 8, 8},
+		{`{"batch_size":8}`, 4, 0}, {`{"device":"cpu"}`, 4, 4},
+	}
+	for _, test := range tests {
+		spec, err := resolve(backend.Spec{BatchSize: test.size, Options: json.RawMessage(test.section)})
+		if test.want == 0 {
+			if class(t, err) != backend.ClassConfig {
+				t.Errorf("resolve(%s, %d) = %v, want a config failure", test.section, test.size, err)
+			}
+			continue
+		}
+		o, parseErr := ParseOptions(spec.Options)
+		if err != nil || parseErr != nil || spec.BatchSize != test.want || o.BatchSize != test.want {
+			t.Errorf("resolve(%s, %d) = %d, %+v, %v, want %d", test.section, test.size, spec.BatchSize, o, err, test.want)
+		}
+	}
+}
+
+// TestEmbedded checks that everything the worker needs is in the binary, and
+// nothing else.
+func TestEmbedded(t *testing.T) {
+	onDisk, err := filepath.Glob("worker/llem_worker/*.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append(onDisk, "worker/__main__.py")
+	slices.Sort(want)
+	var got []string
+	_ = fs.WalkDir(scripts, ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			got = append(got, path)
+		}
+		return err
+	})
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("embedded %v, want %v", got, want)
+	}
+}
+
+// TestMissingTorch runs the worker in an interpreter without packages.
+func TestMissingTorch(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	bare := script(t, filepath.Join(t.TempDir(), "python"), `exec "`+python+`" -S -I "$@"`)
+	if err := checkVersion(t.Context(), bare); err != nil {
+		t.Skip(err)
+	}
+	_, err = Backend{Python: bare}.Probe(t.Context())
+	if got := class(t, err); got != backend.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
+		t.Errorf("Probe() = %v (%s), want torch to be missing", err, got)
+	}
+	if f := backend.AsFailure(err); !strings.Contains(f.Hint, "-m pip install") {
+		t.Errorf("hint %q does not say how to install", f.Hint)
+	}
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
+}
+
+func mustBeEmpty(t *testing.T, dir string) {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, "llem-pytorch-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// testPython names an interpreter with torch and transformers.
+func testPython(t *testing.T) string {
+	t.Helper()
+	python := os.Getenv("LLEM_TEST_PYTHON")
+	if python == "" {
+		t.Skip("LLEM_TEST_PYTHON does not name a Python with torch and transformers")
+	}
+	return python
+}
+
+func tinySpec(t *testing.T) backend.Spec {
+	t.Helper()
+	shape, err := model.Lookup("tiny-llama")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), shape.Name)
+	if err := model.WriteHFDir(dir, shape.Config, model.Float32); err != nil {
+		t.Fatal(err)
+	}
+	return backend.Spec{Model: "random:tiny-llama", Path: dir, Synthetic: true, DType: "float32", Seed: 1}
+}
+
+func TestConformance(t *testing.T) {
+	python := testPython(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	backendtest.Run(t, backendtest.Suite{
+		Backend: Backend{Python: python},
+		Spec:    tinySpec(t),
+		Noisy:   Backend{Python: noisy(t, python)},
+		Tokens:  model.ByteTokenizer{}.Encode,
+	})
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
+}
+
+// noisy wraps python so that a thread keeps printing to standard output.
+func noisy(t *testing.T, python string) string {
+	t.Helper()
+	dir := t.TempDir()
+	const customize = `
+import sys, threading, time
+
+def chatter():
+    while True:
+        print('{"event": "noise"}', flush=True)
+        time.sleep(0.001)
+
+threading.Thread(target=chatter, daemon=True).start()
+`
+	if err := os.WriteFile(filepath.Join(dir, "sitecustomize.py"), []byte(customize), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return script(t, filepath.Join(dir, "python"), `echo hello; PYTHONPATH="`+dir+`" exec "`+python+`" "$@"`)
+}
+
+func TestLoadFailures(t *testing.T) {
+	b := Backend{Python: testPython(t)}
+	tests := []struct {
+		name   string
+		change func(*backend.Spec)
+		want   backend.Class
+	}{
+		{"no folder", func(s *backend.Spec) { s.Path += "-absent" }, backend.ClassModelNotFound},
+		{"no weights", func(s *backend.Spec) { s.Synthetic = false }, backend.ClassModelNotFound},
+		{"dtype", func(s *backend.Spec) { s.DType = "q4_0" }, backend.ClassUnsupportedDType},
+		{"device", func(s *backend.Spec) { s.Options = json.RawMessage(`{"device":"cuda:99"}`) }, backend.ClassNoDevice},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			spec := tinySpec(t)
+			test.change(&spec)
+			if _, err := b.Start(t.Context(), spec); class(t, err) != test.want {
+				t.Errorf("Start() = %v, want class %s", err, test.want)
+			}
+		})
+	}
+}
+
+// TestWorkerScripts runs the worker's own tests.
+func TestWorkerScripts(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), testPython(t), "-B", "-m", "unittest", "discover", "-p", "*_test.py")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,105 @@
+"""Failures that a user can act on, and how exceptions become failures."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+
+OOM_HINT = (
+    "use a smaller pytorch.batch_size, a shorter input or output, a smaller dtype, "
+    "or free the device of other processes"
+)
+
+
+class Failure(Exception):
+    """An error with a class of the result format and a hint for the user."""
+
+    def __init__(self, failure_class: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.failure_class = failure_class
+        self.message = message
+        self.hint = hint
+
+    def as_reply(self) -> dict:
+        """The failure as it goes over the wire."""
+        return {"class": self.failure_class, "message": self.message, "hint": self.hint}
+
+
+# Texts of exceptions, the class that they mean and what would help. The first
+# match wins, so the specific ones come first. Matched without regard to case.
+PATTERNS: list[tuple[str, str, str]] = [
+    (r"cuda out of memory|cuda error: out of memory|cublas_status_alloc_failed",
+     "oom_gpu", OOM_HINT),
+    (r"defaultcpuallocator|cannot allocate memory|can't allocate memory",
+     "oom_host", "use a smaller model, dtype or pytorch.batch_size"),
+    (r"no cuda gpus are available|found no nvidia driver|cuda_error_no_device",
+     "no_device", "check nvidia-smi and CUDA_VISIBLE_DEVICES, or set pytorch.device: cpu"),
+    (r"driver on your system is too old|driver version is insufficient|forward compatibility was attempted",
+     "version_mismatch", "update the NVIDIA driver, or install a PyTorch built for an older CUDA"),
+    (r"no kernel image is available",
+     "version_mismatch", "install a PyTorch that is built for this GPU"),
+    (r"undefined symbol|cannot open shared object file",
+     "version_mismatch", "reinstall torch and transformers together in a fresh virtual environment"),
+    (r"flashattention only support|flash attention only supports",
+     "unsupported_dtype_quant", "use dtype float16 or bfloat16, or pytorch.attn_implementation: sdpa"),
+    (r"not implemented for '(half|bfloat16|float16)'",
+     "unsupported_dtype_quant", "use dtype float32 on this device"),
+    (r"does not support an attention implementation",
+     "config", "set pytorch.attn_implementation: eager"),
+    (r"trust_remote_code|execute the configuration file",
+     "unsupported_model", "models that bring their own code are not run; choose one that transformers knows"),
+    (r"does not recognize this architecture|unrecognized configuration class|unrecognized model in",
+     "unsupported_model", "upgrade transformers, or choose another model or backend"),
+    (r"no file named .* found in directory|does not appear to have a file named",
+     "model_not_found", "the folder holds no weights: download the model completely"),
+    (r"not a valid json file|deserializing header|incompletemetadata|size mismatch|ignore_mismatched_sizes",
+     "corrupt_model", "download the model again"),
+]
+
+
+def from_exception(exc: BaseException) -> Failure:
+    """Turn any exception into a failure, keeping its type and text."""
+    if isinstance(exc, Failure):
+        return exc
+    text = f"{type(exc).__name__}: {exc}".strip()
+    if type(exc).__name__ == "OutOfMemoryError":
+        return Failure("oom_gpu", out_of_memory_message(str(exc)), OOM_HINT)
+    if isinstance(exc, MemoryError):
+        return Failure("oom_host", "out of memory: " + text, "use a smaller model, dtype or pytorch.batch_size")
+    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+        return Failure("disk_full", text, "free some space and run again")
+    for pattern, failure_class, hint in PATTERNS:
+        if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
+            return Failure(failure_class, shorten(text), hint)
+    if isinstance(exc, ModuleNotFoundError):
+        return missing_module(exc)
+    return Failure("engine_error", shorten(text), "the full traceback is in the engine log")
+
+
+def missing_module(exc: ModuleNotFoundError) -> Failure:
+    """A Python module is not there."""
+    name = (exc.name or "a module").split(".")[0]
+    return Failure(
+        "not_installed",
+        f"{sys.executable} has no module {name}",
+        f"{sys.executable} -m pip install {name}",
+    )
+
+
+def out_of_memory_message(text: str) -> str:
+    """Say in one line what was asked for and what was free."""
+    asked = re.search(r"Tried to allocate ([\d.]+ \w+)", text)
+    free = re.search(r"total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free", text)
+    message = "out of GPU memory"
+    if asked:
+        message += f": tried to allocate {asked[1]}"
+    if free:
+        message += f", {free[2]} of {free[1]} free"
+    return message if asked or free else f"{message}: {shorten(text)}"
+
+
+def shorten(text: str, limit: int = 500) -> str:
+    """One line of at most limit characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Main runs the program and returns its exit code.
+func Main(env Env) int {
+	ctx := context.Background()
+	if env.Signals != nil {
+		var stop context.CancelFunc
+		ctx, stop = env.Signals(ctx)
+		defer stop()
+	}
+	root := newRoot(&env)
+	root.SetArgs(env.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	code := exitCode(err)
+	if code != exitOK {
+		env.explain(err)
+	}
+	return code
+}
+
+func newRoot(env *Env) *cobra.Command {
+	build := host.CurrentBuild()
+	root := &cobra.Command{
+		Use:   "llem",
+		Short: "Measure the energy of LLM inference",
+		Long: "llem measures how efficiently a language model runs on an inference engine: joules per\n" +
+			"token and per request, split into prefill and decode, beside latency, throughput, memory\n" +
+			"and FLOPs. It starts the engine itself, gives it a fixed workload and reads the power\n" +
+			"sensors on the engine's clock.",
+		Example:       "  llem run --model random:smollm2-135m\n  llem run study.yaml\n  llem config",
+		Version:       versionText(build),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("llem {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err.Error(), "see `" + cmd.CommandPath() + " --help`"}
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(env), newConfig(env), newReport(env), newWorker())
+	return root
+}
+
+func versionText(b host.BuildInfo) string {
+	v := b.Version
+	if v == "" {
+		v = "(unknown)"
+	}
+	details := []string{b.GoVersion}
+	if b.Commit != "" {
+		details = append(details, "commit "+b.Commit)
+	}
+	return v + " (" + strings.Join(details, ", ") + ")"
+}
+
+// noCommand explains a word that is no command.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "commands: run, config, report"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return &usageError{fmt.Sprintf("unknown command %q", args[0]), hint}
+}
+
+// newWorker names the hidden command under which engines run; the program enters
+// it before any flag is read.
+func newWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: "worker", Hidden: true, Short: "An engine process; llem starts these itself",
+		RunE: func(*cobra.Command, []string) error {
+			return &usageError{"worker is started by llem itself", "use `llem run`"}
+		},
+	}
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ msg, hint string }
+
+func (e *usageError) Error() string { return e.msg }
+
+// errRunsFailed: the results say which runs failed and why.
+var errRunsFailed = errors.New("some runs failed")
+
+// exitCode maps errors to the documented codes.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case isUsage(err):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func isUsage(err error) bool {
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[study.Errors](err)
+	return ok
+}
+
+// explain prints an error for a person: what, where and what next.
+func (env *Env) explain(err error) {
+	if errors.Is(err, errRunsFailed) {
+		return // the report has said it
+	}
+	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
+		fmt.Fprintln(env.Stderr, "llem: interrupted; what was finished is kept")
+		return
+	}
+	if es, ok := errors.AsType[study.Errors](err); ok {
+		fmt.Fprintln(env.Stderr, es.Error())
+		fmt.Fprintf(env.Stderr, "llem: %s; nothing was started\n", mistakes(len(es)))
+		return
+	}
+	fmt.Fprintf(env.Stderr, "llem: %v\n", err)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(env.Stderr, "  next: %s\n", hint)
+	}
+}
+
+func mistakes(n int) string {
+	if n == 1 {
+		return "1 mistake"
+	}
+	return fmt.Sprintf("%d mistakes", n)
+}
+
+// hintOf finds the next step that an error brings along.
+func hintOf(err error) string {
+	if e, ok := errors.AsType[*usageError](err); ok {
+		return e.hint
+	}
+	if e, ok := errors.AsType[*result.WriteError](err); ok {
+		return e.Hint()
+	}
+	if e, ok := errors.AsType[*backend.Failure](err); ok {
+		return e.Hint
+	}
+	if e, ok := errors.AsType[*model.Error](err); ok {
+		return e.Hint
+	}
+	return ""
+}

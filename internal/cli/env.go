@@ -1,0 +1,74 @@
+// Package cli is the llem program: commands, flags, prompts and exit codes. It is
+// the only package that knows cobra, and it reaches the process (arguments,
+// environment, standard streams, signals) through one value that tests replace.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Env is everything that the program shares with the process.
+type Env struct {
+	Args   []string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Getenv func(string) string
+	// StdinTTY, StdoutTTY and StderrTTY say which streams are terminals.
+	StdinTTY, StdoutTTY, StderrTTY bool
+	// Signals, if set, ends the returned context at the first interrupt and the
+	// process at the second.
+	Signals func(context.Context) (context.Context, context.CancelFunc)
+}
+
+// ProcessEnv is the environment of this process.
+func ProcessEnv() Env {
+	return Env{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
+		Signals: interruptible,
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// errInterrupted is the cause of a context that a signal ended.
+var errInterrupted = errors.New("interrupted")
+
+// interruptible ends the context at the first SIGINT or SIGTERM, so that the
+// engine is stopped and results are written, and the process at the second.
+func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return
+		}
+		cancel(errInterrupted)
+		<-ch
+		// Engines die with this process (see backend).
+		os.Exit(exitInterrupted)
+	}()
+	return ctx, func() { signal.Stop(ch); cancel(nil) }
+}
+
+// Exit codes, part of the contract with scripts.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // a run failed, or the machine is unfit
+	exitUsage       = 2   // usage or configuration
+	exitInterrupted = 130 // SIGINT or SIGTERM
+)

@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/internal/live"
+	"github.com/llenergymeasure/llem/internal/report"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// runFlags are the flags of llem run that are no study keys.
+type runFlags struct {
+	set      []string
+	output   string
+	python   string
+	timeout  time.Duration
+	estimate bool
+	json     bool
+	quiet    bool
+	verbose  bool
+	failFast bool
+}
+
+// keyFlags are flags that set study keys.
+var keyFlags = []struct {
+	name, short string
+	keys        []string
+	help        string
+}{
+	{"model", "m", []string{"model"}, "random:SHAPE, a .gguf file, a folder, or a Hugging Face id"},
+	{"backend", "b", []string{"backend"}, "embedded or pytorch"},
+	{"dtype", "", []string{"dtype"}, "auto, float32, float16, bfloat16, q8_0 or q4_0"},
+	{"prompts", "n", []string{"workload.prompts"}, "number of prompts"},
+	{"input-tokens", "", []string{"workload.input_tokens"}, "longest prompt, in tokens"},
+	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
+	{"batch-size", "", []string{"embedded.batch_size", "pytorch.batch_size"}, "sequences processed together"},
+	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
+	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle or reverse"},
+}
+
+func newRun(env *Env) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [STUDY.yaml]",
+		Short: "Measure one experiment or a study",
+		Long: "Measure one experiment or a study. Flags override the file. A value with commas or a\n" +
+			"range (1,8,32 or 1..64*2) makes its key an axis of a sweep.\n\n" +
+			"Results go to standard output, progress to standard error. Exit codes: 0 all runs ok,\n" +
+			"1 a run failed, 2 usage or configuration, 130 interrupted.",
+		Example: "  llem run --model random:smollm2-135m\n" +
+			"  llem run --model ./model.gguf --batch-size 1,4 --cycles 3\n" +
+			"  llem run study.yaml -s workload.prompts=32",
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error { return env.run(cmd, args, f) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	for _, k := range keyFlags {
+		flags.StringP(k.name, k.short, "", k.help)
+	}
+	flags.StringArrayVarP(&f.set, "set", "s", nil, "set any study key: KEY=VALUE")
+	flags.StringVarP(&f.output, "output", "o", "", "folder for results (default $LLEM_RESULTS, else ./results)")
+	flags.StringVar(&f.python, "python", "", "interpreter for the pytorch backend (default: $VIRTUAL_ENV, then PATH)")
+	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
+	flags.BoolVar(&f.estimate, "estimate", false, "model CPU power where no sensor can be read; labelled as modelled")
+	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")
+	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "progress as plain lines, also on a terminal")
+	return cmd
+}
+
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return &usageError{fmt.Sprintf("%d study files given, at most one is possible", len(args)), "see `" + cmd.CommandPath() + " --help`"}
+	}
+	return nil
+}
+
+func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
+	o, err := studyOptions(cmd, args, f)
+	if err != nil {
+		return err
+	}
+	if f.timeout < 0 {
+		return &usageError{"--timeout is negative", "give a duration such as 30m"}
+	}
+	s, err := llem.Load(o)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	if name := env.chooseBackend(ctx, s, f.python); name != "" {
+		o.Settings = append(o.Settings, study.Setting{Flag: "--backend", Key: "backend", Value: name})
+		if s, err = llem.Load(o); err != nil {
+			return err
+		}
+	}
+	options := llem.Options{
+		Results: firstOf(f.output, env.Getenv("LLEM_RESULTS"), "results"), Python: f.python,
+		Estimate: f.estimate, Timeout: f.timeout, FailFast: f.failFast,
+	}
+	if !f.quiet {
+		display := live.New(env.Stderr, live.Options{Terminal: env.StderrTTY && !f.verbose, Color: env.color(env.StderrTTY)})
+		options.Observe = display.Observe
+		res, err := llem.Run(ctx, s, options)
+		display.Close()
+		return env.finish(res, err, f.json)
+	}
+	res, err := llem.Run(ctx, s, options)
+	return env.finish(res, err, f.json)
+}
+
+// finish prints what there is, also after an error.
+func (env *Env) finish(res *result.StudyResult, err error, asJSON bool) error {
+	if res != nil {
+		if printErr := env.print(res, asJSON); err == nil {
+			err = printErr
+		}
+	}
+	if err == nil && res.Failed > 0 {
+		err = errRunsFailed
+	}
+	return err
+}
+
+func (env *Env) print(res *result.StudyResult, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(env.Stdout)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(res)
+	}
+	return report.Terminal{Color: env.color(env.StdoutTTY)}.Study(env.Stdout, res)
+}
+
+// color follows https://no-color.org: NO_COLOR, when set and not empty, wins.
+func (env *Env) color(terminal bool) bool {
+	return terminal && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// studyOptions turns the command line into settings over the study file.
+func studyOptions(cmd *cobra.Command, args []string, f runFlags) (study.Options, error) {
+	var o study.Options
+	if len(args) == 1 {
+		o.Path = args[0]
+	}
+	for _, k := range keyFlags {
+		flag := cmd.Flags().Lookup(k.name)
+		if !flag.Changed {
+			continue
+		}
+		for _, key := range k.keys {
+			o.Settings = append(o.Settings, study.Setting{Flag: "--" + k.name, Key: key, Value: flag.Value.String()})
+		}
+	}
+	for _, kv := range f.set {
+		key, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			return o, &usageError{fmt.Sprintf("--set %s has no value", kv), "write --set KEY=VALUE, such as --set workload.prompts=32"}
+		}
+		o.Settings = append(o.Settings, study.Setting{Flag: "--set " + kv, Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)})
+	}
+	return o, nil
+}
+
+// chooseBackend asks which backend to use when none was named, several can run
+// here, and a person is there to answer. It returns "" to keep what the study
+// has.
+func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string) string {
+	if s.BackendNamed || !env.StdinTTY || !env.StderrTTY {
+		return ""
+	}
+	backends := llem.Backends(python)
+	var names []string
+	for name, b := range backends {
+		if _, err := b.Probe(ctx); err == nil {
+			names = append(names, name)
+		}
+	}
+	if len(names) < 2 {
+		return ""
+	}
+	slices.Sort(names)
+	return ask(env.Stdin, env.Stderr, names)
+}
+
+// ask lets a person choose one of names; an empty answer takes the first.
+func ask(in io.Reader, out io.Writer, names []string) string {
+	fmt.Fprintln(out, "Several backends can run here (name one with --backend to skip this question):")
+	for i, name := range names {
+		fmt.Fprintf(out, "  %d  %s\n", i+1, name)
+	}
+	r := bufio.NewReader(in)
+	for {
+		fmt.Fprintf(out, "Which one? [1] ")
+		line, err := r.ReadString('\n')
+		answer := strings.TrimSpace(line)
+		if n, convErr := strconv.Atoi(answer); convErr == nil && n >= 1 && n <= len(names) {
+			return names[n-1]
+		}
+		switch {
+		case answer == "":
+			return names[0]
+		case slices.Contains(names, answer):
+			return answer
+		case err != nil:
+			return names[0]
+		}
+	}
+}

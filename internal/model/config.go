@@ -1,0 +1,113 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Architectures that this package can describe, as named in GGUF files.
+const (
+	ArchLlama    = "llama" // Llama 1 to 3.x, TinyLlama, SmolLM2, Mistral; Mixtral when Experts > 0
+	ArchPhi3     = "phi3"  // fused projections; counted only
+	ArchQwen2    = "qwen2"
+	ArchQwen3    = "qwen3"
+	ArchQwen3MoE = "qwen3moe"
+	ArchGemma2   = "gemma2"
+	ArchGemma3   = "gemma3" // the text model
+)
+
+var archs = []string{ArchLlama, ArchPhi3, ArchQwen2, ArchQwen3, ArchQwen3MoE, ArchGemma2, ArchGemma3}
+
+// Config is the architecture of a decoder-only transformer with gated
+// feed-forward blocks, in the terms that decide its size and its work.
+// Lengths are in tokens, widths in elements.
+type Config struct {
+	Arch    string // one of the Arch constants
+	Hidden  int    // width of the residual stream
+	Layers  int
+	Heads   int // query heads
+	KVHeads int // key and value heads; fewer than Heads is grouped-query attention
+	HeadDim int
+	FFN     int // inner width of a dense feed-forward block
+	Vocab   int // rows of the embedding matrix
+	Context int // longest supported sequence
+
+	Tied      bool // the output projection is the embedding matrix
+	QKVBias   bool // biases on the q, k and v projections
+	QKNorm    bool // an RMS norm over each head of q and k
+	PostNorms bool // Gemma: a second norm after attention and after the feed-forward block
+
+	RopeTheta      float64 // rotary base
+	RopeLocalTheta float64 // Gemma 3: rotary base of sliding-window layers
+	NormEps        float64
+
+	Experts     int // routed experts per layer; 0 means dense
+	ExpertsUsed int // experts each token visits
+	ExpertFFN   int // inner width of one expert
+
+	SlidingWindow int // tokens a windowed layer can look back on; 0 means all layers see everything
+	GlobalEvery   int // every n-th layer ignores the window; 0 means none does
+
+	AttnSoftcap  float64 // Gemma 2: logit soft caps; 0 means none
+	FinalSoftcap float64
+	QueryScalar  int // Gemma: attention scale is 1/sqrt(QueryScalar); 0 means HeadDim
+}
+
+// maxDim bounds each dimension, far above any real model, so that the
+// arithmetic on a hostile file can not overflow.
+const maxDim = 1 << 26
+
+// Validate says what makes the Config impossible, or nil.
+func (c Config) Validate() error {
+	if !slices.Contains(archs, c.Arch) {
+		return fail(ClassUnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
+			"architecture %q is unknown", c.Arch)
+	}
+	type dim struct {
+		name string
+		v    int
+	}
+	need := []dim{{"hidden size", c.Hidden}, {"layers", c.Layers}, {"attention heads", c.Heads},
+		{"key/value heads", c.KVHeads}, {"head dimension", c.HeadDim}, {"vocabulary", c.Vocab}}
+	if c.Experts > 0 {
+		need = append(need, dim{"expert width", c.ExpertFFN}, dim{"experts used", c.ExpertsUsed})
+	} else {
+		need = append(need, dim{"feed-forward width", c.FFN})
+	}
+	for _, d := range need {
+		if d.v <= 0 || d.v > maxDim {
+			return badConfig("%s is %d", d.name, d.v)
+		}
+	}
+	switch {
+	case c.Layers > 4096 || c.Heads > 1<<16 || c.HeadDim > 1<<16 || c.Experts > 1<<16:
+		return badConfig("layers %d, heads %d, head dimension %d, experts %d are not those of a model",
+			c.Layers, c.Heads, c.HeadDim, c.Experts)
+	case c.KVHeads > c.Heads || c.Heads%c.KVHeads != 0:
+		return badConfig("%d attention heads cannot share %d key/value heads", c.Heads, c.KVHeads)
+	case c.Experts < 0 || c.ExpertsUsed > c.Experts:
+		return badConfig("%d of %d experts", c.ExpertsUsed, c.Experts)
+	case c.SlidingWindow < 0 || c.GlobalEvery < 0 || c.Context < 0:
+		return badConfig("a window or context length is negative")
+	}
+	return nil
+}
+
+func badConfig(format string, args ...any) error {
+	return fail(ClassCorrupt, nil, "check the model's config.json or download it again",
+		"the architecture makes no sense: %s", fmt.Sprintf(format, args...))
+}
+
+// window returns how many tokens layer i sees, itself included, for a token
+// that has context tokens before and including it.
+func (c Config) window(i, context int) int {
+	if c.SlidingWindow == 0 || (c.GlobalEvery > 0 && (i+1)%c.GlobalEvery == 0) {
+		return context
+	}
+	return min(c.SlidingWindow, context)
+}
+
+// gemma reports whether norms are stored as weight-1 in Hugging Face files and
+// the tokenizer is SentencePiece.
+func (c Config) gemma() bool { return c.Arch == ArchGemma2 || c.Arch == ArchGemma3 }

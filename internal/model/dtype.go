@@ -1,0 +1,67 @@
+package model
+
+import "strings"
+
+// DType is a number format that weights can be written in.
+type DType string
+
+// The formats that random weights can be written in. Q8_0 and Q4_0 are ggml's
+// blocks of 32 weights that share one 16-bit scale.
+const (
+	Float32  DType = "float32"
+	Float16  DType = "float16"
+	BFloat16 DType = "bfloat16"
+	Q8_0     DType = "q8_0"
+	Q4_0     DType = "q4_0"
+)
+
+// dtypeInfo is the ggml view of a format.
+type dtypeInfo struct {
+	kind     uint32 // ggml tensor type
+	fileType uint32 // general.file_type
+	block    int    // weights per block
+	size     int    // bytes per block
+}
+
+func (d DType) info() dtypeInfo {
+	switch d {
+	case Float32:
+		return dtypeInfo{0, 0, 1, 4}
+	case BFloat16:
+		return dtypeInfo{30, 32, 1, 2}
+	case Q8_0:
+		return dtypeInfo{8, 7, 32, 34}
+	case Q4_0:
+		return dtypeInfo{2, 2, 32, 18}
+	}
+	return dtypeInfo{1, 1, 1, 2}
+}
+
+// ParseDType reads a dtype name, with the usual short forms (fp16, bf16, f32).
+func ParseDType(s string) (DType, error) {
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "float32", "fp32", "f32", "float":
+		return Float32, nil
+	case "float16", "fp16", "f16", "half":
+		return Float16, nil
+	case "bfloat16", "bf16":
+		return BFloat16, nil
+	case "q8_0", "q8":
+		return Q8_0, nil
+	case "q4_0", "q4":
+		return Q4_0, nil
+	}
+	return "", fail(ClassUnsupportedDType, nil, "use float32, float16, bfloat16, q8_0 or q4_0",
+		"dtype %q cannot be written", s)
+}
+
+// dtypeOfKind names the ggml tensor type of the bulk of a file, "" if it is
+// none that this package writes.
+func dtypeOfKind(kind uint32) DType {
+	for _, d := range []DType{Float32, Float16, BFloat16, Q8_0, Q4_0} {
+		if d.info().kind == kind {
+			return d
+		}
+	}
+	return ""
+}

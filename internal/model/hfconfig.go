@@ -1,0 +1,257 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// hfArch is how a Hugging Face model_type maps to a [Config].
+type hfArch struct {
+	arch  string
+	class string // the class that runs it in transformers
+	tied  bool   // default of tie_word_embeddings
+}
+
+var hfArchs = map[string]hfArch{
+	"llama":       {ArchLlama, "LlamaForCausalLM", false},
+	"mistral":     {ArchLlama, "MistralForCausalLM", false},
+	"mixtral":     {ArchLlama, "MixtralForCausalLM", false},
+	"phi3":        {ArchPhi3, "Phi3ForCausalLM", false},
+	"qwen2":       {ArchQwen2, "Qwen2ForCausalLM", false},
+	"qwen3":       {ArchQwen3, "Qwen3ForCausalLM", false},
+	"qwen3_moe":   {ArchQwen3MoE, "Qwen3MoeForCausalLM", false},
+	"gemma2":      {ArchGemma2, "Gemma2ForCausalLM", true},
+	"gemma3_text": {ArchGemma3, "Gemma3ForCausalLM", true},
+	"gemma3":      {ArchGemma3, "Gemma3ForConditionalGeneration", true},
+}
+
+// FromHFFolder reads dir/config.json.
+func FromHFFolder(dir string) (Config, error) {
+	path := filepath.Join(dir, "config.json")
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, statErr := os.Stat(dir); statErr != nil {
+			return Config{}, fail(ClassNotFound, nil, "check the path", "there is no folder %s", dir)
+		}
+		return Config{}, fail(ClassNotFound, nil, "a Hugging Face model folder has a config.json and *.safetensors; name that folder",
+			"%s has no config.json", dir)
+	case err != nil:
+		return Config{}, fail(ClassPermission, err, "check that you may read it", "cannot read %s", path)
+	}
+	c, err := FromHFConfig(b)
+	if err != nil {
+		return c, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// FromHFConfig reads the content of a Hugging Face config.json. Of a
+// multimodal model it describes the language model alone.
+func FromHFConfig(data []byte) (Config, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return Config{}, fail(ClassCorrupt, nil, "download the model again", "config.json is empty")
+	}
+	var f hfFields
+	if err := json.Unmarshal(data, &f.m); err != nil {
+		return Config{}, fail(ClassCorrupt, err, "download the model again", "config.json is not valid JSON")
+	}
+	kind := f.text("model_type")
+	a, ok := hfArchs[kind]
+	if !ok {
+		return Config{}, fail(ClassUnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
+			"model_type %q is unknown, so parameters and FLOPs cannot be counted", kind)
+	}
+	if text, ok := f.m["text_config"].(map[string]any); ok {
+		f.m = text
+	}
+	c := f.config(a)
+	if kind == "mistral" || kind == "mixtral" || kind == "phi3" {
+		c.SlidingWindow = f.int("sliding_window", 0)
+	}
+	f.experts(kind, &c)
+	if f.err != nil {
+		return Config{}, fail(ClassCorrupt, f.err, "check the model's config.json", "config.json has a value of the wrong kind")
+	}
+	return c, c.Validate()
+}
+
+func knownHFTypes() []string {
+	var names []string
+	for n := range hfArchs {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// hfFields reads values of a config.json and remembers the first that has the
+// wrong kind. null counts as absent.
+type hfFields struct {
+	m   map[string]any
+	err error
+}
+
+func (f *hfFields) wrong(key string, v any) {
+	if f.err == nil {
+		f.err = fmt.Errorf("%s is %v", key, v)
+	}
+}
+
+func (f *hfFields) float(key string, def float64) float64 {
+	switch v := f.m[key].(type) {
+	case nil:
+	case float64:
+		return v
+	default:
+		f.wrong(key, v)
+	}
+	return def
+}
+
+func (f *hfFields) int(key string, def int) int {
+	v := f.float(key, float64(def))
+	if v != math.Trunc(v) || math.Abs(v) > 1<<40 {
+		f.wrong(key, v)
+		return def
+	}
+	return int(v)
+}
+
+func (f *hfFields) bool(key string, def bool) bool {
+	switch v := f.m[key].(type) {
+	case nil:
+	case bool:
+		return v
+	default:
+		f.wrong(key, v)
+	}
+	return def
+}
+
+func (f *hfFields) text(key string) string {
+	s, _ := f.m[key].(string)
+	return s
+}
+
+// config reads what all supported families share. The defaults are those of
+// the families' configuration classes in transformers.
+func (f *hfFields) config(a hfArch) Config {
+	c := Config{
+		Arch: a.arch, Hidden: f.int("hidden_size", 0), Layers: f.int("num_hidden_layers", 0),
+		Heads: f.int("num_attention_heads", 0), FFN: f.int("intermediate_size", 0),
+		Vocab: f.int("vocab_size", 0), Context: f.int("max_position_embeddings", 0),
+		Tied: f.bool("tie_word_embeddings", a.tied), NormEps: f.float("rms_norm_eps", 1e-6),
+		QKVBias: f.bool("attention_bias", false), HeadDim: f.int("head_dim", 0),
+	}
+	if a.arch == ArchGemma3 {
+		f.gemma3Defaults(&c)
+	}
+	c.KVHeads = f.int("num_key_value_heads", c.KVHeads)
+	if c.KVHeads == 0 {
+		c.KVHeads = c.Heads
+	}
+	if c.HeadDim == 0 && c.Heads > 0 {
+		c.HeadDim = c.Hidden / c.Heads
+	}
+	c.RopeTheta, c.RopeLocalTheta = f.rope(a)
+	switch a.arch {
+	case ArchQwen2:
+		c.QKVBias = true
+		f.optionalWindow(&c)
+	case ArchQwen3, ArchQwen3MoE:
+		c.QKNorm = true
+		f.optionalWindow(&c)
+	case ArchGemma2, ArchGemma3:
+		f.gemma(&c)
+	}
+	return c
+}
+
+func (f *hfFields) gemma3Defaults(c *Config) {
+	or := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	or(&c.Heads, 8)
+	or(&c.HeadDim, 256)
+	or(&c.Vocab, 262208)
+	or(&c.Context, 131072)
+	c.KVHeads = 4
+}
+
+// optionalWindow reads the window of Qwen models, which is off unless asked
+// for; Qwen 2 then leaves the first max_window_layers layers without one.
+func (f *hfFields) optionalWindow(c *Config) {
+	if f.bool("use_sliding_window", false) && f.int("max_window_layers", c.Layers) == 0 {
+		c.SlidingWindow = f.int("sliding_window", 4096)
+	}
+}
+
+func (f *hfFields) gemma(c *Config) {
+	c.PostNorms = true
+	c.SlidingWindow = f.int("sliding_window", 4096)
+	c.QueryScalar = f.int("query_pre_attn_scalar", 256)
+	c.FinalSoftcap = f.float("final_logit_softcapping", 0)
+	c.GlobalEvery = 2
+	if c.Arch == ArchGemma2 {
+		c.AttnSoftcap = f.float("attn_logit_softcapping", 0)
+	} else {
+		c.QKNorm = true
+		c.GlobalEvery = f.int("sliding_window_pattern", 6)
+	}
+	types, _ := f.m["layer_types"].([]any)
+	if i := slices.Index(types, any("full_attention")); i >= 0 {
+		c.GlobalEvery = i + 1
+	}
+}
+
+// rope reads the rotary bases, in the form before transformers 5 (rope_theta)
+// or since (rope_parameters, for Gemma 3 one set per kind of layer).
+func (f *hfFields) rope(a hfArch) (global, local float64) {
+	global, local = 1e4, 0
+	if a.arch == ArchGemma3 {
+		global, local = 1e6, 1e4
+	}
+	global = f.float("rope_theta", global)
+	local = f.float("rope_local_base_freq", local)
+	theta := func(v any, def float64) float64 {
+		m, _ := v.(map[string]any)
+		if t, ok := m["rope_theta"].(float64); ok {
+			return t
+		}
+		return def
+	}
+	p, _ := f.m["rope_parameters"].(map[string]any)
+	global = theta(p, global)
+	global = theta(p["full_attention"], global)
+	local = theta(p["sliding_attention"], local)
+	return global, local
+}
+
+// experts reads the mixture-of-experts fields.
+func (f *hfFields) experts(kind string, c *Config) {
+	c.ExpertsUsed = f.int("num_experts_per_tok", 0)
+	switch kind {
+	case "mixtral":
+		c.Experts, c.ExpertFFN = f.int("num_local_experts", 8), c.FFN
+		c.ExpertsUsed = f.int("num_experts_per_tok", 2)
+	case "qwen3_moe":
+		c.Experts, c.ExpertFFN = f.int("num_experts", 128), f.int("moe_intermediate_size", 768)
+		c.ExpertsUsed = f.int("num_experts_per_tok", 8)
+		if dense, _ := f.m["mlp_only_layers"].([]any); len(dense) > 0 || f.int("decoder_sparse_step", 1) != 1 {
+			f.wrong("mlp_only_layers or decoder_sparse_step", "a mixture of dense and sparse layers, which cannot be counted")
+		}
+	default:
+		c.ExpertsUsed = 0
+	}
+}

@@ -1,0 +1,343 @@
+package model
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// hub talks to a Hugging Face hub, or a mirror of one. The protocol is the one
+// of the huggingface_hub client: a listing of the repository at a revision,
+// then one resolve URL per file, which redirects to storage elsewhere.
+type hub struct {
+	client   *http.Client
+	endpoint string
+	token    string
+	cache    hubCache
+	offline  bool
+	format   string // FormatHF has no use for GGUF files
+	progress func(done, total int64)
+
+	wait  func(context.Context, time.Duration) error // sleeps between attempts
+	stall time.Duration                              // a download without data for this long is cut
+}
+
+// repoID is a repository on the hub, and optionally one file in it.
+type repoID struct {
+	name string // org/name
+	rev  string // branch, tag or commit
+	file string // a .gguf file, or ""
+}
+
+var (
+	repoPattern = regexp.MustCompile(`^([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?(?::([\w./-]+\.gguf))?$`)
+	commitHash  = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	sha256Hash  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	safeETag    = regexp.MustCompile(`^[\w.-]{1,200}$`)
+)
+
+// parseRepoID reads org/name[@revision][:file.gguf].
+func parseRepoID(s string) (repoID, bool) {
+	m := repoPattern.FindStringSubmatch(s)
+	if m == nil || strings.Contains(m[2], "..") || strings.Contains(m[3], "..") {
+		return repoID{}, false
+	}
+	id := repoID{name: m[1], rev: m[2], file: m[3]}
+	if id.rev == "" {
+		id.rev = "main"
+	}
+	return id, true
+}
+
+// newHub fills what the request leaves open from the environment.
+func newHub(r Request) *hub {
+	h := &hub{
+		endpoint: strings.TrimRight(firstOf(r.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/"),
+		token:    firstOf(r.Token, os.Getenv("HF_TOKEN")),
+		cache:    hubCache{hubCacheDir()},
+		offline:  envTrue("HF_HUB_OFFLINE"),
+		format:   r.Format,
+		progress: r.Progress,
+		wait:     sleep,
+		stall:    time.Minute,
+	}
+	c := http.Client{}
+	if r.HTTP != nil {
+		c = *r.HTTP
+	} else {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+		t.ResponseHeaderTimeout = 30 * time.Second
+		c.Transport = t
+	}
+	c.CheckRedirect = keepTokenHome
+	h.client = &c
+	return h
+}
+
+// keepTokenHome drops the token as soon as a redirect leaves the first host
+// and port; storage URLs carry their own signature.
+func keepTokenHome(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("stopped after 10 redirects")
+	}
+	if req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme {
+		req.Header.Del("Authorization")
+	}
+	return nil
+}
+
+func firstOf(s ...string) string {
+	for _, v := range s {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func envTrue(name string) bool {
+	switch strings.ToLower(os.Getenv(name)) {
+	case "1", "true", "yes", "on":
+		return true
+	}
+	return false
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// listing is what the hub says about a repository at a revision.
+type listing struct {
+	SHA      string    `json:"sha"`
+	Siblings []sibling `json:"siblings"`
+}
+
+type sibling struct {
+	Name string `json:"rfilename"`
+	Size int64  `json:"size"`
+}
+
+// list asks for the files of the repository at the revision.
+func (h *hub) list(ctx context.Context, id repoID) (listing, error) {
+	u := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", h.endpoint, id.name, url.PathEscape(id.rev))
+	var l listing
+	err := h.retry(ctx, func() error {
+		resp, err := h.do(ctx, h.client, http.MethodGet, u, 0)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if err := h.status(resp, id, ""); err != nil {
+			return err
+		}
+		l = listing{}
+		if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&l); err != nil {
+			return fmt.Errorf("reading the list of files of %s: %w", id.name, err)
+		}
+		return nil
+	})
+	if err == nil && !commitHash.MatchString(l.SHA) {
+		err = fail(ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s did not answer like a Hugging Face hub", h.endpoint)
+	}
+	return l, err
+}
+
+// do sends one request. from > 0 asks for the rest of the file from there.
+func (h *hub) do(ctx context.Context, c *http.Client, method, u string, from int64) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u, nil)
+	if err != nil {
+		return nil, fail(ClassDownloadFailed, err, "check HF_ENDPOINT", "cannot ask %s", u)
+	}
+	req.Header.Set("User-Agent", "llem")
+	req.Header.Set("Accept-Encoding", "identity") // sizes and ETags are of the plain file
+	if h.token != "" {
+		req.Header.Set("Authorization", "Bearer "+h.token)
+	}
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	}
+	resp, err := c.Do(req)
+	switch {
+	case err == nil:
+		return resp, nil
+	case ctx.Err() != nil:
+		return nil, fail(ClassInterrupted, ctx.Err(), "run it again to continue where it stopped", "the download was interrupted")
+	}
+	return nil, &transient{fail(ClassOffline, err,
+		"check the network, HF_ENDPOINT and HTTPS_PROXY; random:<shape> and local files need no network", "cannot reach %s", h.endpoint)}
+}
+
+// status turns an answer that is no success into an [Error].
+func (h *hub) status(resp *http.Response, id repoID, file string) error {
+	what := id.name
+	if file != "" {
+		what += "/" + file
+	}
+	page := h.endpoint + "/" + id.name
+	code := resp.Header.Get("X-Error-Code")
+	switch {
+	case resp.StatusCode < 400:
+		return nil
+	case resp.StatusCode == http.StatusForbidden, code == "GatedRepo":
+		return fail(ClassGated, nil, "accept its licence at "+page+" and set HF_TOKEN to a token of that account", "access to %s is restricted", what)
+	case code == "RevisionNotFound":
+		return fail(ClassNotFound, nil, "see the branches at "+page, "%s has no revision %q", id.name, id.rev)
+	case code == "EntryNotFound":
+		return fail(ClassNotFound, nil, "see the files at "+page, "%s does not exist at revision %q", what, id.rev)
+	case resp.StatusCode == http.StatusUnauthorized && h.token != "" && code != "RepoNotFound":
+		return fail(ClassGated, nil, "HF_TOKEN is wrong or has expired; make a new one at "+h.endpoint+"/settings/tokens", "the hub refused the token for %s", what)
+	case resp.StatusCode == http.StatusUnauthorized && code != "RepoNotFound":
+		return fail(ClassGated, nil, "set HF_TOKEN; check the spelling too, the hub answers the same for a model that does not exist", "%s needs a token", what)
+	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
+		return fail(ClassNotFound, nil, "check the spelling; a private model needs HF_TOKEN", "there is no model %s on %s", id.name, h.endpoint)
+	}
+	e := fail(ClassDownloadFailed, nil, "try again later", "%s answered %s for %s", h.endpoint, resp.Status, what)
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout {
+		return &transient{e}
+	}
+	return e
+}
+
+// transient marks a failure that may be gone at the next attempt.
+type transient struct{ err error }
+
+func (t *transient) Error() string { return t.err.Error() }
+func (t *transient) Unwrap() error { return t.err }
+
+// attempts is how often something transient is tried without any progress.
+const attempts = 5
+
+// retry repeats f after 1, 2, 4 and 8 seconds while its failure is transient.
+func (h *hub) retry(ctx context.Context, f func() error) error {
+	for i := 0; ; i++ {
+		err := f()
+		var t *transient
+		if !errors.As(err, &t) {
+			return err
+		}
+		if isNoHost(err) || i == attempts-1 {
+			return t.err
+		}
+		if werr := h.wait(ctx, time.Second<<i); werr != nil {
+			return fail(ClassInterrupted, werr, "run it again to continue where it stopped", "the download was interrupted")
+		}
+	}
+}
+
+// isNoHost reports failures that waiting will hardly cure: a name that does
+// not resolve, a port where nobody listens.
+func isNoHost(err error) bool {
+	var dns *net.DNSError
+	var op *net.OpError
+	return errors.As(err, &dns) && !dns.IsTemporary || errors.As(err, &op) && op.Op == "dial"
+}
+
+// wanted picks the files that running the model needs. Weights come as
+// safetensors if there are any, else as GGUF, else as PyTorch files.
+func wanted(l listing, id repoID, dtype DType, format string) ([]sibling, error) {
+	byExt := map[string][]sibling{}
+	var side []sibling
+	for _, s := range l.Siblings {
+		if !filepath.IsLocal(filepath.FromSlash(s.Name)) {
+			continue // never write outside the cache
+		}
+		ext := path.Ext(s.Name)
+		switch {
+		case ext == ".gguf":
+			byExt[ext] = append(byExt[ext], s)
+		case strings.Contains(s.Name, "/"): // other formats and older copies live in folders
+		case ext == ".safetensors", ext == ".bin" && strings.HasPrefix(s.Name, "pytorch_model"):
+			byExt[ext] = append(byExt[ext], s)
+		case isSideFile(s.Name):
+			side = append(side, s)
+		}
+	}
+	switch {
+	case id.file != "":
+		i := slices.IndexFunc(byExt[".gguf"], func(s sibling) bool { return s.Name == id.file })
+		if i < 0 {
+			return nil, fail(ClassNotFound, nil, "it has "+names(byExt[".gguf"]), "%s has no file %s", id.name, id.file)
+		}
+		return byExt[".gguf"][i : i+1], nil
+	case len(byExt[".safetensors"]) > 0:
+		return append(side, dropCopies(byExt[".safetensors"], side)...), nil
+	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && format == FormatHF:
+		return nil, fail(ClassUnsupportedModel, nil, "use the embedded or llamacpp backend, or the repository that it was made from",
+			"%s holds only GGUF files, but this backend needs safetensors", id.name)
+	case len(byExt[".gguf"]) > 0 && format != FormatHF:
+		g, err := chooseGGUF(byExt[".gguf"], id, dtype)
+		return []sibling{g}, err
+	case len(byExt[".bin"]) > 0:
+		return append(side, byExt[".bin"]...), nil
+	}
+	return nil, fail(ClassUnsupportedModel, nil, "choose a repository that holds the weights", "%s has no safetensors, GGUF or PyTorch weights", id.name)
+}
+
+// isSideFile reports whether a file is configuration or tokenizer.
+func isSideFile(name string) bool {
+	switch name {
+	case "config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
+		"merges.txt", "chat_template.jinja", "model.safetensors.index.json", "pytorch_model.bin.index.json", "preprocessor_config.json":
+		return true
+	}
+	return strings.HasPrefix(name, "tokenizer")
+}
+
+// dropCopies leaves out the single-file copy of the weights that some
+// publishers keep beside the files of the index.
+func dropCopies(weights, side []sibling) []sibling {
+	if !slices.ContainsFunc(side, func(s sibling) bool { return s.Name == "model.safetensors.index.json" }) {
+		return weights
+	}
+	return slices.DeleteFunc(slices.Clone(weights), func(s sibling) bool { return strings.HasPrefix(s.Name, "consolidated") })
+}
+
+// chooseGGUF takes the only file, or the only one with the dtype in its name.
+func chooseGGUF(files []sibling, id repoID, dtype DType) (sibling, error) {
+	if len(files) == 1 {
+		return files[0], nil
+	}
+	short := map[DType][]string{Float32: {"f32", "fp32"}, Float16: {"f16", "fp16"}, BFloat16: {"bf16"}, Q8_0: {"q8_0"}, Q4_0: {"q4_0"}}
+	var match []sibling
+	for _, f := range files {
+		words := strings.FieldsFunc(strings.ToLower(f.Name), func(r rune) bool { return r == '-' || r == '.' || r == '/' })
+		if slices.ContainsFunc(words, func(w string) bool { return slices.Contains(short[dtype], w) }) {
+			match = append(match, f)
+		}
+	}
+	if len(match) == 1 {
+		return match[0], nil
+	}
+	return sibling{}, fail(ClassNotFound, nil, fmt.Sprintf("name one as %s:FILE; it has %s", id.name, names(files)),
+		"%s has %d GGUF files and none fits dtype %q alone", id.name, len(files), dtype)
+}
+
+func names(files []sibling) string {
+	var n []string
+	for _, f := range files {
+		n = append(n, f.Name)
+	}
+	if len(n) == 0 {
+		return "none"
+	}
+	return strings.Join(n, ", ")
+}

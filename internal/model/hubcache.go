@@ -1,0 +1,148 @@
+package model
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// hubCache is a folder in the layout of the huggingface_hub client, so that
+// what llem downloads is there for Python engines and the other way round:
+//
+//	models--org--name/blobs/<etag>                 the content
+//	models--org--name/snapshots/<commit>/<file>    links to it
+//	models--org--name/refs/<branch>                the commit of a branch
+type hubCache struct{ root string }
+
+// hubCacheDir is where that client keeps its files.
+func hubCacheDir() string {
+	if d := os.Getenv("HF_HUB_CACHE"); d != "" {
+		return d
+	}
+	if d := os.Getenv("HF_HOME"); d != "" {
+		return filepath.Join(d, "hub")
+	}
+	base := os.Getenv("XDG_CACHE_HOME")
+	if base == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			home = os.TempDir()
+		}
+		base = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(base, "huggingface", "hub")
+}
+
+func (c hubCache) folder(id repoID) string {
+	return "models--" + strings.ReplaceAll(id.name, "/", "--")
+}
+
+func (c hubCache) repo(id repoID) string { return filepath.Join(c.root, c.folder(id)) }
+
+func (c hubCache) snapshot(id repoID, commit string) string {
+	return filepath.Join(c.repo(id), "snapshots", commit)
+}
+
+func (c hubCache) blob(id repoID, etag string) string {
+	return filepath.Join(c.repo(id), "blobs", etag)
+}
+
+// lock is the file that the Python client locks while it downloads a blob.
+func (c hubCache) lock(id repoID, etag string) string {
+	return filepath.Join(c.root, ".locks", c.folder(id), etag+".lock")
+}
+
+// commit resolves the revision with what is on disk, "" if that is not known.
+func (c hubCache) commit(id repoID) string {
+	if commitHash.MatchString(id.rev) {
+		return id.rev
+	}
+	b, err := os.ReadFile(filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.rev)))
+	if s := strings.TrimSpace(string(b)); err == nil && commitHash.MatchString(s) {
+		return s
+	}
+	return ""
+}
+
+// setCommit remembers which commit a branch or tag stood for.
+func (c hubCache) setCommit(id repoID, commit string) error {
+	if id.rev == commit {
+		return nil
+	}
+	path := filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.rev))
+	if old, err := os.ReadFile(path); err == nil && string(old) == commit {
+		return nil
+	}
+	return replaceFile(path, int64(len(commit)), func(f *os.File) error {
+		_, err := f.WriteString(commit)
+		return err
+	})
+}
+
+// complete returns the snapshot on disk if it can be used as it is.
+func (c hubCache) complete(id repoID) (dir, commit string, ok bool) {
+	commit = c.commit(id)
+	if commit == "" {
+		return "", "", false
+	}
+	dir = c.snapshot(id, commit)
+	return dir, commit, usableSnapshot(dir, id.file)
+}
+
+// usableSnapshot reports whether a folder has all weights and a config.json,
+// or a GGUF file.
+func usableSnapshot(dir, file string) bool {
+	has := func(name string) bool {
+		st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
+		return err == nil && st.Size() > 0
+	}
+	if file != "" {
+		return has(file)
+	}
+	if has("config.json") {
+		for _, kind := range []string{"model.safetensors", "pytorch_model.bin"} {
+			if has(kind) || has(kind+".index.json") && allShards(filepath.Join(dir, kind+".index.json"), has) {
+				return true
+			}
+		}
+	}
+	g, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
+	return len(g) == 1
+}
+
+func allShards(index string, has func(string) bool) bool {
+	var doc struct {
+		Map map[string]string `json:"weight_map"`
+	}
+	b, err := os.ReadFile(index)
+	if err != nil || json.Unmarshal(b, &doc) != nil || len(doc.Map) == 0 {
+		return false
+	}
+	for _, shard := range doc.Map {
+		if !filepath.IsLocal(shard) || !has(shard) {
+			return false
+		}
+	}
+	return true
+}
+
+// link puts the blob into the snapshot under the file's name.
+func (c hubCache) link(id repoID, commit, name, etag string) error {
+	path := filepath.Join(c.snapshot(id, commit), filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	target, err := filepath.Rel(filepath.Dir(path), c.blob(id, etag))
+	if err != nil {
+		return err
+	}
+	if old, err := os.Readlink(path); err == nil && old == target {
+		return nil
+	}
+	_ = os.Remove(path)
+	if err := os.Symlink(target, path); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return nil
+}

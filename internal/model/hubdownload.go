@@ -1,0 +1,329 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha1" //nolint:gosec // git names its blobs with it
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// fetch makes sure that the repository's snapshot is in the cache and returns
+// its folder and commit. Without a network, or when offline, a complete
+// snapshot from an earlier time is used.
+func (h *hub) fetch(ctx context.Context, id repoID, dtype DType) (dir, commit string, err error) {
+	dir, commit, ok := h.cache.complete(id)
+	if ok && (h.offline || id.rev == commit) {
+		return dir, commit, nil
+	}
+	if h.offline {
+		return "", "", fail(ClassOffline, nil, "unset HF_HUB_OFFLINE, or download it once with a network",
+			"%s at %q is not in %s and HF_HUB_OFFLINE is set", id.name, id.rev, h.cache.root)
+	}
+	l, err := h.list(ctx, id)
+	if err != nil {
+		if ok && (Class(err) == ClassOffline || Class(err) == ClassDownloadFailed) {
+			return dir, commit, nil
+		}
+		return "", "", err
+	}
+	files, err := wanted(l, id, dtype, h.format)
+	if err != nil {
+		return "", "", err
+	}
+	if err := h.fetchFiles(ctx, id, l.SHA, files); err != nil {
+		return "", "", err
+	}
+	dir = h.cache.snapshot(id, l.SHA)
+	return dir, l.SHA, writeError(dir, 0, h.cache.setCommit(id, l.SHA))
+}
+
+// fetchFiles downloads the files that the snapshot does not have.
+func (h *hub) fetchFiles(ctx context.Context, id repoID, commit string, files []sibling) error {
+	// The configuration comes first: it tells whether the weights are of use.
+	slices.SortStableFunc(files, func(a, b sibling) int {
+		return cmp.Compare(boolByte(a.Name != "config.json"), boolByte(b.Name != "config.json"))
+	})
+	var missing []sibling
+	var total int64
+	for _, f := range files {
+		if _, err := os.Stat(filepath.Join(h.cache.snapshot(id, commit), filepath.FromSlash(f.Name))); err != nil {
+			missing = append(missing, f)
+			total += f.Size
+		}
+	}
+	var before int64
+	for _, f := range missing {
+		report := func(done int64) {
+			if h.progress != nil {
+				h.progress(min(before+done, total), total)
+			}
+		}
+		if err := h.fetchFile(ctx, id, commit, f, report); err != nil {
+			return err
+		}
+		if f.Name == "config.json" && h.format == FormatGGUF {
+			if err := convertible(h.cache.snapshot(id, commit)); err != nil {
+				return err
+			}
+		}
+		before += f.Size
+		report(0)
+	}
+	return nil
+}
+
+// remoteFile is what the hub says about one file before sending it.
+type remoteFile struct {
+	url  string
+	etag string // SHA-256 for large files, git's SHA-1 for others
+	size int64  // -1 if not said
+}
+
+// head asks for the file's hash and size. The hub says both in the answer that
+// redirects to the storage, so redirects to other hosts are not followed.
+func (h *hub) head(ctx context.Context, id repoID, commit, name string) (remoteFile, error) {
+	f := remoteFile{url: fmt.Sprintf("%s/%s/resolve/%s/%s", h.endpoint, id.name, commit, escapePath(name))}
+	c := *h.client
+	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if req.URL.Host != via[0].URL.Host {
+			return http.ErrUseLastResponse
+		}
+		return keepTokenHome(req, via)
+	}
+	err := h.retry(ctx, func() error {
+		resp, err := h.do(ctx, &c, http.MethodHead, f.url, 0)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if err := h.status(resp, id, name); err != nil {
+			return err
+		}
+		f.etag = strings.Trim(strings.TrimPrefix(firstOf(resp.Header.Get("X-Linked-Etag"), resp.Header.Get("ETag")), "W/"), `"`)
+		f.size = announcedSize(resp)
+		return nil
+	})
+	if err == nil && !safeETag.MatchString(f.etag) {
+		err = fail(ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s gave no usable ETag for %s", h.endpoint, name)
+	}
+	return f, err
+}
+
+// announcedSize is the size of the file behind the answer, -1 if unknown. The
+// Content-Length of a redirect is that of the redirect.
+func announcedSize(resp *http.Response) int64 {
+	length := resp.Header.Get("X-Linked-Size")
+	if length == "" && resp.StatusCode == http.StatusOK {
+		length = resp.Header.Get("Content-Length")
+	}
+	if n, err := strconv.ParseInt(length, 10, 64); err == nil && n >= 0 {
+		return n
+	}
+	return -1
+}
+
+func escapePath(name string) string {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = url.PathEscape(p)
+	}
+	return strings.Join(parts, "/")
+}
+
+// fetchFile downloads one file into its blob and links it into the snapshot.
+func (h *hub) fetchFile(ctx context.Context, id repoID, commit string, s sibling, report func(int64)) error {
+	f, err := h.head(ctx, id, commit, s.Name)
+	if err != nil {
+		return err
+	}
+	blob := h.cache.blob(id, f.etag)
+	unlock, err := lockFile(ctx, h.cache.lock(id, f.etag))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if st, err := os.Stat(blob); err != nil || f.size >= 0 && st.Size() != f.size {
+		part := blob + ".incomplete"
+		if err := h.fetchBlob(ctx, download{hub: h, id: id, name: s.Name, remote: f, report: report}, part); err != nil {
+			return err
+		}
+		if err := verify(part, f, s.Name); err != nil {
+			return err
+		}
+		if err := os.Rename(part, blob); err != nil {
+			return writeError(blob, f.size, err)
+		}
+	}
+	return writeError(blob, 0, h.cache.link(id, commit, s.Name, f.etag))
+}
+
+// download is one file on its way to disk.
+type download struct {
+	hub    *hub
+	id     repoID
+	name   string
+	remote remoteFile
+	out    *os.File
+	have   int64 // bytes of it that are on disk
+	report func(have int64)
+}
+
+// fetchBlob appends to the file part until it is whole.
+func (h *hub) fetchBlob(ctx context.Context, d download, part string) error {
+	size := d.remote.size
+	if err := os.MkdirAll(filepath.Dir(part), 0o755); err != nil {
+		return writeError(part, size, err)
+	}
+	var err error
+	if d.out, err = os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+		return writeError(part, size, err)
+	}
+	defer d.out.Close()
+	if d.have, err = d.out.Seek(0, io.SeekEnd); err != nil {
+		return writeError(part, size, err)
+	}
+	if err := checkSpace(filepath.Dir(part), max(0, size-d.have)); err != nil {
+		return err
+	}
+	if err := d.run(ctx); err != nil {
+		return err
+	}
+	return writeError(part, size, d.out.Sync())
+}
+
+// run asks for the rest until there is none. A cut connection continues where
+// it stopped; attempts count only while nothing arrives.
+func (d *download) run(ctx context.Context) error {
+	for {
+		before, done := d.have, false
+		err := d.hub.retry(ctx, func() error {
+			var err error
+			done, err = d.part(ctx)
+			var t *transient
+			if d.have > before && errors.As(err, &t) {
+				return nil // there was progress: begin counting anew
+			}
+			return err
+		})
+		if err != nil || done {
+			return err
+		}
+		if err := d.hub.wait(ctx, time.Second); err != nil {
+			return fail(ClassInterrupted, err, "run it again to continue where it stopped", "the download of %s was interrupted", d.name)
+		}
+	}
+}
+
+// part asks for what is missing and appends what comes. It reports whether the
+// file is whole.
+func (d *download) part(ctx context.Context) (bool, error) {
+	size := d.remote.size
+	if size >= 0 && d.have > size {
+		d.have = 0 // a leftover of something else
+	}
+	if size >= 0 && d.have == size {
+		return true, writeError(d.out.Name(), size, d.out.Truncate(size))
+	}
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
+	resp, err := d.hub.do(ctx, d.hub.client, http.MethodGet, d.remote.url, d.have)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable,
+		resp.StatusCode == http.StatusPartialContent && !startsAt(resp, d.have):
+		d.have = 0 // what is here does not fit what is there
+		return false, &transient{fail(ClassDownloadFailed, nil, "try again", "the hub would not continue %s", d.name)}
+	case resp.StatusCode != http.StatusPartialContent:
+		if err := d.hub.status(resp, d.id, d.name); err != nil {
+			return false, err
+		}
+		d.have = 0 // the server sends the file from its beginning
+	}
+	if err := d.out.Truncate(d.have); err != nil {
+		return false, writeError(d.out.Name(), size, err)
+	}
+	return d.copyBody(resp.Body, cut)
+}
+
+func startsAt(resp *http.Response, at int64) bool {
+	return strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", at))
+}
+
+// copyBody appends the body, and cuts the connection when nothing comes for
+// too long.
+func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
+	size, stall := d.remote.size, d.hub.stall
+	idle := time.AfterFunc(stall, cut)
+	defer idle.Stop()
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := body.Read(buf)
+		idle.Reset(stall)
+		if n > 0 {
+			if _, err := d.out.WriteAt(buf[:n], d.have); err != nil {
+				return false, writeError(d.out.Name(), size, err)
+			}
+			d.have += int64(n)
+			d.report(d.have)
+		}
+		if err == io.EOF && (size < 0 || d.have >= size) {
+			return true, nil
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return false, &transient{fail(ClassDownloadFailed, err, "run it again to continue where it stopped",
+				"the connection was cut while downloading %s", d.name)}
+		}
+	}
+}
+
+// verify compares the downloaded file with the hub's hash and deletes it when
+// they differ.
+func verify(path string, f remoteFile, name string) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return writeError(path, f.size, err)
+	}
+	defer in.Close()
+	st, err := in.Stat()
+	if err != nil {
+		return writeError(path, f.size, err)
+	}
+	var sum hash.Hash
+	switch {
+	case sha256Hash.MatchString(f.etag):
+		sum = sha256.New()
+	case commitHash.MatchString(f.etag):
+		sum = sha1.New() //nolint:gosec // git's object format
+		fmt.Fprintf(sum, "blob %d\x00", st.Size())
+	default:
+		return nil // a mirror with ETags of its own
+	}
+	if _, err := io.Copy(sum, in); err != nil {
+		return fmt.Errorf("reading %s again: %w", path, err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != f.etag {
+		_ = os.Remove(path)
+		return fail(ClassCorrupt, nil, "run it again; if it happens twice, a proxy or the disk changes the data",
+			"%s arrived damaged and was deleted: its hash is %.12s…, the hub says %.12s…", name, got, f.etag)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package model
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFromHFConfigForms(t *testing.T) {
+	base := `"hidden_size":4096,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,"intermediate_size":14336,"vocab_size":32000`
+	for name, c := range map[string]struct {
+		json  string
+		check func(Config) bool
+	}{
+		"mistral window":    {`{"model_type":"mistral","sliding_window":4096,` + base + `}`, func(c Config) bool { return c.SlidingWindow == 4096 && c.GlobalEvery == 0 && c.HeadDim == 128 }},
+		"null is absent":    {`{"model_type":"mistral","sliding_window":null,"head_dim":null,` + base + `}`, func(c Config) bool { return c.SlidingWindow == 0 && c.HeadDim == 128 }},
+		"qwen2 window off":  {`{"model_type":"qwen2","sliding_window":32768,"use_sliding_window":false,` + base + `}`, func(c Config) bool { return c.SlidingWindow == 0 && c.QKVBias }},
+		"mixtral":           {`{"model_type":"mixtral","num_local_experts":8,"num_experts_per_tok":2,` + base + `}`, func(c Config) bool { return c.Parameters().Total == 46_702_792_704 }},
+		"rope of version 5": {`{"model_type":"llama","rope_parameters":{"rope_type":"default","rope_theta":500000.0},` + base + `}`, func(c Config) bool { return c.RopeTheta == 5e5 }},
+		"gemma3, two ropes": {`{"model_type":"gemma3_text","rope_parameters":{"full_attention":{"rope_theta":7.0},"sliding_attention":{"rope_theta":3.0}},` + base + `}`, func(c Config) bool { return c.RopeTheta == 7 && c.RopeLocalTheta == 3 }},
+		"gemma3 layers":     {`{"model_type":"gemma3_text","layer_types":["sliding_attention","sliding_attention","full_attention"],` + base + `}`, func(c Config) bool { return c.GlobalEvery == 3 }},
+		// google/gemma-3-4b-pt: 3,880,263,168 of its 4,300,079,472 parameters are the language model.
+		"gemma3 4b": {`{"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,"model_type":"gemma3_text","num_hidden_layers":34,"sliding_window":1024}}`, func(c Config) bool { return c.Parameters().Total == 3_880_263_168 }},
+		// microsoft/Phi-3-mini-4k-instruct: 3,821,079,552 parameters.
+		"phi3": {`{"model_type":"phi3","hidden_size":3072,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":32,"intermediate_size":8192,"vocab_size":32064,"sliding_window":2047}`, func(c Config) bool { return c.Parameters().Total == 3_821_079_552 }},
+	} {
+		got, err := FromHFConfig([]byte(c.json))
+		if err != nil || !c.check(got) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestFromHFConfigMistakes(t *testing.T) {
+	for name, c := range map[string]struct{ json, class, text string }{
+		"empty":        {" ", ClassCorrupt, "empty"},
+		"not JSON":     {"<html>", ClassCorrupt, "JSON"},
+		"a list":       {"[]", ClassCorrupt, "JSON"},
+		"null":         {"null", ClassUnsupportedModel, "model_type"},
+		"unknown":      {`{"model_type":"mamba"}`, ClassUnsupportedModel, "mamba"},
+		"no sizes":     {`{"model_type":"llama"}`, ClassCorrupt, "hidden size is 0"},
+		"text size":    {`{"model_type":"llama","hidden_size":"big"}`, ClassCorrupt, "hidden_size"},
+		"fraction":     {`{"model_type":"llama","hidden_size":1.5}`, ClassCorrupt, "hidden_size"},
+		"odd heads":    {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, ClassCorrupt, "share"},
+		"sparse mix":   {`{"model_type":"qwen3_moe","mlp_only_layers":[1],"hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":8,"vocab_size":9}`, ClassCorrupt, "cannot be counted"},
+		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, ClassCorrupt, "hidden_size"},
+	} {
+		_, err := FromHFConfig([]byte(c.json))
+		if Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: class %q: %v", name, Class(err), err)
+		}
+	}
+	if _, err := FromHFFolder(filepath.Join(t.TempDir(), "none")); Class(err) != ClassNotFound {
+		t.Errorf("missing folder: %v", err)
+	}
+}
+
+func FuzzFromHFConfig(f *testing.F) {
+	for _, s := range Shapes() {
+		cfg, err := hfFiles(s.Config, BFloat16)
+		if err != nil {
+			f.Fatal(err)
+		}
+		m := cfg["config.json"].(map[string]any)
+		var b bytes.Buffer
+		b.WriteString(`{"model_type":"` + m["model_type"].(string) + `","hidden_size":64}`)
+		f.Add(b.Bytes())
+	}
+	f.Add([]byte(`{"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,"num_hidden_layers":34}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := FromHFConfig(data)
+		if err != nil {
+			return
+		}
+		// Whatever is accepted can be computed with.
+		if p := c.Parameters(); p.Total <= 0 || p.Active <= 0 || p.Active > p.Total {
+			t.Errorf("%+v has %+v", c, p)
+		}
+		if x := c.FLOPs([]Length{{10, 10}}); !(x.Total() > 0) {
+			t.Errorf("%+v needs %+v", c, x)
+		}
+		c.EstimateBytes("q4_0", 1, 100)
+	})
+}
+
+// smallGGUF is the header of a small model, and the size of its whole file.
+func smallGGUF(t testing.TB, shape string) ([]byte, int64) {
+	t.Helper()
+	s, err := Lookup(shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.Config
+	c.Vocab, c.Layers, c.Hidden, c.FFN = firstFiller, 1, 32, 32
+	g := &ggufFile{tensors: c.tensors(Q8_0)}
+	head, err := g.layout(c.ggufKV(Q8_0, "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return head, g.total
+}
+
+// useHeader does all that is done with a header, and reports whether it was
+// accepted.
+func useHeader(data []byte, size int64) bool {
+	h, err := readGGUF(bytes.NewReader(data), size)
+	if err != nil {
+		return false
+	}
+	h.dtype()
+	c, err := h.config()
+	if err != nil {
+		return false
+	}
+	c.Parameters()
+	c.FLOPs([]Length{{10, 10}})
+	return true
+}
+
+func FuzzGGUF(f *testing.F) {
+	for _, name := range []string{"tiny-llama", "tiny-gemma3"} {
+		head, _ := smallGGUF(f, name)
+		f.Add(head)
+		f.Add(head[:len(head)/2])
+	}
+	f.Add([]byte("GGUF\x03\x00\x00\x00"))
+	f.Fuzz(func(_ *testing.T, data []byte) { useHeader(data, int64(len(data))+1<<16) })
+}
+
+// TestMutatedHeaders is a small fuzz run that always gives the same inputs.
+func TestMutatedHeaders(t *testing.T) {
+	good, size := smallGGUF(t, "tiny-llama")
+	r := rand.New(rand.NewPCG(1, 2))
+	accepted := 0
+	for range 3000 {
+		b := bytes.Clone(good)
+		for range 1 + r.IntN(4) {
+			b[r.IntN(len(b))] = byte(r.Uint32())
+		}
+		if useHeader(b, size) {
+			accepted++
+		}
+	}
+	// Many changes hit the text of a token, which is nobody's business here.
+	if accepted == 0 || accepted == 3000 {
+		t.Errorf("%d of 3000 were accepted", accepted)
+	}
+}
+
+// TestFromGGUFOfFolder names things that are no GGUF files.
+func TestFromGGUFOfFolder(t *testing.T) {
+	if _, err := FromGGUF(t.TempDir()); Class(err) != ClassNotFound {
+		t.Errorf("%v", err)
+	}
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	if err := os.WriteFile(path, []byte("GGUF"), 0o200); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FromGGUF(path); err == nil {
+		t.Error("half a header was accepted")
+	}
+}

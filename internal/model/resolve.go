@@ -1,0 +1,257 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Formats that [Store.Resolve] can give.
+const (
+	FormatGGUF = "gguf" // one file, for the embedded engine and llama.cpp
+	FormatHF   = "hf"   // a Hugging Face folder, for Python engines
+)
+
+// Where a resolved model comes from.
+const (
+	KindRandom = "random" // generated
+	KindGGUF   = "gguf"   // a .gguf file of the user
+	KindFolder = "folder" // a Hugging Face folder of the user
+	KindHub    = "hub"    // downloaded
+)
+
+// Request says which model is wanted and how. Only Model is required.
+type Request struct {
+	// Model is random:<shape>, a .gguf file, a Hugging Face folder, or a hub
+	// id org/name[@revision][:file.gguf].
+	Model string
+	// Format is FormatGGUF (the default) or FormatHF.
+	Format string
+	// DType is what weights are written in: random ones, and those of a
+	// Hugging Face folder that becomes a GGUF file. It also chooses between
+	// several GGUF files of a repository; a file that is GGUF already stays
+	// as it is, so compare Resolved.DType. Empty or "auto" keeps what is
+	// stored; for random weights it is float16, or bfloat16 for Python.
+	DType string
+	Seed  uint64 // of random weights
+
+	HTTP     *http.Client // nil is a client with sensible timeouts
+	Endpoint string       // of the hub; empty is $HF_ENDPOINT, then huggingface.co
+	Token    string       // for the hub; empty is $HF_TOKEN
+
+	Progress func(done, total int64) // bytes written or downloaded; may be nil
+}
+
+// Resolved is a model that an engine can open.
+type Resolved struct {
+	Name      string // as results name it: the shape, the hub id, or the file's name
+	Kind      string // one of the Kind constants
+	Format    string // what Path is
+	Path      string // a GGUF file or a Hugging Face folder
+	Revision  string // the commit, for a model of the hub
+	DType     DType  // of the weights in a GGUF file, "" if it is a mixture this package cannot write
+	Synthetic bool   // random weights
+
+	Config Config
+	// ConfigErr says why Config is empty: the model may run all the same, but
+	// its parameters and FLOPs cannot be counted.
+	ConfigErr error
+}
+
+// Resolve finds, generates, converts or downloads a model.
+func (s Store) Resolve(ctx context.Context, r Request) (Resolved, error) {
+	if r.Format == "" {
+		r.Format = FormatGGUF
+	}
+	name := strings.TrimSpace(r.Model)
+	if rest, ok := strings.CutPrefix(strings.ToLower(name), RandomPrefix); ok {
+		return s.resolveRandom(ctx, r, rest)
+	}
+	path := expandHome(name)
+	st, err := os.Stat(path)
+	switch {
+	case name == "":
+		return Resolved{}, fail(ClassNotFound, nil, modelForms, "no model was named")
+	case err == nil && st.IsDir():
+		return s.resolveFolder(ctx, r, path)
+	case err == nil:
+		return resolveFile(r, path)
+	case looksLikePath(name):
+		if errors.Is(err, os.ErrPermission) {
+			return Resolved{}, fail(ClassPermission, err, "check that you may read it", "cannot open %s", path)
+		}
+		return Resolved{}, fail(ClassNotFound, nil, "check the path", "there is no file or folder %s", path)
+	}
+	if id, ok := parseRepoID(name); ok {
+		return s.resolveHub(ctx, r, id)
+	}
+	hint := modelForms
+	if near := nearestShapes(strings.ToLower(name)); len(near) > 0 {
+		hint = "did you mean random:" + strings.Join(near, " or random:") + "? " + hint
+	}
+	return Resolved{}, fail(ClassNotFound, nil, hint, "%q is not a model", name)
+}
+
+const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id like org/name"
+
+// looksLikePath reports whether s can only be meant as a path.
+func looksLikePath(s string) bool {
+	return strings.HasPrefix(s, ".") || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "~") ||
+		strings.Count(s, "/") > 1 && !strings.ContainsAny(s, "@:") ||
+		strings.HasSuffix(s, ".gguf") && !strings.Contains(s, ":")
+}
+
+func expandHome(s string) string {
+	if s == "~" || strings.HasPrefix(s, "~/") {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, s[1:])
+		}
+	}
+	return s
+}
+
+// dtype is the request's dtype with its default.
+func (r Request) dtype() (DType, error) {
+	switch {
+	case r.DType != "" && r.DType != "auto":
+		return ParseDType(r.DType)
+	case r.Format == FormatHF:
+		return BFloat16, nil
+	}
+	return Float16, nil
+}
+
+func (s Store) resolveRandom(ctx context.Context, r Request, name string) (Resolved, error) {
+	shape, err := Lookup(name)
+	if err != nil {
+		return Resolved{}, err
+	}
+	dtype, err := r.dtype()
+	if err != nil {
+		return Resolved{}, err
+	}
+	var loc Location
+	if r.Format == FormatHF {
+		loc, err = s.RandomHF(ctx, shape, dtype)
+	} else {
+		loc, err = s.Random(ctx, shape, dtype, r.Seed, r.Progress)
+	}
+	if err != nil {
+		return Resolved{}, fmt.Errorf("making %s%s: %w", RandomPrefix, shape.Name, err)
+	}
+	return Resolved{
+		Name: RandomPrefix + shape.Name, Kind: KindRandom, Format: r.Format, Path: loc.Path,
+		DType: dtype, Synthetic: true, Config: shape.Config,
+	}, nil
+}
+
+// resolveFile takes a file of the user, which must be GGUF.
+func resolveFile(r Request, path string) (Resolved, error) {
+	if r.Format == FormatHF {
+		return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded or llamacpp backend, or name a Hugging Face folder or id",
+			"%s is a file, but this backend needs a Hugging Face folder", path)
+	}
+	out := Resolved{Name: filepath.Base(path), Kind: KindGGUF}
+	err := out.describeGGUF(path)
+	return out, err
+}
+
+// describeGGUF fills in what the file at path says about itself.
+func (m *Resolved) describeGGUF(path string) error {
+	h, err := readGGUFFile(path)
+	if err != nil {
+		return err
+	}
+	m.Format, m.DType = FormatGGUF, h.dtype()
+	if m.Path, err = filepath.Abs(path); err != nil {
+		return fmt.Errorf("resolving %s: %w", path, err)
+	}
+	if m.Config, m.ConfigErr = h.config(); m.ConfigErr != nil {
+		m.Config = Config{}
+	}
+	return nil
+}
+
+// resolveFolder takes a Hugging Face folder of the user.
+func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolved, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return Resolved{}, fmt.Errorf("resolving %s: %w", dir, err)
+	}
+	return s.fromFolder(ctx, r, Resolved{Name: filepath.Base(abs), Kind: KindFolder, Path: abs})
+}
+
+// fromFolder finishes a model whose folder is m.Path: that folder itself, the
+// one GGUF file in it, or a conversion of it in the store.
+func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved, error) {
+	config, err := FromHFFolder(m.Path)
+	if gguf, _ := filepath.Glob(filepath.Join(m.Path, "*.gguf")); Class(err) == ClassNotFound && len(gguf) > 0 {
+		if r.Format == FormatHF {
+			return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded or llamacpp backend",
+				"%s holds only GGUF files, but this backend needs safetensors", m.Path)
+		}
+		if len(gguf) > 1 {
+			return Resolved{}, fail(ClassNotFound, nil, "name one of them", "%s holds %d GGUF files", m.Path, len(gguf))
+		}
+		err := m.describeGGUF(gguf[0])
+		return m, err
+	}
+	m.Config, m.ConfigErr = config, err
+	switch {
+	case Class(err) == ClassUnsupportedModel && r.Format == FormatHF:
+		m.Config = Config{} // the Python engine may know it
+	case err != nil && Class(err) != ClassUnsupportedModel:
+		return Resolved{}, err
+	}
+	if r.Format == FormatHF {
+		m.Format = FormatHF
+		return m, nil
+	}
+	var dtype DType // "" keeps what is stored
+	if r.DType != "" && r.DType != "auto" {
+		if dtype, err = ParseDType(r.DType); err != nil {
+			return Resolved{}, err
+		}
+	}
+	loc, err := s.convert(ctx, m.Path, dtype, r.Progress)
+	if err != nil {
+		return Resolved{}, err
+	}
+	err = m.describeGGUF(loc.Path)
+	return m, err
+}
+
+// resolveHub downloads a repository of the hub.
+func (s Store) resolveHub(ctx context.Context, r Request, id repoID) (Resolved, error) {
+	if id.file != "" && r.Format == FormatHF {
+		return Resolved{}, fail(ClassUnsupportedModel, nil, "leave out the file to use the repository's safetensors",
+			"%s is a GGUF file, but this backend needs a Hugging Face folder", id.file)
+	}
+	dtype, err := r.dtype()
+	if err != nil {
+		dtype = "" // only serves to choose between files
+	}
+	dir, commit, err := newHub(r).fetch(ctx, id, dtype)
+	if err != nil {
+		return Resolved{}, fmt.Errorf("getting %s: %w", id.name, err)
+	}
+	m := Resolved{Name: id.name, Kind: KindHub, Path: dir, Revision: commit}
+	if id.file != "" {
+		err := m.describeGGUF(filepath.Join(dir, filepath.FromSlash(id.file)))
+		return m, err
+	}
+	if g, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(g) > 1 {
+		// Several were downloaded over time: the listing chose by dtype.
+		for _, path := range g {
+			if h, err := readGGUFFile(path); err == nil && h.dtype() == dtype {
+				err := m.describeGGUF(path)
+				return m, err
+			}
+		}
+	}
+	return s.fromFolder(ctx, r, m)
+}

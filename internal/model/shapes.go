@@ -1,0 +1,92 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Shape is an entry of the catalogue of random models.
+type Shape struct {
+	Name   string // as in random:<Name>
+	Source string // the published model it copies; empty for a test shape
+	Config Config
+}
+
+// RandomPrefix marks a model that is a shape with random weights.
+const RandomPrefix = "random:"
+
+// Shapes returns the catalogue, smallest first within a family. The first
+// entries are tiny shapes for tests; they copy no published model and have an
+// empty Source.
+func Shapes() []Shape { return slices.Clone(catalogue) }
+
+// Lookup finds a shape by name, case-insensitively, with or without "random:".
+func Lookup(name string) (Shape, error) {
+	want := strings.ToLower(strings.TrimSpace(name))
+	want = strings.TrimPrefix(want, RandomPrefix)
+	for _, s := range catalogue {
+		if s.Name == want {
+			return s, nil
+		}
+	}
+	return Shape{}, fail(ClassNotFound, nil, shapeHint(want), "there is no random shape %q", strings.TrimPrefix(name, RandomPrefix))
+}
+
+// shapeHint names the nearest shapes, then all of them.
+func shapeHint(name string) string {
+	var all []string
+	for _, s := range catalogue {
+		all = append(all, s.Name)
+	}
+	hint := "shapes: " + strings.Join(all, ", ")
+	if near := nearestShapes(name); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "? " + hint
+	}
+	return hint
+}
+
+// nearestShapes returns up to three catalogue names close to name, best first.
+func nearestShapes(name string) []string {
+	type scored struct {
+		name string
+		d    int
+	}
+	var near []scored
+	for _, s := range catalogue {
+		d := editDistance(name, s.Name)
+		if len(name) >= 4 && strings.Contains(s.Name, name) {
+			d = min(d, 1)
+		}
+		if d <= max(2, len(name)/3) {
+			near = append(near, scored{s.Name, d})
+		}
+	}
+	slices.SortStableFunc(near, func(a, b scored) int { return cmp.Compare(a.d, b.d) })
+	var names []string
+	for _, n := range near[:min(3, len(near))] {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// editDistance is the Levenshtein distance in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			sub := diag
+			if a[i] != b[j] {
+				sub++
+			}
+			diag = row[j+1]
+			row[j+1] = min(sub, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,29 @@
+//go:build linux || darwin
+
+package model
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// spaceReserve is left free, so that a full model does not leave the machine
+// without room for logs and results.
+const spaceReserve = 64 << 20
+
+// checkSpace fails early when dir cannot take size more bytes; finding that
+// out after writing 100 GB helps nobody.
+func checkSpace(dir string, size int64) error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return nil //nolint:nilerr // the write itself will tell
+	}
+	free := int64(s.Bavail) * int64(s.Bsize)
+	if size > 0 && free < size+spaceReserve {
+		return fail(ClassDiskFull, syscall.ENOSPC,
+			"free some space, or point LLEM_CACHE (HF_HOME for downloads) at a larger disk",
+			"%s has %s free, but %s are needed", dir, sizeText(free), sizeText(size))
+	}
+	return nil
+}

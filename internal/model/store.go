@@ -1,0 +1,162 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// formatVersion is part of every cache name. Raise it when the bytes that a
+// shape and seed give change, so that older files are not mistaken for new.
+const formatVersion = 1
+
+// Store is the folder where generated and converted models are kept. Several
+// processes may use it at once. The zero Store uses [DefaultCacheDir].
+type Store struct{ Dir string }
+
+// Location is a file or folder in the store.
+type Location struct {
+	Path    string
+	Bytes   int64
+	Created bool          // it was made by this call
+	Took    time.Duration // how long that took, waiting for another process included
+}
+
+// DefaultCacheDir is $LLEM_CACHE, else llem inside the user's cache folder.
+func DefaultCacheDir() (string, error) {
+	if dir := os.Getenv("LLEM_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fail(ClassPermission, err, "set LLEM_CACHE to a folder with space for models", "there is no cache folder")
+	}
+	return filepath.Join(dir, "llem"), nil
+}
+
+func (s Store) dir(parts ...string) (string, error) {
+	dir := s.Dir
+	if dir == "" {
+		var err error
+		if dir, err = DefaultCacheDir(); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(append([]string{dir}, parts...)...), nil
+}
+
+// Random returns the GGUF file of a shape with random weights, generating it
+// when it is not there yet.
+func (s Store) Random(ctx context.Context, shape Shape, dtype DType, seed uint64, progress func(done, total int64)) (Location, error) {
+	dtype, err := ParseDType(string(dtype))
+	if err != nil {
+		return Location{}, err
+	}
+	name := fmt.Sprintf("random-%s-%s-s%d-v%d.gguf", shape.Name, dtype, seed, formatVersion)
+	path, err := s.dir("models", name)
+	if err != nil {
+		return Location{}, err
+	}
+	return once(ctx, path, usableGGUF, func() error {
+		return WriteGGUF(ctx, path, shape.Config, dtype, seed, progress)
+	})
+}
+
+// RandomHF returns the Hugging Face folder of a shape: configuration and
+// tokenizer, from which a Python engine builds random weights of its own.
+func (s Store) RandomHF(ctx context.Context, shape Shape, dtype DType) (Location, error) {
+	dtype, err := ParseDType(string(dtype))
+	if err != nil {
+		return Location{}, err
+	}
+	path, err := s.dir("models", fmt.Sprintf("random-%s-%s-v%d", shape.Name, dtype, formatVersion))
+	if err != nil {
+		return Location{}, err
+	}
+	return once(ctx, path, usableFolder, func() error { return WriteHFDir(path, shape.Config, dtype) })
+}
+
+func usableGGUF(path string) bool {
+	_, err := readGGUFFile(path)
+	return err == nil
+}
+
+func usableFolder(path string) bool {
+	_, err := FromHFFolder(path)
+	return err == nil
+}
+
+// once makes path with build unless usable says that it is there, and lets
+// only one process do so at a time.
+func once(ctx context.Context, path string, usable func(string) bool, build func() error) (Location, error) {
+	start := time.Now()
+	created := false
+	if !usable(path) {
+		unlock, err := lockFile(ctx, path+".lock")
+		if err != nil {
+			return Location{}, err
+		}
+		defer unlock()
+		if !usable(path) { // another process may just have made it
+			removeLeftovers(path)
+			if err := build(); err != nil {
+				return Location{}, err
+			}
+			created = true
+		}
+	}
+	size, err := treeSize(path)
+	if err != nil {
+		return Location{}, fmt.Errorf("measuring %s: %w", path, err)
+	}
+	return Location{Path: path, Bytes: size, Created: created, Took: time.Since(start)}, nil
+}
+
+// lockFile takes an exclusive lock, waiting for its holder until ctx ends. The
+// lock file stays: removing it would let two processes hold "the" lock.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, writeError(path, 0, err)
+	}
+	l := flock.New(path)
+	if _, err := l.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		return nil, writeError(path, 0, fmt.Errorf("locking: %w", err))
+	}
+	return func() { _ = l.Close() }, nil
+}
+
+// removeLeftovers deletes temporary files of a process that was killed while
+// making path. The caller holds the lock, so nobody is writing them.
+func removeLeftovers(path string) {
+	for _, prefix := range []string{"", "."} {
+		old, _ := filepath.Glob(filepath.Join(filepath.Dir(path), prefix+filepath.Base(path)+".tmp-*"))
+		for _, p := range old {
+			_ = os.RemoveAll(p)
+		}
+	}
+}
+
+// treeSize is the size of a file, or of all files in a folder.
+func treeSize(path string) (int64, error) {
+	var n int64
+	err := filepath.WalkDir(path, func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		st, err := os.Stat(p) // snapshots are symbolic links
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n += st.Size()
+		return nil
+	})
+	return n, err
+}

@@ -1,0 +1,95 @@
+package model
+
+import "fmt"
+
+// fill says how the values of a tensor are made.
+type fill uint8
+
+const (
+	fillNormal fill = iota // N(0, 0.02²)
+	fillOne                // norm weights; Gemma's GGUF stores weight+1, so 1 is right there too
+)
+
+// tensor is one entry of a GGUF file. shape is in ggml order: the input
+// dimension, along which weights are contiguous, comes first.
+type tensor struct {
+	name  string
+	shape []int64
+	dtype DType
+	fill  fill
+}
+
+func (t tensor) elements() int64 {
+	n := int64(1)
+	for _, d := range t.shape {
+		n *= d
+	}
+	return n
+}
+
+func (t tensor) bytes() int64 {
+	i := t.dtype.info()
+	return t.elements() / int64(i.block) * int64(i.size)
+}
+
+// tensors lists what a GGUF file of this architecture holds. Matrices are in
+// d, vectors in float32 as every ggml engine expects. A matrix whose rows are
+// no whole number of blocks stays float16.
+func (c Config) tensors(d DType) []tensor {
+	var ts []tensor
+	matrix := func(name string, shape ...int) {
+		t := tensor{name: name + ".weight", dtype: d}
+		for _, n := range shape {
+			t.shape = append(t.shape, int64(n))
+		}
+		if shape[0]%d.info().block != 0 {
+			t.dtype = Float16
+		}
+		ts = append(ts, t)
+	}
+	vector := func(name string, n int, f fill) {
+		ts = append(ts, tensor{name: name, shape: []int64{int64(n)}, dtype: Float32, fill: f})
+	}
+	matrix("token_embd", c.Hidden, c.Vocab)
+	for i := range c.Layers {
+		c.layerTensors(fmt.Sprintf("blk.%d.", i), matrix, vector)
+	}
+	vector("output_norm.weight", c.Hidden, fillOne)
+	if !c.Tied {
+		matrix("output", c.Hidden, c.Vocab)
+	}
+	return ts
+}
+
+func (c Config) layerTensors(b string, matrix func(string, ...int), vector func(string, int, fill)) {
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	vector(b+"attn_norm.weight", c.Hidden, fillOne)
+	matrix(b+"attn_q", c.Hidden, q)
+	matrix(b+"attn_k", c.Hidden, kv)
+	matrix(b+"attn_v", c.Hidden, kv)
+	matrix(b+"attn_output", q, c.Hidden)
+	if c.QKVBias {
+		vector(b+"attn_q.bias", q, fillNormal)
+		vector(b+"attn_k.bias", kv, fillNormal)
+		vector(b+"attn_v.bias", kv, fillNormal)
+	}
+	if c.QKNorm {
+		vector(b+"attn_q_norm.weight", c.HeadDim, fillOne)
+		vector(b+"attn_k_norm.weight", c.HeadDim, fillOne)
+	}
+	if c.PostNorms {
+		vector(b+"post_attention_norm.weight", c.Hidden, fillOne)
+		vector(b+"post_ffw_norm.weight", c.Hidden, fillOne)
+	}
+	vector(b+"ffn_norm.weight", c.Hidden, fillOne)
+	if c.Experts > 0 {
+		matrix(b+"ffn_gate_inp", c.Hidden, c.Experts) // the router
+		matrix(b+"ffn_gate_exps", c.Hidden, c.ExpertFFN, c.Experts)
+		matrix(b+"ffn_up_exps", c.Hidden, c.ExpertFFN, c.Experts)
+		matrix(b+"ffn_down_exps", c.ExpertFFN, c.Hidden, c.Experts)
+		return
+	}
+	matrix(b+"ffn_gate", c.Hidden, c.FFN)
+	matrix(b+"ffn_up", c.Hidden, c.FFN)
+	matrix(b+"ffn_down", c.FFN, c.Hidden)
+}

@@ -1,0 +1,276 @@
+// Package report turns results into something a person reads. It reads records
+// only: nothing that it shows comes from memory of the run. One view model per
+// run feeds every printer, so that a number looks and reads the same everywhere.
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// View is a run, ready to print.
+type View struct {
+	Title    string
+	Subtitle string
+	// Sections hold rows of a label and cells.
+	Sections []Section
+	Warnings []string
+	// Line is one line for a chat or a paper.
+	Line string
+	// Failure is set for a run without a result.
+	Failure *result.Failure
+}
+
+// Section is a small table. Columns may be empty.
+type Section struct {
+	Name    string
+	Columns []string
+	Rows    []Row
+	// Note stands below the table.
+	Note string
+}
+
+// Row is a line of a section.
+type Row struct {
+	Label string
+	Cells []string
+}
+
+const missing = "–"
+
+// NewView makes the view of a record.
+func NewView(r *result.Record) View {
+	v := View{Title: title(r), Subtitle: subtitle(r), Failure: r.Failure}
+	for _, w := range r.Warnings {
+		v.Warnings = append(v.Warnings, w.Message)
+	}
+	if r.Status != result.OK {
+		return v
+	}
+	v.Sections = []Section{speed(r), energy(r), work(r)}
+	v.Line = Line(r)
+	return v
+}
+
+func title(r *result.Record) string {
+	t := fmt.Sprintf("%s · %s", r.Config.Model, r.Backend.Name)
+	if r.Backend.Version != "" {
+		t += " " + r.Backend.Version
+	}
+	if r.Backend.DType != "" {
+		t += " · " + r.Backend.DType
+	}
+	if r.Backend.Device != "" {
+		t += " on " + r.Backend.Device
+	}
+	if r.Synthetic {
+		t += " · synthetic weights"
+	}
+	return t
+}
+
+func subtitle(r *result.Record) string {
+	w := r.Config.Workload
+	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %d", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchSize())
+	if t := r.Tokens; t != nil && t.Prompt == int64(w.Prompts*w.InputTokens) {
+		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %d", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchSize())
+	}
+	if r.Backend.Threads > 0 {
+		s += ", " + count(r.Backend.Threads, "thread")
+	}
+	return s
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// speed shows throughput and latency.
+func speed(r *result.Record) Section {
+	s := Section{Name: "Speed", Columns: []string{"mean", "p50", "p90", "p99"}}
+	for _, q := range []struct {
+		label string
+		d     *result.Distribution
+	}{{"TTFT", r.Latency.TTFT}, {"ITL", r.Latency.ITL}, {"TPOT", r.Latency.TPOT}, {"end to end", r.Latency.E2E}} {
+		row := Row{Label: q.label}
+		if q.d == nil {
+			row.Cells = []string{missing, missing, missing, missing}
+		} else {
+			row.Cells = []string{duration(q.d.Mean), duration(q.d.P50), duration(q.d.P90), duration(q.d.P99)}
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	t := r.Throughput
+	s.Note = fmt.Sprintf("%s output tokens/s · %s total tokens/s · %s requests/s over %s",
+		unit.Significant(t.OutputTokensPerS, 3), unit.Significant(t.TotalTokensPerS, 3),
+		unit.Significant(t.RequestsPerS, 3), unit.SI(r.Window.DurationS, "s"))
+	return s
+}
+
+// duration prints milliseconds with an SI prefix.
+func duration(ms float64) string { return unit.SI(ms/1e3, "s") }
+
+// energy shows the joules with their provenance.
+func energy(r *result.Record) Section {
+	e := r.Energy
+	s := Section{Name: "Energy (" + provenance(r) + ")"}
+	if e.TotalJ == nil {
+		s.Name = "Energy (not measured)"
+		s.Note = e.Reason
+		return s
+	}
+	s.Columns = []string{"total", "prefill", "decode", "other"}
+	s.Rows = append(s.Rows, phaseRow("energy", unit.SI(e.TotalJ.Value, "J"), e.Phases, func(p *result.Phase) string { return unit.SI(p.EnergyJ, "J") }))
+	s.Rows = append(s.Rows, phaseRow("  bounds", interval(e.TotalJ, "J"), e.Phases, bounds))
+	s.Rows = append(s.Rows, phaseRow("per token", missing, e.Phases, func(p *result.Phase) string {
+		if p.JPerToken == nil {
+			return missing
+		}
+		return unit.SI(*p.JPerToken, "J")
+	}))
+	s.Rows = append(s.Rows, phaseRow("mean power", unit.SI(e.MeanW.Value, "W"), e.Phases, func(p *result.Phase) string {
+		if p.MeanW == nil {
+			return missing
+		}
+		return unit.SI(*p.MeanW, "W")
+	}))
+	s.Rows = append(s.Rows, phaseRow("time", unit.SI(r.Window.DurationS, "s"), e.Phases, func(p *result.Phase) string { return unit.SI(p.DurationS, "s") }))
+	s.Note = strings.Join(energyNotes(r), "\n")
+	return s
+}
+
+func provenance(r *result.Record) string {
+	switch r.Energy.Provenance {
+	case result.Measured:
+		return "measured, " + r.Energy.Scope + ": " + r.Energy.TotalJ.Method + ", " + strings.Join(r.Energy.Sources, ", ")
+	case result.Modelled:
+		return "MODELLED, not measured: " + strings.Join(r.Energy.Sources, ", ")
+	}
+	return "not measured"
+}
+
+func phaseRow(label, total string, p *result.Phases, cell func(*result.Phase) string) Row {
+	row := Row{Label: label, Cells: []string{total, missing, missing, missing}}
+	if p != nil {
+		row.Cells = []string{total, cell(p.Prefill), cell(p.Decode), cell(p.Other)}
+	}
+	return row
+}
+
+func bounds(p *result.Phase) string {
+	return unit.SI(p.LowJ, "J") + "…" + unit.SI(p.HighJ, "J")
+}
+
+// interval prints the statistical half width and the sensor's gain apart.
+func interval(q *result.Quantity, of string) string {
+	return "±" + unit.SI((q.CI95[1]-q.CI95[0])/2, of)
+}
+
+// Stated prints value ± statistical ± gain.
+func Stated(q *result.Quantity, of string) string {
+	half := (q.CI95[1] - q.CI95[0]) / 2
+	return fmt.Sprintf("%s ± %s (stat) ± %s (gain)", unit.SI(q.Value, of), unit.SI(half, of), unit.SI(q.Gain95, of))
+}
+
+func energyNotes(r *result.Record) []string {
+	e := r.Energy
+	var notes []string
+	if q := e.PerOutputTokenJ; q != nil {
+		notes = append(notes, Stated(q, "J")+" per output token, gross")
+	}
+	if q := e.NetJ; q != nil && r.Tokens.Output > 0 {
+		notes = append(notes, fmt.Sprintf("%s per output token net of %s idle · %s per request · %s Wh per 1000 requests",
+			unit.SI(q.Value/float64(r.Tokens.Output), "J"), unit.SI(e.BaselineW.Value, "W"),
+			unit.SI(e.PerRequestJ.Value, "J"), unit.Significant(e.WhPer1000Requests.Value, 3)))
+	}
+	if a := e.Agreement; a != nil && a.DifferencePct != nil {
+		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s: %+.2f %% apart",
+			unit.SI(*a.CounterJ, "J"), unit.SI(*a.IntegralJ, "J"), *a.DifferencePct))
+	}
+	switch {
+	case e.Phases != nil:
+		notes = append(notes, "phases by the simple method; the bounds are how far the sensor's resolution may have moved energy")
+	case e.PhasesReason != "":
+		notes = append(notes, "no phase split: "+e.PhasesReason)
+	}
+	if q := e.UnattributedJ; q != nil && math.Abs(q.Value) > 0 {
+		notes = append(notes, fmt.Sprintf("unattributed %s (%.2g %% of the total)", unit.SI(q.Value, "J"), 100*q.Value/e.TotalJ.Value))
+	}
+	if q := e.CO2eG; q != nil {
+		notes = append(notes, unit.SI(q.Value, "g")+" CO2e at the stated grid intensity")
+	}
+	if q := e.Cost; q != nil {
+		notes = append(notes, unit.Significant(q.Value, 3)+" in the currency of price_per_kwh")
+	}
+	if e.Provenance == result.Modelled {
+		notes = append(notes, e.Reason)
+	}
+	return notes
+}
+
+// work shows compute and memory.
+func work(r *result.Record) Section {
+	s := Section{Name: "Work", Columns: []string{"total", "prefill", "decode"}}
+	if c := r.Compute; c != nil {
+		s.Rows = append(s.Rows, Row{"FLOPs", []string{unit.SI(c.FLOPs, "FLOP"), unit.SI(c.FLOPsPrefill, "FLOP"), unit.SI(c.FLOPsDecode, "FLOP")}})
+		s.Note = fmt.Sprintf("%s parameters (%s without embeddings) · %s",
+			unit.SI(float64(c.Parameters), ""), unit.SI(float64(c.NonEmbedding), ""), unit.SI(c.FLOPsPerS, "FLOP/s"))
+		if c.FLOPsPerJ != nil {
+			s.Note += " · " + unit.SI(*c.FLOPsPerJ, "FLOP/J")
+		}
+	} else {
+		s.Rows = append(s.Rows, Row{"FLOPs", []string{missing, missing, missing}})
+	}
+	s.Rows = append(s.Rows, Row{"tokens", []string{fmt.Sprint(r.Tokens.Prompt + r.Tokens.Output), fmt.Sprint(r.Tokens.Prompt), fmt.Sprint(r.Tokens.Output)}})
+	memory := "memory: peak " + bytesOr(r.Memory.PeakBytes)
+	if r.Memory.PeakSource != "" {
+		memory += " (" + r.Memory.PeakSource + ")"
+	}
+	memory += ", weights and KV cache by shape " + bytesOr(r.Memory.EstimatedBytes)
+	s.Note = strings.TrimPrefix(s.Note+"\n"+memory, "\n")
+	return s
+}
+
+func bytesOr(b *int64) string {
+	if b == nil {
+		return missing
+	}
+	return unit.Bytes(*b).String()
+}
+
+// Line is the run in one line.
+func Line(r *result.Record) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %s %s, %s, batch %d, %d→%d tokens x %d: %s tok/s", r.Config.Model, r.Backend.Name, r.Backend.Version,
+		r.Backend.DType, r.Config.BatchSize(), r.Config.Workload.InputTokens, r.Config.Workload.OutputTokens, r.Config.Workload.Prompts,
+		unit.Significant(r.Throughput.OutputTokensPerS, 3))
+	if r.Latency.TTFT != nil {
+		fmt.Fprintf(&b, ", TTFT p50 %s", duration(r.Latency.TTFT.P50))
+	}
+	e := r.Energy
+	switch {
+	case e.PerOutputTokenJ == nil:
+		b.WriteString(", energy not measured")
+	default:
+		fmt.Fprintf(&b, ", %s/output token", Stated(e.PerOutputTokenJ, "J"))
+		if p := e.Phases; p != nil && p.Prefill.JPerToken != nil && p.Decode.JPerToken != nil {
+			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", unit.SI(*p.Prefill.JPerToken, "J"), unit.SI(*p.Decode.JPerToken, "J"))
+		}
+		if e.Provenance == result.Modelled {
+			b.WriteString(" [modelled]")
+		} else {
+			b.WriteString(" [" + strings.Join(e.Sources, ", ") + "]")
+		}
+	}
+	if r.Synthetic {
+		b.WriteString(" [synthetic weights]")
+	}
+	return b.String()
+}
