@@ -26,8 +26,7 @@ func gpuOf(f power.GPUFacts) host.GPU {
 	if f.Processes != nil {
 		g.Processes = []host.GPUProcess{}
 		for _, p := range f.Processes {
-			used := p.UsedBytes
-			g.Processes = append(g.Processes, host.GPUProcess{PID: int(p.PID), UsedBytes: used})
+			g.Processes = append(g.Processes, host.GPUProcess{PID: p.PID, UsedBytes: p.UsedBytes})
 		}
 	}
 	return g

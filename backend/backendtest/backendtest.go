@@ -197,7 +197,7 @@ func (s Suite) refuses(t *testing.T) {
 func (s Suite) cancel(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
 	pid := session.Loaded().PID
-	err, took := cancelledRun(t, session, 300*time.Millisecond)
+	took, err := cancelledRun(t, session, 300*time.Millisecond)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled run = %v, want context.Canceled", err)
 	}
@@ -212,9 +212,9 @@ func (s Suite) cancel(t *testing.T) {
 	mustBeGone(t, pid)
 }
 
-// cancelledRun starts a long run, cancels it after d, and returns its error and
-// how long it took to return after the cancel.
-func cancelledRun(t *testing.T, session backend.Session, d time.Duration) (error, time.Duration) {
+// cancelledRun starts a long run, cancels it after d, and returns how long it
+// took to return after the cancel, and its error.
+func cancelledRun(t *testing.T, session backend.Session, d time.Duration) (time.Duration, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -223,10 +223,10 @@ func cancelledRun(t *testing.T, session backend.Session, d time.Duration) (error
 	_, err := session.Run(ctx, longWork())
 	select {
 	case at := <-cancelled:
-		return err, time.Since(at)
+		return time.Since(at), err
 	default:
 		t.Fatalf("the long run ended by itself: %v%s", err, details(err))
-		return nil, 0
+		return 0, nil
 	}
 }
 
@@ -260,7 +260,7 @@ func (s Suite) hang(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
 	pid := session.Loaded().PID
 	time.AfterFunc(200*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGSTOP) })
-	err, took := cancelledRun(t, session, 500*time.Millisecond)
+	took, err := cancelledRun(t, session, 500*time.Millisecond)
 	if took > cancelWithin {
 		t.Errorf("run of a hung engine returned %v after the cancel, want at most %v", took, cancelWithin)
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ollama/ollama/ml"
@@ -97,8 +98,8 @@ func (e *engine) describe() (backend.Loaded, error) {
 // skips nothing below it that is ordinary.
 func textVocab(t tokenizer.Tokenizer) int {
 	v := t.Vocabulary()
-	for id := len(v.Types) - 1; id >= 0; id-- {
-		switch v.Types[id] {
+	for id, kind := range slices.Backward(v.Types) {
+		switch kind {
 		case tokenizer.TOKEN_TYPE_NORMAL, tokenizer.TOKEN_TYPE_BYTE:
 			return id + 1
 		}

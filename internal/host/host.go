@@ -105,7 +105,7 @@ func Collect(ctx context.Context, opt Options) (*Snapshot, error) {
 		func() { s.Load = r.load() },
 		func() { s.GPUs = r.gpus(opt.GPUs) },
 		func() { s.CUDA = r.cuda(s.GPUs) },
-		func() { s.Python = r.python() },
+		r.noPython,
 		func() { s.Slurm = r.slurm() },
 	}
 	for _, step := range steps {

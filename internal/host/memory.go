@@ -87,7 +87,7 @@ func (r *reader) transparent() *string {
 		r.missErr(field, fileTHP, err)
 		return nil
 	}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if len(word) > 2 && word[0] == '[' && word[len(word)-1] == ']' {
 			if t, ok := token(word[1 : len(word)-1]); ok {
 				return &t

@@ -132,12 +132,11 @@ func (r *reader) toolkitVersion() string {
 	return v
 }
 
-// python notes that no worker has spoken yet.
-func (r *reader) python() Python {
+// noPython notes that no worker has spoken yet.
+func (r *reader) noPython() {
 	for _, f := range []string{"version", "executable", "packages"} {
 		r.miss("python."+f, "no worker reported it")
 	}
-	return Python{}
 }
 
 // WorkerReport is what a worker says of its own surroundings; empty fields are

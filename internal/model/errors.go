@@ -50,8 +50,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Class returns the failure class of err, or "" when err carries none.
 func Class(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return ""

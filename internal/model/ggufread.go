@@ -96,8 +96,7 @@ func readGGUF(r io.Reader, size int64) (h ggufHeader, err error) {
 		return h, errors.New("the file is empty")
 	}
 	d := &ggufDecoder{r: bufio.NewReaderSize(r, 1<<16), left: size}
-	switch magic := d.bytes(4); {
-	case d.err != nil || string(magic) != "GGUF":
+	if magic := d.bytes(4); d.err != nil || string(magic) != "GGUF" {
 		return h, errors.New("it does not start with GGUF")
 	}
 	if v := d.u32(); v < 2 || v > 3 {

@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -179,7 +180,7 @@ func (g *ggufFile) writeSpan(f *os.File, s span, buf []byte) error {
 func firstReal(errs []error) error {
 	var err error
 	for _, e := range errs {
-		if e != nil && (err == nil || err == context.Canceled) {
+		if e != nil && (err == nil || errors.Is(err, context.Canceled)) {
 			err = e
 		}
 	}

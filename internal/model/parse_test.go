@@ -115,8 +115,8 @@ func useHeader(data []byte, size int64) bool {
 	if err != nil {
 		return false
 	}
-	c.Parameters()
-	c.FLOPs([]Length{{10, 10}})
+	_ = c.Parameters()
+	_ = c.FLOPs([]Length{{10, 10}})
 	return true
 }
 

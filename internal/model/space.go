@@ -19,7 +19,7 @@ func checkSpace(dir string, size int64) error {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return nil //nolint:nilerr // the write itself will tell
 	}
-	free := int64(s.Bavail) * int64(s.Bsize)
+	free := int64(s.Bavail) * s.Bsize
 	if size > 0 && free < size+spaceReserve {
 		return fail(ClassDiskFull, syscall.ENOSPC,
 			"free some space, or point LLEM_CACHE (HF_HOME for downloads) at a larger disk",

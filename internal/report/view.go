@@ -210,7 +210,7 @@ func energyNotes(r *result.Record) []string {
 		notes = append(notes, unit.Significant(q.Value, 3)+" in the currency of price_per_kwh")
 	}
 	if e.Provenance == result.Modelled {
-		notes = append(notes, e.Reason)
+		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says why no sensor is read")
 	}
 	return notes
 }
@@ -255,10 +255,9 @@ func Line(r *result.Record) string {
 		fmt.Fprintf(&b, ", TTFT p50 %s", duration(r.Latency.TTFT.P50))
 	}
 	e := r.Energy
-	switch {
-	case e.PerOutputTokenJ == nil:
+	if e.PerOutputTokenJ == nil {
 		b.WriteString(", energy not measured")
-	default:
+	} else {
 		fmt.Fprintf(&b, ", %s/output token", Stated(e.PerOutputTokenJ, "J"))
 		if p := e.Phases; p != nil && p.Prefill.JPerToken != nil && p.Decode.JPerToken != nil {
 			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", unit.SI(*p.Prefill.JPerToken, "J"), unit.SI(*p.Decode.JPerToken, "J"))

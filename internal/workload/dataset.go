@@ -87,8 +87,7 @@ func loadFile(path string) (*Set, error) {
 }
 
 func unreadable(path string, err error) error {
-	var cause *fs.PathError
-	if errors.As(err, &cause) {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = cause.Err // the path is in the message already
 	}
 	return &DatasetError{Source: path, Reason: "cannot be read: " + err.Error(), Hint: "check the permissions of the file and its folders", Err: err}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/llenergymeasure/llem"
+)
+
+// TestMain lets scripts and tests start this binary as llem, engine included.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"llem": func() {
+			llem.WorkerMain()
+			os.Exit(Main(ProcessEnv()))
+		},
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar: what a user types and sees.
+func TestScripts(t *testing.T) {
+	if !engineBuilt() {
+		t.Skip("the embedded engine is not in this build (CGO_ENABLED=0)")
+	}
+	cache := t.TempDir() // models are generated once for all scripts
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("LLEM_CACHE", cache)
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("HF_HUB_OFFLINE", "1")
+			e.Setenv("HF_HUB_CACHE", e.WorkDir+"/hub")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head},
+	})
+}
+
+// exits CODE COMMAND… runs a command and checks its exit code; its output is then
+// there for stdout and stderr.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG…]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// head N FROM TO copies the first N bytes of a file.
+func head(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), b[:min(n, len(b))], 0o644))
+}
+
+func engineBuilt() bool {
+	_, err := llem.Backends("")["embedded"].Probe(context.Background())
+	return err == nil
+}
