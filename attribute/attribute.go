@@ -266,15 +266,18 @@ func sliver(curve *Curve, start, end int64, mean float64) float64 {
 // edgeBlur is the time in seconds by which a reading's true instant is unknown.
 func edgeBlur(r power.Reading) float64 {
 	call := seconds(r.AfterNS - r.BeforeNS)
-	if r.Snapped {
-		// The update fell between the previous poll and this one.
-		return 2*call + snapPoll.Seconds()
+	switch {
+	case r.Snapped && r.SinceNS != 0:
+		return seconds(r.AfterNS - r.SinceNS)
+	case r.Refresh > 0:
+		return call + r.Refresh.Seconds()
 	}
-	return call + r.Refresh.Seconds()
+	return call + unknownRefresh.Seconds()
 }
 
-// snapPoll is the longest pause between two polls while waiting for an update.
-const snapPoll = 5 * time.Millisecond
+// unknownRefresh is assumed for a counter whose refresh period was not measured:
+// that of data-centre GPUs.
+const unknownRefresh = 100 * time.Millisecond
 
 // around picks the readings that enclose the window: the snapped ones if they are
 // near, else the nearest.

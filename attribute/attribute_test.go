@@ -110,7 +110,7 @@ func TestImpossibleSamples(t *testing.T) {
 }
 
 func reading(at int64, joules float64, snapped bool) power.Reading {
-	return power.Reading{BeforeNS: at, AfterNS: at, Energy: unit.FromJoules(joules), Snapped: snapped, Refresh: 100 * time.Millisecond}
+	return power.Reading{BeforeNS: at, AfterNS: at, SinceNS: at - 2*ms, Energy: unit.FromJoules(joules), Snapped: snapped, Refresh: 100 * time.Millisecond}
 }
 
 func TestCounterRemovesSlivers(t *testing.T) {

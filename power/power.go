@@ -78,8 +78,15 @@ type Reading struct {
 	SinceNS int64
 }
 
-// At is the middle of the interval in which the counter was read.
-func (r Reading) At() int64 { return r.BeforeNS + (r.AfterNS-r.BeforeNS)/2 }
+// At is when the value became true: for a snapped reading the middle of the
+// interval that holds the counter's update, else the middle of the call.
+func (r Reading) At() int64 {
+	from := r.BeforeNS
+	if r.Snapped && r.SinceNS != 0 {
+		from = r.SinceNS
+	}
+	return from + (r.AfterNS-from)/2
+}
 
 // Telemetry is the state of a device at one instant. Fields that the device
 // does not report are nil.

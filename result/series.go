@@ -35,6 +35,9 @@ type TelemetryRow struct {
 // CounterRow is a row of counters.parquet: one reading of an energy counter, with
 // the stamps around the call. Only differences of energy_uj mean something.
 type CounterRow struct {
+	// SinceNS is, for a snapped reading, when the last call that still saw the old
+	// value began; the update lies between it and after_ns.
+	SinceNS  int64  `parquet:"since_ns"`
 	BeforeNS int64  `parquet:"before_ns"`
 	AfterNS  int64  `parquet:"after_ns"`
 	Device   string `parquet:"device,dict"`

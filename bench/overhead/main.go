@@ -134,6 +134,7 @@ func pair(ctx context.Context, s backend.Session, w backend.Workload, meters []p
 	var rates [2]float64 // off, on
 	for _, on := range []bool{onFirst, !onFirst} {
 		sampler := power.NewSampler(meters...)
+		sampler.CounterInterval = 5 * time.Second // as in a measured window
 		if on {
 			sampler.Start(ctx)
 		}

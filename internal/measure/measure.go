@@ -55,6 +55,10 @@ type Outcome struct {
 // limit; the slowest known refresh is 500 ms.
 const snapTimeout = 600 * time.Millisecond
 
+// counterInterval is the time between counter readings inside a window, where they
+// only guard against a reset: one read of NVML's counter keeps a core busy for 4 ms.
+const counterInterval = 5 * time.Second
+
 // settle is how long sampling goes on after the window, so that the last samples
 // of every sensor are in.
 const settle = 150 * time.Millisecond
@@ -370,6 +374,7 @@ func (r *run) window(ctx context.Context, session backend.Session) (m material, 
 // sampler makes a sampler over all meters that reports live power.
 func (r *run) sampler() *power.Sampler {
 	s := power.NewSampler(r.Meters...)
+	s.CounterInterval = counterInterval
 	s.OnPower = func(device string, w unit.Watts) { r.emit(event.Power{Device: device, Watts: float64(w)}) }
 	return s
 }

@@ -16,7 +16,7 @@ func rows(m material, task map[int]string) result.Series {
 			MemoryUsedBytes: t.MemoryUsedBytes, Throttle: t.Throttle})
 	}
 	for _, c := range m.trace.Counters {
-		s.Counters = append(s.Counters, result.CounterRow{BeforeNS: c.BeforeNS, AfterNS: c.AfterNS, Device: c.Device,
+		s.Counters = append(s.Counters, result.CounterRow{SinceNS: c.SinceNS, BeforeNS: c.BeforeNS, AfterNS: c.AfterNS, Device: c.Device,
 			Source: c.Source, EnergyUJ: int64(c.Energy), Snapped: c.Snapped})
 	}
 	for _, q := range m.log.Requests {

@@ -1,0 +1,288 @@
+package power
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// NVML is the meter of NVIDIA GPUs. Per GPU it takes the best power series that
+// answers (see SourceSamples, SourceInstant, SourceAverage) and the energy
+// counter where there is one; both are tried, never inferred from the product
+// name. Devices are called gpu0, gpu1, … by NVML's index.
+type NVML struct {
+	lib      nvmlLibrary
+	gpus     []*nvmlGPU
+	missing  []Unavailable
+	warnings []string
+	clocks   clocks
+	nextNS   int64 // when telemetry is due
+	helpers  time.Duration
+
+	closing sync.Once
+	closed  error
+}
+
+// nvmlGPU is one device of the meter.
+type nvmlGPU struct {
+	dev     nvmlDevice
+	index   int
+	device  Device
+	series  powerSeries // nil: no power reading
+	counter bool
+}
+
+// NVMLOptions select GPUs.
+type NVMLOptions struct {
+	// VisibleDevices is CUDA_VISIBLE_DEVICES; nil when it is not set.
+	VisibleDevices *string
+	// DeviceOrder is CUDA_DEVICE_ORDER.
+	DeviceOrder string
+}
+
+const telemetryInterval = time.Second
+
+// OpenNVML opens the driver's library and the visible GPUs. If nothing can be
+// measured the error is an [Unavailable].
+func OpenNVML(ctx context.Context, opts NVMLOptions) (*NVML, error) {
+	lib, err := loadNVML()
+	if err != nil {
+		return nil, err
+	}
+	return openNVML(ctx, lib, opts, systemClocks())
+}
+
+func openNVML(ctx context.Context, lib nvmlLibrary, opts NVMLOptions, c clocks) (*NVML, error) {
+	if err := lib.Open(); err != nil {
+		return nil, nvmlUnavailable(err)
+	}
+	m := &NVML{lib: lib, clocks: c}
+	if err := m.openGPUs(ctx, opts); err != nil {
+		// The reason to fail is more use to the reader than a failing shutdown.
+		_ = m.Close()
+		return nil, nvmlUnavailable(err)
+	}
+	return m, nil
+}
+
+func (m *NVML) openGPUs(ctx context.Context, opts NVMLOptions) error {
+	devices, err := m.lib.Devices()
+	if err != nil {
+		return err
+	}
+	if len(devices) == 0 {
+		return Unavailable{Source: "nvml", Reason: "the driver is loaded but sees no GPU",
+			Fix: "check the GPU with lspci and dmesg; in a container, pass the GPUs in (docker run --gpus all)"}
+	}
+	ids := make([]nvmlIdentity, len(devices))
+	for i, d := range devices {
+		if ids[i], err = d.Identity(); err != nil {
+			return fmt.Errorf("gpu%d: %w", i, err)
+		}
+	}
+	chosen, err := visibleGPUs(opts.VisibleDevices, ids)
+	if err != nil {
+		return err
+	}
+	if w := orderWarning(opts.VisibleDevices, opts.DeviceOrder, ids); w != "" {
+		m.warnings = append(m.warnings, w)
+	}
+	for _, i := range chosen {
+		if err := m.openGPU(ctx, i, devices[i], ids[i]); err != nil {
+			return err
+		}
+	}
+	if len(m.gpus) == 0 {
+		return m.missing[0]
+	}
+	return nil
+}
+
+// openGPU adds a device, or notes why it cannot be measured.
+func (m *NVML) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlIdentity) error {
+	name := fmt.Sprintf("gpu%d", index)
+	g := &nvmlGPU{dev: dev, index: index, device: Device{ID: name, Kind: GPU, Name: id.Name, UUID: id.UUID}}
+	series, seriesErr := openSeries(ctx, name, dev, id, m.clocks)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, energyErr := dev.Energy()
+	g.counter = energyErr == nil
+	if seriesErr == nil {
+		g.series = series
+	} else if g.counter {
+		m.warnings = append(m.warnings, fmt.Sprintf("%s has an energy counter but no power reading: %v", name, seriesErr))
+	}
+	if seriesErr != nil && !g.counter {
+		m.missing = append(m.missing, Unavailable{Source: "nvml " + name,
+			Reason: fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr))})
+		return nil
+	}
+	if id.MIG {
+		m.warnings = append(m.warnings, name+" is in MIG mode: its power is that of the whole GPU, other slices included")
+	}
+	m.gpus = append(m.gpus, g)
+	return nil
+}
+
+// Name is "nvml".
+func (m *NVML) Name() string { return "nvml" }
+
+// Devices lists the visible GPUs in CUDA's order.
+func (m *NVML) Devices() []Device {
+	list := make([]Device, len(m.gpus))
+	for i, g := range m.gpus {
+		list[i] = g.device
+	}
+	return list
+}
+
+// Missing lists GPUs that are visible but cannot be measured.
+func (m *NVML) Missing() []Unavailable { return slices.Clone(m.missing) }
+
+// Warnings lists doubts about the mapping of devices and about their sensors.
+func (m *NVML) Warnings() []string { return slices.Clone(m.warnings) }
+
+// Interval is one second where every GPU keeps a ring of samples, else that of
+// polling single values.
+func (m *NVML) Interval() time.Duration {
+	d := ringInterval
+	for _, g := range m.gpus {
+		if g.series != nil {
+			d = min(d, g.series.interval())
+		}
+	}
+	return d
+}
+
+// Poll appends new samples and, once per second, telemetry.
+func (m *NVML) Poll(ctx context.Context, t *Trace) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var errs []error
+	for _, g := range m.gpus {
+		if g.series == nil {
+			continue
+		}
+		if err := g.series.poll(t); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", g.device.ID, err))
+		}
+	}
+	if now := m.clocks.mono(); now >= m.nextNS {
+		// A tenth less than the interval: polls come a little early or late.
+		m.nextNS = now + int64(telemetryInterval)*9/10
+		for _, g := range m.gpus {
+			state := g.dev.Telemetry()
+			state.MonoNS, state.Device = m.clocks.mono(), g.device.ID
+			t.Telemetry = append(t.Telemetry, state)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Counters reads the energy counters at the same time: one read takes
+// milliseconds, and reading eight GPUs in turn would skew them against each other.
+func (m *NVML) Counters(ctx context.Context) ([]Reading, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var gpus []*nvmlGPU
+	for _, g := range m.gpus {
+		if g.counter {
+			gpus = append(gpus, g)
+		}
+	}
+	readings, errs := make([]Reading, len(gpus)), make([]error, len(gpus))
+	cpu := make([]time.Duration, len(gpus))
+	var wg sync.WaitGroup
+	for i, g := range gpus[min(1, len(gpus)):] {
+		wg.Go(func() {
+			cpu[i+1] = onThread(func() { readings[i+1], errs[i+1] = m.readCounter(g) })
+		})
+	}
+	if len(gpus) > 0 {
+		readings[0], errs[0] = m.readCounter(gpus[0])
+	}
+	wg.Wait()
+	for _, d := range cpu {
+		m.helpers += d
+	}
+	kept := readings[:0]
+	for i, r := range readings {
+		if errs[i] == nil {
+			kept = append(kept, r)
+		}
+	}
+	return kept, errors.Join(errs...)
+}
+
+func (m *NVML) readCounter(g *nvmlGPU) (Reading, error) {
+	r := Reading{Device: g.device.ID, Source: SourceEnergy, BeforeNS: m.clocks.mono()}
+	mj, err := g.dev.Energy()
+	r.AfterNS = m.clocks.mono()
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", g.device.ID, err)
+	}
+	r.Energy = unit.Energy(mj) * unit.Millijoule
+	return r, nil
+}
+
+// helperCPU is the processor time of reads that ran outside the caller's thread.
+func (m *NVML) helperCPU() time.Duration { return m.helpers }
+
+// Facts describes the GPUs for the environment snapshot, in the order of Devices.
+// It must not run at the same time as Poll or Counters.
+func (m *NVML) Facts() []GPUFacts {
+	list := make([]GPUFacts, len(m.gpus))
+	for i, g := range m.gpus {
+		list[i] = g.dev.Facts()
+		list[i].Index = g.index
+	}
+	return list
+}
+
+// MemoryUsed is the memory in use on each GPU, by any process.
+func (m *NVML) MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error) {
+	return eachGPU(ctx, m, func(d nvmlDevice) (unit.Bytes, error) {
+		used, err := d.MemoryUsed()
+		return unit.Bytes(used), err
+	})
+}
+
+// Processes lists the processes with a compute context on each GPU. What they
+// draw is inside every reading, so a measured GPU should have none but the
+// engine's. Inside a container the process ids may be those of the host.
+func (m *NVML) Processes(ctx context.Context) (map[string][]GPUProcess, error) {
+	return eachGPU(ctx, m, nvmlDevice.Processes)
+}
+
+// eachGPU asks every GPU of the meter; those that fail are left out and named in
+// the error.
+func eachGPU[T any](ctx context.Context, m *NVML, ask func(nvmlDevice) (T, error)) (map[string]T, error) {
+	answers := make(map[string]T, len(m.gpus))
+	var errs []error
+	for _, g := range m.gpus {
+		if err := ctx.Err(); err != nil {
+			return answers, errors.Join(append(errs, err)...)
+		}
+		v, err := ask(g.dev)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", g.device.ID, err))
+			continue
+		}
+		answers[g.device.ID] = v
+	}
+	return answers, errors.Join(errs...)
+}
+
+// Close releases the library.
+func (m *NVML) Close() error {
+	m.closing.Do(func() { m.closed = m.lib.Close() })
+	return m.closed
+}

@@ -1,0 +1,12 @@
+//go:build !cgo
+
+package power
+
+// loadNVML fails: the driver's library is reached through cgo.
+func loadNVML() (nvmlLibrary, error) {
+	return nil, Unavailable{
+		Source: "nvml",
+		Reason: "this llem was built without cgo",
+		Fix:    "build with CGO_ENABLED=1 (make build)",
+	}
+}

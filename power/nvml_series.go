@@ -1,0 +1,156 @@
+package power
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Sources of power and energy behind NVML, best first.
+const (
+	// SourceSamples is the driver's ring of timestamped samples.
+	SourceSamples = "nvml.samples"
+	// SourceInstant is the field POWER_INSTANT, polled.
+	SourceInstant = "nvml.instant"
+	// SourceAverage is nvmlDeviceGetPowerUsage, polled: on Ampere and newer an
+	// average over the past second.
+	SourceAverage = "nvml.average"
+	// SourceEnergy is the energy counter.
+	SourceEnergy = "nvml.energy"
+)
+
+const (
+	ringInterval  = time.Second           // between readings of the ring
+	pointInterval = 20 * time.Millisecond // between readings of one value
+	ringRetry     = 150 * time.Millisecond
+	ringMinimum   = 3               // entries from which a spacing is derived
+	ringStale     = 5 * time.Second // age from which a ring counts as stopped
+)
+
+// powerSeries is one way of getting a GPU's power over time.
+type powerSeries interface {
+	// poll appends what is new.
+	poll(t *Trace) error
+	interval() time.Duration
+}
+
+// openSeries tries the sources of a device, best first. The error says why each
+// of them failed.
+func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIdentity, c clocks) (powerSeries, error) {
+	ring, ringErr := openRing(ctx, device, src, c)
+	if ringErr == nil {
+		return ring, nil
+	}
+	_, instantErr := src.Instant()
+	if instantErr == nil {
+		return &pointSeries{device: device, source: SourceInstant, clocks: c, read: src.Instant}, nil
+	}
+	_, averageErr := src.Average()
+	if averageErr != nil {
+		return nil, errors.Join(ringErr, instantErr, averageErr)
+	}
+	p := &pointSeries{device: device, source: SourceAverage, clocks: c}
+	if id.averagesPower() {
+		p.window = time.Second
+	}
+	p.read = func() (nvmlSample, error) {
+		mw, err := src.Average()
+		return nvmlSample{Milliwatts: float64(mw)}, err
+	}
+	return p, nil
+}
+
+// openRing checks that the driver keeps a ring for this device, that it is alive
+// and stamped with the wall clock, and measures the spacing of its entries.
+func openRing(ctx context.Context, device string, src nvmlSensors, c clocks) (*ringSeries, error) {
+	openNS := c.mono()
+	for try := range 2 {
+		samples, err := src.Samples(0)
+		now := c.anchor()
+		switch code := nvmlCode(err); {
+		case err == nil, code == nvmlNotFound, code == nvmlNoData:
+		default:
+			return nil, err
+		}
+		sortSamples(samples)
+		if spacing := medianSpacing(samples); len(samples) >= ringMinimum && spacing > 0 {
+			newest := time.Duration(now.UnixNS - int64(samples[len(samples)-1].StampUS)*1000)
+			if newest.Abs() > ringStale {
+				return nil, fmt.Errorf("the newest sample in the driver's ring is %v old", newest.Round(time.Second))
+			}
+			return &ringSeries{
+				device: device, src: src, clocks: c, spacing: spacing,
+				openNS: openNS, coveredNS: openNS, offset: now.UnixNS - now.MonoNS,
+			}, nil
+		}
+		if try == 0 {
+			if err := pause(ctx, ringRetry); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, errors.New("the driver keeps no power samples")
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// pointSeries polls a single value. A value that the sensor holds for several
+// polls is recorded at each of them, so that the series can be integrated as
+// steps.
+type pointSeries struct {
+	device string
+	source string
+	window time.Duration
+	clocks clocks
+	read   func() (nvmlSample, error)
+	lastNS int64
+}
+
+func (p *pointSeries) interval() time.Duration { return pointInterval }
+
+func (p *pointSeries) poll(t *Trace) error {
+	before := p.clocks.mono()
+	v, err := p.read()
+	if err != nil {
+		return err
+	}
+	now := p.clocks.anchor()
+	at := p.stamp(v, before, now)
+	if at <= p.lastNS {
+		return nil
+	}
+	p.lastNS = at
+	t.Samples = append(t.Samples, Sample{
+		MonoNS: at, UnixNS: now.Unix(at), Device: p.device, Source: p.source,
+		Power: unit.Watts(v.Milliwatts / 1000), Window: p.window,
+	})
+	return nil
+}
+
+// stamp is when the value was true: the driver's stamp if it has one that is
+// new and believable, else the middle of the call.
+func (p *pointSeries) stamp(v nvmlSample, before int64, now clock.Anchor) int64 {
+	middle := before + (now.MonoNS-before)/2
+	if v.StampUS == 0 {
+		return middle
+	}
+	at := now.FromUnix(int64(v.StampUS) * 1000)
+	if at <= p.lastNS || at > now.MonoNS || before-at > int64(time.Second) {
+		return middle
+	}
+	return at
+}
