@@ -22,7 +22,7 @@ export CGO_ENABLED ?= 1
 ENGINE := ./backend/embedded/...
 PURE = $(shell $(GO) list ./... | grep -v /backend/embedded)
 
-.PHONY: demo build release test lint bench fuzz clean
+.PHONY: demo build release test test-python lint bench fuzz clean
 
 demo: build
 	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \
@@ -43,8 +43,23 @@ test:
 	$(GO) test -shuffle=on $(ENGINE)
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
 
+# Python workers and shapes with a real interpreter that has torch and transformers.
+PYTHON ?= python3
+test-python:
+	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 ./backend/pytorch/... ./internal/model/... ./internal/cli/...
+
 lint:
 	golangci-lint run ./...
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 30s
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg || exit 1; \
+		done; \
+	done
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

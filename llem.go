@@ -50,6 +50,9 @@ func Plan(s *study.Study) []PlannedRun { return campaign.Order(s) }
 // Run makes all runs of the study. A run that fails is part of the result; the
 // error is that of the context, of writing, or of a study that cannot start.
 func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, error) {
+	if err := campaign.Preflight(s); err != nil {
+		return nil, err
+	}
 	cache, err := model.DefaultCacheDir()
 	if err != nil {
 		return nil, err

@@ -67,33 +67,79 @@ func (s Store) Resolve(ctx context.Context, r Request) (Resolved, error) {
 	if r.Format == "" {
 		r.Format = FormatGGUF
 	}
-	name := strings.TrimSpace(r.Model)
+	at, err := locate(r.Model)
+	if err != nil {
+		return Resolved{}, err
+	}
+	switch at.kind {
+	case KindRandom:
+		return s.resolveRandom(ctx, r, at.shape)
+	case KindFolder:
+		return s.resolveFolder(ctx, r, at.path)
+	case KindGGUF:
+		return resolveFile(r, at.path)
+	}
+	return s.resolveHub(ctx, r, at.id)
+}
+
+// Check finds what is wrong with a model as far as that is known without
+// generating, converting or downloading anything.
+func Check(r Request) error {
+	at, err := locate(r.Model)
+	if err != nil {
+		return err
+	}
+	switch at.kind {
+	case KindGGUF:
+		_, err = resolveFile(r, at.path)
+	case KindFolder:
+		if ggufs, _ := filepath.Glob(filepath.Join(at.path, "*.gguf")); len(ggufs) == 0 {
+			_, err = FromHFFolder(at.path)
+		}
+		if Class(err) == ClassUnsupportedModel {
+			err = nil // the engine decides
+		}
+	}
+	return err
+}
+
+// place is where a model is to be found.
+type place struct {
+	kind  string
+	shape Shape
+	path  string
+	id    repoID
+}
+
+// locate understands the name of a model.
+func locate(model string) (place, error) {
+	name := strings.TrimSpace(model)
 	if rest, ok := strings.CutPrefix(strings.ToLower(name), RandomPrefix); ok {
-		return s.resolveRandom(ctx, r, rest)
+		shape, err := Lookup(rest)
+		return place{kind: KindRandom, shape: shape}, err
 	}
 	path := expandHome(name)
 	st, err := os.Stat(path)
 	switch {
 	case name == "":
-		return Resolved{}, fail(ClassNotFound, nil, modelForms, "no model was named")
+		return place{}, fail(ClassNotFound, nil, modelForms, "no model was named")
 	case err == nil && st.IsDir():
-		return s.resolveFolder(ctx, r, path)
+		return place{kind: KindFolder, path: path}, nil
 	case err == nil:
-		return resolveFile(r, path)
+		return place{kind: KindGGUF, path: path}, nil
+	case looksLikePath(name) && errors.Is(err, os.ErrPermission):
+		return place{}, fail(ClassPermission, err, "check that you may read it", "cannot open %s", path)
 	case looksLikePath(name):
-		if errors.Is(err, os.ErrPermission) {
-			return Resolved{}, fail(ClassPermission, err, "check that you may read it", "cannot open %s", path)
-		}
-		return Resolved{}, fail(ClassNotFound, nil, "check the path", "there is no file or folder %s", path)
+		return place{}, fail(ClassNotFound, nil, "check the path", "there is no file or folder %s", path)
 	}
 	if id, ok := parseRepoID(name); ok {
-		return s.resolveHub(ctx, r, id)
+		return place{kind: KindHub, id: id}, nil
 	}
 	hint := modelForms
 	if near := nearestShapes(strings.ToLower(name)); len(near) > 0 {
 		hint = "did you mean random:" + strings.Join(near, " or random:") + "? " + hint
 	}
-	return Resolved{}, fail(ClassNotFound, nil, hint, "%q is not a model", name)
+	return place{}, fail(ClassNotFound, nil, hint, "%q is not a model", name)
 }
 
 const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id like org/name"
@@ -125,11 +171,7 @@ func (r Request) dtype() (DType, error) {
 	return Float16, nil
 }
 
-func (s Store) resolveRandom(ctx context.Context, r Request, name string) (Resolved, error) {
-	shape, err := Lookup(name)
-	if err != nil {
-		return Resolved{}, err
-	}
+func (s Store) resolveRandom(ctx context.Context, r Request, shape Shape) (Resolved, error) {
 	dtype, err := r.dtype()
 	if err != nil {
 		return Resolved{}, err

@@ -1,0 +1,92 @@
+package campaign
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Preflight finds mistakes that can be seen before anything is started or
+// written: models and data sets that do not exist or cannot be read. Every
+// mistake is reported once.
+func Preflight(s *study.Study) error {
+	var errs study.Errors
+	seen := map[string]bool{}
+	once := func(key string, check func() error) {
+		if seen[key] {
+			return
+		}
+		seen[key] = true
+		if err := check(); err != nil {
+			errs = append(errs, mistakes(err)...)
+		}
+	}
+	for _, e := range s.Experiments {
+		once("model\x00"+e.Backend+"\x00"+e.Model, func() error {
+			return model.Check(model.Request{Model: e.Model, Format: format(e.Backend)})
+		})
+		once("dataset\x00"+e.Workload.Dataset, func() error { return checkDataset(s, e.Workload.Dataset) })
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+// format is what a backend loads.
+func format(backend string) string {
+	if backend == study.Embedded {
+		return model.FormatGGUF
+	}
+	return model.FormatHF
+}
+
+// checkDataset reads a data set and sees whether it has enough prompts for every
+// experiment that uses it.
+func checkDataset(s *study.Study, dataset string) error {
+	if dataset == workload.SyntheticSource {
+		return nil
+	}
+	set, err := workload.Load(dataset)
+	if err != nil {
+		return err
+	}
+	most := 0
+	for _, e := range s.Experiments {
+		if e.Workload.Dataset == dataset {
+			most = max(most, e.Workload.Prompts)
+		}
+	}
+	_, err = set.Select(most)
+	return err
+}
+
+// mistakes gives an error the form of the mistakes in a study.
+func mistakes(err error) study.Errors {
+	if e, ok := errors.AsType[*model.Error](err); ok {
+		msg := e.Msg
+		if e.Err != nil {
+			msg += ": " + e.Err.Error()
+		}
+		return study.Errors{{Source: "model", Msg: msg, Hint: e.Hint}}
+	}
+	e, ok := errors.AsType[*workload.DatasetError](err)
+	if !ok {
+		return study.Errors{{Source: "study", Msg: err.Error()}}
+	}
+	if len(e.Problems) == 0 {
+		return study.Errors{{Source: "dataset " + e.Source, Msg: e.Reason, Hint: e.Hint}}
+	}
+	var out study.Errors
+	for _, p := range e.Problems {
+		out = append(out, &study.Error{Source: e.Source, Line: p.Line, Col: 1, Msg: p.Message})
+	}
+	if e.More > 0 {
+		out = append(out, &study.Error{Source: e.Source, Msg: strconv.Itoa(e.More) + " more bad lines"})
+	}
+	out[len(out)-1].Hint = e.Hint
+	return out
+}
