@@ -2,7 +2,9 @@ package llem
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -101,7 +103,23 @@ func wantsPower(s *study.Study) bool {
 }
 
 // Open reads the result of a study from its folder.
-func Open(dir string) (*result.StudyResult, error) { return result.ReadStudy(dir) }
+func Open(dir string) (*result.StudyResult, error) {
+	s, err := result.ReadStudy(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
+	// What is there says what is wrong.
+	if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%w: there is no folder %s", err, dir)
+	}
+	if _, statErr := os.Stat(filepath.Join(dir, result.JournalFile)); statErr == nil {
+		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs lie in %s", err, filepath.Join(dir, result.RunsDir))
+	}
+	if inside, _ := filepath.Glob(filepath.Join(dir, "*", result.SummaryFile)); len(inside) > 0 {
+		return nil, fmt.Errorf("%w: this folder holds studies; give one of them, such as %s", err, filepath.Dir(inside[len(inside)-1]))
+	}
+	return nil, fmt.Errorf("%w: this is not the folder of a study", err)
+}
 
 // Backends are the engines of this program by name.
 func Backends(python string) map[string]backend.Backend {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -25,7 +27,8 @@ type process struct {
 	cmd     *exec.Cmd
 	logPath string
 	tempLog bool
-	// exited is closed once the child has been reaped; err is set before.
+	// exited is closed once the child has been reaped and the rest of its group
+	// killed; err is set before.
 	exited chan struct{}
 	err    error
 }
@@ -46,19 +49,33 @@ func spawn(cmd Command, logPath string, extra []*os.File) (*process, error) {
 	// terminal's Ctrl-C reaches the parent alone; and death with the parent, so
 	// that even a killed parent leaves nothing behind.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := c.Start(); err != nil {
-		if temp {
-			os.Remove(log.Name())
-		}
+	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{})}
+	started := make(chan error)
+	go p.run(started)
+	if err := <-started; err != nil {
+		p.discardLog()
 		return nil, &Failure{Class: ClassNotInstalled, Message: "start " + cmd.Path, Err: err,
 			Hint: "check that the file exists and may be executed"}
 	}
-	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{})}
-	go func() {
-		p.err = c.Wait()
-		close(p.exited)
-	}()
 	return p, nil
+}
+
+// run starts the child and waits for it, on one thread: the death signal comes
+// when the thread that started the child ends, and any other thread may end before
+// the process does.
+func (p *process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.err = p.cmd.Wait()
+	// Grandchildren may have outlived the child. This comes at once and never
+	// again: later the group's number may belong to somebody else.
+	p.signal(syscall.SIGKILL)
+	close(p.exited)
 }
 
 func openLog(path string) (f *os.File, temp bool, err error) {
@@ -75,13 +92,16 @@ func openLog(path string) (f *os.File, temp bool, err error) {
 }
 
 // terminate climbs the kill ladder: wait for a voluntary exit, then TERM to the
-// group, then KILL. It returns when the child is gone and its group is empty.
+// group, then KILL. It returns when the child is gone and what was left of its
+// group has been killed.
 func (p *process) terminate(voluntary, term time.Duration) {
-	if !p.waitFor(voluntary) {
-		p.signal(syscall.SIGTERM)
-		p.waitFor(term)
+	if p.waitFor(voluntary) {
+		return
 	}
-	// Always: grandchildren may have outlived the child.
+	p.signal(syscall.SIGTERM)
+	if p.waitFor(term) {
+		return
+	}
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }
@@ -117,7 +137,7 @@ func (p *process) exitFailure(name, doing string) *Failure {
 	case <-p.exited:
 		how = "exited normally"
 		if exit, ok := errors.AsType[*exec.ExitError](p.err); ok {
-			how = classifyExit(f, exit)
+			how = p.classifyExit(f, exit)
 		}
 	default:
 	}
@@ -129,12 +149,14 @@ func (p *process) exitFailure(name, doing string) *Failure {
 }
 
 // classifyExit reads the wait status and sets class and hint where it is clear.
-func classifyExit(f *Failure, exit *exec.ExitError) string {
-	ws, ok := exit.Sys().(syscall.WaitStatus)
-	if !ok || !ws.Signaled() {
-		return "exited with status " + fmt.Sprint(exit.ExitCode())
+func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
+	var sig syscall.Signal
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		sig = ws.Signal()
+	} else if sig = goCrash(p.logPath, exit.ExitCode(), f); sig == 0 {
+		return "exited with status " + strconv.Itoa(exit.ExitCode())
 	}
-	switch ws.Signal() {
+	switch sig {
 	case syscall.SIGKILL:
 		f.Class = ClassOOMHost
 		f.Hint = "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
@@ -143,7 +165,38 @@ func classifyExit(f *Failure, exit *exec.ExitError) string {
 		f.Class = ClassIllegal
 		f.Hint = "this binary uses instructions that the CPU lacks: rebuild here with `make build`, or with PORTABLE=1"
 	}
-	return "was ended by signal " + ws.Signal().String()
+	return "was ended by signal " + sig.String()
+}
+
+// goCrashStatus is the status of a Go program that crashed. Go's runtime catches
+// the signals of faulty C code, prints them and the stacks, and exits.
+const goCrashStatus = 2
+
+// goCrash looks for the signal in the log of a crashed Go program; it is 0 if there
+// is none. The log tail of the failure starts there: the stacks after it can be
+// long.
+func goCrash(logPath string, status int, f *Failure) syscall.Signal {
+	if status != goCrashStatus {
+		return 0
+	}
+	text := "\n" + tail(logPath, 256<<10)
+	for _, s := range []struct {
+		sig  syscall.Signal
+		mark string
+	}{
+		{syscall.SIGILL, "\nSIGILL: illegal instruction"},
+		{syscall.SIGSEGV, "\nSIGSEGV: segmentation violation"},
+		{syscall.SIGBUS, "\nSIGBUS: bus error"},
+		{syscall.SIGFPE, "\nSIGFPE: floating-point exception"},
+		{syscall.SIGABRT, "\nSIGABRT: abort"},
+	} {
+		if at := strings.LastIndex(text, s.mark); at >= 0 {
+			rest := text[at+1:]
+			f.LogTail = strings.ToValidUTF8(rest[:min(len(rest), logTailBytes)], "")
+			return s.sig
+		}
+	}
+	return 0
 }
 
 // logTailBytes bounds the end of the engine log that is kept with a failure.
@@ -151,7 +204,8 @@ const logTailBytes = 8 << 10
 
 func (p *process) logTail() string { return tail(p.logPath, logTailBytes) }
 
-// tail returns about the last n bytes of a file, from a line start.
+// tail returns about the last n bytes of a file, from a line start if one of them
+// is a line's first.
 func tail(path string, n int64) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -165,13 +219,13 @@ func tail(path string, n int64) string {
 	from := max(0, size-n)
 	b := make([]byte, size-from)
 	read, _ := f.ReadAt(b, from)
-	text := string(b[:read])
+	text := strings.TrimSpace(string(b[:read]))
 	if from > 0 {
 		if _, rest, ok := strings.Cut(text, "\n"); ok {
 			text = rest
 		}
 	}
-	return strings.ToValidUTF8(strings.TrimSpace(text), "�")
+	return strings.ToValidUTF8(text, "�")
 }
 
 // withTimeout is context.WithTimeout with no limit for d <= 0.

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,16 +30,13 @@ import (
 // one clock. A worker that fails answers {"event":"error","failure":{…}}.
 //
 // Nothing is written between the start of a run and "finished" except progress
-// between two batches. The logs follow after "finished", in parts of at most
-// [logChunk] entries, so that no line grows without bound. A worker whose command
+// between two batches. The logs follow after "finished", in parts of bounded
+// size, so that no line grows without bound. A worker whose command
 // pipe ends exits at once: it never outlives its parent.
 const ProtocolVersion = 1
 
-// maxLine bounds one protocol line, in bytes.
+// maxLine bounds one protocol line, in bytes, without its end.
 const maxLine = 64 << 20
-
-// logChunk is the number of log entries in one line.
-const logChunk = 512
 
 // command is a line from the parent.
 type command struct {
@@ -98,10 +96,10 @@ const (
 	eventBye      = "bye"
 )
 
-// errLineTooLong is returned for a line over the limit.
-var errLineTooLong = fmt.Errorf("protocol line longer than %d bytes", maxLine)
+// errLineTooLong is wrapped by the error for a line over the limit.
+var errLineTooLong = errors.New("protocol line is too long")
 
-// decoder reads JSON lines of type T.
+// decoder reads JSON lines of type T. After an error it must not be used again.
 type decoder[T any] struct {
 	r     *bufio.Reader
 	limit int
@@ -112,8 +110,9 @@ func newDecoder[T any](r io.Reader) *decoder[T] {
 }
 
 // next returns the next message. It returns io.EOF at a clean end, an error that
-// wraps io.ErrUnexpectedEOF when the stream ends inside a line, and a syntax
-// error that quotes the beginning of the line otherwise.
+// wraps io.ErrUnexpectedEOF when the stream ends inside a line, one that wraps
+// errLineTooLong as soon as a line is over the limit, and a syntax error that
+// quotes the beginning of the line otherwise.
 func (d *decoder[T]) next() (T, error) {
 	var msg T
 	line, err := d.line()
@@ -132,8 +131,8 @@ func (d *decoder[T]) line() ([]byte, error) {
 	for {
 		part, err := d.r.ReadSlice('\n')
 		line = append(line, part...)
-		if len(line) > d.limit {
-			return nil, errLineTooLong
+		if len(bytes.TrimSuffix(line, []byte("\n"))) > d.limit {
+			return nil, fmt.Errorf("more than %d bytes: %w", d.limit, errLineTooLong)
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
@@ -143,29 +142,21 @@ func (d *decoder[T]) line() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		}
-		if trimmed := trimSpace(line); len(trimmed) > 0 {
+		if trimmed := bytes.TrimSpace(line); len(trimmed) > 0 {
 			return trimmed, nil
 		}
 		line = line[:0]
 	}
 }
 
-func trimSpace(b []byte) []byte {
-	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r' || b[len(b)-1] == ' ') {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
-// encode writes msg as one line.
-func encode(w io.Writer, msg any) error {
+// encode turns msg into one line.
+func encode(msg any) ([]byte, error) {
 	line, err := json.Marshal(msg)
 	if err != nil {
-		return fmt.Errorf("encode protocol message: %w", err)
+		return nil, fmt.Errorf("encode protocol message: %w", err)
 	}
 	if len(line) > maxLine {
-		return errLineTooLong
+		return nil, fmt.Errorf("%d bytes, the limit is %d: %w", len(line), maxLine, errLineTooLong)
 	}
-	_, err = w.Write(append(line, '\n'))
-	return err
+	return append(line, '\n'), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -45,6 +46,9 @@ func ServeWorker(engine Engine) error {
 	if _, err := in.Stat(); err != nil {
 		return errors.New("worker: descriptor 3 is not open; llem starts workers itself")
 	}
+	if _, err := out.Stat(); err != nil {
+		return errors.New("worker: descriptor 4 is not open; llem starts workers itself")
+	}
 	// Ctrl-C in a terminal is the parent's business.
 	signal.Ignore(os.Interrupt)
 	return serve(engine, in, out, func() { os.Exit(0) })
@@ -55,7 +59,7 @@ type server struct {
 	engine Engine
 	mu     sync.Mutex // guards out and cancel
 	out    io.Writer
-	cancel context.CancelFunc
+	cancel context.CancelFunc // ends the run that was read last
 }
 
 // serve answers commands until stop or the end of the input; orphaned is called
@@ -69,7 +73,7 @@ func serve(engine Engine, in io.Reader, out io.Writer, orphaned func()) error {
 		for {
 			c, err := d.next()
 			if err != nil {
-				if errors.Is(err, io.EOF) {
+				if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 					orphaned()
 				}
 				readErr <- err
@@ -79,7 +83,7 @@ func serve(engine Engine, in io.Reader, out io.Writer, orphaned func()) error {
 				s.stopRun()
 				continue
 			}
-			commands <- task{c, s.runContext(c)}
+			commands <- s.task(c)
 		}
 	}()
 	for {
@@ -101,24 +105,26 @@ func serve(engine Engine, in io.Reader, out io.Writer, orphaned func()) error {
 // task is a command with the context that a cancel ends.
 type task struct {
 	command
-	ctx context.Context
+	ctx    context.Context
+	cancel context.CancelFunc
 }
 
-// runContext makes the context of a run at the moment the command is read, so
-// that a cancel right behind it is not lost.
-func (s *server) runContext(c command) context.Context {
-	if c.Op != "run" {
-		return context.Background()
-	}
+// task makes the context of a run at the moment the command is read, so that a
+// cancel right behind it is not lost. The run ends its own context alone: the
+// next command may have been read before it comes to that.
+func (s *server) task(c command) task {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cancel = cancel
-	return ctx
+	if c.Op == "run" {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cancel = cancel
+	}
+	return task{c, ctx, cancel}
 }
 
 // answer runs one command; the error is one of the pipe, not of the command.
 func (s *server) answer(c task) error {
+	defer c.cancel()
 	err := s.dispatch(c)
 	if err == nil {
 		return nil
@@ -193,8 +199,6 @@ func (s *server) run(c task) error {
 	if c.Run == nil {
 		return Failf(ClassProtocol, "", "run without a workload")
 	}
-	defer s.stopRun()
-
 	work := *c.Run
 	var last time.Time
 	work.Progress = func(done, _ int) {
@@ -216,24 +220,39 @@ func (s *server) sendLog(id int64, log *Log) error {
 		StartNS: log.StartNS, EndNS: log.EndNS, StepClock: log.StepClock,
 		PeakMemoryBytes: log.PeakMemoryBytes, MemorySource: log.MemorySource,
 	}})
-	for part := range parts(log.Requests) {
+	for part := range parts(log.Requests, requestWeight) {
 		err = errors.Join(err, s.write(reply{ID: id, Event: eventRequests, Requests: part}))
 	}
-	for part := range parts(log.Steps) {
+	for part := range parts(log.Steps, stepWeight) {
 		err = errors.Join(err, s.write(reply{ID: id, Event: eventSteps, Steps: part}))
 	}
 	return errors.Join(err, s.write(reply{ID: id, Event: eventDone}))
 }
 
-// parts cuts a log into pieces of at most logChunk entries.
-func parts[T any](all []T) func(yield func([]T) bool) {
+// partNumbers bounds a line of the logs by the numbers in it: about 2 MiB.
+const partNumbers = 100_000
+
+// requestWeight and stepWeight are about the numbers in an entry.
+func requestWeight(r Request) int { return 16 + len(r.TokenNS) + len(r.Output) }
+func stepWeight(Step) int         { return 8 }
+
+// parts cuts a log into pieces of at most partNumbers in weight, but of one entry
+// at least.
+func parts[T any](all []T, weight func(T) int) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
-		for len(all) > 0 {
-			n := min(logChunk, len(all))
-			if !yield(all[:n]) {
-				return
+		start, sum := 0, 0
+		for i, entry := range all {
+			w := weight(entry)
+			if i > start && sum+w > partNumbers {
+				if !yield(all[start:i]) {
+					return
+				}
+				start, sum = i, 0
 			}
-			all = all[n:]
+			sum += w
+		}
+		if start < len(all) {
+			yield(all[start:])
 		}
 	}
 }
@@ -259,7 +278,6 @@ func (s *server) stopRun() {
 	defer s.mu.Unlock()
 	if s.cancel != nil {
 		s.cancel()
-		s.cancel = nil
 	}
 }
 
@@ -269,10 +287,16 @@ type writeError struct{ err error }
 func (e *writeError) Error() string { return "write reply: " + e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
+// write sends one reply. An error of the pipe is a writeError; any other says that
+// this reply cannot be sent, and leaves the pipe usable.
 func (s *server) write(r reply) error {
+	line, err := encode(r)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := encode(s.out, r); err != nil {
+	if _, err := s.out.Write(line); err != nil {
 		return &writeError{err}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -39,7 +38,7 @@ const cancelGrace = 1500 * time.Millisecond
 // clockChecks is how many exchanges the clock handshake uses.
 const clockChecks = 5
 
-// Worker is the parent's end of a worker process.
+// worker is the parent's end of a worker process.
 type worker struct {
 	name    string
 	opt     WorkerOptions
@@ -50,14 +49,8 @@ type worker struct {
 	info    Info
 	loaded  Loaded
 	shared  bool
-	dead    bool
+	gone    error // why there is no engine any more; every later call returns it
 	closing sync.Once
-}
-
-// received is one line from the worker, or the error that ended the stream.
-type received struct {
-	reply reply
-	err   error
 }
 
 // ProbeWorker starts a worker, asks what it is and stops it.
@@ -99,54 +92,17 @@ func startWorker(ctx context.Context, name string, cmd Command, opt WorkerOption
 	return w, nil
 }
 
-func (w *worker) spawn(cmd Command) error {
-	childIn, send, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("pipe for %s worker: %w", w.name, err)
-	}
-	defer childIn.Close()
-	receive, childOut, err := os.Pipe()
-	if err != nil {
-		send.Close()
-		return fmt.Errorf("pipe for %s worker: %w", w.name, err)
-	}
-	defer childOut.Close()
-	w.proc, err = spawn(cmd, w.opt.LogPath, []*os.File{childIn, childOut})
-	if err != nil {
-		send.Close()
-		receive.Close()
-		return err
-	}
-	w.send = send
-	go w.read(receive)
-	return nil
-}
-
-// read moves replies from the pipe to the channel until the worker closes it.
-func (w *worker) read(receive *os.File) {
-	defer receive.Close()
-	defer close(w.replies)
-	d := newDecoder[reply](receive)
-	for {
-		msg, err := d.next()
-		w.replies <- received{msg, err}
-		if err != nil {
-			return
-		}
-	}
-}
-
 // hello checks version and clock. The first exchange may include slow imports;
 // the following ones bound the clock tightly.
-func (w *worker) hello(ctx context.Context) error {
-	ctx, cancel := withTimeout(ctx, w.opt.HelloTimeout)
+func (w *worker) hello(outer context.Context) error {
+	ctx, cancel := withTimeout(outer, w.opt.HelloTimeout)
 	defer cancel()
 	w.shared = true
 	for range clockChecks {
 		before := clock.Mono()
 		r, err := w.ask(ctx, command{V: ProtocolVersion, Op: "hello"}, "starting", eventHello)
 		if err != nil {
-			return timeoutFailure(err, w, "did not answer within %v of its start", w.opt.HelloTimeout)
+			return w.late(outer, err, "did not answer within %v of its start", w.opt.HelloTimeout)
 		}
 		after := clock.Mono()
 		if r.V != ProtocolVersion {
@@ -163,18 +119,19 @@ func (w *worker) hello(ctx context.Context) error {
 	return nil
 }
 
-func (w *worker) load(ctx context.Context, spec Spec) error {
-	ctx, cancel := withTimeout(ctx, w.opt.LoadTimeout)
+func (w *worker) load(outer context.Context, spec Spec) error {
+	ctx, cancel := withTimeout(outer, w.opt.LoadTimeout)
 	defer cancel()
 	start := clock.Mono()
-	w.lastID++
-	if err := w.write(command{ID: w.lastID, Op: "load", Load: &spec}); err != nil {
-		return w.lost("loading the model")
-	}
+	const doing = "loading the model"
+	id, err := w.write(ctx, command{Op: "load", Load: &spec}, doing)
 	for {
-		r, err := w.next(ctx, w.lastID, "loading the model")
+		var r reply
+		if err == nil {
+			r, err = w.next(ctx, id, doing)
+		}
 		if err != nil {
-			return timeoutFailure(err, w, "did not load the model within %v", w.opt.LoadTimeout)
+			return w.late(outer, err, "did not load the model within %v", w.opt.LoadTimeout)
 		}
 		switch r.Event {
 		case eventProgress:
@@ -212,25 +169,24 @@ func (w *worker) Tokenize(ctx context.Context, texts []string) ([][]int32, error
 
 // Run implements Session.
 func (w *worker) Run(ctx context.Context, work Workload) (*Log, error) {
-	if err := ctx.Err(); err != nil {
+	id, err := w.write(ctx, command{Op: "run", Run: &work}, "running")
+	if err != nil {
 		return nil, err
 	}
-	w.lastID++
-	id := w.lastID
-	if err := w.write(command{ID: id, Op: "run", Run: &work}); err != nil {
-		return nil, w.lost("running")
-	}
 	log, err := w.collect(ctx, id, work)
-	if err != nil && ctx.Err() != nil {
-		w.cancel(id)
-		return nil, context.Cause(ctx)
+	if err == nil || ctx.Err() == nil {
+		return log, err
 	}
-	return log, err
+	if _, answered := errors.AsType[*Failure](err); !answered {
+		w.cancel(id)
+	}
+	return nil, context.Cause(ctx)
 }
 
 // collect gathers the replies of one run.
 func (w *worker) collect(ctx context.Context, id int64, work Workload) (*Log, error) {
 	log := &Log{}
+	ended := false
 	for {
 		r, err := w.next(ctx, id, "running")
 		if err != nil {
@@ -245,6 +201,7 @@ func (w *worker) collect(ctx context.Context, id int64, work Workload) (*Log, er
 			if r.Finished == nil {
 				return nil, w.protocolError("a finished event without content")
 			}
+			ended = true
 			f := r.Finished
 			log.StartNS, log.EndNS, log.StepClock = f.StartNS, f.EndNS, f.StepClock
 			log.PeakMemoryBytes, log.MemorySource = f.PeakMemoryBytes, f.MemorySource
@@ -256,6 +213,9 @@ func (w *worker) collect(ctx context.Context, id int64, work Workload) (*Log, er
 		case eventSteps:
 			log.Steps = append(log.Steps, r.Steps...)
 		case eventDone:
+			if !ended {
+				return nil, w.protocolError("a run that is done but never finished")
+			}
 			return log, nil
 		default:
 			return nil, w.protocolError("event %q during a run", r.Event)
@@ -267,32 +227,28 @@ func (w *worker) collect(ctx context.Context, id int64, work Workload) (*Log, er
 func (w *worker) cancel(id int64) {
 	ctx, stop := context.WithTimeout(context.Background(), cancelGrace)
 	defer stop()
-	w.lastID++
-	if w.write(command{ID: w.lastID, Op: "cancel"}) == nil {
-		for {
-			r, err := w.next(ctx, id, "cancelling")
-			if _, failed := errors.AsType[*Failure](err); failed && !w.dead {
-				return // the run answered: it stopped
-			}
-			if err != nil {
-				break
-			}
-			if r.Event == eventDone {
-				return // it finished just before
-			}
+	_, err := w.write(ctx, command{Op: "cancel"}, "cancelling")
+	for err == nil {
+		var r reply
+		r, err = w.next(ctx, id, "cancelling")
+		if _, failed := errors.AsType[*Failure](err); failed && w.gone == nil {
+			return // the run answered: it stopped
+		}
+		if err == nil && r.Event == eventDone {
+			return // it finished just before
 		}
 	}
-	w.kill()
+	_ = w.kill(&Failure{Class: ClassHung, Hint: "start the engine again; its last lines are in engine.log",
+		Message: fmt.Sprintf("%s engine did not stop within %v of a cancel and was killed", w.name, cancelGrace)})
 }
 
 // ask sends one command and waits for one kind of reply.
 func (w *worker) ask(ctx context.Context, c command, doing, want string) (reply, error) {
-	w.lastID++
-	c.ID = w.lastID
-	if err := w.write(c); err != nil {
-		return reply{}, w.lost(doing)
+	id, err := w.write(ctx, c, doing)
+	if err != nil {
+		return reply{}, err
 	}
-	r, err := w.next(ctx, c.ID, doing)
+	r, err := w.next(ctx, id, doing)
 	if err != nil {
 		return reply{}, err
 	}
@@ -302,73 +258,16 @@ func (w *worker) ask(ctx context.Context, c command, doing, want string) (reply,
 	return r, nil
 }
 
-// next returns the next reply to command id, or the failure it reports.
-func (w *worker) next(ctx context.Context, id int64, doing string) (reply, error) {
-	for {
-		select {
-		case <-ctx.Done():
-			return reply{}, ctx.Err()
-		case got, ok := <-w.replies:
-			switch {
-			case !ok || errors.Is(got.err, io.EOF) || errors.Is(got.err, io.ErrUnexpectedEOF):
-				return reply{}, w.lost(doing)
-			case got.err != nil:
-				return reply{}, w.protocolError("%v", got.err)
-			case got.reply.ID != id:
-				continue // an answer to something given up
-			case got.reply.Event == eventError && got.reply.Failure != nil:
-				f := got.reply.Failure
-				return reply{}, &Failure{Class: f.Class, Message: f.Message, Hint: f.Hint, LogTail: w.proc.logTail()}
-			}
-			return got.reply, nil
-		}
-	}
-}
-
-func (w *worker) write(c command) error { return encode(w.send, c) }
-
-// lost explains a worker that is gone.
-func (w *worker) lost(doing string) error {
-	w.dead = true
-	return w.proc.exitFailure(w.name, doing)
-}
-
-func (w *worker) protocolError(format string, args ...any) error {
-	w.kill()
-	return &Failure{
-		Class: ClassProtocol, LogTail: w.proc.logTail(),
-		Message: w.name + " worker broke the protocol: " + fmt.Sprintf(format, args...),
-		Hint:    "this is a bug in the worker; its output is in engine.log",
-	}
-}
-
-// timeoutFailure turns a deadline of our own into a failure; a cancel from
-// outside stays what it is.
-func timeoutFailure(err error, w *worker, format string, d time.Duration) error {
-	if !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	w.kill()
-	return &Failure{
-		Class: ClassStartTimeout, LogTail: w.proc.logTail(),
-		Message: w.name + " engine " + fmt.Sprintf(format, d),
-		Hint:    "see engine.log for what it was doing",
-	}
-}
-
-func (w *worker) kill() {
-	w.dead = true
-	w.proc.terminate(0, 0)
-}
-
 // Close implements Session.
 func (w *worker) Close() error {
 	w.closing.Do(func() {
 		wait := w.opt.StopTimeout
-		w.lastID++
-		if w.dead || w.write(command{ID: w.lastID, Op: "stop"}) != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		if _, err := w.write(ctx, command{Op: "stop"}, "stopping"); err != nil {
 			wait = 0
 		}
+		w.gone = fmt.Errorf("the session of the %s engine is closed", w.name)
 		w.proc.terminate(wait, 2*time.Second)
 		w.proc.discardLog()
 		w.send.Close()

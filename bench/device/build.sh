@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 flags="-O3 -march=x86-64-v3 -Wno-deprecated-declarations -Wno-stringop-overflow"
 export CGO_ENABLED=1 CGO_CFLAGS="$flags" CGO_CXXFLAGS="$flags"
 for name in ./cmd/llem ./bench/overhead "$@"; do
-  go build -trimpath -ldflags '-s -w' -o "bench/device/bin/$(basename "$name")" "$name"
+  go build -buildvcs=auto -trimpath -ldflags '-s -w' -o "bench/device/bin/$(basename "$name")" "$name"
   gzip -f "bench/device/bin/$(basename "$name")"
 done
 ls -la bench/device/bin

@@ -27,11 +27,13 @@ run batch8 "${P[@]}" --batch-size 8 -n 40 -s baseline.seconds=5
 run embedded --backend embedded --model random:llama-3.2-1b -n 8 --batch-size 8 --input-tokens 256 --output-tokens 64 \
   -s workload.dataset=synthetic -s baseline.seconds=2 --estimate
 
-# Throughput with and without sampling: bound by the GPU, by the launching host,
-# and by the host's own cores.
-$B/overhead -backend pytorch -model random:llama-3.1-8b -batch 8 -prompts 16 -input 2048 -output 4 -pairs 40 -out "$OUT/overhead-gpu-bound.json"
-$B/overhead -backend pytorch -model random:llama-3.1-8b -batch 1 -prompts 2 -input 64 -output 32 -pairs 50 -out "$OUT/overhead-host-bound.json"
-$B/overhead -backend embedded -model random:smollm2-135m -batch 8 -prompts 8 -input 128 -output 32 -pairs 20 -out "$OUT/overhead-embedded.json"
-
 python3 bench/device/table.py /tmp/batch1.json /tmp/batch8.json /tmp/embedded.json | tee "$OUT/table.md"
 tar -C /tmp/results -czf "$OUT/results.tar.gz" .
+
+# Throughput with and without sampling: bound by the GPU, by the launching host,
+# and by the host's own cores (with two left free).
+$B/overhead -backend embedded -model random:smollm2-135m -batch 8 -prompts 8 -input 64 -output 16 -pairs 10 -threads 14 \
+  -out "$OUT/overhead-embedded.json"
+$B/overhead -backend pytorch -model random:llama-3.1-8b -batch 8 -prompts 16 -input 2048 -output 4 -pairs 40 -out "$OUT/overhead-gpu-bound.json"
+[ "${QUICK:-}" ] ||
+$B/overhead -backend pytorch -model random:llama-3.1-8b -batch 1 -prompts 2 -input 64 -output 32 -pairs 50 -out "$OUT/overhead-host-bound.json"

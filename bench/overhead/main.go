@@ -27,8 +27,8 @@ import (
 )
 
 type config struct {
-	backend, model, dtype, python, out   string
-	batch, prompts, input, output, pairs int
+	backend, model, dtype, python, out            string
+	batch, prompts, input, output, pairs, threads int
 }
 
 // outcome is the JSON that the command writes.
@@ -54,6 +54,7 @@ func main() {
 	flag.IntVar(&c.prompts, "prompts", 1, "prompts in a window")
 	flag.IntVar(&c.input, "input", 128, "tokens of a prompt")
 	flag.IntVar(&c.output, "output", 128, "output tokens")
+	flag.IntVar(&c.threads, "threads", 0, "threads of the embedded engine; 0 is one per usable physical core")
 	flag.IntVar(&c.pairs, "pairs", 8, "pairs of windows")
 	llem.WorkerMain()
 	flag.Parse()
@@ -118,7 +119,11 @@ func start(ctx context.Context, c config) (backend.Session, error) {
 	}
 	options, err := json.Marshal(map[string]any{"batch_size": c.batch})
 	if c.backend == "embedded" {
-		options, err = json.Marshal(map[string]any{"batch_size": c.batch, "threads": host.CPUThreads(snapshot)})
+		threads := c.threads
+		if threads == 0 {
+			threads = host.CPUThreads(snapshot)
+		}
+		options, err = json.Marshal(map[string]any{"batch_size": c.batch, "threads": threads})
 	}
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func versionText(b host.BuildInfo) string {
 		v = "(unknown)"
 	}
 	details := []string{b.GoVersion}
-	if b.Commit != "" {
+	if b.Commit != "" && !strings.Contains(v, strings.TrimSuffix(b.Commit, "+dirty")[:min(12, len(b.Commit))]) {
 		details = append(details, "commit "+b.Commit)
 	}
 	return v + " (" + strings.Join(details, ", ") + ")"

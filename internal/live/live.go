@@ -96,11 +96,14 @@ func (d *Display) Observe(e event.Event) {
 		}
 	case event.PhaseStarted:
 		d.phase, d.progress = e, event.Progress{Phase: e.Phase}
+		clear(d.watts) // sensors are not read in every phase: no value is better than an old one
 		if !d.terminal {
 			d.line("  %6s %-8s %s", d.elapsed(), e.Phase, e.Detail)
 		}
 	case event.Progress:
-		d.progress = e
+		if e.Phase == d.phase.Phase { // a late one would fill the bar of the next phase
+			d.progress = e
+		}
 	case event.Power:
 		d.watts[e.Device] = e.Watts
 	case event.Note:
@@ -127,6 +130,14 @@ func (d *Display) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
+// Control sequences of the status line. A line that is longer than the terminal is
+// wide must not wrap: only its last row could be erased.
+const (
+	erase  = "\r\x1b[K"
+	noWrap = "\x1b[?7l"
+	wrap   = "\x1b[?7h"
+)
+
 // line prints a lasting line above the status line.
 func (d *Display) line(format string, args ...any) {
 	d.clear()
@@ -136,7 +147,7 @@ func (d *Display) line(format string, args ...any) {
 
 func (d *Display) clear() {
 	if d.drawn {
-		io.WriteString(d.out, "\r\x1b[K")
+		io.WriteString(d.out, erase)
 		d.drawn = false
 	}
 }
@@ -162,11 +173,8 @@ func (d *Display) draw() {
 	if p := d.power(); p != "" {
 		parts = append(parts, p)
 	}
-	line := []rune(strings.Join(append(parts, detail), "  "))
-	if len(line) > 100 {
-		line = line[:100]
-	}
-	io.WriteString(d.out, "\r\x1b[K"+string(line))
+	line := strings.TrimRight(strings.Join(append(parts, detail), "  "), " ")
+	io.WriteString(d.out, erase+noWrap+line+wrap)
 	d.drawn = true
 }
 

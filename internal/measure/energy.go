@@ -44,14 +44,15 @@ type deviceEnergy struct {
 // energy fills the energy part of the record.
 func (r *run) energy(m material, tokens result.Tokens) {
 	e := &r.record.Energy
+	scope := "cpu"
+	if len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda") {
+		scope = "gpu"
+	}
 	if len(r.Meters) == 0 {
-		e.Reason = r.noSensor()
+		e.Reason = r.noSensor(scope)
 		return
 	}
-	e.Scope = "cpu"
-	if len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda") {
-		e.Scope = "gpu"
-	}
+	e.Scope = scope
 	var counted []*deviceEnergy
 	for _, d := range r.devices(m) {
 		e.Devices = append(e.Devices, d.out)
@@ -59,13 +60,12 @@ func (r *run) energy(m material, tokens result.Tokens) {
 			counted = append(counted, d)
 		}
 	}
-	for _, msg := range m.trace.Errors {
-		r.note("sensor_error", msg)
-	}
+	r.sensorNotes(m, counted)
 	if len(counted) == 0 {
-		e.Reason = fmt.Sprintf("the model ran on the %s, and no sensor for it can be read. %s", e.Scope, r.noSensor())
+		e.Reason = fmt.Sprintf("the model ran on the %s: %s", e.Scope, r.noSensor(e.Scope))
 		return
 	}
+	r.agree(counted)
 	for _, d := range counted {
 		if d.err != nil {
 			e.Reason = fmt.Sprintf("%s: %v", d.device.ID, d.err)
@@ -74,23 +74,47 @@ func (r *run) energy(m material, tokens result.Tokens) {
 	}
 	r.totals(counted, m, tokens)
 	r.phases(counted, m)
-	r.agree(counted)
 }
 
-// noSensor explains missing energy with what would help.
-func (r *run) noSensor() string {
+// sensorNotes reports what the meters doubt and what failed while they were read.
+func (r *run) sensorNotes(m material, counted []*deviceEnergy) {
+	for _, meter := range r.Meters {
+		if w, ok := meter.(power.Warner); ok {
+			for _, msg := range w.Warnings() {
+				r.record.Warn("sensor", msg)
+			}
+		}
+	}
+	for _, msg := range m.trace.Errors {
+		r.note("sensor_error", msg)
+	}
+	if r.record.Energy.Scope == "gpu" && len(r.loaded.DeviceUUIDs) == 0 && len(counted) > 1 {
+		r.note("gpu_unknown", fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
+			"choose with CUDA_VISIBLE_DEVICES", len(counted)))
+	}
+}
+
+// noSensor explains missing energy of a scope with what would help.
+func (r *run) noSensor(scope string) string {
 	if r.Experiment.Energy.Sources == "none" {
 		return "energy.sources is none"
 	}
+	s := "no " + strings.ToUpper(scope) + " power sensor can be read here" + r.missing()
+	if scope == "cpu" { // there is no model of a GPU's power
+		s += "; for a rough modelled value add --estimate"
+	}
+	return s
+}
+
+// missing lists the sensors that could not be opened, and what would help.
+func (r *run) missing() string {
 	var b strings.Builder
-	b.WriteString("no power sensor can be read here")
 	for _, u := range r.Missing {
 		fmt.Fprintf(&b, "; %s: %s", u.Source, u.Reason)
 		if u.Fix != "" {
 			fmt.Fprintf(&b, " (try: %s)", u.Fix)
 		}
 	}
-	b.WriteString("; for a rough modelled value add --estimate")
 	return b.String()
 }
 
@@ -144,6 +168,9 @@ func (d *deviceEnergy) measure(samples []power.Sample, m material) {
 		return
 	}
 	counter, err := attribute.Counter(readings, d.curve, m.window)
+	if err == nil {
+		err = monotone(readings)
+	}
 	if err != nil {
 		// A counter that misbehaves makes the whole window doubtful.
 		d.err = err
@@ -158,6 +185,17 @@ func (d *deviceEnergy) measure(samples []power.Sample, m material) {
 			"they differ by %.1f %%, more than %.0f %%; neither is trusted",
 			counter.Joules, d.integral, *d.out.Agreement.DifferencePct, agreementFail)
 	}
+}
+
+// monotone refuses a counter that was reset while it was read, also where it has
+// since grown beyond its first value.
+func monotone(readings []power.Reading) error {
+	for i, now := range readings {
+		if i > 0 && now.Energy < readings[i-1].Energy {
+			return fmt.Errorf("the energy counter (%s) went backwards: it was reset during the run", now.Source)
+		}
+	}
+	return nil
 }
 
 func valueIf(ok bool, v float64) *float64 {
@@ -259,7 +297,7 @@ func (r *run) totals(counted []*deviceEnergy, m material, tokens result.Tokens) 
 	e.Provenance = result.Measured
 	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Modelled }) {
 		e.Provenance = result.Modelled
-		e.Reason = "modelled, not measured: " + r.noSensor()
+		e.Reason = "modelled, not measured: no CPU power sensor can be read here" + r.missing()
 	}
 	e.Sources = strings.Split(s.source, ", ")
 	e.TotalJ, e.MeanW = s.times(1), s.times(1/seconds)
@@ -309,8 +347,11 @@ func (r *run) net(counted []*deviceEnergy, s sum, seconds float64) {
 		idle, ok := r.baseline[d.device.ID]
 		if !ok || idle.Reason != "" {
 			reason := "baseline.seconds is 0"
-			if ok {
+			switch {
+			case ok:
 				reason = idle.Reason
+			case r.Experiment.Baseline.Seconds > 0:
+				reason = "the sensor gave no samples while the machine was idle"
 			}
 			r.record.Warn("no_baseline", d.device.ID+" has no idle baseline ("+reason+"): net_j is null")
 			return
@@ -396,7 +437,7 @@ func (r *run) agree(counted []*deviceEnergy) {
 	}
 	a := agreement(&counter, &integral)
 	r.record.Energy.Agreement = a
-	if a.Verdict != "ok" {
+	if a.Verdict == "warn" || a.Verdict == "fail" {
 		r.note("agreement", fmt.Sprintf("counter and integral of the power series differ by %.1f %%", *a.DifferencePct))
 	}
 }

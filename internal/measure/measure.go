@@ -67,6 +67,9 @@ const settle = 150 * time.Millisecond
 // failure in it; the error is nil then. The error is that of the context when it
 // was cancelled.
 func Run(ctx context.Context, o Options) (*Outcome, error) {
+	if o.Experiment.Energy.Sources == "none" {
+		o.Meters = nil // they may be open for another experiment of the study
+	}
 	r := &run{Options: o, record: newRecord(o)}
 	err := r.do(ctx)
 	if err == nil {
@@ -175,8 +178,25 @@ func (r *run) do(ctx context.Context) error {
 	if err := session.Close(); err != nil {
 		return err
 	}
+	if err := nothingDone(m.log); err != nil {
+		r.series = rows(m, r.taskOf())
+		return err
+	}
 	r.join(m)
 	return nil
+}
+
+// nothingDone is the failure of a run of which no request has succeeded: there is
+// nothing that its energy could be related to.
+func nothingDone(log *backend.Log) error {
+	why := "it returned none"
+	for _, q := range log.Requests {
+		if q.OK {
+			return nil
+		}
+		why = q.Failure
+	}
+	return backend.Failf(backend.ClassEngine, "see the engine's log", "the engine completed no request: %s", why)
 }
 
 // prepare resolves the model and reads the data set, before anything is started.

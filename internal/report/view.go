@@ -20,7 +20,8 @@ type View struct {
 	Sections []Section
 	Warnings []string
 	// Line is one line for a chat or a paper.
-	Line string
+	Line   string
+	Status result.Status
 	// Failure is set for a run without a result.
 	Failure *result.Failure
 }
@@ -44,7 +45,7 @@ const missing = "–"
 
 // NewView makes the view of a record.
 func NewView(r *result.Record) View {
-	v := View{Title: title(r), Subtitle: subtitle(r), Failure: r.Failure}
+	v := View{Title: title(r), Subtitle: subtitle(r), Status: r.Status, Failure: r.Failure}
 	for _, w := range r.Warnings {
 		v.Warnings = append(v.Warnings, w.Message)
 	}
@@ -129,12 +130,7 @@ func energy(r *result.Record) Section {
 	s.Columns = []string{"total", "prefill", "decode", "other"}
 	s.Rows = append(s.Rows, phaseRow("energy", unit.SI(e.TotalJ.Value, "J"), e.Phases, func(p *result.Phase) string { return unit.SI(p.EnergyJ, "J") }))
 	s.Rows = append(s.Rows, phaseRow("  bounds", interval(e.TotalJ, "J"), e.Phases, bounds))
-	s.Rows = append(s.Rows, phaseRow("per token", missing, e.Phases, func(p *result.Phase) string {
-		if p.JPerToken == nil {
-			return missing
-		}
-		return unit.SI(*p.JPerToken, "J")
-	}))
+	s.Rows = append(s.Rows, phaseRow("per token", valueOr(e.PerTotalTokenJ, "J"), e.Phases, perToken))
 	s.Rows = append(s.Rows, phaseRow("mean power", unit.SI(e.MeanW.Value, "W"), e.Phases, func(p *result.Phase) string {
 		if p.MeanW == nil {
 			return missing
@@ -144,6 +140,20 @@ func energy(r *result.Record) Section {
 	s.Rows = append(s.Rows, phaseRow("time", unit.SI(r.Window.DurationS, "s"), e.Phases, func(p *result.Phase) string { return unit.SI(p.DurationS, "s") }))
 	s.Note = strings.Join(energyNotes(r), "\n")
 	return s
+}
+
+func valueOr(q *result.Quantity, of string) string {
+	if q == nil {
+		return missing
+	}
+	return unit.SI(q.Value, of)
+}
+
+func perToken(p *result.Phase) string {
+	if p.JPerToken == nil {
+		return missing
+	}
+	return unit.SI(*p.JPerToken, "J")
 }
 
 func provenance(r *result.Record) string {
@@ -168,7 +178,7 @@ func bounds(p *result.Phase) string {
 	return unit.SI(p.LowJ, "J") + "…" + unit.SI(p.HighJ, "J")
 }
 
-// interval prints the statistical half width and the sensor's gain apart.
+// interval prints the statistical half width.
 func interval(q *result.Quantity, of string) string {
 	return "±" + unit.SI((q.CI95[1]-q.CI95[0])/2, of)
 }
@@ -191,7 +201,7 @@ func energyNotes(r *result.Record) []string {
 			unit.SI(e.PerRequestJ.Value, "J"), unit.Significant(e.WhPer1000Requests.Value, 3)))
 	}
 	if a := e.Agreement; a != nil && a.DifferencePct != nil {
-		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s: %+.2f %% apart",
+		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s (%+.2f %%)",
 			unit.SI(*a.CounterJ, "J"), unit.SI(*a.IntegralJ, "J"), *a.DifferencePct))
 	}
 	switch {
@@ -200,19 +210,28 @@ func energyNotes(r *result.Record) []string {
 	case e.PhasesReason != "":
 		notes = append(notes, "no phase split: "+e.PhasesReason)
 	}
-	if q := e.UnattributedJ; q != nil && math.Abs(q.Value) > 0 {
-		notes = append(notes, fmt.Sprintf("unattributed %s (%.2g %% of the total)", unit.SI(q.Value, "J"), 100*q.Value/e.TotalJ.Value))
+	if q := e.UnattributedJ; q != nil {
+		notes = append(notes, unattributed(q.Value, e.TotalJ.Value))
 	}
 	if q := e.CO2eG; q != nil {
 		notes = append(notes, unit.SI(q.Value, "g")+" CO2e at the stated grid intensity")
 	}
 	if q := e.Cost; q != nil {
-		notes = append(notes, unit.Significant(q.Value, 3)+" in the currency of price_per_kwh")
+		notes = append(notes, "cost "+unit.Significant(q.Value, 3)+", in the currency of price_per_kwh")
 	}
 	if e.Provenance == result.Modelled {
 		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says why no sensor is read")
 	}
 	return notes
+}
+
+// unattributed is the part of the total that the phases leave.
+func unattributed(joules, total float64) string {
+	share := 100 * joules / total
+	if math.Abs(share) < 0.005 {
+		return "unattributed: less than 0.01 % of the total"
+	}
+	return fmt.Sprintf("unattributed: %s (%s %% of the total)", unit.SI(joules, "J"), unit.Significant(share, 2))
 }
 
 // work shows compute and memory.
@@ -228,13 +247,13 @@ func work(r *result.Record) Section {
 	} else {
 		s.Rows = append(s.Rows, Row{"FLOPs", []string{missing, missing, missing}})
 	}
-	s.Rows = append(s.Rows, Row{"tokens", []string{fmt.Sprint(r.Tokens.Prompt + r.Tokens.Output), fmt.Sprint(r.Tokens.Prompt), fmt.Sprint(r.Tokens.Output)}})
 	memory := "memory: peak " + bytesOr(r.Memory.PeakBytes)
 	if r.Memory.PeakSource != "" {
 		memory += " (" + r.Memory.PeakSource + ")"
 	}
 	memory += ", weights and KV cache by shape " + bytesOr(r.Memory.EstimatedBytes)
-	s.Note = strings.TrimPrefix(s.Note+"\n"+memory, "\n")
+	tokens := fmt.Sprintf("tokens: %d of prompts, %d of output", r.Tokens.Prompt, r.Tokens.Output)
+	s.Note = strings.TrimPrefix(s.Note+"\n"+tokens+"\n"+memory, "\n")
 	return s
 }
 
@@ -248,9 +267,18 @@ func bytesOr(b *int64) string {
 // Line is the run in one line.
 func Line(r *result.Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s %s, %s, batch %d, %d→%d tokens x %d: %s tok/s", r.Config.Model, r.Backend.Name, r.Backend.Version,
-		r.Backend.DType, r.Config.BatchSize(), r.Config.Workload.InputTokens, r.Config.Workload.OutputTokens, r.Config.Workload.Prompts,
-		unit.Significant(r.Throughput.OutputTokensPerS, 3))
+	w := r.Config.Workload
+	parts := []string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version), dtype(r),
+		fmt.Sprintf("batch %d", r.Config.BatchSize()), fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)}
+	b.WriteString(strings.Join(parts, ", ") + ": ")
+	if r.Status != result.OK {
+		b.WriteString(string(r.Status))
+		if r.Failure != nil && r.Failure.Class != string(r.Status) {
+			b.WriteString(" (" + r.Failure.Class + ")")
+		}
+		return b.String()
+	}
+	b.WriteString(unit.Significant(r.Throughput.OutputTokensPerS, 3) + " tok/s")
 	if r.Latency.TTFT != nil {
 		fmt.Fprintf(&b, ", TTFT p50 %s", duration(r.Latency.TTFT.P50))
 	}

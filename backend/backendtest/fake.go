@@ -1,0 +1,153 @@
+package backendtest
+
+import (
+	"context"
+	"hash/fnv"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// FakeVocab is the vocabulary of a FakeEngine: its tokens are bytes.
+const FakeVocab = 256
+
+// FakeTokens is what a FakeEngine makes of a text.
+func FakeTokens(text string) []int32 {
+	ids := make([]int32, len(text))
+	for i := range len(text) {
+		ids[i] = int32(text[i])
+	}
+	return ids
+}
+
+// FakeEngine is a backend.Engine without a model. It computes nothing and logs
+// like a static batch: one prefill step, then one step per further token, each
+// lasting StepTime. Its tokens depend on the seed and the prompt alone.
+type FakeEngine struct {
+	// StepTime is how long a step takes; none at all by default.
+	StepTime time.Duration
+
+	spec   backend.Spec
+	loaded bool
+}
+
+var _ backend.Engine = (*FakeEngine)(nil)
+
+// Info implements backend.Engine.
+func (*FakeEngine) Info() (backend.Info, error) {
+	return backend.Info{Version: "1", Device: "cpu", Notes: []string{"a fake: it computes nothing"}}, nil
+}
+
+// Load implements backend.Engine.
+func (e *FakeEngine) Load(_ context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
+	info, err := e.Info()
+	if err != nil {
+		return backend.Loaded{}, err
+	}
+	e.spec, e.loaded = spec, true
+	progress("load", 1)
+	return backend.Loaded{Info: info, DType: spec.DType, Threads: 1, Vocab: FakeVocab, TextVocab: 128}, nil
+}
+
+// Tokenize implements backend.Engine.
+func (*FakeEngine) Tokenize(texts []string) ([][]int32, error) {
+	out := make([][]int32, len(texts))
+	for i, text := range texts {
+		out[i] = FakeTokens(text)
+	}
+	return out, nil
+}
+
+// Close implements backend.Engine.
+func (e *FakeEngine) Close() { e.loaded = false }
+
+// Run implements backend.Engine.
+func (e *FakeEngine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+	if err := e.check(w); err != nil {
+		return nil, err
+	}
+	log := &backend.Log{StepClock: "host", StartNS: clock.Mono()}
+	size := max(1, e.spec.BatchSize)
+	for start := 0; start < len(w.Requests); start += size {
+		end := min(start+size, len(w.Requests))
+		if err := e.batch(ctx, w.Requests[start:end], w.OutputTokens, log); err != nil {
+			return nil, err
+		}
+		if w.Progress != nil {
+			w.Progress(end, len(w.Requests))
+		}
+	}
+	log.EndNS = clock.Mono()
+	return log, nil
+}
+
+func (e *FakeEngine) check(w backend.Workload) error {
+	if !e.loaded {
+		return backend.Failf(backend.ClassProtocol, "load it first", "run before load")
+	}
+	if w.OutputTokens < 1 {
+		return backend.Failf(backend.ClassConfig, "ask for one or more", "no output tokens asked for")
+	}
+	for _, p := range w.Requests {
+		if len(p.Tokens) == 0 {
+			return backend.Failf(backend.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
+		}
+		if n := len(p.Tokens) + w.OutputTokens; n > e.spec.MaxContext {
+			return backend.Failf(backend.ClassKVTooSmall, "use a shorter one", "prompt %d needs a context of %d", p.ID, n)
+		}
+		for _, id := range p.Tokens {
+			if id < 0 || id >= FakeVocab {
+				return backend.Failf(backend.ClassConfig, "use bytes", "prompt %d contains token id %d", p.ID, id)
+			}
+		}
+	}
+	return nil
+}
+
+func (e *FakeEngine) batch(ctx context.Context, prompts []backend.Prompt, output int, log *backend.Log) error {
+	requests := make([]backend.Request, len(prompts))
+	submitted := clock.Mono()
+	prefill := 0
+	for i, p := range prompts {
+		requests[i] = backend.Request{ID: p.ID, SubmittedNS: submitted, PromptTokens: len(p.Tokens), PromptComputed: len(p.Tokens)}
+		prefill += len(p.Tokens)
+	}
+	for n := range output {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step := backend.Step{StartNS: clock.Mono(), Sequences: len(prompts), ContextTokens: int64(prefill + n*len(prompts))}
+		if n == 0 {
+			step.PrefillTokens = prefill
+		} else {
+			step.DecodeTokens = len(prompts)
+		}
+		time.Sleep(e.StepTime)
+		step.EndNS = clock.Mono()
+		log.Steps = append(log.Steps, step)
+		for i, p := range prompts {
+			requests[i].TokenNS = append(requests[i].TokenNS, step.EndNS)
+			requests[i].Output = append(requests[i].Output, e.token(p, n))
+		}
+	}
+	for i := range requests {
+		r := &requests[i]
+		r.PrefillStartNS, r.FirstTokenNS, r.EndNS = submitted, r.TokenNS[0], r.TokenNS[output-1]
+		r.OutputTokens, r.FinishReason, r.OK = output, "length", true
+	}
+	log.Requests = append(log.Requests, requests...)
+	return nil
+}
+
+// token is output number n of a prompt.
+func (e *FakeEngine) token(p backend.Prompt, n int) int32 {
+	h := fnv.New32a()
+	mix := func(v int) { _, _ = h.Write([]byte{byte(v), byte(v >> 8), byte(v >> 16)}) }
+	mix(int(e.spec.Seed & 0xffffff))
+	mix(n)
+	for _, id := range p.Tokens {
+		mix(int(id))
+	}
+	return int32(h.Sum32() % FakeVocab)
+}

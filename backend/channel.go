@@ -1,0 +1,176 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// received is one line from the worker, or the error that ended the stream.
+type received struct {
+	reply reply
+	err   error
+}
+
+// spawn starts the worker's process with a pipe for each direction.
+func (w *worker) spawn(cmd Command) error {
+	childIn, send, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("pipe for %s worker: %w", w.name, err)
+	}
+	defer childIn.Close()
+	receive, childOut, err := os.Pipe()
+	if err != nil {
+		send.Close()
+		return fmt.Errorf("pipe for %s worker: %w", w.name, err)
+	}
+	defer childOut.Close()
+	w.proc, err = spawn(cmd, w.opt.LogPath, []*os.File{childIn, childOut})
+	if err != nil {
+		send.Close()
+		receive.Close()
+		return err
+	}
+	w.send = send
+	go w.read(receive)
+	go func() {
+		// A process that left the group may hold the pipe open for ever.
+		<-w.proc.exited
+		_ = receive.SetReadDeadline(time.Now().Add(drainTime)) // closed already: nothing to end
+	}()
+	return nil
+}
+
+// drainTime is how long replies of an engine that has exited are still read.
+const drainTime = time.Second
+
+// read moves replies from the pipe to the channel until the worker closes it.
+func (w *worker) read(receive *os.File) {
+	defer close(w.replies)
+	defer receive.Close()
+	d := newDecoder[reply](receive)
+	for {
+		msg, err := d.next()
+		w.replies <- received{msg, err}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// next returns the next reply to command id, or the failure it reports.
+func (w *worker) next(ctx context.Context, id int64, doing string) (reply, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return reply{}, ctx.Err()
+		case got, ok := <-w.replies:
+			switch {
+			case !ok || errors.Is(got.err, io.EOF) || errors.Is(got.err, io.ErrUnexpectedEOF),
+				errors.Is(got.err, os.ErrDeadlineExceeded):
+				return reply{}, w.lost(doing)
+			case got.err != nil:
+				return reply{}, w.protocolError("%v", got.err)
+			case got.reply.ID != id:
+				continue // an answer to something given up
+			case got.reply.Event == eventError && got.reply.Failure != nil:
+				f := got.reply.Failure
+				return reply{}, &Failure{Class: f.Class, Message: f.Message, Hint: f.Hint, LogTail: w.proc.logTail()}
+			}
+			return got.reply, nil
+		}
+	}
+}
+
+// write sends a command under a new id. A worker that reads nothing cannot hold it
+// up for longer than ctx.
+func (w *worker) write(ctx context.Context, c command, doing string) (id int64, err error) {
+	if w.gone != nil {
+		return 0, w.gone
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	w.lastID++
+	c.ID = w.lastID
+	line, err := encode(c)
+	if err != nil {
+		f := &Failure{Class: ClassProtocol, Message: fmt.Sprintf("send %q to the %s engine", c.Op, w.name), Err: err,
+			Hint: "this is a bug in llem"}
+		if errors.Is(err, errLineTooLong) {
+			f.Class, f.Hint = ClassConfig, "use fewer or shorter prompts"
+		}
+		return 0, f
+	}
+	n, err := writeUntil(ctx, w.send, line)
+	switch {
+	case err == nil:
+		return c.ID, nil
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, w.lost(doing)
+	case n > 0: // half a line: nothing can follow it
+		_ = w.kill(&Failure{Class: ClassHung, Hint: "start the engine again; its last lines are in engine.log",
+			Message: fmt.Sprintf("%s engine did not read its commands while %s and was killed", w.name, doing)})
+	}
+	return 0, ctx.Err()
+}
+
+// writeUntil writes to a pipe until ctx ends; the error is os.ErrDeadlineExceeded
+// then.
+func writeUntil(ctx context.Context, pipe *os.File, b []byte) (int, error) {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = pipe.SetWriteDeadline(time.Unix(1, 0)) // a closed pipe ends the write by itself
+	})
+	n, err := pipe.Write(b)
+	if !stop() {
+		<-ended
+		_ = pipe.SetWriteDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// lost explains a worker that is gone.
+func (w *worker) lost(doing string) error {
+	w.gone = w.proc.exitFailure(w.name, doing)
+	return w.gone
+}
+
+// kill ends an engine for the reason f, which it completes and returns.
+func (w *worker) kill(f *Failure) error {
+	w.proc.terminate(0, 0)
+	f.LogTail = w.proc.logTail()
+	if w.gone == nil {
+		w.gone = f
+	}
+	return f
+}
+
+func (w *worker) protocolError(format string, args ...any) error {
+	return w.kill(&Failure{
+		Class:   ClassProtocol,
+		Message: w.name + " worker broke the protocol: " + fmt.Sprintf(format, args...),
+		Hint:    "this is a bug in the worker; its output is in engine.log",
+	})
+}
+
+// late turns a deadline of our own into a failure. The end of the outer context
+// stays what it is, and an engine that is still starting is not waited for.
+func (w *worker) late(outer context.Context, err error, format string, d time.Duration) error {
+	if outer.Err() != nil {
+		w.gone = outer.Err()
+		return w.gone
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return w.kill(&Failure{
+		Class:   ClassStartTimeout,
+		Message: w.name + " engine " + fmt.Sprintf(format, d),
+		Hint:    "see engine.log for what it was doing",
+	})
+}

@@ -1,0 +1,321 @@
+package measure
+
+import (
+	"context"
+	"flag"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// TestMain runs many tests at once: they wait for their schedules and hardly
+// compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("4")
+	}
+	m.Run()
+}
+
+// The lab is an engine and sensors that agree on a schedule which both know: one
+// prefill step and some decode steps, laid out on CLOCK_MONOTONIC before they
+// happen. Power follows the schedule, so that the true energy of any stretch of
+// time is known exactly, however late the machine is. Around the steps lie idle
+// margins longer than the sensor's window, so that the machine's delays fall into
+// time at low power.
+const (
+	idleW, prefillW, decodeW = 20.0, 600.0, 300.0
+
+	margin      = 60 * time.Millisecond
+	prefillTime = 120 * time.Millisecond
+	decodeTime  = 20 * time.Millisecond // of one step
+	promptLen   = 8
+	outputLen   = 11 // one token of prefill, ten of decoding
+)
+
+// engine is a backend with one session; the fields are its faults.
+type engine struct {
+	loaded backend.Loaded
+	edit   func(*backend.Log)                            // what it does differently
+	run    func(context.Context, backend.Workload) error // instead of running in the window
+	silent bool                                          // does not say that it has finished
+	refuse error                                         // does not start
+
+	mu     sync.Mutex
+	start  int64 // of the first step in the window; 0 before
+	spec   backend.Spec
+	warmed int // warm-up runs
+	closed int
+}
+
+// Name is that of the engine it stands for.
+func (e *engine) Name() string { return study.Embedded }
+
+// Probe says that the engine is there.
+func (e *engine) Probe(context.Context) (backend.Info, error) { return e.loaded.Info, nil }
+
+// Start gives the session.
+func (e *engine) Start(_ context.Context, spec backend.Spec) (backend.Session, error) {
+	e.spec = spec
+	if e.refuse != nil {
+		return nil, e.refuse
+	}
+	return e, nil
+}
+
+// Loaded is as the test says.
+func (e *engine) Loaded() backend.Loaded { return e.loaded }
+
+// Close counts.
+func (e *engine) Close() error {
+	e.closed++
+	return nil
+}
+
+// Tokenize makes one token of each byte.
+func (e *engine) Tokenize(_ context.Context, texts []string) ([][]int32, error) {
+	out := make([][]int32, len(texts))
+	for i, text := range texts {
+		for _, b := range []byte(text) {
+			out[i] = append(out[i], int32(b))
+		}
+	}
+	return out, nil
+}
+
+// Run answers warm-ups at once and follows the schedule in the window.
+func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+	if w.Finished == nil {
+		e.warmed++
+		return &backend.Log{}, nil
+	}
+	if e.run != nil {
+		return nil, e.run(ctx, w)
+	}
+	log := e.schedule(w)
+	if err := sleep(ctx, time.Duration(log.EndNS-clock.Mono())+margin); err != nil {
+		return nil, err
+	}
+	if !e.silent {
+		w.Finished()
+	}
+	if e.edit != nil {
+		e.edit(log)
+	}
+	return log, nil
+}
+
+// schedule lays the steps out. The lock makes every power sample see either an
+// idle past or the schedule.
+func (e *engine) schedule(w backend.Workload) *backend.Log {
+	e.mu.Lock()
+	e.start = clock.Mono() + int64(margin)
+	e.mu.Unlock()
+	first := e.start + int64(prefillTime)
+	log := &backend.Log{StartNS: e.start, PeakMemoryBytes: 1 << 20, MemorySource: "test", StepClock: "host"}
+	n, prompt := len(w.Requests), 0
+	for _, q := range w.Requests {
+		prompt += len(q.Tokens)
+	}
+	log.Steps = []backend.Step{{StartNS: e.start, EndNS: first, PrefillTokens: prompt, Sequences: n}}
+	stamps := []int64{first}
+	for at := first; len(stamps) < w.OutputTokens; {
+		end := at + int64(decodeTime)
+		log.Steps = append(log.Steps, backend.Step{StartNS: at, EndNS: end, DecodeTokens: n, Sequences: n})
+		stamps = append(stamps, end)
+		at = end
+	}
+	log.EndNS = stamps[len(stamps)-1]
+	for _, q := range w.Requests {
+		log.Requests = append(log.Requests, backend.Request{ID: q.ID, SubmittedNS: e.start, PrefillStartNS: e.start, FirstTokenNS: first,
+			EndNS: log.EndNS, TokenNS: slices.Clone(stamps), PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens),
+			OutputTokens: len(stamps), FinishReason: "length", OK: true})
+	}
+	return log
+}
+
+// limits are the three instants at which power changes; ok says that there is a
+// schedule.
+func (e *engine) limits() (limits [3]int64, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	prefilled := e.start + int64(prefillTime)
+	return [3]int64{e.start, prefilled, prefilled + (outputLen-1)*int64(decodeTime)}, e.start != 0
+}
+
+// watts is the true power at an instant.
+func (e *engine) watts(at int64) float64 {
+	switch t, ok := e.limits(); {
+	case !ok || at < t[0] || at >= t[2]:
+		return idleW
+	case at < t[1]:
+		return prefillW
+	}
+	return decodeW
+}
+
+// Energy of the steps in joules.
+var (
+	prefillJ = prefillW * prefillTime.Seconds()
+	decodeJ  = decodeW * (outputLen - 1) * decodeTime.Seconds()
+)
+
+// truth is the energy of the window of a record, which encloses all steps.
+func truth(w *result.Window) float64 {
+	idle := w.DurationS - prefillTime.Seconds() - (outputLen-1)*decodeTime.Seconds()
+	return prefillJ + decodeJ + idleW*idle
+}
+
+// meter is a fake whose devices and faults the test chooses.
+type meter struct {
+	*power.Fake
+	devices  []power.Device
+	warnings []string
+	// poll and counters change what the fake says.
+	poll     func([]power.Sample) ([]power.Sample, error)
+	counters func([]power.Reading) ([]power.Reading, error)
+}
+
+// newMeter is a sensor of devices that all draw the power of the schedule.
+func (e *engine) newMeter(devices ...power.Device) *meter {
+	var opened int64
+	o := power.FakeOptions{GPUs: len(devices), Now: func() int64 {
+		now := clock.Mono()
+		if opened == 0 {
+			opened = now
+		}
+		return now
+	}}
+	o.Power = func(elapsed time.Duration) unit.Watts { return unit.Watts(e.watts(opened + int64(elapsed))) }
+	return &meter{Fake: power.NewFake(o), devices: devices}
+}
+
+// Devices are those of the test.
+func (m *meter) Devices() []power.Device { return m.devices }
+
+// Warnings are those of the test.
+func (m *meter) Warnings() []string { return m.warnings }
+
+// id gives a device of the fake, gpu0, gpu1, …, its name in the test.
+func (m *meter) id(fake string) string { return m.devices[fake[len(fake)-1]-'0'].ID }
+
+// Poll is the fake's, with the test's names and faults.
+func (m *meter) Poll(ctx context.Context, t *power.Trace) error {
+	var all power.Trace
+	if err := m.Fake.Poll(ctx, &all); err != nil {
+		return err
+	}
+	for i := range all.Samples {
+		all.Samples[i].Device = m.id(all.Samples[i].Device)
+	}
+	var err error
+	if m.poll != nil {
+		all.Samples, err = m.poll(all.Samples)
+	}
+	t.Samples = append(t.Samples, all.Samples...)
+	return err
+}
+
+// Counters are the fake's, with the test's names and faults.
+func (m *meter) Counters(ctx context.Context) ([]power.Reading, error) {
+	readings, err := m.Fake.Counters(ctx)
+	for i := range readings {
+		readings[i].Device = m.id(readings[i].Device)
+	}
+	if m.counters != nil && err == nil {
+		return m.counters(readings)
+	}
+	return readings, err
+}
+
+// noCounters is a sensor with a power series only.
+func noCounters([]power.Reading) ([]power.Reading, error) { return nil, nil }
+
+var (
+	gpu0 = power.Device{ID: "gpu0", Kind: power.GPU, Name: "test GPU", UUID: "GPU-0"}
+	gpu1 = power.Device{ID: "gpu1", Kind: power.GPU, Name: "test GPU", UUID: "GPU-1"}
+	cpu0 = power.Device{ID: "package-0", Kind: power.CPU, Name: "test CPU"}
+)
+
+// lab is one run to make.
+type lab struct {
+	*engine
+	options Options
+	events  []event.Event
+	eventMu sync.Mutex
+}
+
+// newLab has an engine on gpu0, no meters, and neither baseline nor warm-up.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	t.Parallel()
+	e := study.DefaultExperiment()
+	e.Model, e.PyTorch = "random:tiny-llama", nil
+	e.Workload = study.Workload{Dataset: "synthetic", Prompts: 3, InputTokens: promptLen, OutputTokens: outputLen}
+	e.Warmup.Runs, e.Baseline.Seconds = 0, 0
+	l := &lab{engine: &engine{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"}, DType: "float16", Threads: 2,
+		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}}}
+	l.options = Options{Experiment: e, Cycle: 1, Backend: l.engine, Store: model.Store{Dir: t.TempDir()}, Emit: l.observe}
+	return l
+}
+
+func (l *lab) observe(e event.Event) {
+	l.eventMu.Lock()
+	defer l.eventMu.Unlock()
+	l.events = append(l.events, e)
+}
+
+// measure makes the run, which must have the status.
+func (l *lab) measure(t *testing.T, want result.Status) *result.Record {
+	t.Helper()
+	out, err := Run(t.Context(), l.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := out.Record.Status; got != want {
+		t.Fatalf("status = %s (%+v), want %s", got, out.Record.Failure, want)
+	}
+	return out.Record
+}
+
+// withEnergy makes a run that must give energy.
+func (l *lab) withEnergy(t *testing.T) *result.Record {
+	t.Helper()
+	r := l.measure(t, result.OK)
+	if r.Energy.TotalJ == nil {
+		t.Fatalf("no energy: %s", r.Energy.Reason)
+	}
+	return r
+}
+
+func near(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= tolerance) {
+		t.Errorf("%s = %v, want %v ± %v", what, got, want, tolerance)
+	}
+}
+
+// half is the half width of the statistical interval.
+func half(q *result.Quantity) float64 { return (q.CI95[1] - q.CI95[0]) / 2 }
+
+// warned says whether the record has a warning of the code, and its text.
+func warned(r *result.Record, code string) (string, bool) {
+	for _, w := range r.Warnings {
+		if w.Code == code {
+			return w.Message, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,302 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+func TestRecordOfARun(t *testing.T) {
+	l := newLab(t)
+	l.options.Experiment.Warmup.Runs, l.options.Threads = 2, 7
+	l.loaded.Notes = []string{"built without fast flags"}
+	out, err := Run(t.Context(), l.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := out.Record
+	want := &result.Tokens{Prompt: 3 * promptLen, PromptComputed: 3 * promptLen, Output: 3 * outputLen, RequestsOK: 3}
+	if diff := cmp.Diff(want, r.Tokens); diff != "" {
+		t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+	s := r.Window.DurationS
+	near(t, "output tokens per second", r.Throughput.OutputTokensPerS, 3*outputLen/s, 1e-9)
+	near(t, "total tokens per second", r.Throughput.TotalTokensPerS, 3*(promptLen+outputLen)/s, 1e-9)
+	near(t, "requests per second", r.Throughput.RequestsPerS, 3/s, 1e-9)
+	near(t, "window on the wall clock", r.Window.End.Sub(r.Window.Start).Seconds(), s, 1e-6)
+	near(t, "TTFT", r.Latency.TTFT.P50, 120, 1e-6)
+	near(t, "ITL", r.Latency.ITL.P99, 20, 1e-6)
+	if l.warmed != 2 || l.closed == 0 {
+		t.Errorf("%d warm-ups and %d times closed, want 2 and at least 1", l.warmed, l.closed)
+	}
+	if l.spec.Synthetic != true || l.spec.DType != "float16" || l.spec.MaxContext != promptLen+outputLen ||
+		!strings.Contains(string(l.spec.Options), `"threads":7`) {
+		t.Errorf("spec = %+v with options %s", l.spec, l.spec.Options)
+	}
+	if !r.Synthetic || r.WorkloadHash == "" || r.Compute == nil || r.Compute.FLOPs <= 0 || *r.Memory.PeakBytes != 1<<20 {
+		t.Errorf("record = %+v", r)
+	}
+	if msg, _ := warned(r, "engine"); msg != l.loaded.Notes[0] {
+		t.Errorf("the engine's note is missing: %+v", r.Warnings)
+	}
+	if _, ok := warned(r, "unequal_work"); ok {
+		t.Errorf("warnings = %+v", r.Warnings)
+	}
+	if len(out.Series.Requests) != 3 || len(out.Series.Steps) != outputLen {
+		t.Errorf("%d rows of requests and %d of steps, want 3 and %d", len(out.Series.Requests), len(out.Series.Steps), outputLen)
+	}
+	var phases []event.Phase
+	for _, e := range l.events {
+		if p, ok := e.(event.PhaseStarted); ok {
+			phases = append(phases, p.Phase)
+		}
+	}
+	if diff := cmp.Diff([]event.Phase{event.Prepare, event.Load, event.Warmup, event.Warmup, event.Measure, event.Finish}, phases); diff != "" {
+		t.Errorf("phases (-want +got):\n%s", diff)
+	}
+}
+
+// TestSeriesOfARun: everything that the numbers are made of is kept.
+func TestSeriesOfARun(t *testing.T) {
+	l := newLab(t)
+	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+	out, err := Run(t.Context(), l.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := 0
+	for _, p := range out.Series.Power {
+		if p.Device != "gpu0" || p.Source != power.SourceFake || p.WindowMS != 20 {
+			t.Fatalf("power row = %+v", p)
+		}
+		if w := out.Record.Window; p.MonoNS >= w.StartMonoNS && p.MonoNS <= w.EndMonoNS {
+			inside++
+		}
+	}
+	if want := out.Record.Energy.Devices[0].Series.Samples; inside != want || want == 0 {
+		t.Errorf("%d rows in the window, the record says %d", inside, want)
+	}
+	if len(out.Series.Counters) < 2 {
+		t.Errorf("%d counter readings, want at least one at each limit", len(out.Series.Counters))
+	}
+}
+
+// TestLatency against values computed by hand.
+func TestLatency(t *testing.T) {
+	const ms = int64(1e6)
+	got := latency([]backend.Request{
+		// 10 ms to the first token, then gaps of 2, 4 and 6 ms; ends 1 ms later.
+		{OK: true, SubmittedNS: 100 * ms, FirstTokenNS: 110 * ms, EndNS: 123 * ms, OutputTokens: 4,
+			TokenNS: []int64{110 * ms, 112 * ms, 116 * ms, 122 * ms}},
+		// A single token has a TTFT, but neither TPOT nor ITL.
+		{OK: true, SubmittedNS: 200 * ms, FirstTokenNS: 230 * ms, EndNS: 230 * ms, OutputTokens: 1, TokenNS: []int64{230 * ms}},
+		// A failed request counts nowhere.
+		{SubmittedNS: 0, FirstTokenNS: 900 * ms, EndNS: 1000 * ms, OutputTokens: 2, TokenNS: []int64{900 * ms, 1000 * ms}},
+	})
+	for name, q := range map[string]struct {
+		d              *result.Distribution
+		n              int
+		mean, min, max float64
+	}{
+		"TTFT": {got.TTFT, 2, 20, 10, 30},
+		"ITL":  {got.ITL, 3, 4, 2, 6},
+		"TPOT": {got.TPOT, 1, 13.0 / 3, 13.0 / 3, 13.0 / 3}, // (23 − 10) / (4 − 1)
+		"e2e":  {got.E2E, 2, 26.5, 23, 30},
+	} {
+		if q.d.N != q.n {
+			t.Errorf("%s: n = %d, want %d", name, q.d.N, q.n)
+		}
+		near(t, name+" mean", q.d.Mean, q.mean, 1e-9)
+		near(t, name+" min", q.d.Min, q.min, 1e-9)
+		near(t, name+" max", q.d.Max, q.max, 1e-9)
+	}
+	if got.TPOT.SD != nil || got.TTFT.SD == nil {
+		t.Errorf("sd of one value %v, of two %v; want null and a number", got.TPOT.SD, got.TTFT.SD)
+	}
+	near(t, "TTFT p90", got.TTFT.P90, 28, 1e-9)
+	if none := latency(nil); none.TTFT != nil || none.ITL != nil {
+		t.Errorf("latency of nothing = %+v, want nulls", none)
+	}
+}
+
+func TestUnequalWork(t *testing.T) {
+	l := newLab(t)
+	l.edit = func(log *backend.Log) {
+		log.Requests[0].PromptComputed = 1 // a prefix cache
+		log.Requests[1].OutputTokens--     // an end of sequence
+	}
+	msg, _ := warned(l.measure(t, result.OK), "unequal_work")
+	if want := "the engine computed 17 prompt and 32 output tokens, it was given 24 and asked for 33"; msg != want {
+		t.Errorf("warning = %q, want %q", msg, want)
+	}
+}
+
+func TestFailedRequests(t *testing.T) {
+	l := newLab(t)
+	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+	l.edit = func(log *backend.Log) { log.Requests[2].OK, log.Requests[2].Failure = false, "out of blocks" }
+	r := l.withEnergy(t)
+	want := &result.Tokens{Prompt: 2 * promptLen, PromptComputed: 2 * promptLen, Output: 2 * outputLen, RequestsOK: 2, RequestsFailed: 1}
+	if diff := cmp.Diff(want, r.Tokens); diff != "" {
+		t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+	if msg, _ := warned(r, "requests_failed"); !strings.HasPrefix(msg, "1 of 3 requests failed") {
+		t.Errorf("warning = %q", msg)
+	}
+	near(t, "per_output_token_j", r.Energy.PerOutputTokenJ.Value, r.Energy.TotalJ.Value/(2*outputLen), 1e-9)
+	near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)
+}
+
+// TestFailures: every failure is a record with its class, and the engine is gone.
+func TestFailures(t *testing.T) {
+	for name, q := range map[string]struct {
+		spoil func(*testing.T, *lab)
+		class backend.Class
+		want  string
+	}{
+		"all requests failed": {func(_ *testing.T, l *lab) {
+			l.edit = func(log *backend.Log) {
+				for i := range log.Requests {
+					log.Requests[i].OK, log.Requests[i].Failure = false, "out of blocks"
+				}
+			}
+		}, backend.ClassEngine, "completed no request: out of blocks"},
+		"no requests in the log": {func(_ *testing.T, l *lab) { l.edit = func(log *backend.Log) { log.Requests = nil } },
+			backend.ClassEngine, "completed no request"},
+		"engine does not say that it finished": {func(_ *testing.T, l *lab) { l.silent = true }, backend.ClassProtocol, "without saying"},
+		"engine does not start": {func(_ *testing.T, l *lab) {
+			l.refuse = backend.Failf(backend.ClassOOMGPU, "smaller batch", "no memory")
+		},
+			backend.ClassOOMGPU, "no memory"},
+		"engine fails in the window": {func(_ *testing.T, l *lab) {
+			l.run = func(context.Context, backend.Workload) error { return errors.New("bad kernel") }
+		}, backend.ClassEngine, "bad kernel"},
+		"no such data set": {func(t *testing.T, l *lab) {
+			l.options.Experiment.Workload.Dataset = filepath.Join(t.TempDir(), "none.jsonl")
+		}, backend.ClassConfig, "none.jsonl"},
+		"data set with a mistake": {func(t *testing.T, l *lab) {
+			l.options.Experiment.Workload.Dataset = write(t, "bad.jsonl", "{\"prompt\": \n")
+		}, backend.ClassConfig, "bad.jsonl"},
+		"too few prompts": {func(t *testing.T, l *lab) {
+			l.options.Experiment.Workload.Dataset = write(t, "one.jsonl", "{\"prompt\": \"one\"}\n")
+		}, backend.ClassConfig, "3"},
+		"no such shape": {func(_ *testing.T, l *lab) { l.options.Experiment.Model = "random:tiny-lama" },
+			backend.ClassModelNotFound, "tiny-lama"},
+		"another dtype than the file's": {func(t *testing.T, l *lab) {
+			shape, err := model.Lookup("tiny-llama")
+			if err != nil {
+				t.Fatal(err)
+			}
+			file, err := l.options.Store.Random(t.Context(), shape, "float16", 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.options.Experiment.Model, l.options.Experiment.DType = file.Path, "q8_0"
+		}, backend.ClassUnsupportedDType, "holds float16 weights, not q8_0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			q.spoil(t, l)
+			r := l.measure(t, result.Failed)
+			if r.Failure.Class != string(q.class) || !strings.Contains(r.Failure.Message, q.want) {
+				t.Errorf("failure = %+v, want class %s about %q", r.Failure, q.class, q.want)
+			}
+			if r.Energy.TotalJ != nil || r.Energy.Reason != "the run did not finish" {
+				t.Errorf("energy = %+v, want null with a reason", r.Energy)
+			}
+			if started := l.spec.Path != "" && l.refuse == nil; started != (l.closed > 0) {
+				t.Errorf("started: %v, closed %d times", started, l.closed)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestDataset: prompts of a file are tokenized by the engine and cut.
+func TestDataset(t *testing.T) {
+	l := newLab(t)
+	l.options.Experiment.Workload.Dataset = write(t, "three.jsonl", "{\"prompt\": \"one\"}\n{\"prompt\": \"number two\"}\n{\"prompt\": \"three\"}\n")
+	r := l.measure(t, result.OK)
+	if want := int64(len("one") + promptLen + len("three")); r.Tokens.Prompt != want {
+		t.Errorf("%d prompt tokens, want %d", r.Tokens.Prompt, want)
+	}
+}
+
+// TestEndOfTime: a context that ends in the window is a timeout or an
+// interruption, by its cause.
+func TestEndOfTime(t *testing.T) {
+	stop := errors.New("user pressed a key")
+	for name, q := range map[string]struct {
+		cause  error
+		status result.Status
+		class  backend.Class
+		err    error
+	}{
+		"timeout":   {ErrTimeout, result.Failed, backend.ClassTimeout, nil},
+		"cancelled": {nil, result.Interrupted, backend.ClassInterrupted, context.Canceled},
+		"stopped":   {stop, result.Interrupted, backend.ClassInterrupted, stop},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+			l.run = func(ctx context.Context, _ backend.Workload) error {
+				cancel(q.cause)
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			out, err := Run(ctx, l.options)
+			if !errors.Is(err, q.err) {
+				t.Errorf("error = %v, want %v", err, q.err)
+			}
+			r := out.Record
+			if r.Status != q.status || r.Failure == nil || r.Failure.Class != string(q.class) || r.Failure.Hint == "" {
+				t.Errorf("status %s, failure %+v, want %s of class %s", r.Status, r.Failure, q.status, q.class)
+			}
+			if q.class == backend.ClassTimeout && !strings.Contains(r.Failure.Message, "measure") {
+				t.Errorf("message = %q, want the phase in which time ran out", r.Failure.Message)
+			}
+			if l.closed == 0 {
+				t.Error("the engine was left running")
+			}
+		})
+	}
+}
+
+// TestCancelledBaseline: an interruption does not wait for the baseline to end.
+func TestCancelledBaseline(t *testing.T) {
+	l := newLab(t)
+	l.options.Experiment.Baseline.Seconds = 3600
+	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l.options.Emit = func(e event.Event) {
+		if p, ok := e.(event.Progress); ok && p.Phase == event.Baseline {
+			cancel()
+		}
+	}
+	out, err := Run(ctx, l.options)
+	if !errors.Is(err, context.Canceled) || out.Record.Status != result.Interrupted {
+		t.Errorf("error %v, status %s, want an interruption", err, out.Record.Status)
+	}
+}

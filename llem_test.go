@@ -1,0 +1,87 @@
+package llem
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// TestOpenWithoutSummary: the error says what the folder is and what to give
+// instead.
+func TestOpenWithoutSummary(t *testing.T) {
+	root := t.TempDir()
+	file := func(parts ...string) {
+		t.Helper()
+		path := filepath.Join(append([]string{root}, parts...)...)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file("killed", result.JournalFile)
+	file("parent", "one", result.SummaryFile)
+	file("photos", "cat.jpg")
+	for dir, want := range map[string]string{
+		"missing":                          "there is no folder ",
+		filepath.Join("photos", "cat.jpg"): "",
+		"killed":                           "still running or was killed; finished runs lie in " + filepath.Join(root, "killed", "runs"),
+		"parent":                           "give one of them, such as " + filepath.Join(root, "parent", "one"),
+		"photos":                           "not the folder of a study",
+	} {
+		_, err := Open(filepath.Join(root, dir))
+		if err == nil || !strings.Contains(err.Error(), result.SummaryFile) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error about %s and %q", dir, err, result.SummaryFile, want)
+		}
+		if want != "" && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v does not wrap its cause", dir, err)
+		}
+	}
+}
+
+func TestOpenDamaged(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, result.SummaryFile), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("%v, want an error that names the folder", err)
+	}
+}
+
+// TestRunChecksFirst: a mistake that can be seen beforehand leaves nothing behind.
+func TestRunChecksFirst(t *testing.T) {
+	s, err := Load(study.Options{Settings: []study.Setting{
+		{Flag: "--model", Key: "model", Value: "random:tiny-lama"},
+		{Flag: "--set", Key: "workload.dataset", Value: filepath.Join(t.TempDir(), "none.jsonl")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := filepath.Join(t.TempDir(), "results")
+	_, err = Run(t.Context(), s, Options{Results: results, Observe: func(e event.Event) { t.Errorf("event %+v", e) }})
+	mistakes, ok := errors.AsType[study.Errors](err)
+	if !ok || len(mistakes) != 2 {
+		t.Errorf("error = %v, want both mistakes", err)
+	}
+	if _, err := os.Stat(results); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the results folder was made: %v", err)
+	}
+}
+
+func TestBackendsKnowTheirNames(t *testing.T) {
+	backends := Backends("")
+	for _, name := range []string{study.Embedded, study.PyTorch} {
+		if b := backends[name]; b == nil || b.Name() != name {
+			t.Errorf("backend %s is %+v", name, b)
+		}
+	}
+}
