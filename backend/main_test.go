@@ -94,13 +94,14 @@ func parentMain(kind string) error {
 	return nil
 }
 
-// self is the test binary as a worker.
+// self is the test binary as a worker. A data race ends it at once; nobody would
+// see the report otherwise.
 func self(mode string) backend.Command {
 	path, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
-	return backend.Command{Path: path, Env: []string{workerEnv + "=" + mode}}
+	return backend.Command{Path: path, Env: []string{workerEnv + "=" + mode, "GORACE=halt_on_error=1 atexit_sleep_ms=0"}}
 }
 
 // message is what the raw worker needs of a command.

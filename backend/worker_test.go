@@ -114,7 +114,7 @@ const promptly = 15 * time.Second
 
 func TestStartFailures(t *testing.T) {
 	fast := backend.WorkerOptions{HelloTimeout: 300 * time.Millisecond, StopTimeout: 50 * time.Millisecond}
-	slowLoad := backend.WorkerOptions{LoadTimeout: 300 * time.Millisecond, StopTimeout: 50 * time.Millisecond}
+	slowLoad := backend.WorkerOptions{LoadTimeout: time.Second, StopTimeout: 50 * time.Millisecond}
 	tests := []struct {
 		mode string
 		opt  backend.WorkerOptions
@@ -125,7 +125,7 @@ func TestStartFailures(t *testing.T) {
 		{"version", impatient, failure{backend.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
 		{"hello error", impatient, failure{backend.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
 		{"exits loading", impatient, failure{backend.ClassCrashed, "exited with status 3 while loading the model", "log_tail", "CUDA error: no kernel image is available"}},
-		{"hangs loading", slowLoad, failure{backend.ClassStartTimeout, "did not load the model within 300ms", "engine.log", "reading shard 1"}},
+		{"hangs loading", slowLoad, failure{backend.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
 		{"load error", impatient, failure{backend.ClassGated, "the model is gated", "ask for access", "HTTP 403"}},
 		{"error without content", impatient, failure{backend.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},
 		{"loaded without content", impatient, failure{backend.ClassProtocol, "without content", "bug in the worker", ""}},
@@ -293,10 +293,10 @@ func TestCancelledStart(t *testing.T) {
 func TestCancelWhileWriting(t *testing.T) {
 	t.Parallel()
 	s := start(t, "deaf", impatient)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	_, err := s.Run(ctx, work(20_000, 1))
+	_, err := s.Run(ctx, work(5_000, 1)) // more than a pipe holds
 	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > promptly {
 		t.Errorf("run = %v after %v, want %v promptly", err, took, context.DeadlineExceeded)
 	}
@@ -471,7 +471,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 	use() // whatever the runtime itself opens
 	before := open()
 	use()
-	if after := open(); after != before {
+	if after := open(); after > before {
 		t.Errorf("%d descriptors open, %d before", after, before)
 	}
 }

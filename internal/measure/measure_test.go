@@ -131,14 +131,22 @@ func TestLatency(t *testing.T) {
 }
 
 func TestUnequalWork(t *testing.T) {
-	l := newLab(t)
-	l.edit = func(log *backend.Log) {
-		log.Requests[0].PromptComputed = 1 // a prefix cache
-		log.Requests[1].OutputTokens--     // an end of sequence
-	}
-	msg, _ := warned(l.measure(t, result.OK), "unequal_work")
-	if want := "the engine computed 17 prompt and 32 output tokens, it was given 24 and asked for 33"; msg != want {
-		t.Errorf("warning = %q, want %q", msg, want)
+	for name, q := range map[string]struct {
+		edit func(*backend.Log)
+		want string
+	}{
+		"prefix cache": {func(log *backend.Log) { log.Requests[0].PromptComputed = 1 },
+			"the engine computed 17 prompt and 33 output tokens, it was given 24 and asked for 33"},
+		"early end": {func(log *backend.Log) { log.Requests[1].OutputTokens-- },
+			"the engine computed 24 prompt and 32 output tokens, it was given 24 and asked for 33"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.edit = q.edit
+			if msg, _ := warned(l.measure(t, result.OK), "unequal_work"); msg != q.want {
+				t.Errorf("warning = %q, want %q", msg, q.want)
+			}
+		})
 	}
 }
 
