@@ -27,7 +27,7 @@ func runJSON(t *testing.T, env []string, args ...string) *result.StudyResult {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, append([]string{"run", "--json", "-q", "-o", t.TempDir()}, args...)...)
+	cmd := exec.Command(path, append([]string{"run", "--json", "-q", "-s", "embedded.threads=1", "-o", t.TempDir()}, args...)...)
 	cmd.Env = append(append(os.Environ(), "LLEM_CACHE="+sharedCache(t)), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
