@@ -59,7 +59,7 @@ func BenchmarkSamplerNVMLRing(b *testing.B) {
 // any such.
 func BenchmarkSamplerRAPL(b *testing.B) {
 	x, c := newTree(b), newManual()
-	if dir, err := os.MkdirTemp("/dev/shm", "llem-rapl-"); err == nil {
+	if dir, err := os.MkdirTemp("/dev/shm", "llem-rapl-"); err == nil { //nolint:usetesting // files in memory, as sysfs is
 		x.root = dir
 		b.Cleanup(func() {
 			if err := os.RemoveAll(dir); err != nil {

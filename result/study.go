@@ -17,12 +17,15 @@ type StudyResult struct {
 	Name          string    `json:"name"`
 	Dir           string    `json:"dir"`
 	Finished      time.Time `json:"finished"`
-	// Complete says that every planned run has been made.
-	Complete bool      `json:"complete"`
-	Planned  int       `json:"planned"`
-	OK       int       `json:"ok"`
-	Failed   int       `json:"failed"`
-	Runs     []*Record `json:"runs"`
+	// Complete says that every planned run has been made, well or badly; an
+	// interrupted run has not.
+	Complete bool `json:"complete"`
+	Planned  int  `json:"planned"`
+	OK       int  `json:"ok"`
+	Failed   int  `json:"failed"`
+	// Interrupted runs are on record, but not made.
+	Interrupted int       `json:"interrupted"`
+	Runs        []*Record `json:"runs"`
 }
 
 // NewStudyResult collects the finished runs of a folder.
@@ -37,9 +40,12 @@ func NewStudyResult(dir string, s *study.Study, finished time.Time) (*StudyResul
 			return nil, err
 		}
 		out.Runs = append(out.Runs, rec)
-		if rec.Status == OK {
+		switch rec.Status {
+		case OK:
 			out.OK++
-		} else {
+		case Interrupted:
+			out.Interrupted++
+		default:
 			out.Failed++
 		}
 	}

@@ -104,17 +104,11 @@ func orName(s string) string {
 
 // tally counts the runs by what became of them.
 func tally(s *result.StudyResult) string {
-	interrupted := 0
-	for _, r := range s.Runs {
-		if r.Status == result.Interrupted {
-			interrupted++
-		}
-	}
 	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, count(s.Planned, "run"))}
 	for _, q := range []struct {
 		n    int
 		what string
-	}{{s.Failed - interrupted, "failed"}, {interrupted, "interrupted"}, {s.Planned - len(s.Runs), "not made"}} {
+	}{{s.Failed, "failed"}, {s.Interrupted, "interrupted"}, {s.Planned - len(s.Runs), "not made"}} {
 		if q.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
 		}

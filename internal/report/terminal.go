@@ -63,7 +63,7 @@ func (t Terminal) run(b *strings.Builder, v View) {
 	}
 	if v.Line != "" {
 		b.WriteString("\n")
-		t.wrap(b, "", "  ", v.Line)
+		fmt.Fprintln(b, v.Line)
 	}
 }
 

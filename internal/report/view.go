@@ -130,7 +130,8 @@ func energy(r *result.Record) Section {
 	s.Columns = []string{"total", "prefill", "decode", "other"}
 	s.Rows = append(s.Rows, phaseRow("energy", unit.SI(e.TotalJ.Value, "J"), e.Phases, func(p *result.Phase) string { return unit.SI(p.EnergyJ, "J") }))
 	s.Rows = append(s.Rows, phaseRow("  bounds", interval(e.TotalJ, "J"), e.Phases, bounds))
-	s.Rows = append(s.Rows, phaseRow("per token", valueOr(e.PerTotalTokenJ, "J"), e.Phases, perToken))
+	s.Rows = append(s.Rows, phaseRow("per output token", valueOr(e.PerOutputTokenJ, "J"), e.Phases, perOutputToken(r)))
+	s.Rows = append(s.Rows, phaseRow("per own token", valueOr(e.PerTotalTokenJ, "J"), e.Phases, perToken))
 	s.Rows = append(s.Rows, phaseRow("mean power", unit.SI(e.MeanW.Value, "W"), e.Phases, func(p *result.Phase) string {
 		if p.MeanW == nil {
 			return missing
@@ -140,6 +141,18 @@ func energy(r *result.Record) Section {
 	s.Rows = append(s.Rows, phaseRow("time", unit.SI(r.Window.DurationS, "s"), e.Phases, func(p *result.Phase) string { return unit.SI(p.DurationS, "s") }))
 	s.Note = strings.Join(energyNotes(r), "\n")
 	return s
+}
+
+// perOutputToken is a phase's part of the energy of an output token: the phases
+// beside each other add up to the total. Per own token, prefill is divided by
+// prompt tokens and decode by the tokens it generated.
+func perOutputToken(r *result.Record) func(*result.Phase) string {
+	return func(p *result.Phase) string {
+		if r.Tokens == nil || r.Tokens.Output == 0 {
+			return missing
+		}
+		return unit.SI(p.EnergyJ/float64(r.Tokens.Output), "J")
+	}
 }
 
 func valueOr(q *result.Quantity, of string) string {
