@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +46,10 @@ func isTerminal(f *os.File) bool {
 // errInterrupted is the cause of a context that a signal ended.
 var errInterrupted = errors.New("interrupted")
 
+// stopGrace is how long stopping an engine and writing what there is may take
+// after an interrupt.
+const stopGrace = 30 * time.Second
+
 // interruptible ends the context at the first SIGINT or SIGTERM, so that the
 // engine is stopped and results are written, and the process at the second.
 func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
@@ -58,7 +63,11 @@ func interruptible(parent context.Context) (context.Context, context.CancelFunc)
 			return
 		}
 		cancel(errInterrupted)
-		<-ch
+		select {
+		case <-ch:
+		case <-time.After(stopGrace):
+			// Something does not end, such as reading from a pipe that nobody fills.
+		}
 		// Engines die with this process (see backend).
 		os.Exit(exitInterrupted)
 	}()

@@ -125,6 +125,8 @@ func locate(model string) (place, error) {
 		return place{}, fail(ClassNotFound, nil, modelForms, "no model was named")
 	case err == nil && st.IsDir():
 		return place{kind: KindFolder, path: path}, nil
+	case err == nil && !st.Mode().IsRegular():
+		return place{}, fail(ClassNotFound, nil, "give a .gguf file or a folder", "%s is not a regular file", path)
 	case err == nil:
 		return place{kind: KindGGUF, path: path}, nil
 	case looksLikePath(name) && errors.Is(err, os.ErrPermission):

@@ -71,6 +71,9 @@ func loadFile(path string) (*Set, error) {
 		return nil, unreadable(path, err)
 	case info.IsDir():
 		return nil, &DatasetError{Source: path, Reason: "is a folder", Hint: "give the path of one .jsonl or .json file in it"}
+	case !info.Mode().IsRegular():
+		// A pipe may never end, and a result could not be repeated from it.
+		return nil, &DatasetError{Source: path, Reason: "is not a regular file", Hint: "write the prompts to a file first"}
 	case ext != ".jsonl" && ext != ".json":
 		return nil, &DatasetError{
 			Source: path,
