@@ -74,7 +74,7 @@ type segment struct {
 // at most a few spacings: what lies beyond is unknown, not interpolated.
 func NewCurve(samples []power.Sample) (*Curve, error) {
 	if len(samples) < 2 {
-		return nil, fmt.Errorf("power series with %d samples: at least 2 are needed", len(samples))
+		return nil, fmt.Errorf("the power series has too few samples (%d): the window is too short for this sensor; use more prompts or longer outputs", len(samples))
 	}
 	sorted := slices.Clone(samples)
 	slices.SortStableFunc(sorted, func(a, b power.Sample) int { return compare(a.MonoNS, b.MonoNS) })
@@ -220,14 +220,20 @@ func (c *Curve) Integral(w Window) (Estimate, error) {
 	joules := c.Joules(w.Start, w.End) / q.Coverage
 	mean := joules / w.Duration().Seconds()
 	unknown := (1 - q.Coverage) * joules
-	return Estimate{joules, edgeFactor*q.Resolution().Seconds()*mean + unknown}, nil
+	age := q.Resolution().Seconds() / 2
+	return Estimate{joules, twoEdges95(age, age)*mean + unknown}, nil
 }
 
-// edgeFactor times resolution times power is the half width of the 95 % interval
-// of a difference of two readings whose ages are uniform within the resolution:
-// the error is triangular, and 95 % of it lies within 0.78 (0.80 for the normal
-// approximation) of its base.
-const edgeFactor = 0.80
+// twoEdges95 is the half width that holds 95 % of the sum of two errors that are
+// uniform within ±a and ±b. The sum has a trapezoidal density; for a = b = τ/2 the
+// result is 0.78 τ, for b = 0 it is 0.95 a.
+func twoEdges95(a, b float64) float64 {
+	a, b = max(a, b), min(a, b)
+	if q := a + b - math.Sqrt(0.2*a*b); q >= a-b && b > 0 {
+		return q
+	}
+	return 0.95 * a
+}
 
 // edgeReach is how far from a window limit a counter reading may lie.
 const edgeReach = int64(1500 * time.Millisecond)
@@ -251,8 +257,7 @@ func Counter(readings []power.Reading, curve *Curve, w Window) (Estimate, error)
 	}
 	mean := delta / span
 	slivers := sliver(curve, before.At(), w.Start, mean) + sliver(curve, w.End, after.At(), mean)
-	blur := edgeBlur(*before)/2 + edgeBlur(*after)/2
-	return Estimate{delta - slivers, edgeFactor * blur * mean}, nil
+	return Estimate{delta - slivers, twoEdges95(edgeBlur(*before)/2, edgeBlur(*after)/2) * mean}, nil
 }
 
 // sliver is the energy between two instants close to each other.

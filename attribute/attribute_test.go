@@ -58,7 +58,7 @@ func TestIntegralOfAStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	near(t, "integral", got.Joules, 0.4*100+0.4*300, 1e-9)
-	near(t, "half width", got.Half95, 0.8*0.020*200, 1e-9)
+	near(t, "half width", got.Half95, 0.020*(1-math.Sqrt(0.05))*200, 1e-9)
 }
 
 func TestForwardHoldOfInstantaneousSamples(t *testing.T) {
@@ -195,23 +195,23 @@ func TestPhases(t *testing.T) {
 // the printed bounds.
 func TestBoundsHoldUnderASlowSensor(t *testing.T) {
 	watts := func(t int64) float64 {
-		if t >= 0 && t < 300*ms {
+		if t >= 0 && t < 700*ms {
 			return 700
 		}
-		if t >= 300*ms && t < 1300*ms {
+		if t >= 700*ms && t < 1700*ms {
 			return 350
 		}
 		return 90
 	}
-	steps := []backend.Step{{StartNS: 0, EndNS: 300 * ms, PrefillTokens: 9}, {StartNS: 300 * ms, EndNS: 1300 * ms, DecodeTokens: 9}}
+	steps := []backend.Step{{StartNS: 0, EndNS: 700 * ms, PrefillTokens: 9}, {StartNS: 700 * ms, EndNS: 1700 * ms, DecodeTokens: 9}}
 	for shift := int64(0); shift < 100; shift += 7 {
-		c := curve(t, series(-500*ms+shift*ms, 2000*ms, 100*ms, watts))
-		s, err := Phases(c, steps, Window{0, 1300 * ms})
+		c := curve(t, series(-500*ms+shift*ms, 2400*ms, 100*ms, watts))
+		s, err := Phases(c, steps, Window{0, 1700 * ms})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Prefill.Low > 210 || s.Prefill.High < 210 || s.Decode.Low > 350 || s.Decode.High < 350 {
-			t.Errorf("shift %d ms: bounds prefill [%v, %v], decode [%v, %v] miss 210 and 350 J",
+		if s.Prefill.Low > 490 || s.Prefill.High < 490 || s.Decode.Low > 350 || s.Decode.High < 350 {
+			t.Errorf("shift %d ms: bounds prefill [%v, %v], decode [%v, %v] miss 490 and 350 J",
 				shift, s.Prefill.Low, s.Prefill.High, s.Decode.Low, s.Decode.High)
 		}
 	}
@@ -227,7 +227,7 @@ func TestPhasesRefuse(t *testing.T) {
 		"none":    {nil, "no steps"},
 		"mixed":   {[]backend.Step{{StartNS: 0, EndNS: 900 * ms, PrefillTokens: 3, DecodeTokens: 1}}, "at once"},
 		"outside": {[]backend.Step{{StartNS: -5, EndNS: 900 * ms, PrefillTokens: 3}}, "outside"},
-		"short":   {[]backend.Step{{StartNS: 0, EndNS: 40 * ms, PrefillTokens: 3}, {StartNS: 40 * ms, EndNS: 900 * ms, DecodeTokens: 3}}, "prefill lasts 40ms"},
+		"short":   {[]backend.Step{{StartNS: 0, EndNS: 40 * ms, PrefillTokens: 3}, {StartNS: 40 * ms, EndNS: 900 * ms, DecodeTokens: 3}}, "prefill lasts 40 ms"},
 	} {
 		if _, err := Phases(c, q.steps, w); err == nil || !strings.Contains(err.Error(), q.want) {
 			t.Errorf("%s: %v, want an error about %q", name, err, q.want)
@@ -281,5 +281,35 @@ func TestRecordingAgrees(t *testing.T) {
 			t.Errorf("%s: integral %.2f J, counter %.2f J: %.2f %% apart, want at most %.0f %%",
 				name, integral.Joules, counter.Joules, 100*d, 100*q.tolerance)
 		}
+	}
+}
+
+// TestPhasesRefuseWhatTheSensorMayHaveMoved: a phase that is longer than the
+// sensor's resolution, but whose energy is mostly doubt, is not printed.
+func TestPhasesRefuseWhatTheSensorMayHaveMoved(t *testing.T) {
+	c := curve(t, series(-1000*ms, 3000*ms, 100*ms, func(t int64) float64 {
+		if t >= 0 && t < 120*ms {
+			return 700
+		}
+		return 100
+	}))
+	steps := []backend.Step{{StartNS: 0, EndNS: 120 * ms, PrefillTokens: 3}, {StartNS: 120 * ms, EndNS: 1900 * ms, DecodeTokens: 3}}
+	if _, err := Phases(c, steps, Window{0, 2000 * ms}); err == nil || !strings.Contains(err.Error(), "more than half") {
+		t.Errorf("%v, want a refusal", err)
+	}
+}
+
+func TestTwoEdges(t *testing.T) {
+	// Against sampling: 95 % of |u + v| for u, v uniform within ±a, ±b.
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, q := range [][2]float64{{1, 1}, {1, 0}, {2, 0.5}, {1, 0.03}, {0.2, 1}} {
+		limit, inside := twoEdges95(q[0], q[1]), 0
+		const n = 200_000
+		for range n {
+			if math.Abs((2*rng.Float64()-1)*q[0]+(2*rng.Float64()-1)*q[1]) <= limit {
+				inside++
+			}
+		}
+		near(t, "coverage", float64(inside)/n, 0.95, 0.003)
 	}
 }

@@ -16,8 +16,11 @@ type Phase struct {
 	Low, High float64 // bounds from the sensor's resolution
 	Duration  time.Duration
 	Tokens    int64
-	// Stretches counts uninterrupted runs of steps of this kind.
+	// Stretches counts uninterrupted runs of steps of this kind; Shortest is the
+	// shortest of them.
 	Stretches int
+	Shortest  time.Duration
+	current   time.Duration
 }
 
 // Split is the energy of a window by phase: prefill, decode, and the rest of the
@@ -56,27 +59,62 @@ func Phases(c *Curve, steps []backend.Step, w Window) (Split, error) {
 		p.Duration += step.Duration()
 		p.Tokens += int64(step.PrefillTokens + step.DecodeTokens)
 		if p != last {
+			last.close()
 			p.Stretches++
 			last = p
 		}
+		p.current += step.Duration()
 	}
+	last.close()
 	s.Other.Joules = c.Joules(w.Start, w.End) - s.Prefill.Joules - s.Decode.Joules
 	s.Other.Duration = w.Duration() - s.Prefill.Duration - s.Decode.Duration
-	resolution := c.Quality(w).Resolution()
-	for name, p := range map[string]*Phase{"prefill": &s.Prefill, "decode": &s.Decode} {
-		if p.Stretches > 0 && p.Duration/time.Duration(p.Stretches) < resolution {
-			return Split{}, fmt.Errorf("%s lasts %v at a time, but the power sensor (%s) resolves %v: not measurable with the simple method; "+
-				"use longer prompts, longer outputs or a larger batch", name,
-				(p.Duration / time.Duration(p.Stretches)).Round(10*time.Microsecond), c.source, resolution.Round(time.Millisecond))
-		}
+	if err := c.refuse(&s, w); err != nil {
+		return Split{}, err
 	}
-	c.bound(&s, w)
 	return s, nil
 }
 
+// close ends a stretch.
+func (p *Phase) close() {
+	if p == nil || p.current == 0 {
+		return
+	}
+	if p.Shortest == 0 || p.current < p.Shortest {
+		p.Shortest = p.current
+	}
+	p.current = 0
+}
+
+// maxMoved is the part of a phase's energy that the sensor's resolution may have
+// moved before the split is refused.
+const maxMoved = 0.5
+
+// refuse bounds the phases and says why a split cannot be defended.
+func (c *Curve) refuse(s *Split, w Window) error {
+	resolution := c.Quality(w).Resolution()
+	moved := c.bound(s, w)
+	for _, q := range []struct {
+		name string
+		p    Phase
+	}{{"prefill", s.Prefill}, {"decode", s.Decode}} {
+		switch {
+		case q.p.Stretches == 0:
+		case q.p.Shortest < resolution:
+			return fmt.Errorf("%s lasts %.3g ms at a time, but the power sensor (%s) resolves %.3g ms: not measurable with the simple method; "+
+				"use longer prompts, longer outputs or a larger batch", q.name, 1e3*q.p.Shortest.Seconds(), c.source, 1e3*resolution.Seconds())
+		case moved > maxMoved*q.p.Joules:
+			return fmt.Errorf("the resolution of the power sensor (%s, %.3g ms) may have moved %.3g J between the phases, more than half of the %.3g J of %s: "+
+				"not measurable with the simple method; use longer prompts, longer outputs or a larger batch",
+				c.source, 1e3*resolution.Seconds(), moved, q.p.Joules, q.name)
+		}
+	}
+	return nil
+}
+
 // bound sets how far the sensor's resolution may have moved energy between
-// phases: at each phase change at most the resolution times the swing of power.
-func (c *Curve) bound(s *Split, w Window) {
+// phases: for each stretch at most the resolution times the swing of power. It
+// returns that energy.
+func (c *Curve) bound(s *Split, w Window) float64 {
 	low, high := c.extremes(w)
 	changes := s.Prefill.Stretches + s.Decode.Stretches
 	moved := float64(changes) * c.Quality(w).Resolution().Seconds() * (high - low)
@@ -84,4 +122,5 @@ func (c *Curve) bound(s *Split, w Window) {
 	for _, p := range []*Phase{&s.Prefill, &s.Decode, &s.Other} {
 		p.Low, p.High = max(0, p.Joules-moved), min(max(total, p.Joules), p.Joules+moved)
 	}
+	return moved
 }

@@ -22,9 +22,10 @@ def quiet_collector() -> Iterator[None]:
     """Keep the garbage collector out of the steps.
 
     What exists already is set aside, so that collecting between two batches looks
-    at the few objects of the last batch only.
+    at the few objects of the last batch only. Collecting all of it takes longer
+    than a batch of a small model: the worker does that after loading and after the
+    window, never inside it.
     """
-    gc.collect()
     gc.disable()
     gc.freeze()
     try:

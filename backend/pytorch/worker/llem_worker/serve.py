@@ -128,6 +128,7 @@ class Worker:
         self.engine = loading.load(loading.Request.from_spec(command["load"]), progress)
         loaded = {**self.info, **self.engine.describe(), "load_ns": time.monotonic_ns() - started_ns}
         loaded["notes"] = self.info.get("notes", []) + self.engine.notes
+        gc.collect()
         self.outbox.send(command_id, "loaded", loaded=loaded)
 
     def tokenize(self, command_id: int, command: dict) -> None:
@@ -153,6 +154,7 @@ class Worker:
             self.engine.synchronize()
             raise Failure("interrupted", "the run was cancelled") from None
         self.outbox.send(command_id, "finished", finished=window)
+        gc.collect()  # the parent has closed its window and waits for the logs
         for requests in chunks(run.request_log(results)):
             self.outbox.send(command_id, "requests", requests=requests)
         for steps in chunks(run.step_log(results)):
