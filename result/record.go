@@ -172,7 +172,7 @@ type Agreement struct {
 	CounterJ      *float64 `json:"counter_j"`
 	IntegralJ     *float64 `json:"integral_j"`
 	DifferencePct *float64 `json:"difference_pct"`
-	Verdict       string   `json:"verdict"` // ok, warn, fail, single_source
+	Verdict       string   `json:"verdict"` // ok, warn, fail, single_source, same_source
 }
 
 // Device is the energy of one metered device over the window. Counted says that
@@ -242,9 +242,12 @@ type Memory struct {
 // Timing is where the time of the run went outside the window, in seconds.
 type Timing struct {
 	BaselineS float64 `json:"baseline_s"`
-	LoadS     float64 `json:"load_s"`
-	WarmupS   float64 `json:"warmup_s"`
-	WindowS   float64 `json:"window_s"`
+	// The idle window inside power.parquet; 0 without a baseline.
+	BaselineStartMonoNS int64   `json:"baseline_start_mono_ns"`
+	BaselineEndMonoNS   int64   `json:"baseline_end_mono_ns"`
+	LoadS               float64 `json:"load_s"`
+	WarmupS             float64 `json:"warmup_s"`
+	WindowS             float64 `json:"window_s"`
 }
 
 // Harness is what measuring itself cost during the window.

@@ -43,7 +43,9 @@ type CounterRow struct {
 	Device   string `parquet:"device,dict"`
 	Source   string `parquet:"source,dict"`
 	EnergyUJ int64  `parquet:"energy_uj"`
-	Snapped  bool   `parquet:"snapped"`
+	// RefreshNS is the counter's update period, 0 if it was not measured.
+	RefreshNS int64 `parquet:"refresh_ns"`
+	Snapped   bool  `parquet:"snapped"`
 }
 
 // RequestRow is a row of requests.parquet.

@@ -71,5 +71,8 @@ func ReadStudy(dir string) (*StudyResult, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, fmt.Errorf("read the study %s: %w", dir, err)
 	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		s.Dir = abs // the folder may have been moved
+	}
 	return &s, nil
 }

@@ -259,6 +259,9 @@ func suggest(key string) string {
 			return fmt.Sprintf("did you mean %s?", f.key)
 		}
 	}
+	if len(siblings) == 0 {
+		siblings = childKeys("")
+	}
 	return "known keys here: " + strings.Join(siblings, ", ")
 }
 

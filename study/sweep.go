@@ -103,6 +103,8 @@ func (b *builder) settings(settings []Setting) {
 		switch {
 		case !ok && slices.Contains(studyKeys, s.Key) && s.Key != "sweep":
 			b.set(s.Key, value{s.Value, at})
+		case !ok && isPrefix(s.Key):
+			b.fail(at, fmt.Sprintf("set one of its keys, such as %s.%s", s.Key, childKeys(s.Key)[0]), "%s holds keys, not a value", s.Key)
 		case !ok:
 			b.fail(at, suggest(s.Key), "unknown key %q", s.Key)
 		default:

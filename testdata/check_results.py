@@ -18,7 +18,7 @@ COLUMNS = {
     "power": ["mono_ns", "unix_ns", "device", "source", "power_w", "window_ms"],
     "telemetry": ["mono_ns", "device", "temperature_c", "sm_clock_mhz", "mem_clock_mhz", "utilization_pct",
                   "memory_used_bytes", "throttle"],
-    "counters": ["since_ns", "before_ns", "after_ns", "device", "source", "energy_uj", "snapped"],
+    "counters": ["since_ns", "before_ns", "after_ns", "device", "source", "energy_uj", "refresh_ns", "snapped"],
     "requests": ["id", "task", "submitted_ns", "prefill_start_ns", "first_token_ns", "end_ns", "token_ns",
                  "prompt_tokens", "prompt_computed", "output_tokens", "finish_reason", "ok", "failure"],
     "steps": ["start_ns", "end_ns", "prefill_tokens", "decode_tokens", "sequences", "context_tokens"],

@@ -159,7 +159,7 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned) (*resu
 	}
 	out, runErr := measure.Run(ctx, measure.Options{
 		Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
-		Meters: o.Meters, Missing: o.Missing, Store: o.Store, Threads: host.CPUThreads(o.Snapshot),
+		Meters: o.Meters, Missing: o.Missing, Warnings: doubts(o.Snapshot), Store: o.Store, Threads: host.CPUThreads(o.Snapshot),
 		LogPath: run.LogPath(), Emit: o.Emit,
 	})
 	o.describe(out.Loaded)
@@ -167,6 +167,15 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned) (*resu
 		return nil, errors.Join(err, run.Abort(), runErr)
 	}
 	return out.Record, runErr
+}
+
+// doubts are the remarks on the machine, such as that it was busy.
+func doubts(s *host.Snapshot) []result.Warning {
+	var out []result.Warning
+	for _, w := range host.Warnings(s) {
+		out = append(out, result.Warning{Code: w.Code, Message: w.Message})
+	}
+	return out
 }
 
 // describe completes the snapshot with what an engine said of itself.

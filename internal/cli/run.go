@@ -102,7 +102,11 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 		return err
 	}
 	ctx := cmd.Context()
-	if name := env.chooseBackend(ctx, s, f.python); name != "" {
+	name, err := env.chooseBackend(ctx, s, f.python)
+	if err != nil {
+		return err
+	}
+	if name != "" {
 		o.Settings = append(o.Settings, study.Setting{Flag: "--backend", Key: "backend", Value: name})
 		if s, err = llem.Load(o); err != nil {
 			return err
@@ -188,9 +192,9 @@ func studyOptions(cmd *cobra.Command, args []string, f runFlags) (study.Options,
 // chooseBackend asks which backend to use when none was named, several can run
 // here, and a person is there to answer. It returns "" to keep what the study
 // has.
-func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string) string {
+func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string) (string, error) {
 	if s.BackendNamed || !env.StdinTTY || !env.StderrTTY {
-		return ""
+		return "", nil
 	}
 	backends := llem.Backends(python)
 	var names []string
@@ -200,10 +204,17 @@ func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string
 		}
 	}
 	if len(names) < 2 {
-		return ""
+		return "", context.Cause(ctx)
 	}
 	slices.Sort(names)
-	return ask(env.Stdin, env.Stderr, names)
+	answer := make(chan string, 1)
+	go func() { answer <- ask(env.Stdin, env.Stderr, names) }()
+	select {
+	case name := <-answer:
+		return name, nil
+	case <-ctx.Done(): // the reader of standard input ends with the process
+		return "", context.Cause(ctx)
+	}
 }
 
 // ask lets a person choose one of names; an empty answer takes the first.

@@ -43,6 +43,8 @@ func (r *run) measureBaseline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.idleSamples = trace.Samples
+	r.record.Timing.BaselineStartMonoNS, r.record.Timing.BaselineEndMonoNS = w.Start, w.End
 	for device, samples := range byDevice(trace.Samples) {
 		r.baseline[device] = idlePower(samples, w)
 	}

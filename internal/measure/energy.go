@@ -2,6 +2,8 @@ package measure
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"sort"
 	"strings"
 
@@ -82,7 +84,7 @@ func (r *run) noSensor(scope string) string {
 	if r.Experiment.Energy.Sources == "none" {
 		return "energy.sources is none"
 	}
-	s := "no " + strings.ToUpper(scope) + " power sensor can be read here" + r.missing()
+	s := "no " + strings.ToUpper(scope) + " power sensor can be read here" + r.missing(scope)
 	if scope == "cpu" { // there is no model of a GPU's power
 		s += "; for a rough modelled value add --estimate"
 	}
@@ -90,9 +92,12 @@ func (r *run) noSensor(scope string) string {
 }
 
 // missing lists the sensors that could not be opened, and what would help.
-func (r *run) missing() string {
+func (r *run) missing(scope string) string {
 	var b strings.Builder
 	for _, u := range r.Missing {
+		if forCPU := strings.HasPrefix(u.Source, "rapl"); forCPU != (scope == "cpu") {
+			continue // no sensor for what ran the model
+		}
 		fmt.Fprintf(&b, "; %s: %s", u.Source, u.Reason)
 		if u.Fix != "" {
 			fmt.Fprintf(&b, " (try: %s)", u.Fix)
@@ -127,7 +132,11 @@ func (r *run) phases(counted []*deviceEnergy, m material) {
 	e.Phases = &result.Phases{Method: attribute.SimpleMethod,
 		Prefill: phaseOut(all.Prefill), Decode: phaseOut(all.Decode), Other: phaseOut(all.Other)}
 	rest := e.TotalJ.Value - all.Sum()
-	e.UnattributedJ = &result.Quantity{Value: rest, CI95: [2]float64{rest - (e.TotalJ.CI95[1] - e.TotalJ.Value), rest + (e.TotalJ.CI95[1] - e.TotalJ.Value)},
+	var half float64 // of both sources: the total is the counter's, the phases are the series'
+	for _, d := range counted {
+		half = math.Hypot(half, math.Hypot(d.total.Half95, d.series.Half95))
+	}
+	e.UnattributedJ = &result.Quantity{Value: rest, CI95: [2]float64{rest - half, rest + half},
 		Gain95: 0, Method: "total less the phases", Source: e.TotalJ.Source}
 }
 
@@ -170,6 +179,9 @@ func (r *run) agree(counted []*deviceEnergy) {
 		return
 	}
 	a := agreement(&counter, &integral)
+	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.out.Agreement.Verdict == "same_source" }) && a.Verdict == "ok" {
+		a.Verdict = "same_source"
+	}
 	r.record.Energy.Agreement = a
 	if a.Verdict == "warn" || a.Verdict == "fail" {
 		r.note("agreement", fmt.Sprintf("counter and integral of the power series differ by %.1f %%", *a.DifferencePct))

@@ -190,7 +190,7 @@ func TestNoSensor(t *testing.T) {
 		source string
 		want   string
 	}{
-		"no meters, cpu": {"cpu", nil, "auto", "no CPU power sensor can be read here; nvml: no driver (try: load it); for a rough modelled value add --estimate"},
+		"no meters, cpu": {"cpu", nil, "auto", "no CPU power sensor can be read here; for a rough modelled value add --estimate"},
 		"no meters, gpu": {"cuda", nil, "auto", "no GPU power sensor can be read here; nvml: no driver (try: load it)"},
 		"another kind": {"cuda", func(e *engine) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "auto",
 			"the model ran on the gpu: no GPU power sensor can be read here; nvml: no driver (try: load it)"},

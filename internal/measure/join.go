@@ -37,7 +37,7 @@ func (r *run) join(m material) {
 		SamplerCPUPct: 100 * m.trace.Cost.Share(), SamplerPolls: m.trace.Cost.Polls, ClockSlackNS: m.anchor.SlackNS,
 	}
 	r.telemetryWarnings(m)
-	r.series = rows(m, r.taskOf())
+	r.series = rows(m, r.idleSamples, r.taskOf())
 }
 
 // describeBackend records the engine as it runs.

@@ -34,7 +34,9 @@ type Options struct {
 	// Meters are open for the whole study; Missing explains those that are not.
 	Meters  []power.Meter
 	Missing []power.Unavailable
-	Store   model.Store
+	// Warnings are doubts about the machine that hold for every run.
+	Warnings []result.Warning
+	Store    model.Store
 	// Threads is the engine's number of threads where the study leaves it open.
 	Threads int
 	// LogPath receives the engine's output.
@@ -102,7 +104,9 @@ type run struct {
 	requests []workload.Request
 	prompts  []workload.Prompt
 	baseline map[string]Idle
-	doing    string
+	// idleSamples are those of the baseline; they go to disk with the others.
+	idleSamples []power.Sample
+	doing       string
 }
 
 func newRecord(o Options) *result.Record {
@@ -110,7 +114,7 @@ func newRecord(o Options) *result.Record {
 		SchemaVersion: result.SchemaVersion, ID: o.Experiment.ID(), Cycle: o.Cycle, Config: o.Experiment,
 		Backend:  result.Backend{Name: o.Experiment.Backend, Runner: "process"},
 		Energy:   result.Energy{Provenance: result.None, Sources: []string{}, Devices: []result.Device{}},
-		Warnings: []result.Warning{}, Files: map[string]string{},
+		Warnings: append([]result.Warning{}, o.Warnings...), Files: map[string]string{},
 	}
 }
 
@@ -179,7 +183,7 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	if err := nothingDone(m.log); err != nil {
-		r.series = rows(m, r.taskOf())
+		r.series = rows(m, r.idleSamples, r.taskOf())
 		return err
 	}
 	r.join(m)

@@ -1,12 +1,17 @@
 package measure
 
-import "github.com/llenergymeasure/llem/result"
+import (
+	"slices"
+
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
 
 // rows turns the raw material into the rows of the series files. Everything that
-// was sampled is kept, also outside the window: the edges need it.
-func rows(m material, task map[int]string) result.Series {
+// was sampled is kept: the baseline, the window, and the edges around it.
+func rows(m material, idle []power.Sample, task map[int]string) result.Series {
 	var s result.Series
-	for _, p := range m.trace.Samples {
+	for _, p := range slices.Concat(idle, m.trace.Samples) {
 		s.Power = append(s.Power, result.PowerRow{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
 			PowerW: float64(p.Power), WindowMS: milliseconds(p.Window)})
 	}
@@ -16,7 +21,7 @@ func rows(m material, task map[int]string) result.Series {
 			MemoryUsedBytes: t.MemoryUsedBytes, Throttle: t.Throttle})
 	}
 	for _, c := range m.trace.Counters {
-		s.Counters = append(s.Counters, result.CounterRow{SinceNS: c.SinceNS, BeforeNS: c.BeforeNS, AfterNS: c.AfterNS, Device: c.Device,
+		s.Counters = append(s.Counters, result.CounterRow{SinceNS: c.SinceNS, RefreshNS: int64(c.Refresh), BeforeNS: c.BeforeNS, AfterNS: c.AfterNS, Device: c.Device,
 			Source: c.Source, EnergyUJ: int64(c.Energy), Snapped: c.Snapped})
 	}
 	for _, q := range m.log.Requests {

@@ -49,7 +49,7 @@ func (r *run) totals(counted []*deviceEnergy, m material, tokens result.Tokens) 
 	e.Provenance = result.Measured
 	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Modelled }) {
 		e.Provenance = result.Modelled
-		e.Reason = "modelled, not measured: no CPU power sensor can be read here" + r.missing()
+		e.Reason = "modelled, not measured: no CPU power sensor can be read here" + r.missing("cpu")
 	}
 	e.Sources = strings.Split(s.source, ", ")
 	e.TotalJ, e.MeanW = s.times(1), s.times(1/seconds)
@@ -77,7 +77,10 @@ func (r *run) totals(counted []*deviceEnergy, m material, tokens result.Tokens) 
 		perJ := r.record.Compute.FLOPs / s.joules
 		r.record.Compute.FLOPsPerJ = &perJ
 	}
-	if rel := s.half / s.joules; rel > 0.05 {
+	if net := e.NetJ; net != nil && net.CI95[0] <= 0 {
+		r.record.Warn("net_not_positive", "the energy net of idle is not distinguishable from zero: the machine was as busy before the run as during it, or the window is too short")
+	}
+	if rel := s.half / s.joules; s.joules > 0 && rel > 0.05 {
 		r.record.Warn("short_window", fmt.Sprintf("the window of %.2f s is short for this sensor: the timing of its readings alone makes the energy uncertain by ±%.0f %%; "+
 			"use more prompts or longer outputs", seconds, 100*rel))
 	}

@@ -281,7 +281,7 @@ func wanted(l listing, id repoID, dtype DType, format string) ([]sibling, error)
 	case len(byExt[".safetensors"]) > 0:
 		return append(side, dropCopies(byExt[".safetensors"], side)...), nil
 	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && format == FormatHF:
-		return nil, fail(ClassUnsupportedModel, nil, "use the embedded or llamacpp backend, or the repository that it was made from",
+		return nil, fail(ClassUnsupportedModel, nil, "use the embedded backend, or the repository that it was made from",
 			"%s holds only GGUF files, but this backend needs safetensors", id.name)
 	case len(byExt[".gguf"]) > 0 && format != FormatHF:
 		g, err := chooseGGUF(byExt[".gguf"], id, dtype)

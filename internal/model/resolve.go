@@ -196,7 +196,7 @@ func (s Store) resolveRandom(ctx context.Context, r Request, shape Shape) (Resol
 // resolveFile takes a file of the user, which must be GGUF.
 func resolveFile(r Request, path string) (Resolved, error) {
 	if r.Format == FormatHF {
-		return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded or llamacpp backend, or name a Hugging Face folder or id",
+		return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded backend, or name a Hugging Face folder or id",
 			"%s is a file, but this backend needs a Hugging Face folder", path)
 	}
 	out := Resolved{Name: filepath.Base(path), Kind: KindGGUF}
@@ -235,7 +235,7 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 	config, err := FromHFFolder(m.Path)
 	if gguf, _ := filepath.Glob(filepath.Join(m.Path, "*.gguf")); Class(err) == ClassNotFound && len(gguf) > 0 {
 		if r.Format == FormatHF {
-			return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded or llamacpp backend",
+			return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded backend",
 				"%s holds only GGUF files, but this backend needs safetensors", m.Path)
 		}
 		if len(gguf) > 1 {
