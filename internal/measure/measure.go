@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
@@ -328,22 +329,25 @@ func (r *run) shape(ctx context.Context, session backend.Session) (err error) {
 // byteVocab is the ordinary part of a random model's vocabulary: one id per byte.
 const byteVocab = 256
 
-// work makes the engine's workload from the first n requests.
-func (r *run) work(n int) backend.Workload {
-	prompts := make([]backend.Prompt, n)
-	for i, q := range r.requests[:n] {
+// work makes the engine's workload from requests.
+func (r *run) work(requests []workload.Request) backend.Workload {
+	prompts := make([]backend.Prompt, len(requests))
+	for i, q := range requests {
 		prompts[i] = backend.Prompt{ID: q.ID, Tokens: q.Tokens}
 	}
 	return backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens}
 }
 
-// warmUp runs one full batch of the same shape and throws the result away.
+// warmUp runs every batch size of the window once, a full batch and a smaller last
+// one, and throws the result away.
 func (r *run) warmUp(ctx context.Context, session backend.Session) error {
 	began := clock.Mono()
-	n := min(r.Experiment.BatchSize(), len(r.requests))
+	full := min(r.Experiment.BatchSize(), len(r.requests))
+	rest := len(r.requests) % full
+	sample := slices.Concat(r.requests[:full], r.requests[len(r.requests)-rest:])
 	for i := range r.Experiment.Warmup.Runs {
 		r.phase(event.Warmup, fmt.Sprintf("%d of %d", i+1, r.Experiment.Warmup.Runs))
-		if _, err := session.Run(ctx, r.work(n)); err != nil {
+		if _, err := session.Run(ctx, r.work(sample)); err != nil {
 			return err
 		}
 	}
@@ -374,16 +378,16 @@ func (r *run) window(ctx context.Context, session backend.Session) (m material, 
 		m.trace = sampler.Stop(stopCtx)
 	}()
 	m.anchor = clock.Now()
-	work := r.work(len(r.requests))
+	work := r.work(r.requests)
 	work.Progress = func(done, total int) {
 		r.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
 			Detail: fmt.Sprintf("%d of %d requests", done, total)})
 	}
 	work.Finished = func() {
 		m.window.End = clock.Mono()
-		sampler.Mark(ctx, snapTimeout)
+		mark(ctx, sampler)
 	}
-	sampler.Mark(ctx, snapTimeout)
+	mark(ctx, sampler)
 	m.window.Start = clock.Mono()
 	m.log, err = session.Run(ctx, work)
 	if err == nil && m.window.End == 0 {
@@ -393,6 +397,14 @@ func (r *run) window(ctx context.Context, session backend.Session) (m material, 
 		err = sleep(ctx, settle)
 	}
 	return m, err
+}
+
+// mark reads the counters at their next change. A sensor that does not answer is
+// not waited for.
+func mark(ctx context.Context, s *power.Sampler) {
+	ctx, cancel := context.WithTimeout(ctx, snapTimeout+2*time.Second)
+	defer cancel()
+	s.Mark(ctx, snapTimeout)
 }
 
 // sampler makes a sampler over all meters that reports live power.
