@@ -3,7 +3,7 @@
 // backends are checked, since every engine step is ours to see.
 //
 // The engine itself (Ollama's Go packages over ggml) runs in a child process:
-// the program starts itself again with [WorkerArgs] and the child calls
+// the program starts itself again as `llem worker embedded` and the child calls
 // [WorkerMain]. A fatal error in C code therefore ends one run, never the study.
 package embedded
 
@@ -20,7 +20,7 @@ import (
 // Name of the backend in study files.
 const Name = "embedded"
 
-// WorkerArgs are the arguments with which the program starts itself as a worker.
+// workerArgs are the arguments with which the program starts itself as a worker.
 var workerArgs = []string{"worker", Name}
 
 // Options is the embedded section of a study.
@@ -32,12 +32,6 @@ type Options struct {
 	// PrefillChunk is the most prompt tokens that one engine step takes.
 	PrefillChunk int `json:"prefill_chunk"`
 }
-
-// DTypes lists the weight formats that the engine runs.
-var dtypes = []string{"float32", "float16", "bfloat16", "q8_0", "q4_0"}
-
-// DTypes returns the weight formats that the engine runs.
-func DTypes() []string { return append([]string(nil), dtypes...) }
 
 // Backend starts embedded workers.
 type Backend struct {

@@ -35,8 +35,7 @@ type engine struct {
 	text  tokenizer.Tokenizer
 	opt   Options
 	vocab int
-	// synthetic output must not run into control tokens; nothing else differs.
-	spec backend.Spec
+	spec  backend.Spec // what was asked for
 }
 
 // Info implements backend.Engine.
@@ -93,9 +92,9 @@ func (e *engine) describe() (backend.Loaded, error) {
 	}, nil
 }
 
-// textVocab is the number of leading ids that stand for ordinary text: it ends
-// at the first control or unused token above the first half of a vocabulary, and
-// skips nothing below it that is ordinary.
+// textVocab bounds the ids of ordinary text: one above the last normal or byte
+// token. Control tokens in between, which some vocabularies have at the start, lie
+// below it.
 func textVocab(t tokenizer.Tokenizer) int {
 	v := t.Vocabulary()
 	for id, kind := range slices.Backward(v.Types) {
