@@ -9,13 +9,15 @@ import (
 	"github.com/llenergymeasure/llem/internal/clock"
 )
 
-// clocks are the time sources of a meter, so that tests run in simulated time.
-type clocks struct {
-	mono   func() int64
-	anchor func() clock.Anchor
+// Clocks are the time sources of a meter, so that tests run in simulated time.
+type Clocks struct {
+	// Mono is CLOCK_MONOTONIC in nanoseconds.
+	Mono func() int64
+	// Anchor reads the monotonic and the wall clock together.
+	Anchor func() clock.Anchor
 }
 
-func systemClocks() clocks { return clocks{mono: clock.Mono, anchor: clock.Now} }
+func systemClocks() Clocks { return Clocks{Mono: clock.Mono, Anchor: clock.Now} }
 
 // threadCPU is the processor time of the calling thread. Two readings can be
 // compared only by a goroutine that is locked to its thread.

@@ -39,8 +39,8 @@ func OpenModelAt(opts ModelOptions, now func() int64) (*Model, error) {
 }
 
 // simulated clocks follow now; the wall clock runs an hour ahead of it.
-func simulated(now func() int64) clocks {
-	return clocks{mono: now, anchor: func() clock.Anchor {
+func simulated(now func() int64) Clocks {
+	return Clocks{Mono: now, Anchor: func() clock.Anchor {
 		at := now()
 		return clock.Anchor{MonoNS: at, UnixNS: at + int64(time.Hour)}
 	}}

@@ -50,7 +50,7 @@ type Model struct {
 	cores   float64
 	perCore unit.Watts
 	origin  string // where perCore comes from
-	clocks  clocks
+	clocks  Clocks
 
 	lastNS      int64
 	busy, total uint64
@@ -67,7 +67,7 @@ type ModelOptions struct {
 // OpenModel reads the processor's name and its load. The error is an [Unavailable].
 func OpenModel(opts ModelOptions) (*Model, error) { return openModel(opts, systemClocks()) }
 
-func openModel(opts ModelOptions, c clocks) (*Model, error) {
+func openModel(opts ModelOptions, c Clocks) (*Model, error) {
 	root := cmp.Or(opts.ProcRoot, "/proc")
 	if opts.CPUs == nil {
 		opts.CPUs = usableCPUs()
@@ -87,7 +87,7 @@ func openModel(opts ModelOptions, c clocks) (*Model, error) {
 	if err != nil {
 		return nil, Unavailable{Source: "model", Reason: "the load of the processor is unknown: " + err.Error()}
 	}
-	m.busy, m.total, m.lastNS = busy, total, c.mono()
+	m.busy, m.total, m.lastNS = busy, total, c.Mono()
 	cpu := parseCPUInfo(info)
 	m.cores = float64(counted) / float64(cpu.threadsPerCore)
 	m.perCore, m.origin = tdpPerCore(cpu.name)
@@ -137,7 +137,7 @@ func (m *Model) Poll(ctx context.Context, t *Trace) error {
 	if err != nil {
 		return fmt.Errorf("cpu: %w", err)
 	}
-	now := m.clocks.anchor()
+	now := m.clocks.Anchor()
 	if total <= m.total || now.MonoNS <= m.lastNS || busy < m.busy {
 		return nil // less than one tick has passed; the next poll covers it
 	}

@@ -20,7 +20,7 @@ type NVML struct {
 	gpus     []*nvmlGPU
 	missing  []Unavailable
 	warnings []string
-	clocks   clocks
+	clocks   Clocks
 	nextNS   int64 // when telemetry is due
 	helpers  time.Duration
 
@@ -43,6 +43,10 @@ type NVMLOptions struct {
 	VisibleDevices *string
 	// DeviceOrder is CUDA_DEVICE_ORDER.
 	DeviceOrder string
+	// Library is the path of the driver's library; empty finds libnvidia-ml.so.1.
+	Library string
+	// Clocks replaces the system's clocks, for simulated time.
+	Clocks *Clocks
 }
 
 const telemetryInterval = time.Second
@@ -50,14 +54,18 @@ const telemetryInterval = time.Second
 // OpenNVML opens the driver's library and the visible GPUs. If nothing can be
 // measured the error is an [Unavailable].
 func OpenNVML(ctx context.Context, opts NVMLOptions) (*NVML, error) {
-	lib, err := loadNVML()
+	lib, err := loadNVML(opts.Library)
 	if err != nil {
 		return nil, err
 	}
-	return openNVML(ctx, lib, opts, systemClocks())
+	clocks := systemClocks()
+	if opts.Clocks != nil {
+		clocks = *opts.Clocks
+	}
+	return openNVML(ctx, lib, opts, clocks)
 }
 
-func openNVML(ctx context.Context, lib nvmlLibrary, opts NVMLOptions, c clocks) (*NVML, error) {
+func openNVML(ctx context.Context, lib nvmlLibrary, opts NVMLOptions, c Clocks) (*NVML, error) {
 	if err := lib.Open(); err != nil {
 		return nil, nvmlUnavailable(err)
 	}
@@ -174,12 +182,12 @@ func (m *NVML) Poll(ctx context.Context, t *Trace) error {
 			errs = append(errs, fmt.Errorf("%s: %w", g.device.ID, err))
 		}
 	}
-	if now := m.clocks.mono(); now >= m.nextNS {
+	if now := m.clocks.Mono(); now >= m.nextNS {
 		// A tenth less than the interval: polls come a little early or late.
 		m.nextNS = now + int64(telemetryInterval)*9/10
 		for _, g := range m.gpus {
 			state := g.dev.Telemetry()
-			state.MonoNS, state.Device = m.clocks.mono(), g.device.ID
+			state.MonoNS, state.Device = m.clocks.Mono(), g.device.ID
 			t.Telemetry = append(t.Telemetry, state)
 		}
 	}
@@ -223,9 +231,9 @@ func (m *NVML) Counters(ctx context.Context) ([]Reading, error) {
 }
 
 func (m *NVML) readCounter(g *nvmlGPU) (Reading, error) {
-	r := Reading{Device: g.device.ID, Source: SourceEnergy, BeforeNS: m.clocks.mono()}
+	r := Reading{Device: g.device.ID, Source: SourceEnergy, BeforeNS: m.clocks.Mono()}
 	mj, err := g.dev.Energy()
-	r.AfterNS = m.clocks.mono()
+	r.AfterNS = m.clocks.Mono()
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", g.device.ID, err)
 	}

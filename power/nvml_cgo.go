@@ -10,7 +10,12 @@ import (
 )
 
 // loadNVML prepares the driver's library; it is loaded by Open.
-func loadNVML() (nvmlLibrary, error) { return &goNVML{api: nvml.New()}, nil }
+func loadNVML(path string) (nvmlLibrary, error) {
+	if path == "" {
+		return &goNVML{api: nvml.New()}, nil
+	}
+	return &goNVML{api: nvml.New(nvml.WithLibraryPath(path))}, nil
+}
 
 // goNVML is nvmlLibrary over the bindings, which load the library at run time.
 type goNVML struct {

@@ -3,7 +3,7 @@
 package power
 
 // loadNVML fails: the driver's library is reached through cgo.
-func loadNVML() (nvmlLibrary, error) {
+func loadNVML(string) (nvmlLibrary, error) {
 	return nil, Unavailable{
 		Source: "nvml",
 		Reason: "this llem was built without cgo",

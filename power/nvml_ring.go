@@ -16,7 +16,7 @@ import (
 type ringSeries struct {
 	device string
 	src    nvmlSensors
-	clocks clocks
+	clocks Clocks
 	// spacing is the median distance of the entries when the ring was opened.
 	// It serves as the sample's averaging window, which the driver does not
 	// document. On an H200 the integral of the entries agrees with the counter to
@@ -51,7 +51,7 @@ func (r *ringSeries) interval() time.Duration { return ringInterval }
 
 func (r *ringSeries) poll(t *Trace) error {
 	samples, err := r.src.Samples(r.last)
-	now := r.clocks.anchor()
+	now := r.clocks.Anchor()
 	switch code := nvmlCode(err); {
 	case code == nvmlNotFound, code == nvmlNoData:
 		samples = nil

@@ -12,7 +12,7 @@ import (
 func openRingAt(t *testing.T, now func() int64, wall *time.Duration) (*NVML, *fakeGPU) {
 	t.Helper()
 	lib := newFakeLib(1, 400, now)
-	c := clocks{mono: now, anchor: func() clock.Anchor {
+	c := Clocks{Mono: now, Anchor: func() clock.Anchor {
 		at := now()
 		return clock.Anchor{MonoNS: at, UnixNS: at + int64(time.Hour) + int64(*wall)}
 	}}

@@ -40,7 +40,7 @@ type powerSeries interface {
 
 // openSeries tries the sources of a device, best first. The error says why each
 // of them failed.
-func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIdentity, c clocks) (powerSeries, error) {
+func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIdentity, c Clocks) (powerSeries, error) {
 	ring, ringErr := openRing(ctx, device, src, c)
 	if ringErr == nil {
 		return ring, nil
@@ -66,11 +66,11 @@ func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIden
 
 // openRing checks that the driver keeps a ring for this device, that it is alive
 // and stamped with the wall clock, and measures the spacing of its entries.
-func openRing(ctx context.Context, device string, src nvmlSensors, c clocks) (*ringSeries, error) {
-	openNS := c.mono()
+func openRing(ctx context.Context, device string, src nvmlSensors, c Clocks) (*ringSeries, error) {
+	openNS := c.Mono()
 	for try := range 2 {
 		samples, err := src.Samples(0)
-		now := c.anchor()
+		now := c.Anchor()
 		switch code := nvmlCode(err); {
 		case err == nil, code == nvmlNotFound, code == nvmlNoData:
 		default:
@@ -115,7 +115,7 @@ type pointSeries struct {
 	device string
 	source string
 	window time.Duration
-	clocks clocks
+	clocks Clocks
 	read   func() (nvmlSample, error)
 	lastNS int64
 }
@@ -123,12 +123,12 @@ type pointSeries struct {
 func (p *pointSeries) interval() time.Duration { return pointInterval }
 
 func (p *pointSeries) poll(t *Trace) error {
-	before := p.clocks.mono()
+	before := p.clocks.Mono()
 	v, err := p.read()
 	if err != nil {
 		return err
 	}
-	now := p.clocks.anchor()
+	now := p.clocks.Anchor()
 	at := p.stamp(v, before, now)
 	if at <= p.lastNS {
 		return nil

@@ -13,6 +13,8 @@ type Options struct {
 	VisibleDevices *string
 	// DeviceOrder is CUDA_DEVICE_ORDER.
 	DeviceOrder string
+	// Library is the path of NVIDIA's management library; empty finds it.
+	Library string
 	// Estimate adds the CPU power model where no CPU sensor is readable.
 	Estimate bool
 	// SysfsRoot and ProcRoot replace /sys and /proc.
@@ -32,7 +34,7 @@ func Open(ctx context.Context, opts Options) (meters []Meter, missing []Unavaila
 	}
 	wanted := func(family string) bool { return !slices.Contains(opts.Disable, family) }
 	if wanted("nvml") {
-		m, err := OpenNVML(ctx, NVMLOptions{VisibleDevices: opts.VisibleDevices, DeviceOrder: opts.DeviceOrder})
+		m, err := OpenNVML(ctx, NVMLOptions{VisibleDevices: opts.VisibleDevices, DeviceOrder: opts.DeviceOrder, Library: opts.Library})
 		if err == nil {
 			meters = append(meters, m)
 			missing = append(missing, m.Missing()...)

@@ -57,6 +57,11 @@ type Sample struct {
 	// Window is the time over which the sensor averaged, ending at the stamp;
 	// zero when the sensor is taken as instantaneous.
 	Window time.Duration
+	// SinceNS belongs to a polled sensor without stamps of its own: it is when the
+	// last call that still saw another value began, so that the sensor's update
+	// lies in [SinceNS, MonoNS]. Zero where the stamp is the sensor's own, or where
+	// the value was held.
+	SinceNS int64
 }
 
 // Reading is one value of an energy counter.

@@ -39,7 +39,7 @@ const (
 type RAPL struct {
 	zones   []*raplZone
 	missing []Unavailable
-	clocks  clocks
+	clocks  Clocks
 	gaps    []Gap // found while reading counters, for the next poll
 }
 
@@ -53,7 +53,7 @@ type RAPLOptions struct {
 // [Unavailable].
 func OpenRAPL(opts RAPLOptions) (*RAPL, error) { return openRAPL(opts, systemClocks()) }
 
-func openRAPL(opts RAPLOptions, c clocks) (*RAPL, error) {
+func openRAPL(opts RAPLOptions, c Clocks) (*RAPL, error) {
 	found, err := findZones(opts)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (m *RAPL) Poll(ctx context.Context, t *Trace) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	now := m.clocks.anchor()
+	now := m.clocks.Anchor()
 	var errs []error
 	for _, z := range m.zones {
 		if _, err := m.read(z); err != nil {
@@ -137,9 +137,9 @@ func (m *RAPL) Counters(ctx context.Context) ([]Reading, error) {
 // read takes one reading of a zone. After an implausible one the energy between
 // it and the one before is unknown: that is an error and a gap, never zero energy.
 func (m *RAPL) read(z *raplZone) (Reading, error) {
-	before := m.clocks.mono()
+	before := m.clocks.Mono()
 	raw, err := z.energy()
-	after := m.clocks.mono()
+	after := m.clocks.Mono()
 	if err != nil {
 		return Reading{}, fmt.Errorf("%s: %w", z.device.ID, err)
 	}

@@ -1,0 +1,44 @@
+package power
+
+import "time"
+
+// Profile is what a self-test learned about the sensors of one device. It holds
+// for the card and its driver, not for the product.
+type Profile struct {
+	Device  string          `json:"device"`
+	UUID    string          `json:"uuid,omitempty"`
+	Name    string          `json:"name"`
+	Driver  string          `json:"driver,omitempty"`
+	When    time.Time       `json:"when"`
+	Sources []SourceProfile `json:"sources"`
+}
+
+// Source finds the profile of one source, or nil.
+func (p *Profile) Source(name string) *SourceProfile {
+	if p == nil {
+		return nil
+	}
+	for i := range p.Sources {
+		if p.Sources[i].Source == name {
+			return &p.Sources[i]
+		}
+	}
+	return nil
+}
+
+// SourceProfile is how one source of a device behaves: a value that is stamped t
+// is the mean power over [t − lag − window, t − lag].
+type SourceProfile struct {
+	Source string `json:"source"`
+	// RefreshMS is the median time between two updates.
+	RefreshMS float64 `json:"refresh_ms"`
+	// WindowMS, LagMS and their standard errors come from a load whose edges are
+	// known; null when no load could be run.
+	WindowMS   *float64 `json:"window_ms"`
+	WindowSDMS *float64 `json:"window_sd_ms"`
+	LagMS      *float64 `json:"lag_ms"`
+	LagSDMS    *float64 `json:"lag_sd_ms"`
+	// CallUS is the median duration of one call, CallMaxUS the longest seen.
+	CallUS    float64 `json:"call_us"`
+	CallMaxUS float64 `json:"call_max_us"`
+}
