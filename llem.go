@@ -7,15 +7,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/embedded"
+	"github.com/llenergymeasure/llem/backend/fake"
 	"github.com/llenergymeasure/llem/backend/pytorch"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -64,8 +68,17 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	}
 	var meters []power.Meter
 	var missing []power.Unavailable
-	if wantsPower(s) {
-		meters, missing = OpenMeters(ctx, o.Estimate)
+	backends := Backends(o.Python)
+	switch {
+	case simulated(s):
+		gpu, end, err := simulate(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+		meters, missing, backends[fake.Name] = gpu.meters, gpu.missing, fake.Backend{Simulation: gpu.path}
+	case wantsPower(s):
+		meters, missing = openMeters(ctx, o.Estimate, remotes(s))
 	}
 	defer func() {
 		for _, m := range meters {
@@ -80,8 +93,9 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		o.observe(event.Note{Code: w.Code, Message: w.Message})
 	}
 	return campaign.Run(ctx, campaign.Options{
-		Study: s, Backends: Backends(o.Python), Meters: meters, Missing: missing,
+		Study: s, Backends: backends, Meters: meters, Missing: missing,
 		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,
+		Baselines: &measure.Baselines{Path: filepath.Join(cache, "baselines.json")},
 		Timeout: o.Timeout, FailFast: o.FailFast, Emit: o.observe,
 	})
 }
@@ -102,6 +116,47 @@ func wantsPower(s *study.Study) bool {
 	return false
 }
 
+// simulated says whether all experiments run on a GPU that does not exist.
+func simulated(s *study.Study) bool {
+	for _, e := range s.Experiments {
+		if e.Backend != study.Fake {
+			return false
+		}
+	}
+	return len(s.Experiments) > 0
+}
+
+// simulation is a GPU that does not exist: its shared file and its meters.
+type simulation struct {
+	path    string
+	meters  []power.Meter
+	missing []power.Unavailable
+}
+
+// simulate makes a GPU for the fake backend. Tests of the real sensor code bring
+// their own in LLEM_SIM, with a library to read it through in LLEM_NVML_LIBRARY.
+// The meters are closed by the caller, before end.
+func simulate(ctx context.Context) (s simulation, end func(), err error) {
+	if path := os.Getenv(sim.Env); path != "" && os.Getenv(nvmlLibrary) != "" {
+		s.path = path
+		s.meters, s.missing = OpenMeters(ctx, false)
+		return s, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "llem-simulation-")
+	if err != nil {
+		return s, nil, fmt.Errorf("make a folder for the simulated GPU: %w", err)
+	}
+	end = func() { os.RemoveAll(dir) }
+	s.path = filepath.Join(dir, "gpu")
+	f, err := fake.NewGPU(s.path)
+	if err != nil {
+		end()
+		return s, nil, err
+	}
+	s.meters = []power.Meter{sim.NewMeter(f)}
+	return s, end, nil
+}
+
 // Open reads the result of a study from its folder.
 func Open(dir string) (*result.StudyResult, error) {
 	s, err := result.ReadStudy(dir)
@@ -112,6 +167,9 @@ func Open(dir string) (*result.StudyResult, error) {
 	if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%w: there is no folder %s", err, dir)
 	}
+	if rebuilt, rebuildErr := rebuild(dir); rebuildErr == nil {
+		return rebuilt, nil
+	}
 	if _, statErr := os.Stat(filepath.Join(dir, result.JournalFile)); statErr == nil {
 		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs lie in %s", err, filepath.Join(dir, result.RunsDir))
 	}
@@ -121,18 +179,51 @@ func Open(dir string) (*result.StudyResult, error) {
 	return nil, fmt.Errorf("%w: this is not the folder of a study", err)
 }
 
+// rebuild makes the result of a study that was killed before its summary was
+// written, from its finished runs.
+func rebuild(dir string) (*result.StudyResult, error) {
+	s, err := study.Load(study.Options{Path: filepath.Join(dir, result.StudyFile)})
+	if err != nil {
+		return nil, err
+	}
+	r, err := result.NewStudyResult(dir, s, time.Now())
+	if err == nil && r.OK+r.Failed+r.Interrupted == 0 {
+		return nil, errors.New("no run has finished")
+	}
+	return r, err
+}
+
 // Backends are the engines of this program by name.
 func Backends(python string) map[string]backend.Backend {
 	return map[string]backend.Backend{
 		embedded.Name: embedded.Backend{},
+		fake.Name:     fake.Backend{},
 		pytorch.Name:  pytorch.Backend{Python: python},
 	}
 }
 
+// nvmlLibrary names another libnvidia-ml.so.1 than the system's, for tests.
+const nvmlLibrary = "LLEM_NVML_LIBRARY"
+
 // OpenMeters opens every power sensor of this machine that can be read, and says
 // why the others cannot. The caller closes the meters.
 func OpenMeters(ctx context.Context, estimate bool) ([]power.Meter, []power.Unavailable) {
-	o := power.Options{Estimate: estimate, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER")}
+	return openMeters(ctx, estimate, nil)
+}
+
+// remotes are the remote sources that the study names, each once.
+func remotes(s *study.Study) []string {
+	var all []string
+	for _, e := range s.Experiments {
+		if r := e.Energy.Remote; r != "" && !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+func openMeters(ctx context.Context, estimate bool, remote []string) ([]power.Meter, []power.Unavailable) {
+	o := power.Options{Estimate: estimate, Remote: remote, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"), Library: os.Getenv(nvmlLibrary)}
 	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
 		o.VisibleDevices = &v
 	}
@@ -159,10 +250,19 @@ func Snapshot(ctx context.Context, meters []power.Meter) (*host.Snapshot, error)
 // WorkerMain runs an engine and exits if this process was started as a worker;
 // otherwise it returns at once. Call it first thing in main.
 func WorkerMain() {
-	if len(os.Args) < 3 || os.Args[1] != "worker" || os.Args[2] != embedded.Name {
+	if len(os.Args) < 3 || os.Args[1] != "worker" {
 		return
 	}
-	if err := embedded.WorkerMain(); err != nil {
+	var err error
+	switch os.Args[2] {
+	case embedded.Name:
+		err = embedded.WorkerMain()
+	case fake.Name:
+		err = fake.WorkerMain(os.Getenv(sim.Env))
+	default:
+		return
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s worker: %v\n", filepath.Base(os.Args[0]), err)
 		os.Exit(1)
 	}

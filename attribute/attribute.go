@@ -6,11 +6,8 @@
 // and compared. Phases come from the series, since a counter is too coarse for
 // them.
 //
-// The phase split here is the simple method: the series is integrated over the
-// prefill steps and over the decode steps. It is blind to the sensor's averaging
-// window, which smears power across phase changes; the bounds of each phase say
-// by how much at most, and where a phase is shorter than the sensor can resolve
-// the split is refused.
+// Phases come from a model of the power over the step log, seen through the
+// sensor's own averaging window: see [Phases].
 package attribute
 
 import (
@@ -55,10 +52,12 @@ type Curve struct {
 	// sum[i] is the energy in joules of all segments before i.
 	sum       []float64
 	times     []int64
+	watts     []float64 // at times
 	averaging time.Duration
 	spacing   time.Duration
 	hold      time.Duration
 	source    string
+	polled    bool // samples are changes seen by polling
 }
 
 // segment is a stretch of constant power.
@@ -68,9 +67,10 @@ type segment struct {
 }
 
 // NewCurve makes the step function of the samples of one device and source, in
-// any order. A sample of an averaging sensor stands for the time before it, up to
-// the previous sample; a sample of a sensor that is polled faster than it
-// averages, or not averaging at all, for the time after it. A value is held over
+// any order. A sample of an averaging sensor, or of one whose changes were polled,
+// stands for the time before it, up to the previous sample; a sample of a sensor
+// that is read faster than it averages, or not averaging at all, for the time after
+// it. A value is held over
 // at most a few spacings: what lies beyond is unknown, not interpolated.
 func NewCurve(samples []power.Sample) (*Curve, error) {
 	if len(samples) < 2 {
@@ -82,9 +82,10 @@ func NewCurve(samples []power.Sample) (*Curve, error) {
 	if len(sorted) < 2 {
 		return nil, errors.New("power series whose samples all carry one time stamp")
 	}
-	c := &Curve{averaging: sorted[0].Window, source: sorted[0].Source, times: make([]int64, len(sorted))}
+	c := &Curve{averaging: sorted[0].Window, source: sorted[0].Source, times: make([]int64, len(sorted)), watts: make([]float64, len(sorted))}
 	for i, s := range sorted {
-		c.times[i] = s.MonoNS
+		c.times[i], c.watts[i] = s.MonoNS, float64(s.Power)
+		c.polled = c.polled || s.SinceNS != 0
 		if math.IsNaN(float64(s.Power)) || math.IsInf(float64(s.Power), 0) || s.Power < 0 {
 			return nil, fmt.Errorf("power series of %s has an impossible value: %v W", s.Device, float64(s.Power))
 		}
@@ -114,8 +115,13 @@ func medianSpacing(times []int64) time.Duration {
 	return time.Duration(d[len(d)/2])
 }
 
+// resolution is the shortest time that the series can tell apart.
+func (c *Curve) resolution() time.Duration { return max(c.spacing, c.averaging) }
+
 // backward says that samples stand for the time before their stamp.
-func (c *Curve) backward() bool { return c.averaging > 0 && c.averaging <= 2*c.spacing }
+func (c *Curve) backward() bool {
+	return c.polled || c.averaging > 0 && c.averaging <= 2*c.spacing
+}
 
 func (c *Curve) build(s []power.Sample) {
 	hold := int64(c.hold)
@@ -125,7 +131,7 @@ func (c *Curve) build(s []power.Sample) {
 		}
 	}
 	if c.backward() {
-		add(s[0].MonoNS-int64(c.averaging), s[0].MonoNS, s[0].Power)
+		add(s[0].MonoNS-int64(min(c.averaging, c.spacing)), s[0].MonoNS, s[0].Power)
 		for i := 1; i < len(s); i++ {
 			add(max(s[i-1].MonoNS, s[i].MonoNS-hold), s[i].MonoNS, s[i].Power)
 		}
@@ -235,73 +241,64 @@ func twoEdges95(a, b float64) float64 {
 	return 0.95 * a
 }
 
-// edgeReach is how far from a window limit a counter reading may lie.
-const edgeReach = int64(1500 * time.Millisecond)
-
-// Counter is the energy of the window from readings of one device's counter: the
-// difference between the readings around the window, less what the series says
-// about the slivers between the readings and the window's limits. curve may be
-// nil; the slivers are then taken at the mean power.
-func Counter(readings []power.Reading, curve *Curve, w Window) (Estimate, error) {
-	before, after := around(readings, w)
-	if before == nil || after == nil {
-		return Estimate{}, errors.New("no counter readings on both sides of the window")
-	}
-	delta := (after.Energy - before.Energy).Joules()
-	span := seconds(after.At() - before.At())
-	switch {
-	case delta < 0:
-		return Estimate{}, fmt.Errorf("the energy counter (%s) went backwards: it was reset during the run", before.Source)
-	case delta == 0:
-		return Estimate{}, fmt.Errorf("the energy counter (%s) did not move in %.2f s", before.Source, span)
-	}
-	mean := delta / span
-	slivers := sliver(curve, before.At(), w.Start, mean) + sliver(curve, w.End, after.At(), mean)
-	return Estimate{delta - slivers, twoEdges95(edgeBlur(*before)/2, edgeBlur(*after)/2) * mean}, nil
+// Mean is the mean power of a stretch of steady power, such as an idle machine,
+// with the half width of its 95 % interval. Samples are not taken as independent:
+// the interval is that of Newey and West. Drift is the change of power over the
+// stretch, from a straight line, and DriftHalf95 its interval.
+type Mean struct {
+	Watts, Half95      float64
+	Drift, DriftHalf95 float64
+	Samples            int
 }
 
-// sliver is the energy between two instants close to each other.
-func sliver(curve *Curve, start, end int64, mean float64) float64 {
-	if curve != nil && curve.covered(Window{start, end}) == end-start {
-		return curve.Joules(start, end)
+// MeanPower computes the mean of the samples of one device and source inside the
+// window.
+func MeanPower(samples []power.Sample, w Window) (Mean, error) {
+	c, err := NewCurve(samples)
+	if err != nil {
+		return Mean{}, err
 	}
-	return mean * seconds(end-start)
-}
-
-// edgeBlur is the time in seconds by which a reading's true instant is unknown.
-func edgeBlur(r power.Reading) float64 {
-	call := seconds(r.AfterNS - r.BeforeNS)
-	switch {
-	case r.Snapped && r.SinceNS != 0:
-		return seconds(r.AfterNS - r.SinceNS)
-	case r.Refresh > 0:
-		return call + r.Refresh.Seconds()
+	e, err := c.Integral(w)
+	if err != nil {
+		return Mean{}, err
 	}
-	return call + unknownRefresh.Seconds()
-}
-
-// unknownRefresh is assumed for a counter whose refresh period was not measured:
-// that of data-centre GPUs.
-const unknownRefresh = 100 * time.Millisecond
-
-// around picks the readings that enclose the window: the snapped ones if they are
-// near, else the nearest.
-func around(readings []power.Reading, w Window) (before, after *power.Reading) {
-	better := func(old, r *power.Reading, nearer bool) bool {
-		return old == nil || r.Snapped && !old.Snapped || r.Snapped == old.Snapped && nearer
-	}
-	for i := range readings {
-		r := &readings[i]
-		switch at := r.At(); {
-		case at <= w.Start && w.Start-at <= edgeReach:
-			if better(before, r, before != nil && at > before.At()) {
-				before = r
-			}
-		case at >= w.End && at-w.End <= edgeReach:
-			if better(after, r, after != nil && at < after.At()) {
-				after = r
-			}
+	m := Mean{Watts: e.Joules / w.Duration().Seconds()}
+	var t, p []float64
+	for _, o := range observations(samples, w) {
+		if o.at >= w.Start && o.at <= w.End {
+			t = append(t, seconds(o.at-w.Start)/w.Duration().Seconds()-0.5)
+			p = append(p, o.watts)
 		}
 	}
-	return before, after
+	m.Samples = len(p)
+	if len(p) < 4 {
+		return m, fmt.Errorf("%d power samples are too few for a mean with an interval", len(p))
+	}
+	m.line(t, p)
+	return m, nil
+}
+
+// line fits watts = a + b·t and takes the intervals from the residuals.
+func (m *Mean) line(t, p []float64) {
+	gram := newMatrix(2)
+	xy := make([]float64, 2)
+	for i := range t {
+		x := []float64{1, t[i]}
+		gram.addOuter(x, 1)
+		xy[0], xy[1] = xy[0]+p[i], xy[1]+p[i]*t[i]
+	}
+	inv, ok := gram.inverse()
+	if !ok {
+		return
+	}
+	beta := inv.times(xy)
+	e, u := make([]float64, len(t)), make([][]float64, len(t))
+	for i := range t {
+		e[i] = p[i] - beta[0] - beta[1]*t[i]
+		u[i] = inv.times([]float64{e[i], t[i] * e[i]})
+	}
+	cov := neweyWest(u, bandwidth(e, 1))
+	q := student975(float64(len(t) - 2))
+	m.Half95 = q * math.Sqrt(max(0, cov.at(0, 0)))
+	m.Drift, m.DriftHalf95 = beta[1], q*math.Sqrt(max(0, cov.at(1, 1)))
 }

@@ -1,126 +1,304 @@
 package attribute
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/power"
 )
 
-// SimpleMethod names the phase split of this package in results.
-const SimpleMethod = "simple: step-hold integral of the power series over the step log, sensor window not removed"
+// Method names the phase split of this package in results.
+const Method = "regression of the power samples on the step log, through the sensor's own averaging window and lag"
 
-// Phase is the energy of one kind of step.
+// Options are the material of a phase split on one device.
+type Options struct {
+	Samples  []power.Sample
+	Steps    []backend.Step
+	Requests []backend.Request
+	Window   Window
+	// Tier says how well the steps are known.
+	Tier backend.Tier
+	// Profile, if set, is what a self-test found about the sensor.
+	Profile *power.SourceProfile
+}
+
+// Phase is the energy of one kind of work.
 type Phase struct {
-	Joules    float64
-	Low, High float64 // bounds from the sensor's resolution
+	Joules float64
+	// Half95 is the half width of the 95 % statistical interval.
+	Half95 float64
+	// Low and High bound the energy over all ways of sharing out what mixed steps
+	// spend on both phases, the interval included.
+	Low, High float64
 	Duration  time.Duration
 	Tokens    int64
-	// Stretches counts uninterrupted runs of steps of this kind; Shortest is the
-	// shortest of them.
-	Stretches int
-	Shortest  time.Duration
-	current   time.Duration
+	// Refused says why Joules cannot be defended; the numbers are then void.
+	Refused string
+	// degrees of freedom of the interval.
+	degrees float64
+}
+
+// Term is one term of the fitted power model: a mean power in watts while the work
+// that it names is done.
+type Term struct {
+	Name  string
+	Watts float64
+	SD    float64
 }
 
 // Split is the energy of a window by phase: prefill, decode, and the rest of the
 // window in which no step ran.
 type Split struct {
 	Prefill, Decode, Other Phase
+	Method                 string
+	Kernel                 Kernel
+	// Condition is the condition number of the design.
+	Condition float64
+	Samples   int
+	// ResidualW is the standard deviation of what the model does not explain.
+	ResidualW float64
+	Terms     []Term
+	// Shared is the energy of mixed steps that both phases caused together.
+	Shared float64
+
+	fit *regression
 }
 
 // Sum of the three phases.
 func (s Split) Sum() float64 { return s.Prefill.Joules + s.Decode.Joules + s.Other.Joules }
 
-// Phases splits the energy of the window that the curve saw. It refuses, with the
-// reason, what it cannot know: steps that mix both phases, and phases shorter
-// than the sensor resolves.
-func Phases(c *Curve, steps []backend.Step, w Window) (Split, error) {
-	if len(steps) == 0 {
-		return Split{}, fmt.Errorf("the engine reported no steps")
+// maxRelative is the half width of a phase's interval, relative to its energy,
+// beyond which the phase is not printed.
+const maxRelative = 0.25
+
+// Phases splits the energy of the window. The true power is modelled as a sum of
+// terms over the step log: a power for each phase with its variation over context
+// and batch, or, where steps mix both phases, energies per step, per prompt token,
+// per output token and per KV entry. Each sample is the mean of that power over
+// the sensor's averaging window, which may lag; weights, lag and window are found
+// together by non-negative least squares.
+//
+// In a mixed step the two phases share what every step costs, above all reading the
+// weights. Each gets half of it: the Shapley value ½[E(P) + E(PD) − E(D)] of a game
+// with two players, where E(P) and E(D) are what the model says of the step with
+// one phase alone. Low and High give it all to the other or all to this one.
+//
+// What cannot be known is refused with the reason: the whole split as an error, a
+// single phase in its Refused.
+func Phases(o Options) (Split, error) {
+	if o.Tier == backend.TierClient {
+		return Split{}, errors.New("the engine shows only the client's time stamps: the phase split is not identifiable")
 	}
-	if q := c.Quality(w); q.Coverage < minCoverage {
-		return Split{}, fmt.Errorf("the power series covers only %.1f %% of the window", 100*q.Coverage)
-	}
-	var s Split
-	var last *Phase
-	for i, step := range steps {
-		if step.StartNS < w.Start || step.EndNS > w.End {
-			return Split{}, fmt.Errorf("step %d lies outside the measured window", i)
-		}
-		p := &s.Decode
-		switch {
-		case step.PrefillTokens > 0 && step.DecodeTokens > 0:
-			return Split{}, fmt.Errorf("step %d processes prompts and decodes at once; the simple method cannot split it", i)
-		case step.PrefillTokens > 0:
-			p = &s.Prefill
-		}
-		p.Joules += c.Joules(step.StartNS, step.EndNS)
-		p.Duration += step.Duration()
-		p.Tokens += int64(step.PrefillTokens + step.DecodeTokens)
-		if p != last {
-			last.close()
-			p.Stretches++
-			last = p
-		}
-		p.current += step.Duration()
-	}
-	last.close()
-	s.Other.Joules = c.Joules(w.Start, w.End) - s.Prefill.Joules - s.Decode.Joules
-	s.Other.Duration = w.Duration() - s.Prefill.Duration - s.Decode.Duration
-	if err := c.refuse(&s, w); err != nil {
+	line, err := timeline(o.Steps, o.Requests, o.Window)
+	if err != nil {
 		return Split{}, err
 	}
+	obs := observations(o.Samples, o.Window)
+	if err := covered(obs, o.Window); err != nil {
+		return Split{}, err
+	}
+	r := &regression{design: newDesign(line, o.Window), obs: obs}
+	priors := priorsOf(o.Samples[0].Source, o.Profile)
+	condition, err := r.design.choose(func(b *basis) [][]float64 { return rows(b, obs, priors[0], priors[0].mean) })
+	if err != nil {
+		return Split{}, err
+	}
+	fits, err := r.fits(priors)
+	if err != nil {
+		return Split{}, err
+	}
+	s := splitOf(fits[0], line)
+	for _, other := range fits[1:] {
+		s.widen(splitOf(other, line))
+	}
+	s.Condition = condition
+	s.refuse(line)
 	return s, nil
 }
 
-// close ends a stretch.
-func (p *Phase) close() {
-	if p == nil || p.current == 0 {
-		return
-	}
-	if p.Shortest == 0 || p.current < p.Shortest {
-		p.Shortest = p.current
-	}
-	p.current = 0
+// splitOf is the split by one fit.
+func splitOf(r *regression, line []stretch) Split {
+	s := Split{Method: Method, Kernel: r.sensor(), Samples: len(r.obs), ResidualW: r.sigma, fit: r}
+	s.fill(r, line)
+	return s
 }
 
-// maxMoved is the part of a phase's energy that the sensor's resolution may have
-// moved before the split is refused.
-const maxMoved = 0.5
+// widen takes in what another shape of the sensor, which the samples do not rule
+// out, says about the phases.
+func (s *Split) widen(o Split) {
+	for _, q := range [][2]*Phase{{&s.Prefill, &o.Prefill}, {&s.Decode, &o.Decode}, {&s.Other, &o.Other}} {
+		p, other := q[0], q[1]
+		p.Half95 = max(p.Half95, math.Abs(p.Joules-other.Joules)+other.Half95)
+		p.Low, p.High = min(p.Low, other.Low), max(p.High, other.High)
+		p.degrees = min(p.degrees, other.degrees)
+	}
+}
 
-// refuse bounds the phases and says why a split cannot be defended.
-func (c *Curve) refuse(s *Split, w Window) error {
-	resolution := c.Quality(w).Resolution()
-	moved := c.bound(s, w)
-	for _, q := range []struct {
-		name string
-		p    Phase
-	}{{"prefill", s.Prefill}, {"decode", s.Decode}} {
-		switch {
-		case q.p.Stretches == 0:
-		case q.p.Shortest < resolution:
-			return fmt.Errorf("%s lasts %.3g ms at a time, but the power sensor (%s) resolves %.3g ms: not measurable with the simple method; "+
-				"use longer prompts, longer outputs or a larger batch", q.name, 1e3*q.p.Shortest.Seconds(), c.source, 1e3*resolution.Seconds())
-		case moved > maxMoved*q.p.Joules:
-			return fmt.Errorf("the resolution of the power sensor (%s, %.3g ms) may have moved %.3g J between the phases, more than half of the %.3g J of %s: "+
-				"not measurable with the simple method; use longer prompts, longer outputs or a larger batch",
-				c.source, 1e3*resolution.Seconds(), moved, q.p.Joules, q.name)
+// covered refuses a series with holes: what happened in them is not known.
+func covered(obs []observation, w Window) error {
+	inside, longest, at := 0, int64(0), w.Start
+	var spacing int64
+	if len(obs) > 1 {
+		times := make([]int64, len(obs))
+		for i, o := range obs {
+			times[i] = o.at
 		}
+		spacing = int64(medianSpacing(times))
+	}
+	for _, o := range obs {
+		if o.at < w.Start {
+			continue
+		}
+		longest = max(longest, min(o.at, w.End)-at)
+		at = min(o.at, w.End)
+		if o.at <= w.End {
+			inside++
+		}
+	}
+	longest = max(longest, w.End-at)
+	if inside < 8 {
+		return fmt.Errorf("the window holds %d power samples, too few for a phase split: use more prompts or longer outputs", inside)
+	}
+	// A hole is harmless for the weights as long as little time lies in holes.
+	var hole int64
+	last := w.Start
+	for _, o := range obs {
+		if o.at <= w.Start {
+			continue
+		}
+		if gap := min(o.at, w.End) - last; gap > 5*spacing {
+			hole += gap
+		}
+		if last = min(o.at, w.End); o.at >= w.End {
+			break
+		}
+	}
+	if gap := w.End - last; gap > 5*spacing {
+		hole += gap
+	}
+	if float64(hole) > maxHoles*float64(w.End-w.Start) {
+		return fmt.Errorf("the power series covers only %.1f %% of the window; longest gap %.0f ms", 100*(1-float64(hole)/float64(w.End-w.Start)), float64(longest)/1e6)
 	}
 	return nil
 }
 
-// bound sets how far the sensor's resolution may have moved energy between
-// phases: for each stretch at most the resolution times the swing of power. It
-// returns that energy.
-func (c *Curve) bound(s *Split, w Window) float64 {
-	low, high := c.extremes(w)
-	changes := s.Prefill.Stretches + s.Decode.Stretches
-	moved := float64(changes) * c.Quality(w).Resolution().Seconds() * (high - low)
-	total := s.Sum()
-	for _, p := range []*Phase{&s.Prefill, &s.Decode, &s.Other} {
-		p.Low, p.High = max(0, p.Joules-moved), min(max(total, p.Joules), p.Joules+moved)
+// maxHoles is the part of the window that may lie in gaps of the series.
+const maxHoles = 1 - minCoverage
+
+// fill computes the phases from the fit.
+func (s *Split) fill(r *regression, line []stretch) {
+	for _, t := range line {
+		p := &s.Other
+		switch t.kind {
+		case prefill:
+			p = &s.Prefill
+		case decode:
+			p = &s.Decode
+		}
+		if t.kind == mixed {
+			// The time of a mixed step belongs to both; tokens do not.
+			s.Prefill.Duration += time.Duration(t.ns())
+			p = &s.Decode
+		}
+		p.Duration += time.Duration(t.ns())
+		s.Prefill.Tokens += int64(t.prompt)
+		s.Decode.Tokens += int64(t.output)
 	}
-	return moved
+	d := r.design
+	part := func(of func(split) float64) []float64 {
+		c := make([]float64, len(d.energy))
+		for i, e := range d.energy {
+			c[i] = of(e)
+		}
+		return c
+	}
+	phase := func(p *Phase, of, low, high func(split) float64) {
+		value, sd, df := r.estimate(part(of))
+		p.Joules, p.Half95 = value, student975(df)*sd
+		lowest, lowSD, lowDF := r.estimate(part(low))
+		highest, highSD, highDF := r.estimate(part(high))
+		p.Low = max(0, lowest-student975(lowDF)*lowSD)
+		p.High = highest + student975(highDF)*highSD
+		p.degrees = df
+	}
+	phase(&s.Prefill,
+		func(e split) float64 { return e.prefill },
+		func(e split) float64 { return e.prefill - e.both },
+		func(e split) float64 { return e.prefill + e.both })
+	phase(&s.Decode,
+		func(e split) float64 { return e.decode },
+		func(e split) float64 { return e.decode - e.both },
+		func(e split) float64 { return e.decode + e.both })
+	other := func(e split) float64 { return e.other }
+	value, sd, df := r.estimate(part(other))
+	s.Other.Joules, s.Other.Half95 = value, student975(df)*sd
+	s.Other.Low, s.Other.High = max(0, value-s.Other.Half95), value+s.Other.Half95
+	s.Shared = 2 * dot(part(func(e split) float64 { return e.both }), r.beta)
+	for c, col := range d.columns {
+		unit := make([]float64, len(d.columns))
+		unit[c] = 1
+		w, wsd, _ := r.estimate(unit)
+		s.Terms = append(s.Terms, Term{col.name, w, wsd})
+	}
+}
+
+// minDegrees is the number of samples' worth of information below which an
+// interval itself is a guess.
+const minDegrees = 6
+
+// maxBlur is how many times longer than a phase the sensor's window may be: beyond,
+// the phase is a fraction of a percent of every sample.
+const maxBlur = 100
+
+// refuse marks the phases that cannot be defended.
+func (s *Split) refuse(line []stretch) {
+	for _, q := range []struct {
+		name  string
+		phase *Phase
+		kind  kind
+	}{{"prefill", &s.Prefill, prefill}, {"decode", &s.Decode, decode}} {
+		if q.phase.Duration == 0 {
+			continue
+		}
+		q.phase.Refused = q.phase.refused(q.name)
+		if lasts := longest(line, q.kind); q.phase.Refused == "" && lasts > 0 && s.Kernel.Blur() > maxBlur*lasts {
+			q.phase.Refused = fmt.Sprintf("%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer outputs or a larger batch",
+				q.name, 1e3*lasts.Seconds(), 1e3*s.Kernel.Blur().Seconds())
+		}
+	}
+}
+
+// longest is the longest time for which the engine does one thing without a break,
+// pauses aside.
+func longest(line []stretch, k kind) time.Duration {
+	var best, run int64
+	for _, s := range line {
+		switch s.kind {
+		case k, mixed:
+			run += s.ns()
+			best = max(best, run)
+		case idle:
+		default:
+			run = 0
+		}
+	}
+	return time.Duration(best)
+}
+
+// refused says why a phase cannot be defended.
+func (p *Phase) refused(name string) string {
+	switch {
+	case p.degrees < minDegrees:
+		return fmt.Sprintf("%s is seen by too few power samples (about %.0f carry it): repeat the workload more often (more prompts), or use a larger batch", name, p.degrees+1)
+	case p.Joules <= 0:
+		return fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor: repeat the workload more often (more prompts), or use longer prompts or outputs", name)
+	case p.Half95 > maxRelative*p.Joules:
+		more := math.Ceil(square(p.Half95 / p.Joules / maxRelative))
+		return fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%): more than ±%.0f %% is not printed; repeat the workload about %.0f times as often (more prompts)",
+			name, p.Joules, p.Half95, 100*maxRelative, max(2, more))
+	}
+	return ""
 }

@@ -112,12 +112,13 @@ type message struct {
 
 // rawWorker writes the protocol by hand, so that it can break it.
 type rawWorker struct {
-	in  *bufio.Reader
-	out *os.File
+	in     *bufio.Reader
+	out    *os.File
+	pulses int // commands to run a load so far
 }
 
 func newRawWorker() *rawWorker {
-	return &rawWorker{bufio.NewReader(os.NewFile(3, "commands")), os.NewFile(4, "replies")}
+	return &rawWorker{in: bufio.NewReader(os.NewFile(3, "commands")), out: os.NewFile(4, "replies")}
 }
 
 func (w *rawWorker) read() message {
@@ -170,6 +171,8 @@ func (w *rawWorker) serve(mode string) error {
 			w.say(`{"id":%d,"event":"tokens","tokens":[]}`, m.ID)
 		case "run":
 			w.run(m.ID, 1)
+		case "pulse":
+			w.pulse(mode, m.ID)
 		case "stop":
 			w.say(`{"id":%d,"event":"bye"}`, m.ID)
 			return nil

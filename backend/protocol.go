@@ -22,6 +22,7 @@ import (
 //	{"id":2,"op":"load","load":{…}}      progress…, then {"event":"loaded","loaded":{…}}
 //	{"id":3,"op":"tokenize","texts":[…]} {"event":"tokens","tokens":[[…],…]}
 //	{"id":4,"op":"run","run":{…}}        progress…, finished, requests…, steps…, done
+//	{"id":4,"op":"pulse","pulse":{…}}    {"event":"pulsed","pulsed":{…}}; not every worker can
 //	{"id":5,"op":"cancel"}               (no reply: the run answers)
 //	{"id":6,"op":"stop"}                 {"event":"bye"}, then the process exits
 //
@@ -46,6 +47,8 @@ type command struct {
 	Load  *Spec     `json:"load,omitempty"`
 	Texts []string  `json:"texts,omitempty"`
 	Run   *Workload `json:"run,omitempty"`
+	// Pulse is a load for a sensor self-test.
+	Pulse *pulseWork `json:"pulse,omitempty"`
 }
 
 // reply is a line from the worker.
@@ -63,6 +66,7 @@ type reply struct {
 	Requests []Request     `json:"requests,omitempty"`
 	Steps    []Step        `json:"steps,omitempty"`
 	Finished *finished     `json:"finished,omitempty"`
+	Pulsed   *pulsed       `json:"pulsed,omitempty"`
 	Failure  *replyFailure `json:"failure,omitempty"`
 }
 
@@ -92,6 +96,7 @@ const (
 	eventRequests = "requests"
 	eventSteps    = "steps"
 	eventDone     = "done"
+	eventPulsed   = "pulsed"
 	eventError    = "error"
 	eventBye      = "bye"
 )

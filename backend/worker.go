@@ -234,7 +234,7 @@ func (w *worker) cancel(id int64) {
 		if _, failed := errors.AsType[*Failure](err); failed && w.gone == nil {
 			return // the run answered: it stopped
 		}
-		if err == nil && r.Event == eventDone {
+		if err == nil && (r.Event == eventDone || r.Event == eventPulsed) {
 			return // it finished just before
 		}
 	}

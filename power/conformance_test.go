@@ -54,6 +54,80 @@ func TestRAPLConforms(t *testing.T) {
 	})
 }
 
+func TestNVMLPointsConform(t *testing.T) {
+	powertest.Run(t, func(t *testing.T) powertest.Subject {
+		now := bubbleClock()
+		opened := now()
+		m := power.OpenFakeNVML(t, power.WithoutRing(power.NewFakeNVML(2, 450, now)), now)
+		return powertest.Subject{Meter: m, Now: now, OpenedNS: opened, Power: 450}
+	})
+}
+
+func TestGraceHopperConforms(t *testing.T) {
+	powertest.Run(t, func(t *testing.T) powertest.Subject {
+		now := bubbleClock()
+		opened := now()
+		return powertest.Subject{Meter: power.OpenFakeNVML(t, power.NewHopperModule(now), now), Now: now, OpenedNS: opened}
+	})
+}
+
+func TestPerfConforms(t *testing.T) {
+	powertest.Run(t, func(t *testing.T) powertest.Subject {
+		now := bubbleClock()
+		opened := now()
+		m, err := power.OpenFakePerf(t, 200, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return powertest.Subject{Meter: m, Now: now, OpenedNS: opened, Power: 200}
+	})
+}
+
+func TestRemoteConforms(t *testing.T) {
+	powertest.Run(t, func(t *testing.T) powertest.Subject {
+		now := bubbleClock()
+		opened := now()
+		m, err := power.OpenFakeRemote(t, 500, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return powertest.Subject{Meter: m, Now: now, OpenedNS: opened, Power: 500, NoCounter: true}
+	})
+}
+
+// TestHwmonPowerConforms: AMD and Grace have power and no energy.
+func TestHwmonPowerConforms(t *testing.T) {
+	powertest.Run(t, func(t *testing.T) powertest.Subject {
+		now := bubbleClock()
+		opened := now()
+		s := newSysfs(t)
+		s.write(s.card(0, amd, "0000:03:00.0", "amdgpu")+"/power1_average", "200000000")
+		s.grace(1, "Grace Power Socket 0", 200)
+		m, err := power.OpenHwmonAt(power.HwmonOptions{SysfsRoot: s.root, ProcRoot: s.root}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return powertest.Subject{Meter: m, Now: now, OpenedNS: opened, Power: 200, NoCounter: true}
+	})
+}
+
+// TestHwmonEnergyConforms: Intel has energy, and power by its differences.
+func TestHwmonEnergyConforms(t *testing.T) {
+	powertest.Run(t, func(t *testing.T) powertest.Subject {
+		now := bubbleClock()
+		opened := now()
+		s := newSysfs(t)
+		path := s.write(s.card(0, intel, "0000:03:00.0", "xe")+"/energy1_input", "7000000")
+		const step = 5 * time.Millisecond
+		every(t, step, func() { s.add(path, uint64(unit.Watts(200).For(step))) })
+		m, err := power.OpenHwmonAt(power.HwmonOptions{SysfsRoot: s.root, ProcRoot: s.root}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return powertest.Subject{Meter: m, Now: now, OpenedNS: opened, Power: 200}
+	})
+}
+
 func TestModelConforms(t *testing.T) {
 	powertest.Run(t, func(t *testing.T) powertest.Subject {
 		now := bubbleClock()

@@ -33,6 +33,43 @@ func OpenRAPLAt(opts RAPLOptions, now func() int64) (*RAPL, error) {
 	return openRAPL(opts, simulated(now))
 }
 
+// WithoutRing leaves the momentary value, which has a stamp of its own.
+func WithoutRing(lib *FakeNVML) *FakeNVML {
+	for _, g := range lib.gpus {
+		g.noRing, g.fieldStamp = notSupported("ring"), true
+	}
+	return lib
+}
+
+// NewHopperModule has one GPU on a module.
+func NewHopperModule(now func() int64) *FakeNVML { return newHopperModule(now) }
+
+// Waving lets the momentary values change every 100 ms, each GPU at its own time.
+func Waving(lib *FakeNVML) *FakeNVML {
+	const refresh = int64(100 * time.Millisecond)
+	for i, g := range lib.gpus {
+		g.wave = func(ns int64) float64 { return 300 + float64((ns+int64(i)*refresh/8)/refresh%7) }
+	}
+	return lib
+}
+
+// OpenFakePerf opens the meter over an imagined kernel.
+func OpenFakePerf(t testing.TB, watts float64, now func() int64) (*Perf, error) {
+	kernel := &fakePerf{now: now, watts: watts}
+	return openPerf(perfTree(t, nil), kernel.open, simulated(now))
+}
+
+// OpenFakeRemote opens the meter over an imagined exporter that renews its page
+// every second.
+func OpenFakeRemote(t *testing.T, watts float64, now func() int64) (*RemoteMeter, error) {
+	return exporter(now, watts, time.Second).open(t, "w=http://n/m#p:W w=http://n/m#e:J", now)
+}
+
+// OpenHwmonAt opens the hardware monitor with a simulated clock.
+func OpenHwmonAt(opts HwmonOptions, now func() int64) (*Hwmon, error) {
+	return openHwmon(opts, simulated(now))
+}
+
 // OpenModelAt opens the model with a simulated clock.
 func OpenModelAt(opts ModelOptions, now func() int64) (*Model, error) {
 	return openModel(opts, simulated(now))
@@ -60,6 +97,9 @@ func NewBench(m Meter, now func() int64) *Bench {
 
 // Tick does what is due at the present time and returns when the next thing is.
 func (b *Bench) Tick() int64 { return b.w.tick(context.Background()) }
+
+// Trace is what was collected.
+func (b *Bench) Trace() Trace { t, _ := b.w.collected(); return t }
 
 // Samples is how many were collected.
 func (b *Bench) Samples() int { t, _ := b.w.collected(); return len(t.Samples) }

@@ -60,6 +60,44 @@ type fakeGPU struct {
 	lost       error
 	fieldStamp bool
 	extra      []nvmlSample // returned as well, whatever their stamps
+	// module is what surrounds the GPU; its sensors are those of a GPU of its own.
+	module *fakeGPU
+	// ignoresScope answers every scope with the GPU's values.
+	ignoresScope bool
+	noScopes     error
+	// wave is the value that Instant and Average show; nil is constant power.
+	wave func(ns int64) float64
+}
+
+func (g *fakeGPU) shown() float64 {
+	if g.wave != nil {
+		return g.wave(g.now())
+	}
+	return g.watts
+}
+
+// Scoped are the sensors of one scope. On a module the plain counter covers it.
+func (g *fakeGPU) Scoped(scope nvmlScope) nvmlSensors {
+	switch {
+	case scope == nvmlScopeGPU || g.ignoresScope:
+		return scopedFake{g, g.noScopes}
+	case g.module != nil && g.noScopes == nil:
+		return scopedFake{g.module, nil}
+	}
+	return &fakeGPU{now: g.now, lost: nvmlError{"field", nvmlNotSupported, "Not Supported"}}
+}
+
+// scopedFake counts the energy of its own scope.
+type scopedFake struct {
+	*fakeGPU
+	noFields error // the driver knows no fields with a scope, but has its ring
+}
+
+func (s scopedFake) Energy() (uint64, error) {
+	if s.noFields != nil {
+		return 0, s.noFields
+	}
+	return s.ownEnergy()
 }
 
 func (g *fakeGPU) with(f func()) {
@@ -108,7 +146,15 @@ func (g *fakeGPU) Samples(after uint64) ([]nvmlSample, error) {
 	return list, nil
 }
 
+// Energy is the plain counter.
 func (g *fakeGPU) Energy() (uint64, error) {
+	if g.module != nil {
+		return g.module.ownEnergy()
+	}
+	return g.ownEnergy()
+}
+
+func (g *fakeGPU) ownEnergy() (uint64, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	elapsed := time.Duration(g.now() - g.startNS).Truncate(g.refresh)
@@ -118,7 +164,7 @@ func (g *fakeGPU) Energy() (uint64, error) {
 func (g *fakeGPU) Instant() (nvmlSample, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := nvmlSample{Milliwatts: g.watts * 1000}
+	s := nvmlSample{Milliwatts: g.shown() * 1000}
 	if g.fieldStamp { // held for 100 ms, as field 186 is on an H200
 		s.StampUS = g.wallUS(g.now() - g.now()%int64(100*time.Millisecond))
 	}
@@ -128,7 +174,7 @@ func (g *fakeGPU) Instant() (nvmlSample, error) {
 func (g *fakeGPU) Average() (uint32, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return uint32(g.watts * 1000), g.failure(g.noAverage)
+	return uint32(g.shown() * 1000), g.failure(g.noAverage)
 }
 
 func (g *fakeGPU) Telemetry() Telemetry {

@@ -14,10 +14,13 @@ import (
 // NVML is the meter of NVIDIA GPUs. Per GPU it takes the best power series that
 // answers (see SourceSamples, SourceInstant, SourceAverage) and the energy
 // counter where there is one; both are tried, never inferred from the product
-// name. Devices are called gpu0, gpu1, … by NVML's index.
+// name. Devices are called gpu0, gpu1, … by NVML's index. A module with sensors of
+// its own (Grace Hopper) follows as gpu0-module: it contains the GPU. A GPU in MIG
+// mode is refused.
 type NVML struct {
 	lib      nvmlLibrary
 	gpus     []*nvmlGPU
+	modules  []*nvmlGPU
 	missing  []Unavailable
 	warnings []string
 	clocks   Clocks
@@ -33,8 +36,10 @@ type nvmlGPU struct {
 	dev     nvmlDevice
 	index   int
 	device  Device
+	sensors nvmlSensors // of the scope of device
 	series  powerSeries // nil: no power reading
 	counter bool
+	dueNS   int64 // when a ring beside polled GPUs is due
 }
 
 // NVMLOptions select GPUs.
@@ -105,47 +110,61 @@ func (m *NVML) openGPUs(ctx context.Context, opts NVMLOptions) error {
 			return err
 		}
 	}
-	if len(m.gpus) == 0 {
+	if len(m.all()) == 0 {
 		return m.missing[0]
 	}
 	return nil
 }
 
+// all lists GPUs, then modules.
+func (m *NVML) all() []*nvmlGPU { return slices.Concat(m.gpus, m.modules) }
+
 // openGPU adds a device, or notes why it cannot be measured.
 func (m *NVML) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlIdentity) error {
 	name := fmt.Sprintf("gpu%d", index)
-	g := &nvmlGPU{dev: dev, index: index, device: Device{ID: name, Kind: GPU, Name: id.Name, UUID: id.UUID}}
-	series, seriesErr := openSeries(ctx, name, dev, id, m.clocks)
+	if id.MIG {
+		m.missing = append(m.missing, migRefused(name, index))
+		return nil
+	}
+	sensors := sensorsOf(dev, id)
+	g := &nvmlGPU{dev: dev, index: index, sensors: sensors,
+		device: Device{ID: name, Kind: GPU, Name: id.Name, UUID: id.UUID, Scope: scopeGPU}}
+	series, seriesErr := openSeries(ctx, name, sensors, id, m.clocks)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, energyErr := dev.Energy()
+	_, energyErr := sensors.Energy()
 	g.counter = energyErr == nil
 	if seriesErr == nil {
 		g.series = series
-	} else if g.counter {
-		m.warnings = append(m.warnings, fmt.Sprintf("%s has an energy counter but no power reading: %v", name, seriesErr))
 	}
-	if seriesErr != nil && !g.counter {
+	silent := seriesErr != nil && energyErr != nil
+	switch {
+	case silent:
 		m.missing = append(m.missing, Unavailable{Source: "nvml " + name,
 			Reason: fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr))})
-		return nil
+	case seriesErr != nil:
+		m.warnings = append(m.warnings, fmt.Sprintf("%s has an energy counter but no power reading: %v", name, seriesErr))
+	case !g.counter && id.onModule():
+		m.warnings = append(m.warnings, name+" has no energy counter of its own: the plain one may cover the whole module and is not used")
 	}
-	if id.MIG {
-		m.warnings = append(m.warnings, name+" is in MIG mode: its power is that of the whole GPU, other slices included")
+	if !silent {
+		m.gpus = append(m.gpus, g)
 	}
-	m.gpus = append(m.gpus, g)
+	if silent || id.onModule() {
+		return m.openModule(ctx, g, sensors, id)
+	}
 	return nil
 }
 
 // Name is "nvml".
 func (m *NVML) Name() string { return "nvml" }
 
-// Devices lists the visible GPUs in CUDA's order.
+// Devices lists the visible GPUs in CUDA's order, then modules.
 func (m *NVML) Devices() []Device {
-	list := make([]Device, len(m.gpus))
-	for i, g := range m.gpus {
-		list[i] = g.device
+	var list []Device
+	for _, g := range m.all() {
+		list = append(list, g.device)
 	}
 	return list
 }
@@ -157,15 +176,48 @@ func (m *NVML) Missing() []Unavailable { return slices.Clone(m.missing) }
 func (m *NVML) Warnings() []string { return slices.Clone(m.warnings) }
 
 // Interval is one second where every GPU keeps a ring of samples, else that of
-// polling single values.
+// polling single values: 5 ms, or as much longer as no value is expected to change.
 func (m *NVML) Interval() time.Duration {
 	d := ringInterval
-	for _, g := range m.gpus {
-		if g.series != nil {
-			d = min(d, g.series.interval())
+	var now int64
+	for _, list := range [][]*nvmlGPU{m.gpus, m.modules} {
+		for _, g := range list {
+			p, polled := g.series.(*pointSeries)
+			switch {
+			case polled:
+				if now == 0 {
+					now = m.clocks.Mono()
+				}
+				d = min(d, max(p.interval(), time.Duration(p.changes.rest()-now)))
+			case g.series != nil && m.polled():
+				d = min(d, ringBeside)
+			}
 		}
 	}
 	return d
+}
+
+// polled says that some GPU has no ring.
+func (m *NVML) polled() bool {
+	for _, list := range [][]*nvmlGPU{m.gpus, m.modules} {
+		for _, g := range list {
+			if _, ok := g.series.(*pointSeries); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Refreshes is how often the polled values changed.
+func (m *NVML) Refreshes() []SourceRefresh {
+	var list []SourceRefresh
+	for _, g := range m.all() {
+		if p, ok := g.series.(*pointSeries); ok {
+			list = append(list, p.refresh())
+		}
+	}
+	return list
 }
 
 // Poll appends new samples and, once per second, telemetry.
@@ -174,15 +226,18 @@ func (m *NVML) Poll(ctx context.Context, t *Trace) error {
 		return err
 	}
 	var errs []error
-	for _, g := range m.gpus {
-		if g.series == nil {
-			continue
-		}
-		if err := g.series.poll(t); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", g.device.ID, err))
+	polled, now := m.polled(), m.clocks.Mono()
+	for _, list := range [][]*nvmlGPU{m.gpus, m.modules} {
+		for _, g := range list {
+			if err := g.poll(t, now, polled); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", g.device.ID, err))
+			}
 		}
 	}
-	if now := m.clocks.Mono(); now >= m.nextNS {
+	if len(errs) > 0 {
+		errs = append(errs, m.affirm(t, now)...)
+	}
+	if now >= m.nextNS {
 		// A tenth less than the interval: polls come a little early or late.
 		m.nextNS = now + int64(telemetryInterval)*9/10
 		for _, g := range m.gpus {
@@ -194,6 +249,44 @@ func (m *NVML) Poll(ctx context.Context, t *Trace) error {
 	return errors.Join(errs...)
 }
 
+// affirm lets every polled GPU that works show it, when another one does not.
+func (m *NVML) affirm(t *Trace, now int64) (errs []error) {
+	for _, g := range m.all() {
+		p, ok := g.series.(*pointSeries)
+		if !ok {
+			continue
+		}
+		if p.resting(now) {
+			if err := p.poll(t); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", g.device.ID, err))
+			}
+		}
+		p.affirm(t)
+	}
+	return errs
+}
+
+// poll polls the series. A ring beside polled GPUs would cost too much at their
+// interval and loses nothing by waiting a little.
+func (g *nvmlGPU) poll(t *Trace, now int64, polled bool) error {
+	switch s := g.series.(type) {
+	case nil:
+		return nil
+	case *pointSeries:
+		if s.resting(now) {
+			return nil
+		}
+	default:
+		if now < g.dueNS {
+			return nil
+		}
+		if polled {
+			g.dueNS = now + int64(ringBeside)
+		}
+	}
+	return g.series.poll(t)
+}
+
 // Counters reads the energy counters at the same time: one read takes
 // milliseconds, and reading eight GPUs in turn would skew them against each other.
 func (m *NVML) Counters(ctx context.Context) ([]Reading, error) {
@@ -201,7 +294,7 @@ func (m *NVML) Counters(ctx context.Context) ([]Reading, error) {
 		return nil, err
 	}
 	var gpus []*nvmlGPU
-	for _, g := range m.gpus {
+	for _, g := range m.all() {
 		if g.counter {
 			gpus = append(gpus, g)
 		}
@@ -232,7 +325,7 @@ func (m *NVML) Counters(ctx context.Context) ([]Reading, error) {
 
 func (m *NVML) readCounter(g *nvmlGPU) (Reading, error) {
 	r := Reading{Device: g.device.ID, Source: SourceEnergy, BeforeNS: m.clocks.Mono()}
-	mj, err := g.dev.Energy()
+	mj, err := g.sensors.Energy()
 	r.AfterNS = m.clocks.Mono()
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", g.device.ID, err)
@@ -244,7 +337,8 @@ func (m *NVML) readCounter(g *nvmlGPU) (Reading, error) {
 // helperCPU is the processor time of reads that ran outside the caller's thread.
 func (m *NVML) helperCPU() time.Duration { return m.helpers }
 
-// Facts describes the GPUs for the environment snapshot, in the order of Devices.
+// Facts describes the GPUs for the environment snapshot, in the order of Devices,
+// without modules.
 // It must not run at the same time as Poll or Counters.
 func (m *NVML) Facts() []GPUFacts {
 	list := make([]GPUFacts, len(m.gpus))

@@ -20,6 +20,10 @@ type nvmlLibrary interface {
 // nvmlDevice is one GPU. Different devices may be used at the same time.
 type nvmlDevice interface {
 	nvmlSensors
+	// Scoped are the sensors that say by themselves what they cover: fields 191,
+	// 185 and 186 with a scope, and the ring of that scope. The plain energy
+	// counter ignores scopes, or covers the whole module (GH200).
+	Scoped(scope nvmlScope) nvmlSensors
 	Identity() (nvmlIdentity, error)
 	// Telemetry leaves the stamp and the device name to the caller.
 	Telemetry() Telemetry

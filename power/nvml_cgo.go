@@ -98,7 +98,12 @@ func (d *goDevice) Energy() (uint64, error) {
 }
 
 func (d *goDevice) Samples(after uint64) ([]nvmlSample, error) {
-	kind, raw, ret := d.dev.GetSamples(nvml.TOTAL_POWER_SAMPLES, after)
+	return d.ring(nvml.TOTAL_POWER_SAMPLES, after)
+}
+
+// ring reads one of the driver's rings of samples.
+func (d *goDevice) ring(which nvml.SamplingType, after uint64) ([]nvmlSample, error) {
+	kind, raw, ret := d.dev.GetSamples(which, after)
 	if err := nvmlFailure("nvmlDeviceGetSamples", ret); err != nil {
 		return nil, err
 	}
@@ -114,21 +119,55 @@ func (d *goDevice) Samples(after uint64) ([]nvmlSample, error) {
 }
 
 func (d *goDevice) Instant() (nvmlSample, error) {
-	fields := []nvml.FieldValue{{FieldId: nvml.FI_DEV_POWER_INSTANT}}
+	return d.field("POWER_INSTANT", nvml.FI_DEV_POWER_INSTANT, nvmlScopeGPU)
+}
+
+// field reads one field; its value is in the field's own unit.
+func (d *goDevice) field(name string, id uint32, scope nvmlScope) (nvmlSample, error) {
+	fields := []nvml.FieldValue{{FieldId: id, ScopeId: uint32(scope)}}
 	if err := nvmlFailure("nvmlDeviceGetFieldValues", d.dev.GetFieldValues(fields)); err != nil {
 		return nvmlSample{}, err
 	}
 	f := fields[0]
-	if err := nvmlFailure("field POWER_INSTANT", nvml.Return(f.NvmlReturn)); err != nil {
+	if err := nvmlFailure("field "+name, nvml.Return(f.NvmlReturn)); err != nil {
 		return nvmlSample{}, err
 	}
-	mw, err := decodeNVMLValue(f.ValueType, f.Value)
-	return nvmlSample{StampUS: uint64(max(f.Timestamp, 0)), Milliwatts: mw}, err
+	v, err := decodeNVMLValue(f.ValueType, f.Value)
+	return nvmlSample{StampUS: uint64(max(f.Timestamp, 0)), Milliwatts: v}, err
 }
 
 func (d *goDevice) Average() (uint32, error) {
 	mw, ret := d.dev.GetPowerUsage()
 	return mw, nvmlFailure("nvmlDeviceGetPowerUsage", ret)
+}
+
+func (d *goDevice) Scoped(scope nvmlScope) nvmlSensors { return goScope{d, scope} }
+
+// goScope are the sensors of one scope.
+type goScope struct {
+	dev   *goDevice
+	scope nvmlScope
+}
+
+func (s goScope) Energy() (uint64, error) {
+	v, err := s.dev.field("ENERGY", nvml.FI_DEV_ENERGY, s.scope)
+	return uint64(max(v.Milliwatts, 0)), err
+}
+
+func (s goScope) Samples(after uint64) ([]nvmlSample, error) {
+	if s.scope == nvmlScopeModule {
+		return s.dev.ring(nvml.MODULE_POWER_SAMPLES, after)
+	}
+	return s.dev.ring(nvml.TOTAL_POWER_SAMPLES, after)
+}
+
+func (s goScope) Instant() (nvmlSample, error) {
+	return s.dev.field("POWER_INSTANT", nvml.FI_DEV_POWER_INSTANT, s.scope)
+}
+
+func (s goScope) Average() (uint32, error) {
+	v, err := s.dev.field("POWER_AVERAGE", nvml.FI_DEV_POWER_AVERAGE, s.scope)
+	return uint32(max(v.Milliwatts, 0)), err
 }
 
 func (d *goDevice) Telemetry() Telemetry {

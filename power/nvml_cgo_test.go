@@ -3,6 +3,7 @@
 package power
 
 import (
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -91,6 +92,47 @@ func TestFactsKeepsReasonsForWhatIsMissing(t *testing.T) {
 	}
 	if id, err := d.Identity(); err != nil || id.Architecture != 9 || id.Major != 9 || id.MIG {
 		t.Errorf("Identity = %+v, %v", id, err)
+	}
+}
+
+// TestScopedCalls: every call says its scope, and energy is field 191.
+func TestScopedCalls(t *testing.T) {
+	answers := map[[2]uint32]uint64{{191, 0}: 4000, {191, 1}: 7000, {186, 0}: 400, {186, 1}: 700, {185, 0}: 401, {185, 1}: 701}
+	dev := &mock.Device{
+		GetFieldValuesFunc: func(f []nvml.FieldValue) nvml.Return {
+			v, ok := answers[[2]uint32{f[0].FieldId, f[0].ScopeId}]
+			if !ok {
+				f[0].NvmlReturn = uint32(nvml.ERROR_NOT_SUPPORTED)
+			}
+			f[0].ValueType = uint32(nvml.VALUE_TYPE_UNSIGNED_LONG_LONG)
+			binary.NativeEndian.PutUint64(f[0].Value[:], v)
+			return nvml.SUCCESS
+		},
+		GetSamplesFunc: func(kind nvml.SamplingType, _ uint64) (nvml.ValueType, []nvml.Sample, nvml.Return) {
+			return nvml.VALUE_TYPE_UNSIGNED_INT, []nvml.Sample{{TimeStamp: uint64(kind)}}, nvml.SUCCESS
+		},
+	}
+	d := &goDevice{lib: mockLibrary(), dev: dev}
+	for scope, want := range map[nvmlScope]struct {
+		energy  uint64
+		instant float64
+		average uint32
+		ring    uint64
+	}{nvmlScopeGPU: {4000, 400, 401, 0}, nvmlScopeModule: {7000, 700, 701, 7}} {
+		s := d.Scoped(scope)
+		energy, err1 := s.Energy()
+		instant, err2 := s.Instant()
+		average, err3 := s.Average()
+		ring, err4 := s.Samples(0)
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			t.Fatal(err)
+		}
+		if energy != want.energy || instant.Milliwatts != want.instant || average != want.average || ring[0].StampUS != want.ring {
+			t.Errorf("scope %d: %d mJ, %v mW, %d mW, ring %d; want %+v", scope, energy, instant.Milliwatts, average, ring[0].StampUS, want)
+		}
+	}
+	if _, err := d.Scoped(2).Energy(); nvmlCode(err) != nvmlNotSupported {
+		t.Errorf("a scope that the driver does not know: %v", err)
 	}
 }
 

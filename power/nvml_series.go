@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -24,8 +23,12 @@ const (
 )
 
 const (
-	ringInterval  = time.Second           // between readings of the ring
-	pointInterval = 20 * time.Millisecond // between readings of one value
+	ringInterval = time.Second // between readings of the ring
+	// ringBeside is the interval of rings beside GPUs that are polled.
+	ringBeside = 100 * time.Millisecond
+	// pointInterval is the time between readings of one value. A call takes 1 to
+	// 3 µs; that an update is known to 5 ms is worth that.
+	pointInterval = 5 * time.Millisecond
 	ringRetry     = 150 * time.Millisecond
 	ringMinimum   = 3               // entries from which a spacing is derived
 	ringStale     = 5 * time.Second // age from which a ring counts as stopped
@@ -47,21 +50,23 @@ func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIden
 	}
 	_, instantErr := src.Instant()
 	if instantErr == nil {
-		return &pointSeries{device: device, source: SourceInstant, clocks: c, read: src.Instant}, nil
+		return newPoint(device, SourceInstant, 0, pointInterval, c, func() (unit.Watts, error) {
+			v, err := src.Instant()
+			return unit.Watts(v.Milliwatts / 1000), err
+		}), nil
 	}
 	_, averageErr := src.Average()
 	if averageErr != nil {
 		return nil, errors.Join(ringErr, instantErr, averageErr)
 	}
-	p := &pointSeries{device: device, source: SourceAverage, clocks: c}
+	var window time.Duration
 	if id.averagesPower() {
-		p.window = time.Second
+		window = time.Second
 	}
-	p.read = func() (nvmlSample, error) {
+	return newPoint(device, SourceAverage, window, pointInterval, c, func() (unit.Watts, error) {
 		mw, err := src.Average()
-		return nvmlSample{Milliwatts: float64(mw)}, err
-	}
-	return p, nil
+		return unit.Watts(float64(mw) / 1000), err
+	}), nil
 }
 
 // openRing checks that the driver keeps a ring for this device, that it is alive
@@ -106,51 +111,4 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// pointSeries polls a single value. A value that the sensor holds for several
-// polls is recorded at each of them, so that the series can be integrated as
-// steps.
-type pointSeries struct {
-	device string
-	source string
-	window time.Duration
-	clocks Clocks
-	read   func() (nvmlSample, error)
-	lastNS int64
-}
-
-func (p *pointSeries) interval() time.Duration { return pointInterval }
-
-func (p *pointSeries) poll(t *Trace) error {
-	before := p.clocks.Mono()
-	v, err := p.read()
-	if err != nil {
-		return err
-	}
-	now := p.clocks.Anchor()
-	at := p.stamp(v, before, now)
-	if at <= p.lastNS {
-		return nil
-	}
-	p.lastNS = at
-	t.Samples = append(t.Samples, Sample{
-		MonoNS: at, UnixNS: now.Unix(at), Device: p.device, Source: p.source,
-		Power: unit.Watts(v.Milliwatts / 1000), Window: p.window,
-	})
-	return nil
-}
-
-// stamp is when the value was true: the driver's stamp if it has one that is
-// new and believable, else the middle of the call.
-func (p *pointSeries) stamp(v nvmlSample, before int64, now clock.Anchor) int64 {
-	middle := before + (now.MonoNS-before)/2
-	if v.StampUS == 0 {
-		return middle
-	}
-	at := now.FromUnix(int64(v.StampUS) * 1000)
-	if at <= p.lastNS || at > now.MonoNS || before-at > int64(time.Second) {
-		return middle
-	}
-	return at
 }

@@ -206,28 +206,214 @@ func TestNVMLWithoutPowerOrEnergy(t *testing.T) {
 	})
 }
 
-// TestPointKeepsHeldValues: field 186 moves every 100 ms but is polled every
-// 20 ms; each poll counts, with a stamp of its own.
-func TestPointKeepsHeldValues(t *testing.T) {
+// TestPointRecordsChanges: field 186 moves every 100 ms; each change becomes a
+// sample within one poll, with the interval that holds it, and the refresh is
+// measured.
+func TestPointRecordsChanges(t *testing.T) {
+	const refresh = 100 * time.Millisecond
 	bubble(t, func(t *testing.T, now func() int64) {
 		lib := newFakeLib(1, 400, now)
 		lib.gpus[0].noRing, lib.gpus[0].fieldStamp = notSupported("a"), true
+		lib.gpus[0].wave = func(ns int64) float64 { return 300 + float64(ns/int64(refresh)%7) }
 		m, err := openNVML(t.Context(), lib, NVMLOptions{}, simulated(now))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var all []Sample
-		for range 50 {
-			time.Sleep(m.Interval())
-			all = append(all, mustPoll(t, m).Samples...)
-		}
-		if len(all) < 49 {
-			t.Errorf("%d samples of 50 polls", len(all))
-		}
-		for i, s := range all[1:] {
-			if s.MonoNS <= all[i].MonoNS {
-				t.Errorf("stamp %d after %d", s.MonoNS, all[i].MonoNS)
+		time.Sleep(3 * time.Millisecond) // out of step with the sensor
+		trace, polls := Trace{}, 0
+		for end := now() + int64(5*time.Second); now() < end; polls++ {
+			if err := m.Poll(t.Context(), &trace); err != nil {
+				t.Fatal(err)
 			}
+			time.Sleep(m.Interval())
+		}
+		if polls > 450 {
+			t.Errorf("%d polls in 5 s: there is nothing to see after a change", polls)
+		}
+		changed := 0
+		for i, s := range trace.Samples {
+			if i > 0 && s.MonoNS <= trace.Samples[i-1].MonoNS {
+				t.Errorf("stamp %d after %d", s.MonoNS, trace.Samples[i-1].MonoNS)
+			}
+			if s.SinceNS == 0 {
+				continue
+			}
+			changed++
+			update := s.MonoNS - s.MonoNS%int64(refresh)
+			if update < s.SinceNS || s.MonoNS-s.SinceNS > int64(pointInterval) {
+				t.Errorf("update at %d outside [%d, %d]", update, s.SinceNS, s.MonoNS)
+			}
+		}
+		if changed < 48 || changed > 50 {
+			t.Errorf("%d changes in 5 s, want about 50", changed)
+		}
+		got := m.Refreshes()
+		if len(got) != 1 || got[0].Source != SourceInstant || got[0].Device != "gpu0" || (got[0].Period-refresh).Abs() > pointInterval {
+			t.Errorf("refreshes %+v, want 100 ms", got)
+		}
+		if n := len(trace.Samples); n > 65 {
+			t.Errorf("%d samples of 50 changes: held values should be few", n)
+		}
+	})
+}
+
+// TestPointLearnsAFasterRefresh: resting after a change does not hide that the
+// sensor became faster, and the intervals stay true meanwhile.
+func TestPointLearnsAFasterRefresh(t *testing.T) {
+	bubble(t, func(t *testing.T, now func() int64) {
+		lib := newFakeLib(1, 400, now)
+		lib.gpus[0].noRing = notSupported("a")
+		refresh := int64(100 * time.Millisecond)
+		lib.gpus[0].wave = func(ns int64) float64 { return 300 + float64(ns/refresh%7) }
+		m, err := openNVML(t.Context(), lib, NVMLOptions{}, simulated(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trace := Trace{}
+		run := func(d time.Duration) {
+			for end := now() + int64(d); now() < end; {
+				if err := m.Poll(t.Context(), &trace); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(m.Interval())
+			}
+		}
+		run(5 * time.Second)
+		refresh = int64(20 * time.Millisecond)
+		run(20 * time.Second)
+		if got := m.Refreshes()[0].Period; got != 20*time.Millisecond {
+			t.Errorf("refresh %v, want 20 ms", got)
+		}
+		for i, s := range trace.Samples[1:] {
+			if s.SinceNS != 0 && s.SinceNS >= s.MonoNS {
+				t.Errorf("sample %d: update in [%d, %d]", i, s.SinceNS, s.MonoNS)
+			}
+		}
+	})
+}
+
+// TestPointsShowTheyWork: while one GPU fails, the others have no gap.
+func TestPointsShowTheyWork(t *testing.T) {
+	bubble(t, func(t *testing.T, now func() int64) {
+		lib := Waving(WithoutRing(newFakeLib(3, 400, now)))
+		lib.gpus[2].noRing, lib.gpus[2].wave = nil, nil
+		m, err := openNVML(t.Context(), lib, NVMLOptions{}, simulated(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := NewSampler(m)
+		s.Now = now
+		s.Start(t.Context())
+		time.Sleep(3 * time.Second)
+		gpu := lib.gpus[1]
+		gpu.with(func() { gpu.noInstant = nvmlError{"field", 15, "GPU is lost"} })
+		time.Sleep(2 * time.Second)
+		gpu.with(func() { gpu.noInstant = nil })
+		time.Sleep(2 * time.Second)
+		trace := s.Stop(t.Context())
+		if len(trace.Gaps) != 1 || trace.Gaps[0].Device != "gpu1" || time.Duration(trace.Gaps[0].EndNS-trace.Gaps[0].StartNS).Round(500*time.Millisecond) != 2*time.Second {
+			t.Errorf("gaps %+v, want two seconds of gpu1", trace.Gaps)
+		}
+	})
+}
+
+// TestPointHoldsAConstantValue: no change, but no hole in the series either.
+func TestPointHoldsAConstantValue(t *testing.T) {
+	bubble(t, func(t *testing.T, now func() int64) {
+		lib := newFakeLib(1, 400, now)
+		lib.gpus[0].noRing = notSupported("a")
+		m, err := openNVML(t.Context(), lib, NVMLOptions{}, simulated(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trace := Trace{}
+		for range 400 {
+			if err := m.Poll(t.Context(), &trace); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(m.Interval())
+		}
+		for i, s := range trace.Samples {
+			if s.SinceNS != 0 {
+				t.Errorf("sample %d claims a change", i)
+			}
+			if i > 0 && s.MonoNS-trace.Samples[i-1].MonoNS > int64(holdMost) {
+				t.Errorf("%v without a sample", time.Duration(s.MonoNS-trace.Samples[i-1].MonoNS))
+			}
+		}
+		if r := m.Refreshes()[0]; r.Period != 0 || r.Changes != 0 {
+			t.Errorf("refresh %+v, want unknown", r)
+		}
+	})
+}
+
+// TestRingBesidePolledGPU: a ring is not read every 5 ms because another GPU has
+// none, and loses no sample for it.
+func TestRingBesidePolledGPU(t *testing.T) {
+	bubble(t, func(t *testing.T, now func() int64) {
+		lib := newFakeLib(2, 400, now)
+		lib.gpus[1].noRing = notSupported("a")
+		m, err := openNVML(t.Context(), lib, NVMLOptions{}, simulated(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Interval() != pointInterval {
+			t.Errorf("Interval = %v", m.Interval())
+		}
+		reads := 0
+		ring := 0
+		for range 400 {
+			time.Sleep(m.Interval())
+			before := ring
+			for _, s := range mustPoll(t, m).Samples {
+				if s.Device == "gpu0" {
+					ring++
+				}
+			}
+			if ring != before {
+				reads++
+			}
+		}
+		if ring < 95 || reads > 21 {
+			t.Errorf("%d samples of the ring in 2 s by %d reads, want 95 or more by 21 or less", ring, reads)
+		}
+	})
+}
+
+// TestMIGIsRefused: the parent's power is not the slice's.
+func TestMIGIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, now func() int64) {
+		lib := newFakeLib(2, 400, now)
+		lib.gpus[0].id.MIG = true
+		m, err := openNVML(t.Context(), lib, NVMLOptions{}, simulated(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := m.Devices(); len(d) != 1 || d[0].ID != "gpu1" {
+			t.Errorf("devices %+v", d)
+		}
+		check := func(u Unavailable) {
+			t.Helper()
+			if u.Source != "nvml gpu0" || !strings.Contains(u.Reason, "MIG mode") || !strings.Contains(u.Fix, "nvidia-smi -i 0 -mig 0") {
+				t.Errorf("missing %+v", u)
+			}
+		}
+		if missing := m.Missing(); len(missing) == 1 {
+			check(missing[0])
+		} else {
+			t.Errorf("missing %+v", missing)
+		}
+		only := "0"
+		_, err = openNVML(t.Context(), lib, NVMLOptions{VisibleDevices: &only}, simulated(now))
+		if u, ok := errors.AsType[Unavailable](err); ok {
+			check(u)
+		} else {
+			t.Errorf("the only GPU is in MIG mode, yet: %v", err)
+		}
+		slice := "MIG-41b3359c-e721-56e5-8009-12e5797ed514"
+		_, err = openNVML(t.Context(), lib, NVMLOptions{VisibleDevices: &slice}, simulated(now))
+		if u, ok := errors.AsType[Unavailable](err); !ok || !strings.Contains(u.Reason, "slice of a GPU") || !strings.Contains(u.Fix, "-mig 0") {
+			t.Errorf("a slice was asked for: %v", err)
 		}
 	})
 }

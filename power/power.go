@@ -1,8 +1,9 @@
 // Package power reads electrical power and energy from the sensors of a
 // machine, and says exactly what it read.
 //
-// A [Meter] stands for one family of sensors (NVML for NVIDIA GPUs, RAPL for CPU
-// packages, a model where the user asked for an estimate, a fake for tests and
+// A [Meter] stands for one family of sensors (NVML for NVIDIA GPUs, hwmon for AMD
+// and Intel GPUs and for Grace, RAPL for CPU packages, a metrics page of another
+// machine, a model where the user asked for an estimate, a fake for tests and
 // demonstrations). Each meter offers up to three things for its devices:
 //
 //   - a power series: [Sample] values with the sensor's own averaging window,
@@ -31,17 +32,33 @@ const (
 	GPU  Kind = "gpu"
 	CPU  Kind = "cpu"
 	DRAM Kind = "dram"
+	// Module is a package of several chips on one sensor: a Grace Hopper module or
+	// an APU. It contains devices of other kinds, metered or not, so it is shown
+	// and never added to them.
+	Module Kind = "module"
+	// Remote is a sensor that is read over the network and checks the others: a
+	// GPU that is also read here, or a meter of the whole machine. It is shown and
+	// never added.
+	Remote Kind = "remote"
 )
 
 // Device is one metered thing.
 type Device struct {
-	// ID names the device in every file: gpu0, package-0, dram-0.
+	// ID names the device in every file: gpu0, amd0, intel0, package-0, dram-0.
 	ID   string
 	Kind Kind
 	// Name is the product name, such as "NVIDIA H200".
 	Name string
-	// UUID identifies a GPU across indexing schemes; empty elsewhere.
+	// UUID identifies a GPU across indexing schemes; empty elsewhere. It is
+	// "GPU-…" where the vendor has such a name, else the PCI address.
 	UUID string
+	// Scope is what the sensor covers where the vendor offers a choice: "gpu" or
+	// "module"; empty elsewhere.
+	Scope string
+	// OverNetwork says that the sensor is read over the network. It may belong to
+	// another machine, so that it counts only where the UUID is that of a GPU which
+	// the engine uses.
+	OverNetwork bool
 	// Modelled says that no sensor stands behind the numbers.
 	Modelled bool
 }
@@ -148,7 +165,8 @@ func (c Cost) Share() float64 {
 // Meter reads one family of sensors. Poll, Counters and Close are called by one
 // goroutine at a time; Devices may be called at any time and never changes.
 type Meter interface {
-	// Name is the short name of the family: nvml, rapl, model, fake.
+	// Name is the short name of the family: nvml, hwmon, rapl, perf, model, fake,
+	// or remote.NAME.
 	Name() string
 	// Devices lists what the meter reads, in a stable order.
 	Devices() []Device
@@ -179,6 +197,23 @@ func (u Unavailable) Error() string {
 		s += " (" + u.Fix + ")"
 	}
 	return s
+}
+
+// SourceRefresh is how often the value behind a polled source changed, measured
+// while it was polled.
+type SourceRefresh struct {
+	Device string
+	Source string
+	// Period is the median time between two changes; zero while too few were seen.
+	Period time.Duration
+	// Changes is how many changes were seen.
+	Changes int
+}
+
+// Refresher is a meter that measures the refresh of what it polls. Refreshes must
+// not run at the same time as Poll or Counters.
+type Refresher interface {
+	Refreshes() []SourceRefresh
 }
 
 // Warner is a meter that opened with doubts, such as a device order that it

@@ -3,6 +3,7 @@ package result
 import (
 	"time"
 
+	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -76,6 +77,8 @@ type Window struct {
 	StartMonoNS int64     `json:"start_mono_ns"`
 	EndMonoNS   int64     `json:"end_mono_ns"`
 	DurationS   float64   `json:"duration_s"`
+	// Repeats is how often the workload ran in the window.
+	Repeats int `json:"repeats"`
 }
 
 // Tokens counts the work of the window.
@@ -85,6 +88,10 @@ type Tokens struct {
 	Output         int64 `json:"output"`
 	RequestsOK     int64 `json:"requests_ok"`
 	RequestsFailed int64 `json:"requests_failed"`
+	// Given and Asked are the prompt tokens handed to the engine and the output
+	// tokens asked of it.
+	Given int64 `json:"prompt_given"`
+	Asked int64 `json:"output_asked"`
 }
 
 // Latency holds the distributions over requests (TTFT, TPOT, end to end) and over
@@ -137,6 +144,15 @@ type Quantity struct {
 	Gain95 float64 `json:"gain95"`
 	Method string  `json:"method"`
 	Source string  `json:"source"`
+	// Budget says what the statistical interval is made of.
+	Budget []BudgetTerm `json:"budget,omitempty"`
+}
+
+// BudgetTerm is one part of a statistical interval. Independent parts add in
+// quadrature.
+type BudgetTerm struct {
+	Term   string  `json:"term"`
+	Half95 float64 `json:"half95"`
 }
 
 // Energy of the window. The values cover the devices that ran the model (Scope).
@@ -147,10 +163,20 @@ type Energy struct {
 	Scope   string   `json:"scope"` // gpu, cpu or ""
 	Sources []string `json:"sources"`
 
-	TotalJ        *Quantity  `json:"total_j"`
-	NetJ          *Quantity  `json:"net_j"`
-	MeanW         *Quantity  `json:"mean_w"`
-	BaselineW     *Quantity  `json:"baseline_w"`
+	// Missing lists the sensors that could not be read.
+	Missing []MissingSensor `json:"missing,omitempty"`
+
+	TotalJ *Quantity `json:"total_j"`
+	// NetJ is net of the bare idle power (BaselineW, before the engine was
+	// started), NetResidentJ of the idle power with the model loaded (ResidentW).
+	NetJ         *Quantity `json:"net_j"`
+	NetResidentJ *Quantity `json:"net_resident_j"`
+	MeanW        *Quantity `json:"mean_w"`
+	BaselineW    *Quantity `json:"baseline_w"`
+	ResidentW    *Quantity `json:"resident_w"`
+	// MinWindow is how long a window must be for a wanted precision of total_j.
+	MinWindow *MinWindow `json:"min_window"`
+
 	UnattributedJ *Quantity  `json:"unattributed_j"`
 	Agreement     *Agreement `json:"agreement"`
 	Devices       []Device   `json:"devices"`
@@ -167,6 +193,21 @@ type Energy struct {
 	Cost              *Quantity `json:"cost"`
 }
 
+// MissingSensor is a sensor that could not be read, with the reason and what
+// would help.
+type MissingSensor struct {
+	Source string `json:"source"`
+	Reason string `json:"reason"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// MinWindow is the length of a window from which the timing of the sensor's
+// readings makes the total uncertain by at most ±1 % and ±5 % (95 %).
+type MinWindow struct {
+	For1PctS float64 `json:"for_1_pct_s"`
+	For5PctS float64 `json:"for_5_pct_s"`
+}
+
 // Agreement compares two ways of measuring the same window.
 type Agreement struct {
 	CounterJ      *float64 `json:"counter_j"`
@@ -178,15 +219,41 @@ type Agreement struct {
 // Device is the energy of one metered device over the window. Counted says that
 // it is part of total_j.
 type Device struct {
-	Device    string      `json:"device"`
-	Kind      string      `json:"kind"`
-	Name      string      `json:"name"`
-	Counted   bool        `json:"counted"`
-	EnergyJ   *Quantity   `json:"energy_j"`
+	Device   string `json:"device"`
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	UUID     string `json:"uuid,omitempty"`
+	Modelled bool   `json:"modelled,omitempty"`
+	// Scope is gpu or module where the sensor says which; OverNetwork marks a
+	// remote source.
+	Scope       string    `json:"scope,omitempty"`
+	OverNetwork bool      `json:"over_network,omitempty"`
+	Counted     bool      `json:"counted"`
+	EnergyJ     *Quantity `json:"energy_j"`
+	// BaselineW and ResidentW are the values of Bare and Resident.
 	BaselineW *float64    `json:"baseline_w"`
+	ResidentW *float64    `json:"resident_w"`
+	Bare      *Idle       `json:"bare_idle,omitempty"`
+	Resident  *Idle       `json:"resident_idle,omitempty"`
 	Agreement *Agreement  `json:"agreement"`
 	Series    *SeriesInfo `json:"series"`
-	Reason    string      `json:"reason,omitempty"`
+	// Profile is what the self-test knew about the series' sensor.
+	Profile *power.SourceProfile `json:"profile,omitempty"`
+	Reason  string               `json:"reason,omitempty"`
+}
+
+// Idle is the power of an idle device.
+type Idle struct {
+	W      float64 `json:"w"`
+	Half95 float64 `json:"half95"`
+	// DriftW is the change of power over the stretch, DriftHalf95 its interval.
+	DriftW      float64 `json:"drift_w"`
+	DriftHalf95 float64 `json:"drift_half95"`
+	Source      string  `json:"source"`
+	// AgeS is set for a value of an earlier run: how long before this one it was
+	// measured.
+	AgeS   float64 `json:"age_s,omitempty"`
+	Reason string  `json:"reason,omitempty"` // why there is no value
 }
 
 // SeriesInfo describes the power series of a device inside the window.
@@ -200,24 +267,59 @@ type SeriesInfo struct {
 	CoveragePct  float64 `json:"coverage_pct"`
 }
 
-// Phases splits the energy of the window.
+// Phases splits the energy of the window. Phases, idle time (other) and
+// unattributed_j add up to total_j.
 type Phases struct {
 	Method  string `json:"method"`
 	Prefill *Phase `json:"prefill"`
 	Decode  *Phase `json:"decode"`
 	Other   *Phase `json:"other"`
+	// SharedJ is what mixed steps spent on both phases together; each has half.
+	SharedJ float64 `json:"shared_j"`
+	// Fits say how the split was found, one per device.
+	Fits []PhaseFit `json:"fits"`
 }
 
-// Phase is the energy of one kind of engine step. Low and High bound what the
-// sensor's averaging window may have moved between phases.
+// PhaseFit is the regression behind the split on one device.
+type PhaseFit struct {
+	Device string `json:"device"`
+	// Condition is the condition number of the terms that the split needs.
+	Condition float64 `json:"condition_number"`
+	Samples   int     `json:"samples"`
+	// ResidualW is the standard deviation of what the model does not explain.
+	ResidualW float64 `json:"residual_w"`
+	// The sensor averages over WindowMS what a low-pass filter with the time
+	// constant FilterMS shows, LagMS later. All as fitted.
+	FilterMS   float64 `json:"filter_ms"`
+	FilterSDMS float64 `json:"filter_sd_ms"`
+	WindowMS   float64 `json:"window_ms"`
+	WindowSDMS float64 `json:"window_sd_ms"`
+	LagMS      float64 `json:"lag_ms"`
+	LagSDMS    float64 `json:"lag_sd_ms"`
+	Terms      []Term  `json:"terms"`
+}
+
+// Term of the power model.
+type Term struct {
+	Name string  `json:"name"`
+	W    float64 `json:"w"`
+	SDW  float64 `json:"sd_w"`
+}
+
+// Phase is the energy of one kind of engine step. Energy is null where it cannot
+// be defended; Reason says why. Low and High bound it over all ways of sharing out
+// what mixed steps spend on both phases, the statistical interval included.
 type Phase struct {
-	EnergyJ   float64  `json:"energy_j"`
-	LowJ      float64  `json:"low_j"`
-	HighJ     float64  `json:"high_j"`
-	DurationS float64  `json:"duration_s"`
-	Tokens    int64    `json:"tokens"`
-	JPerToken *float64 `json:"j_per_token"`
-	MeanW     *float64 `json:"mean_w"`
+	EnergyJ   *float64    `json:"energy_j"`
+	CI95      *[2]float64 `json:"ci95"`
+	Gain95    *float64    `json:"gain95"`
+	LowJ      *float64    `json:"low_j"`
+	HighJ     *float64    `json:"high_j"`
+	DurationS float64     `json:"duration_s"`
+	Tokens    int64       `json:"tokens"`
+	JPerToken *float64    `json:"j_per_token"`
+	MeanW     *float64    `json:"mean_w"`
+	Reason    string      `json:"reason,omitempty"`
 }
 
 // Compute is what the architecture asks for, from its shape.
@@ -243,18 +345,43 @@ type Memory struct {
 type Timing struct {
 	BaselineS float64 `json:"baseline_s"`
 	// The idle window inside power.parquet; 0 without a baseline.
-	BaselineStartMonoNS int64   `json:"baseline_start_mono_ns"`
-	BaselineEndMonoNS   int64   `json:"baseline_end_mono_ns"`
+	BaselineStartMonoNS int64 `json:"baseline_start_mono_ns"`
+	BaselineEndMonoNS   int64 `json:"baseline_end_mono_ns"`
+	// The idle window with the model loaded.
+	ResidentStartMonoNS int64   `json:"resident_start_mono_ns"`
+	ResidentEndMonoNS   int64   `json:"resident_end_mono_ns"`
 	LoadS               float64 `json:"load_s"`
 	WarmupS             float64 `json:"warmup_s"`
 	WindowS             float64 `json:"window_s"`
 }
 
-// Harness is what measuring itself cost during the window.
+// Harness is what measuring itself cost during the window, and what went wrong
+// while sampling.
 type Harness struct {
-	SamplerCPUPct float64 `json:"sampler_cpu_pct"`
+	// CPUS is processor time of this program in the window, sampling included;
+	// the engine is another process.
+	CPUS          float64 `json:"cpu_s"`
+	SamplerCPUPct float64 `json:"sampler_cpu_pct"` // of one core
 	SamplerPolls  int     `json:"sampler_polls"`
-	ClockSlackNS  int64   `json:"clock_slack_ns"`
+	// PeakBytes is the program's peak memory so far.
+	PeakBytes int64 `json:"peak_bytes"`
+	// EnergyJ is the program's part of the processor's energy above idle, by its
+	// share of all processor time: an estimate. Null where the processor is not
+	// metered.
+	EnergyJ      *float64 `json:"energy_j"`
+	HostCPUS     *float64 `json:"host_cpu_s"` // processor time of all processes
+	ClockSlackNS int64    `json:"clock_slack_ns"`
+	Gaps         []Gap    `json:"gaps"`
+	Errors       []string `json:"errors"`
+}
+
+// Gap is a stretch for which a series has no samples.
+type Gap struct {
+	Device  string `json:"device"`
+	Source  string `json:"source"`
+	StartNS int64  `json:"start_ns"`
+	EndNS   int64  `json:"end_ns"`
+	Reason  string `json:"reason"`
 }
 
 // Warning is a doubt about the result.

@@ -17,6 +17,9 @@ type PowerRow struct {
 	Source   string  `parquet:"source,dict"`
 	PowerW   float64 `parquet:"power_w"`
 	WindowMS float64 `parquet:"window_ms"`
+	// SinceNS is, for a polled value, when the last poll that still saw another one
+	// began: the sensor's update lies between it and mono_ns. 0 elsewhere.
+	SinceNS int64 `parquet:"since_ns"`
 }
 
 // TelemetryRow is a row of telemetry.parquet; what a device does not report is
@@ -63,6 +66,10 @@ type RequestRow struct {
 	FinishReason   string  `parquet:"finish_reason,dict"`
 	OK             bool    `parquet:"ok"`
 	Failure        string  `parquet:"failure,dict"`
+	// PrefillJ and DecodeJ are the request's part of the phases' energy; null
+	// without a phase split.
+	PrefillJ *float64 `parquet:"prefill_j,optional"`
+	DecodeJ  *float64 `parquet:"decode_j,optional"`
 }
 
 // StepRow is a row of steps.parquet.

@@ -25,8 +25,8 @@ const (
 	EngineLog   = "engine.log"
 )
 
-// partial marks a run's folder while it is being written.
-const partial = ".partial"
+// Partial ends the name of a run's folder while it is being written.
+const Partial = ".partial"
 
 // Dir is the folder of one study, open for writing by one process.
 type Dir struct {
@@ -117,7 +117,7 @@ type Run struct {
 // Begin makes the folder in which a run collects its files.
 func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 	name := fmt.Sprintf("%s-c%d", id, cycle)
-	path := filepath.Join(d.path, RunsDir, name+partial)
+	path := filepath.Join(d.path, RunsDir, name+Partial)
 	if err := os.RemoveAll(path); err != nil {
 		return nil, writeProblem("clear an unfinished run", path, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/power/scrape"
 )
 
 // field is one key of an experiment: its dotted name, what it accepts, and how it
@@ -25,7 +27,7 @@ func (f field) section() string {
 	return ""
 }
 
-var backends = []string{Embedded, PyTorch}
+var backends = []string{Embedded, PyTorch, Fake}
 
 // Orders of execution.
 var orders = []string{"sequential", "interleave", "shuffle", "reverse"}
@@ -45,7 +47,11 @@ var fields = []field{
 	number("decoding.temperature", 0, 0, func(e *Experiment) *float64 { return &e.Decoding.Temperature }),
 	whole("warmup.runs", 0, 1000, func(e *Experiment) *int { return &e.Warmup.Runs }),
 	number("baseline.seconds", 0, 3600, func(e *Experiment) *float64 { return &e.Baseline.Seconds }),
+	number("baseline.resident_seconds", 0, 3600, func(e *Experiment) *float64 { return &e.Baseline.ResidentSeconds }),
+	number("baseline.max_age_seconds", 0, 30*86400, func(e *Experiment) *float64 { return &e.Baseline.MaxAgeSeconds }),
+	number("energy.min_window", 0, 86400, func(e *Experiment) *float64 { return &e.Energy.MinWindow }),
 	choice("energy.sources", []string{"auto", "none"}, func(e *Experiment) *string { return &e.Energy.Sources }),
+	remote("energy.remote", func(e *Experiment) *string { return &e.Energy.Remote }),
 	number("energy.carbon_intensity_g_per_kwh", 0, 1e5, func(e *Experiment) *float64 { return &e.Energy.CarbonIntensity }),
 	number("energy.pue", 1, 10, func(e *Experiment) *float64 { return &e.Energy.PUE }),
 	number("energy.price_per_kwh", 0, 1e6, func(e *Experiment) *float64 { return &e.Energy.PricePerKWh }),
@@ -56,7 +62,14 @@ var fields = []field{
 	whole("pytorch.batch_size", 1, 1<<20, func(e *Experiment) *int { return &e.PyTorch.BatchSize }),
 	choice("pytorch.attn_implementation", []string{"sdpa", "eager", "flash_attention_2"}, func(e *Experiment) *string { return &e.PyTorch.AttnImplementation }),
 	device("pytorch.device", func(e *Experiment) *string { return &e.PyTorch.Device }),
+	whole("fake.batch_size", 1, 4096, func(e *Experiment) *int { return &e.Fake.BatchSize }),
+	choice("fake.batching", []string{"static", "continuous"}, func(e *Experiment) *string { return &e.Fake.Batching }),
+	number("fake.speed", 0.01, 100, func(e *Experiment) *float64 { return &e.Fake.Speed }),
 }
+
+// undivided are the keys whose setting on the command line is one value, commas
+// included.
+var undivided = []string{"energy.remote"}
 
 // studyKeys are the keys of a file that do not describe an experiment.
 var studyKeys = []string{"name", "sweep", "execution.cycles", "execution.order", "execution.seed"}
@@ -75,6 +88,18 @@ func text(key, want string, at func(*Experiment) *string) field {
 	return field{key, want, func(e *Experiment, s string) error {
 		if strings.TrimSpace(s) == "" {
 			return fmt.Errorf("is empty; want %s", want)
+		}
+		*at(e) = s
+		return nil
+	}}
+}
+
+// remote is a list of metrics pages. Its commas separate pages and not the values
+// of an axis.
+func remote(key string, at func(*Experiment) *string) field {
+	return field{key, "a list of http://host:9400/metrics or name=URL#metric{label=\"value\"}:W", func(e *Experiment, s string) error {
+		if _, err := scrape.ParseTargets(s); err != nil {
+			return err
 		}
 		*at(e) = s
 		return nil

@@ -11,6 +11,8 @@ import (
 const (
 	Embedded = "embedded"
 	PyTorch  = "pytorch"
+	// Fake computes nothing on a GPU that does not exist.
+	Fake = "fake"
 )
 
 // Study is a list of experiments and how to run them.
@@ -39,6 +41,7 @@ type Experiment struct {
 	Seed     uint64           `json:"seed"`
 	Embedded *EmbeddedSection `json:"embedded,omitempty"`
 	PyTorch  *PyTorchSection  `json:"pytorch,omitempty"`
+	Fake     *FakeSection     `json:"fake,omitempty"`
 }
 
 // Workload is the fixed work that every engine gets.
@@ -66,13 +69,26 @@ type Warmup struct {
 
 // Baseline is the time for which the idle machine is measured.
 type Baseline struct {
+	// Seconds before the engine is started.
 	Seconds float64 `json:"seconds"`
+	// ResidentSeconds with the model loaded, before the warm-up.
+	ResidentSeconds float64 `json:"resident_seconds"`
+	// MaxAgeSeconds is how old a baseline of an earlier run may be to be used
+	// again, once a short look has confirmed it; 0 always measures.
+	MaxAgeSeconds float64 `json:"max_age_seconds"`
 }
 
 // Energy says what is measured and what the results are converted to.
 type Energy struct {
 	// Sources is auto (every sensor that can be read) or none.
 	Sources string `json:"sources"`
+	// MinWindow is the least length of the measured window in seconds: a shorter
+	// workload is repeated. 0 runs it once.
+	MinWindow float64 `json:"min_window"`
+	// Remote lists metrics pages that are read beside the sensors of this machine, in
+	// the grammar of package scrape; empty: none. It is no part of the ID: where a
+	// check comes from does not change what is measured.
+	Remote string `json:"remote,omitempty"`
 	// CarbonIntensity in grams of CO2-equivalent per kilowatt-hour; 0: not stated.
 	CarbonIntensity float64 `json:"carbon_intensity_g_per_kwh"`
 	// PUE is the power usage effectiveness of the building; it scales carbon and
@@ -99,6 +115,15 @@ type PyTorchSection struct {
 	Device string `json:"device"`
 }
 
+// FakeSection holds the settings of the simulated engine.
+type FakeSection struct {
+	BatchSize int `json:"batch_size"`
+	// Batching is static or continuous.
+	Batching string `json:"batching"`
+	// Speed divides the duration of every step.
+	Speed float64 `json:"speed"`
+}
+
 // Execution says how often and in which order experiments run.
 type Execution struct {
 	Cycles int    `json:"cycles"`
@@ -113,11 +138,12 @@ func DefaultExperiment() Experiment {
 		DType:    DTypeAuto,
 		Workload: Workload{Dataset: "builtin", Prompts: 16, InputTokens: 256, OutputTokens: 64},
 		Warmup:   Warmup{Runs: 1},
-		Baseline: Baseline{Seconds: 5},
+		Baseline: Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: 1800},
 		Energy:   Energy{Sources: "auto", PUE: 1},
 		Seed:     1,
 		Embedded: &EmbeddedSection{BatchSize: 1, PrefillChunk: 512},
 		PyTorch:  &PyTorchSection{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"},
+		Fake:     &FakeSection{BatchSize: 1, Batching: "static", Speed: 1},
 	}
 }
 
@@ -135,6 +161,8 @@ func (e Experiment) BatchSize() int {
 		return e.Embedded.BatchSize
 	case PyTorch:
 		return e.PyTorch.BatchSize
+	case Fake:
+		return e.Fake.BatchSize
 	}
 	return 1
 }
@@ -147,6 +175,8 @@ func (e Experiment) Section() json.RawMessage {
 		section = e.Embedded
 	case PyTorch:
 		section = e.PyTorch
+	case Fake:
+		section = e.Fake
 	}
 	b, err := json.Marshal(section)
 	if err != nil {
@@ -163,6 +193,9 @@ func (e Experiment) own() Experiment {
 	if e.Backend != PyTorch {
 		e.PyTorch = nil
 	}
+	if e.Backend != Fake {
+		e.Fake = nil
+	}
 	return e
 }
 
@@ -176,6 +209,10 @@ func (e Experiment) clone() Experiment {
 		s := *e.PyTorch
 		e.PyTorch = &s
 	}
+	if e.Fake != nil {
+		s := *e.Fake
+		e.Fake = &s
+	}
 	return e
 }
 
@@ -186,7 +223,7 @@ const idVersion = "llem-1"
 func (e Experiment) ID() string {
 	canonical := e.own()
 	// What results are converted to does not change the measurement.
-	canonical.Energy = Energy{Sources: e.Energy.Sources}
+	canonical.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
 	b, err := json.Marshal(canonical)
 	if err != nil {
 		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal

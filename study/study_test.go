@@ -18,7 +18,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := DefaultExperiment()
-	want.Model, want.PyTorch = "random:smollm2-135m", nil
+	want.Model, want.PyTorch, want.Fake = "random:smollm2-135m", nil, nil
 	if diff := cmp.Diff([]Experiment{want}, s.Experiments); diff != "" {
 		t.Errorf("experiments (-want +got):\n%s", diff)
 	}
@@ -90,6 +90,7 @@ func TestIdentity(t *testing.T) {
 		"model: m/n\nbackend: embedded", "embedded: {batch_size: 1}\nmodel: m/n", "model: m/n\nembedded: {}",
 		"model: m/n\npytorch: {batch_size: 8}", "model: m/n\nbaseline: {seconds: 5.0}",
 		"model: m/n\nname: other\nexecution: {cycles: 9}", "model: m/n\nenergy: {price_per_kwh: 0.3}",
+		"model: m/n\nenergy: {remote: 'http://node1:9400/metrics'}",
 		"model: m/n\ndecoding: {temperature: -0}",
 	} {
 		if got := id(same); got != base {
@@ -109,6 +110,24 @@ func TestIdentity(t *testing.T) {
 	}
 	if len(base) != 12 {
 		t.Errorf("id %q, want 12 digits", base)
+	}
+}
+
+// TestRemoteIsOneValue: its commas make no axis, on the command line either.
+func TestRemoteIsOneValue(t *testing.T) {
+	const list = `http://node1:9400/metrics,wall=http://plug/metrics#power{channel="0",device="a"}:W`
+	fromFile, err := Parse("s.yaml", []byte("model: m/n\nenergy:\n  remote: "+list+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromFlag, err := Load(Options{Settings: []Setting{{Key: "model", Value: "m/n", Flag: "--model"}, {Key: "energy.remote", Value: list, Flag: "--set"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Study{fromFile, fromFlag} {
+		if len(s.Experiments) != 1 || s.Experiments[0].Energy.Remote != list {
+			t.Errorf("experiments %+v", s.Experiments)
+		}
 	}
 }
 

@@ -115,6 +115,10 @@ func (b *builder) settings(settings []Setting) {
 
 // assignText splits a setting at commas; several values or a range are an axis.
 func (b *builder) assignText(f field, text string, at Error) {
+	if slices.Contains(undivided, f.key) {
+		b.assign(f, []value{{text, at}}, false)
+		return
+	}
 	var values []value
 	for part := range strings.SplitSeq(text, ",") {
 		values = append(values, b.expandRange(f.key, value{strings.TrimSpace(part), at})...)

@@ -29,6 +29,10 @@ type Options struct {
 	Store    model.Store
 	// Results is the folder below which the study's folder is made.
 	Results string
+	// Baselines remembers idle power from run to run.
+	Baselines *measure.Baselines
+	// Profiles are what a self-test found about the sensors, by device.
+	Profiles map[string]*power.Profile
 	// Snapshot describes the machine; it is completed with what engines report.
 	Snapshot *host.Snapshot
 	// Timeout bounds one run; 0 is no bound.
@@ -160,6 +164,7 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned) (*resu
 	out, runErr := measure.Run(ctx, measure.Options{
 		Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
 		Meters: o.Meters, Missing: o.Missing, Warnings: doubts(o.Snapshot), Store: o.Store, Threads: host.CPUThreads(o.Snapshot),
+		Baselines: o.Baselines, Profiles: o.Profiles,
 		LogPath: run.LogPath(), Emit: o.Emit,
 	})
 	o.describe(out.Loaded)

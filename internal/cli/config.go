@@ -126,27 +126,3 @@ func versionsText(v map[string]string) string {
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
 }
-
-// newReport prints the results of an earlier study.
-func newReport(env *Env) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "report DIR",
-		Short: "Print the results in a study's folder",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return &usageError{"report takes one folder", "give the folder that `llem run` printed"}
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			res, err := llem.Open(args[0])
-			if err != nil {
-				return &usageError{err.Error(), "give the folder that `llem run` printed; it holds summary.json"}
-			}
-			return env.print(res, asJSON)
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as one JSON document")
-	return cmd
-}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -24,6 +25,9 @@ type Env struct {
 	Getenv func(string) string
 	// StdinTTY, StdoutTTY and StderrTTY say which streams are terminals.
 	StdinTTY, StdoutTTY, StderrTTY bool
+	// Columns, if set, is the width of the terminal on standard output, 0 if it is
+	// not known.
+	Columns func() int
 	// Signals, if set, ends the returned context at the first interrupt and the
 	// process at the second.
 	Signals func(context.Context) (context.Context, context.CancelFunc)
@@ -34,8 +38,37 @@ func ProcessEnv() Env {
 	return Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
 		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
+		Columns: func() int { return columns(os.Stdout) },
 		Signals: interruptible,
 	}
+}
+
+// columns is the width of a terminal.
+func columns(f *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
+// Widths between which notes are broken on a terminal; others are not read well.
+const minWidth, maxWidth = 40, 100
+
+// width is where long notes are broken; 0 leaves it to the printer. What is not
+// printed on a terminal does not depend on one.
+func (env *Env) width() int {
+	if !env.StdoutTTY {
+		return 0
+	}
+	n, err := strconv.Atoi(env.Getenv("COLUMNS"))
+	if (err != nil || n <= 0) && env.Columns != nil {
+		n = env.Columns()
+	}
+	if n <= 0 {
+		return 0
+	}
+	return min(maxWidth, max(minWidth, n))
 }
 
 func isTerminal(f *os.File) bool {

@@ -40,12 +40,12 @@ var keyFlags = []struct {
 	help        string
 }{
 	{"model", "m", []string{"model"}, "random:SHAPE, a .gguf file, a folder, or a Hugging Face id"},
-	{"backend", "b", []string{"backend"}, "embedded or pytorch"},
+	{"backend", "b", []string{"backend"}, "embedded, pytorch or fake (a simulated GPU)"},
 	{"dtype", "", []string{"dtype"}, "auto, float32, float16, bfloat16, q8_0 or q4_0"},
 	{"prompts", "n", []string{"workload.prompts"}, "number of prompts"},
 	{"input-tokens", "", []string{"workload.input_tokens"}, "longest prompt, in tokens"},
 	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
-	{"batch-size", "", []string{"embedded.batch_size", "pytorch.batch_size"}, "sequences processed together"},
+	{"batch-size", "", []string{"embedded.batch_size", "pytorch.batch_size", "fake.batch_size"}, "sequences processed together"},
 	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
 	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle or reverse"},
 }
@@ -130,7 +130,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 // finish prints what there is, also after an error.
 func (env *Env) finish(res *result.StudyResult, err error, asJSON bool) error {
 	if res != nil {
-		if printErr := env.print(res, asJSON); err == nil {
+		if printErr := env.print(res, asJSON, false); err == nil {
 			err = printErr
 		}
 	}
@@ -140,14 +140,23 @@ func (env *Env) finish(res *result.StudyResult, err error, asJSON bool) error {
 	return err
 }
 
-func (env *Env) print(res *result.StudyResult, asJSON bool) error {
+func (env *Env) print(res *result.StudyResult, asJSON, verbose bool) error {
 	if asJSON {
-		e := json.NewEncoder(env.Stdout)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(res)
+		return env.printJSON(res)
 	}
-	return report.Terminal{Color: env.color(env.StdoutTTY)}.Study(env.Stdout, res)
+	return env.terminal(verbose).Study(env.Stdout, res)
+}
+
+func (env *Env) printJSON(v any) error {
+	e := json.NewEncoder(env.Stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// terminal prints results on standard output.
+func (env *Env) terminal(verbose bool) report.Terminal {
+	return report.Terminal{Color: env.color(env.StdoutTTY), Width: env.width(), Verbose: verbose}
 }
 
 // color follows https://no-color.org: NO_COLOR, when set and not empty, wins.

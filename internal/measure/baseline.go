@@ -10,46 +10,77 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/stats"
+	"github.com/llenergymeasure/llem/result"
 )
 
-// Idle is the power of an idle device.
-type Idle struct {
-	Watts  float64
-	Half95 float64 // 95 % statistical interval of the mean
-	Reason string  // why there is no value
-}
-
-// measureBaseline samples the machine before the engine is there.
-func (r *run) measureBaseline(ctx context.Context) error {
+// measureBare samples the machine before the engine is there, or takes over what
+// an earlier run measured if a short look confirms it.
+func (r *run) measureBare(ctx context.Context) error {
+	r.neighbours(ctx, &r.foreign)
 	seconds := r.Experiment.Baseline.Seconds
-	r.baseline = map[string]Idle{}
 	if len(r.Meters) == 0 || seconds == 0 {
 		return nil
 	}
-	r.phase(event.Baseline, fmt.Sprintf("%g s idle", seconds))
 	began := clock.Mono()
+	if known := r.cached(); known != nil && seconds > probeSeconds {
+		r.phase(event.Baseline, fmt.Sprintf("%g s idle, to confirm an earlier baseline", probeSeconds))
+		w, trace, err := r.idleWindow(ctx, probeSeconds)
+		if err != nil {
+			return err
+		}
+		if r.confirmed(known, trace, w) {
+			r.known = known
+			r.trace = joinTraces(r.trace, trace)
+			r.record.Timing.BaselineS = since(began)
+			return nil
+		}
+	}
+	r.phase(event.Baseline, fmt.Sprintf("%g s idle", seconds))
+	w, trace, err := r.idleWindow(ctx, seconds)
+	if err != nil {
+		return err
+	}
+	r.bare = w
+	r.trace = joinTraces(r.trace, trace)
+	r.record.Timing.BaselineStartMonoNS, r.record.Timing.BaselineEndMonoNS = w.Start, w.End
+	r.record.Timing.BaselineS = since(began)
+	r.remember(trace, w)
+	return nil
+}
+
+// measureResident samples the machine with the model loaded and nothing to do,
+// before the warm-up: afterwards clocks and temperature would still be falling.
+func (r *run) measureResident(ctx context.Context) error {
+	seconds := r.Experiment.Baseline.ResidentSeconds
+	if len(r.Meters) == 0 || seconds == 0 || r.Experiment.Baseline.Seconds == 0 {
+		return nil
+	}
+	r.phase(event.Baseline, fmt.Sprintf("%g s idle with the model loaded", seconds))
+	w, trace, err := r.idleWindow(ctx, seconds)
+	if err != nil {
+		return err
+	}
+	r.resident = w
+	r.trace = joinTraces(r.trace, trace)
+	r.record.Timing.ResidentStartMonoNS, r.record.Timing.ResidentEndMonoNS = w.Start, w.End
+	return nil
+}
+
+// idleWindow samples for some seconds, with a counter edge on both sides.
+func (r *run) idleWindow(ctx context.Context, seconds float64) (w attribute.Window, trace power.Trace, err error) {
 	sampler := r.sampler()
 	sampler.Start(ctx)
-	w := attribute.Window{Start: clock.Mono()}
-	err := r.idle(ctx, time.Duration(seconds*float64(time.Second)))
+	mark(ctx, sampler)
+	w.Start = clock.Mono()
+	err = r.idle(ctx, time.Duration(seconds*float64(time.Second)))
 	w.End = clock.Mono()
 	if err == nil {
+		mark(ctx, sampler)
 		err = sleep(ctx, settle)
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	trace := sampler.Stop(stopCtx)
-	if err != nil {
-		return err
-	}
-	r.idleSamples = trace.Samples
-	r.record.Timing.BaselineStartMonoNS, r.record.Timing.BaselineEndMonoNS = w.Start, w.End
-	for device, samples := range byDevice(trace.Samples) {
-		r.baseline[device] = idlePower(samples, w)
-	}
-	r.record.Timing.BaselineS = since(began)
-	return nil
+	return w, sampler.Stop(stopCtx), err
 }
 
 // idle waits and reports progress.
@@ -64,35 +95,50 @@ func (r *run) idle(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// idlePower is the mean power of an idle window.
-func idlePower(samples []power.Sample, w attribute.Window) Idle {
-	curve, err := attribute.NewCurve(samples)
-	if err != nil {
-		return Idle{Reason: err.Error()}
+// idleOf is the mean power of a device over an idle stretch, from the source that
+// its energy comes from: a counter and a power reading may disagree at idle.
+func (j *join) idleOf(d *deviceEnergy, w attribute.Window) result.Idle {
+	if w.End <= w.Start {
+		return result.Idle{}
 	}
-	e, err := curve.Integral(w)
-	if err != nil {
-		return Idle{Reason: err.Error()}
-	}
-	seconds := w.Duration().Seconds()
-	var inside []float64
-	for _, s := range samples {
-		if s.MonoNS >= w.Start && s.MonoNS <= w.End {
-			inside = append(inside, float64(s.Power))
-		}
-	}
-	half := e.Half95 / seconds
-	if sum, ok := stats.Summarize(inside); ok && sum.N > 1 {
-		half = math.Hypot(half, 1.96*sum.SD/math.Sqrt(float64(sum.N)))
-	}
-	return Idle{Watts: e.Joules / seconds, Half95: half}
+	return idlePower(between(j.samples(d.device.ID), w), around(j.readings(d.device.ID), w), w, d.counter)
 }
 
-// byDevice groups samples; each device has one source in this version.
-func byDevice(samples []power.Sample) map[string][]power.Sample {
-	out := map[string][]power.Sample{}
-	for _, s := range samples {
-		out[s.Device] = append(out[s.Device], s)
+func idlePower(samples []power.Sample, readings []power.Reading, w attribute.Window, counter bool) result.Idle {
+	seconds := w.Duration().Seconds()
+	mean, meanErr := attribute.MeanPower(samples, w)
+	idle := result.Idle{W: mean.Watts, Half95: mean.Half95, DriftW: mean.Drift, DriftHalf95: mean.DriftHalf95}
+	if len(samples) > 0 {
+		idle.Source = samples[0].Source
 	}
-	return out
+	if !counter {
+		if meanErr != nil {
+			return result.Idle{Source: idle.Source, Reason: meanErr.Error()}
+		}
+		return idle
+	}
+	curve, err := attribute.NewCurve(samples)
+	if err != nil {
+		curve = nil
+	}
+	e, err := attribute.Counter(readings, curve, w)
+	if err != nil {
+		return result.Idle{Reason: err.Error()}
+	}
+	idle.Source = readings[0].Source
+	// What the series says of the scatter over time holds for the counter too.
+	idle.W, idle.Half95 = e.Joules/seconds, math.Hypot(e.Half95/seconds, mean.Half95)
+	return idle
+}
+
+// Limits of the drift of an idle power, relative to it, beyond which a baseline is
+// in doubt.
+const maxDrift = 0.03
+
+// drifting warns of an idle power that was still changing.
+func (j *join) drifting(device, what string, i result.Idle) {
+	if i.W > 0 && math.Abs(i.DriftW) > maxDrift*i.W && math.Abs(i.DriftW) > i.DriftHalf95 {
+		j.note("baseline_drift", fmt.Sprintf("%s: the idle power %s changed by %+.3g W while it was measured (%.3g W): net energy is in doubt by as much; "+
+			"let the machine rest first, or raise baseline.seconds", device, what, i.DriftW, i.W))
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/power"
@@ -15,75 +14,83 @@ import (
 type deviceEnergy struct {
 	device   power.Device
 	counted  bool
+	samples  []power.Sample
 	curve    *attribute.Curve
 	total    attribute.Estimate
 	method   string
 	source   string
+	counter  bool // total is the counter's
 	integral float64
 	series   attribute.Estimate
-	err      error
-	out      result.Device
+	// blur is the part of a second by which both window limits together are unknown.
+	blur           float64
+	bare, resident result.Idle
+	err            error
+	out            result.Device
 }
 
 // devices computes every metered device, whether it counts or not.
-func (r *run) devices(m material) []*deviceEnergy {
-	samples := byDevice(m.trace.Samples)
+func (j *join) devices() []*deviceEnergy {
 	var out []*deviceEnergy
-	for _, meter := range r.Meters {
-		for _, dev := range meter.Devices() {
-			d := &deviceEnergy{device: dev, counted: r.counts(dev)}
-			d.measure(samples[dev.ID], m)
-			d.describe(m.window, r.baseline[dev.ID])
-			out = append(out, d)
+	for _, dev := range j.Devices {
+		d := &deviceEnergy{device: dev, counted: j.counts(dev)}
+		d.measure(between(j.samples(dev.ID), j.Window), j.readings(dev.ID), j.Window)
+		d.bare, d.resident = j.idleOf(d, j.Bare), j.idleOf(d, j.Resident)
+		if k, ok := j.Known[dev.ID]; ok {
+			d.bare = k
 		}
+		d.describe(j.Window, j.profile(d))
+		out = append(out, d)
 	}
 	return out
 }
 
+// profile is what a self-test knows of the sensor behind the device's series.
+func (j *join) profile(d *deviceEnergy) *power.SourceProfile {
+	if len(d.samples) == 0 {
+		return nil
+	}
+	return j.Profiles[d.device.ID].Source(d.samples[0].Source)
+}
+
 // counts says whether a device runs the model.
-func (r *run) counts(d power.Device) bool {
-	if r.record.Energy.Scope == "cpu" {
+func (j *join) counts(d power.Device) bool {
+	if j.record.Energy.Scope == "cpu" {
 		return d.Kind == power.CPU || d.Kind == power.DRAM
 	}
 	if d.Kind != power.GPU {
 		return false
 	}
-	return d.UUID == "" || len(r.loaded.DeviceUUIDs) == 0 || slices.Contains(r.loaded.DeviceUUIDs, d.UUID)
+	if d.OverNetwork { // it may be another machine's
+		return slices.Contains(j.GPUs, d.UUID)
+	}
+	return d.UUID == "" || len(j.GPUs) == 0 || slices.Contains(j.GPUs, d.UUID)
 }
 
 // measure computes the energy of the window by counter and by integral. The
 // counter is preferred; both are kept.
-func (d *deviceEnergy) measure(samples []power.Sample, m material) {
-	var integral attribute.Estimate
+func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading, w attribute.Window) {
+	d.samples = samples
 	d.curve, d.err = attribute.NewCurve(samples)
 	if d.err == nil {
-		integral, d.err = d.curve.Integral(m.window)
+		d.series, d.err = d.curve.Integral(w)
 	}
 	seriesErr := d.err
 	if d.err == nil {
-		d.total, d.integral, d.series = integral, integral.Joules, integral
+		d.total, d.integral = d.series, d.series.Joules
 		d.method, d.source = "integral of the power series", samples[0].Source
-	}
-	var readings []power.Reading
-	for _, c := range m.trace.Counters {
-		if c.Device == d.device.ID {
-			readings = append(readings, c)
-		}
 	}
 	if len(readings) == 0 {
 		d.out.Agreement = agreement(nil, valueIf(seriesErr == nil, d.integral))
 		return
 	}
-	counter, err := attribute.Counter(readings, d.curve, m.window)
-	if err == nil {
-		err = monotone(readings)
-	}
+	counter, err := attribute.Counter(readings, d.curve, w)
 	if err != nil {
 		// A counter that misbehaves makes the whole window doubtful.
 		d.err = err
 		return
 	}
-	d.err = nil
+	d.err, d.counter = nil, true
 	d.total = counter
 	d.method, d.source = "energy counter, edge-snapped", readings[0].Source
 	d.out.Agreement = agreement(&counter.Joules, valueIf(seriesErr == nil, d.integral))
@@ -95,18 +102,9 @@ func (d *deviceEnergy) measure(samples []power.Sample, m material) {
 		d.err = fmt.Errorf("the energy counter says %.4g J and the integral of the power series %.4g J: "+
 			"they differ by %.1f %%, more than %.0f %%; neither is trusted",
 			counter.Joules, d.integral, *d.out.Agreement.DifferencePct, agreementFail)
+		return
 	}
-}
-
-// monotone refuses a counter that was reset while it was read, also where it has
-// since grown beyond its first value.
-func monotone(readings []power.Reading) error {
-	for i, now := range readings {
-		if i > 0 && now.Energy < readings[i-1].Energy {
-			return fmt.Errorf("the energy counter (%s) went backwards: it was reset during the run", now.Source)
-		}
-	}
-	return nil
+	d.err = attribute.Jump(readings, d.curve)
 }
 
 func valueIf(ok bool, v float64) *float64 {
@@ -136,12 +134,13 @@ func agreement(counter, integral *float64) *result.Agreement {
 }
 
 // describe fills the device's row.
-func (d *deviceEnergy) describe(w attribute.Window, idle Idle) {
+func (d *deviceEnergy) describe(w attribute.Window, profile *power.SourceProfile) {
 	o := &d.out
-	o.Device, o.Kind, o.Name, o.Counted = d.device.ID, string(d.device.Kind), d.device.Name, d.counted
-	if idle.Reason == "" && idle.Watts > 0 {
-		o.BaselineW = &idle.Watts
-	}
+	o.Device, o.Kind, o.Name, o.UUID = d.device.ID, string(d.device.Kind), d.device.Name, d.device.UUID
+	o.Modelled, o.Counted, o.Profile = d.device.Modelled, d.counted, profile
+	o.Scope, o.OverNetwork = d.device.Scope, d.device.OverNetwork
+	o.Bare, o.BaselineW = described(&d.bare)
+	o.Resident, o.ResidentW = described(&d.resident)
 	if d.curve != nil {
 		q := d.curve.Quality(w)
 		o.Series = &result.SeriesInfo{
@@ -156,7 +155,16 @@ func (d *deviceEnergy) describe(w attribute.Window, idle Idle) {
 	o.EnergyJ = d.quantity(d.total.Joules, d.total.Half95)
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+// described is an idle power for the record: the block, and the value alone.
+func described(i *result.Idle) (*result.Idle, *float64) {
+	switch {
+	case *i == result.Idle{}:
+		return nil, nil
+	case i.Reason != "" || i.W <= 0:
+		return i, nil
+	}
+	return i, &i.W
+}
 
 func (d *deviceEnergy) gain() float64 {
 	if d.device.Modelled {

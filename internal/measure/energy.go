@@ -7,7 +7,6 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -27,75 +26,83 @@ const (
 )
 
 // energy fills the energy part of the record.
-func (r *run) energy(m material, tokens result.Tokens) {
-	e := &r.record.Energy
+func (j *join) energy(tokens result.Tokens) {
+	e := &j.record.Energy
 	scope := "cpu"
-	if len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda") {
+	if j.OnGPU {
 		scope = "gpu"
 	}
-	if len(r.Meters) == 0 {
-		e.Reason = r.noSensor(scope)
+	for _, u := range j.Missing {
+		e.Missing = append(e.Missing, result.MissingSensor{Source: u.Source, Reason: u.Reason, Fix: u.Fix})
+	}
+	if len(j.Devices) == 0 {
+		e.Reason = j.noSensor(scope)
 		return
 	}
 	e.Scope = scope
-	var counted []*deviceEnergy
-	for _, d := range r.devices(m) {
+	var counted, all []*deviceEnergy
+	for _, d := range j.devices() {
 		e.Devices = append(e.Devices, d.out)
+		all = append(all, d)
 		if d.counted {
 			counted = append(counted, d)
 		}
 	}
-	r.sensorNotes(m, counted)
+	j.sensorNotes(counted)
+	j.harnessShare(all)
 	if len(counted) == 0 {
-		e.Reason = fmt.Sprintf("the model ran on the %s: %s", e.Scope, r.noSensor(e.Scope))
+		e.Reason = fmt.Sprintf("the model ran on the %s: %s", e.Scope, j.noSensor(e.Scope))
 		return
 	}
-	r.agree(counted)
+	j.agree(counted)
 	for _, d := range counted {
 		if d.err != nil {
 			e.Reason = fmt.Sprintf("%s: %v", d.device.ID, d.err)
 			return
 		}
 	}
-	r.totals(counted, m, tokens)
-	r.phases(counted, m)
+	j.totals(counted, tokens)
+	j.phases(counted)
 }
 
-// sensorNotes reports what the meters doubt and what failed while they were read.
-func (r *run) sensorNotes(m material, counted []*deviceEnergy) {
-	for _, meter := range r.Meters {
-		if w, ok := meter.(power.Warner); ok {
-			for _, msg := range w.Warnings() {
-				r.record.Warn("sensor", msg)
-			}
-		}
+// sensorNotes reports what failed while the meters were read, and baselines in
+// doubt.
+func (j *join) sensorNotes(counted []*deviceEnergy) {
+	for _, msg := range j.Trace.Errors {
+		j.note("sensor_error", msg)
 	}
-	for _, msg := range m.trace.Errors {
-		r.note("sensor_error", msg)
-	}
-	if r.record.Energy.Scope == "gpu" && len(r.loaded.DeviceUUIDs) == 0 && len(counted) > 1 {
-		r.note("gpu_unknown", fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
+	if j.record.Energy.Scope == "gpu" && len(j.GPUs) == 0 && len(counted) > 1 {
+		j.note("gpu_unknown", fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
 			"choose with CUDA_VISIBLE_DEVICES", len(counted)))
+	}
+	for _, d := range counted {
+		j.drifting(d.device.ID, "before the engine was started", d.bare)
+		j.drifting(d.device.ID, "with the model loaded", d.resident)
 	}
 }
 
 // noSensor explains missing energy of a scope with what would help.
-func (r *run) noSensor(scope string) string {
-	if r.Experiment.Energy.Sources == "none" {
+func (j *join) noSensor(scope string) string {
+	if j.record.Config.Energy.Sources == "none" {
 		return "energy.sources is none"
 	}
-	s := "no " + strings.ToUpper(scope) + " power sensor can be read here" + r.missing(scope)
+	s := "no " + strings.ToUpper(scope) + " power sensor can be read here" + j.missing(scope)
 	if scope == "cpu" { // there is no model of a GPU's power
 		s += "; for a rough modelled value add --estimate"
 	}
 	return s
 }
 
-// missing lists the sensors that could not be opened, and what would help.
-func (r *run) missing(scope string) string {
+// cpuSources are the families of sensors that measure processors.
+var cpuSources = []string{"rapl", "perf", "grace"}
+
+// missing lists the sensors of a scope that could not be opened, and what would
+// help.
+func (j *join) missing(scope string) string {
 	var b strings.Builder
-	for _, u := range r.Missing {
-		if forCPU := strings.HasPrefix(u.Source, "rapl"); forCPU != (scope == "cpu") {
+	for _, u := range j.Missing {
+		forCPU := slices.ContainsFunc(cpuSources, func(s string) bool { return strings.HasPrefix(u.Source, s) })
+		if forCPU != (scope == "cpu") {
 			continue // no sensor for what ran the model
 		}
 		fmt.Fprintf(&b, "; %s: %s", u.Source, u.Reason)
@@ -106,85 +113,52 @@ func (r *run) missing(scope string) string {
 	return b.String()
 }
 
-// phases splits the total by the simple method. What the series misses of the
-// total is unattributed, so that phases and rest add up to total_j exactly.
-func (r *run) phases(counted []*deviceEnergy, m material) {
-	e := &r.record.Energy
-	if !r.loaded.SharedClock {
-		e.PhasesReason = "the engine reads another clock than the power sensors: its steps cannot be laid over the series"
-		return
-	}
-	var all attribute.Split
-	for _, d := range counted {
-		if d.curve == nil {
-			e.PhasesReason = d.device.ID + " has no power series"
-			return
-		}
-		s, err := attribute.Phases(d.curve, m.log.Steps, m.window)
-		if err != nil {
-			e.PhasesReason = d.device.ID + ": " + err.Error()
-			return
-		}
-		add(&all.Prefill, s.Prefill)
-		add(&all.Decode, s.Decode)
-		add(&all.Other, s.Other)
-	}
-	e.Phases = &result.Phases{Method: attribute.SimpleMethod,
-		Prefill: phaseOut(all.Prefill), Decode: phaseOut(all.Decode), Other: phaseOut(all.Other)}
-	rest := e.TotalJ.Value - all.Sum()
-	var half float64 // of both sources: the total is the counter's, the phases are the series'
-	for _, d := range counted {
-		half = math.Hypot(half, math.Hypot(d.total.Half95, d.series.Half95))
-	}
-	e.UnattributedJ = &result.Quantity{Value: rest, CI95: [2]float64{rest - half, rest + half},
-		Gain95: 0, Method: "total less the phases", Source: e.TotalJ.Source}
-}
-
-// add sums a phase over devices; time and tokens are common to them.
-func add(to *attribute.Phase, p attribute.Phase) {
-	to.Joules += p.Joules
-	to.Low += p.Low
-	to.High += p.High
-	to.Duration, to.Tokens, to.Stretches = p.Duration, p.Tokens, p.Stretches
-}
-
-func phaseOut(p attribute.Phase) *result.Phase {
-	out := &result.Phase{EnergyJ: p.Joules, LowJ: p.Low, HighJ: p.High, DurationS: p.Duration.Seconds(), Tokens: p.Tokens}
-	if p.Tokens > 0 {
-		v := p.Joules / float64(p.Tokens)
-		out.JPerToken = &v
-	}
-	if p.Duration > 0 {
-		v := p.Joules / p.Duration.Seconds()
-		out.MeanW = &v
-	}
-	return out
-}
-
 // agree reports the comparison of counter and integral over all counted devices.
-func (r *run) agree(counted []*deviceEnergy) {
+func (j *join) agree(counted []*deviceEnergy) {
 	var counter, integral float64
-	both := true
 	for _, d := range counted {
 		a := d.out.Agreement
 		if a == nil || a.CounterJ == nil || a.IntegralJ == nil {
-			both = false
-			break
+			// One device alone would say nothing about the sum.
+			if len(counted) == 1 {
+				j.record.Energy.Agreement = a
+			} else {
+				j.record.Energy.Agreement = &result.Agreement{Verdict: "single_source"}
+			}
+			return
 		}
 		counter += *a.CounterJ
 		integral += *a.IntegralJ
-	}
-	if !both {
-		r.record.Energy.Agreement = counted[0].out.Agreement
-		return
 	}
 	a := agreement(&counter, &integral)
 	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.out.Agreement.Verdict == "same_source" }) && a.Verdict == "ok" {
 		a.Verdict = "same_source"
 	}
-	r.record.Energy.Agreement = a
+	j.record.Energy.Agreement = a
 	if a.Verdict == "warn" || a.Verdict == "fail" {
-		r.note("agreement", fmt.Sprintf("counter and integral of the power series differ by %.1f %%", *a.DifferencePct))
+		j.note("agreement", fmt.Sprintf("counter and integral of the power series differ by %.1f %%", *a.DifferencePct))
+	}
+}
+
+// harnessShare estimates what this program's own work cost where the processor is
+// metered: its share of all processor time, of the energy above idle.
+func (j *join) harnessShare(devices []*deviceEnergy) {
+	h := j.record.Harness
+	if h == nil || h.HostCPUS == nil || *h.HostCPUS <= 0 {
+		return
+	}
+	var above float64
+	metered := false
+	for _, d := range devices {
+		if d.device.Kind != power.CPU || d.device.Modelled || d.err != nil || d.bare.Reason != "" || d.bare.W <= 0 {
+			continue
+		}
+		metered = true
+		above += max(0, d.total.Joules-d.bare.W*j.Window.Duration().Seconds())
+	}
+	if metered {
+		joules := above * min(1, h.CPUS / *h.HostCPUS)
+		h.EnergyJ = &joules
 	}
 }
 
@@ -195,10 +169,10 @@ var throttleReasons = map[int64]string{
 }
 
 // telemetryWarnings reports throttling and series with holes.
-func (r *run) telemetryWarnings(m material) {
+func (j *join) telemetryWarnings() {
 	seen := map[string]int{}
-	for _, t := range m.trace.Telemetry {
-		if t.Throttle == nil || t.MonoNS < m.window.Start || t.MonoNS > m.window.End {
+	for _, t := range j.Trace.Telemetry {
+		if t.Throttle == nil || t.MonoNS < j.Window.Start || t.MonoNS > j.Window.End {
 			continue
 		}
 		for bit, name := range throttleReasons {
@@ -213,11 +187,36 @@ func (r *run) telemetryWarnings(m material) {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		r.record.Warn("throttled", fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
+		j.record.Warn("throttled", fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
 	}
-	for _, d := range r.record.Energy.Devices {
-		if d.Counted && d.Series != nil && d.Series.Gaps > 0 {
-			r.record.Warn("series_gaps", fmt.Sprintf("%s: %d gaps in the power series, the longest %.0f ms", d.Device, d.Series.Gaps, d.Series.LargestGapMS))
+	for _, d := range j.record.Energy.Devices {
+		if !d.Counted || d.Series == nil {
+			continue
+		}
+		if d.Series.Gaps > 0 {
+			j.record.Warn("series_gaps", fmt.Sprintf("%s: %d gaps in the power series, the longest %.0f ms", d.Device, d.Series.Gaps, d.Series.LargestGapMS))
+		}
+		for _, reason := range j.gapReasons(d.Device) {
+			j.record.Warn("series_gaps", d.Device+": "+reason)
 		}
 	}
+}
+
+// gapReasons are the distinct reasons of the gaps that touch the window.
+func (j *join) gapReasons(device string) []string {
+	lost := map[string]float64{}
+	for _, g := range j.Trace.Gaps {
+		from, to := max(g.StartNS, j.Window.Start), min(g.EndNS, j.Window.End)
+		if g.Device == device && to > from {
+			lost[g.Reason] += float64(to-from) / 1e6
+		}
+	}
+	var out []string
+	for reason, ms := range lost {
+		if ms >= max(100, 0.005*milliseconds(j.Window.Duration())) {
+			out = append(out, fmt.Sprintf("%.0f ms of the window without samples: %s", math.Round(ms), reason))
+		}
+	}
+	sort.Strings(out)
+	return out
 }

@@ -5,39 +5,68 @@ import (
 	"math"
 	"time"
 
+	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/stats"
 )
 
-// join computes the record from the raw material and keeps the material as
-// series.
-func (r *run) join(m material) {
-	seconds := m.window.Duration().Seconds()
-	r.record.Window = &result.Window{
-		Start: m.anchor.Time(m.window.Start), End: m.anchor.Time(m.window.End),
-		StartMonoNS: m.window.Start, EndMonoNS: m.window.End, DurationS: seconds,
+// join turns material into the numbers of a record. It reads nothing else, so that
+// the same numbers come out of the files later.
+type join struct {
+	*Material
+	record *result.Record
+	// say, if set, also receives warnings at once.
+	say func(code, message string)
+	// shares are the requests' parts of the phases; nil without a split.
+	shares []attribute.Shares
+}
+
+// note is a warning of the record that the user also sees at once.
+func (j *join) note(code, message string) {
+	j.record.Warn(code, message)
+	if j.say != nil {
+		j.say(code, message)
 	}
-	r.record.Timing.WindowS = seconds
-	r.record.Backend.StepClock = m.log.StepClock
-	tokens := countTokens(m.log.Requests)
-	r.record.Tokens = &tokens
-	r.record.Latency = latency(m.log.Requests)
-	r.record.Throughput = &result.Throughput{
+}
+
+// compute fills everything that follows from the material.
+func (j *join) compute() {
+	seconds := j.Window.Duration().Seconds()
+	j.record.Window.DurationS = seconds
+	tokens := countTokens(j.Log.Requests)
+	tokens.Given, tokens.Asked = j.Given, j.Asked
+	j.record.Tokens = &tokens
+	j.record.Latency = latency(j.Log.Requests)
+	j.record.Throughput = &result.Throughput{
 		OutputTokensPerS: float64(tokens.Output) / seconds,
 		TotalTokensPerS:  float64(tokens.Prompt+tokens.Output) / seconds,
 		RequestsPerS:     float64(tokens.RequestsOK) / seconds,
 	}
-	r.checkWork(m.log, tokens)
-	r.compute(m.log.Requests, seconds)
-	r.memory(m.log)
-	r.energy(m, tokens)
-	r.record.Harness = &result.Harness{
-		SamplerCPUPct: 100 * m.trace.Cost.Share(), SamplerPolls: m.trace.Cost.Polls, ClockSlackNS: m.anchor.SlackNS,
+	j.checkWork(tokens)
+	if c := j.record.Compute; c != nil {
+		c.FLOPsPerS = c.FLOPs / seconds
 	}
-	r.telemetryWarnings(m)
-	r.series = rows(m, r.idleSamples, r.taskOf())
+	j.energy(tokens)
+	j.telemetryWarnings()
+}
+
+// finish joins what a run has collected.
+func (r *run) finish(m *Material, anchor clock.Anchor) {
+	r.record.Window = &result.Window{
+		Start: anchor.Time(m.Window.Start), End: anchor.Time(m.Window.End),
+		StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: r.repeats,
+	}
+	r.record.Timing.WindowS = m.Window.Duration().Seconds()
+	r.record.Backend.StepClock = m.Log.StepClock
+	r.compute(m.Log.Requests)
+	r.memory(m.Log)
+	r.harness(m, anchor)
+	j := &join{Material: m, record: r.record, say: r.tell}
+	j.compute()
+	r.series = rows(m, j.shares, r.taskOf())
 }
 
 // describeBackend records the engine as it runs.
@@ -69,19 +98,14 @@ func countTokens(requests []backend.Request) result.Tokens {
 }
 
 // checkWork compares what the engine did with what it was given.
-func (r *run) checkWork(log *backend.Log, tokens result.Tokens) {
-	var prompt, output int64
-	for _, q := range r.requests {
-		prompt += int64(len(q.Tokens))
-		output += int64(r.Experiment.Workload.OutputTokens)
-	}
+func (j *join) checkWork(tokens result.Tokens) {
 	switch {
 	case tokens.RequestsFailed > 0:
-		r.note("requests_failed", fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not",
-			tokens.RequestsFailed, len(log.Requests)))
-	case tokens.Prompt != prompt || tokens.PromptComputed != prompt || tokens.Output != output:
-		r.note("unequal_work", fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d",
-			tokens.PromptComputed, tokens.Output, prompt, output))
+		j.note("requests_failed", fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not",
+			tokens.RequestsFailed, len(j.Log.Requests)))
+	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
+		j.note("unequal_work", fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d",
+			tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
 	}
 }
 
@@ -121,7 +145,7 @@ func distribution(values []float64) *result.Distribution {
 }
 
 // compute counts parameters and operations from the architecture.
-func (r *run) compute(requests []backend.Request, seconds float64) {
+func (r *run) compute(requests []backend.Request) {
 	if r.resolved.ConfigErr != nil {
 		r.record.Warn("flops_unknown", "parameters and FLOPs are unknown: "+r.resolved.ConfigErr.Error())
 		return
@@ -135,7 +159,7 @@ func (r *run) compute(requests []backend.Request, seconds float64) {
 	p, f := r.resolved.Config.Parameters(), r.resolved.Config.FLOPs(lengths)
 	r.record.Compute = &result.Compute{
 		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,
-		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode, FLOPsPerS: f.Total() / seconds,
+		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode,
 	}
 }
 
@@ -156,8 +180,10 @@ func (r *run) memory(log *backend.Log) {
 // taskOf maps request ids to the kind of task.
 func (r *run) taskOf() map[int]string {
 	out := make(map[int]string, len(r.requests))
-	for _, q := range r.requests {
-		out[q.ID] = q.Task
+	for i := range max(1, r.repeats) {
+		for _, q := range r.requests {
+			out[q.ID+i*r.stride()] = q.Task
+		}
 	}
 	return out
 }

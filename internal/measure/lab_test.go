@@ -191,7 +191,7 @@ type meter struct {
 // newMeter is a sensor of devices that all draw the power of the schedule.
 func (e *engine) newMeter(devices ...power.Device) *meter {
 	var opened int64
-	o := power.FakeOptions{GPUs: len(devices), Now: func() int64 {
+	o := power.FakeOptions{GPUs: len(devices), Spacing: 5 * time.Millisecond, Now: func() int64 {
 		now := clock.Mono()
 		if opened == 0 {
 			opened = now
@@ -261,10 +261,16 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	t.Parallel()
+	return labFor(t)
+}
+
+// labFor is newLab for a test that makes several runs.
+func labFor(t *testing.T) *lab {
+	t.Helper()
 	e := study.DefaultExperiment()
 	e.Model, e.PyTorch = "random:tiny-llama", nil
 	e.Workload = study.Workload{Dataset: "synthetic", Prompts: 3, InputTokens: promptLen, OutputTokens: outputLen}
-	e.Warmup.Runs, e.Baseline.Seconds = 0, 0
+	e.Warmup.Runs, e.Baseline = 0, study.Baseline{ResidentSeconds: 0.2}
 	l := &lab{engine: &engine{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"}, DType: "float16", Threads: 2,
 		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}}}
 	l.options = Options{Experiment: e, Cycle: 1, Backend: l.engine, Store: model.Store{Dir: t.TempDir()}, Emit: l.observe}

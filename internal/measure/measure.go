@@ -1,18 +1,19 @@
 // Package measure runs one experiment once.
 //
-//	prepare the model → idle baseline → start the engine → warm up →
+//	prepare the model → bare idle → start the engine → idle → warm up →
 //	[ counter edge | window over all requests | counter edge ] → stop → join
 //
 // The join turns the raw material of a run (request log, step log, power trace,
 // all on CLOCK_MONOTONIC) into a result.Record. It is a pure function of that
-// material, which is written beside the result.
+// material, which is written beside the result: [Recompute] does it again from the
+// files.
 package measure
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
@@ -42,6 +43,10 @@ type Options struct {
 	Threads int
 	// LogPath receives the engine's output.
 	LogPath string
+	// Baselines remembers idle power from run to run; nil remembers nothing.
+	Baselines *Baselines
+	// Profiles are what a self-test found about the sensors, by device.
+	Profiles map[string]*power.Profile
 	// Emit receives what happens; it must return quickly.
 	Emit func(event.Event)
 }
@@ -104,10 +109,18 @@ type run struct {
 	loaded   backend.Loaded
 	requests []workload.Request
 	prompts  []workload.Prompt
-	baseline map[string]Idle
-	// idleSamples are those of the baseline; they go to disk with the others.
-	idleSamples []power.Sample
-	doing       string
+	// repeats is how often the workload runs in the window.
+	repeats int
+	// trace is what was sampled before the window.
+	trace          power.Trace
+	bare, resident attribute.Window
+	known          map[string]result.Idle
+	// foreign are processes that were on the GPUs before the engine.
+	foreign          []string
+	cpuStart, cpuEnd cpuTimes
+	// warmNS is how long the last warm-up of the first batch took.
+	warmNS int64
+	doing  string
 }
 
 func newRecord(o Options) *result.Record {
@@ -154,14 +167,18 @@ func (r *run) emit(e event.Event) {
 // note is a warning of the record that the user also sees at once.
 func (r *run) note(code, message string) {
 	r.record.Warn(code, message)
-	r.emit(event.Note{Code: code, Message: message})
+	r.tell(code, message)
 }
+
+// tell shows a warning to the user at once.
+func (r *run) tell(code, message string) { r.emit(event.Note{Code: code, Message: message}) }
 
 func (r *run) do(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	if err := r.measureBaseline(ctx); err != nil {
+	r.doubts()
+	if err := r.measureBare(ctx); err != nil {
 		return err
 	}
 	session, err := r.start(ctx)
@@ -172,23 +189,43 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.shape(ctx, session); err != nil {
 		return err
 	}
+	if err := r.measureResident(ctx); err != nil {
+		return err
+	}
 	if err := r.warmUp(ctx, session); err != nil {
 		return err
 	}
-	m, err := r.window(ctx, session)
+	r.repeats = r.repeatsFor(r.Experiment.Energy.MinWindow)
+	var before, after []string
+	r.neighbours(ctx, &before)
+	m, anchor, err := r.window(ctx, session)
 	if err != nil {
 		return err
 	}
+	r.neighbours(ctx, &after)
 	r.phase(event.Finish, "")
 	if err := session.Close(); err != nil {
 		return err
 	}
-	if err := nothingDone(m.log); err != nil {
-		r.series = rows(m, r.idleSamples, r.taskOf())
+	if err := nothingDone(m.Log); err != nil {
+		r.series = rows(m, nil, r.taskOf())
 		return err
 	}
-	r.join(m)
+	r.finish(m, anchor)
+	r.shared(before, after)
+	r.tooShort(m.Window)
 	return nil
+}
+
+// doubts are what the meters themselves are not sure of.
+func (r *run) doubts() {
+	for _, meter := range r.Meters {
+		if w, ok := meter.(power.Warner); ok {
+			for _, msg := range w.Warnings() {
+				r.record.Warn("sensor", msg)
+			}
+		}
+	}
 }
 
 // nothingDone is the failure of a run of which no request has succeeded: there is
@@ -204,199 +241,58 @@ func nothingDone(log *backend.Log) error {
 	return backend.Failf(backend.ClassEngine, "see the engine's log", "the engine completed no request: %s", why)
 }
 
-// prepare resolves the model and reads the data set, before anything is started.
-func (r *run) prepare(ctx context.Context) error {
-	r.phase(event.Prepare, r.Experiment.Model)
-	if d := r.Experiment.Workload.Dataset; d != workload.SyntheticSource {
-		set, err := workload.Load(d)
-		if err != nil {
-			return err
-		}
-		if r.prompts, err = set.Select(r.Experiment.Workload.Prompts); err != nil {
-			return err
-		}
-		if w := set.Warning(); w != "" {
-			r.note("dataset_skipped", w)
-		}
+// window measures the whole workload, repeated as often as asked for.
+func (r *run) window(ctx context.Context, session backend.Session) (m *Material, anchor clock.Anchor, err error) {
+	detail := fmt.Sprintf("%d requests", len(r.requests)*r.repeats)
+	if r.repeats > 1 {
+		detail = fmt.Sprintf("%d requests, %d times", len(r.requests), r.repeats)
 	}
-	format := model.FormatGGUF
-	if r.Experiment.Backend != study.Embedded {
-		format = model.FormatHF
-	}
-	resolved, err := r.Store.Resolve(ctx, model.Request{
-		Model: r.Experiment.Model, Format: format, DType: r.Experiment.DType, Seed: r.Experiment.Seed,
-		Progress: func(done, total int64) {
-			if total > 0 {
-				r.emit(event.Progress{Phase: event.Prepare, Fraction: float64(done) / float64(total),
-					Detail: unit.Bytes(done).String() + " of " + unit.Bytes(total).String()})
-			}
-		},
-	})
-	if err != nil {
-		return err
-	}
-	r.resolved = resolved
-	r.record.Synthetic = resolved.Synthetic
-	if resolved.Synthetic {
-		r.record.Warn("synthetic", "random weights: the arithmetic and its energy are those of the shape, not of a trained model")
-	}
-	return r.checkDType()
-}
-
-// checkDType refuses a dtype that a finished GGUF file does not have.
-func (r *run) checkDType() error {
-	want, have := r.Experiment.DType, string(r.resolved.DType)
-	if r.Experiment.Backend != study.Embedded || want == study.DTypeAuto || have == want {
-		return nil
-	}
-	if have == "" {
-		have = "a mixture of types"
-	}
-	return backend.Failf(backend.ClassUnsupportedDType, "leave dtype out (auto), or give a file with "+want+" weights",
-		"%s holds %s weights, not %s", r.Experiment.Model, have, want)
-}
-
-// dtype is what the engine is asked for.
-func (r *run) dtype() string {
-	switch {
-	case r.Experiment.DType != study.DTypeAuto:
-		return r.Experiment.DType
-	case r.Experiment.Backend == study.Embedded && r.resolved.DType != "":
-		return string(r.resolved.DType)
-	case r.Experiment.Backend == study.Embedded:
-		return "mixed"
-	}
-	return "bfloat16"
-}
-
-func (r *run) start(ctx context.Context) (backend.Session, error) {
-	r.phase(event.Load, r.Experiment.Backend+" "+r.dtype())
-	began := clock.Mono()
-	e := r.Experiment
-	if e.Backend == study.Embedded && e.Embedded.Threads == 0 {
-		embedded := *e.Embedded
-		embedded.Threads = r.Threads
-		e.Embedded = &embedded
-	}
-	session, err := r.Backend.Start(ctx, backend.Spec{
-		Model: e.Model, Path: r.resolved.Path, Synthetic: r.resolved.Synthetic, DType: r.dtype(), Seed: e.Seed,
-		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
-		Options: e.Section(), LogPath: r.LogPath,
-		Progress: func(phase string, fraction float64) {
-			r.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	r.loaded = session.Loaded()
-	r.record.Timing.LoadS = since(began)
-	for _, n := range r.loaded.Notes {
-		r.note("engine", n)
-	}
-	r.describeBackend()
-	return session, nil
-}
-
-func since(mono int64) float64 { return float64(clock.Mono()-mono) / 1e9 }
-
-// shape turns prompts into token ids of exact length.
-func (r *run) shape(ctx context.Context, session backend.Session) (err error) {
-	w := r.Experiment.Workload
-	if w.Dataset == workload.SyntheticSource {
-		size := r.loaded.TextVocab
-		if r.resolved.Synthetic {
-			size = byteVocab
-		}
-		r.requests, err = workload.Synthetic(w.Prompts, w.InputTokens, workload.Vocab{Size: size}, r.Experiment.Seed)
-	} else {
-		texts := make([]string, len(r.prompts))
-		for i, p := range r.prompts {
-			texts[i] = p.Text
-		}
-		var ids [][]int32
-		if ids, err = session.Tokenize(ctx, texts); err != nil {
-			return err
-		}
-		r.requests, err = workload.Truncate(r.prompts, ids, w.InputTokens)
-	}
-	if err == nil {
-		r.record.WorkloadHash = workload.Hash(r.requests)
-	}
-	return err
-}
-
-// byteVocab is the ordinary part of a random model's vocabulary: one id per byte.
-const byteVocab = 256
-
-// work makes the engine's workload from requests.
-func (r *run) work(requests []workload.Request) backend.Workload {
-	prompts := make([]backend.Prompt, len(requests))
-	for i, q := range requests {
-		prompts[i] = backend.Prompt{ID: q.ID, Tokens: q.Tokens}
-	}
-	return backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens}
-}
-
-// warmUp runs every batch size of the window once, a full batch and a smaller last
-// one, and throws the result away.
-func (r *run) warmUp(ctx context.Context, session backend.Session) error {
-	began := clock.Mono()
-	full := min(r.Experiment.BatchSize(), len(r.requests))
-	rest := len(r.requests) % full
-	sample := slices.Concat(r.requests[:full], r.requests[len(r.requests)-rest:])
-	for i := range r.Experiment.Warmup.Runs {
-		r.phase(event.Warmup, fmt.Sprintf("%d of %d", i+1, r.Experiment.Warmup.Runs))
-		if _, err := session.Run(ctx, r.work(sample)); err != nil {
-			return err
-		}
-	}
-	r.record.Timing.WarmupS = since(began)
-	if r.Experiment.Warmup.Runs == 0 {
-		r.record.Warn("no_warmup", "warmup.runs is 0: the first requests include one-time costs")
-	}
-	return nil
-}
-
-// material is the raw outcome of the window.
-type material struct {
-	log    *backend.Log
-	trace  power.Trace
-	window attribute.Window
-	anchor clock.Anchor
-}
-
-// window measures the whole workload once.
-func (r *run) window(ctx context.Context, session backend.Session) (m material, err error) {
-	r.phase(event.Measure, fmt.Sprintf("%d requests", len(r.requests)))
+	r.phase(event.Measure, detail)
+	m = r.material()
 	sampler := r.sampler()
 	sampler.Start(ctx)
 	defer func() {
 		// Stop also after an error, within bounds.
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		m.trace = sampler.Stop(stopCtx)
+		m.Trace = joinTraces(r.trace, sampler.Stop(stopCtx))
 	}()
-	m.anchor = clock.Now()
-	work := r.work(r.requests)
+	anchor = clock.Now()
+	work := r.work(r.requests, r.repeats)
+	for _, p := range work.Requests {
+		m.Given += int64(len(p.Tokens))
+	}
+	m.Asked = int64(len(work.Requests)) * int64(work.OutputTokens)
 	work.Progress = func(done, total int) {
 		r.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
 			Detail: fmt.Sprintf("%d of %d requests", done, total)})
 	}
 	work.Finished = func() {
-		m.window.End = clock.Mono()
+		m.Window.End = clock.Mono()
+		r.cpuEnd = readCPU()
 		mark(ctx, sampler)
 	}
 	mark(ctx, sampler)
-	m.window.Start = clock.Mono()
-	m.log, err = session.Run(ctx, work)
-	if err == nil && m.window.End == 0 {
+	r.cpuStart = readCPU()
+	m.Window.Start = clock.Mono()
+	m.Log, err = session.Run(ctx, work)
+	if err == nil && m.Window.End == 0 {
 		err = backend.Failf(backend.ClassProtocol, "", "the engine gave results without saying that it finished")
 	}
 	if err == nil {
 		err = sleep(ctx, settle)
 	}
-	return m, err
+	return m, anchor, err
+}
+
+// material is what is known before the window.
+func (r *run) material() *Material {
+	return &Material{
+		Bare: r.bare, Resident: r.resident, Devices: r.devices(), Missing: r.Missing,
+		Tier: backend.Tier(r.record.Backend.Tier), GPUs: r.loaded.DeviceUUIDs,
+		OnGPU: len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda"),
+		Known: r.known, Profiles: r.Profiles,
+	}
 }
 
 // mark reads the counters at their next change. A sensor that does not answer is

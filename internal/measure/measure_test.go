@@ -26,7 +26,7 @@ func TestRecordOfARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := out.Record
-	want := &result.Tokens{Prompt: 3 * promptLen, PromptComputed: 3 * promptLen, Output: 3 * outputLen, RequestsOK: 3}
+	want := &result.Tokens{Prompt: 3 * promptLen, PromptComputed: 3 * promptLen, Output: 3 * outputLen, RequestsOK: 3, Given: 3 * promptLen, Asked: 3 * outputLen}
 	if diff := cmp.Diff(want, r.Tokens); diff != "" {
 		t.Errorf("tokens (-want +got):\n%s", diff)
 	}
@@ -77,7 +77,7 @@ func TestSeriesOfARun(t *testing.T) {
 	}
 	inside := 0
 	for _, p := range out.Series.Power {
-		if p.Device != "gpu0" || p.Source != power.SourceFake || p.WindowMS != 20 {
+		if p.Device != "gpu0" || p.Source != power.SourceFake || p.WindowMS != 5 {
 			t.Fatalf("power row = %+v", p)
 		}
 		if w := out.Record.Window; p.MonoNS >= w.StartMonoNS && p.MonoNS <= w.EndMonoNS {
@@ -155,7 +155,7 @@ func TestFailedRequests(t *testing.T) {
 	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
 	l.edit = func(log *backend.Log) { log.Requests[2].OK, log.Requests[2].Failure = false, "out of blocks" }
 	r := l.withEnergy(t)
-	want := &result.Tokens{Prompt: 2 * promptLen, PromptComputed: 2 * promptLen, Output: 2 * outputLen, RequestsOK: 2, RequestsFailed: 1}
+	want := &result.Tokens{Prompt: 2 * promptLen, PromptComputed: 2 * promptLen, Output: 2 * outputLen, RequestsOK: 2, RequestsFailed: 1, Given: 3 * promptLen, Asked: 3 * outputLen}
 	if diff := cmp.Diff(want, r.Tokens); diff != "" {
 		t.Errorf("tokens (-want +got):\n%s", diff)
 	}

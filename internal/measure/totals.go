@@ -15,17 +15,28 @@ import (
 type sum struct {
 	joules, half, gain float64
 	method, source     string
+	budget             []result.BudgetTerm
 }
 
 func addUp(devices []*deviceEnergy) sum {
 	var s sum
 	var methods, sources []string
+	terms := map[string]float64{}
 	for _, d := range devices {
 		s.joules += d.total.Joules
 		s.half = math.Hypot(s.half, d.total.Half95)
 		s.gain += d.gain() * d.total.Joules
 		methods, sources = append(methods, d.method), append(sources, d.source)
+		term := "timing of the series at the window's limits"
+		if d.counter {
+			term = "timing of the counter at the window's limits"
+		}
+		terms[term] = math.Hypot(terms[term], d.total.Half95)
 	}
+	for term, half := range terms {
+		s.budget = append(s.budget, result.BudgetTerm{Term: term, Half95: half})
+	}
+	slices.SortFunc(s.budget, func(a, b result.BudgetTerm) int { return strings.Compare(a.Term, b.Term) })
 	s.method, s.source = joinUnique(methods), joinUnique(sources)
 	return s
 }
@@ -38,22 +49,29 @@ func joinUnique(all []string) string {
 // times scales the sum to a derived quantity.
 func (s sum) times(factor float64) *result.Quantity {
 	v, half := s.joules*factor, s.half*math.Abs(factor)
-	return &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: s.gain * math.Abs(factor), Method: s.method, Source: s.source}
+	q := &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: s.gain * math.Abs(factor), Method: s.method, Source: s.source}
+	for _, b := range s.budget {
+		q.Budget = append(q.Budget, result.BudgetTerm{Term: b.Term, Half95: b.Half95 * math.Abs(factor)})
+	}
+	return q
 }
 
 // totals fills everything that follows from the energy of the window.
-func (r *run) totals(counted []*deviceEnergy, m material, tokens result.Tokens) {
-	e := &r.record.Energy
+func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
+	e := &j.record.Energy
 	s := addUp(counted)
-	seconds := m.window.Duration().Seconds()
+	seconds := j.Window.Duration().Seconds()
 	e.Provenance = result.Measured
 	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Modelled }) {
 		e.Provenance = result.Modelled
-		e.Reason = "modelled, not measured: no CPU power sensor can be read here" + r.missing("cpu")
+		e.Reason = "modelled, not measured: no CPU power sensor can be read here" + j.missing("cpu")
+		if j.simulated(counted) {
+			e.Reason = "simulated, not measured: the GPU does not exist"
+		}
 	}
 	e.Sources = strings.Split(s.source, ", ")
 	e.TotalJ, e.MeanW = s.times(1), s.times(1/seconds)
-	r.net(counted, s, seconds)
+	j.net(counted, s, seconds)
 	if n := float64(tokens.Output); n > 0 {
 		e.PerOutputTokenJ = s.times(1 / n)
 		e.TokensPerJ = inverse(*e.PerOutputTokenJ)
@@ -66,23 +84,39 @@ func (r *run) totals(counted []*deviceEnergy, m material, tokens result.Tokens) 
 		e.WhPer1000Requests = s.times(1000 / n / unit.JoulesPerWattHour)
 	}
 	const joulesPerKWh = 1000 * unit.JoulesPerWattHour
-	c := r.Experiment.Energy
+	c := j.record.Config.Energy
 	if c.CarbonIntensity > 0 {
 		e.CO2eG = s.times(c.CarbonIntensity * c.PUE / joulesPerKWh)
 	}
 	if c.PricePerKWh > 0 {
 		e.Cost = s.times(c.PricePerKWh * c.PUE / joulesPerKWh)
 	}
-	if r.record.Compute != nil && s.joules > 0 {
-		perJ := r.record.Compute.FLOPs / s.joules
-		r.record.Compute.FLOPsPerJ = &perJ
+	if j.record.Compute != nil && s.joules > 0 {
+		perJ := j.record.Compute.FLOPs / s.joules
+		j.record.Compute.FLOPsPerJ = &perJ
 	}
-	if net := e.NetJ; net != nil && net.CI95[0] <= 0 {
-		r.record.Warn("net_not_positive", "the energy net of idle is not distinguishable from zero: the machine was as busy before the run as during it, or the window is too short")
+	j.precision(s, seconds)
+}
+
+// precision says how long a window must be, and warns of one that is too short.
+// The error of the limits is one of time: relative to the energy it falls with the
+// length of the window.
+func (j *join) precision(s sum, seconds float64) {
+	e := &j.record.Energy
+	for _, q := range []*result.Quantity{e.NetJ, e.NetResidentJ} {
+		if q != nil && q.CI95[0] <= 0 {
+			j.record.Warn("net_not_positive", "the energy net of idle is not distinguishable from zero: the machine was as busy before the run as during it, or the window is too short")
+			break
+		}
 	}
-	if rel := s.half / s.joules; s.joules > 0 && rel > 0.05 {
-		r.record.Warn("short_window", fmt.Sprintf("the window of %.2f s is short for this sensor: the timing of its readings alone makes the energy uncertain by ±%.0f %%; "+
-			"use more prompts or longer outputs", seconds, 100*rel))
+	if s.joules <= 0 {
+		return
+	}
+	rel := s.half / s.joules
+	e.MinWindow = &result.MinWindow{For1PctS: rel * seconds / 0.01, For5PctS: rel * seconds / 0.05}
+	if rel > 0.05 {
+		j.record.Warn("short_window", fmt.Sprintf("the window of %.2f s is short for this sensor: the timing of its readings alone makes the energy uncertain by ±%.0f %%; "+
+			"±5 %% needs %.2g s, ±1 %% needs %.2g s: use more prompts, longer outputs, or energy.min_window", seconds, 100*rel, e.MinWindow.For5PctS, e.MinWindow.For1PctS))
 	}
 }
 
@@ -95,29 +129,54 @@ func inverse(q result.Quantity) *result.Quantity {
 		Gain95: q.Gain95 / q.Value / q.Value, Method: q.Method, Source: q.Source}
 }
 
-// net subtracts the idle power of the counted devices.
-func (r *run) net(counted []*deviceEnergy, s sum, seconds float64) {
-	var watts, half, gain float64
+// net subtracts idle power of the counted devices: bare, and with the model
+// loaded.
+func (j *join) net(counted []*deviceEnergy, s sum, seconds float64) {
+	e := &j.record.Energy
+	e.BaselineW, e.NetJ = j.netOf(counted, s, seconds, "before the engine was started", func(d *deviceEnergy) result.Idle { return d.bare })
+	if e.BaselineW == nil {
+		return
+	}
+	e.ResidentW, e.NetResidentJ = j.netOf(counted, s, seconds, "with the model loaded", func(d *deviceEnergy) result.Idle { return d.resident })
+}
+
+// netOf is the idle power of the counted devices and what is left of the energy
+// without it; both nil with a warning where one device has none.
+func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when string, of func(*deviceEnergy) result.Idle) (idle, net *result.Quantity) {
+	var watts, half, gain, age float64
 	for _, d := range counted {
-		idle, ok := r.baseline[d.device.ID]
-		if !ok || idle.Reason != "" {
-			reason := "baseline.seconds is 0"
+		i := of(d)
+		if (i == result.Idle{}) || i.Reason != "" {
+			reason := i.Reason
 			switch {
-			case ok:
-				reason = idle.Reason
-			case r.Experiment.Baseline.Seconds > 0:
+			case reason != "":
+			case j.record.Config.Baseline.Seconds == 0:
+				reason = "baseline.seconds is 0"
+			case when == "with the model loaded" && j.record.Config.Baseline.ResidentSeconds == 0:
+				return nil, nil // not wanted
+			default:
 				reason = "the sensor gave no samples while the machine was idle"
 			}
-			r.record.Warn("no_baseline", d.device.ID+" has no idle baseline ("+reason+"): net_j is null")
-			return
+			name := "net_j"
+			if when == "with the model loaded" {
+				name = "net_resident_j"
+			}
+			j.record.Warn("no_baseline", fmt.Sprintf("%s has no idle baseline %s (%s): %s is null", d.device.ID, when, reason, name))
+			return nil, nil
 		}
-		watts += idle.Watts
-		half = math.Hypot(half, idle.Half95)
-		gain += d.gain() * idle.Watts
+		watts += i.W
+		half = math.Hypot(half, i.Half95)
+		gain += d.gain() * i.W
+		age = max(age, i.AgeS)
 	}
-	method := "mean power of the idle machine before the engine was started"
-	r.record.Energy.BaselineW = &result.Quantity{Value: watts, CI95: [2]float64{watts - half, watts + half}, Gain95: gain, Method: method, Source: s.source}
+	method := "mean power of the idle machine " + when
+	if age > 0 {
+		method += fmt.Sprintf(", measured %.0f s earlier and confirmed", age)
+	}
+	idle = &result.Quantity{Value: watts, CI95: [2]float64{watts - half, watts + half}, Gain95: gain, Method: method, Source: s.source}
 	v, h := s.joules-watts*seconds, math.Hypot(s.half, half*seconds)
-	r.record.Energy.NetJ = &result.Quantity{Value: v, CI95: [2]float64{v - h, v + h}, Gain95: math.Abs(s.gain - gain*seconds),
-		Method: s.method + ", less idle power before the engine was started", Source: s.source}
+	net = &result.Quantity{Value: v, CI95: [2]float64{v - h, v + h}, Gain95: math.Abs(s.gain - gain*seconds),
+		Method: s.method + ", less idle power " + when, Source: s.source}
+	net.Budget = append(slices.Clone(s.budget), result.BudgetTerm{Term: "scatter of the idle power", Half95: half * seconds})
+	return idle, net
 }

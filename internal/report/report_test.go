@@ -52,9 +52,9 @@ func measuredGPU() *result.Record {
 		NetJ: quantity(9180, 15, 0.05, nvml), MeanW: quantity(445, 0.5, 0.05, nvml), BaselineW: quantity(75, 0.2, 0.05, nvml),
 		Agreement: &result.Agreement{CounterJ: &total.Value, IntegralJ: new(11098.0), DifferencePct: new(0.525), Verdict: "ok"},
 		Phases: &result.Phases{
-			Prefill: &result.Phase{EnergyJ: 1120, LowJ: 1050, HighJ: 1190, DurationS: 1.7, Tokens: 32768, JPerToken: new(0.0342), MeanW: new(659.0)},
-			Decode:  &result.Phase{EnergyJ: 9800, LowJ: 9730, HighJ: 9870, DurationS: 22.7, Tokens: 8128, JPerToken: new(1.206), MeanW: new(432.0)},
-			Other:   &result.Phase{EnergyJ: 178, LowJ: 108, HighJ: 248, DurationS: 0.4, MeanW: new(445.0)},
+			Prefill: &result.Phase{EnergyJ: new(1120.0), LowJ: new(1050.0), HighJ: new(1190.0), CI95: &[2]float64{1050, 1190}, DurationS: 1.7, Tokens: 32768, JPerToken: new(0.0342), MeanW: new(659.0)},
+			Decode:  &result.Phase{EnergyJ: new(9800.0), LowJ: new(9730.0), HighJ: new(9870.0), CI95: &[2]float64{9730, 9870}, DurationS: 22.7, Tokens: 8128, JPerToken: new(1.206), MeanW: new(432.0)},
+			Other:   &result.Phase{EnergyJ: new(178.0), LowJ: new(108.0), HighJ: new(248.0), CI95: &[2]float64{108, 248}, DurationS: 0.4, MeanW: new(445.0)},
 		},
 		UnattributedJ:   quantity(-58, 12, 0, nvml),
 		PerOutputTokenJ: quantity(1.348, 0.0015, 0.05, nvml), PerTotalTokenJ: quantity(0.2695, 0.0003, 0.05, nvml),

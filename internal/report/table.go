@@ -149,6 +149,12 @@ var facets = []func(*result.Record) string{
 		}
 		return ""
 	},
+	func(r *result.Record) string {
+		if c := r.Config.Fake; c != nil && r.Config.Backend == study.Fake {
+			return fmt.Sprintf("%s batching at speed %g", c.Batching, c.Speed)
+		}
+		return ""
+	},
 	func(r *result.Record) string { return fmt.Sprintf("warmup %d", r.Config.Warmup.Runs) },
 	func(r *result.Record) string { return fmt.Sprintf("baseline %g s", r.Config.Baseline.Seconds) },
 	func(r *result.Record) string { return "energy " + r.Config.Energy.Sources },

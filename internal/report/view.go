@@ -128,15 +128,15 @@ func energy(r *result.Record) Section {
 		return s
 	}
 	s.Columns = []string{"total", "prefill", "decode", "other"}
-	s.Rows = append(s.Rows, phaseRow("energy", unit.SI(e.TotalJ.Value, "J"), e.Phases, func(p *result.Phase) string { return unit.SI(p.EnergyJ, "J") }))
-	s.Rows = append(s.Rows, phaseRow("  bounds", interval(e.TotalJ, "J"), e.Phases, bounds))
+	s.Rows = append(s.Rows, phaseRow("energy", unit.SI(e.TotalJ.Value, "J"), e.Phases, func(p *result.Phase) string { return pointer(p.EnergyJ, "J") }))
+	s.Rows = append(s.Rows, phaseRow("  ± stat, 95 %", interval(e.TotalJ, "J"), e.Phases, phaseInterval))
+	if p := e.Phases; p != nil && p.SharedJ > 0 {
+		s.Rows = append(s.Rows, phaseRow("  bounds", missing, p, bounds))
+	}
 	s.Rows = append(s.Rows, phaseRow("per output token", valueOr(e.PerOutputTokenJ, "J"), e.Phases, perOutputToken(r)))
 	s.Rows = append(s.Rows, phaseRow("per own token", valueOr(e.PerTotalTokenJ, "J"), e.Phases, perToken))
 	s.Rows = append(s.Rows, phaseRow("mean power", unit.SI(e.MeanW.Value, "W"), e.Phases, func(p *result.Phase) string {
-		if p.MeanW == nil {
-			return missing
-		}
-		return unit.SI(*p.MeanW, "W")
+		return pointer(p.MeanW, "W")
 	}))
 	s.Rows = append(s.Rows, phaseRow("time", unit.SI(r.Window.DurationS, "s"), e.Phases, func(p *result.Phase) string { return unit.SI(p.DurationS, "s") }))
 	s.Note = strings.Join(energyNotes(r), "\n")
@@ -148,10 +148,10 @@ func energy(r *result.Record) Section {
 // prompt tokens and decode by the tokens it generated.
 func perOutputToken(r *result.Record) func(*result.Phase) string {
 	return func(p *result.Phase) string {
-		if r.Tokens == nil || r.Tokens.Output == 0 {
+		if r.Tokens == nil || r.Tokens.Output == 0 || p.EnergyJ == nil {
 			return missing
 		}
-		return unit.SI(p.EnergyJ/float64(r.Tokens.Output), "J")
+		return unit.SI(*p.EnergyJ/float64(r.Tokens.Output), "J")
 	}
 }
 
@@ -162,11 +162,14 @@ func valueOr(q *result.Quantity, of string) string {
 	return unit.SI(q.Value, of)
 }
 
-func perToken(p *result.Phase) string {
-	if p.JPerToken == nil {
+func perToken(p *result.Phase) string { return pointer(p.JPerToken, "J") }
+
+// pointer prints a value that may be unknown.
+func pointer(v *float64, of string) string {
+	if v == nil {
 		return missing
 	}
-	return unit.SI(*p.JPerToken, "J")
+	return unit.SI(*v, of)
 }
 
 func provenance(r *result.Record) string {
@@ -174,6 +177,9 @@ func provenance(r *result.Record) string {
 	case result.Measured:
 		return "measured, " + r.Energy.Scope + ": " + r.Energy.TotalJ.Method + ", " + strings.Join(r.Energy.Sources, ", ")
 	case result.Modelled:
+		if simulated(r) {
+			return "SIMULATED, not measured: " + strings.Join(r.Energy.Sources, ", ")
+		}
 		return "MODELLED, not measured: " + strings.Join(r.Energy.Sources, ", ")
 	}
 	return "not measured"
@@ -187,8 +193,19 @@ func phaseRow(label, total string, p *result.Phases, cell func(*result.Phase) st
 	return row
 }
 
+// bounds of a phase over all ways of sharing out what mixed steps cost.
 func bounds(p *result.Phase) string {
-	return unit.SI(p.LowJ, "J") + "…" + unit.SI(p.HighJ, "J")
+	if p.LowJ == nil || p.HighJ == nil {
+		return missing
+	}
+	return unit.SI(*p.LowJ, "J") + "…" + unit.SI(*p.HighJ, "J")
+}
+
+func phaseInterval(p *result.Phase) string {
+	if p.CI95 == nil {
+		return missing
+	}
+	return "±" + unit.SI((p.CI95[1]-p.CI95[0])/2, "J")
 }
 
 // interval prints the statistical half width.
@@ -205,24 +222,19 @@ func Stated(q *result.Quantity, of string) string {
 func energyNotes(r *result.Record) []string {
 	e := r.Energy
 	var notes []string
+	notes = append(notes, Stated(e.TotalJ, "J")+" in all, gross")
 	if q := e.PerOutputTokenJ; q != nil {
 		notes = append(notes, Stated(q, "J")+" per output token, gross")
 	}
-	if q := e.NetJ; q != nil && r.Tokens.Output > 0 {
-		notes = append(notes, fmt.Sprintf("%s per output token net of %s idle · %s per request · %s Wh per 1000 requests",
-			unit.SI(q.Value/float64(r.Tokens.Output), "J"), unit.SI(e.BaselineW.Value, "W"),
-			unit.SI(e.PerRequestJ.Value, "J"), unit.Significant(e.WhPer1000Requests.Value, 3)))
+	if q := e.PerRequestJ; q != nil {
+		notes = append(notes, fmt.Sprintf("%s per request · %s Wh per 1000 requests", unit.SI(q.Value, "J"), unit.Significant(e.WhPer1000Requests.Value, 3)))
 	}
+	notes = append(notes, nets(r)...)
 	if a := e.Agreement; a != nil && a.DifferencePct != nil {
 		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s (%+.2f %%)",
 			unit.SI(*a.CounterJ, "J"), unit.SI(*a.IntegralJ, "J"), *a.DifferencePct))
 	}
-	switch {
-	case e.Phases != nil:
-		notes = append(notes, "phases by the simple method; the bounds are how far the sensor's resolution may have moved energy")
-	case e.PhasesReason != "":
-		notes = append(notes, "no phase split: "+e.PhasesReason)
-	}
+	notes = append(notes, phaseNotes(e)...)
 	if q := e.UnattributedJ; q != nil {
 		notes = append(notes, unattributed(q.Value, e.TotalJ.Value))
 	}
@@ -232,8 +244,61 @@ func energyNotes(r *result.Record) []string {
 	if q := e.Cost; q != nil {
 		notes = append(notes, "cost "+unit.Significant(q.Value, 3)+", in the currency of price_per_kwh")
 	}
-	if e.Provenance == result.Modelled {
+	if h := r.Harness; h != nil && h.SamplerCPUPct > 0 {
+		notes = append(notes, fmt.Sprintf("sampling took %s %% of one core", unit.Significant(h.SamplerCPUPct, 2)))
+	}
+	switch {
+	case e.Provenance != result.Modelled:
+	case simulated(r):
+		notes = append(notes, "a simulated GPU: these joules exist nowhere")
+	default:
 		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says why no sensor is read")
+	}
+	return notes
+}
+
+// simulated says that the energy is that of a simulated GPU.
+func simulated(r *result.Record) bool { return r.Backend.Name == "fake" }
+
+// nets are the energies net of idle, each with the idle power that it is net of.
+func nets(r *result.Record) []string {
+	e := r.Energy
+	var notes []string
+	for _, q := range []struct {
+		net, idle *result.Quantity
+		what      string
+	}{{e.NetJ, e.BaselineW, "net of the bare idle machine"}, {e.NetResidentJ, e.ResidentW, "net of idle with the model loaded"}} {
+		if q.net == nil || r.Tokens.Output == 0 {
+			continue
+		}
+		notes = append(notes, fmt.Sprintf("%s per output token %s (%s)", unit.SI(q.net.Value/float64(r.Tokens.Output), "J"), q.what, unit.SI(q.idle.Value, "W")))
+	}
+	return notes
+}
+
+// phaseNotes say how the split was found, or why there is none.
+func phaseNotes(e result.Energy) []string {
+	if e.Phases == nil {
+		if e.PhasesReason == "" {
+			return nil
+		}
+		return []string{"no phase split: " + e.PhasesReason}
+	}
+	var notes []string
+	for _, q := range []struct {
+		name string
+		p    *result.Phase
+	}{{"prefill", e.Phases.Prefill}, {"decode", e.Phases.Decode}} {
+		if q.p.Reason != "" {
+			notes = append(notes, "no energy of "+q.name+": "+q.p.Reason)
+		}
+	}
+	for _, f := range e.Phases.Fits {
+		notes = append(notes, fmt.Sprintf("phases on %s by regression of %d samples through the sensor (window %s ms, filter %s ms, lag %s ms as fitted)",
+			f.Device, f.Samples, unit.Significant(f.WindowMS, 2), unit.Significant(f.FilterMS, 2), unit.Significant(f.LagMS, 2)))
+	}
+	if e.Phases.SharedJ > 0 {
+		notes = append(notes, "mixed steps spend "+unit.SI(e.Phases.SharedJ, "J")+" on both phases together: each has half of it, the bounds give it all to one")
 	}
 	return notes
 }

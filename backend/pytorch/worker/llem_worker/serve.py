@@ -54,7 +54,7 @@ class Inbox:
         if command.get("op") == "cancel":
             self.cancelled_run = self.last_run
             return
-        if command.get("op") == "run":
+        if command.get("op") in ("run", "pulse"):
             self.last_run = command["id"]
         self.commands.put(command)
 
@@ -83,10 +83,12 @@ class Worker:
         self.outbox = outbox
         self.info: dict | None = None
         self.engine = None
+        self.pulses = None
 
     def answer(self, command: dict) -> None:
         """Answer one command; every failure becomes a reply."""
-        operations = {"hello": self.hello, "load": self.load, "tokenize": self.tokenize, "run": self.run}
+        operations = {"hello": self.hello, "load": self.load, "tokenize": self.tokenize, "run": self.run,
+                      "pulse": self.pulse}
         command_id, name = command.get("id", 0), command.get("op")
         try:
             operation = operations.get(name)
@@ -160,6 +162,22 @@ class Worker:
         for steps in chunks(run.step_log(results)):
             self.outbox.send(command_id, "steps", steps=steps)
         self.outbox.send(command_id, "done")
+
+    def pulse(self, command_id: int, command: dict) -> None:
+        """Run a pattern of pulses; an empty one prepares the device."""
+        from . import generate, load
+
+        work = command["pulse"]
+        if self.pulses is None or self.pulses.requested != work["device"]:
+            self.pulses = None
+            self.pulses = load.Load(work["device"])
+        try:
+            edges = self.pulses.pulse(work.get("pattern") or [],
+                                      cancelled=lambda: self.inbox.cancelled_run == command_id)
+        except generate.Cancelled:
+            self.pulses.synchronize()
+            raise Failure("interrupted", "the load was cancelled") from None
+        self.outbox.send(command_id, "pulsed", pulsed={**self.pulses.describe(), "pid": os.getpid(), "edges": edges})
 
     def loaded_engine(self):
         """The engine; a command that came too early is a protocol error."""

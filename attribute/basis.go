@@ -1,0 +1,107 @@
+package attribute
+
+import (
+	"math"
+	"sort"
+)
+
+// basis is a set of power densities over time: piecewise constant functions whose
+// weighted sum is the true power. The weights are what a fit finds.
+type basis struct {
+	breaks []int64 // ascending; piece i lies between breaks i and i+1
+	// density[c][i] is column c in piece i, in watts per unit of its weight.
+	density [][]float64
+	// sum[c][i] is the integral of column c up to break i, in joules per unit.
+	sum [][]float64
+}
+
+func newBasis(breaks []int64, density [][]float64) *basis {
+	b := &basis{breaks: breaks, density: density, sum: make([][]float64, len(density))}
+	for c, d := range density {
+		b.sum[c] = make([]float64, len(breaks))
+		for i := range d {
+			b.sum[c][i+1] = b.sum[c][i] + d[i]*seconds(breaks[i+1]-breaks[i])
+		}
+	}
+	return b
+}
+
+// piece is the index of the piece that holds t.
+func (b *basis) piece(t int64) int {
+	n := len(b.breaks) - 1
+	i := sort.Search(n, func(i int) bool { return b.breaks[i+1] > t })
+	return min(i, n-1)
+}
+
+// mean writes the mean of every column over [from, to] into row.
+func (b *basis) mean(from, to int64, row []float64) {
+	i, j := b.piece(from), b.piece(to)
+	per := 1 / seconds(to-from)
+	head, tail := seconds(from-b.breaks[i]), seconds(to-b.breaks[j])
+	for c := range b.density {
+		row[c] = per * (b.sum[c][j] - b.sum[c][i] + b.density[c][j]*tail - b.density[c][i]*head)
+	}
+}
+
+// only keeps some columns.
+func (b *basis) only(columns []int) *basis {
+	o := &basis{breaks: b.breaks}
+	for _, c := range columns {
+		o.density = append(o.density, b.density[c])
+		o.sum = append(o.sum, b.sum[c])
+	}
+	return o
+}
+
+// filter is a first-order low-pass filter over a basis: the mean of the past with
+// weights that fall off exponentially.
+type filter struct {
+	*basis
+	tau float64 // time constant in ns
+	// state[c][i] is what it shows of column c at break i. Before the first break
+	// power is that of the first piece.
+	state [][]float64
+}
+
+func newFilter(b *basis, tau float64) filter {
+	f := filter{b, tau, make([][]float64, len(b.density))}
+	n := len(b.breaks) - 1
+	decay := make([]float64, n) // over each piece
+	for i := range n {
+		decay[i] = math.Exp(-float64(b.breaks[i+1]-b.breaks[i]) / tau)
+	}
+	for c, d := range b.density {
+		state := make([]float64, n)
+		now := d[0]
+		for i := range n {
+			state[i] = now
+			now = d[i] + (now-d[i])*decay[i]
+		}
+		f.state[c] = state
+	}
+	return f
+}
+
+// at writes what the filter shows at t.
+func (f filter) at(t int64, row []float64) {
+	i := f.piece(t)
+	rest := math.Exp(-max(0, float64(t-f.breaks[i])) / f.tau)
+	for c, d := range f.density {
+		row[c] = d[i] + (f.state[c][i]-d[i])*rest
+	}
+}
+
+// mean writes the mean of what the filter shows over [from, to]. The filter follows
+// s' = (p − s)/τ, so its integral is that of the power less τ times its change.
+func (f filter) mean(from, to int64, row, scratch []float64) {
+	f.basis.mean(from, to, row)
+	per := f.tau / float64(to-from)
+	f.at(to, scratch)
+	for c := range row {
+		row[c] -= per * scratch[c]
+	}
+	f.at(from, scratch)
+	for c := range row {
+		row[c] += per * scratch[c]
+	}
+}

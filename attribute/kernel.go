@@ -1,0 +1,529 @@
+package attribute
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/llenergymeasure/llem/power"
+)
+
+// Kernel is how a sensor sees power: a value that is stamped t is the mean over
+// [t − Lag − Window, t − Lag] of what a first-order low-pass filter with the time
+// constant Filter shows of the power. Either may be zero. What power itself takes to
+// follow the load is in Filter too.
+type Kernel struct {
+	Window, Filter, Lag       time.Duration
+	WindowSD, FilterSD, LagSD time.Duration // standard errors
+	// LowW and HighW are the power off and on. Only FitKernel sets them.
+	LowW, HighW float64
+	// ResidualW is the standard deviation of what the kernel does not explain.
+	ResidualW float64
+}
+
+// Blur is about how far the kernel spreads a short pulse.
+func (k Kernel) Blur() time.Duration { return k.Window + 2*k.Filter }
+
+// observation is one power value and the time it stands for.
+type observation struct {
+	at, window int64
+	watts      float64
+}
+
+// observations are the samples that the kernel applies to, in order of time.
+// A polled value counts where it changed: its update lies between two polls.
+func observations(samples []power.Sample, w Window) []observation {
+	polled := slices.ContainsFunc(samples, func(s power.Sample) bool { return s.SinceNS != 0 })
+	out := make([]observation, 0, len(samples))
+	for _, s := range samples {
+		at := s.MonoNS
+		if polled {
+			if s.SinceNS == 0 {
+				continue
+			}
+			at = s.SinceNS + (s.MonoNS-s.SinceNS)/2
+		}
+		if at < w.Start-reach || at > w.End+reach {
+			continue
+		}
+		out = append(out, observation{at, int64(s.Window), float64(s.Power)})
+	}
+	slices.SortStableFunc(out, func(a, b observation) int { return compare(a.at, b.at) })
+	return slices.CompactFunc(out, func(a, b observation) bool { return a.at == b.at })
+}
+
+// params are those of a kernel: lag, window and filter in ns.
+type params [3]float64
+
+const (
+	lagParam = iota
+	windowParam
+	filterParam
+	kernelParams
+)
+
+// prior is what is believed of a kernel before the samples are looked at.
+type prior struct {
+	mean, sd params
+	// relative makes the window the difference to the one that a sample states.
+	relative bool
+}
+
+// Below these, a window or a filter has no effect that samples could show, in ns.
+const (
+	minWindow = 5e5
+	minFilter = 2e5
+)
+
+// window of an observation in ns.
+func (p prior) window(o observation, k params) float64 {
+	w := k[windowParam]
+	if p.relative {
+		w += float64(o.window)
+	}
+	return max(0, w)
+}
+
+// regression is a fit of a design to observations.
+type regression struct {
+	design *design
+	obs    []observation
+	prior  prior
+
+	kernel params
+	score  float64 // of the best kernel: smaller is likelier
+	beta   []float64
+	free   []int // columns that are not held at zero
+	rss    float64
+	sigma  float64 // standard deviation of the residuals, in watts
+	mean   float64 // of the observations, in watts
+	// cov covers the free columns, then the lag, then the window where they
+	// matter; influence is what a watt more in each observation does to these.
+	cov       matrix
+	influence [][]float64
+	bandwidth int
+}
+
+// rows are what the sensor would show of every column of the basis.
+func rows(b *basis, obs []observation, belief prior, k params) [][]float64 {
+	p := len(b.density)
+	flat, scratch := make([]float64, p*len(obs)), make([]float64, p)
+	x := make([][]float64, len(obs))
+	var f filter
+	filtered := k[filterParam] >= minFilter
+	if filtered {
+		f = newFilter(b, k[filterParam])
+	}
+	for i, o := range obs {
+		x[i] = flat[i*p : (i+1)*p]
+		to := o.at - int64(k[lagParam])
+		window := belief.window(o, k)
+		switch {
+		case !filtered:
+			b.mean(to-int64(max(minWindow, window)), to, x[i])
+		case window < minWindow:
+			f.at(to, x[i])
+		default:
+			f.mean(to-int64(window), to, x[i], scratch)
+		}
+	}
+	return x
+}
+
+// solve fits the weights at a given kernel.
+func (r *regression) solve(obs []observation, k params) (beta []float64, free []int, rss float64, ok bool) {
+	x := rows(r.design.basis, obs, r.prior, k)
+	p := len(r.design.columns)
+	gram, xy := newMatrix(p), make([]float64, p)
+	signed := make([]bool, p)
+	for c, col := range r.design.columns {
+		signed[c] = col.signed
+	}
+	for c, col := range r.design.columns {
+		gram.add(c, c, r.ridge(col))
+	}
+	for i, o := range obs {
+		gram.addOuter(x[i], 1)
+		for c, v := range x[i] {
+			xy[c] += v * o.watts
+		}
+	}
+	beta, free, ok = leastSquares(gram, xy, signed)
+	if !ok {
+		return nil, nil, 0, false
+	}
+	for i, o := range obs {
+		e := o.watts - dot(x[i], beta)
+		rss += e * e
+	}
+	return beta, free, rss, true
+}
+
+// ridge is the information that is in the prior of a weight, in units of one
+// observation: a weight of zero, with a standard deviation of loose times the mean
+// power. It matters only where the samples hardly know the weight.
+func (r *regression) ridge(c column) float64 {
+	return square(r.sigma / (c.loose * r.mean))
+}
+
+// maxSearch is the number of observations from which the kernel is searched on a
+// part of them.
+const maxSearch = 3000
+
+// searchKernel finds the kernel of largest likelihood: a coarse grid over what the
+// prior allows, then finer ones around the best point.
+func (r *regression) searchKernel() error {
+	obs := r.obs
+	if len(obs) > maxSearch {
+		skip := (len(obs) - maxSearch) / 2
+		obs = obs[skip : skip+maxSearch]
+	}
+	best, at := math.Inf(1), r.prior.mean
+	try := func(k params) {
+		k[filterParam] = max(0, k[filterParam])
+		penalty := 0.0
+		for i := range k {
+			if r.prior.sd[i] > 0 {
+				penalty += square((k[i] - r.prior.mean[i]) / r.prior.sd[i])
+			}
+		}
+		if _, _, rss, ok := r.solve(obs, k); ok {
+			if s := float64(len(obs))*math.Log(rss+1e-9) + penalty; s < best {
+				best, at = s, k
+			}
+		}
+	}
+	scan := func(step params, n [kernelParams]int) {
+		for i := range n {
+			if step[i] == 0 {
+				n[i] = 0
+			}
+		}
+		center := at
+		for i := -n[0]; i <= n[0]; i++ {
+			for j := -n[1]; j <= n[1]; j++ {
+				for l := -n[2]; l <= n[2]; l++ {
+					try(params{center[0] + float64(i)*step[0], center[1] + float64(j)*step[1], center[2] + float64(l)*step[2]})
+				}
+			}
+		}
+	}
+	step := r.prior.sd
+	step[lagParam] *= 2.5 / 6
+	scan(step, [kernelParams]int{6, 1, 1})
+	for range 7 {
+		for i := range step {
+			step[i] /= 2
+		}
+		scan(step, [kernelParams]int{1, 1, 1})
+	}
+	if math.IsInf(best, 1) {
+		return errors.New("the power samples cannot tell the phases apart at all")
+	}
+	r.kernel, r.score = at, best
+	return nil
+}
+
+// fits fits every kind of kernel that the sensor may have, likeliest first, and leaves out
+// those that the samples contradict.
+func (r *regression) fits(priors []prior) ([]*regression, error) {
+	for _, o := range r.obs {
+		r.mean += o.watts / float64(len(r.obs))
+	}
+	if r.mean <= 0 {
+		return nil, errors.New("the power series is zero throughout")
+	}
+	r.sigma = guessedNoise * r.mean
+	var all []*regression
+	var failed error
+	for _, p := range priors {
+		try := *r
+		try.prior = p
+		if err := try.fit(); err != nil {
+			failed = err
+			continue
+		}
+		all = append(all, &try)
+	}
+	if len(all) == 0 {
+		return nil, failed
+	}
+	slices.SortStableFunc(all, func(a, b *regression) int { return cmp.Compare(a.score, b.score) })
+	best := all[0].score
+	return slices.DeleteFunc(all, func(o *regression) bool { return o.score > best+plausible }), nil
+}
+
+// plausible is the difference of two scores (twice the logarithm of a likelihood
+// ratio, more or less) up to which a shape is not ruled out. Residuals are not quite
+// independent, so this is less sharp than it looks.
+const plausible = 15
+
+// fit finds kernel and weights, and their covariance.
+func (r *regression) fit() error {
+	if err := r.searchKernel(); err != nil {
+		return err
+	}
+	for range 2 { // the second time with the noise that was found
+		var ok bool
+		if r.beta, r.free, r.rss, ok = r.solve(r.obs, r.kernel); !ok {
+			return errors.New("the power samples cannot tell the phases apart at all")
+		}
+		df := len(r.obs) - len(r.free) - 2
+		if df < 3 {
+			return fmt.Errorf("%d power samples are too few: use more prompts or longer outputs", len(r.obs))
+		}
+		r.sigma = math.Sqrt(r.rss/float64(df)) + 1e-6*r.mean
+	}
+	return r.covariance()
+}
+
+// guessedNoise is the noise of a sample relative to its value before it is known.
+const guessedNoise = 0.03
+
+// slope is how the model's values change with a parameter of the kernel, per ns.
+func (r *regression) slope(param int) []float64 {
+	const h = 0.25e6
+	up, down := r.kernel, r.kernel
+	up[param] += h
+	down[param] -= h
+	if param == filterParam {
+		down[param] = max(minFilter, down[param])
+		up[param] = max(up[param], down[param]+h)
+	}
+	high, low := rows(r.design.basis, r.obs, r.prior, up), rows(r.design.basis, r.obs, r.prior, down)
+	g := make([]float64, len(r.obs))
+	for i := range g {
+		g[i] = (dot(high[i], r.beta) - dot(low[i], r.beta)) / (up[param] - down[param])
+	}
+	return g
+}
+
+// covariance of weights and kernel together: the model is linear in the weights,
+// and is made linear in the kernel around the fit. The residuals are neither equal
+// nor independent, hence the sandwich of Newey and West (1987) with a bandwidth
+// after Andrews (1991), each residual enlarged by its leverage (HC3, MacKinnon and
+// White 1985). What the prior knows of the kernel enters as one more observation
+// of each of its parameters.
+func (r *regression) covariance() error {
+	n, p := len(r.obs), len(r.free)
+	x := rows(r.design.basis, r.obs, r.prior, r.kernel)
+	var slopes [kernelParams][]float64
+	for k := range slopes {
+		slopes[k] = r.slope(k)
+	}
+	z := make([][]float64, n)
+	e := make([]float64, n)
+	bread := newMatrix(p + kernelParams)
+	for i := range z {
+		z[i] = make([]float64, p+kernelParams)
+		for j, c := range r.free {
+			z[i][j] = x[i][c]
+		}
+		for k, g := range slopes {
+			z[i][p+k] = g[i]
+		}
+		e[i] = r.obs[i].watts - dot(x[i], r.beta)
+		bread.addOuter(z[i], 1)
+	}
+	known := make([]float64, p+kernelParams)
+	for j, c := range r.free {
+		known[j] = r.ridge(r.design.columns[c])
+	}
+	for k, sd := range r.prior.sd {
+		known[p+k] = square(r.sigma / max(sd, 1e3)) // a parameter without doubt is held
+	}
+	for k, q := range known {
+		bread.add(k, k, q)
+	}
+	inv, ok := bread.inverse()
+	if !ok {
+		return errors.New("the power samples cannot tell the phases apart at all")
+	}
+	r.influence = make([][]float64, n)
+	u := make([][]float64, n)
+	for i := range z {
+		r.influence[i] = inv.times(z[i])
+		u[i] = slices.Clone(r.influence[i])
+		scale := e[i] / max(0.1, 1-dot(z[i], u[i]))
+		for j := range u[i] {
+			u[i][j] *= scale
+		}
+	}
+	r.bandwidth = bandwidth(e, r.blur())
+	r.cov = neweyWest(u, r.bandwidth)
+	column := make([]float64, p+kernelParams)
+	for k, q := range known {
+		for j := range column {
+			column[j] = inv.at(j, k)
+		}
+		r.cov.addOuter(column, r.sigma*r.sigma*q)
+	}
+	return nil
+}
+
+// blur is over how many observations one value of the sensor reaches.
+func (r *regression) blur() int {
+	if len(r.obs) < 2 {
+		return 0
+	}
+	spacing := float64(r.obs[len(r.obs)-1].at-r.obs[0].at) / float64(len(r.obs)-1)
+	return int(math.Ceil((r.prior.window(r.obs[0], r.kernel) + r.kernel[filterParam]) / spacing))
+}
+
+// bandwidth of the Bartlett kernel for residuals that look like an AR(1) process
+// (Andrews 1991), at least the sensor's own reach.
+func bandwidth(e []float64, least int) int {
+	var num, den float64
+	for i, v := range e {
+		den += v * v
+		if i > 0 {
+			num += v * e[i-1]
+		}
+	}
+	if den == 0 {
+		return least
+	}
+	rho := min(0.97, max(-0.97, num/den))
+	alpha := 4 * rho * rho / square(1-rho*rho)
+	b := int(math.Ceil(1.1447 * math.Cbrt(alpha*float64(len(e)))))
+	return min(max(b, least), len(e)/4)
+}
+
+// neweyWest is the long-run variance of the sum of the influences.
+func neweyWest(u [][]float64, bandwidth int) matrix {
+	p := len(u[0])
+	v := newMatrix(p)
+	for lag := 0; lag <= bandwidth; lag++ {
+		w := 1 - float64(lag)/float64(bandwidth+1)
+		for i := lag; i < len(u); i++ {
+			a, b := u[i], u[i-lag]
+			for j := range p {
+				for k := range p {
+					s := a[j] * b[k]
+					if lag > 0 {
+						s += a[k] * b[j]
+					}
+					v.a[j*p+k] += w * s
+				}
+			}
+		}
+	}
+	return v
+}
+
+// estimate of a sum of the weights, Σ c·β.
+func (r *regression) estimate(c []float64) (value, sd, df float64) {
+	full := make([]float64, len(r.free)+kernelParams)
+	for j, f := range r.free {
+		full[j] = c[f]
+	}
+	value = dot(c, r.beta)
+	sd = math.Sqrt(max(0, dot(full, r.cov.times(full))))
+	// Degrees of freedom: by how evenly the observations carry the estimate.
+	var two, four float64
+	for _, u := range r.influence {
+		a := dot(u, full)
+		two += a * a
+		four += a * a * a * a
+	}
+	// Samples of a sensor that averages over many of them are not that many.
+	df = float64(len(r.obs))/float64(max(1, r.blur())) - float64(len(r.free))
+	if four > 0 {
+		df = min(df, two*two/four-1)
+	}
+	return value, sd, max(df, 1)
+}
+
+// sensor is what the fit says about the sensor.
+func (r *regression) sensor() Kernel {
+	sd := func(k int) time.Duration {
+		i := len(r.free) + k
+		return time.Duration(math.Sqrt(max(0, r.cov.at(i, i))))
+	}
+	return Kernel{
+		Lag: time.Duration(r.kernel[lagParam]), LagSD: sd(lagParam),
+		Window: time.Duration(r.prior.window(r.obs[len(r.obs)/2], r.kernel)), WindowSD: sd(windowParam),
+		Filter: time.Duration(r.kernel[filterParam]), FilterSD: sd(filterParam), ResidualW: r.sigma,
+	}
+}
+
+// FitKernel finds the lag and the averaging window of a sensor from a load that
+// was on during the given stretches of span and off between them. The samples are
+// those of one device and one source. Some tens of edges at phases that do not
+// follow the sensor's own rhythm are needed for an answer within a millisecond or
+// two.
+func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error) {
+	if len(on) < 4 {
+		return Kernel{}, fmt.Errorf("%d edges are too few to find the sensor's lag and window", 2*len(on))
+	}
+	line, err := pulses(on, span)
+	if err != nil {
+		return Kernel{}, err
+	}
+	obs := observations(samples, span)
+	spacing, err := typicalSpacing(obs)
+	if err != nil {
+		return Kernel{}, err
+	}
+	d := newDesign(line, span)
+	// What is outside the span looks like a pause; prompts stand for the load.
+	wide := max(30e6, 1.5*spacing, float64(obs[0].window))
+	r := &regression{design: d, obs: obs}
+	averaging := prior{mean: params{wide / 3, max(spacing/2, float64(obs[0].window)), 3e6}, sd: params{wide, wide, 4e6}}
+	filtering := prior{mean: params{wide / 3, 0, 15e6}, sd: params{wide, 4e6, wide / 2}}
+	if _, err := d.choose(func(b *basis) [][]float64 { return rows(b, obs, averaging, averaging.mean) }); err != nil {
+		return Kernel{}, err
+	}
+	fits, err := r.fits([]prior{averaging, filtering})
+	if err != nil {
+		return Kernel{}, err
+	}
+	r = fits[0]
+	k := r.sensor()
+	for c, col := range d.columns {
+		switch col.name {
+		case "idle", "pause":
+			k.LowW += r.beta[c]
+		case "prefill":
+			k.HighW = r.beta[c]
+		}
+	}
+	if k.HighW-k.LowW < 4*r.sigma/math.Sqrt(float64(len(on))) {
+		return k, fmt.Errorf("the load changes the power by %.3g W only, too little against the %.3g W of noise to find the sensor's lag and window", k.HighW-k.LowW, r.sigma)
+	}
+	return k, nil
+}
+
+// pulses makes a timeline of a load that is on or off.
+func pulses(on []Window, span Window) ([]stretch, error) {
+	var line []stretch
+	at := span.Start
+	for i, p := range on {
+		if p.Start < at || p.End <= p.Start || p.End > span.End {
+			return nil, fmt.Errorf("pulse %d of the load lies outside its place", i)
+		}
+		if p.Start > at {
+			line = append(line, stretch{start: at, end: p.Start, kind: idle, before: prefill})
+		}
+		line = append(line, stretch{start: p.Start, end: p.End, kind: prefill, prompt: 1, steps: 1})
+		at = p.End
+	}
+	if at < span.End {
+		line = append(line, stretch{start: at, end: span.End, kind: idle, before: prefill})
+	}
+	return line, nil
+}
+
+func typicalSpacing(obs []observation) (float64, error) {
+	if len(obs) < 8 {
+		return 0, fmt.Errorf("%d power samples are too few", len(obs))
+	}
+	times := make([]int64, len(obs))
+	for i, o := range obs {
+		times[i] = o.at
+	}
+	return float64(medianSpacing(times)), nil
+}

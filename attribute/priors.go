@@ -1,0 +1,71 @@
+package attribute
+
+import "github.com/llenergymeasure/llem/power"
+
+// msNS is a millisecond in nanoseconds.
+const msNS = 1e6
+
+// belief is a prior in milliseconds.
+type belief struct {
+	lag, lagSD, window, windowSD, filter, filterSD float64
+	relative                                       bool
+}
+
+// beliefs are what is known of the sources before a self-test or a fit: the kinds
+// that the kernel may have.
+var beliefs = map[string][]belief{
+	// The driver's ring: on an H200 a low-pass filter of 13 ms behind a lag of 5 ms
+	// (bench/results); an average over its spacing elsewhere, for all that is known.
+	power.SourceSamples: {
+		{lag: 5, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
+		{lag: 5, lagSD: 9, window: 0, windowSD: 8, filter: 3, filterSD: 4, relative: true},
+	},
+	// Polled, so that the stamp is that of the update: on an H200 the same filter as
+	// the ring's, seen every 100 ms; an average over 25 to 100 ms on other cards
+	// (measured over many of them in arXiv 2312.02741).
+	power.SourceInstant: {
+		{lag: 6, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
+		{lag: 6, lagSD: 9, window: 28, windowSD: 20, filter: 3, filterSD: 4},
+	},
+	// One second on Ampere and newer.
+	power.SourceAverage: {{lag: 20, lagSD: 30, window: 1000, windowSD: 60, filter: 3, filterSD: 4}},
+}
+
+// exact is the belief for differences of an energy counter: their windows are the
+// time between two readings. Power still takes its time to follow the load.
+var exact = []belief{{lagSD: 1.5, windowSD: 1.5, filter: 3, filterSD: 4, relative: true}}
+
+// priorsOf are the beliefs for one series, from the self-test where there is one.
+func priorsOf(source string, profile *power.SourceProfile) []prior {
+	if profile != nil && profile.LagMS != nil && profile.WindowMS != nil {
+		// A self-test knows this card. It does not know how the engine's stamps lie
+		// against its work, hence no less than a millisecond of doubt.
+		b := belief{lag: *profile.LagMS, lagSD: doubt(profile.LagSDMS), window: *profile.WindowMS, windowSD: doubt(profile.WindowSDMS), filter: 3, filterSD: 4}
+		if profile.FilterMS != nil {
+			b.filter, b.filterSD = *profile.FilterMS, doubt(profile.FilterSDMS)
+		}
+		return []prior{b.prior()}
+	}
+	believed, ok := beliefs[source]
+	if !ok {
+		believed = exact
+	}
+	var out []prior
+	for _, b := range believed {
+		out = append(out, b.prior())
+	}
+	return out
+}
+
+func (b belief) prior() prior {
+	return prior{mean: params{b.lag * msNS, b.window * msNS, b.filter * msNS},
+		sd: params{b.lagSD * msNS, b.windowSD * msNS, b.filterSD * msNS}, relative: b.relative}
+}
+
+// doubt is the standard deviation that is left after a self-test, in milliseconds.
+func doubt(sd *float64) float64 {
+	if sd == nil {
+		return 3
+	}
+	return max(1, 2**sd)
+}

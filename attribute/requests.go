@@ -1,0 +1,59 @@
+package attribute
+
+import "github.com/llenergymeasure/llem/backend"
+
+// Shares are the energies of one request.
+type Shares struct{ Prefill, Decode float64 }
+
+// PerRequest shares the phases out to the requests: each prefill step by the prompt
+// tokens of every request in it, each decode step equally over the tokens that it
+// made. The sums over all requests are the energies of the phases; failed requests
+// get nothing. The order is that of requests.
+func (s Split) PerRequest(requests []backend.Request) []Shares {
+	out := make([]Shares, len(requests))
+	d := s.fit.design
+	cost := make([]split, len(d.line))
+	for i := range cost {
+		cost[i] = s.fit.stepCost(i)
+	}
+	index := make(map[*stretch]int, len(d.line))
+	for i := range d.line {
+		index[&d.line[i]] = i
+	}
+	eachChunk(d.line, requests, func(st *stretch, request int, chunk, _ float64) {
+		out[request].Prefill += cost[index[st]].prefill * chunk / st.prompt
+	})
+	position := make(map[*backend.Request]int, len(requests))
+	for i := range requests {
+		position[&requests[i]] = i
+	}
+	eachToken(d.line, requests, func(st *stretch, q *backend.Request, _ int) {
+		out[position[q]].Decode += cost[index[st]].decode / st.output
+	})
+	scale(out, s.Prefill.Joules, func(e *Shares) *float64 { return &e.Prefill })
+	scale(out, s.Decode.Joules, func(e *Shares) *float64 { return &e.Decode })
+	return out
+}
+
+// stepCost is what the model says of one stretch, by phase.
+func (r *regression) stepCost(i int) (s split) {
+	d := r.design
+	for c, col := range d.columns {
+		s.add(d.line[i].kind, col.share, d.basis.density[c][i+1]*seconds(d.line[i].ns())*r.beta[c])
+	}
+	return s
+}
+
+// scale makes the shares of one phase add up to its energy.
+func scale(all []Shares, total float64, of func(*Shares) *float64) {
+	sum := 0.0
+	for i := range all {
+		sum += *of(&all[i])
+	}
+	if sum <= 0 {
+		return
+	}
+	for i := range all {
+		*of(&all[i]) *= total / sum
+	}
+}

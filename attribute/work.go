@@ -1,0 +1,167 @@
+package attribute
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// kind is what the engine does during a stretch of time.
+type kind uint8
+
+const (
+	outside kind = iota // before or after the window
+	idle                // inside the window, no step running
+	prefill
+	decode
+	mixed // prompts and decodes in one step
+	kinds
+)
+
+func (k kind) String() string {
+	return [...]string{"outside", "idle", "prefill", "decode", "mixed"}[k]
+}
+
+// stretch is a piece of time in which the engine does one thing, with the work
+// that it does in it.
+type stretch struct {
+	start, end int64
+	kind       kind
+	// prompt and output count prompt tokens processed and tokens decoded.
+	prompt, output float64
+	// pairs is what attention over prompts computes: for a chunk of c tokens after
+	// p earlier ones c·p + c²/2.
+	pairs float64
+	// context is the number of KV cache entries that decoding reads.
+	context float64
+	steps   float64
+	// before is, for an idle stretch, what the engine did before it.
+	before kind
+}
+
+func (s stretch) ns() int64 { return s.end - s.start }
+
+// timeline lays the steps out over the window: stretches without overlap that
+// cover it from end to end.
+func timeline(steps []backend.Step, requests []backend.Request, w Window) ([]stretch, error) {
+	if len(steps) == 0 {
+		return nil, fmt.Errorf("the engine reported no steps")
+	}
+	sorted := slices.Clone(steps)
+	slices.SortStableFunc(sorted, func(a, b backend.Step) int { return cmp.Compare(a.StartNS, b.StartNS) })
+	line := make([]stretch, 0, 2*len(sorted)+1)
+	at, last := w.Start, idle
+	for i, s := range sorted {
+		if s.StartNS < w.Start || s.EndNS > w.End || s.EndNS < s.StartNS {
+			return nil, fmt.Errorf("step %d lies outside the measured window", i)
+		}
+		if s.StartNS < at {
+			return nil, fmt.Errorf("steps %d and %d overlap by %.3g ms: work that runs at the same time cannot be told apart", i-1, i, float64(at-s.StartNS)/1e6)
+		}
+		if s.StartNS > at {
+			line = append(line, stretch{start: at, end: s.StartNS, kind: idle, before: last})
+		}
+		if s.EndNS == s.StartNS {
+			continue
+		}
+		at, last = s.EndNS, kindOf(s)
+		line = append(line, stretch{start: s.StartNS, end: s.EndNS, kind: last, steps: 1,
+			prompt: float64(s.PrefillTokens), output: float64(s.DecodeTokens), context: float64(s.ContextTokens)})
+	}
+	if at < w.End {
+		line = append(line, stretch{start: at, end: w.End, kind: idle, before: last})
+	}
+	annotate(line, requests)
+	return line, nil
+}
+
+func kindOf(s backend.Step) kind {
+	switch {
+	case s.PrefillTokens > 0 && s.DecodeTokens > 0:
+		return mixed
+	case s.PrefillTokens > 0:
+		return prefill
+	case s.DecodeTokens > 0:
+		return decode
+	}
+	return idle // the engine turned over without work
+}
+
+// annotate computes what attention does in each step. The KV entries that
+// decoding reads come from the requests' token stamps, since a mixed step's
+// context counts its prompts too; the prompts' pairs come from handing each
+// step's prompt tokens to the requests in the order in which they began.
+func annotate(line []stretch, requests []backend.Request) {
+	eachChunk(line, requests, func(s *stretch, _ int, chunk, past float64) {
+		s.pairs += chunk*past + chunk*chunk/2
+	})
+	for i := range line {
+		if line[i].kind == mixed {
+			line[i].context = 0
+		}
+	}
+	eachToken(line, requests, func(s *stretch, q *backend.Request, n int) {
+		if s.kind == mixed {
+			s.context += float64(q.PromptTokens + n)
+		}
+	})
+}
+
+// eachChunk visits every piece of a prompt that a step processed, with the number
+// of tokens before it. The requests get the steps' prompt tokens in the order of
+// their first tokens.
+func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch, request int, chunk, past float64)) {
+	order := make([]int, 0, len(requests))
+	for i, q := range requests {
+		if q.OK && q.PromptComputed > 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(requests[a].FirstTokenNS, requests[b].FirstTokenNS), cmp.Compare(a, b))
+	})
+	next, done := 0, 0.0
+	for i := range line {
+		s := &line[i]
+		if s.kind != prefill && s.kind != mixed {
+			continue
+		}
+		for left := s.prompt; left > 0 && next < len(order); {
+			q := requests[order[next]]
+			computed := float64(q.PromptComputed)
+			chunk := min(left, computed-done)
+			visit(s, order[next], chunk, float64(q.PromptTokens)-computed+done)
+			left, done = left-chunk, done+chunk
+			if done >= computed {
+				next, done = next+1, 0
+			}
+		}
+	}
+}
+
+// eachToken visits every decoded token with the stretch in which it was made.
+func eachToken(line []stretch, requests []backend.Request, visit func(s *stretch, q *backend.Request, n int)) {
+	for i := range requests {
+		q := &requests[i]
+		if !q.OK {
+			continue
+		}
+		at := 0
+		for n := 1; n < len(q.TokenNS); n++ {
+			if n == 1 {
+				at, _ = slices.BinarySearchFunc(line, q.TokenNS[n], func(s stretch, t int64) int { return cmp.Compare(s.end, t) })
+			}
+			for at < len(line) && line[at].end < q.TokenNS[n] {
+				at++
+			}
+			if at == len(line) {
+				break
+			}
+			if s := &line[at]; s.output > 0 {
+				visit(s, q, n)
+			}
+		}
+	}
+}

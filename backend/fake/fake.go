@@ -1,0 +1,154 @@
+// Package fake is an engine that computes nothing on a GPU that does not exist:
+// for demonstrations, documentation and automatic tests on machines without a GPU.
+//
+// It needs the shape of a model only. From it follow the duration and the power of
+// each step, by the roofline of an imagined accelerator (see gpu.go); a child
+// process then passes the time in real time and writes the power where a simulated
+// meter reads it (package sim). Everything that comes of it is labelled: the device
+// is modelled, its name is "simulated GPU", and every result carries a warning.
+package fake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/sim"
+)
+
+// Name of the backend in study files.
+const Name = "fake"
+
+// Warning says what a result of this backend is worth.
+const Warning = "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing about real hardware"
+
+// Options is the fake section of a study.
+type Options struct {
+	// BatchSize is the number of sequences processed together.
+	BatchSize int `json:"batch_size"`
+	// Batching is static or continuous.
+	Batching string `json:"batching"`
+	// Speed divides the duration of every step.
+	Speed float64 `json:"speed"`
+}
+
+// Backend starts simulated engines.
+type Backend struct {
+	// Command starts a worker process; the running program itself by default.
+	Command *backend.Command
+	Options backend.WorkerOptions
+	// Simulation is the shared file of the simulated GPU. Without it the engine's
+	// power is seen by nobody.
+	Simulation string
+}
+
+// Name implements backend.Backend.
+func (Backend) Name() string { return Name }
+
+// Probe implements backend.Backend without starting a process: the engine is
+// part of this program.
+func (Backend) Probe(context.Context) (backend.Info, error) { return new(engine).Info() }
+
+// Start implements backend.Backend.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	var cmd backend.Command
+	if b.Command != nil {
+		cmd = *b.Command
+	} else {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("find this program to start the simulated engine: %w", err)
+		}
+		cmd = backend.Command{Path: self, Args: []string{"worker", Name}}
+	}
+	cmd.Env = append(slices.Clip(cmd.Env), sim.Env+"="+b.Simulation)
+	return backend.StartWorker(ctx, Name, cmd, spec, b.Options)
+}
+
+// WorkerMain is the engine's process. It returns when the parent says stop.
+func WorkerMain(simulation string) error {
+	f, err := openFile(simulation)
+	if err != nil {
+		return err
+	}
+	return errors.Join(backend.ServeWorker(&engine{file: f}), f.Close())
+}
+
+// openFile maps the simulation, or one that is gone with this process.
+func openFile(path string) (*sim.File, error) {
+	if path != "" {
+		return sim.Open(path)
+	}
+	dir, err := os.MkdirTemp("", "llem-simulation-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the simulated GPU: %w", err)
+	}
+	defer os.RemoveAll(dir) // the mapping stays
+	return NewGPU(filepath.Join(dir, "gpu"))
+}
+
+// engine implements backend.Engine: a simulated engine that fits the model which it
+// is asked to load.
+type engine struct {
+	*sim.Engine
+	file *sim.File
+}
+
+var _ backend.Engine = (*engine)(nil)
+
+// Info implements backend.Engine.
+func (e *engine) Info() (backend.Info, error) {
+	info, err := e.Engine.Info()
+	info.Notes = append(info.Notes, Warning)
+	return info, err
+}
+
+// Load implements backend.Engine.
+func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
+	o := Options{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
+	if len(spec.Options) > 0 {
+		if err := json.Unmarshal(spec.Options, &o); err != nil {
+			return backend.Loaded{}, &backend.Failure{Class: backend.ClassConfig, Message: "read the fake options", Err: err}
+		}
+	}
+	if o.Speed <= 0 || o.BatchSize < 1 || o.Batching != sim.Static && o.Batching != sim.Continuous {
+		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "fake.batching is static or continuous, fake.speed is above 0",
+			"impossible fake options: %+v", o)
+	}
+	config, err := model.FromHFFolder(spec.Path)
+	if err != nil {
+		return backend.Loaded{}, backend.Failf(backend.ClassUnsupportedModel, "use random:SHAPE, such as random:llama-3.1-8b",
+			"the shape of %s is not known: %v", spec.Model, err)
+	}
+	e.Engine = sim.NewEngine(e.file, engineOptions(config, spec, o))
+	l, err := e.Engine.Load(ctx, spec, progress)
+	if err != nil {
+		return l, err
+	}
+	l.Parameters = config.Parameters().Total
+	l.Info, err = e.Info()
+	return l, err
+}
+
+// Run implements backend.Engine.
+func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+	if e.Engine == nil {
+		return nil, backend.Failf(backend.ClassProtocol, "load it first", "run before load")
+	}
+	log, err := e.Engine.Run(ctx, w)
+	e.Steps() // the truth stays in the shared file; the product sees the log alone
+	return log, err
+}
+
+// Close implements backend.Engine.
+func (e *engine) Close() {
+	if e.Engine != nil {
+		e.Engine.Close()
+	}
+}

@@ -1,0 +1,63 @@
+package fake
+
+import (
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/sim"
+)
+
+// The imagined accelerator is of the class of an H200: round numbers, reached in
+// part, and the powers of one at work.
+const (
+	memoryBytesPerS = 3.4e12 // of 4.8e12
+	prefillFLOPs    = 450e12 // per second, of 990e12
+	decodeFLOPs     = 200e12
+	launch          = 1e-3 // seconds per step that no arithmetic hides
+
+	bareW   = 78  // idle
+	idleW   = 125 // idle with a model
+	staticW = 210 // while a step runs, before it moves or computes anything
+	memoryW = 240 // more while it reads memory
+	matrixW = 430 // more while it computes
+)
+
+// NewGPU makes the shared file of one simulated GPU, with sensors like those of an
+// H200.
+func NewGPU(path string) (*sim.File, error) {
+	s := sim.DefaultSensors()
+	s.Seed = 1
+	s.Ring.Noise = 0.01
+	return sim.Create(path, sim.Options{GPUs: []sim.Sensors{s}, BareW: bareW})
+}
+
+// engineOptions are those of an engine for a model of this shape.
+func engineOptions(c model.Config, spec backend.Spec, o Options) sim.EngineOptions {
+	weights, _ := c.EstimateBytes(spec.DType, 1, 1)
+	_, cache := c.EstimateBytes(spec.DType, 1, 1024)
+	flops := 2 * float64(c.Parameters().Active)
+
+	t := sim.Times{
+		Weights: launch + float64(weights)/memoryBytesPerS,
+		Prefill: flops / prefillFLOPs,
+		Decode:  flops / decodeFLOPs,
+		Cache:   float64(cache) / 1024 / memoryBytesPerS,
+	}
+	m := sim.Model{
+		BareW: bareW, IdleW: idleW, StaticW: staticW,
+		WeightsJ: (t.Weights - launch) * memoryW,
+		PrefillJ: t.Prefill * matrixW, DecodeJ: t.Decode * matrixW, CacheJ: t.Cache * memoryW,
+		Noise: 0.02, NoiseBlock: 5 * time.Millisecond, NoiseRho: 0.8, Rise: 3 * time.Millisecond,
+		Load: 300 * time.Millisecond,
+	}
+	for _, term := range []*float64{&t.Weights, &t.Prefill, &t.Decode, &t.Cache, &m.WeightsJ, &m.PrefillJ, &m.DecodeJ, &m.CacheJ} {
+		*term /= o.Speed
+	}
+	m.Time = t
+	_, all := c.EstimateBytes(spec.DType, o.BatchSize, spec.MaxContext)
+	return sim.EngineOptions{
+		Model: m, Batching: o.Batching, BatchSize: o.BatchSize, ChunkTokens: 512 + o.BatchSize, Seed: spec.Seed,
+		Memory: weights + all,
+	}
+}

@@ -1,0 +1,282 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// These tests measure a simulated GPU in real time through the whole program: the
+// simulated engine in its own process, the real NVML code over an imitated library,
+// the files of the result. The true energy is known, so that a result is right, or
+// doubted, or refused; it is never wrong in silence.
+
+// imitation is the imitated NVML, compiled once.
+var imitation struct {
+	sync.Once
+	path string
+	err  error
+}
+
+func imitatedNVML(t *testing.T) string {
+	t.Helper()
+	imitation.Do(func() {
+		dir := filepath.Join(sharedCache(t), "nvml")
+		if imitation.err = os.MkdirAll(dir, 0o755); imitation.err == nil {
+			imitation.path, imitation.err = sim.Build(t.Context(), dir)
+		}
+	})
+	if errors.Is(imitation.err, sim.ErrUnavailable) {
+		t.Skip(imitation.err)
+	}
+	if imitation.err != nil {
+		t.Fatal(imitation.err)
+	}
+	return imitation.path
+}
+
+// simulation is a program that measures a simulated GPU.
+type simulation struct {
+	program
+	file *sim.File
+}
+
+// measured starts llem on about four seconds of work, all of it simulated.
+func measured(t *testing.T, gpu sim.Sensors, extra ...string) *simulation {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("seconds of simulated work in real time")
+	}
+	library := imitatedNVML(t)
+	path, err := exec.LookPath("llem") // testscript.Main put it there
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s := &simulation{program: program{results: filepath.Join(dir, "results")}}
+	if s.file, err = sim.Create(filepath.Join(dir, "gpu"), sim.Options{GPUs: []sim.Sensors{gpu}, BareW: 78}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.file.Close() })
+	args := append([]string{"run", "-b", "fake", "-m", "random:llama-3.1-8b", "-n", "64", "--batch-size", "8", "-s", "warmup.runs=0",
+		"-s", "baseline.seconds=1", "-v", "-o", s.results}, extra...)
+	s.cmd = exec.Command(path, args...)
+	s.cmd.Env = append(os.Environ(), "LLEM_CACHE="+sharedCache(t), sim.Env+"="+s.file.Path(), "LLEM_NVML_LIBRARY="+library)
+	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	return s
+}
+
+// outcome is what these tests look at in result.json.
+type outcome struct {
+	Status  string
+	Failure *struct{ Message string }
+	Window  *struct {
+		Start int64 `json:"start_mono_ns"`
+		End   int64 `json:"end_mono_ns"`
+	}
+	Energy struct {
+		Reason string
+		Total  *quantity `json:"total_j"`
+		Phases *struct {
+			Prefill, Decode phase
+		}
+		PhasesReason string `json:"phases_reason"`
+	}
+	Warnings []struct{ Code, Message string }
+}
+
+type quantity struct {
+	Value float64
+	CI95  [2]float64
+}
+
+type phase struct {
+	Energy *float64 `json:"energy_j"`
+	Low    *float64 `json:"low_j"`
+	High   *float64 `json:"high_j"`
+}
+
+// doubts are all words with which a result says that something is off.
+func (o outcome) doubts() string {
+	words := []string{o.Energy.Reason}
+	if o.Failure != nil {
+		words = append(words, o.Failure.Message)
+	}
+	for _, w := range o.Warnings {
+		words = append(words, w.Code+": "+w.Message)
+	}
+	return strings.Join(words, "\n")
+}
+
+// finish waits for the program and reads its result with the truth.
+func (s *simulation) finish(t *testing.T) (outcome, sim.Truth) {
+	t.Helper()
+	err := s.cmd.Wait()
+	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
+		t.Fatal(err)
+	}
+	runs, globErr := filepath.Glob(filepath.Join(s.studyDir(t), result.RunsDir, "*"))
+	if globErr != nil || len(runs) != 1 {
+		t.Fatalf("runs %v, %v; output:\n%s", runs, globErr, s.out.String())
+	}
+	raw, err := os.ReadFile(filepath.Join(runs[0], "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o outcome
+	if err := json.Unmarshal(raw, &o); err != nil {
+		t.Fatal(err)
+	}
+	if o.Window == nil {
+		return o, sim.Truth{}
+	}
+	rows, err := result.ReadRows[result.StepRow](filepath.Join(runs[0], "steps.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve := s.file.Curve(0)
+	var steps []sim.TrueStep
+	for _, r := range rows {
+		joules := curve.Joules(r.StartNS, r.EndNS)
+		steps = append(steps, sim.TrueStep{Start: r.StartNS, End: r.EndNS, Joules: joules, Caused: joules, Prompts: r.PrefillTokens > 0, Outputs: r.DecodeTokens > 0})
+	}
+	return o, sim.TruthOf([]sim.Curve{curve}, steps, sim.Span{Start: o.Window.Start, End: o.Window.End})
+}
+
+// close95 says whether a value is right: inside its interval, or within 2 %, which
+// the jitter of a busy test machine may need.
+func close95(q quantity, truth float64) bool {
+	return math.Abs(q.Value-truth) <= 0.02*truth || truth >= q.CI95[0] && truth <= q.CI95[1]
+}
+
+func TestClosedLoop(t *testing.T) {
+	for name, extra := range map[string][]string{
+		"static":     nil,
+		"continuous": {"-s", "fake.batching=continuous"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := measured(t, sim.DefaultSensors(), append(extra, "-s", "warmup.runs=1")...)
+			o, truth := s.finish(t)
+			if o.Status != "ok" || o.Energy.Total == nil {
+				t.Fatalf("result %+v; output:\n%s", o, s.out.String())
+			}
+			if !close95(*o.Energy.Total, truth.Total) {
+				t.Errorf("energy %+v, truth %v J", o.Energy.Total, truth.Total)
+			}
+			t.Logf("energy %.1f J, truth %.1f J; phases %q", o.Energy.Total.Value, truth.Total, o.Energy.PhasesReason)
+			if o.Energy.Phases == nil || name != "static" {
+				return // refusing is right, too; mixed steps are checked in virtual time
+			}
+			for _, p := range []struct {
+				name  string
+				got   phase
+				truth float64
+			}{{"prefill", o.Energy.Phases.Prefill, truth.Prefill.Joules}, {"decode", o.Energy.Phases.Decode, truth.Decode.Joules}} {
+				if p.got.Energy == nil {
+					continue
+				}
+				t.Logf("%s %.1f J, truth %.1f J", p.name, *p.got.Energy, p.truth)
+				inside := p.got.Low != nil && p.got.High != nil && *p.got.Low <= p.truth && p.truth <= *p.got.High
+				if math.Abs(*p.got.Energy-p.truth) > 0.1*p.truth && !inside {
+					t.Errorf("%s: %.1f J, truth %.1f J", p.name, *p.got.Energy, p.truth)
+				}
+			}
+		})
+	}
+}
+
+// TestClosedLoopFaults: what goes wrong with a sensor is in the result, or has not
+// hurt it.
+func TestClosedLoopFaults(t *testing.T) {
+	later := func(set func(f *sim.Faults, at time.Duration)) func(*sim.File, time.Duration) {
+		return func(f *sim.File, at time.Duration) { set(&f.Sensors(0).Faults, at) }
+	}
+	neighbour := func(f *sim.Faults, at time.Duration) {
+		f.NeighbourPID, f.NeighbourBytes, f.NeighbourAfter = int64(os.Getpid()), 20<<30, at
+	}
+	cases := map[string]*fault{}
+	for name, c := range map[string]fault{
+		"lost":    {inject: later(func(f *sim.Faults, at time.Duration) { f.LostAfter = at }), want: "lost", null: true},
+		"denied":  {inject: later(func(f *sim.Faults, at time.Duration) { f.DeniedAfter = at }), want: "Permission", null: true},
+		"reset":   {inject: later(func(f *sim.Faults, at time.Duration) { f.ResetAfter = at }), want: "backwards"},
+		"jump":    {inject: later(func(f *sim.Faults, at time.Duration) { f.JumpJoules, f.JumpAfter = 600, at }), want: "differ"},
+		"back":    {inject: later(func(f *sim.Faults, at time.Duration) { f.JumpJoules, f.JumpAfter = -600, at }), want: "differ"},
+		"frozen":  {inject: later(func(f *sim.Faults, at time.Duration) { f.FrozenAfter = at }), want: "counter"},
+		"stuck":   {start: func(s *sim.Sensors) { s.Faults.FrozenAfter = time.Nanosecond }, want: "counter"},
+		"gain":    {start: func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, want: "differ"},
+		"dropout": {inject: later(func(f *sim.Faults, at time.Duration) { f.DropoutTo, f.DropoutFrom = at+time.Second, at }), want: "gap"},
+		// The driver's clock alone: both cannot be stepped here, see internal/sim for that.
+		"stamps":    {inject: func(f *sim.File, at time.Duration) { f.StepWall(at, time.Hour) }, want: "future"},
+		"throttled": {inject: later(func(f *sim.Faults, at time.Duration) { f.ThrottleReasons, f.ThrottleAfter = 4, at }), want: "power cap"},
+		"sliced":    {start: func(s *sim.Sensors) { s.MIG = 1 }, want: "MIG", null: true},
+		"neighbour": {inject: later(neighbour), want: "another process"},
+		"squatter":  {start: func(s *sim.Sensors) { neighbour(&s.Faults, time.Nanosecond) }, want: "other process"},
+	} {
+		cases[name] = &c
+	}
+	// All of them at once: they sleep most of the time.
+	for _, c := range cases {
+		gpu := sim.DefaultSensors()
+		if c.start != nil {
+			c.start(&gpu)
+		}
+		c.simulation = measured(t, gpu)
+	}
+	waitFor(t, "all engines to run", func() bool {
+		waiting := false
+		for _, c := range cases {
+			switch {
+			case c.inject == nil:
+			case c.simulation.file.Runs() == 0:
+				waiting = true
+			default:
+				c.inject(c.simulation.file, time.Duration(clock.Mono()-c.simulation.file.Epoch())+time.Second)
+				c.inject = nil
+			}
+		}
+		return !waiting
+	})
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) { c.check(t) })
+	}
+}
+
+// fault is something that goes wrong, and what a result must say of it.
+type fault struct {
+	start      func(*sim.Sensors)                  // wrong from the beginning
+	inject     func(f *sim.File, at time.Duration) // wrong inside the window
+	want       string                              // must be in the doubts
+	null       bool                                // energy must be refused
+	simulation *simulation
+}
+
+func (c *fault) check(t *testing.T) {
+	o, truth := c.simulation.finish(t)
+	if doubts := o.doubts(); !strings.Contains(doubts, c.want) {
+		t.Errorf("nothing says %q:\n%s\noutput:\n%s", c.want, doubts, c.simulation.out.String())
+	}
+	switch q := o.Energy.Total; {
+	case q == nil && o.Energy.Reason == "":
+		t.Error("energy is null without a reason")
+	case q != nil && c.null:
+		t.Errorf("energy %+v, want none", q)
+	case q != nil && !close95(*q, truth.Total):
+		t.Errorf("energy %+v, truth %.1f J", q, truth.Total)
+	}
+}

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/report"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// reportFlags are the flags of llem report.
+type reportFlags struct{ json, recompute, verbose bool }
+
+// newReport prints the results of an earlier study.
+func newReport(env *Env) *cobra.Command {
+	var f reportFlags
+	cmd := &cobra.Command{
+		Use:   "report DIR",
+		Short: "Print the results in a study's folder, or compute them again from the raw files",
+		Long: "Print the results in a study's folder. With --recompute, compute every number again from\n" +
+			"the raw files of each run and say whether they match; DIR may then be one run's folder too.\n\n" +
+			"Exit codes: 0 done, 1 a number does not match or a file cannot be read, 2 usage.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{"report takes one folder", "give the folder that `llem run` printed"}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if f.recompute {
+				return env.recompute(args[0], f)
+			}
+			res, err := env.open(args[0])
+			if err != nil {
+				return err
+			}
+			return env.print(res, f.json, f.verbose)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&f.recompute, "recompute", false, "compute every number again from the raw files and say whether they match")
+	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show how the phases were found and what the intervals are made of")
+	return cmd
+}
+
+// open reads a study's results. Those of a study that was killed are rebuilt from its
+// finished runs, which is said on standard error.
+func (env *Env) open(dir string) (*result.StudyResult, error) {
+	_, missing := os.Stat(filepath.Join(dir, result.SummaryFile))
+	res, err := llem.Open(dir)
+	if err != nil {
+		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
+	}
+	if errors.Is(missing, fs.ErrNotExist) {
+		fmt.Fprintf(env.Stderr, "llem: %s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s\n",
+			result.SummaryFile, len(res.Runs), res.Planned, result.RunsDir)
+	}
+	return res, nil
+}
+
+// errDiffer ends a recomputation that does not match.
+var errDiffer = errors.New("results and raw files do not match")
+
+// recompute checks every run of a study, or one run.
+func (env *Env) recompute(dir string, f reportFlags) error {
+	runs, err := runsIn(dir)
+	if err != nil {
+		return err
+	}
+	var all []measure.Recomputed
+	for _, run := range runs {
+		all = append(all, measure.Recompute(run))
+	}
+	all = append(all, staleSummary(dir)...)
+	bad := 0
+	for _, r := range all {
+		if r.Error != "" || len(r.Differ) > 0 {
+			bad++
+		}
+	}
+	if f.json {
+		err = env.printJSON(all)
+	} else {
+		err = env.terminal(f.verbose).Checks(env.Stdout, checks(all))
+	}
+	if err == nil && bad > 0 {
+		err = fmt.Errorf("%w: %d of %d", errDiffer, bad, len(all))
+	}
+	return err
+}
+
+// checks are recomputations as the printer takes them.
+func checks(all []measure.Recomputed) []report.Check {
+	out := make([]report.Check, len(all))
+	for i, r := range all {
+		out[i] = report.Check{Run: r.Run, Numbers: r.Numbers, Skipped: r.Skipped, Error: r.Error, Next: r.Next}
+		for _, d := range r.Differ {
+			out[i].Differ = append(out[i].Differ, report.Difference(d))
+		}
+	}
+	return out
+}
+
+// staleSummary reports a summary that is not that of the runs beside it: the report
+// prints the summary.
+func staleSummary(dir string) []measure.Recomputed {
+	summary, err := result.ReadStudy(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	stale := measure.Recomputed{Run: result.SummaryFile, Differ: []measure.Difference{},
+		Next: "delete " + filepath.Join(dir, result.SummaryFile) + ": `llem report` then reads the runs themselves"}
+	if err != nil {
+		stale.Error = err.Error()
+		return []measure.Recomputed{stale}
+	}
+	var differ []string
+	for _, r := range summary.Runs {
+		name := fmt.Sprintf("%s-c%d", r.ID, r.Cycle)
+		own, err := result.ReadRecord(filepath.Join(dir, result.RunsDir, name, result.RecordFile))
+		if err != nil || !sameRecord(r, own) {
+			differ = append(differ, name)
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	stale.Error = "it does not hold what the runs themselves say: " + strings.Join(differ, ", ")
+	return []measure.Recomputed{stale}
+}
+
+func sameRecord(a, b *result.Record) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}
+
+// runsIn are the folders of the runs of a study, those that its journal names and
+// those that are there, or the folder itself.
+func runsIn(dir string) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(dir, result.RecordFile)); err == nil {
+		return []string{dir}, nil
+	}
+	seen := map[string]bool{}
+	var runs []string
+	add := func(run string) {
+		if name := filepath.Base(run); !seen[name] && !strings.HasSuffix(name, result.Partial) {
+			seen[name] = true
+			runs = append(runs, run)
+		}
+	}
+	entries, err := result.ReadJournal(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		add(filepath.Join(dir, filepath.FromSlash(e.Run)))
+	}
+	found, err := filepath.Glob(filepath.Join(dir, result.RunsDir, "*", result.RecordFile))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		add(filepath.Dir(f))
+	}
+	if len(runs) == 0 {
+		return nil, &usageError{dir + " holds no finished run", "give the folder that `llem run` printed, or one of the folders in its " + result.RunsDir}
+	}
+	return runs, nil
+}

@@ -1,0 +1,145 @@
+package measure
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// phases splits the total. What the phases and the idle time leave of it is
+// unattributed, so that all add up to total_j exactly.
+func (j *join) phases(counted []*deviceEnergy) {
+	e := &j.record.Energy
+	if e.Provenance == result.Modelled && !j.simulated(counted) {
+		e.PhasesReason = "the power is modelled: it knows nothing of prefill and decode"
+		return
+	}
+	var all attribute.Split
+	var refused string
+	var gain float64
+	out := &result.Phases{Method: attribute.Method}
+	for _, d := range counted {
+		s, err := attribute.Phases(attribute.Options{Samples: d.samples, Steps: j.Log.Steps, Requests: j.Log.Requests,
+			Window: j.Window, Tier: j.Tier, Profile: j.profile(d)})
+		if err != nil {
+			refused = d.device.ID + ": " + err.Error()
+			break
+		}
+		add(&all.Prefill, s.Prefill)
+		add(&all.Decode, s.Decode)
+		add(&all.Other, s.Other)
+		all.Shared += s.Shared
+		gain = max(gain, d.gain())
+		out.Fits = append(out.Fits, fitOut(d.device.ID, s))
+		j.addShares(s)
+	}
+	if refused != "" {
+		e.PhasesReason, j.shares = refused, nil
+		return
+	}
+	out.SharedJ = all.Shared
+	out.Prefill, out.Decode, out.Other = phaseOut(all.Prefill, gain), phaseOut(all.Decode, gain), phaseOut(all.Other, gain)
+	e.Phases = out
+	j.dropShares(all)
+	j.unattributed(counted, out)
+}
+
+// simulated says that the devices are those of a simulated engine, whose power
+// does follow its steps.
+func (j *join) simulated(counted []*deviceEnergy) bool {
+	for _, d := range counted {
+		if d.device.Kind != power.GPU {
+			return false
+		}
+	}
+	return true
+}
+
+// addShares adds the requests' parts on one device.
+func (j *join) addShares(s attribute.Split) {
+	shares := s.PerRequest(j.Log.Requests)
+	if j.shares == nil {
+		j.shares = shares
+		return
+	}
+	for i, q := range shares {
+		j.shares[i].Prefill += q.Prefill
+		j.shares[i].Decode += q.Decode
+	}
+}
+
+// dropShares removes the parts of a phase that is not printed.
+func (j *join) dropShares(s attribute.Split) {
+	for i := range j.shares {
+		if s.Prefill.Refused != "" {
+			j.shares[i].Prefill = math.NaN()
+		}
+		if s.Decode.Refused != "" {
+			j.shares[i].Decode = math.NaN()
+		}
+	}
+}
+
+// unattributed is the total less everything that is printed.
+func (j *join) unattributed(counted []*deviceEnergy, p *result.Phases) {
+	e := &j.record.Energy
+	rest, half := e.TotalJ.Value, 0.0
+	for _, phase := range []*result.Phase{p.Prefill, p.Decode, p.Other} {
+		if phase.EnergyJ != nil {
+			rest -= *phase.EnergyJ
+			half = math.Hypot(half, (phase.CI95[1]-phase.CI95[0])/2)
+		}
+	}
+	for _, d := range counted {
+		half = math.Hypot(half, d.total.Half95)
+	}
+	e.UnattributedJ = &result.Quantity{Value: rest, CI95: [2]float64{rest - half, rest + half},
+		Method: "total less phases and idle time", Source: e.TotalJ.Source}
+	if share := math.Abs(rest) / e.TotalJ.Value; share > agreementWarn/100 && p.Prefill.EnergyJ != nil && p.Decode.EnergyJ != nil {
+		j.note("unattributed", fmt.Sprintf("the phases leave %.1f %% of the total: the power series and the counter, or the model of the steps, do not fit", 100*rest/e.TotalJ.Value))
+	}
+}
+
+// add sums a phase over devices; time and tokens are common to them.
+func add(to *attribute.Phase, p attribute.Phase) {
+	to.Joules += p.Joules
+	to.Half95 = math.Hypot(to.Half95, p.Half95)
+	to.Low += p.Low
+	to.High += p.High
+	to.Duration, to.Tokens = p.Duration, p.Tokens
+	if to.Refused == "" {
+		to.Refused = p.Refused
+	}
+}
+
+func phaseOut(p attribute.Phase, gain float64) *result.Phase {
+	out := &result.Phase{DurationS: p.Duration.Seconds(), Tokens: p.Tokens, Reason: p.Refused}
+	if p.Refused != "" {
+		return out
+	}
+	g := gain * math.Abs(p.Joules)
+	out.EnergyJ, out.LowJ, out.HighJ, out.Gain95 = &p.Joules, &p.Low, &p.High, &g
+	out.CI95 = &[2]float64{p.Joules - p.Half95, p.Joules + p.Half95}
+	if p.Tokens > 0 {
+		v := p.Joules / float64(p.Tokens)
+		out.JPerToken = &v
+	}
+	if p.Duration > 0 {
+		v := p.Joules / p.Duration.Seconds()
+		out.MeanW = &v
+	}
+	return out
+}
+
+func fitOut(device string, s attribute.Split) result.PhaseFit {
+	f := result.PhaseFit{Device: device, Condition: s.Condition, Samples: s.Samples, ResidualW: s.ResidualW,
+		FilterMS: milliseconds(s.Kernel.Filter), FilterSDMS: milliseconds(s.Kernel.FilterSD), WindowMS: milliseconds(s.Kernel.Window), WindowSDMS: milliseconds(s.Kernel.WindowSD),
+		LagMS: milliseconds(s.Kernel.Lag), LagSDMS: milliseconds(s.Kernel.LagSD)}
+	for _, t := range s.Terms {
+		f.Terms = append(f.Terms, result.Term{Name: t.Name, W: t.Watts, SDW: t.SD})
+	}
+	return f
+}

@@ -1,0 +1,227 @@
+package measure
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/llenergymeasure/llem/result"
+)
+
+// Difference is a number of a record that does not come out of the raw files.
+type Difference struct {
+	Key      string `json:"key"`
+	Recorded any    `json:"recorded"`
+	Computed any    `json:"computed"`
+}
+
+// Recomputed is the outcome for one run.
+type Recomputed struct {
+	Run     string       `json:"run"`
+	Status  string       `json:"status"`
+	Numbers int          `json:"numbers"`
+	Differ  []Difference `json:"differ"`
+	// Skipped says why there is nothing to compare.
+	Skipped string `json:"skipped,omitempty"`
+	// Error says why the run cannot be read, Next what to do about it.
+	Error string `json:"error,omitempty"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Recompute computes the numbers of a run again from its files and compares them
+// with its record. What does not follow from the series (the environment, memory,
+// the shape of the model) is taken over. Of the words, those that say what a number
+// is are compared too.
+func Recompute(dir string) Recomputed {
+	out := Recomputed{Run: filepath.Base(dir), Differ: []Difference{}}
+	rec, err := result.ReadRecord(filepath.Join(dir, result.RecordFile))
+	if err != nil {
+		return out.failed(err, "keep what is there and run the experiment again")
+	}
+	out.Status = string(rec.Status)
+	if rec.Status != result.OK {
+		out.Skipped = "the run has no numbers: it is " + out.Status
+		if f := rec.Failure; f != nil && f.Class != out.Status {
+			out.Skipped += " (" + f.Class + ")"
+		}
+		return out
+	}
+	m, err := ReadMaterial(dir, rec)
+	if err != nil {
+		return out.failed(err, "restore the file from a copy of the folder; without it the numbers cannot be checked, only measured again")
+	}
+	again := again(rec)
+	j := &join{Material: m, record: again}
+	j.compute()
+	out.compare(flat(rec), flat(again))
+	shares, err := recordedShares(dir, rec)
+	if err != nil {
+		return out.failed(err, "restore the file from a copy of the folder")
+	}
+	out.compare(shares, flatShares(rows(m, j.shares, nil).Requests))
+	return out
+}
+
+// failed is the outcome of a run that cannot be read.
+func (out Recomputed) failed(err error, next string) Recomputed {
+	out.Error, out.Next = err.Error(), next
+	return out
+}
+
+// recordedShares are the energies of the requests as they stand on disk.
+func recordedShares(dir string, rec *result.Record) (map[string]any, error) {
+	requests, err := rowsOf[result.RequestRow](dir, rec.Files["requests"])
+	return flatShares(requests), err
+}
+
+// flatShares lists the energies of the requests by row.
+func flatShares(requests []result.RequestRow) map[string]any {
+	all := map[string]any{}
+	for i, q := range requests {
+		for name, v := range map[string]*float64{"prefill_j": q.PrefillJ, "decode_j": q.DecodeJ} {
+			key := fmt.Sprintf("requests.parquet.%d.%s", i, name)
+			all[key] = nil
+			if v != nil {
+				all[key] = *v
+			}
+		}
+	}
+	return all
+}
+
+// again is a record with everything that is not computed.
+func again(r *result.Record) *result.Record {
+	n := *r
+	window := *r.Window
+	n.Window = &window
+	n.Tokens, n.Latency, n.Throughput = nil, nil, nil
+	n.Energy = result.Energy{Provenance: result.None, Sources: []string{}, Devices: []result.Device{}}
+	n.Warnings = nil
+	if r.Compute != nil {
+		c := *r.Compute
+		c.FLOPsPerJ = nil
+		n.Compute = &c
+	}
+	if r.Harness != nil {
+		h := *r.Harness
+		h.EnergyJ = nil
+		n.Harness = &h
+	}
+	return &n
+}
+
+// compare notes every number, null or word that differs.
+func (out *Recomputed) compare(recorded, computed map[string]any) {
+	keys := slices.Collect(maps.Keys(recorded))
+	for k := range computed {
+		if _, ok := recorded[k]; !ok {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, byKey)
+	for _, k := range keys {
+		x, y := recorded[k], computed[k]
+		if isString(x) || isString(y) {
+			if x != y && slices.Contains(words, k[strings.LastIndexByte(k, '.')+1:]) {
+				out.Differ = append(out.Differ, Difference{k, x, y})
+			}
+			continue
+		}
+		out.Numbers++
+		if !same(x, y) {
+			out.Differ = append(out.Differ, Difference{k, x, y})
+		}
+	}
+}
+
+// byKey orders dotted keys, numbers in them by value.
+func byKey(a, b string) int {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(x), len(y)) {
+		m, err1 := strconv.Atoi(x[i])
+		n, err2 := strconv.Atoi(y[i])
+		c := cmp.Compare(x[i], y[i])
+		if err1 == nil && err2 == nil {
+			c = cmp.Compare(m, n)
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(x), len(y))
+}
+
+// words are the keys of texts that say what a number is. Other texts explain; they
+// may be worded otherwise by another version of this program.
+var words = []string{"provenance", "scope", "verdict", "source", "device", "kind"}
+
+func isString(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
+// tolerance is the relative difference that rounding may leave.
+const tolerance = 1e-9
+
+func same(a, b any) bool {
+	x, isX := a.(float64)
+	y, isY := b.(float64)
+	if isX && isY {
+		return math.Abs(x-y) <= tolerance*max(math.Abs(x), math.Abs(y))+1e-12
+	}
+	return a == b
+}
+
+// flat lists the values that are computed, by dotted key.
+func flat(r *result.Record) map[string]any {
+	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency, "throughput": r.Throughput,
+		"energy": r.Energy, "compute": r.Compute, "harness": r.Harness}
+	text, err := json.Marshal(part)
+	if err != nil {
+		return map[string]any{"": fmt.Sprintf("cannot be encoded: %v", err)}
+	}
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return nil
+	}
+	out := map[string]any{}
+	flatten("", tree, out)
+	return out
+}
+
+func flatten(key string, v any, out map[string]any) {
+	join := func(name string) string {
+		if key == "" {
+			return name
+		}
+		return key + "." + name
+	}
+	switch t := v.(type) {
+	case map[string]any:
+		for k, w := range t {
+			flatten(join(k), w, out)
+		}
+	case []any:
+		for i, w := range t {
+			flatten(join(fmt.Sprint(i)), w, out)
+		}
+	default:
+		out[key] = v
+	}
+}
+
+// Join computes the numbers of a record from material. The record brings what does
+// not follow from it: configuration, backend, environment.
+func Join(m *Material, rec *result.Record) {
+	if rec.Window == nil {
+		rec.Window = &result.Window{StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: 1}
+	}
+	j := &join{Material: m, record: rec}
+	j.compute()
+}

@@ -1,0 +1,218 @@
+package measure
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// commit makes a run with energy and writes it as a study would.
+func commit(t *testing.T, l *lab) (string, *result.Record) {
+	t.Helper()
+	out, err := Run(t.Context(), l.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := result.Create(t.TempDir(), "test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	run, err := dir.Begin(out.Record.ID, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Commit(out.Record, out.Series); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir.Path(), result.RunsDir, out.Record.ID+"-c1"), out.Record
+}
+
+// TestRecompute: the files give every number again, and a number that was changed
+// is found.
+func TestRecompute(t *testing.T) {
+	l := newLab(t)
+	l.options.Experiment.Baseline.Seconds = 0.3
+	l.options.Meters = []power.Meter{l.newMeter(gpu0), l.newMeter(cpu0)}
+	dir, rec := commit(t, l)
+	if rec.Energy.Phases == nil || rec.Energy.NetResidentJ == nil {
+		t.Fatalf("the run lacks phases (%s) or a net energy", rec.Energy.PhasesReason)
+	}
+	got := Recompute(dir)
+	if got.Error != "" || len(got.Differ) > 0 || got.Numbers < 100 {
+		t.Fatalf("recomputed: %+v, want more than 100 equal numbers", got)
+	}
+
+	path := filepath.Join(dir, result.RecordFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tampered result.Record
+	if err := json.Unmarshal(text, &tampered); err != nil {
+		t.Fatal(err)
+	}
+	tampered.Energy.TotalJ.Value *= 1.01
+	changed, err := json.Marshal(tampered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, changed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got = Recompute(dir)
+	if !slices.ContainsFunc(got.Differ, func(d Difference) bool { return d.Key == "energy.total_j.value" }) || len(got.Differ) != 1 {
+		t.Errorf("after a change of total_j: %+v, want just that", got.Differ)
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, spoil := range []func(string) error{
+		func(p string) error { return os.Truncate(p, 100) },
+		os.Remove,
+	} {
+		if err := spoil(filepath.Join(dir, "power.parquet")); err != nil {
+			t.Fatal(err)
+		}
+		if got := Recompute(dir); !strings.Contains(got.Error, "power.parquet") {
+			t.Errorf("with a spoilt series: %+v, want an error that names it", got)
+		}
+	}
+}
+
+// TestRequestsShareTheEnergy: the parts of the requests on disk add up to the
+// phases.
+func TestRequestsShareTheEnergy(t *testing.T) {
+	l := newLab(t)
+	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+	out, err := Run(t.Context(), l.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := out.Record.Energy.Phases
+	if p == nil || p.Prefill.EnergyJ == nil {
+		t.Fatalf("no phases: %s", out.Record.Energy.PhasesReason)
+	}
+	var prefill, decode float64
+	for _, q := range out.Series.Requests {
+		prefill += *q.PrefillJ
+		decode += *q.DecodeJ
+	}
+	near(t, "prefill", prefill, *p.Prefill.EnergyJ, 1e-6)
+	near(t, "decode", decode, *p.Decode.EnergyJ, 1e-6)
+}
+
+// TestMinWindow repeats a workload that is too short.
+func TestMinWindow(t *testing.T) {
+	r := &run{Options: Options{Meters: []power.Meter{nil}}, record: &result.Record{}}
+	r.Experiment.Backend = "embedded"
+	if got := r.repeatsFor(0); got != 1 {
+		t.Errorf("without a wish: %d repeats, want 1", got)
+	}
+	if got := r.repeatsFor(10); got != 1 || len(r.record.Warnings) == 0 {
+		t.Errorf("without a warm-up: %d repeats and %v, want 1 and a warning", got, r.record.Warnings)
+	}
+}
+
+// TestBaselineIsRemembered: a second run takes the first one's baseline over after a
+// look, and measures anew when the machine has changed.
+func TestBaselineIsRemembered(t *testing.T) {
+	t.Parallel()
+	cache := &Baselines{Path: filepath.Join(t.TempDir(), "deep", "baselines.json")}
+	run := func(extra float64) *result.Record {
+		l := labFor(t)
+		l.options.Baselines = cache
+		b := &l.options.Experiment.Baseline
+		b.Seconds, b.MaxAgeSeconds = 1.2, 600
+		m := l.newMeter(gpu0)
+		m.poll = func(s []power.Sample) ([]power.Sample, error) {
+			for i := range s {
+				s[i].Power += 0
+			}
+			return s, nil
+		}
+		if extra > 0 {
+			cache.mu.Lock()
+			e := cache.entries[gpu0.UUID]
+			e.Idle.W += extra
+			cache.entries[gpu0.UUID] = e
+			cache.mu.Unlock()
+		}
+		l.options.Meters = []power.Meter{m}
+		return l.withEnergy(t)
+	}
+	first := run(0)
+	if d := first.Energy.Devices[0]; d.Bare == nil || d.Bare.AgeS != 0 {
+		t.Fatalf("first run: %+v, want a baseline of its own", d.Bare)
+	}
+	second := run(0)
+	if d := second.Energy.Devices[0]; d.Bare == nil || d.Bare.AgeS <= 0 || second.Timing.BaselineEndMonoNS != 0 {
+		t.Errorf("second run: %+v, want the first one's baseline", d.Bare)
+	}
+	if !strings.Contains(second.Energy.NetJ.Method+second.Energy.BaselineW.Method, "earlier and confirmed") {
+		t.Errorf("methods %q and %q do not say that the baseline is an earlier one", second.Energy.NetJ.Method, second.Energy.BaselineW.Method)
+	}
+	third := run(30) // the remembered value is wrong now
+	if d := third.Energy.Devices[0]; d.Bare == nil || d.Bare.AgeS != 0 || math.Abs(d.Bare.W-idleW) > 0.5 {
+		t.Errorf("third run: %+v, want a new baseline of %v W", d.Bare, idleW)
+	}
+
+	expired := &Baselines{Path: cache.Path}
+	if _, ok := expired.get(gpu0, time.Minute, time.Now().Add(time.Hour)); ok {
+		t.Error("a baseline of an hour ago was used within a minute")
+	}
+	if err := os.WriteFile(cache.Path, []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	damaged := &Baselines{Path: cache.Path}
+	if _, ok := damaged.get(gpu0, time.Hour, time.Now()); ok {
+		t.Error("a baseline came out of a damaged file")
+	}
+}
+
+// TestHostCPU reads the first line of /proc/stat.
+func TestHostCPU(t *testing.T) {
+	if got, want := hostCPU("cpu  100 20 30 4000 5 6 7 0 0 0"), 1630*time.Millisecond; got != want {
+		t.Errorf("busy time %v, want %v", got, want)
+	}
+	for _, bad := range []string{"", "cpu", "cpu a b c d e f g", "intr 1 2 3 4 5 6 7 8"} {
+		if got := hostCPU(bad); got >= 0 {
+			t.Errorf("%q: %v, want a negative time", bad, got)
+		}
+	}
+}
+
+// TestDriftIsReported: a machine that is still cooling has no good baseline.
+func TestDriftIsReported(t *testing.T) {
+	j := &join{Material: &Material{}, record: &result.Record{}}
+	j.drifting("gpu0", "before the engine was started", result.Idle{W: 80, DriftW: -6, DriftHalf95: 1})
+	j.drifting("gpu0", "with the model loaded", result.Idle{W: 80, DriftW: -2, DriftHalf95: 1})
+	j.drifting("gpu1", "with the model loaded", result.Idle{W: 80, DriftW: 6, DriftHalf95: 9})
+	if n := len(j.record.Warnings); n != 1 || !strings.Contains(j.record.Warnings[0].Message, "-6 W") {
+		t.Errorf("warnings %+v, want one about -6 W", j.record.Warnings)
+	}
+}
+
+// TestSharedGPU: other processes before and during the run are named.
+func TestSharedGPU(t *testing.T) {
+	r := &run{record: &result.Record{}, foreign: []string{"gpu0: process 7"}}
+	r.shared([]string{"gpu0: process 7", "gpu0: process 9"}, []string{"gpu0: process 11", "gpu0: process 9"})
+	text := ""
+	for _, w := range r.record.Warnings {
+		if w.Code != "gpu_shared" {
+			t.Errorf("code %q", w.Code)
+		}
+		text += w.Message
+	}
+	if !strings.Contains(text, "process 7") || !strings.Contains(text, "process 11") || strings.Contains(text, "process 9") {
+		t.Errorf("warnings %q, want 7 (before) and 11 (came), not 9 (the engine)", text)
+	}
+}

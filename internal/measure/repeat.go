@@ -1,0 +1,90 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/internal/workload"
+)
+
+// work makes the engine's workload from requests, several times over.
+func (r *run) work(requests []workload.Request, repeats int) backend.Workload {
+	prompts := make([]backend.Prompt, 0, len(requests)*repeats)
+	for i := range repeats {
+		for _, q := range requests {
+			prompts = append(prompts, backend.Prompt{ID: q.ID + i*r.stride(), Tokens: q.Tokens})
+		}
+	}
+	return backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens}
+}
+
+// stride separates the request ids of two repetitions of the workload.
+func (r *run) stride() int {
+	top := 0
+	for _, q := range r.requests {
+		top = max(top, q.ID)
+	}
+	return top + 1
+}
+
+// warmUp runs every batch size of the window once, a full batch and a smaller last
+// one, and throws the result away.
+func (r *run) warmUp(ctx context.Context, session backend.Session) error {
+	began := clock.Mono()
+	full := min(r.Experiment.BatchSize(), len(r.requests))
+	rest := len(r.requests) % full
+	sample := slices.Concat(r.requests[:full], r.requests[len(r.requests)-rest:])
+	for i := range r.Experiment.Warmup.Runs {
+		r.phase(event.Warmup, fmt.Sprintf("%d of %d", i+1, r.Experiment.Warmup.Runs))
+		start := clock.Mono()
+		if _, err := session.Run(ctx, r.work(sample, 1)); err != nil {
+			return err
+		}
+		r.warmNS = (clock.Mono() - start) * int64(full) / int64(len(sample))
+	}
+	r.record.Timing.WarmupS = since(began)
+	if r.Experiment.Warmup.Runs == 0 {
+		r.record.Warn("no_warmup", "warmup.runs is 0: the first requests include one-time costs")
+	}
+	return nil
+}
+
+// maxRepeats bounds how often a workload is repeated to fill a window.
+const maxRepeats = 10_000
+
+// repeatsFor is how often the workload must run for a window of some seconds,
+// judged by the warm-up.
+func (r *run) repeatsFor(seconds float64) int {
+	if seconds <= 0 || len(r.Meters) == 0 {
+		return 1
+	}
+	if r.warmNS <= 0 {
+		r.record.Warn("min_window", "energy.min_window needs a warm-up to know how often to repeat the workload: it runs once")
+		return 1
+	}
+	batches := (len(r.requests) + r.Experiment.BatchSize() - 1) / r.Experiment.BatchSize()
+	once := float64(r.warmNS) / 1e9 * float64(batches)
+	n := min(maxRepeats, max(1, int(math.Ceil(seconds/once))))
+	// The last batch of all must have a size that the warm-up has seen.
+	full := min(r.Experiment.BatchSize(), len(r.requests))
+	for rest := n * len(r.requests) % full; rest != 0 && rest != len(r.requests)%full; rest = n * len(r.requests) % full {
+		n++
+	}
+	return n
+}
+
+// tooShort warns of a window that is shorter than the study asks for: the first run
+// of a workload takes longer than those after it.
+func (r *run) tooShort(w attribute.Window) {
+	want, got := r.Experiment.Energy.MinWindow, w.Duration().Seconds()
+	if r.repeats > 1 && got < 0.9*want {
+		r.note("min_window", fmt.Sprintf("the workload ran %d times in %.3g s, less than the %g s of energy.min_window: the warm-up was slower than the window; "+
+			"raise warmup.runs or energy.min_window", r.repeats, got, want))
+	}
+}

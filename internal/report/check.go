@@ -1,0 +1,72 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// Check is what came of computing the numbers of one run again from its raw files.
+type Check struct {
+	Run     string
+	Numbers int
+	Differ  []Difference
+	// Skipped says why there was nothing to compare.
+	Skipped string
+	// Error says why the run could not be read, Next what to do about it.
+	Error, Next string
+}
+
+// Difference is a number of a record that does not come out of the raw files.
+type Difference struct {
+	Key                string
+	Recorded, Computed any
+}
+
+// maxShown is the number of differences that are printed for one run.
+const maxShown = 12
+
+// Checks prints one line for every run whose numbers match, and what does not for
+// the others.
+func (t Terminal) Checks(w io.Writer, all []Check) error {
+	var b strings.Builder
+	for _, c := range all {
+		t.check(&b, c)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (t Terminal) check(b *strings.Builder, c Check) {
+	first := c.Run + ": "
+	switch {
+	case c.Error != "":
+		t.wrap(b, first+t.red("cannot be recomputed")+": ", "  ", c.Error)
+		t.wrap(b, "  next: ", "        ", c.Next)
+	case c.Skipped != "":
+		t.wrap(b, first+"skipped: ", "  ", c.Skipped)
+	case len(c.Differ) == 0:
+		fmt.Fprintf(b, "%srecomputed: %d numbers, all match\n", first, c.Numbers)
+	default:
+		t.wrap(b, first+"recomputed: ", "  ", fmt.Sprintf("%d numbers, ", c.Numbers)+t.red(fmt.Sprintf("%d do not follow from the raw files", len(c.Differ))))
+		for i, d := range c.Differ {
+			if i == maxShown {
+				t.wrap(b, "  ", "    ", fmt.Sprintf("and %d more; --json lists all", len(c.Differ)-maxShown))
+				break
+			}
+			t.wrap(b, "  "+d.Key+": ", "    ", "recorded "+exactly(d.Recorded)+", recomputed "+exactly(d.Computed))
+		}
+	}
+}
+
+// exactly prints a value with all its digits.
+func exactly(v any) string {
+	switch x := v.(type) {
+	case nil:
+		return "nothing"
+	case float64:
+		return strconv.FormatFloat(x, 'g', -1, 64)
+	}
+	return fmt.Sprint(v)
+}

@@ -1,0 +1,115 @@
+package power
+
+import (
+	"slices"
+
+	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Call is one way of asking a device for its power or energy. A self-test uses
+// calls to learn what each of them costs and how often its answer changes; a
+// measurement goes through [Meter].
+type Call struct {
+	// Name is the driver's name of the call.
+	Name string
+	// Source is the name that samples and readings of this call carry.
+	Source string
+	// Read returns joules since an arbitrary origin for an energy counter, else
+	// watts, with the driver's own stamp in µs of the wall clock; the stamp is zero
+	// where the driver gives none.
+	Read func() (value float64, stampUS uint64, err error)
+}
+
+// RingSample is one entry of the driver's ring of power samples.
+type RingSample struct {
+	StampUS uint64 // µs of the wall clock
+	Power   unit.Watts
+}
+
+// Calls lists the ways of reading one GPU, whether or not they work there; it is
+// empty for a device that the meter does not have. The calls of one device must
+// not run while a sampler polls the meter: they would delay each other.
+func (m *NVML) Calls(device string) []Call {
+	g := m.gpu(device)
+	if g == nil {
+		return nil
+	}
+	return []Call{
+		{"nvmlDeviceGetTotalEnergyConsumption", SourceEnergy, g.energyCall},
+		{"nvmlDeviceGetSamples(TOTAL_POWER)", SourceSamples, g.samplesCall},
+		{"nvmlDeviceGetFieldValues(POWER_INSTANT)", SourceInstant, g.instantCall},
+		{"nvmlDeviceGetPowerUsage", SourceAverage, g.averageCall},
+	}
+}
+
+// Ring reads everything that the driver's ring of power samples holds, oldest
+// first, and how the wall clock of its stamps lay at that time. The rule of Calls
+// holds here too.
+func (m *NVML) Ring(device string) ([]RingSample, clock.Anchor, error) {
+	g := m.gpu(device)
+	if g == nil {
+		return nil, clock.Anchor{}, Unavailable{Source: "nvml " + device, Reason: "there is no such device"}
+	}
+	raw, err := g.dev.Samples(0)
+	now := m.clocks.Anchor()
+	if err != nil {
+		return nil, now, err
+	}
+	ring := make([]RingSample, 0, len(raw))
+	for _, s := range raw {
+		if s.StampUS != 0 { // an entry that was never filled
+			ring = append(ring, RingSample{s.StampUS, unit.Watts(s.Milliwatts / 1000)})
+		}
+	}
+	slices.SortFunc(ring, func(a, b RingSample) int {
+		switch {
+		case a.StampUS < b.StampUS:
+			return -1
+		case a.StampUS > b.StampUS:
+			return 1
+		}
+		return 0
+	})
+	return ring, now, nil
+}
+
+func (m *NVML) gpu(device string) *nvmlGPU {
+	for _, g := range m.gpus {
+		if g.device.ID == device {
+			return g
+		}
+	}
+	return nil
+}
+
+func (g *nvmlGPU) energyCall() (float64, uint64, error) {
+	mj, err := g.dev.Energy()
+	return (unit.Energy(mj) * unit.Millijoule).Joules(), 0, err
+}
+
+// samplesCall asks for the whole ring, which is what the call costs at its first
+// use; its value is the newest entry's.
+func (g *nvmlGPU) samplesCall() (float64, uint64, error) {
+	raw, err := g.dev.Samples(0)
+	if err != nil {
+		return 0, 0, err
+	}
+	var newest nvmlSample
+	for _, s := range raw {
+		if s.StampUS >= newest.StampUS {
+			newest = s
+		}
+	}
+	return newest.Milliwatts / 1000, newest.StampUS, nil
+}
+
+func (g *nvmlGPU) instantCall() (float64, uint64, error) {
+	s, err := g.dev.Instant()
+	return s.Milliwatts / 1000, s.StampUS, err
+}
+
+func (g *nvmlGPU) averageCall() (float64, uint64, error) {
+	mw, err := g.dev.Average()
+	return float64(mw) / 1000, 0, err
+}

@@ -1,0 +1,171 @@
+package power
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Sources of power and energy behind the kernel's hardware monitor.
+const (
+	// SourceAMDAverage is the power of an AMD GPU, averaged by its firmware over a
+	// time that is not documented.
+	SourceAMDAverage = "amdgpu.average"
+	// SourceAMDInput is the momentary power of an AMD GPU.
+	SourceAMDInput = "amdgpu.input"
+	// SourceI915 and SourceXe are the energy counters of an Intel card.
+	SourceI915 = "i915.energy"
+	SourceXe   = "xe.energy"
+	// SourceXePackage is the counter of an Intel GPU without the rest of its card.
+	SourceXePackage = "xe.package"
+	// SourceGrace is the average power of a part of a Grace module, over the time
+	// that the firmware states.
+	SourceGrace = "grace.average"
+)
+
+// hwmonInterval is that of RAPL, for the same reason; reading a value of amdgpu
+// asks the card's firmware and may take a tenth of a millisecond and more.
+const hwmonInterval = 50 * time.Millisecond
+
+// Hwmon is the meter of AMD and Intel GPUs and of Grace modules, over the files of
+// the kernel's hardware monitor. AMD and Grace report power, Intel energy. Devices
+// are amd0, intel0, … in the order of PCI addresses, grace-cpu-0 and
+// grace-module-0 by socket. An APU and a Grace module contain processor and GPU:
+// their kind is [Module].
+type Hwmon struct {
+	gauges   []*pointSeries
+	powered  []Device // of the gauges
+	zones    zones
+	missing  []Unavailable
+	warnings []string
+}
+
+// HwmonOptions say where the files are.
+type HwmonOptions struct {
+	SysfsRoot string // "" means /sys
+	ProcRoot  string // "" means /proc
+}
+
+// OpenHwmon finds the sensors that can be read. If there is none the error is an
+// [Unavailable].
+func OpenHwmon(opts HwmonOptions) (*Hwmon, error) { return openHwmon(opts, systemClocks()) }
+
+// errNoHwmon is the reason on a machine that has none of this hardware.
+var errNoHwmon = Unavailable{Source: "hwmon", Reason: "no AMD or Intel GPU and no Grace module here"}
+
+func openHwmon(opts HwmonOptions, c Clocks) (*Hwmon, error) {
+	m := &Hwmon{zones: zones{clocks: c}}
+	sysfs := cmp.Or(opts.SysfsRoot, "/sys")
+	for _, card := range findCards(sysfs) {
+		m.addCard(card)
+	}
+	m.addGrace(sysfs, cmp.Or(opts.ProcRoot, "/proc"))
+	switch {
+	case len(m.gauges)+len(m.zones.list) > 0:
+		return m, nil
+	case len(m.missing) > 0:
+		return nil, m.missing[0]
+	}
+	return nil, errNoHwmon
+}
+
+// addGauge adds a power sensor if its file holds power now.
+func (m *Hwmon) addGauge(d Device, source, path string, window time.Duration) error {
+	file := &numberFile{path: path}
+	read := func() (unit.Watts, error) { return gauge(file) }
+	if _, err := read(); err != nil {
+		return err
+	}
+	m.gauges = append(m.gauges, newPoint(d.ID, source, window, hwmonInterval, m.zones.clocks, read))
+	m.powered = append(m.powered, d)
+	return nil
+}
+
+// addCounter adds an energy counter if its file holds a number now.
+func (m *Hwmon) addCounter(d Device, source, path string) error {
+	file := &numberFile{path: path}
+	if _, err := file.read(); err != nil {
+		return err
+	}
+	m.zones.list = append(m.zones.list, &zone{device: d, source: source, read: file.read})
+	return nil
+}
+
+// Name is "hwmon".
+func (m *Hwmon) Name() string { return "hwmon" }
+
+// Devices lists sensors of power, then counters of energy.
+func (m *Hwmon) Devices() []Device {
+	return slices.Concat(m.powered, m.zones.devices())
+}
+
+// Missing lists hardware that is there but cannot be read.
+func (m *Hwmon) Missing() []Unavailable { return slices.Clone(m.missing) }
+
+// Warnings lists doubts about what a sensor covers.
+func (m *Hwmon) Warnings() []string { return slices.Clone(m.warnings) }
+
+// Interval is 50 ms.
+func (m *Hwmon) Interval() time.Duration { return hwmonInterval }
+
+// Refreshes is how often the power values changed.
+func (m *Hwmon) Refreshes() []SourceRefresh {
+	var list []SourceRefresh
+	for _, g := range m.gauges {
+		list = append(list, g.refresh())
+	}
+	return list
+}
+
+// Poll appends new power values and the mean power of every counter.
+func (m *Hwmon) Poll(ctx context.Context, t *Trace) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var errs []error
+	for _, g := range m.gauges {
+		if err := g.poll(t); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", g.device, err))
+		}
+	}
+	if err := errors.Join(append(errs, m.zones.poll(ctx, t))...); err != nil {
+		for _, g := range m.gauges {
+			g.affirm(t)
+		}
+		return err
+	}
+	return nil
+}
+
+// Counters reads every energy counter once; AMD and Grace have none.
+func (m *Hwmon) Counters(ctx context.Context) ([]Reading, error) { return m.zones.counters(ctx) }
+
+// Close does nothing: no file stays open between readings.
+func (m *Hwmon) Close() error { return nil }
+
+// Reasons for which a power value is refused.
+var (
+	errNoPower  = errors.New("the sensor reports 0 W, which nothing that is switched on draws")
+	errTooLarge = errors.New("the sensor reports more power than any device draws")
+)
+
+// gauge reads power in µW. Zero stands for a part that is asleep or reports
+// through another one (the second die of an MI250), never for a measurement.
+func gauge(f *numberFile) (unit.Watts, error) {
+	microwatts, err := f.read()
+	power := unit.Watts(float64(microwatts) / 1e6)
+	switch {
+	case err != nil:
+		return 0, err
+	case power == 0:
+		return 0, errNoPower
+	case power > zoneMaxWatts:
+		return 0, errTooLarge
+	}
+	return power, nil
+}
