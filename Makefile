@@ -22,7 +22,7 @@ export CGO_ENABLED ?= 1
 ENGINE := ./backend/embedded/...
 PURE = $(shell $(GO) list ./... | grep -v /backend/embedded)
 
-.PHONY: demo build release test test-python lint bench fuzz clean
+.PHONY: demo build release test test-python lint bench fuzz accuracy clean
 
 demo: build
 	$(BIN) run --model random:smollm2-135m --backend embedded --prompts 8 --input-tokens 128 --output-tokens 64 \
@@ -63,6 +63,12 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The tables of docs/accuracy.md: SEEDS samples of the whole grid of simulated runs.
+SEEDS ?= 2
+accuracy:
+	$(GO) test ./internal/measure -run '^TestAccuracy$$' -count=1 -timeout 60m -v -args \
+		-accuracy.seeds $(SEEDS) -accuracy.out $(CURDIR)/docs/accuracy.md
 
 clean:
 	rm -rf bin

@@ -90,7 +90,7 @@ const minVariation = 0.02
 // foldIdle is the share of the window up to which pauses between steps get no
 // term of their own: their power is then that of the step before, and the error
 // of a phase below this share.
-const foldIdle = 0.0005
+const foldIdle = 0.002
 
 // model chooses the terms for a timeline, in the order in which they are taken in.
 // Steps of one phase each get a power per phase and its variation; mixed steps get

@@ -429,8 +429,9 @@ func (r *regression) estimate(c []float64) (value, sd, df float64) {
 		two += a * a
 		four += a * a * a * a
 	}
-	// Samples of a sensor that averages over many of them are not that many.
-	df = float64(len(r.obs))/float64(max(1, r.blur())) - float64(len(r.free))
+	// Samples of a sensor that averages over many of them are not that many, and the
+	// variance is known well only with several of them to a term.
+	df = float64(len(r.obs))/float64(max(1, r.blur())) - 2*float64(len(r.free))
 	if four > 0 {
 		df = min(df, two*two/four-1)
 	}

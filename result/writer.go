@@ -20,6 +20,7 @@ const (
 	EnvFile     = "env.json"
 	JournalFile = "journal.jsonl"
 	SummaryFile = "summary.json"
+	DoctorFile  = "doctor.json"
 	RunsDir     = "runs"
 	RecordFile  = "result.json"
 	EngineLog   = "engine.log"

@@ -33,6 +33,8 @@ type Options struct {
 	Baselines *measure.Baselines
 	// Profiles are what a self-test found about the sensors, by device.
 	Profiles map[string]*power.Profile
+	// SelfTest, if set, is written beside the results as doctor.json.
+	SelfTest any
 	// Snapshot describes the machine; it is completed with what engines report.
 	Snapshot *host.Snapshot
 	// Timeout bounds one run; 0 is no bound.
@@ -100,6 +102,11 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	}
 	if err := errors.Join(dir.WriteText(result.StudyFile, text), dir.WriteJSON(result.EnvFile, o.Snapshot)); err != nil {
 		return nil, err
+	}
+	if o.SelfTest != nil {
+		if err := dir.WriteJSON(result.DoctorFile, o.SelfTest); err != nil {
+			return nil, err
+		}
 	}
 	plan := Order(o.Study)
 	o.emit(event.StudyStarted{Name: o.Study.Name, Runs: len(plan), Dir: dir.Path()})

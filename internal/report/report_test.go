@@ -50,18 +50,75 @@ func measuredGPU() *result.Record {
 	total := quantity(11040, 12, 0.05, nvml)
 	r.Energy = result.Energy{Provenance: result.Measured, Scope: "gpu", Sources: []string{nvml}, TotalJ: total,
 		NetJ: quantity(9180, 15, 0.05, nvml), MeanW: quantity(445, 0.5, 0.05, nvml), BaselineW: quantity(75, 0.2, 0.05, nvml),
+		NetResidentJ: quantity(7940, 16, 0.05, nvml), ResidentW: quantity(125, 0.3, 0.05, nvml),
+		MinWindow: &result.MinWindow{For1PctS: 2.7, For5PctS: 0.54},
 		Agreement: &result.Agreement{CounterJ: &total.Value, IntegralJ: new(11098.0), DifferencePct: new(0.525), Verdict: "ok"},
 		Phases: &result.Phases{
-			Prefill: &result.Phase{EnergyJ: new(1120.0), LowJ: new(1050.0), HighJ: new(1190.0), CI95: &[2]float64{1050, 1190}, DurationS: 1.7, Tokens: 32768, JPerToken: new(0.0342), MeanW: new(659.0)},
-			Decode:  &result.Phase{EnergyJ: new(9800.0), LowJ: new(9730.0), HighJ: new(9870.0), CI95: &[2]float64{9730, 9870}, DurationS: 22.7, Tokens: 8128, JPerToken: new(1.206), MeanW: new(432.0)},
-			Other:   &result.Phase{EnergyJ: new(178.0), LowJ: new(108.0), HighJ: new(248.0), CI95: &[2]float64{108, 248}, DurationS: 0.4, MeanW: new(445.0)},
+			Prefill: phase(1120, 40, 1.7, 32768),
+			Decode:  phase(9800, 70, 22.7, 8128),
+			Other:   phase(178, 12, 0.4, 0),
+			Fits: []result.PhaseFit{{Device: "gpu0", Condition: 4.21, Samples: 1242, ResidualW: 6.3, WindowMS: 18.2, WindowSDMS: 0.8, FilterMS: 2.9, FilterSDMS: 0.4,
+				LagMS: -3.4, LagSDMS: 0.5, Terms: []result.Term{{Name: "idle", W: 124, SDW: 2}, {Name: "prefill", W: 659, SDW: 12}, {Name: "decode", W: 432, SDW: 1.5}}}},
 		},
 		UnattributedJ:   quantity(-58, 12, 0, nvml),
 		PerOutputTokenJ: quantity(1.348, 0.0015, 0.05, nvml), PerTotalTokenJ: quantity(0.2695, 0.0003, 0.05, nvml),
 		PerRequestJ: quantity(172.5, 0.19, 0.05, nvml), WhPer1000Requests: quantity(47.9, 0.05, 0.05, nvml),
 		CO2eG: quantity(1.288, 0.001, 0.05, nvml), Cost: quantity(0.00092, 1e-6, 0.05, nvml),
 	}
+	total.Budget = []result.BudgetTerm{{Term: "timing of the counter at the window's limits", Half95: 12}}
+	r.Energy.NetJ.Budget = append(slices.Clone(total.Budget), result.BudgetTerm{Term: "scatter of the idle power", Half95: 9})
+	r.Harness = &result.Harness{CPUS: 0.0992, SamplerCPUPct: 0.086, SamplerPolls: 27, PeakBytes: 48 << 20, ClockSlackNS: 210}
 	r.Warn("synthetic", "random weights: the arithmetic and its energy are those of the shape, not of a trained model")
+	return r
+}
+
+// phase is the energy of a phase with everything known.
+func phase(joules, half, seconds float64, tokens int64) *result.Phase {
+	p := &result.Phase{EnergyJ: &joules, CI95: &[2]float64{joules - half, joules + half}, Gain95: new(0.05 * joules),
+		LowJ: new(joules - half), HighJ: new(joules + half), DurationS: seconds, Tokens: tokens, MeanW: new(joules / seconds)}
+	if tokens > 0 {
+		p.JPerToken = new(joules / float64(tokens))
+	}
+	return p
+}
+
+// refused is a phase whose energy cannot be defended.
+func refused(seconds float64, tokens int64, reason string) *result.Phase {
+	return &result.Phase{DurationS: seconds, Tokens: tokens, Reason: reason}
+}
+
+// mixedSteps is a run with continuous batching on two GPUs, one phase of which is
+// refused, with an earlier baseline and a workload that was repeated.
+func mixedSteps() *result.Record {
+	r := measuredGPU()
+	r.Window.Repeats = 3
+	r.Tokens.Prompt *= 3
+	e := &r.Energy
+	e.Devices = []result.Device{{Device: "gpu0", Counted: true, Bare: &result.Idle{W: 75, AgeS: 412}}}
+	e.MinWindow = &result.MinWindow{For1PctS: 61.3, For5PctS: 12.3}
+	p := e.Phases
+	p.Method = "regression"
+	p.SharedJ = 3100
+	p.Decode.LowJ, p.Decode.HighJ = new(8180.0), new(11420.0)
+	p.Prefill = refused(21.4, 32768, "the energy of prefill is 1.1e+03 ± 3.9e+02 J (95 %): more than ±25 % is not printed; repeat the workload about 2 times as often (more prompts)")
+	second := p.Fits[0]
+	second.Device, second.Samples = "gpu1", 1240
+	p.Fits = append(p.Fits, second)
+	r.Harness.EnergyJ = new(1.7)
+	return r
+}
+
+// simulatedGPU is a run on a GPU that does not exist.
+func simulatedGPU() *result.Record {
+	r := measuredGPU()
+	r.Config.Backend, r.Config.PyTorch = study.Fake, nil
+	r.Config.Fake = &study.FakeSection{BatchSize: 8, Batching: "static", Speed: 1}
+	r.ID = r.Config.ID()
+	r.Backend = result.Backend{Name: study.Fake, Version: "1", Tier: "T1", Device: "simulated GPU", DType: "bfloat16"}
+	r.Energy.Provenance, r.Energy.Sources = result.Modelled, []string{"simulated"}
+	r.Energy.CO2eG, r.Energy.Cost = nil, nil
+	r.Warnings = nil
+	r.Warn("simulated", "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing about real hardware")
 	return r
 }
 
@@ -79,7 +136,7 @@ func modelledCPU() *result.Record {
 		Reason: "modelled, not measured: no CPU power sensor can be read here; rapl: permission denied",
 		TotalJ: quantity(612, 9, 0.5, source), MeanW: quantity(24.7, 0.4, 0.5, source),
 		Agreement:       &result.Agreement{IntegralJ: new(612.0), Verdict: "single_source"},
-		PhasesReason:    "package-0: prefill lasts 38.2ms at a time, but the power sensor (model.cpu) resolves 100ms: not measurable with the simple method; use longer prompts, longer outputs or a larger batch",
+		PhasesReason:    "the power is modelled: it knows nothing of prefill and decode",
 		PerOutputTokenJ: quantity(0.598, 0.009, 0.5, source), PerTotalTokenJ: quantity(0.148, 0.002, 0.5, source),
 		PerRequestJ: quantity(38.3, 0.6, 0.5, source), WhPer1000Requests: quantity(10.6, 0.2, 0.5, source)}
 	r.Warn("no_baseline", "package-0 has no idle baseline (baseline.seconds is 0): net_j is null")
@@ -159,7 +216,7 @@ func sweep() *result.StudyResult {
 func mixture() *result.StudyResult {
 	longer := measuredGPU()
 	longer.Config.Workload.OutputTokens = 2048
-	return studyOf("", measuredGPU(), modelledCPU(), unmeasured(), failed(), interrupted(), longer)
+	return studyOf("", measuredGPU(), modelledCPU(), unmeasured(), failed(), interrupted(), longer, simulatedGPU())
 }
 
 // unmeasuredSweep has runs without energy that differ in the threads.
@@ -178,6 +235,8 @@ var studies = map[string]*result.StudyResult{
 	"measured-gpu":    studyOf("one", measuredGPU()),
 	"modelled-cpu":    studyOf("one", modelledCPU()),
 	"no-energy":       studyOf("one", unmeasured()),
+	"mixed-steps":     studyOf("one", mixedSteps()),
+	"simulated":       studyOf("one", simulatedGPU()),
 	"failed":          studyOf("one", failed()),
 	"interrupted":     studyOf("one", interrupted()),
 	"table":           sweep(),
@@ -213,6 +272,56 @@ func TestTerminal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestVerbose adds lines, and changes none.
+func TestVerbose(t *testing.T) {
+	s := studyOf("one", mixedSteps())
+	verbose, plain := render(t, Terminal{Verbose: true}, s), render(t, Terminal{}, s)
+	golden(t, "verbose.txt", verbose)
+	rest := strings.Split(verbose, "\n")
+	for line := range strings.SplitSeq(plain, "\n") {
+		i := slices.Index(rest, line)
+		if i < 0 {
+			t.Fatalf("the verbose report lacks %q", line)
+		}
+		rest = rest[i+1:]
+	}
+}
+
+// TestNarrow: on a narrow terminal everything but tables and what is there to be
+// copied is broken.
+func TestNarrow(t *testing.T) {
+	s := studyOf("one", mixedSteps())
+	const width = 60
+	text := render(t, Terminal{Width: width, Verbose: true}, s)
+	golden(t, "narrow.txt", text)
+	for line := range strings.SplitSeq(text, "\n") {
+		table := strings.Count(line, "  ") > 3
+		if n := utf8.RuneCountInString(line); n > width && !table && !isLine(line, s) {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+// TestChecks prints what came of a recomputation.
+func TestChecks(t *testing.T) {
+	many := Check{Run: "many-c1", Numbers: 300}
+	for range maxShown + 3 {
+		many.Differ = append(many.Differ, Difference{"energy.mean_w.value", 1.0, 2.0})
+	}
+	var b bytes.Buffer
+	err := Terminal{}.Checks(&b, []Check{
+		{Run: "a-c1", Numbers: 241},
+		{Run: "b-c1", Numbers: 241, Differ: []Difference{{"energy.total_j.value", 11040.25, 10930.0}, {"energy.phases.prefill.energy_j", 1120.0, nil}, {"energy.provenance", "measured", "modelled"}}},
+		{Run: "c-c1", Skipped: "the run has no numbers: it is failed (oom_gpu)"},
+		{Run: "d-c1", Error: "recompute: read series: open runs/d-c1/power.parquet: no such file or directory", Next: "restore the file from a copy of the folder"},
+		many,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "checks.txt", b.String())
 }
 
 func render(t *testing.T, p Terminal, s *result.StudyResult) string {

@@ -248,7 +248,7 @@ func figures(r *result.Record) []string {
 	if p := e.Phases; p != nil {
 		cells[4], cells[5] = perToken(p.Prefill), perToken(p.Decode)
 	}
-	cells[6], cells[last] = unit.SI(e.MeanW.Value, "W"), string(e.Provenance)
+	cells[6], cells[last] = unit.SI(e.MeanW.Value, "W"), provenanceWord(r)
 	return cells
 }
 

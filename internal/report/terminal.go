@@ -15,6 +15,8 @@ type Terminal struct {
 	Color bool
 	// Width at which long notes are broken; 0 means 100.
 	Width int
+	// Verbose adds how the phases were found and what the intervals are made of.
+	Verbose bool
 }
 
 // Study prints the run of a study with a single one in full, and a table otherwise.
@@ -45,7 +47,8 @@ func (t Terminal) red(s string) string  { return t.style("31", s) }
 func (t Terminal) warn(s string) string { return t.style("33", s) }
 
 func (t Terminal) run(b *strings.Builder, v View) {
-	fmt.Fprintf(b, "%s\n%s\n", t.bold(v.Title), t.dim(v.Subtitle))
+	t.styled(b, t.bold, v.Title)
+	t.styled(b, t.dim, v.Subtitle)
 	if v.Failure != nil {
 		b.WriteString("\n")
 		t.failure(b, v.Status, v.Failure)
@@ -102,18 +105,35 @@ const logLines = 8
 func (t Terminal) section(b *strings.Builder, s Section) {
 	switch {
 	case len(s.Columns) == 0:
-		fmt.Fprintln(b, t.bold(s.Name))
+		t.styled(b, t.bold, s.Name)
 	case utf8.RuneCountInString(s.Name) > 14:
 		// A long name gets a line of its own, so that columns stay close.
-		fmt.Fprintln(b, t.bold(s.Name))
+		t.styled(b, t.bold, s.Name)
 		t.columns(b, 2, append([]Row{{Cells: s.Columns}}, s.Rows...))
 	default:
 		t.columns(b, 0, append([]Row{{Label: s.Name, Cells: s.Columns}}, s.Rows...))
 	}
-	if s.Note != "" {
-		for line := range strings.SplitSeq(s.Note, "\n") {
-			t.wrap(b, "  ", "    ", line)
-		}
+	t.notes(b, s.Note)
+	if t.Verbose {
+		t.notes(b, s.Detail)
+	}
+}
+
+func (t Terminal) notes(b *strings.Builder, notes string) {
+	if notes == "" {
+		return
+	}
+	for line := range strings.SplitSeq(notes, "\n") {
+		t.wrap(b, "  ", "    ", line)
+	}
+}
+
+// styled prints a heading, broken if it is too long.
+func (t Terminal) styled(b *strings.Builder, style func(string) string, text string) {
+	var plain strings.Builder
+	t.wrap(&plain, "", "  ", text)
+	for line := range strings.SplitSeq(strings.TrimSuffix(plain.String(), "\n"), "\n") {
+		fmt.Fprintln(b, style(line))
 	}
 }
 

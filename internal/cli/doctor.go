@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// errUnfit ends a self-test that found the machine unfit to measure.
+var errUnfit = errors.New("this machine is not fit to measure energy")
+
+// newDoctor tests the power sensors.
+func newDoctor(env *Env) *cobra.Command {
+	var o llem.DoctorOptions
+	var asJSON bool
+	var file string
+	loads := []string{"auto", "pytorch", "none"}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Test the power sensors: what they cost, how late they are, whether they agree",
+		Long: `Test the power sensors of this machine and say which windows and which phases a
+measurement here can resolve. Takes about a minute and a half with a GPU (and PyTorch
+for the load), ten seconds with --quick. Needs no root.
+
+The outcome is kept for a month: later runs start from what it knows of the sensors
+and put it beside their results as doctor.json.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{"doctor takes no arguments", "see llem doctor --help"}
+			}
+			if !slices.Contains(loads, o.Load) {
+				return &usageError{fmt.Sprintf("--load %s is unknown", o.Load), "use one of " + strings.Join(loads, ", ")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.doctor(cmd.Context(), o, asJSON, file)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.Quick, "quick", false, "leave out what needs a load")
+	f.StringVar(&o.Load, "load", "auto", "what keeps the GPU busy: auto, pytorch or none")
+	f.StringVar(&o.Python, "python", "", "interpreter that has torch")
+	f.BoolVar(&asJSON, "json", false, "print the outcome as one JSON document")
+	f.StringVarP(&file, "output", "o", "", "also write the JSON document to this file")
+	return cmd
+}
+
+func (env *Env) doctor(ctx context.Context, o llem.DoctorOptions, asJSON bool, file string) error {
+	o.Say = func(line string) { fmt.Fprintln(env.Stderr, "    "+line) }
+	r, err := llem.Doctor(ctx, o)
+	if err != nil {
+		return err
+	}
+	if file != "" {
+		if err := result.WriteFile(file, func(w io.Writer) error { return r.JSON(w) }); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		err = r.JSON(env.Stdout)
+	} else {
+		r.Text(env.Stdout)
+	}
+	if err == nil && r.Unfit() {
+		err = errUnfit
+	}
+	return err
+}

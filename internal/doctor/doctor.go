@@ -1,0 +1,287 @@
+// Package doctor tests the power sensors of a machine and says what they are good
+// for: which of them answer, how often and how late, whether they agree, what they
+// average over, and so which windows and which phases a measurement here can
+// resolve.
+//
+//	calls → refresh → idle agreement → [ steady load → pulses → swept pulses → polling rate ] → verdict
+//
+// The tests in brackets need a load whose edges are known; without one they are
+// skipped with the reason. The outcome is a [Report]; its profiles serve later
+// measurements as what is known of the sensors.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// Load keeps a device busy in pulses with known edges.
+type Load interface {
+	// Name says what runs on what.
+	Name() string
+	// Devices are the UUIDs of the GPUs under load; none on a processor.
+	Devices() []string
+	// Pulse runs a pattern and returns the edges of its pulses.
+	Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edge, error)
+	Close() error
+}
+
+// Options of a self-test.
+type Options struct {
+	Meters  []power.Meter
+	Missing []power.Unavailable
+	// Facts describe GPUs by device.
+	Facts map[string]power.GPUFacts
+	// Load starts a load; nil is none. NoLoad says why there is none.
+	Load   func(ctx context.Context) (Load, error)
+	NoLoad string
+	// Quick leaves out what needs a load.
+	Quick bool
+	// Say receives a line at the beginning of every test.
+	Say func(string)
+	// Now is CLOCK_MONOTONIC; Sleep waits.
+	Now   func() int64
+	Sleep func(context.Context, time.Duration) error
+}
+
+// Report is the outcome of a self-test.
+type Report struct {
+	SchemaVersion int       `json:"schema_version"`
+	When          time.Time `json:"when"`
+	Load          string    `json:"load,omitempty"`
+	Devices       []*Device `json:"devices"`
+	Missing       []Missing `json:"missing"`
+	// Skipped lists tests that were not made, with the reason.
+	Skipped []Skipped `json:"skipped"`
+	Verdict []Finding `json:"verdict"`
+}
+
+// Missing is a sensor that cannot be read.
+type Missing struct {
+	Source string `json:"source"`
+	Reason string `json:"reason"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// Skipped is a test that was not made.
+type Skipped struct {
+	Test   string `json:"test"`
+	Reason string `json:"reason"`
+}
+
+// Level of a finding.
+type Level string
+
+// Levels.
+const (
+	Good Level = "ok"
+	Warn Level = "warn"
+	Fail Level = "fail"
+)
+
+// Finding is one sentence of the verdict.
+type Finding struct {
+	Level  Level  `json:"level"`
+	Device string `json:"device,omitempty"`
+	Text   string `json:"text"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// Device is one metered device.
+type Device struct {
+	Device   string        `json:"device"`
+	Kind     string        `json:"kind"`
+	Name     string        `json:"name"`
+	UUID     string        `json:"uuid,omitempty"`
+	Modelled bool          `json:"modelled,omitempty"`
+	Calls    []CallCost    `json:"calls"`
+	Refresh  []Refresh     `json:"refresh"`
+	Idle     *Agreement    `json:"idle"`
+	Steady   *Agreement    `json:"steady"`
+	Sensor   *SensorKernel `json:"sensor"`
+	// Duty is how much what the counter adds for a load swings over pulses of a
+	// quarter of its period at different phases.
+	Duty *Duty `json:"duty"`
+	// Polling compares a counter read once a second with one read 20 times.
+	Polling     *Polling `json:"polling"`
+	Neighbours  []int    `json:"neighbours"`
+	Throttled   int64    `json:"throttled"`
+	Persistence *bool    `json:"persistence"`
+	PowerLimitW *float64 `json:"power_limit_w"`
+	DefaultW    *float64 `json:"power_limit_default_w"`
+	// For1PctS and For5PctS are how long a window must be for a total within ±1 and
+	// ±5 % (95 %).
+	For1PctS *float64 `json:"for_1_pct_s"`
+	For5PctS *float64 `json:"for_5_pct_s"`
+	// PhaseMS is the shortest phase that some tens of repetitions resolve.
+	PhaseMS *float64 `json:"shortest_phase_ms"`
+
+	series string // the source of the series
+	edgeS  float64
+}
+
+// CallCost is what one way of reading costs.
+type CallCost struct {
+	Call     string  `json:"call"`
+	Source   string  `json:"source"`
+	MedianUS float64 `json:"median_us"`
+	P95US    float64 `json:"p95_us"`
+	MaxUS    float64 `json:"max_us"`
+	Error    string  `json:"error,omitempty"`
+}
+
+// Refresh is how often a value changes.
+type Refresh struct {
+	Source   string  `json:"source"`
+	Changes  int     `json:"changes"`
+	MedianMS float64 `json:"median_ms"`
+	P10MS    float64 `json:"p10_ms"`
+	P90MS    float64 `json:"p90_ms"`
+}
+
+// Agreement compares counter and series over one stretch.
+type Agreement struct {
+	Seconds       float64  `json:"seconds"`
+	Series        string   `json:"series"`
+	SeriesW       float64  `json:"series_w"`
+	CounterW      *float64 `json:"counter_w"`
+	DifferencePct *float64 `json:"difference_pct"`
+	Reason        string   `json:"reason,omitempty"`
+}
+
+// SensorKernel is how the series sees the load.
+type SensorKernel struct {
+	Source     string  `json:"source"`
+	WindowMS   float64 `json:"window_ms"`
+	WindowSDMS float64 `json:"window_sd_ms"`
+	FilterMS   float64 `json:"filter_ms"`
+	FilterSDMS float64 `json:"filter_sd_ms"`
+	LagMS      float64 `json:"lag_ms"`
+	LagSDMS    float64 `json:"lag_sd_ms"`
+	LowW       float64 `json:"low_w"`
+	HighW      float64 `json:"high_w"`
+	Pulses     int     `json:"pulses"`
+}
+
+// Duty is the outcome of the swept pulses.
+type Duty struct {
+	Phases   int     `json:"phases"`
+	SwingPct float64 `json:"swing_pct"` // half the distance of the extremes
+	DoubtPct float64 `json:"doubt_pct"` // by the timing of the counter, 95 %
+	AddedW   float64 `json:"added_w"`   // mean power of the pulses above idle
+}
+
+// Polling is the effect of the polling rate.
+type Polling struct {
+	SlowRatio  float64 `json:"slow_ratio"` // counter to series, read once a second
+	FastRatio  float64 `json:"fast_ratio"` // read 20 times a second
+	ChangePct  float64 `json:"change_pct"`
+	SamplerPct float64 `json:"fast_cpu_pct"` // of a core
+}
+
+// Run makes the self-test. The error is that of the context; what cannot be tested
+// is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Devices: []*Device{}, Missing: []Missing{}, Skipped: []Skipped{}}}
+	for _, u := range o.Missing {
+		t.report.Missing = append(t.report.Missing, Missing{u.Source, u.Reason, u.Fix})
+	}
+	for _, m := range o.Meters {
+		for _, d := range m.Devices() {
+			t.report.Devices = append(t.report.Devices, &Device{Device: d.ID, Kind: string(d.Kind), Name: d.Name, UUID: d.UUID, Modelled: d.Modelled,
+				Calls: []CallCost{}, Refresh: []Refresh{}, Neighbours: []int{}})
+		}
+	}
+	if len(t.report.Devices) > 0 {
+		if err := t.all(ctx); err != nil {
+			return nil, err
+		}
+	}
+	t.report.judge()
+	return t.report, nil
+}
+
+// tester is the state of a self-test.
+type tester struct {
+	Options
+	report *Report
+}
+
+func (t *tester) say(format string, args ...any) {
+	if t.Say != nil {
+		t.Say(fmt.Sprintf(format, args...))
+	}
+}
+
+func (t *tester) skip(test, reason string) {
+	t.report.Skipped = append(t.report.Skipped, Skipped{test, reason})
+}
+
+// device finds one by its id.
+func (t *tester) device(id string) *Device {
+	for _, d := range t.report.Devices {
+		if d.Device == id {
+			return d
+		}
+	}
+	return nil
+}
+
+func (t *tester) all(ctx context.Context) error {
+	t.say("what each call costs")
+	t.calls()
+	t.facts(ctx)
+	t.say("how often each value changes")
+	if err := t.refresh(ctx); err != nil {
+		return err
+	}
+	seconds := 8.0
+	if t.Quick {
+		seconds = 4
+	}
+	t.say("counter and series of the idle machine (%.0f s)", seconds)
+	if err := t.agree(ctx, seconds, nil, func(d *Device, a *Agreement) { d.Idle = a }); err != nil {
+		return err
+	}
+	return t.loaded(ctx)
+}
+
+// loadTests are those that need a load.
+const loadTests = "steady load, pulses (window, filter and lag), swept pulses (duty), polling rate"
+
+// loaded makes the tests that need a load.
+func (t *tester) loaded(ctx context.Context) error {
+	switch {
+	case t.Quick:
+		t.skip(loadTests, "--quick")
+		return nil
+	case t.Load == nil:
+		t.skip(loadTests, t.NoLoad)
+		return nil
+	}
+	t.say("starting a load")
+	load, err := t.Load(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		t.skip(loadTests, "the load could not be started: "+err.Error())
+		return nil
+	}
+	defer load.Close()
+	t.report.Load = load.Name()
+	for _, test := range []func(context.Context, Load) error{t.steady, t.pulses, t.swept, t.rate} {
+		if err := test(ctx, load); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			t.skip("the rest of: "+loadTests, err.Error())
+			return nil
+		}
+	}
+	return nil
+}

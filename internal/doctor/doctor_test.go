@@ -1,0 +1,221 @@
+package doctor_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/doctor"
+	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// pulser is a load on a simulated GPU: 700 W on, 120 W off.
+type pulser struct {
+	file  *sim.File
+	clock *sim.Clock
+}
+
+func (p pulser) Name() string      { return "simulated load" }
+func (p pulser) Devices() []string { return []string{p.file.UUID(0)} }
+func (p pulser) Close() error      { return nil }
+
+func (p pulser) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edge, error) {
+	var edges []backend.Edge
+	for _, q := range pattern {
+		if q.On > 0 {
+			on := p.clock.Now()
+			p.file.Append(0, on, 700)
+			time.Sleep(q.On)
+			off := p.clock.Now()
+			p.file.Append(0, off, 120)
+			edges = append(edges, backend.Edge{OnNS: on, OffNS: off})
+		}
+		time.Sleep(q.Off)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return edges, nil
+}
+
+// examine runs a whole self-test on a simulated GPU in virtual time.
+func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options)) *doctor.Report {
+	t.Helper()
+	dir := t.TempDir()
+	library, err := sim.Build(t.Context(), dir)
+	if errors.Is(err, sim.ErrUnavailable) {
+		t.Skipf("SKIPPED: the imitated driver library needs a C compiler and cgo: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report *doctor.Report
+	synctest.Test(t, func(t *testing.T) {
+		c := sim.NewClock()
+		sensors := sim.DefaultSensors()
+		sensors.Ring.Filter, sensors.Ring.Lag, sensors.Ring.Noise = 13*time.Millisecond, 5*time.Millisecond, 0.02
+		sensors.Counter.ReadTime = 3 * time.Millisecond
+		if edit != nil {
+			edit(&sensors)
+		}
+		f, err := sim.Create(filepath.Join(dir, "gpu"), sim.Options{GPUs: []sim.Sensors{sensors}, BareW: 120, Clock: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := os.Setenv(sim.Env, f.Path()); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Unsetenv(sim.Env)
+		m, err := power.OpenNVML(t.Context(), power.NVMLOptions{Library: library, Clocks: c.Clocks()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]power.GPUFacts{"gpu0": m.Facts()[0]},
+			Load: func(context.Context) (doctor.Load, error) { return pulser{f, c}, nil },
+			Now:  c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
+		if options != nil {
+			options(&o)
+		}
+		if report, err = doctor.Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return report
+}
+
+func text(r *doctor.Report) string {
+	var b bytes.Buffer
+	r.Text(&b)
+	return b.String()
+}
+
+func near(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if !(got >= want-tolerance && got <= want+tolerance) {
+		t.Errorf("%s = %v, want %v ± %v", what, got, want, tolerance)
+	}
+}
+
+// TestGoodSensors: a card like an H200.
+func TestGoodSensors(t *testing.T) {
+	r := examine(t, nil, nil)
+	t.Log("\n" + text(r))
+	d := r.Devices[0]
+	if r.Unfit() || len(r.Skipped) > 0 {
+		t.Errorf("unfit or skipped: %+v", r.Skipped)
+	}
+	for _, q := range d.Refresh {
+		switch q.Source {
+		case power.SourceEnergy, power.SourceInstant:
+			near(t, "refresh of "+q.Source, q.MedianMS, 100, 5)
+		case power.SourceSamples:
+			near(t, "refresh of "+q.Source, q.MedianMS, 20, 2)
+		}
+	}
+	if d.Idle == nil || d.Steady == nil || d.Sensor == nil || d.Duty == nil || d.Polling == nil || d.For1PctS == nil || d.PhaseMS == nil {
+		t.Fatalf("a test is missing: %+v", d)
+	}
+	near(t, "idle", *d.Idle.CounterW, 120, 1)
+	near(t, "steady", *d.Steady.CounterW, 700, 5)
+	near(t, "filter and window in ms", d.Sensor.FilterMS+d.Sensor.WindowMS/2, 13, 2)
+	near(t, "delay in ms", d.Sensor.LagMS+d.Sensor.FilterMS+d.Sensor.WindowMS/2, 18, 1)
+	if d.Duty.SwingPct > 2 {
+		t.Errorf("duty swings by %.1f %%", d.Duty.SwingPct)
+	}
+	near(t, "polling", d.Polling.ChangePct, 0, 0.5)
+}
+
+// TestBadSensors: each fault gives its finding.
+func TestBadSensors(t *testing.T) {
+	for name, q := range map[string]struct {
+		edit  func(*sim.Sensors)
+		level doctor.Level
+		want  string
+	}{
+		"part-time counter": {func(s *sim.Sensors) { s.Counter.PartTime, s.Counter.Jitter = 25*time.Millisecond, 0 }, doctor.Warn, "a part of each period"},
+		"disagreement":      {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither is trusted"},
+		"slight":            {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by"},
+		"throttled":         {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 }, doctor.Warn, "held back"},
+		"neighbour": {func(s *sim.Sensors) {
+			s.Faults.NeighbourAfter, s.Faults.NeighbourPID, s.Faults.NeighbourBytes = 1, 4242, 1<<30
+		}, doctor.Warn, "4242"},
+		"no counter": {func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.Jitter = 0, 0 }, doctor.Warn, "alone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := examine(t, q.edit, nil)
+			for _, f := range r.Verdict {
+				if f.Level == q.level && strings.Contains(f.Text, q.want) {
+					return
+				}
+			}
+			t.Errorf("no finding %s %q in:\n%s", q.level, q.want, text(r))
+		})
+	}
+}
+
+// TestWithoutALoad: what needs one is skipped with the reason.
+func TestWithoutALoad(t *testing.T) {
+	for name, q := range map[string]struct {
+		edit func(*doctor.Options)
+		want string
+	}{
+		"none":  {func(o *doctor.Options) { o.Load, o.NoLoad = nil, "there is no torch" }, "there is no torch"},
+		"quick": {func(o *doctor.Options) { o.Quick = true }, "--quick"},
+		"broken": {func(o *doctor.Options) {
+			o.Load = func(context.Context) (doctor.Load, error) { return nil, errors.New("CUDA is gone") }
+		}, "CUDA is gone"},
+	} {
+		r := examine(t, nil, q.edit)
+		if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, q.want) || r.Devices[0].Idle == nil || r.Devices[0].Sensor != nil {
+			t.Errorf("%s: skipped %+v, want %q", name, r.Skipped, q.want)
+		}
+	}
+}
+
+// TestNoSensors is the plain machine.
+func TestNoSensors(t *testing.T) {
+	r, err := doctor.Run(t.Context(), doctor.Options{Missing: []power.Unavailable{{Source: "rapl", Reason: "no permission", Fix: "chmod"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := text(r); !r.Unfit() || !strings.Contains(out, "no permission") || !strings.Contains(out, "will not be measured") {
+		t.Errorf("report:\n%s", out)
+	}
+}
+
+// TestCached: a report is found for its card and driver, for a while.
+func TestCached(t *testing.T) {
+	dir := t.TempDir()
+	r := &doctor.Report{When: time.Now(), Devices: []*doctor.Device{{Device: "gpu0", UUID: "GPU-1", Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}}}}
+	if err := r.Save(dir, func(string) string { return "580.1" }); err != nil {
+		t.Fatal(err)
+	}
+	got := doctor.Cached(dir, "GPU-1", "580.1", time.Now())
+	if got == nil || *got.Profiles()["gpu0"].Source("nvml.samples").FilterMS != 13 {
+		t.Fatalf("cached report: %+v", got)
+	}
+	for what, absent := range map[string]*doctor.Report{
+		"another card":   doctor.Cached(dir, "GPU-2", "580.1", time.Now()),
+		"another driver": doctor.Cached(dir, "GPU-1", "590.1", time.Now()),
+		"two months on":  doctor.Cached(dir, "GPU-1", "580.1", time.Now().Add(60*24*time.Hour)),
+	} {
+		if absent != nil {
+			t.Errorf("%s: a report was found", what)
+		}
+	}
+	var b bytes.Buffer
+	if err := r.JSON(&b); err != nil || !json.Valid(b.Bytes()) {
+		t.Errorf("JSON: %v", err)
+	}
+}

@@ -1,0 +1,253 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// caller is a meter whose single calls can be tested.
+type caller interface {
+	Calls(device string) []power.Call
+}
+
+// processLister is a meter that knows the processes on its devices.
+type processLister interface {
+	Processes(ctx context.Context) (map[string][]power.GPUProcess, error)
+}
+
+// facts notes what the driver says about the devices.
+func (t *tester) facts(ctx context.Context) {
+	for _, m := range t.Meters {
+		if l, ok := m.(processLister); ok {
+			all, err := l.Processes(ctx)
+			if err != nil {
+				t.skip("neighbours on the GPU", err.Error())
+			}
+			for id, list := range all {
+				for _, p := range list {
+					if d := t.device(id); d != nil {
+						d.Neighbours = append(d.Neighbours, p.PID)
+					}
+				}
+			}
+		}
+	}
+	for id, f := range t.Facts {
+		if d := t.device(id); d != nil {
+			d.Persistence, d.PowerLimitW, d.DefaultW = f.Persistence, f.PowerLimitW, f.PowerLimitDefaultW
+		}
+	}
+}
+
+// repeats is how often a call is timed.
+const repeats = 40
+
+// calls times every way of reading. A meter without single calls is timed as a
+// whole by its counters.
+func (t *tester) calls() {
+	for _, m := range t.Meters {
+		c, ok := m.(caller)
+		if !ok {
+			continue
+		}
+		for _, d := range m.Devices() {
+			for _, call := range c.Calls(d.ID) {
+				cost := CallCost{Call: call.Name, Source: call.Source}
+				var took []float64
+				for range repeats {
+					began := t.Now()
+					if _, _, err := call.Read(); err != nil {
+						cost.Error = err.Error()
+						break
+					}
+					took = append(took, float64(t.Now()-began)/1e3)
+				}
+				cost.MedianUS, cost.P95US, cost.MaxUS = quantile(took, 0.5), quantile(took, 0.95), quantile(took, 1)
+				t.device(d.ID).Calls = append(t.device(d.ID).Calls, cost)
+			}
+		}
+	}
+}
+
+// refreshTime is how long changes are watched.
+const refreshTime = 2500 * time.Millisecond
+
+// refresh watches the values of the single calls for changes.
+func (t *tester) refresh(ctx context.Context) error {
+	for _, m := range t.Meters {
+		c, ok := m.(caller)
+		if !ok {
+			continue
+		}
+		for _, d := range m.Devices() {
+			for _, call := range c.Calls(d.ID) {
+				r, err := t.watch(ctx, call)
+				if err != nil {
+					return err
+				}
+				if r != nil {
+					t.device(d.ID).Refresh = append(t.device(d.ID).Refresh, *r)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// watch polls one call; nil if it fails or never changes.
+func (t *tester) watch(ctx context.Context, call power.Call) (*Refresh, error) {
+	var changes []int64
+	last, _, err := call.Read()
+	if err != nil {
+		return nil, nil //nolint:nilerr // the costs of the calls name the error
+	}
+	pause := 2 * time.Millisecond
+	for end := t.Now() + int64(refreshTime); t.Now() < end; {
+		if err := t.Sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+		began := t.Now()
+		v, _, err := call.Read()
+		if err != nil {
+			return nil, nil //nolint:nilerr // as above
+		}
+		now := t.Now()
+		if v != last {
+			changes, last = append(changes, now), v
+		}
+		// A call that keeps a core busy is asked less often.
+		pause = max(2*time.Millisecond, min(20*time.Millisecond, 2*time.Duration(now-began)))
+	}
+	if len(changes) < 3 {
+		return nil, nil
+	}
+	var gaps []float64
+	for i := 1; i < len(changes); i++ {
+		gaps = append(gaps, float64(changes[i]-changes[i-1])/1e6)
+	}
+	return &Refresh{call.Source, len(changes), quantile(gaps, 0.5), quantile(gaps, 0.1), quantile(gaps, 0.9)}, nil
+}
+
+func quantile(v []float64, q float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Clone(v)
+	slices.Sort(s)
+	return s[min(len(s)-1, int(q*float64(len(s))))]
+}
+
+// snapTimeout is how long to wait for a counter to move.
+const snapTimeout = 600 * time.Millisecond
+
+// watchTime is a sampled stretch.
+type sampled struct {
+	trace  power.Trace
+	window attribute.Window
+	edges  []attribute.Window
+	extra  []power.Reading
+}
+
+// sample runs the sampler around some work, with a counter edge on both sides.
+func (t *tester) sample(ctx context.Context, interval time.Duration, work func(*power.Sampler) ([]attribute.Window, error)) (sampled, error) {
+	s := power.NewSampler(t.Meters...)
+	s.CounterInterval, s.Now = interval, t.Now
+	s.Start(ctx)
+	s.Mark(ctx, snapTimeout)
+	var out sampled
+	out.window.Start = t.Now()
+	edges, err := work(s)
+	out.window.End, out.edges = t.Now(), edges
+	if err == nil {
+		s.Mark(ctx, snapTimeout)
+		err = t.Sleep(ctx, 400*time.Millisecond)
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	out.trace = s.Stop(stop)
+	return out, err
+}
+
+// of keeps what belongs to one device.
+func (s sampled) of(device string) (samples []power.Sample, readings []power.Reading) {
+	for _, x := range s.trace.Samples {
+		if x.Device == device {
+			samples = append(samples, x)
+		}
+	}
+	for _, x := range s.trace.Counters {
+		if x.Device == device {
+			readings = append(readings, x)
+		}
+	}
+	return samples, readings
+}
+
+// compare is the agreement of counter and series of a device.
+func (s sampled) compare(device string) *Agreement {
+	samples, readings := s.of(device)
+	a := &Agreement{Seconds: s.window.Duration().Seconds()}
+	curve, err := attribute.NewCurve(samples)
+	if err != nil {
+		a.Reason = err.Error()
+		return a
+	}
+	a.Series = samples[0].Source
+	integral, err := curve.Integral(s.window)
+	if err != nil {
+		a.Reason = err.Error()
+		return a
+	}
+	a.SeriesW = integral.Joules / a.Seconds
+	if len(readings) == 0 {
+		a.Reason = "no energy counter"
+		return a
+	}
+	counter, err := attribute.Counter(readings, curve, s.window)
+	if err != nil {
+		a.Reason = err.Error()
+		return a
+	}
+	watts := counter.Joules / a.Seconds
+	pct := 100 * (integral.Joules/counter.Joules - 1)
+	a.CounterW, a.DifferencePct = &watts, &pct
+	return a
+}
+
+// agree compares counter and series over a stretch, with or without work in it.
+func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sampler) ([]attribute.Window, error), keep func(*Device, *Agreement)) error {
+	if work == nil {
+		work = func(*power.Sampler) ([]attribute.Window, error) {
+			return nil, t.Sleep(ctx, time.Duration(seconds*float64(time.Second)))
+		}
+	}
+	s, err := t.sample(ctx, time.Second, work)
+	if err != nil {
+		return err
+	}
+	for _, d := range t.report.Devices {
+		a := s.compare(d.Device)
+		d.series = a.Series
+		keep(d, a)
+		for _, x := range s.trace.Telemetry {
+			if x.Device == d.Device && x.Throttle != nil {
+				d.Throttled |= *x.Throttle &^ idleBits
+			}
+		}
+		_, readings := s.of(d.Device)
+		for _, r := range readings {
+			if r.Snapped && r.SinceNS != 0 {
+				d.edgeS = max(d.edgeS, float64(r.AfterNS-r.SinceNS)/1e9)
+			}
+		}
+	}
+	return nil
+}
+
+// idleBits are NVML's clocks-event reasons that are no trouble: idle, application
+// clocks, sync boost, display clocks.
+const idleBits = 0x01 | 0x02 | 0x10 | 0x100

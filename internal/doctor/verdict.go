@@ -1,0 +1,245 @@
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// Unfit says that nothing can be measured here, or that what is measured cannot be
+// trusted.
+func (r *Report) Unfit() bool {
+	for _, f := range r.Verdict {
+		if f.Level == Fail {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Report) find(level Level, device, fix, format string, args ...any) {
+	r.Verdict = append(r.Verdict, Finding{level, device, fmt.Sprintf(format, args...), fix})
+}
+
+// Limits of the difference between counter and series, in percent.
+const (
+	warnPct = 3.0
+	failPct = 10.0
+)
+
+// judge turns numbers into sentences.
+func (r *Report) judge() {
+	real := false
+	for _, d := range r.Devices {
+		real = real || !d.Modelled
+	}
+	if !real {
+		r.find(Fail, "", "", "no power or energy sensor can be read here: energy will not be measured")
+	}
+	for _, d := range r.Devices {
+		r.judgeDevice(d)
+	}
+}
+
+func (r *Report) judgeDevice(d *Device) {
+	r.agreement(d, "idle", d.Idle)
+	r.agreement(d, "under load", d.Steady)
+	r.resolution(d)
+	if q := d.Duty; q != nil {
+		switch {
+		case q.SwingPct > 5 && q.SwingPct > 2*q.DoubtPct:
+			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.1f %% with their phase: it seems to see a part of each period only", q.SwingPct)
+		default:
+			r.find(Good, d.Device, "", "the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
+		}
+	}
+	if q := d.Polling; q != nil && math.Abs(q.ChangePct) > 2 {
+		r.find(Warn, d.Device, "", "reading the counter often changes it by %+.1f %%", q.ChangePct)
+	}
+	for _, c := range d.Calls {
+		if c.Error == "" && c.Source == power.SourceEnergy && c.MedianUS > 500 {
+			r.find(Good, d.Device, "", "one read of the counter takes %.1f ms: it is read rarely", c.MedianUS/1e3)
+		}
+	}
+	if n := len(d.Neighbours); n > 0 {
+		r.find(Warn, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES", "%d other processes are on the GPU (%v): their power would be in every result", n, d.Neighbours)
+	}
+	if d.Throttled != 0 {
+		r.find(Warn, d.Device, "check power limit and cooling (nvidia-smi -q -d PERFORMANCE)", "clocks were held back during the test (reasons 0x%x): results depend on temperature and power limit", d.Throttled)
+	}
+	if d.Persistence != nil && !*d.Persistence {
+		r.find(Warn, d.Device, "sudo nvidia-smi -pm 1", "persistence mode is off: the counter restarts and the first calls are slow whenever nothing uses the driver")
+	}
+	if d.PowerLimitW != nil && d.DefaultW != nil && *d.PowerLimitW < *d.DefaultW {
+		r.find(Warn, d.Device, "", "the power limit is %.0f W, below the default of %.0f W: say so beside results", *d.PowerLimitW, *d.DefaultW)
+	}
+}
+
+func (r *Report) agreement(d *Device, when string, a *Agreement) {
+	switch {
+	case a == nil:
+	case a.DifferencePct == nil && a.SeriesW > 0:
+		r.find(Warn, d.Device, "", "%s: %.1f W by the series (%s) alone: %s", when, a.SeriesW, a.Series, a.Reason)
+	case a.DifferencePct == nil:
+		r.find(Fail, d.Device, "", "%s: no power: %s", when, a.Reason)
+	case math.Abs(*a.DifferencePct) > failPct:
+		r.find(Fail, d.Device, "reload the driver or replace the card's readings by an external meter", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%: neither is trusted", when, *a.CounterW, a.Series, a.SeriesW, *a.DifferencePct)
+	case math.Abs(*a.DifferencePct) > warnPct:
+		r.find(Warn, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%", when, *a.CounterW, a.Series, a.SeriesW, *a.DifferencePct)
+	default:
+		r.find(Good, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W agree (%+.2f %%)", when, *a.CounterW, a.Series, a.SeriesW, *a.DifferencePct)
+	}
+}
+
+// resolution says which windows and phases the device resolves. An edge that is
+// known to δ makes a window of T uncertain by 0.80·δ/T (95 %).
+func (r *Report) resolution(d *Device) {
+	edge := d.edgeS
+	if edge == 0 { // no counter: the series decides
+		for _, q := range d.Refresh {
+			if q.Source == d.series {
+				edge = q.MedianMS / 1e3
+			}
+		}
+	}
+	if edge > 0 {
+		one, five := 0.80*edge/0.01, 0.80*edge/0.05
+		d.For1PctS, d.For5PctS = &one, &five
+		r.find(Good, d.Device, "", "a total is known within ±1 %% from a window of %.2g s on, ±5 %% from %.2g s (sensor gain apart)", one, five)
+	}
+	if s := d.Sensor; s != nil {
+		// A phase that is a quarter of the sensor's blur shows in some tens of
+		// repetitions; see docs/accuracy.md.
+		blur := max(s.WindowMS+2*s.FilterMS, 4)
+		shortest := math.Ceil(blur / 4)
+		d.PhaseMS = &shortest
+		r.find(Good, d.Device, "", "%s averages over %.0f ms behind a filter of %.0f ms, %.0f ms late: phases of %.0f ms and more are resolved if they repeat some 30 times, %.0f ms and more in a few repetitions",
+			s.Source, s.WindowMS, s.FilterMS, s.LagMS, shortest, 2*blur)
+	}
+}
+
+// Profiles are what later measurements use of the report, by device.
+func (r *Report) Profiles() map[string]*power.Profile {
+	out := map[string]*power.Profile{}
+	for _, d := range r.Devices {
+		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: r.When}
+		if s := d.Sensor; s != nil {
+			p.Sources = append(p.Sources, power.SourceProfile{Source: s.Source, WindowMS: &s.WindowMS, WindowSDMS: &s.WindowSDMS,
+				FilterMS: &s.FilterMS, FilterSDMS: &s.FilterSDMS, LagMS: &s.LagMS, LagSDMS: &s.LagSDMS})
+			out[d.Device] = p
+		}
+	}
+	return out
+}
+
+// Text prints the report for a person.
+func (r *Report) Text(w io.Writer) {
+	for _, d := range r.Devices {
+		fmt.Fprintf(w, "%s  %s\n", d.Device, strings.TrimSpace(d.Name+" "+d.UUID))
+		for _, c := range d.Calls {
+			if c.Error != "" {
+				fmt.Fprintf(w, "  %-42s %s\n", c.Call, c.Error)
+				continue
+			}
+			fmt.Fprintf(w, "  %-42s %s a call%s\n", c.Call, micro(c.MedianUS), refreshOf(d, c.Source))
+		}
+	}
+	fmt.Fprintln(w, "\nVerdict")
+	for _, f := range r.Verdict {
+		text := f.Text
+		if f.Device != "" {
+			text = f.Device + ": " + text
+		}
+		fmt.Fprintf(w, "  %-4s  %s\n", f.Level, text)
+		if f.Fix != "" {
+			fmt.Fprintf(w, "        next: %s\n", f.Fix)
+		}
+	}
+	for _, s := range r.Skipped {
+		fmt.Fprintf(w, "  skip  %s: %s\n", s.Test, s.Reason)
+	}
+	for _, m := range r.Missing {
+		fmt.Fprintf(w, "  none  %s: %s\n", m.Source, m.Reason)
+		if m.Fix != "" {
+			fmt.Fprintf(w, "        next: %s\n", m.Fix)
+		}
+	}
+}
+
+func micro(us float64) string {
+	if us >= 1000 {
+		return fmt.Sprintf("%7.2f ms", us/1e3)
+	}
+	return fmt.Sprintf("%7.2f µs", us)
+}
+
+func refreshOf(d *Device, source string) string {
+	for _, r := range d.Refresh {
+		if r.Source == source {
+			return fmt.Sprintf(", a new value every %.0f ms (%.0f to %.0f)", r.MedianMS, r.P10MS, r.P90MS)
+		}
+	}
+	return ""
+}
+
+// maxAge is how long a report holds.
+const maxAge = 30 * 24 * time.Hour
+
+// cachePath is where the newest report for a device lies.
+func cachePath(dir, uuid, driver string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '-'
+	}, uuid+"-"+driver)
+	return filepath.Join(dir, "doctor", name+".json")
+}
+
+// Save keeps the report for the devices that have an identity, by their driver's
+// version: another driver is another sensor.
+func (r *Report) Save(dir string, driver func(device string) string) error {
+	for _, d := range r.Devices {
+		if d.UUID == "" || d.Sensor == nil {
+			continue
+		}
+		path := cachePath(dir, d.UUID, driver(d.Device))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("keep the self-test: %w", err)
+		}
+		if err := result.WriteFile(path, r.JSON); err != nil {
+			return fmt.Errorf("keep the self-test: %w", err)
+		}
+	}
+	return nil
+}
+
+// JSON writes the report as one document.
+func (r *Report) JSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}
+
+// Cached is the newest report for a device under its driver, or nil: there is none,
+// it cannot be read, or it is older than 30 days.
+func Cached(dir, uuid, driver string, now time.Time) *Report {
+	text, err := os.ReadFile(cachePath(dir, uuid, driver))
+	if err != nil {
+		return nil
+	}
+	var r Report
+	if json.Unmarshal(text, &r) != nil || now.Sub(r.When) > maxAge || r.When.After(now.Add(time.Minute)) {
+		return nil
+	}
+	return &r
+}

@@ -1,0 +1,290 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// energy shows the joules with their provenance.
+func energy(r *result.Record) Section {
+	e := r.Energy
+	if e.TotalJ == nil {
+		return Section{Name: "Energy (not measured)", Note: e.Reason}
+	}
+	s := Section{Name: "Energy (" + provenance(r) + ")", Columns: []string{"total", "prefill", "decode", "other"}}
+	row := func(label, total string, cell func(*result.Phase) string) {
+		cells := []string{total, missing, missing, missing}
+		if p := e.Phases; p != nil {
+			cells = []string{total, cell(p.Prefill), cell(p.Decode), cell(p.Other)}
+		}
+		s.Rows = append(s.Rows, Row{label, cells})
+	}
+	row("energy", unit.SI(e.TotalJ.Value, "J"), func(p *result.Phase) string { return pointer(p.EnergyJ, "J") })
+	row("  ± stat, 95 %", "±"+unit.SI(half(e.TotalJ.CI95), "J"), phaseInterval)
+	if e.Phases != nil && e.Phases.SharedJ > 0 {
+		s.Rows = append(s.Rows, Row{"  bounds", []string{missing, bounds(e.Phases.Prefill), bounds(e.Phases.Decode), missing}})
+	}
+	row("per output token", valueOr(e.PerOutputTokenJ, "J"), perOutputToken(r))
+	row("per own token", valueOr(e.PerTotalTokenJ, "J"), perToken)
+	row("mean power", valueOr(e.MeanW, "W"), func(p *result.Phase) string { return pointer(p.MeanW, "W") })
+	row("time", unit.SI(r.Window.DurationS, "s"), func(p *result.Phase) string { return unit.SI(p.DurationS, "s") })
+	s.Note = strings.Join(energyNotes(r), "\n")
+	s.Detail = strings.Join(energyDetails(r), "\n")
+	return s
+}
+
+// simulated says that the energy is that of a simulated GPU.
+func simulated(r *result.Record) bool { return r.Backend.Name == study.Fake }
+
+// provenanceWord is the provenance in one word.
+func provenanceWord(r *result.Record) string {
+	if r.Energy.Provenance == result.Modelled && simulated(r) {
+		return "simulated"
+	}
+	return string(r.Energy.Provenance)
+}
+
+func provenance(r *result.Record) string {
+	sources := strings.Join(r.Energy.Sources, ", ")
+	switch word := provenanceWord(r); word {
+	case string(result.Measured):
+		return "measured, " + r.Energy.Scope + ": " + r.Energy.TotalJ.Method + ", " + sources
+	case "simulated":
+		return "SIMULATED, not measured"
+	default:
+		return strings.ToUpper(word) + ", not measured: " + sources
+	}
+}
+
+// perOutputToken is a phase's part of the energy of an output token: the phases
+// beside each other add up to the total. Per own token, prefill is divided by
+// prompt tokens and decode by the tokens it generated.
+func perOutputToken(r *result.Record) func(*result.Phase) string {
+	return func(p *result.Phase) string {
+		if r.Tokens == nil || r.Tokens.Output == 0 || p.EnergyJ == nil {
+			return missing
+		}
+		return unit.SI(*p.EnergyJ/float64(r.Tokens.Output), "J")
+	}
+}
+
+func perToken(p *result.Phase) string { return pointer(p.JPerToken, "J") }
+
+// valueOr prints the value of a quantity that may be unknown.
+func valueOr(q *result.Quantity, of string) string {
+	if q == nil {
+		return missing
+	}
+	return unit.SI(q.Value, of)
+}
+
+// pointer prints a value that may be unknown.
+func pointer(v *float64, of string) string {
+	if v == nil {
+		return missing
+	}
+	return unit.SI(*v, of)
+}
+
+// phaseInterval is the statistical half width of a phase.
+func phaseInterval(p *result.Phase) string {
+	if p.CI95 == nil {
+		return missing
+	}
+	return "±" + unit.SI(half(*p.CI95), "J")
+}
+
+// bounds of a phase over all ways of sharing out what mixed steps cost.
+func bounds(p *result.Phase) string {
+	if p.LowJ == nil || p.HighJ == nil {
+		return missing
+	}
+	return unit.SI(*p.LowJ, "J") + "…" + unit.SI(*p.HighJ, "J")
+}
+
+// half is the half width of an interval.
+func half(ci [2]float64) float64 { return (ci[1] - ci[0]) / 2 }
+
+// Stated prints value ± statistical ± gain.
+func Stated(q *result.Quantity, of string) string { return stated(q, 1, of) }
+
+// stated is Stated of a quantity times a factor.
+func stated(q *result.Quantity, factor float64, of string) string {
+	return fmt.Sprintf("%s ± %s (stat) ± %s (gain)", unit.SI(factor*q.Value, of), unit.SI(factor*half(q.CI95), of), unit.SI(factor*q.Gain95, of))
+}
+
+// energyNotes are the lines below the table that every reader needs.
+func energyNotes(r *result.Record) []string {
+	e := r.Energy
+	notes := []string{Stated(e.TotalJ, "J") + " in all, gross"}
+	if q := e.PerOutputTokenJ; q != nil {
+		notes = append(notes, Stated(q, "J")+" per output token, gross")
+	}
+	notes = append(notes, nets(r)...)
+	if q, wh := e.PerRequestJ, e.WhPer1000Requests; q != nil && wh != nil {
+		notes = append(notes, fmt.Sprintf("%s per request · %s Wh per 1000 requests", unit.SI(q.Value, "J"), unit.Significant(wh.Value, 3)))
+	}
+	if a := e.Agreement; a != nil && a.DifferencePct != nil {
+		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s (%+.2f %%)",
+			unit.SI(*a.CounterJ, "J"), unit.SI(*a.IntegralJ, "J"), *a.DifferencePct))
+	}
+	notes = append(notes, phaseNotes(e)...)
+	if q := e.UnattributedJ; q != nil {
+		notes = append(notes, unattributed(q.Value, e.TotalJ.Value))
+	}
+	if q := e.CO2eG; q != nil {
+		notes = append(notes, unit.SI(q.Value, "g")+" CO2e at the stated grid intensity")
+	}
+	if q := e.Cost; q != nil {
+		notes = append(notes, "cost "+unit.Significant(q.Value, 3)+", in the currency of price_per_kwh")
+	}
+	if w := e.MinWindow; w != nil && w.For1PctS > r.Window.DurationS {
+		notes = append(notes, fmt.Sprintf("±1 %% would take a window of %s, this one has %s: -s energy.min_window=%.0f",
+			unit.SI(w.For1PctS, "s"), unit.SI(r.Window.DurationS, "s"), math.Ceil(w.For1PctS)))
+	}
+	if h := r.Harness; h != nil && h.CPUS > 0 {
+		note := fmt.Sprintf("measuring took %s %% of a core", unit.Significant(100*h.CPUS/r.Window.DurationS, 2))
+		if h.EnergyJ != nil {
+			note += ", about " + unit.SI(*h.EnergyJ, "J") + " of the processor's energy"
+		}
+		notes = append(notes, note)
+	}
+	switch {
+	case e.Provenance != result.Modelled:
+	case simulated(r):
+		notes = append(notes, "a simulated GPU: these joules exist nowhere")
+	default:
+		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says why no sensor is read")
+	}
+	return notes
+}
+
+// nets are the energies net of idle, each with the idle power that it is net of.
+func nets(r *result.Record) []string {
+	e := r.Energy
+	var notes []string
+	for _, q := range []struct {
+		net, idle *result.Quantity
+		what      string
+	}{{e.NetJ, e.BaselineW, "bare idle"}, {e.NetResidentJ, e.ResidentW, "idle with the model loaded"}} {
+		if q.net == nil || q.idle == nil || r.Tokens.Output == 0 {
+			continue
+		}
+		note := fmt.Sprintf("%s per output token, net of %s %s", stated(q.net, 1/float64(r.Tokens.Output), "J"), q.what, unit.SI(q.idle.Value, "W"))
+		if age := ageOf(e, q.idle == e.BaselineW); age > 0 {
+			note += fmt.Sprintf(" (measured %s earlier)", unit.SI(age, "s"))
+		}
+		notes = append(notes, note)
+	}
+	return notes
+}
+
+// ageOf is how long before this run a bare idle power was measured, 0 for one of its
+// own.
+func ageOf(e result.Energy, bare bool) float64 {
+	var age float64
+	for _, d := range e.Devices {
+		if bare && d.Counted && d.Bare != nil {
+			age = max(age, d.Bare.AgeS)
+		}
+	}
+	return age
+}
+
+// phaseNotes say how the split was found, or why there is none.
+func phaseNotes(e result.Energy) []string {
+	if e.Phases == nil {
+		if e.PhasesReason == "" {
+			return nil
+		}
+		return []string{"no phase split: " + e.PhasesReason}
+	}
+	var notes []string
+	for _, q := range []struct {
+		name string
+		p    *result.Phase
+	}{{"prefill", e.Phases.Prefill}, {"decode", e.Phases.Decode}} {
+		if q.p.EnergyJ == nil {
+			notes = append(notes, "no energy of "+q.name+": "+q.p.Reason)
+		}
+	}
+	samples := 0
+	for _, f := range e.Phases.Fits {
+		samples += f.Samples
+	}
+	if samples > 0 {
+		notes = append(notes, fmt.Sprintf("phases by regression of %d power samples on the engine's steps", samples))
+	}
+	if e.Phases.SharedJ > 0 {
+		notes = append(notes, "mixed steps spend "+unit.SI(e.Phases.SharedJ, "J")+" on both phases together: each has half of it, the bounds give it all to one")
+	}
+	return notes
+}
+
+// unattributed is the part of the total that the phases leave.
+func unattributed(joules, total float64) string {
+	share := 100 * joules / total
+	if math.Abs(share) < 0.005 {
+		return "unattributed: less than 0.01 % of the total"
+	}
+	return fmt.Sprintf("unattributed: %s (%s %% of the total)", unit.SI(joules, "J"), unit.Significant(share, 2))
+}
+
+// energyDetails say what stands behind the numbers: the fits, the parts of the
+// intervals, the window that a precision needs and the cost of measuring.
+func energyDetails(r *result.Record) []string {
+	e := r.Energy
+	var notes []string
+	if e.Phases != nil {
+		for _, f := range e.Phases.Fits {
+			notes = append(notes, fitDetails(f)...)
+		}
+	}
+	notes = append(notes, budget("total", e.TotalJ)...)
+	notes = append(notes, budget("net of bare idle", e.NetJ)...)
+	notes = append(notes, budget("net of idle with the model loaded", e.NetResidentJ)...)
+	if w := e.MinWindow; w != nil {
+		notes = append(notes, fmt.Sprintf("the sensor's timing allows ±1 %% from a window of %s on, ±5 %% from %s", unit.SI(w.For1PctS, "s"), unit.SI(w.For5PctS, "s")))
+	}
+	if h := r.Harness; h != nil {
+		cost := fmt.Sprintf("measuring: %s of processor time, %s of it for %d polls of the sensors, peak memory %s, clocks tied within %s",
+			unit.SI(h.CPUS, "s"), unit.SI(h.SamplerCPUPct/100*r.Window.DurationS, "s"), h.SamplerPolls, unit.Bytes(h.PeakBytes), unit.SI(float64(h.ClockSlackNS)/1e9, "s"))
+		notes = append(notes, cost)
+	}
+	return notes
+}
+
+// fitDetails describe the regression on one device.
+func fitDetails(f result.PhaseFit) []string {
+	sensor := fmt.Sprintf("fit on %s: %d samples; sensor as fitted: window %s, low-pass filter %s, lag %s; condition number %s, residual %s",
+		f.Device, f.Samples, fitted(f.WindowMS, f.WindowSDMS), fitted(f.FilterMS, f.FilterSDMS), fitted(f.LagMS, f.LagSDMS),
+		unit.Significant(f.Condition, 3), unit.SI(f.ResidualW, "W"))
+	var terms []string
+	for _, t := range f.Terms {
+		terms = append(terms, fmt.Sprintf("%s %s ± %s", t.Name, unit.SI(t.W, "W"), unit.SI(t.SDW, "W")))
+	}
+	if len(terms) == 0 {
+		return []string{sensor}
+	}
+	return []string{sensor, "power by work on " + f.Device + " (± standard error): " + strings.Join(terms, ", ")}
+}
+
+// fitted prints milliseconds with their standard error.
+func fitted(ms, sd float64) string { return fmt.Sprintf("%.1f ± %.1f ms", ms, sd) }
+
+// budget lists what an interval is made of.
+func budget(name string, q *result.Quantity) []string {
+	if q == nil || len(q.Budget) == 0 {
+		return nil
+	}
+	var terms []string
+	for _, t := range q.Budget {
+		terms = append(terms, t.Term+" ±"+unit.SI(t.Half95, "J"))
+	}
+	return []string{"± of " + name + ": " + strings.Join(terms, ", ")}
+}
