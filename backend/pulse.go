@@ -50,8 +50,7 @@ func StartPulser(ctx context.Context, name string, cmd Command, device string, o
 	}
 	p := &Pulser{w: w, device: device}
 	if err := p.prepare(ctx); err != nil {
-		p.Close()
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }

@@ -190,7 +190,7 @@ func (r *recording) print() {
 		name := fmt.Sprintf("%d, %d, %d", w.Config[0], w.Config[1], w.Config[2])
 		fmt.Printf("| %s | %.1f | truth (%s) | %.1f ± %.1f | | %.1f ± %.1f | | |\n", name, prefillMS, note, truth.prefill, half.prefill, truth.decode, half.decode)
 		fmt.Printf("| %s | %.1f | prefill back to back | %.1f | %+.2f %% | | | |\n", name, prefillMS, capped.prefill, 100*(capped.prefill/truth.prefill-1))
-		for _, m := range r.methods(i, w) {
+		for _, m := range r.methods(w) {
 			if sums[m.name] == nil {
 				sums[m.name] = &tally{}
 				order = append(order, m.name)
@@ -203,6 +203,10 @@ func (r *recording) print() {
 	fmt.Println("|---|---|---|---|---|")
 	for _, name := range order {
 		s := sums[name]
+		if s.refused == s.n {
+			fmt.Printf("| %s | %d | – | – | %d |\n", name, s.n, s.refused)
+			continue
+		}
 		fmt.Printf("| %s | %d | %.2f %% | %.2f %% | %d |\n", name, s.n, 100*median(s.prefill), 100*median(s.decode), s.refused)
 	}
 }
@@ -257,12 +261,11 @@ func spread(v []float64) float64 { return (slices.Max(v) - slices.Min(v)) / 2 }
 
 // answer is what a method says.
 type answer struct {
-	name       string
-	value      split
-	half       split // of the interval; zero for methods that know none
-	refused    string
-	intervals  bool
-	difference string
+	name      string
+	value     split
+	half      split // of the interval; zero for methods that know none
+	refused   string
+	intervals bool
 }
 
 func (a answer) cells(truth, half split) string {
@@ -310,7 +313,7 @@ func (w window) log() (steps []backend.Step, span attribute.Window) {
 }
 
 // methods applies this project's estimator on every sensor, and those of others.
-func (r *recording) methods(i int, w window) []answer {
+func (r *recording) methods(w window) []answer {
 	steps, span := w.log()
 	estimate := func(name string, samples []power.Sample) answer {
 		s, err := attribute.Phases(attribute.Options{Samples: samples, Steps: steps, Window: span, Tier: backend.TierExact})
@@ -334,5 +337,5 @@ func (r *recording) methods(i int, w window) []answer {
 		estimate("llem, ring", r.ring(span)),
 		estimate("llem, POWER_INSTANT", polled(r.Instant, power.SourceInstant, 0, span)),
 		estimate("llem, 1 s average", polled(r.Average, power.SourceAverage, time.Second, span)),
-	}, r.naive(i, w, total.Joules)...)
+	}, r.naive(w, total.Joules)...)
 }

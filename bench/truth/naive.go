@@ -23,7 +23,7 @@ func median(v []float64) float64 {
 }
 
 // naive are the methods that other tools use, on the sensors that they use.
-func (r *recording) naive(i int, w window, total float64) []answer {
+func (r *recording) naive(w window, total float64) []answer {
 	var ttft, polledP, polledD, timeP, timeD float64
 	for _, s := range w.Steps {
 		d := float64(s[1]-s[0]) / 1e9

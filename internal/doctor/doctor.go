@@ -272,7 +272,7 @@ func (t *tester) loaded(ctx context.Context) error {
 		t.skip(loadTests, "the load could not be started: "+err.Error())
 		return nil
 	}
-	defer load.Close()
+	defer func() { _ = load.Close() }() // its end is nobody's concern: the pulses are over
 	t.report.Load = load.Name()
 	for _, test := range []func(context.Context, Load) error{t.steady, t.pulses, t.swept, t.rate} {
 		if err := test(ctx, load); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,6 +58,8 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 		t.Fatal(err)
 	}
 	var report *doctor.Report
+	path := filepath.Join(dir, "gpu")
+	t.Setenv(sim.Env, path)
 	synctest.Test(t, func(t *testing.T) {
 		c := sim.NewClock()
 		sensors := sim.DefaultSensors()
@@ -67,15 +68,11 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 		if edit != nil {
 			edit(&sensors)
 		}
-		f, err := sim.Create(filepath.Join(dir, "gpu"), sim.Options{GPUs: []sim.Sensors{sensors}, BareW: 120, Clock: c})
+		f, err := sim.Create(path, sim.Options{GPUs: []sim.Sensors{sensors}, BareW: 120, Clock: c})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if err := os.Setenv(sim.Env, f.Path()); err != nil {
-			t.Fatal(err)
-		}
-		defer os.Unsetenv(sim.Env)
 		m, err := power.OpenNVML(t.Context(), power.NVMLOptions{Library: library, Clocks: c.Clocks()})
 		if err != nil {
 			t.Fatal(err)

@@ -144,12 +144,11 @@ func quantile(v []float64, q float64) float64 {
 // snapTimeout is how long to wait for a counter to move.
 const snapTimeout = 600 * time.Millisecond
 
-// watchTime is a sampled stretch.
+// sampled is a sampled stretch.
 type sampled struct {
 	trace  power.Trace
 	window attribute.Window
 	edges  []attribute.Window
-	extra  []power.Reading
 }
 
 // sample runs the sampler around some work, with a counter edge on both sides.

@@ -29,6 +29,10 @@ func (r *Report) find(level Level, device, fix, format string, args ...any) {
 	r.Verdict = append(r.Verdict, Finding{level, device, fmt.Sprintf(format, args...), fix})
 }
 
+// partTimePct is the swing from which a counter is said to see a part of its period
+// only. One that sees a quarter swings by 100 %.
+const partTimePct = 25.0
+
 // Limits of the difference between counter and series, in percent.
 const (
 	warnPct = 3.0
@@ -37,11 +41,11 @@ const (
 
 // judge turns numbers into sentences.
 func (r *Report) judge() {
-	real := false
+	sensors := false
 	for _, d := range r.Devices {
-		real = real || !d.Modelled
+		sensors = sensors || !d.Modelled
 	}
-	if !real {
+	if !sensors {
 		r.find(Fail, "", "", "no power or energy sensor can be read here: energy will not be measured")
 	}
 	for _, d := range r.Devices {
@@ -55,8 +59,10 @@ func (r *Report) judgeDevice(d *Device) {
 	r.resolution(d)
 	if q := d.Duty; q != nil {
 		switch {
+		case q.SwingPct > partTimePct:
+			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.0f %% with their phase: it sees a part of each period only", q.SwingPct)
 		case q.SwingPct > 5 && q.SwingPct > 2*q.DoubtPct:
-			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.1f %% with their phase: it seems to see a part of each period only", q.SwingPct)
+			r.find(Warn, d.Device, "", "what the counter adds for pulses in step with its period swings by ±%.1f %% from train to train: such loads are uncertain by as much, others average out", q.SwingPct)
 		default:
 			r.find(Good, d.Device, "", "the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
 		}

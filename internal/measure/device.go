@@ -12,18 +12,16 @@ import (
 
 // deviceEnergy is one device over the window.
 type deviceEnergy struct {
-	device   power.Device
-	counted  bool
-	samples  []power.Sample
-	curve    *attribute.Curve
-	total    attribute.Estimate
-	method   string
-	source   string
-	counter  bool // total is the counter's
-	integral float64
-	series   attribute.Estimate
-	// blur is the part of a second by which both window limits together are unknown.
-	blur           float64
+	device         power.Device
+	counted        bool
+	samples        []power.Sample
+	curve          *attribute.Curve
+	total          attribute.Estimate
+	method         string
+	source         string
+	counter        bool // total is the counter's
+	integral       float64
+	series         attribute.Estimate
 	bare, resident result.Idle
 	err            error
 	out            result.Device

@@ -180,10 +180,9 @@ func Line(r *result.Record) string {
 		if p := e.Phases; p != nil && p.Prefill.JPerToken != nil && p.Decode.JPerToken != nil {
 			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", unit.SI(*p.Prefill.JPerToken, "J"), unit.SI(*p.Decode.JPerToken, "J"))
 		}
-		switch {
-		case e.Provenance == result.Modelled:
+		if e.Provenance == result.Modelled {
 			b.WriteString(" [" + provenanceWord(r) + "]")
-		default:
+		} else {
 			b.WriteString(" [" + strings.Join(e.Sources, ", ") + "]")
 		}
 	}
