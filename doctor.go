@@ -3,6 +3,7 @@ package llem
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend/pytorch"
@@ -46,7 +47,14 @@ func Doctor(ctx context.Context, o DoctorOptions) (*DoctorReport, error) {
 	case o.Load == "none":
 		t.NoLoad = "--load none"
 	case gpu == "":
-		t.NoLoad = "there is no GPU to keep busy; a load for processors is not there yet"
+		if !hasCPU(meters) {
+			t.NoLoad = "there is no sensor whose device could be kept busy"
+			break
+		}
+		t.Load = func(context.Context) (doctor.Load, error) {
+			// One core stays free for the sampler.
+			return doctor.Spin{Cores: max(1, runtime.NumCPU()-1), Now: clock.Mono, Sleep: sleep}, nil
+		}
 	default:
 		t.Load = func(ctx context.Context) (doctor.Load, error) {
 			return pytorch.Backend{Python: o.Python}.StartLoad(ctx, "cuda")
@@ -93,6 +101,18 @@ func firstGPU(meters []power.Meter) string {
 		}
 	}
 	return ""
+}
+
+// hasCPU says whether a processor's own sensor is there.
+func hasCPU(meters []power.Meter) bool {
+	for _, m := range meters {
+		for _, d := range m.Devices() {
+			if d.Kind == power.CPU && !d.Modelled {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // profiles are what earlier self-tests know of the meters' devices, and the newest

@@ -187,7 +187,7 @@ func Open(dir string) (*result.StudyResult, error) {
 // rebuild makes the result of a study that was killed before its summary was
 // written, from its finished runs.
 func rebuild(dir string) (*result.StudyResult, error) {
-	s, err := study.Load(study.Options{Path: filepath.Join(dir, result.StudyFile)})
+	s, err := study.ReadPlan(filepath.Join(dir, result.StudyFile))
 	if err != nil {
 		return nil, err
 	}

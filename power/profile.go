@@ -11,6 +11,8 @@ type Profile struct {
 	Driver  string          `json:"driver,omitempty"`
 	When    time.Time       `json:"when"`
 	Sources []SourceProfile `json:"sources"`
+	// MinWindowS is the window from which a total is known within ±1 %; 0 unknown.
+	MinWindowS float64 `json:"min_window_s,omitempty"`
 	// Quick says that no load was run, so that windows and lags are not known.
 	Quick bool `json:"quick"`
 	// EdgeBlurMS is the median width of the interval in which a snapped reading of

@@ -83,7 +83,7 @@ type Energy struct {
 	// Sources is auto (every sensor that can be read) or none.
 	Sources string `json:"sources"`
 	// MinWindow is the least length of the measured window in seconds: a shorter
-	// workload is repeated. 0 runs it once.
+	// workload is repeated. 0 takes what a self-test of the sensors asks for.
 	MinWindow float64 `json:"min_window"`
 	// Remote lists metrics pages that are read beside the sensors of this machine, in
 	// the grammar of package scrape; empty: none. It is no part of the ID: where a

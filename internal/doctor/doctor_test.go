@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
@@ -214,5 +215,24 @@ func TestCached(t *testing.T) {
 	var b bytes.Buffer
 	if err := r.JSON(&b); err != nil || !json.Valid(b.Bytes()) {
 		t.Errorf("JSON: %v", err)
+	}
+}
+
+// TestSpin: the pulses of the processor load are where they should be.
+func TestSpin(t *testing.T) {
+	s := doctor.Spin{Cores: 1, Now: clock.Mono, Sleep: func(_ context.Context, d time.Duration) error { time.Sleep(d); return nil }}
+	edges, err := s.Pulse(t.Context(), []backend.Pulse{{Off: 5 * time.Millisecond}, {On: 10 * time.Millisecond, Off: 5 * time.Millisecond}, {On: 10 * time.Millisecond}})
+	if err != nil || len(edges) != 2 {
+		t.Fatalf("edges %v, %v, want two", edges, err)
+	}
+	for i, e := range edges {
+		if e.OffNS <= e.OnNS || i > 0 && e.OnNS < edges[i-1].OffNS {
+			t.Errorf("edge %d: %+v after %+v", i, e, edges[max(0, i-1)])
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("enough"))
+	if _, err := s.Pulse(ctx, []backend.Pulse{{On: time.Millisecond}}); err == nil || err.Error() != "enough" {
+		t.Errorf("after the end: %v", err)
 	}
 }

@@ -140,6 +140,9 @@ func (r *Report) Profiles() map[string]*power.Profile {
 		if s := d.Sensor; s != nil {
 			p.Sources = append(p.Sources, power.SourceProfile{Source: s.Source, WindowMS: &s.WindowMS, WindowSDMS: &s.WindowSDMS,
 				FilterMS: &s.FilterMS, FilterSDMS: &s.FilterSDMS, LagMS: &s.LagMS, LagSDMS: &s.LagSDMS})
+			if d.For1PctS != nil {
+				p.MinWindowS = *d.For1PctS
+			}
 			out[d.Device] = p
 		}
 	}

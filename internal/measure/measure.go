@@ -195,7 +195,7 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.warmUp(ctx, session); err != nil {
 		return err
 	}
-	r.repeats = r.repeatsFor(r.Experiment.Energy.MinWindow)
+	r.repeats = r.repeatsFor(r.minWindow())
 	var before, after []string
 	r.neighbours(ctx, &before)
 	m, anchor, err := r.window(ctx, session)

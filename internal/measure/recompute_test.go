@@ -114,6 +114,13 @@ func TestRequestsShareTheEnergy(t *testing.T) {
 func TestMinWindow(t *testing.T) {
 	r := &run{Options: Options{Meters: []power.Meter{nil}}, record: &result.Record{}}
 	r.Experiment.Backend = "embedded"
+	if got := r.minWindow(); got != 0 {
+		t.Errorf("without a wish or a self-test: %v s, want 0", got)
+	}
+	r.Profiles = map[string]*power.Profile{"gpu0": {MinWindowS: 2}, "gpu1": {MinWindowS: 3}}
+	if got := r.minWindow(); got != 3 {
+		t.Errorf("after a self-test: %v s, want 3", got)
+	}
 	if got := r.repeatsFor(0); got != 1 {
 		t.Errorf("without a wish: %d repeats, want 1", got)
 	}

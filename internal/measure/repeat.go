@@ -40,8 +40,12 @@ func (r *run) warmUp(ctx context.Context, session backend.Session) error {
 	full := min(r.Experiment.BatchSize(), len(r.requests))
 	rest := len(r.requests) % full
 	sample := slices.Concat(r.requests[:full], r.requests[len(r.requests)-rest:])
-	for i := range r.Experiment.Warmup.Runs {
-		r.phase(event.Warmup, fmt.Sprintf("%d of %d", i+1, r.Experiment.Warmup.Runs))
+	runs := r.Experiment.Warmup.Runs
+	if runs == 1 && r.minWindow() > 0 {
+		runs = 2 // the first one is slow: it says little about how long the window will be
+	}
+	for i := range runs {
+		r.phase(event.Warmup, fmt.Sprintf("%d of %d", i+1, runs))
 		start := clock.Mono()
 		if _, err := session.Run(ctx, r.work(sample, 1)); err != nil {
 			return err
@@ -53,6 +57,19 @@ func (r *run) warmUp(ctx context.Context, session backend.Session) error {
 		r.record.Warn("no_warmup", "warmup.runs is 0: the first requests include one-time costs")
 	}
 	return nil
+}
+
+// minWindow is the least length of the window in seconds: what the study asks for,
+// else what the self-test of the GPUs found to be enough for a total within ±1 %.
+func (r *run) minWindow() float64 {
+	if w := r.Experiment.Energy.MinWindow; w > 0 || len(r.Meters) == 0 {
+		return w
+	}
+	var w float64
+	for _, p := range r.Profiles {
+		w = max(w, p.MinWindowS)
+	}
+	return w
 }
 
 // maxRepeats bounds how often a workload is repeated to fill a window.
@@ -82,7 +99,7 @@ func (r *run) repeatsFor(seconds float64) int {
 // tooShort warns of a window that is shorter than the study asks for: the first run
 // of a workload takes longer than those after it.
 func (r *run) tooShort(w attribute.Window) {
-	want, got := r.Experiment.Energy.MinWindow, w.Duration().Seconds()
+	want, got := r.minWindow(), w.Duration().Seconds()
 	if r.repeats > 1 && got < 0.9*want {
 		r.note("min_window", fmt.Sprintf("the workload ran %d times in %.3g s, less than the %g s of energy.min_window: the warm-up was slower than the window; "+
 			"raise warmup.runs or energy.min_window", r.repeats, got, want))
