@@ -104,6 +104,9 @@ const (
 // errLineTooLong is wrapped by the error for a line over the limit.
 var errLineTooLong = errors.New("protocol line is too long")
 
+// jsonSpace is what JSON counts as white space; a vertical tab is none.
+const jsonSpace = " \t\r\n"
+
 // decoder reads JSON lines of type T. After an error it must not be used again.
 type decoder[T any] struct {
 	r     *bufio.Reader
@@ -147,7 +150,7 @@ func (d *decoder[T]) line() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		}
-		if trimmed := bytes.TrimSpace(line); len(trimmed) > 0 {
+		if trimmed := bytes.Trim(line, jsonSpace); len(trimmed) > 0 {
 			return trimmed, nil
 		}
 		line = line[:0]

@@ -65,7 +65,7 @@ func expected[T any](data []byte, limit int) ([]T, ending) {
 			return all, tornEnd
 		}
 		data = rest
-		if len(bytes.TrimSpace(line)) == 0 {
+		if len(bytes.Trim(line, jsonSpace)) == 0 {
 			continue
 		}
 		var msg T
@@ -131,6 +131,7 @@ func FuzzDecoder(f *testing.F) {
 		`{"id":4,"event":"steps","steps":[{"start_ns":1`,
 		"Traceback (most recent call last):\n",
 		"null\n[]\n\"x\"\n",
+		"\vnull\n",
 		strings.Repeat("[", 200) + "\n",
 		strings.Repeat("x", 300),
 		"\x00\xff\n{\"event\":\"\xff\"}\n",
