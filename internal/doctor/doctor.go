@@ -141,6 +141,8 @@ type Refresh struct {
 	MedianMS float64 `json:"median_ms"`
 	P10MS    float64 `json:"p10_ms"`
 	P90MS    float64 `json:"p90_ms"`
+	// PeriodMS is the mean, far finer than the distance of two polls.
+	PeriodMS float64 `json:"period_ms"`
 }
 
 // Agreement compares counter and series over one stretch.
@@ -171,8 +173,11 @@ type SensorKernel struct {
 type Duty struct {
 	Phases   int     `json:"phases"`
 	SwingPct float64 `json:"swing_pct"` // half the distance of the extremes
-	DoubtPct float64 `json:"doubt_pct"` // by the timing of the counter, 95 %
-	AddedW   float64 `json:"added_w"`   // mean power of the pulses above idle
+	// ControlPct is the swing that the same number of trains out of step would show by
+	// chance: how much the load itself varies.
+	ControlPct float64 `json:"control_pct"`
+	DoubtPct   float64 `json:"doubt_pct"` // by the timing of the counter, 95 %
+	AddedW     float64 `json:"added_w"`   // mean power of the pulses above idle
 }
 
 // Polling is the effect of the polling rate.

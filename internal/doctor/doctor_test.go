@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 type pulser struct {
 	file  *sim.File
 	clock *sim.Clock
+	watts float64
 }
 
 func (p pulser) Name() string      { return "simulated load" }
@@ -33,7 +35,7 @@ func (p pulser) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.E
 	for _, q := range pattern {
 		if q.On > 0 {
 			on := p.clock.Now()
-			p.file.Append(0, on, 700)
+			p.file.Append(0, on, p.watts)
 			time.Sleep(q.On)
 			off := p.clock.Now()
 			p.file.Append(0, off, 120)
@@ -80,7 +82,7 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 		}
 		defer m.Close()
 		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]power.GPUFacts{"gpu0": m.Facts()[0]},
-			Load: func(context.Context) (doctor.Load, error) { return pulser{f, c}, nil },
+			Load: func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil },
 			Now:  c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
 		if options != nil {
 			options(&o)
@@ -234,5 +236,60 @@ func TestSpin(t *testing.T) {
 	cancel(errors.New("enough"))
 	if _, err := s.Pulse(ctx, []backend.Pulse{{On: time.Millisecond}}); err == nil || err.Error() != "enough" {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// varying is a load whose power differs from train to train.
+type varying struct {
+	pulser
+	rng *rand.Rand
+}
+
+func (v varying) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edge, error) {
+	v.watts = 700
+	if len(pattern) > 2 && len(pattern) < 50 {
+		v.watts *= 1 + 0.06*v.rng.NormFloat64()
+	}
+	return v.pulser.Pulse(ctx, pattern)
+}
+
+// TestSweptPulses: a counter that sees a part of its period is found at any period,
+// and a load that varies is not mistaken for one.
+func TestSweptPulses(t *testing.T) {
+	for name, q := range map[string]struct {
+		refresh, seen time.Duration
+		vary          bool
+		want          string
+	}{
+		"all of 97.3 ms":    {97300 * time.Microsecond, 0, false, "the whole time"},
+		"all of 103.7 ms":   {103700 * time.Microsecond, 0, false, "the whole time"},
+		"half of 103.7 ms":  {103700 * time.Microsecond, 50 * time.Millisecond, false, "a part of each period"},
+		"25 ms of 103.7 ms": {103700 * time.Microsecond, 25 * time.Millisecond, false, "a part of each period"},
+		"25 ms of 97.3 ms":  {97300 * time.Microsecond, 25 * time.Millisecond, false, "a part of each period"},
+		"load varies":       {100 * time.Millisecond, 0, true, "the load itself varies"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := examine(t, func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.PartTime, s.Counter.Jitter = q.refresh, q.seen, 0 }, func(o *doctor.Options) {
+				start := o.Load
+				o.Load = func(ctx context.Context) (doctor.Load, error) {
+					l, err := start(ctx)
+					if q.vary {
+						l = varying{l.(pulser), rand.New(rand.NewPCG(3, 4))}
+					}
+					return l, err
+				}
+			})
+			if out := text(r); !strings.Contains(out, q.want) {
+				t.Errorf("duty %+v, no %q in:\n%s", r.Devices[0].Duty, q.want, out)
+			}
+		})
+	}
+}
+
+// TestNothingToSweep: a counter faster than any load is not said to be tested.
+func TestNothingToSweep(t *testing.T) {
+	r := examine(t, func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.Jitter = 2*time.Millisecond, 0 }, nil)
+	if r.Devices[0].Duty != nil || len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Test, "duty") {
+		t.Errorf("duty %+v, skipped %+v", r.Devices[0].Duty, r.Skipped)
 	}
 }

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -79,66 +81,106 @@ func (t *tester) pulses(ctx context.Context, load Load) error {
 	return nil
 }
 
-// phases is the number of phases of the swept pulses.
-const phases = 8
+const (
+	// phases is the number of phases of the swept pulses.
+	phases = 8
+	// controlEvery is how many phases share one control.
+	controlEvery = 2
+	// trainTime is how long one train of swept pulses lasts, about.
+	trainTime = 2500 * time.Millisecond
+	// minPeriod is the shortest period of a counter that a load can follow.
+	minPeriod = 20 * time.Millisecond
+)
 
 // swept runs pulses of a quarter of the counter's period at different phases. What
 // the counter adds for a second of load must not depend on the phase: one that sees
 // a part of its period only would count more or less. The series is no help here,
-// its samples fall in step with the pulses as well.
+// its samples fall in step with the pulses as well. Between the phases run controls:
+// trains that pass through all phases, so that their differences are the load's own.
 func (t *tester) swept(ctx context.Context, load Load) error {
-	t.say("pulses in step with the counter at %d phases (24 s)", phases)
-	added, doubts := map[string][]float64{}, map[string][]float64{}
-	for k := range phases {
-		period := t.period(load)
-		pattern := []backend.Pulse{{Off: time.Duration(k) * period / phases}}
-		for range max(1, int(2500*time.Millisecond/period)) {
-			pattern = append(pattern, backend.Pulse{On: period / 4, Off: period - period/4})
-		}
-		s, err := t.sample(ctx, time.Second, pulse(ctx, load, pattern))
-		if err != nil {
+	period, ok := t.period(load)
+	if !ok {
+		t.skip("swept pulses (duty)", fmt.Sprintf("no counter under the load is known to change every %v or more slowly, which a load can follow", minPeriod))
+		return nil
+	}
+	t.say("pulses in step with the counter at %d phases, and out of step (36 s)", phases)
+	n := max(1, int(trainTime/period))
+	duty := dutyTest{load: load, phase: map[string][]float64{}, control: map[string][]float64{}, doubt: map[string][]float64{}}
+	for _, k := range rand.New(rand.NewPCG(3, 4)).Perm(phases) { // what warms up must not look like a phase
+		if err := t.train(ctx, &duty, duty.phase, time.Duration(k)*period/phases, period, n); err != nil {
 			return err
 		}
-		on := 0.0
-		for _, e := range s.edges {
-			on += e.Duration().Seconds()
+		if k%controlEvery != 0 {
+			continue
 		}
-		for _, d := range t.report.Devices {
-			_, readings := s.of(d.Device)
-			if !under(load, d) || d.Sensor == nil || len(readings) < 2 || on == 0 {
-				continue
-			}
-			window, counter, err := attribute.Snap(readings, attribute.Window{Start: readings[0].BeforeNS, End: s.window.End})
-			if err != nil {
-				continue
-			}
-			load := counter.Joules - d.Sensor.LowW*window.Duration().Seconds()
-			added[d.Device] = append(added[d.Device], load/on)
-			// The limits lie in idle time: their blur costs idle power.
-			blur := counter.Half95 / counter.Joules * window.Duration().Seconds()
-			doubts[d.Device] = append(doubts[d.Device], blur*d.Sensor.LowW/load)
+		if err := t.train(ctx, &duty, duty.control, 0, period+period/time.Duration(n), n); err != nil {
+			return err
 		}
 	}
-	for id, r := range added {
-		if len(r) < phases/2 {
+	for id, r := range duty.phase {
+		c := duty.control[id]
+		if len(r) < phases/2 || len(c) < 3 {
 			t.skip("duty of "+id, "the counter did not answer at enough phases")
 			continue
 		}
-		t.device(id).Duty = &Duty{Phases: len(r), SwingPct: 50 * (slices.Max(r) - slices.Min(r)) / mean(r), DoubtPct: 100 * quantile(doubts[id], 0.5), AddedW: mean(r)}
+		t.device(id).Duty = &Duty{Phases: len(r), SwingPct: 50 * (slices.Max(r) - slices.Min(r)) / mean(r),
+			ControlPct: 100 * halfRangeOfEight * deviation(c) / mean(c), DoubtPct: 100 * quantile(duty.doubt[id], 0.5), AddedW: mean(r)}
 	}
 	return nil
 }
 
-// period is that of the counter of the device under load, 100 ms where unknown.
-func (t *tester) period(load Load) time.Duration {
+// halfRangeOfEight is half the expected range of eight normal values, in standard
+// deviations (Tippett 1925).
+const halfRangeOfEight = 2.847 / 2
+
+// dutyTest collects watts per second of load, by device.
+type dutyTest struct {
+	load                  Load
+	phase, control, doubt map[string][]float64
+}
+
+// train runs pulses of a quarter of the period, and notes what the counters added.
+func (t *tester) train(ctx context.Context, duty *dutyTest, added map[string][]float64, delay, period time.Duration, n int) error {
+	pattern := []backend.Pulse{{Off: delay}}
+	for range n {
+		pattern = append(pattern, backend.Pulse{On: period / 4, Off: period - period/4})
+	}
+	s, err := t.sample(ctx, time.Second, pulse(ctx, duty.load, pattern))
+	if err != nil {
+		return err
+	}
+	on := 0.0
+	for _, e := range s.edges {
+		on += e.Duration().Seconds()
+	}
+	for _, d := range t.report.Devices {
+		_, readings := s.of(d.Device)
+		if !under(duty.load, d) || d.Sensor == nil || len(readings) < 2 || on == 0 {
+			continue
+		}
+		window, counter, err := attribute.Snap(readings, attribute.Window{Start: readings[0].BeforeNS, End: s.window.End})
+		if err != nil {
+			continue
+		}
+		joules := counter.Joules - d.Sensor.LowW*window.Duration().Seconds()
+		added[d.Device] = append(added[d.Device], joules/on)
+		// The limits lie in idle time: their blur costs idle power.
+		blur := counter.Half95 / counter.Joules * window.Duration().Seconds()
+		duty.doubt[d.Device] = append(duty.doubt[d.Device], blur*d.Sensor.LowW/joules)
+	}
+	return nil
+}
+
+// period is that of the counter of the device under load.
+func (t *tester) period(load Load) (time.Duration, bool) {
 	for _, d := range t.report.Devices {
 		for _, r := range d.Refresh {
-			if under(load, d) && r.Source == power.SourceEnergy && r.MedianMS >= 10 {
-				return time.Duration(r.MedianMS * float64(time.Millisecond))
+			if p := time.Duration(r.PeriodMS * float64(time.Millisecond)); under(load, d) && r.Source == power.SourceEnergy && p >= minPeriod {
+				return p, true
 			}
 		}
 	}
-	return 100 * time.Millisecond
+	return 0, false
 }
 
 // rate reads the counter rarely and often under the same load.
@@ -172,4 +214,13 @@ func mean(v []float64) float64 {
 		s += x
 	}
 	return s / float64(len(v))
+}
+
+// deviation is the standard deviation of a sample.
+func deviation(v []float64) float64 {
+	m, s := mean(v), 0.0
+	for _, x := range v {
+		s += (x - m) * (x - m)
+	}
+	return math.Sqrt(s / float64(len(v)-1))
 }

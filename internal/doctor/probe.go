@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -129,7 +130,19 @@ func (t *tester) watch(ctx context.Context, call power.Call) (*Refresh, error) {
 	for i := 1; i < len(changes); i++ {
 		gaps = append(gaps, float64(changes[i]-changes[i-1])/1e6)
 	}
-	return &Refresh{call.Source, len(changes), quantile(gaps, 0.5), quantile(gaps, 0.1), quantile(gaps, 0.9)}, nil
+	return &Refresh{call.Source, len(changes), quantile(gaps, 0.5), quantile(gaps, 0.1), quantile(gaps, 0.9), period(gaps)}, nil
+}
+
+// period is the mean distance of two updates. The median is no use for a pattern
+// that has to keep step: it is a multiple of the distance of two polls, and 25
+// periods would be off by 25 times the error. Updates that were missed count.
+func period(gaps []float64) float64 {
+	median := quantile(gaps, 0.5)
+	sum, n := 0.0, 0.0
+	for _, g := range gaps {
+		sum, n = sum+g, n+max(1, math.Round(g/median))
+	}
+	return sum / n
 }
 
 func quantile(v []float64, q float64) float64 {

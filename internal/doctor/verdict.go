@@ -59,10 +59,12 @@ func (r *Report) judgeDevice(d *Device) {
 	r.resolution(d)
 	if q := d.Duty; q != nil {
 		switch {
-		case q.SwingPct > partTimePct:
-			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.0f %% with their phase: it sees a part of each period only", q.SwingPct)
+		case q.byPhase() && q.SwingPct > partTimePct:
+			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.0f %% with their phase (±%.1f %% out of step): it sees a part of each period only", q.SwingPct, q.ControlPct)
+		case q.byPhase():
+			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.1f %% with their phase (±%.1f %% out of step): such loads are uncertain by as much, others average out", q.SwingPct, q.ControlPct)
 		case q.SwingPct > 5 && q.SwingPct > 2*q.DoubtPct:
-			r.find(Warn, d.Device, "", "what the counter adds for pulses in step with its period swings by ±%.1f %% from train to train: such loads are uncertain by as much, others average out", q.SwingPct)
+			r.find(Warn, d.Device, "", "what the counter adds for pulses in step with it differs by ±%.1f %% from train to train, but by ±%.1f %% out of step too: the load itself varies, and whether the counter sees all of its period is not known more closely", q.SwingPct, q.ControlPct)
 		default:
 			r.find(Good, d.Device, "", "the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
 		}
@@ -88,6 +90,11 @@ func (r *Report) judgeDevice(d *Device) {
 		r.find(Warn, d.Device, "", "the power limit is %.0f W, below the default of %.0f W: say so beside results", *d.PowerLimitW, *d.DefaultW)
 	}
 }
+
+// byPhase says whether the swing is more than chance. Three times the deviation of
+// four controls is the 95 % limit for eight phases (F distribution, 7 and 3 degrees
+// of freedom: 8.9).
+func (q *Duty) byPhase() bool { return q.SwingPct > 2 && q.SwingPct > 3*q.ControlPct }
 
 func (r *Report) agreement(d *Device, when string, a *Agreement) {
 	switch {
