@@ -15,12 +15,13 @@ import pandas
 import pyarrow.parquet
 
 COLUMNS = {
-    "power": ["mono_ns", "unix_ns", "device", "source", "power_w", "window_ms"],
+    "power": ["mono_ns", "unix_ns", "device", "source", "power_w", "window_ms", "since_ns"],
     "telemetry": ["mono_ns", "device", "temperature_c", "sm_clock_mhz", "mem_clock_mhz", "utilization_pct",
                   "memory_used_bytes", "throttle"],
     "counters": ["since_ns", "before_ns", "after_ns", "device", "source", "energy_uj", "refresh_ns", "snapped"],
     "requests": ["id", "task", "submitted_ns", "prefill_start_ns", "first_token_ns", "end_ns", "token_ns",
-                 "prompt_tokens", "prompt_computed", "output_tokens", "finish_reason", "ok", "failure"],
+                 "prompt_tokens", "prompt_computed", "output_tokens", "finish_reason", "ok", "failure",
+                 "prefill_j", "decode_j"],
     "steps": ["start_ns", "end_ns", "prefill_tokens", "decode_tokens", "sequences", "context_tokens"],
 }
 
@@ -60,9 +61,32 @@ def check_run(run):
         assert math.isclose(energy["per_output_token_j"]["value"], per_token, rel_tol=1e-9)
         assert len(series["power"]) > 0 and series["power"]["power_w"].min() >= 0
     if energy["phases"]:
-        parts = sum(energy["phases"][name]["energy_j"] for name in ("prefill", "decode", "other"))
-        assert math.isclose(parts + energy["unattributed_j"]["value"], energy["total_j"]["value"], rel_tol=1e-9)
+        check_phases(energy, requests)
+    else:
+        assert requests["prefill_j"].isna().all() and requests["decode_j"].isna().all()
+        assert energy["phases_reason"] or energy["reason"]
     return record["id"]
+
+
+def check_phases(energy, requests):
+    """What is printed adds up to the total; a refused phase is null with a reason."""
+    parts = energy["unattributed_j"]["value"]
+    for name in ("prefill", "decode", "other"):
+        phase = energy["phases"][name]
+        if phase["energy_j"] is None:
+            assert phase["reason"] and phase["ci95"] is None and phase["j_per_token"] is None, phase
+        else:
+            parts += phase["energy_j"]
+            low, high = phase["ci95"]
+            assert low <= phase["energy_j"] <= high and phase["low_j"] <= phase["energy_j"] <= phase["high_j"], phase
+        if name == "other":
+            continue
+        shares = requests[f"{name}_j"]
+        if phase["energy_j"] is None:
+            assert shares.isna().all(), name
+        else:
+            assert math.isclose(shares.sum(), phase["energy_j"], rel_tol=1e-9), name
+    assert math.isclose(parts, energy["total_j"]["value"], rel_tol=1e-9)
 
 
 def main(study):

@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// The lab is an engine and sensors that agree on a schedule which both know: one
-// prefill step and some decode steps, laid out on CLOCK_MONOTONIC before they
+// The lab is an engine and sensors that agree on a schedule which both know: batches
+// of one prefill step and some decode steps, laid out on CLOCK_MONOTONIC before they
 // happen. Power follows the schedule, so that the true energy of any stretch of
 // time is known exactly, however late the machine is. Around the steps lie idle
 // margins longer than the sensor's window, so that the machine's delays fall into
@@ -52,12 +52,17 @@ type engine struct {
 	run    func(context.Context, backend.Workload) error // instead of running in the window
 	silent bool                                          // does not say that it has finished
 	refuse error                                         // does not start
+	batch  int                                           // requests in one batch; 0 is all
+	warm   time.Duration                                 // that a warm-up takes
+	bareW  float64                                       // power before it is started; 0 is idleW
 
-	mu     sync.Mutex
-	start  int64 // of the first step in the window; 0 before
-	spec   backend.Spec
-	warmed int // warm-up runs
-	closed int
+	mu      sync.Mutex
+	start   int64 // of the first step in the window; 0 before
+	batches int   // in the window
+	loadAt  int64 // when it was started; 0 before
+	spec    backend.Spec
+	warmed  int // warm-up runs
+	closed  int
 }
 
 // Name is that of the engine it stands for.
@@ -72,6 +77,9 @@ func (e *engine) Start(_ context.Context, spec backend.Spec) (backend.Session, e
 	if e.refuse != nil {
 		return nil, e.refuse
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.loadAt = clock.Mono()
 	return e, nil
 }
 
@@ -95,11 +103,11 @@ func (e *engine) Tokenize(_ context.Context, texts []string) ([][]int32, error) 
 	return out, nil
 }
 
-// Run answers warm-ups at once and follows the schedule in the window.
+// Run passes the time of warm-ups and follows the schedule in the window.
 func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if w.Finished == nil {
 		e.warmed++
-		return &backend.Log{}, nil
+		return &backend.Log{}, sleep(ctx, e.warm)
 	}
 	if e.run != nil {
 		return nil, e.run(ctx, w)
@@ -117,53 +125,79 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	return log, nil
 }
 
+// batchTime is how long one batch takes.
+const batchTime = prefillTime + (outputLen-1)*decodeTime
+
 // schedule lays the steps out. The lock makes every power sample see either an
 // idle past or the schedule.
 func (e *engine) schedule(w backend.Workload) *backend.Log {
+	size := e.batch
+	if size == 0 {
+		size = len(w.Requests)
+	}
 	e.mu.Lock()
 	e.start = clock.Mono() + int64(margin)
+	e.batches = (len(w.Requests) + size - 1) / size
 	e.mu.Unlock()
-	first := e.start + int64(prefillTime)
 	log := &backend.Log{StartNS: e.start, PeakMemoryBytes: 1 << 20, MemorySource: "test", StepClock: "host"}
-	n, prompt := len(w.Requests), 0
-	for _, q := range w.Requests {
+	at := e.start
+	for batch := range slices.Chunk(w.Requests, size) {
+		log.EndNS = scheduleBatch(log, at, batch, w.OutputTokens)
+		at += int64(batchTime)
+	}
+	return log
+}
+
+// scheduleBatch lays out the steps of one batch and returns its end.
+func scheduleBatch(log *backend.Log, start int64, batch []backend.Prompt, output int) int64 {
+	first, n, prompt := start+int64(prefillTime), len(batch), 0
+	for _, q := range batch {
 		prompt += len(q.Tokens)
 	}
-	log.Steps = []backend.Step{{StartNS: e.start, EndNS: first, PrefillTokens: prompt, Sequences: n}}
+	log.Steps = append(log.Steps, backend.Step{StartNS: start, EndNS: first, PrefillTokens: prompt, Sequences: n})
 	stamps := []int64{first}
-	for at := first; len(stamps) < w.OutputTokens; {
+	for at := first; len(stamps) < output; {
 		end := at + int64(decodeTime)
 		log.Steps = append(log.Steps, backend.Step{StartNS: at, EndNS: end, DecodeTokens: n, Sequences: n})
 		stamps = append(stamps, end)
 		at = end
 	}
-	log.EndNS = stamps[len(stamps)-1]
-	for _, q := range w.Requests {
-		log.Requests = append(log.Requests, backend.Request{ID: q.ID, SubmittedNS: e.start, PrefillStartNS: e.start, FirstTokenNS: first,
-			EndNS: log.EndNS, TokenNS: slices.Clone(stamps), PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens),
+	end := stamps[len(stamps)-1]
+	for _, q := range batch {
+		log.Requests = append(log.Requests, backend.Request{ID: q.ID, SubmittedNS: start, PrefillStartNS: start, FirstTokenNS: first,
+			EndNS: end, TokenNS: slices.Clone(stamps), PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens),
 			OutputTokens: len(stamps), FinishReason: "length", OK: true})
 	}
-	return log
+	return end
 }
 
-// limits are the three instants at which power changes; ok says that there is a
-// schedule.
+// limits are the start of the steps, the end of the first prefill and the end of all;
+// ok says that there is a schedule.
 func (e *engine) limits() (limits [3]int64, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	prefilled := e.start + int64(prefillTime)
-	return [3]int64{e.start, prefilled, prefilled + (outputLen-1)*int64(decodeTime)}, e.start != 0
+	return [3]int64{e.start, e.start + int64(prefillTime), e.start + int64(e.batches)*int64(batchTime)}, e.start != 0
 }
 
 // watts is the true power at an instant.
 func (e *engine) watts(at int64) float64 {
+	if e.bareW > 0 && e.bare(at) {
+		return e.bareW
+	}
 	switch t, ok := e.limits(); {
 	case !ok || at < t[0] || at >= t[2]:
 		return idleW
-	case at < t[1]:
+	case (at-t[0])%int64(batchTime) < int64(prefillTime):
 		return prefillW
 	}
 	return decodeW
+}
+
+// bare says that the engine had not been started yet.
+func (e *engine) bare(at int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.loadAt == 0 || at < e.loadAt
 }
 
 // Energy of the steps in joules.

@@ -110,7 +110,7 @@ func (r *run) start(ctx context.Context) (backend.Session, error) {
 func (r *run) engineSettings() study.Experiment {
 	e := r.Experiment
 	size := e.BatchSize()
-	if e.Energy.MinWindow > 0 {
+	if r.minWindow() > 0 {
 		size = min(size, e.Workload.Prompts)
 	}
 	switch e.Backend {

@@ -106,8 +106,8 @@ func TestRequestsShareTheEnergy(t *testing.T) {
 		prefill += *q.PrefillJ
 		decode += *q.DecodeJ
 	}
-	near(t, "prefill", prefill, *p.Prefill.EnergyJ, 1e-6)
-	near(t, "decode", decode, *p.Decode.EnergyJ, 1e-6)
+	near(t, "prefill", prefill, *p.Prefill.EnergyJ, 1e-9)
+	near(t, "decode", decode, *p.Decode.EnergyJ, 1e-9)
 }
 
 // TestMinWindow repeats a workload that is too short.
