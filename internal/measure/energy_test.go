@@ -68,8 +68,8 @@ func TestMeasuredEnergy(t *testing.T) {
 	}
 
 	// Net of idle power.
-	near(t, "baseline_w", e.BaselineW.Value, idleW, 0.5)
-	near(t, "resident_w", e.ResidentW.Value, idleW, 0.5)
+	near(t, "baseline_w", e.BaselineW.Value, idleW, max(0.1, half(e.BaselineW)/0.8))
+	near(t, "resident_w", e.ResidentW.Value, idleW, max(0.1, half(e.ResidentW)/0.8))
 	near(t, "net_resident_j", e.NetResidentJ.Value, e.TotalJ.Value-e.ResidentW.Value*r.Window.DurationS, 1e-9)
 	near(t, "net_j", e.NetJ.Value, e.TotalJ.Value-e.BaselineW.Value*r.Window.DurationS, 1e-9)
 

@@ -21,6 +21,12 @@ func commit(t *testing.T, l *lab) (string, *result.Record) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return onDisk(t, out), out.Record
+}
+
+// onDisk puts a run on disk and returns its folder.
+func onDisk(t *testing.T, out *Outcome) string {
+	t.Helper()
 	dir, err := result.Create(t.TempDir(), "test", time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +39,45 @@ func commit(t *testing.T, l *lab) (string, *result.Record) {
 	if err := run.Commit(out.Record, out.Series); err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir.Path(), result.RunsDir, out.Record.ID+"-c1"), out.Record
+	return filepath.Join(dir.Path(), result.RunsDir, out.Record.ID+"-c1")
+}
+
+// TestRecomputeFindsMore: the words that say what a number is, the parts of the
+// requests, and runs without numbers.
+func TestRecomputeFindsMore(t *testing.T) {
+	l := newLab(t)
+	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+	out, err := Run(t.Context(), l.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Record.Energy.Phases == nil {
+		t.Fatalf("no phases: %s", out.Record.Energy.PhasesReason)
+	}
+	for want, change := range map[string]func(){
+		"energy.provenance":            func() { out.Record.Energy.Provenance = result.Modelled },
+		"requests.parquet.1.prefill_j": func() { out.Series.Requests[1].PrefillJ = new(1.0) },
+		"requests.parquet.2.decode_j":  func() { out.Series.Requests[2].DecodeJ = nil },
+		"energy.net_j.value":           func() { out.Record.Energy.NetJ = &result.Quantity{} },
+	} {
+		record, requests := *out.Record, slices.Clone(out.Series.Requests)
+		change()
+		got := Recompute(onDisk(t, out))
+		if got.Error != "" || !slices.ContainsFunc(got.Differ, func(d Difference) bool { return d.Key == want }) {
+			t.Errorf("%s was changed: %+v", want, got)
+		}
+		*out.Record, out.Series.Requests = record, requests
+	}
+
+	failed := *out.Record
+	failed.Status, failed.Failure = result.Failed, &result.Failure{Class: "oom_gpu"}
+	got := Recompute(onDisk(t, &Outcome{Record: &failed}))
+	if got.Skipped != "the run has no numbers: it is failed (oom_gpu)" || got.Error != "" || got.Numbers != 0 {
+		t.Errorf("a failed run: %+v, want it skipped with the reason", got)
+	}
+	if got := Recompute(t.TempDir()); got.Error == "" || got.Next == "" {
+		t.Errorf("an empty folder: %+v, want an error and what to do", got)
+	}
 }
 
 // TestRecompute: the files give every number again, and a number that was changed
@@ -82,8 +126,8 @@ func TestRecompute(t *testing.T) {
 		if err := spoil(filepath.Join(dir, "power.parquet")); err != nil {
 			t.Fatal(err)
 		}
-		if got := Recompute(dir); !strings.Contains(got.Error, "power.parquet") {
-			t.Errorf("with a spoilt series: %+v, want an error that names it", got)
+		if got := Recompute(dir); !strings.Contains(got.Error, "power.parquet") || !strings.Contains(got.Next, "restore") {
+			t.Errorf("with a spoilt series: %+v, want an error that names it and what to do", got)
 		}
 	}
 }
