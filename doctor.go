@@ -4,7 +4,11 @@ import (
 	"context"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/backend/pytorch"
 	"github.com/llenergymeasure/llem/internal/clock"
@@ -17,7 +21,7 @@ import (
 type DoctorOptions struct {
 	// Quick leaves out what needs a load.
 	Quick bool
-	// Load is auto, pytorch or none.
+	// Load is one of LoadAuto, LoadPyTorch, LoadCPU and LoadNone.
 	Load string
 	// Python is the interpreter for the load; empty looks for one.
 	Python string
@@ -43,28 +47,48 @@ func Doctor(ctx context.Context, o DoctorOptions) (*DoctorReport, error) {
 	}()
 	facts := factsOf(meters)
 	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono, Sleep: sleep}
-	switch gpu := firstGPU(meters); {
-	case o.Load == "none":
-		t.NoLoad = "--load none"
-	case gpu == "":
-		if !hasCPU(meters) {
-			t.NoLoad = "there is no sensor whose device could be kept busy"
-			break
-		}
-		t.Load = func(context.Context) (doctor.Load, error) {
+	gpu, cpu := onGPU(meters), onCPU(meters)
+	if gpu && (o.Load == LoadAuto || o.Load == LoadPyTorch) {
+		t.Loads = append(t.Loads, func(ctx context.Context) (doctor.Load, error) {
+			return pytorch.Backend{Python: o.Python}.StartLoad(ctx, "cuda")
+		})
+	}
+	if cpu && (o.Load == LoadAuto || o.Load == LoadCPU) {
+		t.Loads = append(t.Loads, func(context.Context) (doctor.Load, error) {
 			// One core stays free for the sampler.
 			return doctor.Spin{Cores: max(1, runtime.NumCPU()-1), Now: clock.Mono, Sleep: sleep}, nil
-		}
-	default:
-		t.Load = func(ctx context.Context) (doctor.Load, error) {
-			return pytorch.Backend{Python: o.Python}.StartLoad(ctx, "cuda")
-		}
+		})
+	}
+	if len(t.Loads) == 0 {
+		t.NoLoad = noLoad(o.Load, gpu || cpu)
 	}
 	r, err := doctor.Run(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	return r, r.Save(cache, func(device string) string { return driverOf(facts[device]) })
+	keys := sensorKeys(meters, facts)
+	return r, r.Save(cache, func(device string) string { return keys[device] })
+}
+
+// Loads of a self-test.
+const (
+	LoadAuto    = "auto"    // whatever the sensors' devices can be kept busy with
+	LoadPyTorch = "pytorch" // matrix products on the GPUs
+	LoadCPU     = "cpu"     // arithmetic on the processor
+	LoadNone    = "none"
+)
+
+// noLoad says why there is no load.
+func noLoad(asked string, sensors bool) string {
+	switch {
+	case asked == LoadNone:
+		return "--load none"
+	case asked == LoadPyTorch && sensors:
+		return "--load pytorch: there is no NVIDIA GPU with a sensor"
+	case asked == LoadCPU && sensors:
+		return "--load cpu: there is no sensor of a processor"
+	}
+	return "there is no sensor whose device could be kept busy"
 }
 
 // factsOf are what the driver says about the GPUs, by device.
@@ -92,27 +116,46 @@ func driverOf(f power.GPUFacts) string {
 	return *f.DriverVersion
 }
 
-func firstGPU(meters []power.Meter) string {
-	for _, m := range meters {
-		for _, d := range m.Devices() {
-			if d.Kind == power.GPU && m.Name() == "nvml" {
-				return d.ID
-			}
-		}
-	}
-	return ""
+// onGPU says whether an NVIDIA GPU has a sensor, onCPU whether a processor has one.
+func onGPU(meters []power.Meter) bool {
+	return metered(meters, func(m power.Meter, d power.Device) bool { return d.Kind == power.GPU && m.Name() == "nvml" })
 }
 
-// hasCPU says whether a processor's own sensor is there.
-func hasCPU(meters []power.Meter) bool {
+func onCPU(meters []power.Meter) bool {
+	return metered(meters, func(_ power.Meter, d power.Device) bool { return d.Kind == power.CPU && !d.Modelled && !d.OverNetwork })
+}
+
+func metered(meters []power.Meter, match func(power.Meter, power.Device) bool) bool {
 	for _, m := range meters {
-		for _, d := range m.Devices() {
-			if d.Kind == power.CPU && !d.Modelled {
-				return true
-			}
+		if slices.ContainsFunc(m.Devices(), func(d power.Device) bool { return match(m, d) }) {
+			return true
 		}
 	}
 	return false
+}
+
+// sensorKeys name the sensors for which a self-test holds, by device: card and driver
+// of a GPU; this host, the processor and the kernel for a sensor of a processor.
+func sensorKeys(meters []power.Meter, facts map[string]power.GPUFacts) map[string]string {
+	out := map[string]string{}
+	for id, f := range facts {
+		if f.UUID != nil {
+			out[id] = *f.UUID + "-" + driverOf(f)
+		}
+	}
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return out
+	}
+	host, kernel := unix.ByteSliceToString(u.Nodename[:]), unix.ByteSliceToString(u.Release[:])
+	for _, m := range meters {
+		for _, d := range m.Devices() {
+			if d.Kind == power.CPU && !d.Modelled && !d.OverNetwork {
+				out[d.ID] = strings.Join([]string{host, m.Name(), d.ID, d.Name, kernel}, "-")
+			}
+		}
+	}
+	return out
 }
 
 // profiles are what earlier self-tests know of the meters' devices, and the newest
@@ -120,17 +163,15 @@ func hasCPU(meters []power.Meter) bool {
 func profiles(meters []power.Meter, cache string) (map[string]*power.Profile, *doctor.Report) {
 	out := map[string]*power.Profile{}
 	var newest *doctor.Report
-	for id, f := range factsOf(meters) {
-		if f.UUID == nil {
-			continue
-		}
-		r := doctor.Cached(cache, *f.UUID, driverOf(f), time.Now())
+	for id, key := range sensorKeys(meters, factsOf(meters)) {
+		r := doctor.Cached(cache, key, time.Now())
 		if r == nil {
 			continue
 		}
 		for _, p := range r.Profiles() {
-			if p.UUID == *f.UUID {
-				out[id] = p
+			// The order of GPUs may be another one by now; UUIDs stay.
+			if p.UUID == uuidOf(meters, id) && (p.UUID != "" || p.Device == id) {
+				p.Device, out[id] = id, p
 			}
 		}
 		if newest == nil || r.When.After(newest.When) {
@@ -138,6 +179,17 @@ func profiles(meters []power.Meter, cache string) (map[string]*power.Profile, *d
 		}
 	}
 	return out, newest
+}
+
+func uuidOf(meters []power.Meter, device string) string {
+	for _, m := range meters {
+		for _, d := range m.Devices() {
+			if d.ID == device {
+				return d.UUID
+			}
+		}
+	}
+	return ""
 }
 
 // sleep waits, or returns early with the context's error.

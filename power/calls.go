@@ -15,6 +15,8 @@ type Call struct {
 	Name string
 	// Source is the name that samples and readings of this call carry.
 	Source string
+	// Energy says that the value is a counter's.
+	Energy bool
 	// Read returns joules since an arbitrary origin for an energy counter, else
 	// watts, with the driver's own stamp in µs of the wall clock; the stamp is zero
 	// where the driver gives none.
@@ -36,10 +38,10 @@ func (m *NVML) Calls(device string) []Call {
 		return nil
 	}
 	return []Call{
-		{"nvmlDeviceGetTotalEnergyConsumption", SourceEnergy, g.energyCall},
-		{"nvmlDeviceGetSamples(TOTAL_POWER)", SourceSamples, g.samplesCall},
-		{"nvmlDeviceGetFieldValues(POWER_INSTANT)", SourceInstant, g.instantCall},
-		{"nvmlDeviceGetPowerUsage", SourceAverage, g.averageCall},
+		{"nvmlDeviceGetTotalEnergyConsumption", SourceEnergy, true, g.energyCall},
+		{"nvmlDeviceGetSamples(TOTAL_POWER)", SourceSamples, false, g.samplesCall},
+		{"nvmlDeviceGetFieldValues(POWER_INSTANT)", SourceInstant, false, g.instantCall},
+		{"nvmlDeviceGetPowerUsage", SourceAverage, false, g.averageCall},
 	}
 }
 

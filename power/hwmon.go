@@ -145,6 +145,20 @@ func (m *Hwmon) Poll(ctx context.Context, t *Trace) error {
 // Counters reads every energy counter once; AMD and Grace have none.
 func (m *Hwmon) Counters(ctx context.Context) ([]Reading, error) { return m.zones.counters(ctx) }
 
+// Calls are the ways of reading a device.
+func (m *Hwmon) Calls(device string) []Call {
+	var out []Call
+	for _, g := range m.gauges {
+		if g.device == device {
+			out = append(out, Call{g.source + " power", g.source, false, func() (float64, uint64, error) {
+				w, err := g.read()
+				return float64(w), 0, err
+			}})
+		}
+	}
+	return append(out, m.zones.calls(device)...)
+}
+
 // Close does nothing: no file stays open between readings.
 func (m *Hwmon) Close() error { return nil }
 

@@ -110,6 +110,9 @@ func (m *Perf) Poll(ctx context.Context, t *Trace) error { return m.zones.poll(c
 // Counters reads every counter once.
 func (m *Perf) Counters(ctx context.Context) ([]Reading, error) { return m.zones.counters(ctx) }
 
+// Calls are the ways of reading a device.
+func (m *Perf) Calls(device string) []Call { return m.zones.calls(device) }
+
 // Close closes the events.
 func (m *Perf) Close() error {
 	var errs []error

@@ -103,6 +103,20 @@ func (m *zones) counters(ctx context.Context) ([]Reading, error) {
 	return readings, errors.Join(errs...)
 }
 
+// calls are the ways of reading a device; see [Call].
+func (m *zones) calls(device string) []Call {
+	var out []Call
+	for _, z := range m.list {
+		if z.device.ID == device {
+			out = append(out, Call{z.source + " energy counter", z.source, true, func() (float64, uint64, error) {
+				uj, err := z.read()
+				return unit.Energy(uj).Joules(), 0, err
+			}})
+		}
+	}
+	return out
+}
+
 // readZone takes one reading of a zone. After an implausible one the energy
 // between it and the one before is unknown: that is an error and a gap, never zero
 // energy.

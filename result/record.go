@@ -265,6 +265,9 @@ type SeriesInfo struct {
 	LargestGapMS float64 `json:"largest_gap_ms"`
 	Gaps         int     `json:"gaps"`
 	CoveragePct  float64 `json:"coverage_pct"`
+	// Clock says how well the stamps of the sensor's wall clock map to
+	// CLOCK_MONOTONIC; null for a source without stamps of its own.
+	Clock *power.ClockInfo `json:"clock"`
 }
 
 // Phases splits the energy of the window. Phases, idle time (other) and

@@ -1,59 +1,133 @@
 // Package stats is the statistics of llem: pure functions over plain numbers,
 // importing the standard library only.
+//
+// A sample of repeated measurements is described by [Summarize] and its mean by
+// [MeanInterval] or, for any statistic, [BCa]. Two configurations are held
+// against each other by [Compare]; the p-values of many comparisons go through
+// [Holm]. [Drift] asks whether the values moved while they were taken.
+// [RelativeHalfWidth] tells when enough has been measured. Over many
+// configurations, [Pareto] finds those that nothing beats and [Best] the one to
+// choose under limits; both look at intervals, not at values alone.
+//
+// Doubt is part of a result: each carries its interval and its caveats. NaN and
+// infinite inputs are refused with an error, except where they mean that a value
+// is missing (Point). Whatever is random is drawn from a seeded generator over
+// sorted values, so a result depends on the values and the seed only, not on
+// their order.
 package stats
 
 import (
+	"errors"
+	"fmt"
 	"math"
-	"slices"
+	"math/rand/v2"
 )
 
-// Summary describes a sample of values.
-type Summary struct {
-	N    int
-	Mean float64
-	// SD is the sample standard deviation (n − 1); NaN for fewer than two values.
-	SD       float64
-	Min, Max float64
-	sorted   []float64
+// What the zero Options stand for.
+const (
+	DefaultLevel     = 0.95
+	DefaultResamples = 9999
+)
+
+// Options steer intervals and tests; the zero value is useful.
+type Options struct {
+	// Level is the confidence of an interval, in (0, 1); 0 means DefaultLevel. A
+	// test counts as significant below 1 − Level.
+	Level float64
+	// Resamples is how often a bootstrap or a Monte-Carlo test draws, 100 or more;
+	// 0 means DefaultResamples. Time grows as Resamples × values.
+	Resamples int
+	// Seed selects the random draws; equal seeds give equal results.
+	Seed uint64
 }
 
-// Summarize describes the values; it reports false for none. The values are not
-// changed.
-func Summarize(values []float64) (Summary, bool) {
+// filled puts the defaults in and refuses what makes no sense.
+func (o Options) filled() (Options, error) {
+	if o.Level == 0 {
+		o.Level = DefaultLevel
+	}
+	if o.Resamples == 0 {
+		o.Resamples = DefaultResamples
+	}
+	if !(o.Level > 0 && o.Level < 1) {
+		return o, fmt.Errorf("level %v: want a number between 0 and 1", o.Level)
+	}
+	if o.Resamples < 100 {
+		return o, fmt.Errorf("%d resamples: want at least 100", o.Resamples)
+	}
+	return o, nil
+}
+
+// generator is the source of random draws of one purpose (stream).
+func (o Options) generator(stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(o.Seed, stream))
+}
+
+// Streams of generator: the interval and the test of a comparison must not share
+// their draws.
+const (
+	streamBootstrap uint64 = iota + 1
+	streamPermutation
+)
+
+// Method names how an interval was found.
+type Method string
+
+// Methods of an interval.
+const (
+	MethodNone       Method = "none"
+	MethodBCa        Method = "bca"
+	MethodPercentile Method = "percentile"
+	MethodStudent    Method = "student-t"
+	MethodSen        Method = "sen"
+)
+
+// Estimate is a value with its confidence interval.
+type Estimate struct {
+	Value float64
+	// Low and High bound the interval; both are NaN where there is none.
+	Low, High float64
+	// Level is the confidence that the interval was asked for.
+	Level   float64
+	Method  Method
+	Caveats []Caveat
+}
+
+// HasInterval tells whether e has an interval.
+func (e Estimate) HasInterval() bool { return !math.IsNaN(e.Low) && !math.IsNaN(e.High) }
+
+// Point is e without how it was found.
+func (e Estimate) Point() Point { return Point{Value: e.Value, Low: e.Low, High: e.High} }
+
+// unbounded is an estimate without an interval.
+func unbounded(value, level float64) Estimate {
+	return Estimate{Value: value, Low: math.NaN(), High: math.NaN(), Level: level, Method: MethodNone}
+}
+
+// errNoValues is the refusal of an empty sample.
+var errNoValues = errors.New("no values")
+
+// check refuses an empty sample and values that are not finite.
+func check(values []float64) error {
 	if len(values) == 0 {
-		return Summary{}, false
+		return errNoValues
 	}
-	sorted := slices.Clone(values)
-	slices.Sort(sorted)
-	s := Summary{N: len(sorted), Min: sorted[0], Max: sorted[len(sorted)-1], SD: math.NaN(), sorted: sorted}
-	s.Mean, s.SD = moments(sorted)
-	return s, true
-}
-
-// moments uses Welford's update, which does not cancel for large offsets.
-func moments(values []float64) (mean, sd float64) {
-	m2 := 0.0
 	for i, v := range values {
-		d := v - mean
-		mean += d / float64(i+1)
-		m2 += d * (v - mean)
+		if !finite(v) {
+			return fmt.Errorf("value %d is %v: want a finite number", i, v)
+		}
 	}
-	if len(values) < 2 {
-		return mean, math.NaN()
-	}
-	return mean, math.Sqrt(m2 / float64(len(values)-1))
+	return nil
 }
 
-// Percentile is the p-th percentile (0 to 100) by linear interpolation between
-// order statistics: type 7 of Hyndman and Fan (1996), the default of R and NumPy.
-func (s Summary) Percentile(p float64) float64 {
-	if s.N == 0 {
-		return math.NaN()
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// allEqual tells whether all values are the same.
+func allEqual(values []float64) bool {
+	for _, v := range values {
+		if v != values[0] {
+			return false
+		}
 	}
-	h := float64(s.N-1) * min(max(p, 0), 100) / 100
-	i := int(math.Floor(h))
-	if i+1 >= s.N {
-		return s.sorted[s.N-1]
-	}
-	return s.sorted[i] + (h-float64(i))*(s.sorted[i+1]-s.sorted[i])
+	return true
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,13 +24,14 @@ func newDoctor(env *Env) *cobra.Command {
 	var o llem.DoctorOptions
 	var asJSON bool
 	var file string
-	loads := []string{"auto", "pytorch", "none"}
+	loads := []string{llem.LoadAuto, llem.LoadPyTorch, llem.LoadCPU, llem.LoadNone}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Test the power sensors: what they cost, how late they are, whether they agree",
 		Long: `Test the power sensors of this machine and say which windows and which phases a
-measurement here can resolve. Takes about a minute and a half with a GPU (and PyTorch
-for the load), ten seconds with --quick. Needs no root.
+measurement here can resolve. Takes about two minutes with a GPU (and PyTorch for the
+load), as long again with a sensor of the processor, ten seconds with --quick. Needs no
+root.
 
 The outcome is kept for a month: later runs start from what it knows of the sensors
 and put it beside their results as doctor.json.`,
@@ -47,7 +50,7 @@ and put it beside their results as doctor.json.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.Quick, "quick", false, "leave out what needs a load")
-	f.StringVar(&o.Load, "load", "auto", "what keeps the GPU busy: auto, pytorch or none")
+	f.StringVar(&o.Load, "load", llem.LoadAuto, "what keeps the devices busy: auto, pytorch (GPUs), cpu or none")
 	f.StringVar(&o.Python, "python", "", "interpreter that has torch")
 	f.BoolVar(&asJSON, "json", false, "print the outcome as one JSON document")
 	f.StringVarP(&file, "output", "o", "", "also write the JSON document to this file")
@@ -56,22 +59,42 @@ and put it beside their results as doctor.json.`,
 
 func (env *Env) doctor(ctx context.Context, o llem.DoctorOptions, asJSON bool, file string) error {
 	o.Say = func(line string) { fmt.Fprintln(env.Stderr, "    "+line) }
-	r, err := llem.Doctor(ctx, o)
-	if err != nil {
+	if err := writable(file); err != nil {
 		return err
 	}
-	if file != "" {
-		if err := result.WriteFile(file, func(w io.Writer) error { return r.JSON(w) }); err != nil {
-			return err
-		}
+	r, err := llem.Doctor(ctx, o)
+	if r == nil {
+		return err
+	}
+	if err != nil { // it could not be kept; what was found is printed all the same
+		fmt.Fprintf(env.Stderr, "llem: warning: %v\n", err)
 	}
 	if asJSON {
 		err = r.JSON(env.Stdout)
 	} else {
 		r.Text(env.Stdout)
 	}
+	if file != "" {
+		err = errors.Join(err, result.WriteFile(file, func(w io.Writer) error { return r.JSON(w) }))
+	}
 	if err == nil && r.Unfit() {
 		err = errUnfit
 	}
 	return err
+}
+
+// writable checks before a test of minutes that its outcome can be written.
+func writable(file string) error {
+	if file == "" {
+		return nil
+	}
+	dir := filepath.Dir(file)
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return &usageError{fmt.Sprintf("-o %s is a folder", file), "give the name of a file, such as " + filepath.Join(file, "doctor.json")}
+	}
+	probe, err := os.CreateTemp(dir, ".llem-*")
+	if err != nil {
+		return &usageError{fmt.Sprintf("-o %s cannot be written: %v", file, err), "choose a folder that exists and that you may write to"}
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

@@ -3,7 +3,7 @@
 // average over, and so which windows and which phases a measurement here can
 // resolve.
 //
-//	calls → refresh → idle agreement → [ steady load → pulses → swept pulses → polling rate ] → verdict
+//	calls → ring → refresh → idle agreement → [ steady load → pulses → other readings → swept pulses → polling rate ] → verdict
 //
 // The tests in brackets need a load whose edges are known; without one they are
 // skipped with the reason. The outcome is a [Report]; its profiles serve later
@@ -36,8 +36,9 @@ type Options struct {
 	Missing []power.Unavailable
 	// Facts describe GPUs by device.
 	Facts map[string]power.GPUFacts
-	// Load starts a load; nil is none. NoLoad says why there is none.
-	Load   func(ctx context.Context) (Load, error)
+	// Loads start what keeps the devices busy, one after the other. NoLoad says why
+	// there is none.
+	Loads  []func(ctx context.Context) (Load, error)
 	NoLoad string
 	// Quick leaves out what needs a load.
 	Quick bool
@@ -52,7 +53,7 @@ type Options struct {
 type Report struct {
 	SchemaVersion int       `json:"schema_version"`
 	When          time.Time `json:"when"`
-	Load          string    `json:"load,omitempty"`
+	Loads         []string  `json:"loads"`
 	Devices       []*Device `json:"devices"`
 	Missing       []Missing `json:"missing"`
 	// Skipped lists tests that were not made, with the reason.
@@ -71,6 +72,7 @@ type Missing struct {
 type Skipped struct {
 	Test   string `json:"test"`
 	Reason string `json:"reason"`
+	Fix    string `json:"fix,omitempty"`
 }
 
 // Level of a finding.
@@ -93,23 +95,31 @@ type Finding struct {
 
 // Device is one metered device.
 type Device struct {
-	Device   string        `json:"device"`
-	Kind     string        `json:"kind"`
-	Name     string        `json:"name"`
-	UUID     string        `json:"uuid,omitempty"`
-	Modelled bool          `json:"modelled,omitempty"`
-	Calls    []CallCost    `json:"calls"`
-	Refresh  []Refresh     `json:"refresh"`
-	Idle     *Agreement    `json:"idle"`
-	Steady   *Agreement    `json:"steady"`
-	Sensor   *SensorKernel `json:"sensor"`
+	Device   string     `json:"device"`
+	Kind     string     `json:"kind"`
+	Name     string     `json:"name"`
+	UUID     string     `json:"uuid,omitempty"`
+	Modelled bool       `json:"modelled,omitempty"`
+	Calls    []CallCost `json:"calls"`
+	Refresh  []Refresh  `json:"refresh"`
+	// Ring is the driver's ring of samples; null where there is none.
+	Ring *Ring `json:"ring"`
+	// Clock says how well the ring's stamps map to CLOCK_MONOTONIC.
+	Clock  *power.ClockInfo `json:"clock"`
+	Idle   *Agreement       `json:"idle"`
+	Steady *Agreement       `json:"steady"`
+	// Sensor is how the series sees a load, Others how the other ways of reading do,
+	// the counter's differences among them.
+	Sensor *SensorKernel  `json:"sensor"`
+	Others []SensorKernel `json:"others"`
 	// Duty is how much what the counter adds for a load swings over pulses of a
 	// quarter of its period at different phases.
 	Duty *Duty `json:"duty"`
 	// Polling compares a counter read once a second with one read 20 times.
 	Polling     *Polling `json:"polling"`
 	Neighbours  []int    `json:"neighbours"`
-	Throttled   int64    `json:"throttled"`
+	Throttled   int64    `json:"throttled"` // NVML's clocks-event reasons
+	ECC         *bool    `json:"ecc"`
 	Persistence *bool    `json:"persistence"`
 	PowerLimitW *float64 `json:"power_limit_w"`
 	DefaultW    *float64 `json:"power_limit_default_w"`
@@ -120,6 +130,7 @@ type Device struct {
 	// PhaseMS is the shortest phase that some tens of repetitions resolve.
 	PhaseMS *float64 `json:"shortest_phase_ms"`
 
+	index  int    // in the order of nvidia-smi
 	series string // the source of the series
 	edgeS  float64
 }
@@ -142,7 +153,25 @@ type Refresh struct {
 	P10MS    float64 `json:"p10_ms"`
 	P90MS    float64 `json:"p90_ms"`
 	// PeriodMS is the mean, far finer than the distance of two polls.
-	PeriodMS float64 `json:"period_ms"`
+	PeriodMS  float64 `json:"period_ms"`
+	Histogram []Bin   `json:"histogram"`
+}
+
+// Bin counts distances of two changes from FromMS up to, not including, ToMS.
+type Bin struct {
+	FromMS float64 `json:"from_ms"`
+	ToMS   float64 `json:"to_ms"`
+	Count  int     `json:"count"`
+}
+
+// Ring is the driver's ring of timestamped samples.
+type Ring struct {
+	Entries   int     `json:"entries"`
+	SpacingMS float64 `json:"spacing_ms"` // median
+	DepthS    float64 `json:"depth_s"`    // from the oldest to the newest entry
+	// AgeMS is how old the newest entry is when the ring is read: median and largest.
+	AgeMS    float64 `json:"age_ms"`
+	AgeMaxMS float64 `json:"age_max_ms"`
 }
 
 // Agreement compares counter and series over one stretch.
@@ -157,7 +186,9 @@ type Agreement struct {
 
 // SensorKernel is how the series sees the load.
 type SensorKernel struct {
-	Source     string  `json:"source"`
+	Source string `json:"source"`
+	// Energy says that a value is the mean between two updates of a counter.
+	Energy     bool    `json:"energy,omitempty"`
 	WindowMS   float64 `json:"window_ms"`
 	WindowSDMS float64 `json:"window_sd_ms"`
 	FilterMS   float64 `json:"filter_ms"`
@@ -166,6 +197,7 @@ type SensorKernel struct {
 	LagSDMS    float64 `json:"lag_sd_ms"`
 	LowW       float64 `json:"low_w"`
 	HighW      float64 `json:"high_w"`
+	ResidualW  float64 `json:"residual_w"` // what the kernel does not explain
 	Pulses     int     `json:"pulses"`
 }
 
@@ -191,14 +223,14 @@ type Polling struct {
 // Run makes the self-test. The error is that of the context; what cannot be tested
 // is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Devices: []*Device{}, Missing: []Missing{}, Skipped: []Skipped{}}}
+	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Loads: []string{}, Devices: []*Device{}, Missing: []Missing{}, Skipped: []Skipped{}}}
 	for _, u := range o.Missing {
 		t.report.Missing = append(t.report.Missing, Missing{u.Source, u.Reason, u.Fix})
 	}
 	for _, m := range o.Meters {
 		for _, d := range m.Devices() {
 			t.report.Devices = append(t.report.Devices, &Device{Device: d.ID, Kind: string(d.Kind), Name: d.Name, UUID: d.UUID, Modelled: d.Modelled,
-				Calls: []CallCost{}, Refresh: []Refresh{}, Neighbours: []int{}})
+				Calls: []CallCost{}, Refresh: []Refresh{}, Others: []SensorKernel{}, Neighbours: []int{}})
 		}
 	}
 	if len(t.report.Devices) > 0 {
@@ -223,7 +255,13 @@ func (t *tester) say(format string, args ...any) {
 }
 
 func (t *tester) skip(test, reason string) {
-	t.report.Skipped = append(t.report.Skipped, Skipped{test, reason})
+	t.report.Skipped = append(t.report.Skipped, Skipped{Test: test, Reason: reason})
+}
+
+// failed notes a test that an error ended, with what its author suggests.
+func (t *tester) failed(test, what string, err error) {
+	f := backend.AsFailure(err)
+	t.report.Skipped = append(t.report.Skipped, Skipped{Test: test, Reason: what + f.Message, Fix: f.Hint})
 }
 
 // device finds one by its id.
@@ -239,6 +277,7 @@ func (t *tester) device(id string) *Device {
 func (t *tester) all(ctx context.Context) error {
 	t.say("what each call costs")
 	t.calls()
+	t.rings()
 	t.facts(ctx)
 	t.say("how often each value changes")
 	if err := t.refresh(ctx); err != nil {
@@ -256,35 +295,45 @@ func (t *tester) all(ctx context.Context) error {
 }
 
 // loadTests are those that need a load.
-const loadTests = "steady load, pulses (window, filter and lag), swept pulses (duty), polling rate"
+const loadTests = "steady load, pulses (window, filter and lag), other readings, swept pulses (duty), polling rate"
 
-// loaded makes the tests that need a load.
+// loaded makes the tests that need a load, under every load.
 func (t *tester) loaded(ctx context.Context) error {
 	switch {
 	case t.Quick:
 		t.skip(loadTests, "--quick")
 		return nil
-	case t.Load == nil:
+	case len(t.Loads) == 0:
 		t.skip(loadTests, t.NoLoad)
 		return nil
 	}
+	for _, start := range t.Loads {
+		if err := t.underLoad(ctx, start); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// underLoad makes the tests under one load. The error is that of the context.
+func (t *tester) underLoad(ctx context.Context, start func(context.Context) (Load, error)) error {
 	t.say("starting a load")
-	load, err := t.Load(ctx)
+	load, err := start(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		t.skip(loadTests, "the load could not be started: "+err.Error())
+		t.failed(loadTests, "the load could not be started: ", err)
 		return nil
 	}
 	defer func() { _ = load.Close() }() // its end is nobody's concern: the pulses are over
-	t.report.Load = load.Name()
-	for _, test := range []func(context.Context, Load) error{t.steady, t.pulses, t.swept, t.rate} {
+	t.report.Loads = append(t.report.Loads, load.Name())
+	for _, test := range []func(context.Context, Load) error{t.steady, t.pulses, t.others, t.swept, t.rate} {
 		if err := test(ctx, load); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			t.skip("the rest of: "+loadTests, err.Error())
+			t.failed("the rest of: "+loadTests, "", err)
 			return nil
 		}
 	}

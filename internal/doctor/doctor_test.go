@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,8 +85,8 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 		}
 		defer m.Close()
 		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]power.GPUFacts{"gpu0": m.Facts()[0]},
-			Load: func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil },
-			Now:  c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
+			Loads: []func(context.Context) (doctor.Load, error){func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil }},
+			Now:   c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
 		if options != nil {
 			options(&o)
 		}
@@ -92,6 +95,26 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 		}
 	})
 	return report
+}
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (-update rewrites it):\n%s", path, got)
+	}
 }
 
 func text(r *doctor.Report) string {
@@ -111,6 +134,7 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 func TestGoodSensors(t *testing.T) {
 	r := examine(t, nil, nil)
 	t.Log("\n" + text(r))
+	golden(t, "good.txt", text(r))
 	d := r.Devices[0]
 	if r.Unfit() || len(r.Skipped) > 0 {
 		t.Errorf("unfit or skipped: %+v", r.Skipped)
@@ -133,6 +157,18 @@ func TestGoodSensors(t *testing.T) {
 	if d.Duty.SwingPct > 2 {
 		t.Errorf("duty swings by %.1f %%", d.Duty.SwingPct)
 	}
+	for source, want := range map[string]float64{power.SourceInstant: 12.5, power.SourceAverage: 500, power.SourceEnergy: 50} {
+		i := slices.IndexFunc(d.Others, func(k doctor.SensorKernel) bool { return k.Source == source })
+		if i < 0 {
+			t.Errorf("%s was not tested: %+v", source, r.Skipped)
+			continue
+		}
+		k := d.Others[i]
+		near(t, "delay of "+source, k.LagMS+k.FilterMS+k.WindowMS/2, want, 3)
+	}
+	if d.Ring == nil || d.Ring.Entries != 119 || d.Clock == nil {
+		t.Errorf("ring %+v, clock %+v", d.Ring, d.Clock)
+	}
 	near(t, "polling", d.Polling.ChangePct, 0, 0.5)
 }
 
@@ -146,7 +182,8 @@ func TestBadSensors(t *testing.T) {
 		"part-time counter": {func(s *sim.Sensors) { s.Counter.PartTime, s.Counter.Jitter = 25*time.Millisecond, 0 }, doctor.Warn, "a part of each period"},
 		"disagreement":      {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither is trusted"},
 		"slight":            {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by"},
-		"throttled":         {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 }, doctor.Warn, "held back"},
+		"throttled":         {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 }, doctor.Warn, "thermal slowdown by software"},
+		"power limit":       {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 }, doctor.Good, "as it should"},
 		"neighbour": {func(s *sim.Sensors) {
 			s.Faults.NeighbourAfter, s.Faults.NeighbourPID, s.Faults.NeighbourBytes = 1, 4242, 1<<30
 		}, doctor.Warn, "4242"},
@@ -170,10 +207,12 @@ func TestWithoutALoad(t *testing.T) {
 		edit func(*doctor.Options)
 		want string
 	}{
-		"none":  {func(o *doctor.Options) { o.Load, o.NoLoad = nil, "there is no torch" }, "there is no torch"},
+		"none":  {func(o *doctor.Options) { o.Loads, o.NoLoad = nil, "there is no torch" }, "there is no torch"},
 		"quick": {func(o *doctor.Options) { o.Quick = true }, "--quick"},
 		"broken": {func(o *doctor.Options) {
-			o.Load = func(context.Context) (doctor.Load, error) { return nil, errors.New("CUDA is gone") }
+			o.Loads[0] = func(context.Context) (doctor.Load, error) {
+				return nil, backend.Failf(backend.ClassNoDevice, "install the driver", "CUDA is gone")
+			}
 		}, "CUDA is gone"},
 	} {
 		r := examine(t, nil, q.edit)
@@ -198,20 +237,29 @@ func TestNoSensors(t *testing.T) {
 func TestCached(t *testing.T) {
 	dir := t.TempDir()
 	r := &doctor.Report{When: time.Now(), Devices: []*doctor.Device{{Device: "gpu0", UUID: "GPU-1", Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}}}}
-	if err := r.Save(dir, func(string) string { return "580.1" }); err != nil {
+	if err := r.Save(dir, func(string) string { return "GPU-1-580.1" }); err != nil {
 		t.Fatal(err)
 	}
-	got := doctor.Cached(dir, "GPU-1", "580.1", time.Now())
+	got := doctor.Cached(dir, "GPU-1-580.1", time.Now())
 	if got == nil || *got.Profiles()["gpu0"].Source("nvml.samples").FilterMS != 13 {
 		t.Fatalf("cached report: %+v", got)
 	}
 	for what, absent := range map[string]*doctor.Report{
-		"another card":   doctor.Cached(dir, "GPU-2", "580.1", time.Now()),
-		"another driver": doctor.Cached(dir, "GPU-1", "590.1", time.Now()),
-		"two months on":  doctor.Cached(dir, "GPU-1", "580.1", time.Now().Add(60*24*time.Hour)),
+		"another card":   doctor.Cached(dir, "GPU-2-580.1", time.Now()),
+		"another driver": doctor.Cached(dir, "GPU-1-590.1", time.Now()),
+		"two months on":  doctor.Cached(dir, "GPU-1-580.1", time.Now().Add(60*24*time.Hour)),
 	} {
 		if absent != nil {
 			t.Errorf("%s: a report was found", what)
+		}
+	}
+	for _, spoilt := range []string{`{"devices":[null]}`, `[]`, `{"when":`} {
+		text := strings.Replace(spoilt, "{", `{"when":"`+time.Now().UTC().Format(time.RFC3339)+`",`, 1)
+		if err := os.WriteFile(filepath.Join(dir, "doctor", "GPU-1-580.1.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := doctor.Cached(dir, "GPU-1-580.1", time.Now()); got != nil {
+			t.Errorf("spoilt by %s: %+v", spoilt, got)
 		}
 	}
 	var b bytes.Buffer
@@ -233,7 +281,10 @@ func TestSpin(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("enough"))
+	time.AfterFunc(10*time.Millisecond, func() { cancel(errors.New("enough")) })
+	if _, err := s.Pulse(ctx, []backend.Pulse{{On: time.Hour}}); err == nil || err.Error() != "enough" {
+		t.Errorf("ended in a pulse: %v", err)
+	}
 	if _, err := s.Pulse(ctx, []backend.Pulse{{On: time.Millisecond}}); err == nil || err.Error() != "enough" {
 		t.Errorf("after the end: %v", err)
 	}
@@ -270,8 +321,8 @@ func TestSweptPulses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := examine(t, func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.PartTime, s.Counter.Jitter = q.refresh, q.seen, 0 }, func(o *doctor.Options) {
-				start := o.Load
-				o.Load = func(ctx context.Context) (doctor.Load, error) {
+				start := o.Loads[0]
+				o.Loads[0] = func(ctx context.Context) (doctor.Load, error) {
 					l, err := start(ctx)
 					if q.vary {
 						l = varying{l.(pulser), rand.New(rand.NewPCG(3, 4))}

@@ -40,7 +40,7 @@ func pulse(ctx context.Context, load Load, pattern []backend.Pulse) func(*power.
 
 // steady compares counter and series under steady load.
 func (t *tester) steady(ctx context.Context, load Load) error {
-	t.say("counter and series under steady load (8 s)")
+	t.say("%s: counter and series under steady load (8 s)", load.Name())
 	return t.agree(ctx, 8, pulse(ctx, load, []backend.Pulse{{On: 8 * time.Second}}), func(d *Device, a *Agreement) {
 		if under(load, d) {
 			d.Steady = a
@@ -74,11 +74,15 @@ func (t *tester) pulses(ctx context.Context, load Load) error {
 			t.skip("window and lag of "+d.Device, err.Error())
 			continue
 		}
-		ms := func(v time.Duration) float64 { return float64(v) / 1e6 }
-		d.Sensor = &SensorKernel{Source: samples[0].Source, WindowMS: ms(k.Window), WindowSDMS: ms(k.WindowSD), FilterMS: ms(k.Filter), FilterSDMS: ms(k.FilterSD),
-			LagMS: ms(k.Lag), LagSDMS: ms(k.LagSD), LowW: k.LowW, HighW: k.HighW, Pulses: len(s.edges)}
+		d.Sensor = kernelOf(samples[0].Source, k, len(s.edges))
 	}
 	return nil
+}
+
+func kernelOf(source string, k attribute.Kernel, pulses int) *SensorKernel {
+	ms := func(v time.Duration) float64 { return float64(v) / 1e6 }
+	return &SensorKernel{Source: source, WindowMS: ms(k.Window), WindowSDMS: ms(k.WindowSD), FilterMS: ms(k.Filter), FilterSDMS: ms(k.FilterSD),
+		LagMS: ms(k.Lag), LagSDMS: ms(k.LagSD), LowW: k.LowW, HighW: k.HighW, ResidualW: k.ResidualW, Pulses: pulses}
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -39,7 +40,8 @@ func (t *tester) facts(ctx context.Context) {
 	}
 	for id, f := range t.Facts {
 		if d := t.device(id); d != nil {
-			d.Persistence, d.PowerLimitW, d.DefaultW = f.Persistence, f.PowerLimitW, f.PowerLimitDefaultW
+			d.index = f.Index
+			d.Persistence, d.PowerLimitW, d.DefaultW, d.ECC = f.Persistence, f.PowerLimitW, f.PowerLimitDefaultW, f.ECC
 		}
 	}
 }
@@ -130,7 +132,66 @@ func (t *tester) watch(ctx context.Context, call power.Call) (*Refresh, error) {
 	for i := 1; i < len(changes); i++ {
 		gaps = append(gaps, float64(changes[i]-changes[i-1])/1e6)
 	}
-	return &Refresh{call.Source, len(changes), quantile(gaps, 0.5), quantile(gaps, 0.1), quantile(gaps, 0.9), period(gaps)}, nil
+	return &Refresh{call.Source, len(changes), quantile(gaps, 0.5), quantile(gaps, 0.1), quantile(gaps, 0.9), period(gaps), histogram(gaps)}, nil
+}
+
+// bins are the limits of the histogram in ms: eight to the decade, rounded.
+var bins = []float64{0, 1, 1.3, 1.8, 2.4, 3.2, 4.2, 5.6, 7.5, 10, 13, 18, 24, 32, 42, 56, 75, 95, 105, 130, 180, 240, 320, 420, 560, 750, 1000, 10_000}
+
+// histogram counts distances of changes, without empty bins.
+func histogram(gaps []float64) []Bin {
+	out := []Bin{}
+	for i := 1; i < len(bins); i++ {
+		b := Bin{FromMS: bins[i-1], ToMS: bins[i]}
+		for _, g := range gaps {
+			if g >= b.FromMS && g < b.ToMS {
+				b.Count++
+			}
+		}
+		if b.Count > 0 {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// ringReader is a meter whose driver keeps a ring of samples.
+type ringReader interface {
+	Ring(device string) ([]power.RingSample, clock.Anchor, error)
+}
+
+// rings looks at what the driver's rings hold, and how old their newest entry is.
+func (t *tester) rings() {
+	for _, m := range t.Meters {
+		r, ok := m.(ringReader)
+		if !ok {
+			continue
+		}
+		for _, d := range m.Devices() {
+			t.device(d.ID).Ring = ringOf(r, d.ID)
+		}
+	}
+}
+
+// ringOf reads a ring a few times; nil if there is none.
+func ringOf(r ringReader, device string) *Ring {
+	out := &Ring{}
+	var ages []float64
+	for range repeats {
+		list, now, err := r.Ring(device)
+		if err != nil || len(list) < 2 {
+			return nil
+		}
+		newest := list[len(list)-1].StampUS
+		ages = append(ages, float64(now.UnixNS-int64(newest)*1000)/1e6)
+		var gaps []float64
+		for i := 1; i < len(list); i++ {
+			gaps = append(gaps, float64(list[i].StampUS-list[i-1].StampUS)/1e3)
+		}
+		out.Entries, out.SpacingMS, out.DepthS = len(list), quantile(gaps, 0.5), float64(newest-list[0].StampUS)/1e6
+	}
+	out.AgeMS, out.AgeMaxMS = quantile(ages, 0.5), slices.Max(ages)
+	return out
 }
 
 // period is the mean distance of two updates. The median is no use for a pattern
@@ -245,6 +306,9 @@ func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sa
 		a := s.compare(d.Device)
 		d.series = a.Series
 		keep(d, a)
+		if samples, _ := s.of(d.Device); d.Clock == nil {
+			d.Clock = power.ClockOf(samples)
+		}
 		for _, x := range s.trace.Telemetry {
 			if x.Device == d.Device && x.Throttle != nil {
 				d.Throttled |= *x.Throttle &^ idleBits

@@ -34,18 +34,18 @@ func (s Spin) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edg
 	for _, p := range pattern {
 		if p.On > 0 {
 			edge := backend.Edge{OnNS: s.Now()}
-			s.burn(at + int64(p.On))
+			s.burn(ctx, at+int64(p.On))
 			edge.OffNS = s.Now()
 			edges = append(edges, edge)
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 		at += int64(p.On + p.Off)
 		if wait := at - s.Now(); wait > 0 {
 			if err := s.Sleep(ctx, time.Duration(wait)); err != nil {
 				return nil, err
 			}
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
 		}
 	}
 	return edges, nil
@@ -54,13 +54,13 @@ func (s Spin) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edg
 // sink keeps the compiler from leaving the arithmetic out.
 var sink atomic.Uint64
 
-// burn computes on all cores until the clock says so.
-func (s Spin) burn(until int64) {
+// burn computes on all cores until the clock or the context says so.
+func (s Spin) burn(ctx context.Context, until int64) {
 	var wg sync.WaitGroup
 	for range max(1, s.Cores) {
 		wg.Go(func() {
 			x := uint64(1)
-			for s.Now() < until {
+			for s.Now() < until && ctx.Err() == nil {
 				for range 2000 {
 					x = x*6364136223846793005 + 1442695040888963407
 				}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,18 +78,71 @@ func (r *Report) judgeDevice(d *Device) {
 			r.find(Good, d.Device, "", "one read of the counter takes %.1f ms: it is read rarely", c.MedianUS/1e3)
 		}
 	}
-	if n := len(d.Neighbours); n > 0 {
-		r.find(Warn, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES", "%d other processes are on the GPU (%v): their power would be in every result", n, d.Neighbours)
+	r.ring(d)
+	r.state(d)
+}
+
+// pollRing is how often a measurement reads the ring, in seconds.
+const pollRing = 1.0
+
+// ring judges how far the driver's ring reaches and how its stamps are mapped.
+func (r *Report) ring(d *Device) {
+	if q := d.Ring; q != nil && q.DepthS < 1.5*pollRing {
+		r.find(Warn, d.Device, "", "the driver's ring holds %.2g s only and is read every %.0f s: samples may be lost, and are then reported as gaps", q.DepthS, pollRing)
 	}
-	if d.Throttled != 0 {
-		r.find(Warn, d.Device, "check power limit and cooling (nvidia-smi -q -d PERFORMANCE)", "clocks were held back during the test (reasons 0x%x): results depend on temperature and power limit", d.Throttled)
+	if q := d.Clock; q != nil && q.JitterUS > 1000 {
+		r.find(Warn, d.Device, "let NTP settle, or stop what sets the clock", "the wall clock jitters by %.1f ms against the monotonic clock: the sensor's stamps are uncertain by as much", q.JitterUS/1e3)
+	}
+}
+
+// state judges how the card is set up and who uses it.
+func (r *Report) state(d *Device) {
+	if n := len(d.Neighbours); n > 0 {
+		r.find(Warn, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES", "other processes are on the GPU (%v): their power would be in every result", d.Neighbours)
+	}
+	// Full load runs into the power limit on any card: that is what the limit is for.
+	if d.Throttled&powerCap != 0 {
+		r.find(Good, d.Device, "", "the power limit held the clocks back at full load, as it should")
+	}
+	if d.Throttled&^powerCap != 0 {
+		r.find(Warn, d.Device, fmt.Sprintf("check the cooling and the power supply (nvidia-smi -i %d -q -d PERFORMANCE)", d.index),
+			"clocks were held back during the test: %s; results depend on it", strings.Join(throttleReasons(d.Throttled&^powerCap), ", "))
 	}
 	if d.Persistence != nil && !*d.Persistence {
-		r.find(Warn, d.Device, "sudo nvidia-smi -pm 1", "persistence mode is off: the counter restarts and the first calls are slow whenever nothing uses the driver")
+		r.find(Warn, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pm 1", d.index), "persistence mode is off: the counter restarts and the first calls are slow whenever nothing uses the driver")
 	}
 	if d.PowerLimitW != nil && d.DefaultW != nil && *d.PowerLimitW < *d.DefaultW {
-		r.find(Warn, d.Device, "", "the power limit is %.0f W, below the default of %.0f W: say so beside results", *d.PowerLimitW, *d.DefaultW)
+		r.find(Warn, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pl %.0f, unless it is meant", d.index, *d.DefaultW), "the power limit is %.0f W, below the default of %.0f W: say so beside results", *d.PowerLimitW, *d.DefaultW)
 	}
+	if d.ECC != nil && !*d.ECC {
+		r.find(Good, d.Device, "", "ECC is off: memory is faster and larger than on the same card with ECC: say so beside results")
+	}
+}
+
+// powerCap is the clocks-event reason of the software power limit.
+const powerCap = 0x04
+
+// reasonNames are NVML's clocks-event reasons that hold clocks back.
+var reasonNames = []struct {
+	bit  int64
+	name string
+}{
+	{0x08, "hardware slowdown"}, {0x20, "thermal slowdown by software"}, {0x40, "thermal slowdown by hardware"}, {0x80, "external power brake"},
+}
+
+// throttleReasons names the bits of a mask.
+func throttleReasons(mask int64) []string {
+	var out []string
+	for _, q := range reasonNames {
+		if mask&q.bit != 0 {
+			out = append(out, q.name)
+			mask &^= q.bit
+		}
+	}
+	if mask != 0 {
+		out = append(out, fmt.Sprintf("reasons 0x%x", mask))
+	}
+	return out
 }
 
 // byPhase says whether the swing is more than chance. Three times the deviation of
@@ -134,8 +188,8 @@ func (r *Report) resolution(d *Device) {
 		blur := max(s.WindowMS+2*s.FilterMS, 4)
 		shortest := math.Ceil(blur / 4)
 		d.PhaseMS = &shortest
-		r.find(Good, d.Device, "", "%s averages over %.0f ms behind a filter of %.0f ms, %.0f ms late: phases of %.0f ms and more are resolved if they repeat some 30 times, %.0f ms and more in a few repetitions",
-			s.Source, s.WindowMS, s.FilterMS, s.LagMS, shortest, 2*blur)
+		r.find(Good, d.Device, "", "%s averages over %.0f ms behind a filter of %.0f ms, %.0f ms late on average: phases of %.0f ms and more are resolved if they repeat some 30 times, %.0f ms and more in a few repetitions",
+			s.Source, s.WindowMS, s.FilterMS, s.delay(), shortest, 2*blur)
 	}
 }
 
@@ -143,17 +197,26 @@ func (r *Report) resolution(d *Device) {
 func (r *Report) Profiles() map[string]*power.Profile {
 	out := map[string]*power.Profile{}
 	for _, d := range r.Devices {
-		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: r.When}
-		if s := d.Sensor; s != nil {
-			p.Sources = append(p.Sources, power.SourceProfile{Source: s.Source, WindowMS: &s.WindowMS, WindowSDMS: &s.WindowSDMS,
-				FilterMS: &s.FilterMS, FilterSDMS: &s.FilterSDMS, LagMS: &s.LagMS, LagSDMS: &s.LagSDMS})
-			if d.For1PctS != nil {
-				p.MinWindowS = *d.For1PctS
-			}
-			out[d.Device] = p
+		if d.Sensor == nil {
+			continue
 		}
+		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: r.When, Sources: []power.SourceProfile{d.Sensor.profile()}}
+		for _, s := range d.Others {
+			if !s.Energy { // its windows are known: the times between its updates
+				p.Sources = append(p.Sources, s.profile())
+			}
+		}
+		if d.For1PctS != nil {
+			p.MinWindowS = *d.For1PctS
+		}
+		out[d.Device] = p
 	}
 	return out
+}
+
+func (s *SensorKernel) profile() power.SourceProfile {
+	return power.SourceProfile{Source: s.Source, WindowMS: &s.WindowMS, WindowSDMS: &s.WindowSDMS,
+		FilterMS: &s.FilterMS, FilterSDMS: &s.FilterSDMS, LagMS: &s.LagMS, LagSDMS: &s.LagSDMS}
 }
 
 // Text prints the report for a person.
@@ -166,6 +229,18 @@ func (r *Report) Text(w io.Writer) {
 				continue
 			}
 			fmt.Fprintf(w, "  %-42s %s a call%s\n", c.Call, micro(c.MedianUS), refreshOf(d, c.Source))
+		}
+		if q := d.Ring; q != nil {
+			fmt.Fprintf(w, "  %-42s %d entries, %.1f ms apart, %.2f s deep; the newest is %.0f ms old (%.0f at most)\n", "ring", q.Entries, q.SpacingMS, q.DepthS, q.AgeMS, q.AgeMaxMS)
+		}
+		if q := d.Clock; q != nil {
+			fmt.Fprintf(w, "  %-42s jitter %.2g µs (%.2g at most), drift %+.2g ppm, %d mappings\n", "wall clock of its stamps", q.JitterUS, q.MaxUS, q.DriftPPM, q.Mappings)
+		}
+		if s := d.Sensor; s != nil {
+			fmt.Fprintf(w, "  %-42s %s\n", "load seen by "+s.Source, s)
+		}
+		for _, s := range d.Others {
+			fmt.Fprintf(w, "  %-42s %s\n", "load seen by "+s.Source, &s)
 		}
 	}
 	fmt.Fprintln(w, "\nVerdict")
@@ -181,6 +256,9 @@ func (r *Report) Text(w io.Writer) {
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "  skip  %s: %s\n", s.Test, s.Reason)
+		if s.Fix != "" {
+			fmt.Fprintf(w, "        next: %s\n", s.Fix)
+		}
 	}
 	for _, m := range r.Missing {
 		fmt.Fprintf(w, "  none  %s: %s\n", m.Source, m.Reason)
@@ -188,6 +266,14 @@ func (r *Report) Text(w io.Writer) {
 			fmt.Fprintf(w, "        next: %s\n", m.Fix)
 		}
 	}
+}
+
+// delay is how much later than the power the values are on average, in ms.
+func (s *SensorKernel) delay() float64 { return s.LagMS + s.FilterMS + s.WindowMS/2 }
+
+func (s *SensorKernel) String() string {
+	return fmt.Sprintf("window %.0f ± %.0f ms, filter %.0f ± %.0f ms, mean delay %.0f ms (%.0f to %.0f W)",
+		s.WindowMS, 2*s.WindowSDMS, s.FilterMS, 2*s.FilterSDMS, s.delay(), s.LowW, s.HighW)
 }
 
 func micro(us float64) string {
@@ -209,25 +295,27 @@ func refreshOf(d *Device, source string) string {
 // maxAge is how long a report holds.
 const maxAge = 30 * 24 * time.Hour
 
-// cachePath is where the newest report for a device lies.
-func cachePath(dir, uuid, driver string) string {
+// cachePath is where the newest report for a sensor lies.
+func cachePath(dir, key string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
 			return r
 		}
 		return '-'
-	}, uuid+"-"+driver)
+	}, key)
 	return filepath.Join(dir, "doctor", name+".json")
 }
 
-// Save keeps the report for the devices that have an identity, by their driver's
-// version: another driver is another sensor.
-func (r *Report) Save(dir string, driver func(device string) string) error {
+// Save keeps the report for every device whose sensor was tested. The key names card
+// and driver, since another driver is another sensor; a device without a key is not
+// kept.
+func (r *Report) Save(dir string, key func(device string) string) error {
 	for _, d := range r.Devices {
-		if d.UUID == "" || d.Sensor == nil {
+		k := key(d.Device)
+		if k == "" || d.Sensor == nil {
 			continue
 		}
-		path := cachePath(dir, d.UUID, driver(d.Device))
+		path := cachePath(dir, k)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return fmt.Errorf("keep the self-test: %w", err)
 		}
@@ -246,15 +334,18 @@ func (r *Report) JSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// Cached is the newest report for a device under its driver, or nil: there is none,
-// it cannot be read, or it is older than 30 days.
-func Cached(dir, uuid, driver string, now time.Time) *Report {
-	text, err := os.ReadFile(cachePath(dir, uuid, driver))
+// Cached is the newest report under a key, or nil: there is none, it cannot be read,
+// or it is older than 30 days.
+func Cached(dir, key string, now time.Time) *Report {
+	text, err := os.ReadFile(cachePath(dir, key))
 	if err != nil {
 		return nil
 	}
 	var r Report
-	if json.Unmarshal(text, &r) != nil || now.Sub(r.When) > maxAge || r.When.After(now.Add(time.Minute)) {
+	switch {
+	case json.Unmarshal(text, &r) != nil,
+		now.Sub(r.When) > maxAge || r.When.After(now.Add(time.Minute)),
+		slices.Contains(r.Devices, nil):
 		return nil
 	}
 	return &r

@@ -144,6 +144,7 @@ func (d *deviceEnergy) describe(w attribute.Window, profile *power.SourceProfile
 		o.Series = &result.SeriesInfo{
 			Source: q.Source, Samples: q.Samples, SamplesPerS: float64(q.Samples) / w.Duration().Seconds(),
 			WindowMS: milliseconds(q.Averaging), LargestGapMS: milliseconds(q.LargestGap), Gaps: q.Gaps, CoveragePct: 100 * q.Coverage,
+			Clock: power.ClockOf(d.samples),
 		}
 	}
 	if d.err != nil {
