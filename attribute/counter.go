@@ -199,7 +199,10 @@ func edgeBlur(r power.Reading) float64 {
 	call := seconds(r.AfterNS - r.BeforeNS)
 	switch {
 	case r.Snapped && r.SinceNS != 0:
-		return seconds(r.AfterNS - r.SinceNS)
+		// A call takes its value at the same moment of its course each time. So the
+		// update lies between that moment of the call before and that of this one, and
+		// the moment itself shifts both limits of a window alike.
+		return seconds(r.BeforeNS - r.SinceNS)
 	case r.Refresh > 0:
 		return call + r.Refresh.Seconds()
 	}

@@ -53,3 +53,21 @@ func TestRing(t *testing.T) {
 		t.Error("an absent device has a ring")
 	}
 }
+
+// TestZoneCalls: a counter of a processor can be asked on its own.
+func TestZoneCalls(t *testing.T) {
+	x := newTree(t)
+	x.zone("intel-rapl:0", "package-0", 5_000_000, raplRange)
+	x.zone("intel-rapl:0:2", "dram", 2_000_000, raplRange)
+	m := openTree(t, x, newManual())
+	calls := m.Calls("dram-0")
+	if len(calls) != 1 || calls[0].Source != power.SourceRAPL || !calls[0].Energy {
+		t.Fatalf("calls %+v, want the counter of the memory", calls)
+	}
+	if v, stamp, err := calls[0].Read(); v != 2 || stamp != 0 || err != nil {
+		t.Errorf("read %v, %v, %v, want 2 J", v, stamp, err)
+	}
+	if got := m.Calls("gpu0"); got != nil {
+		t.Errorf("calls of a device that is not there: %v", got)
+	}
+}

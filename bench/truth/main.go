@@ -59,6 +59,7 @@ func main() {
 		os.Exit(1)
 	}
 	rec.print()
+	rec.afterBurst()
 }
 
 func read(path string) (*recording, error) {

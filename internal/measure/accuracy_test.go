@@ -82,7 +82,24 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	o.prefill = phaseError(rec, func(p *result.Phases) *result.Phase { return p.Prefill }, out.Truth.Prefill.Joules, seriesGain(p.GPUs[0]))
 	o.decode = phaseError(rec, func(p *result.Phases) *result.Phase { return p.Decode }, out.Truth.Decode.Joules, seriesGain(p.GPUs[0]))
 	o.naive = naiveErrors(out)
+	o.naive["two passes: one token, then all"] = twoPasses(t, library, p, out)
 	return o
+}
+
+// twoPasses runs the workload again for one token each and takes that for the
+// prefill; the rest of the energy is decode. Both energies are the true ones.
+func twoPasses(t *testing.T, library string, p sim.GridPoint, all *sim.Outcome) [2]float64 {
+	t.Helper()
+	s := p.Scenario
+	s.OutputTokens = 1
+	var one *sim.Outcome
+	var err error
+	synctest.Test(t, func(t *testing.T) { one, err = sim.Run(t.Context(), library, t.TempDir(), s) })
+	if err != nil {
+		t.Fatalf("%s, one token: %v", p.Name, err)
+	}
+	prefill, decode := one.Truth.Total, all.Truth.Total-one.Truth.Total
+	return [2]float64{prefill/all.Truth.Prefill.Joules - 1, decode/all.Truth.Decode.Joules - 1}
 }
 
 func phaseError(rec *result.Record, of func(*result.Phases) *result.Phase, truth, gain float64) error95 {

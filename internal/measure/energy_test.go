@@ -422,3 +422,31 @@ func TestMetersDoubts(t *testing.T) {
 		t.Errorf("warning = %q, want %q", msg, m.warnings[0])
 	}
 }
+
+// TestBaselineWaits: idle power that still falls is measured again until it rests.
+func TestBaselineWaits(t *testing.T) {
+	l := newLab(t)
+	l.options.Experiment.Baseline.Seconds = 0.4
+	m := l.newMeter(gpu0)
+	m.counters = noCounters
+	var first int64
+	m.poll = func(samples []power.Sample) ([]power.Sample, error) {
+		for i, s := range samples {
+			if first == 0 {
+				first = s.MonoNS
+			}
+			// 40 W more at first, 0 W from 0.9 s on.
+			samples[i].Power += unit.Watts(40 * max(0, 1-float64(s.MonoNS-first)/9e8))
+		}
+		return samples, nil
+	}
+	l.options.Meters = []power.Meter{m}
+	r := l.withEnergy(t)
+	if msg, doubted := warned(r, "baseline_drift"); doubted {
+		t.Errorf("the baseline was taken while power fell: %s", msg)
+	}
+	near(t, "baseline_w", r.Energy.BaselineW.Value, idleW, 0.5)
+	if s := r.Timing.BaselineS; s < 0.8 {
+		t.Errorf("the baseline took %.2f s: it was measured once", s)
+	}
+}
