@@ -116,6 +116,9 @@ func Phases(o Options) (Split, error) {
 	}
 	s.Condition = condition
 	s.refuse(line)
+	if o.Tier == backend.TierCounters {
+		s.boundsOnly()
+	}
 	return s, nil
 }
 
@@ -267,6 +270,19 @@ func (s *Split) refuse(line []stretch) {
 		if lasts := longest(line, q.kind); q.phase.Refused == "" && lasts > 0 && s.Kernel.Blur() > maxBlur*lasts {
 			q.phase.Refused = fmt.Sprintf("%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer outputs or a larger batch",
 				q.name, 1e3*lasts.Seconds(), 1e3*s.Kernel.Blur().Seconds())
+		}
+	}
+}
+
+// boundsOnly refuses the values of phases that are known by the engine's counters
+// alone: how many tokens of each kind an interval had, and not which steps mixed
+// both. What every step costs may then belong to either; the bounds hold, and where
+// they are close the value is good with an interval as wide as they are.
+func (s *Split) boundsOnly() {
+	for _, p := range []*Phase{&s.Prefill, &s.Decode} {
+		p.Half95 = max(p.Half95, p.High-p.Joules, p.Joules-p.Low)
+		if p.Refused == "" && p.Half95 > maxRelative*p.Joules {
+			p.Refused = fmt.Sprintf("the engine shows counters, not which of its steps mixed prefill and decode: between %.3g and %.3g J, more than ±%.0f %% apart", p.Low, p.High, 100*maxRelative)
 		}
 	}
 }

@@ -552,3 +552,48 @@ func TestFitKernel(t *testing.T) {
 		t.Error("a kernel was found in nothing")
 	}
 }
+
+// sampledSteps are what counters of an engine that are read every so often show of a
+// step log: how many tokens of which kind each interval had.
+func sampledSteps(steps []backend.Step, every int64) []backend.Step {
+	var out []backend.Step
+	for _, s := range steps {
+		at := s.StartNS - (s.StartNS-steps[0].StartNS)%every
+		if n := len(out); n == 0 || out[n-1].StartNS != at {
+			out = append(out, backend.Step{StartNS: at, EndNS: at + every})
+		}
+		c := &out[len(out)-1]
+		c.PrefillTokens, c.DecodeTokens = c.PrefillTokens+s.PrefillTokens, c.DecodeTokens+s.DecodeTokens
+		c.Sequences, c.ContextTokens = s.Sequences, s.ContextTokens
+		c.EndNS = min(c.EndNS, steps[len(steps)-1].EndNS)
+	}
+	return out
+}
+
+// TestSampledCounters: of steps that are known by counters ten times a second only,
+// the bounds hold; a value is printed where they are close.
+func TestSampledCounters(t *testing.T) {
+	for seed := range uint64(8) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		w := continuous(h200ish, 16, 512, 20, rng)
+		got, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: sampledSteps(w.steps, 100e6), Requests: w.requests, Window: w.window, Tier: backend.TierCounters})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range []struct {
+			name  string
+			phase Phase
+			truth float64
+		}{{"prefill", got.Prefill, w.truth.prefill}, {"decode", got.Decode, w.truth.decode}} {
+			if p := q.phase; !(p.Low <= q.truth && q.truth <= p.High) || math.Abs(p.Joules-q.truth) > p.Half95 {
+				t.Errorf("%s: %.0f ± %.0f J, bounds %.0f to %.0f, miss the true %.0f J", q.name, p.Joules, p.Half95, p.Low, p.High, q.truth)
+			}
+			if q.phase.Refused == "" && q.phase.Half95 > maxRelative*q.phase.Joules {
+				t.Errorf("%s: printed with ± %.0f J of %.0f J", q.name, q.phase.Half95, q.phase.Joules)
+			}
+		}
+		if !strings.Contains(got.Prefill.Refused, "not which of its steps mixed") {
+			t.Errorf("prefill: %q, want it refused for the mixed steps", got.Prefill.Refused)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// fewForBootstrap is the number of values below which a bootstrap interval is too
+// narrow: of normal values, a nominal 95 % interval of the mean covers it in about
+// 73 % of samples of 3, 84 % of 5, 89 % of 10 and 93 % of 20 (simulated).
+const fewForBootstrap = 20
+
+// Statistic is a number computed from a sample in any order. It may reorder the
+// slice that it is given but must not keep it.
+type Statistic func(values []float64) float64
+
+// Mean is the arithmetic mean, NaN for no values.
+func Mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
+}
+
+// Median is the middle value, or the mean of the two in the middle; NaN for no
+// values. It sorts its argument.
+func Median(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(values)
+	return middle(values)
+}
+
+// BCa is the statistic of the values with its bias-corrected and accelerated
+// bootstrap interval (Efron, Better Bootstrap Confidence Intervals, 1987): the
+// quantiles of the resampled statistic, moved for its median bias z0 and for the
+// change of its spread with its size, the acceleration a from the jackknife.
+//
+// One value has no interval. Values that are all the same have one of zero width.
+// Where z0 or a cannot be had, the percentile interval stands in. Each comes with
+// its caveat, and so does a sample of fewer than 20 values, whose interval is too
+// narrow: use MeanInterval for their mean. Statistics that jump, such as the median
+// and above all high percentiles, have rough intervals for small samples.
+func BCa(values []float64, statistic Statistic, options Options) (Estimate, error) {
+	o, err := options.filled()
+	if err != nil {
+		return Estimate{}, err
+	}
+	if err := check(values); err != nil {
+		return Estimate{}, err
+	}
+	sorted := slices.Clone(values)
+	slices.Sort(sorted)
+	r := replication{n: len(sorted)}
+	if r.estimate, err = evaluate(statistic, slices.Clone(sorted)); err != nil {
+		return Estimate{}, err
+	}
+	if len(values) < 2 || allEqual(values) {
+		return r.interval(o.Level), nil
+	}
+	scratch, rng := make([]float64, len(sorted)), o.generator(streamBootstrap)
+	r.replicates = make([]float64, o.Resamples)
+	for i := range r.replicates {
+		draw(rng, scratch, sorted)
+		if r.replicates[i], err = evaluate(statistic, scratch); err != nil {
+			return Estimate{}, fmt.Errorf("resample %d: %w", i, err)
+		}
+	}
+	r.jackknife = [][]float64{jackknife(sorted, statistic)}
+	return r.interval(o.Level), nil
+}
+
+// evaluate refuses a statistic that is not finite.
+func evaluate(statistic Statistic, values []float64) (float64, error) {
+	v := statistic(values)
+	if !finite(v) {
+		return v, fmt.Errorf("the statistic is %v: want a finite number", v)
+	}
+	return v, nil
+}
+
+// draw fills into with values drawn from from with replacement.
+func draw(rng *rand.Rand, into, from []float64) {
+	for i := range into {
+		into[i] = from[rng.IntN(len(from))]
+	}
+}
+
+// jackknife is the statistic of the values with each left out in turn.
+func jackknife(values []float64, statistic Statistic) []float64 {
+	out, scratch := make([]float64, len(values)), make([]float64, len(values)-1)
+	for i := range values {
+		copy(scratch, values[:i])
+		copy(scratch[i:], values[i+1:])
+		out[i] = statistic(scratch)
+	}
+	return out
+}
+
+// replication is what a BCa interval is made of.
+type replication struct {
+	// n is the size of the smallest sample.
+	n        int
+	estimate float64
+	// replicates are the statistics of the resamples; none when all values of each
+	// sample are the same.
+	replicates []float64
+	// jackknife holds the leave-one-out statistics, one list per sample.
+	jackknife [][]float64
+}
+
+// interval is the BCa interval, or what stands in for it.
+func (r replication) interval(level float64) Estimate {
+	e := unbounded(r.estimate, level)
+	if r.n < 2 {
+		e.Caveats = append(e.Caveats, caveat(CaveatTooFew, "one value has no interval"))
+		return e
+	}
+	e.Low, e.High, e.Method = r.estimate, r.estimate, MethodBCa
+	if r.replicates == nil {
+		e.Caveats = append(e.Caveats, caveat(CaveatAllEqual, "all values are the same"))
+		return e
+	}
+	if r.n < fewForBootstrap {
+		e.Caveats = append(e.Caveats, caveat(CaveatFewForBootstrap,
+			"a bootstrap interval of %d values is too narrow (fewer than %d)", r.n, fewForBootstrap))
+	}
+	slices.Sort(r.replicates)
+	if last := len(r.replicates) - 1; r.replicates[last]-r.replicates[0] <= r.tie() {
+		e.Caveats = append(e.Caveats, caveat(CaveatDegenerate, "all resamples have the same statistic"))
+		return e
+	}
+	low, high, ok := r.corrected(level)
+	if !ok {
+		low, high, e.Method = (1-level)/2, (1+level)/2, MethodPercentile
+		e.Caveats = append(e.Caveats, caveat(CaveatPercentile, "bias or acceleration of the bootstrap cannot be found: plain percentile interval"))
+	}
+	e.Low, e.High = quantile(r.replicates, low), quantile(r.replicates, high)
+	return e
+}
+
+// corrected is the pair of quantiles whose replicates bound the interval:
+// Φ(z0 + (z0 + z) / (1 − a·(z0 + z))) for the normal quantile z of each end.
+func (r replication) corrected(level float64) (low, high float64, ok bool) {
+	z0, a := r.bias(), r.acceleration()
+	if !finite(z0) || !finite(a) {
+		return 0, 0, false
+	}
+	at := func(z float64) float64 {
+		// Beyond the pole of the transformation there is no quantile.
+		d := 1 - a*(z0+z)
+		if d <= 0 {
+			return math.NaN()
+		}
+		return normalCDF(z0 + (z0+z)/d)
+	}
+	low, high = at(normalQuantile((1-level)/2)), at(normalQuantile((1+level)/2))
+	return low, high, finite(low) && finite(high)
+}
+
+// bias is z0: the normal quantile of the share of replicates below the estimate,
+// those equal to it counting half. It is infinite when all lie on one side.
+func (r replication) bias() float64 {
+	below, _ := slices.BinarySearch(r.replicates, r.estimate-r.tie())
+	notAbove, _ := slices.BinarySearch(r.replicates, math.Nextafter(r.estimate+r.tie(), math.Inf(1)))
+	return normalQuantile(float64(below+notAbove) / 2 / float64(len(r.replicates)))
+}
+
+// tie is how far two statistics may differ and still count as equal: the rounding
+// of a sum in another order.
+func (r replication) tie() float64 { return 2e-15 * math.Abs(r.estimate) }
+
+// acceleration is a: a sixth of the skewness of the influence of single values,
+// for several samples that of all together (Efron 1987; Davison and Hinkley,
+// Bootstrap Methods and their Application, 1997, chapter 5). Without any spread it
+// is 0.
+func (r replication) acceleration() float64 {
+	squares, cubes := 0.0, 0.0
+	for _, left := range r.jackknife {
+		n, centre := float64(len(left)), Mean(left)
+		for _, v := range left {
+			u := (n - 1) / n * (centre - v)
+			squares += u * u
+			cubes += u * u * u
+		}
+	}
+	if squares == 0 {
+		return 0
+	}
+	return cubes / (6 * math.Pow(squares, 1.5))
+}

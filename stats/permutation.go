@@ -1,0 +1,178 @@
+package stats
+
+import "math"
+
+// Sizes up to which a permutation test goes through all arrangements.
+const (
+	exactPairs        = 14
+	exactArrangements = 100_000
+)
+
+// permutation is the outcome of a permutation test.
+type permutation struct {
+	// p is two-sided: twice the smaller tail, at most 1.
+	p float64
+	// smallest is the least p that values of this number can have.
+	smallest float64
+	exact    bool
+}
+
+// tails counts the arrangements on either side of the observed sum. Sums that
+// differ by less than tie are equal: they differ in rounding only.
+type tails struct {
+	observed, tie          float64
+	atLeast, atMost, count int
+}
+
+func newTails(observed float64, values []float64) tails {
+	size := 0.0
+	for _, v := range values {
+		size += math.Abs(v)
+	}
+	return tails{observed: observed, tie: 1e-13 * size}
+}
+
+func (t *tails) add(sum float64) {
+	t.count++
+	if sum >= t.observed-t.tie {
+		t.atLeast++
+	}
+	if sum <= t.observed+t.tie {
+		t.atMost++
+	}
+}
+
+// exact is the p-value when all arrangements were added.
+func (t *tails) exact() float64 {
+	return min(1, 2*float64(min(t.atLeast, t.atMost))/float64(t.count))
+}
+
+// sampled is the p-value when random arrangements were added: the observed one
+// counts as one more, which keeps the test valid and p above 0 (Phipson and Smyth
+// 2010).
+func (t *tails) sampled() float64 {
+	return min(1, 2*float64(min(t.atLeast, t.atMost)+1)/float64(t.count+1))
+}
+
+// flipSigns tests whether the differences of pairs are centred on 0: under the
+// null hypothesis each could as well have the other sign (Fisher, The Design of
+// Experiments, 1935).
+func flipSigns(differences []float64, o Options) permutation {
+	n := len(differences)
+	t := newTails(sum(differences), differences)
+	if n <= exactPairs {
+		for signs := range 1 << n {
+			t.add(signedSum(differences, uint64(signs)))
+		}
+		return permutation{p: t.exact(), smallest: min(1, math.Ldexp(2, -n)), exact: true}
+	}
+	rng := o.generator(streamPermutation)
+	for range o.Resamples {
+		s := 0.0
+		for start := 0; start < n; start += 64 {
+			s += signedSum(differences[start:min(start+64, n)], rng.Uint64())
+		}
+		t.add(s)
+	}
+	return permutation{p: t.sampled(), smallest: 2 / float64(o.Resamples+1)}
+}
+
+// signedSum is the sum of up to 64 values, those of set bits negated.
+func signedSum(values []float64, signs uint64) float64 {
+	s := 0.0
+	for i, v := range values {
+		if signs>>i&1 == 1 {
+			v = -v
+		}
+		s += v
+	}
+	return s
+}
+
+// shuffleGroups tests whether two independent samples have one mean: under the
+// null hypothesis any of the values could as well have been in the other sample
+// (Pitman 1937).
+func shuffleGroups(a, b []float64, o Options) permutation {
+	if len(b) < len(a) {
+		// The total is fixed, so the sum of either group tells the same; two-sided, the
+		// smaller one will do.
+		a, b = b, a
+	}
+	pooled := centred(a, b)
+	k := len(a)
+	t := newTails(sum(pooled[:k]), pooled)
+	if count, ok := arrangements(len(pooled), k); ok {
+		eachGroup(pooled, k, t.add)
+		return permutation{p: t.exact(), smallest: min(1, 2/float64(count)), exact: true}
+	}
+	rng := o.generator(streamPermutation)
+	for range o.Resamples {
+		s := 0.0
+		for i := range k {
+			j := i + rng.IntN(len(pooled)-i)
+			pooled[i], pooled[j] = pooled[j], pooled[i]
+			s += pooled[i]
+		}
+		t.add(s)
+	}
+	return permutation{p: t.sampled(), smallest: 2 / float64(o.Resamples+1)}
+}
+
+// centred joins the samples less their common mean, so that a large offset does
+// not swallow the differences.
+func centred(a, b []float64) []float64 {
+	pooled := make([]float64, 0, len(a)+len(b))
+	pooled = append(append(pooled, a...), b...)
+	mean, _ := moments(pooled)
+	for i := range pooled {
+		pooled[i] -= mean
+	}
+	return pooled
+}
+
+// arrangements is the number of ways to choose k of n, if not above
+// exactArrangements.
+func arrangements(n, k int) (int, bool) {
+	count := 1
+	for i := 1; i <= k; i++ {
+		count = count * (n - k + i) / i
+		if count > exactArrangements {
+			return 0, false
+		}
+	}
+	return count, true
+}
+
+// eachGroup calls visit with the sum of each choice of k values.
+func eachGroup(values []float64, k int, visit func(sum float64)) {
+	chosen := make([]int, k)
+	for i := range chosen {
+		chosen[i] = i
+	}
+	for {
+		s := 0.0
+		for _, i := range chosen {
+			s += values[i]
+		}
+		visit(s)
+		i := k - 1
+		for i >= 0 && chosen[i] == len(values)-k+i {
+			i--
+		}
+		if i < 0 {
+			return
+		}
+		chosen[i]++
+		for j := i + 1; j < k; j++ {
+			chosen[j] = chosen[j-1] + 1
+		}
+	}
+}
+
+func sum(values []float64) float64 {
+	s := 0.0
+	for _, v := range values {
+		s += v
+	}
+	return s
+}
