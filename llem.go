@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -39,6 +41,12 @@ type Options struct {
 	Timeout time.Duration
 	// FailFast ends the study with the first run that fails.
 	FailFast bool
+	// Resume is the folder of a study to go on with, as [Unfinished] finds it: runs
+	// that it holds are not made again, unless they failed and RetryFailed is set.
+	Resume      string
+	RetryFailed bool
+	// NoGaps leaves the pauses between runs out.
+	NoGaps bool
 	// Observe receives what happens; it must return quickly and is called from
 	// several goroutines.
 	Observe func(event.Event)
@@ -56,7 +64,8 @@ func Plan(s *study.Study) []PlannedRun { return campaign.Order(s) }
 // Run makes all runs of the study. A run that fails is part of the result; the
 // error is that of the context, of writing, or of a study that cannot start.
 func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, error) {
-	if err := campaign.Preflight(s); err != nil {
+	backends := Backends(o.Python)
+	if err := errors.Join(available(s, backends), campaign.Preflight(s)); err != nil {
 		return nil, err
 	}
 	cache, err := model.DefaultCacheDir()
@@ -68,7 +77,6 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	}
 	var meters []power.Meter
 	var missing []power.Unavailable
-	backends := Backends(o.Python)
 	switch {
 	case simulated(s):
 		gpu, end, err := simulate(ctx)
@@ -85,6 +93,16 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 			m.Close()
 		}
 	}()
+	if !simulated(s) {
+		release, err := campaign.LockGPUs(os.TempDir(), meters)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Duration(s.Execution.RunTimeout)
+	}
 	snapshot, err := Snapshot(ctx, meters)
 	if err != nil {
 		return nil, err
@@ -102,6 +120,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,
 		Baselines: &measure.Baselines{Path: baselinesFile(cache)}, Profiles: known, SelfTest: selfTest,
 		Timeout: o.Timeout, FailFast: o.FailFast, Emit: o.observe,
+		Resume: o.Resume, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
 	})
 }
 
@@ -109,6 +128,23 @@ func (o Options) observe(e event.Event) {
 	if o.Observe != nil {
 		o.Observe(e)
 	}
+}
+
+// available refuses backends that the grammar knows and this program does not have.
+func available(s *study.Study, backends map[string]backend.Backend) error {
+	var errs study.Errors
+	seen := map[string]bool{}
+	for _, e := range s.Experiments {
+		if _, ok := backends[e.Backend]; !ok && !seen[e.Backend] {
+			seen[e.Backend] = true
+			errs = append(errs, &study.Error{Source: "backend", Msg: fmt.Sprintf("this llem cannot run the backend %s yet", e.Backend),
+				Hint: "it can run " + strings.Join(slices.Sorted(maps.Keys(backends)), ", ")})
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs
 }
 
 // wantsPower says whether any experiment measures energy.

@@ -19,6 +19,7 @@ const (
 	Warmup   Phase = "warmup"   // discarded runs
 	Measure  Phase = "measure"  // the window
 	Finish   Phase = "finish"   // stop, compute, write
+	Rest     Phase = "rest"     // between two runs
 )
 
 // StudyStarted opens a study.

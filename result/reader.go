@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -58,7 +59,7 @@ func parseJournal(path string, r io.Reader) ([]Entry, error) {
 }
 
 // Records yields the finished runs of a study's folder in the order of the
-// journal.
+// journal. Of a run that was made again, the last try counts.
 func Records(dir string) func(yield func(*Record, error) bool) {
 	return func(yield func(*Record, error) bool) {
 		entries, err := ReadJournal(dir)
@@ -66,11 +67,29 @@ func Records(dir string) func(yield func(*Record, error) bool) {
 			yield(nil, err)
 			return
 		}
-		for _, e := range entries {
+		last := map[string]int{}
+		for i, e := range entries {
+			last[e.Run] = i
+		}
+		for i, e := range entries {
+			if last[e.Run] != i {
+				continue
+			}
 			rec, err := ReadRecord(filepath.Join(dir, filepath.FromSlash(e.Run), RecordFile))
+			if errors.Is(err, fs.ErrNotExist) && setAsideOnly(dir, e) {
+				continue // a crash fell between the two renames of its second try
+			}
 			if !yield(rec, err) {
 				return
 			}
 		}
 	}
+}
+
+// setAsideOnly says that a run exists as an earlier try and not under its own name.
+func setAsideOnly(dir string, e Entry) bool {
+	run := filepath.Join(dir, filepath.FromSlash(e.Run))
+	_, err := os.Stat(run)
+	_, tryErr := os.Stat(run + ".try1")
+	return errors.Is(err, fs.ErrNotExist) && tryErr == nil
 }

@@ -59,6 +59,9 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 	if err != nil {
 		return nil, writeProblem("open the journal", path, err)
 	}
+	if err := lock(journal); err != nil {
+		return nil, errors.Join(err, journal.Close())
+	}
 	return &Dir{path, journal}, nil
 }
 
@@ -162,6 +165,9 @@ func (r *Run) Commit(rec *Record, s Series) error {
 		return err
 	}
 	final := filepath.Join(r.dir.path, RunsDir, r.name)
+	if err := setAside(final); err != nil {
+		return writeProblem("set an earlier try of the run aside", final, err)
+	}
 	if err := os.Rename(r.path, final); err != nil {
 		return writeProblem("finish the run's folder", final, err)
 	}

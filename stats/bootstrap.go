@@ -44,7 +44,8 @@ func Median(values []float64) float64 {
 // Where z0 or a cannot be had, the percentile interval stands in. Each comes with
 // its caveat, and so does a sample of fewer than 20 values, whose interval is too
 // narrow: use MeanInterval for their mean. Statistics that jump, such as the median
-// and above all high percentiles, have rough intervals for small samples.
+// and above all high percentiles, have rough intervals for small samples. The
+// statistic is computed once per resample and once per value.
 func BCa(values []float64, statistic Statistic, options Options) (Estimate, error) {
 	o, err := options.filled()
 	if err != nil {
@@ -179,17 +180,24 @@ func (r replication) tie() float64 { return 2e-15 * math.Abs(r.estimate) }
 // Bootstrap Methods and their Application, 1997, chapter 5). Without any spread it
 // is 0.
 func (r replication) acceleration() float64 {
-	squares, cubes := 0.0, 0.0
+	var influence []float64
+	size := 0.0
 	for _, left := range r.jackknife {
 		n, centre := float64(len(left)), Mean(left)
 		for _, v := range left {
 			u := (n - 1) / n * (centre - v)
-			squares += u * u
-			cubes += u * u * u
+			influence, size = append(influence, u), max(size, math.Abs(u))
 		}
 	}
-	if squares == 0 {
+	if size == 0 {
 		return 0
+	}
+	squares, cubes := 0.0, 0.0
+	for _, u := range influence {
+		// In units of the largest, no power underflows.
+		u /= size
+		squares += u * u
+		cubes += u * u * u
 	}
 	return cubes / (6 * math.Pow(squares, 1.5))
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -67,19 +68,24 @@ func Compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 	}
 	t := test(a, b, o)
 	c.P, c.SmallestP, c.Exact = t.p, t.smallest, t.exact
-	switch {
-	case c.MeanB < c.MeanA:
-		c.Direction = Decrease
-	case c.MeanB > c.MeanA:
-		c.Direction = Increase
-	default:
-		c.Direction = NoChange
-	}
+	c.Direction = direction(c.MeanA, c.MeanB)
 	if c.SmallestP >= 1-o.Level {
 		c.Caveats = append(c.Caveats, caveat(CaveatOutOfReach,
 			"with so few values p cannot be below %.3g, so no difference can be significant", c.SmallestP))
 	}
 	return c, nil
+}
+
+// direction of b from a; a difference in the last digits is that of summing in
+// another order.
+func direction(a, b float64) Direction {
+	switch d := b - a; {
+	case math.Abs(d) <= 2e-15*(math.Abs(a)+math.Abs(b)):
+		return NoChange
+	case d < 0:
+		return Decrease
+	}
+	return Increase
 }
 
 // sample checks one of two samples.

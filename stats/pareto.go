@@ -70,7 +70,7 @@ func (t *table) byValue(rows []int, standings []Standing) {
 	for i := 0; i < len(order); {
 		// Rows of equal values do not dominate each other.
 		j := i
-		by, found := best.below(order[i])
+		by, found := best.find(order[i])
 		for ; j < len(order) && slices.Equal(t.row(order[j]), t.row(order[i])); j++ {
 			if found {
 				standings[order[j]] = Standing{Status: Uncertain, By: by}
@@ -102,7 +102,7 @@ func (t *table) bySeparation(column int, rows []int, standings []Standing) {
 		if standings[i].Status == Dominated {
 			continue
 		}
-		if by, found := best.below(i); found {
+		if by, found := best.find(i); found {
 			standings[i] = Standing{Status: Dominated, By: by}
 		}
 	}
@@ -116,8 +116,8 @@ type frontier struct {
 	rows []int
 }
 
-// below finds a row that is not above i in any column looked at.
-func (f *frontier) below(i int) (int, bool) {
+// find returns a row that is not above i in any column looked at.
+func (f *frontier) find(i int) (int, bool) {
 	for _, r := range f.rows {
 		if below(f.row(r), f.row(i), f.but) {
 			return r, true
@@ -128,7 +128,7 @@ func (f *frontier) below(i int) (int, bool) {
 
 // add keeps i unless a row is below it, and drops the rows that it is below.
 func (f *frontier) add(i int) {
-	if _, found := f.below(i); found {
+	if _, found := f.find(i); found {
 		return
 	}
 	f.rows = slices.DeleteFunc(f.rows, func(r int) bool { return below(f.row(i), f.row(r), f.but) })

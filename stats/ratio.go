@@ -27,9 +27,11 @@ func ratioOfMeans(a, b []float64, paired bool, o Options) Estimate {
 	return r.interval(o.Level)
 }
 
+// positive tells whether all values are above 0, by enough for a ratio and its
+// square to be finite.
 func positive(values []float64) bool {
 	for _, v := range values {
-		if v <= 0 {
+		if v < 1/largest {
 			return false
 		}
 	}
@@ -84,7 +86,7 @@ func (r *replication) resamplePairs(a, b []float64, o Options) {
 		}
 		r.replicates[i] = sumB / sumA
 	}
-	left, leftA := jackknife(b, Mean), jackknife(a, Mean)
+	left, leftA := meansWithoutOne(b), meansWithoutOne(a)
 	for i := range left {
 		left[i] /= leftA[i]
 	}
@@ -101,7 +103,7 @@ func (r *replication) resampleEach(a, b []float64, o Options) {
 	for i := range r.replicates {
 		r.replicates[i] *= drawnMean(rng, b)
 	}
-	leftA, leftB := jackknife(a, Mean), jackknife(b, Mean)
+	leftA, leftB := meansWithoutOne(a), meansWithoutOne(b)
 	meanA, meanB := Mean(a), Mean(b)
 	for i := range leftA {
 		leftA[i] = meanB / leftA[i]
@@ -110,6 +112,15 @@ func (r *replication) resampleEach(a, b []float64, o Options) {
 		leftB[i] /= meanA
 	}
 	r.jackknife = [][]float64{leftA, leftB}
+}
+
+// meansWithoutOne is the means of the values with each left out in turn.
+func meansWithoutOne(values []float64) []float64 {
+	mean, out := Mean(values), make([]float64, len(values))
+	for i, v := range values {
+		out[i] = mean + (mean-v)/float64(len(values)-1)
+	}
+	return out
 }
 
 // drawnMean is the mean of as many values drawn with replacement.

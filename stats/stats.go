@@ -107,14 +107,18 @@ func unbounded(value, level float64) Estimate {
 // errNoValues is the refusal of an empty sample.
 var errNoValues = errors.New("no values")
 
-// check refuses an empty sample and values that are not finite.
+// largest is the size up to which values are taken: their squares and the sums of
+// these stay finite.
+const largest = 1e150
+
+// check refuses an empty sample and values that are not finite or too large.
 func check(values []float64) error {
 	if len(values) == 0 {
 		return errNoValues
 	}
 	for i, v := range values {
-		if !finite(v) {
-			return fmt.Errorf("value %d is %v: want a finite number", i, v)
+		if !(math.Abs(v) <= largest) {
+			return fmt.Errorf("value %d is %v: want a finite number of at most %g in size", i, v, largest)
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ type Summary struct {
 }
 
 // Summarize describes the values; it reports false for none, and when one of them
-// is not finite. The values are not changed.
+// is not finite (or above 1e150 in size). The values are not changed.
 func Summarize(values []float64) (Summary, bool) {
 	if check(values) != nil {
 		return Summary{}, false

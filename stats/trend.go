@@ -69,7 +69,7 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 	}
 	null := newKendall(values)
 	slopes := pairSlopes(times, values)
-	t.S, t.Exact, t.SmallestP = balance(values), null.exact != nil, null.p(t.pairs())
+	t.S, t.Exact, t.SmallestP = balance(values), null.exact != nil, null.p(null.pairs-null.tied)
 	t.Tau, t.P = null.tau(t.S), null.p(t.S)
 	t.Slope.Value = middle(slopes)
 	if s, _ := Summarize(values); s.Median != 0 {
@@ -84,16 +84,13 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 	return t, nil
 }
 
-// pairs is the number of pairs of values.
-func (t Trend) pairs() int { return t.N * (t.N - 1) / 2 }
-
 func (t Trend) caveats(equal bool, alpha float64) []Caveat {
 	if equal {
 		return []Caveat{caveat(CaveatAllEqual, "all %d values are the same", t.N)}
 	}
 	var list []Caveat
 	if t.P < alpha {
-		list = append(list, caveat(CaveatDrift, "the values change over time: p = %.2g, %+.2g %% of the median over the whole time", t.P, 100*t.Change))
+		list = append(list, caveat(CaveatDrift, "the values drift: p = %.2g, %.3g per unit of time", t.P, t.Slope.Value))
 	}
 	if t.SmallestP >= alpha {
 		list = append(list, caveat(CaveatOutOfReach, "with so few values p cannot be below %.3g, so no trend can be significant", t.SmallestP))

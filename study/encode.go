@@ -15,7 +15,7 @@ func (s *Study) YAML() (string, error) {
 		Experiment
 	}
 	doc := struct {
-		Name        string    `json:"name"`
+		Name        string    `json:"name,omitempty"`
 		Execution   Execution `json:"execution"`
 		Experiments []entry   `json:"experiments"`
 	}{Name: s.Name, Execution: s.Execution}

@@ -67,18 +67,25 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted orders the errors of one source by position.
+// sorted orders the errors of one source by position, and the sources as they come, and
+// drops repetitions.
 func (es Errors) sorted() Errors {
+	order := map[string]int{}
+	for _, e := range es {
+		if _, ok := order[e.Source]; !ok {
+			order[e.Source] = len(order)
+		}
+	}
 	slices.SortStableFunc(es, func(a, b *Error) int {
 		if a.Source != b.Source {
-			return 0
+			return order[a.Source] - order[b.Source]
 		}
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}
 		return a.Col - b.Col
 	})
-	return es
+	return slices.CompactFunc(es, func(a, b *Error) bool { return *a == *b })
 }
 
 // nearest returns the candidate that is most likely meant by word, or "".

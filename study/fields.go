@@ -1,205 +1,185 @@
 package study
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/llenergymeasure/llem/power/scrape"
 )
 
-// field is one key of an experiment: its dotted name, what it accepts, and how it
-// is set from the text of a scalar.
+// settings are all values of an experiment, with those of every backend's section in
+// place: the pointers of the Experiment are not used. Two settings are equal if ==
+// says so.
+type settings struct {
+	Experiment
+	embedded EmbeddedSection
+	pytorch  PyTorchSection
+	vllm     VLLMSection
+	sglang   SGLangSection
+	tensorrt TensorRTSection
+	llamacpp LlamaCppSection
+	fake     FakeSection
+}
+
+// defaults are the settings of a study that says nothing.
+func defaults() settings {
+	s := settings{Experiment: DefaultExperiment()}
+	s.embedded, s.pytorch, s.fake = *s.Embedded, *s.PyTorch, *s.Fake
+	s.Embedded, s.PyTorch, s.Fake = nil, nil, nil
+	return s
+}
+
+// field is one key of an experiment: its dotted name, what it means and accepts, and
+// where its value lies.
 type field struct {
-	key  string
-	want string // what a value must be, for messages and help
-	set  func(e *Experiment, text string) error
+	key, help string
+	kind      kind
+	// section is the backend that owns the key, or "".
+	section string
+	// aside says that the key changes nothing of the measurement, and so not the ID.
+	aside bool
+	// undivided says that commas in a setting on the command line separate no values.
+	undivided bool
+	// optional says that the default is the engine's own.
+	optional bool
+	get      func(*settings) val
+	put      func(*settings, val)
 }
 
-// section is the backend that owns the key, or "".
-func (f field) section() string {
-	head, _, ok := strings.Cut(f.key, ".")
-	if ok && slices.Contains(backends, head) {
-		return head
-	}
-	return ""
-}
+// Backends lists the names that the key backend accepts.
+func Backends() []string { return slices.Clone(backends) }
 
-var backends = []string{Embedded, PyTorch, Fake}
-
-// Orders of execution.
-var orders = []string{"sequential", "interleave", "shuffle", "reverse"}
+var backends = []string{Embedded, PyTorch, VLLM, SGLang, TensorRT, LlamaCpp, Fake}
 
 // dtypes that some backend runs.
 var dtypes = []string{DTypeAuto, "float32", "float16", "bfloat16", "q8_0", "q4_0"}
 
 // fields is the grammar of an experiment. Order is the order of documentation.
-var fields = []field{
-	text("model", "a model: random:SHAPE, a .gguf file, a folder, or a Hugging Face id", func(e *Experiment) *string { return &e.Model }),
-	choice("backend", backends, func(e *Experiment) *string { return &e.Backend }),
-	choice("dtype", dtypes, func(e *Experiment) *string { return &e.DType }),
-	text("workload.dataset", "builtin, synthetic or the path of a .jsonl or .json file", func(e *Experiment) *string { return &e.Workload.Dataset }),
-	whole("workload.prompts", 1, 1e6, func(e *Experiment) *int { return &e.Workload.Prompts }),
-	whole("workload.input_tokens", 1, 1e7, func(e *Experiment) *int { return &e.Workload.InputTokens }),
-	whole("workload.output_tokens", 1, 1e6, func(e *Experiment) *int { return &e.Workload.OutputTokens }),
-	number("decoding.temperature", 0, 0, func(e *Experiment) *float64 { return &e.Decoding.Temperature }),
-	whole("warmup.runs", 0, 1000, func(e *Experiment) *int { return &e.Warmup.Runs }),
-	number("baseline.seconds", 0, 3600, func(e *Experiment) *float64 { return &e.Baseline.Seconds }),
-	number("baseline.resident_seconds", 0, 3600, func(e *Experiment) *float64 { return &e.Baseline.ResidentSeconds }),
-	number("baseline.max_age_seconds", 0, 30*86400, func(e *Experiment) *float64 { return &e.Baseline.MaxAgeSeconds }),
-	number("energy.min_window", 0, 86400, func(e *Experiment) *float64 { return &e.Energy.MinWindow }),
-	choice("energy.sources", []string{"auto", "none"}, func(e *Experiment) *string { return &e.Energy.Sources }),
-	remote("energy.remote", func(e *Experiment) *string { return &e.Energy.Remote }),
-	number("energy.carbon_intensity_g_per_kwh", 0, 1e5, func(e *Experiment) *float64 { return &e.Energy.CarbonIntensity }),
-	number("energy.pue", 1, 10, func(e *Experiment) *float64 { return &e.Energy.PUE }),
-	number("energy.price_per_kwh", 0, 1e6, func(e *Experiment) *float64 { return &e.Energy.PricePerKWh }),
-	seed("seed", func(e *Experiment) *uint64 { return &e.Seed }),
-	whole("embedded.batch_size", 1, 4096, func(e *Experiment) *int { return &e.Embedded.BatchSize }),
-	whole("embedded.threads", 0, 4096, func(e *Experiment) *int { return &e.Embedded.Threads }),
-	whole("embedded.prefill_chunk", 1, 1<<20, func(e *Experiment) *int { return &e.Embedded.PrefillChunk }),
-	whole("pytorch.batch_size", 1, 1<<20, func(e *Experiment) *int { return &e.PyTorch.BatchSize }),
-	choice("pytorch.attn_implementation", []string{"sdpa", "eager", "flash_attention_2"}, func(e *Experiment) *string { return &e.PyTorch.AttnImplementation }),
-	device("pytorch.device", func(e *Experiment) *string { return &e.PyTorch.Device }),
-	whole("fake.batch_size", 1, 4096, func(e *Experiment) *int { return &e.Fake.BatchSize }),
-	choice("fake.batching", []string{"static", "continuous"}, func(e *Experiment) *string { return &e.Fake.Batching }),
-	number("fake.speed", 0.01, 100, func(e *Experiment) *float64 { return &e.Fake.Speed }),
-}
+var fields = slices.Concat([]*field{
+	textField("model", "a model: random:SHAPE, a .gguf file, a folder, or a Hugging Face id",
+		"the model to run; random:SHAPE has random weights and needs no download", func(s *settings) *string { return &s.Model }),
+	choiceField("backend", "the engine that runs the model; a list compares engines", func(s *settings) *string { return &s.Backend }, backends...),
+	choiceField("dtype", "the type of the weights; auto is the backend's usual one", func(s *settings) *string { return &s.DType }, dtypes...),
+	textField("workload.dataset", "builtin, synthetic or the path of a .jsonl or .json file",
+		"where prompts come from", func(s *settings) *string { return &s.Workload.Dataset }),
+	wholeField("workload.prompts", 1, 1e6, "number of prompts", func(s *settings) *int { return &s.Workload.Prompts }),
+	wholeField("workload.input_tokens", 1, 1e7, "length of a synthetic prompt, and the most of a prompt of a data set, in tokens", func(s *settings) *int { return &s.Workload.InputTokens }),
+	wholeField("workload.output_tokens", 1, 1e6, "tokens to generate for each prompt; the end-of-sequence token is ignored", func(s *settings) *int { return &s.Workload.OutputTokens }),
+	numberField("decoding.temperature", 0, 0, "0 is greedy decoding", func(s *settings) *float64 { return &s.Decoding.Temperature }),
+	wholeField("warmup.runs", 0, 1000, "discarded runs of the same workload", func(s *settings) *int { return &s.Warmup.Runs }),
+	numberField("baseline.seconds", 0, 3600, "time for which the idle machine is measured before the engine starts", func(s *settings) *float64 { return &s.Baseline.Seconds }),
+	numberField("baseline.resident_seconds", 0, 3600, "time for which the idle engine is measured with the model loaded", func(s *settings) *float64 { return &s.Baseline.ResidentSeconds }),
+	numberField("baseline.max_age_seconds", 0, 30*86400, "age up to which an earlier baseline is used again; 0 always measures", func(s *settings) *float64 { return &s.Baseline.MaxAgeSeconds }),
+	numberField("energy.min_window", 0, 86400, "least length of the measured window in seconds; 0 takes what the sensors need", func(s *settings) *float64 { return &s.Energy.MinWindow }),
+	choiceField("energy.sources", "auto reads every sensor that can be read", func(s *settings) *string { return &s.Energy.Sources }, "auto", "none"),
+	remoteField("energy.remote", "metrics pages that are read beside the sensors of this machine", func(s *settings) *string { return &s.Energy.Remote }),
+	aside(numberField("energy.carbon_intensity_g_per_kwh", 0, 1e5, "grams of CO2-equivalent per kilowatt-hour; 0 is not stated", func(s *settings) *float64 { return &s.Energy.CarbonIntensity })),
+	aside(numberField("energy.pue", 1, 10, "power usage effectiveness of the building; scales carbon and cost only", func(s *settings) *float64 { return &s.Energy.PUE })),
+	aside(numberField("energy.price_per_kwh", 0, 1e6, "price in the user's currency; 0 is not stated", func(s *settings) *float64 { return &s.Energy.PricePerKWh })),
+	seedField("seed", "seed of prompts and random weights", func(s *settings) *uint64 { return &s.Seed }),
+	wholeField("embedded.batch_size", 1, 4096, "sequences processed together", func(s *settings) *int { return &s.embedded.BatchSize }),
+	wholeField("embedded.threads", 0, 4096, "threads of the engine; 0 is one per usable physical core", func(s *settings) *int { return &s.embedded.Threads }),
+	wholeField("embedded.prefill_chunk", 1, 1<<20, "the most prompt tokens in one engine step", func(s *settings) *int { return &s.embedded.PrefillChunk }),
+	wholeField("pytorch.batch_size", 1, 1<<20, "sequences processed together", func(s *settings) *int { return &s.pytorch.BatchSize }),
+	choiceField("pytorch.attn_implementation", "implementation of attention", func(s *settings) *string { return &s.pytorch.AttnImplementation }, "sdpa", "eager", "flash_attention_2"),
+	patternField("pytorch.device", "auto, cpu, cuda or cuda:N", `^(auto|cpu|cuda(:(0|[1-9][0-9]{0,8}))?)$`, "auto takes CUDA where there is a GPU",
+		func(s *settings) *string { return &s.pytorch.Device }, "auto", "cpu", "cuda"),
+	wholeField("fake.batch_size", 1, 4096, "sequences processed together", func(s *settings) *int { return &s.fake.BatchSize }),
+	choiceField("fake.batching", "whether a finished sequence makes room at once", func(s *settings) *string { return &s.fake.Batching }, "static", "continuous"),
+	numberField("fake.speed", 0.01, 100, "divides the duration of every step", func(s *settings) *float64 { return &s.fake.Speed }),
+}, vllmFields, sglangFields, tensorrtFields, llamacppFields)
 
-// undivided are the keys whose setting on the command line is one value, commas
-// included.
-var undivided = []string{"energy.remote"}
-
-// studyKeys are the keys of a file that do not describe an experiment.
-var studyKeys = []string{"name", "sweep", "execution.cycles", "execution.order", "execution.seed"}
-
-// lookup finds a field by its dotted key.
-func lookup(key string) (field, bool) {
+// byKey finds fields by their dotted key.
+var byKey = func() map[string]*field {
+	m := make(map[string]*field, len(fields))
 	for _, f := range fields {
-		if f.key == key {
-			return f, true
-		}
+		m[f.key] = f
 	}
-	return field{}, false
+	return m
+}()
+
+// batchKeys are the keys that hold the batch size of each backend.
+var batchKeys = map[string]*field{
+	Embedded: byKey["embedded.batch_size"], PyTorch: byKey["pytorch.batch_size"], VLLM: byKey["vllm.max_num_seqs"],
+	SGLang: byKey["sglang.max_running_requests"], TensorRT: byKey["tensorrt.max_batch_size"], LlamaCpp: byKey["llamacpp.parallel"],
+	Fake: byKey["fake.batch_size"],
 }
 
-func text(key, want string, at func(*Experiment) *string) field {
-	return field{key, want, func(e *Experiment, s string) error {
-		if strings.TrimSpace(s) == "" {
-			return fmt.Errorf("is empty; want %s", want)
-		}
-		*at(e) = s
-		return nil
-	}}
+func lookup(key string) (*field, bool) {
+	f, ok := byKey[key]
+	return f, ok
 }
 
-// remote is a list of metrics pages. Its commas separate pages and not the values
-// of an axis.
-func remote(key string, at func(*Experiment) *string) field {
-	return field{key, "a list of http://host:9400/metrics or name=URL#metric{label=\"value\"}:W", func(e *Experiment, s string) error {
-		if _, err := scrape.ParseTargets(s); err != nil {
-			return err
-		}
-		*at(e) = s
-		return nil
-	}}
-}
-
-func choice(key string, allowed []string, at func(*Experiment) *string) field {
-	want := "one of " + strings.Join(allowed, ", ")
-	return field{key, want, func(e *Experiment, s string) error {
-		if !slices.Contains(allowed, s) {
-			return valueError(s, want, nearest(s, allowed))
-		}
-		*at(e) = s
-		return nil
-	}}
-}
-
-func device(key string, at func(*Experiment) *string) field {
-	want := "auto, cpu, cuda or cuda:N"
-	return field{key, want, func(e *Experiment, s string) error {
-		index, isIndexed := strings.CutPrefix(s, "cuda:")
-		if isIndexed {
-			if _, err := parseWhole(index); err != nil {
-				return valueError(s, want, "")
-			}
-		} else if !slices.Contains([]string{"auto", "cpu", "cuda"}, s) {
-			return valueError(s, want, nearest(s, []string{"auto", "cpu", "cuda"}))
-		}
-		*at(e) = s
-		return nil
-	}}
-}
-
-func whole(key string, low, high int64, at func(*Experiment) *int) field {
-	want := fmt.Sprintf("a whole number from %d to %d", low, high)
-	return field{key, want, func(e *Experiment, s string) error {
-		n, err := parseWhole(s)
-		if err != nil || n < low || n > high {
-			return valueError(s, want, "")
-		}
-		*at(e) = int(n)
-		return nil
-	}}
-}
-
-func seed(key string, at func(*Experiment) *uint64) field {
-	want := "a whole number of 0 or more"
-	return field{key, want, func(e *Experiment, s string) error {
-		n, err := parseWhole(s)
-		if err != nil || n < 0 {
-			return valueError(s, want, "")
-		}
-		*at(e) = uint64(n)
-		return nil
-	}}
-}
-
-func number(key string, low, high float64, at func(*Experiment) *float64) field {
-	want := fmt.Sprintf("a number from %g to %g", low, high)
-	if low == high {
-		want = fmt.Sprintf("%g (the only value so far)", low)
+// newField completes a field with the section that its key names.
+func newField(key, help string, k kind, get func(*settings) val, put func(*settings, val)) *field {
+	f := &field{key: key, help: help, kind: k, get: get, put: put}
+	if head, _, dotted := strings.Cut(key, "."); dotted && slices.Contains(backends, head) {
+		f.section = head
 	}
-	return field{key, want, func(e *Experiment, s string) error {
-		v, err := strconv.ParseFloat(s, 64)
-		if err != nil || math.IsNaN(v) || v < low || v > high || strings.ContainsAny(s, "_xX") {
-			return valueError(s, want, "")
-		}
-		*at(e) = v + 0 // -0 and 0 are one value
-		return nil
-	}}
+	return f
 }
 
-// parseWhole reads a decimal whole number. A leading zero is refused: YAML 1.1
-// reads 010 as eight, YAML 1.2 as ten.
-func parseWhole(s string) (int64, error) {
-	digits := strings.TrimPrefix(s, "-")
-	if len(digits) > 1 && digits[0] == '0' {
-		return 0, fmt.Errorf("%q has a leading zero", s)
+// aside marks a field that changes nothing of the measurement.
+func aside(f *field) *field {
+	f.aside = true
+	return f
+}
+
+func wordField(key, help string, k kind, at func(*settings) *string) *field {
+	return newField(key, help, k, func(s *settings) val { return val{s: *at(s)} }, func(s *settings, v val) { *at(s) = v.s })
+}
+
+func textField(key, want, help string, at func(*settings) *string) *field {
+	return wordField(key, help, textKind(want), at)
+}
+
+func choiceField(key, help string, at func(*settings) *string, allowed ...string) *field {
+	return wordField(key, help, choiceKind(allowed...), at)
+}
+
+func patternField(key, want, pattern, help string, at func(*settings) *string, words ...string) *field {
+	return wordField(key, help, patternKind(want, pattern, words...), at)
+}
+
+func remoteField(key, help string, at func(*settings) *string) *field {
+	f := aside(wordField(key, help, remoteKind(), at))
+	f.undivided = true
+	return f
+}
+
+func wholeField(key string, low, high int64, help string, at func(*settings) *int) *field {
+	return newField(key, help, wholeKind(low, high),
+		func(s *settings) val { return val{i: int64(*at(s)), f: float64(*at(s))} }, func(s *settings, v val) { *at(s) = int(v.i) })
+}
+
+func seedField(key, help string, at func(*settings) *uint64) *field {
+	return newField(key, help, wholeKind(0, math.MaxInt64),
+		func(s *settings) val { return val{i: int64(*at(s)), f: float64(*at(s))} }, func(s *settings, v val) { *at(s) = uint64(v.i) })
+}
+
+func numberField(key string, low, high float64, help string, at func(*settings) *float64) *field {
+	return newField(key, help, numberKind(low, high), func(s *settings) val { return val{f: *at(s)} }, func(s *settings, v val) { *at(s) = v.f })
+}
+
+func toggleField(key, help string, at func(*settings) *Toggle) *field {
+	return newField(key, help, toggleKind(), func(s *settings) val { return val{s: string(*at(s))} }, func(s *settings, v val) { *at(s) = Toggle(v.s) })
+}
+
+// BatchKeys lists the key of each backend that holds the batch size, in the order of
+// [Backends].
+func BatchKeys() []string {
+	keys := make([]string, len(backends))
+	for i, b := range backends {
+		keys[i] = batchKeys[b].key
 	}
-	return strconv.ParseInt(s, 10, 64)
+	return keys
 }
 
-// valueError says what a value is and what it should be.
-func valueError(got, want, near string) error {
-	if near != "" {
-		return &hinted{fmt.Sprintf("is %q; want %s", got, want), fmt.Sprintf("did you mean %q?", near)}
-	}
-	return fmt.Errorf("is %q; want %s", got, want)
-}
-
-// hinted is an error with a suggestion.
-type hinted struct{ msg, hint string }
-
-func (h *hinted) Error() string { return h.msg }
-
-// Keys lists every key with what it accepts, for documentation and help.
+// Keys lists every key of an experiment with what it accepts, for documentation and
+// help.
 func Keys() [][2]string {
 	out := make([][2]string, len(fields))
 	for i, f := range fields {
-		out[i] = [2]string{f.key, f.want}
+		out[i] = [2]string{f.key, f.kind.want}
 	}
 	return out
 }

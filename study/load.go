@@ -1,14 +1,15 @@
 package study
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"regexp"
+	"path/filepath"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
+	"unicode/utf8"
 )
 
 // Setting is one KEY=VALUE from the command line.
@@ -29,10 +30,11 @@ type Options struct {
 // Load reads a study. The error is [Errors] if the sources contain mistakes.
 func Load(o Options) (*Study, error) {
 	b := newBuilder()
+	b.source = o.Path
 	if o.Path != "" {
-		data, err := os.ReadFile(o.Path)
+		data, err := b.read(o.Path)
 		if err != nil {
-			return nil, Errors{{Source: o.Path, Msg: readProblem(err), Hint: "give the path of a study file, or use --model for a single experiment"}}
+			return nil, Errors{{Source: o.Path, Msg: "cannot read the study file: " + readProblem(err), Hint: "give the path of a study file, or use --model for a single experiment"}}
 		}
 		b.file(o.Path, data)
 	}
@@ -40,306 +42,164 @@ func Load(o Options) (*Study, error) {
 	return b.build()
 }
 
-// Parse reads a study from the text of a file called name.
+// Parse reads a study from the text of a file called name. Its base files are read
+// from disk, relative to name.
 func Parse(name string, data []byte) (*Study, error) {
 	b := newBuilder()
+	b.source = name
 	b.file(name, data)
 	return b.build()
 }
 
+// builder merges what all sources say and collects their mistakes.
+type builder struct {
+	layer
+	errs Errors
+	// read reads a file.
+	read func(path string) ([]byte, error)
+	// chain names the files that are being read, from the study file to the innermost
+	// base.
+	chain []string
+	files int
+	// chosen says that the command line names backends: points of others are left out.
+	chosen bool
+}
+
+func newBuilder() *builder {
+	return &builder{read: readFile, layer: newLayer("")}
+}
+
+// maxFile is the most bytes of a study file.
+const maxFile = 16 << 20
+
+// readFile reads a regular file: a pipe or a device may never end.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a folder")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
+	}
+	return data, err
+}
+
 func readProblem(err error) string {
 	if pe, ok := errors.AsType[*os.PathError](err); ok {
-		return "cannot read the study file: " + pe.Err.Error()
+		return pe.Err.Error()
 	}
-	return "cannot read the study file: " + err.Error()
+	return err.Error()
 }
-
-// assignment gives one key its value, or several values for an axis.
-type assignment struct {
-	field  field
-	values []value
-	axis   bool
-}
-
-// value is the text of a scalar and where it stands.
-type value struct {
-	text string
-	at   Error // source, position and excerpt, without a message
-}
-
-// builder collects assignments and mistakes from all sources.
-type builder struct {
-	name        string
-	execution   Execution
-	assignments []assignment
-	errs        Errors
-	source      string
-	lines       []string
-}
-
-func newBuilder() *builder { return &builder{execution: DefaultExecution()} }
 
 // fail records a mistake at a position.
-func (b *builder) fail(at Error, hint, format string, args ...any) {
-	at.Msg, at.Hint = fmt.Sprintf(format, args...), hint
-	b.errs = append(b.errs, &at)
+func (b *builder) fail(at *Error, hint, format string, args ...any) {
+	e := *at
+	e.Msg, e.Hint = fmt.Sprintf(format, args...), hint
+	b.errs = append(b.errs, &e)
 }
 
-// failValue records what a setter said about a value.
-func (b *builder) failValue(v value, key string, err error) {
+// failValue records what a parser said about a value.
+func (b *builder) failValue(at *Error, key string, err error) {
 	hint := ""
 	if h, ok := errors.AsType[*hinted](err); ok {
 		hint = h.hint
 	}
-	b.fail(v.at, hint, "%s %v", key, err)
+	b.fail(at, hint, "%s %v", key, err)
 }
 
-// at is the position of a node.
-func (b *builder) at(n *yaml.Node) Error {
-	e := Error{Source: b.source, Line: n.Line, Col: n.Column, Width: len([]rune(n.Value))}
-	if n.Line >= 1 && n.Line <= len(b.lines) {
-		e.Excerpt = strings.TrimRight(b.lines[n.Line-1], "\r")
-	}
-	return e
-}
-
-// file walks one study file.
+// file reads one study file over what has been read before: first its base files,
+// then itself.
 func (b *builder) file(name string, data []byte) {
-	b.source, b.lines = name, strings.Split(string(data), "\n")
-	var doc yaml.Node
-	if err := unmarshal(data, &doc); err != nil {
-		b.syntax(err)
+	b.chain = append(b.chain, name)
+	defer func() { b.chain = b.chain[:len(b.chain)-1] }()
+	r := &reader{builder: b, out: newLayer(name)}
+	root := r.parse(name, data)
+	if root == nil {
 		return
 	}
-	if doc.Kind == 0 || len(doc.Content) == 0 {
-		b.fail(Error{Source: name}, "a study needs at least a line such as: model: random:smollm2-135m", "the study file is empty")
+	r.top(root)
+	for _, base := range r.bases {
+		b.base(name, base)
+	}
+	b.merge(r.out)
+}
+
+// maxFiles bounds the files of one study, bases of bases included.
+const maxFiles = 100
+
+// base reads a file that another one names.
+func (b *builder) base(from string, path value) {
+	name := path.text
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(from), name)
+	}
+	if i := slices.IndexFunc(b.chain, func(other string) bool { return sameFile(other, name) }); i >= 0 {
+		b.fail(path.at, "remove one of these base: lines", "base files form a circle: %s", strings.Join(append(slices.Clone(b.chain[i:]), b.chain[i]), " -> "))
 		return
 	}
-	root := doc.Content[0]
-	if root.Kind != yaml.MappingNode {
-		b.fail(b.at(root), "write keys, such as: model: random:smollm2-135m", "the study file is not a mapping of keys")
+	if b.files++; b.files > maxFiles {
+		if b.files == maxFiles+1 {
+			b.fail(path.at, "put what they share into fewer files", "the study has more than %d base files", maxFiles)
+		}
 		return
 	}
-	b.mapping("", root)
-}
-
-// unmarshal parses YAML; the library may panic on input it did not expect.
-func unmarshal(data []byte, doc *yaml.Node) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("cannot parse: %v", r)
-		}
-	}()
-	return yaml.Unmarshal(data, doc)
-}
-
-// yamlLine finds the line in a message of the YAML library.
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
-
-func (b *builder) syntax(err error) {
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	at := Error{Source: b.source}
-	if m := yamlLine.FindStringSubmatch(msg); m != nil {
-		_, _ = fmt.Sscan(m[1], &at.Line)
-		at.Line = min(at.Line, len(b.lines))
-		at.Col = 1
-		if at.Line >= 1 {
-			at.Excerpt = strings.TrimRight(b.lines[at.Line-1], "\r")
-		}
-		msg = msg[len(m[0]):]
+	data, err := b.read(name)
+	if err != nil {
+		b.fail(path.at, "the path of a base file is relative to the file that names it", "cannot read the base file %s: %s", name, readProblem(err))
+		return
 	}
-	b.fail(at, "", "not valid YAML: %s", msg)
+	b.file(name, data)
 }
 
-// mapping walks the keys below a dotted prefix.
-func (b *builder) mapping(prefix string, n *yaml.Node) {
-	seen := map[string]*yaml.Node{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], resolve(n.Content[i+1])
-		key := prefix + k.Value
-		if first, dup := seen[k.Value]; dup {
-			b.fail(b.at(k), "remove one of them", "key %q appears twice; the first is in line %d", k.Value, first.Line)
-			continue
-		}
-		seen[k.Value] = k
-		b.entry(key, k, v)
+// sameFile says that two paths lead to one file.
+func sameFile(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
 	}
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// resolve follows an alias.
-func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode && n.Alias != nil {
-		return n.Alias
-	}
-	return n
-}
+// byteOrderMark of UTF-8, which some editors put in front.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// entry handles one key with its value.
-func (b *builder) entry(key string, k, v *yaml.Node) {
-	f, isField := lookup(key)
+// checkEncoding finds files that are not UTF-8 text; the YAML library would read
+// some of them, with other positions.
+func checkEncoding(data []byte) string {
 	switch {
-	case key == "sweep":
-		b.sweep(k, v)
-	case isField && key == "backend" && v.Kind == yaml.SequenceNode:
-		b.assign(f, b.scalars(key, v), true)
-	case isField && v.Kind == yaml.SequenceNode:
-		b.fail(b.at(k), "to try several values, write them under sweep:", "%s takes one value, not a list", key)
-	case isField || slices.Contains(studyKeys, key):
-		if text, ok := b.scalar(key, k, v); ok {
-			b.set(key, text)
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.IndexByte(data, 0) >= 0:
+		return "the file is not UTF-8 text but UTF-16 or binary"
+	case !utf8.Valid(data):
+		return fmt.Sprintf("the file is not UTF-8 text: line %d has another encoding", lineOf(data, invalidAt(data)))
+	}
+	control := func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f }
+	if i := bytes.IndexFunc(data, control); i >= 0 {
+		return fmt.Sprintf("line %d has a control character", lineOf(data, i))
+	}
+	return ""
+}
+
+func lineOf(data []byte, at int) int { return 1 + bytes.Count(data[:at], []byte("\n")) }
+
+func invalidAt(data []byte) int {
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return i
 		}
-	case isPrefix(key) && v.Kind == yaml.MappingNode:
-		b.mapping(key+".", v)
-	case isPrefix(key):
-		b.fail(b.at(k), fmt.Sprintf("write %s: {%s: …}", key, childKeys(key)[0]), "%s holds keys, not a value", key)
-	default:
-		b.unknown(key, k)
+		i += size
 	}
-}
-
-// set gives one key a value from whatever source.
-func (b *builder) set(key string, v value) {
-	switch key {
-	case "name":
-		b.name = v.text
-	case "execution.cycles":
-		b.wholeExecution(key, v, 1, 1000, func(n int64) { b.execution.Cycles = int(n) })
-	case "execution.seed":
-		b.wholeExecution(key, v, 0, 1<<53, func(n int64) { b.execution.Seed = uint64(n) })
-	case "execution.order":
-		if !slices.Contains(orders, v.text) {
-			b.failValue(v, key, valueError(v.text, "one of "+strings.Join(orders, ", "), nearest(v.text, orders)))
-			return
-		}
-		b.execution.Order = v.text
-	default:
-		f, _ := lookup(key)
-		b.assign(f, []value{v}, false)
-	}
-}
-
-func (b *builder) wholeExecution(key string, v value, low, high int64, set func(int64)) {
-	n, err := parseWhole(v.text)
-	if err != nil || n < low || n > high {
-		b.failValue(v, key, valueError(v.text, fmt.Sprintf("a whole number from %d to %d", low, high), ""))
-		return
-	}
-	set(n)
-}
-
-// unknown reports a key that does not exist, with the nearest one on its level.
-func (b *builder) unknown(key string, k *yaml.Node) {
-	parent, name := "", key
-	if i := strings.LastIndex(key, "."); i >= 0 {
-		parent, name = key[:i], key[i+1:]
-	}
-	b.fail(b.at(k), suggest(key), "unknown key %q%s", name, in(parent))
-}
-
-func in(parent string) string {
-	if parent == "" {
-		return ""
-	}
-	return " in " + parent
-}
-
-// suggest finds the key that was meant: a near name on the same level, or the
-// same name elsewhere.
-func suggest(key string) string {
-	parent, name := "", key
-	if i := strings.LastIndex(key, "."); i >= 0 {
-		parent, name = key[:i], key[i+1:]
-	}
-	siblings := childKeys(parent)
-	if near := nearest(name, siblings); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	for _, f := range fields {
-		if strings.HasSuffix(f.key, "."+name) {
-			return fmt.Sprintf("did you mean %s?", f.key)
-		}
-	}
-	if len(siblings) == 0 {
-		siblings = childKeys("")
-	}
-	return "known keys here: " + strings.Join(siblings, ", ")
-}
-
-// isPrefix says that keys exist below key.
-func isPrefix(key string) bool { return len(childKeys(key)) > 0 }
-
-// childKeys lists the keys directly below parent.
-func childKeys(parent string) []string {
-	var out []string
-	add := func(key string) {
-		rest := key
-		if parent != "" {
-			var ok bool
-			if rest, ok = strings.CutPrefix(key, parent+"."); !ok {
-				return
-			}
-		}
-		head, _, _ := strings.Cut(rest, ".")
-		if !slices.Contains(out, head) {
-			out = append(out, head)
-		}
-	}
-	for _, f := range fields {
-		add(f.key)
-	}
-	for _, k := range studyKeys {
-		add(k)
-	}
-	return out
-}
-
-// scalar takes the text of a scalar node.
-func (b *builder) scalar(key string, k, n *yaml.Node) (value, bool) {
-	at := b.at(n)
-	switch {
-	case n.Kind != yaml.ScalarNode:
-		b.fail(b.at(k), "", "%s takes a single value", key)
-		return value{}, false
-	case n.Tag == "!!null":
-		b.fail(b.at(k), "give it a value or remove the key", "%s has no value", key)
-		return value{}, false
-	}
-	return value{n.Value, at}, true
-}
-
-// scalars takes the texts of a list of scalars, with ranges expanded.
-func (b *builder) scalars(key string, n *yaml.Node) []value {
-	if len(n.Content) == 0 {
-		b.fail(b.at(n), "give at least one value or remove the key", "%s is an empty list", key)
-	}
-	var out []value
-	for _, item := range n.Content {
-		if v, ok := b.scalar(key, item, resolve(item)); ok {
-			out = append(out, b.expandRange(key, v)...)
-		}
-	}
-	return out
-}
-
-// assign checks the values of a key and records them; a later source replaces an
-// earlier one.
-func (b *builder) assign(f field, values []value, axis bool) {
-	var good []value
-	for _, v := range values {
-		scratch := DefaultExperiment()
-		if err := f.set(&scratch, v.text); err != nil {
-			b.failValue(v, f.key, err)
-			continue
-		}
-		good = append(good, v)
-	}
-	if len(good) == 0 {
-		return
-	}
-	a := assignment{f, good, axis}
-	i := slices.IndexFunc(b.assignments, func(o assignment) bool { return o.field.key == f.key })
-	if i >= 0 {
-		b.assignments = slices.Delete(b.assignments, i, i+1)
-	}
-	b.assignments = append(b.assignments, a)
+	return len(data)
 }

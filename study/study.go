@@ -5,12 +5,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // Backends that study files may name.
 const (
 	Embedded = "embedded"
 	PyTorch  = "pytorch"
+	VLLM     = "vllm"
+	SGLang   = "sglang"
+	TensorRT = "tensorrt"
+	LlamaCpp = "llamacpp"
 	// Fake computes nothing on a GPU that does not exist.
 	Fake = "fake"
 )
@@ -20,15 +25,49 @@ type Study struct {
 	Name        string       `json:"name"`
 	Experiments []Experiment `json:"experiments"`
 	Execution   Execution    `json:"execution"`
-	// Merged counts sweep points that equalled another one.
-	Merged int `json:"merged,omitempty"`
+	// Merged counts points that equalled another one, and Duplicates names the
+	// first [MaxListed] of them.
+	Merged     int         `json:"merged,omitempty"`
+	Duplicates []Duplicate `json:"duplicates,omitempty"`
+	// Refused counts points whose values do not fit together, and Invalid names the
+	// first [MaxListed] of them. They are not run; a study without any other point
+	// is a mistake.
+	Refused int       `json:"refused,omitempty"`
+	Invalid []Invalid `json:"invalid,omitempty"`
+	// Filtered counts points that a where condition, or a backend chosen on the
+	// command line, left out.
+	Filtered int `json:"filtered,omitempty"`
+	// Unused are keys of the study files that belong to backends which the study does
+	// not run.
+	Unused []string `json:"unused,omitempty"`
 	// BackendNamed says that the user chose the backend; otherwise it is the
 	// default.
 	BackendNamed bool `json:"-"`
 }
 
+// MaxListed is the most points that the lists of a [Study] name; its counts are
+// complete.
+const MaxListed = 100
+
+// Duplicate is a point that means the same as an earlier one.
+type Duplicate struct {
+	// Point names what the sweep set, such as "embedded embedded.batch_size=8".
+	Point string `json:"point"`
+	// ID is that of the experiment which both are.
+	ID string `json:"id"`
+}
+
+// Invalid is a point that cannot be run, and why.
+type Invalid struct {
+	Point  string `json:"point"`
+	Reason string `json:"reason"`
+	Hint   string `json:"hint,omitempty"`
+}
+
 // Experiment is one configuration to measure. All fields are resolved: nothing
-// here depends on a default that is applied later.
+// here depends on a default that is applied later. Only the section of the
+// experiment's own backend is set. Experiments of a study share equal sections, so
+// a section is copied before it is changed.
 type Experiment struct {
 	Model    string           `json:"model"`
 	Backend  string           `json:"backend"`
@@ -41,6 +80,10 @@ type Experiment struct {
 	Seed     uint64           `json:"seed"`
 	Embedded *EmbeddedSection `json:"embedded,omitempty"`
 	PyTorch  *PyTorchSection  `json:"pytorch,omitempty"`
+	VLLM     *VLLMSection     `json:"vllm,omitempty"`
+	SGLang   *SGLangSection   `json:"sglang,omitempty"`
+	TensorRT *TensorRTSection `json:"tensorrt,omitempty"`
+	LlamaCpp *LlamaCppSection `json:"llamacpp,omitempty"`
 	Fake     *FakeSection     `json:"fake,omitempty"`
 }
 
@@ -124,13 +167,6 @@ type FakeSection struct {
 	Speed float64 `json:"speed"`
 }
 
-// Execution says how often and in which order experiments run.
-type Execution struct {
-	Cycles int    `json:"cycles"`
-	Order  string `json:"order"`
-	Seed   uint64 `json:"seed"`
-}
-
 // DefaultExperiment is what a study gets that names only a model.
 func DefaultExperiment() Experiment {
 	return Experiment{
@@ -147,20 +183,26 @@ func DefaultExperiment() Experiment {
 	}
 }
 
-// DefaultExecution runs everything once, in the order of the file.
-func DefaultExecution() Execution { return Execution{Cycles: 1, Order: "sequential", Seed: 1} }
-
 // DTypeAuto stands for the backend's usual type: what a .gguf file holds,
 // float16 for other models on the embedded engine, bfloat16 on PyTorch.
 const DTypeAuto = "auto"
 
-// BatchSize is the number of sequences processed together.
+// BatchSize is the most sequences that are processed together; 0 leaves it to the
+// engine.
 func (e Experiment) BatchSize() int {
 	switch e.Backend {
 	case Embedded:
 		return e.Embedded.BatchSize
 	case PyTorch:
 		return e.PyTorch.BatchSize
+	case VLLM:
+		return e.VLLM.MaxNumSeqs
+	case SGLang:
+		return e.SGLang.MaxRunningRequests
+	case TensorRT:
+		return e.TensorRT.MaxBatchSize
+	case LlamaCpp:
+		return e.LlamaCpp.Parallel
 	case Fake:
 		return e.Fake.BatchSize
 	}
@@ -175,6 +217,14 @@ func (e Experiment) Section() json.RawMessage {
 		section = e.Embedded
 	case PyTorch:
 		section = e.PyTorch
+	case VLLM:
+		section = e.VLLM
+	case SGLang:
+		section = e.SGLang
+	case TensorRT:
+		section = e.TensorRT
+	case LlamaCpp:
+		section = e.LlamaCpp
 	case Fake:
 		section = e.Fake
 	}
@@ -193,25 +243,20 @@ func (e Experiment) own() Experiment {
 	if e.Backend != PyTorch {
 		e.PyTorch = nil
 	}
+	if e.Backend != VLLM {
+		e.VLLM = nil
+	}
+	if e.Backend != SGLang {
+		e.SGLang = nil
+	}
+	if e.Backend != TensorRT {
+		e.TensorRT = nil
+	}
+	if e.Backend != LlamaCpp {
+		e.LlamaCpp = nil
+	}
 	if e.Backend != Fake {
 		e.Fake = nil
-	}
-	return e
-}
-
-// clone copies the sections, so that setting a key of the copy leaves e alone.
-func (e Experiment) clone() Experiment {
-	if e.Embedded != nil {
-		s := *e.Embedded
-		e.Embedded = &s
-	}
-	if e.PyTorch != nil {
-		s := *e.PyTorch
-		e.PyTorch = &s
-	}
-	if e.Fake != nil {
-		s := *e.Fake
-		e.Fake = &s
 	}
 	return e
 }
@@ -221,9 +266,7 @@ const idVersion = "llem-1"
 
 // ID identifies the meaning of the experiment in 12 hexadecimal digits.
 func (e Experiment) ID() string {
-	canonical := e.own()
-	// What results are converted to does not change the measurement.
-	canonical.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
+	canonical := e.own().measured()
 	b, err := json.Marshal(canonical)
 	if err != nil {
 		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal
@@ -232,7 +275,18 @@ func (e Experiment) ID() string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// measured drops what does not change the measurement: what results are converted
+// to, and which remote pages check them.
+func (e Experiment) measured() Experiment {
+	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
+	return e
+}
+
 // Label names the experiment for a person.
 func (e Experiment) Label() string {
-	return fmt.Sprintf("%s %s %s batch %d", e.Model, e.Backend, e.DType, e.BatchSize())
+	batch := "auto"
+	if n := e.BatchSize(); n > 0 {
+		batch = strconv.Itoa(n)
+	}
+	return e.Model + " " + e.Backend + " " + e.DType + " batch " + batch
 }

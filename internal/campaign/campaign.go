@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -41,77 +40,51 @@ type Options struct {
 	Timeout time.Duration
 	// FailFast ends the study with the first run that fails.
 	FailFast bool
-	Emit     func(event.Event)
+	// Resume is the folder of a study to go on with; runs that were made are not made
+	// again. RetryFailed makes those again that failed.
+	Resume      string
+	RetryFailed bool
+	// NoGaps leaves the pauses between runs out.
+	NoGaps bool
+	Emit   func(event.Event)
 }
 
-// Planned is one run to make.
-type Planned struct {
-	Experiment study.Experiment
-	Cycle      int
-}
-
-// Order lists the runs of a study in the order in which they are made.
-func Order(s *study.Study) []Planned {
-	n, cycles := len(s.Experiments), s.Execution.Cycles
-	out := make([]Planned, 0, n*cycles)
-	if s.Execution.Order == "sequential" {
-		for _, e := range s.Experiments {
-			for c := range cycles {
-				out = append(out, Planned{e, c + 1})
-			}
-		}
-		return out
-	}
-	for c := range cycles {
-		for _, i := range cycleOrder(s.Execution, n, c) {
-			out = append(out, Planned{s.Experiments[i], c + 1})
-		}
-	}
-	return out
-}
-
-// cycleOrder is the order of n experiments in one cycle, counted from 0.
-func cycleOrder(x study.Execution, n, cycle int) []int {
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	switch {
-	case x.Order == "shuffle":
-		rng := rand.New(rand.NewPCG(x.Seed, uint64(cycle)))
-		rng.Shuffle(n, func(i, j int) { order[i], order[j] = order[j], order[i] })
-	case x.Order == "reverse" && cycle%2 == 1:
-		for i := range order {
-			order[i] = n - 1 - i
-		}
-	}
-	return order
-}
-
-// Run makes all runs. The result holds those that were made, also after an error;
-// the error is that of the context, or of writing.
+// Run makes all runs that have not been made. The result holds those that were made,
+// also after an error; the error is that of the context, or of writing.
 func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
-	dir, err := result.Create(o.Results, folderName(o.Study), time.Now())
+	dir, made, err := o.open()
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	text, err := o.Study.YAML()
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(dir.WriteText(result.StudyFile, text), dir.WriteJSON(result.EnvFile, o.Snapshot)); err != nil {
-		return nil, err
-	}
-	if o.SelfTest != nil {
-		if err := dir.WriteJSON(result.DoctorFile, o.SelfTest); err != nil {
-			return nil, err
-		}
-	}
+	s := &schedule{Options: &o, dir: dir, made: made, began: time.Now(), failures: map[string]int{}}
 	plan := Order(o.Study)
+	s.total = len(plan)
 	o.emit(event.StudyStarted{Name: o.Study.Name, Runs: len(plan), Dir: dir.Path()})
-	runErr := o.runAll(ctx, dir, plan)
+	runErr := s.all(ctx, plan)
 	return o.finish(dir, runErr)
+}
+
+// open makes the study's folder, or opens that of a study to go on with.
+func (o *Options) open() (*result.Dir, map[result.RunKey]result.Entry, error) {
+	if o.Resume != "" {
+		return result.Reopen(o.Resume)
+	}
+	dir, err := result.Create(o.Results, folderName(o.Study), time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := o.Study.YAML()
+	if err == nil {
+		err = errors.Join(dir.WriteText(result.StudyFile, text), dir.WriteJSON(result.EnvFile, o.Snapshot))
+	}
+	if err == nil && o.SelfTest != nil {
+		err = dir.WriteJSON(result.DoctorFile, o.SelfTest)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, dir.Close())
+	}
+	return dir, map[result.RunKey]result.Entry{}, nil
 }
 
 // folderName names the folder after the study, or after its model.
@@ -128,37 +101,9 @@ func (o *Options) emit(e event.Event) {
 	}
 }
 
-// errFailFast ends a study early.
-var errFailFast = errors.New("stopped at the first failed run")
-
-func (o *Options) runAll(ctx context.Context, dir *result.Dir, plan []Planned) error {
-	for i, p := range plan {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		start := time.Now()
-		o.emit(event.RunStarted{Index: i + 1, Total: len(plan), ID: p.Experiment.ID(), Label: p.Experiment.Label(), Cycle: p.Cycle})
-		rec, err := o.runOne(ctx, dir, p)
-		if rec != nil {
-			done := event.RunFinished{Index: i + 1, Total: len(plan), ID: rec.ID, Status: string(rec.Status), Took: time.Since(start)}
-			if rec.Failure != nil {
-				done.Message = rec.Failure.Message
-			}
-			o.emit(done)
-		}
-		if err != nil {
-			return err
-		}
-		if rec.Status == result.Failed && o.FailFast {
-			return errFailFast
-		}
-	}
-	return nil
-}
-
 // runOne measures one run and commits it. An interrupted run is committed too:
 // what happened is on record, and it is not counted as done.
-func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned) (*result.Record, error) {
+func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned, gap time.Duration) (*result.Record, error) {
 	run, err := dir.Begin(p.Experiment.ID(), p.Cycle)
 	if err != nil {
 		return nil, err
@@ -175,6 +120,7 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned) (*resu
 		LogPath: run.LogPath(), Emit: o.Emit,
 	})
 	o.describe(out.Loaded)
+	out.Record.Timing.GapS = gap.Seconds()
 	if err := run.Commit(out.Record, out.Series); err != nil {
 		return nil, errors.Join(err, run.Abort(), runErr)
 	}

@@ -8,10 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
-	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -122,6 +122,9 @@ func isUsage(err error) bool {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[*llem.ResumeError](err); ok {
+		return true
+	}
 	_, ok := errors.AsType[study.Errors](err)
 	return ok
 }
@@ -132,7 +135,7 @@ func (env *Env) explain(err error) {
 		return // the report has said it
 	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
-		fmt.Fprintln(env.Stderr, "llem: interrupted; what was finished is kept")
+		fmt.Fprintln(env.Stderr, "llem: interrupted; what was finished is kept, and `llem run --resume` goes on")
 		return
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {
@@ -158,7 +161,10 @@ func hintOf(err error) string {
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return e.hint
 	}
-	if e, ok := errors.AsType[*result.WriteError](err); ok {
+	if e, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
 		return e.Hint()
 	}
 	if e, ok := errors.AsType[*backend.Failure](err); ok {

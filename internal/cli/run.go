@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,13 @@ type runFlags struct {
 	quiet    bool
 	verbose  bool
 	failFast bool
+	resume   string
+	retry    bool
+	noGaps   bool
 }
+
+// newest is what --resume without a value stands for.
+const newest = "the newest unfinished study"
 
 // keyFlags are flags that set study keys.
 var keyFlags = []struct {
@@ -47,7 +54,8 @@ var keyFlags = []struct {
 	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
 	{"batch-size", "", []string{"embedded.batch_size", "pytorch.batch_size", "fake.batch_size"}, "sequences processed together"},
 	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
-	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle or reverse"},
+	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle, reverse or latin_square"},
+	{"profile", "", []string{"execution.profile"}, "quick (1 cycle), standard (3, with rests) or publication (5 and more)"},
 }
 
 func newRun(env *Env) *cobra.Command {
@@ -76,6 +84,10 @@ func newRun(env *Env) *cobra.Command {
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
 	flags.BoolVar(&f.estimate, "estimate", false, "model CPU power where no sensor can be read; labelled as modelled")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")
+	flags.StringVar(&f.resume, "resume", "", "go on with a study: its folder, or without one the newest that is unfinished")
+	flags.Lookup("resume").NoOptDefVal = newest
+	flags.BoolVar(&f.retry, "retry-failed", false, "with --resume: make failed runs again, too")
+	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "progress as plain lines, also on a terminal")
@@ -97,24 +109,19 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	if f.timeout < 0 {
 		return &usageError{"--timeout is negative", "give a duration such as 30m"}
 	}
-	s, err := llem.Load(o)
-	if err != nil {
-		return err
-	}
 	ctx := cmd.Context()
-	name, err := env.chooseBackend(ctx, s, f.python)
-	if err != nil {
-		return err
-	}
-	if name != "" {
-		o.Settings = append(o.Settings, study.Setting{Flag: "--backend", Key: "backend", Value: name})
-		if s, err = llem.Load(o); err != nil {
-			return err
-		}
-	}
 	options := llem.Options{
 		Results: firstOf(f.output, env.Getenv("LLEM_RESULTS"), "results"), Python: f.python,
-		Estimate: f.estimate, Timeout: f.timeout, FailFast: f.failFast,
+		Estimate: f.estimate, Timeout: f.timeout, FailFast: f.failFast, RetryFailed: f.retry, NoGaps: f.noGaps,
+	}
+	var s *study.Study
+	if f.resume != "" {
+		s, err = env.resumed(&o, f, &options)
+	} else {
+		s, err = env.study(ctx, o, f)
+	}
+	if err != nil {
+		return err
 	}
 	if !f.quiet {
 		display := live.New(env.Stderr, live.Options{Terminal: env.StderrTTY && !f.verbose, Color: env.color(env.StderrTTY)})
@@ -125,6 +132,47 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	}
 	res, err := llem.Run(ctx, s, options)
 	return env.finish(res, err, f.json)
+}
+
+// study loads what the command line asks for.
+func (env *Env) study(ctx context.Context, o study.Options, f runFlags) (*study.Study, error) {
+	if f.retry {
+		return nil, &usageError{"--retry-failed goes with --resume", "add --resume, or leave it out"}
+	}
+	s, err := llem.Load(o)
+	if err != nil {
+		return nil, err
+	}
+	name, err := env.chooseBackend(ctx, s, f.python)
+	if err != nil || name == "" {
+		return s, err
+	}
+	o.Settings = append(o.Settings, study.Setting{Flag: "--backend", Key: "backend", Value: name})
+	return llem.Load(o)
+}
+
+// resumed finds the study to go on with. `--resume DIR` looks like a study file to the
+// parser of flags: a folder is taken for what it is.
+func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*study.Study, error) {
+	dir := f.resume
+	if info, err := os.Stat(o.Path); dir == newest && o.Path != "" && err == nil && info.IsDir() {
+		dir, o.Path = o.Path, ""
+	}
+	if dir == newest {
+		var err error
+		if dir, err = llem.Unfinished(options.Results); err != nil {
+			return nil, err
+		}
+	}
+	options.Resume = dir
+	var given *study.Study
+	if o.Path != "" || len(o.Settings) > 0 {
+		var err error
+		if given, err = llem.Load(*o); err != nil {
+			return nil, err
+		}
+	}
+	return llem.Frozen(dir, given)
 }
 
 // finish prints what there is, also after an error.

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -38,7 +41,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HF_HUB_CACHE", e.WorkDir+"/hub")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget},
 	})
 }
 
@@ -74,4 +77,21 @@ func head(ts *testscript.TestScript, _ bool, args []string) {
 func engineBuilt() bool {
 	_, err := llem.Backends("")["embedded"].Probe(context.Background())
 	return err == nil
+}
+
+// forget DIR makes the studies below a folder look like those of a process that was
+// killed before its last run: no summary, and no last line in the journal.
+func forget(ts *testscript.TestScript, _ bool, args []string) {
+	journals, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*", "journal.jsonl"))
+	ts.Check(err)
+	for _, j := range journals {
+		text, err := os.ReadFile(j)
+		ts.Check(err)
+		lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
+		var last struct{ Run string }
+		ts.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &last))
+		ts.Check(os.WriteFile(j, []byte(strings.Join(lines[:len(lines)-1], "")), 0o644))
+		ts.Check(os.RemoveAll(filepath.Join(filepath.Dir(j), last.Run)))
+		ts.Check(os.RemoveAll(filepath.Join(filepath.Dir(j), "summary.json")))
+	}
 }

@@ -1,0 +1,180 @@
+package campaign
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// killEnv makes the test binary a process that goes on with a study.
+const killEnv = "LLEM_TEST_KILLED_STUDY"
+
+// kills is how often the study is killed.
+const kills = 200
+
+// killedStudy has failures in it, which are no reason to run anything again.
+func killedStudy(t *testing.T) (*study.Study, *engine) {
+	t.Helper()
+	return newStudy(t, 5, study.Execution{Cycles: 8, Order: study.Shuffle, Seed: 3}), &engine{failing: 4}
+}
+
+// TestKilledStudyProcess is the process that is killed.
+func TestKilledStudyProcess(t *testing.T) {
+	root := os.Getenv(killEnv)
+	if root == "" {
+		t.Skip("a helper of TestKilled: it runs in a process of its own")
+	}
+	s, e := killedStudy(t)
+	o := Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e}, Store: model.Store{Dir: filepath.Join(root, "cache")},
+		Results: filepath.Join(root, "results"), Snapshot: &host.Snapshot{SchemaVersion: 1, Unknown: map[string]string{}}}
+	log, err := os.OpenFile(filepath.Join(root, "started"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Emit = func(e event.Event) {
+		if r, ok := e.(event.RunStarted); ok {
+			fmt.Fprintf(log, "%s-c%d\n", r.ID, r.Cycle)
+		}
+	}
+	if dirs, _ := filepath.Glob(filepath.Join(o.Results, "*", result.StudyFile)); len(dirs) > 0 {
+		o.Resume = filepath.Dir(dirs[0])
+	}
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKilled kills a study at random moments until it has been killed often enough
+// and is finished: nothing is lost, a kill costs at most the run that was being made,
+// and the summary is that of a study that nobody disturbed.
+func TestKilled(t *testing.T) {
+	if os.Getenv(killEnv) != "" {
+		t.Skip("this is the helper's process")
+	}
+	t.Parallel()
+	want := undisturbed(t)
+	rng := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	killed, studies := 0, 0
+	for killed < kills {
+		root := t.TempDir()
+		killed += killUntilDone(t, root, rng, kills-killed)
+		studies++
+		dirs, err := filepath.Glob(filepath.Join(root, "results", "*", result.StudyFile))
+		if err != nil || len(dirs) != 1 {
+			t.Fatalf("studies %v, %v, want one", dirs, err)
+		}
+		if got := outline(t, filepath.Dir(dirs[0])); got != want {
+			t.Fatalf("the summary is\n%s\nwant\n%s", got, want)
+		}
+	}
+	t.Logf("%d kills in %d studies", killed, studies)
+}
+
+// undisturbed is the outline of the study that runs in peace.
+func undisturbed(t *testing.T) string {
+	t.Helper()
+	s, e := killedStudy(t)
+	res, err := Run(t.Context(), Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e}, Store: model.Store{Dir: t.TempDir()},
+		Results: t.TempDir(), Snapshot: &host.Snapshot{SchemaVersion: 1, Unknown: map[string]string{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outline(t, res.Dir)
+}
+
+// outline is what a summary says, times and paths apart.
+func outline(t *testing.T, dir string) string {
+	t.Helper()
+	s, err := result.ReadStudy(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintln(&b, s.Complete, s.Planned, s.OK, s.Failed, s.Interrupted)
+	for _, r := range s.Runs {
+		fmt.Fprint(&b, r.ID, " ", r.Cycle, " ", r.Status)
+		if r.Failure != nil {
+			fmt.Fprint(&b, " ", r.Failure.Class)
+		}
+		if r.Tokens != nil {
+			fmt.Fprint(&b, " ", r.Tokens.Output)
+		}
+		fmt.Fprintln(&b)
+	}
+	return b.String()
+}
+
+// killUntilDone starts the study again and again, and kills it each time at a random
+// moment, until it is finished or was killed most times. It returns the number of
+// kills.
+func killUntilDone(t *testing.T, root string, rng *rand.Rand, most int) int {
+	t.Helper()
+	killed := 0
+	for before := []string(nil); ; {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledStudyProcess$")
+		cmd.Env = append(os.Environ(), killEnv+"="+root)
+		out := &strings.Builder{}
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// Late enough to get somewhere, most of the time.
+		timer := time.NewTimer(time.Hour)
+		if killed < most {
+			timer = time.AfterFunc(time.Duration(20+rng.IntN(280))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		}
+		err := cmd.Wait()
+		timer.Stop()
+		after := journal(t, root)
+		if len(after) < len(before) || !slices.Equal(after[:len(before)], before) {
+			t.Fatalf("the journal lost lines: %v, was %v", after, before)
+		}
+		before = after
+		if err == nil {
+			started, err := os.ReadFile(filepath.Join(root, "started"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(started), "\n"); n > len(after)+killed {
+				t.Fatalf("%d runs were started for %d results and %d kills", n, len(after), killed)
+			}
+			return killed
+		}
+		if strings.Contains(out.String(), "FAIL") {
+			t.Fatalf("the study failed:\n%s", out)
+		}
+		killed++
+	}
+}
+
+// journal are the runs that the journal holds; a torn last line is none.
+func journal(t *testing.T, root string) []string {
+	t.Helper()
+	dirs, _ := filepath.Glob(filepath.Join(root, "results", "*", result.StudyFile))
+	if len(dirs) == 0 {
+		return nil
+	}
+	entries, err := result.ReadJournal(filepath.Dir(dirs[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, fmt.Sprintf("%s-c%d", e.ID, e.Cycle))
+	}
+	return out
+}

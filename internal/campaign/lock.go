@@ -1,0 +1,94 @@
+package campaign
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/power"
+)
+
+// BusyError says that another llem measures on a GPU.
+type BusyError struct {
+	Device string
+	Holder string // what the holder wrote about itself
+}
+
+// Error names the GPU and who has it.
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%s is in use by another llem (%s)", e.Device, e.Holder)
+}
+
+// Hint says what to do.
+func (e *BusyError) Hint() string {
+	return "wait until it has finished, or choose another GPU with CUDA_VISIBLE_DEVICES"
+}
+
+// LockGPUs takes all GPUs of the meters for this process, or none: two measurements
+// on one GPU would count each other's energy. Release gives them back; so does the end
+// of the process.
+func LockGPUs(dir string, meters []power.Meter) (release func(), err error) {
+	var files []*os.File
+	release = func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	uuids := map[string]string{}
+	for _, m := range meters {
+		for _, d := range m.Devices() {
+			if d.Kind == power.GPU && d.UUID != "" && !d.Modelled && !d.OverNetwork {
+				uuids[d.UUID] = d.ID
+			}
+		}
+	}
+	var order []string
+	for u := range uuids {
+		order = append(order, u)
+	}
+	slices.Sort(order) // the same order everywhere
+	for _, u := range order {
+		f, err := lockFile(filepath.Join(dir, "llem-"+u+".lock"))
+		if err != nil {
+			release()
+			if busy, ok := errors.AsType[*BusyError](err); ok {
+				busy.Device = uuids[u]
+			}
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return release, nil
+}
+
+func lockFile(path string) (*os.File, error) {
+	// Every user of the machine may lock: the file says nothing but who holds it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("lock the GPU: %w", err)
+	}
+	_ = f.Chmod(0o666) // not ours to change if another user made it
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			text := make([]byte, 200)
+			n, _ := f.ReadAt(text, 0)
+			holder := strings.TrimSpace(string(text[:n]))
+			if holder == "" {
+				holder = "it does not say which"
+			}
+			return nil, &BusyError{Holder: holder}
+		}
+		return nil, fmt.Errorf("lock the GPU: %w", err)
+	}
+	// What it says is for people; a file that cannot be written locks as well.
+	if f.Truncate(0) == nil {
+		_, _ = fmt.Fprintf(f, "process %d of user %d\n", os.Getpid(), os.Getuid())
+	}
+	return f, nil
+}

@@ -1,0 +1,80 @@
+package campaign
+
+import (
+	"math/rand/v2"
+
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Planned is one run to make.
+type Planned struct {
+	Experiment study.Experiment
+	Cycle      int
+}
+
+// Order lists the runs of a study in the order in which they are made.
+func Order(s *study.Study) []Planned {
+	n, cycles := len(s.Experiments), s.Execution.Cycles
+	out := make([]Planned, 0, n*cycles)
+	if s.Execution.Order == study.Sequential {
+		for _, e := range s.Experiments {
+			for c := range cycles {
+				out = append(out, Planned{e, c + 1})
+			}
+		}
+		return out
+	}
+	for c := range cycles {
+		for _, i := range cycleOrder(s.Execution, n, c) {
+			out = append(out, Planned{s.Experiments[i], c + 1})
+		}
+	}
+	return out
+}
+
+// cycleOrder is the order of n experiments in one cycle, counted from 0.
+func cycleOrder(x study.Execution, n, cycle int) []int {
+	if x.Order == study.LatinSquare {
+		return latinRow(n, cycle)
+	}
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	switch {
+	case x.Order == study.Shuffle:
+		rng := rand.New(rand.NewPCG(x.Seed, uint64(cycle)))
+		rng.Shuffle(n, func(i, j int) { order[i], order[j] = order[j], order[i] })
+	case x.Order == study.Reverse && cycle%2 == 1:
+		for i := range order {
+			order[i] = n - 1 - i
+		}
+	}
+	return order
+}
+
+// latinRow is a row of a square that is balanced for carry-over (E. J. Williams, 1949):
+// over n rows every experiment stands at every place once, and follows every other one
+// once. For an odd n it takes 2n rows, n of them mirrored, for which each follows each
+// other twice.
+func latinRow(n, row int) []int {
+	mirrored := n%2 == 1 && row%2 == 1
+	shift := row
+	if n%2 == 1 {
+		shift = row / 2
+	}
+	out := make([]int, n)
+	for i := range out {
+		// 0, 1, n−1, 2, n−2, …
+		v := (i + 1) / 2
+		if i%2 == 0 {
+			v = (n - i/2) % n
+		}
+		at := i
+		if mirrored {
+			at = n - 1 - i
+		}
+		out[at] = (v + shift) % n
+	}
+	return out
+}

@@ -1,0 +1,130 @@
+package campaign
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Limits of what counts as back at rest, and how long to wait for it.
+const (
+	restPowerPct  = 3.0 // above the power at rest
+	restPowerW    = 1.0
+	restDegrees   = 3.0
+	restLook      = time.Second
+	restAtMost    = 3 * time.Minute
+	restLooksLeft = 2 // looks in a row that must agree
+)
+
+// rest is the state of a device that does nothing.
+type rest struct {
+	watts   float64
+	celsius float64 // NaN where it is not known
+}
+
+// look is how the devices are now, by id.
+func (o *Options) look(ctx context.Context) (map[string]rest, error) {
+	sampler := power.NewSampler(o.Meters...)
+	sampler.Start(ctx)
+	w := attribute.Window{Start: clock.Mono()}
+	err := o.sleep(ctx, restLook)
+	w.End = clock.Mono()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	trace := sampler.Stop(stop)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]rest{}
+	for _, m := range o.Meters {
+		for _, d := range m.Devices() {
+			if d.Modelled || d.OverNetwork {
+				continue
+			}
+			r := rest{watts: math.NaN(), celsius: math.NaN()}
+			var sum, n float64
+			for _, s := range trace.Samples {
+				if s.Device == d.ID && s.MonoNS >= w.Start {
+					sum, n = sum+float64(s.Power), n+1
+				}
+			}
+			if n > 0 {
+				r.watts = sum / n
+			}
+			for _, t := range trace.Telemetry {
+				if t.Device == d.ID && t.TemperatureC != nil {
+					r.celsius = *t.TemperatureC
+				}
+			}
+			out[d.ID] = r
+		}
+	}
+	return out, nil
+}
+
+// above says by what a device is not back at rest; empty if it is.
+func (r rest) above(now rest) string {
+	switch {
+	case now.watts > r.watts+max(restPowerW, restPowerPct/100*r.watts):
+		return fmt.Sprintf("%.0f W, at rest %.0f W", now.watts, r.watts)
+	case now.celsius > r.celsius+restDegrees:
+		return fmt.Sprintf("%.0f °C, at rest %.0f °C", now.celsius, r.celsius)
+	}
+	return ""
+}
+
+// gap waits between two runs and returns for how long. What was at rest is how the
+// first run found the machine.
+func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration, error) {
+	began := time.Now()
+	switch g := o.Study.Execution.Gap; {
+	case o.NoGaps:
+		return 0, nil
+	case g.Mode == study.GapFixed && g.Seconds > 0:
+		o.emit(event.PhaseStarted{Phase: event.Rest, Detail: fmt.Sprintf("%g s", g.Seconds)})
+		err := o.sleep(ctx, time.Duration(g.Seconds*float64(time.Second)))
+		return time.Since(began), err
+	case g.Mode != study.GapByCondition || len(found) == 0:
+		return 0, nil
+	}
+	for calm := 0; calm < restLooksLeft; {
+		if time.Since(began) > restAtMost {
+			o.emit(event.Note{Code: "not_at_rest", Message: fmt.Sprintf("the machine did not come back to rest within %v; the next run begins all the same, and its baseline says so", restAtMost)})
+			break
+		}
+		now, err := o.look(ctx)
+		if err != nil {
+			return time.Since(began), err
+		}
+		why := ""
+		for id, r := range found {
+			if what := r.above(now[id]); what != "" {
+				why = id + ": " + what
+			}
+		}
+		if calm++; why != "" {
+			calm = 0
+			o.emit(event.PhaseStarted{Phase: event.Rest, Detail: "until the machine is at rest; " + why})
+		}
+	}
+	return time.Since(began), nil
+}
+
+// sleep waits, or returns early with the context's error.
+func (o *Options) sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

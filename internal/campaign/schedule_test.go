@@ -1,0 +1,272 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// TestLatinSquare: every place once, and every other one follows equally often.
+func TestLatinSquare(t *testing.T) {
+	for n := 1; n <= 9; n++ {
+		rows, follow := n, 1
+		if n%2 == 1 && n > 1 {
+			rows, follow = 2*n, 2
+		}
+		places, after := map[[2]int]int{}, map[[2]int]int{}
+		for row := range rows {
+			order := latinRow(n, row)
+			for i, v := range order {
+				places[[2]int{v, i}]++
+				if i > 0 {
+					after[[2]int{order[i-1], v}]++
+				}
+			}
+		}
+		for v := range n {
+			for i := range n {
+				if got := places[[2]int{v, i}]; got != rows/n {
+					t.Errorf("n = %d: experiment %d is %d times at place %d, want %d", n, v, got, i, rows/n)
+				}
+				if got := after[[2]int{v, i}]; v != i && got != follow {
+					t.Errorf("n = %d: %d follows %d %d times, want %d", n, i, v, got, follow)
+				}
+			}
+		}
+	}
+}
+
+// TestResume: what was made is not made again; what was interrupted is.
+func TestResume(t *testing.T) {
+	e := &engine{failing: 2}
+	c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 2, Order: study.Interleave}))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	runs := 0
+	e.inRun = func(context.Context) {
+		if runs++; runs == 3 {
+			cancel(errors.New("enough"))
+		}
+	}
+	first, _ := Run(ctx, c.options)
+	if first.OK != 2 || first.Failed != 1 || first.Interrupted != 1 || first.Complete {
+		t.Fatalf("interrupted: %d ok, %d failed, %d interrupted", first.OK, first.Failed, first.Interrupted)
+	}
+	e.inRun, e.started = nil, 0
+	c.options.Resume = first.Dir
+	second, err := Run(t.Context(), c.options)
+	if err != nil || !second.Complete || second.OK != 4 || second.Failed != 2 || second.Interrupted != 0 || second.Dir != first.Dir {
+		t.Fatalf("%v, complete %v, %d ok, %d failed, %d interrupted", err, second.Complete, second.OK, second.Failed, second.Interrupted)
+	}
+	if e.started != 3 {
+		t.Errorf("%d engines were started, want 3: the interrupted run and the two that were left", e.started)
+	}
+	if tries, _ := filepath.Glob(filepath.Join(first.Dir, result.RunsDir, "*.try1")); len(tries) != 1 {
+		t.Errorf("earlier tries %v, want the interrupted run", tries)
+	}
+	e.failing, e.started, c.options.RetryFailed = 0, 0, true
+	third, err := Run(t.Context(), c.options)
+	if err != nil || third.OK != 6 || e.started != 2 {
+		t.Errorf("failed runs again: %v, %d ok, %d started, want 6 and 2", err, third.OK, e.started)
+	}
+}
+
+// TestResumeInParallel: two processes do not write to one study.
+func TestResumeInParallel(t *testing.T) {
+	c := newCampaign(t, &engine{}, newStudy(t, 1, study.Execution{Cycles: 1, Order: study.Sequential}))
+	res, err := Run(t.Context(), c.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, _, err := result.Reopen(res.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	c.options.Resume = res.Dir
+	var locked *result.LockedError
+	if _, err := Run(t.Context(), c.options); !errors.As(err, &locked) {
+		t.Errorf("error %v, want one about the other process", err)
+	}
+}
+
+// TestTornJournal: a torn line is cut off, a run without a line is entered, a
+// folder that is missing is made again.
+func TestTornJournal(t *testing.T) {
+	e := &engine{}
+	c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: study.Sequential}))
+	res, err := Run(t.Context(), c.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(res.Dir, result.JournalFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	if err := os.WriteFile(path, []byte(lines[0]+lines[1]+lines[2][:20]), 0o600); err != nil { // the third line is torn
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(res.Dir, result.RunsDir, res.Runs[0].ID+"-c1")); err != nil { // the first run is lost
+		t.Fatal(err)
+	}
+	e.started, c.options.Resume = 0, res.Dir
+	again, err := Run(t.Context(), c.options)
+	if err != nil || again.OK != 3 || e.started != 1 {
+		t.Errorf("%v, %d ok, %d started, want 3 ok and the lost run made again", err, again.OK, e.started)
+	}
+}
+
+// TestCircuitBreaker: a backend that keeps failing is left out, and made up for.
+func TestCircuitBreaker(t *testing.T) {
+	e := &engine{failing: 1}
+	c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: study.Sequential, MaxFailures: 2}))
+	res, err := Run(t.Context(), c.options)
+	if err != nil || e.started != 2 || res.Failed != 8 || res.Runs[7].Failure.Class != ClassLeftOut {
+		t.Fatalf("%v, %d started, %d failed", err, e.started, res.Failed)
+	}
+	if msg := res.Runs[7].Failure.Message; !strings.Contains(msg, "2 runs of embedded in a row") || !strings.Contains(msg, "no memory for batch 1") {
+		t.Errorf("message %q", msg)
+	}
+	e.failing, c.options.Resume = 0, res.Dir
+	if res, err = Run(t.Context(), c.options); err != nil || res.OK != 6 || res.Failed != 2 {
+		t.Errorf("%v, %d ok, %d failed, want the runs that were left out to be made", err, res.OK, res.Failed)
+	}
+}
+
+// TestUntil: more cycles for what is not known well enough, up to the most.
+func TestUntil(t *testing.T) {
+	x := study.Execution{Cycles: 2, Order: study.Interleave, Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 4}}
+	c := newCampaign(t, &engine{failing: 2}, newStudy(t, 2, x))
+	res, err := Run(t.Context(), c.options)
+	if err != nil || res.OK != 4 || res.Failed != 2 {
+		t.Errorf("%v, %d ok, %d failed, want 4 cycles of what works and 2 of what fails", err, res.OK, res.Failed)
+	}
+	x.Until.RelativeHalfWidth = 1e9
+	c.options.Study = newStudy(t, 1, x)
+	if res, err = Run(t.Context(), c.options); err != nil || res.OK != 2 {
+		t.Errorf("%v, %d ok, want 2", err, res.OK)
+	}
+}
+
+// TestStudyTimeout: no run is started after it, and the study can be gone on with.
+func TestStudyTimeout(t *testing.T) {
+	e := &engine{inRun: func(context.Context) { time.Sleep(30 * time.Millisecond) }}
+	c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: study.Sequential, StudyTimeout: study.Duration(20 * time.Millisecond)}))
+	res, err := Run(t.Context(), c.options)
+	var timeout *TimeoutError
+	if !errors.As(err, &timeout) || res.OK != 1 || res.Complete || !strings.Contains(timeout.Hint(), "--resume") {
+		t.Errorf("%v, %d ok, complete %v", err, res.OK, res.Complete)
+	}
+}
+
+// TestGap: a fixed pause is made, recorded, and left out on demand.
+func TestGap(t *testing.T) {
+	c := newCampaign(t, &engine{}, newStudy(t, 2, study.Execution{Cycles: 1, Order: study.Sequential, Gap: study.Gap{Mode: study.GapFixed, Seconds: 0.05}}))
+	res, err := Run(t.Context(), c.options)
+	if err != nil || res.Runs[0].Timing.GapS != 0 || res.Runs[1].Timing.GapS < 0.05 {
+		t.Errorf("%v, gaps %v and %v s", err, res.Runs[0].Timing.GapS, res.Runs[1].Timing.GapS)
+	}
+	c.options.NoGaps = true
+	if res, err = Run(t.Context(), c.options); err != nil || res.Runs[1].Timing.GapS != 0 {
+		t.Errorf("%v, a gap of %v s with NoGaps", err, res.Runs[1].Timing.GapS)
+	}
+}
+
+func TestAtRest(t *testing.T) {
+	r := rest{watts: 100, celsius: 40}
+	for _, q := range []struct {
+		now  rest
+		want string
+	}{
+		{rest{102, 42}, ""},
+		{rest{104, 40}, "104 W, at rest 100 W"},
+		{rest{90, 44}, "44 °C, at rest 40 °C"},
+		{rest{math.NaN(), math.NaN()}, ""},
+	} {
+		if got := r.above(q.now); got != q.want {
+			t.Errorf("%+v: %q, want %q", q.now, got, q.want)
+		}
+	}
+}
+
+// TestGapByCondition waits for a fake GPU that cools down.
+func TestGapByCondition(t *testing.T) {
+	t.Parallel()
+	o := &Options{Study: newStudy(t, 1, study.Execution{Cycles: 1, Gap: study.Gap{Mode: study.GapByCondition}}),
+		Meters: []power.Meter{real{power.NewFake(power.FakeOptions{GPUs: 1})}}}
+	found, err := o.look(t.Context())
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %v, %v", found, err)
+	}
+	for id, r := range found {
+		found[id] = rest{r.watts * 1.2, math.NaN()}
+	}
+	took, err := o.gap(t.Context(), found)
+	if err != nil || took < time.Second {
+		t.Errorf("the gap took %v, %v", took, err)
+	}
+}
+
+// real is a fake that passes for a sensor.
+type real struct{ *power.Fake }
+
+func (r real) Devices() []power.Device {
+	all := r.Fake.Devices()
+	for i := range all {
+		all[i].Modelled = false
+	}
+	return all
+}
+
+// TestLockGPUs: all or none, and who has them is named.
+func TestLockGPUs(t *testing.T) {
+	dir := t.TempDir()
+	two := []power.Meter{locked{"GPU-a", "GPU-b"}}
+	release, err := LockGPUs(dir, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy *BusyError
+	if _, err := LockGPUs(dir, []power.Meter{locked{"GPU-0", "GPU-b"}}); !errors.As(err, &busy) ||
+		!strings.Contains(err.Error(), fmt.Sprintf("gpu1 is in use by another llem (process %d", os.Getpid())) {
+		t.Errorf("error %v", err)
+	}
+	free, err := LockGPUs(dir, []power.Meter{locked{"GPU-0"}})
+	if err != nil {
+		t.Fatalf("the first of two GPUs was kept: %v", err)
+	}
+	free()
+	release()
+	if release, err = LockGPUs(dir, two); err != nil {
+		t.Errorf("after the release: %v", err)
+	} else {
+		release()
+	}
+}
+
+// locked is a meter of GPUs with these UUIDs.
+type locked []string
+
+func (l locked) Name() string { return "nvml" }
+func (l locked) Devices() []power.Device {
+	var out []power.Device
+	for i, u := range l {
+		out = append(out, power.Device{ID: fmt.Sprintf("gpu%d", i), Kind: power.GPU, UUID: u})
+	}
+	return out
+}
+func (l locked) Interval() time.Duration                           { return time.Second }
+func (l locked) Poll(context.Context, *power.Trace) error          { return nil }
+func (l locked) Counters(context.Context) ([]power.Reading, error) { return nil, nil }
+func (l locked) Close() error                                      { return nil }

@@ -1,0 +1,142 @@
+package result
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// LockedError says that another process writes to a study's folder.
+type LockedError struct{ Path string }
+
+// Error names the folder.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("another llem is writing to %s", e.Path)
+}
+
+// Hint says what to do.
+func (e *LockedError) Hint() string { return "wait until it has finished, or stop it" }
+
+// lock keeps other processes from writing to the folder until the journal is closed.
+func lock(journal *os.File) error {
+	err := unix.Flock(int(journal.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return &LockedError{filepath.Dir(journal.Name())}
+	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS):
+		return nil // some network file systems have no locks
+	}
+	return err
+}
+
+// RunKey names one run of a study.
+type RunKey struct {
+	ID    string
+	Cycle int
+}
+
+// Reopen opens the folder of a study to go on with it. A line of the journal that a
+// crash has torn is cut off, and a finished run that a crash kept out of the journal is
+// entered. It returns the newest entry of every run.
+func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
+	journal, err := os.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, nil, writeProblem("open the journal", path, err)
+	}
+	d := &Dir{path, journal}
+	made, err := d.reconcile()
+	if err != nil {
+		return nil, nil, errors.Join(err, journal.Close())
+	}
+	return d, made, nil
+}
+
+func (d *Dir) reconcile() (map[RunKey]Entry, error) {
+	if err := lock(d.journal); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(d.journal)
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	if whole := bytes.LastIndexByte(text, '\n') + 1; whole < len(text) {
+		if err := d.journal.Truncate(int64(whole)); err != nil {
+			return nil, writeProblem("cut the torn end off the journal", d.path, err)
+		}
+	}
+	entries, err := parseJournal(d.journal.Name(), bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	made := map[RunKey]Entry{}
+	for _, e := range entries {
+		made[RunKey{e.ID, e.Cycle}] = e
+	}
+	return made, d.enterFinished(made)
+}
+
+// enterFinished compares the folders with the journal: a run was renamed into place
+// before its line was written, and the line may be missing; a folder may be missing
+// whose line is there, if a crash fell between the two renames of a repeated run.
+func (d *Dir) enterFinished(made map[RunKey]Entry) error {
+	folders, err := os.ReadDir(filepath.Join(d.path, RunsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return writeProblem("make the runs folder", d.path, os.Mkdir(filepath.Join(d.path, RunsDir), 0o755))
+	}
+	if err != nil {
+		return fmt.Errorf("look at the runs: %w", err)
+	}
+	there := map[RunKey]bool{}
+	for _, f := range folders {
+		key, ok := keyOf(f.Name())
+		if !ok {
+			continue
+		}
+		rec, err := ReadRecord(filepath.Join(d.path, RunsDir, f.Name(), RecordFile))
+		if err != nil || rec.ID != key.ID || rec.Cycle != key.Cycle {
+			continue
+		}
+		there[key] = true
+		if e, entered := made[key]; !entered || e.Status != rec.Status {
+			if err := d.appendJournal(rec); err != nil {
+				return err
+			}
+			made[key] = Entry{ID: rec.ID, Cycle: rec.Cycle, Status: rec.Status}
+		}
+	}
+	for key := range made {
+		if !there[key] {
+			delete(made, key)
+		}
+	}
+	return nil
+}
+
+// keyOf reads the name of a finished run's folder: ID-cCYCLE.
+func keyOf(name string) (RunKey, bool) {
+	id, cycle, ok := strings.Cut(name, "-c")
+	n, err := strconv.Atoi(cycle)
+	return RunKey{id, n}, ok && err == nil && n > 0
+}
+
+// setAside renames an earlier try of a run: nothing that was measured is lost.
+func setAside(final string) error {
+	for i := 1; ; i++ {
+		old := fmt.Sprintf("%s.try%d", final, i)
+		if _, err := os.Lstat(old); errors.Is(err, fs.ErrNotExist) {
+			err := os.Rename(final, old)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+	}
+}

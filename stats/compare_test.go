@@ -1,0 +1,141 @@
+package stats
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+func TestCompareSmall(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		a, b      []float64
+		paired    bool
+		ratio, p  float64
+		smallest  float64
+		direction Direction
+		codes     []Code
+		method    Method
+	}{
+		{"three pairs", []float64{10, 11, 12}, []float64{8, 9, 9}, true, 26. / 33, 0.25, 0.25, Decrease, []Code{CaveatOutOfReach}, MethodStudent},
+		{"six pairs", seq(6), []float64{2, 3, 4, 5, 6, 7}, true, 27. / 21, 2. / 64, 2. / 64, Increase, nil, MethodStudent},
+		{"three against three", []float64{1, 2, 3}, []float64{4, 5, 6}, false, 2.5, 0.1, 0.1, Increase, []Code{CaveatOutOfReach}, MethodStudent},
+		{"one against one", []float64{2}, []float64{3}, false, 1.5, 1, 1, Increase, []Code{CaveatOutOfReach}, MethodNone},
+		{"one pair", []float64{2}, []float64{3}, true, 1.5, 1, 1, Increase, []Code{CaveatOutOfReach}, MethodNone},
+		{"same", []float64{0.1, 0.2, 0.3}, []float64{0.3, 0.1, 0.2}, true, 1, 1, 0.25, NoChange, []Code{CaveatOutOfReach}, MethodStudent},
+		{"constant", []float64{2, 2, 2, 2}, []float64{1, 1, 1, 1}, false, 0.5, 2. / 70, 2. / 70, Decrease, nil, MethodBCa},
+		{"negative", []float64{-1, 2, 2, 2}, []float64{1, 1, 1, 1.5}, false, math.NaN(), 54. / 70, 2. / 70, Decrease, nil, MethodNone},
+	} {
+		got, err := Compare(c.a, c.b, c.paired, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if !near(got.Ratio.Value, c.ratio, 1e-12) && !(math.IsNaN(c.ratio) && math.IsNaN(got.Ratio.Value)) {
+			t.Errorf("%s: ratio %v, want %v", c.name, got.Ratio.Value, c.ratio)
+		}
+		if c.name != "negative" && !near(got.P, c.p, 1e-12) || !near(got.SmallestP, c.smallest, 1e-12) || !got.Exact {
+			t.Errorf("%s: p %v, smallest %v, exact %v, want %v, %v", c.name, got.P, got.SmallestP, got.Exact, c.p, c.smallest)
+		}
+		if got.Direction != c.direction || got.Ratio.Method != c.method || !slices.Equal(codes(got.Caveats), c.codes) {
+			t.Errorf("%s: %s, %s, %v", c.name, got.Direction, got.Ratio.Method, got.Caveats)
+		}
+	}
+}
+
+// Pairs share what disturbs them, so their ratio is known better than that of the
+// same values taken as independent.
+func TestPairsAreNarrower(t *testing.T) {
+	rng := Options{Seed: 1}.generator(9)
+	for _, n := range []int{6, 40} {
+		a, b := make([]float64, n), make([]float64, n)
+		for i := range a {
+			cycle := 100 + 20*rng.Float64()
+			a[i], b[i] = cycle+rng.NormFloat64(), 0.95*cycle+rng.NormFloat64()
+		}
+		pairs, _ := Compare(a, b, true, Options{})
+		independent, _ := Compare(a, b, false, Options{})
+		if w, v := pairs.Ratio.High-pairs.Ratio.Low, independent.Ratio.High-independent.Ratio.Low; w > v/2 {
+			t.Errorf("%d values: width %v as pairs, %v as independent", n, w, v)
+		}
+		if pairs.P > independent.P {
+			t.Errorf("%d values: p %v as pairs, %v as independent", n, pairs.P, independent.P)
+		}
+	}
+}
+
+// With no difference, small p-values are as rare as they claim to be.
+func TestPermutationIsValid(t *testing.T) {
+	rng := Options{Seed: 2}.generator(9)
+	for _, paired := range []bool{true, false} {
+		for _, n := range []int{6, 16} {
+			const tests = 400
+			found := 0
+			for range tests {
+				a, b := make([]float64, n), make([]float64, n)
+				for i := range a {
+					a[i], b[i] = math.Exp(rng.NormFloat64()), math.Exp(rng.NormFloat64())
+				}
+				got, err := Compare(a, b, paired, Options{Resamples: 199})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.P <= 0.05 {
+					found++
+				}
+			}
+			// 0.05 and four standard errors.
+			if share := float64(found) / tests; share > 0.094 {
+				t.Errorf("paired %v, %d values: %.3f of tests have p <= 0.05", paired, n, share)
+			}
+		}
+	}
+}
+
+func TestOutliers(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   []bool
+	}{
+		{[]float64{9, 10, 100, 11, 10.5}, []bool{false, false, true, false, false}},
+		{[]float64{5, 5, 5, 5, 5, 5, 5, 9}, []bool{false, false, false, false, false, false, false, true}},
+		{[]float64{5, 5, 5, 5, 5}, make([]bool, 5)},
+		{[]float64{1, 1.1, 100}, make([]bool, 3)},
+		{[]float64{1, 2, 3, 4, 5, 6}, make([]bool, 6)},
+	} {
+		got, err := Outliers(c.values)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, %v, want %v", c.values, got, err, c.want)
+		}
+	}
+	s, _ := Summarize([]float64{9, 10, 100, 11, 10.5})
+	// |x − 10.5| is 1.5, 0.5, 89.5, 0.5, 0.
+	if s.Median != 10.5 || s.MAD() != 0.5 || !slices.Equal(codes(s.Caveats), []Code{CaveatOutliers}) {
+		t.Errorf("median %v, MAD %v, %v", s.Median, s.MAD(), s.Caveats)
+	}
+}
+
+func TestDriftSmall(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		values []float64
+		p      float64
+		codes  []Code
+	}{
+		{"one", []float64{1}, 1, []Code{CaveatTooFew}},
+		{"two", []float64{1, 2}, 1, []Code{CaveatOutOfReach}},
+		{"four rising", []float64{1, 2, 3, 4}, 2. / 24, []Code{CaveatOutOfReach}},
+		{"five falling", []float64{5, 4, 3, 2, 1}, 2. / 120, []Code{CaveatDrift}},
+		{"equal", []float64{2, 2, 2, 2, 2, 2}, 1, []Code{CaveatAllEqual}},
+		{"ties", []float64{1, 2, 1, 2, 1, 2, 1}, 1, []Code{CaveatApproximate}},
+	} {
+		got, err := Drift(nil, c.values, Options{})
+		if err != nil || !near(got.P, c.p, 1e-12) || !slices.Equal(codes(got.Caveats), c.codes) {
+			t.Errorf("%s: p %v, %v, %v; want %v, %v", c.name, got.P, got.Caveats, err, c.p, c.codes)
+		}
+	}
+	got, _ := Drift([]float64{0, 2, 4, 6, 8}, []float64{10, 9, 8, 7, 6}, Options{})
+	if got.Slope.Value != -0.5 || got.Change != -0.5 || got.Tau != -1 || got.Slope.Low != -0.5 || got.Slope.High != -0.5 {
+		t.Errorf("a straight line: %+v", got)
+	}
+}

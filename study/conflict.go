@@ -1,0 +1,59 @@
+package study
+
+import "fmt"
+
+// rule names values that do not fit together.
+type rule struct {
+	// key is the one to point at.
+	key  string
+	when func(*settings) bool
+	msg  func(*settings) string
+	hint string
+}
+
+// conflict finds the first rule that the settings break, or nil.
+func conflict(s *settings) *rule {
+	for i := range rules {
+		if rules[i].when(s) {
+			return &rules[i]
+		}
+	}
+	return nil
+}
+
+var rules = []rule{
+	{"dtype", func(s *settings) bool {
+		return (s.DType == "q8_0" || s.DType == "q4_0") && (s.Backend == PyTorch || s.Backend == VLLM || s.Backend == SGLang || s.Backend == TensorRT)
+	}, func(s *settings) string {
+		return fmt.Sprintf("dtype %s is a ggml format that the %s backend does not run", s.DType, s.Backend)
+	}, "use float32, float16 or bfloat16, or backend: embedded"},
+	{"pytorch.attn_implementation", func(s *settings) bool {
+		return s.Backend == PyTorch && s.pytorch.AttnImplementation == "flash_attention_2" && s.DType == "float32"
+	}, func(*settings) string {
+		return "pytorch.attn_implementation flash_attention_2 does not run dtype float32"
+	}, "use float16 or bfloat16, or another implementation"},
+	{"pytorch.attn_implementation", func(s *settings) bool {
+		return s.Backend == PyTorch && s.pytorch.AttnImplementation == "flash_attention_2" && s.pytorch.Device == "cpu"
+	}, func(*settings) string {
+		return "pytorch.attn_implementation flash_attention_2 needs a GPU, but pytorch.device is cpu"
+	}, "use sdpa or eager on the CPU"},
+	{"vllm.gpu_memory_utilization", func(s *settings) bool {
+		return s.Backend == VLLM && s.vllm.GPUMemoryUtilization > 0 && s.vllm.KVCacheMemoryBytes > 0
+	}, func(*settings) string {
+		return "vllm.gpu_memory_utilization and vllm.kv_cache_memory_bytes both size the KV cache"
+	}, "give one of them"},
+	tooShort(VLLM, "vllm.max_model_len", func(s *settings) int { return s.vllm.MaxModelLen }),
+	tooShort(SGLang, "sglang.context_length", func(s *settings) int { return s.sglang.ContextLength }),
+	tooShort(TensorRT, "tensorrt.max_seq_len", func(s *settings) int { return s.tensorrt.MaxSeqLen }),
+}
+
+// tooShort finds a sequence that is longer than the engine is set up for. Prompts of a
+// data set may be shorter than workload.input_tokens, so only synthetic ones count.
+func tooShort(backend, key string, most func(*settings) int) rule {
+	return rule{key, func(s *settings) bool {
+		n := most(s)
+		return s.Backend == backend && n > 0 && s.Workload.Dataset == "synthetic" && s.Workload.InputTokens+s.Workload.OutputTokens > n
+	}, func(s *settings) string {
+		return fmt.Sprintf("%s %d is less than %d input and %d output tokens", key, most(s), s.Workload.InputTokens, s.Workload.OutputTokens)
+	}, "raise it, or use a shorter workload"}
+}

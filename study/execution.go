@@ -1,0 +1,237 @@
+package study
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Execution says how often, in which order and within which limits experiments
+// run. The zero value of a field means that nobody has set it, unless the field
+// says otherwise. Nothing here is part of an experiment's ID.
+type Execution struct {
+	// Cycles is how often every experiment runs; at least 1.
+	Cycles int `json:"cycles"`
+	// Order is one of [Orders].
+	Order string `json:"order"`
+	// Seed of the order shuffle.
+	Seed uint64 `json:"seed"`
+	// Profile is quick, standard or publication: the name of the set of values that
+	// stood in for keys which no source gave.
+	Profile string `json:"profile,omitempty"`
+	// Gap is the pause between two runs.
+	Gap Gap `json:"gap_seconds,omitzero"`
+	// Until asks for more cycles than Cycles, until a metric is known well enough.
+	Until Until `json:"until,omitzero"`
+	// RunTimeout bounds one run, and StudyTimeout the study: when it is over, no
+	// further run is started.
+	RunTimeout   Duration `json:"run_timeout,omitempty"`
+	StudyTimeout Duration `json:"study_timeout,omitempty"`
+	// MaxFailures consecutive failures of one backend end the runs of that backend; 0
+	// never does.
+	MaxFailures int `json:"max_failures,omitempty"`
+}
+
+// Gap is the pause between two runs.
+type Gap struct {
+	Mode GapMode
+	// Seconds of a fixed gap; 0 is no gap.
+	Seconds float64
+}
+
+// GapMode says how long a gap lasts.
+type GapMode string
+
+// Modes of a [Gap].
+const (
+	GapUnset GapMode = ""
+	// GapFixed lasts Gap.Seconds.
+	GapFixed GapMode = "fixed"
+	// GapByCondition lasts until the machine is back in the state in which the first
+	// run found it.
+	GapByCondition GapMode = "condition"
+)
+
+// gapAuto is how a study file writes GapByCondition.
+const gapAuto = "auto"
+
+// MarshalJSON writes a gap as a study file does: a number of seconds, or "auto".
+func (g Gap) MarshalJSON() ([]byte, error) {
+	switch g.Mode {
+	case GapUnset:
+		return []byte("null"), nil
+	case GapFixed:
+		return fmt.Appendf(nil, "%v", g.Seconds), nil
+	case GapByCondition:
+		return []byte(`"` + gapAuto + `"`), nil
+	}
+	return nil, fmt.Errorf("unknown gap mode %q", string(g.Mode))
+}
+
+// Until ends the cycles of an experiment early or late: after the cycle in which the
+// half width of the metric's 95 % interval over all cycles is at most
+// RelativeHalfWidth of its mean, and after MaxCycles at the latest. Execution.Cycles
+// is the least number of cycles. MaxCycles is 0 where there is no such goal.
+type Until struct {
+	// Metric is one of [Metrics].
+	Metric            string  `json:"metric,omitempty"`
+	RelativeHalfWidth float64 `json:"relative_half_width,omitempty"`
+	MaxCycles         int     `json:"max_cycles,omitempty"`
+}
+
+// defaultUntil completes a goal that is given in part, and is that of the profile
+// publication.
+var defaultUntil = Until{Metric: "energy.per_output_token_j", RelativeHalfWidth: 0.02, MaxCycles: 20}
+
+// Duration is a time span that is written as in 90s, 30m or 1h30m.
+type Duration time.Duration
+
+// String gives the shortest form that can be read back.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("read a duration: %w", err)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// DefaultExecution runs everything once, in the order of the file.
+func DefaultExecution() Execution { return Execution{Cycles: 1, Order: Sequential, Seed: 1} }
+
+// Orders of execution.
+const (
+	// Sequential makes all cycles of one experiment before the next: AAABBB.
+	Sequential = "sequential"
+	// Interleave repeats the list: ABABAB.
+	Interleave = "interleave"
+	// Shuffle draws a new order for each cycle from the seed.
+	Shuffle = "shuffle"
+	// Reverse goes forwards and backwards in turn: ABBAAB.
+	Reverse = "reverse"
+	// LatinSquare balances positions, and which experiment follows which.
+	LatinSquare = "latin_square"
+)
+
+// Orders lists the orders of execution.
+func Orders() []string { return []string{Sequential, Interleave, Shuffle, Reverse, LatinSquare} }
+
+// Metrics lists what [Until] can wait for, by its name in a result.
+func Metrics() []string {
+	return []string{
+		"energy.per_output_token_j", "energy.per_total_token_j", "energy.per_request_j", "energy.total_j", "energy.net_j",
+		"energy.mean_w", "throughput.output_tokens_per_s", "throughput.total_tokens_per_s", "throughput.requests_per_s",
+	}
+}
+
+// Profiles of execution.
+const (
+	// Quick makes one cycle without gaps: does it work, and what about does it cost?
+	Quick = "quick"
+	// Standard makes three cycles with gaps by condition.
+	Standard = "standard"
+	// Publication makes at least five cycles with gaps by condition, and more until
+	// energy per output token is known to 2 %.
+	Publication = "publication"
+)
+
+var profiles = map[string]Execution{
+	Quick:       {Cycles: 1, Gap: Gap{Mode: GapFixed}},
+	Standard:    {Cycles: 3, Gap: Gap{Mode: GapByCondition}},
+	Publication: {Cycles: 5, Gap: Gap{Mode: GapByCondition}, Until: defaultUntil},
+}
+
+// executionField is one key of the execution section.
+type executionField struct {
+	key, help string
+	kind      kind
+	put       func(*Execution, val)
+}
+
+// executionFields is the grammar of the execution section.
+var executionFields = []*executionField{
+	{"execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 cycles with gaps by condition, publication 5 or more until energy per output token is known to 2 %",
+		choiceKind(Quick, Standard, Publication), func(x *Execution, v val) { x.Profile = v.s }},
+	{"execution.cycles", "how often every experiment runs", wholeKind(1, 1000), func(x *Execution, v val) { x.Cycles = int(v.i) }},
+	{"execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or latin_square",
+		choiceKind(Orders()...), func(x *Execution, v val) { x.Order = v.s }},
+	{"execution.seed", "seed of the order shuffle", wholeKind(0, 1<<53), func(x *Execution, v val) { x.Seed = uint64(v.i) }},
+	{"execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first run found it", gapKind(), func(x *Execution, v val) {
+		if v.s == gapAuto {
+			x.Gap = Gap{Mode: GapByCondition}
+		} else {
+			x.Gap = Gap{Mode: GapFixed, Seconds: v.f}
+		}
+	}},
+	{"execution.until.metric", "the metric that decides whether there have been enough cycles", choiceKind(Metrics()...), func(x *Execution, v val) { x.Until.Metric = v.s }},
+	{"execution.until.relative_half_width", "half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
+		numberKind(0.0001, 1), func(x *Execution, v val) { x.Until.RelativeHalfWidth = v.f }},
+	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", wholeKind(2, 1000), func(x *Execution, v val) { x.Until.MaxCycles = int(v.i) }},
+	{"execution.run_timeout", "time limit of one run", durationKind(), func(x *Execution, v val) { x.RunTimeout = Duration(v.i) }},
+	{"execution.study_timeout", "time limit of the study: no run is started after it", durationKind(), func(x *Execution, v val) { x.StudyTimeout = Duration(v.i) }},
+	{"execution.max_failures", "consecutive failures of one backend after which its other runs are left out; 0 is never", wholeKind(0, 1000), func(x *Execution, v val) { x.MaxFailures = int(v.i) }},
+}
+
+func lookupExecution(key string) (*executionField, bool) {
+	i := slices.IndexFunc(executionFields, func(f *executionField) bool { return f.key == key })
+	if i < 0 {
+		return nil, false
+	}
+	return executionFields[i], true
+}
+
+// executionSetting is a key of the execution section that some source gave.
+type executionSetting struct {
+	f  *executionField
+	v  val
+	at *Error
+}
+
+// resolveExecution puts explicit keys over the profile over the defaults.
+func resolveExecution(settings map[string]executionSetting) (Execution, *Error) {
+	x := DefaultExecution()
+	if p, ok := settings["execution.profile"]; ok {
+		profile := profiles[p.v.s]
+		x.Profile, x.Cycles, x.Gap, x.Until = p.v.s, profile.Cycles, profile.Gap, profile.Until
+	}
+	for _, f := range executionFields {
+		if s, ok := settings[f.key]; ok && f.key != "execution.profile" {
+			f.put(&x, s.v)
+		}
+	}
+	if x.Until == (Until{}) {
+		return x, nil
+	}
+	if x.Until.Metric == "" {
+		x.Until.Metric = defaultUntil.Metric
+	}
+	if x.Until.RelativeHalfWidth == 0 {
+		x.Until.RelativeHalfWidth = defaultUntil.RelativeHalfWidth
+	}
+	given, explicit := settings["execution.until.max_cycles"]
+	if !explicit {
+		x.Until.MaxCycles = max(defaultUntil.MaxCycles, x.Cycles)
+	} else if x.Until.MaxCycles < x.Cycles {
+		at := *given.at
+		at.Msg = fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case", x.Until.MaxCycles, x.Cycles)
+		at.Hint = "raise it, or lower execution.cycles"
+		return x, &at
+	}
+	return x, nil
+}

@@ -1,0 +1,145 @@
+package study
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// parseAlone reads a study that has no other files to name.
+func parseAlone(data []byte) (*Study, error) {
+	b := newBuilder()
+	b.source = "s.yaml"
+	b.read = func(string) ([]byte, error) { return nil, os.ErrNotExist }
+	b.file("s.yaml", data)
+	return b.build()
+}
+
+func FuzzParse(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.yaml")
+	more, _ := filepath.Glob("../examples/*.yaml")
+	for _, file := range append(files, more...) {
+		if data, err := os.ReadFile(file); err == nil && !strings.Contains(file, "huge") && !strings.Contains(file, "long") {
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Count(data, []byte("..")) > 2 || bytes.Count(data, []byte("*")) > 40 {
+			return // large sweeps are valid, and slow
+		}
+		s, err := parseAlone(data)
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without a message")
+			}
+			return
+		}
+		if len(s.Experiments) == 0 {
+			t.Fatal("neither an experiment nor an error")
+		}
+		if len(s.Experiments) > 1000 {
+			return
+		}
+		text, err := s.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseAlone([]byte(text))
+		if err != nil {
+			t.Fatalf("the frozen study cannot be read: %v\n%s", err, text)
+		}
+		if len(again.Experiments) != len(s.Experiments) {
+			t.Fatalf("%d experiments, frozen and read %d", len(s.Experiments), len(again.Experiments))
+		}
+		for i := range s.Experiments {
+			if s.Experiments[i].ID() != again.Experiments[i].ID() {
+				t.Errorf("experiment %d has the IDs %s and %s", i, s.Experiments[i].ID(), again.Experiments[i].ID())
+			}
+		}
+	})
+}
+
+func FuzzRange(f *testing.F) {
+	for _, s := range []string{"1..4", "8..512*2", "1..9+2", "0.5..0.9+0.1", "-3..3", "1..9223372036854775807*3", "0.25..2*2", "01..2", "1..2+0.0", "a..b", "1..1000000", "9007199254740993..9007199254740995"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		values, err := expandRange(text)
+		if err != nil {
+			return
+		}
+		if len(values) == 0 || len(values) > maxPoints {
+			t.Fatalf("%q has %d values", text, len(values))
+		}
+		low, high, _ := strings.Cut(text, "..")
+		end := strings.IndexAny(high, "*+")
+		if len(high) > 0 && (high[0] == '+') {
+			end = strings.IndexAny(high[1:], "*+") + 1
+		}
+		if end > 0 {
+			high = high[:end]
+		}
+		first, err1 := parseNumber(low)
+		last, err2 := parseNumber(high)
+		if err1 != nil || err2 != nil {
+			t.Fatalf("%q: %v, %v", text, err1, err2)
+		}
+		previous := first
+		for i, v := range values {
+			n, err := parseNumber(v)
+			if err != nil {
+				t.Fatalf("%q gives %q: %v", text, v, err)
+			}
+			if n < previous || n > last || i == 0 && n != first {
+				t.Fatalf("%q gives %q after %g, up to %g", text, v, previous, last)
+			}
+			previous = n
+		}
+	})
+}
+
+func FuzzWhere(f *testing.F) {
+	for _, s := range []string{
+		"workload.prompts * batch <= 8192", "dtype in ('float16', \"bfloat16\") and not backend == 'fake'", "1 / (seed - 1) > 0", "(1+2)*3 % 4 == -1",
+		"vllm.enforce_eager == true or false", "batch not in (1, 2)", "((((1))))>0", "1e400 > 1", "and and", "\"", "batch = 3", "ü > 3", "1 < 2 < 3",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, backend := range backends {
+			s := defaults()
+			s.Model, s.Backend = "m/n", backend
+			before := s
+			e, err := compile(text)
+			if err != nil {
+				p, ok := err.(*syntaxError)
+				if !ok || p.msg == "" || p.from < 0 || p.width < 0 || p.from+p.width > len([]rune(text))+1 {
+					t.Fatalf("%q: %#v", text, err)
+				}
+				return
+			}
+			x := &scratch{settings: &s}
+			switch e.basic {
+			case isNumber:
+				if e.num(x) != e.num(x) && !x.undefined {
+					if v := e.num(x); v == v {
+						t.Fatalf("%q has no fixed value", text)
+					}
+				}
+			case isText:
+				if e.str(x) != e.str(x) {
+					t.Fatalf("%q has no fixed value", text)
+				}
+			case isBool:
+				if e.truth(x) != e.truth(x) {
+					t.Fatalf("%q has no fixed value", text)
+				}
+			}
+			if s != before {
+				t.Fatalf("%q changes the settings", text)
+			}
+		}
+	})
+}

@@ -1,0 +1,229 @@
+package study
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// value gives some value that the field accepts, as a study file would write it.
+func (f *field) anyValue(rng *rand.Rand) string {
+	switch {
+	case f.kind.enum != nil:
+		return f.kind.enum[rng.IntN(len(f.kind.enum))]
+	case f.kind.whole:
+		span := min(f.kind.high-f.kind.low, 1000)
+		return strconv.Itoa(int(f.kind.low) + rng.IntN(int(span)+1))
+	case f.kind.basic == isNumber:
+		return strconv.FormatFloat(f.kind.low+(min(f.kind.high, 100)-f.kind.low)*float64(rng.IntN(5))/4, 'g', -1, 64)
+	case f.key == "pytorch.device":
+		return []string{"auto", "cpu", "cuda:1"}[rng.IntN(3)]
+	case f.key == "llamacpp.n_gpu_layers":
+		return []string{"auto", "all", "12"}[rng.IntN(3)]
+	case f.key == "llamacpp.poll":
+		return strconv.Itoa(rng.IntN(101))
+	case f.key == "energy.remote":
+		return "http://node:9400/metrics"
+	}
+	return "text-" + strconv.Itoa(rng.IntN(5))
+}
+
+// spellings of a number that mean the same.
+func respell(f *field, text string, rng *rand.Rand) string {
+	if f.kind.basic != isNumber || f.key == "" {
+		return text
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return text
+	}
+	options := []string{text, fmt.Sprintf("%e", n), strconv.FormatFloat(n, 'f', -1, 64)}
+	if !strings.ContainsAny(text, ".e") {
+		options = append(options, text+".0", text+"e0")
+		if n > 0 {
+			options = append(options, "+"+text, text+"0e-1")
+		}
+	}
+	s := options[rng.IntN(len(options))]
+	if f.kind.whole {
+		if v, err := parseWhole(s); err != nil || float64(v) != n {
+			return text // %e rounds
+		}
+	} else if v, err := strconv.ParseFloat(s, 64); err != nil || v != n {
+		return text
+	}
+	return s
+}
+
+// write makes a study file of keys: in any order, dotted or nested.
+func write(keys map[string]string, rng *rand.Rand) string {
+	order := make([]string, 0, len(keys))
+	for k := range keys {
+		order = append(order, k)
+	}
+	slices.Sort(order)
+	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	var b strings.Builder
+	nested := map[string][]string{}
+	for _, k := range order {
+		head, rest, dotted := strings.Cut(k, ".")
+		if dotted && rng.IntN(2) == 0 {
+			nested[head] = append(nested[head], rest+": "+keys[k])
+			continue
+		}
+		fmt.Fprintf(&b, "%s: %s\n", k, keys[k])
+	}
+	for head, entries := range nested {
+		fmt.Fprintf(&b, "%s: {%s}\n", head, strings.Join(entries, ", "))
+	}
+	return b.String()
+}
+
+// one is the only experiment of a text, or nothing if its values do not fit together.
+func one(t *testing.T, text string) (Experiment, bool) {
+	t.Helper()
+	s, err := Parse("s.yaml", []byte(text))
+	if err != nil {
+		if strings.Contains(err.Error(), "does not run") || strings.Contains(err.Error(), "needs a GPU") ||
+			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "is less than") {
+			return Experiment{}, false
+		}
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return s.Experiments[0], true
+}
+
+// TestIdentityDoesNotDependOnSpelling: order, nesting, spelling of numbers, defaults
+// that are written out, sections of other backends, and what results are converted to
+// leave the ID alone.
+func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	d := defaults()
+	for range 2000 {
+		backend := backends[rng.IntN(len(backends))]
+		keys := map[string]string{"model": "m/n", "backend": backend}
+		for _, f := range fields {
+			if f.key != "model" && f.key != "backend" && rng.IntN(4) == 0 && (f.section == "" || f.section == backend) {
+				keys[f.key] = f.anyValue(rng)
+			}
+		}
+		first, ok := one(t, write(keys, rng))
+		if !ok {
+			continue
+		}
+		same := map[string]string{}
+		for k, v := range keys {
+			f, _ := lookup(k)
+			same[k] = respell(f, v, rng)
+		}
+		for _, f := range fields {
+			_, given := keys[f.key]
+			switch {
+			case f.aside, f.section != "" && f.section != backend && rng.IntN(3) == 0:
+				same[f.key] = f.anyValue(rng)
+			case !given && !f.optional && f.key != "model" && rng.IntN(3) == 0 && f.section == "":
+				same[f.key] = f.get(&d).String()
+			case given && rng.IntN(3) == 0 && !f.optional && keys[f.key] == f.get(&d).String():
+				delete(same, f.key)
+			}
+		}
+		for _, key := range []string{"name", "execution.cycles", "execution.profile"} {
+			if rng.IntN(2) == 0 {
+				same[key] = map[string]string{"name": "x", "execution.cycles": "4", "execution.profile": "standard"}[key]
+			}
+		}
+		text := write(same, rng)
+		second, ok := one(t, text)
+		if !ok || first.ID() != second.ID() {
+			t.Fatalf("%v\nand\n%s\nhave the IDs %s and %s", keys, text, first.ID(), second.ID())
+		}
+	}
+}
+
+// TestIdentityDependsOnEveryKey: each key that changes the measurement changes the ID.
+func TestIdentityDependsOnEveryKey(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, f := range fields {
+		backend := f.section
+		if backend == "" {
+			backend = Embedded
+		}
+		base := map[string]string{"model": "m/n", "backend": backend}
+		first, _ := one(t, write(base, rng))
+		changed, tried := false, 0
+		for range 50 {
+			keys := map[string]string{"model": "m/n", "backend": backend, f.key: f.anyValue(rng)}
+			second, ok := one(t, write(keys, rng))
+			if !ok || second.Backend != backend && f.key != "backend" {
+				continue
+			}
+			tried++
+			if second.ID() != first.ID() {
+				changed = true
+				break
+			}
+		}
+		if tried == 0 || changed == f.aside && f.key != "decoding.temperature" {
+			t.Errorf("%s: %d values tried, ID changed: %t, aside: %t", f.key, tried, changed, f.aside)
+		}
+	}
+}
+
+// TestIdentityIsPinned: IDs name folders of results, so they stay from version to
+// version.
+func TestIdentityIsPinned(t *testing.T) {
+	for text, want := range map[string]string{
+		"model: m/n": "492e19ce7cfb",
+		"model: m/n\nbackend: pytorch\npytorch: {batch_size: 8, device: 'cuda:1'}":                                                      "ded8b76925af",
+		"model: random:x\nbackend: fake\nfake: {speed: 2.5, batching: continuous}\nworkload: {dataset: synthetic, prompts: 3}\nseed: 9": "e26ae5de716c",
+	} {
+		if e, _ := one(t, text); e.ID() != want {
+			t.Errorf("%s\nhas the ID %s, want %s", text, e.ID(), want)
+		}
+	}
+}
+
+// TestMergingIsByID: of two points, one is left if and only if their IDs agree.
+func TestMergingIsByID(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		var entries []string
+		for range 12 {
+			keys := map[string]string{"backend": []string{Embedded, Fake}[rng.IntN(2)]}
+			for _, f := range []string{"seed", "dtype", "warmup.runs", "energy.pue", "embedded.threads", "fake.speed"} {
+				field, _ := lookup(f)
+				if rng.IntN(2) == 0 && (field.section == "" || field.section == keys["backend"]) {
+					keys[f] = []string{"1", "2"}[rng.IntN(2)]
+					if f == "dtype" {
+						keys[f] = []string{"auto", "float32"}[rng.IntN(2)]
+					}
+				}
+			}
+			var parts []string
+			for k, v := range keys {
+				parts = append(parts, k+": "+v)
+			}
+			entries = append(entries, "  - {"+strings.Join(parts, ", ")+"}")
+		}
+		text := "model: m/n\nexperiments:\n" + strings.Join(entries, "\n")
+		s, err := Parse("s.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := map[string]bool{}
+		for _, e := range s.Experiments {
+			ids[e.ID()] = true
+		}
+		separate := map[string]bool{}
+		for _, entry := range entries {
+			e, _ := one(t, "model: m/n\nexperiments:\n"+entry)
+			separate[e.ID()] = true
+		}
+		if len(ids) != len(s.Experiments) || len(separate) != len(s.Experiments) || s.Merged != len(entries)-len(ids) {
+			t.Fatalf("%d experiments, %d different IDs, %d of separate entries, %d merged:\n%s", len(s.Experiments), len(ids), len(separate), s.Merged, text)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package study
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestParseWhole(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "-0": 0, "7": 7, "+7": 7, "-7": -7, "1.0": 1, "1.": 1, "1e3": 1000, "1E+3": 1000, "1.5e1": 15, "150e-1": 15, "0e999": 0, "0.0": 0,
+		"9223372036854775807": 9223372036854775807, "-9223372036854775808": -9223372036854775808, "9.223372036854775807e18": 9223372036854775807,
+		"1000000000000000000000e-3": 1000000000000000000, "1.00000000000000000000000000000": 1,
+	} {
+		if got, err := parseWhole(text); err != nil || got != want {
+			t.Errorf("parseWhole(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", " 1", "1 ", "010", "00", "-01", "1.5", "1e-1", "1.00000000000000000000000000001", "9223372036854775808", "1e19", "1e99999999999", "1_000", "0x10",
+		"1,000", "nan", "inf", ".", "-", "e3", "1e", "--1", "1..2", "١",
+	} {
+		if got, err := parseWhole(text); err == nil {
+			t.Errorf("parseWhole(%q) = %d, want an error", text, got)
+		}
+	}
+}
+
+func TestParseNumber(t *testing.T) {
+	for text, want := range map[string]float64{"0": 0, "-0": 0, "-0.0": 0, ".5": 0.5, "5.": 5, "1e3": 1000, "1e-3": 0.001, "-2.5E+1": -25, "0e-999": 0} {
+		got, err := parseNumber(text)
+		if err != nil || got != want || 1/got != 1/(want+0) {
+			t.Errorf("parseNumber(%q) = %g, %v, want %g", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "01.5", "1e999", "1e-999", ".nan", "NaN", "inf", "-.inf", "0x1p3", "1_0", "1:30", "."} {
+		if got, err := parseNumber(text); err == nil {
+			t.Errorf("parseNumber(%q) = %g, want an error", text, got)
+		}
+	}
+}
+
+func TestRanges(t *testing.T) {
+	for text, want := range map[string][]string{
+		"1..4": {"1", "2", "3", "4"}, "8..64*2": {"8", "16", "32", "64"}, "8..63*2": {"8", "16", "32"}, "1..9+2": {"1", "3", "5", "7", "9"},
+		"1..9+3": {"1", "4", "7"}, "3..3": {"3"}, "-2..2+2": {"-2", "0", "2"}, "0.5..1.5+0.5": {"0.5", "1.0", "1.5"}, "0.1..0.3+0.1": {"0.1", "0.2", "0.3"},
+		"0.25..2*2": {"0.25", "0.50", "1.00", "2.00"}, "-0.5..0.5+0.5": {"-0.5", "0.0", "0.5"}, "1..1000*10": {"1", "10", "100", "1000"},
+		"9223372036854775806..9223372036854775807":         {"9223372036854775806", "9223372036854775807"},
+		"4611686018427387904..9223372036854775807*2":       {"4611686018427387904"},
+		"9223372036854775000..9223372036854775807+1000000": {"9223372036854775000"},
+	} {
+		if got, err := expandRange(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("expandRange(%q) = %q, %v, want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"4..1", "1..8*1", "1..8*0", "0..8*2", "1..8+0", "1..2000000", "01..3", "1..99999999999999999999", "1..8*1.5", "1", "1..", "..3", "1..2..3"} {
+		if got, err := expandRange(text); err == nil {
+			t.Errorf("expandRange(%q) = %q, want an error", text, got)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute, "0.5h": 30 * time.Minute, "250ms": 250 * time.Millisecond} {
+		v, err := durationKind().parse(text)
+		if err != nil || time.Duration(v.i) != want {
+			t.Errorf("%s: %v, %v", text, time.Duration(v.i), err)
+		}
+		var back Duration
+		if err := back.UnmarshalText([]byte(Duration(want).String())); err != nil || time.Duration(back) != want {
+			t.Errorf("%v is written as %s and read as %v, %v", want, Duration(want), back, err)
+		}
+		if again, err := durationKind().parse(Duration(want).String()); err != nil || again != v {
+			t.Errorf("%s cannot be read back: %v", Duration(want), err)
+		}
+	}
+	for _, text := range []string{"", "30", "1:30", "-5s", "0s", "1d", "1h 30m", "10001h", "s", "1us"} {
+		if v, err := durationKind().parse(text); err == nil {
+			t.Errorf("%q = %v, want an error", text, v)
+		}
+	}
+}
+
+// TestEveryFieldIsPutAndGot: what is put is what is got, and no two fields share a place.
+func TestEveryFieldIsPutAndGot(t *testing.T) {
+	for _, f := range fields {
+		v := val{s: "x"}
+		if f.kind.basic == isNumber {
+			v = val{i: 7, f: 7}
+			if !f.kind.whole {
+				v.i = 0
+			}
+		}
+		s := settings{}
+		f.put(&s, v)
+		if got := f.get(&s); got != v {
+			t.Errorf("%s: put %v, got %v", f.key, v, got)
+		}
+		for _, other := range fields {
+			if other != f && other.get(&s) != (val{}) {
+				t.Errorf("%s and %s share a place", f.key, other.key)
+			}
+		}
+	}
+}

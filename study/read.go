@@ -1,0 +1,387 @@
+package study
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// value is the text of a scalar and where it stands.
+type value struct {
+	text string
+	// quoted says that the file marks it as a text.
+	quoted bool
+	at     *Error
+}
+
+// reader walks one study file.
+type reader struct {
+	*builder
+	name  string
+	lines []string
+	out   layer
+	bases []value
+}
+
+// parse gives the mapping of a file, or nil after a mistake.
+func (r *reader) parse(name string, data []byte) *yaml.Node {
+	r.name = name
+	whole := &Error{Source: name}
+	if problem := checkEncoding(data); problem != "" {
+		r.fail(whole, "save it as plain UTF-8 text", "%s", problem)
+		return nil
+	}
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	r.lines = strings.Split(string(data), "\n")
+	docs, err := documents(data)
+	if err != nil {
+		r.syntax(err)
+		return nil
+	}
+	if len(docs) == 0 || len(docs[0].Content) == 0 {
+		r.fail(whole, "a study needs at least a line such as: model: random:smollm2-135m", "the study file is empty")
+		return nil
+	}
+	if len(docs) > 1 {
+		at := whole
+		if len(docs[1].Content) > 0 {
+			at = r.at(docs[1].Content[0])
+		}
+		r.fail(at, "remove the line --- before it, or put it into a file of its own", "a study file holds one document, but here a second one begins")
+	}
+	root := docs[0].Content[0]
+	switch {
+	case root.Kind == yaml.ScalarNode && root.Tag == "!!null" && root.Value == "":
+		r.fail(whole, "a study needs at least a line such as: model: random:smollm2-135m", "the study file is empty")
+		return nil
+	case root.Kind != yaml.MappingNode:
+		r.fail(r.at(root), "write keys, such as: model: random:smollm2-135m", "the study file is not a mapping of keys")
+		return nil
+	}
+	return root
+}
+
+// documents parses YAML; the library may panic on input it did not expect. What
+// comes after a second document is not read.
+func documents(data []byte) (docs []*yaml.Node, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("cannot parse: %v", p)
+		}
+	}()
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for len(docs) < 2 {
+		doc := new(yaml.Node)
+		if err := d.Decode(doc); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		docs = append(docs, doc)
+	}
+	return docs, nil
+}
+
+// yamlLine finds the line in a message of the YAML library.
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
+
+func (r *reader) syntax(err error) {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	at := &Error{Source: r.name}
+	if m := yamlLine.FindStringSubmatch(msg); m != nil {
+		_, _ = fmt.Sscan(m[1], &at.Line)
+		at.Line = min(at.Line, len(r.lines))
+		at.Col = 1
+		if at.Line >= 1 {
+			at.Excerpt = strings.TrimRight(r.lines[at.Line-1], "\r")
+			if e, ok := errors.AsType[*yaml.LoadError](err); ok && e.Mark.Line == at.Line && e.Mark.Column > 0 {
+				at.Col = min(e.Mark.Column, utf8.RuneCountInString(at.Excerpt)+1)
+			}
+		}
+		msg = msg[len(m[0]):]
+	}
+	r.fail(at, syntaxHint(msg, at.Excerpt), "not valid YAML: %s", msg)
+}
+
+// syntaxHint says what usually is behind a message of the YAML library.
+func syntaxHint(msg, line string) string {
+	switch {
+	case strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
+		return "indent with spaces: YAML allows no tabs there"
+	case strings.Contains(msg, "mapping values are not allowed"):
+		return "check the indentation; a value that holds \": \" needs quotes"
+	case strings.Contains(msg, "unknown anchor"):
+		return "define it with & before it is used; a value that begins with * needs quotes"
+	case strings.Contains(msg, "did not find expected"):
+		return "look for a bracket, brace or quote that is not closed, or for wrong indentation in the lines before"
+	case strings.Contains(msg, "cannot start any token"):
+		return "a value that begins with @, ` or % needs quotes"
+	case strings.HasPrefix(line, "%"):
+		return "remove this line"
+	case strings.Contains(msg, "unexpected end of stream"):
+		return "a quote is not closed"
+	}
+	return ""
+}
+
+// at is the position of a node.
+func (r *reader) at(n *yaml.Node) *Error {
+	e := &Error{Source: r.name, Line: n.Line, Col: n.Column, Width: utf8.RuneCountInString(n.Value)}
+	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+		e.Width += 2
+	}
+	if n.Line >= 1 && n.Line <= len(r.lines) {
+		e.Excerpt = strings.TrimRight(r.lines[n.Line-1], "\r")
+		e.Width = min(e.Width, max(1, utf8.RuneCountInString(e.Excerpt)-e.Col+1))
+	}
+	return e
+}
+
+// resolve follows an alias.
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias
+	}
+	return n
+}
+
+// scope is a kind of mapping: which keys it has besides those of an experiment.
+type scope struct {
+	// in names the scope in messages: "", or " in sweep".
+	in    string
+	extra []string
+	// leaf handles a key that exists.
+	leaf func(key string, k, v *yaml.Node)
+	seen map[string]*yaml.Node
+}
+
+// known says that the scope has the key.
+func (s *scope) known(key string) bool {
+	_, ok := lookup(key)
+	return ok || slices.Contains(s.extra, key)
+}
+
+// walk goes over the keys below a dotted prefix. Dotted keys and nested mappings
+// mean the same.
+func (r *reader) walk(s *scope, prefix string, n *yaml.Node) {
+	if s.seen == nil {
+		s.seen = map[string]*yaml.Node{}
+	}
+	here := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], resolve(n.Content[i+1])
+		if !r.goodKey(k) {
+			continue
+		}
+		key := prefix + k.Value
+		first := here[k.Value]
+		if first == nil {
+			first = s.seen[key]
+		}
+		if first != nil {
+			r.fail(r.at(k), "remove one of them", "key %q appears twice; the first is in line %d", k.Value, first.Line)
+			continue
+		}
+		here[k.Value] = k
+		switch {
+		case s.known(key):
+			s.seen[key] = k
+			s.leaf(key, k, v)
+		case s.isPrefix(key) && v.Kind == yaml.MappingNode:
+			r.tagged(v)
+			r.walk(s, key+".", v)
+		case s.isPrefix(key):
+			r.fail(r.at(k), fmt.Sprintf("write %s: {%s: …}", k.Value, s.children(key)[0]), "%s holds keys, not a value", key)
+		default:
+			r.fail(r.at(k), s.suggest(key, k.Value), "unknown key %q%s", k.Value, s.inside(prefix))
+		}
+	}
+}
+
+// goodKey refuses what YAML allows as a key beyond a name.
+func (r *reader) goodKey(k *yaml.Node) bool {
+	switch {
+	case k.Kind == yaml.AliasNode, k.Kind != yaml.ScalarNode:
+		at := r.at(k)
+		at.Width = 1
+		r.fail(at, "write a plain name", "a key must be a name")
+		return false
+	case k.Value == "<<":
+		r.fail(r.at(k), "write the keys out, or put what is shared into a file of its own and name it with base:", "merge keys (<<) are not supported")
+		return false
+	}
+	return r.tagged(k)
+}
+
+// tagged refuses explicit tags: keys have types already.
+func (r *reader) tagged(n *yaml.Node) bool {
+	if n.Style&yaml.TaggedStyle == 0 {
+		return true
+	}
+	at := r.at(n)
+	at.Width = max(1, utf8.RuneCountInString(n.Tag))
+	r.fail(at, "remove it: the key decides on the type", "the tag %s is not supported", n.Tag)
+	return false
+}
+
+// inside names the place for a message about an unknown key.
+func (s *scope) inside(prefix string) string {
+	if prefix == "" {
+		return s.in
+	}
+	return " in " + strings.TrimSuffix(prefix, ".") + s.in
+}
+
+// isPrefix says that keys exist below key.
+func (s *scope) isPrefix(key string) bool { return len(s.children(key)) > 0 }
+
+// children lists the keys directly below parent.
+func (s *scope) children(parent string) []string {
+	var out []string
+	add := func(key string) {
+		rest := key
+		if parent != "" {
+			var ok bool
+			if rest, ok = strings.CutPrefix(key, parent+"."); !ok {
+				return
+			}
+		}
+		head, _, _ := strings.Cut(rest, ".")
+		if !slices.Contains(out, head) {
+			out = append(out, head)
+		}
+	}
+	for _, f := range fields {
+		add(f.key)
+	}
+	for _, k := range s.extra {
+		add(k)
+	}
+	return out
+}
+
+// otherNames are words for keys in files and options of other tools, with the dotted
+// key, or the name within the same section.
+var otherNames = map[string]string{
+	"tp": "tensor_parallel_size", "tp_size": "tensor_parallel_size", "pp": "pipeline_parallel_size", "pp_size": "pipeline_parallel_size",
+	"dp": "data_parallel_size", "dp_size": "data_parallel_size", "ep_size": "expert_parallel_size", "ngl": "n_gpu_layers", "np": "parallel",
+	"cuda_graph_max_bs_decode": "cuda_graph_max_bs", "kv_cache_free_gpu_memory_fraction": "free_gpu_memory_fraction",
+	"engine": "backend", "engines": "backend", "backends": "backend", "transformers": "pytorch", "torch": "pytorch", "hf": "pytorch",
+	"trtllm": "tensorrt", "tensorrt_llm": "tensorrt", "trt": "tensorrt", "llama_cpp": "llamacpp", "llama.cpp": "llamacpp",
+	"precision": "dtype", "fp_precision": "dtype", "quantization": "dtype",
+	"n_prompts": "workload.prompts", "num_prompts": "workload.prompts", "num_input_prompts": "workload.prompts",
+	"max_input_tokens": "workload.input_tokens", "max_output_tokens": "workload.output_tokens", "max_new_tokens": "workload.output_tokens",
+	"task": "workload", "n_cycles": "execution.cycles", "num_cycles": "execution.cycles", "repeats": "execution.cycles", "repeat": "execution.cycles",
+	"runs": "execution.cycles", "experiment_order": "execution.order", "study_execution": "execution", "study_name": "name",
+	"experiment_gap_seconds": "execution.gap_seconds", "max_consecutive_failures": "execution.max_failures",
+	"grid": "sweep", "matrix": "sweep", "parameters": "sweep", "cases": "experiments", "points": "experiments", "scenarios": "experiments",
+	"extends": "base", "include": "base", "inherit": "base", "random_seed": "seed", "n_warmup": "warmup.runs",
+	"filter": "sweep.where", "exclude": "sweep.where", "zip": "sweep.zip", "groups": "sweep.groups", "link": "sweep.link", "where": "sweep.where",
+}
+
+// suggest finds the key that was meant: what another tool calls it, a near name on
+// the same level, or the same name elsewhere. It is spelled as the file spells it.
+func (s *scope) suggest(key, written string) string {
+	parent, name := "", key
+	if i := strings.LastIndex(key, "."); i >= 0 {
+		parent, name = key[:i], key[i+1:]
+	}
+	siblings := s.children(parent)
+	here := func(name2 string) string {
+		return fmt.Sprintf("did you mean %q?", strings.TrimSuffix(written, name)+name2)
+	}
+	if other, ok := otherNames[name]; ok {
+		if slices.Contains(siblings, other) {
+			return here(other)
+		}
+		if s.known(other) || s.isPrefix(other) {
+			return fmt.Sprintf("did you mean %s?", other)
+		}
+	}
+	if s.in != "" && (slices.Contains(studyKeys(), key) || strings.HasPrefix(key, "execution")) {
+		return "write it at the top level of the file"
+	}
+	if near := nearest(name, siblings); near != "" {
+		return here(near)
+	}
+	if near := containing(name, siblings); near != "" {
+		return here(near)
+	}
+	dotted := s.dotted()
+	for _, other := range dotted {
+		if strings.HasSuffix(other, "."+name) {
+			return fmt.Sprintf("did you mean %s?", other)
+		}
+	}
+	if near := nearest(key, dotted); near != "" && distance(key, near) <= 2 {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	if len(siblings) == 0 {
+		siblings = s.children("")
+	}
+	return "known keys here: " + strings.Join(siblings, ", ")
+}
+
+// containing finds the one name that has the word in it, such as batch_size for
+// batch.
+func containing(word string, names []string) string {
+	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "") }
+	found := ""
+	for _, n := range names {
+		if len(word) >= 3 && strings.Contains(plain(n), plain(word)) {
+			if found != "" {
+				return ""
+			}
+			found = n
+		}
+	}
+	return found
+}
+
+// dotted lists all dotted keys of the scope.
+func (s *scope) dotted() []string {
+	out := slices.Clone(s.extra)
+	for _, f := range fields {
+		out = append(out, f.key)
+	}
+	return out
+}
+
+// scalar takes the text of a scalar node; k is where to point if there is none.
+func (r *reader) scalar(key string, k, n *yaml.Node) (value, bool) {
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		r.fail(r.at(k), "", "%s takes a single value", key)
+		return value{}, false
+	case n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0:
+		r.fail(r.at(k), "give it a value or remove the key", "%s has no value", key)
+		return value{}, false
+	case !r.tagged(n):
+		return value{}, false
+	}
+	quoted := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	return value{n.Value, quoted, r.at(n)}, true
+}
+
+// parse checks one value of a key.
+func (b *builder) parseValue(key string, k kind, v value) (val, bool) {
+	if v.quoted && k.basic != isText {
+		if _, err := k.parse(v.text); err == nil && !slices.Contains([]string{"execution.run_timeout", "execution.study_timeout"}, key) && v.text != gapAuto {
+			b.fail(v.at, "remove the quotes", "%s is the text %q; want %s", key, v.text, k.want)
+			return val{}, false
+		}
+	}
+	out, err := k.parse(v.text)
+	if err != nil {
+		b.failValue(v.at, key, err)
+		return val{}, false
+	}
+	return out, true
+}

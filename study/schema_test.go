@@ -1,0 +1,159 @@
+package study
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestSchemaHasEveryKey: in all its spellings, with a description.
+func TestSchemaHasEveryKey(t *testing.T) {
+	var root map[string]any
+	if err := json.Unmarshal(Schema(), &root); err != nil {
+		t.Fatal(err)
+	}
+	defs := root["$defs"].(map[string]any)
+	properties := func(s any) map[string]any { return s.(map[string]any)["properties"].(map[string]any) }
+	places := map[string]map[string]any{"the file": properties(root), "a point": properties(defs["point"]), "link": properties(properties(defs["sweep"])["link"])}
+	var experiment, execution []string
+	for _, f := range fields {
+		experiment = append(experiment, f.key)
+		d, ok := defs[f.key].(map[string]any)
+		if !ok || d["description"] == "" || d["description"] == nil {
+			t.Errorf("%s has no description", f.key)
+		}
+		if _, ok := d["default"]; !ok && !f.optional && f.key != "model" && f.key != "energy.remote" {
+			t.Errorf("%s has no default", f.key)
+		}
+		if f.kind.enum != nil && f.kind.basic == isText && !strings.Contains(string(mustJSON(t, d)), `"enum"`) {
+			t.Errorf("%s has no enum", f.key)
+		}
+		if _, ok := d["minimum"]; f.kind.basic == isNumber && !ok {
+			t.Errorf("%s has no range", f.key)
+		}
+		for name, p := range map[string]map[string]any{"sweep": properties(defs["sweep"]), "axes": properties(defs["axes"])} {
+			if has(p, f.key) == f.aside {
+				t.Errorf("%s in %s: %t", f.key, name, has(p, f.key))
+			}
+		}
+	}
+	for _, f := range executionFields {
+		execution = append(execution, f.key)
+	}
+	for place, p := range places {
+		for _, key := range experiment {
+			if !has(p, key) {
+				t.Errorf("%s is missing in %s", key, place)
+			}
+		}
+	}
+	for _, key := range append(execution, "name", "base", "sweep", "experiments") {
+		if !has(properties(root), key) {
+			t.Errorf("%s is missing", key)
+		}
+	}
+	open := func(where string, s map[string]any) {
+		if s["type"] == "object" && s["additionalProperties"] == nil {
+			t.Errorf("%s accepts any key", where)
+		}
+	}
+	visit(root, "", open)
+}
+
+// TestReferenceHasEveryKey: each on a line of its own.
+func TestReferenceHasEveryKey(t *testing.T) {
+	text := Reference()
+	for _, f := range fields {
+		if strings.Count(text, "\n| `"+f.key+"` |") != 1 {
+			t.Errorf("%s is missing", f.key)
+		}
+	}
+	for _, f := range executionFields {
+		if strings.Count(text, "\n| `"+f.key+"` |") != 1 {
+			t.Errorf("%s is missing", f.key)
+		}
+	}
+	if len(BatchKeys()) != len(Backends()) {
+		t.Errorf("batch keys %q of the backends %q", BatchKeys(), Backends())
+	}
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// has finds a dotted key, as it is and nested.
+func has(properties map[string]any, key string) bool {
+	if _, ok := properties[key]; !ok {
+		return false
+	}
+	head, rest, dotted := strings.Cut(key, ".")
+	if !dotted {
+		return true
+	}
+	nested, ok := properties[head].(map[string]any)
+	if !ok {
+		return false
+	}
+	below, ok := nested["properties"].(map[string]any)
+	return ok && has(below, rest)
+}
+
+func visit(v any, where string, f func(string, map[string]any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		f(where, v)
+		for k, child := range v {
+			visit(child, where+"/"+k, f)
+		}
+	case []any:
+		for _, child := range v {
+			visit(child, where, f)
+		}
+	}
+}
+
+// TestSchemaAgreesWithTheLoader: an independent validator accepts all good studies, and
+// refuses those whose mistakes a schema can see. It needs a Python with the packages
+// jsonschema and ruamel.yaml.
+func TestSchemaAgreesWithTheLoader(t *testing.T) {
+	python := os.Getenv("LLEM_TEST_JSONSCHEMA")
+	if python == "" {
+		t.Skip("NOT CHECKED: set LLEM_TEST_JSONSCHEMA to a Python interpreter with jsonschema and ruamel.yaml")
+	}
+	dir := t.TempDir()
+	schema := filepath.Join(dir, "schema.json")
+	if err := os.WriteFile(schema, Schema(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	good, _ := filepath.Glob("testdata/*.good.yaml")
+	// The schema is stricter where a plain number stands for a text.
+	good = slices.DeleteFunc(good, func(f string) bool { return f == "testdata/names.good.yaml" })
+	examples, _ := filepath.Glob("../examples/*.yaml")
+	bases, _ := filepath.Glob("testdata/base/[cd][oe]*.yaml")
+	bad := []string{}
+	for _, name := range []string{
+		"unknown-key", "unknown-nested", "wrong-type", "zero", "negative", "order", "unknown-backend", "unknown-dtype", "device", "scalar-for-map", "sweep-scalar",
+		"sweep-unknown", "sweep-bad-value", "sweep-aside", "sweep-execution", "empty-axis", "group-empty", "group-unknown", "group-form", "zip-form", "link-unknown",
+		"experiments-list", "experiments-unknown", "execution-values", "execution-until", "vllm-keys", "bool-words", "fraction", "quoted-number", "sexagesimal", "base-form",
+		"null-value", "map-for-scalar", "list-for-scalar", "temperature", "huge-int", "range-form",
+	} {
+		bad = append(bad, filepath.Join("testdata", name+".bad.yaml"))
+	}
+	args := append([]string{"testdata/validate.py", schema, "good"}, append(append(good, examples...), bases...)...)
+	args = append(append(args, "bad"), bad...)
+	out, err := exec.Command(python, args...).CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,588 @@
+package study
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// expression is a checked expression over the keys of an experiment. It has no side
+// effects: its value depends on the settings alone.
+type expression struct {
+	basic basic
+	num   func(*scratch) float64
+	str   func(*scratch) string
+	truth func(*scratch) bool
+	// key is set where the expression is one key and nothing else.
+	key *field
+	// constant is the text of a literal.
+	constant *string
+	keys     []*field
+	// batch says that it mentions the batch size of the point's own backend.
+	batch bool
+}
+
+// scratch is what an expression is evaluated over.
+type scratch struct {
+	*settings
+	// undefined is set by a division by zero.
+	undefined bool
+}
+
+// batchName stands for the batch size of the point's own backend.
+const batchName = "batch"
+
+// syntaxError is a mistake in an expression, at a range of runes.
+type syntaxError struct {
+	from, width int
+	msg, hint   string
+}
+
+func (e *syntaxError) Error() string { return e.msg }
+
+// Limits of an expression.
+const (
+	maxExpression = 4096
+	maxDepth      = 64
+)
+
+// compile reads an expression:
+//
+//	or      = and {"or" and}
+//	and     = not {"and" not}
+//	not     = "not" not | compare
+//	compare = sum [("==" | "!=" | "<" | "<=" | ">" | ">=") sum | ["not"] "in" "(" sum {"," sum} ")"]
+//	sum     = term {("+" | "-") term}
+//	term    = unary {("*" | "/" | "%") unary}
+//	unary   = "-" unary | number | "text" | 'text' | true | false | key | "(" or ")"
+func compile(text string) (*expression, error) {
+	if utf8.RuneCountInString(text) > maxExpression {
+		return nil, &syntaxError{msg: fmt.Sprintf("is longer than %d characters", maxExpression)}
+	}
+	tokens, err := lex(text)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{tokens: tokens}
+	e, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	if t := p.peek(); t.kind != endToken {
+		return nil, p.unexpected(t)
+	}
+	slices.SortFunc(p.keys, func(a, b *field) int { return strings.Compare(a.key, b.key) })
+	e.keys, e.batch = slices.Compact(p.keys), p.batch
+	return e, nil
+}
+
+// compileCondition reads an expression that is true or false.
+func compileCondition(text string) (*expression, error) {
+	e, err := compile(text)
+	if err == nil && e.basic != isBool {
+		return nil, &syntaxError{width: utf8.RuneCountInString(text), msg: fmt.Sprintf("is %s; want a condition", e.basic), hint: "compare it with something, as in workload.prompts <= 64"}
+	}
+	return e, err
+}
+
+type tokenKind int
+
+const (
+	endToken tokenKind = iota
+	numberToken
+	textToken
+	nameToken
+	signToken
+)
+
+type token struct {
+	kind        tokenKind
+	text        string
+	from, width int
+}
+
+func (t token) is(signs ...string) bool {
+	return (t.kind == signToken || t.kind == nameToken) && slices.Contains(signs, t.text)
+}
+
+// twoSigns are the signs of two characters; foreign ones have a hint.
+var twoSigns = []string{"==", "!=", "<=", ">=", "&&", "||", "<>", "=>", "=<", "**", "//"}
+
+func lex(text string) ([]token, error) {
+	var out []token
+	runes := []rune(text)
+	for i := 0; i < len(runes); {
+		r, start := runes[i], i
+		switch {
+		case unicode.IsSpace(r):
+			i++
+			continue
+		case r == '"' || r == '\'':
+			for i++; i < len(runes) && runes[i] != r; i++ {
+			}
+			if i == len(runes) {
+				return nil, &syntaxError{start, len(runes) - start, "has a text without an end", fmt.Sprintf("close it with %c", r)}
+			}
+			i++
+			out = append(out, token{textToken, string(runes[start+1 : i-1]), start, i - start})
+		case isDigit(r) || r == '.' && i+1 < len(runes) && isDigit(runes[i+1]):
+			i = endOfNumber(runes, i)
+			out = append(out, token{numberToken, string(runes[start:i]), start, i - start})
+		case isNameRune(r) && r != '.':
+			for i < len(runes) && isNameRune(runes[i]) {
+				i++
+			}
+			out = append(out, token{nameToken, string(runes[start:i]), start, i - start})
+		default:
+			i++
+			if i < len(runes) && slices.Contains(twoSigns, string(runes[start:i+1])) {
+				i++
+			}
+			out = append(out, token{signToken, string(runes[start:i]), start, i - start})
+		}
+	}
+	return append(out, token{kind: endToken, from: len(runes), width: 1}), nil
+}
+
+func isDigit(r rune) bool { return r >= '0' && r <= '9' }
+
+func isNameRune(r rune) bool {
+	return r == '_' || r == '.' || r < utf8.RuneSelf && unicode.IsLetter(r) || isDigit(r)
+}
+
+// endOfNumber takes digits, letters and dots, so that 10k is one wrong number and not
+// a number and a name, and the sign of an exponent.
+func endOfNumber(runes []rune, i int) int {
+	for i < len(runes) {
+		sign := (runes[i] == '+' || runes[i] == '-') && (runes[i-1] == 'e' || runes[i-1] == 'E') && i+1 < len(runes) && isDigit(runes[i+1])
+		if i > 0 && sign || isNameRune(runes[i]) {
+			i++
+			continue
+		}
+		break
+	}
+	return i
+}
+
+type parser struct {
+	tokens []token
+	at     int
+	depth  int
+	keys   []*field
+	batch  bool
+}
+
+func (p *parser) peek() token { return p.tokens[p.at] }
+
+func (p *parser) next() token {
+	t := p.tokens[p.at]
+	if t.kind != endToken {
+		p.at++
+	}
+	return t
+}
+
+// take goes over the next token if it is one of the signs or words.
+func (p *parser) take(signs ...string) (token, bool) {
+	if t := p.peek(); t.is(signs...) {
+		return p.next(), true
+	}
+	return token{}, false
+}
+
+// foreign are signs of other languages with what to write here.
+var foreign = map[string]string{
+	"=": "to compare, write ==", "&&": "write and", "||": "write or", "&": "write and", "|": "write or", "!": "write not", "<>": "write !=",
+	"=>": "write >=", "=<": "write <=", "**": "write a product", "^": "write a product", "//": "write /",
+	"[": "write a list in parentheses, as in dtype in (\"float16\", \"bfloat16\")",
+}
+
+func (p *parser) unexpected(t token) error {
+	if t.kind == endToken {
+		return &syntaxError{max(0, t.from-1), 1, "ends too early", "add what is missing, or quote the whole expression if YAML cut it off"}
+	}
+	return &syntaxError{t.from, t.width, fmt.Sprintf("has an unexpected %q", t.text), foreign[t.text]}
+}
+
+func (p *parser) enter(t token) error {
+	if p.depth++; p.depth > maxDepth {
+		return &syntaxError{t.from, t.width, fmt.Sprintf("is nested more than %d deep", maxDepth), "split it into several conditions"}
+	}
+	return nil
+}
+
+func (p *parser) leave() { p.depth-- }
+
+func (p *parser) or() (*expression, error)  { return p.logic("or", p.and) }
+func (p *parser) and() (*expression, error) { return p.logic("and", p.not) }
+
+// logic reads operands that are joined by a word.
+func (p *parser) logic(word string, operand func() (*expression, error)) (*expression, error) {
+	if err := p.enter(p.peek()); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	left := p.peek()
+	e, err := operand()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		sign, ok := p.take(word)
+		if !ok {
+			return e, nil
+		}
+		right := p.peek()
+		f, err := operand()
+		if err != nil {
+			return nil, err
+		}
+		if err := p.both(sign, left, right, e, f, isBool); err != nil {
+			return nil, err
+		}
+		a, b := e.truth, f.truth
+		e = &expression{basic: isBool, truth: func(s *scratch) bool { return a(s) && b(s) }}
+		if word == "or" {
+			e.truth = func(s *scratch) bool { return a(s) || b(s) }
+		}
+	}
+}
+
+// both wants two operands of one type.
+func (p *parser) both(sign, left, right token, e, f *expression, want basic) error {
+	for _, side := range []struct {
+		at token
+		e  *expression
+	}{{left, e}, {right, f}} {
+		if side.e.basic != want {
+			return &syntaxError{side.at.from, side.at.width, fmt.Sprintf("has %s beside %q, which takes %s", side.e.basic, sign.text, plural(want)), ""}
+		}
+	}
+	return nil
+}
+
+func plural(b basic) string { return [...]string{"texts", "numbers", "conditions"}[b] }
+
+func (p *parser) not() (*expression, error) {
+	t, ok := p.take("not")
+	if !ok {
+		return p.compare()
+	}
+	if err := p.enter(t); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	at := p.peek()
+	e, err := p.not()
+	if err != nil {
+		return nil, err
+	}
+	if e.basic != isBool {
+		return nil, &syntaxError{at.from, at.width, fmt.Sprintf("has %s after \"not\", which takes a condition", e.basic), ""}
+	}
+	a := e.truth
+	return &expression{basic: isBool, truth: func(s *scratch) bool { return !a(s) }}, nil
+}
+
+var comparisons = []string{"==", "!=", "<", "<=", ">", ">="}
+
+func (p *parser) compare() (*expression, error) {
+	at := p.peek()
+	e, err := p.sum()
+	if err != nil {
+		return nil, err
+	}
+	var result *expression
+	if sign, ok := p.take(comparisons...); ok {
+		right := p.peek()
+		f, err := p.sum()
+		if err != nil {
+			return nil, err
+		}
+		if result, err = comparison(sign, at, right, e, f); err != nil {
+			return nil, err
+		}
+	} else if negate, isIn := p.membership(); isIn {
+		if result, err = p.list(e, at, negate); err != nil {
+			return nil, err
+		}
+	} else {
+		return e, nil
+	}
+	if t := p.peek(); t.is(comparisons...) {
+		return nil, &syntaxError{t.from, t.width, "has two comparisons in a row", "join them: a <= b and b <= c"}
+	}
+	return result, nil
+}
+
+// membership takes "in" or "not in".
+func (p *parser) membership() (negate, ok bool) {
+	if _, ok := p.take("in"); ok {
+		return false, true
+	}
+	if p.peek().is("not") && p.tokens[p.at+1].is("in") {
+		p.at += 2
+		return true, true
+	}
+	return false, false
+}
+
+// list reads the values after "in".
+func (p *parser) list(e *expression, at token, negate bool) (*expression, error) {
+	if t := p.next(); !t.is("(") {
+		return nil, &syntaxError{t.from, t.width, "has no list after \"in\"", foreign["["]}
+	}
+	var tests []func(*scratch) bool
+	equal := token{kind: signToken, text: "=="}
+	for {
+		right := p.peek()
+		f, err := p.sum()
+		if err != nil {
+			return nil, err
+		}
+		c, err := comparison(equal, at, right, e, f)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, c.truth)
+		if t := p.next(); t.is(")") {
+			break
+		} else if !t.is(",") {
+			return nil, p.unexpected(t)
+		}
+	}
+	return &expression{basic: isBool, truth: func(s *scratch) bool {
+		for _, test := range tests {
+			if test(s) {
+				return !negate
+			}
+		}
+		return negate
+	}}, nil
+}
+
+func comparison(sign, left, right token, e, f *expression) (*expression, error) {
+	if e.basic != f.basic {
+		return nil, &syntaxError{left.from, right.from + right.width - left.from, fmt.Sprintf("compares %s with %s", e.basic, f.basic), quoteHint(right, f)}
+	}
+	for _, pair := range []struct {
+		at    token
+		key   *field
+		value *string
+	}{{right, e.key, f.constant}, {left, f.key, e.constant}} {
+		if pair.key != nil && pair.value != nil && pair.key.kind.enum != nil && !slices.Contains(pair.key.kind.enum, *pair.value) {
+			hint := ""
+			if near := nearest(*pair.value, pair.key.kind.enum); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			return nil, &syntaxError{pair.at.from, pair.at.width, fmt.Sprintf("compares %s with %q, which it never is; it is %s", pair.key.key, *pair.value, pair.key.kind.want), hint}
+		}
+	}
+	out := &expression{basic: isBool}
+	switch e.basic {
+	case isNumber:
+		out.truth = compareNumbers(sign.text, e.num, f.num)
+		return out, nil
+	case isText:
+		a, b := e.str, f.str
+		out.truth = func(s *scratch) bool { return a(s) == b(s) }
+	case isBool:
+		a, b := e.truth, f.truth
+		out.truth = func(s *scratch) bool { return a(s) == b(s) }
+	}
+	switch sign.text {
+	case "==":
+	case "!=":
+		same := out.truth
+		out.truth = func(s *scratch) bool { return !same(s) }
+	default:
+		return nil, &syntaxError{sign.from, sign.width, fmt.Sprintf("orders %s with %q", plural(e.basic), sign.text), "only numbers have an order; use ==, != or in"}
+	}
+	return out, nil
+}
+
+// quoteHint helps where a number in quotes, or a text without them, was compared.
+func quoteHint(t token, e *expression) string {
+	if e.constant != nil && t.kind == textToken {
+		if _, err := parseNumber(t.text); err == nil {
+			return "write the number without quotes"
+		}
+	}
+	return ""
+}
+
+func compareNumbers(sign string, a, b func(*scratch) float64) func(*scratch) bool {
+	switch sign {
+	case "==":
+		return func(s *scratch) bool { return a(s) == b(s) }
+	case "!=":
+		return func(s *scratch) bool { return a(s) != b(s) }
+	case "<":
+		return func(s *scratch) bool { return a(s) < b(s) }
+	case "<=":
+		return func(s *scratch) bool { return a(s) <= b(s) }
+	case ">":
+		return func(s *scratch) bool { return a(s) > b(s) }
+	}
+	return func(s *scratch) bool { return a(s) >= b(s) }
+}
+
+func (p *parser) sum() (*expression, error)  { return p.arithmetic(p.term, "+", "-") }
+func (p *parser) term() (*expression, error) { return p.arithmetic(p.unary, "*", "/", "%") }
+
+func (p *parser) arithmetic(operand func() (*expression, error), signs ...string) (*expression, error) {
+	left := p.peek()
+	e, err := operand()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		sign, ok := p.take(signs...)
+		if !ok {
+			return e, nil
+		}
+		right := p.peek()
+		f, err := operand()
+		if err != nil {
+			return nil, err
+		}
+		if err := p.both(sign, left, right, e, f, isNumber); err != nil {
+			return nil, err
+		}
+		e = &expression{basic: isNumber, num: calculate(sign.text, e.num, f.num)}
+	}
+}
+
+func calculate(sign string, a, b func(*scratch) float64) func(*scratch) float64 {
+	switch sign {
+	case "+":
+		return func(s *scratch) float64 { return a(s) + b(s) }
+	case "-":
+		return func(s *scratch) float64 { return a(s) - b(s) }
+	case "*":
+		return func(s *scratch) float64 { return a(s) * b(s) }
+	}
+	return func(s *scratch) float64 {
+		x, y := a(s), b(s)
+		switch {
+		case y == 0:
+			s.undefined = true
+			return 0
+		case sign == "%":
+			return math.Mod(x, y)
+		}
+		return x / y
+	}
+}
+
+func (p *parser) unary() (*expression, error) {
+	t := p.next()
+	if err := p.enter(t); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	switch {
+	case t.is("-"):
+		at := p.peek()
+		e, err := p.unary()
+		if err != nil {
+			return nil, err
+		}
+		if e.basic != isNumber {
+			return nil, &syntaxError{at.from, at.width, fmt.Sprintf("has %s after \"-\", which takes a number", e.basic), ""}
+		}
+		a := e.num
+		return &expression{basic: isNumber, num: func(s *scratch) float64 { return -a(s) }}, nil
+	case t.is("("):
+		e, err := p.or()
+		if err != nil {
+			return nil, err
+		}
+		if end := p.next(); !end.is(")") {
+			return nil, p.unexpected(end)
+		}
+		return e, nil
+	case t.kind == numberToken:
+		f, err := parseNumber(t.text)
+		if err != nil {
+			return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the number %q, which cannot be read", t.text), numberHint(t.text, err)}
+		}
+		return &expression{basic: isNumber, num: func(*scratch) float64 { return f }}, nil
+	case t.kind == textToken:
+		return &expression{basic: isText, constant: &t.text, str: func(*scratch) string { return t.text }}, nil
+	case t.is("true", "false"):
+		b := t.text == "true"
+		return &expression{basic: isBool, constant: &t.text, truth: func(*scratch) bool { return b }}, nil
+	case t.kind == nameToken:
+		return p.name(t)
+	}
+	return nil, p.unexpected(t)
+}
+
+// name reads a key.
+func (p *parser) name(t token) (*expression, error) {
+	if t.is("and", "or", "not", "in") {
+		return nil, p.unexpected(t)
+	}
+	if t.text == batchName {
+		p.batch = true
+		return &expression{basic: isNumber, num: func(s *scratch) float64 { return float64(batchKeys[s.Backend].get(s.settings).i) }}, nil
+	}
+	f, ok := lookup(t.text)
+	if !ok {
+		return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the unknown key %q", t.text), nameHint(t.text)}
+	}
+	p.keys = append(p.keys, f)
+	e := &expression{basic: f.kind.basic, key: f}
+	switch f.kind.basic {
+	case isNumber:
+		e.num = func(s *scratch) float64 { return f.get(s.settings).f }
+	case isText:
+		e.str = func(s *scratch) string { return f.get(s.settings).s }
+	case isBool:
+		e.truth = func(s *scratch) bool { return f.get(s.settings).s == string(On) }
+	}
+	return e, nil
+}
+
+// nameHint helps with a key that does not exist, and with a text that has no quotes.
+func nameHint(name string) string {
+	for _, f := range fields {
+		if slices.Contains(f.kind.enum, name) {
+			return "to mean a text, put it in quotes: " + strconv.Quote(name)
+		}
+	}
+	if strings.Contains(name, batchName) && !strings.Contains(name, ".") {
+		return "did you mean " + batchName + ", the batch size of the point's own backend?"
+	}
+	var keys []string
+	for _, f := range fields {
+		keys = append(keys, f.key)
+	}
+	if near := nearest(name, append(keys, batchName)); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	for _, key := range keys {
+		if strings.HasSuffix(key, "."+name) {
+			return fmt.Sprintf("did you mean %s?", key)
+		}
+	}
+	return "use the dotted name of a key, such as workload.input_tokens, or " + batchName
+}
+
+// speaksOf says whether the expression is about points of a backend: it mentions keys
+// of its section, or of no section at all.
+func (e *expression) speaksOf(backend string) bool {
+	mentions := false
+	for _, f := range e.keys {
+		if f.section == backend {
+			return true
+		}
+		mentions = mentions || f.section != ""
+	}
+	return !mentions
+}
