@@ -24,8 +24,10 @@ type StudyResult struct {
 	OK       int  `json:"ok"`
 	Failed   int  `json:"failed"`
 	// Interrupted runs are on record, but not made.
-	Interrupted int       `json:"interrupted"`
-	Runs        []*Record `json:"runs"`
+	Interrupted int `json:"interrupted"`
+	// Experiments are the configurations over their cycles.
+	Experiments []ExperimentSummary `json:"experiments"`
+	Runs        []*Record           `json:"runs"`
 }
 
 // NewStudyResult collects the finished runs of a folder.
@@ -49,8 +51,10 @@ func NewStudyResult(dir string, s *study.Study, finished time.Time) (*StudyResul
 			out.Failed++
 		}
 	}
+	// More cycles than planned are made until a metric is known well enough.
+	out.Planned = max(out.Planned, len(out.Runs))
 	out.Complete = out.OK+out.Failed >= out.Planned
-	return out, nil
+	return out, out.summarize()
 }
 
 // Experiment returns the one run of a study with a single run, or nil.

@@ -1,6 +1,9 @@
 package study
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // layer is what one source says: a file without its bases, or one setting of the
 // command line.
@@ -165,9 +168,7 @@ func (b *builder) merge(l layer) {
 	if l.points != nil {
 		b.points = l.points
 	}
-	for key, x := range l.execution {
-		b.execution[key] = x
-	}
+	maps.Copy(b.execution, l.execution)
 	for _, names := range l.zips {
 		b.zip(names)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,14 @@ import (
 )
 
 // reportFlags are the flags of llem report.
-type reportFlags struct{ json, recompute, verbose bool }
+type reportFlags struct {
+	json, recompute, verbose bool
+	sort, format, best       string
+	where                    []string
+}
+
+// formats of a report.
+var formats = []string{"text", "md", "csv"}
 
 // newReport prints the results of an earlier study.
 func newReport(env *Env) *cobra.Command {
@@ -40,19 +48,80 @@ func newReport(env *Env) *cobra.Command {
 			if f.recompute {
 				return env.recompute(args[0], f)
 			}
-			res, err := env.open(args[0])
-			if err != nil {
-				return err
-			}
-			return env.print(res, f.json, f.verbose)
+			return env.report(args[0], f)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&f.recompute, "recompute", false, "compute every number again from the raw files and say whether they match")
+	flags.StringVar(&f.sort, "sort", "", "order by a metric, the best first, such as energy.per_output_token_j")
+	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
+	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
+	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p99<200'")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show how the phases were found and what the intervals are made of")
 	return cmd
+}
+
+// report prints a study, ordered and in the format that was asked for.
+func (env *Env) report(dir string, f reportFlags) error {
+	if !slices.Contains(formats, f.format) {
+		return &usageError{fmt.Sprintf("--format %s is unknown", f.format), "use one of " + strings.Join(formats, ", ")}
+	}
+	if len(f.where) > 0 && f.best == "" {
+		return &usageError{"--where goes with --best", "name what is to be best, such as --best energy.per_output_token_j"}
+	}
+	for _, name := range []string{f.sort, f.best} {
+		if err := checkMetric(name); err != nil {
+			return err
+		}
+	}
+	res, err := env.open(dir)
+	if err != nil {
+		return err
+	}
+	if f.sort != "" {
+		if err := res.SortBy(f.sort); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.best != "":
+		return env.best(res, f)
+	case f.json:
+		return env.printJSON(res)
+	case f.format == "md":
+		return report.Markdown(env.Stdout, res)
+	case f.format == "csv":
+		return report.CSV(env.Stdout, res)
+	}
+	return env.print(res, false, f.verbose)
+}
+
+// checkMetric refuses a name that is no metric.
+func checkMetric(name string) error {
+	if _, err := result.Metric(name); name == "" || err == nil {
+		return nil
+	}
+	near := result.NearMetric(name)
+	if len(near) == 0 {
+		for _, m := range result.Metrics() {
+			near = append(near, m.Name)
+		}
+	}
+	return &usageError{fmt.Sprintf("there is no metric %q", name), "use one of " + strings.Join(near, ", ")}
+}
+
+// best names the configuration with the best value under limits.
+func (env *Env) best(res *result.StudyResult, f reportFlags) error {
+	c, err := res.Best(f.best, f.where...)
+	if err != nil {
+		return &usageError{err.Error(), "see llem report --help"}
+	}
+	if f.json {
+		return env.printJSON(c)
+	}
+	return env.terminal(f.verbose).Choice(env.Stdout, f.best, f.where, c)
 }
 
 // open reads a study's results. Those of a study that was killed are rebuilt from its

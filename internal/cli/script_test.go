@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HF_HUB_CACHE", e.WorkDir+"/hub")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget, "folder": folder},
 	})
 }
 
@@ -93,5 +93,23 @@ func forget(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(os.WriteFile(j, []byte(strings.Join(lines[:len(lines)-1], "")), 0o644))
 		ts.Check(os.RemoveAll(filepath.Join(filepath.Dir(j), last.Run)))
 		ts.Check(os.RemoveAll(filepath.Join(filepath.Dir(j), "summary.json")))
+	}
+}
+
+// folder DIR NAME sets a variable to the one study below DIR, and ID1, ID2, … to its
+// experiments.
+func folder(ts *testscript.TestScript, _ bool, args []string) {
+	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*", "summary.json"))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%d studies below %s", len(found), args[0])
+	}
+	ts.Setenv(args[1], filepath.Dir(found[0]))
+	text, err := os.ReadFile(found[0])
+	ts.Check(err)
+	var s struct{ Experiments []struct{ ID string } }
+	ts.Check(json.Unmarshal(text, &s))
+	for i, e := range s.Experiments {
+		ts.Setenv("ID"+strconv.Itoa(i+1), e.ID)
 	}
 }

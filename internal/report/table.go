@@ -11,38 +11,21 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// table prints one line per run: what all runs have in common first, then what
-// differs beside the figures.
+// table prints one line per run, or one per configuration if any has run more than
+// once: what all have in common first, then what differs beside the figures.
 func (t Terminal) table(b *strings.Builder, s *result.StudyResult) {
 	fmt.Fprintln(b, t.bold(orName(s.Name)+": "+tally(s)))
 	if len(s.Runs) == 0 {
 		return
 	}
-	common, labels := names(s.Runs)
-	if common != "" {
-		t.wrap(b, "", "", common)
-	}
-	b.WriteString("\n")
-	rows := []Row{{Label: "run", Cells: figureHeads}}
-	for i, r := range s.Runs {
-		rows = append(rows, Row{Label: labels[i], Cells: figures(r)})
-	}
-	rows = dropEmpty(rows)
-	legend := rowWidth(rows) > t.width()
-	if legend {
-		for i := range labels {
-			rows[i+1].Label = fmt.Sprint(i + 1)
-		}
-	}
-	t.columns(b, 2, rows)
-	t.wrap(b, "  ", "  ", tableNote(rows[0].Cells))
-	if legend {
-		b.WriteString("\n")
-		for i, l := range labels {
-			t.wrap(b, fmt.Sprintf("  %3d  ", i+1), "       ", l)
-		}
+	legend := false
+	if t.Verbose || !repeated(s) {
+		legend = t.runs(b, s)
+	} else {
+		t.experiments(b, s)
 	}
 	t.doubts(b, s.Runs)
+	_, labels := names(s.Runs)
 	for i, r := range s.Runs {
 		if r.Failure != nil {
 			b.WriteString("\n")
@@ -57,6 +40,36 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) {
 			}
 		}
 	}
+}
+
+// runs prints one line per run. It says whether the lines are numbered, for want of
+// room for their labels.
+func (t Terminal) runs(b *strings.Builder, s *result.StudyResult) (numbered bool) {
+	common, labels := names(s.Runs)
+	if common != "" {
+		t.wrap(b, "", "", common)
+	}
+	b.WriteString("\n")
+	rows := []Row{{Label: "run", Cells: figureHeads}}
+	for i, r := range s.Runs {
+		rows = append(rows, Row{Label: labels[i], Cells: figures(r)})
+	}
+	rows = dropEmpty(rows)
+	numbered = rowWidth(rows) > t.width()
+	if numbered {
+		for i := range labels {
+			rows[i+1].Label = fmt.Sprint(i + 1)
+		}
+	}
+	t.columns(b, 2, rows)
+	t.wrap(b, "  ", "  ", tableNote(rows[0].Cells))
+	if numbered {
+		b.WriteString("\n")
+		for i, l := range labels {
+			t.wrap(b, fmt.Sprintf("  %3d  ", i+1), "       ", l)
+		}
+	}
+	return numbered
 }
 
 // doubts prints why energy is missing and the warnings of all runs, each kind

@@ -2,171 +2,10 @@ package study
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
-
-// expression is a checked expression over the keys of an experiment. It has no side
-// effects: its value depends on the settings alone.
-type expression struct {
-	basic basic
-	num   func(*scratch) float64
-	str   func(*scratch) string
-	truth func(*scratch) bool
-	// key is set where the expression is one key and nothing else.
-	key *field
-	// constant is the text of a literal.
-	constant *string
-	keys     []*field
-	// batch says that it mentions the batch size of the point's own backend.
-	batch bool
-}
-
-// scratch is what an expression is evaluated over.
-type scratch struct {
-	*settings
-	// undefined is set by a division by zero.
-	undefined bool
-}
-
-// batchName stands for the batch size of the point's own backend.
-const batchName = "batch"
-
-// syntaxError is a mistake in an expression, at a range of runes.
-type syntaxError struct {
-	from, width int
-	msg, hint   string
-}
-
-func (e *syntaxError) Error() string { return e.msg }
-
-// Limits of an expression.
-const (
-	maxExpression = 4096
-	maxDepth      = 64
-)
-
-// compile reads an expression:
-//
-//	or      = and {"or" and}
-//	and     = not {"and" not}
-//	not     = "not" not | compare
-//	compare = sum [("==" | "!=" | "<" | "<=" | ">" | ">=") sum | ["not"] "in" "(" sum {"," sum} ")"]
-//	sum     = term {("+" | "-") term}
-//	term    = unary {("*" | "/" | "%") unary}
-//	unary   = "-" unary | number | "text" | 'text' | true | false | key | "(" or ")"
-func compile(text string) (*expression, error) {
-	if utf8.RuneCountInString(text) > maxExpression {
-		return nil, &syntaxError{msg: fmt.Sprintf("is longer than %d characters", maxExpression)}
-	}
-	tokens, err := lex(text)
-	if err != nil {
-		return nil, err
-	}
-	p := &parser{tokens: tokens}
-	e, err := p.or()
-	if err != nil {
-		return nil, err
-	}
-	if t := p.peek(); t.kind != endToken {
-		return nil, p.unexpected(t)
-	}
-	slices.SortFunc(p.keys, func(a, b *field) int { return strings.Compare(a.key, b.key) })
-	e.keys, e.batch = slices.Compact(p.keys), p.batch
-	return e, nil
-}
-
-// compileCondition reads an expression that is true or false.
-func compileCondition(text string) (*expression, error) {
-	e, err := compile(text)
-	if err == nil && e.basic != isBool {
-		return nil, &syntaxError{width: utf8.RuneCountInString(text), msg: fmt.Sprintf("is %s; want a condition", e.basic), hint: "compare it with something, as in workload.prompts <= 64"}
-	}
-	return e, err
-}
-
-type tokenKind int
-
-const (
-	endToken tokenKind = iota
-	numberToken
-	textToken
-	nameToken
-	signToken
-)
-
-type token struct {
-	kind        tokenKind
-	text        string
-	from, width int
-}
-
-func (t token) is(signs ...string) bool {
-	return (t.kind == signToken || t.kind == nameToken) && slices.Contains(signs, t.text)
-}
-
-// twoSigns are the signs of two characters; foreign ones have a hint.
-var twoSigns = []string{"==", "!=", "<=", ">=", "&&", "||", "<>", "=>", "=<", "**", "//"}
-
-func lex(text string) ([]token, error) {
-	var out []token
-	runes := []rune(text)
-	for i := 0; i < len(runes); {
-		r, start := runes[i], i
-		switch {
-		case unicode.IsSpace(r):
-			i++
-			continue
-		case r == '"' || r == '\'':
-			for i++; i < len(runes) && runes[i] != r; i++ {
-			}
-			if i == len(runes) {
-				return nil, &syntaxError{start, len(runes) - start, "has a text without an end", fmt.Sprintf("close it with %c", r)}
-			}
-			i++
-			out = append(out, token{textToken, string(runes[start+1 : i-1]), start, i - start})
-		case isDigit(r) || r == '.' && i+1 < len(runes) && isDigit(runes[i+1]):
-			i = endOfNumber(runes, i)
-			out = append(out, token{numberToken, string(runes[start:i]), start, i - start})
-		case isNameRune(r) && r != '.':
-			for i < len(runes) && isNameRune(runes[i]) {
-				i++
-			}
-			out = append(out, token{nameToken, string(runes[start:i]), start, i - start})
-		default:
-			i++
-			if i < len(runes) && slices.Contains(twoSigns, string(runes[start:i+1])) {
-				i++
-			}
-			out = append(out, token{signToken, string(runes[start:i]), start, i - start})
-		}
-	}
-	return append(out, token{kind: endToken, from: len(runes), width: 1}), nil
-}
-
-func isDigit(r rune) bool { return r >= '0' && r <= '9' }
-
-func isNameRune(r rune) bool {
-	return r == '_' || r == '.' || r < utf8.RuneSelf && unicode.IsLetter(r) || isDigit(r)
-}
-
-// endOfNumber takes digits, letters and dots, so that 10k is one wrong number and not
-// a number and a name, and the sign of an exponent.
-func endOfNumber(runes []rune, i int) int {
-	for i < len(runes) {
-		sign := (runes[i] == '+' || runes[i] == '-') && (runes[i-1] == 'e' || runes[i-1] == 'E') && i+1 < len(runes) && isDigit(runes[i+1])
-		if i > 0 && sign || isNameRune(runes[i]) {
-			i++
-			continue
-		}
-		break
-	}
-	return i
-}
 
 type parser struct {
 	tokens []token
@@ -217,7 +56,8 @@ func (p *parser) enter(t token) error {
 
 func (p *parser) leave() { p.depth-- }
 
-func (p *parser) or() (*expression, error)  { return p.logic("or", p.and) }
+func (p *parser) or() (*expression, error) { return p.logic("or", p.and) }
+
 func (p *parser) and() (*expression, error) { return p.logic("and", p.not) }
 
 // logic reads operands that are joined by a word.
@@ -365,73 +205,8 @@ func (p *parser) list(e *expression, at token, negate bool) (*expression, error)
 	}}, nil
 }
 
-func comparison(sign, left, right token, e, f *expression) (*expression, error) {
-	if e.basic != f.basic {
-		return nil, &syntaxError{left.from, right.from + right.width - left.from, fmt.Sprintf("compares %s with %s", e.basic, f.basic), quoteHint(right, f)}
-	}
-	for _, pair := range []struct {
-		at    token
-		key   *field
-		value *string
-	}{{right, e.key, f.constant}, {left, f.key, e.constant}} {
-		if pair.key != nil && pair.value != nil && pair.key.kind.enum != nil && !slices.Contains(pair.key.kind.enum, *pair.value) {
-			hint := ""
-			if near := nearest(*pair.value, pair.key.kind.enum); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
-			return nil, &syntaxError{pair.at.from, pair.at.width, fmt.Sprintf("compares %s with %q, which it never is; it is %s", pair.key.key, *pair.value, pair.key.kind.want), hint}
-		}
-	}
-	out := &expression{basic: isBool}
-	switch e.basic {
-	case isNumber:
-		out.truth = compareNumbers(sign.text, e.num, f.num)
-		return out, nil
-	case isText:
-		a, b := e.str, f.str
-		out.truth = func(s *scratch) bool { return a(s) == b(s) }
-	case isBool:
-		a, b := e.truth, f.truth
-		out.truth = func(s *scratch) bool { return a(s) == b(s) }
-	}
-	switch sign.text {
-	case "==":
-	case "!=":
-		same := out.truth
-		out.truth = func(s *scratch) bool { return !same(s) }
-	default:
-		return nil, &syntaxError{sign.from, sign.width, fmt.Sprintf("orders %s with %q", plural(e.basic), sign.text), "only numbers have an order; use ==, != or in"}
-	}
-	return out, nil
-}
+func (p *parser) sum() (*expression, error) { return p.arithmetic(p.term, "+", "-") }
 
-// quoteHint helps where a number in quotes, or a text without them, was compared.
-func quoteHint(t token, e *expression) string {
-	if e.constant != nil && t.kind == textToken {
-		if _, err := parseNumber(t.text); err == nil {
-			return "write the number without quotes"
-		}
-	}
-	return ""
-}
-
-func compareNumbers(sign string, a, b func(*scratch) float64) func(*scratch) bool {
-	switch sign {
-	case "==":
-		return func(s *scratch) bool { return a(s) == b(s) }
-	case "!=":
-		return func(s *scratch) bool { return a(s) != b(s) }
-	case "<":
-		return func(s *scratch) bool { return a(s) < b(s) }
-	case "<=":
-		return func(s *scratch) bool { return a(s) <= b(s) }
-	case ">":
-		return func(s *scratch) bool { return a(s) > b(s) }
-	}
-	return func(s *scratch) bool { return a(s) >= b(s) }
-}
-
-func (p *parser) sum() (*expression, error)  { return p.arithmetic(p.term, "+", "-") }
 func (p *parser) term() (*expression, error) { return p.arithmetic(p.unary, "*", "/", "%") }
 
 func (p *parser) arithmetic(operand func() (*expression, error), signs ...string) (*expression, error) {
@@ -454,28 +229,6 @@ func (p *parser) arithmetic(operand func() (*expression, error), signs ...string
 			return nil, err
 		}
 		e = &expression{basic: isNumber, num: calculate(sign.text, e.num, f.num)}
-	}
-}
-
-func calculate(sign string, a, b func(*scratch) float64) func(*scratch) float64 {
-	switch sign {
-	case "+":
-		return func(s *scratch) float64 { return a(s) + b(s) }
-	case "-":
-		return func(s *scratch) float64 { return a(s) - b(s) }
-	case "*":
-		return func(s *scratch) float64 { return a(s) * b(s) }
-	}
-	return func(s *scratch) float64 {
-		x, y := a(s), b(s)
-		switch {
-		case y == 0:
-			s.undefined = true
-			return 0
-		case sign == "%":
-			return math.Mod(x, y)
-		}
-		return x / y
 	}
 }
 
@@ -572,17 +325,4 @@ func nameHint(name string) string {
 		}
 	}
 	return "use the dotted name of a key, such as workload.input_tokens, or " + batchName
-}
-
-// speaksOf says whether the expression is about points of a backend: it mentions keys
-// of its section, or of no section at all.
-func (e *expression) speaksOf(backend string) bool {
-	mentions := false
-	for _, f := range e.keys {
-		if f.section == backend {
-			return true
-		}
-		mentions = mentions || f.section != ""
-	}
-	return !mentions
 }

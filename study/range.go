@@ -1,0 +1,120 @@
+package study
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// rangeText matches 8..64*2, 1..9+2, 0.5..0.9+0.1 and 1..4.
+var rangeText = regexp.MustCompile(`^([-+]?[0-9]+(?:\.[0-9]+)?)\.\.([-+]?[0-9]+(?:\.[0-9]+)?)(?:([*+])([0-9]+(?:\.[0-9]+)?))?$`)
+
+// expand turns a range into its values; other text is one value.
+func (b *builder) expand(f *field, v value) []val {
+	if f.kind.ranges && rangeText.MatchString(v.text) {
+		texts, err := expandRange(v.text)
+		if err != nil {
+			b.failValue(v.at, f.key+":", err)
+			return nil
+		}
+		out := make([]val, 0, len(texts))
+		for _, text := range texts {
+			parsed, err := f.kind.parse(text)
+			if err != nil {
+				b.failValue(v.at, f.key, fmt.Errorf("in the range %s %w", v.text, err))
+				return nil
+			}
+			out = append(out, parsed)
+		}
+		return out
+	}
+	if parsed, ok := b.parseValue(f.key, f.kind, v); ok {
+		return []val{parsed}
+	}
+	return nil
+}
+
+// expandRange gives the values of a range as texts. The arithmetic is exact: it
+// counts in units of the last decimal place.
+func expandRange(text string) ([]string, error) {
+	m := rangeText.FindStringSubmatch(text)
+	if m == nil {
+		return nil, fmt.Errorf("%q is no range", text)
+	}
+	op, by := "+", "1"
+	if m[3] != "" {
+		op, by = m[3], m[4]
+	}
+	places := max(decimals(m[1]), decimals(m[2]))
+	if op == "+" {
+		places = max(places, decimals(by))
+	} else if decimals(by) > 0 {
+		return nil, &hinted{fmt.Sprintf("the range %q has a factor with a fraction", text), "use a whole factor, or list the values"}
+	}
+	low, err1 := scaled(m[1], places)
+	high, err2 := scaled(m[2], places)
+	step, err3 := scaled(by, map[string]int{"+": places, "*": 0}[op])
+	for _, err := range []error{err1, err2, err3} {
+		if errors.Is(err, errLeadingZero) {
+			return nil, &hinted{fmt.Sprintf("the range %q has a number with a leading zero", text), "write it without the leading zero"}
+		} else if err != nil {
+			return nil, fmt.Errorf("the range %q has a number that is too large", text)
+		}
+	}
+	switch {
+	case low > high:
+		return nil, &hinted{fmt.Sprintf("the range %q runs downwards and is empty", text), fmt.Sprintf("write %s..%s", m[2], m[1])}
+	case op == "*" && (step < 2 || low < 1), op == "+" && step < 1:
+		return nil, &hinted{fmt.Sprintf("the range %q never ends", text), "use a factor of 2 or more from a number above 0, or a step above 0"}
+	}
+	var out []string
+	for n := low; n <= high; {
+		if len(out) == maxPoints {
+			return nil, &hinted{fmt.Sprintf("the range %q has more than %d values", text, maxPoints), "use a larger step"}
+		}
+		out = append(out, unscaled(n, places))
+		next := n + step
+		if op == "*" {
+			next = n * step
+			if next/step != n {
+				break
+			}
+		}
+		if next <= n { // overflow
+			break
+		}
+		n = next
+	}
+	return out, nil
+}
+
+// decimals counts the digits behind the point.
+func decimals(s string) int {
+	_, fraction, _ := strings.Cut(s, ".")
+	return len(fraction)
+}
+
+// scaled reads a decimal number in units of 10^-places.
+func scaled(s string, places int) (int64, error) {
+	if _, _, _, _, err := splitDecimal(s); err != nil {
+		return 0, err
+	}
+	return parseWhole(s + "e" + strconv.Itoa(places))
+}
+
+func unscaled(n int64, places int) string {
+	s := strconv.FormatInt(n, 10)
+	if places == 0 {
+		return s
+	}
+	sign := ""
+	if n < 0 {
+		sign, s = "-", s[1:]
+	}
+	for len(s) <= places {
+		s = "0" + s
+	}
+	return sign + s[:len(s)-places] + "." + s[len(s)-places:]
+}
