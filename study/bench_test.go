@@ -16,6 +16,16 @@ sweep:
   workload.input_tokens: 1..100
 `
 
+// sections is as large, and every experiment has a section of its own.
+const sections = `
+model: m/n
+backend: vllm
+sweep:
+  vllm.max_num_seqs: 1..100
+  vllm.max_num_batched_tokens: 1..100
+  vllm.max_model_len: 1..100
+`
+
 // everything uses all of the grammar for about as many points.
 const everything = `
 model: m/n
@@ -33,7 +43,7 @@ sweep:
 `
 
 func BenchmarkExpand(b *testing.B) {
-	for _, bench := range []struct{ name, text string }{{"Product", million}, {"Grammar", everything}} {
+	for _, bench := range []struct{ name, text string }{{"Product", million}, {"Sections", sections}, {"Grammar", everything}} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			n := 0

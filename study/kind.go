@@ -152,7 +152,7 @@ func wholeKind(low, high int64) kind {
 
 // numberKind is a finite number.
 func numberKind(low, high float64) kind {
-	want := fmt.Sprintf("a number from %g to %g", low, high)
+	want := "a number from " + strconv.FormatFloat(low, 'f', -1, 64) + " to " + strconv.FormatFloat(high, 'f', -1, 64)
 	if low == high {
 		want = fmt.Sprintf("%g (the only value so far)", low)
 	}

@@ -1,27 +1,37 @@
 package study
 
+import "hash/maphash"
+
 // pool keeps one copy of each section, so that a million experiments share the few
 // that differ, and equal sections are the same pointer.
 type pool[T comparable] struct {
 	last *T
-	all  map[T]*T
+	// all finds a section by its hash, or by one of the numbers after it.
+	all map[uint64]*T
 }
+
+// poolSeed is that of the hashes in all pools.
+var poolSeed = maphash.MakeSeed()
 
 func (p *pool[T]) share(section *T) *T {
 	if p.last != nil && *p.last == *section {
 		return p.last
 	}
-	shared, ok := p.all[*section]
-	if !ok {
-		if p.all == nil {
-			p.all = map[T]*T{}
-		}
-		own := *section
-		shared = &own
-		p.all[own] = shared
+	if p.all == nil {
+		p.all = map[uint64]*T{}
 	}
-	p.last = shared
-	return shared
+	for h := maphash.Comparable(poolSeed, *section); ; h++ {
+		shared, ok := p.all[h]
+		if !ok {
+			own := *section
+			shared = &own
+			p.all[h] = shared
+		}
+		if *shared == *section {
+			p.last = shared
+			return shared
+		}
+	}
 }
 
 // pools are the sections of every backend.

@@ -15,93 +15,99 @@ const schemaID = "https://github.com/llenergymeasure/llem/study.schema.json"
 // as the loader. Editors complete and check with it. It is a little stricter than
 // [Load] where a plain YAML value that looks like a number stands for a text.
 func Schema() []byte {
-	defs := map[string]schema{"range": {"type": "string", "pattern": rangeText.String(), "description": "LOW..HIGH, LOW..HIGH+STEP or LOW..HIGH*FACTOR"}}
-	var values, axes, entries, links []property
+	defs := definitions{
+		"range":      {"type": "string", "pattern": rangeText.String(), "description": "LOW..HIGH, LOW..HIGH+STEP or LOW..HIGH*FACTOR"},
+		"expression": describe(anyOf(schema{"type": "string"}, schema{"type": "number"}), "numbers, \"texts\", dotted keys and batch, with + - * / %, comparisons, in (..), and, or, not"),
+	}
+	var values, axes, links []property
 	for _, f := range fields {
-		defs[f.key] = f.schema()
-		ref := schema{"$ref": "#/$defs/" + f.key}
-		value := property{f.key, ref}
-		if f.key == "backend" {
-			value.schema = anyOf(ref, list(ref))
-		}
-		values = append(values, value)
-		links = append(links, property{f.key, schema{"$ref": "#/$defs/expression"}})
-		entries = append(entries, property{f.key, ref})
+		defs["value."+f.key] = f.schema()
+		values = append(values, property{f.key, ref("value." + f.key)})
+		links = append(links, property{f.key, ref("expression")})
 		if !f.aside {
-			axes = append(axes, property{f.key, f.axisSchema(ref)})
+			defs["axis."+f.key] = f.axisSchema()
+			axes = append(axes, property{f.key, ref("axis." + f.key)})
 		}
 	}
-	defs["expression"] = anyOf(schema{"type": "string"}, schema{"type": "number"})
-	defs["expression"]["description"] = "numbers, \"texts\", dotted keys and batch, with + - * / %, comparisons, in (..), and, or, not"
-	defs["point"] = describe(closed(append(entries, property{"id", schema{"type": "string", "pattern": "^[0-9a-f]{12}$", "description": "checked if given: what the values make the experiment's ID"}})),
-		"one experiment: keys over those of the file")
-	defs["axes"] = describe(closed(axes), "keys with their values")
-	defs["sweep"] = describe(closed(append(slices.Clone(axes),
-		property{"groups", describe(schema{"type": "object", "additionalProperties": list(schema{"$ref": "#/$defs/axes"})}, "named lists of maps that set several keys together; {} changes nothing")},
-		property{"zip", describe(anyOf(schema{"$ref": "#/$defs/axes"}, schema{"type": "array", "items": anyOf(schema{"type": "string"}, list(schema{"type": "string"}), schema{"$ref": "#/$defs/axes"})}), "axes that advance together")},
-		property{"link", describe(closed(links), "keys that take the value of an expression")},
-		property{"where", describe(anyOf(schema{"$ref": "#/$defs/expression"}, schema{"type": "array", "items": schema{"$ref": "#/$defs/expression"}}), "conditions that every point of the sweep must meet")},
-	)), "axes whose product is the study")
+	id := property{"id", schema{"type": "string", "pattern": "^[0-9a-f]{12}$", "description": "checked if given: the experiment's ID, as its values make it"}}
+	defs["point"] = describe(defs.closed("section", "", append(slices.Clone(values), id)), "one experiment: keys over those of the file")
+	defs["axes"] = describe(defs.closed("axes", "", axes), "keys with their values")
+	defs["sweep"] = describe(defs.closed("axes", "", append(axes, sweepProperties(defs.closed("links", "", links))...)), "axes whose product is the study")
 
-	top := append(slices.Clone(values),
-		property{"name", schema{"type": "string", "minLength": 1, "description": "names the folder of results"}},
-		property{"base", describe(anyOf(schema{"type": "string", "minLength": 1}, list(schema{"type": "string", "minLength": 1})), "study files that this one is laid over; paths are relative to this file")},
-		property{"sweep", schema{"$ref": "#/$defs/sweep"}},
-		property{"experiments", describe(schema{"type": "array", "items": schema{"$ref": "#/$defs/point"}}, "explicit points, beside those of the sweep")},
-	)
+	text := schema{"type": "string", "minLength": 1}
+	top := []property{
+		{"name", schema{"type": "string", "minLength": 1, "description": "names the folder of results"}},
+		{"base", describe(anyOf(text, list(text)), "study files that this one is laid over; paths are relative to this file")},
+		{"sweep", ref("sweep")},
+		{"experiments", describe(schema{"type": "array", "items": ref("point")}, "explicit points, beside those of the sweep")},
+	}
+	for _, v := range values {
+		if v.key == "backend" {
+			v.schema = anyOf(v.schema, list(v.schema))
+		}
+		top = append(top, v)
+	}
 	for _, f := range executionFields {
 		top = append(top, property{f.key, f.schema()})
 	}
-	root := closed(top)
+	root := defs.closed("section", "", top)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["$id"] = schemaID
 	root["title"] = "llem study"
 	root["description"] = "Experiments that measure the energy of language model inference"
 	root["$defs"] = defs
-	out, err := json.MarshalIndent(root, "", "  ")
+	out, err := json.MarshalIndent(root, "", " ")
 	if err != nil {
 		panic(fmt.Sprintf("marshal the schema: %v", err)) // maps of plain values marshal
 	}
 	return append(out, '\n')
 }
 
-// Reference lists all keys of a study file as Markdown tables, one for each section.
+// sweepProperties are the keys of sweep that are no axes.
+func sweepProperties(links schema) []property {
+	name := schema{"type": "string"}
+	return []property{
+		{"groups", describe(schema{"type": "object", "additionalProperties": list(ref("axes"))}, "named lists of maps that set several keys together; {} changes nothing")},
+		{"zip", describe(anyOf(ref("axes"), schema{"type": "array", "items": anyOf(name, list(name), ref("axes"))}), "axes that advance together")},
+		{"link", describe(links, "keys that take the value of an expression")},
+		{"where", describe(anyOf(ref("expression"), schema{"type": "array", "items": ref("expression")}), "conditions that every point of the sweep must meet")},
+	}
+}
+
+// Reference lists all keys of a study file as Markdown: a table for what every
+// experiment has, one for each backend's section, and one for the execution.
 func Reference() string {
 	var b strings.Builder
-	section := "-"
-	row := func(key, accepts, preset, help string) {
-		head, _, dotted := strings.Cut(key, ".")
-		if !dotted {
-			head = ""
+	table := ""
+	row := func(key, accepts string, preset any, help string) {
+		head, _, _ := strings.Cut(key, ".")
+		title := "Every experiment"
+		if strings.Contains(key, ".") && (slices.Contains(backends, head) || head == "execution") {
+			title = "`" + head + "`"
 		}
-		if head != section {
-			section = head
-			b.WriteString("\n| key | accepts | default | meaning |\n| --- | --- | --- | --- |\n")
+		if title != table {
+			table = title
+			fmt.Fprintf(&b, "\n### %s\n\n| key | accepts | default | meaning |\n| --- | --- | --- | --- |\n", title)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, strings.ReplaceAll(accepts, "|", "\\|"), preset, help)
+		fmt.Fprintf(&b, "| `%s` | %s | %v | %s |\n", key, strings.ReplaceAll(accepts, "|", "\\|"), preset, help)
 	}
 	row("name", nameKind.want, "", "names the folder of results")
 	d := defaults()
-	for _, top := range []bool{true, false} {
-		for _, f := range fields {
-			if strings.Contains(f.key, ".") == top {
-				continue
-			}
-			preset := f.get(&d).String()
-			if f.optional {
-				preset = "the engine's"
-			} else if f.key == "model" || f.key == "energy.remote" {
-				preset = ""
-			}
-			row(f.key, f.kind.want, preset, f.help)
+	for _, f := range fields {
+		var preset any = f.get(&d)
+		if f.optional {
+			preset = "the engine's"
+		} else if f.key == "model" || f.key == "energy.remote" {
+			preset = ""
 		}
+		row(f.key, f.kind.want, preset, f.help)
 	}
 	for _, f := range executionFields {
 		preset := f.schema()["default"]
 		if preset == nil {
 			preset = ""
 		}
-		row(f.key, f.kind.want, fmt.Sprint(preset), f.help)
+		row(f.key, f.kind.want, preset, f.help)
 	}
 	return strings.TrimPrefix(b.String(), "\n")
 }
@@ -123,9 +129,15 @@ func describe(s schema, text string) schema {
 	return s
 }
 
+// definitions are the parts that a schema refers to by name.
+type definitions map[string]schema
+
+func ref(name string) schema { return schema{"$ref": "#/$defs/" + name} }
+
 // closed is an object with the given keys and no others. A key with dots may be
-// written as it is, or as nested objects, or as a mixture.
-func closed(properties []property) schema {
+// written as it is, or as nested objects, or as a mixture. The nested objects are
+// definitions, named after the family of the keys and their place.
+func (defs definitions) closed(family, place string, properties []property) schema {
 	all := schema{}
 	below := map[string][]property{}
 	for _, p := range properties {
@@ -134,8 +146,12 @@ func closed(properties []property) schema {
 			below[head] = append(below[head], property{rest, p.schema})
 		}
 	}
-	for _, head := range slices.Sorted(maps.Keys(below)) {
-		all[head] = closed(below[head])
+	for head, inner := range below {
+		name := family + "." + place + head
+		if _, ok := defs[name]; !ok {
+			defs[name] = defs.closed(family, place+head+".", inner)
+		}
+		all[head] = ref(name)
 	}
 	return schema{"type": "object", "properties": all, "additionalProperties": false}
 }
@@ -160,12 +176,12 @@ func (f *field) schema() schema {
 }
 
 // axisSchema accepts one value, a range, or a list of both.
-func (f *field) axisSchema(ref schema) schema {
+func (f *field) axisSchema() schema {
+	value := ref("value." + f.key)
 	if !f.kind.ranges {
-		return anyOf(ref, list(ref))
+		return anyOf(value, list(value))
 	}
-	span := schema{"$ref": "#/$defs/range"}
-	return anyOf(ref, span, list(anyOf(ref, span)))
+	return anyOf(value, ref("range"), list(anyOf(value, ref("range"))))
 }
 
 // schema describes one value of the execution section.

@@ -22,7 +22,7 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	var experiment, execution []string
 	for _, f := range fields {
 		experiment = append(experiment, f.key)
-		d, ok := defs[f.key].(map[string]any)
+		d, ok := defs["value."+f.key].(map[string]any)
 		if !ok || d["description"] == "" || d["description"] == nil {
 			t.Errorf("%s has no description", f.key)
 		}
@@ -36,8 +36,8 @@ func TestSchemaHasEveryKey(t *testing.T) {
 			t.Errorf("%s has no range", f.key)
 		}
 		for name, p := range map[string]map[string]any{"sweep": properties(defs["sweep"]), "axes": properties(defs["axes"])} {
-			if has(p, f.key) == f.aside {
-				t.Errorf("%s in %s: %t", f.key, name, has(p, f.key))
+			if has(defs, p, f.key) == f.aside {
+				t.Errorf("%s in %s: %t", f.key, name, has(defs, p, f.key))
 			}
 		}
 	}
@@ -46,13 +46,13 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	}
 	for place, p := range places {
 		for _, key := range experiment {
-			if !has(p, key) {
+			if !has(defs, p, key) {
 				t.Errorf("%s is missing in %s", key, place)
 			}
 		}
 	}
 	for _, key := range append(execution, "name", "base", "sweep", "experiments") {
-		if !has(properties(root), key) {
+		if !has(defs, properties(root), key) {
 			t.Errorf("%s is missing", key)
 		}
 	}
@@ -92,7 +92,7 @@ func mustJSON(t *testing.T, v any) []byte {
 }
 
 // has finds a dotted key, as it is and nested.
-func has(properties map[string]any, key string) bool {
+func has(defs, properties map[string]any, key string) bool {
 	if _, ok := properties[key]; !ok {
 		return false
 	}
@@ -104,8 +104,13 @@ func has(properties map[string]any, key string) bool {
 	if !ok {
 		return false
 	}
-	below, ok := nested["properties"].(map[string]any)
-	return ok && has(below, rest)
+	name, _ := nested["$ref"].(string)
+	target, ok := defs[strings.TrimPrefix(name, "#/$defs/")].(map[string]any)
+	if !ok {
+		return false
+	}
+	below, ok := target["properties"].(map[string]any)
+	return ok && has(defs, below, rest)
 }
 
 func visit(v any, where string, f func(string, map[string]any)) {

@@ -32,6 +32,21 @@ func Order(s *study.Study) []Planned {
 	return out
 }
 
+// First lists the first runs of a study in their order; 0 is all of them.
+func First(s *study.Study, n int) []Planned {
+	if n <= 0 || n >= len(s.Experiments)*s.Execution.Cycles {
+		return Order(s)
+	}
+	// The order of one cycle needs all experiments, but not all cycles.
+	short := *s
+	if s.Execution.Order == study.Sequential {
+		short.Experiments = s.Experiments[:min(len(s.Experiments), n)]
+	} else {
+		short.Execution.Cycles = min(s.Execution.Cycles, 1+n/len(s.Experiments))
+	}
+	return Order(&short)[:n]
+}
+
 // cycleOrder is the order of n experiments in one cycle, counted from 0.
 func cycleOrder(x study.Execution, n, cycle int) []int {
 	if x.Order == study.LatinSquare {

@@ -14,26 +14,46 @@ import (
 // mistake is reported once.
 func Preflight(s *study.Study) error {
 	var errs study.Errors
-	seen := map[string]bool{}
-	once := func(key string, check func() error) {
-		if seen[key] {
-			return
-		}
-		seen[key] = true
-		if err := check(); err != nil {
-			errs = append(errs, mistakes(err)...)
-		}
-	}
-	for _, e := range s.Experiments {
-		once("model\x00"+e.Backend+"\x00"+e.Model, func() error {
-			return model.Check(model.Request{Model: e.Model, Format: format(e.Backend)})
-		})
-		once("dataset\x00"+e.Workload.Dataset, func() error { return checkDataset(s, e.Workload.Dataset) })
+	for _, p := range Problems(s) {
+		errs = append(errs, p.Err)
 	}
 	if len(errs) > 0 {
 		return errs
 	}
 	return nil
+}
+
+// Problem is a mistake that can be seen before anything is started, and the
+// experiments that it concerns.
+type Problem struct {
+	Err      *study.Error
+	Concerns func(study.Experiment) bool
+}
+
+// Problems are what Preflight reports, with what they concern.
+func Problems(s *study.Study) []Problem {
+	var out []Problem
+	type about struct{ what, backend, name string }
+	seen := map[about]bool{}
+	once := func(a about, check func() error, concerns func(study.Experiment) bool) {
+		if seen[a] {
+			return
+		}
+		seen[a] = true
+		if err := check(); err != nil {
+			for _, m := range mistakes(err) {
+				out = append(out, Problem{m, concerns})
+			}
+		}
+	}
+	for _, e := range s.Experiments {
+		once(about{"model", e.Backend, e.Model}, func() error {
+			return model.Check(model.Request{Model: e.Model, Format: format(e.Backend)})
+		}, func(o study.Experiment) bool { return o.Model == e.Model && o.Backend == e.Backend })
+		once(about{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
+			func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
+	}
+	return out
 }
 
 // format is what a backend loads.

@@ -35,6 +35,9 @@ type runFlags struct {
 	resume   string
 	retry    bool
 	noGaps   bool
+	dryRun   bool
+	limit    int
+	only     string
 }
 
 // newest is what --resume without a value stands for.
@@ -88,6 +91,9 @@ func newRun(env *Env) *cobra.Command {
 	flags.Lookup("resume").NoOptDefVal = newest
 	flags.BoolVar(&f.retry, "retry-failed", false, "with --resume: make failed runs again, too")
 	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, what it needs and what stands in the way; start nothing")
+	flags.IntVar(&f.limit, "limit", 20, "with --dry-run: how many experiments to list; 0 is all")
+	flags.StringVar(&f.only, "only", "", "with --dry-run: list experiments whose label or KEY=VALUE contains this text")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "progress as plain lines, also on a terminal")
@@ -123,6 +129,9 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.dryRun {
+		return env.dryRun(ctx, s, options.Results, f)
+	}
 	if !f.quiet {
 		display := live.New(env.Stderr, live.Options{Terminal: env.StderrTTY && !f.verbose, Color: env.color(env.StderrTTY)})
 		options.Observe = display.Observe
@@ -132,6 +141,23 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	}
 	res, err := llem.Run(ctx, s, options)
 	return env.finish(res, err, f.json)
+}
+
+// dryRun prints what would be done.
+func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f runFlags) error {
+	p, err := llem.DryRun(ctx, s, llem.DryRunOptions{Results: results, Python: f.python, Limit: f.limit, Only: f.only})
+	if err != nil {
+		return err
+	}
+	if f.json {
+		err = env.printJSON(p)
+	} else {
+		err = p.Text(env.Stdout)
+	}
+	if err == nil && !llem.Runnable(p) {
+		err = &usageError{"no experiment of the study can run here", "mend what stands above as an error"}
+	}
+	return err
 }
 
 // study loads what the command line asks for.

@@ -1,0 +1,195 @@
+// Package plan says what a study will do before it does anything: which points it
+// has, what each will need, in which order the runs come, and what stands in their
+// way. It starts nothing and writes nothing.
+//
+//	study ─▶ varying keys ─▶ points (memory, time, energy) ─▶ order of the runs ─▶ totals
+package plan
+
+import (
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Plan of a study.
+type Plan struct {
+	Name string `json:"name"`
+	// Axes are the keys whose values differ between the points.
+	Axes []Axis `json:"axes"`
+	// Points are the experiments; Shown of them are described, the first ones.
+	Points int     `json:"points"`
+	Shown  []Point `json:"shown"`
+	// Runs in all, and the first of them in their order.
+	Runs     int    `json:"runs"`
+	Order    string `json:"order"`
+	Cycles   int    `json:"cycles"`
+	FirstRun []Run  `json:"first_runs"`
+	// MoreCycles is how many cycles may be added until the wanted precision is reached.
+	MoreCycles int `json:"more_cycles"`
+	// Totals are over all points, and null if one of them cannot be estimated.
+	Totals *Totals `json:"totals"`
+	// Left out of the study.
+	Merged   int             `json:"merged"`
+	Filtered int             `json:"filtered"`
+	Refused  int             `json:"refused"`
+	Invalid  []study.Invalid `json:"invalid"`
+	Unused   []string        `json:"unused"`
+	// Findings are what stands in the way, and what deserves a thought.
+	Findings []Finding `json:"findings"`
+	// Runnable counts points without an error.
+	Runnable int    `json:"runnable"`
+	Device   string `json:"device"`
+}
+
+// Axis is a key whose values differ.
+type Axis struct {
+	Key    string   `json:"key"`
+	Values []string `json:"values"` // the first few, as they first appear
+	Count  int      `json:"count"`
+}
+
+// Point is one experiment.
+type Point struct {
+	ID     string            `json:"id"`
+	Label  string            `json:"label"`
+	Values map[string]string `json:"values"` // of the axes
+	// Need is what it will take; null where it cannot be estimated, for Reason.
+	Need   *Need  `json:"need"`
+	Reason string `json:"reason,omitempty"`
+	// Problem says why it cannot run.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Need is an estimate. All of it is modelled.
+type Need struct {
+	Bytes   int64   `json:"bytes"`
+	Parts   string  `json:"parts"`
+	Fits    bool    `json:"fits"`
+	Why     string  `json:"why,omitempty"` // why it does not fit
+	Seconds float64 `json:"seconds"`       // one run, everything in it
+	Joules  float64 `json:"joules"`
+	Basis   string  `json:"basis"`
+}
+
+// Totals of all runs.
+type Totals struct {
+	Seconds float64  `json:"seconds"`
+	KWh     float64  `json:"kwh"`
+	Cost    *float64 `json:"cost"`
+	Basis   string   `json:"basis"`
+}
+
+// Run is a place in the order. Start says that an engine is started for it.
+type Run struct {
+	Index int    `json:"index"`
+	ID    string `json:"id"`
+	Cycle int    `json:"cycle"`
+	Label string `json:"label"`
+}
+
+// Finding is something to know before the study starts. An error stops the points it
+// names; a warning stops nothing.
+type Finding struct {
+	Error bool   `json:"error"`
+	Text  string `json:"text"`
+	Next  string `json:"next,omitempty"`
+}
+
+// Options of a plan.
+type Options struct {
+	Study *study.Study
+	// Limit is how many points and runs are described; 0 is all.
+	Limit int
+	// Only describes points whose label or values contain it.
+	Only string
+	// Device is the name of what the points are estimated for, and Estimate what one
+	// of them takes: nil where that is not known, with the reason.
+	Device   string
+	Estimate func(study.Experiment) (*Need, string)
+	// Problems are what a check of the machine and the models found: for all points,
+	// or those of one backend or model.
+	Problems []Problem
+	// Price per kWh, 0 where it is not known.
+	Price float64
+}
+
+// Problem stops the points for which Concerns is true.
+type Problem struct {
+	Finding
+	Concerns func(study.Experiment) bool
+}
+
+// New makes the plan.
+func New(o Options) *Plan {
+	s := o.Study
+	p := &Plan{Name: s.Name, Points: len(s.Experiments), Shown: []Point{}, FirstRun: []Run{}, Order: s.Execution.Order, Cycles: s.Execution.Cycles,
+		Merged: s.Merged, Filtered: s.Filtered, Refused: s.Refused, Invalid: s.Invalid, Unused: s.Unused, Findings: []Finding{}, Device: o.Device}
+	p.Runs = p.Points * p.Cycles
+	if most := s.Execution.Until.MaxCycles; most > p.Cycles {
+		p.MoreCycles = most - p.Cycles
+	}
+	axes := varying(s.Experiments)
+	p.Axes = describe(axes, s.Experiments)
+	p.points(o, axes)
+	for i, r := range campaign.First(s, o.Limit) {
+		p.FirstRun = append(p.FirstRun, Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: r.Experiment.Label()})
+	}
+	for _, q := range o.Problems {
+		p.Findings = append(p.Findings, q.Finding)
+	}
+	return p
+}
+
+// points describes the points and adds them up.
+func (p *Plan) points(o Options, axes []field) {
+	totals, known := &Totals{}, true
+	for _, e := range o.Study.Experiments {
+		problem := ""
+		for _, q := range o.Problems {
+			if q.Error && q.Concerns(e) {
+				problem = q.Text
+			}
+		}
+		var need *Need
+		reason := "not estimated"
+		if o.Estimate != nil {
+			need, reason = o.Estimate(e)
+		}
+		if need != nil && !need.Fits && problem == "" {
+			problem = need.Why
+		}
+		if problem == "" {
+			p.Runnable++
+		}
+		if need != nil {
+			totals.Seconds += need.Seconds * float64(p.Cycles)
+			totals.KWh += need.Joules * float64(p.Cycles) / 3.6e6
+			totals.Basis = need.Basis
+		} else {
+			known = false
+		}
+		if o.Limit > 0 && len(p.Shown) >= o.Limit {
+			continue
+		}
+		point := Point{Label: e.Label(), Values: map[string]string{}, Need: need, Reason: reason, Problem: problem}
+		for _, f := range axes {
+			point.Values[f.key] = f.text(e)
+		}
+		if o.Only != "" && !point.matches(o.Only) {
+			continue
+		}
+		point.ID = e.ID()
+		p.Shown = append(p.Shown, point)
+	}
+	if known && p.Points > 0 {
+		if o.Price > 0 {
+			cost := totals.KWh * o.Price
+			totals.Cost = &cost
+		}
+		p.Totals = totals
+	}
+}
+
+// Duration of the whole study.
+func (t Totals) Duration() time.Duration { return time.Duration(t.Seconds * float64(time.Second)) }
