@@ -61,14 +61,14 @@ func TestParetoStandings(t *testing.T) {
 	points := [][]Point{
 		{Exact(1), Exact(5)},                    // front
 		{Exact(2), Exact(9)},                    // front
-		{Exact(3), Exact(5)},                    // dominated by 0
+		{Exact(3), Exact(5)},                    // dominated by 0 and 1
 		{{2.1, 1.9, 2.3}, {8.8, 8.0, 9.6}},      // worse than 1 by value only
 		{Exact(math.NaN()), Exact(9)},           // missing
 		{Exact(1), Exact(5)},                    // equal to 0, so front
 		{Exact(3), {Value: 4, Low: 9, High: 8}}, // reversed
 	}
 	want := []Standing{
-		{Front, -1, ""}, {Front, -1, ""}, {Dominated, 0, ""}, {Uncertain, 1, ""},
+		{Front, -1, ""}, {Front, -1, ""}, {Dominated, 1, ""}, {Uncertain, 1, ""},
 		{Excluded, -1, "energy per token is missing"}, {Front, -1, ""},
 		{Excluded, -1, "tokens/s has an interval whose low end is above its high end"},
 	}

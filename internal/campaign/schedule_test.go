@@ -204,7 +204,7 @@ func TestAtRest(t *testing.T) {
 func TestGapByCondition(t *testing.T) {
 	t.Parallel()
 	o := &Options{Study: newStudy(t, 1, study.Execution{Cycles: 1, Gap: study.Gap{Mode: study.GapByCondition}}),
-		Meters: []power.Meter{real{power.NewFake(power.FakeOptions{GPUs: 1})}}}
+		Meters: []power.Meter{cold{power.NewFake(power.FakeOptions{GPUs: 1})}}}
 	found, err := o.look(t.Context())
 	if err != nil || len(found) != 1 {
 		t.Fatalf("found %v, %v", found, err)
@@ -218,10 +218,10 @@ func TestGapByCondition(t *testing.T) {
 	}
 }
 
-// real is a fake that passes for a sensor.
-type real struct{ *power.Fake }
+// cold is a fake that passes for a sensor.
+type cold struct{ *power.Fake }
 
-func (r real) Devices() []power.Device {
+func (r cold) Devices() []power.Device {
 	all := r.Fake.Devices()
 	for i := range all {
 		all[i].Modelled = false

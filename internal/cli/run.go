@@ -129,6 +129,9 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	if err != nil {
 		return err
 	}
+	if !f.dryRun && !f.quiet {
+		env.leftOut(s)
+	}
 	if f.dryRun {
 		return env.dryRun(ctx, s, options.Results, f)
 	}
@@ -141,6 +144,23 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	}
 	res, err := llem.Run(ctx, s, options)
 	return env.finish(res, err, f.json)
+}
+
+// leftOut says what of a study will not run.
+func (env *Env) leftOut(s *study.Study) {
+	if s.Refused > 0 {
+		fmt.Fprintf(env.Stderr, "llem: points that cannot be run, left out: %d\n", s.Refused)
+		for i, p := range s.Invalid {
+			if i == 3 {
+				fmt.Fprintln(env.Stderr, "  … (--dry-run lists more)")
+				break
+			}
+			fmt.Fprintf(env.Stderr, "  %s: %s\n", p.Point, p.Reason)
+		}
+	}
+	if len(s.Unused) > 0 {
+		fmt.Fprintf(env.Stderr, "llem: not used, since no backend of the study has them: %s\n", strings.Join(s.Unused, ", "))
+	}
 }
 
 // dryRun prints what would be done.

@@ -26,7 +26,7 @@ def rounded(values, digits=4):
 
 def student():
     dfs = [1, 2, 3, 4, 5, 7.5, 9, 19, 29.3, 60, 61, 100, 1000.5, 1e5]
-    tails = [0.4999, 0.4, 0.25, 0.1, 0.05, 0.025, 0.005, 1e-4, 1e-8]
+    tails = [0.49, 0.4, 0.25, 0.1, 0.05, 0.025, 0.005, 1e-4, 1e-8]
     return [[df, q, stats.t.isf(q, df)] for df in dfs for q in tails]
 
 

@@ -1,0 +1,106 @@
+package study
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func freeze(t *testing.T, s *Study) string {
+	t.Helper()
+	text, err := s.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "study.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestReadFrozen: what was written is what is read, for every backend and every key of
+// the execution section.
+func TestReadFrozen(t *testing.T) {
+	s, err := Parse("s.yaml", []byte(`
+name: all
+model: random:tiny-llama
+backend: [embedded, pytorch, fake, vllm, sglang, tensorrt, llamacpp]
+sweep: {dtype: [float16, bfloat16]}
+execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5, run_timeout: 90s, study_timeout: 2h, max_failures: 3}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := freeze(t, s)
+	got, err := ReadFrozen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Execution != s.Execution || got.Name != "all" || len(got.Experiments) != len(s.Experiments) {
+		t.Errorf("read %+v, %d experiments, want %+v, %d", got.Execution, len(got.Experiments), s.Execution, len(s.Experiments))
+	}
+	for i := range s.Experiments {
+		if got.Experiments[i].ID() != s.Experiments[i].ID() {
+			t.Errorf("experiment %d is another one", i)
+		}
+	}
+	if d := s.Differences(got); len(d) > 0 {
+		t.Errorf("differences %v", d)
+	}
+	s.Execution.Gap = Gap{Mode: GapByCondition}
+	if got, err = ReadFrozen(freeze(t, s)); err != nil || got.Execution.Gap != s.Execution.Gap {
+		t.Errorf("gap %+v, %v", got.Execution.Gap, err)
+	}
+}
+
+// TestFrozenChanged: a file that somebody changed is refused.
+func TestFrozenChanged(t *testing.T) {
+	s, err := Parse("s.yaml", []byte("model: random:tiny-llama\nseed: 5\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := freeze(t, s)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string][2]string{
+		"a value": {"seed: 5", "seed: 6"}, "the order": {"order: sequential", "order: any"},
+		"the section": {"embedded:\n", "fake:\n"}, "its end": {string(text[100:]), ""}, "all of it": {string(text), "- 1"},
+	} {
+		if !strings.Contains(string(text), change[0]) {
+			t.Fatalf("%s: %q is not in\n%s", name, change[0], text)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change[0], change[1], 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ReadFrozen(path); err == nil {
+			t.Errorf("%s was changed: %+v", name, got)
+		}
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	parse := func(text string) *Study {
+		s, err := Parse("s.yaml", []byte("model: random:tiny-llama\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a := parse("sweep: {seed: 1..3}\nexecution: {cycles: 2, order: shuffle}")
+	b := parse("sweep: {seed: 2..12}\nexecution: {cycles: 3, order: shuffle, seed: 9}")
+	d := strings.Join(b.Differences(a), "\n")
+	for _, want := range []string{"not in the study that was started: random:tiny-llama", "not in the study that was started: 4 more",
+		"no longer in the study: random:tiny-llama", "execution.cycles is 3, was 2", "execution.seed is 9, was 1"} {
+		if !strings.Contains(d, want) {
+			t.Errorf("no %q in\n%s", want, d)
+		}
+	}
+	if d := a.Differences(parse("name: other\nenergy: {price_per_kwh: 1}\nsweep: {seed: [3, 1, 2]}\nexecution: {cycles: 2, order: shuffle, run_timeout: 3h}")); len(d) > 0 {
+		t.Errorf("differences in what does not matter: %v", slices.Compact(d))
+	}
+}
