@@ -46,6 +46,14 @@ func TestBestWithoutACertainOne(t *testing.T) {
 	}
 }
 
+// Intervals that touch do not tell two apart.
+func TestBestWithTouchingRunnerUp(t *testing.T) {
+	got, err := Best([][]Point{{{1, 0.9, 1.1}}, {{1.2, 1.1, 1.3}}, {{1.3, 1.2, 1.4}}}, Objective{Better: Lower}, nil)
+	if err != nil || got.Index != 0 || !slices.Equal(got.NotSeparable, []int{1}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestBestHighest(t *testing.T) {
 	got, err := Best(candidates[:6], Objective{Column: 1, Better: Higher}, nil)
 	if err != nil || got.Index != 1 || len(got.NotSeparable) != 0 {

@@ -43,6 +43,20 @@ func TestCompareSmall(t *testing.T) {
 	}
 }
 
+// Random arrangements never give p below that of one in all drawn.
+func TestSampledPIsBounded(t *testing.T) {
+	for _, paired := range []bool{true, false} {
+		got, err := Compare(seq(25), mapped(seq(25), func(v float64) float64 { return v + 100 }), paired, Options{Resamples: 199})
+		if err != nil || got.P != 2./200 || got.SmallestP != got.P || got.Exact {
+			t.Errorf("paired %v: %+v, %v", paired, got, err)
+		}
+	}
+	got, err := Compare(seq(25), seq(25), true, Options{Level: 0.995, Resamples: 199})
+	if err != nil || !slices.Equal(codes(got.Caveats), []Code{CaveatOutOfReach}) {
+		t.Errorf("%+v, %v", got.Caveats, err)
+	}
+}
+
 // Pairs share what disturbs them, so their ratio is known better than that of the
 // same values taken as independent.
 func TestPairsAreNarrower(t *testing.T) {
@@ -99,6 +113,7 @@ func TestOutliers(t *testing.T) {
 	}{
 		{[]float64{9, 10, 100, 11, 10.5}, []bool{false, false, true, false, false}},
 		{[]float64{5, 5, 5, 5, 5, 5, 5, 9}, []bool{false, false, false, false, false, false, false, true}},
+		{[]float64{5, 5, 5, 5, 5, 5, 9, 9}, make([]bool, 8)},
 		{[]float64{5, 5, 5, 5, 5}, make([]bool, 5)},
 		{[]float64{1, 1.1, 100}, make([]bool, 3)},
 		{[]float64{1, 2, 3, 4, 5, 6}, make([]bool, 6)},

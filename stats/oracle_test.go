@@ -25,8 +25,14 @@ type oracle struct {
 		Paired    bool
 		Low, High float64
 	}
-	Permutation, PermutationLarge []comparisonCase
-	Trend                         []struct {
+	SmallRatio []struct {
+		A, B      []float64
+		Paired    bool
+		Low, High float64
+	} `json:"small_ratio"`
+	Permutation      []comparisonCase
+	PermutationLarge []comparisonCase `json:"permutation_large"`
+	Trend            []struct {
 		Times, Values []float64
 		S             int
 		Tau, P, Slope float64
@@ -48,17 +54,10 @@ func loadOracle(t *testing.T) oracle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var large struct {
-		Cases []comparisonCase `json:"permutation_large"`
-	}
 	var o oracle
 	if err := json.Unmarshal(text, &o); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, &large); err != nil {
-		t.Fatal(err)
-	}
-	o.PermutationLarge = large.Cases
 	return o
 }
 
@@ -104,6 +103,16 @@ func TestRatioMatchesSciPy(t *testing.T) {
 		got, err := Compare(c.A, c.B, c.Paired, Options{Resamples: 20000, Seed: 3})
 		e, slack := got.Ratio, monteCarlo*(c.High-c.Low)
 		if err != nil || math.Abs(e.Low-c.Low) > slack || math.Abs(e.High-c.High) > slack || e.Method != MethodBCa {
+			t.Errorf("case %d: %+v, %v, want [%v, %v]", i, e, err, c.Low, c.High)
+		}
+	}
+}
+
+func TestSmallRatioMatchesSciPy(t *testing.T) {
+	for i, c := range loadOracle(t).SmallRatio {
+		got, err := Compare(c.A, c.B, c.Paired, Options{})
+		e := got.Ratio
+		if err != nil || !near(e.Low, c.Low, 1e-9) || !near(e.High, c.High, 1e-9) || e.Method != MethodStudent {
 			t.Errorf("case %d: %+v, %v, want [%v, %v]", i, e, err, c.Low, c.High)
 		}
 	}

@@ -38,6 +38,14 @@ func TestRelate(t *testing.T) {
 	}
 }
 
+// A point carries the interval of the estimate it comes from.
+func TestPointOfAnEstimate(t *testing.T) {
+	e, err := MeanInterval([]float64{1, 2, 3}, 0)
+	if err != nil || e.Point() != (Point{e.Value, e.Low, e.High}) {
+		t.Errorf("%+v of %+v, %v", e.Point(), e, err)
+	}
+}
+
 func TestRefusedPoints(t *testing.T) {
 	row := []Point{Exact(1), Exact(2)}
 	for name, err := range map[string]error{

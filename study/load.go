@@ -20,17 +20,23 @@ type Setting struct {
 	Value string
 }
 
-// Options says where a study comes from. Settings override the file.
+// Options says where a study comes from. Settings override the file, which overrides
+// the environment, which overrides the user's file.
 type Options struct {
 	// Path of the study file; empty for a study made of settings alone.
 	Path     string
 	Settings []Setting
+	// User is the path of the user's own file, see [UserFile]; empty, or a file that
+	// does not exist, is none. Getenv gives environment variables; nil is none.
+	User   string
+	Getenv func(string) string
 }
 
 // Load reads a study. The error is [Errors] if the sources contain mistakes.
 func Load(o Options) (*Study, error) {
 	b := newBuilder()
 	b.source = o.Path
+	b.machine(o.User, o.Getenv)
 	if o.Path != "" {
 		data, err := b.read(o.Path)
 		if err != nil {

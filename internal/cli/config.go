@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -19,7 +21,7 @@ func newConfig(env *Env) *cobra.Command {
 	var python string
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Show engines, sensors and folders of this machine",
+		Short: "Show engines, sensors, folders and settings of this machine",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return env.config(cmd, python) },
 	}
@@ -80,8 +82,33 @@ func (env *Env) config(cmd *cobra.Command, python string) error {
 		b.WriteString("  energy will be null; `llem run --estimate` gives a modelled value, labelled as such\n")
 	}
 	env.machine(&b, snapshot)
+	if err := env.settings(&b); err != nil {
+		return err
+	}
 	_, err = fmt.Fprint(env.Stdout, b.String())
 	return err
+}
+
+// settings prints what holds for studies on this machine, and where it comes from.
+func (env *Env) settings(b *strings.Builder) error {
+	path := study.UserFile(env.Getenv)
+	all, err := study.Machine(study.Options{User: path, Getenv: env.Getenv})
+	if err != nil {
+		return err
+	}
+	state := "not there yet"
+	if _, err := os.Stat(path); err == nil {
+		state = "read"
+	}
+	fmt.Fprintf(b, "\nSettings of this machine (%s, %s; or %s and so on)\n", path, state, study.Variable(all[0].Key))
+	for _, o := range all {
+		value := o.Value
+		if value == "" {
+			value = "–"
+		}
+		fmt.Fprintf(b, "  %-34s %-8s %s\n", o.Key, value, o.From)
+	}
+	return nil
 }
 
 // machine prints what the snapshot says of CPU, memory and folders.

@@ -108,7 +108,7 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 }
 
 func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
-	o, err := studyOptions(cmd, args, f)
+	o, err := studyOptions(cmd, args, f, env.Getenv)
 	if err != nil {
 		return err
 	}
@@ -268,8 +268,8 @@ func firstOf(values ...string) string {
 }
 
 // studyOptions turns the command line into settings over the study file.
-func studyOptions(cmd *cobra.Command, args []string, f runFlags) (study.Options, error) {
-	var o study.Options
+func studyOptions(cmd *cobra.Command, args []string, f runFlags, getenv func(string) string) (study.Options, error) {
+	o := study.Options{User: study.UserFile(getenv), Getenv: getenv}
 	if len(args) == 1 {
 		o.Path = args[0]
 	}

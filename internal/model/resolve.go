@@ -103,6 +103,28 @@ func Check(r Request) error {
 	return err
 }
 
+// Describe reads the architecture of a model without fetching or making anything. It
+// is not known for a model of the hub that has not been fetched.
+func Describe(model string) (Config, error) {
+	at, err := locate(model)
+	if err != nil {
+		return Config{}, err
+	}
+	switch at.kind {
+	case KindRandom:
+		return at.shape.Config, nil
+	case KindFolder:
+		return FromHFFolder(at.path)
+	case KindGGUF:
+		m := Resolved{}
+		if err := m.describeGGUF(at.path); err != nil {
+			return Config{}, err
+		}
+		return m.Config, m.ConfigErr
+	}
+	return Config{}, fail(ClassNotFound, nil, "run it once, or name its folder", "the shape of %s is known only once it has been fetched", model)
+}
+
 // place is where a model is to be found.
 type place struct {
 	kind  string

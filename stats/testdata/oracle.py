@@ -50,6 +50,14 @@ def ratio(a, b, paired):
     return {"a": a, "b": b, "paired": paired, "low": r.confidence_interval.low, "high": r.confidence_interval.high}
 
 
+def small_ratio(a, b, paired):
+    """Student's (Welch's) interval of the difference of the values in units of their means."""
+    x, y = np.array(a) / np.mean(a), np.array(b) / np.mean(b)
+    test = stats.ttest_rel(y, x) if paired else stats.ttest_ind(y, x, equal_var=False)
+    ci, value = test.confidence_interval(0.95), np.mean(b) / np.mean(a)
+    return {"a": a, "b": b, "paired": paired, "low": value * math.exp(ci.low), "high": value * math.exp(ci.high)}
+
+
 def difference(x, y, axis):
     return np.mean(y, axis=axis) - np.mean(x, axis=axis)
 
@@ -98,6 +106,8 @@ def holm(p):
     return {"p": p, "adjusted": [float(v) for v in multipletests(p, method="holm")[1]]}
 
 
+skew = np.random.default_rng(5)
+pairs = rounded(skew.lognormal(1, 0.2, 25)), rounded(skew.lognormal(1, 1, 25))
 normal = rounded(rng.normal(10, 1, 25))
 skewed = rounded(rng.lognormal(0, 1, 40))
 base = rng.normal(100, 10, 24)
@@ -108,7 +118,11 @@ json.dump({
     "bca": [bca(normal, "mean"), bca(skewed, "mean"), bca(rounded(rng.normal(0, 1, 101)), "median"),
             bca([float(v) for v in rng.poisson(3, 30)], "mean")],
     "ratio": [ratio(rounded(base), rounded(0.9 * base + rng.normal(0, 2, 24)), True),
-              ratio(rounded(rng.lognormal(2, 0.4, 22)), rounded(rng.lognormal(2.2, 0.6, 31)), False)],
+              ratio(rounded(rng.lognormal(2, 0.4, 22)), rounded(rng.lognormal(2.2, 0.6, 31)), False),
+              ratio(*pairs, True)],
+    "small_ratio": [small_ratio([212.1, 208.9, 210.4], [158.2, 155.0, 157.1], True),
+                    small_ratio([212.1, 208.9, 210.4, 209.0], [158.2, 171.0, 150.1, 149.9, 160.3], False),
+                    small_ratio([5.0, 5.0, 5.0], [4.0, 4.5, 4.2, 4.1], False)],
     "permutation": [
         permutation(rounded(rng.normal(10, 1, 8)), rounded(rng.normal(11, 1, 8)), True),
         permutation([1.0, 2, 3, 4, 5, 6], [1.0, 3, 4, 4, 6, 9], True),

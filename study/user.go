@@ -1,0 +1,189 @@
+package study
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// machineKeys are the keys of a user's own file and of the environment: what belongs
+// to a machine, and not to what a study asks.
+var machineKeys = []string{
+	"energy.price_per_kwh", "energy.carbon_intensity_g_per_kwh", "energy.pue", "energy.remote",
+	"baseline.max_age_seconds", "embedded.threads", "pytorch.device",
+	"execution.gap_seconds", "execution.run_timeout", "execution.study_timeout", "execution.max_failures",
+}
+
+// MachineKeys lists the keys that a user's own file and the environment may set.
+func MachineKeys() []string { return slices.Clone(machineKeys) }
+
+// Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
+func Variable(key string) string {
+	return "LLEM_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// machine reads what belongs to the machine, below everything that a study says: the
+// user's file, and over it the environment.
+func (b *builder) machine(path string, getenv func(string) string) {
+	if path != "" {
+		b.userFile(path)
+	}
+	if getenv == nil {
+		return
+	}
+	for _, key := range machineKeys {
+		text := getenv(Variable(key))
+		if text == "" {
+			continue
+		}
+		l := newLayer(Variable(key))
+		b.setting(&l, Setting{Flag: Variable(key), Key: key, Value: text})
+		b.onlyMachine(&l, &Error{Source: Variable(key)})
+		b.merge(l)
+	}
+}
+
+// userFile reads the user's own file, if there is one.
+func (b *builder) userFile(path string) {
+	data, err := b.read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		b.fail(&Error{Source: path}, "mend or remove the file, or name another one with LLEM_CONFIG", "cannot read your own settings: %s", readProblem(err))
+		return
+	case !says(data):
+		return
+	}
+	r := &reader{builder: b, out: newLayer(path)}
+	root := r.parse(path, data)
+	if root == nil {
+		return
+	}
+	r.top(root)
+	for _, base := range r.bases {
+		b.fail(base.at, "put the keys into the file itself", "base belongs into a study file, not into your own settings")
+	}
+	b.onlyMachine(&r.out, &Error{Source: path})
+	b.merge(r.out)
+}
+
+// says tells whether a YAML file holds more than comments.
+func says(data []byte) bool {
+	for line := range bytes.Lines(bytes.TrimPrefix(data, byteOrderMark)) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyMachine refuses what belongs into a study, and takes it out of the layer.
+func (b *builder) onlyMachine(l *layer, whole *Error) {
+	hint := "possible are " + strings.Join(machineKeys, ", ")
+	refuse := func(at *Error, what string) {
+		b.fail(at, hint, "%s belongs into a study, not into the settings of a machine", what)
+	}
+	l.fixed = slices.DeleteFunc(l.fixed, func(p placed) bool {
+		foreign := !slices.Contains(machineKeys, p.f.key)
+		if foreign {
+			refuse(p.at, p.f.key)
+		}
+		return foreign
+	})
+	for key, s := range l.execution {
+		if !slices.Contains(machineKeys, key) {
+			refuse(s.at, key)
+			delete(l.execution, key)
+		}
+	}
+	for _, a := range l.axes {
+		refuse(a.at, a.String())
+	}
+	for _, k := range l.links {
+		refuse(k.at, "a link")
+	}
+	if l.name != "" {
+		refuse(whole, "name")
+	}
+	if l.where != nil || l.points != nil || l.hasZips || l.zips != nil {
+		refuse(whole, "a sweep or a list of experiments")
+	}
+	l.name, l.axes, l.links, l.where, l.points, l.zips, l.hasZips = "", nil, nil, nil, nil, nil, false
+}
+
+// Origin is a value that holds for the machine and where it comes from.
+type Origin struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	// From is the variable, the file with its line, or "default".
+	From string `json:"from"`
+}
+
+// Machine lists what holds for studies on this machine unless they say otherwise.
+func Machine(o Options) ([]Origin, error) {
+	b := newBuilder()
+	b.machine(o.User, o.Getenv)
+	if len(b.errs) > 0 {
+		return nil, b.errs.sorted()
+	}
+	var out []Origin
+	initial := defaults()
+	for _, key := range machineKeys {
+		origin := Origin{Key: key, From: "default"}
+		if f, ok := lookup(key); ok {
+			origin.Value = f.kind.text(f.get(&initial))
+			for _, p := range b.fixed {
+				if p.f == f {
+					origin.Value, origin.From = f.kind.text(p.v), p.at.place()
+				}
+			}
+		}
+		if s, ok := b.execution[key]; ok {
+			origin.Value, origin.From = s.f.kind.text(s.v), s.at.place()
+		}
+		out = append(out, origin)
+	}
+	return out, nil
+}
+
+// text prints a value for a person.
+func (k kind) text(v val) string {
+	switch {
+	case v.s != "" || k.basic == isText:
+		return v.s
+	case strings.HasPrefix(k.want, "a time span"):
+		return Duration(v.i).String()
+	}
+	return strconv.FormatFloat(v.f, 'g', -1, 64)
+}
+
+// place is where a value stands, without a message.
+func (e *Error) place() string {
+	if e.Line == 0 {
+		return e.Source
+	}
+	return fmt.Sprintf("%s:%d", e.Source, e.Line)
+}
+
+// UserFile is the path of the user's own file: LLEM_CONFIG, or llem/config.yaml in the
+// folder for settings (XDG_CONFIG_HOME, else ~/.config).
+func UserFile(getenv func(string) string) string {
+	if path := getenv("LLEM_CONFIG"); path != "" {
+		return path
+	}
+	dir := getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		home := getenv("HOME")
+		if home == "" {
+			return ""
+		}
+		dir = home + string(os.PathSeparator) + ".config"
+	}
+	return dir + "/llem/config.yaml"
+}
