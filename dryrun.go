@@ -23,6 +23,9 @@ type DryRunOptions struct {
 	// whose label or key=value contains it.
 	Limit int
 	Only  string
+	// GPU is the name of one of the catalogue for which needs are estimated; empty takes
+	// the first GPU of this machine.
+	GPU string
 }
 
 // DryRunPlan is what a study will do.
@@ -31,11 +34,25 @@ type DryRunPlan = plan.Plan
 // DryRun says what a study will do, what it will need, and what stands in its way.
 // It starts no engine and writes nothing.
 func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, error) {
-	problems, err := preflight(ctx, s, o)
+	meters, missing := OpenMeters(ctx, false)
+	defer func() {
+		for _, m := range meters {
+			m.Close()
+		}
+	}()
+	problems, err := preflight(ctx, s, o, meters, missing)
 	if err != nil {
 		return nil, err
 	}
-	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems}
+	snapshot, err := Snapshot(ctx, meters)
+	if err != nil {
+		return nil, err
+	}
+	needs, err := newEstimator(o.GPU, factsOf(meters), snapshot)
+	if err != nil {
+		return nil, &GPUError{err}
+	}
+	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.name(), Estimate: needs.need}
 	if len(s.Experiments) > 0 {
 		po.Price = s.Experiments[0].Energy.PricePerKWh
 	}
@@ -43,7 +60,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, 
 }
 
 // preflight finds what stands in the way, all of it at once.
-func preflight(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Problem, error) {
+func preflight(ctx context.Context, s *study.Study, o DryRunOptions, meters []power.Meter, missing []power.Unavailable) ([]plan.Problem, error) {
 	var out []plan.Problem
 	stop := func(text, next string, concerns func(study.Experiment) bool) {
 		out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: text, Next: next}, Concerns: concerns})
@@ -73,19 +90,13 @@ func preflight(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Pro
 		stop(err.Error(), "choose another folder with --output or LLEM_RESULTS", all)
 	}
 	if !simulated(s) && wantsPower(s) {
-		out = append(out, sensors(ctx)...)
+		out = append(out, sensors(meters, missing)...)
 	}
 	return out, nil
 }
 
 // sensors says whether energy can be measured and the GPUs are free.
-func sensors(ctx context.Context) []plan.Problem {
-	meters, missing := OpenMeters(ctx, false)
-	defer func() {
-		for _, m := range meters {
-			m.Close()
-		}
-	}()
+func sensors(meters []power.Meter, missing []power.Unavailable) []plan.Problem {
 	var out []plan.Problem
 	warn := func(text, next string) {
 		out = append(out, plan.Problem{Finding: plan.Finding{Text: text, Next: next}})

@@ -39,7 +39,8 @@ type Standing struct {
 // O(k·n·(log n + k·s)). Here s is the size of a front in k − 1 metrics: 1 for two
 // metrics, so that 100 000 configurations take a fraction of a second, some
 // hundreds for three or four metrics of unrelated values, and n at worst, when
-// k − 1 of three or more metrics trade off throughout.
+// k − 1 of three or more metrics trade off throughout (10 000 configurations then
+// take about a second, 100 000 minutes).
 func Pareto(points [][]Point, metrics []Metric) ([]Standing, error) {
 	t, err := newTable(points, metrics)
 	if err != nil {

@@ -125,6 +125,9 @@ func isUsage(err error) bool {
 	if _, ok := errors.AsType[*llem.ResumeError](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[*llem.GPUError](err); ok {
+		return true
+	}
 	_, ok := errors.AsType[study.Errors](err)
 	return ok
 }

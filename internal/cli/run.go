@@ -38,6 +38,7 @@ type runFlags struct {
 	dryRun   bool
 	limit    int
 	only     string
+	gpu      string
 }
 
 // newest is what --resume without a value stands for.
@@ -93,6 +94,7 @@ func newRun(env *Env) *cobra.Command {
 	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, what it needs and what stands in the way; start nothing")
 	flags.IntVar(&f.limit, "limit", 20, "with --dry-run: how many experiments to list; 0 is all")
+	flags.StringVar(&f.gpu, "gpu", "", "with --dry-run: estimate for this GPU, such as h200, rtx4090, mi300x")
 	flags.StringVar(&f.only, "only", "", "with --dry-run: list experiments whose label or KEY=VALUE contains this text")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
@@ -165,7 +167,7 @@ func (env *Env) leftOut(s *study.Study) {
 
 // dryRun prints what would be done.
 func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f runFlags) error {
-	p, err := llem.DryRun(ctx, s, llem.DryRunOptions{Results: results, Python: f.python, Limit: f.limit, Only: f.only})
+	p, err := llem.DryRun(ctx, s, llem.DryRunOptions{Results: results, Python: f.python, Limit: f.limit, Only: f.only, GPU: f.gpu})
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,10 @@ type Plan struct {
 	FirstRun []Run  `json:"first_runs"`
 	// MoreCycles is how many cycles may be added until the wanted precision is reached.
 	MoreCycles int `json:"more_cycles"`
-	// Totals are over all points, and null if one of them cannot be estimated.
-	Totals *Totals `json:"totals"`
+	// Totals are over all points, and null if one of them cannot be estimated, for the
+	// reason Missing.
+	Totals  *Totals `json:"totals"`
+	Missing string  `json:"totals_missing,omitempty"`
 	// Left out of the study.
 	Merged   int             `json:"merged"`
 	Filtered int             `json:"filtered"`
@@ -166,8 +168,8 @@ func (p *Plan) points(o Options, axes []field) {
 			totals.Seconds += need.Seconds * float64(p.Cycles)
 			totals.KWh += need.Joules * float64(p.Cycles) / 3.6e6
 			totals.Basis = need.Basis
-		} else {
-			known = false
+		} else if known {
+			known, p.Missing = false, reason
 		}
 		if o.Limit > 0 && len(p.Shown) >= o.Limit {
 			continue

@@ -57,8 +57,8 @@ func (p *Plan) head(b *strings.Builder) {
 			fmt.Fprintf(b, ", %.2g at the stated price", *t.Cost)
 		}
 		fmt.Fprintf(b, " (modelled: %s, for %s)\n", t.Basis, p.Device)
-	case p.Points > 0 && len(p.Shown) > 0 && p.Shown[0].Need == nil:
-		fmt.Fprintf(b, "  time and energy are not estimated: %s\n", p.Shown[0].Reason)
+	case p.Missing != "":
+		fmt.Fprintf(b, "  no total of time and energy: %s\n", p.Missing)
 	}
 }
 

@@ -217,6 +217,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte("[]"))
 	f.Add([]byte(" [ {\"prompt\":\"a\"} , {\"conversations\":[]}\n]\n"))
+	f.Add([]byte("[{\"prompt\":\"a\"}\f]"))
 	f.Add([]byte("{\"prompt\":\"\\ud800\"}\n\n\"[{]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		set, err := read("f", "f", bytes.NewReader(data))

@@ -189,7 +189,7 @@ func (s *scanner) keep(part []byte) {
 // finish closes the record that begin opened; its problem is set where it is
 // too long.
 func (s *scanner) finish() {
-	s.rec.data = bytes.TrimSpace(s.buf)
+	s.rec.data = bytes.Trim(s.buf, " \t\r\n") // the white space of JSON, no other
 	if s.over || len(s.rec.data) > s.limit {
 		s.rec = record{line: s.rec.line, problem: fmt.Sprintf("record is longer than %d bytes", s.limit)}
 	}

@@ -1,0 +1,240 @@
+package estimate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Device is what a data sheet says about an accelerator, or a guess about a
+// processor. Rates are of dense matrices: data sheets often print twice as much,
+// which holds for 2:4 sparse weights only.
+type Device struct {
+	Name   string // as in the catalogue, such as "H200 SXM"
+	Source string // the data sheet
+	// Aliases are other names, in lower case, as users and NVML write them.
+	Aliases []string
+	// Capability is the CUDA compute capability ("9.0"), the gfx name of an AMD
+	// device, or empty.
+	Capability string
+	Memory     unit.Bytes // as the driver reports it, where that is known
+	Bandwidth  float64    // bytes per second
+	Rates      Rates
+	TDP        unit.Watts
+	// Idle is rough: it was measured on the H200 only.
+	Idle unit.Watts
+	// Host says that this is the host's processor: one that holds the whole model in
+	// the memory of the host and has no launches.
+	Host bool
+}
+
+// Rates are peak operations per second, a multiply-add counting as two. 0: the
+// device has no units for it.
+type Rates struct {
+	FP32 float64 // vector units
+	TF32 float64 // matrix units, for float32 operands where they may round
+	FP16 float64
+	BF16 float64
+	FP8  float64
+	Int8 float64
+}
+
+// Rate is the peak for weights of a format. Weights in formats without matrix units
+// of their own are widened, so that they are computed in 16 bits; PyTorch computes
+// float32 without TF32 unless it is told otherwise.
+func (d Device) Rate(f Format) float64 {
+	r := d.Rates
+	switch f {
+	case FP32:
+		return r.FP32
+	case BF16:
+		return r.BF16
+	case FP8:
+		return cmp.Or(r.FP8, r.BF16, r.FP16)
+	case Int8:
+		return cmp.Or(r.Int8, r.FP16)
+	}
+	return r.FP16
+}
+
+// Supports says whether the device computes in a format itself. Int4 and ggml's
+// formats are always widened to 16 bits.
+func (d Device) Supports(f Format) bool {
+	switch f {
+	case FP32:
+		return d.Rates.FP32 > 0
+	case BF16:
+		return d.Rates.BF16 > 0
+	case FP8:
+		return d.Rates.FP8 > 0
+	case Int8:
+		return d.Rates.Int8 > 0
+	}
+	return d.Rates.FP16 > 0
+}
+
+// Formats lists what the device computes in.
+func (d Device) Formats() []Format {
+	return slices.DeleteFunc(Formats(), func(f Format) bool { return !d.Supports(f) })
+}
+
+// With replaces the catalogue's memory and power limit by those that a driver
+// reports; zero values change nothing.
+func (d Device) With(memory unit.Bytes, limit unit.Watts) Device {
+	d.Memory = cmp.Or(memory, d.Memory)
+	d.TDP = cmp.Or(limit, d.TDP)
+	d.Idle = min(d.Idle, d.TDP)
+	return d
+}
+
+// Constants of [Processor], fitted on one run of the embedded engine (16 cores of a
+// Xeon with AMX, llama-3.2-1b in float16, batch 8, 256 tokens in, 64 out): 2048
+// prompt tokens in 7.0 s, decode steps of 76 ms.
+const (
+	coreRate      = 37e9  // operations per second and core
+	coreBandwidth = 4e9   // bytes per second and core …
+	hostBandwidth = 100e9 // … up to what a socket's memory gives
+	// The same as in the model of package power.
+	coreWatts, coreIdleShare = 8, 0.25
+)
+
+// Processor is a guess about a host of so many cores.
+func Processor(cores int, memory unit.Bytes) Device {
+	n := float64(max(1, cores))
+	rate := n * coreRate
+	return Device{
+		Name: fmt.Sprintf("processor with %d cores", max(1, cores)), Memory: memory, Host: true,
+		Bandwidth: min(n*coreBandwidth, hostBandwidth),
+		Rates:     Rates{FP32: rate, FP16: rate, BF16: rate, Int8: rate},
+		TDP:       unit.Watts(n * coreWatts), Idle: unit.Watts(n * coreWatts * coreIdleShare),
+	}
+}
+
+// Devices returns the catalogue.
+func Devices() []Device { return slices.Clone(catalogue) }
+
+// Lookup finds a device by the name that a user or the driver gives it: "h200",
+// "NVIDIA H100 80GB HBM3", "rtx4090". An error names the nearest.
+func Lookup(name string) (Device, error) {
+	want := words(name)
+	if len(want) == 0 {
+		return Device{}, fmt.Errorf("no device is named: use one of %s", strings.Join(deviceNames(catalogue), ", "))
+	}
+	if slices.Contains(want, "mig") {
+		return Device{}, fmt.Errorf("device %q is a slice of a GPU: the catalogue has whole ones only", name)
+	}
+	joined := strings.Join(want, "")
+	for _, d := range catalogue {
+		for _, n := range d.names() {
+			if strings.Join(words(n), "") == joined {
+				return d, nil
+			}
+		}
+	}
+	// All words of one of its names occur, such as those of "a100 80gb sxm" in
+	// "A100-SXM4-80GB"; of several, the one with the most words.
+	best, score := Device{}, 0
+	for _, d := range catalogue {
+		for _, n := range d.names() {
+			w := words(n)
+			if len(w) > score && len(w) > 1 && contains(want, w) {
+				best, score = d, len(w)
+			}
+		}
+	}
+	if score > 0 {
+		return best, nil
+	}
+	return Device{}, fmt.Errorf("device %q is not in the catalogue: did you mean %s? All: %s", name,
+		strings.Join(nearest(want), " or "), strings.Join(deviceNames(catalogue), ", "))
+}
+
+func (d Device) names() []string { return append([]string{d.Name}, d.Aliases...) }
+
+func deviceNames(devices []Device) []string {
+	var out []string
+	for _, d := range devices {
+		out = append(out, d.Name)
+	}
+	return out
+}
+
+// words cuts a name into lower-case words, without the makers and the words that
+// say nothing.
+func words(name string) []string {
+	fields := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	return slices.DeleteFunc(fields, func(w string) bool {
+		switch w {
+		case "nvidia", "amd", "geforce", "tesla", "instinct", "gpu", "graphics", "accelerator", "tensor", "core":
+			return true
+		}
+		return false
+	})
+}
+
+func contains(all, some []string) bool {
+	for _, w := range some {
+		if !slices.Contains(all, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// nearest names up to three devices whose names look most like the words.
+func nearest(want []string) []string {
+	type scored struct {
+		name string
+		d    int
+	}
+	joined := strings.Join(want, "")
+	var all []scored
+	for _, d := range catalogue {
+		s := scored{d.Name, 1 << 20}
+		for _, n := range d.names() {
+			s.d = min(s.d, editDistance(joined, strings.Join(words(n), "")))
+		}
+		// A model number that occurs is closer than any spelling.
+		for _, w := range words(d.Name) {
+			if len(w) >= 2 && strings.ContainsFunc(w, unicode.IsDigit) && strings.Contains(joined, w) {
+				s.d = min(s.d, 1)
+			}
+		}
+		all = append(all, s)
+	}
+	slices.SortStableFunc(all, func(a, b scored) int { return cmp.Compare(a.d, b.d) })
+	var out []string
+	for _, s := range all[:min(3, len(all))] {
+		if s.d <= all[0].d+2 {
+			out = append(out, s.name)
+		}
+	}
+	return out
+}
+
+// editDistance is the Levenshtein distance in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			sub := diag
+			if a[i] != b[j] {
+				sub++
+			}
+			diag = row[j+1]
+			row[j+1] = min(sub, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,132 @@
+package estimate
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Range is a rough interval.
+type Range struct{ Low, High float64 }
+
+// Prediction is what one run will take. All of it is modelled; Basis says from what.
+type Prediction struct {
+	// Prefill and Decode are those of the measured window, its repetitions included.
+	Prefill, Decode Phase
+	// Repeats is how often the workload runs to fill the window.
+	Repeats int
+	// Window is the measured window, Fixed all that surrounds it.
+	Window Phase
+	Fixed  Fixed
+	// Seconds and Energy are those of the whole run.
+	Seconds float64
+	Energy  unit.Energy
+
+	Memory Memory
+
+	// SecondsRange and JoulesRange belong to Window, PeakRange (bytes) to
+	// Memory.Total.
+	SecondsRange, JoulesRange, PeakRange Range
+	// Basis is "roofline", "roofline corrected by N runs" or "history (N runs)".
+	Basis string
+	// Warnings say what makes the prediction worse than usual.
+	Warnings []string
+}
+
+// Fixed are the seconds around the window, and the energy of them together.
+type Fixed struct {
+	Baseline, Start, Resident, Warmup float64
+	Energy                            unit.Energy
+}
+
+// Seconds is the sum.
+func (f Fixed) Seconds() float64 { return f.Baseline + f.Start + f.Resident + f.Warmup }
+
+// KWh is the energy of the whole run in kilowatt-hours.
+func (p Prediction) KWh() float64 { return p.Energy.Joules() / (1000 * unit.JoulesPerWattHour) }
+
+// Intervals of the roofline, as factors. Fitted: runs on one kind of machine differed
+// by 1.5 in decode, which the host bounds. Otherwise the constants are nominal.
+var (
+	fittedRange  = Range{0.7, 1.5}
+	nominalRange = Range{0.4, 2.5}
+)
+
+// Estimate predicts one run from the shape, corrected by earlier runs where there
+// are any; see [History]. An error says what in the Setup can not be estimated.
+func Estimate(s Setup, earlier []Run) (Prediction, error) {
+	if err := s.Validate(); err != nil {
+		return Prediction{}, err
+	}
+	out := Prediction{Basis: "roofline", Memory: s.Memory()}
+	prefill, decode := s.once()
+	c := correctionFor(s, earlier)
+	prefill, decode = c.apply(prefill), c.apply(decode)
+	once := prefill.plus(decode)
+
+	out.Repeats = 1
+	if once.Seconds > 0 && once.Seconds < s.Around.MinWindow {
+		out.Repeats = int(math.Ceil(s.Around.MinWindow / once.Seconds))
+	}
+	n := float64(out.Repeats)
+	out.Prefill, out.Decode, out.Window = prefill.times(n), decode.times(n), once.times(n)
+	out.Fixed = s.fixed(c)
+	out.Seconds = out.Fixed.Seconds() + out.Window.Seconds
+	out.Energy = out.Fixed.Energy + out.Window.Energy
+
+	out.Basis = c.basis
+	out.Memory = c.memory(out.Memory)
+	out.SecondsRange = c.seconds.times(out.Window.Seconds)
+	out.JoulesRange = c.joules.times(out.Window.Energy.Joules())
+	out.PeakRange = Range{float64(out.Memory.Low), float64(out.Memory.High)}
+	out.Warnings = s.warnings(c)
+	return out, nil
+}
+
+func (r Range) times(v float64) Range { return Range{r.Low * v, r.High * v} }
+
+// fixed are the parts of a run around its window.
+func (s Setup) fixed(c correction) Fixed {
+	p, a := profileOf(s.Backend), s.Around
+	idle := float64(s.Device.Idle) * float64(s.parallel())
+	resident := float64(s.Resident()) * float64(s.parallel())
+	f := Fixed{Baseline: a.BaselineSeconds, Resident: a.ResidentSeconds}
+	// Devices load their parts of the weights side by side from one disk.
+	f.Start = p.start + float64(s.weights())*float64(s.parallel())/p.loadRate
+	joules := f.Baseline*idle + (f.Start+f.Resident)*resident
+	if a.WarmupRuns > 0 {
+		sample := s
+		sample.Work.Prompts = s.batch() + s.Work.Prompts%s.batch()
+		prefill, decode := sample.once()
+		warm := c.apply(prefill).plus(c.apply(decode)).times(float64(a.WarmupRuns))
+		f.Warmup = warm.Seconds + p.first
+		joules += warm.Energy.Joules() + p.first*resident
+	}
+	f.Energy = unit.FromJoules(joules)
+	return f
+}
+
+// warnings say where the model is known to be weak.
+func (s Setup) warnings(c correction) []string {
+	var out []string
+	if !profileOf(s.Backend).fitted && c.runs == 0 {
+		out = append(out, fmt.Sprintf("the constants of backend %s are nominal: no run has been compared with them", s.Backend))
+	}
+	if !s.Device.Host && s.Device.Name != fittedDevice && c.runs == 0 {
+		out = append(out, "efficiency and power were fitted on an H200 only")
+	}
+	if !s.Device.Supports(s.format()) {
+		out = append(out, fmt.Sprintf("%s has no matrix units for %s: computed in 16 bits", s.Device.Name, s.format()))
+	}
+	if s.parallel() > 1 {
+		out = append(out, "communication between devices is nominal, and nothing says how they are linked")
+	}
+	if s.Model.Experts > 0 {
+		out = append(out, "how tokens spread over experts is taken to be even")
+	}
+	return out
+}
+
+// fittedDevice is what the constants come from.
+const fittedDevice = "H200 SXM"

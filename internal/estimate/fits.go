@@ -1,0 +1,104 @@
+package estimate
+
+import (
+	"cmp"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Fit says whether a run fits into memory.
+type Fit struct {
+	OK bool
+	// Tight: it fits, but the estimate's upper end or the allocator's reserve does not.
+	Tight bool
+	// Batch is the largest batch that fits; 0 if none does.
+	Batch int
+	// Reason in words; never empty.
+	Reason string
+	Memory Memory
+}
+
+// mostBatch bounds the search for the largest batch.
+const mostBatch = 1 << 16
+
+// Fits compares what the run needs on one device with what is free there; 0 takes
+// the whole memory of the device. The Setup must be valid.
+func (s Setup) Fits(free unit.Bytes) Fit {
+	if err := s.Validate(); err != nil {
+		return Fit{Reason: "not estimated: " + err.Error()}
+	}
+	free = cmp.Or(free, s.Device.Memory)
+	m := s.Memory()
+	where := fmt.Sprintf("%v on %s", free, s.Device.Name)
+	pool := s.pool()
+	if pool > free {
+		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v at start (%.0f %% of the device) of %s: lower that share, or free the device",
+			s.Backend, pool, 100*s.profile().pool, where)}
+	}
+	if pool > 0 {
+		free = pool
+		where = fmt.Sprintf("the %v that %s takes on %s", free, s.Backend, s.Device.Name)
+	}
+	f := Fit{Memory: m, OK: m.Needed() <= free, Batch: s.LargestBatch(free)}
+	if f.OK {
+		f.Reason = fmt.Sprintf("needs %s of %s", m.Parts(), where)
+		if f.Tight = m.High+m.Context > free || (m.Device > free && pool == 0); f.Tight {
+			f.Reason += ": tight"
+		}
+		return f
+	}
+	f.Reason = fmt.Sprintf("needs %s of %s: %s", m.Parts(), where, s.remedy(m, free, f.Batch))
+	return f
+}
+
+// remedy says what would make it fit.
+func (s Setup) remedy(m Memory, free unit.Bytes, batch int) string {
+	if batch > 0 {
+		return fmt.Sprintf("reduce the batch to %d", batch)
+	}
+	var ways []string
+	if m.Weights+m.Context < free {
+		ways = append(ways, "shorten the prompt or the output")
+	}
+	if s.Backend != "embedded" && s.Backend != "pytorch" {
+		if n := s.devicesFor(free); n > 0 {
+			ways = append(ways, fmt.Sprintf("share it among %d devices", n))
+		}
+	}
+	if s.format().bits() > 4.5 {
+		ways = append(ways, "use a narrower dtype or quantised weights")
+	}
+	ways = append(ways, "choose a smaller model or a larger device")
+	return "not even a batch of 1 fits: " + strings.Join(ways, ", ")
+}
+
+// devicesFor is the smallest power of two of devices on which a batch of 1 fits.
+func (s Setup) devicesFor(free unit.Bytes) int {
+	for n := 2 * s.parallel(); n <= 64; n *= 2 {
+		t := s.withBatch(1)
+		t.Parallel = n
+		if t.Memory().Needed() <= free {
+			return n
+		}
+	}
+	return 0
+}
+
+// LargestBatch is the largest batch, in a workload of at least as many prompts, that
+// fits into so much memory of a device; 0 if none does.
+func (s Setup) LargestBatch(free unit.Bytes) int {
+	return sort.Search(mostBatch, func(i int) bool {
+		t := s.withBatch(i + 1)
+		return t.Validate() != nil || t.Memory().Needed() > free
+	})
+}
+
+// withBatch is the Setup with another batch and enough prompts to fill it.
+func (s Setup) withBatch(n int) Setup {
+	s.Work.Batch = n
+	s.Work.Prompts = max(n, s.Work.Prompts)
+	return s
+}

@@ -1,0 +1,212 @@
+package estimate
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Run is an earlier measurement, as far as estimates can learn from it. Values that
+// were not measured are 0.
+type Run struct {
+	Device    string // any name that [Lookup] finds
+	Backend   string
+	Attention string
+	Format    Format
+	Parallel  int
+	Model     model.Config
+	// Work is what the window did: Prompts counts all requests, repetitions included.
+	Work    Work
+	Seconds float64     // of the window
+	Energy  unit.Energy // of the window, gross
+	Peak    unit.Bytes  // memory.peak_bytes
+}
+
+// correction is what earlier runs say about a Setup: factors on the roofline.
+type correction struct {
+	basis         string
+	runs          int // that time was learnt from
+	time, energy  float64
+	peak          float64
+	peakRuns      int
+	exact         bool
+	seconds       Range // as factors
+	joules        Range
+	peakWidth     float64
+	exactPeakMean bool
+}
+
+// ratios of measured to modelled values.
+type ratios struct{ time, energy, peak []float64 }
+
+// correctionFor looks for runs of the same configuration; without one, for runs of
+// the same device, backend and format (and attention). The median of their ratios to
+// the roofline corrects it: a median, so that one odd run changes nothing.
+func correctionFor(s Setup, earlier []Run) correction {
+	var exact, similar ratios
+	for _, r := range earlier {
+		same, like := s.compare(r)
+		if !like {
+			continue
+		}
+		similar.add(s, r)
+		if same {
+			exact.add(s, r)
+		}
+	}
+	c := correction{basis: "roofline", time: 1, energy: 1, peak: 1, seconds: nominalRange, joules: nominalRange}
+	if profileOf(s.Backend).fitted && (s.Device.Name == fittedDevice || s.Device.Host) {
+		c.seconds, c.joules = fittedRange, fittedRange
+	}
+	use, typical := similar, median
+	if len(exact.time) > 0 {
+		use, typical, c.exact = exact, mean, true
+	}
+	if c.runs = len(use.time); c.runs > 0 {
+		c.basis = fmt.Sprintf("roofline corrected by %s", plural(c.runs, "run"))
+		if c.exact {
+			c.basis = fmt.Sprintf("history (%s)", plural(c.runs, "run"))
+		}
+		c.time = typical(use.time)
+		c.seconds = spread(use.time, c.time, c.exact)
+		// Without an energy, the power is taken to be as modelled.
+		c.energy, c.joules = c.time, c.seconds
+	}
+	if len(use.energy) > 0 {
+		c.energy = typical(use.energy)
+		c.joules = spread(use.energy, c.energy, c.exact)
+	}
+	peaks := similar.peak
+	if len(exact.peak) > 0 {
+		peaks, c.exactPeakMean = exact.peak, true
+	}
+	if c.peakRuns = len(peaks); c.peakRuns > 0 {
+		c.peak = median(peaks)
+		c.peakWidth = fittedWidth
+		if c.exactPeakMean {
+			c.peak, c.peakWidth = mean(peaks), 0.01
+		}
+	}
+	return c
+}
+
+// compare says whether a run is of the same configuration, and whether it is of the
+// same device, backend and format.
+func (s Setup) compare(r Run) (same, like bool) {
+	attention := func(a string) string {
+		if a == "" && s.Backend == "pytorch" {
+			return "sdpa"
+		}
+		return a
+	}
+	format := r.Format
+	if format == "" {
+		format = BF16
+	}
+	if !strings.EqualFold(r.Backend, s.Backend) || format != s.format() || attention(r.Attention) != attention(s.Attention) ||
+		max(1, r.Parallel) != s.parallel() || !sameDevice(r.Device, s.Device) || s.at(r).Validate() != nil {
+		return false, false
+	}
+	w := s.Work
+	same = r.Model == s.Model && min(r.Work.Batch, r.Work.Prompts) == s.batch() && r.Work.Input == w.Input &&
+		r.Work.Output == w.Output && r.Work.Padded == w.Padded
+	return same, true
+}
+
+func sameDevice(name string, d Device) bool {
+	if strings.EqualFold(name, d.Name) {
+		return true
+	}
+	found, err := Lookup(name)
+	return err == nil && found.Name == d.Name
+}
+
+// at is the Setup of an earlier run, on this Setup's device.
+func (s Setup) at(r Run) Setup {
+	s.Model, s.Work, s.Around = r.Model, r.Work, Around{}
+	return s
+}
+
+// add compares a run with the model's view of it. The model knows how time grows
+// with the number of prompts, so that runs of more or fewer of them count as well.
+func (q *ratios) add(s Setup, r Run) {
+	s = s.at(r)
+	prefill, decode := s.once()
+	all := prefill.plus(decode)
+	ratio := func(measured, modelled float64) []float64 {
+		if measured > 0 && modelled > 0 && !math.IsInf(measured/modelled, 0) {
+			return []float64{measured / modelled}
+		}
+		return nil
+	}
+	q.time = append(q.time, ratio(r.Seconds, all.Seconds)...)
+	q.energy = append(q.energy, ratio(r.Energy.Joules(), all.Energy.Joules())...)
+	q.peak = append(q.peak, ratio(float64(r.Peak), float64(s.Memory().Total))...)
+}
+
+// apply corrects a phase.
+func (c correction) apply(p Phase) Phase {
+	return Phase{p.Seconds * c.time, unit.FromJoules(p.Energy.Joules() * c.energy), p.Bound}
+}
+
+// memory corrects the total, and what follows from it; the parts stay as modelled.
+func (c correction) memory(m Memory) Memory {
+	if c.peakRuns == 0 {
+		return m
+	}
+	total := unit.Bytes(math.Round(float64(m.Total) * c.peak))
+	more := total - m.Total
+	m.Device += more
+	m.Total = total
+	// What the shape does not explain is overhead; a part is never negative.
+	for _, part := range []*unit.Bytes{&m.Overhead, &m.Activations, &m.KVCache, &m.Weights} {
+		take := max(more, -*part)
+		*part += take
+		more -= take
+	}
+	m.Low = unit.Bytes(float64(total) * (1 - c.peakWidth))
+	m.High = unit.Bytes(float64(total) * (1 + c.peakWidth))
+	what := "similar runs"
+	if c.exactPeakMean {
+		what = "runs of this configuration"
+	}
+	m.Basis = fmt.Sprintf("%s; corrected by the peaks of %d %s", m.Basis, c.peakRuns, what)
+	return m
+}
+
+// spread is a rough interval around a typical ratio, as factors of it: what was seen,
+// widened, and no narrower than what repeated runs of one configuration differ by: in
+// bench/results up to a third, from one hour to the next on virtual machines.
+func spread(all []float64, typical float64, exact bool) Range {
+	least := 0.35
+	if exact {
+		least = max(0.1, 0.35/math.Sqrt(float64(len(all))))
+	}
+	low, high := slices.Min(all)/typical, slices.Max(all)/typical
+	return Range{min(1-least, 0.9*low), max(1+least, 1.1*high)}
+}
+
+func mean(v []float64) float64 {
+	var sum float64
+	for _, x := range v {
+		sum += x
+	}
+	return sum / float64(len(v))
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	n := len(v)
+	return (v[(n-1)/2] + v[n/2]) / 2
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,224 @@
+package estimate
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Memory is what one device (or the host, for the embedded engine) will hold. The
+// parts are those at the moment of the peak and add up to Total.
+type Memory struct {
+	Weights     unit.Bytes
+	KVCache     unit.Bytes
+	Activations unit.Bytes
+	Logits      unit.Bytes
+	Overhead    unit.Bytes // workspaces, tables, rounding, the engine's own buffers
+	// Total is the estimate of memory.peak_bytes of a result.
+	Total unit.Bytes
+	// Phase is where the peak is: prefill or decode.
+	Phase string
+	// Context is what driver and libraries hold beside it.
+	Context unit.Bytes
+	// Load is the peak while the model is loaded, where that is the higher one.
+	Load unit.Bytes
+	// Device is what the device will show as used: the context, and what the
+	// allocator keeps or the engine takes for its pool.
+	Device unit.Bytes
+	// CacheAtEnd is the key/value cache after the last token.
+	CacheAtEnd unit.Bytes
+	Low, High  unit.Bytes // rough interval of Total
+	Basis      string
+}
+
+// Needed is what must be free for the run to succeed: the context and the higher
+// of the two peaks.
+func (m Memory) Needed() unit.Bytes { return m.Context + max(m.Total, m.Load) }
+
+// Parts says Needed and its parts in words, largest first.
+func (m Memory) Parts() string {
+	if m.Load > m.Total {
+		return fmt.Sprintf("%v (%v while loading the weights of %v, context %v)", m.Needed(), m.Load, m.Weights, m.Context)
+	}
+	words := []string{fmt.Sprintf("weights %v", m.Weights), fmt.Sprintf("KV cache %v", m.KVCache),
+		fmt.Sprintf("activations %v", m.Activations+m.Logits), fmt.Sprintf("overhead %v", m.Overhead+m.Context)}
+	return fmt.Sprintf("%v (%s)", m.Needed(), strings.Join(words, ", "))
+}
+
+// Relative widths of the interval: what the tests on measured peaks hold, and what
+// nominal constants are worth.
+const fittedWidth, nominalWidth = 0.05, 0.2
+
+// Memory estimates the peak. An invalid Setup gives zeros; see [Setup.Validate].
+func (s Setup) Memory() Memory {
+	if s.Validate() != nil {
+		return Memory{}
+	}
+	p := s.profile()
+	var m Memory
+	switch s.Backend {
+	case "embedded":
+		m = s.ggmlMemory()
+	case "pytorch":
+		m = s.torchMemory()
+	default:
+		m = s.serverMemory(p)
+	}
+	m.Total = m.Weights + m.KVCache + m.Activations + m.Logits + m.Overhead
+	m.Context = p.context
+	kept := unit.Bytes(p.reserve * float64(m.Total-m.Weights-m.Overhead))
+	if p.cacheMoves > 1 {
+		// Copies that grow leave gaps: in the simulation as much as they grew, at worst
+		// four times that.
+		kept += max(0, m.CacheAtEnd-unit.Bytes(s.cache(int64(s.batch()), int64(s.Work.Input))))
+	}
+	m.Device = max(m.Needed(), m.Context+m.Total+kept, s.pool())
+	width := nominalWidth
+	if p.fitted && !s.format().quantised() && s.parallel() == 1 {
+		width = fittedWidth
+	}
+	m.Low, m.High = unit.Bytes(float64(m.Total)*(1-width)), unit.Bytes(float64(m.Total)*(1+width))
+	return m
+}
+
+// weights are the bytes of the weights on one device. Quantised are the matrices of
+// the layers; embeddings, norms, biases and routers stay 16 bits wide. Norms and
+// biases are on every device.
+func (s Setup) weights() int64 {
+	c, f := s.Model, s.format()
+	if s.Backend == "embedded" || s.Backend == "llamacpp" || f.ggml() {
+		d := f
+		if !f.ggml() {
+			d = f.compute()
+		}
+		b, _ := c.EstimateBytes(string(d), 1, 1)
+		return s.split(b)
+	}
+	p, e := c.Parameters(), s.element()
+	vectors := s.vectors()
+	matrices := p.NonEmbedding - vectors
+	bytes := s.split(p.Embedding*e) + vectors*e + s.split(int64(float64(matrices)*f.bits()/8))
+	if f == FP8 || f == Int8 {
+		bytes += s.split(4 * s.rows())
+	}
+	return bytes
+}
+
+// vectors counts the parameters of norms, biases and routers.
+func (s Setup) vectors() int64 {
+	c := s.Model
+	h := int64(c.Hidden)
+	layer := 2 * h
+	if c.PostNorms {
+		layer += 2 * h
+	}
+	if c.QKVBias {
+		layer += int64(c.Heads+2*c.KVHeads) * int64(c.HeadDim)
+	}
+	if c.QKNorm {
+		layer += 2 * int64(c.HeadDim)
+	}
+	if c.Experts > 0 {
+		layer += h * int64(c.Experts)
+	}
+	return int64(c.Layers)*layer + h
+}
+
+// rows counts the output rows of the layers' matrices, each with a scale.
+func (s Setup) rows() int64 {
+	c := s.Model
+	ffn := 2*int64(c.FFN) + int64(c.Hidden)
+	if c.Experts > 0 {
+		ffn = int64(c.Experts) * (2*int64(c.ExpertFFN) + int64(c.Hidden))
+	}
+	return int64(c.Layers) * (int64(c.Heads+2*c.KVHeads)*int64(c.HeadDim) + int64(c.Hidden) + ffn)
+}
+
+// CacheBytesPerToken is the key/value cache of one token in all layers of one
+// device, none of them windowed.
+func (s Setup) CacheBytesPerToken() unit.Bytes {
+	return unit.Bytes(int64(s.Model.Layers) * s.cacheRow())
+}
+
+// cacheRow is the cache of one token in one layer. ggml keeps 16 bits always.
+func (s Setup) cacheRow() int64 {
+	e := s.element()
+	if s.Backend == "embedded" || s.Backend == "llamacpp" {
+		e = 2
+	}
+	return 2 * s.kvHeads() * int64(s.Model.HeadDim) * e
+}
+
+// cache is the key/value cache of so many sequences of context tokens, windowed
+// layers keeping their window only.
+func (s Setup) cache(sequences, context int64) int64 {
+	full, windowed := layers(s.Model)
+	tokens := full*context + windowed*min(context, int64(s.Model.SlidingWindow))
+	return sequences * tokens * s.cacheRow()
+}
+
+// serverMemory is that of an engine with a paged cache and chunked prefill.
+func (s Setup) serverMemory(p profile) Memory {
+	c, w, e := s.Model, s.Work, s.element()
+	batch := int64(s.batch())
+	tokens := batch * int64(w.Input)
+	if p.chunk > 0 {
+		tokens = min(tokens, int64(p.chunk))
+	}
+	const page = 16
+	context := (int64(w.Input+w.Output-1) + page - 1) / page * page
+	ffn := int64(c.FFN)
+	if c.Experts > 0 {
+		ffn = int64(c.ExpertsUsed) * int64(c.ExpertFFN+c.Hidden)
+	}
+	m := Memory{
+		Weights:     unit.Bytes(s.weights()),
+		KVCache:     unit.Bytes(s.cache(batch, context)),
+		Activations: unit.Bytes(tokens * (4*int64(c.Hidden) + 3*s.split(ffn)) * e),
+		// In the format and in float32 for the choice of a token.
+		Logits:   unit.Bytes(batch * int64(c.Vocab) * (e + 4)),
+		Overhead: p.buffers,
+		Phase:    "decode",
+		Basis:    "weights, paged cache for the whole batch and one step of prefill by shape; nominal buffers, not measured",
+	}
+	m.CacheAtEnd = m.KVCache
+	if p.pool > 0 {
+		m.Basis += fmt.Sprintf("; the engine takes %.0f %% of the device at start", 100*p.pool)
+	}
+	return m
+}
+
+// Constants of the embedded engine's resident set, fitted on five runs of four
+// shapes (within 5 %).
+const (
+	ggmlProcess  = 40 * mib // the program
+	ggmlPerToken = 200      // bytes for one entry of the vocabulary
+)
+
+// ggmlMemory is the resident set of the embedded engine: the graph of one chunk of
+// prefill is allocated at start, in float32, and a tied output matrix is a second
+// copy of the embedding.
+func (s Setup) ggmlMemory() Memory {
+	c, w := s.Model, s.Work
+	batch := int64(s.batch())
+	const chunk = 512
+	tokens := min(chunk, batch*int64(w.Input))
+	m := Memory{
+		Weights:     unit.Bytes(s.weights()),
+		KVCache:     unit.Bytes(s.cache(batch, int64(w.Input+w.Output))),
+		Activations: unit.Bytes(4 * tokens * int64(3*c.FFN+4*c.Hidden)),
+		Logits:      unit.Bytes(4 * batch * int64(c.Vocab)),
+		Overhead:    ggmlProcess + unit.Bytes(ggmlPerToken*c.Vocab),
+		Phase:       "prefill",
+		Basis:       "resident set (VmHWM): weights, cache and graph by shape, program and vocabulary fitted on runs",
+	}
+	if c.Experts > 0 {
+		m.Activations = unit.Bytes(4 * tokens * int64(c.ExpertsUsed*(3*c.ExpertFFN+c.Hidden)+4*c.Hidden))
+	}
+	if c.Tied {
+		m.Overhead += unit.Bytes(float64(c.Hidden) * float64(c.Vocab) * s.format().bits() / 8)
+	}
+	m.CacheAtEnd = m.KVCache
+	return m
+}

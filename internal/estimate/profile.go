@@ -1,0 +1,142 @@
+package estimate
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Constants of the roofline, fitted on bench/results: PyTorch 2.11 with transformers
+// 5.17 on an H200, llama-3.1-8b in bfloat16. They are the same on all devices.
+const (
+	// matrixShare of the peak rate is reached by large matrix products: 8 prompts of
+	// 512 tokens in 111 ms, 32 of 128 in 110 ms, 16 of 2048 in 942 ms (model: 111,
+	// 111, 911), the power limit included.
+	matrixShare = 0.65
+	// bandwidthShare of the memory's rate is reached by streaming kernels.
+	bandwidthShare = 0.8
+	// A device that holds a context idles at higher clocks: 122 W instead of 79 W.
+	contextShare = 0.07
+	// What a kernel draws above that, as a part of TDP − idle, while it keeps the
+	// memory or the matrix units busy. Decode steps measured 200 to 300 W, prefill
+	// 280 W (128 tokens) to the limit. Bursts of 100 ms exceed it: 790 W of 700 W.
+	memoryDraw, matrixDraw = 0.8, 1.1
+)
+
+// Tensor parallelism: two all-reduces a layer. Nominal values, not measured.
+const (
+	linkBandwidth = 150e9 // bytes per second that an all-reduce reaches
+	linkLatency   = 20e-6 // seconds each
+)
+
+// profile is what an engine adds to the arithmetic.
+type profile struct {
+	// context is what the driver and the libraries hold on the device; reserve the
+	// part of what is neither weights nor workspace that the allocator keeps beyond
+	// the peak.
+	context unit.Bytes
+	reserve float64
+	// buffers are the engine's own, such as captured graphs.
+	buffers unit.Bytes
+	// pool is the share of the device that the engine takes at start, used or not.
+	pool float64
+	// chunk bounds the prompt tokens of one step; 0 does not.
+	chunk int
+
+	launch float64 // seconds of the host for one kernel; 0: graphs are replayed
+	step   float64 // seconds of the host for one step, besides
+	// elementwise is the traffic of norms, rotations and activations relative to
+	// separate kernels for each operation.
+	elementwise float64
+	// cacheMoves is how often a decode step moves the cache: reading it once is 1,
+	// growing it by a copy 3.
+	cacheMoves float64
+
+	start    float64 // seconds from the command to the beginning of loading
+	loadRate float64 // bytes of weights per second
+	first    float64 // seconds that the first warm-up takes longer
+	fitted   bool    // on measurements; otherwise nominal
+}
+
+// profiles of the backends, by the names in study files. Those that are fitted name
+// what on; the others are nominal until there are runs ([Estimate] corrects them).
+var profiles = map[string]profile{
+	// Host seconds: decode steps of 17 to 28 ms on virtual machines with slow cores,
+	// median 20 ms, at 1332 kernels (see kernels). Start, load and first warm-up: 12 to
+	// 14 s and 3 to 7 s for 16 GB of random weights. The context is what H100-class
+	// drivers take with PyTorch's libraries loaded, not measured; the reserve follows
+	// from a simulation of the caching allocator (2 to 6 % of the total).
+	"pytorch": {
+		context: 600 * mib, reserve: 0.25, launch: 15e-6, elementwise: 1, cacheMoves: 3,
+		start: 8, loadRate: 3e9, first: 5, fitted: true,
+	},
+	// See Processor for the rates; memory in memory.go.
+	"embedded": {cacheMoves: 1, start: 0.2, loadRate: 3e9, fitted: true},
+	"vllm":     {context: 600 * mib, buffers: 1500 * mib, pool: 0.9, chunk: 8192, step: 1.5e-3, elementwise: 0.25, cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
+	"sglang":   {context: 600 * mib, buffers: 1500 * mib, pool: 0.88, chunk: 8192, step: 1.2e-3, elementwise: 0.25, cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
+	"tensorrt": {context: 600 * mib, buffers: 1000 * mib, pool: 0.9, chunk: 8192, step: 1e-3, elementwise: 0.25, cacheMoves: 1, start: 60, loadRate: 2e9, first: 2},
+	"llamacpp": {context: 400 * mib, buffers: 300 * mib, chunk: 512, step: 1e-3, elementwise: 0.5, cacheMoves: 1, start: 2, loadRate: 2e9, first: 1},
+	"fake":     {step: 1e-3, elementwise: 0.25, cacheMoves: 1, start: 0.3, loadRate: 1e12},
+}
+
+// Backends lists the backends that can be estimated.
+func Backends() []string {
+	var out []string
+	for name := range profiles {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// kernels counts what PyTorch launches for one step, without compilation: a norm is
+// 8 kernels (to float32, square, mean, add, root, scale, back, weights), a rotation
+// of q or k 5; 7 matrix products, 2 copies that grow the cache, 2 for attention,
+// 2 for the activation and 2 sums. Outside of the layers there are about 20.
+func kernels(c model.Config, attention string) float64 {
+	layer := 41
+	if c.QKNorm {
+		layer += 16
+	}
+	if c.PostNorms {
+		layer += 16
+	}
+	if attention == "eager" {
+		layer += 9 // repeat k and v, product, scale, mask, softmax in float32 and back, product
+	}
+	if c.Experts > 0 {
+		layer += 25 // route, sort, gather, grouped products, scatter
+	}
+	return float64(c.Layers*layer + 20)
+}
+
+// elementBytes is the traffic of one token in one layer beside the matrix products,
+// for operands of e bytes, each operation reading and writing memory: two norms
+// (partly in float32), rotation, growth of the cache, activation and sums.
+func elementBytes(c model.Config, e float64) float64 {
+	h, q, kv := float64(c.Hidden), float64(c.Heads*c.HeadDim), float64(c.KVHeads*c.HeadDim)
+	norms := 2.0
+	if c.PostNorms {
+		norms = 4
+	}
+	ffn := float64(c.FFN)
+	if c.Experts > 0 {
+		// The rows of all experts that a token visits are gathered and scattered.
+		ffn = float64(c.ExpertsUsed * (c.ExpertFFN + c.Hidden))
+	}
+	b := norms*(4*e+28)*h + 6*e*h + 10*e*(q+kv) + 4*e*kv + 4*e*q + 5*e*ffn
+	if c.QKNorm {
+		b += (4*e + 28) * (q + kv)
+	}
+	return b
+}
+
+// profileOf is the profile of a backend; an unknown one is taken for a server.
+func profileOf(backend string) profile {
+	if p, ok := profiles[strings.ToLower(backend)]; ok {
+		return p
+	}
+	return profiles["vllm"]
+}

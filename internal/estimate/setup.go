@@ -1,0 +1,127 @@
+package estimate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Setup is what is estimated: a model on an engine on devices, and its work.
+type Setup struct {
+	Model model.Config
+	// Backend is a name of [Backends].
+	Backend string
+	// Attention is PyTorch's: sdpa (also ""), eager or flash_attention_2.
+	Attention string
+	// Format of the weights; empty is BF16.
+	Format Format
+	Device Device
+	// Parallel is the number of devices that share every layer; 0 is 1.
+	Parallel int
+	// Pool is the share of the device that a server takes at start, such as vLLM's
+	// gpu_memory_utilization; 0 is the backend's default.
+	Pool   float64
+	Work   Work
+	Around Around
+}
+
+// Work is the workload: fixed prompts in batches.
+type Work struct {
+	Prompts int
+	Batch   int // sequences that run together
+	Input   int // prompt tokens, the longest if they differ
+	Output  int // generated tokens
+	// Padded says that prompts of a batch differ in length, so that attention needs
+	// a mask.
+	Padded bool
+}
+
+// Around is what a run does besides the measured window.
+type Around struct {
+	BaselineSeconds float64 // idle, before the engine
+	ResidentSeconds float64 // idle, with the model loaded
+	WarmupRuns      int     // of a full batch and the smaller last one
+	MinWindow       float64 // seconds; a shorter workload is repeated
+}
+
+// Limits of what is estimated, far above what runs, so that sums do not overflow.
+const mostContext, mostTokens, mostDevices = 1 << 20, 1 << 32, 1 << 12
+
+// Validate says what can not be estimated, or nil.
+func (s Setup) Validate() error {
+	var all []error
+	if err := s.Model.Validate(); err != nil {
+		all = append(all, err)
+	}
+	if _, ok := profiles[s.Backend]; !ok {
+		all = append(all, fmt.Errorf("backend %q can not be estimated: use one of %s", s.Backend, strings.Join(Backends(), ", ")))
+	}
+	if s.Format != "" && !slices.Contains(Formats(), s.Format) {
+		all = append(all, fmt.Errorf("format %q is not known: use one of %s", s.Format, strings.Join(names(Formats()), ", ")))
+	}
+	if s.Device.Bandwidth <= 0 || s.Device.Rate(s.format()) <= 0 {
+		all = append(all, fmt.Errorf("device %q does not compute in %s", s.Device.Name, s.format()))
+	}
+	w := s.Work
+	if w.Prompts < 1 || w.Batch < 1 || w.Input < 1 || w.Output < 1 || s.Parallel < 0 {
+		all = append(all, fmt.Errorf("%d prompts in batches of %d, %d tokens in, %d out on %d devices is no work",
+			w.Prompts, w.Batch, w.Input, w.Output, s.parallel()))
+	}
+	if w.Batch > mostTokens || w.Input > mostContext || w.Output > mostContext ||
+		s.batch()*(w.Input+w.Output) > mostTokens || w.Prompts > mostTokens || s.Parallel > mostDevices {
+		all = append(all, fmt.Errorf("more than %d tokens of context, %d tokens in a batch or %d devices are not estimated", mostContext, mostTokens, mostDevices))
+	}
+	return errors.Join(all...)
+}
+
+func (s Setup) format() Format {
+	if s.Format == "" {
+		return BF16
+	}
+	return s.Format
+}
+
+func (s Setup) parallel() int { return max(1, s.Parallel) }
+
+// profile is that of the backend, with what the Setup says instead.
+func (s Setup) profile() profile {
+	p := profileOf(s.Backend)
+	if p.pool > 0 && s.Pool > 0 {
+		p.pool = min(s.Pool, 1)
+	}
+	return p
+}
+
+// pool is what a server takes of the device at start; 0 if it takes what it needs.
+func (s Setup) pool() unit.Bytes { return unit.Bytes(s.profile().pool * float64(s.Device.Memory)) }
+
+// batch is the size of a full batch: no more than there are prompts.
+func (s Setup) batch() int { return min(s.Work.Batch, max(1, s.Work.Prompts)) }
+
+// element is the size of an activation in bytes.
+func (s Setup) element() int64 { return int64(s.format().compute().bits()) / 8 }
+
+// split divides work among the devices, rounding up.
+func (s Setup) split(n int64) int64 { return (n + int64(s.parallel()) - 1) / int64(s.parallel()) }
+
+// kvHeads are the key/value heads on one device; a head is not divided.
+func (s Setup) kvHeads() int64 { return s.split(int64(s.Model.KVHeads)) }
+
+// heads are the query heads on one device.
+func (s Setup) heads() int64 { return s.split(int64(s.Model.Heads)) }
+
+// layers counts those without and with a sliding window.
+func layers(c model.Config) (full, windowed int64) {
+	switch {
+	case c.SlidingWindow == 0:
+		return int64(c.Layers), 0
+	case c.GlobalEvery == 0:
+		return 0, int64(c.Layers)
+	}
+	full = int64(c.Layers / c.GlobalEvery)
+	return full, int64(c.Layers) - full
+}
