@@ -28,6 +28,9 @@ type DryRunOptions struct {
 	GPU string
 }
 
+// GPUError says that a GPU is not in the catalogue.
+type GPUError = plan.GPUError
+
 // DryRunPlan is what a study will do.
 type DryRunPlan = plan.Plan
 
@@ -48,11 +51,11 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, 
 	if err != nil {
 		return nil, err
 	}
-	needs, err := newEstimator(o.GPU, factsOf(meters), snapshot)
+	needs, err := plan.NewEstimator(o.GPU, factsOf(meters), snapshot)
 	if err != nil {
-		return nil, &GPUError{err}
+		return nil, err
 	}
-	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.name(), Estimate: needs.need}
+	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(), Estimate: needs.Need}
 	if len(s.Experiments) > 0 {
 		po.Price = s.Experiments[0].Energy.PricePerKWh
 	}

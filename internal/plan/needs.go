@@ -1,4 +1,4 @@
-package llem
+package plan
 
 import (
 	"fmt"
@@ -8,22 +8,21 @@ import (
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
-	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// estimator says what experiments will need on this machine, or on a GPU of the
+// Estimator says what experiments will need on this machine, or on a GPU of the
 // catalogue.
-type estimator struct {
+type Estimator struct {
 	gpu     *estimate.Device // nil without one
 	free    unit.Bytes       // of the GPU
 	cpu     estimate.Device
 	configs map[string]model.Config
 	errs    map[string]error
 	// known are estimates that were made: points that differ in a seed have one.
-	known map[estimated]*plan.Need
+	known map[estimated]*Need
 }
 
 // estimated is all of an experiment that an estimate looks at.
@@ -35,9 +34,9 @@ type estimated struct {
 	minWindow                                float64
 }
 
-// newEstimator takes the GPU that is named, or the first that the meters see.
-func newEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*estimator, error) {
-	e := &estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*plan.Need{}}
+// NewEstimator takes the GPU that is named, or the first that the meters see.
+func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
+	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{}}
 	memory := unit.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
 		memory = unit.Bytes(*m)
@@ -46,7 +45,7 @@ func newEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.
 	if named != "" {
 		d, err := estimate.Lookup(named)
 		if err != nil {
-			return nil, err
+			return nil, &GPUError{err}
 		}
 		e.gpu, e.free = &d, d.Memory
 		return e, nil
@@ -76,8 +75,8 @@ func newEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.
 	return e, nil
 }
 
-// name of what is estimated for.
-func (e *estimator) name() string {
+// Name of what is estimated for.
+func (e *Estimator) Name() string {
 	if e.gpu != nil {
 		return e.gpu.Name
 	}
@@ -85,7 +84,7 @@ func (e *estimator) name() string {
 }
 
 // config of a model, read once.
-func (e *estimator) config(name string) (model.Config, error) {
+func (e *Estimator) config(name string) (model.Config, error) {
 	if _, seen := e.configs[name]; !seen {
 		e.configs[name], e.errs[name] = model.Describe(name)
 	}
@@ -99,8 +98,8 @@ const (
 	mostSearches  = 100
 )
 
-// need estimates one experiment, or says why not.
-func (e *estimator) need(x study.Experiment) (*plan.Need, string) {
+// Need estimates one experiment, or says why not.
+func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if x.Backend == study.Fake {
 		return nil, "the fake engine computes nothing"
 	}
@@ -138,7 +137,7 @@ func (e *estimator) need(x study.Experiment) (*plan.Need, string) {
 	if err != nil {
 		return nil, err.Error()
 	}
-	out := &plan.Need{Bytes: int64(p.Memory.Total), Parts: p.Memory.Parts(), Fits: p.Memory.Needed() <= free, Seconds: p.Seconds, Joules: p.Energy.Joules(), Basis: p.Basis}
+	out := &Need{Bytes: int64(p.Memory.Total), Parts: p.Memory.Parts(), Fits: p.Memory.Needed() <= free, Seconds: p.Seconds, Joules: p.Energy.Joules(), Basis: p.Basis}
 	switch {
 	case out.Fits:
 	case len(e.known) < mostSearches:

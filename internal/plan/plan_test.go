@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/study"
+)
+
+func parse(t *testing.T, text string) *study.Study {
+	t.Helper()
+	s, err := study.Parse("s.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const twoEngines = `
+model: random:llama-3.1-8b
+backend: [embedded, pytorch]
+workload: {dataset: synthetic}
+sweep: {pytorch.batch_size: [1, 8, 4096], dtype: [float16, float32]}
+execution: {cycles: 3, order: reverse}
+`
+
+func TestPlan(t *testing.T) {
+	s := parse(t, twoEngines)
+	e, err := NewEstimator("h200", nil, &host.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(Options{Study: s, Device: e.Name(), Estimate: e.Need, Price: 0.5})
+	var keys []string
+	for _, a := range p.Axes {
+		keys = append(keys, a.Key)
+	}
+	if got := strings.Join(keys, " "); got != "backend dtype pytorch.batch_size" {
+		t.Errorf("axes %s", got)
+	}
+	if p.Points != 8 || p.Runs != 24 || len(p.FirstRun) != 24 || len(p.Shown) != 8 || p.Totals == nil || p.Totals.Cost == nil {
+		t.Fatalf("%d points, %d runs, totals %v", p.Points, p.Runs, p.Totals)
+	}
+	no := 0
+	for _, q := range p.Shown {
+		if q.Problem != "" {
+			no++
+			if !strings.Contains(q.Problem, "reduce the batch to") && !strings.Contains(q.Problem, "processor") {
+				t.Errorf("problem %q", q.Problem)
+			}
+		}
+	}
+	if no == 0 || p.Runnable != 8-no {
+		t.Errorf("%d do not fit, %d runnable", no, p.Runnable)
+	}
+	var b strings.Builder
+	if err := p.Text(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"8 experiments, 3 cycles, 24 runs", "H200 SXM", "order (reverse", "nothing was started"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// TestLimitAndOnly: what is listed is part of the study; what is counted is all.
+func TestLimitAndOnly(t *testing.T) {
+	s := parse(t, twoEngines)
+	if p := New(Options{Study: s, Limit: 2}); p.Points != 8 || len(p.Shown) != 2 || len(p.FirstRun) != 2 || p.Runnable != 8 {
+		t.Errorf("limit: %d shown, %d runs", len(p.Shown), len(p.FirstRun))
+	}
+	if p := New(Options{Study: s, Only: "batch_size=4096"}); len(p.Shown) != 2 {
+		t.Errorf("only: %d shown, want 2", len(p.Shown))
+	}
+}
+
+// TestProblems stop the points that they concern.
+func TestProblems(t *testing.T) {
+	s := parse(t, twoEngines)
+	p := New(Options{Study: s, Problems: []Problem{
+		{Finding{Error: true, Text: "no torch"}, func(e study.Experiment) bool { return e.Backend == study.PyTorch }},
+		{Finding: Finding{Text: "busy"}},
+	}})
+	if p.Runnable != 2 || len(p.Findings) != 2 {
+		t.Errorf("%d runnable, %d findings, want 2 and 2", p.Runnable, len(p.Findings))
+	}
+}
+
+// TestGPUOfTheMachine: memory that is taken counts.
+func TestGPUOfTheMachine(t *testing.T) {
+	name, total, used := "NVIDIA H200", int64(150e9), int64(149e9)
+	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name, MemoryTotalBytes: &total, MemoryUsedBytes: &used}}, &host.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := parse(t, "model: random:llama-3.1-8b\nbackend: pytorch\n")
+	need, reason := e.Need(s.Experiments[0])
+	if need == nil || need.Fits || !strings.Contains(need.Why, "choose a smaller model") {
+		t.Errorf("need %+v, %s", need, reason)
+	}
+	if _, err := NewEstimator("h2000", nil, &host.Snapshot{}); err == nil || !strings.Contains(err.Error(), "H200 SXM") {
+		t.Errorf("an unknown GPU: %v", err)
+	}
+	for text, want := range map[string]string{"model: random:tiny-llama\nbackend: fake\n": "computes nothing", "model: org/name\n": "once it has been fetched",
+		"model: random:tiny-llama\nbackend: vllm\n": ""} {
+		if _, reason := e.Need(parse(t, text).Experiments[0]); want != "" && !strings.Contains(reason, want) {
+			t.Errorf("%q: %q, want %q", text, reason, want)
+		}
+	}
+}
