@@ -93,7 +93,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 			m.Close()
 		}
 	}()
-	if !simulated(s) {
+	if wantsGPU(s) {
 		release, err := campaign.LockGPUs(os.TempDir(), meters)
 		if err != nil {
 			return nil, err
@@ -128,6 +128,20 @@ func (o Options) observe(e event.Event) {
 	if o.Observe != nil {
 		o.Observe(e)
 	}
+}
+
+// wantsGPU says whether any experiment may run on a GPU: the embedded engine does not,
+// nor does PyTorch on a CPU.
+func wantsGPU(s *study.Study) bool {
+	return slices.ContainsFunc(s.Experiments, func(e study.Experiment) bool {
+		switch e.Backend {
+		case study.Embedded, study.Fake:
+			return false
+		case study.PyTorch:
+			return e.PyTorch.Device != "cpu"
+		}
+		return true
+	})
 }
 
 // available refuses backends that the grammar knows and this program does not have.
