@@ -55,6 +55,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, 
 	if err != nil {
 		return nil, err
 	}
+	needs.Learn(o.Results)
 	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(), Estimate: needs.Need}
 	if len(s.Experiments) > 0 {
 		po.Price = s.Experiments[0].Energy.PricePerKWh

@@ -21,6 +21,7 @@ type Estimator struct {
 	cpu     estimate.Device
 	configs map[string]model.Config
 	errs    map[string]error
+	earlier []estimate.Run
 	// known are estimates that were made: points that differ in a seed have one.
 	known map[estimated]*Need
 }
@@ -133,7 +134,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	} else if onGPU && x.Backend != study.PyTorch {
 		return nil, "no GPU of the catalogue is here: name one with --gpu, such as --gpu h200"
 	}
-	p, err := estimate.Estimate(s, nil)
+	p, err := estimate.Estimate(s, e.earlier)
 	if err != nil {
 		return nil, err.Error()
 	}

@@ -1,11 +1,14 @@
 package plan
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -109,5 +112,41 @@ func TestGPUOfTheMachine(t *testing.T) {
 		if _, reason := e.Need(parse(t, text).Experiments[0]); want != "" && !strings.Contains(reason, want) {
 			t.Errorf("%q: %q, want %q", text, reason, want)
 		}
+	}
+}
+
+// TestLearn: earlier runs on the same card are what a plan says of the same work.
+func TestLearn(t *testing.T) {
+	s := parse(t, "model: random:llama-3.1-8b\nbackend: pytorch\ndtype: bfloat16\nworkload: {dataset: synthetic, prompts: 8}\npytorch: {batch_size: 8}\n")
+	x := s.Experiments[0]
+	dir, err := result.Create(t.TempDir(), "earlier", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	for cycle, status := range []result.Status{result.OK, result.Failed} {
+		run, err := dir.Begin(x.ID(), cycle+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: x.ID(), Cycle: cycle + 1, Status: status, Config: x, Window: &result.Window{DurationS: 123, Repeats: 1},
+			Tokens: &result.Tokens{}, Energy: result.Energy{Provenance: result.Measured, TotalJ: &result.Quantity{Value: 45600},
+				Devices: []result.Device{{Device: "gpu0", Kind: "gpu", Name: "NVIDIA H200", Counted: true}}}}
+		if err := run.Commit(rec, result.Series{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := NewEstimator("h200", nil, &host.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := e.Need(x)
+	if e, err = NewEstimator("h200", nil, &host.Snapshot{}); err != nil {
+		t.Fatal(err)
+	}
+	e.Learn(filepath.Dir(dir.Path()))
+	after, _ := e.Need(x)
+	if after.Basis != "history (1 run)" || after.Seconds < 123 || after.Joules < 45600 || before.Seconds > 100 {
+		t.Errorf("before %+v, after %+v", before, after)
 	}
 }

@@ -1,0 +1,80 @@
+package plan
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/llenergymeasure/llem/internal/estimate"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Limits of what is read of earlier studies.
+const (
+	mostStudies = 20
+	mostRecords = 500
+)
+
+// Learn takes what earlier runs on GPUs took, from the newest studies below a folder of
+// results. What cannot be read is left out: it only makes estimates better.
+func (e *Estimator) Learn(results string) {
+	journals, err := filepath.Glob(filepath.Join(results, "*", result.JournalFile))
+	if err != nil {
+		return
+	}
+	age := func(path string) int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return -info.ModTime().UnixNano()
+	}
+	slices.SortFunc(journals, func(a, b string) int { return cmp.Compare(age(a), age(b)) })
+	for _, j := range journals[:min(len(journals), mostStudies)] {
+		for rec, err := range result.Records(filepath.Dir(j)) {
+			if err != nil || len(e.earlier) >= mostRecords {
+				break
+			}
+			if run, ok := e.runOf(rec); ok {
+				e.earlier = append(e.earlier, run)
+			}
+		}
+	}
+}
+
+// runOf is a record as estimates learn from it: a run that was ok, on a GPU that was
+// measured.
+func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
+	device := ""
+	for _, d := range r.Energy.Devices {
+		if d.Counted && d.Kind == "gpu" {
+			device = d.Name
+		}
+	}
+	if r.Status != result.OK || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
+		return estimate.Run{}, false
+	}
+	config, err := e.config(r.Config.Model)
+	if err != nil {
+		return estimate.Run{}, false
+	}
+	w := r.Config.Workload
+	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config, Seconds: r.Window.DurationS,
+		Work: estimate.Work{Prompts: w.Prompts * max(1, r.Window.Repeats), Batch: max(1, r.Config.BatchSize()), Input: w.InputTokens, Output: w.OutputTokens,
+			Padded: w.Dataset != "synthetic"}}
+	if run.Format, err = estimate.ParseFormat(dtypeOf(r)); err != nil {
+		return estimate.Run{}, false
+	}
+	if q := r.Energy.TotalJ; q != nil {
+		run.Energy = unit.Energy(q.Value * float64(unit.Joule))
+	}
+	if p := r.Memory.PeakBytes; p != nil {
+		run.Peak = unit.Bytes(*p)
+	}
+	return run, true
+}
+
+// dtypeOf is what the engine used, or what was asked for where that is not known.
+func dtypeOf(r *result.Record) string { return cmp.Or(r.Backend.DType, r.Config.DType) }
