@@ -97,6 +97,11 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 		d.out.Agreement.Verdict = "same_source"
 	}
 	if d.out.Agreement.Verdict == "fail" {
+		if math.Abs(counter.Joules-d.integral) <= counter.Half95+d.series.Half95 {
+			d.err = fmt.Errorf("the window of %.2g s is too short for this sensor: the energy counter says %.3g ± %.2g J and the integral of the power series %.3g ± %.2g J; "+
+				"use more prompts or longer outputs, or set energy.min_window", w.Duration().Seconds(), counter.Joules, counter.Half95, d.integral, d.series.Half95)
+			return
+		}
 		d.err = fmt.Errorf("the energy counter says %.4g J and the integral of the power series %.4g J: "+
 			"they differ by %.1f %%, more than %.0f %%; neither is trusted",
 			counter.Joules, d.integral, *d.out.Agreement.DifferencePct, agreementFail)

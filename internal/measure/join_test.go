@@ -415,3 +415,26 @@ type crowded struct {
 func (c *crowded) Processes(context.Context) (map[string][]power.GPUProcess, error) {
 	return c.list(), nil
 }
+
+// TestTooShort: where timing alone explains that counter and series differ, the window
+// is blamed and not the sensor; it is refused all the same.
+func TestTooShort(t *testing.T) {
+	const start = 10_000 * ms
+	w := attribute.Window{Start: start, End: start + 15*ms}
+	samples := sampled("gpu0", 9_000, 11_000, func(at int64) float64 {
+		if at >= 10_000 && at < 10_015 {
+			return 500
+		}
+		return 100
+	})
+	reading := func(at int64, joules float64) power.Reading {
+		return power.Reading{Device: "gpu0", Source: power.SourceFake, BeforeNS: at, AfterNS: at + ms, SinceNS: at - 4*ms, Snapped: true, Energy: unit.Energy(joules * 1e6)}
+	}
+	d := &deviceEnergy{device: gpu0}
+	// 6 J at rest up to the window, 7.5 J in it and 3.5 J after it, of which the
+	// counter's own timing hides some.
+	d.measure(samples, []power.Reading{reading(start-60*ms, 0), reading(start+40*ms, 6+7.5+2.5+1.2)}, w)
+	if d.err == nil || !strings.Contains(d.err.Error(), "too short for this sensor") || !strings.Contains(d.err.Error(), "energy.min_window") {
+		t.Errorf("err = %v, agreement %+v, series %.3g ± %.2g J", d.err, d.out.Agreement, d.series.Joules, d.series.Half95)
+	}
+}
