@@ -63,6 +63,14 @@ type Session interface {
 	Close() error
 }
 
+// Adapter is a session whose engine can take other settings while its model stays
+// loaded.
+type Adapter interface {
+	// Adapt makes the engine as if it had been started with spec. After an error the
+	// session is of no use but to be closed.
+	Adapt(ctx context.Context, spec Spec) error
+}
+
 // Info describes an engine that can be started.
 type Info struct {
 	Version string `json:"version"`
@@ -113,7 +121,7 @@ type Loaded struct {
 	// WeightBytes is the memory that the weights take.
 	WeightBytes int64 `json:"weight_bytes,omitempty"`
 	PID         int   `json:"pid"`
-	// LoadNS is how long loading took.
+	// LoadNS is how long loading, or adapting, took.
 	LoadNS int64 `json:"load_ns"`
 	// SharedClock says that the handshake proved engine and parent to read one
 	// clock. Without it, steps cannot be laid over power samples.

@@ -20,6 +20,7 @@ import (
 //	parent → worker                      worker → parent
 //	{"v":1,"id":1,"op":"hello"}          {"v":1,"id":1,"event":"hello","clock_ns":…}
 //	{"id":2,"op":"load","load":{…}}      progress…, then {"event":"loaded","loaded":{…}}
+//	{"id":2,"op":"adapt","load":{…}}     {"event":"loaded","loaded":{…}}, with the model left as it is
 //	{"id":3,"op":"tokenize","texts":[…]} {"event":"tokens","tokens":[[…],…]}
 //	{"id":4,"op":"run","run":{…}}        progress…, finished, requests…, steps…, done
 //	{"id":4,"op":"pulse","pulse":{…}}    {"event":"pulsed","pulsed":{…}}; not every worker can

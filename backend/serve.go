@@ -27,6 +27,12 @@ type Engine interface {
 	Close()
 }
 
+// Adaptable is an Engine that can take another specification with its model left as
+// it is. It refuses one for which it would have to load again.
+type Adaptable interface {
+	Adapt(spec Spec) (Loaded, error)
+}
+
 // Descriptors of the protocol in the worker.
 const (
 	commandFD = 3
@@ -156,6 +162,8 @@ func (s *server) dispatch(c task) (err error) {
 		return s.write(reply{V: ProtocolVersion, ID: c.ID, Event: eventHello, Info: &info, ClockNS: clock.Mono()})
 	case "load":
 		return s.load(c.command)
+	case "adapt":
+		return s.adapt(c.command)
 	case "tokenize":
 		tokens, err := s.engine.Tokenize(c.Texts)
 		if err != nil {
@@ -188,6 +196,22 @@ func (s *server) load(c command) error {
 		_ = s.write(reply{ID: c.ID, Event: eventProgress, Phase: phase, Fraction: fraction})
 	})
 	loaded, err := s.engine.Load(context.Background(), *c.Load, progress)
+	if err != nil {
+		return err
+	}
+	loaded.PID = os.Getpid()
+	return s.write(reply{ID: c.ID, Event: eventLoaded, Loaded: &loaded})
+}
+
+func (s *server) adapt(c command) error {
+	if c.Load == nil {
+		return Failf(ClassProtocol, "", "adapt without a specification")
+	}
+	engine, ok := s.engine.(Adaptable)
+	if !ok {
+		return Failf(ClassConfig, "start the engine anew", "this engine cannot change its settings")
+	}
+	loaded, err := engine.Adapt(*c.Load)
 	if err != nil {
 		return err
 	}

@@ -152,6 +152,21 @@ func (w *worker) load(outer context.Context, spec Spec) error {
 	}
 }
 
+// Adapt implements Adapter.
+func (w *worker) Adapt(ctx context.Context, spec Spec) error {
+	start := clock.Mono()
+	r, err := w.ask(ctx, command{Op: "adapt", Load: &spec}, "taking other settings", eventLoaded)
+	if err != nil {
+		return err
+	}
+	if r.Loaded == nil {
+		return w.protocolError("a loaded event without content")
+	}
+	w.loaded = *r.Loaded
+	w.loaded.LoadNS, w.loaded.SharedClock = clock.Mono()-start, w.shared
+	return nil
+}
+
 // Loaded implements Session.
 func (w *worker) Loaded() Loaded { return w.loaded }
 

@@ -68,6 +68,9 @@ type Backend struct {
 	GPUs      []string          `json:"gpu_uuids,omitempty"`
 	StepClock string            `json:"step_clock,omitempty"`
 	Versions  map[string]string `json:"versions,omitempty"`
+	// EngineRun counts the runs on one engine: 1 had it started for itself, a later one
+	// took over the engine of the run before, with its model loaded.
+	EngineRun int `json:"engine_run,omitempty"`
 }
 
 // Window is the measured time, on both clocks.

@@ -17,6 +17,8 @@ type Execution struct {
 	Order string `json:"order"`
 	// Seed of the order shuffle.
 	Seed uint64 `json:"seed"`
+	// Restart says when an engine is started anew: [RestartNeeded] or [RestartAlways].
+	Restart string `json:"restart,omitempty"`
 	// Profile is quick, standard or publication: the name of the set of values that
 	// stood in for keys which no source gave.
 	Profile string `json:"profile,omitempty"`
@@ -113,7 +115,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 }
 
 // DefaultExecution runs everything once, in the order of the file.
-func DefaultExecution() Execution { return Execution{Cycles: 1, Order: Sequential, Seed: 1} }
+func DefaultExecution() Execution {
+	return Execution{Cycles: 1, Order: Sequential, Seed: 1, Restart: RestartNeeded}
+}
 
 // Orders of execution.
 const (
@@ -146,15 +150,15 @@ const (
 	Quick = "quick"
 	// Standard makes three cycles with gaps by condition.
 	Standard = "standard"
-	// Publication makes at least five cycles with gaps by condition, and more until
-	// energy per output token is known to 2 %.
+	// Publication makes at least five cycles with gaps by condition, each run with an
+	// engine of its own, and more until energy per output token is known to 2 %.
 	Publication = "publication"
 )
 
 var profiles = map[string]Execution{
-	Quick:       {Cycles: 1, Gap: Gap{Mode: GapFixed}},
-	Standard:    {Cycles: 3, Gap: Gap{Mode: GapByCondition}},
-	Publication: {Cycles: 5, Gap: Gap{Mode: GapByCondition}, Until: defaultUntil},
+	Quick:       {Cycles: 1, Gap: Gap{Mode: GapFixed}, Restart: RestartNeeded},
+	Standard:    {Cycles: 3, Gap: Gap{Mode: GapByCondition}, Restart: RestartNeeded},
+	Publication: {Cycles: 5, Gap: Gap{Mode: GapByCondition}, Restart: RestartAlways, Until: defaultUntil},
 }
 
 // executionField is one key of the execution section.
@@ -166,7 +170,7 @@ type executionField struct {
 
 // executionFields is the grammar of the execution section.
 var executionFields = []*executionField{
-	{"execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 cycles with gaps by condition, publication 5 or more until energy per output token is known to 2 %",
+	{"execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 cycles with gaps by condition, publication 5 or more, each with an engine of its own, until energy per output token is known to 2 %",
 		choiceKind(Quick, Standard, Publication), func(x *Execution, v val) { x.Profile = v.s }},
 	{"execution.cycles", "how often every experiment runs", wholeKind(1, 1000), func(x *Execution, v val) { x.Cycles = int(v.i) }},
 	{"execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or latin_square",
@@ -179,6 +183,8 @@ var executionFields = []*executionField{
 			x.Gap = Gap{Mode: GapFixed, Seconds: v.f}
 		}
 	}},
+	{"execution.restart", "when an engine is started anew: needed lets one engine serve runs in a row that differ in nothing but what it can change while its model stays loaded; always gives every run its own",
+		choiceKind(RestartNeeded, RestartAlways), func(x *Execution, v val) { x.Restart = v.s }},
 	{"execution.until.metric", "the metric that decides whether there have been enough cycles", choiceKind(Metrics()...), func(x *Execution, v val) { x.Until.Metric = v.s }},
 	{"execution.until.relative_half_width", "half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
 		numberKind(0.0001, 1), func(x *Execution, v val) { x.Until.RelativeHalfWidth = v.f }},
@@ -208,7 +214,7 @@ func resolveExecution(settings map[string]executionSetting) (Execution, *Error) 
 	x := DefaultExecution()
 	if p, ok := settings["execution.profile"]; ok {
 		profile := profiles[p.v.s]
-		x.Profile, x.Cycles, x.Gap, x.Until = p.v.s, profile.Cycles, profile.Gap, profile.Until
+		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.v.s, profile.Cycles, profile.Gap, profile.Restart, profile.Until
 	}
 	for _, f := range executionFields {
 		if s, ok := settings[f.key]; ok && f.key != "execution.profile" {

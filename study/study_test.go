@@ -54,7 +54,7 @@ execution: {cycles: 2, order: interleave}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
-	if s.Execution != (Execution{Cycles: 2, Order: "interleave", Seed: 1}) {
+	if s.Execution != (Execution{Cycles: 2, Order: "interleave", Seed: 1, Restart: RestartNeeded}) {
 		t.Errorf("execution = %+v", s.Execution)
 	}
 }

@@ -74,6 +74,20 @@ func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	return e.describe()
 }
 
+// Adapt implements backend.Adaptable. The KV cache is laid out once: only a
+// specification of the same sizes will do.
+func (e *engine) Adapt(spec backend.Spec) (backend.Loaded, error) {
+	opt, err := parseOptions(spec)
+	if err != nil {
+		return backend.Loaded{}, err
+	}
+	if e.model == nil || opt != e.opt || spec.Path != e.spec.Path || spec.MaxContext != e.spec.MaxContext {
+		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew", "the KV cache was laid out for other sizes")
+	}
+	e.spec = spec
+	return e.describe()
+}
+
 // describe says how the model actually runs.
 func (e *engine) describe() (backend.Loaded, error) {
 	info, err := engineInfo()
@@ -144,6 +158,7 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		return nil, err
 	}
 	log := newLog(w, e.opt.BatchSize)
+	resetPeakMemory()
 	log.StartNS = clock.Mono()
 	for start := 0; start < len(w.Requests); start += e.opt.BatchSize {
 		end := min(start+e.opt.BatchSize, len(w.Requests))
@@ -226,7 +241,11 @@ func noMemory(r any, err error, spec backend.Spec) error {
 	panic(r)
 }
 
-// peakMemory is the largest resident size of this process so far.
+// resetPeakMemory begins a new peak (proc(5), clear_refs): runs before this one must
+// not be in it.
+func resetPeakMemory() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o200) }
+
+// peakMemory is the largest resident size of this process since the last reset.
 func peakMemory() (int64, string) {
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -98,15 +98,30 @@ func openFile(path string) (*sim.File, error) {
 type engine struct {
 	*sim.Engine
 	file *sim.File
+	// path is the loaded model; resident says that it need not be loaded again.
+	path     string
+	resident bool
 }
 
-var _ backend.Engine = (*engine)(nil)
+var (
+	_ backend.Engine    = (*engine)(nil)
+	_ backend.Adaptable = (*engine)(nil)
+)
 
 // Info implements backend.Engine.
 func (e *engine) Info() (backend.Info, error) {
 	info, err := e.Engine.Info()
 	info.Notes = append(info.Notes, Warning)
 	return info, err
+}
+
+// Adapt implements backend.Adaptable: what stays is the model, and the time to load it.
+func (e *engine) Adapt(spec backend.Spec) (backend.Loaded, error) {
+	if e.Engine == nil || spec.Path != e.path {
+		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew", "another model is loaded")
+	}
+	e.resident = true
+	return e.Load(context.Background(), spec, func(string, float64) {})
 }
 
 // Load implements backend.Engine.
@@ -126,7 +141,11 @@ func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return backend.Loaded{}, backend.Failf(backend.ClassUnsupportedModel, "use random:SHAPE, such as random:llama-3.1-8b",
 			"the shape of %s is not known: %v", spec.Model, err)
 	}
-	e.Engine = sim.NewEngine(e.file, engineOptions(config, spec, o))
+	options := engineOptions(config, spec, o)
+	if e.resident {
+		options.Model.Load = 0
+	}
+	e.Engine, e.path = sim.NewEngine(e.file, options), spec.Path
 	l, err := e.Engine.Load(ctx, spec, progress)
 	if err != nil {
 		return l, err

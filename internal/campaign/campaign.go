@@ -47,6 +47,9 @@ type Options struct {
 	// NoGaps leaves the pauses between runs out.
 	NoGaps bool
 	Emit   func(event.Event)
+
+	// engines keeps an engine from run to run; nil if every run is to have its own.
+	engines *measure.Engines
 }
 
 // Run makes all runs that have not been made. The result holds those that were made,
@@ -60,8 +63,12 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	s := &schedule{Options: &o, dir: dir, made: made, began: time.Now(), failures: map[string]int{}}
 	plan := Order(o.Study)
 	s.total = len(plan)
+	if o.Study.Execution.Restart != study.RestartAlways {
+		o.engines = &measure.Engines{}
+	}
 	o.emit(event.StudyStarted{Name: o.Study.Name, Runs: len(plan), Dir: dir.Path()})
 	runErr := s.all(ctx, plan)
+	runErr = errors.Join(runErr, o.engines.Close())
 	return o.finish(dir, runErr)
 }
 
@@ -116,7 +123,7 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned, gap ti
 	out, runErr := measure.Run(ctx, measure.Options{
 		Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
 		Meters: o.Meters, Missing: o.Missing, Warnings: doubts(o.Snapshot), Store: o.Store, Threads: host.CPUThreads(o.Snapshot),
-		Baselines: o.Baselines, Profiles: o.Profiles,
+		Baselines: o.Baselines, Profiles: o.Profiles, Engines: o.engines,
 		LogPath: run.LogPath(), Emit: o.Emit,
 	})
 	o.describe(out.Loaded)

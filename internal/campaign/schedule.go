@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
@@ -92,10 +93,13 @@ func (s *schedule) next(ctx context.Context, p Planned) error {
 	case s.open(p.Experiment.Backend):
 		return s.leaveOut(p)
 	}
+	found, err := s.before(p.Experiment)
+	if err != nil {
+		return err
+	}
 	var pause time.Duration
 	if s.ran {
-		var err error
-		if pause, err = s.gap(ctx, s.found); err != nil {
+		if pause, err = s.gap(ctx, found); err != nil {
 			return err
 		}
 	}
@@ -113,6 +117,21 @@ func (s *schedule) next(ctx context.Context, p Planned) error {
 		return errFailFast
 	}
 	return nil
+}
+
+// before ends the engine of the last run unless it serves the next one, and says what
+// rest is until then: that of the machine as it was found, or with the engine loaded.
+func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
+	if !s.engines.Serves(next, len(s.Meters) > 0) {
+		return s.found, s.engines.Close()
+	}
+	loaded := map[string]rest{}
+	for id, w := range s.engines.Resting() {
+		if _, ok := s.found[id]; ok {
+			loaded[id] = rest{watts: w, celsius: math.NaN()} // warmer than the bare machine
+		}
+	}
+	return loaded, nil
 }
 
 // done takes note of a finished run.

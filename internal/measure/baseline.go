@@ -36,14 +36,7 @@ func (r *run) measureBare(ctx context.Context) error {
 		}
 	}
 	r.phase(event.Baseline, fmt.Sprintf("%g s idle", seconds))
-	w, trace, err := r.idleWindow(ctx, seconds)
-	for range restTries {
-		if err != nil || !r.stillFalling(trace, w) {
-			break
-		}
-		r.phase(event.Baseline, fmt.Sprintf("idle power is still falling, another %g s", seconds))
-		w, trace, err = r.idleWindow(ctx, seconds)
-	}
+	w, trace, err := r.restWindow(ctx, seconds)
 	if err != nil {
 		return err
 	}
@@ -53,6 +46,19 @@ func (r *run) measureBare(ctx context.Context) error {
 	r.record.Timing.BaselineS = since(began)
 	r.remember(trace, w)
 	return nil
+}
+
+// restWindow is an idle window, again while the machine is coming to rest.
+func (r *run) restWindow(ctx context.Context, seconds float64) (w attribute.Window, trace power.Trace, err error) {
+	w, trace, err = r.idleWindow(ctx, seconds)
+	for range restTries {
+		if err != nil || !r.stillFalling(trace, w) {
+			break
+		}
+		r.phase(event.Baseline, fmt.Sprintf("idle power is still falling, another %g s", seconds))
+		w, trace, err = r.idleWindow(ctx, seconds)
+	}
+	return w, trace, err
 }
 
 // restTries is how often a baseline is measured again while the machine comes to
@@ -83,7 +89,11 @@ func (r *run) measureResident(ctx context.Context) error {
 		return nil
 	}
 	r.phase(event.Baseline, fmt.Sprintf("%g s idle with the model loaded", seconds))
-	w, trace, err := r.idleWindow(ctx, seconds)
+	look := r.idleWindow
+	if r.engine.runs > 1 {
+		look = r.restWindow // it has worked a moment ago
+	}
+	w, trace, err := look(ctx, seconds)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (r *run) describeBackend() {
 	l := r.loaded
 	b := &r.record.Backend
 	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
-	b.Threads, b.GPUs, b.Versions = l.Threads, l.DeviceUUIDs, l.Versions
+	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, r.engine.runs
 	b.Tier = string(backend.TierExact)
 	if !l.SharedClock {
 		b.Tier = string(backend.TierClient)

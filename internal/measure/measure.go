@@ -41,6 +41,9 @@ type Options struct {
 	Store    model.Store
 	// Threads is the engine's number of threads where the study leaves it open.
 	Threads int
+	// Engines keeps the engine for the next run, and holds that of the run before; nil
+	// gives the run an engine of its own.
+	Engines *Engines
 	// LogPath receives the engine's output.
 	LogPath string
 	// Baselines remembers idle power from run to run; nil remembers nothing.
@@ -78,8 +81,11 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	if o.Experiment.Energy.Sources == "none" {
 		o.Meters = nil // they may be open for another experiment of the study
 	}
-	r := &run{Options: o, record: newRecord(o)}
+	r := &run{Options: o, record: newRecord(o), began: time.Now()}
 	err := r.do(ctx)
+	if doneErr := r.done(false); err == nil { // an engine whose run has failed is of no use
+		err = doneErr
+	}
 	if err == nil {
 		r.record.Status = result.OK
 		return r.outcome(), nil
@@ -105,7 +111,9 @@ type run struct {
 	Options
 	record   *result.Record
 	series   result.Series
+	began    time.Time
 	resolved model.Resolved
+	engine   *liveEngine
 	loaded   backend.Loaded
 	requests []workload.Request
 	prompts  []workload.Prompt
@@ -178,14 +186,10 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	r.doubts()
-	if err := r.measureBare(ctx); err != nil {
+	if err := r.obtain(ctx); err != nil {
 		return err
 	}
-	session, err := r.start(ctx)
-	if err != nil {
-		return err
-	}
-	defer session.Close()
+	session := r.engine.session
 	if err := r.shape(ctx, session); err != nil {
 		return err
 	}
@@ -204,17 +208,20 @@ func (r *run) do(ctx context.Context) error {
 	}
 	r.neighbours(ctx, &after)
 	r.phase(event.Finish, "")
-	if err := session.Close(); err != nil {
-		return err
+	if r.Engines == nil { // nobody waits for it: it stops before the arithmetic begins
+		if err := r.engine.stop(); err != nil {
+			return err
+		}
 	}
 	if err := nothingDone(m.Log); err != nil {
 		r.series = rows(m, nil, r.taskOf())
 		return err
 	}
 	r.finish(m, anchor)
+	r.learn()
 	r.shared(before, after)
 	r.tooShort(m.Window)
-	return nil
+	return r.done(true)
 }
 
 // doubts are what the meters themselves are not sure of.

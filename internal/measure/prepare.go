@@ -77,22 +77,44 @@ func (r *run) dtype() string {
 	return "bfloat16"
 }
 
-func (r *run) start(ctx context.Context) (backend.Session, error) {
+// start launches an engine and loads the model.
+func (r *run) start(ctx context.Context) error {
 	r.phase(event.Load, r.Experiment.Backend+" "+r.dtype())
 	began := clock.Mono()
+	log, err := r.engineLog()
+	if err != nil {
+		return err
+	}
+	r.engine = &liveEngine{key: r.Experiment.EngineKey(), log: log}
+	spec := r.spec(log)
+	if log == "" {
+		spec.LogPath = r.LogPath
+	}
+	session, err := r.Backend.Start(ctx, spec)
+	if err != nil {
+		return err
+	}
+	r.engine.session, r.engine.runs = session, 1
+	r.ready(began)
+	return nil
+}
+
+// spec is what the engine is asked for.
+func (r *run) spec(log string) backend.Spec {
 	e := r.engineSettings()
-	session, err := r.Backend.Start(ctx, backend.Spec{
+	return backend.Spec{
 		Model: e.Model, Path: r.resolved.Path, Synthetic: r.resolved.Synthetic, DType: r.dtype(), Seed: e.Seed,
 		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
-		Options: e.Section(), LogPath: r.LogPath,
+		Options: e.Section(), LogPath: log,
 		Progress: func(phase string, fraction float64) {
 			r.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
 		},
-	})
-	if err != nil {
-		return nil, err
 	}
-	r.loaded = session.Loaded()
+}
+
+// ready records the engine as it runs.
+func (r *run) ready(began int64) {
+	r.loaded = r.engine.session.Loaded()
 	r.record.Timing.LoadS = since(began)
 	code := "engine"
 	if r.Experiment.Backend == study.Fake {
@@ -102,7 +124,6 @@ func (r *run) start(ctx context.Context) (backend.Session, error) {
 		r.note(code, n)
 	}
 	r.describeBackend()
-	return session, nil
 }
 
 // engineSettings is the experiment with what the study leaves open. A workload that

@@ -60,6 +60,7 @@ class Engine:
     vocab: int
     longest: int | None
     notes: list[str]
+    request: Request
 
     def synchronize(self) -> None:
         """Wait until the device has done everything."""
@@ -110,7 +111,18 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
         vocab=model.get_input_embeddings().num_embeddings,
         longest=longest,
         notes=notes,
+        request=request,
     )
+
+
+def adapt(engine: Engine, request: Request) -> None:
+    """Take another batch size and length; whatever else differs needs another model."""
+    same = dataclasses.replace(request, batch_size=engine.request.batch_size, max_context=engine.request.max_context)
+    if same != engine.request:
+        raise Failure("config", "the loaded model cannot take these settings", "start the engine anew")
+    check_options(request)
+    engine.longest, engine.notes = context_limit(request, engine.model.config.get_text_config())
+    engine.batch_size, engine.request = request.batch_size, request
 
 
 def check_options(request: Request) -> None:

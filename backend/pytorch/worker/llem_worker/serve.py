@@ -87,8 +87,8 @@ class Worker:
 
     def answer(self, command: dict) -> None:
         """Answer one command; every failure becomes a reply."""
-        operations = {"hello": self.hello, "load": self.load, "tokenize": self.tokenize, "run": self.run,
-                      "pulse": self.pulse}
+        operations = {"hello": self.hello, "load": self.load, "adapt": self.adapt, "tokenize": self.tokenize,
+                      "run": self.run, "pulse": self.pulse}
         command_id, name = command.get("id", 0), command.get("op")
         try:
             operation = operations.get(name)
@@ -128,9 +128,22 @@ class Worker:
             self.outbox.send(command_id, "progress", phase=phase, fraction=fraction)
 
         self.engine = loading.load(loading.Request.from_spec(command["load"]), progress)
+        gc.collect()
+        self.send_loaded(command_id, started_ns)
+
+    def adapt(self, command_id: int, command: dict) -> None:
+        """Take other settings, with the model left as it is and nothing of the runs before kept."""
+        from . import loading
+
+        started_ns = time.monotonic_ns()
+        loading.adapt(self.loaded_engine(), loading.Request.from_spec(command["load"]))
+        release_memory()
+        self.send_loaded(command_id, started_ns)
+
+    def send_loaded(self, command_id: int, started_ns: int) -> None:
+        """Say how the engine runs."""
         loaded = {**self.info, **self.engine.describe(), "load_ns": time.monotonic_ns() - started_ns}
         loaded["notes"] = self.info.get("notes", []) + self.engine.notes
-        gc.collect()
         self.outbox.send(command_id, "loaded", loaded=loaded)
 
     def tokenize(self, command_id: int, command: dict) -> None:

@@ -1,0 +1,207 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Engines keeps the engine of one run for the next one that needs the same. The zero
+// value is ready. Close ends the engine; it may be called more than once.
+type Engines struct{ kept *liveEngine }
+
+// liveEngine is one that has been started, and what later runs on it need to know: the
+// idle machine cannot be seen while the engine is there.
+type liveEngine struct {
+	session backend.Session // nil if it did not start
+	key     string          // study.Experiment.EngineKey
+	runs    int             // on it, this one included
+	// log is the file that everything it prints goes to; up to logged it belongs to
+	// runs that are over.
+	log    string
+	logged int64
+	// bare and resident are the idle powers of its first run, by device.
+	bare, resident map[string]result.Idle
+	since          time.Time
+	foreign        []string
+}
+
+// Serves says whether the engine that is kept can run an experiment. Metered says that
+// there are sensors: then the idle power from before the engine's start must not be
+// older than the experiment allows.
+func (e *Engines) Serves(x study.Experiment, metered bool) bool {
+	if e == nil || e.kept == nil || e.kept.key != x.EngineKey() {
+		return false
+	}
+	if !metered || x.Energy.Sources == "none" || x.Baseline.Seconds == 0 {
+		return true
+	}
+	return len(e.kept.bare) > 0 && time.Since(e.kept.since).Seconds() <= x.Baseline.MaxAgeSeconds
+}
+
+// Resting is the power of each device with the engine loaded and idle, in watts.
+func (e *Engines) Resting() map[string]float64 {
+	out := map[string]float64{}
+	if e == nil || e.kept == nil {
+		return out
+	}
+	for id, idle := range e.kept.resident {
+		out[id] = idle.W
+	}
+	return out
+}
+
+// Close ends the engine that is kept.
+func (e *Engines) Close() error {
+	if e == nil || e.kept == nil {
+		return nil
+	}
+	kept := e.kept
+	e.kept = nil
+	return kept.close()
+}
+
+// close ends the engine. What it prints last is lost: its run is over.
+func (e *liveEngine) close() error {
+	err := e.stop()
+	if e.log != "" {
+		err = errors.Join(err, os.Remove(e.log))
+	}
+	return err
+}
+
+// stop ends the engine and leaves its log.
+func (e *liveEngine) stop() error {
+	if e.session == nil {
+		return nil
+	}
+	return e.session.Close()
+}
+
+// obtain makes an engine ready for the run: the one of the run before if it can serve,
+// else a new one, after a look at the machine without it.
+func (r *run) obtain(ctx context.Context) error {
+	if r.Engines.Serves(r.Experiment, len(r.Meters) > 0) {
+		r.engine, r.Engines.kept = r.Engines.kept, nil
+		err := r.adapt(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		r.note("engine_restarted", fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): it was started anew", err))
+		closeErr := r.engine.close()
+		r.engine = nil
+		if closeErr != nil {
+			return closeErr
+		}
+	} else if err := r.Engines.Close(); err != nil {
+		return err
+	}
+	if err := r.measureBare(ctx); err != nil {
+		return err
+	}
+	return r.start(ctx)
+}
+
+// adapt gives the engine of an earlier run the settings of this one.
+func (r *run) adapt(ctx context.Context) error {
+	adapter, ok := r.engine.session.(backend.Adapter)
+	if !ok {
+		return errors.New("it has no way to")
+	}
+	r.phase(event.Load, r.Experiment.Backend+" is loaded")
+	began := clock.Mono()
+	if err := adapter.Adapt(ctx, r.spec(r.engine.log)); err != nil {
+		return err
+	}
+	r.engine.runs++
+	r.foreign = r.engine.foreign
+	r.known = map[string]result.Idle{}
+	for id, idle := range r.engine.bare {
+		idle.AgeS = max(time.Since(r.engine.since).Seconds(), 1e-3)
+		r.known[id] = idle
+	}
+	r.ready(began)
+	return nil
+}
+
+// done ends the engine, or keeps it for the next run.
+func (r *run) done(keep bool) error {
+	e := r.engine
+	if e == nil {
+		return nil
+	}
+	r.engine = nil
+	if !keep || r.Engines == nil {
+		err := e.stop() // first, so that its last words are in the log
+		return errors.Join(err, e.handOver(r.LogPath), e.close())
+	}
+	r.Engines.kept = e
+	return e.handOver(r.LogPath)
+}
+
+// learn remembers the idle powers that the engine's first run found.
+func (r *run) learn() {
+	e := r.engine
+	if e.runs > 1 {
+		return
+	}
+	e.foreign, e.bare, e.resident = r.foreign, map[string]result.Idle{}, map[string]result.Idle{}
+	age := 0.0
+	for _, d := range r.record.Energy.Devices {
+		if d.Bare != nil && d.Bare.Reason == "" {
+			e.bare[d.Device] = *d.Bare
+			age = max(age, d.Bare.AgeS)
+		}
+		if d.Resident != nil && d.Resident.Reason == "" {
+			e.resident[d.Device] = *d.Resident
+		}
+	}
+	e.since = r.began.Add(-time.Duration(age * float64(time.Second)))
+}
+
+// engineLog makes the file for what an engine prints that may serve several runs; each
+// of them gets its part. An engine for one run prints into that run's file.
+func (r *run) engineLog() (string, error) {
+	if r.Engines == nil {
+		return "", nil
+	}
+	f, err := os.CreateTemp("", "llem-engine-*.log")
+	if err != nil {
+		return "", fmt.Errorf("make a file for the engine's log: %w", err)
+	}
+	return f.Name(), f.Close()
+}
+
+// handOver writes what the engine has printed since the last run to the run's log.
+func (e *liveEngine) handOver(path string) error {
+	if e.log == "" || path == "" {
+		return nil
+	}
+	from, err := os.Open(e.log)
+	if err != nil {
+		return fmt.Errorf("read the engine's log: %w", err)
+	}
+	defer from.Close()
+	if _, err := from.Seek(e.logged, io.SeekStart); err != nil {
+		return fmt.Errorf("read the engine's log: %w", err)
+	}
+	to, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("keep the engine's log: %w", err)
+	}
+	n, err := io.Copy(to, from)
+	e.logged += n
+	return errors.Join(err, to.Close())
+}
