@@ -1,12 +1,5 @@
 package study
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-)
-
 // When an engine is started anew.
 const (
 	// RestartNeeded lets an engine serve runs that follow each other and differ only
@@ -17,28 +10,35 @@ const (
 	RestartAlways = "always"
 )
 
-// EngineKey names the engine that an experiment needs. One engine can serve
-// experiments with the same key, one after the other, without loading its model again:
-// they differ only in prompts, in what is measured around them, and where the engine
-// can change it in batch size and length.
-func (e Experiment) EngineKey() string {
-	e = e.own()
+// SameEngine says whether one engine can serve both experiments, one after the other,
+// without loading its model again: they differ only in prompts, in what is measured
+// around them, and where the engine can change it in batch size and length.
+func SameEngine(a, b Experiment) bool { return a.engine() == b.engine() }
+
+// engine is what an engine has to be started anew for.
+func (e Experiment) engine() settings {
+	s := settings{Experiment: e}
 	length := e.Workload.InputTokens + e.Workload.OutputTokens
-	e.Workload, e.Decoding, e.Warmup, e.Baseline, e.Energy = Workload{}, Decoding{}, Warmup{}, Baseline{}, Energy{}
+	s.Workload, s.Decoding, s.Warmup, s.Baseline, s.Energy = Workload{}, Decoding{}, Warmup{}, Baseline{}, Energy{}
+	s.Embedded, s.PyTorch, s.VLLM, s.SGLang, s.TensorRT, s.LlamaCpp, s.Fake = nil, nil, nil, nil, nil, nil, nil
 	switch e.Backend {
 	case PyTorch:
-		section := *e.PyTorch
-		section.BatchSize = 0
-		e.PyTorch = &section
-	case Fake:
-		e.Fake = nil
-	default: // the KV cache is laid out when the engine starts
-		e.Workload.InputTokens = length
+		s.pytorch = *e.PyTorch
+		s.pytorch.BatchSize = 0
+		return s
+	case Fake: // it only passes the time
+		return s
+	case Embedded:
+		s.embedded = *e.Embedded
+	case VLLM:
+		s.vllm = *e.VLLM
+	case SGLang:
+		s.sglang = *e.SGLang
+	case TensorRT:
+		s.tensorrt = *e.TensorRT
+	case LlamaCpp:
+		s.llamacpp = *e.LlamaCpp
 	}
-	b, err := json.Marshal(e)
-	if err != nil {
-		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:6])
+	s.Workload.InputTokens = length // the KV cache is laid out when the engine starts
+	return s
 }

@@ -22,9 +22,9 @@ type Engines struct{ kept *liveEngine }
 // liveEngine is one that has been started, and what later runs on it need to know: the
 // idle machine cannot be seen while the engine is there.
 type liveEngine struct {
-	session backend.Session // nil if it did not start
-	key     string          // study.Experiment.EngineKey
-	runs    int             // on it, this one included
+	session backend.Session  // nil if it did not start
+	serves  study.Experiment // and others for which study.SameEngine holds
+	runs    int              // on it, this one included
 	// log is the file that everything it prints goes to; up to logged it belongs to
 	// runs that are over.
 	log    string
@@ -39,7 +39,7 @@ type liveEngine struct {
 // there are sensors: then the idle power from before the engine's start must not be
 // older than the experiment allows.
 func (e *Engines) Serves(x study.Experiment, metered bool) bool {
-	if e == nil || e.kept == nil || e.kept.key != x.EngineKey() {
+	if e == nil || e.kept == nil || !study.SameEngine(e.kept.serves, x) {
 		return false
 	}
 	if !metered || x.Energy.Sources == "none" || x.Baseline.Seconds == 0 {

@@ -85,7 +85,7 @@ func (r *run) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.engine = &liveEngine{key: r.Experiment.EngineKey(), log: log}
+	r.engine = &liveEngine{serves: r.Experiment, log: log}
 	spec := r.spec(log)
 	if log == "" {
 		spec.LogPath = r.LogPath
@@ -121,7 +121,10 @@ func (r *run) ready(began int64) {
 		code = "simulated"
 	}
 	for _, n := range r.loaded.Notes {
-		r.note(code, n)
+		r.record.Warn(code, n)
+		if r.engine.runs == 1 { // it has been said when the engine was started
+			r.tell(code, n)
+		}
 	}
 	r.describeBackend()
 }

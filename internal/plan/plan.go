@@ -25,6 +25,9 @@ type Plan struct {
 	Order    string `json:"order"`
 	Cycles   int    `json:"cycles"`
 	FirstRun []Run  `json:"first_runs"`
+	// Starts is how often an engine is started over all runs of the planned cycles: one
+	// serves runs in a row where it can. Null where there are too many runs to count.
+	Starts *int `json:"starts"`
 	// MoreCycles is how many cycles may be added until the wanted precision is reached.
 	MoreCycles int `json:"more_cycles"`
 	// Totals are over all points, and null if one of them cannot be estimated, for the
@@ -88,6 +91,7 @@ type Run struct {
 	ID    string `json:"id"`
 	Cycle int    `json:"cycle"`
 	Label string `json:"label"`
+	Start bool   `json:"start"`
 }
 
 // Finding is something to know before the study starts. An error stops the points it
@@ -134,13 +138,36 @@ func New(o Options) *Plan {
 	axes := varying(s.Experiments)
 	p.Axes = describe(axes, s.Experiments)
 	p.points(o, axes)
-	for i, r := range campaign.First(s, o.Limit) {
-		p.FirstRun = append(p.FirstRun, Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: r.Experiment.Label()})
+	first := campaign.First(s, o.Limit)
+	for i, r := range first {
+		p.FirstRun = append(p.FirstRun, Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: r.Experiment.Label(), Start: campaign.Starts(s, first, i)})
 	}
+	p.count(s)
 	for _, q := range o.Problems {
 		p.Findings = append(p.Findings, q.Finding)
 	}
 	return p
+}
+
+// mostCounted is how many runs are gone through to count the starts of engines.
+const mostCounted = 200_000
+
+// count counts the starts of engines.
+func (p *Plan) count(s *study.Study) {
+	n := p.Runs
+	if s.Execution.Restart != study.RestartAlways {
+		if p.Runs > mostCounted {
+			return
+		}
+		runs := campaign.Order(s)
+		n = 0
+		for i := range runs {
+			if campaign.Starts(s, runs, i) {
+				n++
+			}
+		}
+	}
+	p.Starts = &n
 }
 
 // points describes the points and adds them up.

@@ -142,14 +142,24 @@ func (p *Plan) order(b *strings.Builder) {
 		if short[r.ID] == "" {
 			short[r.ID] = r.ID[:min(4, len(r.ID))]
 		}
-		names = append(names, fmt.Sprintf("%s/%d", short[r.ID], r.Cycle))
+		mark := ""
+		if r.Start {
+			mark = "+"
+		}
+		names = append(names, fmt.Sprintf("%s%s/%d", mark, short[r.ID], r.Cycle))
 	}
 	more := ""
 	if p.Runs > len(names) {
 		more = " …"
 	}
-	fmt.Fprintf(b, "\norder (%s, id/cycle): %s%s\n", p.Order, strings.Join(names, " "), more)
-	fmt.Fprintf(b, "every run starts an engine of its own: %s\n", plural(p.Runs, "start"))
+	fmt.Fprintf(b, "\norder (%s, id/cycle, + starts an engine): %s%s\n", p.Order, strings.Join(names, " "), more)
+	switch {
+	case p.Starts == nil:
+	case *p.Starts == p.Runs:
+		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", plural(p.Runs, "start"))
+	default:
+		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", plural(*p.Starts, "start"), plural(p.Runs, "run"))
+	}
 }
 
 // left lists what the study leaves out.

@@ -1,0 +1,55 @@
+package study
+
+import "testing"
+
+func TestSameEngine(t *testing.T) {
+	type change = func(*Experiment)
+	of := func(backend string, changes ...change) Experiment {
+		e := DefaultExperiment()
+		e.Model, e.Backend = "random:tiny-llama", backend
+		e = e.own()
+		switch backend {
+		case Embedded:
+			c := *e.Embedded
+			e.Embedded = &c
+		case PyTorch:
+			c := *e.PyTorch
+			e.PyTorch = &c
+		case VLLM:
+			e.VLLM = &VLLMSection{}
+		}
+		for _, c := range changes {
+			c(&e)
+		}
+		return e
+	}
+	prompts := func(e *Experiment) { e.Workload.Prompts = 99 }
+	longer := func(e *Experiment) { e.Workload.OutputTokens *= 2 }
+	shifted := func(e *Experiment) { e.Workload.OutputTokens++; e.Workload.InputTokens-- }
+	around := func(e *Experiment) { e.Warmup.Runs, e.Baseline.Seconds, e.Energy.MinWindow = 7, 9, 11 }
+	for name, q := range map[string]struct {
+		a, b Experiment
+		want bool
+	}{
+		"itself":                 {of(PyTorch), of(PyTorch), true},
+		"prompts":                {of(PyTorch), of(PyTorch, prompts), true},
+		"what is around":         {of(PyTorch), of(PyTorch, around), true},
+		"pytorch, longer":        {of(PyTorch), of(PyTorch, longer), true},
+		"pytorch, batch":         {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.BatchSize = 8 }), true},
+		"pytorch, attention":     {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.AttnImplementation = "eager" }), false},
+		"model":                  {of(PyTorch), of(PyTorch, func(e *Experiment) { e.Model = "random:smollm2-135m" }), false},
+		"dtype":                  {of(PyTorch), of(PyTorch, func(e *Experiment) { e.DType = "float16" }), false},
+		"seed of random weights": {of(PyTorch), of(PyTorch, func(e *Experiment) { e.Seed = 2 }), false},
+		"another backend":        {of(PyTorch), of(Embedded), false},
+		"embedded, prompts":      {of(Embedded), of(Embedded, prompts), true},
+		"embedded, longer":       {of(Embedded), of(Embedded, longer), false},
+		"embedded, same length":  {of(Embedded), of(Embedded, shifted), true},
+		"embedded, batch":        {of(Embedded), of(Embedded, func(e *Experiment) { e.Embedded.BatchSize = 8 }), false},
+		"server, sequences":      {of(VLLM), of(VLLM, func(e *Experiment) { e.VLLM.MaxNumSeqs = 8 }), false},
+		"fake, anything":         {of(Fake), of(Fake, longer, prompts), true},
+	} {
+		if got := SameEngine(q.a, q.b); got != q.want {
+			t.Errorf("%s: %v, want %v", name, got, q.want)
+		}
+	}
+}
