@@ -49,6 +49,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("Log", s.log)
 	t.Run("SingleToken", s.singleToken)
 	t.Run("Repeatable", s.repeatable)
+	t.Run("Adapt", s.adapt)
 	t.Run("Refuses", s.refuses)
 	t.Run("Cancel", s.cancel)
 	t.Run("Crash", s.crash)
@@ -171,6 +172,67 @@ func (s Suite) repeatable(t *testing.T) {
 	for i := range first.Requests {
 		if !slices.Equal(first.Requests[i].Output, second.Requests[i].Output) {
 			t.Errorf("request %d gave %v, then %v", i, first.Requests[i].Output, second.Requests[i].Output)
+		}
+	}
+}
+
+// adapt: an engine takes the same settings again; another batch size and length it
+// takes as if it had been started with them, or refuses. Other weights it refuses.
+func (s Suite) adapt(t *testing.T) {
+	session := s.start(t, s.Backend, 3)
+	adapter, ok := session.(backend.Adapter)
+	if !ok {
+		t.Skip("this backend starts an engine for every run")
+	}
+	spec := s.Spec
+	spec.BatchSize, spec.MaxContext = 3, maxContext
+	work := backend.Workload{Requests: prompts(5, 17, 1, 33), OutputTokens: 7}
+	first, err := session.Run(t.Context(), work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := adapter.Adapt(t.Context(), spec); err != nil {
+		t.Fatalf("the settings it has: %v%s", err, details(err))
+	}
+	if l := session.Loaded(); !l.SharedClock || l.Vocab <= 0 || l.PID <= 0 {
+		t.Errorf("loaded = %+v after adapting", l)
+	}
+	s.same(t, session, work, first, len(first.Steps))
+	spec.BatchSize, spec.MaxContext = 1, 128
+	switch err := adapter.Adapt(t.Context(), spec); {
+	case err == nil:
+		s.same(t, session, work, first, len(work.Requests)*work.OutputTokens)
+	case refusal(err):
+		t.Logf("another batch size: %v", err)
+	default:
+		t.Errorf("another batch size: %v, want a failure", err)
+	}
+	spec.Path += "-another"
+	if err := adapter.Adapt(t.Context(), spec); !refusal(err) {
+		t.Errorf("another model: %v, want a failure", err)
+	}
+}
+
+func refusal(err error) bool {
+	_, ok := errors.AsType[*backend.Failure](err)
+	return ok
+}
+
+// same runs the work again: it takes so many steps and gives the same tokens.
+func (s Suite) same(t *testing.T, session backend.Session, work backend.Workload, want *backend.Log, steps int) {
+	t.Helper()
+	before := clock.Mono()
+	log, err := session.Run(t.Context(), work)
+	if err != nil {
+		t.Fatalf("run after adapting: %v%s", err, details(err))
+	}
+	CheckLog(t, work, log, before, clock.Mono(), s.StepSlack)
+	if len(log.Steps) != steps {
+		t.Errorf("%d steps after adapting, want %d", len(log.Steps), steps)
+	}
+	for i, q := range log.Requests {
+		if !slices.Equal(q.Output, want.Requests[i].Output) {
+			t.Errorf("request %d gave %v after adapting, %v before", i, q.Output, want.Requests[i].Output)
 		}
 	}
 }

@@ -50,6 +50,14 @@ func (e *FakeEngine) Load(_ context.Context, spec backend.Spec, progress func(st
 	return backend.Loaded{Info: info, DType: spec.DType, Threads: 1, Vocab: FakeVocab, TextVocab: 128}, nil
 }
 
+// Adapt implements backend.Adaptable.
+func (e *FakeEngine) Adapt(spec backend.Spec) (backend.Loaded, error) {
+	if !e.loaded || spec.Path != e.spec.Path {
+		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew", "another model is loaded")
+	}
+	return e.Load(context.Background(), spec, func(string, float64) {})
+}
+
 // Tokenize implements backend.Engine.
 func (*FakeEngine) Tokenize(texts []string) ([][]int32, error) {
 	out := make([][]int32, len(texts))
