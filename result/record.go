@@ -22,21 +22,23 @@ const (
 
 // Record is one run of one experiment: the content of result.json.
 type Record struct {
-	SchemaVersion int              `json:"schema_version"`
-	ID            string           `json:"id"`
-	Cycle         int              `json:"cycle"`
-	Status        Status           `json:"status"`
-	Failure       *Failure         `json:"failure"`
-	Synthetic     bool             `json:"synthetic"`
-	Config        study.Experiment `json:"config"`
-	Backend       Backend          `json:"backend"`
-	Window        *Window          `json:"window"`
-	Tokens        *Tokens          `json:"tokens"`
-	Latency       *Latency         `json:"latency"`
-	Throughput    *Throughput      `json:"throughput"`
-	Energy        Energy           `json:"energy"`
-	Compute       *Compute         `json:"compute"`
-	Memory        Memory           `json:"memory"`
+	SchemaVersion int `json:"schema_version"`
+	// Program is the version of llem that made the numbers: its commit, where known.
+	Program    string           `json:"llem_version,omitempty"`
+	ID         string           `json:"id"`
+	Cycle      int              `json:"cycle"`
+	Status     Status           `json:"status"`
+	Failure    *Failure         `json:"failure"`
+	Synthetic  bool             `json:"synthetic"`
+	Config     study.Experiment `json:"config"`
+	Backend    Backend          `json:"backend"`
+	Window     *Window          `json:"window"`
+	Tokens     *Tokens          `json:"tokens"`
+	Latency    *Latency         `json:"latency"`
+	Throughput *Throughput      `json:"throughput"`
+	Energy     Energy           `json:"energy"`
+	Compute    *Compute         `json:"compute"`
+	Memory     Memory           `json:"memory"`
 	// WorkloadHash is equal for runs that computed the same token ids.
 	WorkloadHash string            `json:"workload_hash,omitempty"`
 	Timing       Timing            `json:"timing"`

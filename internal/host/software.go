@@ -50,6 +50,14 @@ func CurrentBuild() BuildInfo {
 	return b
 }
 
+// Name is the commit, else the version.
+func (b BuildInfo) Name() string {
+	if b.Commit != "" {
+		return b.Commit
+	}
+	return b.Version
+}
+
 // clean returns the build without anything that could name a person or a
 // folder.
 func (b BuildInfo) clean() BuildInfo {

@@ -41,6 +41,8 @@ type Options struct {
 	Store    model.Store
 	// Threads is the engine's number of threads where the study leaves it open.
 	Threads int
+	// Program is the version of this program, for the record.
+	Program string
 	// Engines keeps the engine for the next run, and holds that of the run before; nil
 	// gives the run an engine of its own.
 	Engines *Engines
@@ -133,7 +135,7 @@ type run struct {
 
 func newRecord(o Options) *result.Record {
 	return &result.Record{
-		SchemaVersion: result.SchemaVersion, ID: o.Experiment.ID(), Cycle: o.Cycle, Config: o.Experiment,
+		SchemaVersion: result.SchemaVersion, Program: o.Program, ID: o.Experiment.ID(), Cycle: o.Cycle, Config: o.Experiment,
 		Backend:  result.Backend{Name: o.Experiment.Backend, Runner: "process"},
 		Energy:   result.Energy{Provenance: result.None, Sources: []string{}, Devices: []result.Device{}},
 		Warnings: append([]result.Warning{}, o.Warnings...), Files: map[string]string{},

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -29,9 +30,22 @@ type Recomputed struct {
 	Differ  []Difference `json:"differ"`
 	// Skipped says why there is nothing to compare.
 	Skipped string `json:"skipped,omitempty"`
-	// Error says why the run cannot be read, Next what to do about it.
+	// Error says why the run cannot be read, Next what to do about it, or about numbers
+	// that differ.
 	Error string `json:"error,omitempty"`
 	Next  string `json:"next,omitempty"`
+}
+
+// otherVersion says how to tell a change of method from damage, where another version
+// of this program made the numbers.
+func (out *Recomputed) otherVersion(madeBy, now string) {
+	switch {
+	case len(out.Differ) == 0 || madeBy == now && madeBy != "":
+		return
+	case madeBy == "":
+		madeBy = "an earlier version; env.json names its commit"
+	}
+	out.Next = fmt.Sprintf("the numbers were made by another llem (%s): methods may have changed since. Recompute with that one to tell this from damage", madeBy)
 }
 
 // Recompute computes the numbers of a run again from its files and compares them
@@ -65,6 +79,7 @@ func Recompute(dir string) Recomputed {
 		return out.failed(err, "restore the file from a copy of the folder")
 	}
 	out.compare(shares, flatShares(rows(m, j.shares, nil).Requests))
+	out.otherVersion(rec.Program, host.CurrentBuild().Name())
 	return out
 }
 

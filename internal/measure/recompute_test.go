@@ -267,3 +267,24 @@ func TestSharedGPU(t *testing.T) {
 		t.Errorf("warnings %q, want 7 (before) and 11 (came), not 9 (the engine)", text)
 	}
 }
+
+// TestOtherVersion: numbers of another version that differ are told from damage.
+func TestOtherVersion(t *testing.T) {
+	differ := []Difference{{Key: "energy.total_j.value"}}
+	for name, q := range map[string]struct {
+		differ      []Difference
+		madeBy, now string
+		want        string
+	}{
+		"same version, damaged":  {differ, "abc", "abc", ""},
+		"other version":          {differ, "abc", "def", "another llem (abc)"},
+		"before versions":        {differ, "", "def", "an earlier version"},
+		"other version, no harm": {nil, "abc", "def", ""},
+	} {
+		out := Recomputed{Differ: q.differ}
+		out.otherVersion(q.madeBy, q.now)
+		if q.want == "" && out.Next != "" || !strings.Contains(out.Next, q.want) {
+			t.Errorf("%s: next %q, want %q", name, out.Next, q.want)
+		}
+	}
+}

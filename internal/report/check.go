@@ -14,7 +14,8 @@ type Check struct {
 	Differ  []Difference
 	// Skipped says why there was nothing to compare.
 	Skipped string
-	// Error says why the run could not be read, Next what to do about it.
+	// Error says why the run could not be read, Next what to do about it or about
+	// numbers that differ.
 	Error, Next string
 }
 
@@ -56,6 +57,9 @@ func (t Terminal) check(b *strings.Builder, c Check) {
 				break
 			}
 			t.wrap(b, "  "+d.Key+": ", "    ", "recorded "+exactly(d.Recorded)+", recomputed "+exactly(d.Computed))
+		}
+		if c.Next != "" {
+			t.wrap(b, "  next: ", "        ", c.Next)
 		}
 	}
 }
