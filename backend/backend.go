@@ -123,6 +123,8 @@ type Loaded struct {
 	PID         int   `json:"pid"`
 	// LoadNS is how long loading, or adapting, took.
 	LoadNS int64 `json:"load_ns"`
+	// Tier says how well steps can be seen; empty is TierExact.
+	Tier Tier `json:"tier,omitempty"`
 	// SharedClock says that the handshake proved engine and parent to read one
 	// clock. Without it, steps cannot be laid over power samples.
 	SharedClock bool `json:"shared_clock"`
@@ -159,8 +161,13 @@ type Log struct {
 	// MemorySource says what PeakMemoryBytes counts, such as
 	// "torch.cuda.max_memory_allocated" or "VmHWM".
 	MemorySource string
-	// StepClock says how step limits were taken: "host" or "cuda events".
+	// StepClock says how step limits were taken: "host", "cuda events" or, of a server,
+	// "counters".
 	StepClock string
+	// Reconnects counts connections to a server that had to be made within the run, and
+	// SharedStamps tokens that arrived together with the token before them: their time
+	// between tokens is not known.
+	Reconnects, SharedStamps int
 }
 
 // Request is one request as the engine saw it. Stamps are CLOCK_MONOTONIC

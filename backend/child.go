@@ -1,0 +1,35 @@
+package backend
+
+import "time"
+
+// Child is an engine's process in a group of its own that dies with this one: what a
+// worker and a server have in common.
+type Child struct{ p *process }
+
+// StartChild starts a process whose output goes to logPath, or to a file that Discard
+// removes if it is empty.
+func StartChild(cmd Command, logPath string) (*Child, error) {
+	p, err := spawn(cmd, logPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Child{p}, nil
+}
+
+// PID of the process.
+func (c *Child) PID() int { return c.p.cmd.Process.Pid }
+
+// Exited is closed when the process is gone.
+func (c *Child) Exited() <-chan struct{} { return c.p.exited }
+
+// Stop sends TERM to the group, waits that long and sends KILL.
+func (c *Child) Stop(wait time.Duration) { c.p.terminate(0, wait) }
+
+// Failure explains the end of a process that nobody asked to end.
+func (c *Child) Failure(name, doing string) *Failure { return c.p.exitFailure(name, doing) }
+
+// LogTail is the end of what it printed.
+func (c *Child) LogTail() string { return c.p.logTail() }
+
+// Discard removes a log that nobody asked to keep.
+func (c *Child) Discard() { c.p.discardLog() }

@@ -1,0 +1,255 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// client streams a workload through a server.
+type client struct {
+	engine  Engine
+	spec    backend.Spec
+	address string
+	// Streams is how many requests are under way at once: a new one is sent as soon as
+	// one ends. 0 sends all at once.
+	streams int
+	// Stall is how long no byte may arrive at all.
+	stall time.Duration
+}
+
+// errStall says that the engine has gone silent.
+var errStall = errors.New("the engine has sent nothing")
+
+// stream is one connection and what is read over it.
+type stream struct {
+	*client
+	mu   sync.Mutex // guards conn against the end of the run
+	conn *conn
+	got  events
+	// shared counts tokens that came in one event with the token before.
+	shared int
+	// heard is when bytes arrived last on any stream.
+	heard *atomic.Int64
+	// reconnects counts connections that the server had closed between two requests.
+	reconnects int
+}
+
+// run sends all requests and returns what happened to each, in their order.
+// Connections are made before the clock starts.
+func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+	n := c.streams
+	if n <= 0 || n > len(w.Requests) {
+		n = len(w.Requests)
+	}
+	bodies := make([]Request, len(w.Requests))
+	for i, p := range w.Requests {
+		bodies[i] = c.engine.Request(c.spec, p, w.OutputTokens)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var heard atomic.Int64
+	streams := make([]*stream, n)
+	for i := range streams {
+		s := &stream{client: c, heard: &heard}
+		var err error
+		if s.conn, err = dial(ctx, c.address); err != nil {
+			closeAll(streams)
+			return nil, fmt.Errorf("connect to the server: %w", err)
+		}
+		streams[i] = s
+	}
+	// Closing ends reads that wait.
+	stop := context.AfterFunc(ctx, func() { closeAll(streams) })
+	defer func() {
+		if stop() {
+			closeAll(streams)
+		}
+	}()
+	log := &backend.Log{Requests: make([]backend.Request, len(w.Requests)), StepClock: "client"}
+	for i, p := range w.Requests {
+		log.Requests[i] = backend.Request{ID: p.ID, PromptTokens: len(p.Tokens), TokenNS: make([]int64, 0, w.OutputTokens)}
+	}
+	log.StartNS = clock.Mono()
+	heard.Store(log.StartNS)
+	var next, done atomic.Int64
+	var all sync.WaitGroup
+	for _, s := range streams {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(bodies) {
+					return
+				}
+				s.request(ctx, bodies[i], &log.Requests[i], w.OutputTokens)
+				if d := done.Add(1); w.Progress != nil {
+					w.Progress(int(d), len(bodies))
+				}
+			}
+		})
+	}
+	finished := make(chan struct{})
+	go func() { all.Wait(); close(finished) }()
+	c.watch(ctx, finished, &heard, cancel)
+	<-finished
+	log.EndNS = clock.Mono()
+	for _, s := range streams {
+		log.Reconnects += s.reconnects
+		log.SharedStamps += s.shared
+	}
+	if err := context.Cause(ctx); err != nil {
+		return log, err
+	}
+	return log, nil
+}
+
+func closeAll(streams []*stream) {
+	for _, s := range streams {
+		if s != nil {
+			s.mu.Lock()
+			_ = s.conn.Close()
+			s.mu.Unlock()
+		}
+	}
+}
+
+// watch ends a run in which nothing arrives any more.
+func (c *client) watch(ctx context.Context, finished <-chan struct{}, heard *atomic.Int64, cancel context.CancelCauseFunc) {
+	look := time.NewTicker(max(c.stall/20, time.Millisecond))
+	defer look.Stop()
+	for {
+		select {
+		case <-finished:
+			return
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			if silent := time.Duration(clock.Mono() - heard.Load()); silent > c.stall {
+				cancel(fmt.Errorf("%w for %v", errStall, silent.Round(time.Millisecond)))
+				return
+			}
+		}
+	}
+}
+
+// request sends one request and reads its stream.
+func (s *stream) request(ctx context.Context, body Request, out *backend.Request, output int) {
+	s.got.reset()
+	fail := func(format string, args ...any) {
+		out.OK, out.Failure = false, fmt.Sprintf(format, args...)
+		out.EndNS = clock.Mono()
+	}
+	status, err := s.post(ctx, body, out)
+	if err != nil {
+		fail("send the request: %v", err)
+		s.renew(ctx)
+		return
+	}
+	if status != 200 {
+		text, _ := s.conn.rest(4 << 10)
+		fail("the server answered %d: %s", status, bytes.TrimSpace(text))
+		s.renew(ctx)
+		return
+	}
+	if err := s.got.readAll(s.conn, func(at int64) { s.heard.Store(at) }); err != nil {
+		s.interpret(out) // what came before stays on record
+		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)
+		s.renew(ctx)
+		return
+	}
+	if err := s.interpret(out); err != nil {
+		fail("%v", err)
+	}
+}
+
+// post sends the request. A connection that the server has closed since the last one
+// is made anew, and counted: the time for it is part of the request.
+func (s *stream) post(ctx context.Context, body Request, out *backend.Request) (int, error) {
+	out.SubmittedNS = clock.Mono()
+	out.PrefillStartNS = out.SubmittedNS
+	status, err := s.conn.send("POST", body.Path, body.Body)
+	if err == nil || !s.conn.idleClosed(err) || ctx.Err() != nil {
+		return status, err
+	}
+	s.renew(ctx)
+	s.reconnects++
+	return s.conn.send("POST", body.Path, body.Body)
+}
+
+// renew replaces a connection that is of no use any more. If there is none to be had,
+// the next request fails on the old one.
+func (s *stream) renew(ctx context.Context) {
+	fresh, err := dial(ctx, s.address)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.conn.Close()
+	switch {
+	case err != nil:
+	case ctx.Err() != nil:
+		_ = fresh.Close()
+	default:
+		s.conn = fresh
+	}
+}
+
+// errFormat marks what the engine must not send.
+var errFormat = errors.New("the engine broke its own format")
+
+// interpret reads the events of a request that is over.
+func (s *stream) interpret(out *backend.Request) error {
+	var usage *Usage
+	var failure string
+	for i := range s.got.list {
+		e, err := s.engine.Read(s.got.data(i))
+		if err != nil {
+			return fmt.Errorf("%w: event %d, %.80q: %v", errFormat, i+1, s.got.data(i), err)
+		}
+		at := s.got.list[i].at
+		for range e.Tokens {
+			out.TokenNS = append(out.TokenNS, at)
+		}
+		out.Output = append(out.Output, e.IDs...)
+		if e.Tokens > 1 {
+			s.shared += e.Tokens - 1
+		}
+		if e.Tokens > 0 || e.Finish != "" {
+			out.EndNS = at
+		}
+		if e.Finish != "" {
+			out.FinishReason = e.Finish
+		}
+		if e.Usage != nil {
+			usage = e.Usage
+		}
+		if e.Failure != "" {
+			failure = e.Failure
+		}
+	}
+	out.OutputTokens = len(out.TokenNS)
+	if len(out.TokenNS) > 0 {
+		out.FirstTokenNS = out.TokenNS[0]
+	}
+	switch {
+	case failure != "":
+		return errors.New(failure)
+	case usage == nil:
+		return fmt.Errorf("%w: the stream ended after %d tokens without the engine's own count", io.ErrUnexpectedEOF, len(out.TokenNS))
+	case usage.Output != len(out.TokenNS):
+		return fmt.Errorf("the engine counts %d output tokens, its stream brought %d", usage.Output, len(out.TokenNS))
+	case usage.Prompt != out.PromptTokens:
+		return fmt.Errorf("the engine counts %d prompt tokens, it was given %d", usage.Prompt, out.PromptTokens)
+	case len(out.TokenNS) == 0:
+		return errors.New("the engine generated nothing")
+	}
+	out.PromptComputed = usage.Prompt - usage.Cached
+	out.OK = true
+	return nil
+}

@@ -1,0 +1,329 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// conn is a connection to a server on this machine that speaks HTTP/1.1 and knows when
+// bytes arrived. Package net/http hides that. It carries one request at a time and
+// allocates nothing while a body is read.
+type conn struct {
+	tcp *net.TCPConn
+	raw syscall.RawConn
+	// buf[r:w] has been received and not been read; stamp is when its last byte arrived.
+	buf   []byte
+	r, w  int
+	stamp int64
+	oob   []byte
+	// served counts requests whose answer has begun.
+	served int
+	body   body
+}
+
+// body says how the rest of a response is framed.
+type body struct {
+	chunked bool
+	left    int64 // of the chunk, or of the body; -1 until the connection closes
+	tail    bool  // the end of the chunk's line is still to be read
+	ended   bool
+}
+
+// bufferSize holds many events: a slow reader must not make the server wait.
+const bufferSize = 64 << 10
+
+// dial connects. The connection ends with ctx.
+func dial(ctx context.Context, address string) (*conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%s is not a TCP address", address), c.Close())
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	out := &conn{tcp: tcp, raw: raw, buf: make([]byte, bufferSize), oob: make([]byte, 64)}
+	err = raw.Control(func(fd uintptr) {
+		// Where the kernel refuses, the time at which bytes are read stands in.
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	})
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return out, nil
+}
+
+// Close ends the connection.
+func (c *conn) Close() error { return c.tcp.Close() }
+
+// fill receives more bytes; io.EOF when the server has closed.
+func (c *conn) fill() error {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.w == len(c.buf) {
+		if c.r == 0 {
+			return fmt.Errorf("a line of more than %d bytes", len(c.buf))
+		}
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+	}
+	var n, oobn int
+	var err error
+	readErr := c.raw.Read(func(fd uintptr) bool {
+		for {
+			n, oobn, _, _, err = unix.Recvmsg(int(fd), c.buf[c.w:], c.oob, 0)
+			if err != unix.EINTR {
+				return err != unix.EAGAIN
+			}
+		}
+	})
+	now := clock.Mono()
+	switch {
+	case readErr != nil:
+		return readErr
+	case err != nil:
+		return fmt.Errorf("receive: %w", err)
+	case n == 0:
+		return io.EOF
+	}
+	c.stamp = now
+	if wall, ok := arrival(c.oob[:oobn]); ok {
+		// Both clocks are read now, and the difference is the age of the bytes: a
+		// wall clock that is set meanwhile does no harm but in these microseconds.
+		if age := time.Now().UnixNano() - wall; age >= 0 && age < int64(time.Minute) {
+			c.stamp = clock.Mono() - age
+		}
+	}
+	c.w += n
+	return nil
+}
+
+// arrival reads the kernel's stamp from control data: one message with a timespec.
+func arrival(oob []byte) (int64, bool) {
+	const header = unix.SizeofCmsghdr
+	if len(oob) < header+int(unsafe.Sizeof(unix.Timespec{})) {
+		return 0, false
+	}
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+	if h.Level != unix.SOL_SOCKET || h.Type != unix.SCM_TIMESTAMPNS {
+		return 0, false
+	}
+	return (*unix.Timespec)(unsafe.Pointer(&oob[unix.CmsgLen(0)])).Nano(), true
+}
+
+// line reads one line without its end. It is valid until the next read.
+func (c *conn) line() ([]byte, error) {
+	for from := c.r; ; {
+		if i := bytes.IndexByte(c.buf[from:c.w], '\n'); i >= 0 {
+			line := c.buf[c.r : from+i]
+			c.r = from + i + 1
+			return bytes.TrimSuffix(line, []byte("\r")), nil
+		}
+		seen := c.w - c.r
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+		from = c.r + seen
+	}
+}
+
+// send writes a request with a JSON body and reads the head of the answer.
+func (c *conn) send(method, path string, payload []byte) (status int, err error) {
+	head := make([]byte, 0, 256+len(payload))
+	head = fmt.Appendf(head, "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", method, path, c.tcp.RemoteAddr())
+	if payload != nil {
+		head = fmt.Appendf(head, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(payload))
+	}
+	head = append(append(head, "\r\n"...), payload...)
+	if _, err := c.tcp.Write(head); err != nil {
+		return 0, err
+	}
+	status, err = c.head()
+	if err == nil {
+		c.served++
+	}
+	return status, err
+}
+
+// idleClosed says whether a request failed because the server had closed the
+// connection after an earlier one, which it may.
+func (c *conn) idleClosed(err error) bool {
+	return c.served > 0 && c.r == c.w &&
+		(errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET))
+}
+
+// head reads status and headers.
+func (c *conn) head() (status int, err error) {
+	line, err := c.line()
+	if err != nil {
+		return 0, unexpected(err)
+	}
+	proto, rest, _ := strings.Cut(string(line), " ")
+	code, _, _ := strings.Cut(rest, " ")
+	status, err = strconv.Atoi(code)
+	if err != nil || !strings.HasPrefix(proto, "HTTP/1.") {
+		return 0, fmt.Errorf("it does not speak HTTP/1: %.60q", line)
+	}
+	c.body = body{left: -1}
+	for {
+		line, err := c.line()
+		if err != nil {
+			return 0, unexpected(err)
+		}
+		if len(line) == 0 {
+			break
+		}
+		name, value, _ := strings.Cut(string(line), ":")
+		value = strings.TrimSpace(value)
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "content-length":
+			if c.body.left, err = strconv.ParseInt(value, 10, 64); err != nil || c.body.left < 0 {
+				return 0, fmt.Errorf("a Content-Length of %q", value)
+			}
+		case "transfer-encoding":
+			c.body.chunked = strings.EqualFold(value, "chunked")
+		}
+	}
+	switch {
+	case status == 100: // the answer itself follows
+		return c.head()
+	case c.body.chunked:
+		c.body.left = 0
+	case status == 204, status == 304, c.body.left == 0:
+		c.body.ended = true
+	}
+	return status, nil
+}
+
+// piece returns bytes of the body, at least one, as they arrived; io.EOF at its end.
+// They are valid until the next read, and c.stamp is when they arrived.
+func (c *conn) piece() ([]byte, error) {
+	if c.body.ended {
+		return nil, io.EOF
+	}
+	if c.body.chunked && c.body.left == 0 {
+		if err := c.chunk(); err != nil {
+			return nil, err
+		}
+		if c.body.ended {
+			return nil, io.EOF
+		}
+	}
+	if c.r == c.w {
+		if err := c.fill(); err != nil {
+			if errors.Is(err, io.EOF) && c.body.left < 0 {
+				c.body.ended = true
+				return nil, io.EOF
+			}
+			return nil, unexpected(err)
+		}
+	}
+	n := c.w - c.r
+	if c.body.left >= 0 {
+		n = int(min(int64(n), c.body.left))
+		c.body.left -= int64(n)
+	}
+	p := c.buf[c.r : c.r+n]
+	c.r += n
+	if c.body.left == 0 {
+		c.body.tail, c.body.ended = c.body.chunked, !c.body.chunked
+	}
+	return p, nil
+}
+
+// chunk reads the head of the next chunk, and the trailers behind the last one.
+func (c *conn) chunk() error {
+	if c.body.tail {
+		c.body.tail = false
+		if _, err := c.line(); err != nil {
+			return unexpected(err)
+		}
+	}
+	line, err := c.line()
+	if err != nil {
+		return unexpected(err)
+	}
+	size, _, _ := bytes.Cut(line, []byte(";"))
+	n, ok := hex(bytes.TrimSpace(size))
+	if !ok {
+		return fmt.Errorf("a chunk of length %.20q", line)
+	}
+	c.body.left = n
+	if n > 0 {
+		return nil
+	}
+	for {
+		line, err := c.line()
+		if err != nil {
+			return unexpected(err)
+		}
+		if len(line) == 0 {
+			c.body.ended = true
+			return nil
+		}
+	}
+}
+
+// hex reads a number without allocating.
+func hex(b []byte) (n int64, ok bool) {
+	if len(b) == 0 || len(b) > 15 {
+		return 0, false
+	}
+	for _, d := range b {
+		switch {
+		case d >= '0' && d <= '9':
+			n = n<<4 | int64(d-'0')
+		case d >= 'a' && d <= 'f':
+			n = n<<4 | int64(d-'a'+10)
+		case d >= 'A' && d <= 'F':
+			n = n<<4 | int64(d-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// unexpected is the end of a stream in the middle of something.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// rest reads a short body to its end.
+func (c *conn) rest(limit int) ([]byte, error) {
+	var out []byte
+	for {
+		p, err := c.piece()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return out, err
+		}
+		if out = append(out, p...); len(out) > limit {
+			return out[:limit], fmt.Errorf("more than %d bytes", limit)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/power/scrape"
+)
+
+// This file holds what several engines have in common.
+
+// JSON is a request with a body. The bodies of engines are plain structs.
+func JSON(path string, body any) Request {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(fmt.Sprintf("marshal a request: %v", err)) // numbers and strings marshal
+	}
+	return Request{Path: path, Body: b}
+}
+
+// completionEvent is an event of the OpenAI completions API, with the token ids that
+// some engines add to it.
+type completionEvent struct {
+	Choices []struct {
+		Text         string  `json:"text"`
+		TokenIDs     []int32 `json:"token_ids"`
+		FinishReason *string `json:"finish_reason"`
+	} `json:"choices"`
+	Usage *struct {
+		Prompt  int `json:"prompt_tokens"`
+		Output  int `json:"completion_tokens"`
+		Details *struct {
+			Cached int `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
+	} `json:"usage"`
+	Error *struct {
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+// ReadCompletion reads an event of the completions API. Where the engine gives no ids,
+// an event with a choice that has not finished, or has text, is one token.
+func ReadCompletion(data []byte) (Event, error) {
+	if string(data) == "[DONE]" {
+		return Event{Done: true}, nil
+	}
+	var c completionEvent
+	if err := json.Unmarshal(data, &c); err != nil {
+		return Event{}, err
+	}
+	var e Event
+	if c.Error != nil {
+		e.Failure = c.Error.Message
+		return e, nil
+	}
+	if len(c.Choices) > 0 {
+		choice := c.Choices[0]
+		e.IDs = choice.TokenIDs
+		switch {
+		case len(choice.TokenIDs) > 0:
+			e.Tokens = len(choice.TokenIDs)
+		case choice.TokenIDs == nil && (choice.FinishReason == nil || choice.Text != ""):
+			e.Tokens = 1
+		}
+		if choice.FinishReason != nil {
+			e.Finish = *choice.FinishReason
+		}
+	}
+	if u := c.Usage; u != nil {
+		e.Usage = &Usage{Prompt: u.Prompt, Output: u.Output}
+		if u.Details != nil {
+			e.Usage.Cached = u.Details.Cached
+		}
+	}
+	return e, nil
+}
+
+// ReadCounters adds up the series of a metrics page by name.
+func ReadCounters(page []byte, names map[string]func(*Counters) *float64) (Counters, error) {
+	list, err := scrape.Parse(page, func(name string) bool { return names[name] != nil })
+	if err != nil {
+		return Counters{}, fmt.Errorf("read the engine's counters: %w", err)
+	}
+	var c Counters
+	for _, s := range list {
+		*names[s.Name](&c) += s.Value
+	}
+	return c, nil
+}
+
+// Section reads an engine's section of the study: what is not given is not there.
+func Section(options json.RawMessage) (map[string]any, error) {
+	section := map[string]any{}
+	if len(options) == 0 {
+		return section, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(options))
+	d.UseNumber()
+	if err := d.Decode(&section); err != nil {
+		return nil, fmt.Errorf("read the settings of the engine: %w", err)
+	}
+	maps.DeleteFunc(section, func(_ string, v any) bool { return v == nil })
+	return section, nil
+}
+
+// Flags turn settings into options of a program. A key that is not in it becomes
+// --its-name VALUE, or --its-name and --no-its-name for a switch.
+type Flags map[string]func(v any) []string
+
+// Of gives the options of a section, in the order of its keys.
+func (f Flags) Of(section map[string]any) []string {
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(section)) {
+		v := section[key]
+		if special, ok := f[key]; ok {
+			out = append(out, special(v)...)
+			continue
+		}
+		out = append(out, Flag(strings.ReplaceAll(key, "_", "-"), v)...)
+	}
+	return out
+}
+
+// Flag is one option in the usual form.
+func Flag(name string, v any) []string {
+	switch v {
+	case true:
+		return []string{"--" + name}
+	case false:
+		return []string{"--no-" + name}
+	}
+	return []string{"--" + name, fmt.Sprint(v)}
+}
+
+// Program finds a program beside an interpreter, or in PATH.
+func Program(name, python string) (string, error) {
+	if python == "" {
+		return exec.LookPath(name)
+	}
+	path := filepath.Join(filepath.Dir(python), name)
+	if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		return "", fmt.Errorf("there is no program %s beside %s", name, python)
+	}
+	return path, nil
+}
+
+// versionTimeout bounds the question for a version: some engines import all of
+// themselves first.
+const versionTimeout = 2 * time.Minute
+
+// Version asks a program for its version: the last word of the last line it prints.
+func Version(ctx context.Context, cmd backend.Command, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	c := exec.CommandContext(ctx, cmd.Path, append(slices.Clone(cmd.Args), args...)...)
+	c.Env = append(os.Environ(), cmd.Env...)
+	c.WaitDelay = time.Second
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	fields := strings.Fields(string(out))
+	switch {
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "", context.Cause(ctx)
+	case err != nil || len(fields) == 0:
+		return "", &backend.Failure{Class: backend.ClassNotInstalled, Err: err, LogTail: stderr.String(),
+			Message: cmd.Path + " does not say its version", Hint: "try `" + strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
+	}
+	return fields[len(fields)-1], nil
+}

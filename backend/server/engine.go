@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// Engine is what is particular to one engine. Its methods may be called concurrently.
+type Engine interface {
+	// Name is the name used in study files.
+	Name() string
+	// Launch says how a server for spec is started that listens on port of this
+	// machine's loopback address. It may write files; Cleanup of the launch removes them.
+	Launch(ctx context.Context, spec backend.Spec, port int) (Launch, error)
+	// Request is one request of a stream.
+	Request(spec backend.Spec, p backend.Prompt, output int) Request
+	// Read interprets the data of one event of a stream. An error says that the
+	// engine broke its own format.
+	Read(data []byte) (Event, error)
+}
+
+// Launch is how a server is started.
+type Launch struct {
+	Command backend.Command
+	// Health is the path that answers 200 once requests can be served.
+	Health string
+	// Loaded is what is known of the engine before it is asked; Describe completes it.
+	Loaded backend.Loaded
+	// Cleanup removes what the launch has written; nil if nothing.
+	Cleanup func()
+}
+
+// Request is a request with a JSON body, answered by a stream of events.
+type Request struct {
+	Path string
+	Body []byte
+}
+
+// Event is what one event of a stream says.
+type Event struct {
+	// Tokens is how many output tokens the event brings; IDs are their ids, where the
+	// engine gives them.
+	Tokens int
+	IDs    []int32
+	// Finish is why the output ended, in the engine's word; "" before.
+	Finish string
+	// Done marks the end of the stream where the engine sends one.
+	Done bool
+	// Usage is the engine's own count; nil in events that have none.
+	Usage *Usage
+	// Failure is the engine's message about a request that failed.
+	Failure string
+}
+
+// Usage counts tokens as the engine does.
+type Usage struct {
+	Prompt, Output int
+	// Cached prompt tokens were not computed.
+	Cached int
+}
+
+// Describer is an [Engine] that can say more about a server that runs.
+type Describer interface {
+	Describe(ctx context.Context, ask Ask, l *backend.Loaded) error
+}
+
+// Tokenizer is an [Engine] whose server turns texts into token ids.
+type Tokenizer interface {
+	Tokenize(ctx context.Context, ask Ask, text string) ([]int32, error)
+}
+
+// Counted is an [Engine] whose server counts tokens while it works.
+type Counted interface {
+	// Counters reads the counts of this moment.
+	Counters(ctx context.Context, ask Ask) (Counters, error)
+}
+
+// Counters are totals since the server started, but for Running.
+type Counters struct {
+	Prompt, Output float64 // tokens
+	Steps          float64 // of the engine; 0 if it does not count them
+	Running        float64 // sequences in the batch now
+	Cached         float64 // prompt tokens found in a cache
+}
+
+// Ask sends a short request to the server: an answer other than 200 is an error.
+type Ask func(ctx context.Context, method, path string, body []byte) ([]byte, error)

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// events reads server-sent events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html) and keeps them with
+// the time at which they were complete. They are interpreted when the request is over:
+// while tokens arrive nothing is parsed and, once the buffers have grown, nothing
+// allocated.
+type events struct {
+	text []byte // data of all events, one after the other
+	list []arrived
+	from int  // where the data of the event that is being read begin in text
+	any  bool // it has a data line
+	line []byte
+	// bytes of the stream, and where it broke off.
+	read int
+}
+
+// arrived is an event's place in the text and its time of arrival.
+type arrived struct {
+	from, to int
+	at       int64
+}
+
+// reset forgets the events and keeps the buffers.
+func (e *events) reset() { *e = events{text: e.text[:0], list: e.list[:0], line: e.line[:0]} }
+
+// data of an event.
+func (e *events) data(i int) []byte { return e.text[e.list[i].from:e.list[i].to] }
+
+// maxEvents bounds what one stream may send, in bytes.
+const maxEvents = 256 << 20
+
+// readAll reads events until the body ends. Seen is told of every arrival.
+func (e *events) readAll(c *conn, seen func(at int64)) error {
+	for {
+		p, err := c.piece()
+		if errors.Is(err, io.EOF) {
+			if e.any || len(e.line) > 0 {
+				return fmt.Errorf("the stream ended inside an event: %w", io.ErrUnexpectedEOF)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		seen(c.stamp)
+		if e.read += len(p); e.read > maxEvents {
+			return fmt.Errorf("the stream has more than %d bytes", maxEvents)
+		}
+		e.feed(p, c.stamp)
+	}
+}
+
+// feed takes bytes of the stream.
+func (e *events) feed(p []byte, at int64) {
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			e.line = append(e.line, p...)
+			return
+		}
+		line := p[:i]
+		if len(e.line) > 0 {
+			e.line = append(e.line, line...)
+			line = e.line
+		}
+		e.take(bytes.TrimSuffix(line, []byte("\r")), at)
+		e.line = e.line[:0]
+		p = p[i+1:]
+	}
+}
+
+// take takes one line: data, the blank line that ends an event, or what is not needed
+// (comments, names, ids).
+func (e *events) take(line []byte, at int64) {
+	if len(line) == 0 {
+		if e.any {
+			e.list = append(e.list, arrived{e.from, len(e.text), at})
+		}
+		e.from, e.any = len(e.text), false
+		return
+	}
+	data, ok := bytes.CutPrefix(line, []byte("data:"))
+	if !ok {
+		return
+	}
+	if e.any {
+		e.text = append(e.text, '\n')
+	}
+	e.text = append(e.text, bytes.TrimPrefix(data, []byte(" "))...)
+	e.any = true
+}

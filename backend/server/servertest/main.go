@@ -1,0 +1,74 @@
+package servertest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Env holds the options of a stub that runs as a program of its own: FAULT and STEP,
+// separated by a comma. Its dialect is that of the program whose place it takes.
+const Env = "LLEM_TEST_STUB"
+
+// Main runs a stub if the environment asks for one and does not return then: call it
+// first thing in TestMain. The port is the value behind --port; other arguments are
+// accepted as the engine's program would.
+func Main(dialects map[string]Dialect) {
+	setting, ok := os.LookupEnv(Env)
+	if !ok || len(os.Args) < 2 {
+		return
+	}
+	fields := strings.Split(setting, ",")
+	d, ok := dialects[fields[0]]
+	if !ok {
+		return
+	}
+	o := Options{Dialect: d, Log: true}
+	if len(fields) > 1 {
+		o.Fault = Fault(fields[1])
+	}
+	if len(fields) > 2 {
+		o.Step, _ = time.ParseDuration(fields[2])
+	}
+	os.Exit(run(o, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(o Options, args []string, stdout, stderr io.Writer) int {
+	port := ""
+	for i, a := range args {
+		if (a == "--port" || a == "-port") && i+1 < len(args) {
+			port = args[i+1]
+		}
+		if a == "--version" {
+			fmt.Fprintln(stdout, "0.0.stub")
+			return 0
+		}
+	}
+	switch o.Fault {
+	case DiesLoading:
+		fmt.Fprintln(stderr, "Traceback (most recent call last):\nValueError: Model architectures ['NoSuch'] are not supported for now.\n"+
+			"RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}")
+		return 1
+	case BadFlag:
+		fmt.Fprintln(stderr, "usage: stub [-h]\nstub: error: unrecognized arguments: --no-such")
+		return 2
+	}
+	if _, err := strconv.Atoi(port); err != nil {
+		fmt.Fprintln(stderr, "no --port")
+		return 2
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		fmt.Fprintln(stderr, "OSError: [Errno 98] Address already in use")
+		return 1
+	}
+	if err := New(o).Serve(l); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,285 @@
+// Package servertest is a server that behaves like an inference engine's, without a
+// model: it answers in the engine's own format, one token of every stream at each
+// engine step, and misbehaves on demand. Tests run it as a child process, in place of
+// the engine's program.
+package servertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// Fault is a way to misbehave.
+type Fault string
+
+// Faults.
+const (
+	None          Fault = ""
+	NeverReady    Fault = "never-ready"    // health answers 503 for ever
+	DiesLoading   Fault = "dies-loading"   // exits before it is healthy, with a traceback
+	DiesStreaming Fault = "dies-streaming" // exits after a few tokens
+	Stalls        Fault = "stalls"         // stops sending after a few tokens
+	Answers500    Fault = "answers-500"    // on every request
+	Malformed     Fault = "malformed"      // events that are no JSON
+	BreaksOff     Fault = "breaks-off"     // closes a stream in the middle of an event
+	FewerTokens   Fault = "fewer-tokens"   // stops early, and says so
+	MoreTokens    Fault = "more-tokens"    // goes on
+	CountsWrong   Fault = "counts-wrong"   // its own count is not that of its stream
+	CacheHit      Fault = "cache-hit"      // computes half of each prompt
+	TwoAtOnce     Fault = "two-at-once"    // two tokens in one event
+	ClosesIdle    Fault = "closes-idle"    // closes a connection after each answer
+	BadFlag       Fault = "bad-flag"       // its program does not know an option
+)
+
+// Options of a stub.
+type Options struct {
+	Dialect Dialect
+	Fault   Fault
+	// Step is the time of one engine step.
+	Step time.Duration
+	// Log notes when tokens were written, for /stub/writes.
+	Log bool
+}
+
+// Dialect is the format of an engine. Its methods may be called concurrently.
+type Dialect interface {
+	// Health is the path of the health check.
+	Health() string
+	// Paths are those that take a request for a stream.
+	Paths() []string
+	// Parse reads a request.
+	Parse(path string, body []byte) (Request, error)
+	// Token is the data of an event that brings tokens, of which the first is number
+	// from. Usage is set in the last one where the format has it there.
+	Token(r Request, from, n int, last bool) string
+	// End is the data of the events behind the last token.
+	End(r Request, output, cached int) []string
+	// Pages are further pages by path: metrics, tokenizers, versions.
+	Pages(s *Stub) map[string]http.HandlerFunc
+}
+
+// Request is a request in any format.
+type Request struct {
+	Prompt []int32
+	Output int
+	Greedy bool
+	Forced bool // the end of the sequence is ignored
+	Stream bool
+}
+
+// Stub is a server.
+type Stub struct {
+	o Options
+
+	mu      sync.Mutex
+	step    *sync.Cond
+	steps   int64
+	running int
+	prompt  int64 // tokens computed
+	cached  int64
+	output  int64
+	seen    []Request
+	writes  map[string][]int64
+	next    int
+}
+
+// New makes a stub.
+func New(o Options) *Stub {
+	if o.Step <= 0 {
+		o.Step = time.Millisecond
+	}
+	s := &Stub{o: o, writes: map[string][]int64{}}
+	s.step = sync.NewCond(&s.mu)
+	return s
+}
+
+// Counts are the totals so far.
+func (s *Stub) Counts() (prompt, cached, output, steps int64, running int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.prompt, s.cached, s.output, s.steps, s.running
+}
+
+// Serve answers on a listener until it is closed.
+func (s *Stub) Serve(l net.Listener) error {
+	go s.clockwork()
+	mux := http.NewServeMux()
+	mux.HandleFunc(s.o.Dialect.Health(), s.health)
+	for _, path := range s.o.Dialect.Paths() {
+		mux.HandleFunc(path, s.stream)
+	}
+	for path, page := range s.o.Dialect.Pages(s) {
+		mux.HandleFunc(path, page)
+	}
+	mux.HandleFunc("/stub/writes", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(s.writes)
+	})
+	mux.HandleFunc("/stub/requests", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(s.seen)
+	})
+	server := http.Server{Handler: mux}
+	server.SetKeepAlivesEnabled(s.o.Fault != ClosesIdle)
+	return server.Serve(l)
+}
+
+// clockwork makes the engine's steps.
+func (s *Stub) clockwork() {
+	for range time.Tick(s.o.Step) {
+		s.mu.Lock()
+		if s.running > 0 {
+			s.steps++
+		}
+		s.step.Broadcast()
+		s.mu.Unlock()
+	}
+}
+
+func (s *Stub) health(w http.ResponseWriter, _ *http.Request) {
+	if s.o.Fault == NeverReady {
+		http.Error(w, `{"error":{"code":503,"message":"Loading model"}}`, http.StatusServiceUnavailable)
+	}
+}
+
+// misbehaveAfter is the number of tokens before a fault shows.
+const misbehaveAfter = 3
+
+// stream answers one request.
+func (s *Stub) stream(w http.ResponseWriter, hr *http.Request) {
+	var body strings.Builder
+	if _, err := fmt.Fprint(&body, readAll(hr)); err != nil {
+		return
+	}
+	r, err := s.o.Dialect.Parse(hr.URL.Path, []byte(body.String()))
+	switch {
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	case s.o.Fault == Answers500:
+		http.Error(w, `{"error":{"message":"EngineCore encountered an issue"}}`, http.StatusInternalServerError)
+		return
+	}
+	cached := 0
+	if s.o.Fault == CacheHit {
+		cached = len(r.Prompt) / 2
+	}
+	s.mu.Lock()
+	name := strconv.Itoa(s.next)
+	if len(r.Prompt) > 0 {
+		name = fmt.Sprint(r.Prompt[0])
+	}
+	s.next++
+	s.seen = append(s.seen, r)
+	s.running++
+	s.prompt += int64(len(r.Prompt))
+	s.cached += int64(cached)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.running--
+		s.mu.Unlock()
+	}()
+	w.Header().Set("Content-Type", "text/event-stream")
+	flush, ok := w.(http.Flusher)
+	if !ok {
+		return
+	}
+	want := r.Output
+	switch s.o.Fault {
+	case FewerTokens:
+		want = max(1, want-2)
+	case MoreTokens:
+		want += 2
+	}
+	stamps := make([]int64, 0, want)
+	for n := 0; n < want; {
+		s.wait()
+		k := 1
+		if s.o.Fault == TwoAtOnce {
+			k = min(2, want-n)
+		}
+		if n >= misbehaveAfter && !s.misbehave(w, flush) {
+			return
+		}
+		if hr.Context().Err() != nil {
+			return
+		}
+		event := "data: " + s.o.Dialect.Token(r, n, k, n+k == want) + "\n\n"
+		stamps = append(stamps, clock.Mono())
+		_, _ = w.Write([]byte(event))
+		flush.Flush()
+		n += k
+		s.mu.Lock()
+		s.output += int64(k)
+		s.mu.Unlock()
+	}
+	counted := want
+	if s.o.Fault == CountsWrong {
+		counted++
+	}
+	for _, data := range s.o.Dialect.End(r, counted, cached) {
+		_, _ = w.Write([]byte("data: " + data + "\n\n"))
+	}
+	if s.o.Log {
+		s.mu.Lock()
+		s.writes[name] = slices.Clone(stamps)
+		s.mu.Unlock()
+	}
+}
+
+// wait waits for the next step.
+func (s *Stub) wait() {
+	s.mu.Lock()
+	s.step.Wait()
+	s.mu.Unlock()
+}
+
+// misbehave shows the fault of a stream; false ends it.
+func (s *Stub) misbehave(w http.ResponseWriter, flush http.Flusher) bool {
+	switch s.o.Fault {
+	case DiesStreaming:
+		fmt.Fprintln(os.Stderr, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\nEngine core initialization failed. See root cause above.")
+		os.Exit(1)
+	case Stalls:
+		select {}
+	case Malformed:
+		_, _ = w.Write([]byte("data: {\"choices\": [{\"text\"\n\n"))
+		flush.Flush()
+		return false
+	case BreaksOff:
+		_, _ = w.Write([]byte("data: {\"choi"))
+		flush.Flush()
+		if h, ok := w.(http.Hijacker); ok {
+			if c, _, err := h.Hijack(); err == nil {
+				_ = c.Close()
+			}
+		}
+		return false
+	}
+	return true
+}
+
+func readAll(r *http.Request) string {
+	var b strings.Builder
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := r.Body.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			return b.String()
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package servertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// VLLM answers as vLLM's completions API does, with return_token_ids.
+type VLLM struct{}
+
+// Health implements Dialect.
+func (VLLM) Health() string { return "/health" }
+
+// Paths implements Dialect.
+func (VLLM) Paths() []string { return []string{"/v1/completions"} }
+
+// Parse implements Dialect.
+func (VLLM) Parse(_ string, body []byte) (Request, error) {
+	var q struct {
+		Model       string   `json:"model"`
+		Prompt      []int32  `json:"prompt"`
+		MaxTokens   int      `json:"max_tokens"`
+		IgnoreEOS   bool     `json:"ignore_eos"`
+		Temperature *float64 `json:"temperature"`
+		Stream      bool     `json:"stream"`
+	}
+	if err := json.Unmarshal(body, &q); err != nil {
+		return Request{}, err
+	}
+	if len(q.Prompt) == 0 || q.MaxTokens < 1 {
+		return Request{}, fmt.Errorf(`{"error":{"message":"prompt and max_tokens are needed"}}`)
+	}
+	for _, id := range q.Prompt {
+		if id < 0 || id > 1<<20 {
+			return Request{}, fmt.Errorf(`{"error":{"message":"Token id %d is out of vocabulary"}}`, id)
+		}
+	}
+	return Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0, Forced: q.IgnoreEOS, Stream: q.Stream}, nil
+}
+
+// token is the id that the stub generates: it depends on prompt and place alone.
+func token(r Request, n int) int32 { return (r.Prompt[0] + int32(len(r.Prompt)*31+n*7)) % 256 }
+
+// Token implements Dialect.
+func (VLLM) Token(r Request, from, n int, last bool) string {
+	ids := make([]int32, n)
+	for i := range ids {
+		ids[i] = token(r, from+i)
+	}
+	text, _ := json.Marshal(ids)
+	reason := "null"
+	if last {
+		reason = `"length"`
+	}
+	return fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":%s,"stop_reason":null,"token_ids":%s}],"usage":null}`, reason, text)
+}
+
+// End implements Dialect.
+func (VLLM) End(r Request, output, cached int) []string {
+	return []string{
+		fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[],"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}`,
+			len(r.Prompt), len(r.Prompt)+output, output, cached),
+		"[DONE]",
+	}
+}
+
+// Pages implements Dialect.
+func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"/metrics": func(w http.ResponseWriter, _ *http.Request) {
+			prompt, cached, output, steps, running := s.Counts()
+			const labels = `{engine="0",model_name="llem"}`
+			fmt.Fprintf(w, "# HELP vllm:num_requests_running Number of requests in model execution batches.\n# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running%s %d.0\n", labels, running)
+			fmt.Fprintf(w, "# TYPE vllm:prompt_tokens_total counter\nvllm:prompt_tokens_total%s %d.0\n", labels, prompt)
+			fmt.Fprintf(w, "# TYPE vllm:prefix_cache_hits_total counter\nvllm:prefix_cache_hits_total%s %d.0\n", labels, cached)
+			fmt.Fprintf(w, "# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total%s %d.0\n", labels, output)
+			fmt.Fprintf(w, "# TYPE vllm:iteration_tokens_total histogram\nvllm:iteration_tokens_total_count%s %d.0\n", labels, steps)
+		},
+		"/tokenize": func(w http.ResponseWriter, r *http.Request) {
+			var q struct {
+				Prompt string `json:"prompt"`
+			}
+			if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			fmt.Fprintf(w, `{"count":%d,"max_model_len":4096,"tokens":[%s]}`, len(q.Prompt), bytesOf(q.Prompt))
+		},
+	}
+}
+
+func bytesOf(text string) string {
+	ids := make([]string, len(text))
+	for i := range len(text) {
+		ids[i] = fmt.Sprint(text[i])
+	}
+	return strings.Join(ids, ",")
+}

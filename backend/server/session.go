@@ -1,0 +1,278 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/clock"
+)
+
+// Options bounds how long a server may take. Zero values mean the defaults.
+type Options struct {
+	StartTimeout time.Duration // until it is healthy; default 30 min
+	StallTimeout time.Duration // without a byte of any stream; default 5 min
+	StopTimeout  time.Duration // between TERM and KILL; default 20 s
+	// Streams is how many requests are under way at once; 0 is all.
+	Streams int
+	// Poll is the time between two readings of the engine's counters; default 100 ms.
+	Poll time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&o.StartTimeout, 30*time.Minute)
+	set(&o.StallTimeout, 5*time.Minute)
+	set(&o.StopTimeout, 20*time.Second)
+	set(&o.Poll, 100*time.Millisecond)
+	return o
+}
+
+// Session is a server with a model loaded.
+type Session struct {
+	engine  Engine
+	opt     Options
+	spec    backend.Spec
+	child   *backend.Child
+	address string
+	launch  Launch
+	loaded  backend.Loaded
+	closing sync.Once
+}
+
+var _ backend.Session = (*Session)(nil)
+
+// Start launches the server of an engine and waits until it can serve.
+func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
+	began := clock.Mono()
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	launch, err := e.Launch(ctx, spec, port)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{engine: e, opt: o.withDefaults(), spec: spec, launch: launch, loaded: launch.Loaded,
+		address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	if s.child, err = backend.StartChild(launch.Command, spec.LogPath); err != nil {
+		s.cleanup()
+		return nil, err
+	}
+	if err := s.ready(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.loaded.PID, s.loaded.LoadNS = s.child.PID(), clock.Mono()-began
+	s.loaded.SharedClock = true // all stamps are this side's
+	if s.loaded.Tier == "" {
+		s.loaded.Tier = backend.TierClient
+		if _, ok := e.(Counted); ok {
+			s.loaded.Tier = backend.TierCounters
+		}
+	}
+	return s, nil
+}
+
+// freePort finds a port of the loopback address that nobody listens on now.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port on the loopback address: %w", err)
+	}
+	defer l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("%v is no TCP address", l.Addr())
+	}
+	return addr.Port, nil
+}
+
+// healthEvery is how often a server that starts is asked whether it is ready.
+const healthEvery = 200 * time.Millisecond
+
+// ready waits for the server, and asks it what it is.
+func (s *Session) ready(outer context.Context) error {
+	ctx, cancel := context.WithTimeout(outer, s.opt.StartTimeout)
+	defer cancel()
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	last := "nothing listens on " + s.address
+	for {
+		select {
+		case <-s.child.Exited():
+			return s.child.Failure(s.engine.Name(), "starting")
+		case <-ctx.Done():
+			if outer.Err() != nil {
+				return context.Cause(outer)
+			}
+			return &backend.Failure{Class: backend.ClassStartTimeout, LogTail: s.child.LogTail(),
+				Message: fmt.Sprintf("%s was not ready within %v: %s", s.engine.Name(), s.opt.StartTimeout, last),
+				Hint:    "see engine.log for what it was doing"}
+		case <-tick.C:
+		}
+		_, err := s.ask(ctx, "GET", s.launch.Health, nil)
+		if err == nil {
+			break
+		}
+		last = err.Error()
+	}
+	if d, ok := s.engine.(Describer); ok {
+		if err := d.Describe(ctx, s.ask, &s.loaded); err != nil {
+			return s.failed(ctx, err, "describing itself")
+		}
+	}
+	return nil
+}
+
+// askTimeout bounds a short request, maxAnswer its answer.
+const (
+	askTimeout = 10 * time.Second
+	maxAnswer  = 64 << 20
+)
+
+// ask sends one short request on a connection of its own.
+func (s *Session) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	c, err := dial(ctx, s.address)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer func() {
+		if stop() {
+			_ = c.Close()
+		}
+	}()
+	status, err := c.send(method, path, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	text, err := c.rest(maxAnswer)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	case status != 200:
+		return nil, fmt.Errorf("%s %s: the server answered %d: %.200s", method, path, status, bytes.TrimSpace(text))
+	}
+	return text, nil
+}
+
+// failed is the failure behind an error of a request: the end of the server, if that is
+// what it was.
+func (s *Session) failed(ctx context.Context, err error, doing string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// A dying server closes its connections a moment before it is gone.
+	select {
+	case <-s.child.Exited():
+		return s.child.Failure(s.engine.Name(), doing)
+	case <-time.After(500 * time.Millisecond):
+	}
+	if f, ok := errors.AsType[*backend.Failure](err); ok {
+		return f
+	}
+	return &backend.Failure{Class: backend.ClassEngine, Message: s.engine.Name() + " failed while " + doing, Err: err,
+		Hint: "see engine.log", LogTail: s.child.LogTail()}
+}
+
+// Loaded implements backend.Session.
+func (s *Session) Loaded() backend.Loaded { return s.loaded }
+
+// Tokenize implements backend.Session.
+func (s *Session) Tokenize(ctx context.Context, texts []string) ([][]int32, error) {
+	t, ok := s.engine.(Tokenizer)
+	if !ok {
+		return nil, backend.Failf(backend.ClassConfig, "use workload.dataset: synthetic, which is made of token ids",
+			"%s has no way to turn texts into token ids", s.engine.Name())
+	}
+	out := make([][]int32, len(texts))
+	for i, text := range texts {
+		ids, err := t.Tokenize(ctx, s.ask, text)
+		if err != nil {
+			return nil, s.failed(ctx, err, fmt.Sprintf("tokenizing text %d", i+1))
+		}
+		out[i] = ids
+	}
+	return out, nil
+}
+
+// Run implements backend.Session.
+func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+	if err := s.check(w); err != nil {
+		return nil, err
+	}
+	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: s.opt.Streams, stall: s.opt.StallTimeout}
+	ctx, dead := context.WithCancelCause(ctx)
+	defer dead(nil)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { // streams of a server that is gone need not be waited for
+		select {
+		case <-s.child.Exited():
+			dead(errExited)
+		case <-stop:
+		}
+	}()
+	counters := s.sample(ctx)
+	log, err := c.run(ctx, w)
+	readings := counters()
+	if err == nil {
+		if w.Finished != nil {
+			w.Finished()
+		}
+		log.Steps, log.StepClock = steps(readings, log), "counters"
+		return log, s.brokenFormat(log)
+	}
+	switch {
+	case errors.Is(err, errStall):
+		s.child.Stop(s.opt.StopTimeout)
+		return nil, &backend.Failure{Class: backend.ClassHung, Message: fmt.Sprintf("%s: %v, with requests under way; it was stopped", s.engine.Name(), err),
+			Hint: "see engine.log for what it was doing", LogTail: s.child.LogTail()}
+	case errors.Is(err, errExited):
+		return nil, s.child.Failure(s.engine.Name(), "running")
+	}
+	return nil, s.failed(ctx, err, "running")
+}
+
+// errExited says that the server's process has ended.
+var errExited = errors.New("the server has exited")
+
+// brokenFormat is the failure of a run in which no request could be understood.
+func (s *Session) brokenFormat(log *backend.Log) error {
+	why := ""
+	for _, q := range log.Requests {
+		if q.OK {
+			return nil
+		}
+		why = q.Failure
+	}
+	return s.failed(context.Background(), errors.New(why), "running: it completed no request")
+}
+
+// Close implements backend.Session.
+func (s *Session) Close() error {
+	s.closing.Do(func() {
+		s.child.Stop(s.opt.StopTimeout)
+		s.child.Discard()
+		s.cleanup()
+	})
+	return nil
+}
+
+func (s *Session) cleanup() {
+	if s.launch.Cleanup != nil {
+		s.launch.Cleanup()
+	}
+}

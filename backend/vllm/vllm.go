@@ -1,0 +1,210 @@
+// Package vllm runs models with vLLM's server (`vllm serve`).
+//
+// The engine is told to do exactly the work that is asked: prompts are token ids,
+// output lengths are forced, decoding is greedy, nothing is taken from a prefix cache
+// unless the study says so, and the sampling defaults of the model's folder are not
+// read. Random models are vLLM's dummy weights at the shape of our config.
+//
+// Its counters (/metrics) are read ten times a second: tier T2.
+package vllm
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/server"
+)
+
+// Name of the backend in study files.
+const Name = "vllm"
+
+// Backend starts vLLM servers.
+type Backend struct {
+	// Command starts vLLM's own program; arguments are added. By default `vllm` of the
+	// interpreter's folder, or of PATH.
+	Command *backend.Command
+	// Python is an interpreter that has vLLM; empty takes what is in PATH.
+	Python  string
+	Options server.Options
+}
+
+// Name implements backend.Backend.
+func (Backend) Name() string { return Name }
+
+// Probe implements backend.Backend. It asks the program for its version.
+func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+	cmd, err := b.program()
+	if err != nil {
+		return backend.Info{}, err
+	}
+	version, err := server.Version(ctx, cmd, "--version")
+	if err != nil {
+		return backend.Info{}, err
+	}
+	return backend.Info{Version: version, Device: "cuda"}, nil
+}
+
+// program finds vLLM.
+func (b Backend) program() (backend.Command, error) {
+	if b.Command != nil {
+		return *b.Command, nil
+	}
+	path, err := server.Program("vllm", b.Python)
+	if err != nil {
+		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
+			"python3 -m venv vllm && vllm/bin/pip install vllm, then --python vllm/bin/python", "vLLM is not installed: %v", err)
+	}
+	return backend.Command{Path: path}, nil
+}
+
+// Start implements backend.Backend.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	info, err := b.Probe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := b.program()
+	if err != nil {
+		return nil, err
+	}
+	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
+}
+
+// engine implements server.Engine.
+type engine struct {
+	command backend.Command
+	info    backend.Info
+}
+
+var (
+	_ server.Engine    = (*engine)(nil)
+	_ server.Tokenizer = (*engine)(nil)
+	_ server.Counted   = (*engine)(nil)
+)
+
+// Name implements server.Engine.
+func (*engine) Name() string { return Name }
+
+// served is the name under which requests ask for the model.
+const served = "llem"
+
+// Launch implements server.Engine.
+func (e *engine) Launch(_ context.Context, spec backend.Spec, port int) (server.Launch, error) {
+	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
+		"--served-model-name", served, "--dtype", spec.DType, "--seed", strconv.FormatUint(spec.Seed, 10),
+		"--generation-config", "vllm", "--enable-prompt-tokens-details")
+	if spec.Synthetic {
+		args = append(args, "--load-format", "dummy")
+	}
+	section, err := flags(spec)
+	if err != nil {
+		return server.Launch{}, err
+	}
+	vocab, text, err := server.Vocabulary(spec.Path)
+	if err != nil {
+		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + spec.Model, Err: err,
+			Hint: "give a Hugging Face folder, or a model of the form random:SHAPE"}
+	}
+	env := append(append([]string{}, e.command.Env...), "VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1")
+	return server.Launch{
+		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Env: env},
+		Health:  "/health",
+		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
+	}, nil
+}
+
+// flags are the section's settings as vLLM's program takes them: its keys are the names
+// of the options.
+func flags(spec backend.Spec) ([]string, error) {
+	section, err := server.Section(spec.Options)
+	if err != nil {
+		return nil, err
+	}
+	compile := map[string]any{}
+	f := server.Flags{
+		"compilation_mode": func(v any) []string { return []string{"-O" + fmt.Sprint(v)} },
+		"cudagraph_mode": func(v any) []string {
+			compile["cudagraph_mode"] = v
+			return nil
+		},
+	}
+	args := f.Of(section)
+	if len(compile) > 0 {
+		text, err := json.Marshal(compile)
+		if err != nil {
+			return nil, fmt.Errorf("encode the compilation settings: %w", err)
+		}
+		args = append(args, "--compilation-config", string(text))
+	}
+	if _, given := section["enable_prefix_caching"]; !given {
+		args = append(args, "--no-enable-prefix-caching")
+	}
+	if _, given := section["max_model_len"]; !given {
+		args = append(args, "--max-model-len", strconv.Itoa(spec.MaxContext))
+	}
+	return args, nil
+}
+
+// completion is the body of a request for a completion.
+type completion struct {
+	Model         string  `json:"model"`
+	Prompt        []int32 `json:"prompt"`
+	MaxTokens     int     `json:"max_tokens"`
+	MinTokens     int     `json:"min_tokens"`
+	IgnoreEOS     bool    `json:"ignore_eos"`
+	Temperature   float64 `json:"temperature"`
+	Seed          uint64  `json:"seed"`
+	Stream        bool    `json:"stream"`
+	ReturnIDs     bool    `json:"return_token_ids"`
+	StreamOptions struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+}
+
+// Request implements server.Engine.
+func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, MinTokens: output, IgnoreEOS: true, Seed: spec.Seed, Stream: true, ReturnIDs: true}
+	c.StreamOptions.IncludeUsage = true
+	return server.JSON("/v1/completions", c)
+}
+
+// Read implements server.Engine: an event of the completions API.
+func (*engine) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
+
+// Tokenize implements server.Tokenizer.
+func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
+	body, err := json.Marshal(map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
+	if err != nil {
+		return nil, fmt.Errorf("encode a text: %w", err)
+	}
+	answer, err := ask(ctx, "POST", "/tokenize", body)
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		Tokens []int32 `json:"tokens"`
+	}
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return nil, fmt.Errorf("read the tokens: %w", err)
+	}
+	return got.Tokens, nil
+}
+
+// Counters implements server.Counted, from vLLM's metrics
+// (https://docs.vllm.ai/en/latest/usage/metrics/).
+func (*engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+	page, err := ask(ctx, "GET", "/metrics", nil)
+	if err != nil {
+		return server.Counters{}, err
+	}
+	return server.ReadCounters(page, map[string]func(*server.Counters) *float64{
+		"vllm:prompt_tokens_total":          func(c *server.Counters) *float64 { return &c.Prompt },
+		"vllm:generation_tokens_total":      func(c *server.Counters) *float64 { return &c.Output },
+		"vllm:iteration_tokens_total_count": func(c *server.Counters) *float64 { return &c.Steps },
+		"vllm:num_requests_running":         func(c *server.Counters) *float64 { return &c.Running },
+		"vllm:prefix_cache_hits_total":      func(c *server.Counters) *float64 { return &c.Cached },
+	})
+}
