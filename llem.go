@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/embedded"
 	"github.com/llenergymeasure/llem/backend/fake"
 	"github.com/llenergymeasure/llem/backend/pytorch"
+	"github.com/llenergymeasure/llem/backend/vllm"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -254,6 +255,7 @@ func Backends(python string) map[string]backend.Backend {
 		embedded.Name: embedded.Backend{},
 		fake.Name:     fake.Backend{},
 		pytorch.Name:  pytorch.Backend{Python: python},
+		vllm.Name:     vllm.Backend{Python: python},
 	}
 }
 

@@ -142,6 +142,9 @@ func (p *process) exitFailure(name, doing string) *Failure {
 	default:
 	}
 	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
+	if f.Class == ClassCrashed {
+		f.diagnose(p.logPath)
+	}
 	if f.Hint == "" {
 		f.Hint = "the engine's last lines are in log_tail and in engine.log"
 	}

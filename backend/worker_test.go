@@ -121,10 +121,10 @@ func TestStartFailures(t *testing.T) {
 		want failure
 	}{
 		{"silent", fast, failure{backend.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log", ""}},
-		{"exits", impatient, failure{backend.ClassCrashed, "exited with status 1 while starting", "log_tail", "No module named 'torch'"}},
+		{"exits", impatient, failure{backend.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "environment of their own", "No module named 'torch'"}},
 		{"version", impatient, failure{backend.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
 		{"hello error", impatient, failure{backend.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
-		{"exits loading", impatient, failure{backend.ClassCrashed, "exited with status 3 while loading the model", "log_tail", "CUDA error: no kernel image is available"}},
+		{"exits loading", impatient, failure{backend.ClassUnsupportedDType, "exited with status 3 while loading the model: ", "this GPU", "CUDA error: no kernel image is available"}},
 		{"hangs loading", slowLoad, failure{backend.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
 		{"load error", impatient, failure{backend.ClassGated, "the model is gated", "ask for access", "HTTP 403"}},
 		{"error without content", impatient, failure{backend.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},

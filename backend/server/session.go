@@ -124,7 +124,9 @@ func (s *Session) ready(outer context.Context) error {
 		if err == nil {
 			break
 		}
-		last = err.Error()
+		if ctx.Err() == nil {
+			last = err.Error()
+		}
 	}
 	if d, ok := s.engine.(Describer); ok {
 		if err := d.Describe(ctx, s.ask, &s.loaded); err != nil {

@@ -1,0 +1,126 @@
+package backend
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// What engines print when they fail, from their sources and issue trackers. The first
+// line that one of these matches says what happened: the last line is usually a
+// wrapper that says nothing.
+
+// symptom is a text by which a failure is known.
+type symptom struct {
+	class Class
+	hint  string
+	text  *regexp.Regexp
+}
+
+// say makes a symptom from texts, any of which will do; in them, … stands for anything.
+func say(class Class, hint string, texts ...string) symptom {
+	parts := make([]string, len(texts))
+	for i, t := range texts {
+		parts[i] = strings.ReplaceAll(regexp.QuoteMeta(strings.ToLower(t)), "…", ".*")
+	}
+	return symptom{class, hint, regexp.MustCompile(strings.Join(parts, "|"))}
+}
+
+const (
+	hintMemory  = "use a smaller model, dtype, batch size or context, or free the GPU (`nvidia-smi` shows who holds it)"
+	hintVersion = "install versions that belong together in an environment of their own, as the engine's documentation says"
+)
+
+// symptoms in the order in which they are tried on a line.
+var symptoms = []symptom{
+	say(ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the line says how much fits",
+		"No available memory for the cache blocks", "KV cache is needed, which is larger than the available KV cache memory",
+		"Not enough memory. Please try to", "failed to find a memory slot", "exceeds the available context size", "kv cache is full"),
+	say(ClassOOMGPU, hintMemory,
+		"torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+		"Free memory on device…is less than desired GPU memory utilization", "Executor creation failed due to insufficient GPU memory",
+		"cudaMalloc failed: out of memory", "unable to allocate CUDA", "failed to allocate CUDA", "HIP out of memory"),
+	say(ClassOOMHost, "use a smaller model, dtype or batch size, or a machine with more memory",
+		"DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "exitcode: -9", "exitcode 9", "Cannot allocate memory", "MemoryError",
+		"ggml_aligned_malloc: insufficient memory"),
+	say(ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError", "trying to access a gated repo", "401 Client Error", "403 Client Error"),
+	say(ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
+		"We couldn't connect to", "LocalEntryNotFoundError", "OfflineModeIsEnabled", "Cannot reach https://"),
+	say(ClassModelNotFound, "check the name or the path of the model",
+		"is not a local folder and is not a valid model identifier", "RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
+		"does not appear to have a file named", "failed to load model", "failed to open GGUF", "gguf_init_from_file: failed to open"),
+	say(ClassUnsupportedModel, "choose another backend, or a newer version of this one",
+		"Model architectures…are not supported", "does not recognize this architecture", "trust_remote_code=True", "unknown model architecture", "unsupported architecture",
+		"tokenizer not supported", "Unknown architecture"),
+	say(ClassUnsupportedDType, "choose another dtype or quantisation for this GPU",
+		"quantization method…is not supported for the current GPU", "Bfloat16 is only supported on GPUs with compute capability", "Unknown quantization method",
+		"fp8 tensor core is not supported", "Only SM100 is supported", "no kernel image is available"),
+	say(ClassPortInUse, "try again: the port was taken between looking and listening",
+		"[Errno 98]", "Address already in use", "couldn't bind HTTP server socket", "EADDRINUSE"),
+	say(ClassNCCL, "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger /dev/shm",
+		"NCCL error", "ncclUnhandledCudaError", "ncclSystemError", "peer access is not supported", "Bus error"),
+	say(ClassNoDevice, "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
+		"Failed to infer device type", "No CUDA GPUs are available", "Found no NVIDIA driver", "no CUDA-capable device is detected"),
+	say(ClassVersion, hintVersion,
+		"undefined symbol", "cannot open shared object file", "CUDA driver version is insufficient", "driver/library version mismatch", "forward compatibility was attempted",
+		"ModuleNotFoundError", "ImportError"),
+	say(ClassVersion, "this version of the engine does not know what the line names: leave that key out of the study, or install a version that has it",
+		"unrecognized arguments:", "No such option", "Extra inputs are not permitted", "error: invalid argument", "unknown argument:"),
+	say(ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or install a compiler and ninja",
+		"Capture cuda graph failed", "torch._dynamo.exc", "CUDA_HOME environment variable is not set", "No such file or directory: 'ninja'", "ptxas fatal", "torch._inductor.exc"),
+	say(ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log", "Timed out waiting for engine", "server_start_timeout"),
+}
+
+// diagnosed bounds how much of a log is read.
+const diagnosed = 32 << 20
+
+// Diagnosis is what a log says about a failure.
+type Diagnosis struct {
+	Class Class
+	Hint  string
+	Line  string // the decisive one
+}
+
+// Diagnose finds the first line of an engine's output that says what happened.
+func Diagnose(log io.Reader) (Diagnosis, bool) {
+	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
+	for {
+		line, err := r.ReadSlice('\n') // the beginning of a longer line will do
+		if text := strings.ToLower(string(line)); len(text) > 0 {
+			for _, s := range symptoms {
+				if s.text.MatchString(text) {
+					return Diagnosis{s.class, s.hint, shorten(string(line))}, true
+				}
+			}
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return Diagnosis{}, false
+		}
+	}
+}
+
+// longestLine is how much of the decisive line is kept.
+const longestLine = 400
+
+func shorten(line string) string {
+	line = strings.ToValidUTF8(strings.TrimSpace(line), "�")
+	if r := []rune(line); len(r) > longestLine {
+		line = string(r[:longestLine]) + "…"
+	}
+	return line
+}
+
+// diagnose completes a failure from a log.
+func (f *Failure) diagnose(path string) {
+	file, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	if d, ok := Diagnose(file); ok {
+		f.Class, f.Hint = d.Class, d.Hint
+		f.Message += ": " + d.Line
+	}
+}
