@@ -363,6 +363,9 @@ type Timing struct {
 	LoadS               float64 `json:"load_s"`
 	WarmupS             float64 `json:"warmup_s"`
 	WindowS             float64 `json:"window_s"`
+	// DiscardedWindowS is the length of a window that was too short and was measured
+	// again.
+	DiscardedWindowS float64 `json:"discarded_window_s"`
 }
 
 // Harness is what measuring itself cost during the window, and what went wrong

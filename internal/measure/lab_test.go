@@ -62,6 +62,7 @@ type engine struct {
 	loadAt  int64 // when it was started; 0 before
 	spec    backend.Spec
 	warmed  int // warm-up runs
+	windows int // runs that were not
 	closed  int
 }
 
@@ -109,6 +110,7 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		e.warmed++
 		return &backend.Log{}, sleep(ctx, e.warm)
 	}
+	e.windows++
 	if e.run != nil {
 		return nil, e.run(ctx, w)
 	}

@@ -3,6 +3,8 @@
 //	prepare the model → bare idle → start the engine → idle → warm up →
 //	[ counter edge | window over all requests | counter edge ] → stop → join
 //
+// A window that turns out shorter than wanted is measured once more.
+//
 // The join turns the raw material of a run (request log, step log, power trace,
 // all on CLOCK_MONOTONIC) into a result.Record. It is a pure function of that
 // material, which is written beside the result: [Recompute] does it again from the
@@ -204,7 +206,7 @@ func (r *run) do(ctx context.Context) error {
 	r.repeats = r.repeatsFor(r.minWindow())
 	var before, after []string
 	r.neighbours(ctx, &before)
-	m, anchor, err := r.window(ctx, session)
+	m, anchor, err := r.longEnough(ctx, session)
 	if err != nil {
 		return err
 	}

@@ -72,8 +72,26 @@ func (r *run) minWindow() float64 {
 	return w
 }
 
+// wanted is the least length of a window that is measured, and who wants it.
+func (r *run) wanted() (seconds float64, who string) {
+	switch {
+	case len(r.Meters) == 0:
+		return 0, ""
+	case r.Experiment.Energy.MinWindow > 0:
+		return r.minWindow(), "energy.min_window asks for"
+	}
+	return r.minWindow(), "the self-test of the GPUs found to be enough for ±1 %"
+}
+
 // maxRepeats bounds how often a workload is repeated to fill a window.
 const maxRepeats = 10_000
+
+// spare is how much longer than wanted a window is planned: the engine may be faster
+// in it than before.
+const spare = 1.1
+
+// tolerated is the part of the wanted length that will do.
+const tolerated = 0.95
 
 // repeatsFor is how often the workload must run for a window of some seconds,
 // judged by the warm-up.
@@ -82,12 +100,16 @@ func (r *run) repeatsFor(seconds float64) int {
 		return 1
 	}
 	if r.warmNS <= 0 {
-		r.record.Warn("min_window", "energy.min_window needs a warm-up to know how often to repeat the workload: it runs once")
+		r.record.Warn("min_window", "energy.min_window needs a warm-up to know how often to repeat the workload: it runs once; raise warmup.runs")
 		return 1
 	}
 	batches := (len(r.requests) + r.Experiment.BatchSize() - 1) / r.Experiment.BatchSize()
-	once := float64(r.warmNS) / 1e9 * float64(batches)
-	n := min(maxRepeats, max(1, int(math.Ceil(seconds/once))))
+	return r.repeatsOf(seconds, float64(r.warmNS)/1e9*float64(batches))
+}
+
+// repeatsOf is how often the workload must run where one time takes once seconds.
+func (r *run) repeatsOf(seconds, once float64) int {
+	n := min(maxRepeats, max(1, int(math.Ceil(spare*seconds/once))))
 	// The last batch of all must have a size that the warm-up has seen.
 	full := min(r.Experiment.BatchSize(), len(r.requests))
 	for rest := n * len(r.requests) % full; rest != 0 && rest != len(r.requests)%full; rest = n * len(r.requests) % full {
@@ -96,12 +118,39 @@ func (r *run) repeatsFor(seconds float64) int {
 	return n
 }
 
-// tooShort warns of a window that is shorter than the study asks for: the first run
-// of a workload takes longer than those after it.
+// longEnough measures the window, and once more where it turns out shorter than
+// wanted: the first one then tells how long one time takes, and is thrown away.
+func (r *run) longEnough(ctx context.Context, session backend.Session) (*Material, clock.Anchor, error) {
+	m, anchor, err := r.window(ctx, session)
+	if err != nil || nothingDone(m.Log) != nil || !r.lengthen(m.Window.Duration().Seconds()) {
+		return m, anchor, err
+	}
+	return r.window(ctx, session)
+}
+
+// lengthen raises the number of repeats where the window got shorter than wanted, and
+// says whether it did. Without a warm-up the first requests belong to the window.
+func (r *run) lengthen(got float64) bool {
+	want, who := r.wanted()
+	if got >= tolerated*want || r.warmNS <= 0 {
+		return false
+	}
+	n := r.repeatsOf(want, got/float64(r.repeats))
+	if n <= r.repeats {
+		return false
+	}
+	r.record.Timing.DiscardedWindowS = got
+	r.note("window_repeated", fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in %.3g s, less than the %.3g s that %s; "+
+		"that window is thrown away and measured again with %d times", r.repeats, got, want, who, n))
+	r.repeats = n
+	return true
+}
+
+// tooShort warns of a window that is shorter than wanted.
 func (r *run) tooShort(w attribute.Window) {
-	want, got := r.minWindow(), w.Duration().Seconds()
-	if r.repeats > 1 && got < 0.9*want {
-		r.note("min_window", fmt.Sprintf("the workload ran %d times in %.3g s, less than the %g s of energy.min_window: the warm-up was slower than the window; "+
-			"raise warmup.runs or energy.min_window", r.repeats, got, want))
+	want, who := r.wanted()
+	if got := w.Duration().Seconds(); got < want && r.warmNS > 0 {
+		r.note("min_window", fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter than the %.3g s that %s: "+
+			"use more prompts, or raise energy.min_window", got, r.repeats, want, who))
 	}
 }
