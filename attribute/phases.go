@@ -28,7 +28,8 @@ type Options struct {
 // Phase is the energy of one kind of work.
 type Phase struct {
 	Joules float64
-	// Half95 is the half width of the 95 % statistical interval.
+	// Half95 is the half width of the 95 % statistical interval, of which what lies
+	// below zero does not count.
 	Half95 float64
 	// Low and High bound the energy over all ways of sharing out what mixed steps
 	// spend on both phases, the interval included.
@@ -116,6 +117,7 @@ func Phases(o Options) (Split, error) {
 	}
 	s.Condition = condition
 	s.refuse(line)
+	s.Other.notNegative()
 	if o.Tier == backend.TierCounters {
 		s.boundsOnly()
 	}
@@ -136,8 +138,15 @@ func (s *Split) widen(o Split) {
 		p, other := q[0], q[1]
 		p.Half95 = max(p.Half95, math.Abs(p.Joules-other.Joules)+other.Half95)
 		p.Low, p.High = min(p.Low, other.Low), max(p.High, other.High)
+		p.contain()
 		p.degrees = min(p.degrees, other.degrees)
 	}
+}
+
+// contain makes the bounds hold the interval, as far as it is not negative.
+func (p *Phase) contain() {
+	p.Low = max(0, min(p.Low, p.Joules-p.Half95))
+	p.High = max(p.High, p.Joules+p.Half95)
 }
 
 // covered refuses a series with holes: what happened in them is not known.
@@ -223,8 +232,8 @@ func (s *Split) fill(r *regression, line []stretch) {
 		p.Joules, p.Half95 = value, student975(df)*sd
 		lowest, lowSD, lowDF := r.estimate(part(low))
 		highest, highSD, highDF := r.estimate(part(high))
-		p.Low = max(0, lowest-student975(lowDF)*lowSD)
-		p.High = highest + student975(highDF)*highSD
+		p.Low, p.High = lowest-student975(lowDF)*lowSD, highest+student975(highDF)*highSD
+		p.contain()
 		p.degrees = df
 	}
 	phase(&s.Prefill,
@@ -236,10 +245,8 @@ func (s *Split) fill(r *regression, line []stretch) {
 		func(e split) float64 { return e.decode - e.both },
 		func(e split) float64 { return e.decode + e.both })
 	other := func(e split) float64 { return e.other }
-	value, sd, df := r.estimate(part(other))
-	s.Other.Joules, s.Other.Half95 = value, student975(df)*sd
-	s.Other.Low, s.Other.High = max(0, value-s.Other.Half95), value+s.Other.Half95
-	s.Shared = 2 * dot(part(func(e split) float64 { return e.both }), r.beta)
+	phase(&s.Other, other, other, other)
+	s.Shared = max(0, 2*dot(part(func(e split) float64 { return e.both }), r.beta))
 	for c, col := range d.columns {
 		unit := make([]float64, len(d.columns))
 		unit[c] = 1
@@ -271,6 +278,21 @@ func (s *Split) refuse(line []stretch) {
 			q.phase.Refused = fmt.Sprintf("%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer outputs or a larger batch",
 				q.name, 1e3*lasts.Seconds(), 1e3*s.Kernel.Blur().Seconds())
 		}
+	}
+}
+
+// notNegative makes idle time that the fit gives a negative energy cost nothing, if its
+// interval allows that, and refuses it otherwise. What that leaves of the total belongs
+// to no phase.
+func (p *Phase) notNegative() {
+	switch {
+	case p.Joules >= 0:
+	case p.Joules+p.Half95 < 0:
+		p.Refused = fmt.Sprintf("the fit gives the time between the steps %.3g ± %.2g J (95 %%), which no machine draws: the samples cannot tell it from the steps beside it; "+
+			"repeat the workload more often (more prompts)", p.Joules, p.Half95)
+	default:
+		high := p.Joules + p.Half95
+		p.Joules, p.Half95, p.Low, p.High = 0, high, 0, high
 	}
 }
 

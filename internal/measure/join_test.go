@@ -83,19 +83,47 @@ func joined(t *testing.T, m *Material) (*result.Record, []attribute.Shares) {
 	return rec, j.shares
 }
 
+// pauses ends every batch some milliseconds early. The sensor shows too little or too
+// much power around the pauses: the fit makes that the pauses' energy.
+func pauses(m *Material, length int64, watts float64) {
+	for i := range m.Log.Steps {
+		s := &m.Log.Steps[i]
+		last := i+1 == len(m.Log.Steps) || m.Log.Steps[i+1].PrefillTokens > 0
+		if !last {
+			continue
+		}
+		for k := range m.Trace.Samples {
+			if p := &m.Trace.Samples[k]; p.MonoNS > s.EndNS-20*ms && p.MonoNS <= s.EndNS {
+				p.Power = unit.Watts(watts)
+			}
+		}
+		s.EndNS -= length * ms
+	}
+}
+
 // TestIdentity: whatever is printed adds up to the total, and so do the requests to
-// the phases, also where a phase is refused.
+// the phases, also where a phase is refused. It lies between its bounds.
 func TestIdentity(t *testing.T) {
 	for name, q := range map[string]struct {
 		batches, prefill int64
-		refused          string // the phase without energy
+		pause            int64   // in milliseconds
+		pauseW           float64 // that the sensor shows around it
+		refused          string  // the phase without energy
+		nothing          bool    // idle time costs nothing
 	}{
-		"both phases":       {6, 200, ""},
-		"one short prefill": {1, 7, "prefill"},
-		"few prefills":      {4, 3, "prefill"},
+		"both phases":                 {batches: 6, prefill: 200},
+		"one short prefill":           {batches: 1, prefill: 7, refused: "prefill"},
+		"few prefills":                {batches: 4, prefill: 3, refused: "prefill"},
+		"pauses":                      {batches: 12, prefill: 200, pause: 8, pauseW: 250},
+		"pauses of less than nothing": {batches: 12, prefill: 200, pause: 8, pauseW: 50, nothing: true},
+		"pauses far below zero":       {batches: 12, prefill: 200, pause: 4, pauseW: 1, refused: "other"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rec, shares := joined(t, handmade(q.batches, q.prefill))
+			m := handmade(q.batches, q.prefill)
+			if q.pause > 0 {
+				pauses(m, q.pause, q.pauseW)
+			}
+			rec, shares := joined(t, m)
 			e := rec.Energy
 			if e.Phases == nil {
 				t.Fatalf("no phases: %s", e.PhasesReason)
@@ -103,13 +131,19 @@ func TestIdentity(t *testing.T) {
 			sum := e.UnattributedJ.Value
 			for phase, p := range map[string]*result.Phase{"prefill": e.Phases.Prefill, "decode": e.Phases.Decode, "other": e.Phases.Other} {
 				if (p.EnergyJ == nil) != (phase == q.refused) {
-					t.Errorf("%s: energy %v, reason %q", phase, p.EnergyJ, p.Reason)
+					t.Errorf("%s: %+v", phase, p)
 				}
 				if p.EnergyJ != nil {
 					sum += *p.EnergyJ
+					if v := *p.EnergyJ; !(0 <= *p.LowJ && *p.LowJ <= v && v <= *p.HighJ && 0 <= p.CI95[0] && p.CI95[0] <= v && v <= p.CI95[1]) {
+						t.Errorf("%s: %v J in %v, bounds [%v, %v]", phase, v, *p.CI95, *p.LowJ, *p.HighJ)
+					}
 				} else if p.Reason == "" || p.CI95 != nil || p.LowJ != nil || p.JPerToken != nil || p.MeanW != nil || p.Gain95 != nil {
 					t.Errorf("refused %s: %+v, want a reason and no numbers", phase, p)
 				}
+			}
+			if o := e.Phases.Other; o.EnergyJ != nil && q.nothing != (o.DurationS > 0 && *o.EnergyJ == 0 && o.CI95[1] > 0) {
+				t.Errorf("other: %v J in %v", *o.EnergyJ, *o.CI95)
 			}
 			near(t, "sum of all parts", sum, e.TotalJ.Value, 1e-9)
 			requests := rows(&Material{Log: &backend.Log{Requests: make([]backend.Request, len(shares))}}, shares, nil).Requests

@@ -122,7 +122,7 @@ func phaseOut(p attribute.Phase, gain float64) *result.Phase {
 	}
 	g := gain * math.Abs(p.Joules)
 	out.EnergyJ, out.LowJ, out.HighJ, out.Gain95 = &p.Joules, &p.Low, &p.High, &g
-	out.CI95 = &[2]float64{p.Joules - p.Half95, p.Joules + p.Half95}
+	out.CI95 = &[2]float64{max(0, p.Joules-p.Half95), p.Joules + p.Half95}
 	if p.Tokens > 0 {
 		v := p.Joules / float64(p.Tokens)
 		out.JPerToken = &v
