@@ -326,8 +326,14 @@ type Phase struct {
 	DurationS float64     `json:"duration_s"`
 	Tokens    int64       `json:"tokens"`
 	JPerToken *float64    `json:"j_per_token"`
-	MeanW     *float64    `json:"mean_w"`
-	Reason    string      `json:"reason,omitempty"`
+	// The interval and the gain of JPerToken are those of EnergyJ, per token.
+	JPerTokenCI95   *[2]float64 `json:"j_per_token_ci95"`
+	JPerTokenGain95 *float64    `json:"j_per_token_gain95"`
+	MeanW           *float64    `json:"mean_w"`
+	// Method and Source are set where EnergyJ is.
+	Method string `json:"method,omitempty"`
+	Source string `json:"source,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // Compute is what the architecture asks for, from its shape.

@@ -41,6 +41,8 @@ type outcome struct {
 // error95 compares a value with the truth.
 type error95 struct {
 	relative float64 // error
+	seen     float64 // relative error, the sensor's gain known
+	half     float64 // half width of the statistical interval, relative to the truth
 	covered  bool    // by the statistical interval, the sensor's gain known
 	bounded  bool    // with the stated gain added
 	refused  string
@@ -48,7 +50,8 @@ type error95 struct {
 
 func compare(value, low, high, gain, truth, sensorGain float64) error95 {
 	seen := truth * (1 + sensorGain)
-	return error95{relative: value/truth - 1, covered: low <= seen && seen <= high, bounded: low-gain <= truth && truth <= high+gain}
+	return error95{relative: value/truth - 1, seen: value/seen - 1, half: (high - low) / 2 / truth,
+		covered: low <= seen && seen <= high, bounded: low-gain <= truth && truth <= high+gain}
 }
 
 // simulate makes one run of the grid.

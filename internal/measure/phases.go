@@ -20,6 +20,7 @@ func (j *join) phases(counted []*deviceEnergy) {
 	var all attribute.Split
 	var refused string
 	var gain float64
+	var sources []string
 	out := &result.Phases{Method: attribute.Method}
 	for _, d := range counted {
 		s, err := attribute.Phases(attribute.Options{Samples: d.samples, Steps: j.Log.Steps, Requests: j.Log.Requests,
@@ -33,6 +34,7 @@ func (j *join) phases(counted []*deviceEnergy) {
 		add(&all.Other, s.Other)
 		all.Shared += s.Shared
 		gain = max(gain, d.gain())
+		sources = append(sources, d.samples[0].Source)
 		out.Fits = append(out.Fits, fitOut(d.device.ID, s))
 		j.addShares(s)
 	}
@@ -41,7 +43,8 @@ func (j *join) phases(counted []*deviceEnergy) {
 		return
 	}
 	out.SharedJ = all.Shared
-	out.Prefill, out.Decode, out.Other = phaseOut(all.Prefill, gain), phaseOut(all.Decode, gain), phaseOut(all.Other, gain)
+	source := joinUnique(sources)
+	out.Prefill, out.Decode, out.Other = phaseOut(all.Prefill, gain, source), phaseOut(all.Decode, gain, source), phaseOut(all.Other, gain, source)
 	e.Phases = out
 	j.dropShares(all)
 	j.unattributed(counted, out)
@@ -115,17 +118,21 @@ func add(to *attribute.Phase, p attribute.Phase) {
 	}
 }
 
-func phaseOut(p attribute.Phase, gain float64) *result.Phase {
+// phaseOut is a phase for the record; what is refused has no numbers.
+func phaseOut(p attribute.Phase, gain float64, source string) *result.Phase {
 	out := &result.Phase{DurationS: p.Duration.Seconds(), Tokens: p.Tokens, Reason: p.Refused}
 	if p.Refused != "" {
 		return out
 	}
 	g := gain * math.Abs(p.Joules)
+	out.Method, out.Source = attribute.Method, source
 	out.EnergyJ, out.LowJ, out.HighJ, out.Gain95 = &p.Joules, &p.Low, &p.High, &g
 	out.CI95 = &[2]float64{max(0, p.Joules-p.Half95), p.Joules + p.Half95}
 	if p.Tokens > 0 {
-		v := p.Joules / float64(p.Tokens)
-		out.JPerToken = &v
+		n := float64(p.Tokens)
+		v, per := p.Joules/n, g/n
+		out.JPerToken, out.JPerTokenGain95 = &v, &per
+		out.JPerTokenCI95 = &[2]float64{out.CI95[0] / n, out.CI95[1] / n}
 	}
 	if p.Duration > 0 {
 		v := p.Joules / p.Duration.Seconds()

@@ -26,11 +26,16 @@ func energy(r *result.Record) Section {
 	}
 	row("energy", unit.SI(e.TotalJ.Value, "J"), func(p *result.Phase) string { return pointer(p.EnergyJ, "J") })
 	row("  ± stat, 95 %", "±"+unit.SI(half(e.TotalJ.CI95), "J"), phaseInterval)
+	row("  ± gain, 95 %", "±"+unit.SI(e.TotalJ.Gain95, "J"), func(p *result.Phase) string { return plusMinus(p.Gain95) })
 	if e.Phases != nil && e.Phases.SharedJ > 0 {
 		s.Rows = append(s.Rows, Row{"  bounds", []string{missing, bounds(e.Phases.Prefill), bounds(e.Phases.Decode), missing}})
 	}
 	row("per output token", valueOr(e.PerOutputTokenJ, "J"), perOutputToken(r))
 	row("per own token", valueOr(e.PerTotalTokenJ, "J"), perToken)
+	if q := e.PerTotalTokenJ; q != nil {
+		row("  ± stat, 95 %", "±"+unit.SI(half(q.CI95), "J"), func(p *result.Phase) string { return interval(p.JPerToken, p.JPerTokenCI95) })
+		row("  ± gain, 95 %", "±"+unit.SI(q.Gain95, "J"), func(p *result.Phase) string { return plusMinus(p.JPerTokenGain95) })
+	}
 	row("mean power", valueOr(e.MeanW, "W"), func(p *result.Phase) string { return pointer(p.MeanW, "W") })
 	row("time", unit.SI(r.Window.DurationS, "s"), func(p *result.Phase) string { return unit.SI(p.DurationS, "s") })
 	s.Note = strings.Join(energyNotes(r), "\n")
@@ -73,8 +78,6 @@ func perOutputToken(r *result.Record) func(*result.Phase) string {
 	}
 }
 
-func perToken(p *result.Phase) string { return pointer(p.JPerToken, "J") }
-
 // valueOr prints the value of a quantity that may be unknown.
 func valueOr(q *result.Quantity, of string) string {
 	if q == nil {
@@ -91,12 +94,28 @@ func pointer(v *float64, of string) string {
 	return unit.SI(*v, of)
 }
 
-// phaseInterval is the statistical half width of a phase.
-func phaseInterval(p *result.Phase) string {
-	if p.CI95 == nil {
+func perToken(p *result.Phase) string { return pointer(p.JPerToken, "J") }
+
+// plusMinus prints a half width that may be unknown.
+func plusMinus(v *float64) string {
+	if v == nil {
 		return missing
 	}
-	return "±" + unit.SI(half(*p.CI95), "J")
+	return "±" + unit.SI(*v, "J")
+}
+
+// phaseInterval is the statistical interval of a phase.
+func phaseInterval(p *result.Phase) string { return interval(p.EnergyJ, p.CI95) }
+
+// interval is ± its half width, or both its limits where zero cuts it off.
+func interval(v *float64, ci *[2]float64) string {
+	switch {
+	case v == nil || ci == nil:
+		return missing
+	case ci[0] == 0 && ci[1] > 0:
+		return "0…" + unit.SI(ci[1], "J")
+	}
+	return "±" + unit.SI(half(*ci), "J")
 }
 
 // bounds of a phase over all ways of sharing out what mixed steps cost.
@@ -208,7 +227,7 @@ func phaseNotes(e result.Energy) []string {
 	for _, q := range []struct {
 		name string
 		p    *result.Phase
-	}{{"prefill", e.Phases.Prefill}, {"decode", e.Phases.Decode}} {
+	}{{"prefill", e.Phases.Prefill}, {"decode", e.Phases.Decode}, {"the time between steps", e.Phases.Other}} {
 		if q.p.EnergyJ == nil {
 			notes = append(notes, "no energy of "+q.name+": "+q.p.Reason)
 		}

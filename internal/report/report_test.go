@@ -77,7 +77,9 @@ func phase(joules, half, seconds float64, tokens int64) *result.Phase {
 	p := &result.Phase{EnergyJ: &joules, CI95: &[2]float64{joules - half, joules + half}, Gain95: new(0.05 * joules),
 		LowJ: new(joules - half), HighJ: new(joules + half), DurationS: seconds, Tokens: tokens, MeanW: new(joules / seconds)}
 	if tokens > 0 {
-		p.JPerToken = new(joules / float64(tokens))
+		n := float64(tokens)
+		p.JPerToken, p.JPerTokenGain95 = new(joules/n), new(0.05*joules/n)
+		p.JPerTokenCI95 = &[2]float64{(joules - half) / n, (joules + half) / n}
 	}
 	return p
 }
@@ -99,6 +101,8 @@ func mixedSteps() *result.Record {
 	p := e.Phases
 	p.Method = "regression"
 	p.SharedJ = 3100
+	p.Other = phase(0, 12, 0.4, 0) // the fit gave it less than nothing
+	p.Other.CI95[0], p.Other.LowJ = 0, new(0.0)
 	p.Decode.LowJ, p.Decode.HighJ = new(8180.0), new(11420.0)
 	p.Prefill = refused(21.4, 32768, "the energy of prefill is 1.1e+03 ± 3.9e+02 J (95 %): more than ±25 % is not printed; repeat the workload about 2 times as often (more prompts)")
 	second := p.Fits[0]
