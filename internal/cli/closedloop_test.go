@@ -107,6 +107,7 @@ type quantity struct {
 
 type phase struct {
 	Energy *float64 `json:"energy_j"`
+	CI95   *[2]float64
 	Low    *float64 `json:"low_j"`
 	High   *float64 `json:"high_j"`
 	Reason string
@@ -170,8 +171,12 @@ func (s *simulation) finish(t *testing.T) (outcome, sim.Truth) {
 
 // close95 says whether a value is right: inside its interval, or within 2 %, which
 // the jitter of a busy test machine may need.
-func close95(q quantity, truth float64) bool {
-	return math.Abs(q.Value-truth) <= 0.02*truth || truth >= q.CI95[0] && truth <= q.CI95[1]
+func close95(q quantity, truth float64) bool { return within(q, truth, 0.02) }
+
+// within says whether a value is right up to a part of the truth, or inside its
+// interval.
+func within(q quantity, truth, part float64) bool {
+	return math.Abs(q.Value-truth) <= part*truth || truth >= q.CI95[0] && truth <= q.CI95[1]
 }
 
 func TestClosedLoop(t *testing.T) {
@@ -205,16 +210,19 @@ func TestClosedLoop(t *testing.T) {
 }
 
 // check wants a phase that is printed and right: within 10 %, which the jitter of a
-// busy test machine may need, or between its bounds.
+// busy test machine may need, or inside its interval, and always between its bounds.
 func (p phase) check(t *testing.T, name string, truth float64) {
 	t.Helper()
-	if p.Energy == nil || p.Low == nil || p.High == nil {
+	if p.Energy == nil || p.CI95 == nil || p.Low == nil || p.High == nil {
 		t.Errorf("%s is refused: %s", name, p.Reason)
 		return
 	}
 	t.Logf("%s %.1f J in [%.1f, %.1f], truth %.1f J", name, *p.Energy, *p.Low, *p.High, truth)
-	if math.Abs(*p.Energy-truth) > 0.1*truth && (truth < *p.Low || *p.High < truth) {
-		t.Errorf("%s: %.1f J in [%.1f, %.1f], truth %.1f J", name, *p.Energy, *p.Low, *p.High, truth)
+	if !within(quantity{*p.Energy, *p.CI95}, truth, 0.1) {
+		t.Errorf("%s: %.1f J in %.1f, truth %.1f J", name, *p.Energy, *p.CI95, truth)
+	}
+	if *p.Low > p.CI95[0] || p.CI95[0] > *p.Energy || *p.Energy > p.CI95[1] || p.CI95[1] > *p.High {
+		t.Errorf("%s: %.1f J in %.1f does not lie between its bounds [%.1f, %.1f]", name, *p.Energy, *p.CI95, *p.Low, *p.High)
 	}
 }
 
