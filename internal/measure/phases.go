@@ -93,7 +93,7 @@ func (j *join) unattributed(counted []*deviceEnergy, p *result.Phases) {
 	for _, phase := range []*result.Phase{p.Prefill, p.Decode, p.Other} {
 		if phase.EnergyJ != nil {
 			rest -= *phase.EnergyJ
-			half = math.Hypot(half, (phase.CI95[1]-phase.CI95[0])/2)
+			half = math.Hypot(half, phase.CI95[1]-*phase.EnergyJ) // zero may cut off the other side
 		}
 	}
 	for _, d := range counted {
