@@ -84,6 +84,7 @@ func measured(t *testing.T, gpu sim.Sensors, extra ...string) *simulation {
 // outcome is what these tests look at in result.json.
 type outcome struct {
 	Status  string
+	Config  struct{ Fake struct{ Speed float64 } }
 	Failure *struct{ Message string }
 	Window  *struct {
 		Start int64 `json:"start_mono_ns"`
@@ -159,24 +160,20 @@ func (s *simulation) finish(t *testing.T) (outcome, sim.Truth) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	curve := s.file.Curve(0)
+	curve, speed := s.file.Curve(0), o.Config.Fake.Speed
 	var steps []sim.TrueStep
 	for _, r := range rows {
 		joules := curve.Joules(r.StartNS, r.EndNS)
 		steps = append(steps, sim.TrueStep{Start: r.StartNS, End: r.EndNS, Joules: joules, Caused: joules, Prompts: r.PrefillTokens > 0, Outputs: r.DecodeTokens > 0,
-			PrefillJ: promptJ * float64(r.PrefillTokens), DecodeJ: outputJ * float64(r.DecodeTokens)})
+			PrefillJ: promptJ / speed * float64(r.PrefillTokens), DecodeJ: outputJ / speed * float64(r.DecodeTokens)})
 	}
 	return o, sim.TruthOf([]sim.Curve{curve}, steps, sim.Span{Start: o.Window.Start, End: o.Window.End})
 }
 
 // close95 says whether a value is right: inside its interval, or within 2 %, which
 // the jitter of a busy test machine may need.
-func close95(q quantity, truth float64) bool { return within(q, truth, 0.02) }
-
-// within says whether a value is right up to a part of the truth, or inside its
-// interval.
-func within(q quantity, truth, part float64) bool {
-	return math.Abs(q.Value-truth) <= part*truth || truth >= q.CI95[0] && truth <= q.CI95[1]
+func close95(q quantity, truth float64) bool {
+	return math.Abs(q.Value-truth) <= 0.02*truth || truth >= q.CI95[0] && truth <= q.CI95[1]
 }
 
 func TestClosedLoop(t *testing.T) {
@@ -184,7 +181,8 @@ func TestClosedLoop(t *testing.T) {
 		"static": {"-n", "64", "--batch-size", "8"},
 		// Prompts of very different lengths and short outputs: chunks of prompts and
 		// decoding sequences come in many mixtures, so that the steps can be told apart.
-		"continuous": {"-s", "fake.batching=continuous", "-n", "128", "--batch-size", "16", "--input-tokens", "2048", "--output-tokens", "24"},
+		// They are long, so that those of a busy test machine do not overrun by much.
+		"continuous": {"-s", "fake.batching=continuous", "-n", "64", "--batch-size", "16", "--input-tokens", "2048", "--output-tokens", "24", "-s", "fake.speed=0.5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -203,23 +201,34 @@ func TestClosedLoop(t *testing.T) {
 			if mixed := truth.Mixed > 0.1*truth.Total; mixed != (name == "continuous") {
 				t.Errorf("mixed steps took %.1f J of %.1f J", truth.Mixed, truth.Total)
 			}
-			o.Energy.Phases.Prefill.check(t, "prefill", truth.Prefill.Joules)
-			o.Energy.Phases.Decode.check(t, "decode", truth.Decode.Joules)
+			// A step that overruns on a busy test machine costs more than its work. In a mixed
+			// one it is not known whose that is: a part of both phases.
+			p, slack := o.Energy.Phases, [2]float64{0.1 * truth.Prefill.Joules, 0.1 * truth.Decode.Joules}
+			if truth.Mixed > 0 {
+				both := 0.05 * (truth.Prefill.Joules + truth.Decode.Joules)
+				slack = [2]float64{both, both}
+			}
+			p.Prefill.check(t, "prefill", truth.Prefill.Joules, slack[0])
+			p.Decode.check(t, "decode", truth.Decode.Joules, slack[1])
 		})
 	}
 }
 
-// check wants a phase that is printed and right: within 10 %, which the jitter of a
-// busy test machine may need, or inside its interval, and always between its bounds.
-func (p phase) check(t *testing.T, name string, truth float64) {
+// check wants a phase that is printed and right: within some joules, or inside its
+// interval. The interval lies between the bounds, and so does the truth, some joules
+// aside.
+func (p phase) check(t *testing.T, name string, truth, slack float64) {
 	t.Helper()
 	if p.Energy == nil || p.CI95 == nil || p.Low == nil || p.High == nil {
 		t.Errorf("%s is refused: %s", name, p.Reason)
 		return
 	}
-	t.Logf("%s %.1f J in [%.1f, %.1f], truth %.1f J", name, *p.Energy, *p.Low, *p.High, truth)
-	if !within(quantity{*p.Energy, *p.CI95}, truth, 0.1) {
+	t.Logf("%s %.1f J in %.1f, bounds [%.1f, %.1f], truth %.1f J", name, *p.Energy, *p.CI95, *p.Low, *p.High, truth)
+	if math.Abs(*p.Energy-truth) > slack && (truth < p.CI95[0] || p.CI95[1] < truth) {
 		t.Errorf("%s: %.1f J in %.1f, truth %.1f J", name, *p.Energy, *p.CI95, truth)
+	}
+	if truth < *p.Low-slack || *p.High+slack < truth {
+		t.Errorf("%s: truth %.1f J outside of the bounds [%.1f, %.1f]", name, truth, *p.Low, *p.High)
 	}
 	if *p.Low > p.CI95[0] || p.CI95[0] > *p.Energy || *p.Energy > p.CI95[1] || p.CI95[1] > *p.High {
 		t.Errorf("%s: %.1f J in %.1f does not lie between its bounds [%.1f, %.1f]", name, *p.Energy, *p.CI95, *p.Low, *p.High)
