@@ -153,3 +153,22 @@ func BenchmarkSamplerWaiting(b *testing.B) {
 	}
 	b.ReportMetric(share, "%core")
 }
+
+// BenchmarkProcesses asks the driver of this machine for the processes on its GPUs,
+// as a sampler does once a second.
+func BenchmarkProcesses(b *testing.B) {
+	m, err := power.OpenNVML(b.Context(), power.NVMLOptions{})
+	if err != nil {
+		b.Skip(err)
+	}
+	defer m.Close()
+	n := 0
+	for b.Loop() {
+		all, err := m.Processes(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		n = len(all["gpu0"])
+	}
+	b.ReportMetric(float64(n), "processes")
+}

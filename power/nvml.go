@@ -241,12 +241,25 @@ func (m *NVML) Poll(ctx context.Context, t *Trace) error {
 		// A tenth less than the interval: polls come a little early or late.
 		m.nextNS = now + int64(telemetryInterval)*9/10
 		for _, g := range m.gpus {
-			state := g.dev.Telemetry()
-			state.MonoNS, state.Device = m.clocks.Mono(), g.device.ID
-			t.Telemetry = append(t.Telemetry, state)
+			g.look(t, m.clocks.Mono())
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// look appends the state of a GPU and the processes on it. The list costs 10 to 30 µs
+// on an H100. A driver that hides it says so when [NVML.Processes] is asked.
+func (g *nvmlGPU) look(t *Trace, now int64) {
+	state := g.dev.Telemetry()
+	state.MonoNS, state.Device = now, g.device.ID
+	t.Telemetry = append(t.Telemetry, state)
+	list, err := g.dev.Processes()
+	if err != nil {
+		return
+	}
+	for _, p := range list {
+		t.Saw(Presence{Device: g.device.ID, PID: p.PID, FirstNS: now, LastNS: now})
+	}
 }
 
 // affirm lets every polled GPU that works show it, when another one does not.

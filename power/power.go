@@ -8,7 +8,8 @@
 //
 //   - a power series: [Sample] values with the sensor's own averaging window,
 //   - an energy counter: [Reading] values with the stamps before and after the call,
-//   - [Telemetry]: temperature, clocks, memory, utilisation, throttling.
+//   - [Telemetry]: temperature, clocks, memory, utilisation, throttling, and beside
+//     it which processes use the device ([Presence]).
 //
 // A [Sampler] polls a set of meters while something else runs and hands back a
 // [Trace]. Everything carries CLOCK_MONOTONIC nanoseconds, the clock of the
@@ -124,6 +125,15 @@ type Telemetry struct {
 	Throttle *int64
 }
 
+// Presence says that a process had a compute context on a device. It was seen at
+// both instants, and at every look in between unless it came back.
+type Presence struct {
+	Device  string
+	PID     int
+	FirstNS int64
+	LastNS  int64
+}
+
 // Gap is a stretch of a series for which no samples exist although there should
 // be some.
 type Gap struct {
@@ -139,10 +149,24 @@ type Trace struct {
 	Samples   []Sample
 	Counters  []Reading
 	Telemetry []Telemetry
+	// Processes are those seen on the devices, one look a second.
+	Processes []Presence
 	Gaps      []Gap
 	// Errors lists what failed while sampling, once per meter and message.
 	Errors []string
 	Cost   Cost
+}
+
+// Saw notes that a process was on a device during [FirstNS, LastNS].
+func (t *Trace) Saw(p Presence) {
+	for i := range t.Processes {
+		q := &t.Processes[i]
+		if q.Device == p.Device && q.PID == p.PID {
+			q.FirstNS, q.LastNS = min(q.FirstNS, p.FirstNS), max(q.LastNS, p.LastNS)
+			return
+		}
+	}
+	t.Processes = append(t.Processes, p)
 }
 
 // Cost is what sampling itself took from the machine.

@@ -119,6 +119,7 @@ func (s *Sampler) Stop(ctx context.Context) Trace {
 		all.Counters = append(all.Counters, t.Counters...)
 		all.Telemetry = append(all.Telemetry, t.Telemetry...)
 		all.Gaps = append(all.Gaps, t.Gaps...)
+		all.Processes = append(all.Processes, t.Processes...)
 		all.Errors = append(all.Errors, t.Errors...)
 		all.Cost.Polls += t.Cost.Polls
 		all.Cost.CPU += t.Cost.CPU

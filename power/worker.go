@@ -330,6 +330,10 @@ func (w *worker) flush() {
 	w.out.Counters = append(w.out.Counters, w.scratch.Counters...)
 	w.out.Telemetry = append(w.out.Telemetry, w.scratch.Telemetry...)
 	w.out.Gaps = append(w.out.Gaps, w.scratch.Gaps...)
+	for _, p := range w.scratch.Processes {
+		w.out.Saw(p)
+	}
+	w.scratch.Processes = w.scratch.Processes[:0]
 	w.out.Cost.CPU, w.lastNS = cpu, now
 	w.scratch.Samples, w.scratch.Counters = w.scratch.Samples[:0], w.scratch.Counters[:0]
 	w.scratch.Telemetry, w.scratch.Gaps = w.scratch.Telemetry[:0], w.scratch.Gaps[:0]

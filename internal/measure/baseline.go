@@ -16,7 +16,7 @@ import (
 // measureBare samples the machine before the engine is there, or takes over what
 // an earlier run measured if a short look confirms it.
 func (r *run) measureBare(ctx context.Context) error {
-	r.neighbours(ctx, &r.foreign)
+	r.look(ctx)
 	seconds := r.Experiment.Baseline.Seconds
 	if len(r.Meters) == 0 || seconds == 0 {
 		return nil
@@ -117,7 +117,9 @@ func (r *run) idleWindow(ctx context.Context, seconds float64) (w attribute.Wind
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return w, sampler.Stop(stopCtx), err
+	trace = sampler.Stop(stopCtx)
+	r.crowd.add(trace.Processes, r.own)
+	return w, trace, err
 }
 
 // idle waits and reports progress.

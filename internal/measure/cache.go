@@ -145,7 +145,7 @@ func (r *run) confirmed(known map[string]result.Idle, trace power.Trace, w attri
 // remember keeps a new baseline for later runs. A machine with other processes on
 // it is not idle.
 func (r *run) remember(trace power.Trace, w attribute.Window) {
-	if r.Baselines == nil || len(r.foreign) > 0 {
+	if r.Baselines == nil || r.crowd.others() {
 		return
 	}
 	m := &Material{Trace: trace}

@@ -32,7 +32,8 @@ type liveEngine struct {
 	// bare and resident are the idle powers of its first run, by device.
 	bare, resident map[string]result.Idle
 	since          time.Time
-	foreign        []string
+	// crowd are the processes that were on the GPUs before it or came with it.
+	crowd crowd
 }
 
 // Serves says whether the engine that is kept can run an experiment. Metered says that
@@ -111,7 +112,10 @@ func (r *run) obtain(ctx context.Context) error {
 	if err := r.measureBare(ctx); err != nil {
 		return err
 	}
-	return r.start(ctx)
+	r.crowd.startNS = clock.Mono()
+	err := r.watched(ctx, func() error { return r.start(ctx) })
+	r.crowd.engine, r.crowd.readyNS = r.loaded.PID, clock.Mono()
+	return err
 }
 
 // adapt gives the engine of an earlier run the settings of this one.
@@ -126,7 +130,7 @@ func (r *run) adapt(ctx context.Context) error {
 		return err
 	}
 	r.engine.runs++
-	r.foreign = r.engine.foreign
+	r.crowd.carry(&r.engine.crowd, r.engine.crowd.readyNS)
 	r.known = map[string]result.Idle{}
 	for id, idle := range r.engine.bare {
 		idle.AgeS = max(time.Since(r.engine.since).Seconds(), 1e-3)
@@ -151,13 +155,15 @@ func (r *run) done(keep bool) error {
 	return e.handOver(r.LogPath)
 }
 
-// learn remembers the idle powers that the engine's first run found.
-func (r *run) learn() {
+// learn remembers the idle powers that the engine's first run found, and after each
+// run who was there in its window.
+func (r *run) learn(m *Material) {
 	e := r.engine
+	e.crowd.carry(&r.crowd, m.Window.Start)
 	if e.runs > 1 {
 		return
 	}
-	e.foreign, e.bare, e.resident = r.foreign, map[string]result.Idle{}, map[string]result.Idle{}
+	e.bare, e.resident = map[string]result.Idle{}, map[string]result.Idle{}
 	age := 0.0
 	for _, d := range r.record.Energy.Devices {
 		if d.Bare != nil && d.Bare.Reason == "" {

@@ -220,16 +220,17 @@ func TestBusyMachineIsNotRemembered(t *testing.T) {
 	steady := func(int64) float64 { return 80 }
 	falling := func(t int64) float64 { return 110 - float64(t)/100 }
 	for name, q := range map[string]struct {
-		watts   func(int64) float64
-		foreign []string
-		want    bool
+		watts func(int64) float64
+		seen  []power.Presence
+		want  bool
 	}{
 		"idle":          {steady, nil, true},
-		"neighbour":     {steady, []string{"gpu0: process 7"}, false},
+		"neighbour":     {steady, []power.Presence{{Device: "gpu0", PID: 7}}, false},
 		"still cooling": {falling, nil, false},
 	} {
 		m := &meter{devices: []power.Device{gpu0}}
-		r := &run{Options: Options{Meters: []power.Meter{m}, Baselines: &Baselines{}}, record: &result.Record{}, foreign: q.foreign}
+		r := &run{Options: Options{Meters: []power.Meter{m}, Baselines: &Baselines{}}, record: &result.Record{}}
+		r.crowd.add(q.seen, func(int) bool { return false })
 		r.remember(power.Trace{Samples: sampled("gpu0", 500, 4500, q.watts)}, w)
 		if _, got := r.Baselines.get(gpu0, time.Hour, time.Now()); got != q.want {
 			t.Errorf("%s: remembered %v, want %v", name, got, q.want)

@@ -83,6 +83,9 @@ func joinTraces(a, b power.Trace) power.Trace {
 	a.Counters = append(a.Counters, b.Counters...)
 	a.Telemetry = append(a.Telemetry, b.Telemetry...)
 	a.Gaps = append(a.Gaps, b.Gaps...)
+	for _, p := range b.Processes {
+		a.Saw(p)
+	}
 	for _, e := range b.Errors {
 		if !slices.Contains(a.Errors, e) {
 			a.Errors = append(a.Errors, e)

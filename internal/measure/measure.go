@@ -127,8 +127,8 @@ type run struct {
 	trace          power.Trace
 	bare, resident attribute.Window
 	known          map[string]result.Idle
-	// foreign are processes that were on the GPUs before the engine.
-	foreign          []string
+	// crowd are the processes seen on the GPUs.
+	crowd            crowd
 	cpuStart, cpuEnd cpuTimes
 	// warmNS is how long the last warm-up of the first batch took.
 	warmNS int64
@@ -200,17 +200,17 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.measureResident(ctx); err != nil {
 		return err
 	}
-	if err := r.warmUp(ctx, session); err != nil {
+	if err := r.watched(ctx, func() error { return r.warmUp(ctx, session) }); err != nil {
 		return err
 	}
 	r.repeats = r.repeatsFor(r.minWindow())
-	var before, after []string
-	r.neighbours(ctx, &before)
+	r.look(ctx)
 	m, anchor, err := r.longEnough(ctx, session)
 	if err != nil {
 		return err
 	}
-	r.neighbours(ctx, &after)
+	r.look(ctx)
+	r.crowd.add(m.Trace.Processes, r.own)
 	r.phase(event.Finish, "")
 	if r.Engines == nil { // nobody waits for it: it stops before the arithmetic begins
 		if err := r.engine.stop(); err != nil {
@@ -222,8 +222,8 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	r.finish(m, anchor)
-	r.learn()
-	r.shared(before, after)
+	r.learn(m)
+	r.shared(m)
 	r.tooShort(m.Window)
 	return r.done(true)
 }

@@ -252,22 +252,6 @@ func TestDriftIsReported(t *testing.T) {
 	}
 }
 
-// TestSharedGPU: other processes before and during the run are named.
-func TestSharedGPU(t *testing.T) {
-	r := &run{record: &result.Record{}, foreign: []string{"gpu0: process 7"}}
-	r.shared([]string{"gpu0: process 7", "gpu0: process 9"}, []string{"gpu0: process 11", "gpu0: process 9"})
-	text := ""
-	for _, w := range r.record.Warnings {
-		if w.Code != "gpu_shared" {
-			t.Errorf("code %q", w.Code)
-		}
-		text += w.Message
-	}
-	if !strings.Contains(text, "process 7") || !strings.Contains(text, "process 11") || strings.Contains(text, "process 9") {
-		t.Errorf("warnings %q, want 7 (before) and 11 (came), not 9 (the engine)", text)
-	}
-}
-
 // TestOtherVersion: numbers of another version that differ are told from damage.
 func TestOtherVersion(t *testing.T) {
 	differ := []Difference{{Key: "energy.total_j.value"}}

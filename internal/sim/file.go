@@ -221,6 +221,20 @@ func (f *File) segments(gpu int) Curve {
 	return Curve(f.logs[gpu][:f.gpus[gpu].count.Load()])
 }
 
+// Neighbour is what another process drew on a GPU between two instants, in joules.
+// It is in what the sensors show, and in no Curve.
+func (f *File) Neighbour(gpu int, from, to int64) float64 {
+	q := f.gpus[gpu].Faults
+	if q.NeighbourAfter == 0 {
+		return 0
+	}
+	from = max(from, f.Epoch()+int64(q.NeighbourAfter))
+	if q.NeighbourUntil != 0 {
+		to = min(to, f.Epoch()+int64(q.NeighbourUntil))
+	}
+	return q.NeighbourWatts * seconds(max(0, to-from))
+}
+
 // occupy says which process holds how much memory on a GPU.
 func (f *File) occupy(gpu int, pid int, bytes int64) {
 	f.gpus[gpu].engineBytes.Store(bytes)

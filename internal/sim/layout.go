@@ -13,7 +13,7 @@ import (
 // instants are CLOCK_MONOTONIC nanoseconds.
 const (
 	layoutMagic   = 0x4d49534d454c4c31 // "1LLEMSIM" in memory
-	layoutVersion = 2
+	layoutVersion = 3
 	pageBytes     = 4096
 )
 
@@ -86,6 +86,9 @@ type Counter struct {
 	ReadTime time.Duration
 	Gain     float64
 	Origin   float64 // joules at the epoch
+	// ReadJoules is what each read adds to later values: a counter that polling
+	// disturbs.
+	ReadJoules float64
 }
 
 // Faults are things that go wrong, each from a time after the epoch on; zero is
@@ -102,8 +105,10 @@ type Faults struct {
 	ThrottleAfter   time.Duration // the clocks are held back
 	ThrottleReasons uint64        // for these reasons, NVML's bits
 	NeighbourAfter  time.Duration // another process appears on the GPU
+	NeighbourUntil  time.Duration // and leaves it
 	NeighbourPID    int64
 	NeighbourBytes  int64
+	NeighbourWatts  float64 // that it draws meanwhile, above what the engine does
 }
 
 // Sensors is one simulated GPU as its driver shows it.
@@ -115,9 +120,11 @@ type Sensors struct {
 	Counter Counter
 	Faults  Faults
 
-	MIG          int64 // 1: the GPU is cut into slices
-	PowerLimitMW int64
-	MemoryTotal  int64 // bytes
+	MIG            int64 // 1: the GPU is cut into slices
+	PowerLimitMW   int64
+	PowerDefaultMW int64 // the limit that the card came with
+	NotPersistent  int64 // 1: persistence mode is off
+	MemoryTotal    int64 // bytes
 
 	name [64]byte
 	uuid [64]byte
@@ -128,6 +135,7 @@ type gpu struct {
 	Sensors
 	enginePID   atomic.Int64
 	engineBytes atomic.Int64
+	_           [3]int64      // reads of the counter, kept by the library alone
 	count       atomic.Uint64 // segments in the log, written after them
 }
 
@@ -145,11 +153,12 @@ type Segment struct {
 func DefaultSensors() Sensors {
 	const ms = time.Millisecond
 	return Sensors{
-		Ring:         Ring{Spacing: 20 * ms, Window: 20 * ms, Depth: 119},
-		Instant:      Point{Refresh: 100 * ms, Window: 25 * ms},
-		Average:      Point{Refresh: 100 * ms, Window: time.Second},
-		Counter:      Counter{Refresh: 100 * ms, Jitter: 3 * ms, Origin: 12847.7},
-		PowerLimitMW: 700_000,
-		MemoryTotal:  141 << 30,
+		Ring:           Ring{Spacing: 20 * ms, Window: 20 * ms, Depth: 119},
+		Instant:        Point{Refresh: 100 * ms, Window: 25 * ms},
+		Average:        Point{Refresh: 100 * ms, Window: time.Second},
+		Counter:        Counter{Refresh: 100 * ms, Jitter: 3 * ms, Origin: 12847.7},
+		PowerLimitMW:   700_000,
+		PowerDefaultMW: 700_000,
+		MemoryTotal:    141 << 30,
 	}
 }

@@ -20,7 +20,7 @@
 // ---- the shared file ----
 
 #define LAYOUT_MAGIC 0x4d49534d454c4c31ULL
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 #define PAGE 4096
 
 typedef struct {
@@ -44,7 +44,7 @@ typedef struct {
 
 typedef struct {
 	int64_t refresh, lag, phase, jitter, part_time, read_time;
-	double gain, origin;
+	double gain, origin, read_joules;
 } counter_t;
 
 typedef struct {
@@ -52,7 +52,8 @@ typedef struct {
 	double jump_joules;
 	int64_t frozen_after, dropout_from, dropout_to, throttle_after;
 	uint64_t throttle_reasons;
-	int64_t neighbour_after, neighbour_pid, neighbour_bytes;
+	int64_t neighbour_after, neighbour_until, neighbour_pid, neighbour_bytes;
+	double neighbour_watts;
 } faults_t;
 
 typedef struct {
@@ -61,9 +62,9 @@ typedef struct {
 	point_t instant, average;
 	counter_t counter;
 	faults_t faults;
-	int64_t mig, power_limit_mw, memory_total;
+	int64_t mig, power_limit_mw, power_default_mw, not_persistent, memory_total;
 	char name[64], uuid[64];
-	_Atomic int64_t engine_pid, engine_bytes;
+	_Atomic int64_t engine_pid, engine_bytes, reads, reads_shown, read_update;
 	_Atomic uint64_t count;
 } gpu_t;
 
@@ -124,6 +125,20 @@ static void spend(int64_t ns) {
 
 // ---- true power ----
 
+// neighbour says whether another process is on the GPU at t.
+static int neighbour(const gpu_t *g, int64_t t) {
+	return reached(g->faults.neighbour_after, t) && !reached(g->faults.neighbour_until, t);
+}
+
+// borrowed is what the neighbour has drawn up to t, in joules.
+static double borrowed(const gpu_t *g, int64_t t) {
+	const faults_t *f = &g->faults;
+	if (!reached(f->neighbour_after, t))
+		return 0;
+	int64_t end = reached(f->neighbour_until, t) ? head->epoch_ns + f->neighbour_until : t;
+	return f->neighbour_watts * (double)(end - head->epoch_ns - f->neighbour_after) / 1e9;
+}
+
 // joules is the true energy from the epoch to t.
 static double joules(const gpu_t *g, int64_t t) {
 	const segment_t *s = log_of(g);
@@ -135,11 +150,16 @@ static double joules(const gpu_t *g, int64_t t) {
 		else
 			high = middle;
 	}
-	return s[low].joules + s[low].watts * (double)(t - s[low].start) / 1e9;
+	return s[low].joules + s[low].watts * (double)(t - s[low].start) / 1e9 + borrowed(g, t);
 }
 
 static double mean(const gpu_t *g, int64_t t, int64_t window) {
 	return (joules(g, t) - joules(g, t - window)) / ((double)window / 1e9);
+}
+
+// risen is how far a low-pass filter shows at t a step that began after the epoch.
+static double risen(int64_t after, int64_t t, int64_t tau) {
+	return reached(after, t) ? 1 - exp(-(double)(t - head->epoch_ns - after) / (double)tau) : 0;
 }
 
 // filtered is what a low-pass filter with the time constant tau shows at t.
@@ -161,7 +181,8 @@ static double filtered(const gpu_t *g, int64_t t, int64_t tau) {
 		if (i == 0 || near < 1e-12)
 			break;
 	}
-	return sum;
+	const faults_t *f = &g->faults;
+	return sum + f->neighbour_watts * (risen(f->neighbour_after, t, tau) - risen(f->neighbour_until, t, tau));
 }
 
 // look is what a sensor with a window or a filter sees at t.
@@ -242,7 +263,17 @@ static double seen(const gpu_t *g, int64_t k) {
 	return c->origin + e * (1 + c->gain);
 }
 
-static double counter(const gpu_t *g, int64_t now) {
+// disturbed is what reading has added, as far as update k shows it.
+static double disturbed(gpu_t *g, int64_t k) {
+	if (g->read_update != k) {
+		g->reads_shown = g->reads;
+		g->read_update = k;
+	}
+	g->reads++;
+	return g->counter.read_joules * (double)g->reads_shown;
+}
+
+static double counter(gpu_t *g, int64_t now) {
 	const counter_t *c = &g->counter;
 	const faults_t *f = &g->faults;
 	if (reached(f->frozen_after, now))
@@ -254,6 +285,7 @@ static double counter(const gpu_t *g, int64_t now) {
 		e -= seen(g, latest(g, c->refresh, c->phase, c->jitter, COUNTER_TIME, head->epoch_ns + f->reset_after));
 	if (reached(f->jump_after, at))
 		e += f->jump_joules;
+	e += disturbed(g, k);
 	return e > 0 ? e : 0;
 }
 
@@ -553,7 +585,7 @@ API ret_t nvmlDeviceGetMemoryInfo(device_t g, memory_t *m) {
 	CHECK(g);
 	m->total = (unsigned long long)g->memory_total;
 	m->used = (600ULL << 20) + (unsigned long long)g->engine_bytes;
-	if (reached(g->faults.neighbour_after, now_ns()))
+	if (neighbour(g, now_ns()))
 		m->used += (unsigned long long)g->faults.neighbour_bytes;
 	m->free = m->total > m->used ? m->total - m->used : 0;
 	return SUCCESS;
@@ -570,7 +602,7 @@ API ret_t nvmlDeviceGetComputeRunningProcesses_v3(device_t g, unsigned *count, p
 	unsigned n = 0, room = *count;
 	if (g->engine_pid)
 		add_process(list, room, &n, g->engine_pid, g->engine_bytes);
-	if (reached(g->faults.neighbour_after, now_ns()))
+	if (neighbour(g, now_ns()))
 		add_process(list, room, &n, g->faults.neighbour_pid, g->faults.neighbour_bytes);
 	*count = n;
 	return n > room ? INSUFFICIENT_SIZE : SUCCESS;
@@ -602,10 +634,10 @@ NUMBER(nvmlDeviceGetCurrPcieLinkGeneration, 5)
 NUMBER(nvmlDeviceGetMaxPcieLinkGeneration, 5)
 NUMBER(nvmlDeviceGetCurrPcieLinkWidth, 16)
 NUMBER(nvmlDeviceGetMaxPcieLinkWidth, 16)
-NUMBER(nvmlDeviceGetPersistenceMode, 1)
+NUMBER(nvmlDeviceGetPersistenceMode, !g->not_persistent)
 NUMBER(nvmlDeviceGetComputeMode, 0)
 NUMBER(nvmlDeviceGetEnforcedPowerLimit, g->power_limit_mw)
-NUMBER(nvmlDeviceGetPowerManagementDefaultLimit, g->power_limit_mw)
+NUMBER(nvmlDeviceGetPowerManagementDefaultLimit, g->power_default_mw)
 
 API ret_t nvmlDeviceGetPowerManagementLimitConstraints(device_t g, unsigned *low, unsigned *high) {
 	CHECK(g);

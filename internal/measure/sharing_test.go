@@ -1,0 +1,130 @@
+package measure
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// TestShared: who counts as another process, by when it was seen and by whether the
+// engine is known.
+func TestShared(t *testing.T) {
+	const second = int64(time.Second)
+	w := attribute.Window{Start: 20 * second, End: 30 * second}
+	seen := func(pid int, from, to int64) power.Presence {
+		return power.Presence{Device: "gpu0", PID: pid, FirstNS: from * second, LastNS: to * second}
+	}
+	// The engine is 5, was started at 10 s and has loaded at 15 s.
+	for name, q := range map[string]struct {
+		list []power.Presence
+		want string // joined by " | "; empty is none
+	}{
+		"the engine alone":      {[]power.Presence{seen(5, 12, 31)}, ""},
+		"there at the baseline": {[]power.Presence{seen(7, 1, 2), seen(5, 12, 31)}, "process 7"},
+		"there all the time":    {[]power.Presence{seen(7, 1, 31), seen(5, 12, 31)}, "process 7"},
+		"during load":           {[]power.Presence{seen(5, 12, 31), seen(7, 13, 31)}, "process 7, from before the window to 10.0 of its 10.0 s"},
+		"load only":             {[]power.Presence{seen(5, 12, 31), seen(7, 13, 14)}, "gone before the window (gpu0: process 7)"},
+		"warm-up only":          {[]power.Presence{seen(5, 12, 31), seen(7, 16, 18)}, "gone before the window (gpu0: process 7)"},
+		"in the window":         {[]power.Presence{seen(5, 12, 31), seen(7, 23, 25)}, "process 7, from 3.0 to 5.0 of its 10.0 s"},
+		"three":                 {[]power.Presence{seen(6, 1, 1), seen(5, 12, 31), seen(7, 13, 14), seen(8, 21, 22)}, "process 6 | process 7 | process 8"},
+		"nobody":                {nil, "not even the engine"},
+		// Process ids of another namespace: the engine is not among them by name.
+		"unknown engine":           {[]power.Presence{seen(900, 12, 31)}, ""},
+		"unknown engine and guest": {[]power.Presence{seen(900, 12, 31), seen(901, 22, 31)}, "process 901, from 2.0"},
+		"unknown, two with it":     {[]power.Presence{seen(900, 12, 31), seen(901, 13, 31)}, "process 900, or this one is the engine"},
+		"unknown, late alone":      {[]power.Presence{seen(900, 22, 31)}, "process 900"},
+		"unknown, before":          {[]power.Presence{seen(899, 1, 31), seen(900, 12, 31)}, "process 899"},
+	} {
+		r := &run{Options: Options{Meters: []power.Meter{&crowded{meter: &meter{devices: []power.Device{gpu0}}}}}, record: &result.Record{}}
+		r.record.Energy.Devices = []result.Device{{Device: "gpu0", Kind: "gpu", Counted: true}, {Device: "gpu1", Kind: "gpu"}}
+		r.crowd.startNS, r.crowd.readyNS = 10*second, 15*second
+		list := append(q.list, power.Presence{Device: "gpu1", PID: 77, FirstNS: second, LastNS: 31 * second})
+		r.crowd.add(list, func(pid int) bool { return pid == 5 })
+		r.shared(&Material{Window: w})
+		var got []string
+		for _, w := range r.record.Warnings {
+			got = append(got, w.Code+": "+w.Message)
+		}
+		all := strings.Join(got, "\n")
+		if q.want == "" && all != "" || strings.Contains(all, "process 5") || strings.Contains(all, "process 77") {
+			t.Errorf("%s: warnings %q", name, got)
+		}
+		for want := range strings.SplitSeq(q.want, " | ") {
+			if !strings.Contains(all, want) {
+				t.Errorf("%s: warnings %q do not say %q", name, got, want)
+			}
+		}
+	}
+}
+
+// TestOwn: what llem started is its own, also a child of a child, and what left the
+// family but stays in the engine's process group; its parent is not.
+func TestOwn(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "sleep 60 & echo $!; wait")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+	}()
+	buf := make([]byte, 32)
+	n, err := out.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grandchild := 0
+	for _, c := range strings.TrimSpace(string(buf[:n])) {
+		grandchild = 10*grandchild + int(c-'0')
+	}
+	r := &run{}
+	for what, q := range map[string]struct {
+		pid  int
+		want bool
+	}{"itself": {os.Getpid(), true}, "a child": {cmd.Process.Pid, true}, "a grandchild": {grandchild, true},
+		"the parent": {os.Getppid(), false}, "init": {1, false}, "nobody": {1 << 30, false}} {
+		if got := r.own(q.pid); got != q.want {
+			t.Errorf("%s (%d): own %v, want %v", what, q.pid, got, q.want)
+		}
+	}
+	group, err := syscall.Getpgid(os.Getppid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.crowd.engine = group
+	if !r.own(os.Getppid()) {
+		t.Error("a process of the engine's group is not its own")
+	}
+}
+
+// TestCrowdOfAnEngine: a later run on the same engine still knows the engine where
+// process ids are those of another namespace, and who was there before it.
+func TestCrowdOfAnEngine(t *testing.T) {
+	const second = int64(1e9)
+	first := &crowd{startNS: 10 * second, readyNS: 15 * second}
+	at := func(pid int, from, to int64) power.Presence {
+		return power.Presence{Device: "gpu0", PID: pid, FirstNS: from * second, LastNS: to * second}
+	}
+	nobody := func(int) bool { return false }
+	first.add([]power.Presence{at(1, 5, 30), at(2, 14, 30), at(3, 13, 16), at(4, 22, 30)}, nobody)
+	var kept, again crowd
+	kept.carry(first, 20*second)
+	again.carry(&kept, 0)
+	again.add([]power.Presence{at(1, 40, 60), at(2, 40, 60), at(4, 40, 60)}, nobody)
+	before, later := again.strangers("gpu0", attribute.Window{Start: 50 * second, End: 60 * second})
+	if len(before) != 1 || len(later) != 1 || later[0].PID != 4 {
+		t.Errorf("before %v, later %+v: want 1 before, 4 beside, 2 as the engine and no word of 3", before, later)
+	}
+}
