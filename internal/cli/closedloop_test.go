@@ -194,6 +194,9 @@ func TestClosedLoop(t *testing.T) {
 			if !close95(*o.Energy.Total, truth.Total) {
 				t.Errorf("energy %+v, truth %v J", o.Energy.Total, truth.Total)
 			}
+			if doubts := o.doubts(); strings.Contains(doubts, "gpu_") {
+				t.Errorf("the engine alone was on the GPU:\n%s", doubts)
+			}
 			t.Logf("energy %.1f J, truth %.1f J", o.Energy.Total.Value, truth.Total)
 			if o.Energy.Phases == nil {
 				t.Fatalf("no phases: %s", o.Energy.PhasesReason)
@@ -242,7 +245,11 @@ func TestClosedLoopFaults(t *testing.T) {
 		return func(f *sim.File, at time.Duration) { set(&f.Sensors(0).Faults, at) }
 	}
 	neighbour := func(f *sim.Faults, at time.Duration) {
-		f.NeighbourPID, f.NeighbourBytes, f.NeighbourAfter = int64(os.Getpid()), 20<<30, at
+		f.NeighbourPID, f.NeighbourBytes, f.NeighbourWatts, f.NeighbourAfter = int64(os.Getpid()), 20<<30, 150, at
+	}
+	visitor := func(f *sim.Faults, at time.Duration) {
+		f.NeighbourUntil = at + 1500*time.Millisecond
+		neighbour(f, at)
 	}
 	cases := map[string]*fault{}
 	for name, c := range map[string]fault{
@@ -259,8 +266,10 @@ func TestClosedLoopFaults(t *testing.T) {
 		"stamps":    {inject: func(f *sim.File, at time.Duration) { f.StepWall(at, time.Hour) }, want: "future"},
 		"throttled": {inject: later(func(f *sim.Faults, at time.Duration) { f.ThrottleReasons, f.ThrottleAfter = 4, at }), want: "power cap"},
 		"sliced":    {start: func(s *sim.Sensors) { s.MIG = 1 }, want: "MIG", null: true},
-		"neighbour": {inject: later(neighbour), want: "another process"},
-		"squatter":  {start: func(s *sim.Sensors) { neighbour(&s.Faults, time.Nanosecond) }, want: "other process"},
+		"neighbour": {inject: later(neighbour), want: "gpu_shared: another process was on the GPU during the window"},
+		"visitor":   {inject: later(visitor), want: "gpu_shared: another process was on the GPU during the window"},
+		"latecomer": {loading: later(neighbour), want: "gpu_shared: another process was on the GPU during the window"},
+		"squatter":  {start: func(s *sim.Sensors) { neighbour(&s.Faults, time.Nanosecond) }, want: "gpu_shared: other processes were on the GPU before the engine"},
 	} {
 		cases[name] = &c
 	}
@@ -275,12 +284,19 @@ func TestClosedLoopFaults(t *testing.T) {
 	waitFor(t, "all engines to run", func() bool {
 		waiting := false
 		for _, c := range cases {
+			elapsed := time.Duration(clock.Mono() - c.simulation.file.Epoch())
 			switch {
+			case c.loading != nil:
+				waiting = true
+				if len(c.simulation.file.Curve(0)) > 1 { // the engine has begun to load
+					c.loading(c.simulation.file, elapsed)
+					c.loading = nil
+				}
 			case c.inject == nil:
 			case c.simulation.file.Runs() == 0:
 				waiting = true
 			default:
-				c.inject(c.simulation.file, time.Duration(clock.Mono()-c.simulation.file.Epoch())+time.Second)
+				c.inject(c.simulation.file, elapsed+time.Second)
 				c.inject = nil
 			}
 		}
@@ -294,6 +310,7 @@ func TestClosedLoopFaults(t *testing.T) {
 // fault is something that goes wrong, and what a result must say of it.
 type fault struct {
 	start      func(*sim.Sensors)                  // wrong from the beginning
+	loading    func(f *sim.File, at time.Duration) // wrong from the engine's loading on
 	inject     func(f *sim.File, at time.Duration) // wrong inside the window
 	want       string                              // must be in the doubts
 	null       bool                                // energy must be refused
@@ -302,6 +319,11 @@ type fault struct {
 
 func (c *fault) check(t *testing.T) {
 	o, truth := c.simulation.finish(t)
+	if o.Window != nil { // the board draws what others do on it, too
+		guest := c.simulation.file.Neighbour(0, o.Window.Start, o.Window.End)
+		t.Logf("truth %.1f J, of others %.1f J", truth.Total, guest)
+		truth.Total += guest
+	}
 	if doubts := o.doubts(); !strings.Contains(doubts, c.want) {
 		t.Errorf("nothing says %q:\n%s\noutput:\n%s", c.want, doubts, c.simulation.out.String())
 	}

@@ -29,6 +29,62 @@ func open(t *testing.T, gpus ...Sensors) (*File, *Clock, *power.NVML) {
 	return f, c, m
 }
 
+// TestNeighbour: another process is on the list while it is there, and its power is in
+// every reading: of a window, of a filter, and of the counter.
+func TestNeighbour(t *testing.T) {
+	library(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := DefaultSensors()
+		s.Counter.Jitter = 0
+		s.Faults.NeighbourPID, s.Faults.NeighbourWatts = 4242, 150
+		s.Faults.NeighbourAfter, s.Faults.NeighbourUntil = 4*time.Second, 6*time.Second
+		filtered := s
+		filtered.Ring.Filter = 13 * ms
+		f, c, m := open(t, s, filtered)
+		start := c.Now()
+		sampler := power.NewSampler(m)
+		sampler.Now = c.Mono
+		sampler.Start(t.Context())
+		time.Sleep(10 * time.Second)
+		trace := sampler.Stop(t.Context())
+		if got := f.Neighbour(0, start, c.Now()); got != 300 {
+			t.Errorf("the truth is %v J, want 300", got)
+		}
+		if got := f.Neighbour(0, start+int64(5*time.Second), start+int64(9*time.Second)); got != 150 {
+			t.Errorf("the truth of a part is %v J, want 150", got)
+		}
+		for _, id := range []string{"gpu0", "gpu1"} {
+			var sum, most float64
+			for _, x := range trace.Samples {
+				if x.Device == id {
+					sum += (float64(x.Power) - 80) * x.Window.Seconds()
+					most = max(most, float64(x.Power))
+				}
+			}
+			var counters []power.Reading
+			for _, r := range trace.Counters {
+				if r.Device == id {
+					counters = append(counters, r)
+				}
+			}
+			first, last := counters[0], counters[len(counters)-1]
+			counted := (last.Energy - first.Energy).Joules() - 80*float64(last.BeforeNS-first.BeforeNS)/1e9
+			if math.Abs(sum-300) > 2 || math.Abs(most-230) > 0.1 || math.Abs(counted-300) > 10 {
+				t.Errorf("%s: ring %v J (at most %v W), counter %v J; want 300 J and 230 W", id, sum, most, counted)
+			}
+		}
+		if len(trace.Processes) != 2 {
+			t.Fatalf("processes %+v, want one on each GPU", trace.Processes)
+		}
+		for _, p := range trace.Processes {
+			from, to := time.Duration(p.FirstNS-start), time.Duration(p.LastNS-start)
+			if p.PID != 4242 || from < 4*time.Second || from > 5*time.Second || to < 5*time.Second || to > 6*time.Second {
+				t.Errorf("%+v: seen from %v to %v, it was there from 4 to 6 s", p, from, to)
+			}
+		}
+	})
+}
+
 // TestLibraryIsTheGoModel: the C library and the Go code say the same of one file,
 // for the ring and the counter with all their imperfections.
 func TestLibraryIsTheGoModel(t *testing.T) {
