@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/backend/pytorch"
+	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -45,6 +46,12 @@ func Doctor(ctx context.Context, o DoctorOptions) (*DoctorReport, error) {
 			m.Close()
 		}
 	}()
+	// A load would be in the energy of whoever measures, and theirs in every finding.
+	release, err := campaign.LockGPUs(campaign.LockDir(), meters)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	facts := factsOf(meters)
 	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono, Sleep: sleep}
 	gpu, cpu := onGPU(meters), onCPU(meters)

@@ -114,7 +114,7 @@ func sensors(meters []power.Meter, missing []power.Unavailable) []plan.Problem {
 		}
 		warn("no power sensor can be read: energy will be null", next)
 	}
-	release, err := campaign.LockGPUs(os.TempDir(), meters)
+	release, err := campaign.LockGPUs(campaign.LockDir(), meters)
 	if busy, ok := errors.AsType[*campaign.BusyError](err); ok {
 		warn(busy.Error(), busy.Hint())
 	} else if err == nil {

@@ -94,8 +94,9 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 			m.Close()
 		}
 	}()
-	if wantsGPU(s) {
-		release, err := campaign.LockGPUs(os.TempDir(), meters)
+	// A simulated GPU behind the real sensor code is locked like a real one.
+	if wantsGPU(s) || simulated(s) {
+		release, err := campaign.LockGPUs(campaign.LockDir(), meters)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package campaign
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,21 @@ func (e *BusyError) Error() string {
 // Hint says what to do.
 func (e *BusyError) Hint() string {
 	return "wait until it has finished, or choose another GPU with CUDA_VISIBLE_DEVICES"
+}
+
+// LockDir is where the locks of GPUs lie: one folder for all users of the machine,
+// whatever TMPDIR says. It is /run/lock where everybody may write there, else /tmp.
+func LockDir() string { return firstShared("/run/lock", "/tmp") }
+
+// firstShared is the first folder in which every user may make files, and otherwise
+// the last one. It must not depend on who asks: root may write anywhere.
+func firstShared(dirs ...string) string {
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() && info.Mode().Perm()&0o002 != 0 {
+			return dir
+		}
+	}
+	return dirs[len(dirs)-1]
 }
 
 // LockGPUs takes all GPUs of the meters for this process, or none: two measurements
@@ -66,13 +82,13 @@ func LockGPUs(dir string, meters []power.Meter) (release func(), err error) {
 	return release, nil
 }
 
+// lockFile takes one lock. Every user of the machine may: the file says nothing but
+// who holds it.
 func lockFile(path string) (*os.File, error) {
-	// Every user of the machine may lock: the file says nothing but who holds it.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("lock the GPU: %w", err)
 	}
-	_ = f.Chmod(0o666) // not ours to change if another user made it
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -91,4 +107,27 @@ func lockFile(path string) (*os.File, error) {
 		_, _ = fmt.Fprintf(f, "process %d of user %d\n", os.Getpid(), os.Getuid())
 	}
 	return f, nil
+}
+
+// openLock opens the file of a lock, or makes it. In a sticky folder the kernel may
+// refuse O_CREAT on a file that another user made (fs.protected_regular), so it is
+// asked for only where there is none.
+func openLock(path string) (*os.File, error) {
+	for range 3 {
+		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+		if errors.Is(err, fs.ErrPermission) { // flock needs no right to write
+			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if err == nil {
+			return f, f.Chmod(0o666) // whatever the umask is
+		}
+		if !errors.Is(err, fs.ErrExist) { // else another llem was quicker
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s comes and goes", path)
 }

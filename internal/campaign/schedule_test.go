@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -252,6 +254,53 @@ func TestLockGPUs(t *testing.T) {
 		t.Errorf("after the release: %v", err)
 	} else {
 		release()
+	}
+}
+
+// TestLockFile: every user may lock, whatever the umask; a link is not followed, and
+// a file that may only be read locks as well.
+func TestLockFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "llem-GPU-a.lock")
+	old := unix.Umask(0o077)
+	f, err := lockFile(path)
+	unix.Umask(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("mode %v, %v, want 0666", info.Mode(), err)
+	}
+	link := filepath.Join(dir, "llem-GPU-b.lock")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := lockFile(link); err == nil {
+		g.Close()
+		t.Error("a symbolic link was followed")
+	}
+}
+
+// TestLockDir: the folder is the same for everybody; root's right to write anywhere
+// does not count.
+func TestLockDir(t *testing.T) {
+	private, shared := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.Chmod(private, 0o755), os.Chmod(shared, 0o1777)); err != nil {
+		t.Fatal(err)
+	}
+	for want, dirs := range map[string][]string{
+		shared:  {private, "/nowhere", shared, "/tmp"},
+		"/tmp":  {private, "/tmp"},
+		private: {"/nowhere", private},
+	} {
+		if got := firstShared(dirs...); got != want {
+			t.Errorf("%q: %s, want %s", dirs, got, want)
+		}
+	}
+	t.Setenv("TMPDIR", private)
+	if got := LockDir(); got != "/run/lock" && got != "/tmp" {
+		t.Errorf("locks lie in %s", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,14 +66,11 @@ func measured(t *testing.T, gpu sim.Sensors, extra ...string) *simulation {
 	}
 	dir := t.TempDir()
 	s := &simulation{program: program{results: filepath.Join(dir, "results")}}
-	if s.file, err = sim.Create(filepath.Join(dir, "gpu"), sim.Options{GPUs: []sim.Sensors{gpu}, BareW: 78}); err != nil {
+	if s.file, err = sim.Create(filepath.Join(dir, "gpu"), sim.Options{GPUs: []sim.Sensors{gpu}, BareW: 78, Serial: serial()}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.file.Close() })
-	args := append([]string{"run", "-b", "fake", "-m", "random:llama-3.1-8b", "-n", "64", "--batch-size", "8", "-s", "warmup.runs=0",
-		"-s", "baseline.seconds=1", "-v", "-o", s.results}, extra...)
-	s.cmd = exec.Command(path, args...)
-	s.cmd.Env = append(os.Environ(), "LLEM_CACHE="+sharedCache(t), sim.Env+"="+s.file.Path(), "LLEM_NVML_LIBRARY="+library)
+	s.cmd = s.llem(path, library, sharedCache(t), extra...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -80,6 +78,21 @@ func measured(t *testing.T, gpu sim.Sensors, extra ...string) *simulation {
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 	return s
 }
+
+// llem is the command of a run on the simulated GPU.
+func (s *simulation) llem(path, library, cache string, extra ...string) *exec.Cmd {
+	cmd := exec.Command(path, append([]string{"run", "-b", "fake", "-m", "random:llama-3.1-8b", "-n", "64", "--batch-size", "8", "-s", "warmup.runs=0",
+		"-s", "baseline.seconds=1", "-v", "-o", s.results}, extra...)...)
+	cmd.Env = append(os.Environ(), "LLEM_CACHE="+cache, sim.Env+"="+s.file.Path(), "LLEM_NVML_LIBRARY="+library)
+	return cmd
+}
+
+// serials count simulations of this process.
+var serials atomic.Int64
+
+// serial tells simulations apart, also those of other test programs: GPUs are locked
+// by their UUIDs.
+func serial() int64 { return int64(os.Getpid())<<16 | serials.Add(1) }
 
 // outcome is what these tests look at in result.json.
 type outcome struct {

@@ -30,6 +30,8 @@ type Options struct {
 	BareW float64
 	// Clock is what the simulation runs by; nil is real time.
 	Clock *Clock
+	// Serial is part of the GPUs' UUIDs, to tell simulations of one machine apart.
+	Serial int64
 	// Capacity is the number of power segments per GPU; 0 means two million.
 	Capacity int64
 }
@@ -81,7 +83,7 @@ func Create(path string, o Options) (*File, error) {
 		f.head.nowNS.Store(h.epochNS)
 	}
 	for i, g := range o.GPUs {
-		g.describe(i)
+		g.describe(i, o.Serial)
 		f.gpus[i].Sensors = g
 		f.Append(i, h.epochNS, o.BareW)
 	}
@@ -157,11 +159,11 @@ func (s *Sensors) check() error {
 }
 
 // describe fills what tells GPUs apart.
-func (s *Sensors) describe(index int) {
+func (s *Sensors) describe(index int, serial int64) {
 	clear(s.name[:])
 	clear(s.uuid[:])
 	copy(s.name[:len(s.name)-1], "simulated GPU")
-	copy(s.uuid[:len(s.uuid)-1], fmt.Sprintf("GPU-51ed%04d-0000-0000-0000-000000000000", index))
+	copy(s.uuid[:len(s.uuid)-1], fmt.Sprintf("GPU-51ed%04d-0000-0000-0000-%012x", index, serial&0xffff_ffff_ffff))
 }
 
 // Path of the file.
