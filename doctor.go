@@ -1,6 +1,7 @@
 package llem
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"runtime"
@@ -142,12 +143,14 @@ func metered(meters []power.Meter, match func(power.Meter, power.Device) bool) b
 }
 
 // sensorKeys name the sensors for which a self-test holds, by device: card and driver
-// of a GPU; this host, the processor and the kernel for a sensor of a processor.
+// of an NVIDIA GPU; elsewhere this host, what the sensor belongs to, and the kernel.
 func sensorKeys(meters []power.Meter, facts map[string]power.GPUFacts) map[string]string {
 	out := map[string]string{}
+	driver := ""
 	for id, f := range facts {
+		driver = driverOf(f)
 		if f.UUID != nil {
-			out[id] = *f.UUID + "-" + driverOf(f)
+			out[id] = *f.UUID + "-" + driver
 		}
 	}
 	var u unix.Utsname
@@ -157,46 +160,50 @@ func sensorKeys(meters []power.Meter, facts map[string]power.GPUFacts) map[strin
 	host, kernel := unix.ByteSliceToString(u.Nodename[:]), unix.ByteSliceToString(u.Release[:])
 	for _, m := range meters {
 		for _, d := range m.Devices() {
-			if d.Kind == power.CPU && !d.Modelled && !d.OverNetwork {
-				out[d.ID] = strings.Join([]string{host, m.Name(), d.ID, d.Name, kernel}, "-")
+			if out[d.ID] != "" || d.Modelled || d.OverNetwork {
+				continue
 			}
+			version := kernel
+			if m.Name() == "nvml" {
+				version = driver
+			}
+			// The number of a card may change, its address does not.
+			out[d.ID] = strings.Join([]string{host, m.Name(), cmp.Or(d.UUID, d.ID), string(d.Kind), d.Name, version}, "-")
 		}
 	}
 	return out
 }
 
-// profiles are what earlier self-tests know of the meters' devices, and the newest
-// of their reports.
-func profiles(meters []power.Meter, cache string) (map[string]*power.Profile, *doctor.Report) {
-	out := map[string]*power.Profile{}
-	var newest *doctor.Report
-	for id, key := range sensorKeys(meters, factsOf(meters)) {
-		r := doctor.Cached(cache, key, time.Now())
-		if r == nil {
-			continue
-		}
-		for _, p := range r.Profiles() {
-			// The order of GPUs may be another one by now; UUIDs stay.
-			if p.UUID == uuidOf(meters, id) && (p.UUID != "" || p.Device == id) {
-				p.Device, out[id] = id, p
-			}
-		}
-		if newest == nil || r.When.After(newest.When) {
-			newest = r
-		}
-	}
-	return out, newest
-}
-
-func uuidOf(meters []power.Meter, device string) string {
+// profiles are what earlier self-tests know of the meters' devices, and what is
+// written beside a study's results: their reports as one, or why there is none.
+func profiles(meters []power.Meter, cache string) (map[string]*power.Profile, any) {
+	var devices []power.Device
 	for _, m := range meters {
 		for _, d := range m.Devices() {
-			if d.ID == device {
-				return d.UUID
+			if !d.Modelled && !d.OverNetwork {
+				devices = append(devices, d)
 			}
 		}
 	}
-	return ""
+	kept := map[string]*doctor.Report{}
+	for id, key := range sensorKeys(meters, factsOf(meters)) {
+		if r := doctor.Cached(cache, key, time.Now()); r != nil {
+			kept[id] = r
+		}
+	}
+	switch r := doctor.Merge(devices, kept); {
+	case r != nil:
+		return r.Profiles(), r
+	case len(devices) == 0:
+		return nil, noSelfTest{Skipped: "no power sensor of this machine is used", Next: "llem doctor"}
+	}
+	return nil, noSelfTest{Skipped: "no self-test of this machine's sensors is kept (it holds for 30 days, by card and driver)", Next: "llem doctor"}
+}
+
+// noSelfTest stands in doctor.json where there is no report.
+type noSelfTest struct {
+	Skipped string `json:"skipped"`
+	Next    string `json:"next"`
 }
 
 // sleep waits, or returns early with the context's error.

@@ -112,11 +112,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	for _, w := range host.Warnings(snapshot) {
 		o.observe(event.Note{Code: w.Code, Message: w.Message})
 	}
-	known, tested := profiles(meters, cache)
-	var selfTest any
-	if tested != nil {
-		selfTest = tested
-	}
+	known, selfTest := profiles(meters, cache)
 	return campaign.Run(ctx, campaign.Options{
 		Study: s, Backends: backends, Meters: meters, Missing: missing,
 		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,

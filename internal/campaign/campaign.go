@@ -32,7 +32,8 @@ type Options struct {
 	Baselines *measure.Baselines
 	// Profiles are what a self-test found about the sensors, by device.
 	Profiles map[string]*power.Profile
-	// SelfTest, if set, is written beside the results as doctor.json.
+	// SelfTest, if set, is written beside the results as doctor.json: what a self-test
+	// found, or why there is none.
 	SelfTest any
 	// Snapshot describes the machine; it is completed with what engines report.
 	Snapshot *host.Snapshot

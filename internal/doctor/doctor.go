@@ -95,10 +95,12 @@ type Finding struct {
 
 // Device is one metered device.
 type Device struct {
-	Device   string     `json:"device"`
-	Kind     string     `json:"kind"`
-	Name     string     `json:"name"`
-	UUID     string     `json:"uuid,omitempty"`
+	Device string `json:"device"`
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	UUID   string `json:"uuid,omitempty"`
+	// When is set where reports were merged: that of this device.
+	When     *time.Time `json:"when,omitempty"`
 	Modelled bool       `json:"modelled,omitempty"`
 	Calls    []CallCost `json:"calls"`
 	Refresh  []Refresh  `json:"refresh"`

@@ -280,6 +280,53 @@ func TestCached(t *testing.T) {
 	}
 }
 
+// TestKeptWithoutLoad: a quick report is kept too, and does not hide a full one.
+func TestKeptWithoutLoad(t *testing.T) {
+	dir, key := t.TempDir(), func(string) string { return "k" }
+	at := time.Now().Add(-time.Hour)
+	full := &doctor.Report{When: at, Devices: []*doctor.Device{{Device: "package-0", Sensor: &doctor.SensorKernel{Source: "rapl"}}}}
+	quick := &doctor.Report{When: at.Add(time.Minute), Devices: []*doctor.Device{{Device: "package-0"}}}
+	if err := quick.Save(dir, key); err != nil {
+		t.Fatal(err)
+	}
+	if got := doctor.Cached(dir, "k", time.Now()); got == nil || got.Devices[0].Sensor != nil {
+		t.Errorf("after a quick test: %+v", got)
+	}
+	if err := errors.Join(full.Save(dir, key), quick.Save(dir, key)); err != nil {
+		t.Fatal(err)
+	}
+	if got := doctor.Cached(dir, "k", time.Now()); got == nil || got.Devices[0].Sensor == nil {
+		t.Errorf("after a full and a quick test: %+v", got)
+	}
+}
+
+// TestMerge: one report of several, each with the part on its own device, under the
+// name that the device has now.
+func TestMerge(t *testing.T) {
+	older := &doctor.Report{When: time.Unix(1e9, 0), Loads: []string{"matrix products"}, Devices: []*doctor.Device{
+		{Device: "gpu0", UUID: "GPU-a", Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}}, {Device: "gpu1", UUID: "GPU-b"}},
+		Verdict: []doctor.Finding{{Level: doctor.Warn, Device: "gpu0", Text: "about a"}, {Level: doctor.Good, Device: "gpu1", Text: "about b"}}}
+	newer := &doctor.Report{When: time.Unix(2e9, 0), Devices: []*doctor.Device{{Device: "package-0"}},
+		Skipped: []doctor.Skipped{{Test: "pulses", Reason: "--quick"}}, Missing: []doctor.Missing{{Source: "perf", Reason: "no"}}}
+	devices := []power.Device{{ID: "gpu3", UUID: "GPU-a"}, {ID: "package-0"}, {ID: "amd0", UUID: "0000:01:00.0"}}
+	r := doctor.Merge(devices, map[string]*doctor.Report{"gpu3": older, "package-0": newer})
+	if len(r.Devices) != 2 || r.Devices[0].Device != "gpu3" || !r.Devices[0].When.Equal(older.When) || r.Devices[1].Device != "package-0" || !r.When.Equal(newer.When) {
+		t.Errorf("devices %+v", r.Devices)
+	}
+	if len(r.Verdict) != 1 || r.Verdict[0].Device != "gpu3" || r.Verdict[0].Text != "about a" || len(r.Loads) != 1 || len(r.Missing) != 1 {
+		t.Errorf("report %+v", r)
+	}
+	if len(r.Skipped) != 2 || r.Skipped[1].Test != "all tests of amd0" || r.Skipped[1].Fix != "llem doctor" {
+		t.Errorf("skipped %+v", r.Skipped)
+	}
+	if p := r.Profiles()["gpu3"]; p == nil || p.Device != "gpu3" || !p.When.Equal(older.When) || *p.Source("nvml.samples").FilterMS != 13 {
+		t.Errorf("profile %+v", p)
+	}
+	if older.Devices[0].Device != "gpu0" || doctor.Merge(devices, nil) != nil {
+		t.Error("a report was changed, or made of nothing")
+	}
+}
+
 // TestSpin: the pulses of the processor load are where they should be.
 func TestSpin(t *testing.T) {
 	s := doctor.Spin{Cores: 1, Now: clock.Mono, Sleep: func(_ context.Context, d time.Duration) error { time.Sleep(d); return nil }}

@@ -5,14 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // Unfit says that nothing can be measured here, or that what is measured cannot be
@@ -200,7 +195,11 @@ func (r *Report) Profiles() map[string]*power.Profile {
 		if d.Sensor == nil {
 			continue
 		}
-		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: r.When, Sources: []power.SourceProfile{d.Sensor.profile()}}
+		when := r.When
+		if d.When != nil {
+			when = *d.When
+		}
+		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: when, Sources: []power.SourceProfile{d.Sensor.profile()}}
 		for _, s := range d.Others {
 			if !s.Energy { // its windows are known: the times between its updates
 				p.Sources = append(p.Sources, s.profile())
@@ -292,61 +291,10 @@ func refreshOf(d *Device, source string) string {
 	return ""
 }
 
-// maxAge is how long a report holds.
-const maxAge = 30 * 24 * time.Hour
-
-// cachePath is where the newest report for a sensor lies.
-func cachePath(dir, key string) string {
-	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
-			return r
-		}
-		return '-'
-	}, key)
-	return filepath.Join(dir, "doctor", name+".json")
-}
-
-// Save keeps the report for every device whose sensor was tested. The key names card
-// and driver, since another driver is another sensor; a device without a key is not
-// kept.
-func (r *Report) Save(dir string, key func(device string) string) error {
-	for _, d := range r.Devices {
-		k := key(d.Device)
-		if k == "" || d.Sensor == nil {
-			continue
-		}
-		path := cachePath(dir, k)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fmt.Errorf("keep the self-test: %w", err)
-		}
-		if err := result.WriteFile(path, r.JSON); err != nil {
-			return fmt.Errorf("keep the self-test: %w", err)
-		}
-	}
-	return nil
-}
-
 // JSON writes the report as one document.
 func (r *Report) JSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(r)
-}
-
-// Cached is the newest report under a key, or nil: there is none, it cannot be read,
-// or it is older than 30 days.
-func Cached(dir, key string, now time.Time) *Report {
-	text, err := os.ReadFile(cachePath(dir, key))
-	if err != nil {
-		return nil
-	}
-	var r Report
-	switch {
-	case json.Unmarshal(text, &r) != nil,
-		now.Sub(r.When) > maxAge || r.When.After(now.Add(time.Minute)),
-		slices.Contains(r.Devices, nil):
-		return nil
-	}
-	return &r
 }
