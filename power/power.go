@@ -174,6 +174,8 @@ type Cost struct {
 	Polls int
 	// CPU is processor time of the sampling threads.
 	CPU time.Duration
+	// Bytes is the memory that the series took until they were unpacked at the end.
+	Bytes int64
 	// Elapsed is how long sampling went on.
 	Elapsed time.Duration
 }

@@ -123,6 +123,7 @@ func (s *Sampler) Stop(ctx context.Context) Trace {
 		all.Errors = append(all.Errors, t.Errors...)
 		all.Cost.Polls += t.Cost.Polls
 		all.Cost.CPU += t.Cost.CPU
+		all.Cost.Bytes += t.Cost.Bytes
 		end = max(end, last)
 	}
 	all.Gaps = mergeGaps(all.Gaps, s.startNS)

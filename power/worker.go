@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // worker polls one meter. Its goroutine is the only caller of the meter; what it
@@ -30,7 +31,8 @@ type worker struct {
 	cpu0        time.Duration // when sampling began
 
 	mu     sync.Mutex
-	out    Trace
+	out    Trace           // without samples
+	packs  []*pack         // the samples, by device
 	seen   map[string]bool // errors already recorded
 	lastNS int64           // end of the last poll
 }
@@ -326,7 +328,9 @@ func (w *worker) flush() {
 	now := w.sampler.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.out.Samples = append(w.out.Samples, w.scratch.Samples...)
+	for _, s := range w.scratch.Samples {
+		w.pack(s.Device).add(s)
+	}
 	w.out.Counters = append(w.out.Counters, w.scratch.Counters...)
 	w.out.Telemetry = append(w.out.Telemetry, w.scratch.Telemetry...)
 	w.out.Gaps = append(w.out.Gaps, w.scratch.Gaps...)
@@ -351,7 +355,37 @@ func (w *worker) cpu() time.Duration {
 func (w *worker) collected() (Trace, int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.out, w.lastNS
+	t := w.out
+	for _, p := range w.packs {
+		t.Samples = p.appendTo(t.Samples)
+	}
+	t.Cost.Bytes = w.bytes()
+	return t, w.lastNS
+}
+
+// pack is where the samples of a device are kept.
+func (w *worker) pack(device string) *pack {
+	for _, p := range w.packs {
+		if p.device == device {
+			return p
+		}
+	}
+	p := &pack{device: device}
+	w.packs = append(w.packs, p)
+	return p
+}
+
+// telemetryBytes is a [Telemetry] and what its pointers hold.
+const telemetryBytes = int64(unsafe.Sizeof(Telemetry{})) + 6*8
+
+// bytes is the memory that everything collected so far takes.
+func (w *worker) bytes() int64 {
+	n := int64(cap(w.out.Telemetry))*telemetryBytes + int64(cap(w.out.Counters))*int64(unsafe.Sizeof(Reading{})) +
+		int64(cap(w.out.Gaps))*int64(unsafe.Sizeof(Gap{})) + int64(cap(w.scratch.Samples))*int64(unsafe.Sizeof(Sample{}))
+	for _, p := range w.packs {
+		n += p.bytes()
+	}
+	return n
 }
 
 // betweenReads is the pause between the reads of a Mark: short where a read costs

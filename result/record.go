@@ -382,6 +382,8 @@ type Harness struct {
 	CPUS          float64 `json:"cpu_s"`
 	SamplerCPUPct float64 `json:"sampler_cpu_pct"` // of one core
 	SamplerPolls  int     `json:"sampler_polls"`
+	// SamplerBytes is the memory that the sampled series took during the window.
+	SamplerBytes int64 `json:"sampler_bytes"`
 	// PeakBytes is the program's peak memory so far.
 	PeakBytes int64 `json:"peak_bytes"`
 	// EnergyJ is the program's part of the processor's energy above idle, by its

@@ -111,6 +111,9 @@ type outcome struct {
 		}
 		PhasesReason string `json:"phases_reason"`
 	}
+	Harness *struct {
+		SamplerBytes int64 `json:"sampler_bytes"`
+	}
 	Warnings []struct{ Code, Message string }
 }
 
@@ -206,6 +209,9 @@ func TestClosedLoop(t *testing.T) {
 			}
 			if !close95(*o.Energy.Total, truth.Total) {
 				t.Errorf("energy %+v, truth %v J", o.Energy.Total, truth.Total)
+			}
+			if n := o.Harness.SamplerBytes; n <= 0 || n > 20e6 {
+				t.Errorf("the series took %d bytes, want some, and 20 MB at most", n)
 			}
 			if doubts := o.doubts(); strings.Contains(doubts, "gpu_") {
 				t.Errorf("the engine alone was on the GPU:\n%s", doubts)

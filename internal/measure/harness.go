@@ -2,6 +2,7 @@ package measure
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -53,10 +54,15 @@ func hostCPU(line string) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
+// mostSampled is how much memory the series of a window should take at most; an hour
+// of eight GPUs takes 15 MB.
+const mostSampled = 20e6
+
 // harness records what measuring cost during the window.
 func (r *run) harness(m *Material, anchor clock.Anchor) {
 	h := &result.Harness{
 		CPUS: (r.cpuEnd.self - r.cpuStart.self).Seconds(), SamplerCPUPct: 100 * m.Trace.Cost.Share(), SamplerPolls: m.Trace.Cost.Polls,
+		SamplerBytes: m.Trace.Cost.Bytes,
 		ClockSlackNS: anchor.SlackNS, Errors: append([]string{}, m.Trace.Errors...), Gaps: []result.Gap{},
 	}
 	if r.cpuStart.host >= 0 && r.cpuEnd.host > r.cpuStart.host {
@@ -69,6 +75,10 @@ func (r *run) harness(m *Material, anchor clock.Anchor) {
 	}
 	for _, g := range m.Trace.Gaps {
 		h.Gaps = append(h.Gaps, result.Gap(g))
+	}
+	if h.SamplerBytes > mostSampled {
+		r.record.Warn("sampler_memory", fmt.Sprintf("the sampled series took %.0f MB of memory during the window, more than %.0f MB: use a shorter window or fewer devices",
+			float64(h.SamplerBytes)/1e6, mostSampled/1e6))
 	}
 	r.record.Harness = h
 }
