@@ -25,7 +25,7 @@ type Sampler struct {
 	// meter waits for it.
 	OnPower func(device string, power unit.Watts)
 	// CounterInterval is the time between counter readings in the trace, at least
-	// 50 ms. Zero means one second, or as much longer as keeps the readings below
+	// 10 ms. Zero means one second, or as much longer as keeps the readings below
 	// half a percent of a core: NVML spins for 4 ms per GPU and reading on an H200.
 	CounterInterval time.Duration
 	// Now is CLOCK_MONOTONIC in nanoseconds; tests replace it.
@@ -41,7 +41,7 @@ type Sampler struct {
 const (
 	counterInterval    = time.Second
 	counterShare       = 0.005 // of a core, for counter readings at the default interval
-	minCounterInterval = 50 * time.Millisecond
+	minCounterInterval = 10 * time.Millisecond
 	showInterval       = 200 * time.Millisecond
 	stopGrace          = 250 * time.Millisecond
 	// snapPoll is the pause between the counter reads of a Mark. RAPL's counter

@@ -117,7 +117,7 @@ type Device struct {
 	// Duty is how much what the counter adds for a load swings over pulses of a
 	// quarter of its period at different phases.
 	Duty *Duty `json:"duty"`
-	// Polling compares a counter read once a second with one read 20 times.
+	// Polling compares a counter read once a second with one read 20 and 100 times.
 	Polling     *Polling `json:"polling"`
 	Neighbours  []int    `json:"neighbours"`
 	Throttled   int64    `json:"throttled"` // NVML's clocks-event reasons
@@ -220,6 +220,11 @@ type Polling struct {
 	FastRatio  float64 `json:"fast_ratio"` // read 20 times a second
 	ChangePct  float64 `json:"change_pct"`
 	SamplerPct float64 `json:"fast_cpu_pct"` // of a core
+	// Fastest is 100 times a second, as far as a read is quick enough for that; nil in
+	// reports of before.
+	FastestRatio     *float64 `json:"fastest_ratio"`
+	FastestChangePct *float64 `json:"fastest_change_pct"`
+	FastestPct       *float64 `json:"fastest_cpu_pct"`
 }
 
 // Run makes the self-test. The error is that of the context; what cannot be tested

@@ -55,6 +55,12 @@ func (p pulser) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.E
 // examine runs a whole self-test on a simulated GPU in virtual time.
 func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options)) *doctor.Report {
 	t.Helper()
+	return examineBy(t, 0, edit, options)
+}
+
+// examineBy is examine with a wall clock that jitters.
+func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors), options func(*doctor.Options)) *doctor.Report {
+	t.Helper()
 	dir := t.TempDir()
 	library, err := sim.Build(t.Context(), dir)
 	if errors.Is(err, sim.ErrUnavailable) {
@@ -68,6 +74,7 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 	t.Setenv(sim.Env, path)
 	synctest.Test(t, func(t *testing.T) {
 		c := sim.NewClock()
+		c.Jitter = jitter
 		sensors := sim.DefaultSensors()
 		sensors.Ring.Filter, sensors.Ring.Lag, sensors.Ring.Noise = 13*time.Millisecond, 5*time.Millisecond, 0.02
 		sensors.Counter.ReadTime = 3 * time.Millisecond
@@ -168,28 +175,41 @@ func TestGoodSensors(t *testing.T) {
 	if d.Ring == nil || d.Ring.Entries != 119 || d.Clock == nil {
 		t.Errorf("ring %+v, clock %+v", d.Ring, d.Clock)
 	}
-	near(t, "polling", d.Polling.ChangePct, 0, 0.5)
+	near(t, "polling at 20 Hz", d.Polling.ChangePct, 0, 0.5)
+	near(t, "polling at 100 Hz", *d.Polling.FastestChangePct, 0, 0.5)
+	for _, f := range r.Verdict {
+		if f.Level != doctor.Good {
+			t.Errorf("a good card gives %+v", f)
+		}
+	}
 }
 
 // TestBadSensors: each fault gives its finding.
 func TestBadSensors(t *testing.T) {
 	for name, q := range map[string]struct {
-		edit  func(*sim.Sensors)
-		level doctor.Level
-		want  string
+		edit   func(*sim.Sensors)
+		level  doctor.Level
+		want   string
+		jitter time.Duration
 	}{
-		"part-time counter": {func(s *sim.Sensors) { s.Counter.PartTime, s.Counter.Jitter = 25*time.Millisecond, 0 }, doctor.Warn, "a part of each period"},
-		"disagreement":      {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither is trusted"},
-		"slight":            {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by"},
-		"throttled":         {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 }, doctor.Warn, "thermal slowdown by software"},
-		"power limit":       {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 }, doctor.Good, "as it should"},
+		"part-time counter": {func(s *sim.Sensors) { s.Counter.PartTime, s.Counter.Jitter = 25*time.Millisecond, 0 }, doctor.Warn, "a part of each period", 0},
+		"disagreement":      {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither is trusted", 0},
+		"slight":            {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by", 0},
+		"throttled":         {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 }, doctor.Warn, "thermal slowdown by software", 0},
+		"power limit":       {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 }, doctor.Good, "as it should", 0},
 		"neighbour": {func(s *sim.Sensors) {
 			s.Faults.NeighbourAfter, s.Faults.NeighbourPID, s.Faults.NeighbourBytes = 1, 4242, 1<<30
-		}, doctor.Warn, "4242"},
-		"no counter": {func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.Jitter = 0, 0 }, doctor.Warn, "alone"},
+		}, doctor.Warn, "4242", 0},
+		"no counter":       {func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.Jitter = 0, 0 }, doctor.Warn, "alone", 0},
+		"persistence":      {func(s *sim.Sensors) { s.NotPersistent = 1 }, doctor.Warn, "persistence mode is off", 0},
+		"capped":           {func(s *sim.Sensors) { s.PowerLimitMW = 500_000 }, doctor.Warn, "500 W, below the default of 700 W", 0},
+		"shallow ring":     {func(s *sim.Sensors) { s.Ring.Depth = 26 }, doctor.Warn, "holds 0.5 s only", 0},
+		"jittering clock":  {nil, doctor.Warn, "the wall clock jitters by 1.", 2400 * time.Microsecond},
+		"disturbed":        {func(s *sim.Sensors) { s.Counter.ReadJoules = 1 }, doctor.Warn, "reading the counter 100 times a second instead of once changes it by +1", 0},
+		"disturbed little": {func(s *sim.Sensors) { s.Counter.ReadJoules = 0.2 }, doctor.Warn, "reading the counter 100 times a second instead of once changes it by +", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := examine(t, q.edit, nil)
+			r := examineBy(t, q.jitter, q.edit, nil)
 			for _, f := range r.Verdict {
 				if f.Level == q.level && strings.Contains(f.Text, q.want) {
 					return
@@ -197,6 +217,48 @@ func TestBadSensors(t *testing.T) {
 			}
 			t.Errorf("no finding %s %q in:\n%s", q.level, q.want, text(r))
 		})
+	}
+}
+
+// TestPowerLimitIsNoFault: a card at full load runs into its limit; that is no warning.
+func TestPowerLimitIsNoFault(t *testing.T) {
+	r := examine(t, func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 }, nil)
+	if r.Devices[0].Throttled != 0x4 {
+		t.Errorf("throttled 0x%x, want 0x4", r.Devices[0].Throttled)
+	}
+	for _, f := range r.Verdict {
+		if f.Level != doctor.Good {
+			t.Errorf("finding %+v", f)
+		}
+	}
+}
+
+// TestHistogram: the distances of changes lie in the bins of the sensor's refresh, and
+// every one is counted.
+func TestHistogram(t *testing.T) {
+	r := examine(t, func(s *sim.Sensors) {
+		s.Instant.Refresh, s.Instant.Noise = 50*time.Millisecond, 0.02
+		s.Counter.Jitter = 0
+	}, func(o *doctor.Options) { o.Quick = true })
+	want := map[string][2]float64{power.SourceSamples: {13, 32}, power.SourceInstant: {42, 56}, power.SourceEnergy: {75, 130}}
+	for _, q := range r.Devices[0].Refresh {
+		limits, ok := want[q.Source]
+		if !ok {
+			continue
+		}
+		delete(want, q.Source)
+		n := 0
+		for _, b := range q.Histogram {
+			if n += b.Count; b.FromMS < limits[0] || b.ToMS > limits[1] {
+				t.Errorf("%s: %d distances of %g to %g ms", q.Source, b.Count, b.FromMS, b.ToMS)
+			}
+		}
+		if n == 0 || n != q.Changes-1 {
+			t.Errorf("%s: %d distances in the histogram of %d changes: %+v", q.Source, n, q.Changes, q.Histogram)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no histogram of %v", want)
 	}
 }
 

@@ -65,8 +65,8 @@ func (r *Report) judgeDevice(d *Device) {
 			r.find(Good, d.Device, "", "the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
 		}
 	}
-	if q := d.Polling; q != nil && math.Abs(q.ChangePct) > 2 {
-		r.find(Warn, d.Device, "", "reading the counter often changes it by %+.1f %%", q.ChangePct)
+	if q := d.Polling; q != nil {
+		r.polling(d.Device, q)
 	}
 	for _, c := range d.Calls {
 		if c.Error == "" && c.Source == power.SourceEnergy && c.MedianUS > 500 {
@@ -75,6 +75,22 @@ func (r *Report) judgeDevice(d *Device) {
 	}
 	r.ring(d)
 	r.state(d)
+}
+
+// mostDisturbed is the change of a counter by reading it often, in percent, from which
+// on reading disturbs it.
+const mostDisturbed = 2.0
+
+// polling judges whether reading the counter disturbs it.
+func (r *Report) polling(device string, q *Polling) {
+	times, change := 20, q.ChangePct
+	if f := q.FastestChangePct; f != nil && math.Abs(*f) > math.Abs(change) {
+		times, change = 100, *f
+	}
+	if math.Abs(change) > mostDisturbed {
+		r.find(Warn, device, "let nothing else read the counter during a measurement (monitoring, nvidia-smi in a loop); llem reads it every 5 s",
+			"reading the counter %d times a second instead of once changes it by %+.1f %%", times, change)
+	}
 }
 
 // pollRing is how often a measurement reads the ring, in seconds.

@@ -16,6 +16,10 @@ type Clock struct {
 	start time.Time
 	wall  int64
 	file  atomic.Pointer[File]
+	// Jitter is how far an anchor may misread the wall clock, either way. Set it before
+	// the clock is used.
+	Jitter  time.Duration
+	anchors int64
 }
 
 // virtualBase is CLOCK_MONOTONIC when a virtual clock starts, far from zero so that
@@ -61,6 +65,10 @@ func (c *Clock) Anchor() clock.Anchor {
 	a := clock.Anchor{MonoNS: now, UnixNS: now + c.wall}
 	if f := c.file.Load(); f != nil {
 		a.UnixNS = f.unix(now)
+	}
+	if c.Jitter > 0 {
+		c.anchors++
+		a.UnixNS += int64((2*uniform(7, ringNoise+400, c.anchors) - 1) * float64(c.Jitter))
 	}
 	return a
 }
