@@ -10,8 +10,12 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// SourceMeter is the series and the counter of a [Meter].
-const SourceMeter = "simulated"
+// Sources of a [Meter]. Both see the same true power and nothing of each other: the
+// series through its window and with its noise, the counter at its own updates.
+const (
+	SourceMeterSamples = "simulated.samples"
+	SourceMeterEnergy  = "simulated.energy"
+)
 
 // Meter reads the ring and the counter of simulated GPUs without a library, for
 // demonstrations. Its devices say that they are modelled. It knows no faults.
@@ -34,7 +38,7 @@ func NewMeter(f *File) *Meter {
 var _ power.Meter = (*Meter)(nil)
 
 // Name implements power.Meter.
-func (*Meter) Name() string { return SourceMeter }
+func (*Meter) Name() string { return "simulated" }
 
 // Devices implements power.Meter.
 func (m *Meter) Devices() []power.Device {
@@ -65,7 +69,7 @@ func (m *Meter) Poll(ctx context.Context, t *power.Trace) error {
 		for last := grid.latest(now.MonoNS); m.next[i] <= last; m.next[i]++ {
 			at := grid.at(m.next[i])
 			t.Samples = append(t.Samples, power.Sample{
-				MonoNS: at, UnixNS: now.Unix(at), Device: deviceID(i), Source: SourceMeter,
+				MonoNS: at, UnixNS: now.Unix(at), Device: deviceID(i), Source: SourceMeterSamples,
 				Power: unit.Watts(s.ringWatts(curve, m.file.Epoch(), m.next[i])), Window: s.Ring.Window,
 			})
 		}
@@ -84,7 +88,7 @@ func (m *Meter) Counters(ctx context.Context) ([]power.Reading, error) {
 		if s.Counter.Refresh == 0 {
 			continue
 		}
-		r := power.Reading{Device: deviceID(i), Source: SourceMeter, BeforeNS: clock.Mono(), Refresh: s.Counter.Refresh}
+		r := power.Reading{Device: deviceID(i), Source: SourceMeterEnergy, BeforeNS: clock.Mono(), Refresh: s.Counter.Refresh}
 		k := s.counterGrid(m.file.Epoch()).latest(r.BeforeNS)
 		r.Energy = unit.FromJoules(s.counted(m.file.segments(i), m.file.Epoch(), k))
 		r.AfterNS = clock.Mono()
