@@ -38,7 +38,12 @@ func LockDir() string { return firstShared("/run/lock", "/tmp") }
 // the last one. It must not depend on who asks: root may write anywhere.
 func firstShared(dirs ...string) string {
 	for _, dir := range dirs {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() && info.Mode().Perm()&0o002 != 0 {
+		info, err := os.Stat(dir)
+		if err != nil || !info.IsDir() || info.Mode().Perm()&0o002 == 0 {
+			continue
+		}
+		var s unix.Statfs_t
+		if unix.Statfs(dir, &s) == nil && s.Flags&unix.ST_RDONLY == 0 {
 			return dir
 		}
 	}
