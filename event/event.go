@@ -27,6 +27,22 @@ type StudyStarted struct {
 	Name string
 	Runs int
 	Dir  string
+	// Experiments of the study in their order, and how often each is planned to run.
+	// Precision may add cycles.
+	Experiments []Experiment
+	Cycles      int
+	// Precision, if not 0, is half the relative width of the metric's 95 % interval
+	// below which an experiment needs no more cycles.
+	Precision float64
+	// Made are runs of an earlier process that are not made again.
+	Made []RunFinished
+}
+
+// Experiment is one row of a study.
+type Experiment struct {
+	ID string
+	// Label holds the keys that vary in the study, with their values.
+	Label string
 }
 
 // RunStarted opens a run. Index counts from 1.
@@ -66,9 +82,24 @@ type Note struct {
 type RunFinished struct {
 	Index, Total int
 	ID           string
+	Cycle        int
 	Status       string
 	Message      string
-	Took         time.Duration
+	// LeftOut says that the run was not made, since others like it had failed.
+	LeftOut bool
+	Took    time.Duration
+	Metric  Metric
+}
+
+// Metric is the number of a run by which its experiment is followed.
+type Metric struct {
+	// Name is its path in result.json; empty if the run has no such number.
+	Name string
+	Unit string
+	// Value is NaN if the run has no such number.
+	Value float64
+	// Origin is "modelled" or "simulated" where no sensor stands behind the value.
+	Origin string
 }
 
 // StudyFinished closes a study.

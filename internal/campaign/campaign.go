@@ -67,7 +67,11 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	if o.Study.Execution.Restart != study.RestartAlways {
 		o.engines = &measure.Engines{}
 	}
-	o.emit(event.StudyStarted{Name: o.Study.Name, Runs: len(plan), Dir: dir.Path()})
+	opening, err := s.opening(plan)
+	if err != nil {
+		return nil, err
+	}
+	o.emit(opening)
 	runErr := s.all(ctx, plan)
 	runErr = errors.Join(runErr, o.engines.Close())
 	return o.finish(dir, runErr)

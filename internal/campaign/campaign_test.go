@@ -293,8 +293,10 @@ func TestRun(t *testing.T) {
 			finished++
 		}
 	}
-	if want := (event.StudyStarted{Name: "test", Runs: 4, Dir: c.options.Results + "/" + filepath.Base(res.Dir)}); c.events[0] != want {
-		t.Errorf("first event %+v, want %+v", c.events[0], want)
+	want := event.StudyStarted{Name: "test", Runs: 4, Dir: c.options.Results + "/" + filepath.Base(res.Dir), Cycles: 2,
+		Experiments: []event.Experiment{{ID: c.options.Study.Experiments[0].ID(), Label: "batch_size=1"}, {ID: c.options.Study.Experiments[1].ID(), Label: "batch_size=2"}}}
+	if diff := cmp.Diff(event.Event(want), c.events[0]); diff != "" {
+		t.Errorf("first event (-want +got):\n%s", diff)
 	}
 	if last, ok := c.events[len(c.events)-1].(event.StudyFinished); started != 4 || finished != 4 || !ok || last.OK != 4 {
 		t.Errorf("%d runs started, %d finished, last event %+v", started, finished, c.events[len(c.events)-1])

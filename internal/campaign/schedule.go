@@ -136,16 +136,14 @@ func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 
 // done takes note of a finished run.
 func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
-	finished := event.RunFinished{Index: s.index, Total: s.total, ID: rec.ID, Status: string(rec.Status), Took: took}
+	finished := s.finished(rec)
+	finished.Index, finished.Total, finished.Took = s.index, s.total, took
 	switch rec.Status {
 	case result.OK:
 		s.failures[p.Experiment.Backend] = 0
 	case result.Failed:
 		s.failures[p.Experiment.Backend]++
 		s.reason = rec.Failure.Message
-	}
-	if rec.Failure != nil {
-		finished.Message = rec.Failure.Message
 	}
 	s.emit(finished)
 }
@@ -187,7 +185,9 @@ func (s *schedule) leaveOut(p Planned) error {
 	if err := run.Commit(rec, result.Series{}); err != nil {
 		return errors.Join(err, run.Abort())
 	}
-	s.emit(event.RunFinished{Index: s.index, Total: s.total, ID: rec.ID, Status: string(rec.Status), Message: rec.Failure.Message})
+	finished := s.finished(rec)
+	finished.Index, finished.Total = s.index, s.total
+	s.emit(finished)
 	return nil
 }
 

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -68,6 +70,17 @@ func TestResume(t *testing.T) {
 	second, err := Run(t.Context(), c.options)
 	if err != nil || !second.Complete || second.OK != 4 || second.Failed != 2 || second.Interrupted != 0 || second.Dir != first.Dir {
 		t.Fatalf("%v, complete %v, %d ok, %d failed, %d interrupted", err, second.Complete, second.OK, second.Failed, second.Interrupted)
+	}
+	made := map[string]int{}
+	for _, ev := range c.events {
+		if o, ok := ev.(event.StudyStarted); ok {
+			for _, r := range o.Made {
+				made[fmt.Sprintf("%s c%d", r.Status, r.Cycle)]++
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"ok c1": 2, "failed c1": 1}, made); diff != "" {
+		t.Errorf("runs said to be made already (-want +got):\n%s", diff)
 	}
 	if e.started != 3 {
 		t.Errorf("%d engines were started, want 3: the interrupted run and the two that were left", e.started)

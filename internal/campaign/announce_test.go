@@ -1,0 +1,87 @@
+package campaign
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+func TestRowLabels(t *testing.T) {
+	a := study.DefaultExperiment()
+	a.Model, a.PyTorch, a.Fake = "random:tiny", nil, nil
+	with := func(change func(*study.Experiment)) study.Experiment {
+		e := a
+		change(&e)
+		return e
+	}
+	eight := 8
+	for _, c := range []struct {
+		name string
+		all  []study.Experiment
+		want []string
+	}{
+		{"nothing varies", []study.Experiment{a}, []string{"random:tiny embedded auto batch 1"}},
+		{"section left away", []study.Experiment{a, with(func(e *study.Experiment) { e.Embedded = &study.EmbeddedSection{BatchSize: 4, PrefillChunk: 512} })},
+			[]string{"batch_size=1", "batch_size=4"}},
+		{"words that explain themselves", []study.Experiment{a, with(func(e *study.Experiment) { e.DType, e.Workload.InputTokens = "q8_0", 8 })},
+			[]string{"auto input_tokens=256", "q8_0 input_tokens=8"}},
+		{"engines", []study.Experiment{a, with(func(e *study.Experiment) {
+			e.Backend, e.Embedded, e.PyTorch = study.PyTorch, nil, &study.PyTorchSection{BatchSize: 8}
+		}), with(func(e *study.Experiment) {
+			e.Backend, e.Embedded, e.PyTorch = study.PyTorch, nil, &study.PyTorchSection{BatchSize: 1}
+		})}, []string{"embedded", "pytorch batch_size=8", "pytorch batch_size=1"}},
+		{"not given", []study.Experiment{
+			with(func(e *study.Experiment) { e.Backend, e.Embedded, e.VLLM = study.VLLM, nil, &study.VLLMSection{} }),
+			with(func(e *study.Experiment) {
+				e.Backend, e.Embedded, e.VLLM = study.VLLM, nil, &study.VLLMSection{MaxNumSeqs: eight}
+			}),
+		}, []string{"max_num_seqs=0", "max_num_seqs=8"}},
+	} {
+		var got []string
+		for _, r := range rows(c.all) {
+			got = append(got, r.Label)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+// TestMetricOfARun: the goal's metric, else energy, else speed; nothing for a failed run.
+func TestMetricOfARun(t *testing.T) {
+	const perToken, speed, power = "energy.per_output_token_j", "throughput.output_tokens_per_s", "energy.mean_w"
+	rec := func(energy result.Provenance, backend string) *result.Record {
+		r := &result.Record{Status: result.OK, Throughput: &result.Throughput{OutputTokensPerS: 50}}
+		r.Config.Backend, r.Energy.Provenance = backend, energy
+		if energy != result.None {
+			r.Energy.PerOutputTokenJ, r.Energy.MeanW = &result.Quantity{Value: 0.8}, &result.Quantity{Value: 400}
+		}
+		return r
+	}
+	failed := rec(result.Measured, study.VLLM)
+	failed.Status = result.Failed
+	for name, c := range map[string]struct {
+		goal string
+		rec  *result.Record
+		want event.Metric
+	}{
+		"measured":     {"", rec(result.Measured, study.VLLM), event.Metric{Name: perToken, Unit: "J", Value: 0.8}},
+		"modelled":     {"", rec(result.Modelled, study.Embedded), event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "modelled"}},
+		"simulated":    {"", rec(result.Modelled, study.Fake), event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "simulated"}},
+		"no energy":    {"", rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
+		"goal":         {power, rec(result.Measured, study.VLLM), event.Metric{Name: power, Unit: "W", Value: 400}},
+		"goal unknown": {power, rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
+		"a failed run": {"", failed, event.Metric{Value: math.NaN()}},
+	} {
+		s := &schedule{Options: &Options{Study: &study.Study{}}}
+		s.Study.Execution.Until.Metric = c.goal
+		if got := s.metric(c.rec); got != c.want && !(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
