@@ -14,7 +14,7 @@ import (
 // opening is the event that opens the study: its grid, and what of it an earlier
 // process has made.
 func (s *schedule) opening(plan []Planned) (event.StudyStarted, error) {
-	out := event.StudyStarted{Name: s.Study.Name, Runs: len(plan), Dir: s.dir.Path(),
+	out := event.StudyStarted{Name: folderName(s.Study), Runs: len(plan), Dir: s.dir.Path(),
 		Experiments: rows(s.Study.Experiments), Cycles: s.Study.Execution.Cycles}
 	if x := s.Study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth

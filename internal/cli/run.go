@@ -138,7 +138,7 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 		return env.dryRun(ctx, s, options.Results, f)
 	}
 	if !f.quiet {
-		display := live.New(env.Stderr, live.Options{Terminal: env.StderrTTY && !f.verbose, Color: env.color(env.StderrTTY)})
+		display := live.New(env.Stderr, live.Options{Terminal: env.canDraw() && !f.verbose, Color: env.color(env.StderrTTY)})
 		options.Observe = display.Observe
 		res, err := llem.Run(ctx, s, options)
 		display.Close()
@@ -253,6 +253,12 @@ func (env *Env) printJSON(v any) error {
 // terminal prints results on standard output.
 func (env *Env) terminal(verbose bool) report.Terminal {
 	return report.Terminal{Color: env.color(env.StdoutTTY), Width: env.width(), Verbose: verbose}
+}
+
+// canDraw says whether standard error is a terminal that can be drawn on, with a person
+// before it.
+func (env *Env) canDraw() bool {
+	return env.StderrTTY && env.Getenv("TERM") != "dumb" && env.Getenv("CI") == ""
 }
 
 // color follows https://no-color.org: NO_COLOR, when set and not empty, wins.

@@ -1,0 +1,325 @@
+package live
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// The view is at most this high, with the line on which the cursor rests.
+const (
+	mostRows  = 6 // of the grid
+	otherRows = 6 // head, legend, three of the current run, cursor
+)
+
+// theme is how things look. Without colour every style prints what it is given.
+type theme struct {
+	title, dim, warning, failed, ok, running, bar lipgloss.Style
+}
+
+func newTheme(color bool) theme {
+	plain := lipgloss.NewStyle()
+	if !color {
+		return theme{plain, plain, plain, plain, plain, plain, plain}
+	}
+	return theme{
+		title: plain.Bold(true), dim: plain.Faint(true),
+		warning: plain.Foreground(lipgloss.Yellow), failed: plain.Foreground(lipgloss.Red), ok: plain.Foreground(lipgloss.Green),
+		running: plain.Bold(true).Foreground(lipgloss.Yellow), bar: plain.Foreground(lipgloss.Cyan),
+	}
+}
+
+// marks are the cells of the grid.
+const marks = "·▸■✗–"
+
+func (t theme) cell(c cell) string { return t.result(c).Render(string([]rune(marks)[c])) }
+
+func (t theme) result(c cell) lipgloss.Style {
+	switch c {
+	case running:
+		return t.running
+	case ok:
+		return t.ok
+	case failed:
+		return t.failed
+	}
+	return t.dim
+}
+
+// render draws the view. No line is wider than the terminal, and the last one is empty.
+// It looks at a few experiments only, however many the study has.
+func (v *view) render(width, height int, now time.Time) string {
+	var lines []string
+	switch {
+	case v.grid == nil && v.phase.Phase == "":
+		return ""
+	case v.grid == nil:
+		lines = []string{v.status(now)}
+	default:
+		lines = append(lines, v.head(width, now))
+		if rows := min(mostRows, height-1-otherRows); rows > 0 {
+			lines = append(lines, v.table(width, rows)...)
+		}
+		lines = append(lines, v.current(width, now)...)
+	}
+	if most := max(1, height-2); len(lines) > most {
+		lines = lines[:most]
+	}
+	for i, line := range lines {
+		if lipgloss.Width(line) > width {
+			lines[i] = lipgloss.NewStyle().MaxWidth(width).Render(line)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// status is the one line of a single run.
+func (v *view) status(now time.Time) string {
+	parts := []string{fmt.Sprintf("%-8s", v.phase.Phase), v.bar(20), clockText(now.Sub(v.started))}
+	if p := v.powerText(); p != "" {
+		parts = append(parts, p)
+	}
+	return strings.TrimRight(strings.Join(append(parts, v.detail()), "  "), " ")
+}
+
+// head says how far the study is. What does not fit is left out: first the time that
+// has passed, then the end of the name.
+func (v *view) head(width int, now time.Time) string {
+	facts := []string{fmt.Sprintf("%d/%d runs", v.grid.finished(), v.total)}
+	if n := v.grid.count[failed]; n > 0 {
+		facts = append(facts, v.theme.failed.Render(fmt.Sprintf("%d failed", n)))
+	}
+	if n := v.grid.count[leftOut]; n > 0 {
+		facts = append(facts, fmt.Sprintf("%d left out", n))
+	}
+	elapsed := clockText(now.Sub(v.began)) + " elapsed"
+	var end []string
+	if left, known := v.grid.left(v.total, v.run.ID, now.Sub(v.mark)); known && v.grid.finished() < v.total {
+		about := "about"
+		if v.study.Precision > 0 {
+			about = "at least"
+		}
+		end = []string{fmt.Sprintf("%s %s left, until %s", about, clockText(left), timeOfDay(now.Add(left), now))}
+	}
+	const between = " · "
+	name := clean(v.study.Name)
+	rest := strings.Join(slices.Concat(facts, []string{elapsed}, end), between)
+	if lipgloss.Width(name)+len("  ")+lipgloss.Width(rest) > width {
+		rest = strings.Join(slices.Concat(facts, end), between)
+	}
+	line := rest
+	if name = cut(name, width-len("  ")-lipgloss.Width(rest)); name != "" {
+		line = v.theme.title.Render(name) + "  " + rest
+	}
+	if n := width - lipgloss.Width(line) - 1; n > 0 { // a rule to the edge sets the view off
+		line += " " + v.theme.dim.Render(strings.Repeat("─", n))
+	}
+	return line
+}
+
+// timeOfDay names a moment with as much of the date as it takes.
+func timeOfDay(t, now time.Time) string {
+	switch days := t.Sub(now) / (24 * time.Hour); {
+	case t.YearDay() == now.YearDay() && days == 0:
+		return t.Format("15:04")
+	case days < 6:
+		return t.Format("Mon 15:04")
+	}
+	return t.Format("2 Jan 15:04")
+}
+
+// table is the grid around the current experiment, with a line that explains it. Its
+// height does not change during a study.
+func (v *view) table(width, most int) []string {
+	n := min(most, len(v.grid.experiments))
+	first := max(0, min(v.row-n/2, len(v.grid.experiments)-n))
+	at := v.cellWidth(width)
+	labels, values := 0, 0
+	texts := make([]string, n)
+	for i := range n {
+		labels = max(labels, lipgloss.Width(v.grid.experiments[first+i].Label))
+		texts[i] = rowText(v.grid.rows[first+i])
+		values = max(values, lipgloss.Width(texts[i]))
+	}
+	labels = min(labels, max(width-at-values-len("  ")*2, width/3))
+	var lines []string
+	for i := range n {
+		r := v.grid.rows[first+i]
+		lines = append(lines, pad(cut(clean(v.grid.experiments[first+i].Label), labels), labels)+"  "+
+			pad(v.cells(r, at), at)+"  "+texts[i])
+	}
+	return append(lines, v.theme.dim.Render(v.legend(first, n)))
+}
+
+// rowText is the mean of an experiment's metric with its interval.
+func rowText(r *row) string {
+	switch {
+	case r == nil || len(r.values) == 0:
+		return ""
+	case math.IsInf(r.half, 0) || math.IsNaN(r.half):
+		return amount(r.mean, r.metric)
+	}
+	return fmt.Sprintf("%s ±%s %%", amount(r.mean, r.metric), unit.Significant(100*r.half, 2))
+}
+
+// amount prints a value of a metric.
+func amount(value float64, m event.Metric) string {
+	switch {
+	case m.Name == "":
+		return ""
+	case strings.HasPrefix(m.Unit, "1/"):
+		return unit.Significant(value, 3) + m.Unit[1:]
+	}
+	return unit.SI(value, m.Unit)
+}
+
+// cellWidth is how many columns the cycles get.
+func (v *view) cellWidth(width int) int {
+	cycles := v.grid.cycles
+	for i := range v.grid.rows[v.row].size() {
+		cycles = max(cycles, i+1)
+	}
+	return min(cycles, max(5, width/4))
+}
+
+// size is how many cells a row has.
+func (r *row) size() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.cells)
+}
+
+// cells draws the cycles of a row, the newest ones if there is no room for all.
+func (v *view) cells(r *row, width int) string {
+	if r == nil {
+		return v.theme.dim.Render(strings.Repeat("·", min(width, v.grid.cycles)))
+	}
+	last := 0 // after the newest that has begun
+	for i, c := range r.cells {
+		if c != todo {
+			last = i + 1
+		}
+	}
+	first := max(0, min(last-width+1, len(r.cells)-width))
+	var b strings.Builder
+	for _, c := range r.cells[first:min(len(r.cells), first+width)] {
+		b.WriteString(v.theme.cell(c))
+	}
+	return b.String()
+}
+
+// legend says what is not shown and what the numbers are.
+func (v *view) legend(first, n int) string {
+	var parts, names []string
+	if more := len(v.grid.experiments) - n; more > 0 {
+		parts = append(parts, fmt.Sprintf("… %d more", more))
+	}
+	for i := range n {
+		r := v.grid.rows[first+i]
+		if r == nil || len(r.values) == 0 {
+			continue
+		}
+		name := strings.TrimRight(r.metric.Name+" "+r.metric.Origin, " ")
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		parts = append(parts, strings.Join(names, " or ")+", ±: 95 % interval")
+	}
+	if v.study.Precision > 0 {
+		parts = append(parts, fmt.Sprintf("goal ±%s %%", unit.Significant(100*v.study.Precision, 2)))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// current is the run that is made now, in three lines.
+func (v *view) current(width int, now time.Time) []string {
+	what := "between two runs"
+	if v.run.Label != "" {
+		label := v.run.Label
+		if i, known := v.grid.index[v.run.ID]; known {
+			label = v.grid.experiments[i].Label
+		}
+		what = fmt.Sprintf("%s, cycle %d (run %d of %d)", clean(label), v.run.Cycle, v.run.Index, v.run.Total)
+	}
+	phase := fmt.Sprintf("  %-8s  %s  %s  %s", v.phase.Phase, v.bar(max(5, min(20, width/5))), clockText(now.Sub(v.started)), v.detail())
+	power := "  "
+	if p := v.powerText(); p != "" {
+		power += fmt.Sprintf("%-8s  ", p)
+	}
+	return []string{
+		v.theme.running.Render("▸") + " " + v.theme.title.Render(what),
+		strings.TrimRight(phase, " "),
+		strings.TrimRight(power+v.theme.bar.Render(sparkline(v.history, v.most, max(0, min(sparks, width-lipgloss.Width(power))))), " "),
+	}
+}
+
+func (v *view) detail() string {
+	if v.progress.Detail != "" {
+		return clean(v.progress.Detail)
+	}
+	return clean(v.phase.Detail)
+}
+
+func (v *view) bar(width int) string {
+	filled := int(v.progress.Fraction*float64(width) + 0.5)
+	filled = max(0, min(width, filled))
+	return v.theme.bar.Render(strings.Repeat("█", filled)) + v.theme.dim.Render(strings.Repeat("░", width-filled))
+}
+
+// powerText is the power of all devices that are read, and which these are.
+func (v *view) powerText() string {
+	if len(v.watts) == 0 {
+		return ""
+	}
+	names := make([]string, 0, len(v.watts))
+	for name := range v.watts {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return fmt.Sprintf("%s (%s)", unit.SI(v.power(), "W"), strings.Join(names, "+"))
+}
+
+// sparkline draws the newest values on a scale from 0 to the most; a blank where there is
+// none.
+func sparkline(values []float64, most float64, width int) string {
+	values = values[max(0, len(values)-width):]
+	levels := []rune("▁▂▃▄▅▆▇█")
+	var b strings.Builder
+	for _, w := range values {
+		switch {
+		case w < 0:
+			b.WriteByte(' ')
+		case most == 0:
+			b.WriteRune(levels[0])
+		default:
+			b.WriteRune(levels[min(len(levels)-1, int(w/most*float64(len(levels))))])
+		}
+	}
+	return b.String()
+}
+
+// cut shortens a text without styles to a width.
+func cut(s string, width int) string {
+	if lipgloss.Width(s) <= width {
+		return s
+	}
+	if width < 2 {
+		return ""
+	}
+	return lipgloss.NewStyle().MaxWidth(width-1).Render(s) + "…"
+}
+
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-lipgloss.Width(s)))
+}

@@ -1,0 +1,208 @@
+package live
+
+import (
+	"math"
+	"time"
+
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/stats"
+)
+
+// statusOK is the status of a run that worked.
+const (
+	statusOK          = "ok"
+	statusInterrupted = "interrupted"
+)
+
+// cell is the state of one run.
+type cell byte
+
+const (
+	todo cell = iota
+	running
+	ok
+	failed
+	leftOut
+	states
+)
+
+// grid is experiments by cycles. It costs memory for the experiments that have begun
+// and time for one of them per event, however many there are.
+type grid struct {
+	experiments []event.Experiment
+	cycles      int
+	index       map[string]int
+	rows        map[int]*row
+	count       [states]int
+
+	all mean // of the runs that worked
+	any mean // of all runs that were made
+	// expected is how long the open runs of experiments with a finished one take, and
+	// expectedRuns is how many these are.
+	expected     time.Duration
+	expectedRuns int
+}
+
+// row is an experiment.
+type row struct {
+	cells []cell // by cycle
+	took  mean
+	// metric is that of the first run; runs with another one are not comparable.
+	metric event.Metric
+	values []float64
+	mean   float64
+	half   float64 // of the 95 % interval, relative; +Inf if there is none
+}
+
+// mean of durations.
+type mean struct {
+	sum time.Duration
+	n   int
+}
+
+func (m *mean) add(d time.Duration) { m.sum, m.n = m.sum+d, m.n+1 }
+
+func (m mean) value() time.Duration {
+	if m.n == 0 {
+		return 0
+	}
+	return m.sum / time.Duration(m.n)
+}
+
+func newGrid(s event.StudyStarted) *grid {
+	g := &grid{experiments: s.Experiments, cycles: s.Cycles, index: make(map[string]int, len(s.Experiments)), rows: map[int]*row{}}
+	for i, e := range s.Experiments {
+		g.index[e.ID] = i
+	}
+	for _, r := range s.Made {
+		g.finish(r, 0)
+	}
+	return g
+}
+
+// row is that of an experiment; nil if the study does not have it.
+func (g *grid) row(id string) *row {
+	i, known := g.index[id]
+	if !known {
+		return nil
+	}
+	r := g.rows[i]
+	if r == nil {
+		r = &row{cells: make([]cell, g.cycles), half: math.Inf(1)}
+		g.rows[i] = r
+	}
+	return r
+}
+
+// set changes a cell. Cycles beyond the plan are added as they come.
+func (g *grid) set(r *row, cycle int, c cell) {
+	if cycle < 1 {
+		return
+	}
+	for len(r.cells) < cycle {
+		r.cells = append(r.cells, todo)
+	}
+	g.count[r.cells[cycle-1]]--
+	g.count[c]++
+	r.cells[cycle-1] = c
+}
+
+// open counts the planned runs of a row that are not finished.
+func (g *grid) open(r *row) int {
+	n := 0
+	for _, c := range r.cells[:g.cycles] {
+		if c == todo || c == running {
+			n++
+		}
+	}
+	return n
+}
+
+func (g *grid) start(e event.RunStarted) {
+	if r := g.row(e.ID); r != nil {
+		g.set(r, e.Cycle, running)
+	}
+}
+
+// finish takes a run that was made or left out. A run that took no time tells nothing
+// of how long others will take.
+func (g *grid) finish(e event.RunFinished, took time.Duration) {
+	r := g.row(e.ID)
+	if r == nil {
+		return
+	}
+	if r.took.n > 0 {
+		n := g.open(r)
+		g.expected -= time.Duration(n) * r.took.value()
+		g.expectedRuns -= n
+	}
+	state := stateOf(e)
+	g.set(r, e.Cycle, state)
+	if took > 0 && state != todo {
+		r.took.add(took)
+		g.any.add(took)
+		if state == ok {
+			g.all.add(took)
+		}
+	}
+	if r.took.n > 0 {
+		n := g.open(r)
+		g.expected += time.Duration(n) * r.took.value()
+		g.expectedRuns += n
+	}
+	r.add(e.Metric)
+}
+
+func stateOf(e event.RunFinished) cell {
+	switch {
+	case e.LeftOut:
+		return leftOut
+	case e.Status == statusOK:
+		return ok
+	case e.Status == statusInterrupted:
+		return todo // it counts for nothing, and --resume makes it again
+	}
+	return failed
+}
+
+// add takes a value of the row's metric.
+func (r *row) add(m event.Metric) {
+	if m.Name == "" || math.IsNaN(m.Value) || len(r.values) > 0 && m.Name != r.metric.Name {
+		return
+	}
+	r.metric = m
+	r.values = append(r.values, m.Value)
+	sum := 0.0
+	for _, v := range r.values {
+		sum += v
+	}
+	r.mean = sum / float64(len(r.values))
+	half, err := stats.RelativeHalfWidth(r.values)
+	if err != nil {
+		half = math.Inf(1)
+	}
+	r.half = half
+}
+
+// finished counts runs that were made or left out.
+func (g *grid) finished() int { return g.count[ok] + g.count[failed] + g.count[leftOut] }
+
+// left is how long the study still takes: runs of an experiment take as long as its
+// finished ones, others as long as all that worked. Spent is what the current run of
+// the experiment has taken so far. False if nothing is known.
+func (g *grid) left(total int, id string, spent time.Duration) (time.Duration, bool) {
+	usual := g.all
+	if usual.n == 0 {
+		usual = g.any
+	}
+	open := total - g.finished()
+	if usual.n == 0 && open > g.expectedRuns {
+		return 0, false
+	}
+	current := usual.value()
+	if i, known := g.index[id]; known && g.rows[i] != nil && g.rows[i].took.n > 0 {
+		current = g.rows[i].took.value()
+	}
+	left := g.expected + time.Duration(max(0, open-g.expectedRuns))*usual.value()
+	return max(0, left-min(spent, current)), true
+}

@@ -1,0 +1,60 @@
+package live
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/llenergymeasure/llem/event"
+)
+
+// plain prints each phase as a line.
+type plain struct {
+	out     io.Writer
+	color   bool
+	now     func() time.Time
+	started time.Time
+}
+
+func (p *plain) observe(e event.Event) {
+	switch e := e.(type) {
+	case event.StudyStarted:
+		if e.Runs > 1 {
+			p.line("%d runs, results in %s", e.Runs, e.Dir)
+		}
+	case event.RunStarted:
+		p.started = p.now()
+		p.line("[%d/%d] %s, cycle %d", e.Index, e.Total, e.Label, e.Cycle)
+	case event.PhaseStarted:
+		p.line("  %6s %-8s %s", clockText(p.now().Sub(p.started)), e.Phase, e.Detail)
+	case event.Note:
+		p.line("%s: %s", p.paint("33", "warning"), e.Message)
+	case event.RunFinished:
+		status := e.Status
+		if e.Status != statusOK {
+			status = p.paint("31", status)
+		}
+		p.line("  %6s %s", clockText(e.Took), strings.TrimSpace(status+" "+e.Message))
+	}
+}
+
+func (p *plain) line(format string, args ...any) {
+	fmt.Fprintln(p.out, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+}
+
+func (p *plain) paint(code, s string) string {
+	if !p.color {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// clockText prints 0:07, 12:03, 1:02:03.
+func clockText(t time.Duration) string {
+	s := int(t.Round(time.Second).Seconds())
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}

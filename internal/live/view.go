@@ -1,0 +1,178 @@
+package live
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/llenergymeasure/llem/event"
+)
+
+// sparks is how many values of power are kept, one per tick: 15 s.
+const sparks = 60
+
+// view is the state of a study as events tell it. What it shows is a function of the
+// events and the time alone.
+type view struct {
+	theme theme
+	// lines are those that last and have not been printed.
+	lines []string
+	told  map[string]bool // notes that have been printed
+
+	study event.StudyStarted
+	grid  *grid // nil before the study, and for a single run
+	total int
+	began time.Time // of the study
+	mark  time.Time // the end of the newest finished run, or the study's beginning
+
+	run      event.RunStarted // without a label between runs
+	row      int              // of the newest run
+	started  time.Time        // of the run, or of the pause between two
+	phase    event.PhaseStarted
+	progress event.Progress
+	watts    map[string]float64
+	history  []float64 // of power, the newest last; negative where none was read
+	most     float64   // power so far
+	leftWhy  string    // the newest reason for leaving runs out
+}
+
+func newView(color bool) *view {
+	return &view{theme: newTheme(color), told: map[string]bool{}, watts: map[string]float64{}}
+}
+
+func (v *view) observe(e event.Event, now time.Time) {
+	switch e := e.(type) {
+	case event.StudyStarted:
+		v.open(e, now)
+	case event.RunStarted:
+		v.run, v.started, v.total = e, now, e.Total
+		v.phase, v.progress = event.PhaseStarted{}, event.Progress{}
+		if v.grid != nil {
+			v.grid.start(e)
+			v.row = v.grid.index[e.ID]
+		}
+	case event.PhaseStarted:
+		if v.run.Label == "" && v.phase.Phase != e.Phase {
+			v.started = now
+		}
+		v.phase, v.progress = e, event.Progress{Phase: e.Phase}
+		clear(v.watts) // sensors are not read in every phase: no value is better than an old one
+	case event.Progress:
+		if e.Phase == v.phase.Phase { // a late one would fill the bar of the next phase
+			v.progress = e
+		}
+	case event.Power:
+		v.watts[e.Device] = e.Watts
+	case event.Note:
+		if !v.told[e.Message] { // many are the same in every run
+			v.told[e.Message] = true
+			v.print("%s: %s", v.theme.warning.Render("warning"), clean(e.Message))
+		}
+	case event.RunFinished:
+		v.finish(e, now)
+	}
+}
+
+// print adds a line that lasts.
+func (v *view) print(format string, args ...any) {
+	v.lines = append(v.lines, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+}
+
+func (v *view) open(e event.StudyStarted, now time.Time) {
+	v.study, v.total, v.began, v.mark = e, e.Runs, now, now
+	if e.Runs < 2 && e.Precision == 0 {
+		return
+	}
+	v.grid = newGrid(e)
+	made := ""
+	if n := len(e.Made); n > 0 {
+		made = fmt.Sprintf(", %d of them made before", n)
+	}
+	v.print("%d runs%s, results in %s", e.Runs, made, clean(e.Dir))
+}
+
+func (v *view) finish(e event.RunFinished, now time.Time) {
+	label := v.run.Label
+	v.run, v.started, v.total = event.RunStarted{}, now, max(v.total, e.Total)
+	v.phase, v.progress = event.PhaseStarted{}, event.Progress{}
+	clear(v.watts)
+	if v.grid == nil {
+		if e.Status != statusOK {
+			v.print("  %6s %s %s", clockText(e.Took), v.theme.failed.Render(e.Status), clean(e.Message))
+		}
+		return
+	}
+	took := now.Sub(v.mark) // with the pause before it
+	if e.LeftOut {
+		took = 0
+	}
+	v.mark = now
+	v.grid.finish(e, took)
+	if i, known := v.grid.index[e.ID]; known {
+		label = v.grid.experiments[i].Label
+	}
+	v.finished(e, clean(label))
+}
+
+// finished prints the line of a run. Of runs that are left out for one reason, the
+// first one gets a line.
+func (v *view) finished(e event.RunFinished, label string) {
+	if e.LeftOut {
+		if e.Message == v.leftWhy {
+			return
+		}
+		v.leftWhy = e.Message
+	}
+	state := stateOf(e)
+	result := e.Status
+	switch {
+	case e.LeftOut:
+		result = "left out"
+	case state == ok:
+		result = amount(e.Metric.Value, e.Metric)
+	}
+	what := fmt.Sprintf("%s, cycle %d", label, e.Cycle)
+	if e.Metric.Origin != "" {
+		what += " (" + e.Metric.Origin + ")"
+	}
+	if e.Message != "" {
+		what += ": " + clean(e.Message)
+	}
+	digits := len(fmt.Sprint(e.Total))
+	result = fmt.Sprintf("%13s", result) // before it has a style, which has no width
+	v.print("%s %*d/%d %7s%s  %s", v.theme.cell(state), digits, e.Index, e.Total, clockText(e.Took),
+		v.theme.result(state).Render(result), what)
+}
+
+// sample notes the power of this tick.
+func (v *view) sample() {
+	watts := -1.0
+	if len(v.watts) > 0 {
+		watts = v.power()
+		v.most = max(v.most, watts)
+	}
+	if len(v.history) == sparks {
+		v.history = append(v.history[:0], v.history[1:]...)
+	}
+	v.history = append(v.history, watts)
+}
+
+// power adds up the newest values of all devices.
+func (v *view) power() float64 {
+	sum := 0.0
+	for _, w := range v.watts {
+		sum += w
+	}
+	return sum
+}
+
+// clean makes one line of a text that others wrote: nothing in it may move the cursor.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.TrimSpace(s)
+}
