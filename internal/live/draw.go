@@ -23,24 +23,24 @@ const (
 // theme is how things look. Without colour every style prints what it is given.
 type theme struct {
 	title, dim, warning, failed, ok, running, bar lipgloss.Style
+	cells                                         [states]string // drawn once: there are many
 }
 
 func newTheme(color bool) theme {
 	plain := lipgloss.NewStyle()
-	if !color {
-		return theme{plain, plain, plain, plain, plain, plain, plain}
+	t := theme{title: plain, dim: plain, warning: plain, failed: plain, ok: plain, running: plain, bar: plain}
+	if color {
+		t = theme{
+			title: plain.Bold(true), dim: plain.Faint(true),
+			warning: plain.Foreground(lipgloss.Yellow), failed: plain.Foreground(lipgloss.Red), ok: plain.Foreground(lipgloss.Green),
+			running: plain.Bold(true).Foreground(lipgloss.Yellow), bar: plain.Foreground(lipgloss.Cyan),
+		}
 	}
-	return theme{
-		title: plain.Bold(true), dim: plain.Faint(true),
-		warning: plain.Foreground(lipgloss.Yellow), failed: plain.Foreground(lipgloss.Red), ok: plain.Foreground(lipgloss.Green),
-		running: plain.Bold(true).Foreground(lipgloss.Yellow), bar: plain.Foreground(lipgloss.Cyan),
+	for i, mark := range []string{todo: "·", running: "▸", ok: "■", failed: "✗", leftOut: "–"} {
+		t.cells[i] = t.result(cell(i)).Render(mark)
 	}
+	return t
 }
-
-// marks are the cells of the grid.
-const marks = "·▸■✗–"
-
-func (t theme) cell(c cell) string { return t.result(c).Render(string([]rune(marks)[c])) }
 
 func (t theme) result(c cell) lipgloss.Style {
 	switch c {
@@ -90,39 +90,71 @@ func (v *view) status(now time.Time) string {
 	return strings.TrimRight(strings.Join(append(parts, v.detail()), "  "), " ")
 }
 
-// head says how far the study is. What does not fit is left out: first the time that
-// has passed, then the end of the name.
+// head says how far the study is. What does not fit is left out: the time that has
+// passed, the end of the name, and so on.
 func (v *view) head(width int, now time.Time) string {
-	facts := []string{fmt.Sprintf("%d/%d runs", v.grid.finished(), v.total)}
+	runs := []string{fmt.Sprintf("%d/%d runs", v.grid.finished(), v.total)}
 	if n := v.grid.count[failed]; n > 0 {
-		facts = append(facts, v.theme.failed.Render(fmt.Sprintf("%d failed", n)))
+		runs = append(runs, v.theme.failed.Render(fmt.Sprintf("%d failed", n)))
 	}
+	facts := runs
 	if n := v.grid.count[leftOut]; n > 0 {
-		facts = append(facts, fmt.Sprintf("%d left out", n))
+		facts = append(facts[:len(facts):len(facts)], fmt.Sprintf("%d left out", n))
 	}
-	elapsed := clockText(now.Sub(v.began)) + " elapsed"
-	var end []string
+	elapsed := []string{clockText(now.Sub(v.began)) + " elapsed"}
+	var end, short []string
 	if left, known := v.grid.left(v.total, v.run.ID, now.Sub(v.mark)); known && v.grid.finished() < v.total {
 		about := "about"
 		if v.study.Precision > 0 {
-			about = "at least"
+			about = "at least" // the goal may ask for more cycles
 		}
-		end = []string{fmt.Sprintf("%s %s left, until %s", about, clockText(left), timeOfDay(now.Add(left), now))}
+		short = []string{fmt.Sprintf("%s %s left", about, spanText(left))}
+		end = []string{short[0] + ", until " + timeOfDay(now.Add(left), now)}
 	}
-	const between = " · "
-	name := clean(v.study.Name)
-	rest := strings.Join(slices.Concat(facts, []string{elapsed}, end), between)
-	if lipgloss.Width(name)+len("  ")+lipgloss.Width(rest) > width {
-		rest = strings.Join(slices.Concat(facts, end), between)
-	}
-	line := rest
-	if name = cut(name, width-len("  ")-lipgloss.Width(rest)); name != "" {
-		line = v.theme.title.Render(name) + "  " + rest
+	shorter := [][]string{slices.Concat(facts, elapsed, end), slices.Concat(facts, end), slices.Concat(facts, short), slices.Concat(runs, short)}
+	line, fits := v.titled(shorter, width)
+	if !fits {
+		line = strings.Join(runs, between)
 	}
 	if n := width - lipgloss.Width(line) - 1; n > 0 { // a rule to the edge sets the view off
 		line += " " + v.theme.dim.Render(strings.Repeat("─", n))
 	}
 	return line
+}
+
+// between stands between facts.
+const between = " · "
+
+// titled is the first of several versions of a line that fits behind the study's name, or
+// else alone. False if none does.
+func (v *view) titled(versions [][]string, width int) (string, bool) {
+	const gap, leastName = "  ", 8
+	name := clean(v.study.Name)
+	for _, least := range []int{min(lipgloss.Width(name), leastName), -len(gap)} {
+		for _, parts := range versions {
+			rest := strings.Join(parts, between)
+			room := width - lipgloss.Width(rest) - len(gap)
+			switch {
+			case room < least:
+			case least < 0:
+				return rest, true
+			default:
+				return v.theme.title.Render(cut(name, room)) + gap + rest, true
+			}
+		}
+	}
+	return "", false
+}
+
+// spanText prints 0:07, 12:03, 5 h 20 min, 28 days.
+func spanText(d time.Duration) string {
+	switch {
+	case d < time.Hour:
+		return clockText(d)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
 }
 
 // timeOfDay names a moment with as much of the date as it takes.
@@ -153,10 +185,10 @@ func (v *view) table(width, most int) []string {
 	var lines []string
 	for i := range n {
 		r := v.grid.rows[first+i]
-		lines = append(lines, pad(cut(clean(v.grid.experiments[first+i].Label), labels), labels)+"  "+
-			pad(v.cells(r, at), at)+"  "+texts[i])
+		label := pad(cutFront(clean(v.grid.experiments[first+i].Label), labels), labels)
+		lines = append(lines, strings.TrimRight(label+"  "+pad(v.cells(r, at), at)+"  "+texts[i], " "))
 	}
-	return append(lines, v.theme.dim.Render(v.legend(first, n)))
+	return append(lines, v.theme.dim.Render(cut(v.legend(first, n), width)))
 }
 
 // rowText is the mean of an experiment's metric with its interval.
@@ -212,7 +244,7 @@ func (v *view) cells(r *row, width int) string {
 	first := max(0, min(last-width+1, len(r.cells)-width))
 	var b strings.Builder
 	for _, c := range r.cells[first:min(len(r.cells), first+width)] {
-		b.WriteString(v.theme.cell(c))
+		b.WriteString(v.theme.cells[c])
 	}
 	return b.String()
 }
@@ -239,7 +271,7 @@ func (v *view) legend(first, n int) string {
 	if v.study.Precision > 0 {
 		parts = append(parts, fmt.Sprintf("goal ±%s %%", unit.Significant(100*v.study.Precision, 2)))
 	}
-	return strings.Join(parts, " · ")
+	return strings.Join(parts, between)
 }
 
 // current is the run that is made now, in three lines.
@@ -258,10 +290,19 @@ func (v *view) current(width int, now time.Time) []string {
 		power += fmt.Sprintf("%-8s  ", p)
 	}
 	return []string{
-		v.theme.running.Render("▸") + " " + v.theme.title.Render(what),
+		v.theme.cells[running] + " " + v.theme.title.Render(what),
 		strings.TrimRight(phase, " "),
-		strings.TrimRight(power+v.theme.bar.Render(sparkline(v.history, v.most, max(0, min(sparks, width-lipgloss.Width(power))))), " "),
+		strings.TrimRight(power+v.sparks(min(sparks, width-lipgloss.Width(power))), " "),
 	}
+}
+
+// sparks is the power of the last seconds.
+func (v *view) sparks(width int) string {
+	line := strings.TrimRight(sparkline(v.history, v.most, max(0, width)), " ")
+	if line == "" {
+		return ""
+	}
+	return v.theme.bar.Render(line)
 }
 
 func (v *view) detail() string {
@@ -272,8 +313,10 @@ func (v *view) detail() string {
 }
 
 func (v *view) bar(width int) string {
-	filled := int(v.progress.Fraction*float64(width) + 0.5)
-	filled = max(0, min(width, filled))
+	filled := 0
+	if f := v.progress.Fraction; f > 0 { // and a number
+		filled = int(min(f, 1)*float64(width) + 0.5)
+	}
 	return v.theme.bar.Render(strings.Repeat("█", filled)) + v.theme.dim.Render(strings.Repeat("░", width-filled))
 }
 
@@ -287,7 +330,11 @@ func (v *view) powerText() string {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	return fmt.Sprintf("%s (%s)", unit.SI(v.power(), "W"), strings.Join(names, "+"))
+	who := strings.Join(names, "+")
+	if len(names) > 3 {
+		who = fmt.Sprintf("%d devices", len(names))
+	}
+	return fmt.Sprintf("%s (%s)", unit.SI(v.power(), "W"), who)
 }
 
 // sparkline draws the newest values on a scale from 0 to the most; a blank where there is
@@ -318,6 +365,18 @@ func cut(s string, width int) string {
 		return ""
 	}
 	return lipgloss.NewStyle().MaxWidth(width-1).Render(s) + "…"
+}
+
+// cutFront shortens a text at its front: experiments differ at the end more often.
+func cutFront(s string, width int) string {
+	if lipgloss.Width(s) <= width {
+		return s
+	}
+	r := []rune(s)
+	for len(r) > 0 && lipgloss.Width(string(r)) >= width {
+		r = r[1:]
+	}
+	return cut("…"+string(r), width)
 }
 
 func pad(s string, width int) string {

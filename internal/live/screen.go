@@ -25,9 +25,7 @@ type screen struct {
 	program *tea.Program
 	stop    chan struct{}
 	stopped sync.WaitGroup
-	// ended is closed with the program; err says why it ended.
-	ended chan struct{}
-	err   error
+	ended   chan struct{} // closed with the program
 
 	mu            sync.Mutex
 	width, height int
@@ -44,8 +42,10 @@ func newScreen(out io.Writer, color bool, d *Display) *screen {
 		tea.WithWindowSize(s.width, s.height),          // until the terminal says its own
 		tea.WithInput(nil), tea.WithoutSignalHandler()) // Ctrl-C stays a signal, and ours
 	go func() {
-		_, s.err = s.program.Run()
-		close(s.ended)
+		defer close(s.ended)
+		if _, err := s.program.Run(); err != nil {
+			fmt.Fprintf(out, "the study goes on; its view cannot be drawn (%v), lines follow\n", err)
+		}
 	}()
 	s.stopped.Go(s.loop)
 	return s

@@ -135,12 +135,12 @@ func (v *view) finished(e event.RunFinished, label string) {
 	if e.Metric.Origin != "" {
 		what += " (" + e.Metric.Origin + ")"
 	}
-	if e.Message != "" {
-		what += ": " + clean(e.Message)
+	if text := clean(e.Message); text != "" {
+		what += ": " + strings.TrimPrefix(text, "left out: ")
 	}
 	digits := len(fmt.Sprint(e.Total))
 	result = fmt.Sprintf("%13s", result) // before it has a style, which has no width
-	v.print("%s %*d/%d %7s%s  %s", v.theme.cell(state), digits, e.Index, e.Total, clockText(e.Took),
+	v.print("%s %*d/%d %7s%s  %s", v.theme.cells[state], digits, e.Index, e.Total, clockText(e.Took),
 		v.theme.result(state).Render(result), what)
 }
 
