@@ -31,3 +31,24 @@ func TestWidth(t *testing.T) {
 		}
 	}
 }
+
+// TestCanDraw: a terminal that cannot move its cursor, and one that nobody watches, get
+// plain lines.
+func TestCanDraw(t *testing.T) {
+	for _, c := range []struct {
+		tty  bool
+		vars map[string]string
+		want bool
+	}{
+		{true, nil, true},
+		{true, map[string]string{"TERM": "xterm-256color", "NO_COLOR": "1"}, true},
+		{true, map[string]string{"TERM": "dumb"}, false},
+		{true, map[string]string{"CI": "true"}, false},
+		{false, nil, false},
+	} {
+		env := Env{StderrTTY: c.tty, Getenv: func(name string) string { return c.vars[name] }}
+		if got := env.canDraw(); got != c.want {
+			t.Errorf("terminal %v with %v: %v, want %v", c.tty, c.vars, got, c.want)
+		}
+	}
+}

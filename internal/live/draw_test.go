@@ -155,7 +155,7 @@ func TestFits(t *testing.T) {
 	for _, scene := range scenes {
 		for _, color := range []bool{false, true} {
 			p := scene.play(color)
-			for width := 1; width <= 210; width++ {
+			for width := 1; width <= 210; width += 1 + width/20 {
 				for _, height := range []int{1, 2, 5, 9, 24, 60} {
 					frame := p.render(width, height, p.now)
 					lines := strings.Split(frame, "\n")

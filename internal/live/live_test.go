@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"github.com/llenergymeasure/llem/event"
 )
 
@@ -145,7 +147,7 @@ func TestViewThatEnds(t *testing.T) {
 	var out buffer
 	d := New(&out, Options{Terminal: true})
 	d.Observe(studyOf(2, 2))
-	d.screen.program.Kill()
+	d.screen.program.Send(tea.InterruptMsg{})
 	<-d.screen.ended
 	d.Observe(event.Note{Message: "the machine is busy"})
 	d.Observe(event.RunFinished{Index: 1, Total: 4, ID: "id0", Cycle: 1, Status: "failed", Message: "no memory"})
