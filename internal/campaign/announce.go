@@ -12,25 +12,23 @@ import (
 )
 
 // opening is the event that opens the study: its grid, and what of it an earlier
-// process has made.
-func (s *schedule) opening(plan []Planned) (event.StudyStarted, error) {
+// process has made. A record that cannot be read is no reason to stop; what the journal
+// says of it decides what is made again.
+func (s *schedule) opening(plan []Planned) event.StudyStarted {
 	out := event.StudyStarted{Name: folderName(s.Study), Runs: len(plan), Dir: s.dir.Path(),
 		Experiments: rows(s.Study.Experiments), Cycles: s.Study.Execution.Cycles}
 	if x := s.Study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth
 	}
 	if len(s.made) == 0 {
-		return out, nil
+		return out
 	}
 	for rec, err := range result.Records(s.dir.Path()) {
-		if err != nil {
-			return out, err
-		}
-		if s.wasMade(result.RunKey{ID: rec.ID, Cycle: rec.Cycle}) {
+		if err == nil && s.wasMade(result.RunKey{ID: rec.ID, Cycle: rec.Cycle}) {
 			out.Made = append(out.Made, s.finished(rec))
 		}
 	}
-	return out, nil
+	return out
 }
 
 // finished is the event that closes a run, without its place in the study.

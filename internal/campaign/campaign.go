@@ -67,11 +67,7 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	if o.Study.Execution.Restart != study.RestartAlways {
 		o.engines = &measure.Engines{}
 	}
-	opening, err := s.opening(plan)
-	if err != nil {
-		return nil, err
-	}
-	o.emit(opening)
+	o.emit(s.opening(plan))
 	runErr := s.all(ctx, plan)
 	runErr = errors.Join(runErr, o.engines.Close())
 	return o.finish(dir, runErr)
