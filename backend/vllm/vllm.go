@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
@@ -44,7 +45,11 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 	if err != nil {
 		return backend.Info{}, err
 	}
-	return backend.Info{Version: version, Device: "cuda"}, nil
+	info := backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"vllm": version}}
+	if strings.Contains(version, "cpu") { // as builds for processors call themselves
+		info.Device = "cpu"
+	}
+	return info, nil
 }
 
 // program finds vLLM.

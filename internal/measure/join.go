@@ -63,6 +63,7 @@ func (r *run) finish(m *Material, anchor clock.Anchor) {
 	r.record.Timing.WindowS = m.Window.Duration().Seconds()
 	r.record.Backend.StepClock = m.Log.StepClock
 	r.compute(m.Log.Requests)
+	r.checkStreams(m.Log)
 	r.memory(m.Log)
 	r.harness(m, anchor)
 	j := &join{Material: m, record: r.record, say: r.tell}
@@ -107,6 +108,16 @@ func (j *join) checkWork(tokens result.Tokens) {
 	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
 		j.note("unequal_work", fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d",
 			tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
+	}
+}
+
+// checkStreams says what a server's streams do not tell.
+func (r *run) checkStreams(log *backend.Log) {
+	if n := log.Reconnects; n > 0 {
+		r.note("reconnects", fmt.Sprintf("%d connections to the server had to be made within the window: the time for them is in TTFT", n))
+	}
+	if n := log.SharedStamps; n > 0 {
+		r.note("shared_stamps", fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its small percentiles are too low", n))
 	}
 }
 
@@ -171,7 +182,7 @@ func (r *run) memory(log *backend.Log) {
 	}
 	if r.resolved.ConfigErr == nil {
 		w := r.Experiment.Workload
-		weights, kv := r.resolved.Config.EstimateBytes(r.dtype(), r.Experiment.BatchSize(), w.InputTokens+w.OutputTokens)
+		weights, kv := r.resolved.Config.EstimateBytes(r.dtype(), r.batch(), w.InputTokens+w.OutputTokens)
 		if sum := weights + kv; weights > 0 {
 			r.record.Memory.EstimatedBytes = &sum
 		}

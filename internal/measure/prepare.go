@@ -27,9 +27,9 @@ func (r *run) prepare(ctx context.Context) error {
 			r.note("dataset_skipped", w)
 		}
 	}
-	format := model.FormatGGUF
-	if r.Experiment.Backend != study.Embedded {
-		format = model.FormatHF
+	format := model.FormatHF
+	if r.Experiment.Backend == study.Embedded || r.Experiment.Backend == study.LlamaCpp {
+		format = model.FormatGGUF
 	}
 	resolved, err := r.Store.Resolve(ctx, model.Request{
 		Model: r.Experiment.Model, Format: format, DType: r.Experiment.DType, Seed: r.Experiment.Seed,

@@ -33,11 +33,20 @@ func (r *run) stride() int {
 	return top + 1
 }
 
+// batch is the most requests that are processed together: all of them where the engine
+// decides.
+func (r *run) batch() int {
+	if n := r.Experiment.BatchSize(); n > 0 {
+		return min(n, len(r.requests))
+	}
+	return len(r.requests)
+}
+
 // warmUp runs every batch size of the window once, a full batch and a smaller last
 // one, and throws the result away.
 func (r *run) warmUp(ctx context.Context, session backend.Session) error {
 	began := clock.Mono()
-	full := min(r.Experiment.BatchSize(), len(r.requests))
+	full := r.batch()
 	rest := len(r.requests) % full
 	sample := slices.Concat(r.requests[:full], r.requests[len(r.requests)-rest:])
 	runs := r.Experiment.Warmup.Runs
@@ -103,7 +112,7 @@ func (r *run) repeatsFor(seconds float64) int {
 		r.record.Warn("min_window", "energy.min_window needs a warm-up to know how often to repeat the workload: it runs once; raise warmup.runs")
 		return 1
 	}
-	batches := (len(r.requests) + r.Experiment.BatchSize() - 1) / r.Experiment.BatchSize()
+	batches := (len(r.requests) + r.batch() - 1) / r.batch()
 	return r.repeatsOf(seconds, float64(r.warmNS)/1e9*float64(batches))
 }
 
@@ -111,7 +120,7 @@ func (r *run) repeatsFor(seconds float64) int {
 func (r *run) repeatsOf(seconds, once float64) int {
 	n := min(maxRepeats, max(1, int(math.Ceil(spare*seconds/once))))
 	// The last batch of all must have a size that the warm-up has seen.
-	full := min(r.Experiment.BatchSize(), len(r.requests))
+	full := r.batch()
 	for rest := n * len(r.requests) % full; rest != 0 && rest != len(r.requests)%full; rest = n * len(r.requests) % full {
 		n++
 	}
