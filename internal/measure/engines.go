@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -34,6 +35,8 @@ type liveEngine struct {
 	since          time.Time
 	// crowd are the processes that were on the GPUs before it or came with it.
 	crowd crowd
+	// meters are those of the run that started it.
+	meters []power.Meter
 }
 
 // Serves says whether the engine that is kept can run an experiment. Metered says that
@@ -80,12 +83,15 @@ func (e *liveEngine) close() error {
 	return err
 }
 
-// stop ends the engine and leaves its log.
+// stop ends the engine and leaves its log. It returns when the GPUs are free of it.
 func (e *liveEngine) stop() error {
 	if e.session == nil {
 		return nil
 	}
-	return e.session.Close()
+	pid := e.session.Loaded().PID
+	err := e.session.Close()
+	vacated(e.meters, append(e.crowd.ours(), pid))
+	return err
 }
 
 // obtain makes an engine ready for the run: the one of the run before if it can serve,
@@ -155,11 +161,9 @@ func (r *run) done(keep bool) error {
 	return e.handOver(r.LogPath)
 }
 
-// learn remembers the idle powers that the engine's first run found, and after each
-// run who was there in its window.
-func (r *run) learn(m *Material) {
+// learn remembers the idle powers that the engine's first run found.
+func (r *run) learn() {
 	e := r.engine
-	e.crowd.carry(&r.crowd, m.Window.Start)
 	if e.runs > 1 {
 		return
 	}

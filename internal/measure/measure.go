@@ -211,6 +211,7 @@ func (r *run) do(ctx context.Context) error {
 	}
 	r.look(ctx)
 	r.crowd.add(m.Trace.Processes, r.own)
+	r.engine.crowd.carry(&r.crowd, m.Window.Start)
 	r.phase(event.Finish, "")
 	if r.Engines == nil { // nobody waits for it: it stops before the arithmetic begins
 		if err := r.engine.stop(); err != nil {
@@ -222,7 +223,7 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	r.finish(m, anchor)
-	r.learn(m)
+	r.learn()
 	r.shared(m)
 	r.tooShort(m.Window)
 	return r.done(true)

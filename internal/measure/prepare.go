@@ -85,7 +85,7 @@ func (r *run) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.engine = &liveEngine{serves: r.Experiment, log: log}
+	r.engine = &liveEngine{serves: r.Experiment, log: log, meters: r.Meters}
 	spec := r.spec(log)
 	if log == "" {
 		spec.LogPath = r.LogPath

@@ -128,6 +128,52 @@ func (r *run) watched(ctx context.Context, do func() error) error {
 	return err
 }
 
+// Limits of the wait for a GPU to be free of an engine that has ended.
+const (
+	vacateWithin = 10 * time.Second
+	vacateEvery  = 50 * time.Millisecond
+)
+
+// vacated waits until the driver no longer lists processes that have ended: their
+// memory would be missing, and their power be there, in what comes next. What does not
+// go away in time is named by the next run.
+func vacated(meters []power.Meter, ended []int) {
+	ctx, cancel := context.WithTimeout(context.Background(), vacateWithin)
+	defer cancel()
+	for held := true; held && ctx.Err() == nil; {
+		held = false
+		for _, m := range meters {
+			l, ok := m.(processLister)
+			if !ok {
+				continue
+			}
+			all, err := l.Processes(ctx)
+			if err != nil {
+				continue // what cannot be seen cannot be waited for
+			}
+			for _, list := range all {
+				held = held || slices.ContainsFunc(list, func(p power.GPUProcess) bool { return slices.Contains(ended, p.PID) })
+			}
+		}
+		if held {
+			_ = sleep(ctx, vacateEvery)
+		}
+	}
+}
+
+// ours are the processes of this run that were seen on a GPU.
+func (c *crowd) ours() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []int
+	for _, q := range c.seen {
+		if q.own {
+			out = append(out, q.PID)
+		}
+	}
+	return out
+}
+
 // own says whether a process is this program, was started by it, or is in the
 // process group of the engine.
 func (r *run) own(pid int) bool {

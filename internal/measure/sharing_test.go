@@ -128,3 +128,21 @@ func TestCrowdOfAnEngine(t *testing.T) {
 		t.Errorf("before %v, later %+v: want 1 before, 4 beside, 2 as the engine and no word of 3", before, later)
 	}
 }
+
+// TestVacated: an engine that has ended stays on the GPU for a moment; the next one
+// waits for that, and not for others.
+func TestVacated(t *testing.T) {
+	looks := 0
+	m := &crowded{meter: &meter{devices: []power.Device{gpu0}}, list: func() map[string][]power.GPUProcess {
+		looks++
+		list := []power.GPUProcess{{PID: 8}}
+		if looks < 4 {
+			list = append(list, power.GPUProcess{PID: 7})
+		}
+		return map[string][]power.GPUProcess{"gpu0": list}
+	}}
+	vacated([]power.Meter{m, &meter{devices: []power.Device{gpu1}}}, []int{7})
+	if looks != 4 {
+		t.Errorf("%d looks, want 4: until process 7 has gone", looks)
+	}
+}
