@@ -46,6 +46,9 @@ func (t *Toggle) UnmarshalJSON(data []byte) error {
 
 // VLLMSection holds the settings of vLLM.
 type VLLMSection struct {
+	// Mode is serve (its server, over HTTP) or offline (in a worker that sees every
+	// step); "" is serve.
+	Mode string `json:"mode,omitempty"`
 	// MaxNumSeqs is the most sequences in one engine step; 0 is the engine's default.
 	MaxNumSeqs int `json:"max_num_seqs,omitempty"`
 	// MaxNumBatchedTokens is the token budget of one engine step.

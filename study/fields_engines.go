@@ -22,6 +22,7 @@ const (
 )
 
 var vllmFields = optional(
+	choiceField("vllm.mode", "its server over HTTP, or its engine stepped in a worker, which sees every step", func(s *settings) *string { return &s.vllm.Mode }, "serve", "offline"),
 	wholeField("vllm.max_num_seqs", 1, manySequences, "the most sequences in one engine step", func(s *settings) *int { return &s.vllm.MaxNumSeqs }),
 	wholeField("vllm.max_num_batched_tokens", 1, manyTokens, "token budget of one engine step", func(s *settings) *int { return &s.vllm.MaxNumBatchedTokens }),
 	wholeField("vllm.max_model_len", 1, manyTokens, "the most tokens of one sequence, prompt and output", func(s *settings) *int { return &s.vllm.MaxModelLen }),

@@ -1,4 +1,5 @@
-// Package vllm runs models with vLLM's server (`vllm serve`).
+// Package vllm runs models with vLLM: its server (`vllm serve`), or its engine in a
+// worker that steps it by hand (mode offline).
 //
 // The engine is told to do exactly the work that is asked: prompts are token ids,
 // output lengths are forced, decoding is greedy, nothing is taken from a prefix cache
@@ -67,6 +68,9 @@ func (b Backend) program() (backend.Command, error) {
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	if offline(spec) {
+		return b.startOffline(ctx, spec)
+	}
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err
@@ -93,6 +97,10 @@ var (
 // Name implements server.Engine.
 func (*engine) Name() string { return Name }
 
+// environment is added to the user's. Nothing may be fetched: whatever a model needs is
+// in its folder already.
+var environment = []string{"VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "TOKENIZERS_PARALLELISM=false"}
+
 // served is the name under which requests ask for the model.
 const served = "llem"
 
@@ -113,7 +121,7 @@ func (e *engine) Launch(_ context.Context, spec backend.Spec, port int) (server.
 		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + spec.Model, Err: err,
 			Hint: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 	}
-	env := append(append([]string{}, e.command.Env...), "VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1")
+	env := append(append([]string{}, e.command.Env...), environment...)
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Env: env},
 		Health:  "/health",
@@ -130,6 +138,7 @@ func flags(spec backend.Spec) ([]string, error) {
 	}
 	compile := map[string]any{}
 	f := server.Flags{
+		"mode":             func(any) []string { return nil },
 		"compilation_mode": func(v any) []string { return []string{"-O" + fmt.Sprint(v)} },
 		"cudagraph_mode": func(v any) []string {
 			compile["cudagraph_mode"] = v

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/model"
 )
 
 func TestMain(m *testing.M) {
@@ -161,5 +162,31 @@ func TestCommandLine(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s\nlacks %s", got, want)
 		}
+	}
+}
+
+// TestRealVLLM runs the conformance suite against vLLM itself: LLEM_TEST_VLLM names an
+// interpreter that has it.
+func TestRealVLLM(t *testing.T) {
+	python := os.Getenv("LLEM_TEST_VLLM")
+	if python == "" {
+		t.Skip("NOT RUN AGAINST VLLM: LLEM_TEST_VLLM names no interpreter that has it")
+	}
+	dir := filepath.Join(t.TempDir(), "model")
+	shape, err := model.Lookup("smollm2-135m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.WriteHFDir(dir, shape.Config, model.BFloat16); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{Offline, "serve"} {
+		t.Run(mode, func(t *testing.T) {
+			backendtest.Run(t, backendtest.Suite{
+				Backend: Backend{Python: python},
+				Spec: backend.Spec{Model: "random:smollm2-135m", Path: dir, Synthetic: true, DType: "bfloat16",
+					Options: []byte(`{"mode":"` + mode + `","enforce_eager":true,"max_num_seqs":4,"max_num_batched_tokens":4096}`)},
+			})
+		})
 	}
 }

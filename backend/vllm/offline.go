@@ -1,0 +1,90 @@
+package vllm
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/server"
+)
+
+// scripts is the worker of mode offline.
+//
+//go:embed worker/__main__.py worker/llem_vllm/*.py
+var scripts embed.FS
+
+// Offline is the value of vllm.mode for an engine that is stepped in a worker, where
+// every step is seen: tier T1. The other, serve, is vLLM's own server.
+const Offline = "offline"
+
+// offline says whether the study asks for the worker.
+func offline(spec backend.Spec) bool {
+	section, err := server.Section(spec.Options)
+	return err == nil && section["mode"] == Offline
+}
+
+// startOffline launches the worker.
+func (b Backend) startOffline(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	command, dir, err := b.worker()
+	if err != nil {
+		return nil, err
+	}
+	s, err := backend.StartWorker(ctx, Name, command, spec, backend.WorkerOptions{LoadTimeout: b.Options.StartTimeout})
+	if err != nil {
+		_ = os.RemoveAll(dir) // the failure to start is what matters
+		return nil, err
+	}
+	return &session{Session: s, dir: dir}, nil
+}
+
+// session removes the worker's files when the worker is gone.
+type session struct {
+	backend.Session
+	dir string
+}
+
+func (s *session) Close() error {
+	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
+}
+
+// worker unpacks the worker into a private folder, which the caller removes.
+func (b Backend) worker() (backend.Command, string, error) {
+	python, err := b.interpreter()
+	if err != nil {
+		return backend.Command{}, "", err
+	}
+	files, err := fs.Sub(scripts, "worker")
+	if err != nil {
+		return backend.Command{}, "", fmt.Errorf("unpack the vllm worker: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "llem-vllm-*")
+	if err != nil {
+		return backend.Command{}, "", fmt.Errorf("unpack the vllm worker: %w", err)
+	}
+	if err := os.CopyFS(dir, files); err != nil {
+		return backend.Command{}, "", errors.Join(fmt.Errorf("unpack the vllm worker: %w", err), os.RemoveAll(dir))
+	}
+	env := append([]string{"PYTHONUNBUFFERED=1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"}, environment...)
+	return backend.Command{Path: python, Args: []string{dir}, Env: env}, dir, nil
+}
+
+// interpreter is the one beside vLLM's program.
+func (b Backend) interpreter() (string, error) {
+	if b.Python != "" {
+		return b.Python, nil
+	}
+	cmd, err := b.program()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(filepath.Dir(cmd.Path), "python3")
+	if info, err := os.Stat(path); err != nil || info.IsDir() {
+		return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python", "there is no python3 beside %s", cmd.Path)
+	}
+	return path, nil
+}

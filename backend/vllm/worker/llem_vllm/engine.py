@@ -1,0 +1,240 @@
+"""vLLM's engine, stepped by hand.
+
+With its engine core in this process, one call of step() is one iteration of the
+engine, and what the scheduler has put into it can be seen. A step ends when its
+tokens are on the host: the device has finished it by then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from .serve import Failure
+
+PROGRESS_NS = 500_000_000
+
+
+def describe() -> dict:
+    """Version and device."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    try:
+        import torch
+        import vllm
+    except ModuleNotFoundError as exc:
+        raise Failure("not_installed", f"{sys.executable} cannot import vllm: {exc}",
+                      f"{sys.executable} -m pip install vllm, or name another interpreter with --python") from exc
+    except (ImportError, OSError) as exc:
+        raise Failure("version_mismatch", f"{sys.executable} cannot load vllm: {exc}",
+                      "install vllm in an environment of its own") from exc
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {"version": vllm.__version__, "device": device,
+            "versions": {"vllm": vllm.__version__, "torch": torch.__version__, "python": sys.version.split()[0]}}
+
+
+def arguments(spec: dict) -> dict:
+    """The arguments of vllm.LLM: the names of the section are its own."""
+    options = {k: v for k, v in (spec.get("options") or {}).items() if v is not None}
+    options.pop("mode", None)
+    compilation = {}
+    if "compilation_mode" in options:
+        compilation["mode"] = int(options.pop("compilation_mode"))
+    if "cudagraph_mode" in options:
+        compilation["cudagraph_mode"] = options.pop("cudagraph_mode")
+    if compilation:
+        options["compilation_config"] = compilation
+    options.setdefault("enable_prefix_caching", False)
+    options.setdefault("max_model_len", spec["max_context"])
+    if spec.get("synthetic"):
+        options["load_format"] = "dummy"
+    # One step is to be one call: a scheduler that runs ahead would blur their limits.
+    options["async_scheduling"] = False
+    return {"model": spec["path"], "dtype": spec.get("dtype") or "bfloat16", "seed": int(spec.get("seed") or 0),
+            "generation_config": "vllm", **options}
+
+
+class Engine:
+    """One loaded model."""
+
+    def __init__(self, spec: dict) -> None:
+        import vllm
+
+        self.spec = spec
+        try:
+            self.llm = vllm.LLM(**arguments(spec))
+        except TypeError as exc:
+            raise Failure("version_mismatch", f"vLLM {vllm.__version__} does not take these settings: {exc}",
+                          "leave the key out of the vllm section, or install a version that has it") from exc
+        self.engine = self.llm.llm_engine
+        core = getattr(self.engine.engine_core, "engine_core", None)
+        self.scheduler = getattr(core, "scheduler", None)
+        if self.scheduler is None:
+            raise Failure("version_mismatch", f"vLLM {vllm.__version__} does not keep its engine core in this process",
+                          "use vllm.mode: serve")
+        self.scheduled: list = []
+        schedule = self.scheduler.schedule
+
+        def noted(*args, **kwargs):
+            out = schedule(*args, **kwargs)
+            self.scheduled.append(out.num_scheduled_tokens)
+            return out
+
+        self.scheduler.schedule = noted
+        self.config = self.engine.vllm_config.model_config
+        self.vocab = self.config.get_vocab_size()
+        self.last_id = 0
+
+    def loaded(self) -> dict:
+        """The engine as it runs, less what hello already said."""
+        import torch
+
+        uuids = []
+        if torch.cuda.is_available():
+            for index in range(torch.cuda.device_count()):
+                uuid = str(getattr(torch.cuda.get_device_properties(index), "uuid", ""))
+                uuids.append(uuid if uuid.startswith(("GPU-", "MIG-")) else "GPU-" + uuid)
+            uuids = uuids[: self.engine.vllm_config.parallel_config.world_size]
+        return {"dtype": str(self.config.dtype).removeprefix("torch."), "vocab": self.vocab,
+                "text_vocab": self.text_vocab(), "device_uuids": uuids, "pid": os.getpid()}
+
+    def text_vocab(self) -> int:
+        """Below it lie the ids of ordinary text."""
+        try:
+            special = [i for i in self.llm.get_tokenizer().all_special_ids if i >= self.vocab // 2]
+        except Exception:  # noqa: BLE001: a model may have no tokenizer
+            special = []
+        return min([*special, self.vocab])
+
+    def tokenize(self, texts: list[str]) -> list[list[int]]:
+        """Token ids without special tokens."""
+        tokenizer = self.llm.get_tokenizer()
+        return [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+
+    def check(self, requests: list[dict], output: int) -> None:
+        """Refuse work that the engine would do in part."""
+        if output < 1:
+            raise Failure("config", "no output tokens asked for", "set workload.output_tokens to 1 or more")
+        for request in requests:
+            tokens = request["tokens"] or []
+            if not tokens:
+                raise Failure("config", f"prompt {request['id']} has no tokens", "remove the empty prompt")
+            if len(tokens) + output > self.spec["max_context"]:
+                raise Failure("kv_too_small", f"prompt {request['id']} needs a context of {len(tokens) + output} tokens, "
+                              f"the engine holds {self.spec['max_context']}", "use shorter prompts or fewer output tokens")
+            if min(tokens) < 0 or max(tokens) >= self.vocab:
+                raise Failure("config", f"prompt {request['id']} contains a token id outside the vocabulary of {self.vocab}",
+                              "use the tokenizer of this model")
+
+    def run(self, workload: dict, cancelled: Callable[[], bool], progress: Callable[[int], None],
+            finished: Callable[[dict], None]) -> dict:
+        """All requests at once; the engine decides what runs together."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        requests, output = workload["requests"] or [], workload["output_tokens"]
+        self.check(requests, output)
+        sampling = SamplingParams(max_tokens=output, min_tokens=output, ignore_eos=True, temperature=0.0, detokenize=False,
+                                  seed=int(self.spec.get("seed") or 0), output_kind=RequestOutputKind.DELTA)
+        log, raw = {}, []
+        reset_peak_memory()
+        self.scheduled.clear()
+        start = time.monotonic_ns()
+        for request in requests:
+            self.last_id += 1
+            name = str(self.last_id)
+            log[name] = {"id": request["id"], "submitted_ns": time.monotonic_ns(), "prefill_start_ns": 0,
+                         "prompt_tokens": len(request["tokens"]), "token_ns": [], "output": []}
+            self.engine.add_request(name, {"prompt_token_ids": request["tokens"]}, sampling)
+        done, told = 0, start
+        while self.engine.has_unfinished_requests():
+            if cancelled():
+                self.engine.abort_request(list(log))
+                while self.engine.has_unfinished_requests():
+                    self.engine.step()
+                raise Failure("interrupted", "the run was cancelled")
+            begun = time.monotonic_ns()
+            outputs = self.engine.step()
+            ended = time.monotonic_ns()
+            raw.append((begun, ended, self.scheduled[-1] if self.scheduled else {}))
+            self.scheduled.clear()
+            for out in outputs:
+                entry = log.get(external(out.request_id, log))
+                if entry is None:
+                    continue
+                for choice in out.outputs:
+                    entry["output"].extend(choice.token_ids)
+                    entry["token_ns"].extend([ended] * len(choice.token_ids))
+                    entry["finish_reason"] = choice.finish_reason or ""
+                entry["cached"] = out.num_cached_tokens or 0
+                done += bool(out.finished)
+            if ended - told >= PROGRESS_NS:
+                progress(done)
+                told = ended
+        end = time.monotonic_ns()
+        peak, source = peak_memory()
+        finished({"start_ns": start, "end_ns": end, "peak_memory_bytes": peak, "memory_source": source, "step_clock": "host"})
+        return {"steps": step_log(raw, log), "requests": [finish(entry) for entry in log.values()]}
+
+
+def external(name: str, log: dict) -> str:
+    """The id that was given: newer versions append a suffix of their own."""
+    return name if name in log else name.split("-", 1)[0]
+
+
+def step_log(raw: list[tuple], log: dict) -> list[dict]:
+    """Steps with what the scheduler put into them; the stamp of each request's first."""
+    computed: dict[str, int] = {}
+    steps = []
+    for begun, ended, scheduled in raw:
+        prefill = decode = context = 0
+        for internal, tokens in scheduled.items():
+            name = external(internal, log)
+            entry = log.get(name)
+            if entry is None:
+                continue
+            if not entry["prefill_start_ns"]:
+                entry["prefill_start_ns"] = begun
+                computed[name] = entry.get("cached", 0)
+            before = computed[name]
+            part = max(0, min(tokens, entry["prompt_tokens"] - before))
+            prefill, decode = prefill + part, decode + tokens - part
+            computed[name] = before + tokens
+            context += computed[name]
+        if prefill + decode:
+            steps.append({"start_ns": begun, "end_ns": ended, "prefill_tokens": prefill, "decode_tokens": decode,
+                          "sequences": len(scheduled), "context_tokens": context})
+    return steps
+
+
+def finish(entry: dict) -> dict:
+    """A request as it goes into the log."""
+    cached = entry.pop("cached", 0)
+    ok = bool(entry["token_ns"])
+    entry.update(
+        ok=ok, failure="" if ok else "the engine generated nothing",
+        first_token_ns=entry["token_ns"][0] if ok else 0, end_ns=entry["token_ns"][-1] if ok else entry["submitted_ns"],
+        prompt_computed=entry["prompt_tokens"] - cached, output_tokens=len(entry["output"]))
+    return entry
+
+
+def reset_peak_memory() -> None:
+    """Start a new peak."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> tuple[int, str]:
+    """The peak since the reset, and what it counts. vLLM takes its pool at start."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated(), "torch.cuda.max_memory_allocated"
+    with open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024, "VmHWM"
+    return 0, ""
