@@ -18,7 +18,7 @@ const edgeReach = int64(1500 * time.Millisecond)
 // nil; the slivers are then taken at the mean power.
 //
 // A counter that went backwards or stood still is refused: nothing that it says
-// about this window can be trusted. See also [Jump].
+// about this window can be trusted. See also [Jump] and [Alone].
 func Counter(readings []power.Reading, curve *Curve, w Window) (Estimate, error) {
 	before, after := around(readings, w)
 	if before == nil || after == nil {
@@ -107,13 +107,11 @@ func (c *Curve) beyond(before bool, limit int64) (watts, sd float64, ok bool) {
 	return watts, spread / math.Sqrt(n-1), spread <= maxScatter*watts
 }
 
-// longStill is how long a counter may show one value; the slowest known refresh is
-// half a second.
-const longStill = 3 * time.Second
+// slowestRefresh is the slowest refresh that is known of a local counter.
+const slowestRefresh = 500 * time.Millisecond
 
-// maxJump is the difference of counter and series between two readings that counts
-// as a jump, relative to the energy, beyond what the readings' timing explains.
-const maxJump = 0.15
+// longStill is how long a counter may show one value.
+const longStill = 3 * time.Second
 
 // steady refuses a counter that cannot be right.
 func steady(readings []power.Reading) error {
@@ -137,33 +135,6 @@ func steady(readings []power.Reading) error {
 	}
 	if n := len(readings); n > 1 && readings[0].Energy == readings[n-1].Energy {
 		return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", readings[0].Source, seconds(readings[n-1].At()-readings[0].At()))
-	}
-	return nil
-}
-
-// Jump compares every step of a counter with the series over the same time and
-// refuses a counter that moved by what the series has not seen.
-func Jump(readings []power.Reading, curve *Curve) error {
-	for i := 1; i < len(readings); i++ {
-		last, now := readings[i-1], readings[i]
-		if err := jumped(last, now, (now.Energy - last.Energy).Joules(), curve); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// jumped compares one step.
-func jumped(last, now power.Reading, delta float64, curve *Curve) error {
-	if curve == nil || curve.covered(Window{last.At(), now.At()}) != now.At()-last.At() {
-		return nil
-	}
-	seen := curve.Joules(last.At(), now.At())
-	_, high := curve.extremes(Window{last.At() - edgeReach, now.At() + edgeReach})
-	timing := (edgeBlur(last) + edgeBlur(now) + curve.resolution().Seconds()) * high
-	if excess := math.Abs(delta - seen); excess > maxJump*seen+timing && excess > 2*timing {
-		return fmt.Errorf("the energy counter (%s) moved by %.4g J in %.2f s in which the power series (%s) saw %.4g J: it jumped or was reset",
-			now.Source, delta, seconds(now.At()-last.At()), curve.source, seen)
 	}
 	return nil
 }

@@ -53,6 +53,89 @@ func TestSnappedWindowsOnAnH200(t *testing.T) {
 	}
 }
 
+// TestCounterOnAnH200: the energy of windows anywhere on the recording, by the counter's
+// updates around them and the series in between. The truth at idle is smooth: a parabola
+// through the counter's own updates, since the power falls by 1.7 % over the tail. On the
+// plateau power scatters by 4 % from one 100 ms to the next and no truth is known to
+// that precision, so only the gain over a single read is judged there.
+func TestCounterOnAnH200(t *testing.T) {
+	samples, readings := recording(t)
+	for i := 1; i < len(readings); i++ {
+		readings[i].SinceNS = readings[i-1].BeforeNS
+	}
+	c := curve(t, samples)
+	for name, q := range map[string]struct {
+		from, to      int64
+		sigma, better float64 // largest 1σ in percent, and how much better than unsnapped
+		covered       int     // of 400
+	}{
+		"idle tail": {4900 * ms, 7850 * ms, 0.3, 8, 380},
+		"plateau":   {1770 * ms, 4380 * ms, 0.8, 5, 0},
+	} {
+		smooth := parabola(readings, q.from, q.to)
+		rng := rand.New(rand.NewPCG(1, 2))
+		var snapped, unsnapped []float64
+		covered := 0
+		for range 400 {
+			length := 1000*ms + int64(rng.Float64()*100e6)
+			start := q.from + 100*ms + int64(rng.Float64()*float64(q.to-q.from-length-250*ms))
+			w := Window{start, start + length}
+			e, err := Counter(marks(readings, w), c, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			truth := smooth(w.End) - smooth(w.Start)
+			if math.Abs(e.Joules-truth) <= e.Half95 {
+				covered++
+			}
+			snapped = append(snapped, 100*(e.Joules/truth-1))
+			unsnapped = append(unsnapped, 100*((at(readings, w.End)-at(readings, w.Start))/truth-1))
+		}
+		s, u := spread(snapped), spread(unsnapped)
+		t.Logf("%s: 1σ %.2f %%, of single reads %.2f %%; the interval holds %d of 400", name, s, u, covered)
+		if s > q.sigma || u < q.better*s || covered < q.covered {
+			t.Errorf("%s: 1σ %.2f %%, of single reads %.2f %%, interval holds %d of 400, want at most %.2f %%, %.0f times as much, at least %d",
+				name, s, u, covered, q.sigma, q.better, q.covered)
+		}
+	}
+}
+
+// marks are what a measurement has of a window: the first update seen after a mark
+// before its start, and that after its end.
+func marks(readings []power.Reading, w Window) []power.Reading {
+	var before power.Reading
+	for _, r := range readings {
+		switch {
+		case !r.Snapped:
+		case r.At() <= w.Start:
+			before = r
+		case r.At() >= w.End:
+			return []power.Reading{before, r}
+		}
+	}
+	return nil
+}
+
+// parabola is the energy up to an instant by a least-squares fit to the updates.
+func parabola(readings []power.Reading, from, to int64) func(int64) float64 {
+	gram, xy := newMatrix(3), make([]float64, 3)
+	base := readings[0].Energy
+	row := func(t int64) []float64 { x := seconds(t - from); return []float64{1, x, x * x} }
+	for _, r := range readings {
+		if !r.Snapped || r.At() < from || r.At() > to {
+			continue
+		}
+		x := row(r.At())
+		gram.addOuter(x, 1)
+		for i := range x {
+			xy[i] += x[i] * (r.Energy - base).Joules()
+		}
+	}
+	inv, _ := gram.inverse()
+	beta := inv.times(xy)
+	return func(t int64) float64 { x := row(t); return beta[0] + beta[1]*x[1] + beta[2]*x[2] }
+}
+
 // at is what a reader sees who asks once.
 func at(readings []power.Reading, t int64) float64 {
 	v := readings[0]
@@ -158,4 +241,76 @@ func TestMeanPower(t *testing.T) {
 		t.Fatal(err)
 	}
 	near(t, "drift", m.Drift, 16, 0.5)
+}
+
+// TestSmallJump: one step of eight that differs from the series, by less than
+// the two totals may.
+func TestSmallJump(t *testing.T) {
+	steady := curve(t, series(0, 40_000*ms, 20*ms, func(int64) float64 { return 400 }))
+	for name, q := range map[string]struct {
+		gain, jump float64
+		late       time.Duration // of one reading
+		want       bool
+	}{
+		"none":                           {0, 0, 0, false},
+		"310 J":                          {0, 310, 0, true},
+		"310 J lost":                     {0, -310, 0, true},
+		"310 J beside 4 % of gain":       {0.04, 310, 0, true},
+		"an even difference of 4 %":      {0.04, 0, 0, false},
+		"an even difference of -8 %":     {-0.08, 0, 0, false},
+		"a reading late by half second":  {0, 0, 500 * time.Millisecond, false},
+		"310 J, and a late reading":      {0, 310, 100 * time.Millisecond, true},
+		"within the timing of a reading": {0, 40, 0, false},
+	} {
+		var readings []power.Reading
+		for i := range 8 {
+			at := int64(i) * 5000 * ms
+			joules := 400 * (1 + q.gain) * seconds(at)
+			if i == 3 {
+				joules -= 400 * q.late.Seconds()
+			}
+			if i >= 5 {
+				joules += q.jump
+			}
+			readings = append(readings, power.Reading{BeforeNS: at, AfterNS: at + ms, Refresh: 100 * time.Millisecond, Energy: unit.FromJoules(joules)})
+		}
+		if err := Jump(readings, steady); (err != nil) != q.want {
+			t.Errorf("%s: %v, want a jump: %v", name, err, q.want)
+		}
+	}
+}
+
+// TestCounterAlone: without a series a step is refused if no device draws as much, and
+// otherwise compared with the other steps.
+func TestCounterAlone(t *testing.T) {
+	long, short := Window{2000 * ms, 17_000 * ms}, Window{2000 * ms, 3000 * ms}
+	after := func(joules float64) func(int, float64) float64 {
+		return func(i int, j float64) float64 {
+			if i > 20 {
+				return j + joules
+			}
+			return j
+		}
+	}
+	for name, q := range map[string]struct {
+		w         Window
+		edit      func(i int, j float64) float64
+		doubt, no string
+	}{
+		"steady":               {long, after(0), "", ""},
+		"too few steps":        {short, after(0), "with 3 of its steps", ""},
+		"impossible":           {long, after(5000), "", "more than any device draws"},
+		"possible, but odd":    {long, after(500), "the load or a jump", ""},
+		"lost":                 {long, after(-140), "the load or a jump", ""},
+		"beyond the window":    {short, after(5000), "with 3 of its steps", ""},
+		"as large as the load": {long, func(i int, j float64) float64 { return j + 60*math.Sin(1.9*float64(i)) }, "would not show", ""},
+	} {
+		doubt, err := Alone(counted(300, 20, q.edit), q.w)
+		if (err == nil) != (q.no == "") || err != nil && !strings.Contains(err.Error(), q.no) {
+			t.Errorf("%s: refused with %v, want %q", name, err, q.no)
+		}
+		if (doubt == "") != (q.doubt == "") || !strings.Contains(doubt, q.doubt) {
+			t.Errorf("%s: doubt %q, want %q", name, doubt, q.doubt)
+		}
+	}
 }

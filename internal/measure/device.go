@@ -22,6 +22,7 @@ type deviceEnergy struct {
 	counter        bool // total is the counter's
 	integral       float64
 	series         attribute.Estimate
+	doubt          string // why a jump of the counter would not have shown
 	bare, resident result.Idle
 	err            error
 	out            result.Device
@@ -108,6 +109,13 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 		return
 	}
 	d.err = attribute.Jump(readings, d.curve)
+	switch {
+	case d.err != nil:
+	case seriesErr != nil:
+		d.doubt, d.err = attribute.Alone(readings, w)
+	case d.out.Agreement.Verdict == "same_source": // says so itself
+		_, d.err = attribute.Alone(readings, w)
+	}
 }
 
 func valueIf(ok bool, v float64) *float64 {

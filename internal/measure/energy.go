@@ -76,6 +76,9 @@ func (j *join) sensorNotes(counted []*deviceEnergy) {
 			"choose with CUDA_VISIBLE_DEVICES", len(counted)))
 	}
 	for _, d := range counted {
+		if d.doubt != "" {
+			j.note("unchecked_counter", d.device.ID+": "+d.doubt+"; run it again and compare, or let the workload repeat for longer (energy.min_window)")
+		}
 		j.drifting(d.device.ID, "before the engine was started", d.bare)
 		j.drifting(d.device.ID, "with the model loaded", d.resident)
 	}
@@ -113,31 +116,49 @@ func (j *join) missing(scope string) string {
 	return b.String()
 }
 
-// agree reports the comparison of counter and integral over all counted devices.
+// agree reports the comparison of counter and integral: the sums over all counted
+// devices, with the verdict of the device that is worst. Two that err in opposite
+// directions do not make up for each other.
 func (j *join) agree(counted []*deviceEnergy) {
 	var counter, integral float64
+	verdict, whole := "ok", true
 	for _, d := range counted {
 		a := d.out.Agreement
-		if a == nil || a.CounterJ == nil || a.IntegralJ == nil {
-			// One device alone would say nothing about the sum.
-			if len(counted) == 1 {
-				j.record.Energy.Agreement = a
-			} else {
-				j.record.Energy.Agreement = &result.Agreement{Verdict: "single_source"}
-			}
-			return
+		if a == nil {
+			a = &result.Agreement{Verdict: "single_source"}
+		}
+		verdict = worse(verdict, a.Verdict)
+		if a.CounterJ == nil || a.IntegralJ == nil {
+			whole = false
+			continue
 		}
 		counter += *a.CounterJ
 		integral += *a.IntegralJ
+		if a.Verdict == "warn" || a.Verdict == "fail" {
+			j.note("agreement", fmt.Sprintf("%s: counter and integral of the power series differ by %.1f %%", d.device.ID, *a.DifferencePct))
+		}
 	}
-	a := agreement(&counter, &integral)
-	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.out.Agreement.Verdict == "same_source" }) && a.Verdict == "ok" {
-		a.Verdict = "same_source"
+	switch {
+	case whole:
+		j.record.Energy.Agreement = agreement(&counter, &integral)
+	case len(counted) == 1:
+		j.record.Energy.Agreement = counted[0].out.Agreement
+		return
+	default: // one device alone would say nothing about the sum
+		j.record.Energy.Agreement = &result.Agreement{}
 	}
-	j.record.Energy.Agreement = a
-	if a.Verdict == "warn" || a.Verdict == "fail" {
-		j.note("agreement", fmt.Sprintf("counter and integral of the power series differ by %.1f %%", *a.DifferencePct))
+	j.record.Energy.Agreement.Verdict = verdict
+}
+
+// verdicts are those of an agreement, from good to bad.
+var verdicts = []string{"ok", "same_source", "single_source", "warn", "fail"}
+
+// worse is the worse of two verdicts.
+func worse(a, b string) string {
+	if slices.Index(verdicts, b) > slices.Index(verdicts, a) {
+		return b
 	}
+	return a
 }
 
 // harnessShare estimates what this program's own work cost where the processor is

@@ -1,0 +1,297 @@
+package attribute
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/llenergymeasure/llem/power"
+)
+
+// pace is the difference of counter and series, relative to the energy, by which one
+// step may differ from the others; what all steps share is for the comparison of the
+// two totals to judge. loneJump is that of a step without others.
+const (
+	pace     = 0.02
+	loneJump = 0.15
+)
+
+// widestPace bounds the difference that all steps may share.
+const widestPace = 0.1
+
+// minSeen is the part of a step that the series must cover to judge it.
+const minSeen = 0.8
+
+// step is what a counter moved by between two readings.
+type step struct {
+	last, now power.Reading
+	delta     float64 // joules by the counter
+	seen      float64 // joules by the series
+	slack     float64 // joules by which the two may differ for the series' timing and sampling
+	high      float64 // highest power around it, in watts
+}
+
+// Jump refuses a counter that moved in one step by what the series has not seen,
+// while it keeps pace with the series in the others. A reading may be late by
+// the counter's refresh, or several where that is not known: it makes one step too
+// small and the next too large. A jump stays: everything read after it lies beyond
+// everything read before.
+func Jump(readings []power.Reading, curve *Curve) error {
+	if curve == nil {
+		return nil
+	}
+	for _, run := range steps(readings, curve) {
+		for i, s := range run {
+			share := pace
+			if len(run) == 1 {
+				share = loneJump
+			}
+			if jump := rise(run, i); math.Abs(jump) > share*s.seen+s.slack {
+				return fmt.Errorf("the energy counter (%s) moved by %.4g J in %.2f s in which the power series (%s) saw %.4g J, "+
+					"%.3g J more or less than at its pace before and after: it jumped or was reset",
+					s.now.Source, s.delta, seconds(s.now.At()-s.last.At()), curve.source, s.seen, math.Abs(jump))
+			}
+		}
+	}
+	return nil
+}
+
+// steps are the counter's steps that the series covers, in unbroken runs.
+func steps(readings []power.Reading, curve *Curve) [][]step {
+	var all [][]step
+	broken := true
+	for i := 1; i < len(readings); i++ {
+		s, ok := curve.step(readings[i-1], readings[i])
+		switch {
+		case !ok:
+			broken = true
+			continue
+		case broken:
+			all = append(all, nil)
+		}
+		broken = false
+		all[len(all)-1] = append(all[len(all)-1], s)
+	}
+	return all
+}
+
+// step compares two neighbouring readings; not ok where the series knows too little.
+func (c *Curve) step(last, now power.Reading) (step, bool) {
+	w := Window{last.At(), now.At()}
+	length := w.End - w.Start
+	if length <= 0 {
+		return step{}, false
+	}
+	known := float64(c.covered(w)) / float64(length)
+	if known < minSeen {
+		return step{}, false
+	}
+	s := step{last: last, now: now, delta: (now.Energy - last.Energy).Joules(), seen: c.Joules(w.Start, w.End) / known}
+	low, high := c.extremes(Window{w.Start - edgeReach, w.End + edgeReach})
+	s.slack = c.resolution().Seconds()*(high-low) + (1-known)*seconds(length)*high + 3*c.sampling(w)
+	s.high = high
+	return s, true
+}
+
+// inside are the indices of the samples of a window.
+func (c *Curve) inside(w Window) (from, to int) {
+	from, _ = slices.BinarySearch(c.times, w.Start)
+	to, _ = slices.BinarySearch(c.times, w.End)
+	return from, to
+}
+
+// sampling is the standard error, in joules, of the energy of a stretch for a sensor
+// that sees nothing between its samples.
+func (c *Curve) sampling(w Window) float64 {
+	from, to := c.inside(w)
+	if to-from < 2 {
+		return 0
+	}
+	_, sd := moments(c.watts[from:to])
+	return sd / math.Sqrt(float64(to-from)) * w.Duration().Seconds()
+}
+
+// rise is by how much the counter's lead over the series rises for good in step i of a
+// run: the distance of what was read before from what was read after. It is taken with
+// and without the pace of the other steps, and the smaller one counts.
+func rise(run []step, i int) float64 {
+	var delta, seen float64
+	for k, s := range run {
+		if k != i {
+			delta, seen = delta+s.delta-s.seen, seen+s.seen
+		}
+	}
+	plain := leap(run, i, 0)
+	if seen <= 0 {
+		return plain
+	}
+	kept := leap(run, i, min(max(delta/seen, -widestPace), widestPace))
+	switch {
+	case plain*kept <= 0:
+		return 0
+	case math.Abs(plain) < math.Abs(kept):
+		return plain
+	}
+	return kept
+}
+
+// span is the range in which the counter's lead over the series lies, in joules.
+type span struct{ low, high float64 }
+
+// leadOf widens a lead by the timing of its reading: around an update that was seen the
+// error is symmetric, any other reading may only be late.
+func leadOf(joules float64, r power.Reading, watts float64, outermost bool) span {
+	blur := edgeBlur(r) * watts
+	switch {
+	case r.Snapped && r.SinceNS != 0:
+		return span{joules - blur/2, joules + blur/2}
+	case outermost && !timed(r): // no other reading shows that it was late
+		blur += (slowestRefresh - unknownRefresh).Seconds() * watts
+	}
+	return span{joules, joules + blur}
+}
+
+// leap is the distance between the counter's leads before and after step i, with a
+// share of the series' energy taken off; zero where they overlap. The outermost
+// readings count where there is no other on their side, or their timing is known.
+func leap(run []step, i int, share float64) float64 {
+	first, last := run[0].last, len(run)-1
+	none := span{math.Inf(1), math.Inf(-1)}
+	lead, before, after := 0.0, none, none
+	if i == 0 || timed(first) {
+		before = leadOf(0, first, run[0].high, true)
+	}
+	for k, s := range run {
+		lead += s.delta - (1+share)*s.seen
+		now := leadOf(lead, s.now, s.high, k == last)
+		switch {
+		case k < i:
+			before = before.with(now)
+		case k < last || i == last || timed(s.now):
+			after = after.with(now)
+		}
+	}
+	switch {
+	case after.low > before.high:
+		return after.low - before.high
+	case after.high < before.low:
+		return after.high - before.low
+	}
+	return 0
+}
+
+// timed says that a reading cannot be later than edgeBlur allows.
+func timed(r power.Reading) bool { return r.Refresh > 0 || r.Snapped && r.SinceNS != 0 }
+
+// with is the range that holds both.
+func (a span) with(b span) span { return span{min(a.low, b.low), max(a.high, b.high)} }
+
+// MaxDeviceWatts is more than any single board, package or module draws; a GB200
+// superchip is rated at 2.7 kW.
+const MaxDeviceWatts = 3000
+
+// enoughSteps is the number of steps from which they can be compared with each other,
+// and hidden is the share of the energy that a jump may hide in their scatter.
+const (
+	enoughSteps = 4
+	hidden      = 0.03
+)
+
+// Alone checks the counter of a window that no independent series confirms. A step
+// that takes more power than any device draws is refused. The doubt says why a smaller
+// jump would not have shown; it is empty if it would have.
+func Alone(readings []power.Reading, w Window) (doubt string, err error) {
+	before, after := around(readings, w)
+	if before == nil || after == nil {
+		return "", nil
+	}
+	var run []step
+	for i := 1; i < len(readings); i++ {
+		s := step{last: readings[i-1], now: readings[i]}
+		if s.last.At() < before.At() || s.now.At() > after.At() {
+			continue
+		}
+		s.delta = (s.now.Energy - s.last.Energy).Joules()
+		longest := s.length() + (edgeBlur(s.last) + edgeBlur(s.now))
+		if s.delta > MaxDeviceWatts*longest {
+			return "", fmt.Errorf("the energy counter (%s) moved by %.4g J in %.2f s, which is %.3g W at least, more than any device draws: it jumped or was reset",
+				s.now.Source, s.delta, s.length(), s.delta/longest)
+		}
+		run = append(run, s)
+	}
+	return apart(merged(run), (after.Energy - before.Energy).Joules()), nil
+}
+
+func (s step) length() float64 { return seconds(s.now.At() - s.last.At()) }
+
+// merged joins steps that are short against the others with the one before.
+func merged(run []step) []step {
+	var lengths []float64
+	for _, s := range run {
+		lengths = append(lengths, s.length())
+	}
+	typical := middle(lengths)
+	var out []step
+	for _, s := range run {
+		if n := len(out); n > 0 && (s.length() < typical/2 || out[n-1].length() < typical/2) {
+			out[n-1].now, out[n-1].delta = s.now, out[n-1].delta+s.delta
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// apart compares the mean powers of the steps of a window with each other.
+func apart(run []step, total float64) (doubt string) {
+	if len(run) < enoughSteps {
+		return fmt.Sprintf("there is no power series to compare the energy counter with, and with %d of its steps in the window, "+
+			"fewer than %d, they cannot be compared with each other: a jump of the counter would not show", len(run), enoughSteps)
+	}
+	var watts []float64
+	for _, s := range run {
+		watts = append(watts, s.delta/s.length())
+	}
+	typical := middle(watts)
+	var off []float64
+	for _, p := range watts {
+		off = append(off, math.Abs(p-typical))
+	}
+	scatter := 1.4826 * middle(off) // the standard deviation of normal values
+	var unseen float64
+	for i, s := range run {
+		slack := 4*scatter*s.length() + (edgeBlur(s.last)+edgeBlur(s.now))/2*typical
+		if d := off[i] * s.length(); d > slack && d > hidden*total {
+			return fmt.Sprintf("there is no power series to compare the energy counter with, and it moved by %.3g W in one step of %.2f s but by %.3g W in most others: "+
+				"the load or a jump of the counter", watts[i], s.length(), typical)
+		}
+		unseen = max(unseen, slack)
+	}
+	if unseen > hidden*total {
+		return fmt.Sprintf("there is no power series to compare the energy counter with, and its steps in the window differ so much from each other that a jump by %.3g J (%.0f %%) would not show",
+			unseen, 100*unseen/total)
+	}
+	return ""
+}
+
+// middle is the median.
+func middle(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// moments are the mean and the standard deviation.
+func moments(v []float64) (mean, sd float64) {
+	var sum, square float64
+	for _, x := range v {
+		sum, square = sum+x, square+x*x
+	}
+	n := float64(len(v))
+	return sum / n, math.Sqrt(max(0, square/n-sum/n*sum/n))
+}

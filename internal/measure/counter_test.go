@@ -1,0 +1,154 @@
+package measure
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// library builds the imitated driver, or skips.
+func library(t *testing.T) string {
+	t.Helper()
+	path, err := sim.Build(t.Context(), t.TempDir())
+	if errors.Is(err, sim.ErrUnavailable) {
+		t.Skipf("SKIPPED: the imitated driver library needs a C compiler and cgo: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// simulated measures a scenario and joins it. A profile may be nil.
+func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Profile) (*result.Record, *sim.Outcome) {
+	t.Helper()
+	var out *sim.Outcome
+	var err error
+	synctest.Test(t, func(t *testing.T) { out, err = sim.Run(t.Context(), library, t.TempDir(), s) })
+	if err != nil {
+		t.Fatalf("%s: %v", s.Name, err)
+	}
+	m := &Material{Log: out.Log, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
+		Resident: attribute.Window(out.Resident.Window), Devices: out.Devices, Tier: backend.TierExact, OnGPU: true,
+		Trace: joinTraces(joinTraces(out.Bare.Trace, out.Resident.Trace), out.Trace)}
+	if profile != nil {
+		m.Profiles = map[string]*power.Profile{"gpu0": profile}
+	}
+	rec := &result.Record{Config: study.DefaultExperiment(), Energy: result.Energy{Provenance: result.None}}
+	Join(m, rec)
+	return rec, out
+}
+
+// pointOf is a point of the grid with the sensor.
+func pointOf(t *testing.T, sensor string) sim.GridPoint {
+	t.Helper()
+	for _, p := range sim.Grid(1) {
+		if p.Sensor == sensor && p.Prefill >= 100*time.Millisecond {
+			return p
+		}
+	}
+	t.Fatalf("no sensor %q in the grid", sensor)
+	return sim.GridPoint{}
+}
+
+// TestCounterJumps: a counter that jumps in the window is refused or flagged, with a
+// series beside it and without.
+func TestCounterJumps(t *testing.T) {
+	library := library(t)
+	for _, sensor := range []string{"counter 100 ms alone", "ring, 20 ms window", "instant, 25 of 100 ms", "ring, counter 500 ms"} {
+		for _, joules := range []float64{0, 500, 2000, 50_000} {
+			s := pointOf(t, sensor).Scenario
+			s.Inject = func(f *sim.File, elapsed time.Duration) {
+				if joules > 0 {
+					faults := &f.Sensors(0).Faults
+					faults.JumpAfter, faults.JumpJoules = elapsed+3300*time.Millisecond, joules
+				}
+			}
+			rec, out := simulated(t, library, s, nil)
+			e := rec.Energy
+			_, doubted := warned(rec, "unchecked_counter")
+			_, differ := warned(rec, "agreement")
+			alone := strings.HasSuffix(sensor, "alone")
+			switch {
+			case joules == 0 && (e.TotalJ == nil || differ || doubted != alone):
+				t.Errorf("%s, no jump: total %v, reason %q, warnings %+v", sensor, e.TotalJ, e.Reason, rec.Warnings)
+			case joules > 0 && e.TotalJ != nil && !doubted && !differ:
+				t.Errorf("%s: a jump by %.0f J in %.0f J passed: %.0f J ± %.0f", sensor, joules, out.Truth.Total, e.TotalJ.Value, half(e.TotalJ))
+			case joules == 50_000 && e.TotalJ != nil, !alone && joules > 0.15*out.Truth.Total && e.TotalJ != nil:
+				t.Errorf("%s: a jump by %.0f J in %.0f J was not refused", sensor, joules, out.Truth.Total)
+			case e.TotalJ == nil && e.Reason == "":
+				t.Errorf("%s: refused without a reason", sensor)
+			}
+		}
+	}
+}
+
+// TestSmallJumpInALongWindow: less than the totals may differ by, but in one step.
+func TestSmallJumpInALongWindow(t *testing.T) {
+	library := library(t)
+	s := pointOf(t, "ring, 20 ms window").Scenario
+	for range 2 {
+		s.Prompts = append(s.Prompts, s.Prompts...)
+	}
+	for _, share := range []float64{0, 0.02} {
+		joules := 0.0
+		s.Inject = func(f *sim.File, elapsed time.Duration) {
+			if share > 0 {
+				faults := &f.Sensors(0).Faults
+				faults.JumpAfter, faults.JumpJoules = elapsed+13*time.Second, joules
+			}
+		}
+		_, out := simulated(t, library, pointOf(t, "ring, 20 ms window").Scenario, nil)
+		joules = share * 4 * out.Truth.Total
+		rec, out := simulated(t, library, s, nil)
+		if got := strings.Contains(rec.Energy.Reason, "it jumped"); got != (share > 0) {
+			t.Errorf("a jump by %.0f J in %.0f J over %.0f s: %q", joules, out.Truth.Total, rec.Window.DurationS, rec.Energy.Reason)
+		}
+	}
+}
+
+// TestOppositeErrors: a GPU that reads 9 % high and one that reads 9 % low agree in
+// sum, and both are in doubt.
+func TestOppositeErrors(t *testing.T) {
+	l := newLab(t)
+	l.loaded.DeviceUUIDs = []string{gpu0.UUID, gpu1.UUID}
+	m := l.newMeter(gpu0, gpu1)
+	m.poll = func(samples []power.Sample) ([]power.Sample, error) {
+		for i := range samples {
+			if samples[i].Device == "gpu0" {
+				samples[i].Power *= 1.09
+			} else {
+				samples[i].Power *= 0.91
+			}
+		}
+		return samples, nil
+	}
+	l.options.Meters = []power.Meter{m}
+	r := l.measure(t, result.OK)
+	a := r.Energy.Agreement
+	if a == nil || a.DifferencePct == nil || math.Abs(*a.DifferencePct) > 3 {
+		t.Fatalf("agreement of the sum %+v, want less than 3 %%", a)
+	}
+	if a.Verdict != "warn" && a.Verdict != "fail" {
+		t.Errorf("verdict %q, want that of the worst device", a.Verdict)
+	}
+	for _, d := range r.Energy.Devices {
+		found := false
+		for _, w := range r.Warnings {
+			found = found || w.Code == "agreement" && strings.HasPrefix(w.Message, d.Device+": ")
+		}
+		if !found {
+			t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)
+		}
+	}
+}
