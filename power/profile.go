@@ -12,6 +12,9 @@ type Profile struct {
 	Sources []SourceProfile `json:"sources"`
 	// MinWindowS is the window from which a total is known within ±1 %; 0 unknown.
 	MinWindowS float64 `json:"min_window_s,omitempty"`
+	// SwingPct is how far what the counter adds for pulses of a quarter of its period
+	// swings with their phase: 0 is a counter that sees everything; nil unknown.
+	SwingPct *float64 `json:"swing_pct,omitempty"`
 }
 
 // Source finds the profile of one source, or nil.

@@ -244,7 +244,9 @@ type Device struct {
 	Series    *SeriesInfo `json:"series"`
 	// Profile is what the self-test knew about the series' sensor.
 	Profile *power.SourceProfile `json:"profile,omitempty"`
-	Reason  string               `json:"reason,omitempty"`
+	// SwingPct is what it knew of the counter, see power.Profile.
+	SwingPct *float64 `json:"swing_pct,omitempty"`
+	Reason   string   `json:"reason,omitempty"`
 }
 
 // Idle is the power of an idle device.

@@ -224,6 +224,9 @@ func (r *Report) Profiles() map[string]*power.Profile {
 		if d.For1PctS != nil {
 			p.MinWindowS = *d.For1PctS
 		}
+		if d.Duty != nil {
+			p.SwingPct = &d.Duty.SwingPct
+		}
 		out[d.Device] = p
 	}
 	return out

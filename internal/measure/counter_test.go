@@ -3,6 +3,7 @@ package measure
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -149,6 +150,54 @@ func TestOppositeErrors(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)
+		}
+	}
+}
+
+// TestPartTimeCounter: the interval of a counter that sees a quarter of the time holds
+// the truth, with the self-test's knowledge and without it.
+func TestPartTimeCounter(t *testing.T) {
+	library := library(t)
+	full, seen := 4.0, 200.0
+	for name, q := range map[string]struct {
+		part    time.Duration
+		profile *power.Profile
+		widest  float64 // median half width
+	}{
+		"part time, tested":   {25 * time.Millisecond, &power.Profile{SwingPct: &seen}, 0.02},
+		"part time, untested": {25 * time.Millisecond, nil, 0.02},
+		"full time, tested":   {0, &power.Profile{SwingPct: &full}, 0.005},
+		"full time, untested": {0, nil, 0.02},
+	} {
+		covered, n := 0, 0
+		var widths, errors []float64
+		for i, p := range sim.Grid(1) {
+			if p.Batching != sim.Static || i%3 != 0 || p.Sensor != "instant, 25 of 100 ms" && p.Sensor != "ring, 13 ms filter (H200)" {
+				continue
+			}
+			p.GPUs[0].Counter.PartTime = q.part
+			rec, out := simulated(t, library, p.Scenario, q.profile)
+			e := rec.Energy.TotalJ
+			if e == nil {
+				t.Errorf("%s, %s: %s", name, p.Name, rec.Energy.Reason)
+				continue
+			}
+			if compare(e.Value, e.CI95[0], e.CI95[1], e.Gain95, out.Truth.Total, p.GPUs[0].Counter.Gain).covered {
+				covered++
+			}
+			if !slices.ContainsFunc(e.Budget, func(b result.BudgetTerm) bool { return b.Term == aliasing && b.Half95 > 0 }) {
+				t.Errorf("%s, %s: no aliasing in %+v", name, p.Name, e.Budget)
+			}
+			n++
+			widths, errors = append(widths, half(e)/e.Value), append(errors, math.Abs(e.Value/(1+p.GPUs[0].Counter.Gain)/out.Truth.Total-1))
+		}
+		t.Logf("%s: %d of %d covered, median half width %.2f %%, median error %.2f %%, worst %.2f %%", name, covered, n,
+			100*quantile(widths, 0.5), 100*quantile(errors, 0.5), 100*quantile(errors, 1))
+		if float64(covered) < 0.9*float64(n) || n < 15 {
+			t.Errorf("%s: the interval holds %d of %d, want 90 %%", name, covered, n)
+		}
+		if w := quantile(widths, 0.5); w > q.widest {
+			t.Errorf("%s: the median half width is %.2f %%, want at most %.2f %%", name, 100*w, 100*q.widest)
 		}
 	}
 }

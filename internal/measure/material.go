@@ -122,8 +122,12 @@ func ReadMaterial(dir string, rec *result.Record) (*Material, error) {
 		if d.Bare != nil && d.Bare.AgeS > 0 {
 			m.Known[d.Device] = *d.Bare
 		}
-		if d.Profile != nil {
-			m.Profiles[d.Device] = &power.Profile{Device: d.Device, Sources: []power.SourceProfile{*d.Profile}}
+		if d.Profile != nil || d.SwingPct != nil {
+			p := &power.Profile{Device: d.Device, SwingPct: d.SwingPct}
+			if d.Profile != nil {
+				p.Sources = []power.SourceProfile{*d.Profile}
+			}
+			m.Profiles[d.Device] = p
 		}
 	}
 	if h := rec.Harness; h != nil {

@@ -86,7 +86,11 @@ func TestRecompute(t *testing.T) {
 	l := newLab(t)
 	l.options.Experiment.Baseline.Seconds = 0.3
 	l.options.Meters = []power.Meter{l.newMeter(gpu0), l.newMeter(cpu0)}
+	l.options.Profiles = map[string]*power.Profile{"gpu0": {SwingPct: new(12.0)}}
 	dir, rec := commit(t, l)
+	if !slices.ContainsFunc(rec.Energy.TotalJ.Budget, func(b result.BudgetTerm) bool { return b.Term == aliasing }) {
+		t.Errorf("budget %+v: the self-test's swing is not in it", rec.Energy.TotalJ.Budget)
+	}
 	if rec.Energy.Phases == nil || rec.Energy.NetResidentJ == nil {
 		t.Fatalf("the run lacks phases (%s) or a net energy", rec.Energy.PhasesReason)
 	}

@@ -14,9 +14,13 @@ import (
 // their bias), statistical half widths add in quadrature.
 type sum struct {
 	joules, half, gain float64
+	alias              float64 // the part of half that is the counters' aliasing
 	method, source     string
 	budget             []result.BudgetTerm
 }
+
+// aliasing is the term of a counter that sees a part of its period only.
+const aliasing = "aliasing: the counter may see a part of each of its periods only"
 
 func addUp(devices []*deviceEnergy) sum {
 	var s sum
@@ -31,7 +35,11 @@ func addUp(devices []*deviceEnergy) sum {
 		if d.counter {
 			term = "timing of the counter at the window's limits"
 		}
-		terms[term] = math.Hypot(terms[term], d.total.Half95)
+		terms[term] = math.Hypot(terms[term], math.Sqrt(max(0, d.total.Half95*d.total.Half95-d.alias*d.alias)))
+		s.alias = math.Hypot(s.alias, d.alias)
+		if d.alias > 0 {
+			terms[aliasing] = math.Hypot(terms[aliasing], d.alias)
+		}
 	}
 	for term, half := range terms {
 		s.budget = append(s.budget, result.BudgetTerm{Term: term, Half95: half})
@@ -98,9 +106,17 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	j.precision(s, seconds)
 }
 
+// windowFor is the length of a window, in seconds, in which the half width is a share of
+// the energy. The error of the limits is one of time: relative to the energy it falls with
+// the length of the window. Aliasing falls with its root.
+func (s sum) windowFor(share, seconds float64) float64 {
+	alias := s.alias * s.alias / s.joules / s.joules
+	limits := max(0, s.half*s.half/s.joules/s.joules-alias)
+	// limits·x² + alias·x = share² at the window seconds/x
+	return seconds * (alias + math.Sqrt(alias*alias+4*limits*share*share)) / (2 * share * share)
+}
+
 // precision says how long a window must be, and warns of one that is too short.
-// The error of the limits is one of time: relative to the energy it falls with the
-// length of the window.
 func (j *join) precision(s sum, seconds float64) {
 	e := &j.record.Energy
 	for _, q := range []*result.Quantity{e.NetJ, e.NetResidentJ} {
@@ -113,9 +129,9 @@ func (j *join) precision(s sum, seconds float64) {
 		return
 	}
 	rel := s.half / s.joules
-	e.MinWindow = &result.MinWindow{For1PctS: rel * seconds / 0.01, For5PctS: rel * seconds / 0.05}
+	e.MinWindow = &result.MinWindow{For1PctS: s.windowFor(0.01, seconds), For5PctS: s.windowFor(0.05, seconds)}
 	if rel > 0.05 {
-		j.record.Warn("short_window", fmt.Sprintf("the window of %.2f s is short for this sensor: the timing of its readings alone makes the energy uncertain by ±%.0f %%; "+
+		j.record.Warn("short_window", fmt.Sprintf("the window of %.2f s is short for this sensor: the timing and sampling of its readings alone make the energy uncertain by ±%.0f %%; "+
 			"±5 %% needs %.2g s, ±1 %% needs %.2g s: use more prompts, longer outputs, or energy.min_window", seconds, 100*rel, e.MinWindow.For5PctS, e.MinWindow.For1PctS))
 	}
 }
