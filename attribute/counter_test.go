@@ -256,6 +256,7 @@ func TestSmallJump(t *testing.T) {
 		"310 J":                          {0, 310, 0, true},
 		"310 J lost":                     {0, -310, 0, true},
 		"310 J beside 4 % of gain":       {0.04, 310, 0, true},
+		"310 J beside -3 % of gain":      {-0.03, 310, 0, true},
 		"an even difference of 4 %":      {0.04, 0, 0, false},
 		"an even difference of -8 %":     {-0.08, 0, 0, false},
 		"a reading late by half second":  {0, 0, 500 * time.Millisecond, false},
@@ -263,7 +264,7 @@ func TestSmallJump(t *testing.T) {
 		"within the timing of a reading": {0, 40, 0, false},
 	} {
 		var readings []power.Reading
-		for i := range 8 {
+		for i := range 9 {
 			at := int64(i) * 5000 * ms
 			joules := 400 * (1 + q.gain) * seconds(at)
 			if i == 3 {

@@ -19,6 +19,9 @@ const (
 // widestPace bounds the difference that all steps may share.
 const widestPace = 0.1
 
+// sureOfPace is the uncertainty of the other steps' pace up to which it is used.
+const sureOfPace = 0.03
+
 // minSeen is the part of a step that the series must cover to judge it.
 const minSeen = 0.8
 
@@ -75,7 +78,8 @@ func steps(readings []power.Reading, curve *Curve) [][]step {
 	return all
 }
 
-// step compares two neighbouring readings; not ok where the series knows too little.
+// step compares two neighbouring readings; not ok where the series knows too little or
+// saw nothing.
 func (c *Curve) step(last, now power.Reading) (step, bool) {
 	w := Window{last.At(), now.At()}
 	length := w.End - w.Start
@@ -83,10 +87,10 @@ func (c *Curve) step(last, now power.Reading) (step, bool) {
 		return step{}, false
 	}
 	known := float64(c.covered(w)) / float64(length)
-	if known < minSeen {
+	s := step{last: last, now: now, delta: (now.Energy - last.Energy).Joules(), seen: c.Joules(w.Start, w.End) / known}
+	if known < minSeen || s.seen <= 0 {
 		return step{}, false
 	}
-	s := step{last: last, now: now, delta: (now.Energy - last.Energy).Joules(), seen: c.Joules(w.Start, w.End) / known}
 	low, high := c.extremes(Window{w.Start - edgeReach, w.End + edgeReach})
 	s.slack = c.resolution().Seconds()*(high-low) + (1-known)*seconds(length)*high + 3*c.sampling(w)
 	s.high = high
@@ -112,27 +116,59 @@ func (c *Curve) sampling(w Window) float64 {
 }
 
 // rise is by how much the counter's lead over the series rises for good in step i of a
-// run: the distance of what was read before from what was read after. It is taken with
-// and without the pace of the other steps, and the smaller one counts.
+// run: the distance of what was read before from what was read after, at the pace of the
+// other steps. A late reading spoils that pace: the distance is taken at both ends of
+// what the pace may be, and the smaller one counts. The pace of few steps may be
+// anything between none and what they show.
 func rise(run []step, i int) float64 {
-	var delta, seen float64
-	for k, s := range run {
-		if k != i {
-			delta, seen = delta+s.delta-s.seen, seen+s.seen
-		}
+	others := slices.Delete(slices.Clone(run), i, i+1)
+	if len(others) == 0 {
+		return leap(run, i, 0)
 	}
-	plain := leap(run, i, 0)
-	if seen <= 0 {
-		return plain
+	shown, doubt := paceOf(others)
+	low, high := 0.0, shown
+	if doubt < sureOfPace {
+		low, high = shown-doubt, shown+doubt
 	}
-	kept := leap(run, i, min(max(delta/seen, -widestPace), widestPace))
+	a, b := leap(run, i, low), leap(run, i, high)
 	switch {
-	case plain*kept <= 0:
+	case a*b <= 0:
 		return 0
-	case math.Abs(plain) < math.Abs(kept):
-		return plain
+	case math.Abs(a) < math.Abs(b):
+		return a
 	}
-	return kept
+	return b
+}
+
+// paceOf is the difference of counter and series over some steps, relative to the
+// energy, and its uncertainty. Of enough steps it is the median, since a late
+// reading spoils the steps on both sides of it alone; the sum over fewer is spoilt by one
+// that is as late as is possible.
+func paceOf(all []step) (shown, doubt float64) {
+	var delta, seen, late float64
+	var each, off []float64
+	for _, s := range merged(all) {
+		delta, seen = delta+s.delta-s.seen, seen+s.seen
+		late = max(late, lateness(s.last)*s.high, lateness(s.now)*s.high)
+		each = append(each, s.delta/s.seen-1)
+	}
+	shown, doubt = delta/seen, late/seen
+	if n := len(each); n >= enoughSteps {
+		shown = middle(each)
+		for _, d := range each {
+			off = append(off, math.Abs(d-shown))
+		}
+		doubt = 3 * 1.4826 * middle(off) / math.Sqrt(float64(n))
+	}
+	return min(max(shown, -widestPace), widestPace), doubt
+}
+
+// lateness is the time in seconds by which a reading may be late.
+func lateness(r power.Reading) float64 {
+	if timed(r) {
+		return edgeBlur(r)
+	}
+	return edgeBlur(r) + (slowestRefresh - unknownRefresh).Seconds()
 }
 
 // span is the range in which the counter's lead over the series lies, in joules.
@@ -145,8 +181,8 @@ func leadOf(joules float64, r power.Reading, watts float64, outermost bool) span
 	switch {
 	case r.Snapped && r.SinceNS != 0:
 		return span{joules - blur/2, joules + blur/2}
-	case outermost && !timed(r): // no other reading shows that it was late
-		blur += (slowestRefresh - unknownRefresh).Seconds() * watts
+	case outermost: // no other reading shows that it was late
+		blur = lateness(r) * watts
 	}
 	return span{joules, joules + blur}
 }
@@ -234,7 +270,8 @@ func merged(run []step) []step {
 	var out []step
 	for _, s := range run {
 		if n := len(out); n > 0 && (s.length() < typical/2 || out[n-1].length() < typical/2) {
-			out[n-1].now, out[n-1].delta = s.now, out[n-1].delta+s.delta
+			last := &out[n-1]
+			last.now, last.delta, last.seen, last.high = s.now, last.delta+s.delta, last.seen+s.seen, max(last.high, s.high)
 			continue
 		}
 		out = append(out, s)
