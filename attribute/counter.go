@@ -56,7 +56,11 @@ func edgeOf(r power.Reading, limit int64, curve *Curve, mean float64) edge {
 	watts, sd, ok := curve.beyond(r.At() < limit, limit)
 	switch {
 	case ok:
-		return edge{watts * length, edgeBlur(r) / 2 * watts, 2*sd*length + settling.Seconds()/2*math.Abs(mean-watts)}
+		half := 2 * sd * length
+		if r.At() > limit { // power is still coming to what it is beyond
+			half += settling.Seconds() / 2 * math.Abs(mean-watts)
+		}
+		return edge{watts * length, edgeBlur(r) / 2 * watts, half}
 	case curve != nil && curve.resolution() <= maxSliver && curve.covered(Window{from, to}) == to-from:
 		joules := curve.Joules(from, to)
 		local := mean

@@ -65,7 +65,12 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	}
 	m := &Material{Log: out.Log, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
 		Resident: attribute.Window(out.Resident.Window), Devices: out.Devices, Tier: backend.TierExact, OnGPU: true,
-		Trace: joinTraces(joinTraces(out.Bare.Trace, out.Resident.Trace), out.Trace)}
+		Trace: joinTraces(joinTraces(out.Bare.Trace, out.Resident.Trace), out.Trace), Profiles: map[string]*power.Profile{}}
+	// As after a self-test, which found that the counter sees everything.
+	swing := 1.0
+	for _, d := range out.Devices {
+		m.Profiles[d.ID] = &power.Profile{Device: d.ID, SwingPct: &swing}
+	}
 	for _, q := range out.Log.Requests {
 		m.Given += int64(q.PromptTokens)
 		m.Asked += int64(q.OutputTokens)
