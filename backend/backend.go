@@ -71,6 +71,16 @@ type Adapter interface {
 	Adapt(ctx context.Context, spec Spec) error
 }
 
+// Adapt gives a session's engine another specification. A session that cannot refuses
+// with a [Failure].
+func Adapt(ctx context.Context, s Session, spec Spec) error {
+	a, ok := s.(Adapter)
+	if !ok {
+		return Failf(ClassConfig, "start the engine anew", "it has no way to change its settings")
+	}
+	return a.Adapt(ctx, spec)
+}
+
 // Info describes an engine that can be started.
 type Info struct {
 	Version string `json:"version"`

@@ -29,6 +29,8 @@ type Suite struct {
 	Noisy backend.Backend
 	// Tokens, if set, is what Tokenize must return for a text.
 	Tokens func(text string) []int32
+	// Fixed says that an engine serves one run only.
+	Fixed bool
 	// StepSlack tolerates step limits that come from another clock (CUDA events).
 	StepSlack time.Duration
 }
@@ -181,8 +183,11 @@ func (s Suite) repeatable(t *testing.T) {
 func (s Suite) adapt(t *testing.T) {
 	session := s.start(t, s.Backend, 3)
 	adapter, ok := session.(backend.Adapter)
-	if !ok {
+	switch {
+	case s.Fixed && !ok:
 		t.Skip("this backend starts an engine for every run")
+	case !ok:
+		t.Fatal("the session is no backend.Adapter: hidden by a type around it?")
 	}
 	spec := s.Spec
 	spec.BatchSize, spec.MaxContext = 3, maxContext

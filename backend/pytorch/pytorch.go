@@ -69,6 +69,15 @@ type session struct {
 	dir string
 }
 
+// Adapt implements backend.Adapter, if the worker does.
+func (s *session) Adapt(ctx context.Context, spec backend.Spec) error {
+	spec, err := resolve(spec)
+	if err != nil {
+		return err
+	}
+	return backend.Adapt(ctx, s.Session, spec)
+}
+
 func (s *session) Close() error {
 	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
 }

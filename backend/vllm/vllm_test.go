@@ -42,9 +42,9 @@ func tiny(t *testing.T) string {
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(t, servertest.None, "1ms"),
-		Spec:    backend.Spec{Model: "random:tiny-llama", Path: tiny(t), Synthetic: true, DType: "bfloat16"},
-		Tokens:  backendtest.FakeTokens,
+		Backend: stub(t, servertest.None, "1ms"), Fixed: true,
+		Spec:   backend.Spec{Model: "random:tiny-llama", Path: tiny(t), Synthetic: true, DType: "bfloat16"},
+		Tokens: backendtest.FakeTokens,
 	})
 }
 
@@ -183,7 +183,7 @@ func TestRealVLLM(t *testing.T) {
 	for _, mode := range []string{Offline, "serve"} {
 		t.Run(mode, func(t *testing.T) {
 			backendtest.Run(t, backendtest.Suite{
-				Backend: Backend{Python: python},
+				Backend: Backend{Python: python}, Fixed: true,
 				Spec: backend.Spec{Model: "random:smollm2-135m", Path: dir, Synthetic: true, DType: "bfloat16",
 					Options: []byte(`{"mode":"` + mode + `","enforce_eager":true,"max_num_seqs":4,"max_num_batched_tokens":4096}`)},
 			})

@@ -126,13 +126,9 @@ func (r *run) obtain(ctx context.Context) error {
 
 // adapt gives the engine of an earlier run the settings of this one.
 func (r *run) adapt(ctx context.Context) error {
-	adapter, ok := r.engine.session.(backend.Adapter)
-	if !ok {
-		return errors.New("it has no way to")
-	}
 	r.phase(event.Load, r.Experiment.Backend+" is loaded")
 	began := clock.Mono()
-	if err := adapter.Adapt(ctx, r.spec(r.engine.log)); err != nil {
+	if err := backend.Adapt(ctx, r.engine.session, r.spec(r.engine.log)); err != nil {
 		return err
 	}
 	r.engine.runs++
