@@ -1,18 +1,23 @@
 package llem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // DryRunOptions of a plan.
@@ -35,7 +40,8 @@ type GPUError = plan.GPUError
 type DryRunPlan = plan.Plan
 
 // DryRun says what a study will do, what it will need, and what stands in its way.
-// It starts no engine and writes nothing.
+// It starts no engine and writes nothing. Of models of the hub that are not here it asks
+// the hub for their config.json.
 func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, error) {
 	meters, missing := OpenMeters(ctx, false)
 	defer func() {
@@ -43,82 +49,125 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, 
 			m.Close()
 		}
 	}()
-	problems, err := preflight(ctx, s, o, meters, missing)
-	if err != nil {
-		return nil, err
-	}
 	snapshot, err := Snapshot(ctx, meters)
 	if err != nil {
 		return nil, err
 	}
-	needs, err := plan.NewEstimator(o.GPU, factsOf(meters), snapshot)
+	facts := factsOf(meters)
+	needs, err := plan.NewEstimator(o.GPU, facts, snapshot)
 	if err != nil {
 		return nil, err
 	}
 	needs.Learn(o.Results)
-	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(), Estimate: needs.Need}
+	problems, err := preflight(ctx, s, o, needs)
+	if err != nil {
+		return nil, err
+	}
+	if !simulated(s) && wantsPower(s) {
+		problems = append(problems, sensors(meters, missing)...)
+	}
+	if wantsGPU(s) && o.GPU == "" {
+		problems = append(problems, occupied(meters, facts)...)
+	}
+	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(), Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
 	if len(s.Experiments) > 0 {
 		po.Price = s.Experiments[0].Energy.PricePerKWh
 	}
 	return plan.New(po), nil
 }
 
-// preflight finds what stands in the way, all of it at once.
-func preflight(ctx context.Context, s *study.Study, o DryRunOptions, meters []power.Meter, missing []power.Unavailable) ([]plan.Problem, error) {
-	var out []plan.Problem
-	stop := func(text, next string, concerns func(study.Experiment) bool) {
-		out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: text, Next: next}, Concerns: concerns})
+// preflight finds what stands in the way, all of it at once. In a plan for another
+// machine, what this one lacks is a warning only.
+func preflight(ctx context.Context, s *study.Study, o DryRunOptions, needs *plan.Estimator) ([]plan.Problem, error) {
+	out, err := engines(ctx, s, o)
+	if err != nil {
+		return nil, err
 	}
-	all := func(study.Experiment) bool { return true }
-	backends, seen := Backends(o.Python), map[string]bool{}
-	for _, e := range s.Experiments {
-		if name := e.Backend; !seen[name] {
-			seen[name] = true
-			concerns := func(e study.Experiment) bool { return e.Backend == name }
-			b, ok := backends[name]
-			if !ok {
-				stop("this llem cannot run the backend "+name+" yet", "", concerns)
-			} else if _, err := b.Probe(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil, context.Cause(ctx)
-				}
-				f := backend.AsFailure(err)
-				stop(name+": "+f.Message, f.Hint, concerns)
-			}
-		}
+	out = append(out, needs.Objections(s.Experiments)...)
+	models, err := plan.Models(ctx, s, needs)
+	if err != nil {
+		return nil, err
 	}
-	for _, q := range campaign.Problems(s) {
-		stop(q.Err.Source+": "+q.Err.Msg, q.Err.Hint, q.Concerns)
-	}
+	out = append(append(out, models...), plan.Datasets(s)...)
 	if err := writable(o.Results); err != nil {
-		stop(err.Error(), "choose another folder with --output or LLEM_RESULTS", all)
-	}
-	if !simulated(s) && wantsPower(s) {
-		out = append(out, sensors(meters, missing)...)
+		out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: err.Error(), Next: "choose another folder with --output or LLEM_RESULTS", Short: "folder"},
+			Concerns: func(study.Experiment) bool { return true }})
 	}
 	return out, nil
 }
 
-// sensors says whether energy can be measured and the GPUs are free.
+// engines says which backends of the study cannot run here.
+func engines(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Problem, error) {
+	var out []plan.Problem
+	backends, seen := Backends(o.Python), map[string]bool{}
+	for i := range s.Experiments {
+		name := s.Experiments[i].Backend
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		concerns := func(e study.Experiment) bool { return e.Backend == name }
+		b, ok := backends[name]
+		if !ok {
+			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: "this llem cannot run the backend " + name + " yet", Short: "engine"}, Concerns: concerns})
+			continue
+		}
+		if _, err := b.Probe(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			f := backend.AsFailure(err)
+			text := name + ": " + f.Message
+			if o.GPU != "" {
+				text = "on this machine, " + text
+			}
+			out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: text, Next: f.Hint, Short: "engine"}, Concerns: concerns})
+		}
+	}
+	return out, nil
+}
+
+// sensors says whether energy can be measured.
 func sensors(meters []power.Meter, missing []power.Unavailable) []plan.Problem {
+	if metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
+		return nil
+	}
+	next := ""
+	for _, m := range missing {
+		next = cmp.Or(next, m.Fix)
+	}
+	return []plan.Problem{{Finding: plan.Finding{Text: "no power sensor can be read: energy will be null", Next: next}}}
+}
+
+// muchMemory is more than a driver takes of a GPU on which nothing runs.
+const muchMemory = 2 << 30
+
+// occupied says which GPUs others use. Nothing is locked: a study may start meanwhile.
+func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []plan.Problem {
 	var out []plan.Problem
 	warn := func(text, next string) {
 		out = append(out, plan.Problem{Finding: plan.Finding{Text: text, Next: next}})
 	}
-	if !metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
-		next := ""
-		for _, m := range missing {
-			if next == "" {
-				next = m.Fix
-			}
-		}
-		warn("no power sensor can be read: energy will be null", next)
-	}
-	release, err := campaign.LockGPUs(campaign.LockDir(), meters)
-	if busy, ok := errors.AsType[*campaign.BusyError](err); ok {
+	if busy, ok := errors.AsType[*campaign.BusyError](campaign.PeekGPUs(campaign.LockDir(), meters)); ok {
 		warn(busy.Error(), busy.Hint())
-	} else if err == nil {
-		release()
+	}
+	for _, id := range slices.Sorted(maps.Keys(facts)) {
+		f := facts[id]
+		used := ""
+		if f.MemoryUsedBytes != nil {
+			used = fmt.Sprintf(", %v of its memory in use", unit.Bytes(*f.MemoryUsedBytes))
+		}
+		var pids []string
+		for _, p := range f.Processes {
+			pids = append(pids, strconv.Itoa(p.PID))
+		}
+		const next = "wait until they have ended, or choose another GPU with CUDA_VISIBLE_DEVICES: their energy would be counted"
+		switch {
+		case len(pids) > 0:
+			warn(fmt.Sprintf("%s is used by other processes (%s%s)", id, strings.Join(pids, ", "), used), next)
+		case f.MemoryUsedBytes != nil && *f.MemoryUsedBytes > muchMemory:
+			warn(id+" may be used by others, whose processes are not visible"+used, next)
+		}
 	}
 	return out
 }

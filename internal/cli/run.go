@@ -114,8 +114,8 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.timeout < 0 {
-		return &usageError{"--timeout is negative", "give a duration such as 30m"}
+	if err := f.check(cmd.Flags().Changed); err != nil {
+		return err
 	}
 	ctx := cmd.Context()
 	options := llem.Options{
@@ -148,6 +148,23 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	return env.finish(res, err, f.json)
 }
 
+// check refuses flags that make no sense, alone or without others: a flag that is ignored
+// would start what nobody asked for.
+func (f runFlags) check(given func(flag string) bool) error {
+	switch {
+	case f.timeout < 0:
+		return &usageError{"--timeout is negative", "give a duration such as 30m"}
+	case f.limit < 0:
+		return &usageError{fmt.Sprintf("--limit is %d", f.limit), "give a number of experiments to list; 0 is all"}
+	}
+	for _, name := range []string{"limit", "only", "gpu"} {
+		if given(name) && !f.dryRun {
+			return &usageError{fmt.Sprintf("--%s goes with --dry-run, and without it the study would run", name), "add --dry-run, or leave it out"}
+		}
+	}
+	return nil
+}
+
 // leftOut says what of a study will not run.
 func (env *Env) leftOut(s *study.Study) {
 	if s.Refused > 0 {
@@ -174,7 +191,7 @@ func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f ru
 	if f.json {
 		err = env.printJSON(p)
 	} else {
-		err = p.Text(env.Stdout)
+		err = p.Text(env.Stdout, env.width())
 	}
 	if err == nil && !llem.Runnable(p) {
 		err = &usageError{"no experiment of the study can run here", "mend what stands above as an error"}

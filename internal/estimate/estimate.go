@@ -89,8 +89,8 @@ func (r Range) times(v float64) Range { return Range{r.Low * v, r.High * v} }
 // fixed are the parts of a run around its window.
 func (s Setup) fixed(c correction) Fixed {
 	p, a := profileOf(s.Backend), s.Around
-	idle := float64(s.Device.Idle) * float64(s.parallel())
-	resident := float64(s.Resident()) * float64(s.parallel())
+	idle := float64(s.Device.Idle) * float64(s.devices())
+	resident := float64(s.Resident()) * float64(s.devices())
 	f := Fixed{Baseline: a.BaselineSeconds, Resident: a.ResidentSeconds}
 	// Devices load their parts of the weights side by side from one disk.
 	f.Start = p.start + float64(s.weights())*float64(s.parallel())/p.loadRate
@@ -121,6 +121,9 @@ func (s Setup) warnings(c correction) []string {
 	}
 	if s.parallel() > 1 {
 		out = append(out, "communication between devices is nominal, and nothing says how they are linked")
+	}
+	if s.stages() > 1 {
+		out = append(out, "groups of devices that share the layers are taken to work in turn")
 	}
 	if s.Model.Experts > 0 {
 		out = append(out, "how tokens spread over experts is taken to be even")

@@ -42,6 +42,13 @@ func (s Setup) Fits(free unit.Bytes) Fit {
 		free = pool
 		where = fmt.Sprintf("the %v that %s takes on %s", free, s.Backend, s.Device.Name)
 	}
+	if s.PoolCache > 0 && m.KVCache > s.PoolCache {
+		return Fit{Memory: m, Batch: s.LargestBatch(free), Reason: fmt.Sprintf("needs a KV cache of %v, and %s gets %v for it: raise that, or reduce the batch to %d",
+			m.KVCache, s.Backend, s.PoolCache, s.LargestBatch(free))}
+	}
+	if m.Device > free && s.PoolCache > 0 {
+		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v with the given KV cache of %s: lower it", s.Backend, m.Device, where)}
+	}
 	f := Fit{Memory: m, OK: m.Needed() <= free, Batch: s.LargestBatch(free)}
 	if f.OK {
 		f.Reason = fmt.Sprintf("needs %s of %s", m.Parts(), where)
@@ -92,7 +99,11 @@ func (s Setup) devicesFor(free unit.Bytes) int {
 func (s Setup) LargestBatch(free unit.Bytes) int {
 	return sort.Search(mostBatch, func(i int) bool {
 		t := s.withBatch(i + 1)
-		return t.Validate() != nil || t.Memory().Needed() > free
+		if t.Validate() != nil {
+			return true
+		}
+		m := t.Memory()
+		return m.Needed() > free || s.PoolCache > 0 && m.KVCache > s.PoolCache
 	})
 }
 

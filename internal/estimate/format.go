@@ -39,11 +39,11 @@ func ParseFormat(s string) (Format, error) {
 	switch strings.ToLower(strings.TrimSpace(s)) {
 	case "tf32":
 		return FP32, nil
-	case "fp8", "float8", "fp8_e4m3", "fp8_e5m2", "w8a8_fp8":
+	case "fp8", "float8", "fp8_e4m3", "fp8_e5m2", "w8a8_fp8", "fbgemm_fp8", "ptpc_fp8", "modelopt":
 		return FP8, nil
-	case "int8", "i8", "bnb_8bit", "w8a8", "w8a8_int8", "smoothquant":
+	case "int8", "i8", "bnb_8bit", "w8a8", "w8a8_int8", "experts_int8", "smoothquant":
 		return Int8, nil
-	case "int4", "i4", "4bit", "gptq", "awq", "bnb_4bit", "nf4", "gptq_marlin", "awq_marlin", "w4a16":
+	case "int4", "i4", "4bit", "gptq", "awq", "bnb_4bit", "nf4", "gptq_marlin", "awq_marlin", "w4a16", "bitsandbytes", "nvfp4", "mxfp4", "modelopt_fp4":
 		return Int4, nil
 	}
 	return "", fmt.Errorf("format %q is not known: use one of %s", s, strings.Join(names(Formats()), ", "))

@@ -108,7 +108,7 @@ func (s Setup) compare(r Run) (same, like bool) {
 		format = BF16
 	}
 	if !strings.EqualFold(r.Backend, s.Backend) || format != s.format() || attention(r.Attention) != attention(s.Attention) ||
-		max(1, r.Parallel) != s.parallel() || !sameDevice(r.Device, s.Device) || s.at(r).Validate() != nil {
+		max(1, r.Parallel) != s.devices() || !sameDevice(r.Device, s.Device) || s.at(r).Validate() != nil {
 		return false, false
 	}
 	w := s.Work

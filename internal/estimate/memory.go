@@ -73,9 +73,9 @@ func (s Setup) Memory() Memory {
 		// four times that.
 		kept += max(0, m.CacheAtEnd-unit.Bytes(s.cache(int64(s.batch()), int64(s.Work.Input))))
 	}
-	m.Device = max(m.Needed(), m.Context+m.Total+kept, s.pool())
+	m.Device = max(m.Needed(), m.Context+m.Total+kept, s.pool(), m.Needed()-m.KVCache+s.PoolCache)
 	width := nominalWidth
-	if p.fitted && !s.format().quantised() && s.parallel() == 1 {
+	if p.fitted && !s.format().quantised() && s.devices() == 1 {
 		width = fittedWidth
 	}
 	m.Low, m.High = unit.Bytes(float64(m.Total)*(1-width)), unit.Bytes(float64(m.Total)*(1+width))
@@ -103,6 +103,17 @@ func (s Setup) weights() int64 {
 		bytes += s.split(4 * s.rows())
 	}
 	return bytes
+}
+
+// stageWeights are the weights of one device where groups of devices share the layers:
+// its share of them, and an embedding.
+func (s Setup) stageWeights() int64 {
+	all := s.weights()
+	if s.stages() == 1 {
+		return all
+	}
+	embedding := s.split(int64(s.Model.Hidden) * int64(s.Model.Vocab) * s.element())
+	return embedding + max(0, all-embedding)/int64(s.stages())
 }
 
 // vectors counts the parameters of norms, biases and routers.
@@ -143,11 +154,14 @@ func (s Setup) CacheBytesPerToken() unit.Bytes {
 
 // cacheRow is the cache of one token in one layer. ggml keeps 16 bits always.
 func (s Setup) cacheRow() int64 {
-	e := s.element()
+	bits := 8 * float64(s.element())
 	if s.Backend == "embedded" || s.Backend == "llamacpp" {
-		e = 2
+		bits = 16
 	}
-	return 2 * s.kvHeads() * int64(s.Model.HeadDim) * e
+	if s.CacheBits > 0 {
+		bits = s.CacheBits
+	}
+	return int64(float64(2*s.kvHeads()*int64(s.Model.HeadDim)) * bits / 8)
 }
 
 // cache is the key/value cache of so many sequences of context tokens, windowed
@@ -172,9 +186,13 @@ func (s Setup) serverMemory(p profile) Memory {
 	if c.Experts > 0 {
 		ffn = int64(c.ExpertsUsed) * int64(c.ExpertFFN+c.Hidden)
 	}
+	cache := s.cache(batch, context)
+	if s.CacheTokens > 0 {
+		cache = s.cache(1, int64(s.CacheTokens))
+	}
 	m := Memory{
-		Weights:     unit.Bytes(s.weights()),
-		KVCache:     unit.Bytes(s.cache(batch, context)),
+		Weights:     unit.Bytes(s.stageWeights()),
+		KVCache:     unit.Bytes(cache / int64(s.stages())),
 		Activations: unit.Bytes(tokens * (4*int64(c.Hidden) + 3*s.split(ffn)) * e),
 		// In the format and in float32 for the choice of a token.
 		Logits:   unit.Bytes(batch * int64(c.Vocab) * (e + 4)),
@@ -183,7 +201,9 @@ func (s Setup) serverMemory(p profile) Memory {
 		Basis:    "weights, paged cache for the whole batch and one step of prefill by shape; nominal buffers, not measured",
 	}
 	m.CacheAtEnd = m.KVCache
-	if p.pool > 0 {
+	if s.PoolCache > 0 {
+		m.Basis += fmt.Sprintf("; the engine takes %v for its cache", s.PoolCache)
+	} else if p.pool > 0 {
 		m.Basis += fmt.Sprintf("; the engine takes %.0f %% of the device at start", 100*p.pool)
 	}
 	return m

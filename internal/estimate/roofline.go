@@ -89,6 +89,9 @@ func (s Setup) cost(p profile, w step) Phase {
 		watts = low + (float64(d.TDP)-low)*min(1, share)
 	}
 	out.Energy = unit.FromJoules(watts * out.Seconds * float64(s.parallel()))
+	if n := s.devices() - s.parallel(); n > 0 { // the other stages wait
+		out.Energy += unit.FromJoules(float64(s.Resident()) * out.Seconds * float64(n))
+	}
 	return out
 }
 

@@ -22,9 +22,24 @@ type Setup struct {
 	Device Device
 	// Parallel is the number of devices that share every layer; 0 is 1.
 	Parallel int
+	// Stages is the number of groups of devices that share the layers among them and
+	// work in turn; 0 is 1.
+	Stages int
 	// Pool is the share of the device that a server takes at start, such as vLLM's
 	// gpu_memory_utilization; 0 is the backend's default.
-	Pool   float64
+	Pool float64
+	// PoolCache is the size of the key/value cache that a server takes instead of a
+	// share of the device; 0: it takes a share.
+	PoolCache unit.Bytes
+	// CacheBits is the size of one element of the key/value cache; 0 is that of
+	// activations.
+	CacheBits float64
+	// CacheTokens is for how many tokens a server without pages makes room; 0: as many
+	// as it needs.
+	CacheTokens int
+	// Chunk bounds the prompt tokens of one step of a server; 0 is the backend's
+	// default.
+	Chunk  int
 	Work   Work
 	Around Around
 }
@@ -67,13 +82,13 @@ func (s Setup) Validate() error {
 		all = append(all, fmt.Errorf("device %q does not compute in %s", s.Device.Name, s.format()))
 	}
 	w := s.Work
-	if w.Prompts < 1 || w.Batch < 1 || w.Input < 1 || w.Output < 1 || s.Parallel < 0 {
+	if w.Prompts < 1 || w.Batch < 1 || w.Input < 1 || w.Output < 1 || s.Parallel < 0 || s.Stages < 0 {
 		all = append(all, fmt.Errorf("%d prompts in batches of %d, %d tokens in, %d out on %d devices is no work",
 			w.Prompts, w.Batch, w.Input, w.Output, s.parallel()))
 	}
 	if w.Batch > mostTokens || w.Input > mostContext || w.Output > mostContext ||
-		s.batch()*(w.Input+w.Output) > mostTokens || w.Prompts > mostTokens || s.Parallel > mostDevices {
-		all = append(all, fmt.Errorf("more than %d tokens of context, %d tokens in a batch or %d devices are not estimated", mostContext, mostTokens, mostDevices))
+		s.batch()*(w.Input+w.Output) > mostTokens || w.Prompts > mostTokens || s.Parallel > mostDevices || s.Stages > s.Model.Layers || s.devices() > mostDevices {
+		all = append(all, fmt.Errorf("more than %d tokens of context, %d tokens in a batch or %d devices are not estimated, and no more stages than layers", mostContext, mostTokens, mostDevices))
 	}
 	return errors.Join(all...)
 }
@@ -87,17 +102,31 @@ func (s Setup) format() Format {
 
 func (s Setup) parallel() int { return max(1, s.Parallel) }
 
+func (s Setup) stages() int { return max(1, s.Stages) }
+
+// devices is how many there are in all.
+func (s Setup) devices() int { return s.parallel() * s.stages() }
+
 // profile is that of the backend, with what the Setup says instead.
 func (s Setup) profile() profile {
 	p := profileOf(s.Backend)
 	if p.pool > 0 && s.Pool > 0 {
 		p.pool = min(s.Pool, 1)
 	}
+	if p.chunk > 0 && s.Chunk != 0 {
+		p.chunk = max(0, s.Chunk)
+	}
 	return p
 }
 
-// pool is what a server takes of the device at start; 0 if it takes what it needs.
-func (s Setup) pool() unit.Bytes { return unit.Bytes(s.profile().pool * float64(s.Device.Memory)) }
+// pool is what a server takes of the device at start; 0 if it takes what it needs, or a
+// cache of a given size beside that.
+func (s Setup) pool() unit.Bytes {
+	if s.PoolCache > 0 {
+		return 0
+	}
+	return unit.Bytes(s.profile().pool * float64(s.Device.Memory))
+}
 
 // batch is the size of a full batch: no more than there are prompts.
 func (s Setup) batch() int { return min(s.Work.Batch, max(1, s.Work.Prompts)) }

@@ -103,8 +103,8 @@ func Check(r Request) error {
 	return err
 }
 
-// Describe reads the architecture of a model without fetching or making anything. It
-// is not known for a model of the hub that has not been fetched.
+// Describe reads the architecture of a model without fetching or making anything. Of a
+// model of the hub it is known once it has been fetched, or if a shape has its name.
 func Describe(model string) (Config, error) {
 	at, err := locate(model)
 	if err != nil {
@@ -121,6 +121,9 @@ func Describe(model string) (Config, error) {
 			return Config{}, err
 		}
 		return m.Config, m.ConfigErr
+	}
+	if c, ok := described(at.id); ok {
+		return c, nil
 	}
 	return Config{}, fail(ClassNotFound, nil, "run it once, or name its folder", "the shape of %s is known only once it has been fetched", model)
 }

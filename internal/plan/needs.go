@@ -18,6 +18,7 @@ import (
 type Estimator struct {
 	gpu     *estimate.Device // nil without one
 	free    unit.Bytes       // of the GPU
+	gpus    int              // how many are here; 0 is not known
 	cpu     estimate.Device
 	configs map[string]model.Config
 	errs    map[string]error
@@ -28,11 +29,19 @@ type Estimator struct {
 
 // estimated is all of an experiment that an estimate looks at.
 type estimated struct {
-	model, backend, dtype, attention, device string
-	workload                                 study.Workload
-	batch, warmup                            int
-	baseline                                 study.Baseline
-	minWindow                                float64
+	model, backend, dtype     string
+	dataset                   string
+	prompts, input, output    int
+	batch, warmup             int
+	idle, resident, minWindow float64
+	section                   section
+}
+
+// keyOf is what tells the estimates of experiments apart.
+func keyOf(x study.Experiment) estimated {
+	w := x.Workload
+	return estimated{model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset, prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
+		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds, minWindow: x.Energy.MinWindow, section: sectionOf(x)}
 }
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
@@ -51,6 +60,7 @@ func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.
 		e.gpu, e.free = &d, d.Memory
 		return e, nil
 	}
+	e.gpus = len(facts)
 	for i := range len(facts) {
 		f, ok := facts["gpu"+strconv.Itoa(i)]
 		if !ok || f.Name == nil {
@@ -84,6 +94,9 @@ func (e *Estimator) Name() string {
 	return e.cpu.Name
 }
 
+// Know tells the architecture of a model that is not on this machine.
+func (e *Estimator) Know(name string, c model.Config) { e.configs[name], e.errs[name] = c, nil }
+
 // config of a model, read once.
 func (e *Estimator) config(name string) (model.Config, error) {
 	if _, seen := e.configs[name]; !seen {
@@ -92,77 +105,130 @@ func (e *Estimator) config(name string) (model.Config, error) {
 	return e.configs[name], e.errs[name]
 }
 
-// Limits of what a plan computes: different points that are estimated, and points of
-// which it is said what would make them fit.
-const (
-	mostEstimates = 2000
-	mostSearches  = 100
-)
+// mostEstimates is how many different points are estimated.
+const mostEstimates = 2000
+
+// Sample is 0 if all experiments can be estimated, and otherwise how many of them
+// should be.
+func (e *Estimator) Sample(all []study.Experiment) int {
+	different := map[estimated]bool{}
+	for i := range all {
+		if different[keyOf(all[i])] = true; len(different) > mostEstimates {
+			return mostEstimates
+		}
+	}
+	return 0
+}
 
 // Need estimates one experiment, or says why not.
 func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if x.Backend == study.Fake {
 		return nil, "the fake engine computes nothing"
 	}
+	key := keyOf(x)
+	if n := e.known[key]; n != nil {
+		return n, ""
+	}
 	config, err := e.config(x.Model)
 	if err != nil {
 		return nil, err.Error()
 	}
-	key := estimated{model: x.Model, backend: x.Backend, dtype: x.DType, workload: x.Workload, batch: x.BatchSize(), warmup: x.Warmup.Runs,
-		baseline: x.Baseline, minWindow: x.Energy.MinWindow}
-	if p := x.PyTorch; p != nil {
-		key.attention, key.device = p.AttnImplementation, p.Device
-	}
-	if n := e.known[key]; n != nil {
-		return n, ""
-	}
-	if len(e.known) >= mostEstimates {
-		return nil, fmt.Sprintf("the first %d different points are estimated only", mostEstimates)
-	}
-	s := estimate.Setup{Model: config, Backend: x.Backend, Device: e.cpu, Format: formatOf(x),
-		Work: estimate.Work{Prompts: x.Workload.Prompts, Batch: max(1, x.BatchSize()), Input: x.Workload.InputTokens, Output: x.Workload.OutputTokens,
-			Padded: x.Workload.Dataset != "synthetic"},
-		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds, WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
-	free := e.cpu.Memory
-	onGPU := x.Backend != study.Embedded
-	if p := x.PyTorch; p != nil {
-		s.Attention = p.AttnImplementation
-		onGPU = p.Device != "cpu"
-	}
-	if onGPU && e.gpu != nil {
-		s.Device, free = *e.gpu, e.free
-	} else if onGPU && x.Backend != study.PyTorch {
+	s, free, remark := e.setup(x, config, key.section)
+	if s.Device.Name == "" {
 		return nil, "no GPU of the catalogue is here: name one with --gpu, such as --gpu h200"
 	}
 	p, err := estimate.Estimate(s, e.earlier)
 	if err != nil {
 		return nil, err.Error()
 	}
-	out := &Need{Bytes: int64(p.Memory.Total), Parts: p.Memory.Parts(), Fits: p.Memory.Needed() <= free, Seconds: p.Seconds, Joules: p.Energy.Joules(), Basis: p.Basis}
-	switch {
-	case out.Fits:
-	case len(e.known) < mostSearches:
-		fit := s.Fits(free) // searches for the largest batch
-		out.Fits, out.Why = fit.OK, fit.Reason
-	default:
-		out.Why = fmt.Sprintf("needs %s of %s on %s", p.Memory.Parts(), free, s.Device.Name)
+	copies := max(1, key.section.copies)
+	out := &Need{Bytes: int64(p.Memory.Total), DeviceBytes: int64(p.Memory.Device), Parts: p.Memory.Parts(), Seconds: p.Seconds, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
+		Device: s.Device.Name, Devices: max(1, s.Parallel) * max(1, s.Stages) * copies, Warnings: p.Warnings}
+	if remark != "" {
+		out.Warnings = append(out.Warnings, remark)
 	}
-	if out.Fits {
-		out.Why = ""
-	}
+	out.SecondsRange, out.JoulesRange = ranges(p, float64(copies))
+	e.fit(out, s, free)
 	e.known[key] = out
 	return out, ""
 }
 
-// formatOf is the format of the weights that a backend will use.
-func formatOf(x study.Experiment) estimate.Format {
-	if f, err := estimate.ParseFormat(x.DType); err == nil {
-		return f
+// ranges are rough intervals of a whole run. Starting an engine and its warm-up are known
+// no better than the window, and where that is known from earlier runs, not as well.
+func ranges(p estimate.Prediction, copies float64) (seconds, joules [2]float64) {
+	idle := p.Fixed.Baseline + p.Fixed.Resident
+	busy := p.Fixed.Seconds() - idle
+	for i, q := range []struct{ factor, seconds, joules float64 }{
+		{min(fixedRange.Low, p.SecondsRange.Low/p.Window.Seconds), p.SecondsRange.Low, p.JoulesRange.Low},
+		{max(fixedRange.High, p.SecondsRange.High/p.Window.Seconds), p.SecondsRange.High, p.JoulesRange.High},
+	} {
+		seconds[i] = idle + busy*q.factor + q.seconds
+		joules[i] = copies * (p.Fixed.Energy.Joules()*q.factor + q.joules)
 	}
-	if x.Backend == study.Embedded {
-		return estimate.FP16
+	return seconds, joules
+}
+
+// fixedRange is how well the time is known at best that an engine takes to start.
+var fixedRange = estimate.Range{Low: 0.7, High: 1.5}
+
+// setup is what is estimated of an experiment, and how much memory is free for it. The
+// device has no name where the engine needs a GPU and none is known.
+func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) (s estimate.Setup, free unit.Bytes, remark string) {
+	format, remark := formatOf(x, sec)
+	w := x.Workload
+	s = estimate.Setup{Model: config, Backend: x.Backend, Device: e.cpu, Format: format, Attention: sec.attention,
+		Parallel: sec.tensor, Stages: sec.pipeline, Pool: sec.pool, PoolCache: sec.poolCache, CacheBits: sec.cacheBits, CacheTokens: sec.cacheTokens, Chunk: sec.chunk,
+		Work:   estimate.Work{Prompts: w.Prompts, Batch: batchOf(x), Input: w.InputTokens, Output: w.OutputTokens, Padded: w.Dataset != "synthetic"},
+		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds, WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
+	if n := sec.copies; n > 1 { // each takes its part of the prompts
+		s.Work.Prompts = (w.Prompts + n - 1) / n
 	}
-	return estimate.BF16
+	free = e.cpu.Memory
+	switch {
+	case !onGPU(x):
+	case e.gpu != nil:
+		s.Device, free = *e.gpu, e.free
+	case x.Backend != study.PyTorch:
+		s.Device = estimate.Device{}
+	}
+	return s, free, remark
+}
+
+// fit says whether it fits on the devices that there are.
+func (e *Estimator) fit(out *Need, s estimate.Setup, free unit.Bytes) {
+	fit := s.Fits(free)
+	out.Fits, out.Tight, out.Batch, out.Why = fit.OK, fit.Tight, fit.Batch, fit.Reason
+	if n := out.Devices; e.gpus > 0 && n > e.gpus && !s.Device.Host {
+		out.Fits, out.Why = false, fmt.Sprintf("needs %d GPUs, and here is %d", n, e.gpus)
+	}
+	if out.Fits {
+		out.Why = ""
+	}
+}
+
+// Objections are problems of experiments with the GPU that they are planned for: what
+// it does not compute in.
+func (e *Estimator) Objections(all []study.Experiment) []Problem {
+	if e.gpu == nil {
+		return nil
+	}
+	var out []Problem
+	seen := map[estimate.Choice]bool{}
+	for i := range all {
+		if !onGPU(all[i]) {
+			continue
+		}
+		choice := choiceOf(all[i])
+		if seen[choice] {
+			continue
+		}
+		seen[choice] = true
+		for _, o := range e.gpu.Objections(choice) {
+			out = append(out, Problem{Finding{Error: o.Refused, Text: o.Text, Next: o.Next, Short: "device"},
+				func(x study.Experiment) bool { return onGPU(x) && choiceOf(x) == choice }})
+		}
+	}
+	return out
 }
 
 // GPUError says that a GPU is not in the catalogue.

@@ -35,16 +35,21 @@ type Plan struct {
 	Totals  *Totals `json:"totals"`
 	Missing string  `json:"totals_missing,omitempty"`
 	// Left out of the study.
-	Merged   int             `json:"merged"`
-	Filtered int             `json:"filtered"`
-	Refused  int             `json:"refused"`
-	Invalid  []study.Invalid `json:"invalid"`
-	Unused   []string        `json:"unused"`
+	Merged int `json:"merged"`
+	// Duplicates are the first of those that were merged.
+	Duplicates []study.Duplicate `json:"duplicates"`
+	Filtered   int               `json:"filtered"`
+	Refused    int               `json:"refused"`
+	Invalid    []study.Invalid   `json:"invalid"`
+	Unused     []string          `json:"unused"`
 	// Findings are what stands in the way, and what deserves a thought.
 	Findings []Finding `json:"findings"`
 	// Runnable counts points without an error.
+	// Where not all points are estimated, it is scaled from those that are.
 	Runnable int    `json:"runnable"`
 	Device   string `json:"device"`
+	// Unfit counts the estimated points that do not fit into memory.
+	Unfit int `json:"unfit"`
 }
 
 // Axis is a key whose values differ.
@@ -62,19 +67,35 @@ type Point struct {
 	// Need is what it will take; null where it cannot be estimated, for Reason.
 	Need   *Need  `json:"need"`
 	Reason string `json:"reason,omitempty"`
-	// Problem says why it cannot run.
-	Problem string `json:"problem,omitempty"`
+	// Problems say why it cannot run, all of them; whether it fits is in Need.
+	Problems []string `json:"problems"`
+	// short are the problems in a word each.
+	short []string
 }
 
 // Need is an estimate. All of it is modelled.
 type Need struct {
-	Bytes   int64   `json:"bytes"`
-	Parts   string  `json:"parts"`
-	Fits    bool    `json:"fits"`
-	Why     string  `json:"why,omitempty"` // why it does not fit
-	Seconds float64 `json:"seconds"`       // one run, everything in it
-	Joules  float64 `json:"joules"`
-	Basis   string  `json:"basis"`
+	Bytes int64  `json:"bytes"` // the peak, on each device
+	Parts string `json:"parts"`
+	// DeviceBytes is what each device will show as used: a server takes more than it
+	// needs.
+	DeviceBytes int64  `json:"device_bytes"`
+	Fits        bool   `json:"fits"`
+	Tight       bool   `json:"tight,omitempty"` // it fits by less than the estimate's doubt
+	Why         string `json:"why,omitempty"`   // why it does not fit
+	// Batch is the largest batch that fits, where this one does not; 0 if none does.
+	Batch   int     `json:"largest_batch,omitempty"`
+	Seconds float64 `json:"seconds"` // one run, everything in it
+	Joules  float64 `json:"joules"`  // of all devices
+	// SecondsRange and JoulesRange are rough intervals.
+	SecondsRange [2]float64 `json:"seconds_range"`
+	JoulesRange  [2]float64 `json:"joules_range"`
+	Basis        string     `json:"basis"`
+	// Device is what it was estimated for, and Devices how many of them it takes.
+	Device  string `json:"device"`
+	Devices int    `json:"devices"`
+	// Warnings say what makes the estimate worse than usual.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Totals of all runs.
@@ -82,7 +103,14 @@ type Totals struct {
 	Seconds float64  `json:"seconds"`
 	KWh     float64  `json:"kwh"`
 	Cost    *float64 `json:"cost"`
-	Basis   string   `json:"basis"`
+	// SecondsRange and KWhRange add up the ends of the intervals: what a machine does to
+	// one run it does to all.
+	SecondsRange [2]float64 `json:"seconds_range"`
+	KWhRange     [2]float64 `json:"kwh_range"`
+	// Basis names what was estimated from what, and for which devices.
+	Basis string `json:"basis"`
+	// Sample is how many points were estimated, spread evenly over all of them; 0 is all.
+	Sample int `json:"sample,omitempty"`
 }
 
 // Run is a place in the order. Start says that an engine is started for it.
@@ -100,6 +128,8 @@ type Finding struct {
 	Error bool   `json:"error"`
 	Text  string `json:"text"`
 	Next  string `json:"next,omitempty"`
+	// Short is a word for a table.
+	Short string `json:"-"`
 }
 
 // Options of a plan.
@@ -113,6 +143,8 @@ type Options struct {
 	// of them takes: nil where that is not known, with the reason.
 	Device   string
 	Estimate func(study.Experiment) (*Need, string)
+	// Sample is how many points are estimated for the totals, spread evenly; 0 is all.
+	Sample int
 	// Problems are what a check of the machine and the models found: for all points,
 	// or those of one backend or model.
 	Problems []Problem
@@ -130,7 +162,7 @@ type Problem struct {
 func New(o Options) *Plan {
 	s := o.Study
 	p := &Plan{Name: s.Name, Points: len(s.Experiments), Shown: []Point{}, FirstRun: []Run{}, Order: s.Execution.Order, Cycles: s.Execution.Cycles,
-		Merged: s.Merged, Filtered: s.Filtered, Refused: s.Refused, Invalid: s.Invalid, Unused: s.Unused, Findings: []Finding{}, Device: o.Device}
+		Merged: s.Merged, Duplicates: append([]study.Duplicate{}, s.Duplicates...), Filtered: s.Filtered, Refused: s.Refused, Invalid: s.Invalid, Unused: s.Unused, Findings: []Finding{}, Device: o.Device}
 	p.Runs = p.Points * p.Cycles
 	if most := s.Execution.Until.MaxCycles; most > p.Cycles {
 		p.MoreCycles = most - p.Cycles
@@ -168,56 +200,6 @@ func (p *Plan) count(s *study.Study) {
 		}
 	}
 	p.Starts = &n
-}
-
-// points describes the points and adds them up.
-func (p *Plan) points(o Options, axes []field) {
-	totals, known := &Totals{}, true
-	for _, e := range o.Study.Experiments {
-		problem := ""
-		for _, q := range o.Problems {
-			if q.Error && q.Concerns(e) {
-				problem = q.Text
-			}
-		}
-		var need *Need
-		reason := "not estimated"
-		if o.Estimate != nil {
-			need, reason = o.Estimate(e)
-		}
-		if need != nil && !need.Fits && problem == "" {
-			problem = need.Why
-		}
-		if problem == "" {
-			p.Runnable++
-		}
-		if need != nil {
-			totals.Seconds += need.Seconds * float64(p.Cycles)
-			totals.KWh += need.Joules * float64(p.Cycles) / 3.6e6
-			totals.Basis = need.Basis
-		} else if known {
-			known, p.Missing = false, reason
-		}
-		if o.Limit > 0 && len(p.Shown) >= o.Limit {
-			continue
-		}
-		point := Point{Label: e.Label(), Values: map[string]string{}, Need: need, Reason: reason, Problem: problem}
-		for _, f := range axes {
-			point.Values[f.key] = f.text(e)
-		}
-		if o.Only != "" && !point.matches(o.Only) {
-			continue
-		}
-		point.ID = e.ID()
-		p.Shown = append(p.Shown, point)
-	}
-	if known && p.Points > 0 {
-		if o.Price > 0 {
-			cost := totals.KWh * o.Price
-			totals.Cost = &cost
-		}
-		p.Totals = totals
-	}
 }
 
 // Duration of the whole study.

@@ -48,10 +48,10 @@ func TestPlan(t *testing.T) {
 	}
 	no := 0
 	for _, q := range p.Shown {
-		if q.Problem != "" {
+		if n := q.Need; !n.Fits {
 			no++
-			if !strings.Contains(q.Problem, "reduce the batch to") && !strings.Contains(q.Problem, "processor") {
-				t.Errorf("problem %q", q.Problem)
+			if !strings.Contains(n.Why, "reduce the batch to") && !strings.Contains(n.Why, "processor") {
+				t.Errorf("why %q", n.Why)
 			}
 		}
 	}
@@ -59,7 +59,7 @@ func TestPlan(t *testing.T) {
 		t.Errorf("%d do not fit, %d runnable", no, p.Runnable)
 	}
 	var b strings.Builder
-	if err := p.Text(&b); err != nil {
+	if err := p.Text(&b, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"8 experiments, 3 cycles, 24 runs", "H200 SXM", "order (reverse", "nothing was started"} {
@@ -84,11 +84,23 @@ func TestLimitAndOnly(t *testing.T) {
 func TestProblems(t *testing.T) {
 	s := parse(t, twoEngines)
 	p := New(Options{Study: s, Problems: []Problem{
-		{Finding{Error: true, Text: "no torch"}, func(e study.Experiment) bool { return e.Backend == study.PyTorch }},
+		{Finding{Error: true, Text: "no torch", Short: "engine"}, func(e study.Experiment) bool { return e.Backend == study.PyTorch }},
+		{Finding{Error: true, Text: "no float32", Short: "device"}, func(e study.Experiment) bool { return e.DType == "float32" && e.Backend == study.PyTorch }},
 		{Finding: Finding{Text: "busy"}},
 	}})
-	if p.Runnable != 2 || len(p.Findings) != 2 {
-		t.Errorf("%d runnable, %d findings, want 2 and 2", p.Runnable, len(p.Findings))
+	if p.Runnable != 2 || len(p.Findings) != 3 {
+		t.Errorf("%d runnable, %d findings, want 2 and 3", p.Runnable, len(p.Findings))
+	}
+	last := p.Shown[len(p.Shown)-1]
+	if strings.Join(last.Problems, "; ") != "no torch; no float32" {
+		t.Errorf("problems of %s: %q, want all of them", last.Label, last.Problems)
+	}
+	var b strings.Builder
+	if err := p.Text(&b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "no: engine, device\n") {
+		t.Errorf("no short reasons in\n%s", b.String())
 	}
 }
 

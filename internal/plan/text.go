@@ -1,21 +1,19 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/llenergymeasure/llem/unit"
 )
 
-// Text prints the plan for a person.
-func (p *Plan) Text(w io.Writer) error {
+// Text prints the plan for a person, in lines of the given width; 0 is that of an
+// ordinary terminal.
+func (p *Plan) Text(w io.Writer, width int) error {
 	var b strings.Builder
 	p.head(&b)
-	p.table(&b)
+	p.table(&b, cmp.Or(width, usualWidth))
 	p.order(&b)
 	p.left(&b)
 	for _, f := range p.Findings {
@@ -56,73 +54,14 @@ func (p *Plan) head(b *strings.Builder) {
 		if t.Cost != nil {
 			fmt.Fprintf(b, ", %.2g at the stated price", *t.Cost)
 		}
-		fmt.Fprintf(b, " (modelled: %s, for %s)\n", t.Basis, p.Device)
+		sample := ""
+		if t.Sample > 0 {
+			sample = fmt.Sprintf(", from a sample of %d points", t.Sample)
+		}
+		fmt.Fprintf(b, " (modelled%s: %s)\n", sample, t.Basis)
+		fmt.Fprintf(b, "  as a rough interval %s to %s and %.2g to %.2g kWh\n", roughly(seconds(t.SecondsRange[0])), roughly(seconds(t.SecondsRange[1])), t.KWhRange[0], t.KWhRange[1])
 	case p.Missing != "":
 		fmt.Fprintf(b, "  no total of time and energy: %s\n", p.Missing)
-	}
-}
-
-// table lists the points with the keys that vary.
-func (p *Plan) table(b *strings.Builder) {
-	if len(p.Shown) == 0 {
-		return
-	}
-	head := []string{"id"}
-	for _, a := range p.Axes {
-		head = append(head, a.Key)
-	}
-	estimated := slices.ContainsFunc(p.Shown, func(q Point) bool { return q.Need != nil })
-	if estimated {
-		head = append(head, "memory", "time", "energy")
-	}
-	head = append(head, "runs?")
-	rows := [][]string{head}
-	for _, q := range p.Shown {
-		row := []string{q.ID}
-		for _, a := range p.Axes {
-			v := q.Values[a.Key]
-			if v == "" {
-				v = "–"
-			}
-			row = append(row, v)
-		}
-		if estimated {
-			memory, took, energy := "–", "–", "–"
-			if n := q.Need; n != nil {
-				memory, took, energy = unit.Bytes(n.Bytes).String(), roughly(time.Duration(n.Seconds*float64(time.Second))), unit.SI(n.Joules, "J")
-			}
-			row = append(row, memory, took, energy)
-		}
-		verdict := "yes"
-		if q.Problem != "" {
-			verdict = "no: " + q.Problem
-		}
-		rows = append(rows, append(row, verdict))
-	}
-	b.WriteString("\n")
-	grid(b, rows)
-	if n := p.Points - len(p.Shown); n > 0 {
-		fmt.Fprintf(b, "  … and %d more (--limit 0 shows all, --only TEXT some)\n", n)
-	}
-}
-
-// grid prints rows in columns, the last one as it is.
-func grid(b *strings.Builder, rows [][]string) {
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, c := range r {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
-		}
-	}
-	for _, r := range rows {
-		b.WriteString(" ")
-		for i, c := range r {
-			b.WriteString(" " + c)
-			if i+1 < len(r) {
-				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+1))
-			}
-		}
-		b.WriteString("\n")
 	}
 }
 
@@ -173,6 +112,13 @@ func (p *Plan) left(b *strings.Builder) {
 			fmt.Fprintf(b, "%s: %s\n", plural(q.n, "point"), q.what)
 		}
 	}
+	for i, d := range p.Duplicates {
+		if i == 5 {
+			fmt.Fprintf(b, "  …\n")
+			break
+		}
+		fmt.Fprintf(b, "  %s is %s\n", d.Point, d.ID)
+	}
 	for i, q := range p.Invalid {
 		if i == 5 {
 			fmt.Fprintf(b, "  …\n")
@@ -184,7 +130,11 @@ func (p *Plan) left(b *strings.Builder) {
 		fmt.Fprintf(b, "not used, since no backend of the study has them: %s\n", strings.Join(p.Unused, ", "))
 	}
 	if n := p.Points - p.Runnable; n > 0 {
-		fmt.Fprintf(b, "%d of %s cannot run as things are\n", n, plural(p.Points, "experiment"))
+		about := ""
+		if p.Totals != nil && p.Totals.Sample > 0 {
+			about = "about "
+		}
+		fmt.Fprintf(b, "%s%d of %s cannot run as things are\n", about, n, plural(p.Points, "experiment"))
 	}
 }
 

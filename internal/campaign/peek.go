@@ -1,0 +1,76 @@
+package campaign
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/power"
+)
+
+// PeekGPUs gives a *BusyError if another llem measures on one of the GPUs. It takes no
+// lock, since a study that starts at this moment must not find one, and makes no file.
+func PeekGPUs(dir string, meters []power.Meter) error {
+	for _, m := range meters {
+		for _, d := range m.Devices() {
+			if d.Kind != power.GPU || d.UUID == "" || d.Modelled || d.OverNetwork {
+				continue
+			}
+			holder, err := holderOf(filepath.Join(dir, "llem-"+d.UUID+".lock"))
+			if err != nil {
+				return err
+			}
+			if holder != "" {
+				return &BusyError{Device: d.ID, Holder: holder}
+			}
+		}
+	}
+	return nil
+}
+
+// holderOf says who holds a lock, or nothing.
+func holderOf(path string) (string, error) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at the lock of a GPU: %w", err)
+	}
+	held, err := flocked(st.Ino)
+	if err != nil || !held {
+		return "", err
+	}
+	text, err := os.ReadFile(path)
+	if holder := strings.TrimSpace(string(text[:min(len(text), 200)])); err == nil && holder != "" {
+		return holder, nil
+	}
+	return "it does not say which", nil
+}
+
+// flocked looks for an exclusive flock on a file in the kernel's list. The device is not
+// compared: that of an overlay differs from what stat says.
+func flocked(inode uint64) (bool, error) {
+	f, err := os.Open("/proc/locks")
+	if err != nil {
+		return false, fmt.Errorf("see which GPUs are in use: %w", err)
+	}
+	defer f.Close()
+	end := fmt.Sprintf(":%d", inode)
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		// 3: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
+		w := strings.Fields(lines.Text())
+		if len(w) >= 6 && w[1] == "FLOCK" && w[3] == "WRITE" && strings.HasSuffix(w[5], end) {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
+}

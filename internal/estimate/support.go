@@ -1,0 +1,103 @@
+package estimate
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Choice is what an engine is asked to compute in.
+type Choice struct {
+	Backend      string
+	DType        string // of a study: auto, or a type
+	Quantization string // of the engine, as it spells it
+	Cache        string // type of the key/value cache, as the engine spells it
+	Attention    string // PyTorch's
+}
+
+// Objection is why a device does not do what it is asked to, or does it in another way.
+type Objection struct {
+	// Refused says that the engine will not start.
+	Refused bool
+	Text    string
+	Next    string
+}
+
+// Compute capabilities at which NVIDIA's generations begin, times ten.
+const (
+	volta     = 70
+	turing    = 75
+	ampere80  = 80
+	ada       = 89
+	blackwell = 100
+)
+
+// leastCapability is what methods of quantisation need, from vLLM's table of supported
+// hardware (docs.vllm.ai, features/quantization). Those that are not here run
+// everywhere, or are not known.
+var leastCapability = map[string]int{
+	"awq": turing, "gptq": volta, "awq_marlin": ampere80, "gptq_marlin": ampere80, "w8a8_int8": turing, "int8": turing,
+	"bitsandbytes": volta, "fp8": turing, "w8a8_fp8": turing, "modelopt": ada, "nvfp4": ampere80, "modelopt_fp4": ampere80,
+}
+
+// capability is 90 for "9.0"; 0 where the device has no such number.
+func (d Device) capability() int {
+	major, minor, ok := strings.Cut(d.Capability, ".")
+	a, err1 := strconv.Atoi(major)
+	b, err2 := strconv.Atoi(minor)
+	if !ok || err1 != nil || err2 != nil {
+		return 0
+	}
+	return 10*a + b
+}
+
+// Objections lists what stands against a choice on the device. Devices without a
+// compute capability are not judged.
+func (d Device) Objections(c Choice) []Objection {
+	have := d.capability()
+	if have == 0 || d.Host {
+		return nil
+	}
+	var out []Objection
+	object := func(refused bool, next, format string, args ...any) {
+		out = append(out, Objection{refused, fmt.Sprintf("%s (compute capability %s) ", d.Name, d.Capability) + fmt.Sprintf(format, args...), next})
+	}
+	needs := func(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
+
+	// Where the checkpoint decides, auto is not known to be bfloat16.
+	bf16 := c.DType == string(BF16) || c.DType == "auto" && c.Backend == "pytorch"
+	switch {
+	case !bf16 || have >= ampere80:
+	case c.Backend == "pytorch":
+		object(false, "use dtype: float16", "has no units for bfloat16 (from %s): PyTorch widens it, which is slow", needs(ampere80))
+	default:
+		object(true, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for", c.Backend, needs(ampere80))
+	}
+	if c.Attention == "flash_attention_2" && have < ampere80 {
+		object(true, "use attn_implementation: sdpa", "does not run flash_attention_2, which needs %s", needs(ampere80))
+	}
+
+	method := strings.ToLower(c.Quantization)
+	format, err := ParseFormat(method)
+	switch least := leastCapability[method]; {
+	case method == "":
+	case have < least:
+		object(true, "choose another quantisation or device", "does not run the quantisation %s of %s, which needs %s", method, c.Backend, needs(least))
+	case err == nil && format == FP8 && have < ada && c.Backend == "tensorrt":
+		object(true, "choose another quantisation or device", "has no units for fp8, which %s needs %s for", c.Backend, needs(ada))
+	case err == nil && format == FP8 && have < ada:
+		object(false, "", "has no units for fp8 (from %s): %s keeps the weights in 8 bits and computes in 16", needs(ada), c.Backend)
+	case strings.HasSuffix(method, "fp4") && have < blackwell:
+		object(false, "", "has no units for 4-bit floats (from %s): %s keeps the weights in 4 bits and computes in 16", needs(blackwell), c.Backend)
+	}
+
+	switch {
+	case c.Cache == "nvfp4" && have < blackwell:
+		object(true, "use kv_cache_dtype: fp8 or auto", "does not have an nvfp4 KV cache, which needs %s", needs(blackwell))
+	case strings.HasPrefix(c.Cache, "fp8") && have < ada && c.Backend == "tensorrt":
+		object(true, "use kv_cache_dtype: auto", "does not have an fp8 KV cache, which %s needs %s for", c.Backend, needs(ada))
+	case strings.HasPrefix(c.Cache, "fp8") && have < ada:
+		object(false, "use kv_cache_dtype: auto if the engine refuses it", "has no units for fp8 (from %s): only some implementations of attention read an fp8 KV cache there", needs(ada))
+	}
+	return out
+}

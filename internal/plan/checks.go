@@ -1,0 +1,158 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// hubPatience is how long the hub may take to answer.
+const hubPatience = 5 * time.Second
+
+// Models finds what is wrong with the models of a study, and tells the estimator what
+// the hub says of those that are not here.
+func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error) {
+	type pair struct{ backend, model string }
+	seen, names := map[pair]bool{}, []string{}
+	few := &study.Study{Execution: s.Execution}
+	for i := range s.Experiments {
+		x := s.Experiments[i]
+		if seen[pair{x.Backend, x.Model}] {
+			continue
+		}
+		seen[pair{x.Backend, x.Model}] = true
+		if hub := (pair{"", x.Model}); !seen[hub] && x.Backend != study.Fake && model.IsHub(x.Model) {
+			seen[hub] = true
+			names = append(names, x.Model)
+		}
+		x.Workload.Dataset = workload.SyntheticSource // data sets are looked at elsewhere
+		few.Experiments = append(few.Experiments, x)
+	}
+	var out []Problem
+	for _, q := range campaign.Problems(few) {
+		out = append(out, problemOf(q, "model"))
+	}
+	found, err := reach(ctx, names, e)
+	return append(out, found...), err
+}
+
+func problemOf(q campaign.Problem, short string) Problem {
+	return Problem{Finding{Error: true, Text: q.Err.Source + ": " + q.Err.Msg, Next: q.Err.Hint, Short: short}, q.Concerns}
+}
+
+// reach asks the hub about models, all at once.
+func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error) {
+	type answer struct {
+		config model.Config
+		known  bool
+		err    error
+	}
+	answers := make([]answer, len(names))
+	limited, cancel := context.WithTimeout(ctx, hubPatience)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() {
+			a := &answers[i]
+			a.config, a.known, a.err = model.Reach(limited, model.Request{Model: name})
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var out []Problem
+	for i, name := range names {
+		a := answers[i]
+		if a.known {
+			e.Know(name, a.config)
+		}
+		if a.err == nil {
+			continue
+		}
+		out = append(out, unreachable(name, a.err))
+	}
+	return out, nil
+}
+
+// unreachable is what a failure to reach a model means: a hub that does not answer now
+// may answer later.
+func unreachable(name string, err error) Problem {
+	class := model.Class(err)
+	q := Problem{Finding{Error: true, Short: "model", Text: "model " + name + ": " + err.Error()}, func(x study.Experiment) bool { return x.Model == name }}
+	if e, ok := errors.AsType[*model.Error](err); ok {
+		q.Text, q.Next = "model: "+e.Msg, e.Hint
+		if e.Err != nil {
+			q.Text += ": " + e.Err.Error()
+		}
+	}
+	switch class {
+	case model.ClassGated:
+		q.Short = "gated"
+	case model.ClassOffline, model.ClassDownloadFailed, model.ClassInterrupted:
+		q.Error = model.OfflineSet()
+	}
+	return q
+}
+
+// Datasets finds what is wrong with the data sets of a study: for each point, whether
+// there are enough prompts, and whether any is as long as it says.
+func Datasets(s *study.Study) []Problem {
+	seen := map[string]bool{}
+	var out []Problem
+	for i := range s.Experiments {
+		name := s.Experiments[i].Workload.Dataset
+		if seen[name] || name == workload.SyntheticSource {
+			continue
+		}
+		seen[name] = true
+		one := s.Experiments[i]
+		one.Workload.Prompts = 1
+		bad := false
+		for _, q := range campaign.Problems(&study.Study{Experiments: []study.Experiment{one}}) {
+			if q.Concerns(study.Experiment{Workload: one.Workload}) {
+				bad = true
+				out = append(out, problemOf(q, "data set"))
+			}
+		}
+		if set, err := workload.Load(name); err == nil && !bad {
+			out = append(out, prompts(set, s)...)
+		}
+	}
+	return out
+}
+
+// prompts compares a data set with the points that use it.
+func prompts(set *workload.Set, s *study.Study) []Problem {
+	longest := 0 // in bytes: no tokenizer makes more tokens than that
+	for _, p := range set.Prompts {
+		longest = max(longest, len(p.Text))
+	}
+	have, most, wanted := len(set.Prompts), 0, 0
+	for i := range s.Experiments {
+		if w := s.Experiments[i].Workload; w.Dataset == set.Source {
+			most, wanted = max(most, w.Prompts), max(wanted, w.InputTokens)
+		}
+	}
+	var out []Problem
+	if most > have {
+		out = append(out, Problem{Finding{Error: true, Short: "data set", Text: fmt.Sprintf("dataset %s: has %d prompts, up to %d asked for", set.Source, have, most),
+			Next: fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that has such a point is refused", have)},
+			func(x study.Experiment) bool { return x.Workload.Dataset == set.Source && x.Workload.Prompts > have }})
+	}
+	if wanted > longest {
+		out = append(out, Problem{Finding{Text: fmt.Sprintf("dataset %s: its longest prompt has %d bytes, and so fewer than the %d tokens of workload.input_tokens", set.Source, longest, wanted),
+			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"},
+			func(x study.Experiment) bool {
+				return x.Workload.Dataset == set.Source && x.Workload.InputTokens > longest
+			}})
+	}
+	return out
+}

@@ -1,0 +1,248 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/power"
+)
+
+func estimator(t *testing.T, gpu string) *Estimator {
+	t.Helper()
+	e, err := NewEstimator(gpu, nil, &host.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// needs estimates all points of a study.
+func needs(t *testing.T, e *Estimator, text string) []*Need {
+	t.Helper()
+	var out []*Need
+	for _, x := range parse(t, text).Experiments {
+		n, reason := e.Need(x)
+		if n == nil {
+			t.Fatalf("%s: %s", x.Label(), reason)
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// TestServerSections: the settings of a server change what is estimated for it.
+func TestServerSections(t *testing.T) {
+	const head = "model: random:llama-3.1-70b\nworkload: {dataset: synthetic, prompts: 64, input_tokens: 2048, output_tokens: 128}\n"
+	for name, q := range map[string]struct {
+		text string
+		less func(a, b *Need) bool // the second value needs less
+	}{
+		"tensor parallel": {"backend: vllm\nsweep: {vllm.tensor_parallel_size: [1, 4]}", func(a, b *Need) bool {
+			return 3*b.Bytes < a.Bytes && b.Devices == 4 && b.Fits && !a.Fits
+		}},
+		"pipeline":       {"backend: vllm\nsweep: {vllm.pipeline_parallel_size: [1, 4]}", func(a, b *Need) bool { return 3*b.Bytes < a.Bytes && b.Devices == 4 }},
+		"copies":         {"backend: vllm\nvllm: {max_num_seqs: 8, tensor_parallel_size: 4}\nsweep: {vllm.data_parallel_size: [1, 2]}", func(a, b *Need) bool { return b.Seconds < a.Seconds && b.Devices == 8 }},
+		"quantisation":   {"backend: vllm\nsweep: {vllm.quantization: [fp8, awq]}", func(a, b *Need) bool { return b.Bytes < a.Bytes && b.Seconds != a.Seconds }},
+		"cache type":     {"backend: sglang\nsweep: {sglang.kv_cache_dtype: [auto, fp8_e4m3]}", func(a, b *Need) bool { return b.Bytes < a.Bytes && b.Seconds < a.Seconds }},
+		"pool":           {"backend: vllm\nvllm: {quantization: awq}\nsweep: {vllm.gpu_memory_utilization: [0.9, 0.5]}", func(a, b *Need) bool { return b.DeviceBytes < a.DeviceBytes }},
+		"pool too small": {"backend: vllm\nvllm: {quantization: fp8}\nsweep: {vllm.gpu_memory_utilization: [0.9, 0.3]}", func(a, b *Need) bool { return a.Fits && !b.Fits }},
+		"cache of given size": {"backend: vllm\nvllm: {quantization: awq}\nsweep: {vllm.kv_cache_memory_bytes: [60000000000, 1000000000]}", func(a, b *Need) bool {
+			return a.Fits && !b.Fits && b.DeviceBytes < a.DeviceBytes && strings.Contains(b.Why, "reduce the batch to")
+		}},
+		"chunk":       {"backend: tensorrt\nsweep: {tensorrt.max_num_tokens: [16384, 1024]}", func(a, b *Need) bool { return b.Bytes < a.Bytes }},
+		"llama.cpp":   {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.cache_type_k: [f16, q4_0]}", func(a, b *Need) bool { return b.Bytes < a.Bytes }},
+		"slots":       {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.parallel: [64, 1]}", func(a, b *Need) bool { return b.Bytes < a.Bytes }},
+		"on the host": {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.n_gpu_layers: [all, 0]}", func(a, b *Need) bool { return a.Device != b.Device }},
+	} {
+		n := needs(t, estimator(t, "h200"), head+q.text)
+		if len(n) != 2 || !q.less(n[0], n[1]) {
+			t.Errorf("%s: %+v and %+v", name, n[0], n[len(n)-1])
+		}
+	}
+}
+
+// TestEngineDecidesOnBatch: a server that is not told a batch takes the prompts together.
+func TestEngineDecidesOnBatch(t *testing.T) {
+	n := needs(t, estimator(t, "h200"), "model: random:llama-3.1-8b\nbackend: vllm\nworkload: {dataset: synthetic, prompts: 64}\nexperiments: [{}, {vllm.max_num_seqs: 64}, {vllm.max_num_seqs: 1}]")
+	if n[0].Seconds != n[1].Seconds || n[2].Seconds < 1.2*n[0].Seconds {
+		t.Errorf("%g, %g and %g s", n[0].Seconds, n[1].Seconds, n[2].Seconds)
+	}
+}
+
+// TestTooFewGPUs: a machine that has one cannot share a model among four.
+func TestTooFewGPUs(t *testing.T) {
+	name := "NVIDIA H200"
+	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name}}, &host.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := needs(t, e, "model: random:llama-3.1-8b\nbackend: vllm\nvllm: {tensor_parallel_size: 4}\n")
+	if n[0].Fits || n[0].Why != "needs 4 GPUs, and here is 1" {
+		t.Errorf("%+v", n[0])
+	}
+}
+
+// TestObjectionsConcern the points that ask for what the GPU does not do.
+func TestObjectionsConcern(t *testing.T) {
+	s := parse(t, "model: random:llama-3.2-1b\nbackend: [vllm, embedded]\nsweep: {dtype: [float16, bfloat16]}\n")
+	p := New(Options{Study: s, Problems: estimator(t, "v100").Objections(s.Experiments)})
+	if p.Runnable != 3 || len(p.Findings) != 1 || !strings.Contains(p.Findings[0].Text, "V100 SXM2 32GB (compute capability 7.0) does not compute in bfloat16") {
+		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
+	}
+}
+
+// TestSample: a study with more points than are estimated has totals nevertheless.
+func TestSample(t *testing.T) {
+	s := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {workload.input_tokens: 1..50, workload.output_tokens: 1..100}\n")
+	e := estimator(t, "h200")
+	p := New(Options{Study: s, Limit: 3, Estimate: e.Need, Sample: e.Sample(s.Experiments)})
+	if p.Totals == nil || p.Totals.Sample != mostEstimates || len(p.Shown) != 3 || p.Shown[1].Need == nil || p.Runnable != 5000 {
+		t.Fatalf("totals %+v, %d shown, %d runnable", p.Totals, len(p.Shown), p.Runnable)
+	}
+	exact := 0.0
+	for _, x := range s.Experiments {
+		n, _ := e.Need(x)
+		exact += n.Seconds
+	}
+	if d := p.Totals.Seconds/exact - 1; d < -0.01 || d > 0.01 {
+		t.Errorf("%g s of %g s", p.Totals.Seconds, exact)
+	}
+	if text := textOf(t, p, 0); !strings.Contains(text, "from a sample of 2000 points") {
+		t.Errorf("no word of the sample in\n%s", text)
+	}
+	if few := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {seed: 1..5000}\n"); e.Sample(few.Experiments) != 0 {
+		t.Error("points that differ in a seed are one estimate")
+	}
+}
+
+func textOf(t *testing.T, p *Plan, width int) string {
+	t.Helper()
+	var b strings.Builder
+	if err := p.Text(&b, width); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestBases: totals name every basis with its device.
+func TestBases(t *testing.T) {
+	s := parse(t, "model: random:llama-3.2-1b\nbackend: [pytorch, embedded]\n")
+	p := New(Options{Study: s, Estimate: estimator(t, "h200").Need})
+	if b := p.Totals.Basis; !strings.HasPrefix(b, "roofline, for H200 SXM; roofline, for processor with") {
+		t.Errorf("basis %q", b)
+	}
+	if r := p.Totals.SecondsRange; r[0] >= p.Totals.Seconds || r[1] <= p.Totals.Seconds {
+		t.Errorf("%g s within %v", p.Totals.Seconds, r)
+	}
+}
+
+// TestWideTable: with many axes no line of the table is wider than the terminal, and keys
+// are short where that is clear.
+func TestWideTable(t *testing.T) {
+	s := parse(t, `
+model: random:llama-3.2-1b
+backend: vllm
+sweep:
+  dtype: [float16, bfloat16]
+  vllm.max_num_seqs: [8, 16]
+  vllm.max_num_batched_tokens: [4096, 8192]
+  vllm.kv_cache_dtype: [auto, fp8]
+  vllm.gpu_memory_utilization: [0.5, 0.9]
+  workload.output_tokens: [32, 64]
+`)
+	p := New(Options{Study: s, Limit: 4, Estimate: estimator(t, "h200").Need})
+	for _, width := range []int{60, 80, 200} {
+		text := textOf(t, p, width)
+		table := text[strings.Index(text, "\n  id "):strings.Index(text, "… and")]
+		for line := range strings.SplitSeq(table, "\n") {
+			if n := utf8.RuneCountInString(line); n > width && strings.Contains(line, p.Shown[0].ID) {
+				t.Errorf("width %d: a line of %d", width, n)
+			}
+		}
+		if !strings.Contains(table, "kv_cache_dtype") || strings.Contains(table, "vllm.kv_cache_dtype") || !strings.Contains(table, "gpu_memory_utilization") {
+			t.Errorf("width %d: keys in\n%s", width, table)
+		}
+	}
+	if got := fmt.Sprint(shortest([]string{"dtype", "vllm.batch", "fake.batch", "a.b"})); got != "[dtype vllm.batch fake.batch b]" {
+		t.Error(got)
+	}
+}
+
+// TestDuplicates are named.
+func TestDuplicates(t *testing.T) {
+	p := New(Options{Study: parse(t, "model: random:tiny-llama\nbackend: fake\nsweep: {fake.batch_size: [1, 2, 2]}\n")})
+	if len(p.Duplicates) != 1 || !strings.Contains(textOf(t, p, 0), "fake.batch_size=2 is "+p.Shown[1].ID) {
+		t.Errorf("%+v in\n%s", p.Duplicates, textOf(t, p, 0))
+	}
+}
+
+// TestDatasets: a point is judged by its own prompts.
+func TestDatasets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "two.jsonl")
+	if err := os.WriteFile(path, []byte("{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := parse(t, "model: random:tiny-llama\nworkload.dataset: "+path+"\nsweep: {workload.prompts: [1, 2, 3], workload.input_tokens: [2, 64]}\n")
+	problems := Datasets(s)
+	p := New(Options{Study: s, Problems: problems})
+	if p.Runnable != 4 || len(p.Findings) != 2 || !strings.Contains(p.Findings[0].Text, "has 2 prompts, up to 3 asked for") ||
+		p.Findings[1].Error || !strings.Contains(p.Findings[1].Text, "its longest prompt has 3 bytes") {
+		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
+	}
+	if got := Datasets(parse(t, "model: random:tiny-llama\nworkload.dataset: none.jsonl\n")); len(got) != 1 || !strings.Contains(got[0].Text, "none.jsonl") {
+		t.Errorf("a missing file: %+v", got)
+	}
+}
+
+// TestModels: the hub is asked about what is not here; what it refuses stops its points,
+// and what it does not answer stops nothing.
+func TestModels(t *testing.T) {
+	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/org/good/"):
+			_, _ = w.Write([]byte(`{"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 3, "num_attention_heads": 16, "intermediate_size": 4096, "vocab_size": 32000}`))
+		case strings.HasPrefix(r.URL.Path, "/org/gated/"):
+			w.WriteHeader(http.StatusForbidden)
+		case strings.HasPrefix(r.URL.Path, "/org/down/"):
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer hub.Close()
+	t.Setenv("HF_ENDPOINT", hub.URL)
+	t.Setenv("HF_HUB_CACHE", t.TempDir())
+	t.Setenv("HF_HUB_OFFLINE", "")
+	t.Setenv("HF_TOKEN", "")
+	s := parse(t, "model: m\nbackend: pytorch\nworkload: {dataset: synthetic}\nsweep: {model: [org/good, org/gated, org/down, org/none]}\n")
+	e := estimator(t, "h200")
+	problems, err := Models(t.Context(), s, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(Options{Study: s, Problems: problems, Estimate: e.Need})
+	if p.Runnable != 2 || len(p.Findings) != 3 || p.Shown[0].Need == nil || p.Shown[1].Need != nil {
+		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
+	}
+	for i, want := range []string{"access to org/gated is restricted", "502 Bad Gateway for org/down", "there is no model org/none"} {
+		if f := p.Findings[i]; !strings.Contains(f.Text, want) || f.Error != (i != 1) {
+			t.Errorf("finding %+v, want %q", f, want)
+		}
+	}
+	if !strings.Contains(p.Findings[0].Next, "HF_TOKEN") {
+		t.Errorf("next %q", p.Findings[0].Next)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Models(ctx, s, e); err == nil {
+		t.Error("an interrupt is no finding")
+	}
+}

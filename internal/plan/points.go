@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/study"
+)
+
+// points describes the points and adds them up.
+func (p *Plan) points(o Options, axes []field) {
+	sum := newSum(o, p.Points)
+	clear, judged, fit := 0, 0, 0 // of the points: without a problem, estimated of these, and fitting
+	for i, e := range o.Study.Experiments {
+		problems, short := o.problemsOf(e)
+		var need *Need
+		reason := "only a sample of the points is estimated"
+		if o.Estimate == nil {
+			reason = "not estimated"
+		} else if sum.wants(i) {
+			need, reason = o.Estimate(e)
+			sum.add(need, reason)
+			if need != nil && !need.Fits {
+				p.Unfit++
+			}
+		}
+		if len(problems) == 0 {
+			clear++
+			if sum.wants(i) {
+				judged++
+				if need == nil || need.Fits {
+					fit++
+				}
+			}
+		}
+		if o.Limit > 0 && len(p.Shown) >= o.Limit {
+			continue
+		}
+		point := Point{Label: e.Label(), Values: map[string]string{}, Problems: problems, short: short}
+		for _, f := range axes {
+			point.Values[f.key] = f.text(e)
+		}
+		if o.Only != "" && !point.matches(o.Only) {
+			continue
+		}
+		if need == nil && o.Estimate != nil && len(p.Shown) < mostEstimates {
+			need, reason = o.Estimate(e)
+		}
+		point.ID, point.Need, point.Reason = e.ID(), need, reason
+		p.Shown = append(p.Shown, point)
+	}
+	p.Runnable = clear
+	if judged > 0 {
+		p.Runnable = (clear*fit + judged - 1) / judged // rounded up: one that runs is not none
+	}
+	p.Totals, p.Missing = sum.totals(p.Cycles, o.Price)
+}
+
+// problemsOf are all errors that concern an experiment, in full and in a word each.
+func (o Options) problemsOf(e study.Experiment) (full, short []string) {
+	full = []string{}
+	for _, q := range o.Problems {
+		if !q.Error || q.Concerns == nil || !q.Concerns(e) {
+			continue
+		}
+		full = append(full, q.Text)
+		word := q.Short
+		if word == "" {
+			word = "see below"
+		}
+		if !slices.Contains(short, word) {
+			short = append(short, word)
+		}
+	}
+	return full, short
+}
+
+// sum adds up the needs of all points, or of a sample of them.
+type sum struct {
+	points, sample int
+	counted        int
+	missing        string
+	t              Totals
+	// from are the different bases with their devices, as they first appear.
+	from []string
+}
+
+func newSum(o Options, points int) *sum {
+	s := &sum{points: points, sample: points}
+	if o.Sample > 0 && o.Sample < points {
+		s.sample = o.Sample
+	}
+	return s
+}
+
+// wants says whether the point with this index is one of those that are spread evenly
+// over all of them.
+func (s *sum) wants(i int) bool {
+	return s.sample == s.points || i*s.sample/s.points != (i-1)*s.sample/s.points || i == 0
+}
+
+// add counts a point; nil is one that could not be estimated.
+func (s *sum) add(n *Need, reason string) {
+	if n == nil {
+		if s.missing == "" {
+			s.missing = reason
+		}
+		return
+	}
+	s.counted++
+	s.t.Seconds += n.Seconds
+	s.t.KWh += n.Joules / joulesPerKWh
+	for i := range 2 {
+		s.t.SecondsRange[i] += n.SecondsRange[i]
+		s.t.KWhRange[i] += n.JoulesRange[i] / joulesPerKWh
+	}
+	if from := n.Basis + ", for " + n.Device; !slices.Contains(s.from, from) {
+		s.from = append(s.from, from)
+	}
+}
+
+const joulesPerKWh = 3.6e6
+
+// mostBases is how many bases of a total are named.
+const mostBases = 4
+
+// totals scales the sum to all runs. They are not known if one point is not.
+func (s *sum) totals(cycles int, price float64) (*Totals, string) {
+	if s.missing != "" || s.counted == 0 {
+		return nil, s.missing
+	}
+	t := s.t
+	scale := float64(cycles) * float64(s.points) / float64(s.counted)
+	t.Seconds, t.KWh = t.Seconds*scale, t.KWh*scale
+	for i := range 2 {
+		t.SecondsRange[i] *= scale
+		t.KWhRange[i] *= scale
+	}
+	if price > 0 {
+		cost := t.KWh * price
+		t.Cost = &cost
+	}
+	from := s.from
+	if n := len(from) - mostBases; n > 0 {
+		from = append(slices.Clone(from[:mostBases]), fmt.Sprintf("and %d more", n))
+	}
+	t.Basis = strings.Join(from, "; ")
+	if s.sample < s.points {
+		t.Sample = s.counted
+	}
+	return &t, ""
+}
