@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/llenergymeasure/llem/internal/model"
@@ -88,6 +89,8 @@ func results(t *testing.T) []measured {
 		}
 	}
 	packed, _ := filepath.Glob(filepath.Join(root, "*-h200/results.tar.gz"))
+	studies, _ := filepath.Glob(filepath.Join(root, "*-h100/study.tar.gz"))
+	packed = append(packed, studies...)
 	for _, name := range packed {
 		f, err := os.Open(name)
 		if err != nil {
@@ -111,7 +114,7 @@ func results(t *testing.T) []measured {
 		}
 		f.Close()
 	}
-	if len(all) < 7 {
+	if len(all) < 13 {
 		t.Fatalf("%d results in %s", len(all), root)
 	}
 	return all
@@ -128,6 +131,9 @@ func (m measured) setup(t *testing.T) Setup {
 		t.Fatal(err)
 	}
 	d, _ := Lookup("NVIDIA H200")
+	if strings.Contains(m.file, "-h100") {
+		d, _ = Lookup("NVIDIA H100 80GB HBM3")
+	}
 	batch := m.Config.PyTorch.BatchSize
 	if m.Config.Backend == "embedded" {
 		d, batch = Processor(16, 128<<30), m.Config.Embedded.BatchSize

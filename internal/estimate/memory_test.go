@@ -277,5 +277,12 @@ func TestMeasuredPeaks(t *testing.T) {
 			r, m.Total, unit.Bytes(r.Allocated), 100*(float64(m.Total)/float64(r.Allocated)-1), unit.Bytes(r.Reserved), m.Device, unit.Bytes(r.Used),
 			prefill.Seconds, r.Prefill, decode.Seconds, r.Decode)
 		within(t, r.String()+" peak", float64(m.Total), float64(r.Allocated), 0.05)
+		p, err := Estimate(s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := r.Prefill + r.Decode; took < p.SecondsRange.Low || took > p.SecondsRange.High {
+			t.Errorf("%v: %.3g s are outside of %+v", r, took, p.SecondsRange)
+		}
 	}
 }

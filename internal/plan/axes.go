@@ -71,10 +71,15 @@ func varying(all []study.Experiment) []field {
 		return nil
 	}
 	var out []field
+	different := map[int][]int{}
 	for _, f := range fields(reflect.TypeFor[study.Experiment](), "", nil) {
 		var first any
 		seen := false
-		for i := range all {
+		top := f.path[0]
+		if different[top] == nil {
+			different[top] = representatives(all, top)
+		}
+		for _, i := range different[top] {
 			v, ok := f.of(reflect.ValueOf(&all[i]).Elem())
 			if !ok {
 				continue
@@ -86,6 +91,25 @@ func varying(all []study.Experiment) []field {
 				break
 			}
 		}
+	}
+	return out
+}
+
+// representatives are experiments among which every value of a field of the struct
+// occurs that is a pointer: experiments of a study share equal sections. For other
+// fields they are all experiments.
+func representatives(all []study.Experiment, field int) []int {
+	var out []int
+	seen := map[uintptr]bool{}
+	for i := range all {
+		v := reflect.ValueOf(&all[i]).Elem().Field(field)
+		if v.Kind() == reflect.Pointer {
+			if seen[v.Pointer()] {
+				continue
+			}
+			seen[v.Pointer()] = true
+		}
+		out = append(out, i)
 	}
 	return out
 }
