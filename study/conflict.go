@@ -22,6 +22,15 @@ func conflict(s *settings) *rule {
 }
 
 var rules = []rule{
+	{"decoding.temperature", func(s *settings) bool { return s.preset == presetGreedy && s.Decoding.Temperature > 0 },
+		func(s *settings) string {
+			return fmt.Sprintf("decoding.preset greedy is temperature 0, but decoding.temperature is %g", s.Decoding.Temperature)
+		}, "leave one of them out"},
+	{"decoding.temperature", func(s *settings) bool {
+		return s.Decoding.Temperature > 0 && (s.Backend == Embedded || s.Backend == PyTorch || s.Backend == Fake)
+	}, func(s *settings) string {
+		return fmt.Sprintf("decoding.temperature is %g, but the %s backend takes the most likely token only", s.Decoding.Temperature, s.Backend)
+	}, "use decoding.preset: greedy"},
 	{"dtype", func(s *settings) bool {
 		return (s.DType == "q8_0" || s.DType == "q4_0") && (s.Backend == PyTorch || s.Backend == VLLM || s.Backend == SGLang || s.Backend == TensorRT)
 	}, func(s *settings) string {

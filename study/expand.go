@@ -26,7 +26,7 @@ type expansion struct {
 func newExpansion(b *builder) *expansion {
 	x := &expansion{builder: b, out: &Study{}, seen: map[uint64]int32{}, seed: maphash.MakeSeed()}
 	add := func(f *field) {
-		if !f.aside && !slices.Contains(x.varied, f) {
+		if !f.aside && !f.word && !slices.Contains(x.varied, f) {
 			x.varied = append(x.varied, f)
 		}
 	}
@@ -133,6 +133,7 @@ func (x *expansion) point(g *grid, s *scratch) bool {
 		x.lacksModel(g)
 		return false
 	}
+	s.Decoding = s.Decoding.canonical()
 	if r := conflict(s.settings); r != nil {
 		x.conflicting(g, r, s.settings)
 		return true
@@ -217,6 +218,14 @@ func (x *expansion) hash(g *grid, s *settings) uint64 {
 	h := maphash.String(x.seed, g.backend)
 	for _, f := range g.varied {
 		v := f.get(s)
+		switch f.key { // equal IDs need equal hashes
+		case "model":
+			v.s = canonicalModel(v.s)
+		case "workload.dataset":
+			v.s = canonicalDataset(v.s)
+		case "dtype":
+			v.s = canonicalDType(v.s, g.backend, canonicalModel(s.Model))
+		}
 		if v.s != "" {
 			h ^= maphash.String(x.seed, v.s)
 		}

@@ -18,6 +18,8 @@ type settings struct {
 	tensorrt TensorRTSection
 	llamacpp LlamaCppSection
 	fake     FakeSection
+	// preset is a word for settings of decoding.
+	preset string
 }
 
 // defaults are the settings of a study that says nothing.
@@ -25,6 +27,7 @@ func defaults() settings {
 	s := settings{Experiment: DefaultExperiment()}
 	s.embedded, s.pytorch, s.fake = *s.Embedded, *s.PyTorch, *s.Fake
 	s.Embedded, s.PyTorch, s.Fake = nil, nil, nil
+	s.Decoding.TopP = 1
 	return s
 }
 
@@ -39,6 +42,8 @@ type field struct {
 	aside bool
 	// undivided says that commas in a setting on the command line separate no values.
 	undivided bool
+	// word says that the key stands for others, which have its meaning.
+	word bool
 	// optional says that the default is the engine's own.
 	optional bool
 	get      func(*settings) val
@@ -64,11 +69,15 @@ var fields = slices.Concat([]*field{
 	wholeField("workload.prompts", 1, 1e6, "number of prompts", func(s *settings) *int { return &s.Workload.Prompts }),
 	wholeField("workload.input_tokens", 1, 1e7, "length of a synthetic prompt, and the most of a prompt of a data set, in tokens", func(s *settings) *int { return &s.Workload.InputTokens }),
 	wholeField("workload.output_tokens", 1, 1e6, "tokens to generate for each prompt; the end-of-sequence token is ignored", func(s *settings) *int { return &s.Workload.OutputTokens }),
-	numberField("decoding.temperature", 0, 0, "0 is greedy decoding", func(s *settings) *float64 { return &s.Decoding.Temperature }),
+	word(choiceField("decoding.preset", "greedy is temperature 0", func(s *settings) *string { return &s.preset }, presetGreedy)),
+	numberField("decoding.temperature", 0, 10, "0 is greedy decoding; more is for vllm, sglang, tensorrt and llamacpp only", func(s *settings) *float64 { return &s.Decoding.Temperature }),
+	numberField("decoding.top_p", 0.001, 1, "least probability of the tokens to choose from, together; 1 is all", func(s *settings) *float64 { return &s.Decoding.TopP }),
+	wholeField("decoding.top_k", 0, 1<<20, "the most tokens to choose from; 0 is all", func(s *settings) *int { return &s.Decoding.TopK }),
+	seedField("decoding.seed", "seed of the choice; 0 takes the key seed", func(s *settings) *uint64 { return &s.Decoding.Seed }),
 	wholeField("warmup.runs", 0, 1000, "discarded runs of the same workload", func(s *settings) *int { return &s.Warmup.Runs }),
 	numberField("baseline.seconds", 0, 3600, "time for which the idle machine is measured before the engine starts", func(s *settings) *float64 { return &s.Baseline.Seconds }),
 	numberField("baseline.resident_seconds", 0, 3600, "time for which the idle engine is measured with the model loaded", func(s *settings) *float64 { return &s.Baseline.ResidentSeconds }),
-	numberField("baseline.max_age_seconds", 0, 30*86400, "age up to which an earlier baseline is used again; 0 always measures", func(s *settings) *float64 { return &s.Baseline.MaxAgeSeconds }),
+	aside(numberField("baseline.max_age_seconds", 0, 30*86400, "age up to which an earlier baseline is used again; 0 always measures", func(s *settings) *float64 { return &s.Baseline.MaxAgeSeconds })),
 	numberField("energy.min_window", 0, 86400, "least length of the measured window in seconds; 0 takes what the sensors need", func(s *settings) *float64 { return &s.Energy.MinWindow }),
 	choiceField("energy.sources", "auto reads every sensor that can be read", func(s *settings) *string { return &s.Energy.Sources }, "auto", "none"),
 	remoteField("energy.remote", "metrics pages that are read beside the sensors of this machine", func(s *settings) *string { return &s.Energy.Remote }),
@@ -115,6 +124,15 @@ func newField(key, help string, k kind, get func(*settings) val, put func(*setti
 	if head, _, dotted := strings.Cut(key, "."); dotted && slices.Contains(backends, head) {
 		f.section = head
 	}
+	return f
+}
+
+// presetGreedy takes the most likely token.
+const presetGreedy = "greedy"
+
+// word marks a field that stands for others and has no value of its own in an experiment.
+func word(f *field) *field {
+	f.optional, f.word = true, true
 	return f
 }
 

@@ -2,6 +2,7 @@ package study
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -88,6 +89,7 @@ func one(t *testing.T, text string) (Experiment, bool) {
 	s, err := Parse("s.yaml", []byte(text))
 	if err != nil {
 		if strings.Contains(err.Error(), "does not run") || strings.Contains(err.Error(), "needs a GPU") ||
+			strings.Contains(err.Error(), "most likely token only") || strings.Contains(err.Error(), "is temperature 0, but") ||
 			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "is less than") {
 			return Experiment{}, false
 		}
@@ -152,10 +154,17 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 			backend = Embedded
 		}
 		base := map[string]string{"model": "m/n", "backend": backend}
+		if strings.HasPrefix(f.key, "decoding.") && f.key != "decoding.preset" {
+			backend, base["backend"] = VLLM, VLLM
+			if f.key != "decoding.temperature" {
+				base["decoding.temperature"] = "0.7"
+			}
+		}
 		first, _ := one(t, write(base, rng))
 		changed, tried := false, 0
 		for range 50 {
-			keys := map[string]string{"model": "m/n", "backend": backend, f.key: f.anyValue(rng)}
+			keys := maps.Clone(base)
+			keys[f.key] = f.anyValue(rng)
 			second, ok := one(t, write(keys, rng))
 			if !ok || second.Backend != backend && f.key != "backend" {
 				continue
@@ -166,7 +175,7 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 				break
 			}
 		}
-		if tried == 0 || changed == f.aside && f.key != "decoding.temperature" {
+		if tried == 0 || changed == f.aside && f.key != "decoding.preset" {
 			t.Errorf("%s: %d values tried, ID changed: %t, aside: %t", f.key, tried, changed, f.aside)
 		}
 	}
@@ -183,6 +192,51 @@ func TestIdentityIsPinned(t *testing.T) {
 		if e, _ := one(t, text); e.ID() != want {
 			t.Errorf("%s\nhas the ID %s, want %s", text, e.ID(), want)
 		}
+	}
+}
+
+// TestSameMeaningSameID: what is known without looking at the disk to mean the same is one
+// experiment, and what may mean something else is not.
+func TestSameMeaningSameID(t *testing.T) {
+	for text, want := range map[string]int{
+		"sweep: {model: [./m, m, .//m, ./a/../m]}":                                                 1,
+		"sweep: {model: [./org/name, org/name]}":                                                   2, // a folder, and perhaps a repository
+		"sweep: {model: [/x/m, m]}":                                                                2,
+		"sweep: {model: ['random:tiny-llama', 'random:Tiny-Llama', 'RANDOM:tiny-llama']}":          1,
+		"model: random:tiny-llama\nsweep: {dtype: [auto, float16]}":                                1,
+		"model: random:tiny-llama\nsweep: {dtype: [auto, bfloat16]}":                               2,
+		"model: m/n\nsweep: {dtype: [auto, float16]}":                                              2, // what the files hold
+		"model: random:tiny-llama\nbackend: pytorch\nsweep: {dtype: [auto, float16]}":              2,
+		"model: m\nsweep: {workload.dataset: [./p.jsonl, .//p.jsonl]}":                             1,
+		"model: m\nsweep: {workload.dataset: [./builtin, builtin]}":                                2,
+		"model: m\nbackend: vllm\nsweep: {decoding.top_p: [0.5, 0.9, 1], decoding.temperature: 0}": 1,
+		"model: m\nbackend: vllm\nsweep: {decoding.top_p: [0.5, 1], decoding.temperature: [0, 1]}": 3,
+		"model: m\nexperiments: [{}, {decoding.preset: greedy}, {decoding.temperature: 0}]":        1,
+	} {
+		s, err := Parse("s.yaml", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		ids := map[string]bool{}
+		for _, e := range s.Experiments {
+			ids[e.ID()] = true
+		}
+		if len(ids) != want || len(s.Experiments) != want {
+			t.Errorf("%s: %d experiments with %d IDs, want %d", text, len(s.Experiments), len(ids), want)
+		}
+	}
+}
+
+// TestBaselineAgeIsAside: how long a baseline stays good is no part of what is measured.
+func TestBaselineAgeIsAside(t *testing.T) {
+	a, _ := one(t, "model: m/n")
+	b, _ := one(t, "model: m/n\nbaseline: {max_age_seconds: 0}")
+	if a.ID() != b.ID() || b.Baseline.MaxAgeSeconds != 0 {
+		t.Errorf("%s and %s, %g s", a.ID(), b.ID(), b.Baseline.MaxAgeSeconds)
+	}
+	if _, err := Parse("s.yaml", []byte("model: m/n\nsweep: {baseline.max_age_seconds: [0, 60]}")); err == nil || !strings.Contains(err.Error(), "is no axis") {
+		t.Errorf("as an axis: %v", err)
 	}
 }
 

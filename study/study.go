@@ -99,10 +99,17 @@ type Workload struct {
 	OutputTokens int `json:"output_tokens"`
 }
 
-// Decoding says how tokens are chosen. Temperature 0 is greedy, the only way so
-// far.
+// Decoding says how tokens are chosen. Temperature 0 is greedy: then the other fields
+// are 0, for they mean nothing. Engines that decode greedily only are refused another
+// temperature.
 type Decoding struct {
 	Temperature float64 `json:"temperature"`
+	// TopP and TopK bound the tokens to choose from by probability and by number; 0 does
+	// not.
+	TopP float64 `json:"top_p,omitempty"`
+	TopK int     `json:"top_k,omitempty"`
+	// Seed of the choice; 0 takes that of the experiment.
+	Seed uint64 `json:"seed,omitempty"`
 }
 
 // Warmup is the number of discarded runs of the same workload.
@@ -174,7 +181,7 @@ func DefaultExperiment() Experiment {
 		DType:    DTypeAuto,
 		Workload: Workload{Dataset: "builtin", Prompts: 16, InputTokens: 256, OutputTokens: 64},
 		Warmup:   Warmup{Runs: 1},
-		Baseline: Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: 1800},
+		Baseline: Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: usualBaselineAge},
 		Energy:   Energy{Sources: "auto", PUE: 1},
 		Seed:     1,
 		Embedded: &EmbeddedSection{BatchSize: 1, PrefillChunk: 512},
@@ -182,6 +189,9 @@ func DefaultExperiment() Experiment {
 		Fake:     &FakeSection{BatchSize: 1, Batching: "static", Speed: 1},
 	}
 }
+
+// usualBaselineAge in seconds.
+const usualBaselineAge = 1800
 
 // DTypeAuto stands for the backend's usual type: what a .gguf file holds,
 // float16 for other models on the embedded engine, bfloat16 on PyTorch.
@@ -276,9 +286,13 @@ func (e Experiment) ID() string {
 }
 
 // measured drops what does not change the measurement: what results are converted
-// to, and which remote pages check them.
+// to, which remote pages check them, and how long a baseline stays good. It has one
+// spelling for what means the same.
 func (e Experiment) measured() Experiment {
 	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
+	e.Baseline.MaxAgeSeconds = usualBaselineAge
+	e.Model, e.Workload.Dataset = canonicalModel(e.Model), canonicalDataset(e.Workload.Dataset)
+	e.Decoding, e.DType = e.Decoding.canonical(), canonicalDType(e.DType, e.Backend, e.Model)
 	return e
 }
 
