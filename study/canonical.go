@@ -23,7 +23,9 @@ func canonicalModel(name string) string {
 
 // canonicalDataset spells the name of a data set.
 func canonicalDataset(name string) string {
-	return canonicalPath(name, func(clean string) bool { return clean == "builtin" || clean == "synthetic" || strings.HasPrefix(clean, "hf:") })
+	return canonicalPath(name, func(clean string) bool {
+		return clean == "builtin" || clean == "synthetic" || strings.HasPrefix(clean, "hf:")
+	})
 }
 
 // canonicalPath takes out of a path what leads nowhere, unless the rest would be the name

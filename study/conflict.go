@@ -51,9 +51,31 @@ var rules = []rule{
 	}, func(*settings) string {
 		return "vllm.gpu_memory_utilization and vllm.kv_cache_memory_bytes both size the KV cache"
 	}, "give one of them"},
+	idle(VLLM, "vllm.num_speculative_tokens", "vllm.speculative_method", "speculative_model or num_speculative_tokens", func(s *settings) bool {
+		return s.vllm.SpeculativeMethod == "" && (s.vllm.SpeculativeModel != "" || s.vllm.SpeculativeTokens > 0)
+	}),
+	idle(SGLang, "sglang.speculative_num_steps", "sglang.speculative_algorithm", "another key of speculation", func(s *settings) bool {
+		g := s.sglang
+		return g.SpeculativeAlgorithm == "" && (g.SpeculativeDraftModel != "" || g.SpeculativeSteps > 0 || g.SpeculativeEagleTopK > 0 || g.SpeculativeDraftTokens > 0)
+	}),
+	idle(TensorRT, "tensorrt.speculative_max_draft_len", "tensorrt.speculative_decoding_type", "speculative_model or speculative_max_draft_len", func(s *settings) bool {
+		return s.tensorrt.SpeculativeDecodingType == "" && (s.tensorrt.SpeculativeModel != "" || s.tensorrt.SpeculativeMaxDraftLen > 0)
+	}),
+	{"tensorrt.cuda_graph_batch_sizes", func(s *settings) bool {
+		return s.Backend == TensorRT && s.tensorrt.CUDAGraphBatchSizes != "" && s.tensorrt.CUDAGraphMaxBatchSize > 0
+	}, func(*settings) string {
+		return "tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose what is captured"
+	}, "give one of them"},
 	tooShort(VLLM, "vllm.max_model_len", func(s *settings) int { return s.vllm.MaxModelLen }),
 	tooShort(SGLang, "sglang.context_length", func(s *settings) int { return s.sglang.ContextLength }),
 	tooShort(TensorRT, "tensorrt.max_seq_len", func(s *settings) int { return s.tensorrt.MaxSeqLen }),
+}
+
+// idle finds keys that do nothing without another one; at is the one to point at.
+func idle(backend, at, key, others string, when func(*settings) bool) rule {
+	return rule{at, func(s *settings) bool { return s.Backend == backend && when(s) }, func(*settings) string {
+		return fmt.Sprintf("%s is not given, and without it %s means nothing", key, others)
+	}, "give it, or leave the others out"}
 }
 
 // tooShort finds a sequence that is longer than the engine is set up for. Prompts of a

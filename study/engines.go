@@ -83,6 +83,16 @@ type VLLMSection struct {
 	SchedulingPolicy          string `json:"scheduling_policy,omitempty"`
 	AsyncScheduling           Toggle `json:"async_scheduling,omitempty"`
 	StreamInterval            int    `json:"stream_interval,omitempty"`
+
+	// CUDAGraphCaptureSizes are batch sizes, as in "1,2,4".
+	CUDAGraphCaptureSizes string `json:"cudagraph_capture_sizes,omitempty"`
+	// APIServerCount is the number of processes that take requests.
+	APIServerCount int `json:"api_server_count,omitempty"`
+
+	// The three are parts of speculative_config.
+	SpeculativeMethod string `json:"speculative_method,omitempty"`
+	SpeculativeModel  string `json:"speculative_model,omitempty"`
+	SpeculativeTokens int    `json:"num_speculative_tokens,omitempty"`
 }
 
 // SGLangSection holds the settings of SGLang.
@@ -117,6 +127,15 @@ type SGLangSection struct {
 	CUDAGraphMaxBS               int    `json:"cuda_graph_max_bs,omitempty"`
 	EnableTorchCompile           Toggle `json:"enable_torch_compile,omitempty"`
 	EnableDeterministicInference Toggle `json:"enable_deterministic_inference,omitempty"`
+
+	// CUDAGraphBS are batch sizes, as in "1,2,4".
+	CUDAGraphBS string `json:"cuda_graph_bs,omitempty"`
+
+	SpeculativeAlgorithm   string `json:"speculative_algorithm,omitempty"`
+	SpeculativeDraftModel  string `json:"speculative_draft_model_path,omitempty"`
+	SpeculativeSteps       int    `json:"speculative_num_steps,omitempty"`
+	SpeculativeEagleTopK   int    `json:"speculative_eagle_topk,omitempty"`
+	SpeculativeDraftTokens int    `json:"speculative_num_draft_tokens,omitempty"`
 }
 
 // TensorRTSection holds the settings of TensorRT-LLM.
@@ -148,6 +167,14 @@ type TensorRTSection struct {
 	MoEBackend              string `json:"moe_backend,omitempty"`
 	StreamInterval          int    `json:"stream_interval,omitempty"`
 	BatchWaitTimeoutMS      int    `json:"batch_wait_timeout_ms,omitempty"`
+
+	// CUDAGraphBatchSizes are batch sizes, as in "1,2,4".
+	CUDAGraphBatchSizes string `json:"cuda_graph_batch_sizes,omitempty"`
+
+	// The three are parts of speculative_config.
+	SpeculativeDecodingType string `json:"speculative_decoding_type,omitempty"`
+	SpeculativeModel        string `json:"speculative_model,omitempty"`
+	SpeculativeMaxDraftLen  int    `json:"speculative_max_draft_len,omitempty"`
 }
 
 // LlamaCppSection holds the settings of llama.cpp's llama-server.
@@ -165,9 +192,13 @@ type LlamaCppSection struct {
 	// GPULayers is auto, all or a number.
 	GPULayers string `json:"n_gpu_layers,omitempty"`
 	SplitMode string `json:"split_mode,omitempty"`
-	CPUMoE    int    `json:"n_cpu_moe,omitempty"`
-	KVOffload Toggle `json:"kv_offload,omitempty"`
-	OpOffload Toggle `json:"op_offload,omitempty"`
+	// TensorSplit is the part of each GPU, as in "3,1"; MainGPU the one that does what is
+	// not split, where 0 is the engine's default.
+	TensorSplit string `json:"tensor_split,omitempty"`
+	MainGPU     int    `json:"main_gpu,omitempty"`
+	CPUMoE      int    `json:"n_cpu_moe,omitempty"`
+	KVOffload   Toggle `json:"kv_offload,omitempty"`
+	OpOffload   Toggle `json:"op_offload,omitempty"`
 
 	FlashAttn  Toggle `json:"flash_attn,omitempty"`
 	CacheTypeK string `json:"cache_type_k,omitempty"`

@@ -44,6 +44,8 @@ type field struct {
 	undivided bool
 	// word says that the key stands for others, which have its meaning.
 	word bool
+	// list says that a list of numbers is one value.
+	list bool
 	// optional says that the default is the engine's own.
 	optional bool
 	get      func(*settings) val

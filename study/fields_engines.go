@@ -14,6 +14,19 @@ func alsoNumber(f *field, most int) *field {
 	return f
 }
 
+// listField takes numbers: a list, or a text with commas, which separate no values of an
+// axis.
+func listField(key, want, pattern, help string, at func(*settings) *string) *field {
+	f := patternField(key, want, pattern, help, at)
+	f.undivided, f.list = true, true
+	number := map[string]any{"type": "number", "minimum": 0}
+	f.kind.schema = map[string]any{"anyOf": []any{f.kind.schema, map[string]any{"type": "array", "items": number, "minItems": 1}}}
+	return f
+}
+
+// sizesPattern is that of batch sizes.
+const sizesPattern = `^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$`
+
 // Sizes that no engine exceeds.
 const (
 	manySequences = 1 << 20
@@ -49,6 +62,11 @@ var vllmFields = optional(
 	choiceField("vllm.scheduling_policy", "order of waiting requests", func(s *settings) *string { return &s.vllm.SchedulingPolicy }, "fcfs", "priority"),
 	toggleField("vllm.async_scheduling", "prepare the next step while one runs", func(s *settings) *Toggle { return &s.vllm.AsyncScheduling }),
 	wholeField("vllm.stream_interval", 1, 1<<20, "tokens sent together", func(s *settings) *int { return &s.vllm.StreamInterval }),
+	listField("vllm.cudagraph_capture_sizes", "batch sizes such as 1,2,4,8", sizesPattern, "batch sizes that CUDA graphs capture", func(s *settings) *string { return &s.vllm.CUDAGraphCaptureSizes }),
+	wholeField("vllm.api_server_count", 1, 1024, "processes that take requests", func(s *settings) *int { return &s.vllm.APIServerCount }),
+	textField("vllm.speculative_method", "a method such as ngram, eagle, eagle3, medusa or draft_model", "how tokens are guessed ahead; without it none are", func(s *settings) *string { return &s.vllm.SpeculativeMethod }),
+	textField("vllm.speculative_model", "a model", "the model that guesses", func(s *settings) *string { return &s.vllm.SpeculativeModel }),
+	wholeField("vllm.num_speculative_tokens", 1, 1024, "tokens that are guessed at once", func(s *settings) *int { return &s.vllm.SpeculativeTokens }),
 )
 
 var sglangFields = optional(
@@ -77,6 +95,12 @@ var sglangFields = optional(
 	wholeField("sglang.cuda_graph_max_bs", 1, manySequences, "the largest batch that a CUDA graph captures", func(s *settings) *int { return &s.sglang.CUDAGraphMaxBS }),
 	toggleField("sglang.enable_torch_compile", "compile the model", func(s *settings) *Toggle { return &s.sglang.EnableTorchCompile }),
 	toggleField("sglang.enable_deterministic_inference", "results that do not depend on the batch", func(s *settings) *Toggle { return &s.sglang.EnableDeterministicInference }),
+	listField("sglang.cuda_graph_bs", "batch sizes such as 1,2,4,8", sizesPattern, "batch sizes that CUDA graphs capture", func(s *settings) *string { return &s.sglang.CUDAGraphBS }),
+	textField("sglang.speculative_algorithm", "an algorithm such as EAGLE, EAGLE3, NEXTN or NGRAM", "how tokens are guessed ahead; without it none are", func(s *settings) *string { return &s.sglang.SpeculativeAlgorithm }),
+	textField("sglang.speculative_draft_model_path", "a model", "the model that guesses", func(s *settings) *string { return &s.sglang.SpeculativeDraftModel }),
+	wholeField("sglang.speculative_num_steps", 1, 1024, "steps of the model that guesses", func(s *settings) *int { return &s.sglang.SpeculativeSteps }),
+	wholeField("sglang.speculative_eagle_topk", 1, 1024, "guesses that each step goes on with", func(s *settings) *int { return &s.sglang.SpeculativeEagleTopK }),
+	wholeField("sglang.speculative_num_draft_tokens", 1, 1024, "guessed tokens that are checked at once", func(s *settings) *int { return &s.sglang.SpeculativeDraftTokens }),
 )
 
 var tensorrtFields = optional(
@@ -101,6 +125,10 @@ var tensorrtFields = optional(
 	textField("tensorrt.moe_backend", "a backend such as CUTLASS or TRTLLM", "implementation of experts", func(s *settings) *string { return &s.tensorrt.MoEBackend }),
 	wholeField("tensorrt.stream_interval", 1, 1<<20, "tokens sent together", func(s *settings) *int { return &s.tensorrt.StreamInterval }),
 	wholeField("tensorrt.batch_wait_timeout_ms", 0, 1e6, "time to wait for a fuller batch", func(s *settings) *int { return &s.tensorrt.BatchWaitTimeoutMS }),
+	listField("tensorrt.cuda_graph_batch_sizes", "batch sizes such as 1,2,4,8", sizesPattern, "batch sizes that CUDA graphs capture", func(s *settings) *string { return &s.tensorrt.CUDAGraphBatchSizes }),
+	textField("tensorrt.speculative_decoding_type", "a type such as MTP, Eagle, NGram or DraftTarget", "how tokens are guessed ahead; without it none are", func(s *settings) *string { return &s.tensorrt.SpeculativeDecodingType }),
+	textField("tensorrt.speculative_model", "a model", "the model that guesses", func(s *settings) *string { return &s.tensorrt.SpeculativeModel }),
+	wholeField("tensorrt.speculative_max_draft_len", 1, 1024, "tokens that are guessed at once", func(s *settings) *int { return &s.tensorrt.SpeculativeMaxDraftLen }),
 )
 
 // cacheTypes are llama.cpp's types of a KV cache.
@@ -115,6 +143,8 @@ var llamacppFields = optional(
 	alsoNumber(patternField("llamacpp.n_gpu_layers", "auto, all or a whole number", `^(auto|all|0|[1-9][0-9]{0,5})$`, "layers on the GPU (-ngl)",
 		func(s *settings) *string { return &s.llamacpp.GPULayers }, "auto", "all"), 999999),
 	choiceField("llamacpp.split_mode", "how several GPUs share the model", func(s *settings) *string { return &s.llamacpp.SplitMode }, "none", "layer", "row", "tensor"),
+	listField("llamacpp.tensor_split", "parts such as 3,1", `^[0-9]+(\.[0-9]+)?(,[0-9]+(\.[0-9]+)?)*$`, "part of each GPU (-ts)", func(s *settings) *string { return &s.llamacpp.TensorSplit }),
+	wholeField("llamacpp.main_gpu", 0, manyDevices, "the GPU for what is not split (-mg)", func(s *settings) *int { return &s.llamacpp.MainGPU }),
 	wholeField("llamacpp.n_cpu_moe", 0, manyDevices, "layers whose experts stay on the CPU", func(s *settings) *int { return &s.llamacpp.CPUMoE }),
 	toggleField("llamacpp.kv_offload", "KV cache on the GPU", func(s *settings) *Toggle { return &s.llamacpp.KVOffload }),
 	toggleField("llamacpp.op_offload", "operations on host tensors on the GPU", func(s *settings) *Toggle { return &s.llamacpp.OpOffload }),

@@ -20,6 +20,8 @@ func (f *field) anyValue(rng *rand.Rand) string {
 		return strconv.Itoa(int(f.kind.low) + rng.IntN(int(span)+1))
 	case f.kind.basic == isNumber:
 		return strconv.FormatFloat(f.kind.low+(min(f.kind.high, 100)-f.kind.low)*float64(rng.IntN(5))/4, 'g', -1, 64)
+	case f.undivided && f.key != "energy.remote":
+		return []string{"'1'", "'1,2'", "'2,4,8'"}[rng.IntN(3)]
 	case f.key == "pytorch.device":
 		return []string{"auto", "cpu", "cuda:1"}[rng.IntN(3)]
 	case f.key == "llamacpp.n_gpu_layers":
@@ -90,7 +92,7 @@ func one(t *testing.T, text string) (Experiment, bool) {
 	if err != nil {
 		if strings.Contains(err.Error(), "does not run") || strings.Contains(err.Error(), "needs a GPU") ||
 			strings.Contains(err.Error(), "most likely token only") || strings.Contains(err.Error(), "is temperature 0, but") ||
-			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "is less than") {
+			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "both choose") || strings.Contains(err.Error(), "means nothing") || strings.Contains(err.Error(), "is less than") {
 			return Experiment{}, false
 		}
 		t.Fatalf("%v\nin\n%s", err, text)
@@ -158,6 +160,11 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 			backend, base["backend"] = VLLM, VLLM
 			if f.key != "decoding.temperature" {
 				base["decoding.temperature"] = "0.7"
+			}
+		}
+		for section, method := range map[string]string{VLLM: "method", SGLang: "algorithm", TensorRT: "decoding_type"} {
+			if strings.HasPrefix(f.key, section+".") && strings.Contains(f.key, "speculative") {
+				base[section+".speculative_"+method] = "one"
 			}
 		}
 		first, _ := one(t, write(base, rng))

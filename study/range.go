@@ -9,7 +9,19 @@ import (
 )
 
 // rangeText matches 8..64*2, 1..9+2, 0.5..0.9+0.1 and 1..4.
-var rangeText = regexp.MustCompile(`^([-+]?[0-9]+(?:\.[0-9]+)?)\.\.([-+]?[0-9]+(?:\.[0-9]+)?)(?:([*+])([0-9]+(?:\.[0-9]+)?))?$`)
+var rangeText = regexp.MustCompile(`^([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)\.\.([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)(?:([*+])([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?))?$`)
+
+// plainly writes a number without an exponent.
+func plainly(s string) string {
+	if !strings.ContainsAny(s, "eE") {
+		return s
+	}
+	f, err := parseNumber(s)
+	if err != nil {
+		return s
+	}
+	return strconv.FormatFloat(f, 'f', -1, 64)
+}
 
 // expand turns a range into its values; other text is one value.
 func (b *builder) expand(f *field, v value) []val {
@@ -42,6 +54,11 @@ func expandRange(text string) ([]string, error) {
 	m := rangeText.FindStringSubmatch(text)
 	if m == nil {
 		return nil, fmt.Errorf("%q is no range", text)
+	}
+	for i := range m {
+		if i == 1 || i == 2 || i == 4 {
+			m[i] = plainly(m[i])
+		}
 	}
 	op, by := "+", "1"
 	if m[3] != "" {

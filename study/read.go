@@ -314,6 +314,9 @@ func (s *scope) suggest(key, written string) string {
 	if near := containing(name, siblings); near != "" {
 		return here(near)
 	}
+	if near := beginning(name, siblings); near != "" {
+		return here(near)
+	}
 	dotted := s.dotted()
 	for _, other := range dotted {
 		if strings.HasSuffix(other, "."+name) {
@@ -345,6 +348,24 @@ func containing(word string, names []string) string {
 	return found
 }
 
+// beginning finds the one name with a word that is nearly the given one, such as
+// batch_size for bach.
+func beginning(word string, names []string) string {
+	found := ""
+	for _, n := range names {
+		for part := range strings.SplitSeq(n, "_") {
+			if len(part) < 4 || distance(strings.ToLower(word), part) > 1 {
+				continue
+			}
+			if found != "" && found != n {
+				return ""
+			}
+			found = n
+		}
+	}
+	return found
+}
+
 // dotted lists all dotted keys of the scope.
 func (s *scope) dotted() []string {
 	out := slices.Clone(s.extra)
@@ -368,6 +389,26 @@ func (r *reader) scalar(key string, k, n *yaml.Node) (value, bool) {
 	}
 	quoted := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	return value{n.Value, quoted, r.at(n)}, true
+}
+
+// single takes the text of one value, where a list is one value of some keys; f is nil
+// for keys that are no fields.
+func (r *reader) single(f *field, key string, k, n *yaml.Node) (value, bool) {
+	if f == nil || !f.list || n.Kind != yaml.SequenceNode {
+		return r.scalar(key, k, n)
+	}
+	r.tagged(n)
+	var texts []string
+	for _, item := range n.Content {
+		v, ok := r.scalar(key, k, resolve(item))
+		if !ok {
+			return value{}, false
+		}
+		texts = append(texts, v.text)
+	}
+	at := r.at(n)
+	at.Width = 1
+	return value{strings.Join(texts, ","), false, at}, true
 }
 
 // parse checks one value of a key.

@@ -20,10 +20,10 @@ func (r *reader) top(root *yaml.Node) {
 			r.basePaths(k, v)
 		case isField && key == "backend" && v.Kind == yaml.SequenceNode:
 			r.axis(f, k, v)
-		case isField && v.Kind == yaml.SequenceNode:
+		case isField && v.Kind == yaml.SequenceNode && !f.list:
 			r.fail(r.at(k), "to try several values, write them under sweep:", "%s takes one value, not a list", key)
 		default:
-			if text, ok := r.scalar(key, k, v); ok {
+			if text, ok := r.single(f, key, k, v); ok {
 				r.fix(&r.out, key, text)
 			}
 		}
@@ -160,11 +160,11 @@ func (r *reader) values(f *field, k, n *yaml.Node) (out []val, at *Error) {
 		if n.Kind != yaml.SequenceNode {
 			where = k
 		}
-		if item.Kind == yaml.SequenceNode || item.Kind == yaml.MappingNode {
+		if item.Kind == yaml.SequenceNode && !f.list || item.Kind == yaml.MappingNode {
 			r.fail(r.at(where), "write a flat list of values; keys that change together are written under sweep: groups:", "%s takes single values", f.key)
 			continue
 		}
-		v, ok := r.scalar(f.key, where, item)
+		v, ok := r.single(f, f.key, where, item)
 		if !ok {
 			continue
 		}
@@ -204,17 +204,17 @@ func (r *reader) experiments(k, n *yaml.Node) {
 }
 
 func (r *reader) pointKey(p *point, key string, k, v *yaml.Node) {
-	if v.Kind == yaml.SequenceNode {
+	f, _ := lookup(key)
+	if v.Kind == yaml.SequenceNode && (f == nil || !f.list) {
 		r.fail(r.at(k), "an entry is one experiment; to try several values, write them under sweep:", "%s takes one value, not a list", key)
 		return
 	}
-	text, ok := r.scalar(key, k, v)
+	text, ok := r.single(f, key, k, v)
 	switch {
 	case !ok:
 	case key == "id":
 		p.id = &text
 	default:
-		f, _ := lookup(key)
 		if parsed, ok := r.parseValue(key, f.kind, text); ok {
 			p.sets = append(p.sets, placed{f, parsed, text.at})
 		}
