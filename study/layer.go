@@ -19,13 +19,15 @@ type layer struct {
 	where     []condition
 	points    []*point
 	execution map[string]executionSetting
+	// own are settings of llem on this machine, by key, see [ownKeys].
+	own map[string]value
 	// zips name axes that advance together.
 	zips    [][]value
 	hasZips bool
 }
 
 func newLayer(source string) layer {
-	return layer{source: source, execution: map[string]executionSetting{}}
+	return layer{source: source, execution: map[string]executionSetting{}, own: map[string]value{}}
 }
 
 // placed is a key with its value and where it stands.
@@ -169,6 +171,7 @@ func (b *builder) merge(l layer) {
 		b.points = l.points
 	}
 	maps.Copy(b.execution, l.execution)
+	maps.Copy(b.own, l.own)
 	for _, names := range l.zips {
 		b.zip(names)
 	}

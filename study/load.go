@@ -34,18 +34,25 @@ type Options struct {
 
 // Load reads a study. The error is [Errors] if the sources contain mistakes.
 func Load(o Options) (*Study, error) {
+	s, _, err := read(o)
+	return s, err
+}
+
+// read gives the study and what its sources said.
+func read(o Options) (*Study, *builder, error) {
 	b := newBuilder()
 	b.source = o.Path
 	b.machine(o.User, o.Getenv)
 	if o.Path != "" {
 		data, err := b.read(o.Path)
 		if err != nil {
-			return nil, Errors{{Source: o.Path, Msg: "cannot read the study file: " + readProblem(err), Hint: "give the path of a study file, or use --model for a single experiment"}}
+			return nil, nil, Errors{{Source: o.Path, Msg: "cannot read the study file: " + readProblem(err), Hint: "give the path of a study file, or use --model for a single experiment"}}
 		}
 		b.file(o.Path, data)
 	}
 	b.settings(o.Settings)
-	return b.build()
+	s, err := b.build()
+	return s, b, err
 }
 
 // Parse reads a study from the text of a file called name. Its base files are read

@@ -28,6 +28,8 @@ type reader struct {
 	lines []string
 	out   layer
 	bases []value
+	// machine says that the file is a user's own.
+	machine bool
 }
 
 // parse gives the mapping of a file, or nil after a mistake.
@@ -292,6 +294,9 @@ func (s *scope) suggest(key, written string) string {
 	parent, name := "", key
 	if i := strings.LastIndex(key, "."); i >= 0 {
 		parent, name = key[:i], key[i+1:]
+	}
+	if _, own := ownKeys[key]; own {
+		return "it belongs to a machine: write it into your own settings (`llem config` says where), or set " + Variable(key)
 	}
 	siblings := s.children(parent)
 	here := func(name2 string) string {

@@ -2,6 +2,8 @@ package study
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -9,6 +11,9 @@ import (
 // top walks a whole file.
 func (r *reader) top(root *yaml.Node) {
 	s := &scope{extra: studyKeys()}
+	if r.machine {
+		s.extra = append(s.extra, slices.Sorted(maps.Keys(ownKeys))...)
+	}
 	s.leaf = func(key string, k, v *yaml.Node) {
 		f, isField := lookup(key)
 		switch {
@@ -48,6 +53,12 @@ func (b *builder) fix(l *layer, key string, v value) {
 	if key == "name" {
 		if parsed, ok := b.parseValue(key, nameKind, v); ok {
 			l.name = parsed.s
+		}
+		return
+	}
+	if k, ok := ownKeys[key]; ok {
+		if parsed, ok := b.parseValue(key, k, v); ok {
+			l.own[key] = value{text: parsed.s, at: v.at}
 		}
 		return
 	}

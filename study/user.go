@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -19,8 +20,15 @@ var machineKeys = []string{
 	"execution.gap_seconds", "execution.run_timeout", "execution.study_timeout", "execution.max_failures",
 }
 
+// ownKeys are keys of a user's own file that no study has.
+var ownKeys = map[string]kind{
+	"python": textKind("the path of a Python interpreter"),
+}
+
 // MachineKeys lists the keys that a user's own file and the environment may set.
-func MachineKeys() []string { return slices.Clone(machineKeys) }
+func MachineKeys() []string {
+	return append(slices.Sorted(maps.Keys(ownKeys)), machineKeys...)
+}
 
 // Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
 func Variable(key string) string {
@@ -31,27 +39,34 @@ func Variable(key string) string {
 // user's file, and over it the environment.
 func (b *builder) machine(path string, getenv func(string) string) {
 	if path != "" {
-		b.userFile(path)
+		b.userFile(path, getenv != nil && getenv(configVariable) == path)
 	}
 	if getenv == nil {
 		return
 	}
-	for _, key := range machineKeys {
+	for _, key := range MachineKeys() {
 		text := getenv(Variable(key))
 		if text == "" {
 			continue
 		}
 		l := newLayer(Variable(key))
-		b.setting(&l, Setting{Flag: Variable(key), Key: key, Value: text})
+		if _, own := ownKeys[key]; own {
+			b.fix(&l, key, value{text: text, at: &Error{Source: Variable(key)}})
+		} else {
+			b.setting(&l, Setting{Flag: Variable(key), Key: key, Value: text})
+		}
 		b.onlyMachine(&l, &Error{Source: Variable(key)})
 		b.merge(l)
 	}
 }
 
-// userFile reads the user's own file, if there is one.
-func (b *builder) userFile(path string) {
+// userFile reads the user's own file, if there is one. One that is named must be there.
+func (b *builder) userFile(path string, named bool) {
 	data, err := b.read(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && named:
+		b.fail(&Error{Source: configVariable}, "make the file, or unset "+configVariable, "there is no file %s", path)
+		return
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
@@ -60,7 +75,7 @@ func (b *builder) userFile(path string) {
 	case !says(data):
 		return
 	}
-	r := &reader{builder: b, out: newLayer(path)}
+	r := &reader{builder: b, out: newLayer(path), machine: true}
 	root := r.parse(path, data)
 	if root == nil {
 		return
@@ -85,7 +100,7 @@ func says(data []byte) bool {
 
 // onlyMachine refuses what belongs into a study, and takes it out of the layer.
 func (b *builder) onlyMachine(l *layer, whole *Error) {
-	hint := "possible are " + strings.Join(machineKeys, ", ")
+	hint := "possible are " + strings.Join(MachineKeys(), ", ")
 	refuse := func(at *Error, what string) {
 		b.fail(at, hint, "%s belongs into a study, not into the settings of a machine", what)
 	}
@@ -132,6 +147,30 @@ func Machine(o Options) ([]Origin, error) {
 	if len(b.errs) > 0 {
 		return nil, b.errs.sorted()
 	}
+	return append(b.ownOrigins(), b.machineOrigins()...), nil
+}
+
+// Interpreter is the Python interpreter that the user's file or the environment names, or
+// nothing. Mistakes are reported by [Load].
+func Interpreter(o Options) string {
+	b := newBuilder()
+	b.machine(o.User, o.Getenv)
+	return b.own["python"].text
+}
+
+func (b *builder) ownOrigins() []Origin {
+	var out []Origin
+	for _, key := range slices.Sorted(maps.Keys(ownKeys)) {
+		o := Origin{Key: key, From: "default"}
+		if v, ok := b.own[key]; ok {
+			o.Value, o.From = v.text, v.at.place()
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func (b *builder) machineOrigins() []Origin {
 	var out []Origin
 	initial := defaults()
 	for _, key := range machineKeys {
@@ -149,7 +188,7 @@ func Machine(o Options) ([]Origin, error) {
 		}
 		out = append(out, origin)
 	}
-	return out, nil
+	return out
 }
 
 // text prints a value for a person.
@@ -159,6 +198,8 @@ func (k kind) text(v val) string {
 		return v.s
 	case strings.HasPrefix(k.want, "a time span"):
 		return Duration(v.i).String()
+	case k.whole:
+		return strconv.FormatInt(v.i, 10)
 	}
 	return strconv.FormatFloat(v.f, 'g', -1, 64)
 }
@@ -171,10 +212,57 @@ func (e *Error) place() string {
 	return fmt.Sprintf("%s:%d", e.Source, e.Line)
 }
 
+// configVariable names the user's own file.
+const configVariable = "LLEM_CONFIG"
+
+// otherVariables are those that are no keys.
+var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_NVML_LIBRARY"}
+
+// UnknownVariables says of variables in an environment (NAME=VALUE) that begin with LLEM_
+// and mean nothing what was probably meant, one line each. Those of tests begin with
+// LLEM_TEST_.
+func UnknownVariables(environ []string) []string {
+	known := slices.Clone(otherVariables)
+	for _, key := range MachineKeys() {
+		known = append(known, Variable(key))
+	}
+	var out []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "LLEM_") || strings.HasPrefix(name, "LLEM_TEST_") || slices.Contains(known, name) {
+			continue
+		}
+		line := "the variable " + name + " means nothing to llem"
+		if near := nearest(name, known); near != "" && distance(name, near) <= 3 {
+			line += fmt.Sprintf(": did you mean %s?", near)
+		} else if key := studyKey(name); key != "" {
+			line += fmt.Sprintf(": %s belongs into a study (-s %s=VALUE)", key, key)
+		}
+		out = append(out, line)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// studyKey is the key of a study that a variable looks like, or nothing.
+func studyKey(variable string) string {
+	for _, f := range fields {
+		if Variable(f.key) == variable {
+			return f.key
+		}
+	}
+	for _, f := range executionFields {
+		if Variable(f.key) == variable {
+			return f.key
+		}
+	}
+	return ""
+}
+
 // UserFile is the path of the user's own file: LLEM_CONFIG, or llem/config.yaml in the
 // folder for settings (XDG_CONFIG_HOME, else ~/.config).
 func UserFile(getenv func(string) string) string {
-	if path := getenv("LLEM_CONFIG"); path != "" {
+	if path := getenv(configVariable); path != "" {
 		return path
 	}
 	dir := getenv("XDG_CONFIG_HOME")

@@ -95,6 +95,93 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// TestInterpreter: what llem needs on a machine is set in the user's file or a variable,
+// and nowhere else.
+func TestInterpreter(t *testing.T) {
+	path := userFile(t, "python: /opt/venv/bin/python\nenergy: {pue: 1.2}\n")
+	if got := Interpreter(Options{User: path}); got != "/opt/venv/bin/python" {
+		t.Errorf("from the file: %q", got)
+	}
+	if got := Interpreter(Options{User: path, Getenv: environment("LLEM_PYTHON", "/usr/bin/python3")}); got != "/usr/bin/python3" {
+		t.Errorf("from the environment: %q", got)
+	}
+	if _, err := Load(Options{User: path, Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}}); err != nil {
+		t.Errorf("a study beside it: %v", err)
+	}
+	for _, err := range []error{
+		func() error { _, err := Parse("s.yaml", []byte("model: m\npython: /x\n")); return err }(),
+		func() error {
+			_, err := Load(Options{Settings: []Setting{{Flag: "-s", Key: "python", Value: "/x"}}})
+			return err
+		}(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), `unknown key "python"`) || !strings.Contains(err.Error(), "LLEM_PYTHON") {
+			t.Errorf("in a study: %v", err)
+		}
+	}
+}
+
+// TestNamedFileMustExist: a file that LLEM_CONFIG names is meant.
+func TestNamedFileMustExist(t *testing.T) {
+	getenv := environment("LLEM_CONFIG", "/nowhere/c.yaml")
+	if _, err := Machine(Options{User: UserFile(getenv), Getenv: getenv}); err == nil || !strings.Contains(err.Error(), "LLEM_CONFIG: there is no file /nowhere/c.yaml") {
+		t.Errorf("named: %v", err)
+	}
+	if _, err := Machine(Options{User: "/nowhere/c.yaml", Getenv: environment()}); err != nil {
+		t.Errorf("the usual place: %v", err)
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	got := UnknownVariables([]string{"LLEM_ENERGY_PEU=1.2", "LLEM_ENERGY_PUE=1.2", "LLEM_CACHE=/x", "LLEM_TEST_X=1", "PATH=/bin", "LLEM_EXECUTION_CYCLES=3", "LLEM_FROBNICATE=1"})
+	want := []string{
+		"the variable LLEM_ENERGY_PEU means nothing to llem: did you mean LLEM_ENERGY_PUE?",
+		"the variable LLEM_EXECUTION_CYCLES means nothing to llem: execution.cycles belongs into a study (-s execution.cycles=VALUE)",
+		"the variable LLEM_FROBNICATE means nothing to llem",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// TestOrigins: every value of a study says where it comes from.
+func TestOrigins(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s.yaml")
+	text := "base: base.yaml\nmodel: random:tiny-llama\nbackend: [embedded, vllm]\nsweep:\n  vllm.max_num_seqs: 8..512*2\n  link: {workload.prompts: batch}\nexecution: {profile: standard, order: shuffle}\n"
+	for name, text := range map[string]string{"s.yaml": text, "base.yaml": "warmup: {runs: 4}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	user := userFile(t, "energy: {price_per_kwh: 0.1}\n")
+	s, got, err := Origins(Options{Path: path, User: user, Getenv: environment("LLEM_ENERGY_PUE", "1.5"), Settings: []Setting{{Flag: "--dtype", Key: "dtype", Value: "float16,bfloat16"}}})
+	if err != nil || len(s.Experiments) == 0 {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, o := range got {
+		found[o.Key] = o.Value + " from " + o.From
+	}
+	for key, want := range map[string]string{
+		"model": "random:tiny-llama from " + path + ":2", "backend": "embedded, vllm from " + path + ":3", "warmup.runs": "4 from " + filepath.Join(dir, "base.yaml") + ":1",
+		"dtype": "float16, bfloat16 from --dtype", "vllm.max_num_seqs": "8, 16, 32, 64, 128, 256, 512 from " + path + ":5",
+		"workload.prompts": "follows other keys from " + path + ":6", "energy.price_per_kwh": "0.1 from " + user + ":1", "energy.pue": "1.5 from LLEM_ENERGY_PUE",
+		"seed": "1 from default", "vllm.block_size": " from the engine's default", "execution.cycles": "3 from profile standard (" + path + ":7)",
+		"execution.order": "shuffle from " + path + ":7", "execution.seed": "1 from default", "execution.gap_seconds": "auto from profile standard (" + path + ":7)",
+	} {
+		if found[key] != want {
+			t.Errorf("%s: %q, want %q", key, found[key], want)
+		}
+	}
+	if _, ok := found["pytorch.device"]; ok {
+		t.Error("a key of a backend that the study does not run")
+	}
+	if _, _, err := Origins(Options{Settings: []Setting{{Key: "dtype", Value: "x"}}}); err == nil {
+		t.Error("a mistake is no study")
+	}
+}
+
 func TestUserFile(t *testing.T) {
 	for want, getenv := range map[string]func(string) string{
 		"/x/llem/config.yaml": environment("XDG_CONFIG_HOME", "/x", "HOME", "/home/a"), "/home/a/.config/llem/config.yaml": environment("HOME", "/home/a"),

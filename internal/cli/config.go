@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -16,46 +18,121 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// newConfig shows what llem finds on this machine.
+// newConfig shows what llem finds on this machine, or what a study resolves to.
 func newConfig(env *Env) *cobra.Command {
-	var python string
+	var f configFlags
 	cmd := &cobra.Command{
-		Use:   "config",
-		Short: "Show engines, sensors, folders and settings of this machine",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return env.config(cmd, python) },
+		Use:   "config [STUDY.yaml]",
+		Short: "Show engines, sensors, folders and settings of this machine, or every value of a study with its origin",
+		Example: "  llem config\n" +
+			"  llem config study.yaml -s workload.prompts=32",
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error { return env.config(cmd, args, f) },
 	}
-	cmd.Flags().StringVar(&python, "python", "", "interpreter for the pytorch backend")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	studyFlags(cmd, &f.set)
+	flags.StringVar(&f.python, "python", "", "interpreter for the pytorch backend")
+	flags.BoolVar(&f.json, "json", false, "print one JSON document")
 	return cmd
 }
 
-func (env *Env) config(cmd *cobra.Command, python string) error {
-	ctx := cmd.Context()
-	var b strings.Builder
-	build := host.CurrentBuild()
-	fmt.Fprintf(&b, "llem %s\n\nEngines\n", versionText(build))
-	backends := llem.Backends(python)
-	names := make([]string, 0, len(backends))
-	for name := range backends {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		info, err := backends[name].Probe(ctx)
-		if err != nil {
-			f := backend.AsFailure(err)
-			fmt.Fprintf(&b, "  %-10s not usable: %s\n", name, f.Error())
-			if f.Hint != "" {
-				fmt.Fprintf(&b, "  %-10s next: %s\n", "", f.Hint)
-			}
-			continue
-		}
-		fmt.Fprintf(&b, "  %-10s %s on %s%s\n", name, info.Version, info.Device, versionsText(info.Versions))
-		for _, n := range info.Notes {
-			fmt.Fprintf(&b, "  %-10s note: %s\n", "", n)
-		}
-	}
+type configFlags struct {
+	set    []string
+	python string
+	json   bool
+}
 
+// configView is what llem config shows.
+type configView struct {
+	Version  string         `json:"version"`
+	Engines  []engineView   `json:"engines,omitempty"`
+	Sensors  []sensorView   `json:"sensors,omitempty"`
+	File     string         `json:"settings_file"`
+	FileRead bool           `json:"settings_file_read"`
+	Study    *studyView     `json:"study,omitempty"`
+	Settings []study.Origin `json:"settings"`
+	Warnings []string       `json:"warnings"`
+}
+
+type engineView struct {
+	Name     string            `json:"name"`
+	Usable   bool              `json:"usable"`
+	Version  string            `json:"version,omitempty"`
+	Device   string            `json:"device,omitempty"`
+	Versions map[string]string `json:"versions,omitempty"`
+	Notes    []string          `json:"notes,omitempty"`
+	Reason   string            `json:"reason,omitempty"`
+	Next     string            `json:"next,omitempty"`
+}
+
+type sensorView struct {
+	Source   string `json:"source"`
+	Readable bool   `json:"readable"`
+	Device   string `json:"device,omitempty"`
+	Name     string `json:"name,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Next     string `json:"next,omitempty"`
+}
+
+type studyView struct {
+	Path        string `json:"path,omitempty"`
+	Name        string `json:"name,omitempty"`
+	Experiments int    `json:"experiments"`
+}
+
+func (env *Env) config(cmd *cobra.Command, args []string, f configFlags) error {
+	o, err := studyOptions(cmd, args, f.set, env.Getenv)
+	if err != nil {
+		return err
+	}
+	v := configView{Version: versionText(host.CurrentBuild()), File: o.User, Warnings: append([]string{}, env.unknownVariables()...)}
+	if _, err := os.Stat(o.User); err == nil {
+		v.FileRead = true
+	}
+	if o.Path != "" || len(o.Settings) > 0 {
+		s, settings, err := study.Origins(o)
+		if err != nil {
+			return err
+		}
+		v.Study, v.Settings = &studyView{o.Path, s.Name, len(s.Experiments)}, settings
+		if f.json {
+			return env.printJSON(v)
+		}
+		return env.studyConfig(v)
+	}
+	if v.Settings, err = study.Machine(o); err != nil {
+		return err
+	}
+	return env.machineConfig(cmd.Context(), v, firstOf(f.python, study.Interpreter(o)), f.json)
+}
+
+// studyConfig prints every value of a study with its origin.
+func (env *Env) studyConfig(v configView) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d experiments; flags over the study over the environment over %s over defaults\n", firstOf(v.Study.Name, v.Study.Path, "study"), v.Study.Experiments, firstOf(v.File, "the user's file"))
+	settingsText(&b, v)
+	_, err := fmt.Fprint(env.Stdout, b.String())
+	return err
+}
+
+// settingsText prints settings in columns.
+func settingsText(b *strings.Builder, v configView) {
+	widest := 0
+	for _, o := range v.Settings {
+		widest = max(widest, min(24, len(o.Value)))
+	}
+	for _, o := range v.Settings {
+		fmt.Fprintf(b, "  %-36s %-*s  %s\n", o.Key, widest, firstOf(o.Value, "–"), o.From)
+	}
+	for _, w := range v.Warnings {
+		fmt.Fprintf(b, "warning: %s\n", w)
+	}
+}
+
+// machineConfig prints what llem finds on this machine.
+func (env *Env) machineConfig(ctx context.Context, v configView, python string, asJSON bool) error {
+	v.Engines = engineViews(ctx, python)
 	meters, missing := llem.OpenMeters(ctx, false)
 	defer func() {
 		for _, m := range meters {
@@ -66,49 +143,79 @@ func (env *Env) config(cmd *cobra.Command, python string) error {
 	if err != nil {
 		return err
 	}
-	b.WriteString("\nPower sensors\n")
 	for _, m := range meters {
 		for _, d := range m.Devices() {
-			fmt.Fprintf(&b, "  %-10s %s: %s\n", m.Name(), d.ID, strings.TrimSpace(d.Name+" "+d.UUID))
+			v.Sensors = append(v.Sensors, sensorView{Source: m.Name(), Readable: true, Device: d.ID, Name: strings.TrimSpace(d.Name + " " + d.UUID)})
 		}
 	}
 	for _, u := range missing {
-		fmt.Fprintf(&b, "  %-10s not readable: %s\n", u.Source, u.Reason)
-		if u.Fix != "" {
-			fmt.Fprintf(&b, "  %-10s next: %s\n", "", u.Fix)
-		}
+		v.Sensors = append(v.Sensors, sensorView{Source: u.Source, Reason: u.Reason, Next: u.Fix})
+	}
+	if asJSON {
+		return env.printJSON(v)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "llem %s\n\nEngines\n", v.Version)
+	for _, e := range v.Engines {
+		e.text(&b)
+	}
+	b.WriteString("\nPower sensors\n")
+	for _, s := range v.Sensors {
+		s.text(&b)
 	}
 	if len(meters) == 0 {
 		b.WriteString("  energy will be null; `llem run --estimate` gives a modelled value, labelled as such\n")
 	}
 	env.machine(&b, snapshot)
-	if err := env.settings(&b); err != nil {
-		return err
+	state := "not there yet"
+	if v.FileRead {
+		state = "read"
 	}
+	fmt.Fprintf(&b, "\nSettings of this machine (%s, %s; or %s and so on)\n", v.File, state, study.Variable("energy.pue"))
+	settingsText(&b, v)
 	_, err = fmt.Fprint(env.Stdout, b.String())
 	return err
 }
 
-// settings prints what holds for studies on this machine, and where it comes from.
-func (env *Env) settings(b *strings.Builder) error {
-	path := study.UserFile(env.Getenv)
-	all, err := study.Machine(study.Options{User: path, Getenv: env.Getenv})
-	if err != nil {
-		return err
-	}
-	state := "not there yet"
-	if _, err := os.Stat(path); err == nil {
-		state = "read"
-	}
-	fmt.Fprintf(b, "\nSettings of this machine (%s, %s; or %s and so on)\n", path, state, study.Variable(all[0].Key))
-	for _, o := range all {
-		value := o.Value
-		if value == "" {
-			value = "–"
+// engineViews asks every engine for its version.
+func engineViews(ctx context.Context, python string) []engineView {
+	backends := llem.Backends(python)
+	var out []engineView
+	for _, name := range slices.Sorted(maps.Keys(backends)) {
+		info, err := backends[name].Probe(ctx)
+		if err != nil {
+			f := backend.AsFailure(err)
+			out = append(out, engineView{Name: name, Reason: f.Error(), Next: f.Hint})
+			continue
 		}
-		fmt.Fprintf(b, "  %-34s %-8s %s\n", o.Key, value, o.From)
+		out = append(out, engineView{Name: name, Usable: true, Version: info.Version, Device: info.Device, Versions: info.Versions, Notes: info.Notes})
 	}
-	return nil
+	return out
+}
+
+func (e engineView) text(b *strings.Builder) {
+	if !e.Usable {
+		fmt.Fprintf(b, "  %-10s not usable: %s\n", e.Name, e.Reason)
+		if e.Next != "" {
+			fmt.Fprintf(b, "  %-10s next: %s\n", "", e.Next)
+		}
+		return
+	}
+	fmt.Fprintf(b, "  %-10s %s on %s%s\n", e.Name, e.Version, e.Device, versionsText(e.Versions))
+	for _, n := range e.Notes {
+		fmt.Fprintf(b, "  %-10s note: %s\n", "", n)
+	}
+}
+
+func (s sensorView) text(b *strings.Builder) {
+	if s.Readable {
+		fmt.Fprintf(b, "  %-10s %s: %s\n", s.Source, s.Device, s.Name)
+		return
+	}
+	fmt.Fprintf(b, "  %-10s not readable: %s\n", s.Source, s.Reason)
+	if s.Next != "" {
+		fmt.Fprintf(b, "  %-10s next: %s\n", "", s.Next)
+	}
 }
 
 // machine prints what the snapshot says of CPU, memory and folders.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/study"
 )
 
 // Env is everything that the program shares with the process.
@@ -23,6 +25,8 @@ type Env struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Getenv func(string) string
+	// Environ lists the environment as NAME=VALUE; nil is none.
+	Environ func() []string
 	// StdinTTY, StdoutTTY and StderrTTY say which streams are terminals.
 	StdinTTY, StdoutTTY, StderrTTY bool
 	// Columns, if set, is the width of the terminal on standard output, 0 if it is
@@ -36,11 +40,19 @@ type Env struct {
 // ProcessEnv is the environment of this process.
 func ProcessEnv() Env {
 	return Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
 		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
 		Columns: func() int { return columns(os.Stdout) },
 		Signals: interruptible,
 	}
+}
+
+// unknownVariables says which variables look like settings and are none.
+func (env *Env) unknownVariables() []string {
+	if env.Environ == nil {
+		return nil
+	}
+	return study.UnknownVariables(env.Environ())
 }
 
 // columns is the width of a terminal.

@@ -79,10 +79,7 @@ func newRun(env *Env) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	for _, k := range keyFlags {
-		flags.StringP(k.name, k.short, "", k.help)
-	}
-	flags.StringArrayVarP(&f.set, "set", "s", nil, "set any study key: KEY=VALUE")
+	studyFlags(cmd, &f.set)
 	flags.StringVarP(&f.output, "output", "o", "", "folder for results (default $LLEM_RESULTS, else ./results)")
 	flags.StringVar(&f.python, "python", "", "interpreter for the pytorch backend (default: $VIRTUAL_ENV, then PATH)")
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
@@ -102,6 +99,15 @@ func newRun(env *Env) *cobra.Command {
 	return cmd
 }
 
+// studyFlags are those that set keys of a study.
+func studyFlags(cmd *cobra.Command, set *[]string) {
+	flags := cmd.Flags()
+	for _, k := range keyFlags {
+		flags.StringP(k.name, k.short, "", k.help)
+	}
+	flags.StringArrayVarP(set, "set", "s", nil, "set any study key: KEY=VALUE")
+}
+
 func atMostOne(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return &usageError{fmt.Sprintf("%d study files given, at most one is possible", len(args)), "see `" + cmd.CommandPath() + " --help`"}
@@ -110,12 +116,16 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 }
 
 func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
-	o, err := studyOptions(cmd, args, f, env.Getenv)
+	o, err := studyOptions(cmd, args, f.set, env.Getenv)
 	if err != nil {
 		return err
 	}
 	if err := f.check(cmd.Flags().Changed); err != nil {
 		return err
+	}
+	f.python = firstOf(f.python, study.Interpreter(o))
+	for _, line := range env.unknownVariables() {
+		fmt.Fprintf(env.Stderr, "llem: warning: %s\n", line)
 	}
 	ctx := cmd.Context()
 	options := llem.Options{
@@ -293,7 +303,7 @@ func firstOf(values ...string) string {
 }
 
 // studyOptions turns the command line into settings over the study file.
-func studyOptions(cmd *cobra.Command, args []string, f runFlags, getenv func(string) string) (study.Options, error) {
+func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) string) (study.Options, error) {
 	o := study.Options{User: study.UserFile(getenv), Getenv: getenv}
 	if len(args) == 1 {
 		o.Path = args[0]
@@ -307,7 +317,7 @@ func studyOptions(cmd *cobra.Command, args []string, f runFlags, getenv func(str
 			o.Settings = append(o.Settings, study.Setting{Flag: "--" + k.name, Key: key, Value: flag.Value.String()})
 		}
 	}
-	for _, kv := range f.set {
+	for _, kv := range set {
 		key, value, ok := strings.Cut(kv, "=")
 		if !ok {
 			return o, &usageError{fmt.Sprintf("--set %s has no value", kv), "write --set KEY=VALUE, such as --set workload.prompts=32"}
