@@ -88,7 +88,7 @@ func preflight(ctx context.Context, s *study.Study, o DryRunOptions, needs *plan
 	if err != nil {
 		return nil, err
 	}
-	out = append(append(out, models...), plan.Datasets(s)...)
+	out = append(append(append(out, models...), plan.Datasets(s)...), plan.Contexts(s, needs)...)
 	if err := writable(o.Results); err != nil {
 		out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: err.Error(), Next: "choose another folder with --output or LLEM_RESULTS", Short: "folder"},
 			Concerns: func(study.Experiment) bool { return true }})

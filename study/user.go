@@ -228,8 +228,8 @@ func UnknownVariables(environ []string) []string {
 	}
 	var out []string
 	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "LLEM_") || strings.HasPrefix(name, "LLEM_TEST_") || slices.Contains(known, name) {
+		name, text, _ := strings.Cut(entry, "=")
+		if text == "" || !strings.HasPrefix(name, "LLEM_") || strings.HasPrefix(name, "LLEM_TEST_") || slices.Contains(known, name) {
 			continue
 		}
 		line := "the variable " + name + " means nothing to llem"

@@ -129,6 +129,32 @@ func Datasets(s *study.Study) []Problem {
 	return out
 }
 
+// Contexts finds points whose sequences are longer than their model was made for.
+func Contexts(s *study.Study, e *Estimator) []Problem {
+	longest, names := map[string]int{}, []string{}
+	for i := range s.Experiments {
+		x := &s.Experiments[i]
+		if x.Backend == study.Fake {
+			continue
+		}
+		if _, seen := longest[x.Model]; !seen {
+			names = append(names, x.Model)
+		}
+		longest[x.Model] = max(longest[x.Model], x.Workload.InputTokens+x.Workload.OutputTokens)
+	}
+	var out []Problem
+	for _, name := range names {
+		if c, err := e.config(name); err == nil && c.Context > 0 && longest[name] > c.Context {
+			out = append(out, Problem{Finding{Text: fmt.Sprintf("model %s is made for %d tokens, and up to %d are asked for", name, c.Context, longest[name]),
+				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others answer nonsense"},
+				func(x study.Experiment) bool {
+					return x.Model == name && x.Workload.InputTokens+x.Workload.OutputTokens > c.Context
+				}})
+		}
+	}
+	return out
+}
+
 // prompts compares a data set with the points that use it.
 func prompts(set *workload.Set, s *study.Study) []Problem {
 	longest := 0 // in bytes: no tokenizer makes more tokens than that

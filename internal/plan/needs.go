@@ -197,6 +197,11 @@ func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) 
 
 // fit says whether it fits on the devices that there are.
 func (e *Estimator) fit(out *Need, s estimate.Setup, free unit.Bytes) {
+	if s.Device.Host && free <= 0 {
+		out.Fits = true
+		out.Warnings = append(out.Warnings, "how much memory this host has is not known")
+		return
+	}
 	fit := s.Fits(free)
 	out.Fits, out.Tight, out.Batch, out.Why = fit.OK, fit.Tight, fit.Batch, fit.Reason
 	if n := out.Devices; e.gpus > 0 && n > e.gpus && !s.Device.Host {

@@ -202,6 +202,18 @@ func TestDatasets(t *testing.T) {
 	}
 }
 
+// TestContexts: a model that is made for 2048 tokens.
+func TestContexts(t *testing.T) {
+	e := estimator(t, "h200")
+	got := Contexts(parse(t, "model: random:tiny-llama\nsweep: {workload.input_tokens: [1984, 1985]}\n"), e)
+	if len(got) != 1 || got[0].Error || !strings.Contains(got[0].Text, "is made for 2048 tokens, and up to 2049 are asked for") {
+		t.Errorf("%+v", got)
+	}
+	if got := Contexts(parse(t, "model: random:tiny-llama\nworkload.input_tokens: 1984\n"), e); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestModels: the hub is asked about what is not here; what it refuses stops its points,
 // and what it does not answer stops nothing.
 func TestModels(t *testing.T) {
