@@ -31,7 +31,10 @@ execution: {cycles: 3, order: reverse}
 
 func TestPlan(t *testing.T) {
 	s := parse(t, twoEngines)
-	e, err := NewEstimator("h200", nil, &host.Snapshot{})
+	ram := int64(24 << 30) // llama-3.1-8b in float16, and not in float32
+	snapshot := &host.Snapshot{}
+	snapshot.Memory.RAMTotalBytes = &ram
+	e, err := NewEstimator("h200", nil, snapshot)
 	if err != nil {
 		t.Fatal(err)
 	}
