@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // TestOccupied: others on a GPU are named, and memory that nobody seems to hold.
@@ -23,6 +24,17 @@ func TestOccupied(t *testing.T) {
 	for i, q := range got {
 		if q.Error || !strings.HasPrefix(q.Text, want[i]) {
 			t.Errorf("%q, want %q", q.Text, want[i])
+		}
+	}
+}
+
+// TestSamplingIsRefused: no backend of this program samples, so that each refuses a
+// temperature. One that learns to leaves study's list of greedy backends, and this test.
+func TestSamplingIsRefused(t *testing.T) {
+	for name := range Backends("") {
+		_, err := study.Parse("s.yaml", []byte("model: random:tiny-llama\nbackend: "+name+"\ndecoding: {temperature: 0.7}\n"))
+		if err == nil || !strings.Contains(err.Error(), "takes the most likely token only") {
+			t.Errorf("%s: %v: a temperature that is accepted must be given to the engine", name, err)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package study
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // rule names values that do not fit together.
 type rule struct {
@@ -21,13 +24,17 @@ func conflict(s *settings) *rule {
 	return nil
 }
 
+// greedyOnly are the backends that take the most likely token, whatever they are told. A
+// test holds that every backend of this program either is one of them or samples.
+var greedyOnly = []string{Embedded, PyTorch, Fake, VLLM}
+
 var rules = []rule{
 	{"decoding.temperature", func(s *settings) bool { return s.preset == presetGreedy && s.Decoding.Temperature > 0 },
 		func(s *settings) string {
 			return fmt.Sprintf("decoding.preset greedy is temperature 0, but decoding.temperature is %g", s.Decoding.Temperature)
 		}, "leave one of them out"},
 	{"decoding.temperature", func(s *settings) bool {
-		return s.Decoding.Temperature > 0 && (s.Backend == Embedded || s.Backend == PyTorch || s.Backend == Fake)
+		return s.Decoding.Temperature > 0 && slices.Contains(greedyOnly, s.Backend)
 	}, func(s *settings) string {
 		return fmt.Sprintf("decoding.temperature is %g, but the %s backend takes the most likely token only", s.Decoding.Temperature, s.Backend)
 	}, "use decoding.preset: greedy"},

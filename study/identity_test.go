@@ -157,7 +157,7 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 		}
 		base := map[string]string{"model": "m/n", "backend": backend}
 		if strings.HasPrefix(f.key, "decoding.") && f.key != "decoding.preset" {
-			backend, base["backend"] = VLLM, VLLM
+			backend, base["backend"] = SGLang, SGLang
 			if f.key != "decoding.temperature" {
 				base["decoding.temperature"] = "0.7"
 			}
@@ -206,19 +206,19 @@ func TestIdentityIsPinned(t *testing.T) {
 // experiment, and what may mean something else is not.
 func TestSameMeaningSameID(t *testing.T) {
 	for text, want := range map[string]int{
-		"sweep: {model: [./m, m, .//m, ./a/../m]}":                                                 1,
-		"sweep: {model: [./org/name, org/name]}":                                                   2, // a folder, and perhaps a repository
-		"sweep: {model: [/x/m, m]}":                                                                2,
-		"sweep: {model: ['random:tiny-llama', 'random:Tiny-Llama', 'RANDOM:tiny-llama']}":          1,
-		"model: random:tiny-llama\nsweep: {dtype: [auto, float16]}":                                1,
-		"model: random:tiny-llama\nsweep: {dtype: [auto, bfloat16]}":                               2,
-		"model: m/n\nsweep: {dtype: [auto, float16]}":                                              2, // what the files hold
-		"model: random:tiny-llama\nbackend: pytorch\nsweep: {dtype: [auto, float16]}":              2,
-		"model: m\nsweep: {workload.dataset: [./p.jsonl, .//p.jsonl]}":                             1,
-		"model: m\nsweep: {workload.dataset: [./builtin, builtin]}":                                2,
-		"model: m\nbackend: vllm\nsweep: {decoding.top_p: [0.5, 0.9, 1], decoding.temperature: 0}": 1,
-		"model: m\nbackend: vllm\nsweep: {decoding.top_p: [0.5, 1], decoding.temperature: [0, 1]}": 3,
-		"model: m\nexperiments: [{}, {decoding.preset: greedy}, {decoding.temperature: 0}]":        1,
+		"sweep: {model: [./m, m, .//m, ./a/../m]}":                                                   1,
+		"sweep: {model: [./org/name, org/name]}":                                                     2, // a folder, and perhaps a repository
+		"sweep: {model: [/x/m, m]}":                                                                  2,
+		"sweep: {model: ['random:tiny-llama', 'random:Tiny-Llama', 'RANDOM:tiny-llama']}":            1,
+		"model: random:tiny-llama\nsweep: {dtype: [auto, float16]}":                                  1,
+		"model: random:tiny-llama\nsweep: {dtype: [auto, bfloat16]}":                                 2,
+		"model: m/n\nsweep: {dtype: [auto, float16]}":                                                2, // what the files hold
+		"model: random:tiny-llama\nbackend: pytorch\nsweep: {dtype: [auto, float16]}":                2,
+		"model: m\nsweep: {workload.dataset: [./p.jsonl, .//p.jsonl]}":                               1,
+		"model: m\nsweep: {workload.dataset: [./builtin, builtin]}":                                  2,
+		"model: m\nbackend: sglang\nsweep: {decoding.top_p: [0.5, 0.9, 1], decoding.temperature: 0}": 1,
+		"model: m\nbackend: sglang\nsweep: {decoding.top_p: [0.5, 1], decoding.temperature: [0, 1]}": 3,
+		"model: m\nexperiments: [{}, {decoding.preset: greedy}, {decoding.temperature: 0}]":          1,
 	} {
 		s, err := Parse("s.yaml", []byte(text))
 		if err != nil {

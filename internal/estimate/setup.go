@@ -37,6 +37,9 @@ type Setup struct {
 	// CacheTokens is for how many tokens a server without pages makes room; 0: as many
 	// as it needs.
 	CacheTokens int
+	// Exact is all that the engine is told, in any spelling: only earlier runs with the
+	// same are of the same configuration.
+	Exact string
 	// Chunk bounds the prompt tokens of one step of a server; 0 is the backend's
 	// default.
 	Chunk  int

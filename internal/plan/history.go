@@ -61,10 +61,14 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 		return estimate.Run{}, false
 	}
 	w := r.Config.Workload
+	sec := sectionOf(r.Config)
 	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config, Seconds: r.Window.DurationS,
-		Work: estimate.Work{Prompts: w.Prompts * max(1, r.Window.Repeats), Batch: max(1, r.Config.BatchSize()), Input: w.InputTokens, Output: w.OutputTokens,
+		Parallel: max(1, sec.tensor) * max(1, sec.pipeline), CacheBits: sec.cacheBits, Exact: string(r.Config.Section()),
+		Work: estimate.Work{Prompts: w.Prompts * max(1, r.Window.Repeats), Batch: batchOf(r.Config), Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"}}
-	if run.Format, err = estimate.ParseFormat(dtypeOf(r)); err != nil {
+	if sec.quantization != "" {
+		run.Format, _ = formatOf(r.Config, sec)
+	} else if run.Format, err = estimate.ParseFormat(dtypeOf(r)); err != nil {
 		return estimate.Run{}, false
 	}
 	if q := r.Energy.TotalJ; q != nil {

@@ -25,10 +25,13 @@ type Estimator struct {
 	earlier []estimate.Run
 	// known are estimates that were made: points that differ in a seed have one.
 	known map[estimated]*Need
+	// exact are sections as text, by their pointer: experiments share equal ones.
+	exact map[any]string
 }
 
 // estimated is all of an experiment that an estimate looks at.
 type estimated struct {
+	exact                     string
 	model, backend, dtype     string
 	dataset                   string
 	prompts, input, output    int
@@ -37,16 +40,46 @@ type estimated struct {
 	section                   section
 }
 
-// keyOf is what tells the estimates of experiments apart.
-func keyOf(x study.Experiment) estimated {
+// keyOf is what tells the estimates of experiments apart. Without earlier runs nothing
+// else of a section matters.
+func (e *Estimator) keyOf(x study.Experiment) estimated {
+	exact := ""
+	if len(e.earlier) > 0 {
+		exact = e.exactly(x)
+	}
 	w := x.Workload
-	return estimated{model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset, prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
+	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset, prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
 		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds, minWindow: x.Energy.MinWindow, section: sectionOf(x)}
+}
+
+// exactly is the section of an experiment as text.
+func (e *Estimator) exactly(x study.Experiment) string {
+	var at any
+	switch x.Backend {
+	case study.PyTorch:
+		at = x.PyTorch
+	case study.VLLM:
+		at = x.VLLM
+	case study.SGLang:
+		at = x.SGLang
+	case study.TensorRT:
+		at = x.TensorRT
+	case study.LlamaCpp:
+		at = x.LlamaCpp
+	default:
+		at = x.Embedded
+	}
+	text, ok := e.exact[at]
+	if !ok {
+		text = string(x.Section())
+		e.exact[at] = text
+	}
+	return text
 }
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
 func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
-	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{}}
+	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{}, exact: map[any]string{}}
 	memory := unit.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
 		memory = unit.Bytes(*m)
@@ -113,7 +146,7 @@ const mostEstimates = 2000
 func (e *Estimator) Sample(all []study.Experiment) int {
 	different := map[estimated]bool{}
 	for i := range all {
-		if different[keyOf(all[i])] = true; len(different) > mostEstimates {
+		if different[e.keyOf(all[i])] = true; len(different) > mostEstimates {
 			return mostEstimates
 		}
 	}
@@ -125,7 +158,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if x.Backend == study.Fake {
 		return nil, "the fake engine computes nothing"
 	}
-	key := keyOf(x)
+	key := e.keyOf(x)
 	if n := e.known[key]; n != nil {
 		return n, ""
 	}
@@ -134,6 +167,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 		return nil, err.Error()
 	}
 	s, free, remark := e.setup(x, config, key.section)
+	s.Exact = key.exact
 	if s.Device.Name == "" {
 		return nil, "no GPU of the catalogue is here: name one with --gpu, such as --gpu h200"
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -256,5 +257,23 @@ func TestModels(t *testing.T) {
 	cancel()
 	if _, err := Models(ctx, s, e); err == nil {
 		t.Error("an interrupt is no finding")
+	}
+}
+
+// TestHistoryIsExact: a run with another setting of the engine is not one of the same
+// configuration.
+func TestHistoryIsExact(t *testing.T) {
+	all := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nworkload.dataset: synthetic\nsweep: {vllm.enforce_eager: [true, false]}\n").Experiments
+	e := estimator(t, "h200")
+	config, err := e.config(all[0].Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.earlier = []estimate.Run{{Device: "H200 SXM", Backend: "vllm", Format: estimate.BF16, Model: config, Exact: string(all[0].Section()), Seconds: 9,
+		Work: estimate.Work{Prompts: 16, Batch: serverSequences, Input: 256, Output: 64}}}
+	for i, want := range []string{"history (1 run)", "roofline corrected by 1 run"} {
+		if n, reason := e.Need(all[i]); n == nil || n.Basis != want {
+			t.Errorf("%+v, %s: %+v, want %s", all[i].VLLM, reason, n, want)
+		}
 	}
 }
