@@ -5,15 +5,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // TestReach: one request tells whether a model can be had, and what it is.
 func TestReach(t *testing.T) {
-	requests := 0
+	var requests atomic.Int32
 	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests++
+		requests.Add(1)
 		refuse := func(status int, code string) {
 			w.Header().Set("X-Error-Code", code)
 			w.WriteHeader(status)
@@ -58,15 +59,15 @@ func TestReach(t *testing.T) {
 		"org/busy":         {ClassDownloadFailed, "503", false},
 		"org/slow":         {ClassOffline, "does not answer", false},
 	} {
-		requests = 0
+		requests.Store(0)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		c, known, err := Reach(ctx, Request{Model: name})
 		cancel()
 		if Class(err) != q.class || known != q.known || err != nil && !strings.Contains(err.Error(), q.text) || known && c.Layers != 2 {
 			t.Errorf("%s: %+v, %t, %v", name, c, known, err)
 		}
-		if requests != 1 {
-			t.Errorf("%s: %d requests", name, requests)
+		if n := requests.Load(); n != 1 {
+			t.Errorf("%s: %d requests", name, n)
 		}
 	}
 

@@ -19,6 +19,7 @@ type Estimator struct {
 	gpu     *estimate.Device // nil without one
 	free    unit.Bytes       // of the GPU
 	gpus    int              // how many are here; 0 is not known
+	card    *estimate.Device // the GPU, also one that the catalogue does not have; only its capability counts
 	cpu     estimate.Device
 	configs map[string]model.Config
 	errs    map[string]error
@@ -90,7 +91,7 @@ func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.
 		if err != nil {
 			return nil, &GPUError{err}
 		}
-		e.gpu, e.free = &d, d.Memory
+		e.gpu, e.card, e.free = &d, &d, d.Memory
 		return e, nil
 	}
 	e.gpus = len(facts)
@@ -98,6 +99,9 @@ func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.
 		f, ok := facts["gpu"+strconv.Itoa(i)]
 		if !ok || f.Name == nil {
 			continue
+		}
+		if e.card == nil && f.ComputeCapability != nil {
+			e.card = &estimate.Device{Name: *f.Name, Capability: *f.ComputeCapability}
 		}
 		d, err := estimate.Lookup(*f.Name)
 		if err != nil {
@@ -249,7 +253,7 @@ func (e *Estimator) fit(out *Need, s estimate.Setup, free unit.Bytes) {
 // Objections are problems of experiments with the GPU that they are planned for: what
 // it does not compute in.
 func (e *Estimator) Objections(all []study.Experiment) []Problem {
-	if e.gpu == nil {
+	if e.card == nil {
 		return nil
 	}
 	var out []Problem
@@ -263,7 +267,7 @@ func (e *Estimator) Objections(all []study.Experiment) []Problem {
 			continue
 		}
 		seen[choice] = true
-		for _, o := range e.gpu.Objections(choice) {
+		for _, o := range e.card.Objections(choice) {
 			out = append(out, Problem{Finding{Error: o.Refused, Text: o.Text, Next: o.Next, Short: "device"},
 				func(x study.Experiment) bool { return onGPU(x) && choiceOf(x) == choice }})
 		}

@@ -100,6 +100,19 @@ func TestObjectionsConcern(t *testing.T) {
 	}
 }
 
+// TestObjectionsOfOtherCards: the capability counts, also of a card that the catalogue lacks.
+func TestObjectionsOfOtherCards(t *testing.T) {
+	name, capability := "Quadro RTX 5000", "7.5"
+	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name, ComputeCapability: &capability}}, &host.Snapshot{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.Objections(parse(t, "model: random:llama-3.2-1b\nbackend: pytorch\npytorch.attn_implementation: flash_attention_2\n").Experiments)
+	if len(got) != 2 || got[0].Error || !got[1].Error || !strings.HasPrefix(got[1].Text, "Quadro RTX 5000 (compute capability 7.5) does not run flash_attention_2") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestSample: a study with more points than are estimated has totals nevertheless.
 func TestSample(t *testing.T) {
 	s := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {workload.input_tokens: 1..50, workload.output_tokens: 1..100}\n")
