@@ -95,7 +95,9 @@ func Reference() string {
 	d := defaults()
 	for _, f := range fields {
 		var preset any = f.get(&d)
-		if f.optional {
+		if f.word {
+			preset = ""
+		} else if f.optional {
 			preset = "the engine's"
 		} else if f.key == "model" || f.key == "energy.remote" {
 			preset = ""

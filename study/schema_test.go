@@ -82,6 +82,29 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	}
 }
 
+// TestDocsHaveTheReference: docs/studies.md ends with the reference as it is; -update writes it.
+func TestDocsHaveTheReference(t *testing.T) {
+	const file, head = "../docs/studies.md", "## All keys\n\n"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, got, ok := strings.Cut(string(data), head)
+	if !ok {
+		t.Fatalf("%s has no %q", file, head)
+	}
+	want := strings.TrimRight(Reference(), "\n") + "\n"
+	if *update {
+		if err := os.WriteFile(file, []byte(before+head+want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Errorf("%s is not the reference of the keys: go test ./study -run TestDocsHaveTheReference -update", file)
+	}
+}
+
 func mustJSON(t *testing.T, v any) []byte {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -150,7 +173,7 @@ func TestSchemaAgreesWithTheLoader(t *testing.T) {
 		"unknown-key", "unknown-nested", "wrong-type", "zero", "negative", "order", "unknown-backend", "unknown-dtype", "device", "scalar-for-map", "sweep-scalar",
 		"sweep-unknown", "sweep-bad-value", "sweep-aside", "sweep-execution", "empty-axis", "group-empty", "group-unknown", "group-form", "zip-form", "link-unknown",
 		"experiments-list", "experiments-unknown", "execution-values", "execution-until", "vllm-keys", "bool-words", "fraction", "quoted-number", "sexagesimal", "base-form",
-		"null-value", "map-for-scalar", "list-for-scalar", "temperature", "huge-int", "range-form",
+		"null-value", "map-for-scalar", "list-for-scalar", "decoding-engine", "huge-int", "range-form",
 	} {
 		bad = append(bad, filepath.Join("testdata", name+".bad.yaml"))
 	}
