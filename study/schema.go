@@ -195,6 +195,8 @@ func (f *executionField) schema() schema {
 		s["default"] = DefaultExecution().Cycles
 	case "execution.order":
 		s["default"] = DefaultExecution().Order
+	case "execution.restart":
+		s["default"] = DefaultExecution().Restart
 	case "execution.seed":
 		s["default"] = DefaultExecution().Seed
 	}
