@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/study"
 )
 
 // FuzzJournal: whatever a crash or a bad disk leaves, reading ends, and what is read
@@ -45,7 +47,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		s := &StudyResult{Runs: []*Record{rec}}
-		if err := s.summarize(); err != nil {
+		if err := s.summarizeRuns(study.Until{}); err != nil {
 			return
 		}
 		if _, err := json.Marshal(s); err != nil {
@@ -63,7 +65,7 @@ func FuzzBest(f *testing.F) {
 	r := &Record{ID: "a", Status: OK, Energy: Energy{TotalJ: &Quantity{Value: v}}}
 	f.Fuzz(func(t *testing.T, text string) {
 		s := &StudyResult{Runs: []*Record{r}}
-		if err := s.summarize(); err != nil {
+		if err := s.summarizeRuns(study.Until{}); err != nil {
 			t.Fatal(err)
 		}
 		if c, err := s.Best("energy.total_j", text); err == nil && c == nil {

@@ -95,12 +95,20 @@ func Metrics() []MetricInfo { return metricInfos }
 
 // Metric finds one by its name.
 func Metric(name string) (MetricInfo, error) {
-	for _, m := range metricInfos {
-		if m.Name == name {
-			return m, nil
-		}
+	if i := metricIndex(name); i >= 0 {
+		return metricInfos[i], nil
 	}
 	return MetricInfo{}, fmt.Errorf("there is no metric %q", name)
+}
+
+// metricIndex is the place of a metric in metricInfos; −1 if there is none of the name.
+func metricIndex(name string) int {
+	for i := range metricInfos {
+		if metricInfos[i].Name == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // Value of the metric in a run; false where it is null or the run has no result.

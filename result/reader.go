@@ -1,14 +1,13 @@
 package result
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // ReadRecord reads the result.json of one run.
@@ -27,69 +26,118 @@ func ReadRecord(path string) (*Record, error) {
 	return &r, nil
 }
 
-// ReadJournal returns the entries of a study's journal. A torn last line, left by
-// a crash in the middle of a write, is ignored; any other bad line is an error.
-func ReadJournal(dir string) ([]Entry, error) {
-	path := filepath.Join(dir, JournalFile)
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read journal: %w", err)
-	}
-	defer f.Close()
-	return parseJournal(path, f)
+// ReadRun reads the record of one run of a study.
+func ReadRun(dir, id string, cycle int) (*Record, error) {
+	return ReadRecord(filepath.Join(dir, filepath.FromSlash(runPath(id, cycle)), RecordFile))
 }
 
-func parseJournal(path string, r io.Reader) ([]Entry, error) {
-	var out []Entry
-	br := bufio.NewReader(r)
-	for n := 1; ; n++ {
-		line, err := br.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return out, nil // whatever is left has no line end: a torn write
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read journal %s: %w", path, err)
-		}
-		var e Entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("journal %s:%d: %w", path, n, err)
-		}
-		out = append(out, e)
-	}
-}
-
-// Records yields the finished runs of a study's folder in the order of the
-// journal. Of a run that was made again, the last try counts.
+// Records yields the finished runs of a study's folder in the order in which they were
+// made, one at a time. Of a run that was made again, the last try counts.
 func Records(dir string) func(yield func(*Record, error) bool) {
 	return func(yield func(*Record, error) bool) {
-		entries, err := ReadJournal(dir)
+		keys, err := finishedRuns(dir)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		last := map[string]int{}
-		for i, e := range entries {
-			last[e.Run] = i
-		}
-		for i, e := range entries {
-			if last[e.Run] != i {
-				continue
-			}
-			rec, err := ReadRecord(filepath.Join(dir, filepath.FromSlash(e.Run), RecordFile))
-			if errors.Is(err, fs.ErrNotExist) && setAsideOnly(dir, e) {
-				continue // a crash fell between the two renames of its second try
-			}
-			if !yield(rec, err) {
+		for _, k := range keys {
+			if !yield(ReadRun(dir, k.ID, k.Cycle)) {
 				return
 			}
 		}
 	}
 }
 
-// setAsideOnly says that a run exists as an earlier try and not under its own name.
-func setAsideOnly(dir string, e Entry) bool {
-	run := filepath.Join(dir, filepath.FromSlash(e.Run))
-	_, err := os.Stat(run)
-	_, tryErr := os.Stat(run + ".try1")
-	return errors.Is(err, fs.ErrNotExist) && tryErr == nil
+// finishedRuns lists the finished runs of a folder.
+func finishedRuns(dir string) ([]RunKey, error) {
+	var out []RunKey
+	err := eachRun(dir, func(e Entry, _ bool) error {
+		out = append(out, RunKey{e.ID, e.Cycle})
+		return nil
+	})
+	return out, err
+}
+
+// Rows are the finished runs of a study's folder in brief, as their lines in the journal
+// have it. What the journal does not say is read from the runs themselves: a line of an
+// earlier version has no values, and a crash may have kept a run's line from being
+// written.
+func Rows(dir string) ([]Row, error) {
+	var out []Row
+	err := eachRun(dir, func(e Entry, believed bool) error {
+		if believed && e.Values != nil {
+			out = append(out, e.Row)
+			return nil
+		}
+		rec, err := ReadRun(dir, e.ID, e.Cycle)
+		if err != nil {
+			return err
+		}
+		out = append(out, RowOf(rec))
+		return nil
+	})
+	return out, err
+}
+
+// eachRun visits the runs that are there, in the order of the journal, then those that
+// it lacks. Believed says that the entry is what the journal says of this very try.
+func eachRun(dir string, visit func(e Entry, believed bool) error) error {
+	there, again, err := runFolders(dir)
+	if err != nil {
+		return err
+	}
+	journal, err := ReadJournal(dir)
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || len(there) == 0) {
+		return err
+	}
+	last := make(map[string]int, len(journal))
+	for i, e := range journal {
+		last[e.Run] = i
+	}
+	for i, e := range journal {
+		if last[e.Run] != i {
+			continue
+		}
+		key := RunKey{e.ID, e.Cycle}
+		if !there[key] {
+			if again[key] {
+				continue // a crash fell between the two renames of its second try
+			}
+			return fmt.Errorf("read result: the journal names %s, and there is no such folder in %s: %w", e.Run, dir, fs.ErrNotExist)
+		}
+		delete(there, key)
+		if err := visit(e, !again[key]); err != nil {
+			return err
+		}
+	}
+	for _, key := range sortedKeys(there) {
+		if err := visit(Entry{Row: Row{ID: key.ID, Cycle: key.Cycle}}, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runFolders lists the runs whose folder is there, and those of which an earlier try is.
+func runFolders(dir string) (there, again map[RunKey]bool, err error) {
+	f, err := os.Open(filepath.Join(dir, RunsDir))
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at the runs: %w", err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at the runs: %w", err)
+	}
+	there, again = make(map[RunKey]bool, len(names)), map[RunKey]bool{}
+	for _, name := range names {
+		if key, ok := keyOf(name); ok {
+			there[key] = true
+		} else if run, _, tried := strings.Cut(name, ".try"); tried {
+			if key, ok := keyOf(run); ok {
+				again[key] = true
+			}
+		}
+	}
+	return there, again, nil
 }

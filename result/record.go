@@ -359,8 +359,9 @@ type Memory struct {
 
 // Timing is where the time of the run went outside the window, in seconds.
 type Timing struct {
-	// GapS is the pause before the run.
+	// GapS is the pause before the run, TookS the run with all around it and the pause.
 	GapS      float64 `json:"gap_s"`
+	TookS     float64 `json:"took_s,omitempty"`
 	BaselineS float64 `json:"baseline_s"`
 	// The idle window inside power.parquet; 0 without a baseline.
 	BaselineStartMonoNS int64 `json:"baseline_start_mono_ns"`

@@ -2,12 +2,15 @@ package result
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,31 +88,37 @@ func (d *Dir) reconcile() (map[RunKey]Entry, error) {
 
 // enterFinished compares the folders with the journal: a run was renamed into place
 // before its line was written, and the line may be missing; a folder may be missing
-// whose line is there, if a crash fell between the two renames of a repeated run.
+// whose line is there, if a crash fell between the two renames of a repeated run. Of
+// the records, only those are read of which the journal may not know the last try.
 func (d *Dir) enterFinished(made map[RunKey]Entry) error {
-	folders, err := os.ReadDir(filepath.Join(d.path, RunsDir))
+	there, again, err := runFolders(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
+		clear(made)
 		return writeProblem("make the runs folder", d.path, os.Mkdir(filepath.Join(d.path, RunsDir), 0o755))
 	}
 	if err != nil {
-		return fmt.Errorf("look at the runs: %w", err)
+		return err
 	}
-	there := map[RunKey]bool{}
-	for _, f := range folders {
-		key, ok := keyOf(f.Name())
-		if !ok {
+	for _, key := range sortedKeys(there) {
+		e, entered := made[key]
+		if entered && !again[key] {
+			// A record is synced before its folder gets its name: it is there unless
+			// somebody took it away.
+			if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(runPath(key.ID, key.Cycle)), RecordFile)); err != nil {
+				delete(made, key)
+			}
 			continue
 		}
-		rec, err := ReadRecord(filepath.Join(d.path, RunsDir, f.Name(), RecordFile))
+		rec, err := ReadRun(d.path, key.ID, key.Cycle)
 		if err != nil || rec.ID != key.ID || rec.Cycle != key.Cycle {
+			delete(made, key)
 			continue
 		}
-		there[key] = true
-		if e, entered := made[key]; !entered || e.Status != rec.Status {
+		if !entered || e.Status != rec.Status {
 			if err := d.appendJournal(rec); err != nil {
 				return err
 			}
-			made[key] = Entry{ID: rec.ID, Cycle: rec.Cycle, Status: rec.Status}
+			made[key] = entryOf(rec)
 		}
 	}
 	for key := range made {
@@ -118,6 +127,13 @@ func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 		}
 	}
 	return nil
+}
+
+// sortedKeys orders runs by id and cycle.
+func sortedKeys(keys map[RunKey]bool) []RunKey {
+	return slices.SortedFunc(maps.Keys(keys), func(a, b RunKey) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Cycle, b.Cycle))
+	})
 }
 
 // keyOf reads the name of a finished run's folder: ID-cCYCLE.

@@ -3,10 +3,7 @@ package result
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/llenergymeasure/llem/stats"
 	"github.com/llenergymeasure/llem/study"
@@ -18,85 +15,65 @@ type ExperimentSummary struct {
 	Config study.Experiment `json:"config"`
 	OK     int              `json:"ok"`
 	Failed int              `json:"failed"`
+	// LeftOut runs were not made because their backend kept failing.
+	LeftOut int `json:"left_out,omitempty"`
+	// Status is that of the runs: ok if one of them is.
+	Status Status `json:"status"`
+	// DType and Provenance are those of a run that was ok.
+	DType      string     `json:"dtype,omitempty"`
+	Provenance Provenance `json:"provenance,omitempty"`
 	// Metrics are the numbers of the runs that were ok, by their path in result.json.
-	Metrics map[string]Spread `json:"metrics"`
+	Metrics Spreads `json:"metrics"`
+	// Precision is what became of the wanted precision; null where none was wanted.
+	Precision *Precision `json:"precision,omitempty"`
 	// Standing is the place among all configurations by ParetoMetrics; null with a
 	// single one.
 	Standing *Standing `json:"standing"`
-}
-
-// Spread describes one number over the cycles of a configuration. Nothing of it is
-// known from the runs' own intervals: it is what repeating shows.
-type Spread struct {
-	N      int      `json:"n"`
-	Mean   float64  `json:"mean"`
-	Median float64  `json:"median"`
-	SD     *float64 `json:"sd"` // null for one run
-	Min    float64  `json:"min"`
-	Max    float64  `json:"max"`
-	// CI95 is Student's 95 % interval of the mean; null for one run.
-	CI95 *[2]float64 `json:"ci95"`
-	// Caveats are reasons to read the numbers with care.
+	// Caveats are reasons to doubt the configuration as a whole.
 	Caveats []Warning `json:"caveats,omitempty"`
 }
 
-// point is the spread as the comparisons take it.
-func (s Spread) point() stats.Point {
-	p := stats.Point{Value: s.Mean, Low: math.NaN(), High: math.NaN()}
-	if s.CI95 != nil {
-		p.Low, p.High = s.CI95[0], s.CI95[1]
-	}
-	return p
+// Precision is how well a metric is known after all cycles, against what was wanted:
+// half the width of its 95 % interval over its mean.
+type Precision struct {
+	Metric string  `json:"metric"`
+	Wanted float64 `json:"wanted"`
+	// Reached is null where the metric has no interval.
+	Reached *float64 `json:"reached"`
+	Met     bool     `json:"met"`
 }
 
-// Standing is the place of a configuration among all of a study.
-type Standing struct {
-	// Status is front, dominated, uncertain (beaten by value, not beyond the intervals)
-	// or excluded (a number is missing).
-	Status string `json:"status"`
-	// By is the id of a configuration that beats it.
-	By     string `json:"by,omitempty"`
-	Reason string `json:"reason,omitempty"`
-}
+// Codes of caveats.
+const (
+	CaveatPrecision  = "precision_not_reached"
+	CaveatNoMetric   = "precision_unknown"
+	CaveatWorkloads  = "workloads_differ"
+	CaveatUnbalanced = "latin_square_unbalanced"
+	CaveatMachines   = "machines_differ"
+)
 
-// ParetoMetrics are what the standings of a summary look at.
-func ParetoMetrics() []string {
-	return []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}
-}
-
-// summarize makes the summaries of the experiments of the runs, in the order in which
-// they first ran.
-func (s *StudyResult) summarize() error {
+// summarize makes the summaries of the experiments of the rows, in the order in which
+// they first ran. The configuration of an experiment is asked for once.
+func (s *StudyResult) summarize(until study.Until, config func(Row) (study.Experiment, error)) error {
 	s.Experiments = []ExperimentSummary{}
-	at := map[string]int{}
-	values := []map[string][]float64{}
-	for _, r := range s.Runs {
-		i, ok := at[r.ID]
+	at, runs := map[string]int{}, [][]*Row{}
+	for i := range s.Rows {
+		r := &s.Rows[i]
+		k, ok := at[r.ID]
 		if !ok {
-			i = len(s.Experiments)
-			at[r.ID] = i
-			s.Experiments = append(s.Experiments, ExperimentSummary{ID: r.ID, Config: r.Config, Metrics: map[string]Spread{}})
-			values = append(values, map[string][]float64{})
-		}
-		switch r.Status {
-		case OK:
-			s.Experiments[i].OK++
-		case Failed:
-			s.Experiments[i].Failed++
-		}
-		for _, m := range metricInfos {
-			if v, ok := m.Value(r); ok {
-				values[i][m.Name] = append(values[i][m.Name], v)
+			k = len(s.Experiments)
+			at[r.ID] = k
+			c, err := config(*r)
+			if err != nil {
+				return err
 			}
+			s.Experiments, runs = append(s.Experiments, ExperimentSummary{ID: r.ID, Config: c}), append(runs, nil)
 		}
+		runs[k] = append(runs[k], r)
 	}
 	for i := range s.Experiments {
-		for name, v := range values[i] {
-			spread, err := spreadOf(v)
-			if err != nil {
-				return fmt.Errorf("summarize %s of %s: %w", name, s.Experiments[i].ID, err)
-			}
-			s.Experiments[i].Metrics[name] = spread
+		if err := s.Experiments[i].fold(runs[i], until); err != nil {
+			return fmt.Errorf("summarize %s: %w", s.Experiments[i].ID, err)
 		}
 	}
 	if len(s.Experiments) < 2 {
@@ -109,171 +86,112 @@ func (s *StudyResult) summarize() error {
 	return err
 }
 
-func spreadOf(values []float64) (Spread, error) {
-	sum, _ := stats.Summarize(values)
-	out := Spread{N: sum.N, Mean: sum.Mean, Median: sum.Percentile(50), Min: sum.Min, Max: sum.Max}
-	if sum.N > 1 {
-		out.SD = &sum.SD
-	}
-	e, err := stats.MeanInterval(values, stats.DefaultLevel)
-	if err != nil {
-		return out, err
-	}
-	if e.HasInterval() {
-		out.CI95 = &[2]float64{e.Low, e.High}
-	}
-	caveats := e.Caveats
-	if flags, err := stats.Outliers(values); err == nil {
-		if n := len(slices.DeleteFunc(flags, func(far bool) bool { return !far })); n > 0 {
-			caveats = append(caveats, stats.Caveat{Code: stats.CaveatOutliers, Message: fmt.Sprintf("%d of %d runs lie far from the others", n, len(values))})
+// fold takes the runs of the experiment in.
+func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
+	var good []*Row
+	for _, r := range runs {
+		switch {
+		case r.Status == OK:
+			good = append(good, r)
+			e.OK++
+		case r.Made():
+			e.Failed++
+		case r.Class == ClassLeftOut:
+			e.LeftOut++
 		}
 	}
-	// The runs stand in the order in which they were made.
-	if trend, err := stats.Drift(nil, values, stats.Options{}); err == nil && trend.P < 1-stats.DefaultLevel {
-		caveats = append(caveats, stats.Caveat{Code: stats.CaveatDrift, Message: fmt.Sprintf("it moved by %+.2g %% from the first run to the last (p = %.2g)", 100*trend.Change, trend.P)})
+	about := runs[0]
+	if len(good) > 0 {
+		about = good[0]
 	}
-	for _, c := range caveats {
-		out.Caveats = append(out.Caveats, Warning{Code: string(c.Code), Message: c.Message})
-	}
-	return out, nil
-}
-
-// table has one row per experiment and one column per metric.
-func (s *StudyResult) table(names []string) ([][]stats.Point, []stats.Metric, error) {
-	var metrics []stats.Metric
-	for _, name := range names {
-		m, err := Metric(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		metrics = append(metrics, stats.Metric{Name: name, Better: m.better()})
-	}
-	rows := make([][]stats.Point, len(s.Experiments))
-	for i, e := range s.Experiments {
-		for _, name := range names {
-			p := stats.Point{Value: math.NaN()}
-			if spread, ok := e.Metrics[name]; ok {
-				p = spread.point()
-			}
-			rows[i] = append(rows[i], p)
-		}
-	}
-	return rows, metrics, nil
-}
-
-func (m MetricInfo) better() stats.Better {
-	if m.HigherIsBetter {
-		return stats.Higher
-	}
-	return stats.Lower
-}
-
-// Pareto gives every experiment its place by several metrics at once. A configuration
-// counts as beaten only if another is no worse in any metric and better beyond the
-// intervals of repeated runs in one; see [stats.Pareto].
-func (s *StudyResult) Pareto(metrics ...string) ([]Standing, error) {
-	rows, columns, err := s.table(metrics)
-	if err != nil {
-		return nil, err
-	}
-	found, err := stats.Pareto(rows, columns)
-	if err != nil {
-		return nil, fmt.Errorf("find the Pareto front: %w", err)
-	}
-	out := make([]Standing, len(found))
-	for i, f := range found {
-		out[i] = Standing{Status: string(f.Status), Reason: f.Reason}
-		if f.By >= 0 {
-			out[i].By = s.Experiments[f.By].ID
-		}
-	}
-	return out, nil
-}
-
-// Choice is the best experiment under constraints.
-type Choice struct {
-	// Best is the one with the best value of the objective among those that meet all
-	// constraints; nil if none does.
-	Best *ExperimentSummary `json:"best"`
-	// NotSeparable are others that meet all constraints and that the intervals do not
-	// tell from the best; Possible are those that may or may not meet a constraint.
-	NotSeparable []ExperimentSummary `json:"not_separable"`
-	Possible     []ExperimentSummary `json:"possible"`
-}
-
-// constraintText is a metric, a comparison and a number.
-var constraintText = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|<|>)\s*(\S+)\s*$`)
-
-// Best chooses the experiment with the best value of a metric among those that meet
-// all constraints, such as "latency.ttft_ms.p99 < 200".
-func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, error) {
-	names := []string{objective}
-	var limits []stats.Constraint
-	for _, text := range constraints {
-		m := constraintText.FindStringSubmatch(text)
-		if m == nil {
-			return nil, fmt.Errorf("%q is no constraint: write a metric, one of < <= > >=, and a number, such as latency.ttft_ms.p99<200", text)
-		}
-		limit, err := strconv.ParseFloat(m[3], 64)
-		if err != nil || math.IsNaN(limit) || math.IsInf(limit, 0) {
-			return nil, fmt.Errorf("%q: %q is no number", text, m[3])
-		}
-		limits = append(limits, stats.Constraint{Column: len(names), Op: stats.Op(m[2]), Limit: limit})
-		names = append(names, m[1])
-	}
-	rows, columns, err := s.table(names)
-	if err != nil {
-		return nil, err
-	}
-	found, err := stats.Best(rows, stats.Objective{Column: 0, Better: columns[0].Better}, limits)
-	if err != nil {
-		return nil, fmt.Errorf("choose the best: %w", err)
-	}
-	out := &Choice{NotSeparable: []ExperimentSummary{}, Possible: []ExperimentSummary{}}
-	if found.Index >= 0 {
-		out.Best = &s.Experiments[found.Index]
-	}
-	for _, i := range found.NotSeparable {
-		out.NotSeparable = append(out.NotSeparable, s.Experiments[i])
-	}
-	for _, i := range found.Possible {
-		out.Possible = append(out.Possible, s.Experiments[i])
-	}
-	return out, nil
-}
-
-// SortBy orders the experiments by a metric, the best first; those without it last.
-func (s *StudyResult) SortBy(metric string) error {
-	m, err := Metric(metric)
-	if err != nil {
+	e.Status, e.DType, e.Provenance = about.Status, about.DType, about.Provenance
+	var err error
+	if e.Metrics, err = spreadsOf(good); err != nil {
 		return err
 	}
-	slices.SortStableFunc(s.Experiments, func(a, b ExperimentSummary) int {
-		x, okX := a.Metrics[metric]
-		y, okY := b.Metrics[metric]
-		switch {
-		case okX && okY && x.Mean != y.Mean:
-			if (x.Mean < y.Mean) != m.HigherIsBetter {
-				return -1
-			}
-			return 1
-		case okX && !okY:
-			return -1
-		case okY && !okX:
-			return 1
+	e.precision(good, until)
+	for _, r := range good[min(1, len(good)):] {
+		if r.WorkloadHash != good[0].WorkloadHash {
+			e.Caveats = append(e.Caveats, Warning{CaveatWorkloads, fmt.Sprintf("its runs did not compute the same token ids (cycles %d and %d differ): their numbers are of different work", good[0].Cycle, r.Cycle)})
+			break
 		}
-		return 0
-	})
+	}
 	return nil
 }
 
-// NearMetric suggests a metric for a name that is none: one that ends like it.
-func NearMetric(name string) []string {
-	var out []string
-	for _, m := range metricInfos {
-		if strings.Contains(m.Name, name) {
-			out = append(out, m.Name)
+// precision holds the runs against the wanted precision.
+func (e *ExperimentSummary) precision(good []*Row, until study.Until) {
+	if until.MaxCycles == 0 || len(good) == 0 {
+		return
+	}
+	p := &Precision{Metric: until.Metric, Wanted: until.RelativeHalfWidth}
+	e.Precision = p
+	var values []float64
+	for _, r := range good {
+		if v, ok := r.Values.Get(until.Metric); ok {
+			values = append(values, v)
 		}
 	}
-	return out
+	if len(values) == 0 {
+		e.Caveats = append(e.Caveats, Warning{CaveatNoMetric, fmt.Sprintf("%s was not measured, so it was repeated no further than %d times: nothing is known of the wanted precision", until.Metric, len(good))})
+		return
+	}
+	half, err := stats.RelativeHalfWidth(values)
+	if err != nil || math.IsNaN(half) || math.IsInf(half, 0) {
+		e.Caveats = append(e.Caveats, Warning{CaveatPrecision, fmt.Sprintf("%s has no interval after %d runs; wanted was ±%.2g %%", until.Metric, len(values), 100*p.Wanted)})
+		return
+	}
+	p.Reached, p.Met = &half, half <= p.Wanted
+	if !p.Met {
+		e.Caveats = append(e.Caveats, Warning{CaveatPrecision, fmt.Sprintf("%s is known to ±%.2g %% after %d runs; wanted was ±%.2g %%", until.Metric, 100*half, len(values), 100*p.Wanted)})
+	}
+}
+
+// Doubt is a warning that runs share, in the words of the first that has it.
+type Doubt struct {
+	// Kind is "warning" or "not measured".
+	Kind    string `json:"kind"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Runs    int    `json:"runs"`
+}
+
+// doubts collects the warnings of all rows. The words are in the records: one is read
+// for each code.
+func (s *StudyResult) doubts() error {
+	type kind struct{ kind, code string }
+	at := map[kind]int{}
+	var first []Row
+	add := func(k kind, r Row) {
+		i, ok := at[k]
+		if !ok {
+			i = len(s.Doubts)
+			at[k] = i
+			s.Doubts, first = append(s.Doubts, Doubt{Kind: k.kind, Code: k.code}), append(first, r)
+		}
+		s.Doubts[i].Runs++
+	}
+	for _, r := range s.Rows {
+		if r.Status == OK && r.Reason != "" {
+			add(kind{"not measured", r.Reason}, r)
+		}
+		for _, code := range r.Warnings {
+			add(kind{"warning", code}, r)
+		}
+	}
+	for i := range s.Doubts {
+		d := &s.Doubts[i]
+		if d.Kind != "warning" {
+			d.Code, d.Message = "", d.Code
+			continue
+		}
+		rec, err := ReadRun(s.Dir, first[i].ID, first[i].Cycle)
+		if err != nil {
+			return err
+		}
+		if k := slices.IndexFunc(rec.Warnings, func(w Warning) bool { return w.Code == d.Code }); k >= 0 {
+			d.Message = rec.Warnings[k].Message
+		}
+	}
+	return nil
 }

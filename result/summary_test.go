@@ -25,17 +25,38 @@ func runsOf(t *testing.T, joules, rate [][]float64) *StudyResult {
 			s.Runs = append(s.Runs, r)
 		}
 	}
-	if err := s.summarize(); err != nil {
+	if err := s.summarizeRuns(study.Until{}); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// summarizeRuns makes the rows and summaries of the records at hand.
+func (s *StudyResult) summarizeRuns(until study.Until) error {
+	configs := map[string]study.Experiment{}
+	s.Rows = nil
+	for _, r := range s.Runs {
+		s.Rows = append(s.Rows, RowOf(r))
+		configs[r.ID] = r.Config
+	}
+	return s.summarize(until, func(r Row) (study.Experiment, error) { return configs[r.ID], nil })
+}
+
+// spread is that of a metric that is there.
+func spread(t *testing.T, e ExperimentSummary, metric string) Spread {
+	t.Helper()
+	m, ok := e.Metrics.Get(metric)
+	if !ok {
+		t.Fatalf("%s has no %s", e.ID, metric)
+	}
+	return m
 }
 
 func TestSummary(t *testing.T) {
 	s := runsOf(t,
 		[][]float64{{1.0, 1.1, 0.9}, {2.0, 2.1, 1.9}, {0.5, 0.52, 0.48}, {0.50, 0.53, 0.48}, {0, 0, 0}},
 		[][]float64{{100, 101, 99}, {50, 51, 49}, {40, 41, 39}, {39, 40, 38}, {10, 10, 10}})
-	e := s.Experiments[0].Metrics["energy.per_output_token_j"]
+	e := spread(t, s.Experiments[0], "energy.per_output_token_j")
 	if e.N != 3 || e.Mean != 1 || e.Median != 1 || e.SD == nil || e.CI95 == nil || !(e.CI95[0] < 0.76 && e.CI95[0] > 0.74) {
 		t.Errorf("spread %+v, want 1 with Student's interval ±0.248", e)
 	}
@@ -76,7 +97,7 @@ func TestSummary(t *testing.T) {
 // TestOneRunIsNotSeparable: without repeats nothing is known of the spread.
 func TestOneRunIsNotSeparable(t *testing.T) {
 	s := runsOf(t, [][]float64{{1}, {2}}, [][]float64{{100}, {50}})
-	if e := s.Experiments[0].Metrics["energy.per_output_token_j"]; e.SD != nil || e.CI95 != nil {
+	if e := spread(t, s.Experiments[0], "energy.per_output_token_j"); e.SD != nil || e.CI95 != nil {
 		t.Errorf("one run has a spread: %+v", e)
 	}
 	if got := s.Experiments[1].Standing; got.Status != "uncertain" || got.By != "e0" {
@@ -87,7 +108,7 @@ func TestOneRunIsNotSeparable(t *testing.T) {
 func TestCaveats(t *testing.T) {
 	s := runsOf(t, [][]float64{{1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6}, {1, 1.01, 0.99, 1, 1.02, 3, 1}}, [][]float64{make([]float64, 7), make([]float64, 7)})
 	for i, want := range []string{"drift", "outliers"} {
-		c := s.Experiments[i].Metrics["energy.per_output_token_j"].Caveats
+		c := spread(t, s.Experiments[i], "energy.per_output_token_j").Caveats
 		if !slices.ContainsFunc(c, func(w Warning) bool { return w.Code == want }) {
 			t.Errorf("caveats %+v, want %s", c, want)
 		}

@@ -189,34 +189,6 @@ func writeSeries[T any](r *Run, name string, rows []T) error {
 	return err
 }
 
-// Entry is a line of the journal.
-type Entry struct {
-	ID     string    `json:"id"`
-	Cycle  int       `json:"cycle"`
-	Status Status    `json:"status"`
-	Class  string    `json:"class,omitempty"`
-	Run    string    `json:"run"`
-	At     time.Time `json:"at"`
-}
-
-func (d *Dir) appendJournal(rec *Record) error {
-	e := Entry{ID: rec.ID, Cycle: rec.Cycle, Status: rec.Status, Run: fmt.Sprintf("%s/%s-c%d", RunsDir, rec.ID, rec.Cycle), At: time.Now().UTC()}
-	if rec.Failure != nil {
-		e.Class = rec.Failure.Class
-	}
-	line, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("encode journal line: %w", err)
-	}
-	if _, err := d.journal.Write(append(line, '\n')); err != nil {
-		return writeProblem("append to the journal", d.journal.Name(), err)
-	}
-	if err := d.journal.Sync(); err != nil {
-		return writeProblem("append to the journal", d.journal.Name(), err)
-	}
-	return nil
-}
-
 // WriteFile writes a file atomically: a temporary file in the same folder, synced,
 // then renamed. On error nothing is left and an earlier file is intact.
 func WriteFile(path string, write func(io.Writer) error) (err error) {

@@ -1,0 +1,167 @@
+package result
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/llenergymeasure/llem/stats"
+)
+
+// Standing is the place of a configuration among all of a study.
+type Standing struct {
+	// Status is front, dominated, uncertain (beaten by value, not beyond the intervals)
+	// or excluded (a number is missing).
+	Status string `json:"status"`
+	// By is the id of a configuration that beats it.
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// ParetoMetrics are what the standings of a summary look at.
+func ParetoMetrics() []string {
+	return []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}
+}
+
+// table has one row per experiment and one column per metric.
+func (s *StudyResult) table(names []string) ([][]stats.Point, []stats.Metric, error) {
+	var metrics []stats.Metric
+	for _, name := range names {
+		m, err := Metric(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		metrics = append(metrics, stats.Metric{Name: name, Better: m.better()})
+	}
+	rows := make([][]stats.Point, len(s.Experiments))
+	for i, e := range s.Experiments {
+		for _, name := range names {
+			p := stats.Point{Value: math.NaN()}
+			if spread, ok := e.Metrics.Get(name); ok {
+				p = spread.point()
+			}
+			rows[i] = append(rows[i], p)
+		}
+	}
+	return rows, metrics, nil
+}
+
+func (m MetricInfo) better() stats.Better {
+	if m.HigherIsBetter {
+		return stats.Higher
+	}
+	return stats.Lower
+}
+
+// Pareto gives every experiment its place by several metrics at once. A configuration
+// counts as beaten only if another is no worse in any metric and better beyond the
+// intervals of repeated runs in one; see [stats.Pareto].
+func (s *StudyResult) Pareto(metrics ...string) ([]Standing, error) {
+	rows, columns, err := s.table(metrics)
+	if err != nil {
+		return nil, err
+	}
+	found, err := stats.Pareto(rows, columns)
+	if err != nil {
+		return nil, fmt.Errorf("find the Pareto front: %w", err)
+	}
+	out := make([]Standing, len(found))
+	for i, f := range found {
+		out[i] = Standing{Status: string(f.Status), Reason: f.Reason}
+		if f.By >= 0 {
+			out[i].By = s.Experiments[f.By].ID
+		}
+	}
+	return out, nil
+}
+
+// Choice is the best experiment under constraints.
+type Choice struct {
+	// Best is the one with the best value of the objective among those that meet all
+	// constraints; nil if none does.
+	Best *ExperimentSummary `json:"best"`
+	// NotSeparable are others that meet all constraints and that the intervals do not
+	// tell from the best; Possible are those that may or may not meet a constraint.
+	NotSeparable []ExperimentSummary `json:"not_separable"`
+	Possible     []ExperimentSummary `json:"possible"`
+}
+
+// constraintText is a metric, a comparison and a number.
+var constraintText = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|<|>)\s*(\S+)\s*$`)
+
+// Best chooses the experiment with the best value of a metric among those that meet
+// all constraints, such as "latency.ttft_ms.p99 < 200".
+func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, error) {
+	names := []string{objective}
+	var limits []stats.Constraint
+	for _, text := range constraints {
+		m := constraintText.FindStringSubmatch(text)
+		if m == nil {
+			return nil, fmt.Errorf("%q is no constraint: write a metric, one of < <= > >=, and a number, such as latency.ttft_ms.p99<200", text)
+		}
+		limit, err := strconv.ParseFloat(m[3], 64)
+		if err != nil || math.IsNaN(limit) || math.IsInf(limit, 0) {
+			return nil, fmt.Errorf("%q: %q is no number", text, m[3])
+		}
+		limits = append(limits, stats.Constraint{Column: len(names), Op: stats.Op(m[2]), Limit: limit})
+		names = append(names, m[1])
+	}
+	rows, columns, err := s.table(names)
+	if err != nil {
+		return nil, err
+	}
+	found, err := stats.Best(rows, stats.Objective{Column: 0, Better: columns[0].Better}, limits)
+	if err != nil {
+		return nil, fmt.Errorf("choose the best: %w", err)
+	}
+	out := &Choice{NotSeparable: []ExperimentSummary{}, Possible: []ExperimentSummary{}}
+	if found.Index >= 0 {
+		out.Best = &s.Experiments[found.Index]
+	}
+	for _, i := range found.NotSeparable {
+		out.NotSeparable = append(out.NotSeparable, s.Experiments[i])
+	}
+	for _, i := range found.Possible {
+		out.Possible = append(out.Possible, s.Experiments[i])
+	}
+	return out, nil
+}
+
+// SortBy orders the experiments by a metric, the best first; those without it last.
+func (s *StudyResult) SortBy(metric string) error {
+	m, err := Metric(metric)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(s.Experiments, func(a, b ExperimentSummary) int {
+		x, okX := a.Metrics.Get(metric)
+		y, okY := b.Metrics.Get(metric)
+		switch {
+		case okX && okY && x.Mean != y.Mean:
+			if (x.Mean < y.Mean) != m.HigherIsBetter {
+				return -1
+			}
+			return 1
+		case okX && !okY:
+			return -1
+		case okY && !okX:
+			return 1
+		}
+		return 0
+	})
+	return nil
+}
+
+// NearMetric suggests a metric for a name that is none: one that ends like it.
+func NearMetric(name string) []string {
+	var out []string
+	for _, m := range metricInfos {
+		if strings.Contains(m.Name, name) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,164 @@
+package result
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Encode writes the result as one JSON document. That of a large study has a line for
+// each experiment and each row, and is not built in memory.
+func (s *StudyResult) Encode(w io.Writer) error {
+	if len(s.Rows) <= MaxRecords {
+		return encodeJSON(w, s)
+	}
+	head := *s
+	head.Experiments, head.Rows, head.Runs = nil, nil, nil
+	text, err := json.Marshal(head)
+	if err != nil {
+		return fmt.Errorf("encode the summary: %w", err)
+	}
+	b := bufio.NewWriterSize(w, 1<<16)
+	b.Write(text[:bytes.LastIndex(text, []byte(`"experiments":null`))])
+	if err := encodeLines(b, "experiments", len(s.Experiments), func(i int) any { return s.Experiments[i] }); err != nil {
+		return err
+	}
+	var places []int
+	for _, name := range mainMetrics {
+		places = append(places, metricIndex(name))
+	}
+	b.WriteString(",\n")
+	if err := encodeLines(b, "rows", len(s.Rows), func(i int) any {
+		r := s.Rows[i]
+		r.Values = r.Values.only(places)
+		return r
+	}); err != nil {
+		return err
+	}
+	b.WriteString(",\n\"runs\":null}\n")
+	return b.Flush()
+}
+
+// encodeLines writes a list with one line for each element.
+func encodeLines(b *bufio.Writer, key string, n int, of func(int) any) error {
+	fmt.Fprintf(b, "%q:[", key)
+	for i := range n {
+		text, err := json.Marshal(of(i))
+		if err != nil {
+			return fmt.Errorf("encode %s %d: %w", key, i, err)
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('\n')
+		b.Write(text)
+	}
+	b.WriteByte(']')
+	return nil
+}
+
+// WriteSummary writes summary.json.
+func (d *Dir) WriteSummary(s *StudyResult) error {
+	return WriteFile(filepath.Join(d.path, SummaryFile), s.Encode)
+}
+
+// ReadStudy reads the summary of a study's folder.
+func ReadStudy(dir string) (*StudyResult, error) {
+	s, err := readSummary(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		s.Dir = abs // the folder may have been moved
+	}
+	return s, nil
+}
+
+// ReadHead reads of a summary what stands before its lists: whether the study is
+// complete, and the numbers of its runs.
+func ReadHead(dir string) (*StudyResult, error) { return readSummary(dir, true) }
+
+// readSummary reads lists an element at a time: the file may be large.
+func readSummary(dir string, headOnly bool) (*StudyResult, error) {
+	f, err := os.Open(filepath.Join(dir, SummaryFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the study: %w", err)
+	}
+	defer f.Close()
+	var s StudyResult
+	if err := s.decode(json.NewDecoder(bufio.NewReaderSize(f, 1<<16)), headOnly); err != nil {
+		return nil, fmt.Errorf("read the study %s: %w", dir, err)
+	}
+	return &s, nil
+}
+
+func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return fmt.Errorf("it is no summary (%v)", err)
+	}
+	head := map[string]json.RawMessage{}
+	shared := pool{}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch {
+		case headOnly && (key == "experiments" || key == "runs"):
+			return s.head(head)
+		case key == "experiments":
+			err = decodeList(d, &s.Experiments, nil)
+		case key == "rows":
+			err = decodeList(d, &s.Rows, shared.row)
+		case key == "runs":
+			err = decodeList(d, &s.Runs, nil)
+		default:
+			var raw json.RawMessage
+			err = d.Decode(&raw)
+			head[key.(string)] = raw
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	return s.head(head)
+}
+
+// head takes over what stands beside the lists.
+func (s *StudyResult) head(head map[string]json.RawMessage) error {
+	text, err := json.Marshal(head)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, s)
+}
+
+func decodeList[T any](d *json.Decoder, into *[]T, each func(*T)) error {
+	t, err := d.Token()
+	if err != nil || t == nil {
+		return err // null
+	}
+	if t != json.Delim('[') {
+		return fmt.Errorf("%v is no list", t)
+	}
+	*into = []T{}
+	for d.More() {
+		var v T
+		if err := d.Decode(&v); err != nil {
+			return err
+		}
+		if each != nil {
+			each(&v)
+		}
+		*into = append(*into, v)
+	}
+	_, err = d.Token()
+	return err
+}

@@ -1,0 +1,70 @@
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// EnvPart is the name of the snapshot that a later part of a study leaves: the first
+// part is env.json, the second env-2.json.
+func EnvPart(n int) string {
+	if n < 2 {
+		return EnvFile
+	}
+	return fmt.Sprintf("env-%d.json", n)
+}
+
+// machine is what of a snapshot names the machine.
+type machine struct {
+	OS  struct{ Kernel *string }
+	CPU struct {
+		Model        *string
+		CoresLogical *int `json:"cores_logical"`
+	}
+	Memory struct {
+		RAM *int64 `json:"ram_total_bytes"`
+	}
+}
+
+func (m machine) String() string {
+	text := func(s *string) string {
+		if s == nil {
+			return "unknown"
+		}
+		return *s
+	}
+	var parts []string
+	parts = append(parts, "CPU "+text(m.CPU.Model))
+	if m.CPU.CoresLogical != nil {
+		parts = append(parts, fmt.Sprintf("%d hardware threads", *m.CPU.CoresLogical))
+	}
+	if m.Memory.RAM != nil {
+		parts = append(parts, fmt.Sprintf("%d MiB", *m.Memory.RAM>>20))
+	}
+	return strings.Join(append(parts, "kernel "+text(m.OS.Kernel)), ", ")
+}
+
+// machines says that the parts of a study ran on different machines; empty if not, or
+// where it cannot be known.
+func machines(dir string) string {
+	first := ""
+	for n := 1; ; n++ {
+		text, err := os.ReadFile(filepath.Join(dir, EnvPart(n)))
+		if err != nil {
+			return ""
+		}
+		var m machine
+		if err := json.Unmarshal(text, &m); err != nil {
+			return ""
+		}
+		now := m.String()
+		if n == 1 {
+			first = now
+		} else if now != first {
+			return fmt.Sprintf("the study was gone on with on another machine (%s): first %s, then %s; the speed of the host may differ between its runs", EnvPart(n), first, now)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/study"
+)
+
+// scaleRuns is how many runs the large studies of these tests have.
+const scaleRuns = 100_000
+
+// largeStudy writes a study of n experiments with cycles runs each: the journal is that
+// of real runs, all folders are links to one.
+func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, RunsDir), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	s := &study.Study{Name: "large", Execution: study.Execution{Cycles: cycles, Order: study.Interleave}}
+	for i := range n {
+		e := study.DefaultExperiment()
+		e.Model, e.Backend, e.Seed, e.Embedded, e.PyTorch = "random:tiny-llama", study.Fake, uint64(i+1), nil, nil
+		s.Experiments = append(s.Experiments, e)
+	}
+	one := tb.TempDir()
+	f, err := os.Create(filepath.Join(dir, JournalFile))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d := &Dir{dir, f}
+	for k := range n * cycles {
+		e := s.Experiments[k%n]
+		r := fullRecord(e, k/n+1)
+		if k == 0 {
+			text, err := json.Marshal(r)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(one, RecordFile), text, 0o600)
+			}
+			if err != nil {
+				tb.Fatal(err)
+			}
+		}
+		if err := os.Symlink(one, filepath.Join(dir, filepath.FromSlash(runPath(r.ID, r.Cycle)))); err != nil {
+			tb.Fatal(err)
+		}
+		line, err := json.Marshal(Entry{Row: RowOf(r), Run: runPath(r.ID, r.Cycle), At: time.Unix(1.8e9+int64(k), 0).UTC()})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if _, err := d.journal.Write(append(line, '\n')); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return dir, s
+}
+
+// fullRecord has every metric.
+func fullRecord(e study.Experiment, cycle int) *Record {
+	x := 1 + 0.01*float64(cycle%7) + 1e-6*float64(e.Seed)
+	q := func(v float64) *Quantity { return &Quantity{Value: v * x} }
+	d := func(v float64) *Distribution { return &Distribution{N: 3, Mean: v * x, P50: v * x, P99: 2 * v * x} }
+	peak, flops := int64(1e9), 3e9
+	jt := 0.123456 * x
+	return &Record{SchemaVersion: SchemaVersion, ID: e.ID(), Cycle: cycle, Status: OK, Config: e, Backend: Backend{Name: study.Fake, DType: "float16"},
+		Throughput: &Throughput{OutputTokensPerS: 123.456 / x, TotalTokensPerS: 234.5678 / x, RequestsPerS: 1.2345 / x},
+		Latency:    &Latency{TTFT: d(12.34567), ITL: d(3.45678), TPOT: d(3.56789), E2E: d(345.678)},
+		Energy: Energy{Provenance: Modelled, PerOutputTokenJ: q(0.512345), PerTotalTokenJ: q(0.2123), PerRequestJ: q(13.123), TotalJ: q(1234.5), NetJ: q(1000.1),
+			MeanW: q(312.345), TokensPerJ: q(2.0012), Phases: &Phases{Prefill: &Phase{JPerToken: &jt}, Decode: &Phase{JPerToken: &jt}}},
+		Memory: Memory{PeakBytes: &peak}, Compute: &Compute{FLOPsPerJ: &flops}, WorkloadHash: fmt.Sprintf("%016x", e.Seed),
+		Warnings: []Warning{{"simulated", "the GPU does not exist"}}, Timing: Timing{TookS: 12.5}}
+}
+
+// heap is what is alive.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestLargeStudy: the summary of 100 000 runs is folded from the journal, with a few
+// numbers in memory for each run, and can be read back from summary.json so.
+func TestLargeStudy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it makes 100 000 folders")
+	}
+	for _, shape := range [][2]int{{scaleRuns, 1}, {scaleRuns / 20, 20}, {scaleRuns / 1000, 1000}} {
+		t.Run(fmt.Sprintf("%dx%d", shape[0], shape[1]), func(t *testing.T) {
+			dir, s := largeStudy(t, shape[0], shape[1])
+			before := heap()
+			began := time.Now()
+			res, err := NewStudyResult(dir, s, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			folded := time.Since(began)
+			if res.OK != scaleRuns || !res.Complete || len(res.Rows) != scaleRuns || len(res.Experiments) != shape[0] || res.Runs != nil || res.RunsReason == "" {
+				t.Fatalf("%d ok, complete %v, %d rows, %d experiments", res.OK, res.Complete, len(res.Rows), len(res.Experiments))
+			}
+			if len(res.Doubts) != 1 || res.Doubts[0].Runs != scaleRuns || res.Doubts[0].Message == "" {
+				t.Errorf("doubts %+v", res.Doubts)
+			}
+			if grown := heap() - before; grown > mostHeap {
+				t.Errorf("the summary takes %d MB of memory, want at most %d", grown>>20, mostHeap>>20)
+			}
+			began = time.Now()
+			if err := (&Dir{path: dir}).WriteSummary(res); err != nil {
+				t.Fatal(err)
+			}
+			wrote := time.Since(began)
+			ok := res.OK
+			res = nil
+			began = time.Now()
+			read, err := ReadStudy(dir)
+			if err != nil || read.OK != ok || len(read.Rows) != scaleRuns || len(read.Experiments) != shape[0] {
+				t.Fatalf("read back: %v", err)
+			}
+			if grown := heap() - before; grown > mostHeap {
+				t.Errorf("read back, the summary takes %d MB of memory, want at most %d", grown>>20, mostHeap>>20)
+			}
+			info, _ := os.Stat(filepath.Join(dir, SummaryFile))
+			t.Logf("folded in %v, written in %v (%d MB), read in %v", folded, wrote, info.Size()>>20, time.Since(began))
+			runtime.KeepAlive(read)
+			runtime.KeepAlive(s)
+		})
+	}
+}
+
+// mostHeap bounds what a summary of 100 000 runs keeps: 2 kB for each.
+const mostHeap = 200 << 20

@@ -1,0 +1,232 @@
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/llenergymeasure/llem/stats"
+)
+
+// Spread describes one number over the cycles of a configuration. Nothing of it is
+// known from the runs' own intervals: it is what repeating shows.
+type Spread struct {
+	N      int      `json:"n"`
+	Mean   float64  `json:"mean"`
+	Median float64  `json:"median"`
+	SD     *float64 `json:"sd"` // null for one run
+	Min    float64  `json:"min"`
+	Max    float64  `json:"max"`
+	// Percentiles by linear interpolation between the runs.
+	P5  float64 `json:"p5"`
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	// CI95 is Student's 95 % interval of the mean; null for one run.
+	CI95 *[2]float64 `json:"ci95"`
+	// Caveats are reasons to read the numbers with care.
+	Caveats []Warning `json:"caveats,omitempty"`
+}
+
+// single is the spread of one run: none.
+func single(v float64) Spread {
+	return Spread{N: 1, Mean: v, Median: v, Min: v, Max: v, P5: v, P50: v, P95: v}
+}
+
+// point is the spread as the comparisons take it.
+func (s Spread) point() stats.Point {
+	p := stats.Point{Value: s.Mean, Low: math.NaN(), High: math.NaN()}
+	if s.CI95 != nil {
+		p.Low, p.High = s.CI95[0], s.CI95[1]
+	}
+	return p
+}
+
+// lone is how the spread of one run is written: there is nothing else to say, and a
+// study may have 100 000 of them.
+type lone struct {
+	N    int     `json:"n"`
+	Mean float64 `json:"mean"`
+}
+
+// MarshalJSON writes n and mean alone for one run.
+func (s Spread) MarshalJSON() ([]byte, error) {
+	if s.N == 1 {
+		return json.Marshal(lone{1, s.Mean})
+	}
+	type plain Spread
+	return json.Marshal(plain(s))
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Spread) UnmarshalJSON(text []byte) error {
+	type plain Spread
+	var p plain
+	if err := json.Unmarshal(text, &p); err != nil {
+		return err
+	}
+	if *s = Spread(p); s.N == 1 {
+		*s = single(p.Mean)
+	}
+	return nil
+}
+
+// Spreads are the spreads of a configuration's metrics. Configurations with one run
+// keep one number for each.
+type Spreads struct {
+	one  Values
+	many map[string]Spread
+}
+
+// Get is the spread of a metric; false where no run has it.
+func (s Spreads) Get(metric string) (Spread, bool) {
+	if s.many != nil {
+		m, ok := s.many[metric]
+		return m, ok
+	}
+	v, ok := s.one.Get(metric)
+	return single(v), ok
+}
+
+// Equal compares spreads.
+func (s Spreads) Equal(o Spreads) bool {
+	x, errX := json.Marshal(s)
+	y, errY := json.Marshal(o)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// MarshalJSON writes an object of spreads by metric.
+func (s Spreads) MarshalJSON() ([]byte, error) {
+	if s.many != nil {
+		return json.Marshal(s.many)
+	}
+	out := []byte{'{'}
+	for i, v := range s.one {
+		if math.IsNaN(v) {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		number, err := json.Marshal(lone{1, v})
+		if err != nil {
+			return nil, err
+		}
+		out = append(fmt.Appendf(out, "%q:", metricInfos[i].Name), number...)
+	}
+	return append(out, '}'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Metrics that this version does not know
+// are left out.
+func (s *Spreads) UnmarshalJSON(text []byte) error {
+	if s.one = noValues(); s.one.readLone(text) {
+		s.many = nil
+		return nil
+	}
+	var all map[string]Spread
+	if err := json.Unmarshal(text, &all); err != nil {
+		return err
+	}
+	*s = Spreads{one: noValues()}
+	for name, m := range all {
+		i := metricIndex(name)
+		if i < 0 {
+			delete(all, name)
+		} else if s.one[i] = m.Mean; m.N != 1 {
+			s.many = all
+		}
+	}
+	if s.many != nil {
+		s.one = nil
+	}
+	return nil
+}
+
+// readLone takes the spreads of one run in the form in which MarshalJSON writes them. It
+// says whether the text was of that form.
+func (v Values) readLone(text []byte) bool {
+	const before, after = `:{"n":1,"mean":`, `}`
+	plain := bytes.ReplaceAll(text, []byte(before), []byte(":"))
+	plain = bytes.ReplaceAll(plain, []byte(after), nil)
+	return bytes.Count(text, []byte(before)) == bytes.Count(text, []byte(":{")) && v.read(append(plain, '}'))
+}
+
+// spreadsOf describes the metrics of runs that were ok, in the order in which they were
+// made.
+func spreadsOf(rows []*Row) (Spreads, error) {
+	if len(rows) == 0 {
+		return Spreads{}, nil
+	}
+	if len(rows) == 1 {
+		return Spreads{one: rows[0].Values}, nil
+	}
+	out := Spreads{many: map[string]Spread{}}
+	values := make([]float64, 0, len(rows))
+	for i, m := range metricInfos {
+		values = values[:0]
+		for _, r := range rows {
+			if i < len(r.Values) && !math.IsNaN(r.Values[i]) {
+				values = append(values, r.Values[i])
+			}
+		}
+		if len(values) == 0 {
+			continue
+		}
+		s, err := spreadOf(values)
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", m.Name, err)
+		}
+		out.many[m.Name] = s
+	}
+	return out, nil
+}
+
+// Numbers of runs for the drift test: with fewer it cannot find anything, and more are
+// averaged over blocks, since it looks at all pairs.
+const driftAtLeast, driftBlocks = 5, 50
+
+func spreadOf(values []float64) (Spread, error) {
+	if len(values) == 1 {
+		return single(values[0]), nil
+	}
+	sum, _ := stats.Summarize(values)
+	out := Spread{N: sum.N, Mean: sum.Mean, Median: sum.Median, Min: sum.Min, Max: sum.Max, SD: &sum.SD,
+		P5: sum.Percentile(5), P50: sum.Median, P95: sum.Percentile(95)}
+	e, err := stats.MeanInterval(values, stats.DefaultLevel)
+	if err != nil {
+		return out, err
+	}
+	if e.HasInterval() {
+		out.CI95 = &[2]float64{e.Low, e.High}
+	}
+	caveats := e.Caveats
+	if flags, err := stats.Outliers(values); err == nil {
+		if n := len(slices.DeleteFunc(flags, func(far bool) bool { return !far })); n > 0 {
+			caveats = append(caveats, stats.Caveat{Code: stats.CaveatOutliers, Message: fmt.Sprintf("%d of %d runs lie far from the others", n, len(values))})
+		}
+	}
+	// The runs stand in the order in which they were made.
+	if series := blocks(values, driftBlocks); len(series) >= driftAtLeast {
+		if trend, err := stats.Drift(nil, series, stats.Options{}); err == nil && trend.P < 1-stats.DefaultLevel {
+			caveats = append(caveats, stats.Caveat{Code: stats.CaveatDrift, Message: fmt.Sprintf("it moved by %+.2g %% from the first run to the last (p = %.2g)", 100*trend.Change, trend.P)})
+		}
+	}
+	for _, c := range caveats {
+		out.Caveats = append(out.Caveats, Warning{Code: string(c.Code), Message: c.Message})
+	}
+	return out, nil
+}
+
+// blocks averages values over at most n stretches.
+func blocks(values []float64, n int) []float64 {
+	if len(values) <= n {
+		return values
+	}
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = stats.Mean(values[i*len(values)/n : (i+1)*len(values)/n])
+	}
+	return out
+}
