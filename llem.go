@@ -235,12 +235,16 @@ func Open(dir string) (*result.StudyResult, error) {
 // rebuild makes the result of a study that was killed before its summary was
 // written, from its finished runs.
 func rebuild(dir string) (*result.StudyResult, error) {
-	s, err := study.ReadPlan(filepath.Join(dir, result.StudyFile))
+	path := filepath.Join(dir, result.StudyFile)
+	s, err := study.ReadFrozen(path)
+	if err != nil { // of another version, perhaps: its plan does
+		s, err = study.ReadPlan(path)
+	}
 	if err != nil {
 		return nil, err
 	}
 	r, err := result.NewStudyResult(dir, s, time.Now())
-	if err == nil && r.OK+r.Failed+r.Interrupted == 0 {
+	if err == nil && len(r.Rows) == 0 {
 		return nil, errors.New("no run has finished")
 	}
 	return r, err

@@ -1,7 +1,6 @@
 package llem
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,9 +29,9 @@ func (e *ResumeError) Error() string {
 // Hint says what to do.
 func (e *ResumeError) Hint() string { return e.Next }
 
-// Unfinished is the folder of the newest study below results that has not been
-// finished.
-func Unfinished(results string) (string, error) {
+// Unfinished is the folder of the newest study below results that has runs left to make.
+// With retryFailed, runs that failed are left, too.
+func Unfinished(results string, retryFailed bool) (string, error) {
 	found, err := filepath.Glob(filepath.Join(results, "*", result.StudyFile))
 	if err != nil {
 		return "", fmt.Errorf("look for studies: %w", err)
@@ -40,7 +39,7 @@ func Unfinished(results string) (string, error) {
 	newest, at := "", int64(0)
 	for _, f := range found {
 		info, err := os.Stat(f)
-		if err != nil || info.ModTime().UnixNano() <= at || complete(filepath.Dir(f)) {
+		if err != nil || info.ModTime().UnixNano() <= at || finished(filepath.Dir(f), retryFailed) {
 			continue
 		}
 		newest, at = filepath.Dir(f), info.ModTime().UnixNano()
@@ -52,39 +51,15 @@ func Unfinished(results string) (string, error) {
 	return newest, nil
 }
 
-// complete says whether a study's summary states that every run was made.
-func complete(dir string) bool {
-	f, err := os.Open(filepath.Join(dir, result.SummaryFile))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	// The summary may be large; what is asked for stands before its runs.
-	d := json.NewDecoder(f)
-	for depth := 0; ; {
-		t, err := d.Token()
-		if err != nil {
-			return false
-		}
-		switch v := t.(type) {
-		case json.Delim:
-			if v == '{' || v == '[' {
-				depth++
-			} else {
-				depth--
-			}
-		case string:
-			if depth == 1 && v == "complete" {
-				value, err := d.Token()
-				done, ok := value.(bool)
-				return err == nil && ok && done
-			}
-		}
-	}
+// finished says whether a study's summary states that no run is left to make. What
+// cannot be read states nothing.
+func finished(dir string, retryFailed bool) bool {
+	s, err := result.ReadHead(dir)
+	return err == nil && s.Complete && (s.Failed == 0 || !retryFailed)
 }
 
 // Frozen is the study of a folder, as it was started. If given is not nil it must ask
-// for the same runs.
+// for the same runs; its limits count.
 func Frozen(dir string, given *study.Study) (*study.Study, error) {
 	path := filepath.Join(dir, result.StudyFile)
 	if _, err := os.Stat(path); err != nil {
@@ -100,6 +75,9 @@ func Frozen(dir string, given *study.Study) (*study.Study, error) {
 			return nil, &ResumeError{Msg: "the study is not the one that was started in " + dir, Differences: d,
 				Next: "start it anew without --resume, or leave the study file out to finish the one that was started"}
 		}
+		// Limits decide on how far a study gets, not on what it measures.
+		x, g := &frozen.Execution, given.Execution
+		x.RunTimeout, x.StudyTimeout, x.MaxFailures = g.RunTimeout, g.StudyTimeout, g.MaxFailures
 	}
 	return frozen, nil
 }

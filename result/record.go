@@ -359,7 +359,8 @@ type Memory struct {
 
 // Timing is where the time of the run went outside the window, in seconds.
 type Timing struct {
-	// GapS is the pause before the run, TookS the run with all around it and the pause.
+	// GapS is the pause before the run, TookS the time since the end of the one before, or
+	// since the study was started or gone on with: those of all runs are the study's.
 	GapS      float64 `json:"gap_s"`
 	TookS     float64 `json:"took_s,omitempty"`
 	BaselineS float64 `json:"baseline_s"`

@@ -89,7 +89,8 @@ func (d *Dir) reconcile() (map[RunKey]Entry, error) {
 // enterFinished compares the folders with the journal: a run was renamed into place
 // before its line was written, and the line may be missing; a folder may be missing
 // whose line is there, if a crash fell between the two renames of a repeated run. Of
-// the records, only those are read of which the journal may not know the last try.
+// the records, only those are read of which the journal may not know the last try, or
+// has no values.
 func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 	there, again, err := runFolders(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +102,7 @@ func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 	}
 	for _, key := range sortedKeys(there) {
 		e, entered := made[key]
-		if entered && !again[key] {
+		if entered && !again[key] && e.Values != nil {
 			// A record is synced before its folder gets its name: it is there unless
 			// somebody took it away.
 			if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(runPath(key.ID, key.Cycle)), RecordFile)); err != nil {
@@ -118,8 +119,8 @@ func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 			if err := d.appendJournal(rec); err != nil {
 				return err
 			}
-			made[key] = entryOf(rec)
 		}
+		made[key] = entryOf(rec)
 	}
 	for key := range made {
 		if !there[key] {

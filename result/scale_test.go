@@ -94,47 +94,62 @@ func TestLargeStudy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it makes 100 000 folders")
 	}
-	for _, shape := range [][2]int{{scaleRuns, 1}, {scaleRuns / 20, 20}, {scaleRuns / 1000, 1000}} {
-		t.Run(fmt.Sprintf("%dx%d", shape[0], shape[1]), func(t *testing.T) {
-			dir, s := largeStudy(t, shape[0], shape[1])
-			before := heap()
-			began := time.Now()
-			res, err := NewStudyResult(dir, s, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			folded := time.Since(began)
-			if res.OK != scaleRuns || !res.Complete || len(res.Rows) != scaleRuns || len(res.Experiments) != shape[0] || res.Runs != nil || res.RunsReason == "" {
-				t.Fatalf("%d ok, complete %v, %d rows, %d experiments", res.OK, res.Complete, len(res.Rows), len(res.Experiments))
-			}
-			if len(res.Doubts) != 1 || res.Doubts[0].Runs != scaleRuns || res.Doubts[0].Message == "" {
-				t.Errorf("doubts %+v", res.Doubts)
-			}
-			if grown := heap() - before; grown > mostHeap {
-				t.Errorf("the summary takes %d MB of memory, want at most %d", grown>>20, mostHeap>>20)
-			}
-			began = time.Now()
-			if err := (&Dir{path: dir}).WriteSummary(res); err != nil {
-				t.Fatal(err)
-			}
-			wrote := time.Since(began)
-			ok := res.OK
-			res = nil
-			began = time.Now()
-			read, err := ReadStudy(dir)
-			if err != nil || read.OK != ok || len(read.Rows) != scaleRuns || len(read.Experiments) != shape[0] {
-				t.Fatalf("read back: %v", err)
-			}
-			if grown := heap() - before; grown > mostHeap {
-				t.Errorf("read back, the summary takes %d MB of memory, want at most %d", grown>>20, mostHeap>>20)
-			}
-			info, _ := os.Stat(filepath.Join(dir, SummaryFile))
-			t.Logf("folded in %v, written in %v (%d MB), read in %v", folded, wrote, info.Size()>>20, time.Since(began))
-			runtime.KeepAlive(read)
-			runtime.KeepAlive(s)
-		})
+	const n, cycles = scaleRuns / 20, 20
+	dir, s := largeStudy(t, n, cycles)
+	before := heap()
+	res, err := NewStudyResult(dir, s, time.Now())
+	if err != nil {
+		t.Fatal(err)
 	}
+	if res.OK != scaleRuns || !res.Complete || len(res.Rows) != scaleRuns || len(res.Experiments) != n || res.Runs != nil || res.RunsReason == "" {
+		t.Fatalf("%d ok, complete %v, %d rows, %d experiments", res.OK, res.Complete, len(res.Rows), len(res.Experiments))
+	}
+	if len(res.Doubts) != 1 || res.Doubts[0].Runs != scaleRuns || res.Doubts[0].Message == "" {
+		t.Errorf("doubts %+v", res.Doubts)
+	}
+	if grown := heap() - before; grown > mostHeap {
+		t.Errorf("the summary takes %d MB of memory, want at most %d", grown>>20, mostHeap>>20)
+	}
+	if err := (&Dir{path: dir}).WriteSummary(res); err != nil {
+		t.Fatal(err)
+	}
+	first := res.Experiments[0]
+	res = nil
+	read, err := ReadStudy(dir)
+	if err != nil || read.OK != scaleRuns || len(read.Rows) != scaleRuns || len(read.Experiments) != n || !read.Experiments[0].Metrics.Equal(first.Metrics) {
+		t.Fatalf("read back: %v", err)
+	}
+	if grown := heap() - before; grown > mostHeap {
+		t.Errorf("read back, the summary takes %d MB of memory, want at most %d", grown>>20, mostHeap>>20)
+	}
+	runtime.KeepAlive(read)
+	runtime.KeepAlive(s)
 }
 
 // mostHeap bounds what a summary of 100 000 runs keeps: 2 kB for each.
 const mostHeap = 200 << 20
+
+// BenchmarkLargeStudy: from the journal to summary.json, and back.
+func BenchmarkLargeStudy(b *testing.B) {
+	for _, shape := range [][2]int{{scaleRuns, 1}, {scaleRuns / 20, 20}, {scaleRuns / 1000, 1000}} {
+		dir, s := largeStudy(b, shape[0], shape[1])
+		b.Run(fmt.Sprintf("summary/%dx%d", shape[0], shape[1]), func(b *testing.B) {
+			for b.Loop() {
+				res, err := NewStudyResult(dir, s, time.Now())
+				if err == nil {
+					err = (&Dir{path: dir}).WriteSummary(res)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("read/%dx%d", shape[0], shape[1]), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ReadStudy(dir); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

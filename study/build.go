@@ -1,6 +1,9 @@
 package study
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"slices"
 )
 
@@ -31,7 +34,26 @@ func (b *builder) build() (*Study, error) {
 	if len(b.errs) > 0 {
 		return nil, b.errs.sorted()
 	}
+	if _, given := b.execution["execution.seed"]; !given && execution.Order == Shuffle {
+		x.out.Execution.Seed = x.out.ownSeed()
+	}
 	return x.out, nil
+}
+
+// ownSeed is the seed of a study's shuffles where none is given: that of its experiments,
+// so that two studies do not share an order by accident.
+func (s *Study) ownSeed() uint64 {
+	ids := make([]string, len(s.Experiments))
+	for i, e := range s.Experiments {
+		ids[i] = e.ID()
+	}
+	slices.Sort(ids)
+	h := sha256.New()
+	for _, id := range ids {
+		fmt.Fprintln(h, id)
+	}
+	// A seed is a number that YAML and JSON keep exactly.
+	return binary.BigEndian.Uint64(h.Sum(nil)) >> 11
 }
 
 // nowhere is the position of what the study as a whole lacks.

@@ -15,7 +15,7 @@ type Execution struct {
 	Cycles int `json:"cycles"`
 	// Order is one of [Orders].
 	Order string `json:"order"`
-	// Seed of the order shuffle.
+	// Seed of the order shuffle: that of the experiments themselves if none is given.
 	Seed uint64 `json:"seed"`
 	// Restart says when an engine is started anew: [RestartNeeded] or [RestartAlways].
 	Restart string `json:"restart,omitempty"`
@@ -26,12 +26,12 @@ type Execution struct {
 	Gap Gap `json:"gap_seconds,omitzero"`
 	// Until asks for more cycles than Cycles, until a metric is known well enough.
 	Until Until `json:"until,omitzero"`
-	// RunTimeout bounds one run, and StudyTimeout the study: when it is over, no
-	// further run is started.
+	// RunTimeout bounds one run, and StudyTimeout the study, over all parts of one that is
+	// gone on with: when it is over, the run in flight is ended and no other started.
 	RunTimeout   Duration `json:"run_timeout,omitempty"`
 	StudyTimeout Duration `json:"study_timeout,omitempty"`
-	// MaxFailures consecutive failures of one backend end the runs of that backend; 0
-	// never does.
+	// MaxFailures consecutive failures of one model on one backend end the runs of both
+	// together; 0 never does.
 	MaxFailures int `json:"max_failures,omitempty"`
 }
 
@@ -175,7 +175,7 @@ var executionFields = []*executionField{
 	{"execution.cycles", "how often every experiment runs", wholeKind(1, 1000), func(x *Execution, v val) { x.Cycles = int(v.i) }},
 	{"execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or latin_square",
 		choiceKind(Orders()...), func(x *Execution, v val) { x.Order = v.s }},
-	{"execution.seed", "seed of the order shuffle", wholeKind(0, 1<<53), func(x *Execution, v val) { x.Seed = uint64(v.i) }},
+	{"execution.seed", "seed of the order shuffle; if left out, it comes from the ids of the experiments", wholeKind(0, 1<<53), func(x *Execution, v val) { x.Seed = uint64(v.i) }},
 	{"execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first run found it", gapKind(), func(x *Execution, v val) {
 		if v.s == gapAuto {
 			x.Gap = Gap{Mode: GapByCondition}
@@ -190,8 +190,8 @@ var executionFields = []*executionField{
 		numberKind(0.0001, 1), func(x *Execution, v val) { x.Until.RelativeHalfWidth = v.f }},
 	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", wholeKind(2, 1000), func(x *Execution, v val) { x.Until.MaxCycles = int(v.i) }},
 	{"execution.run_timeout", "time limit of one run", durationKind(), func(x *Execution, v val) { x.RunTimeout = Duration(v.i) }},
-	{"execution.study_timeout", "time limit of the study: no run is started after it", durationKind(), func(x *Execution, v val) { x.StudyTimeout = Duration(v.i) }},
-	{"execution.max_failures", "consecutive failures of one backend after which its other runs are left out; 0 is never", wholeKind(0, 1000), func(x *Execution, v val) { x.MaxFailures = int(v.i) }},
+	{"execution.study_timeout", "time limit of the study over all its parts: the run in flight is ended, and made anew when the study is gone on with", durationKind(), func(x *Execution, v val) { x.StudyTimeout = Duration(v.i) }},
+	{"execution.max_failures", "consecutive failures of one model on one backend after which their other runs are left out; 0 is never", wholeKind(0, 1000), func(x *Execution, v val) { x.MaxFailures = int(v.i) }},
 }
 
 func lookupExecution(key string) (*executionField, bool) {

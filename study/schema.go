@@ -197,8 +197,6 @@ func (f *executionField) schema() schema {
 		s["default"] = DefaultExecution().Order
 	case "execution.restart":
 		s["default"] = DefaultExecution().Restart
-	case "execution.seed":
-		s["default"] = DefaultExecution().Seed
 	}
 	return s
 }

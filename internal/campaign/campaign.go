@@ -51,6 +51,10 @@ type Options struct {
 
 	// engines keeps an engine from run to run; nil if every run is to have its own.
 	engines *measure.Engines
+	// part counts the processes that have worked on the study, and counted is up to when
+	// its time stands in the records.
+	part    int
+	counted time.Time
 }
 
 // Run makes all runs that have not been made. The result holds those that were made,
@@ -61,38 +65,63 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	s := &schedule{Options: &o, dir: dir, made: made, began: time.Now(), failures: map[string]int{}}
+	s := newSchedule(&o, dir, made)
 	plan := Order(o.Study)
 	s.total = len(plan)
 	if o.Study.Execution.Restart != study.RestartAlways {
 		o.engines = &measure.Engines{}
 	}
 	o.emit(s.opening(plan))
+	s.remarks()
 	runErr := s.all(ctx, plan)
 	runErr = errors.Join(runErr, o.engines.Close())
-	return o.finish(dir, runErr)
+	return o.finish(dir, runErr, ctx.Err() != nil)
 }
 
 // open makes the study's folder, or opens that of a study to go on with.
 func (o *Options) open() (*result.Dir, map[result.RunKey]result.Entry, error) {
 	if o.Resume != "" {
-		return result.Reopen(o.Resume)
+		return o.reopen()
+	}
+	o.part = 1
+	in, err := inputsOf(o.Study)
+	if err != nil {
+		return nil, nil, err
 	}
 	dir, err := result.Create(o.Results, folderName(o.Study), time.Now())
 	if err != nil {
 		return nil, nil, err
 	}
+	// The study comes last: a folder without it is none to go on with.
 	text, err := o.Study.YAML()
 	if err == nil {
-		err = errors.Join(dir.WriteText(result.StudyFile, text), dir.WriteJSON(result.EnvFile, o.Snapshot))
+		err = errors.Join(dir.WriteJSON(result.EnvFile, o.Snapshot), dir.WriteJSON(inputsFile, in))
 	}
 	if err == nil && o.SelfTest != nil {
 		err = dir.WriteJSON(result.DoctorFile, o.SelfTest)
+	}
+	if err == nil {
+		err = dir.WriteText(result.StudyFile, text)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, dir.Close())
 	}
 	return dir, map[result.RunKey]result.Entry{}, nil
+}
+
+// reopen goes on with a study, if its files and its GPUs are those that it began with.
+func (o *Options) reopen() (*result.Dir, map[result.RunKey]result.Entry, error) {
+	if err := errors.Join(sameInputs(o.Resume, o.Study), o.sameMachine()); err != nil {
+		return nil, nil, err
+	}
+	dir, made, err := result.Reopen(o.Resume)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := dir.WriteJSON(result.EnvPart(o.part), o.Snapshot); err != nil {
+		return nil, nil, errors.Join(err, dir.Close())
+	}
+	return dir, made, nil
 }
 
 // folderName names the folder after the study, or after its model.
@@ -129,6 +158,11 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned, gap ti
 	})
 	o.describe(out.Loaded)
 	out.Record.Timing.GapS = gap.Seconds()
+	now := time.Now()
+	out.Record.Timing.TookS, o.counted = now.Sub(o.counted).Seconds(), now
+	if timeout, ok := errors.AsType[*TimeoutError](runErr); ok && out.Record.Failure != nil {
+		out.Record.Failure.Message, out.Record.Failure.Hint = timeout.Error(), timeout.Hint()
+	}
 	if err := run.Commit(out.Record, out.Series); err != nil {
 		return nil, errors.Join(err, run.Abort(), runErr)
 	}
@@ -153,15 +187,34 @@ func (o *Options) describe(l backend.Loaded) {
 }
 
 // finish writes the summary from what is on disk.
-func (o *Options) finish(dir *result.Dir, runErr error) (*result.StudyResult, error) {
+func (o *Options) finish(dir *result.Dir, runErr error, interrupted bool) (*result.StudyResult, error) {
 	summary, err := result.NewStudyResult(dir.Path(), o.Study, time.Now())
 	if err != nil {
 		return nil, errors.Join(runErr, fmt.Errorf("rebuild the summary: %w", err))
 	}
-	err = errors.Join(dir.WriteJSON(result.EnvFile, o.Snapshot), dir.WriteJSON(result.SummaryFile, summary))
+	summary.Ended = ended(summary, runErr, interrupted)
+	err = errors.Join(dir.WriteJSON(result.EnvPart(o.part), o.Snapshot), dir.WriteSummary(summary))
 	o.emit(event.StudyFinished{Dir: dir.Path(), OK: summary.OK, Failed: summary.Failed})
 	if errors.Is(runErr, errFailFast) {
 		runErr = nil // the failed run itself says what happened
 	}
 	return summary, errors.Join(runErr, err)
+}
+
+// ended says why no more runs were made.
+func ended(s *result.StudyResult, err error, interrupted bool) result.Ended {
+	_, timeout := errors.AsType[*TimeoutError](err)
+	switch {
+	case timeout:
+		return result.EndTimeout
+	case errors.Is(err, errFailFast):
+		return result.EndFailFast
+	case interrupted && err != nil:
+		return result.EndInterrupted
+	case err != nil:
+		return result.EndError
+	case s.Complete:
+		return result.EndComplete
+	}
+	return result.EndFailures
 }

@@ -202,6 +202,7 @@ func (c *campaign) check(ctx context.Context, t *testing.T, wantErr error) *resu
 	if err != nil {
 		t.Fatal(err)
 	}
+	rebuilt.Ended = read.Ended // only the process that ended knows
 	if diff := cmp.Diff(read, rebuilt, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the summary cannot be rebuilt from the runs (-file +rebuilt):\n%s", diff)
 	}
@@ -225,11 +226,8 @@ func (c *campaign) checkJournal(t *testing.T, res *result.StudyResult) {
 	plan := Order(c.options.Study)
 	for i, e := range entries {
 		r := res.Runs[i]
-		want := result.Entry{ID: plan[i].Experiment.ID(), Cycle: plan[i].Cycle, Status: r.Status,
-			Run: fmt.Sprintf("runs/%s-c%d", r.ID, r.Cycle), At: e.At}
-		if r.Failure != nil {
-			want.Class = r.Failure.Class
-		}
+		want := result.Entry{Row: result.RowOf(r), Run: fmt.Sprintf("runs/%s-c%d", r.ID, r.Cycle), At: e.At}
+		want.ID, want.Cycle = plan[i].Experiment.ID(), plan[i].Cycle
 		if diff := cmp.Diff(want, e); diff != "" {
 			t.Errorf("line %d of the journal (-want +got):\n%s", i+1, diff)
 		}
@@ -327,8 +325,8 @@ func TestFailFast(t *testing.T) {
 	c := newCampaign(t, e, newStudy(t, 3, study.DefaultExecution()))
 	c.options.FailFast = true
 	res := c.check(t.Context(), t, nil)
-	if len(res.Runs) != 2 || e.started != 2 || res.Complete {
-		t.Errorf("%d runs, %d engine starts, complete %v, want 2, 2, false", len(res.Runs), e.started, res.Complete)
+	if len(res.Runs) != 2 || e.started != 2 || res.Complete || res.Ended != result.EndFailFast || res.Left != 1 {
+		t.Errorf("%d runs, %d engine starts, complete %v, ended %s, %d left, want 2, 2, false, fail_fast, 1", len(res.Runs), e.started, res.Complete, res.Ended, res.Left)
 	}
 }
 
@@ -345,8 +343,8 @@ func TestInterruption(t *testing.T) {
 	}
 	c := newCampaign(t, e, newStudy(t, 4, study.DefaultExecution()))
 	res := c.check(ctx, t, context.Canceled)
-	if len(res.Runs) != 2 || res.Runs[1].Status != result.Interrupted || res.Complete {
-		t.Errorf("%d runs, complete %v, want 2 with the second interrupted", len(res.Runs), res.Complete)
+	if len(res.Runs) != 2 || res.Runs[1].Status != result.Interrupted || res.Complete || res.Ended != result.EndInterrupted || res.Left != 3 {
+		t.Errorf("%d runs, complete %v, ended %s, %d left, want 2 with the second interrupted and 3 left", len(res.Runs), res.Complete, res.Ended, res.Left)
 	}
 }
 

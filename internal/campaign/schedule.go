@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
@@ -17,34 +19,85 @@ import (
 var errFailFast = errors.New("stopped at the first failed run")
 
 // TimeoutError says that the study's time was up before all runs were made.
-type TimeoutError struct{ Limit time.Duration }
+type TimeoutError struct {
+	Limit time.Duration
+	Dir   string
+}
 
 // Error names the limit.
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("the study's time limit of %v is reached; runs are left", e.Limit)
+	return fmt.Sprintf("the study's time limit (execution.study_timeout, %v over all its parts) is reached; runs are left", e.Limit)
 }
 
 // Hint says what to do.
-func (e *TimeoutError) Hint() string { return "go on with `llem run --resume`" }
-
-// ClassLeftOut is the failure class of a run that was not made because its backend
-// kept failing.
-const ClassLeftOut = "left_out"
+func (e *TimeoutError) Hint() string {
+	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v", filepath.Join(e.Dir, result.StudyFile), e.Dir, study.Duration(2*e.Limit))
+}
 
 // schedule is the state of a study that runs.
 type schedule struct {
 	*Options
-	dir   *result.Dir
-	made  map[result.RunKey]result.Entry
-	began time.Time
-	total int
-	index int
-	// failures counts runs in a row that failed, by backend; reason is the last one's.
-	failures map[string]int
-	reason   string
+	dir  *result.Dir
+	made map[result.RunKey]result.Entry
+	// deadline is when the study's time is up; zero without a limit.
+	deadline time.Time
+	total    int
+	index    int
+	// failures counts runs in a row that failed; reasons are the last ones'.
+	failures map[engineKey]int
+	reasons  map[engineKey]string
+	// values are those of the metric that decides on more cycles, by experiment.
+	values map[string][]float64
 	// found is how the first run found the machine; ran says that there was one.
 	found map[string]rest
 	ran   bool
+}
+
+// engineKey is what fails together: a model on a backend.
+type engineKey struct{ backend, model string }
+
+func keyOf(e study.Experiment) engineKey { return engineKey{e.Backend, e.Model} }
+
+func newSchedule(o *Options, dir *result.Dir, made map[result.RunKey]result.Entry) *schedule {
+	s := &schedule{Options: o, dir: dir, made: made, failures: map[engineKey]int{}, reasons: map[engineKey]string{}, values: map[string][]float64{}}
+	o.counted = time.Now()
+	var before float64
+	for _, e := range made {
+		s.learn(e.Row)
+		before += e.TookS
+	}
+	if limit := time.Duration(o.Study.Execution.StudyTimeout); limit > 0 {
+		s.deadline = o.counted.Add(limit - time.Duration(before*float64(time.Second)))
+	}
+	return s
+}
+
+// learn notes the value that decides on more cycles.
+func (s *schedule) learn(r result.Row) {
+	if v, ok := r.Values.Get(s.Study.Execution.Until.Metric); ok && r.Status == result.OK {
+		s.values[r.ID] = append(s.values[r.ID], v)
+	}
+}
+
+// remarks says at the start what the study cannot give.
+func (s *schedule) remarks() {
+	x := s.Study.Execution
+	if text := result.Unbalanced(x, len(s.Study.Experiments)); text != "" {
+		s.emit(event.Note{Code: result.CaveatUnbalanced, Message: text})
+	}
+	if x.Until.MaxCycles == 0 || !strings.HasPrefix(x.Until.Metric, "energy.") {
+		return
+	}
+	without := 0
+	for _, e := range s.Study.Experiments {
+		if e.Energy.Sources == "none" || len(s.Meters) == 0 {
+			without++
+		}
+	}
+	if without > 0 {
+		s.emit(event.Note{Code: result.CaveatNoMetric, Message: fmt.Sprintf("execution.until waits for %s, which is not measured here for %d of %d experiments: they run %d times and no more",
+			x.Until.Metric, without, len(s.Study.Experiments), x.Cycles)})
+	}
 }
 
 // all makes the planned runs, and then as many cycles more as the wanted precision
@@ -65,9 +118,9 @@ func (s *schedule) all(ctx context.Context, plan []Planned) error {
 	}
 	x := s.Study.Execution
 	for cycle := x.Cycles + 1; cycle <= x.Until.MaxCycles; cycle++ {
-		loose, err := s.loose()
-		if err != nil || len(loose) == 0 {
-			return err
+		loose := s.loose()
+		if len(loose) == 0 {
+			return nil
 		}
 		s.total += len(loose)
 		for _, i := range cycleOrder(x, len(loose), cycle-1) {
@@ -88,11 +141,24 @@ func (s *schedule) next(ctx context.Context, p Planned) error {
 		return context.Cause(ctx)
 	case s.wasMade(key):
 		return nil
-	case s.Study.Execution.StudyTimeout > 0 && time.Since(s.began) > time.Duration(s.Study.Execution.StudyTimeout):
-		return &TimeoutError{time.Duration(s.Study.Execution.StudyTimeout)}
-	case s.open(p.Experiment.Backend):
+	case s.open(p.Experiment):
 		return s.leaveOut(p)
 	}
+	// The limit holds for pauses and for the run in flight, too.
+	if !s.deadline.IsZero() {
+		timeout := &TimeoutError{time.Duration(s.Study.Execution.StudyTimeout), s.dir.Path()}
+		if time.Until(s.deadline) <= 0 {
+			return timeout
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, s.deadline, timeout)
+		defer cancel()
+	}
+	return s.make(ctx, p, key)
+}
+
+// make makes one run after its pause.
+func (s *schedule) make(ctx context.Context, p Planned, key result.RunKey) error {
 	found, err := s.before(p.Experiment)
 	if err != nil {
 		return err
@@ -140,10 +206,11 @@ func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
 	finished.Index, finished.Total, finished.Took = s.index, s.total, took
 	switch rec.Status {
 	case result.OK:
-		s.failures[p.Experiment.Backend] = 0
+		s.failures[keyOf(p.Experiment)] = 0
+		s.learn(result.RowOf(rec))
 	case result.Failed:
-		s.failures[p.Experiment.Backend]++
-		s.reason = rec.Failure.Message
+		s.failures[keyOf(p.Experiment)]++
+		s.reasons[keyOf(p.Experiment)] = rec.Failure.Message
 	}
 	s.emit(finished)
 }
@@ -158,16 +225,16 @@ func (s *schedule) wasMade(key result.RunKey) bool {
 	case result.OK:
 		return true
 	case result.Failed:
-		return !s.RetryFailed && e.Class != ClassLeftOut
+		return e.Made() && !s.RetryFailed
 	}
 	return false
 }
 
-// open says whether a backend has failed so often in a row that its other runs are
-// left out.
-func (s *schedule) open(backend string) bool {
+// open says whether a model on a backend has failed so often in a row that its other
+// runs are left out.
+func (s *schedule) open(e study.Experiment) bool {
 	most := s.Study.Execution.MaxFailures
-	return most > 0 && s.failures[backend] >= most
+	return most > 0 && s.failures[keyOf(e)] >= most
 }
 
 // leaveOut enters a run that is not made.
@@ -178,8 +245,8 @@ func (s *schedule) leaveOut(p Planned) error {
 	}
 	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle, Status: result.Failed, Config: p.Experiment,
 		Backend: result.Backend{Name: p.Experiment.Backend},
-		Failure: &result.Failure{Class: ClassLeftOut, Message: fmt.Sprintf("left out: %d runs of %s in a row had failed, the last with: %s",
-			s.Study.Execution.MaxFailures, p.Experiment.Backend, s.reason), Hint: "mend what made them fail and go on with --resume"},
+		Failure: &result.Failure{Class: result.ClassLeftOut, Message: fmt.Sprintf("left out: %d runs of %s with %s in a row had failed, the last with: %s",
+			s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend, s.reasons[keyOf(p.Experiment)]), Hint: "mend what made them fail and go on with --resume"},
 		Energy:   result.Energy{Provenance: result.None, Reason: "the run was not made", Sources: []string{}, Devices: []result.Device{}},
 		Warnings: []result.Warning{}, Files: map[string]string{}}
 	if err := run.Commit(rec, result.Series{}); err != nil {
@@ -191,31 +258,18 @@ func (s *schedule) leaveOut(p Planned) error {
 	return nil
 }
 
-// loose are the experiments whose metric is not known well enough.
-func (s *schedule) loose() ([]study.Experiment, error) {
-	until := s.Study.Execution.Until
-	metric, err := result.Metric(until.Metric)
-	if err != nil {
-		return nil, err
-	}
-	values := map[string][]float64{}
-	for rec, err := range result.Records(s.dir.Path()) {
-		if err != nil {
-			return nil, err
-		}
-		if v, ok := metric.Value(rec); ok {
-			values[rec.ID] = append(values[rec.ID], v)
-		}
-	}
+// loose are the experiments whose metric is not known well enough. Of those that fail,
+// or have no such number, more runs would not help.
+func (s *schedule) loose() []study.Experiment {
 	var out []study.Experiment
 	for _, e := range s.Study.Experiments {
-		v := values[e.ID()]
+		v := s.values[e.ID()]
 		if len(v) == 0 {
-			continue // it fails, or has no such number: more runs would not help
+			continue
 		}
-		if half, err := stats.RelativeHalfWidth(v); err != nil || half > until.RelativeHalfWidth {
+		if half, err := stats.RelativeHalfWidth(v); err != nil || half > s.Study.Execution.Until.RelativeHalfWidth {
 			out = append(out, e)
 		}
 	}
-	return out, nil
+	return out
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -147,10 +148,10 @@ func TestCircuitBreaker(t *testing.T) {
 	e := &engine{failing: 1}
 	c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: study.Sequential, MaxFailures: 2}))
 	res, err := Run(t.Context(), c.options)
-	if err != nil || e.started != 2 || res.Failed != 8 || res.Runs[7].Failure.Class != ClassLeftOut {
-		t.Fatalf("%v, %d started, %d failed", err, e.started, res.Failed)
+	if err != nil || e.started != 2 || res.Failed != 2 || res.LeftOut != 6 || res.Left != 6 || res.Complete || res.Ended != result.EndFailures || res.Runs[7].Failure.Class != result.ClassLeftOut {
+		t.Fatalf("%v, %d started, %d failed, %d left out, %d left, ended %s", err, e.started, res.Failed, res.LeftOut, res.Left, res.Ended)
 	}
-	if msg := res.Runs[7].Failure.Message; !strings.Contains(msg, "2 runs of embedded in a row") || !strings.Contains(msg, "no memory for batch 1") {
+	if msg := res.Runs[7].Failure.Message; !strings.Contains(msg, "2 runs of random:tiny-llama with embedded in a row") || !strings.Contains(msg, "no memory for batch 1") {
 		t.Errorf("message %q", msg)
 	}
 	e.failing, c.options.Resume = 0, res.Dir
@@ -174,14 +175,33 @@ func TestUntil(t *testing.T) {
 	}
 }
 
-// TestStudyTimeout: no run is started after it, and the study can be gone on with.
+// TestStudyTimeout: it ends the run in flight, counts over all parts of the study, and
+// more time can be given.
 func TestStudyTimeout(t *testing.T) {
-	e := &engine{inRun: func(context.Context) { time.Sleep(30 * time.Millisecond) }}
-	c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: study.Sequential, StudyTimeout: study.Duration(20 * time.Millisecond)}))
+	e := &engine{}
+	e.inRun = func(ctx context.Context) {
+		if e.batch == 2 {
+			<-ctx.Done()
+		}
+	}
+	// The limit must let the first run finish on a slow machine.
+	const limit = 2 * time.Second
+	c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: study.Sequential, StudyTimeout: study.Duration(limit)}))
 	res, err := Run(t.Context(), c.options)
 	var timeout *TimeoutError
-	if !errors.As(err, &timeout) || res.OK != 1 || res.Complete || !strings.Contains(timeout.Hint(), "--resume") {
-		t.Errorf("%v, %d ok, complete %v", err, res.OK, res.Complete)
+	if !errors.As(err, &timeout) || res.OK != 1 || res.Interrupted != 1 || res.Complete || res.Left != 2 || res.Ended != result.EndTimeout {
+		t.Fatalf("%v, %d ok, %d interrupted, complete %v, %d left, ended %s", err, res.OK, res.Interrupted, res.Complete, res.Left, res.Ended)
+	}
+	if f := res.Runs[1].Failure; !strings.Contains(f.Message, "study_timeout") || !strings.Contains(f.Hint, "--resume="+res.Dir+" -s execution.study_timeout=4s") {
+		t.Errorf("failure %+v does not name the limit", f)
+	}
+	e.inRun, e.started, c.options.Resume = nil, 0, res.Dir
+	if res, err = Run(t.Context(), c.options); !errors.As(err, &timeout) || e.started != 0 || res.Left != 2 {
+		t.Errorf("gone on with: %v, %d started, %d left, want the time of the first part to count", err, e.started, res.Left)
+	}
+	c.options.Study.Execution.StudyTimeout *= 100
+	if res, err = Run(t.Context(), c.options); err != nil || !res.Complete || res.OK != 3 || res.Ended != result.EndComplete {
+		t.Errorf("with more time: %v, %d ok, ended %s", err, res.OK, res.Ended)
 	}
 }
 
@@ -332,3 +352,94 @@ func (l locked) Interval() time.Duration                           { return time
 func (l locked) Poll(context.Context, *power.Trace) error          { return nil }
 func (l locked) Counters(context.Context) ([]power.Reading, error) { return nil, nil }
 func (l locked) Close() error                                      { return nil }
+
+// TestBreakerIsPerModel: another model on the same backend goes on.
+func TestBreakerIsPerModel(t *testing.T) {
+	study2 := newStudy(t, 2, study.Execution{Cycles: 2, Order: study.Sequential, MaxFailures: 2})
+	study2.Experiments[1].Model = "random:tiny-qwen2"
+	res, err := Run(t.Context(), newCampaign(t, &engine{failing: 1}, study2).options)
+	if err != nil || res.OK != 2 || res.Failed != 2 || res.LeftOut != 0 {
+		t.Errorf("%v, %d ok, %d failed, %d left out, want the other model's runs to be made", err, res.OK, res.Failed, res.LeftOut)
+	}
+}
+
+// TestPrecision: what was wanted and not reached is said, and so is what could not be
+// measured, once at the start and in the summary.
+func TestPrecision(t *testing.T) {
+	x := study.Execution{Cycles: 2, Order: study.LatinSquare, Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 3}}
+	c := newCampaign(t, &engine{}, newStudy(t, 1, x))
+	res, err := Run(t.Context(), c.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := res.Experiments[0].Precision
+	if p == nil || p.Met || p.Reached == nil || *p.Reached <= 1e-9 || res.OK != 3 || !res.Complete || len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != result.CaveatPrecision {
+		t.Errorf("precision %+v after %d runs, caveats %v", p, res.OK, res.Experiments[0].Caveats)
+	}
+	x.Until.Metric = "energy.per_output_token_j"
+	c.options.Study, c.events = newStudy(t, 2, x), nil
+	c.options.Study.Execution.Cycles = 3
+	c.options.Study.Execution.Until.MaxCycles = 9
+	res = c.check(t.Context(), t, nil)
+	if res.OK != 6 || len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != result.CaveatNoMetric {
+		t.Errorf("%d runs, caveats %v", res.OK, res.Experiments[0].Caveats)
+	}
+	if len(res.Caveats) != 1 || res.Caveats[0].Code != result.CaveatUnbalanced {
+		t.Errorf("caveats of the study %v, want 3 cycles of 2 experiments to be unbalanced", res.Caveats)
+	}
+	notes := ""
+	for _, e := range c.events {
+		if n, ok := e.(event.Note); ok && n.Code != "engine_restarted" {
+			notes += n.Code + " "
+		}
+	}
+	if notes != result.CaveatUnbalanced+" "+result.CaveatNoMetric+" " {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+// TestInputsAreFrozen: a data set or a GPU that is another one ends the study.
+func TestInputsAreFrozen(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "prompts.jsonl")
+	write := func(text string) {
+		if err := os.WriteFile(data, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("{\"prompt\": \"one\"}\n")
+	s := newStudy(t, 1, study.Execution{Cycles: 1, Order: study.Sequential})
+	s.Experiments[0].Workload.Dataset = data
+	c := newCampaign(t, &engine{}, s)
+	card, driver := "NVIDIA H100", "570.1"
+	c.options.Snapshot.GPUs = []host.GPU{{Name: &card, DriverVersion: &driver}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	res, _ := Run(ctx, c.options)
+	c.options.Resume = res.Dir
+	refused := func(want string) {
+		t.Helper()
+		var changed *ChangedError
+		if _, err := Run(t.Context(), c.options); !errors.As(err, &changed) || !strings.Contains(err.Error(), want) || changed.Hint() == "" {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+	write("{\"prompt\": \"two\"}\n")
+	refused("the dataset " + data + " has changed since the study began")
+	os.Remove(data)
+	refused("cannot be read any more")
+	write("{\"prompt\": \"one\"}\n")
+	other := "580.9"
+	c.options.Snapshot.GPUs = []host.GPU{{Name: &card, DriverVersion: &other}}
+	refused("began on NVIDIA H100 (driver 570.1); here is NVIDIA H100 (driver 580.9)")
+	c.options.Snapshot.GPUs = []host.GPU{{Name: &card, DriverVersion: &driver}}
+	kernel := "6.1"
+	c.options.Snapshot.OS.Kernel = &kernel
+	res, err := Run(t.Context(), c.options)
+	if err != nil || len(res.Caveats) != 1 || res.Caveats[0].Code != result.CaveatMachines {
+		t.Errorf("%v, caveats %v, want one on the other host", err, res.Caveats)
+	}
+	first, err := os.ReadFile(filepath.Join(res.Dir, result.EnvFile))
+	if err != nil || strings.Contains(string(first), kernel) {
+		t.Errorf("env.json is not that of the first part: %v", err)
+	}
+}

@@ -168,10 +168,15 @@ func (env *Env) side(arg string) (side, error) {
 		return side{}, &usageError{what, "name one as " + dir + ":ID, of " + strings.Join(ids, ", ")}
 	}
 	out := side{dir: filepath.Clean(s.Dir)}
-	for _, r := range s.Runs {
-		if r.ID == found[0].ID && r.Status == result.OK {
-			out.runs = append(out.runs, r)
+	for _, row := range s.Rows {
+		if row.ID != found[0].ID || row.Status != result.OK {
+			continue
 		}
+		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
+		if err != nil {
+			return side{}, err
+		}
+		out.runs = append(out.runs, r)
 	}
 	if len(out.runs) == 0 {
 		return side{}, &usageError{arg + " has no run that was ok", "see why with: llem report " + dir}

@@ -23,7 +23,8 @@ import (
 type reportFlags struct {
 	json, recompute, verbose bool
 	sort, format, best       string
-	where                    []string
+	where, pareto            []string
+	limit                    int
 }
 
 // formats of a report.
@@ -44,17 +45,22 @@ func newReport(env *Env) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.limit < 0 {
+				return &usageError{"--limit is negative", "give a number of lines, or 0 for all"}
+			}
 			if f.recompute {
 				return env.recompute(args[0], f)
 			}
-			return env.report(args[0], f)
+			return env.report(args[0], f, cmd.Flags().Changed("limit"))
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&f.recompute, "recompute", false, "compute every number again from the raw files and say whether they match")
 	flags.StringVar(&f.sort, "sort", "", "order by a metric, the best first, such as energy.per_output_token_j")
+	flags.IntVar(&f.limit, "limit", report.DefaultLimit, "how many lines tables have at most; 0 is all (csv has all unless this is given)")
+	flags.StringSliceVar(&f.pareto, "pareto", nil, "judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99")
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p99<200'")
@@ -64,14 +70,14 @@ func newReport(env *Env) *cobra.Command {
 }
 
 // report prints a study, ordered and in the format that was asked for.
-func (env *Env) report(dir string, f reportFlags) error {
+func (env *Env) report(dir string, f reportFlags, limited bool) error {
 	if !slices.Contains(formats, f.format) {
 		return &usageError{fmt.Sprintf("--format %s is unknown", f.format), "use one of " + strings.Join(formats, ", ")}
 	}
 	if len(f.where) > 0 && f.best == "" {
 		return &usageError{"--where goes with --best", "name what is to be best, such as --best energy.per_output_token_j"}
 	}
-	for _, name := range []string{f.sort, f.best} {
+	for _, name := range append([]string{f.sort, f.best}, f.pareto...) {
 		if err := checkMetric(name); err != nil {
 			return err
 		}
@@ -80,22 +86,45 @@ func (env *Env) report(dir string, f reportFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.sort != "" {
-		if err := res.SortBy(f.sort); err != nil {
-			return err
-		}
+	if err := judge(res, f); err != nil {
+		return err
+	}
+	t := env.terminal(f.verbose)
+	t.Sort, t.Front, t.Limit = f.sort, f.pareto, f.limit
+	if f.limit == 0 {
+		t.Limit = -1
 	}
 	switch {
 	case f.best != "":
 		return env.best(res, f)
 	case f.json:
-		return env.printJSON(res)
+		return res.Encode(env.Stdout)
 	case f.format == "md":
-		return report.Markdown(env.Stdout, res)
+		return t.Markdown(env.Stdout, res)
 	case f.format == "csv":
-		return report.CSV(env.Stdout, res)
+		if !limited {
+			t.Limit = -1
+		}
+		return report.CSV(env.Stdout, res, t.Limit)
 	}
-	return env.print(res, false, f.verbose)
+	return t.Study(env.Stdout, res)
+}
+
+// judge sets the standings by the metrics that were asked for, and orders by one.
+func judge(res *result.StudyResult, f reportFlags) error {
+	if len(f.pareto) > 0 {
+		standings, err := res.Pareto(f.pareto...)
+		if err != nil {
+			return err
+		}
+		for i := range standings {
+			res.Experiments[i].Standing = &standings[i]
+		}
+	}
+	if f.sort == "" {
+		return nil
+	}
+	return res.SortBy(f.sort)
 }
 
 // checkMetric refuses a name that is no metric.
@@ -134,7 +163,7 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 	}
 	if errors.Is(missing, fs.ErrNotExist) {
 		fmt.Fprintf(env.Stderr, "llem: %s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s\n",
-			result.SummaryFile, len(res.Runs), res.Planned, result.RunsDir)
+			result.SummaryFile, len(res.Rows), res.Planned, result.RunsDir)
 	}
 	return res, nil
 }
@@ -195,22 +224,76 @@ func staleSummary(dir string) []measure.Recomputed {
 		stale.Error = err.Error()
 		return []measure.Recomputed{stale}
 	}
+	return append(differing(stale, differences(dir, summary)), staleJournal(dir)...)
+}
+
+// staleJournal reports lines of the journal that are not those of the runs: summaries
+// are folded from them.
+func staleJournal(dir string) []measure.Recomputed {
+	stale := measure.Recomputed{Run: result.JournalFile, Differ: []measure.Difference{},
+		Next: "move " + filepath.Join(dir, result.JournalFile) + " and " + result.SummaryFile + " away: `llem report` then reads the runs themselves"}
+	rows, err := result.Rows(dir)
+	if err != nil {
+		stale.Error = err.Error()
+		return []measure.Recomputed{stale}
+	}
 	var differ []string
-	for _, r := range summary.Runs {
-		name := fmt.Sprintf("%s-c%d", r.ID, r.Cycle)
-		own, err := result.ReadRecord(filepath.Join(dir, result.RunsDir, name, result.RecordFile))
-		if err != nil || !sameRecord(r, own) {
-			differ = append(differ, name)
+	for _, r := range rows {
+		own, err := result.ReadRun(dir, r.ID, r.Cycle)
+		if err != nil || !sameJSON(r, result.RowOf(own)) {
+			differ = append(differ, nameOf(r.ID, r.Cycle))
 		}
 	}
-	if len(differ) == 0 {
+	return differing(stale, differ)
+}
+
+// differing is an outcome that names the runs it is about; none if there are none.
+func differing(stale measure.Recomputed, runs []string) []measure.Recomputed {
+	if len(runs) == 0 {
 		return nil
 	}
-	stale.Error = "it does not hold what the runs themselves say: " + strings.Join(differ, ", ")
+	more := ""
+	if len(runs) > mostNamed {
+		more = fmt.Sprintf(" and %d more", len(runs)-mostNamed)
+		runs = runs[:mostNamed]
+	}
+	stale.Error = "it does not hold what the runs themselves say: " + strings.Join(runs, ", ") + more
 	return []measure.Recomputed{stale}
 }
 
-func sameRecord(a, b *result.Record) bool {
+// mostNamed is how many runs are named that a file is wrong about.
+const mostNamed = 20
+
+func nameOf(id string, cycle int) string { return fmt.Sprintf("%s-c%d", id, cycle) }
+
+// differences are the runs of which a summary says something else than they do.
+func differences(dir string, summary *result.StudyResult) []string {
+	var out []string
+	for i, r := range summary.Rows {
+		own, err := result.ReadRun(dir, r.ID, r.Cycle)
+		same := err == nil && own.Status == r.Status
+		for _, m := range result.Metrics() {
+			if v, ok := r.Values.Get(m.Name); ok && same {
+				w, there := m.Value(own)
+				same = there && v == w
+			}
+		}
+		if i < len(summary.Runs) && same {
+			same = sameJSON(summary.Runs[i], own)
+		}
+		if !same {
+			out = append(out, nameOf(r.ID, r.Cycle))
+		}
+	}
+	for _, r := range summary.Runs[min(len(summary.Rows), len(summary.Runs)):] { // of an earlier version
+		if own, err := result.ReadRun(dir, r.ID, r.Cycle); err != nil || !sameJSON(r, own) {
+			out = append(out, nameOf(r.ID, r.Cycle))
+		}
+	}
+	return out
+}
+
+func sameJSON(a, b any) bool {
 	x, err1 := json.Marshal(a)
 	y, err2 := json.Marshal(b)
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)

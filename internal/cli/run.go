@@ -235,7 +235,7 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	}
 	if dir == newest {
 		var err error
-		if dir, err = llem.Unfinished(options.Results); err != nil {
+		if dir, err = llem.Unfinished(options.Results, f.retry); err != nil {
 			return nil, err
 		}
 	}

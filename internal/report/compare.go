@@ -114,7 +114,7 @@ func (t Terminal) Choice(w io.Writer, metric string, limits []string, c *result.
 
 func chosen(e result.ExperimentSummary, metric string) string {
 	text := e.Config.Label() + " (" + e.ID + ")"
-	m, ok := e.Metrics[metric]
+	m, ok := e.Metrics.Get(metric)
 	info, err := result.Metric(metric)
 	if !ok || err != nil {
 		return text

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -22,33 +24,25 @@ func repeated(s *result.StudyResult) bool {
 	return false
 }
 
-// representatives are one run of every experiment, a good one if there is one, and
-// without its cycle.
-func representatives(s *result.StudyResult) []*result.Record {
-	found := map[string]*result.Record{}
-	for _, r := range s.Runs {
-		if old := found[r.ID]; old == nil || old.Status != result.OK && r.Status == result.OK {
-			found[r.ID] = r
-		}
-	}
-	var out []*result.Record
-	for _, e := range s.Experiments {
-		if r := found[e.ID]; r != nil {
-			once := *r
-			once.Cycle = 1
-			out = append(out, &once)
-		}
+// subjects are the configurations as they are named.
+func subjects(s *result.StudyResult) []subject {
+	out := make([]subject, len(s.Experiments))
+	for i := range s.Experiments {
+		e := &s.Experiments[i]
+		out[i] = subject{&e.Config, cmp.Or(e.DType, e.Config.DType), 1}
 	}
 	return out
 }
 
-// experimentColumns are the columns of configurations: a metric, its heading, and how
-// it is printed.
-var experimentColumns = []struct {
+// column is a column of configurations: a metric, its heading, and how it is printed.
+type column struct {
 	metric, head string
 	print        func(float64) string
 	spread       bool
-}{
+}
+
+// experimentColumns are the columns of configurations.
+var experimentColumns = []column{
 	{"throughput.output_tokens_per_s", "tok/s", func(v float64) string { return unit.Significant(v, 3) }, false},
 	{"latency.ttft_ms.p50", "TTFT", duration, false},
 	{"latency.itl_ms.p50", "ITL", duration, false},
@@ -58,10 +52,24 @@ var experimentColumns = []struct {
 	{"energy.mean_w", "power", func(v float64) string { return unit.SI(v, "W") }, false},
 }
 
-// experimentRows is the table of configurations over their cycles.
-func experimentRows(s *result.StudyResult, labels []string) []Row {
+// columnsWith are the usual columns and those of the metrics that were asked for.
+func columnsWith(metrics ...string) []column {
+	out := slices.Clone(experimentColumns)
+	for _, name := range metrics {
+		if slices.ContainsFunc(out, func(c column) bool { return c.metric == name }) {
+			continue
+		}
+		if m, err := result.Metric(name); err == nil {
+			out = append(out, column{name, name, func(v float64) string { return metricValue(v, m.Unit) }, false})
+		}
+	}
+	return out
+}
+
+// experimentRows is the table of the first n configurations over their cycles.
+func experimentRows(s *result.StudyResult, labels []string, columns []column, n int) []Row {
 	head := Row{Label: "experiment", Cells: []string{"runs"}}
-	for _, c := range experimentColumns {
+	for _, c := range columns {
 		head.Cells = append(head.Cells, c.head)
 		if c.spread {
 			head.Cells = append(head.Cells, "±95 %")
@@ -69,16 +77,11 @@ func experimentRows(s *result.StudyResult, labels []string) []Row {
 	}
 	head.Cells = append(head.Cells, "front", "energy")
 	rows := []Row{head}
-	about := representatives(s)
-	for i, e := range s.Experiments {
-		runs := strconv.Itoa(e.OK)
-		if e.Failed > 0 {
-			runs = fmt.Sprintf("%d of %d", e.OK, e.OK+e.Failed)
-		}
-		row := Row{Label: labels[i], Cells: []string{runs}}
-		for _, c := range experimentColumns {
+	for i, e := range s.Experiments[:n] {
+		row := Row{Label: labels[i], Cells: []string{runsWord(e)}}
+		for _, c := range columns {
 			value, spread := missing, missing
-			if m, ok := e.Metrics[c.metric]; ok {
+			if m, ok := e.Metrics.Get(c.metric); ok {
 				value = c.print(m.Mean)
 				if m.CI95 != nil && m.Mean != 0 {
 					spread = fmt.Sprintf("%s %%", unit.Significant(50*(m.CI95[1]-m.CI95[0])/m.Mean, 2))
@@ -89,20 +92,32 @@ func experimentRows(s *result.StudyResult, labels []string) []Row {
 				row.Cells = append(row.Cells, spread)
 			}
 		}
-		row.Cells = append(row.Cells, standingWord(e.Standing), energyWord(e, about[i]))
+		row.Cells = append(row.Cells, standingWord(e.Standing), energyWord(e))
 		rows = append(rows, row)
 	}
 	return dropEmpty(rows)
 }
 
-func energyWord(e result.ExperimentSummary, r *result.Record) string {
-	switch _, known := e.Metrics["energy.per_output_token_j"]; {
-	case r.Status != result.OK:
-		return string(r.Status)
+func runsWord(e result.ExperimentSummary) string {
+	if all := e.OK + e.Failed + e.LeftOut; all > e.OK {
+		return fmt.Sprintf("%d of %d", e.OK, all)
+	}
+	return strconv.Itoa(e.OK)
+}
+
+func energyWord(e result.ExperimentSummary) string {
+	switch _, known := e.Metrics.Get("energy.per_output_token_j"); {
+	case e.Status != result.OK:
+		return string(e.Status)
 	case !known:
 		return "not measured"
 	}
-	return provenanceWord(r)
+	return summaryProvenance(e)
+}
+
+// summaryProvenance is the provenance of a configuration's energy in one word.
+func summaryProvenance(e result.ExperimentSummary) string {
+	return provenanceWord(&result.Record{Backend: result.Backend{Name: e.Config.Backend}, Energy: result.Energy{Provenance: e.Provenance}})
 }
 
 // standingWord is the Pareto standing in a word.
@@ -121,67 +136,93 @@ func standingWord(s *result.Standing) string {
 	return missing
 }
 
-const frontNote = "front: nothing beats it in energy per output token and in tokens/s at once; no: something does, beyond the intervals; ?: by value only"
+// frontNote explains the standings.
+func frontNote(metrics []string) string {
+	what := "energy per output token and in tokens/s"
+	if len(metrics) > 0 {
+		what = strings.Join(metrics, " and ")
+	}
+	return "front: nothing beats it in " + what + " at once; no: something does, beyond the intervals; ?: by value only"
+}
 
 // experiments prints the table of configurations.
 func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
-	common, labels := names(representatives(s))
+	common, labels := namesOf(subjects(s))
 	if common != "" {
 		t.wrap(b, "", "", common)
 	}
 	b.WriteString("\n")
-	rows := experimentRows(s, labels)
+	shown := t.limit(len(s.Experiments))
+	rows := experimentRows(s, labels, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
 	legend := rowWidth(rows) > t.width()
 	if legend {
-		for i := range labels {
+		for i := range shown {
 			rows[i+1].Label = fmt.Sprint(i + 1)
 		}
 	}
 	t.columns(b, 2, rows)
+	t.cut(b, shown, len(s.Experiments), "configuration")
 	note := tableNote(rows[0].Cells)
 	if slices.Contains(rows[0].Cells, "±95 %") {
 		note += " · ±95 %: of the mean over the runs"
 	}
 	t.wrap(b, "  ", "  ", note)
 	if slices.Contains(rows[0].Cells, "front") {
-		t.wrap(b, "  ", "  ", frontNote)
+		t.wrap(b, "  ", "  ", frontNote(t.Front))
 	}
 	if legend {
 		b.WriteString("\n")
-		for i, l := range labels {
+		for i, l := range labels[:shown] {
 			t.wrap(b, fmt.Sprintf("  %3d  ", i+1), "       ", l)
 		}
 	}
 	t.caveats(b, s, labels)
 }
 
-// caveats prints what the repeats of a configuration give cause to doubt.
+// caveatsShown is how many cautions are printed.
+const caveatsShown = 20
+
+// caveats prints what there is to doubt about the study, its configurations and what
+// their repeats show.
 func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, labels []string) {
-	first := true
+	var all []string
+	for _, w := range s.Caveats {
+		all = append(all, w.Message)
+	}
 	for i, e := range s.Experiments {
+		for _, w := range e.Caveats {
+			all = append(all, labels[i]+": "+w.Message)
+		}
 		for _, c := range experimentColumns {
-			for _, w := range e.Metrics[c.metric].Caveats {
-				if w.Code != "drift" && w.Code != "outliers" {
-					continue
+			m, _ := e.Metrics.Get(c.metric)
+			for _, w := range m.Caveats {
+				if w.Code == "drift" || w.Code == "outliers" {
+					all = append(all, fmt.Sprintf("%s, %s: %s", labels[i], c.head, w.Message))
 				}
-				if first {
-					b.WriteString("\n")
-					first = false
-				}
-				t.wrap(b, t.warn("caution")+": ", "         ", fmt.Sprintf("%s, %s: %s", labels[i], c.head, w.Message))
 			}
 		}
+	}
+	for i, text := range all {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		if i == caveatsShown {
+			fmt.Fprintf(b, "%s: in the caveats of --json\n", count(len(all)-i, "more caution"))
+			break
+		}
+		t.wrap(b, t.warn("caution")+": ", "         ", text)
 	}
 }
 
 // Markdown prints the table of configurations for a document.
-func Markdown(w io.Writer, s *result.StudyResult) error {
+func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	if len(s.Experiments) == 0 {
 		_, err := fmt.Fprintln(w, "No run has finished.")
 		return err
 	}
-	common, labels := names(representatives(s))
-	rows := experimentRows(s, labels)
+	common, labels := namesOf(subjects(s))
+	shown := t.limit(len(s.Experiments))
+	rows := experimentRows(s, labels, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
 	var b strings.Builder
 	if common != "" {
 		fmt.Fprintf(&b, "%s\n\n", common)
@@ -196,40 +237,73 @@ func Markdown(w io.Writer, s *result.StudyResult) error {
 			fmt.Fprintf(&b, "|---%s\n", strings.Repeat("|---:", len(r.Cells))+"|")
 		}
 	}
+	if shown < len(s.Experiments) {
+		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, count(len(s.Experiments), "configuration"))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// CSV prints every metric of every configuration: mean, interval and number of runs.
-func CSV(w io.Writer, s *result.StudyResult) error {
+// fixedKeys are the keys that have a column of their own in every CSV.
+var fixedKeys = []string{"model", "backend", "workload.prompts", "workload.input_tokens", "workload.output_tokens"}
+
+// CSV prints every metric of the first n configurations (less than 0: all): mean,
+// interval, percentiles and number of runs, beside every key whose value differs.
+func CSV(w io.Writer, s *result.StudyResult, n int) error {
+	if n < 0 || n > len(s.Experiments) {
+		n = len(s.Experiments)
+	}
+	configs := make([]study.Experiment, len(s.Experiments))
+	for i, e := range s.Experiments {
+		configs[i] = e.Config
+	}
+	keys := slices.DeleteFunc(study.Varying(configs), func(k study.Key) bool { return slices.Contains(fixedKeys, k.Name) })
 	out := csv.NewWriter(w)
-	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens", "runs_ok", "runs_failed", "energy_provenance"}
+	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens", "runs_ok", "runs_failed", "runs_left_out", "energy_provenance"}
+	for _, k := range keys {
+		name := k.Name
+		if name == "dtype" {
+			name = "dtype_asked" // beside the one that the engine used
+		}
+		head = append(head, name)
+	}
 	for _, m := range result.Metrics() {
-		head = append(head, m.Name, m.Name+".ci95_low", m.Name+".ci95_high", m.Name+".n")
+		head = append(head, m.Name, m.Name+".ci95_low", m.Name+".ci95_high", m.Name+".p5", m.Name+".p50", m.Name+".p95", m.Name+".n")
 	}
 	if err := out.Write(head); err != nil {
 		return err
 	}
-	about := representatives(s)
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
-	for i, e := range s.Experiments {
-		c := e.Config
-		row := []string{e.ID, c.Model, c.Backend, dtype(about[i]), strconv.Itoa(c.BatchSize()), strconv.Itoa(c.Workload.Prompts),
-			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK), strconv.Itoa(e.Failed), provenanceWord(about[i])}
-		for _, m := range result.Metrics() {
-			cells := []string{"", "", "", ""}
-			if v, ok := e.Metrics[m.Name]; ok {
-				cells[0], cells[3] = number(v.Mean), strconv.Itoa(v.N)
-				if v.CI95 != nil {
-					cells[1], cells[2] = number(v.CI95[0]), number(v.CI95[1])
-				}
-			}
-			row = append(row, cells...)
+	for i, e := range s.Experiments[:n] {
+		c := configs[i]
+		row := []string{e.ID, c.Model, c.Backend, cmp.Or(e.DType, c.DType), strconv.Itoa(c.BatchSize()), strconv.Itoa(c.Workload.Prompts),
+			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK), strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut), summaryProvenance(e)}
+		for _, k := range keys {
+			row = append(row, k.Text(c))
 		}
-		if err := out.Write(row); err != nil {
+		if err := out.Write(append(row, metricCells(e)...)); err != nil {
 			return err
 		}
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// metricCells are the columns of all metrics.
+func metricCells(e result.ExperimentSummary) []string {
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	var row []string
+	for _, m := range result.Metrics() {
+		cells := make([]string, 7)
+		if v, ok := e.Metrics.Get(m.Name); ok {
+			cells[0], cells[6] = number(v.Mean), strconv.Itoa(v.N)
+			if v.CI95 != nil {
+				cells[1], cells[2] = number(v.CI95[0]), number(v.CI95[1])
+			}
+			if v.N > 1 {
+				cells[3], cells[4], cells[5] = number(v.P5), number(v.P50), number(v.P95)
+			}
+		}
+		row = append(row, cells...)
+	}
+	return row
 }

@@ -7,51 +7,115 @@ import (
 	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
 
 // table prints one line per run, or one per configuration if any has run more than
-// once: what all have in common first, then what differs beside the figures.
-func (t Terminal) table(b *strings.Builder, s *result.StudyResult) {
+// once or there are many: what all have in common first, then what differs beside the
+// figures.
+func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	fmt.Fprintln(b, t.bold(orName(s.Name)+": "+tally(s)))
-	if len(s.Runs) == 0 {
-		return
+	if len(s.Runs)+len(s.Rows) == 0 {
+		return nil
+	}
+	runs, err := t.firstRuns(s)
+	if err != nil {
+		return err
 	}
 	legend := false
-	if t.Verbose || !repeated(s) {
-		legend = t.runs(b, s)
+	large := s.Runs == nil
+	if t.Verbose || !large && !repeated(s) {
+		legend = t.runs(b, s, runs)
 	} else {
 		t.experiments(b, s)
 	}
-	t.doubts(b, s.Runs)
-	_, labels := names(s.Runs)
-	for i, r := range s.Runs {
-		if r.Failure != nil {
-			b.WriteString("\n")
-			if legend {
-				t.wrap(b, fmt.Sprintf("run %d: ", i+1), "  ", labels[i])
-			} else {
-				t.wrap(b, "", "  ", labels[i])
-			}
-			t.failure(b, r.Status, r.Failure)
-			if log := r.Files["engine_log"]; log != "" {
-				fmt.Fprintf(b, "  log: %s\n", path.Join(result.RunsDir, fmt.Sprintf("%s-c%d", r.ID, r.Cycle), log))
-			}
+	if large {
+		t.shared(b, s.Doubts, len(s.Rows))
+	} else {
+		t.doubts(b, s.Runs)
+	}
+	return t.failures(b, s, legend)
+}
+
+// firstRuns are the records of the runs that the table may show.
+func (t Terminal) firstRuns(s *result.StudyResult) ([]*result.Record, error) {
+	if s.Runs != nil {
+		return s.Runs[:min(len(s.Runs), t.limit(len(s.Runs)))], nil
+	}
+	var out []*result.Record
+	if !t.Verbose {
+		return nil, nil
+	}
+	for rec, err := range s.Records() {
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, rec); len(out) >= t.limit(len(s.Rows)) {
+			break
 		}
 	}
+	return out, nil
+}
+
+// failuresShown is how many of the failed runs of a large study are described.
+const failuresShown = 10
+
+// failures says of the runs without a result why.
+func (t Terminal) failures(b *strings.Builder, s *result.StudyResult, legend bool) error {
+	runs, more := s.Runs, 0
+	if runs == nil {
+		for _, r := range s.Rows {
+			if r.Status == result.OK {
+				continue
+			}
+			if len(runs) == failuresShown {
+				more++
+				continue
+			}
+			rec, err := result.ReadRun(s.Dir, r.ID, r.Cycle)
+			if err != nil {
+				return err
+			}
+			runs = append(runs, rec)
+		}
+	}
+	_, labels := names(runs)
+	for i, r := range runs {
+		if r.Failure == nil {
+			continue
+		}
+		b.WriteString("\n")
+		if legend && s.Runs != nil {
+			t.wrap(b, fmt.Sprintf("run %d: ", i+1), "  ", labels[i])
+		} else {
+			t.wrap(b, "", "  ", labels[i])
+		}
+		t.failure(b, r.Status, r.Failure)
+		if log := r.Files["engine_log"]; log != "" {
+			fmt.Fprintf(b, "  log: %s\n", path.Join(result.RunsDir, fmt.Sprintf("%s-c%d", r.ID, r.Cycle), log))
+		}
+	}
+	if more > 0 {
+		fmt.Fprintf(b, "\n%s without a result are not described here: their class and message are in the rows of --json\n", count(more, "more run"))
+	}
+	return nil
 }
 
 // runs prints one line per run. It says whether the lines are numbered, for want of
 // room for their labels.
-func (t Terminal) runs(b *strings.Builder, s *result.StudyResult) (numbered bool) {
-	common, labels := names(s.Runs)
+func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*result.Record) (numbered bool) {
+	about := shown
+	if s.Runs != nil {
+		about = s.Runs
+	}
+	common, labels := names(about)
+	labels = labels[:len(shown)]
 	if common != "" {
 		t.wrap(b, "", "", common)
 	}
 	b.WriteString("\n")
 	rows := []Row{{Label: "run", Cells: figureHeads}}
-	for i, r := range s.Runs {
+	for i, r := range shown {
 		rows = append(rows, Row{Label: labels[i], Cells: figures(r)})
 	}
 	rows = dropEmpty(rows)
@@ -62,6 +126,7 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult) (numbered bool
 		}
 	}
 	t.columns(b, 2, rows)
+	t.cut(b, len(shown), max(len(s.Runs), len(s.Rows)), "run")
 	t.wrap(b, "  ", "  ", tableNote(rows[0].Cells))
 	if numbered {
 		b.WriteString("\n")
@@ -70,6 +135,13 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult) (numbered bool
 		}
 	}
 	return numbered
+}
+
+// cut says that a table does not show everything, and how to see more.
+func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
+	if shown < all {
+		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report DIR` with --limit N (0: all), --sort METRIC, --pareto, --best or --format csv shows others", shown, count(all, what)))
+	}
 }
 
 // doubts prints why energy is missing and the warnings of all runs, each kind
@@ -96,15 +168,24 @@ func (t Terminal) doubts(b *strings.Builder, runs []*result.Record) {
 			seen[w.Code] = true
 		}
 	}
+	all := make([]result.Doubt, len(order))
 	for i, d := range order {
+		all[i] = result.Doubt{Kind: d.kind, Code: d.code, Message: messages[d], Runs: counts[d]}
+	}
+	t.shared(b, all, len(runs))
+}
+
+// shared prints doubts that runs share, and in how many of all.
+func (t Terminal) shared(b *strings.Builder, doubts []result.Doubt, runs int) {
+	for i, d := range doubts {
 		if i == 0 {
 			b.WriteString("\n")
 		}
 		in := ""
-		if counts[d] < len(runs) {
-			in = fmt.Sprintf(" (%d of %s)", counts[d], count(len(runs), "run"))
+		if d.Runs < runs {
+			in = fmt.Sprintf(" (%d of %s)", d.Runs, count(runs, "run"))
 		}
-		t.wrap(b, t.warn(d.kind)+in+": ", "         ", messages[d])
+		t.wrap(b, t.warn(d.Kind)+in+": ", "         ", d.Message)
 	}
 }
 
@@ -121,103 +202,12 @@ func tally(s *result.StudyResult) string {
 	for _, q := range []struct {
 		n    int
 		what string
-	}{{s.Failed, "failed"}, {s.Interrupted, "interrupted"}, {s.Planned - len(s.Runs), "not made"}} {
+	}{{s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"}, {s.Planned - max(len(s.Runs), len(s.Rows)), "not made"}} {
 		if q.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// facets say what a run was, in the order of reading; empty where it does not
-// apply.
-var facets = []func(*result.Record) string{
-	func(r *result.Record) string { return r.Config.Model },
-	func(r *result.Record) string { return r.Config.Backend },
-	dtype,
-	func(r *result.Record) string { return fmt.Sprintf("batch %d", r.Config.BatchSize()) },
-	func(r *result.Record) string { return count(r.Config.Workload.Prompts, "prompt") },
-	func(r *result.Record) string { return fmt.Sprintf("%d in", r.Config.Workload.InputTokens) },
-	func(r *result.Record) string { return fmt.Sprintf("%d out", r.Config.Workload.OutputTokens) },
-	func(r *result.Record) string { return r.Config.Workload.Dataset },
-	func(r *result.Record) string {
-		if c := r.Config.PyTorch; c != nil && r.Config.Backend == study.PyTorch {
-			return c.AttnImplementation + " on " + c.Device
-		}
-		return ""
-	},
-	func(r *result.Record) string {
-		c := r.Config.Embedded
-		switch {
-		case c == nil || r.Config.Backend != study.Embedded:
-			return ""
-		case c.Threads == 0:
-			return "auto threads"
-		}
-		return count(c.Threads, "thread")
-	},
-	func(r *result.Record) string {
-		if c := r.Config.Embedded; c != nil && r.Config.Backend == study.Embedded {
-			return fmt.Sprintf("chunk %d", c.PrefillChunk)
-		}
-		return ""
-	},
-	func(r *result.Record) string {
-		if c := r.Config.Fake; c != nil && r.Config.Backend == study.Fake {
-			return fmt.Sprintf("%s batching at speed %g", c.Batching, c.Speed)
-		}
-		return ""
-	},
-	func(r *result.Record) string { return fmt.Sprintf("warmup %d", r.Config.Warmup.Runs) },
-	func(r *result.Record) string { return fmt.Sprintf("baseline %g s", r.Config.Baseline.Seconds) },
-	func(r *result.Record) string { return "energy " + r.Config.Energy.Sources },
-	func(r *result.Record) string { return fmt.Sprintf("seed %d", r.Config.Seed) },
-	func(r *result.Record) string { return fmt.Sprintf("cycle %d", r.Cycle) },
-}
-
-// commonFacets is how many of the facets are worth a word when all runs share
-// them.
-const commonFacets = 7
-
-// dtype is what the engine used, or what was asked for where that is not known.
-func dtype(r *result.Record) string {
-	if r.Backend.DType != "" {
-		return r.Backend.DType
-	}
-	return r.Config.DType
-}
-
-// names divides the facets into those that all runs share and the labels of the
-// runs, which tell them apart.
-func names(runs []*result.Record) (common string, labels []string) {
-	var shared []string
-	parts := make([][]string, len(runs))
-	for i, facet := range facets {
-		values := map[string]bool{}
-		for _, r := range runs {
-			if f := facet(r); f != "" { // another engine's setting tells nothing apart
-				values[f] = true
-			}
-		}
-		if len(values) < 2 {
-			if i < commonFacets {
-				shared = append(shared, facet(runs[0]))
-			}
-			continue
-		}
-		for k, r := range runs {
-			if f := facet(r); f != "" {
-				parts[k] = append(parts[k], f)
-			}
-		}
-	}
-	for i, p := range parts {
-		if len(p) == 0 {
-			p = []string{fmt.Sprint(i + 1)}
-		}
-		labels = append(labels, strings.Join(p, " "))
-	}
-	return strings.Join(shared, " · "), labels
 }
 
 // figureHeads are the columns of figures.

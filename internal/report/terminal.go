@@ -17,6 +17,26 @@ type Terminal struct {
 	Width int
 	// Verbose adds how the phases were found and what the intervals are made of.
 	Verbose bool
+	// Limit is how many lines a table has at most; 0 means DefaultLimit, less than 0 all.
+	Limit int
+	// Front names the metrics of the standings; empty: those of a summary.
+	Front []string
+	// Sort names the metric by which the configurations are ordered, if any.
+	Sort string
+}
+
+// DefaultLimit is how many lines a table has if nothing else is asked for.
+const DefaultLimit = 50
+
+// limit is how many of n lines are shown.
+func (t Terminal) limit(n int) int {
+	switch {
+	case t.Limit < 0:
+		return n
+	case t.Limit == 0:
+		return min(n, DefaultLimit)
+	}
+	return min(n, t.Limit)
 }
 
 // Study prints the run of a study with a single one in full, and a table otherwise.
@@ -25,7 +45,9 @@ func (t Terminal) Study(w io.Writer, s *result.StudyResult) error {
 	if r := s.Experiment(); r != nil && s.Planned <= 1 {
 		t.run(&b, NewView(r))
 	} else {
-		t.table(&b, s)
+		if err := t.table(&b, s); err != nil {
+			return err
+		}
 	}
 	if s.Dir != "" {
 		fmt.Fprintf(&b, "\nresults: %s\n", s.Dir)

@@ -1,0 +1,204 @@
+package campaign
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// inputsFile freezes the files that a study reads, beside its study.yaml: a name in the
+// study does not change when the file does.
+const inputsFile = "inputs.json"
+
+// input is a file, or a folder, that a study reads.
+type input struct {
+	Kind string `json:"kind"` // dataset or model
+	// Name is as the study has it, Path where it was.
+	Name string `json:"name"`
+	Path string `json:"path"`
+	// SHA256 is that of a data set. Of a model, which may have many gigabytes, it is
+	// that of the names, sizes and times of its files.
+	SHA256 string `json:"sha256"`
+}
+
+// ChangedError says that a study cannot be gone on with, since its later runs would not
+// be comparable with the earlier ones.
+type ChangedError struct{ Msg, Next string }
+
+// Error says what has changed.
+func (e *ChangedError) Error() string { return e.Msg }
+
+// Hint says what to do.
+func (e *ChangedError) Hint() string { return e.Next }
+
+// inputsOf are the files of a study, each once.
+func inputsOf(s *study.Study) ([]input, error) {
+	out := []input{}
+	seen := map[[2]string]bool{}
+	for _, e := range s.Experiments {
+		for _, q := range [][2]string{{"dataset", e.Workload.Dataset}, {"model", e.Model}} {
+			if seen[q] {
+				continue
+			}
+			seen[q] = true
+			in, err := read(q[0], q[1])
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // a name of something that is no file here
+			}
+			if err != nil {
+				return nil, fmt.Errorf("look at the %s %s: %w", q[0], q[1], err)
+			}
+			out = append(out, in)
+		}
+	}
+	return out, nil
+}
+
+// read describes one file; the error is fs.ErrNotExist for what is none.
+func read(kind, name string) (input, error) {
+	in := input{Kind: kind, Name: name}
+	if name == workload.Builtin || name == workload.SyntheticSource || strings.HasPrefix(name, "random:") {
+		return in, fs.ErrNotExist
+	}
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return in, err
+	}
+	in.Path = path
+	h := sha256.New()
+	if _, err := os.Stat(path); err != nil && kind == "model" {
+		return in, fs.ErrNotExist // an id, perhaps
+	}
+	if kind == "dataset" {
+		f, err := os.Open(path)
+		if err != nil {
+			return in, err
+		}
+		defer f.Close()
+		if _, err := io.Copy(h, f); err != nil {
+			return in, err
+		}
+	} else if err := listFiles(h, path); err != nil {
+		return in, err
+	}
+	in.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return in, nil
+}
+
+// listFiles writes the names, sizes and times of the files of a model.
+func listFiles(w io.Writer, path string) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := os.Stat(p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(path, p)
+		fmt.Fprintln(w, rel, info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano))
+		return err
+	})
+}
+
+// sameInputs refuses to go on with a study whose files have changed. Studies of earlier
+// versions have not frozen them.
+func sameInputs(dir string, s *study.Study) error {
+	text, err := os.ReadFile(filepath.Join(dir, inputsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var then []input
+	if err == nil {
+		err = json.Unmarshal(text, &then)
+	}
+	if err != nil {
+		return fmt.Errorf("read the inputs of the study: %w", err)
+	}
+	var errs []error
+	for _, was := range then {
+		now, err := read(was.Kind, was.Name)
+		switch {
+		case err != nil && now.Path != was.Path:
+			errs = append(errs, &ChangedError{fmt.Sprintf("the %s %s is not at %s: it was %s when the study began", was.Kind, was.Name, now.Path, was.Path),
+				"start llem in the folder in which the study was started, so that relative paths mean the same"})
+		case err != nil:
+			errs = append(errs, &ChangedError{fmt.Sprintf("the %s %s cannot be read any more: %v", was.Kind, was.Path, err), "put it back, or start the study anew without --resume"})
+		case now.SHA256 != was.SHA256:
+			errs = append(errs, &ChangedError{fmt.Sprintf("the %s %s has changed since the study began: its later runs would do other work under the same ids", was.Kind, now.Path),
+				"put the file back as it was (its hash is in " + filepath.Join(dir, inputsFile) + "), or start the study anew without --resume"})
+		}
+	}
+	if len(errs) == 1 {
+		return errs[0] // its hint is found
+	}
+	return errors.Join(errs...)
+}
+
+// sameMachine refuses to go on with a study on another GPU, driver or power limit: energy and speed
+// would be those of two devices under one id. Another host with the same GPU goes, as a
+// caveat of the summary. It counts the parts of the study.
+func (o *Options) sameMachine() error {
+	o.part = 1
+	for {
+		if _, err := os.Stat(filepath.Join(o.Resume, result.EnvPart(o.part))); err != nil {
+			break
+		}
+		o.part++
+	}
+	text, err := os.ReadFile(filepath.Join(o.Resume, result.EnvFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var then host.Snapshot
+	if err == nil {
+		err = json.Unmarshal(text, &then)
+	}
+	if err != nil {
+		return fmt.Errorf("read the machine of the study's first part: %w", err)
+	}
+	if a, b := gpus(&then), gpus(o.Snapshot); a != b {
+		return &ChangedError{fmt.Sprintf("the study began on %s; here is %s: its runs would not be comparable", a, b),
+			"go on where it began, or start it anew without --resume"}
+	}
+	return nil
+}
+
+// gpus names the GPUs of a machine with what their speed and energy depend on.
+func gpus(s *host.Snapshot) string {
+	text := func(s *string) string {
+		if s == nil {
+			return "unknown"
+		}
+		return *s
+	}
+	var names []string
+	for _, g := range s.GPUs {
+		about := "driver " + text(g.DriverVersion)
+		if g.PowerLimitW != nil {
+			about += fmt.Sprintf(", limit %.0f W", *g.PowerLimitW)
+		}
+		names = append(names, text(g.Name)+" ("+about+")")
+	}
+	if len(names) == 0 {
+		return "a machine without a GPU sensor"
+	}
+	return strings.Join(names, ", ")
+}
