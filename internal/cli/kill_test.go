@@ -25,10 +25,10 @@ name: killed
 model: random:tiny-llama
 backend: fake
 workload: {dataset: synthetic, prompts: 2, input_tokens: 16, output_tokens: 8}
-warmup: {runs: 0}
+warmup: {runs: 1}
 baseline: {seconds: 0, resident_seconds: 0}
 fake: {speed: 100}
-energy: {min_window: 0.4}
+energy: {min_window: 0.3}
 sweep: {fake.batch_size: [1, 2]}
 execution: {cycles: 3, order: shuffle}
 `
@@ -133,20 +133,25 @@ func (k *killed) killUntil(n int) {
 			k.t.Fatalf("the journal lost lines: %v, was %v", now, before)
 		}
 		before = now
-		switch {
-		case err == nil && killed >= n:
+		if err != nil && !strings.Contains(err.Error(), "killed") {
+			k.t.Fatalf("the study failed: %v\n%s", err, k.out.String())
+		}
+		if err != nil {
+			killed++
+		}
+		head, headErr := result.ReadHead(k.folder())
+		switch done := headErr == nil && head.Complete; {
+		case err == nil && !done:
+			k.t.Fatalf("llem ended and the study is not complete: %+v, %v", head, headErr)
+		case done && killed >= n:
 			return
-		case err == nil:
-			// It was finished early: the rest of the kills are for a new study.
+		case done:
+			// The rest of the kills are for a new study.
 			k.finished()
 			if err := os.RemoveAll(filepath.Join(k.root, "results")); err != nil {
 				k.t.Fatal(err)
 			}
 			before = nil
-		case !strings.Contains(err.Error(), "killed"):
-			k.t.Fatalf("the study failed: %v\n%s", err, k.out.String())
-		default:
-			killed++
 		}
 	}
 }
@@ -207,7 +212,7 @@ func (k *killed) outline() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, s.Complete, s.Ended, s.Planned, s.Left, s.OK, s.Failed, s.Interrupted)
 	for i, r := range s.Runs {
-		fmt.Fprintln(&b, r.ID, r.Cycle, r.Status, r.Tokens.Output/int64(r.Window.Repeats), r.WorkloadHash, r.Energy.Provenance, r.Files["power"])
+		fmt.Fprintln(&b, r.ID, r.Cycle, r.Status, r.Tokens.Output/int64(r.Window.Repeats), r.WorkloadHash, len(r.Energy.Devices), r.Files["power"])
 		if row := result.RowOf(r); !row.Values.Equal(s.Rows[i].Values) {
 			fmt.Fprintln(&b, "its row is of another run")
 		}
@@ -215,12 +220,17 @@ func (k *killed) outline() string {
 	for _, e := range s.Experiments {
 		fmt.Fprint(&b, e.ID, " ", e.OK, " ", e.Failed)
 		for _, m := range result.Metrics() {
-			// Whether phases can be told apart depends on the noise of the series.
-			if v, ok := e.Metrics.Get(m.Name); ok && !strings.Contains(m.Name, ".phases.") {
+			if v, ok := e.Metrics.Get(m.Name); ok && !perJoule(m.Name) {
 				fmt.Fprint(&b, " ", m.Name, " ", v.N)
 			}
 		}
 		fmt.Fprintln(&b)
 	}
 	return b.String()
+}
+
+// perJoule says that a metric needs energy. In windows as short as these the noise of the
+// sensors decides whether there is any.
+func perJoule(metric string) bool {
+	return strings.HasPrefix(metric, "energy.") || strings.HasSuffix(metric, "_per_j")
 }
