@@ -3,7 +3,8 @@
 //	results/<study>-<UTC time>/
 //	  study.yaml      the resolved study, frozen at the start
 //	  env.json        snapshot of the machine
-//	  journal.jsonl   one fsynced line per finished run
+//	  inputs.json     hashes of the data sets and models that are files
+//	  journal.jsonl   one fsynced line per finished run: the run in brief
 //	  runs/<id>-c<cycle>/
 //	    result.json       every number with its unit in the name (type Record)
 //	    power.parquet     the power series (type PowerRow)

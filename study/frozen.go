@@ -113,7 +113,9 @@ func (s *Study) Differences(frozen *Study) []string {
 	if a.Order != b.Order {
 		out = append(out, fmt.Sprintf("execution.order is %s, was %s", a.Order, b.Order))
 	}
-	if a.Order == Shuffle && a.Seed != b.Seed && len(added)+len(gone) == 0 {
+	// A seed that comes from the experiments differs with them.
+	own := a.Seed == s.ownSeed() && b.Seed == frozen.ownSeed()
+	if a.Order == Shuffle && a.Seed != b.Seed && !own {
 		out = append(out, fmt.Sprintf("execution.seed is %d, was %d", a.Seed, b.Seed))
 	}
 	if a.Until != b.Until {

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,12 +96,45 @@ func TestDifferences(t *testing.T) {
 	b := parse("sweep: {seed: 2..12}\nexecution: {cycles: 3, order: shuffle, seed: 9}")
 	d := strings.Join(b.Differences(a), "\n")
 	for _, want := range []string{"not in the study that was started: random:tiny-llama", "not in the study that was started: 4 more",
-		"no longer in the study: random:tiny-llama", "execution.cycles is 3, was 2", "execution.seed is 9, was 1"} {
+		"no longer in the study: random:tiny-llama", "execution.cycles is 3, was 2", "execution.seed is 9, was "} {
 		if !strings.Contains(d, want) {
 			t.Errorf("no %q in\n%s", want, d)
 		}
 	}
+	// What is in no label is named with both values; a seed that nobody gave is not.
+	changed := parse("warmup.runs: 4\nsweep: {seed: 1..3}\nexecution: {cycles: 2, order: shuffle}")
+	if d := changed.Differences(a); len(d) != 1 || d[0] != "warmup.runs is 4, was 1" {
+		t.Errorf("differences %q", d)
+	}
+	fewer := parse("warmup.runs: 4\nsweep: {seed: 1..2}\nexecution: {cycles: 2, order: shuffle}")
+	if d := strings.Join(fewer.Differences(a), "\n"); !strings.Contains(d, "warmup.runs=4 seed=1") || !strings.Contains(d, "warmup.runs=1 seed=3") || strings.Contains(d, "execution.seed") {
+		t.Errorf("differences\n%s", d)
+	}
 	if d := a.Differences(parse("name: other\nenergy: {price_per_kwh: 1}\nsweep: {seed: [3, 1, 2]}\nexecution: {cycles: 2, order: shuffle, run_timeout: 3h}")); len(d) > 0 {
 		t.Errorf("differences in what does not matter: %v", slices.Compact(d))
+	}
+}
+
+// TestOwnSeed: a study that names no seed has that of its experiments, in whatever order
+// they stand; a seed that is given counts.
+func TestOwnSeed(t *testing.T) {
+	seed := func(text string) uint64 {
+		s, err := Parse("s.yaml", []byte("model: random:tiny-llama\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Execution.Seed
+	}
+	a := seed("sweep: {seed: [1, 2]}\nexecution: {order: shuffle}")
+	if b := seed("name: other\nsweep: {seed: [2, 1]}\nexecution: {order: shuffle, cycles: 3}"); b != a {
+		t.Errorf("the same experiments have the seeds %d and %d", a, b)
+	}
+	if b := seed("sweep: {seed: [1, 3]}\nexecution: {order: shuffle}"); b == a || a <= 1 || a >= 1<<53 {
+		t.Errorf("seeds %d and %d of different experiments", a, b)
+	}
+	for _, given := range []uint64{0, 1, 7} {
+		if got := seed(fmt.Sprintf("execution: {order: shuffle, seed: %d}", given)); got != given {
+			t.Errorf("seed %d, given was %d", got, given)
+		}
 	}
 }

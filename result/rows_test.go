@@ -1,0 +1,217 @@
+package result
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/study"
+)
+
+// smallStudy writes real runs: n experiments with cycles runs each.
+func smallStudy(t *testing.T, n, cycles int) (string, *study.Study) {
+	t.Helper()
+	d, err := Create(t.TempDir(), "small", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	s := &study.Study{Name: "small", Execution: study.Execution{Cycles: cycles, Order: study.Interleave}}
+	for i := range n {
+		e := study.DefaultExperiment()
+		e.Model, e.Backend, e.Seed, e.Embedded, e.PyTorch = "random:tiny-llama", study.Fake, uint64(i+1), nil, nil
+		s.Experiments = append(s.Experiments, e)
+	}
+	for c := range cycles {
+		for _, e := range s.Experiments {
+			commit(t, d, fullRecord(e, c+1))
+		}
+	}
+	return d.Path(), s
+}
+
+func commit(t *testing.T, d *Dir, rec *Record) {
+	t.Helper()
+	run, err := d.Begin(rec.ID, rec.Cycle)
+	if err == nil {
+		err = run.Commit(rec, Series{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func summaryText(t *testing.T, dir string, s *study.Study) string {
+	t.Helper()
+	res, err := NewStudyResult(dir, s, time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := res.Encode(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestSummaryFromRuns: the summary folded from the journal is the one that the runs
+// themselves give, with lines of an earlier version and without a journal.
+func TestSummaryFromRuns(t *testing.T) {
+	dir, s := smallStudy(t, 3, 2)
+	want := summaryText(t, dir, s)
+	path := filepath.Join(dir, JournalFile)
+	entries, err := ReadJournal(dir)
+	if err != nil || len(entries) != 6 {
+		t.Fatalf("%d lines, %v", len(entries), err)
+	}
+	var old bytes.Buffer
+	for _, e := range entries {
+		fmt.Fprintf(&old, `{"id":%q,"cycle":%d,"status":"ok","run":%q,"at":"2026-01-02T03:04:05Z"}`+"\n", e.ID, e.Cycle, e.Run)
+	}
+	if err := os.WriteFile(path, old.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := summaryText(t, dir, s); got != want {
+		t.Errorf("lines without values give\n%s\nwant\n%s", got, want)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := Rows(dir)
+	if err != nil || len(rows) != 6 || !rows[0].Made() || rows[0].TookS != 12.5 {
+		t.Errorf("without a journal: %+v, %v", rows, err)
+	}
+	if got := summaryText(t, dir, s); len(got) != len(want) {
+		t.Errorf("without a journal the summary has %d bytes, want %d: %s", len(got), len(want), got)
+	}
+}
+
+// TestLastTry: a crash between the folder of a second try and its line leaves the line of
+// the first; the folder counts.
+func TestLastTry(t *testing.T) {
+	dir, s := smallStudy(t, 1, 1)
+	path := filepath.Join(dir, JournalFile)
+	first, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, _, err := Reopen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := fullRecord(s.Experiments[0], 1)
+	again.Throughput.OutputTokensPerS = 4711
+	commit(t, d, again)
+	d.Close()
+	if err := os.WriteFile(path, first, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := Rows(dir)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%v, %v", rows, err)
+	}
+	if v, _ := rows[0].Values.Get("throughput.output_tokens_per_s"); v != 4711 {
+		t.Errorf("%v tokens/s, want those of the last try", v)
+	}
+}
+
+// TestRoundTrip: a large summary says what a small one says, without the records, and
+// its records are still to be had one at a time.
+func TestRoundTrip(t *testing.T) {
+	dir, s := smallStudy(t, 3, (MaxRecords+3)/3)
+	res, err := NewStudyResult(dir, s, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&Dir{path: dir}).WriteSummary(res); err != nil {
+		t.Fatal(err)
+	}
+	read, err := ReadStudy(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read.Runs != nil || read.RunsReason == "" || len(read.Rows) != len(res.Rows) || !read.Complete || read.Ended != EndComplete || read.ElapsedS != res.ElapsedS {
+		t.Fatalf("%d runs (%s), %d rows, complete %v, ended %s", len(read.Runs), read.RunsReason, len(read.Rows), read.Complete, read.Ended)
+	}
+	for i, e := range read.Experiments {
+		if !e.Metrics.Equal(res.Experiments[i].Metrics) || e.ID != res.Experiments[i].ID || *e.Standing != *res.Experiments[i].Standing {
+			t.Errorf("experiment %d is %+v, was %+v", i, e, res.Experiments[i])
+		}
+	}
+	n := 0
+	for rec, err := range read.Records() {
+		if err != nil || rec.ID != read.Rows[n].ID || rec.Cycle != read.Rows[n].Cycle {
+			t.Fatalf("record %d: %v", n, err)
+		}
+		n++
+	}
+	if n != len(read.Rows) {
+		t.Errorf("%d records of %d runs", n, len(read.Rows))
+	}
+	head, err := ReadHead(dir)
+	if err != nil || !head.Complete || head.OK != res.OK || len(head.Experiments) != 0 {
+		t.Errorf("head %+v, %v", head, err)
+	}
+}
+
+// TestWorkloadsDiffer: runs of other token ids under one id are pointed out.
+func TestWorkloadsDiffer(t *testing.T) {
+	s := runsOf(t, [][]float64{{1, 1, 1}}, [][]float64{{1, 1, 1}})
+	s.Runs[2].WorkloadHash = "other"
+	if err := s.summarizeRuns(study.Until{}); err != nil {
+		t.Fatal(err)
+	}
+	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != CaveatWorkloads || !strings.Contains(c[0].Message, "cycles 1 and 3 differ") {
+		t.Errorf("caveats %+v", c)
+	}
+}
+
+// TestValues: what is written is what is read, in the plain form and in any other.
+func TestValues(t *testing.T) {
+	v := noValues()
+	v[0], v[3], v[len(v)-1] = 1.25e-9, -3, 1e300
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{string(text), strings.ReplaceAll(string(text), ":", " : "), strings.Replace(string(text), "{", `{"of.another.version":1,`, 1)} {
+		var got Values
+		if err := json.Unmarshal([]byte(form), &got); err != nil || !got.Equal(v) {
+			t.Errorf("%s: %v, %v", form, got, err)
+		}
+	}
+	for _, bad := range []string{`{"energy.total_j":x}`, `{"energy.total_j"}`, `[1]`, `{"a":1,}`} {
+		var got Values
+		if err := json.Unmarshal([]byte(bad), &got); err == nil {
+			t.Errorf("%s was read as %v", bad, got)
+		}
+	}
+	if err := (&Values{}).UnmarshalJSON([]byte("{")); err == nil {
+		t.Error("half an object was read")
+	}
+}
+
+// TestSpreadOfManyRuns: percentiles are there, and drift is found among more runs than
+// all pairs can be looked at of.
+func TestSpreadOfManyRuns(t *testing.T) {
+	values := make([]float64, 1000)
+	for i := range values {
+		values[i] = 100 + float64(i)/100 + float64(i*7919%13)
+	}
+	s, err := spreadOf(values)
+	if err != nil || !(s.P5 < s.P50 && s.P50 < s.P95 && s.P50 == s.Median) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	found := false
+	for _, c := range s.Caveats {
+		found = found || c.Code == "drift"
+	}
+	if !found {
+		t.Errorf("caveats %+v, want drift", s.Caveats)
+	}
+}
