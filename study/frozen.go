@@ -1,6 +1,7 @@
 package study
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -18,29 +19,14 @@ func ReadFrozen(path string) (*Study, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the study: %w", err)
 	}
-	var tree any
-	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return nil, fmt.Errorf("read the study %s: %w", path, err)
-	}
-	asJSON, err := json.Marshal(tree)
+	frozen, err := parseFrozen(text)
 	if err != nil {
-		return nil, fmt.Errorf("read the study %s: %w", path, err)
-	}
-	var frozen struct {
-		Name        string    `json:"name"`
-		Execution   Execution `json:"execution"`
-		Experiments []struct {
-			ID string `json:"id"`
-			Experiment
-		} `json:"experiments"`
-	}
-	if err := json.Unmarshal(asJSON, &frozen); err != nil {
 		return nil, fmt.Errorf("read the study %s: %w", path, err)
 	}
 	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 || !slices.Contains(Orders(), frozen.Execution.Order) {
 		return nil, fmt.Errorf("read the study %s: it names no experiments, cycles or order", path)
 	}
-	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true}
+	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true, Experiments: make([]Experiment, 0, len(frozen.Experiments))}
 	for i, e := range frozen.Experiments {
 		if !e.sectioned() || e.Experiment.ID() != e.ID {
 			return nil, fmt.Errorf("read the study %s: experiment %d (%s) is not what its id says: the file was changed, or written by another version of llem", path, i+1, e.ID)
@@ -48,6 +34,50 @@ func ReadFrozen(path string) (*Study, error) {
 		s.Experiments = append(s.Experiments, e.Experiment)
 	}
 	return s, nil
+}
+
+// frozenStudy is the content of a study.yaml.
+type frozenStudy struct {
+	frozenHead
+	Experiments []frozenEntry `json:"experiments"`
+}
+
+// parseFrozen reads either form of the experiments.
+func parseFrozen(text []byte) (*frozenStudy, error) {
+	out := &frozenStudy{}
+	at := bytes.Index(text, []byte("\n"+frozenLines))
+	if at < 0 {
+		return out, decodeYAML(text, out)
+	}
+	if err := decodeYAML(text[:at+1], &out.frozenHead); err != nil {
+		return nil, err
+	}
+	list := bytes.TrimSuffix(text[at+1+len("experiments:\n"):], []byte("\n"))
+	for line := range bytes.SplitSeq(list, []byte("\n")) {
+		entry, ok := bytes.CutPrefix(line, []byte("- "))
+		if !ok {
+			return nil, fmt.Errorf("experiment %d does not begin with a dash", len(out.Experiments)+1)
+		}
+		var e frozenEntry
+		if err := json.Unmarshal(entry, &e); err != nil {
+			return nil, fmt.Errorf("experiment %d: %w", len(out.Experiments)+1, err)
+		}
+		out.Experiments = append(out.Experiments, e)
+	}
+	return out, nil
+}
+
+// decodeYAML reads a document by the names of its JSON.
+func decodeYAML(text []byte, into any) error {
+	var tree any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		return err
+	}
+	asJSON, err := json.Marshal(tree)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(asJSON, into)
 }
 
 // sectioned says whether the section of the experiment's backend is there.

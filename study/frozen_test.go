@@ -138,3 +138,42 @@ func TestOwnSeed(t *testing.T) {
 		}
 	}
 }
+
+// TestFrozenLines: a large study has a line for each experiment, is YAML all the same, and
+// is read without the memory of a YAML tree.
+func TestFrozenLines(t *testing.T) {
+	s, err := Parse("s.yaml", []byte("name: 'a: \"b\"'\nmodel: random:tiny-llama\nbackend: [embedded, fake]\nsweep: {seed: 1..600}\nexecution: {cycles: 3}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := freeze(t, s)
+	got, err := ReadFrozen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := s.Differences(got); len(d) > 0 || got.Name != s.Name || len(got.Experiments) != 1200 {
+		t.Errorf("%d experiments of %q, differences %v", len(got.Experiments), got.Name, d)
+	}
+	again, err := Load(Options{Path: path})
+	if err != nil || len(again.Differences(s)) > 0 {
+		t.Errorf("it cannot be run again: %v", err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]string{
+		"a value":  strings.Replace(string(text), `"seed":7,`, `"seed":7000,`, 1),
+		"its end":  string(text[:len(text)-20]),
+		"no dash":  strings.Replace(string(text), "\n- {\"id\"", "\n{\"id\"", 2),
+		"a line":   string(text) + "more: 1\n",
+		"its head": strings.Replace(string(text), "cycles: 3", "cycles: x", 1),
+	} {
+		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadFrozen(path); err == nil {
+			t.Errorf("%s was changed, and it was read", name)
+		}
+	}
+}

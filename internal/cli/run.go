@@ -265,7 +265,7 @@ func (env *Env) finish(res *result.StudyResult, err error, asJSON bool) error {
 
 func (env *Env) print(res *result.StudyResult, asJSON, verbose bool) error {
 	if asJSON {
-		return env.printJSON(res)
+		return res.Encode(env.Stdout)
 	}
 	return env.terminal(verbose).Study(env.Stdout, res)
 }
