@@ -1,6 +1,7 @@
 package study
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -97,7 +98,9 @@ func (b *builder) executionOrigins(x Execution) []Origin {
 		return nil // finite numbers and strings marshal
 	}
 	var tree map[string]any
-	_ = json.Unmarshal(data, &tree)
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber() // a seed has more digits than a float
+	_ = d.Decode(&tree)
 	profile, hasProfile := b.execution["execution.profile"]
 	stood := profiles[x.Profile].gave()
 	var out []Origin
@@ -107,6 +110,8 @@ func (b *builder) executionOrigins(x Execution) []Origin {
 			o.From = s.at.place()
 		} else if hasProfile && slices.Contains(stood, f.key) {
 			o.From = fmt.Sprintf("profile %s (%s)", x.Profile, profile.at.place())
+		} else if f.key == "execution.seed" && x.Order == Shuffle {
+			o.From = "the experiments of the study"
 		}
 		out = append(out, o)
 	}

@@ -3,6 +3,7 @@ package study
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -168,7 +169,7 @@ func TestOrigins(t *testing.T) {
 		"dtype": "float16, bfloat16 from --dtype", "vllm.max_num_seqs": "8, 16, 32, 64, 128, 256, 512 from " + path + ":5",
 		"workload.prompts": "follows other keys from " + path + ":6", "energy.price_per_kwh": "0.1 from " + user + ":1", "energy.pue": "1.5 from LLEM_ENERGY_PUE",
 		"seed": "1 from default", "vllm.block_size": " from the engine's default", "execution.cycles": "3 from profile standard (" + path + ":7)",
-		"execution.order": "shuffle from " + path + ":7", "execution.seed": "1 from default", "execution.gap_seconds": "auto from profile standard (" + path + ":7)",
+		"execution.order": "shuffle from " + path + ":7", "execution.seed": strconv.FormatUint(s.Execution.Seed, 10) + " from the experiments of the study", "execution.gap_seconds": "auto from profile standard (" + path + ":7)",
 	} {
 		if found[key] != want {
 			t.Errorf("%s: %q, want %q", key, found[key], want)

@@ -50,7 +50,16 @@ func (k Key) of(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-// Text prints the value; empty where its section is not there.
+// Short is the key without its section.
+func (k Key) Short() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
+
+// In says whether an experiment has the key: sections of other engines are not there.
+func (k Key) In(e Experiment) bool {
+	_, ok := k.of(reflect.ValueOf(e))
+	return ok
+}
+
+// Text prints the value; empty where its section is not there, or nothing is given.
 func (k Key) Text(e Experiment) string {
 	v, ok := k.of(reflect.ValueOf(e))
 	if !ok {
@@ -71,10 +80,15 @@ func Varying(all []Experiment) []Key {
 		return nil
 	}
 	var out []Key
+	different := map[int][]int{}
 	for _, k := range ResolvedKeys() {
 		var first any
 		seen := false
-		for i := range all {
+		top := k.path[0]
+		if different[top] == nil {
+			different[top] = representatives(all, top)
+		}
+		for _, i := range different[top] {
 			v, ok := k.of(reflect.ValueOf(&all[i]).Elem())
 			if !ok {
 				continue
@@ -86,6 +100,25 @@ func Varying(all []Experiment) []Key {
 				break
 			}
 		}
+	}
+	return out
+}
+
+// representatives are experiments among which every value of a field of the struct
+// occurs that is a pointer: experiments of a study share equal sections. For other
+// fields they are all experiments.
+func representatives(all []Experiment, field int) []int {
+	var out []int
+	seen := map[uintptr]bool{}
+	for i := range all {
+		v := reflect.ValueOf(&all[i]).Elem().Field(field)
+		if v.Kind() == reflect.Pointer {
+			if seen[v.Pointer()] {
+				continue
+			}
+			seen[v.Pointer()] = true
+		}
+		out = append(out, i)
 	}
 	return out
 }

@@ -78,9 +78,10 @@ func TestMetricOfARun(t *testing.T) {
 		"goal unknown": {power, rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
 		"a failed run": {"", failed, event.Metric{Value: math.NaN()}},
 	} {
-		s := &schedule{Options: &Options{Study: &study.Study{}}}
+		s := &schedule{Options: &Options{Study: &study.Study{Experiments: []study.Experiment{c.rec.Config}}}}
+		c.rec.ID = c.rec.Config.ID()
 		s.Study.Execution.Until.Metric = c.goal
-		if got := s.metric(c.rec); got != c.want && !(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
+		if got := s.metric(result.RowOf(c.rec)); got != c.want && !(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}

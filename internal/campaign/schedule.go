@@ -37,8 +37,9 @@ func (e *TimeoutError) Hint() string {
 // schedule is the state of a study that runs.
 type schedule struct {
 	*Options
-	dir  *result.Dir
-	made map[result.RunKey]result.Entry
+	fakes map[string]bool // experiments on a simulated GPU
+	dir   *result.Dir
+	made  map[result.RunKey]result.Entry
 	// deadline is when the study's time is up; zero without a limit.
 	deadline time.Time
 	total    int
@@ -202,7 +203,7 @@ func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 
 // done takes note of a finished run.
 func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
-	finished := s.finished(rec)
+	finished := s.finished(result.RowOf(rec))
 	finished.Index, finished.Total, finished.Took = s.index, s.total, took
 	switch rec.Status {
 	case result.OK:
@@ -252,7 +253,7 @@ func (s *schedule) leaveOut(p Planned) error {
 	if err := run.Commit(rec, result.Series{}); err != nil {
 		return errors.Join(err, run.Abort())
 	}
-	finished := s.finished(rec)
+	finished := s.finished(result.RowOf(rec))
 	finished.Index, finished.Total = s.index, s.total
 	s.emit(finished)
 	return nil

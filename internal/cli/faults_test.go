@@ -87,6 +87,11 @@ func childOf(pid int) int {
 		if !ok || len(fields) < 2 || fields[1] != strconv.Itoa(pid) || fields[0] == "Z" {
 			continue
 		}
+		// Others than the engine come and go while the machine is described.
+		command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		if !strings.Contains(string(command), "\x00worker\x00") {
+			continue
+		}
 		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		return n
 	}

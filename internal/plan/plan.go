@@ -167,7 +167,7 @@ func New(o Options) *Plan {
 	if most := s.Execution.Until.MaxCycles; most > p.Cycles {
 		p.MoreCycles = most - p.Cycles
 	}
-	axes := varying(s.Experiments)
+	axes := study.Varying(s.Experiments)
 	p.Axes = describe(axes, s.Experiments)
 	p.points(o, axes)
 	first := campaign.First(s, o.Limit)

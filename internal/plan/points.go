@@ -9,7 +9,7 @@ import (
 )
 
 // points describes the points and adds them up.
-func (p *Plan) points(o Options, axes []field) {
+func (p *Plan) points(o Options, axes []study.Key) {
 	sum := newSum(o, p.Points)
 	clear, judged, fit := 0, 0, 0 // of the points: without a problem, estimated of these, and fitting
 	for i, e := range o.Study.Experiments {
@@ -39,7 +39,7 @@ func (p *Plan) points(o Options, axes []field) {
 		}
 		point := Point{Label: e.Label(), Values: map[string]string{}, Problems: problems, short: short}
 		for _, f := range axes {
-			point.Values[f.key] = f.text(e)
+			point.Values[f.Name] = f.Text(e)
 		}
 		if o.Only != "" && !point.matches(o.Only) {
 			continue
