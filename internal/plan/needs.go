@@ -180,7 +180,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 		return nil, err.Error()
 	}
 	copies := max(1, key.section.copies)
-	out := &Need{Bytes: int64(p.Memory.Total), DeviceBytes: int64(p.Memory.Device), Parts: p.Memory.Parts(), Seconds: p.Seconds, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
+	out := &Need{Bytes: int64(p.Memory.Total), DeviceBytes: int64(p.Memory.Device), Parts: p.Memory.Parts(), Seconds: p.Seconds, StartSeconds: p.Fixed.Baseline + p.Fixed.Start, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
 		Device: s.Device.Name, Devices: max(1, s.Parallel) * max(1, s.Stages) * copies, Warnings: p.Warnings}
 	if remark != "" {
 		out.Warnings = append(out.Warnings, remark)

@@ -87,6 +87,9 @@ type Need struct {
 	Batch   int     `json:"largest_batch,omitempty"`
 	Seconds float64 `json:"seconds"` // one run, everything in it
 	Joules  float64 `json:"joules"`  // of all devices
+	// StartSeconds are those of Seconds that an engine which is there already saves: the
+	// idle machine and the start.
+	StartSeconds float64 `json:"start_seconds"`
 	// SecondsRange and JoulesRange are rough intervals.
 	SecondsRange [2]float64 `json:"seconds_range"`
 	JoulesRange  [2]float64 `json:"joules_range"`
@@ -111,6 +114,8 @@ type Totals struct {
 	Basis string `json:"basis"`
 	// Sample is how many points were estimated, spread evenly over all of them; 0 is all.
 	Sample int `json:"sample,omitempty"`
+	// starting is the part of Seconds before an engine has its model loaded.
+	starting float64
 }
 
 // Run is a place in the order. Start says that an engine is started for it.
@@ -175,10 +180,23 @@ func New(o Options) *Plan {
 		p.FirstRun = append(p.FirstRun, Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: r.Experiment.Label(), Start: campaign.Starts(s, first, i)})
 	}
 	p.count(s)
+	p.Totals.save(p.Starts, p.Runs)
 	for _, q := range o.Problems {
 		p.Findings = append(p.Findings, q.Finding)
 	}
 	return p
+}
+
+// save takes off what runs do not need that find their engine loaded.
+func (t *Totals) save(starts *int, runs int) {
+	if t == nil || starts == nil || runs == 0 {
+		return
+	}
+	saved := t.starting * (1 - float64(*starts)/float64(runs))
+	t.Seconds -= saved
+	for i := range t.SecondsRange {
+		t.SecondsRange[i] = max(0, t.SecondsRange[i]-saved)
+	}
 }
 
 // mostCounted is how many runs are gone through to count the starts of engines.

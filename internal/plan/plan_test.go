@@ -165,3 +165,18 @@ func TestLearn(t *testing.T) {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 }
+
+// TestLoadedEnginesSaveTime: runs that find their engine loaded are not charged for
+// its start.
+func TestLoadedEnginesSaveTime(t *testing.T) {
+	totals := &Totals{Seconds: 100, SecondsRange: [2]float64{20, 200}, starting: 60}
+	starts := 1
+	totals.save(&starts, 4)
+	if totals.Seconds != 55 || totals.SecondsRange != [2]float64{0, 155} {
+		t.Errorf("%+v, want 55 s of 0 to 155", totals)
+	}
+	totals.save(nil, 4)
+	if totals.Seconds != 55 {
+		t.Errorf("%v s where the starts are not known", totals.Seconds)
+	}
+}

@@ -110,6 +110,7 @@ func (s *sum) add(n *Need, reason string) {
 	}
 	s.counted++
 	s.t.Seconds += n.Seconds
+	s.t.starting += n.StartSeconds
 	s.t.KWh += n.Joules / joulesPerKWh
 	for i := range 2 {
 		s.t.SecondsRange[i] += n.SecondsRange[i]
@@ -132,7 +133,7 @@ func (s *sum) totals(cycles int, price float64) (*Totals, string) {
 	}
 	t := s.t
 	scale := float64(cycles) * float64(s.points) / float64(s.counted)
-	t.Seconds, t.KWh = t.Seconds*scale, t.KWh*scale
+	t.Seconds, t.KWh, t.starting = t.Seconds*scale, t.KWh*scale, t.starting*scale
 	for i := range 2 {
 		t.SecondsRange[i] *= scale
 		t.KWhRange[i] *= scale
