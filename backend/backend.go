@@ -122,6 +122,8 @@ type Loaded struct {
 	DType     string `json:"dtype"`
 	Attention string `json:"attention,omitempty"`
 	Threads   int    `json:"threads,omitempty"`
+	// Settings are further knobs as the engine uses them, by the names of their keys.
+	Settings map[string]string `json:"settings,omitempty"`
 	// DeviceUUIDs names the accelerators that hold the model; empty on a CPU.
 	DeviceUUIDs []string `json:"device_uuids,omitempty"`
 	Vocab       int      `json:"vocab"`

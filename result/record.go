@@ -67,6 +67,7 @@ type Backend struct {
 	DType     string            `json:"dtype,omitempty"`
 	Attention string            `json:"attention,omitempty"`
 	Threads   int               `json:"threads,omitempty"`
+	Settings  map[string]string `json:"settings,omitempty"` // other knobs, as the engine used them
 	GPUs      []string          `json:"gpu_uuids,omitempty"`
 	StepClock string            `json:"step_clock,omitempty"`
 	Versions  map[string]string `json:"versions,omitempty"`

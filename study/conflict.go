@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // rule names values that do not fit together.
@@ -43,16 +44,40 @@ var rules = []rule{
 	}, func(s *settings) string {
 		return fmt.Sprintf("dtype %s is a ggml format that the %s backend does not run", s.DType, s.Backend)
 	}, "use float32, float16 or bfloat16, or backend: embedded"},
-	{"pytorch.attn_implementation", func(s *settings) bool {
-		return s.Backend == PyTorch && s.pytorch.AttnImplementation == "flash_attention_2" && s.DType == "float32"
+	torchRule("attn_implementation", func(s *settings) bool { return s.flash() && s.DType == "float32" },
+		func(s *settings) string { return s.pytorch.AttnImplementation + " does not run dtype float32" },
+		"use float16 or bfloat16, or another implementation"),
+	torchRule("attn_implementation", func(s *settings) bool { return s.flash() && s.pytorch.Device == "cpu" },
+		func(s *settings) string {
+			return s.pytorch.AttnImplementation + " needs a GPU, but pytorch.device is cpu"
+		},
+		"use sdpa or eager on the CPU"),
+	torchRule("attn_implementation", func(s *settings) bool { return s.flash() && s.pytorch.CacheImplementation == "static" },
+		func(s *settings) string {
+			return s.pytorch.AttnImplementation + " does not run with pytorch.cache_implementation static"
+		},
+		"use sdpa, or the dynamic cache"),
+	torchRule("compile", func(s *settings) bool {
+		return s.pytorch.Compile != "" && s.pytorch.CacheImplementation != "static"
+	}, func(s *settings) string {
+		return s.pytorch.Compile + " does not run with pytorch.cache_implementation dynamic: a cache that grows has no fixed shape"
+	}, "set pytorch.cache_implementation: static"),
+	torchRule("compile", func(s *settings) bool { return s.pytorch.Compile == "reduce-overhead" && s.pytorch.Device == "cpu" },
+		func(*settings) string {
+			return "reduce-overhead is CUDA graphs: it needs a GPU, but pytorch.device is cpu"
+		},
+		"use default or max-autotune"),
+	torchRule("compile", func(s *settings) bool { return s.pytorch.Compile != "" && s.Warmup.Runs == 0 },
+		func(s *settings) string {
+			return s.pytorch.Compile + " does not run with warmup.runs 0: it would compile inside of the window"
+		},
+		"set warmup.runs to 1 or more"),
+	torchRule("batching", func(s *settings) bool {
+		p := s.pytorch
+		return p.Batching == "continuous" && (p.CacheImplementation != "" || p.Compile != "" || p.PrefillChunkSize != 0)
 	}, func(*settings) string {
-		return "pytorch.attn_implementation flash_attention_2 does not run dtype float32"
-	}, "use float16 or bfloat16, or another implementation"},
-	{"pytorch.attn_implementation", func(s *settings) bool {
-		return s.Backend == PyTorch && s.pytorch.AttnImplementation == "flash_attention_2" && s.pytorch.Device == "cpu"
-	}, func(*settings) string {
-		return "pytorch.attn_implementation flash_attention_2 needs a GPU, but pytorch.device is cpu"
-	}, "use sdpa or eager on the CPU"},
+		return "continuous does not run with a static cache, compile or prefill_chunk_size: it has a paged cache and a scheduler of its own"
+	}, "remove these keys, or use static"),
 	{"vllm.gpu_memory_utilization", func(s *settings) bool {
 		return s.Backend == VLLM && s.vllm.GPUMemoryUtilization > 0 && s.vllm.KVCacheMemoryBytes > 0
 	}, func(*settings) string {
@@ -83,6 +108,18 @@ func idle(backend, at, key, others string, when func(*settings) bool) rule {
 	return rule{at, func(s *settings) bool { return s.Backend == backend && when(s) }, func(*settings) string {
 		return fmt.Sprintf("%s is not given, and without it %s means nothing", key, others)
 	}, "give it, or leave the others out"}
+}
+
+// torchRule is a rule of the PyTorch backend; its message begins with the key.
+func torchRule(key string, when func(*settings) bool, msg func(*settings) string, hint string) rule {
+	key = PyTorch + "." + key
+	return rule{key, func(s *settings) bool { return s.Backend == PyTorch && when(s) },
+		func(s *settings) string { return key + " " + msg(s) }, hint}
+}
+
+// flash says that attention needs a package of its own.
+func (s *settings) flash() bool {
+	return strings.HasPrefix(s.pytorch.AttnImplementation, "flash_attention_")
 }
 
 // tooShort finds a sequence that is longer than the engine is set up for. Prompts of a

@@ -12,7 +12,8 @@ const (
 
 // SameEngine says whether one engine can serve both experiments, one after the other,
 // without loading its model again: they differ only in prompts, in what is measured
-// around them, and where the engine can change it in batch size and length.
+// around them, and where the engine can change it in batch size, length, chunks of
+// prefill and the kind of cache.
 func SameEngine(a, b Experiment) bool { return a.engine() == b.engine() }
 
 // engine is what an engine has to be started anew for.
@@ -24,7 +25,10 @@ func (e Experiment) engine() settings {
 	switch e.Backend {
 	case PyTorch:
 		s.pytorch = *e.PyTorch
-		s.pytorch.BatchSize = 0
+		s.pytorch.BatchSize, s.pytorch.PrefillChunkSize = 0, 0
+		if s.pytorch.Compile == "" { // compiled code and graphs stay in memory
+			s.pytorch.CacheImplementation = ""
+		}
 		return s
 	case Fake: // it only passes the time
 		return s

@@ -27,6 +27,7 @@ func TestSameEngine(t *testing.T) {
 	longer := func(e *Experiment) { e.Workload.OutputTokens *= 2 }
 	shifted := func(e *Experiment) { e.Workload.OutputTokens++; e.Workload.InputTokens-- }
 	around := func(e *Experiment) { e.Warmup.Runs, e.Baseline.Seconds, e.Energy.MinWindow = 7, 9, 11 }
+	static := func(e *Experiment) { e.PyTorch.CacheImplementation = "static" }
 	for name, q := range map[string]struct {
 		a, b Experiment
 		want bool
@@ -37,6 +38,12 @@ func TestSameEngine(t *testing.T) {
 		"pytorch, longer":        {of(PyTorch), of(PyTorch, longer), true},
 		"pytorch, batch":         {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.BatchSize = 8 }), true},
 		"pytorch, attention":     {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.AttnImplementation = "eager" }), false},
+		"pytorch, chunks":        {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.PrefillChunkSize = 128 }), true},
+		"pytorch, cache":         {of(PyTorch), of(PyTorch, static), true},
+		"pytorch, compiled":      {of(PyTorch, static), of(PyTorch, static, func(e *Experiment) { e.PyTorch.Compile = "default" }), false},
+		"pytorch, quantised":     {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.Quantization = "torchao-int8" }), false},
+		"pytorch, threads":       {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.Threads = 2 }), false},
+		"pytorch, continuous":    {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.Batching = "continuous" }), false},
 		"model":                  {of(PyTorch), of(PyTorch, func(e *Experiment) { e.Model = "random:smollm2-135m" }), false},
 		"dtype":                  {of(PyTorch), of(PyTorch, func(e *Experiment) { e.DType = "float16" }), false},
 		"seed of random weights": {of(PyTorch), of(PyTorch, func(e *Experiment) { e.Seed = 2 }), false},

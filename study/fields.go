@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -91,9 +92,17 @@ var fields = slices.Concat([]*field{
 	wholeField("embedded.threads", 0, 4096, "threads of the engine; 0 is one per usable physical core", func(s *settings) *int { return &s.embedded.Threads }),
 	wholeField("embedded.prefill_chunk", 1, 1<<20, "the most prompt tokens in one engine step", func(s *settings) *int { return &s.embedded.PrefillChunk }),
 	wholeField("pytorch.batch_size", 1, 1<<20, "sequences processed together", func(s *settings) *int { return &s.pytorch.BatchSize }),
-	choiceField("pytorch.attn_implementation", "implementation of attention", func(s *settings) *string { return &s.pytorch.AttnImplementation }, "sdpa", "eager", "flash_attention_2"),
+	choiceField("pytorch.attn_implementation", "implementation of attention", func(s *settings) *string { return &s.pytorch.AttnImplementation }, "sdpa", "eager", "flash_attention_2", "flash_attention_3"),
 	patternField("pytorch.device", "auto, cpu, cuda or cuda:N", `^(auto|cpu|cuda(:(0|[1-9][0-9]{0,8}))?)$`, "auto takes CUDA where there is a GPU",
 		func(s *settings) *string { return &s.pytorch.Device }, "auto", "cpu", "cuda"),
+	usual(choiceField("pytorch.batching", "whether a finished sequence makes room at once", func(s *settings) *string { return &s.pytorch.Batching }, "static", "continuous")),
+	usual(choiceField("pytorch.cache_implementation", "whether the KV cache grows or is laid out for the longest sequence", func(s *settings) *string { return &s.pytorch.CacheImplementation }, "dynamic", "static")),
+	usual(choiceField("pytorch.compile", "mode of torch.compile for the decode step; needs a static cache", func(s *settings) *string { return &s.pytorch.Compile }, "off", "default", "reduce-overhead", "max-autotune")),
+	usual(choiceField("pytorch.quantization", "quantisation of the weights of linear layers", func(s *settings) *string { return &s.pytorch.Quantization },
+		"none", "bitsandbytes-8bit", "bitsandbytes-4bit", "torchao-int8", "torchao-int4", "torchao-float8")),
+	usual(choiceField("pytorch.matmul_precision", "precision of float32 products; below highest, tensor cores may round", func(s *settings) *string { return &s.pytorch.MatmulPrecision }, "highest", "high", "medium")),
+	wholeField("pytorch.threads", 0, 4096, "threads of PyTorch on the host; 0 leaves them to it", func(s *settings) *int { return &s.pytorch.Threads }),
+	wholeField("pytorch.prefill_chunk_size", 0, 1<<20, "the most tokens of a prompt in one forward pass; 0 is all of them", func(s *settings) *int { return &s.pytorch.PrefillChunkSize }),
 	wholeField("fake.batch_size", 1, 4096, "sequences processed together", func(s *settings) *int { return &s.fake.BatchSize }),
 	choiceField("fake.batching", "whether a finished sequence makes room at once", func(s *settings) *string { return &s.fake.Batching }, "static", "continuous"),
 	numberField("fake.speed", 0.01, 100, "divides the duration of every step", func(s *settings) *float64 { return &s.fake.Speed }),
@@ -154,6 +163,19 @@ func textField(key, want, help string, at func(*settings) *string) *field {
 
 func choiceField(key, help string, at func(*settings) *string, allowed ...string) *field {
 	return wordField(key, help, choiceKind(allowed...), at)
+}
+
+// usual makes the first choice the one that the zero value stands for.
+func usual(f *field) *field {
+	first, get, put := f.kind.enum[0], f.get, f.put
+	f.get = func(s *settings) val { return val{s: cmp.Or(get(s).s, first)} }
+	f.put = func(s *settings, v val) {
+		if v.s == first {
+			v.s = ""
+		}
+		put(s, v)
+	}
+	return f
 }
 
 func patternField(key, want, pattern, help string, at func(*settings) *string, words ...string) *field {

@@ -91,15 +91,30 @@ func TestEveryFieldIsPutAndGot(t *testing.T) {
 				v.i = 0
 			}
 		}
-		s := settings{}
+		s, untouched := settings{}, settings{}
 		f.put(&s, v)
 		if got := f.get(&s); got != v {
 			t.Errorf("%s: put %v, got %v", f.key, v, got)
 		}
 		for _, other := range fields {
-			if other != f && other.get(&s) != (val{}) {
+			if other != f && other.get(&s) != other.get(&untouched) {
 				t.Errorf("%s and %s share a place", f.key, other.key)
 			}
+		}
+	}
+}
+
+// TestUsualChoiceIsTheZeroValue: it is got where nothing was put, and putting it leaves
+// the experiment as it was.
+func TestUsualChoiceIsTheZeroValue(t *testing.T) {
+	for key, want := range map[string]string{"pytorch.batching": "static", "pytorch.cache_implementation": "dynamic", "pytorch.compile": "off",
+		"pytorch.quantization": "none", "pytorch.matmul_precision": "highest"} {
+		s := settings{}
+		if got := byKey[key].get(&s); got.s != want {
+			t.Errorf("%s is %q where nothing was put, want %q", key, got.s, want)
+		}
+		if byKey[key].put(&s, val{s: want}); s != (settings{}) {
+			t.Errorf("%s: %s is kept as %+v", key, want, s.pytorch)
 		}
 	}
 }

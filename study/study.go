@@ -163,6 +163,25 @@ type PyTorchSection struct {
 	AttnImplementation string `json:"attn_implementation"`
 	// Device is auto (CUDA where there is a GPU), cuda, cuda:N or cpu.
 	Device string `json:"device"`
+
+	// The zero values of the following are the defaults that their keys name, so that
+	// experiments of earlier versions keep their IDs.
+
+	// Batching is "" (static) or continuous.
+	Batching string `json:"batching,omitempty"`
+	// CacheImplementation is "" (dynamic) or static.
+	CacheImplementation string `json:"cache_implementation,omitempty"`
+	// Compile is "" (off) or a mode of torch.compile for the decode step.
+	Compile string `json:"compile,omitempty"`
+	// Quantization of the weights is "" (none) or a library with a format.
+	Quantization string `json:"quantization,omitempty"`
+	// MatmulPrecision is "" (highest), high or medium.
+	MatmulPrecision string `json:"matmul_precision,omitempty"`
+	// Threads of the host; 0 leaves them to PyTorch.
+	Threads int `json:"threads,omitempty"`
+	// PrefillChunkSize is the most columns of a batch in one forward pass of prefill;
+	// 0: all of them.
+	PrefillChunkSize int `json:"prefill_chunk_size,omitempty"`
 }
 
 // FakeSection holds the settings of the simulated engine.

@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// Options is the pytorch section of a study.
+// Options is the pytorch section of a study. Texts are "" where the default is meant.
 type Options struct {
 	// BatchSize is the number of requests that run together, start to end.
 	BatchSize int `json:"batch_size"`
@@ -17,10 +17,27 @@ type Options struct {
 	Attention string `json:"attn_implementation"`
 	// Device is auto, cpu, cuda or cuda:N. Auto takes the first GPU if there is one.
 	Device string `json:"device"`
+	// Batching is static, or continuous: the library's own scheduler and paged cache.
+	Batching string `json:"batching,omitempty"`
+	// Cache is dynamic, a cache that grows, or static, one laid out for the longest
+	// sequence.
+	Cache string `json:"cache_implementation,omitempty"`
+	// Compile is off or a mode of torch.compile for the decode step.
+	Compile string `json:"compile,omitempty"`
+	// Quantization is none or a library with a format.
+	Quantization string `json:"quantization,omitempty"`
+	// MatmulPrecision is that of float32 products: highest, high or medium.
+	MatmulPrecision string `json:"matmul_precision,omitempty"`
+	// Threads of the host; 0 leaves them to PyTorch.
+	Threads int `json:"threads,omitempty"`
+	// PrefillChunk is the most columns of a batch in one forward pass; 0: all.
+	PrefillChunk int `json:"prefill_chunk_size,omitempty"`
 }
 
 // Attentions lists the attention implementations, the default first.
-func Attentions() []string { return []string{"sdpa", "eager", "flash_attention_2"} }
+func Attentions() []string {
+	return []string{"sdpa", "eager", "flash_attention_2", "flash_attention_3"}
+}
 
 // DefaultOptions are the options of an empty section.
 func DefaultOptions() Options {
@@ -37,19 +54,38 @@ func ParseOptions(section json.RawMessage) (Options, error) {
 	d := json.NewDecoder(bytes.NewReader(section))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&o); err != nil {
-		return o, backend.Failf(backend.ClassConfig, "the keys are batch_size, attn_implementation and device",
+		return o, backend.Failf(backend.ClassConfig, "llem schema lists the keys of the section",
 			"read the pytorch section: %v", err)
 	}
 	return o, o.validate()
 }
 
+// validate checks each value. What does not fit together, or is not installed, the
+// worker refuses: it knows the device and the versions.
 func (o Options) validate() error {
 	if o.BatchSize < 1 {
 		return backend.Failf(backend.ClassConfig, "use 1 or more", "pytorch.batch_size is %d", o.BatchSize)
 	}
-	if !slices.Contains(Attentions(), o.Attention) {
-		return backend.Failf(backend.ClassConfig, "use one of "+strings.Join(Attentions(), ", "),
-			"pytorch.attn_implementation %q is not known", o.Attention)
+	if o.Threads < 0 || o.PrefillChunk < 0 {
+		return backend.Failf(backend.ClassConfig, "use 0 for the default, or more",
+			"pytorch.threads is %d and pytorch.prefill_chunk_size is %d", o.Threads, o.PrefillChunk)
+	}
+	for _, c := range []struct {
+		key, value string
+		words      []string
+	}{
+		{"attn_implementation", o.Attention, Attentions()},
+		{"batching", o.Batching, []string{"", "static", "continuous"}},
+		{"cache_implementation", o.Cache, []string{"", "dynamic", "static"}},
+		{"compile", o.Compile, []string{"", "off", "default", "reduce-overhead", "max-autotune"}},
+		{"quantization", o.Quantization, []string{"", "none", "bitsandbytes-8bit", "bitsandbytes-4bit",
+			"torchao-int8", "torchao-int4", "torchao-float8"}},
+		{"matmul_precision", o.MatmulPrecision, []string{"", "highest", "high", "medium"}},
+	} {
+		if !slices.Contains(c.words, c.value) {
+			return backend.Failf(backend.ClassConfig, "use one of "+strings.TrimPrefix(strings.Join(c.words, ", "), ", "),
+				"pytorch.%s %q is not known", c.key, c.value)
+		}
 	}
 	if !validDevice(o.Device) {
 		return backend.Failf(backend.ClassConfig, "use auto, cpu, cuda or cuda:N",

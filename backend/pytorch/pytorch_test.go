@@ -136,10 +136,14 @@ func TestOptions(t *testing.T) {
 		want    Options
 		ok      bool
 	}{
-		{``, Options{1, "sdpa", "auto"}, true},
-		{`{}`, Options{1, "sdpa", "auto"}, true},
-		{`{"batch_size": 8, "device": "cuda:1"}`, Options{8, "sdpa", "cuda:1"}, true},
-		{`{"attn_implementation": "eager"}`, Options{1, "eager", "auto"}, true},
+		{``, Options{BatchSize: 1, Attention: "sdpa", Device: "auto"}, true},
+		{`{}`, Options{BatchSize: 1, Attention: "sdpa", Device: "auto"}, true},
+		{`{"batch_size": 8, "device": "cuda:1"}`, Options{BatchSize: 8, Attention: "sdpa", Device: "cuda:1"}, true},
+		{`{"attn_implementation": "eager", "cache_implementation": "static", "compile": "default"}`,
+			Options{BatchSize: 1, Attention: "eager", Device: "auto", Cache: "static", Compile: "default"}, true},
+		{`{"compile": "fastest"}`, Options{}, false},
+		{`{"quantization": "int3"}`, Options{}, false},
+		{`{"threads": -1}`, Options{}, false},
 		{`{"batch_size": 0}`, Options{}, false},
 		{`{"batch_size": "many"}`, Options{}, false},
 		{`{"batchsize": 1}`, Options{}, false},

@@ -77,6 +77,7 @@ func (r *run) describeBackend() {
 	b := &r.record.Backend
 	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
 	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, r.engine.runs
+	b.Settings = l.Settings
 	b.Tier = string(cmp.Or(l.Tier, backend.TierExact))
 	if !l.SharedClock {
 		b.Tier = string(backend.TierClient)
