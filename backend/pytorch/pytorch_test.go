@@ -261,11 +261,30 @@ func tinySpec(t *testing.T) backend.Spec {
 }
 
 func TestConformance(t *testing.T) {
+	conforms(t, `{"device":"cpu"}`)
+}
+
+func TestConformanceStatic(t *testing.T) {
+	conforms(t, `{"device":"cpu","cache_implementation":"static","prefill_chunk_size":16}`)
+}
+
+func TestConformanceCompiled(t *testing.T) {
+	if _, err := exec.LookPath("g++"); err != nil {
+		t.Skip("no g++")
+	}
+	conforms(t, `{"device":"cpu","cache_implementation":"static","compile":"default"}`)
+}
+
+// conforms runs the conformance suite with a pytorch section.
+func conforms(t *testing.T, section string) {
+	t.Helper()
 	python := testPython(t)
 	t.Setenv("TMPDIR", t.TempDir())
+	spec := tinySpec(t)
+	spec.Options = json.RawMessage(section)
 	backendtest.Run(t, backendtest.Suite{
 		Backend: Backend{Python: python},
-		Spec:    tinySpec(t),
+		Spec:    spec,
 		Noisy:   Backend{Python: noisy(t, python)},
 		Tokens:  model.ByteTokenizer{}.Encode,
 	})

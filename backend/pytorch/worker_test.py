@@ -46,13 +46,17 @@ class OutputTest(ModelTest):
     """The loop computes what the library's own generate computes."""
 
     LENGTHS = (5, 17, 1, 30, 9, 9)
+    expected: dict[str, list] = {}  # by kind of model, since it takes long
 
-    def check(self, config: dict, batch_size: int, attention: str):
+    def check(self, config: dict, batch_size: int, attention: str, **options):
         write_model(self.folder, config)
         engine = load(self.folder, batch_size=batch_size,
-                      options={"device": "cpu", "attn_implementation": attention})
+                      options={"device": "cpu", "attn_implementation": attention, **options})
         requests = prompts(*self.LENGTHS)
-        expected = reference(engine.model, requests, 12)
+        kind = config["model_type"]
+        if kind not in self.expected:
+            self.expected[kind] = reference(engine.model, requests, 12)
+        expected = self.expected[kind]
         _, log, _ = execute(engine, requests, 12)
         self.assertEqual([entry["output"] for entry in log], expected)
         distinct = {token for output in expected for token in output}
@@ -64,6 +68,20 @@ class OutputTest(ModelTest):
                 for attention in ("sdpa", "eager"):
                     with self.subTest(model=config["model_type"], batch_size=batch_size, attention=attention):
                         self.check(config, batch_size, attention)
+
+    def test_static_cache(self):
+        for config in (TINY_LLAMA, TINY_GEMMA, TINY_GPT2):
+            for batch_size in (1, 4):
+                for attention in ("sdpa", "eager"):
+                    with self.subTest(model=config["model_type"], batch_size=batch_size, attention=attention):
+                        self.check(config, batch_size, attention, cache_implementation="static")
+
+    def test_prefill_in_chunks(self):
+        for config in (TINY_LLAMA, TINY_GEMMA, TINY_GPT2):
+            for cache in ("dynamic", "static"):
+                for chunk in (7, 30):
+                    with self.subTest(model=config["model_type"], cache=cache, chunk=chunk):
+                        self.check(config, 4, "sdpa", cache_implementation=cache, prefill_chunk_size=chunk)
 
     def test_seed_decides_the_weights(self):
         first, same, other = (load(self.folder, seed=seed).model.get_input_embeddings().weight for seed in (1, 1, 2))
@@ -177,8 +195,7 @@ class WaitingTest(ModelTest):
     def run_batch(self, engine: loading.Engine, requests: list[dict]) -> list[str]:
         batch = batches.pad_left(requests, 4)
         with torch.inference_mode(), Lookout() as lookout:
-            generate.run_batch(generate.Forward(engine.model), batch, 4, engine.device,
-                               generate.HostClock(4), lambda: False, 0)
+            generate.run_batch(engine.forward, batch, 4, engine.device, generate.HostClock(4), lambda: False, 0)
         return lookout.seen
 
     def test_no_value_is_looked_at(self):
@@ -193,6 +210,18 @@ class WaitingTest(ModelTest):
                         sliding = config.get("layer_types", []).count("sliding_attention")
                         seen = self.run_batch(engine, prompts(*lengths))
                         self.assertEqual(seen, ["aten.lift_fresh.default"] * sliding)
+
+    def test_no_value_is_looked_at_with_a_static_cache(self):
+        for attention in ("sdpa", "eager"):
+            engine = load(self.folder, options={"device": "cpu", "attn_implementation": attention,
+                                                "cache_implementation": "static"})
+            # The first batch brings the caches' counters to the device, once.
+            self.run_batch(engine, prompts(5))
+            for lengths in ((5,), (7,), (120,)):
+                with self.subTest(attention=attention, lengths=lengths):
+                    self.assertEqual(self.run_batch(engine, prompts(*lengths)), [])
+            self.run_batch(engine, prompts(5, 9))
+            self.assertEqual(self.run_batch(engine, prompts(5, 9)), [])
 
 
 class FakeEvent:

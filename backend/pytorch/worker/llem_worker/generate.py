@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import torch
 
+from . import masks
 from .batches import Batch
 from .failures import Failure
 
@@ -103,10 +104,18 @@ class BatchResult:
 
 
 class Forward:
-    """Calls the model with what its forward method takes."""
+    """Runs the steps: calls the model with what its forward method takes.
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    Without caches the library makes one that grows. A prefill of more than chunk
+    columns goes in several passes.
+    """
+
+    grad_mode = torch.inference_mode
+
+    def __init__(self, model: torch.nn.Module, caches=None, chunk: int = 0) -> None:
         self.model = model
+        self.caches = caches
+        self.chunk = chunk
         accepted = inspect.signature(model.forward).parameters
         self.takes_positions = "position_ids" in accepted
         self.fixed = {"use_cache": True}
@@ -115,15 +124,44 @@ class Forward:
             # the whole prompt does work that nobody asked for.
             self.fixed["logits_to_keep"] = 1
 
-    def __call__(self, ids, batch: Batch, begin: int, end: int, cache):
-        """One step over the columns [begin, end). Returns next ids [B, 1] and cache."""
+    def prepare(self, sizes: set[int]) -> None:
+        """Be ready for batches of these sizes, before a run."""
+
+    def fresh(self, batch: Batch):
+        """The cache that a batch begins with."""
+        return None if self.caches is None else self.caches.fresh(batch.size)
+
+    def prefill(self, batch: Batch, cache):
+        """The prompts. Returns the first ids [B, 1] and the cache."""
+        width = self.chunk or batch.width
+        for begin in range(0, batch.width, width):
+            end = min(begin + width, batch.width)
+            ids, cache = self.pass_over(batch.token_ids[:, begin:end], batch, begin, end, cache)
+        return ids, cache
+
+    def decode(self, ids, batch: Batch, column: int, cache):
+        """One further step. Returns the next ids [B, 1] and the cache."""
+        return self.pass_over(ids, batch, column, column + 1, cache)
+
+    def pass_over(self, ids, batch: Batch, begin: int, end: int, cache):
+        """One pass over the columns [begin, end)."""
         varying = {}
         if self.takes_positions:
             varying["position_ids"] = batch.positions[:, begin:end]
         if batch.mask is not None:
             varying["attention_mask"] = batch.mask[:, :end]
-        out = self.model(input_ids=ids, past_key_values=cache, **varying, **self.fixed)
+        with masks.columns_before(begin):
+            out = self.model(input_ids=ids, past_key_values=cache, **varying, **self.fixed)
         return out.logits[:, -1].argmax(dim=-1, keepdim=True), out.past_key_values
+
+    def settings(self) -> dict[str, str]:
+        """What is used, by the names of the keys."""
+        used = {"cache_implementation": "dynamic"}
+        if self.caches is not None:
+            used = {"cache_implementation": "static", "cache_tokens": str(self.caches.length)}
+        if self.chunk:
+            used["prefill_chunk_size"] = str(self.chunk)
+        return used
 
 
 def run_batch(
@@ -140,11 +178,12 @@ def run_batch(
         raise Cancelled
     host_batch = batch
     tokens = torch.empty((batch.size, output_tokens), dtype=torch.int64, device=device)
+    cache = forward.fresh(batch)
     clock.synchronize()
     start_ns = time.monotonic_ns()
 
     batch = host_batch.to(device)
-    ids, cache = forward(batch.token_ids, batch, 0, batch.width, None)
+    ids, cache = forward.prefill(batch, cache)
     tokens[:, 0:1] = ids
     clock.mark(0)
     clock.synchronize()
@@ -157,7 +196,7 @@ def run_batch(
         if cancelled():
             raise Cancelled
         column = batch.width + step - 1
-        ids, cache = forward(ids, batch, column, column + 1, cache)
+        ids, cache = forward.decode(ids, batch, column, cache)
         tokens[:, step : step + 1] = ids
         clock.mark(step)
     if output_tokens > 1:

@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import importlib.util
 import os
-import sys
 from collections.abc import Callable
 
 import torch
 
-from . import masks
+from . import compiled, masks
+from .caches import StaticCaches
 from .failures import Failure
+from .generate import Forward
+from .request import DTYPES, Request, check_options, check_support, choose_device
 from .tokens import Tokenizer
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
-
-
-@dataclasses.dataclass
-class Request:
-    """What the parent asks for, with the pytorch section of the study."""
-
-    model: str
-    path: str
-    synthetic: bool
-    dtype: str
-    seed: int
-    batch_size: int
-    max_context: int
-    attention: str
-    device: str
-
-    @classmethod
-    def from_spec(cls, spec: dict) -> Request:
-        """Read a Spec; absent options have their defaults."""
-        options = spec.get("options") or {}
-        return cls(
-            model=spec.get("model") or spec["path"],
-            path=spec["path"],
-            synthetic=bool(spec.get("synthetic")),
-            dtype=spec.get("dtype") or "bfloat16",
-            seed=int(spec.get("seed") or 0),
-            batch_size=int(spec.get("batch_size") or options.get("batch_size") or 1),
-            max_context=int(spec.get("max_context") or 0),
-            attention=options.get("attn_implementation") or "sdpa",
-            device=options.get("device") or "auto",
-        )
-
 
 @dataclasses.dataclass
 class Engine:
@@ -61,6 +29,7 @@ class Engine:
     longest: int | None
     notes: list[str]
     request: Request
+    forward: Forward
 
     def synchronize(self) -> None:
         """Wait until the device has done everything."""
@@ -82,7 +51,12 @@ class Engine:
             "parameters": sum(p.numel() for p in parameters),
             "weight_bytes": sum(p.numel() * p.element_size() for p in parameters),
             "pid": os.getpid(),
+            "settings": self.settings(),
         }
+
+    def settings(self) -> dict[str, str]:
+        """Further knobs as they are used, by the names of their keys."""
+        return {**self.forward.settings(), "matmul_precision": torch.get_float32_matmul_precision()}
 
 
 def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
@@ -90,6 +64,7 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     check_options(request)
     device = choose_device(request.device)
     check_support(request, device)
+    set_process(request)
     progress("importing transformers", 0.0)
     import transformers
 
@@ -102,83 +77,60 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     model = (random_model if request.synthetic else stored_model)(request, config, device)
     model.eval().requires_grad_(False)
     check_attention(request, model)
-    progress("reading tokenizer", 0.9)
+    progress("reading tokenizer", 0.8)
+    tokenizer = Tokenizer.from_folder(request.path)
+    if request.compile != "off":
+        progress("compiling", 0.9)
     return Engine(
         model=model,
         device=device,
-        tokenizer=Tokenizer.from_folder(request.path),
+        tokenizer=tokenizer,
         batch_size=request.batch_size,
         vocab=model.get_input_embeddings().num_embeddings,
         longest=longest,
         notes=notes,
         request=request,
+        forward=make_forward(request, model, device, longest),
     )
 
 
+def set_process(request: Request) -> None:
+    """Settings of the whole process. They are set always: an earlier load may have changed them."""
+    torch.set_float32_matmul_precision(request.precision)
+    if request.threads:
+        torch.set_num_threads(request.threads)
+
+
+def make_forward(request: Request, model: torch.nn.Module, device: torch.device, longest: int | None) -> Forward:
+    """What runs the steps, with everything compiled that can be known of."""
+    if request.cache == "dynamic":
+        return Forward(model, None, request.chunk)
+    if longest is None:
+        raise Failure("config", f"model {request.model} does not say how long a sequence may be",
+                      "use pytorch.cache_implementation: dynamic")
+    caches = StaticCaches(model, longest, keep=request.compile != "off")
+    if request.compile == "off":
+        return Forward(model, caches, request.chunk)
+    forward = compiled.CompiledForward(model, caches, request.chunk, request.compile, device)
+    forward.warm(request.batch_size)
+    return forward
+
+
 def adapt(engine: Engine, request: Request) -> None:
-    """Take another batch size and length; whatever else differs needs another model."""
-    same = dataclasses.replace(request, batch_size=engine.request.batch_size, max_context=engine.request.max_context)
-    if same != engine.request:
+    """Take another batch size, length, chunk or cache; whatever else differs needs another model."""
+    free = {name: getattr(engine.request, name) for name in ("batch_size", "max_context", "chunk")}
+    if request.compile == engine.request.compile == "off":
+        free["cache"] = engine.request.cache
+    if dataclasses.replace(request, **free) != engine.request:
         raise Failure("config", "the loaded model cannot take these settings", "start the engine anew")
     check_options(request)
-    engine.longest, engine.notes = context_limit(request, engine.model.config.get_text_config())
+    longest, notes = context_limit(request, engine.model.config.get_text_config())
+    # What the settings before took is free before the new ones take theirs.
+    engine.forward = None
+    gc.collect()
+    engine.forward = make_forward(request, engine.model, engine.device, longest)
+    engine.longest, engine.notes = longest, notes
     engine.batch_size, engine.request = request.batch_size, request
-
-
-def check_options(request: Request) -> None:
-    """Refuse values that are not known."""
-    if request.dtype not in DTYPES:
-        raise Failure("unsupported_dtype_quant", f"dtype {request.dtype} is not supported by the pytorch backend",
-                      "use one of " + ", ".join(DTYPES))
-    if request.attention not in ATTENTIONS:
-        raise Failure("config", f"pytorch.attn_implementation {request.attention} is not supported",
-                      "use one of " + ", ".join(ATTENTIONS))
-    if request.batch_size < 1:
-        raise Failure("config", f"pytorch.batch_size {request.batch_size} is not a batch size", "use 1 or more")
-    if not os.path.isfile(os.path.join(request.path, "config.json")):
-        raise Failure("model_not_found", f"model {request.model}: {request.path} has no config.json",
-                      "give a Hugging Face folder, or a model of the form random:<shape>")
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that pytorch.device names, made current."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cuda", "cpu"):
-        raise Failure("config", f"pytorch.device {name} is not a device", "use auto, cpu, cuda or cuda:<number>")
-    if device.type == "cpu":
-        return device
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = device.index or 0
-    if index >= count:
-        raise Failure("no_device", f"pytorch.device {name}: PyTorch sees {count} GPUs",
-                      "check nvidia-smi and CUDA_VISIBLE_DEVICES, or set pytorch.device: cpu")
-    torch.cuda.set_device(index)
-    return torch.device("cuda", index)
-
-
-def check_support(request: Request, device: torch.device) -> None:
-    """Refuse combinations that the device or the installation cannot do."""
-    if request.dtype == "bfloat16" and device.type == "cuda" and torch.cuda.get_device_capability(device)[0] < 8:
-        raise Failure("unsupported_dtype_quant",
-                      f"{torch.cuda.get_device_name(device)} has no bfloat16 arithmetic", "use dtype float16")
-    if request.attention != "flash_attention_2":
-        return
-    if device.type != "cuda":
-        raise Failure("config", "flash_attention_2 needs a GPU", "set pytorch.attn_implementation: sdpa")
-    if request.dtype == "float32":
-        raise Failure("unsupported_dtype_quant", "flash_attention_2 has no float32 form",
-                      "use dtype float16 or bfloat16, or pytorch.attn_implementation: sdpa")
-    # Without the package transformers may fetch a substitute: that is not what
-    # was asked for.
-    if importlib.util.find_spec("flash_attn") is None:
-        raise Failure("not_installed", f"{sys.executable} has no module flash_attn",
-                      f"{sys.executable} -m pip install flash-attn --no-build-isolation, "
-                      "or set pytorch.attn_implementation: sdpa")
 
 
 def read_config(request: Request):

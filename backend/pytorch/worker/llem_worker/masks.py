@@ -9,7 +9,24 @@ library's own; they are replaced through its public registry.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
+
+# How many columns the cache holds before the pass under way, where the host knows.
+# A static cache counts them on the device.
+known_columns: int | None = None
+
+
+@contextlib.contextmanager
+def columns_before(count: int):
+    """Within it, masks are made for queries that follow so many columns."""
+    global known_columns
+    known_columns = count
+    try:
+        yield
+    finally:
+        known_columns = None
 
 
 def install() -> None:
@@ -26,9 +43,11 @@ def install() -> None:
 def without_looking(sdpa_mask):
     """The library's mask function, told that a given padding mask is needed."""
 
-    def mask(*args, attention_mask=None, allow_is_causal_skip=True, **kwargs):
+    def mask(*args, attention_mask=None, allow_is_causal_skip=True, q_offset=0, **kwargs):
         skip = allow_is_causal_skip and attention_mask is None
-        return sdpa_mask(*args, attention_mask=attention_mask, allow_is_causal_skip=skip, **kwargs)
+        if known_columns is not None and torch.is_tensor(q_offset):
+            q_offset = known_columns
+        return sdpa_mask(*args, attention_mask=attention_mask, allow_is_causal_skip=skip, q_offset=q_offset, **kwargs)
 
     mask.llem = True
     return mask

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 import torch
 
 from .batches import Batch, check_requests, make_batches
-from .generate import BatchResult, Forward, clock_for, run_batch
+from .compiled import compiled_graphs
+from .failures import Failure
+from .generate import BatchResult, clock_for, run_batch
 from .loading import Engine
 
 # A progress message at most this often.
@@ -44,11 +46,14 @@ def run_workload(
     """Run every batch. Returns the window and the batches' results."""
     requests, output_tokens = workload["requests"] or [], workload["output_tokens"]
     check_requests(requests, output_tokens, engine.vocab, engine.longest)
-    forward = Forward(engine.model)
+    forward = engine.forward
     clock = clock_for(engine.device, output_tokens)
     batches = make_batches(requests, engine.batch_size, output_tokens)
+    if output_tokens > 1:
+        forward.prepare({batch.size for batch in batches})
+    graphs = compiled_graphs()
     results, done, told_ns = [], 0, time.monotonic_ns()
-    with quiet_collector(), torch.inference_mode():
+    with quiet_collector(), forward.grad_mode():
         reset_peak_memory(engine.device)
         start_ns = time.monotonic_ns()
         for batch in batches:
@@ -60,6 +65,9 @@ def run_workload(
                 progress(done)
                 told_ns = now
         end_ns = time.monotonic_ns()
+    if compiled_graphs() > graphs:
+        raise Failure("graph_compile", "PyTorch compiled within the run: its times and energy are not those of the model",
+                      "report this as a bug of llem, with the engine log; set pytorch.compile: off")
     peak, source = peak_memory(engine.device)
     window = {
         "start_ns": start_ns,

@@ -1,0 +1,158 @@
+"""What the parent asks for, and which of it cannot be had."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import sys
+
+import torch
+
+from .failures import Failure
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
+BATCHINGS = ("static", "continuous")
+CACHES = ("dynamic", "static")
+COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+PRECISIONS = ("highest", "high", "medium")
+
+# The package that brings an attention implementation, and how to install it.
+FLASH_PACKAGES = {
+    "flash_attention_2": ("flash_attn", "flash-attn --no-build-isolation"),
+    "flash_attention_3": ("flash_attn_interface", "flash_attn_3"),
+}
+
+
+@dataclasses.dataclass
+class Request:
+    """A Spec, with the pytorch section of the study."""
+
+    model: str
+    path: str
+    synthetic: bool
+    dtype: str
+    seed: int
+    batch_size: int
+    max_context: int
+    attention: str
+    device: str
+    batching: str
+    cache: str
+    compile: str
+    quantization: str
+    precision: str
+    threads: int
+    chunk: int
+
+    @classmethod
+    def from_spec(cls, spec: dict) -> Request:
+        """Read a Spec; absent options have their defaults."""
+        options = spec.get("options") or {}
+        return cls(
+            model=spec.get("model") or spec["path"],
+            path=spec["path"],
+            synthetic=bool(spec.get("synthetic")),
+            dtype=spec.get("dtype") or "bfloat16",
+            seed=int(spec.get("seed") or 0),
+            batch_size=int(spec.get("batch_size") or options.get("batch_size") or 1),
+            max_context=int(spec.get("max_context") or 0),
+            attention=options.get("attn_implementation") or "sdpa",
+            device=options.get("device") or "auto",
+            batching=options.get("batching") or "static",
+            cache=options.get("cache_implementation") or "dynamic",
+            compile=options.get("compile") or "off",
+            quantization=options.get("quantization") or "none",
+            precision=options.get("matmul_precision") or "highest",
+            threads=int(options.get("threads") or 0),
+            chunk=int(options.get("prefill_chunk_size") or 0),
+        )
+
+    @property
+    def flash(self) -> bool:
+        """Attention needs a package of its own."""
+        return self.attention in FLASH_PACKAGES
+
+
+def check_options(request: Request) -> None:
+    """Refuse values that are not known, and values that do not fit together."""
+    if request.dtype not in DTYPES:
+        raise Failure("unsupported_dtype_quant", f"dtype {request.dtype} is not supported by the pytorch backend",
+                      "use one of " + ", ".join(DTYPES))
+    for key, value, known in (
+        ("attn_implementation", request.attention, ATTENTIONS),
+        ("batching", request.batching, BATCHINGS),
+        ("cache_implementation", request.cache, CACHES),
+        ("compile", request.compile, COMPILE_MODES),
+        ("matmul_precision", request.precision, PRECISIONS),
+    ):
+        if value not in known:
+            raise Failure("config", f"pytorch.{key} {value} is not supported", "use one of " + ", ".join(known))
+    if request.batch_size < 1:
+        raise Failure("config", f"pytorch.batch_size {request.batch_size} is not a batch size", "use 1 or more")
+    if request.compile != "off" and request.cache != "static":
+        raise Failure("config", f"pytorch.compile {request.compile} needs a static cache: "
+                      "a cache that grows has no fixed shape", "set pytorch.cache_implementation: static")
+    if request.flash and request.cache == "static":
+        raise Failure("config", f"{request.attention} does not run with a static cache",
+                      "use pytorch.attn_implementation: sdpa, or pytorch.cache_implementation: dynamic")
+    if request.batching == "continuous" and (request.cache != "dynamic" or request.chunk):
+        raise Failure("config", "pytorch.batching continuous has a paged cache and a scheduler of its own",
+                      "remove pytorch.cache_implementation, compile and prefill_chunk_size")
+    if not os.path.isfile(os.path.join(request.path, "config.json")):
+        raise Failure("model_not_found", f"model {request.model}: {request.path} has no config.json",
+                      "give a Hugging Face folder, or a model of the form random:<shape>")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that pytorch.device names, made current."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cuda", "cpu"):
+        raise Failure("config", f"pytorch.device {name} is not a device", "use auto, cpu, cuda or cuda:<number>")
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = device.index or 0
+    if index >= count:
+        raise Failure("no_device", f"pytorch.device {name}: PyTorch sees {count} GPUs",
+                      "check nvidia-smi and CUDA_VISIBLE_DEVICES, or set pytorch.device: cpu")
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+def check_support(request: Request, device: torch.device) -> None:
+    """Refuse combinations that the device or the installation cannot do."""
+    if request.dtype == "bfloat16" and device.type == "cuda" and torch.cuda.get_device_capability(device)[0] < 8:
+        raise Failure("unsupported_dtype_quant",
+                      f"{torch.cuda.get_device_name(device)} has no bfloat16 arithmetic", "use dtype float16")
+    if request.compile == "reduce-overhead" and device.type != "cuda":
+        raise Failure("config", "pytorch.compile reduce-overhead is CUDA graphs: it needs a GPU",
+                      "use default or max-autotune")
+    if request.flash:
+        check_flash(request, device)
+
+
+def check_flash(request: Request, device: torch.device) -> None:
+    """Refuse flash attention where it would be replaced or fail."""
+    name = request.attention
+    if device.type != "cuda":
+        raise Failure("config", f"{name} needs a GPU", "set pytorch.attn_implementation: sdpa")
+    if request.dtype == "float32":
+        raise Failure("unsupported_dtype_quant", f"{name} has no float32 form",
+                      "use dtype float16 or bfloat16, or pytorch.attn_implementation: sdpa")
+    if name == "flash_attention_3" and torch.cuda.get_device_capability(device)[0] != 9:
+        raise Failure("unsupported_dtype_quant",
+                      f"flash_attention_3 is made for Hopper GPUs, not for {torch.cuda.get_device_name(device)}",
+                      "set pytorch.attn_implementation: sdpa or flash_attention_2")
+    # Without the package transformers may fetch a substitute: that is not what
+    # was asked for.
+    module, package = FLASH_PACKAGES[name]
+    if importlib.util.find_spec(module) is None:
+        raise Failure("not_installed", f"{sys.executable} has no module {module}",
+                      f"{sys.executable} -m pip install {package}, or set pytorch.attn_implementation: sdpa")
