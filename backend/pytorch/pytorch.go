@@ -69,7 +69,10 @@ type session struct {
 	dir string
 }
 
-// Adapt implements backend.Adapter, if the worker does.
+var _ backend.Adapter = (*session)(nil)
+
+// Adapt implements backend.Adapter; see package study for what can change while the
+// model stays loaded.
 func (s *session) Adapt(ctx context.Context, spec backend.Spec) error {
 	spec, err := resolve(spec)
 	if err != nil {

@@ -38,13 +38,13 @@ class Request:
     max_context: int
     attention: str
     device: str
-    batching: str
-    cache: str
-    compile: str
-    quantization: str
-    precision: str
-    threads: int
-    chunk: int
+    batching: str = "static"
+    cache: str = "dynamic"
+    compile: str = "off"
+    quantization: str = "none"
+    precision: str = "highest"
+    threads: int = 0
+    chunk: int = 0
 
     @classmethod
     def from_spec(cls, spec: dict) -> Request:
