@@ -63,7 +63,7 @@ has() {
 
 all="1, 2, 4, 8, 16, 32, 64"
 study eager 150 "$all" "cache_implementation: dynamic"
-study compiled 260 "1, 8, 64, 16, 4, 32, 2" "cache_implementation: static, compile: ${COMPILE:-reduce-overhead}"
+study compiled 160 "1, 8, 64, 16, 4, 32, 2" "cache_implementation: static, compile: ${COMPILE:-reduce-overhead}"
 has bitsandbytes bitsandbytes-8bit && study bitsandbytes-8bit 80 "1, 8, 64" "quantization: bitsandbytes-8bit"
 has torchao torchao-int8 && study torchao-int8 80 "1, 8, 64" "quantization: torchao-int8"
 study static 80 "1, 64, 8" "cache_implementation: static"
