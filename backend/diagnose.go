@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"os"
 	"regexp"
@@ -95,7 +96,7 @@ func Diagnose(log io.Reader) (Diagnosis, bool) {
 				}
 			}
 		}
-		if err != nil && err != bufio.ErrBufferFull {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return Diagnosis{}, false
 		}
 	}

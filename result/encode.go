@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -97,8 +98,12 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 }
 
 func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return fmt.Errorf("it is no summary (%v)", err)
+	t, err := d.Token()
+	if err != nil {
+		return fmt.Errorf("it is no summary: %w", err)
+	}
+	if t != json.Delim('{') {
+		return errors.New("it is no summary: no JSON object")
 	}
 	head := map[string]json.RawMessage{}
 	shared := pool{}

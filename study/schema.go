@@ -95,12 +95,11 @@ func Reference() string {
 	d := defaults()
 	for _, f := range fields {
 		var preset any = f.get(&d)
-		if f.word {
+		switch {
+		case f.word, f.key == "model", f.key == "energy.remote":
 			preset = ""
-		} else if f.optional {
+		case f.optional:
 			preset = "the engine's"
-		} else if f.key == "model" || f.key == "energy.remote" {
-			preset = ""
 		}
 		row(f.key, f.kind.want, preset, f.help)
 	}

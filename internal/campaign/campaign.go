@@ -111,7 +111,7 @@ func (o *Options) open() (*result.Dir, map[result.RunKey]result.Entry, error) {
 
 // reopen goes on with a study, if its files and its GPUs are those that it began with.
 func (o *Options) reopen() (*result.Dir, map[result.RunKey]result.Entry, error) {
-	if err := errors.Join(sameInputs(o.Resume, o.Study), o.sameMachine()); err != nil {
+	if err := errors.Join(sameInputs(o.Resume), o.sameMachine()); err != nil {
 		return nil, nil, err
 	}
 	dir, made, err := result.Reopen(o.Resume)

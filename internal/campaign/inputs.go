@@ -120,7 +120,7 @@ func listFiles(w io.Writer, path string) error {
 
 // sameInputs refuses to go on with a study whose files have changed. Studies of earlier
 // versions have not frozen them.
-func sameInputs(dir string, s *study.Study) error {
+func sameInputs(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, inputsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

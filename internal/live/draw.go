@@ -99,7 +99,7 @@ func (v *view) head(width int, now time.Time) string {
 	}
 	facts := runs
 	if n := v.grid.count[leftOut]; n > 0 {
-		facts = append(facts[:len(facts):len(facts)], fmt.Sprintf("%d left out", n))
+		facts = append(slices.Clip(facts), fmt.Sprintf("%d left out", n))
 	}
 	elapsed := []string{clockText(now.Sub(v.began)) + " elapsed"}
 	var end, short []string

@@ -11,7 +11,7 @@ import (
 // points describes the points and adds them up.
 func (p *Plan) points(o Options, axes []study.Key) {
 	sum := newSum(o, p.Points)
-	clear, judged, fit := 0, 0, 0 // of the points: without a problem, estimated of these, and fitting
+	unhindered, judged, fit := 0, 0, 0 // of the points: without a problem, estimated of these, and fitting
 	for i, e := range o.Study.Experiments {
 		problems, short := o.problemsOf(e)
 		var need *Need
@@ -26,7 +26,7 @@ func (p *Plan) points(o Options, axes []study.Key) {
 			}
 		}
 		if len(problems) == 0 {
-			clear++
+			unhindered++
 			if sum.wants(i) {
 				judged++
 				if need == nil || need.Fits {
@@ -50,9 +50,9 @@ func (p *Plan) points(o Options, axes []study.Key) {
 		point.ID, point.Need, point.Reason = e.ID(), need, reason
 		p.Shown = append(p.Shown, point)
 	}
-	p.Runnable = clear
+	p.Runnable = unhindered
 	if judged > 0 {
-		p.Runnable = (clear*fit + judged - 1) / judged // rounded up: one that runs is not none
+		p.Runnable = (unhindered*fit + judged - 1) / judged // rounded up: one that runs is not none
 	}
 	p.Totals, p.Missing = sum.totals(p.Cycles, o.Price)
 }
