@@ -238,6 +238,14 @@ func (e Experiment) BatchSize() int {
 	return 1
 }
 
+// BatchText is the batch size for a person.
+func (e Experiment) BatchText() string {
+	if n := e.BatchSize(); n > 0 {
+		return strconv.Itoa(n)
+	}
+	return "auto"
+}
+
 // Section is the backend's own section as JSON.
 func (e Experiment) Section() json.RawMessage {
 	var section any
@@ -317,9 +325,5 @@ func (e Experiment) measured() Experiment {
 
 // Label names the experiment for a person.
 func (e Experiment) Label() string {
-	batch := "auto"
-	if n := e.BatchSize(); n > 0 {
-		batch = strconv.Itoa(n)
-	}
-	return e.Model + " " + e.Backend + " " + e.DType + " batch " + batch
+	return e.Model + " " + e.Backend + " " + e.DType + " batch " + e.BatchText()
 }

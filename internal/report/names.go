@@ -15,7 +15,7 @@ var facets = []func(subject) string{
 	func(r subject) string { return r.config.Model },
 	func(r subject) string { return r.config.Backend },
 	func(r subject) string { return r.dtype },
-	func(r subject) string { return fmt.Sprintf("batch %d", r.config.BatchSize()) },
+	func(r subject) string { return "batch " + r.config.BatchText() },
 	func(r subject) string { return count(r.config.Workload.Prompts, "prompt") },
 	func(r subject) string { return fmt.Sprintf("%d in", r.config.Workload.InputTokens) },
 	func(r subject) string { return fmt.Sprintf("%d out", r.config.Workload.OutputTokens) },

@@ -75,13 +75,13 @@ func title(r *result.Record) string {
 
 func subtitle(r *result.Record) string {
 	w := r.Config.Workload
-	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %d", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchSize())
+	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchText())
 	repeats := 1
 	if r.Window != nil && r.Window.Repeats > 1 {
 		repeats = r.Window.Repeats
 	}
 	if t := r.Tokens; t != nil && t.Prompt == int64(repeats*w.Prompts*w.InputTokens) {
-		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %d", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchSize())
+		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchText())
 	}
 	if r.Backend.Threads > 0 {
 		s += ", " + count(r.Backend.Threads, "thread")
@@ -159,7 +159,7 @@ func Line(r *result.Record) string {
 	var b strings.Builder
 	w := r.Config.Workload
 	parts := []string{r.Config.Model, strings.TrimSpace(r.Backend.Name + " " + r.Backend.Version), dtype(r),
-		fmt.Sprintf("batch %d", r.Config.BatchSize()), fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)}
+		"batch " + r.Config.BatchText(), fmt.Sprintf("%d→%d tokens x %d", w.InputTokens, w.OutputTokens, w.Prompts)}
 	b.WriteString(strings.Join(parts, ", ") + ": ")
 	if r.Status != result.OK {
 		b.WriteString(string(r.Status))
