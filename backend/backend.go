@@ -147,6 +147,8 @@ type Workload struct {
 	Requests []Prompt `json:"requests"`
 	// OutputTokens is forced: end-of-sequence tokens do not stop a request.
 	OutputTokens int `json:"output_tokens"`
+	// Concurrency is how many requests a server is sent at once; 0 is all.
+	Concurrency int `json:"concurrency,omitempty"`
 	// Progress, if set, is told how many requests have finished, at most a few
 	// times a second and never inside a batch.
 	Progress func(done, total int) `json:"-"`

@@ -29,7 +29,15 @@ func conflict(s *settings) *rule {
 // test holds that every backend of this program either is one of them or samples.
 var greedyOnly = []string{Embedded, PyTorch, Fake, VLLM}
 
+// servers are the backends that are sent requests one by one.
+var servers = []string{VLLM, SGLang, TensorRT, LlamaCpp}
+
 var rules = []rule{
+	{"workload.concurrency", func(s *settings) bool {
+		return s.Workload.Concurrency > 0 && (!slices.Contains(servers, s.Backend) || s.vllm.Mode == "offline")
+	}, func(s *settings) string {
+		return fmt.Sprintf("workload.concurrency is %d, but the %s backend is given all requests at once", s.Workload.Concurrency, s.Backend)
+	}, "leave it out, or set the batch size"},
 	{"decoding.temperature", func(s *settings) bool { return s.preset == presetGreedy && s.Decoding.Temperature > 0 },
 		func(s *settings) string {
 			return fmt.Sprintf("decoding.preset greedy is temperature 0, but decoding.temperature is %g", s.Decoding.Temperature)

@@ -73,6 +73,7 @@ var fields = slices.Concat([]*field{
 	wholeField("workload.input_tokens", 1, 1e7, "length of a synthetic prompt, and the most of a prompt of a data set, in tokens", func(s *settings) *int { return &s.Workload.InputTokens }),
 	wholeField("workload.output_tokens", 1, 1e6, "tokens to generate for each prompt; the end-of-sequence token is ignored", func(s *settings) *int { return &s.Workload.OutputTokens }),
 	word(choiceField("decoding.preset", "greedy is temperature 0", func(s *settings) *string { return &s.preset }, presetGreedy)),
+	wholeField("workload.concurrency", 0, 1e6, "requests that a server is sent at once, a new one as soon as one ends; 0 sends all at once", func(s *settings) *int { return &s.Workload.Concurrency }),
 	numberField("decoding.temperature", 0, 10, "0 is greedy decoding; more is for sglang, tensorrt and llamacpp only", func(s *settings) *float64 { return &s.Decoding.Temperature }),
 	numberField("decoding.top_p", 0.001, 1, "least probability of the tokens to choose from, together; 1 is all", func(s *settings) *float64 { return &s.Decoding.TopP }),
 	wholeField("decoding.top_k", 0, 1<<20, "the most tokens to choose from; 0 is all", func(s *settings) *int { return &s.Decoding.TopK }),

@@ -97,6 +97,9 @@ type Workload struct {
 	InputTokens int `json:"input_tokens"`
 	// OutputTokens is forced: end-of-sequence tokens are ignored.
 	OutputTokens int `json:"output_tokens"`
+	// Concurrency is how many requests a server is sent at once: a new one follows as
+	// soon as one ends. 0 sends all at once, and is all that other engines know.
+	Concurrency int `json:"concurrency,omitempty"`
 }
 
 // Decoding says how tokens are chosen. Temperature 0 is greedy: then the other fields

@@ -21,7 +21,7 @@ func (r *run) work(requests []workload.Request, repeats int) backend.Workload {
 			prompts = append(prompts, backend.Prompt{ID: q.ID + i*r.stride(), Tokens: q.Tokens})
 		}
 	}
-	return backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens}
+	return backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens, Concurrency: r.Experiment.Workload.Concurrency}
 }
 
 // stride separates the request ids of two repetitions of the workload.
