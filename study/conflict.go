@@ -34,7 +34,7 @@ var servers = []string{VLLM, SGLang, TensorRT, LlamaCpp}
 
 var rules = []rule{
 	{"workload.concurrency", func(s *settings) bool {
-		return s.Workload.Concurrency > 0 && (!slices.Contains(servers, s.Backend) || s.vllm.Mode == "offline")
+		return s.Workload.Concurrency > 0 && (!slices.Contains(servers, s.Backend) || s.Backend == VLLM && s.vllm.Mode == "offline")
 	}, func(s *settings) string {
 		return fmt.Sprintf("workload.concurrency is %d, but the %s backend is given all requests at once", s.Workload.Concurrency, s.Backend)
 	}, "leave it out, or set the batch size"},
