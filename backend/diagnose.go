@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
-	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,20 +13,36 @@ import (
 // line that one of these matches says what happened: the last line is usually a
 // wrapper that says nothing.
 
-// symptom is a text by which a failure is known.
+// symptom is what a failure is known by: any of its texts, each a row of parts in
+// lower case. Plain searches, since a log may be long.
 type symptom struct {
 	class Class
 	hint  string
-	text  *regexp.Regexp
+	texts [][]string
 }
 
-// say makes a symptom from texts, any of which will do; in them, … stands for anything.
+// say makes a symptom from texts; in them, … stands for anything.
 func say(class Class, hint string, texts ...string) symptom {
-	parts := make([]string, len(texts))
-	for i, t := range texts {
-		parts[i] = strings.ReplaceAll(regexp.QuoteMeta(strings.ToLower(t)), "…", ".*")
+	s := symptom{class: class, hint: hint}
+	for _, t := range texts {
+		s.texts = append(s.texts, strings.Split(strings.ToLower(t), "…"))
 	}
-	return symptom{class, hint, regexp.MustCompile(strings.Join(parts, "|"))}
+	return s
+}
+
+// matches says whether a line in lower case shows the symptom.
+func (s symptom) matches(line string) bool {
+	return slices.ContainsFunc(s.texts, func(parts []string) bool {
+		rest := line
+		for _, p := range parts {
+			i := strings.Index(rest, p)
+			if i < 0 {
+				return false
+			}
+			rest = rest[i+len(p):]
+		}
+		return true
+	})
 }
 
 const (
@@ -74,8 +90,12 @@ var symptoms = []symptom{
 	say(ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log", "Timed out waiting for engine", "server_start_timeout"),
 }
 
-// diagnosed bounds how much of a log is read.
-const diagnosed = 32 << 20
+// diagnosed bounds how much of a log is read: causes stand near its beginning or, of an
+// engine that has worked for long, its end.
+const (
+	diagnosed     = 4 << 20
+	diagnosedTail = 256 << 10
+)
 
 // Diagnosis is what a log says about a failure.
 type Diagnosis struct {
@@ -89,11 +109,10 @@ func Diagnose(log io.Reader) (Diagnosis, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
 	for {
 		line, err := r.ReadSlice('\n') // the beginning of a longer line will do
-		if text := strings.ToLower(string(line)); len(text) > 0 {
-			for _, s := range symptoms {
-				if s.text.MatchString(text) {
-					return Diagnosis{s.class, s.hint, shorten(string(line))}, true
-				}
+		text := strings.ToLower(string(line))
+		for _, s := range symptoms {
+			if s.matches(text) {
+				return Diagnosis{s.class, s.hint, shorten(string(line))}, true
 			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
@@ -120,7 +139,13 @@ func (f *Failure) diagnose(path string) {
 		return
 	}
 	defer file.Close()
-	if d, ok := Diagnose(file); ok {
+	d, ok := Diagnose(file)
+	if info, err := file.Stat(); !ok && err == nil && info.Size() > diagnosed {
+		if _, err := file.Seek(max(diagnosed, info.Size()-diagnosedTail), io.SeekStart); err == nil {
+			d, ok = Diagnose(file)
+		}
+	}
+	if ok {
 		f.Class, f.Hint = d.Class, d.Hint
 		f.Message += ": " + d.Line
 	}
