@@ -108,6 +108,8 @@ type Spec struct {
 	MaxContext int `json:"max_context"`
 	// Options holds the backend's own section of the study.
 	Options json.RawMessage `json:"options,omitempty"`
+	// Container is where the engine runs; nil is a process of this machine.
+	Container *Container `json:"-"`
 	// LogPath receives everything the engine prints.
 	LogPath string `json:"-"`
 	// Progress, if set, is told about loading: a phase word and a fraction.
@@ -140,6 +142,8 @@ type Loaded struct {
 	// SharedClock says that the handshake proved engine and parent to read one
 	// clock. Without it, steps cannot be laid over power samples.
 	SharedClock bool `json:"shared_clock"`
+	// Image is what the engine runs from in a container.
+	Image *Image `json:"-"`
 }
 
 // Workload is a fixed piece of work.

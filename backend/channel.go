@@ -17,6 +17,9 @@ type received struct {
 
 // spawn starts the worker's process with a pipe for each direction.
 func (w *worker) spawn(cmd Command) error {
+	if cmd.Container != nil {
+		return w.spawnInside(cmd)
+	}
 	childIn, send, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("pipe for %s worker: %w", w.name, err)
@@ -34,6 +37,32 @@ func (w *worker) spawn(cmd Command) error {
 		receive.Close()
 		return err
 	}
+	w.listen(send, receive)
+	return nil
+}
+
+// spawnInside starts the worker in a container, with named pipes.
+func (w *worker) spawnInside(cmd Command) error {
+	box, err := enclose(cmd.Container)
+	if err != nil {
+		return err
+	}
+	send, receive, err := box.channel()
+	if err != nil {
+		box.discard()
+		return err
+	}
+	if w.proc, err = box.start(cmd, w.opt.LogPath, true); err != nil {
+		send.Close()
+		receive.Close()
+		return err
+	}
+	w.listen(send, receive)
+	return nil
+}
+
+// listen begins to read replies.
+func (w *worker) listen(send, receive *os.File) {
 	w.send = send
 	go w.read(receive)
 	go func() {
@@ -41,7 +70,6 @@ func (w *worker) spawn(cmd Command) error {
 		<-w.proc.exited
 		_ = receive.SetReadDeadline(time.Now().Add(drainTime)) // closed already: nothing to end
 	}()
-	return nil
 }
 
 // drainTime is how long replies of an engine that has exited are still read.
@@ -54,6 +82,7 @@ func (w *worker) read(receive *os.File) {
 	d := newDecoder[reply](receive)
 	for {
 		msg, err := d.next()
+		w.proc.box.opened()
 		w.replies <- received{msg, err}
 		if err != nil {
 			return

@@ -9,6 +9,9 @@ type Child struct{ p *process }
 // StartChild starts a process whose output goes to logPath, or to a file that Discard
 // removes if it is empty.
 func StartChild(cmd Command, logPath string) (*Child, error) {
+	if cmd.Container != nil {
+		return startInside(cmd, logPath)
+	}
 	p, err := spawn(cmd, logPath, nil)
 	if err != nil {
 		return nil, err
@@ -16,8 +19,28 @@ func StartChild(cmd Command, logPath string) (*Child, error) {
 	return &Child{p}, nil
 }
 
-// PID of the process.
-func (c *Child) PID() int { return c.p.cmd.Process.Pid }
+func startInside(cmd Command, logPath string) (*Child, error) {
+	box, err := enclose(cmd.Container)
+	if err != nil {
+		return nil, err
+	}
+	p, err := box.start(cmd, logPath, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Child{p}, nil
+}
+
+// PID of the process, or of the first one in its container.
+func (c *Child) PID() int {
+	if c.p.box != nil {
+		return c.p.box.pid()
+	}
+	return c.p.cmd.Process.Pid
+}
+
+// Image is what the process runs from; nil outside of containers.
+func (c *Child) Image() *Image { return c.p.image() }
 
 // Exited is closed when the process is gone.
 func (c *Child) Exited() <-chan struct{} { return c.p.exited }

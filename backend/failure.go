@@ -27,6 +27,7 @@ const (
 	ClassGraphCompile     Class = "graph_compile"
 	ClassStartTimeout     Class = "start_timeout"
 	ClassNotInstalled     Class = "not_installed"
+	ClassImage            Class = "image_not_found"
 	ClassCorruptModel     Class = "corrupt_model"
 	ClassDiskFull         Class = "disk_full"
 	ClassProtocol         Class = "protocol"

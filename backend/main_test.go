@@ -49,6 +49,8 @@ func workerMain(mode string) error {
 		return backend.ServeWorker(&fragile{FakeEngine: fake})
 	case "parent":
 		return parentMain(os.Args[1])
+	case "docker":
+		os.Exit(dockerMain(os.Args[1:]))
 	}
 	w := newRawWorker()
 	if err, ok := w.early(mode); ok {
@@ -85,7 +87,11 @@ func (f *fragile) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 // parentMain starts a worker of some kind, says which process it is, and waits to
 // be killed.
 func parentMain(kind string) error {
-	s, err := backend.StartWorker(context.Background(), kind, self(kind), backend.Spec{LogPath: os.DevNull}, backend.WorkerOptions{})
+	spec := backend.Spec{LogPath: os.DevNull}
+	if inside := os.Getenv(dockerEnv) != ""; inside {
+		spec.Container = box()
+	}
+	s, err := backend.StartWorker(context.Background(), kind, self(kind), spec, backend.WorkerOptions{})
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,10 @@ type Command struct {
 	Args []string
 	// Env is added to the parent's environment, KEY=VALUE.
 	Env []string
+	// Folders hold files of this machine that the command needs.
+	Folders []string
+	// Container runs the command in an image; nil is a process of this machine.
+	Container *Container
 }
 
 // process is a running child in a process group of its own.
@@ -31,30 +35,37 @@ type process struct {
 	// killed; err is set before.
 	exited chan struct{}
 	err    error
+	// box is the container that cmd is the client of; nil if there is none.
+	box *enclosure
 }
 
 // spawn starts cmd with extra files from descriptor 3 on. Output goes to logPath,
 // or to a temporary file if that is empty.
 func spawn(cmd Command, logPath string, extra []*os.File) (*process, error) {
+	c := exec.Command(cmd.Path, cmd.Args...)
+	c.Env = append(os.Environ(), cmd.Env...)
+	c.ExtraFiles = extra
+	return start(c, logPath, nil)
+}
+
+// start starts a child, which is the client of box if there is one.
+func start(c *exec.Cmd, logPath string, box *enclosure) (*process, error) {
 	log, temp, err := openLog(logPath)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the child has its own copy
-	c := exec.Command(cmd.Path, cmd.Args...)
-	c.Env = append(os.Environ(), cmd.Env...)
 	c.Stdout, c.Stderr = log, log
-	c.ExtraFiles = extra
 	// A group of its own, so that the whole engine can be signalled at once and a
 	// terminal's Ctrl-C reaches the parent alone; and death with the parent, so
 	// that even a killed parent leaves nothing behind.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{})}
+	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{}), box: box}
 	started := make(chan error)
 	go p.run(started)
 	if err := <-started; err != nil {
 		p.discardLog()
-		return nil, &Failure{Class: ClassNotInstalled, Message: "start " + cmd.Path, Err: err,
+		return nil, &Failure{Class: ClassNotInstalled, Message: "start " + c.Path, Err: err,
 			Hint: "check that the file exists and may be executed"}
 	}
 	return p, nil
@@ -75,6 +86,9 @@ func (p *process) run(started chan<- error) {
 	// Grandchildren may have outlived the child. This comes at once and never
 	// again: later the group's number may belong to somebody else.
 	p.signal(syscall.SIGKILL)
+	if p.box != nil {
+		p.box.remove()
+	}
 	close(p.exited)
 }
 
@@ -127,21 +141,31 @@ func (p *process) waitFor(d time.Duration) bool {
 // signal reaches the whole group; a group that is gone is no error.
 func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, sig) }
 
+// reapTime is how long a child may take to be gone after its pipe has closed; a container
+// is removed in that time.
+func (p *process) reapTime() time.Duration {
+	if p.box != nil {
+		return 10 * time.Second
+	}
+	return 2 * time.Second
+}
+
 // exitFailure explains an exit that nobody asked for.
 func (p *process) exitFailure(name, doing string) *Failure {
 	// The pipe closes a moment before the child is reaped.
-	p.waitFor(2 * time.Second)
+	p.waitFor(p.reapTime())
 	f := &Failure{Class: ClassCrashed, LogTail: p.logTail()}
-	how := "closed its protocol pipe"
+	how, because := "closed its protocol pipe", ""
 	select {
 	case <-p.exited:
 		how = "exited normally"
 		if exit, ok := errors.AsType[*exec.ExitError](p.err); ok {
 			how = p.classifyExit(f, exit)
+			because = p.notStarted(f)
 		}
 	default:
 	}
-	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
+	f.Message = fmt.Sprintf("%s engine %s while %s%s", name, how, doing, because)
 	if f.Class == ClassCrashed {
 		f.diagnose(p.logPath)
 	}
@@ -156,6 +180,8 @@ func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
 	var sig syscall.Signal
 	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		sig = ws.Signal()
+	} else if n := exit.ExitCode() - shellSignal; p.box != nil && n > 0 {
+		sig = syscall.Signal(n)
 	} else if sig = goCrash(p.logPath, exit.ExitCode(), f); sig == 0 {
 		return "exited with status " + strconv.Itoa(exit.ExitCode())
 	}
@@ -170,6 +196,10 @@ func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
 	}
 	return "was ended by signal " + sig.String()
 }
+
+// shellSignal is what a shell, such as a container's first process, adds to the number
+// of the signal that ended its child.
+const shellSignal = 128
 
 // goCrashStatus is the status of a Go program that crashed. Go's runtime catches
 // the signals of faulty C code, prints them and the stacks, and exits.

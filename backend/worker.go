@@ -69,7 +69,7 @@ func StartWorker(ctx context.Context, name string, cmd Command, spec Spec, opt W
 	if opt.LogPath == "" {
 		opt.LogPath = spec.LogPath
 	}
-	w, err := startWorker(ctx, name, cmd, opt)
+	w, err := startWorker(ctx, name, cmd.Within(spec), opt)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +116,10 @@ func (w *worker) hello(outer context.Context) error {
 			w.info = *r.Info
 		}
 	}
+	if image := w.proc.image(); image != nil && !w.shared {
+		return w.kill(Failf(ClassClock, "use a container on this machine's own kernel: no virtual machine (Docker Desktop, podman machine), no time namespace",
+			"the container of %s reads another CLOCK_MONOTONIC than this machine", image.Name))
+	}
 	return nil
 }
 
@@ -142,9 +146,7 @@ func (w *worker) load(outer context.Context, spec Spec) error {
 			if r.Loaded == nil {
 				return w.protocolError("a loaded event without content")
 			}
-			w.loaded = *r.Loaded
-			w.loaded.LoadNS = clock.Mono() - start
-			w.loaded.SharedClock = w.shared
+			w.take(*r.Loaded, start)
 			return nil
 		default:
 			return w.protocolError("event %q while loading", r.Event)
@@ -162,9 +164,17 @@ func (w *worker) Adapt(ctx context.Context, spec Spec) error {
 	if r.Loaded == nil {
 		return w.protocolError("a loaded event without content")
 	}
-	w.loaded = *r.Loaded
-	w.loaded.LoadNS, w.loaded.SharedClock = clock.Mono()-start, w.shared
+	w.take(*r.Loaded, start)
 	return nil
+}
+
+// take completes what the worker says of itself with what this side knows.
+func (w *worker) take(l Loaded, start int64) {
+	l.LoadNS, l.SharedClock, l.Image = clock.Mono()-start, w.shared, w.proc.image()
+	if w.proc.box != nil { // where its own number means nothing
+		l.PID = w.proc.box.pid()
+	}
+	w.loaded = l
 }
 
 // Loaded implements Session.
@@ -289,5 +299,5 @@ func (w *worker) Close() error {
 		for range w.replies { // let the reader end
 		}
 	})
-	return nil
+	return w.proc.leftover()
 }

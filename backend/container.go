@@ -1,0 +1,201 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Container is the image in which an engine runs, in place of a process of this
+// machine's own files. It is started through the command line of docker or podman. The
+// kernel is this machine's, and so are the clock, the sensors and the loopback address.
+type Container struct {
+	// Client is docker, podman or a path; empty takes the first of the two in PATH.
+	Client string
+	// Image by name. It must be on this machine: nothing is downloaded.
+	Image string
+	// Program of the image that is started in place of the command's own.
+	Program string
+	// Folders of this machine that are seen inside, read-only, at the same path.
+	Folders []string
+	// GPUs that are seen inside, by UUID, or "all"; empty is none.
+	GPUs []string
+}
+
+// Image is what an engine's files came from.
+type Image struct {
+	Name string
+	// ID is the digest of the image's configuration, Digest that under which a registry
+	// has it; one that was built here has none.
+	ID, Digest string
+}
+
+// Within is the command as it runs for spec: in the spec's container, if it has one.
+func (c Command) Within(spec Spec) Command {
+	if spec.Container == nil {
+		return c
+	}
+	box := *spec.Container
+	box.Folders = slices.Concat(box.Folders, c.Folders, foldersOf(spec.Path))
+	c.Container, c.Path = &box, box.Program
+	return c
+}
+
+// foldersOf are the folders that hold a model: its own, and those that links in it lead
+// to. The cache of Hugging Face keeps the files of all revisions in one folder.
+func foldersOf(path string) []string {
+	if path == "" {
+		return nil
+	}
+	var out []string
+	add := func(dir string) {
+		if !slices.Contains(out, dir) {
+			out = append(out, dir)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // the engine says what is wrong with it
+	}
+	entries := []string{path}
+	if info.IsDir() {
+		add(path)
+		entries, _ = filepath.Glob(filepath.Join(path, "*"))
+	} else {
+		add(filepath.Dir(path))
+	}
+	for _, e := range entries {
+		if real, err := filepath.EvalSymlinks(e); err == nil && filepath.Dir(real) != filepath.Dir(e) {
+			add(filepath.Dir(real))
+		}
+	}
+	return out
+}
+
+// FindClient finds the program that starts containers: name, or the first of docker and
+// podman in PATH.
+func FindClient(name string) (string, error) {
+	names := []string{name}
+	if name == "" {
+		names = []string{"docker", "podman"}
+	}
+	for _, n := range names {
+		if path, err := exec.LookPath(n); err == nil {
+			return path, nil
+		}
+	}
+	return "", Failf(ClassNotInstalled, "install one of them (Debian: `apt-get install podman`), or leave out runner: container",
+		"there is no %s in PATH", strings.Join(names, " and no "))
+}
+
+// askTimeout bounds a question to the container's client. One that is asked for the
+// first time may have to start its service.
+const askTimeout = 20 * time.Second
+
+// askClient runs a short command of the client. What it prints to standard error is in
+// the error.
+func askClient(client string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	c := exec.CommandContext(ctx, client, args...)
+	c.WaitDelay = time.Second
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.Output()
+	if ctx.Err() != nil {
+		return nil, Failf(ClassNotInstalled, "see whether its service runs: `systemctl status docker`", "`%s %s` does not answer within %v", client, args[0], askTimeout)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %s", client, args[0], err, bytes.TrimSpace(said.Bytes()))
+	}
+	return out, nil
+}
+
+// find asks the client for the image.
+func (c *Container) find(client string) (Image, error) {
+	if host := os.Getenv("DOCKER_HOST"); host != "" && !strings.HasPrefix(host, "unix://") {
+		return Image{}, Failf(ClassConfig, "unset DOCKER_HOST, or run llem on that machine", "DOCKER_HOST is %s: an engine on another machine is not what the sensors of this one see", host)
+	}
+	out, err := askClient(client, "image", "inspect", "--format", "{{json .}}", c.Image)
+	if err != nil {
+		return Image{}, c.refused(client, err)
+	}
+	var got struct {
+		ID          string `json:"Id"`
+		RepoDigests []string
+	}
+	if err := json.Unmarshal(out, &got); err != nil || got.ID == "" {
+		return Image{}, Failf(ClassEngine, "try `"+client+" image inspect "+c.Image+"`", "%s does not describe the image %s", client, c.Image)
+	}
+	found := Image{Name: c.Image, ID: got.ID}
+	if len(got.RepoDigests) > 0 {
+		_, found.Digest, _ = strings.Cut(got.RepoDigests[0], "@")
+	}
+	return found, nil
+}
+
+// refused explains a client that does not describe an image.
+func (c *Container) refused(client string, err error) error {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
+	f := containerFailure(err.Error())
+	if f == nil {
+		return &Failure{Class: ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err, Hint: "try the command by hand"}
+	}
+	if f.Class != ClassImage {
+		return f
+	}
+	hint := fmt.Sprintf("fetch it with `%s pull %s`", client, c.Image)
+	if own, ok := strings.CutPrefix(c.Image, OwnImages); ok {
+		hint = fmt.Sprintf("build it in llem's source folder: `%s build -t %s -f docker/%s.Dockerfile .`", client, c.Image, own)
+	}
+	return &Failure{Class: ClassImage, Message: "there is no image " + c.Image + " on this machine", Hint: hint, LogTail: err.Error()}
+}
+
+// OwnImages begins the names of the images that docker/ builds, before the backend's.
+const OwnImages = "llem-"
+
+// trouble is what clients, and what they call, print when a container does not start.
+var trouble = []struct {
+	class Class
+	what  string
+	hint  string
+	texts []string
+}{
+	{ClassNotInstalled, "you may not use the container service", "`sudo usermod -aG docker $USER` and log in again, or use podman, which needs no service (container.client: podman)",
+		[]string{"permission denied while trying to connect", "dial unix /var/run/docker.sock: connect: permission denied"}},
+	{ClassNotInstalled, "the container service cannot be reached", "start it: `sudo systemctl start docker`",
+		[]string{"cannot connect to the docker daemon", "failed to connect to the docker api", "error during connect", "cannot connect to podman"}},
+	{ClassImage, "the image is not on this machine", "fetch or build it",
+		[]string{"no such image", "image not known", "unable to find image"}},
+	{ClassVersion, "the image needs a newer GPU driver", "update the driver, or take an image for an older CUDA",
+		[]string{"unsatisfied condition: cuda", "unsatisfied condition: driver", "driver/library version mismatch"}},
+	{ClassNoDevice, "containers cannot use the GPUs", "install nvidia-container-toolkit and set it up: `sudo nvidia-ctk runtime configure --runtime=docker` for docker, `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` for podman",
+		[]string{"could not select device driver", "unresolvable cdi devices", "nvidia-container-cli: initialization error", "unknown runtime specified nvidia", "libnvidia-ml.so.1: cannot open shared object"}},
+	{ClassConfig, "the container's side does not see the files of this one", "run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside and outside",
+		[]string{"bind source path does not exist", "error mounting"}},
+	{ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh", "name the engine's program with container.program",
+		[]string{"executable file not found", "no such file or directory: unknown", ": not found"}},
+}
+
+// containerFailure knows the text of a container that did not start; it is nil for others.
+func containerFailure(text string) *Failure {
+	for line := range strings.Lines(text) {
+		low := strings.ToLower(line)
+		for _, t := range trouble {
+			if slices.ContainsFunc(t.texts, func(s string) bool { return strings.Contains(low, s) }) {
+				return &Failure{Class: t.class, Message: t.what + ": " + shorten(line), Hint: t.hint, LogTail: text}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,299 @@
+package backend_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/backendtest"
+)
+
+// boxed starts this test binary as a worker in a container of the fake docker.
+type boxed struct{ testBackend }
+
+func (b boxed) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	spec.Container = box()
+	return b.testBackend.Start(ctx, spec)
+}
+
+// A worker in a container is the same as one outside, down to what is left of it.
+func TestContainerConformance(t *testing.T) {
+	state := fakeDocker(t, "docker")
+	backendtest.Run(t, backendtest.Suite{
+		Backend: boxed{testBackend{mode: "fake"}},
+		Noisy:   boxed{testBackend{mode: "noisy"}},
+		Spec:    backend.Spec{Model: "fake", DType: "float32"},
+		Tokens:  backendtest.FakeTokens,
+	})
+	empty(t, "containers", state, "arguments")
+	empty(t, "temporary files", os.Getenv("TMPDIR"))
+}
+
+func TestContainerImage(t *testing.T) {
+	fakeDocker(t, "docker")
+	s, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	want := &backend.Image{Name: testImage, ID: testID, Digest: testDigest}
+	if diff := cmp.Diff(want, s.Loaded().Image); diff != "" {
+		t.Errorf("image (-want +got):\n%s", diff)
+	}
+	if !s.Loaded().SharedClock {
+		t.Error("no shared clock")
+	}
+	if len(group(s.Loaded().PID)) == 0 {
+		t.Errorf("process %d is not the container's first", s.Loaded().PID)
+	}
+}
+
+// Whatever keeps a container from running has a class and says what to do.
+func TestContainerFailures(t *testing.T) {
+	slow := backend.WorkerOptions{HelloTimeout: 300 * time.Millisecond, StopTimeout: 50 * time.Millisecond}
+	tests := []struct {
+		docker, worker, image string
+		opt                   backend.WorkerOptions
+		want                  failure
+	}{
+		{"daemon down", "fake", testImage, impatient, failure{backend.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""}},
+		{"not allowed", "fake", testImage, impatient, failure{backend.ClassNotInstalled, "may not use", "usermod -aG docker", ""}},
+		{"odd", "fake", testImage, impatient, failure{backend.ClassNotInstalled, "ask for the image llem-test", "by hand", ""}},
+		{"well", "fake", "example.org/absent:1", impatient, failure{backend.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1", "No such image"}},
+		{"well", "fake", "llem-pytorch", impatient, failure{backend.ClassImage, "no image llem-pytorch", "docker build -t llem-pytorch -f docker/pytorch.Dockerfile .", ""}},
+		{"no gpu", "fake", testImage, impatient, failure{backend.ClassNoDevice, "containers cannot use the GPUs", "nvidia-container-toolkit", ""}},
+		{"old driver", "fake", testImage, impatient, failure{backend.ClassVersion, "cuda>=12.8", "update the driver", ""}},
+		{"dies", "fake", testImage, impatient, failure{backend.ClassCrashed, "exited with status 125 while starting", "log_tail", "unexpected EOF"}},
+		{"well", "other clock", testImage, impatient, failure{backend.ClassClock, "another CLOCK_MONOTONIC", "own kernel", ""}},
+		{"well", "silent", testImage, slow, failure{backend.ClassStartTimeout, "did not answer within 300ms", "engine.log", "importing torch"}},
+		{"deaf", "silent", testImage, slow, failure{backend.ClassStartTimeout, "did not answer within 300ms", "engine.log", ""}},
+		{"well", "exits", testImage, impatient, failure{backend.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "of their own", ""}},
+		{"well", "aborts", testImage, impatient, failure{backend.ClassCrashed, "was ended by signal aborted", "log_tail", "ggml: assertion failed"}},
+		{"well", "closes its pipe", testImage, impatient, failure{backend.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
+	}
+	for _, test := range tests {
+		t.Run(test.docker+"/"+test.worker, func(t *testing.T) {
+			state := fakeDocker(t, "docker")
+			t.Setenv(dockerEnv, test.docker)
+			c := box()
+			c.Image = test.image
+			began := time.Now()
+			s, err := testBackend{test.worker, test.opt}.Start(t.Context(), backend.Spec{Container: c})
+			if err == nil {
+				s.Close()
+			}
+			test.want.check(t, err)
+			if took := time.Since(began); took > promptly {
+				t.Errorf("took %v", took)
+			}
+			empty(t, "containers", state, "arguments")
+			for _, pattern := range []string{"llem-container-*", "llem-engine-*"} {
+				if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), pattern)); len(left) > 0 {
+					t.Errorf("left: %q", left)
+				}
+			}
+		})
+	}
+}
+
+func TestContainerWithoutClient(t *testing.T) {
+	fakeDocker(t) // puts none into PATH
+	t.Setenv("PATH", t.TempDir())
+	_, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
+	failure{backend.ClassNotInstalled, "no docker and no podman in PATH", "podman", ""}.check(t, err)
+	c := box()
+	c.Client = "nerdctl"
+	_, err = testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Container: c})
+	failure{backend.ClassNotInstalled, "no nerdctl in PATH", "", ""}.check(t, err)
+}
+
+func TestContainerOfAnotherMachine(t *testing.T) {
+	fakeDocker(t, "docker")
+	t.Setenv("DOCKER_HOST", "ssh://gpu7")
+	_, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
+	failure{backend.ClassConfig, "ssh://gpu7", "on that machine", ""}.check(t, err)
+}
+
+// A container that cannot be removed is told: it may hold the GPU.
+func TestContainerThatStays(t *testing.T) {
+	fakeDocker(t, "docker")
+	t.Setenv(dockerEnv, "keeps")
+	s, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failure{backend.ClassHung, "could not be removed", "docker rm -f llem-", ""}.check(t, s.Close())
+}
+
+// A container that does not end when it is asked to is ended by its name.
+func TestContainerThatDoesNotStop(t *testing.T) {
+	state := fakeDocker(t, "docker")
+	t.Setenv(dockerEnv, "deaf")
+	s, err := boxed{testBackend{"stubborn", impatient}}.Start(t.Context(), backend.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := s.Loaded().PID
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	checkGone(t, pid)
+	empty(t, "containers", state, "arguments")
+}
+
+// A killed llem leaves no container, though nobody asks it to end: the shell inside sees
+// that its other side is gone, whatever the engine does.
+func TestContainerParentDeath(t *testing.T) {
+	for _, kind := range []string{"fake", "deaf"} {
+		t.Run(kind, func(t *testing.T) {
+			fakeDocker(t, "docker")
+			command := self("parent")
+			parent := exec.Command(command.Path, kind)
+			parent.Env = append(os.Environ(), command.Env...)
+			parent.Stderr = os.Stderr
+			out, err := parent.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := parent.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(out).ReadString('\n')
+			pid, convErr := strconv.Atoi(strings.TrimSpace(line))
+			if len(group(pid)) == 0 {
+				t.Errorf("nothing runs in the group %d", pid)
+			}
+			_ = parent.Process.Kill()
+			_ = parent.Wait()
+			if err != nil || convErr != nil {
+				t.Fatalf("the parent said %q (%v)", line, err)
+			}
+			checkGone(t, pid)
+		})
+	}
+}
+
+// A server has no pipes of the protocol; its container ends the same way.
+func TestContainerOfServer(t *testing.T) {
+	state := fakeDocker(t, "docker")
+	log := filepath.Join(t.TempDir(), "engine.log")
+	c := backend.Command{Path: "/bin/sleep", Args: []string{"3600"}}
+	inside := box()
+	inside.Program = "/bin/sleep"
+	child, err := backend.StartChild(c.Within(backend.Spec{Container: inside}), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if child.PID() > 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	pid := child.PID()
+	if pid == 0 || child.Image().ID != testID {
+		t.Errorf("process %d of image %v", pid, child.Image())
+	}
+	child.Stop(5 * time.Second)
+	checkGone(t, pid)
+	empty(t, "containers", state, "arguments")
+}
+
+// arguments are those of the last container that the fake has started.
+func arguments(t *testing.T, state string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(state, "arguments"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(string(text), "\n")
+}
+
+// follows says whether an argument has a value.
+func follows(args []string, flag, value string) bool {
+	for i := range len(args) - 1 {
+		if args[i] == flag && args[i+1] == value {
+			return true
+		}
+	}
+	return false
+}
+
+func TestContainerCommandLine(t *testing.T) {
+	user := strconv.Itoa(os.Getuid()) + ":" + strconv.Itoa(os.Getgid())
+	blobs, snapshot := t.TempDir(), filepath.Join(t.TempDir(), "snap,shot") // a comma is a separator to docker
+	if err := errors.Join(os.Mkdir(snapshot, 0o700), os.WriteFile(filepath.Join(blobs, "b1"), nil, 0o600),
+		os.Symlink(filepath.Join(blobs, "b1"), filepath.Join(snapshot, "config.json"))); err != nil {
+		t.Fatal(err)
+	}
+	mounts := []string{"--mount", `type=bind,"source=` + snapshot + `","target=` + snapshot + `",readonly`, "--mount", "type=bind,source=" + blobs + ",target=" + blobs + ",readonly"}
+	common := append([]string{"--network=host", "", "--ipc=host", "", "--pull=never", "", "--user", user, "--label", "llem=1", "--env", "NCCL_DEBUG=INFO"}, mounts...)
+	tests := []struct {
+		client string
+		gpus   []string
+		want   []string
+	}{
+		{"docker", []string{"GPU-a", "GPU-b"}, []string{"--gpus", `"device=GPU-a,GPU-b"`, "--env", "CUDA_VISIBLE_DEVICES=GPU-a,GPU-b", "--userns=host", ""}},
+		{"docker", []string{"all"}, []string{"--gpus", "all", "--env", "CUDA_VISIBLE_DEVICES=1"}},
+		{"podman", []string{"GPU-a", "GPU-b"}, []string{"--device", "nvidia.com/gpu=GPU-a", "--device", "nvidia.com/gpu=GPU-b"}},
+		{"podman", []string{"all"}, []string{"--device", "nvidia.com/gpu=all"}},
+	}
+	for _, test := range tests {
+		t.Run(test.client+" "+test.gpus[0], func(t *testing.T) {
+			state := fakeDocker(t, test.client)
+			for k, v := range map[string]string{"NCCL_DEBUG": "INFO", "CUDA_VISIBLE_DEVICES": "1", "CUDA_HOME": "/usr/local/cuda", "HF_TOKEN": "hf_secret"} {
+				t.Setenv(k, v)
+			}
+			c := box()
+			c.GPUs = test.gpus
+			s, err := testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Path: snapshot, Container: c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			args := arguments(t, state)
+			for want := range slices.Chunk(append(slices.Clone(common), test.want...), 2) {
+				if want[1] == "" && !slices.Contains(args, want[0]) || want[1] != "" && !follows(args, want[0], want[1]) {
+					t.Errorf("no %q in %q", want, args)
+				}
+			}
+			for _, a := range args {
+				if strings.Contains(a, "hf_secret") || strings.Contains(a, "CUDA_HOME") {
+					t.Errorf("%q is passed on", a)
+				}
+			}
+		})
+	}
+}
+
+// The end of the first process with a signal is that of the engine.
+func TestContainerKilledEngine(t *testing.T) {
+	fakeDocker(t, "docker")
+	s, err := boxed{testBackend{"ignores cancel", impatient}}.Start(t.Context(), backend.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	time.AfterFunc(200*time.Millisecond, func() {
+		for _, line := range group(s.Loaded().PID) { // the engine is not the group's leader
+			if strings.Contains(line, "(backend.test)") {
+				n, _ := strconv.Atoi(line[:strings.IndexByte(line, ' ')])
+				_ = syscall.Kill(n, syscall.SIGKILL)
+			}
+		}
+	})
+	_, err = s.Run(t.Context(), work(1, 1))
+	failure{backend.ClassOOMHost, "was ended by signal killed while running", "memory", ""}.check(t, err)
+}

@@ -1,0 +1,322 @@
+package backend
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A container is no child of this process: it belongs to a service, or to a monitor of
+// its own, and no descriptors are passed to it. So
+//
+//   - commands and replies go through named pipes in a folder that both sides see;
+//   - a shell inside opens them as descriptors 3 and 4, so that a worker is the same
+//     program in a container and outside;
+//   - that shell ends the container when this process is gone, which it sees by the end
+//     of its standard input, or of a named pipe that only this process holds open;
+//   - whatever happened, the container is removed by its name in the end.
+
+// enclosure is one container from before its start until it has been removed.
+type enclosure struct {
+	client, name string
+	image        Image
+	// dir holds the named pipes, and is the home of the engine.
+	dir string
+	// held keeps pipes open from this side until the engine has opened its ends, life and
+	// stdin until the container is gone.
+	held        []*os.File
+	life, stdin *os.File
+	opening     sync.Once
+	left        error // why the container could not be removed
+}
+
+const (
+	pipeCommands = "commands"
+	pipeReplies  = "replies"
+	pipeLife     = "life"
+	homeFolder   = "home"
+)
+
+// enclose looks for client and image, and makes the folder.
+func enclose(c *Container) (*enclosure, error) {
+	client, err := FindClient(c.Client)
+	if err != nil {
+		return nil, err
+	}
+	image, err := c.find(client)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "llem-container-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder to talk to a container: %w", err)
+	}
+	id := make([]byte, 6)
+	_, _ = rand.Read(id) // it never fails
+	e := &enclosure{client: client, image: image, dir: dir, name: fmt.Sprintf("llem-%d-%x", os.Getpid(), id)}
+	err = os.Mkdir(filepath.Join(dir, homeFolder), 0o700)
+	for _, pipe := range []string{pipeCommands, pipeReplies, pipeLife} {
+		err = errors.Join(err, unix.Mkfifo(filepath.Join(dir, pipe), 0o600))
+	}
+	if err == nil {
+		// Open for both directions, which waits for nobody.
+		e.life, err = os.OpenFile(filepath.Join(dir, pipeLife), os.O_RDWR, 0)
+	}
+	if err != nil {
+		e.discard()
+		return nil, fmt.Errorf("make the pipes to talk to a container: %w", err)
+	}
+	return e, nil
+}
+
+// channel opens this side of the protocol's pipes. They are held open in both directions
+// until opened is called: a pipe without its other end looks like an engine that is gone.
+func (e *enclosure) channel() (send, receive *os.File, err error) {
+	for _, pipe := range []string{pipeCommands, pipeReplies} {
+		held, openErr := os.OpenFile(filepath.Join(e.dir, pipe), os.O_RDWR, 0)
+		if err = errors.Join(err, openErr); openErr == nil {
+			e.held = append(e.held, held)
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the pipes to a container: %w", err)
+	}
+	if send, err = os.OpenFile(filepath.Join(e.dir, pipeCommands), os.O_WRONLY, 0); err != nil {
+		return nil, nil, fmt.Errorf("open the pipe to a container: %w", err)
+	}
+	if receive, err = os.OpenFile(filepath.Join(e.dir, pipeReplies), os.O_RDONLY, 0); err != nil {
+		send.Close()
+		return nil, nil, fmt.Errorf("open the pipe from a container: %w", err)
+	}
+	return send, receive, nil
+}
+
+// opened lets go of the ends that the engine holds by now, or never will.
+func (e *enclosure) opened() {
+	if e == nil {
+		return
+	}
+	e.opening.Do(func() {
+		for _, f := range e.held {
+			f.Close()
+		}
+	})
+}
+
+// The shell's part. It is the first process inside: when it ends, the kernel ends all
+// others. A signal that it does not handle does not reach it, hence the traps.
+const (
+	shimBegin = `dir=$1
+shift
+exec 6<&0
+"$@" </dev/null 6<&- `
+	shimPipes = `3<"$dir/commands" 4>"$dir/replies" `
+	shimEnd   = `&
+engine=$!
+trap 'kill -TERM $engine 2>/dev/null' TERM
+trap 'kill -KILL $engine 2>/dev/null; exit 129' HUP
+(read x <&6; kill -HUP $$) &
+a=$!
+(read x <"$dir/life"; kill -HUP $$) 6<&- &
+b=$!
+exec 6<&-
+while wait $engine; status=$?; kill -0 $engine 2>/dev/null; do :; done
+kill -KILL $a $b 2>/dev/null
+exit $status`
+)
+
+func shim(pipes bool) string {
+	if pipes {
+		return shimBegin + shimPipes + shimEnd
+	}
+	return shimBegin + shimEnd
+}
+
+// start starts the client. Its standard input ends with this process.
+func (e *enclosure) start(cmd Command, logPath string, pipes bool) (*process, error) {
+	in, keep, err := os.Pipe()
+	if err != nil {
+		e.discard()
+		return nil, fmt.Errorf("pipe for a container: %w", err)
+	}
+	defer in.Close()
+	e.stdin = keep
+	c := e.command(cmd, pipes)
+	c.Stdin = in
+	p, err := start(c, logPath, e)
+	if err != nil {
+		e.discard()
+	}
+	return p, err
+}
+
+// command is the client's command line for cmd in the container.
+func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
+	c := cmd.Container
+	args := []string{"run", "--rm", "--interactive", "--name", e.name, "--label", "llem=1", "--label", "llem.pid=" + strconv.Itoa(os.Getpid()),
+		"--pull=never", "--network=host", "--ipc=host", "--log-driver=none", "--security-opt", "label=disable"}
+	args = append(args, e.user()...)
+	args = append(args, gpus(e.podman(), c.GPUs)...)
+	args = append(args, "--mount", mount(e.dir, false))
+	for _, dir := range c.Folders {
+		args = append(args, "--mount", mount(dir, true))
+	}
+	args = append(args, "--env", "HOME="+filepath.Join(e.dir, homeFolder))
+	for _, kv := range slices.Concat(passedOn(os.Environ()), cmd.Env) {
+		args = append(args, "--env", kv)
+	}
+	if len(c.GPUs) > 0 && c.GPUs[0] != allGPUs {
+		args = append(args, "--env", "CUDA_VISIBLE_DEVICES="+strings.Join(c.GPUs, ","))
+	}
+	args = append(args, "--entrypoint", "sh", e.image.ID, "-c", shim(pipes), "llem", e.dir, cmd.Path)
+	return exec.Command(e.client, append(args, cmd.Args...)...)
+}
+
+func (e *enclosure) podman() bool { return strings.HasPrefix(filepath.Base(e.client), "podman") }
+
+// user makes the engine's files this user's. Inside, the numbers are those of outside.
+func (e *enclosure) user() []string {
+	user := []string{"--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())}
+	switch {
+	case !e.podman():
+		return append(user, "--userns=host")
+	case os.Getuid() != 0:
+		return append(user, "--userns=keep-id")
+	}
+	return user
+}
+
+// allGPUs stands for every GPU of the machine.
+const allGPUs = "all"
+
+func gpus(podman bool, list []string) []string {
+	switch {
+	case len(list) == 0:
+		return nil
+	case podman:
+		var args []string
+		for _, g := range list {
+			args = append(args, "--device", "nvidia.com/gpu="+g)
+		}
+		return args
+	case list[0] == allGPUs:
+		return []string{"--gpus", allGPUs}
+	}
+	return []string{"--gpus", fields("device=" + strings.Join(list, ","))} // one field, though it has commas
+}
+
+func mount(dir string, readonly bool) string {
+	list := []string{"type=bind", "source=" + dir, "target=" + dir}
+	if readonly {
+		list = append(list, "readonly")
+	}
+	return fields(list...)
+}
+
+// fields are joined as the clients take them apart: as a line of CSV.
+func fields(list ...string) string {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.Write(list) // into memory
+	w.Flush()
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// passedOn are the variables of this machine that engines take settings from, and that
+// name nothing which the container lacks.
+func passedOn(environ []string) []string {
+	prefixes := []string{"CUDA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_", "VLLM_", "SGLANG_", "GGML_"}
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		name, text, _ := strings.Cut(kv, "=")
+		return name == "CUDA_HOME" || name == "CUDA_PATH" || strings.HasPrefix(text, "/") ||
+			!slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	})
+}
+
+// pid is the container's first process as this machine numbers it, 0 if it is not known.
+// All of the engine is in its process group.
+func (e *enclosure) pid() int {
+	out, err := askClient(e.client, "inspect", "--format", "{{.State.Pid}}", e.name)
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(out)))
+	return pid
+}
+
+// remove ends the container, if it is still there, and everything made for it.
+func (e *enclosure) remove() {
+	_, err := askClient(e.client, "rm", "--force", e.name)
+	if err != nil && !gone(err.Error()) {
+		e.left = &Failure{Class: ClassHung, Message: "the container " + e.name + " could not be removed", Err: err,
+			Hint: fmt.Sprintf("`%s rm -f %s`: until then it may use the GPU", e.client, e.name)}
+	}
+	e.discard()
+}
+
+// gone says that what was to be removed is not there any more, or about to go.
+func gone(text string) bool {
+	low := strings.ToLower(text)
+	return strings.Contains(low, "no such container") || strings.Contains(low, "no container with name") || strings.Contains(low, "already in progress")
+}
+
+// discard closes this side's ends, by which readers see that all is over, and removes the
+// folder.
+func (e *enclosure) discard() {
+	e.opened()
+	for _, f := range []*os.File{e.life, e.stdin} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	if err := os.RemoveAll(e.dir); err != nil && !errors.Is(err, fs.ErrNotExist) && e.left == nil {
+		e.left = fmt.Errorf("remove what a container left: %w", err)
+	}
+}
+
+// image is what a process runs from, nil outside of containers.
+func (p *process) image() *Image {
+	if p.box == nil {
+		return nil
+	}
+	return &p.box.image
+}
+
+// leftover is what could not be cleaned up after a process that is gone.
+func (p *process) leftover() error {
+	if p.box == nil {
+		return nil
+	}
+	return p.box.left
+}
+
+// notStarted completes the failure of a container that has exited without ever running its
+// engine, and says why.
+func (p *process) notStarted(f *Failure) (because string) {
+	exit, ok := errors.AsType[*exec.ExitError](p.err)
+	if p.box == nil || !ok {
+		return ""
+	}
+	// The client's own failure, a program that cannot be run, and one that is not there.
+	if code := exit.ExitCode(); code < 125 || code > 127 {
+		return ""
+	}
+	why := containerFailure(tail(p.logPath, logTailBytes))
+	if why == nil {
+		return ""
+	}
+	f.Class, f.Hint = why.Class, why.Hint
+	return ": " + why.Message
+}
