@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/llenergymeasure/llem/backend"
 )
 
@@ -152,6 +154,7 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 		return say(125, "%v", err)
 	}
 	defer stdin.Close()
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // what it leaves is reaped here
 	if err := c.Start(); err != nil {
 		return say(125, "docker: %v", err)
 	}
@@ -187,6 +190,7 @@ func end(group int) {
 		if syscall.Kill(-group, syscall.SIGKILL) != nil {
 			return
 		}
+		_, _ = syscall.Wait4(-group, nil, syscall.WNOHANG, nil)
 		time.Sleep(20 * time.Millisecond)
 	}
 }

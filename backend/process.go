@@ -145,7 +145,7 @@ func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.P
 // is removed in that time.
 func (p *process) reapTime() time.Duration {
 	if p.box != nil {
-		return 10 * time.Second
+		return 5 * time.Second
 	}
 	return 2 * time.Second
 }

@@ -60,8 +60,15 @@ type Backend struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Tier    string `json:"tier"`
-	Runner  string `json:"runner"`
-	Device  string `json:"device,omitempty"`
+	// Runner is process or container.
+	Runner string `json:"runner"`
+	// Image is that of the container: its name, the digest of its configuration, and the
+	// one under which a registry has it, empty for an image that was built here.
+	Image       string `json:"image,omitempty"`
+	ImageID     string `json:"image_id,omitempty"`
+	ImageDigest string `json:"image_digest,omitempty"`
+
+	Device string `json:"device,omitempty"`
 	// DType and Attention are what the engine used, beside what was asked in
 	// config.
 	DType     string            `json:"dtype,omitempty"`

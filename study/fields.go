@@ -89,6 +89,7 @@ var fields = slices.Concat([]*field{
 	aside(numberField("energy.pue", 1, 10, "power usage effectiveness of the building; scales carbon and cost only", func(s *settings) *float64 { return &s.Energy.PUE })),
 	aside(numberField("energy.price_per_kwh", 0, 1e6, "price in the user's currency; 0 is not stated", func(s *settings) *float64 { return &s.Energy.PricePerKWh })),
 	seedField("seed", "seed of prompts and random weights", func(s *settings) *uint64 { return &s.Seed }),
+}, runnerFields, []*field{
 	wholeField("embedded.batch_size", 1, 4096, "sequences processed together", func(s *settings) *int { return &s.embedded.BatchSize }),
 	wholeField("embedded.threads", 0, 4096, "threads of the engine; 0 is one per usable physical core", func(s *settings) *int { return &s.embedded.Threads }),
 	wholeField("embedded.prefill_chunk", 1, 1<<20, "the most prompt tokens in one engine step", func(s *settings) *int { return &s.embedded.PrefillChunk }),

@@ -85,6 +85,10 @@ type Experiment struct {
 	TensorRT *TensorRTSection `json:"tensorrt,omitempty"`
 	LlamaCpp *LlamaCppSection `json:"llamacpp,omitempty"`
 	Fake     *FakeSection     `json:"fake,omitempty"`
+
+	// Runner is what the engine runs as: process or container.
+	Runner    string           `json:"runner,omitempty"`
+	Container ContainerSection `json:"container,omitzero"`
 }
 
 // Workload is the fixed work that every engine gets.
@@ -209,6 +213,9 @@ func DefaultExperiment() Experiment {
 		Embedded: &EmbeddedSection{BatchSize: 1, PrefillChunk: 512},
 		PyTorch:  &PyTorchSection{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"},
 		Fake:     &FakeSection{BatchSize: 1, Batching: "static", Speed: 1},
+
+		Runner:    RunProcess,
+		Container: ContainerSection{Client: ClientAuto},
 	}
 }
 
@@ -306,7 +313,7 @@ const idVersion = "llem-1"
 
 // ID identifies the meaning of the experiment in 12 hexadecimal digits.
 func (e Experiment) ID() string {
-	canonical := e.own().measured()
+	canonical := e.own().measured().anywhere()
 	b, err := json.Marshal(canonical)
 	if err != nil {
 		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal

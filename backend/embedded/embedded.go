@@ -49,7 +49,7 @@ func (b Backend) Probe(context.Context) (backend.Info, error) { return engineInf
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	if _, err := engineInfo(); err != nil {
+	if _, err := engineInfo(); err != nil && spec.Container == nil {
 		return nil, err
 	}
 	cmd, err := b.command()

@@ -51,7 +51,11 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if err != nil {
 		return nil, err
 	}
-	command, dir, err := b.prepare(ctx)
+	prepare := b.prepare
+	if spec.Container != nil { // an image has its own interpreter
+		prepare = func(context.Context) (backend.Command, string, error) { return unpack("") }
+	}
+	command, dir, err := prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +89,18 @@ func (s *session) Close() error {
 	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
 }
 
-// prepare unpacks the worker into a private folder, which the caller removes.
-// Files, and not a program on the command line: tracebacks then show the lines.
+// prepare finds the interpreter and unpacks the worker for it.
 func (b Backend) prepare(ctx context.Context) (command backend.Command, dir string, err error) {
 	python, err := b.Interpreter(ctx)
 	if err != nil {
 		return command, "", err
 	}
+	return unpack(python)
+}
+
+// unpack writes the worker into a private folder, which the caller removes.
+// Files, and not a program on the command line: tracebacks then show the lines.
+func unpack(python string) (command backend.Command, dir string, err error) {
 	files, err := fs.Sub(scripts, "worker")
 	if err != nil {
 		return command, "", fmt.Errorf("unpack the pytorch worker: %w", err)
@@ -103,7 +112,7 @@ func (b Backend) prepare(ctx context.Context) (command backend.Command, dir stri
 	if err := os.CopyFS(dir, files); err != nil {
 		return command, "", errors.Join(fmt.Errorf("unpack the pytorch worker: %w", err), os.RemoveAll(dir))
 	}
-	return backend.Command{Path: python, Args: []string{dir}, Env: workerEnv()}, dir, nil
+	return backend.Command{Path: python, Args: []string{dir}, Env: workerEnv(), Folders: []string{dir}}, dir, nil
 }
 
 // workerEnv is added to the user's environment. Nothing may be fetched: whatever

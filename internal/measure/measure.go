@@ -136,9 +136,13 @@ type run struct {
 }
 
 func newRecord(o Options) *result.Record {
+	runner, image := study.RunProcess, ""
+	if o.Experiment.Runner == study.RunContainer {
+		runner, image = study.RunContainer, o.Experiment.Image()
+	}
 	return &result.Record{
 		SchemaVersion: result.SchemaVersion, Program: o.Program, ID: o.Experiment.ID(), Cycle: o.Cycle, Config: o.Experiment,
-		Backend:  result.Backend{Name: o.Experiment.Backend, Runner: "process"},
+		Backend:  result.Backend{Name: o.Experiment.Backend, Runner: runner, Image: image},
 		Energy:   result.Energy{Provenance: result.None, Sources: []string{}, Devices: []result.Device{}},
 		Warnings: append([]result.Warning{}, o.Warnings...), Files: map[string]string{},
 	}

@@ -15,6 +15,9 @@ import (
 // prepare resolves the model and reads the data set, before anything is started.
 func (r *run) prepare(ctx context.Context) error {
 	r.phase(event.Prepare, r.Experiment.Model)
+	if err := r.inContainer(); err != nil {
+		return err
+	}
 	if d := r.Experiment.Workload.Dataset; d != workload.SyntheticSource {
 		set, err := workload.Load(d)
 		if err != nil {
@@ -105,7 +108,7 @@ func (r *run) spec(log string) backend.Spec {
 	return backend.Spec{
 		Model: e.Model, Path: r.resolved.Path, Synthetic: r.resolved.Synthetic, DType: r.dtype(), Seed: e.Seed,
 		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
-		Options: e.Section(), LogPath: log,
+		Options: e.Section(), LogPath: log, Container: r.container(),
 		Progress: func(phase string, fraction float64) {
 			r.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
 		},

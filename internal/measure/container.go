@@ -1,0 +1,74 @@
+package measure
+
+import (
+	"os"
+	"strings"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// container is where the engine runs; nil is a process of this machine.
+func (r *run) container() *backend.Container {
+	e := r.Experiment
+	if e.Runner != study.RunContainer {
+		return nil
+	}
+	c := &backend.Container{Image: e.Image(), Program: e.Program(), GPUs: gpusFor(e, r.gpuUUIDs(), os.Getenv("CUDA_VISIBLE_DEVICES"))}
+	if e.Container.Client != study.ClientAuto {
+		c.Client = e.Container.Client
+	}
+	return c
+}
+
+// inContainer refuses an engine that cannot run in one.
+func (r *run) inContainer() error {
+	if r.Experiment.Runner == study.RunContainer && r.Experiment.Backend == study.Fake {
+		return backend.Failf(backend.ClassConfig, "leave out runner, or choose another backend", "the fake backend runs in no container: it computes nothing")
+	}
+	return nil
+}
+
+// gpuUUIDs are those of the GPUs that are measured.
+func (r *run) gpuUUIDs() []string {
+	var out []string
+	for _, m := range r.Meters {
+		for _, d := range m.Devices() {
+			if d.Kind == power.GPU && !d.OverNetwork && strings.HasPrefix(d.UUID, "GPU-") {
+				out = append(out, d.UUID)
+			}
+		}
+	}
+	return out
+}
+
+// driverFile is there where NVIDIA's driver runs.
+const driverFile = "/dev/nvidiactl"
+
+// gpusFor are the GPUs that an experiment's container sees: those that visible names, if
+// by UUID, else those that are measured. Numbers are not passed on: the container's own
+// order may be another.
+func gpusFor(e study.Experiment, measured []string, visible string) []string {
+	if e.Backend == study.Embedded || e.PyTorch != nil && e.PyTorch.Device == "cpu" {
+		return nil
+	}
+	if strings.HasPrefix(visible, "GPU-") || strings.HasPrefix(visible, "MIG-") {
+		return strings.Split(visible, ",")
+	}
+	if len(measured) > 0 {
+		return measured
+	}
+	if _, err := os.Stat(driverFile); err != nil && (e.PyTorch == nil || e.PyTorch.Device == "auto") {
+		return nil // there is none to be seen
+	}
+	return []string{"all"}
+}
+
+// recordImage records what the engine runs from.
+func recordImage(b *result.Backend, image *backend.Image) {
+	if image != nil {
+		b.Image, b.ImageID, b.ImageDigest = image.Name, image.ID, image.Digest
+	}
+}

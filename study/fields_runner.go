@@ -1,0 +1,114 @@
+package study
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Runners: what an engine runs as.
+const (
+	RunProcess   = "process"
+	RunContainer = "container"
+)
+
+// ContainerSection says in which container an engine runs, where runner asks for one. It
+// belongs to the machine, and is no part of the ID.
+type ContainerSection struct {
+	// Image by name, or BACKEND=IMAGE for several backends, with commas between them;
+	// empty is the image that docker/ builds.
+	Image string `json:"image,omitempty"`
+	// Program of the image that is the engine, or BACKEND=PROGRAM; empty is the usual name.
+	Program string `json:"program,omitempty"`
+	// Client is docker, podman or auto.
+	Client string `json:"client,omitempty"`
+}
+
+// ClientAuto takes docker, else podman, as they are found in PATH.
+const ClientAuto = "auto"
+
+func perBackendField(key, want, help string, at func(*settings) *string) *field {
+	k := textKind(want)
+	plain := k.parse
+	k.parse = func(text string) (val, error) {
+		v, err := plain(text)
+		if err == nil {
+			_, err = perBackend(v.s)
+		}
+		return v, err
+	}
+	f := aside(wordField(key, help, k, at))
+	f.undivided, f.optional = true, true
+	return f
+}
+
+var runnerFields = []*field{
+	choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container", func(s *settings) *string { return &s.Runner }, RunProcess, RunContainer),
+	perBackendField("container.image", "an image, or BACKEND=IMAGE with commas between several",
+		"image of the engine; left out, the one that docker/ builds: llem-BACKEND", func(s *settings) *string { return &s.Container.Image }),
+	perBackendField("container.program", "a program of the image, or BACKEND=PROGRAM with commas between several",
+		"the engine in the image; left out, llem, python3, vllm and so on", func(s *settings) *string { return &s.Container.Program }),
+	aside(choiceField("container.client", "what starts containers; auto takes docker, else podman", func(s *settings) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
+}
+
+// perBackend takes apart BACKEND=TEXT,…; a text without a backend is for all others, and
+// stands under "".
+func perBackend(text string) (map[string]string, error) {
+	out := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, named := strings.Cut(strings.TrimSpace(part), "=")
+		if !named {
+			name, value = "", name
+		}
+		switch _, twice := out[name]; {
+		case named && !slices.Contains(backends, name):
+			return nil, &hinted{fmt.Sprintf("names %q, which is no backend", name), "backends are " + strings.Join(backends, ", ")}
+		case value == "":
+			return nil, errors.New("has an empty part")
+		case twice:
+			return nil, fmt.Errorf("has two values for %s", orAll(name))
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+func orAll(name string) string {
+	if name == "" {
+		return "all backends"
+	}
+	return name
+}
+
+func (e Experiment) ofBackend(text, usual string) string {
+	all, err := perBackend(text)
+	if err != nil || text == "" { // mistakes are found when a study is read
+		return usual
+	}
+	for _, name := range []string{e.Backend, ""} {
+		if value, ok := all[name]; ok {
+			return value
+		}
+	}
+	return usual
+}
+
+// Image is that of the experiment's engine, where it runs in a container.
+func (e Experiment) Image() string { return e.ofBackend(e.Container.Image, "llem-"+e.Backend) }
+
+// Program is the engine in that image.
+func (e Experiment) Program() string {
+	usual := map[string]string{Embedded: "llem", PyTorch: "python3", SGLang: "python3", VLLM: "vllm", TensorRT: "trtllm-serve", LlamaCpp: "llama-server"}
+	return e.ofBackend(e.Container.Program, usual[e.Backend])
+}
+
+// anywhere drops what says where on this machine the engine is found. A process, which
+// every engine was before there were containers, is not named.
+func (e Experiment) anywhere() Experiment {
+	if e.Runner == RunProcess {
+		e.Runner = ""
+	}
+	e.Container = ContainerSection{}
+	return e
+}
