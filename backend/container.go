@@ -88,8 +88,8 @@ func FindClient(name string) (string, error) {
 		names = []string{"docker", "podman"}
 	}
 	for _, n := range names {
-		if path, err := exec.LookPath(n); err == nil {
-			return path, nil
+		if _, err := exec.LookPath(n); err == nil {
+			return n, nil
 		}
 	}
 	return "", Failf(ClassNotInstalled, "install one of them (Debian: `apt-get install podman`), or leave out runner: container",

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# A run of the embedded engine in a real container, on an image made of this machine's
+# files: what the result says, that the image is asked for by name, and that nothing is
+# left, not even by an llem that was killed.
+#
+#   docker/check.sh bin/llem
+#
+# Takes the docker service that answers; where none does it installs Debian's and starts one
+# of its own, with its files in a temporary folder.
+set -euo pipefail
+llem=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+image=llem-check-$$
+export DOCKER_BUILDKIT=0 LLEM_CACHE="${LLEM_CACHE:-$work/cache}" TMPDIR="$work"  # a killed llem leaves a folder of pipes
+daemon=
+
+skip() { echo "SKIPPED: no real container run: $*"; exit 0; }
+fail() { echo "FAILED: $*"; exit 1; }
+
+finish() {
+  docker image rm --force "$image" > /dev/null 2>&1 || true
+  if [ -n "$daemon" ]; then
+    kill "$daemon" 2> /dev/null || true
+    wait "$daemon" 2> /dev/null || true
+  fi
+  rm -rf "$work" 2> /dev/null || true
+}
+trap finish EXIT
+
+if ! docker version > /dev/null 2>&1; then
+  [ "$(id -u)" = 0 ] || skip "no docker service answers, and only root can start one"
+  command -v dockerd > /dev/null || {
+    (apt-get update -qq && apt-get install -qq -y docker.io) > "$work/apt.log" 2>&1 || skip "docker.io does not install: $(tail -1 "$work/apt.log")"
+  }
+  export DOCKER_HOST="unix://$work/docker.sock"
+  # No bridge: the engine uses the host's network.
+  dockerd --host "$DOCKER_HOST" --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" \
+    --bridge=none --iptables=false --ip6tables=false > "$work/dockerd.log" 2>&1 &
+  daemon=$!
+  for _ in $(seq 60); do
+    docker version > /dev/null 2>&1 && break
+    kill -0 "$daemon" 2> /dev/null || break
+    sleep 0.5
+  done
+  docker version > /dev/null 2>&1 || skip "dockerd does not start here: $(tail -1 "$work/dockerd.log")"
+fi
+
+left() { docker ps --all --quiet --filter label=llem=1; }
+before=$(left | wc -l)
+none_left() {
+  for _ in $(seq 50); do
+    [ "$(left | wc -l)" -le "$before" ] && return
+    sleep 0.2
+  done
+  fail "containers are left: $(left | tr '\n' ' ')"
+}
+run=("$llem" run -q --model random:tiny-llama --backend embedded -n 2 --input-tokens 16 --batch-size 2
+  -s runner=container -s baseline.seconds=0 -s baseline.resident_seconds=0)
+
+"$here/scratch.sh" "$llem" "$image" > "$work/build.log" 2>&1 || fail "the image cannot be built: $(tail -3 "$work/build.log")"
+id=$(docker image inspect --format '{{.Id}}' "$image")
+
+"${run[@]}" --output-tokens 32 -s container.image="$image" --json -o "$work/results" > "$work/study.json" || fail "the run: $(cat "$work"/results/*/runs/*/result.json)"
+python3 - "$work"/results/*/runs/*/result.json "$image" "$id" << 'CHECK'
+import json, sys
+result = json.load(open(sys.argv[1]))
+backend, tokens = result["backend"], result["tokens"]
+want = {"runner": "container", "image": sys.argv[2], "image_id": sys.argv[3], "tier": "T1", "device": "cpu"}
+got = {key: backend.get(key) for key in want}
+assert result["status"] == "ok", result["failure"]
+assert got == want, f"backend is {got}, want {want}"
+assert (tokens["prompt"], tokens["output"], tokens["requests_failed"]) == (32, 64, 0), tokens
+assert result["config"]["runner"] == "container", result["config"]
+CHECK
+none_left
+
+if "${run[@]}" --output-tokens 1 -s container.image=llem-absent-$$ --json -o "$work/absent" > "$work/absent.json"; then
+  fail "a run with an image that is not there succeeded"
+fi
+grep -q '"class": "image_not_found"' "$work"/absent/*/runs/*/result.json || fail "an image that is not there: $(cat "$work"/absent/*/runs/*/result.json)"
+
+"${run[@]}" --output-tokens 4000 -s container.image="$image" -o "$work/killed" > /dev/null 2>&1 &
+killed=$!
+for _ in $(seq 100); do
+  [ "$(left | wc -l)" -gt "$before" ] && break
+  sleep 0.2
+done
+[ "$(left | wc -l)" -gt "$before" ] || fail "no container was started"
+sleep 1
+kill -KILL "$killed"
+wait "$killed" 2> /dev/null || true
+none_left
+echo "an engine in a container ($(docker version --format '{{.Server.Version}}')): measured, refused without image, removed after a kill"
