@@ -23,6 +23,7 @@ finish() {
   if [ -n "$daemon" ]; then
     kill "$daemon" 2> /dev/null || true
     wait "$daemon" 2> /dev/null || true
+    umount "$work/exec/netns/default" 2> /dev/null || true # which it leaves mounted
   fi
   rm -rf "$work" 2> /dev/null || true
 }

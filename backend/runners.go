@@ -1,0 +1,85 @@
+package backend
+
+import (
+	"cmp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Runner is a program that starts containers, and what it can do here.
+type Runner struct {
+	Client string `json:"client"`
+	// Version of the service, or of the program where there is none.
+	Version string `json:"version,omitempty"`
+	// GPUs says by which way containers would get GPUs; empty is none that was found.
+	GPUs string `json:"gpus,omitempty"`
+	// Images that docker/ builds and that are there.
+	Images []string `json:"images,omitempty"`
+	// Trouble is why it cannot be used; nil if it can.
+	Trouble *Failure `json:"-"`
+}
+
+// Runners looks for docker and podman.
+func Runners() []Runner {
+	return []Runner{probeRunner("docker", "{{.Server.Version}}"), probeRunner("podman", "{{.Client.Version}}")}
+}
+
+func probeRunner(client, version string) Runner {
+	r := Runner{Client: client}
+	if _, err := FindClient(client); err != nil {
+		r.Trouble = AsFailure(err)
+		return r
+	}
+	out, err := askClient(client, "version", "--format", version)
+	if err != nil {
+		if r.Trouble = containerFailure(err.Error()); r.Trouble == nil {
+			r.Trouble = &Failure{Class: ClassNotInstalled, Message: client + " does not say its version", Err: err, Hint: "try `" + client + " version`"}
+		}
+		return r
+	}
+	r.Version = strings.TrimSpace(string(out))
+	r.GPUs = toolkit(client)
+	if out, err := askClient(client, "images", "--filter", "reference="+OwnImages+"*", "--format", "{{.Repository}}"); err == nil {
+		r.Images = slices.Sorted(slices.Values(strings.Fields(string(out))))
+	}
+	return r
+}
+
+// toolkit finds what gives GPUs to a client's containers.
+func toolkit(client string) string {
+	if client == "docker" {
+		if out, err := askClient(client, "info", "--format", "{{json .Runtimes}}"); err == nil && strings.Contains(string(out), `"nvidia"`) {
+			return "the service's nvidia runtime"
+		}
+		for _, hook := range []string{"nvidia-container-runtime-hook", "nvidia-container-toolkit"} {
+			if path, err := exec.LookPath(hook); err == nil {
+				return path // docker's --gpus looks for it by itself
+			}
+		}
+		return ""
+	}
+	return cdiFile("/")
+}
+
+// cdiFile finds the description of NVIDIA's devices in the Container Device Interface.
+func cdiFile(root string) string {
+	for _, pattern := range []string{"etc/cdi/*nvidia*", "var/run/cdi/*nvidia*"} {
+		if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
+}
+
+// GPUAdvice says what to do where there is an NVIDIA driver and a runner without a way to
+// its GPUs; empty where there is nothing to do.
+func (r Runner) GPUAdvice() string {
+	if _, err := os.Stat("/dev/nvidiactl"); err != nil || r.GPUs != "" || r.Trouble != nil {
+		return ""
+	}
+	return cmp.Or(map[string]string{"podman": "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"}[r.Client],
+		"sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker")
+}

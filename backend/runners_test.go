@@ -1,0 +1,38 @@
+package backend_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+func TestRunners(t *testing.T) {
+	fakeDocker(t, "docker")
+	got := backend.Runners()
+	want := []backend.Runner{
+		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime", Images: []string{"llem-embedded", "llem-pytorch"}},
+		{Client: "podman"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(backend.Runner{}, "Trouble")); diff != "" {
+		t.Errorf("runners (-want +got):\n%s", diff)
+	}
+	if got[0].Trouble != nil {
+		t.Errorf("docker: %v", got[0].Trouble)
+	}
+	failure{backend.ClassNotInstalled, "no podman in PATH", "apt-get install podman", ""}.check(t, got[1].Trouble)
+}
+
+func TestRunnersOutOfReach(t *testing.T) {
+	for mode, want := range map[string]failure{
+		"daemon down": {backend.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""},
+		"not allowed": {backend.ClassNotInstalled, "may not use", "usermod", ""},
+		"odd":         {backend.ClassNotInstalled, "does not say its version", "docker version", ""},
+	} {
+		fakeDocker(t, "docker")
+		t.Setenv("LLEM_TEST_DOCKER", mode)
+		want.check(t, backend.Runners()[0].Trouble)
+	}
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// installs are the commands that install the engines, each into an environment of its own
+// where it has one: their libraries do not fit together.
+var installs = []struct{ backend, command string }{
+	{study.PyTorch, "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python"},
+	{study.VLLM, "python3 -m venv vllm && vllm/bin/pip install vllm; then --python vllm/bin/python"},
+	{study.SGLang, "python3 -m venv sglang && sglang/bin/pip install sglang; then --python sglang/bin/python"},
+	{study.TensorRT, "python3 -m venv trt && trt/bin/pip install tensorrt_llm --extra-index-url https://pypi.nvidia.com; then --python trt/bin/python"},
+	{study.LlamaCpp, "git clone https://github.com/ggml-org/llama.cpp && cmake -S llama.cpp -B llama.cpp/build -DGGML_CUDA=ON && cmake --build llama.cpp/build --target llama-server; then put it into PATH"},
+}
+
+// outfit prints the GPUs, what can run engines in containers, and how engines are installed.
+func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner) {
+	b.WriteString("\nGPUs\n")
+	if len(s.GPUs) == 0 {
+		b.WriteString("  none that a sensor library shows\n")
+	}
+	for _, g := range s.GPUs {
+		fmt.Fprintf(b, "  gpu%-7d %s\n", g.Index, gpuText(g))
+	}
+	b.WriteString("\nRunners\n")
+	fmt.Fprintf(b, "  %-10s always\n", study.RunProcess)
+	for _, r := range runners {
+		runnerText(b, r)
+	}
+	b.WriteString("\nInstalling engines\n")
+	for _, i := range installs {
+		fmt.Fprintf(b, "  %-10s %s\n", i.backend, i.command)
+	}
+	fmt.Fprintf(b, "  %-10s llem's own images: docker build -t llem-BACKEND -f docker/BACKEND.Dockerfile . (embedded, pytorch)\n", study.RunContainer)
+}
+
+func gpuText(g host.GPU) string {
+	var parts []string
+	for _, p := range []*string{g.Name, g.UUID} {
+		if p != nil {
+			parts = append(parts, *p)
+		}
+	}
+	if g.VRAMTotalBytes != nil {
+		parts = append(parts, unit.Bytes(*g.VRAMTotalBytes).String())
+	}
+	if g.DriverVersion != nil {
+		parts = append(parts, "driver "+*g.DriverVersion)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func runnerText(b *strings.Builder, r backend.Runner) {
+	if f := r.Trouble; f != nil {
+		fmt.Fprintf(b, "  %-10s not usable: %s\n", r.Client, f.Error())
+		if f.Hint != "" {
+			fmt.Fprintf(b, "  %-10s next: %s\n", "", f.Hint)
+		}
+		return
+	}
+	gpus, images := "no GPUs in containers", "none of llem's images"
+	if r.GPUs != "" {
+		gpus = "GPUs by " + r.GPUs
+	}
+	if len(r.Images) > 0 {
+		images = "images " + strings.Join(r.Images, ", ")
+	}
+	fmt.Fprintf(b, "  %-10s %s, %s, %s\n", r.Client, r.Version, gpus, images)
+	if advice := r.GPUAdvice(); advice != "" {
+		fmt.Fprintf(b, "  %-10s next: %s\n", "", advice)
+	}
+}
