@@ -297,3 +297,26 @@ func TestContainerKilledEngine(t *testing.T) {
 	_, err = s.Run(t.Context(), work(1, 1))
 	failure{backend.ClassOOMHost, "was ended by signal killed while running", "memory", ""}.check(t, err)
 }
+
+// A question to a program of the image.
+func TestContainerOutput(t *testing.T) {
+	state := fakeDocker(t, "docker")
+	inside := box()
+	inside.Program = "sh"
+	c := backend.Command{Args: []string{"-c"}}.Within(backend.Spec{Container: inside})
+	out, said, err := c.Output(t.Context(), "echo 1.2.3; echo noise >&2")
+	if string(out) != "1.2.3\n" || string(said) != "noise\n" || err != nil {
+		t.Errorf("output %q, noise %q, error %v", out, said, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, _, err := c.Output(ctx, "sleep 3600"); err == nil || time.Since(began) > promptly {
+		t.Errorf("a question without an answer ended with %v after %v", err, time.Since(began))
+	}
+	inside.Program = "absent"
+	_, _, err = backend.Command{}.Within(backend.Spec{Container: inside}).Output(t.Context())
+	failure{backend.ClassNotInstalled, "lacks a program", "container.program", ""}.check(t, err)
+	empty(t, "containers", state, "arguments")
+	empty(t, "temporary files", os.Getenv("TMPDIR"))
+}

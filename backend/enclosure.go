@@ -305,18 +305,27 @@ func (p *process) leftover() error {
 // notStarted completes the failure of a container that has exited without ever running its
 // engine, and says why.
 func (p *process) notStarted(f *Failure) (because string) {
-	exit, ok := errors.AsType[*exec.ExitError](p.err)
-	if p.box == nil || !ok {
+	if p.box == nil {
 		return ""
 	}
-	// The client's own failure, a program that cannot be run, and one that is not there.
-	if code := exit.ExitCode(); code < 125 || code > 127 {
-		return ""
-	}
-	why := containerFailure(tail(p.logPath, logTailBytes))
+	why := notStarted(p.err, tail(p.logPath, logTailBytes))
 	if why == nil {
 		return ""
 	}
 	f.Class, f.Hint = why.Class, why.Hint
 	return ": " + why.Message
+}
+
+// notStarted explains the exit of a client whose container never ran its program, from what
+// was printed; nil is another exit.
+func notStarted(err error, text string) *Failure {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return nil
+	}
+	// The client's own failure, a program that cannot be run, and one that is not there.
+	if code := exit.ExitCode(); code < 125 || code > 127 {
+		return nil
+	}
+	return containerFailure(text)
 }

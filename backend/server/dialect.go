@@ -163,18 +163,16 @@ const versionTimeout = 2 * time.Minute
 func Version(ctx context.Context, cmd backend.Command, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	c := exec.CommandContext(ctx, cmd.Path, append(slices.Clone(cmd.Args), args...)...)
-	c.Env = append(os.Environ(), cmd.Env...)
-	c.WaitDelay = time.Second
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
+	out, said, err := cmd.Output(ctx, args...)
 	fields := strings.Fields(string(out))
 	switch {
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", context.Cause(ctx)
 	case err != nil || len(fields) == 0:
-		return "", &backend.Failure{Class: backend.ClassNotInstalled, Err: err, LogTail: stderr.String(),
+		if f, ok := errors.AsType[*backend.Failure](err); ok { // of its container
+			return "", f
+		}
+		return "", &backend.Failure{Class: backend.ClassNotInstalled, Err: err, LogTail: string(said),
 			Message: cmd.Path + " does not say its version", Hint: "try `" + strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
 	}
 	return fields[len(fields)-1], nil

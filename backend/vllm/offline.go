@@ -30,6 +30,9 @@ func offline(spec backend.Spec) bool {
 
 // startOffline launches the worker.
 func (b Backend) startOffline(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	if spec.Container != nil {
+		return nil, backend.Failf(backend.ClassConfig, "set vllm.mode: serve, or runner: process", "vllm.mode offline does not run in a container")
+	}
 	command, dir, err := b.worker()
 	if err != nil {
 		return nil, err

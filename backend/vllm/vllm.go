@@ -71,6 +71,14 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if offline(spec) {
 		return b.startOffline(ctx, spec)
 	}
+	if spec.Container != nil { // the program is that of the image
+		var inside backend.Command
+		if b.Command != nil {
+			inside = *b.Command
+		}
+		inside = inside.Within(spec)
+		b.Command = &inside
+	}
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ func (r *run) container() *backend.Container {
 	if e.Runner != study.RunContainer {
 		return nil
 	}
-	c := &backend.Container{Image: e.Image(), Program: e.Program(), GPUs: gpusFor(e, r.gpuUUIDs(), os.Getenv("CUDA_VISIBLE_DEVICES"))}
+	c := &backend.Container{Image: e.Image(), Program: e.Program(), GPUs: gpusFor(e, r.gpuUUIDs(), os.Getenv("CUDA_VISIBLE_DEVICES"), hasDriver())}
 	if e.Container.Client != study.ClientAuto {
 		c.Client = e.Container.Client
 	}
@@ -44,13 +44,16 @@ func (r *run) gpuUUIDs() []string {
 	return out
 }
 
-// driverFile is there where NVIDIA's driver runs.
-const driverFile = "/dev/nvidiactl"
+// hasDriver says whether NVIDIA's driver runs.
+func hasDriver() bool {
+	_, err := os.Stat("/dev/nvidiactl")
+	return err == nil
+}
 
 // gpusFor are the GPUs that an experiment's container sees: those that visible names, if
 // by UUID, else those that are measured. Numbers are not passed on: the container's own
 // order may be another.
-func gpusFor(e study.Experiment, measured []string, visible string) []string {
+func gpusFor(e study.Experiment, measured []string, visible string, driver bool) []string {
 	if e.Backend == study.Embedded || e.PyTorch != nil && e.PyTorch.Device == "cpu" {
 		return nil
 	}
@@ -60,10 +63,10 @@ func gpusFor(e study.Experiment, measured []string, visible string) []string {
 	if len(measured) > 0 {
 		return measured
 	}
-	if _, err := os.Stat(driverFile); err != nil && (e.PyTorch == nil || e.PyTorch.Device == "auto") {
-		return nil // there is none to be seen
+	if driver || e.PyTorch != nil && e.PyTorch.Device != "auto" {
+		return []string{"all"}
 	}
-	return []string{"all"}
+	return nil // there is none to be seen
 }
 
 // recordImage records what the engine runs from.

@@ -1,0 +1,44 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"time"
+)
+
+// Output runs a short command with more arguments to its end, such as a question for a
+// version, and returns what it printed. In a container it is another one than that of the
+// engine, on the same image.
+func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []byte, err error) {
+	c.Args = slices.Concat(c.Args, args)
+	run := exec.CommandContext(ctx, c.Path, c.Args...)
+	run.Env = append(os.Environ(), c.Env...)
+	if c.Container != nil {
+		box, err := enclose(c.Container)
+		if err != nil {
+			return nil, nil, err
+		}
+		defer box.remove()
+		client := box.command(c, false)
+		run = exec.CommandContext(ctx, client.Path, client.Args[1:]...)
+		// It never ends by itself: that would end the container.
+		in, keep, err := os.Pipe()
+		if err != nil {
+			return nil, nil, fmt.Errorf("pipe for a container: %w", err)
+		}
+		defer in.Close()
+		run.Stdin, box.stdin = in, keep
+	}
+	run.WaitDelay = time.Second
+	var out, said bytes.Buffer
+	run.Stdout, run.Stderr = &out, &said
+	err = run.Run()
+	if f := notStarted(err, said.String()); f != nil && c.Container != nil {
+		err = f
+	}
+	return out.Bytes(), said.Bytes(), err
+}
