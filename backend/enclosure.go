@@ -173,7 +173,8 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	for _, dir := range c.Folders {
 		args = append(args, "--mount", mount(dir, true))
 	}
-	args = append(args, "--env", "HOME="+filepath.Join(e.dir, homeFolder))
+	// The image knows no name for the user's number; libraries that ask want one.
+	args = append(args, "--env", "HOME="+filepath.Join(e.dir, homeFolder), "--env", "USER=llem", "--env", "LOGNAME=llem")
 	for _, kv := range slices.Concat(passedOn(os.Environ()), cmd.Env) {
 		args = append(args, "--env", kv)
 	}

@@ -8,6 +8,7 @@ binary=$1 image=$2 client=${CLIENT:-docker}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/files/bin" "$root/files/tmp"
+chmod 1777 "$root/files/tmp"
 cp "$binary" "$root/files/bin/llem"
 cp -L "$(command -v sh)" "$root/files/bin/sh"
 for program in "$root/files/bin/llem" "$root/files/bin/sh"; do
