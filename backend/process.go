@@ -165,23 +165,27 @@ func (p *process) exitFailure(name, doing string) *Failure {
 		}
 	default:
 	}
-	f.Message = fmt.Sprintf("%s engine %s while %s%s", name, how, doing, because)
+	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
 	if f.Class == ClassCrashed {
 		f.diagnose(p.logPath)
 	}
+	f.Message += because
 	if f.Hint == "" {
 		f.Hint = "the engine's last lines are in log_tail and in engine.log"
 	}
 	return f
 }
 
+// shellSignal is what shells add to the number of a signal that ended their command.
+const shellSignal = 128
+
 // classifyExit reads the wait status and sets class and hint where it is clear.
 func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
 	var sig syscall.Signal
 	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		sig = ws.Signal()
-	} else if n := exit.ExitCode() - shellSignal; p.box != nil && n > 0 {
-		sig = syscall.Signal(n)
+	} else if n := exit.ExitCode() - shellSignal; n == int(syscall.SIGKILL) || n == int(syscall.SIGILL) || p.box != nil && n > 0 {
+		sig = syscall.Signal(n) // of the program behind a script, or in a container
 	} else if sig = goCrash(p.logPath, exit.ExitCode(), f); sig == 0 {
 		return "exited with status " + strconv.Itoa(exit.ExitCode())
 	}
@@ -196,10 +200,6 @@ func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
 	}
 	return "was ended by signal " + sig.String()
 }
-
-// shellSignal is what a shell, such as a container's first process, adds to the number
-// of the signal that ended its child.
-const shellSignal = 128
 
 // goCrashStatus is the status of a Go program that crashed. Go's runtime catches
 // the signals of faulty C code, prints them and the stacks, and exits.

@@ -63,9 +63,10 @@ func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 	if err != nil {
 		return nil, err
 	}
+	launch.Command = launch.Command.Within(spec)
 	s := &Session{engine: e, opt: o.withDefaults(), spec: spec, launch: launch, loaded: launch.Loaded,
 		address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
-	if s.child, err = backend.StartChild(launch.Command.Within(spec), spec.LogPath); err != nil {
+	if s.child, err = backend.StartChild(launch.Command, spec.LogPath); err != nil {
 		s.cleanup()
 		return nil, err
 	}
@@ -73,8 +74,8 @@ func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 		return nil, errors.Join(err, s.Close())
 	}
 	s.loaded.PID, s.loaded.LoadNS = s.child.PID(), clock.Mono()-began
-	s.loaded.Image = s.child.Image()
 	s.loaded.SharedClock = true // all stamps are this side's
+	s.loaded.Image = s.child.Image()
 	if s.loaded.Tier == "" {
 		s.loaded.Tier = backend.TierClient
 		if _, ok := e.(Counted); ok {

@@ -78,7 +78,6 @@ func (r *run) describeBackend() {
 	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
 	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, r.engine.runs
 	b.Settings = l.Settings
-	recordImage(b, l.Image)
 	b.Tier = string(cmp.Or(l.Tier, backend.TierExact))
 	if !l.SharedClock {
 		b.Tier = string(backend.TierClient)

@@ -130,6 +130,7 @@ func (r *run) ready(began int64) {
 		}
 	}
 	r.describeBackend()
+	recordImage(&r.record.Backend, r.loaded.Image)
 }
 
 // engineSettings is the experiment with what the study leaves open. A workload that

@@ -174,9 +174,8 @@ func (c *crowd) ours() []int {
 	return out
 }
 
-// own says whether a process is this program, was started by it or by the engine, or is
-// in the process group of the engine. In a container the engine is no descendant of this
-// program.
+// own says whether a process is this program, was started by it, or is in the
+// process group of the engine.
 func (r *run) own(pid int) bool {
 	if r.crowd.engine > 0 {
 		if group, err := unix.Getpgid(pid); err == nil && group == r.crowd.engine {
@@ -184,7 +183,7 @@ func (r *run) own(pid int) bool {
 		}
 	}
 	for range 64 { // a chain of parents is short; one that is not ends somewhere
-		if pid == os.Getpid() || pid == r.crowd.engine {
+		if pid == os.Getpid() || pid == r.crowd.engine { // which in a container is no descendant
 			return true
 		}
 		if pid = parentOf(pid); pid <= 1 {
