@@ -26,7 +26,7 @@ type Container struct {
 	Program string
 	// Folders of this machine that are seen inside, read-only, at the same path.
 	Folders []string
-	// GPUs that are seen inside, by UUID, or "all"; empty is none.
+	// GPUs that may be seen inside, by UUID, or "all"; empty is none.
 	GPUs []string
 }
 
@@ -73,8 +73,8 @@ func foldersOf(path string) []string {
 		add(filepath.Dir(path))
 	}
 	for _, e := range entries {
-		if real, err := filepath.EvalSymlinks(e); err == nil && filepath.Dir(real) != filepath.Dir(e) {
-			add(filepath.Dir(real))
+		if file, err := filepath.EvalSymlinks(e); err == nil && filepath.Dir(file) != filepath.Dir(e) {
+			add(filepath.Dir(file))
 		}
 	}
 	return out
@@ -121,7 +121,7 @@ func askClient(client string, args ...string) ([]byte, error) {
 
 // find asks the client for the image.
 func (c *Container) find(client string) (Image, error) {
-	if host := os.Getenv("DOCKER_HOST"); host != "" && !strings.HasPrefix(host, "unix://") {
+	if host := dockerHost(); host != "" && !strings.HasPrefix(host, "unix://") {
 		return Image{}, Failf(ClassConfig, "unset DOCKER_HOST, or run llem on that machine", "DOCKER_HOST is %s: an engine on another machine is not what the sensors of this one see", host)
 	}
 	out, err := askClient(client, "image", "inspect", "--format", "{{json .}}", c.Image)
@@ -181,6 +181,8 @@ var trouble = []struct {
 		[]string{"unsatisfied condition: cuda", "unsatisfied condition: driver", "driver/library version mismatch"}},
 	{ClassNoDevice, "containers cannot use the GPUs", "install nvidia-container-toolkit and set it up: `sudo nvidia-ctk runtime configure --runtime=docker` for docker, `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` for podman",
 		[]string{"could not select device driver", "unresolvable cdi devices", "nvidia-container-cli: initialization error", "unknown runtime specified nvidia", "libnvidia-ml.so.1: cannot open shared object"}},
+	{ClassConfig, "the container cannot be bound to the processors that llem may use", "run llem without an affinity, or let the client use the cgroup controller cpuset",
+		[]string{"controller `cpuset` is not available", "cpuset: no such file", "requested cpus are not available"}},
 	{ClassConfig, "the container's side does not see the files of this one", "run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside and outside",
 		[]string{"bind source path does not exist", "error mounting"}},
 	{ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh", "name the engine's program with container.program",

@@ -73,12 +73,12 @@ func dockerMain(args []string) int {
 	}
 	state := func(name string) string { return filepath.Join(os.Getenv(dockerState), name) }
 	last := args[len(args)-1]
-	switch {
-	case mode == "daemon down":
+	switch mode {
+	case "daemon down":
 		return say(1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
-	case mode == "not allowed":
+	case "not allowed":
 		return say(1, "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock")
-	case mode == "odd":
+	case "odd":
 		return say(1, "segmentation fault")
 	}
 	switch args[0] {

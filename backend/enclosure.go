@@ -1,9 +1,7 @@
 package backend
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -168,83 +166,23 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	args := []string{"run", "--rm", "--interactive", "--name", e.name, "--label", "llem=1", "--label", "llem.pid=" + strconv.Itoa(os.Getpid()),
 		"--pull=never", "--network=host", "--ipc=host", "--log-driver=none", "--security-opt", "label=disable"}
 	args = append(args, e.user()...)
-	args = append(args, gpus(e.podman(), c.GPUs)...)
+	args = append(args, processors()...)
+	seen := visible(c.GPUs, os.Environ())
+	args = append(args, gpus(e.podman(), seen)...)
 	args = append(args, "--mount", mount(e.dir, false))
 	for _, dir := range c.Folders {
 		args = append(args, "--mount", mount(dir, true))
 	}
 	// The image knows no name for the user's number; libraries that ask want one.
-	args = append(args, "--env", "HOME="+filepath.Join(e.dir, homeFolder), "--env", "USER=llem", "--env", "LOGNAME=llem")
-	for _, kv := range slices.Concat(passedOn(os.Environ()), cmd.Env) {
+	env := slices.Concat(passedOn(os.Environ()), []string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env, gpuVariables(seen))
+	for _, kv := range lastOf(env) {
 		args = append(args, "--env", kv)
-	}
-	if len(c.GPUs) > 0 && c.GPUs[0] != allGPUs {
-		args = append(args, "--env", "CUDA_VISIBLE_DEVICES="+strings.Join(c.GPUs, ","))
 	}
 	args = append(args, "--entrypoint", "sh", e.image.ID, "-c", shim(pipes), "llem", e.dir, cmd.Path)
 	return exec.Command(e.client, append(args, cmd.Args...)...)
 }
 
 func (e *enclosure) podman() bool { return strings.HasPrefix(filepath.Base(e.client), "podman") }
-
-// user makes the engine's files this user's. Inside, the numbers are those of outside.
-func (e *enclosure) user() []string {
-	user := []string{"--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())}
-	switch {
-	case !e.podman():
-		return append(user, "--userns=host")
-	case os.Getuid() != 0:
-		return append(user, "--userns=keep-id")
-	}
-	return user
-}
-
-// allGPUs stands for every GPU of the machine.
-const allGPUs = "all"
-
-func gpus(podman bool, list []string) []string {
-	switch {
-	case len(list) == 0:
-		return nil
-	case podman:
-		var args []string
-		for _, g := range list {
-			args = append(args, "--device", "nvidia.com/gpu="+g)
-		}
-		return args
-	case list[0] == allGPUs:
-		return []string{"--gpus", allGPUs}
-	}
-	return []string{"--gpus", fields("device=" + strings.Join(list, ","))} // one field, though it has commas
-}
-
-func mount(dir string, readonly bool) string {
-	list := []string{"type=bind", "source=" + dir, "target=" + dir}
-	if readonly {
-		list = append(list, "readonly")
-	}
-	return fields(list...)
-}
-
-// fields are joined as the clients take them apart: as a line of CSV.
-func fields(list ...string) string {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	_ = w.Write(list) // into memory
-	w.Flush()
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// passedOn are the variables of this machine that engines take settings from, and that
-// name nothing which the container lacks.
-func passedOn(environ []string) []string {
-	prefixes := []string{"CUDA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_", "VLLM_", "SGLANG_", "GGML_"}
-	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
-		name, text, _ := strings.Cut(kv, "=")
-		return name == "CUDA_HOME" || name == "CUDA_PATH" || strings.HasPrefix(text, "/") ||
-			!slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
-	})
-}
 
 // pid is the container's first process as this machine numbers it, 0 if it is not known.
 // All of the engine is in its process group.

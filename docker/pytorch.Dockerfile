@@ -13,4 +13,4 @@ ARG INDEX=https://pypi.org/simple
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN pip install --no-cache-dir --index-url "$INDEX" --extra-index-url https://pypi.org/simple "torch==$TORCH" && \
     pip install --no-cache-dir "transformers==$TRANSFORMERS" numpy safetensors accelerate
-ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -16,7 +16,7 @@ func (r *run) container() *backend.Container {
 	if e.Runner != study.RunContainer {
 		return nil
 	}
-	c := &backend.Container{Image: e.Image(), Program: e.Program(), GPUs: gpusFor(e, r.gpuUUIDs(), os.Getenv("CUDA_VISIBLE_DEVICES"), hasDriver())}
+	c := &backend.Container{Image: e.Image(), Program: e.Program(), GPUs: gpusFor(e, r.gpuUUIDs(), hasDriver())}
 	if e.Container.Client != study.ClientAuto {
 		c.Client = e.Container.Client
 	}
@@ -50,15 +50,10 @@ func hasDriver() bool {
 	return err == nil
 }
 
-// gpusFor are the GPUs that an experiment's container sees: those that visible names, if
-// by UUID, else those that are measured. Numbers are not passed on: the container's own
-// order may be another.
-func gpusFor(e study.Experiment, measured []string, visible string, driver bool) []string {
+// gpusFor are the GPUs that an experiment's container may use: those that are measured.
+func gpusFor(e study.Experiment, measured []string, driver bool) []string {
 	if e.Backend == study.Embedded || e.PyTorch != nil && e.PyTorch.Device == "cpu" {
 		return nil
-	}
-	if strings.HasPrefix(visible, "GPU-") || strings.HasPrefix(visible, "MIG-") {
-		return strings.Split(visible, ",")
 	}
 	if len(measured) > 0 {
 		return measured

@@ -1,0 +1,154 @@
+package backend
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// user makes the engine's files this user's. Inside, the numbers are those of outside.
+func (e *enclosure) user() []string {
+	user := []string{"--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())}
+	switch {
+	case !e.podman():
+		return append(user, "--userns=host")
+	case os.Getuid() != 0:
+		return append(user, "--userns=keep-id")
+	}
+	return user
+}
+
+// allGPUs stands for every GPU of the machine.
+const allGPUs = "all"
+
+// visible are the GPUs that a container sees of those that it may: the ones that the
+// user's environment names, if by UUID. Numbers would mean others inside.
+func visible(list, environ []string) []string {
+	for _, kv := range environ {
+		name, text, _ := strings.Cut(kv, "=")
+		if name == cudaVisible && len(list) > 0 && (strings.HasPrefix(text, "GPU-") || strings.HasPrefix(text, "MIG-")) {
+			return strings.Split(text, ",")
+		}
+	}
+	return list
+}
+
+const cudaVisible = "CUDA_VISIBLE_DEVICES"
+
+// gpuVariables tell the engine its GPUs in their order; images for GPUs ask for all of
+// them by a variable of their own.
+func gpuVariables(list []string) []string {
+	switch {
+	case len(list) == 0:
+		return []string{"NVIDIA_VISIBLE_DEVICES=void"}
+	case list[0] == allGPUs:
+		return nil
+	}
+	return []string{cudaVisible + "=" + strings.Join(list, ",")}
+}
+
+func gpus(podman bool, list []string) []string {
+	switch {
+	case len(list) == 0:
+		return nil
+	case podman:
+		var args []string
+		for _, g := range list {
+			args = append(args, "--device", "nvidia.com/gpu="+g)
+		}
+		return args
+	case list[0] == allGPUs:
+		return []string{"--gpus", allGPUs}
+	}
+	return []string{"--gpus", fields("device=" + strings.Join(list, ","))} // one field, though it has commas
+}
+
+func mount(dir string, readonly bool) string {
+	list := []string{"type=bind", "source=" + dir, "target=" + dir}
+	if readonly {
+		list = append(list, "readonly")
+	}
+	return fields(list...)
+}
+
+// fields are joined as the clients take them apart: as a line of CSV.
+func fields(list ...string) string {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	_ = w.Write(list) // into memory
+	w.Flush()
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// passedOn are the variables of this machine that engines take settings from, and that
+// name nothing which the container lacks.
+func passedOn(environ []string) []string {
+	prefixes := []string{"CUDA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_", "VLLM_", "SGLANG_", "GGML_"}
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		name, text, _ := strings.Cut(kv, "=")
+		return name == "CUDA_HOME" || name == "CUDA_PATH" || strings.HasPrefix(text, "/") ||
+			!slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	})
+}
+
+// lastOf keeps the last of several values of a variable: clients do not agree on which holds.
+func lastOf(env []string) []string {
+	var out []string
+	for i, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.ContainsFunc(env[i+1:], func(later string) bool { return strings.HasPrefix(later, name+"=") }) {
+			out = append(out, kv)
+		}
+	}
+	return out
+}
+
+// maxProcessors is the size of the kernel's set.
+const maxProcessors = 1024
+
+// onlineFile lists the machine's processors.
+const onlineFile = "/sys/devices/system/cpu/online"
+
+// processors binds the container to those that this process may use, where they are not all:
+// a container is started by a service that may use others.
+func processors() []string {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil {
+		return nil
+	}
+	var list []string
+	for cpu := range maxProcessors {
+		if set.IsSet(cpu) {
+			list = append(list, strconv.Itoa(cpu))
+		}
+	}
+	text, err := os.ReadFile(onlineFile)
+	if err != nil || len(list) >= countList(string(text)) {
+		return nil
+	}
+	return []string{"--cpuset-cpus", strings.Join(list, ",")}
+}
+
+// countList counts a list such as 0-3,8.
+func countList(text string) int {
+	n := 0
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		low, high, isRange := strings.Cut(part, "-")
+		from, err := strconv.Atoi(low)
+		to := from
+		if isRange && err == nil {
+			to, err = strconv.Atoi(high)
+		}
+		if err != nil {
+			return 0
+		}
+		n += to - from + 1
+	}
+	return n
+}
