@@ -124,22 +124,36 @@ func (c *Container) find(client string) (Image, error) {
 	if host := dockerHost(); host != "" && !strings.HasPrefix(host, "unix://") {
 		return Image{}, Failf(ClassConfig, "unset DOCKER_HOST, or run llem on that machine", "DOCKER_HOST is %s: an engine on another machine is not what the sensors of this one see", host)
 	}
-	out, err := askClient(client, "image", "inspect", "--format", "{{json .}}", c.Image)
+	out, err := askClient(client, "image", "inspect", c.Image)
 	if err != nil {
 		return Image{}, c.refused(client, err)
 	}
-	var got struct {
+	found, ok := describedImage(out)
+	if !ok {
+		return Image{}, Failf(ClassEngine, "try `"+client+" image inspect "+c.Image+"`", "%s does not describe the image %s", client, c.Image)
+	}
+	found.Name = c.Image
+	return found, nil
+}
+
+// describedImage reads what docker and podman say of an image.
+func describedImage(text []byte) (Image, bool) {
+	var got []struct {
 		ID          string `json:"Id"`
 		RepoDigests []string
 	}
-	if err := json.Unmarshal(out, &got); err != nil || got.ID == "" {
-		return Image{}, Failf(ClassEngine, "try `"+client+" image inspect "+c.Image+"`", "%s does not describe the image %s", client, c.Image)
+	if err := json.Unmarshal(text, &got); err != nil || len(got) != 1 || got[0].ID == "" {
+		return Image{}, false
 	}
-	found := Image{Name: c.Image, ID: got.ID}
-	if len(got.RepoDigests) > 0 {
-		_, found.Digest, _ = strings.Cut(got.RepoDigests[0], "@")
+	const sha = "sha256:" // which podman leaves out
+	image := Image{ID: sha + strings.TrimPrefix(got[0].ID, sha)}
+	for _, d := range got[0].RepoDigests {
+		if repo, digest, ok := strings.Cut(d, "@"); ok && !strings.HasPrefix(repo, "localhost/") { // where podman keeps what is built here
+			image.Digest = digest
+			break
+		}
 	}
-	return found, nil
+	return image, true
 }
 
 // refused explains a client that does not describe an image.
@@ -183,6 +197,8 @@ var trouble = []struct {
 		[]string{"could not select device driver", "unresolvable cdi devices", "nvidia-container-cli: initialization error", "unknown runtime specified nvidia", "libnvidia-ml.so.1: cannot open shared object"}},
 	{ClassConfig, "the container cannot be bound to the processors that llem may use", "run llem without an affinity, or let the client use the cgroup controller cpuset",
 		[]string{"controller `cpuset` is not available", "cpuset: no such file", "requested cpus are not available"}},
+	{ClassConfig, "the client sets limits that this machine does not allow", "put `default_ulimits = [\"nofile=1024:4096\"]` under [containers] of containers.conf, within what `ulimit -Hn` says",
+		[]string{"setrlimit"}},
 	{ClassConfig, "the container's side does not see the files of this one", "run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside and outside",
 		[]string{"bind source path does not exist", "error mounting"}},
 	{ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh", "name the engine's program with container.program",

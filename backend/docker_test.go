@@ -96,7 +96,7 @@ func dockerMain(args []string) int {
 		case last != testImage:
 			return say(1, "Error response from daemon: no such image: %s: No such image: %s:latest", last, last)
 		}
-		fmt.Printf(`{"Id":%q,"RepoDigests":["example.org/llem-test@%s"]}`+"\n", testID, testDigest)
+		fmt.Printf(`[{"Id":%q,"RepoDigests":["example.org/llem-test@%s"]}]`+"\n", testID, testDigest)
 		return 0
 	case "inspect":
 		pid, err := os.ReadFile(state(last))

@@ -43,7 +43,8 @@ func probeRunner(client, version string) Runner {
 	r.Version = strings.TrimSpace(string(out))
 	r.GPUs = toolkit(client)
 	if out, err := askClient(client, "images", "--filter", "reference="+OwnImages+"*", "--format", "{{.Repository}}"); err == nil {
-		r.Images = slices.Sorted(slices.Values(strings.Fields(string(out))))
+		r.Images = strings.Fields(strings.ReplaceAll(string(out), "localhost/", "")) // podman's name for what is built here
+		slices.Sort(r.Images)
 	}
 	return r
 }

@@ -14,7 +14,7 @@ const docker = `#!/bin/sh
 case $1 in
 inspect) cat "$STATE/container" ;;
 rm) echo "$3" >> "$STATE/removed" ;;
-image) echo '{"Id":"sha256:1"}' ;;
+image) echo '[{"Id":"sha256:1"}]' ;;
 run)
   echo $$ > "$STATE/container"
   while [ "$1" != sha256:1 ]; do
