@@ -18,13 +18,21 @@ type Runner struct {
 	GPUs string `json:"gpus,omitempty"`
 	// Images that docker/ builds and that are there.
 	Images []string `json:"images,omitempty"`
-	// Trouble is why it cannot be used; nil if it can.
+	// Trouble is why it cannot be used, nil if it can; Reason and Next are its words.
 	Trouble *Failure `json:"-"`
+	Reason  string   `json:"reason,omitempty"`
+	Next    string   `json:"next,omitempty"`
 }
 
 // Runners looks for docker and podman.
 func Runners() []Runner {
-	return []Runner{probeRunner("docker", "{{.Server.Version}}"), probeRunner("podman", "{{.Client.Version}}")}
+	all := []Runner{probeRunner("docker", "{{.Server.Version}}"), probeRunner("podman", "{{.Client.Version}}")}
+	for i, r := range all {
+		if r.Trouble != nil {
+			all[i].Reason, all[i].Next = r.Trouble.Error(), r.Trouble.Hint
+		}
+	}
+	return all
 }
 
 func probeRunner(client, version string) Runner {

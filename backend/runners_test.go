@@ -16,11 +16,14 @@ func TestRunners(t *testing.T) {
 		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime", Images: []string{"llem-embedded", "llem-pytorch"}},
 		{Client: "podman"},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(backend.Runner{}, "Trouble")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(backend.Runner{}, "Trouble", "Reason", "Next")); diff != "" {
 		t.Errorf("runners (-want +got):\n%s", diff)
 	}
 	if got[0].Trouble != nil {
 		t.Errorf("docker: %v", got[0].Trouble)
+	}
+	if got[0].Reason != "" || got[1].Reason == "" || got[1].Next == "" {
+		t.Errorf("reasons %q and %q, next %q", got[0].Reason, got[1].Reason, got[1].Next)
 	}
 	failure{backend.ClassNotInstalled, "no podman in PATH", "apt-get install podman", ""}.check(t, got[1].Trouble)
 }

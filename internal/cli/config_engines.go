@@ -58,10 +58,10 @@ func gpuText(g host.GPU) string {
 }
 
 func runnerText(b *strings.Builder, r backend.Runner) {
-	if f := r.Trouble; f != nil {
-		fmt.Fprintf(b, "  %-10s not usable: %s\n", r.Client, f.Error())
-		if f.Hint != "" {
-			fmt.Fprintf(b, "  %-10s next: %s\n", "", f.Hint)
+	if r.Trouble != nil {
+		fmt.Fprintf(b, "  %-10s not usable: %s\n", r.Client, r.Reason)
+		if r.Next != "" {
+			fmt.Fprintf(b, "  %-10s next: %s\n", "", r.Next)
 		}
 		return
 	}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/study"
+)
+
+func TestOutfit(t *testing.T) {
+	name, uuid, memory, driver := "NVIDIA H200", "GPU-1", int64(150e9), "570.124.06"
+	s := &host.Snapshot{GPUs: []host.GPU{{Index: 1, Name: &name, UUID: &uuid, VRAMTotalBytes: &memory, DriverVersion: &driver}, {Index: 2}}}
+	var b strings.Builder
+	outfit(&b, s, []backend.Runner{
+		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime", Images: []string{"llem-pytorch"}},
+		{Client: "podman", Trouble: &backend.Failure{}, Reason: "there is no podman in PATH", Next: "apt-get install podman"},
+	})
+	for _, want := range []string{
+		"gpu1       NVIDIA H200, GPU-1, 140 GiB, driver 570.124.06\n",
+		"  docker     28.5.1, GPUs by the service's nvidia runtime, images llem-pytorch\n",
+		"  podman     not usable: there is no podman in PATH\n             next: apt-get install podman\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	for _, name := range study.Backends() {
+		if name != study.Embedded && name != study.Fake && !strings.Contains(b.String(), "\n  "+name) {
+			t.Errorf("no command installs %s:\n%s", name, b.String())
+		}
+	}
+}
