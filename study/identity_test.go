@@ -13,6 +13,8 @@ import (
 // value gives some value that the field accepts, as a study file would write it.
 func (f *field) anyValue(rng *rand.Rand) string {
 	switch {
+	case strings.HasPrefix(f.key, "container.") && f.kind.enum == nil:
+		return []string{"a", "a:1", "pytorch=a,b"}[rng.IntN(3)]
 	case f.kind.enum != nil:
 		return f.kind.enum[rng.IntN(len(f.kind.enum))]
 	case f.kind.whole:
