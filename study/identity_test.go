@@ -14,7 +14,7 @@ import (
 func (f *field) anyValue(rng *rand.Rand) string {
 	switch {
 	case strings.HasPrefix(f.key, "container.") && f.kind.enum == nil:
-		return []string{"a", "a:1", "pytorch=a,b"}[rng.IntN(3)]
+		return []string{"a", "'a:1'", "'pytorch=a, b'"}[rng.IntN(3)]
 	case f.kind.enum != nil:
 		return f.kind.enum[rng.IntN(len(f.kind.enum))]
 	case f.kind.whole:
