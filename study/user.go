@@ -17,6 +17,7 @@ import (
 var machineKeys = []string{
 	"energy.price_per_kwh", "energy.carbon_intensity_g_per_kwh", "energy.pue", "energy.remote",
 	"baseline.max_age_seconds", "embedded.threads", "pytorch.device",
+	"container.image", "container.program", "container.client",
 	"execution.gap_seconds", "execution.run_timeout", "execution.study_timeout", "execution.max_failures",
 }
 
