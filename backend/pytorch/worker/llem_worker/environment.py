@@ -94,7 +94,7 @@ def library_versions(torch, transformers_version: str, on_cuda: bool) -> dict[st
     }
     if on_cuda and torch.backends.cudnn.is_available():
         versions["cudnn"] = str(torch.backends.cudnn.version())
-    for optional in ("tokenizers", "numpy", "accelerate", "flash-attn"):
+    for optional in ("tokenizers", "numpy", "accelerate", "flash-attn", "flash-attn-3", "torchao", "bitsandbytes"):
         try:
             versions[optional] = importlib.metadata.version(optional)
         except importlib.metadata.PackageNotFoundError:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from . import compiled, masks
+from . import compiled, masks, quantise
 from .caches import StaticCaches
 from .failures import Failure
 from .generate import Forward
@@ -30,6 +30,9 @@ class Engine:
     notes: list[str]
     request: Request
     forward: Forward
+    # Counted before quantising: afterwards a number may hold two weights.
+    parameters: int
+    quantised: dict[str, str]
 
     def synchronize(self) -> None:
         """Wait until the device has done everything."""
@@ -38,25 +41,24 @@ class Engine:
 
     def describe(self) -> dict:
         """The engine as it actually runs, less what hello already said."""
-        parameters = list(self.model.parameters())
         text_vocab = self.tokenizer.text_vocab(self.vocab) if self.tokenizer else self.vocab
         return {
             "device": self.device.type,
-            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "dtype": self.request.dtype if self.quantised else str(self.model.dtype).removeprefix("torch."),
             "attention": attention_of(self.model),
             "threads": torch.get_num_threads(),
             "device_uuids": device_uuids(self.device),
             "vocab": self.vocab,
             "text_vocab": text_vocab,
-            "parameters": sum(p.numel() for p in parameters),
-            "weight_bytes": sum(p.numel() * p.element_size() for p in parameters),
+            "parameters": self.parameters,
+            "weight_bytes": quantise.weight_bytes(self.model),
             "pid": os.getpid(),
             "settings": self.settings(),
         }
 
     def settings(self) -> dict[str, str]:
         """Further knobs as they are used, by the names of their keys."""
-        return {**self.forward.settings(), "matmul_precision": torch.get_float32_matmul_precision()}
+        return {**self.forward.settings(), **self.quantised, "matmul_precision": torch.get_float32_matmul_precision()}
 
 
 def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
@@ -77,6 +79,11 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     model = (random_model if request.synthetic else stored_model)(request, config, device)
     model.eval().requires_grad_(False)
     check_attention(request, model)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    quantised = {}
+    if request.quantization != "none":
+        progress("quantising", 0.7)
+        quantised = quantise.quantise(model, request.quantization, device)
     progress("reading tokenizer", 0.8)
     tokenizer = Tokenizer.from_folder(request.path)
     if request.compile != "off":
@@ -91,6 +98,8 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
         notes=notes,
         request=request,
         forward=make_forward(request, model, device, longest),
+        parameters=parameters,
+        quantised=quantised,
     )
 
 

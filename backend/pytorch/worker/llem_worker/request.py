@@ -9,6 +9,7 @@ import sys
 
 import torch
 
+from . import quantise
 from .failures import Failure
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -134,6 +135,8 @@ def check_support(request: Request, device: torch.device) -> None:
     if request.compile == "reduce-overhead" and device.type != "cuda":
         raise Failure("config", "pytorch.compile reduce-overhead is CUDA graphs: it needs a GPU",
                       "use default or max-autotune")
+    if request.quantization != "none":
+        quantise.check(request.quantization, DTYPES[request.dtype], device)
     if request.flash:
         check_flash(request, device)
 
