@@ -275,6 +275,24 @@ func TestConformanceCompiled(t *testing.T) {
 	conforms(t, `{"device":"cpu","cache_implementation":"static","compile":"default"}`)
 }
 
+func TestConformanceContinuous(t *testing.T) {
+	needs(t, "psutil")
+	conforms(t, `{"device":"cpu","batching":"continuous"}`)
+}
+
+func TestConformanceQuantised(t *testing.T) {
+	needs(t, "torchao")
+	conforms(t, `{"device":"cpu","quantization":"torchao-int8"}`)
+}
+
+// needs skips a test without a Python package.
+func needs(t *testing.T, name string) {
+	t.Helper()
+	if err := exec.CommandContext(t.Context(), testPython(t), "-c", "import "+name).Run(); err != nil {
+		t.Skipf("%s cannot be imported: %v", name, err)
+	}
+}
+
 // conforms runs the conformance suite with a pytorch section.
 func conforms(t *testing.T, section string) {
 	t.Helper()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from . import compiled, masks, quantise
+from . import compiled, continuous, masks, quantise
 from .caches import StaticCaches
 from .failures import Failure
 from .generate import Forward
@@ -29,7 +29,7 @@ class Engine:
     longest: int | None
     notes: list[str]
     request: Request
-    forward: Forward
+    forward: Forward | continuous.Scheduler
     # Counted before quantising: afterwards a number may hold two weights.
     parameters: int
     quantised: dict[str, str]
@@ -110,19 +110,28 @@ def set_process(request: Request) -> None:
         torch.set_num_threads(request.threads)
 
 
-def make_forward(request: Request, model: torch.nn.Module, device: torch.device, longest: int | None) -> Forward:
+def make_forward(request: Request, model: torch.nn.Module, device: torch.device, longest: int | None) -> Forward | continuous.Scheduler:
     """What runs the steps, with everything compiled that can be known of."""
+    if request.batching == "continuous":
+        if not longest:
+            raise no_length(request)
+        return continuous.Scheduler(model, device, request.attention, request.batch_size, longest)
     if request.cache == "dynamic":
         return Forward(model, None, request.chunk)
-    if longest is None:
-        raise Failure("config", f"model {request.model} does not say how long a sequence may be",
-                      "use pytorch.cache_implementation: dynamic")
+    if not longest:
+        raise no_length(request)
     caches = StaticCaches(model, longest, keep=request.compile != "off")
     if request.compile == "off":
         return Forward(model, caches, request.chunk)
     forward = compiled.CompiledForward(model, caches, request.chunk, request.compile, device)
     forward.warm(request.batch_size)
     return forward
+
+
+def no_length(request: Request) -> Failure:
+    """A cache cannot be laid out."""
+    return Failure("config", f"model {request.model} does not say how long a sequence may be",
+                   "use pytorch.cache_implementation: dynamic and pytorch.batching: static")
 
 
 def adapt(engine: Engine, request: Request) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import time
 from collections.abc import Callable, Iterator
 
 import torch
 
+from . import continuous
 from .batches import Batch, check_requests, make_batches
 from .compiled import compiled_graphs
 from .failures import Failure
@@ -42,28 +44,26 @@ def run_workload(
     workload: dict,
     cancelled: Callable[[], bool],
     progress: Callable[[int], None],
-) -> tuple[dict, list[BatchResult]]:
-    """Run every batch. Returns the window and the batches' results."""
+) -> tuple[dict, list[BatchResult] | continuous.Log]:
+    """Run everything. Returns the window, and what request_log and step_log read."""
     requests, output_tokens = workload["requests"] or [], workload["output_tokens"]
     check_requests(requests, output_tokens, engine.vocab, engine.longest)
-    forward = engine.forward
-    clock = clock_for(engine.device, output_tokens)
-    batches = make_batches(requests, engine.batch_size, output_tokens)
-    if output_tokens > 1:
-        forward.prepare({batch.size for batch in batches})
+    told = Reporter(progress)
+    if isinstance(engine.forward, continuous.Scheduler):
+        clock_name = engine.forward.step_clock
+        work = functools.partial(engine.forward.run, requests, output_tokens, cancelled, told)
+    else:
+        clock = clock_for(engine.device, output_tokens)
+        clock_name = clock.name
+        batches = make_batches(requests, engine.batch_size, output_tokens)
+        if output_tokens > 1:
+            engine.forward.prepare({batch.size for batch in batches})
+        work = functools.partial(run_batches, engine, batches, output_tokens, clock, cancelled, told)
     graphs = compiled_graphs()
-    results, done, told_ns = [], 0, time.monotonic_ns()
-    with quiet_collector(), forward.grad_mode():
+    with quiet_collector(), engine.forward.grad_mode():
         reset_peak_memory(engine.device)
         start_ns = time.monotonic_ns()
-        for batch in batches:
-            submitted_ns = time.monotonic_ns()
-            results.append(run_batch(forward, batch, output_tokens, engine.device, clock, cancelled, submitted_ns))
-            gc.collect()
-            done += batch.size
-            if (now := time.monotonic_ns()) - told_ns >= PROGRESS_NS:
-                progress(done)
-                told_ns = now
+        results = work()
         end_ns = time.monotonic_ns()
     if compiled_graphs() > graphs:
         raise Failure("graph_compile", "PyTorch compiled within the run: its times and energy are not those of the model",
@@ -74,13 +74,41 @@ def run_workload(
         "end_ns": end_ns,
         "peak_memory_bytes": peak,
         "memory_source": source,
-        "step_clock": clock.name,
+        "step_clock": clock_name,
     }
     return window, results
 
 
-def request_log(results: list[BatchResult]) -> Iterator[dict]:
+def run_batches(engine: Engine, batches: list[Batch], output_tokens: int, clock, cancelled, told) -> list[BatchResult]:
+    """Static batches, one after the other."""
+    results, done = [], 0
+    for batch in batches:
+        submitted_ns = time.monotonic_ns()
+        results.append(run_batch(engine.forward, batch, output_tokens, engine.device, clock, cancelled, submitted_ns))
+        gc.collect()
+        done += batch.size
+        told(done)
+    return results
+
+
+class Reporter:
+    """Passes on how many requests are done, at most every half second."""
+
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        self.progress = progress
+        self.told_ns = time.monotonic_ns()
+
+    def __call__(self, done: int) -> None:
+        if (now := time.monotonic_ns()) - self.told_ns >= PROGRESS_NS:
+            self.progress(done)
+            self.told_ns = now
+
+
+def request_log(results: list[BatchResult] | continuous.Log) -> Iterator[dict]:
     """One entry per request. Requests of a static batch share their stamps."""
+    if isinstance(results, continuous.Log):
+        yield from results.requests
+        return
     for result in results:
         outputs = result.tokens.tolist()
         for row, request_id in enumerate(result.batch.request_ids):
@@ -100,8 +128,11 @@ def request_log(results: list[BatchResult]) -> Iterator[dict]:
             }
 
 
-def step_log(results: list[BatchResult]) -> Iterator[dict]:
+def step_log(results: list[BatchResult] | continuous.Log) -> Iterator[dict]:
     """One prefill step and the decode steps of every batch. Padding is not counted."""
+    if isinstance(results, continuous.Log):
+        yield from results.steps
+        return
     for result in results:
         prompts = sum(result.batch.lengths)
         yield step(result.start_ns, result.token_ns[0], result.batch, prompts, 0, prompts)

@@ -1,0 +1,103 @@
+"""Tests of continuous batching."""
+
+import importlib.util
+import unittest
+from unittest import mock
+
+import torch
+
+from tinymodels import TINY_GEMMA, TINY_LLAMA, ModelTest, execute, load, prompts, reference, spec, write_model
+
+from llem_worker import continuous, failures, generate, loading, run
+
+
+def options(**more) -> dict:
+    return {"device": "cpu", "batching": "continuous", **more}
+
+
+@unittest.skipUnless(importlib.util.find_spec("psutil"), "needs psutil")
+class ContinuousTest(ModelTest):
+    LENGTHS = (5, 17, 1, 30, 9, 9)
+
+    def test_outputs_and_steps(self):
+        requests = prompts(*self.LENGTHS)
+        for config, attention in ((TINY_LLAMA, "sdpa"), (TINY_LLAMA, "eager"), (TINY_GEMMA, "sdpa")):
+            with self.subTest(model=config["model_type"], attention=attention):
+                write_model(self.folder, config)
+                expected = reference(load(self.folder).model, requests, 12)
+                engine = load(self.folder, batch_size=4, options=options(attn_implementation=attention))
+                window, log, steps = execute(engine, requests, 12)
+                self.assertEqual([entry["output"] for entry in log], expected)
+                self.assertEqual([entry["prompt_computed"] for entry in log], list(self.LENGTHS))
+                self.assertEqual(sum(step["prefill_tokens"] for step in steps), sum(self.LENGTHS))
+                self.assertEqual(sum(step["decode_tokens"] for step in steps), 6 * 11)
+                self.assertEqual(max(step["sequences"] for step in steps), 4)
+                self.check_stamps(window, log, steps)
+                # The cache is as new: a second run computes everything again.
+                self.assertEqual([entry["output"] for entry in execute(engine, requests, 12)[1]], expected)
+                self.assertEqual(engine.describe()["attention"], "paged|" + attention)
+                used = engine.describe()["settings"]
+                self.assertEqual((used["batching"], used["max_requests_per_batch"], used["async_batching"], used["block_sharing"]),
+                                 ("continuous", "4", "false", "false"))
+
+    def check_stamps(self, window, log, steps):
+        previous = window["start_ns"]
+        for step in steps:
+            self.assertLessEqual(previous, step["start_ns"])
+            self.assertLess(step["start_ns"], step["end_ns"])
+            previous = step["end_ns"]
+        self.assertLessEqual(previous, window["end_ns"])
+        ends = {step["end_ns"] for step in steps}
+        for entry in log:
+            self.assertEqual(len(entry["token_ns"]), 12)
+            self.assertLessEqual(set(entry["token_ns"]), ends)
+            self.assertLess(entry["prefill_start_ns"], entry["first_token_ns"])
+
+    def test_a_finished_request_makes_room(self):
+        """With two places and three requests, the third one starts when a place is free."""
+        engine = load(self.folder, batch_size=2, options=options())
+        _, log, steps = execute(engine, prompts(4, 4, 4), 5)
+        self.assertGreaterEqual(log[2]["prefill_start_ns"], min(log[0]["end_ns"], log[1]["end_ns"]))
+        self.assertEqual({step["sequences"] for step in steps}, {1, 2})
+
+    def test_long_prompts_are_split(self):
+        with mock.patch.dict(continuous.STEP_TOKENS, {"cpu": 16}):
+            engine = load(self.folder, batch_size=2, options=options())
+        requests = prompts(40, 7)
+        _, log, steps = execute(engine, requests, 4)
+        self.assertLessEqual(max(step["prefill_tokens"] + step["decode_tokens"] for step in steps), 16)
+        self.assertEqual([entry["output"] for entry in log], reference(load(self.folder).model, requests, 4))
+
+    def test_cancel(self):
+        engine, asked = load(self.folder, batch_size=2, options=options()), []
+        work = {"requests": prompts(4, 4, 4), "output_tokens": 50}
+        with self.assertRaises(generate.Cancelled):
+            run.run_workload(engine, work, lambda: asked.append(1) or len(asked) == 3, lambda done: None)
+        _, log, _ = execute(engine, prompts(4), 5)
+        self.assertEqual(len(log[0]["output"]), 5)
+
+    def test_refusals(self):
+        def refused(**more):
+            with self.assertRaises(failures.Failure) as caught:
+                load(self.folder, options=options(**more))
+            return caught.exception.failure_class
+
+        self.assertEqual(refused(cache_implementation="static"), "config")
+        self.assertEqual(refused(prefill_chunk_size=4), "config")
+        with mock.patch.object(continuous.importlib.util, "find_spec", return_value=None):
+            self.assertEqual(refused(), "not_installed")
+        with mock.patch("transformers.generation.continuous_batching.ContinuousBatchingManager", object):
+            self.assertEqual(refused(), "version_mismatch")
+
+    def test_adapting(self):
+        engine = load(self.folder, batch_size=2, options=options())
+        requests = prompts(*self.LENGTHS)
+        expected = [entry["output"] for entry in execute(engine, requests, 6)[1]]
+        loading.adapt(engine, loading.Request.from_spec(spec(self.folder, batch_size=3, options=options())))
+        _, log, steps = execute(engine, requests, 6)
+        self.assertEqual([entry["output"] for entry in log], expected)
+        self.assertEqual(max(step["sequences"] for step in steps), 3)
+
+
+if __name__ == "__main__":
+    unittest.main()

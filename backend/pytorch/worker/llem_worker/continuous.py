@@ -1,0 +1,211 @@
+"""Continuous batching: the scheduler and the paged cache of transformers.
+
+A finished request makes room at once, and a step may hold prompts and decoding side by
+side. The library's own loop runs here on the worker's thread, one step after the other,
+so that every step is seen: its limits on the host's clock, once the tokens are there,
+and what it held. For that the library may not prepare a step while one runs
+(use_async_batching), which it does with flash attention only; and without CUDA graphs,
+which it would record in the middle of a run. Requests arrive all at once. Blocks are not
+shared between requests: each prompt is computed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+import time
+
+import torch
+
+from .failures import Failure
+
+# The library's usual block, and the tokens of one step: its usual number on a GPU.
+BLOCK = 256
+STEP_TOKENS = {"cuda": 8192, "cpu": 2048}
+NO_END = -1  # no token ends a request
+
+
+@dataclasses.dataclass
+class Progress:
+    """What has been done for one request."""
+
+    request: dict
+    prefill_start_ns: int = 0
+    computed: int = 0
+    cached: int = 0
+    token_ns: list[int] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Log:
+    """The requests and steps of one run, in the form of the protocol."""
+
+    requests: list[dict]
+    steps: list[dict]
+
+
+class Scheduler:
+    """The library's manager, driven step by step."""
+
+    grad_mode = torch.no_grad
+    step_clock = "host"
+
+    def __init__(self, model: torch.nn.Module, device: torch.device, attention: str, batch_size: int, longest: int) -> None:
+        check_library(device)
+        from transformers import ContinuousBatchingConfig, GenerationConfig
+        from transformers.generation.continuous_batching import ContinuousBatchingManager
+        from transformers.generation.continuous_batching.cache import group_layers_by_attn_type
+
+        # Named in full, the library does not replace it.
+        model.set_attn_implementation("paged|" + attention)
+        # Each group of layers that attend alike has blocks of its own.
+        groups = len(group_layers_by_attn_type(model.config.get_text_config())[0])
+        blocks = groups * batch_size * (-(-longest // BLOCK) + 1)
+        config = ContinuousBatchingConfig(
+            block_size=BLOCK, num_blocks=blocks, max_requests_per_batch=batch_size,
+            max_batch_tokens=max(batch_size, min(STEP_TOKENS[device.type], batch_size * longest)),
+            allow_block_sharing=False, use_async_batching=False, use_cuda_graph=False, safety_margin=0.0,
+        )
+        generation = GenerationConfig(do_sample=False, eos_token_id=NO_END, pad_token_id=0)
+        self.manager = ContinuousBatchingManager(model, generation, config)
+        with torch.no_grad():
+            self.processor = self.manager._create_batch_processor()
+        self.used = self.manager.continuous_batching_config
+        check_used(self.used, batch_size)
+
+    def run(self, requests: list[dict], output_tokens: int, cancelled, progress) -> Log:
+        """Run all requests to their end."""
+        from .generate import Cancelled
+
+        manager, processor = self.manager, self.processor
+        processor.reset()
+        manager.background_thread_status.clear()
+        open_requests = {str(request["id"]): Progress(request) for request in requests}
+        submitted_ns = time.monotonic_ns()
+        for key, entry in open_requests.items():
+            manager.add_request(entry.request["tokens"], request_id=key, max_new_tokens=output_tokens, eos_token_id=NO_END)
+        steps, done = [], 0
+        while done < len(requests):
+            if cancelled():
+                processor.reset()
+                drop(manager)
+                raise Cancelled
+            start_ns = time.monotonic_ns()
+            if not processor.prepare_next_batch():
+                raise Failure("engine_error", f"the scheduler stopped with {done} of {len(requests)} requests done",
+                              "the reason is in the engine log")
+            batch = list(processor.inputs_and_outputs.requests_in_batch)
+            processor._generation_step(manager.model)
+            processor.update_batch()
+            end_ns = time.monotonic_ns()
+            steps.append(self.account(batch, open_requests, start_ns, end_ns))
+            finished = self.results(open_requests)
+            if finished:
+                done += len(finished)
+                progress(done)
+        return Log([request_entry(entry, submitted_ns) for entry in open_requests.values()], steps)
+
+    def account(self, batch, open_requests: dict[str, Progress], start_ns: int, end_ns: int) -> dict:
+        """One entry of the step log; the requests of the step get their stamps."""
+        prefill = decode = context = 0
+        for future in batch:
+            entry = open_requests[future.state.request_id]
+            if entry.token_ns:
+                decode += 1
+            else:
+                entry.prefill_start_ns = entry.prefill_start_ns or start_ns
+                entry.computed += future.query_length
+                prefill += future.query_length
+            entry.cached += future.query_length
+            context += entry.cached
+            if future.has_new_token:
+                entry.token_ns.append(end_ns)
+        return {"start_ns": start_ns, "end_ns": end_ns, "prefill_tokens": prefill, "decode_tokens": decode,
+                "sequences": len(batch), "context_tokens": context}
+
+    def results(self, open_requests: dict[str, Progress]) -> list:
+        """Outputs of the requests that this step has finished."""
+        found, queue = [], self.manager.output_router.output_queue
+        while not queue.empty():
+            result = queue.get_nowait()
+            if result.error is not None:
+                raise Failure("engine_error", f"request {result.request_id}: {result.error}", "the whole text is in the engine log")
+            open_requests[result.request_id].request["output"] = result.generated_tokens
+            found.append(result)
+        return found
+
+    def settings(self) -> dict[str, str]:
+        """What the library made of it."""
+        used = self.used
+        return {"batching": "continuous", "cache_implementation": "paged", "cache_blocks": str(used.num_blocks),
+                "block_size": str(used.block_size), "max_requests_per_batch": str(used.max_requests_per_batch),
+                "max_batch_tokens": str(used.max_batch_tokens), "async_batching": word(used.use_async_batching),
+                "cuda_graphs": word(any(used.use_cuda_graph)), "block_sharing": word(self.processor.cache.use_prefix_sharing)}
+
+
+def request_entry(entry: Progress, submitted_ns: int) -> dict:
+    """One entry of the request log."""
+    output = entry.request.pop("output")
+    return {
+        "id": entry.request["id"],
+        "submitted_ns": submitted_ns,
+        "prefill_start_ns": entry.prefill_start_ns,
+        "first_token_ns": entry.token_ns[0],
+        "end_ns": entry.token_ns[-1],
+        "token_ns": entry.token_ns,
+        "prompt_tokens": len(entry.request["tokens"]),
+        "prompt_computed": entry.computed,
+        "output_tokens": len(output),
+        "finish_reason": "length",
+        "ok": True,
+        "output": output,
+    }
+
+
+def drop(manager) -> None:
+    """Forget what waits in the manager's queues."""
+    for queue in (manager.input_queue, manager.cancel_queue, manager.output_router.output_queue):
+        while not queue.empty():
+            queue.get_nowait()
+
+
+def check_library(device: torch.device) -> None:
+    """Refuse versions whose loop is another one, and a CPU whose memory the library cannot see."""
+    import transformers
+
+    version = transformers.__version__
+    try:
+        from transformers import ContinuousBatchingConfig
+        from transformers.generation.continuous_batching import ContinuousBatchingManager
+        from transformers.generation.continuous_batching.cache import group_layers_by_attn_type  # noqa: F401
+        from transformers.generation.continuous_batching.continuous_api import ContinuousBatchProcessor
+    except ImportError as exc:
+        raise unknown_loop(version) from exc
+    wanted = {"num_blocks", "max_batch_tokens", "max_requests_per_batch", "allow_block_sharing", "use_async_batching",
+              "use_cuda_graph", "safety_margin"}
+    known = {field.name for field in dataclasses.fields(ContinuousBatchingConfig)}
+    if not wanted <= known or not hasattr(ContinuousBatchingManager, "_create_batch_processor") or not all(
+            hasattr(ContinuousBatchProcessor, name) for name in ("prepare_next_batch", "_generation_step", "update_batch", "reset")):
+        raise unknown_loop(version)
+    if device.type == "cpu" and importlib.util.find_spec("psutil") is None:
+        raise Failure("not_installed", f"pytorch.batching continuous on a CPU: {sys.executable} has no module psutil",
+                      f"{sys.executable} -m pip install psutil")
+
+
+def unknown_loop(version: str) -> Failure:
+    """The library has no continuous batching, or one that works in another way."""
+    return Failure("version_mismatch", f"the continuous batching of transformers {version} is not one that this worker knows",
+                   "install transformers 5.17, or use pytorch.batching: static")
+
+
+def check_used(used, batch_size: int) -> None:
+    """What was asked for must not be replaced."""
+    if used.max_requests_per_batch != batch_size or used.use_async_batching or any(used.use_cuda_graph):
+        raise Failure("config", f"pytorch.batching continuous: the library runs {used.max_requests_per_batch} requests per step, "
+                      f"not {batch_size}, or steps that cannot be seen", "use pytorch.batching: static")
+
+
+def word(flag: bool) -> str:
+    """A flag in the record."""
+    return "true" if flag else "false"
