@@ -80,6 +80,11 @@ var rules = []rule{
 			return s.pytorch.Compile + " does not run with warmup.runs 0: it would compile inside of the window"
 		},
 		"set warmup.runs to 1 or more"),
+	torchRule("matmul_precision", func(s *settings) bool { return s.pytorch.MatmulPrecision != "" && s.DType != "float32" },
+		func(s *settings) string {
+			return s.pytorch.MatmulPrecision + " does not run with dtype " + s.DType + ": it concerns products of float32"
+		},
+		"remove it, or use dtype: float32"),
 	torchRule("batching", func(s *settings) bool {
 		p := s.pytorch
 		return p.Batching == "continuous" && (p.CacheImplementation != "" || p.Compile != "" || p.PrefillChunkSize != 0)

@@ -172,8 +172,11 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 		if f.key == "workload.concurrency" {
 			backend, base["backend"] = VLLM, VLLM
 		}
-		if f.key == "pytorch.compile" { // it needs another key
+		switch f.key { // those that need another key
+		case "pytorch.compile":
 			base["pytorch.cache_implementation"] = "static"
+		case "pytorch.matmul_precision":
+			base["dtype"] = "float32"
 		}
 		first, _ := one(t, write(base, rng))
 		changed, tried := false, 0

@@ -34,6 +34,40 @@ class LoadingTest(ModelTest):
         self.assertEqual(load(self.folder, max_context=256).longest, 256)
         self.assertEqual(self.failure(max_context=257).failure_class, "config")
 
+    def test_settings_as_used(self):
+        before = torch.get_num_threads()
+        self.addCleanup(torch.set_num_threads, before)
+        self.addCleanup(torch.set_float32_matmul_precision, "highest")
+        used = load(self.folder).describe()
+        self.assertEqual(used["settings"], {"cache_implementation": "dynamic", "matmul_precision": "highest"})
+        used = load(self.folder, options={"device": "cpu", "threads": before + 1, "matmul_precision": "medium",
+                                          "cache_implementation": "static", "prefill_chunk_size": 16}).describe()
+        self.assertEqual(used["threads"], before + 1)
+        self.assertEqual(used["settings"], {"cache_implementation": "static", "cache_tokens": "256", "prefill_chunk_size": "16",
+                                            "matmul_precision": "medium"})
+        # Each load says it anew: nothing of an earlier one stays.
+        self.assertEqual(load(self.folder).describe()["settings"]["matmul_precision"], "highest")
+        self.assertEqual(self.failure(dtype="bfloat16", options={"matmul_precision": "high"}).failure_class, "config")
+        self.assertEqual(self.failure(options={"device": "cpu", "attn_implementation": "flash_attention_3"}).failure_class, "config")
+
+    def test_adapting(self):
+        engine = load(self.folder, batch_size=2)
+        requests = prompts(5, 17, 1)
+        expected = [entry["output"] for entry in execute(engine, requests, 8)[1]]
+
+        def adapt(**changes):
+            loading.adapt(engine, loading.Request.from_spec(spec(self.folder, **changes)))
+            return engine.describe()["settings"]
+
+        self.assertEqual(adapt(options={"device": "cpu", "cache_implementation": "static"}, max_context=64)["cache_tokens"], "64")
+        self.assertEqual([entry["output"] for entry in execute(engine, requests, 8)[1]], expected)
+        self.assertEqual(adapt(options={"device": "cpu", "prefill_chunk_size": 4})["prefill_chunk_size"], "4")
+        self.assertEqual([entry["output"] for entry in execute(engine, requests, 8)[1]], expected)
+        for other in ({"quantization": "torchao-int8"}, {"threads": 3}, {"batching": "continuous"},
+                      {"cache_implementation": "static", "compile": "default"}):
+            with self.assertRaises(failures.Failure):
+                adapt(options={"device": "cpu", **other})
+
     def test_mistakes_have_classes(self):
         cases = {
             "unsupported_dtype_quant": {"dtype": "int3"},

@@ -108,6 +108,9 @@ def set_process(request: Request) -> None:
     torch.set_float32_matmul_precision(request.precision)
     if request.threads:
         torch.set_num_threads(request.threads)
+        if torch.get_num_threads() != request.threads:
+            raise Failure("config", f"pytorch.threads {request.threads}: PyTorch runs {torch.get_num_threads()} threads",
+                          "leave pytorch.threads out")
 
 
 def make_forward(request: Request, model: torch.nn.Module, device: torch.device, longest: int | None) -> Forward | continuous.Scheduler:

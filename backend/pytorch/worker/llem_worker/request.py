@@ -90,6 +90,9 @@ def check_options(request: Request) -> None:
     ):
         if value not in known:
             raise Failure("config", f"pytorch.{key} {value} is not supported", "use one of " + ", ".join(known))
+    if request.precision != "highest" and request.dtype != "float32":
+        raise Failure("config", f"pytorch.matmul_precision {request.precision} concerns products of float32, "
+                      f"not of {request.dtype}", "remove it, or use dtype float32")
     if request.batch_size < 1:
         raise Failure("config", f"pytorch.batch_size {request.batch_size} is not a batch size", "use 1 or more")
     if request.compile != "off" and request.cache != "static":

@@ -101,8 +101,8 @@ class Worker:
             failure = from_exception(exc)
             # The traceback holds the frames, and they hold the tensors.
             failure.__traceback__ = failure.__context__ = failure.__cause__ = None
-        release_memory()
         self.outbox.send(command_id, "error", failure=failure.as_reply())
+        release_memory()  # before the next command, but the parent need not wait for it
 
     def hello(self, command_id: int, command: dict) -> None:
         """Say who this is and what time it is."""
