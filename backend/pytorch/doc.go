@@ -5,10 +5,11 @@
 // unpacked to a private folder for as long as it runs. It speaks the protocol of
 // package backend and decodes in a loop of its own, not in the library's
 // generate: a static batch is one prefill step and a decode step per further
-// token, with three device synchronisations in all. The model runs as the library
-// makes it: eager kernels and a cache that grows, no graphs, no compilation.
-// Prompts of unequal length are padded on the left; padding is never counted as
-// tokens.
+// token, with three device synchronisations in all. By default the model runs as the
+// library makes it: eager kernels and a cache that grows. A static cache, a compiled
+// decode step and quantised weights can be asked for; continuous batching is the
+// library's own scheduler, driven step by step. Prompts of unequal length are padded on
+// the left; padding is never counted as tokens.
 //
 // [Backend.Start] chooses an interpreter, unpacks the worker and starts it. What
 // can be set in the study's pytorch section is [Options].
