@@ -28,7 +28,7 @@ class RecoveryTest(ModelTest):
             held.append(weakref.ref(tensor))
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-        with mock.patch.object(generate.Forward, "pass_over", side_effect=run_out):
+        with mock.patch.object(generate.Forward, "__call__", side_effect=run_out):
             worker.answer({"id": 2, "op": "run", "run": work})
         failure = worker.outbox.send.call_args.kwargs["failure"]
         self.assertEqual((failure["class"], failure["message"]),

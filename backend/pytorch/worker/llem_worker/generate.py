@@ -136,14 +136,14 @@ class Forward:
         width = self.chunk or batch.width
         for begin in range(0, batch.width, width):
             end = min(begin + width, batch.width)
-            ids, cache = self.pass_over(batch.token_ids[:, begin:end], batch, begin, end, cache)
+            ids, cache = self(batch.token_ids[:, begin:end], batch, begin, end, cache)
         return ids, cache
 
     def decode(self, ids, batch: Batch, column: int, cache):
         """One further step. Returns the next ids [B, 1] and the cache."""
-        return self.pass_over(ids, batch, column, column + 1, cache)
+        return self(ids, batch, column, column + 1, cache)
 
-    def pass_over(self, ids, batch: Batch, begin: int, end: int, cache):
+    def __call__(self, ids, batch: Batch, begin: int, end: int, cache):
         """One pass over the columns [begin, end)."""
         varying = {}
         if self.takes_positions:
