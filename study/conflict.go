@@ -80,6 +80,12 @@ var rules = []rule{
 			return s.pytorch.Compile + " does not run with warmup.runs 0: it would compile inside of the window"
 		},
 		"set warmup.runs to 1 or more"),
+	torchRule("device_map", func(s *settings) bool {
+		p := s.pytorch
+		return p.DeviceMap == "auto" && (p.Device != "auto" && p.Device != "cuda" || p.CacheImplementation != "" || p.Batching != "" || p.Quantization != "")
+	}, func(*settings) string {
+		return "auto does not run with one device, a static cache, continuous batching or quantised weights"
+	}, "remove these keys, or use single"),
 	torchRule("matmul_precision", func(s *settings) bool { return s.pytorch.MatmulPrecision != "" && s.DType != "float32" },
 		func(s *settings) string {
 			return s.pytorch.MatmulPrecision + " does not run with dtype " + s.DType + ": it concerns products of float32"

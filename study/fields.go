@@ -105,6 +105,7 @@ var fields = slices.Concat([]*field{
 	usual(choiceField("pytorch.matmul_precision", "precision of float32 products; below highest, tensor cores may round", func(s *settings) *string { return &s.pytorch.MatmulPrecision }, "highest", "high", "medium")),
 	wholeField("pytorch.threads", 0, 4096, "threads of PyTorch on the host; 0 leaves them to it", func(s *settings) *int { return &s.pytorch.Threads }),
 	wholeField("pytorch.prefill_chunk_size", 0, 1<<20, "the most tokens of a prompt in one forward pass; 0 is all of them", func(s *settings) *int { return &s.pytorch.PrefillChunkSize }),
+	usual(choiceField("pytorch.device_map", "auto spreads the layers over all visible GPUs, which work in turn", func(s *settings) *string { return &s.pytorch.DeviceMap }, "single", "auto")),
 	wholeField("fake.batch_size", 1, 4096, "sequences processed together", func(s *settings) *int { return &s.fake.BatchSize }),
 	choiceField("fake.batching", "whether a finished sequence makes room at once", func(s *settings) *string { return &s.fake.Batching }, "static", "continuous"),
 	numberField("fake.speed", 0.01, 100, "divides the duration of every step", func(s *settings) *float64 { return &s.fake.Speed }),

@@ -108,7 +108,7 @@ func TestEveryFieldIsPutAndGot(t *testing.T) {
 // the experiment as it was.
 func TestUsualChoiceIsTheZeroValue(t *testing.T) {
 	for key, want := range map[string]string{"pytorch.batching": "static", "pytorch.cache_implementation": "dynamic", "pytorch.compile": "off",
-		"pytorch.quantization": "none", "pytorch.matmul_precision": "highest"} {
+		"pytorch.quantization": "none", "pytorch.matmul_precision": "highest", "pytorch.device_map": "single"} {
 		s := settings{}
 		if got := byKey[key].get(&s); got.s != want {
 			t.Errorf("%s is %q where nothing was put, want %q", key, got.s, want)

@@ -189,6 +189,8 @@ type PyTorchSection struct {
 	// PrefillChunkSize is the most columns of a batch in one forward pass of prefill;
 	// 0: all of them.
 	PrefillChunkSize int `json:"prefill_chunk_size,omitempty"`
+	// DeviceMap is "" (single) or auto, which spreads the layers over all visible GPUs.
+	DeviceMap string `json:"device_map,omitempty"`
 }
 
 // FakeSection holds the settings of the simulated engine.

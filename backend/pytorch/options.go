@@ -32,6 +32,8 @@ type Options struct {
 	Threads int `json:"threads,omitempty"`
 	// PrefillChunk is the most columns of a batch in one forward pass; 0: all.
 	PrefillChunk int `json:"prefill_chunk_size,omitempty"`
+	// DeviceMap is single, or auto: the layers are spread over all visible GPUs.
+	DeviceMap string `json:"device_map,omitempty"`
 }
 
 // Attentions lists the attention implementations, the default first.
@@ -80,6 +82,7 @@ func (o Options) validate() error {
 		{"compile", o.Compile, []string{"", "off", "default", "reduce-overhead", "max-autotune"}},
 		{"quantization", o.Quantization, []string{"", "none", "bitsandbytes-8bit", "bitsandbytes-4bit",
 			"torchao-int8", "torchao-int4", "torchao-float8"}},
+		{"device_map", o.DeviceMap, []string{"", "single", "auto"}},
 		{"matmul_precision", o.MatmulPrecision, []string{"", "highest", "high", "medium"}},
 	} {
 		if !slices.Contains(c.words, c.value) {

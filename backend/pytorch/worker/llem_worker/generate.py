@@ -152,7 +152,8 @@ class Forward:
             varying["attention_mask"] = batch.mask[:, :end]
         with masks.columns_before(begin):
             out = self.model(input_ids=ids, past_key_values=cache, **varying, **self.fixed)
-        return out.logits[:, -1].argmax(dim=-1, keepdim=True), out.past_key_values
+        # Of a model over several devices the last one has the logits.
+        return out.logits[:, -1].argmax(dim=-1, keepdim=True).to(ids.device, non_blocking=True), out.past_key_values
 
     def settings(self) -> dict[str, str]:
         """What is used, by the names of the keys."""

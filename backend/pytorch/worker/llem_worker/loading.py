@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from . import compiled, continuous, masks, quantise
+from . import compiled, continuous, masks, quantise, spread
 from .caches import StaticCaches
 from .failures import Failure
 from .generate import Forward
@@ -22,7 +22,9 @@ class Engine:
     """A loaded model and what is needed to run it."""
 
     model: torch.nn.Module
+    # The first of devices is where prompts go and tokens come from.
     device: torch.device
+    devices: list[torch.device]
     tokenizer: Tokenizer | None
     batch_size: int
     vocab: int
@@ -33,11 +35,13 @@ class Engine:
     # Counted before quantising: afterwards a number may hold two weights.
     parameters: int
     quantised: dict[str, str]
+    placed: dict[str, str]
 
     def synchronize(self) -> None:
         """Wait until the device has done everything."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        for device in self.devices:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
 
     def describe(self) -> dict:
         """The engine as it actually runs, less what hello already said."""
@@ -47,7 +51,7 @@ class Engine:
             "dtype": self.request.dtype if self.quantised else str(self.model.dtype).removeprefix("torch."),
             "attention": attention_of(self.model),
             "threads": torch.get_num_threads(),
-            "device_uuids": device_uuids(self.device),
+            "device_uuids": [uuid for device in self.devices for uuid in device_uuids(device)],
             "vocab": self.vocab,
             "text_vocab": text_vocab,
             "parameters": self.parameters,
@@ -58,13 +62,14 @@ class Engine:
 
     def settings(self) -> dict[str, str]:
         """Further knobs as they are used, by the names of their keys."""
-        return {**self.forward.settings(), **self.quantised, "matmul_precision": torch.get_float32_matmul_precision()}
+        return {**self.forward.settings(), **self.quantised, **self.placed, "matmul_precision": torch.get_float32_matmul_precision()}
 
 
 def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     """Load the model that the request describes."""
     check_options(request)
     device = choose_device(request.device)
+    devices = spread.devices_for(request.device_map, device)
     check_support(request, device)
     set_process(request)
     progress("importing transformers", 0.0)
@@ -80,6 +85,7 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     model.eval().requires_grad_(False)
     check_attention(request, model)
     parameters = sum(weight.numel() for weight in model.parameters())
+    placed = spread.spread(model, devices) if request.device_map == "auto" else {}
     quantised = {}
     if request.quantization != "none":
         progress("quantising", 0.7)
@@ -91,6 +97,7 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     return Engine(
         model=model,
         device=device,
+        devices=devices,
         tokenizer=tokenizer,
         batch_size=request.batch_size,
         vocab=model.get_input_embeddings().num_embeddings,
@@ -100,6 +107,7 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
         forward=make_forward(request, model, device, longest),
         parameters=parameters,
         quantised=quantised,
+        placed=placed,
     )
 
 
@@ -200,7 +208,8 @@ def stored_model(request: Request, config, device: torch.device) -> torch.nn.Mod
 
     # With accelerate the weights go to the GPU one by one; without it the whole
     # model passes through host memory.
-    placed = device.type == "cuda" and importlib.util.find_spec("accelerate") is not None
+    spreads = request.device_map == "auto"
+    placed = device.type == "cuda" and not spreads and importlib.util.find_spec("accelerate") is not None
     model, report = transformers.AutoModelForCausalLM.from_pretrained(
         request.path,
         config=config,
@@ -215,7 +224,7 @@ def stored_model(request: Request, config, device: torch.device) -> torch.nn.Mod
         raise Failure("corrupt_model",
                       f"model {request.model}: the checkpoint lacks {len(missing)} weights, such as {missing[0]}",
                       "download the model again")
-    return model if placed else model.to(device)
+    return model if placed or spreads else model.to(device)
 
 
 def attention_of(model: torch.nn.Module) -> str:

@@ -17,6 +17,7 @@ ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 BATCHINGS = ("static", "continuous")
 CACHES = ("dynamic", "static")
 COMPILE_MODES = ("off", "default", "reduce-overhead", "max-autotune")
+DEVICE_MAPS = ("single", "auto")
 PRECISIONS = ("highest", "high", "medium")
 
 # The package that brings an attention implementation, and how to install it.
@@ -46,6 +47,7 @@ class Request:
     precision: str = "highest"
     threads: int = 0
     chunk: int = 0
+    device_map: str = "single"
 
     @classmethod
     def from_spec(cls, spec: dict) -> Request:
@@ -68,6 +70,7 @@ class Request:
             precision=options.get("matmul_precision") or "highest",
             threads=int(options.get("threads") or 0),
             chunk=int(options.get("prefill_chunk_size") or 0),
+            device_map=options.get("device_map") or "single",
         )
 
     @property
@@ -87,6 +90,7 @@ def check_options(request: Request) -> None:
         ("cache_implementation", request.cache, CACHES),
         ("compile", request.compile, COMPILE_MODES),
         ("matmul_precision", request.precision, PRECISIONS),
+        ("device_map", request.device_map, DEVICE_MAPS),
     ):
         if value not in known:
             raise Failure("config", f"pytorch.{key} {value} is not supported", "use one of " + ", ".join(known))
@@ -104,6 +108,10 @@ def check_options(request: Request) -> None:
     if request.batching == "continuous" and (request.cache != "dynamic" or request.chunk):
         raise Failure("config", "pytorch.batching continuous has a paged cache and a scheduler of its own",
                       "remove pytorch.cache_implementation, compile and prefill_chunk_size")
+    if request.device_map == "auto" and (request.device not in ("auto", "cuda") or request.cache != "dynamic"
+                                         or request.batching != "static" or request.quantization != "none"):
+        raise Failure("config", "pytorch.device_map auto runs on all visible GPUs, with a dynamic cache, static batches and whole weights",
+                      "leave out pytorch.device, cache_implementation, batching and quantization, or set pytorch.device_map: single")
     if not os.path.isfile(os.path.join(request.path, "config.json")):
         raise Failure("model_not_found", f"model {request.model}: {request.path} has no config.json",
                       "give a Hugging Face folder, or a model of the form random:<shape>")

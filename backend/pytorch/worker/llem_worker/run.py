@@ -61,14 +61,14 @@ def run_workload(
         work = functools.partial(run_batches, engine, batches, output_tokens, clock, cancelled, told)
     graphs = compiled_graphs()
     with quiet_collector(), engine.forward.grad_mode():
-        reset_peak_memory(engine.device)
+        reset_peak_memory(engine.devices)
         start_ns = time.monotonic_ns()
         results = work()
         end_ns = time.monotonic_ns()
     if compiled_graphs() > graphs:
         raise Failure("graph_compile", "PyTorch compiled within the run: its times and energy are not those of the model",
                       "report this as a bug of llem, with the engine log; set pytorch.compile: off")
-    peak, source = peak_memory(engine.device)
+    peak, source = peak_memory(engine.devices)
     window = {
         "start_ns": start_ns,
         "end_ns": end_ns,
@@ -154,19 +154,20 @@ def step(start_ns: int, end_ns: int, batch: Batch, prefill: int, decode: int, co
     }
 
 
-def reset_peak_memory(device: torch.device) -> None:
+def reset_peak_memory(devices: list[torch.device]) -> None:
     """Start a new peak."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    if devices[0].type == "cuda":
+        for device in devices:
+            torch.cuda.reset_peak_memory_stats(device)
         return
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
         file.write("5")
 
 
-def peak_memory(device: torch.device) -> tuple[int, str]:
-    """The peak since the reset, and what it counts."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device), "torch.cuda.max_memory_allocated"
+def peak_memory(devices: list[torch.device]) -> tuple[int, str]:
+    """The peak since the reset, and what it counts; of several devices the sum."""
+    if devices[0].type == "cuda":
+        return sum(map(torch.cuda.max_memory_allocated, devices)), "torch.cuda.max_memory_allocated"
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as file:
         for line in file:
             if line.startswith("VmHWM:"):
