@@ -73,6 +73,8 @@ class CompileTest(ModelTest):
             failure = self.failure(load, self.folder, options=options())
         self.assertEqual(failure.failure_class, "graph_compile")
         self.assertIn("no compiler is here", failure.message)
+        error = torch._dynamo.exc.InternalTorchDynamoError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        self.assertEqual(compiled.refused("default", error).failure_class, "oom_gpu")
 
     def test_missing_cuda_graphs_are_noticed(self):
         engine = load(self.folder, options=options())

@@ -17,7 +17,7 @@ import torch
 
 from .batches import PAD_TOKEN, Batch, pad_left
 from .caches import StaticCaches
-from .failures import Failure
+from .failures import Failure, from_exception
 from .generate import Forward
 
 # Decode steps that compile, record a CUDA graph, and replay it.
@@ -60,7 +60,9 @@ class CompiledForward(Forward):
     # Compiled code and its graphs are recorded without the marks of inference_mode.
     grad_mode = torch.no_grad
 
-    def __init__(self, model: torch.nn.Module, caches: StaticCaches, chunk: int, mode: str, device: torch.device) -> None:
+    def __init__(
+        self, model: torch.nn.Module, caches: StaticCaches, chunk: int, mode: str, device: torch.device
+    ) -> None:
         super().__init__(model, caches, chunk)
         self.mode = mode
         self.device = device
@@ -69,7 +71,8 @@ class CompiledForward(Forward):
         self.open = True  # until the first run has been seen
         self.compile_s = 0.0
         if any(caches.make().is_sliding):
-            raise Failure("unsupported_model", f"pytorch.compile: {type(model).__name__} has layers with a sliding window, "
+            raise Failure("unsupported_model",
+                          f"pytorch.compile: {type(model).__name__} has layers with a sliding window, "
                           "whose step changes when the window is full", "set pytorch.compile: off")
         torch.compiler.reset()
 
@@ -114,7 +117,8 @@ class CompiledForward(Forward):
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
         if self.wants_cuda_graphs and cuda_graph_skips() > skipped:
-            raise Failure("graph_compile", f"PyTorch {torch.__version__} compiled the decode step without the CUDA graphs "
+            raise Failure("graph_compile",
+                          f"PyTorch {torch.__version__} compiled the decode step without the CUDA graphs "
                           f"that {self.mode} asks for", "set pytorch.compile: default; the reason is in the engine log")
         self.compile_s += time.monotonic() - began
 
@@ -159,7 +163,9 @@ def cuda_graph_skips() -> int:
 
 
 def refused(mode: str, exc: Exception) -> Failure:
-    """The compiler gave up."""
+    """The compiler gave up. What it wraps may say more than that."""
     text = " ".join(str(exc).split())
+    if "out of memory" in text.lower():
+        return from_exception(torch.OutOfMemoryError(text))
     return Failure("graph_compile", f"pytorch.compile {mode}: {type(exc).__name__}: {text[:300]}",
                    "set pytorch.compile: off; the whole text is in the engine log")

@@ -51,7 +51,9 @@ class Scheduler:
     grad_mode = torch.no_grad
     step_clock = "host"
 
-    def __init__(self, model: torch.nn.Module, device: torch.device, attention: str, batch_size: int, longest: int) -> None:
+    def __init__(
+        self, model: torch.nn.Module, device: torch.device, attention: str, batch_size: int, longest: int
+    ) -> None:
         check_library(device)
         from transformers import ContinuousBatchingConfig, GenerationConfig
         from transformers.generation.continuous_batching import ContinuousBatchingManager
@@ -84,7 +86,8 @@ class Scheduler:
         open_requests = {str(request["id"]): Progress(request) for request in requests}
         submitted_ns = time.monotonic_ns()
         for key, entry in open_requests.items():
-            manager.add_request(entry.request["tokens"], request_id=key, max_new_tokens=output_tokens, eos_token_id=NO_END)
+            manager.add_request(
+                entry.request["tokens"], request_id=key, max_new_tokens=output_tokens, eos_token_id=NO_END)
         steps, done = [], 0
         while done < len(requests):
             if cancelled():
@@ -130,7 +133,8 @@ class Scheduler:
         while not queue.empty():
             result = queue.get_nowait()
             if result.error is not None:
-                raise Failure("engine_error", f"request {result.request_id}: {result.error}", "the whole text is in the engine log")
+                raise Failure("engine_error", f"request {result.request_id}: {result.error}",
+                              "the whole text is in the engine log")
             open_requests[result.request_id].request["output"] = result.generated_tokens
             found.append(result)
         return found
@@ -141,7 +145,8 @@ class Scheduler:
         return {"batching": "continuous", "cache_implementation": "paged", "cache_blocks": str(used.num_blocks),
                 "block_size": str(used.block_size), "max_requests_per_batch": str(used.max_requests_per_batch),
                 "max_batch_tokens": str(used.max_batch_tokens), "async_batching": word(used.use_async_batching),
-                "cuda_graphs": word(any(used.use_cuda_graph)), "block_sharing": word(self.processor.cache.use_prefix_sharing)}
+                "cuda_graphs": word(any(used.use_cuda_graph)),
+                "block_sharing": word(self.processor.cache.use_prefix_sharing)}
 
 
 def request_entry(entry: Progress, submitted_ns: int) -> dict:
@@ -185,8 +190,10 @@ def check_library(device: torch.device) -> None:
     wanted = {"num_blocks", "max_batch_tokens", "max_requests_per_batch", "allow_block_sharing", "use_async_batching",
               "use_cuda_graph", "safety_margin"}
     known = {field.name for field in dataclasses.fields(ContinuousBatchingConfig)}
-    if not wanted <= known or not hasattr(ContinuousBatchingManager, "_create_batch_processor") or not all(
-            hasattr(ContinuousBatchProcessor, name) for name in ("prepare_next_batch", "_generation_step", "update_batch", "reset")):
+    parts = [(ContinuousBatchingManager, "_create_batch_processor"), *(
+        (ContinuousBatchProcessor, name)
+        for name in ("prepare_next_batch", "_generation_step", "update_batch", "reset"))]
+    if not wanted <= known or not all(hasattr(owner, name) for owner, name in parts):
         raise unknown_loop(version)
     if device.type == "cpu" and importlib.util.find_spec("psutil") is None:
         raise Failure("not_installed", f"pytorch.batching continuous on a CPU: {sys.executable} has no module psutil",
@@ -195,14 +202,16 @@ def check_library(device: torch.device) -> None:
 
 def unknown_loop(version: str) -> Failure:
     """The library has no continuous batching, or one that works in another way."""
-    return Failure("version_mismatch", f"the continuous batching of transformers {version} is not one that this worker knows",
+    return Failure("version_mismatch",
+                   f"the continuous batching of transformers {version} is not one that this worker knows",
                    "install transformers 5.17, or use pytorch.batching: static")
 
 
 def check_used(used, batch_size: int) -> None:
     """What was asked for must not be replaced."""
     if used.max_requests_per_batch != batch_size or used.use_async_batching or any(used.use_cuda_graph):
-        raise Failure("config", f"pytorch.batching continuous: the library runs {used.max_requests_per_batch} requests per step, "
+        raise Failure("config",
+                      f"pytorch.batching continuous: the library runs {used.max_requests_per_batch} requests per step, "
                       f"not {batch_size}, or steps that cannot be seen", "use pytorch.batching: static")
 
 

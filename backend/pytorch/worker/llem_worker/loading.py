@@ -62,7 +62,8 @@ class Engine:
 
     def settings(self) -> dict[str, str]:
         """Further knobs as they are used, by the names of their keys."""
-        return {**self.forward.settings(), **self.quantised, **self.placed, "matmul_precision": torch.get_float32_matmul_precision()}
+        return {**self.forward.settings(), **self.quantised, **self.placed,
+                "matmul_precision": torch.get_float32_matmul_precision()}
 
 
 def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
@@ -117,11 +118,14 @@ def set_process(request: Request) -> None:
     if request.threads:
         torch.set_num_threads(request.threads)
         if torch.get_num_threads() != request.threads:
-            raise Failure("config", f"pytorch.threads {request.threads}: PyTorch runs {torch.get_num_threads()} threads",
+            raise Failure("config",
+                          f"pytorch.threads {request.threads}: PyTorch runs {torch.get_num_threads()} threads",
                           "leave pytorch.threads out")
 
 
-def make_forward(request: Request, model: torch.nn.Module, device: torch.device, longest: int | None) -> Forward | continuous.Scheduler:
+def make_forward(
+    request: Request, model: torch.nn.Module, device: torch.device, longest: int | None
+) -> Forward | continuous.Scheduler:
     """What runs the steps, with everything compiled that can be known of."""
     if request.batching == "continuous":
         if not longest:

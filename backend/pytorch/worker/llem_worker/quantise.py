@@ -40,7 +40,8 @@ def check(name: str, dtype: torch.dtype, device: torch.device) -> None:
     """Refuse what is not installed, and what the device or the type cannot do."""
     method = METHODS.get(name)
     if method is None:
-        raise Failure("config", f"pytorch.quantization {name} is not supported", "use one of none, " + ", ".join(METHODS))
+        raise Failure("config", f"pytorch.quantization {name} is not supported",
+                      "use one of none, " + ", ".join(METHODS))
     if importlib.util.find_spec(method.package) is None:
         raise Failure("not_installed", f"pytorch.quantization {name}: {sys.executable} has no module {method.package}",
                       f"{sys.executable} -m pip install {method.package}")
@@ -48,12 +49,12 @@ def check(name: str, dtype: torch.dtype, device: torch.device) -> None:
         raise Failure("unsupported_dtype_quant", f"pytorch.quantization {name} does not run dtype {word(dtype)}",
                       "use dtype " + " or ".join(map(word, method.dtypes)))
     if device.type == "cpu" and not method.on_cpu:
-        raise Failure("unsupported_dtype_quant", f"pytorch.quantization {name} needs a GPU", "use torchao-int8 on a CPU")
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) < method.capability:
+        raise Failure("unsupported_dtype_quant", f"pytorch.quantization {name} needs a GPU",
+                      "use torchao-int8 on a CPU")
+    if device.type == "cuda" and (has := torch.cuda.get_device_capability(device)) < method.capability:
         raise Failure("unsupported_dtype_quant",
-                      f"pytorch.quantization {name} needs a GPU of compute capability {'.'.join(map(str, method.capability))}, "
-                      f"{torch.cuda.get_device_name(device)} has {'.'.join(map(str, torch.cuda.get_device_capability(device)))}",
-                      "use torchao-int8")
+                      f"pytorch.quantization {name} needs compute capability {'.'.join(map(str, method.capability))}, "
+                      f"{torch.cuda.get_device_name(device)} has {'.'.join(map(str, has))}", "use torchao-int8")
 
 
 def quantise(model: torch.nn.Module, name: str, device: torch.device) -> dict[str, str]:
@@ -75,13 +76,15 @@ def quantise(model: torch.nn.Module, name: str, device: torch.device) -> dict[st
     left = [path for path in layers if not is_quantised(model.get_submodule(path).weight)]
     if left:
         raise Failure("unsupported_dtype_quant",
-                      f"pytorch.quantization {name}: {method.package} left {len(left)} of {len(layers)} layers as they were, such as "
-                      f"{left[0]} {tuple(layers[left[0]].weight.shape)}", "use another quantisation, or a model with other widths")
+                      f"pytorch.quantization {name}: {method.package} left {len(left)} of {len(layers)} layers "
+                      f"as they were, such as {left[0]} {tuple(layers[left[0]].weight.shape)}",
+                      "use another quantisation, or a model with other widths")
     layers.clear()
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    return {"quantization": name, "quantization_library": f"{method.package} {importlib.metadata.version(method.package)}", **extra}
+    library = f"{method.package} {importlib.metadata.version(method.package)}"
+    return {"quantization": name, "quantization_library": library, **extra}
 
 
 def refusal(name: str, package: str, exc: Exception) -> Failure:
@@ -137,8 +140,8 @@ def bitsandbytes_8bit(model, layers, dtype, device):
     # It says for every product that it turns inputs into float16: that is in the record.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     for path, layer in layers.items():
-        made = bnb.nn.Linear8bitLt(layer.in_features, layer.out_features, bias=layer.bias is not None, has_fp16_weights=False,
-                                   threshold=OUTLIER_THRESHOLD, device="meta")
+        made = bnb.nn.Linear8bitLt(layer.in_features, layer.out_features, bias=layer.bias is not None,
+                                   has_fp16_weights=False, threshold=OUTLIER_THRESHOLD, device="meta")
         # It quantises what it moves off the CPU.
         made.weight = bnb.nn.Int8Params(layer.weight.data.cpu(), requires_grad=False, has_fp16_weights=False).to(device)
         replace(model, path, layer, made)
@@ -150,9 +153,10 @@ def bitsandbytes_4bit(model, layers, dtype, device):
     import bitsandbytes as bnb
 
     for path, layer in layers.items():
-        made = bnb.nn.Linear4bit(layer.in_features, layer.out_features, bias=layer.bias is not None, compute_dtype=dtype,
-                                 quant_type="nf4", device="meta")
-        made.weight = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=made).to(device)
+        made = bnb.nn.Linear4bit(layer.in_features, layer.out_features, bias=layer.bias is not None,
+                                 compute_dtype=dtype, quant_type="nf4", device="meta")
+        whole = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=made)
+        made.weight = whole.to(device)
         replace(model, path, layer, made)
     return {"quantization_type": "nf4"}
 

@@ -110,8 +110,10 @@ def check_options(request: Request) -> None:
                       "remove pytorch.cache_implementation, compile and prefill_chunk_size")
     if request.device_map == "auto" and (request.device not in ("auto", "cuda") or request.cache != "dynamic"
                                          or request.batching != "static" or request.quantization != "none"):
-        raise Failure("config", "pytorch.device_map auto runs on all visible GPUs, with a dynamic cache, static batches and whole weights",
-                      "leave out pytorch.device, cache_implementation, batching and quantization, or set pytorch.device_map: single")
+        raise Failure("config", "pytorch.device_map auto runs on all visible GPUs, "
+                      "with a dynamic cache, static batches and whole weights",
+                      "leave out pytorch.device, cache_implementation, batching and quantization, "
+                      "or set pytorch.device_map: single")
     if not os.path.isfile(os.path.join(request.path, "config.json")):
         raise Failure("model_not_found", f"model {request.model}: {request.path} has no config.json",
                       "give a Hugging Face folder, or a model of the form random:<shape>")

@@ -66,7 +66,8 @@ def run_workload(
         results = work()
         end_ns = time.monotonic_ns()
     if compiled_graphs() > graphs:
-        raise Failure("graph_compile", "PyTorch compiled within the run: its times and energy are not those of the model",
+        raise Failure("graph_compile",
+                      "PyTorch compiled within the run: its times and energy are not those of the model",
                       "report this as a bug of llem, with the engine log; set pytorch.compile: off")
     peak, source = peak_memory(engine.devices)
     window = {

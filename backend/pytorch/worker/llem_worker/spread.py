@@ -53,7 +53,8 @@ def count(layers: torch.nn.ModuleList, device: torch.device) -> int:
 def place(module: torch.nn.Module, device: torch.device) -> None:
     """Put a module on a device, and whatever it is called with."""
     module.to(device)
-    module.register_forward_pre_hook(lambda _, args, kwargs: (move(args, device), move(kwargs, device)), with_kwargs=True)
+    module.register_forward_pre_hook(
+        lambda _, args, kwargs: (move(args, device), move(kwargs, device)), with_kwargs=True)
 
 
 def move(value, device: torch.device):
