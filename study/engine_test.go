@@ -1,6 +1,9 @@
 package study
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestSameEngine(t *testing.T) {
 	type change = func(*Experiment)
@@ -57,6 +60,29 @@ func TestSameEngine(t *testing.T) {
 	} {
 		if got := SameEngine(q.a, q.b); got != q.want {
 			t.Errorf("%s: %v, want %v", name, got, q.want)
+		}
+	}
+}
+
+// TestKnobs: every key beside batch, attention and device is one, unless it has its
+// default.
+func TestKnobs(t *testing.T) {
+	if got := DefaultExperiment().PyTorch.Knobs(); got != nil {
+		t.Errorf("the defaults are %v, want none", got)
+	}
+	for _, f := range fields {
+		if f.section != PyTorch || f.key == "pytorch.batch_size" || f.key == "pytorch.attn_implementation" || f.key == "pytorch.device" {
+			continue
+		}
+		s := defaults()
+		v := val{i: 7, f: 7}
+		if f.kind.enum != nil {
+			v = val{s: f.kind.enum[1]}
+		}
+		f.put(&s, v)
+		want := strings.TrimPrefix(f.key, "pytorch.") + "=" + f.get(&s).String()
+		if got := s.pytorch.Knobs(); len(got) != 1 || f.kind.enum != nil && got[0] != want {
+			t.Errorf("%s: knobs %v, want %s", f.key, got, want)
 		}
 	}
 }

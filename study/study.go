@@ -193,6 +193,22 @@ type PyTorchSection struct {
 	DeviceMap string `json:"device_map,omitempty"`
 }
 
+// Knobs are the settings by which the model runs otherwise than the library runs it by
+// default, and than the estimates before a run take it to: KEY=VALUE.
+func (p PyTorchSection) Knobs() []string {
+	var out []string
+	for _, k := range [][2]string{
+		{"batching", p.Batching}, {"cache_implementation", p.CacheImplementation}, {"compile", p.Compile},
+		{"quantization", p.Quantization}, {"matmul_precision", p.MatmulPrecision}, {"threads", strconv.Itoa(p.Threads)},
+		{"prefill_chunk_size", strconv.Itoa(p.PrefillChunkSize)}, {"device_map", p.DeviceMap},
+	} {
+		if k[1] != "" && k[1] != "0" {
+			out = append(out, k[0]+"="+k[1])
+		}
+	}
+	return out
+}
+
 // FakeSection holds the settings of the simulated engine.
 type FakeSection struct {
 	BatchSize int `json:"batch_size"`

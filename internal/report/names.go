@@ -27,6 +27,12 @@ var facets = []func(subject) string{
 		return ""
 	},
 	func(r subject) string {
+		if c := r.config.PyTorch; c != nil && r.config.Backend == study.PyTorch {
+			return strings.Join(c.Knobs(), " ")
+		}
+		return ""
+	},
+	func(r subject) string {
 		c := r.config.Embedded
 		switch {
 		case c == nil || r.config.Backend != study.Embedded:
