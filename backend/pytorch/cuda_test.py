@@ -1,13 +1,14 @@
 """Tests that need a GPU; without one they are skipped."""
 
+import importlib.util
 import unittest
 from unittest import mock
 
 import torch
 
-from tinymodels import ModelTest, execute, load, prompts, reference, spec
+from tinymodels import TINY_LLAMA, ModelTest, execute, load, prompts, reference, spec, write_model
 
-from llem_worker import generate, loading, run, serve
+from llem_worker import generate, loading, quantise, run, serve
 
 
 @unittest.skipUnless(torch.cuda.is_available(), "needs a GPU")
@@ -40,6 +41,58 @@ class CudaTest(ModelTest):
                         run.run_workload(engine, work, lambda: False, lambda done: None)
                 finally:
                     torch.cuda.set_sync_debug_mode("default")
+
+    def test_static_compiled_and_graphs(self):
+        """The library's outputs, step limits from the device, and nothing that waits for it."""
+        requests = prompts(5, 17, 1, 30, 9, 9)
+        for mode in ("off", "default", "reduce-overhead"):
+            with self.subTest(compile=mode):
+                engine = load(self.folder, batch_size=4, options={
+                    "device": "cuda", "cache_implementation": "static", "compile": mode})
+                execute(engine, requests, 12)
+                torch.cuda.set_sync_debug_mode("error")
+                try:
+                    work = {"requests": requests, "output_tokens": 12}
+                    window, results = run.run_workload(engine, work, lambda: False, lambda done: None)
+                finally:
+                    torch.cuda.set_sync_debug_mode("default")
+                outputs = [entry["output"] for entry in run.request_log(results)]
+                self.assertEqual(outputs, reference(engine.model, requests, 12))
+                self.assertEqual(window["step_clock"], "cuda events")
+                if mode != "off":
+                    graphs = "true" if mode == "reduce-overhead" else "false"
+                    self.assertEqual(engine.describe()["settings"]["cuda_graphs"], graphs)
+
+    def test_continuous(self):
+        requests = prompts(5, 17, 1, 30, 9, 9)
+        expected = reference(self.engine().model, requests, 12)
+        engine = load(self.folder, batch_size=4, options={"device": "cuda", "batching": "continuous"})
+        _, log, _ = execute(engine, requests, 12)
+        self.assertEqual([entry["output"] for entry in log], expected)
+
+    def test_quantised(self):
+        """Whatever is installed: it runs, and the weights take less."""
+        write_model(self.folder, {**TINY_LLAMA, "hidden_size": 256, "intermediate_size": 512})
+        whole = self.engine(dtype="bfloat16").describe()["weight_bytes"]
+        for name, method in quantise.METHODS.items():
+            with self.subTest(name):
+                if importlib.util.find_spec(method.package) is None:
+                    self.skipTest(f"needs {method.package}")
+                if torch.cuda.get_device_capability() < method.capability:
+                    self.skipTest("the GPU is too old")
+                engine = load(self.folder, dtype="bfloat16", batch_size=2, options={"device": "cuda", "quantization": name})
+                self.assertLess(engine.describe()["weight_bytes"], whole)
+                _, log, _ = execute(engine, prompts(5, 17), 8)
+                self.assertEqual([entry["output_tokens"] for entry in log], [8, 8])
+
+    @unittest.skipUnless(torch.cuda.device_count() > 1, "needs two GPUs")
+    def test_several_gpus(self):
+        requests = prompts(5, 17, 1)
+        expected = reference(self.engine().model, requests, 12)
+        engine = load(self.folder, batch_size=2, options={"device": "cuda", "device_map": "auto"})
+        _, log, _ = execute(engine, requests, 12)
+        self.assertEqual([entry["output"] for entry in log], expected)
+        self.assertEqual(len(engine.describe()["device_uuids"]), min(2, torch.cuda.device_count()))
 
     def test_worker_survives_out_of_memory(self):
         worker = serve.Worker(mock.Mock(cancelled_run=0), mock.Mock())

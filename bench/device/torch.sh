@@ -7,6 +7,9 @@
 #
 #   bench/device/build.sh            # where Go is
 #   OUT=/tmp/out bench/device/torch.sh
+#
+# torchao and bitsandbytes are also found in PYTHONPATH. First on a new machine:
+# (cd backend/pytorch && python3 -m unittest cuda_test), about two minutes.
 set -u
 cd "$(dirname "$0")/../.."
 export OUT="${OUT:-bench/device/out}" LLEM_CACHE=/tmp/llem-cache
@@ -25,6 +28,8 @@ import importlib.util as u, torch, transformers
 print("torch", torch.__version__, "transformers", transformers.__version__,
       *(f"{m}: {'there' if u.find_spec(m) else 'missing'};" for m in ("torchao", "bitsandbytes", "flash_attn", "flash_attn_interface")))
 P
+
+command -v gcc > /dev/null || echo "no gcc: Triton, and so torch.compile, cannot build what it needs"
 
 # study NAME SECONDS BATCHES KEYS: one engine serves the batches in the order given; what
 # does not fit into the time is left out.
