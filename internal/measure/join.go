@@ -181,6 +181,9 @@ func (r *run) memory(log *backend.Log) {
 	if log.PeakMemoryBytes > 0 {
 		r.record.Memory.PeakBytes, r.record.Memory.PeakSource = &log.PeakMemoryBytes, log.MemorySource
 	}
+	if p := r.Experiment.PyTorch; p != nil && p.Quantization != "" {
+		return // the shape alone says nothing of quantised weights
+	}
 	if r.resolved.ConfigErr == nil {
 		w := r.Experiment.Workload
 		weights, kv := r.resolved.Config.EstimateBytes(r.dtype(), r.batch(), w.InputTokens+w.OutputTokens)

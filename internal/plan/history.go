@@ -56,6 +56,9 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if r.Status != result.OK || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
 		return estimate.Run{}, false
 	}
+	if p := r.Config.PyTorch; p != nil && len(p.Knobs()) > 0 {
+		return estimate.Run{}, false // estimates do not know them, and would learn them as what they know
+	}
 	config, err := e.config(r.Config.Model)
 	if err != nil {
 		return estimate.Run{}, false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -161,6 +162,9 @@ func (e *Estimator) Sample(all []study.Experiment) int {
 func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if x.Backend == study.Fake {
 		return nil, "the fake engine computes nothing"
+	}
+	if p := x.PyTorch; p != nil && len(p.Knobs()) > 0 {
+		return nil, "no estimate knows " + strings.Join(p.Knobs(), ", ") + " of PyTorch"
 	}
 	key := e.keyOf(x)
 	if n := e.known[key]; n != nil {

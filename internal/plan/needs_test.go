@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/study"
 )
 
 func estimator(t *testing.T, gpu string) *Estimator {
@@ -288,5 +289,21 @@ func TestHistoryIsExact(t *testing.T) {
 		if n, reason := e.Need(all[i]); n == nil || n.Basis != want {
 			t.Errorf("%+v, %s: %+v, want %s", all[i].VLLM, reason, n, want)
 		}
+	}
+}
+
+// TestKnobsAreNotEstimated: what no estimate knows has none, and teaches none.
+func TestKnobsAreNotEstimated(t *testing.T) {
+	e := estimator(t, "h200")
+	x := study.DefaultExperiment()
+	x.Model, x.Backend = "random:llama-3.1-8b", study.PyTorch
+	if n, why := e.Need(x); n == nil {
+		t.Errorf("nothing for PyTorch as it is: %s", why)
+	}
+	p := *x.PyTorch
+	p.Compile = "default"
+	x.PyTorch = &p
+	if n, why := e.Need(x); n != nil || !strings.Contains(why, "compile=default") {
+		t.Errorf("%+v, %q: want no estimate, for the compiled step", n, why)
 	}
 }
