@@ -1,6 +1,7 @@
 package llem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,10 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/embedded"
 	"github.com/llenergymeasure/llem/backend/fake"
+	"github.com/llenergymeasure/llem/backend/llamacpp"
 	"github.com/llenergymeasure/llem/backend/pytorch"
+	"github.com/llenergymeasure/llem/backend/sglang"
+	"github.com/llenergymeasure/llem/backend/tensorrt"
 	"github.com/llenergymeasure/llem/backend/vllm"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
@@ -250,13 +254,22 @@ func rebuild(dir string) (*result.StudyResult, error) {
 	return r, err
 }
 
-// Backends are the engines of this program by name.
+// Backends are the engines of this program by name. Engines that cannot share an
+// environment get one of their own from LLEM_PYTHON_PYTORCH, LLEM_PYTHON_VLLM,
+// LLEM_PYTHON_SGLANG and LLEM_PYTHON_TENSORRT; others use python. LLEM_LLAMA_SERVER is
+// the path of llama.cpp's server.
 func Backends(python string) map[string]backend.Backend {
+	own := func(name string) string {
+		return cmp.Or(os.Getenv("LLEM_PYTHON_"+strings.ToUpper(name)), python)
+	}
 	return map[string]backend.Backend{
 		embedded.Name: embedded.Backend{},
 		fake.Name:     fake.Backend{},
-		pytorch.Name:  pytorch.Backend{Python: python},
-		vllm.Name:     vllm.Backend{Python: python},
+		llamacpp.Name: llamacpp.Backend{Program: os.Getenv("LLEM_LLAMA_SERVER")},
+		pytorch.Name:  pytorch.Backend{Python: own(pytorch.Name)},
+		sglang.Name:   sglang.Backend{Python: own(sglang.Name)},
+		tensorrt.Name: tensorrt.Backend{Python: own(tensorrt.Name)},
+		vllm.Name:     vllm.Backend{Python: own(vllm.Name)},
 	}
 }
 

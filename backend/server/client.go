@@ -213,14 +213,20 @@ func (s *stream) interpret(out *backend.Request) error {
 			return fmt.Errorf("%w: event %d, %.80q: %v", errFormat, i+1, s.got.data(i), err)
 		}
 		at := s.got.list[i].at
-		for range e.Tokens {
+		fresh := e.Tokens
+		if e.Total > 0 {
+			fresh = e.Total - len(out.TokenNS)
+		}
+		for range fresh {
 			out.TokenNS = append(out.TokenNS, at)
 		}
-		out.Output = append(out.Output, e.IDs...)
-		if e.Tokens > 1 {
-			s.shared += e.Tokens - 1
+		if fresh > 0 && len(e.IDs) >= fresh {
+			out.Output = append(out.Output, e.IDs[len(e.IDs)-fresh:]...)
 		}
-		if e.Tokens > 0 || e.Finish != "" {
+		if fresh > 1 {
+			s.shared += fresh - 1
+		}
+		if fresh > 0 || e.Finish != "" {
 			out.EndNS = at
 		}
 		if e.Finish != "" {
@@ -236,6 +242,9 @@ func (s *stream) interpret(out *backend.Request) error {
 	out.OutputTokens = len(out.TokenNS)
 	if len(out.TokenNS) > 0 {
 		out.FirstTokenNS = out.TokenNS[0]
+	}
+	if len(out.Output) != len(out.TokenNS) {
+		out.Output = nil // which token has no id cannot be told
 	}
 	switch {
 	case failure != "":

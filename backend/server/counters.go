@@ -62,27 +62,23 @@ func (s *Session) sample(ctx context.Context) func() []reading {
 
 // steps turns counters into steps of tier T2: what all steps between two readings did
 // together. Which tokens were the first ones of their requests, and how long the
-// contexts were, is known from the streams.
+// contexts were, is known from the streams; so are the decoded tokens of engines that do
+// not count them at once.
 func steps(list []reading, log *backend.Log) []backend.Step {
-	var out []backend.Step
-	firsts := make([]int64, 0, len(log.Requests))
-	for _, q := range log.Requests {
-		if q.OK {
-			firsts = append(firsts, q.FirstTokenNS)
-		}
+	if len(list) == 0 {
+		return nil
 	}
-	slices.Sort(firsts)
-	began := 0
+	var out []backend.Step
+	arrivals := arrivalsOf(log)
+	counted := list[len(list)-1].Output > 0
 	for i := 1; i < len(list); i++ {
 		a, b := list[i-1], list[i]
 		from, to := max(a.at(), log.StartNS), min(b.at(), log.EndNS)
-		n := began
-		for n < len(firsts) && firsts[n] <= to {
-			n++
+		firsts, decode := arrivals.until(to)
+		if counted {
+			decode = int(math.Round(b.Output-a.Output)) - firsts
 		}
 		prefill := int(math.Round(b.Prompt - b.Cached - (a.Prompt - a.Cached)))
-		decode := int(math.Round(b.Output-a.Output)) - (n - began)
-		began = n
 		if to <= from || prefill <= 0 && decode <= 0 {
 			continue
 		}
@@ -94,6 +90,29 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 			Sequences: sequences, ContextTokens: max(context, int64(sequences))})
 	}
 	return out
+}
+
+// arrivals are the stamps of a run's first tokens and of the others, in order.
+type arrivals struct{ firsts, others []int64 }
+
+func arrivalsOf(log *backend.Log) *arrivals {
+	a := &arrivals{}
+	for _, q := range log.Requests {
+		if q.OK {
+			a.firsts, a.others = append(a.firsts, q.TokenNS[0]), append(a.others, q.TokenNS[1:]...)
+		}
+	}
+	slices.Sort(a.firsts)
+	slices.Sort(a.others)
+	return a
+}
+
+// until takes those up to a time and says how many they were.
+func (a *arrivals) until(to int64) (firsts, others int) {
+	firsts, _ = slices.BinarySearch(a.firsts, to+1)
+	others, _ = slices.BinarySearch(a.others, to+1)
+	a.firsts, a.others = a.firsts[firsts:], a.others[others:]
+	return firsts, others
 }
 
 // held is how many requests had tokens in the engine at a time, and how many tokens.

@@ -76,6 +76,9 @@ func ReadCompletion(data []byte) (Event, error) {
 		if choice.FinishReason != nil {
 			e.Finish = *choice.FinishReason
 		}
+		if c.Usage != nil && len(choice.TokenIDs) == 0 { // the count so far, where it was asked for
+			e.Tokens, e.Total = 0, c.Usage.Output
+		}
 	}
 	if u := c.Usage; u != nil {
 		e.Usage = &Usage{Prompt: u.Prompt, Output: u.Output}
@@ -143,6 +146,37 @@ func Flag(name string, v any) []string {
 	return []string{"--" + name, fmt.Sprint(v)}
 }
 
+// AskTokens asks a server for the token ids of a text.
+func AskTokens(ctx context.Context, ask Ask, path string, request map[string]any) ([]int32, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("encode a text: %w", err)
+	}
+	answer, err := ask(ctx, "POST", path, body)
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		Tokens []int32 `json:"tokens"`
+	}
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return nil, fmt.Errorf("read the tokens: %w", err)
+	}
+	return got.Tokens, nil
+}
+
+// Offline are variables that keep engines off the network: models are resolved before.
+func Offline() []string {
+	return []string{"HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "DO_NOT_TRACK=1"}
+}
+
+// NoFolder is the failure of a model that is no folder of the form that Python engines
+// read.
+func NoFolder(model string, err error) error {
+	return &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + model, Err: err,
+		Hint: "give a Hugging Face folder, or a model of the form random:SHAPE"}
+}
+
 // Program finds a program beside an interpreter, or in PATH.
 func Program(name, python string) (string, error) {
 	if python == "" {
@@ -153,6 +187,25 @@ func Program(name, python string) (string, error) {
 		return "", fmt.Errorf("there is no program %s beside %s", name, python)
 	}
 	return path, nil
+}
+
+// Python finds an interpreter: the one that is given, that of the active virtual
+// environment, or that of PATH.
+func Python(given string) (string, error) {
+	if given == "" {
+		if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
+			given = filepath.Join(venv, "bin", "python")
+		} else {
+			given = "python3"
+		}
+	}
+	return exec.LookPath(given)
+}
+
+// Package asks an interpreter for the version of one of its packages. The package
+// itself, which may take half a minute to import, is not touched.
+func Package(ctx context.Context, python, name string) (string, error) {
+	return Version(ctx, backend.Command{Path: python}, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
 }
 
 // versionTimeout bounds the question for a version: some engines import all of

@@ -27,6 +27,8 @@ type Launch struct {
 	Health string
 	// Loaded is what is known of the engine before it is asked; Describe completes it.
 	Loaded backend.Loaded
+	// Known are the options that the program has; nil where it does not say.
+	Known Known
 	// Cleanup removes what the launch has written; nil if nothing.
 	Cleanup func()
 }
@@ -39,10 +41,11 @@ type Request struct {
 
 // Event is what one event of a stream says.
 type Event struct {
-	// Tokens is how many output tokens the event brings; IDs are their ids, where the
-	// engine gives them.
-	Tokens int
-	IDs    []int32
+	// Tokens is how many output tokens the event brings. Engines that count the tokens
+	// of the request so far give Total instead: it also counts tokens without an event.
+	Tokens, Total int
+	// IDs are their ids, where the engine gives them: of the new tokens, or of all.
+	IDs []int32
 	// Finish is why the output ended, in the engine's word; "" before.
 	Finish string
 	// Done marks the end of the stream where the engine sends one.
@@ -78,10 +81,13 @@ type Counted interface {
 
 // Counters are totals since the server started, but for Running.
 type Counters struct {
-	Prompt, Output float64 // tokens
-	Steps          float64 // of the engine; 0 if it does not count them
-	Running        float64 // sequences in the batch now
-	Cached         float64 // prompt tokens found in a cache
+	Prompt float64 // tokens, those found in a cache included
+	Cached float64 // prompt tokens found in a cache
+	// Output tokens; 0 where the engine counts them late or with others: then the
+	// streams say when they came.
+	Output  float64
+	Steps   float64 // of the engine; 0 if it does not count them
+	Running float64 // sequences in the batch now
 }
 
 // Ask sends a short request to the server: an answer other than 200 is an error.

@@ -66,6 +66,10 @@ func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 	launch.Command = launch.Command.Within(spec)
 	s := &Session{engine: e, opt: o.withDefaults(), spec: spec, launch: launch, loaded: launch.Loaded,
 		address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	if err := launch.Known.Check(e.Name(), launch.Loaded.Version, launch.Command.Args); err != nil {
+		s.cleanup()
+		return nil, err
+	}
 	if s.child, err = backend.StartChild(launch.Command, spec.LogPath); err != nil {
 		s.cleanup()
 		return nil, err
@@ -126,7 +130,8 @@ func (s *Session) ready(outer context.Context) error {
 		if err == nil {
 			break
 		}
-		if ctx.Err() == nil {
+		// A question that the time limit cut short says nothing of the server.
+		if timeout, ok := errors.AsType[net.Error](err); ctx.Err() == nil && (!ok || !timeout.Timeout()) {
 			last = err.Error()
 		}
 	}

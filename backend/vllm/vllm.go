@@ -113,7 +113,7 @@ var environment = []string{"VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OF
 const served = "llem"
 
 // Launch implements server.Engine.
-func (e *engine) Launch(_ context.Context, spec backend.Spec, port int) (server.Launch, error) {
+func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--served-model-name", served, "--dtype", spec.DType, "--seed", strconv.FormatUint(spec.Seed, 10),
 		"--generation-config", "vllm", "--enable-prompt-tokens-details")
@@ -126,14 +126,15 @@ func (e *engine) Launch(_ context.Context, spec backend.Spec, port int) (server.
 	}
 	vocab, text, err := server.Vocabulary(spec.Path)
 	if err != nil {
-		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + spec.Model, Err: err,
-			Hint: "give a Hugging Face folder, or a model of the form random:SHAPE"}
+		return server.Launch{}, server.NoFolder(spec.Model, err)
 	}
-	env := append(append([]string{}, e.command.Env...), environment...)
+	env := append(append(server.Offline(), e.command.Env...), "VLLM_NO_USAGE_STATS=1")
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Env: env},
 		Health:  "/health",
 		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
+		// Newer versions print all options only when asked for them.
+		Known: server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"}, []string{"serve", "--help"}),
 	}, nil
 }
 
@@ -175,7 +176,6 @@ type completion struct {
 	Model         string  `json:"model"`
 	Prompt        []int32 `json:"prompt"`
 	MaxTokens     int     `json:"max_tokens"`
-	MinTokens     int     `json:"min_tokens"`
 	IgnoreEOS     bool    `json:"ignore_eos"`
 	Temperature   float64 `json:"temperature"`
 	Seed          uint64  `json:"seed"`
@@ -188,7 +188,7 @@ type completion struct {
 
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, MinTokens: output, IgnoreEOS: true, Seed: spec.Seed, Stream: true, ReturnIDs: true}
+	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true, Seed: spec.Seed, Stream: true, ReturnIDs: true}
 	c.StreamOptions.IncludeUsage = true
 	return server.JSON("/v1/completions", c)
 }
@@ -198,21 +198,7 @@ func (*engine) Read(data []byte) (server.Event, error) { return server.ReadCompl
 
 // Tokenize implements server.Tokenizer.
 func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
-	body, err := json.Marshal(map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
-	if err != nil {
-		return nil, fmt.Errorf("encode a text: %w", err)
-	}
-	answer, err := ask(ctx, "POST", "/tokenize", body)
-	if err != nil {
-		return nil, err
-	}
-	var got struct {
-		Tokens []int32 `json:"tokens"`
-	}
-	if err := json.Unmarshal(answer, &got); err != nil {
-		return nil, fmt.Errorf("read the tokens: %w", err)
-	}
-	return got.Tokens, nil
+	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
 }
 
 // Counters implements server.Counted, from vLLM's metrics

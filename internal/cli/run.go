@@ -51,12 +51,12 @@ var keyFlags = []struct {
 	help        string
 }{
 	{"model", "m", []string{"model"}, "random:SHAPE, a .gguf file, a folder, or a Hugging Face id"},
-	{"backend", "b", []string{"backend"}, "embedded, pytorch or fake (a simulated GPU)"},
+	{"backend", "b", []string{"backend"}, "embedded, pytorch, vllm, sglang, tensorrt, llamacpp or fake (a simulated GPU)"},
 	{"dtype", "", []string{"dtype"}, "auto, float32, float16, bfloat16, q8_0 or q4_0"},
 	{"prompts", "n", []string{"workload.prompts"}, "number of prompts"},
 	{"input-tokens", "", []string{"workload.input_tokens"}, "longest prompt, in tokens"},
 	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
-	{"batch-size", "", []string{"embedded.batch_size", "pytorch.batch_size", "fake.batch_size"}, "sequences processed together"},
+	{"batch-size", "", study.BatchKeys(), "sequences processed together (servers: at most)"},
 	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
 	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle, reverse or latin_square"},
 	{"profile", "", []string{"execution.profile"}, "quick (1 cycle), standard (3, with rests) or publication (5 and more)"},
@@ -81,7 +81,7 @@ func newRun(env *Env) *cobra.Command {
 	flags.SortFlags = false
 	studyFlags(cmd, &f.set)
 	flags.StringVarP(&f.output, "output", "o", "", "folder for results (default $LLEM_RESULTS, else ./results)")
-	flags.StringVar(&f.python, "python", "", "interpreter for the pytorch backend (default: $VIRTUAL_ENV, then PATH)")
+	flags.StringVar(&f.python, "python", "", "interpreter for Python backends (default: $LLEM_PYTHON_VLLM and so on, $VIRTUAL_ENV, PATH)")
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
 	flags.BoolVar(&f.estimate, "estimate", false, "model CPU power where no sensor can be read; labelled as modelled")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")

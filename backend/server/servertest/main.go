@@ -43,9 +43,15 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 		if (a == "--port" || a == "-port") && i+1 < len(args) {
 			port = args[i+1]
 		}
-		if a == "--version" {
+		switch a {
+		case "--version":
 			fmt.Fprintln(stdout, "0.0.stub")
 			return 0
+		case "--list-devices":
+			fmt.Fprintln(stdout, "Available devices:")
+			return 0
+		case "--help", "--help=all":
+			return o.help(stdout)
 		}
 	}
 	switch o.Fault {
@@ -69,6 +75,22 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 	if err := New(o).Serve(l); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
+	}
+	return 0
+}
+
+// help prints the options as these programs do.
+func (o Options) help(w io.Writer) int {
+	list := o.Dialect.Options()
+	switch o.Fault {
+	case BadFlag:
+		return 1
+	case LacksOption:
+		list = list[1:]
+	}
+	fmt.Fprintln(w, "usage: stub [-h] [--host HOST] [--port PORT]\n\noptions:")
+	for _, name := range list {
+		fmt.Fprintf(w, "  -x, %s VALUE   what it does (default: None)\n", name)
 	}
 	return 0
 }

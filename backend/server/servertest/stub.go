@@ -7,12 +7,12 @@ package servertest
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +38,8 @@ const (
 	CacheHit      Fault = "cache-hit"      // computes half of each prompt
 	TwoAtOnce     Fault = "two-at-once"    // two tokens in one event
 	ClosesIdle    Fault = "closes-idle"    // closes a connection after each answer
-	BadFlag       Fault = "bad-flag"       // its program does not know an option
+	BadFlag       Fault = "bad-flag"       // its program does not know an option, and does not say so before
+	LacksOption   Fault = "lacks-option"   // its program's help does not list the first of Dialect.Options
 )
 
 // Options of a stub.
@@ -57,6 +58,8 @@ type Dialect interface {
 	Health() string
 	// Paths are those that take a request for a stream.
 	Paths() []string
+	// Options are those of the program that a test passes, but --host and --port.
+	Options() []string
 	// Parse reads a request.
 	Parse(path string, body []byte) (Request, error)
 	// Token is the data of an event that brings tokens, of which the first is number
@@ -75,6 +78,9 @@ type Request struct {
 	Greedy bool
 	Forced bool // the end of the sequence is ignored
 	Stream bool
+	// cached prompt tokens are not computed, counted is what the engine says it
+	// generated: for formats that say so beside the last token.
+	cached, counted int
 }
 
 // Stub is a server.
@@ -159,11 +165,11 @@ const misbehaveAfter = 3
 
 // stream answers one request.
 func (s *Stub) stream(w http.ResponseWriter, hr *http.Request) {
-	var body strings.Builder
-	if _, err := fmt.Fprint(&body, readAll(hr)); err != nil {
+	body, err := io.ReadAll(hr.Body)
+	if err != nil {
 		return
 	}
-	r, err := s.o.Dialect.Parse(hr.URL.Path, []byte(body.String()))
+	r, err := s.o.Dialect.Parse(hr.URL.Path, body)
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -204,6 +210,10 @@ func (s *Stub) stream(w http.ResponseWriter, hr *http.Request) {
 	case MoreTokens:
 		want += 2
 	}
+	r.cached, r.counted = cached, want
+	if s.o.Fault == CountsWrong {
+		r.counted++
+	}
 	stamps := make([]int64, 0, want)
 	for n := 0; n < want; {
 		s.wait()
@@ -226,11 +236,7 @@ func (s *Stub) stream(w http.ResponseWriter, hr *http.Request) {
 		s.output += int64(k)
 		s.mu.Unlock()
 	}
-	counted := want
-	if s.o.Fault == CountsWrong {
-		counted++
-	}
-	for _, data := range s.o.Dialect.End(r, counted, cached) {
+	for _, data := range s.o.Dialect.End(r, r.counted, cached) {
 		_, _ = w.Write([]byte("data: " + data + "\n\n"))
 	}
 	if s.o.Log {
@@ -270,16 +276,4 @@ func (s *Stub) misbehave(w http.ResponseWriter, flush http.Flusher) bool {
 		return false
 	}
 	return true
-}
-
-func readAll(r *http.Request) string {
-	var b strings.Builder
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := r.Body.Read(buf)
-		b.Write(buf[:n])
-		if err != nil {
-			return b.String()
-		}
-	}
 }

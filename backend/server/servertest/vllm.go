@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,6 +17,12 @@ func (VLLM) Health() string { return "/health" }
 // Paths implements Dialect.
 func (VLLM) Paths() []string { return []string{"/v1/completions"} }
 
+// Options implements Dialect.
+func (VLLM) Options() []string {
+	return []string{"--max-num-seqs", "--served-model-name", "--dtype", "--seed", "--generation-config", "--enable-prompt-tokens-details",
+		"--load-format", "--no-enable-prefix-caching", "--max-model-len"}
+}
+
 // Parse implements Dialect.
 func (VLLM) Parse(_ string, body []byte) (Request, error) {
 	var q struct {
@@ -29,15 +36,34 @@ func (VLLM) Parse(_ string, body []byte) (Request, error) {
 	if err := json.Unmarshal(body, &q); err != nil {
 		return Request{}, err
 	}
-	if len(q.Prompt) == 0 || q.MaxTokens < 1 {
-		return Request{}, fmt.Errorf(`{"error":{"message":"prompt and max_tokens are needed"}}`)
+	return checked(Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0, Forced: q.IgnoreEOS, Stream: q.Stream})
+}
+
+// checked refuses requests that no engine takes, and those that would not do the work
+// that is to be measured.
+func checked(r Request) (Request, error) {
+	switch {
+	case len(r.Prompt) == 0 || r.Output < 1:
+		return r, errors.New(`{"error":{"message":"a prompt and a number of tokens are needed"}}`)
+	case !r.Greedy || !r.Forced || !r.Stream:
+		return r, errors.New(`{"error":{"message":"the request must be greedy, forced and streamed"}}`)
 	}
-	for _, id := range q.Prompt {
+	for _, id := range r.Prompt {
 		if id < 0 || id > 1<<20 {
-			return Request{}, fmt.Errorf(`{"error":{"message":"Token id %d is out of vocabulary"}}`, id)
+			return r, fmt.Errorf(`{"error":{"message":"Token id %d is out of vocabulary"}}`, id)
 		}
 	}
-	return Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0, Forced: q.IgnoreEOS, Stream: q.Stream}, nil
+	return r, nil
+}
+
+// tokens are the ids of n tokens from a place on, as JSON.
+func tokens(r Request, from, n int) string {
+	ids := make([]int32, n)
+	for i := range ids {
+		ids[i] = token(r, from+i)
+	}
+	text, _ := json.Marshal(ids)
+	return string(text)
 }
 
 // token is the id that the stub generates: it depends on prompt and place alone.
@@ -45,16 +71,11 @@ func token(r Request, n int) int32 { return (r.Prompt[0] + int32(len(r.Prompt)*3
 
 // Token implements Dialect.
 func (VLLM) Token(r Request, from, n int, last bool) string {
-	ids := make([]int32, n)
-	for i := range ids {
-		ids[i] = token(r, from+i)
-	}
-	text, _ := json.Marshal(ids)
 	reason := "null"
 	if last {
 		reason = `"length"`
 	}
-	return fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":%s,"stop_reason":null,"token_ids":%s}],"usage":null}`, reason, text)
+	return fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":%s,"stop_reason":null,"token_ids":%s}],"usage":null}`, reason, tokens(r, from, n))
 }
 
 // End implements Dialect.
@@ -78,16 +99,21 @@ func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
 			fmt.Fprintf(w, "# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total%s %d.0\n", labels, output)
 			fmt.Fprintf(w, "# TYPE vllm:iteration_tokens_total histogram\nvllm:iteration_tokens_total_count%s %d.0\n", labels, steps)
 		},
-		"/tokenize": func(w http.ResponseWriter, r *http.Request) {
-			var q struct {
-				Prompt string `json:"prompt"`
-			}
-			if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
-			}
-			fmt.Fprintf(w, `{"count":%d,"max_model_len":4096,"tokens":[%s]}`, len(q.Prompt), bytesOf(q.Prompt))
-		},
+		"/tokenize": tokenize("prompt"),
+	}
+}
+
+// tokenize answers with the bytes of a text as token ids. The text is the request's
+// value of key.
+func tokenize(key string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var q map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		text, _ := q[key].(string)
+		fmt.Fprintf(w, `{"count":%d,"max_model_len":4096,"tokens":[%s]}`, len(text), bytesOf(text))
 	}
 }
 

@@ -1,0 +1,333 @@
+// Package llamacpp runs models with llama.cpp's server (`llama-server`).
+//
+// The model is a GGUF file; a random one is written by this program. Prompts are token
+// ids for its own /completion, output lengths are forced, decoding is greedy, and each
+// of its three prompt caches is off: every answer says how many prompt tokens were not
+// computed. The server does not adjust settings to the memory it finds (--fit off).
+//
+// A token that ends inside a character of UTF-8 is sent with the next one that
+// completes it. The server's count of tokens, which is in every event, says so: these
+// tokens share a stamp, and which ids they had is not known.
+//
+// Its counters (/metrics) are read ten times a second: tier T2. Output tokens it counts
+// when a request ends, so that the streams say when they came.
+package llamacpp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/internal/model"
+)
+
+// Name of the backend in study files.
+const Name = "llamacpp"
+
+// Backend starts llama.cpp servers.
+type Backend struct {
+	// Command starts llama-server; arguments are added.
+	Command *backend.Command
+	// Program is the path of llama-server; empty takes that of PATH.
+	Program string
+	Options server.Options
+}
+
+// Name implements backend.Backend.
+func (Backend) Name() string { return Name }
+
+// Probe implements backend.Backend. It asks the program for its version and devices.
+func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+	cmd, err := b.program()
+	if err != nil {
+		return backend.Info{}, err
+	}
+	text, err := output(ctx, cmd, "--version")
+	version, ok := versionOf(text)
+	switch {
+	case ctx.Err() != nil:
+		return backend.Info{}, context.Cause(ctx)
+	case err != nil || !ok:
+		return backend.Info{}, &backend.Failure{Class: backend.ClassNotInstalled, Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
+			Hint: "try `" + cmd.Path + " --version` by hand"}
+	}
+	info := backend.Info{Version: version, Device: "cpu", Versions: map[string]string{"llama.cpp": version}}
+	// Older versions cannot list devices; then it is taken for a build without any.
+	if list, err := output(ctx, cmd, "--list-devices"); err == nil {
+		info.Device = deviceOf(list)
+	}
+	return info, nil
+}
+
+// program finds llama-server.
+func (b Backend) program() (backend.Command, error) {
+	if b.Command != nil {
+		return *b.Command, nil
+	}
+	name := b.Program
+	if name == "" {
+		name = "llama-server"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
+			"build or download llama.cpp (https://github.com/ggml-org/llama.cpp) and put llama-server into PATH, or its path into LLEM_LLAMA_SERVER",
+			"llama.cpp is not installed: %v", err)
+	}
+	return backend.Command{Path: path}, nil
+}
+
+// askTimeout bounds a question to the program.
+const askTimeout = time.Minute
+
+func output(ctx context.Context, cmd backend.Command, arg string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	c := exec.CommandContext(ctx, cmd.Path, append(slices.Clone(cmd.Args), arg)...)
+	c.Env = append(os.Environ(), cmd.Env...)
+	c.WaitDelay = time.Second
+	text, err := c.CombinedOutput()
+	return string(text), err
+}
+
+// versionOf finds "version: 4567 (abc)", or the number alone as other programs print it.
+func versionOf(text string) (string, bool) {
+	for line := range strings.Lines(text) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "version: "); ok {
+			return v, true
+		}
+	}
+	text = strings.TrimSpace(text)
+	return text, text != "" && !strings.ContainsAny(text, " \n")
+}
+
+// deviceOf reads a list of devices.
+func deviceOf(list string) string {
+	for line := range strings.Lines(list) {
+		switch name, _, ok := strings.Cut(strings.TrimSpace(line), ":"); {
+		case !ok:
+		case strings.HasPrefix(name, "CUDA"):
+			return "cuda"
+		case strings.HasPrefix(name, "ROCm"):
+			return "rocm"
+		}
+	}
+	return "cpu"
+}
+
+// Start implements backend.Backend.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	info, err := b.Probe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := b.program()
+	if err != nil {
+		return nil, err
+	}
+	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
+}
+
+// engine implements server.Engine.
+type engine struct {
+	command backend.Command
+	info    backend.Info
+}
+
+var (
+	_ server.Engine    = (*engine)(nil)
+	_ server.Describer = (*engine)(nil)
+	_ server.Tokenizer = (*engine)(nil)
+	_ server.Counted   = (*engine)(nil)
+)
+
+// Name implements server.Engine.
+func (*engine) Name() string { return Name }
+
+const (
+	// slots is how many the server has where the study leaves it open: its own choice,
+	// made explicit because the size of the context depends on it.
+	slots = 4
+	// spare is by how much a slot's context must be longer than a request: the server
+	// ends one that would fill it.
+	spare = 2
+	// block is what the server rounds a slot's context up to.
+	block = 256
+)
+
+// Launch implements server.Engine.
+func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
+	facts, err := model.ReadGGUFInfo(spec.Path)
+	if err != nil {
+		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + spec.Model, Err: err,
+			Hint: "give a GGUF file, or a model of the form random:SHAPE"}
+	}
+	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
+	section, err := server.Section(spec.Options)
+	if err != nil {
+		return server.Launch{}, err
+	}
+	args := append(append([]string{}, e.command.Args...), "--model", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics")
+	// What a version does not have, it need not be told.
+	for _, own := range [][]string{{"--offline"}, {"--no-ui"}, {"--no-webui"}, {"--fit", "off"},
+		{"--no-cache-prompt"}, {"--cache-ram", "0"}, {"--slot-prompt-similarity", "0"}} {
+		if known[own[0]] && !(own[0] == "--no-webui" && known["--no-ui"]) {
+			args = append(args, own...)
+		}
+	}
+	if section["parallel"] == nil {
+		section["parallel"] = max(spec.BatchSize, 0)
+		if spec.BatchSize <= 0 {
+			section["parallel"] = slots
+		}
+	}
+	if section["ctx_size"] == nil {
+		n, err := strconv.Atoi(fmt.Sprint(section["parallel"]))
+		if err != nil {
+			return server.Launch{}, backend.Failf(backend.ClassConfig, "give llamacpp.parallel a whole number", "llamacpp.parallel is %v", section["parallel"])
+		}
+		section["ctx_size"] = n * ((spec.MaxContext + spare + block - 1) / block * block)
+	}
+	dtype := string(facts.DType)
+	if dtype == "" {
+		dtype = "mixed"
+	}
+	loaded := backend.Loaded{Info: e.info, DType: dtype, Vocab: facts.Vocab, TextVocab: facts.TextVocab}
+	if section["n_gpu_layers"] == "0" {
+		loaded.Device = "cpu"
+	}
+	return server.Launch{
+		Command: backend.Command{Path: e.command.Path, Args: append(args, flags.Of(section)...), Env: e.command.Env},
+		Health:  "/health", Loaded: loaded, Known: known,
+	}, nil
+}
+
+// flags are the options that llama-server names otherwise.
+var flags = server.Flags{
+	"batch_tokens":  func(v any) []string { return server.Flag("batch-size", v) },
+	"ubatch_tokens": func(v any) []string { return server.Flag("ubatch-size", v) },
+	"flash_attn": func(v any) []string {
+		if v == true {
+			return []string{"--flash-attn", "on"}
+		}
+		return []string{"--flash-attn", "off"}
+	},
+}
+
+// completion is the body of a request.
+type completion struct {
+	Prompt       []int32 `json:"prompt"`
+	NPredict     int     `json:"n_predict"`
+	IgnoreEOS    bool    `json:"ignore_eos"`
+	Temperature  float64 `json:"temperature"`
+	Seed         uint32  `json:"seed"`
+	CachePrompt  bool    `json:"cache_prompt"`
+	ReturnTokens bool    `json:"return_tokens"`
+	Stream       bool    `json:"stream"`
+}
+
+// Request implements server.Engine.
+func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+	return server.JSON("/completion", completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Seed: uint32(spec.Seed), ReturnTokens: true, Stream: true})
+}
+
+// chunk is one event.
+type chunk struct {
+	Tokens    []int32 `json:"tokens"`
+	Stop      *bool   `json:"stop"`
+	StopType  string  `json:"stop_type"`
+	Truncated bool    `json:"truncated"`
+	Predicted int     `json:"tokens_predicted"`
+	Evaluated int     `json:"tokens_evaluated"`
+	Timings   *struct {
+		Cached int `json:"cache_n"`
+		Prompt int `json:"prompt_n"`
+	} `json:"timings"`
+	Error *struct {
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+// Read implements server.Engine.
+func (*engine) Read(data []byte) (server.Event, error) {
+	var c chunk
+	if err := json.Unmarshal(data, &c); err != nil {
+		return server.Event{}, err
+	}
+	switch {
+	case c.Error != nil:
+		return server.Event{Failure: c.Error.Message}, nil
+	case c.Stop == nil:
+		return server.Event{}, errors.New("it does not say whether the output goes on")
+	}
+	e := server.Event{Total: c.Predicted, IDs: c.Tokens}
+	if !*c.Stop {
+		return e, nil
+	}
+	if c.Timings == nil {
+		return e, errors.New("the last one has no timings")
+	}
+	switch {
+	case c.Truncated:
+		e.Finish = "context"
+	case c.StopType == "limit":
+		e.Finish = "length"
+	default:
+		e.Finish = c.StopType
+	}
+	e.Usage = &server.Usage{Prompt: c.Evaluated, Output: c.Predicted, Cached: max(c.Timings.Cached, c.Evaluated-c.Timings.Prompt)}
+	return e, nil
+}
+
+// Tokenize implements server.Tokenizer.
+func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
+	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"content": text, "add_special": false, "parse_special": false})
+}
+
+// Describe implements server.Describer: the model as the server sees it.
+func (*engine) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+	answer, err := ask(ctx, "GET", "/v1/models", nil)
+	if err != nil {
+		return fmt.Errorf("ask for the model in use: %w", err)
+	}
+	var got struct {
+		Data []struct {
+			Meta *struct {
+				Vocab      int   `json:"n_vocab"`
+				Parameters int64 `json:"n_params"`
+				Size       int64 `json:"size"`
+			} `json:"meta"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(bytes.TrimSpace(answer), &got); err != nil {
+		return fmt.Errorf("read the model in use: %w", err)
+	}
+	if len(got.Data) > 0 && got.Data[0].Meta != nil {
+		m := got.Data[0].Meta
+		l.Parameters, l.WeightBytes = m.Parameters, m.Size
+	}
+	return nil
+}
+
+// Counters implements server.Counted. Cached tokens are not among the processed ones.
+func (*engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+	page, err := ask(ctx, "GET", "/metrics", nil)
+	if err != nil {
+		return server.Counters{}, err
+	}
+	return server.ReadCounters(page, map[string]func(*server.Counters) *float64{
+		"llamacpp:prompt_tokens_total": func(c *server.Counters) *float64 { return &c.Prompt },
+		"llamacpp:n_decode_total":      func(c *server.Counters) *float64 { return &c.Steps },
+		"llamacpp:requests_processing": func(c *server.Counters) *float64 { return &c.Running },
+	})
+}

@@ -1,0 +1,119 @@
+package llamacpp
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/model"
+)
+
+func TestMain(m *testing.M) {
+	servertest.Main(map[string]servertest.Dialect{Name: servertest.LlamaCpp{}})
+	m.Run()
+}
+
+// stub is the backend with a stub in place of llama-server.
+func stub(s servertest.Stubbed) backend.Backend {
+	return Backend{Command: &s.Command, Options: server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
+		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}}
+}
+
+// spec is a random model of a shape.
+func spec(t *testing.T, shape string) backend.Spec {
+	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(), model.Request{Model: "random:" + shape, Format: model.FormatGGUF, DType: "float16"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backend.Spec{Model: "random:" + shape, Path: r.Path, Synthetic: true, DType: "float16"}
+}
+
+func TestConformance(t *testing.T) {
+	backendtest.Run(t, backendtest.Suite{
+		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Spec:    spec(t, "tiny-llama"),
+		Tokens:  backendtest.FakeTokens,
+	})
+}
+
+func TestStub(t *testing.T) {
+	servertest.Suite{Backend: stub, Spec: spec(t, "tiny-llama"), Option: "--threads", Settings: `{"threads":1}`, LateTokens: true}.Run(t, Name)
+}
+
+// TestRealServer runs the suite against llama-server itself.
+func TestRealServer(t *testing.T) {
+	program := os.Getenv("LLEM_TEST_LLAMA_SERVER")
+	if program == "" {
+		t.Skip("LLEM_TEST_LLAMA_SERVER names no llama-server")
+	}
+	s := spec(t, "tiny-llama")
+	s.Options = []byte(`{"threads":1}`)
+	backendtest.Run(t, backendtest.Suite{
+		Backend: Backend{Program: program, Options: server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute, StopTimeout: 5 * time.Second}},
+		Spec:    s,
+		Tokens:  model.ByteTokenizer{}.Encode,
+	})
+}
+
+// TestCommandLine: what the engine is started with.
+func TestCommandLine(t *testing.T) {
+	s := spec(t, "tiny-llama")
+	s.BatchSize, s.MaxContext = 3, 300
+	s.Options = []byte(`{"parallel":3,"ubatch_tokens":64,"flash_attn":true,"kv_offload":false,"n_gpu_layers":"0","poll":"0","threads":2,"cache_type_k":"q8_0"}`)
+	l, err := (&engine{command: servertest.Command(t, Name, servertest.None), info: backend.Info{Version: "1"}}).Launch(t.Context(), s, 1234)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(l.Command.Args, " ") + " "
+	for _, want := range []string{
+		"--model " + s.Path + " --host 127.0.0.1 --port 1234 --metrics", "--offline", "--no-ui", "--fit off", "--no-cache-prompt", "--cache-ram 0",
+		"--slot-prompt-similarity 0", "--parallel 3", "--ctx-size 1536", "--ubatch-size 64", "--flash-attn on", "--no-kv-offload",
+		"--n-gpu-layers 0", "--poll 0", "--threads 2", "--cache-type-k q8_0",
+	} {
+		if !strings.Contains(got, want+" ") {
+			t.Errorf("%s\nlacks %s", got, want)
+		}
+	}
+	if strings.Contains(got, "--no-webui") {
+		t.Errorf("%s\nhas two names of one option", got)
+	}
+	if l.Loaded.Device != "cpu" || l.Loaded.DType != "float16" || l.Loaded.Vocab < 259 || l.Loaded.TextVocab < 256 || l.Loaded.TextVocab > l.Loaded.Vocab {
+		t.Errorf("loaded = %+v", l.Loaded)
+	}
+	s.Options, s.BatchSize = nil, 0
+	l, err = (&engine{command: backend.Command{Path: "/no/such/llama-server"}}).Launch(t.Context(), s, 1234)
+	if got := strings.Join(l.Command.Args, " "); err != nil || !strings.Contains(got, "--parallel 4") || !strings.Contains(got, "--ctx-size 2048") {
+		t.Errorf("%s, %v: want the server's own four slots", got, err)
+	}
+	s.Path = filepath.Join(t.TempDir(), "none.gguf")
+	if _, err := (&engine{}).Launch(t.Context(), s, 1234); err == nil || !strings.Contains(err.Error(), "none.gguf") {
+		t.Errorf("%v, want the missing file", err)
+	}
+}
+
+func TestVersionAndDevice(t *testing.T) {
+	for text, want := range map[string]string{
+		"version: 4567 (abc)\nbuilt with gcc\n":                                      "4567 (abc)",
+		"load_backend: loaded CUDA\nversion: 1.0 (build 7, commit ab)\nbuilt with\n": "1.0 (build 7, commit ab)",
+		"usage: something else":                                                      "", "": "",
+	} {
+		if got, ok := versionOf(text); (got != want && ok) || ok != (want != "") {
+			t.Errorf("version of %q is %q, %v", text, got, ok)
+		}
+	}
+	for text, want := range map[string]string{
+		"Available devices:\n":                              "cpu",
+		"Available devices:\n  CUDA0: NVIDIA H200 (1 MiB)":  "cuda",
+		"Available devices:\n  ROCm0: AMD Instinct (1 MiB)": "rocm",
+	} {
+		if got := deviceOf(text); got != want {
+			t.Errorf("device of %q is %q", text, got)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// Known are the options that a program says it has.
+type Known map[string]bool
+
+// Has says whether a program has an option; one that does not say has all.
+func (k Known) Has(option string) bool { return k == nil || k[option] }
+
+// First is the first of several names of one option that the program has: versions
+// differ in names.
+func (k Known) First(names ...string) string {
+	for _, n := range names {
+		if k.Has(n) {
+			return n
+		}
+	}
+	return names[0]
+}
+
+// Check refuses arguments that the program does not have, before it is started.
+func (k Known) Check(name, version string, args []string) error {
+	var unknown []string
+	for _, a := range args {
+		option, _, _ := strings.Cut(a, "=")
+		if option != "--" && strings.HasPrefix(option, "--") && !k.Has(option) {
+			unknown = append(unknown, option)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return backend.Failf(backend.ClassVersion, "leave that key out of the study, or install a version that has it",
+		"%s %s has no option %s: it was not started", name, version, strings.Join(unknown, ", "))
+}
+
+// optionNames finds the options in a help text.
+var optionNames = regexp.MustCompile(`(?:^|[\s,/|\[(])(--[A-Za-z0-9][A-Za-z0-9_-]*)`)
+
+// parseHelp reads a help text. One without --port is none: the program may have printed
+// a summary, or why it cannot start.
+func parseHelp(text string) Known {
+	k := Known{}
+	for _, m := range optionNames.FindAllStringSubmatch(text, -1) {
+		k[m[1]] = true
+	}
+	if !k["--port"] {
+		return nil
+	}
+	return k
+}
+
+// helps remembers help texts: some engines import all of themselves to print one.
+type helps struct {
+	mu    sync.Mutex
+	known map[string]Known
+}
+
+var asked = helps{known: map[string]Known{}}
+
+// OptionsOf asks a program for its options, once for each version in this process. Each
+// of tries is a list of arguments; the first one that is answered counts. A program
+// that does not say gives nil: some cannot even do that without a GPU.
+func OptionsOf(ctx context.Context, cmd backend.Command, version string, tries ...[]string) Known {
+	asked.mu.Lock()
+	defer asked.mu.Unlock()
+	key := fmt.Sprint(cmd.Path, cmd.Args, cmd.Env, version)
+	if k, ok := asked.known[key]; ok {
+		return k
+	}
+	for _, args := range tries {
+		if k := parseHelp(help(ctx, cmd, args)); k != nil {
+			asked.known[key] = k
+			return k
+		}
+	}
+	if ctx.Err() == nil {
+		asked.known[key] = nil
+	}
+	return nil
+}
+
+func help(ctx context.Context, cmd backend.Command, args []string) string {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	c := exec.CommandContext(ctx, cmd.Path, append(slices.Clone(cmd.Args), args...)...)
+	c.Env = append(os.Environ(), cmd.Env...)
+	c.WaitDelay = time.Second
+	out, err := c.CombinedOutput() // some print it on standard error
+	if err != nil {
+		return ""
+	}
+	return string(out)
+}

@@ -1,0 +1,203 @@
+package servertest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// Suite is what every server backend passes with a stub in place of its program: it
+// ends in time whatever the engine does, and says when the engine has done other work.
+type Suite struct {
+	// Backend has a stub in place of its program.
+	Backend func(Stubbed) backend.Backend
+	Spec    backend.Spec
+	// Option is the first of the dialect's options, with the settings that make the
+	// backend pass it.
+	Option, Settings string
+	// LateTokens says that the engine's count stands for tokens without an event.
+	LateTokens bool
+}
+
+// Stubbed is how a backend with a stub is set up.
+type Stubbed struct {
+	Command      backend.Command
+	Start, Stall time.Duration
+	Streams      int
+}
+
+// Command starts this test's program as a stub; TestMain must call [Main].
+func Command(t *testing.T, dialect string, fault Fault) backend.Command {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backend.Command{Path: self, Env: []string{Env + "=" + dialect + "," + string(fault) + ",1ms"}}
+}
+
+// Folder is that of a tiny model.
+func Folder(t *testing.T) string {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"vocab_size": 300}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Run runs the suite.
+func (s Suite) Run(t *testing.T, dialect string) {
+	t.Run("Faults", func(t *testing.T) { s.faults(t, dialect) })
+	t.Run("OtherWork", func(t *testing.T) { s.otherWork(t, dialect) })
+	t.Run("UnknownOption", func(t *testing.T) { s.unknownOption(t, dialect) })
+}
+
+func (s Suite) spec(t *testing.T) backend.Spec {
+	spec := s.Spec
+	spec.BatchSize, spec.MaxContext, spec.LogPath = 4, 64, filepath.Join(t.TempDir(), "engine.log")
+	return spec
+}
+
+// work is four prompts, of which the first token tells them apart.
+func work() backend.Workload {
+	w := backend.Workload{OutputTokens: 8}
+	for i := range int32(4) {
+		w.Requests = append(w.Requests, backend.Prompt{ID: int(i) + 10, Tokens: []int32{i + 1, 5, 6, 7}})
+	}
+	return w
+}
+
+// expected is how a fault is reported.
+type expected struct {
+	class      backend.Class
+	says, hint string
+}
+
+// faults: every way to fail ends in time, in the class that says what it was, and
+// leaves nothing running.
+func (s Suite) faults(t *testing.T, dialect string) {
+	list := map[Fault]expected{
+		NeverReady:    {backend.ClassStartTimeout, "not ready within 2s: GET /", "engine.log"},
+		DiesLoading:   {backend.ClassUnsupportedModel, "exited with status 1 while starting", ""},
+		BadFlag:       {backend.ClassVersion, "unrecognized arguments: --no-such", "leave that key out"},
+		DiesStreaming: {backend.ClassOOMGPU, "exited with status 1 while running", ""},
+		Stalls:        {backend.ClassHung, "sent nothing for", "engine.log"},
+		Answers500:    {backend.ClassEngine, "answered 500", "engine.log"},
+		Malformed:     {backend.ClassEngine, "broke its own format", "engine.log"},
+		BreaksOff:     {backend.ClassEngine, "after 3 of 8 tokens", "engine.log"},
+		CountsWrong:   {backend.ClassEngine, "counts 9 output tokens, its stream brought 8", "engine.log"},
+	}
+	if s.LateTokens {
+		delete(list, CountsWrong)
+	}
+	for fault, want := range list {
+		t.Run(string(fault), func(t *testing.T) {
+			b := s.Backend(Stubbed{Command: Command(t, dialect, fault), Start: 20 * time.Second, Stall: time.Second})
+			if fault == NeverReady {
+				b = s.Backend(Stubbed{Command: Command(t, dialect, fault), Start: 2 * time.Second, Stall: time.Second})
+			}
+			began := time.Now()
+			session, err := b.Start(t.Context(), s.spec(t))
+			pid := 0
+			if err == nil {
+				pid = session.Loaded().PID
+				_, err = session.Run(t.Context(), work())
+				if closeErr := session.Close(); closeErr != nil {
+					t.Error(closeErr)
+				}
+			}
+			check(t, err, want)
+			if took := time.Since(began); took > 15*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if pid != 0 && syscall.Kill(-pid, 0) == nil {
+				t.Error("a process is left")
+			}
+		})
+	}
+}
+
+func check(t *testing.T, err error, want expected) {
+	t.Helper()
+	f, ok := errors.AsType[*backend.Failure](err)
+	if !ok {
+		t.Fatalf("%v, want a failure", err)
+	}
+	if f.Class != want.class || !strings.Contains(f.Error(), want.says) || !strings.Contains(f.Hint, want.hint) || f.Hint == "" {
+		t.Errorf("class %v, message %q, hint %q, want %s, %q and %q", f.Class, f.Error(), f.Hint, want.class, want.says, want.hint)
+	}
+}
+
+// otherWork: an engine that does other work than it was asked for says so in the log,
+// request by request.
+func (s Suite) otherWork(t *testing.T, dialect string) {
+	list := map[Fault]func(backend.Request, *backend.Log) bool{
+		FewerTokens: func(q backend.Request, _ *backend.Log) bool { return q.OK && q.OutputTokens == 6 },
+		MoreTokens:  func(q backend.Request, _ *backend.Log) bool { return q.OK && q.OutputTokens == 10 },
+		CacheHit: func(q backend.Request, _ *backend.Log) bool {
+			return q.OK && q.PromptTokens == 4 && q.PromptComputed == 2
+		},
+		TwoAtOnce: func(q backend.Request, log *backend.Log) bool {
+			return q.OK && q.OutputTokens == 8 && len(q.TokenNS) == 8 && q.TokenNS[0] == q.TokenNS[1] && log.SharedStamps == 16
+		},
+		ClosesIdle: func(q backend.Request, log *backend.Log) bool {
+			return q.OK && q.OutputTokens == 8 && log.Reconnects == 3
+		},
+	}
+	if s.LateTokens {
+		list[CountsWrong] = func(q backend.Request, _ *backend.Log) bool { return q.OK && q.OutputTokens == 9 && q.Output == nil }
+	}
+	for fault, right := range list {
+		t.Run(string(fault), func(t *testing.T) {
+			set := Stubbed{Command: Command(t, dialect, fault), Start: 20 * time.Second, Stall: 3 * time.Second}
+			if fault == ClosesIdle {
+				set.Streams = 1
+			}
+			session, err := s.Backend(set).Start(t.Context(), s.spec(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			log, err := session.Run(t.Context(), work())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range log.Requests {
+				if !right(q, log) {
+					t.Errorf("request %+v, %d shared stamps, %d reconnects", q, log.SharedStamps, log.Reconnects)
+				}
+			}
+		})
+	}
+}
+
+// unknownOption: a program whose help does not list an option is not started with it.
+func (s Suite) unknownOption(t *testing.T, dialect string) {
+	if s.Option == "" {
+		t.Skip("this backend passes no options for settings")
+	}
+	spec := s.spec(t)
+	spec.Options = []byte(s.Settings)
+	for fault, refused := range map[Fault]bool{None: false, LacksOption: true} {
+		session, err := s.Backend(Stubbed{Command: Command(t, dialect, fault), Start: 20 * time.Second, Stall: time.Second}).Start(t.Context(), spec)
+		if !refused {
+			if err != nil {
+				t.Errorf("%v, want it to be started", err)
+				continue
+			}
+			session.Close()
+			continue
+		}
+		check(t, err, expected{backend.ClassVersion, "0.0.stub has no option " + s.Option + ": it was not started", "leave that key out"})
+		if _, err := os.Stat(spec.LogPath); err == nil && refused {
+			if b, _ := os.ReadFile(spec.LogPath); len(b) > 0 {
+				t.Errorf("it was started: %s", b)
+			}
+		}
+	}
+}

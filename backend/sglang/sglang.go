@@ -1,0 +1,295 @@
+// Package sglang runs models with SGLang's server (`python -m sglang.launch_server`).
+//
+// Prompts are token ids for its own /generate, output lengths are forced by ignoring
+// the end of the sequence, decoding is greedy, and the radix cache is off unless the
+// study says otherwise: the server is asked whether it is, and every answer says how
+// many prompt tokens it did not compute. Random models are dummy weights at the shape
+// of our config.
+//
+// Its counters (/metrics) are read ten times a second: tier T2. Prompt tokens are
+// counted at each prefill step. Output tokens it counts when a request ends, so that
+// the streams say when they came.
+package sglang
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/power/scrape"
+)
+
+// Name of the backend in study files.
+const Name = "sglang"
+
+// Backend starts SGLang servers.
+type Backend struct {
+	// Command starts the server's program; arguments are added. By default it is the
+	// module sglang.launch_server of an interpreter.
+	Command *backend.Command
+	// Python is an interpreter that has SGLang; empty takes that of the virtual
+	// environment, or of PATH.
+	Python  string
+	Options server.Options
+}
+
+// Name implements backend.Backend.
+func (Backend) Name() string { return Name }
+
+// Probe implements backend.Backend. It looks for the package and does not import it.
+func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+	version := ""
+	if b.Command != nil {
+		var err error
+		if version, err = server.Version(ctx, *b.Command, "--version"); err != nil {
+			return backend.Info{}, err
+		}
+	} else {
+		python, err := server.Python(b.Python)
+		if err == nil {
+			version, err = server.Package(ctx, python, "sglang")
+		}
+		if err != nil {
+			return backend.Info{}, missing(ctx, err)
+		}
+	}
+	return backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"sglang": version}}, nil
+}
+
+func missing(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &backend.Failure{Class: backend.ClassNotInstalled, Message: "SGLang is not installed", Err: err,
+		Hint: "python3 -m venv sglang && sglang/bin/pip install sglang, then --python sglang/bin/python"}
+}
+
+// Start implements backend.Backend.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	info, err := b.Probe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{info: info}
+	if b.Command != nil {
+		e.command = *b.Command
+	} else {
+		python, err := server.Python(b.Python)
+		if err != nil {
+			return nil, missing(ctx, err)
+		}
+		e.command = backend.Command{Path: python, Args: []string{"-m", "sglang.launch_server"}}
+	}
+	return server.Start(ctx, e, spec, b.Options)
+}
+
+// engine implements server.Engine.
+type engine struct {
+	command backend.Command
+	info    backend.Info
+	// cache says that the study wants the radix cache, incremental that events bring
+	// their own tokens and not all so far.
+	cache, incremental bool
+}
+
+var (
+	_ server.Engine    = (*engine)(nil)
+	_ server.Describer = (*engine)(nil)
+	_ server.Tokenizer = (*engine)(nil)
+	_ server.Counted   = (*engine)(nil)
+)
+
+// Name implements server.Engine.
+func (*engine) Name() string { return Name }
+
+// spare is by how much SGLang wants its context to be longer than the longest request.
+const spare = 8
+
+// Launch implements server.Engine.
+func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
+	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
+	args := append(append([]string{}, e.command.Args...), "--model-path", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
+		"--dtype", spec.DType, "--random-seed", strconv.FormatUint(spec.Seed, 10), "--enable-metrics")
+	if spec.Synthetic {
+		args = append(args, "--load-format", "dummy")
+	}
+	// Only the new tokens in each event: all of them every time cost the server time.
+	if known != nil {
+		if o := known.First("--incremental-streaming-output", "--stream-output"); known.Has(o) {
+			args, e.incremental = append(args, o), true
+		}
+	}
+	section, err := e.flags(spec, known)
+	if err != nil {
+		return server.Launch{}, err
+	}
+	vocab, text, err := server.Vocabulary(spec.Path)
+	if err != nil {
+		return server.Launch{}, server.NoFolder(spec.Model, err)
+	}
+	return server.Launch{
+		Command: backend.Command{Path: e.command.Path, Args: append(args, section...),
+			Env: append(append(server.Offline(), e.command.Env...), "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1")},
+		// A server that answers this has generated a token.
+		Health: "/health_generate",
+		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
+		Known:  known,
+	}, nil
+}
+
+// flags are the section's settings as SGLang's program takes them. Its switches only
+// switch on.
+func (e *engine) flags(spec backend.Spec, known server.Known) ([]string, error) {
+	section, err := server.Section(spec.Options)
+	if err != nil {
+		return nil, err
+	}
+	e.cache = section["disable_radix_cache"] == false
+	if _, given := section["disable_radix_cache"]; !given {
+		section["disable_radix_cache"] = true
+	}
+	if _, given := section["context_length"]; !given {
+		section["context_length"] = spec.MaxContext + spare
+	}
+	for key, v := range section {
+		if v == false {
+			delete(section, key)
+		}
+	}
+	f := server.Flags{
+		// Since 0.5.20 there is one for each phase.
+		"cuda_graph_max_bs": func(v any) []string {
+			return server.Flag(known.First("--cuda-graph-max-bs", "--cuda-graph-max-bs-decode")[2:], v)
+		},
+	}
+	return f.Of(section), nil
+}
+
+// generation is the body of a request.
+type generation struct {
+	InputIDs []int32  `json:"input_ids"`
+	Sampling sampling `json:"sampling_params"`
+	Stream   bool     `json:"stream"`
+}
+
+type sampling struct {
+	MaxNewTokens int     `json:"max_new_tokens"`
+	IgnoreEOS    bool    `json:"ignore_eos"`
+	Temperature  float64 `json:"temperature"`
+}
+
+// Request implements server.Engine.
+func (*engine) Request(_ backend.Spec, p backend.Prompt, output int) server.Request {
+	return server.JSON("/generate", generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true}})
+}
+
+// chunk is one event: the state of the request so far.
+type chunk struct {
+	OutputIDs []int32 `json:"output_ids"`
+	Meta      *struct {
+		Finish *struct {
+			Type    string `json:"type"`
+			Message string `json:"message"`
+		} `json:"finish_reason"`
+		Prompt int `json:"prompt_tokens"`
+		Output int `json:"completion_tokens"`
+		Cached int `json:"cached_tokens"`
+	} `json:"meta_info"`
+	Error *struct {
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+// Read implements server.Engine.
+func (e *engine) Read(data []byte) (server.Event, error) {
+	if string(data) == "[DONE]" {
+		return server.Event{Done: true}, nil
+	}
+	var c chunk
+	if err := json.Unmarshal(data, &c); err != nil {
+		return server.Event{}, err
+	}
+	switch {
+	case c.Error != nil:
+		return server.Event{Failure: c.Error.Message}, nil
+	case c.Meta == nil:
+		return server.Event{}, errors.New("it has no meta_info")
+	}
+	event := server.Event{IDs: c.OutputIDs}
+	if e.incremental {
+		event.Tokens = len(c.OutputIDs)
+	} else {
+		event.Total = len(c.OutputIDs)
+	}
+	if f := c.Meta.Finish; f != nil {
+		event.Finish = f.Type
+		event.Usage = &server.Usage{Prompt: c.Meta.Prompt, Output: c.Meta.Output, Cached: c.Meta.Cached}
+		if f.Type == "abort" {
+			event.Failure = "the engine aborted the request: " + f.Message
+		}
+	}
+	return event, nil
+}
+
+// Tokenize implements server.Tokenizer.
+func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
+	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"prompt": text, "add_special_tokens": false})
+}
+
+// Describe implements server.Describer: what the server says it runs with.
+func (e *engine) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+	answer, err := ask(ctx, "GET", "/server_info", nil)
+	if err != nil { // its name until 0.5.6
+		answer, err = ask(ctx, "GET", "/get_server_info", nil)
+	}
+	if err != nil {
+		return fmt.Errorf("ask for the settings in use: %w", err)
+	}
+	var got struct {
+		Attention    string `json:"attention_backend"`
+		DType        string `json:"dtype"`
+		DisableRadix *bool  `json:"disable_radix_cache"`
+	}
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return fmt.Errorf("read the settings in use: %w", err)
+	}
+	l.Attention = got.Attention
+	if got.DType != "" && got.DType != "auto" {
+		l.DType = got.DType
+	}
+	if got.DisableRadix != nil && !*got.DisableRadix && !e.cache {
+		return backend.Failf(backend.ClassConfig, "set sglang.disable_radix_cache: false to measure with the cache",
+			"SGLang keeps a prefix cache although it was told not to: it would not compute what it is given")
+	}
+	return nil
+}
+
+// Counters implements server.Counted.
+func (*engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+	page, err := ask(ctx, "GET", "/metrics", nil)
+	if err != nil {
+		return server.Counters{}, err
+	}
+	const tokens, running = "sglang:realtime_tokens_total", "sglang:num_running_reqs"
+	list, err := scrape.Parse(page, func(name string) bool { return name == tokens || name == running })
+	if err != nil {
+		return server.Counters{}, fmt.Errorf("read the engine's counters: %w", err)
+	}
+	var c server.Counters
+	for _, s := range list {
+		switch {
+		case s.Name == running:
+			c.Running += s.Value
+		case s.Label("mode") == "prefill_compute":
+			c.Prompt += s.Value
+		case s.Label("mode") == "prefill_cache":
+			c.Prompt += s.Value
+			c.Cached += s.Value
+		}
+	}
+	return c, nil
+}

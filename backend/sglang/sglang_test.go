@@ -1,0 +1,79 @@
+package sglang
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/backend/server/servertest"
+)
+
+func TestMain(m *testing.M) {
+	servertest.Main(map[string]servertest.Dialect{Name: servertest.SGLang{}, "cumulative": servertest.SGLang{Cumulative: true}})
+	m.Run()
+}
+
+// stub is the backend with a stub in place of SGLang's program.
+func stub(s servertest.Stubbed) backend.Backend {
+	return Backend{Command: &s.Command, Options: server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
+		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}}
+}
+
+func spec(t *testing.T) backend.Spec {
+	return backend.Spec{Model: "random:tiny-llama", Path: servertest.Folder(t), Synthetic: true, DType: "bfloat16"}
+}
+
+func TestConformance(t *testing.T) {
+	backendtest.Run(t, backendtest.Suite{
+		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Spec:    spec(t),
+		Tokens:  backendtest.FakeTokens,
+	})
+}
+
+// TestStub: both formats of the stream.
+func TestStub(t *testing.T) {
+	s := servertest.Suite{Backend: stub, Spec: spec(t), Option: "--max-running-requests", Settings: `{"max_running_requests":4}`}
+	t.Run("incremental", func(t *testing.T) { s.Run(t, Name) })
+	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })
+}
+
+// TestCommandLine: what the engine is started with. Its switches only switch on.
+func TestCommandLine(t *testing.T) {
+	s := spec(t)
+	s.Seed, s.MaxContext = 7, 64
+	s.Options = []byte(`{"max_running_requests":64,"disable_cuda_graph":true,"enable_mixed_chunk":false,"tensor_parallel_size":2,"mem_fraction_static":0.5,"cuda_graph_max_bs":16}`)
+	for name, q := range map[string]struct {
+		command backend.Command
+		has     []string
+	}{
+		"unknown version": {backend.Command{Path: "/no/such/python", Args: []string{"-m", "sglang.launch_server"}}, []string{
+			"-m sglang.launch_server --model-path " + s.Path + " --host 127.0.0.1 --port 1234", "--dtype bfloat16", "--random-seed 7", "--enable-metrics",
+			"--load-format dummy", "--max-running-requests 64", "--disable-cuda-graph", "--tensor-parallel-size 2", "--mem-fraction-static 0.5",
+			"--cuda-graph-max-bs 16", "--disable-radix-cache", "--context-length 72"}},
+		"newer version": {servertest.Command(t, Name, servertest.None), []string{"--cuda-graph-max-bs-decode 16", "--incremental-streaming-output"}},
+	} {
+		l, err := (&engine{command: q.command}).Launch(t.Context(), s, 1234)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(l.Command.Args, " ")
+		for _, want := range q.has {
+			if !strings.Contains(got+" ", want+" ") {
+				t.Errorf("%s: %s\nlacks %s", name, got, want)
+			}
+		}
+		if strings.Contains(got, "mixed-chunk") || slices.Contains(l.Command.Args, "false") {
+			t.Errorf("%s: %s\nhas a switch that is off", name, got)
+		}
+	}
+	s.Options = []byte(`{"disable_radix_cache":false}`)
+	l, err := (&engine{command: backend.Command{Path: "/no/such/python"}}).Launch(t.Context(), s, 1234)
+	if err != nil || strings.Contains(strings.Join(l.Command.Args, " "), "radix") {
+		t.Errorf("%v, %v: the study wants the cache", l.Command.Args, err)
+	}
+}

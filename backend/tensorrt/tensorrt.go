@@ -1,0 +1,265 @@
+// Package tensorrt runs models with TensorRT-LLM's server (`trtllm-serve`) on its
+// PyTorch backend.
+//
+// Settings go into a configuration file in a temporary folder. Prompts are token ids,
+// output lengths are forced by ignoring the end of the sequence, decoding is greedy, and
+// blocks of the KV cache are not used again unless the study says so; every answer says
+// how many prompt tokens were not computed. Random models are dummy weights at the shape
+// of our config.
+//
+// The server keeps statistics of each step until they are read (/metrics, which each
+// reading empties): tier T2. With the overlap scheduler its times of steps mean
+// something else, and its count of generating requests runs ahead, so that prompt
+// tokens are taken from there and output tokens from the streams.
+package tensorrt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/server"
+)
+
+// Name of the backend in study files.
+const Name = "tensorrt"
+
+// Backend starts TensorRT-LLM servers.
+type Backend struct {
+	// Command starts the server's program; arguments are added. By default
+	// trtllm-serve of the interpreter's folder, or of PATH.
+	Command *backend.Command
+	// Python is an interpreter that has TensorRT-LLM; empty takes what is in PATH.
+	Python  string
+	Options server.Options
+}
+
+// Name implements backend.Backend.
+func (Backend) Name() string { return Name }
+
+// Probe implements backend.Backend. It looks for the package and does not import it.
+func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+	cmd, err := b.program()
+	if err != nil {
+		return backend.Info{}, err
+	}
+	version := ""
+	if b.Command != nil {
+		version, err = server.Version(ctx, cmd, "--version")
+	} else {
+		version, err = server.Package(ctx, b.interpreter(cmd.Path), "tensorrt_llm")
+	}
+	if err != nil {
+		return backend.Info{}, err
+	}
+	return backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"tensorrt_llm": version}}, nil
+}
+
+// program finds TensorRT-LLM.
+func (b Backend) program() (backend.Command, error) {
+	if b.Command != nil {
+		return *b.Command, nil
+	}
+	path, err := server.Program("trtllm-serve", b.Python)
+	if err != nil {
+		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
+			"python3 -m venv trtllm && trtllm/bin/pip install tensorrt-llm (it needs an NVIDIA GPU), then --python trtllm/bin/python", "TensorRT-LLM is not installed: %v", err)
+	}
+	return backend.Command{Path: path}, nil
+}
+
+// interpreter is the one beside the program.
+func (b Backend) interpreter(program string) string {
+	if b.Python != "" {
+		return b.Python
+	}
+	if path, err := exec.LookPath(filepath.Join(filepath.Dir(program), "python3")); err == nil {
+		return path
+	}
+	return "python3"
+}
+
+// Start implements backend.Backend.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	info, err := b.Probe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := b.program()
+	if err != nil {
+		return nil, err
+	}
+	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
+}
+
+// engine implements server.Engine.
+type engine struct {
+	command backend.Command
+	info    backend.Info
+
+	mu    sync.Mutex // guards total
+	total server.Counters
+}
+
+var (
+	_ server.Engine  = (*engine)(nil)
+	_ server.Counted = (*engine)(nil)
+)
+
+// Name implements server.Engine.
+func (*engine) Name() string { return Name }
+
+// Launch implements server.Engine.
+func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
+	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help"}, []string{"--help"})
+	config, err := config(spec)
+	if err != nil {
+		return server.Launch{}, err
+	}
+	vocab, text, err := server.Vocabulary(spec.Path)
+	if err != nil {
+		return server.Launch{}, server.NoFolder(spec.Model, err)
+	}
+	dir, err := os.MkdirTemp("", "llem-tensorrt-")
+	if err != nil {
+		return server.Launch{}, fmt.Errorf("make a folder for the settings: %w", err)
+	}
+	cleanup := func() { os.RemoveAll(dir) }
+	file := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		cleanup()
+		return server.Launch{}, fmt.Errorf("write the settings: %w", err)
+	}
+	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--backend", "pytorch",
+		"--host", "127.0.0.1", "--port", strconv.Itoa(port), known.First("--config", "--extra_llm_api_options"), file)
+	return server.Launch{
+		Command: backend.Command{Path: e.command.Path, Args: args, Env: append(append(server.Offline(), e.command.Env...), "TRTLLM_NO_USAGE_STATS=1")},
+		Health:  "/health",
+		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
+		Known:   known,
+		Cleanup: cleanup,
+	}, nil
+}
+
+// places are where keys of the section that are not settings of the same name lie in
+// TensorRT-LLM's configuration.
+var places = map[string][2]string{
+	"kv_cache_dtype":            {"kv_cache_config", "dtype"},
+	"free_gpu_memory_fraction":  {"kv_cache_config", "free_gpu_memory_fraction"},
+	"tokens_per_block":          {"kv_cache_config", "tokens_per_block"},
+	"max_cache_tokens":          {"kv_cache_config", "max_tokens"},
+	"enable_block_reuse":        {"kv_cache_config", "enable_block_reuse"},
+	"cuda_graph_max_batch_size": {"cuda_graph_config", "max_batch_size"},
+	"cuda_graph_padding":        {"cuda_graph_config", "enable_padding"},
+	"moe_backend":               {"moe_config", "backend"},
+}
+
+// maxSteps is how many steps the server remembers between two readings.
+const maxSteps = 10_000
+
+// config is the configuration file: JSON, which is YAML.
+func config(spec backend.Spec) ([]byte, error) {
+	section, err := server.Section(spec.Options)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]any{
+		"dtype": spec.DType, "max_seq_len": spec.MaxContext,
+		"enable_iter_perf_stats": true, "iter_stats_max_iterations": maxSteps,
+		"kv_cache_config": map[string]any{"enable_block_reuse": false},
+	}
+	if spec.Synthetic {
+		out["load_format"] = "dummy"
+	}
+	for key, v := range section {
+		place, nested := places[key]
+		switch {
+		case key == "torch_compile":
+			if v == true {
+				out["torch_compile_config"] = map[string]any{}
+			}
+		case nested:
+			in, ok := out[place[0]].(map[string]any)
+			if !ok {
+				in = map[string]any{}
+				out[place[0]] = in
+			}
+			in[place[1]] = v
+		default:
+			out[key] = v
+		}
+	}
+	text, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the settings: %w", err)
+	}
+	return text, nil
+}
+
+// completion is the body of a request. The server refuses keys that it does not know.
+type completion struct {
+	Model       string        `json:"model"`
+	Prompt      []int32       `json:"prompt"`
+	MaxTokens   int           `json:"max_tokens"`
+	IgnoreEOS   bool          `json:"ignore_eos"`
+	Temperature float64       `json:"temperature"`
+	TopK        int           `json:"top_k"`
+	Seed        uint64        `json:"seed"`
+	Stream      bool          `json:"stream"`
+	Options     streamOptions `json:"stream_options"`
+	// Without detokenising, events bring token ids.
+	Detokenize bool `json:"detokenize"`
+	AddSpecial bool `json:"add_special_tokens"`
+}
+
+type streamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+	Continuous   bool `json:"continuous_usage_stats"` // a count in every event
+}
+
+// Request implements server.Engine.
+func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+	return server.JSON("/v1/completions", completion{Model: "llem", Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true, TopK: 1,
+		Seed: spec.Seed, Stream: true, Options: streamOptions{true, true}})
+}
+
+// Read implements server.Engine: an event of the completions API.
+func (*engine) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
+
+// step is what the server says about one step.
+type step struct {
+	InFlight *struct {
+		ContextTokens float64 `json:"numCtxTokens"`
+		Scheduled     float64 `json:"numScheduledRequests"`
+	} `json:"inflightBatchingStats"`
+}
+
+// Counters implements server.Counted: it adds up the steps since the last reading.
+func (e *engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	answer, err := ask(ctx, "GET", "/metrics", nil)
+	if err != nil {
+		return server.Counters{}, err
+	}
+	var steps []step
+	if err := json.Unmarshal(answer, &steps); err != nil {
+		return server.Counters{}, fmt.Errorf("read the statistics of steps: %w", err)
+	}
+	for _, s := range steps {
+		if s.InFlight == nil {
+			return server.Counters{}, errors.New("the statistics of steps have no inflightBatchingStats")
+		}
+		e.total.Steps++
+		e.total.Prompt += s.InFlight.ContextTokens
+		e.total.Running = s.InFlight.Scheduled
+	}
+	return e.total, nil
+}

@@ -1,0 +1,82 @@
+package tensorrt
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/backend/server/servertest"
+)
+
+func TestMain(m *testing.M) {
+	servertest.Main(map[string]servertest.Dialect{Name: servertest.TensorRT{}})
+	m.Run()
+}
+
+// stub is the backend with a stub in place of TensorRT-LLM's program.
+func stub(s servertest.Stubbed) backend.Backend {
+	return Backend{Command: &s.Command, Options: server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
+		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}}
+}
+
+func spec(t *testing.T) backend.Spec {
+	return backend.Spec{Model: "random:tiny-llama", Path: servertest.Folder(t), Synthetic: true, DType: "bfloat16"}
+}
+
+func TestConformance(t *testing.T) {
+	backendtest.Run(t, backendtest.Suite{
+		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Spec:    spec(t),
+	})
+}
+
+func TestStub(t *testing.T) {
+	servertest.Suite{Backend: stub, Spec: spec(t)}.Run(t, Name)
+}
+
+// TestCommandLine: what the engine is started with, and what its file says.
+func TestCommandLine(t *testing.T) {
+	s := spec(t)
+	s.MaxContext = 64
+	s.Options = []byte(`{"max_batch_size":64,"max_seq_len":null,"kv_cache_dtype":"fp8","free_gpu_memory_fraction":0.5,"cuda_graph_max_batch_size":32,
+		"cuda_graph_padding":true,"torch_compile":true,"moe_backend":"CUTLASS","disable_overlap_scheduler":true,"tensor_parallel_size":2}`)
+	l, err := (&engine{command: backend.Command{Path: "/no/such/trtllm-serve"}}).Launch(t.Context(), s, 1234)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(l.Command.Args, " ")
+	want := "serve " + s.Path + " --backend pytorch --host 127.0.0.1 --port 1234 --config "
+	file, ok := strings.CutPrefix(got, want)
+	if !ok {
+		t.Fatalf("%s\nlacks %s", got, want)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(b, &config); err != nil {
+		t.Fatal(err)
+	}
+	if want := (map[string]any{
+		"dtype": "bfloat16", "load_format": "dummy", "max_seq_len": 64.0, "max_batch_size": 64.0, "tensor_parallel_size": 2.0,
+		"enable_iter_perf_stats": true, "iter_stats_max_iterations": 10000.0, "disable_overlap_scheduler": true,
+		"kv_cache_config":      map[string]any{"enable_block_reuse": false, "dtype": "fp8", "free_gpu_memory_fraction": 0.5},
+		"cuda_graph_config":    map[string]any{"max_batch_size": 32.0, "enable_padding": true},
+		"torch_compile_config": map[string]any{},
+		"moe_config":           map[string]any{"backend": "CUTLASS"},
+	}); !reflect.DeepEqual(config, want) {
+		t.Errorf("%s\nwant %v", b, want)
+	}
+	l.Cleanup()
+	if _, err := os.Stat(filepath.Dir(file)); !os.IsNotExist(err) {
+		t.Errorf("its folder is still there: %v", err)
+	}
+}

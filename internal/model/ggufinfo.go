@@ -1,0 +1,66 @@
+package model
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+)
+
+// GGUFInfo is what an engine's driver needs to know about a GGUF file.
+type GGUFInfo struct {
+	// Vocab is the number of token ids; those of ordinary text lie below TextVocab.
+	Vocab, TextVocab int
+	// DType is the format of most weights, "" if it is none that this package writes.
+	DType DType
+}
+
+// ReadGGUFInfo reads the header of a GGUF file.
+func ReadGGUFInfo(path string) (GGUFInfo, error) {
+	h, err := readGGUFFile(path)
+	if err != nil {
+		return GGUFInfo{}, err
+	}
+	info := GGUFInfo{Vocab: h.vocab(h.text("general.architecture")), DType: h.dtype()}
+	if info.Vocab < 1 {
+		return info, fail(ClassCorrupt, nil, "download or generate it again", "%s has no vocabulary", path)
+	}
+	info.TextVocab = info.Vocab
+	types, err := h.tokenTypes(path)
+	if err != nil {
+		return info, fmt.Errorf("reading the token types of %s: %w", path, err)
+	}
+	for id := len(types) - 1; id >= 0; id-- {
+		if types[id] == tokenNormal || types[id] == tokenByte {
+			info.TextVocab = min(id+1, info.Vocab)
+			break
+		}
+	}
+	return info, nil
+}
+
+// tokenTypes reads the types of all tokens, which the header leaves out; nil if the
+// file has none.
+func (h ggufHeader) tokenTypes(path string) ([]int32, error) {
+	const head = 4 + 4 + 8 // the types of the value and of its elements, their number
+	for _, s := range h.spans {
+		a, ok := h.kv[s.key].(ggufArrayInfo)
+		if s.key != "tokenizer.ggml.token_type" || !ok || a.kind != ggufInt32 && a.kind != ggufUint32 {
+			continue
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		b := make([]byte, s.to-s.from)
+		if _, err := f.ReadAt(b, s.from); err != nil {
+			return nil, err
+		}
+		types := make([]int32, a.n)
+		for i := range types {
+			types[i] = int32(binary.LittleEndian.Uint32(b[head+4*i:]))
+		}
+		return types, nil
+	}
+	return nil, nil
+}
