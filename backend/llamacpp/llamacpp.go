@@ -7,7 +7,8 @@
 //
 // A token that ends inside a character of UTF-8 is sent with the next one that
 // completes it. The server's count of tokens, which is in every event, says so: these
-// tokens share a stamp, and which ids they had is not known.
+// tokens share a stamp, and which ids they had is not known. A random model may say
+// nothing else, so that it is kept from bytes that begin such a character.
 //
 // Its counters (/metrics) are read ten times a second: tier T2. Output tokens it counts
 // when a request ends, so that the streams say when they came.
@@ -206,6 +207,9 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 	if section["n_gpu_layers"] == "0" {
 		loaded.Device = "cpu"
 	}
+	if n, err := strconv.Atoi(fmt.Sprint(section["threads"])); err == nil {
+		loaded.Threads = n
+	}
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path, Args: append(args, flags.Of(section)...), Env: e.command.Env},
 		Health:  "/health", Loaded: loaded, Known: known,
@@ -234,11 +238,26 @@ type completion struct {
 	CachePrompt  bool    `json:"cache_prompt"`
 	ReturnTokens bool    `json:"return_tokens"`
 	Stream       bool    `json:"stream"`
+	// LogitBias are pairs of an id and what is added to its logit; false forbids it.
+	LogitBias [][2]any `json:"logit_bias,omitempty"`
 }
+
+// unfinished are the ids of a random model that are bytes at which a character of UTF-8
+// begins and does not end.
+var unfinished = func() (list [][2]any) {
+	for id := 0xc0; id <= 0xff; id++ {
+		list = append(list, [2]any{id, false})
+	}
+	return list
+}()
 
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	return server.JSON("/completion", completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Seed: uint32(spec.Seed), ReturnTokens: true, Stream: true})
+	c := completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Seed: uint32(spec.Seed), ReturnTokens: true, Stream: true}
+	if spec.Synthetic {
+		c.LogitBias = unfinished
+	}
+	return server.JSON("/completion", c)
 }
 
 // chunk is one event.

@@ -61,6 +61,43 @@ func TestRealServer(t *testing.T) {
 	})
 }
 
+// TestRealModels: llama-server loads what this program writes, and computes all of a
+// prompt that it has just seen.
+func TestRealModels(t *testing.T) {
+	program := os.Getenv("LLEM_TEST_LLAMA_SERVER")
+	if program == "" {
+		t.Skip("LLEM_TEST_LLAMA_SERVER names no llama-server")
+	}
+	for _, shape := range []string{"tiny-llama", "tiny-qwen2", "tiny-qwen3", "tiny-qwen3moe", "tiny-gemma2", "tiny-gemma3"} {
+		t.Run(shape, func(t *testing.T) {
+			s := spec(t, shape)
+			s.BatchSize, s.MaxContext, s.Options = 2, 128, []byte(`{"threads":1}`)
+			session, err := Backend{Program: program, Options: server.Options{StartTimeout: time.Minute}}.Start(t.Context(), s)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, backend.AsFailure(err).LogTail)
+			}
+			defer session.Close()
+			prompt := make([]int32, 50)
+			for i := range prompt {
+				prompt[i] = int32(40 + i)
+			}
+			work := backend.Workload{OutputTokens: 70, Requests: []backend.Prompt{{ID: 1, Tokens: prompt}, {ID: 2, Tokens: prompt}, {ID: 3, Tokens: prompt}}}
+			log, err := session.Run(t.Context(), work)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range log.Requests {
+				if !q.OK || q.PromptComputed != 50 || q.OutputTokens != 70 || q.FinishReason != "length" {
+					t.Errorf("request %+v", q)
+				}
+			}
+			if log.SharedStamps != 0 || len(log.Requests[0].Output) != 70 {
+				t.Errorf("%d tokens share a stamp, %d ids: a random model must not say unfinished characters", log.SharedStamps, len(log.Requests[0].Output))
+			}
+		})
+	}
+}
+
 // TestCommandLine: what the engine is started with.
 func TestCommandLine(t *testing.T) {
 	s := spec(t, "tiny-llama")

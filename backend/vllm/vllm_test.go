@@ -1,6 +1,7 @@
 package vllm
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,29 @@ func TestConformance(t *testing.T) {
 
 func TestStub(t *testing.T) {
 	servertest.Suite{Backend: stub, Spec: spec(t), Option: "--max-num-seqs", Settings: `{"max_num_seqs":4}`}.Run(t, Name)
+}
+
+// TestRealServer runs the suite against vLLM on a processor: LLEM_TEST_VLLM is an
+// interpreter that has it. Each start takes a minute or more.
+func TestRealServer(t *testing.T) {
+	python := os.Getenv("LLEM_TEST_VLLM")
+	if python == "" {
+		t.Skip("LLEM_TEST_VLLM names no interpreter with vLLM")
+	}
+	for key, value := range map[string]string{"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"} {
+		t.Setenv(key, value)
+	}
+	const shape = "random:smollm2-135m" // heads of 32 and more are all that its attention takes
+	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(), model.Request{Model: shape, Format: model.FormatHF, DType: "bfloat16"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backendtest.Run(t, backendtest.Suite{
+		Backend: Backend{Python: python, Options: server.Options{StartTimeout: 10 * time.Minute, StallTimeout: 5 * time.Minute, StopTimeout: 20 * time.Second}},
+		Spec: backend.Spec{Model: shape, Path: r.Path, Synthetic: true, DType: "bfloat16",
+			Options: []byte(`{"enforce_eager":true,"max_num_seqs":8,"max_num_batched_tokens":512}`)},
+		Tokens: model.ByteTokenizer{}.Encode,
+	})
 }
 
 // TestCommandLine: what the engine is started with.
