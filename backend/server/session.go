@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
@@ -48,6 +49,8 @@ type Session struct {
 	launch  Launch
 	loaded  backend.Loaded
 	closing sync.Once
+	// family are the engine's processes as they were once it could serve.
+	family map[int]member
 }
 
 var _ backend.Session = (*Session)(nil)
@@ -77,6 +80,7 @@ func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.family = family(s.child.PID())
 	s.loaded.PID, s.loaded.LoadNS = s.child.PID(), clock.Mono()-began
 	s.loaded.SharedClock = true // all stamps are this side's
 	s.loaded.Image = s.child.Image()
@@ -270,14 +274,24 @@ func (s *Session) brokenFormat(log *backend.Log) error {
 	return s.failed(context.Background(), errors.New(why), "running: it completed no request")
 }
 
-// Close implements backend.Session.
+// Close implements backend.Session. It returns when no process of the engine is left.
 func (s *Session) Close() error {
+	var err error
 	s.closing.Do(func() {
+		group, known := 0, s.family
+		select {
+		case <-s.child.Exited(): // its number may be another's by now
+		default:
+			group = s.child.PID()
+			known = family(group)
+			maps.Copy(known, s.family)
+		}
 		s.child.Stop(s.opt.StopTimeout)
+		err = bury(s.engine.Name(), group, known, goneWithin)
 		s.child.Discard()
 		s.cleanup()
 	})
-	return nil
+	return err
 }
 
 func (s *Session) cleanup() {
