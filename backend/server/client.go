@@ -14,6 +14,11 @@ import (
 	"github.com/llenergymeasure/llem/internal/clock"
 )
 
+// Schedule says how long after the start of a run a request is due, by its place in the
+// workload. A request waits for a free stream all the same: with fewer streams than
+// requests the loop is closed.
+type Schedule func(i int) time.Duration
+
 // client streams a workload through a server.
 type client struct {
 	engine  Engine
@@ -22,7 +27,9 @@ type client struct {
 	// Streams is how many requests are under way at once: a new one is sent as soon as
 	// one ends. 0 sends all at once.
 	streams int
-	// Stall is how long no byte may arrive at all.
+	// schedule says when each request is due; nil is at once.
+	schedule Schedule
+	// stall is how long no byte may arrive at all.
 	stall time.Duration
 }
 
@@ -86,7 +93,7 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		all.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(bodies) {
+				if i >= len(bodies) || !c.due(ctx, log.StartNS, i) {
 					return
 				}
 				s.request(ctx, bodies[i], &log.Requests[i], w.OutputTokens)
@@ -109,6 +116,25 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		return log, err
 	}
 	return log, nil
+}
+
+// due waits for a request's time; false if the run ends before.
+func (c *client) due(ctx context.Context, start int64, i int) bool {
+	if c.schedule == nil {
+		return true
+	}
+	wait := time.Duration(start + int64(c.schedule(i)) - clock.Mono())
+	if wait <= 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func closeAll(streams []*stream) {
@@ -160,12 +186,12 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 		return
 	}
 	if err := s.got.readAll(s.conn, func(at int64) { s.heard.Store(at) }); err != nil {
-		s.interpret(out) // what came before stays on record
+		s.interpret(out, output) // what came before stays on record
 		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)
 		s.renew(ctx)
 		return
 	}
-	if err := s.interpret(out); err != nil {
+	if err := s.interpret(out, output); err != nil {
 		fail("%v", err)
 	}
 }
@@ -203,8 +229,11 @@ func (s *stream) renew(ctx context.Context) {
 // errFormat marks what the engine must not send.
 var errFormat = errors.New("the engine broke its own format")
 
+// tooMany is by how many tokens more than asked for an engine is not believed.
+const tooMany = 1 << 16
+
 // interpret reads the events of a request that is over.
-func (s *stream) interpret(out *backend.Request) error {
+func (s *stream) interpret(out *backend.Request, output int) error {
 	var usage *Usage
 	var failure string
 	for i := range s.got.list {
@@ -217,14 +246,19 @@ func (s *stream) interpret(out *backend.Request) error {
 		if e.Total > 0 {
 			fresh = e.Total - len(out.TokenNS)
 		}
+		if fresh > output+tooMany {
+			return fmt.Errorf("%w: event %d brings %d tokens, %d were asked for", errFormat, i+1, fresh, output)
+		}
 		for range fresh {
 			out.TokenNS = append(out.TokenNS, at)
 		}
 		if fresh > 0 && len(e.IDs) >= fresh {
 			out.Output = append(out.Output, e.IDs[len(e.IDs)-fresh:]...)
 		}
-		if fresh > 1 {
-			s.shared += fresh - 1
+		s.shared += max(0, fresh-1)
+		// Events that were read together have the stamp of the last one.
+		if i > 0 && fresh > 0 && s.got.list[i-1].at == at {
+			s.shared++
 		}
 		if fresh > 0 || e.Finish != "" {
 			out.EndNS = at
@@ -255,6 +289,8 @@ func (s *stream) interpret(out *backend.Request) error {
 		return fmt.Errorf("the engine counts %d output tokens, its stream brought %d", usage.Output, len(out.TokenNS))
 	case usage.Prompt != out.PromptTokens:
 		return fmt.Errorf("the engine counts %d prompt tokens, it was given %d", usage.Prompt, out.PromptTokens)
+	case usage.Cached < 0 || usage.Cached > usage.Prompt:
+		return fmt.Errorf("%w: %d of %d prompt tokens are cached", errFormat, usage.Cached, usage.Prompt)
 	case len(out.TokenNS) == 0:
 		return errors.New("the engine generated nothing")
 	}

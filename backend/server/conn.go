@@ -28,7 +28,16 @@ type conn struct {
 	buf   []byte
 	r, w  int
 	stamp int64
-	oob   []byte
+	// woke is when this program had them: the stamp of a client without the kernel's.
+	woke int64
+	oob  []byte
+	// receive fills the buffer through raw.Read; got is what it found. They are here so
+	// that reading allocates nothing.
+	receive func(fd uintptr) bool
+	msg     unix.Msghdr
+	iov     unix.Iovec
+	got     int
+	errno   unix.Errno
 	// served counts requests whose answer has begun.
 	served int
 	body   body
@@ -61,6 +70,7 @@ func dial(ctx context.Context, address string) (*conn, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	out := &conn{tcp: tcp, raw: raw, buf: make([]byte, bufferSize), oob: make([]byte, 64)}
+	out.receive = out.recvmsg
 	err = raw.Control(func(fd uintptr) {
 		// Where the kernel refuses, the time at which bytes are read stands in.
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
@@ -86,35 +96,44 @@ func (c *conn) fill() error {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
 		c.r = 0
 	}
-	var n, oobn int
-	var err error
-	readErr := c.raw.Read(func(fd uintptr) bool {
-		for {
-			n, oobn, _, _, err = unix.Recvmsg(int(fd), c.buf[c.w:], c.oob, 0)
-			if err != unix.EINTR {
-				return err != unix.EAGAIN
-			}
-		}
-	})
-	now := clock.Mono()
+	if err := c.raw.Read(c.receive); err != nil {
+		return err
+	}
+	c.woke = clock.Mono()
 	switch {
-	case readErr != nil:
-		return readErr
-	case err != nil:
-		return fmt.Errorf("receive: %w", err)
-	case n == 0:
+	case c.errno != 0:
+		return fmt.Errorf("receive: %w", c.errno)
+	case c.got == 0:
 		return io.EOF
 	}
-	c.stamp = now
-	if wall, ok := arrival(c.oob[:oobn]); ok {
+	c.stamp = c.woke
+	if wall, ok := arrival(c.oob[:c.msg.Controllen]); ok {
 		// Both clocks are read now, and the difference is the age of the bytes: a
 		// wall clock that is set meanwhile does no harm but in these microseconds.
 		if age := time.Now().UnixNano() - wall; age >= 0 && age < int64(time.Minute) {
 			c.stamp = clock.Mono() - age
 		}
 	}
-	c.w += n
+	c.w += c.got
 	return nil
+}
+
+// recvmsg receives what is there; false waits for more. It is recvmsg(2) itself: the
+// wrapper allocates room for an address at each call.
+func (c *conn) recvmsg(fd uintptr) bool {
+	for {
+		c.iov.Base = &c.buf[c.w]
+		c.iov.SetLen(len(c.buf) - c.w)
+		c.msg = unix.Msghdr{Iov: &c.iov, Control: &c.oob[0]}
+		c.msg.SetIovlen(1)
+		c.msg.SetControllen(len(c.oob))
+		var n uintptr
+		// The socket does not block, so that the scheduler need not know.
+		n, _, c.errno = unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&c.msg)), 0)
+		if c.got = int(n); c.errno != unix.EINTR {
+			return c.errno != unix.EAGAIN
+		}
+	}
 }
 
 // arrival reads the kernel's stamp from control data: one message with a timespec.
@@ -171,47 +190,78 @@ func (c *conn) idleClosed(err error) bool {
 		(errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET))
 }
 
-// head reads status and headers.
+// maxLines bounds the headers of a response, its trailers, and the interim answers
+// before it.
+const maxLines = 1000
+
+// head reads status and headers. Interim answers are passed over.
 func (c *conn) head() (status int, err error) {
+	for range maxLines {
+		if status, err = c.status(); err != nil {
+			return 0, err
+		}
+		c.body = body{left: -1}
+		if err := c.headers(func(name, value []byte) error { return c.body.header(string(name), string(value)) }); err != nil {
+			return 0, err
+		}
+		if status/100 == 1 {
+			continue
+		}
+		switch {
+		case c.body.chunked:
+			c.body.left = 0
+		case status == 204, status == 304, c.body.left == 0:
+			c.body.ended = true
+		}
+		return status, nil
+	}
+	return 0, errors.New("it sends interim answers without end")
+}
+
+// status reads the first line of an answer.
+func (c *conn) status() (int, error) {
 	line, err := c.line()
 	if err != nil {
 		return 0, unexpected(err)
 	}
 	proto, rest, _ := strings.Cut(string(line), " ")
 	code, _, _ := strings.Cut(rest, " ")
-	status, err = strconv.Atoi(code)
-	if err != nil || !strings.HasPrefix(proto, "HTTP/1.") {
+	status, err := strconv.Atoi(code)
+	if err != nil || status < 100 || status > 999 || !strings.HasPrefix(proto, "HTTP/1.") {
 		return 0, fmt.Errorf("it does not speak HTTP/1: %.60q", line)
 	}
-	c.body = body{left: -1}
-	for {
+	return status, nil
+}
+
+// headers reads lines up to a blank one.
+func (c *conn) headers(each func(name, value []byte) error) error {
+	for range maxLines {
 		line, err := c.line()
 		if err != nil {
-			return 0, unexpected(err)
+			return unexpected(err)
 		}
 		if len(line) == 0 {
-			break
+			return nil
 		}
-		name, value, _ := strings.Cut(string(line), ":")
-		value = strings.TrimSpace(value)
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "content-length":
-			if c.body.left, err = strconv.ParseInt(value, 10, 64); err != nil || c.body.left < 0 {
-				return 0, fmt.Errorf("a Content-Length of %q", value)
-			}
-		case "transfer-encoding":
-			c.body.chunked = strings.EqualFold(value, "chunked")
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if err := each(bytes.TrimSpace(name), bytes.TrimSpace(value)); err != nil {
+			return err
 		}
 	}
-	switch {
-	case status == 100: // the answer itself follows
-		return c.head()
-	case c.body.chunked:
-		c.body.left = 0
-	case status == 204, status == 304, c.body.left == 0:
-		c.body.ended = true
+	return fmt.Errorf("more than %d headers", maxLines)
+}
+
+// header takes what a header says about the body.
+func (b *body) header(name, value string) (err error) {
+	switch strings.ToLower(name) {
+	case "content-length":
+		if b.left, err = strconv.ParseInt(value, 10, 64); err != nil || b.left < 0 {
+			return fmt.Errorf("a Content-Length of %.40q", value)
+		}
+	case "transfer-encoding":
+		b.chunked = strings.EqualFold(value, "chunked")
 	}
-	return status, nil
+	return nil
 }
 
 // piece returns bytes of the body, at least one, as they arrived; io.EOF at its end.
@@ -271,16 +321,8 @@ func (c *conn) chunk() error {
 	if n > 0 {
 		return nil
 	}
-	for {
-		line, err := c.line()
-		if err != nil {
-			return unexpected(err)
-		}
-		if len(line) == 0 {
-			c.body.ended = true
-			return nil
-		}
-	}
+	c.body.ended = true
+	return c.headers(func(_, _ []byte) error { return nil })
 }
 
 // hex reads a number without allocating.

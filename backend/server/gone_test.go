@@ -40,6 +40,12 @@ func engineOf(t *testing.T, script string) (root, inner int) {
 // TestBury: a process that has left the group is found by its parents and killed.
 func TestBury(t *testing.T) {
 	root, inner := engineOf(t, "setsid sleep 300 & echo $!; wait")
+	for range 100 { // until it has left
+		if m, _ := inspect(inner); m.group != root {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	known := family(root)
 	if _, ok := known[inner]; !ok || len(known) < 2 {
 		t.Fatalf("family of %d is %v, want %d in it", root, known, inner)

@@ -22,6 +22,8 @@ type Options struct {
 	StopTimeout  time.Duration // between TERM and KILL; default 20 s
 	// Streams is how many requests are under way at once; 0 is all.
 	Streams int
+	// Schedule says when requests are due; nil is at once.
+	Schedule Schedule
 	// Poll is the time between two readings of the engine's counters; default 100 ms.
 	Poll time.Duration
 }
@@ -226,7 +228,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	if err := s.check(w); err != nil {
 		return nil, err
 	}
-	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: s.opt.Streams, stall: s.opt.StallTimeout}
+	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: s.opt.Streams, schedule: s.opt.Schedule, stall: s.opt.StallTimeout}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
 	stop := make(chan struct{})

@@ -18,6 +18,7 @@ const Env = "LLEM_TEST_STUB"
 // first thing in TestMain. The port is the value behind --port; other arguments are
 // accepted as the engine's program would.
 func Main(dialects map[string]Dialect) {
+	mainMetronome()
 	setting, ok := os.LookupEnv(Env)
 	if !ok || len(os.Args) < 2 {
 		return

@@ -1,0 +1,223 @@
+package server
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend/server/servertest"
+)
+
+func TestMain(m *testing.M) {
+	servertest.Main(nil)
+	m.Run()
+}
+
+// BenchmarkITL: how far the times between tokens are from the truth, which the sender
+// knows: it is a process of its own that stamps each write before and after. Once as this
+// client takes them, from the kernel, and once as a client without that would.
+//
+//	go test ./backend/server -run '^$' -bench ITL -benchtime 1x
+func BenchmarkITL(b *testing.B) {
+	for _, streams := range []int{1, 64, 256, 1024, 2048} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			for b.Loop() {
+				benchmarkITL(b, streams, 100, 20*time.Millisecond)
+			}
+			b.ReportMetric(0, "ns/op") // it says nothing: the sender sets the pace
+		})
+	}
+}
+
+// certain is how well the sender must know when it wrote: one that lost its core within
+// a write does not. With one stream every write wakes the reader, on the same core.
+const certain = 25 * time.Microsecond
+
+func benchmarkITL(b *testing.B, streams, tokens int, step time.Duration) {
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	sender := exec.Command(self)
+	sender.Env = append(os.Environ(), fmt.Sprintf("%s=%d,%d,%v", servertest.MetronomeEnv, streams, tokens, step))
+	sender.Stderr = os.Stderr
+	out, err := sender.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := sender.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = sender.Process.Kill(); _ = sender.Wait() }()
+	said := bufio.NewReader(out)
+	address, err := said.ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	heard := make([]heardStream, streams)
+	for i := range heard {
+		if heard[i].conn, err = dial(b.Context(), strings.TrimSpace(address)); err != nil {
+			b.Fatal(err)
+		}
+		heard[i].woke = make([]int64, 0, tokens)
+	}
+	before := cpuTime()
+	var all sync.WaitGroup
+	for i := range heard {
+		all.Go(func() { heard[i].err = heard[i].listen(i) })
+	}
+	all.Wait()
+	cpu := cpuTime() - before
+	truth := make([]int64, 2*streams*tokens)
+	if err := binary.Read(said, binary.LittleEndian, truth); err != nil {
+		b.Fatal(err)
+	}
+	var kernel, user []int64
+	unknown, together := 0, 0
+	for i, h := range heard {
+		if h.err != nil || len(h.got.list) != tokens {
+			b.Fatalf("stream %d: %d events, %v", i, len(h.got.list), h.err)
+		}
+		for n := range tokens - 1 {
+			at := truth[2*(i*tokens+n):]
+			if h.got.list[n+1].at == h.got.list[n].at {
+				together++
+			}
+			if streams > 1 && max(at[1]-at[0], at[3]-at[2]) > certain.Nanoseconds() {
+				unknown++
+				continue
+			}
+			itl := at[2] - at[0] // bytes arrive at the beginning of a write; then it may wake the reader
+			kernel = append(kernel, abs(h.got.list[n+1].at-h.got.list[n].at-itl))
+			user = append(user, abs(h.woke[n+1]-h.woke[n]-itl))
+		}
+	}
+	report := func(list []int64, name string) {
+		slices.Sort(list)
+		b.ReportMetric(float64(list[len(list)/2])/1e3, name+"-p50-µs")
+		b.ReportMetric(float64(list[len(list)*99/100])/1e3, name+"-p99-µs")
+	}
+	report(kernel, "kernel")
+	report(user, "user")
+	all100 := 100 / float64(streams*(tokens-1))
+	b.ReportMetric(float64(unknown)*all100, "unknown-%")
+	b.ReportMetric(float64(together)*all100, "together-%")
+	b.ReportMetric(cpu.Seconds()/float64(streams*tokens)*1e6, "cpu-s/M")
+}
+
+// heardStream reads one stream as the client does, and keeps the time of waking up too.
+type heardStream struct {
+	conn *conn
+	got  events
+	woke []int64
+	err  error
+}
+
+func (h *heardStream) listen(i int) error {
+	defer h.conn.Close()
+	if status, err := h.conn.send("GET", fmt.Sprintf("/%d", i), nil); err != nil || status != 200 {
+		return fmt.Errorf("status %d, %w", status, err)
+	}
+	for {
+		p, err := h.conn.piece()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		h.got.feed(p, h.conn.stamp)
+		for len(h.woke) < len(h.got.list) {
+			h.woke = append(h.woke, h.conn.woke)
+		}
+	}
+}
+
+func abs(n int64) int64 { return max(n, -n) }
+
+// cpuTime is that of this process.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkEvent: what one event costs, and that it allocates nothing.
+//
+//	go test ./backend/server -run '^$' -bench Event -benchmem
+func BenchmarkEvent(b *testing.B) {
+	c, write := piped(b)
+	var e events
+	e.text, e.list = make([]byte, 0, 1<<20), make([]arrived, 0, 1<<12)
+	b.ReportAllocs()
+	for b.Loop() {
+		if len(e.list) == 1<<11 {
+			e.reset()
+		}
+		write()
+		p, err := c.piece()
+		if err != nil {
+			b.Fatal(err)
+		}
+		e.feed(p, c.stamp)
+	}
+}
+
+// TestNoAllocation: while tokens arrive nothing is allocated.
+func TestNoAllocation(t *testing.T) {
+	c, write := piped(t)
+	var e events
+	e.text, e.list = make([]byte, 0, 1<<20), make([]arrived, 0, 1<<12)
+	if n := testing.AllocsPerRun(500, func() {
+		write()
+		p, err := c.piece()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.feed(p, c.stamp)
+	}); n != 0 {
+		t.Errorf("%v allocations for each event, want none", n)
+	}
+	if len(e.list) < 500 || e.list[0].at == 0 {
+		t.Errorf("%d events", len(e.list))
+	}
+}
+
+// piped is a connection whose body has begun, and what sends one event over it.
+func piped(t testing.TB) (*conn, func()) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := dial(t.Context(), l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close(); _ = c.Close() })
+	c.body = body{chunked: true}
+	data := "data: " + (servertest.VLLM{}).Token(servertest.Request{Prompt: []int32{1}}, 0, 1, false) + "\n\n"
+	event := fmt.Appendf(nil, "%x\r\n%s\r\n", len(data), data)
+	return c, func() {
+		if _, err := far.Write(event); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/server/servertest"
+)
+
+// Request of [completions] is one that the stub of vLLM takes.
+func (completions) Request(_ backend.Spec, p backend.Prompt, output int) Request {
+	return JSON("/v1/completions", map[string]any{"prompt": p.Tokens, "max_tokens": output, "ignore_eos": true, "temperature": 0, "stream": true})
+}
+
+// stubbed is a client of a stub in this process.
+func stubbed(t *testing.T, streams int, s Schedule) *client {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() { _ = servertest.New(servertest.Options{Dialect: servertest.VLLM{}, Step: time.Millisecond}).Serve(l) }()
+	return &client{engine: completions{}, address: l.Addr().String(), streams: streams, schedule: s, stall: 5 * time.Second}
+}
+
+func sixPrompts() backend.Workload {
+	w := backend.Workload{OutputTokens: 5}
+	for i := range int32(6) {
+		w.Requests = append(w.Requests, backend.Prompt{ID: int(i), Tokens: []int32{i + 1, 2}})
+	}
+	return w
+}
+
+// mostAtOnce is how many requests were under way together.
+func mostAtOnce(log *backend.Log) int {
+	most := 0
+	for _, at := range log.Requests {
+		n := 0
+		for _, q := range log.Requests {
+			if q.SubmittedNS <= at.SubmittedNS && at.SubmittedNS < q.EndNS {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// TestLoad: all at once, a closed loop, and a schedule.
+func TestLoad(t *testing.T) {
+	due := func(i int) time.Duration { return time.Duration(i) * 30 * time.Millisecond }
+	for name, q := range map[string]struct {
+		streams int
+		due     Schedule
+		most    int
+	}{
+		"at once":     {0, nil, 6},
+		"closed loop": {2, nil, 2},
+		"schedule":    {0, due, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, err := stubbed(t, q.streams, q.due).run(t.Context(), sixPrompts())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range log.Requests {
+				if !r.OK || r.OutputTokens != 5 {
+					t.Errorf("request %+v", r)
+				}
+				if q.due != nil && r.SubmittedNS < log.StartNS+int64(q.due(i)) {
+					t.Errorf("request %d was sent %v after the start, it was due at %v", i, time.Duration(r.SubmittedNS-log.StartNS), q.due(i))
+				}
+			}
+			if n := mostAtOnce(log); n > q.most {
+				t.Errorf("%d requests at once, want at most %d", n, q.most)
+			}
+			if log.EndNS < slices.MaxFunc(log.Requests, func(a, b backend.Request) int { return int(a.EndNS - b.EndNS) }).EndNS {
+				t.Error("the run ended before its requests")
+			}
+		})
+	}
+}
+
+// TestReadTogether: events that were read together have one stamp, and say so.
+func TestReadTogether(t *testing.T) {
+	s := &stream{client: &client{engine: completions{}}}
+	for n, at := range []int64{10, 20, 20, 20, 30} {
+		s.got.feed([]byte("data: "+(servertest.VLLM{}).Token(servertest.Request{Prompt: []int32{1}}, n, 1, n == 4)+"\n\n"), at)
+	}
+	for _, data := range (servertest.VLLM{}).End(servertest.Request{Prompt: []int32{1}}, 5, 0) {
+		s.got.feed([]byte("data: "+data+"\n\n"), 30)
+	}
+	out := backend.Request{PromptTokens: 1}
+	if err := s.interpret(&out, 5); err != nil || !out.OK || s.shared != 2 {
+		t.Errorf("%v, %+v, %d tokens share a stamp, want 2", err, out, s.shared)
+	}
+}
+
+// TestStepsFromStreams: an engine that counts output late has the tokens of its streams.
+func TestStepsFromStreams(t *testing.T) {
+	log := &backend.Log{StartNS: 0, EndNS: 100, Requests: []backend.Request{
+		{OK: true, PromptTokens: 8, FirstTokenNS: 20, TokenNS: []int64{20, 40, 60, 80}, EndNS: 80},
+		{OK: true, PromptTokens: 8, FirstTokenNS: 55, TokenNS: []int64{55, 80}, EndNS: 80},
+		{Failure: "no"},
+	}}
+	at := func(ns int64, prompt, cached, output float64) reading {
+		return reading{Counters: Counters{Prompt: prompt, Cached: cached, Output: output}, before: ns, after: ns}
+	}
+	late := steps([]reading{at(0, 100, 0, 0), at(50, 108, 0, 0), at(100, 118, 2, 0)}, log)
+	counted := steps([]reading{at(0, 100, 0, 1000), at(50, 108, 0, 1002), at(100, 118, 2, 1006)}, log)
+	for name, list := range map[string][]backend.Step{"late": late, "counted": counted} {
+		if len(list) != 2 || list[0].PrefillTokens != 8 || list[0].DecodeTokens != 1 || list[1].PrefillTokens != 8 || list[1].DecodeTokens != 3 {
+			t.Errorf("%s: %+v, want 8 and 8 prompt tokens, 1 and 3 decoded ones", name, list)
+		}
+	}
+}
