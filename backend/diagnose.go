@@ -5,13 +5,16 @@ import (
 	"errors"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// What engines print when they fail, from their sources and issue trackers. The first
-// line that one of these matches says what happened: the last line is usually a
-// wrapper that says nothing.
+// What engines print when they fail, from their sources, issue trackers and runs. The
+// first line that one of these matches says what happened: the last line is usually a
+// wrapper that says nothing. Lines that the engine itself marks as less than an error
+// count only if there is no other: many engines start with warnings about what they do
+// without.
 
 // symptom is what a failure is known by: any of its texts, each a row of parts in
 // lower case. Plain searches, since a log may be long.
@@ -65,6 +68,9 @@ var symptoms = []symptom{
 	say(ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError", "trying to access a gated repo", "401 Client Error", "403 Client Error"),
 	say(ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
 		"We couldn't connect to", "LocalEntryNotFoundError", "OfflineModeIsEnabled", "Cannot reach https://"),
+	say(ClassCorruptModel, "download or generate the model again",
+		"invalid magic characters", "is not within the file bounds", "SafetensorError", "tensor…has wrong shape"),
+	say(ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
 	say(ClassModelNotFound, "check the name or the path of the model",
 		"is not a local folder and is not a valid model identifier", "RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
 		"does not appear to have a file named", "failed to load model", "failed to open GGUF", "gguf_init_from_file: failed to open"),
@@ -104,21 +110,51 @@ type Diagnosis struct {
 	Line  string // the decisive one
 }
 
+// mild is the beginning of a line that its engine does not take for an error: after the
+// name of the process (vLLM), a level in brackets (TensorRT-LLM), or a time and a letter
+// (llama.cpp).
+var mild = regexp.MustCompile(`^(\([^)]*\) )?(\[trt-llm\] )?(\[[0-9/:, -]+\] )?(\[(w|i|d|v)\]|(warning|info|debug)\b|[0-9.]+ (w|i|d) )`)
+
 // Diagnose finds the first line of an engine's output that says what happened.
 func Diagnose(log io.Reader) (Diagnosis, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
+	var hinted *Diagnosis // by a mild line
 	for {
 		line, err := r.ReadSlice('\n') // the beginning of a longer line will do
-		text := strings.ToLower(string(line))
-		for _, s := range symptoms {
-			if s.matches(text) {
-				return Diagnosis{s.class, s.hint, shorten(string(line))}, true
+		if text := strings.ToLower(string(line)); text != "" {
+			switch d, ok := diagnoseLine(text, string(line)); {
+			case ok && !mild.MatchString(text):
+				return d, true
+			case ok && hinted == nil:
+				hinted = &d
 			}
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		switch {
+		case err == nil, errors.Is(err, bufio.ErrBufferFull):
+		case hinted != nil:
+			return *hinted, true
+		default:
 			return Diagnosis{}, false
 		}
 	}
+}
+
+// fits is how many tokens vLLM says that the cache has room for.
+var fits = regexp.MustCompile(`estimated maximum model length is ([0-9]+)`)
+
+// diagnoseLine looks at one line, in small letters and as it is.
+func diagnoseLine(text, line string) (Diagnosis, bool) {
+	for _, s := range symptoms {
+		if !s.matches(text) {
+			continue
+		}
+		d := Diagnosis{s.class, s.hint, shorten(line)}
+		if m := fits.FindStringSubmatch(text); m != nil {
+			d.Hint = "prompt and output of at most " + m[1] + " tokens fit: use fewer, or raise the memory share of the engine"
+		}
+		return d, true
+	}
+	return Diagnosis{}, false
 }
 
 // longestLine is how much of the decisive line is kept.
@@ -132,11 +168,11 @@ func shorten(line string) string {
 	return line
 }
 
-// diagnose completes a failure from a log.
-func (f *Failure) diagnose(path string) {
+// diagnose completes a failure from a log, and says whether it could.
+func (f *Failure) diagnose(path string) bool {
 	file, err := os.Open(path)
 	if err != nil {
-		return
+		return false
 	}
 	defer file.Close()
 	d, ok := Diagnose(file)
@@ -149,4 +185,12 @@ func (f *Failure) diagnose(path string) {
 		f.Class, f.Hint = d.Class, d.Hint
 		f.Message += ": " + d.Line
 	}
+	return ok
 }
+
+// suicide is what SGLang prints before it kills itself and all of its processes: nobody
+// else did, and the reason is above.
+const suicide = "Received sigquit from a child process"
+
+// killedItself says that an engine's log ends with that.
+func killedItself(path string) bool { return strings.Contains(tail(path, 64<<10), suicide) }

@@ -44,3 +44,41 @@ func TestDiagnose(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagnoseFits: the length that fits is in the hint.
+func TestDiagnoseFits(t *testing.T) {
+	b, err := os.ReadFile("testdata/failures/vllm-kv.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, _ := Diagnose(strings.NewReader(string(b))); !strings.Contains(d.Hint, "42656 tokens fit") {
+		t.Errorf("hint %q", d.Hint)
+	}
+}
+
+// TestExits: how a program ends says what happened only where its log does not.
+func TestExits(t *testing.T) {
+	for name, q := range map[string]struct {
+		script string
+		class  Class
+		says   string
+	}{
+		"killed":                {"kill -KILL $$", ClassOOMHost, "killed"},
+		"killed behind a shell": {"exit 137", ClassOOMHost, "killed"},
+		"illegal instruction":   {"exit 132", ClassIllegal, "illegal instruction"},
+		"kills itself": {"echo 'RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.'; " +
+			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$", ClassKVTooSmall, "--mem-fraction-static"},
+		"kills itself, saying nothing": {"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$", ClassCrashed, "killed"},
+		"says so":                      {"echo 'CUDA out of memory. Tried'; exit 1", ClassOOMGPU, "exited with status 1 while loading: CUDA out of memory"},
+		"says nothing":                 {"exit 3", ClassCrashed, "exited with status 3"},
+	} {
+		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}}, filepath.Join(t.TempDir(), "log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-c.Exited()
+		if f := c.Failure("x", "loading"); f.Class != q.class || !strings.Contains(f.Message, q.says) || f.Hint == "" {
+			t.Errorf("%s: %s, %q, hint %q, want %s and %q", name, f.Class, f.Message, f.Hint, q.class, q.says)
+		}
+	}
+}

@@ -166,6 +166,9 @@ func (p *process) exitFailure(name, doing string) *Failure {
 	default:
 	}
 	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
+	if f.Class == ClassOOMHost && killedItself(p.logPath) {
+		f.Class, f.Hint = ClassCrashed, ""
+	}
 	if f.Class == ClassCrashed {
 		f.diagnose(p.logPath)
 	}

@@ -22,7 +22,9 @@ func stubbed(t *testing.T, streams int, s Schedule) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	go func() { _ = servertest.New(servertest.Options{Dialect: servertest.VLLM{}, Step: time.Millisecond}).Serve(l) }()
+	go func() {
+		_ = servertest.New(servertest.Options{Dialect: servertest.VLLM{}, Step: time.Millisecond}).Serve(l)
+	}()
 	return &client{engine: completions{}, address: l.Addr().String(), streams: streams, schedule: s, stall: 5 * time.Second}
 }
 
