@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 
 // TestStub: both formats of the stream.
 func TestStub(t *testing.T) {
-	s := servertest.Suite{Backend: stub, Spec: spec(t), Option: "--max-running-requests", Settings: `{"max_running_requests":4}`}
+	s := servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-running-requests", Settings: `{"max_running_requests":4}`}
 	t.Run("incremental", func(t *testing.T) { s.Run(t, Name) })
 	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })
 }

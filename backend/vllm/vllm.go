@@ -18,6 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/power/scrape"
 )
 
 // Name of the backend in study files.
@@ -94,10 +95,13 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 type engine struct {
 	command backend.Command
 	info    backend.Info
+	// cache says that the study wants the prefix cache.
+	cache bool
 }
 
 var (
 	_ server.Engine    = (*engine)(nil)
+	_ server.Describer = (*engine)(nil)
 	_ server.Tokenizer = (*engine)(nil)
 	_ server.Counted   = (*engine)(nil)
 )
@@ -120,7 +124,7 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 	if spec.Synthetic {
 		args = append(args, "--load-format", "dummy")
 	}
-	section, err := flags(spec)
+	section, err := e.flags(spec)
 	if err != nil {
 		return server.Launch{}, err
 	}
@@ -140,7 +144,7 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 
 // flags are the section's settings as vLLM's program takes them: its keys are the names
 // of the options.
-func flags(spec backend.Spec) ([]string, error) {
+func (e *engine) flags(spec backend.Spec) ([]string, error) {
 	section, err := server.Section(spec.Options)
 	if err != nil {
 		return nil, err
@@ -162,6 +166,7 @@ func flags(spec backend.Spec) ([]string, error) {
 		}
 		args = append(args, "--compilation-config", string(text))
 	}
+	e.cache = section["enable_prefix_caching"] == true
 	if _, given := section["enable_prefix_caching"]; !given {
 		args = append(args, "--no-enable-prefix-caching")
 	}
@@ -195,6 +200,29 @@ func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.R
 
 // Read implements server.Engine: an event of the completions API.
 func (*engine) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
+
+// cacheInfo is a metric whose labels are the settings of the cache.
+const cacheInfo = "vllm:cache_config_info"
+
+// Describe implements server.Describer: the prefix cache is as it was asked for. A
+// version that does not say so is judged by what each answer says was cached.
+func (e *engine) Describe(ctx context.Context, ask server.Ask, _ *backend.Loaded) error {
+	page, err := ask(ctx, "GET", "/metrics", nil)
+	if err != nil {
+		return err
+	}
+	list, err := scrape.Parse(page, func(name string) bool { return name == cacheInfo })
+	if err != nil {
+		return fmt.Errorf("read the engine's settings: %w", err)
+	}
+	for _, s := range list {
+		if s.Label("enable_prefix_caching") == "True" && !e.cache {
+			return backend.Failf(backend.ClassConfig, "set vllm.enable_prefix_caching: true to measure with the cache",
+				"vLLM keeps a prefix cache although it was told not to: it would not compute what it is given")
+		}
+	}
+	return nil
+}
 
 // Tokenize implements server.Tokenizer.
 func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {

@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: spec(t), Option: "--max-num-seqs", Settings: `{"max_num_seqs":4}`}.Run(t, Name)
+	servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-num-seqs", Settings: `{"max_num_seqs":4}`}.Run(t, Name)
 }
 
 // TestRealServer runs the suite against vLLM on a processor: LLEM_TEST_VLLM is an

@@ -73,7 +73,7 @@ func (SGLang) Pages(s *Stub) map[string]http.HandlerFunc {
 			fmt.Fprintf(w, "sglang:realtime_tokens_total{%s,mode=\"prefill_cache\"} %d.0\n", labels, cached)
 		},
 		"/server_info": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, `{"model_path":"m","dtype":"auto","attention_backend":"triton","disable_radix_cache":true,"version":"0.0.stub"}`)
+			fmt.Fprintf(w, `{"model_path":"m","dtype":"auto","attention_backend":"triton","disable_radix_cache":%v,"version":"0.0.stub"}`, !s.Caches())
 		},
 		"/tokenize": tokenize("prompt"),
 	}

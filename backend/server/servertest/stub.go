@@ -39,6 +39,7 @@ const (
 	TwoAtOnce     Fault = "two-at-once"    // two tokens in one event
 	ClosesIdle    Fault = "closes-idle"    // closes a connection after each answer
 	BadFlag       Fault = "bad-flag"       // its program does not know an option, and does not say so before
+	KeepsCache    Fault = "keeps-cache"    // its settings say that the prefix cache is on
 	LacksOption   Fault = "lacks-option"   // its program's help does not list the first of Dialect.Options
 )
 
@@ -108,6 +109,9 @@ func New(o Options) *Stub {
 	s.step = sync.NewCond(&s.mu)
 	return s
 }
+
+// Caches says that the stub claims to have a prefix cache.
+func (s *Stub) Caches() bool { return s.o.Fault == KeepsCache }
 
 // Counts are the totals so far.
 func (s *Stub) Counts() (prompt, cached, output, steps int64, running int) {

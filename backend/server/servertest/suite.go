@@ -21,6 +21,8 @@ type Suite struct {
 	// Option is the first of the dialect's options, with the settings that make the
 	// backend pass it.
 	Option, Settings string
+	// SaysCache says that the engine can be asked whether it keeps a prefix cache.
+	SaysCache bool
 	// LateTokens says that the engine's count stands for tokens without an event.
 	LateTokens bool
 }
@@ -94,6 +96,9 @@ func (s Suite) faults(t *testing.T, dialect string) {
 	}
 	if s.LateTokens {
 		delete(list, CountsWrong)
+	}
+	if s.SaysCache {
+		list[KeepsCache] = expected{backend.ClassConfig, "keeps a prefix cache although it was told not to", "to measure with the cache"}
 	}
 	for fault, want := range list {
 		t.Run(string(fault), func(t *testing.T) {

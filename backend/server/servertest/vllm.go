@@ -94,6 +94,11 @@ func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
 			prompt, cached, output, steps, running := s.Counts()
 			const labels = `{engine="0",model_name="llem"}`
 			fmt.Fprintf(w, "# HELP vllm:num_requests_running Number of requests in model execution batches.\n# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running%s %d.0\n", labels, running)
+			caches := "False"
+			if s.Caches() {
+				caches = "True"
+			}
+			fmt.Fprintf(w, "# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{block_size=\"16\",enable_prefix_caching=\"%s\",engine=\"0\"} 1.0\n", caches)
 			fmt.Fprintf(w, "# TYPE vllm:prompt_tokens_total counter\nvllm:prompt_tokens_total%s %d.0\n", labels, prompt)
 			fmt.Fprintf(w, "# TYPE vllm:prefix_cache_hits_total counter\nvllm:prefix_cache_hits_total%s %d.0\n", labels, cached)
 			fmt.Fprintf(w, "# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total%s %d.0\n", labels, output)
