@@ -77,44 +77,46 @@ func family(root int) map[int]member {
 	return out
 }
 
-// living are those of an engine's processes that are still there: the known ones and,
-// unless group is 0, all of its group.
-func living(group int, known map[int]member) []int {
-	var out []int
-	for pid, m := range known {
-		if now, ok := inspect(pid); ok && now.start == m.start && !now.dead {
-			out = append(out, pid)
-		}
-	}
-	if group == 0 {
-		return out
-	}
+// left are those of an engine's processes that are still there, and how many more are
+// dead and wait for their parent to take note: the known ones and, unless group is 0, all
+// of its group.
+func left(group int, known map[int]member) (living []int, dead int) {
 	for _, m := range processes() {
-		if _, is := known[m.pid]; !is && m.group == group && !m.dead {
-			out = append(out, m.pid)
+		was, is := known[m.pid]
+		switch {
+		case is && was.start != m.start, !is && (group == 0 || m.group != group):
+		case m.dead:
+			dead++
+		default:
+			living = append(living, m.pid)
 		}
 	}
-	return out
+	return living, dead
 }
 
 // goneWithin bounds the wait for the end of an engine's processes: a driver that cleans
 // up after a killed one takes seconds.
 const goneWithin = 30 * time.Second
 
+// notedWithin bounds the wait for the first process of the machine to take note of dead
+// ones. They hold nothing any more; some first processes never do.
+const notedWithin = 3 * time.Second
+
 // bury waits until none of an engine's processes is left; those that have left its group
 // are killed first.
 func bury(name string, group int, known map[int]member, within time.Duration) error {
-	deadline := time.Now().Add(within)
+	began := time.Now()
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		left := living(group, known)
-		if len(left) == 0 {
+		living, dead := left(group, known)
+		took := time.Since(began)
+		if len(living) == 0 && (dead == 0 || took > notedWithin) {
 			return nil
 		}
-		if time.Now().After(deadline) {
+		if took > within && len(living) > 0 {
 			return backend.Failf(backend.ClassHung, "see `ps -o pid,stat,wchan:30,args` for what they wait for; a process in state D waits for its driver",
-				"%s has stopped, but %d of its processes are still there after %v (%s): they may hold the GPU's memory", name, len(left), within, fmt.Sprint(left))
+				"%s has stopped, but %d of its processes are still there after %v (%s): they may hold the GPU's memory", name, len(living), within, fmt.Sprint(living))
 		}
-		for _, pid := range left {
+		for _, pid := range living {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		time.Sleep(wait)
