@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
 )
 
@@ -174,6 +175,29 @@ func BenchmarkEvent(b *testing.B) {
 		}
 		e.feed(p, c.stamp)
 	}
+}
+
+// BenchmarkInterpret: what the reading of an event costs, which is done when its request
+// is over.
+//
+//	go test ./backend/server -run '^$' -bench Interpret
+func BenchmarkInterpret(b *testing.B) {
+	const tokens = 100
+	s := &stream{client: &client{engine: completions{}}}
+	q := servertest.Request{Prompt: []int32{1}}
+	for n := range tokens {
+		s.got.feed([]byte("data: "+(servertest.VLLM{}).Token(q, n, 1, n == tokens-1)+"\n\n"), int64(n+1))
+	}
+	for _, data := range (servertest.VLLM{}).End(q, tokens, 0) {
+		s.got.feed([]byte("data: "+data+"\n\n"), tokens)
+	}
+	for b.Loop() {
+		out := backend.Request{PromptTokens: 1}
+		if err := s.interpret(&out, tokens); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*tokens), "ns/event")
 }
 
 // TestNoAllocation: while tokens arrive nothing is allocated.

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"context"
 	"net"
+	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -117,5 +120,34 @@ func TestStepsFromStreams(t *testing.T) {
 		if len(list) != 2 || list[0].PrefillTokens != 8 || list[0].DecodeTokens != 1 || list[1].PrefillTokens != 8 || list[1].DecodeTokens != 3 {
 			t.Errorf("%s: %+v, want 8 and 8 prompt tokens, 1 and 3 decoded ones", name, list)
 		}
+	}
+}
+
+// impostor is an engine that does not listen, on a port that another program takes.
+type impostor struct {
+	Engine
+	listen func(port int)
+}
+
+func (impostor) Name() string { return "engine" }
+
+func (i impostor) Launch(_ context.Context, _ backend.Spec, port int) (Launch, error) {
+	i.listen(port)
+	return Launch{Command: backend.Command{Path: "/bin/sleep", Args: []string{"60"}}, Health: "/health"}, nil
+}
+
+// TestImpostor: whoever answers on the port must be the engine that was started.
+func TestImpostor(t *testing.T) {
+	listen := func(port int) {
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() { _ = http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) }()
+	}
+	_, err := Start(t.Context(), impostor{listen: listen}, backend.Spec{}, Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
+	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassPortInUse {
+		t.Errorf("%v (%s), want a port in use", err, f.Class)
 	}
 }

@@ -47,6 +47,7 @@ type Session struct {
 	opt     Options
 	spec    backend.Spec
 	child   *backend.Child
+	port    int
 	address string
 	launch  Launch
 	loaded  backend.Loaded
@@ -70,7 +71,7 @@ func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 	}
 	launch.Command = launch.Command.Within(spec)
 	s := &Session{engine: e, opt: o.withDefaults(), spec: spec, launch: launch, loaded: launch.Loaded,
-		address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+		port: port, address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 	if err := launch.Known.Check(e.Name(), launch.Loaded.Version, launch.Command.Args); err != nil {
 		s.cleanup()
 		return nil, err
@@ -82,7 +83,6 @@ func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.family = family(s.child.PID())
 	s.loaded.PID, s.loaded.LoadNS = s.child.PID(), clock.Mono()-began
 	s.loaded.SharedClock = true // all stamps are this side's
 	s.loaded.Image = s.child.Image()
@@ -140,6 +140,10 @@ func (s *Session) ready(outer context.Context) error {
 		if timeout, ok := errors.AsType[net.Error](err); ctx.Err() == nil && (!ok || !timeout.Timeout()) {
 			last = err.Error()
 		}
+	}
+	s.family = family(s.child.PID())
+	if err := ours(s.engine.Name(), s.port, s.family); err != nil {
+		return err
 	}
 	if d, ok := s.engine.(Describer); ok {
 		if err := d.Describe(ctx, s.ask, &s.loaded); err != nil {

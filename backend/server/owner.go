@@ -1,0 +1,67 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// Between the search for a free port and the engine's start another program may take it.
+// The engine then fails in a moment, or in minutes, when it has loaded its model; until
+// then the other program would answer in its place.
+
+// listening finds the sockets that listen on a port of IPv4 or IPv6, by their inodes.
+func listening(port int) map[string]bool {
+	const stateListen = "0A"
+	suffix := fmt.Appendf(nil, ":%04X", port)
+	out := map[string]bool{}
+	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		table, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		for line := range bytes.Lines(table) {
+			f := bytes.Fields(line)
+			if len(f) > 9 && bytes.HasSuffix(f[1], suffix) && string(f[3]) == stateListen {
+				out["socket:["+string(f[9])+"]"] = true
+			}
+		}
+	}
+	return out
+}
+
+// holds says whether a process has one of the sockets open; known is false where that may
+// not be asked.
+func holds(pid int, sockets map[string]bool) (yes, known bool) {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return false, false
+	}
+	for _, e := range list {
+		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && sockets[target] {
+			return true, true
+		}
+	}
+	return false, true
+}
+
+// ours refuses a server that listens on the port and is none of the engine's processes.
+// Where it cannot be told, it is taken for the engine's.
+func ours(name string, port int, family map[int]member) error {
+	sockets := listening(port)
+	if len(sockets) == 0 {
+		return nil
+	}
+	for pid := range family {
+		if yes, known := holds(pid, sockets); yes || !known {
+			return nil
+		}
+	}
+	return backend.Failf(backend.ClassPortInUse, "try again: the port was taken between looking and listening",
+		"another program answers on port %d, which was free before %s was started there", port, name)
+}
