@@ -1,11 +1,13 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -200,6 +202,22 @@ func Python(given string) (string, error) {
 		}
 	}
 	return exec.LookPath(given)
+}
+
+// Interpreter is the one that runs a program which pip has installed: its first line
+// names it. It is "" of other programs.
+func Interpreter(program string) string {
+	f, err := os.Open(program)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	line, _ := bufio.NewReader(io.LimitReader(f, 512)).ReadString('\n')
+	path, ok := strings.CutPrefix(strings.TrimSpace(line), "#!")
+	if !ok || !strings.Contains(filepath.Base(path), "python") {
+		return ""
+	}
+	return path
 }
 
 // Package asks an interpreter for the version of one of its packages. The package

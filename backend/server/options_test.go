@@ -83,3 +83,23 @@ func TestOptionsOfOnce(t *testing.T) {
 		t.Errorf("asked %d times", len(b)-4)
 	}
 }
+
+func TestInterpreter(t *testing.T) {
+	for first, want := range map[string]string{
+		"#!/opt/venv/bin/python3\nimport re\n": "/opt/venv/bin/python3",
+		"#!/opt/venv/bin/python3.12":           "/opt/venv/bin/python3.12",
+		"#!/bin/sh\nexec /opt/python\n":        "",
+		"\x7fELF":                              "", "": "",
+	} {
+		path := filepath.Join(t.TempDir(), "program")
+		if err := os.WriteFile(path, []byte(first), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got := Interpreter(path); got != want {
+			t.Errorf("%q is run by %q, want %q", first, got, want)
+		}
+	}
+	if got := Interpreter("/no/such/program"); got != "" {
+		t.Errorf("%q", got)
+	}
+}

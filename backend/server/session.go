@@ -60,7 +60,6 @@ var _ backend.Session = (*Session)(nil)
 
 // Start launches the server of an engine and waits until it can serve.
 func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
-	began := clock.Mono()
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -76,6 +75,7 @@ func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Sessio
 		s.cleanup()
 		return nil, err
 	}
+	began := clock.Mono()
 	if s.child, err = backend.StartChild(launch.Command, spec.LogPath); err != nil {
 		s.cleanup()
 		return nil, err

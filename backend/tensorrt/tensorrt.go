@@ -14,12 +14,12 @@
 package tensorrt
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -54,7 +54,7 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 	if b.Command != nil {
 		version, err = server.Version(ctx, cmd, "--version")
 	} else {
-		version, err = server.Package(ctx, b.interpreter(cmd.Path), "tensorrt_llm")
+		version, err = server.Package(ctx, cmp.Or(server.Interpreter(cmd.Path), b.Python, "python3"), "tensorrt_llm")
 	}
 	if err != nil {
 		return backend.Info{}, err
@@ -73,17 +73,6 @@ func (b Backend) program() (backend.Command, error) {
 			"python3 -m venv trtllm && trtllm/bin/pip install tensorrt-llm (it needs an NVIDIA GPU), then --python trtllm/bin/python", "TensorRT-LLM is not installed: %v", err)
 	}
 	return backend.Command{Path: path}, nil
-}
-
-// interpreter is the one beside the program.
-func (b Backend) interpreter(program string) string {
-	if b.Python != "" {
-		return b.Python
-	}
-	if path, err := exec.LookPath(filepath.Join(filepath.Dir(program), "python3")); err == nil {
-		return path
-	}
-	return "python3"
 }
 
 // Start implements backend.Backend.

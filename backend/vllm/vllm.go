@@ -37,13 +37,13 @@ type Backend struct {
 // Name implements backend.Backend.
 func (Backend) Name() string { return Name }
 
-// Probe implements backend.Backend. It asks the program for its version.
+// Probe implements backend.Backend. It asks for the version.
 func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 	cmd, err := b.program()
 	if err != nil {
 		return backend.Info{}, err
 	}
-	version, err := server.Version(ctx, cmd, "--version")
+	version, err := b.version(ctx, cmd)
 	if err != nil {
 		return backend.Info{}, err
 	}
@@ -52,6 +52,17 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 		info.Device = "cpu"
 	}
 	return info, nil
+}
+
+// version asks the installed package, which answers at once, else the program, which
+// imports all of itself first.
+func (b Backend) version(ctx context.Context, cmd backend.Command) (string, error) {
+	if python := server.Interpreter(cmd.Path); python != "" && b.Command == nil {
+		if version, err := server.Package(ctx, python, "vllm"); err == nil {
+			return version, nil
+		}
+	}
+	return server.Version(ctx, cmd, "--version")
 }
 
 // program finds vLLM.
