@@ -106,12 +106,13 @@ func (c *conn) fill() error {
 	case c.got == 0:
 		return io.EOF
 	}
+	before := c.stamp
 	c.stamp = c.woke
 	if wall, ok := arrival(c.oob[:c.msg.Controllen]); ok {
-		// Both clocks are read now, and the difference is the age of the bytes: a
-		// wall clock that is set meanwhile does no harm but in these microseconds.
-		if age := time.Now().UnixNano() - wall; age >= 0 && age < int64(time.Minute) {
-			c.stamp = clock.Mono() - age
+		// Not before the bytes before them, nor after they were read: else the wall
+		// clock was set meanwhile, unless it is by the error of reading two clocks.
+		if at := wall + monoOfWall(); at > before-clockError && at < c.woke {
+			c.stamp = max(at, before)
 		}
 	}
 	c.w += c.got
@@ -134,6 +135,24 @@ func (c *conn) recvmsg(fd uintptr) bool {
 			return c.errno != unix.EAGAIN
 		}
 	}
+}
+
+// clockError is more than the reading of two clocks is ever off by.
+const clockError = int64(time.Millisecond)
+
+// monoOfWall is the difference of CLOCK_MONOTONIC and the wall clock, now. Who loses the
+// core between two clocks asks again.
+func monoOfWall() (offset int64) {
+	for range 3 {
+		before := clock.Mono()
+		wall := time.Now().UnixNano()
+		between := clock.Mono() - before
+		offset = before + between/2 - wall
+		if between < 10_000 {
+			break
+		}
+	}
+	return offset
 }
 
 // arrival reads the kernel's stamp from control data: one message with a timespec.
