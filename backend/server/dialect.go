@@ -223,7 +223,11 @@ func Interpreter(program string) string {
 // Package asks an interpreter for the version of one of its packages. The package
 // itself, which may take half a minute to import, is not touched.
 func Package(ctx context.Context, python, name string) (string, error) {
-	return Version(ctx, backend.Command{Path: python}, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
+	version, err := Version(ctx, backend.Command{Path: python}, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
+	if f, ok := errors.AsType[*backend.Failure](err); ok && strings.Contains(f.LogTail, "PackageNotFoundError") {
+		return "", backend.Failf(backend.ClassNotInstalled, "install it there, or name another interpreter with --python", "%s has no package %s", python, name)
+	}
+	return version, err
 }
 
 // versionTimeout bounds the question for a version: some engines import all of

@@ -103,3 +103,14 @@ func TestInterpreter(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestPackage(t *testing.T) {
+	python, err := Python("")
+	if err != nil {
+		t.Skip("no Python here")
+	}
+	_, err = Package(t.Context(), python, "no-such-package-of-llem")
+	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassNotInstalled || f.Message != python+" has no package no-such-package-of-llem" {
+		t.Errorf("%v", err)
+	}
+}
