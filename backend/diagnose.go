@@ -72,7 +72,7 @@ var symptoms = []symptom{
 		"invalid magic characters", "is not within the file bounds", "SafetensorError", "tensor…has wrong shape"),
 	say(ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
 	say(ClassModelNotFound, "check the name or the path of the model",
-		"is not a local folder and is not a valid model identifier", "RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
+		"is not a local folder and is not a valid model identifier", "Repo id must be in the form", "RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
 		"does not appear to have a file named", "failed to load model", "failed to open GGUF", "gguf_init_from_file: failed to open"),
 	say(ClassUnsupportedModel, "choose another backend, or a newer version of this one",
 		"Model architectures…are not supported", "does not recognize this architecture", "trust_remote_code=True", "unknown model architecture", "unsupported architecture",
