@@ -437,7 +437,8 @@ func TestEngineLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "engine.log")
 	for _, logPath := range []string{"", path, path} {
 		_, err := testBackend{"exits loading", impatient}.Start(t.Context(), backend.Spec{LogPath: logPath})
-		failure{backend.ClassUnsupportedDType, "status 3", "this GPU", "CUDA error"}.check(t, err)
+		// The log says what happened.
+		failure{backend.ClassUnsupportedDType, "status 3", "has no code for this GPU", "CUDA error"}.check(t, err)
 	}
 	b, err := os.ReadFile(path)
 	if got := strings.Count(string(b), "CUDA error"); err != nil || got != 2 {
