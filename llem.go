@@ -141,6 +141,8 @@ func wantsGPU(s *study.Study) bool {
 			return false
 		case study.PyTorch:
 			return e.PyTorch.Device != "cpu"
+		case study.LlamaCpp:
+			return e.LlamaCpp.GPULayers != "0"
 		}
 		return true
 	})

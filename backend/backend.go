@@ -106,6 +106,8 @@ type Spec struct {
 	BatchSize int `json:"batch_size"`
 	// MaxContext is the longest prompt plus output, in tokens.
 	MaxContext int `json:"max_context"`
+	// Decoding says how tokens are chosen; the zero value takes the most likely one.
+	Decoding Decoding `json:"decoding,omitzero"`
 	// Options holds the backend's own section of the study.
 	Options json.RawMessage `json:"options,omitempty"`
 	// Container is where the engine runs; nil is a process of this machine.
@@ -114,6 +116,25 @@ type Spec struct {
 	LogPath string `json:"-"`
 	// Progress, if set, is told about loading: a phase word and a fraction.
 	Progress func(phase string, fraction float64) `json:"-"`
+}
+
+// Decoding says how tokens are chosen. Backends that take the most likely token only
+// are never given another one.
+type Decoding struct {
+	Temperature float64 `json:"temperature"`
+	// TopP and TopK bound the choice by probability and by number; 0 does not.
+	TopP float64 `json:"top_p,omitempty"`
+	TopK int     `json:"top_k,omitempty"`
+	// Seed of the choice; 0 takes that of the model.
+	Seed uint64 `json:"seed,omitempty"`
+}
+
+// SampleSeed is the seed of the choice.
+func (s Spec) SampleSeed() uint64 {
+	if s.Decoding.Seed > 0 {
+		return s.Decoding.Seed
+	}
+	return s.Seed
 }
 
 // Loaded describes a session as it actually runs; what was asked for is in the

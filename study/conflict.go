@@ -27,7 +27,7 @@ func conflict(s *settings) *rule {
 
 // greedyOnly are the backends that take the most likely token, whatever they are told. A
 // test holds that every backend of this program either is one of them or samples.
-var greedyOnly = []string{Embedded, PyTorch, Fake, VLLM}
+var greedyOnly = []string{Embedded, PyTorch, Fake}
 
 // servers are the backends that are sent requests one by one.
 var servers = []string{VLLM, SGLang, TensorRT, LlamaCpp}

@@ -16,6 +16,7 @@ package llamacpp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -128,6 +129,9 @@ func deviceOf(list string) string {
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	if spec.Container != nil {
+		return nil, server.NoContainer(Name)
+	}
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err
@@ -230,10 +234,14 @@ var flags = server.Flags{
 
 // completion is the body of a request.
 type completion struct {
-	Prompt       []int32 `json:"prompt"`
-	NPredict     int     `json:"n_predict"`
-	IgnoreEOS    bool    `json:"ignore_eos"`
-	Temperature  float64 `json:"temperature"`
+	Prompt      []int32 `json:"prompt"`
+	NPredict    int     `json:"n_predict"`
+	IgnoreEOS   bool    `json:"ignore_eos"`
+	Temperature float64 `json:"temperature"`
+	// Its own defaults bound the choice: what is not asked for is switched off.
+	TopP         float64 `json:"top_p"`
+	TopK         int     `json:"top_k"`
+	MinP         float64 `json:"min_p"`
 	Seed         uint32  `json:"seed"`
 	CachePrompt  bool    `json:"cache_prompt"`
 	ReturnTokens bool    `json:"return_tokens"`
@@ -253,7 +261,8 @@ var unfinished = func() (list [][2]any) {
 
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	c := completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Seed: uint32(spec.Seed), ReturnTokens: true, Stream: true}
+	c := completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Temperature: spec.Decoding.Temperature, TopP: cmp.Or(spec.Decoding.TopP, 1),
+		TopK: spec.Decoding.TopK, Seed: uint32(spec.SampleSeed()), ReturnTokens: true, Stream: true}
 	if spec.Synthetic {
 		c.LogitBias = unfinished
 	}

@@ -37,6 +37,7 @@ func spec(t *testing.T, shape string) backend.Spec {
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
 		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Fixed:   true,
 		Spec:    spec(t, "tiny-llama"),
 		Tokens:  backendtest.FakeTokens,
 	})
@@ -55,6 +56,7 @@ func TestRealServer(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.Options = []byte(`{"threads":1}`)
 	backendtest.Run(t, backendtest.Suite{
+		Fixed:   true,
 		Backend: Backend{Program: program, Options: server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute, StopTimeout: 5 * time.Second}},
 		Spec:    s,
 		Tokens:  model.ByteTokenizer{}.Encode,
@@ -151,6 +153,23 @@ func TestVersionAndDevice(t *testing.T) {
 	} {
 		if got := deviceOf(text); got != want {
 			t.Errorf("device of %q is %q", text, got)
+		}
+	}
+}
+
+// TestSampling: what the study asks of the choice of tokens is in the request.
+func TestSampling(t *testing.T) {
+	s := backend.Spec{Seed: 1}
+	prompt := backend.Prompt{ID: 1, Tokens: []int32{65}}
+	greedy := string((&engine{}).Request(s, prompt, 3).Body)
+	if !strings.Contains(greedy, `"temperature":0`) {
+		t.Errorf("greedy: %s", greedy)
+	}
+	s.Decoding = backend.Decoding{Temperature: 0.7, TopP: 0.9, TopK: 40, Seed: 11}
+	got := string((&engine{}).Request(s, prompt, 3).Body)
+	for _, want := range []string{`"temperature":0.7`, `"top_p":0.9`, `"top_k":40`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
 		}
 	}
 }

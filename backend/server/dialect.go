@@ -179,6 +179,11 @@ func NoFolder(model string, err error) error {
 		Hint: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 }
 
+// NoContainer refuses an engine that is not known to run in one.
+func NoContainer(name string) error {
+	return backend.Failf(backend.ClassConfig, "set runner: process", "%s is run as a process only: a container is not supported yet", name)
+}
+
 // Program finds a program beside an interpreter, or in PATH.
 func Program(name, python string) (string, error) {
 	if python == "" {

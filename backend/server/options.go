@@ -3,13 +3,9 @@ package server
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 )
@@ -96,12 +92,9 @@ func OptionsOf(ctx context.Context, cmd backend.Command, version string, tries .
 func help(ctx context.Context, cmd backend.Command, args []string) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	c := exec.CommandContext(ctx, cmd.Path, append(slices.Clone(cmd.Args), args...)...)
-	c.Env = append(os.Environ(), cmd.Env...)
-	c.WaitDelay = time.Second
-	out, err := c.CombinedOutput() // some print it on standard error
+	out, more, err := cmd.Output(ctx, args...)
 	if err != nil {
 		return ""
 	}
-	return string(out)
+	return string(out) + string(more) // some print it on standard error
 }

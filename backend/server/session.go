@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,8 +143,10 @@ func (s *Session) ready(outer context.Context) error {
 		}
 	}
 	s.family = family(s.child.PID())
-	if err := ours(s.engine.Name(), s.port, s.family); err != nil {
-		return err
+	if s.spec.Container == nil { // the processes of a container are no descendants of this one
+		if err := ours(s.engine.Name(), s.port, s.family); err != nil {
+			return err
+		}
 	}
 	if d, ok := s.engine.(Describer); ok {
 		if err := d.Describe(ctx, s.ask, &s.loaded); err != nil {
@@ -232,7 +235,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	if err := s.check(w); err != nil {
 		return nil, err
 	}
-	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: s.opt.Streams, schedule: s.opt.Schedule, stall: s.opt.StallTimeout}
+	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams), schedule: s.opt.Schedule, stall: s.opt.StallTimeout}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
 	stop := make(chan struct{})

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
@@ -70,6 +71,9 @@ func missing(ctx context.Context, err error) error {
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	if spec.Container != nil {
+		return nil, server.NoContainer(Name)
+	}
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err
@@ -113,7 +117,7 @@ const spare = 8
 func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
 	args := append(append([]string{}, e.command.Args...), "--model-path", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
-		"--dtype", spec.DType, "--random-seed", strconv.FormatUint(spec.Seed, 10), "--enable-metrics")
+		"--dtype", spec.DType, "--random-seed", strconv.FormatUint(spec.SampleSeed(), 10), "--enable-metrics")
 	if spec.Synthetic {
 		args = append(args, "--load-format", "dummy")
 	}
@@ -161,6 +165,7 @@ func (e *engine) flags(spec backend.Spec, known server.Known) ([]string, error) 
 		}
 	}
 	f := server.Flags{
+		"cuda_graph_bs": func(v any) []string { return append([]string{"--cuda-graph-bs"}, strings.Split(fmt.Sprint(v), ",")...) },
 		// Since 0.5.20 there is one for each phase.
 		"cuda_graph_max_bs": func(v any) []string {
 			return server.Flag(known.First("--cuda-graph-max-bs", "--cuda-graph-max-bs-decode")[2:], v)
@@ -180,11 +185,14 @@ type sampling struct {
 	MaxNewTokens int     `json:"max_new_tokens"`
 	IgnoreEOS    bool    `json:"ignore_eos"`
 	Temperature  float64 `json:"temperature"`
+	TopP         float64 `json:"top_p,omitempty"`
+	TopK         int     `json:"top_k,omitempty"`
 }
 
 // Request implements server.Engine.
-func (*engine) Request(_ backend.Spec, p backend.Prompt, output int) server.Request {
-	return server.JSON("/generate", generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true}})
+func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+	return server.JSON("/generate", generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
+		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
 }
 
 // chunk is one event: the state of the request so far.

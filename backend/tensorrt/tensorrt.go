@@ -77,6 +77,9 @@ func (b Backend) program() (backend.Command, error) {
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	if spec.Container != nil {
+		return nil, server.NoContainer(Name)
+	}
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err
@@ -148,6 +151,9 @@ var places = map[string][2]string{
 	"cuda_graph_max_batch_size": {"cuda_graph_config", "max_batch_size"},
 	"cuda_graph_padding":        {"cuda_graph_config", "enable_padding"},
 	"moe_backend":               {"moe_config", "backend"},
+	"speculative_decoding_type": {"speculative_config", "decoding_type"},
+	"speculative_model":         {"speculative_config", "speculative_model"},
+	"speculative_max_draft_len": {"speculative_config", "max_draft_len"},
 }
 
 // maxSteps is how many steps the server remembers between two readings.
@@ -199,7 +205,8 @@ type completion struct {
 	MaxTokens   int           `json:"max_tokens"`
 	IgnoreEOS   bool          `json:"ignore_eos"`
 	Temperature float64       `json:"temperature"`
-	TopK        int           `json:"top_k"`
+	TopK        int           `json:"top_k,omitempty"`
+	TopP        float64       `json:"top_p,omitempty"`
 	Seed        uint64        `json:"seed"`
 	Stream      bool          `json:"stream"`
 	Options     streamOptions `json:"stream_options"`
@@ -215,8 +222,12 @@ type streamOptions struct {
 
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	return server.JSON("/v1/completions", completion{Model: "llem", Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true, TopK: 1,
-		Seed: spec.Seed, Stream: true, Options: streamOptions{true, true}})
+	d := spec.Decoding
+	if d.Temperature == 0 {
+		d.TopK = 1
+	}
+	return server.JSON("/v1/completions", completion{Model: "llem", Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
+		Temperature: d.Temperature, TopK: d.TopK, TopP: d.TopP, Seed: spec.SampleSeed(), Stream: true, Options: streamOptions{true, true}})
 }
 
 // Read implements server.Engine: an event of the completions API.

@@ -33,6 +33,7 @@ func spec(t *testing.T) backend.Spec {
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
 		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Fixed:   true,
 		Spec:    spec(t),
 	})
 }
@@ -78,5 +79,22 @@ func TestCommandLine(t *testing.T) {
 	l.Cleanup()
 	if _, err := os.Stat(filepath.Dir(file)); !os.IsNotExist(err) {
 		t.Errorf("its folder is still there: %v", err)
+	}
+}
+
+// TestSampling: what the study asks of the choice of tokens is in the request.
+func TestSampling(t *testing.T) {
+	s := spec(t)
+	prompt := backend.Prompt{ID: 1, Tokens: []int32{65}}
+	greedy := string((&engine{}).Request(s, prompt, 3).Body)
+	if !strings.Contains(greedy, `"temperature":0`) {
+		t.Errorf("greedy: %s", greedy)
+	}
+	s.Decoding = backend.Decoding{Temperature: 0.7, TopP: 0.9, TopK: 40, Seed: 11}
+	got := string((&engine{}).Request(s, prompt, 3).Body)
+	for _, want := range []string{`"temperature":0.7`, `"top_p":0.9`, `"top_k":40`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
@@ -34,15 +35,17 @@ func TestContainer(t *testing.T) {
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	t.Setenv("STATE", dir)
-	b := stub(t, servertest.None, "1ms")
+	command := servertest.Command(t, Name, servertest.None)
 	s := spec(t)
-	s.Container = &backend.Container{Image: "vllm/vllm-openai:v0.11.0", Program: b.Command.Path}
-	b.Command.Path = "absent"
+	s.MaxContext = 64
+	s.Container = &backend.Container{Image: "vllm/vllm-openai:v0.11.0", Program: command.Path}
+	command.Path = "absent"
+	b := stub(servertest.Stubbed{Command: command, Start: 20 * time.Second, Stall: 3 * time.Second})
 	session, err := b.Start(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := session.Run(t.Context(), work())
+	log, err := session.Run(t.Context(), backend.Workload{OutputTokens: 8, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{5, 6}}, {ID: 2, Tokens: []int32{7}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,22 +160,38 @@ func (e *engine) flags(spec backend.Spec) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	compile := map[string]any{}
+	compile, draft := map[string]any{}, map[string]any{}
+	part := func(of map[string]any, key string) func(any) []string {
+		return func(v any) []string {
+			of[key] = v
+			return nil
+		}
+	}
 	f := server.Flags{
 		"mode":             func(any) []string { return nil },
 		"compilation_mode": func(v any) []string { return []string{"-O" + fmt.Sprint(v)} },
-		"cudagraph_mode": func(v any) []string {
-			compile["cudagraph_mode"] = v
+		"cudagraph_mode":   part(compile, "cudagraph_mode"),
+		"cudagraph_capture_sizes": func(v any) []string {
+			compile["cudagraph_capture_sizes"] = json.RawMessage("[" + fmt.Sprint(v) + "]")
 			return nil
 		},
+		"speculative_method":     part(draft, "method"),
+		"speculative_model":      part(draft, "model"),
+		"num_speculative_tokens": part(draft, "num_speculative_tokens"),
 	}
 	args := f.Of(section)
-	if len(compile) > 0 {
-		text, err := json.Marshal(compile)
-		if err != nil {
-			return nil, fmt.Errorf("encode the compilation settings: %w", err)
+	for _, q := range []struct {
+		option string
+		parts  map[string]any
+	}{{"--compilation-config", compile}, {"--speculative-config", draft}} {
+		if len(q.parts) == 0 {
+			continue
 		}
-		args = append(args, "--compilation-config", string(text))
+		text, err := json.Marshal(q.parts)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", q.option, err)
+		}
+		args = append(args, q.option, string(text))
 	}
 	e.cache = section["enable_prefix_caching"] == true
 	if _, given := section["enable_prefix_caching"]; !given {
@@ -194,6 +210,8 @@ type completion struct {
 	MaxTokens     int     `json:"max_tokens"`
 	IgnoreEOS     bool    `json:"ignore_eos"`
 	Temperature   float64 `json:"temperature"`
+	TopP          float64 `json:"top_p,omitempty"`
+	TopK          int     `json:"top_k,omitempty"`
 	Seed          uint64  `json:"seed"`
 	Stream        bool    `json:"stream"`
 	ReturnIDs     bool    `json:"return_token_ids"`
@@ -204,7 +222,8 @@ type completion struct {
 
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true, Seed: spec.Seed, Stream: true, ReturnIDs: true}
+	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
+		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK, Seed: spec.SampleSeed(), Stream: true, ReturnIDs: true}
 	c.StreamOptions.IncludeUsage = true
 	return server.JSON("/v1/completions", c)
 }

@@ -2,6 +2,7 @@ package vllm
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -108,5 +109,22 @@ func TestRealVLLM(t *testing.T) {
 					Options: []byte(`{"mode":"` + mode + `","enforce_eager":true,"max_num_seqs":4,"max_num_batched_tokens":4096}`)},
 			})
 		})
+	}
+}
+
+// TestSampling: what the study asks of the choice of tokens is in the request.
+func TestSampling(t *testing.T) {
+	s := spec(t)
+	prompt := backend.Prompt{ID: 1, Tokens: []int32{65}}
+	greedy := string((&engine{}).Request(s, prompt, 3).Body)
+	if !strings.Contains(greedy, `"temperature":0`) {
+		t.Errorf("greedy: %s", greedy)
+	}
+	s.Decoding = backend.Decoding{Temperature: 0.7, TopP: 0.9, TopK: 40, Seed: 11}
+	got := string((&engine{}).Request(s, prompt, 3).Body)
+	for _, want := range []string{`"temperature":0.7`, `"top_p":0.9`, `"top_k":40`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
 	}
 }

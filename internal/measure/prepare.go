@@ -31,7 +31,7 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 	}
 	format := model.FormatHF
-	if r.Experiment.Backend == study.Embedded || r.Experiment.Backend == study.LlamaCpp {
+	if r.takesGGUF() {
 		format = model.FormatGGUF
 	}
 	resolved, err := r.Store.Resolve(ctx, model.Request{
@@ -54,10 +54,15 @@ func (r *run) prepare(ctx context.Context) error {
 	return r.checkDType()
 }
 
+// takesGGUF says that the engine reads a .gguf file, which has its type of weights.
+func (r *run) takesGGUF() bool {
+	return r.Experiment.Backend == study.Embedded || r.Experiment.Backend == study.LlamaCpp
+}
+
 // checkDType refuses a dtype that a finished GGUF file does not have.
 func (r *run) checkDType() error {
 	want, have := r.Experiment.DType, string(r.resolved.DType)
-	if r.Experiment.Backend != study.Embedded || want == study.DTypeAuto || have == want {
+	if !r.takesGGUF() || want == study.DTypeAuto || have == want {
 		return nil
 	}
 	if have == "" {
@@ -72,9 +77,9 @@ func (r *run) dtype() string {
 	switch {
 	case r.Experiment.DType != study.DTypeAuto:
 		return r.Experiment.DType
-	case r.Experiment.Backend == study.Embedded && r.resolved.DType != "":
+	case r.takesGGUF() && r.resolved.DType != "":
 		return string(r.resolved.DType)
-	case r.Experiment.Backend == study.Embedded:
+	case r.takesGGUF():
 		return "mixed"
 	}
 	return "bfloat16"
@@ -108,7 +113,7 @@ func (r *run) spec(log string) backend.Spec {
 	return backend.Spec{
 		Model: e.Model, Path: r.resolved.Path, Synthetic: r.resolved.Synthetic, DType: r.dtype(), Seed: e.Seed,
 		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
-		Options: e.Section(), LogPath: log, Container: r.container(),
+		Decoding: backend.Decoding(e.Decoding), Options: e.Section(), LogPath: log, Container: r.container(),
 		Progress: func(phase string, fraction float64) {
 			r.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
 		},

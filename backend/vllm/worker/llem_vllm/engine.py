@@ -15,6 +15,8 @@ from collections.abc import Callable
 from .serve import Failure
 
 PROGRESS_NS = 500_000_000
+# Keys of the section that are parts of one argument.
+SPECULATIVE = {"speculative_method": "method", "speculative_model": "model", "num_speculative_tokens": "num_speculative_tokens"}
 
 
 def describe() -> dict:
@@ -43,6 +45,11 @@ def arguments(spec: dict) -> dict:
         compilation["mode"] = int(options.pop("compilation_mode"))
     if "cudagraph_mode" in options:
         compilation["cudagraph_mode"] = options.pop("cudagraph_mode")
+    if "cudagraph_capture_sizes" in options:
+        compilation["cudagraph_capture_sizes"] = [int(n) for n in str(options.pop("cudagraph_capture_sizes")).split(",")]
+    draft = {name: options.pop(key) for key, name in SPECULATIVE.items() if key in options}
+    if draft:
+        options["speculative_config"] = draft
     if compilation:
         options["compilation_config"] = compilation
     options.setdefault("enable_prefix_caching", False)
@@ -135,8 +142,11 @@ class Engine:
 
         requests, output = workload["requests"] or [], workload["output_tokens"]
         self.check(requests, output)
-        sampling = SamplingParams(max_tokens=output, min_tokens=output, ignore_eos=True, temperature=0.0, detokenize=False,
-                                  seed=int(self.spec.get("seed") or 0), output_kind=RequestOutputKind.DELTA)
+        decoding = self.spec.get("decoding") or {}
+        sampling = SamplingParams(
+            max_tokens=output, ignore_eos=True, detokenize=False, output_kind=RequestOutputKind.DELTA,
+            temperature=decoding.get("temperature") or 0.0, top_p=decoding.get("top_p") or 1.0,
+            top_k=decoding.get("top_k") or 0, seed=int(decoding.get("seed") or self.spec.get("seed") or 0))
         log, raw = {}, []
         reset_peak_memory()
         self.scheduled.clear()
