@@ -186,7 +186,7 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 	// What a version does not have, it need not be told.
 	for _, own := range [][]string{{"--offline"}, {"--no-ui"}, {"--no-webui"}, {"--fit", "off"},
 		{"--no-cache-prompt"}, {"--cache-ram", "0"}, {"--slot-prompt-similarity", "0"}} {
-		if known[own[0]] && !(own[0] == "--no-webui" && known["--no-ui"]) {
+		if known[own[0]] && (own[0] != "--no-webui" || !known["--no-ui"]) {
 			args = append(args, own...)
 		}
 	}

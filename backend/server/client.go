@@ -186,7 +186,7 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 		return
 	}
 	if err := s.got.readAll(s.conn, func(at int64) { s.heard.Store(at) }); err != nil {
-		s.interpret(out, output) // what came before stays on record
+		_ = s.interpret(out, output) // what came before stays on record
 		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)
 		s.renew(ctx)
 		return
@@ -239,7 +239,7 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 	for i := range s.got.list {
 		e, err := s.engine.Read(s.got.data(i))
 		if err != nil {
-			return fmt.Errorf("%w: event %d, %.80q: %v", errFormat, i+1, s.got.data(i), err)
+			return fmt.Errorf("%w: event %d, %.80q: %w", errFormat, i+1, s.got.data(i), err)
 		}
 		at := s.got.list[i].at
 		fresh := e.Tokens

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // GGUFInfo is what an engine's driver needs to know about a GGUF file.
@@ -29,8 +30,8 @@ func ReadGGUFInfo(path string) (GGUFInfo, error) {
 	if err != nil {
 		return info, fmt.Errorf("reading the token types of %s: %w", path, err)
 	}
-	for id := len(types) - 1; id >= 0; id-- {
-		if types[id] == tokenNormal || types[id] == tokenByte {
+	for id, kind := range slices.Backward(types) {
+		if kind == tokenNormal || kind == tokenByte {
 			info.TextVocab = min(id+1, info.Vocab)
 			break
 		}
