@@ -154,7 +154,7 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	if e.model == nil {
 		return nil, backend.Failf(backend.ClassProtocol, "", "run before load")
 	}
-	if err := e.check(w); err != nil {
+	if err := w.Check(e.spec.MaxContext, e.vocab); err != nil {
 		return nil, err
 	}
 	log := newLog(w, e.opt.BatchSize)
@@ -173,29 +173,6 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	log.EndNS = clock.Mono()
 	log.PeakMemoryBytes, log.MemorySource = peakMemory()
 	return log, nil
-}
-
-// check refuses work that the loaded session cannot hold.
-func (e *engine) check(w backend.Workload) error {
-	if w.OutputTokens < 1 {
-		return backend.Failf(backend.ClassConfig, "set workload.output_tokens to 1 or more", "no output tokens asked for")
-	}
-	for _, r := range w.Requests {
-		if len(r.Tokens) == 0 {
-			return backend.Failf(backend.ClassConfig, "remove the empty prompt", "prompt %d has no tokens", r.ID)
-		}
-		if n := len(r.Tokens) + w.OutputTokens; n > e.spec.MaxContext {
-			return backend.Failf(backend.ClassKVTooSmall, "use shorter prompts or fewer output tokens",
-				"prompt %d needs a context of %d tokens, the session holds %d", r.ID, n, e.spec.MaxContext)
-		}
-		for _, id := range r.Tokens {
-			if id < 0 || int(id) >= e.vocab {
-				return backend.Failf(backend.ClassConfig, "use the tokenizer of this model",
-					"prompt %d contains token id %d outside the vocabulary of %d", r.ID, id, e.vocab)
-			}
-		}
-	}
-	return nil
 }
 
 // newLog allocates everything that the run will write, so that the window itself

@@ -232,7 +232,7 @@ func (s *Session) Tokenize(ctx context.Context, texts []string) ([][]int32, erro
 
 // Run implements backend.Session.
 func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
-	if err := s.check(w); err != nil {
+	if err := w.Check(s.spec.MaxContext, s.loaded.Vocab); err != nil {
 		return nil, err
 	}
 	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams), schedule: s.opt.Schedule, stall: s.opt.StallTimeout}

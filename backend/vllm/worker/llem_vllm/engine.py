@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from .serve import Failure
+from .failures import Failure
 
 PROGRESS_NS = 500_000_000
 # Keys of the section that are parts of one argument.

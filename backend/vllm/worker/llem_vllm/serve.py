@@ -11,17 +11,11 @@ import time
 import traceback
 from collections.abc import Iterator
 
+from .failures import Failure
+
 PROTOCOL_VERSION = 1
 # A part of a log holds at most about this many numbers: a line stays short.
 PART_NUMBERS = 200_000
-
-
-class Failure(Exception):
-    """An error with a class of the result format and a hint for the user."""
-
-    def __init__(self, failure_class: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.failure_class, self.message, self.hint = failure_class, message, hint
 
 
 class Inbox:

@@ -1,0 +1,26 @@
+package backend
+
+// Check refuses work that an engine would refuse in the middle of the run, or do in part:
+// longer than the context it was started for, or with ids outside its vocabulary (0: not
+// known).
+func (w Workload) Check(maxContext, vocab int) error {
+	if w.OutputTokens < 1 {
+		return Failf(ClassConfig, "set workload.output_tokens to 1 or more", "no output tokens asked for")
+	}
+	for _, p := range w.Requests {
+		if len(p.Tokens) == 0 {
+			return Failf(ClassConfig, "remove the empty prompt", "prompt %d has no tokens", p.ID)
+		}
+		if n := len(p.Tokens) + w.OutputTokens; n > maxContext {
+			return Failf(ClassKVTooSmall, "use shorter prompts or fewer output tokens",
+				"prompt %d needs a context of %d tokens, the engine was started for %d", p.ID, n, maxContext)
+		}
+		for _, id := range p.Tokens {
+			if id < 0 || vocab > 0 && int(id) >= vocab {
+				return Failf(ClassConfig, "use the tokenizer of this model",
+					"prompt %d contains token id %d outside the vocabulary of %d", p.ID, id, vocab)
+			}
+		}
+	}
+	return nil
+}
