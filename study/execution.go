@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ type Execution struct {
 	Profile string `json:"profile,omitempty"`
 	// Gap is the pause between two runs.
 	Gap Gap `json:"gap_seconds,omitzero"`
+	// Rest says when a gap by condition is over; zero fields are those of [DefaultRest].
+	Rest Rest `json:"rest,omitzero"`
 	// Until asks for more cycles than Cycles, until a metric is known well enough.
 	Until Until `json:"until,omitzero"`
 	// RunTimeout bounds one run, and StudyTimeout the study, over all parts of one that is
@@ -40,6 +43,22 @@ type Gap struct {
 	Mode GapMode
 	// Seconds of a fixed gap; 0 is no gap.
 	Seconds float64
+}
+
+// Rest is how near to the state in which the first run found it a machine must come back,
+// and how long that is waited for. A machine that is warm anyway needs more.
+type Rest struct {
+	Degrees  float64  `json:"degrees,omitempty"`
+	PowerPct float64  `json:"power_pct,omitempty"`
+	AtMost   Duration `json:"at_most,omitempty"`
+}
+
+// DefaultRest is what an H100 and an H200 reach within some seconds.
+var DefaultRest = Rest{Degrees: 3, PowerPct: 3, AtMost: Duration(3 * time.Minute)}
+
+// Or completes a rest.
+func (r Rest) Or(d Rest) Rest {
+	return Rest{cmp.Or(r.Degrees, d.Degrees), cmp.Or(r.PowerPct, d.PowerPct), cmp.Or(r.AtMost, d.AtMost)}
 }
 
 // GapMode says how long a gap lasts.
@@ -189,6 +208,9 @@ var executionFields = []*executionField{
 	{"execution.until.relative_half_width", "half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
 		numberKind(0.0001, 1), func(x *Execution, v val) { x.Until.RelativeHalfWidth = v.f }},
 	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", wholeKind(2, 1000), func(x *Execution, v val) { x.Until.MaxCycles = int(v.i) }},
+	{"execution.rest.degrees", "a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; 3 if nothing is given", numberKind(0.1, 50), func(x *Execution, v val) { x.Rest.Degrees = v.f }},
+	{"execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given", numberKind(0.1, 100), func(x *Execution, v val) { x.Rest.PowerPct = v.f }},
+	{"execution.rest.at_most", "how long that is waited for; 3m if nothing is given", durationKind(), func(x *Execution, v val) { x.Rest.AtMost = Duration(v.i) }},
 	{"execution.run_timeout", "time limit of one run", durationKind(), func(x *Execution, v val) { x.RunTimeout = Duration(v.i) }},
 	{"execution.study_timeout", "time limit of the study over all its parts: the run in flight is ended, and made anew when the study is gone on with", durationKind(), func(x *Execution, v val) { x.StudyTimeout = Duration(v.i) }},
 	{"execution.max_failures", "consecutive failures of one model on one backend after which their other runs are left out; 0 is never", wholeKind(0, 1000), func(x *Execution, v val) { x.MaxFailures = int(v.i) }},

@@ -18,7 +18,8 @@ var machineKeys = []string{
 	"energy.price_per_kwh", "energy.carbon_intensity_g_per_kwh", "energy.pue", "energy.remote",
 	"baseline.max_age_seconds", "embedded.threads", "pytorch.device",
 	"container.image", "container.program", "container.client",
-	"execution.gap_seconds", "execution.run_timeout", "execution.study_timeout", "execution.max_failures",
+	"execution.gap_seconds", "execution.rest.degrees", "execution.rest.power_pct", "execution.rest.at_most",
+	"execution.run_timeout", "execution.study_timeout", "execution.max_failures",
 }
 
 // ownKeys are keys of a user's own file that no study has.

@@ -15,11 +15,8 @@ import (
 
 // Limits of what counts as back at rest, and how long to wait for it.
 const (
-	restPowerPct  = 3.0 // above the power at rest
-	restPowerW    = 1.0
-	restDegrees   = 3.0
+	restPowerW    = 1.0 // above the power at rest, whatever its part is
 	restLook      = time.Second
-	restAtMost    = 3 * time.Minute
 	restLooksLeft = 2 // looks in a row that must agree
 )
 
@@ -70,11 +67,11 @@ func (o *Options) look(ctx context.Context) (map[string]rest, error) {
 }
 
 // above says by what a device is not back at rest; empty if it is.
-func (r rest) above(now rest) string {
+func (r rest) above(now rest, limit study.Rest) string {
 	switch {
-	case now.watts > r.watts+max(restPowerW, restPowerPct/100*r.watts):
+	case now.watts > r.watts+max(restPowerW, limit.PowerPct/100*r.watts):
 		return fmt.Sprintf("%.0f W, at rest %.0f W", now.watts, r.watts)
-	case now.celsius > r.celsius+restDegrees:
+	case now.celsius > r.celsius+limit.Degrees:
 		return fmt.Sprintf("%.0f °C, at rest %.0f °C", now.celsius, r.celsius)
 	}
 	return ""
@@ -94,9 +91,10 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 	case g.Mode != study.GapByCondition || len(found) == 0:
 		return 0, nil
 	}
+	limit := o.Study.Execution.Rest.Or(study.DefaultRest)
 	for calm := 0; calm < restLooksLeft; {
-		if time.Since(began) > restAtMost {
-			o.emit(event.Note{Code: "not_at_rest", Message: fmt.Sprintf("the machine did not come back to rest within %v; the next run begins all the same, and its baseline says so", restAtMost)})
+		if atMost := time.Duration(limit.AtMost); time.Since(began) > atMost {
+			o.emit(event.Note{Code: "not_at_rest", Message: fmt.Sprintf("the machine did not come back to rest within %v; the next run begins all the same, and its baseline says so", atMost)})
 			break
 		}
 		now, err := o.look(ctx)
@@ -105,7 +103,7 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 		}
 		why := ""
 		for id, r := range found {
-			if what := r.above(now[id]); what != "" {
+			if what := r.above(now[id], limit); what != "" {
 				why = id + ": " + what
 			}
 		}

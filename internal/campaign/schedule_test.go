@@ -229,9 +229,15 @@ func TestAtRest(t *testing.T) {
 		{rest{90, 44}, "44 °C, at rest 40 °C"},
 		{rest{math.NaN(), math.NaN()}, ""},
 	} {
-		if got := r.above(q.now); got != q.want {
+		if got := r.above(q.now, study.DefaultRest); got != q.want {
 			t.Errorf("%+v: %q, want %q", q.now, got, q.want)
 		}
+	}
+	if got := r.above(rest{104, 44}, study.Rest{Degrees: 5}.Or(study.DefaultRest)); got != "104 W, at rest 100 W" {
+		t.Errorf("with 5 °C allowed: %q", got)
+	}
+	if got := r.above(rest{104, 44}, study.Rest{Degrees: 5, PowerPct: 5}.Or(study.DefaultRest)); got != "" {
+		t.Errorf("with 5 °C and 5 %% allowed: %q", got)
 	}
 }
 
