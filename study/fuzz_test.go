@@ -76,12 +76,11 @@ func FuzzRange(f *testing.F) {
 			t.Fatalf("%q has %d values", text, len(values))
 		}
 		low, high, _ := strings.Cut(text, "..")
-		end := strings.IndexAny(high, "*+")
-		if len(high) > 0 && (high[0] == '+') {
-			end = strings.IndexAny(high[1:], "*+") + 1
-		}
-		if end > 0 {
-			high = high[:end]
+		// The step begins at the first * or + that belongs to no number.
+		for i := 1; i < len(high); i++ {
+			if high[i] == '*' || high[i] == '+' && high[i-1] != 'e' && high[i-1] != 'E' {
+				high = high[:i]
+			}
 		}
 		first, err1 := parseNumber(low)
 		last, err2 := parseNumber(high)
