@@ -29,8 +29,6 @@ type Suite struct {
 	Noisy backend.Backend
 	// Tokens, if set, is what Tokenize must return for a text.
 	Tokens func(text string) []int32
-	// Fixed says that an engine serves one run only.
-	Fixed bool
 	// StepSlack tolerates step limits that come from another clock (CUDA events).
 	StepSlack time.Duration
 }
@@ -183,10 +181,7 @@ func (s Suite) repeatable(t *testing.T) {
 func (s Suite) adapt(t *testing.T) {
 	session := s.start(t, s.Backend, 3)
 	adapter, ok := session.(backend.Adapter)
-	switch {
-	case s.Fixed && !ok:
-		t.Skip("this backend starts an engine for every run")
-	case !ok:
+	if !ok {
 		t.Fatal("the session is no backend.Adapter: hidden by a type around it?")
 	}
 	spec := s.Spec

@@ -37,7 +37,6 @@ func spec(t *testing.T, shape string) backend.Spec {
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
 		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Fixed:   true,
 		Spec:    spec(t, "tiny-llama"),
 		Tokens:  backendtest.FakeTokens,
 	})
@@ -56,7 +55,6 @@ func TestRealServer(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.Options = []byte(`{"threads":1}`)
 	backendtest.Run(t, backendtest.Suite{
-		Fixed:   true,
 		Backend: Backend{Program: program, Options: server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute, StopTimeout: 5 * time.Second}},
 		Spec:    s,
 		Tokens:  model.ByteTokenizer{}.Encode,

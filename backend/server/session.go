@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"reflect"
 	"strconv"
 	"sync"
 	"time"
@@ -57,7 +58,10 @@ type Session struct {
 	family map[int]member
 }
 
-var _ backend.Session = (*Session)(nil)
+var (
+	_ backend.Session = (*Session)(nil)
+	_ backend.Adapter = (*Session)(nil)
+)
 
 // Start launches the server of an engine and waits until it can serve.
 func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
@@ -211,6 +215,20 @@ func (s *Session) failed(ctx context.Context, err error, doing string) error {
 
 // Loaded implements backend.Session.
 func (s *Session) Loaded() backend.Loaded { return s.loaded }
+
+// Adapt implements backend.Adapter. What a server was started with stays; requests alone
+// can be other ones.
+func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
+	old := s.spec
+	same := old.Path == spec.Path && old.Synthetic == spec.Synthetic && old.DType == spec.DType && old.Seed == spec.Seed &&
+		old.SampleSeed() == spec.SampleSeed() && old.BatchSize == spec.BatchSize && old.MaxContext == spec.MaxContext &&
+		bytes.Equal(old.Options, spec.Options) && reflect.DeepEqual(old.Container, spec.Container)
+	if !same {
+		return backend.Failf(backend.ClassConfig, "start the engine anew", "%s was started with other settings", s.engine.Name())
+	}
+	s.spec = spec
+	return nil
+}
 
 // Tokenize implements backend.Session.
 func (s *Session) Tokenize(ctx context.Context, texts []string) ([][]int32, error) {

@@ -33,7 +33,6 @@ func spec(t *testing.T) backend.Spec {
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
 		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Fixed:   true,
 		Spec:    spec(t),
 	})
 }

@@ -32,7 +32,6 @@ func spec(t *testing.T) backend.Spec {
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
 		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Fixed:   true,
 		Spec:    spec(t),
 		Tokens:  backendtest.FakeTokens,
 	})
@@ -104,7 +103,7 @@ func TestRealVLLM(t *testing.T) {
 	for _, mode := range []string{Offline, "serve"} {
 		t.Run(mode, func(t *testing.T) {
 			backendtest.Run(t, backendtest.Suite{
-				Backend: Backend{Python: python}, Fixed: true,
+				Backend: Backend{Python: python},
 				Spec: backend.Spec{Model: "random:smollm2-135m", Path: dir, Synthetic: true, DType: "bfloat16",
 					Options: []byte(`{"mode":"` + mode + `","enforce_eager":true,"max_num_seqs":4,"max_num_batched_tokens":4096}`)},
 			})

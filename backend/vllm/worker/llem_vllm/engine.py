@@ -93,6 +93,13 @@ class Engine:
         self.vocab = self.config.get_vocab_size()
         self.last_id = 0
 
+    def adapt(self, spec: dict) -> None:
+        """The engine stays as it was started; how tokens are chosen may differ."""
+        fixed = ("path", "synthetic", "dtype", "seed", "batch_size", "max_context", "options")
+        if any(spec.get(key) != self.spec.get(key) for key in fixed):
+            raise Failure("config", "the engine was started with other settings", "start the engine anew")
+        self.spec = spec
+
     def loaded(self) -> dict:
         """The engine as it runs, less what hello already said."""
         import torch

@@ -68,7 +68,7 @@ class Worker:
 
     def answer(self, command: dict) -> None:
         """Answer one command; every failure becomes a reply."""
-        operations = {"hello": self.hello, "load": self.load, "tokenize": self.tokenize, "run": self.run}
+        operations = {"hello": self.hello, "load": self.load, "adapt": self.adapt, "tokenize": self.tokenize, "run": self.run}
         command_id, name = command.get("id", 0), command.get("op")
         try:
             if name not in operations:
@@ -99,6 +99,13 @@ class Worker:
         from . import engine
 
         self.engine = engine.Engine(command["load"])
+        self.send(command_id, "loaded", loaded={**engine.describe(), **self.engine.loaded()})
+
+    def adapt(self, command_id: int, command: dict) -> None:
+        """Take a specification that differs in nothing but the requests."""
+        from . import engine
+
+        self.loaded().adapt(command["load"])
         self.send(command_id, "loaded", loaded={**engine.describe(), **self.engine.loaded()})
 
     def tokenize(self, command_id: int, command: dict) -> None:
