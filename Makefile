@@ -46,7 +46,8 @@ test:
 # Python workers and shapes with a real interpreter that has torch and transformers.
 PYTHON ?= python3
 test-python:
-	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 ./backend/pytorch/... ./internal/model/... ./internal/cli/...
+	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 40m ./backend/pytorch/...
+	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -run '^(TestEqualWorkOnBothBackends|TestHFDirWithTransformers)$$' ./internal/model ./internal/cli
 
 lint:
 	golangci-lint run ./...
