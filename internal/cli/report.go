@@ -158,6 +158,9 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 func (env *Env) open(dir string) (*result.StudyResult, error) {
 	_, missing := os.Stat(filepath.Join(dir, result.SummaryFile))
 	res, err := llem.Open(dir)
+	if err != nil && missing == nil {
+		return nil, &damagedError{err, filepath.Join(dir, result.SummaryFile)}
+	}
 	if err != nil {
 		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
 	}
@@ -166,6 +169,23 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 			result.SummaryFile, len(res.Rows), res.Planned, result.RunsDir)
 	}
 	return res, nil
+}
+
+// damagedError says that a summary cannot be read, which can be made again.
+type damagedError struct {
+	err  error
+	path string
+}
+
+// Error says what is wrong with it.
+func (e *damagedError) Error() string { return e.err.Error() }
+
+// Unwrap gives the cause.
+func (e *damagedError) Unwrap() error { return e.err }
+
+// Hint says how to go on without it.
+func (e *damagedError) Hint() string {
+	return "delete " + e.path + ": the report is then made from the runs themselves"
 }
 
 // errDiffer ends a recomputation that does not match.
