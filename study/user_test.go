@@ -134,7 +134,7 @@ func TestNamedFileMustExist(t *testing.T) {
 }
 
 func TestUnknownVariables(t *testing.T) {
-	got := UnknownVariables([]string{"LLEM_ENERGY_PEU=1.2", "LLEM_ENERGY_PUE=1.2", "LLEM_CACHE=/x", "LLEM_TEST_X=1", "PATH=/bin", "LLEM_EMPTY=", "LLEM_EXECUTION_CYCLES=3", "LLEM_FROBNICATE=1"})
+	got := UnknownVariables([]string{"LLEM_ENERGY_PEU=1.2", "LLEM_ENERGY_PUE=1.2", "LLEM_CACHE=/x", "LLEM_PYTHON_VLLM=/x", "LLEM_LLAMA_SERVER=/x", "LLEM_TEST_X=1", "PATH=/bin", "LLEM_EMPTY=", "LLEM_EXECUTION_CYCLES=3", "LLEM_FROBNICATE=1"})
 	want := []string{
 		"the variable LLEM_ENERGY_PEU means nothing to llem: did you mean LLEM_ENERGY_PUE?",
 		"the variable LLEM_EXECUTION_CYCLES means nothing to llem: execution.cycles belongs into a study (-s execution.cycles=VALUE)",
