@@ -40,7 +40,7 @@ def row(engine: str, run: dict) -> list[str]:
         phase(run, "prefill"), phase(run, "decode"),
         number(latency["ttft_ms"]["p50"]), number((latency.get("tpot_ms") or {}).get("p50")),
         number(run["throughput"]["output_tokens_per_s"], 4), number(value(energy.get("mean_w"))),
-        "–" if not peak else f"{peak / 2**30:.1f} ({memory.get('method') or memory.get('source') or '?'})",
+        "–" if not peak else f"{peak / 2**30:.1f} ({memory.get('method') or memory.get('peak_source') or '?'})",
         " ".join(sorted({w["code"] for w in run["warnings"]})) or "–",
     ]
 
