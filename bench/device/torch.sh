@@ -8,7 +8,7 @@
 #   bench/device/build.sh            # where Go is
 #   OUT=/tmp/out bench/device/torch.sh
 #
-# torchao and bitsandbytes are also found in PYTHONPATH. First on a new machine:
+# STUDIES names some of them. torchao and bitsandbytes are also found in PYTHONPATH. First on a new machine:
 # (cd backend/pytorch && python3 -m unittest cuda_test), about two minutes.
 set -u
 cd "$(dirname "$0")/../.."
@@ -16,7 +16,7 @@ export OUT="${OUT:-bench/device/out}" LLEM_CACHE=/tmp/llem-cache
 export TORCHINDUCTOR_CACHE_DIR=/tmp/torchinductor
 end=$((SECONDS + ${SECONDS_LEFT:-530}))
 model=${MODEL:-random:llama-3.1-8b} input=${INPUT:-512} output=${OUTPUT:-64}
-python=${PYTHON:-python3} more=${MORE:-}
+python=${PYTHON:-python3} more=${MORE:-} studies=${STUDIES:-eager compiled bitsandbytes-8bit torchao-int8 static}
 results=$(mktemp -d /tmp/torch-results.XXXX)
 mkdir -p "$OUT" /tmp/llem-bin
 llem=${LLEM:-/tmp/llem-bin/llem}
@@ -66,17 +66,21 @@ has() {
   return 1
 }
 
-all="1, 2, 4, 8, 16, 32, 64"
-study eager 150 "$all" "cache_implementation: dynamic"
-study compiled 160 "1, 8, 64, 16, 4, 32, 2" "cache_implementation: static, compile: ${COMPILE:-reduce-overhead}"
-has bitsandbytes bitsandbytes-8bit && study bitsandbytes-8bit 80 "1, 8, 64" "quantization: bitsandbytes-8bit"
-has torchao torchao-int8 && study torchao-int8 80 "1, 8, 64" "quantization: torchao-int8"
-study static 80 "1, 64, 8" "cache_implementation: static"
+for name in $studies; do
+  case $name in
+    eager) study eager 160 "1, 2, 4, 8, 16, 32, 64" "cache_implementation: dynamic" ;;
+    compiled) study compiled 250 "1, 8, 64, 16, 4, 32, 2" "cache_implementation: static, compile: ${COMPILE:-reduce-overhead}" ;;
+    bitsandbytes-8bit) has bitsandbytes "$name" && study "$name" 100 "1, 8, 64" "quantization: $name" ;;
+    torchao-int8) has torchao "$name" && study "$name" 100 "1, 8, 64" "quantization: $name" ;;
+    static) study static 80 "1, 64, 8" "cache_implementation: static" ;;
+    *) echo "$name: unknown" ;;
+  esac
+done
 
 # What is estimated before a run knows the dynamic cache in 16 bits only.
-"$llem" run /tmp/eager.yaml --dry-run --json --python "$python" $more > "$results/plan.json" 2> /dev/null
+[ -f /tmp/eager.yaml ] && "$llem" run /tmp/eager.yaml --dry-run --json --python "$python" $more > "$results/plan.json" 2> /dev/null
 "$python" bench/device/torch_table.py "$results" | tee "$OUT/torch.md"
-cat /tmp/{eager,compiled,bitsandbytes-8bit,torchao-int8,static}.err > "$OUT/stderr.txt" 2>/dev/null
+for name in $studies; do cat "/tmp/$name.err" 2> /dev/null; done > "$OUT/stderr.txt"
 tail -c 1000000 "$OUT/stderr.txt" > /tmp/stderr.txt && mv /tmp/stderr.txt "$OUT/stderr.txt"
 find "$results" -name '*.parquet' -delete
 find "$results" -name 'engine.log' -size +200k -exec truncate -s 200k {} +
