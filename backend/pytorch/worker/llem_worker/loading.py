@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from . import compiled, continuous, masks, quantise, spread
+from . import compiled, continuous, masks, parallel, quantise, spread
 from .caches import StaticCaches
 from .failures import Failure
 from .generate import Forward
@@ -36,6 +36,8 @@ class Engine:
     parameters: int
     quantised: dict[str, str]
     placed: dict[str, str]
+    # The ranks that share the model; None if it is whole.
+    group: parallel.Group | None = None
 
     def synchronize(self) -> None:
         """Wait until the device has done everything."""
@@ -51,11 +53,13 @@ class Engine:
             "dtype": self.request.dtype if self.quantised else str(self.model.dtype).removeprefix("torch."),
             "attention": attention_of(self.model),
             "threads": torch.get_num_threads(),
-            "device_uuids": [uuid for device in self.devices for uuid in device_uuids(device)],
+            "device_uuids": [uuid for device in self.devices for uuid in device_uuids(device)]
+            + (self.group.uuids if self.group else []),
             "vocab": self.vocab,
             "text_vocab": text_vocab,
             "parameters": self.parameters,
-            "weight_bytes": quantise.weight_bytes(self.model),
+            # Of shared weights each rank has as many.
+            "weight_bytes": quantise.weight_bytes(self.model) * (self.group.size if self.group else 1),
             "pid": os.getpid(),
             "settings": self.settings(),
         }
@@ -66,10 +70,10 @@ class Engine:
                 "matmul_precision": torch.get_float32_matmul_precision()}
 
 
-def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
-    """Load the model that the request describes."""
+def load(request: Request, progress: Callable[[str, float], None], group: parallel.Group | None = None) -> Engine:
+    """Load the model that the request describes, or with a group this rank's part of it."""
     check_options(request)
-    device = choose_device(request.device)
+    device = parallel.device_of(request, group) if group else choose_device(request.device)
     devices = spread.devices_for(request.device_map, device)
     check_support(request, device)
     set_process(request)
@@ -80,6 +84,10 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     masks.install()
     config = read_config(request)
     longest, notes = context_limit(request, config.get_text_config())
+    if group:
+        parallel.check_sizes(request, config.get_text_config())
+        progress("waiting for the other ranks", 0.05)
+        group.join(device)
     torch.manual_seed(request.seed % 2**63)
     progress("creating weights" if request.synthetic else "reading weights", 0.1)
     model = (random_model if request.synthetic else stored_model)(request, config, device)
@@ -87,6 +95,9 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
     check_attention(request, model)
     parameters = sum(weight.numel() for weight in model.parameters())
     placed = spread.spread(model, devices) if request.device_map == "auto" else {}
+    if group:
+        progress("sharing weights", 0.7)
+        placed = parallel.shard(model, group, device, alike=not request.synthetic)
     quantised = {}
     if request.quantization != "none":
         progress("quantising", 0.7)
@@ -109,12 +120,15 @@ def load(request: Request, progress: Callable[[str, float], None]) -> Engine:
         parameters=parameters,
         quantised=quantised,
         placed=placed,
+        group=group,
     )
 
 
 def set_process(request: Request) -> None:
     """Settings of the whole process. They are set always: an earlier load may have changed them."""
     torch.set_float32_matmul_precision(request.precision)
+    if request.tensor_parallel > 1:
+        parallel.share_threads(request)
     if request.threads:
         torch.set_num_threads(request.threads)
         if torch.get_num_threads() != request.threads:
@@ -211,8 +225,8 @@ def stored_model(request: Request, config, device: torch.device) -> torch.nn.Mod
     import transformers
 
     # With accelerate the weights go to the GPU one by one; without it the whole
-    # model passes through host memory.
-    spreads = request.device_map == "auto"
+    # model passes through host memory. So it does where several GPUs get parts of it.
+    spreads = request.device_map == "auto" or request.tensor_parallel > 1
     placed = device.type == "cuda" and not spreads and importlib.util.find_spec("accelerate") is not None
     model, report = transformers.AutoModelForCausalLM.from_pretrained(
         request.path,

@@ -48,6 +48,7 @@ class Request:
     threads: int = 0
     chunk: int = 0
     device_map: str = "single"
+    tensor_parallel: int = 1
 
     @classmethod
     def from_spec(cls, spec: dict) -> Request:
@@ -71,6 +72,7 @@ class Request:
             threads=int(options.get("threads") or 0),
             chunk=int(options.get("prefill_chunk_size") or 0),
             device_map=options.get("device_map") or "single",
+            tensor_parallel=int(options.get("tensor_parallel_size") or 1),
         )
 
     @property
@@ -114,9 +116,30 @@ def check_options(request: Request) -> None:
                       "with a dynamic cache, static batches and whole weights",
                       "leave out pytorch.device, cache_implementation, batching and quantization, "
                       "or set pytorch.device_map: single")
+    if request.tensor_parallel != 1:
+        check_parallel(request)
     if not os.path.isfile(os.path.join(request.path, "config.json")):
         raise Failure("model_not_found", f"model {request.model}: {request.path} has no config.json",
                       "give a Hugging Face folder, or a model of the form random:<shape>")
+
+
+def check_parallel(request: Request) -> None:
+    """Refuse what does not run on several ranks."""
+    if request.tensor_parallel < 1:
+        raise Failure("config", f"pytorch.tensor_parallel_size is {request.tensor_parallel}", "use 1 or more")
+    size = f"pytorch.tensor_parallel_size {request.tensor_parallel}"
+    for key, value, needed in (
+        ("device_map", request.device_map, "single"),
+        ("quantization", request.quantization, "none"),
+        ("batching", request.batching, "static"),
+        ("compile", request.compile, "off"),
+    ):
+        if value != needed:
+            raise Failure("config", f"{size} does not run with pytorch.{key} {value}",
+                          f"set pytorch.{key}: {needed}, or pytorch.tensor_parallel_size: 1")
+    if request.device not in ("auto", "cpu", "cuda"):
+        raise Failure("config", f"{size} runs on the first {request.tensor_parallel} visible GPUs, not on {request.device} alone",
+                      "leave out pytorch.device, and choose GPUs with CUDA_VISIBLE_DEVICES")
 
 
 def choose_device(name: str) -> torch.device:

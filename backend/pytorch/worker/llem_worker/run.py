@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from . import continuous
+from . import continuous, parallel
 from .batches import Batch, check_requests, make_batches
 from .compiled import compiled_graphs
 from .failures import Failure
@@ -48,6 +48,10 @@ def run_workload(
     """Run everything. Returns the window, and what request_log and step_log read."""
     requests, output_tokens = workload["requests"] or [], workload["output_tokens"]
     check_requests(requests, output_tokens, engine.vocab, engine.longest)
+    group = engine.group
+    if group:
+        group.begin(workload)  # from here on all ranks do the same
+        cancelled = functools.partial(group.cancelled, cancelled)
     told = Reporter(progress)
     if isinstance(engine.forward, continuous.Scheduler):
         clock_name = engine.forward.step_clock
@@ -70,6 +74,8 @@ def run_workload(
                       "PyTorch compiled within the run: its times and energy are not those of the model",
                       "report this as a bug of llem, with the engine log; set pytorch.compile: off")
     peak, source = peak_memory(engine.devices)
+    if group:
+        peak = group.total(peak)
     window = {
         "start_ns": start_ns,
         "end_ns": end_ns,
@@ -84,6 +90,8 @@ def run_batches(engine: Engine, batches: list[Batch], output_tokens: int, clock,
     """Static batches, one after the other."""
     results, done = [], 0
     for batch in batches:
+        if engine.group:  # a rank that is late would make this one's prefill wait
+            engine.group.gate.meet()
         submitted_ns = time.monotonic_ns()
         results.append(run_batch(engine.forward, batch, output_tokens, engine.device, clock, cancelled, submitted_ns))
         gc.collect()
@@ -127,6 +135,11 @@ def request_log(results: list[BatchResult] | continuous.Log) -> Iterator[dict]:
                 "ok": True,
                 "output": outputs[row],
             }
+
+
+def digest(results: list[BatchResult]) -> int:
+    """A number that differs where the tokens differ."""
+    return parallel.digest([result.tokens.tolist() for result in results])
 
 
 def step_log(results: list[BatchResult] | continuous.Log) -> Iterator[dict]:

@@ -60,17 +60,20 @@ class Inbox:
 
 
 class Outbox:
-    """Writes replies. Only the main thread uses it."""
+    """Writes replies. Only the main thread uses it, and who reports that a rank is gone."""
 
     def __init__(self, fd: int) -> None:
         self.stream = os.fdopen(fd, "wb")
+        self.lock = threading.RLock()
 
     def send(self, command_id: int, event: str, **content) -> None:
         """Write one reply; a parent that does not listen any more ends the worker."""
         reply = {"id": command_id, "event": event, **content}
+        line = json.dumps(reply, separators=(",", ":")).encode() + b"\n"
         try:
-            self.stream.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
-            self.stream.flush()
+            with self.lock:
+                self.stream.write(line)
+                self.stream.flush()
         except BrokenPipeError:
             os._exit(0)
 
@@ -84,12 +87,15 @@ class Worker:
         self.info: dict | None = None
         self.engine = None
         self.pulses = None
+        self.ranks = None  # those that share the model with this process
+        self.current = 0
 
     def answer(self, command: dict) -> None:
         """Answer one command; every failure becomes a reply."""
         operations = {"hello": self.hello, "load": self.load, "adapt": self.adapt, "tokenize": self.tokenize,
                       "run": self.run, "pulse": self.pulse}
         command_id, name = command.get("id", 0), command.get("op")
+        self.current = command_id
         try:
             operation = operations.get(name)
             if operation is None:
@@ -101,8 +107,17 @@ class Worker:
             failure = from_exception(exc)
             # The traceback holds the frames, and they hold the tensors.
             failure.__traceback__ = failure.__context__ = failure.__cause__ = None
+        if self.ranks and self.ranks.busy:
+            self.give_up(self.ranks.cause(failure))
         self.outbox.send(command_id, "error", failure=failure.as_reply())
         release_memory()  # before the next command, but the parent need not wait for it
+
+    def give_up(self, failure: Failure) -> None:
+        """End with a failure: ranks that are not at one step any more cannot be brought back."""
+        with self.outbox.lock:  # for ever: nothing is said after this
+            self.outbox.send(self.current, "error", failure=failure.as_reply())
+            sys.stderr.flush()
+            os._exit(1)
 
     def hello(self, command_id: int, command: dict) -> None:
         """Say who this is and what time it is."""
@@ -127,9 +142,28 @@ class Worker:
         def progress(phase: str, fraction: float) -> None:
             self.outbox.send(command_id, "progress", phase=phase, fraction=fraction)
 
-        self.engine = loading.load(loading.Request.from_spec(command["load"]), progress)
+        request = loading.Request.from_spec(command["load"])
+        self.start_ranks(request, command)
+        self.engine = loading.load(request, progress, self.ranks)
         gc.collect()
+        if self.ranks:
+            self.ranks.loaded()
         self.send_loaded(command_id, started_ns)
+
+    def start_ranks(self, request, command: dict) -> None:
+        """Start the processes that share the model, and have them load it too."""
+        if self.ranks:
+            raise Failure("protocol", "this worker shares a model with other ranks and loads no further one",
+                          "this is a bug in llem")
+        if request.tensor_parallel == 1:
+            return
+        from . import parallel, ranks
+        from .request import check_options
+
+        check_options(request)
+        parallel.check(request)
+        self.ranks = ranks.Leader.start(request.tensor_parallel, self.give_up)
+        self.ranks.tell({"id": command.get("id", 0), "op": "load", "load": command["load"]})
 
     def adapt(self, command_id: int, command: dict) -> None:
         """Take other settings, with the model left as it is and nothing of the runs before kept."""
@@ -138,6 +172,9 @@ class Worker:
         started_ns = time.monotonic_ns()
         loading.adapt(self.loaded_engine(), loading.Request.from_spec(command["load"]))
         release_memory()
+        if self.ranks:
+            self.ranks.tell({"id": command_id, "op": "adapt", "load": command["load"]})
+            self.ranks.loaded()
         self.send_loaded(command_id, started_ns)
 
     def send_loaded(self, command_id: int, started_ns: int) -> None:
@@ -167,9 +204,13 @@ class Worker:
             )
         except generate.Cancelled:
             self.engine.synchronize()
+            if self.ranks:
+                self.ranks.stopped()
             raise Failure("interrupted", "the run was cancelled") from None
         self.outbox.send(command_id, "finished", finished=window)
         gc.collect()  # the parent has closed its window and waits for the logs
+        if self.ranks:
+            self.ranks.agree(run.digest(results))
         for requests in chunks(run.request_log(results)):
             self.outbox.send(command_id, "requests", requests=requests)
         for steps in chunks(run.step_log(results)):
