@@ -89,7 +89,7 @@ func fields(list ...string) string {
 // passedOn are the variables of this machine that engines take settings from, and that
 // name nothing which the container lacks.
 func passedOn(environ []string) []string {
-	prefixes := []string{"CUDA_", "NCCL_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_", "VLLM_", "SGLANG_", "GGML_"}
+	prefixes := []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_", "VLLM_", "SGLANG_", "GGML_"}
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, text, _ := strings.Cut(kv, "=")
 		return name == "CUDA_HOME" || name == "CUDA_PATH" || strings.HasPrefix(text, "/") ||

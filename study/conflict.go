@@ -86,6 +86,10 @@ var rules = []rule{
 	}, func(*settings) string {
 		return "auto does not run with one device, a static cache, continuous batching or quantised weights"
 	}, "remove these keys, or use single"),
+	torchRule("tensor_parallel_size", func(s *settings) bool { return s.pytorch.TensorParallelSize > 1 && s.pytorch.undivided() != "" },
+		func(s *settings) string {
+			return fmt.Sprintf("%d does not run with pytorch.%s", s.pytorch.TensorParallelSize, s.pytorch.undivided())
+		}, "remove one of the two"),
 	torchRule("matmul_precision", func(s *settings) bool { return s.pytorch.MatmulPrecision != "" && s.DType != "float32" },
 		func(s *settings) string {
 			return s.pytorch.MatmulPrecision + " does not run with dtype " + s.DType + ": it concerns products of float32"
@@ -134,6 +138,23 @@ func torchRule(key string, when func(*settings) bool, msg func(*settings) string
 	key = PyTorch + "." + key
 	return rule{key, func(s *settings) bool { return s.Backend == PyTorch && when(s) },
 		func(s *settings) string { return key + " " + msg(s) }, hint}
+}
+
+// undivided is a setting with which devices cannot share the layers; "" if there is none.
+func (p PyTorchSection) undivided() string {
+	switch {
+	case p.DeviceMap != "":
+		return "device_map " + p.DeviceMap
+	case p.Quantization != "":
+		return "quantization " + p.Quantization
+	case p.Batching != "":
+		return "batching " + p.Batching
+	case p.Compile != "":
+		return "compile " + p.Compile
+	case strings.HasPrefix(p.Device, "cuda:"):
+		return "device " + p.Device + ": it takes the first visible GPUs"
+	}
+	return ""
 }
 
 // flash says that attention needs a package of its own.

@@ -106,6 +106,7 @@ var fields = slices.Concat([]*field{
 	wholeField("pytorch.threads", 0, 4096, "threads of PyTorch on the host; 0 leaves them to it", func(s *settings) *int { return &s.pytorch.Threads }),
 	wholeField("pytorch.prefill_chunk_size", 0, 1<<20, "the most tokens of a prompt in one forward pass; 0 is all of them", func(s *settings) *int { return &s.pytorch.PrefillChunkSize }),
 	usual(choiceField("pytorch.device_map", "auto spreads the layers over all visible GPUs, which work in turn", func(s *settings) *string { return &s.pytorch.DeviceMap }, "single", "auto")),
+	usualOne(wholeField("pytorch.tensor_parallel_size", 1, manyDevices, "devices that share each layer: the first visible GPUs, or processes on a CPU", func(s *settings) *int { return &s.pytorch.TensorParallelSize })),
 	wholeField("fake.batch_size", 1, 4096, "sequences processed together", func(s *settings) *int { return &s.fake.BatchSize }),
 	choiceField("fake.batching", "whether a finished sequence makes room at once", func(s *settings) *string { return &s.fake.Batching }, "static", "continuous"),
 	numberField("fake.speed", 0.01, 100, "divides the duration of every step", func(s *settings) *float64 { return &s.fake.Speed }),
@@ -175,6 +176,19 @@ func usual(f *field) *field {
 	f.put = func(s *settings, v val) {
 		if v.s == first {
 			v.s = ""
+		}
+		put(s, v)
+	}
+	return f
+}
+
+// usualOne makes 1 the number that the zero value stands for.
+func usualOne(f *field) *field {
+	get, put := f.get, f.put
+	f.get = func(s *settings) val { return cmp.Or(get(s), val{i: 1, f: 1}) }
+	f.put = func(s *settings, v val) {
+		if v.i == 1 {
+			v = val{}
 		}
 		put(s, v)
 	}

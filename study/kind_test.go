@@ -107,6 +107,13 @@ func TestEveryFieldIsPutAndGot(t *testing.T) {
 // TestUsualChoiceIsTheZeroValue: it is got where nothing was put, and putting it leaves
 // the experiment as it was.
 func TestUsualChoiceIsTheZeroValue(t *testing.T) {
+	one := settings{}
+	if got := byKey["pytorch.tensor_parallel_size"].get(&one); got.i != 1 {
+		t.Errorf("pytorch.tensor_parallel_size is %v where nothing was put, want 1", got)
+	}
+	if byKey["pytorch.tensor_parallel_size"].put(&one, val{i: 1, f: 1}); one != (settings{}) {
+		t.Errorf("pytorch.tensor_parallel_size: 1 is kept as %+v", one.pytorch)
+	}
 	for key, want := range map[string]string{"pytorch.batching": "static", "pytorch.cache_implementation": "dynamic", "pytorch.compile": "off",
 		"pytorch.quantization": "none", "pytorch.matmul_precision": "highest", "pytorch.device_map": "single"} {
 		s := settings{}

@@ -191,6 +191,9 @@ type PyTorchSection struct {
 	PrefillChunkSize int `json:"prefill_chunk_size,omitempty"`
 	// DeviceMap is "" (single) or auto, which spreads the layers over all visible GPUs.
 	DeviceMap string `json:"device_map,omitempty"`
+	// TensorParallelSize is the number of processes, each with a GPU, that share every
+	// layer; 0 is 1.
+	TensorParallelSize int `json:"tensor_parallel_size,omitempty"`
 }
 
 // Knobs are the settings by which the model runs otherwise than the library runs it by
@@ -201,6 +204,7 @@ func (p PyTorchSection) Knobs() []string {
 		{"batching", p.Batching}, {"cache_implementation", p.CacheImplementation}, {"compile", p.Compile},
 		{"quantization", p.Quantization}, {"matmul_precision", p.MatmulPrecision}, {"threads", strconv.Itoa(p.Threads)},
 		{"prefill_chunk_size", strconv.Itoa(p.PrefillChunkSize)}, {"device_map", p.DeviceMap},
+		{"tensor_parallel_size", strconv.Itoa(p.TensorParallelSize)},
 	} {
 		if k[1] != "" && k[1] != "0" {
 			out = append(out, k[0]+"="+k[1])

@@ -34,6 +34,8 @@ type Options struct {
 	PrefillChunk int `json:"prefill_chunk_size,omitempty"`
 	// DeviceMap is single, or auto: the layers are spread over all visible GPUs.
 	DeviceMap string `json:"device_map,omitempty"`
+	// TensorParallel is the number of processes that share each layer; 0 is 1.
+	TensorParallel int `json:"tensor_parallel_size,omitempty"`
 }
 
 // Attentions lists the attention implementations, the default first.
@@ -71,6 +73,9 @@ func (o Options) validate() error {
 	if o.Threads < 0 || o.PrefillChunk < 0 {
 		return backend.Failf(backend.ClassConfig, "use 0 for the default, or more",
 			"pytorch.threads is %d and pytorch.prefill_chunk_size is %d", o.Threads, o.PrefillChunk)
+	}
+	if o.TensorParallel < 0 {
+		return backend.Failf(backend.ClassConfig, "use 1 or more", "pytorch.tensor_parallel_size is %d", o.TensorParallel)
 	}
 	for _, c := range []struct {
 		key, value string

@@ -1,18 +1,19 @@
 """Tests of a model that several processes share; here they are on the CPU."""
 
-import json
+import dataclasses
 import os
 import pathlib
 import signal
 import time
 import unittest
+from unittest import mock
 
 import torch
 
 from protocol_test import Process
 from tinymodels import TINY_GEMMA, TINY_GPT2, TINY_LLAMA, ModelTest, load, prompts, reference, spec, write_model
 
-from llem_worker import failures, loading, request
+from llem_worker import failures, loading, parallel, request
 
 
 def children(pid: int) -> list[int]:
@@ -74,19 +75,170 @@ class ParallelTest(SharedTest):
     def test_outputs(self):
         """The tokens of one process, with the weights that it would have drawn."""
         requests = prompts(5, 17, 1, 30, 9)
-        for config in (TINY_LLAMA, {**TINY_LLAMA, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True},
-                       {**TINY_GEMMA, "tie_word_embeddings": True}):
-            for options in ({}, {"cache_implementation": "static", "prefill_chunk_size": 8}):
-                with self.subTest(config["model_type"], tied=config["tie_word_embeddings"], **options):
-                    write_model(self.folder, config)
-                    whole = load(self.folder)
-                    worker = self.loaded(options=options)
-                    self.assertEqual(self.outputs(worker, requests, 8), reference(whole.model, requests, 8))
-                    used = worker.about["settings"]
-                    self.assertEqual((used["tensor_parallel_size"], used["collectives"]), ("2", "gloo"))
-                    self.assertLess(float(used["tensor_parallel_share"]), 0.8)
-                    self.assertEqual(worker.about["parameters"], whole.parameters)
-                    worker.close()
+        for config, options in (
+            ({**TINY_LLAMA, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}, {}),
+            (TINY_GEMMA, {"cache_implementation": "static", "prefill_chunk_size": 8}),
+        ):
+            with self.subTest(config["model_type"]):
+                write_model(self.folder, config)
+                whole = load(self.folder)
+                worker = self.loaded(options=options)
+                self.assertEqual(self.outputs(worker, requests, 8), reference(whole.model, requests, 8))
+                used = worker.about["settings"]
+                self.assertEqual((used["tensor_parallel_size"], used["collectives"]), ("2", "gloo"))
+                self.assertTrue(0.5 <= float(used["tensor_parallel_share"]) < 0.8, used)
+                self.assertEqual(worker.about["parameters"], whole.parameters)
+                worker.close()
+
+    def test_session(self):
+        """A checkpoint; other settings, refused work and a cancel leave the ranks together."""
+        whole = load(self.folder)
+        whole.model.save_pretrained(self.folder)
+        worker = self.loaded(synthetic=False)
+        requests = prompts(5, 17, 1)
+        expected = reference(whole.model, requests, 8)
+        window, log, steps = self.run_all(worker, requests, 8)
+        self.assertEqual([entry["output"] for entry in log], expected)
+        self.assertEqual(len(steps), 16)
+        self.assertEqual((window["step_clock"], window["memory_source"]), ("host", "VmHWM"))
+        own = int(next(line.split()[1] for line in pathlib.Path(f"/proc/{worker.process.pid}/status").open()
+                       if line.startswith("VmHWM"))) * 1024
+        self.assertGreater(window["peak_memory_bytes"], 1.5 * own, "the memory of both")
+
+        worker.tell(id=3, op="run", run={"requests": prompts(300), "output_tokens": 8})
+        self.assertEqual(self.failure(worker)["class"], "config")
+        options = {"device": "cpu", "tensor_parallel_size": 2}
+        worker.tell(id=4, op="adapt", load=spec(self.folder, synthetic=False, batch_size=3, options=options))
+        worker.hear("loaded")
+        for number in (5, 7):
+            worker.tell(id=number, op="run", run={"requests": prompts(*[3] * 200), "output_tokens": 200})
+            time.sleep(0.5)
+            worker.tell(id=number + 1, op="cancel")
+            asked = time.monotonic()
+            self.assertEqual(self.failure(worker)["class"], "interrupted")
+            self.assertLess(time.monotonic() - asked, 1.5)
+        _, log, steps = self.run_all(worker, requests, 8)
+        self.assertEqual([entry["output"] for entry in log], expected)
+        self.assertEqual(len(steps), 8)
+        worker.tell(id=9, op="stop")
+        worker.hear("bye")
+        self.gone(worker.process.pid, *worker.ranks)
+
+    def test_environment(self):
+        """Every rank has the variables of the first, unchanged."""
+        wanted = {"NCCL_NVLS_ENABLE": "0", "TORCH_SYMM_MEM_DISABLE_MULTICAST": "1", "NVSHMEM_DISABLE_NVLS": "1"}
+        with mock.patch.dict(os.environ, wanted):
+            worker = self.loaded()
+        for pid in (worker.process.pid, *worker.ranks):
+            variables = dict(entry.partition("=")[::2] for entry in pathlib.Path(f"/proc/{pid}/environ").read_text().split("\0"))
+            self.assertEqual({key: variables.get(key) for key in wanted}, wanted)
+        # A rank that is gone in between is told with the next run.
+        os.kill(worker.ranks[0], signal.SIGTERM)
+        self.gone(*worker.ranks)
+        worker.tell(id=2, op="run", run={"requests": prompts(3), "output_tokens": 2})
+        failure = self.failure(worker)
+        self.assertEqual(failure["class"], "crashed")
+        self.assertIn("rank 1 of 2 was ended by signal SIGTERM", failure["message"])
+
+    def test_a_rank_dies_in_a_run(self):
+        for how, expected in ((signal.SIGKILL, "oom_host"), (signal.SIGABRT, "crashed")):
+            worker = self.loaded()
+            worker.tell(id=2, op="run", run={"requests": prompts(*[3] * 200), "output_tokens": 200})
+            time.sleep(0.5)
+            os.kill(worker.ranks[0], how)
+            began = time.monotonic()
+            failure = self.failure(worker)
+            self.assertLess(time.monotonic() - began, 3)
+            self.assertEqual(failure["class"], expected)
+            self.assertIn("rank 1 of 2", failure["message"])
+            self.gone(worker.process.pid)
+
+    def test_a_rank_dies_while_loading(self):
+        worker = self.start()
+        until = time.monotonic() + 20
+        while not (ranks := children(worker.process.pid)):
+            self.assertLess(time.monotonic(), until)
+            time.sleep(0.02)
+        os.kill(ranks[0], signal.SIGTERM)
+        self.assertIn("rank 1 of 2", self.failure(worker)["message"])
+        self.gone(worker.process.pid)
+
+    def test_no_rank_survives(self):
+        """Whether the first rank is killed, or its parent is gone."""
+        for end in (lambda worker: worker.process.kill(), lambda worker: worker.commands.close()):
+            worker = self.loaded()
+            worker.tell(id=2, op="run", run={"requests": prompts(*[3] * 500), "output_tokens": 200})
+            time.sleep(0.3)
+            end(worker)
+            self.gone(worker.process.pid, *worker.ranks)
+            worker.process.wait()
+            worker.process.stdout.close(), worker.process.stderr.close(), worker.replies.close()
+
+    def test_failures_of_ranks(self):
+        """What one rank cannot do is said by its own name and class."""
+        broken = self.folder + "/sitecustomize.py"
+        pathlib.Path(broken).write_text(
+            "import os\nif os.environ.get('LLEM_RANK_TEST') and len(__import__('sys').orig_argv) > 2:\n"
+            "    import torch\n    def broken(*_): raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')\n"
+            "    torch.nn.functional.scaled_dot_product_attention = broken\n")
+        with mock.patch.dict(os.environ, {"LLEM_RANK_TEST": "1", "PYTHONPATH": self.folder}):
+            worker = self.loaded()
+        worker.tell(id=2, op="run", run={"requests": prompts(3), "output_tokens": 2})
+        failure = self.failure(worker)
+        self.assertEqual((failure["class"], failure["message"]),
+                         ("oom_gpu", "rank 1 of 2: out of GPU memory: tried to allocate 2.00 GiB"))
+        worker.close()
+        self.assertIn(b"[rank 1] Traceback", worker.errors)
+
+
+class RefusalTest(ModelTest):
+    def refused(self, **options) -> failures.Failure:
+        options = {"device": "cpu", "tensor_parallel_size": 2, **options}
+        with self.assertRaises(failures.Failure) as caught:
+            asked = request.Request.from_spec(spec(self.folder, options=options))
+            request.check_options(asked)
+            parallel.check(asked)
+            parallel.check_sizes(asked, loading.read_config(asked))
+        return caught.exception
+
+    def test_options(self):
+        for options, word in (
+            ({"device_map": "auto", "device": "auto"}, "device_map auto"),
+            ({"quantization": "torchao-int8"}, "quantization torchao-int8"),
+            ({"batching": "continuous"}, "batching continuous"),
+            ({"cache_implementation": "static", "compile": "default"}, "compile default"),
+            ({"device": "cuda:0"}, "not on cuda:0 alone"),
+            ({"tensor_parallel_size": -1}, "is -1"),
+            ({"tensor_parallel_size": 4}, "4 does not divide num_key_value_heads 2"),
+            ({"tensor_parallel_size": 3}, "3 does not divide num_attention_heads 4"),
+        ):
+            with self.subTest(word):
+                failure = self.refused(**options)
+                self.assertEqual(failure.failure_class, "config")
+                self.assertIn(word, failure.message)
+        with mock.patch("torch.cuda.is_available", return_value=True), mock.patch("torch.cuda.device_count", return_value=1):
+            failure = self.refused(device="cuda")
+        self.assertEqual((failure.failure_class, failure.message),
+                         ("no_device", "pytorch.tensor_parallel_size 2 needs 2 GPUs, PyTorch sees 1"))
+
+    def test_other_versions(self):
+        with mock.patch("transformers.PreTrainedModel.maybe_distribute_model", new=None), \
+                mock.patch("transformers.distributed.DistributedConfig", new=dataclasses.make_dataclass("Old", [])):
+            failure = self.refused()
+        self.assertEqual(failure.failure_class, "version_mismatch")
+        self.assertIn("transformers 5", failure.message)
+
+    def test_layers_that_are_not_shared(self):
+        """A plan that leaves out what a rank should have a part of is not taken for one."""
+        group = parallel.Group(0, 2, 0, None)
+        write_model(self.folder, TINY_GPT2)
+        with self.assertRaises(failures.Failure) as caught:
+            parallel.shard(load(self.folder).model, group, torch.device("cpu"), alike=True)
+        self.assertIn("no plan", caught.exception.message)
+        write_model(self.folder, TINY_LLAMA)
+        with self.assertRaises(failures.Failure) as caught:
+            parallel.share(load(self.folder).model, 2)
+        self.assertIn("q_proj with 4096 of 4096 weights", caught.exception.message)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,8 @@ func TestOptions(t *testing.T) {
 			Options{BatchSize: 1, Attention: "eager", Device: "auto", Cache: "static", Compile: "default"}, true},
 		{`{"compile": "fastest"}`, Options{}, false},
 		{`{"quantization": "int3"}`, Options{}, false},
+		{`{"tensor_parallel_size": 2}`, Options{BatchSize: 1, Attention: "sdpa", Device: "auto", TensorParallel: 2}, true},
+		{`{"tensor_parallel_size": -1}`, Options{}, false},
 		{`{"threads": -1}`, Options{}, false},
 		{`{"batch_size": 0}`, Options{}, false},
 		{`{"batch_size": "many"}`, Options{}, false},
@@ -278,6 +280,10 @@ func TestConformanceCompiled(t *testing.T) {
 func TestConformanceContinuous(t *testing.T) {
 	needs(t, "psutil")
 	conforms(t, `{"device":"cpu","batching":"continuous"}`)
+}
+
+func TestConformanceParallel(t *testing.T) {
+	conforms(t, `{"device":"cpu","tensor_parallel_size":2}`)
 }
 
 func TestConformanceQuantised(t *testing.T) {

@@ -157,11 +157,12 @@ class Worker:
                           "this is a bug in llem")
         if request.tensor_parallel == 1:
             return
-        from . import parallel, ranks
+        from . import loading, parallel, ranks
         from .request import check_options
 
         check_options(request)
         parallel.check(request)
+        parallel.check_sizes(request, loading.read_config(request).get_text_config())
         self.ranks = ranks.Leader.start(request.tensor_parallel, self.give_up)
         self.ranks.tell({"id": command.get("id", 0), "op": "load", "load": command["load"]})
 
