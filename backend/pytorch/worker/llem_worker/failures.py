@@ -37,6 +37,8 @@ PATTERNS: list[tuple[str, str, str]] = [
      "no_device", "check nvidia-smi and CUDA_VISIBLE_DEVICES, or set pytorch.device: cpu"),
     (r"driver on your system is too old|driver version is insufficient|forward compatibility was attempted",
      "version_mismatch", "update the NVIDIA driver, or install a PyTorch built for an older CUDA"),
+    (r"nccl error|nccl(unhandled|system|internal|remote)|distbackenderror",
+     "nccl", "check `nvidia-smi topo -m`, and run with NCCL_DEBUG=INFO; the full text is in the engine log"),
     (r"no kernel image is available",
      "version_mismatch", "install a PyTorch that is built for this GPU"),
     (r"undefined symbol|cannot open shared object file",

@@ -159,6 +159,8 @@ def shard(model: torch.nn.Module, group: Group, device: torch.device, alike: boo
         model = type(model).maybe_distribute_model(
             model, DistributedConfig(tp_size=group.size, tp_plan="auto"), group.mesh)
     place_rest(model, device)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the other ranks' parts
     return {"tensor_parallel_size": str(group.size), "tensor_parallel_share": f"{share(model, group.size) / whole:.3f}",
             "collectives": collectives(device)}
 

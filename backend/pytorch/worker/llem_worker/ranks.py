@@ -162,7 +162,7 @@ class Leader(Group):
         self.busy = False
         if others:
             raise Failure("engine_error", f"rank 0 and {others[0].name} computed different tokens",
-                          "the GPUs or their connection compute wrongly: check `nvidia-smi -q -d ECC` and the cables")
+                          "use GPUs of one kind (`nvidia-smi -L`); if they are, look for errors with `nvidia-smi -q -d ECC`")
 
     def stopped(self) -> None:
         """Wait until all ranks have stopped a cancelled run."""
