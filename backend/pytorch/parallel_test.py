@@ -74,7 +74,7 @@ class SharedTest(ModelTest):
 
     def gone(self, *pids: int) -> None:
         """Wait until processes are gone, for not long."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + 10
         while any(map(running, pids)):
             self.assertLess(time.monotonic(), until, f"{[pid for pid in pids if running(pid)]} run on")
             time.sleep(0.02)
@@ -100,6 +100,7 @@ class ParallelTest(SharedTest):
                 self.assertEqual((used["tensor_parallel_size"], used["collectives"]), ("2", "gloo"))
                 self.assertTrue(0.5 <= float(used["tensor_parallel_share"]) < 0.8, used)
                 self.assertEqual(worker.about["parameters"], whole.parameters)
+                self.assertEqual(worker.about["threads"], max(1, torch.get_num_threads() // 2))
                 worker.tell(id=3, op="run", run={"requests": prompts(*[3] * 500), "output_tokens": 200})
                 time.sleep(0.3)
                 end(worker)

@@ -4,13 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
@@ -284,6 +288,36 @@ func TestConformanceContinuous(t *testing.T) {
 
 func TestConformanceParallel(t *testing.T) {
 	conforms(t, `{"device":"cpu","tensor_parallel_size":2}`)
+}
+
+// TestRankDies: the run fails at once, with the rank in its message, and nothing is left.
+func TestRankDies(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	spec := tinySpec(t)
+	spec.Options, spec.MaxContext = json.RawMessage(`{"device":"cpu","tensor_parallel_size":2}`), 4096
+	session, err := Backend{Python: testPython(t)}.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := session.Loaded().PID
+	ranks, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	rank, convErr := strconv.Atoi(strings.TrimSpace(string(ranks)))
+	if err != nil || convErr != nil {
+		t.Fatalf("children %q: %v, %v; want one", ranks, err, convErr)
+	}
+	var died time.Time
+	time.AfterFunc(300*time.Millisecond, func() { died = time.Now(); _ = syscall.Kill(rank, syscall.SIGTERM) })
+	_, err = session.Run(t.Context(), backend.Workload{Requests: []backend.Prompt{{ID: 1, Tokens: []int32{65}}}, OutputTokens: 4000})
+	if took := time.Since(died); took > 5*time.Second {
+		t.Errorf("the run failed %v after the rank died", took)
+	}
+	if class(t, err) != backend.ClassCrashed || !strings.Contains(err.Error(), "rank 1 of 2 was ended by signal SIGTERM") {
+		t.Errorf("Run() = %v", err)
+	}
+	if err := session.Close(); err != nil {
+		t.Error(err)
+	}
+	mustBeEmpty(t, os.Getenv("TMPDIR"))
 }
 
 func TestConformanceQuantised(t *testing.T) {

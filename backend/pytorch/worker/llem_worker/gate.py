@@ -2,8 +2,8 @@
 
 Every rank asks before each step. Rank 0 answers by itself and says so in one word; the
 others wait for it. So a cancel stops all of them before the same step: one that went on
-alone would wait for the others in a collective operation for ever. No system call, no
-message and no device is involved.
+alone would wait for the others in a collective operation for ever. No message is
+sent and no device is involved.
 """
 
 from __future__ import annotations

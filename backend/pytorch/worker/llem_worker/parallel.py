@@ -80,10 +80,15 @@ def library(device: torch.device) -> str:
     return "nccl" if device.type == "cuda" else "gloo"
 
 
+def on_gpus(request: Request) -> bool:
+    """Whether the ranks have GPUs, or all are on the CPU."""
+    return request.device != "cpu" and torch.cuda.is_available()
+
+
 def check(request: Request) -> None:
     """Refuse what cannot be had, before other processes are started."""
     size = request.tensor_parallel
-    on_gpu = request.device != "cpu" and torch.cuda.is_available()
+    on_gpu = on_gpus(request)
     count = torch.cuda.device_count() if on_gpu else 0
     if request.device == "cuda" and not on_gpu or on_gpu and size > count:
         raise Failure("no_device", f"pytorch.tensor_parallel_size {size} needs {size} GPUs, PyTorch sees {count}",
@@ -127,7 +132,7 @@ def check_sizes(request: Request, config) -> None:
 
 def device_of(request: Request, group: Group) -> torch.device:
     """This rank's device, made current."""
-    if request.device == "cpu" or not torch.cuda.is_available():
+    if not on_gpus(request):
         return torch.device("cpu")
     torch.cuda.set_device(group.rank)
     return torch.device("cuda", group.rank)
@@ -135,7 +140,7 @@ def device_of(request: Request, group: Group) -> torch.device:
 
 def share_threads(request: Request) -> None:
     """On a CPU the ranks divide the cores among them, unless the study says a number."""
-    if not request.threads:
+    if not request.threads and not on_gpus(request):
         torch.set_num_threads(max(1, HOST_THREADS // request.tensor_parallel))
 
 
