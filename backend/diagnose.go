@@ -117,14 +117,25 @@ type Diagnosis struct {
 // (llama.cpp).
 var mild = regexp.MustCompile(`^(\([^)]*\) )?(\[trt-llm\] )?(\[[0-9/:, -]+\] )?(\[(w|i|d|v)\]|(warning|info|debug)\b|[0-9.]+ (w|i|d) )`)
 
+// A Python traceback names a place and quotes its line of source, after what the engine
+// writes before each line.
+var (
+	place  = regexp.MustCompile(`\bfile ".*", line [0-9]+`)
+	source = regexp.MustCompile(`^(\([^)]*\) )?(error [^\]]*\] )?    `)
+)
+
 // Diagnose finds the first line of an engine's output that says what happened.
 func Diagnose(log io.Reader) (Diagnosis, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
 	var hinted *Diagnosis // by a mild line
+	code := false
 	for {
 		line, err := r.ReadSlice('\n') // the beginning of a longer line will do
 		if text := strings.ToLower(string(line)); text != "" {
+			quoted := code && source.MatchString(text)
+			code = place.MatchString(text)
 			switch d, ok := diagnoseLine(text, string(line)); {
+			case quoted:
 			case ok && !mild.MatchString(text):
 				return d, true
 			case ok && hinted == nil:

@@ -33,10 +33,18 @@ class StaticCaches:
         return cache
 
     def make(self):
-        """A cache without memory: its layers take theirs in the first forward pass."""
+        """A cache without memory: its layers take theirs in the first forward pass.
+
+        Their counters are on the device from the start: the library would copy them
+        there in the middle of a prefill, and wait for the copy.
+        """
         import transformers
 
-        return transformers.StaticCache(config=self.model.config, max_cache_len=self.length)
+        cache = transformers.StaticCache(config=self.model.config, max_cache_len=self.length)
+        for layer in cache.layers:
+            if torch.is_tensor(counter := getattr(layer, "cumulative_length", None)):
+                layer.cumulative_length = torch.zeros_like(counter, device=self.model.device)
+        return cache
 
 
 def check_library(model: torch.nn.Module) -> None:
