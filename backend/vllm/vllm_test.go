@@ -1,8 +1,6 @@
 package vllm
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +9,6 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
-	"github.com/llenergymeasure/llem/internal/model"
 )
 
 func TestMain(m *testing.M) {
@@ -41,29 +38,6 @@ func TestStub(t *testing.T) {
 	servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-num-seqs", Settings: `{"max_num_seqs":4}`}.Run(t, Name)
 }
 
-// TestRealServer runs the suite against vLLM on a processor: LLEM_TEST_VLLM is an
-// interpreter that has it. Each start takes a minute or more.
-func TestRealServer(t *testing.T) {
-	python := os.Getenv("LLEM_TEST_VLLM")
-	if python == "" {
-		t.Skip("LLEM_TEST_VLLM names no interpreter with vLLM")
-	}
-	for key, value := range map[string]string{"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"} {
-		t.Setenv(key, value)
-	}
-	const shape = "random:smollm2-135m" // heads of 32 and more are all that its attention takes
-	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(), model.Request{Model: shape, Format: model.FormatHF, DType: "bfloat16"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	backendtest.Run(t, backendtest.Suite{
-		Backend: Backend{Python: python, Options: server.Options{StartTimeout: 10 * time.Minute, StallTimeout: 5 * time.Minute, StopTimeout: 20 * time.Second}},
-		Spec: backend.Spec{Model: shape, Path: r.Path, Synthetic: true, DType: "bfloat16",
-			Options: []byte(`{"enforce_eager":true,"max_num_seqs":8,"max_num_batched_tokens":512}`)},
-		Tokens: model.ByteTokenizer{}.Encode,
-	})
-}
-
 // TestCommandLine: what the engine is started with.
 func TestCommandLine(t *testing.T) {
 	s := spec(t)
@@ -82,32 +56,6 @@ func TestCommandLine(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s\nlacks %s", got, want)
 		}
-	}
-}
-
-// TestRealVLLM runs the conformance suite against vLLM itself: LLEM_TEST_VLLM names an
-// interpreter that has it.
-func TestRealVLLM(t *testing.T) {
-	python := os.Getenv("LLEM_TEST_VLLM")
-	if python == "" {
-		t.Skip("NOT RUN AGAINST VLLM: LLEM_TEST_VLLM names no interpreter that has it")
-	}
-	dir := filepath.Join(t.TempDir(), "model")
-	shape, err := model.Lookup("smollm2-135m")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := model.WriteHFDir(dir, shape.Config, model.BFloat16); err != nil {
-		t.Fatal(err)
-	}
-	for _, mode := range []string{Offline, "serve"} {
-		t.Run(mode, func(t *testing.T) {
-			backendtest.Run(t, backendtest.Suite{
-				Backend: Backend{Python: python},
-				Spec: backend.Spec{Model: "random:smollm2-135m", Path: dir, Synthetic: true, DType: "bfloat16",
-					Options: []byte(`{"mode":"` + mode + `","enforce_eager":true,"max_num_seqs":4,"max_num_batched_tokens":4096}`)},
-			})
-		})
 	}
 }
 
