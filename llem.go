@@ -219,6 +219,14 @@ func simulate(ctx context.Context) (s simulation, end func(), err error) {
 // Open reads the result of a study from its folder.
 func Open(dir string) (*result.StudyResult, error) {
 	s, err := result.ReadStudy(dir)
+	if err == nil && s.Stale() {
+		// Its means hold runs that are not comparable; those of the runs themselves do not.
+		if rebuilt, rebuildErr := rebuild(dir); rebuildErr == nil {
+			rebuilt.Finished, rebuilt.Ended = s.Finished, s.Ended
+			return rebuilt, nil
+		}
+		return nil, fmt.Errorf("the summary of %s was made by an earlier llem, whose means hold runs that did other work than they were asked for, and it cannot be made again from %s", dir, filepath.Join(dir, result.RunsDir))
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}

@@ -74,6 +74,9 @@ func (s *StudyResult) Pareto(metrics ...string) ([]Standing, error) {
 		if f.By >= 0 {
 			out[i].By = s.Experiments[f.By].ID
 		}
+		if why := s.Experiments[i].MetricsReason; why != "" {
+			out[i].Reason = why
+		}
 	}
 	return out, nil
 }

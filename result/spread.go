@@ -96,10 +96,13 @@ func (s Spreads) Equal(o Spreads) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// MarshalJSON writes an object of spreads by metric.
+// MarshalJSON writes an object of spreads by metric, or null where there is none.
 func (s Spreads) MarshalJSON() ([]byte, error) {
 	if s.many != nil {
 		return json.Marshal(s.many)
+	}
+	if !slices.ContainsFunc(s.one, func(v float64) bool { return !math.IsNaN(v) }) {
+		return []byte("null"), nil
 	}
 	out := []byte{'{'}
 	for i, v := range s.one {
@@ -153,7 +156,7 @@ func (v Values) readLone(text []byte) bool {
 	return bytes.Count(text, []byte(before)) == bytes.Count(text, []byte(":{")) && v.read(append(plain, '}'))
 }
 
-// spreadsOf describes the metrics of runs that were ok, in the order in which they were
+// spreadsOf describes the metrics of runs that are comparable, in the order in which they were
 // made.
 func spreadsOf(rows []*Row) (Spreads, error) {
 	if len(rows) == 0 {

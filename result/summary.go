@@ -17,13 +17,17 @@ type ExperimentSummary struct {
 	Failed int              `json:"failed"`
 	// LeftOut runs were not made because their backend kept failing.
 	LeftOut int `json:"left_out,omitempty"`
+	// Excluded are runs among the OK ones that did other work than they were asked for.
+	Excluded []Exclusion `json:"excluded,omitempty"`
 	// Status is that of the runs: ok if one of them is.
 	Status Status `json:"status"`
 	// DType and Provenance are those of a run that was ok.
 	DType      string     `json:"dtype,omitempty"`
 	Provenance Provenance `json:"provenance,omitempty"`
-	// Metrics are the numbers of the runs that were ok, by their path in result.json.
-	Metrics Spreads `json:"metrics"`
+	// Metrics are the numbers of the runs that are comparable, by their path in result.json;
+	// null without such a run, and MetricsReason says why.
+	Metrics       Spreads `json:"metrics"`
+	MetricsReason string  `json:"metrics_reason,omitempty"`
 	// Precision is what became of the wanted precision; null where none was wanted.
 	Precision *Precision `json:"precision,omitempty"`
 	// Standing is the place among all configurations by ParetoMetrics; null with a
@@ -89,10 +93,18 @@ func (s *StudyResult) summarize(until study.Until, config func(Row) (study.Exper
 // fold takes the runs of the experiment in.
 func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 	var good []*Row
+	var bad []Row
+	about := runs[0]
 	for _, r := range runs {
+		if r.Status == OK && about.Status != OK {
+			about = r
+		}
 		switch {
-		case r.Status == OK:
+		case r.Comparable():
 			good = append(good, r)
+			e.OK++
+		case r.Status == OK:
+			bad = append(bad, *r)
 			e.OK++
 		case r.Made():
 			e.Failed++
@@ -100,8 +112,9 @@ func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 			e.LeftOut++
 		}
 	}
-	about := runs[0]
-	if len(good) > 0 {
+	if e.Excluded = Exclusions(bad); len(good) == 0 {
+		e.MetricsReason = e.noMetrics()
+	} else {
 		about = good[0]
 	}
 	e.Status, e.DType, e.Provenance = about.Status, about.DType, about.Provenance

@@ -27,12 +27,19 @@ func (s *schedule) opening(plan []Planned) event.StudyStarted {
 
 // finished is the event that closes a run, without its place in the study.
 func (s *schedule) finished(r result.Row) event.RunFinished {
-	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: s.metric(r), Message: r.Message, LeftOut: r.Class == result.ClassLeftOut}
+	message := r.Message
+	if code := r.Unequal(); code != "" && r.Status == result.OK {
+		message = "not compared: " + code
+	}
+	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: s.metric(r), Message: message, LeftOut: r.Class == result.ClassLeftOut}
 }
 
 // metric is the number by which an experiment is followed: that which decides on more
 // cycles, else energy per output token, else output tokens per second.
 func (s *schedule) metric(r result.Row) event.Metric {
+	if !r.Comparable() {
+		return event.Metric{Value: math.NaN()} // the view shows means of the values
+	}
 	for _, name := range []string{s.Study.Execution.Until.Metric, "energy.per_output_token_j", "throughput.output_tokens_per_s"} {
 		m, err := result.Metric(name)
 		if err != nil {

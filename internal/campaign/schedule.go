@@ -75,7 +75,7 @@ func newSchedule(o *Options, dir *result.Dir, made map[result.RunKey]result.Entr
 
 // learn notes the value that decides on more cycles.
 func (s *schedule) learn(r result.Row) {
-	if v, ok := r.Values.Get(s.Study.Execution.Until.Metric); ok && r.Status == result.OK {
+	if v, ok := r.Values.Get(s.Study.Execution.Until.Metric); ok && r.Comparable() {
 		s.values[r.ID] = append(s.values[r.ID], v)
 	}
 }

@@ -104,12 +104,29 @@ func countTokens(requests []backend.Request) result.Tokens {
 func (j *join) checkWork(tokens result.Tokens) {
 	switch {
 	case tokens.RequestsFailed > 0:
-		j.note("requests_failed", fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not",
+		j.note(result.WarnRequestsFailed, fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is not compared with others",
 			tokens.RequestsFailed, len(j.Log.Requests)))
 	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
-		j.note("unequal_work", fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d",
+		j.note(result.WarnUnequalWork, fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: the run is not compared with others",
 			tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
+	default:
+		if n := j.uneven(); n > 0 {
+			j.note(result.WarnUnequalWork, fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are right: the run is not compared with others",
+				n, len(j.Log.Requests)))
+		}
 	}
+}
+
+// uneven counts requests whose work is not what was asked for. All ask for the same
+// number of output tokens.
+func (j *join) uneven() (n int) {
+	each := j.Asked / int64(max(1, len(j.Log.Requests)))
+	for _, q := range j.Log.Requests {
+		if int64(q.OutputTokens) != each || q.PromptComputed != q.PromptTokens {
+			n++
+		}
+	}
+	return n
 }
 
 // checkStreams says what a server's streams do not tell.

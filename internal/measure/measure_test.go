@@ -136,9 +136,11 @@ func TestUnequalWork(t *testing.T) {
 		want string
 	}{
 		"prefix cache": {func(log *backend.Log) { log.Requests[0].PromptComputed = 1 },
-			"the engine computed 17 prompt and 33 output tokens, it was given 24 and asked for 33"},
+			"the engine computed 17 prompt and 33 output tokens, it was given 24 and asked for 33: the run is not compared with others"},
 		"early end": {func(log *backend.Log) { log.Requests[1].OutputTokens-- },
-			"the engine computed 24 prompt and 32 output tokens, it was given 24 and asked for 33"},
+			"the engine computed 24 prompt and 32 output tokens, it was given 24 and asked for 33: the run is not compared with others"},
+		"one early, one late": {func(log *backend.Log) { log.Requests[1].OutputTokens--; log.Requests[2].OutputTokens++ },
+			"2 of 3 requests got more or fewer tokens than they asked for, though the sums are right: the run is not compared with others"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)

@@ -51,7 +51,7 @@ func (out *Recomputed) otherVersion(madeBy, now string) {
 // Recompute computes the numbers of a run again from its files and compares them
 // with its record. What does not follow from the series (the environment, memory,
 // the shape of the model) is taken over. Of the words, those that say what a number
-// is are compared too.
+// is are compared too, and whether the run is kept out of comparisons.
 func Recompute(dir string) Recomputed {
 	out := Recomputed{Run: filepath.Base(dir), Differ: []Difference{}}
 	rec, err := result.ReadRecord(filepath.Join(dir, result.RecordFile))
@@ -174,7 +174,7 @@ func byKey(a, b string) int {
 
 // words are the keys of texts that say what a number is. Other texts explain; they
 // may be worded otherwise by another version of this program.
-var words = []string{"provenance", "scope", "verdict", "source", "device", "kind"}
+var words = []string{"work", "provenance", "scope", "verdict", "source", "device", "kind"}
 
 func isString(v any) bool {
 	_, ok := v.(string)
@@ -196,7 +196,7 @@ func same(a, b any) bool {
 // flat lists the values that are computed, by dotted key.
 func flat(r *result.Record) map[string]any {
 	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency, "throughput": r.Throughput,
-		"energy": r.Energy, "compute": r.Compute, "harness": r.Harness}
+		"energy": r.Energy, "compute": r.Compute, "harness": r.Harness, "warnings": map[string]string{"work": r.Unequal()}}
 	text, err := json.Marshal(part)
 	if err != nil {
 		return map[string]any{"": fmt.Sprintf("cannot be encoded: %v", err)}

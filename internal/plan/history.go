@@ -44,7 +44,7 @@ func (e *Estimator) Learn(results string) {
 	}
 }
 
-// runOf is a record as estimates learn from it: a run that was ok, on a GPU that was
+// runOf is a record as estimates learn from it: a comparable run, on a GPU that was
 // measured.
 func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	device := ""
@@ -53,7 +53,7 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 			device = d.Name
 		}
 	}
-	if r.Status != result.OK || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
+	if !r.Comparable() || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
 		return estimate.Run{}, false
 	}
 	if p := r.Config.PyTorch; p != nil && len(p.Knobs()) > 0 {
