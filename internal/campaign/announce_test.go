@@ -65,6 +65,8 @@ func TestMetricOfARun(t *testing.T) {
 	}
 	failed := rec(result.Measured, study.VLLM)
 	failed.Status = result.Failed
+	unequal := rec(result.Measured, study.VLLM)
+	unequal.Warn(result.WarnUnequalWork, "other work")
 	for name, c := range map[string]struct {
 		goal string
 		rec  *result.Record
@@ -77,6 +79,7 @@ func TestMetricOfARun(t *testing.T) {
 		"goal":         {power, rec(result.Measured, study.VLLM), event.Metric{Name: power, Unit: "W", Value: 400}},
 		"goal unknown": {power, rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
 		"a failed run": {"", failed, event.Metric{Value: math.NaN()}},
+		"other work":   {"", unequal, event.Metric{Value: math.NaN()}},
 	} {
 		s := &schedule{Options: &Options{Study: &study.Study{Experiments: []study.Experiment{c.rec.Config}}}}
 		c.rec.ID = c.rec.Config.ID()

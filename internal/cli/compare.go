@@ -50,10 +50,11 @@ func newCompare(env *Env) *cobra.Command {
 	return cmd
 }
 
-// side is one configuration with its runs.
+// side is one configuration with its comparable runs, and what was left out.
 type side struct {
-	dir  string
-	runs []*result.Record
+	dir      string
+	runs     []*result.Record
+	excluded []result.Exclusion
 }
 
 // mainMetrics are compared by default. The more metrics, the larger p must be for
@@ -70,7 +71,8 @@ func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &report.Comparison{A: report.Line(first.runs[0]), B: report.Line(second.runs[0]), Paired: first.dir == second.dir}
+	c := &report.Comparison{A: report.Line(first.runs[0]), B: report.Line(second.runs[0]), Paired: first.dir == second.dir,
+		ExcludedA: first.excluded, ExcludedB: second.excluded}
 	if first.runs[0].WorkloadHash != second.runs[0].WorkloadHash {
 		c.Warnings = append(c.Warnings, "the two did not compute the same token ids: their workloads differ")
 	}
@@ -167,9 +169,9 @@ func (env *Env) side(arg string) (side, error) {
 		}
 		return side{}, &usageError{what, "name one as " + dir + ":ID, of " + strings.Join(ids, ", ")}
 	}
-	out := side{dir: filepath.Clean(s.Dir)}
+	out := side{dir: filepath.Clean(s.Dir), excluded: found[0].Excluded}
 	for _, row := range s.Rows {
-		if row.ID != found[0].ID || row.Status != result.OK {
+		if row.ID != found[0].ID || !row.Comparable() {
 			continue
 		}
 		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
@@ -177,6 +179,10 @@ func (env *Env) side(arg string) (side, error) {
 			return side{}, err
 		}
 		out.runs = append(out.runs, r)
+	}
+	if len(out.runs) == 0 && len(out.excluded) > 0 {
+		x := out.excluded[0]
+		return side{}, &usageError{fmt.Sprintf("%s has no run to compare: %s (%s)", arg, x.Reason, x.Code), x.Next}
 	}
 	if len(out.runs) == 0 {
 		return side{}, &usageError{arg + " has no run that was ok", "see why with: llem report " + dir}

@@ -244,6 +244,10 @@ func staleSummary(dir string) []measure.Recomputed {
 		stale.Error = err.Error()
 		return []measure.Recomputed{stale}
 	}
+	if summary.Stale() {
+		stale.Error = "its means hold runs that did other work than they were asked for: an earlier llem made it"
+		return append([]measure.Recomputed{stale}, staleJournal(dir)...)
+	}
 	return append(differing(stale, differences(dir, summary)), staleJournal(dir)...)
 }
 

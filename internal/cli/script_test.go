@@ -14,11 +14,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/backend/server/servertest"
 )
 
 // TestMain lets scripts and tests start this binary as llem, engine included.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
+		"llama-server": func() {
+			servertest.Main(map[string]servertest.Dialect{"llamacpp": servertest.LlamaCpp{}})
+			os.Exit(2)
+		},
 		"llem": func() {
 			llem.WorkerMain()
 			os.Exit(Main(ProcessEnv()))

@@ -14,7 +14,11 @@ type Comparison struct {
 	A string `json:"a"`
 	B string `json:"b"`
 	// Paired says that values of the same cycle were held against each other.
-	Paired   bool             `json:"paired"`
+	Paired bool `json:"paired"`
+	// ExcludedA and ExcludedB are runs that were ok and are not compared.
+	ExcludedA []result.Exclusion `json:"excluded_a,omitempty"`
+	ExcludedB []result.Exclusion `json:"excluded_b,omitempty"`
+
 	Metrics  []ComparedMetric `json:"metrics"`
 	Warnings []string         `json:"warnings,omitempty"`
 }
@@ -71,11 +75,20 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 		how = "runs of the same cycle in pairs"
 	}
 	t.wrap(&b, "  ", "  ", how+"; p by permutation, corrected for the number of metrics (Holm); the sensor's gain cancels in ratios on one device")
-	for _, text := range append(c.Warnings, caveats...) {
+	for _, text := range append(append(left("A", c.ExcludedA), left("B", c.ExcludedB)...), append(c.Warnings, caveats...)...) {
 		t.wrap(&b, t.warn("caution")+": ", "         ", text)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// left says which runs of a side are not compared.
+func left(side string, all []result.Exclusion) []string {
+	var out []string
+	for _, x := range all {
+		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", count(x.Runs, "run"), side, x.Code, x.Reason, x.Next))
+	}
+	return out
 }
 
 func metricValue(v float64, of string) string {

@@ -98,17 +98,21 @@ func experimentRows(s *result.StudyResult, labels []string, columns []column, n 
 	return dropEmpty(rows)
 }
 
+// runsWord is how many runs the figures come from, and of how many.
 func runsWord(e result.ExperimentSummary) string {
-	if all := e.OK + e.Failed + e.LeftOut; all > e.OK {
-		return fmt.Sprintf("%d of %d", e.OK, all)
+	n := e.Compared()
+	if all := e.OK + e.Failed + e.LeftOut; all > n {
+		return fmt.Sprintf("%d of %d", n, all)
 	}
-	return strconv.Itoa(e.OK)
+	return strconv.Itoa(n)
 }
 
 func energyWord(e result.ExperimentSummary) string {
 	switch _, known := e.Metrics.Get("energy.per_output_token_j"); {
 	case e.Status != result.OK:
 		return string(e.Status)
+	case e.Compared() == 0:
+		return notCompared
 	case !known:
 		return "not measured"
 	}
@@ -240,6 +244,9 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	if shown < len(s.Experiments) {
 		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, count(len(s.Experiments), "configuration"))
 	}
+	for _, x := range exclusions(s) {
+		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -259,7 +266,7 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	}
 	keys := slices.DeleteFunc(study.Varying(configs), func(k study.Key) bool { return slices.Contains(fixedKeys, k.Name) })
 	out := csv.NewWriter(w)
-	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens", "runs_ok", "runs_failed", "runs_left_out", "energy_provenance"}
+	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens", "runs_ok", "runs_failed", "runs_left_out", "runs_excluded", "excluded_why", "energy_provenance"}
 	for _, k := range keys {
 		name := k.Name
 		if name == "dtype" {
@@ -276,7 +283,8 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	for i, e := range s.Experiments[:n] {
 		c := configs[i]
 		row := []string{e.ID, c.Model, c.Backend, cmp.Or(e.DType, c.DType), strconv.Itoa(c.BatchSize()), strconv.Itoa(c.Workload.Prompts),
-			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK), strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut), summaryProvenance(e)}
+			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK), strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut),
+			strconv.Itoa(e.OK - e.Compared()), excludedWhy(e), summaryProvenance(e)}
 		for _, k := range keys {
 			row = append(row, k.Text(c))
 		}

@@ -29,6 +29,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	} else {
 		t.experiments(b, s)
 	}
+	t.exclusions(b, s)
 	if large {
 		t.shared(b, s.Doubts, len(s.Rows))
 	} else {
@@ -199,10 +200,14 @@ func orName(s string) string {
 // tally counts the runs by what became of them.
 func tally(s *result.StudyResult) string {
 	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, count(s.Planned, "run"))}
+	excluded := 0
+	for i := range s.Experiments {
+		excluded += s.Experiments[i].OK - s.Experiments[i].Compared()
+	}
 	for _, q := range []struct {
 		n    int
 		what string
-	}{{s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"}, {s.Planned - max(len(s.Runs), len(s.Rows)), "not made"}} {
+	}{{excluded, notCompared}, {s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"}, {s.Planned - max(len(s.Runs), len(s.Rows)), "not made"}} {
 		if q.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
 		}
@@ -244,14 +249,14 @@ func figures(r *result.Record) []string {
 	cells[0], cells[1], cells[2] = unit.Significant(r.Throughput.OutputTokensPerS, 3), p50(r.Latency.TTFT), p50(r.Latency.ITL)
 	e := r.Energy
 	if e.PerOutputTokenJ == nil {
-		cells[last] = "not measured"
+		cells[last] = "not measured" + mark(r)
 		return cells
 	}
 	cells[3] = unit.SI(e.PerOutputTokenJ.Value, "J")
 	if p := e.Phases; p != nil {
 		cells[4], cells[5] = perToken(p.Prefill), perToken(p.Decode)
 	}
-	cells[6], cells[last] = unit.SI(e.MeanW.Value, "W"), provenanceWord(r)
+	cells[6], cells[last] = unit.SI(e.MeanW.Value, "W"), provenanceWord(r)+mark(r)
 	return cells
 }
 

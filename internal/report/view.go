@@ -189,5 +189,8 @@ func Line(r *result.Record) string {
 	if r.Synthetic {
 		b.WriteString(" [synthetic weights]")
 	}
+	if code := r.Unequal(); code != "" {
+		b.WriteString(" [" + notCompared + ": " + code + "]")
+	}
 	return b.String()
 }

@@ -1,0 +1,83 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/result"
+)
+
+// notCompared marks what is part of no mean, front or comparison.
+const notCompared = "not compared"
+
+// mark says beside a run's figures that they stand alone.
+func mark(r *result.Record) string {
+	if r.Unequal() == "" {
+		return ""
+	}
+	return ", " + notCompared
+}
+
+// excludedWhy are the codes of a configuration's exclusions, with the number of runs.
+func excludedWhy(e result.ExperimentSummary) string {
+	var out []string
+	for _, x := range e.Excluded {
+		out = append(out, fmt.Sprintf("%s=%d", x.Code, x.Runs))
+	}
+	return strings.Join(out, " ")
+}
+
+// exclusion is why runs are not compared, as it is printed.
+type exclusion struct{ head, text, next string }
+
+// exclusions say of each reason which configurations lack how many runs for it, and what
+// to do.
+func exclusions(s *result.StudyResult) []exclusion {
+	_, labels := namesOf(subjects(s))
+	type reason struct {
+		result.Exclusion
+		of []string
+	}
+	var all []reason
+	for i, e := range s.Experiments {
+		for _, x := range e.Excluded {
+			k := slices.IndexFunc(all, func(r reason) bool { return r.Code == x.Code })
+			if k < 0 {
+				k = len(all)
+				all = append(all, reason{Exclusion: x})
+				all[k].Runs = 0
+			}
+			all[k].Runs += x.Runs
+			all[k].of = append(all[k].of, fmt.Sprintf("%s (%s): %d of %d", labels[i], e.ID, x.Runs, e.OK))
+		}
+	}
+	slices.SortFunc(all, func(a, b reason) int { return cmp.Compare(a.Code, b.Code) })
+	var out []exclusion
+	for _, r := range all {
+		of := r.of
+		more := ""
+		if len(of) > exclusionsShown {
+			more = fmt.Sprintf("; %d more in the excluded of --json", len(of)-exclusionsShown)
+			of = of[:exclusionsShown]
+		}
+		out = append(out, exclusion{fmt.Sprintf("%s (%s), %s", notCompared, r.Code, count(r.Runs, "run")),
+			fmt.Sprintf("%s; in no mean, front or comparison: %s%s", r.Reason, strings.Join(of, "; "), more), r.Next})
+	}
+	return out
+}
+
+// exclusionsShown is how many configurations are named for each reason.
+const exclusionsShown = 10
+
+// exclusions prints them below a table.
+func (t Terminal) exclusions(b *strings.Builder, s *result.StudyResult) {
+	for i, x := range exclusions(s) {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		t.wrap(b, t.warn(x.head)+": ", "  ", x.text)
+		t.wrap(b, "  next: ", "        ", x.next)
+	}
+}
