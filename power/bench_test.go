@@ -155,7 +155,7 @@ func BenchmarkSamplerWaiting(b *testing.B) {
 }
 
 // BenchmarkProcesses asks the driver of this machine for the processes on its GPUs,
-// as a sampler does once a second.
+// as a sampler does twice a second.
 func BenchmarkProcesses(b *testing.B) {
 	m, err := power.OpenNVML(b.Context(), power.NVMLOptions{})
 	if err != nil {

@@ -67,6 +67,8 @@ type fakeGPU struct {
 	noScopes     error
 	// wave is the value that Instant and Average show; nil is constant power.
 	wave func(ns int64) float64
+	// held are the processes on the GPU at an instant; nil is one whose memory is hidden.
+	held func(ns int64) []GPUProcess
 }
 
 func (g *fakeGPU) shown() float64 {
@@ -185,4 +187,9 @@ func (g *fakeGPU) Facts() GPUFacts { return GPUFacts{Name: &g.id.Name, UUID: &g.
 
 func (g *fakeGPU) MemoryUsed() (int64, error) { return 1 << 30, nil }
 
-func (g *fakeGPU) Processes() ([]GPUProcess, error) { return []GPUProcess{{PID: 42}}, nil }
+func (g *fakeGPU) Processes() ([]GPUProcess, error) {
+	if g.held != nil {
+		return g.held(g.now()), nil
+	}
+	return []GPUProcess{{PID: 42}}, nil
+}

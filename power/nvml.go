@@ -25,6 +25,7 @@ type NVML struct {
 	warnings []string
 	clocks   Clocks
 	nextNS   int64 // when telemetry is due
+	lookNS   int64 // when a look at the processes is due
 	helpers  time.Duration
 
 	closing sync.Once
@@ -55,6 +56,9 @@ type NVMLOptions struct {
 }
 
 const telemetryInterval = time.Second
+
+// lookInterval is the time between two looks at processes and memory.
+const lookInterval = 500 * time.Millisecond
 
 // OpenNVML opens the driver's library and the visible GPUs. If nothing can be
 // measured the error is an [Unavailable].
@@ -175,7 +179,7 @@ func (m *NVML) Missing() []Unavailable { return slices.Clone(m.missing) }
 // Warnings lists doubts about the mapping of devices and about their sensors.
 func (m *NVML) Warnings() []string { return slices.Clone(m.warnings) }
 
-// Interval is one second where every GPU keeps a ring of samples, else that of
+// Interval is half a second where every GPU keeps a ring of samples, else that of
 // polling single values: 5 ms, or as much longer as no value is expected to change.
 func (m *NVML) Interval() time.Duration {
 	d := ringInterval
@@ -237,9 +241,17 @@ func (m *NVML) Poll(ctx context.Context, t *Trace) error {
 	if len(errs) > 0 {
 		errs = append(errs, m.affirm(t, now)...)
 	}
+	// A tenth less than the intervals: polls come a little early or late.
 	if now >= m.nextNS {
-		// A tenth less than the interval: polls come a little early or late.
 		m.nextNS = now + int64(telemetryInterval)*9/10
+		for _, g := range m.gpus {
+			state := g.dev.Telemetry()
+			state.MonoNS, state.Device = m.clocks.Mono(), g.device.ID
+			t.Telemetry = append(t.Telemetry, state)
+		}
+	}
+	if now >= m.lookNS {
+		m.lookNS = now + int64(lookInterval)*9/10
 		for _, g := range m.gpus {
 			g.look(t, m.clocks.Mono())
 		}
@@ -247,19 +259,21 @@ func (m *NVML) Poll(ctx context.Context, t *Trace) error {
 	return errors.Join(errs...)
 }
 
-// look appends the state of a GPU and the processes on it. The list costs 10 to 30 µs
-// on an H100. A driver that hides it says so when [NVML.Processes] is asked.
+// look appends the processes on a GPU and the memory that they hold. The list costs 10
+// to 30 µs on an H100. A driver that hides it says so when [NVML.Processes] is asked.
 func (g *nvmlGPU) look(t *Trace, now int64) {
-	state := g.dev.Telemetry()
-	state.MonoNS, state.Device = now, g.device.ID
-	t.Telemetry = append(t.Telemetry, state)
+	l := MemoryLook{MonoNS: now, Device: g.device.ID}
+	if used, err := g.dev.MemoryUsed(); err == nil {
+		l.UsedBytes = &used
+	}
 	list, err := g.dev.Processes()
-	if err != nil {
-		return
+	if err == nil {
+		l.Processes = list
 	}
 	for _, p := range list {
 		t.Saw(Presence{Device: g.device.ID, PID: p.PID, FirstNS: now, LastNS: now})
 	}
+	t.Looked(l)
 }
 
 // affirm lets every polled GPU that works show it, when another one does not.

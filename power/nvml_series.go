@@ -23,7 +23,7 @@ const (
 )
 
 const (
-	ringInterval = time.Second // between readings of the ring
+	ringInterval = lookInterval // between readings of the ring: it holds more than two seconds
 	// ringBeside is the interval of rings beside GPUs that are polled.
 	ringBeside = 100 * time.Millisecond
 	// pointInterval is the time between readings of one value. A call takes 1 to

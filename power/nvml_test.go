@@ -146,8 +146,8 @@ func TestNVMLPicksTheBestSource(t *testing.T) {
 		window   time.Duration
 		interval time.Duration
 	}{
-		"ring":        {func(*fakeGPU) {}, SourceSamples, 20 * time.Millisecond, time.Second},
-		"ring 100 ms": {func(g *fakeGPU) { g.spacing = 100 * time.Millisecond }, SourceSamples, 100 * time.Millisecond, time.Second},
+		"ring":        {func(*fakeGPU) {}, SourceSamples, 20 * time.Millisecond, lookInterval},
+		"ring 100 ms": {func(g *fakeGPU) { g.spacing = 100 * time.Millisecond }, SourceSamples, 100 * time.Millisecond, lookInterval},
 		"no ring":     {func(g *fakeGPU) { g.noRing = notSupported("GetSamples") }, SourceInstant, 0, pointInterval},
 		"empty ring":  {func(g *fakeGPU) { g.depth = 0 }, SourceInstant, 0, pointInterval},
 		"frozen ring": {func(g *fakeGPU) { g.frozenNS = g.startNS + int64(time.Second) }, SourceInstant, 0, pointInterval},

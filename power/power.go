@@ -20,6 +20,7 @@ package power
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/unit"
@@ -134,6 +135,24 @@ type Presence struct {
 	LastNS  int64
 }
 
+// MemoryLook is the memory of a device in use at an instant, by all and by each process.
+// It holds until the next look at the device in a trace.
+type MemoryLook struct {
+	MonoNS int64
+	Device string
+	// UsedBytes is nil where the device does not say.
+	UsedBytes *int64
+	Processes []GPUProcess
+}
+
+// same says that two looks found the same.
+func (l MemoryLook) same(o MemoryLook) bool {
+	equal := func(a, b *int64) bool { return a == b || a != nil && b != nil && *a == *b }
+	return equal(l.UsedBytes, o.UsedBytes) && slices.EqualFunc(l.Processes, o.Processes, func(p, q GPUProcess) bool {
+		return p.PID == q.PID && equal(p.UsedBytes, q.UsedBytes)
+	})
+}
+
 // Gap is a stretch of a series for which no samples exist although there should
 // be some.
 type Gap struct {
@@ -149,9 +168,11 @@ type Trace struct {
 	Samples   []Sample
 	Counters  []Reading
 	Telemetry []Telemetry
-	// Processes are those seen on the devices, one look a second.
+	// Processes are those seen on the devices, two looks a second.
 	Processes []Presence
-	Gaps      []Gap
+	// Memory is what these looks found in use, where it differs from the look before.
+	Memory []MemoryLook
+	Gaps   []Gap
 	// Errors lists what failed while sampling, once per meter and message.
 	Errors []string
 	Cost   Cost
@@ -167,6 +188,19 @@ func (t *Trace) Saw(p Presence) {
 		}
 	}
 	t.Processes = append(t.Processes, p)
+}
+
+// Looked notes a look, unless it found what the last one at the device did.
+func (t *Trace) Looked(l MemoryLook) {
+	for _, last := range slices.Backward(t.Memory) {
+		if last.Device == l.Device {
+			if last.same(l) {
+				return
+			}
+			break
+		}
+	}
+	t.Memory = append(t.Memory, l)
 }
 
 // Cost is what sampling itself took from the machine.

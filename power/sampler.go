@@ -120,6 +120,7 @@ func (s *Sampler) Stop(ctx context.Context) Trace {
 		all.Telemetry = append(all.Telemetry, t.Telemetry...)
 		all.Gaps = append(all.Gaps, t.Gaps...)
 		all.Processes = append(all.Processes, t.Processes...)
+		all.Memory = append(all.Memory, t.Memory...)
 		all.Errors = append(all.Errors, t.Errors...)
 		all.Cost.Polls += t.Cost.Polls
 		all.Cost.CPU += t.Cost.CPU

@@ -337,7 +337,10 @@ func (w *worker) flush() {
 	for _, p := range w.scratch.Processes {
 		w.out.Saw(p)
 	}
-	w.scratch.Processes = w.scratch.Processes[:0]
+	for _, l := range w.scratch.Memory {
+		w.out.Looked(l)
+	}
+	w.scratch.Processes, w.scratch.Memory = w.scratch.Processes[:0], w.scratch.Memory[:0]
 	w.out.Cost.CPU, w.lastNS = cpu, now
 	w.scratch.Samples, w.scratch.Counters = w.scratch.Samples[:0], w.scratch.Counters[:0]
 	w.scratch.Telemetry, w.scratch.Gaps = w.scratch.Telemetry[:0], w.scratch.Gaps[:0]
@@ -381,7 +384,7 @@ const telemetryBytes = int64(unsafe.Sizeof(Telemetry{})) + 6*8
 // bytes is the memory that everything collected so far takes.
 func (w *worker) bytes() int64 {
 	n := int64(cap(w.out.Telemetry))*telemetryBytes + int64(cap(w.out.Counters))*int64(unsafe.Sizeof(Reading{})) +
-		int64(cap(w.out.Gaps))*int64(unsafe.Sizeof(Gap{})) + int64(cap(w.scratch.Samples))*int64(unsafe.Sizeof(Sample{}))
+		int64(cap(w.out.Gaps))*int64(unsafe.Sizeof(Gap{})) + int64(cap(w.out.Memory))*int64(unsafe.Sizeof(MemoryLook{})) + int64(cap(w.scratch.Samples))*int64(unsafe.Sizeof(Sample{}))
 	for _, p := range w.packs {
 		n += p.bytes()
 	}

@@ -139,7 +139,7 @@ func TestLearn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	for cycle, status := range []result.Status{result.OK, result.Failed} {
+	for cycle, status := range []result.Status{result.OK, result.Failed, result.OK} {
 		run, err := dir.Begin(x.ID(), cycle+1)
 		if err != nil {
 			t.Fatal(err)
@@ -147,6 +147,9 @@ func TestLearn(t *testing.T) {
 		rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: x.ID(), Cycle: cycle + 1, Status: status, Config: x, Window: &result.Window{DurationS: 123, Repeats: 1},
 			Tokens: &result.Tokens{}, Energy: result.Energy{Provenance: result.Measured, TotalJ: &result.Quantity{Value: 45600},
 				Devices: []result.Device{{Device: "gpu0", Kind: "gpu", Name: "NVIDIA H200", Counted: true}}}}
+		if cycle == 2 {
+			rec.Warn(result.WarnUnequalWork, "it teaches nothing")
+		}
 		if err := run.Commit(rec, result.Series{}); err != nil {
 			t.Fatal(err)
 		}
