@@ -38,19 +38,21 @@ var metricInfos = []MetricInfo{
 	{"latency.tpot_ms.mean", "ms", false, latency(func(l *Latency) *Distribution { return l.TPOT }, func(d *Distribution) float64 { return d.Mean })},
 	{"latency.e2e_ms.p50", "ms", false, latency(func(l *Latency) *Distribution { return l.E2E }, func(d *Distribution) float64 { return d.P50 })},
 	{"latency.e2e_ms.p99", "ms", false, latency(func(l *Latency) *Distribution { return l.E2E }, func(d *Distribution) float64 { return d.P99 })},
-	{"memory.peak_bytes", "B", false, func(r *Record) *float64 {
-		if r.Memory.PeakBytes == nil {
-			return nil
-		}
-		v := float64(*r.Memory.PeakBytes)
-		return &v
-	}},
+	{"memory.peak_bytes", "B", false, func(r *Record) *float64 { return bytesOf(r.Memory.PeakBytes) }},
 	{"compute.flops_per_j", "FLOP/J", true, func(r *Record) *float64 {
 		if r.Compute == nil {
 			return nil
 		}
 		return r.Compute.FLOPsPerJ
 	}},
+	{"memory.process_peak_bytes", "B", false, func(r *Record) *float64 { return bytesOf(r.Memory.ProcessPeakBytes) }},
+}
+
+func bytesOf(n *int64) *float64 {
+	if n == nil {
+		return nil
+	}
+	return new(float64(*n))
 }
 
 func value(q *Quantity) *float64 {

@@ -358,11 +358,18 @@ type Compute struct {
 	FLOPsPerJ    *float64 `json:"flops_per_j"`
 }
 
-// Memory of the engine.
+// Memory of the engine. PeakBytes is the engine's own figure where it has one, else that
+// of its processes; ProcessPeakBytes is always the latter.
 type Memory struct {
-	PeakBytes      *int64 `json:"peak_bytes"`
-	PeakSource     string `json:"peak_source,omitempty"`
-	EstimatedBytes *int64 `json:"estimated_bytes"`
+	PeakBytes  *int64       `json:"peak_bytes"`
+	Method     MemoryMethod `json:"method,omitempty"`
+	PeakSource string       `json:"peak_source,omitempty"`
+	// Reason says why ProcessPeakBytes is null, and PeakBytes where it is null, too.
+	Reason           string       `json:"reason,omitempty"`
+	ProcessPeakBytes *int64       `json:"process_peak_bytes"`
+	ProcessMethod    MemoryMethod `json:"process_method,omitempty"`
+	ProcessSource    string       `json:"process_source,omitempty"`
+	EstimatedBytes   *int64       `json:"estimated_bytes"`
 }
 
 // Timing is where the time of the run went outside the window, in seconds.

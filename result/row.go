@@ -27,6 +27,10 @@ type Row struct {
 	// Provenance of the energy, and the reason why a run that was ok has none.
 	Provenance Provenance `json:"provenance,omitempty"`
 	Reason     string     `json:"reason,omitempty"`
+	// MemoryMethod is what memory.peak_bytes counts, ProcessMethod what
+	// memory.process_peak_bytes does.
+	MemoryMethod  MemoryMethod `json:"memory_method,omitempty"`
+	ProcessMethod MemoryMethod `json:"process_method,omitempty"`
 	// DType is what the engine used.
 	DType string `json:"dtype,omitempty"`
 	// WorkloadHash is equal for runs that computed the same token ids.
@@ -45,7 +49,7 @@ func (r Row) Made() bool {
 // RowOf is a record in brief.
 func RowOf(r *Record) Row {
 	row := Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: valuesOf(r), Provenance: r.Energy.Provenance,
-		DType: r.Backend.DType, WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS}
+		DType: r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod, WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS}
 	if r.Failure != nil {
 		row.Class, row.Message = r.Failure.Class, r.Failure.Message
 	}

@@ -169,6 +169,7 @@ func (s *StudyResult) caveats(x study.Execution, n int) {
 	if text := Unbalanced(x, n); text != "" {
 		s.Caveats = append(s.Caveats, Warning{CaveatUnbalanced, text})
 	}
+	s.memoryCaveats()
 	if text := machines(s.Dir); text != "" {
 		s.Caveats = append(s.Caveats, Warning{CaveatMachines, text})
 	}

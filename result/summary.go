@@ -24,6 +24,9 @@ type ExperimentSummary struct {
 	// DType and Provenance are those of a run that was ok.
 	DType      string     `json:"dtype,omitempty"`
 	Provenance Provenance `json:"provenance,omitempty"`
+	// MemoryMethod and ProcessMethod are those of the runs, "mixed" if not all the same.
+	MemoryMethod  MemoryMethod `json:"memory_method,omitempty"`
+	ProcessMethod MemoryMethod `json:"process_method,omitempty"`
 	// Metrics are the numbers of the runs that are comparable, by their path in result.json;
 	// null without such a run, and MetricsReason says why.
 	Metrics       Spreads `json:"metrics"`
@@ -54,6 +57,7 @@ const (
 	CaveatWorkloads  = "workloads_differ"
 	CaveatUnbalanced = "latin_square_unbalanced"
 	CaveatMachines   = "machines_differ"
+	CaveatMemory     = "memory_methods_differ"
 )
 
 // summarize makes the summaries of the experiments of the rows, in the order in which
@@ -122,6 +126,7 @@ func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 	if e.Metrics, err = spreadsOf(good); err != nil {
 		return err
 	}
+	e.memory(good)
 	e.precision(good, until)
 	for _, r := range good[min(1, len(good)):] {
 		if r.WorkloadHash != good[0].WorkloadHash {

@@ -77,8 +77,14 @@ func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
 		c.Warnings = append(c.Warnings, "the two did not compute the same token ids: their workloads differ")
 	}
 	var p []float64
+	own := len(c.Warnings)
 	for _, m := range result.Metrics() {
-		if !all && !slices.Contains(mainMetrics, m.Name) {
+		// Where the engines' own peaks differ in kind, those of their processes stand in.
+		if !all && !slices.Contains(mainMetrics, m.Name) && (len(c.Warnings) == own || m.Name != "memory.process_peak_bytes") {
+			continue
+		}
+		if text := otherMethods(m, first.runs, second.runs); text != "" {
+			c.Warnings = append(c.Warnings, text)
 			continue
 		}
 		x, y := valuesOf(m, first.runs, second.runs, c.Paired)
@@ -112,6 +118,24 @@ func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
 		c.Metrics[i].PAdjusted = adjusted[i]
 	}
 	return c, nil
+}
+
+// otherMethods says that a peak of memory is not the same thing on both sides.
+func otherMethods(m result.MetricInfo, a, b []*result.Record) string {
+	methods := func(runs []*result.Record) (out []string) {
+		for _, r := range runs {
+			if by := string(m.MethodOf(r)); by != "" && !slices.Contains(out, by) {
+				out = append(out, by)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	x, y := methods(a), methods(b)
+	if len(x) == 0 || len(y) == 0 || len(x) == 1 && slices.Equal(x, y) {
+		return ""
+	}
+	return fmt.Sprintf("%s is not compared: it is measured by %s in A and by %s in B (see Memory in docs/metrics.md)", m.Name, strings.Join(x, ", "), strings.Join(y, ", "))
 }
 
 // valuesOf are a metric's values on both sides; paired ones are those of the cycles

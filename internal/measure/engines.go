@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -118,9 +119,13 @@ func (r *run) obtain(ctx context.Context) error {
 	if err := r.measureBare(ctx); err != nil {
 		return err
 	}
-	r.crowd.startNS = clock.Mono()
+	r.look(ctx)
+	r.crowd.begin(clock.Mono())
 	err := r.watched(ctx, func() error { return r.start(ctx) })
 	r.crowd.engine, r.crowd.readyNS = r.loaded.PID, clock.Mono()
+	if err == nil {
+		r.follow()
+	}
 	return err
 }
 
@@ -139,11 +144,28 @@ func (r *run) adapt(ctx context.Context) error {
 		r.known[id] = idle
 	}
 	r.ready(began)
+	r.follow()
 	return nil
+}
+
+// follow begins to watch the memory of an engine on a processor. That of a GPU is seen
+// with the processes there.
+func (r *run) follow() {
+	if pid := r.loaded.PID; pid > 0 && !r.onGPU() && r.Experiment.Backend != study.Fake {
+		r.hostMemory = watchResident(pid, r.engine.runs == 1)
+	}
+}
+
+// onGPU says that the model does not run on the processor.
+func (r *run) onGPU() bool {
+	return len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda") || strings.HasPrefix(r.loaded.Device, "rocm")
 }
 
 // done ends the engine, or keeps it for the next run.
 func (r *run) done(keep bool) error {
+	if r.hostMemory != nil {
+		r.hostMemory.end()
+	}
 	e := r.engine
 	if e == nil {
 		return nil

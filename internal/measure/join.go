@@ -64,10 +64,10 @@ func (r *run) finish(m *Material, anchor clock.Anchor) {
 	r.record.Backend.StepClock = m.Log.StepClock
 	r.compute(m.Log.Requests)
 	r.checkStreams(m.Log)
-	r.memory(m.Log)
 	r.harness(m, anchor)
 	j := &join{Material: m, record: r.record, say: r.tell}
 	j.compute()
+	r.memory(m.Log, m.Window)
 	r.series = rows(m, j.shares, r.taskOf())
 }
 
@@ -190,23 +190,6 @@ func (r *run) compute(requests []backend.Request) {
 	r.record.Compute = &result.Compute{
 		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,
 		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode,
-	}
-}
-
-// memory records the engine's peak beside the estimate from the shape.
-func (r *run) memory(log *backend.Log) {
-	if log.PeakMemoryBytes > 0 {
-		r.record.Memory.PeakBytes, r.record.Memory.PeakSource = &log.PeakMemoryBytes, log.MemorySource
-	}
-	if p := r.Experiment.PyTorch; p != nil && p.Quantization != "" {
-		return // the shape alone says nothing of quantised weights
-	}
-	if r.resolved.ConfigErr == nil {
-		w := r.Experiment.Workload
-		weights, kv := r.resolved.Config.EstimateBytes(r.dtype(), r.batch(), w.InputTokens+w.OutputTokens)
-		if sum := weights + kv; weights > 0 {
-			r.record.Memory.EstimatedBytes = &sum
-		}
 	}
 }
 

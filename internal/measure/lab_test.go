@@ -22,6 +22,7 @@ import (
 // TestMain runs many tests at once: they wait for their schedules and hardly
 // compute.
 func TestMain(m *testing.M) {
+	hold()
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("4")

@@ -83,6 +83,7 @@ func joinTraces(a, b power.Trace) power.Trace {
 	a.Counters = append(a.Counters, b.Counters...)
 	a.Telemetry = append(a.Telemetry, b.Telemetry...)
 	a.Gaps = append(a.Gaps, b.Gaps...)
+	a.Memory = append(a.Memory, b.Memory...)
 	for _, p := range b.Processes {
 		a.Saw(p)
 	}

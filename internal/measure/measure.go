@@ -130,6 +130,8 @@ type run struct {
 	// crowd are the processes seen on the GPUs.
 	crowd            crowd
 	cpuStart, cpuEnd cpuTimes
+	// hostMemory follows an engine on a processor; nil for others.
+	hostMemory *residentWatch
 	// warmNS is how long the last warm-up of the first batch took.
 	warmNS int64
 	doing  string
@@ -215,6 +217,7 @@ func (r *run) do(ctx context.Context) error {
 	}
 	r.look(ctx)
 	r.crowd.add(m.Trace.Processes, r.own)
+	r.crowd.saw(m.Trace.Memory)
 	r.engine.crowd.carry(&r.crowd, m.Window.Start)
 	r.phase(event.Finish, "")
 	if r.Engines == nil { // nobody waits for it: it stops before the arithmetic begins
@@ -286,6 +289,9 @@ func (r *run) window(ctx context.Context, session backend.Session) (m *Material,
 	work.Finished = func() {
 		m.Window.End = clock.Mono()
 		r.cpuEnd = readCPU()
+		if r.hostMemory != nil {
+			r.hostMemory.end()
+		}
 		mark(ctx, sampler)
 	}
 	mark(ctx, sampler)

@@ -134,6 +134,9 @@ func (r *run) longEnough(ctx context.Context, session backend.Session) (*Materia
 	if err != nil || nothingDone(m.Log) != nil || !r.lengthen(m.Window.Duration().Seconds()) {
 		return m, anchor, err
 	}
+	if r.hostMemory != nil {
+		r.hostMemory = r.hostMemory.again()
+	}
 	return r.window(ctx, session)
 }
 

@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // processLister is a meter that knows which processes use its devices. It must not
@@ -32,8 +34,11 @@ type crowd struct {
 	engine           int
 	startNS, readyNS int64
 
-	mu     sync.Mutex
-	seen   []sighting
+	mu   sync.Mutex
+	seen []sighting
+	// looks are what was found in use, before what was in use before the engine's start.
+	looks  []power.MemoryLook
+	before map[string]int64
 	hidden error // why the list could not be read
 }
 
@@ -63,7 +68,7 @@ func (c *crowd) add(list []power.Presence, own func(pid int) bool) {
 // carry takes over what an earlier run on the same engine knows: the engine, and the
 // processes that were there before it, or came with it and were seen since.
 func (c *crowd) carry(from *crowd, since int64) {
-	c.engine, c.startNS, c.readyNS, c.hidden = from.engine, from.startNS, from.readyNS, from.hidden
+	c.engine, c.startNS, c.readyNS, c.hidden, c.before = from.engine, from.startNS, from.readyNS, from.hidden, from.before
 	c.seen = slices.DeleteFunc(slices.Clone(from.seen), func(q sighting) bool {
 		return q.FirstNS >= from.startNS && (q.FirstNS > from.readyNS || q.LastNS < since)
 	})
@@ -98,11 +103,51 @@ func (r *run) look(ctx context.Context) {
 				r.crowd.add([]power.Presence{{Device: device, PID: p.PID, FirstNS: now, LastNS: now}}, r.own)
 			}
 		}
+		r.crowd.looked(now, all, usedOn(ctx, m))
+	}
+}
+
+// usedOn is the memory in use on the devices of a meter that knows.
+func usedOn(ctx context.Context, m power.Meter) map[string]unit.Bytes {
+	u, ok := m.(interface {
+		MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error)
+	})
+	if !ok {
+		return nil
+	}
+	used, _ := u.MemoryUsed(ctx) // what fails is missing
+	return used
+}
+
+// looked notes what a look found on each device.
+func (c *crowd) looked(now int64, all map[string][]power.GPUProcess, used map[string]unit.Bytes) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	devices := slices.AppendSeq(slices.Collect(maps.Keys(all)), maps.Keys(used))
+	slices.Sort(devices)
+	for _, d := range slices.Compact(devices) {
+		l := power.MemoryLook{MonoNS: now, Device: d, Processes: all[d]}
+		if n, ok := used[d]; ok {
+			l.UsedBytes = new(int64(n))
+		}
+		c.looks = append(c.looks, l)
+	}
+}
+
+// begin notes the engine's start, and what the devices hold just before it.
+func (c *crowd) begin(now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.startNS, c.before = now, map[string]int64{}
+	for _, l := range c.looks {
+		if l.UsedBytes != nil {
+			c.before[l.Device] = *l.UsedBytes
+		}
 	}
 }
 
 // lookEvery is the time between two looks where no sampler runs.
-const lookEvery = time.Second
+const lookEvery = 500 * time.Millisecond
 
 // watched looks at the GPUs again and again while the engine does something outside
 // the sampled stretches, and once more when it has done.

@@ -77,7 +77,8 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if q := r.Energy.TotalJ; q != nil {
 		run.Energy = unit.Energy(q.Value * float64(unit.Joule))
 	}
-	if p := r.Memory.PeakBytes; p != nil {
+	// Estimates are of what tensors hold; a pool that the engine fills teaches nothing.
+	if p := r.Memory.PeakBytes; p != nil && r.Memory.By() == result.MemoryAllocator {
 		run.Peak = unit.Bytes(*p)
 	}
 	return run, true

@@ -133,6 +133,9 @@ func chosen(e result.ExperimentSummary, metric string) string {
 		return text
 	}
 	text += ", " + metricValue(m.Mean, info.Unit)
+	if m := e.Method(metric); m != "" {
+		text += " by " + string(m)
+	}
 	if m.CI95 != nil {
 		text += fmt.Sprintf(" (%s to %s, %d runs)", metricValue(m.CI95[0], info.Unit), metricValue(m.CI95[1], info.Unit), m.N)
 	} else {

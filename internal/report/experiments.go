@@ -82,7 +82,7 @@ func experimentRows(s *result.StudyResult, labels []string, columns []column, n 
 		for _, c := range columns {
 			value, spread := missing, missing
 			if m, ok := e.Metrics.Get(c.metric); ok {
-				value = c.print(m.Mean)
+				value = c.print(m.Mean) + methodMark(c.metric, e, s)
 				if m.CI95 != nil && m.Mean != 0 {
 					spread = fmt.Sprintf("%s %%", unit.Significant(50*(m.CI95[1]-m.CI95[0])/m.Mean, 2))
 				}
@@ -96,6 +96,15 @@ func experimentRows(s *result.StudyResult, labels []string, columns []column, n 
 		rows = append(rows, row)
 	}
 	return dropEmpty(rows)
+}
+
+// methodMark says what a peak of memory is where not all of the study are the same.
+func methodMark(metric string, e result.ExperimentSummary, s *result.StudyResult) string {
+	m := e.Method(metric)
+	if m == "" || len(s.Methods(metric)) < 2 && m != result.MemoryMixed {
+		return ""
+	}
+	return " (" + string(m) + ")"
 }
 
 // runsWord is how many runs the figures come from, and of how many.
@@ -266,7 +275,7 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	}
 	keys := slices.DeleteFunc(study.Varying(configs), func(k study.Key) bool { return slices.Contains(fixedKeys, k.Name) })
 	out := csv.NewWriter(w)
-	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens", "runs_ok", "runs_failed", "runs_left_out", "runs_excluded", "excluded_why", "energy_provenance"}
+	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens", "runs_ok", "runs_failed", "runs_left_out", "runs_excluded", "excluded_why", "memory_method", "process_memory_method", "energy_provenance"}
 	for _, k := range keys {
 		name := k.Name
 		if name == "dtype" {
@@ -284,7 +293,7 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 		c := configs[i]
 		row := []string{e.ID, c.Model, c.Backend, cmp.Or(e.DType, c.DType), strconv.Itoa(c.BatchSize()), strconv.Itoa(c.Workload.Prompts),
 			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK), strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut),
-			strconv.Itoa(e.OK - e.Compared()), excludedWhy(e), summaryProvenance(e)}
+			strconv.Itoa(e.OK - e.Compared()), excludedWhy(e), string(e.MemoryMethod), string(e.ProcessMethod), summaryProvenance(e)}
 		for _, k := range keys {
 			row = append(row, k.Text(c))
 		}

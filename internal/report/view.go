@@ -141,6 +141,9 @@ func work(r *result.Record) Section {
 	if r.Memory.PeakSource != "" {
 		memory += " (" + r.Memory.PeakSource + ")"
 	}
+	if p := r.Memory.ProcessPeakBytes; p != nil && r.Memory.ProcessMethod != r.Memory.Method {
+		memory += ", of its processes " + unit.Bytes(*p).String() + " (" + string(r.Memory.ProcessMethod) + ")"
+	}
 	memory += ", weights and KV cache by shape " + bytesOr(r.Memory.EstimatedBytes)
 	tokens := fmt.Sprintf("tokens: %d of prompts, %d of output", r.Tokens.Prompt, r.Tokens.Output)
 	s.Note = strings.TrimPrefix(s.Note+"\n"+tokens+"\n"+memory, "\n")

@@ -1,0 +1,289 @@
+package measure
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// holdEnv makes this program hold memory: MEGABYTES of its own, those of a child in a
+// session of its own, and those that it takes at the start and gives back.
+const holdEnv = "LLEM_TEST_HOLD"
+
+// hold does so if the environment says so, and ends with its input.
+func hold() {
+	f := strings.Split(os.Getenv(holdEnv), ",")
+	if len(f) != 3 {
+		return
+	}
+	take := func(megabytes string) []byte {
+		n, _ := strconv.Atoi(megabytes)
+		b, err := syscall.Mmap(-1, 0, max(n, 1)<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+		if err != nil {
+			panic(err)
+		}
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		return b
+	}
+	if err := syscall.Munmap(take(f[2])); err != nil {
+		panic(err)
+	}
+	own := take(f[0])
+	if f[1] != "0" {
+		child := exec.Command(os.Args[0])
+		child.Env = []string{holdEnv + "=" + f[1] + ",0,0"}
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		child.Stdin = os.Stdin
+		out, err := child.StdoutPipe()
+		if err == nil {
+			err = child.Start()
+		}
+		if err == nil {
+			_, err = bufio.NewReader(out).ReadString('\n')
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println("held")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	own[0] = 2
+	os.Exit(0)
+}
+
+// holder starts a process that holds memory, and its child, until the test ends.
+func holder(t *testing.T, own, child, before int) int {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{fmt.Sprintf("%s=%d,%d,%d", holdEnv, own, child, before)}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = bufio.NewReader(out).ReadString('\n')
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
+}
+
+// bareMost is what one such program takes besides.
+const bareMost = 60 << 20
+
+func TestResidentWatch(t *testing.T) {
+	const mib = 1 << 20
+	for name, q := range map[string]struct {
+		own, child, before int
+		fresh              bool
+		least              int64
+		source             string
+	}{
+		"one":                            {200, 0, 0, true, 200 * mib, "VmHWM of the engine's process"},
+		"a child in a session":           {200, 150, 0, true, 350 * mib, "VmRSS of 2 processes together"},
+		"a peak while it was loaded":     {20, 0, 300, true, 300 * mib, "VmHWM"},
+		"a peak of another run":          {20, 0, 300, false, 20 * mib, "VmHWM"},
+		"a peak of one of two processes": {20, 20, 300, true, 300 * mib, "VmRSS of 2 processes together"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := watchResident(holder(t, q.own, q.child, q.before), q.fresh)
+			w = w.again() // a window that is measured twice
+			got, source := w.result()
+			if most := q.least + 2*bareMost; got < q.least || got > most {
+				t.Errorf("peak %d MiB, want %d to %d", got/mib, q.least/mib, most/mib)
+			}
+			if !strings.HasPrefix(source, q.source) {
+				t.Errorf("source %q, want %q", source, q.source)
+			}
+		})
+	}
+}
+
+// TestResidentWatchOfNobody: the end does not wait for the next look.
+func TestResidentWatchOfNobody(t *testing.T) {
+	began := time.Now()
+	w := watchResident(1<<30, true)
+	w.end()
+	w.end()
+	if got, source := w.result(); got != 0 || source != "" || time.Since(began) > residentEvery*4/5 {
+		t.Errorf("peak %d (%s) after %v, want none at once", got, source, time.Since(began))
+	}
+}
+
+func TestPeakOnGPUs(t *testing.T) {
+	const second, gib = int64(time.Second), int64(1) << 30
+	w := attribute.Window{Start: 20 * second, End: 30 * second}
+	p := func(pid int, bytes int64) power.GPUProcess {
+		if bytes < 0 {
+			return power.GPUProcess{PID: pid}
+		}
+		return power.GPUProcess{PID: pid, UsedBytes: &bytes}
+	}
+	at := func(s int64, device string, used int64, list ...power.GPUProcess) power.MemoryLook {
+		l := power.MemoryLook{MonoNS: s * second, Device: device, Processes: list}
+		if used >= 0 {
+			l.UsedBytes = &used
+		}
+		return l
+	}
+	// The engine is 5 and 6, was started at 10 s and has loaded at 15 s.
+	for name, q := range map[string]struct {
+		devices []string
+		looks   []power.MemoryLook
+		want    int64
+		method  result.MemoryMethod
+		text    string // of the source or the reason
+	}{
+		"one process": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 3*gib, p(5, 2*gib)), at(25, "gpu0", 9*gib, p(5, 8*gib)), at(29, "gpu0", 4*gib, p(5, 3*gib))},
+			8 * gib, result.MemoryProcess, "processes (1) on gpu0"},
+		"after the window": {[]string{"gpu0"}, []power.MemoryLook{at(12, "gpu0", 3*gib, p(5, 2*gib)), at(31, "gpu0", 9*gib, p(5, 8*gib))},
+			2 * gib, result.MemoryProcess, ""},
+		"two that trade": {[]string{"gpu0"}, []power.MemoryLook{at(12, "gpu0", 9*gib, p(5, 7*gib), p(6, gib)), at(25, "gpu0", 9*gib, p(5, 2*gib), p(6, 7*gib))},
+			9 * gib, result.MemoryProcess, "processes (2)"},
+		"two devices": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(12, "gpu0", 9*gib, p(5, 7*gib)), at(12, "gpu1", 9*gib, p(6, 6*gib)), at(13, "gpu2", 9*gib, p(5, 70*gib))},
+			13 * gib, result.MemoryProcess, "gpu0 and gpu1"},
+		"a stranger does not count": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", 30*gib, p(7, 30*gib)), at(25, "gpu0", 38*gib, p(5, 8*gib), p(7, 30*gib))},
+			8 * gib, result.MemoryProcess, ""},
+		"sizes hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, -1))},
+			8 * gib, result.MemoryDevice, "above that before"},
+		"one size of two hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, gib), p(6, -1))},
+			8 * gib, result.MemoryDevice, ""},
+		"sizes hidden, with a stranger": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, -1), p(7, -1))},
+			0, "", "others were on the GPU"},
+		"sizes hidden, a stranger before": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib, p(7, -1)), at(25, "gpu0", 9*gib, p(5, -1))},
+			0, "", "others were on the GPU"},
+		"ids of another namespace": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib, p(900, 8*gib)), at(29, "gpu0", 9*gib, p(900, 8*gib))},
+			8 * gib, result.MemoryDevice, ""},
+		"all hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib), at(29, "gpu0", 7*gib)},
+			8 * gib, result.MemoryDevice, "others would go unnoticed"},
+		"nothing known":          {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", -1), at(12, "gpu0", -1, p(5, -1))}, 0, "", "the driver says neither"},
+		"nothing known before":   {[]string{"gpu0"}, []power.MemoryLook{at(12, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
+		"one device of two only": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
+	} {
+		var c crowd
+		c.readyNS = 15 * second
+		for _, l := range q.looks {
+			if l.MonoNS < 10*second {
+				c.saw([]power.MemoryLook{l})
+			}
+		}
+		c.begin(10 * second)
+		c.looks = nil
+		c.saw(q.looks)
+		for _, l := range q.looks {
+			for _, x := range l.Processes {
+				c.add([]power.Presence{{Device: l.Device, PID: x.PID, FirstNS: l.MonoNS, LastNS: l.MonoNS}}, func(pid int) bool { return pid == 5 || pid == 6 })
+			}
+		}
+		got := c.peak(q.devices, w)
+		if got.bytes != q.want || got.method != q.method || !strings.Contains(got.source+got.reason, q.text) || (got.bytes == 0) != (got.reason != "") {
+			t.Errorf("%s: %+v, want %d by %q with %q", name, got, q.want, q.method, q.text)
+		}
+	}
+}
+
+// memoryMeter shows the engine's process with some memory.
+type memoryMeter struct {
+	*crowded
+	used func() int64
+}
+
+// MemoryUsed is that of the test.
+func (m memoryMeter) MemoryUsed(context.Context) (map[string]unit.Bytes, error) {
+	return map[string]unit.Bytes{"gpu0": unit.Bytes(m.used())}, nil
+}
+
+// TestMemoryOfAServer: an engine without a figure of its own has that of its processes;
+// one with a figure keeps it, and has both.
+func TestMemoryOfAServer(t *testing.T) {
+	for name, q := range map[string]struct {
+		source string
+		hidden bool
+		want   result.Memory
+	}{
+		"server":        {want: result.Memory{Method: result.MemoryProcess, ProcessMethod: result.MemoryProcess}},
+		"sizes hidden":  {hidden: true, want: result.Memory{Method: result.MemoryDevice, ProcessMethod: result.MemoryDevice}},
+		"its allocator": {source: "torch.cuda.max_memory_allocated", want: result.Memory{Method: result.MemoryAllocator, ProcessMethod: result.MemoryProcess}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const held = int64(5) << 30
+			l := newLab(t)
+			l.edit = func(log *backend.Log) {
+				if log.MemorySource = q.source; q.source == "" {
+					log.PeakMemoryBytes = 0
+				}
+			}
+			started := func() bool {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				return l.loadAt != 0
+			}
+			list := func() map[string][]power.GPUProcess {
+				if !started() {
+					return map[string][]power.GPUProcess{"gpu0": nil}
+				}
+				p := power.GPUProcess{PID: os.Getpid(), UsedBytes: new(held)}
+				if q.hidden {
+					p.UsedBytes = nil
+				}
+				return map[string][]power.GPUProcess{"gpu0": {p}}
+			}
+			l.options.Meters = []power.Meter{memoryMeter{&crowded{meter: l.newMeter(gpu0), list: list}, func() int64 {
+				if started() {
+					return held + 1<<30
+				}
+				return 1 << 30
+			}}}
+			m := l.measure(t, result.OK).Memory
+			if m.Method != q.want.Method || m.ProcessMethod != q.want.ProcessMethod || m.ProcessPeakBytes == nil || *m.ProcessPeakBytes != held || m.Reason != "" {
+				t.Errorf("memory %+v, want %d bytes by %s", m, held, q.want.ProcessMethod)
+			}
+			if own := q.source != ""; m.PeakBytes == nil || (*m.PeakBytes == 1<<20) != own || (*m.PeakBytes == held) == own {
+				t.Errorf("peak %v, with a figure of its own: %v", m.PeakBytes, own)
+			}
+		})
+	}
+}
+
+// TestMemoryOnAProcessor: the resident memory of the engine's processes, and null with
+// the reason where they are not known.
+func TestMemoryOnAProcessor(t *testing.T) {
+	l := newLab(t)
+	l.loaded.Device, l.loaded.DeviceUUIDs, l.loaded.PID = "cpu", nil, holder(t, 100, 50, 0)
+	l.edit = func(log *backend.Log) { log.PeakMemoryBytes, log.MemorySource = 0, "" }
+	m := l.measure(t, result.OK).Memory
+	if m.PeakBytes == nil || m.Method != result.MemoryRSS || *m.PeakBytes < 150<<20 || *m.PeakBytes > 150<<20+2*bareMost || *m.ProcessPeakBytes != *m.PeakBytes {
+		t.Errorf("memory %+v, want 150 MB of rss", m)
+	}
+	l.loaded.PID = 0
+	l.start, l.batches = 0, 0
+	if m = l.measure(t, result.OK).Memory; m.PeakBytes != nil || m.ProcessPeakBytes != nil || m.Method != "" || m.Reason == "" {
+		t.Errorf("memory %+v of nobody, want null with a reason", m)
+	}
+}

@@ -1,0 +1,177 @@
+package measure
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// residentEvery is the time between two looks at the memory of an engine on a processor,
+// and rescan how many of them use one list of its processes: finding them reads a file of
+// every process of the machine.
+const (
+	residentEvery = 500 * time.Millisecond
+	rescan        = 8
+)
+
+// residentWatch follows the resident memory of a process, its group and all that descend
+// from it. The kernel keeps the peak of each process (VmHWM), not of several together:
+// of one process the peak is exact, of several it is the most that was seen at once, and
+// no less than the peak of any of them.
+type residentWatch struct {
+	root       int
+	stop, done chan struct{}
+	once       sync.Once
+
+	// Of the goroutine until done is closed.
+	peak      int64
+	processes int // the most at once
+	// sinceReset says that peaks of the kernel are those of this run alone.
+	sinceReset bool
+}
+
+// watchResident begins to follow a process. Fresh says that it has done nothing before
+// this run; else the kernel's peaks begin anew, or are left out where they cannot.
+func watchResident(root int, fresh bool) *residentWatch {
+	w := &residentWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}), sinceReset: fresh}
+	if !fresh {
+		w.sinceReset = forgetPeaks(treeOf(root))
+	}
+	go w.run()
+	return w
+}
+
+// run looks again and again until the watch ends.
+func (w *residentWatch) run() {
+	defer close(w.done)
+	tick := time.NewTicker(residentEvery)
+	defer tick.Stop()
+	tree := treeOf(w.root)
+	w.look(tree)
+	for n := 1; ; n++ {
+		select {
+		case <-w.stop:
+			w.look(treeOf(w.root))
+			return
+		case <-tick.C:
+		}
+		if n%rescan == 0 {
+			tree = treeOf(w.root)
+		}
+		w.look(tree)
+	}
+}
+
+// again goes on where a watch has ended.
+func (w *residentWatch) again() *residentWatch {
+	w.end()
+	<-w.done
+	next := &residentWatch{root: w.root, stop: make(chan struct{}), done: make(chan struct{}), sinceReset: w.sinceReset, peak: w.peak, processes: w.processes}
+	go next.run()
+	return next
+}
+
+// end takes a last look and stops, without waiting for it. It may be called again.
+func (w *residentWatch) end() { w.once.Do(func() { close(w.stop) }) }
+
+// result is the peak, 0 if nothing could be read, and what it is.
+func (w *residentWatch) result() (peak int64, source string) {
+	w.end()
+	<-w.done
+	switch {
+	case w.peak == 0:
+		return 0, ""
+	case w.processes == 1 && w.sinceReset:
+		return w.peak, "VmHWM of the engine's process"
+	case w.processes == 1:
+		return w.peak, fmt.Sprintf("VmRSS of the engine's process, every %v", residentEvery)
+	}
+	return w.peak, fmt.Sprintf("VmRSS of %d processes together, every %v; pages that they share count in each", w.processes, residentEvery)
+}
+
+// look adds up what the processes hold.
+func (w *residentWatch) look(tree []int) {
+	var sum, highest int64
+	n := 0
+	for _, pid := range tree {
+		now, peak := residentOf(pid)
+		if now == 0 {
+			continue // it has ended
+		}
+		n++
+		sum += now
+		highest = max(highest, peak)
+	}
+	if w.processes = max(w.processes, n); w.sinceReset {
+		sum = max(sum, highest)
+	}
+	w.peak = max(w.peak, sum)
+}
+
+// residentOf are the resident memory of a process and its peak (proc_pid_status(5)).
+func residentOf(pid int) (now, peak int64) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0, 0
+	}
+	return statusBytes(text, "VmRSS:"), statusBytes(text, "VmHWM:")
+}
+
+// statusBytes finds a line such as "VmRSS:   123 kB".
+func statusBytes(text []byte, key string) int64 {
+	for line := range bytes.Lines(text) {
+		rest, ok := bytes.CutPrefix(line, []byte(key))
+		if fields := bytes.Fields(rest); ok && len(fields) == 2 {
+			if n, err := strconv.ParseInt(string(fields[0]), 10, 64); err == nil {
+				return n * 1024
+			}
+		}
+	}
+	return 0
+}
+
+// forgetPeaks begins new peaks (proc_pid_clear_refs(5)). It says whether all did.
+func forgetPeaks(tree []int) bool {
+	all := true
+	for _, pid := range tree {
+		all = os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "clear_refs"), []byte("5"), 0o200) == nil && all
+	}
+	return all
+}
+
+// treeOf are a process, its group and all that descend from them, also those that have
+// left the group.
+func treeOf(root int) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	children, group := map[int][]int{}, []int{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		parent := parentOf(pid)
+		children[parent] = append(children[parent], pid)
+		if g, err := unix.Getpgid(pid); pid == root || err == nil && g == root {
+			group = append(group, pid)
+		}
+	}
+	var out []int
+	seen := map[int]bool{os.Getpid(): true}
+	for len(group) > 0 {
+		pid := group[0]
+		if group = group[1:]; !seen[pid] {
+			seen[pid] = true
+			out, group = append(out, pid), append(group, children[pid]...)
+		}
+	}
+	return out
+}

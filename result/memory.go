@@ -1,0 +1,135 @@
+package result
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MemoryMethod says what a peak of memory is. Figures of different methods count
+// different things and are not compared.
+type MemoryMethod string
+
+// Methods.
+const (
+	// MemoryAllocator: what the engine's own allocator held in tensors on the GPU.
+	MemoryAllocator MemoryMethod = "allocator"
+	// MemoryProcess: all that the engine's processes held on the GPU by the driver: CUDA
+	// contexts, and pools that the engine takes whether it fills them or not, included.
+	MemoryProcess MemoryMethod = "process"
+	// MemoryDevice: the memory in use on the GPU, less that before the engine's start.
+	MemoryDevice MemoryMethod = "device"
+	// MemoryRSS: host memory that is resident.
+	MemoryRSS MemoryMethod = "rss"
+	// MemorySimulated: that of an engine which does not exist.
+	MemorySimulated MemoryMethod = "simulated"
+	// MemoryMixed: not the same in all runs of a configuration.
+	MemoryMixed MemoryMethod = "mixed"
+	// MemoryOther: what an engine says in words of its own.
+	MemoryOther MemoryMethod = "engine"
+)
+
+// MethodOf is the method behind what an engine says of its own memory.
+func MethodOf(source string) MemoryMethod {
+	switch source {
+	case "":
+		return ""
+	case "torch.cuda.max_memory_allocated":
+		return MemoryAllocator
+	case "VmHWM":
+		return MemoryRSS
+	case "simulated":
+		return MemorySimulated
+	}
+	return MemoryOther
+}
+
+// By is the method of PeakBytes, also of a record of an earlier version, which has its
+// source alone; empty without a peak.
+func (m Memory) By() MemoryMethod {
+	switch {
+	case m.PeakBytes == nil:
+		return ""
+	case m.Method != "":
+		return m.Method
+	}
+	return MethodOf(m.PeakSource)
+}
+
+// MethodOf is the method behind a metric of a record; empty for one that has none.
+func (m MetricInfo) MethodOf(r *Record) MemoryMethod {
+	switch m.Name {
+	case "memory.peak_bytes":
+		return r.Memory.By()
+	case "memory.process_peak_bytes":
+		return r.Memory.ProcessMethod
+	}
+	return ""
+}
+
+// Method is the method behind a metric of the configuration; empty for one that has none.
+func (e *ExperimentSummary) Method(metric string) MemoryMethod {
+	switch metric {
+	case "memory.peak_bytes":
+		return e.MemoryMethod
+	case "memory.process_peak_bytes":
+		return e.ProcessMethod
+	}
+	return ""
+}
+
+// Methods are those behind a metric in all configurations, each once. Figures of several
+// are not compared.
+func (s *StudyResult) Methods(metric string) []MemoryMethod {
+	var out []MemoryMethod
+	for i := range s.Experiments {
+		if m := s.Experiments[i].Method(metric); m != "" && !slices.Contains(out, m) {
+			out = append(out, m)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// memory notes what the peaks of memory of the runs are.
+func (e *ExperimentSummary) memory(runs []*Row) {
+	for _, r := range runs {
+		e.MemoryMethod, e.ProcessMethod = oneMethod(e.MemoryMethod, r.MemoryMethod), oneMethod(e.ProcessMethod, r.ProcessMethod)
+	}
+	for _, name := range memoryMetrics {
+		if e.Method(name) == MemoryMixed {
+			e.Caveats = append(e.Caveats, Warning{CaveatMemory, name + " is not the same thing in all of its runs (see the methods in the rows of --json): its mean means nothing"})
+		}
+	}
+}
+
+var memoryMetrics = []string{"memory.peak_bytes", "memory.process_peak_bytes"}
+
+func oneMethod(a, b MemoryMethod) MemoryMethod {
+	switch {
+	case a == "":
+		return b
+	case b == "" || a == b:
+		return a
+	}
+	return MemoryMixed
+}
+
+// memoryCaveats say which peaks of memory are not to be compared.
+func (s *StudyResult) memoryCaveats() {
+	for _, name := range memoryMetrics {
+		methods := s.Methods(name)
+		if len(methods) < 2 {
+			continue
+		}
+		words := make([]string, len(methods))
+		for i, m := range methods {
+			words[i] = string(m)
+		}
+		text := fmt.Sprintf("%s is measured in different ways (%s), which are not to be compared", name, strings.Join(words, ", "))
+		if name == memoryMetrics[0] && len(s.Methods(memoryMetrics[1])) == 1 {
+			text += ": compare " + memoryMetrics[1]
+		}
+		s.Caveats = append(s.Caveats, Warning{CaveatMemory, text})
+	}
+}
