@@ -114,7 +114,22 @@ type outcome struct {
 	Harness *struct {
 		SamplerBytes int64 `json:"sampler_bytes"`
 	}
+	Memory struct {
+		Peak    *int64 `json:"peak_bytes"`
+		Process *int64 `json:"process_peak_bytes"`
+		Method  string `json:"process_method"`
+		Reason  string
+	}
 	Warnings []struct{ Code, Message string }
+}
+
+// checkMemory wants what the driver says of the engine's process to be what the engine
+// took, whoever else is on the GPU.
+func (o outcome) checkMemory(t *testing.T) {
+	t.Helper()
+	if m := o.Memory; m.Peak == nil || m.Process == nil || *m.Peak < 16e9 || *m.Process != *m.Peak || m.Method != "process" {
+		t.Errorf("memory %+v, want the same by the engine and by its process", m)
+	}
 }
 
 type quantity struct {
@@ -216,6 +231,7 @@ func TestClosedLoop(t *testing.T) {
 			if doubts := o.doubts(); strings.Contains(doubts, "gpu_") {
 				t.Errorf("the engine alone was on the GPU:\n%s", doubts)
 			}
+			o.checkMemory(t)
 			t.Logf("energy %.1f J, truth %.1f J", o.Energy.Total.Value, truth.Total)
 			if o.Energy.Phases == nil {
 				t.Fatalf("no phases: %s", o.Energy.PhasesReason)
@@ -345,6 +361,9 @@ func (c *fault) check(t *testing.T) {
 	}
 	if doubts := o.doubts(); !strings.Contains(doubts, c.want) {
 		t.Errorf("nothing says %q:\n%s\noutput:\n%s", c.want, doubts, c.simulation.out.String())
+	}
+	if strings.Contains(c.want, "gpu_shared") {
+		o.checkMemory(t)
 	}
 	switch q := o.Energy.Total; {
 	case q == nil && o.Energy.Reason == "":

@@ -151,7 +151,7 @@ func (r *run) adapt(ctx context.Context) error {
 // follow begins to watch the memory of an engine on a processor. That of a GPU is seen
 // with the processes there.
 func (r *run) follow() {
-	if pid := r.loaded.PID; pid > 0 && !r.onGPU() && r.Experiment.Backend != study.Fake {
+	if pid := r.loaded.PID; pid > 0 && !r.onGPU() {
 		r.hostMemory = watchResident(pid, r.engine.runs == 1)
 	}
 }

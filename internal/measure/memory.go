@@ -10,7 +10,6 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // peak is a peak of memory: what it is, in which words, and why there is none.
@@ -42,8 +41,6 @@ func (r *run) memory(log *backend.Log, w attribute.Window) {
 // processPeak is what the engine's processes held at most, until the window's end.
 func (r *run) processPeak(w attribute.Window) peak {
 	switch {
-	case r.Experiment.Backend == study.Fake:
-		return peak{reason: "the GPU is simulated: no process holds memory of it"}
 	case r.hostMemory != nil:
 		bytes, source := r.hostMemory.result()
 		if bytes == 0 {
