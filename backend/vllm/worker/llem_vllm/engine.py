@@ -190,7 +190,9 @@ class Engine:
                 progress(done)
                 told = ended
         end = time.monotonic_ns()
-        peak, source = peak_memory()
+        # Of several devices each has a process of its own: this one knows nothing of them.
+        alone = self.engine.vllm_config.parallel_config.world_size == 1
+        peak, source = peak_memory() if alone else (0, "")
         finished({"start_ns": start, "end_ns": end, "peak_memory_bytes": peak, "memory_source": source, "step_clock": "host"})
         return {"steps": step_log(raw, log), "requests": [finish(entry) for entry in log.values()]}
 
