@@ -239,7 +239,7 @@ func TestContainerCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	mounts := []string{"--mount", `type=bind,"source=` + snapshot + `","target=` + snapshot + `",readonly`, "--mount", "type=bind,source=" + blobs + ",target=" + blobs + ",readonly"}
-	common := append([]string{"--network=host", "", "--ipc=host", "", "--pull=never", "", "--user", user, "--label", "llem=1", "--env", "NCCL_DEBUG=INFO", "--env", "LOGNAME=llem"}, mounts...)
+	common := append([]string{"--network=host", "", "--no-healthcheck", "", "--ipc=host", "", "--pull=never", "", "--user", user, "--label", "llem=1", "--env", "NCCL_DEBUG=INFO", "--env", "LOGNAME=llem"}, mounts...)
 	tests := []struct {
 		client string
 		gpus   []string

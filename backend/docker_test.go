@@ -138,7 +138,7 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 	name, entry, env := "", "", []string{"PATH=" + os.Getenv("PATH")}
 	for len(args) > 0 && strings.HasPrefix(args[0], "--") {
 		switch args[0] {
-		case "--rm", "--interactive":
+		case "--rm", "--interactive", "--no-healthcheck":
 			args = args[1:]
 			continue
 		case "--name":

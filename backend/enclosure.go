@@ -114,10 +114,12 @@ func (e *enclosure) opened() {
 }
 
 // The shell's part. It is the first process inside: when it ends, the kernel ends all
-// others. A signal that it does not handle does not reach it, hence the traps.
+// others. A signal that it does not handle does not reach it, hence the traps. llama.cpp's
+// images keep their program in /app, which is not in PATH.
 const (
 	shimBegin = `dir=$1
 shift
+PATH=$PATH:/app
 exec 6<&0
 "$@" </dev/null 6<&- `
 	shimPipes = `3<"$dir/commands" 4>"$dir/replies" `
@@ -164,7 +166,8 @@ func (e *enclosure) start(cmd Command, logPath string, pipes bool) (*process, er
 func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	c := cmd.Container
 	args := []string{"run", "--rm", "--interactive", "--name", e.name, "--label", "llem=1", "--label", "llem.pid=" + strconv.Itoa(os.Getpid()),
-		"--pull=never", "--network=host", "--ipc=host", "--log-driver=none", "--security-opt", "label=disable"}
+		"--pull=never", "--network=host", "--ipc=host", "--log-driver=none", "--security-opt", "label=disable",
+		"--no-healthcheck"} // an image's own would run in the middle of a measurement
 	args = append(args, e.user()...)
 	args = append(args, processors()...)
 	seen := visible(c.GPUs, os.Environ())

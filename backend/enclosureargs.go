@@ -89,10 +89,12 @@ func fields(list ...string) string {
 // passedOn are the variables of this machine that engines take settings from, and that
 // name nothing which the container lacks.
 func passedOn(environ []string) []string {
-	prefixes := []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_", "VLLM_", "SGLANG_", "GGML_"}
+	prefixes := []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_",
+		"VLLM_", "SGLANG_", "GGML_", "LLAMA_", "TLLM_", "TRTLLM_"}
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, text, _ := strings.Cut(kv, "=")
 		return name == "CUDA_HOME" || name == "CUDA_PATH" || strings.HasPrefix(text, "/") ||
+			strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_TOKEN") || // they would stand in the command line
 			!slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 	})
 }

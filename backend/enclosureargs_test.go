@@ -34,8 +34,9 @@ func TestVisibleGPUs(t *testing.T) {
 }
 
 func TestPassedOn(t *testing.T) {
-	got := passedOn([]string{"PATH=/bin", "OMP_NUM_THREADS=4", "HF_TOKEN=x", "CUDA_HOME=/usr/local/cuda", "VLLM_CACHE_ROOT=/scratch", "NCCL_DEBUG=INFO", "TORCH_SYMM_MEM_DISABLE_MULTICAST=1", "NVSHMEM_DISABLE_NVLS=1"})
-	if diff := cmp.Diff([]string{"OMP_NUM_THREADS=4", "NCCL_DEBUG=INFO", "TORCH_SYMM_MEM_DISABLE_MULTICAST=1", "NVSHMEM_DISABLE_NVLS=1"}, got); diff != "" {
+	got := passedOn([]string{"PATH=/bin", "OMP_NUM_THREADS=4", "HF_TOKEN=x", "CUDA_HOME=/usr/local/cuda", "VLLM_CACHE_ROOT=/scratch", "NCCL_DEBUG=INFO",
+		"TORCH_SYMM_MEM_DISABLE_MULTICAST=1", "NVSHMEM_DISABLE_NVLS=1", "LLAMA_ARG_POLL=0", "VLLM_API_KEY=secret"})
+	if diff := cmp.Diff([]string{"OMP_NUM_THREADS=4", "NCCL_DEBUG=INFO", "TORCH_SYMM_MEM_DISABLE_MULTICAST=1", "NVSHMEM_DISABLE_NVLS=1", "LLAMA_ARG_POLL=0"}, got); diff != "" {
 		t.Errorf("passed on (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"B=2", "A=3", "AB=4"}, lastOf([]string{"A=1", "B=2", "A=3", "AB=4"})); diff != "" {

@@ -21,9 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +57,8 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 	switch {
 	case ctx.Err() != nil:
 		return backend.Info{}, context.Cause(ctx)
+	case ofContainer(err):
+		return backend.Info{}, err
 	case err != nil || !ok:
 		return backend.Info{}, &backend.Failure{Class: backend.ClassNotInstalled, Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
 			Hint: "try `" + cmd.Path + " --version` by hand"}
@@ -95,11 +95,14 @@ const askTimeout = time.Minute
 func output(ctx context.Context, cmd backend.Command, arg string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	c := exec.CommandContext(ctx, cmd.Path, append(slices.Clone(cmd.Args), arg)...)
-	c.Env = append(os.Environ(), cmd.Env...)
-	c.WaitDelay = time.Second
-	text, err := c.CombinedOutput()
-	return string(text), err
+	out, said, err := cmd.Output(ctx, arg)
+	return string(out) + string(said), err
+}
+
+// ofContainer says whether a question failed because there was no container to ask in.
+func ofContainer(err error) bool {
+	_, ok := errors.AsType[*backend.Failure](err)
+	return ok
 }
 
 // versionOf finds "version: 4567 (abc)", or the number alone as other programs print it.
@@ -129,9 +132,7 @@ func deviceOf(list string) string {
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	if spec.Container != nil {
-		return nil, server.NoContainer(Name)
-	}
+	b.Command = server.Inside(b.Command, spec)
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err

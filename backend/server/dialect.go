@@ -179,11 +179,6 @@ func NoFolder(model string, err error) error {
 		Hint: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 }
 
-// NoContainer refuses an engine that is not known to run in one.
-func NoContainer(name string) error {
-	return backend.Failf(backend.ClassConfig, "set runner: process", "%s is run as a process only: a container is not supported yet", name)
-}
-
 // Program finds a program beside an interpreter, or in PATH.
 func Program(name, python string) (string, error) {
 	if python == "" {
@@ -227,12 +222,17 @@ func Interpreter(program string) string {
 
 // Package asks an interpreter for the version of one of its packages. The package
 // itself, which may take half a minute to import, is not touched.
-func Package(ctx context.Context, python, name string) (string, error) {
-	version, err := Version(ctx, backend.Command{Path: python}, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
-	if f, ok := errors.AsType[*backend.Failure](err); ok && strings.Contains(f.LogTail, "PackageNotFoundError") {
-		return "", backend.Failf(backend.ClassNotInstalled, "install it there, or name another interpreter with --python", "%s has no package %s", python, name)
+func Package(ctx context.Context, python backend.Command, name string) (string, error) {
+	version, err := Version(ctx, python, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
+	f, ok := errors.AsType[*backend.Failure](err)
+	switch {
+	case !ok || !strings.Contains(f.LogTail, "PackageNotFoundError"):
+		return version, err
+	case python.Container != nil:
+		return "", backend.Failf(backend.ClassNotInstalled, "name an image that has it with container.image, or its program with container.program",
+			"the image %s has no package %s", python.Container.Image, name)
 	}
-	return version, err
+	return "", backend.Failf(backend.ClassNotInstalled, "install it there, or name another interpreter with --python", "%s has no package %s", python.Path, name)
 }
 
 // versionTimeout bounds the question for a version: some engines import all of

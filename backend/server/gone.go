@@ -58,10 +58,14 @@ func inspect(pid int) (member, bool) {
 	return m, true
 }
 
-// family is a process, its group and all that descends from them.
+// family is a process, its group and all that descends from them; none where the process is
+// not known (0).
 func family(root int) map[int]member {
-	all := processes()
 	out := map[int]member{}
+	if root == 0 { // the group of the kernel's own
+		return out
+	}
+	all := processes()
 	for grew := true; grew; {
 		grew = false
 		for _, m := range all {

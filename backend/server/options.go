@@ -74,6 +74,9 @@ func OptionsOf(ctx context.Context, cmd backend.Command, version string, tries .
 	asked.mu.Lock()
 	defer asked.mu.Unlock()
 	key := fmt.Sprint(cmd.Path, cmd.Args, cmd.Env, version)
+	if cmd.Container != nil {
+		key += " in " + cmd.Container.Image
+	}
 	if k, ok := asked.known[key]; ok {
 		return k
 	}

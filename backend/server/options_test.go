@@ -109,7 +109,7 @@ func TestPackage(t *testing.T) {
 	if err != nil {
 		t.Skip("no Python here")
 	}
-	_, err = Package(t.Context(), python, "no-such-package-of-llem")
+	_, err = Package(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
 	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassNotInstalled || f.Message != python+" has no package no-such-package-of-llem" {
 		t.Errorf("%v", err)
 	}

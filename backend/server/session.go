@@ -147,7 +147,7 @@ func (s *Session) ready(outer context.Context) error {
 		}
 	}
 	s.family = family(s.child.PID())
-	if s.spec.Container == nil { // the processes of a container are no descendants of this one
+	if len(s.family) > 0 { // the client of a container may not say which its process is
 		if err := ours(s.engine.Name(), s.port, s.family); err != nil {
 			return err
 		}

@@ -43,22 +43,32 @@ func (Backend) Name() string { return Name }
 
 // Probe implements backend.Backend. It looks for the package and does not import it.
 func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
-	version := ""
-	if b.Command != nil {
-		var err error
-		if version, err = server.Version(ctx, *b.Command, "--version"); err != nil {
-			return backend.Info{}, err
-		}
-	} else {
-		python, err := server.Python(b.Python)
-		if err == nil {
-			version, err = server.Package(ctx, python, "sglang")
-		}
-		if err != nil {
-			return backend.Info{}, missing(ctx, err)
-		}
+	_, info, err := b.find(ctx, backend.Spec{})
+	return info, err
+}
+
+// find is the server's command, and what it says of itself.
+func (b Backend) find(ctx context.Context, spec backend.Spec) (backend.Command, backend.Info, error) {
+	var cmd backend.Command
+	var version string
+	var err error
+	if inside := server.Inside(b.Command, spec); inside != nil {
+		cmd = *inside
+	} else if cmd.Path, err = server.Python(b.Python); err != nil {
+		return cmd, backend.Info{}, missing(ctx, err)
 	}
-	return backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"sglang": version}}, nil
+	if b.Command != nil {
+		version, err = server.Version(ctx, cmd, "--version")
+	} else if version, err = server.Package(ctx, cmd, "sglang"); err != nil && spec.Container == nil {
+		err = missing(ctx, err)
+	}
+	if err != nil {
+		return cmd, backend.Info{}, err
+	}
+	if b.Command == nil {
+		cmd.Args = []string{"-m", "sglang.launch_server"}
+	}
+	return cmd, backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"sglang": version}}, nil
 }
 
 func missing(ctx context.Context, err error) error {
@@ -71,24 +81,11 @@ func missing(ctx context.Context, err error) error {
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	if spec.Container != nil {
-		return nil, server.NoContainer(Name)
-	}
-	info, err := b.Probe(ctx)
+	cmd, info, err := b.find(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{info: info}
-	if b.Command != nil {
-		e.command = *b.Command
-	} else {
-		python, err := server.Python(b.Python)
-		if err != nil {
-			return nil, missing(ctx, err)
-		}
-		e.command = backend.Command{Path: python, Args: []string{"-m", "sglang.launch_server"}}
-	}
-	return server.Start(ctx, e, spec, b.Options)
+	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
 }
 
 // engine implements server.Engine.

@@ -94,3 +94,8 @@ func TestSampling(t *testing.T) {
 		}
 	}
 }
+
+func TestContainer(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	servertest.Container(t, Name, stub, spec(t))
+}

@@ -51,10 +51,13 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 		return backend.Info{}, err
 	}
 	version := ""
-	if b.Command != nil {
+	switch {
+	case cmd.Container != nil:
+		version, err = server.VersionInside(ctx, cmd, "tensorrt_llm")
+	case b.Command != nil:
 		version, err = server.Version(ctx, cmd, "--version")
-	} else {
-		version, err = server.Package(ctx, cmp.Or(server.Interpreter(cmd.Path), b.Python, "python3"), "tensorrt_llm")
+	default:
+		version, err = server.Package(ctx, backend.Command{Path: cmp.Or(server.Interpreter(cmd.Path), b.Python, "python3")}, "tensorrt_llm")
 	}
 	if err != nil {
 		return backend.Info{}, err
@@ -77,9 +80,7 @@ func (b Backend) program() (backend.Command, error) {
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	if spec.Container != nil {
-		return nil, server.NoContainer(Name)
-	}
+	b.Command = server.Inside(b.Command, spec)
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err
@@ -132,7 +133,8 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--backend", "pytorch",
 		"--host", "127.0.0.1", "--port", strconv.Itoa(port), known.First("--config", "--extra_llm_api_options"), file)
 	return server.Launch{
-		Command: backend.Command{Path: e.command.Path, Args: args, Env: append(append(server.Offline(), e.command.Env...), "TRTLLM_NO_USAGE_STATS=1")},
+		Command: backend.Command{Path: e.command.Path, Args: args, Env: append(append(server.Offline(), e.command.Env...), "TRTLLM_NO_USAGE_STATS=1"),
+			Folders: []string{dir}},
 		Health:  "/health",
 		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		Known:   known,

@@ -1,67 +1,104 @@
 package vllm
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
 )
 
-// docker starts processes of this machine.
-const docker = `#!/bin/sh
-case $1 in
-inspect) cat "$STATE/container" ;;
-rm) echo "$3" >> "$STATE/removed" ;;
-image) echo '[{"Id":"sha256:1"}]' ;;
-run)
-  echo $$ > "$STATE/container"
-  while [ "$1" != sha256:1 ]; do
-    case $1 in --env) export "$2" ;; esac
-    shift
-  done
-  shift
-  exec sh "$@" ;;
-esac
-`
-
-// The server in a container, its version asked for in one too.
 func TestContainer(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(docker), 0o755); err != nil {
-		t.Fatal(err)
+	t.Setenv("TMPDIR", t.TempDir())
+	servertest.Container(t, Name, stub, spec(t))
+}
+
+// pythonEnv makes this test's program an interpreter: one that runs the worker with an
+// engine that computes nothing.
+const pythonEnv = "LLEM_TEST_PYTHON"
+
+func pythonMain(args []string) int {
+	if len(args) != 1 {
+		return 1
 	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	t.Setenv("STATE", dir)
-	command := servertest.Command(t, Name, servertest.None)
-	s := spec(t)
-	s.MaxContext = 64
-	s.Container = &backend.Container{Image: "vllm/vllm-openai:v0.11.0", Program: command.Path}
-	command.Path = "absent"
-	b := stub(servertest.Stubbed{Command: command, Start: 20 * time.Second, Stall: 3 * time.Second})
-	session, err := b.Start(t.Context(), s)
+	_, err := os.Stat(filepath.Join(args[0], "llem_vllm", "engine.py"))
+	if err != nil || backend.ServeWorker(&backendtest.FakeEngine{}) != nil {
+		return 1
+	}
+	return 0
+}
+
+// The worker in a container: the interpreter is the one of the image's program, wherever
+// that is, and the worker's files are seen inside.
+func TestOfflineContainer(t *testing.T) {
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := session.Run(t.Context(), backend.Workload{OutputTokens: 8, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{5, 6}}, {ID: 2, Tokens: []int32{7}}}})
-	if err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name string
+		// program makes the image's program of the path of its interpreter.
+		program func(t *testing.T, python string) string
+	}{
+		{"its first line", func(t *testing.T, python string) string {
+			path := filepath.Join(t.TempDir(), "vllm")
+			if err := os.WriteFile(path, []byte("#!"+python+"\nimport vllm\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}},
+		{"through env", func(t *testing.T, python string) string {
+			path := filepath.Join(t.TempDir(), "vllm")
+			if err := os.WriteFile(path, []byte("#!/usr/bin/env "+filepath.Base(python)+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", filepath.Dir(python)+":"+os.Getenv("PATH"))
+			return path
+		}},
+		{"an interpreter", func(_ *testing.T, python string) string { return python }},
+		{"in PATH", func(t *testing.T, python string) string {
+			t.Setenv("PATH", filepath.Dir(python)+":"+os.Getenv("PATH"))
+			return "/bin/sh"
+		}},
 	}
-	for _, q := range log.Requests {
-		if !q.OK || q.OutputTokens != 8 {
-			t.Errorf("request %d: %+v", q.ID, q)
-		}
-	}
-	l := session.Loaded()
-	if l.Image == nil || l.Image.ID != "sha256:1" || l.Image.Name != s.Container.Image || l.Version == "" {
-		t.Errorf("image %+v, version %q", l.Image, l.Version)
-	}
-	if err := session.Close(); err != nil {
-		t.Error(err)
-	}
-	if removed, err := os.ReadFile(filepath.Join(dir, "removed")); err != nil || len(removed) == 0 {
-		t.Errorf("removed %q, %v", removed, err)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			python := filepath.Join(t.TempDir(), "python3")
+			if err := os.WriteFile(python, fmt.Appendf(nil, "#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", pythonEnv, self), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			s := spec(t)
+			s.MaxContext, s.Options = 64, []byte(`{"mode":"offline"}`)
+			var state string
+			state, s.Container = servertest.Docker(t, test.program(t, python))
+			session, err := Backend{Python: "/absent"}.Start(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log, err := session.Run(t.Context(), backend.Workload{OutputTokens: 8, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{5, 6}}}})
+			l := session.Loaded()
+			if err = errors.Join(err, session.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if l.Image == nil || l.PID == 0 || !l.SharedClock || log.Requests[0].OutputTokens != 8 {
+				t.Errorf("loaded %+v, request %+v", l, log.Requests[0])
+			}
+			mounted := slices.ContainsFunc(servertest.Lines(t, state, "arguments"), func(a string) bool {
+				return strings.Contains(a, "llem-vllm-") && strings.HasSuffix(a, ",readonly")
+			})
+			if !mounted {
+				t.Error("the worker's folder is not seen inside")
+			}
+			if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "llem-*")); len(left) > 0 {
+				t.Errorf("left: %q", left)
+			}
+		})
 	}
 }

@@ -30,12 +30,19 @@ func offline(spec backend.Spec) bool {
 
 // startOffline launches the worker.
 func (b Backend) startOffline(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	if spec.Container != nil {
-		return nil, backend.Failf(backend.ClassConfig, "set vllm.mode: serve, or runner: process", "vllm.mode offline does not run in a container")
+	python := ""
+	if spec.Container == nil { // an image has its own interpreter
+		var err error
+		if python, err = b.interpreter(); err != nil {
+			return nil, err
+		}
 	}
-	command, dir, err := b.worker()
+	command, dir, err := unpack(python)
 	if err != nil {
 		return nil, err
+	}
+	if spec.Container != nil {
+		spec.Container, command.Args = server.Interpreted(spec.Container, dir)
 	}
 	s, err := backend.StartWorker(ctx, Name, command, spec, backend.WorkerOptions{LoadTimeout: b.Options.StartTimeout})
 	if err != nil {
@@ -60,12 +67,8 @@ func (s *session) Close() error {
 	return errors.Join(s.Session.Close(), os.RemoveAll(s.dir))
 }
 
-// worker unpacks the worker into a private folder, which the caller removes.
-func (b Backend) worker() (backend.Command, string, error) {
-	python, err := b.interpreter()
-	if err != nil {
-		return backend.Command{}, "", err
-	}
+// unpack writes the worker into a private folder, which the caller removes.
+func unpack(python string) (backend.Command, string, error) {
 	files, err := fs.Sub(scripts, "worker")
 	if err != nil {
 		return backend.Command{}, "", fmt.Errorf("unpack the vllm worker: %w", err)
@@ -78,7 +81,7 @@ func (b Backend) worker() (backend.Command, string, error) {
 		return backend.Command{}, "", errors.Join(fmt.Errorf("unpack the vllm worker: %w", err), os.RemoveAll(dir))
 	}
 	env := append([]string{"PYTHONUNBUFFERED=1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"}, environment...)
-	return backend.Command{Path: python, Args: []string{dir}, Env: env}, dir, nil
+	return backend.Command{Path: python, Args: []string{dir}, Env: env, Folders: []string{dir}}, dir, nil
 }
 
 // interpreter is the one beside vLLM's program.

@@ -57,8 +57,11 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 // version asks the installed package, which answers at once, else the program, which
 // imports all of itself first.
 func (b Backend) version(ctx context.Context, cmd backend.Command) (string, error) {
+	if cmd.Container != nil {
+		return server.VersionInside(ctx, cmd, "vllm")
+	}
 	if python := server.Interpreter(cmd.Path); python != "" && b.Command == nil {
-		if version, err := server.Package(ctx, python, "vllm"); err == nil {
+		if version, err := server.Package(ctx, backend.Command{Path: python}, "vllm"); err == nil {
 			return version, nil
 		}
 	}
@@ -83,14 +86,7 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if offline(spec) {
 		return b.startOffline(ctx, spec)
 	}
-	if spec.Container != nil { // the program is that of the image
-		var inside backend.Command
-		if b.Command != nil {
-			inside = *b.Command
-		}
-		inside = inside.Within(spec)
-		b.Command = &inside
-	}
+	b.Command = server.Inside(b.Command, spec)
 	info, err := b.Probe(ctx)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(pythonEnv) != "" {
+		os.Exit(pythonMain(os.Args[1:]))
+	}
 	servertest.Main(map[string]servertest.Dialect{Name: servertest.VLLM{}})
 	m.Run()
 }
