@@ -168,15 +168,23 @@ func (c *Container) refused(client string, err error) error {
 	if f.Class != ClassImage {
 		return f
 	}
-	hint := fmt.Sprintf("fetch it with `%s pull %s`", client, c.Image)
-	if own, ok := strings.CutPrefix(c.Image, OwnImages); ok {
-		hint = fmt.Sprintf("build it in llem's source folder: `%s build -t %s -f docker/%s.Dockerfile .`", client, c.Image, own)
+	hint := fmt.Sprintf("fetch it with `%s`", GetImage(client, c.Image))
+	if ownImages[c.Image] {
+		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image))
 	}
 	return &Failure{Class: ClassImage, Message: "there is no image " + c.Image + " on this machine", Hint: hint, LogTail: err.Error()}
 }
 
-// OwnImages begins the names of the images that docker/ builds, before the backend's.
-const OwnImages = "llem-"
+// ownImages are those that docker/ builds.
+var ownImages = map[string]bool{"llem-embedded": true, "llem-pytorch": true}
+
+// GetImage is the command that puts an image on this machine.
+func GetImage(client, image string) string {
+	if ownImages[image] {
+		return fmt.Sprintf("%s build -t %s -f docker/%s.Dockerfile .", client, image, strings.TrimPrefix(image, "llem-"))
+	}
+	return client + " pull " + image
+}
 
 // trouble is what clients, and what they call, print when a container does not start.
 var trouble = []struct {

@@ -73,6 +73,7 @@ func TestContainerFailures(t *testing.T) {
 		{"odd", "fake", testImage, impatient, failure{backend.ClassNotInstalled, "ask for the image llem-test", "by hand", ""}},
 		{"well", "fake", "example.org/absent:1", impatient, failure{backend.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1", "No such image"}},
 		{"well", "fake", "llem-pytorch", impatient, failure{backend.ClassImage, "no image llem-pytorch", "docker build -t llem-pytorch -f docker/pytorch.Dockerfile .", ""}},
+		{"well", "fake", "llem-mine", impatient, failure{backend.ClassImage, "no image llem-mine", "docker pull llem-mine", ""}},
 		{"no gpu", "fake", testImage, impatient, failure{backend.ClassNoDevice, "containers cannot use the GPUs", "nvidia-container-toolkit", ""}},
 		{"old driver", "fake", testImage, impatient, failure{backend.ClassVersion, "cuda>=12.8", "update the driver", ""}},
 		{"dies", "fake", testImage, impatient, failure{backend.ClassCrashed, "exited with status 125 while starting", "log_tail", "unexpected EOF"}},

@@ -89,7 +89,7 @@ func dockerMain(args []string) int {
 		fmt.Println(`{"io.containerd.runc.v2":{"path":"runc"},"nvidia":{"path":"nvidia-container-runtime"},"runc":{"path":"runc"}}`)
 		return 0
 	case "images":
-		fmt.Println("llem-pytorch\nllem-embedded")
+		fmt.Println("llem-pytorch:latest\ndocker.io/vllm/vllm-openai:v0.11.0\nlocalhost/llem-embedded:latest")
 		return 0
 	case "image":
 		switch {

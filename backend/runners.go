@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -16,7 +15,7 @@ type Runner struct {
 	Version string `json:"version,omitempty"`
 	// GPUs says by which way containers would get GPUs; empty is none that was found.
 	GPUs string `json:"gpus,omitempty"`
-	// Images that docker/ builds and that are there.
+	// Images that were asked for and are there.
 	Images []string `json:"images,omitempty"`
 	// Trouble is why it cannot be used, nil if it can; Reason and Next are its words.
 	Trouble *Failure `json:"-"`
@@ -24,9 +23,9 @@ type Runner struct {
 	Next    string   `json:"next,omitempty"`
 }
 
-// Runners looks for docker and podman.
-func Runners() []Runner {
-	all := []Runner{probeRunner("docker", "{{.Server.Version}}"), probeRunner("podman", "{{.Client.Version}}")}
+// Runners looks for docker and podman, and for images.
+func Runners(images ...string) []Runner {
+	all := []Runner{probeRunner("docker", "{{.Server.Version}}", images), probeRunner("podman", "{{.Client.Version}}", images)}
 	for i, r := range all {
 		if r.Trouble != nil {
 			all[i].Reason, all[i].Next = r.Trouble.Error(), r.Trouble.Hint
@@ -35,7 +34,7 @@ func Runners() []Runner {
 	return all
 }
 
-func probeRunner(client, version string) Runner {
+func probeRunner(client, version string, images []string) Runner {
 	r := Runner{Client: client}
 	if _, err := FindClient(client); err != nil {
 		r.Trouble = AsFailure(err)
@@ -50,11 +49,27 @@ func probeRunner(client, version string) Runner {
 	}
 	r.Version = strings.TrimSpace(string(out))
 	r.GPUs = toolkit(client)
-	if out, err := askClient(client, "images", "--filter", "reference="+OwnImages+"*", "--format", "{{.Repository}}"); err == nil {
-		r.Images = strings.Fields(strings.ReplaceAll(string(out), "localhost/", "")) // podman's name for what is built here
-		slices.Sort(r.Images)
+	if out, err := askClient(client, "images", "--format", "{{.Repository}}:{{.Tag}}"); err == nil {
+		here := map[string]bool{}
+		for line := range strings.Lines(string(out)) {
+			here[shortImage(strings.TrimSpace(line))] = true
+		}
+		for _, image := range images {
+			if here[shortImage(image)] {
+				r.Images = append(r.Images, image)
+			}
+		}
 	}
 	return r
+}
+
+// shortImage leaves out of a name what clients add to it: podman where an image is from, and
+// both the usual tag.
+func shortImage(name string) string {
+	for _, from := range []string{"localhost/", "docker.io/library/", "docker.io/"} {
+		name = strings.TrimPrefix(name, from)
+	}
+	return strings.TrimSuffix(name, ":latest")
 }
 
 // toolkit finds what gives GPUs to a client's containers.

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ const (
 // belongs to the machine, and is no part of the ID.
 type ContainerSection struct {
 	// Image by name, or BACKEND=IMAGE for several backends, with commas between them;
-	// empty is the image that docker/ builds.
+	// empty is the one that the engine's makers publish, or that docker/ builds.
 	Image string `json:"image,omitempty"`
 	// Program of the image that is the engine, or BACKEND=PROGRAM; empty is the usual name.
 	Program string `json:"program,omitempty"`
@@ -46,7 +47,7 @@ func perBackendField(key, want, help string, at func(*settings) *string) *field 
 var runnerFields = []*field{
 	choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container", func(s *settings) *string { return &s.Runner }, RunProcess, RunContainer),
 	perBackendField("container.image", "an image, or BACKEND=IMAGE with commas between several",
-		"image of the engine; left out, the one that docker/ builds: llem-BACKEND", func(s *settings) *string { return &s.Container.Image }),
+		"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` lists them)", func(s *settings) *string { return &s.Container.Image }),
 	perBackendField("container.program", "a program of the image, or BACKEND=PROGRAM with commas between several",
 		"the engine in the image; left out, llem, python3, vllm and so on", func(s *settings) *string { return &s.Container.Program }),
 	aside(choiceField("container.client", "what starts containers; auto takes docker, else podman", func(s *settings) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
@@ -94,8 +95,17 @@ func (e Experiment) ofBackend(text, usual string) string {
 	return usual
 }
 
-// Image is that of the experiment's engine, where it runs in a container.
-func (e Experiment) Image() string { return e.ofBackend(e.Container.Image, "llem-"+e.Backend) }
+// Image is that of the experiment's engine, where it runs in a container: servers' makers
+// publish one, the others are built by docker/.
+func (e Experiment) Image() string {
+	published := map[string]string{
+		VLLM:     "vllm/vllm-openai",
+		SGLang:   "lmsysorg/sglang",
+		TensorRT: "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
+		LlamaCpp: "ghcr.io/ggml-org/llama.cpp:server-cuda",
+	}
+	return e.ofBackend(e.Container.Image, cmp.Or(published[e.Backend], "llem-"+e.Backend))
+}
 
 // Program is the engine in that image.
 func (e Experiment) Program() string {

@@ -12,6 +12,8 @@ func TestImages(t *testing.T) {
 		{"pytorch=a:1, vllm=b@sha256:00", VLLM, "b@sha256:00"},
 		{"pytorch=a:1,b:2", VLLM, "b:2"},
 		{"pytorch=a:1", Embedded, "llem-embedded"},
+		{"pytorch=a:1", VLLM, "vllm/vllm-openai"},
+		{"", LlamaCpp, "ghcr.io/ggml-org/llama.cpp:server-cuda"},
 	}
 	for _, test := range tests {
 		e := Experiment{Backend: test.backend, Container: ContainerSection{Image: test.text}}

@@ -220,7 +220,7 @@ func (s sensorView) text(b *strings.Builder) {
 
 // machine prints what the snapshot says of CPU, memory and folders.
 func (env *Env) machine(b *strings.Builder, s *host.Snapshot) {
-	outfit(b, s, backend.Runners())
+	outfit(b, s, backend.Runners(images()...))
 	b.WriteString("\nMachine\n")
 	text := func(p *string) string {
 		if p == nil {

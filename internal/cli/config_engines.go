@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -38,7 +39,42 @@ func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner) {
 	for _, i := range installs {
 		fmt.Fprintf(b, "  %-10s %s\n", i.backend, i.command)
 	}
-	fmt.Fprintf(b, "  %-10s llem's own images: docker build -t llem-BACKEND -f docker/BACKEND.Dockerfile . (embedded, pytorch)\n", study.RunContainer)
+	containers(b, runners)
+}
+
+// inContainers are the backends that run in containers too.
+func inContainers() []string {
+	return slices.DeleteFunc(study.Backends(), func(name string) bool { return name == study.Fake })
+}
+
+// images are those that backends use where the study names none.
+func images() []string {
+	var out []string
+	for _, name := range inContainers() {
+		out = append(out, study.Experiment{Backend: name}.Image())
+	}
+	return out
+}
+
+// containers prints what a container of each engine is made of, and how to get what is not
+// there; llem fetches nothing.
+func containers(b *strings.Builder, runners []backend.Runner) {
+	client := "docker"
+	for _, r := range slices.Backward(runners) {
+		if r.Trouble == nil {
+			client = r.Client
+		}
+	}
+	b.WriteString("\nEngines in containers (runner: container)\n")
+	for _, name := range inContainers() {
+		e := study.Experiment{Backend: name}
+		fmt.Fprintf(b, "  %-10s %s, program %s", name, e.Image(), e.Program())
+		if slices.ContainsFunc(runners, func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, e.Image()) }) {
+			b.WriteString(", on this machine\n")
+			continue
+		}
+		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, e.Image()))
+	}
 }
 
 func gpuText(g host.GPU) string {
@@ -65,14 +101,11 @@ func runnerText(b *strings.Builder, r backend.Runner) {
 		}
 		return
 	}
-	gpus, images := "no GPUs in containers", "none of llem's images"
+	gpus := "no GPUs in containers"
 	if r.GPUs != "" {
 		gpus = "GPUs by " + r.GPUs
 	}
-	if len(r.Images) > 0 {
-		images = "images " + strings.Join(r.Images, ", ")
-	}
-	fmt.Fprintf(b, "  %-10s %s, %s, %s\n", r.Client, r.Version, gpus, images)
+	fmt.Fprintf(b, "  %-10s %s, %s\n", r.Client, r.Version, gpus)
 	if advice := r.GPUAdvice(); advice != "" {
 		fmt.Fprintf(b, "  %-10s next: %s\n", "", advice)
 	}
