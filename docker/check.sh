@@ -5,6 +5,9 @@
 #
 #   docker/check.sh bin/llem
 #
+# LLEM_TEST_LLAMA_SERVER names a llama-server, which is run in an image that is laid out as
+# its makers' is.
+#
 # Takes the docker service that answers; where none does it installs Debian's and starts one
 # of its own, with its files in a temporary folder.
 set -euo pipefail
@@ -19,7 +22,7 @@ skip() { echo "SKIPPED: no real container run: $*"; exit 0; }
 fail() { echo "FAILED: $*"; exit 1; }
 
 finish() {
-  docker image rm --force "$image" > /dev/null 2>&1 || true
+  docker image rm --force "$image" "$image-server" > /dev/null 2>&1 || true
   if [ -n "$daemon" ]; then
     kill "$daemon" 2> /dev/null || true
     wait "$daemon" 2> /dev/null || true
@@ -56,24 +59,43 @@ none_left() {
   done
   fail "containers are left: $(left | tr '\n' ' ')"
 }
-run=("$llem" run -q --model random:tiny-llama --backend embedded -n 2 --input-tokens 16 --batch-size 2
-  -s runner=container -s baseline.seconds=0 -s baseline.resident_seconds=0)
+common=(-n 2 --input-tokens 16 --batch-size 2 -s runner=container -s baseline.seconds=0 -s baseline.resident_seconds=0)
+run=("$llem" run -q --model random:tiny-llama --backend embedded "${common[@]}")
 
-"$here/scratch.sh" "$llem" "$image" > "$work/build.log" 2>&1 || fail "the image cannot be built: $(tail -3 "$work/build.log")"
-id=$(docker image inspect --format '{{.Id}}' "$image")
-
-"${run[@]}" --output-tokens 32 -s container.image="$image" --json -o "$work/results" > "$work/study.json" || fail "the run: $(cat "$work"/results/*/runs/*/result.json)"
-python3 - "$work"/results/*/runs/*/result.json "$image" "$id" << 'CHECK'
+# check RESULT BACKEND IMAGE TIER
+check() {
+  python3 - "$1" "$2" "$3" "$(docker image inspect --format '{{.Id}}' "$3")" "$4" << 'CHECK'
 import json, sys
 result = json.load(open(sys.argv[1]))
 backend, tokens = result["backend"], result["tokens"]
-want = {"runner": "container", "image": sys.argv[2], "image_id": sys.argv[3], "tier": "T1", "device": "cpu"}
+want = {"runner": "container", "name": sys.argv[2], "image": sys.argv[3], "image_id": sys.argv[4], "tier": sys.argv[5], "device": "cpu"}
 got = {key: backend.get(key) for key in want}
 assert result["status"] == "ok", result["failure"]
 assert got == want, f"backend is {got}, want {want}"
 assert (tokens["prompt"], tokens["output"], tokens["requests_failed"]) == (32, 64, 0), tokens
 assert result["config"]["runner"] == "container", result["config"]
 CHECK
+}
+
+# killed COMMAND...: an llem that is killed leaves no container.
+killed() {
+  "$@" > /dev/null 2>&1 &
+  local pid=$!
+  for _ in $(seq 100); do
+    [ "$(left | wc -l)" -gt "$before" ] && break
+    sleep 0.2
+  done
+  [ "$(left | wc -l)" -gt "$before" ] || fail "no container was started"
+  sleep 1
+  kill -KILL "$pid"
+  wait "$pid" 2> /dev/null || true
+  none_left
+}
+
+"$here/scratch.sh" "$llem" "$image" > "$work/build.log" 2>&1 || fail "the image cannot be built: $(tail -3 "$work/build.log")"
+
+"${run[@]}" --output-tokens 32 -s container.image="$image" --json -o "$work/results" > "$work/study.json" || fail "the run: $(cat "$work"/results/*/runs/*/result.json)"
+check "$work"/results/*/runs/*/result.json embedded "$image" T1
 none_left
 
 if "${run[@]}" --output-tokens 1 -s container.image=llem-absent-$$ --json -o "$work/absent" > "$work/absent.json"; then
@@ -81,15 +103,19 @@ if "${run[@]}" --output-tokens 1 -s container.image=llem-absent-$$ --json -o "$w
 fi
 grep -q '"class": "image_not_found"' "$work"/absent/*/runs/*/result.json || fail "an image that is not there: $(cat "$work"/absent/*/runs/*/result.json)"
 
-"${run[@]}" --output-tokens 4000 -s container.image="$image" -o "$work/killed" > /dev/null 2>&1 &
-killed=$!
-for _ in $(seq 100); do
-  [ "$(left | wc -l)" -gt "$before" ] && break
-  sleep 0.2
-done
-[ "$(left | wc -l)" -gt "$before" ] || fail "no container was started"
-sleep 1
-kill -KILL "$killed"
-wait "$killed" 2> /dev/null || true
-none_left
-echo "an engine in a container ($(docker version --format '{{.Server.Version}}')): measured, refused without image, removed after a kill"
+killed "${run[@]}" --output-tokens 4000 -s container.image="$image" -o "$work/killed"
+
+server=
+if [ -n "${LLEM_TEST_LLAMA_SERVER:-}" ]; then
+  server=", so is llama-server"
+  # As the image of its makers: not in PATH, an entrypoint, a health check of another port.
+  { "$here/scratch.sh" "$LLEM_TEST_LLAMA_SERVER" "$image-server" /app/llama-server
+    printf 'FROM %s\nENV LLAMA_ARG_HOST=0.0.0.0\nHEALTHCHECK CMD ["curl", "-f", "http://localhost:8080/health"]\nENTRYPOINT ["/app/llama-server"]\n' "$image-server" |
+      docker build --quiet --tag "$image-server" -; } > "$work/build.log" 2>&1 || fail "the server's image cannot be built: $(tail -3 "$work/build.log")"
+  run=("$llem" run -q --model random:tiny-llama --backend llamacpp "${common[@]}" -s llamacpp.threads=1 -s container.image="$image-server")
+  "${run[@]}" --output-tokens 32 --json -o "$work/server" > "$work/server.json" || fail "the server's run: $(cat "$work"/server/*/runs/*/result.json)"
+  check "$work"/server/*/runs/*/result.json llamacpp "$image-server" T2
+  none_left
+  killed "${run[@]}" --output-tokens 4000 -o "$work/server-killed"
+fi
+echo "an engine in a container ($(docker version --format '{{.Server.Version}}')): measured, refused without image, removed after a kill$server"
