@@ -299,6 +299,38 @@ func TestContainerKilledEngine(t *testing.T) {
 	failure{backend.ClassOOMHost, "was ended by signal killed while running", "memory", ""}.check(t, err)
 }
 
+// A container that is ended before its service has made it is not left behind.
+func TestContainerEndedEarly(t *testing.T) {
+	inside := box()
+	inside.Program = "sleep"
+	c := backend.Command{Args: []string{"3600"}}.Within(backend.Spec{Container: inside})
+	for name, end := range map[string]func(t *testing.T){
+		"question": func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			if _, _, err := c.Output(ctx); err == nil {
+				t.Error("an answer of sleep")
+			}
+		},
+		"engine": func(t *testing.T) {
+			child, err := backend.StartChild(c, filepath.Join(t.TempDir(), "engine.log"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(200 * time.Millisecond)
+			child.Stop(0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := fakeDocker(t, "docker")
+			t.Setenv(dockerEnv, "slow")
+			end(t)
+			time.Sleep(500 * time.Millisecond) // until the service has made it
+			empty(t, "containers", state, "arguments")
+		})
+	}
+}
+
 // A question to a program of the image.
 func TestContainerOutput(t *testing.T) {
 	state := fakeDocker(t, "docker")

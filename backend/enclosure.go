@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -214,15 +215,23 @@ func gone(text string) bool {
 	return strings.Contains(low, "no such container") || strings.Contains(low, "no container with name") || strings.Contains(low, "already in progress")
 }
 
-// discard closes this side's ends, by which readers see that all is over, and removes the
-// folder.
-func (e *enclosure) discard() {
-	e.opened()
+// madeWithin bounds the wait for a client that makes a container which is not wanted any
+// more: it starts it, and the shell inside sees that all is over.
+const madeWithin = 5 * time.Second
+
+// hangUp closes this side's ends, by which readers see that all is over.
+func (e *enclosure) hangUp() {
 	for _, f := range []*os.File{e.life, e.stdin} {
 		if f != nil {
 			f.Close()
 		}
 	}
+}
+
+// discard hangs up and removes the folder.
+func (e *enclosure) discard() {
+	e.opened()
+	e.hangUp()
 	if err := os.RemoveAll(e.dir); err != nil && !errors.Is(err, fs.ErrNotExist) && e.left == nil {
 		e.left = fmt.Errorf("remove what a container left: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -16,7 +17,7 @@ import (
 func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []byte, err error) {
 	c.Args = slices.Concat(c.Args, args)
 	run := exec.CommandContext(ctx, c.Path, c.Args...)
-	run.Env = append(os.Environ(), c.Env...)
+	run.Env, run.WaitDelay = append(os.Environ(), c.Env...), time.Second
 	if c.Container != nil {
 		box, err := enclose(c.Container)
 		if err != nil {
@@ -32,8 +33,12 @@ func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []b
 		}
 		defer in.Close()
 		run.Stdin, box.stdin = in, keep
+		// A client that dies, of a terminal's Ctrl-C or for ctx, may leave a container that
+		// its service is about to make.
+		run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		run.WaitDelay = madeWithin
+		run.Cancel = func() error { box.hangUp(); return nil }
 	}
-	run.WaitDelay = time.Second
 	var out, said bytes.Buffer
 	run.Stdout, run.Stderr = &out, &said
 	err = run.Run()

@@ -59,7 +59,10 @@ func start(c *exec.Cmd, logPath string, box *enclosure) (*process, error) {
 	// A group of its own, so that the whole engine can be signalled at once and a
 	// terminal's Ctrl-C reaches the parent alone; and death with the parent, so
 	// that even a killed parent leaves nothing behind.
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if box == nil { // the client of a container sees the end of its input
+		c.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{}), box: box}
 	started := make(chan error)
 	go p.run(started)
@@ -112,7 +115,13 @@ func (p *process) terminate(voluntary, term time.Duration) {
 	if p.waitFor(voluntary) {
 		return
 	}
-	p.signal(syscall.SIGTERM)
+	if p.box != nil && p.box.pid() == 0 {
+		// A client that dies now may leave a container that its service is about to make.
+		p.box.hangUp()
+		term = max(term, madeWithin)
+	} else {
+		p.signal(syscall.SIGTERM)
+	}
 	if p.waitFor(term) {
 		return
 	}
