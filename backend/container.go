@@ -44,7 +44,7 @@ func (c Command) Within(spec Spec) Command {
 		return c
 	}
 	box := *spec.Container
-	box.Folders = slices.Concat(box.Folders, c.Folders, foldersOf(spec.Path))
+	box.Folders = once(slices.Concat(box.Folders, c.Folders, foldersOf(spec.Path), foldersIn(spec.Options)))
 	c.Container, c.Path = &box, box.Program
 	return c
 }
@@ -75,6 +75,32 @@ func foldersOf(path string) []string {
 	for _, e := range entries {
 		if file, err := filepath.EvalSymlinks(e); err == nil && filepath.Dir(file) != filepath.Dir(e) {
 			add(filepath.Dir(file))
+		}
+	}
+	return out
+}
+
+// foldersIn are those of the paths among an engine's settings, such as a second model.
+func foldersIn(options json.RawMessage) []string {
+	var section map[string]any
+	if json.Unmarshal(options, &section) != nil {
+		return nil // none, or none that the engine could read
+	}
+	var out []string
+	for _, v := range section {
+		if path, ok := v.(string); ok && filepath.IsAbs(path) && filepath.Dir(path) != path {
+			out = append(out, foldersOf(path)...)
+		}
+	}
+	return out
+}
+
+// once leaves out what is there already: clients refuse to mount a folder twice.
+func once(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
 		}
 	}
 	return out
@@ -199,6 +225,8 @@ var trouble = []struct {
 		[]string{"cannot connect to the docker daemon", "failed to connect to the docker api", "error during connect", "cannot connect to podman"}},
 	{ClassImage, "the image is not on this machine", "fetch or build it",
 		[]string{"no such image", "image not known", "unable to find image"}},
+	{ClassNotInstalled, "podman lacks a program that containers of a user need", "Debian: `sudo apt-get install uidmap`",
+		[]string{"command required for rootless mode"}},
 	{ClassVersion, "the image needs a newer GPU driver", "update the driver, or take an image for an older CUDA",
 		[]string{"unsatisfied condition: cuda", "unsatisfied condition: driver", "driver/library version mismatch"}},
 	{ClassNoDevice, "containers cannot use the GPUs", "install nvidia-container-toolkit and set it up: `sudo nvidia-ctk runtime configure --runtime=docker` for docker, `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` for podman",
@@ -207,6 +235,10 @@ var trouble = []struct {
 		[]string{"controller `cpuset` is not available", "cpuset: no such file", "requested cpus are not available"}},
 	{ClassConfig, "the client sets limits that this machine does not allow", "put `default_ulimits = [\"nofile=1024:4096\"]` under [containers] of containers.conf, within what `ulimit -Hn` says",
 		[]string{"setrlimit"}},
+	{ClassConfig, "the machine has no message queues for containers to share", "`sudo mkdir -p /dev/mqueue && sudo mount -t mqueue none /dev/mqueue`",
+		[]string{"/dev/mqueue: no such file"}},
+	{ClassConfig, "the client's runtime does not start containers with the control groups of this machine", "name another one under [engine] of containers.conf (`runtime = \"runc\"`), or start Linux with cgroups v2 alone",
+		[]string{"cgroups in hybrid mode not supported"}},
 	{ClassConfig, "the container's side does not see the files of this one", "run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside and outside",
 		[]string{"bind source path does not exist", "error mounting"}},
 	{ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh", "name the engine's program with container.program",

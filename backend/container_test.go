@@ -234,12 +234,13 @@ func follows(args []string, flag, value string) bool {
 
 func TestContainerCommandLine(t *testing.T) {
 	user := strconv.Itoa(os.Getuid()) + ":" + strconv.Itoa(os.Getgid())
-	blobs, snapshot := t.TempDir(), filepath.Join(t.TempDir(), "snap,shot") // a comma is a separator to docker
+	draft, blobs, snapshot := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "snap,shot") // a comma is a separator to docker
 	if err := errors.Join(os.Mkdir(snapshot, 0o700), os.WriteFile(filepath.Join(blobs, "b1"), nil, 0o600),
 		os.Symlink(filepath.Join(blobs, "b1"), filepath.Join(snapshot, "config.json"))); err != nil {
 		t.Fatal(err)
 	}
-	mounts := []string{"--mount", `type=bind,"source=` + snapshot + `","target=` + snapshot + `",readonly`, "--mount", "type=bind,source=" + blobs + ",target=" + blobs + ",readonly"}
+	mounts := []string{"--mount", `type=bind,"source=` + snapshot + `","target=` + snapshot + `",readonly`, "--mount", "type=bind,source=" + blobs + ",target=" + blobs + ",readonly",
+		"--mount", "type=bind,source=" + draft + ",target=" + draft + ",readonly"}
 	common := append([]string{"--network=host", "", "--no-healthcheck", "", "--ipc=host", "", "--pull=never", "", "--user", user, "--label", "llem=1", "--env", "NCCL_DEBUG=INFO", "--env", "LOGNAME=llem"}, mounts...)
 	tests := []struct {
 		client string
@@ -259,7 +260,8 @@ func TestContainerCommandLine(t *testing.T) {
 			}
 			c := box()
 			c.GPUs = test.gpus
-			s, err := testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Path: snapshot, Container: c})
+			options := []byte(`{"draft":"` + draft + `","same":"` + snapshot + `","n":8,"name":"/absent/model"}`)
+			s, err := testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Path: snapshot, Options: options, Container: c})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -270,8 +272,11 @@ func TestContainerCommandLine(t *testing.T) {
 					t.Errorf("no %q in %q", want, args)
 				}
 			}
+			if n := strings.Count(strings.Join(args, "\n"), `target=`+snapshot); n != 1 {
+				t.Errorf("the model's folder is mounted %d times", n)
+			}
 			for _, a := range args {
-				if strings.Contains(a, "hf_secret") || strings.Contains(a, "CUDA_HOME") {
+				if strings.Contains(a, "absent") || strings.Contains(a, "hf_secret") || strings.Contains(a, "CUDA_HOME") {
 					t.Errorf("%q is passed on", a)
 				}
 			}

@@ -12,16 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// user makes the engine's files this user's. Inside, the numbers are those of outside.
+// user makes the engine's files this user's. Inside, the numbers are those of outside, and
+// so are the groups, by which a model may be shared.
 func (e *enclosure) user() []string {
-	user := []string{"--user", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())}
-	switch {
-	case !e.podman():
-		return append(user, "--userns=host")
-	case os.Getuid() != 0:
-		return append(user, "--userns=keep-id")
+	groups, err := os.Getgroups()
+	if err != nil {
+		groups = nil
 	}
-	return user
+	return userArgs(e.podman(), os.Getuid(), os.Getgid(), groups)
+}
+
+func userArgs(podman bool, uid, gid int, groups []int) []string {
+	args := []string{"--user", fmt.Sprintf("%d:%d", uid, gid)}
+	switch {
+	case podman && uid != 0: // its own numbers for groups are not those of outside
+		return append(args, "--userns=keep-id", "--group-add", "keep-groups")
+	case !podman:
+		args = append(args, "--userns=host")
+	}
+	for _, g := range groups {
+		if g != gid && uid != 0 { // root may read all
+			args = append(args, "--group-add", strconv.Itoa(g))
+		}
+	}
+	return args
 }
 
 // allGPUs stands for every GPU of the machine.

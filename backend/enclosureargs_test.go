@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,6 +31,23 @@ func TestVisibleGPUs(t *testing.T) {
 				t.Errorf("variables (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestUserOfContainer(t *testing.T) {
+	for _, test := range []struct {
+		podman bool
+		uid    int
+		want   string
+	}{
+		{false, 1001, "--user 1001:100 --userns=host --group-add 1002"},
+		{false, 0, "--user 0:100 --userns=host"},
+		{true, 1001, "--user 1001:100 --userns=keep-id --group-add keep-groups"},
+		{true, 0, "--user 0:100"},
+	} {
+		if got := strings.Join(userArgs(test.podman, test.uid, 100, []int{100, 1002}), " "); got != test.want {
+			t.Errorf("podman %v, user %d: %s, want %s", test.podman, test.uid, got, test.want)
+		}
 	}
 }
 
@@ -64,5 +82,28 @@ func TestDescribedImage(t *testing.T) {
 		if got, ok := describedImage([]byte(text)); got != want || ok != (want != Image{}) {
 			t.Errorf("%s: %+v (%v), want %+v", text, got, ok, want)
 		}
+	}
+}
+
+// What clients and runtimes print, word for word.
+func TestContainerTrouble(t *testing.T) {
+	for text, want := range map[string]struct {
+		class Class
+		hint  string
+	}{
+		"Error: statfs /dev/mqueue: no such file or directory":                                                               {ClassConfig, "mount -t mqueue"},
+		"Error: OCI runtime error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2":           {ClassConfig, "runc"},
+		`Error: command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not found in $PATH`: {ClassNotInstalled, "uidmap"},
+		`docker: Error response from daemon: exec: "llama-server": executable file not found in $PATH`:                       {ClassNotInstalled, "container.program"},
+		"llem: 1: llama-server: not found": {ClassNotInstalled, "container.program"},
+		`docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].`: {ClassNoDevice, "nvidia-ctk"},
+		"Error: unable to find image 'x' locally":                                                           {ClassImage, "fetch"},
+	} {
+		if f := containerFailure("first line\n" + text); f == nil || f.Class != want.class || !strings.Contains(f.Hint, want.hint) {
+			t.Errorf("%s: %+v, want class %s and a hint with %q", text, f, want.class, want.hint)
+		}
+	}
+	if f := containerFailure("RuntimeError: CUDA out of memory"); f != nil {
+		t.Errorf("an engine's own failure is taken for the container's: %v", f)
 	}
 }
