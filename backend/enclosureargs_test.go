@@ -92,6 +92,7 @@ func TestContainerTrouble(t *testing.T) {
 		hint  string
 	}{
 		"Error: statfs /dev/mqueue: no such file or directory":                                                               {ClassConfig, "mount -t mqueue"},
+		"Error: runc: runc create failed: error during container init: error setting rlimit type 6: operation not permitted": {ClassConfig, "default_ulimits"},
 		"Error: OCI runtime error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2":           {ClassConfig, "runc"},
 		`Error: command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not found in $PATH`: {ClassNotInstalled, "uidmap"},
 		`docker: Error response from daemon: exec: "llama-server": executable file not found in $PATH`:                       {ClassNotInstalled, "container.program"},
