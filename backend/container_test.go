@@ -121,10 +121,21 @@ func TestContainerWithoutClient(t *testing.T) {
 }
 
 func TestContainerOfAnotherMachine(t *testing.T) {
-	fakeDocker(t, "docker")
-	t.Setenv("DOCKER_HOST", "ssh://gpu7")
-	_, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
-	failure{backend.ClassConfig, "ssh://gpu7", "on that machine", ""}.check(t, err)
+	for _, test := range []struct{ client, mode, variable, says string }{
+		{"docker", "well", "DOCKER_HOST", "DOCKER_HOST is ssh://gpu7"},
+		{"podman", "well", "CONTAINER_HOST", "CONTAINER_HOST is ssh://gpu7"},
+		{"docker", "other context", "", "docker's context is ssh://gpu7"},
+	} {
+		t.Run(test.client+" "+test.mode, func(t *testing.T) {
+			fakeDocker(t, test.client)
+			t.Setenv(dockerEnv, test.mode)
+			if test.variable != "" {
+				t.Setenv(test.variable, "ssh://gpu7")
+			}
+			_, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
+			failure{backend.ClassConfig, test.says, "on that machine", ""}.check(t, err)
+		})
+	}
 }
 
 // A container that cannot be removed is told: it may hold the GPU.

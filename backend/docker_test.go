@@ -60,6 +60,7 @@ func fakeDocker(t *testing.T, names ...string) string {
 	t.Setenv("PATH", bin) // a real client must not be found
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("DOCKER_HOST", "")
+	t.Setenv("CONTAINER_HOST", "")
 	t.Setenv(dockerEnv, "well")
 	t.Setenv(dockerState, state)
 	return state
@@ -84,6 +85,13 @@ func dockerMain(args []string) int {
 	switch args[0] {
 	case "version":
 		fmt.Println("28.5.1")
+		return 0
+	case "context":
+		if mode == "other context" {
+			fmt.Println("ssh://gpu7")
+		} else {
+			fmt.Println("unix:///var/run/docker.sock")
+		}
 		return 0
 	case "info":
 		fmt.Println(`{"io.containerd.runc.v2":{"path":"runc"},"nvidia":{"path":"nvidia-container-runtime"},"runc":{"path":"runc"}}`)

@@ -186,7 +186,9 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	return exec.Command(e.client, append(args, cmd.Args...)...)
 }
 
-func (e *enclosure) podman() bool { return strings.HasPrefix(filepath.Base(e.client), "podman") }
+func (e *enclosure) podman() bool { return isPodman(e.client) }
+
+func isPodman(client string) bool { return strings.HasPrefix(filepath.Base(client), "podman") }
 
 // pid is the container's first process as this machine numbers it, 0 if it is not known.
 // All of the engine is in its process group.

@@ -280,6 +280,3 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 	}
 	return context.WithTimeout(ctx, d)
 }
-
-// dockerHost is where docker's client finds its service, if not where it usually is.
-func dockerHost() string { return os.Getenv("DOCKER_HOST") }
