@@ -146,8 +146,11 @@ func TestImpostor(t *testing.T) {
 		t.Cleanup(func() { l.Close() })
 		go func() { _ = http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) }()
 	}
-	_, err := Start(t.Context(), impostor{listen: listen}, backend.Spec{}, Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
-	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassPortInUse {
-		t.Errorf("%v (%s), want a port in use", err, f.Class)
+	_, box := servertest.Docker(t, "/bin/sleep")
+	for name, spec := range map[string]backend.Spec{"process": {}, "container": {Container: box}} {
+		_, err := Start(t.Context(), impostor{listen: listen}, spec, Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
+		if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassPortInUse {
+			t.Errorf("%s: %v (%s), want a port in use", name, err, f.Class)
+		}
 	}
 }
