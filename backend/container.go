@@ -145,21 +145,6 @@ func askClient(client string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// service is where a client finds its service, and what says so; empty is the usual place.
-func service(client string) (where, host string) {
-	if isPodman(client) {
-		return "CONTAINER_HOST", os.Getenv("CONTAINER_HOST")
-	}
-	if host := os.Getenv("DOCKER_HOST"); host != "" {
-		return "DOCKER_HOST", host
-	}
-	out, err := askClient(client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-	if err != nil {
-		return "", "" // an old client has none; whatever else is wrong is seen next
-	}
-	return "the host of docker's context", strings.TrimSpace(string(out))
-}
-
 // find asks the client for the image.
 func (c *Container) find(client string) (Image, error) {
 	if where, host := service(client); host != "" && !strings.HasPrefix(host, "unix://") {

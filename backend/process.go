@@ -280,3 +280,18 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 	}
 	return context.WithTimeout(ctx, d)
 }
+
+// service is where a client finds its service, and what says so; empty is the usual place.
+func service(client string) (where, host string) {
+	if isPodman(client) {
+		return "CONTAINER_HOST", os.Getenv("CONTAINER_HOST")
+	}
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		return "DOCKER_HOST", host
+	}
+	out, err := askClient(client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	if err != nil {
+		return "", "" // an old client has none; whatever else is wrong is seen next
+	}
+	return "the host of docker's context", strings.TrimSpace(string(out))
+}
