@@ -166,7 +166,7 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 	if len(meters) == 0 {
 		b.WriteString("  energy will be null; `llem run --estimate` gives a modelled value, labelled as such\n")
 	}
-	env.machine(&b, snapshot)
+	env.machine(&b, snapshot, containerSettings(v.Settings))
 	state := "not there yet"
 	if v.FileRead {
 		state = "read"
@@ -219,8 +219,8 @@ func (s sensorView) text(b *strings.Builder) {
 }
 
 // machine prints what the snapshot says of CPU, memory and folders.
-func (env *Env) machine(b *strings.Builder, s *host.Snapshot) {
-	outfit(b, s, backend.Runners(images()...))
+func (env *Env) machine(b *strings.Builder, s *host.Snapshot, c study.ContainerSection) {
+	outfit(b, s, backend.Runners(images(c)...), c)
 	b.WriteString("\nMachine\n")
 	text := func(p *string) string {
 		if p == nil {

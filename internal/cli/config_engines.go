@@ -22,7 +22,7 @@ var installs = []struct{ backend, command string }{
 }
 
 // outfit prints the GPUs, what can run engines in containers, and how engines are installed.
-func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner) {
+func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c study.ContainerSection) {
 	b.WriteString("\nGPUs\n")
 	if len(s.GPUs) == 0 {
 		b.WriteString("  none that a sensor library shows\n")
@@ -39,7 +39,7 @@ func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner) {
 	for _, i := range installs {
 		fmt.Fprintf(b, "  %-10s %s\n", i.backend, i.command)
 	}
-	containers(b, runners)
+	containers(b, runners, c)
 }
 
 // inContainers are the backends that run in containers too.
@@ -47,27 +47,39 @@ func inContainers() []string {
 	return slices.DeleteFunc(study.Backends(), func(name string) bool { return name == study.Fake })
 }
 
+// containerSettings are those of this machine.
+func containerSettings(all []study.Origin) (c study.ContainerSection) {
+	at := map[string]*string{"container.image": &c.Image, "container.program": &c.Program, "container.client": &c.Client}
+	for _, o := range all {
+		if p := at[o.Key]; p != nil {
+			*p = o.Value
+		}
+	}
+	return c
+}
+
 // images are those that backends use where the study names none.
-func images() []string {
+func images(c study.ContainerSection) []string {
 	var out []string
 	for _, name := range inContainers() {
-		out = append(out, study.Experiment{Backend: name}.Image())
+		out = append(out, study.Experiment{Backend: name, Container: c}.Image())
 	}
 	return out
 }
 
 // containers prints what a container of each engine is made of, and how to get what is not
 // there; llem fetches nothing.
-func containers(b *strings.Builder, runners []backend.Runner) {
-	client := "docker"
-	for _, r := range slices.Backward(runners) {
-		if r.Trouble == nil {
-			client = r.Client
+func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerSection) {
+	client := c.Client
+	if client == "" || client == study.ClientAuto {
+		client = "docker"
+		if i := slices.IndexFunc(runners, func(r backend.Runner) bool { return r.Trouble == nil }); i >= 0 {
+			client = runners[i].Client
 		}
 	}
 	b.WriteString("\nEngines in containers (runner: container)\n")
 	for _, name := range inContainers() {
-		e := study.Experiment{Backend: name}
+		e := study.Experiment{Backend: name, Container: c}
 		fmt.Fprintf(b, "  %-10s %s, program %s", name, e.Image(), e.Program())
 		if slices.ContainsFunc(runners, func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, e.Image()) }) {
 			b.WriteString(", on this machine\n")
