@@ -60,6 +60,23 @@ func TestContainerImage(t *testing.T) {
 	}
 }
 
+// A number that is another process's on this side is none: that would be watched, and ended.
+func TestContainerNumberedOtherwise(t *testing.T) {
+	state := fakeDocker(t, "docker")
+	t.Setenv(dockerEnv, "other numbers")
+	s, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid := s.Loaded().PID; pid != 0 {
+		t.Errorf("the engine is process %d", pid)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	empty(t, "containers", state, "arguments")
+}
+
 // Whatever keeps a container from running has a class and says what to do.
 func TestContainerFailures(t *testing.T) {
 	slow := backend.WorkerOptions{HelloTimeout: 300 * time.Millisecond, StopTimeout: 50 * time.Millisecond}

@@ -3,6 +3,7 @@ package backend_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -111,6 +112,9 @@ func dockerMain(args []string) int {
 		if err != nil {
 			return say(1, "Error: No such object: %s", last)
 		}
+		if mode == "other numbers" {
+			pid = []byte("1")
+		}
 		fmt.Println(string(pid))
 		return 0
 	case "rm":
@@ -175,11 +179,14 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 	c := exec.Command(entry, args[1:]...)
 	c.Env, c.Stdout, c.Stderr = env, os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no child of the client's
-	stdin, err := c.StdinPipe()                        // ends with the client
+	stdin, err := c.StdinPipe()                        // ends with the client, and with the client's
 	if err != nil {
 		return say(125, "%v", err)
 	}
-	defer stdin.Close()
+	go func() {
+		_, _ = io.Copy(stdin, os.Stdin)
+		_ = stdin.Close()
+	}()
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // what it leaves is reaped here
 	if err := c.Start(); err != nil {
 		return say(125, "docker: %v", err)

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -191,13 +192,19 @@ func (e *enclosure) podman() bool { return isPodman(e.client) }
 func isPodman(client string) bool { return strings.HasPrefix(filepath.Base(client), "podman") }
 
 // pid is the container's first process as this machine numbers it, 0 if it is not known.
-// All of the engine is in its process group.
+// All of the engine is in its process group. A service numbers otherwise where llem itself is
+// in a container: the shell is known by its folder.
 func (e *enclosure) pid() int {
 	out, err := askClient(e.client, "inspect", "--format", "{{.State.Pid}}", e.name)
 	if err != nil {
 		return 0
 	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(out)))
+	number := strings.TrimSpace(string(out))
+	line, err := os.ReadFile(filepath.Join("/proc", number, "cmdline"))
+	if err != nil || !bytes.Contains(line, []byte(e.dir)) {
+		return 0
+	}
+	pid, _ := strconv.Atoi(number)
 	return pid
 }
 
