@@ -1,6 +1,7 @@
 package vllm
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
