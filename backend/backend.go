@@ -174,6 +174,10 @@ type Workload struct {
 	OutputTokens int `json:"output_tokens"`
 	// Concurrency is how many requests a server is sent at once; 0 is all.
 	Concurrency int `json:"concurrency,omitempty"`
+	// Round is how many requests the engine is given at once; the next ones follow when
+	// all of these have ended. 0 is one round of all. A workload that is repeated comes
+	// in rounds: otherwise its copies would run together, as another workload.
+	Round int `json:"round,omitempty"`
 	// Progress, if set, is told how many requests have finished, at most a few
 	// times a second and never inside a batch.
 	Progress func(done, total int) `json:"-"`

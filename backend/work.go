@@ -1,5 +1,15 @@
 package backend
 
+import "slices"
+
+// Rounds are the requests as the engine is given them, one round after the other.
+func (w Workload) Rounds() [][]Prompt {
+	if w.Round <= 0 || w.Round >= len(w.Requests) {
+		return [][]Prompt{w.Requests}
+	}
+	return slices.Collect(slices.Chunk(w.Requests, w.Round))
+}
+
 // Check refuses work that an engine would refuse in the middle of the run, or do in part:
 // longer than the context it was started for, or with ids outside its vocabulary (0: not
 // known).

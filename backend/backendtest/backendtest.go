@@ -124,7 +124,8 @@ func (s Suite) tokenize(t *testing.T) {
 	}
 }
 
-// log checks a run of mixed lengths with an incomplete last batch.
+// log checks a run of mixed lengths with an incomplete last batch, all at once and in
+// rounds.
 func (s Suite) log(t *testing.T) {
 	session := s.start(t, s.Backend, 4)
 	work := backend.Workload{Requests: prompts(5, 17, 1, 33, 9, 20), OutputTokens: 7}
@@ -140,6 +141,24 @@ func (s Suite) log(t *testing.T) {
 		t.Errorf("finished was announced at %d, want between the end %d and the return %d", finished, log.EndNS, after)
 	}
 	CheckLog(t, work, log, before, after, s.StepSlack)
+
+	work.Round = 3 // fewer than go into a batch
+	before = clock.Mono()
+	if log, err = session.Run(t.Context(), work); err != nil {
+		t.Fatalf("run in rounds: %v%s", err, details(err))
+	}
+	CheckLog(t, work, log, before, clock.Mono(), s.StepSlack)
+	var ended int64
+	for _, q := range log.Requests {
+		if q.ID < work.Requests[work.Round].ID {
+			ended = max(ended, q.EndNS)
+		}
+	}
+	for _, q := range log.Requests {
+		if begun := q.SubmittedNS + s.StepSlack.Nanoseconds(); q.ID >= work.Requests[work.Round].ID && begun < ended {
+			t.Errorf("request %d of the second round came %v before the end of the first", q.ID, time.Duration(ended-begun))
+		}
+	}
 }
 
 func (s Suite) singleToken(t *testing.T) {

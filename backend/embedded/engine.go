@@ -149,7 +149,7 @@ func (e *engine) Close() {
 }
 
 // Run implements backend.Engine: static batches of the configured size, one
-// after the other.
+// after the other, round by round.
 func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if e.model == nil {
 		return nil, backend.Failf(backend.ClassProtocol, "", "run before load")
@@ -160,14 +160,15 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	log := newLog(w, e.opt.BatchSize)
 	resetPeakMemory()
 	log.StartNS = clock.Mono()
-	for start := 0; start < len(w.Requests); start += e.opt.BatchSize {
-		end := min(start+e.opt.BatchSize, len(w.Requests))
-		b := newBatch(e, w.Requests[start:end], w.OutputTokens, log)
-		if err := b.run(ctx); err != nil {
-			return nil, err
-		}
-		if w.Progress != nil {
-			w.Progress(end, len(w.Requests))
+	for _, round := range w.Rounds() {
+		for prompts := range slices.Chunk(round, e.opt.BatchSize) {
+			b := newBatch(e, prompts, w.OutputTokens, log)
+			if err := b.run(ctx); err != nil {
+				return nil, err
+			}
+			if w.Progress != nil {
+				w.Progress(len(log.Requests), len(w.Requests))
+			}
 		}
 	}
 	log.EndNS = clock.Mono()
@@ -178,7 +179,10 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 // newLog allocates everything that the run will write, so that the window itself
 // allocates nothing per token beyond what the engine does.
 func newLog(w backend.Workload, batch int) *backend.Log {
-	batches := (len(w.Requests) + batch - 1) / batch
+	batches := 0
+	for _, round := range w.Rounds() {
+		batches += (len(round) + batch - 1) / batch
+	}
 	return &backend.Log{
 		StepClock: "host",
 		Requests:  make([]backend.Request, 0, len(w.Requests)),

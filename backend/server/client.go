@@ -50,12 +50,13 @@ type stream struct {
 	reconnects int
 }
 
-// run sends all requests and returns what happened to each, in their order.
+// run sends all requests, round by round, and returns what happened to each, in their order.
 // Connections are made before the clock starts.
 func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+	rounds := w.Rounds()
 	n := c.streams
-	if n <= 0 || n > len(w.Requests) {
-		n = len(w.Requests)
+	if most := len(rounds[0]); n <= 0 || n > most {
+		n = most
 	}
 	bodies := make([]Request, len(w.Requests))
 	for i, p := range w.Requests {
@@ -87,24 +88,33 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	}
 	log.StartNS = clock.Mono()
 	heard.Store(log.StartNS)
-	var next, done atomic.Int64
-	var all sync.WaitGroup
-	for _, s := range streams {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(bodies) || !c.due(ctx, log.StartNS, i) {
-					return
-				}
-				s.request(ctx, bodies[i], &log.Requests[i], w.OutputTokens)
-				if d := done.Add(1); w.Progress != nil {
-					w.Progress(int(d), len(bodies))
-				}
-			}
-		})
-	}
 	finished := make(chan struct{})
-	go func() { all.Wait(); close(finished) }()
+	go func() {
+		defer close(finished)
+		var done atomic.Int64
+		begin := 0
+		for _, round := range rounds {
+			var next atomic.Int64
+			end := begin + len(round)
+			var all sync.WaitGroup
+			for _, s := range streams {
+				all.Go(func() {
+					for ctx.Err() == nil {
+						i := begin + int(next.Add(1)) - 1
+						if i >= end || !c.due(ctx, log.StartNS, i) {
+							return
+						}
+						s.request(ctx, bodies[i], &log.Requests[i], w.OutputTokens)
+						if d := done.Add(1); w.Progress != nil {
+							w.Progress(int(d), len(bodies))
+						}
+					}
+				})
+			}
+			all.Wait()
+			begin = end
+		}
+	}()
 	c.watch(ctx, finished, &heard, cancel)
 	<-finished
 	log.EndNS = clock.Mono()

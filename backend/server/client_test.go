@@ -60,14 +60,19 @@ func TestLoad(t *testing.T) {
 	for name, q := range map[string]struct {
 		streams int
 		due     Schedule
+		round   int
 		most    int
 	}{
-		"at once":     {0, nil, 6},
-		"closed loop": {2, nil, 2},
-		"schedule":    {0, due, 6},
+		"at once":          {0, nil, 0, 6},
+		"closed loop":      {2, nil, 0, 2},
+		"schedule":         {0, due, 0, 6},
+		"rounds":           {0, nil, 4, 4},
+		"loops of a round": {2, nil, 3, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log, err := stubbed(t, q.streams, q.due).run(t.Context(), sixPrompts())
+			w := sixPrompts()
+			w.Round = q.round
+			log, err := stubbed(t, q.streams, q.due).run(t.Context(), w)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -238,8 +238,8 @@ func TestBusyMachineIsNotRemembered(t *testing.T) {
 	}
 }
 
-// TestBatchesOfARepeatedWorkload: the last batch of all has a size that the warm-up
-// has seen, and no batch is larger than the workload fills once.
+// TestBatchesOfARepeatedWorkload: a workload that is repeated comes in rounds, each of
+// which is the workload once; what a batch may hold is no more than that.
 func TestBatchesOfARepeatedWorkload(t *testing.T) {
 	for prompts := 1; prompts <= 12; prompts++ {
 		for batch := 1; batch <= 12; batch++ {
@@ -253,10 +253,15 @@ func TestBatchesOfARepeatedWorkload(t *testing.T) {
 			}
 			settings := r.engineSettings()
 			full := settings.BatchSize()
-			n := r.repeatsFor(1)
-			last := n * prompts % full
-			if full > prompts || last != 0 && last != prompts%full {
-				t.Errorf("%d prompts in batches of %d: %d repeats in batches of %d end with %d", prompts, batch, n, full, last)
+			w := r.work(r.requests, r.repeatsFor(1))
+			for _, round := range w.Rounds() {
+				if len(round) != prompts || round[0].ID%r.stride() != 0 || full > prompts {
+					t.Errorf("%d prompts in batches of %d: a round of %d from %d in batches of %d", prompts, batch, len(round), round[0].ID, full)
+				}
+			}
+			r.Experiment.Workload.Concurrency = 2
+			if w := r.work(r.requests, 3); len(w.Rounds()) != 1 {
+				t.Errorf("a closed loop stops %d times", len(w.Rounds()))
 			}
 			if r.Experiment.Embedded.BatchSize != batch {
 				t.Fatal("the experiment itself was changed")

@@ -13,7 +13,9 @@ import (
 	"github.com/llenergymeasure/llem/internal/workload"
 )
 
-// work makes the engine's workload from requests, several times over.
+// work makes the engine's workload from requests, several times over. Each time is a
+// round of its own, so that no more requests are under way than in one; a closed loop
+// goes on.
 func (r *run) work(requests []workload.Request, repeats int) backend.Workload {
 	prompts := make([]backend.Prompt, 0, len(requests)*repeats)
 	for i := range repeats {
@@ -21,7 +23,11 @@ func (r *run) work(requests []workload.Request, repeats int) backend.Workload {
 			prompts = append(prompts, backend.Prompt{ID: q.ID + i*r.stride(), Tokens: q.Tokens})
 		}
 	}
-	return backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens, Concurrency: r.Experiment.Workload.Concurrency}
+	w := backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens, Concurrency: r.Experiment.Workload.Concurrency}
+	if repeats > 1 && w.Concurrency == 0 {
+		w.Round = len(requests)
+	}
+	return w
 }
 
 // stride separates the request ids of two repetitions of the workload.
@@ -118,13 +124,7 @@ func (r *run) repeatsFor(seconds float64) int {
 
 // repeatsOf is how often the workload must run where one time takes once seconds.
 func (r *run) repeatsOf(seconds, once float64) int {
-	n := min(maxRepeats, max(1, int(math.Ceil(spare*seconds/once))))
-	// The last batch of all must have a size that the warm-up has seen.
-	full := r.batch()
-	for rest := n * len(r.requests) % full; rest != 0 && rest != len(r.requests)%full; rest = n * len(r.requests) % full {
-		n++
-	}
-	return n
+	return min(maxRepeats, max(1, int(math.Ceil(spare*seconds/once))))
 }
 
 // longEnough measures the window, and once more where it turns out shorter than

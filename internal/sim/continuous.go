@@ -41,20 +41,39 @@ type queue struct {
 	running []*sequence
 }
 
-// continuous runs requests as they come.
+// continuous runs requests as they come, round by round.
 func (e *Engine) continuous(ctx context.Context, w backend.Workload, log *backend.Log) error {
+	whole := w
+	for _, round := range whole.Rounds() {
+		w.Requests = round
+		w.Progress = nil
+		if whole.Progress != nil {
+			before := len(log.Requests)
+			w.Progress = func(done, _ int) { whole.Progress(before+done, len(whole.Requests)) }
+		}
+		requests, err := e.together(ctx, w, log)
+		if err != nil {
+			return err
+		}
+		log.Requests = append(log.Requests, requests...)
+	}
+	return nil
+}
+
+// together runs the requests of one round.
+func (e *Engine) together(ctx context.Context, w backend.Workload, log *backend.Log) ([]backend.Request, error) {
 	q := e.arrive(w)
 	place := make(map[int]int, len(w.Requests))
 	for i, p := range w.Requests {
 		place[p.ID] = i
 	}
-	log.Requests = make([]backend.Request, len(w.Requests))
+	requests := make([]backend.Request, len(w.Requests))
 	for done := 0; done < len(w.Requests); {
 		if err := e.admit(ctx, q); err != nil {
-			return err
+			return nil, err
 		}
 		if err := e.iterate(ctx, q, log); err != nil {
-			return err
+			return nil, err
 		}
 		left := q.running[:0]
 		for _, s := range q.running {
@@ -63,7 +82,7 @@ func (e *Engine) continuous(ctx context.Context, w backend.Workload, log *backen
 				continue
 			}
 			complete(&s.request)
-			log.Requests[place[s.prompt.ID]] = s.request
+			requests[place[s.prompt.ID]] = s.request
 			done++
 			if len(q.later) > 0 {
 				next := q.later[0]
@@ -77,7 +96,7 @@ func (e *Engine) continuous(ctx context.Context, w backend.Workload, log *backen
 			w.Progress(done, len(w.Requests))
 		}
 	}
-	return nil
+	return requests, nil
 }
 
 // arrive lays out when the requests come.

@@ -50,11 +50,18 @@ class Batch:
         )
 
 
-def make_batches(requests: list[dict], size: int, output_tokens: int) -> list[Batch]:
-    """Cut the requests into batches of the given size, in the given order."""
+def rounds(requests: list[dict], size: int) -> list[list[dict]]:
+    """The requests as they come: so many, and the next when these have ended; 0 is all at once."""
+    size = size or max(1, len(requests))
+    return [requests[start : start + size] for start in range(0, len(requests), size)]
+
+
+def make_batches(requests: list[dict], size: int, output_tokens: int, together: int = 0) -> list[Batch]:
+    """Cut each round of requests into batches of the given size, in the given order."""
     return [
-        pad_left(requests[start : start + size], output_tokens)
-        for start in range(0, len(requests), size)
+        pad_left(part[start : start + size], output_tokens)
+        for part in rounds(requests, together)
+        for start in range(0, len(part), size)
     ]
 
 

@@ -76,13 +76,23 @@ class Scheduler:
         self.used = self.manager.continuous_batching_config
         check_used(self.used, batch_size)
 
-    def run(self, requests: list[dict], output_tokens: int, cancelled, progress) -> Log:
-        """Run all requests to their end."""
+    def run(self, rounds: list[list[dict]], output_tokens: int, cancelled, progress) -> Log:
+        """Run all requests to their end, round by round."""
+        self.processor.reset()
+        self.manager.background_thread_status.clear()
+        log = Log([], [])
+        for requests in rounds:
+            before = len(log.requests)
+            part = self.run_round(requests, output_tokens, cancelled, lambda done: progress(before + done))
+            log.requests += part.requests
+            log.steps += part.steps
+        return log
+
+    def run_round(self, requests: list[dict], output_tokens: int, cancelled, progress) -> Log:
+        """Run the requests of one round, all at once."""
         from .generate import Cancelled
 
         manager, processor = self.manager, self.processor
-        processor.reset()
-        manager.background_thread_status.clear()
         open_requests = {str(request["id"]): Progress(request) for request in requests}
         submitted_ns = time.monotonic_ns()
         for key, entry in open_requests.items():

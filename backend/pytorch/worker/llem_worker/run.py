@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from . import continuous, parallel
-from .batches import Batch, check_requests, make_batches
+from .batches import Batch, check_requests, make_batches, rounds
 from .compiled import compiled_graphs
 from .failures import Failure
 from .generate import BatchResult, clock_for, run_batch
@@ -46,7 +46,7 @@ def run_workload(
     progress: Callable[[int], None],
 ) -> tuple[dict, list[BatchResult] | continuous.Log]:
     """Run everything. Returns the window, and what request_log and step_log read."""
-    requests, output_tokens = workload["requests"] or [], workload["output_tokens"]
+    requests, output_tokens, together = workload["requests"] or [], workload["output_tokens"], workload.get("round", 0)
     check_requests(requests, output_tokens, engine.vocab, engine.longest)
     group = engine.group
     if group:
@@ -55,11 +55,11 @@ def run_workload(
     told = Reporter(progress)
     if isinstance(engine.forward, continuous.Scheduler):
         clock_name = engine.forward.step_clock
-        work = functools.partial(engine.forward.run, requests, output_tokens, cancelled, told)
+        work = functools.partial(engine.forward.run, rounds(requests, together), output_tokens, cancelled, told)
     else:
         clock = clock_for(engine.device, output_tokens)
         clock_name = clock.name
-        batches = make_batches(requests, engine.batch_size, output_tokens)
+        batches = make_batches(requests, engine.batch_size, output_tokens, together)
         if output_tokens > 1:
             engine.forward.prepare({batch.size for batch in batches})
         work = functools.partial(run_batches, engine, batches, output_tokens, clock, cancelled, told)

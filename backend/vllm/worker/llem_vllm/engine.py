@@ -141,9 +141,18 @@ class Engine:
                 raise Failure("config", f"prompt {request['id']} contains a token id outside the vocabulary of {self.vocab}",
                               "use the tokenizer of this model")
 
+    def submit(self, requests: list[dict], sampling, log: dict) -> None:
+        """Give requests to the engine, and begin their entries in the log."""
+        for request in requests:
+            self.last_id += 1
+            name = str(self.last_id)
+            log[name] = {"id": request["id"], "submitted_ns": time.monotonic_ns(), "prefill_start_ns": 0,
+                         "prompt_tokens": len(request["tokens"]), "token_ns": [], "output": []}
+            self.engine.add_request(name, {"prompt_token_ids": request["tokens"]}, sampling)
+
     def run(self, workload: dict, cancelled: Callable[[], bool], progress: Callable[[int], None],
             finished: Callable[[dict], None]) -> dict:
-        """All requests at once; the engine decides what runs together."""
+        """Round by round, all requests of one at once; the engine decides what runs together."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -158,14 +167,12 @@ class Engine:
         reset_peak_memory()
         self.scheduled.clear()
         start = time.monotonic_ns()
-        for request in requests:
-            self.last_id += 1
-            name = str(self.last_id)
-            log[name] = {"id": request["id"], "submitted_ns": time.monotonic_ns(), "prefill_start_ns": 0,
-                         "prompt_tokens": len(request["tokens"]), "token_ns": [], "output": []}
-            self.engine.add_request(name, {"prompt_token_ids": request["tokens"]}, sampling)
+        waiting, together = list(requests), workload.get("round", 0) or len(requests)
         done, told = 0, start
-        while self.engine.has_unfinished_requests():
+        while waiting or self.engine.has_unfinished_requests():
+            if not self.engine.has_unfinished_requests():
+                self.submit(waiting[:together], sampling, log)
+                del waiting[:together]
             if cancelled():
                 self.engine.abort_request(list(log))
                 while self.engine.has_unfinished_requests():
