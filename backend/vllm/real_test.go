@@ -17,9 +17,9 @@ import (
 // modes are the two ways of running vLLM.
 var modes = []string{Offline, "serve"}
 
-// real is vLLM itself: LLEM_TEST_VLLM names an interpreter that has it. On a processor
+// itself is vLLM: LLEM_TEST_VLLM names an interpreter that has it. On a processor
 // each start takes a minute or more.
-func real(t *testing.T) Backend {
+func itself(t *testing.T) Backend {
 	python := os.Getenv("LLEM_TEST_VLLM")
 	if python == "" {
 		t.Skip("NOT RUN AGAINST VLLM: LLEM_TEST_VLLM names no interpreter that has it")
@@ -48,7 +48,7 @@ func realSpec(t *testing.T, mode string) backend.Spec {
 
 // TestRealVLLM runs the conformance suite.
 func TestRealVLLM(t *testing.T) {
-	b := real(t)
+	b := itself(t)
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			spec := realSpec(t, mode)
@@ -61,7 +61,7 @@ func TestRealVLLM(t *testing.T) {
 // TestRealModesDoTheSame: of the same requests the server and the worker compute the same
 // tokens, and the steps of both hold all of them, none twice.
 func TestRealModesDoTheSame(t *testing.T) {
-	b := real(t)
+	b := itself(t)
 	work := backend.Workload{OutputTokens: 16}
 	random := rand.New(rand.NewPCG(1, 2))
 	prompt := 0
