@@ -55,7 +55,7 @@ func TestContainerImage(t *testing.T) {
 	if !s.Loaded().SharedClock {
 		t.Error("no shared clock")
 	}
-	if len(group(s.Loaded().PID)) == 0 {
+	if len(backendtest.Live(s.Loaded().PID)) == 0 {
 		t.Errorf("process %d is not the container's first", s.Loaded().PID)
 	}
 }
@@ -201,7 +201,7 @@ func TestContainerParentDeath(t *testing.T) {
 			}
 			line, err := bufio.NewReader(out).ReadString('\n')
 			pid, convErr := strconv.Atoi(strings.TrimSpace(line))
-			if len(group(pid)) == 0 {
+			if len(backendtest.Live(pid)) == 0 {
 				t.Errorf("nothing runs in the group %d", pid)
 			}
 			_ = parent.Process.Kill()
@@ -321,7 +321,7 @@ func TestContainerKilledEngine(t *testing.T) {
 	}
 	defer s.Close()
 	time.AfterFunc(200*time.Millisecond, func() {
-		for _, line := range group(s.Loaded().PID) { // the engine is not the group's leader
+		for _, line := range backendtest.Live(s.Loaded().PID) { // the engine is not the group's leader
 			if strings.Contains(line, "(backend.test)") {
 				n, _ := strconv.Atoi(line[:strings.IndexByte(line, ' ')])
 				_ = syscall.Kill(n, syscall.SIGKILL)

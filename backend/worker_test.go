@@ -227,7 +227,7 @@ func TestTokenListsMustMatch(t *testing.T) {
 func TestStubbornWorker(t *testing.T) {
 	t.Parallel()
 	s := start(t, "stubborn", impatient)
-	if n := len(group(s.Loaded().PID)); n != 2 {
+	if n := len(backendtest.Live(s.Loaded().PID)); n != 2 {
 		t.Fatalf("%d processes in the worker's group, want it and its child", n)
 	}
 	began := time.Now()
@@ -552,31 +552,12 @@ func checkGone(t *testing.T, pid int) {
 	t.Helper()
 	var left []string
 	for range 500 {
-		if left = group(pid); len(left) == 0 {
+		if left = backendtest.Live(pid); len(left) == 0 {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Errorf("still alive in group %d: %q", pid, left)
-}
-
-// group lists the live processes of a process group: pid, name and state.
-func group(id int) []string {
-	files, _ := filepath.Glob("/proc/[0-9]*/stat")
-	var live []string
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		// pid (name) state parent group …; a name may hold anything.
-		end := strings.LastIndexByte(string(b), ')')
-		fields := strings.Fields(string(b[end+1:]))
-		if len(fields) > 2 && fields[0] != "Z" && fields[0] != "X" && fields[2] == strconv.Itoa(id) {
-			live = append(live, string(b[:end+1])+" "+fields[0])
-		}
-	}
-	return live
 }
 
 func TestInvalidOptions(t *testing.T) {

@@ -385,7 +385,7 @@ func mustBeGone(t *testing.T, pid int) {
 	t.Helper()
 	var left []string
 	for range 50 {
-		if left = live(pid); len(left) == 0 {
+		if left = Live(pid); len(left) == 0 {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -393,9 +393,9 @@ func mustBeGone(t *testing.T, pid int) {
 	t.Errorf("still alive in group %d: %q", pid, left)
 }
 
-// live lists the processes of a group, and its first wherever it is, that have not ended:
+// Live lists the processes of a group, and its first wherever it is, that have not ended:
 // number, name and state.
-func live(group int) []string {
+func Live(group int) []string {
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	var out []string
 	for _, file := range files {

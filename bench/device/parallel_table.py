@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import pathlib
 import sys
 
-from torch_table import number, value
+from torch_table import batch_size, number, print_table, value
 
 HEAD = ("setting", "batch", "J/output token", "prefill J/token", "decode J/token", "prefill ms", "ms/decode step", "tokens/s",
         "mean W", "W of each GPU", "peak GiB", "share of a rank", "warnings")
@@ -50,21 +48,5 @@ def row(run: dict) -> list[str]:
     ]
 
 
-def main(folder: str) -> None:
-    rows = []
-    for path in pathlib.Path(folder).rglob("result.json"):
-        try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-            rows.append((path.relative_to(folder).parts[0], run["config"]["pytorch"]["batch_size"], row(run)))
-            if not (run["energy"] or {}).get("phases") and (run["energy"] or {}).get("phases_reason"):
-                print(f"<!-- {path.parent.name}: phases: {run['energy']['phases_reason']} -->")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"<!-- {path}: {error!r} -->")
-    print("| " + " | ".join(HEAD) + " |")
-    print("|" + "---|" * len(HEAD))
-    for _, _, cells in sorted(rows, key=lambda r: r[:2]):
-        print("| " + " | ".join(cells) + " |")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print_table(sys.argv[1], HEAD, batch_size, lambda _, run: row(run))

@@ -5,11 +5,9 @@ A phase whose energy is refused shows its bounds, where there are any.
 
 from __future__ import annotations
 
-import json
-import pathlib
 import sys
 
-from torch_table import number, value
+from torch_table import number, print_table, value
 
 HEAD = ("engine", "tier", "requests at once", "J/output token", "prefill J/token", "decode J/token", "TTFT p50 ms", "TPOT p50 ms",
         "tokens/s", "mean W", "peak GiB (method)", "warnings")
@@ -45,20 +43,5 @@ def row(engine: str, run: dict) -> list[str]:
     ]
 
 
-def main(folder: str) -> None:
-    rows = []
-    for path in pathlib.Path(folder).rglob("result.json"):
-        try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-            engine = path.relative_to(folder).parts[0]
-            rows.append((engine, run["config"]["workload"]["prompts"], row(engine, run)))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            print(f"<!-- {path}: {error!r} -->")
-    print("| " + " | ".join(HEAD) + " |")
-    print("|" + "---|" * len(HEAD))
-    for _, _, cells in sorted(rows, key=lambda r: r[:2]):
-        print("| " + " | ".join(cells) + " |")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print_table(sys.argv[1], HEAD, lambda run: run["config"]["workload"]["prompts"], row)

@@ -67,19 +67,26 @@ def estimates(folder: str) -> dict:
         return {}
 
 
-def main(folder: str) -> None:
-    rows, estimated = [], estimates(folder)
+def print_table(folder: str, head: tuple, size, row) -> None:
+    """All runs below a folder, by study and size; row takes the study's name and the run."""
+    rows = []
     for path in pathlib.Path(folder).rglob("result.json"):
         try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-            rows.append((path.relative_to(folder).parts[0], run["config"]["pytorch"]["batch_size"], row(run, estimated)))
+            run, study = json.loads(path.read_text(encoding="utf-8")), path.relative_to(folder).parts[0]
+            rows.append((study, size(run), row(study, run)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             print(f"<!-- {path}: {error!r} -->")
-    print("| " + " | ".join(HEAD) + " |")
-    print("|" + "---|" * len(HEAD))
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
     for _, _, cells in sorted(rows, key=lambda r: r[:2]):
         print("| " + " | ".join(cells) + " |")
 
 
+def batch_size(run: dict) -> int:
+    """What PyTorch's runs are sorted by."""
+    return run["config"]["pytorch"]["batch_size"]
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    known = estimates(sys.argv[1])
+    print_table(sys.argv[1], HEAD, batch_size, lambda _, run: row(run, known))
