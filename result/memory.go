@@ -14,6 +14,8 @@ type MemoryMethod string
 const (
 	// MemoryAllocator: what the engine's own allocator held in tensors on the GPU.
 	MemoryAllocator MemoryMethod = "allocator"
+	// MemoryPool: the same of an engine that takes a pool at its start and fills it or not.
+	MemoryPool MemoryMethod = "pool"
 	// MemoryProcess: all that the engine's processes held on the GPU by the driver: CUDA
 	// contexts, and pools that the engine takes whether it fills them or not, included.
 	MemoryProcess MemoryMethod = "process"
@@ -29,6 +31,9 @@ const (
 	MemoryOther MemoryMethod = "engine"
 )
 
+// PoolSource is what vLLM's worker says of its peak.
+const PoolSource = "torch.cuda.max_memory_allocated, with the pool of the KV cache"
+
 // MethodOf is the method behind what an engine says of its own memory.
 func MethodOf(source string) MemoryMethod {
 	switch source {
@@ -36,7 +41,9 @@ func MethodOf(source string) MemoryMethod {
 		return ""
 	case "torch.cuda.max_memory_allocated":
 		return MemoryAllocator
-	case "VmHWM":
+	case PoolSource:
+		return MemoryPool
+	case "VmHWM", "VmHWM of all ranks":
 		return MemoryRSS
 	case "simulated":
 		return MemorySimulated

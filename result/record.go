@@ -92,6 +92,10 @@ type Window struct {
 	DurationS   float64   `json:"duration_s"`
 	// Repeats is how often the workload ran in the window.
 	Repeats int `json:"repeats"`
+	// Round is how many requests the engine was given at once, the next ones when these
+	// had ended; absent where it was given all at once. Earlier versions did so with all
+	// repeats, which ran together on engines that batch by themselves.
+	Round int `json:"round,omitempty"`
 }
 
 // Tokens counts the work of the window.

@@ -116,7 +116,7 @@ class ParallelTest(SharedTest):
         window, log, steps = self.run_all(worker, requests, 8)
         self.assertEqual([entry["output"] for entry in log], expected)
         self.assertEqual(len(steps), 16)
-        self.assertEqual((window["step_clock"], window["memory_source"]), ("host", "VmHWM"))
+        self.assertEqual((window["step_clock"], window["memory_source"]), ("host", "VmHWM of all ranks"))
         status = pathlib.Path(f"/proc/{worker.process.pid}/status").read_text()
         own = int(status.partition("VmHWM:")[2].split()[0]) * 1024
         self.assertGreater(window["peak_memory_bytes"], 1.5 * own, "the memory of both")

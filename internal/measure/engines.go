@@ -152,7 +152,7 @@ func (r *run) adapt(ctx context.Context) error {
 // with the processes there.
 func (r *run) follow() {
 	if pid := r.loaded.PID; pid > 0 && !r.onGPU() {
-		r.hostMemory = watchResident(pid, r.engine.runs == 1)
+		r.hostMemory = watchResident(pid)
 	}
 }
 

@@ -58,7 +58,7 @@ func (j *join) compute() {
 func (r *run) finish(m *Material, anchor clock.Anchor) {
 	r.record.Window = &result.Window{
 		Start: anchor.Time(m.Window.Start), End: anchor.Time(m.Window.End),
-		StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: r.repeats,
+		StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: r.repeats, Round: r.round,
 	}
 	r.record.Timing.WindowS = m.Window.Duration().Seconds()
 	r.record.Backend.StepClock = m.Log.StepClock

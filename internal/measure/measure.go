@@ -121,8 +121,9 @@ type run struct {
 	loaded   backend.Loaded
 	requests []workload.Request
 	prompts  []workload.Prompt
-	// repeats is how often the workload runs in the window.
-	repeats int
+	// repeats is how often the workload runs in the window, and round how many requests
+	// are given to the engine at once there; 0 is all.
+	repeats, round int
 	// trace is what was sampled before the window.
 	trace          power.Trace
 	bare, resident attribute.Window
@@ -278,6 +279,7 @@ func (r *run) window(ctx context.Context, session backend.Session) (m *Material,
 	}()
 	anchor = clock.Now()
 	work := r.work(r.requests, r.repeats)
+	r.round = work.Round
 	for _, p := range work.Requests {
 		m.Given += int64(len(p.Tokens))
 	}

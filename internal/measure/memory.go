@@ -64,14 +64,15 @@ func (r *run) processPeak(w attribute.Window) peak {
 	return r.crowd.peak(devices, w)
 }
 
-// peak is the most memory that the engine's processes held on devices, all together, up
-// to the window's end. Where the driver does not say what each holds, it is what the
+// peak is the most memory that the engine's processes held on devices, all together, from
+// when the model was loaded to the window's end: a later run on the same engine has no
+// loading, and would differ by it. Where the driver does not say what each holds, it is what the
 // devices held more than before the engine's start, unless others were there.
 func (c *crowd) peak(devices []string, w attribute.Window) peak {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	looks := slices.DeleteFunc(slices.Clone(c.looks), func(l power.MemoryLook) bool {
-		return l.MonoNS < c.startNS || l.MonoNS > w.End || !slices.Contains(devices, l.Device)
+		return l.MonoNS < c.readyNS || l.MonoNS > w.End || !slices.Contains(devices, l.Device)
 	})
 	slices.SortStableFunc(looks, func(a, b power.MemoryLook) int { return cmp.Compare(a.MonoNS, b.MonoNS) })
 	if bytes, n := mostHeld(looks, devices, c.held); bytes > 0 {
@@ -85,12 +86,12 @@ func (c *crowd) peak(devices []string, w attribute.Window) peak {
 		}
 		hidden = hidden && len(c.on(d)) == 0
 	}
-	bytes, _ := mostHeld(looks, devices, func(l power.MemoryLook) (int64, int) {
+	bytes, _ := mostHeld(looks, devices, func(l power.MemoryLook) (int64, []int) {
 		before, ok := c.before[l.Device]
 		if l.UsedBytes == nil || !ok {
-			return 0, 0
+			return 0, nil
 		}
-		return max(0, *l.UsedBytes-before), 0
+		return max(0, *l.UsedBytes-before), nil
 	})
 	if bytes == 0 {
 		return peak{reason: "the driver says neither what each process holds nor what is in use on the GPU before and after the engine's start"}
@@ -102,35 +103,38 @@ func (c *crowd) peak(devices []string, w attribute.Window) peak {
 	return peak{bytes: bytes, method: result.MemoryDevice, source: source}
 }
 
-// held is what the run's own processes hold on a device, and how many they are; 0 if one
+// held is what the run's own processes hold on a device, and which they are; 0 if one
 // of them does not say.
-func (c *crowd) held(l power.MemoryLook) (sum int64, n int) {
+func (c *crowd) held(l power.MemoryLook) (sum int64, own []int) {
 	for _, p := range l.Processes {
-		own := slices.ContainsFunc(c.seen, func(q sighting) bool { return q.own && q.Device == l.Device && q.PID == p.PID })
+		ours := slices.ContainsFunc(c.seen, func(q sighting) bool { return q.own && q.Device == l.Device && q.PID == p.PID })
 		switch {
-		case !own:
+		case !ours:
 		case p.UsedBytes == nil:
-			return 0, 0
+			return 0, nil
 		default:
-			sum, n = sum+*p.UsedBytes, n+1
+			sum, own = sum+*p.UsedBytes, append(own, p.PID)
 		}
 	}
-	return sum, n
+	return sum, own
 }
 
 // mostHeld is the largest sum over devices of what looks found, and the most processes
-// at once; 0 if nothing was found on one of the devices.
-func mostHeld(looks []power.MemoryLook, devices []string, of func(power.MemoryLook) (int64, int)) (most int64, processes int) {
-	now, count, found := map[string]int64{}, map[string]int{}, map[string]bool{}
+// at once, of which one may be on several devices; 0 if nothing was found on one of them.
+func mostHeld(looks []power.MemoryLook, devices []string, of func(power.MemoryLook) (int64, []int)) (most int64, processes int) {
+	now, who, found := map[string]int64{}, map[string][]int{}, map[string]bool{}
 	for _, l := range looks {
-		now[l.Device], count[l.Device] = of(l)
+		now[l.Device], who[l.Device] = of(l)
 		found[l.Device] = found[l.Device] || now[l.Device] > 0
 		var sum int64
-		n := 0
+		all := map[int]bool{}
 		for _, d := range devices {
-			sum, n = sum+now[d], n+count[d]
+			sum += now[d]
+			for _, pid := range who[d] {
+				all[pid] = true
+			}
 		}
-		most, processes = max(most, sum), max(processes, n)
+		most, processes = max(most, sum), max(processes, len(all))
 	}
 	for _, d := range devices {
 		if !found[d] {

@@ -106,18 +106,16 @@ func TestResidentWatch(t *testing.T) {
 	bareMost := besides(t)
 	for name, q := range map[string]struct {
 		own, child, before int
-		fresh              bool
 		least              int64
 		source             string
 	}{
-		"one":                            {200, 0, 0, true, 200 * mib, "VmHWM of the engine's process"},
-		"a child in a session":           {200, 150, 0, true, 350 * mib, "VmRSS of 2 processes together"},
-		"a peak while it was loaded":     {20, 0, 300, true, 300 * mib, "VmHWM"},
-		"a peak of another run":          {20, 0, 300, false, 20 * mib, "VmHWM"},
-		"a peak of one of two processes": {20, 20, 300, true, 300 * mib, "VmRSS of 2 processes together"},
+		"one":                          {200, 0, 0, 200 * mib, "VmHWM of the engine's process"},
+		"a child in a session":         {200, 150, 0, 350 * mib, "VmRSS of 2 processes together"},
+		"a peak before, as of loading": {20, 0, 300, 20 * mib, "VmHWM"},
+		"a peak before, of one of two": {20, 20, 300, 40 * mib, "VmRSS of 2 processes together"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := watchResident(holder(t, q.own, q.child, q.before), q.fresh)
+			w := watchResident(holder(t, q.own, q.child, q.before))
 			w = w.again() // a window that is measured twice
 			got, source := w.result()
 			if most := q.least + 2*bareMost; got < q.least || got > most {
@@ -133,7 +131,7 @@ func TestResidentWatch(t *testing.T) {
 // TestResidentWatchOfNobody: the end does not wait for the next look.
 func TestResidentWatchOfNobody(t *testing.T) {
 	began := time.Now()
-	w := watchResident(1<<30, true)
+	w := watchResident(1 << 30)
 	w.end()
 	w.end()
 	if got, source := w.result(); got != 0 || source != "" || time.Since(began) > residentEvery*4/5 {
@@ -165,13 +163,17 @@ func TestPeakOnGPUs(t *testing.T) {
 		method  result.MemoryMethod
 		text    string // of the source or the reason
 	}{
-		"one process": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 3*gib, p(5, 2*gib)), at(25, "gpu0", 9*gib, p(5, 8*gib)), at(29, "gpu0", 4*gib, p(5, 3*gib))},
+		"one process": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 3*gib, p(5, 2*gib)), at(25, "gpu0", 9*gib, p(5, 8*gib)), at(29, "gpu0", 4*gib, p(5, 3*gib))},
 			8 * gib, result.MemoryProcess, "processes (1) on gpu0"},
-		"after the window": {[]string{"gpu0"}, []power.MemoryLook{at(12, "gpu0", 3*gib, p(5, 2*gib)), at(31, "gpu0", 9*gib, p(5, 8*gib))},
+		"loading": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 30*gib, p(5, 29*gib)), at(25, "gpu0", 9*gib, p(5, 8*gib))},
+			8 * gib, result.MemoryProcess, ""},
+		"one process on two devices": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib)), at(16, "gpu1", 9*gib, p(5, 6*gib))},
+			13 * gib, result.MemoryProcess, "processes (1) on gpu0 and gpu1"},
+		"after the window": {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 3*gib, p(5, 2*gib)), at(31, "gpu0", 9*gib, p(5, 8*gib))},
 			2 * gib, result.MemoryProcess, ""},
-		"two that trade": {[]string{"gpu0"}, []power.MemoryLook{at(12, "gpu0", 9*gib, p(5, 7*gib), p(6, gib)), at(25, "gpu0", 9*gib, p(5, 2*gib), p(6, 7*gib))},
+		"two that trade": {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib), p(6, gib)), at(25, "gpu0", 9*gib, p(5, 2*gib), p(6, 7*gib))},
 			9 * gib, result.MemoryProcess, "processes (2)"},
-		"two devices": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(12, "gpu0", 9*gib, p(5, 7*gib)), at(12, "gpu1", 9*gib, p(6, 6*gib)), at(13, "gpu2", 9*gib, p(5, 70*gib))},
+		"two devices": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib)), at(16, "gpu1", 9*gib, p(6, 6*gib)), at(17, "gpu2", 9*gib, p(5, 70*gib))},
 			13 * gib, result.MemoryProcess, "gpu0 and gpu1"},
 		"a stranger does not count": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", 30*gib, p(7, 30*gib)), at(25, "gpu0", 38*gib, p(5, 8*gib), p(7, 30*gib))},
 			8 * gib, result.MemoryProcess, ""},
@@ -185,11 +187,11 @@ func TestPeakOnGPUs(t *testing.T) {
 			0, "", "others were on the GPU"},
 		"ids of another namespace": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib, p(900, 8*gib)), at(29, "gpu0", 9*gib, p(900, 8*gib))},
 			8 * gib, result.MemoryDevice, ""},
-		"all hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib), at(29, "gpu0", 7*gib)},
+		"all hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib), at(29, "gpu0", 7*gib)},
 			8 * gib, result.MemoryDevice, "others would go unnoticed"},
-		"nothing known":          {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", -1), at(12, "gpu0", -1, p(5, -1))}, 0, "", "the driver says neither"},
-		"nothing known before":   {[]string{"gpu0"}, []power.MemoryLook{at(12, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
-		"one device of two only": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
+		"nothing known":          {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", -1), at(16, "gpu0", -1, p(5, -1))}, 0, "", "the driver says neither"},
+		"nothing known before":   {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
+		"one device of two only": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
 	} {
 		var c crowd
 		c.readyNS = 15 * second

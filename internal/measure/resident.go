@@ -36,13 +36,10 @@ type residentWatch struct {
 	sinceReset bool
 }
 
-// watchResident begins to follow a process. Fresh says that it has done nothing before
-// this run; else the kernel's peaks begin anew, or are left out where they cannot.
-func watchResident(root int, fresh bool) *residentWatch {
-	w := &residentWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}), sinceReset: fresh}
-	if !fresh {
-		w.sinceReset = forgetPeaks(treeOf(root))
-	}
+// watchResident begins to follow a process. The kernel's peaks begin anew, without those
+// of loading and of earlier runs, or are left out where they cannot.
+func watchResident(root int) *residentWatch {
+	w := &residentWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}), sinceReset: forgetPeaks(treeOf(root))}
 	go w.run()
 	return w
 }

@@ -56,6 +56,9 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if !r.Comparable() || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
 		return estimate.Run{}, false
 	}
+	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 && r.Config.Embedded == nil && r.Config.PyTorch == nil {
+		return estimate.Run{}, false // of an earlier version: the repeats ran together
+	}
 	if p := r.Config.PyTorch; p != nil && len(p.Knobs()) > 0 {
 		return estimate.Run{}, false // estimates do not know them, and would learn them as what they know
 	}
@@ -64,10 +67,15 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 		return estimate.Run{}, false
 	}
 	w := r.Config.Workload
+	// Each repeat is the workload once, where they followed each other.
+	prompts, times := w.Prompts*max(1, r.Window.Repeats), 1.0
+	if r.Window.Round > 0 {
+		prompts, times = w.Prompts, float64(max(1, r.Window.Repeats))
+	}
 	sec := sectionOf(r.Config)
-	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config, Seconds: r.Window.DurationS,
+	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config, Seconds: r.Window.DurationS / times,
 		Parallel: max(1, sec.tensor) * max(1, sec.pipeline), CacheBits: sec.cacheBits, Exact: string(r.Config.Section()),
-		Work: estimate.Work{Prompts: w.Prompts * max(1, r.Window.Repeats), Batch: batchOf(r.Config), Input: w.InputTokens, Output: w.OutputTokens,
+		Work: estimate.Work{Prompts: prompts, Batch: batchOf(r.Config), Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"}}
 	if sec.quantization != "" {
 		run.Format, _ = formatOf(r.Config, sec)
@@ -75,7 +83,7 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 		return estimate.Run{}, false
 	}
 	if q := r.Energy.TotalJ; q != nil {
-		run.Energy = unit.Energy(q.Value * float64(unit.Joule))
+		run.Energy = unit.Energy(q.Value / times * float64(unit.Joule))
 	}
 	// Estimates are of what tensors hold; a pool that the engine fills teaches nothing.
 	if p := r.Memory.PeakBytes; p != nil && r.Memory.By() == result.MemoryAllocator {

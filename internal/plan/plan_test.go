@@ -130,42 +130,64 @@ func TestGPUOfTheMachine(t *testing.T) {
 	}
 }
 
-// TestLearn: earlier runs on the same card are what a plan says of the same work.
+// TestLearn: earlier runs on the same card are what a plan says of the same work. A
+// workload that was repeated in rounds says what it takes once; one whose repeats an
+// earlier version let run together says nothing.
 func TestLearn(t *testing.T) {
-	s := parse(t, "model: random:llama-3.1-8b\nbackend: pytorch\ndtype: bfloat16\nworkload: {dataset: synthetic, prompts: 8}\npytorch: {batch_size: 8}\n")
-	x := s.Experiments[0]
-	dir, err := result.Create(t.TempDir(), "earlier", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	for cycle, status := range []result.Status{result.OK, result.Failed, result.OK} {
-		run, err := dir.Begin(x.ID(), cycle+1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: x.ID(), Cycle: cycle + 1, Status: status, Config: x, Window: &result.Window{DurationS: 123, Repeats: 1},
-			Tokens: &result.Tokens{}, Energy: result.Energy{Provenance: result.Measured, TotalJ: &result.Quantity{Value: 45600},
-				Devices: []result.Device{{Device: "gpu0", Kind: "gpu", Name: "NVIDIA H200", Counted: true}}}}
-		if cycle == 2 {
-			rec.Warn(result.WarnUnequalWork, "it teaches nothing")
-		}
-		if err := run.Commit(rec, result.Series{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e, err := NewEstimator("h200", nil, &host.Snapshot{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, _ := e.Need(x)
-	if e, err = NewEstimator("h200", nil, &host.Snapshot{}); err != nil {
-		t.Fatal(err)
-	}
-	e.Learn(filepath.Dir(dir.Path()))
-	after, _ := e.Need(x)
-	if after.Basis != "history (1 run)" || after.Seconds < 123 || after.Joules < 45600 || before.Seconds > 100 {
-		t.Errorf("before %+v, after %+v", before, after)
+	const pytorch, vllm = "backend: pytorch\npytorch: {batch_size: 8}\n", "backend: vllm\nvllm: {max_num_seqs: 8}\n"
+	for name, q := range map[string]struct {
+		engine string
+		window result.Window
+		learnt bool
+	}{
+		"once":             {pytorch, result.Window{DurationS: 123, Repeats: 1}, true},
+		"rounds":           {pytorch, result.Window{DurationS: 4 * 123, Repeats: 4, Round: 8}, true},
+		"rounds of vLLM":   {vllm, result.Window{DurationS: 4 * 123, Repeats: 4, Round: 8}, true},
+		"together by vLLM": {vllm, result.Window{DurationS: 4 * 123, Repeats: 4}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := parse(t, "model: random:llama-3.1-8b\ndtype: bfloat16\nworkload: {dataset: synthetic, prompts: 8}\n"+q.engine).Experiments[0]
+			dir, err := result.Create(t.TempDir(), "earlier", time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dir.Close()
+			for cycle, status := range []result.Status{result.OK, result.Failed, result.OK} {
+				run, err := dir.Begin(x.ID(), cycle+1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: x.ID(), Cycle: cycle + 1, Status: status, Config: x, Window: &q.window,
+					Tokens: &result.Tokens{}, Energy: result.Energy{Provenance: result.Measured, TotalJ: &result.Quantity{Value: 45600 * float64(q.window.Repeats)},
+						Devices: []result.Device{{Device: "gpu0", Kind: "gpu", Name: "NVIDIA H200", Counted: true}}}}
+				if cycle == 2 {
+					rec.Warn(result.WarnUnequalWork, "it teaches nothing")
+				}
+				if err := run.Commit(rec, result.Series{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			estimator := func() *Estimator {
+				e, err := NewEstimator("h200", nil, &host.Snapshot{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return e
+			}
+			before, _ := estimator().Need(x)
+			e := estimator()
+			e.Learn(filepath.Dir(dir.Path()))
+			after, _ := e.Need(x)
+			if !q.learnt {
+				if after.Basis != before.Basis || after.Seconds != before.Seconds {
+					t.Errorf("before %+v, after %+v", before, after)
+				}
+				return
+			}
+			if after.Basis != "history (1 run)" || after.Seconds < 123 || after.Seconds > 350 || after.Joules < 45600 || after.Joules > 100_000 || before.Seconds > 100 {
+				t.Errorf("before %+v, after %+v", before, after)
+			}
+		})
 	}
 }
 

@@ -76,6 +76,7 @@ def run_workload(
     peak, source = peak_memory(engine.devices)
     if group:
         peak = group.total(peak)
+        source += " of all ranks" if source == "VmHWM" else ""
     window = {
         "start_ns": start_ns,
         "end_ns": end_ns,

@@ -7,6 +7,7 @@ tokens are on the host: the device has finished it by then.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -251,6 +252,9 @@ def reset_peak_memory() -> None:
 
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")  # VmHWM begins anew: proc_pid_clear_refs(5)
 
 
 def peak_memory() -> tuple[int, str]:
@@ -258,7 +262,7 @@ def peak_memory() -> tuple[int, str]:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated(), "torch.cuda.max_memory_allocated"
+        return torch.cuda.max_memory_allocated(), "torch.cuda.max_memory_allocated, with the pool of the KV cache"
     with open("/proc/self/status", encoding="ascii") as file:
         for line in file:
             if line.startswith("VmHWM:"):
