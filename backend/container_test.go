@@ -141,9 +141,10 @@ func TestContainerOfAnotherMachine(t *testing.T) {
 	for _, test := range []struct{ client, mode, variable, says string }{
 		{"docker", "well", "DOCKER_HOST", "DOCKER_HOST is ssh://gpu7"},
 		{"podman", "well", "CONTAINER_HOST", "CONTAINER_HOST is ssh://gpu7"},
+		{"podman", "well", "CONTAINER_CONNECTION", "CONTAINER_CONNECTION is ssh://gpu7"},
 		{"docker", "other context", "", "docker's context is ssh://gpu7"},
 	} {
-		t.Run(test.client+" "+test.mode, func(t *testing.T) {
+		t.Run(test.client+" "+test.mode+" "+test.variable, func(t *testing.T) {
 			fakeDocker(t, test.client)
 			t.Setenv(dockerEnv, test.mode)
 			if test.variable != "" {

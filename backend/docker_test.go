@@ -62,6 +62,7 @@ func fakeDocker(t *testing.T, names ...string) string {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("DOCKER_HOST", "")
 	t.Setenv("CONTAINER_HOST", "")
+	t.Setenv("CONTAINER_CONNECTION", "")
 	t.Setenv(dockerEnv, "well")
 	t.Setenv(dockerState, state)
 	return state

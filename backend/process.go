@@ -284,6 +284,9 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 // service is where a client finds its service, and what says so; empty is the usual place.
 func service(client string) (where, host string) {
 	if isPodman(client) {
+		if name := os.Getenv("CONTAINER_CONNECTION"); name != "" {
+			return "CONTAINER_CONNECTION", name // podman alone knows its address
+		}
 		return "CONTAINER_HOST", os.Getenv("CONTAINER_HOST")
 	}
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
