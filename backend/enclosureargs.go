@@ -108,9 +108,14 @@ func passedOn(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, text, _ := strings.Cut(kv, "=")
 		return name == "CUDA_HOME" || name == "CUDA_PATH" || strings.HasPrefix(text, "/") ||
-			strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_TOKEN") || // they would stand in the command line
+			secret(name) ||
 			!slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 	})
+}
+
+// secret says by its name that a variable must not stand in a command line, which all can read.
+func secret(name string) bool {
+	return slices.ContainsFunc([]string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD"}, func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
 // lastOf keeps the last of several values of a variable: clients do not agree on which holds.
