@@ -14,6 +14,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -96,35 +97,61 @@ func preflight(ctx context.Context, s *study.Study, o DryRunOptions, needs *plan
 	return out, nil
 }
 
-// engines says which backends of the study cannot run here.
+// engines says which engines of the study cannot run here.
 func engines(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Problem, error) {
 	var out []plan.Problem
-	backends, seen := Backends(o.Python), map[string]bool{}
+	backends, seen := Backends(o.Python), map[place]bool{}
 	for i := range s.Experiments {
-		name := s.Experiments[i].Backend
-		if seen[name] {
+		e := s.Experiments[i]
+		at := placeOf(e)
+		if seen[at] {
 			continue
 		}
-		seen[name] = true
-		concerns := func(e study.Experiment) bool { return e.Backend == name }
-		b, ok := backends[name]
+		seen[at] = true
+		concerns := func(e study.Experiment) bool { return placeOf(e) == at }
+		b, ok := backends[e.Backend]
 		if !ok {
-			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: "this llem cannot run the backend " + name + " yet", Short: "engine"}, Concerns: concerns})
+			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: "this llem cannot run the backend " + e.Backend + " yet", Short: "engine"}, Concerns: concerns})
 			continue
 		}
-		if _, err := b.Probe(ctx); err != nil {
+		if err := lookFor(ctx, b, e); err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
 			f := backend.AsFailure(err)
-			text := name + ": " + f.Message
-			if o.GPU != "" {
+			text := e.Backend + ": " + f.Error()
+			if o.GPU != "" && f.Class != backend.ClassImage { // which says so itself
 				text = "on this machine, " + text
 			}
 			out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: text, Next: f.Hint, Short: "engine"}, Concerns: concerns})
 		}
 	}
 	return out, nil
+}
+
+// place is where an engine is looked for, once for all experiments that share it.
+type place struct{ backend, runner, client, image string }
+
+func placeOf(e study.Experiment) place {
+	if e.Runner != study.RunContainer {
+		return place{backend: e.Backend}
+	}
+	return place{e.Backend, e.Runner, e.Container.Client, e.Image()}
+}
+
+// lookFor looks for an experiment's engine. In a container it is that of the image,
+// whatever this machine has.
+func lookFor(ctx context.Context, b backend.Backend, e study.Experiment) error {
+	box, err := measure.ContainerOf(e)
+	switch {
+	case err != nil:
+		return err
+	case box != nil:
+		_, _, err = box.Find()
+	default:
+		_, err = b.Probe(ctx)
+	}
+	return err
 }
 
 // sensors says whether energy can be measured.

@@ -145,6 +145,15 @@ func askClient(client string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
+// Find looks for the program that starts containers, and for the image. Nothing is started.
+func (c *Container) Find() (client string, image Image, err error) {
+	if client, err = FindClient(c.Client); err != nil {
+		return "", Image{}, err
+	}
+	image, err = c.find(client)
+	return client, image, err
+}
+
 // find asks the client for the image.
 func (c *Container) find(client string) (Image, error) {
 	if where, host := service(client); host != "" && !strings.HasPrefix(host, "unix://") {

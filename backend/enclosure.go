@@ -51,11 +51,7 @@ const (
 
 // enclose looks for client and image, and makes the folder.
 func enclose(c *Container) (*enclosure, error) {
-	client, err := FindClient(c.Client)
-	if err != nil {
-		return nil, err
-	}
-	image, err := c.find(client)
+	client, image, err := c.Find()
 	if err != nil {
 		return nil, err
 	}

@@ -10,25 +10,30 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// container is where the engine runs; nil is a process of this machine.
-func (r *run) container() *backend.Container {
-	e := r.Experiment
-	if e.Runner != study.RunContainer {
-		return nil
+// ContainerOf is the container that an experiment asks for, with no GPUs yet; nil is a
+// process of this machine. It refuses an engine that cannot run in one.
+func ContainerOf(e study.Experiment) (*backend.Container, error) {
+	switch {
+	case e.Runner != study.RunContainer:
+		return nil, nil
+	case e.Backend == study.Fake:
+		return nil, backend.Failf(backend.ClassConfig, "leave out runner, or choose another backend", "the fake backend runs in no container: it computes nothing")
 	}
-	c := &backend.Container{Image: e.Image(), Program: e.Program(), GPUs: gpusFor(e, r.gpuUUIDs(), hasDriver())}
+	c := &backend.Container{Image: e.Image(), Program: e.Program()}
 	if e.Container.Client != study.ClientAuto {
 		c.Client = e.Container.Client
 	}
-	return c
+	return c, nil
 }
 
-// inContainer refuses an engine that cannot run in one.
-func (r *run) inContainer() error {
-	if r.Experiment.Runner == study.RunContainer && r.Experiment.Backend == study.Fake {
-		return backend.Failf(backend.ClassConfig, "leave out runner, or choose another backend", "the fake backend runs in no container: it computes nothing")
+// container is where the engine runs.
+func (r *run) container() *backend.Container {
+	c, err := ContainerOf(r.Experiment)
+	if c == nil || err != nil { // which prepare has refused
+		return nil
 	}
-	return nil
+	c.GPUs = gpusFor(r.Experiment, r.gpuUUIDs(), hasDriver())
+	return c
 }
 
 // gpuUUIDs are those of the GPUs that are measured.

@@ -15,7 +15,7 @@ import (
 // prepare resolves the model and reads the data set, before anything is started.
 func (r *run) prepare(ctx context.Context) error {
 	r.phase(event.Prepare, r.Experiment.Model)
-	if err := r.inContainer(); err != nil {
+	if _, err := ContainerOf(r.Experiment); err != nil {
 		return err
 	}
 	if d := r.Experiment.Workload.Dataset; d != workload.SyntheticSource {
