@@ -10,6 +10,15 @@ func (w Workload) Rounds() [][]Prompt {
 	return slices.Collect(slices.Chunk(w.Requests, w.Round))
 }
 
+// Batches are the static batches of at most size requests: none holds two rounds.
+func (w Workload) Batches(size int) [][]Prompt {
+	var out [][]Prompt
+	for _, round := range w.Rounds() {
+		out = slices.AppendSeq(out, slices.Chunk(round, size))
+	}
+	return out
+}
+
 // Check refuses work that an engine would refuse in the middle of the run, or do in part:
 // longer than the context it was started for, or with ids outside its vocabulary (0: not
 // known).

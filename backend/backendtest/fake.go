@@ -77,13 +77,12 @@ func (e *FakeEngine) Run(ctx context.Context, w backend.Workload) (*backend.Log,
 	}
 	log := &backend.Log{StepClock: "host", StartNS: clock.Mono()}
 	size := max(1, e.spec.BatchSize)
-	for start := 0; start < len(w.Requests); start += size {
-		end := min(start+size, len(w.Requests))
-		if err := e.batch(ctx, w.Requests[start:end], w.OutputTokens, log); err != nil {
+	for _, prompts := range w.Batches(size) {
+		if err := e.batch(ctx, prompts, w.OutputTokens, log); err != nil {
 			return nil, err
 		}
 		if w.Progress != nil {
-			w.Progress(end, len(w.Requests))
+			w.Progress(len(log.Requests), len(w.Requests))
 		}
 	}
 	log.EndNS = clock.Mono()

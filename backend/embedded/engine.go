@@ -157,18 +157,17 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	if err := w.Check(e.spec.MaxContext, e.vocab); err != nil {
 		return nil, err
 	}
-	log := newLog(w, e.opt.BatchSize)
+	batches := w.Batches(e.opt.BatchSize)
+	log := newLog(w, len(batches))
 	resetPeakMemory()
 	log.StartNS = clock.Mono()
-	for _, round := range w.Rounds() {
-		for prompts := range slices.Chunk(round, e.opt.BatchSize) {
-			b := newBatch(e, prompts, w.OutputTokens, log)
-			if err := b.run(ctx); err != nil {
-				return nil, err
-			}
-			if w.Progress != nil {
-				w.Progress(len(log.Requests), len(w.Requests))
-			}
+	for _, prompts := range batches {
+		b := newBatch(e, prompts, w.OutputTokens, log)
+		if err := b.run(ctx); err != nil {
+			return nil, err
+		}
+		if w.Progress != nil {
+			w.Progress(len(log.Requests), len(w.Requests))
 		}
 	}
 	log.EndNS = clock.Mono()
@@ -178,11 +177,7 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 
 // newLog allocates everything that the run will write, so that the window itself
 // allocates nothing per token beyond what the engine does.
-func newLog(w backend.Workload, batch int) *backend.Log {
-	batches := 0
-	for _, round := range w.Rounds() {
-		batches += (len(round) + batch - 1) / batch
-	}
+func newLog(w backend.Workload, batches int) *backend.Log {
 	return &backend.Log{
 		StepClock: "host",
 		Requests:  make([]backend.Request, 0, len(w.Requests)),

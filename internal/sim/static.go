@@ -2,24 +2,21 @@ package sim
 
 import (
 	"context"
-	"slices"
 
 	"github.com/llenergymeasure/llem/backend"
 )
 
 // static runs one batch after the other, round by round.
 func (e *Engine) static(ctx context.Context, w backend.Workload, log *backend.Log) error {
-	for _, round := range w.Rounds() {
-		for prompts := range slices.Chunk(round, e.opts.BatchSize) {
-			if err := e.batch(ctx, prompts, w.OutputTokens, log); err != nil {
-				return err
-			}
-			if w.Progress != nil {
-				w.Progress(len(log.Requests), len(w.Requests))
-			}
-			if err := e.rest(ctx, e.opts.BatchGap); err != nil {
-				return err
-			}
+	for _, prompts := range w.Batches(e.opts.BatchSize) {
+		if err := e.batch(ctx, prompts, w.OutputTokens, log); err != nil {
+			return err
+		}
+		if w.Progress != nil {
+			w.Progress(len(log.Requests), len(w.Requests))
+		}
+		if err := e.rest(ctx, e.opts.BatchGap); err != nil {
+			return err
 		}
 	}
 	return nil
