@@ -155,21 +155,10 @@ func TestVersionAndDevice(t *testing.T) {
 	}
 }
 
-// TestSampling: what the study asks of the choice of tokens is in the request.
 func TestSampling(t *testing.T) {
-	s := backend.Spec{Seed: 1}
-	prompt := backend.Prompt{ID: 1, Tokens: []int32{65}}
-	greedy := string((&engine{}).Request(s, prompt, 3).Body)
-	if !strings.Contains(greedy, `"temperature":0`) {
-		t.Errorf("greedy: %s", greedy)
-	}
-	s.Decoding = backend.Decoding{Temperature: 0.7, TopP: 0.9, TopK: 40, Seed: 11}
-	got := string((&engine{}).Request(s, prompt, 3).Body)
-	for _, want := range []string{`"temperature":0.7`, `"top_p":0.9`, `"top_k":40`} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%s lacks %s", got, want)
-		}
-	}
+	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
+		return (&engine{}).Request(s, p, output).Body
+	})
 }
 
 func TestContainer(t *testing.T) {

@@ -184,6 +184,9 @@ func Program(name, python string) (string, error) {
 	if python == "" {
 		return exec.LookPath(name)
 	}
+	if _, err := exec.LookPath(python); err != nil {
+		return "", fmt.Errorf("the interpreter that was named cannot be run: %w", err)
+	}
 	path := filepath.Join(filepath.Dir(python), name)
 	if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 		return "", fmt.Errorf("there is no program %s beside %s", name, python)
