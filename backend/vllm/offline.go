@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -84,18 +85,24 @@ func unpack(python string) (backend.Command, string, error) {
 	return backend.Command{Path: python, Args: []string{dir}, Env: env, Folders: []string{dir}}, dir, nil
 }
 
-// interpreter is the one beside vLLM's program.
+// interpreter is the one that was named, or that runs vLLM's program, or the one beside it.
 func (b Backend) interpreter() (string, error) {
 	if b.Python != "" {
-		return b.Python, nil
+		path, err := server.Python(b.Python)
+		if err != nil {
+			return "", missing(fmt.Errorf("the interpreter that was named cannot be run: %w", err))
+		}
+		return path, nil
 	}
 	cmd, err := b.program()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(filepath.Dir(cmd.Path), "python3")
-	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python", "there is no python3 beside %s", cmd.Path)
+	// A program's first line may name a shell: then its environment is that of its folder.
+	for _, python := range []string{server.Interpreter(cmd.Path), filepath.Join(filepath.Dir(cmd.Path), "python3")} {
+		if path, err := exec.LookPath(python); err == nil {
+			return path, nil
+		}
 	}
-	return path, nil
+	return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python", "%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
 }

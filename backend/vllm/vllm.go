@@ -75,10 +75,14 @@ func (b Backend) program() (backend.Command, error) {
 	}
 	path, err := server.Program("vllm", b.Python)
 	if err != nil {
-		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
-			"python3 -m venv vllm && vllm/bin/pip install vllm, then --python vllm/bin/python", "vLLM is not installed: %v", err)
+		return backend.Command{}, missing(err)
 	}
 	return backend.Command{Path: path}, nil
+}
+
+func missing(err error) error {
+	return backend.Failf(backend.ClassNotInstalled,
+		"python3 -m venv vllm && vllm/bin/pip install vllm, then --python vllm/bin/python", "vLLM is not installed: %v", err)
 }
 
 // Start implements backend.Backend.
