@@ -54,7 +54,8 @@ func Doctor(ctx context.Context, o DoctorOptions) (*DoctorReport, error) {
 	}
 	defer release()
 	facts := factsOf(meters)
-	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono, Sleep: sleep}
+	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono,
+		Sleep: sleep}
 	gpu, cpu := onGPU(meters), onCPU(meters)
 	if gpu && (o.Load == LoadAuto || o.Load == LoadPyTorch) {
 		t.Loads = append(t.Loads, func(ctx context.Context) (doctor.Load, error) {
@@ -126,11 +127,17 @@ func driverOf(f power.GPUFacts) string {
 
 // onGPU says whether an NVIDIA GPU has a sensor, onCPU whether a processor has one.
 func onGPU(meters []power.Meter) bool {
-	return metered(meters, func(m power.Meter, d power.Device) bool { return d.Kind == power.GPU && m.Name() == "nvml" })
+	return metered(meters, func(m power.Meter,
+		d power.Device) bool {
+		return d.Kind == power.GPU && m.Name() == "nvml"
+	})
 }
 
 func onCPU(meters []power.Meter) bool {
-	return metered(meters, func(_ power.Meter, d power.Device) bool { return d.Kind == power.CPU && !d.Modelled && !d.OverNetwork })
+	return metered(meters, func(_ power.Meter,
+		d power.Device) bool {
+		return d.Kind == power.CPU && !d.Modelled && !d.OverNetwork
+	})
 }
 
 func metered(meters []power.Meter, match func(power.Meter, power.Device) bool) bool {
@@ -168,7 +175,8 @@ func sensorKeys(meters []power.Meter, facts map[string]power.GPUFacts) map[strin
 				version = driver
 			}
 			// The number of a card may change, its address does not.
-			out[d.ID] = strings.Join([]string{host, m.Name(), cmp.Or(d.UUID, d.ID), string(d.Kind), d.Name, version}, "-")
+			out[d.ID] = strings.Join([]string{host, m.Name(), cmp.Or(d.UUID, d.ID), string(d.Kind), d.Name, version},
+				"-")
 		}
 	}
 	return out
@@ -197,7 +205,8 @@ func profiles(meters []power.Meter, cache string) (map[string]*power.Profile, an
 	case len(devices) == 0:
 		return nil, noSelfTest{Skipped: "no power sensor of this machine is used", Next: "llem doctor"}
 	}
-	return nil, noSelfTest{Skipped: "no self-test of this machine's sensors is kept (it holds for 30 days, by card and driver)", Next: "llem doctor"}
+	return nil, noSelfTest{Skipped: "no self-test of this machine's sensors is kept (it holds for 30 days, by " +
+		"card and driver)", Next: "llem doctor"}
 }
 
 // noSelfTest stands in doctor.json where there is no report.

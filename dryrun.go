@@ -70,7 +70,8 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, 
 	if wantsGPU(s) && o.GPU == "" {
 		problems = append(problems, occupied(meters, facts)...)
 	}
-	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(), Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
+	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
+		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
 	if len(s.Experiments) > 0 {
 		po.Price = s.Experiments[0].Energy.PricePerKWh
 	}
@@ -91,7 +92,8 @@ func preflight(ctx context.Context, s *study.Study, o DryRunOptions, needs *plan
 	}
 	out = append(append(append(out, models...), plan.Datasets(s)...), plan.Contexts(s, needs)...)
 	if err := writable(o.Results); err != nil {
-		out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: err.Error(), Next: "choose another folder with --output or LLEM_RESULTS", Short: "folder"},
+		out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: err.Error(),
+			Next: "choose another folder with --output or LLEM_RESULTS", Short: "folder"},
 			Concerns: func(study.Experiment) bool { return true }})
 	}
 	return out, nil
@@ -111,7 +113,8 @@ func engines(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Probl
 		concerns := func(e study.Experiment) bool { return placeOf(e) == at }
 		b, ok := backends[e.Backend]
 		if !ok {
-			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: "this llem cannot run the backend " + e.Backend + " yet", Short: "engine"}, Concerns: concerns})
+			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: "this llem cannot run " +
+				"the backend " + e.Backend + " yet", Short: "engine"}, Concerns: concerns})
 			continue
 		}
 		if err := lookFor(ctx, b, e); err != nil {
@@ -123,7 +126,8 @@ func engines(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Probl
 			if o.GPU != "" && f.Class != backend.ClassImage { // which says so itself
 				text = "on this machine, " + text
 			}
-			out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: text, Next: f.Hint, Short: "engine"}, Concerns: concerns})
+			out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: text, Next: f.Hint,
+				Short: "engine"}, Concerns: concerns})
 		}
 	}
 	return out, nil
@@ -188,7 +192,8 @@ func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []plan.Prob
 		for _, p := range f.Processes {
 			pids = append(pids, strconv.Itoa(p.PID))
 		}
-		const next = "wait until they have ended, or choose another GPU with CUDA_VISIBLE_DEVICES: their energy would be counted"
+		const next = "wait until they have ended, or choose another GPU with CUDA_VISIBLE_DEVICES: their energy " +
+			"would be counted"
 		switch {
 		case len(pids) > 0:
 			warn(fmt.Sprintf("%s is used by other processes (%s%s)", id, strings.Join(pids, ", "), used), next)
@@ -223,5 +228,6 @@ func writable(dir string) error {
 
 // Runnable says whether any experiment of a plan can run.
 func Runnable(p *DryRunPlan) bool {
-	return p.Runnable > 0 || p.Points == 0 && !slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return f.Error })
+	return p.Runnable > 0 || p.Points == 0 &&
+		!slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return f.Error })
 }

@@ -22,7 +22,8 @@ func TestOccupied(t *testing.T) {
 		"gpu2": {Processes: []power.GPUProcess{}, MemoryUsedBytes: &little},
 		"gpu3": {},
 	})
-	want := []string{"gpu0 is used by other processes (42, 43, 30.0 GiB of its memory in use)", "gpu1 may be used by others, whose processes are not visible, 30.0 GiB"}
+	want := []string{"gpu0 is used by other processes (42, 43, 30.0 GiB of its memory in use)",
+		"gpu1 may be used by others, whose processes are not visible, 30.0 GiB"}
 	if len(got) != len(want) {
 		t.Fatalf("%+v", got)
 	}
@@ -41,7 +42,8 @@ func TestSamplingIsRefused(t *testing.T) {
 		if slices.Contains(sample, name) {
 			continue
 		}
-		_, err := study.Parse("s.yaml", []byte("model: random:tiny-llama\nbackend: "+name+"\ndecoding: {temperature: 0.7}\n"))
+		_, err := study.Parse("s.yaml",
+			[]byte("model: random:tiny-llama\nbackend: "+name+"\ndecoding: {temperature: 0.7}\n"))
 		if err == nil || !strings.Contains(err.Error(), "takes the most likely token only") {
 			t.Errorf("%s: %v: a temperature that is accepted must be given to the engine", name, err)
 		}

@@ -15,13 +15,15 @@ func gpuOf(f power.GPUFacts) host.GPU {
 		DriverVersion: f.DriverVersion, CUDADriverVersion: f.CUDADriverVersion, VBIOS: f.VBIOS,
 		PCIeGenCurrent: intOf(f.PCIeGen), PCIeGenMax: intOf(f.PCIeGenMax),
 		PCIeWidthCurrent: intOf(f.PCIeWidth), PCIeWidthMax: intOf(f.PCIeWidthMax), PCIBusID: f.BusID,
-		MIGMode: enabled(f.MIG), ECCMode: enabled(f.ECC), PersistenceMode: enabled(f.Persistence), ComputeMode: f.ComputeMode,
+		MIGMode: enabled(f.MIG), ECCMode: enabled(f.ECC), PersistenceMode: enabled(f.Persistence),
+		ComputeMode: f.ComputeMode,
 		PowerLimitW: f.PowerLimitW, PowerLimitDefaultW: f.PowerLimitDefaultW,
 		PowerLimitMinW: f.PowerLimitMinW, PowerLimitMaxW: f.PowerLimitMaxW,
 		SMClockMHz: intOf(f.SMClockMHz), SMClockMaxMHz: intOf(f.SMClockMaxMHz),
 		MemClockMHz: intOf(f.MemClockMHz), MemClockMaxMHz: intOf(f.MemClockMaxMHz),
-		TemperatureC: floatOf(f.TemperatureC), TemperatureSlowdownC: floatOf(f.SlowdownC), FanSpeedPct: floatOf(f.FanPct),
-		Unknown: f.Missing,
+		TemperatureC: floatOf(f.TemperatureC), TemperatureSlowdownC: floatOf(f.SlowdownC),
+		FanSpeedPct: floatOf(f.FanPct),
+		Unknown:     f.Missing,
 	}
 	if f.Processes != nil {
 		g.Processes = []host.GPUProcess{}

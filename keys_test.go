@@ -27,14 +27,18 @@ func (shown) Close() error                                      { return nil }
 func TestSensorKeys(t *testing.T) {
 	uuid, version := "GPU-1", "580.1"
 	keys := sensorKeys([]power.Meter{
-		shown{"nvml", []power.Device{{ID: "gpu0", Kind: power.GPU, UUID: uuid}, {ID: "gpu0-module", Kind: power.Module, Name: "GH200", UUID: uuid}}},
-		shown{"hwmon", []power.Device{{ID: "amd0", Kind: power.GPU, UUID: "0000:01:00.0"}, {ID: "intel0", Kind: power.GPU, UUID: "0000:02:00.0"}}},
-		shown{"rapl", []power.Device{{ID: "package-0", Kind: power.CPU, Name: "Xeon"}, {ID: "dram-0", Kind: power.DRAM, Name: "Xeon"}}},
+		shown{"nvml", []power.Device{{ID: "gpu0", Kind: power.GPU, UUID: uuid},
+			{ID: "gpu0-module", Kind: power.Module, Name: "GH200", UUID: uuid}}},
+		shown{"hwmon", []power.Device{{ID: "amd0", Kind: power.GPU, UUID: "0000:01:00.0"},
+			{ID: "intel0", Kind: power.GPU, UUID: "0000:02:00.0"}}},
+		shown{"rapl", []power.Device{{ID: "package-0", Kind: power.CPU, Name: "Xeon"},
+			{ID: "dram-0", Kind: power.DRAM, Name: "Xeon"}}},
 		shown{"model", []power.Device{{ID: "model", Kind: power.CPU, Modelled: true}}},
 		shown{"remote.dcgm", []power.Device{{ID: "dcgm-gpu0", Kind: power.Remote, OverNetwork: true}}},
 	}, map[string]power.GPUFacts{"gpu0": {UUID: &uuid, DriverVersion: &version}})
 	seen := map[string]string{}
-	for id, holds := range map[string]string{"gpu0": "GPU-1-580.1", "gpu0-module": "580.1", "amd0": "0000:01:00.0", "intel0": "0000:02:00.0", "package-0": "Xeon", "dram-0": "Xeon"} {
+	for id, holds := range map[string]string{"gpu0": "GPU-1-580.1", "gpu0-module": "580.1", "amd0": "0000:01:00.0",
+		"intel0": "0000:02:00.0", "package-0": "Xeon", "dram-0": "Xeon"} {
 		k := keys[id]
 		if !strings.Contains(k, holds) || seen[k] != "" {
 			t.Errorf("key of %s is %q, want one of its own that holds %q", id, k, holds)

@@ -155,8 +155,9 @@ func available(s *study.Study, backends map[string]backend.Backend) error {
 	for _, e := range s.Experiments {
 		if _, ok := backends[e.Backend]; !ok && !seen[e.Backend] {
 			seen[e.Backend] = true
-			errs = append(errs, &study.Error{Source: "backend", Msg: fmt.Sprintf("this llem cannot run the backend %s yet", e.Backend),
-				Hint: "it can run " + strings.Join(slices.Sorted(maps.Keys(backends)), ", ")})
+			errs = append(errs,
+				&study.Error{Source: "backend", Msg: fmt.Sprintf("this llem cannot run the backend %s yet", e.Backend),
+					Hint: "it can run " + strings.Join(slices.Sorted(maps.Keys(backends)), ", ")})
 		}
 	}
 	if len(errs) == 0 {
@@ -225,7 +226,9 @@ func Open(dir string) (*result.StudyResult, error) {
 			rebuilt.Finished, rebuilt.Ended = s.Finished, s.Ended
 			return rebuilt, nil
 		}
-		return nil, fmt.Errorf("the summary of %s was made by an earlier llem, whose means hold runs that did other work than they were asked for, and it cannot be made again from %s", dir, filepath.Join(dir, result.RunsDir))
+		return nil, fmt.Errorf(
+			"the summary of %s was made by an earlier llem, whose means hold runs that did other work than they "+
+				"were asked for, and it cannot be made again from %s", dir, filepath.Join(dir, result.RunsDir))
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return s, err
@@ -238,10 +241,12 @@ func Open(dir string) (*result.StudyResult, error) {
 		return rebuilt, nil
 	}
 	if _, statErr := os.Stat(filepath.Join(dir, result.JournalFile)); statErr == nil {
-		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs lie in %s", err, filepath.Join(dir, result.RunsDir))
+		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs lie in %s", err,
+			filepath.Join(dir, result.RunsDir))
 	}
 	if inside, _ := filepath.Glob(filepath.Join(dir, "*", result.SummaryFile)); len(inside) > 0 {
-		return nil, fmt.Errorf("%w: this folder holds studies; give one of them, such as %s", err, filepath.Dir(inside[len(inside)-1]))
+		return nil, fmt.Errorf("%w: this folder holds studies; give one of them, such as %s", err,
+			filepath.Dir(inside[len(inside)-1]))
 	}
 	return nil, fmt.Errorf("%w: this is not the folder of a study", err)
 }
@@ -304,7 +309,8 @@ func remotes(s *study.Study) []string {
 }
 
 func openMeters(ctx context.Context, estimate bool, remote []string) ([]power.Meter, []power.Unavailable) {
-	o := power.Options{Estimate: estimate, Remote: remote, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"), Library: os.Getenv(nvmlLibrary)}
+	o := power.Options{Estimate: estimate, Remote: remote, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"),
+		Library: os.Getenv(nvmlLibrary)}
 	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
 		o.VisibleDevices = &v
 	}

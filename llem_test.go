@@ -33,9 +33,10 @@ func TestOpenWithoutSummary(t *testing.T) {
 	for dir, want := range map[string]string{
 		"missing":                          "there is no folder ",
 		filepath.Join("photos", "cat.jpg"): "",
-		"killed":                           "still running or was killed; finished runs lie in " + filepath.Join(root, "killed", "runs"),
-		"parent":                           "give one of them, such as " + filepath.Join(root, "parent", "one"),
-		"photos":                           "not the folder of a study",
+		"killed": "still running or was killed; finished runs lie in " +
+			filepath.Join(root, "killed", "runs"),
+		"parent": "give one of them, such as " + filepath.Join(root, "parent", "one"),
+		"photos": "not the folder of a study",
 	} {
 		_, err := Open(filepath.Join(root, dir))
 		if err == nil || !strings.Contains(err.Error(), result.SummaryFile) || !strings.Contains(err.Error(), want) {

@@ -63,7 +63,8 @@ func finished(dir string, retryFailed bool) bool {
 func Frozen(dir string, given *study.Study) (*study.Study, error) {
 	path := filepath.Join(dir, result.StudyFile)
 	if _, err := os.Stat(path); err != nil {
-		return nil, &ResumeError{Msg: fmt.Sprintf("%s is not the folder of a study: it has no %s", dir, result.StudyFile),
+		return nil, &ResumeError{Msg: fmt.Sprintf("%s is not the folder of a study: it has no %s", dir,
+			result.StudyFile),
 			Next: "give the folder that `llem run` made, or leave it out to take the newest unfinished one"}
 	}
 	frozen, err := study.ReadFrozen(path)

@@ -74,7 +74,9 @@ type segment struct {
 // at most a few spacings: what lies beyond is unknown, not interpolated.
 func NewCurve(samples []power.Sample) (*Curve, error) {
 	if len(samples) < 2 {
-		return nil, fmt.Errorf("the power series has too few samples (%d): the window is too short for this sensor; use more prompts or longer outputs", len(samples))
+		return nil, fmt.Errorf(
+			"the power series has too few samples (%d): the window is too short for this sensor; use more prompts "+
+				"or longer outputs", len(samples))
 	}
 	sorted := slices.Clone(samples)
 	slices.SortStableFunc(sorted, func(a, b power.Sample) int { return compare(a.MonoNS, b.MonoNS) })
@@ -82,7 +84,8 @@ func NewCurve(samples []power.Sample) (*Curve, error) {
 	if len(sorted) < 2 {
 		return nil, errors.New("power series whose samples all carry one time stamp")
 	}
-	c := &Curve{averaging: sorted[0].Window, source: sorted[0].Source, times: make([]int64, len(sorted)), watts: make([]float64, len(sorted))}
+	c := &Curve{averaging: sorted[0].Window, source: sorted[0].Source, times: make([]int64, len(sorted)),
+		watts: make([]float64, len(sorted))}
 	for i, s := range sorted {
 		c.times[i], c.watts[i] = s.MonoNS, float64(s.Power)
 		c.polled = c.polled || s.SinceNS != 0

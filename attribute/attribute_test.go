@@ -23,7 +23,8 @@ func series(from, to, spacing int64, watts func(t int64) float64) []power.Sample
 		for k := range int64(100) {
 			sum += watts(t - spacing + k*spacing/100)
 		}
-		out = append(out, power.Sample{MonoNS: t, Device: "d", Source: "test", Power: unit.Watts(sum / 100), Window: time.Duration(spacing)})
+		out = append(out, power.Sample{MonoNS: t, Device: "d", Source: "test", Power: unit.Watts(sum / 100),
+			Window: time.Duration(spacing)})
 	}
 	return out
 }
@@ -106,7 +107,8 @@ func TestImpossibleSamples(t *testing.T) {
 }
 
 func reading(at int64, joules float64, snapped bool) power.Reading {
-	return power.Reading{BeforeNS: at, AfterNS: at, SinceNS: at - 2*ms, Energy: unit.FromJoules(joules), Snapped: snapped, Refresh: 100 * time.Millisecond}
+	return power.Reading{BeforeNS: at, AfterNS: at, SinceNS: at - 2*ms, Energy: unit.FromJoules(joules),
+		Snapped: snapped, Refresh: 100 * time.Millisecond}
 }
 
 func TestCounterRemovesSlivers(t *testing.T) {
@@ -120,7 +122,8 @@ func TestCounterRemovesSlivers(t *testing.T) {
 	c := curve(t, series(0, 5000*ms, 20*ms, watts))
 	readings := []power.Reading{
 		reading(500*ms, 950, false), reading(900*ms, 1000, true),
-		reading(3040*ms, 1000+10+800+4, false), reading(3090*ms, 1000+10+800+9, true), reading(3600*ms, 1000+10+800+60, true),
+		reading(3040*ms, 1000+10+800+4, false), reading(3090*ms, 1000+10+800+9, true), reading(3600*ms,
+			1000+10+800+60, true),
 	}
 	got, err := Counter(readings, c, Window{1000 * ms, 3000 * ms})
 	if err != nil {

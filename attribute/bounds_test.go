@@ -18,13 +18,15 @@ func TestNoPhaseIsNegative(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		p := h200ish
 		p.idleW, p.rippleSD = 5+120*rng.Float64(), 0.1*rng.Float64() // little idle power is soon lost in the noise
-		w := static(p, 1+rng.IntN(16), 50+rng.IntN(2000), 5+rng.IntN(60), time.Duration(5+rng.IntN(100))*time.Millisecond, 12*time.Millisecond, 4, rng)
+		w := static(p, 1+rng.IntN(16), 50+rng.IntN(2000), 5+rng.IntN(60),
+			time.Duration(5+rng.IntN(100))*time.Millisecond, 12*time.Millisecond, 4, rng)
 		if seed%3 == 0 {
 			w = continuous(p, 2+rng.IntN(16), 512, 4, rng)
 		}
 		s := sensors[rng.IntN(len(sensors))]
 		s.noise = 0.2 * rng.Float64()
-		got, err := Phases(Options{Samples: w.see(s, rng), Steps: w.steps, Requests: w.requests, Window: w.window, Tier: backend.TierExact})
+		got, err := Phases(Options{Samples: w.see(s, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
+			Tier: backend.TierExact})
 		if err != nil {
 			continue
 		}
@@ -32,8 +34,10 @@ func TestNoPhaseIsNegative(t *testing.T) {
 			if q.Refused != "" {
 				continue
 			}
-			if !(0 <= q.Low && q.Low <= q.Joules && q.Joules <= q.High && q.Half95 >= 0 && q.Joules+q.Half95 <= q.High*(1+1e-12)) {
-				t.Errorf("seed %d: %s %.4g ± %.3g J, bounds [%.4g, %.4g]", seed, name, q.Joules, q.Half95, q.Low, q.High)
+			if !(0 <= q.Low && q.Low <= q.Joules && q.Joules <= q.High && q.Half95 >= 0 &&
+				q.Joules+q.Half95 <= q.High*(1+1e-12)) {
+				t.Errorf("seed %d: %s %.4g ± %.3g J, bounds [%.4g, %.4g]", seed, name, q.Joules, q.Half95, q.Low,
+					q.High)
 			}
 		}
 		if got.Shared < 0 {

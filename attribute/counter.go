@@ -134,11 +134,13 @@ func steady(readings []power.Reading) error {
 		case delta > 0:
 			still = now
 		case now.At()-still.At() > int64(longStill):
-			return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", now.Source, seconds(now.At()-still.At()))
+			return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", now.Source,
+				seconds(now.At()-still.At()))
 		}
 	}
 	if n := len(readings); n > 1 && readings[0].Energy == readings[n-1].Energy {
-		return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", readings[0].Source, seconds(readings[n-1].At()-readings[0].At()))
+		return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", readings[0].Source,
+			seconds(readings[n-1].At()-readings[0].At()))
 	}
 	return nil
 }

@@ -43,12 +43,14 @@ func TestSnappedWindowsOnAnH200(t *testing.T) {
 				continue
 			}
 			snapped = append(snapped, 100*(e.Joules/w.Duration().Seconds()/watts-1))
-			unsnapped = append(unsnapped, 100*((at(readings, start+length)-at(readings, start))/seconds(length)/watts-1))
+			unsnapped = append(unsnapped,
+				100*((at(readings, start+length)-at(readings, start))/seconds(length)/watts-1))
 		}
 		s, u := spread(snapped), spread(unsnapped)
 		t.Logf("%s: 1σ snapped %.2f %%, unsnapped %.2f %% (%d windows)", name, s, u, len(snapped))
 		if len(snapped) < 200 || s > q.snapped || u < q.unsnapped || u < 2*s {
-			t.Errorf("%s: 1σ snapped %.2f %%, want at most %.2f %%; unsnapped %.2f %%, want at least %.2f %%", name, s, q.snapped, u, q.unsnapped)
+			t.Errorf("%s: 1σ snapped %.2f %%, want at most %.2f %%; unsnapped %.2f %%, want at least %.2f %%", name,
+				s, q.snapped, u, q.unsnapped)
 		}
 	}
 }
@@ -94,7 +96,8 @@ func TestCounterOnAnH200(t *testing.T) {
 		s, u := spread(snapped), spread(unsnapped)
 		t.Logf("%s: 1σ %.2f %%, of single reads %.2f %%; the interval holds %d of 400", name, s, u, covered)
 		if s > q.sigma || u < q.better*s || covered < q.covered {
-			t.Errorf("%s: 1σ %.2f %%, of single reads %.2f %%, interval holds %d of 400, want at most %.2f %%, %.0f times as much, at least %d",
+			t.Errorf("%s: 1σ %.2f %%, of single reads %.2f %%, interval holds %d of 400, want at most %.2f %%, "+
+				"%.0f times as much, at least %d",
 				name, s, u, covered, q.sigma, q.better, q.covered)
 		}
 	}
@@ -162,8 +165,9 @@ func spread(v []float64) float64 {
 func counted(watts float64, seconds int, edit func(i int, joules float64) float64) []power.Reading {
 	var out []power.Reading
 	for i := range seconds * 2 {
-		out = append(out, power.Reading{BeforeNS: int64(i) * 500 * ms, AfterNS: int64(i)*500*ms + ms, Refresh: 100 * time.Millisecond,
-			Energy: unit.FromJoules(edit(i, watts*0.5*float64(i)))})
+		out = append(out, power.Reading{BeforeNS: int64(i) * 500 * ms, AfterNS: int64(i)*500*ms + ms,
+			Refresh: 100 * time.Millisecond,
+			Energy:  unit.FromJoules(edit(i, watts*0.5*float64(i)))})
 	}
 	return out
 }
@@ -190,8 +194,9 @@ func TestCounterThatCannotBeRight(t *testing.T) {
 			return j
 		}, "frozen"},
 		"frozen throughout": {func(int, float64) float64 { return 5 }, "frozen"},
-		"jump up":           {func(i int, j float64) float64 { return j + map[bool]float64{true: 400}[i > 20] }, "jumped"},
-		"a step lost":       {func(i int, j float64) float64 { return j - map[bool]float64{true: 145}[i > 20] }, "jumped"},
+		"jump up": {func(i int, j float64) float64 { return j + map[bool]float64{true: 400}[i > 20] },
+			"jumped"},
+		"a step lost": {func(i int, j float64) float64 { return j - map[bool]float64{true: 145}[i > 20] }, "jumped"},
 	} {
 		readings := counted(300, 20, q.edit)
 		e, err := Counter(readings, steady, w)
@@ -217,7 +222,8 @@ func TestMeanPower(t *testing.T) {
 		var s []power.Sample
 		for i := range int64(300) {
 			noise = 0.7*noise + 2*rng.NormFloat64()
-			s = append(s, power.Sample{MonoNS: i * 20 * ms, Power: unit.Watts(80 + noise), Window: 20 * time.Millisecond, Source: "test"})
+			s = append(s, power.Sample{MonoNS: i * 20 * ms, Power: unit.Watts(80 + noise),
+				Window: 20 * time.Millisecond, Source: "test"})
 		}
 		m, err := MeanPower(s, Window{100 * ms, 5900 * ms})
 		if err != nil {
@@ -236,7 +242,8 @@ func TestMeanPower(t *testing.T) {
 	if drifted > 34 {
 		t.Errorf("drift was found in %d of %d cases without any", drifted, n)
 	}
-	m, err := MeanPower(series(0, 5000*ms, 20*ms, func(t int64) float64 { return 80 + 4*seconds(t) }), Window{500 * ms, 4500 * ms})
+	m, err := MeanPower(series(0, 5000*ms, 20*ms, func(t int64) float64 { return 80 + 4*seconds(t) }),
+		Window{500 * ms, 4500 * ms})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +280,9 @@ func TestSmallJump(t *testing.T) {
 			if i >= 5 {
 				joules += q.jump
 			}
-			readings = append(readings, power.Reading{BeforeNS: at, AfterNS: at + ms, Refresh: 100 * time.Millisecond, Energy: unit.FromJoules(joules)})
+			readings = append(readings,
+				power.Reading{BeforeNS: at, AfterNS: at + ms, Refresh: 100 * time.Millisecond,
+					Energy: unit.FromJoules(joules)})
 		}
 		if err := Jump(readings, steady); (err != nil) != q.want {
 			t.Errorf("%s: %v, want a jump: %v", name, err, q.want)
@@ -298,13 +307,14 @@ func TestCounterAlone(t *testing.T) {
 		edit      func(i int, j float64) float64
 		doubt, no string
 	}{
-		"steady":               {long, after(0), "", ""},
-		"too few steps":        {short, after(0), "with 3 of its steps", ""},
-		"impossible":           {long, after(5000), "", "more than any device draws"},
-		"possible, but odd":    {long, after(500), "the load or a jump", ""},
-		"lost":                 {long, after(-140), "the load or a jump", ""},
-		"beyond the window":    {short, after(5000), "with 3 of its steps", ""},
-		"as large as the load": {long, func(i int, j float64) float64 { return j + 60*math.Sin(1.9*float64(i)) }, "would not show", ""},
+		"steady":            {long, after(0), "", ""},
+		"too few steps":     {short, after(0), "with 3 of its steps", ""},
+		"impossible":        {long, after(5000), "", "more than any device draws"},
+		"possible, but odd": {long, after(500), "the load or a jump", ""},
+		"lost":              {long, after(-140), "the load or a jump", ""},
+		"beyond the window": {short, after(5000), "with 3 of its steps", ""},
+		"as large as the load": {long, func(i int, j float64) float64 { return j + 60*math.Sin(1.9*float64(i)) },
+			"would not show", ""},
 	} {
 		doubt, err := Alone(counted(300, 20, q.edit), q.w)
 		if (err == nil) != (q.no == "") || err != nil && !strings.Contains(err.Error(), q.no) {

@@ -105,10 +105,14 @@ func model(line []stretch, w Window) []column {
 	if hasMixed {
 		columns = append(columns,
 			column{name: "steps", needed: true, loose: 3, of: per(line, func(s stretch) float64 { return s.steps })},
-			column{name: "prompt tokens", share: ofPrefill, needed: true, loose: 3, of: per(line, func(s stretch) float64 { return s.prompt })},
-			column{name: "output tokens", share: ofDecode, needed: true, loose: 3, of: per(line, func(s stretch) float64 { return s.output })},
-			column{name: "context", share: ofDecode, loose: 1, of: per(line, func(s stretch) float64 { return s.context })},
-			column{name: "prompt attention", share: ofPrefill, loose: 1, of: per(line, func(s stretch) float64 { return s.pairs })},
+			column{name: "prompt tokens", share: ofPrefill, needed: true, loose: 3,
+				of: per(line, func(s stretch) float64 { return s.prompt })},
+			column{name: "output tokens", share: ofDecode, needed: true, loose: 3,
+				of: per(line, func(s stretch) float64 { return s.output })},
+			column{name: "context", share: ofDecode, loose: 1,
+				of: per(line, func(s stretch) float64 { return s.context })},
+			column{name: "prompt attention", share: ofPrefill, loose: 1,
+				of: per(line, func(s stretch) float64 { return s.pairs })},
 		)
 	} else {
 		columns = append(columns,
@@ -116,9 +120,12 @@ func model(line []stretch, w Window) []column {
 			column{name: "decode", share: ofDecode, needed: true, loose: 3, of: on(decode)},
 		)
 		for _, d := range []column{
-			{name: "context", share: ofDecode, of: deviation(line, decode, func(s stretch) float64 { return s.context })},
-			{name: "sequences", share: ofDecode, of: deviation(line, decode, func(s stretch) float64 { return s.output / seconds(s.ns()) })},
-			{name: "prompt rate", share: ofPrefill, of: deviation(line, prefill, func(s stretch) float64 { return s.prompt / seconds(s.ns()) })},
+			{name: "context", share: ofDecode,
+				of: deviation(line, decode, func(s stretch) float64 { return s.context })},
+			{name: "sequences", share: ofDecode,
+				of: deviation(line, decode, func(s stretch) float64 { return s.output / seconds(s.ns()) })},
+			{name: "prompt rate", share: ofPrefill,
+				of: deviation(line, prefill, func(s stretch) float64 { return s.prompt / seconds(s.ns()) })},
 		} {
 			if d.of != nil {
 				d.signed, d.loose = true, 0.5
@@ -297,8 +304,10 @@ func (e *illConditioned) Error() string {
 	}
 	why := "the sensor blurs the phases into each other; use longer prompts, longer outputs or a larger batch"
 	if e.mixed {
-		why = "the steps are too much alike: the mixture of prompt tokens and decoding sequences hardly varies from step to step; " +
+		why = "the steps are too much alike: the mixture of prompt tokens and decoding sequences hardly varies " +
+			"from step to step; " +
 			"let it vary (other arrivals, prompts and outputs of different lengths), or use static batches"
 	}
-	return fmt.Sprintf("the power samples cannot tell %s from the rest (condition number %.3g, at most %d is accepted): %s", e.term, e.condition, maxCondition, why)
+	return fmt.Sprintf("the power samples cannot tell %s from the rest (condition number %.3g, at most %d is "+
+		"accepted): %s", e.term, e.condition, maxCondition, why)
 }

@@ -50,8 +50,9 @@ func Jump(readings []power.Reading, curve *Curve) error {
 				share = loneJump
 			}
 			if jump := rise(run, i); math.Abs(jump) > share*s.seen+s.slack {
-				return fmt.Errorf("the energy counter (%s) moved by %.4g J in %.2f s in which the power series (%s) saw %.4g J, "+
-					"%.3g J more or less than at its pace before and after: it jumped or was reset",
+				return fmt.Errorf(
+					"the energy counter (%s) moved by %.4g J in %.2f s in which the power series (%s) saw %.4g J, "+
+						"%.3g J more or less than at its pace before and after: it jumped or was reset",
 					s.now.Source, s.delta, seconds(s.now.At()-s.last.At()), curve.source, s.seen, math.Abs(jump))
 			}
 		}
@@ -250,7 +251,9 @@ func Alone(readings []power.Reading, w Window) (doubt string, err error) {
 		s.delta = (s.now.Energy - s.last.Energy).Joules()
 		longest := s.length() + (edgeBlur(s.last) + edgeBlur(s.now))
 		if s.delta > MaxDeviceWatts*longest {
-			return "", fmt.Errorf("the energy counter (%s) moved by %.4g J in %.2f s, which is %.3g W at least, more than any device draws: it jumped or was reset",
+			return "", fmt.Errorf(
+				"the energy counter (%s) moved by %.4g J in %.2f s, which is %.3g W at least, more than any "+
+					"device draws: it jumped or was reset",
 				s.now.Source, s.delta, s.length(), s.delta/longest)
 		}
 		run = append(run, s)
@@ -271,7 +274,8 @@ func merged(run []step) []step {
 	for _, s := range run {
 		if n := len(out); n > 0 && (s.length() < typical/2 || out[n-1].length() < typical/2) {
 			last := &out[n-1]
-			last.now, last.delta, last.seen, last.high = s.now, last.delta+s.delta, last.seen+s.seen, max(last.high, s.high)
+			last.now, last.delta, last.seen, last.high = s.now, last.delta+s.delta, last.seen+
+				s.seen, max(last.high, s.high)
 			continue
 		}
 		out = append(out, s)
@@ -282,8 +286,10 @@ func merged(run []step) []step {
 // apart compares the mean powers of the steps of a window with each other.
 func apart(run []step, total float64) (doubt string) {
 	if len(run) < enoughSteps {
-		return fmt.Sprintf("there is no power series to compare the energy counter with, and with %d of its steps in the window, "+
-			"fewer than %d, they cannot be compared with each other: a jump of the counter would not show", len(run), enoughSteps)
+		return fmt.Sprintf("there is no power series to compare the energy counter with, and with %d of its steps "+
+			"in the window, "+
+			"fewer than %d, they cannot be compared with each other: a jump of the counter would not show", len(run),
+			enoughSteps)
 	}
 	var watts []float64
 	for _, s := range run {
@@ -299,13 +305,16 @@ func apart(run []step, total float64) (doubt string) {
 	for i, s := range run {
 		slack := 4*scatter*s.length() + (edgeBlur(s.last)+edgeBlur(s.now))/2*typical
 		if d := off[i] * s.length(); d > slack && d > hidden*total {
-			return fmt.Sprintf("there is no power series to compare the energy counter with, and it moved by %.3g W in one step of %.2f s but by %.3g W in most others: "+
-				"the load or a jump of the counter", watts[i], s.length(), typical)
+			return fmt.Sprintf(
+				"there is no power series to compare the energy counter with, and it moved by %.3g W in one step "+
+					"of %.2f s but by %.3g W in most others: "+
+					"the load or a jump of the counter", watts[i], s.length(), typical)
 		}
 		unseen = max(unseen, slack)
 	}
 	if unseen > hidden*total {
-		return fmt.Sprintf("there is no power series to compare the energy counter with, and its steps in the window differ so much from each other that a jump by %.3g J (%.0f %%) would not show",
+		return fmt.Sprintf("there is no power series to compare the energy counter with, and its steps in the "+
+			"window differ so much from each other that a jump by %.3g J (%.0f %%) would not show",
 			unseen, 100*unseen/total)
 	}
 	return ""

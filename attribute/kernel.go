@@ -206,7 +206,8 @@ func (r *regression) searchKernel() error {
 		for i := -n[0]; i <= n[0]; i++ {
 			for j := -n[1]; j <= n[1]; j++ {
 				for l := -n[2]; l <= n[2]; l++ {
-					try(params{center[0] + float64(i)*step[0], center[1] + float64(j)*step[1], center[2] + float64(l)*step[2]})
+					try(params{center[0] + float64(i)*step[0], center[1] + float64(j)*step[1],
+						center[2] + float64(l)*step[2]})
 				}
 			}
 		}
@@ -493,7 +494,8 @@ func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error)
 		}
 	}
 	if k.HighW-k.LowW < 4*r.sigma/math.Sqrt(float64(len(on))) {
-		return k, fmt.Errorf("the load changes the power by %.3g W only, too little against the %.3g W of noise to find the sensor's lag and window", k.HighW-k.LowW, r.sigma)
+		return k, fmt.Errorf("the load changes the power by %.3g W only, too little against the %.3g W of noise "+
+			"to find the sensor's lag and window", k.HighW-k.LowW, r.sigma)
 	}
 	return k, nil
 }

@@ -91,7 +91,8 @@ const maxRelative = 0.25
 // single phase in its Refused.
 func Phases(o Options) (Split, error) {
 	if o.Tier == backend.TierClient {
-		return Split{}, errors.New("the engine shows only the client's time stamps: the phase split is not identifiable")
+		return Split{}, errors.New(
+			"the engine shows only the client's time stamps: the phase split is not identifiable")
 	}
 	line, err := timeline(o.Steps, o.Requests, o.Window)
 	if err != nil {
@@ -172,7 +173,8 @@ func covered(obs []observation, w Window) error {
 	}
 	longest = max(longest, w.End-at)
 	if inside < 8 {
-		return fmt.Errorf("the window holds %d power samples, too few for a phase split: use more prompts or longer outputs", inside)
+		return fmt.Errorf("the window holds %d power samples, too few for a phase split: use more prompts or "+
+			"longer outputs", inside)
 	}
 	// A hole is harmless for the weights as long as little time lies in holes.
 	var hole int64
@@ -192,7 +194,8 @@ func covered(obs []observation, w Window) error {
 		hole += gap
 	}
 	if float64(hole) > maxHoles*float64(w.End-w.Start) {
-		return fmt.Errorf("the power series covers only %.1f %% of the window; longest gap %.0f ms", 100*(1-float64(hole)/float64(w.End-w.Start)), float64(longest)/1e6)
+		return fmt.Errorf("the power series covers only %.1f %% of the window; longest gap %.0f ms",
+			100*(1-float64(hole)/float64(w.End-w.Start)), float64(longest)/1e6)
 	}
 	return nil
 }
@@ -275,7 +278,9 @@ func (s *Split) refuse(line []stretch) {
 		}
 		q.phase.Refused = q.phase.refused(q.name)
 		if lasts := longest(line, q.kind); q.phase.Refused == "" && lasts > 0 && s.Kernel.Blur() > maxBlur*lasts {
-			q.phase.Refused = fmt.Sprintf("%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer outputs or a larger batch",
+			q.phase.Refused = fmt.Sprintf(
+				"%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer "+
+					"outputs or a larger batch",
 				q.name, 1e3*lasts.Seconds(), 1e3*s.Kernel.Blur().Seconds())
 		}
 	}
@@ -288,8 +293,10 @@ func (p *Phase) notNegative() {
 	switch {
 	case p.Joules >= 0:
 	case p.Joules+p.Half95 < 0:
-		p.Refused = fmt.Sprintf("the fit gives the time between the steps %.3g ± %.2g J (95 %%), which no machine draws: the samples cannot tell it from the steps beside it; "+
-			"repeat the workload more often (more prompts)", p.Joules, p.Half95)
+		p.Refused = fmt.Sprintf(
+			"the fit gives the time between the steps %.3g ± %.2g J (95 %%), which no machine draws: the samples "+
+				"cannot tell it from the steps beside it; "+
+				"repeat the workload more often (more prompts)", p.Joules, p.Half95)
 	default:
 		high := p.Joules + p.Half95
 		p.Joules, p.Half95, p.Low, p.High = 0, high, 0, high
@@ -304,7 +311,9 @@ func (s *Split) boundsOnly() {
 	for _, p := range []*Phase{&s.Prefill, &s.Decode} {
 		p.Half95 = max(p.Half95, p.High-p.Joules, p.Joules-p.Low)
 		if p.Refused == "" && p.Half95 > maxRelative*p.Joules {
-			p.Refused = fmt.Sprintf("the engine shows counters, not which of its steps mixed prefill and decode: between %.3g and %.3g J, more than ±%.0f %% apart", p.Low, p.High, 100*maxRelative)
+			p.Refused = fmt.Sprintf(
+				"the engine shows counters, not which of its steps mixed prefill and decode: between %.3g and "+
+					"%.3g J, more than ±%.0f %% apart", p.Low, p.High, 100*maxRelative)
 		}
 	}
 }
@@ -330,12 +339,15 @@ func longest(line []stretch, k kind) time.Duration {
 func (p *Phase) refused(name string) string {
 	switch {
 	case p.degrees < minDegrees:
-		return fmt.Sprintf("%s is seen by too few power samples (about %.0f carry it): repeat the workload more often (more prompts), or use a larger batch", name, p.degrees+1)
+		return fmt.Sprintf("%s is seen by too few power samples (about %.0f carry it): repeat the workload more "+
+			"often (more prompts), or use a larger batch", name, p.degrees+1)
 	case p.Joules <= 0:
-		return fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor: repeat the workload more often (more prompts), or use longer prompts or outputs", name)
+		return fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor: repeat the "+
+			"workload more often (more prompts), or use longer prompts or outputs", name)
 	case p.Half95 > maxRelative*p.Joules:
 		more := math.Ceil(square(p.Half95 / p.Joules / maxRelative))
-		return fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%): more than ±%.0f %% is not printed; repeat the workload about %.0f times as often (more prompts)",
+		return fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%): more than ±%.0f %% is not printed; repeat "+
+			"the workload about %.0f times as often (more prompts)",
 			name, p.Joules, p.Half95, 100*maxRelative, max(2, more))
 	}
 	return ""

@@ -127,7 +127,8 @@ type sensor struct {
 
 func (w *world) see(s sensor, rng *rand.Rand) []power.Sample {
 	var out []power.Sample
-	for t := w.window.Start - 500*ms + int64(rng.Float64()*float64(s.spacing)); t < w.window.End+300*ms; t += int64(s.spacing) {
+	for t := w.window.Start - 500*ms + int64(rng.Float64()*float64(s.spacing)); t < w.window.End+
+		300*ms; t += int64(s.spacing) {
 		to := t - int64(s.lag)
 		from := to - int64(s.window)
 		if from < w.breaks[0] || to > w.breaks[len(w.breaks)-1] {
@@ -152,24 +153,30 @@ func (w *world) see(s sensor, rng *rand.Rand) []power.Sample {
 const perPrompt, perOutput = 14e-6, 20e-6
 
 // static is repeated batches: one prefill, then decodes, then a pause.
-func static(p physics, batch, prompt, output int, prefillTime, decodeTime time.Duration, seconds_ float64, rng *rand.Rand) *world {
+func static(p physics, batch, prompt, output int, prefillTime, decodeTime time.Duration, seconds_ float64,
+	rng *rand.Rand) *world {
 	w := &world{}
 	w.idle(-1000*ms, 1000*ms, p)
 	t := int64(0)
 	for t < int64(seconds_*1e9) {
 		start := t
 		dt := int64(float64(prefillTime) * (1 + 0.01*rng.NormFloat64()))
-		t = w.add(t, dt, p, backend.Step{PrefillTokens: batch * prompt, Sequences: batch, ContextTokens: int64(batch * prompt)}, float64(batch*prompt*prompt)/2, 0, rng)
+		t = w.add(t, dt, p, backend.Step{PrefillTokens: batch * prompt, Sequences: batch,
+			ContextTokens: int64(batch * prompt)}, float64(batch*prompt*prompt)/2, 0, rng)
 		stamps := []int64{t}
 		for k := 1; k < output; k++ {
 			dt := int64(float64(decodeTime) * (1 + 0.02*rng.NormFloat64()))
 			context := batch * (prompt + k)
-			t = w.add(t, dt, p, backend.Step{DecodeTokens: batch, Sequences: batch, ContextTokens: int64(context)}, 0, float64(context), rng)
+			t = w.add(t, dt, p, backend.Step{DecodeTokens: batch, Sequences: batch, ContextTokens: int64(context)}, 0,
+				float64(context), rng)
 			stamps = append(stamps, t)
 		}
 		for range batch {
-			w.requests = append(w.requests, backend.Request{ID: len(w.requests), OK: true, SubmittedNS: start, PrefillStartNS: start, FirstTokenNS: stamps[0],
-				EndNS: t, TokenNS: stamps, PromptTokens: prompt, PromptComputed: prompt, OutputTokens: output})
+			w.requests = append(w.requests,
+				backend.Request{ID: len(w.requests), OK: true, SubmittedNS: start, PrefillStartNS: start,
+					FirstTokenNS: stamps[0],
+					EndNS:        t, TokenNS: stamps, PromptTokens: prompt, PromptComputed: prompt,
+					OutputTokens: output})
 		}
 		t = w.idle(t, int64(4e6+4e6*rng.Float64()), p)
 	}
@@ -198,7 +205,9 @@ func continuous(p physics, slots, chunk int, length float64, rng *rand.Rand) *wo
 		}
 		for len(running) < slots && !ended && rng.Float64() < 0.3 {
 			q := &sequence{request: len(w.requests), prompt: 100 + rng.IntN(1200), output: 20 + rng.IntN(200)}
-			w.requests = append(w.requests, backend.Request{ID: q.request, OK: true, SubmittedNS: t, PrefillStartNS: t, PromptTokens: q.prompt, PromptComputed: q.prompt, OutputTokens: q.output})
+			w.requests = append(w.requests,
+				backend.Request{ID: q.request, OK: true, SubmittedNS: t, PrefillStartNS: t, PromptTokens: q.prompt,
+					PromptComputed: q.prompt, OutputTokens: q.output})
 			running = append(running, q)
 		}
 		if len(running) == 0 {
@@ -255,12 +264,18 @@ func continuous(p physics, slots, chunk int, length float64, rng *rand.Rand) *wo
 }
 
 var (
-	ring20    = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond, stated: 20 * time.Millisecond, noise: 0.02}
-	ring20w10 = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 10 * time.Millisecond, stated: 20 * time.Millisecond, lag: 4 * time.Millisecond, noise: 0.02}
-	ringRC    = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond, stated: 20 * time.Millisecond, lag: 5 * time.Millisecond, tau: 13 * time.Millisecond, noise: 0.02}
-	instantRC = sensor{source: power.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond, lag: 6 * time.Millisecond, tau: 13 * time.Millisecond, noise: 0.02, polled: 5 * time.Millisecond}
-	instant   = sensor{source: power.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond, lag: 8 * time.Millisecond, noise: 0.02, polled: 5 * time.Millisecond}
-	average   = sensor{source: power.SourceAverage, spacing: 100 * time.Millisecond, window: time.Second, stated: time.Second, lag: 15 * time.Millisecond, noise: 0.005, polled: 5 * time.Millisecond}
+	ring20 = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond,
+		stated: 20 * time.Millisecond, noise: 0.02}
+	ring20w10 = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 10 * time.Millisecond,
+		stated: 20 * time.Millisecond, lag: 4 * time.Millisecond, noise: 0.02}
+	ringRC = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond,
+		stated: 20 * time.Millisecond, lag: 5 * time.Millisecond, tau: 13 * time.Millisecond, noise: 0.02}
+	instantRC = sensor{source: power.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond,
+		lag: 6 * time.Millisecond, tau: 13 * time.Millisecond, noise: 0.02, polled: 5 * time.Millisecond}
+	instant = sensor{source: power.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond,
+		lag: 8 * time.Millisecond, noise: 0.02, polled: 5 * time.Millisecond}
+	average = sensor{source: power.SourceAverage, spacing: 100 * time.Millisecond, window: time.Second,
+		stated: time.Second, lag: 15 * time.Millisecond, noise: 0.005, polled: 5 * time.Millisecond}
 )
 
 // score collects how well splits hit the truth.
@@ -271,7 +286,8 @@ type score struct {
 }
 
 func (c *score) take(w *world, s sensor, rng *rand.Rand) {
-	got, err := Phases(Options{Samples: w.see(s, rng), Steps: w.steps, Requests: w.requests, Window: w.window, Tier: backend.TierExact})
+	got, err := Phases(Options{Samples: w.see(s, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
+		Tier: backend.TierExact})
 	switch {
 	case err != nil:
 		c.refused = append(c.refused, err.Error())
@@ -316,7 +332,8 @@ func TestSplitHitsTheTruth(t *testing.T) {
 		return func(rng *rand.Rand) *world {
 			p := h200ish
 			p.driftPerMinute = 0.02 * rng.NormFloat64()
-			return static(p, 8, prefill*20, output, time.Duration(prefill)*time.Millisecond, 12*time.Millisecond, append(seconds, 12)[0], rng)
+			return static(p, 8, prefill*20, output, time.Duration(prefill)*time.Millisecond, 12*time.Millisecond,
+				append(seconds, 12)[0], rng)
 		}
 	}
 	mixed := func(slots int, seconds ...float64) func(*rand.Rand) *world {
@@ -354,7 +371,8 @@ func TestSplitHitsTheTruth(t *testing.T) {
 		all.inDecode += c.inDecode
 		all.refused = append(all.refused, c.refused...)
 	}
-	if total := len(all.prefill); float64(all.inPrefill) < 0.88*float64(total) || float64(all.inDecode) < 0.88*float64(total) {
+	if total := len(all.prefill); float64(all.inPrefill) < 0.88*float64(total) ||
+		float64(all.inDecode) < 0.88*float64(total) {
 		t.Errorf("all: %v: the intervals cover too rarely", &all)
 	}
 	if 5*len(all.refused) > len(all.prefill) {
@@ -369,7 +387,8 @@ func TestWhatCannotBeKnownIsRefused(t *testing.T) {
 		w.idle(-1000*ms, 1000*ms, h200ish)
 		at := int64(0)
 		for range 800 {
-			at = w.add(at, 14*ms, h200ish, backend.Step{PrefillTokens: 64, DecodeTokens: 16, Sequences: 17}, 0, 16*500, rng)
+			at = w.add(at, 14*ms, h200ish, backend.Step{PrefillTokens: 64, DecodeTokens: 16, Sequences: 17}, 0,
+				16*500, rng)
 		}
 		w.window = Window{0, at}
 		w.idle(at, 1000*ms, h200ish)
@@ -390,13 +409,15 @@ func TestWhatCannotBeKnownIsRefused(t *testing.T) {
 	} {
 		rng := rand.New(rand.NewPCG(1, 1))
 		w := q.world(rng)
-		got, err := Phases(Options{Samples: w.see(q.s, rng), Steps: w.steps, Requests: w.requests, Window: w.window, Tier: backend.TierExact})
+		got, err := Phases(Options{Samples: w.see(q.s, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
+			Tier: backend.TierExact})
 		reason := got.Prefill.Refused
 		if err != nil {
 			reason = err.Error()
 		}
 		if !strings.Contains(reason, q.want) {
-			t.Errorf("%s: prefill %.4g ± %.2g J (true %.4g), reason %q, want one about %q", name, got.Prefill.Joules, got.Prefill.Half95, w.truth.prefill, reason, q.want)
+			t.Errorf("%s: prefill %.4g ± %.2g J (true %.4g), reason %q, want one about %q", name, got.Prefill.Joules,
+				got.Prefill.Half95, w.truth.prefill, reason, q.want)
 		}
 	}
 }
@@ -404,7 +425,8 @@ func TestWhatCannotBeKnownIsRefused(t *testing.T) {
 func TestBadMaterialIsRefused(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	w := static(h200ish, 8, 400, 50, 50*time.Millisecond, 12*time.Millisecond, 6, rng)
-	good := Options{Samples: w.see(ring20, rng), Steps: w.steps, Requests: w.requests, Window: w.window, Tier: backend.TierExact}
+	good := Options{Samples: w.see(ring20, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
+		Tier: backend.TierExact}
 	if _, err := Phases(good); err != nil {
 		t.Fatal(err)
 	}
@@ -415,10 +437,12 @@ func TestBadMaterialIsRefused(t *testing.T) {
 		"client only": {func(o *Options) { o.Tier = backend.TierClient }, "not identifiable"},
 		"no steps":    {func(o *Options) { o.Steps = nil }, "no steps"},
 		"outside":     {func(o *Options) { o.Steps = slices.Clone(o.Steps); o.Steps[3].StartNS = -9e9 }, "outside"},
-		"overlap":     {func(o *Options) { o.Steps = slices.Clone(o.Steps); o.Steps[3].EndNS += 40e6 }, "overlap by 40 ms"},
-		"no samples":  {func(o *Options) { o.Samples = nil }, "too few"},
+		"overlap": {func(o *Options) { o.Steps = slices.Clone(o.Steps); o.Steps[3].EndNS += 40e6 },
+			"overlap by 40 ms"},
+		"no samples": {func(o *Options) { o.Samples = nil }, "too few"},
 		"a gap": {func(o *Options) {
-			o.Samples = slices.DeleteFunc(slices.Clone(o.Samples), func(s power.Sample) bool { return s.MonoNS > 1e9 && s.MonoNS < 2e9 })
+			o.Samples = slices.DeleteFunc(slices.Clone(o.Samples),
+				func(s power.Sample) bool { return s.MonoNS > 1e9 && s.MonoNS < 2e9 })
 		}, "covers only"},
 		"zero": {func(o *Options) {
 			o.Samples = slices.Clone(o.Samples)
@@ -439,7 +463,8 @@ func TestBadMaterialIsRefused(t *testing.T) {
 func TestRequestsAddUp(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	w := continuous(h200ish, 8, 512, 8, rng)
-	s, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: w.steps, Requests: w.requests, Window: w.window, Tier: backend.TierExact})
+	s, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
+		Tier: backend.TierExact})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -460,14 +485,16 @@ func TestRequestsAddUp(t *testing.T) {
 func TestBounds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	w := continuous(h200ish, 16, 512, 12, rng)
-	s, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: w.steps, Requests: w.requests, Window: w.window, Tier: backend.TierExact})
+	s, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
+		Tier: backend.TierExact})
 	if err != nil {
 		t.Fatal(err)
 	}
 	both := 2 * (w.truth.prefill - w.low.prefill)
 	near(t, "shared", s.Shared, both, 0.15*both)
 	if s.Prefill.Low > w.low.prefill*1.01 || s.Prefill.High < (w.low.prefill+both)*0.99 {
-		t.Errorf("prefill bounds [%.5g, %.5g], want them around [%.5g, %.5g]", s.Prefill.Low, s.Prefill.High, w.low.prefill, w.low.prefill+both)
+		t.Errorf("prefill bounds [%.5g, %.5g], want them around [%.5g, %.5g]", s.Prefill.Low, s.Prefill.High,
+			w.low.prefill, w.low.prefill+both)
 	}
 }
 
@@ -493,10 +520,13 @@ func TestKernelOfAnH200(t *testing.T) {
 	}
 	var ring, instant []power.Sample
 	for _, r := range rec.Ring {
-		ring = append(ring, power.Sample{MonoNS: r[0] * 1000, Power: unit.Watts(float64(r[1]) / 1e3), Source: power.SourceSamples, Window: 20 * time.Millisecond})
+		ring = append(ring, power.Sample{MonoNS: r[0] * 1000, Power: unit.Watts(float64(r[1]) / 1e3),
+			Source: power.SourceSamples, Window: 20 * time.Millisecond})
 	}
 	for _, r := range rec.Instant {
-		instant = append(instant, power.Sample{SinceNS: r[0] * 1000, MonoNS: r[1] * 1000, Power: unit.Watts(float64(r[2]) / 1e3), Source: power.SourceInstant})
+		instant = append(instant,
+			power.Sample{SinceNS: r[0] * 1000, MonoNS: r[1] * 1000, Power: unit.Watts(float64(r[2]) / 1e3),
+				Source: power.SourceInstant})
 	}
 	for name, samples := range map[string][]power.Sample{"ring": ring, "instant": instant} {
 		k, err := FitKernel(samples, on, Window{0, rec.End * 1000})
@@ -512,7 +542,8 @@ func TestKernelOfAnH200(t *testing.T) {
 
 // TestFitKernel finds kernels that are known.
 func TestFitKernel(t *testing.T) {
-	for name, s := range map[string]sensor{"box": ring20, "narrow": ring20w10, "filter": ringRC, "part-time": instant, "slow": average} {
+	for name, s := range map[string]sensor{"box": ring20, "narrow": ring20w10, "filter": ringRC, "part-time": instant,
+		"slow": average} {
 		rng := rand.New(rand.NewPCG(2, 3))
 		w := &world{}
 		w.idle(-1500*ms, 1500*ms, h200ish)
@@ -576,7 +607,8 @@ func TestSampledCounters(t *testing.T) {
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		w := continuous(h200ish, 16, 512, 20, rng)
-		got, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: sampledSteps(w.steps, 100e6), Requests: w.requests, Window: w.window, Tier: backend.TierCounters})
+		got, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: sampledSteps(w.steps, 100e6),
+			Requests: w.requests, Window: w.window, Tier: backend.TierCounters})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -586,7 +618,8 @@ func TestSampledCounters(t *testing.T) {
 			truth float64
 		}{{"prefill", got.Prefill, w.truth.prefill}, {"decode", got.Decode, w.truth.decode}} {
 			if p := q.phase; !(p.Low <= q.truth && q.truth <= p.High) || math.Abs(p.Joules-q.truth) > p.Half95 {
-				t.Errorf("%s: %.0f ± %.0f J, bounds %.0f to %.0f, miss the true %.0f J", q.name, p.Joules, p.Half95, p.Low, p.High, q.truth)
+				t.Errorf("%s: %.0f ± %.0f J, bounds %.0f to %.0f, miss the true %.0f J", q.name, p.Joules, p.Half95,
+					p.Low, p.High, q.truth)
 			}
 			if q.phase.Refused == "" && q.phase.Half95 > maxRelative*q.phase.Joules {
 				t.Errorf("%s: printed with ± %.0f J of %.0f J", q.name, q.phase.Half95, q.phase.Joules)

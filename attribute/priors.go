@@ -40,7 +40,8 @@ func priorsOf(source string, profile *power.SourceProfile) []prior {
 	if profile != nil && profile.LagMS != nil && profile.WindowMS != nil {
 		// A self-test knows this card. It does not know how the engine's stamps lie
 		// against its work, hence no less than a millisecond of doubt.
-		b := belief{lag: *profile.LagMS, lagSD: doubt(profile.LagSDMS), window: *profile.WindowMS, windowSD: doubt(profile.WindowSDMS), filter: 3, filterSD: 4}
+		b := belief{lag: *profile.LagMS, lagSD: doubt(profile.LagSDMS), window: *profile.WindowMS,
+			windowSD: doubt(profile.WindowSDMS), filter: 3, filterSD: 4}
 		if profile.FilterMS != nil {
 			b.filter, b.filterSD = *profile.FilterMS, doubt(profile.FilterSDMS)
 		}

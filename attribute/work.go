@@ -58,7 +58,9 @@ func timeline(steps []backend.Step, requests []backend.Request, w Window) ([]str
 			return nil, fmt.Errorf("step %d lies outside the measured window", i)
 		}
 		if s.StartNS < at {
-			return nil, fmt.Errorf("steps %d and %d overlap by %.3g ms: work that runs at the same time cannot be told apart", i-1, i, float64(at-s.StartNS)/1e6)
+			return nil, fmt.Errorf(
+				"steps %d and %d overlap by %.3g ms: work that runs at the same time cannot be told apart", i-1, i,
+				float64(at-s.StartNS)/1e6)
 		}
 		if s.StartNS > at {
 			line = append(line, stretch{start: at, end: s.StartNS, kind: idle, before: last})
@@ -151,7 +153,8 @@ func eachToken(line []stretch, requests []backend.Request, visit func(s *stretch
 		at := 0
 		for n := 1; n < len(q.TokenNS); n++ {
 			if n == 1 {
-				at, _ = slices.BinarySearchFunc(line, q.TokenNS[n], func(s stretch, t int64) int { return cmp.Compare(s.end, t) })
+				at, _ = slices.BinarySearchFunc(line, q.TokenNS[n],
+					func(s stretch, t int64) int { return cmp.Compare(s.end, t) })
 			}
 			for at < len(line) && line[at].end < q.TokenNS[n] {
 				at++

@@ -118,7 +118,8 @@ func FindClient(name string) (string, error) {
 			return n, nil
 		}
 	}
-	return "", Failf(ClassNotInstalled, "install one of them (Debian: `apt-get install podman`), or leave out runner: container",
+	return "", Failf(ClassNotInstalled,
+		"install one of them (Debian: `apt-get install podman`), or leave out runner: container",
 		"there is no %s in PATH", strings.Join(names, " and no "))
 }
 
@@ -137,7 +138,8 @@ func askClient(client string, args ...string) ([]byte, error) {
 	c.Stderr = &said
 	out, err := c.Output()
 	if ctx.Err() != nil {
-		return nil, Failf(ClassNotInstalled, "see whether its service runs: `systemctl status docker`", "`%s %s` does not answer within %v", client, args[0], askTimeout)
+		return nil, Failf(ClassNotInstalled, "see whether its service runs: `systemctl status docker`",
+			"`%s %s` does not answer within %v", client, args[0], askTimeout)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %s", client, args[0], err, bytes.TrimSpace(said.Bytes()))
@@ -157,7 +159,8 @@ func (c *Container) Find() (client string, image Image, err error) {
 // find asks the client for the image.
 func (c *Container) find(client string) (Image, error) {
 	if where, host := service(client); host != "" && !strings.HasPrefix(host, "unix://") {
-		return Image{}, Failf(ClassConfig, "change that, or run llem on that machine", "%s is %s: an engine on another machine is not what the sensors of this one see", where, host)
+		return Image{}, Failf(ClassConfig, "change that, or run llem on that machine",
+			"%s is %s: an engine on another machine is not what the sensors of this one see", where, host)
 	}
 	out, err := askClient(client, "image", "inspect", c.Image)
 	if err != nil {
@@ -165,7 +168,8 @@ func (c *Container) find(client string) (Image, error) {
 	}
 	found, ok := describedImage(out)
 	if !ok {
-		return Image{}, Failf(ClassEngine, "try `"+client+" image inspect "+c.Image+"`", "%s does not describe the image %s", client, c.Image)
+		return Image{}, Failf(ClassEngine, "try `"+client+" image inspect "+c.Image+"`",
+			"%s does not describe the image %s", client, c.Image)
 	}
 	found.Name = c.Image
 	return found, nil
@@ -183,7 +187,8 @@ func describedImage(text []byte) (Image, bool) {
 	const sha = "sha256:" // which podman leaves out
 	image := Image{ID: sha + strings.TrimPrefix(got[0].ID, sha)}
 	for _, d := range got[0].RepoDigests {
-		if repo, digest, ok := strings.Cut(d, "@"); ok && !strings.HasPrefix(repo, "localhost/") { // where podman keeps what is built here
+		// where podman keeps what is built here
+		if repo, digest, ok := strings.Cut(d, "@"); ok && !strings.HasPrefix(repo, "localhost/") {
 			image.Digest = digest
 			break
 		}
@@ -198,7 +203,8 @@ func (c *Container) refused(client string, err error) error {
 	}
 	f := containerFailure(err.Error())
 	if f == nil {
-		return &Failure{Class: ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err, Hint: "try the command by hand"}
+		return &Failure{Class: ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err,
+			Hint: "try the command by hand"}
 	}
 	if f.Class != ClassImage {
 		return f
@@ -207,7 +213,8 @@ func (c *Container) refused(client string, err error) error {
 	if ownImages[c.Image] {
 		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image))
 	}
-	return &Failure{Class: ClassImage, Message: "there is no image " + c.Image + " on this machine", Hint: hint, LogTail: err.Error()}
+	return &Failure{Class: ClassImage, Message: "there is no image " + c.Image + " on this machine", Hint: hint,
+		LogTail: err.Error()}
 }
 
 // ownImages are those that docker/ builds.
@@ -216,7 +223,8 @@ var ownImages = map[string]bool{"llem-embedded": true, "llem-pytorch": true}
 // GetImage is the command that puts an image on this machine.
 func GetImage(client, image string) string {
 	if ownImages[image] {
-		return fmt.Sprintf("%s build -t %s -f docker/%s.Dockerfile .", client, image, strings.TrimPrefix(image, "llem-"))
+		return fmt.Sprintf("%s build -t %s -f docker/%s.Dockerfile .", client, image,
+			strings.TrimPrefix(image, "llem-"))
 	}
 	return client + " pull " + image
 }
@@ -228,29 +236,47 @@ var trouble = []struct {
 	hint  string
 	texts []string
 }{
-	{ClassNotInstalled, "you may not use the container service", "`sudo usermod -aG docker $USER` and log in again, or use podman, which needs no service (container.client: podman)",
-		[]string{"permission denied while trying to connect", "dial unix /var/run/docker.sock: connect: permission denied"}},
+	{ClassNotInstalled, "you may not use the container service",
+		"`sudo usermod -aG docker $USER` and log in again, or use podman, which needs no service " +
+			"(container.client: podman)",
+		[]string{"permission denied while trying to connect",
+			"dial unix /var/run/docker.sock: connect: permission denied"}},
 	{ClassNotInstalled, "the container service cannot be reached", "start it: `sudo systemctl start docker`",
-		[]string{"cannot connect to the docker daemon", "failed to connect to the docker api", "error during connect", "cannot connect to podman"}},
+		[]string{"cannot connect to the docker daemon", "failed to connect to the docker api", "error during connect",
+			"cannot connect to podman"}},
 	{ClassImage, "the image is not on this machine", "fetch or build it",
 		[]string{"no such image", "image not known", "unable to find image"}},
-	{ClassNotInstalled, "podman lacks a program that containers of a user need", "Debian: `sudo apt-get install uidmap`",
+	{ClassNotInstalled, "podman lacks a program that containers of a user need",
+		"Debian: `sudo apt-get install uidmap`",
 		[]string{"command required for rootless mode"}},
 	{ClassVersion, "the image needs a newer GPU driver", "update the driver, or take an image for an older CUDA",
 		[]string{"unsatisfied condition: cuda", "unsatisfied condition: driver", "driver/library version mismatch"}},
-	{ClassNoDevice, "containers cannot use the GPUs", "install nvidia-container-toolkit and set it up: `sudo nvidia-ctk runtime configure --runtime=docker` for docker, `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` for podman",
-		[]string{"could not select device driver", "unresolvable cdi devices", "nvidia-container-cli: initialization error", "unknown runtime specified nvidia", "libnvidia-ml.so.1: cannot open shared object"}},
-	{ClassConfig, "the container cannot be bound to the processors that llem may use", "run llem without an affinity, or let the client use the cgroup controller cpuset",
+	{ClassNoDevice, "containers cannot use the GPUs",
+		"install nvidia-container-toolkit and set it up: `sudo nvidia-ctk runtime configure --runtime=docker` for " +
+			"docker, `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` for podman",
+		[]string{"could not select device driver", "unresolvable cdi devices",
+			"nvidia-container-cli: initialization error", "unknown runtime specified nvidia",
+			"libnvidia-ml.so.1: cannot open shared object"}},
+	{ClassConfig, "the container cannot be bound to the processors that llem may use",
+		"run llem without an affinity, or let the client use the cgroup controller cpuset",
 		[]string{"controller `cpuset` is not available", "cpuset: no such file", "requested cpus are not available"}},
-	{ClassConfig, "the client sets limits that this machine does not allow", "put `default_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]` under [containers] of containers.conf, within what `ulimit -Hn` and `ulimit -Hu` say",
+	{ClassConfig, "the client sets limits that this machine does not allow",
+		"put `default_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]` under [containers] of " +
+			"containers.conf, within what `ulimit -Hn` and `ulimit -Hu` say",
 		[]string{"setrlimit", "setting rlimit"}},
-	{ClassConfig, "the machine has no message queues for containers to share", "`sudo mkdir -p /dev/mqueue && sudo mount -t mqueue none /dev/mqueue`",
+	{ClassConfig, "the machine has no message queues for containers to share",
+		"`sudo mkdir -p /dev/mqueue && sudo mount -t mqueue none /dev/mqueue`",
 		[]string{"/dev/mqueue: no such file"}},
-	{ClassConfig, "the client's runtime does not start containers with the control groups of this machine", "name another one under [engine] of containers.conf (`runtime = \"runc\"`), or start Linux with cgroups v2 alone",
+	{ClassConfig, "the client's runtime does not start containers with the control groups of this machine",
+		"name another one under [engine] of containers.conf (`runtime = \"runc\"`), or start Linux with " +
+			"cgroups v2 alone",
 		[]string{"cgroups in hybrid mode not supported"}},
-	{ClassConfig, "the container's side does not see the files of this one", "run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside and outside",
+	{ClassConfig, "the container's side does not see the files of this one",
+		"run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside " +
+			"and outside",
 		[]string{"bind source path does not exist", "error mounting"}},
-	{ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh", "name the engine's program with container.program",
+	{ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh",
+		"name the engine's program with container.program",
 		[]string{"executable file not found", "no such file or directory: unknown", ": not found"}},
 }
 

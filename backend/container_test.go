@@ -85,21 +85,39 @@ func TestContainerFailures(t *testing.T) {
 		opt                   backend.WorkerOptions
 		want                  failure
 	}{
-		{"daemon down", "fake", testImage, impatient, failure{backend.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""}},
-		{"not allowed", "fake", testImage, impatient, failure{backend.ClassNotInstalled, "may not use", "usermod -aG docker", ""}},
-		{"odd", "fake", testImage, impatient, failure{backend.ClassNotInstalled, "ask for the image llem-test", "by hand", ""}},
-		{"well", "fake", "example.org/absent:1", impatient, failure{backend.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1", "No such image"}},
-		{"well", "fake", "llem-pytorch", impatient, failure{backend.ClassImage, "no image llem-pytorch", "docker build -t llem-pytorch -f docker/pytorch.Dockerfile .", ""}},
-		{"well", "fake", "llem-mine", impatient, failure{backend.ClassImage, "no image llem-mine", "docker pull llem-mine", ""}},
-		{"no gpu", "fake", testImage, impatient, failure{backend.ClassNoDevice, "containers cannot use the GPUs", "nvidia-container-toolkit", ""}},
-		{"old driver", "fake", testImage, impatient, failure{backend.ClassVersion, "cuda>=12.8", "update the driver", ""}},
-		{"dies", "fake", testImage, impatient, failure{backend.ClassCrashed, "exited with status 125 while starting", "log_tail", "unexpected EOF"}},
-		{"well", "other clock", testImage, impatient, failure{backend.ClassClock, "another CLOCK_MONOTONIC", "own kernel", ""}},
-		{"well", "silent", testImage, slow, failure{backend.ClassStartTimeout, "did not answer within 300ms", "engine.log", "importing torch"}},
-		{"deaf", "silent", testImage, slow, failure{backend.ClassStartTimeout, "did not answer within 300ms", "engine.log", ""}},
-		{"well", "exits", testImage, impatient, failure{backend.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "of their own", ""}},
-		{"well", "aborts", testImage, impatient, failure{backend.ClassCrashed, "was ended by signal aborted", "log_tail", "ggml: assertion failed"}},
-		{"well", "closes its pipe", testImage, impatient, failure{backend.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
+		{"daemon down", "fake", testImage, impatient,
+			failure{backend.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""}},
+		{"not allowed", "fake", testImage, impatient,
+			failure{backend.ClassNotInstalled, "may not use", "usermod -aG docker", ""}},
+		{"odd", "fake", testImage, impatient,
+			failure{backend.ClassNotInstalled, "ask for the image llem-test", "by hand", ""}},
+		{"well", "fake", "example.org/absent:1", impatient,
+			failure{backend.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1",
+				"No such image"}},
+		{"well", "fake", "llem-pytorch", impatient,
+			failure{backend.ClassImage, "no image llem-pytorch",
+				"docker build -t llem-pytorch -f docker/pytorch.Dockerfile .", ""}},
+		{"well", "fake", "llem-mine", impatient,
+			failure{backend.ClassImage, "no image llem-mine", "docker pull llem-mine", ""}},
+		{"no gpu", "fake", testImage, impatient,
+			failure{backend.ClassNoDevice, "containers cannot use the GPUs", "nvidia-container-toolkit", ""}},
+		{"old driver", "fake", testImage, impatient,
+			failure{backend.ClassVersion, "cuda>=12.8", "update the driver", ""}},
+		{"dies", "fake", testImage, impatient,
+			failure{backend.ClassCrashed, "exited with status 125 while starting", "log_tail", "unexpected EOF"}},
+		{"well", "other clock", testImage, impatient,
+			failure{backend.ClassClock, "another CLOCK_MONOTONIC", "own kernel", ""}},
+		{"well", "silent", testImage, slow,
+			failure{backend.ClassStartTimeout, "did not answer within 300ms", "engine.log", "importing torch"}},
+		{"deaf", "silent", testImage, slow,
+			failure{backend.ClassStartTimeout, "did not answer within 300ms", "engine.log", ""}},
+		{"well", "exits", testImage, impatient,
+			failure{backend.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "of their own",
+				""}},
+		{"well", "aborts", testImage, impatient,
+			failure{backend.ClassCrashed, "was ended by signal aborted", "log_tail", "ggml: assertion failed"}},
+		{"well", "closes its pipe", testImage, impatient,
+			failure{backend.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
 	}
 	for _, test := range tests {
 		t.Run(test.docker+"/"+test.worker, func(t *testing.T) {
@@ -263,41 +281,50 @@ func follows(args []string, flag, value string) bool {
 
 func TestContainerCommandLine(t *testing.T) {
 	user := strconv.Itoa(os.Getuid()) + ":" + strconv.Itoa(os.Getgid())
-	draft, blobs, snapshot := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "snap,shot") // a comma is a separator to docker
+	// a comma is a separator to docker
+	draft, blobs, snapshot := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "snap,shot")
 	if err := errors.Join(os.Mkdir(snapshot, 0o700), os.WriteFile(filepath.Join(blobs, "b1"), nil, 0o600),
 		os.Symlink(filepath.Join(blobs, "b1"), filepath.Join(snapshot, "config.json"))); err != nil {
 		t.Fatal(err)
 	}
-	mounts := []string{"--mount", `type=bind,"source=` + snapshot + `","target=` + snapshot + `",readonly`, "--mount", "type=bind,source=" + blobs + ",target=" + blobs + ",readonly",
+	mounts := []string{"--mount", `type=bind,"source=` + snapshot + `","target=` + snapshot + `",readonly`, "--mount",
+		"type=bind,source=" + blobs + ",target=" + blobs + ",readonly",
 		"--mount", "type=bind,source=" + draft + ",target=" + draft + ",readonly"}
-	common := append([]string{"--network=host", "", "--no-healthcheck", "", "--ipc=host", "", "--pull=never", "", "--user", user, "--label", "llem=1", "--env", "NCCL_DEBUG=INFO", "--env", "LOGNAME=llem"}, mounts...)
+	common := append([]string{"--network=host", "", "--no-healthcheck", "", "--ipc=host", "", "--pull=never", "",
+		"--user", user, "--label", "llem=1", "--env", "NCCL_DEBUG=INFO", "--env", "LOGNAME=llem"}, mounts...)
 	tests := []struct {
 		client string
 		gpus   []string
 		want   []string
 	}{
-		{"docker", []string{"GPU-a", "GPU-b"}, []string{"--gpus", `"device=GPU-a,GPU-b"`, "--env", "CUDA_VISIBLE_DEVICES=GPU-a,GPU-b", "--userns=host", ""}},
+		{"docker", []string{"GPU-a", "GPU-b"},
+			[]string{"--gpus", `"device=GPU-a,GPU-b"`, "--env", "CUDA_VISIBLE_DEVICES=GPU-a,GPU-b", "--userns=host",
+				""}},
 		{"docker", []string{"all"}, []string{"--gpus", "all", "--env", "CUDA_VISIBLE_DEVICES=1"}},
-		{"podman", []string{"GPU-a", "GPU-b"}, []string{"--device", "nvidia.com/gpu=GPU-a", "--device", "nvidia.com/gpu=GPU-b"}},
+		{"podman", []string{"GPU-a", "GPU-b"},
+			[]string{"--device", "nvidia.com/gpu=GPU-a", "--device", "nvidia.com/gpu=GPU-b"}},
 		{"podman", []string{"all"}, []string{"--device", "nvidia.com/gpu=all"}},
 	}
 	for _, test := range tests {
 		t.Run(test.client+" "+test.gpus[0], func(t *testing.T) {
 			state := fakeDocker(t, test.client)
-			for k, v := range map[string]string{"NCCL_DEBUG": "INFO", "CUDA_VISIBLE_DEVICES": "1", "CUDA_HOME": "/usr/local/cuda", "HF_TOKEN": "hf_secret"} {
+			for k, v := range map[string]string{"NCCL_DEBUG": "INFO", "CUDA_VISIBLE_DEVICES": "1",
+				"CUDA_HOME": "/usr/local/cuda", "HF_TOKEN": "hf_secret"} {
 				t.Setenv(k, v)
 			}
 			c := box()
 			c.GPUs = test.gpus
 			options := []byte(`{"draft":"` + draft + `","same":"` + snapshot + `","n":8,"name":"/absent/model"}`)
-			s, err := testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Path: snapshot, Options: options, Container: c})
+			s, err := testBackend{"fake", impatient}.Start(t.Context(),
+				backend.Spec{Path: snapshot, Options: options, Container: c})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer s.Close()
 			args := arguments(t, state)
 			for want := range slices.Chunk(append(slices.Clone(common), test.want...), 2) {
-				if want[1] == "" && !slices.Contains(args, want[0]) || want[1] != "" && !follows(args, want[0], want[1]) {
+				if want[1] == "" && !slices.Contains(args, want[0]) ||
+					want[1] != "" && !follows(args, want[0], want[1]) {
 					t.Errorf("no %q in %q", want, args)
 				}
 			}
@@ -305,7 +332,8 @@ func TestContainerCommandLine(t *testing.T) {
 				t.Errorf("the model's folder is mounted %d times", n)
 			}
 			for _, a := range args {
-				if strings.Contains(a, "absent") || strings.Contains(a, "hf_secret") || strings.Contains(a, "CUDA_HOME") {
+				if strings.Contains(a, "absent") || strings.Contains(a, "hf_secret") ||
+					strings.Contains(a, "CUDA_HOME") {
 					t.Errorf("%q is passed on", a)
 				}
 			}

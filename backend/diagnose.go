@@ -50,52 +50,73 @@ func (s symptom) matches(line string) bool {
 
 const (
 	hintMemory  = "use a smaller model, dtype, batch size or context, or free the GPU (`nvidia-smi` shows who holds it)"
-	hintVersion = "install versions that belong together in an environment of their own, as the engine's documentation says"
+	hintVersion = "install versions that belong together in an environment of their own, as the engine's " +
+		"documentation says"
 )
 
 // symptoms in the order in which they are tried on a line.
 var symptoms = []symptom{
-	say(ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the line says how much fits",
-		"No available memory for the cache blocks", "KV cache is needed, which is larger than the available KV cache memory",
-		"Not enough memory. Please try to", "failed to find a memory slot", "exceeds the available context size", "kv cache is full"),
+	say(ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the "+
+		"line says how much fits",
+		"No available memory for the cache blocks",
+		"KV cache is needed, which is larger than the available KV cache memory",
+		"Not enough memory. Please try to", "failed to find a memory slot", "exceeds the available context size",
+		"kv cache is full"),
 	say(ClassOOMGPU, hintMemory,
-		"torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
-		"Free memory on device…is less than desired GPU memory utilization", "Executor creation failed due to insufficient GPU memory",
+		"torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA out of memory", "CUDA error: out of memory",
+		"CUBLAS_STATUS_ALLOC_FAILED",
+		"Free memory on device…is less than desired GPU memory utilization",
+		"Executor creation failed due to insufficient GPU memory",
 		"cudaMalloc failed: out of memory", "unable to allocate CUDA", "failed to allocate CUDA", "HIP out of memory"),
 	say(ClassOOMHost, "use a smaller model, dtype or batch size, or a machine with more memory",
-		"DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "exitcode: -9", "exitcode 9", "Cannot allocate memory", "MemoryError",
+		"DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "exitcode: -9",
+		"exitcode 9", "Cannot allocate memory", "MemoryError",
 		"ggml_aligned_malloc: insufficient memory"),
-	say(ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError", "trying to access a gated repo", "401 Client Error", "403 Client Error"),
+	say(ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError",
+		"trying to access a gated repo", "401 Client Error", "403 Client Error"),
 	say(ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
 		"We couldn't connect to", "LocalEntryNotFoundError", "OfflineModeIsEnabled", "Cannot reach https://"),
 	say(ClassCorruptModel, "download or generate the model again",
 		"invalid magic characters", "is not within the file bounds", "SafetensorError", "tensor…has wrong shape"),
 	say(ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
 	say(ClassModelNotFound, "check the name or the path of the model",
-		"is not a local folder and is not a valid model identifier", "Repo id must be in the form", "RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
-		"does not appear to have a file named", "failed to load model", "failed to open GGUF", "gguf_init_from_file: failed to open"),
+		"is not a local folder and is not a valid model identifier", "Repo id must be in the form",
+		"RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
+		"does not appear to have a file named", "failed to load model", "failed to open GGUF",
+		"gguf_init_from_file: failed to open"),
 	say(ClassUnsupportedModel, "choose another backend, or a newer version of this one",
-		"Model architectures…are not supported", "does not recognize this architecture", "trust_remote_code=True", "unknown model architecture", "unsupported architecture",
+		"Model architectures…are not supported", "does not recognize this architecture", "trust_remote_code=True",
+		"unknown model architecture", "unsupported architecture",
 		"tokenizer not supported", "Unknown architecture"),
 	say(ClassUnsupportedDType, "choose another dtype or quantisation for this GPU",
-		"quantization method…is not supported for the current GPU", "Bfloat16 is only supported on GPUs with compute capability", "Unknown quantization method",
+		"quantization method…is not supported for the current GPU",
+		"Bfloat16 is only supported on GPUs with compute capability", "Unknown quantization method",
 		"fp8 tensor core is not supported", "Only SM100 is supported"),
-	say(ClassUnsupportedDType, "this build of the engine has no code for this GPU: install one that has, or choose another dtype or quantisation",
+	say(ClassUnsupportedDType,
+		"this build of the engine has no code for this GPU: install one that has, or choose another dtype or "+
+			"quantisation",
 		"no kernel image is available"),
 	say(ClassPortInUse, "try again: the port was taken between looking and listening",
 		"[Errno 98]", "Address already in use", "couldn't bind HTTP server socket", "EADDRINUSE"),
 	say(ClassNCCL, "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger /dev/shm",
 		"NCCL error", "ncclUnhandledCudaError", "ncclSystemError", "peer access is not supported", "Bus error"),
 	say(ClassNoDevice, "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
-		"Failed to infer device type", "No CUDA GPUs are available", "Found no NVIDIA driver", "no CUDA-capable device is detected"),
+		"Failed to infer device type", "No CUDA GPUs are available", "Found no NVIDIA driver",
+		"no CUDA-capable device is detected"),
 	say(ClassVersion, hintVersion,
-		"undefined symbol", "cannot open shared object file", "CUDA driver version is insufficient", "driver/library version mismatch", "forward compatibility was attempted",
+		"undefined symbol", "cannot open shared object file", "CUDA driver version is insufficient",
+		"driver/library version mismatch", "forward compatibility was attempted",
 		"ModuleNotFoundError", "ImportError"),
-	say(ClassVersion, "this version of the engine does not know what the line names: leave that key out of the study, or install a version that has it",
-		"unrecognized arguments:", "No such option", "Extra inputs are not permitted", "error: invalid argument", "unknown argument:"),
-	say(ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or install a compiler and ninja",
-		"Capture cuda graph failed", "torch._dynamo.exc", "CUDA_HOME environment variable is not set", "No such file or directory: 'ninja'", "ptxas fatal", "torch._inductor.exc"),
-	say(ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log", "Timed out waiting for engine", "server_start_timeout"),
+	say(ClassVersion, "this version of the engine does not know what the line names: leave that key out of the "+
+		"study, or install a version that has it",
+		"unrecognized arguments:", "No such option", "Extra inputs are not permitted", "error: invalid argument",
+		"unknown argument:"),
+	say(ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or "+
+		"install a compiler and ninja",
+		"Capture cuda graph failed", "torch._dynamo.exc", "CUDA_HOME environment variable is not set",
+		"No such file or directory: 'ninja'", "ptxas fatal", "torch._inductor.exc"),
+	say(ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log",
+		"Timed out waiting for engine", "server_start_timeout"),
 }
 
 // diagnosed bounds how much of a log is read: causes stand near its beginning or, of an
@@ -115,7 +136,8 @@ type Diagnosis struct {
 // mild is the beginning of a line that its engine does not take for an error: after the
 // name of the process (vLLM), a level in brackets (TensorRT-LLM), or a time and a letter
 // (llama.cpp).
-var mild = regexp.MustCompile(`^(\([^)]*\) )?(\[trt-llm\] )?(\[[0-9/:, -]+\] )?(\[(w|i|d|v)\]|(warning|info|debug)\b|[0-9.]+ (w|i|d) )`)
+var mild = regexp.MustCompile(
+	`^(\([^)]*\) )?(\[trt-llm\] )?(\[[0-9/:, -]+\] )?(\[(w|i|d|v)\]|(warning|info|debug)\b|[0-9.]+ (w|i|d) )`)
 
 // A Python traceback names a place and quotes its line of source, after what the engine
 // writes before each line.
@@ -163,7 +185,8 @@ func diagnoseLine(text, line string) (Diagnosis, bool) {
 		}
 		d := Diagnosis{s.class, s.hint, shorten(line)}
 		if m := fits.FindStringSubmatch(text); m != nil {
-			d.Hint = "prompt and output of at most " + m[1] + " tokens fit: use fewer, or raise the memory share of the engine"
+			d.Hint = "prompt and output of at most " + m[1] +
+				" tokens fit: use fewer, or raise the memory share of the engine"
 		}
 		return d, true
 	}

@@ -67,12 +67,16 @@ func TestExits(t *testing.T) {
 		"killed behind a shell": {"exit 137", ClassOOMHost, "killed"},
 		"illegal instruction":   {"exit 132", ClassIllegal, "illegal instruction"},
 		"kills itself": {"echo 'RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.'; " +
-			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$", ClassKVTooSmall, "--mem-fraction-static"},
-		"kills itself, saying nothing": {"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$", ClassCrashed, "killed"},
-		"says so":                      {"echo 'CUDA out of memory. Tried'; exit 1", ClassOOMGPU, "exited with status 1 while loading: CUDA out of memory"},
-		"says nothing":                 {"exit 3", ClassCrashed, "exited with status 3"},
+			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$",
+			ClassKVTooSmall, "--mem-fraction-static"},
+		"kills itself, saying nothing": {"echo 'Received sigquit from a child process. It usually means the child " +
+			"failed.'; kill -KILL $$", ClassCrashed, "killed"},
+		"says so": {"echo 'CUDA out of memory. Tried'; exit 1", ClassOOMGPU,
+			"exited with status 1 while loading: CUDA out of memory"},
+		"says nothing": {"exit 3", ClassCrashed, "exited with status 3"},
 	} {
-		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}}, filepath.Join(t.TempDir(), "log"))
+		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}},
+			filepath.Join(t.TempDir(), "log"))
 		if err != nil {
 			t.Fatal(err)
 		}

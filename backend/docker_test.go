@@ -78,9 +78,11 @@ func dockerMain(args []string) int {
 	last := args[len(args)-1]
 	switch mode {
 	case "daemon down":
-		return say(1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
+		return say(1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker "+
+			"daemon running?")
 	case "not allowed":
-		return say(1, "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock")
+		return say(1, "permission denied while trying to connect to the Docker daemon socket at "+
+			"unix:///var/run/docker.sock")
 	case "odd":
 		return say(1, "segmentation fault")
 	}
@@ -124,7 +126,8 @@ func dockerMain(args []string) int {
 		case err != nil:
 			return say(1, "Error: No such container: %s", last)
 		case mode == "keeps":
-			return say(1, "Error response from daemon: container %s: driver \"overlay2\" failed to remove root filesystem: device or resource busy", last)
+			return say(1, "Error response from daemon: container %s: driver \"overlay2\" failed to remove root "+
+				"filesystem: device or resource busy", last)
 		}
 		n, _ := strconv.Atoi(string(pid))
 		end(n)
@@ -144,7 +147,8 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 	case "no gpu":
 		return say(125, `docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].`)
 	case "old driver":
-		return say(125, "docker: Error response from daemon: failed to create task for container: nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver")
+		return say(125, "docker: Error response from daemon: failed to create task for container: "+
+			"nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver")
 	case "dies":
 		return say(125, "docker: unexpected EOF")
 	}

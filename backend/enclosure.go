@@ -163,7 +163,8 @@ func (e *enclosure) start(cmd Command, logPath string, pipes bool) (*process, er
 // command is the client's command line for cmd in the container.
 func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	c := cmd.Container
-	args := []string{"run", "--rm", "--interactive", "--name", e.name, "--label", "llem=1", "--label", "llem.pid=" + strconv.Itoa(os.Getpid()),
+	args := []string{"run", "--rm", "--interactive", "--name", e.name, "--label", "llem=1", "--label",
+		"llem.pid=" + strconv.Itoa(os.Getpid()),
 		"--pull=never", "--network=host", "--ipc=host", "--log-driver=none", "--security-opt", "label=disable",
 		"--no-healthcheck"} // an image's own would run in the middle of a measurement
 	args = append(args, e.user()...)
@@ -175,7 +176,8 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 		args = append(args, "--mount", mount(dir, true))
 	}
 	// The image knows no name for the user's number; libraries that ask want one.
-	env := slices.Concat(passedOn(os.Environ()), []string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env, gpuVariables(seen))
+	env := slices.Concat(passedOn(os.Environ()),
+		[]string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env, gpuVariables(seen))
 	for _, kv := range lastOf(env) {
 		args = append(args, "--env", kv)
 	}
@@ -217,7 +219,8 @@ func (e *enclosure) remove() {
 // gone says that what was to be removed is not there any more, or about to go.
 func gone(text string) bool {
 	low := strings.ToLower(text)
-	return strings.Contains(low, "no such container") || strings.Contains(low, "no container with name") || strings.Contains(low, "already in progress")
+	return strings.Contains(low, "no such container") || strings.Contains(low, "no container with name") ||
+		strings.Contains(low, "already in progress")
 }
 
 // madeWithin bounds the wait for a client that makes a container which is not wanted any

@@ -46,7 +46,8 @@ const allGPUs = "all"
 func visible(list, environ []string) []string {
 	for _, kv := range environ {
 		name, text, _ := strings.Cut(kv, "=")
-		if name == cudaVisible && len(list) > 0 && (strings.HasPrefix(text, "GPU-") || strings.HasPrefix(text, "MIG-")) {
+		if name == cudaVisible && len(list) > 0 &&
+			(strings.HasPrefix(text, "GPU-") || strings.HasPrefix(text, "MIG-")) {
 			return strings.Split(text, ",")
 		}
 	}
@@ -103,7 +104,8 @@ func fields(list ...string) string {
 // passedOn are the variables of this machine that engines take settings from, and that
 // name nothing which the container lacks.
 func passedOn(environ []string) []string {
-	prefixes := []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_", "PYTORCH_", "TORCHINDUCTOR_",
+	prefixes := []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_",
+		"PYTORCH_", "TORCHINDUCTOR_",
 		"VLLM_", "SGLANG_", "GGML_", "LLAMA_", "TLLM_", "TRTLLM_"}
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, text, _ := strings.Cut(kv, "=")
@@ -115,7 +117,8 @@ func passedOn(environ []string) []string {
 
 // secret says by its name that a variable must not stand in a command line, which all can read.
 func secret(name string) bool {
-	return slices.ContainsFunc([]string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD"}, func(end string) bool { return strings.HasSuffix(name, end) })
+	return slices.ContainsFunc([]string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD"},
+		func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
 // lastOf keeps the last of several values of a variable: clients do not agree on which holds.

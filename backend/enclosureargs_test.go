@@ -20,7 +20,8 @@ func TestVisibleGPUs(t *testing.T) {
 		{"all", []string{"all"}, "1", []string{"all"}, nil},
 		{"numbers are not passed on", two, "1", two, []string{"CUDA_VISIBLE_DEVICES=GPU-a,GPU-b"}},
 		{"named", two, "GPU-b", two[1:], []string{"CUDA_VISIBLE_DEVICES=GPU-b"}},
-		{"parts of one", two[:1], "MIG-2,MIG-1", []string{"MIG-2", "MIG-1"}, []string{"CUDA_VISIBLE_DEVICES=MIG-2,MIG-1"}},
+		{"parts of one", two[:1], "MIG-2,MIG-1", []string{"MIG-2", "MIG-1"},
+			[]string{"CUDA_VISIBLE_DEVICES=MIG-2,MIG-1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := visible(test.list, []string{"A=b", "CUDA_VISIBLE_DEVICES=" + test.set})
@@ -52,10 +53,12 @@ func TestUserOfContainer(t *testing.T) {
 }
 
 func TestPassedOn(t *testing.T) {
-	got := passedOn([]string{"PATH=/bin", "OMP_NUM_THREADS=4", "HF_TOKEN=x", "CUDA_HOME=/usr/local/cuda", "VLLM_CACHE_ROOT=/scratch", "NCCL_DEBUG=INFO",
+	got := passedOn([]string{"PATH=/bin", "OMP_NUM_THREADS=4", "HF_TOKEN=x", "CUDA_HOME=/usr/local/cuda",
+		"VLLM_CACHE_ROOT=/scratch", "NCCL_DEBUG=INFO",
 		"TORCH_SYMM_MEM_DISABLE_MULTICAST=1", "NVSHMEM_DISABLE_NVLS=1", "LLAMA_ARG_POLL=0", "VLLM_API_KEY=secret",
 		"VLLM_HUB_TOKEN=x", "SGLANG_CLIENT_SECRET=x", "NCCL_PASSWORD=x", "VLLM_SECRET_ROUNDS=3"})
-	if diff := cmp.Diff([]string{"OMP_NUM_THREADS=4", "NCCL_DEBUG=INFO", "TORCH_SYMM_MEM_DISABLE_MULTICAST=1", "NVSHMEM_DISABLE_NVLS=1", "LLAMA_ARG_POLL=0", "VLLM_SECRET_ROUNDS=3"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"OMP_NUM_THREADS=4", "NCCL_DEBUG=INFO", "TORCH_SYMM_MEM_DISABLE_MULTICAST=1",
+		"NVSHMEM_DISABLE_NVLS=1", "LLAMA_ARG_POLL=0", "VLLM_SECRET_ROUNDS=3"}, got); diff != "" {
 		t.Errorf("passed on (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"B=2", "A=3", "AB=4"}, lastOf([]string{"A=1", "B=2", "A=3", "AB=4"})); diff != "" {
@@ -92,8 +95,9 @@ func TestContainerTrouble(t *testing.T) {
 		class Class
 		hint  string
 	}{
-		"Error: statfs /dev/mqueue: no such file or directory":                                                               {ClassConfig, "mount -t mqueue"},
-		"Error: runc: runc create failed: error during container init: error setting rlimit type 6: operation not permitted": {ClassConfig, "default_ulimits"},
+		"Error: statfs /dev/mqueue: no such file or directory": {ClassConfig, "mount -t mqueue"},
+		"Error: runc: runc create failed: error during container init: error setting rlimit type 6: operation " +
+			"not permitted": {ClassConfig, "default_ulimits"},
 		"Error: OCI runtime error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2":           {ClassConfig, "runc"},
 		`Error: command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not found in $PATH`: {ClassNotInstalled, "uidmap"},
 		`docker: Error response from daemon: exec: "llama-server": executable file not found in $PATH`:                       {ClassNotInstalled, "container.program"},
@@ -101,7 +105,8 @@ func TestContainerTrouble(t *testing.T) {
 		`docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].`: {ClassNoDevice, "nvidia-ctk"},
 		"Error: unable to find image 'x' locally":                                                           {ClassImage, "fetch"},
 	} {
-		if f := containerFailure("first line\n" + text); f == nil || f.Class != want.class || !strings.Contains(f.Hint, want.hint) {
+		if f := containerFailure("first line\n" + text); f == nil || f.Class != want.class ||
+			!strings.Contains(f.Hint, want.hint) {
 			t.Errorf("%s: %+v, want class %s and a hint with %q", text, f, want.class, want.hint)
 		}
 	}

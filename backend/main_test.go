@@ -107,7 +107,8 @@ func self(mode string) backend.Command {
 	if err != nil {
 		panic(err)
 	}
-	return backend.Command{Path: path, Env: []string{workerEnv + "=" + mode, "GORACE=halt_on_error=1 atexit_sleep_ms=0"}}
+	return backend.Command{Path: path,
+		Env: []string{workerEnv + "=" + mode, "GORACE=halt_on_error=1 atexit_sleep_ms=0"}}
 }
 
 // message is what the raw worker needs of a command.

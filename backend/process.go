@@ -196,7 +196,8 @@ func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
 	var sig syscall.Signal
 	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		sig = ws.Signal()
-	} else if n := exit.ExitCode() - shellSignal; n == int(syscall.SIGKILL) || n == int(syscall.SIGILL) || p.box != nil && n > 0 {
+	} else if n := exit.ExitCode() - shellSignal; n == int(syscall.SIGKILL) || n == int(syscall.SIGILL) ||
+		p.box != nil && n > 0 {
 		sig = syscall.Signal(n) // of the program behind a script, or in a container
 	} else if sig = goCrash(p.logPath, exit.ExitCode(), f); sig == 0 {
 		return "exited with status " + strconv.Itoa(exit.ExitCode())

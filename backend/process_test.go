@@ -72,7 +72,9 @@ func TestGoCrash(t *testing.T) {
 		{"no crash", 2, "usage: worker\nnot a SIGILL: illegal instruction\n", 0, ""},
 		{"crash", 2, crash, syscall.SIGSEGV, "SIGSEGV: segmentation violation\nPC"},
 		{"first line", 2, "SIGILL: illegal instruction\n", syscall.SIGILL, "SIGILL"},
-		{"abort with many stacks", 2, strings.Repeat("noise\n", 1e5) + "SIGABRT: abort\n" + strings.Repeat("goroutine\n", 1e4), syscall.SIGABRT, "SIGABRT: abort\ngor"},
+		{"abort with many stacks", 2,
+			strings.Repeat("noise\n", 1e5) + "SIGABRT: abort\n" +
+				strings.Repeat("goroutine\n", 1e4), syscall.SIGABRT, "SIGABRT: abort\ngor"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -98,7 +100,8 @@ func TestSpawnFailures(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("%d files left, want the temporary log removed", len(left))
 	}
-	if _, err := spawn(Command{Path: "/bin/true"}, filepath.Join(dir, "absent", "engine.log"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := spawn(Command{Path: "/bin/true"}, filepath.Join(dir, "absent", "engine.log"), nil); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("spawn with a log in a missing folder = %v, want %v", err, fs.ErrNotExist)
 	}
 }

@@ -123,9 +123,11 @@ func FuzzDecoder(f *testing.F) {
 		`{"v":1,"id":1,"op":"hello"}` + "\n",
 		`{"id":2,"op":"load","load":{"model":"m","path":"p","seed":18446744073709551615,"options":{ "threads": 1 }}}` + "\r\n",
 		`{"id":3,"op":"tokenize","texts":["naïve 東京 🙂","\u2028<&>"]}` + "\n\n",
-		`{"id":4,"op":"run","run":{"requests":[{"id":1,"tokens":[1,2]}],"output_tokens":3}}` + "\n" + `{"id":5,"op":"cancel"}` + "\n",
+		`{"id":4,"op":"run","run":{"requests":[{"id":1,"tokens":[1,2]}],"output_tokens":3}}` + "\n" +
+			`{"id":5,"op":"cancel"}` + "\n",
 		`{"v":1,"id":1,"event":"hello","clock_ns":9223372036854775807,"info":{"version":"1","device":"cpu"}}` + "\n",
-		`{"id":4,"event":"requests","requests":[{"id":1,"token_ns":[1,2],"ok":true}]}` + "\n" + `{"id":4,"event":"done"}` + "\n",
+		`{"id":4,"event":"requests","requests":[{"id":1,"token_ns":[1,2],"ok":true}]}` + "\n" +
+			`{"id":4,"event":"done"}` + "\n",
 		`{"id":4,"event":"progress","fraction":-0.0}` + "\n",
 		`{"id":4,"event":"error","failure":{"class":"oom_gpu","message":"no memory","hint":"h"}}` + "\n",
 		`{"id":4,"event":"steps","steps":[{"start_ns":1`,
@@ -184,7 +186,8 @@ func TestDecoderRefusesLongLineEarly(t *testing.T) {
 
 func TestDecoderPassesOnReadErrors(t *testing.T) {
 	broken := errors.New("broken pipe")
-	got, err := decodeAll[command](io.MultiReader(strings.NewReader(`{"id":7}`+"\n"), iotest.ErrReader(broken)), maxLine)
+	got, err := decodeAll[command](io.MultiReader(strings.NewReader(`{"id":7}`+"\n"), iotest.ErrReader(broken)),
+		maxLine)
 	if !errors.Is(err, broken) || len(got) != 1 || got[0].ID != 7 {
 		t.Errorf("decode = %+v, %v, want command 7, then %v", got, err, broken)
 	}

@@ -15,7 +15,8 @@ import (
 // pulse answers the preparation well, and the pattern after it as the mode says.
 func (w *rawWorker) pulse(mode string, id int64) {
 	answer := func(edges string) {
-		w.say(`{"id":%d,"event":"pulsed","pulsed":{"name":"raw","device_uuids":["GPU-1"],"pid":%d,"edges":[%s]}}`, id, os.Getpid(), edges)
+		w.say(`{"id":%d,"event":"pulsed","pulsed":{"name":"raw","device_uuids":["GPU-1"],"pid":%d,"edges":[%s]}}`, id,
+			os.Getpid(), edges)
 	}
 	w.pulses++
 	if w.pulses == 1 && mode != "pulse empty" {
@@ -47,7 +48,8 @@ func (w *rawWorker) pulse(mode string, id int64) {
 }
 
 // pattern has two pulses and a pause.
-var pattern = []backend.Pulse{{Off: time.Millisecond}, {On: time.Millisecond, Off: time.Millisecond}, {On: time.Millisecond}}
+var pattern = []backend.Pulse{{Off: time.Millisecond}, {On: time.Millisecond, Off: time.Millisecond},
+	{On: time.Millisecond}}
 
 func startPulser(t *testing.T, mode string) (*backend.Pulser, error) {
 	t.Helper()
@@ -80,7 +82,8 @@ func TestPulse(t *testing.T) {
 }
 
 func TestPulserIsNotStarted(t *testing.T) {
-	for mode, want := range map[string]backend.Class{"other clock": backend.ClassClock, "pulse empty": backend.ClassProtocol} {
+	for mode, want := range map[string]backend.Class{"other clock": backend.ClassClock,
+		"pulse empty": backend.ClassProtocol} {
 		_, err := startPulser(t, mode)
 		if f := backend.AsFailure(err); err == nil || f.Class != want {
 			t.Errorf("%s: %v, want class %s", mode, err, want)
@@ -104,7 +107,8 @@ func TestPulseFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = p.Pulse(t.Context(), pattern)
-			if f := backend.AsFailure(err); err == nil || f.Class != want.class || !strings.Contains(f.Message, want.message) {
+			if f := backend.AsFailure(err); err == nil || f.Class != want.class ||
+				!strings.Contains(f.Message, want.message) {
 				t.Errorf("Pulse() = %v, want %v", err, want)
 			}
 		})

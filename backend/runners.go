@@ -25,7 +25,8 @@ type Runner struct {
 
 // Runners looks for docker and podman, and for images.
 func Runners(images ...string) []Runner {
-	all := []Runner{probeRunner("docker", "{{.Server.Version}}", images), probeRunner("podman", "{{.Client.Version}}", images)}
+	all := []Runner{probeRunner("docker", "{{.Server.Version}}", images),
+		probeRunner("podman", "{{.Client.Version}}", images)}
 	for i, r := range all {
 		if r.Trouble != nil {
 			all[i].Reason, all[i].Next = r.Trouble.Error(), r.Trouble.Hint
@@ -43,7 +44,8 @@ func probeRunner(client, version string, images []string) Runner {
 	out, err := askClient(client, "version", "--format", version)
 	if err != nil {
 		if r.Trouble = containerFailure(err.Error()); r.Trouble == nil {
-			r.Trouble = &Failure{Class: ClassNotInstalled, Message: client + " does not say its version", Err: err, Hint: "try `" + client + " version`"}
+			r.Trouble = &Failure{Class: ClassNotInstalled, Message: client + " does not say its version", Err: err,
+				Hint: "try `" + client + " version`"}
 		}
 		return r
 	}
@@ -75,7 +77,8 @@ func shortImage(name string) string {
 // toolkit finds what gives GPUs to a client's containers.
 func toolkit(client string) string {
 	if client == "docker" {
-		if out, err := askClient(client, "info", "--format", "{{json .Runtimes}}"); err == nil && strings.Contains(string(out), `"nvidia"`) {
+		if out, err := askClient(client, "info", "--format", "{{json .Runtimes}}"); err == nil &&
+			strings.Contains(string(out), `"nvidia"`) {
 			return "the service's nvidia runtime"
 		}
 		for _, hook := range []string{"nvidia-container-runtime-hook", "nvidia-container-toolkit"} {
@@ -105,5 +108,6 @@ func (r Runner) GPUAdvice() string {
 		return ""
 	}
 	return cmp.Or(map[string]string{"podman": "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"}[r.Client],
-		"sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker")
+		"sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure --runtime=docker && "+
+			"sudo systemctl restart docker")
 }

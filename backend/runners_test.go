@@ -13,7 +13,8 @@ func TestRunners(t *testing.T) {
 	fakeDocker(t, "docker")
 	got := backend.Runners("llem-embedded", "llem-pytorch", "vllm/vllm-openai", "vllm/vllm-openai:v0.11.0")
 	want := []backend.Runner{
-		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime", Images: []string{"llem-embedded", "llem-pytorch", "vllm/vllm-openai:v0.11.0"}},
+		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime",
+			Images: []string{"llem-embedded", "llem-pytorch", "vllm/vllm-openai:v0.11.0"}},
 		{Client: "podman"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(backend.Runner{}, "Trouble", "Reason", "Next")); diff != "" {

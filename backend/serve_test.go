@@ -88,20 +88,25 @@ func TestServe(t *testing.T) {
 		want     string
 	}{
 		{"whole life", stub{},
-			`{"v":1,"id":1,"op":"hello"}` + "\n\n" + `{"id":2,"op":"load","load":{}}` + "\n" + `{"id":3,"op":"run","run":{}}` + "\n",
+			`{"v":1,"id":1,"op":"hello"}` + "\n\n" + `{"id":2,"op":"load","load":{}}` + "\n" +
+				`{"id":3,"op":"run","run":{}}` + "\n",
 			"1 hello\n2 progress\n2 progress\n2 loaded\n3 finished\n3 done\n"},
 		{"content is missing", stub{}, `{"id":2,"op":"load"}` + "\n" + `{"id":3,"op":"run"}` + "\n",
 			"2 error protocol: load without a specification\n3 error protocol: run without a workload\n"},
 		{"unknown command", stub{}, `{"id":5,"op":"sing"}` + "\n", "5 error protocol: unknown command \"sing\"\n"},
-		{"cancel without a run", stub{}, `{"id":5,"op":"cancel"}` + "\n" + `{"id":6,"op":"run","run":{}}` + "\n", "6 finished\n6 done\n"},
+		{"cancel without a run", stub{}, `{"id":5,"op":"cancel"}` + "\n" + `{"id":6,"op":"run","run":{}}` + "\n",
+			"6 finished\n6 done\n"},
 		{"failure", stub{info: func() (Info, error) { return Info{}, fmt.Errorf("look: %w", gated) }},
 			`{"id":1,"op":"hello"}` + "\n", "1 error gated_auth: the model is gated\n"},
 		{"panic with a failure", stub{info: func() (Info, error) { panic(gated) }},
 			`{"id":1,"op":"hello"}` + "\n", "1 error gated_auth: the model is gated\n"},
 		{"panic with a text", stub{tokenize: func([]string) ([][]int32, error) { panic("no") }},
 			`{"id":1,"op":"tokenize"}` + "\n", "1 error engine_error: engine failed in tokenize: no\n"},
-		{"panic of the runtime", stub{tokenize: func(texts []string) ([][]int32, error) { return nil, errors.New(texts[3]) }},
-			`{"id":1,"op":"tokenize"}` + "\n", "1 error engine_error: engine failed in tokenize: runtime error: index out of range [3] with length 0\n"},
+		{"panic of the runtime",
+			stub{tokenize: func(texts []string) ([][]int32, error) { return nil, errors.New(texts[3]) }},
+			`{"id":1,"op":"tokenize"}` +
+				"\n", "1 error engine_error: engine failed in tokenize: runtime error: index out of range [3] " +
+				"with length 0\n"},
 		{"cancelled run", stub{run: func(context.Context, Workload) (*Log, error) {
 			return nil, fmt.Errorf("step 3: %w", context.Canceled)
 		}}, `{"id":1,"op":"run","run":{}}` + "\n", "1 error interrupted: the run was cancelled\n"},
@@ -136,8 +141,10 @@ func TestServeOrphaned(t *testing.T) {
 // A reply that is too long to send is a failure of its command alone.
 func TestServeReplyTooLong(t *testing.T) {
 	engine := stub{info: func() (Info, error) { return Info{Version: strings.Repeat("x", maxLine)}, nil }}
-	got, _, err := serveAll(t, &engine, `{"id":1,"op":"hello"}`+"\n"+`{"id":2,"op":"run","run":{}}`+"\n"+`{"id":3,"op":"stop"}`+"\n")
-	if err != nil || len(got) != 4 || got[0].Event != eventError || !strings.Contains(got[0].Failure.Message, errLineTooLong.Error()) {
+	got, _, err := serveAll(t, &engine,
+		`{"id":1,"op":"hello"}`+"\n"+`{"id":2,"op":"run","run":{}}`+"\n"+`{"id":3,"op":"stop"}`+"\n")
+	if err != nil || len(got) != 4 || got[0].Event != eventError ||
+		!strings.Contains(got[0].Failure.Message, errLineTooLong.Error()) {
 		t.Errorf("serve = %q, %v, want a failure, then an answer", events(got), err)
 	}
 }

@@ -117,7 +117,9 @@ func (w *worker) hello(outer context.Context) error {
 		}
 	}
 	if image := w.proc.image(); image != nil && !w.shared {
-		return w.kill(Failf(ClassClock, "use a container on this machine's own kernel: no virtual machine (Docker Desktop, podman machine), no time namespace",
+		return w.kill(Failf(ClassClock,
+			"use a container on this machine's own kernel: no virtual machine (Docker Desktop, podman machine), "+
+				"no time namespace",
 			"the container of %s reads another CLOCK_MONOTONIC than this machine", image.Name))
 	}
 	return nil

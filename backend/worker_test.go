@@ -103,7 +103,8 @@ func (want failure) check(t *testing.T, err error) *backend.Failure {
 		t.Errorf("log tail = %.200q, want %q in it", f.LogTail, want.log)
 	}
 	if !utf8.ValidString(f.LogTail) || len(f.LogTail) > 3*8<<10 {
-		t.Errorf("log tail of %d bytes, valid %v, want little and valid text", len(f.LogTail), utf8.ValidString(f.LogTail))
+		t.Errorf("log tail of %d bytes, valid %v, want little and valid text", len(f.LogTail),
+			utf8.ValidString(f.LogTail))
 	}
 	return f
 }
@@ -120,22 +121,36 @@ func TestStartFailures(t *testing.T) {
 		opt  backend.WorkerOptions
 		want failure
 	}{
-		{"silent", fast, failure{backend.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log", ""}},
-		{"exits", impatient, failure{backend.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "environment of their own", "No module named 'torch'"}},
-		{"version", impatient, failure{backend.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
+		{"silent", fast, failure{backend.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log",
+			""}},
+		{"exits", impatient, failure{backend.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError",
+			"environment of their own", "No module named 'torch'"}},
+		{"version", impatient,
+			failure{backend.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
 		{"hello error", impatient, failure{backend.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
-		{"exits loading", impatient, failure{backend.ClassUnsupportedDType, "exited with status 3 while loading the model: ", "this GPU", "CUDA error: no kernel image is available"}},
-		{"hangs loading", slowLoad, failure{backend.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
+		{"exits loading", impatient,
+			failure{backend.ClassUnsupportedDType, "exited with status 3 while loading the model: ", "this GPU",
+				"CUDA error: no kernel image is available"}},
+		{"hangs loading", slowLoad,
+			failure{backend.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
 		{"load error", impatient, failure{backend.ClassGated, "the model is gated", "ask for access", "HTTP 403"}},
-		{"error without content", impatient, failure{backend.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},
-		{"loaded without content", impatient, failure{backend.ClassProtocol, "without content", "bug in the worker", ""}},
-		{"wrong event", impatient, failure{backend.ClassProtocol, `event "tokens" while loading`, "bug in the worker", ""}},
+		{"error without content", impatient,
+			failure{backend.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},
+		{"loaded without content", impatient,
+			failure{backend.ClassProtocol, "without content", "bug in the worker", ""}},
+		{"wrong event", impatient,
+			failure{backend.ClassProtocol, `event "tokens" while loading`, "bug in the worker", ""}},
 		{"loud", impatient, failure{backend.ClassCrashed, "exited with status 1", "log_tail", "the last words"}},
-		{"loud lines", impatient, failure{backend.ClassCrashed, "exited with status 1", "log_tail", "東京 �\nthe last words"}},
+		{"loud lines", impatient,
+			failure{backend.ClassCrashed, "exited with status 1", "log_tail", "東京 �\nthe last words"}},
 		{"illegal", impatient, failure{backend.ClassIllegal, "was ended by signal illegal instruction", "rebuild", ""}},
-		{"illegal in go", impatient, failure{backend.ClassIllegal, "was ended by signal illegal instruction", "rebuild", "SIGILL: illegal instruction"}},
-		{"aborts", impatient, failure{backend.ClassCrashed, "was ended by signal aborted", "log_tail", "ggml: assertion failed"}},
-		{"closes its pipe", impatient, failure{backend.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
+		{"illegal in go", impatient,
+			failure{backend.ClassIllegal, "was ended by signal illegal instruction", "rebuild",
+				"SIGILL: illegal instruction"}},
+		{"aborts", impatient, failure{backend.ClassCrashed, "was ended by signal aborted", "log_tail",
+			"ggml: assertion failed"}},
+		{"closes its pipe", impatient,
+			failure{backend.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
 	}
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
@@ -462,7 +477,8 @@ func TestDescriptorsAreClosed(t *testing.T) {
 		for _, mode := range []string{"exits", "version", "exits loading", "fake", "absent"} {
 			b := testBackend{mode, impatient}
 			if mode == "absent" {
-				_, err := backend.StartWorker(t.Context(), mode, backend.Command{Path: "/absent"}, backend.Spec{}, b.opt)
+				_, err := backend.StartWorker(t.Context(), mode, backend.Command{Path: "/absent"}, backend.Spec{},
+					b.opt)
 				failure{backend.ClassNotInstalled, "no such file", "may be executed", ""}.check(t, err)
 			} else if s, err := b.Start(t.Context(), backend.Spec{}); err == nil {
 				s.Close()

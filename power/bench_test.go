@@ -62,7 +62,8 @@ func BenchmarkSamplerNVMLPoints(b *testing.B) {
 	for _, gpus := range []int{1, 8} {
 		b.Run(fmt.Sprintf("gpus=%d", gpus), func(b *testing.B) {
 			c := newManual()
-			m, err := power.OpenFakeNVMLForBench(power.Waving(power.WithoutRing(power.NewFakeNVML(gpus, 400, c.now))), c.now)
+			m, err := power.OpenFakeNVMLForBench(power.Waving(power.WithoutRing(power.NewFakeNVML(gpus, 400, c.now))),
+				c.now)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -88,7 +89,8 @@ func BenchmarkSamplerHwmon(b *testing.B) {
 // any such.
 func BenchmarkSamplerRAPL(b *testing.B) {
 	x, c := newTree(b), newManual()
-	if dir, err := os.MkdirTemp("/dev/shm", "llem-rapl-"); err == nil { //nolint:usetesting // files in memory, as sysfs is
+	if dir, err := os.MkdirTemp("/dev/shm",
+		"llem-rapl-"); err == nil { //nolint:usetesting // files in memory, as sysfs is
 		x.root = dir
 		b.Cleanup(func() {
 			if err := os.RemoveAll(dir); err != nil {
@@ -127,7 +129,8 @@ func BenchmarkSamplerWaitingPoints(b *testing.B) {
 		b.Run(fmt.Sprintf("gpus=%d", gpus), func(b *testing.B) {
 			var share float64
 			for b.Loop() {
-				m, err := power.OpenFakeNVMLForBench(power.Waving(power.WithoutRing(power.NewFakeNVML(gpus, 400, clock.Mono))), clock.Mono)
+				m, err := power.OpenFakeNVMLForBench(
+					power.Waving(power.WithoutRing(power.NewFakeNVML(gpus, 400, clock.Mono))), clock.Mono)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -67,7 +67,8 @@ func TestGraceHopperConforms(t *testing.T) {
 	powertest.Run(t, func(t *testing.T) powertest.Subject {
 		now := bubbleClock()
 		opened := now()
-		return powertest.Subject{Meter: power.OpenFakeNVML(t, power.NewHopperModule(now), now), Now: now, OpenedNS: opened}
+		return powertest.Subject{Meter: power.OpenFakeNVML(t, power.NewHopperModule(now), now), Now: now,
+			OpenedNS: opened}
 	})
 }
 

@@ -98,7 +98,8 @@ func (f *Fake) Name() string { return "fake" }
 func (f *Fake) Devices() []Device {
 	list := make([]Device, f.opts.GPUs)
 	for i := range list {
-		list[i] = Device{ID: fmt.Sprintf("gpu%d", i), Kind: GPU, Name: "fake GPU", UUID: fmt.Sprintf("GPU-fake-%d", i), Modelled: true}
+		list[i] = Device{ID: fmt.Sprintf("gpu%d", i), Kind: GPU, Name: "fake GPU",
+			UUID: fmt.Sprintf("GPU-fake-%d", i), Modelled: true}
 	}
 	return list
 }
@@ -141,7 +142,8 @@ func (f *Fake) Poll(ctx context.Context, t *Trace) error {
 			for i := range f.opts.GPUs {
 				if begins {
 					t.Gaps = append(t.Gaps, Gap{Device: fmt.Sprintf("gpu%d", i), Source: SourceFake,
-						StartNS: stamp - int64(f.opts.Spacing), EndNS: f.dropoutEnd(at), Reason: "the fake was told to drop samples"})
+						StartNS: stamp - int64(f.opts.Spacing), EndNS: f.dropoutEnd(at),
+						Reason: "the fake was told to drop samples"})
 				}
 			}
 			continue

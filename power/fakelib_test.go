@@ -21,7 +21,8 @@ func newFakeLib(n int, watts float64, now func() int64) *fakeLib {
 			now: now, watts: watts, spacing: 20 * time.Millisecond, depth: 119, refresh: 100 * time.Millisecond,
 			// Well before now, so that the ring is full.
 			startNS: now() - int64(10*time.Second),
-			id:      nvmlIdentity{UUID: fmt.Sprintf("GPU-%d0000000-aaaa", i), Name: "NVIDIA Imagined", Architecture: 9, Major: 9},
+			id: nvmlIdentity{UUID: fmt.Sprintf("GPU-%d0000000-aaaa", i), Name: "NVIDIA Imagined",
+				Architecture: 9, Major: 9},
 		})
 	}
 	return lib

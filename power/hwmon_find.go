@@ -56,7 +56,8 @@ func findCards(sysfs string) []card {
 		cards = append(cards, card{vendor: vendor, pci: pciAddress(dir, e.Name()), dir: dir})
 	}
 	slices.SortFunc(cards, func(a, b card) int {
-		return cmp.Or(strings.Compare(a.vendor, b.vendor), cmp.Compare(len(a.pci), len(b.pci)), strings.Compare(a.pci, b.pci))
+		return cmp.Or(strings.Compare(a.vendor, b.vendor), cmp.Compare(len(a.pci), len(b.pci)),
+			strings.Compare(a.pci, b.pci))
 	})
 	for i := range cards {
 		if i > 0 && cards[i-1].vendor == cards[i].vendor {
@@ -111,7 +112,8 @@ func (m *Hwmon) addAMD(c card) {
 		}
 	}
 	m.missing = append(m.missing, hwmonUnreadable(d, errs,
-		"the amdgpu driver offers no power sensor: the driver is not loaded, or this is a virtual function", "sudo modprobe amdgpu; in a virtual machine, measure on the host"))
+		"the amdgpu driver offers no power sensor: the driver is not loaded, or this is a virtual function",
+		"sudo modprobe amdgpu; in a virtual machine, measure on the host"))
 }
 
 // isAPU looks at the header of the metrics table: its format 1 belongs to cards, 2
@@ -133,13 +135,16 @@ func (m *Hwmon) addIntel(c card) {
 	d := Device{ID: fmt.Sprintf("intel%d", c.index), Kind: GPU, Scope: scopeGPU, UUID: c.pci, Name: c.name("Intel GPU")}
 	var errs []error
 	for _, file := range []struct{ driver, name, source string }{
-		{"i915", "energy1_input", SourceI915}, {"xe", "energy1_input", SourceXe}, {"xe", "energy2_input", SourceXePackage},
+		{"i915", "energy1_input", SourceI915}, {"xe", "energy1_input", SourceXe}, {"xe", "energy2_input",
+			SourceXePackage},
 	} {
 		for _, h := range monitors(c.dir, file.driver) {
 			err := m.addCounter(d, file.source, filepath.Join(h, file.name))
 			if err == nil {
 				if file.source == SourceXePackage {
-					m.warnings = append(m.warnings, d.ID+" has a counter of the GPU package only: the card's memory and voltage regulators are not in it")
+					m.warnings = append(m.warnings,
+						d.ID+" has a counter of the GPU package only: the card's memory and voltage regulators "+
+							"are not in it")
 				}
 				return
 			}
@@ -232,10 +237,13 @@ func (m *Hwmon) addGrace(sysfs, proc string) {
 			case "cpu":
 				d.Name = "CPU cores of Grace socket " + s.socket
 			case "module":
-				d.ID, d.Kind, d.Scope, d.Name = "grace-module-"+s.socket, Module, scopeModule, "module of Grace socket "+s.socket
+				d.ID, d.Kind, d.Scope, d.Name = "grace-module-"+
+					s.socket, Module, scopeModule, "module of Grace socket "+s.socket
 			}
-			if err := m.addGauge(d, SourceGrace, filepath.Join(s.dir, "power1_average"), graceWindow(s.dir)); err != nil {
-				m.missing = append(m.missing, hwmonUnreadable(d, []error{err}, "the power meter has no value", graceFix))
+			if err := m.addGauge(d, SourceGrace, filepath.Join(s.dir, "power1_average"),
+				graceWindow(s.dir)); err != nil {
+				m.missing = append(m.missing,
+					hwmonUnreadable(d, []error{err}, "the power meter has no value", graceFix))
 				continue
 			}
 			if part != "module" {
@@ -245,7 +253,8 @@ func (m *Hwmon) addGrace(sysfs, proc string) {
 	}
 	if len(sensors) == 0 && maybeGrace(proc) {
 		m.missing = append(m.missing, Unavailable{Source: "hwmon grace-cpu-0",
-			Reason: "the kernel lists no ACPI power meter of a Grace module", Fix: "if this is a Grace processor: " + graceFix})
+			Reason: "the kernel lists no ACPI power meter of a Grace module", Fix: "if this is a Grace processor: " +
+				graceFix})
 	}
 }
 
@@ -260,7 +269,8 @@ func findGrace(sysfs string) []graceSensor {
 			label, err := readWord(filepath.Join(dir, "power1_oem_info"))
 			if parts := graceLabel.FindStringSubmatch(label); err == nil && parts != nil {
 				s := graceSensor{strings.ToLower(parts[1]), parts[2], dir}
-				if !slices.ContainsFunc(found, func(f graceSensor) bool { return f.part == s.part && f.socket == s.socket }) {
+				if !slices.ContainsFunc(found,
+					func(f graceSensor) bool { return f.part == s.part && f.socket == s.socket }) {
 					found = append(found, s)
 				}
 				break

@@ -131,7 +131,8 @@ func TestHwmonDevices(t *testing.T) {
 		"amdgpu without sensor": {func(s sysfs) {
 			s.card(0, amd, "0000:03:00.0", "amdgpu")
 			s.write(s.card(1, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd1 gpu 0000:04:00.0", power.SourceAMDAverage, "hwmon amd0: the amdgpu driver offers no power sensor", "on the host"},
+		}, "amd1 gpu 0000:04:00.0", power.SourceAMDAverage, "hwmon amd0: the amdgpu driver offers no power sensor",
+			"on the host"},
 		"i915": {func(s sysfs) {
 			s.write(s.card(0, intel, "0000:03:00.0", "i915")+"/energy1_input", "1000")
 		}, "intel0 gpu 0000:03:00.0", power.SourceI915, "", ""},
@@ -147,7 +148,8 @@ func TestHwmonDevices(t *testing.T) {
 			s.card(0, intel, "0000:00:02.0", "")
 			s.card(1, intel, "0000:03:00.0", "")
 			s.write(s.card(2, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd0 gpu 0000:04:00.0", power.SourceAMDAverage, "hwmon intel1: the kernel offers no energy counter", "Linux 6.2"},
+		}, "amd0 gpu 0000:04:00.0", power.SourceAMDAverage, "hwmon intel1: the kernel offers no energy counter",
+			"Linux 6.2"},
 		"two vendors": {func(s sysfs) {
 			s.write(s.card(0, intel, "0000:05:00.0", "xe")+"/energy1_input", "1000")
 			s.write(s.card(1, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "90000000")
@@ -158,7 +160,8 @@ func TestHwmonDevices(t *testing.T) {
 			s.write(s.card(0, intel, "0000:03:00.0", "xe")+"/energy1_input", "-5")
 			s.write(s.card(1, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "99999999999999")
 			s.write(s.card(2, amd, "0000:05:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd1 gpu 0000:05:00.0", power.SourceAMDAverage, "hwmon amd0: the sensor reports more power than any device draws", ""},
+		}, "amd1 gpu 0000:05:00.0", power.SourceAMDAverage,
+			"hwmon amd0: the sensor reports more power than any device draws", ""},
 		"unreadable": {func(s sysfs) {
 			h := s.card(0, amd, "0000:03:00.0", "amdgpu")
 			if err := os.Mkdir(filepath.Join(s.root, h, "power1_average"), 0o755); err != nil { // for root too
@@ -236,8 +239,9 @@ func TestHwmonAbsent(t *testing.T) {
 		reason string
 		listed bool // as missing by Open
 	}{
-		"nothing":          {func(sysfs) {}, "no AMD or Intel GPU and no Grace module", false},
-		"NVIDIA only":      {func(s sysfs) { s.card(0, "0x10de", "0000:06:00.0", "nvidia") }, "no AMD or Intel GPU", false},
+		"nothing": {func(sysfs) {}, "no AMD or Intel GPU and no Grace module", false},
+		"NVIDIA only": {func(s sysfs) { s.card(0, "0x10de", "0000:06:00.0", "nvidia") }, "no AMD or Intel GPU",
+			false},
 		"integrated Intel": {func(s sysfs) { s.card(0, intel, "0000:00:02.0", "") }, "no AMD or Intel GPU", false},
 		"virtual function": {func(s sysfs) { s.card(0, amd, "0000:06:00.0", "") }, "no power sensor", true},
 		"Grace without its module": {func(s sysfs) {
@@ -251,7 +255,8 @@ func TestHwmonAbsent(t *testing.T) {
 			if u, ok := errors.AsType[power.Unavailable](err); !ok || !strings.Contains(u.Reason, c.reason) {
 				t.Errorf("%v, want %q", err, c.reason)
 			}
-			meters, missing := power.Open(t.Context(), power.Options{SysfsRoot: s.root, ProcRoot: s.root, Disable: []string{"nvml", "rapl"}})
+			meters, missing := power.Open(t.Context(),
+				power.Options{SysfsRoot: s.root, ProcRoot: s.root, Disable: []string{"nvml", "rapl"}})
 			if len(meters) != 0 || (len(missing) == 1) != c.listed {
 				t.Errorf("meters %v, missing %+v", meters, missing)
 			}
@@ -279,7 +284,8 @@ func TestHwmonGraceWindow(t *testing.T) {
 	s, c := newSysfs(t), newManual()
 	s.grace(1, "Grace Power Socket 0", 200)
 	trace, failures := polls(t, openHwmon(t, s, c), c, 2, nil)
-	if len(failures) > 0 || len(trace.Samples) != 2 || trace.Samples[0].Window != 50*time.Millisecond || trace.Samples[0].Power != 200 {
+	if len(failures) > 0 || len(trace.Samples) != 2 || trace.Samples[0].Window != 50*time.Millisecond ||
+		trace.Samples[0].Power != 200 {
 		t.Errorf("%+v, %q", trace.Samples, failures)
 	}
 	dir := "class/hwmon/hwmon1/device/power1_average_interval"
@@ -392,7 +398,8 @@ func TestHwmonVanishes(t *testing.T) {
 	}
 	trace := sampler.Trace()
 	gaps := power.MergeGaps(trace.Gaps, 0)
-	if len(gaps) != 1 || gaps[0].Device != "amd0" || time.Duration(gaps[0].EndNS-gaps[0].StartNS).Round(100*time.Millisecond) != 1100*time.Millisecond {
+	if len(gaps) != 1 || gaps[0].Device != "amd0" ||
+		time.Duration(gaps[0].EndNS-gaps[0].StartNS).Round(100*time.Millisecond) != 1100*time.Millisecond {
 		t.Errorf("gaps %+v, want about 1 s of amd0", gaps)
 	}
 	if len(trace.Errors) != 1 || !strings.Contains(trace.Errors[0], "no such file") {

@@ -52,5 +52,6 @@ func ClockOf(samples []Sample) *ClockInfo {
 		r := offset[i] - my - slope*(at[i]-mx)
 		squares, worst = squares+r*r, max(worst, math.Abs(r))
 	}
-	return &ClockInfo{Mappings: len(at), DriftPPM: slope * 1e6, JitterUS: math.Sqrt(squares/(n-2)) / 1e3, MaxUS: worst / 1e3}
+	return &ClockInfo{Mappings: len(at), DriftPPM: slope * 1e6, JitterUS: math.Sqrt(squares/(n-2)) / 1e3,
+		MaxUS: worst / 1e3}
 }

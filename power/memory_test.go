@@ -41,7 +41,8 @@ func TestMemoryLooks(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff([]int{1, 2, 1}, got); diff != "" || len(trace.Memory) != 4 {
-			t.Errorf("processes at each change (-want +got):\n%s%d looks kept, want 3 and that of the other GPU", diff, len(trace.Memory))
+			t.Errorf("processes at each change (-want +got):\n%s%d looks kept, want 3 and that of the other GPU",
+				diff, len(trace.Memory))
 		}
 		if l := trace.Memory[0]; l.UsedBytes == nil || *l.UsedBytes != 1<<30 {
 			t.Errorf("%+v, want what is in use on the whole GPU", l)
@@ -56,7 +57,8 @@ func TestSameLook(t *testing.T) {
 		next MemoryLook
 		want int
 	}{
-		"the same":       {MemoryLook{MonoNS: 9, Device: "gpu0", UsedBytes: new(int64(3)), Processes: p(1, new(int64(2)))}, 1},
+		"the same": {MemoryLook{MonoNS: 9, Device: "gpu0", UsedBytes: new(int64(3)),
+			Processes: p(1, new(int64(2)))}, 1},
 		"another device": {MemoryLook{Device: "gpu1", UsedBytes: new(int64(3)), Processes: p(1, new(int64(2)))}, 2},
 		"more in use":    {MemoryLook{Device: "gpu0", UsedBytes: new(int64(4)), Processes: p(1, new(int64(2)))}, 2},
 		"not known":      {MemoryLook{Device: "gpu0", Processes: p(1, new(int64(2)))}, 2},

@@ -121,8 +121,10 @@ func (m *Model) Interval() time.Duration { return modelInterval }
 
 // Description states formula, constants and uncertainty, for the result.
 func (m *Model) Description() string {
-	return fmt.Sprintf("modelled, not measured: P = %g cores × %.3g W × (%g + %g × utilisation of these cores); %.3g W per core is %s; uncertainty ±%.0f %%",
-		m.cores, float64(m.perCore), ModelIdleShare, 1-ModelIdleShare, float64(m.perCore), m.origin, 100*ModelUncertainty)
+	return fmt.Sprintf("modelled, not measured: P = %g cores × %.3g W × (%g + %g × utilisation of these cores); "+
+		"%.3g W per core is %s; uncertainty ±%.0f %%",
+		m.cores, float64(m.perCore), ModelIdleShare, 1-ModelIdleShare, float64(m.perCore), m.origin,
+		100*ModelUncertainty)
 }
 
 // Warnings says that the numbers are modelled.

@@ -23,7 +23,8 @@ func writeProc(t *testing.T, root, cpuinfo, stat string) {
 // what the others do does not count.
 func TestModelFollowsUsableCores(t *testing.T) {
 	root, c := t.TempDir(), newManual()
-	writeProc(t, root, epyc, "cpu  9 9 9 9\ncpu0 0 0 0 0 0 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0\ncpu2 0 0 0 0\ncpu3 0 0 0 0\ncpu4 0 0 0 0\nintr 5\n")
+	writeProc(t, root, epyc, "cpu  9 9 9 9\ncpu0 0 0 0 0 0 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0\ncpu2 0 0 0 0\ncpu3 0 "+
+		"0 0 0\ncpu4 0 0 0 0\nintr 5\n")
 	m, err := power.OpenModelAt(power.ModelOptions{ProcRoot: root, CPUs: []int{0, 1, 2, 3}}, c.now)
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +35,8 @@ func TestModelFollowsUsableCores(t *testing.T) {
 	}
 	c.pass(time.Second)
 	// Busy: user, system, irq, softirq. Not: idle, iowait, steal; guest is inside user.
-	writeProc(t, root, epyc, "cpu  9 9 9 9\ncpu0 50 0 0 50 0 0 0 0 50 0\ncpu1 0 0 40 20 20 5 5 10\ncpu2 0 0 0 100\ncpu3 100 0 0 0\ncpu4 100 0 0 0\n")
+	writeProc(t, root, epyc, "cpu  9 9 9 9\ncpu0 50 0 0 50 0 0 0 0 50 0\ncpu1 0 0 40 20 20 5 5 10\ncpu2 0 0 0 "+
+		"100\ncpu3 100 0 0 0\ncpu4 100 0 0 0\n")
 	if err := m.Poll(t.Context(), &trace); err != nil {
 		t.Fatal(err)
 	}
@@ -44,13 +46,15 @@ func TestModelFollowsUsableCores(t *testing.T) {
 	s := trace.Samples[0]
 	utilisation := (50 + 50 + 0 + 100.0) / 400
 	want := 2 * 360.0 / 96 * (0.25 + 0.75*utilisation)
-	if math.Abs(float64(s.Power)-want) > 1e-9 || s.Window != time.Second || s.Source != "model.cpu" || s.Device != "cpu" {
+	if math.Abs(float64(s.Power)-want) > 1e-9 || s.Window != time.Second || s.Source != "model.cpu" ||
+		s.Device != "cpu" {
 		t.Errorf("sample %+v, want %.3f W over 1 s", s, want)
 	}
 	if d := m.Devices()[0]; !d.Modelled || d.Kind != power.CPU {
 		t.Errorf("device %+v", d)
 	}
-	for _, want := range []string{"modelled, not measured", "2 cores", "360 W", "EPYC 9654", "±50 %", "0.25 + 0.75 × utilisation"} {
+	for _, want := range []string{"modelled, not measured", "2 cores", "360 W", "EPYC 9654", "±50 %",
+		"0.25 + 0.75 × utilisation"} {
 		if !strings.Contains(m.Description(), want) {
 			t.Errorf("description %q lacks %q", m.Description(), want)
 		}
@@ -80,7 +84,8 @@ func TestModelOfUnknownProcessor(t *testing.T) {
 // there is none.
 func TestOpen(t *testing.T) {
 	bare := t.TempDir()
-	writeProc(t, bare, "flags : hypervisor\nvendor_id : GenuineIntel\n"+epyc, "cpu 1 1 1 1\ncpu0 1 1 1 1\ncpu1 1 1 1 1\n")
+	writeProc(t, bare, "flags : hypervisor\nvendor_id : GenuineIntel\n"+epyc,
+		"cpu 1 1 1 1\ncpu0 1 1 1 1\ncpu1 1 1 1 1\n")
 	rapl := newTree(t)
 	rapl.zone("intel-rapl:0", "package-0", 1, raplRange)
 	for name, c := range map[string]struct {
@@ -88,12 +93,13 @@ func TestOpen(t *testing.T) {
 		meters  string
 		missing string
 	}{
-		"nothing":           {power.Options{SysfsRoot: bare}, "", "rapl"},
-		"estimate":          {power.Options{SysfsRoot: bare, Estimate: true}, "model", "rapl"},
-		"sensor wins":       {power.Options{SysfsRoot: rapl.root, Estimate: true}, "rapl", ""},
-		"disabled":          {power.Options{SysfsRoot: rapl.root, Disable: []string{"rapl"}}, "", ""},
-		"disabled estimate": {power.Options{SysfsRoot: bare, Estimate: true, Disable: []string{"model", "rapl"}}, "", ""},
-		"fake":              {power.Options{SysfsRoot: rapl.root, Fake: &power.FakeOptions{}}, "fake", ""},
+		"nothing":     {power.Options{SysfsRoot: bare}, "", "rapl"},
+		"estimate":    {power.Options{SysfsRoot: bare, Estimate: true}, "model", "rapl"},
+		"sensor wins": {power.Options{SysfsRoot: rapl.root, Estimate: true}, "rapl", ""},
+		"disabled":    {power.Options{SysfsRoot: rapl.root, Disable: []string{"rapl"}}, "", ""},
+		"disabled estimate": {power.Options{SysfsRoot: bare, Estimate: true, Disable: []string{"model", "rapl"}}, "",
+			""},
+		"fake": {power.Options{SysfsRoot: rapl.root, Fake: &power.FakeOptions{}}, "fake", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.opts.ProcRoot = bare

@@ -148,9 +148,11 @@ func (m *NVML) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlId
 		m.missing = append(m.missing, Unavailable{Source: "nvml " + name,
 			Reason: fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr))})
 	case seriesErr != nil:
-		m.warnings = append(m.warnings, fmt.Sprintf("%s has an energy counter but no power reading: %v", name, seriesErr))
+		m.warnings = append(m.warnings,
+			fmt.Sprintf("%s has an energy counter but no power reading: %v", name, seriesErr))
 	case !g.counter && id.onModule():
-		m.warnings = append(m.warnings, name+" has no energy counter of its own: the plain one may cover the whole module and is not used")
+		m.warnings = append(m.warnings,
+			name+" has no energy counter of its own: the plain one may cover the whole module and is not used")
 	}
 	if !silent {
 		m.gpus = append(m.gpus, g)

@@ -125,7 +125,8 @@ func nvmlUnavailable(err error) Unavailable {
 		u.Reason = "no permission to talk to the NVIDIA driver"
 		u.Fix = "make /dev/nvidiactl and /dev/nvidia* readable and writable for this user (ls -l /dev/nvidia*)"
 	case nvmlVersionMismatch:
-		u.Reason = "the NVIDIA kernel driver and its library have different versions, as after an upgrade without a restart"
+		u.Reason = "the NVIDIA kernel driver and its library have different versions, as after an upgrade " +
+			"without a restart"
 		u.Fix = "reboot, or unload and reload the nvidia modules"
 	default:
 		u.Reason = err.Error()

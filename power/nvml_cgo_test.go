@@ -48,17 +48,25 @@ func TestFactsKeepsReasonsForWhatIsMissing(t *testing.T) {
 		GetPowerManagementLimitConstraintsFunc: pair(uint32(200000), uint32(700000)),
 		GetClockInfoFunc:                       clockMHz,
 		GetMaxClockInfoFunc:                    clockMHz,
-		GetTemperatureFunc:                     func(nvml.TemperatureSensors) (uint32, nvml.Return) { return 30, nvml.SUCCESS },
-		GetTemperatureThresholdFunc:            func(nvml.TemperatureThresholds) (uint32, nvml.Return) { return 92, nvml.SUCCESS },
-		GetFanSpeedFunc:                        func() (uint32, nvml.Return) { return 0, nvml.ERROR_NOT_SUPPORTED },
-		GetMemoryInfoFunc:                      number(nvml.Memory{Total: 1 << 37, Used: 1 << 30}),
-		GetComputeRunningProcessesFunc:         number([]nvml.ProcessInfo{{Pid: 7, UsedGpuMemory: 1<<64 - 1}, {Pid: 8, UsedGpuMemory: 99}}),
-		GetCurrentClocksThrottleReasonsFunc:    number(uint64(4)),
-		GetUtilizationRatesFunc:                number(nvml.Utilization{Gpu: 55}),
-		GetTotalEnergyConsumptionFunc:          number(uint64(123)),
-		GetPowerUsageFunc:                      func() (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST },
+		GetTemperatureFunc: func(nvml.TemperatureSensors) (uint32, nvml.Return) {
+			return 30,
+				nvml.SUCCESS
+		},
+		GetTemperatureThresholdFunc: func(nvml.TemperatureThresholds) (uint32, nvml.Return) {
+			return 92,
+				nvml.SUCCESS
+		},
+		GetFanSpeedFunc:   func() (uint32, nvml.Return) { return 0, nvml.ERROR_NOT_SUPPORTED },
+		GetMemoryInfoFunc: number(nvml.Memory{Total: 1 << 37, Used: 1 << 30}),
+		GetComputeRunningProcessesFunc: number([]nvml.ProcessInfo{{Pid: 7, UsedGpuMemory: 1<<64 - 1},
+			{Pid: 8, UsedGpuMemory: 99}}),
+		GetCurrentClocksThrottleReasonsFunc: number(uint64(4)),
+		GetUtilizationRatesFunc:             number(nvml.Utilization{Gpu: 55}),
+		GetTotalEnergyConsumptionFunc:       number(uint64(123)),
+		GetPowerUsageFunc:                   func() (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST },
 		GetSamplesFunc: func(kind nvml.SamplingType, after uint64) (nvml.ValueType, []nvml.Sample, nvml.Return) {
-			return nvml.VALUE_TYPE_UNSIGNED_INT, []nvml.Sample{{TimeStamp: after + 1, SampleValue: [8]byte{0x10, 0x27}}}, nvml.SUCCESS
+			return nvml.VALUE_TYPE_UNSIGNED_INT,
+				[]nvml.Sample{{TimeStamp: after + 1, SampleValue: [8]byte{0x10, 0x27}}}, nvml.SUCCESS
 		},
 		GetFieldValuesFunc: func(f []nvml.FieldValue) nvml.Return {
 			f[0].NvmlReturn = uint32(nvml.ERROR_NOT_SUPPORTED) // the call succeeds, the field does not
@@ -68,10 +76,12 @@ func TestFactsKeepsReasonsForWhatIsMissing(t *testing.T) {
 	d := &goDevice{lib: mockLibrary(), dev: dev}
 	f := d.Facts()
 	if *f.Name != "NVIDIA H200" || *f.BusID != "0:1" || *f.ComputeCapability != "9.0" || *f.Architecture != "Hopper" ||
-		*f.CUDADriverVersion != "13.0" || *f.PowerLimitMinW != 200 || !*f.ECC || *f.Persistence || *f.SMClockMHz != 1001 {
+		*f.CUDADriverVersion != "13.0" || *f.PowerLimitMinW != 200 || !*f.ECC || *f.Persistence ||
+		*f.SMClockMHz != 1001 {
 		t.Errorf("facts %+v", f)
 	}
-	if f.FanPct != nil || !strings.Contains(f.Missing["fan_pct"], "nvml code 3") || f.MIG != nil || f.Missing["mig"] == "" || len(f.Missing) != 2 {
+	if f.FanPct != nil || !strings.Contains(f.Missing["fan_pct"], "nvml code 3") || f.MIG != nil ||
+		f.Missing["mig"] == "" || len(f.Missing) != 2 {
 		t.Errorf("missing %v", f.Missing)
 	}
 	if len(f.Processes) != 2 || f.Processes[0].UsedBytes != nil || *f.Processes[1].UsedBytes != 99 {
@@ -97,7 +107,8 @@ func TestFactsKeepsReasonsForWhatIsMissing(t *testing.T) {
 
 // TestScopedCalls: every call says its scope, and energy is field 191.
 func TestScopedCalls(t *testing.T) {
-	answers := map[[2]uint32]uint64{{191, 0}: 4000, {191, 1}: 7000, {186, 0}: 400, {186, 1}: 700, {185, 0}: 401, {185, 1}: 701}
+	answers := map[[2]uint32]uint64{{191, 0}: 4000, {191, 1}: 7000, {186, 0}: 400, {186, 1}: 700, {185, 0}: 401,
+		{185, 1}: 701}
 	dev := &mock.Device{
 		GetFieldValuesFunc: func(f []nvml.FieldValue) nvml.Return {
 			v, ok := answers[[2]uint32{f[0].FieldId, f[0].ScopeId}]
@@ -127,8 +138,10 @@ func TestScopedCalls(t *testing.T) {
 		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			t.Fatal(err)
 		}
-		if energy != want.energy || instant.Milliwatts != want.instant || average != want.average || ring[0].StampUS != want.ring {
-			t.Errorf("scope %d: %d mJ, %v mW, %d mW, ring %d; want %+v", scope, energy, instant.Milliwatts, average, ring[0].StampUS, want)
+		if energy != want.energy || instant.Milliwatts != want.instant || average != want.average ||
+			ring[0].StampUS != want.ring {
+			t.Errorf("scope %d: %d mJ, %v mW, %d mW, ring %d; want %+v", scope, energy, instant.Milliwatts, average,
+				ring[0].StampUS, want)
 		}
 	}
 	if _, err := d.Scoped(2).Energy(); nvmlCode(err) != nvmlNotSupported {

@@ -66,7 +66,8 @@ func (r *ringSeries) poll(t *Trace) error {
 	if step.Abs() > clockStep {
 		r.restart(samples, now.UnixNS, step)
 		r.gap(t, now.MonoNS, "the wall clock stepped")
-		return fmt.Errorf("the wall clock stepped by %v: samples around the step are dropped", step.Round(time.Millisecond))
+		return fmt.Errorf("the wall clock stepped by %v: samples around the step are dropped",
+			step.Round(time.Millisecond))
 	}
 
 	future := 0
@@ -121,7 +122,8 @@ func (r *ringSeries) gap(t *Trace, end int64, reason string) {
 	if end <= r.coveredNS {
 		return
 	}
-	t.Gaps = append(t.Gaps, Gap{Device: r.device, Source: SourceSamples, StartNS: r.coveredNS, EndNS: end, Reason: reason})
+	t.Gaps = append(t.Gaps, Gap{Device: r.device, Source: SourceSamples, StartNS: r.coveredNS, EndNS: end,
+		Reason: reason})
 	r.coveredNS = end
 }
 

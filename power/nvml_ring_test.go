@@ -55,7 +55,8 @@ func TestRingReportsOverrunAndSilence(t *testing.T) {
 		start := now()
 		time.Sleep(5 * time.Second) // the ring holds 2.38 s
 		trace := mustPoll(t, m)
-		want := Gap{Device: "gpu0", Source: SourceSamples, StartNS: start, EndNS: start + int64(5*time.Second-119*20*time.Millisecond)}
+		want := Gap{Device: "gpu0", Source: SourceSamples, StartNS: start,
+			EndNS: start + int64(5*time.Second-119*20*time.Millisecond)}
 		if len(trace.Gaps) != 1 || len(trace.Samples) != 119 {
 			t.Fatalf("gaps %+v, %d samples", trace.Gaps, len(trace.Samples))
 		}
@@ -86,7 +87,8 @@ func TestRingReportsOverrunAndSilence(t *testing.T) {
 // TestRingSurvivesWallClockSteps: a step is reported, nothing is mapped to a
 // wrong time, and the series goes on.
 func TestRingSurvivesWallClockSteps(t *testing.T) {
-	for _, step := range []time.Duration{10 * time.Millisecond, -300 * time.Millisecond, 3 * time.Hour, -3 * time.Hour} {
+	for _, step := range []time.Duration{10 * time.Millisecond, -300 * time.Millisecond, 3 * time.Hour,
+		-3 * time.Hour} {
 		t.Run(step.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T, now func() int64) {
 				var wall time.Duration
@@ -104,7 +106,11 @@ func TestRingSurvivesWallClockSteps(t *testing.T) {
 				poll(3)
 				// Entries of before the step keep their stamps in the ring.
 				old, _ := gpu.Samples(0)
-				gpu.with(func() { gpu.wallStep, gpu.extra = step, old; gpu.startNS = now() - now()%int64(20*time.Millisecond) })
+				gpu.with(func() {
+					gpu.wallStep, gpu.extra = step,
+						old
+					gpu.startNS = now() - now()%int64(20*time.Millisecond)
+				})
 				wall = step
 				if failed := poll(1); failed != 1 {
 					t.Error("the step was not reported")

@@ -68,7 +68,9 @@ func (m *NVML) openModule(ctx context.Context, g *nvmlGPU, gpu nvmlSensors, id n
 func migRefused(name string, index int) Unavailable {
 	return Unavailable{
 		Source: "nvml " + name,
-		Reason: "it is in MIG mode, and power exists for the whole GPU only: what the other slices draw would be counted too",
-		Fix:    fmt.Sprintf("turn MIG mode off (sudo nvidia-smi -i %d -mig 0) and run with nothing else on this GPU", index),
+		Reason: "it is in MIG mode, and power exists for the whole GPU only: what the other slices draw would be " +
+			"counted too",
+		Fix: fmt.Sprintf("turn MIG mode off (sudo nvidia-smi -i %d -mig 0) and run with nothing else on this GPU",
+			index),
 	}
 }

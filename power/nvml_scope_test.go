@@ -71,14 +71,18 @@ func TestModuleScopes(t *testing.T) {
 		counter map[string]float64 // over a second
 		warning string
 	}{
-		"ordinary GPU": {func(g *fakeGPU) { g.id.Name, g.module = "NVIDIA H200", nil }, "gpu0", map[string]float64{"gpu0": 400}, ""},
+		"ordinary GPU": {func(g *fakeGPU) { g.id.Name, g.module = "NVIDIA H200", nil }, "gpu0",
+			map[string]float64{"gpu0": 400}, ""},
 		"GPU scope only, as on GB10": {func(g *fakeGPU) { g.id.Name, g.module = "NVIDIA GB10", nil }, "gpu0",
 			map[string]float64{"gpu0": 400}, ""},
-		"scope ignored":     {func(g *fakeGPU) { g.ignoresScope = true }, "gpu0", map[string]float64{"gpu0": 400}, ""},
-		"old driver":        {func(g *fakeGPU) { g.noScopes = notSupported("field") }, "gpu0", nil, "may cover the whole module"},
-		"no energy per GPU": {func(g *fakeGPU) { g.noEnergy = notSupported("e") }, "gpu0 gpu0-module", map[string]float64{"gpu0-module": 700}, "may cover the whole module"},
+		"scope ignored": {func(g *fakeGPU) { g.ignoresScope = true }, "gpu0", map[string]float64{"gpu0": 400}, ""},
+		"old driver": {func(g *fakeGPU) { g.noScopes = notSupported("field") }, "gpu0", nil,
+			"may cover the whole module"},
+		"no energy per GPU": {func(g *fakeGPU) { g.noEnergy = notSupported("e") }, "gpu0 gpu0-module",
+			map[string]float64{"gpu0-module": 700}, "may cover the whole module"},
 		"only the module": {func(g *fakeGPU) {
-			g.noRing, g.noInstant, g.noAverage, g.noEnergy = notSupported("a"), notSupported("b"), notSupported("c"), notSupported("d")
+			g.noRing, g.noInstant, g.noAverage, g.noEnergy = notSupported("a"), notSupported("b"), notSupported("c"),
+				notSupported("d")
 		}, "gpu0-module", map[string]float64{"gpu0-module": 700}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +109,8 @@ func TestModuleScopes(t *testing.T) {
 						t.Errorf("%s: %v J, want %v", id, got[id], want)
 					}
 				}
-				if w := strings.Join(m.Warnings(), "; "); !strings.Contains(w, c.warning) || (c.warning == "") != (w == "") {
+				if w := strings.Join(m.Warnings(), "; "); !strings.Contains(w, c.warning) ||
+					(c.warning == "") != (w == "") {
 					t.Errorf("warnings %q, want %q", w, c.warning)
 				}
 			})

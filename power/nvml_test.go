@@ -146,14 +146,20 @@ func TestNVMLPicksTheBestSource(t *testing.T) {
 		window   time.Duration
 		interval time.Duration
 	}{
-		"ring":        {func(*fakeGPU) {}, SourceSamples, 20 * time.Millisecond, lookInterval},
-		"ring 100 ms": {func(g *fakeGPU) { g.spacing = 100 * time.Millisecond }, SourceSamples, 100 * time.Millisecond, lookInterval},
-		"no ring":     {func(g *fakeGPU) { g.noRing = notSupported("GetSamples") }, SourceInstant, 0, pointInterval},
-		"empty ring":  {func(g *fakeGPU) { g.depth = 0 }, SourceInstant, 0, pointInterval},
-		"frozen ring": {func(g *fakeGPU) { g.frozenNS = g.startNS + int64(time.Second) }, SourceInstant, 0, pointInterval},
+		"ring": {func(*fakeGPU) {}, SourceSamples, 20 * time.Millisecond, lookInterval},
+		"ring 100 ms": {func(g *fakeGPU) { g.spacing = 100 * time.Millisecond }, SourceSamples,
+			100 * time.Millisecond, lookInterval},
+		"no ring":    {func(g *fakeGPU) { g.noRing = notSupported("GetSamples") }, SourceInstant, 0, pointInterval},
+		"empty ring": {func(g *fakeGPU) { g.depth = 0 }, SourceInstant, 0, pointInterval},
+		"frozen ring": {func(g *fakeGPU) { g.frozenNS = g.startNS + int64(time.Second) }, SourceInstant, 0,
+			pointInterval},
 		"other clock": {func(g *fakeGPU) { g.wallStep = -time.Hour }, SourceInstant, 0, pointInterval},
-		"average":     {func(g *fakeGPU) { ampere(g); g.noRing, g.noInstant = notSupported("a"), notSupported("b") }, SourceAverage, time.Second, pointInterval},
-		"old average": {func(g *fakeGPU) { g.id.Architecture, g.noRing, g.noInstant = 5, notSupported("a"), notSupported("b") }, SourceAverage, 0, pointInterval},
+		"average": {func(g *fakeGPU) { ampere(g); g.noRing, g.noInstant = notSupported("a"), notSupported("b") },
+			SourceAverage, time.Second, pointInterval},
+		"old average": {func(g *fakeGPU) {
+			g.id.Architecture, g.noRing, g.noInstant = 5, notSupported("a"),
+				notSupported("b")
+		}, SourceAverage, 0, pointInterval},
 		"A100 average": {func(g *fakeGPU) {
 			ampere(g)
 			g.id.Minor, g.noRing, g.noInstant = 0, notSupported("a"), notSupported("b")
@@ -197,7 +203,8 @@ func TestNVMLWithoutPowerOrEnergy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(m.Devices()) != 1 || len(m.Missing()) != 1 || m.Missing()[0].Source != "nvml gpu1" || len(m.Warnings()) != 1 {
+		if len(m.Devices()) != 1 || len(m.Missing()) != 1 || m.Missing()[0].Source != "nvml gpu1" ||
+			len(m.Warnings()) != 1 {
 			t.Errorf("devices %v, missing %v, warnings %q", m.Devices(), m.Missing(), m.Warnings())
 		}
 		if readings, err := m.Counters(t.Context()); len(readings) != 1 || err != nil {
@@ -248,7 +255,8 @@ func TestPointRecordsChanges(t *testing.T) {
 			t.Errorf("%d changes in 5 s, want about 50", changed)
 		}
 		got := m.Refreshes()
-		if len(got) != 1 || got[0].Source != SourceInstant || got[0].Device != "gpu0" || (got[0].Period-refresh).Abs() > pointInterval {
+		if len(got) != 1 || got[0].Source != SourceInstant || got[0].Device != "gpu0" ||
+			(got[0].Period-refresh).Abs() > pointInterval {
 			t.Errorf("refreshes %+v, want 100 ms", got)
 		}
 		if n := len(trace.Samples); n > 65 {
@@ -311,7 +319,8 @@ func TestPointsShowTheyWork(t *testing.T) {
 		gpu.with(func() { gpu.noInstant = nil })
 		time.Sleep(2 * time.Second)
 		trace := s.Stop(t.Context())
-		if len(trace.Gaps) != 1 || trace.Gaps[0].Device != "gpu1" || time.Duration(trace.Gaps[0].EndNS-trace.Gaps[0].StartNS).Round(500*time.Millisecond) != 2*time.Second {
+		if len(trace.Gaps) != 1 || trace.Gaps[0].Device != "gpu1" ||
+			time.Duration(trace.Gaps[0].EndNS-trace.Gaps[0].StartNS).Round(500*time.Millisecond) != 2*time.Second {
 			t.Errorf("gaps %+v, want two seconds of gpu1", trace.Gaps)
 		}
 	})
@@ -394,7 +403,8 @@ func TestMIGIsRefused(t *testing.T) {
 		}
 		check := func(u Unavailable) {
 			t.Helper()
-			if u.Source != "nvml gpu0" || !strings.Contains(u.Reason, "MIG mode") || !strings.Contains(u.Fix, "nvidia-smi -i 0 -mig 0") {
+			if u.Source != "nvml gpu0" || !strings.Contains(u.Reason, "MIG mode") ||
+				!strings.Contains(u.Fix, "nvidia-smi -i 0 -mig 0") {
 				t.Errorf("missing %+v", u)
 			}
 		}
@@ -412,7 +422,8 @@ func TestMIGIsRefused(t *testing.T) {
 		}
 		slice := "MIG-41b3359c-e721-56e5-8009-12e5797ed514"
 		_, err = openNVML(t.Context(), lib, NVMLOptions{VisibleDevices: &slice}, simulated(now))
-		if u, ok := errors.AsType[Unavailable](err); !ok || !strings.Contains(u.Reason, "slice of a GPU") || !strings.Contains(u.Fix, "-mig 0") {
+		if u, ok := errors.AsType[Unavailable](err); !ok || !strings.Contains(u.Reason, "slice of a GPU") ||
+			!strings.Contains(u.Fix, "-mig 0") {
 			t.Errorf("a slice was asked for: %v", err)
 		}
 	})
@@ -434,7 +445,8 @@ func TestNVMLReadsOtherGPUsWhenOneIsLost(t *testing.T) {
 		gpu.with(func() { gpu.lost = nvmlError{"nvml", 15, "GPU is lost"} })
 		time.Sleep(4 * time.Second)
 		trace := s.Stop(t.Context())
-		if len(trace.Gaps) != 1 || trace.Gaps[0].Device != "gpu1" || trace.Gaps[0].EndNS != now() || trace.Gaps[0].StartNS > lost {
+		if len(trace.Gaps) != 1 || trace.Gaps[0].Device != "gpu1" || trace.Gaps[0].EndNS != now() ||
+			trace.Gaps[0].StartNS > lost {
 			t.Errorf("gaps %+v", trace.Gaps)
 		}
 		if len(trace.Errors) != 2 { // the series and the counter
@@ -469,7 +481,8 @@ func TestNVMLHelpers(t *testing.T) {
 		if list, err := m.Processes(t.Context()); list["gpu0"][0].PID != 42 || err != nil {
 			t.Errorf("Processes = %v, %v", list, err)
 		}
-		if readings, err := m.Counters(t.Context()); err != nil || readings[0].Device != "gpu2" || readings[1].Device != "gpu0" {
+		if readings, err := m.Counters(t.Context()); err != nil || readings[0].Device != "gpu2" ||
+			readings[1].Device != "gpu0" {
 			t.Errorf("Counters = %v, %v", readings, err)
 		}
 	})

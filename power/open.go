@@ -83,7 +83,8 @@ func (o *opener) nvml(ctx context.Context) {
 	if !o.wanted("nvml") {
 		return
 	}
-	m, err := OpenNVML(ctx, NVMLOptions{VisibleDevices: o.opts.VisibleDevices, DeviceOrder: o.opts.DeviceOrder, Library: o.opts.Library})
+	m, err := OpenNVML(ctx, NVMLOptions{VisibleDevices: o.opts.VisibleDevices, DeviceOrder: o.opts.DeviceOrder,
+		Library: o.opts.Library})
 	if err != nil {
 		o.missing = append(o.missing, reason("nvml", err))
 		return

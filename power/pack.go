@@ -62,7 +62,8 @@ func (p *pack) add(s Sample) {
 		flags |= flag
 		*b = binary.AppendVarint(*b, v)
 	}
-	if mw := math.Round(float64(s.Power) * 1000); math.Abs(mw) < 1<<52 && mw/1000 == float64(s.Power) && !math.Signbit(float64(s.Power)) {
+	if mw := math.Round(float64(s.Power) * 1000); math.Abs(mw) < 1<<52 && mw/1000 == float64(s.Power) &&
+		!math.Signbit(float64(s.Power)) {
 		now.milliwatts = int64(mw)
 		*b = binary.AppendVarint(*b, now.milliwatts-old.milliwatts)
 	} else {

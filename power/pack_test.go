@@ -33,15 +33,19 @@ func TestPackLosesNothing(t *testing.T) {
 	var want []Sample
 	ringOf("gpu0", 2000, rng, func(s Sample) { want = append(want, s) })
 	for i := range 3000 { // polled values of any kind, in any order
-		s := Sample{MonoNS: rng.Int64() - rng.Int64(), UnixNS: rng.Int64() - rng.Int64(), Device: "gpu0", Source: []string{"rapl", "nvml.instant", ""}[rng.IntN(3)],
-			Power: unit.Watts(1000 * rng.NormFloat64()), Window: time.Duration(rng.Int64N(2) * rng.Int64()), SinceNS: rng.Int64N(2) * rng.Int64()}
+		s := Sample{MonoNS: rng.Int64() - rng.Int64(), UnixNS: rng.Int64() - rng.Int64(), Device: "gpu0",
+			Source: []string{"rapl", "nvml.instant", ""}[rng.IntN(3)],
+			Power:  unit.Watts(1000 * rng.NormFloat64()), Window: time.Duration(rng.Int64N(2) * rng.Int64()),
+			SinceNS: rng.Int64N(2) * rng.Int64()}
 		if i%3 == 0 {
 			s.MonoNS, s.UnixNS = int64(i)*1e6, int64(i)*1e6+7
 		}
 		want = append(want, s)
 	}
-	for _, v := range []float64{0, math.Copysign(0, -1), math.Inf(1), math.MaxFloat64, 1e15, 1e-9, 0.1, -0.001, 123.456} {
-		want = append(want, Sample{MonoNS: math.MaxInt64, UnixNS: math.MinInt64, Device: "gpu0", Power: unit.Watts(v), SinceNS: math.MinInt64})
+	for _, v := range []float64{0, math.Copysign(0, -1), math.Inf(1), math.MaxFloat64, 1e15, 1e-9, 0.1, -0.001,
+		123.456} {
+		want = append(want, Sample{MonoNS: math.MaxInt64, UnixNS: math.MinInt64, Device: "gpu0", Power: unit.Watts(v),
+			SinceNS: math.MinInt64})
 	}
 	p := pack{device: "gpu0"}
 	for _, s := range want {
@@ -79,8 +83,10 @@ func TestSamplerMemory(t *testing.T) {
 			if samples%50 != 0 {
 				return
 			}
-			w.scratch.Telemetry = append(w.scratch.Telemetry, Telemetry{Device: device, TemperatureC: new(60.0), SMClockMHz: new(1980.0),
-				MemClockMHz: new(3201.0), UtilizationPct: new(100.0), MemoryUsedBytes: new(int64(1 << 36)), Throttle: new(int64(4))})
+			w.scratch.Telemetry = append(w.scratch.Telemetry,
+				Telemetry{Device: device, TemperatureC: new(60.0), SMClockMHz: new(1980.0),
+					MemClockMHz: new(3201.0), UtilizationPct: new(100.0), MemoryUsedBytes: new(int64(1 << 36)),
+					Throttle: new(int64(4))})
 			if samples%250 == 0 {
 				w.scratch.Counters = append(w.scratch.Counters, Reading{Device: device, Source: SourceEnergy})
 			}
@@ -94,18 +100,21 @@ func TestSamplerMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	heap := int64(after.HeapAlloc) - int64(before.HeapAlloc)
-	t.Logf("%.2f bytes a sample, %.1f MB in all, %.1f MB on the heap", float64(packed)/float64(samples), float64(w.bytes())/1e6, float64(heap)/1e6)
+	t.Logf("%.2f bytes a sample, %.1f MB in all, %.1f MB on the heap", float64(packed)/float64(samples),
+		float64(w.bytes())/1e6, float64(heap)/1e6)
 	if each := float64(packed) / float64(samples); each > 10 {
 		t.Errorf("a sample takes %.1f bytes, want 10 at most", each)
 	}
 	if w.bytes() > most || heap > most {
-		t.Errorf("an hour of %d GPUs takes %.1f MB by the sampler's count and %.1f MB on the heap, want %.0f MB at most", gpus, float64(w.bytes())/1e6, float64(heap)/1e6, most/1e6)
+		t.Errorf("an hour of %d GPUs takes %.1f MB by the sampler's count and %.1f MB on the heap, want "+
+			"%.0f MB at most", gpus, float64(w.bytes())/1e6, float64(heap)/1e6, most/1e6)
 	}
 	if math.Abs(float64(w.bytes()-heap)) > 0.15*float64(heap) {
 		t.Errorf("the sampler counts %d bytes, the heap has %d", w.bytes(), heap)
 	}
 	trace, _ := w.collected()
-	if len(trace.Samples) != samples || trace.Cost.Bytes != w.bytes() || !slices.ContainsFunc(trace.Samples[:1], func(s Sample) bool { return s.Device == "a" }) {
+	if len(trace.Samples) != samples || trace.Cost.Bytes != w.bytes() ||
+		!slices.ContainsFunc(trace.Samples[:1], func(s Sample) bool { return s.Device == "a" }) {
 		t.Errorf("%d samples, want %d; %d bytes", len(trace.Samples), samples, trace.Cost.Bytes)
 	}
 	runtime.KeepAlive(w)

@@ -42,7 +42,8 @@ func findPerf(opts PerfOptions) ([]perfFound, error) {
 		return nil, errNoPerf
 	}
 	broken := func(err error) error {
-		return Unavailable{Source: "perf", Reason: "the kernel's description of its energy events is not understood: " + err.Error()}
+		return Unavailable{Source: "perf",
+			Reason: "the kernel's description of its energy events is not understood: " + err.Error()}
 	}
 	if err != nil {
 		return nil, broken(err)
@@ -118,7 +119,8 @@ func hideNotExist(err error) error { return errors.New(err.Error()) }
 // "0-die-1" where the CPUs of one package stand for its dies.
 func packageNames(opts PerfOptions, cpus []int) []string {
 	topology := func(cpu int, file string) string {
-		s, err := readWord(filepath.Join(cmp.Or(opts.SysfsRoot, "/sys"), "devices", "system", "cpu", fmt.Sprintf("cpu%d", cpu), "topology", file))
+		s, err := readWord(filepath.Join(cmp.Or(opts.SysfsRoot, "/sys"), "devices", "system", "cpu",
+			fmt.Sprintf("cpu%d", cpu), "topology", file))
 		if _, bad := strconv.ParseUint(s, 10, 32); err != nil || bad != nil {
 			return ""
 		}
@@ -184,14 +186,17 @@ func perfUnreadable(opts PerfOptions, f perfFound, err error) Unavailable {
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		u.Reason = "this user may not open the kernel's energy events"
-		if level, err := readWord(filepath.Join(cmp.Or(opts.ProcRoot, "/proc"), "sys", "kernel", "perf_event_paranoid")); err == nil {
+		if level, err := readWord(filepath.Join(cmp.Or(opts.ProcRoot, "/proc"), "sys", "kernel",
+			"perf_event_paranoid")); err == nil {
 			u.Reason += " (kernel.perf_event_paranoid is " + level + ")"
 		}
-		u.Fix = "sudo setcap cap_perfmon+ep \"$(command -v llem)\", or sudo sysctl kernel.perf_event_paranoid=0; in a container, --cap-add PERFMON"
+		u.Fix = "sudo setcap cap_perfmon+ep \"$(command -v llem)\", or sudo sysctl kernel.perf_event_paranoid=0; " +
+			"in a container, --cap-add PERFMON"
 	case errors.Is(err, unix.ENOSYS):
 		u.Reason = "this kernel has no performance events, or the container forbids the call"
 		u.Fix = "in a container, --cap-add PERFMON"
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EINVAL), errors.Is(err,
+		unix.EOPNOTSUPP):
 		u.Reason = "the kernel lists the energy event but does not open it: " + err.Error()
 	case errors.Is(err, unix.EMFILE):
 		u.Fix = "raise the limit of open files (ulimit -n)"

@@ -138,13 +138,18 @@ func TestPerfNamesPackages(t *testing.T) {
 		want   string
 	}{
 		"two dies of one package": {map[string]string{
-			fmt.Sprintf(topology, 28, "physical_package_id"): "0", fmt.Sprintf(topology, 28, "die_id"): "1"}, "package-0-die-0 package-0-die-1"},
-		"no topology":    {map[string]string{fmt.Sprintf(topology, 0, "physical_package_id"): "", fmt.Sprintf(topology, 28, "physical_package_id"): "-1"}, "package-0 package-1"},
-		"no dies":        {map[string]string{fmt.Sprintf(topology, 28, "physical_package_id"): "0", fmt.Sprintf(topology, 0, "die_id"): "", fmt.Sprintf(topology, 28, "die_id"): ""}, "package-0 package-1"},
-		"swapped":        {map[string]string{fmt.Sprintf(topology, 0, "physical_package_id"): "1", fmt.Sprintf(topology, 28, "physical_package_id"): "0"}, "package-1 package-0"},
-		"one package":    {map[string]string{"bus/event_source/devices/power/cpumask": "0"}, "package-0"},
-		"range of CPUs":  {map[string]string{"bus/event_source/devices/power/cpumask": "0-1"}, "package-0 package-1"},
-		"no such memory": {map[string]string{"bus/event_source/devices/power/events/energy-ram": ""}, "package-0 package-1"},
+			fmt.Sprintf(topology, 28, "physical_package_id"): "0", fmt.Sprintf(topology, 28, "die_id"): "1"},
+			"package-0-die-0 package-0-die-1"},
+		"no topology": {map[string]string{fmt.Sprintf(topology, 0, "physical_package_id"): "",
+			fmt.Sprintf(topology, 28, "physical_package_id"): "-1"}, "package-0 package-1"},
+		"no dies": {map[string]string{fmt.Sprintf(topology, 28, "physical_package_id"): "0",
+			fmt.Sprintf(topology, 0, "die_id"): "", fmt.Sprintf(topology, 28, "die_id"): ""}, "package-0 package-1"},
+		"swapped": {map[string]string{fmt.Sprintf(topology, 0, "physical_package_id"): "1",
+			fmt.Sprintf(topology, 28, "physical_package_id"): "0"}, "package-1 package-0"},
+		"one package":   {map[string]string{"bus/event_source/devices/power/cpumask": "0"}, "package-0"},
+		"range of CPUs": {map[string]string{"bus/event_source/devices/power/cpumask": "0-1"}, "package-0 package-1"},
+		"no such memory": {map[string]string{"bus/event_source/devices/power/events/energy-ram": ""},
+			"package-0 package-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.change["bus/event_source/devices/power/events/energy-ram"] = ""
@@ -168,17 +173,25 @@ func TestPerfRefuses(t *testing.T) {
 		reason string
 		fix    string
 	}{
-		"no events":       {map[string]string{power + "type": ""}, nil, "the kernel has no energy events", "modprobe rapl"},
-		"no packages":     {map[string]string{power + "events/energy-pkg": "", power + "events/energy-ram": ""}, nil, "no energy events", "modprobe rapl"},
-		"garbage type":    {map[string]string{power + "type": "eleven"}, nil, "not understood: type", ""},
-		"garbage mask":    {map[string]string{power + "cpumask": "0-99999999"}, nil, "is no list of CPUs", ""},
-		"empty mask":      {map[string]string{power + "cpumask": " "}, nil, "is no list of CPUs", ""},
-		"garbage event":   {map[string]string{power + "events/energy-pkg": "umask=1", power + "events/energy-ram": ""}, nil, "no event number", ""},
-		"no scale":        {map[string]string{power + "events/energy-pkg.scale": "", power + "events/energy-ram": ""}, nil, "no such file", ""},
-		"scale NaN":       {map[string]string{power + "events/energy-pkg.scale": "NaN", power + "events/energy-ram": ""}, nil, "is no scale", ""},
-		"scale 0":         {map[string]string{power + "events/energy-pkg.scale": "0", power + "events/energy-ram": ""}, nil, "is no scale", ""},
-		"other unit":      {map[string]string{power + "events/energy-pkg.unit": "Watts", power + "events/energy-ram": ""}, nil, "not Joules", ""},
-		"not permitted":   {nil, unix.EACCES, "may not open the kernel's energy events (kernel.perf_event_paranoid is 4)", "sudo setcap cap_perfmon+ep"},
+		"no events": {map[string]string{power + "type": ""}, nil, "the kernel has no energy events",
+			"modprobe rapl"},
+		"no packages": {map[string]string{power + "events/energy-pkg": "", power + "events/energy-ram": ""}, nil,
+			"no energy events", "modprobe rapl"},
+		"garbage type": {map[string]string{power + "type": "eleven"}, nil, "not understood: type", ""},
+		"garbage mask": {map[string]string{power + "cpumask": "0-99999999"}, nil, "is no list of CPUs", ""},
+		"empty mask":   {map[string]string{power + "cpumask": " "}, nil, "is no list of CPUs", ""},
+		"garbage event": {map[string]string{power + "events/energy-pkg": "umask=1",
+			power + "events/energy-ram": ""}, nil, "no event number", ""},
+		"no scale": {map[string]string{power + "events/energy-pkg.scale": "", power + "events/energy-ram": ""},
+			nil, "no such file", ""},
+		"scale NaN": {map[string]string{power + "events/energy-pkg.scale": "NaN",
+			power + "events/energy-ram": ""}, nil, "is no scale", ""},
+		"scale 0": {map[string]string{power + "events/energy-pkg.scale": "0",
+			power + "events/energy-ram": ""}, nil, "is no scale", ""},
+		"other unit": {map[string]string{power + "events/energy-pkg.unit": "Watts",
+			power + "events/energy-ram": ""}, nil, "not Joules", ""},
+		"not permitted": {nil, unix.EACCES,
+			"may not open the kernel's energy events (kernel.perf_event_paranoid is 4)", "sudo setcap cap_perfmon+ep"},
 		"container":       {nil, unix.EPERM, "may not open", "--cap-add PERFMON"},
 		"no such call":    {nil, unix.ENOSYS, "no performance events", "--cap-add PERFMON"},
 		"unknown event":   {nil, unix.ENOENT, "lists the energy event but does not open it", ""},
@@ -189,7 +202,8 @@ func TestPerfRefuses(t *testing.T) {
 			kernel := &fakePerf{now: func() int64 { return 1 }, fail: map[int]error{0: c.fail, 28: c.fail}}
 			_, err := openPerf(perfTree(t, c.change), kernel.open, simulated(kernel.now))
 			u, ok := errors.AsType[Unavailable](err)
-			if !ok || u.Source != "perf" || !strings.Contains(u.Reason, c.reason) || !strings.Contains(u.Fix, c.fix) || (c.fix == "") != (u.Fix == "") {
+			if !ok || u.Source != "perf" || !strings.Contains(u.Reason, c.reason) ||
+				!strings.Contains(u.Fix, c.fix) || (c.fix == "") != (u.Fix == "") {
 				t.Errorf("%#v, want %q and fix %q", err, c.reason, c.fix)
 			}
 		})
@@ -202,7 +216,8 @@ func TestPerfKeepsWhatOpens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := deviceIDs(m); got != "package-0 dram-0" || len(m.Missing()) != 2 || m.Missing()[0].Source != "perf package-1" {
+	if got := deviceIDs(m); got != "package-0 dram-0" || len(m.Missing()) != 2 ||
+		m.Missing()[0].Source != "perf package-1" {
 		t.Errorf("devices %s, missing %+v", got, m.Missing())
 	}
 	kernel.dead = errors.New("the performance event returned 0 bytes, not 8")
@@ -245,9 +260,12 @@ func TestNeither(t *testing.T) {
 		powercap, perf Unavailable
 		reason, fix    string
 	}{
-		{powercap, perf, "only root may read it; through perf: this user may not", "sudo setcap cap_perfmon+ep llem; or sudo chmod a+r it"},
-		{powercap, errNoPerf, "only root may read it; through perf: the kernel has no energy events", "sudo chmod a+r it"},
-		{Unavailable{Source: "rapl", Reason: "hidden"}, perf, "hidden; through perf: this user may not", "sudo setcap cap_perfmon+ep llem"},
+		{powercap, perf, "only root may read it; through perf: this user may not",
+			"sudo setcap cap_perfmon+ep llem; or sudo chmod a+r it"},
+		{powercap, errNoPerf, "only root may read it; through perf: the kernel has no energy events",
+			"sudo chmod a+r it"},
+		{Unavailable{Source: "rapl", Reason: "hidden"}, perf, "hidden; through perf: this user may not",
+			"sudo setcap cap_perfmon+ep llem"},
 	} {
 		if got := neither(c.powercap, c.perf); got.Source != "rapl" || got.Reason != c.reason || got.Fix != c.fix {
 			t.Errorf("%+v, want %q and %q", got, c.reason, c.fix)
@@ -258,18 +276,22 @@ func TestNeither(t *testing.T) {
 // TestOpenPrefersPowercap: perf is asked only where the powercap files are closed.
 func TestOpenPrefersPowercap(t *testing.T) {
 	only := []string{"nvml", "hwmon", "remote"}
-	opts := perfTree(t, map[string]string{"class/powercap/intel-rapl:0/name": "package-0", "class/powercap/intel-rapl:0/energy_uj": "5"})
+	opts := perfTree(t, map[string]string{"class/powercap/intel-rapl:0/name": "package-0",
+		"class/powercap/intel-rapl:0/energy_uj": "5"})
 	meters, missing := Open(t.Context(), Options{SysfsRoot: opts.SysfsRoot, ProcRoot: opts.ProcRoot, Disable: only})
 	if len(meters) != 1 || meters[0].Name() != "rapl" || len(missing) != 0 {
 		t.Errorf("meters %v, missing %+v", meters, missing)
 	}
 	// A type that no kernel has: the real call is refused whoever asks.
 	opts = perfTree(t, map[string]string{"bus/event_source/devices/power/type": "4000000000"})
-	if err := os.WriteFile(filepath.Join(opts.ProcRoot, "cpuinfo"), []byte("flags\t\t: fpu\nvendor_id\t: GenuineIntel\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(opts.ProcRoot, "cpuinfo"),
+		[]byte("flags\t\t: fpu\nvendor_id\t: GenuineIntel\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	_, missing = Open(t.Context(), Options{SysfsRoot: opts.SysfsRoot, ProcRoot: opts.ProcRoot, Disable: only})
-	if len(missing) != 1 || missing[0].Source != "rapl" || !strings.Contains(missing[0].Reason, "lists no RAPL zones") || !strings.Contains(missing[0].Reason, "through perf: ") {
+	if len(missing) != 1 || missing[0].Source != "rapl" ||
+		!strings.Contains(missing[0].Reason, "lists no RAPL zones") ||
+		!strings.Contains(missing[0].Reason, "through perf: ") {
 		t.Errorf("missing %+v", missing)
 	}
 }

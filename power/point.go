@@ -25,8 +25,10 @@ type pointSeries struct {
 
 // newPoint makes a series that is polled every so often. The window is the
 // sensor's averaging time, zero where it is not known.
-func newPoint(device, source string, window, every time.Duration, c Clocks, read func() (unit.Watts, error)) *pointSeries {
-	return &pointSeries{device: device, source: source, window: window, every: every, clocks: c, read: read, changes: changes{interval: every}}
+func newPoint(device, source string, window, every time.Duration, c Clocks,
+	read func() (unit.Watts, error)) *pointSeries {
+	return &pointSeries{device: device, source: source, window: window, every: every, clocks: c, read: read,
+		changes: changes{interval: every}}
 }
 
 func (p *pointSeries) interval() time.Duration { return p.every }

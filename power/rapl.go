@@ -50,7 +50,8 @@ func openRAPL(opts RAPLOptions, c Clocks) (*RAPL, error) {
 			m.missing = append(m.missing, zoneUnreadable(f, err))
 			continue
 		}
-		m.zones.list = append(m.zones.list, &zone{device: f.device, source: SourceRAPL, read: file.read, wrap: f.wrap, refresh: raplRefresh})
+		m.zones.list = append(m.zones.list,
+			&zone{device: f.device, source: SourceRAPL, read: file.read, wrap: f.wrap, refresh: raplRefresh})
 	}
 	if len(m.zones.list) == 0 {
 		u := m.missing[0]

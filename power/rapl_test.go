@@ -46,7 +46,8 @@ func ids(m power.Meter) []string {
 func TestRAPLDevices(t *testing.T) {
 	x := newTree(t)
 	for _, z := range []struct{ dir, name string }{
-		{"intel-rapl:0", "package-0"}, {"intel-rapl:0:0", "core"}, {"intel-rapl:0:1", "uncore"}, {"intel-rapl:0:2", "dram"},
+		{"intel-rapl:0", "package-0"}, {"intel-rapl:0:0", "core"}, {"intel-rapl:0:1", "uncore"}, {"intel-rapl:0:2",
+			"dram"},
 		{"intel-rapl:1", "package-1"}, {"intel-rapl:1:0", "dram"}, {"intel-rapl:2", "psys"},
 		{"intel-rapl-mmio:0", "package-0"}, {"intel-rapl-mmio:0:0", "dram"},
 		{"intel-rapl:10", "package-10-die-1"}, {"intel-rapl:10:0", "dram"},
@@ -204,7 +205,8 @@ func TestRAPLReadErrorLosesNoEnergy(t *testing.T) {
 	step(true)
 	step(false)
 	step(true)
-	if n := len(trace.Samples); n != 2 || trace.Samples[1].Window != 100*time.Millisecond || trace.Samples[1].Power != 100 {
+	if n := len(trace.Samples); n != 2 || trace.Samples[1].Window != 100*time.Millisecond ||
+		trace.Samples[1].Power != 100 {
 		t.Errorf("samples %+v", trace.Samples)
 	}
 }
@@ -216,11 +218,14 @@ func TestRAPLSaysWhyThereAreNoZones(t *testing.T) {
 		want    string
 		fix     string
 	}{
-		"virtual machine": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor sse\n", false, "virtual machine", "on the host"},
-		"no module":       {"vendor_id\t: GenuineIntel\nflags\t\t: fpu sse\n", false, "module is not loaded", "sudo modprobe intel_rapl_msr"},
-		"AMD":             {"vendor_id\t: AuthenticAMD\nflags\t\t: fpu sse\n", false, "module is not loaded", "sudo modprobe intel_rapl_msr"},
-		"Arm":             {"CPU implementer\t: 0x41\n", false, "no RAPL", ""},
-		"masked":          {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n", true, "hidden", "systempaths=unconfined"},
+		"virtual machine": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor sse\n", false, "virtual machine",
+			"on the host"},
+		"no module": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu sse\n", false, "module is not loaded",
+			"sudo modprobe intel_rapl_msr"},
+		"AMD": {"vendor_id\t: AuthenticAMD\nflags\t\t: fpu sse\n", false, "module is not loaded",
+			"sudo modprobe intel_rapl_msr"},
+		"Arm":    {"CPU implementer\t: 0x41\n", false, "no RAPL", ""},
+		"masked": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n", true, "hidden", "systempaths=unconfined"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -230,7 +235,8 @@ func TestRAPLSaysWhyThereAreNoZones(t *testing.T) {
 				if err := os.MkdirAll(class, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.Symlink("../../devices/virtual/powercap/intel-rapl:0", filepath.Join(class, "intel-rapl:0")); err != nil {
+				if err := os.Symlink("../../devices/virtual/powercap/intel-rapl:0",
+					filepath.Join(class, "intel-rapl:0")); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -245,7 +251,8 @@ func TestRAPLSaysWhyThereAreNoZones(t *testing.T) {
 
 func TestRAPLPermission(t *testing.T) {
 	u := power.ZoneUnreadable("package-0", os.ErrPermission)
-	for _, want := range []string{"sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj", "reboot", "CVE-2020-8694"} {
+	for _, want := range []string{"sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj", "reboot",
+		"CVE-2020-8694"} {
 		if !strings.Contains(u.Fix, want) {
 			t.Errorf("fix %q lacks %q", u.Fix, want)
 		}
@@ -259,7 +266,8 @@ func TestRAPLPermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := power.OpenRAPL(power.RAPLOptions{SysfsRoot: x.root})
-	if u, ok := errors.AsType[power.Unavailable](err); !ok || u.Source != "rapl" || !strings.Contains(u.Reason, "only root") {
+	if u, ok := errors.AsType[power.Unavailable](err); !ok || u.Source != "rapl" ||
+		!strings.Contains(u.Reason, "only root") {
 		t.Errorf("error %#v", err)
 	}
 }

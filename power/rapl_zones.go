@@ -103,7 +103,8 @@ func zoneUnreadable(f raplFound, err error) Unavailable {
 	u := Unavailable{Source: "rapl " + f.device.ID, Reason: err.Error()}
 	if errors.Is(err, fs.ErrPermission) {
 		u.Reason = "only root may read " + f.dir + "/energy_uj"
-		u.Fix = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj — until the next reboot; it lets every local user read CPU power, which is a known side channel (PLATYPUS, CVE-2020-8694)"
+		u.Fix = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj — until the next reboot; it lets " +
+			"every local user read CPU power, which is a known side channel (PLATYPUS, CVE-2020-8694)"
 	}
 	return u
 }
@@ -117,11 +118,13 @@ func noZones(opts RAPLOptions, listed, named int) Unavailable {
 		return u
 	}
 	info := string(cpuinfo)
-	x86 := strings.Contains(info, "GenuineIntel") || strings.Contains(info, "AuthenticAMD") || strings.Contains(info, "HygonGenuine")
+	x86 := strings.Contains(info, "GenuineIntel") || strings.Contains(info, "AuthenticAMD") ||
+		strings.Contains(info, "HygonGenuine")
 	switch {
 	case listed > 0 && named == 0:
 		u.Reason = "the RAPL zones are listed but hidden, as container runtimes do"
-		u.Fix = "start the container with --security-opt systempaths=unconfined (docker) or unmask=/sys/devices/virtual/powercap (podman)"
+		u.Fix = "start the container with --security-opt systempaths=unconfined (docker) or " +
+			"unmask=/sys/devices/virtual/powercap (podman)"
 	case listed > 0:
 		u.Reason = "none of the RAPL zones is a CPU package"
 	case hasFlag(info, "hypervisor"):

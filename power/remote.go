@@ -255,7 +255,8 @@ func (m *RemoteMeter) count(d *remoteDevice, energy unit.Energy, page fetched, t
 	if d.power != nil { // a series of its own, which the counter may confirm
 		source += ".energy"
 	}
-	r := Reading{Device: d.device.ID, Source: source, BeforeNS: page.before, AfterNS: page.after, Energy: energy, Refresh: c.changes.refresh}
+	r := Reading{Device: d.device.ID, Source: source, BeforeNS: page.before, AfterNS: page.after, Energy: energy,
+		Refresh: c.changes.refresh}
 	if r.Refresh == 0 {
 		r.Refresh = remoteRefresh
 	}
@@ -268,7 +269,8 @@ func (m *RemoteMeter) count(d *remoteDevice, energy unit.Energy, page fetched, t
 	if known && energy < previous.Energy {
 		c.moved = Reading{}
 		reason := "the energy counter went backwards: it was reset"
-		t.Gaps = append(t.Gaps, Gap{Device: r.Device, Source: source, StartNS: previous.BeforeNS, EndNS: r.AfterNS, Reason: reason})
+		t.Gaps = append(t.Gaps,
+			Gap{Device: r.Device, Source: source, StartNS: previous.BeforeNS, EndNS: r.AfterNS, Reason: reason})
 		return errors.New(reason)
 	}
 	if !r.Snapped {

@@ -84,9 +84,11 @@ func remoteFix(address string, err error) string {
 		return "start the exporter, or correct the port: curl -s " + address + " | head"
 	case errors.As(err, &dns):
 		return "correct the host name"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err,
+		syscall.ENETUNREACH):
 		return "check that the host is up and its port is open: curl -s " + address + " | head"
-	case errors.Is(err, scrape.ErrHTML), errors.Is(err, scrape.ErrNoMetrics), errors.As(err, &status) && status == http.StatusNotFound:
+	case errors.Is(err, scrape.ErrHTML), errors.Is(err, scrape.ErrNoMetrics), errors.As(err, &status) &&
+		status == http.StatusNotFound:
 		return "give the path of the metrics page, such as http://host:9400/metrics"
 	case errors.As(err, &status) && (status == http.StatusUnauthorized || status == http.StatusForbidden):
 		return "let the exporter answer this host without credentials"

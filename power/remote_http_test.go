@@ -26,7 +26,10 @@ func TestRemoteOverHTTP(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, "<html><a href='/metrics'>Metrics</a></html>")
 	})
-	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/metrics", http.StatusFound) })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter,
+		r *http.Request) {
+		http.Redirect(w, r, "/metrics", http.StatusFound)
+	})
 	mux.HandleFunc("/secret", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	mux.HandleFunc("/huge", func(w http.ResponseWriter, _ *http.Request) {
 		line := strings.Repeat("# filler\n", 1<<10)
@@ -45,12 +48,14 @@ func TestRemoteOverHTTP(t *testing.T) {
 	refused := "http://" + freePort(t) + "/metrics"
 
 	for _, address := range []string{srv.URL + "/metrics", srv.URL + "/moved"} {
-		meters, missing := Open(t.Context(), Options{Disable: []string{"nvml", "hwmon", "rapl"}, Remote: []string{address}})
+		meters, missing := Open(t.Context(),
+			Options{Disable: []string{"nvml", "hwmon", "rapl"}, Remote: []string{address}})
 		if len(meters) != 1 || len(missing) != 0 {
 			t.Fatalf("%s: meters %v, missing %v", address, meters, missing)
 		}
 		var trace Trace
-		if err := meters[0].Poll(t.Context(), &trace); err != nil || len(trace.Samples) != 2 || len(trace.Counters) != 2 || trace.Samples[1].Device != "dcgm-gpu1" {
+		if err := meters[0].Poll(t.Context(), &trace); err != nil || len(trace.Samples) != 2 ||
+			len(trace.Counters) != 2 || trace.Samples[1].Device != "dcgm-gpu1" {
 			t.Errorf("%+v, %v", trace, err)
 		}
 		if err := meters[0].Close(); err != nil {
@@ -65,8 +70,10 @@ func TestRemoteOverHTTP(t *testing.T) {
 		srv.URL + "/short":  {"ended early", "look at the page"},
 		refused:             {"connection refused", "start the exporter"},
 	} {
-		meters, missing := Open(t.Context(), Options{Disable: []string{"nvml", "hwmon", "rapl"}, Remote: []string{address}})
-		if len(meters) != 0 || len(missing) != 1 || missing[0].Source != "remote.dcgm" || !strings.Contains(missing[0].Reason, want[0]) || !strings.Contains(missing[0].Fix, want[1]) {
+		meters, missing := Open(t.Context(),
+			Options{Disable: []string{"nvml", "hwmon", "rapl"}, Remote: []string{address}})
+		if len(meters) != 0 || len(missing) != 1 || missing[0].Source != "remote.dcgm" ||
+			!strings.Contains(missing[0].Reason, want[0]) || !strings.Contains(missing[0].Fix, want[1]) {
 			t.Errorf("%s: %+v, want %q and fix %q", address, missing, want[0], want[1])
 		}
 	}
@@ -100,7 +107,8 @@ func TestFetchPageTimeout(t *testing.T) {
 
 func TestOpenRemoteMistakes(t *testing.T) {
 	_, missing := Open(t.Context(), Options{Disable: []string{"nvml", "hwmon", "rapl"}, Remote: []string{"host:9400"}})
-	if len(missing) != 1 || missing[0].Source != "remote" || !strings.Contains(missing[0].Reason, "want http://host:port/path") {
+	if len(missing) != 1 || missing[0].Source != "remote" ||
+		!strings.Contains(missing[0].Reason, "want http://host:port/path") {
 		t.Errorf("missing %+v", missing)
 	}
 }

@@ -41,7 +41,8 @@ func openRemote(ctx context.Context, opts RemoteOptions, fetch fetcher, stop fun
 	if len(opts.Targets) == 0 {
 		return nil, Unavailable{Source: "remote", Reason: "no page is named"}
 	}
-	m := &RemoteMeter{name: "remote." + opts.Targets[0].Name, fetch: fetch, stop: stop, clocks: c, wanted: make(map[string]bool)}
+	m := &RemoteMeter{name: "remote." + opts.Targets[0].Name, fetch: fetch, stop: stop, clocks: c,
+		wanted: make(map[string]bool)}
 	for _, t := range opts.Targets {
 		if !slices.Contains(m.pages, t.URL) {
 			m.pages = append(m.pages, t.URL)
@@ -55,7 +56,8 @@ func openRemote(ctx context.Context, opts RemoteOptions, fetch fetcher, stop fun
 	pages := m.fetchAll(ctx, openTimeout)
 	for _, address := range m.pages {
 		if err := pages[address].err; err != nil {
-			return nil, Unavailable{Source: m.name, Reason: fmt.Sprintf("%s cannot be read: %v", address, err), Fix: remoteFix(address, err)}
+			return nil, Unavailable{Source: m.name, Reason: fmt.Sprintf("%s cannot be read: %v", address, err),
+				Fix: remoteFix(address, err)}
 		}
 	}
 	for _, t := range opts.Targets {
@@ -73,8 +75,9 @@ func openRemote(ctx context.Context, opts RemoteOptions, fetch fetcher, stop fun
 	for _, d := range m.devices {
 		for _, local := range opts.Local {
 			if local.ID == d.device.ID {
-				return nil, Unavailable{Source: m.name, Reason: fmt.Sprintf("the name %s belongs to a device of this machine", local.ID),
-					Fix: "give the remote source another name"}
+				return nil, Unavailable{Source: m.name,
+					Reason: fmt.Sprintf("the name %s belongs to a device of this machine", local.ID),
+					Fix:    "give the remote source another name"}
 			}
 		}
 	}
@@ -106,11 +109,13 @@ func (m *RemoteMeter) addMetric(t scrape.Target, page []scrape.Series) error {
 	}
 	switch {
 	case len(named) == 0:
-		return absent("there is no metric "+t.Metric+" on the page", "look for it: curl -s "+t.URL+" | grep -i -e power -e energy -e watt")
+		return absent("there is no metric "+t.Metric+" on the page",
+			"look for it: curl -s "+t.URL+" | grep -i -e power -e energy -e watt")
 	case len(rows) == 0:
 		return absent("no series of the page is "+t.String(), "the first one is "+named[0].String())
 	case len(rows) > 1:
-		return absent(fmt.Sprintf("%d series of the page are %s", len(rows), t), "add labels; the first one is "+rows[0].String())
+		return absent(fmt.Sprintf("%d series of the page are %s", len(rows), t),
+			"add labels; the first one is "+rows[0].String())
 	}
 	x := &remoteMetric{page: t.URL, unit: t.Unit, what: t.String(), matches: t.Matches}
 	if err := m.probe(x, page); err != nil {
@@ -155,8 +160,10 @@ type dcgmGPU struct {
 func (m *RemoteMeter) addDCGM(t scrape.Target, page []scrape.Series, local []Device) error {
 	gpus := dcgmGPUs(page)
 	if len(gpus) == 0 {
-		return Unavailable{Source: m.name, Reason: fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower, dcgmEnergy),
-			Fix: "enable them in the exporter's file of counters (dcgm-exporter -f); for another exporter, name the metric: " + t.Name + "=" + t.URL + "#metric:W"}
+		return Unavailable{Source: m.name,
+			Reason: fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower, dcgmEnergy),
+			Fix: "enable them in the exporter's file of counters (dcgm-exporter -f); for another exporter, " +
+				"name the metric: " + t.Name + "=" + t.URL + "#metric:W"}
 	}
 	for _, g := range gpus {
 		m.addDCGMGPU(t, g, page, local)
@@ -178,7 +185,8 @@ func dcgmGPUs(page []scrape.Series) []*dcgmGPU {
 		key := dcgmKey(s)
 		g := byKey[key]
 		if g == nil {
-			g = &dcgmGPU{key: key, index: s.Label("gpu"), uuid: s.Label("UUID"), model: s.Label("modelName"), rows: make(map[string]int)}
+			g = &dcgmGPU{key: key, index: s.Label("gpu"), uuid: s.Label("UUID"), model: s.Label("modelName"),
+				rows: make(map[string]int)}
 			byKey[key] = g
 			gpus = append(gpus, g)
 		}
@@ -213,9 +221,10 @@ func (m *RemoteMeter) addDCGMGPU(t scrape.Target, g *dcgmGPU, page []scrape.Seri
 		if *c.at != nil || g.rows[c.metric] == 0 {
 			continue
 		}
-		x := &remoteMetric{page: t.URL, unit: c.unit, what: fmt.Sprintf("%s of GPU %s", c.metric, g.index), matches: func(s scrape.Series) bool {
-			return s.Name == c.metric && dcgmKey(s) == g.key
-		}}
+		x := &remoteMetric{page: t.URL, unit: c.unit, what: fmt.Sprintf("%s of GPU %s", c.metric, g.index),
+			matches: func(s scrape.Series) bool {
+				return s.Name == c.metric && dcgmKey(s) == g.key
+			}}
 		if _, err := x.value(page); err != nil {
 			problems = append(problems, err.Error())
 			continue
@@ -234,7 +243,9 @@ func (m *RemoteMeter) addDCGMGPU(t scrape.Target, g *dcgmGPU, page []scrape.Seri
 	}
 	added.power, added.energy = d.power, d.energy
 	if g.slices > 0 {
-		m.warnings = append(m.warnings, fmt.Sprintf("%s is in MIG mode: the page repeats the value of the whole GPU for each of its %d slices; it is taken once and not counted", id, g.slices))
+		m.warnings = append(m.warnings,
+			fmt.Sprintf("%s is in MIG mode: the page repeats the value of the whole GPU for each of its %d "+
+				"slices; it is taken once and not counted", id, g.slices))
 	}
 }
 

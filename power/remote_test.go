@@ -77,7 +77,8 @@ func file(t *testing.T, name string) *server {
 
 func (s *server) open(t *testing.T, spec string, now func() int64, local ...Device) (*RemoteMeter, error) {
 	t.Helper()
-	return openRemote(t.Context(), RemoteOptions{Targets: targets(t, spec), Local: local}, s.fetch, func() {}, simulated(now))
+	return openRemote(t.Context(), RemoteOptions{Targets: targets(t, spec), Local: local}, s.fetch, func() {},
+		simulated(now))
 }
 
 // exporter serves constant power and its energy, both renewed every refresh.
@@ -86,7 +87,8 @@ func exporter(now func() int64, watts float64, refresh time.Duration) *server {
 	return &server{page: func() string {
 		n := (now() - start) / int64(refresh)
 		joules := watts * (time.Duration(n) * refresh).Seconds()
-		return fmt.Sprintf("# TYPE p gauge\np{host=\"a\"} %v\n# TYPE e counter\ne{host=\"a\"} %v\n", watts+float64(n%2)*0.001, joules)
+		return fmt.Sprintf("# TYPE p gauge\np{host=\"a\"} %v\n# TYPE e counter\ne{host=\"a\"} %v\n",
+			watts+float64(n%2)*0.001, joules)
 	}}
 }
 
@@ -100,10 +102,13 @@ func TestRemoteFindsDCGM(t *testing.T) {
 		warning    string
 		missing    int
 	}{
-		"beside NVML":    {"dcgm.prom", "http://n:9400/metrics", []Device{local}, "dcgm-gpu0 remote, dcgm-gpu1 remote", 421.337, "", 0},
-		"instead of it":  {"dcgm.prom", "node1=http://n:9400/metrics", nil, "node1-gpu0 gpu, node1-gpu1 gpu", 421.337, "", 0},
-		"momentary":      {"dcgm-instant.prom", "http://n:9400/metrics", nil, "dcgm-gpu0 gpu", 655.2, "", 0},
-		"MIG":            {"dcgm-mig.prom", "http://n:9400/metrics", nil, "dcgm-gpu0 remote, dcgm-gpu1 gpu", 301.5, "dcgm-gpu0 is in MIG mode: the page repeats the value of the whole GPU for each of its 2 slices", 0},
+		"beside NVML": {"dcgm.prom", "http://n:9400/metrics", []Device{local},
+			"dcgm-gpu0 remote, dcgm-gpu1 remote", 421.337, "", 0},
+		"instead of it": {"dcgm.prom", "node1=http://n:9400/metrics", nil, "node1-gpu0 gpu, node1-gpu1 gpu", 421.337,
+			"", 0},
+		"momentary": {"dcgm-instant.prom", "http://n:9400/metrics", nil, "dcgm-gpu0 gpu", 655.2, "", 0},
+		"MIG": {"dcgm-mig.prom", "http://n:9400/metrics", nil, "dcgm-gpu0 remote, dcgm-gpu1 gpu", 301.5,
+			"dcgm-gpu0 is in MIG mode: the page repeats the value of the whole GPU for each of its 2 slices", 0},
 		"several pods":   {"dcgm-pods.prom", "http://n:9400/metrics", nil, "dcgm-gpu0 gpu", 301.5, "", 0},
 		"one is not NaN": {"dcgm-nan.prom", "http://n:9400/metrics", nil, "dcgm-gpu1 gpu", 70.112, "", 1},
 	} {
@@ -125,10 +130,12 @@ func TestRemoteFindsDCGM(t *testing.T) {
 					t.Errorf("devices %s, want %s", s, c.devices)
 				}
 				trace := mustPoll(t, m)
-				if len(trace.Samples) != len(got) || float64(trace.Samples[0].Power) != c.power || trace.Samples[0].Source != m.Name() {
+				if len(trace.Samples) != len(got) || float64(trace.Samples[0].Power) != c.power ||
+					trace.Samples[0].Source != m.Name() {
 					t.Errorf("samples %+v", trace.Samples)
 				}
-				if w := strings.Join(m.Warnings(), "; "); !strings.HasPrefix(w, c.warning) || (w == "") != (c.warning == "") {
+				if w := strings.Join(m.Warnings(), "; "); !strings.HasPrefix(w, c.warning) ||
+					(w == "") != (c.warning == "") {
 					t.Errorf("warnings %q", w)
 				}
 				if len(m.Missing()) != c.missing {
@@ -160,7 +167,8 @@ func TestRemoteNamedMetrics(t *testing.T) {
 			m, err := file(t, c.page).open(t, spec, now)
 			if c.want != "" {
 				u, ok := errors.AsType[Unavailable](err)
-				if !ok || !strings.Contains(u.Reason, c.want) || u.Fix == "" || !strings.HasPrefix(u.Source, "remote.") {
+				if !ok || !strings.Contains(u.Reason, c.want) || u.Fix == "" ||
+					!strings.HasPrefix(u.Source, "remote.") {
 					t.Errorf("%s: %#v, want %q and a fix", spec, err, c.want)
 				}
 				return
@@ -177,7 +185,9 @@ func TestRemoteNamedMetrics(t *testing.T) {
 			if len(trace.Samples) != 1 || float64(trace.Samples[0].Power) != c.watts {
 				t.Errorf("%s: samples %+v, want %v W", spec, trace.Samples, c.watts)
 			}
-			if c.joules != 0 && (len(trace.Counters) != 1 || trace.Counters[0].Energy.Joules() != c.joules || trace.Counters[0].Source != "remote.wall.energy") {
+			if c.joules != 0 &&
+				(len(trace.Counters) != 1 || trace.Counters[0].Energy.Joules() != c.joules ||
+					trace.Counters[0].Source != "remote.wall.energy") {
 				t.Errorf("%s: readings %+v, want %v J", spec, trace.Counters, c.joules)
 			}
 		})
@@ -224,7 +234,8 @@ func TestRemoteMeasuresItsRefresh(t *testing.T) {
 				t.Errorf("%d of %d readings snapped", snapped, len(trace.Counters))
 			}
 			last := trace.Samples[len(trace.Samples)-1]
-			if (last.Window-refresh).Abs() > remoteInterval || last.Power < 499 || last.Power > 501 || last.Source != "remote.w" {
+			if (last.Window-refresh).Abs() > remoteInterval || last.Power < 499 || last.Power > 501 ||
+				last.Source != "remote.w" {
 				t.Errorf("sample %+v, want 500 W over 3 s", last)
 			}
 		})

@@ -143,7 +143,8 @@ func (s *Sampler) publish(device string, power unit.Watts) {
 // before start. The reason of the earliest one stays.
 func mergeGaps(gaps []Gap, start int64) []Gap {
 	slices.SortStableFunc(gaps, func(a, b Gap) int {
-		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Source, b.Source), cmp.Compare(a.StartNS, b.StartNS))
+		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Source, b.Source),
+			cmp.Compare(a.StartNS, b.StartNS))
 	})
 	var merged []Gap
 	for _, g := range gaps {
@@ -151,7 +152,8 @@ func mergeGaps(gaps []Gap, start int64) []Gap {
 		if g.EndNS <= g.StartNS {
 			continue
 		}
-		if n := len(merged); n > 0 && merged[n-1].Device == g.Device && merged[n-1].Source == g.Source && g.StartNS <= merged[n-1].EndNS {
+		if n := len(merged); n > 0 && merged[n-1].Device == g.Device && merged[n-1].Source == g.Source &&
+			g.StartNS <= merged[n-1].EndNS {
 			merged[n-1].EndNS = max(merged[n-1].EndNS, g.EndNS)
 			continue
 		}

@@ -90,7 +90,8 @@ func TestTraceCoversStartToStop(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		trace := s.Stop(t.Context())
 		if len(trace.Samples) != 250 || trace.Samples[0].MonoNS <= start || len(trace.Gaps) != 0 {
-			t.Errorf("%d samples from %d on (start %d), gaps %v", len(trace.Samples), trace.Samples[0].MonoNS, start, trace.Gaps)
+			t.Errorf("%d samples from %d on (start %d), gaps %v", len(trace.Samples), trace.Samples[0].MonoNS, start,
+				trace.Gaps)
 		}
 		if got := powertest.Integral(trace.Samples, "gpu0", start, now()); math.Abs(got-1500) > 1 {
 			t.Errorf("energy %.2f J, want 1500 J", got)
@@ -288,7 +289,8 @@ func TestMergeGaps(t *testing.T) {
 	gap := func(device string, from, to int64) power.Gap {
 		return power.Gap{Device: device, Source: "s", StartNS: from, EndNS: to}
 	}
-	got := power.MergeGaps([]power.Gap{gap("a", 30, 40), gap("a", 5, 20), gap("b", 20, 30), gap("a", 20, 25), gap("a", 1, 8), gap("c", 9, 9)}, 10)
+	got := power.MergeGaps([]power.Gap{gap("a", 30, 40), gap("a", 5, 20), gap("b", 20, 30), gap("a", 20, 25),
+		gap("a", 1, 8), gap("c", 9, 9)}, 10)
 	want := []power.Gap{gap("a", 10, 25), gap("a", 30, 40), gap("b", 20, 30)}
 	if !slices.Equal(got, want) {
 		t.Errorf("MergeGaps = %v, want %v", got, want)
@@ -332,7 +334,8 @@ func TestLoads(t *testing.T) {
 	}{
 		{load.At(0), 100}, {load.At(999 * time.Millisecond), 100}, {load.At(time.Second), 200},
 		{load.At(time.Hour), 50}, {power.Load(nil).At(5), 0},
-		{square(0), 90}, {square(24 * time.Millisecond), 90}, {square(26 * time.Millisecond), 10}, {square(99 * time.Millisecond), 10},
+		{square(0), 90}, {square(24 * time.Millisecond), 90}, {square(26 * time.Millisecond),
+			10}, {square(99 * time.Millisecond), 10},
 	} {
 		if c.got != c.want {
 			t.Errorf("load gives %v, want %v", c.got, c.want)

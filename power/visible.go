@@ -28,8 +28,10 @@ func visibleGPUs(spec *string, gpus []nvmlIdentity) ([]int, error) {
 		if strings.HasPrefix(entry, "MIG-") {
 			return nil, Unavailable{
 				Source: "nvml",
-				Reason: fmt.Sprintf("CUDA_VISIBLE_DEVICES names %s, a slice of a GPU, but power is measured for whole GPUs only", entry),
-				Fix:    "name the GPU itself, with MIG mode off (sudo nvidia-smi -mig 0)",
+				Reason: fmt.Sprintf(
+					"CUDA_VISIBLE_DEVICES names %s, a slice of a GPU, but power is measured for whole GPUs only",
+					entry),
+				Fix: "name the GPU itself, with MIG mode off (sudo nvidia-smi -mig 0)",
 			}
 		}
 		i, ok := findGPU(entry, gpus)
@@ -77,7 +79,9 @@ func orderWarning(spec *string, deviceOrder string, gpus []nvmlIdentity) string 
 	}
 	for _, g := range gpus[1:] {
 		if g.Name != gpus[0].Name {
-			return fmt.Sprintf("the GPUs here differ (%s, %s): the indices in CUDA_VISIBLE_DEVICES=%s were read in PCI order, but CUDA counts the fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID or use UUIDs",
+			return fmt.Sprintf(
+				"the GPUs here differ (%s, %s): the indices in CUDA_VISIBLE_DEVICES=%s were read in PCI order, "+
+					"but CUDA counts the fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID or use UUIDs",
 				gpus[0].Name, g.Name, *spec)
 		}
 	}

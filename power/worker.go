@@ -137,7 +137,8 @@ func (w *worker) finish(ctx context.Context) {
 	now := w.sampler.Now()
 	for id, d := range w.devices {
 		if d.failingNS != 0 {
-			w.scratch.Gaps = append(w.scratch.Gaps, Gap{Device: id, Source: d.source, StartNS: d.failingNS, EndNS: now, Reason: d.reason})
+			w.scratch.Gaps = append(w.scratch.Gaps,
+				Gap{Device: id, Source: d.source, StartNS: d.failingNS, EndNS: now, Reason: d.reason})
 		}
 	}
 	w.flush()
@@ -384,7 +385,9 @@ const telemetryBytes = int64(unsafe.Sizeof(Telemetry{})) + 6*8
 // bytes is the memory that everything collected so far takes.
 func (w *worker) bytes() int64 {
 	n := int64(cap(w.out.Telemetry))*telemetryBytes + int64(cap(w.out.Counters))*int64(unsafe.Sizeof(Reading{})) +
-		int64(cap(w.out.Gaps))*int64(unsafe.Sizeof(Gap{})) + int64(cap(w.out.Memory))*int64(unsafe.Sizeof(MemoryLook{})) + int64(cap(w.scratch.Samples))*int64(unsafe.Sizeof(Sample{}))
+		int64(cap(w.out.Gaps))*int64(unsafe.Sizeof(Gap{})) +
+		int64(cap(w.out.Memory))*int64(unsafe.Sizeof(MemoryLook{})) +
+		int64(cap(w.scratch.Samples))*int64(unsafe.Sizeof(Sample{}))
 	for _, p := range w.packs {
 		n += p.bytes()
 	}

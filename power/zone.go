@@ -69,7 +69,8 @@ func (m *zones) poll(ctx context.Context, t *Trace) error {
 		}
 		if still := z.still(); still > 0 { // a slow counter, or a frozen one: never 0 W
 			if still >= zoneStill {
-				errs = append(errs, fmt.Errorf("%s: the energy counter has stood still for more than %v", z.device.ID, zoneStill))
+				errs = append(errs,
+					fmt.Errorf("%s: the energy counter has stood still for more than %v", z.device.ID, zoneStill))
 			}
 			continue
 		}
@@ -130,7 +131,8 @@ func (m *zones) readZone(z *zone) (Reading, error) {
 	r := Reading{Device: z.device.ID, Source: z.source, BeforeNS: before, AfterNS: after, Refresh: z.refresh}
 	previous := z.lastNS
 	if err := z.advance(raw, r.At()); err != nil {
-		m.gaps = append(m.gaps, Gap{Device: z.device.ID, Source: z.source, StartNS: previous, EndNS: after, Reason: err.Error()})
+		m.gaps = append(m.gaps,
+			Gap{Device: z.device.ID, Source: z.source, StartNS: previous, EndNS: after, Reason: err.Error()})
 		return Reading{}, fmt.Errorf("%s: %w", z.device.ID, err)
 	}
 	r.Energy = z.total
@@ -139,7 +141,8 @@ func (m *zones) readZone(z *zone) (Reading, error) {
 
 // Reasons for which a counter difference is refused.
 var (
-	errBackwards   = errors.New("the energy counter went backwards: it was reset, or it wrapped and its range is not known")
+	errBackwards = errors.New(
+		"the energy counter went backwards: it was reset, or it wrapped and its range is not known")
 	errImplausible = errors.New("the energy counter jumped by more than any package draws")
 	errManyWraps   = errors.New("the energy counter was not read for so long that it may have wrapped more than once")
 )

@@ -17,9 +17,11 @@ const (
 // unequal are those codes, in words, with what to do.
 var unequal = []struct{ code, why, next string }{
 	{WarnUnequalWork, "the engine did not compute the tokens that it was given and asked for",
-		"look for a prefix cache, prompts that are cut to the model's context, or an output that ends early; mend it and run the configuration again in a new study"},
+		"look for a prefix cache, prompts that are cut to the model's context, or an output that ends early; mend " +
+			"it and run the configuration again in a new study"},
 	{WarnRequestsFailed, "requests failed, and the energy that they took is in the total",
-		"look for their reasons in requests.parquet (failure) and engine.log of the run; mend it and run the configuration again in a new study"},
+		"look for their reasons in requests.parquet (failure) and engine.log of the run; mend it and run the " +
+			"configuration again in a new study"},
 }
 
 // Unequal is the code of the warning that keeps the run out of every mean and comparison;
@@ -97,7 +99,8 @@ func (e *ExperimentSummary) noMetrics() string {
 	for _, x := range e.Excluded {
 		codes = append(codes, x.Code)
 	}
-	return fmt.Sprintf("none of its %d ok runs did the work that it was asked for (%s)", e.OK, strings.Join(codes, ", "))
+	return fmt.Sprintf("none of its %d ok runs did the work that it was asked for (%s)", e.OK,
+		strings.Join(codes, ", "))
 }
 
 // Stale says that the summary was made by a version that let runs into its figures which

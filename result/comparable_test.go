@@ -30,8 +30,10 @@ func TestComparable(t *testing.T) {
 			rec.Warn(code, "in words")
 		}
 		row := RowOf(rec)
-		if row.Comparable() != c.want || rec.Comparable() != c.want || row.Unequal() != c.why || rec.Unequal() != c.why {
-			t.Errorf("%s %q: row %v %q, record %v %q; want %v %q", c.status, c.codes, row.Comparable(), row.Unequal(), rec.Comparable(), rec.Unequal(), c.want, c.why)
+		if row.Comparable() != c.want || rec.Comparable() != c.want || row.Unequal() != c.why ||
+			rec.Unequal() != c.why {
+			t.Errorf("%s %q: row %v %q, record %v %q; want %v %q", c.status, c.codes, row.Comparable(), row.Unequal(),
+				rec.Comparable(), rec.Unequal(), c.want, c.why)
 		}
 	}
 }
@@ -46,7 +48,8 @@ func spoil(t *testing.T, s *StudyResult, id, code string, cycles ...int) {
 			}
 		}
 	}
-	if err := s.summarizeRuns(study.Until{Metric: "energy.per_output_token_j", RelativeHalfWidth: 0.1, MaxCycles: 9}); err != nil {
+	if err := s.summarizeRuns(study.Until{Metric: "energy.per_output_token_j", RelativeHalfWidth: 0.1,
+		MaxCycles: 9}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -54,7 +57,8 @@ func spoil(t *testing.T, s *StudyResult, id, code string, cycles ...int) {
 // TestUnequalRunsMoveNoMean: two bad runs of four change nothing but the counts, and a
 // configuration with bad runs alone has no figures and no place on the front.
 func TestUnequalRunsMoveNoMean(t *testing.T) {
-	joules, rate := [][]float64{{1, 0.01, 1.1, 90}, {2, 2.1, 1.9, 2}, {0.001, 0.001}}, [][]float64{{100, 9000, 102, 1}, {50, 51, 49, 50}, {9000, 9000}}
+	joules, rate := [][]float64{{1, 0.01, 1.1, 90}, {2, 2.1, 1.9, 2},
+		{0.001, 0.001}}, [][]float64{{100, 9000, 102, 1}, {50, 51, 49, 50}, {9000, 9000}}
 	s := runsOf(t, joules, rate)
 	spoil(t, s, "e0", WarnUnequalWork, 2)
 	spoil(t, s, "e0", WarnRequestsFailed, 4)
@@ -63,7 +67,8 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 	if m := spread(t, e, "energy.per_output_token_j"); m.N != 2 || m.Mean != 1.05 || m.Max != 1.1 {
 		t.Errorf("%+v, want the mean of cycles 1 and 3", m)
 	}
-	if e.OK != 4 || e.Compared() != 2 || len(e.Excluded) != 2 || e.Excluded[0].Code != WarnUnequalWork || e.Excluded[0].Runs != 1 || e.Excluded[1].Code != WarnRequestsFailed {
+	if e.OK != 4 || e.Compared() != 2 || len(e.Excluded) != 2 || e.Excluded[0].Code != WarnUnequalWork ||
+		e.Excluded[0].Runs != 1 || e.Excluded[1].Code != WarnRequestsFailed {
 		t.Errorf("%d ok, excluded %+v", e.OK, e.Excluded)
 	}
 	if p := e.Precision; p == nil || p.Reached == nil || *p.Reached < 0.5 {
@@ -77,10 +82,12 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), `"metrics":null`) || !strings.Contains(none.MetricsReason, "none of its 2 ok runs") || none.Status != OK {
+	if !strings.Contains(string(text), `"metrics":null`) ||
+		!strings.Contains(none.MetricsReason, "none of its 2 ok runs") || none.Status != OK {
 		t.Errorf("%s, want no figures, with the reason", text)
 	}
-	if st := none.Standing; st == nil || st.Status != "excluded" || st.Reason != none.MetricsReason || s.Experiments[0].Standing.Status != "front" {
+	if st := none.Standing; st == nil || st.Status != "excluded" || st.Reason != none.MetricsReason ||
+		s.Experiments[0].Standing.Status != "front" {
 		t.Errorf("standings %+v and %+v", s.Experiments[0].Standing, none.Standing)
 	}
 	if c, err := s.Best("energy.per_output_token_j"); err != nil || c.Best == nil || c.Best.ID != "e0" {

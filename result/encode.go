@@ -25,7 +25,8 @@ func (s *StudyResult) Encode(w io.Writer) error {
 	}
 	b := bufio.NewWriterSize(w, 1<<16)
 	b.Write(text[:bytes.LastIndex(text, []byte(`"experiments":null`))])
-	if err := encodeLines(b, "experiments", len(s.Experiments), func(i int) any { return s.Experiments[i] }); err != nil {
+	if err := encodeLines(b, "experiments", len(s.Experiments),
+		func(i int) any { return s.Experiments[i] }); err != nil {
 		return err
 	}
 	var places []int

@@ -14,7 +14,8 @@ import (
 // FuzzJournal: whatever a crash or a bad disk leaves, reading ends, and what is read
 // from a journal with a torn end is what was read before the end was torn.
 func FuzzJournal(f *testing.F) {
-	line := `{"id":"0123456789ab","cycle":1,"status":"ok","run":"runs/0123456789ab-c1","at":"2026-01-02T03:04:05Z"}` + "\n"
+	line := `{"id":"0123456789ab","cycle":1,"status":"ok","run":"runs/0123456789ab-c1","at":"2026-01-02T03:04:05Z"}` +
+		"\n"
 	for _, s := range []string{"", line, line + line[:30], "{}\n", "\n", line + "\x00\n", strings.Repeat(line, 3)} {
 		f.Add([]byte(s))
 	}
@@ -33,7 +34,9 @@ func FuzzJournal(f *testing.F) {
 
 // FuzzRecord: a result.json that is not one is an error and nothing else.
 func FuzzRecord(f *testing.F) {
-	for _, s := range []string{`{"schema_version":1,"status":"ok"}`, `{"schema_version":1,"config":{"embedded":null}}`, `[]`, `{"schema_version":1,"energy":{"total_j":{"value":1e400}}}`} {
+	for _, s := range []string{`{"schema_version":1,"status":"ok"}`,
+		`{"schema_version":1,"config":{"embedded":null}}`, `[]`,
+		`{"schema_version":1,"energy":{"total_j":{"value":1e400}}}`} {
 		f.Add([]byte(s))
 	}
 	dir := f.TempDir()
@@ -58,7 +61,8 @@ func FuzzRecord(f *testing.F) {
 
 // FuzzBest: a constraint is understood or refused.
 func FuzzBest(f *testing.F) {
-	for _, s := range []string{"latency.ttft_ms.p99<200", "energy.total_j >= 1e3", "x<", "<", "energy.total_j<nan", "energy.total_j<1e999"} {
+	for _, s := range []string{"latency.ttft_ms.p99<200", "energy.total_j >= 1e3", "x<", "<", "energy.total_j<nan",
+		"energy.total_j<1e999"} {
 		f.Add(s)
 	}
 	v := 1.0

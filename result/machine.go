@@ -64,7 +64,9 @@ func machines(dir string) string {
 		if n == 1 {
 			first = now
 		} else if now != first {
-			return fmt.Sprintf("the study was gone on with on another machine (%s): first %s, then %s; the speed of the host may differ between its runs", EnvPart(n), first, now)
+			return fmt.Sprintf(
+				"the study was gone on with on another machine (%s): first %s, then %s; the speed of the host may "+
+					"differ between its runs", EnvPart(n), first, now)
 		}
 	}
 }

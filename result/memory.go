@@ -101,11 +101,15 @@ func (s *StudyResult) Methods(metric string) []MemoryMethod {
 // memory notes what the peaks of memory of the runs are.
 func (e *ExperimentSummary) memory(runs []*Row) {
 	for _, r := range runs {
-		e.MemoryMethod, e.ProcessMethod = oneMethod(e.MemoryMethod, r.MemoryMethod), oneMethod(e.ProcessMethod, r.ProcessMethod)
+		e.MemoryMethod, e.ProcessMethod = oneMethod(e.MemoryMethod, r.MemoryMethod), oneMethod(e.ProcessMethod,
+			r.ProcessMethod)
 	}
 	for _, name := range memoryMetrics {
 		if e.Method(name) == MemoryMixed {
-			e.Caveats = append(e.Caveats, Warning{CaveatMemory, name + " is not the same thing in all of its runs (see the methods in the rows of --json): its mean means nothing"})
+			e.Caveats = append(e.Caveats,
+				Warning{CaveatMemory,
+					name + " is not the same thing in all of its runs (see the methods in the rows of --json): " +
+						"its mean means nothing"})
 		}
 	}
 }
@@ -133,7 +137,8 @@ func (s *StudyResult) memoryCaveats() {
 		for i, m := range methods {
 			words[i] = string(m)
 		}
-		text := fmt.Sprintf("%s is measured in different ways (%s), which are not to be compared", name, strings.Join(words, ", "))
+		text := fmt.Sprintf("%s is measured in different ways (%s), which are not to be compared", name,
+			strings.Join(words, ", "))
 		if name == memoryMetrics[0] && len(s.Methods(memoryMetrics[1])) == 1 {
 			text += ": compare " + memoryMetrics[1]
 		}

@@ -32,8 +32,11 @@ func TestMethodOfAnEarlierRecord(t *testing.T) {
 // and in a study, which says what can be compared instead.
 func TestMemoryMethodsDiffer(t *testing.T) {
 	s := runsOf(t, [][]float64{{1, 1}, {1, 1}, {1, 1}}, [][]float64{{1, 1}, {1, 1}, {1, 1}})
-	for i, methods := range [][2]MemoryMethod{{MemoryAllocator, MemoryProcess}, {MemoryAllocator, MemoryProcess}, {MemoryProcess, MemoryProcess}, {MemoryProcess, MemoryProcess}, {MemoryProcess, MemoryProcess}, {MemoryDevice, MemoryProcess}} {
-		s.Runs[i].Memory = Memory{PeakBytes: new(int64(7)), Method: methods[0], ProcessPeakBytes: new(int64(9)), ProcessMethod: methods[1]}
+	for i, methods := range [][2]MemoryMethod{{MemoryAllocator, MemoryProcess}, {MemoryAllocator, MemoryProcess},
+		{MemoryProcess, MemoryProcess}, {MemoryProcess, MemoryProcess}, {MemoryProcess, MemoryProcess}, {MemoryDevice,
+			MemoryProcess}} {
+		s.Runs[i].Memory = Memory{PeakBytes: new(int64(7)), Method: methods[0], ProcessPeakBytes: new(int64(9)),
+			ProcessMethod: methods[1]}
 	}
 	if err := s.summarizeRuns(study.Until{}); err != nil {
 		t.Fatal(err)
@@ -49,7 +52,8 @@ func TestMemoryMethodsDiffer(t *testing.T) {
 		t.Errorf("caveats %+v of a configuration with two methods", c)
 	}
 	s.memoryCaveats()
-	if len(s.Caveats) != 1 || !strings.Contains(s.Caveats[0].Message, "(allocator, mixed, process), which are not to be compared: compare memory.process_peak_bytes") {
+	if len(s.Caveats) != 1 || !strings.Contains(s.Caveats[0].Message,
+		"(allocator, mixed, process), which are not to be compared: compare memory.process_peak_bytes") {
 		t.Errorf("caveats %+v", s.Caveats)
 	}
 	if m := spread(t, s.Experiments[0], "memory.process_peak_bytes"); m.Mean != 9 || m.N != 2 {

@@ -21,7 +21,8 @@ func ReadRecord(path string) (*Record, error) {
 		return nil, fmt.Errorf("read result %s: %w", path, err)
 	}
 	if r.SchemaVersion != SchemaVersion {
-		return nil, fmt.Errorf("result %s has schema version %d; this llem reads version %d", path, r.SchemaVersion, SchemaVersion)
+		return nil, fmt.Errorf("result %s has schema version %d; this llem reads version %d", path, r.SchemaVersion,
+			SchemaVersion)
 	}
 	return &r, nil
 }
@@ -103,7 +104,8 @@ func eachRun(dir string, visit func(e Entry, believed bool) error) error {
 			if again[key] {
 				continue // a crash fell between the two renames of its second try
 			}
-			return fmt.Errorf("read result: the journal names %s, and there is no such folder in %s: %w", e.Run, dir, fs.ErrNotExist)
+			return fmt.Errorf("read result: the journal names %s, and there is no such folder in %s: %w", e.Run, dir,
+				fs.ErrNotExist)
 		}
 		delete(there, key)
 		if err := visit(e, !again[key]); err != nil {

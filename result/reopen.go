@@ -105,7 +105,8 @@ func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 		if entered && !again[key] && e.Values != nil {
 			// A record is synced before its folder gets its name: it is there unless
 			// somebody took it away.
-			if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(runPath(key.ID, key.Cycle)), RecordFile)); err != nil {
+			if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(runPath(key.ID, key.Cycle)),
+				RecordFile)); err != nil {
 				delete(made, key)
 			}
 			continue

@@ -16,11 +16,14 @@ import (
 func sampleSeries() Series {
 	t := 51.5
 	return Series{
-		Power:     []PowerRow{{MonoNS: 1, UnixNS: 2, Device: "gpu0", Source: "nvml.samples", PowerW: 312.5, WindowMS: 20, SinceNS: 4}},
+		Power: []PowerRow{{MonoNS: 1, UnixNS: 2, Device: "gpu0", Source: "nvml.samples", PowerW: 312.5,
+			WindowMS: 20, SinceNS: 4}},
 		Telemetry: []TelemetryRow{{MonoNS: 1, Device: "gpu0", TemperatureC: &t}},
-		Counters:  []CounterRow{{BeforeNS: 1, AfterNS: 2, Device: "gpu0", Source: "nvml.counter", EnergyUJ: 99, Snapped: true, SinceNS: 3, RefreshNS: 5}},
-		Requests:  []RequestRow{{ID: 7, Task: "qa", TokenNS: []int64{5, 6, 9}, OutputTokens: 3, OK: true, PrefillJ: &t}, {ID: 8, TokenNS: []int64{}, Failure: "rejected"}},
-		Steps:     []StepRow{{StartNS: 1, EndNS: 2, PrefillTokens: 3}},
+		Counters: []CounterRow{{BeforeNS: 1, AfterNS: 2, Device: "gpu0", Source: "nvml.counter", EnergyUJ: 99,
+			Snapped: true, SinceNS: 3, RefreshNS: 5}},
+		Requests: []RequestRow{{ID: 7, Task: "qa", TokenNS: []int64{5, 6, 9}, OutputTokens: 3, OK: true,
+			PrefillJ: &t}, {ID: 8, TokenNS: []int64{}, Failure: "rejected"}},
+		Steps: []StepRow{{StartNS: 1, EndNS: 2, PrefillTokens: 3}},
 	}
 }
 

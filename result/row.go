@@ -49,7 +49,8 @@ func (r Row) Made() bool {
 // RowOf is a record in brief.
 func RowOf(r *Record) Row {
 	row := Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: valuesOf(r), Provenance: r.Energy.Provenance,
-		DType: r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod, WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS}
+		DType: r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
+		WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS}
 	if r.Failure != nil {
 		row.Class, row.Message = r.Failure.Class, r.Failure.Message
 	}

@@ -71,7 +71,8 @@ func TestSummaryFromRuns(t *testing.T) {
 	}
 	var old bytes.Buffer
 	for _, e := range entries {
-		fmt.Fprintf(&old, `{"id":%q,"cycle":%d,"status":"ok","run":%q,"at":"2026-01-02T03:04:05Z"}`+"\n", e.ID, e.Cycle, e.Run)
+		fmt.Fprintf(&old, `{"id":%q,"cycle":%d,"status":"ok","run":%q,"at":"2026-01-02T03:04:05Z"}`+"\n", e.ID,
+			e.Cycle, e.Run)
 	}
 	if err := os.WriteFile(path, old.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
@@ -135,11 +136,14 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if read.Runs != nil || read.RunsReason == "" || len(read.Rows) != len(res.Rows) || !read.Complete || read.Ended != EndComplete || read.ElapsedS != res.ElapsedS {
-		t.Fatalf("%d runs (%s), %d rows, complete %v, ended %s", len(read.Runs), read.RunsReason, len(read.Rows), read.Complete, read.Ended)
+	if read.Runs != nil || read.RunsReason == "" || len(read.Rows) != len(res.Rows) || !read.Complete ||
+		read.Ended != EndComplete || read.ElapsedS != res.ElapsedS {
+		t.Fatalf("%d runs (%s), %d rows, complete %v, ended %s", len(read.Runs), read.RunsReason, len(read.Rows),
+			read.Complete, read.Ended)
 	}
 	for i, e := range read.Experiments {
-		if !e.Metrics.Equal(res.Experiments[i].Metrics) || e.ID != res.Experiments[i].ID || *e.Standing != *res.Experiments[i].Standing {
+		if !e.Metrics.Equal(res.Experiments[i].Metrics) || e.ID != res.Experiments[i].ID ||
+			*e.Standing != *res.Experiments[i].Standing {
 			t.Errorf("experiment %d is %+v, was %+v", i, e, res.Experiments[i])
 		}
 	}
@@ -166,7 +170,8 @@ func TestWorkloadsDiffer(t *testing.T) {
 	if err := s.summarizeRuns(study.Until{}); err != nil {
 		t.Fatal(err)
 	}
-	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != CaveatWorkloads || !strings.Contains(c[0].Message, "cycles 1 and 3 differ") {
+	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != CaveatWorkloads ||
+		!strings.Contains(c[0].Message, "cycles 1 and 3 differ") {
 		t.Errorf("caveats %+v", c)
 	}
 }
@@ -179,7 +184,8 @@ func TestValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, form := range []string{string(text), strings.ReplaceAll(string(text), ":", " : "), strings.Replace(string(text), "{", `{"of.another.version":1,`, 1)} {
+	for _, form := range []string{string(text), strings.ReplaceAll(string(text), ":", " : "),
+		strings.Replace(string(text), "{", `{"of.another.version":1,`, 1)} {
 		var got Values
 		if err := json.Unmarshal([]byte(form), &got); err != nil || !got.Equal(v) {
 			t.Errorf("%s: %v, %v", form, got, err)

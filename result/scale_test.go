@@ -50,7 +50,8 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 		if err := os.Symlink(one, filepath.Join(dir, filepath.FromSlash(runPath(r.ID, r.Cycle)))); err != nil {
 			tb.Fatal(err)
 		}
-		line, err := json.Marshal(Entry{Row: RowOf(r), Run: runPath(r.ID, r.Cycle), At: time.Unix(1.8e9+int64(k), 0).UTC()})
+		line, err := json.Marshal(Entry{Row: RowOf(r), Run: runPath(r.ID, r.Cycle),
+			At: time.Unix(1.8e9+int64(k), 0).UTC()})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -71,12 +72,16 @@ func fullRecord(e study.Experiment, cycle int) *Record {
 	d := func(v float64) *Distribution { return &Distribution{N: 3, Mean: v * x, P50: v * x, P99: 2 * v * x} }
 	peak, flops := int64(1e9), 3e9
 	jt := 0.123456 * x
-	return &Record{SchemaVersion: SchemaVersion, ID: e.ID(), Cycle: cycle, Status: OK, Config: e, Backend: Backend{Name: study.Fake, DType: "float16"},
+	return &Record{SchemaVersion: SchemaVersion, ID: e.ID(), Cycle: cycle, Status: OK, Config: e,
+		Backend:    Backend{Name: study.Fake, DType: "float16"},
 		Throughput: &Throughput{OutputTokensPerS: 123.456 / x, TotalTokensPerS: 234.5678 / x, RequestsPerS: 1.2345 / x},
 		Latency:    &Latency{TTFT: d(12.34567), ITL: d(3.45678), TPOT: d(3.56789), E2E: d(345.678)},
-		Energy: Energy{Provenance: Modelled, PerOutputTokenJ: q(0.512345), PerTotalTokenJ: q(0.2123), PerRequestJ: q(13.123), TotalJ: q(1234.5), NetJ: q(1000.1),
-			MeanW: q(312.345), TokensPerJ: q(2.0012), Phases: &Phases{Prefill: &Phase{JPerToken: &jt}, Decode: &Phase{JPerToken: &jt}}},
-		Memory: Memory{PeakBytes: &peak}, Compute: &Compute{FLOPsPerJ: &flops}, WorkloadHash: fmt.Sprintf("%016x", e.Seed),
+		Energy: Energy{Provenance: Modelled, PerOutputTokenJ: q(0.512345), PerTotalTokenJ: q(0.2123),
+			PerRequestJ: q(13.123), TotalJ: q(1234.5), NetJ: q(1000.1),
+			MeanW: q(312.345), TokensPerJ: q(2.0012), Phases: &Phases{Prefill: &Phase{JPerToken: &jt},
+				Decode: &Phase{JPerToken: &jt}}},
+		Memory: Memory{PeakBytes: &peak}, Compute: &Compute{FLOPsPerJ: &flops}, WorkloadHash: fmt.Sprintf("%016x",
+			e.Seed),
 		Warnings: []Warning{{"simulated", "the GPU does not exist"}}, Timing: Timing{TookS: 12.5}}
 }
 
@@ -101,8 +106,10 @@ func TestLargeStudy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.OK != scaleRuns || !res.Complete || len(res.Rows) != scaleRuns || len(res.Experiments) != n || res.Runs != nil || res.RunsReason == "" {
-		t.Fatalf("%d ok, complete %v, %d rows, %d experiments", res.OK, res.Complete, len(res.Rows), len(res.Experiments))
+	if res.OK != scaleRuns || !res.Complete || len(res.Rows) != scaleRuns || len(res.Experiments) != n ||
+		res.Runs != nil || res.RunsReason == "" {
+		t.Fatalf("%d ok, complete %v, %d rows, %d experiments", res.OK, res.Complete, len(res.Rows),
+			len(res.Experiments))
 	}
 	if len(res.Doubts) != 1 || res.Doubts[0].Runs != scaleRuns || res.Doubts[0].Message == "" {
 		t.Errorf("doubts %+v", res.Doubts)
@@ -116,7 +123,8 @@ func TestLargeStudy(t *testing.T) {
 	first := res.Experiments[0]
 	res = nil
 	read, err := ReadStudy(dir)
-	if err != nil || read.OK != scaleRuns || len(read.Rows) != scaleRuns || len(read.Experiments) != n || !read.Experiments[0].Metrics.Equal(first.Metrics) {
+	if err != nil || read.OK != scaleRuns || len(read.Rows) != scaleRuns || len(read.Experiments) != n ||
+		!read.Experiments[0].Metrics.Equal(first.Metrics) {
 		t.Fatalf("read back: %v", err)
 	}
 	if grown := heap() - before; grown > mostHeap {

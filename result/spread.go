@@ -207,13 +207,18 @@ func spreadOf(values []float64) (Spread, error) {
 	caveats := e.Caveats
 	if flags, err := stats.Outliers(values); err == nil {
 		if n := len(slices.DeleteFunc(flags, func(far bool) bool { return !far })); n > 0 {
-			caveats = append(caveats, stats.Caveat{Code: stats.CaveatOutliers, Message: fmt.Sprintf("%d of %d runs lie far from the others", n, len(values))})
+			caveats = append(caveats,
+				stats.Caveat{Code: stats.CaveatOutliers,
+					Message: fmt.Sprintf("%d of %d runs lie far from the others", n, len(values))})
 		}
 	}
 	// The runs stand in the order in which they were made.
 	if series := blocks(values, driftBlocks); len(series) >= driftAtLeast {
 		if trend, err := stats.Drift(nil, series, stats.Options{}); err == nil && trend.P < 1-stats.DefaultLevel {
-			caveats = append(caveats, stats.Caveat{Code: stats.CaveatDrift, Message: fmt.Sprintf("it moved by %+.2g %% from the first run to the last (p = %.2g)", 100*trend.Change, trend.P)})
+			caveats = append(caveats,
+				stats.Caveat{Code: stats.CaveatDrift,
+					Message: fmt.Sprintf("it moved by %+.2g %% from the first run to the last (p = %.2g)",
+						100*trend.Change, trend.P)})
 		}
 	}
 	for _, c := range caveats {

@@ -185,13 +185,15 @@ func Unbalanced(x study.Execution, n int) string {
 	if x.Order != study.LatinSquare || n < 2 || x.Cycles%rows == 0 {
 		return ""
 	}
-	return fmt.Sprintf("order latin_square: %d cycles of %d experiments are not balanced for position and for what runs before; it takes a multiple of %d cycles", x.Cycles, n, rows)
+	return fmt.Sprintf("order latin_square: %d cycles of %d experiments are not balanced for position and for "+
+		"what runs before; it takes a multiple of %d cycles", x.Cycles, n, rows)
 }
 
 // records reads the full records, unless there are too many.
 func (s *StudyResult) records() error {
 	if len(s.Rows) > MaxRecords {
-		s.RunsReason = fmt.Sprintf("the study has more than %d runs: their records are in %s/ID-cCYCLE/%s", MaxRecords, RunsDir, RecordFile)
+		s.RunsReason = fmt.Sprintf("the study has more than %d runs: their records are in %s/ID-cCYCLE/%s",
+			MaxRecords, RunsDir, RecordFile)
 		return nil
 	}
 	s.Runs = make([]*Record, 0, len(s.Rows))
@@ -229,4 +231,5 @@ func (s *StudyResult) Records() iter.Seq2[*Record, error] {
 }
 
 // mainMetrics are those that the rows of a large study's summary have.
-var mainMetrics = []string{"energy.per_output_token_j", "energy.total_j", "energy.mean_w", "throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50"}
+var mainMetrics = []string{"energy.per_output_token_j", "energy.total_j", "energy.mean_w",
+	"throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50"}

@@ -130,7 +130,11 @@ func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 	e.precision(good, until)
 	for _, r := range good[min(1, len(good)):] {
 		if r.WorkloadHash != good[0].WorkloadHash {
-			e.Caveats = append(e.Caveats, Warning{CaveatWorkloads, fmt.Sprintf("its runs did not compute the same token ids (cycles %d and %d differ): their numbers are of different work", good[0].Cycle, r.Cycle)})
+			e.Caveats = append(e.Caveats,
+				Warning{CaveatWorkloads,
+					fmt.Sprintf(
+						"its runs did not compute the same token ids (cycles %d and %d differ): their numbers are "+
+							"of different work", good[0].Cycle, r.Cycle)})
 			break
 		}
 	}
@@ -151,17 +155,26 @@ func (e *ExperimentSummary) precision(good []*Row, until study.Until) {
 		}
 	}
 	if len(values) == 0 {
-		e.Caveats = append(e.Caveats, Warning{CaveatNoMetric, fmt.Sprintf("%s was not measured, so it was repeated no further than %d times: nothing is known of the wanted precision", until.Metric, len(good))})
+		e.Caveats = append(e.Caveats,
+			Warning{CaveatNoMetric,
+				fmt.Sprintf("%s was not measured, so it was repeated no further than %d times: nothing is known "+
+					"of the wanted precision", until.Metric, len(good))})
 		return
 	}
 	half, err := stats.RelativeHalfWidth(values)
 	if err != nil || math.IsNaN(half) || math.IsInf(half, 0) {
-		e.Caveats = append(e.Caveats, Warning{CaveatPrecision, fmt.Sprintf("%s has no interval after %d runs; wanted was ±%.2g %%", until.Metric, len(values), 100*p.Wanted)})
+		e.Caveats = append(e.Caveats,
+			Warning{CaveatPrecision,
+				fmt.Sprintf("%s has no interval after %d runs; wanted was ±%.2g %%", until.Metric, len(values),
+					100*p.Wanted)})
 		return
 	}
 	p.Reached, p.Met = &half, half <= p.Wanted
 	if !p.Met {
-		e.Caveats = append(e.Caveats, Warning{CaveatPrecision, fmt.Sprintf("%s is known to ±%.2g %% after %d runs; wanted was ±%.2g %%", until.Metric, 100*half, len(values), 100*p.Wanted)})
+		e.Caveats = append(e.Caveats,
+			Warning{CaveatPrecision,
+				fmt.Sprintf("%s is known to ±%.2g %% after %d runs; wanted was ±%.2g %%", until.Metric, 100*half,
+					len(values), 100*p.Wanted)})
 	}
 }
 

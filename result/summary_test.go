@@ -18,7 +18,8 @@ func runsOf(t *testing.T, joules, rate [][]float64) *StudyResult {
 		for c := range joules[i] {
 			e := study.DefaultExperiment()
 			e.Embedded = &study.EmbeddedSection{BatchSize: i + 1, PrefillChunk: 512}
-			r := &Record{ID: fmt.Sprint("e", i), Cycle: c + 1, Status: OK, Config: e, Throughput: &Throughput{OutputTokensPerS: rate[i][c]}}
+			r := &Record{ID: fmt.Sprint("e", i), Cycle: c + 1, Status: OK, Config: e,
+				Throughput: &Throughput{OutputTokensPerS: rate[i][c]}}
 			if joules[i][c] > 0 {
 				r.Energy.PerOutputTokenJ = &Quantity{Value: joules[i][c]}
 			}
@@ -57,7 +58,8 @@ func TestSummary(t *testing.T) {
 		[][]float64{{1.0, 1.1, 0.9}, {2.0, 2.1, 1.9}, {0.5, 0.52, 0.48}, {0.50, 0.53, 0.48}, {0, 0, 0}},
 		[][]float64{{100, 101, 99}, {50, 51, 49}, {40, 41, 39}, {39, 40, 38}, {10, 10, 10}})
 	e := spread(t, s.Experiments[0], "energy.per_output_token_j")
-	if e.N != 3 || e.Mean != 1 || e.Median != 1 || e.SD == nil || e.CI95 == nil || !(e.CI95[0] < 0.76 && e.CI95[0] > 0.74) {
+	if e.N != 3 || e.Mean != 1 || e.Median != 1 || e.SD == nil || e.CI95 == nil ||
+		!(e.CI95[0] < 0.76 && e.CI95[0] > 0.74) {
 		t.Errorf("spread %+v, want 1 with Student's interval ±0.248", e)
 	}
 	var got []string
@@ -77,16 +79,19 @@ func TestSummary(t *testing.T) {
 	if c, err = s.Best("energy.per_output_token_j"); err != nil || c.Best.ID != "e2" || len(c.NotSeparable) != 1 {
 		t.Errorf("best %+v, %v, want e2 and e3 beside it", c, err)
 	}
-	if c, err = s.Best("energy.per_output_token_j", "throughput.output_tokens_per_s>1000"); err != nil || c.Best != nil {
+	if c, err = s.Best("energy.per_output_token_j", "throughput.output_tokens_per_s>1000"); err != nil ||
+		c.Best != nil {
 		t.Errorf("nothing is as fast: %+v, %v", c, err)
 	}
-	for _, bad := range []string{"latency<", "throughput.output_tokens_per_s=3", "nothing.at_all<3", "throughput.output_tokens_per_s<NaN"} {
+	for _, bad := range []string{"latency<", "throughput.output_tokens_per_s=3", "nothing.at_all<3",
+		"throughput.output_tokens_per_s<NaN"} {
 		if _, err := s.Best("energy.per_output_token_j", bad); err == nil {
 			t.Errorf("constraint %q was taken", bad)
 		}
 	}
 
-	if err := s.SortBy("energy.per_output_token_j"); err != nil || s.Experiments[0].ID != "e2" || s.Experiments[4].ID != "e4" {
+	if err := s.SortBy("energy.per_output_token_j"); err != nil || s.Experiments[0].ID != "e2" ||
+		s.Experiments[4].ID != "e4" {
 		t.Errorf("sorted: %v, first %s, last %s", err, s.Experiments[0].ID, s.Experiments[4].ID)
 	}
 	if err := s.SortBy("throughput.output_tokens_per_s"); err != nil || s.Experiments[0].ID != "e0" {
@@ -106,7 +111,8 @@ func TestOneRunIsNotSeparable(t *testing.T) {
 }
 
 func TestCaveats(t *testing.T) {
-	s := runsOf(t, [][]float64{{1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6}, {1, 1.01, 0.99, 1, 1.02, 3, 1}}, [][]float64{make([]float64, 7), make([]float64, 7)})
+	s := runsOf(t, [][]float64{{1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6}, {1, 1.01, 0.99, 1, 1.02, 3, 1}},
+		[][]float64{make([]float64, 7), make([]float64, 7)})
 	for i, want := range []string{"drift", "outliers"} {
 		c := spread(t, s.Experiments[i], "energy.per_output_token_j").Caveats
 		if !slices.ContainsFunc(c, func(w Warning) bool { return w.Code == want }) {

@@ -24,7 +24,8 @@ func TestBest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Index != 0 || !slices.Equal(got.NotSeparable, []int{8, 3}) || !slices.Equal(got.Possible, []int{2}) || !slices.Equal(got.Unrated, []int{7}) {
+	if got.Index != 0 || !slices.Equal(got.NotSeparable, []int{8, 3}) || !slices.Equal(got.Possible, []int{2}) ||
+		!slices.Equal(got.Unrated, []int{7}) {
 		t.Errorf("%+v", got)
 	}
 	want := []Verdict{Met, NotMet, Straddles, Met, Straddles, Met, NoValue, Met, Met}
@@ -36,7 +37,8 @@ func TestBest(t *testing.T) {
 }
 
 func TestBestWithoutACertainOne(t *testing.T) {
-	got, err := Best(candidates[:5], Objective{Column: 0, Better: Lower}, []Constraint{{1, Above, 186}, {1, AtMost, 211}})
+	got, err := Best(candidates[:5], Objective{Column: 0, Better: Lower},
+		[]Constraint{{1, Above, 186}, {1, AtMost, 211}})
 	if err != nil || got.Index != -1 || !slices.Equal(got.Possible, []int{2, 4}) {
 		t.Errorf("%+v, %v", got, err)
 	}

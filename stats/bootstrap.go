@@ -138,7 +138,9 @@ func (r replication) interval(level float64) Estimate {
 	low, high, ok := r.corrected(level)
 	if !ok {
 		low, high, e.Method = (1-level)/2, (1+level)/2, MethodPercentile
-		e.Caveats = append(e.Caveats, caveat(CaveatPercentile, "bias or acceleration of the bootstrap cannot be found: plain percentile interval"))
+		e.Caveats = append(e.Caveats,
+			caveat(CaveatPercentile,
+				"bias or acceleration of the bootstrap cannot be found: plain percentile interval"))
 	}
 	e.Low, e.High = quantile(r.replicates, low), quantile(r.replicates, high)
 	return e

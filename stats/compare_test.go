@@ -17,14 +17,21 @@ func TestCompareSmall(t *testing.T) {
 		codes     []Code
 		method    Method
 	}{
-		{"three pairs", []float64{10, 11, 12}, []float64{8, 9, 9}, true, 26. / 33, 0.25, 0.25, Decrease, []Code{CaveatOutOfReach}, MethodStudent},
-		{"six pairs", seq(6), []float64{2, 3, 4, 5, 6, 7}, true, 27. / 21, 2. / 64, 2. / 64, Increase, nil, MethodStudent},
-		{"three against three", []float64{1, 2, 3}, []float64{4, 5, 6}, false, 2.5, 0.1, 0.1, Increase, []Code{CaveatOutOfReach}, MethodStudent},
-		{"one against one", []float64{2}, []float64{3}, false, 1.5, 1, 1, Increase, []Code{CaveatOutOfReach}, MethodNone},
+		{"three pairs", []float64{10, 11, 12}, []float64{8, 9, 9}, true, 26. / 33, 0.25, 0.25, Decrease,
+			[]Code{CaveatOutOfReach}, MethodStudent},
+		{"six pairs", seq(6), []float64{2, 3, 4, 5, 6, 7}, true, 27. / 21, 2. / 64, 2. / 64, Increase, nil,
+			MethodStudent},
+		{"three against three", []float64{1, 2, 3}, []float64{4, 5, 6}, false, 2.5, 0.1, 0.1, Increase,
+			[]Code{CaveatOutOfReach}, MethodStudent},
+		{"one against one", []float64{2}, []float64{3}, false, 1.5, 1, 1, Increase, []Code{CaveatOutOfReach},
+			MethodNone},
 		{"one pair", []float64{2}, []float64{3}, true, 1.5, 1, 1, Increase, []Code{CaveatOutOfReach}, MethodNone},
-		{"same", []float64{0.1, 0.2, 0.3}, []float64{0.3, 0.1, 0.2}, true, 1, 1, 0.25, NoChange, []Code{CaveatOutOfReach}, MethodStudent},
-		{"constant", []float64{2, 2, 2, 2}, []float64{1, 1, 1, 1}, false, 0.5, 2. / 70, 2. / 70, Decrease, nil, MethodBCa},
-		{"negative", []float64{-1, 2, 2, 2}, []float64{1, 1, 1, 1.5}, false, math.NaN(), 54. / 70, 2. / 70, Decrease, nil, MethodNone},
+		{"same", []float64{0.1, 0.2, 0.3}, []float64{0.3, 0.1, 0.2}, true, 1, 1, 0.25, NoChange,
+			[]Code{CaveatOutOfReach}, MethodStudent},
+		{"constant", []float64{2, 2, 2, 2}, []float64{1, 1, 1, 1}, false, 0.5, 2. / 70, 2. / 70, Decrease, nil,
+			MethodBCa},
+		{"negative", []float64{-1, 2, 2, 2}, []float64{1, 1, 1, 1.5}, false, math.NaN(), 54. / 70, 2. / 70, Decrease,
+			nil, MethodNone},
 	} {
 		got, err := Compare(c.a, c.b, c.paired, Options{})
 		if err != nil {
@@ -35,7 +42,8 @@ func TestCompareSmall(t *testing.T) {
 			t.Errorf("%s: ratio %v, want %v", c.name, got.Ratio.Value, c.ratio)
 		}
 		if c.name != "negative" && !near(got.P, c.p, 1e-12) || !near(got.SmallestP, c.smallest, 1e-12) || !got.Exact {
-			t.Errorf("%s: p %v, smallest %v, exact %v, want %v, %v", c.name, got.P, got.SmallestP, got.Exact, c.p, c.smallest)
+			t.Errorf("%s: p %v, smallest %v, exact %v, want %v, %v", c.name, got.P, got.SmallestP, got.Exact, c.p,
+				c.smallest)
 		}
 		if got.Direction != c.direction || got.Ratio.Method != c.method || !slices.Equal(codes(got.Caveats), c.codes) {
 			t.Errorf("%s: %s, %s, %v", c.name, got.Direction, got.Ratio.Method, got.Caveats)
@@ -46,7 +54,8 @@ func TestCompareSmall(t *testing.T) {
 // Random arrangements never give p below that of one in all drawn.
 func TestSampledPIsBounded(t *testing.T) {
 	for _, paired := range []bool{true, false} {
-		got, err := Compare(seq(25), mapped(seq(25), func(v float64) float64 { return v + 100 }), paired, Options{Resamples: 199})
+		got, err := Compare(seq(25), mapped(seq(25), func(v float64) float64 { return v + 100 }), paired,
+			Options{Resamples: 199})
 		if err != nil || got.P != 2./200 || got.SmallestP != got.P || got.Exact {
 			t.Errorf("paired %v: %+v, %v", paired, got, err)
 		}
@@ -150,7 +159,8 @@ func TestDriftSmall(t *testing.T) {
 		}
 	}
 	got, _ := Drift([]float64{0, 2, 4, 6, 8}, []float64{10, 9, 8, 7, 6}, Options{})
-	if got.Slope.Value != -0.5 || got.Change != -0.5 || got.Tau != -1 || got.Slope.Low != -0.5 || got.Slope.High != -0.5 {
+	if got.Slope.Value != -0.5 || got.Change != -0.5 || got.Tau != -1 || got.Slope.Low != -0.5 ||
+		got.Slope.High != -0.5 {
 		t.Errorf("a straight line: %+v", got)
 	}
 }

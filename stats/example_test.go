@@ -59,7 +59,8 @@ func ExampleBest() {
 	choice, err := stats.Best([][]stats.Point{
 		{{Value: 0.40, Low: 0.39, High: 0.41}, {Value: 195, Low: 180, High: 210}},
 		{{Value: 0.45, Low: 0.44, High: 0.46}, {Value: 150, Low: 140, High: 160}},
-	}, stats.Objective{Column: energy, Better: stats.Lower}, []stats.Constraint{{Column: ttft, Op: stats.Below, Limit: 200}})
+	}, stats.Objective{Column: energy,
+		Better: stats.Lower}, []stats.Constraint{{Column: ttft, Op: stats.Below, Limit: 200}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -20,17 +20,23 @@ func TestRelate(t *testing.T) {
 	}{
 		{"better in both", []Point{about(1, 0.1), about(9, 1)}, []Point{about(2, 0.1), about(5, 1)}, Dominates},
 		{"worse in both", []Point{about(2, 0.1), about(5, 1)}, []Point{about(1, 0.1), about(9, 1)}, DominatedBy},
-		{"separable in one, better by value in the other", []Point{about(1, 0.1), about(9, 5)}, []Point{about(2, 0.1), about(8, 5)}, Dominates},
+		{"separable in one, better by value in the other", []Point{about(1, 0.1), about(9, 5)},
+			[]Point{about(2, 0.1), about(8, 5)}, Dominates},
 		{"separable in one, equal in the other", []Point{Exact(1), Exact(9)}, []Point{Exact(2), Exact(9)}, Dominates},
-		{"better by value, none separable", []Point{about(1, 1), about(9, 5)}, []Point{about(2, 1), about(8, 5)}, NotSeparable},
+		{"better by value, none separable", []Point{about(1, 1), about(9, 5)}, []Point{about(2, 1), about(8, 5)},
+			NotSeparable},
 		{"a trade-off", []Point{about(1, 0.1), about(5, 1)}, []Point{about(2, 0.1), about(9, 1)}, Incomparable},
-		{"separable in one, worse by value in the other", []Point{about(1, 0.1), about(8, 5)}, []Point{about(2, 0.1), about(9, 5)}, NotSeparable},
-		{"a trade-off by value, none separable", []Point{about(1, 1), about(8, 5)}, []Point{about(2, 1), about(9, 5)}, NotSeparable},
+		{"separable in one, worse by value in the other", []Point{about(1, 0.1), about(8, 5)},
+			[]Point{about(2, 0.1), about(9, 5)}, NotSeparable},
+		{"a trade-off by value, none separable", []Point{about(1, 1), about(8, 5)}, []Point{about(2, 1), about(9, 5)},
+			NotSeparable},
 		{"the same", []Point{Exact(1), Exact(9)}, []Point{Exact(1), Exact(9)}, NotSeparable},
 		{"intervals that touch", []Point{about(1, 0.5), Exact(9)}, []Point{about(2, 0.5), Exact(9)}, NotSeparable},
 		{"no bounds known", []Point{{1, math.NaN(), math.NaN()}, Exact(9)}, []Point{Exact(2), Exact(9)}, NotSeparable},
-		{"the needed bound known", []Point{{1, math.NaN(), 1.5}, Exact(9)}, []Point{{2, 1.8, math.NaN()}, Exact(9)}, Dominates},
-		{"value outside its interval", []Point{{1, 1.2, 1.5}, Exact(9)}, []Point{{1.1, 1.6, 2}, Exact(9)}, NotSeparable},
+		{"the needed bound known", []Point{{1, math.NaN(), 1.5}, Exact(9)}, []Point{{2, 1.8, math.NaN()}, Exact(9)},
+			Dominates},
+		{"value outside its interval", []Point{{1, 1.2, 1.5}, Exact(9)}, []Point{{1.1, 1.6, 2}, Exact(9)},
+			NotSeparable},
 	} {
 		if got, err := Relate(c.a, c.b, energyAndSpeed); err != nil || got != c.want {
 			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
@@ -154,7 +160,8 @@ func TestParetoMatchesAllPairs(t *testing.T) {
 			if s.Status != want {
 				t.Fatalf("%d of %v: %s, want %s", i, points, s.Status, want)
 			}
-			if s.Status == Dominated && !dominates(points, s.By, i) || s.Status == Uncertain && !dominates(exact, s.By, i) {
+			if s.Status == Dominated && !dominates(points, s.By, i) ||
+				s.Status == Uncertain && !dominates(exact, s.By, i) {
 				t.Fatalf("%d of %v: %d does not dominate it", i, points, s.By)
 			}
 		}
@@ -163,7 +170,8 @@ func TestParetoMatchesAllPairs(t *testing.T) {
 
 func TestDominanceIsAnOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(23, 4))
-	opposite := map[Relation]Relation{Dominates: DominatedBy, DominatedBy: Dominates, Incomparable: Incomparable, NotSeparable: NotSeparable}
+	opposite := map[Relation]Relation{Dominates: DominatedBy, DominatedBy: Dominates, Incomparable: Incomparable,
+		NotSeparable: NotSeparable}
 	for _, width := range []float64{0, 2} {
 		points, metrics := randomPoints(rng, 40, 3, 5, width), randomMetrics(rng, 3)
 		relation := func(i, j int) Relation {
@@ -176,7 +184,8 @@ func TestDominanceIsAnOrder(t *testing.T) {
 					t.Fatalf("%v %s %v, which %s", points[i], relation(i, j), points[j], relation(j, i))
 				}
 				for k := range points {
-					if width == 0 && relation(i, j) == Dominates && relation(j, k) == Dominates && relation(i, k) != Dominates {
+					if width == 0 && relation(i, j) == Dominates && relation(j, k) == Dominates &&
+						relation(i, k) != Dominates {
 						t.Fatalf("%v, %v, %v: not transitive", points[i], points[j], points[k])
 					}
 				}

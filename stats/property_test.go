@@ -45,7 +45,8 @@ func same(a, b Estimate) bool {
 		return false
 	}
 	slack := 1e-9 * math.Abs(a.Value)
-	return math.Abs(a.Value-b.Value) <= slack && (!a.HasInterval() || math.Abs(a.Low-b.Low) <= slack && math.Abs(a.High-b.High) <= slack)
+	return math.Abs(a.Value-b.Value) <= slack &&
+		(!a.HasInterval() || math.Abs(a.Low-b.Low) <= slack && math.Abs(a.High-b.High) <= slack)
 }
 
 var quick = Options{Resamples: 400, Seed: 5}
@@ -121,7 +122,8 @@ func TestCompareIsSymmetric(t *testing.T) {
 			if c.Exact && math.Abs(c.P-d.P) > 1e-12 || !near(c.Ratio.Value, 1/d.Ratio.Value, 1e-12) {
 				t.Errorf("paired %v: %+v, swapped %+v", paired, c, d)
 			}
-			if c.Ratio.Method == MethodStudent && (!near(c.Ratio.Low, 1/d.Ratio.High, 1e-9) || !near(c.Ratio.High, 1/d.Ratio.Low, 1e-9)) {
+			if c.Ratio.Method == MethodStudent &&
+				(!near(c.Ratio.Low, 1/d.Ratio.High, 1e-9) || !near(c.Ratio.High, 1/d.Ratio.Low, 1e-9)) {
 				t.Errorf("paired %v: ratio %+v, swapped %+v", paired, c.Ratio, d.Ratio)
 			}
 			if c.P < c.SmallestP*(1-1e-12) || c.P > 1 || c.P < 0 {

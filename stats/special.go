@@ -60,7 +60,8 @@ func gammaRatio(x float64) float64 {
 		return math.Gamma(x+0.5) / math.Gamma(x)
 	}
 	u := 1 / x
-	return math.Sqrt(x) * (1 + u*(-1.0/8+u*(1.0/128+u*(5.0/1024+u*(-21.0/32768+u*(-399.0/262144+u*(869.0/4194304+u*39325.0/33554432)))))))
+	return math.Sqrt(x) * (1 +
+		u*(-1.0/8+u*(1.0/128+u*(5.0/1024+u*(-21.0/32768+u*(-399.0/262144+u*(869.0/4194304+u*39325.0/33554432)))))))
 }
 
 // betaFraction is the continued fraction of the incomplete beta function (DLMF

@@ -43,7 +43,8 @@ func (s Summary) caveats() []Caveat {
 	}
 	spread := newSpread(s.sorted)
 	if k := spread.outliers(s.sorted); k > 0 {
-		return []Caveat{caveat(CaveatOutliers, "%d of %d values lie far from the median (modified z above %v)", k, s.N, outlierZ)}
+		return []Caveat{caveat(CaveatOutliers, "%d of %d values lie far from the median (modified z above %v)", k,
+			s.N, outlierZ)}
 	}
 	return nil
 }

@@ -78,7 +78,8 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 	if k := null.cut((1 - o.Level) / 2); k >= 0 {
 		t.Slope.Low, t.Slope.High, t.Slope.Method = slopes[k], slopes[len(slopes)-1-k], MethodSen
 	} else {
-		t.Slope.Caveats = append(t.Slope.Caveats, caveat(CaveatTooFew, "%d values have no interval of the slope at this level", t.N))
+		t.Slope.Caveats = append(t.Slope.Caveats,
+			caveat(CaveatTooFew, "%d values have no interval of the slope at this level", t.N))
 	}
 	t.Caveats = t.caveats(allEqual(values), 1-o.Level)
 	return t, nil
@@ -90,10 +91,12 @@ func (t Trend) caveats(equal bool, alpha float64) []Caveat {
 	}
 	var list []Caveat
 	if t.P < alpha {
-		list = append(list, caveat(CaveatDrift, "the values drift: p = %.2g, %.3g per unit of time", t.P, t.Slope.Value))
+		list = append(list, caveat(CaveatDrift, "the values drift: p = %.2g, %.3g per unit of time", t.P,
+			t.Slope.Value))
 	}
 	if t.SmallestP >= alpha {
-		list = append(list, caveat(CaveatOutOfReach, "with so few values p cannot be below %.3g, so no trend can be significant", t.SmallestP))
+		list = append(list, caveat(CaveatOutOfReach,
+			"with so few values p cannot be below %.3g, so no trend can be significant", t.SmallestP))
 	}
 	if !t.Exact && t.N <= 10 {
 		list = append(list, caveat(CaveatApproximate, "ties among %d values: p is approximate", t.N))

@@ -43,7 +43,8 @@ sweep:
 `
 
 func BenchmarkExpand(b *testing.B) {
-	for _, bench := range []struct{ name, text string }{{"Product", million}, {"Sections", sections}, {"Grammar", everything}} {
+	for _, bench := range []struct{ name, text string }{{"Product", million}, {"Sections", sections},
+		{"Grammar", everything}} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			n := 0

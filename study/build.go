@@ -71,7 +71,8 @@ func (b *builder) checkAxes() {
 		for _, k := range a.keys {
 			other, twice := first[k.f]
 			if twice {
-				b.fail(k.at, "remove one of them; keys that change together are written in one group or zip", "%s is set by %s and by %s", k.f.key, other, a)
+				b.fail(k.at, "remove one of them; keys that change together are written in one group or zip",
+					"%s is set by %s and by %s", k.f.key, other, a)
 				continue
 			}
 			first[k.f] = a
@@ -116,7 +117,8 @@ func (x *expansion) nothing() {
 	case x.out.Filtered > 0 && len(x.where) > 0:
 		x.fail(x.where[0].at, "loosen a condition, or give more values", "where leaves out all %d points", x.looked)
 	case x.chosen:
-		x.fail(x.nowhere(), "name one of the backends that the study uses", "the study has no points for the backend that the command line names")
+		x.fail(x.nowhere(), "name one of the backends that the study uses",
+			"the study has no points for the backend that the command line names")
 	default:
 		x.fail(x.nowhere(), "give the study a point to run", "the study has no points")
 	}

@@ -11,7 +11,8 @@ import (
 // linked reads keys that take the value of an expression.
 func (r *reader) linked(k, n *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
-		r.fail(r.at(k), "write link: {vllm.max_num_seqs: pytorch.batch_size}", "link holds keys with the keys that they follow")
+		r.fail(r.at(k), "write link: {vllm.max_num_seqs: pytorch.batch_size}",
+			"link holds keys with the keys that they follow")
 		return
 	}
 	r.tagged(n)
@@ -28,7 +29,8 @@ func (r *reader) linked(k, n *yaml.Node) {
 // link checks one link.
 func (b *builder) link(l *layer, f *field, v value) {
 	if f.key == "backend" {
-		b.fail(v.at, "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}", "backend cannot be linked")
+		b.fail(v.at, "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}",
+			"backend cannot be linked")
 		return
 	}
 	e, err := compile(v.text)
@@ -58,7 +60,8 @@ func (r *reader) conditions(k, n *yaml.Node) {
 	for _, item := range items {
 		item = resolve(item)
 		if item.Kind == yaml.MappingNode || item.Kind == yaml.SequenceNode {
-			r.fail(r.at(k), "quote the condition: where: [\"workload.input_tokens * batch <= 8192\"]", "where holds conditions, not %s", nodeName(item))
+			r.fail(r.at(k), "quote the condition: where: [\"workload.input_tokens * batch <= 8192\"]",
+				"where holds conditions, not %s", nodeName(item))
 			continue
 		}
 		if v, ok := r.scalar("where", k, item); ok {

@@ -35,19 +35,25 @@ func TestSameEngine(t *testing.T) {
 		a, b Experiment
 		want bool
 	}{
-		"itself":                 {of(PyTorch), of(PyTorch), true},
-		"prompts":                {of(PyTorch), of(PyTorch, prompts), true},
-		"what is around":         {of(PyTorch), of(PyTorch, around), true},
-		"pytorch, longer":        {of(PyTorch), of(PyTorch, longer), true},
-		"pytorch, batch":         {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.BatchSize = 8 }), true},
-		"pytorch, attention":     {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.AttnImplementation = "eager" }), false},
-		"pytorch, chunks":        {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.PrefillChunkSize = 128 }), true},
-		"pytorch, cache":         {of(PyTorch), of(PyTorch, static), true},
-		"pytorch, compiled":      {of(PyTorch, static), of(PyTorch, static, func(e *Experiment) { e.PyTorch.Compile = "default" }), false},
-		"pytorch, quantised":     {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.Quantization = "torchao-int8" }), false},
-		"pytorch, threads":       {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.Threads = 2 }), false},
-		"pytorch, continuous":    {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.Batching = "continuous" }), false},
-		"model":                  {of(PyTorch), of(PyTorch, func(e *Experiment) { e.Model = "random:smollm2-135m" }), false},
+		"itself":          {of(PyTorch), of(PyTorch), true},
+		"prompts":         {of(PyTorch), of(PyTorch, prompts), true},
+		"what is around":  {of(PyTorch), of(PyTorch, around), true},
+		"pytorch, longer": {of(PyTorch), of(PyTorch, longer), true},
+		"pytorch, batch":  {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.BatchSize = 8 }), true},
+		"pytorch, attention": {of(PyTorch),
+			of(PyTorch, func(e *Experiment) { e.PyTorch.AttnImplementation = "eager" }), false},
+		"pytorch, chunks": {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.PrefillChunkSize = 128 }),
+			true},
+		"pytorch, cache": {of(PyTorch), of(PyTorch, static), true},
+		"pytorch, compiled": {of(PyTorch, static),
+			of(PyTorch, static, func(e *Experiment) { e.PyTorch.Compile = "default" }), false},
+		"pytorch, quantised": {of(PyTorch),
+			of(PyTorch, func(e *Experiment) { e.PyTorch.Quantization = "torchao-int8" }), false},
+		"pytorch, threads": {of(PyTorch), of(PyTorch, func(e *Experiment) { e.PyTorch.Threads = 2 }), false},
+		"pytorch, continuous": {of(PyTorch),
+			of(PyTorch, func(e *Experiment) { e.PyTorch.Batching = "continuous" }), false},
+		"model": {of(PyTorch), of(PyTorch, func(e *Experiment) { e.Model = "random:smollm2-135m" }),
+			false},
 		"dtype":                  {of(PyTorch), of(PyTorch, func(e *Experiment) { e.DType = "float16" }), false},
 		"seed of random weights": {of(PyTorch), of(PyTorch, func(e *Experiment) { e.Seed = 2 }), false},
 		"another backend":        {of(PyTorch), of(Embedded), false},
@@ -71,7 +77,8 @@ func TestKnobs(t *testing.T) {
 		t.Errorf("the defaults are %v, want none", got)
 	}
 	for _, f := range fields {
-		if f.section != PyTorch || f.key == "pytorch.batch_size" || f.key == "pytorch.attn_implementation" || f.key == "pytorch.device" {
+		if f.section != PyTorch || f.key == "pytorch.batch_size" || f.key == "pytorch.attn_implementation" ||
+			f.key == "pytorch.device" {
 			continue
 		}
 		s := defaults()

@@ -158,7 +158,8 @@ func Orders() []string { return []string{Sequential, Interleave, Shuffle, Revers
 // Metrics lists what [Until] can wait for, by its name in a result.
 func Metrics() []string {
 	return []string{
-		"energy.per_output_token_j", "energy.per_total_token_j", "energy.per_request_j", "energy.total_j", "energy.net_j",
+		"energy.per_output_token_j", "energy.per_total_token_j", "energy.per_request_j", "energy.total_j",
+		"energy.net_j",
 		"energy.mean_w", "throughput.output_tokens_per_s", "throughput.total_tokens_per_s", "throughput.requests_per_s",
 	}
 }
@@ -189,31 +190,50 @@ type executionField struct {
 
 // executionFields is the grammar of the execution section.
 var executionFields = []*executionField{
-	{"execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 cycles with gaps by condition, publication 5 or more, each with an engine of its own, until energy per output token is known to 2 %",
+	{"execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 " +
+		"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until energy per " +
+		"output token is known to 2 %",
 		choiceKind(Quick, Standard, Publication), func(x *Execution, v val) { x.Profile = v.s }},
-	{"execution.cycles", "how often every experiment runs", wholeKind(1, 1000), func(x *Execution, v val) { x.Cycles = int(v.i) }},
-	{"execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or latin_square",
+	{"execution.cycles", "how often every experiment runs", wholeKind(1, 1000),
+		func(x *Execution, v val) { x.Cycles = int(v.i) }},
+	{"execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or " +
+		"latin_square",
 		choiceKind(Orders()...), func(x *Execution, v val) { x.Order = v.s }},
-	{"execution.seed", "seed of the order shuffle; if left out, it comes from the ids of the experiments", wholeKind(0, 1<<53), func(x *Execution, v val) { x.Seed = uint64(v.i) }},
-	{"execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first run found it", gapKind(), func(x *Execution, v val) {
+	{"execution.seed", "seed of the order shuffle; if left out, it comes from the ids of the experiments",
+		wholeKind(0, 1<<53), func(x *Execution, v val) { x.Seed = uint64(v.i) }},
+	{"execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first " +
+		"run found it", gapKind(), func(x *Execution, v val) {
 		if v.s == gapAuto {
 			x.Gap = Gap{Mode: GapByCondition}
 		} else {
 			x.Gap = Gap{Mode: GapFixed, Seconds: v.f}
 		}
 	}},
-	{"execution.restart", "when an engine is started anew: needed lets one engine serve runs in a row that differ in nothing but what it can change while its model stays loaded; always gives every run its own",
+	{"execution.restart", "when an engine is started anew: needed lets one engine serve runs in a row that differ " +
+		"in nothing but what it can change while its model stays loaded; always gives every run its own",
 		choiceKind(RestartNeeded, RestartAlways), func(x *Execution, v val) { x.Restart = v.s }},
-	{"execution.until.metric", "the metric that decides whether there have been enough cycles", choiceKind(Metrics()...), func(x *Execution, v val) { x.Until.Metric = v.s }},
-	{"execution.until.relative_half_width", "half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
+	{"execution.until.metric", "the metric that decides whether there have been enough cycles",
+		choiceKind(Metrics()...), func(x *Execution, v val) { x.Until.Metric = v.s }},
+	{"execution.until.relative_half_width",
+		"half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
 		numberKind(0.0001, 1), func(x *Execution, v val) { x.Until.RelativeHalfWidth = v.f }},
-	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", wholeKind(2, 1000), func(x *Execution, v val) { x.Until.MaxCycles = int(v.i) }},
-	{"execution.rest.degrees", "a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; 3 if nothing is given", numberKind(0.1, 50), func(x *Execution, v val) { x.Rest.Degrees = v.f }},
-	{"execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given", numberKind(0.1, 100), func(x *Execution, v val) { x.Rest.PowerPct = v.f }},
-	{"execution.rest.at_most", "how long that is waited for; 3m if nothing is given", durationKind(), func(x *Execution, v val) { x.Rest.AtMost = Duration(v.i) }},
-	{"execution.run_timeout", "time limit of one run", durationKind(), func(x *Execution, v val) { x.RunTimeout = Duration(v.i) }},
-	{"execution.study_timeout", "time limit of the study over all its parts: the run in flight is ended, and made anew when the study is gone on with", durationKind(), func(x *Execution, v val) { x.StudyTimeout = Duration(v.i) }},
-	{"execution.max_failures", "consecutive failures of one model on one backend after which their other runs are left out; 0 is never", wholeKind(0, 1000), func(x *Execution, v val) { x.MaxFailures = int(v.i) }},
+	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", wholeKind(2, 1000),
+		func(x *Execution, v val) { x.Until.MaxCycles = int(v.i) }},
+	{"execution.rest.degrees",
+		"a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; " +
+			"3 if nothing is given", numberKind(0.1, 50), func(x *Execution, v val) { x.Rest.Degrees = v.f }},
+	{"execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given",
+		numberKind(0.1, 100), func(x *Execution, v val) { x.Rest.PowerPct = v.f }},
+	{"execution.rest.at_most", "how long that is waited for; 3m if nothing is given", durationKind(),
+		func(x *Execution, v val) { x.Rest.AtMost = Duration(v.i) }},
+	{"execution.run_timeout", "time limit of one run", durationKind(),
+		func(x *Execution, v val) { x.RunTimeout = Duration(v.i) }},
+	{"execution.study_timeout",
+		"time limit of the study over all its parts: the run in flight is ended, and made anew when the study is " +
+			"gone on with", durationKind(), func(x *Execution, v val) { x.StudyTimeout = Duration(v.i) }},
+	{"execution.max_failures",
+		"consecutive failures of one model on one backend after which their other runs are left out; 0 is never",
+		wholeKind(0, 1000), func(x *Execution, v val) { x.MaxFailures = int(v.i) }},
 }
 
 func lookupExecution(key string) (*executionField, bool) {
@@ -236,7 +256,8 @@ func resolveExecution(settings map[string]executionSetting) (Execution, *Error) 
 	x := DefaultExecution()
 	if p, ok := settings["execution.profile"]; ok {
 		profile := profiles[p.v.s]
-		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.v.s, profile.Cycles, profile.Gap, profile.Restart, profile.Until
+		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.v.s, profile.Cycles, profile.Gap, profile.Restart,
+			profile.Until
 	}
 	for _, f := range executionFields {
 		if s, ok := settings[f.key]; ok && f.key != "execution.profile" {
@@ -257,7 +278,8 @@ func resolveExecution(settings map[string]executionSetting) (Execution, *Error) 
 		x.Until.MaxCycles = max(defaultUntil.MaxCycles, x.Cycles)
 	} else if x.Until.MaxCycles < x.Cycles {
 		at := *given.at
-		at.Msg = fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case", x.Until.MaxCycles, x.Cycles)
+		at.Msg = fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case",
+			x.Until.MaxCycles, x.Cycles)
 		at.Hint = "raise it, or lower execution.cycles"
 		return x, &at
 	}

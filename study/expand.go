@@ -200,7 +200,8 @@ func (x *expansion) add(g *grid, s *settings) bool {
 		h++
 	}
 	if g.entry != nil && g.entry.id != nil && g.entry.id.text != e.ID() {
-		x.fail(g.entry.id.at, "remove the id: it is made from the values", "entry %d of experiments has the id %q, but its values make it %s", g.entry.number, g.entry.id.text, e.ID())
+		x.fail(g.entry.id.at, "remove the id: it is made from the values",
+			"entry %d of experiments has the id %q, but its values make it %s", g.entry.number, g.entry.id.text, e.ID())
 		return false
 	}
 	if len(x.out.Experiments) == maxPoints {

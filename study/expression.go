@@ -82,26 +82,32 @@ func compile(text string) (*expression, error) {
 func compileCondition(text string) (*expression, error) {
 	e, err := compile(text)
 	if err == nil && e.basic != isBool {
-		return nil, &syntaxError{width: utf8.RuneCountInString(text), msg: fmt.Sprintf("is %s; want a condition", e.basic), hint: "compare it with something, as in workload.prompts <= 64"}
+		return nil, &syntaxError{width: utf8.RuneCountInString(text),
+			msg: fmt.Sprintf("is %s; want a condition",
+				e.basic), hint: "compare it with something, as in workload.prompts <= 64"}
 	}
 	return e, err
 }
 
 func comparison(sign, left, right token, e, f *expression) (*expression, error) {
 	if e.basic != f.basic {
-		return nil, &syntaxError{left.from, right.from + right.width - left.from, fmt.Sprintf("compares %s with %s", e.basic, f.basic), quoteHint(right, f)}
+		return nil, &syntaxError{left.from, right.from + right.width - left.from,
+			fmt.Sprintf("compares %s with %s", e.basic, f.basic), quoteHint(right, f)}
 	}
 	for _, pair := range []struct {
 		at    token
 		key   *field
 		value *string
 	}{{right, e.key, f.constant}, {left, f.key, e.constant}} {
-		if pair.key != nil && pair.value != nil && pair.key.kind.enum != nil && !slices.Contains(pair.key.kind.enum, *pair.value) {
+		if pair.key != nil && pair.value != nil && pair.key.kind.enum != nil &&
+			!slices.Contains(pair.key.kind.enum, *pair.value) {
 			hint := ""
 			if near := nearest(*pair.value, pair.key.kind.enum); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
-			return nil, &syntaxError{pair.at.from, pair.at.width, fmt.Sprintf("compares %s with %q, which it never is; it is %s", pair.key.key, *pair.value, pair.key.kind.want), hint}
+			return nil, &syntaxError{pair.at.from, pair.at.width,
+				fmt.Sprintf("compares %s with %q, which it never is; it is %s", pair.key.key, *pair.value,
+					pair.key.kind.want), hint}
 		}
 	}
 	out := &expression{basic: isBool}
@@ -122,7 +128,8 @@ func comparison(sign, left, right token, e, f *expression) (*expression, error) 
 		same := out.truth
 		out.truth = func(s *scratch) bool { return !same(s) }
 	default:
-		return nil, &syntaxError{sign.from, sign.width, fmt.Sprintf("orders %s with %q", plural(e.basic), sign.text), "only numbers have an order; use ==, != or in"}
+		return nil, &syntaxError{sign.from, sign.width, fmt.Sprintf("orders %s with %q", plural(e.basic), sign.text),
+			"only numbers have an order; use ==, != or in"}
 	}
 	return out, nil
 }

@@ -11,15 +11,23 @@ func TestExpressions(t *testing.T) {
 	s.Model, s.Backend, s.DType = "a/b", PyTorch, "float16"
 	s.Workload.Prompts, s.pytorch.BatchSize, s.vllm.EnforceEager = 12, 8, On
 	for text, want := range map[string]bool{
-		"workload.prompts == 12": true, "workload.prompts != 12": false, "workload.prompts < 12.5": true, "workload.prompts >= 12": true,
-		"batch == pytorch.batch_size": true, "batch * workload.prompts == 96": true, "workload.prompts - batch / 2 == 8": true,
-		"(workload.prompts - batch) / 2 == 2": true, "workload.prompts % 5 == 2": true, "-batch < -7": true, "- - batch == 8": true,
-		"2 + 3 * 4 == 14": true, "2 - 3 - 4 == -5": true, "8 / 4 / 2 == 1": true, "1e3 == 1000": true, "1e-1 == 0.1": true, ".5 + .5 == 1": true,
-		"dtype == 'float16'": true, `dtype != "float32"`: true, `dtype in ("float32", "float16")`: true, `dtype not in ("float32")`: true,
-		"batch in (1, 8)": true, "not batch in (1, 8)": false, "true": true, "not true": false, "true and not false": true,
-		"false and true or true": true, "false and (true or true)": false, "not false and false": false, "vllm.enforce_eager": true,
-		"vllm.enforce_eager == true": true, "vllm.async_scheduling": false, "(batch > 4) == true": true, "(((batch))) > 4": true,
-		`model == "a/b"`: true, "batch>4 and(batch<9)": true, "1-1 == 0": true, "batch -1 == 7": true,
+		"workload.prompts == 12": true, "workload.prompts != 12": false, "workload.prompts < 12.5": true,
+		"workload.prompts >= 12":      true,
+		"batch == pytorch.batch_size": true, "batch * workload.prompts == 96": true,
+		"workload.prompts - batch / 2 == 8":   true,
+		"(workload.prompts - batch) / 2 == 2": true, "workload.prompts % 5 == 2": true, "-batch < -7": true,
+		"- - batch == 8":  true,
+		"2 + 3 * 4 == 14": true, "2 - 3 - 4 == -5": true, "8 / 4 / 2 == 1": true, "1e3 == 1000": true,
+		"1e-1 == 0.1": true, ".5 + .5 == 1": true,
+		"dtype == 'float16'": true, `dtype != "float32"`: true, `dtype in ("float32", "float16")`: true,
+		`dtype not in ("float32")`: true,
+		"batch in (1, 8)":          true, "not batch in (1, 8)": false, "true": true, "not true": false,
+		"true and not false":     true,
+		"false and true or true": true, "false and (true or true)": false, "not false and false": false,
+		"vllm.enforce_eager":         true,
+		"vllm.enforce_eager == true": true, "vllm.async_scheduling": false, "(batch > 4) == true": true,
+		"(((batch))) > 4": true,
+		`model == "a/b"`:  true, "batch>4 and(batch<9)": true, "1-1 == 0": true, "batch -1 == 7": true,
 	} {
 		e, err := compileCondition(text)
 		if err != nil {
@@ -63,16 +71,30 @@ func TestExpressionLimits(t *testing.T) {
 // TestWhereIsABruteForceFilter: the points of a study with conditions are those of the
 // study without, for which the conditions hold.
 func TestWhereIsABruteForceFilter(t *testing.T) {
-	const axes = "model: m/n\nbackend: [embedded, fake]\nsweep:\n  dtype: [float32, float16, q8_0]\n  embedded.batch_size: 1..16*2\n  fake.batch_size: [3, 9]\n  workload.prompts: 1..40+3\n  workload.input_tokens: [16, 100]\n"
+	const axes = "model: m/n\nbackend: [embedded, fake]\nsweep:\n  dtype: [float32, float16, q8_0]\n  " +
+		"embedded.batch_size: 1..16*2\n  fake.batch_size: [3, 9]\n  workload.prompts: 1..40+3\n  " +
+		"workload.input_tokens: [16, 100]\n"
 	all, err := Parse("s.yaml", []byte(axes))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, keep := range map[string]func(Experiment) bool{
-		"workload.prompts * batch <= 100":                  func(e Experiment) bool { return e.Workload.Prompts*e.BatchSize() <= 100 },
-		"dtype in ('float32', 'q8_0') or batch > 3":        func(e Experiment) bool { return e.DType != "float16" || e.BatchSize() > 3 },
-		"embedded.batch_size < workload.prompts":           func(e Experiment) bool { return e.Backend != Embedded || e.BatchSize() < e.Workload.Prompts },
-		"not (backend == 'fake' and workload.prompts > 9)": func(e Experiment) bool { return e.Backend != Fake || e.Workload.Prompts <= 9 },
+		"workload.prompts * batch <= 100": func(
+			e Experiment) bool {
+			return e.Workload.Prompts*e.BatchSize() <= 100
+		},
+		"dtype in ('float32', 'q8_0') or batch > 3": func(e Experiment) bool {
+			return e.DType != "float16" ||
+				e.BatchSize() > 3
+		},
+		"embedded.batch_size < workload.prompts": func(e Experiment) bool {
+			return e.Backend != Embedded ||
+				e.BatchSize() < e.Workload.Prompts
+		},
+		"not (backend == 'fake' and workload.prompts > 9)": func(e Experiment) bool {
+			return e.Backend != Fake ||
+				e.Workload.Prompts <= 9
+		},
 		"workload.prompts % batch == 0 and workload.input_tokens - 16 == 0": func(e Experiment) bool {
 			return e.Workload.Prompts%e.BatchSize() == 0 && e.Workload.InputTokens == 16
 		},
@@ -88,7 +110,8 @@ func TestWhereIsABruteForceFilter(t *testing.T) {
 			}
 		}
 		if len(want) != len(s.Experiments) || s.Filtered != len(all.Experiments)-len(want) {
-			t.Errorf("%s: %d points and %d filtered, want %d of %d", text, len(s.Experiments), s.Filtered, len(want), len(all.Experiments))
+			t.Errorf("%s: %d points and %d filtered, want %d of %d", text, len(s.Experiments), s.Filtered, len(want),
+				len(all.Experiments))
 			continue
 		}
 		for i, e := range s.Experiments {

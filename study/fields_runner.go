@@ -45,12 +45,16 @@ func perBackendField(key, want, help string, at func(*settings) *string) *field 
 }
 
 var runnerFields = []*field{
-	choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container", func(s *settings) *string { return &s.Runner }, RunProcess, RunContainer),
+	choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container",
+		func(s *settings) *string { return &s.Runner }, RunProcess, RunContainer),
 	perBackendField("container.image", "an image, or BACKEND=IMAGE with commas between several",
-		"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` lists them)", func(s *settings) *string { return &s.Container.Image }),
+		"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` "+
+			"lists them)", func(s *settings) *string { return &s.Container.Image }),
 	perBackendField("container.program", "a program of the image, or BACKEND=PROGRAM with commas between several",
-		"the engine in the image; left out, llem, python3, vllm and so on", func(s *settings) *string { return &s.Container.Program }),
-	aside(choiceField("container.client", "what starts containers; auto takes docker, else podman", func(s *settings) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
+		"the engine in the image; left out, llem, python3, vllm and so on",
+		func(s *settings) *string { return &s.Container.Program }),
+	aside(choiceField("container.client", "what starts containers; auto takes docker, else podman",
+		func(s *settings) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
 }
 
 // perBackend takes apart BACKEND=TEXT,…; a text without a backend is for all others, and
@@ -64,7 +68,8 @@ func perBackend(text string) (map[string]string, error) {
 		}
 		switch _, twice := out[name]; {
 		case named && !slices.Contains(backends, name):
-			return nil, &hinted{fmt.Sprintf("names %q, which is no backend", name), "backends are " + strings.Join(backends, ", ")}
+			return nil, &hinted{fmt.Sprintf("names %q, which is no backend", name),
+				"backends are " + strings.Join(backends, ", ")}
 		case value == "":
 			return nil, errors.New("has an empty part")
 		case twice:
@@ -109,7 +114,8 @@ func (e Experiment) Image() string {
 
 // Program is the engine in that image.
 func (e Experiment) Program() string {
-	usual := map[string]string{Embedded: "llem", PyTorch: "python3", SGLang: "python3", VLLM: "vllm", TensorRT: "trtllm-serve", LlamaCpp: "llama-server"}
+	usual := map[string]string{Embedded: "llem", PyTorch: "python3", SGLang: "python3", VLLM: "vllm",
+		TensorRT: "trtllm-serve", LlamaCpp: "llama-server"}
 	return e.ofBackend(e.Container.Program, usual[e.Backend])
 }
 

@@ -23,13 +23,17 @@ func ReadFrozen(path string) (*Study, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the study %s: %w", path, err)
 	}
-	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 || !slices.Contains(Orders(), frozen.Execution.Order) {
+	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 ||
+		!slices.Contains(Orders(), frozen.Execution.Order) {
 		return nil, fmt.Errorf("read the study %s: it names no experiments, cycles or order", path)
 	}
-	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true, Experiments: make([]Experiment, 0, len(frozen.Experiments))}
+	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true,
+		Experiments: make([]Experiment, 0, len(frozen.Experiments))}
 	for i, e := range frozen.Experiments {
 		if !e.sectioned() || e.Experiment.ID() != e.ID {
-			return nil, fmt.Errorf("read the study %s: experiment %d (%s) is not what its id says: the file was changed, or written by another version of llem", path, i+1, e.ID)
+			return nil, fmt.Errorf(
+				"read the study %s: experiment %d (%s) is not what its id says: the file was changed, or written "+
+					"by another version of llem", path, i+1, e.ID)
 		}
 		s.Experiments = append(s.Experiments, e.Experiment)
 	}
@@ -134,7 +138,8 @@ func (s *Study) Differences(frozen *Study) []string {
 	}
 	if out == nil {
 		keys := Varying(append(measuredOf(added), measuredOf(gone)...))
-		out = append(only("not in the study that was started", added, keys), only("no longer in the study", gone, keys)...)
+		out = append(only("not in the study that was started", added, keys),
+			only("no longer in the study", gone, keys)...)
 	}
 	a, b := s.Execution, frozen.Execution
 	if a.Cycles != b.Cycles {

@@ -41,7 +41,8 @@ execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5
 		t.Fatal(err)
 	}
 	if got.Execution != s.Execution || got.Name != "all" || len(got.Experiments) != len(s.Experiments) {
-		t.Errorf("read %+v, %d experiments, want %+v, %d", got.Execution, len(got.Experiments), s.Execution, len(s.Experiments))
+		t.Errorf("read %+v, %d experiments, want %+v, %d", got.Execution, len(got.Experiments), s.Execution,
+			len(s.Experiments))
 	}
 	for i := range s.Experiments {
 		if got.Experiments[i].ID() != s.Experiments[i].ID() {
@@ -70,12 +71,14 @@ func TestFrozenChanged(t *testing.T) {
 	}
 	for name, change := range map[string][2]string{
 		"a value": {"seed: 5", "seed: 6"}, "the order": {"order: sequential", "order: any"},
-		"the section": {"embedded:\n", "fake:\n"}, "its end": {string(text[100:]), ""}, "all of it": {string(text), "- 1"},
+		"the section": {"embedded:\n", "fake:\n"}, "its end": {string(text[100:]), ""}, "all of it": {string(text),
+			"- 1"},
 	} {
 		if !strings.Contains(string(text), change[0]) {
 			t.Fatalf("%s: %q is not in\n%s", name, change[0], text)
 		}
-		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change[0], change[1], 1)), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change[0], change[1], 1)),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := ReadFrozen(path); err == nil {
@@ -95,7 +98,8 @@ func TestDifferences(t *testing.T) {
 	a := parse("sweep: {seed: 1..3}\nexecution: {cycles: 2, order: shuffle}")
 	b := parse("sweep: {seed: 2..12}\nexecution: {cycles: 3, order: shuffle, seed: 9}")
 	d := strings.Join(b.Differences(a), "\n")
-	for _, want := range []string{"not in the study that was started: random:tiny-llama", "not in the study that was started: 4 more",
+	for _, want := range []string{"not in the study that was started: random:tiny-llama",
+		"not in the study that was started: 4 more",
 		"no longer in the study: random:tiny-llama", "execution.cycles is 3, was 2", "execution.seed is 9, was "} {
 		if !strings.Contains(d, want) {
 			t.Errorf("no %q in\n%s", want, d)
@@ -107,10 +111,12 @@ func TestDifferences(t *testing.T) {
 		t.Errorf("differences %q", d)
 	}
 	fewer := parse("warmup.runs: 4\nsweep: {seed: 1..2}\nexecution: {cycles: 2, order: shuffle}")
-	if d := strings.Join(fewer.Differences(a), "\n"); !strings.Contains(d, "warmup.runs=4 seed=1") || !strings.Contains(d, "warmup.runs=1 seed=3") || strings.Contains(d, "execution.seed") {
+	if d := strings.Join(fewer.Differences(a), "\n"); !strings.Contains(d, "warmup.runs=4 seed=1") ||
+		!strings.Contains(d, "warmup.runs=1 seed=3") || strings.Contains(d, "execution.seed") {
 		t.Errorf("differences\n%s", d)
 	}
-	if d := a.Differences(parse("name: other\nenergy: {price_per_kwh: 1}\nsweep: {seed: [3, 1, 2]}\nexecution: {cycles: 2, order: shuffle, run_timeout: 3h}")); len(d) > 0 {
+	if d := a.Differences(parse("name: other\nenergy: {price_per_kwh: 1}\nsweep: {seed: [3, 1, 2]}\nexecution: " +
+		"{cycles: 2, order: shuffle, run_timeout: 3h}")); len(d) > 0 {
 		t.Errorf("differences in what does not matter: %v", slices.Compact(d))
 	}
 }
@@ -142,7 +148,8 @@ func TestOwnSeed(t *testing.T) {
 // TestFrozenLines: a large study has a line for each experiment, is YAML all the same, and
 // is read without the memory of a YAML tree.
 func TestFrozenLines(t *testing.T) {
-	s, err := Parse("s.yaml", []byte("name: 'a: \"b\"'\nmodel: random:tiny-llama\nbackend: [embedded, fake]\nsweep: {seed: 1..600}\nexecution: {cycles: 3}"))
+	s, err := Parse("s.yaml", []byte("name: 'a: \"b\"'\nmodel: random:tiny-llama\nbackend: [embedded, "+
+		"fake]\nsweep: {seed: 1..600}\nexecution: {cycles: 3}"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,8 @@ func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.yaml")
 	more, _ := filepath.Glob("../examples/*.yaml")
 	for _, file := range append(files, more...) {
-		if data, err := os.ReadFile(file); err == nil && !strings.Contains(file, "huge") && !strings.Contains(file, "long") {
+		if data, err := os.ReadFile(file); err == nil && !strings.Contains(file, "huge") &&
+			!strings.Contains(file, "long") {
 			f.Add(data)
 		}
 	}
@@ -64,7 +65,8 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzRange(f *testing.F) {
-	for _, s := range []string{"1..4", "8..512*2", "1..9+2", "0.5..0.9+0.1", "-3..3", "1..9223372036854775807*3", "0.25..2*2", "01..2", "1..2+0.0", "a..b", "1..1000000", "9007199254740993..9007199254740995"} {
+	for _, s := range []string{"1..4", "8..512*2", "1..9+2", "0.5..0.9+0.1", "-3..3", "1..9223372036854775807*3",
+		"0.25..2*2", "01..2", "1..2+0.0", "a..b", "1..1000000", "9007199254740993..9007199254740995"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -103,8 +105,10 @@ func FuzzRange(f *testing.F) {
 
 func FuzzWhere(f *testing.F) {
 	for _, s := range []string{
-		"workload.prompts * batch <= 8192", "dtype in ('float16', \"bfloat16\") and not backend == 'fake'", "1 / (seed - 1) > 0", "(1+2)*3 % 4 == -1",
-		"vllm.enforce_eager == true or false", "batch not in (1, 2)", "((((1))))>0", "1e400 > 1", "and and", "\"", "batch = 3", "ü > 3", "1 < 2 < 3",
+		"workload.prompts * batch <= 8192", "dtype in ('float16', \"bfloat16\") and not backend == 'fake'",
+		"1 / (seed - 1) > 0", "(1+2)*3 % 4 == -1",
+		"vllm.enforce_eager == true or false", "batch not in (1, 2)", "((((1))))>0", "1e400 > 1", "and and", "\"",
+		"batch = 3", "ü > 3", "1 < 2 < 3",
 	} {
 		f.Add(s)
 	}

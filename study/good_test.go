@@ -56,11 +56,14 @@ func summary(t *testing.T, s *Study) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(&b, "name %q, %d experiments, %d merged, %d refused, %d filtered, unused %v, backend named %t\nexecution %s\n",
+	fmt.Fprintf(&b, "name %q, %d experiments, %d merged, %d refused, %d filtered, unused %v, backend named "+
+		"%t\nexecution %s\n",
 		s.Name, len(s.Experiments), s.Merged, s.Refused, s.Filtered, s.Unused, s.BackendNamed, execution)
 	for _, e := range s.Experiments {
-		fmt.Fprintf(&b, "%s %s %s %s %d/%d/%d warmup %d baseline %g/%g/%g seed %d %s\n", e.ID(), e.Model, e.DType, e.Workload.Dataset, e.Workload.Prompts,
-			e.Workload.InputTokens, e.Workload.OutputTokens, e.Warmup.Runs, e.Baseline.Seconds, e.Baseline.ResidentSeconds, e.Baseline.MaxAgeSeconds, e.Seed, e.Backend+string(e.Section()))
+		fmt.Fprintf(&b, "%s %s %s %s %d/%d/%d warmup %d baseline %g/%g/%g seed %d %s\n", e.ID(), e.Model, e.DType,
+			e.Workload.Dataset, e.Workload.Prompts,
+			e.Workload.InputTokens, e.Workload.OutputTokens, e.Warmup.Runs, e.Baseline.Seconds,
+			e.Baseline.ResidentSeconds, e.Baseline.MaxAgeSeconds, e.Seed, e.Backend+string(e.Section()))
 	}
 	for _, d := range s.Duplicates {
 		fmt.Fprintf(&b, "duplicate of %s: %s\n", d.ID, d.Point)
@@ -121,7 +124,9 @@ func TestFrozen(t *testing.T) {
 
 // TestFrozenTexts: texts that YAML could read as something else stay texts.
 func TestFrozenTexts(t *testing.T) {
-	for _, text := range []string{"010", "1e3", "12e456789012", "123456789012", "0x10", "1_000", "yes", "~", "null", "true", "1:30", "=", "<<", "2024-01-01", "- a", "a: b", "#x", "*x", "&x", "!x", "%x", "@x", "'", "\"", "[a", "{}", "größe", "-", "?", ".nan", "|", ">"} {
+	for _, text := range []string{"010", "1e3", "12e456789012", "123456789012", "0x10", "1_000", "yes", "~", "null",
+		"true", "1:30", "=", "<<", "2024-01-01", "- a", "a: b", "#x", "*x", "&x", "!x", "%x", "@x", "'", "\"", "[a",
+		"{}", "größe", "-", "?", ".nan", "|", ">"} {
 		s := &Study{Name: text, Execution: DefaultExecution(), Experiments: []Experiment{DefaultExperiment().own()}}
 		s.Experiments[0].Model = text
 		out, err := s.YAML()

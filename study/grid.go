@@ -277,7 +277,8 @@ func (x *expansion) entryBackends(p *point, listed []string) []string {
 			if x.chosen {
 				continue // the command line left its backend out
 			}
-			x.fail(s.at, "add backend: "+s.f.section+" to the entry, or remove the key", "entry %d of experiments sets %s, but its backend is %s",
+			x.fail(s.at, "add backend: "+s.f.section+" to the entry, or remove the key",
+				"entry %d of experiments sets %s, but its backend is %s",
 				p.number, s.f.key, strings.Join(candidates, " or "))
 		}
 	}
@@ -297,7 +298,8 @@ func (x *expansion) entryBackends(p *point, listed []string) []string {
 func (x *expansion) unused(grids []*grid) {
 	used := func(f *field) bool {
 		return f.section == "" || slices.ContainsFunc(grids, func(g *grid) bool {
-			return g.backend == f.section || slices.ContainsFunc(g.links, func(l link) bool { return slices.Contains(l.e.keys, f) })
+			return g.backend == f.section ||
+				slices.ContainsFunc(g.links, func(l link) bool { return slices.Contains(l.e.keys, f) })
 		})
 	}
 	add := func(f *field, at *Error) {

@@ -21,7 +21,8 @@ func (r *reader) groups(k, n *yaml.Node) {
 			continue
 		}
 		if line, dup := seen[name.Value]; dup {
-			r.fail(r.at(name), "remove one of them", "group %q appears twice; the first is in line %d", name.Value, line)
+			r.fail(r.at(name), "remove one of them", "group %q appears twice; the first is in line %d", name.Value,
+				line)
 			continue
 		}
 		seen[name.Value] = name.Line
@@ -77,8 +78,10 @@ func (r *reader) ownKeys(where string, members []*axis) {
 	}
 	for _, m := range members {
 		section := m.keys[0].f.section
-		if section != "" && !slices.ContainsFunc(members[i].choices, func(c []set) bool { return c[0].v.s == section }) {
-			r.fail(m.at, "remove the key, or name its backend", "%s sets %s, but its backend is %s", where, m.name, members[i].choices[0][0].v.s)
+		if section != "" && !slices.ContainsFunc(members[i].choices,
+			func(c []set) bool { return c[0].v.s == section }) {
+			r.fail(m.at, "remove the key, or name its backend", "%s sets %s, but its backend is %s", where, m.name,
+				members[i].choices[0][0].v.s)
 		}
 	}
 }
@@ -113,14 +116,16 @@ func (r *reader) grid(a *axis, members []*axis) bool {
 // zips reads the axes that advance together: a list of lists of keys that are axes,
 // or of maps of keys with their values.
 func (r *reader) zips(k, n *yaml.Node) {
-	const form = "write zip: [{workload.input_tokens: [128, 1024], workload.output_tokens: [64, 8]}], or zip: [[KEY, KEY]] for axes of the sweep"
+	const form = "write zip: [{workload.input_tokens: [128, 1024], workload.output_tokens: [64, 8]}], or zip: " +
+		"[[KEY, KEY]] for axes of the sweep"
 	items := n.Content
 	switch n.Kind {
 	case yaml.MappingNode:
 		items = []*yaml.Node{n}
 	case yaml.SequenceNode:
 		r.tagged(n)
-		if len(items) > 0 && !slices.ContainsFunc(items, func(i *yaml.Node) bool { return resolve(i).Kind != yaml.ScalarNode }) {
+		if len(items) > 0 && !slices.ContainsFunc(items,
+			func(i *yaml.Node) bool { return resolve(i).Kind != yaml.ScalarNode }) {
 			items = []*yaml.Node{n} // one list of names
 		}
 	default:
@@ -161,7 +166,8 @@ func (r *reader) zipMap(n *yaml.Node) {
 	s.leaf = func(key string, k, v *yaml.Node) {
 		f, _ := lookup(key)
 		if key == "backend" {
-			r.fail(r.at(k), "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}", "zip cannot hold backend")
+			r.fail(r.at(k), "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}",
+				"zip cannot hold backend")
 			return
 		}
 		if m := r.plain(f, k, v); m != nil {

@@ -93,8 +93,11 @@ func one(t *testing.T, text string) (Experiment, bool) {
 	s, err := Parse("s.yaml", []byte(text))
 	if err != nil {
 		if strings.Contains(err.Error(), "does not run") || strings.Contains(err.Error(), "needs a GPU") ||
-			strings.Contains(err.Error(), "most likely token only") || strings.Contains(err.Error(), "all requests at once") || strings.Contains(err.Error(), "is temperature 0, but") ||
-			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "both choose") || strings.Contains(err.Error(), "means nothing") || strings.Contains(err.Error(), "is less than") {
+			strings.Contains(err.Error(), "most likely token only") ||
+			strings.Contains(err.Error(), "all requests at once") ||
+			strings.Contains(err.Error(), "is temperature 0, but") ||
+			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "both choose") ||
+			strings.Contains(err.Error(), "means nothing") || strings.Contains(err.Error(), "is less than") {
 			return Experiment{}, false
 		}
 		t.Fatalf("%v\nin\n%s", err, text)
@@ -138,7 +141,8 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 		}
 		for _, key := range []string{"name", "execution.cycles", "execution.profile"} {
 			if rng.IntN(2) == 0 {
-				same[key] = map[string]string{"name": "x", "execution.cycles": "4", "execution.profile": "standard"}[key]
+				same[key] = map[string]string{"name": "x", "execution.cycles": "4",
+					"execution.profile": "standard"}[key]
 			}
 		}
 		text := write(same, rng)
@@ -204,8 +208,9 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 func TestIdentityIsPinned(t *testing.T) {
 	for text, want := range map[string]string{
 		"model: m/n": "492e19ce7cfb",
-		"model: m/n\nbackend: pytorch\npytorch: {batch_size: 8, device: 'cuda:1'}":                                                      "ded8b76925af",
-		"model: random:x\nbackend: fake\nfake: {speed: 2.5, batching: continuous}\nworkload: {dataset: synthetic, prompts: 3}\nseed: 9": "e26ae5de716c",
+		"model: m/n\nbackend: pytorch\npytorch: {batch_size: 8, device: 'cuda:1'}": "ded8b76925af",
+		"model: random:x\nbackend: fake\nfake: {speed: 2.5, batching: continuous}\nworkload: {dataset: synthetic, " +
+			"prompts: 3}\nseed: 9": "e26ae5de716c",
 	} {
 		if e, _ := one(t, text); e.ID() != want {
 			t.Errorf("%s\nhas the ID %s, want %s", text, e.ID(), want)
@@ -217,13 +222,15 @@ func TestIdentityIsPinned(t *testing.T) {
 // experiment, and what may mean something else is not.
 func TestSameMeaningSameID(t *testing.T) {
 	for text, want := range map[string]int{
-		"sweep: {model: [./m, m, .//m, ./a/../m]}":                                                   1,
-		"sweep: {model: [./org/name, org/name]}":                                                     2, // a folder, and perhaps a repository
-		"sweep: {model: [/x/m, m]}":                                                                  2,
-		"sweep: {model: ['random:tiny-llama', 'random:Tiny-Llama', 'RANDOM:tiny-llama']}":            1,
-		"model: random:tiny-llama\nsweep: {dtype: [auto, float16]}":                                  1,
-		"model: random:tiny-llama\nsweep: {dtype: [auto, bfloat16]}":                                 2,
-		"model: m/n\nsweep: {dtype: [auto, float16]}":                                                2, // what the files hold
+		"sweep: {model: [./m, m, .//m, ./a/../m]}": 1,
+		// a folder, and perhaps a repository
+		"sweep: {model: [./org/name, org/name]}":                                          2,
+		"sweep: {model: [/x/m, m]}":                                                       2,
+		"sweep: {model: ['random:tiny-llama', 'random:Tiny-Llama', 'RANDOM:tiny-llama']}": 1,
+		"model: random:tiny-llama\nsweep: {dtype: [auto, float16]}":                       1,
+		"model: random:tiny-llama\nsweep: {dtype: [auto, bfloat16]}":                      2,
+		// what the files hold
+		"model: m/n\nsweep: {dtype: [auto, float16]}":                                                2,
 		"model: random:tiny-llama\nbackend: pytorch\nsweep: {dtype: [auto, float16]}":                2,
 		"model: m\nsweep: {workload.dataset: [./p.jsonl, .//p.jsonl]}":                               1,
 		"model: m\nsweep: {workload.dataset: [./builtin, builtin]}":                                  2,
@@ -253,7 +260,8 @@ func TestBaselineAgeIsAside(t *testing.T) {
 	if a.ID() != b.ID() || b.Baseline.MaxAgeSeconds != 0 {
 		t.Errorf("%s and %s, %g s", a.ID(), b.ID(), b.Baseline.MaxAgeSeconds)
 	}
-	if _, err := Parse("s.yaml", []byte("model: m/n\nsweep: {baseline.max_age_seconds: [0, 60]}")); err == nil || !strings.Contains(err.Error(), "is no axis") {
+	if _, err := Parse("s.yaml", []byte("model: m/n\nsweep: {baseline.max_age_seconds: [0, 60]}")); err == nil ||
+		!strings.Contains(err.Error(), "is no axis") {
 		t.Errorf("as an axis: %v", err)
 	}
 }
@@ -295,7 +303,8 @@ func TestMergingIsByID(t *testing.T) {
 			separate[e.ID()] = true
 		}
 		if len(ids) != len(s.Experiments) || len(separate) != len(s.Experiments) || s.Merged != len(entries)-len(ids) {
-			t.Fatalf("%d experiments, %d different IDs, %d of separate entries, %d merged:\n%s", len(s.Experiments), len(ids), len(separate), s.Merged, text)
+			t.Fatalf("%d experiments, %d different IDs, %d of separate entries, %d merged:\n%s", len(s.Experiments),
+				len(ids), len(separate), s.Merged, text)
 		}
 	}
 }

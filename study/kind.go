@@ -67,40 +67,44 @@ func (k kind) accepts(v val) (val, bool) {
 
 // text is whatever is not empty and fits on a line.
 func textKind(want string) kind {
-	return kind{want: want, basic: isText, schema: map[string]any{"type": "string", "minLength": 1}, parse: func(s string) (val, error) {
-		switch {
-		case strings.TrimSpace(s) == "":
-			return val{}, fmt.Errorf("is empty; want %s", want)
-		case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
-			return val{}, &hinted{fmt.Sprintf("has a line break or another control character; want %s", want), "write it on one line"}
-		case strings.TrimSpace(s) != s:
-			return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "remove the spaces around it"}
-		}
-		return val{s: s}, nil
-	}}
+	return kind{want: want, basic: isText, schema: map[string]any{"type": "string", "minLength": 1},
+		parse: func(s string) (val, error) {
+			switch {
+			case strings.TrimSpace(s) == "":
+				return val{}, fmt.Errorf("is empty; want %s", want)
+			case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+				return val{}, &hinted{fmt.Sprintf("has a line break or another control character; want %s", want),
+					"write it on one line"}
+			case strings.TrimSpace(s) != s:
+				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "remove the spaces around it"}
+			}
+			return val{s: s}, nil
+		}}
 }
 
 // choiceKind is one of a few words.
 func choiceKind(allowed ...string) kind {
 	want := "one of " + strings.Join(allowed, ", ")
-	return kind{want: want, basic: isText, enum: allowed, schema: map[string]any{"enum": allowed}, parse: func(s string) (val, error) {
-		if !slices.Contains(allowed, s) {
-			return val{}, valueError(s, want, nearest(s, allowed))
-		}
-		return val{s: s}, nil
-	}}
+	return kind{want: want, basic: isText, enum: allowed, schema: map[string]any{"enum": allowed},
+		parse: func(s string) (val, error) {
+			if !slices.Contains(allowed, s) {
+				return val{}, valueError(s, want, nearest(s, allowed))
+			}
+			return val{s: s}, nil
+		}}
 }
 
 // patternKind is a text of a given form, with examples from which the nearest is
 // suggested.
 func patternKind(want, pattern string, words ...string) kind {
 	re := regexp.MustCompile(pattern)
-	return kind{want: want, basic: isText, schema: map[string]any{"type": "string", "pattern": pattern}, parse: func(s string) (val, error) {
-		if !re.MatchString(s) {
-			return val{}, valueError(s, want, nearest(s, words))
-		}
-		return val{s: s}, nil
-	}}
+	return kind{want: want, basic: isText, schema: map[string]any{"type": "string", "pattern": pattern},
+		parse: func(s string) (val, error) {
+			if !re.MatchString(s) {
+				return val{}, valueError(s, want, nearest(s, words))
+			}
+			return val{s: s}, nil
+		}}
 }
 
 // remoteKind is a list of metrics pages. Its commas separate pages and not the values
@@ -118,21 +122,22 @@ func remoteKind() kind {
 // toggleKind is true or false.
 func toggleKind() kind {
 	const want = "true or false"
-	return kind{want: want, basic: isBool, enum: []string{"true", "false"}, schema: map[string]any{"type": "boolean"}, parse: func(s string) (val, error) {
-		switch s {
-		case "true", "True", "TRUE":
-			return val{s: string(On)}, nil
-		case "false", "False", "FALSE":
-			return val{s: string(Off)}, nil
-		}
-		switch strings.ToLower(s) {
-		case "yes", "on", "y", "1":
-			return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "write true"}
-		case "no", "off", "n", "0":
-			return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "write false"}
-		}
-		return val{}, valueError(s, want, "")
-	}}
+	return kind{want: want, basic: isBool, enum: []string{"true", "false"}, schema: map[string]any{"type": "boolean"},
+		parse: func(s string) (val, error) {
+			switch s {
+			case "true", "True", "TRUE":
+				return val{s: string(On)}, nil
+			case "false", "False", "FALSE":
+				return val{s: string(Off)}, nil
+			}
+			switch strings.ToLower(s) {
+			case "yes", "on", "y", "1":
+				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "write true"}
+			case "no", "off", "n", "0":
+				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "write false"}
+			}
+			return val{}, valueError(s, want, "")
+		}}
 }
 
 // wholeKind is a whole number.
@@ -141,13 +146,14 @@ func wholeKind(low, high int64) kind {
 	if high == math.MaxInt64 {
 		want = fmt.Sprintf("a whole number of %d or more", low)
 	}
-	return kind{want: want, basic: isNumber, ranges: true, whole: true, low: float64(low), high: float64(high), schema: map[string]any{"type": "integer", "minimum": low, "maximum": high}, parse: func(s string) (val, error) {
-		n, err := parseWhole(s)
-		if err != nil || n < low || n > high {
-			return val{}, numberError(s, want, err)
-		}
-		return val{i: n, f: float64(n)}, nil
-	}}
+	return kind{want: want, basic: isNumber, ranges: true, whole: true, low: float64(low), high: float64(high),
+		schema: map[string]any{"type": "integer", "minimum": low, "maximum": high}, parse: func(s string) (val, error) {
+			n, err := parseWhole(s)
+			if err != nil || n < low || n > high {
+				return val{}, numberError(s, want, err)
+			}
+			return val{i: n, f: float64(n)}, nil
+		}}
 }
 
 // numberKind is a finite number.
@@ -156,13 +162,14 @@ func numberKind(low, high float64) kind {
 	if low == high {
 		want = fmt.Sprintf("%g (the only value so far)", low)
 	}
-	return kind{want: want, basic: isNumber, ranges: true, low: low, high: high, schema: map[string]any{"type": "number", "minimum": low, "maximum": high}, parse: func(s string) (val, error) {
-		f, err := parseNumber(s)
-		if err != nil || f < low || f > high {
-			return val{}, numberError(s, want, err)
-		}
-		return val{f: f}, nil
-	}}
+	return kind{want: want, basic: isNumber, ranges: true, low: low, high: high,
+		schema: map[string]any{"type": "number", "minimum": low, "maximum": high}, parse: func(s string) (val, error) {
+			f, err := parseNumber(s)
+			if err != nil || f < low || f > high {
+				return val{}, numberError(s, want, err)
+			}
+			return val{f: f}, nil
+		}}
 }
 
 // gapKind is a number of seconds, or auto.
@@ -193,19 +200,22 @@ var durationRE = regexp.MustCompile(durationPattern)
 // durationKind is a time span with units.
 func durationKind() kind {
 	const want = "a time span such as 90s, 30m or 1h30m, of at most 10000h"
-	return kind{want: want, basic: isNumber, schema: map[string]any{"type": "string", "pattern": durationPattern}, parse: func(s string) (val, error) {
-		if _, err := parseNumber(s); err == nil {
-			return val{}, &hinted{fmt.Sprintf("is %q, without a unit; want %s", s, want), fmt.Sprintf("for seconds write %ss", s)}
-		}
-		if m := clockText.FindString(s); m != "" {
-			return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "write units instead of colons, such as 1h30m"}
-		}
-		d, err := time.ParseDuration(s)
-		if err != nil || !durationRE.MatchString(s) || d <= 0 || d > 10000*time.Hour {
-			return val{}, valueError(s, want, "")
-		}
-		return val{i: int64(d), f: d.Seconds()}, nil
-	}}
+	return kind{want: want, basic: isNumber, schema: map[string]any{"type": "string", "pattern": durationPattern},
+		parse: func(s string) (val, error) {
+			if _, err := parseNumber(s); err == nil {
+				return val{}, &hinted{fmt.Sprintf("is %q, without a unit; want %s", s, want),
+					fmt.Sprintf("for seconds write %ss", s)}
+			}
+			if m := clockText.FindString(s); m != "" {
+				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want),
+					"write units instead of colons, such as 1h30m"}
+			}
+			d, err := time.ParseDuration(s)
+			if err != nil || !durationRE.MatchString(s) || d <= 0 || d > 10000*time.Hour {
+				return val{}, valueError(s, want, "")
+			}
+			return val{i: int64(d), f: d.Seconds()}, nil
+		}}
 }
 
 // decimal is a number as YAML 1.2 and JSON write it.
@@ -314,7 +324,8 @@ func numberHint(s string, cause error) string {
 	case !errors.Is(cause, errNotNumber):
 		return ""
 	case strings.Contains(s, ".."):
-		return "several values are written under sweep:, as a list or as a range: LOW..HIGH, LOW..HIGH+STEP or LOW..HIGH*FACTOR"
+		return "several values are written under sweep:, as a list or as a range: LOW..HIGH, LOW..HIGH+STEP or " +
+			"LOW..HIGH*FACTOR"
 	case clockText.MatchString(s):
 		return fmt.Sprintf("write %s: YAML 1.1 reads %s as a number to the base 60", sexagesimal(s), s)
 	case basedText.MatchString(s):
@@ -322,7 +333,8 @@ func numberHint(s string, cause error) string {
 			return fmt.Sprintf("write it as a decimal number: %d", n)
 		}
 	case separatedText.MatchString(s):
-		return "write the digits without separators: " + strings.NewReplacer("_", "", ",", "", " ", "", "'", "").Replace(s)
+		return "write the digits without separators: " +
+			strings.NewReplacer("_", "", ",", "", " ", "", "'", "").Replace(s)
 	case endlessText.MatchString(s):
 		return "write a finite number"
 	case unitText.MatchString(s):

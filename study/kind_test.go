@@ -8,8 +8,10 @@ import (
 
 func TestParseWhole(t *testing.T) {
 	for text, want := range map[string]int64{
-		"0": 0, "-0": 0, "7": 7, "+7": 7, "-7": -7, "1.0": 1, "1.": 1, "1e3": 1000, "1E+3": 1000, "1.5e1": 15, "150e-1": 15, "0e999": 0, "0.0": 0,
-		"9223372036854775807": 9223372036854775807, "-9223372036854775808": -9223372036854775808, "9.223372036854775807e18": 9223372036854775807,
+		"0": 0, "-0": 0, "7": 7, "+7": 7, "-7": -7, "1.0": 1, "1.": 1, "1e3": 1000, "1E+3": 1000, "1.5e1": 15,
+		"150e-1": 15, "0e999": 0, "0.0": 0,
+		"9223372036854775807": 9223372036854775807, "-9223372036854775808": -9223372036854775808,
+		"9.223372036854775807e18":   9223372036854775807,
 		"1000000000000000000000e-3": 1000000000000000000, "1.00000000000000000000000000000": 1,
 	} {
 		if got, err := parseWhole(text); err != nil || got != want {
@@ -17,7 +19,8 @@ func TestParseWhole(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", " 1", "1 ", "010", "00", "-01", "1.5", "1e-1", "1.00000000000000000000000000001", "9223372036854775808", "1e19", "1e99999999999", "1_000", "0x10",
+		"", " 1", "1 ", "010", "00", "-01", "1.5", "1e-1", "1.00000000000000000000000000001", "9223372036854775808",
+		"1e19", "1e99999999999", "1_000", "0x10",
 		"1,000", "nan", "inf", ".", "-", "e3", "1e", "--1", "1..2", "١",
 	} {
 		if got, err := parseWhole(text); err == nil {
@@ -27,13 +30,15 @@ func TestParseWhole(t *testing.T) {
 }
 
 func TestParseNumber(t *testing.T) {
-	for text, want := range map[string]float64{"0": 0, "-0": 0, "-0.0": 0, ".5": 0.5, "5.": 5, "1e3": 1000, "1e-3": 0.001, "-2.5E+1": -25, "0e-999": 0} {
+	for text, want := range map[string]float64{"0": 0, "-0": 0, "-0.0": 0, ".5": 0.5, "5.": 5, "1e3": 1000,
+		"1e-3": 0.001, "-2.5E+1": -25, "0e-999": 0} {
 		got, err := parseNumber(text)
 		if err != nil || got != want || 1/got != 1/(want+0) {
 			t.Errorf("parseNumber(%q) = %g, %v, want %g", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "01.5", "1e999", "1e-999", ".nan", "NaN", "inf", "-.inf", "0x1p3", "1_0", "1:30", "."} {
+	for _, text := range []string{"", "01.5", "1e999", "1e-999", ".nan", "NaN", "inf", "-.inf", "0x1p3", "1_0",
+		"1:30", "."} {
 		if got, err := parseNumber(text); err == nil {
 			t.Errorf("parseNumber(%q) = %g, want an error", text, got)
 		}
@@ -42,9 +47,12 @@ func TestParseNumber(t *testing.T) {
 
 func TestRanges(t *testing.T) {
 	for text, want := range map[string][]string{
-		"1..4": {"1", "2", "3", "4"}, "8..64*2": {"8", "16", "32", "64"}, "8..63*2": {"8", "16", "32"}, "1..9+2": {"1", "3", "5", "7", "9"},
-		"1..9+3": {"1", "4", "7"}, "3..3": {"3"}, "-2..2+2": {"-2", "0", "2"}, "0.5..1.5+0.5": {"0.5", "1.0", "1.5"}, "0.1..0.3+0.1": {"0.1", "0.2", "0.3"},
-		"0.25..2*2": {"0.25", "0.50", "1.00", "2.00"}, "-0.5..0.5+0.5": {"-0.5", "0.0", "0.5"}, "1..1000*10": {"1", "10", "100", "1000"},
+		"1..4": {"1", "2", "3", "4"}, "8..64*2": {"8", "16", "32", "64"}, "8..63*2": {"8", "16",
+			"32"}, "1..9+2": {"1", "3", "5", "7", "9"},
+		"1..9+3": {"1", "4", "7"}, "3..3": {"3"}, "-2..2+2": {"-2", "0", "2"}, "0.5..1.5+0.5": {"0.5", "1.0",
+			"1.5"}, "0.1..0.3+0.1": {"0.1", "0.2", "0.3"},
+		"0.25..2*2": {"0.25", "0.50", "1.00", "2.00"}, "-0.5..0.5+0.5": {"-0.5", "0.0", "0.5"}, "1..1000*10": {"1",
+			"10", "100", "1000"},
 		"9223372036854775806..9223372036854775807":         {"9223372036854775806", "9223372036854775807"},
 		"4611686018427387904..9223372036854775807*2":       {"4611686018427387904"},
 		"9223372036854775000..9223372036854775807+1000000": {"9223372036854775000"},
@@ -53,7 +61,8 @@ func TestRanges(t *testing.T) {
 			t.Errorf("expandRange(%q) = %q, %v, want %q", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"4..1", "1..8*1", "1..8*0", "0..8*2", "1..8+0", "1..2000000", "01..3", "1..99999999999999999999", "1..8*1.5", "1", "1..", "..3", "1..2..3"} {
+	for _, text := range []string{"4..1", "1..8*1", "1..8*0", "0..8*2", "1..8+0", "1..2000000", "01..3",
+		"1..99999999999999999999", "1..8*1.5", "1", "1..", "..3", "1..2..3"} {
 		if got, err := expandRange(text); err == nil {
 			t.Errorf("expandRange(%q) = %q, want an error", text, got)
 		}
@@ -61,7 +70,8 @@ func TestRanges(t *testing.T) {
 }
 
 func TestDurations(t *testing.T) {
-	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute, "0.5h": 30 * time.Minute, "250ms": 250 * time.Millisecond} {
+	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute,
+		"0.5h": 30 * time.Minute, "250ms": 250 * time.Millisecond} {
 		v, err := durationKind().parse(text)
 		if err != nil || time.Duration(v.i) != want {
 			t.Errorf("%s: %v, %v", text, time.Duration(v.i), err)
@@ -114,7 +124,8 @@ func TestUsualChoiceIsTheZeroValue(t *testing.T) {
 	if byKey["pytorch.tensor_parallel_size"].put(&one, val{i: 1, f: 1}); one != (settings{}) {
 		t.Errorf("pytorch.tensor_parallel_size: 1 is kept as %+v", one.pytorch)
 	}
-	for key, want := range map[string]string{"pytorch.batching": "static", "pytorch.cache_implementation": "dynamic", "pytorch.compile": "off",
+	for key, want := range map[string]string{"pytorch.batching": "static", "pytorch.cache_implementation": "dynamic",
+		"pytorch.compile":      "off",
 		"pytorch.quantization": "none", "pytorch.matmul_precision": "highest", "pytorch.device_map": "single"} {
 		s := settings{}
 		if got := byKey[key].get(&s); got.s != want {

@@ -217,10 +217,12 @@ func (b *builder) zip(names []value) {
 		i := slices.IndexFunc(b.axes, func(a *axis) bool { return a.form == plainAxis && a.keys[0].f == f })
 		switch {
 		case f.key == "backend":
-			b.fail(n.at, "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}", "zip cannot hold backend")
+			b.fail(n.at, "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}",
+				"zip cannot hold backend")
 			return
 		case i < 0:
-			b.fail(n.at, "write its values under sweep:, or use the form zip: [{KEY: [..], KEY: [..]}]", "zip: %s is no axis of the sweep", n.text)
+			b.fail(n.at, "write its values under sweep:, or use the form zip: [{KEY: [..], KEY: [..]}]",
+				"zip: %s is no axis of the sweep", n.text)
 			return
 		case slices.Contains(members, b.axes[i]):
 			b.fail(n.at, "remove one of them", "zip: %s is named twice", n.text)
@@ -247,7 +249,8 @@ func (b *builder) join(at *Error, members []*axis) *axis {
 	n := len(members[0].choices)
 	for i, m := range members {
 		if len(m.choices) != n {
-			b.fail(m.at, "give both the same number of values", "zip: %s has %d values, but %s has %d", m.name, len(m.choices), members[0].name, n)
+			b.fail(m.at, "give both the same number of values", "zip: %s has %d values, but %s has %d", m.name,
+				len(m.choices), members[0].name, n)
 			return nil
 		}
 		if i > 0 {

@@ -43,7 +43,8 @@ func lex(text string) ([]token, error) {
 			for i++; i < len(runes) && runes[i] != r; i++ {
 			}
 			if i == len(runes) {
-				return nil, &syntaxError{start, len(runes) - start, "has a text without an end", fmt.Sprintf("close it with %c", r)}
+				return nil, &syntaxError{start, len(runes) - start, "has a text without an end",
+					fmt.Sprintf("close it with %c", r)}
 			}
 			i++
 			out = append(out, token{textToken, string(runes[start+1 : i-1]), start, i - start})
@@ -76,7 +77,8 @@ func isNameRune(r rune) bool {
 // a number and a name, and the sign of an exponent.
 func endOfNumber(runes []rune, i int) int {
 	for i < len(runes) {
-		sign := (runes[i] == '+' || runes[i] == '-') && (runes[i-1] == 'e' || runes[i-1] == 'E') && i+1 < len(runes) && isDigit(runes[i+1])
+		sign := (runes[i] == '+' || runes[i] == '-') && (runes[i-1] == 'e' || runes[i-1] == 'E') &&
+			i+1 < len(runes) && isDigit(runes[i+1])
 		if i > 0 && sign || isNameRune(runes[i]) {
 			i++
 			continue

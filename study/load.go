@@ -46,7 +46,8 @@ func read(o Options) (*Study, *builder, error) {
 	if o.Path != "" {
 		data, err := b.read(o.Path)
 		if err != nil {
-			return nil, nil, Errors{{Source: o.Path, Msg: "cannot read the study file: " + readProblem(err), Hint: "give the path of a study file, or use --model for a single experiment"}}
+			return nil, nil, Errors{{Source: o.Path, Msg: "cannot read the study file: " + readProblem(err),
+				Hint: "give the path of a study file, or use --model for a single experiment"}}
 		}
 		b.file(o.Path, data)
 	}
@@ -158,7 +159,8 @@ func (b *builder) base(from string, path value) {
 		name = filepath.Join(filepath.Dir(from), name)
 	}
 	if i := slices.IndexFunc(b.chain, func(other string) bool { return sameFile(other, name) }); i >= 0 {
-		b.fail(path.at, "remove one of these base: lines", "base files form a circle: %s", strings.Join(append(slices.Clone(b.chain[i:]), b.chain[i]), " -> "))
+		b.fail(path.at, "remove one of these base: lines", "base files form a circle: %s",
+			strings.Join(append(slices.Clone(b.chain[i:]), b.chain[i]), " -> "))
 		return
 	}
 	if b.files++; b.files > maxFiles {
@@ -169,7 +171,8 @@ func (b *builder) base(from string, path value) {
 	}
 	data, err := b.read(name)
 	if err != nil {
-		b.fail(path.at, "the path of a base file is relative to the file that names it", "cannot read the base file %s: %s", name, readProblem(err))
+		b.fail(path.at, "the path of a base file is relative to the file that names it",
+			"cannot read the base file %s: %s", name, readProblem(err))
 		return
 	}
 	b.file(name, data)
@@ -192,7 +195,8 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // some of them, with other positions.
 func checkEncoding(data []byte) string {
 	switch {
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.IndexByte(data, 0) >= 0:
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.IndexByte(data,
+		0) >= 0:
 		return "the file is not UTF-8 text but UTF-16 or binary"
 	case !utf8.Valid(data):
 		return fmt.Sprintf("the file is not UTF-8 text: line %d has another encoding", lineOf(data, invalidAt(data)))

@@ -35,21 +35,24 @@ func (p *parser) take(signs ...string) (token, bool) {
 
 // foreign are signs of other languages with what to write here.
 var foreign = map[string]string{
-	"=": "to compare, write ==", "&&": "write and", "||": "write or", "&": "write and", "|": "write or", "!": "write not", "<>": "write !=",
+	"=": "to compare, write ==", "&&": "write and", "||": "write or", "&": "write and", "|": "write or",
+	"!": "write not", "<>": "write !=",
 	"=>": "write >=", "=<": "write <=", "**": "write a product", "^": "write a product", "//": "write /",
 	"[": "write a list in parentheses, as in dtype in (\"float16\", \"bfloat16\")",
 }
 
 func (p *parser) unexpected(t token) error {
 	if t.kind == endToken {
-		return &syntaxError{max(0, t.from-1), 1, "ends too early", "add what is missing, or quote the whole expression if YAML cut it off"}
+		return &syntaxError{max(0, t.from-1), 1, "ends too early",
+			"add what is missing, or quote the whole expression if YAML cut it off"}
 	}
 	return &syntaxError{t.from, t.width, fmt.Sprintf("has an unexpected %q", t.text), foreign[t.text]}
 }
 
 func (p *parser) enter(t token) error {
 	if p.depth++; p.depth > maxDepth {
-		return &syntaxError{t.from, t.width, fmt.Sprintf("is nested more than %d deep", maxDepth), "split it into several conditions"}
+		return &syntaxError{t.from, t.width, fmt.Sprintf("is nested more than %d deep", maxDepth),
+			"split it into several conditions"}
 	}
 	return nil
 }
@@ -99,7 +102,8 @@ func (p *parser) both(sign, left, right token, e, f *expression, want basic) err
 		e  *expression
 	}{{left, e}, {right, f}} {
 		if side.e.basic != want {
-			return &syntaxError{side.at.from, side.at.width, fmt.Sprintf("has %s beside %q, which takes %s", side.e.basic, sign.text, plural(want)), ""}
+			return &syntaxError{side.at.from, side.at.width,
+				fmt.Sprintf("has %s beside %q, which takes %s", side.e.basic, sign.text, plural(want)), ""}
 		}
 	}
 	return nil
@@ -122,7 +126,8 @@ func (p *parser) not() (*expression, error) {
 		return nil, err
 	}
 	if e.basic != isBool {
-		return nil, &syntaxError{at.from, at.width, fmt.Sprintf("has %s after \"not\", which takes a condition", e.basic), ""}
+		return nil, &syntaxError{at.from, at.width,
+			fmt.Sprintf("has %s after \"not\", which takes a condition", e.basic), ""}
 	}
 	a := e.truth
 	return &expression{basic: isBool, truth: func(s *scratch) bool { return !a(s) }}, nil
@@ -246,7 +251,8 @@ func (p *parser) unary() (*expression, error) {
 			return nil, err
 		}
 		if e.basic != isNumber {
-			return nil, &syntaxError{at.from, at.width, fmt.Sprintf("has %s after \"-\", which takes a number", e.basic), ""}
+			return nil, &syntaxError{at.from, at.width,
+				fmt.Sprintf("has %s after \"-\", which takes a number", e.basic), ""}
 		}
 		a := e.num
 		return &expression{basic: isNumber, num: func(s *scratch) float64 { return -a(s) }}, nil
@@ -262,7 +268,8 @@ func (p *parser) unary() (*expression, error) {
 	case t.kind == numberToken:
 		f, err := parseNumber(t.text)
 		if err != nil {
-			return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the number %q, which cannot be read", t.text), numberHint(t.text, err)}
+			return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the number %q, which cannot be read", t.text),
+				numberHint(t.text, err)}
 		}
 		return &expression{basic: isNumber, num: func(*scratch) float64 { return f }}, nil
 	case t.kind == textToken:
@@ -283,7 +290,8 @@ func (p *parser) name(t token) (*expression, error) {
 	}
 	if t.text == batchName {
 		p.batch = true
-		return &expression{basic: isNumber, num: func(s *scratch) float64 { return float64(batchKeys[s.Backend].get(s.settings).i) }}, nil
+		return &expression{basic: isNumber,
+			num: func(s *scratch) float64 { return float64(batchKeys[s.Backend].get(s.settings).i) }}, nil
 	}
 	f, ok := lookup(t.text)
 	if !ok {

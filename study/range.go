@@ -9,7 +9,8 @@ import (
 )
 
 // rangeText matches 8..64*2, 1..9+2, 0.5..0.9+0.1 and 1..4.
-var rangeText = regexp.MustCompile(`^([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)\.\.([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)(?:([*+])([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?))?$`)
+var rangeText = regexp.MustCompile(
+	`^([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)\.\.([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)(?:([*+])([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?))?$`)
 
 // plainly writes a number without an exponent.
 func plainly(s string) string {
@@ -68,28 +69,33 @@ func expandRange(text string) ([]string, error) {
 	if op == "+" {
 		places = max(places, decimals(by))
 	} else if decimals(by) > 0 {
-		return nil, &hinted{fmt.Sprintf("the range %q has a factor with a fraction", text), "use a whole factor, or list the values"}
+		return nil, &hinted{fmt.Sprintf("the range %q has a factor with a fraction", text),
+			"use a whole factor, or list the values"}
 	}
 	low, err1 := scaled(m[1], places)
 	high, err2 := scaled(m[2], places)
 	step, err3 := scaled(by, map[string]int{"+": places, "*": 0}[op])
 	for _, err := range []error{err1, err2, err3} {
 		if errors.Is(err, errLeadingZero) {
-			return nil, &hinted{fmt.Sprintf("the range %q has a number with a leading zero", text), "write it without the leading zero"}
+			return nil, &hinted{fmt.Sprintf("the range %q has a number with a leading zero", text),
+				"write it without the leading zero"}
 		} else if err != nil {
 			return nil, fmt.Errorf("the range %q has a number that is too large", text)
 		}
 	}
 	switch {
 	case low > high:
-		return nil, &hinted{fmt.Sprintf("the range %q runs downwards and is empty", text), fmt.Sprintf("write %s..%s", m[2], m[1])}
+		return nil, &hinted{fmt.Sprintf("the range %q runs downwards and is empty", text),
+			fmt.Sprintf("write %s..%s", m[2], m[1])}
 	case op == "*" && (step < 2 || low < 1), op == "+" && step < 1:
-		return nil, &hinted{fmt.Sprintf("the range %q never ends", text), "use a factor of 2 or more from a number above 0, or a step above 0"}
+		return nil, &hinted{fmt.Sprintf("the range %q never ends", text),
+			"use a factor of 2 or more from a number above 0, or a step above 0"}
 	}
 	var out []string
 	for n := low; n <= high; {
 		if len(out) == maxPoints {
-			return nil, &hinted{fmt.Sprintf("the range %q has more than %d values", text, maxPoints), "use a larger step"}
+			return nil, &hinted{fmt.Sprintf("the range %q has more than %d values", text, maxPoints),
+				"use a larger step"}
 		}
 		out = append(out, unscaled(n, places))
 		next := n + step

@@ -56,7 +56,8 @@ func (r *reader) parse(name string, data []byte) *yaml.Node {
 		if len(docs[1].Content) > 0 {
 			at = r.at(docs[1].Content[0])
 		}
-		r.fail(at, "remove the line --- before it, or put it into a file of its own", "a study file holds one document, but here a second one begins")
+		r.fail(at, "remove the line --- before it, or put it into a file of its own",
+			"a study file holds one document, but here a second one begins")
 	}
 	root := docs[0].Content[0]
 	switch {
@@ -200,7 +201,8 @@ func (r *reader) walk(s *scope, prefix string, n *yaml.Node) {
 			r.tagged(v)
 			r.walk(s, key+".", v)
 		case s.isPrefix(key):
-			r.fail(r.at(k), fmt.Sprintf("write %s: {%s: …}", k.Value, s.children(key)[0]), "%s holds keys, not a value", key)
+			r.fail(r.at(k), fmt.Sprintf("write %s: {%s: …}", k.Value, s.children(key)[0]),
+				"%s holds keys, not a value", key)
 		default:
 			r.fail(r.at(k), s.suggest(key, k.Value), "unknown key %q%s", k.Value, s.inside(prefix))
 		}
@@ -216,7 +218,8 @@ func (r *reader) goodKey(k *yaml.Node) bool {
 		r.fail(at, "write a plain name", "a key must be a name")
 		return false
 	case k.Value == "<<":
-		r.fail(r.at(k), "write the keys out, or put what is shared into a file of its own and name it with base:", "merge keys (<<) are not supported")
+		r.fail(r.at(k), "write the keys out, or put what is shared into a file of its own and name it with base:",
+			"merge keys (<<) are not supported")
 		return false
 	}
 	return r.tagged(k)
@@ -308,7 +311,8 @@ func (r *reader) single(f *field, key string, k, n *yaml.Node) (value, bool) {
 // parse checks one value of a key.
 func (b *builder) parseValue(key string, k kind, v value) (val, bool) {
 	if v.quoted && k.basic != isText {
-		if _, err := k.parse(v.text); err == nil && !slices.Contains([]string{"execution.run_timeout", "execution.study_timeout"}, key) && v.text != gapAuto {
+		if _, err := k.parse(v.text); err == nil &&
+			!slices.Contains([]string{"execution.run_timeout", "execution.study_timeout"}, key) && v.text != gapAuto {
 			b.fail(v.at, "remove the quotes", "%s is the text %q; want %s", key, v.text, k.want)
 			return val{}, false
 		}

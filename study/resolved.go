@@ -31,6 +31,7 @@ func ReadPlan(path string) (*Study, error) {
 		return nil, fmt.Errorf("read the study %s: it names no experiments", path)
 	}
 	s := &Study{Name: frozen.Name, Experiments: make([]Experiment, len(frozen.Experiments))}
-	s.Execution.Cycles, s.Execution.Order, s.Execution.Seed = frozen.Execution.Cycles, frozen.Execution.Order, frozen.Execution.Seed
+	s.Execution.Cycles, s.Execution.Order, s.Execution.Seed = frozen.Execution.Cycles, frozen.Execution.Order,
+		frozen.Execution.Seed
 	return s, nil
 }

@@ -32,7 +32,8 @@ func TestImageMistakes(t *testing.T) {
 		"vllm=a,vllm=b":     "two values for vllm",
 		"vllm=a b\x01=c\td": "control character",
 	} {
-		_, err := Load(Options{Settings: []Setting{{Flag: "-s", Key: "model", Value: "m/n"}, {Flag: "-s", Key: "container.image", Value: text}}})
+		_, err := Load(Options{Settings: []Setting{{Flag: "-s", Key: "model", Value: "m/n"},
+			{Flag: "-s", Key: "container.image", Value: text}}})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("container.image=%s: %v, want %q", text, err, want)
 		}

@@ -16,8 +16,10 @@ const schemaID = "https://github.com/llenergymeasure/llem/study.schema.json"
 // [Load] where a plain YAML value that looks like a number stands for a text.
 func Schema() []byte {
 	defs := definitions{
-		"range":      {"type": "string", "pattern": rangeText.String(), "description": "LOW..HIGH, LOW..HIGH+STEP or LOW..HIGH*FACTOR"},
-		"expression": describe(anyOf(schema{"type": "string"}, schema{"type": "number"}), "numbers, \"texts\", dotted keys and batch, with + - * / %, comparisons, in (..), and, or, not"),
+		"range": {"type": "string", "pattern": rangeText.String(),
+			"description": "LOW..HIGH, LOW..HIGH+STEP or LOW..HIGH*FACTOR"},
+		"expression": describe(anyOf(schema{"type": "string"}, schema{"type": "number"}),
+			"numbers, \"texts\", dotted keys and batch, with + - * / %, comparisons, in (..), and, or, not"),
 	}
 	var values, axes, links []property
 	for _, f := range fields {
@@ -29,17 +31,22 @@ func Schema() []byte {
 			axes = append(axes, property{f.key, ref("axis." + f.key)})
 		}
 	}
-	id := property{"id", schema{"type": "string", "pattern": "^[0-9a-f]{12}$", "description": "checked if given: the experiment's ID, as its values make it"}}
-	defs["point"] = describe(defs.closed("section", "", append(slices.Clone(values), id)), "one experiment: keys over those of the file")
+	id := property{"id", schema{"type": "string", "pattern": "^[0-9a-f]{12}$",
+		"description": "checked if given: the experiment's ID, as its values make it"}}
+	defs["point"] = describe(defs.closed("section", "", append(slices.Clone(values), id)),
+		"one experiment: keys over those of the file")
 	defs["axes"] = describe(defs.closed("axes", "", axes), "keys with their values")
-	defs["sweep"] = describe(defs.closed("axes", "", append(axes, sweepProperties(defs.closed("links", "", links))...)), "axes whose product is the study")
+	defs["sweep"] = describe(defs.closed("axes", "",
+		append(axes, sweepProperties(defs.closed("links", "", links))...)), "axes whose product is the study")
 
 	text := schema{"type": "string", "minLength": 1}
 	top := []property{
 		{"name", schema{"type": "string", "minLength": 1, "description": "names the folder of results"}},
-		{"base", describe(anyOf(text, list(text)), "study files that this one is laid over; paths are relative to this file")},
+		{"base", describe(anyOf(text, list(text)),
+			"study files that this one is laid over; paths are relative to this file")},
 		{"sweep", ref("sweep")},
-		{"experiments", describe(schema{"type": "array", "items": ref("point")}, "explicit points, beside those of the sweep")},
+		{"experiments", describe(schema{"type": "array", "items": ref("point")},
+			"explicit points, beside those of the sweep")},
 	}
 	for _, v := range values {
 		if v.key == "backend" {
@@ -67,10 +74,13 @@ func Schema() []byte {
 func sweepProperties(links schema) []property {
 	name := schema{"type": "string"}
 	return []property{
-		{"groups", describe(schema{"type": "object", "additionalProperties": list(ref("axes"))}, "named lists of maps that set several keys together; {} changes nothing")},
-		{"zip", describe(anyOf(ref("axes"), schema{"type": "array", "items": anyOf(name, list(name), ref("axes"))}), "axes that advance together")},
+		{"groups", describe(schema{"type": "object", "additionalProperties": list(ref("axes"))},
+			"named lists of maps that set several keys together; {} changes nothing")},
+		{"zip", describe(anyOf(ref("axes"), schema{"type": "array", "items": anyOf(name, list(name), ref("axes"))}),
+			"axes that advance together")},
 		{"link", describe(links, "keys that take the value of an expression")},
-		{"where", describe(anyOf(ref("expression"), schema{"type": "array", "items": ref("expression")}), "conditions that every point of the sweep must meet")},
+		{"where", describe(anyOf(ref("expression"), schema{"type": "array", "items": ref("expression")}),
+			"conditions that every point of the sweep must meet")},
 	}
 }
 

@@ -18,7 +18,8 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	}
 	defs := root["$defs"].(map[string]any)
 	properties := func(s any) map[string]any { return s.(map[string]any)["properties"].(map[string]any) }
-	places := map[string]map[string]any{"the file": properties(root), "a point": properties(defs["point"]), "link": properties(properties(defs["sweep"])["link"])}
+	places := map[string]map[string]any{"the file": properties(root), "a point": properties(defs["point"]),
+		"link": properties(properties(defs["sweep"])["link"])}
 	var experiment, execution []string
 	for _, f := range fields {
 		experiment = append(experiment, f.key)
@@ -35,7 +36,8 @@ func TestSchemaHasEveryKey(t *testing.T) {
 		if _, ok := d["minimum"]; f.kind.basic == isNumber && !ok {
 			t.Errorf("%s has no range", f.key)
 		}
-		for name, p := range map[string]map[string]any{"sweep": properties(defs["sweep"]), "axes": properties(defs["axes"])} {
+		for name, p := range map[string]map[string]any{"sweep": properties(defs["sweep"]),
+			"axes": properties(defs["axes"])} {
 			if has(defs, p, f.key) == f.aside {
 				t.Errorf("%s in %s: %t", f.key, name, has(defs, p, f.key))
 			}
@@ -170,9 +172,12 @@ func TestSchemaAgreesWithTheLoader(t *testing.T) {
 	bases, _ := filepath.Glob("testdata/base/[cd][oe]*.yaml")
 	bad := []string{}
 	for _, name := range []string{
-		"unknown-key", "unknown-nested", "wrong-type", "zero", "negative", "order", "unknown-backend", "unknown-dtype", "device", "scalar-for-map", "sweep-scalar",
-		"sweep-unknown", "sweep-bad-value", "sweep-aside", "sweep-execution", "empty-axis", "group-empty", "group-unknown", "group-form", "zip-form", "link-unknown",
-		"experiments-list", "experiments-unknown", "execution-values", "execution-until", "vllm-keys", "bool-words", "fraction", "quoted-number", "sexagesimal", "base-form",
+		"unknown-key", "unknown-nested", "wrong-type", "zero", "negative", "order", "unknown-backend",
+		"unknown-dtype", "device", "scalar-for-map", "sweep-scalar",
+		"sweep-unknown", "sweep-bad-value", "sweep-aside", "sweep-execution", "empty-axis", "group-empty",
+		"group-unknown", "group-form", "zip-form", "link-unknown",
+		"experiments-list", "experiments-unknown", "execution-values", "execution-until", "vllm-keys", "bool-words",
+		"fraction", "quoted-number", "sexagesimal", "base-form",
 		"null-value", "map-for-scalar", "list-for-scalar", "decoding-engine", "huge-int", "range-form",
 	} {
 		bad = append(bad, filepath.Join("testdata", name+".bad.yaml"))

@@ -42,11 +42,13 @@ func (b *builder) setting(l *layer, s Setting) {
 	case ok:
 		b.assignText(l, f, v)
 	case slices.Contains([]string{"sweep", "sweep.groups", "base", "experiments"}, key):
-		b.fail(v.at, "a setting takes KEY=VALUE, where a list or range of values makes an axis; sweep.where=CONDITION and sweep.zip=KEY,KEY are possible too", "%s stands in a study file only", key)
+		b.fail(v.at, "a setting takes KEY=VALUE, where a list or range of values makes an axis; "+
+			"sweep.where=CONDITION and sweep.zip=KEY,KEY are possible too", "%s stands in a study file only", key)
 	case top.known(key):
 		b.fix(l, key, v)
 	case top.isPrefix(key):
-		b.fail(v.at, fmt.Sprintf("set one of its keys, such as %s.%s", key, top.children(key)[0]), "%s holds keys, not a value", key)
+		b.fail(v.at, fmt.Sprintf("set one of its keys, such as %s.%s", key, top.children(key)[0]),
+			"%s holds keys, not a value", key)
 	default:
 		b.fail(v.at, top.suggest(key, key), "unknown key %q", s.Key)
 	}

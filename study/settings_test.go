@@ -25,35 +25,44 @@ func load(t *testing.T, text string, settings ...string) (*Study, error) {
 // TestCommandLine: the sweep grammar in settings, and what they override.
 func TestCommandLine(t *testing.T) {
 	const grid = "model: m/n\nsweep: {dtype: [float16, float32], embedded.batch_size: [1, 2, 4]}\n"
-	const groups = "model: m/n\nsweep:\n  groups: {g: [{}, {embedded.batch_size: 8, dtype: float32}]}\n  zip: {seed: [1, 2], warmup.runs: [3, 4]}\n"
-	const points = "model: m/n\nbackend: [embedded, fake]\nexperiments:\n  - {backend: fake, fake.speed: 2, seed: 5}\n  - {backend: embedded, seed: 6}\n  - {embedded.threads: 3}\n"
+	const groups = "model: m/n\nsweep:\n  groups: {g: [{}, {embedded.batch_size: 8, dtype: float32}]}\n  zip: " +
+		"{seed: [1, 2], warmup.runs: [3, 4]}\n"
+	const points = "model: m/n\nbackend: [embedded, fake]\nexperiments:\n  - {backend: fake, fake.speed: 2, seed: " +
+		"5}\n  - {backend: embedded, seed: 6}\n  - {embedded.threads: 3}\n"
 	for _, test := range []struct {
 		name, text     string
 		settings       []string
 		want, filtered int
 		check          func(Experiment) bool
 	}{
-		{"one value ends an axis", grid, []string{"dtype=float16"}, 3, 0, func(e Experiment) bool { return e.DType == "float16" }},
+		{"one value ends an axis", grid, []string{"dtype=float16"}, 3, 0,
+			func(e Experiment) bool { return e.DType == "float16" }},
 		{"a list replaces an axis", grid, []string{"dtype=q8_0,q4_0,float32"}, 9, 0, nil},
 		{"a range", grid, []string{"embedded.batch_size=1..64*4"}, 8, 0, nil},
 		{"spaces", grid, []string{"embedded.batch_size=1, 2"}, 4, 0, nil},
 		{"a new axis", grid, []string{"seed=1..3"}, 18, 0, nil},
 		{"sweep. in front", grid, []string{"sweep.seed=1..3"}, 18, 0, nil},
-		{"the later one wins", grid, []string{"dtype=q8_0,q4_0", "dtype=float32"}, 3, 0, func(e Experiment) bool { return e.DType == "float32" }},
-		{"a condition", grid, []string{"sweep.where=batch < 3"}, 4, 2, func(e Experiment) bool { return e.BatchSize() < 3 }},
+		{"the later one wins", grid, []string{"dtype=q8_0,q4_0", "dtype=float32"}, 3, 0,
+			func(e Experiment) bool { return e.DType == "float32" }},
+		{"a condition", grid, []string{"sweep.where=batch < 3"}, 4, 2,
+			func(e Experiment) bool { return e.BatchSize() < 3 }},
 		{"conditions add up", grid, []string{"sweep.where=batch < 3", "sweep.where=dtype == 'float16'"}, 2, 4, nil},
 		{"a zip", grid, []string{"seed=1,2,3", "sweep.zip=seed,embedded.batch_size"}, 6, 0, func(e Experiment) bool {
 			return e.BatchSize() == map[uint64]int{1: 1, 2: 2, 3: 4}[e.Seed]
 		}},
-		{"a link", grid, []string{"sweep.link.workload.prompts=batch * 2"}, 6, 0, func(e Experiment) bool { return e.Workload.Prompts == 2*e.BatchSize() }},
-		{"over a group", groups, []string{"embedded.batch_size=3"}, 4, 0, func(e Experiment) bool { return e.BatchSize() == 3 }},
+		{"a link", grid, []string{"sweep.link.workload.prompts=batch * 2"}, 6, 0,
+			func(e Experiment) bool { return e.Workload.Prompts == 2*e.BatchSize() }},
+		{"over a group", groups, []string{"embedded.batch_size=3"}, 4, 0,
+			func(e Experiment) bool { return e.BatchSize() == 3 }},
 		{"over a whole group", groups, []string{"embedded.batch_size=3", "dtype=float16"}, 2, 0, nil},
 		{"over a zip", groups, []string{"seed=9"}, 4, 0, func(e Experiment) bool { return e.Seed == 9 }},
 		{"over entries", points, []string{"seed=9"}, 3, 0, func(e Experiment) bool { return e.Seed == 9 }},
 		{"an axis over entries", points, []string{"seed=1,2"}, 6, 0, nil},
 		{"a condition over entries", points, []string{"sweep.where=seed > 5"}, 1, 2, nil},
-		{"some backends", points, []string{"backend=embedded"}, 2, 1, func(e Experiment) bool { return e.Backend == Embedded }},
-		{"another backend", points, []string{"backend=fake"}, 1, 2, func(e Experiment) bool { return e.Backend == Fake && e.Fake.Speed == 2 }},
+		{"some backends", points, []string{"backend=embedded"}, 2, 1,
+			func(e Experiment) bool { return e.Backend == Embedded }},
+		{"another backend", points, []string{"backend=fake"}, 1, 2,
+			func(e Experiment) bool { return e.Backend == Fake && e.Fake.Speed == 2 }},
 		{"an axis of a section over entries", points, []string{"fake.batch_size=1,2,3"}, 5, 0, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,7 +71,8 @@ func TestCommandLine(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(s.Experiments) != test.want || s.Filtered != test.filtered {
-				t.Errorf("%d experiments, %d filtered, want %d and %d", len(s.Experiments), s.Filtered, test.want, test.filtered)
+				t.Errorf("%d experiments, %d filtered, want %d and %d", len(s.Experiments), s.Filtered, test.want,
+					test.filtered)
 			}
 			for _, e := range s.Experiments {
 				if test.check != nil && !test.check(e) {
@@ -97,7 +107,8 @@ func TestCommandLineMistakes(t *testing.T) {
 		"backend=vllm, emeded":          `did you mean "embedded"?`,
 	} {
 		_, err := load(t, "model: m/n\n", setting)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "--set "+setting+": ") {
+		if err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.HasPrefix(err.Error(), "--set "+setting+": ") {
 			t.Errorf("%s: %v\nwant %s", setting, err, want)
 		}
 	}
@@ -107,9 +118,11 @@ func TestCommandLineMistakes(t *testing.T) {
 func TestBase(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
-		"base.yaml":        "model: m/n\nname: base\nseed: 4\nworkload: {prompts: 3, output_tokens: 5}\nsweep: {dtype: [float16, float32], warmup.runs: [1, 2], where: warmup.runs < 2}\nexperiments: [{seed: 9}]\n",
-		"other.yaml":       "seed: 6\nworkload: {output_tokens: 7}\n",
-		"sub/child.yaml":   "base: [../base.yaml, ../other.yaml]\nsweep: {warmup.runs: [0, 3], where: [], dtype: [bfloat16]}\n",
+		"base.yaml": "model: m/n\nname: base\nseed: 4\nworkload: {prompts: 3, output_tokens: 5}\nsweep: " +
+			"{dtype: [float16, float32], warmup.runs: [1, 2], where: warmup.runs < 2}\nexperiments: [{seed: 9}]\n",
+		"other.yaml": "seed: 6\nworkload: {output_tokens: 7}\n",
+		"sub/child.yaml": "base: [../base.yaml, ../other.yaml]\nsweep: {warmup.runs: [0, 3], where: [], dtype: " +
+			"[bfloat16]}\n",
 		"sub/fixed.yaml":   "base: ../base.yaml\ndtype: bfloat16\nexperiments: []\n",
 		"diamond.yaml":     "base: [sub/fixed.yaml, base.yaml, other.yaml]\n",
 		"self.yaml":        "base: self.yaml\nmodel: m/n\n",
@@ -142,14 +155,16 @@ func TestBase(t *testing.T) {
 		}
 	}
 	fixed := at("sub/fixed.yaml")
-	if len(fixed.Experiments) != 1 || fixed.Experiments[0].DType != "bfloat16" || fixed.Experiments[0].Warmup.Runs != 1 || fixed.Filtered != 1 {
+	if len(fixed.Experiments) != 1 || fixed.Experiments[0].DType != "bfloat16" ||
+		fixed.Experiments[0].Warmup.Runs != 1 || fixed.Filtered != 1 {
 		t.Errorf("fixed = %+v", fixed)
 	}
 	if diamond := at("diamond.yaml"); diamond.Experiments[0].Seed != 6 {
 		t.Errorf("diamond = %+v", diamond)
 	}
 	for _, name := range []string{"self.yaml", "link-circle.yaml"} {
-		if _, err := Load(Options{Path: filepath.Join(dir, name)}); err == nil || !strings.Contains(err.Error(), "form a circle") {
+		if _, err := Load(Options{Path: filepath.Join(dir, name)}); err == nil ||
+			!strings.Contains(err.Error(), "form a circle") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -159,7 +174,8 @@ func TestBase(t *testing.T) {
 func TestBaseReadsFilesOnly(t *testing.T) {
 	for _, path := range []string{"/dev/zero", "/dev/stdin", "/", "/proc/self/mem"} {
 		_, err := Parse("s.yaml", []byte("model: m/n\nbase: "+path+"\n"))
-		if err == nil || !strings.Contains(err.Error(), "cannot read the base file") && !strings.Contains(err.Error(), path) {
+		if err == nil || !strings.Contains(err.Error(), "cannot read the base file") &&
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -65,12 +65,14 @@ func TestSettingsOverrideTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := Load(Options{Path: path, Settings: []Setting{
-		{"--set", "embedded.batch_size", "8"}, {"--set", "workload.prompts", "1..3"}, {"--cycles", "execution.cycles", "5"},
+		{"--set", "embedded.batch_size", "8"}, {"--set", "workload.prompts", "1..3"}, {"--cycles", "execution.cycles",
+			"5"},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Experiments) != 3 || s.Experiments[2].Workload.Prompts != 3 || s.Experiments[0].BatchSize() != 8 || s.Execution.Cycles != 5 {
+	if len(s.Experiments) != 3 || s.Experiments[2].Workload.Prompts != 3 || s.Experiments[0].BatchSize() != 8 ||
+		s.Execution.Cycles != 5 {
 		t.Errorf("study = %+v", s)
 	}
 }
@@ -99,7 +101,8 @@ func TestIdentity(t *testing.T) {
 	}
 	seen := map[string]string{base: "base"}
 	for _, other := range []string{
-		"model: m/o", "model: m/n\nbackend: pytorch", "model: m/n\nembedded: {batch_size: 2}", "model: m/n\ndtype: float16",
+		"model: m/o", "model: m/n\nbackend: pytorch", "model: m/n\nembedded: {batch_size: 2}",
+		"model: m/n\ndtype: float16",
 		"model: m/n\nwarmup: {runs: 2}", "model: m/n\nenergy: {sources: none}", "model: m/n\nseed: 2",
 	} {
 		got := id(other)
@@ -120,7 +123,8 @@ func TestRemoteIsOneValue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromFlag, err := Load(Options{Settings: []Setting{{Key: "model", Value: "m/n", Flag: "--model"}, {Key: "energy.remote", Value: list, Flag: "--set"}}})
+	fromFlag, err := Load(Options{Settings: []Setting{{Key: "model", Value: "m/n", Flag: "--model"},
+		{Key: "energy.remote", Value: list, Flag: "--set"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

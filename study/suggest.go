@@ -9,20 +9,29 @@ import (
 // otherNames are words for keys in files and options of other tools, with the dotted
 // key, or the name within the same section.
 var otherNames = map[string]string{
-	"tp": "tensor_parallel_size", "tp_size": "tensor_parallel_size", "pp": "pipeline_parallel_size", "pp_size": "pipeline_parallel_size",
-	"dp": "data_parallel_size", "dp_size": "data_parallel_size", "ep_size": "expert_parallel_size", "ngl": "n_gpu_layers", "np": "parallel",
+	"tp": "tensor_parallel_size", "tp_size": "tensor_parallel_size", "pp": "pipeline_parallel_size",
+	"pp_size": "pipeline_parallel_size",
+	"dp":      "data_parallel_size", "dp_size": "data_parallel_size", "ep_size": "expert_parallel_size",
+	"ngl": "n_gpu_layers", "np": "parallel",
 	"cuda_graph_max_bs_decode": "cuda_graph_max_bs", "kv_cache_free_gpu_memory_fraction": "free_gpu_memory_fraction",
-	"engine": "backend", "engines": "backend", "backends": "backend", "transformers": "pytorch", "torch": "pytorch", "hf": "pytorch",
-	"trtllm": "tensorrt", "tensorrt_llm": "tensorrt", "trt": "tensorrt", "llama_cpp": "llamacpp", "llama.cpp": "llamacpp",
+	"engine": "backend", "engines": "backend", "backends": "backend", "transformers": "pytorch", "torch": "pytorch",
+	"hf":     "pytorch",
+	"trtllm": "tensorrt", "tensorrt_llm": "tensorrt", "trt": "tensorrt", "llama_cpp": "llamacpp",
+	"llama.cpp": "llamacpp",
 	"precision": "dtype", "fp_precision": "dtype", "quantization": "dtype",
 	"n_prompts": "workload.prompts", "num_prompts": "workload.prompts", "num_input_prompts": "workload.prompts",
-	"max_input_tokens": "workload.input_tokens", "max_output_tokens": "workload.output_tokens", "max_new_tokens": "workload.output_tokens",
-	"task": "workload", "n_cycles": "execution.cycles", "num_cycles": "execution.cycles", "repeats": "execution.cycles", "repeat": "execution.cycles",
-	"runs": "execution.cycles", "experiment_order": "execution.order", "study_execution": "execution", "study_name": "name",
+	"max_input_tokens": "workload.input_tokens", "max_output_tokens": "workload.output_tokens",
+	"max_new_tokens": "workload.output_tokens",
+	"task":           "workload", "n_cycles": "execution.cycles", "num_cycles": "execution.cycles",
+	"repeats": "execution.cycles", "repeat": "execution.cycles",
+	"runs": "execution.cycles", "experiment_order": "execution.order", "study_execution": "execution",
+	"study_name":             "name",
 	"experiment_gap_seconds": "execution.gap_seconds", "max_consecutive_failures": "execution.max_failures",
-	"grid": "sweep", "matrix": "sweep", "parameters": "sweep", "cases": "experiments", "points": "experiments", "scenarios": "experiments",
-	"extends": "base", "include": "base", "inherit": "base", "random_seed": "seed", "n_warmup": "warmup.runs",
-	"filter": "sweep.where", "exclude": "sweep.where", "zip": "sweep.zip", "groups": "sweep.groups", "link": "sweep.link", "where": "sweep.where",
+	"grid": "sweep", "matrix": "sweep", "parameters": "sweep", "cases": "experiments", "points": "experiments",
+	"scenarios": "experiments",
+	"extends":   "base", "include": "base", "inherit": "base", "random_seed": "seed", "n_warmup": "warmup.runs",
+	"filter": "sweep.where", "exclude": "sweep.where", "zip": "sweep.zip", "groups": "sweep.groups",
+	"link": "sweep.link", "where": "sweep.where",
 }
 
 // suggest finds the key that was meant: what another tool calls it, a near name on
@@ -33,7 +42,8 @@ func (s *scope) suggest(key, written string) string {
 		parent, name = key[:i], key[i+1:]
 	}
 	if _, own := ownKeys[key]; own {
-		return "it belongs to a machine: write it into your own settings (`llem config` says where), or set " + Variable(key)
+		return "it belongs to a machine: write it into your own settings (`llem config` says where), or set " +
+			Variable(key)
 	}
 	siblings := s.children(parent)
 	here := func(name2 string) string {

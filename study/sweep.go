@@ -134,7 +134,8 @@ func (r *reader) axis(f *field, k, n *yaml.Node) {
 // plain makes an axis of one key, or nil after a mistake.
 func (r *reader) plain(f *field, k, n *yaml.Node) *axis {
 	if f.aside {
-		r.fail(r.at(k), "give it one value outside of sweep", "%s is no axis: it does not change what is measured", f.key)
+		r.fail(r.at(k), "give it one value outside of sweep", "%s is no axis: it does not change what is measured",
+			f.key)
 		return nil
 	}
 	values, at := r.values(f, k, n)
@@ -172,7 +173,9 @@ func (r *reader) values(f *field, k, n *yaml.Node) (out []val, at *Error) {
 			where = k
 		}
 		if item.Kind == yaml.SequenceNode && !f.list || item.Kind == yaml.MappingNode {
-			r.fail(r.at(where), "write a flat list of values; keys that change together are written under sweep: groups:", "%s takes single values", f.key)
+			r.fail(r.at(where),
+				"write a flat list of values; keys that change together are written under sweep: groups:",
+				"%s takes single values", f.key)
 			continue
 		}
 		v, ok := r.single(f, f.key, where, item)
@@ -194,7 +197,8 @@ func (r *reader) values(f *field, k, n *yaml.Node) (out []val, at *Error) {
 // experiments reads explicit points.
 func (r *reader) experiments(k, n *yaml.Node) {
 	if n.Kind != yaml.SequenceNode {
-		r.fail(r.at(k), "write experiments: [{dtype: float16}, {dtype: bfloat16, workload.prompts: 8}]", "experiments holds a list of maps")
+		r.fail(r.at(k), "write experiments: [{dtype: float16}, {dtype: bfloat16, workload.prompts: 8}]",
+			"experiments holds a list of maps")
 		return
 	}
 	r.tagged(n)
@@ -202,7 +206,8 @@ func (r *reader) experiments(k, n *yaml.Node) {
 	for i, item := range n.Content {
 		item = resolve(item)
 		if item.Kind != yaml.MappingNode {
-			r.fail(r.at(item), "write experiments: [{dtype: float16}, {dtype: bfloat16, workload.prompts: 8}]", "entry %d of experiments is not a map of keys", i+1)
+			r.fail(r.at(item), "write experiments: [{dtype: float16}, {dtype: bfloat16, workload.prompts: 8}]",
+				"entry %d of experiments is not a map of keys", i+1)
 			continue
 		}
 		r.tagged(item)
@@ -217,7 +222,8 @@ func (r *reader) experiments(k, n *yaml.Node) {
 func (r *reader) pointKey(p *point, key string, k, v *yaml.Node) {
 	f, _ := lookup(key)
 	if v.Kind == yaml.SequenceNode && (f == nil || !f.list) {
-		r.fail(r.at(k), "an entry is one experiment; to try several values, write them under sweep:", "%s takes one value, not a list", key)
+		r.fail(r.at(k), "an entry is one experiment; to try several values, write them under sweep:",
+			"%s takes one value, not a list", key)
 		return
 	}
 	text, ok := r.single(f, key, k, v)

@@ -72,7 +72,8 @@ func (b *builder) userFile(path string, named bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
-		b.fail(&Error{Source: path}, "mend or remove the file, or name another one with LLEM_CONFIG", "cannot read your own settings: %s", readProblem(err))
+		b.fail(&Error{Source: path}, "mend or remove the file, or name another one with LLEM_CONFIG",
+			"cannot read your own settings: %s", readProblem(err))
 		return
 	case !says(data):
 		return
@@ -84,7 +85,8 @@ func (b *builder) userFile(path string, named bool) {
 	}
 	r.top(root)
 	for _, base := range r.bases {
-		b.fail(base.at, "put the keys into the file itself", "base belongs into a study file, not into your own settings")
+		b.fail(base.at, "put the keys into the file itself",
+			"base belongs into a study file, not into your own settings")
 	}
 	b.onlyMachine(&r.out, &Error{Source: path})
 	b.merge(r.out)
@@ -218,7 +220,8 @@ func (e *Error) place() string {
 const configVariable = "LLEM_CONFIG"
 
 // otherVariables are those that are no keys.
-var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_NVML_LIBRARY", "LLEM_LLAMA_SERVER",
+var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_NVML_LIBRARY",
+	"LLEM_LLAMA_SERVER",
 	"LLEM_PYTHON_PYTORCH", "LLEM_PYTHON_VLLM", "LLEM_PYTHON_SGLANG", "LLEM_PYTHON_TENSORRT"}
 
 // UnknownVariables says of variables in an environment (NAME=VALUE) that begin with LLEM_
@@ -232,7 +235,8 @@ func UnknownVariables(environ []string) []string {
 	var out []string
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
-		if text == "" || !strings.HasPrefix(name, "LLEM_") || strings.HasPrefix(name, "LLEM_TEST_") || slices.Contains(known, name) {
+		if text == "" || !strings.HasPrefix(name, "LLEM_") || strings.HasPrefix(name, "LLEM_TEST_") ||
+			slices.Contains(known, name) {
 			continue
 		}
 		line := "the variable " + name + " means nothing to llem"

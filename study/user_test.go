@@ -33,17 +33,21 @@ func environment(pairs ...string) func(string) string {
 func TestPrecedence(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s.yaml")
-	if err := os.WriteFile(path, []byte("model: random:tiny-llama\nenergy: {pue: 1.3}\nexecution: {max_failures: 3}\n"), 0o600); err != nil {
+	if err := os.WriteFile(path,
+		[]byte("model: random:tiny-llama\nenergy: {pue: 1.3}\nexecution: {max_failures: 3}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Load(Options{Path: path, Settings: []Setting{{Flag: "-s", Key: "execution.max_failures", Value: "4"}},
-		User:   userFile(t, "energy: {pue: 1.1, price_per_kwh: 0.1, carbon_intensity_g_per_kwh: 100}\nexecution: {max_failures: 1, gap_seconds: 7}\n"),
-		Getenv: environment("LLEM_ENERGY_PUE", "1.2", "LLEM_ENERGY_PRICE_PER_KWH", "0.2", "LLEM_EXECUTION_MAX_FAILURES", "2")})
+		User: userFile(t, "energy: {pue: 1.1, price_per_kwh: 0.1, carbon_intensity_g_per_kwh: 100}\nexecution: "+
+			"{max_failures: 1, gap_seconds: 7}\n"),
+		Getenv: environment("LLEM_ENERGY_PUE", "1.2", "LLEM_ENERGY_PRICE_PER_KWH", "0.2",
+			"LLEM_EXECUTION_MAX_FAILURES", "2")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e, x := s.Experiments[0].Energy, s.Execution
-	if e.PUE != 1.3 || e.PricePerKWh != 0.2 || e.CarbonIntensity != 100 || x.MaxFailures != 4 || x.Gap.Seconds != 7 || e.Sources != "auto" {
+	if e.PUE != 1.3 || e.PricePerKWh != 0.2 || e.CarbonIntensity != 100 || x.MaxFailures != 4 || x.Gap.Seconds != 7 ||
+		e.Sources != "auto" {
 		t.Errorf("energy %+v, execution %+v", e, x)
 	}
 }
@@ -60,17 +64,21 @@ func TestUserFileHoldsNoStudy(t *testing.T) {
 		"experiments: [{embedded.threads: 2}]\n":       "a sweep or a list of experiments belongs into a study",
 		"base: other.yaml\n":                           "base belongs into a study file",
 	} {
-		_, err := Load(Options{User: userFile(t, text), Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}})
+		_, err := Load(Options{User: userFile(t, text),
+			Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 	for _, text := range []string{"", "# nothing yet\n", "\n\n"} {
-		if _, err := Load(Options{User: userFile(t, text), Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}}); err != nil {
+		if _, err := Load(Options{User: userFile(t, text),
+			Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}}); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := Load(Options{Getenv: environment("LLEM_ENERGY_PUE", "much"), Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}}); err == nil || !strings.Contains(err.Error(), "LLEM_ENERGY_PUE: energy.pue") {
+	if _, err := Load(Options{Getenv: environment("LLEM_ENERGY_PUE", "much"),
+		Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}}); err == nil ||
+		!strings.Contains(err.Error(), "LLEM_ENERGY_PUE: energy.pue") {
 		t.Errorf("a bad variable: %v", err)
 	}
 }
@@ -85,8 +93,10 @@ func TestMachine(t *testing.T) {
 	for _, o := range got {
 		found[o.Key] = o.Value + " from " + o.From
 	}
-	for key, want := range map[string]string{"energy.pue": "1.5 from LLEM_ENERGY_PUE", "execution.gap_seconds": "auto from " + path + ":2",
-		"execution.run_timeout": "1h30m from " + path + ":2", "pytorch.device": "auto from default", "embedded.threads": "0 from default"} {
+	for key, want := range map[string]string{"energy.pue": "1.5 from LLEM_ENERGY_PUE",
+		"execution.gap_seconds": "auto from " + path + ":2",
+		"execution.run_timeout": "1h30m from " + path +
+			":2", "pytorch.device": "auto from default", "embedded.threads": "0 from default"} {
 		if found[key] != want {
 			t.Errorf("%s: %q, want %q", key, found[key], want)
 		}
@@ -103,10 +113,12 @@ func TestInterpreter(t *testing.T) {
 	if got := Interpreter(Options{User: path}); got != "/opt/venv/bin/python" {
 		t.Errorf("from the file: %q", got)
 	}
-	if got := Interpreter(Options{User: path, Getenv: environment("LLEM_PYTHON", "/usr/bin/python3")}); got != "/usr/bin/python3" {
+	if got := Interpreter(Options{User: path,
+		Getenv: environment("LLEM_PYTHON", "/usr/bin/python3")}); got != "/usr/bin/python3" {
 		t.Errorf("from the environment: %q", got)
 	}
-	if _, err := Load(Options{User: path, Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}}); err != nil {
+	if _, err := Load(Options{User: path,
+		Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}}); err != nil {
 		t.Errorf("a study beside it: %v", err)
 	}
 	for _, err := range []error{
@@ -116,7 +128,8 @@ func TestInterpreter(t *testing.T) {
 			return err
 		}(),
 	} {
-		if err == nil || !strings.Contains(err.Error(), `unknown key "python"`) || !strings.Contains(err.Error(), "LLEM_PYTHON") {
+		if err == nil || !strings.Contains(err.Error(), `unknown key "python"`) ||
+			!strings.Contains(err.Error(), "LLEM_PYTHON") {
 			t.Errorf("in a study: %v", err)
 		}
 	}
@@ -125,7 +138,8 @@ func TestInterpreter(t *testing.T) {
 // TestNamedFileMustExist: a file that LLEM_CONFIG names is meant.
 func TestNamedFileMustExist(t *testing.T) {
 	getenv := environment("LLEM_CONFIG", "/nowhere/c.yaml")
-	if _, err := Machine(Options{User: UserFile(getenv), Getenv: getenv}); err == nil || !strings.Contains(err.Error(), "LLEM_CONFIG: there is no file /nowhere/c.yaml") {
+	if _, err := Machine(Options{User: UserFile(getenv), Getenv: getenv}); err == nil ||
+		!strings.Contains(err.Error(), "LLEM_CONFIG: there is no file /nowhere/c.yaml") {
 		t.Errorf("named: %v", err)
 	}
 	if _, err := Machine(Options{User: "/nowhere/c.yaml", Getenv: environment()}); err != nil {
@@ -134,10 +148,13 @@ func TestNamedFileMustExist(t *testing.T) {
 }
 
 func TestUnknownVariables(t *testing.T) {
-	got := UnknownVariables([]string{"LLEM_ENERGY_PEU=1.2", "LLEM_ENERGY_PUE=1.2", "LLEM_CACHE=/x", "LLEM_PYTHON_VLLM=/x", "LLEM_LLAMA_SERVER=/x", "LLEM_TEST_X=1", "PATH=/bin", "LLEM_EMPTY=", "LLEM_EXECUTION_CYCLES=3", "LLEM_FROBNICATE=1"})
+	got := UnknownVariables([]string{"LLEM_ENERGY_PEU=1.2", "LLEM_ENERGY_PUE=1.2", "LLEM_CACHE=/x",
+		"LLEM_PYTHON_VLLM=/x", "LLEM_LLAMA_SERVER=/x", "LLEM_TEST_X=1", "PATH=/bin", "LLEM_EMPTY=",
+		"LLEM_EXECUTION_CYCLES=3", "LLEM_FROBNICATE=1"})
 	want := []string{
 		"the variable LLEM_ENERGY_PEU means nothing to llem: did you mean LLEM_ENERGY_PUE?",
-		"the variable LLEM_EXECUTION_CYCLES means nothing to llem: execution.cycles belongs into a study (-s execution.cycles=VALUE)",
+		"the variable LLEM_EXECUTION_CYCLES means nothing to llem: execution.cycles belongs into a study (-s " +
+			"execution.cycles=VALUE)",
 		"the variable LLEM_FROBNICATE means nothing to llem",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -149,14 +166,16 @@ func TestUnknownVariables(t *testing.T) {
 func TestOrigins(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s.yaml")
-	text := "base: base.yaml\nmodel: random:tiny-llama\nbackend: [embedded, vllm]\nsweep:\n  vllm.max_num_seqs: 8..512*2\n  link: {workload.prompts: batch}\nexecution: {profile: standard, order: shuffle}\n"
+	text := "base: base.yaml\nmodel: random:tiny-llama\nbackend: [embedded, vllm]\nsweep:\n  vllm.max_num_seqs: " +
+		"8..512*2\n  link: {workload.prompts: batch}\nexecution: {profile: standard, order: shuffle}\n"
 	for name, text := range map[string]string{"s.yaml": text, "base.yaml": "warmup: {runs: 4}\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	user := userFile(t, "energy: {price_per_kwh: 0.1}\n")
-	s, got, err := Origins(Options{Path: path, User: user, Getenv: environment("LLEM_ENERGY_PUE", "1.5"), Settings: []Setting{{Flag: "--dtype", Key: "dtype", Value: "float16,bfloat16"}}})
+	s, got, err := Origins(Options{Path: path, User: user, Getenv: environment("LLEM_ENERGY_PUE", "1.5"),
+		Settings: []Setting{{Flag: "--dtype", Key: "dtype", Value: "float16,bfloat16"}}})
 	if err != nil || len(s.Experiments) == 0 {
 		t.Fatal(err)
 	}
@@ -165,11 +184,18 @@ func TestOrigins(t *testing.T) {
 		found[o.Key] = o.Value + " from " + o.From
 	}
 	for key, want := range map[string]string{
-		"model": "random:tiny-llama from " + path + ":2", "backend": "embedded, vllm from " + path + ":3", "warmup.runs": "4 from " + filepath.Join(dir, "base.yaml") + ":1",
-		"dtype": "float16, bfloat16 from --dtype", "vllm.max_num_seqs": "8, 16, 32, 64, 128, 256, 512 from " + path + ":5",
-		"workload.prompts": "follows other keys from " + path + ":6", "energy.price_per_kwh": "0.1 from " + user + ":1", "energy.pue": "1.5 from LLEM_ENERGY_PUE",
-		"seed": "1 from default", "vllm.block_size": " from the engine's default", "execution.cycles": "3 from profile standard (" + path + ":7)",
-		"execution.order": "shuffle from " + path + ":7", "execution.seed": strconv.FormatUint(s.Execution.Seed, 10) + " from the experiments of the study", "execution.gap_seconds": "auto from profile standard (" + path + ":7)",
+		"model": "random:tiny-llama from " + path + ":2", "backend": "embedded, vllm from " + path +
+			":3", "warmup.runs": "4 from " + filepath.Join(dir, "base.yaml") + ":1",
+		"dtype": "float16, bfloat16 from --dtype", "vllm.max_num_seqs": "8, 16, 32, 64, 128, 256, 512 from " + path +
+			":5",
+		"workload.prompts": "follows other keys from " + path + ":6", "energy.price_per_kwh": "0.1 from " + user +
+			":1", "energy.pue": "1.5 from LLEM_ENERGY_PUE",
+		"seed": "1 from default", "vllm.block_size": " from the engine's default",
+		"execution.cycles": "3 from profile standard (" + path + ":7)",
+		"execution.order": "shuffle from " + path +
+			":7", "execution.seed": strconv.FormatUint(s.Execution.Seed, 10) +
+			" from the experiments of the study", "execution.gap_seconds": "auto from profile standard (" + path +
+			":7)",
 	} {
 		if found[key] != want {
 			t.Errorf("%s: %q, want %q", key, found[key], want)
@@ -185,7 +211,8 @@ func TestOrigins(t *testing.T) {
 
 func TestUserFile(t *testing.T) {
 	for want, getenv := range map[string]func(string) string{
-		"/x/llem/config.yaml": environment("XDG_CONFIG_HOME", "/x", "HOME", "/home/a"), "/home/a/.config/llem/config.yaml": environment("HOME", "/home/a"),
+		"/x/llem/config.yaml": environment("XDG_CONFIG_HOME", "/x", "HOME",
+			"/home/a"), "/home/a/.config/llem/config.yaml": environment("HOME", "/home/a"),
 		"/mine.yaml": environment("LLEM_CONFIG", "/mine.yaml", "HOME", "/home/a"), "": environment(),
 	} {
 		if got := UserFile(getenv); got != want {

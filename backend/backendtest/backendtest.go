@@ -106,7 +106,8 @@ func (s Suite) probe(t *testing.T) {
 
 func (s Suite) tokenize(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
-	if l := session.Loaded(); !l.SharedClock || l.Vocab <= 0 || l.TextVocab <= 0 || l.TextVocab > l.Vocab || l.PID <= 0 {
+	if l := session.Loaded(); !l.SharedClock || l.Vocab <= 0 || l.TextVocab <= 0 || l.TextVocab > l.Vocab ||
+		l.PID <= 0 {
 		t.Errorf("loaded = %+v, want a shared clock, vocabulary sizes and a process id", l)
 	}
 	if s.Tokens == nil {
@@ -158,7 +159,8 @@ func (s Suite) log(t *testing.T) {
 	}
 	for _, q := range log.Requests {
 		if n := place[q.ID]; n > 0 && q.SubmittedNS+s.StepSlack.Nanoseconds() < ended[n-1] {
-			t.Errorf("request %d of round %d came %v before the end of the one before", q.ID, n+1, time.Duration(ended[n-1]-q.SubmittedNS))
+			t.Errorf("request %d of round %d came %v before the end of the one before", q.ID, n+1,
+				time.Duration(ended[n-1]-q.SubmittedNS))
 		}
 	}
 }

@@ -33,14 +33,16 @@ func checkRequest(t *testing.T, want backend.Prompt, output int, r backend.Reque
 		t.Errorf("request = %+v, want id %d finished by length", r, want.ID)
 	}
 	if r.PromptTokens != len(want.Tokens) || r.PromptComputed != len(want.Tokens) {
-		t.Errorf("request %d: prompt %d, computed %d, want %d", r.ID, r.PromptTokens, r.PromptComputed, len(want.Tokens))
+		t.Errorf("request %d: prompt %d, computed %d, want %d", r.ID, r.PromptTokens, r.PromptComputed,
+			len(want.Tokens))
 	}
 	if r.OutputTokens != output || len(r.TokenNS) != output || len(r.Output) != output {
 		t.Fatalf("request %d: %d output tokens, %d stamps, %d ids, want %d",
 			r.ID, r.OutputTokens, len(r.TokenNS), len(r.Output), output)
 	}
 	if r.FirstTokenNS != r.TokenNS[0] || r.EndNS < r.TokenNS[output-1] {
-		t.Errorf("request %d: first token %d and end %d do not fit its stamps %v", r.ID, r.FirstTokenNS, r.EndNS, r.TokenNS)
+		t.Errorf("request %d: first token %d and end %d do not fit its stamps %v", r.ID, r.FirstTokenNS, r.EndNS,
+			r.TokenNS)
 	}
 	order := append([]int64{log.StartNS, r.SubmittedNS, r.PrefillStartNS}, r.TokenNS...)
 	order = append(order, r.EndNS, log.EndNS)

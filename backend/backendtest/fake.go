@@ -40,7 +40,8 @@ func (*FakeEngine) Info() (backend.Info, error) {
 }
 
 // Load implements backend.Engine.
-func (e *FakeEngine) Load(_ context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
+func (e *FakeEngine) Load(_ context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded,
+	error) {
 	info, err := e.Info()
 	if err != nil {
 		return backend.Loaded{}, err
@@ -101,7 +102,8 @@ func (e *FakeEngine) check(w backend.Workload) error {
 			return backend.Failf(backend.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
 		}
 		if n := len(p.Tokens) + w.OutputTokens; n > e.spec.MaxContext {
-			return backend.Failf(backend.ClassKVTooSmall, "use a shorter one", "prompt %d needs a context of %d", p.ID, n)
+			return backend.Failf(backend.ClassKVTooSmall, "use a shorter one", "prompt %d needs a context of %d",
+				p.ID, n)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || id >= FakeVocab {
@@ -117,14 +119,16 @@ func (e *FakeEngine) batch(ctx context.Context, prompts []backend.Prompt, output
 	submitted := clock.Mono()
 	prefill := 0
 	for i, p := range prompts {
-		requests[i] = backend.Request{ID: p.ID, SubmittedNS: submitted, PromptTokens: len(p.Tokens), PromptComputed: len(p.Tokens)}
+		requests[i] = backend.Request{ID: p.ID, SubmittedNS: submitted, PromptTokens: len(p.Tokens),
+			PromptComputed: len(p.Tokens)}
 		prefill += len(p.Tokens)
 	}
 	for n := range output {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		step := backend.Step{StartNS: clock.Mono(), Sequences: len(prompts), ContextTokens: int64(prefill + n*len(prompts))}
+		step := backend.Step{StartNS: clock.Mono(), Sequences: len(prompts),
+			ContextTokens: int64(prefill + n*len(prompts))}
 		if n == 0 {
 			step.PrefillTokens = prefill
 		} else {

@@ -82,11 +82,13 @@ func parseOptions(spec backend.Spec) (Options, error) {
 		o.BatchSize = max(1, spec.BatchSize)
 	}
 	if o.Threads <= 0 {
-		return o, backend.Failf(backend.ClassConfig, "set embedded.threads", "the embedded engine needs an explicit number of threads")
+		return o, backend.Failf(backend.ClassConfig, "set embedded.threads",
+			"the embedded engine needs an explicit number of threads")
 	}
 	if n := runtime.NumCPU(); o.Threads > n {
 		return o, backend.Failf(backend.ClassConfig, fmt.Sprintf("set embedded.threads to at most %d", n),
-			"embedded.threads is %d, but this process may use %d processors: the engine's threads spin, and more of them than processors stall it", o.Threads, n)
+			"embedded.threads is %d, but this process may use %d processors: the engine's threads spin, and more "+
+				"of them than processors stall it", o.Threads, n)
 	}
 	if o.PrefillChunk <= 0 {
 		o.PrefillChunk = defaultChunk

@@ -42,7 +42,8 @@ type engine struct {
 func (e *engine) Info() (backend.Info, error) { return engineInfo() }
 
 // Load implements backend.Engine.
-func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (_ backend.Loaded, err error) {
+func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (_ backend.Loaded,
+	err error) {
 	defer func() { err = noMemory(recover(), err, spec) }()
 	opt, err := parseOptions(spec)
 	if err != nil {
@@ -82,7 +83,8 @@ func (e *engine) Adapt(spec backend.Spec) (backend.Loaded, error) {
 		return backend.Loaded{}, err
 	}
 	if e.model == nil || opt != e.opt || spec.Path != e.spec.Path || spec.MaxContext != e.spec.MaxContext {
-		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew", "the KV cache was laid out for other sizes")
+		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew",
+			"the KV cache was laid out for other sizes")
 	}
 	e.spec = spec
 	return e.describe()
@@ -194,7 +196,8 @@ func loadFailure(err error, spec backend.Spec) error {
 		f.Class, f.Hint = backend.ClassModelNotFound, "check the path"
 	case errors.Is(err, model.ErrUnsupportedModel), errors.Is(err, model.ErrUnsupportedTokenizer),
 		strings.Contains(err.Error(), "unsupported"):
-		f.Class, f.Hint = backend.ClassUnsupportedModel, "the embedded engine does not run this architecture: use --backend pytorch"
+		f.Class, f.Hint = backend.ClassUnsupportedModel,
+			"the embedded engine does not run this architecture: use --backend pytorch"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		f.Hint = "the file is truncated: download it again"
 	}
@@ -210,8 +213,9 @@ func noMemory(r any, err error, spec backend.Spec) error {
 	if cause, ok := r.(error); ok {
 		if _, ok := errors.AsType[ml.ErrNoMem](cause); ok {
 			return &backend.Failure{Class: backend.ClassOOMHost, Err: cause,
-				Message: fmt.Sprintf("no memory for %s with batch size %d and context %d", spec.Model, spec.BatchSize, spec.MaxContext),
-				Hint:    "use a smaller model, dtype, batch size or context"}
+				Message: fmt.Sprintf("no memory for %s with batch size %d and context %d", spec.Model, spec.BatchSize,
+					spec.MaxContext),
+				Hint: "use a smaller model, dtype, batch size or context"}
 		}
 	}
 	panic(r)

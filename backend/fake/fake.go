@@ -26,7 +26,8 @@ import (
 const Name = "fake"
 
 // Warning says what a result of this backend is worth.
-const Warning = "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing about real hardware"
+const Warning = "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing " +
+	"about real hardware"
 
 // Options is the fake section of a study.
 type Options struct {
@@ -129,16 +130,19 @@ func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	o := Options{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
 	if len(spec.Options) > 0 {
 		if err := json.Unmarshal(spec.Options, &o); err != nil {
-			return backend.Loaded{}, &backend.Failure{Class: backend.ClassConfig, Message: "read the fake options", Err: err}
+			return backend.Loaded{}, &backend.Failure{Class: backend.ClassConfig, Message: "read the fake options",
+				Err: err}
 		}
 	}
 	if o.Speed <= 0 || o.BatchSize < 1 || o.Batching != sim.Static && o.Batching != sim.Continuous {
-		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "fake.batching is static or continuous, fake.speed is above 0",
+		return backend.Loaded{}, backend.Failf(backend.ClassConfig,
+			"fake.batching is static or continuous, fake.speed is above 0",
 			"impossible fake options: %+v", o)
 	}
 	config, err := model.FromHFFolder(spec.Path)
 	if err != nil {
-		return backend.Loaded{}, backend.Failf(backend.ClassUnsupportedModel, "use random:SHAPE, such as random:llama-3.1-8b",
+		return backend.Loaded{}, backend.Failf(backend.ClassUnsupportedModel,
+			"use random:SHAPE, such as random:llama-3.1-8b",
 			"the shape of %s is not known: %v", spec.Model, err)
 	}
 	options := engineOptions(config, spec, o)

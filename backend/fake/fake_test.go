@@ -45,13 +45,15 @@ func testBackend(t *testing.T, mode string) Backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Backend{Command: &backend.Command{Path: self, Args: []string{"worker", Name}, Env: []string{workerEnv + "=" + mode}}}
+	return Backend{Command: &backend.Command{Path: self, Args: []string{"worker", Name},
+		Env: []string{workerEnv + "=" + mode}}}
 }
 
 // testSpec is a small model of which only the shape exists.
 func testSpec(t *testing.T, options Options) backend.Spec {
 	t.Helper()
-	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(), model.Request{Model: "random:tiny-llama", Format: model.FormatHF})
+	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(),
+		model.Request{Model: "random:tiny-llama", Format: model.FormatHF})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,8 @@ func testSpec(t *testing.T, options Options) backend.Spec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return backend.Spec{Model: "random:tiny-llama", Path: r.Path, Synthetic: true, DType: "bfloat16", Seed: 1, BatchSize: 1,
+	return backend.Spec{Model: "random:tiny-llama", Path: r.Path, Synthetic: true, DType: "bfloat16", Seed: 1,
+		BatchSize:  1,
 		MaxContext: 512, Options: raw}
 }
 
@@ -99,7 +102,8 @@ func TestPowerReachesTheMeter(t *testing.T) {
 	if l := session.Loaded(); len(l.DeviceUUIDs) != 1 || l.DeviceUUIDs[0] != f.UUID(0) || len(l.Notes) != 1 {
 		t.Errorf("loaded %+v, want the simulated GPU and a warning", l)
 	}
-	log, err := session.Run(t.Context(), backend.Workload{OutputTokens: 50, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{1, 2, 3}}}})
+	log, err := session.Run(t.Context(),
+		backend.Workload{OutputTokens: 50, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{1, 2, 3}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +124,8 @@ func TestPowerReachesTheMeter(t *testing.T) {
 
 func TestRefusesBadOptions(t *testing.T) {
 	b := testBackend(t, "plain")
-	for name, o := range map[string]Options{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1}, "speed": {BatchSize: 1, Batching: sim.Static}} {
+	for name, o := range map[string]Options{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1},
+		"speed": {BatchSize: 1, Batching: sim.Static}} {
 		_, err := b.Start(t.Context(), testSpec(t, o))
 		if f, ok := errors.AsType[*backend.Failure](err); !ok || f.Class != backend.ClassConfig {
 			t.Errorf("%s: %v", name, err)
@@ -144,10 +149,13 @@ func TestShapes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return engineOptions(c.Config, backend.Spec{DType: "bfloat16"}, Options{BatchSize: 1, Batching: sim.Static, Speed: speed})
+		return engineOptions(c.Config, backend.Spec{DType: "bfloat16"},
+			Options{BatchSize: 1, Batching: sim.Static, Speed: speed})
 	}
-	small, large, fast := options("smollm2-135m", 1).Model, options("llama-3.1-8b", 1).Model, options("llama-3.1-8b", 4).Model
-	if large.Time.Weights < 3e-3 || large.Time.Weights > 10e-3 || large.Time.Prefill < 10*small.Time.Prefill || large.WeightsJ < 10*small.WeightsJ {
+	small, large, fast := options("smollm2-135m", 1).Model, options("llama-3.1-8b", 1).Model, options("llama-3.1-8b",
+		4).Model
+	if large.Time.Weights < 3e-3 || large.Time.Weights > 10e-3 || large.Time.Prefill < 10*small.Time.Prefill ||
+		large.WeightsJ < 10*small.WeightsJ {
 		t.Errorf("small %+v, large %+v", small, large)
 	}
 	if fast.Time.Weights != large.Time.Weights/4 || fast.DecodeJ != large.DecodeJ/4 {

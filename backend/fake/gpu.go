@@ -51,7 +51,8 @@ func engineOptions(c model.Config, spec backend.Spec, o Options) sim.EngineOptio
 		Noise: 0.02, NoiseBlock: 5 * time.Millisecond, NoiseRho: 0.8, Rise: 3 * time.Millisecond,
 		Load: 300 * time.Millisecond,
 	}
-	for _, term := range []*float64{&t.Weights, &t.Prefill, &t.Decode, &t.Cache, &m.WeightsJ, &m.PrefillJ, &m.DecodeJ, &m.CacheJ} {
+	for _, term := range []*float64{&t.Weights, &t.Prefill, &t.Decode, &t.Cache, &m.WeightsJ, &m.PrefillJ, &m.DecodeJ,
+		&m.CacheJ} {
 		*term /= o.Speed
 	}
 	m.Time = t

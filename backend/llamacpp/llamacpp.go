@@ -60,7 +60,8 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 	case ofContainer(err):
 		return backend.Info{}, err
 	case err != nil || !ok:
-		return backend.Info{}, &backend.Failure{Class: backend.ClassNotInstalled, Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
+		return backend.Info{}, &backend.Failure{Class: backend.ClassNotInstalled,
+			Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
 			Hint: "try `" + cmd.Path + " --version` by hand"}
 	}
 	info := backend.Info{Version: version, Device: "cpu", Versions: map[string]string{"llama.cpp": version}}
@@ -83,7 +84,8 @@ func (b Backend) program() (backend.Command, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
-			"build or download llama.cpp (https://github.com/ggml-org/llama.cpp) and put llama-server into PATH, or its path into LLEM_LLAMA_SERVER",
+			"build or download llama.cpp (https://github.com/ggml-org/llama.cpp) and put llama-server into PATH, "+
+				"or its path into LLEM_LLAMA_SERVER",
 			"llama.cpp is not installed: %v", err)
 	}
 	return backend.Command{Path: path}, nil
@@ -175,7 +177,8 @@ const (
 func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	facts, err := model.ReadGGUFInfo(spec.Path)
 	if err != nil {
-		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + spec.Model, Err: err,
+		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound,
+			Message: "look at the model " + spec.Model, Err: err,
 			Hint: "give a GGUF file, or a model of the form random:SHAPE"}
 	}
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
@@ -183,7 +186,8 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 	if err != nil {
 		return server.Launch{}, err
 	}
-	args := append(append([]string{}, e.command.Args...), "--model", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics")
+	args := append(append([]string{}, e.command.Args...), "--model", spec.Path, "--host", "127.0.0.1", "--port",
+		strconv.Itoa(port), "--metrics")
 	// What a version does not have, it need not be told.
 	for _, own := range [][]string{{"--offline"}, {"--no-ui"}, {"--no-webui"}, {"--fit", "off"},
 		{"--no-cache-prompt"}, {"--cache-ram", "0"}, {"--slot-prompt-similarity", "0"}} {
@@ -200,7 +204,8 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 	if section["ctx_size"] == nil {
 		n, err := strconv.Atoi(fmt.Sprint(section["parallel"]))
 		if err != nil {
-			return server.Launch{}, backend.Failf(backend.ClassConfig, "give llamacpp.parallel a whole number", "llamacpp.parallel is %v", section["parallel"])
+			return server.Launch{}, backend.Failf(backend.ClassConfig, "give llamacpp.parallel a whole number",
+				"llamacpp.parallel is %v", section["parallel"])
 		}
 		section["ctx_size"] = n * ((spec.MaxContext + spare + block - 1) / block * block)
 	}
@@ -262,7 +267,8 @@ var unfinished = func() (list [][2]any) {
 
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	c := completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Temperature: spec.Decoding.Temperature, TopP: cmp.Or(spec.Decoding.TopP, 1),
+	c := completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Temperature: spec.Decoding.Temperature,
+		TopP: cmp.Or(spec.Decoding.TopP, 1),
 		TopK: spec.Decoding.TopK, Seed: uint32(spec.SampleSeed()), ReturnTokens: true, Stream: true}
 	if spec.Synthetic {
 		c.LogitBias = unfinished
@@ -314,13 +320,15 @@ func (*engine) Read(data []byte) (server.Event, error) {
 	default:
 		e.Finish = c.StopType
 	}
-	e.Usage = &server.Usage{Prompt: c.Evaluated, Output: c.Predicted, Cached: max(c.Timings.Cached, c.Evaluated-c.Timings.Prompt)}
+	e.Usage = &server.Usage{Prompt: c.Evaluated, Output: c.Predicted,
+		Cached: max(c.Timings.Cached, c.Evaluated-c.Timings.Prompt)}
 	return e, nil
 }
 
 // Tokenize implements server.Tokenizer.
 func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
-	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"content": text, "add_special": false, "parse_special": false})
+	return server.AskTokens(ctx, ask, "/tokenize",
+		map[string]any{"content": text, "add_special": false, "parse_special": false})
 }
 
 // Describe implements server.Describer: the model as the server sees it.

@@ -27,7 +27,8 @@ func stub(s servertest.Stubbed) backend.Backend {
 
 // spec is a random model of a shape.
 func spec(t *testing.T, shape string) backend.Spec {
-	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(), model.Request{Model: "random:" + shape, Format: model.FormatGGUF, DType: "float16"})
+	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(),
+		model.Request{Model: "random:" + shape, Format: model.FormatGGUF, DType: "float16"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +37,16 @@ func spec(t *testing.T, shape string) backend.Spec {
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec:    spec(t, "tiny-llama"),
-		Tokens:  backendtest.FakeTokens,
+		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
+			Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Spec:   spec(t, "tiny-llama"),
+		Tokens: backendtest.FakeTokens,
 	})
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: spec(t, "tiny-llama"), Option: "--threads", Settings: `{"threads":1}`, LateTokens: true}.Run(t, Name)
+	servertest.Suite{Backend: stub, Spec: spec(t, "tiny-llama"), Option: "--threads", Settings: `{"threads":1}`,
+		LateTokens: true}.Run(t, Name)
 }
 
 // TestRealServer runs the suite against llama-server itself.
@@ -55,9 +58,11 @@ func TestRealServer(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.Options = []byte(`{"threads":1}`)
 	backendtest.Run(t, backendtest.Suite{
-		Backend: Backend{Program: program, Options: server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute, StopTimeout: 5 * time.Second}},
-		Spec:    s,
-		Tokens:  model.ByteTokenizer{}.Encode,
+		Backend: Backend{Program: program,
+			Options: server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute,
+				StopTimeout: 5 * time.Second}},
+		Spec:   s,
+		Tokens: model.ByteTokenizer{}.Encode,
 	})
 }
 
@@ -68,11 +73,13 @@ func TestRealModels(t *testing.T) {
 	if program == "" {
 		t.Skip("LLEM_TEST_LLAMA_SERVER names no llama-server")
 	}
-	for _, shape := range []string{"tiny-llama", "tiny-qwen2", "tiny-qwen3", "tiny-qwen3moe", "tiny-gemma2", "tiny-gemma3"} {
+	for _, shape := range []string{"tiny-llama", "tiny-qwen2", "tiny-qwen3", "tiny-qwen3moe", "tiny-gemma2",
+		"tiny-gemma3"} {
 		t.Run(shape, func(t *testing.T) {
 			s := spec(t, shape)
 			s.BatchSize, s.MaxContext, s.Options = 2, 128, []byte(`{"threads":1}`)
-			session, err := Backend{Program: program, Options: server.Options{StartTimeout: time.Minute}}.Start(t.Context(), s)
+			session, err := Backend{Program: program,
+				Options: server.Options{StartTimeout: time.Minute}}.Start(t.Context(), s)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, backend.AsFailure(err).LogTail)
 			}
@@ -81,7 +88,8 @@ func TestRealModels(t *testing.T) {
 			for i := range prompt {
 				prompt[i] = int32(40 + i)
 			}
-			work := backend.Workload{OutputTokens: 70, Requests: []backend.Prompt{{ID: 1, Tokens: prompt}, {ID: 2, Tokens: prompt}, {ID: 3, Tokens: prompt}}}
+			work := backend.Workload{OutputTokens: 70,
+				Requests: []backend.Prompt{{ID: 1, Tokens: prompt}, {ID: 2, Tokens: prompt}, {ID: 3, Tokens: prompt}}}
 			log, err := session.Run(t.Context(), work)
 			if err != nil {
 				t.Fatal(err)
@@ -103,14 +111,17 @@ func TestCommandLine(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.BatchSize, s.MaxContext = 3, 300
 	s.Options = []byte(`{"parallel":3,"ubatch_tokens":64,"flash_attn":true,"kv_offload":false,"n_gpu_layers":"0","poll":"0","threads":2,"cache_type_k":"q8_0"}`)
-	l, err := (&engine{command: servertest.Command(t, Name, servertest.None), info: backend.Info{Version: "1"}}).Launch(t.Context(), s, 1234)
+	l, err := (&engine{command: servertest.Command(t, Name, servertest.None),
+		info: backend.Info{Version: "1"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := strings.Join(l.Command.Args, " ") + " "
 	for _, want := range []string{
-		"--model " + s.Path + " --host 127.0.0.1 --port 1234 --metrics", "--offline", "--no-ui", "--fit off", "--no-cache-prompt", "--cache-ram 0",
-		"--slot-prompt-similarity 0", "--parallel 3", "--ctx-size 1536", "--ubatch-size 64", "--flash-attn on", "--no-kv-offload",
+		"--model " + s.Path + " --host 127.0.0.1 --port 1234 --metrics", "--offline", "--no-ui", "--fit off",
+		"--no-cache-prompt", "--cache-ram 0",
+		"--slot-prompt-similarity 0", "--parallel 3", "--ctx-size 1536", "--ubatch-size 64", "--flash-attn on",
+		"--no-kv-offload",
 		"--n-gpu-layers 0", "--poll 0", "--threads 2", "--cache-type-k q8_0",
 	} {
 		if !strings.Contains(got, want+" ") {
@@ -120,12 +131,14 @@ func TestCommandLine(t *testing.T) {
 	if strings.Contains(got, "--no-webui") {
 		t.Errorf("%s\nhas two names of one option", got)
 	}
-	if l.Loaded.Device != "cpu" || l.Loaded.DType != "float16" || l.Loaded.Vocab < 259 || l.Loaded.TextVocab < 256 || l.Loaded.TextVocab > l.Loaded.Vocab {
+	if l.Loaded.Device != "cpu" || l.Loaded.DType != "float16" || l.Loaded.Vocab < 259 || l.Loaded.TextVocab < 256 ||
+		l.Loaded.TextVocab > l.Loaded.Vocab {
 		t.Errorf("loaded = %+v", l.Loaded)
 	}
 	s.Options, s.BatchSize = nil, 0
 	l, err = (&engine{command: backend.Command{Path: "/no/such/llama-server"}}).Launch(t.Context(), s, 1234)
-	if got := strings.Join(l.Command.Args, " "); err != nil || !strings.Contains(got, "--parallel 4") || !strings.Contains(got, "--ctx-size 2048") {
+	if got := strings.Join(l.Command.Args, " "); err != nil || !strings.Contains(got, "--parallel 4") ||
+		!strings.Contains(got, "--ctx-size 2048") {
 		t.Errorf("%s, %v: want the server's own four slots", got, err)
 	}
 	s.Path = filepath.Join(t.TempDir(), "none.gguf")

@@ -26,7 +26,8 @@ const (
 const versionTimeout = 30 * time.Second
 
 const (
-	chooseHint  = "name an interpreter with --python, or activate a virtual environment that holds torch and transformers"
+	chooseHint = "name an interpreter with --python, or activate a virtual environment that holds torch and " +
+		"transformers"
 	installHint = "install Python 3.10 or newer, or name an interpreter with --python"
 )
 

@@ -19,7 +19,8 @@ type Load struct {
 // cuda:N or cpu. The caller closes the load.
 func (b Backend) StartLoad(ctx context.Context, device string) (*Load, error) {
 	if device == "auto" || !validDevice(device) {
-		return nil, backend.Failf(backend.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible", device)
+		return nil, backend.Failf(backend.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible",
+			device)
 	}
 	command, dir, err := b.prepare(ctx)
 	if err != nil {

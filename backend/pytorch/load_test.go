@@ -33,7 +33,9 @@ func TestLoad(t *testing.T) {
 		t.Errorf("name %q, devices %v, want a CPU", l.Name(), l.Devices())
 	}
 	before := clock.Mono()
-	edges, err := l.Pulse(t.Context(), []backend.Pulse{{Off: time.Millisecond}, {On: 5 * time.Millisecond, Off: 5 * time.Millisecond}, {On: 5 * time.Millisecond}})
+	edges, err := l.Pulse(t.Context(),
+		[]backend.Pulse{{Off: time.Millisecond}, {On: 5 * time.Millisecond, Off: 5 * time.Millisecond},
+			{On: 5 * time.Millisecond}})
 	after := clock.Mono()
 	if err != nil || len(edges) != 2 {
 		t.Fatalf("Pulse() = %v, %v, want two edges", edges, err)
@@ -65,7 +67,8 @@ func TestLoad(t *testing.T) {
 func TestLoadNeedsGPU(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("CUDA_VISIBLE_DEVICES", "")
-	if _, err := (Backend{Python: testPython(t)}).StartLoad(t.Context(), "cuda"); class(t, err) != backend.ClassNoDevice {
+	if _, err := (Backend{Python: testPython(t)}).StartLoad(t.Context(), "cuda"); class(t,
+		err) != backend.ClassNoDevice {
 		t.Errorf("StartLoad(cuda) without a GPU = %v", err)
 	}
 	mustBeEmpty(t, os.Getenv("TMPDIR"))

@@ -75,7 +75,8 @@ func (o Options) validate() error {
 			"pytorch.threads is %d and pytorch.prefill_chunk_size is %d", o.Threads, o.PrefillChunk)
 	}
 	if o.TensorParallel < 0 {
-		return backend.Failf(backend.ClassConfig, "use 1 or more", "pytorch.tensor_parallel_size is %d", o.TensorParallel)
+		return backend.Failf(backend.ClassConfig, "use 1 or more", "pytorch.tensor_parallel_size is %d",
+			o.TensorParallel)
 	}
 	for _, c := range []struct {
 		key, value string
@@ -91,7 +92,8 @@ func (o Options) validate() error {
 		{"matmul_precision", o.MatmulPrecision, []string{"", "highest", "high", "medium"}},
 	} {
 		if !slices.Contains(c.words, c.value) {
-			return backend.Failf(backend.ClassConfig, "use one of "+strings.TrimPrefix(strings.Join(c.words, ", "), ", "),
+			return backend.Failf(backend.ClassConfig,
+				"use one of "+strings.TrimPrefix(strings.Join(c.words, ", "), ", "),
 				"pytorch.%s %q is not known", c.key, c.value)
 		}
 	}

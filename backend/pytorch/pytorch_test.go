@@ -66,14 +66,16 @@ func TestInterpreterChoice(t *testing.T) {
 	script(t, filepath.Join(dir, "two", "python"), answer)
 	script(t, filepath.Join(dir, "two", "python3"), answer)
 	onlyPython := script(t, filepath.Join(dir, "three", "python"), answer)
-	path := strings.Join([]string{"relative", filepath.Join(dir, "none"), filepath.Dir(first), filepath.Join(dir, "two")}, ":")
+	path := strings.Join([]string{"relative", filepath.Join(dir, "none"), filepath.Dir(first),
+		filepath.Join(dir, "two")}, ":")
 
 	tests := []struct {
 		name string
 		b    Backend
 		want string
 	}{
-		{"explicit", Backend{Python: explicit, Env: env("VIRTUAL_ENV", filepath.Join(dir, "venv"), "PATH", path)}, explicit},
+		{"explicit", Backend{Python: explicit, Env: env("VIRTUAL_ENV", filepath.Join(dir, "venv"), "PATH", path)},
+			explicit},
 		{"explicit name", Backend{Python: "python3", Env: env("PATH", path)}, first},
 		{"virtual environment", Backend{Env: env("VIRTUAL_ENV", filepath.Join(dir, "venv"), "PATH", path)}, venv},
 		{"path", Backend{Env: env("PATH", path)}, first},
@@ -103,14 +105,19 @@ func TestInterpreterFailures(t *testing.T) {
 	}{
 		{"nothing in PATH", Backend{Env: env("PATH", dir)}, backend.ClassNotInstalled, "no python3 in PATH"},
 		{"missing", Backend{Python: filepath.Join(dir, "absent")}, backend.ClassNotInstalled, "no such file"},
-		{"missing name", Backend{Python: "absent", Env: env("PATH", dir)}, backend.ClassNotInstalled, "no absent in PATH"},
+		{"missing name", Backend{Python: "absent", Env: env("PATH", dir)}, backend.ClassNotInstalled,
+			"no absent in PATH"},
 		{"folder", Backend{Python: dir}, backend.ClassNotInstalled, "folder"},
 		{"not executable", Backend{Python: plain}, backend.ClassNotInstalled, "not executable"},
 		{"broken environment", Backend{Env: env("VIRTUAL_ENV", dir)}, backend.ClassNotInstalled, "$VIRTUAL_ENV"},
-		{"too old", Backend{Python: script(t, filepath.Join(dir, "old"), "echo 3.9")}, backend.ClassVersion, "Python 3.9"},
-		{"python 2", Backend{Python: script(t, filepath.Join(dir, "two"), "echo 2.7")}, backend.ClassVersion, "Python 2.7"},
-		{"no python", Backend{Python: script(t, filepath.Join(dir, "cat"), "echo meow")}, backend.ClassNotInstalled, "does not answer"},
-		{"failing", Backend{Python: script(t, filepath.Join(dir, "bad"), "echo no licence >&2; exit 3")}, backend.ClassNotInstalled, "no licence"},
+		{"too old", Backend{Python: script(t, filepath.Join(dir, "old"), "echo 3.9")}, backend.ClassVersion,
+			"Python 3.9"},
+		{"python 2", Backend{Python: script(t, filepath.Join(dir, "two"), "echo 2.7")}, backend.ClassVersion,
+			"Python 2.7"},
+		{"no python", Backend{Python: script(t, filepath.Join(dir, "cat"), "echo meow")}, backend.ClassNotInstalled,
+			"does not answer"},
+		{"failing", Backend{Python: script(t, filepath.Join(dir, "bad"), "echo no licence >&2; exit 3")},
+			backend.ClassNotInstalled, "no licence"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -147,7 +154,8 @@ func TestOptions(t *testing.T) {
 			Options{BatchSize: 1, Attention: "eager", Device: "auto", Cache: "static", Compile: "default"}, true},
 		{`{"compile": "fastest"}`, Options{}, false},
 		{`{"quantization": "int3"}`, Options{}, false},
-		{`{"tensor_parallel_size": 2}`, Options{BatchSize: 1, Attention: "sdpa", Device: "auto", TensorParallel: 2}, true},
+		{`{"tensor_parallel_size": 2}`, Options{BatchSize: 1, Attention: "sdpa", Device: "auto", TensorParallel: 2},
+			true},
 		{`{"tensor_parallel_size": -1}`, Options{}, false},
 		{`{"threads": -1}`, Options{}, false},
 		{`{"batch_size": 0}`, Options{}, false},
@@ -187,7 +195,8 @@ func TestBatchSizeIsOne(t *testing.T) {
 		}
 		o, parseErr := ParseOptions(spec.Options)
 		if err != nil || parseErr != nil || spec.BatchSize != test.want || o.BatchSize != test.want {
-			t.Errorf("resolve(%s, %d) = %d, %+v, %v, want %d", test.section, test.size, spec.BatchSize, o, err, test.want)
+			t.Errorf("resolve(%s, %d) = %d, %+v, %v, want %d", test.section, test.size, spec.BatchSize, o, err,
+				test.want)
 		}
 	}
 }
@@ -307,11 +316,13 @@ func TestRankDies(t *testing.T) {
 	}
 	var died time.Time
 	time.AfterFunc(300*time.Millisecond, func() { died = time.Now(); _ = syscall.Kill(rank, syscall.SIGTERM) })
-	_, err = session.Run(t.Context(), backend.Workload{Requests: []backend.Prompt{{ID: 1, Tokens: []int32{65}}}, OutputTokens: 4000})
+	_, err = session.Run(t.Context(),
+		backend.Workload{Requests: []backend.Prompt{{ID: 1, Tokens: []int32{65}}}, OutputTokens: 4000})
 	if took := time.Since(died); took > 5*time.Second {
 		t.Errorf("the run failed %v after the rank died", took)
 	}
-	if class(t, err) != backend.ClassCrashed || !strings.Contains(err.Error(), "rank 1 of 2 was ended by signal SIGTERM") {
+	if class(t, err) != backend.ClassCrashed ||
+		!strings.Contains(err.Error(), "rank 1 of 2 was ended by signal SIGTERM") {
 		t.Errorf("Run() = %v", err)
 	}
 	if err := session.Close(); err != nil {
@@ -379,7 +390,8 @@ func TestLoadFailures(t *testing.T) {
 		{"no folder", func(s *backend.Spec) { s.Path += "-absent" }, backend.ClassModelNotFound},
 		{"no weights", func(s *backend.Spec) { s.Synthetic = false }, backend.ClassModelNotFound},
 		{"dtype", func(s *backend.Spec) { s.DType = "q4_0" }, backend.ClassUnsupportedDType},
-		{"device", func(s *backend.Spec) { s.Options = json.RawMessage(`{"device":"cuda:99"}`) }, backend.ClassNoDevice},
+		{"device", func(s *backend.Spec) { s.Options = json.RawMessage(`{"device":"cuda:99"}`) },
+			backend.ClassNoDevice},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

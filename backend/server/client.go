@@ -84,7 +84,8 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	}()
 	log := &backend.Log{Requests: make([]backend.Request, len(w.Requests)), StepClock: "client"}
 	for i, p := range w.Requests {
-		log.Requests[i] = backend.Request{ID: p.ID, PromptTokens: len(p.Tokens), TokenNS: make([]int64, 0, w.OutputTokens)}
+		log.Requests[i] = backend.Request{ID: p.ID, PromptTokens: len(p.Tokens),
+			TokenNS: make([]int64, 0, w.OutputTokens)}
 	}
 	log.StartNS = clock.Mono()
 	heard.Store(log.StartNS)
@@ -158,7 +159,8 @@ func closeAll(streams []*stream) {
 }
 
 // watch ends a run in which nothing arrives any more.
-func (c *client) watch(ctx context.Context, finished <-chan struct{}, heard *atomic.Int64, cancel context.CancelCauseFunc) {
+func (c *client) watch(ctx context.Context, finished <-chan struct{}, heard *atomic.Int64,
+	cancel context.CancelCauseFunc) {
 	look := time.NewTicker(max(c.stall/20, time.Millisecond))
 	defer look.Stop()
 	for {
@@ -294,7 +296,8 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 	case failure != "":
 		return errors.New(failure)
 	case usage == nil:
-		return fmt.Errorf("%w: the stream ended after %d tokens without the engine's own count", io.ErrUnexpectedEOF, len(out.TokenNS))
+		return fmt.Errorf("%w: the stream ended after %d tokens without the engine's own count", io.ErrUnexpectedEOF,
+			len(out.TokenNS))
 	case usage.Output != len(out.TokenNS):
 		return fmt.Errorf("the engine counts %d output tokens, its stream brought %d", usage.Output, len(out.TokenNS))
 	case usage.Prompt != out.PromptTokens:

@@ -15,7 +15,8 @@ import (
 
 // Request of [completions] is one that the stub of vLLM takes.
 func (completions) Request(_ backend.Spec, p backend.Prompt, output int) Request {
-	return JSON("/v1/completions", map[string]any{"prompt": p.Tokens, "max_tokens": output, "ignore_eos": true, "temperature": 0, "stream": true})
+	return JSON("/v1/completions",
+		map[string]any{"prompt": p.Tokens, "max_tokens": output, "ignore_eos": true, "temperature": 0, "stream": true})
 }
 
 // stubbed is a client of a stub in this process.
@@ -28,7 +29,8 @@ func stubbed(t *testing.T, streams int, s Schedule) *client {
 	go func() {
 		_ = servertest.New(servertest.Options{Dialect: servertest.VLLM{}, Step: time.Millisecond}).Serve(l)
 	}()
-	return &client{engine: completions{}, address: l.Addr().String(), streams: streams, schedule: s, stall: 5 * time.Second}
+	return &client{engine: completions{}, address: l.Addr().String(), streams: streams, schedule: s,
+		stall: 5 * time.Second}
 }
 
 func sixPrompts() backend.Workload {
@@ -81,13 +83,15 @@ func TestLoad(t *testing.T) {
 					t.Errorf("request %+v", r)
 				}
 				if q.due != nil && r.SubmittedNS < log.StartNS+int64(q.due(i)) {
-					t.Errorf("request %d was sent %v after the start, it was due at %v", i, time.Duration(r.SubmittedNS-log.StartNS), q.due(i))
+					t.Errorf("request %d was sent %v after the start, it was due at %v", i,
+						time.Duration(r.SubmittedNS-log.StartNS), q.due(i))
 				}
 			}
 			if n := mostAtOnce(log); n > q.most {
 				t.Errorf("%d requests at once, want at most %d", n, q.most)
 			}
-			if log.EndNS < slices.MaxFunc(log.Requests, func(a, b backend.Request) int { return int(a.EndNS - b.EndNS) }).EndNS {
+			if log.EndNS < slices.MaxFunc(log.Requests,
+				func(a, b backend.Request) int { return int(a.EndNS - b.EndNS) }).EndNS {
 				t.Error("the run ended before its requests")
 			}
 		})
@@ -98,7 +102,8 @@ func TestLoad(t *testing.T) {
 func TestReadTogether(t *testing.T) {
 	s := &stream{client: &client{engine: completions{}}}
 	for n, at := range []int64{10, 20, 20, 20, 30} {
-		s.got.feed([]byte("data: "+(servertest.VLLM{}).Token(servertest.Request{Prompt: []int32{1}}, n, 1, n == 4)+"\n\n"), at)
+		s.got.feed([]byte("data: "+(servertest.VLLM{}).Token(servertest.Request{Prompt: []int32{1}}, n, 1, n == 4)+
+			"\n\n"), at)
 	}
 	for _, data := range (servertest.VLLM{}).End(servertest.Request{Prompt: []int32{1}}, 5, 0) {
 		s.got.feed([]byte("data: "+data+"\n\n"), 30)
@@ -122,7 +127,8 @@ func TestStepsFromStreams(t *testing.T) {
 	late := steps([]reading{at(0, 100, 0, 0), at(50, 108, 0, 0), at(100, 118, 2, 0)}, log)
 	counted := steps([]reading{at(0, 100, 0, 1000), at(50, 108, 0, 1002), at(100, 118, 2, 1006)}, log)
 	for name, list := range map[string][]backend.Step{"late": late, "counted": counted} {
-		if len(list) != 2 || list[0].PrefillTokens != 8 || list[0].DecodeTokens != 1 || list[1].PrefillTokens != 8 || list[1].DecodeTokens != 3 {
+		if len(list) != 2 || list[0].PrefillTokens != 8 || list[0].DecodeTokens != 1 || list[1].PrefillTokens != 8 ||
+			list[1].DecodeTokens != 3 {
 			t.Errorf("%s: %+v, want 8 and 8 prompt tokens, 1 and 3 decoded ones", name, list)
 		}
 	}
@@ -153,7 +159,8 @@ func TestImpostor(t *testing.T) {
 	}
 	_, box := servertest.Docker(t, "/bin/sleep")
 	for name, spec := range map[string]backend.Spec{"process": {}, "container": {Container: box}} {
-		_, err := Start(t.Context(), impostor{listen: listen}, spec, Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
+		_, err := Start(t.Context(), impostor{listen: listen}, spec,
+			Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
 		if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassPortInUse {
 			t.Errorf("%s: %v (%s), want a port in use", name, err, f.Class)
 		}

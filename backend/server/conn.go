@@ -220,7 +220,10 @@ func (c *conn) head() (status int, err error) {
 			return 0, err
 		}
 		c.body = body{left: -1}
-		if err := c.headers(func(name, value []byte) error { return c.body.header(string(name), string(value)) }); err != nil {
+		if err := c.headers(func(name,
+			value []byte) error {
+			return c.body.header(string(name), string(value))
+		}); err != nil {
 			return 0, err
 		}
 		if status/100 == 1 {

@@ -86,8 +86,9 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 		if sequences == 0 {
 			sequences = 1
 		}
-		out = append(out, backend.Step{StartNS: from, EndNS: to, PrefillTokens: max(0, prefill), DecodeTokens: max(0, decode),
-			Sequences: sequences, ContextTokens: max(context, int64(sequences))})
+		out = append(out, backend.Step{StartNS: from, EndNS: to, PrefillTokens: max(0, prefill),
+			DecodeTokens: max(0, decode),
+			Sequences:    sequences, ContextTokens: max(context, int64(sequences))})
 	}
 	return out
 }

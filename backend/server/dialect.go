@@ -232,10 +232,12 @@ func Package(ctx context.Context, python backend.Command, name string) (string, 
 	case !ok || !strings.Contains(f.LogTail, "PackageNotFoundError"):
 		return version, err
 	case python.Container != nil:
-		return "", backend.Failf(backend.ClassNotInstalled, "name an image that has it with container.image, or its program with container.program",
+		return "", backend.Failf(backend.ClassNotInstalled,
+			"name an image that has it with container.image, or its program with container.program",
 			"the image %s has no package %s", python.Container.Image, name)
 	}
-	return "", backend.Failf(backend.ClassNotInstalled, "install it there, or name another interpreter with --python", "%s has no package %s", python.Path, name)
+	return "", backend.Failf(backend.ClassNotInstalled, "install it there, or name another interpreter with --python",
+		"%s has no package %s", python.Path, name)
 }
 
 // versionTimeout bounds the question for a version: some engines import all of
@@ -256,7 +258,8 @@ func Version(ctx context.Context, cmd backend.Command, args ...string) (string, 
 			return "", f
 		}
 		return "", &backend.Failure{Class: backend.ClassNotInstalled, Err: err, LogTail: string(said),
-			Message: cmd.Path + " does not say its version", Hint: "try `" + strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
+			Message: cmd.Path + " does not say its version", Hint: "try `" +
+				strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
 	}
 	return fields[len(fields)-1], nil
 }

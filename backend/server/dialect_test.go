@@ -11,12 +11,14 @@ import (
 func TestProgram(t *testing.T) {
 	dir := t.TempDir()
 	python := filepath.Join(dir, "python")
-	if _, err := Program("engine", python); err == nil || !strings.Contains(err.Error(), "interpreter") || !strings.Contains(err.Error(), python) {
+	if _, err := Program("engine", python); err == nil || !strings.Contains(err.Error(), "interpreter") ||
+		!strings.Contains(err.Error(), python) {
 		t.Errorf("no interpreter: %v", err)
 	}
 	for _, path := range []string{python, filepath.Join(dir, "engine")} {
 		if path != python {
-			if _, err := Program("engine", python); err == nil || !strings.Contains(err.Error(), "no program engine beside "+python) {
+			if _, err := Program("engine", python); err == nil ||
+				!strings.Contains(err.Error(), "no program engine beside "+python) {
 				t.Errorf("no program: %v", err)
 			}
 		}

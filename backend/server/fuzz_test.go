@@ -45,10 +45,13 @@ func answering(t testing.TB, said []byte) *conn {
 // sent.
 func FuzzResponse(f *testing.F) {
 	for _, s := range []string{
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n3\r\n 1\n\r\n1;x=y\r\n\n\r\n0\r\nTrailer: 1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n3\r\n " +
+			"1\n\r\n1;x=y\r\n\n\r\n0\r\nTrailer: 1\r\n\r\n",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ndata: 1\n\n",
-		"HTTP/1.0 500 No\n\ndata: to the end\n\n", "HTTP/1.1 204\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\ndata: short\n\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
+		"HTTP/1.0 500 No\n\ndata: to the end\n\n", "HTTP/1.1 204\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\ndata: short\n\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
 		"HTTP/2 200\r\n\r\n", "", "\r\n\r\n", "HTTP/1.1 200 OK\r\n: \r\n:\r\n\r\n\r\n",
 	} {
 		f.Add([]byte(s))
@@ -89,7 +92,8 @@ func FuzzEvents(f *testing.F) {
 		for p := range slices.Chunk(stream, int(size)+1) {
 			parts.feed(p, 1)
 		}
-		if !bytes.Equal(whole.text, parts.text) || !slices.Equal(whole.list, parts.list) || !bytes.Equal(whole.line, parts.line) {
+		if !bytes.Equal(whole.text, parts.text) || !slices.Equal(whole.list, parts.list) ||
+			!bytes.Equal(whole.line, parts.line) {
 			t.Errorf("whole %q %v, in pieces %q %v", whole.text, whole.list, parts.text, parts.list)
 		}
 	})
@@ -111,7 +115,8 @@ func FuzzCompletion(f *testing.F) {
 		s.got.feed(append(append([]byte("data: "), bytes.ReplaceAll(data, []byte("\n"), nil)...), "\n\n"...), 5)
 		out := backend.Request{PromptTokens: 3}
 		err := s.interpret(&out, 2)
-		if err == nil && (!out.OK || out.OutputTokens != len(out.TokenNS) || out.PromptComputed < 0 || out.PromptComputed > 3) {
+		if err == nil && (!out.OK || out.OutputTokens != len(out.TokenNS) || out.PromptComputed < 0 ||
+			out.PromptComputed > 3) {
 			t.Errorf("%+v", out)
 		}
 		if len(out.TokenNS) > 2*tooMany {

@@ -117,8 +117,10 @@ func bury(name string, group int, known map[int]member, within time.Duration) er
 			return nil
 		}
 		if took > within && len(living) > 0 {
-			return backend.Failf(backend.ClassHung, "see `ps -o pid,stat,wchan:30,args` for what they wait for; a process in state D waits for its driver",
-				"%s has stopped, but %d of its processes are still there after %v (%s): they may hold the GPU's memory", name, len(living), within, fmt.Sprint(living))
+			return backend.Failf(backend.ClassHung,
+				"see `ps -o pid,stat,wchan:30,args` for what they wait for; a process in state D waits for its driver",
+				"%s has stopped, but %d of its processes are still there after %v (%s): they may hold the "+
+					"GPU's memory", name, len(living), within, fmt.Sprint(living))
 		}
 		for _, pid := range living {
 			_ = syscall.Kill(pid, syscall.SIGKILL)

@@ -78,7 +78,8 @@ func TestBuryLeavesOthers(t *testing.T) {
 		t.Error("it was killed")
 	}
 	err := bury("engine", root, family(root), -time.Second)
-	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassHung || !strings.Contains(f.Message, strconv.Itoa(inner)) {
+	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassHung ||
+		!strings.Contains(f.Message, strconv.Itoa(inner)) {
 		t.Errorf("%v, want the processes that are left", err)
 	}
 }

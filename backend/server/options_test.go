@@ -16,10 +16,17 @@ func TestParseHelp(t *testing.T) {
 		text       string
 		has, lacks []string
 	}{
-		"argparse": {"usage: vllm serve [-h] [--port PORT]\n\n  --enforce-eager, --no-enforce-eager\n                        Whether to use eager mode, see --other-things.\n  --tensor-parallel-size TENSOR_PARALLEL_SIZE, -tp TENSOR_PARALLEL_SIZE\n",
-			[]string{"--port", "--enforce-eager", "--no-enforce-eager", "--tensor-parallel-size"}, []string{"--enforce", "--tensor-parallel"}},
-		"click":     {"Options:\n  --port INTEGER   :tag:`beta` Port\n  --tensor_parallel_size, --tp_size INTEGER\n  --config, --extra_llm_api_options TEXT\n", []string{"--tp_size", "--config", "--extra_llm_api_options"}, []string{"--tp-size"}},
-		"llama.cpp": {"-kvo,  --kv-offload, -nkvo, --no-kv-offload\n                        whether (default: enabled)\n--port PORT                             port to listen (default: 8080)\n", []string{"--kv-offload", "--no-kv-offload", "--port"}, []string{"--kv"}},
+		"argparse": {"usage: vllm serve [-h] [--port PORT]\n\n  --enforce-eager, --no-enforce-eager\n             " +
+			"           Whether to use eager mode, see --other-things.\n  --tensor-parallel-size " +
+			"TENSOR_PARALLEL_SIZE, -tp TENSOR_PARALLEL_SIZE\n",
+			[]string{"--port", "--enforce-eager", "--no-enforce-eager",
+				"--tensor-parallel-size"}, []string{"--enforce", "--tensor-parallel"}},
+		"click": {"Options:\n  --port INTEGER   :tag:`beta` Port\n  --tensor_parallel_size, --tp_size " +
+			"INTEGER\n  --config, --extra_llm_api_options TEXT\n", []string{"--tp_size", "--config",
+			"--extra_llm_api_options"}, []string{"--tp-size"}},
+		"llama.cpp": {"-kvo,  --kv-offload, -nkvo, --no-kv-offload\n                        whether (default: " +
+			"enabled)\n--port PORT                             port to listen (default: 8080)\n",
+			[]string{"--kv-offload", "--no-kv-offload", "--port"}, []string{"--kv"}},
 	} {
 		k := parseHelp(q.text)
 		for _, o := range q.has {
@@ -33,7 +40,8 @@ func TestParseHelp(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"", "RuntimeError: Failed to infer device type", "usage: vllm serve --help=all\n  ModelConfig  --help=ModelConfig\n"} {
+	for _, text := range []string{"", "RuntimeError: Failed to infer device type",
+		"usage: vllm serve --help=all\n  ModelConfig  --help=ModelConfig\n"} {
 		if k := parseHelp(text); k != nil || !k.Has("--anything") {
 			t.Errorf("%q gives %v, want nothing known", text, k)
 		}
@@ -48,7 +56,8 @@ func TestKnown(t *testing.T) {
 	if got := k.First("--a", "--b"); got != "--a" {
 		t.Errorf("%s: what no version has is refused by its first name", got)
 	}
-	if err := k.Check("x", "1.2", []string{"serve", "--port", "1", "-O2", "--new-name=--none", "{--json}"}); err != nil {
+	if err := k.Check("x", "1.2",
+		[]string{"serve", "--port", "1", "-O2", "--new-name=--none", "{--json}"}); err != nil {
 		t.Error(err)
 	}
 	err := k.Check("x", "1.2", []string{"--port", "1", "--gone", "3"})
@@ -63,7 +72,8 @@ func TestKnown(t *testing.T) {
 func TestOptionsOfOnce(t *testing.T) {
 	dir := t.TempDir()
 	count := filepath.Join(dir, "count")
-	cmd := backend.Command{Path: "/bin/sh", Args: []string{"-c", `echo >> "$0"; [ "$1" = --help ] && echo "  --port PORT"`, count}}
+	cmd := backend.Command{Path: "/bin/sh",
+		Args: []string{"-c", `echo >> "$0"; [ "$1" = --help ] && echo "  --port PORT"`, count}}
 	for _, version := range []string{"1", "1", "2"} {
 		if k := OptionsOf(t.Context(), cmd, version, []string{"--help=all"}, []string{"--help"}); !k["--port"] {
 			t.Errorf("%v", k)
@@ -110,7 +120,8 @@ func TestPackage(t *testing.T) {
 		t.Skip("no Python here")
 	}
 	_, err = Package(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
-	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassNotInstalled || f.Message != python+" has no package no-such-package-of-llem" {
+	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassNotInstalled ||
+		f.Message != python+" has no package no-such-package-of-llem" {
 		t.Errorf("%v", err)
 	}
 }

@@ -220,11 +220,13 @@ func (s *Session) Loaded() backend.Loaded { return s.loaded }
 // can be other ones.
 func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 	old := s.spec
-	same := old.Path == spec.Path && old.Synthetic == spec.Synthetic && old.DType == spec.DType && old.Seed == spec.Seed &&
+	same := old.Path == spec.Path && old.Synthetic == spec.Synthetic && old.DType == spec.DType &&
+		old.Seed == spec.Seed &&
 		old.SampleSeed() == spec.SampleSeed() && old.BatchSize == spec.BatchSize && old.MaxContext == spec.MaxContext &&
 		bytes.Equal(old.Options, spec.Options) && reflect.DeepEqual(old.Container, spec.Container)
 	if !same {
-		return backend.Failf(backend.ClassConfig, "start the engine anew", "%s was started with other settings", s.engine.Name())
+		return backend.Failf(backend.ClassConfig, "start the engine anew", "%s was started with other settings",
+			s.engine.Name())
 	}
 	s.spec = spec
 	return nil
@@ -253,7 +255,8 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	if err := w.Check(s.spec.MaxContext, s.loaded.Vocab); err != nil {
 		return nil, err
 	}
-	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams), schedule: s.opt.Schedule, stall: s.opt.StallTimeout}
+	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams),
+		schedule: s.opt.Schedule, stall: s.opt.StallTimeout}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
 	stop := make(chan struct{})
@@ -278,8 +281,9 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	switch {
 	case errors.Is(err, errStall):
 		s.child.Stop(s.opt.StopTimeout)
-		return nil, &backend.Failure{Class: backend.ClassHung, Message: fmt.Sprintf("%s: %v, with requests under way; it was stopped", s.engine.Name(), err),
-			Hint: "see engine.log for what it was doing", LogTail: s.child.LogTail()}
+		return nil, &backend.Failure{Class: backend.ClassHung,
+			Message: fmt.Sprintf("%s: %v, with requests under way; it was stopped", s.engine.Name(), err),
+			Hint:    "see engine.log for what it was doing", LogTail: s.child.LogTail()}
 	case errors.Is(err, errExited):
 		return nil, s.child.Failure(s.engine.Name(), "running")
 	}

@@ -113,7 +113,8 @@ const spare = 8
 // Launch implements server.Engine.
 func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
-	args := append(append([]string{}, e.command.Args...), "--model-path", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
+	args := append(append([]string{}, e.command.Args...), "--model-path", spec.Path, "--host", "127.0.0.1", "--port",
+		strconv.Itoa(port),
 		"--dtype", spec.DType, "--random-seed", strconv.FormatUint(spec.SampleSeed(), 10), "--enable-metrics")
 	if spec.Synthetic {
 		args = append(args, "--load-format", "dummy")
@@ -162,7 +163,10 @@ func (e *engine) flags(spec backend.Spec, known server.Known) ([]string, error) 
 		}
 	}
 	f := server.Flags{
-		"cuda_graph_bs": func(v any) []string { return append([]string{"--cuda-graph-bs"}, strings.Split(fmt.Sprint(v), ",")...) },
+		"cuda_graph_bs": func(v any) []string {
+			return append([]string{"--cuda-graph-bs"},
+				strings.Split(fmt.Sprint(v), ",")...)
+		},
 		// Since 0.5.20 there is one for each phase.
 		"cuda_graph_max_bs": func(v any) []string {
 			return server.Flag(known.First("--cuda-graph-max-bs", "--cuda-graph-max-bs-decode")[2:], v)
@@ -188,8 +192,9 @@ type sampling struct {
 
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	return server.JSON("/generate", generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
-		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
+	return server.JSON("/generate",
+		generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
+			Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
 }
 
 // chunk is one event: the state of the request so far.

@@ -13,7 +13,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.Main(map[string]servertest.Dialect{Name: servertest.SGLang{}, "cumulative": servertest.SGLang{Cumulative: true}})
+	servertest.Main(map[string]servertest.Dialect{Name: servertest.SGLang{},
+		"cumulative": servertest.SGLang{Cumulative: true}})
 	m.Run()
 }
 
@@ -29,15 +30,17 @@ func spec(t *testing.T) backend.Spec {
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec:    spec(t),
-		Tokens:  backendtest.FakeTokens,
+		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
+			Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Spec:   spec(t),
+		Tokens: backendtest.FakeTokens,
 	})
 }
 
 // TestStub: both formats of the stream.
 func TestStub(t *testing.T) {
-	s := servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-running-requests", Settings: `{"max_running_requests":4}`}
+	s := servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-running-requests",
+		Settings: `{"max_running_requests":4}`}
 	t.Run("incremental", func(t *testing.T) { s.Run(t, Name) })
 	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })
 }
@@ -51,11 +54,15 @@ func TestCommandLine(t *testing.T) {
 		command backend.Command
 		has     []string
 	}{
-		"unknown version": {backend.Command{Path: "/no/such/python", Args: []string{"-m", "sglang.launch_server"}}, []string{
-			"-m sglang.launch_server --model-path " + s.Path + " --host 127.0.0.1 --port 1234", "--dtype bfloat16", "--random-seed 7", "--enable-metrics",
-			"--load-format dummy", "--max-running-requests 64", "--disable-cuda-graph", "--tensor-parallel-size 2", "--mem-fraction-static 0.5",
-			"--cuda-graph-max-bs 16", "--disable-radix-cache", "--context-length 72"}},
-		"newer version": {servertest.Command(t, Name, servertest.None), []string{"--cuda-graph-max-bs-decode 16", "--incremental-streaming-output"}},
+		"unknown version": {backend.Command{Path: "/no/such/python", Args: []string{"-m", "sglang.launch_server"}},
+			[]string{
+				"-m sglang.launch_server --model-path " + s.Path +
+					" --host 127.0.0.1 --port 1234", "--dtype bfloat16", "--random-seed 7", "--enable-metrics",
+				"--load-format dummy", "--max-running-requests 64", "--disable-cuda-graph",
+				"--tensor-parallel-size 2", "--mem-fraction-static 0.5",
+				"--cuda-graph-max-bs 16", "--disable-radix-cache", "--context-length 72"}},
+		"newer version": {servertest.Command(t, Name, servertest.None),
+			[]string{"--cuda-graph-max-bs-decode 16", "--incremental-streaming-output"}},
 	} {
 		l, err := (&engine{command: q.command}).Launch(t.Context(), s, 1234)
 		if err != nil {

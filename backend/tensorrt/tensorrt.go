@@ -57,7 +57,8 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 	case b.Command != nil:
 		version, err = server.Version(ctx, cmd, "--version")
 	default:
-		version, err = server.Package(ctx, backend.Command{Path: cmp.Or(server.Interpreter(cmd.Path), b.Python, "python3")}, "tensorrt_llm")
+		version, err = server.Package(ctx,
+			backend.Command{Path: cmp.Or(server.Interpreter(cmd.Path), b.Python, "python3")}, "tensorrt_llm")
 	}
 	if err != nil {
 		return backend.Info{}, err
@@ -73,7 +74,8 @@ func (b Backend) program() (backend.Command, error) {
 	path, err := server.Program("trtllm-serve", b.Python)
 	if err != nil {
 		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
-			"python3 -m venv trtllm && trtllm/bin/pip install tensorrt-llm (it needs an NVIDIA GPU), then --python trtllm/bin/python", "TensorRT-LLM is not installed: %v", err)
+			"python3 -m venv trtllm && trtllm/bin/pip install tensorrt-llm (it needs an NVIDIA GPU), then "+
+				"--python trtllm/bin/python", "TensorRT-LLM is not installed: %v", err)
 	}
 	return backend.Command{Path: path}, nil
 }
@@ -133,7 +135,8 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--backend", "pytorch",
 		"--host", "127.0.0.1", "--port", strconv.Itoa(port), known.First("--config", "--extra_llm_api_options"), file)
 	return server.Launch{
-		Command: backend.Command{Path: e.command.Path, Args: args, Env: append(append(server.Offline(), e.command.Env...), "TRTLLM_NO_USAGE_STATS=1"),
+		Command: backend.Command{Path: e.command.Path, Args: args,
+			Env:     append(append(server.Offline(), e.command.Env...), "TRTLLM_NO_USAGE_STATS=1"),
 			Folders: []string{dir}},
 		Health:  "/health",
 		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
@@ -228,8 +231,10 @@ func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.R
 	if d.Temperature == 0 {
 		d.TopK = 1
 	}
-	return server.JSON("/v1/completions", completion{Model: "llem", Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
-		Temperature: d.Temperature, TopK: d.TopK, TopP: d.TopP, Seed: spec.SampleSeed(), Stream: true, Options: streamOptions{true, true}})
+	return server.JSON("/v1/completions",
+		completion{Model: "llem", Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
+			Temperature: d.Temperature, TopK: d.TopK, TopP: d.TopP, Seed: spec.SampleSeed(), Stream: true,
+			Options: streamOptions{true, true}})
 }
 
 // Read implements server.Engine: an event of the completions API.

@@ -32,8 +32,9 @@ func spec(t *testing.T) backend.Spec {
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec:    spec(t),
+		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
+			Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Spec: spec(t),
 	})
 }
 
@@ -66,9 +67,11 @@ func TestCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := (map[string]any{
-		"dtype": "bfloat16", "load_format": "dummy", "max_seq_len": 64.0, "max_batch_size": 64.0, "tensor_parallel_size": 2.0,
+		"dtype": "bfloat16", "load_format": "dummy", "max_seq_len": 64.0, "max_batch_size": 64.0,
+		"tensor_parallel_size":   2.0,
 		"enable_iter_perf_stats": true, "iter_stats_max_iterations": 10000.0, "disable_overlap_scheduler": true,
-		"kv_cache_config":      map[string]any{"enable_block_reuse": false, "dtype": "fp8", "free_gpu_memory_fraction": 0.5},
+		"kv_cache_config": map[string]any{"enable_block_reuse": false, "dtype": "fp8",
+			"free_gpu_memory_fraction": 0.5},
 		"cuda_graph_config":    map[string]any{"max_batch_size": 32.0, "enable_padding": true},
 		"torch_compile_config": map[string]any{},
 		"moe_config":           map[string]any{"backend": "CUTLASS"},

@@ -71,7 +71,8 @@ func TestOfflineContainer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("TMPDIR", t.TempDir())
 			python := filepath.Join(t.TempDir(), "python3")
-			if err := os.WriteFile(python, fmt.Appendf(nil, "#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", pythonEnv, self), 0o755); err != nil {
+			if err := os.WriteFile(python, fmt.Appendf(nil, "#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", pythonEnv, self),
+				0o755); err != nil {
 				t.Fatal(err)
 			}
 			s := spec(t)
@@ -82,7 +83,8 @@ func TestOfflineContainer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			log, err := session.Run(t.Context(), backend.Workload{OutputTokens: 8, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{5, 6}}}})
+			log, err := session.Run(t.Context(),
+				backend.Workload{OutputTokens: 8, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{5, 6}}}})
 			l := session.Loaded()
 			if err = errors.Join(err, session.Close()); err != nil {
 				t.Fatal(err)

@@ -104,5 +104,6 @@ func (b Backend) interpreter() (string, error) {
 			return path, nil
 		}
 	}
-	return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python", "%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
+	return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python",
+		"%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
 }

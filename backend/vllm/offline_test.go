@@ -37,7 +37,8 @@ func TestInterpreter(t *testing.T) {
 			if q.beside != "" {
 				write(filepath.Join(dir, q.beside), "#!/bin/sh\n")
 			}
-			b := Backend{Command: &backend.Command{Path: write(filepath.Join(dir, "vllm"), q.first+"\n")}, Python: q.named}
+			b := Backend{Command: &backend.Command{Path: write(filepath.Join(dir, "vllm"), q.first+"\n")},
+				Python: q.named}
 			got, err := b.interpreter()
 			if !q.fails {
 				if err != nil || !strings.HasSuffix(got, q.want) {
@@ -45,7 +46,8 @@ func TestInterpreter(t *testing.T) {
 				}
 				return
 			}
-			if f := backend.AsFailure(err); f == nil || f.Class != backend.ClassNotInstalled || !strings.Contains(f.Error(), q.want) || f.Hint == "" {
+			if f := backend.AsFailure(err); f == nil || f.Class != backend.ClassNotInstalled ||
+				!strings.Contains(f.Error(), q.want) || f.Hint == "" {
 				t.Errorf("%q, %v, want a failure with %q", got, err, q.want)
 			}
 		})

@@ -24,10 +24,13 @@ func itself(t *testing.T) Backend {
 	if python == "" {
 		t.Skip("NOT RUN AGAINST VLLM: LLEM_TEST_VLLM names no interpreter that has it")
 	}
-	for key, value := range map[string]string{"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"} {
+	for key, value := range map[string]string{"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+		"OMP_NUM_THREADS": "1"} {
 		t.Setenv(key, value)
 	}
-	return Backend{Python: python, Options: server.Options{StartTimeout: 10 * time.Minute, StallTimeout: 5 * time.Minute, StopTimeout: 20 * time.Second}}
+	return Backend{Python: python,
+		Options: server.Options{StartTimeout: 10 * time.Minute, StallTimeout: 5 * time.Minute,
+			StopTimeout: 20 * time.Second}}
 }
 
 // realSpec is a model that vLLM's attention takes on a processor: its heads have 32
@@ -99,7 +102,8 @@ func TestRealModesDoTheSame(t *testing.T) {
 	}
 	for i, got := range logs["serve"].Requests {
 		want := logs[Offline].Requests[i]
-		if !slices.Equal(got.Output, want.Output) || got.PromptComputed != want.PromptComputed || got.FinishReason != want.FinishReason {
+		if !slices.Equal(got.Output, want.Output) || got.PromptComputed != want.PromptComputed ||
+			got.FinishReason != want.FinishReason {
 			t.Errorf("request %d: %v (%d computed, %s) and %v (%d, %s)", i,
 				got.Output, got.PromptComputed, got.FinishReason, want.Output, want.PromptComputed, want.FinishReason)
 		}

@@ -82,7 +82,8 @@ func (b Backend) program() (backend.Command, error) {
 
 func missing(err error) error {
 	return backend.Failf(backend.ClassNotInstalled,
-		"python3 -m venv vllm && vllm/bin/pip install vllm, then --python vllm/bin/python", "vLLM is not installed: %v", err)
+		"python3 -m venv vllm && vllm/bin/pip install vllm, then --python vllm/bin/python",
+		"vLLM is not installed: %v", err)
 }
 
 // Start implements backend.Backend.
@@ -122,14 +123,16 @@ func (*engine) Name() string { return Name }
 
 // environment is added to the user's. Nothing may be fetched: whatever a model needs is
 // in its folder already.
-var environment = []string{"VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "TOKENIZERS_PARALLELISM=false"}
+var environment = []string{"VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1",
+	"TOKENIZERS_PARALLELISM=false"}
 
 // served is the name under which requests ask for the model.
 const served = "llem"
 
 // Launch implements server.Engine.
 func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
-	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
+	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--host", "127.0.0.1", "--port",
+		strconv.Itoa(port),
 		"--served-model-name", served, "--dtype", spec.DType, "--seed", strconv.FormatUint(spec.Seed, 10),
 		"--generation-config", "vllm", "--enable-prompt-tokens-details")
 	if spec.Synthetic {
@@ -149,7 +152,8 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 		Health:  "/health",
 		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		// Newer versions print all options only when asked for them.
-		Known: server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"}, []string{"serve", "--help"}),
+		Known: server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"},
+			[]string{"serve", "--help"}),
 	}, nil
 }
 
@@ -223,7 +227,8 @@ type completion struct {
 // Request implements server.Engine.
 func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
 	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
-		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK, Seed: spec.SampleSeed(), Stream: true, ReturnIDs: true}
+		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK,
+		Seed: spec.SampleSeed(), Stream: true, ReturnIDs: true}
 	c.StreamOptions.IncludeUsage = true
 	return server.JSON("/v1/completions", c)
 }
@@ -256,7 +261,8 @@ func (e *engine) Describe(ctx context.Context, ask server.Ask, _ *backend.Loaded
 
 // Tokenize implements server.Tokenizer.
 func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
-	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
+	return server.AskTokens(ctx, ask, "/tokenize",
+		map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
 }
 
 // Counters implements server.Counted, from vLLM's metrics

@@ -32,14 +32,16 @@ func spec(t *testing.T) backend.Spec {
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None), Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec:    spec(t),
-		Tokens:  backendtest.FakeTokens,
+		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
+			Start: 20 * time.Second, Stall: 3 * time.Second}),
+		Spec:   spec(t),
+		Tokens: backendtest.FakeTokens,
 	})
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-num-seqs", Settings: `{"max_num_seqs":4}`}.Run(t, Name)
+	servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-num-seqs",
+		Settings: `{"max_num_seqs":4}`}.Run(t, Name)
 }
 
 // TestCommandLine: what the engine is started with.
@@ -53,8 +55,10 @@ func TestCommandLine(t *testing.T) {
 	}
 	got := strings.Join(l.Command.Args, " ")
 	for _, want := range []string{
-		"serve " + s.Path + " --host 127.0.0.1 --port 1234", "--dtype bfloat16", "--seed 7", "--generation-config vllm", "--load-format dummy",
-		"--max-num-seqs 64", "--enforce-eager", "--no-async-scheduling", "-O2", `--compilation-config {"cudagraph_mode":"FULL"}`,
+		"serve " + s.Path + " --host 127.0.0.1 --port 1234", "--dtype bfloat16", "--seed 7",
+		"--generation-config vllm", "--load-format dummy",
+		"--max-num-seqs 64", "--enforce-eager", "--no-async-scheduling", "-O2",
+		`--compilation-config {"cudagraph_mode":"FULL"}`,
 		"--gpu-memory-utilization 0.5", "--no-enable-prefix-caching", "--max-model-len 64",
 	} {
 		if !strings.Contains(got, want) {

@@ -87,7 +87,8 @@ func run(ctx context.Context, c config) error {
 	for _, q := range requests {
 		work.Requests = append(work.Requests, backend.Prompt{ID: q.ID, Tokens: q.Tokens})
 	}
-	out := outcome{Backend: c.backend, Model: c.model, DType: session.Loaded().DType, Batch: c.batch, Input: c.input, Output: c.output}
+	out := outcome{Backend: c.backend, Model: c.model, DType: session.Loaded().DType, Batch: c.batch, Input: c.input,
+		Output: c.output}
 	for range 2 { // warm up
 		if _, err := session.Run(ctx, work); err != nil {
 			return err
@@ -135,7 +136,8 @@ func start(ctx context.Context, c config) (backend.Session, error) {
 }
 
 // pair runs one window with and one without sampling.
-func pair(ctx context.Context, s backend.Session, w backend.Workload, meters []power.Meter, onFirst bool, out *outcome) error {
+func pair(ctx context.Context, s backend.Session, w backend.Workload, meters []power.Meter, onFirst bool,
+	out *outcome) error {
 	var rates [2]float64 // off, on
 	for _, on := range []bool{onFirst, !onFirst} {
 		sampler := power.NewSampler(meters...)
@@ -186,7 +188,8 @@ func (o *outcome) report(path string) error {
 	o.CI95 = bootstrap(o.Ratios)
 	on, _ := stats.Summarize(o.On)
 	off, _ := stats.Summarize(o.Off)
-	fmt.Printf("%s %s %s batch %d, %d+%d tokens, %d pairs\n", o.Backend, o.Model, o.DType, o.Batch, o.Input, o.Output, len(o.Ratios))
+	fmt.Printf("%s %s %s batch %d, %d+%d tokens, %d pairs\n", o.Backend, o.Model, o.DType, o.Batch, o.Input, o.Output,
+		len(o.Ratios))
 	fmt.Printf("  tokens/s with sampling %.2f, without %.2f (medians)\n", on.Percentile(50), off.Percentile(50))
 	fmt.Printf("  ratio %.4f [%.4f, %.4f], sampler %.2f %% of a core, %.1f samples/s from %v\n",
 		o.Median, o.CI95[0], o.CI95[1], o.SamplerCPUPct, o.SamplesPerS, o.Sources)

@@ -13,7 +13,8 @@ const lateness = 16e6
 // after it are not those of a row of decode steps.
 func (r *recording) afterBurst() {
 	fmt.Println("\nPower of decode by the time since the prefill (W, by the ring):")
-	fmt.Println("\n| batch, prompt, output | decode alone | 40–120 ms | 120–200 ms | 200–280 ms |\n|---|---|---|---|---|")
+	fmt.Println("\n| batch, prompt, output | decode alone | 40–120 ms | 120–200 ms | 200–280 ms " +
+		"|\n|---|---|---|---|---|")
 	seen := map[[3]int64]bool{}
 	for _, w := range r.Windows {
 		if seen[w.Config] || w.Kind != "mixed" {

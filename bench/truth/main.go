@@ -83,7 +83,8 @@ func (r *recording) readings(w attribute.Window) []power.Reading {
 		if c[1] < w.Start-1e9 || c[0] > w.End+1e9 {
 			continue
 		}
-		q := power.Reading{Device: "gpu0", Source: power.SourceEnergy, BeforeNS: c[0], AfterNS: c[1], Energy: unit.Energy(c[2]) * unit.Millijoule}
+		q := power.Reading{Device: "gpu0", Source: power.SourceEnergy, BeforeNS: c[0], AfterNS: c[1],
+			Energy: unit.Energy(c[2]) * unit.Millijoule}
 		if i > 0 && c[2] != r.Counter[i-1][2] {
 			q.Snapped, q.SinceNS = true, r.Counter[i-1][0]
 		}
@@ -97,7 +98,8 @@ func (r *recording) ring(w attribute.Window) []power.Sample {
 	var out []power.Sample
 	for _, s := range r.Ring {
 		if s[0] > w.Start-2e9 && s[0] < w.End+2e9 {
-			out = append(out, power.Sample{MonoNS: s[0], Device: "gpu0", Source: power.SourceSamples, Power: unit.Watts(float64(s[1]) / 1e3), Window: 20 * time.Millisecond})
+			out = append(out, power.Sample{MonoNS: s[0], Device: "gpu0", Source: power.SourceSamples,
+				Power: unit.Watts(float64(s[1]) / 1e3), Window: 20 * time.Millisecond})
 		}
 	}
 	return out
@@ -108,7 +110,8 @@ func polled(all [][3]int64, source string, averaging time.Duration, w attribute.
 	var out []power.Sample
 	for _, s := range all {
 		if s[1] > w.Start-2e9 && s[1] < w.End+2e9 {
-			out = append(out, power.Sample{SinceNS: s[0], MonoNS: s[1], Device: "gpu0", Source: source, Power: unit.Watts(float64(s[2]) / 1e3), Window: averaging})
+			out = append(out, power.Sample{SinceNS: s[0], MonoNS: s[1], Device: "gpu0", Source: source,
+				Power: unit.Watts(float64(s[2]) / 1e3), Window: averaging})
 		}
 	}
 	return out
@@ -178,7 +181,8 @@ func (r *recording) idleW(config [3]int64) float64 {
 type split struct{ prefill, decode float64 }
 
 func (r *recording) print() {
-	fmt.Println("| batch, prompt, output | prefill ms | method | prefill J | error | decode J | error | interval holds |")
+	fmt.Println("| batch, prompt, output | prefill ms | method | prefill J | error | decode J | error | " +
+		"interval holds |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	sums := map[string]*tally{}
 	order := []string{}
@@ -189,8 +193,10 @@ func (r *recording) print() {
 		truth, half, capped, note := r.truth(i)
 		prefillMS := w.mean(true) * 1e3
 		name := fmt.Sprintf("%d, %d, %d", w.Config[0], w.Config[1], w.Config[2])
-		fmt.Printf("| %s | %.1f | truth (%s) | %.1f ± %.1f | | %.1f ± %.1f | | |\n", name, prefillMS, note, truth.prefill, half.prefill, truth.decode, half.decode)
-		fmt.Printf("| %s | %.1f | prefill back to back | %.1f | %+.2f %% | | | |\n", name, prefillMS, capped.prefill, 100*(capped.prefill/truth.prefill-1))
+		fmt.Printf("| %s | %.1f | truth (%s) | %.1f ± %.1f | | %.1f ± %.1f | | |\n", name, prefillMS, note,
+			truth.prefill, half.prefill, truth.decode, half.decode)
+		fmt.Printf("| %s | %.1f | prefill back to back | %.1f | %+.2f %% | | | |\n", name, prefillMS, capped.prefill,
+			100*(capped.prefill/truth.prefill-1))
 		for _, m := range r.methods(w) {
 			if sums[m.name] == nil {
 				sums[m.name] = &tally{}
@@ -208,7 +214,8 @@ func (r *recording) print() {
 			fmt.Printf("| %s | %d | – | – | %d |\n", name, s.n, s.refused)
 			continue
 		}
-		fmt.Printf("| %s | %d | %.2f %% | %.2f %% | %d |\n", name, s.n, 100*median(s.prefill), 100*median(s.decode), s.refused)
+		fmt.Printf("| %s | %d | %.2f %% | %.2f %% | %d |\n", name, s.n, 100*median(s.prefill), 100*median(s.decode),
+			s.refused)
 	}
 }
 
@@ -275,9 +282,11 @@ func (a answer) cells(truth, half split) string {
 	}
 	holds := ""
 	if a.intervals {
-		holds = fmt.Sprintf("%v, %v", math.Abs(a.value.prefill-truth.prefill) <= a.half.prefill+half.prefill, math.Abs(a.value.decode-truth.decode) <= a.half.decode+half.decode)
+		holds = fmt.Sprintf("%v, %v", math.Abs(a.value.prefill-truth.prefill) <= a.half.prefill+half.prefill,
+			math.Abs(a.value.decode-truth.decode) <= a.half.decode+half.decode)
 	}
-	return fmt.Sprintf("%.1f ± %.1f | %+.2f %% | %.1f ± %.1f | %+.2f %% | %s", a.value.prefill, a.half.prefill, 100*(a.value.prefill/truth.prefill-1),
+	return fmt.Sprintf("%.1f ± %.1f | %+.2f %% | %.1f ± %.1f | %+.2f %% | %s", a.value.prefill, a.half.prefill,
+		100*(a.value.prefill/truth.prefill-1),
 		a.value.decode, a.half.decode, 100*(a.value.decode/truth.decode-1), holds)
 }
 
@@ -308,7 +317,8 @@ func mean(v []float64) float64 {
 // steps and requests as the estimator takes them.
 func (w window) log() (steps []backend.Step, span attribute.Window) {
 	for _, s := range w.Steps {
-		steps = append(steps, backend.Step{StartNS: s[0], EndNS: s[1], PrefillTokens: int(s[2]), DecodeTokens: int(s[3]), Sequences: int(s[4]), ContextTokens: s[5]})
+		steps = append(steps, backend.Step{StartNS: s[0], EndNS: s[1], PrefillTokens: int(s[2]),
+			DecodeTokens: int(s[3]), Sequences: int(s[4]), ContextTokens: s[5]})
 	}
 	return steps, attribute.Window{Start: w.Start, End: w.End}
 }
@@ -317,7 +327,8 @@ func (w window) log() (steps []backend.Step, span attribute.Window) {
 func (r *recording) methods(w window) []answer {
 	steps, span := w.log()
 	estimate := func(name string, samples []power.Sample) answer {
-		s, err := attribute.Phases(attribute.Options{Samples: samples, Steps: steps, Window: span, Tier: backend.TierExact})
+		s, err := attribute.Phases(attribute.Options{Samples: samples, Steps: steps, Window: span,
+			Tier: backend.TierExact})
 		a := answer{name: name, intervals: true}
 		switch {
 		case err != nil:
@@ -328,7 +339,8 @@ func (r *recording) methods(w window) []answer {
 			a.value, a.half = split{s.Prefill.Joules, s.Decode.Joules}, split{s.Prefill.Half95, s.Decode.Half95}
 			a.name = name
 			if os.Getenv("VERBOSE") != "" {
-				fmt.Printf("    %s: kernel %+v residual %.1f W condition %.1f terms %+v\n", name, s.Kernel, s.ResidualW, s.Condition, s.Terms)
+				fmt.Printf("    %s: kernel %+v residual %.1f W condition %.1f terms %+v\n", name, s.Kernel,
+					s.ResidualW, s.Condition, s.Terms)
 			}
 		}
 		return a

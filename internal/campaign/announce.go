@@ -31,7 +31,8 @@ func (s *schedule) finished(r result.Row) event.RunFinished {
 	if code := r.Unequal(); code != "" && r.Status == result.OK {
 		message = "not compared: " + code
 	}
-	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: s.metric(r), Message: message, LeftOut: r.Class == result.ClassLeftOut}
+	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: s.metric(r),
+		Message: message, LeftOut: r.Class == result.ClassLeftOut}
 }
 
 // metric is the number by which an experiment is followed: that which decides on more
@@ -40,7 +41,8 @@ func (s *schedule) metric(r result.Row) event.Metric {
 	if !r.Comparable() {
 		return event.Metric{Value: math.NaN()} // the view shows means of the values
 	}
-	for _, name := range []string{s.Study.Execution.Until.Metric, "energy.per_output_token_j", "throughput.output_tokens_per_s"} {
+	for _, name := range []string{s.Study.Execution.Until.Metric, "energy.per_output_token_j",
+		"throughput.output_tokens_per_s"} {
 		m, err := result.Metric(name)
 		if err != nil {
 			continue // no goal

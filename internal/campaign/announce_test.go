@@ -26,9 +26,11 @@ func TestRowLabels(t *testing.T) {
 		want []string
 	}{
 		{"nothing varies", []study.Experiment{a}, []string{"random:tiny embedded auto batch 1"}},
-		{"section left away", []study.Experiment{a, with(func(e *study.Experiment) { e.Embedded = &study.EmbeddedSection{BatchSize: 4, PrefillChunk: 512} })},
+		{"section left away", []study.Experiment{a,
+			with(func(e *study.Experiment) { e.Embedded = &study.EmbeddedSection{BatchSize: 4, PrefillChunk: 512} })},
 			[]string{"batch_size=1", "batch_size=4"}},
-		{"words that explain themselves", []study.Experiment{a, with(func(e *study.Experiment) { e.DType, e.Workload.InputTokens = "q8_0", 8 })},
+		{"words that explain themselves",
+			[]study.Experiment{a, with(func(e *study.Experiment) { e.DType, e.Workload.InputTokens = "q8_0", 8 })},
 			[]string{"auto input_tokens=256", "q8_0 input_tokens=8"}},
 		{"engines", []study.Experiment{a, with(func(e *study.Experiment) {
 			e.Backend, e.Embedded, e.PyTorch = study.PyTorch, nil, &study.PyTorchSection{BatchSize: 8}
@@ -72,9 +74,11 @@ func TestMetricOfARun(t *testing.T) {
 		rec  *result.Record
 		want event.Metric
 	}{
-		"measured":     {"", rec(result.Measured, study.VLLM), event.Metric{Name: perToken, Unit: "J", Value: 0.8}},
-		"modelled":     {"", rec(result.Modelled, study.Embedded), event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "modelled"}},
-		"simulated":    {"", rec(result.Modelled, study.Fake), event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "simulated"}},
+		"measured": {"", rec(result.Measured, study.VLLM), event.Metric{Name: perToken, Unit: "J", Value: 0.8}},
+		"modelled": {"", rec(result.Modelled, study.Embedded),
+			event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "modelled"}},
+		"simulated": {"", rec(result.Modelled, study.Fake),
+			event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "simulated"}},
 		"no energy":    {"", rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
 		"goal":         {power, rec(result.Measured, study.VLLM), event.Metric{Name: power, Unit: "W", Value: 400}},
 		"goal unknown": {power, rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
@@ -84,7 +88,8 @@ func TestMetricOfARun(t *testing.T) {
 		s := &schedule{Options: &Options{Study: &study.Study{Experiments: []study.Experiment{c.rec.Config}}}}
 		c.rec.ID = c.rec.Config.ID()
 		s.Study.Execution.Until.Metric = c.goal
-		if got := s.metric(result.RowOf(c.rec)); got != c.want && !(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
+		if got := s.metric(result.RowOf(c.rec)); got != c.want &&
+			!(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}

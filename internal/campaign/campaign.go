@@ -152,7 +152,8 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned, gap ti
 	}
 	out, runErr := measure.Run(ctx, measure.Options{
 		Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
-		Meters: o.Meters, Missing: o.Missing, Warnings: doubts(o.Snapshot), Store: o.Store, Threads: host.CPUThreads(o.Snapshot),
+		Meters: o.Meters, Missing: o.Missing, Warnings: doubts(o.Snapshot), Store: o.Store,
+		Threads:   host.CPUThreads(o.Snapshot),
 		Baselines: o.Baselines, Profiles: o.Profiles, Engines: o.engines, Program: host.CurrentBuild().Name(),
 		LogPath: run.LogPath(), Emit: o.Emit,
 	})

@@ -54,7 +54,8 @@ func (e *engine) Start(_ context.Context, spec backend.Spec) (backend.Session, e
 
 // Loaded names a Python, which belongs into the snapshot.
 func (e *engine) Loaded() backend.Loaded {
-	return backend.Loaded{Info: backend.Info{Device: "cpu", Versions: map[string]string{"python": "3.12.1"}}, DType: "float16", TextVocab: 256}
+	return backend.Loaded{Info: backend.Info{Device: "cpu", Versions: map[string]string{"python": "3.12.1"}},
+		DType: "float16", TextVocab: 256}
 }
 
 // Tokenize is not needed for synthetic prompts.
@@ -73,8 +74,9 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	log := &backend.Log{}
 	for _, q := range w.Requests {
 		now := clock.Mono()
-		log.Requests = append(log.Requests, backend.Request{ID: q.ID, SubmittedNS: now, FirstTokenNS: now, EndNS: now, TokenNS: []int64{now},
-			PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens), OutputTokens: 1, OK: true})
+		log.Requests = append(log.Requests,
+			backend.Request{ID: q.ID, SubmittedNS: now, FirstTokenNS: now, EndNS: now, TokenNS: []int64{now},
+				PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens), OutputTokens: 1, OK: true})
 	}
 	if w.Finished != nil {
 		w.Finished()
@@ -134,7 +136,8 @@ func TestOrderIsAPermutation(t *testing.T) {
 						seen[fmt.Sprint(p.Experiment.ID(), p.Cycle)]++
 					}
 					if len(plan) != n*cycles || len(seen) != n*cycles {
-						t.Fatalf("%s: %d experiments in %d cycles give %d runs, %d of them different", order, n, cycles, len(plan), len(seen))
+						t.Fatalf("%s: %d experiments in %d cycles give %d runs, %d of them different", order, n,
+							cycles, len(plan), len(seen))
 					}
 					rising := slices.IsSortedFunc(plan, func(a, b Planned) int { return a.Cycle - b.Cycle })
 					if order != "sequential" && !rising {
@@ -158,7 +161,8 @@ func TestShuffleFollowsTheSeed(t *testing.T) {
 	if plan(1) == plan(2) {
 		t.Errorf("seeds 1 and 2 both give %s", plan(1))
 	}
-	if all := strings.Fields(plan(1)); strings.Join(all[:10], " ") == strings.ReplaceAll(strings.Join(all[10:], " "), "/2", "/1") {
+	if all := strings.Fields(plan(1)); strings.Join(all[:10], " ") == strings.ReplaceAll(strings.Join(all[10:], " "),
+		"/2", "/1") {
 		t.Errorf("both cycles have one order: %s", plan(1))
 	}
 	// The order is part of what a seed promises: it must not change with versions.
@@ -178,8 +182,10 @@ func newCampaign(t *testing.T, e *engine, s *study.Study) *campaign {
 	t.Helper()
 	t.Parallel()
 	c := &campaign{}
-	c.options = Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e}, Store: model.Store{Dir: t.TempDir()},
-		Results: filepath.Join(t.TempDir(), "results"), Snapshot: &host.Snapshot{SchemaVersion: 1, Unknown: map[string]string{}},
+	c.options = Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e},
+		Store:   model.Store{Dir: t.TempDir()},
+		Results: filepath.Join(t.TempDir(), "results"), Snapshot: &host.Snapshot{SchemaVersion: 1,
+			Unknown: map[string]string{}},
 		Emit: func(e event.Event) { c.events = append(c.events, e) }}
 	return c
 }
@@ -292,11 +298,13 @@ func TestRun(t *testing.T) {
 		}
 	}
 	want := event.StudyStarted{Name: "test", Runs: 4, Dir: c.options.Results + "/" + filepath.Base(res.Dir), Cycles: 2,
-		Experiments: []event.Experiment{{ID: c.options.Study.Experiments[0].ID(), Label: "batch_size=1"}, {ID: c.options.Study.Experiments[1].ID(), Label: "batch_size=2"}}}
+		Experiments: []event.Experiment{{ID: c.options.Study.Experiments[0].ID(), Label: "batch_size=1"},
+			{ID: c.options.Study.Experiments[1].ID(), Label: "batch_size=2"}}}
 	if diff := cmp.Diff(event.Event(want), c.events[0]); diff != "" {
 		t.Errorf("first event (-want +got):\n%s", diff)
 	}
-	if last, ok := c.events[len(c.events)-1].(event.StudyFinished); started != 4 || finished != 4 || !ok || last.OK != 4 {
+	if last, ok := c.events[len(c.events)-1].(event.StudyFinished); started != 4 || finished != 4 || !ok ||
+		last.OK != 4 {
 		t.Errorf("%d runs started, %d finished, last event %+v", started, finished, c.events[len(c.events)-1])
 	}
 }
@@ -308,7 +316,8 @@ func TestOneFailureStopsNothing(t *testing.T) {
 	if res.OK != 2 || res.Failed != 1 || !res.Complete {
 		t.Errorf("%d ok, %d failed, complete %v, want 2, 1, true", res.OK, res.Failed, res.Complete)
 	}
-	if f := res.Runs[1].Failure; f == nil || f.Class != "oom_gpu" || f.Hint != "smaller batch" || f.Message != "no memory for batch 2" {
+	if f := res.Runs[1].Failure; f == nil || f.Class != "oom_gpu" || f.Hint != "smaller batch" ||
+		f.Message != "no memory for batch 2" {
 		t.Errorf("failure = %+v", f)
 	}
 	i := slices.IndexFunc(c.events, func(e event.Event) bool {
@@ -326,7 +335,8 @@ func TestFailFast(t *testing.T) {
 	c.options.FailFast = true
 	res := c.check(t.Context(), t, nil)
 	if len(res.Runs) != 2 || e.started != 2 || res.Complete || res.Ended != result.EndFailFast || res.Left != 1 {
-		t.Errorf("%d runs, %d engine starts, complete %v, ended %s, %d left, want 2, 2, false, fail_fast, 1", len(res.Runs), e.started, res.Complete, res.Ended, res.Left)
+		t.Errorf("%d runs, %d engine starts, complete %v, ended %s, %d left, want 2, 2, false, fail_fast, 1",
+			len(res.Runs), e.started, res.Complete, res.Ended, res.Left)
 	}
 }
 
@@ -343,8 +353,10 @@ func TestInterruption(t *testing.T) {
 	}
 	c := newCampaign(t, e, newStudy(t, 4, study.DefaultExecution()))
 	res := c.check(ctx, t, context.Canceled)
-	if len(res.Runs) != 2 || res.Runs[1].Status != result.Interrupted || res.Complete || res.Ended != result.EndInterrupted || res.Left != 3 {
-		t.Errorf("%d runs, complete %v, ended %s, %d left, want 2 with the second interrupted and 3 left", len(res.Runs), res.Complete, res.Ended, res.Left)
+	if len(res.Runs) != 2 || res.Runs[1].Status != result.Interrupted || res.Complete ||
+		res.Ended != result.EndInterrupted || res.Left != 3 {
+		t.Errorf("%d runs, complete %v, ended %s, %d left, want 2 with the second interrupted and 3 left",
+			len(res.Runs), res.Complete, res.Ended, res.Left)
 	}
 }
 

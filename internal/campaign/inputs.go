@@ -137,13 +137,20 @@ func sameInputs(dir string) error {
 		now, err := read(was.Kind, was.Name)
 		switch {
 		case err != nil && now.Path != was.Path:
-			errs = append(errs, &ChangedError{fmt.Sprintf("the %s %s is not at %s: it was %s when the study began", was.Kind, was.Name, now.Path, was.Path),
-				"start llem in the folder in which the study was started, so that relative paths mean the same"})
+			errs = append(errs,
+				&ChangedError{fmt.Sprintf("the %s %s is not at %s: it was %s when the study began", was.Kind,
+					was.Name, now.Path, was.Path),
+					"start llem in the folder in which the study was started, so that relative paths mean the same"})
 		case err != nil:
-			errs = append(errs, &ChangedError{fmt.Sprintf("the %s %s cannot be read any more: %v", was.Kind, was.Path, err), "put it back, or start the study anew without --resume"})
+			errs = append(errs,
+				&ChangedError{fmt.Sprintf("the %s %s cannot be read any more: %v", was.Kind, was.Path, err),
+					"put it back, or start the study anew without --resume"})
 		case now.SHA256 != was.SHA256:
-			errs = append(errs, &ChangedError{fmt.Sprintf("the %s %s has changed since the study began: its later runs would do other work under the same ids", was.Kind, now.Path),
-				"put the file back as it was (its hash is in " + filepath.Join(dir, inputsFile) + "), or start the study anew without --resume"})
+			errs = append(errs,
+				&ChangedError{fmt.Sprintf("the %s %s has changed since the study began: its later runs would do "+
+					"other work under the same ids", was.Kind, now.Path),
+					"put the file back as it was (its hash is in " + filepath.Join(dir, inputsFile) +
+						"), or start the study anew without --resume"})
 		}
 	}
 	if len(errs) == 1 {

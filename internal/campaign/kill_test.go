@@ -39,8 +39,10 @@ func TestKilledStudyProcess(t *testing.T) {
 		t.Skip("a helper of TestKilled: it runs in a process of its own")
 	}
 	s, e := killedStudy(t)
-	o := Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e}, Store: model.Store{Dir: filepath.Join(root, "cache")},
-		Results: filepath.Join(root, "results"), Snapshot: &host.Snapshot{SchemaVersion: 1, Unknown: map[string]string{}}}
+	o := Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e},
+		Store:   model.Store{Dir: filepath.Join(root, "cache")},
+		Results: filepath.Join(root, "results"), Snapshot: &host.Snapshot{SchemaVersion: 1,
+			Unknown: map[string]string{}}}
 	log, err := os.OpenFile(filepath.Join(root, "started"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -88,8 +90,9 @@ func TestKilled(t *testing.T) {
 func undisturbed(t *testing.T) string {
 	t.Helper()
 	s, e := killedStudy(t)
-	res, err := Run(t.Context(), Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e}, Store: model.Store{Dir: t.TempDir()},
-		Results: t.TempDir(), Snapshot: &host.Snapshot{SchemaVersion: 1, Unknown: map[string]string{}}})
+	res, err := Run(t.Context(),
+		Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e}, Store: model.Store{Dir: t.TempDir()},
+			Results: t.TempDir(), Snapshot: &host.Snapshot{SchemaVersion: 1, Unknown: map[string]string{}}})
 	if err != nil {
 		t.Fatal(err)
 	}

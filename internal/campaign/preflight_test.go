@@ -30,14 +30,19 @@ func TestPreflight(t *testing.T) {
 	}{
 		"nothing wrong": {func([]study.Experiment) {}, nil},
 		"data set":      {func(e []study.Experiment) { e[0].Workload.Dataset = enough }, nil},
-		"no such shape, twice": {func(e []study.Experiment) { e[0].Model, e[1].Model = "random:tiny-lama", "random:tiny-lama" },
+		"no such shape, twice": {func(e []study.Experiment) {
+			e[0].Model, e[1].Model = "random:tiny-lama",
+				"random:tiny-lama"
+		},
 			[]string{"tiny-lama"}},
-		"no such file": {func(e []study.Experiment) { e[0].Model = filepath.Join(dir, "none.gguf") }, []string{"none.gguf"}},
+		"no such file": {func(e []study.Experiment) { e[0].Model = filepath.Join(dir, "none.gguf") },
+			[]string{"none.gguf"}},
 		"no such data set": {func(e []study.Experiment) { e[0].Workload.Dataset = filepath.Join(dir, "none.jsonl") },
 			[]string{"none.jsonl"}},
-		"bad line":   {func(e []study.Experiment) { e[0].Workload.Dataset = bad }, []string{"bad.jsonl:2"}},
-		"too short":  {func(e []study.Experiment) { e[0].Workload.Dataset = short }, []string{"short.jsonl"}},
-		"two things": {func(e []study.Experiment) { e[0].Model, e[1].Workload.Dataset = "random:x", short }, []string{"\"x\"", "short.jsonl"}},
+		"bad line":  {func(e []study.Experiment) { e[0].Workload.Dataset = bad }, []string{"bad.jsonl:2"}},
+		"too short": {func(e []study.Experiment) { e[0].Workload.Dataset = short }, []string{"short.jsonl"}},
+		"two things": {func(e []study.Experiment) { e[0].Model, e[1].Workload.Dataset = "random:x", short },
+			[]string{"\"x\"", "short.jsonl"}},
 	} {
 		s := newStudy(t, 2, study.DefaultExecution())
 		q.change(s.Experiments)

@@ -94,7 +94,10 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 	limit := o.Study.Execution.Rest.Or(study.DefaultRest)
 	for calm := 0; calm < restLooksLeft; {
 		if atMost := time.Duration(limit.AtMost); time.Since(began) > atMost {
-			o.emit(event.Note{Code: "not_at_rest", Message: fmt.Sprintf("the machine did not come back to rest within %v; the next run begins all the same, and its baseline says so", atMost)})
+			o.emit(event.Note{Code: "not_at_rest",
+				Message: fmt.Sprintf(
+					"the machine did not come back to rest within %v; the next run begins all the same, and its "+
+						"baseline says so", atMost)})
 			break
 		}
 		now, err := o.look(ctx)

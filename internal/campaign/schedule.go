@@ -26,12 +26,14 @@ type TimeoutError struct {
 
 // Error names the limit.
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("the study's time limit (execution.study_timeout, %v over all its parts) is reached; runs are left", e.Limit)
+	return fmt.Sprintf("the study's time limit (execution.study_timeout, %v over all its parts) is reached; "+
+		"runs are left", e.Limit)
 }
 
 // Hint says what to do.
 func (e *TimeoutError) Hint() string {
-	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v", filepath.Join(e.Dir, result.StudyFile), e.Dir, study.Duration(2*e.Limit))
+	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
+		filepath.Join(e.Dir, result.StudyFile), e.Dir, study.Duration(2*e.Limit))
 }
 
 // schedule is the state of a study that runs.
@@ -60,7 +62,8 @@ type engineKey struct{ backend, model string }
 func keyOf(e study.Experiment) engineKey { return engineKey{e.Backend, e.Model} }
 
 func newSchedule(o *Options, dir *result.Dir, made map[result.RunKey]result.Entry) *schedule {
-	s := &schedule{Options: o, dir: dir, made: made, failures: map[engineKey]int{}, reasons: map[engineKey]string{}, values: map[string][]float64{}}
+	s := &schedule{Options: o, dir: dir, made: made, failures: map[engineKey]int{}, reasons: map[engineKey]string{},
+		values: map[string][]float64{}}
 	o.counted = time.Now()
 	var before float64
 	for _, e := range made {
@@ -96,8 +99,11 @@ func (s *schedule) remarks() {
 		}
 	}
 	if without > 0 {
-		s.emit(event.Note{Code: result.CaveatNoMetric, Message: fmt.Sprintf("execution.until waits for %s, which is not measured here for %d of %d experiments: they run %d times and no more",
-			x.Until.Metric, without, len(s.Study.Experiments), x.Cycles)})
+		s.emit(event.Note{Code: result.CaveatNoMetric,
+			Message: fmt.Sprintf(
+				"execution.until waits for %s, which is not measured here for %d of %d experiments: they run %d "+
+					"times and no more",
+				x.Until.Metric, without, len(s.Study.Experiments), x.Cycles)})
 	}
 }
 
@@ -244,11 +250,15 @@ func (s *schedule) leaveOut(p Planned) error {
 	if err != nil {
 		return err
 	}
-	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle, Status: result.Failed, Config: p.Experiment,
+	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle,
+		Status: result.Failed, Config: p.Experiment,
 		Backend: result.Backend{Name: p.Experiment.Backend},
-		Failure: &result.Failure{Class: result.ClassLeftOut, Message: fmt.Sprintf("left out: %d runs of %s with %s in a row had failed, the last with: %s",
-			s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend, s.reasons[keyOf(p.Experiment)]), Hint: "mend what made them fail and go on with --resume"},
-		Energy:   result.Energy{Provenance: result.None, Reason: "the run was not made", Sources: []string{}, Devices: []result.Device{}},
+		Failure: &result.Failure{Class: result.ClassLeftOut,
+			Message: fmt.Sprintf("left out: %d runs of %s with %s in a row had failed, the last with: %s",
+				s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend,
+				s.reasons[keyOf(p.Experiment)]), Hint: "mend what made them fail and go on with --resume"},
+		Energy: result.Energy{Provenance: result.None, Reason: "the run was not made", Sources: []string{},
+			Devices: []result.Device{}},
 		Warnings: []result.Warning{}, Files: map[string]string{}}
 	if err := run.Commit(rec, result.Series{}); err != nil {
 		return errors.Join(err, run.Abort())

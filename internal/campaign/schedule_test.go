@@ -69,8 +69,10 @@ func TestResume(t *testing.T) {
 	e.inRun, e.started = nil, 0
 	c.options.Resume = first.Dir
 	second, err := Run(t.Context(), c.options)
-	if err != nil || !second.Complete || second.OK != 4 || second.Failed != 2 || second.Interrupted != 0 || second.Dir != first.Dir {
-		t.Fatalf("%v, complete %v, %d ok, %d failed, %d interrupted", err, second.Complete, second.OK, second.Failed, second.Interrupted)
+	if err != nil || !second.Complete || second.OK != 4 || second.Failed != 2 || second.Interrupted != 0 ||
+		second.Dir != first.Dir {
+		t.Fatalf("%v, complete %v, %d ok, %d failed, %d interrupted", err, second.Complete, second.OK, second.Failed,
+			second.Interrupted)
 	}
 	made := map[string]int{}
 	for _, ev := range c.events {
@@ -133,7 +135,8 @@ func TestTornJournal(t *testing.T) {
 	if err := os.WriteFile(path, []byte(lines[0]+lines[1]+lines[2][:20]), 0o600); err != nil { // the third line is torn
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(res.Dir, result.RunsDir, res.Runs[0].ID+"-c1")); err != nil { // the first run is lost
+	// the first run is lost
+	if err := os.RemoveAll(filepath.Join(res.Dir, result.RunsDir, res.Runs[0].ID+"-c1")); err != nil {
 		t.Fatal(err)
 	}
 	e.started, c.options.Resume = 0, res.Dir
@@ -148,10 +151,13 @@ func TestCircuitBreaker(t *testing.T) {
 	e := &engine{failing: 1}
 	c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: study.Sequential, MaxFailures: 2}))
 	res, err := Run(t.Context(), c.options)
-	if err != nil || e.started != 2 || res.Failed != 2 || res.LeftOut != 6 || res.Left != 6 || res.Complete || res.Ended != result.EndFailures || res.Runs[7].Failure.Class != result.ClassLeftOut {
-		t.Fatalf("%v, %d started, %d failed, %d left out, %d left, ended %s", err, e.started, res.Failed, res.LeftOut, res.Left, res.Ended)
+	if err != nil || e.started != 2 || res.Failed != 2 || res.LeftOut != 6 || res.Left != 6 || res.Complete ||
+		res.Ended != result.EndFailures || res.Runs[7].Failure.Class != result.ClassLeftOut {
+		t.Fatalf("%v, %d started, %d failed, %d left out, %d left, ended %s", err, e.started, res.Failed, res.LeftOut,
+			res.Left, res.Ended)
 	}
-	if msg := res.Runs[7].Failure.Message; !strings.Contains(msg, "2 runs of random:tiny-llama with embedded in a row") || !strings.Contains(msg, "no memory for batch 1") {
+	if msg := res.Runs[7].Failure.Message; !strings.Contains(msg,
+		"2 runs of random:tiny-llama with embedded in a row") || !strings.Contains(msg, "no memory for batch 1") {
 		t.Errorf("message %q", msg)
 	}
 	e.failing, c.options.Resume = 0, res.Dir
@@ -162,7 +168,8 @@ func TestCircuitBreaker(t *testing.T) {
 
 // TestUntil: more cycles for what is not known well enough, up to the most.
 func TestUntil(t *testing.T) {
-	x := study.Execution{Cycles: 2, Order: study.Interleave, Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 4}}
+	x := study.Execution{Cycles: 2, Order: study.Interleave,
+		Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 4}}
 	c := newCampaign(t, &engine{failing: 2}, newStudy(t, 2, x))
 	res, err := Run(t.Context(), c.options)
 	if err != nil || res.OK != 4 || res.Failed != 2 {
@@ -186,28 +193,36 @@ func TestStudyTimeout(t *testing.T) {
 	}
 	// The limit must let the first run finish on a slow machine.
 	const limit = 2 * time.Second
-	c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: study.Sequential, StudyTimeout: study.Duration(limit)}))
+	c := newCampaign(t, e, newStudy(t, 3,
+		study.Execution{Cycles: 1, Order: study.Sequential, StudyTimeout: study.Duration(limit)}))
 	res, err := Run(t.Context(), c.options)
 	var timeout *TimeoutError
-	if !errors.As(err, &timeout) || res.OK != 1 || res.Interrupted != 1 || res.Complete || res.Left != 2 || res.Ended != result.EndTimeout {
-		t.Fatalf("%v, %d ok, %d interrupted, complete %v, %d left, ended %s", err, res.OK, res.Interrupted, res.Complete, res.Left, res.Ended)
+	if !errors.As(err, &timeout) || res.OK != 1 || res.Interrupted != 1 || res.Complete || res.Left != 2 ||
+		res.Ended != result.EndTimeout {
+		t.Fatalf("%v, %d ok, %d interrupted, complete %v, %d left, ended %s", err, res.OK, res.Interrupted,
+			res.Complete, res.Left, res.Ended)
 	}
-	if f := res.Runs[1].Failure; !strings.Contains(f.Message, "study_timeout") || !strings.Contains(f.Hint, "--resume="+res.Dir+" -s execution.study_timeout=4s") {
+	if f := res.Runs[1].Failure; !strings.Contains(f.Message, "study_timeout") ||
+		!strings.Contains(f.Hint, "--resume="+res.Dir+" -s execution.study_timeout=4s") {
 		t.Errorf("failure %+v does not name the limit", f)
 	}
 	e.inRun, e.started, c.options.Resume = nil, 0, res.Dir
 	if res, err = Run(t.Context(), c.options); !errors.As(err, &timeout) || e.started != 0 || res.Left != 2 {
-		t.Errorf("gone on with: %v, %d started, %d left, want the time of the first part to count", err, e.started, res.Left)
+		t.Errorf("gone on with: %v, %d started, %d left, want the time of the first part to count", err, e.started,
+			res.Left)
 	}
 	c.options.Study.Execution.StudyTimeout *= 100
-	if res, err = Run(t.Context(), c.options); err != nil || !res.Complete || res.OK != 3 || res.Ended != result.EndComplete {
+	if res, err = Run(t.Context(), c.options); err != nil || !res.Complete || res.OK != 3 ||
+		res.Ended != result.EndComplete {
 		t.Errorf("with more time: %v, %d ok, ended %s", err, res.OK, res.Ended)
 	}
 }
 
 // TestGap: a fixed pause is made, recorded, and left out on demand.
 func TestGap(t *testing.T) {
-	c := newCampaign(t, &engine{}, newStudy(t, 2, study.Execution{Cycles: 1, Order: study.Sequential, Gap: study.Gap{Mode: study.GapFixed, Seconds: 0.05}}))
+	c := newCampaign(t, &engine{},
+		newStudy(t, 2, study.Execution{Cycles: 1, Order: study.Sequential,
+			Gap: study.Gap{Mode: study.GapFixed, Seconds: 0.05}}))
 	res, err := Run(t.Context(), c.options)
 	if err != nil || res.Runs[0].Timing.GapS != 0 || res.Runs[1].Timing.GapS < 0.05 {
 		t.Errorf("%v, gaps %v and %v s", err, res.Runs[0].Timing.GapS, res.Runs[1].Timing.GapS)
@@ -365,21 +380,24 @@ func TestBreakerIsPerModel(t *testing.T) {
 	study2.Experiments[1].Model = "random:tiny-qwen2"
 	res, err := Run(t.Context(), newCampaign(t, &engine{failing: 1}, study2).options)
 	if err != nil || res.OK != 2 || res.Failed != 2 || res.LeftOut != 0 {
-		t.Errorf("%v, %d ok, %d failed, %d left out, want the other model's runs to be made", err, res.OK, res.Failed, res.LeftOut)
+		t.Errorf("%v, %d ok, %d failed, %d left out, want the other model's runs to be made", err, res.OK, res.Failed,
+			res.LeftOut)
 	}
 }
 
 // TestPrecision: what was wanted and not reached is said, and so is what could not be
 // measured, once at the start and in the summary.
 func TestPrecision(t *testing.T) {
-	x := study.Execution{Cycles: 2, Order: study.LatinSquare, Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 3}}
+	x := study.Execution{Cycles: 2, Order: study.LatinSquare,
+		Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 3}}
 	c := newCampaign(t, &engine{}, newStudy(t, 1, x))
 	res, err := Run(t.Context(), c.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := res.Experiments[0].Precision
-	if p == nil || p.Met || p.Reached == nil || *p.Reached <= 1e-9 || res.OK != 3 || !res.Complete || len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != result.CaveatPrecision {
+	if p == nil || p.Met || p.Reached == nil || *p.Reached <= 1e-9 || res.OK != 3 || !res.Complete ||
+		len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != result.CaveatPrecision {
 		t.Errorf("precision %+v after %d runs, caveats %v", p, res.OK, res.Experiments[0].Caveats)
 	}
 	x.Until.Metric = "energy.per_output_token_j"
@@ -387,7 +405,8 @@ func TestPrecision(t *testing.T) {
 	c.options.Study.Execution.Cycles = 3
 	c.options.Study.Execution.Until.MaxCycles = 9
 	res = c.check(t.Context(), t, nil)
-	if res.OK != 6 || len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != result.CaveatNoMetric {
+	if res.OK != 6 || len(res.Experiments[0].Caveats) != 1 ||
+		res.Experiments[0].Caveats[0].Code != result.CaveatNoMetric {
 		t.Errorf("%d runs, caveats %v", res.OK, res.Experiments[0].Caveats)
 	}
 	if len(res.Caveats) != 1 || res.Caveats[0].Code != result.CaveatUnbalanced {
@@ -425,7 +444,8 @@ func TestInputsAreFrozen(t *testing.T) {
 	refused := func(want string) {
 		t.Helper()
 		var changed *ChangedError
-		if _, err := Run(t.Context(), c.options); !errors.As(err, &changed) || !strings.Contains(err.Error(), want) || changed.Hint() == "" {
+		if _, err := Run(t.Context(), c.options); !errors.As(err, &changed) || !strings.Contains(err.Error(), want) ||
+			changed.Hint() == "" {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}

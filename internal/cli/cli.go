@@ -58,7 +58,8 @@ func newRoot(env *Env) *cobra.Command {
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(env), newConfig(env), newDoctor(env), newReport(env), newCompare(env), newSchema(env), newWorker())
+	root.AddCommand(newRun(env), newConfig(env), newDoctor(env), newReport(env), newCompare(env), newSchema(env),
+		newWorker())
 	return root
 }
 

@@ -66,7 +66,8 @@ func measured(t *testing.T, gpu sim.Sensors, extra ...string) *simulation {
 	}
 	dir := t.TempDir()
 	s := &simulation{program: program{results: filepath.Join(dir, "results")}}
-	if s.file, err = sim.Create(filepath.Join(dir, "gpu"), sim.Options{GPUs: []sim.Sensors{gpu}, BareW: 78, Serial: serial()}); err != nil {
+	if s.file, err = sim.Create(filepath.Join(dir, "gpu"),
+		sim.Options{GPUs: []sim.Sensors{gpu}, BareW: 78, Serial: serial()}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.file.Close() })
@@ -81,7 +82,8 @@ func measured(t *testing.T, gpu sim.Sensors, extra ...string) *simulation {
 
 // llem is the command of a run on the simulated GPU.
 func (s *simulation) llem(path, library, cache string, extra ...string) *exec.Cmd {
-	cmd := exec.Command(path, append([]string{"run", "-b", "fake", "-m", "random:llama-3.1-8b", "-n", "64", "--batch-size", "8", "-s", "warmup.runs=0",
+	cmd := exec.Command(path, append([]string{"run", "-b", "fake", "-m", "random:llama-3.1-8b", "-n", "64",
+		"--batch-size", "8", "-s", "warmup.runs=0",
 		"-s", "baseline.seconds=1", "-v", "-o", s.results}, extra...)...)
 	cmd.Env = append(os.Environ(), "LLEM_CACHE="+cache, sim.Env+"="+s.file.Path(), "LLEM_NVML_LIBRARY="+library)
 	return cmd
@@ -127,7 +129,8 @@ type outcome struct {
 // took, whoever else is on the GPU.
 func (o outcome) checkMemory(t *testing.T) {
 	t.Helper()
-	if m := o.Memory; m.Peak == nil || m.Process == nil || *m.Peak < 16e9 || *m.Process != *m.Peak || m.Method != "process" {
+	if m := o.Memory; m.Peak == nil || m.Process == nil || *m.Peak < 16e9 || *m.Process != *m.Peak ||
+		m.Method != "process" {
 		t.Errorf("memory %+v, want the same by the engine and by its process", m)
 	}
 }
@@ -195,7 +198,8 @@ func (s *simulation) finish(t *testing.T) (outcome, sim.Truth) {
 	var steps []sim.TrueStep
 	for _, r := range rows {
 		joules := curve.Joules(r.StartNS, r.EndNS)
-		steps = append(steps, sim.TrueStep{Start: r.StartNS, End: r.EndNS, Joules: joules, Caused: joules, Prompts: r.PrefillTokens > 0, Outputs: r.DecodeTokens > 0,
+		steps = append(steps, sim.TrueStep{Start: r.StartNS, End: r.EndNS, Joules: joules, Caused: joules,
+			Prompts: r.PrefillTokens > 0, Outputs: r.DecodeTokens > 0,
 			PrefillJ: promptJ / speed * float64(r.PrefillTokens), DecodeJ: outputJ / speed * float64(r.DecodeTokens)})
 	}
 	return o, sim.TruthOf([]sim.Curve{curve}, steps, sim.Span{Start: o.Window.Start, End: o.Window.End})
@@ -213,7 +217,8 @@ func TestClosedLoop(t *testing.T) {
 		// Prompts of very different lengths and short outputs: chunks of prompts and
 		// decoding sequences come in many mixtures, so that the steps can be told apart.
 		// They are long, so that those of a busy test machine do not overrun by much.
-		"continuous": {"-s", "fake.batching=continuous", "-n", "64", "--batch-size", "16", "--input-tokens", "2048", "--output-tokens", "24", "-s", "fake.speed=0.5"},
+		"continuous": {"-s", "fake.batching=continuous", "-n", "64", "--batch-size", "16", "--input-tokens", "2048",
+			"--output-tokens", "24", "-s", "fake.speed=0.5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -269,7 +274,8 @@ func (p phase) check(t *testing.T, name string, truth, slack float64) {
 		t.Errorf("%s: truth %.1f J outside of the bounds [%.1f, %.1f]", name, truth, *p.Low, *p.High)
 	}
 	if *p.Low > p.CI95[0] || p.CI95[0] > *p.Energy || *p.Energy > p.CI95[1] || p.CI95[1] > *p.High {
-		t.Errorf("%s: %.1f J in %.1f does not lie between its bounds [%.1f, %.1f]", name, *p.Energy, *p.CI95, *p.Low, *p.High)
+		t.Errorf("%s: %.1f J in %.1f does not lie between its bounds [%.1f, %.1f]", name, *p.Energy, *p.CI95, *p.Low,
+			*p.High)
 	}
 }
 
@@ -288,23 +294,34 @@ func TestClosedLoopFaults(t *testing.T) {
 	}
 	cases := map[string]*fault{}
 	for name, c := range map[string]fault{
-		"lost":    {inject: later(func(f *sim.Faults, at time.Duration) { f.LostAfter = at }), want: "lost", null: true},
-		"denied":  {inject: later(func(f *sim.Faults, at time.Duration) { f.DeniedAfter = at }), want: "Permission", null: true},
-		"reset":   {inject: later(func(f *sim.Faults, at time.Duration) { f.ResetAfter = at }), want: "backwards"},
-		"jump":    {inject: later(func(f *sim.Faults, at time.Duration) { f.JumpJoules, f.JumpAfter = 600, at }), want: "differ"},
-		"back":    {inject: later(func(f *sim.Faults, at time.Duration) { f.JumpJoules, f.JumpAfter = -600, at }), want: "differ"},
-		"frozen":  {inject: later(func(f *sim.Faults, at time.Duration) { f.FrozenAfter = at }), want: "counter"},
-		"stuck":   {start: func(s *sim.Sensors) { s.Faults.FrozenAfter = time.Nanosecond }, want: "counter"},
-		"gain":    {start: func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, want: "differ"},
-		"dropout": {inject: later(func(f *sim.Faults, at time.Duration) { f.DropoutTo, f.DropoutFrom = at+time.Second, at }), want: "gap"},
+		"lost": {inject: later(func(f *sim.Faults, at time.Duration) { f.LostAfter = at }), want: "lost",
+			null: true},
+		"denied": {inject: later(func(f *sim.Faults, at time.Duration) { f.DeniedAfter = at }), want: "Permission",
+			null: true},
+		"reset": {inject: later(func(f *sim.Faults, at time.Duration) { f.ResetAfter = at }), want: "backwards"},
+		"jump": {inject: later(func(f *sim.Faults, at time.Duration) { f.JumpJoules, f.JumpAfter = 600, at }),
+			want: "differ"},
+		"back": {inject: later(func(f *sim.Faults, at time.Duration) { f.JumpJoules, f.JumpAfter = -600, at }),
+			want: "differ"},
+		"frozen": {inject: later(func(f *sim.Faults, at time.Duration) { f.FrozenAfter = at }), want: "counter"},
+		"stuck":  {start: func(s *sim.Sensors) { s.Faults.FrozenAfter = time.Nanosecond }, want: "counter"},
+		"gain":   {start: func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, want: "differ"},
+		"dropout": {inject: later(func(f *sim.Faults, at time.Duration) {
+			f.DropoutTo, f.DropoutFrom = at+time.Second,
+				at
+		}), want: "gap"},
 		// The driver's clock alone: both cannot be stepped here, see internal/sim for that.
-		"stamps":    {inject: func(f *sim.File, at time.Duration) { f.StepWall(at, time.Hour) }, want: "future"},
-		"throttled": {inject: later(func(f *sim.Faults, at time.Duration) { f.ThrottleReasons, f.ThrottleAfter = 4, at }), want: "power cap"},
+		"stamps": {inject: func(f *sim.File, at time.Duration) { f.StepWall(at, time.Hour) }, want: "future"},
+		"throttled": {inject: later(func(f *sim.Faults, at time.Duration) {
+			f.ThrottleReasons, f.ThrottleAfter = 4,
+				at
+		}), want: "power cap"},
 		"sliced":    {start: func(s *sim.Sensors) { s.MIG = 1 }, want: "MIG", null: true},
 		"neighbour": {inject: later(neighbour), want: "gpu_shared: another process was on the GPU during the window"},
 		"visitor":   {inject: later(visitor), want: "gpu_shared: another process was on the GPU during the window"},
 		"latecomer": {loading: later(neighbour), want: "gpu_shared: another process was on the GPU during the window"},
-		"squatter":  {start: func(s *sim.Sensors) { neighbour(&s.Faults, time.Nanosecond) }, want: "gpu_shared: other processes were on the GPU before the engine"},
+		"squatter": {start: func(s *sim.Sensors) { neighbour(&s.Faults, time.Nanosecond) },
+			want: "gpu_shared: other processes were on the GPU before the engine"},
 	} {
 		cases[name] = &c
 	}

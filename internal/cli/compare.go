@@ -59,7 +59,8 @@ type side struct {
 
 // mainMetrics are compared by default. The more metrics, the larger p must be for
 // any one of them.
-var mainMetrics = []string{"energy.per_output_token_j", "energy.mean_w", "energy.phases.prefill.j_per_token", "energy.phases.decode.j_per_token",
+var mainMetrics = []string{"energy.per_output_token_j", "energy.mean_w", "energy.phases.prefill.j_per_token",
+	"energy.phases.decode.j_per_token",
 	"throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50", "memory.peak_bytes"}
 
 func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
@@ -71,7 +72,8 @@ func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &report.Comparison{A: report.Line(first.runs[0]), B: report.Line(second.runs[0]), Paired: first.dir == second.dir,
+	c := &report.Comparison{A: report.Line(first.runs[0]), B: report.Line(second.runs[0]),
+		Paired:    first.dir == second.dir,
 		ExcludedA: first.excluded, ExcludedB: second.excluded}
 	if first.runs[0].WorkloadHash != second.runs[0].WorkloadHash {
 		c.Warnings = append(c.Warnings, "the two did not compute the same token ids: their workloads differ")
@@ -80,7 +82,8 @@ func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
 	own := len(c.Warnings)
 	for _, m := range result.Metrics() {
 		// Where the engines' own peaks differ in kind, those of their processes stand in.
-		if !all && !slices.Contains(mainMetrics, m.Name) && (len(c.Warnings) == own || m.Name != "memory.process_peak_bytes") {
+		if !all && !slices.Contains(mainMetrics, m.Name) &&
+			(len(c.Warnings) == own || m.Name != "memory.process_peak_bytes") {
 			continue
 		}
 		if text := otherMethods(m, first.runs, second.runs); text != "" {
@@ -95,7 +98,8 @@ func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
 		if err != nil {
 			return nil, fmt.Errorf("compare %s: %w", m.Name, err)
 		}
-		row := report.ComparedMetric{Name: m.Name, Unit: m.Unit, A: found.MeanA, B: found.MeanB, NA: len(x), NB: len(y), P: found.P}
+		row := report.ComparedMetric{Name: m.Name, Unit: m.Unit, A: found.MeanA, B: found.MeanB, NA: len(x),
+			NB: len(y), P: found.P}
 		if !math.IsNaN(found.Ratio.Value) {
 			row.Ratio = &found.Ratio.Value
 		}
@@ -135,7 +139,8 @@ func otherMethods(m result.MetricInfo, a, b []*result.Record) string {
 	if len(x) == 0 || len(y) == 0 || len(x) == 1 && slices.Equal(x, y) {
 		return ""
 	}
-	return fmt.Sprintf("%s is not compared: it is measured by %s in A and by %s in B (see Memory in docs/metrics.md)", m.Name, strings.Join(x, ", "), strings.Join(y, ", "))
+	return fmt.Sprintf("%s is not compared: it is measured by %s in A and by %s in B (see Memory in docs/metrics.md)",
+		m.Name, strings.Join(x, ", "), strings.Join(y, ", "))
 }
 
 // valuesOf are a metric's values on both sides; paired ones are those of the cycles

@@ -24,9 +24,13 @@ func TestOtherMethods(t *testing.T) {
 		a, b   []*result.Record
 		want   string
 	}{
-		"the same":       {"memory.peak_bytes", of("process", "process"), of("process"), ""},
-		"different":      {"memory.peak_bytes", of("allocator"), of("process"), "memory.peak_bytes is not compared: it is measured by allocator in A and by process in B (see Memory in docs/metrics.md)"},
-		"mixed inside":   {"memory.peak_bytes", of("process", "device"), of("process", "device"), "memory.peak_bytes is not compared: it is measured by device, process in A and by device, process in B (see Memory in docs/metrics.md)"},
+		"the same": {"memory.peak_bytes", of("process", "process"), of("process"), ""},
+		"different": {"memory.peak_bytes", of("allocator"), of("process"),
+			"memory.peak_bytes is not compared: it is measured by allocator in A and by process in B (see Memory " +
+				"in docs/metrics.md)"},
+		"mixed inside": {"memory.peak_bytes", of("process", "device"), of("process", "device"),
+			"memory.peak_bytes is not compared: it is measured by device, process in A and by device, process in " +
+				"B (see Memory in docs/metrics.md)"},
 		"one has none":   {"memory.peak_bytes", of(""), of("process"), ""},
 		"another metric": {"energy.total_j", of("allocator"), of("process"), ""},
 	} {

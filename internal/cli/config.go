@@ -86,7 +86,8 @@ func (env *Env) config(cmd *cobra.Command, args []string, f configFlags) error {
 	if err != nil {
 		return err
 	}
-	v := configView{Version: versionText(host.CurrentBuild()), File: o.User, Warnings: append([]string{}, env.unknownVariables()...)}
+	v := configView{Version: versionText(host.CurrentBuild()), File: o.User,
+		Warnings: append([]string{}, env.unknownVariables()...)}
 	if _, err := os.Stat(o.User); err == nil {
 		v.FileRead = true
 	}
@@ -110,7 +111,8 @@ func (env *Env) config(cmd *cobra.Command, args []string, f configFlags) error {
 // studyConfig prints every value of a study with its origin.
 func (env *Env) studyConfig(v configView) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d experiments; flags over the study over the environment over %s over defaults\n", firstOf(v.Study.Name, v.Study.Path, "study"), v.Study.Experiments, firstOf(v.File, "the user's file"))
+	fmt.Fprintf(&b, "%s: %d experiments; flags over the study over the environment over %s over defaults\n",
+		firstOf(v.Study.Name, v.Study.Path, "study"), v.Study.Experiments, firstOf(v.File, "the user's file"))
 	settingsText(&b, v)
 	_, err := fmt.Fprint(env.Stdout, b.String())
 	return err
@@ -145,7 +147,9 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 	}
 	for _, m := range meters {
 		for _, d := range m.Devices() {
-			v.Sensors = append(v.Sensors, sensorView{Source: m.Name(), Readable: true, Device: d.ID, Name: strings.TrimSpace(d.Name + " " + d.UUID)})
+			v.Sensors = append(v.Sensors,
+				sensorView{Source: m.Name(), Readable: true, Device: d.ID,
+					Name: strings.TrimSpace(d.Name + " " + d.UUID)})
 		}
 	}
 	for _, u := range missing {
@@ -171,7 +175,8 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 	if v.FileRead {
 		state = "read"
 	}
-	fmt.Fprintf(&b, "\nSettings of this machine (%s, %s; or %s and so on)\n", v.File, state, study.Variable("energy.pue"))
+	fmt.Fprintf(&b, "\nSettings of this machine (%s, %s; or %s and so on)\n", v.File, state,
+		study.Variable("energy.pue"))
 	settingsText(&b, v)
 	_, err = fmt.Fprint(env.Stdout, b.String())
 	return err
@@ -188,7 +193,8 @@ func engineViews(ctx context.Context, python string) []engineView {
 			out = append(out, engineView{Name: name, Reason: f.Error(), Next: f.Hint})
 			continue
 		}
-		out = append(out, engineView{Name: name, Usable: true, Version: info.Version, Device: info.Device, Versions: info.Versions, Notes: info.Notes})
+		out = append(out, engineView{Name: name, Usable: true, Version: info.Version, Device: info.Device,
+			Versions: info.Versions, Notes: info.Notes})
 	}
 	return out
 }

@@ -14,11 +14,14 @@ import (
 // installs are the commands that install the engines, each into an environment of its own
 // where it has one: their libraries do not fit together.
 var installs = []struct{ backend, command string }{
-	{study.PyTorch, "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python"},
+	{study.PyTorch, "python3 -m venv torch && torch/bin/pip install torch transformers; then --python " +
+		"torch/bin/python"},
 	{study.VLLM, "python3 -m venv vllm && vllm/bin/pip install vllm; then --python vllm/bin/python"},
 	{study.SGLang, "python3 -m venv sglang && sglang/bin/pip install sglang; then --python sglang/bin/python"},
-	{study.TensorRT, "python3 -m venv trt && trt/bin/pip install tensorrt_llm --extra-index-url https://pypi.nvidia.com; then --python trt/bin/python"},
-	{study.LlamaCpp, "git clone https://github.com/ggml-org/llama.cpp && cmake -S llama.cpp -B llama.cpp/build -DGGML_CUDA=ON && cmake --build llama.cpp/build --target llama-server; then put it into PATH"},
+	{study.TensorRT, "python3 -m venv trt && trt/bin/pip install tensorrt_llm --extra-index-url " +
+		"https://pypi.nvidia.com; then --python trt/bin/python"},
+	{study.LlamaCpp, "git clone https://github.com/ggml-org/llama.cpp && cmake -S llama.cpp -B llama.cpp/build " +
+		"-DGGML_CUDA=ON && cmake --build llama.cpp/build --target llama-server; then put it into PATH"},
 }
 
 // outfit prints the GPUs, what can run engines in containers, and how engines are installed.
@@ -49,7 +52,8 @@ func inContainers() []string {
 
 // containerSettings are those of this machine.
 func containerSettings(all []study.Origin) (c study.ContainerSection) {
-	at := map[string]*string{"container.image": &c.Image, "container.program": &c.Program, "container.client": &c.Client}
+	at := map[string]*string{"container.image": &c.Image, "container.program": &c.Program,
+		"container.client": &c.Client}
 	for _, o := range all {
 		if p := at[o.Key]; p != nil {
 			*p = o.Value
@@ -81,7 +85,8 @@ func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerS
 	for _, name := range inContainers() {
 		e := study.Experiment{Backend: name, Container: c}
 		fmt.Fprintf(b, "  %-10s %s, program %s", name, e.Image(), e.Program())
-		if slices.ContainsFunc(runners, func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, e.Image()) }) {
+		if slices.ContainsFunc(runners,
+			func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, e.Image()) }) {
 			b.WriteString(", on this machine\n")
 			continue
 		}

@@ -11,19 +11,24 @@ import (
 
 func TestOutfit(t *testing.T) {
 	name, uuid, memory, driver := "NVIDIA H200", "GPU-1", int64(150e9), "570.124.06"
-	s := &host.Snapshot{GPUs: []host.GPU{{Index: 1, Name: &name, UUID: &uuid, VRAMTotalBytes: &memory, DriverVersion: &driver}, {Index: 2}}}
+	s := &host.Snapshot{GPUs: []host.GPU{{Index: 1, Name: &name, UUID: &uuid, VRAMTotalBytes: &memory,
+		DriverVersion: &driver}, {Index: 2}}}
 	var b strings.Builder
 	outfit(&b, s, []backend.Runner{
 		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime", Images: []string{"llem-pytorch"}},
-		{Client: "podman", Trouble: &backend.Failure{}, Reason: "there is no podman in PATH", Next: "apt-get install podman"},
-	}, containerSettings([]study.Origin{{Key: "container.image", Value: "sglang=example.org/sg:1"}, {Key: "container.client", Value: "auto"}}))
+		{Client: "podman", Trouble: &backend.Failure{}, Reason: "there is no podman in PATH",
+			Next: "apt-get install podman"},
+	}, containerSettings([]study.Origin{{Key: "container.image", Value: "sglang=example.org/sg:1"},
+		{Key: "container.client", Value: "auto"}}))
 	for _, want := range []string{
 		"gpu1       NVIDIA H200, GPU-1, 140 GiB, driver 570.124.06\n",
 		"  docker     28.5.1, GPUs by the service's nvidia runtime\n",
 		"  pytorch    llem-pytorch, program python3, on this machine\n",
 		"  sglang     example.org/sg:1, program python3; get it: docker pull example.org/sg:1\n",
-		"  embedded   llem-embedded, program llem; get it: docker build -t llem-embedded -f docker/embedded.Dockerfile .\n",
-		"  llamacpp   ghcr.io/ggml-org/llama.cpp:server-cuda, program llama-server; get it: docker pull ghcr.io/ggml-org/llama.cpp:server-cuda\n",
+		"  embedded   llem-embedded, program llem; get it: docker build -t llem-embedded -f " +
+			"docker/embedded.Dockerfile .\n",
+		"  llamacpp   ghcr.io/ggml-org/llama.cpp:server-cuda, program llama-server; get it: docker pull " +
+			"ghcr.io/ggml-org/llama.cpp:server-cuda\n",
 		"  podman     not usable: there is no podman in PATH\n             next: apt-get install podman\n",
 	} {
 		if !strings.Contains(b.String(), want) {

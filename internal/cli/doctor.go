@@ -40,7 +40,8 @@ and put it beside their results as doctor.json.`,
 				return &usageError{"doctor takes no arguments", "see llem doctor --help"}
 			}
 			if !slices.Contains(loads, o.Load) {
-				return &usageError{fmt.Sprintf("--load %s is unknown", o.Load), "use one of " + strings.Join(loads, ", ")}
+				return &usageError{fmt.Sprintf("--load %s is unknown", o.Load),
+					"use one of " + strings.Join(loads, ", ")}
 			}
 			return nil
 		},
@@ -90,11 +91,13 @@ func writable(file string) error {
 	}
 	dir := filepath.Dir(file)
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		return &usageError{fmt.Sprintf("-o %s is a folder", file), "give the name of a file, such as " + filepath.Join(file, "doctor.json")}
+		return &usageError{fmt.Sprintf("-o %s is a folder", file),
+			"give the name of a file, such as " + filepath.Join(file, "doctor.json")}
 	}
 	probe, err := os.CreateTemp(dir, ".llem-*")
 	if err != nil {
-		return &usageError{fmt.Sprintf("-o %s cannot be written: %v", file, err), "choose a folder that exists and that you may write to"}
+		return &usageError{fmt.Sprintf("-o %s cannot be written: %v", file, err),
+			"choose a folder that exists and that you may write to"}
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

@@ -46,7 +46,8 @@ func TestDoctorBesideResults(t *testing.T) {
 	measure := func(name string) (kept, string) {
 		t.Helper()
 		s.results = filepath.Join(dir, name)
-		if out, err := s.llem(path, library, cache, "-n", "8", "--input-tokens", "16", "--output-tokens", "8").CombinedOutput(); err != nil {
+		if out, err := s.llem(path, library, cache, "-n", "8", "--input-tokens", "16", "--output-tokens",
+			"8").CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, out)
 		}
 		text, err := os.ReadFile(filepath.Join(s.studyDir(t), "doctor.json"))
@@ -69,7 +70,8 @@ func TestDoctorBesideResults(t *testing.T) {
 	}
 
 	before, _ := measure("before")
-	if before.Next != "llem doctor" || !strings.Contains(string(before.Skipped), "no self-test") || len(before.Devices) != 0 {
+	if before.Next != "llem doctor" || !strings.Contains(string(before.Skipped), "no self-test") ||
+		len(before.Devices) != 0 {
 		t.Errorf("without a self-test: %s, next %q", before.Skipped, before.Next)
 	}
 
@@ -80,7 +82,8 @@ func TestDoctorBesideResults(t *testing.T) {
 		t.Fatalf("doctor: %v\n%s", err, out)
 	}
 	quick, record := measure("quick")
-	if len(quick.Devices) != 1 || quick.Devices[0].Idle == nil || *quick.Devices[0].Idle.CounterW < 70 || strings.Contains(record, `"filter_ms": 13.25`) {
+	if len(quick.Devices) != 1 || quick.Devices[0].Idle == nil || *quick.Devices[0].Idle.CounterW < 70 ||
+		strings.Contains(record, `"filter_ms": 13.25`) {
 		t.Errorf("after doctor --quick: %+v", quick)
 	}
 
@@ -90,12 +93,14 @@ func TestDoctorBesideResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.When = time.Now()
-	r.Devices[0].Sensor = &doctor.SensorKernel{Source: "nvml.samples", WindowMS: 20, WindowSDMS: 1, FilterMS: 13.25, FilterSDMS: 1, LagMS: 1, LagSDMS: 1}
+	r.Devices[0].Sensor = &doctor.SensorKernel{Source: "nvml.samples", WindowMS: 20, WindowSDMS: 1, FilterMS: 13.25,
+		FilterSDMS: 1, LagMS: 1, LagSDMS: 1}
 	if err := r.Save(cache, func(string) string { return s.file.UUID(0) + "-simulated" }); err != nil {
 		t.Fatal(err)
 	}
 	full, record := measure("full")
 	if len(full.Devices) != 1 || full.Devices[0].Sensor == nil || !strings.Contains(record, `"filter_ms": 13.25`) {
-		t.Errorf("after a full test: %+v; its profile in result.json: %v", full, strings.Contains(record, `"filter_ms": 13.25`))
+		t.Errorf("after a full test: %+v; its profile in result.json: %v", full,
+			strings.Contains(record, `"filter_ms": 13.25`))
 	}
 }

@@ -27,7 +27,8 @@ func runJSON(t *testing.T, env []string, args ...string) *result.StudyResult {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, append([]string{"run", "--json", "-q", "-s", "embedded.threads=1", "-o", t.TempDir()}, args...)...)
+	cmd := exec.Command(path, append([]string{"run", "--json", "-q", "-s", "embedded.threads=1", "-o", t.TempDir()},
+		args...)...)
 	cmd.Env = append(append(os.Environ(), "LLEM_CACHE="+sharedCache(t)), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -131,7 +132,8 @@ func TestPyTorchMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "run", "-m", "random:tiny-llama", "-b", "pytorch", "--python", bare, "-q", "-o", t.TempDir())
+	cmd := exec.Command(path, "run", "-m", "random:tiny-llama", "-b", "pytorch", "--python", bare, "-q", "-o",
+		t.TempDir())
 	cmd.Env = append(os.Environ(), "LLEM_CACHE="+sharedCache(t))
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != exitFailed {
@@ -146,7 +148,8 @@ func TestPyTorchMissing(t *testing.T) {
 
 func TestAsk(t *testing.T) {
 	names := []string{"embedded", "pytorch"}
-	for in, want := range map[string]string{"\n": "embedded", "2\n": "pytorch", "pytorch\n": "pytorch", "7\nx\n1\n": "embedded", "": "embedded"} {
+	for in, want := range map[string]string{"\n": "embedded", "2\n": "pytorch", "pytorch\n": "pytorch",
+		"7\nx\n1\n": "embedded", "": "embedded"} {
 		var out strings.Builder
 		if got := ask(strings.NewReader(in), &out, names); got != want {
 			t.Errorf("ask(%q) = %q, want %q", in, got, want)

@@ -40,7 +40,8 @@ type Env struct {
 // ProcessEnv is the environment of this process.
 func ProcessEnv() Env {
 	return Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Environ:  os.Environ,
 		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
 		Columns: func() int { return columns(os.Stdout) },
 		Signals: interruptible,

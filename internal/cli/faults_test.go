@@ -35,8 +35,10 @@ func longRun(t *testing.T, extra ...string) *program {
 		t.Fatal(err)
 	}
 	p := &program{results: filepath.Join(t.TempDir(), "results")}
-	args := append([]string{"run", "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16", "--output-tokens", "30000",
-		"-s", "warmup.runs=0", "-s", "energy.sources=none", "-s", "embedded.threads=1", "-v", "-o", p.results}, extra...)
+	args := append([]string{"run", "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16", "--output-tokens",
+		"30000",
+		"-s", "warmup.runs=0", "-s", "energy.sources=none", "-s", "embedded.threads=1", "-v", "-o", p.results},
+		extra...)
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append(os.Environ(), "LLEM_CACHE="+sharedCache(t))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
@@ -253,8 +255,10 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "run", "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16", "--output-tokens", "300",
-		"-s", "warmup.runs=0", "-s", "energy.sources=none", "-s", "embedded.threads=1", "--cycles", "40", "-q", "-o", filepath.Join(dir, "results"))
+	cmd := exec.Command(path, "run", "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16", "--output-tokens",
+		"300",
+		"-s", "warmup.runs=0", "-s", "energy.sources=none", "-s", "embedded.threads=1", "--cycles", "40", "-q", "-o",
+		filepath.Join(dir, "results"))
 	cmd.Env = append(os.Environ(), "LLEM_CACHE="+sharedCache(t))
 	out, err := cmd.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)

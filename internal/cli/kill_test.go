@@ -88,7 +88,8 @@ func (k *killed) run(after time.Duration) error {
 	}
 	cmd := exec.CommandContext(k.t.Context(), "llem", args...) // testscript.Main put it there
 	cmd.Dir = k.root
-	cmd.Env = append(os.Environ(), "LLEM_CACHE="+filepath.Join(k.root, "cache"), "TMPDIR="+k.root, "XDG_CONFIG_HOME="+k.root)
+	cmd.Env = append(os.Environ(), "LLEM_CACHE="+filepath.Join(k.root, "cache"), "TMPDIR="+k.root,
+		"XDG_CONFIG_HOME="+k.root)
 	k.out.Reset()
 	cmd.Stdout, cmd.Stderr = &k.out, &k.out
 	// The pipe must not be waited for longer than the program: a worker may hold it.
@@ -212,7 +213,8 @@ func (k *killed) outline() string {
 	var b strings.Builder
 	fmt.Fprintln(&b, s.Complete, s.Ended, s.Planned, s.Left, s.OK, s.Failed, s.Interrupted)
 	for i, r := range s.Runs {
-		fmt.Fprintln(&b, r.ID, r.Cycle, r.Status, r.Tokens.Output/int64(r.Window.Repeats), r.WorkloadHash, len(r.Energy.Devices), r.Files["power"])
+		fmt.Fprintln(&b, r.ID, r.Cycle, r.Status, r.Tokens.Output/int64(r.Window.Repeats), r.WorkloadHash,
+			len(r.Energy.Devices), r.Files["power"])
 		if row := result.RowOf(r); !row.Values.Equal(s.Rows[i].Values) {
 			fmt.Fprintln(&b, "its row is of another run")
 		}

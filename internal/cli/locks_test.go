@@ -19,7 +19,8 @@ func TestOneGPUTwoRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"run", "-b", "fake", "-m", "random:tiny-llama", "-o", t.TempDir()}, {"doctor", "--quick"}} {
+	for _, args := range [][]string{{"run", "-b", "fake", "-m", "random:tiny-llama", "-o", t.TempDir()},
+		{"doctor", "--quick"}} {
 		cmd := first.llem(path, imitatedNVML(t), t.TempDir())
 		cmd.Args = append(cmd.Args[:1], args...)
 		cmd.Env = append(cmd.Env, "TMPDIR="+t.TempDir())
@@ -28,7 +29,8 @@ func TestOneGPUTwoRuns(t *testing.T) {
 		if !ok || exit.ExitCode() != exitFailed {
 			t.Errorf("%s ended with %v, want exit code %d:\n%s", args[0], err, exitFailed, out)
 		}
-		for _, want := range []string{fmt.Sprintf("gpu0 is in use by another llem (process %d ", first.cmd.Process.Pid), "next: wait"} {
+		for _, want := range []string{fmt.Sprintf("gpu0 is in use by another llem (process %d ",
+			first.cmd.Process.Pid), "next: wait"} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("%s does not say %q:\n%s", args[0], want, out)
 			}

@@ -57,15 +57,19 @@ func newReport(env *Env) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&f.recompute, "recompute", false, "compute every number again from the raw files and say whether they match")
+	flags.BoolVar(&f.recompute, "recompute", false,
+		"compute every number again from the raw files and say whether they match")
 	flags.StringVar(&f.sort, "sort", "", "order by a metric, the best first, such as energy.per_output_token_j")
-	flags.IntVar(&f.limit, "limit", report.DefaultLimit, "how many lines tables have at most; 0 is all (csv has all unless this is given)")
-	flags.StringSliceVar(&f.pareto, "pareto", nil, "judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99")
+	flags.IntVar(&f.limit, "limit", report.DefaultLimit,
+		"how many lines tables have at most; 0 is all (csv has all unless this is given)")
+	flags.StringSliceVar(&f.pareto, "pareto", nil,
+		"judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99")
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p99<200'")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show how the phases were found and what the intervals are made of")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false,
+		"show how the phases were found and what the intervals are made of")
 	return cmd
 }
 
@@ -75,7 +79,8 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		return &usageError{fmt.Sprintf("--format %s is unknown", f.format), "use one of " + strings.Join(formats, ", ")}
 	}
 	if len(f.where) > 0 && f.best == "" {
-		return &usageError{"--where goes with --best", "name what is to be best, such as --best energy.per_output_token_j"}
+		return &usageError{"--where goes with --best",
+			"name what is to be best, such as --best energy.per_output_token_j"}
 	}
 	for _, name := range append([]string{f.sort, f.best}, f.pareto...) {
 		if err := checkMetric(name); err != nil {
@@ -165,7 +170,8 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
 	}
 	if errors.Is(missing, fs.ErrNotExist) {
-		fmt.Fprintf(env.Stderr, "llem: %s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s\n",
+		fmt.Fprintf(env.Stderr,
+			"llem: %s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s\n",
 			result.SummaryFile, len(res.Rows), res.Planned, result.RunsDir)
 	}
 	return res, nil
@@ -255,7 +261,8 @@ func staleSummary(dir string) []measure.Recomputed {
 // are folded from them.
 func staleJournal(dir string) []measure.Recomputed {
 	stale := measure.Recomputed{Run: result.JournalFile, Differ: []measure.Difference{},
-		Next: "move " + filepath.Join(dir, result.JournalFile) + " and " + result.SummaryFile + " away: `llem report` then reads the runs themselves"}
+		Next: "move " + filepath.Join(dir, result.JournalFile) + " and " + result.SummaryFile +
+			" away: `llem report` then reads the runs themselves"}
 	rows, err := result.Rows(dir)
 	if err != nil {
 		stale.Error = err.Error()
@@ -352,7 +359,8 @@ func runsIn(dir string) ([]string, error) {
 		add(filepath.Dir(f))
 	}
 	if len(runs) == 0 {
-		return nil, &usageError{dir + " holds no finished run", "give the folder that `llem run` printed, or one of the folders in its " + result.RunsDir}
+		return nil, &usageError{dir + " holds no finished run",
+			"give the folder that `llem run` printed, or one of the folders in its " + result.RunsDir}
 	}
 	return runs, nil
 }

@@ -51,7 +51,8 @@ var keyFlags = []struct {
 	help        string
 }{
 	{"model", "m", []string{"model"}, "random:SHAPE, a .gguf file, a folder, or a Hugging Face id"},
-	{"backend", "b", []string{"backend"}, "embedded, pytorch, vllm, sglang, tensorrt, llamacpp or fake (a simulated GPU)"},
+	{"backend", "b", []string{"backend"},
+		"embedded, pytorch, vllm, sglang, tensorrt, llamacpp or fake (a simulated GPU)"},
 	{"dtype", "", []string{"dtype"}, "auto, float32, float16, bfloat16, q8_0 or q4_0"},
 	{"prompts", "n", []string{"workload.prompts"}, "number of prompts"},
 	{"input-tokens", "", []string{"workload.input_tokens"}, "longest prompt, in tokens"},
@@ -59,7 +60,8 @@ var keyFlags = []struct {
 	{"batch-size", "", study.BatchKeys(), "sequences processed together (servers: at most)"},
 	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
 	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle, reverse or latin_square"},
-	{"profile", "", []string{"execution.profile"}, "quick (1 cycle), standard (3, with rests) or publication (5 and more)"},
+	{"profile", "", []string{"execution.profile"},
+		"quick (1 cycle), standard (3, with rests) or publication (5 and more)"},
 }
 
 func newRun(env *Env) *cobra.Command {
@@ -81,15 +83,18 @@ func newRun(env *Env) *cobra.Command {
 	flags.SortFlags = false
 	studyFlags(cmd, &f.set)
 	flags.StringVarP(&f.output, "output", "o", "", "folder for results (default $LLEM_RESULTS, else ./results)")
-	flags.StringVar(&f.python, "python", "", "interpreter for Python backends (default: $LLEM_PYTHON_VLLM and so on, $VIRTUAL_ENV, PATH)")
+	flags.StringVar(&f.python, "python", "",
+		"interpreter for Python backends (default: $LLEM_PYTHON_VLLM and so on, $VIRTUAL_ENV, PATH)")
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
 	flags.BoolVar(&f.estimate, "estimate", false, "model CPU power where no sensor can be read; labelled as modelled")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")
-	flags.StringVar(&f.resume, "resume", "", "go on with a study: its folder, or without one the newest that is unfinished")
+	flags.StringVar(&f.resume, "resume", "",
+		"go on with a study: its folder, or without one the newest that is unfinished")
 	flags.Lookup("resume").NoOptDefVal = newest
 	flags.BoolVar(&f.retry, "retry-failed", false, "with --resume: make failed runs again, too")
 	flags.BoolVar(&f.noGaps, "no-gaps", false, "no pauses between runs")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, what it needs and what stands in the way; start nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false,
+		"say what would be done, what it needs and what stands in the way; start nothing")
 	flags.IntVar(&f.limit, "limit", 20, "with --dry-run: how many experiments to list; 0 is all")
 	flags.StringVar(&f.gpu, "gpu", "", "with --dry-run: estimate for this GPU, such as h200, rtx4090, mi300x")
 	flags.StringVar(&f.only, "only", "", "with --dry-run: list experiments whose label or KEY=VALUE contains this text")
@@ -110,7 +115,8 @@ func studyFlags(cmd *cobra.Command, set *[]string) {
 
 func atMostOne(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return &usageError{fmt.Sprintf("%d study files given, at most one is possible", len(args)), "see `" + cmd.CommandPath() + " --help`"}
+		return &usageError{fmt.Sprintf("%d study files given, at most one is possible", len(args)),
+			"see `" + cmd.CommandPath() + " --help`"}
 	}
 	return nil
 }
@@ -148,7 +154,8 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 		return env.dryRun(ctx, s, options.Results, f)
 	}
 	if !f.quiet {
-		display := live.New(env.Stderr, live.Options{Terminal: env.canDraw() && !f.verbose, Color: env.color(env.StderrTTY)})
+		display := live.New(env.Stderr,
+			live.Options{Terminal: env.canDraw() && !f.verbose, Color: env.color(env.StderrTTY)})
 		options.Observe = display.Observe
 		res, err := llem.Run(ctx, s, options)
 		display.Close()
@@ -169,7 +176,8 @@ func (f runFlags) check(given func(flag string) bool) error {
 	}
 	for _, name := range []string{"limit", "only", "gpu"} {
 		if given(name) && !f.dryRun {
-			return &usageError{fmt.Sprintf("--%s goes with --dry-run, and without it the study would run", name), "add --dry-run, or leave it out"}
+			return &usageError{fmt.Sprintf("--%s goes with --dry-run, and without it the study would run", name),
+				"add --dry-run, or leave it out"}
 		}
 	}
 	return nil
@@ -188,13 +196,15 @@ func (env *Env) leftOut(s *study.Study) {
 		}
 	}
 	if len(s.Unused) > 0 {
-		fmt.Fprintf(env.Stderr, "llem: not used, since no backend of the study has them: %s\n", strings.Join(s.Unused, ", "))
+		fmt.Fprintf(env.Stderr, "llem: not used, since no backend of the study has them: %s\n",
+			strings.Join(s.Unused, ", "))
 	}
 }
 
 // dryRun prints what would be done.
 func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f runFlags) error {
-	p, err := llem.DryRun(ctx, s, llem.DryRunOptions{Results: results, Python: f.python, Limit: f.limit, Only: f.only, GPU: f.gpu})
+	p, err := llem.DryRun(ctx, s,
+		llem.DryRunOptions{Results: results, Python: f.python, Limit: f.limit, Only: f.only, GPU: f.gpu})
 	if err != nil {
 		return err
 	}
@@ -320,9 +330,11 @@ func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) st
 	for _, kv := range set {
 		key, value, ok := strings.Cut(kv, "=")
 		if !ok {
-			return o, &usageError{fmt.Sprintf("--set %s has no value", kv), "write --set KEY=VALUE, such as --set workload.prompts=32"}
+			return o, &usageError{fmt.Sprintf("--set %s has no value", kv),
+				"write --set KEY=VALUE, such as --set workload.prompts=32"}
 		}
-		o.Settings = append(o.Settings, study.Setting{Flag: "--set " + kv, Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)})
+		o.Settings = append(o.Settings,
+			study.Setting{Flag: "--set " + kv, Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)})
 	}
 	return o, nil
 }

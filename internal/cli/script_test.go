@@ -46,7 +46,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HF_HUB_CACHE", e.WorkDir+"/hub")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget, "folder": folder},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget,
+			"folder": folder},
 	})
 }
 

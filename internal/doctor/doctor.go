@@ -230,14 +230,16 @@ type Polling struct {
 // Run makes the self-test. The error is that of the context; what cannot be tested
 // is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Loads: []string{}, Devices: []*Device{}, Missing: []Missing{}, Skipped: []Skipped{}}}
+	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Loads: []string{},
+		Devices: []*Device{}, Missing: []Missing{}, Skipped: []Skipped{}}}
 	for _, u := range o.Missing {
 		t.report.Missing = append(t.report.Missing, Missing{u.Source, u.Reason, u.Fix})
 	}
 	for _, m := range o.Meters {
 		for _, d := range m.Devices() {
-			t.report.Devices = append(t.report.Devices, &Device{Device: d.ID, Kind: string(d.Kind), Name: d.Name, UUID: d.UUID, Modelled: d.Modelled,
-				Calls: []CallCost{}, Refresh: []Refresh{}, Others: []SensorKernel{}, Neighbours: []int{}})
+			t.report.Devices = append(t.report.Devices,
+				&Device{Device: d.ID, Kind: string(d.Kind), Name: d.Name, UUID: d.UUID, Modelled: d.Modelled,
+					Calls: []CallCost{}, Refresh: []Refresh{}, Others: []SensorKernel{}, Neighbours: []int{}})
 		}
 	}
 	if len(t.report.Devices) > 0 {

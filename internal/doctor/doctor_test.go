@@ -59,7 +59,8 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 }
 
 // examineBy is examine with a wall clock that jitters.
-func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors), options func(*doctor.Options)) *doctor.Report {
+func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors),
+	options func(*doctor.Options)) *doctor.Report {
 	t.Helper()
 	dir := t.TempDir()
 	library, err := sim.Build(t.Context(), dir)
@@ -92,8 +93,9 @@ func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors), opti
 		}
 		defer m.Close()
 		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]power.GPUFacts{"gpu0": m.Facts()[0]},
-			Loads: []func(context.Context) (doctor.Load, error){func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil }},
-			Now:   c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
+			Loads: []func(context.Context) (doctor.Load,
+				error){func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil }},
+			Now: c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
 		if options != nil {
 			options(&o)
 		}
@@ -153,7 +155,8 @@ func TestGoodSensors(t *testing.T) {
 			near(t, "refresh of "+q.Source, q.MedianMS, 20, 2)
 		}
 	}
-	if d.Idle == nil || d.Steady == nil || d.Sensor == nil || d.Duty == nil || d.Polling == nil || d.For1PctS == nil || d.PhaseMS == nil {
+	if d.Idle == nil || d.Steady == nil || d.Sensor == nil || d.Duty == nil || d.Polling == nil ||
+		d.For1PctS == nil || d.PhaseMS == nil {
 		t.Fatalf("a test is missing: %+v", d)
 	}
 	near(t, "idle", *d.Idle.CounterW, 120, 1)
@@ -163,7 +166,8 @@ func TestGoodSensors(t *testing.T) {
 	if d.Duty.SwingPct > 2 {
 		t.Errorf("duty swings by %.1f %%", d.Duty.SwingPct)
 	}
-	for source, want := range map[string]float64{power.SourceInstant: 12.5, power.SourceAverage: 500, power.SourceEnergy: 50} {
+	for source, want := range map[string]float64{power.SourceInstant: 12.5, power.SourceAverage: 500,
+		power.SourceEnergy: 50} {
 		i := slices.IndexFunc(d.Others, func(k doctor.SensorKernel) bool { return k.Source == source })
 		if i < 0 {
 			t.Errorf("%s was not tested: %+v", source, r.Skipped)
@@ -192,21 +196,28 @@ func TestBadSensors(t *testing.T) {
 		want   string
 		jitter time.Duration
 	}{
-		"part-time counter": {func(s *sim.Sensors) { s.Counter.PartTime, s.Counter.Jitter = 25*time.Millisecond, 0 }, doctor.Warn, "a part of each period", 0},
-		"disagreement":      {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither is trusted", 0},
-		"slight":            {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by", 0},
-		"throttled":         {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 }, doctor.Warn, "thermal slowdown by software", 0},
-		"power limit":       {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 }, doctor.Good, "as it should", 0},
+		"part-time counter": {func(s *sim.Sensors) { s.Counter.PartTime, s.Counter.Jitter = 25*time.Millisecond, 0 },
+			doctor.Warn, "a part of each period", 0},
+		"disagreement": {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither is trusted", 0},
+		"slight":       {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by", 0},
+		"throttled": {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 },
+			doctor.Warn, "thermal slowdown by software", 0},
+		"power limit": {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x4 },
+			doctor.Good, "as it should", 0},
 		"neighbour": {func(s *sim.Sensors) {
 			s.Faults.NeighbourAfter, s.Faults.NeighbourPID, s.Faults.NeighbourBytes = 1, 4242, 1<<30
 		}, doctor.Warn, "4242", 0},
-		"no counter":       {func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.Jitter = 0, 0 }, doctor.Warn, "alone", 0},
-		"persistence":      {func(s *sim.Sensors) { s.NotPersistent = 1 }, doctor.Warn, "persistence mode is off", 0},
-		"capped":           {func(s *sim.Sensors) { s.PowerLimitMW = 500_000 }, doctor.Warn, "500 W, below the default of 700 W", 0},
-		"shallow ring":     {func(s *sim.Sensors) { s.Ring.Depth = 26 }, doctor.Warn, "holds 0.5 s only", 0},
-		"jittering clock":  {nil, doctor.Warn, "the wall clock jitters by 1.", 2400 * time.Microsecond},
-		"disturbed":        {func(s *sim.Sensors) { s.Counter.ReadJoules = 1 }, doctor.Warn, "reading the counter 100 times a second instead of once changes it by +1", 0},
-		"disturbed little": {func(s *sim.Sensors) { s.Counter.ReadJoules = 0.2 }, doctor.Warn, "reading the counter 100 times a second instead of once changes it by +", 0},
+		"no counter": {func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.Jitter = 0, 0 }, doctor.Warn,
+			"alone", 0},
+		"persistence": {func(s *sim.Sensors) { s.NotPersistent = 1 }, doctor.Warn, "persistence mode is off", 0},
+		"capped": {func(s *sim.Sensors) { s.PowerLimitMW = 500_000 }, doctor.Warn,
+			"500 W, below the default of 700 W", 0},
+		"shallow ring":    {func(s *sim.Sensors) { s.Ring.Depth = 26 }, doctor.Warn, "holds 0.5 s only", 0},
+		"jittering clock": {nil, doctor.Warn, "the wall clock jitters by 1.", 2400 * time.Microsecond},
+		"disturbed": {func(s *sim.Sensors) { s.Counter.ReadJoules = 1 }, doctor.Warn,
+			"reading the counter 100 times a second instead of once changes it by +1", 0},
+		"disturbed little": {func(s *sim.Sensors) { s.Counter.ReadJoules = 0.2 }, doctor.Warn,
+			"reading the counter 100 times a second instead of once changes it by +", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := examineBy(t, q.jitter, q.edit, nil)
@@ -240,7 +251,8 @@ func TestHistogram(t *testing.T) {
 		s.Instant.Refresh, s.Instant.Noise = 50*time.Millisecond, 0.02
 		s.Counter.Jitter = 0
 	}, func(o *doctor.Options) { o.Quick = true })
-	want := map[string][2]float64{power.SourceSamples: {13, 32}, power.SourceInstant: {42, 56}, power.SourceEnergy: {75, 130}}
+	want := map[string][2]float64{power.SourceSamples: {13, 32}, power.SourceInstant: {42, 56},
+		power.SourceEnergy: {75, 130}}
 	for _, q := range r.Devices[0].Refresh {
 		limits, ok := want[q.Source]
 		if !ok {
@@ -277,7 +289,8 @@ func TestWithoutALoad(t *testing.T) {
 		}, "CUDA is gone"},
 	} {
 		r := examine(t, nil, q.edit)
-		if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, q.want) || r.Devices[0].Idle == nil || r.Devices[0].Sensor != nil {
+		if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, q.want) || r.Devices[0].Idle == nil ||
+			r.Devices[0].Sensor != nil {
 			t.Errorf("%s: skipped %+v, want %q", name, r.Skipped, q.want)
 		}
 	}
@@ -298,11 +311,13 @@ func TestText(t *testing.T) {
 
 // TestNoSensors is the plain machine.
 func TestNoSensors(t *testing.T) {
-	r, err := doctor.Run(t.Context(), doctor.Options{Missing: []power.Unavailable{{Source: "rapl", Reason: "no permission", Fix: "chmod"}}})
+	r, err := doctor.Run(t.Context(),
+		doctor.Options{Missing: []power.Unavailable{{Source: "rapl", Reason: "no permission", Fix: "chmod"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := text(r); !r.Unfit() || !strings.Contains(out, "no permission") || !strings.Contains(out, "will not be measured") {
+	if out := text(r); !r.Unfit() || !strings.Contains(out, "no permission") ||
+		!strings.Contains(out, "will not be measured") {
 		t.Errorf("report:\n%s", out)
 	}
 }
@@ -310,7 +325,9 @@ func TestNoSensors(t *testing.T) {
 // TestCached: a report is found for its card and driver, for a while.
 func TestCached(t *testing.T) {
 	dir := t.TempDir()
-	r := &doctor.Report{When: time.Now(), Devices: []*doctor.Device{{Device: "gpu0", UUID: "GPU-1", Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}}}}
+	r := &doctor.Report{When: time.Now(),
+		Devices: []*doctor.Device{{Device: "gpu0", UUID: "GPU-1",
+			Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}}}}
 	if err := r.Save(dir, func(string) string { return "GPU-1-580.1" }); err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +363,8 @@ func TestCached(t *testing.T) {
 func TestKeptWithoutLoad(t *testing.T) {
 	dir, key := t.TempDir(), func(string) string { return "k" }
 	at := time.Now().Add(-time.Hour)
-	full := &doctor.Report{When: at, Devices: []*doctor.Device{{Device: "package-0", Sensor: &doctor.SensorKernel{Source: "rapl"}}}}
+	full := &doctor.Report{When: at,
+		Devices: []*doctor.Device{{Device: "package-0", Sensor: &doctor.SensorKernel{Source: "rapl"}}}}
 	quick := &doctor.Report{When: at.Add(time.Minute), Devices: []*doctor.Device{{Device: "package-0"}}}
 	if err := quick.Save(dir, key); err != nil {
 		t.Fatal(err)
@@ -366,22 +384,28 @@ func TestKeptWithoutLoad(t *testing.T) {
 // name that the device has now.
 func TestMerge(t *testing.T) {
 	older := &doctor.Report{When: time.Unix(1e9, 0), Loads: []string{"matrix products"}, Devices: []*doctor.Device{
-		{Device: "gpu0", UUID: "GPU-a", Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}}, {Device: "gpu1", UUID: "GPU-b"}},
-		Verdict: []doctor.Finding{{Level: doctor.Warn, Device: "gpu0", Text: "about a"}, {Level: doctor.Good, Device: "gpu1", Text: "about b"}}}
+		{Device: "gpu0", UUID: "GPU-a", Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}},
+		{Device: "gpu1", UUID: "GPU-b"}},
+		Verdict: []doctor.Finding{{Level: doctor.Warn, Device: "gpu0", Text: "about a"},
+			{Level: doctor.Good, Device: "gpu1", Text: "about b"}}}
 	newer := &doctor.Report{When: time.Unix(2e9, 0), Devices: []*doctor.Device{{Device: "package-0"}},
-		Skipped: []doctor.Skipped{{Test: "pulses", Reason: "--quick"}}, Missing: []doctor.Missing{{Source: "perf", Reason: "no"}}}
+		Skipped: []doctor.Skipped{{Test: "pulses", Reason: "--quick"}},
+		Missing: []doctor.Missing{{Source: "perf", Reason: "no"}}}
 	devices := []power.Device{{ID: "gpu3", UUID: "GPU-a"}, {ID: "package-0"}, {ID: "amd0", UUID: "0000:01:00.0"}}
 	r := doctor.Merge(devices, map[string]*doctor.Report{"gpu3": older, "package-0": newer})
-	if len(r.Devices) != 2 || r.Devices[0].Device != "gpu3" || !r.Devices[0].When.Equal(older.When) || r.Devices[1].Device != "package-0" || !r.When.Equal(newer.When) {
+	if len(r.Devices) != 2 || r.Devices[0].Device != "gpu3" || !r.Devices[0].When.Equal(older.When) ||
+		r.Devices[1].Device != "package-0" || !r.When.Equal(newer.When) {
 		t.Errorf("devices %+v", r.Devices)
 	}
-	if len(r.Verdict) != 1 || r.Verdict[0].Device != "gpu3" || r.Verdict[0].Text != "about a" || len(r.Loads) != 1 || len(r.Missing) != 1 {
+	if len(r.Verdict) != 1 || r.Verdict[0].Device != "gpu3" || r.Verdict[0].Text != "about a" || len(r.Loads) != 1 ||
+		len(r.Missing) != 1 {
 		t.Errorf("report %+v", r)
 	}
 	if len(r.Skipped) != 2 || r.Skipped[1].Test != "all tests of amd0" || r.Skipped[1].Fix != "llem doctor" {
 		t.Errorf("skipped %+v", r.Skipped)
 	}
-	if p := r.Profiles()["gpu3"]; p == nil || p.Device != "gpu3" || !p.When.Equal(older.When) || *p.Source("nvml.samples").FilterMS != 13 {
+	if p := r.Profiles()["gpu3"]; p == nil || p.Device != "gpu3" || !p.When.Equal(older.When) ||
+		*p.Source("nvml.samples").FilterMS != 13 {
 		t.Errorf("profile %+v", p)
 	}
 	if older.Devices[0].Device != "gpu0" || doctor.Merge(devices, nil) != nil {
@@ -391,8 +415,11 @@ func TestMerge(t *testing.T) {
 
 // TestSpin: the pulses of the processor load are where they should be.
 func TestSpin(t *testing.T) {
-	s := doctor.Spin{Cores: 1, Now: clock.Mono, Sleep: func(_ context.Context, d time.Duration) error { time.Sleep(d); return nil }}
-	edges, err := s.Pulse(t.Context(), []backend.Pulse{{Off: 5 * time.Millisecond}, {On: 10 * time.Millisecond, Off: 5 * time.Millisecond}, {On: 10 * time.Millisecond}})
+	s := doctor.Spin{Cores: 1, Now: clock.Mono,
+		Sleep: func(_ context.Context, d time.Duration) error { time.Sleep(d); return nil }}
+	edges, err := s.Pulse(t.Context(),
+		[]backend.Pulse{{Off: 5 * time.Millisecond}, {On: 10 * time.Millisecond, Off: 5 * time.Millisecond},
+			{On: 10 * time.Millisecond}})
 	if err != nil || len(edges) != 2 {
 		t.Fatalf("edges %v, %v, want two", edges, err)
 	}
@@ -441,7 +468,10 @@ func TestSweptPulses(t *testing.T) {
 		"load varies":       {100 * time.Millisecond, 0, true, "the load itself varies"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := examine(t, func(s *sim.Sensors) { s.Counter.Refresh, s.Counter.PartTime, s.Counter.Jitter = q.refresh, q.seen, 0 }, func(o *doctor.Options) {
+			r := examine(t, func(s *sim.Sensors) {
+				s.Counter.Refresh, s.Counter.PartTime,
+					s.Counter.Jitter = q.refresh, q.seen, 0
+			}, func(o *doctor.Options) {
 				start := o.Loads[0]
 				o.Loads[0] = func(ctx context.Context) (doctor.Load, error) {
 					l, err := start(ctx)

@@ -58,7 +58,8 @@ func (t *tester) pulses(ctx context.Context, load Load) error {
 	rng := rand.New(rand.NewPCG(1, 2))
 	pattern := make([]backend.Pulse, pulseCount)
 	for i := range pattern {
-		pattern[i] = backend.Pulse{On: time.Duration(20+230*rng.Float64()) * time.Millisecond, Off: time.Duration(40+230*rng.Float64()) * time.Millisecond}
+		pattern[i] = backend.Pulse{On: time.Duration(20+230*rng.Float64()) * time.Millisecond,
+			Off: time.Duration(40+230*rng.Float64()) * time.Millisecond}
 	}
 	s, err := t.sample(ctx, time.Second, pulse(ctx, load, pattern))
 	if err != nil {
@@ -81,8 +82,10 @@ func (t *tester) pulses(ctx context.Context, load Load) error {
 
 func kernelOf(source string, k attribute.Kernel, pulses int) *SensorKernel {
 	ms := func(v time.Duration) float64 { return float64(v) / 1e6 }
-	return &SensorKernel{Source: source, WindowMS: ms(k.Window), WindowSDMS: ms(k.WindowSD), FilterMS: ms(k.Filter), FilterSDMS: ms(k.FilterSD),
-		LagMS: ms(k.Lag), LagSDMS: ms(k.LagSD), LowW: k.LowW, HighW: k.HighW, ResidualW: k.ResidualW, Pulses: pulses}
+	return &SensorKernel{Source: source, WindowMS: ms(k.Window), WindowSDMS: ms(k.WindowSD), FilterMS: ms(k.Filter),
+		FilterSDMS: ms(k.FilterSD),
+		LagMS:      ms(k.Lag), LagSDMS: ms(k.LagSD), LowW: k.LowW, HighW: k.HighW, ResidualW: k.ResidualW,
+		Pulses: pulses}
 }
 
 const (
@@ -104,12 +107,15 @@ const (
 func (t *tester) swept(ctx context.Context, load Load) error {
 	period, ok := t.period(load)
 	if !ok {
-		t.skip("swept pulses (duty)", fmt.Sprintf("no counter under the load is known to change every %v or more slowly, which a load can follow", minPeriod))
+		t.skip("swept pulses (duty)",
+			fmt.Sprintf("no counter under the load is known to change every %v or more slowly, which a "+
+				"load can follow", minPeriod))
 		return nil
 	}
 	t.say("pulses in step with the counter at %d phases, and out of step (36 s)", phases)
 	n := max(1, int(trainTime/period))
-	duty := dutyTest{load: load, phase: map[string][]float64{}, control: map[string][]float64{}, doubt: map[string][]float64{}}
+	duty := dutyTest{load: load, phase: map[string][]float64{}, control: map[string][]float64{},
+		doubt: map[string][]float64{}}
 	for _, k := range rand.New(rand.NewPCG(3, 4)).Perm(phases) { // what warms up must not look like a phase
 		if err := t.train(ctx, &duty, duty.phase, time.Duration(k)*period/phases, period, n); err != nil {
 			return err
@@ -128,7 +134,8 @@ func (t *tester) swept(ctx context.Context, load Load) error {
 			continue
 		}
 		t.device(id).Duty = &Duty{Phases: len(r), SwingPct: 50 * (slices.Max(r) - slices.Min(r)) / mean(r),
-			ControlPct: 100 * halfRangeOfEight * deviation(c) / mean(c), DoubtPct: 100 * quantile(duty.doubt[id], 0.5), AddedW: mean(r)}
+			ControlPct: 100 * halfRangeOfEight * deviation(c) / mean(c), DoubtPct: 100 * quantile(duty.doubt[id],
+				0.5), AddedW: mean(r)}
 	}
 	return nil
 }
@@ -144,7 +151,8 @@ type dutyTest struct {
 }
 
 // train runs pulses of a quarter of the period, and notes what the counters added.
-func (t *tester) train(ctx context.Context, duty *dutyTest, added map[string][]float64, delay, period time.Duration, n int) error {
+func (t *tester) train(ctx context.Context, duty *dutyTest, added map[string][]float64, delay, period time.Duration,
+	n int) error {
 	pattern := []backend.Pulse{{Off: delay}}
 	for range n {
 		pattern = append(pattern, backend.Pulse{On: period / 4, Off: period - period/4})
@@ -162,7 +170,8 @@ func (t *tester) train(ctx context.Context, duty *dutyTest, added map[string][]f
 		if !under(duty.load, d) || d.Sensor == nil || len(readings) < 2 || on == 0 {
 			continue
 		}
-		window, counter, err := attribute.Snap(readings, attribute.Window{Start: readings[0].BeforeNS, End: s.window.End})
+		window, counter, err := attribute.Snap(readings,
+			attribute.Window{Start: readings[0].BeforeNS, End: s.window.End})
 		if err != nil {
 			continue
 		}
@@ -179,7 +188,8 @@ func (t *tester) train(ctx context.Context, duty *dutyTest, added map[string][]f
 func (t *tester) period(load Load) (time.Duration, bool) {
 	for _, d := range t.report.Devices {
 		for _, r := range d.Refresh {
-			if p := time.Duration(r.PeriodMS * float64(time.Millisecond)); under(load, d) && r.Source == power.SourceEnergy && p >= minPeriod {
+			if p := time.Duration(r.PeriodMS * float64(time.Millisecond)); under(load, d) &&
+				r.Source == power.SourceEnergy && p >= minPeriod {
 				return p, true
 			}
 		}

@@ -29,7 +29,9 @@ func (t *tester) others(ctx context.Context, load Load) error {
 	rng := rand.New(rand.NewPCG(5, 6))
 	pattern := []backend.Pulse{{Off: 1200 * time.Millisecond}} // an average of a second forgets what was before
 	for range otherPulses {
-		pattern = append(pattern, backend.Pulse{On: time.Duration(60+300*rng.Float64()) * time.Millisecond, Off: time.Duration(60+300*rng.Float64()) * time.Millisecond})
+		pattern = append(pattern,
+			backend.Pulse{On: time.Duration(60+300*rng.Float64()) * time.Millisecond,
+				Off: time.Duration(60+300*rng.Float64()) * time.Millisecond})
 	}
 	pattern[len(pattern)-1].Off += 1200 * time.Millisecond
 	span := attribute.Window{Start: t.Now()}
@@ -87,7 +89,8 @@ func (t *tester) otherCalls(load Load) []*poll {
 				fast := slices.ContainsFunc(d.Refresh, func(r Refresh) bool {
 					return r.Source == call.Source && r.PeriodMS < float64(minPeriod.Milliseconds())
 				})
-				works := slices.ContainsFunc(d.Calls, func(c CallCost) bool { return c.Source == call.Source && c.Error == "" })
+				works := slices.ContainsFunc(d.Calls,
+					func(c CallCost) bool { return c.Source == call.Source && c.Error == "" })
 				if works && !fast && call.Source != d.series && call.Source != power.SourceSamples {
 					out = append(out, &poll{device: d, call: call})
 				}
@@ -132,7 +135,8 @@ func (p *poll) read(now func() int64) error {
 	case p.sinceNS == 0:
 		p.value = v
 	case v != p.value:
-		s := power.Sample{MonoNS: after, Device: p.device.Device, Source: p.call.Source, Power: unit.Watts(v), SinceNS: p.sinceNS}
+		s := power.Sample{MonoNS: after, Device: p.device.Device, Source: p.call.Source, Power: unit.Watts(v),
+			SinceNS: p.sinceNS}
 		at := p.sinceNS + (after-p.sinceNS)/2
 		if p.call.Energy {
 			s.Window = time.Duration(at - p.changed)

@@ -132,11 +132,13 @@ func (t *tester) watch(ctx context.Context, call power.Call) (*Refresh, error) {
 	for i := 1; i < len(changes); i++ {
 		gaps = append(gaps, float64(changes[i]-changes[i-1])/1e6)
 	}
-	return &Refresh{call.Source, len(changes), quantile(gaps, 0.5), quantile(gaps, 0.1), quantile(gaps, 0.9), period(gaps), histogram(gaps)}, nil
+	return &Refresh{call.Source, len(changes), quantile(gaps, 0.5), quantile(gaps, 0.1), quantile(gaps, 0.9),
+		period(gaps), histogram(gaps)}, nil
 }
 
 // bins are the limits of the histogram in ms: eight to the decade, rounded.
-var bins = []float64{0, 1, 1.3, 1.8, 2.4, 3.2, 4.2, 5.6, 7.5, 10, 13, 18, 24, 32, 42, 56, 75, 95, 105, 130, 180, 240, 320, 420, 560, 750, 1000, 10_000}
+var bins = []float64{0, 1, 1.3, 1.8, 2.4, 3.2, 4.2, 5.6, 7.5, 10, 13, 18, 24, 32, 42, 56, 75, 95, 105, 130, 180, 240,
+	320, 420, 560, 750, 1000, 10_000}
 
 // histogram counts distances of changes, without empty bins.
 func histogram(gaps []float64) []Bin {
@@ -226,7 +228,8 @@ type sampled struct {
 }
 
 // sample runs the sampler around some work, with a counter edge on both sides.
-func (t *tester) sample(ctx context.Context, interval time.Duration, work func(*power.Sampler) ([]attribute.Window, error)) (sampled, error) {
+func (t *tester) sample(ctx context.Context, interval time.Duration,
+	work func(*power.Sampler) ([]attribute.Window, error)) (sampled, error) {
 	s := power.NewSampler(t.Meters...)
 	s.CounterInterval, s.Now = interval, t.Now
 	s.Start(ctx)
@@ -292,7 +295,8 @@ func (s sampled) compare(device string) *Agreement {
 }
 
 // agree compares counter and series over a stretch, with or without work in it.
-func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sampler) ([]attribute.Window, error), keep func(*Device, *Agreement)) error {
+func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sampler) ([]attribute.Window, error),
+	keep func(*Device, *Agreement)) error {
 	if work == nil {
 		work = func(*power.Sampler) ([]attribute.Window, error) {
 			return nil, t.Sleep(ctx, time.Duration(seconds*float64(time.Second)))

@@ -56,13 +56,22 @@ func (r *Report) judgeDevice(d *Device) {
 	if q := d.Duty; q != nil {
 		switch {
 		case q.byPhase() && q.SwingPct > partTimePct:
-			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.0f %% with their phase (±%.1f %% out of step): it sees a part of each period only", q.SwingPct, q.ControlPct)
+			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more",
+				"what the counter adds for pulses in step with it swings by ±%.0f %% with their phase (±%.1f %% "+
+					"out of step): it sees a part of each period only", q.SwingPct, q.ControlPct)
 		case q.byPhase():
-			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more", "what the counter adds for pulses in step with it swings by ±%.1f %% with their phase (±%.1f %% out of step): such loads are uncertain by as much, others average out", q.SwingPct, q.ControlPct)
+			r.find(Warn, d.Device, "randomise arrivals and measure for 30 s or more",
+				"what the counter adds for pulses in step with it swings by ±%.1f %% with their phase (±%.1f %% "+
+					"out of step): such loads are uncertain by as much, others average out", q.SwingPct, q.ControlPct)
 		case q.SwingPct > 5 && q.SwingPct > 2*q.DoubtPct:
-			r.find(Warn, d.Device, "", "what the counter adds for pulses in step with it differs by ±%.1f %% from train to train, but by ±%.1f %% out of step too: the load itself varies, and whether the counter sees all of its period is not known more closely", q.SwingPct, q.ControlPct)
+			r.find(Warn, d.Device, "",
+				"what the counter adds for pulses in step with it differs by ±%.1f %% from train to train, but by "+
+					"±%.1f %% out of step too: the load itself varies, and whether the counter sees all of its "+
+					"period is not known more closely", q.SwingPct, q.ControlPct)
 		default:
-			r.find(Good, d.Device, "", "the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
+			r.find(Good, d.Device, "",
+				"the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% "+
+					"over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
 		}
 	}
 	if q := d.Polling; q != nil {
@@ -88,7 +97,8 @@ func (r *Report) polling(device string, q *Polling) {
 		times, change = 100, *f
 	}
 	if math.Abs(change) > mostDisturbed {
-		r.find(Warn, device, "let nothing else read the counter during a measurement (monitoring, nvidia-smi in a loop); llem reads it every 5 s",
+		r.find(Warn, device, "let nothing else read the counter during a measurement (monitoring, nvidia-smi in a "+
+			"loop); llem reads it every 5 s",
 			"reading the counter %d times a second instead of once changes it by %+.1f %%", times, change)
 	}
 }
@@ -99,34 +109,47 @@ const pollRing = 1.0
 // ring judges how far the driver's ring reaches and how its stamps are mapped.
 func (r *Report) ring(d *Device) {
 	if q := d.Ring; q != nil && q.DepthS < 1.5*pollRing {
-		r.find(Warn, d.Device, "", "the driver's ring holds %.2g s only and is read every %.0f s: samples may be lost, and are then reported as gaps", q.DepthS, pollRing)
+		r.find(Warn, d.Device, "",
+			"the driver's ring holds %.2g s only and is read every %.0f s: samples may be lost, and are then "+
+				"reported as gaps", q.DepthS, pollRing)
 	}
 	if q := d.Clock; q != nil && q.JitterUS > 1000 {
-		r.find(Warn, d.Device, "let NTP settle, or stop what sets the clock", "the wall clock jitters by %.1f ms against the monotonic clock: the sensor's stamps are uncertain by as much", q.JitterUS/1e3)
+		r.find(Warn, d.Device, "let NTP settle, or stop what sets the clock",
+			"the wall clock jitters by %.1f ms against the monotonic clock: the sensor's stamps are "+
+				"uncertain by as much", q.JitterUS/1e3)
 	}
 }
 
 // state judges how the card is set up and who uses it.
 func (r *Report) state(d *Device) {
 	if n := len(d.Neighbours); n > 0 {
-		r.find(Warn, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES", "other processes are on the GPU (%v): their power would be in every result", d.Neighbours)
+		r.find(Warn, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES",
+			"other processes are on the GPU (%v): their power would be in every result", d.Neighbours)
 	}
 	// Full load runs into the power limit on any card: that is what the limit is for.
 	if d.Throttled&powerCap != 0 {
 		r.find(Good, d.Device, "", "the power limit held the clocks back at full load, as it should")
 	}
 	if d.Throttled&^powerCap != 0 {
-		r.find(Warn, d.Device, fmt.Sprintf("check the cooling and the power supply (nvidia-smi -i %d -q -d PERFORMANCE)", d.index),
-			"clocks were held back during the test: %s; results depend on it", strings.Join(throttleReasons(d.Throttled&^powerCap), ", "))
+		r.find(Warn, d.Device,
+			fmt.Sprintf("check the cooling and the power supply (nvidia-smi -i %d -q -d PERFORMANCE)", d.index),
+			"clocks were held back during the test: %s; results depend on it",
+			strings.Join(throttleReasons(d.Throttled&^powerCap), ", "))
 	}
 	if d.Persistence != nil && !*d.Persistence {
-		r.find(Warn, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pm 1", d.index), "persistence mode is off: the counter restarts and the first calls are slow whenever nothing uses the driver")
+		r.find(Warn, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pm 1", d.index),
+			"persistence mode is off: the counter restarts and the first calls are slow whenever nothing "+
+				"uses the driver")
 	}
 	if d.PowerLimitW != nil && d.DefaultW != nil && *d.PowerLimitW < *d.DefaultW {
-		r.find(Warn, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pl %.0f, unless it is meant", d.index, *d.DefaultW), "the power limit is %.0f W, below the default of %.0f W: say so beside results", *d.PowerLimitW, *d.DefaultW)
+		r.find(Warn, d.Device,
+			fmt.Sprintf("sudo nvidia-smi -i %d -pl %.0f, unless it is meant", d.index,
+				*d.DefaultW), "the power limit is %.0f W, below the default of %.0f W: say so beside results",
+			*d.PowerLimitW, *d.DefaultW)
 	}
 	if d.ECC != nil && !*d.ECC {
-		r.find(Good, d.Device, "", "ECC is off: memory is faster and larger than on the same card with ECC: say so beside results")
+		r.find(Good, d.Device, "",
+			"ECC is off: memory is faster and larger than on the same card with ECC: say so beside results")
 	}
 }
 
@@ -138,7 +161,8 @@ var reasonNames = []struct {
 	bit  int64
 	name string
 }{
-	{0x08, "hardware slowdown"}, {0x20, "thermal slowdown by software"}, {0x40, "thermal slowdown by hardware"}, {0x80, "external power brake"},
+	{0x08, "hardware slowdown"}, {0x20, "thermal slowdown by software"}, {0x40,
+		"thermal slowdown by hardware"}, {0x80, "external power brake"},
 }
 
 // throttleReasons names the bits of a mask.
@@ -169,11 +193,15 @@ func (r *Report) agreement(d *Device, when string, a *Agreement) {
 	case a.DifferencePct == nil:
 		r.find(Fail, d.Device, "", "%s: no power: %s", when, a.Reason)
 	case math.Abs(*a.DifferencePct) > failPct:
-		r.find(Fail, d.Device, "reload the driver or replace the card's readings by an external meter", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%: neither is trusted", when, *a.CounterW, a.Series, a.SeriesW, *a.DifferencePct)
+		r.find(Fail, d.Device, "reload the driver or replace the card's readings by an external meter",
+			"%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%: neither is trusted", when, *a.CounterW,
+			a.Series, a.SeriesW, *a.DifferencePct)
 	case math.Abs(*a.DifferencePct) > warnPct:
-		r.find(Warn, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%", when, *a.CounterW, a.Series, a.SeriesW, *a.DifferencePct)
+		r.find(Warn, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%", when, *a.CounterW,
+			a.Series, a.SeriesW, *a.DifferencePct)
 	default:
-		r.find(Good, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W agree (%+.2f %%)", when, *a.CounterW, a.Series, a.SeriesW, *a.DifferencePct)
+		r.find(Good, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W agree (%+.2f %%)", when, *a.CounterW,
+			a.Series, a.SeriesW, *a.DifferencePct)
 	}
 }
 
@@ -191,7 +219,9 @@ func (r *Report) resolution(d *Device) {
 	if edge > 0 {
 		one, five := 0.80*edge/0.01, 0.80*edge/0.05
 		d.For1PctS, d.For5PctS = &one, &five
-		r.find(Good, d.Device, "", "a total is known within ±1 %% from a window of %.2g s on, ±5 %% from %.2g s (sensor gain apart)", one, five)
+		r.find(Good, d.Device, "",
+			"a total is known within ±1 %% from a window of %.2g s on, ±5 %% from %.2g s (sensor gain apart)", one,
+			five)
 	}
 	if s := d.Sensor; s != nil {
 		// A phase that is a quarter of the sensor's blur shows in some tens of
@@ -199,7 +229,9 @@ func (r *Report) resolution(d *Device) {
 		blur := max(s.WindowMS+2*s.FilterMS, 4)
 		shortest := math.Ceil(blur / 4)
 		d.PhaseMS = &shortest
-		r.find(Good, d.Device, "", "%s averages over %.0f ms behind a filter of %.0f ms, %.0f ms late on average: phases of %.0f ms and more are resolved if they repeat some 30 times, %.0f ms and more in a few repetitions",
+		r.find(Good, d.Device, "",
+			"%s averages over %.0f ms behind a filter of %.0f ms, %.0f ms late on average: phases of %.0f ms and "+
+				"more are resolved if they repeat some 30 times, %.0f ms and more in a few repetitions",
 			s.Source, s.WindowMS, s.FilterMS, s.delay(), shortest, 2*blur)
 	}
 }
@@ -215,7 +247,8 @@ func (r *Report) Profiles() map[string]*power.Profile {
 		if d.When != nil {
 			when = *d.When
 		}
-		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: when, Sources: []power.SourceProfile{d.Sensor.profile()}}
+		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: when,
+			Sources: []power.SourceProfile{d.Sensor.profile()}}
 		for _, s := range d.Others {
 			if !s.Energy { // its windows are known: the times between its updates
 				p.Sources = append(p.Sources, s.profile())
@@ -249,10 +282,12 @@ func (r *Report) Text(w io.Writer) {
 			fmt.Fprintf(w, "  %-42s %s a call%s\n", c.Call, micro(c.MedianUS), refreshOf(d, c.Source))
 		}
 		if q := d.Ring; q != nil {
-			fmt.Fprintf(w, "  %-42s %d entries, %.1f ms apart, %.2f s deep; the newest is %.0f ms old (%.0f at most)\n", "ring", q.Entries, q.SpacingMS, q.DepthS, q.AgeMS, q.AgeMaxMS)
+			fmt.Fprintf(w, "  %-42s %d entries, %.1f ms apart, %.2f s deep; the newest is %.0f ms old "+
+				"(%.0f at most)\n", "ring", q.Entries, q.SpacingMS, q.DepthS, q.AgeMS, q.AgeMaxMS)
 		}
 		if q := d.Clock; q != nil {
-			fmt.Fprintf(w, "  %-42s jitter %.2g µs (%.2g at most), drift %+.2g ppm, %d mappings\n", "wall clock of its stamps", q.JitterUS, q.MaxUS, q.DriftPPM, q.Mappings)
+			fmt.Fprintf(w, "  %-42s jitter %.2g µs (%.2g at most), drift %+.2g ppm, %d mappings\n",
+				"wall clock of its stamps", q.JitterUS, q.MaxUS, q.DriftPPM, q.Mappings)
 		}
 		if s := d.Sensor; s != nil {
 			fmt.Fprintf(w, "  %-42s %s\n", "load seen by "+s.Source, s)

@@ -10,10 +10,12 @@ const (
 
 // hopper are the rates of a full GH100 as in H100 SXM and H200: 132 multiprocessors.
 // The sheets print the rates of matrix units with sparsity; these are half of them.
-var hopper = Rates{FP32: 67 * tera, TF32: 494.5 * tera, FP16: 989 * tera, BF16: 989 * tera, FP8: 1979 * tera, Int8: 1979 * tera}
+var hopper = Rates{FP32: 67 * tera, TF32: 494.5 * tera, FP16: 989 * tera, BF16: 989 * tera, FP8: 1979 * tera,
+	Int8: 1979 * tera}
 
 // nvl are the rates of the cards with the same chip and a lower power limit.
-var nvl = Rates{FP32: 60 * tera, TF32: 417.5 * tera, FP16: 835.5 * tera, BF16: 835.5 * tera, FP8: 1670.5 * tera, Int8: 1670.5 * tera}
+var nvl = Rates{FP32: 60 * tera, TF32: 417.5 * tera, FP16: 835.5 * tera, BF16: 835.5 * tera, FP8: 1670.5 * tera,
+	Int8: 1670.5 * tera}
 
 var ampere = Rates{FP32: 19.5 * tera, TF32: 156 * tera, FP16: 312 * tera, BF16: 312 * tera, Int8: 624 * tera}
 
@@ -33,9 +35,11 @@ const (
 var catalogue = []Device{
 	{
 		Name: "B200", Source: "https://resources.nvidia.com/en-us-blackwell-architecture/datasheet", Capability: "10.0",
-		Aliases: []string{"b200 sxm", "hgx b200"}, Memory: 183359 * mib, Bandwidth: 7700 * giga, // HGX: 180 GB at 7.7 TB/s
-		Rates: Rates{FP32: 75 * tera, TF32: 1100 * tera, FP16: 2250 * tera, BF16: 2250 * tera, FP8: 4500 * tera, Int8: 4500 * tera},
-		TDP:   1000, Idle: 140,
+		// HGX: 180 GB at 7.7 TB/s
+		Aliases: []string{"b200 sxm", "hgx b200"}, Memory: 183359 * mib, Bandwidth: 7700 * giga,
+		Rates: Rates{FP32: 75 * tera, TF32: 1100 * tera, FP16: 2250 * tera, BF16: 2250 * tera, FP8: 4500 * tera,
+			Int8: 4500 * tera},
+		TDP: 1000, Idle: 140,
 	},
 	{
 		Name: "GH200", Source: "https://resources.nvidia.com/en-us-grace-cpu/grace-hopper-superchip", Capability: "9.0",
@@ -44,8 +48,9 @@ var catalogue = []Device{
 		Rates: hopper, TDP: 1000, Idle: 150,
 	},
 	{
-		Name: "GH200 144GB", Source: "https://resources.nvidia.com/en-us-grace-cpu/grace-hopper-superchip", Capability: "9.0",
-		Aliases: []string{"gh200 144gb hbm3e", "gh200 624gb"}, Memory: 146831 * mib, Bandwidth: 4900 * giga,
+		Name: "GH200 144GB", Source: "https://resources.nvidia.com/en-us-grace-cpu/grace-hopper-superchip",
+		Capability: "9.0",
+		Aliases:    []string{"gh200 144gb hbm3e", "gh200 624gb"}, Memory: 146831 * mib, Bandwidth: 4900 * giga,
 		Rates: hopper, TDP: 1000, Idle: 150,
 	},
 	{
@@ -59,7 +64,8 @@ var catalogue = []Device{
 	},
 	{
 		Name: "H100 SXM", Source: h100Sheet, Capability: "9.0",
-		Aliases: []string{"h100", "h100 80gb hbm3", "h100 sxm5", "h100 80gb"}, Memory: 81559 * mib, Bandwidth: 3350 * giga,
+		Aliases: []string{"h100", "h100 80gb hbm3", "h100 sxm5",
+			"h100 80gb"}, Memory: 81559 * mib, Bandwidth: 3350 * giga,
 		Rates: hopper, TDP: 700, Idle: 70,
 	},
 	{
@@ -69,12 +75,14 @@ var catalogue = []Device{
 	{
 		Name: "H100 PCIe", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/h100/PB-11133-001_v01.pdf", Capability: "9.0",
 		Memory: 81559 * mib, Bandwidth: 2000 * giga,
-		Rates: Rates{FP32: 51 * tera, TF32: 378 * tera, FP16: 756 * tera, BF16: 756 * tera, FP8: 1513 * tera, Int8: 1513 * tera},
-		TDP:   350, Idle: 50,
+		Rates: Rates{FP32: 51 * tera, TF32: 378 * tera, FP16: 756 * tera, BF16: 756 * tera, FP8: 1513 * tera,
+			Int8: 1513 * tera},
+		TDP: 350, Idle: 50,
 	},
 	{
 		Name: "A100 SXM 80GB", Source: a100Sheet, Capability: "8.0",
-		Aliases: []string{"a100", "a100 80gb", "a100 sxm4 80gb", "a100 sxm"}, Memory: 81920 * mib, Bandwidth: 2039 * giga,
+		Aliases: []string{"a100", "a100 80gb", "a100 sxm4 80gb",
+			"a100 sxm"}, Memory: 81920 * mib, Bandwidth: 2039 * giga,
 		Rates: ampere, TDP: 400, Idle: 55,
 	},
 	{
@@ -95,14 +103,16 @@ var catalogue = []Device{
 	{
 		Name: "L40S", Source: "https://resources.nvidia.com/en-us-l40s/l40s-datasheet-28413", Capability: "8.9",
 		Memory: 46068 * mib, Bandwidth: 864 * giga,
-		Rates: Rates{FP32: 91.6 * tera, TF32: 183 * tera, FP16: 362 * tera, BF16: 362 * tera, FP8: 733 * tera, Int8: 733 * tera},
-		TDP:   350, Idle: 35,
+		Rates: Rates{FP32: 91.6 * tera, TF32: 183 * tera, FP16: 362 * tera, BF16: 362 * tera, FP8: 733 * tera,
+			Int8: 733 * tera},
+		TDP: 350, Idle: 35,
 	},
 	{
 		Name: "L4", Source: "https://www.nvidia.com/en-us/data-center/l4/", Capability: "8.9",
 		Memory: 23034 * mib, Bandwidth: 300 * giga,
-		Rates: Rates{FP32: 30.3 * tera, TF32: 60 * tera, FP16: 121 * tera, BF16: 121 * tera, FP8: 242.5 * tera, Int8: 242.5 * tera},
-		TDP:   72, Idle: 13,
+		Rates: Rates{FP32: 30.3 * tera, TF32: 60 * tera, FP16: 121 * tera, BF16: 121 * tera, FP8: 242.5 * tera,
+			Int8: 242.5 * tera},
+		TDP: 72, Idle: 13,
 	},
 	{
 		Name: "A10", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a10/pdf/a10-datasheet.pdf", Capability: "8.6",
@@ -117,22 +127,26 @@ var catalogue = []Device{
 		TDP:   300, Idle: 20,
 	},
 	{
-		Name: "RTX 5090", Aliases: []string{"5090"}, Source: "https://images.nvidia.com/aem-dam/Solutions/geforce/blackwell/nvidia-rtx-blackwell-gpu-architecture.pdf", Capability: "12.0",
+		Name: "RTX 5090", Aliases: []string{"5090"},
+		Source: "https://images.nvidia.com/aem-dam/Solutions/geforce/blackwell/nvidia-rtx-blackwell-gpu-architecture.pdf", Capability: "12.0",
 		Memory: 32607 * mib, Bandwidth: 1792 * giga,
-		Rates: Rates{FP32: 104.8 * tera, TF32: 104.8 * tera, FP16: 209.5 * tera, BF16: 209.5 * tera, FP8: 419 * tera, Int8: 838 * tera},
-		TDP:   575, Idle: 25,
+		Rates: Rates{FP32: 104.8 * tera, TF32: 104.8 * tera, FP16: 209.5 * tera, BF16: 209.5 * tera, FP8: 419 * tera,
+			Int8: 838 * tera},
+		TDP: 575, Idle: 25,
 	},
 	{
 		Name: "RTX 4090", Aliases: []string{"4090"}, Source: adaPaper, Capability: "8.9",
 		Memory: 24564 * mib, Bandwidth: 1008 * giga,
-		Rates: Rates{FP32: 82.6 * tera, TF32: 82.6 * tera, FP16: 165.2 * tera, BF16: 165.2 * tera, FP8: 330.3 * tera, Int8: 660.6 * tera},
-		TDP:   450, Idle: 20,
+		Rates: Rates{FP32: 82.6 * tera, TF32: 82.6 * tera, FP16: 165.2 * tera, BF16: 165.2 * tera, FP8: 330.3 * tera,
+			Int8: 660.6 * tera},
+		TDP: 450, Idle: 20,
 	},
 	{
 		Name: "RTX 6000 Ada", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/design-visualization/rtx-6000/proviz-print-rtx6000-datasheet-web-2504660.pdf",
 		Capability: "8.9", Aliases: []string{"rtx 6000 ada generation"}, Memory: 49140 * mib, Bandwidth: 960 * giga,
-		Rates: Rates{FP32: 91.1 * tera, TF32: 182.1 * tera, FP16: 364.2 * tera, BF16: 364.2 * tera, FP8: 728.5 * tera, Int8: 728.5 * tera},
-		TDP:   300, Idle: 22,
+		Rates: Rates{FP32: 91.1 * tera, TF32: 182.1 * tera, FP16: 364.2 * tera, BF16: 364.2 * tera, FP8: 728.5 * tera,
+			Int8: 728.5 * tera},
+		TDP: 300, Idle: 22,
 	},
 	{
 		Name: "RTX A6000", Source: ampPaper, Capability: "8.6",
@@ -164,7 +178,8 @@ var catalogue = []Device{
 	{
 		Name: "MI300X", Source: "https://www.amd.com/content/dam/amd/en/documents/instinct-tech-docs/data-sheets/amd-instinct-mi300x-data-sheet.pdf",
 		Capability: "gfx942", Aliases: []string{"mi300x oam"}, Memory: 196592 * mib, Bandwidth: 5300 * giga,
-		Rates: Rates{FP32: 163.4 * tera, TF32: 653.7 * tera, FP16: 1307.4 * tera, BF16: 1307.4 * tera, FP8: 2614.9 * tera, Int8: 2614.9 * tera},
-		TDP:   750, Idle: 140,
+		Rates: Rates{FP32: 163.4 * tera, TF32: 653.7 * tera, FP16: 1307.4 * tera, BF16: 1307.4 * tera,
+			FP8: 2614.9 * tera, Int8: 2614.9 * tera},
+		TDP: 750, Idle: 140,
 	},
 }

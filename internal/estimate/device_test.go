@@ -9,13 +9,17 @@ func TestLookup(t *testing.T) {
 	for name, want := range map[string]string{
 		"h200": "H200 SXM", "NVIDIA H200": "H200 SXM", "H200 NVL": "H200 NVL",
 		"NVIDIA H100 80GB HBM3": "H100 SXM", "NVIDIA H100 PCIe": "H100 PCIe", "NVIDIA H100 NVL": "H100 NVL",
-		"h100-sxm5-80gb": "H100 SXM", "NVIDIA A100-SXM4-80GB": "A100 SXM 80GB", "NVIDIA A100-SXM4-40GB": "A100 SXM 40GB",
+		"h100-sxm5-80gb": "H100 SXM", "NVIDIA A100-SXM4-80GB": "A100 SXM 80GB",
+		"NVIDIA A100-SXM4-40GB": "A100 SXM 40GB",
 		"NVIDIA A100-PCIE-40GB": "A100 PCIe 40GB", "NVIDIA A100 80GB PCIe": "A100 PCIe 80GB", "a100": "A100 SXM 80GB",
 		"NVIDIA L40S": "L40S", "NVIDIA L4": "L4", "NVIDIA A10G": "A10G", "NVIDIA A10": "A10",
-		"NVIDIA GeForce RTX 4090": "RTX 4090", "rtx4090": "RTX 4090", "4090": "RTX 4090", "NVIDIA GeForce RTX 3090": "RTX 3090",
+		"NVIDIA GeForce RTX 4090": "RTX 4090", "rtx4090": "RTX 4090", "4090": "RTX 4090",
+		"NVIDIA GeForce RTX 3090":        "RTX 3090",
 		"NVIDIA RTX 6000 Ada Generation": "RTX 6000 Ada", "NVIDIA RTX A6000": "RTX A6000",
-		"Tesla V100-SXM2-32GB": "V100 SXM2 32GB", "Tesla V100-PCIE-16GB": "V100 PCIe 16GB", "Tesla T4": "T4", "t4": "T4",
-		"NVIDIA B200": "B200", "NVIDIA GH200 480GB": "GH200", "NVIDIA GH200 144G HBM3e": "", "AMD Instinct MI300X": "MI300X",
+		"Tesla V100-SXM2-32GB": "V100 SXM2 32GB", "Tesla V100-PCIE-16GB": "V100 PCIe 16GB", "Tesla T4": "T4",
+		"t4":          "T4",
+		"NVIDIA B200": "B200", "NVIDIA GH200 480GB": "GH200", "NVIDIA GH200 144G HBM3e": "",
+		"AMD Instinct MI300X": "MI300X",
 	} {
 		got, err := Lookup(name)
 		if want == "" {
@@ -29,7 +33,8 @@ func TestLookup(t *testing.T) {
 
 func TestLookupSuggests(t *testing.T) {
 	for name, want := range map[string]string{
-		"h20": "H200 SXM", "NVIDIA H800": "H100", "rtx 4080": "RTX 4090", "a100x": "A100", "l40": "L40S", "": "no device is named",
+		"h20": "H200 SXM", "NVIDIA H800": "H100", "rtx 4080": "RTX 4090", "a100x": "A100", "l40": "L40S",
+		"":                                  "no device is named",
 		"NVIDIA H100 80GB HBM3 MIG 1g.10gb": "slice",
 	} {
 		d, err := Lookup(name)
@@ -119,7 +124,8 @@ func TestWith(t *testing.T) {
 }
 
 func TestParseFormat(t *testing.T) {
-	for name, want := range map[string]Format{"bf16": BF16, "auto": "", "fp8": FP8, "AWQ": Int4, "q4_0": Q4_0, "half": FP16, "int8": Int8} {
+	for name, want := range map[string]Format{"bf16": BF16, "auto": "", "fp8": FP8, "AWQ": Int4, "q4_0": Q4_0,
+		"half": FP16, "int8": Int8} {
 		if got, err := ParseFormat(name); got != want || (err == nil) != (want != "") {
 			t.Errorf("ParseFormat(%q) = %q, %v", name, got, err)
 		}

@@ -89,7 +89,8 @@ func Estimate(s Setup, earlier []Run) (Prediction, error) {
 	out.PeakRange = Range{float64(out.Memory.Low), float64(out.Memory.High)}
 	out.Warnings = s.warnings(c)
 	if byHost && c.runs == 0 {
-		out.Warnings = append(out.Warnings, "steps are bound by the host that launches kernels, and hosts differ by a factor of two")
+		out.Warnings = append(out.Warnings,
+			"steps are bound by the host that launches kernels, and hosts differ by a factor of two")
 	}
 	return out, nil
 }
@@ -121,7 +122,8 @@ func (s Setup) fixed(c correction) Fixed {
 func (s Setup) warnings(c correction) []string {
 	var out []string
 	if !profileOf(s.Backend).fitted && c.runs == 0 {
-		out = append(out, fmt.Sprintf("the constants of backend %s are nominal: no run has been compared with them", s.Backend))
+		out = append(out, fmt.Sprintf("the constants of backend %s are nominal: no run has been compared with them",
+			s.Backend))
 	}
 	if !s.Device.Host && s.Device.Name != fittedDevice && c.runs == 0 {
 		out = append(out, "efficiency and power were fitted on an H200 only")

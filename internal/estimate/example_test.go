@@ -31,5 +31,6 @@ func Example() {
 	// Output:
 	// roofline: 13.2 s, 3.32 kJ, decode bound by launches
 	// needs 16.5 GiB (weights 15.0 GiB, KV cache 512 MiB, activations 466 MiB, overhead 632 MiB) of 140 GiB on H200 SXM
-	// needs 493 GiB (weights 15.0 GiB, KV cache 250 GiB, activations 228 GiB, overhead 671 MiB) of 140 GiB on H200 SXM: reduce the batch to 1045
+	// needs 493 GiB (weights 15.0 GiB, KV cache 250 GiB, activations 228 GiB, overhead 671 MiB)
+	// of 140 GiB on H200 SXM: reduce the batch to 1045
 }

@@ -35,7 +35,8 @@ func (s Setup) Fits(free unit.Bytes) Fit {
 	where := fmt.Sprintf("%v on %s", free, s.Device.Name)
 	pool := s.pool()
 	if pool > free {
-		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v at start (%.0f %% of the device) of %s: lower that share, or free the device",
+		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v at start (%.0f %% of the device) of %s: lower that "+
+			"share, or free the device",
 			s.Backend, pool, 100*s.profile().pool, where)}
 	}
 	if pool > 0 {
@@ -43,11 +44,13 @@ func (s Setup) Fits(free unit.Bytes) Fit {
 		where = fmt.Sprintf("the %v that %s takes on %s", free, s.Backend, s.Device.Name)
 	}
 	if s.PoolCache > 0 && m.KVCache > s.PoolCache {
-		return Fit{Memory: m, Batch: s.LargestBatch(free), Reason: fmt.Sprintf("needs a KV cache of %v, and %s gets %v for it: raise that, or reduce the batch to %d",
-			m.KVCache, s.Backend, s.PoolCache, s.LargestBatch(free))}
+		return Fit{Memory: m, Batch: s.LargestBatch(free),
+			Reason: fmt.Sprintf("needs a KV cache of %v, and %s gets %v for it: raise that, or reduce the batch to %d",
+				m.KVCache, s.Backend, s.PoolCache, s.LargestBatch(free))}
 	}
 	if m.Device > free && s.PoolCache > 0 {
-		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v with the given KV cache of %s: lower it", s.Backend, m.Device, where)}
+		return Fit{Memory: m, Reason: fmt.Sprintf("%s takes %v with the given KV cache of %s: lower it", s.Backend,
+			m.Device, where)}
 	}
 	f := Fit{Memory: m, OK: m.Needed() <= free, Batch: s.LargestBatch(free)}
 	if f.OK {

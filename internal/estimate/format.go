@@ -43,7 +43,8 @@ func ParseFormat(s string) (Format, error) {
 		return FP8, nil
 	case "int8", "i8", "bnb_8bit", "w8a8", "w8a8_int8", "experts_int8", "smoothquant":
 		return Int8, nil
-	case "int4", "i4", "4bit", "gptq", "awq", "bnb_4bit", "nf4", "gptq_marlin", "awq_marlin", "w4a16", "bitsandbytes", "nvfp4", "mxfp4", "modelopt_fp4":
+	case "int4", "i4", "4bit", "gptq", "awq", "bnb_4bit", "nf4", "gptq_marlin", "awq_marlin", "w4a16", "bitsandbytes",
+		"nvfp4", "mxfp4", "modelopt_fp4":
 		return Int4, nil
 	}
 	return "", fmt.Errorf("format %q is not known: use one of %s", s, strings.Join(names(Formats()), ", "))

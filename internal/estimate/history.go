@@ -110,12 +110,15 @@ func (s Setup) compare(r Run) (same, like bool) {
 	if format == "" {
 		format = BF16
 	}
-	if !strings.EqualFold(r.Backend, s.Backend) || format != s.format() || attention(r.Attention) != attention(s.Attention) ||
-		max(1, r.Parallel) != s.devices() || r.CacheBits != s.CacheBits || !sameDevice(r.Device, s.Device) || s.at(r).Validate() != nil {
+	if !strings.EqualFold(r.Backend, s.Backend) || format != s.format() ||
+		attention(r.Attention) != attention(s.Attention) ||
+		max(1, r.Parallel) != s.devices() || r.CacheBits != s.CacheBits || !sameDevice(r.Device, s.Device) ||
+		s.at(r).Validate() != nil {
 		return false, false
 	}
 	w := s.Work
-	same = r.Model == s.Model && r.Exact == s.Exact && min(r.Work.Batch, r.Work.Prompts) == s.batch() && r.Work.Input == w.Input &&
+	same = r.Model == s.Model && r.Exact == s.Exact && min(r.Work.Batch, r.Work.Prompts) == s.batch() &&
+		r.Work.Input == w.Input &&
 		r.Work.Output == w.Output && r.Work.Padded == w.Padded
 	return same, true
 }

@@ -139,8 +139,10 @@ func (m measured) setup(t *testing.T) Setup {
 		d, batch = Processor(16, 128<<30), m.Config.Embedded.BatchSize
 	}
 	return Setup{
-		Model: shape.Config, Backend: m.Config.Backend, Attention: m.Config.PyTorch.Attention, Format: format, Device: d,
-		Work:   Work{Prompts: m.Tokens.Requests, Batch: batch, Input: m.Config.Workload.InputTokens, Output: m.Config.Workload.OutputTokens},
+		Model: shape.Config, Backend: m.Config.Backend, Attention: m.Config.PyTorch.Attention, Format: format,
+		Device: d,
+		Work: Work{Prompts: m.Tokens.Requests, Batch: batch, Input: m.Config.Workload.InputTokens,
+			Output: m.Config.Workload.OutputTokens},
 		Around: Around{WarmupRuns: 1},
 	}
 }
@@ -148,7 +150,8 @@ func (m measured) setup(t *testing.T) Setup {
 func (m measured) run(t *testing.T) Run {
 	s := m.setup(t)
 	return Run{
-		Device: s.Device.Name, Backend: s.Backend, Attention: s.Attention, Format: s.Format, Model: s.Model, Work: s.Work,
+		Device: s.Device.Name, Backend: s.Backend, Attention: s.Attention, Format: s.Format, Model: s.Model,
+		Work:    s.Work,
 		Seconds: m.Window.Seconds, Energy: unit.FromJoules(m.Energy.Total.Value), Peak: unit.Bytes(m.Memory.Peak),
 	}
 }
@@ -162,9 +165,12 @@ func TestAgainstResults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: peak %+.3f %%, window %.1f of %.1f s, %v of %.0f J, prefill %v, decode %v W, start %.1f of %.1f s, warm-up %.1f of %.1f s", m.file,
-			100*(float64(p.Memory.Total)/float64(m.Memory.Peak)-1), p.Window.Seconds, m.Window.Seconds, p.Window.Energy.Joules(),
-			m.Energy.Total.Value, p.Prefill.Watts(), p.Decode.Watts(), p.Fixed.Start, m.Timing.Load, p.Fixed.Warmup, m.Timing.Warmup)
+		t.Logf("%s: peak %+.3f %%, window %.1f of %.1f s, %v of %.0f J, prefill %v, decode %v W, start %.1f of "+
+			"%.1f s, warm-up %.1f of %.1f s", m.file,
+			100*(float64(p.Memory.Total)/float64(m.Memory.Peak)-1), p.Window.Seconds, m.Window.Seconds,
+			p.Window.Energy.Joules(),
+			m.Energy.Total.Value, p.Prefill.Watts(), p.Decode.Watts(), p.Fixed.Start, m.Timing.Load, p.Fixed.Warmup,
+			m.Timing.Warmup)
 		part := 0.05
 		if s.Backend == "pytorch" {
 			part = 0.001
@@ -197,8 +203,10 @@ func TestAgainstTruth(t *testing.T) {
 		s := on(t, "llama-3.1-8b", c.batch, c.input, c.output)
 		prefill, decode := s.batchCost(c.batch)
 		per := decode.Seconds / float64(c.output-1)
-		t.Logf("%d, %d, %d: prefill %.4f of %.4f s (%s), %.0f of %.0f W; decode %.4f of %.4f s (%s), %.0f of %.0f W", c.batch, c.input, c.output,
-			prefill.Seconds, c.prefill, prefill.Bound, float64(prefill.Watts()), c.prefillW, per, c.decode, decode.Bound, float64(decode.Watts()), c.dW)
+		t.Logf("%d, %d, %d: prefill %.4f of %.4f s (%s), %.0f of %.0f W; decode %.4f of %.4f s (%s), %.0f of %.0f W",
+			c.batch, c.input, c.output,
+			prefill.Seconds, c.prefill, prefill.Bound, float64(prefill.Watts()), c.prefillW, per, c.decode,
+			decode.Bound, float64(decode.Watts()), c.dW)
 		within(t, "prefill s", prefill.Seconds, c.prefill, 0.06)
 		within(t, "decode s", per, c.decode, 0.08)
 		within(t, "prefill W", float64(prefill.Watts()), min(c.prefillW, 700), 0.1)
@@ -226,7 +234,8 @@ func TestHistoryOfResults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %s, %.1f of %.1f s, %.0f of %.0f J", m.file, p.Basis, p.Window.Seconds, m.Window.Seconds, p.Window.Energy.Joules(), m.Energy.Total.Value)
+		t.Logf("%s: %s, %.1f of %.1f s, %.0f of %.0f J", m.file, p.Basis, p.Window.Seconds, m.Window.Seconds,
+			p.Window.Energy.Joules(), m.Energy.Total.Value)
 		if v := m.Window.Seconds; v < p.SecondsRange.Low || v > p.SecondsRange.High {
 			t.Errorf("%s: %.1f s is outside of %+v", m.file, v, p.SecondsRange)
 		}

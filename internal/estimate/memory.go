@@ -39,7 +39,8 @@ func (m Memory) Needed() unit.Bytes { return m.Context + max(m.Total, m.Load) }
 // Parts says Needed and its parts in words, largest first.
 func (m Memory) Parts() string {
 	if m.Load > m.Total {
-		return fmt.Sprintf("%v (%v while loading the weights of %v, context %v)", m.Needed(), m.Load, m.Weights, m.Context)
+		return fmt.Sprintf("%v (%v while loading the weights of %v, context %v)", m.Needed(), m.Load, m.Weights,
+			m.Context)
 	}
 	words := []string{fmt.Sprintf("weights %v", m.Weights), fmt.Sprintf("KV cache %v", m.KVCache),
 		fmt.Sprintf("activations %v", m.Activations+m.Logits), fmt.Sprintf("overhead %v", m.Overhead+m.Context)}
@@ -198,7 +199,8 @@ func (s Setup) serverMemory(p profile) Memory {
 		Logits:   unit.Bytes(batch * int64(c.Vocab) * (e + 4)),
 		Overhead: p.buffers,
 		Phase:    "decode",
-		Basis:    "weights, paged cache for the whole batch and one step of prefill by shape; nominal buffers, not measured",
+		Basis: "weights, paged cache for the whole batch and one step of prefill by shape; nominal buffers, " +
+			"not measured",
 	}
 	m.CacheAtEnd = m.KVCache
 	if s.PoolCache > 0 {

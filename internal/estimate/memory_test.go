@@ -26,7 +26,8 @@ func on(t testing.TB, shape string, batch, input, output int) Setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Setup{Model: m.Config, Backend: "pytorch", Device: d, Work: Work{Prompts: batch, Batch: batch, Input: input, Output: output}}
+	return Setup{Model: m.Config, Backend: "pytorch", Device: d,
+		Work: Work{Prompts: batch, Batch: batch, Input: input, Output: output}}
 }
 
 // within fails if got is further than the given part from want.
@@ -71,7 +72,8 @@ func TestWeightsByHand(t *testing.T) {
 // TestCacheByHand: 2 · layers · key/value heads · head dimension · 2 bytes.
 func TestCacheByHand(t *testing.T) {
 	for shape, want := range map[string]unit.Bytes{
-		"llama-3.1-8b": 131_072, "llama-3.1-70b": 327_680, "llama-2-7b": 524_288, "qwen2.5-7b": 57_344, "smollm2-135m": 23_040,
+		"llama-3.1-8b": 131_072, "llama-3.1-70b": 327_680, "llama-2-7b": 524_288, "qwen2.5-7b": 57_344,
+		"smollm2-135m": 23_040,
 	} {
 		s := on(t, shape, 4, 100, 29)
 		if got := s.CacheBytesPerToken(); got != want {
@@ -104,7 +106,8 @@ func TestPartsAddUp(t *testing.T) {
 				s.Backend, s.Format = backend, format
 				m := s.Memory()
 				sum := m.Weights + m.KVCache + m.Activations + m.Logits + m.Overhead
-				if m.Total != sum || m.Total <= 0 || m.Low >= m.Total || m.High <= m.Total || m.Device < m.Needed() || m.Basis == "" || m.Phase == "" {
+				if m.Total != sum || m.Total <= 0 || m.Low >= m.Total || m.High <= m.Total || m.Device < m.Needed() ||
+					m.Basis == "" || m.Phase == "" {
 					t.Errorf("%s %s %s: %+v", backend, format, shape, m)
 				}
 			}
@@ -135,7 +138,8 @@ func TestMemoryGrows(t *testing.T) {
 						s.Backend, s.Attention = backend, attention
 						change(&s, i)
 						if m := s.Memory().Needed(); m < last {
-							t.Errorf("%s %s %s: memory falls from %d to %d at %s %d", backend, attention, shape, last, m, name, i)
+							t.Errorf("%s %s %s: memory falls from %d to %d at %s %d", backend, attention, shape, last,
+								m, name, i)
 						} else {
 							last = m
 						}
@@ -146,7 +150,8 @@ func TestMemoryGrows(t *testing.T) {
 					s := on(t, shape, 4, 256, 32)
 					s.Backend, s.Attention, s.Parallel = backend, attention, n
 					if m := s.Memory().Needed(); m > last {
-						t.Errorf("%s %s %s: memory of a device grows from %d to %d on %d devices", backend, attention, shape, last, m, n)
+						t.Errorf("%s %s %s: memory of a device grows from %d to %d on %d devices", backend, attention,
+							shape, last, m, n)
 					} else {
 						last = m
 					}
@@ -273,8 +278,10 @@ func TestMeasuredPeaks(t *testing.T) {
 		s.Device = d
 		m := s.Memory()
 		prefill, decode := s.batchCost(r.Batch)
-		t.Logf("%v: estimated %v of %v allocated (%+.2f %%), reserved %v, on the device %v of %v; prefill %.4g of %.4g s, decode %.4g of %.4g s",
-			r, m.Total, unit.Bytes(r.Allocated), 100*(float64(m.Total)/float64(r.Allocated)-1), unit.Bytes(r.Reserved), m.Device, unit.Bytes(r.Used),
+		t.Logf("%v: estimated %v of %v allocated (%+.2f %%), reserved %v, on the device %v of %v; prefill %.4g of "+
+			"%.4g s, decode %.4g of %.4g s",
+			r, m.Total, unit.Bytes(r.Allocated), 100*(float64(m.Total)/float64(r.Allocated)-1),
+			unit.Bytes(r.Reserved), m.Device, unit.Bytes(r.Used),
 			prefill.Seconds, r.Prefill, decode.Seconds, r.Decode)
 		within(t, r.String()+" peak", float64(m.Total), float64(r.Allocated), 0.05)
 		p, err := Estimate(s, nil)

@@ -26,7 +26,11 @@ func TestTimeGrows(t *testing.T) {
 		"layers":  func(s *Setup, i int) { s.Model.Layers = 1 + 4*i },
 		"format":  func(s *Setup, i int) { s.Format = []Format{BF16, FP32}[min(i, 1)] },
 		"batch":   func(s *Setup, i int) { s.Work.Batch, s.Work.Prompts = 1<<i, 1<<i },
-		"slower":  func(s *Setup, i int) { s.Device.Bandwidth /= float64(1 + i); s.Device.Rates.BF16 /= float64(1 + i) },
+		"slower": func(s *Setup,
+			i int) {
+			s.Device.Bandwidth /= float64(1 + i)
+			s.Device.Rates.BF16 /= float64(1 + i)
+		},
 	}
 	for _, backend := range Backends() {
 		for _, shape := range []string{"smollm2-135m", "llama-3.1-8b", "gemma-3-1b", "qwen3-30b-a3b"} {
@@ -42,7 +46,8 @@ func TestTimeGrows(t *testing.T) {
 					p := predict(t, s)
 					// A step that takes longer may draw less; its energy may not fall.
 					if p.Window.Seconds < seconds*(1-1e-9) || p.Window.Energy.Joules() < joules*(1-1e-9) {
-						t.Errorf("%s %s, %s %d: %g s and %g J fall to %+v", backend, shape, name, i, seconds, joules, p.Window)
+						t.Errorf("%s %s, %s %d: %g s and %g J fall to %+v", backend, shape, name, i, seconds, joules,
+							p.Window)
 					}
 					seconds, joules = p.Window.Seconds, p.Window.Energy.Joules()
 				}
@@ -120,7 +125,8 @@ func TestFixedCostsAndRepeats(t *testing.T) {
 	within(t, "all", p.Seconds, 5+3+p.Fixed.Start+p.Fixed.Warmup+p.Window.Seconds, 1e-9)
 	within(t, "kWh", p.KWh(), p.Energy.Joules()/3.6e6, 1e-12)
 	within(t, "window", p.Window.Seconds, p.Prefill.Seconds+p.Decode.Seconds, 1e-9)
-	if p.Fixed.Energy <= 0 || p.Basis != "roofline" || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "bound by the host") {
+	if p.Fixed.Energy <= 0 || p.Basis != "roofline" || len(p.Warnings) != 1 ||
+		!strings.Contains(p.Warnings[0], "bound by the host") {
 		t.Errorf("%+v", p)
 	}
 }
@@ -129,7 +135,8 @@ func TestFixedCostsAndRepeats(t *testing.T) {
 func runOf(t *testing.T, s Setup, time, energy, peak float64) Run {
 	p := predict(t, s)
 	return Run{
-		Device: s.Device.Name, Backend: s.Backend, Attention: s.Attention, Format: s.Format, Model: s.Model, Work: s.Work, Parallel: s.Parallel,
+		Device: s.Device.Name, Backend: s.Backend, Attention: s.Attention, Format: s.Format, Model: s.Model,
+		Work: s.Work, Parallel: s.Parallel,
 		Seconds: p.Window.Seconds * time, Energy: unit.FromJoules(p.Window.Energy.Joules() * energy),
 		Peak: unit.Bytes(float64(p.Memory.Total) * peak),
 	}
@@ -148,7 +155,8 @@ func TestHistory(t *testing.T) {
 	within(t, "mean seconds", exact.Window.Seconds, 1.3*plain.Window.Seconds, 1e-6)
 	within(t, "mean joules", exact.Window.Energy.Joules(), 1.2*plain.Window.Energy.Joules(), 1e-6)
 	within(t, "mean peak", float64(exact.Memory.Total), 1.03*float64(plain.Memory.Total), 1e-6)
-	if m := exact.Memory; m.Total != m.Weights+m.KVCache+m.Activations+m.Logits+m.Overhead || m.High-m.Low >= plain.Memory.High-plain.Memory.Low {
+	if m := exact.Memory; m.Total != m.Weights+m.KVCache+m.Activations+m.Logits+m.Overhead ||
+		m.High-m.Low >= plain.Memory.High-plain.Memory.Low {
 		t.Errorf("%+v", m)
 	}
 
@@ -165,7 +173,8 @@ func TestHistory(t *testing.T) {
 	// More prompts of the same batches are the same configuration.
 	longer := s
 	longer.Work.Prompts = 160
-	within(t, "scaled", predict(t, longer, runOf(t, s, 2, 2, 1)).Window.Seconds, 2*predict(t, longer).Window.Seconds, 1e-6)
+	within(t, "scaled", predict(t, longer, runOf(t, s, 2, 2, 1)).Window.Seconds, 2*predict(t, longer).Window.Seconds,
+		1e-6)
 
 	// What teaches nothing.
 	for name, change := range map[string]func(*Run){
@@ -183,7 +192,8 @@ func TestHistory(t *testing.T) {
 	} {
 		r := runOf(t, s, 5, 5, 5)
 		change(&r)
-		if got := predict(t, s, r); got.Basis != "roofline" || got.Window != plain.Window || got.Memory != plain.Memory {
+		if got := predict(t, s, r); got.Basis != "roofline" || got.Window != plain.Window ||
+			got.Memory != plain.Memory {
 			t.Errorf("a run of another %s changed the estimate: %+v", name, got)
 		}
 	}
@@ -201,12 +211,14 @@ func TestFits(t *testing.T) {
 	s := on(t, "llama-3.1-70b", 64, 2048, 128)
 	s.Device, _ = Lookup("A100")
 	f := s.Fits(0)
-	if f.OK || f.Batch != 0 || !strings.Contains(f.Reason, "not even a batch of 1 fits") || !strings.Contains(f.Reason, "weights 131 GiB") {
+	if f.OK || f.Batch != 0 || !strings.Contains(f.Reason, "not even a batch of 1 fits") ||
+		!strings.Contains(f.Reason, "weights 131 GiB") {
 		t.Errorf("%+v", f)
 	}
 	s = on(t, "qwen2.5-32b", 512, 2048, 128)
 	f = s.Fits(0)
-	if f.OK || f.Batch == 0 || !strings.Contains(f.Reason, "reduce the batch to ") || !strings.Contains(f.Reason, " of 140 GiB on H200 SXM") {
+	if f.OK || f.Batch == 0 || !strings.Contains(f.Reason, "reduce the batch to ") ||
+		!strings.Contains(f.Reason, " of 140 GiB on H200 SXM") {
 		t.Errorf("%+v", f)
 	}
 	at, above := s.withBatch(f.Batch).Fits(0), s.withBatch(f.Batch+1).Fits(0)
@@ -230,11 +242,13 @@ func TestFits(t *testing.T) {
 	}
 	s = on(t, "llama-3.1-8b", 1, 128, 16)
 	s.Backend = "vllm"
-	if f = s.Fits(100 << 30); f.OK || !strings.Contains(f.Reason, "vllm takes 126 GiB at start (90 % of the device) of 100 GiB") {
+	if f = s.Fits(100 << 30); f.OK ||
+		!strings.Contains(f.Reason, "vllm takes 126 GiB at start (90 % of the device) of 100 GiB") {
 		t.Errorf("%+v", f)
 	}
 	s.Pool = 0.5
-	if f = s.Fits(100 << 30); !f.OK || f.Tight || !strings.Contains(f.Reason, "of the 70.2 GiB that vllm takes on H200 SXM") {
+	if f = s.Fits(100 << 30); !f.OK || f.Tight ||
+		!strings.Contains(f.Reason, "of the 70.2 GiB that vllm takes on H200 SXM") {
 		t.Errorf("%+v", f)
 	}
 	if f = (Setup{}).Fits(0); f.OK || f.Reason == "" {
@@ -265,7 +279,8 @@ func TestWarnings(t *testing.T) {
 	s.Backend, s.Parallel, s.Format = "sglang", 2, FP8
 	s.Device, _ = Lookup("A100")
 	all := strings.Join(predict(t, s).Warnings, "\n")
-	for _, want := range []string{"nominal: no run", "fitted on an H200 only", "no matrix units for fp8", "communication", "experts"} {
+	for _, want := range []string{"nominal: no run", "fitted on an H200 only", "no matrix units for fp8",
+		"communication", "experts"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no warning of %q in\n%s", want, all)
 		}

@@ -74,11 +74,15 @@ var profiles = map[string]profile{
 	},
 	// See Processor for the rates; memory in memory.go.
 	"embedded": {cacheMoves: 1, start: 0.2, loadRate: 3e9, fitted: true},
-	"vllm":     {context: 600 * mib, buffers: 1500 * mib, pool: 0.9, chunk: 8192, step: 1.5e-3, elementwise: 0.25, cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
-	"sglang":   {context: 600 * mib, buffers: 1500 * mib, pool: 0.88, chunk: 8192, step: 1.2e-3, elementwise: 0.25, cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
-	"tensorrt": {context: 600 * mib, buffers: 1000 * mib, pool: 0.9, chunk: 8192, step: 1e-3, elementwise: 0.25, cacheMoves: 1, start: 60, loadRate: 2e9, first: 2},
-	"llamacpp": {context: 400 * mib, buffers: 300 * mib, chunk: 512, step: 1e-3, elementwise: 0.5, cacheMoves: 1, start: 2, loadRate: 2e9, first: 1},
-	"fake":     {step: 1e-3, elementwise: 0.25, cacheMoves: 1, start: 0.3, loadRate: 1e12},
+	"vllm": {context: 600 * mib, buffers: 1500 * mib, pool: 0.9, chunk: 8192, step: 1.5e-3, elementwise: 0.25,
+		cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
+	"sglang": {context: 600 * mib, buffers: 1500 * mib, pool: 0.88, chunk: 8192, step: 1.2e-3, elementwise: 0.25,
+		cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
+	"tensorrt": {context: 600 * mib, buffers: 1000 * mib, pool: 0.9, chunk: 8192, step: 1e-3, elementwise: 0.25,
+		cacheMoves: 1, start: 60, loadRate: 2e9, first: 2},
+	"llamacpp": {context: 400 * mib, buffers: 300 * mib, chunk: 512, step: 1e-3, elementwise: 0.5, cacheMoves: 1,
+		start: 2, loadRate: 2e9, first: 1},
+	"fake": {step: 1e-3, elementwise: 0.25, cacheMoves: 1, start: 0.3, loadRate: 1e12},
 }
 
 // Backends lists the backends that can be estimated.

@@ -76,10 +76,12 @@ func (s Setup) Validate() error {
 		all = append(all, err)
 	}
 	if _, ok := profiles[s.Backend]; !ok {
-		all = append(all, fmt.Errorf("backend %q can not be estimated: use one of %s", s.Backend, strings.Join(Backends(), ", ")))
+		all = append(all, fmt.Errorf("backend %q can not be estimated: use one of %s", s.Backend,
+			strings.Join(Backends(), ", ")))
 	}
 	if s.Format != "" && !slices.Contains(Formats(), s.Format) {
-		all = append(all, fmt.Errorf("format %q is not known: use one of %s", s.Format, strings.Join(names(Formats()), ", ")))
+		all = append(all, fmt.Errorf("format %q is not known: use one of %s", s.Format,
+			strings.Join(names(Formats()), ", ")))
 	}
 	if s.Device.Bandwidth <= 0 || s.Device.Rate(s.format()) <= 0 {
 		all = append(all, fmt.Errorf("device %q does not compute in %s", s.Device.Name, s.format()))
@@ -90,8 +92,10 @@ func (s Setup) Validate() error {
 			w.Prompts, w.Batch, w.Input, w.Output, s.parallel()))
 	}
 	if w.Batch > mostTokens || w.Input > mostContext || w.Output > mostContext ||
-		s.batch()*(w.Input+w.Output) > mostTokens || w.Prompts > mostTokens || s.Parallel > mostDevices || s.Stages > s.Model.Layers || s.devices() > mostDevices {
-		all = append(all, fmt.Errorf("more than %d tokens of context, %d tokens in a batch or %d devices are not estimated, and no more stages than layers", mostContext, mostTokens, mostDevices))
+		s.batch()*(w.Input+w.Output) > mostTokens || w.Prompts > mostTokens || s.Parallel > mostDevices ||
+		s.Stages > s.Model.Layers || s.devices() > mostDevices {
+		all = append(all, fmt.Errorf("more than %d tokens of context, %d tokens in a batch or %d devices are not "+
+			"estimated, and no more stages than layers", mostContext, mostTokens, mostDevices))
 	}
 	return errors.Join(all...)
 }

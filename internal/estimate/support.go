@@ -37,7 +37,8 @@ const (
 // everywhere, or are not known.
 var leastCapability = map[string]int{
 	"awq": turing, "gptq": volta, "awq_marlin": ampere80, "gptq_marlin": ampere80, "w8a8_int8": turing, "int8": turing,
-	"bitsandbytes": volta, "fp8": turing, "w8a8_fp8": turing, "modelopt": ada, "nvfp4": ampere80, "modelopt_fp4": ampere80,
+	"bitsandbytes": volta, "fp8": turing, "w8a8_fp8": turing, "modelopt": ada, "nvfp4": ampere80,
+	"modelopt_fp4": ampere80,
 }
 
 // capability is 90 for "9.0"; 0 where the device has no such number.
@@ -60,7 +61,8 @@ func (d Device) Objections(c Choice) []Objection {
 	}
 	var out []Objection
 	object := func(refused bool, next, format string, args ...any) {
-		out = append(out, Objection{refused, fmt.Sprintf("%s (compute capability %s) ", d.Name, d.Capability) + fmt.Sprintf(format, args...), next})
+		out = append(out, Objection{refused,
+			fmt.Sprintf("%s (compute capability %s) ", d.Name, d.Capability) + fmt.Sprintf(format, args...), next})
 	}
 	needs := func(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
@@ -69,9 +71,11 @@ func (d Device) Objections(c Choice) []Objection {
 	switch {
 	case !bf16 || have >= ampere80:
 	case c.Backend == "pytorch":
-		object(false, "use dtype: float16", "has no units for bfloat16 (from %s): PyTorch widens it, which is slow", needs(ampere80))
+		object(false, "use dtype: float16", "has no units for bfloat16 (from %s): PyTorch widens it, which is slow",
+			needs(ampere80))
 	default:
-		object(true, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for", c.Backend, needs(ampere80))
+		object(true, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for", c.Backend,
+			needs(ampere80))
 	}
 	if c.Attention == "flash_attention_2" && have < ampere80 {
 		object(true, "use attn_implementation: sdpa", "does not run flash_attention_2, which needs %s", needs(ampere80))
@@ -82,22 +86,29 @@ func (d Device) Objections(c Choice) []Objection {
 	switch least := leastCapability[method]; {
 	case method == "":
 	case have < least:
-		object(true, "choose another quantisation or device", "does not run the quantisation %s of %s, which needs %s", method, c.Backend, needs(least))
+		object(true, "choose another quantisation or device",
+			"does not run the quantisation %s of %s, which needs %s", method, c.Backend, needs(least))
 	case err == nil && format == FP8 && have < ada && c.Backend == "tensorrt":
-		object(true, "choose another quantisation or device", "has no units for fp8, which %s needs %s for", c.Backend, needs(ada))
+		object(true, "choose another quantisation or device", "has no units for fp8, which %s needs %s for",
+			c.Backend, needs(ada))
 	case err == nil && format == FP8 && have < ada:
-		object(false, "", "has no units for fp8 (from %s): %s keeps the weights in 8 bits and computes in 16", needs(ada), c.Backend)
+		object(false, "", "has no units for fp8 (from %s): %s keeps the weights in 8 bits and computes in 16",
+			needs(ada), c.Backend)
 	case strings.HasSuffix(method, "fp4") && have < blackwell:
 		object(false, "", "has no units for 4-bit floats (from %s): %s keeps the weights in 4 bits and computes in 16", needs(blackwell), c.Backend)
 	}
 
 	switch {
 	case c.Cache == "nvfp4" && have < blackwell:
-		object(true, "use kv_cache_dtype: fp8 or auto", "does not have an nvfp4 KV cache, which needs %s", needs(blackwell))
+		object(true, "use kv_cache_dtype: fp8 or auto", "does not have an nvfp4 KV cache, which needs %s",
+			needs(blackwell))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada && c.Backend == "tensorrt":
-		object(true, "use kv_cache_dtype: auto", "does not have an fp8 KV cache, which %s needs %s for", c.Backend, needs(ada))
+		object(true, "use kv_cache_dtype: auto", "does not have an fp8 KV cache, which %s needs %s for", c.Backend,
+			needs(ada))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada:
-		object(false, "use kv_cache_dtype: auto if the engine refuses it", "has no units for fp8 (from %s): only some implementations of attention read an fp8 KV cache there", needs(ada))
+		object(false, "use kv_cache_dtype: auto if the engine refuses it",
+			"has no units for fp8 (from %s): only some implementations of attention read an fp8 KV cache there",
+			needs(ada))
 	}
 	return out
 }

@@ -13,13 +13,17 @@ func TestObjections(t *testing.T) {
 		refused bool
 		want    string // empty: none
 	}{
-		{"v100", Choice{Backend: "vllm", DType: "bfloat16"}, true, "7.0) does not compute in bfloat16, which vllm needs 8.0"},
+		{"v100", Choice{Backend: "vllm", DType: "bfloat16"}, true,
+			"7.0) does not compute in bfloat16, which vllm needs 8.0"},
 		{"t4", Choice{Backend: "pytorch", DType: "auto"}, false, "no units for bfloat16"},
 		{"v100", Choice{Backend: "vllm", DType: "auto"}, false, ""},
 		{"a100", Choice{Backend: "vllm", DType: "bfloat16"}, false, ""},
-		{"v100", Choice{Backend: "pytorch", DType: "float16", Attention: "flash_attention_2"}, true, "flash_attention_2, which needs 8.0"},
-		{"a100", Choice{Backend: "vllm", DType: "auto", Quantization: "fp8"}, false, "no units for fp8 (from 8.9): vllm keeps"},
-		{"a100", Choice{Backend: "tensorrt", DType: "auto", Cache: "fp8"}, true, "fp8 KV cache, which tensorrt needs 8.9"},
+		{"v100", Choice{Backend: "pytorch", DType: "float16", Attention: "flash_attention_2"}, true,
+			"flash_attention_2, which needs 8.0"},
+		{"a100", Choice{Backend: "vllm", DType: "auto", Quantization: "fp8"}, false,
+			"no units for fp8 (from 8.9): vllm keeps"},
+		{"a100", Choice{Backend: "tensorrt", DType: "auto", Cache: "fp8"}, true,
+			"fp8 KV cache, which tensorrt needs 8.9"},
 		{"v100", Choice{Backend: "sglang", DType: "auto", Quantization: "fp8"}, true, "needs 7.5"},
 		{"v100", Choice{Backend: "vllm", DType: "auto", Quantization: "awq"}, true, "needs 7.5"},
 		{"h100", Choice{Backend: "vllm", DType: "bfloat16", Quantization: "fp8", Cache: "fp8"}, false, ""},

@@ -131,7 +131,8 @@ func (s Setup) masks() (mask, repeated bool) {
 // materialised says that sdpa has no fused kernel: float32 with grouped keys goes
 // through plain matrix products.
 func (s Setup) materialised() bool {
-	return s.Attention != "eager" && s.Attention != "flash_attention_2" && s.format() == FP32 && s.Model.Heads > s.Model.KVHeads
+	return s.Attention != "eager" && s.Attention != "flash_attention_2" && s.format() == FP32 &&
+		s.Model.Heads > s.Model.KVHeads
 }
 
 // scores is what one layer holds of batch · heads · input² attention scores.

@@ -233,7 +233,8 @@ func TestCollectLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkNulls(t, s)
-	if at, err := time.Parse(time.RFC3339, s.CollectedAt); err != nil || time.Since(at) > time.Hour || !strings.HasSuffix(s.CollectedAt, "Z") {
+	if at, err := time.Parse(time.RFC3339, s.CollectedAt); err != nil || time.Since(at) > time.Hour ||
+		!strings.HasSuffix(s.CollectedAt, "Z") {
 		t.Errorf("collected_at = %q: %v", s.CollectedAt, err)
 	}
 	if s.Build.GoVersion != runtime.Version() && !strings.HasPrefix(runtime.Version(), s.Build.GoVersion) {

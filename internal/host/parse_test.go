@@ -121,24 +121,30 @@ func TestHypervisorAndContainer(t *testing.T) {
 		vm, hypervisor, contain string
 	}{
 		{"cloud bare metal", "x86_64", x86Info, fstest.MapFS{
-			dirDMI + "/sys_vendor": file("Amazon EC2"), dirDMI + "/product_name": file("m7i.metal-24xl")}, "false", "none", "none"},
+			dirDMI + "/sys_vendor": file("Amazon EC2"), dirDMI + "/product_name": file("m7i.metal-24xl")}, "false",
+			"none", "none"},
 		{"arm cloud bare metal", "aarch64", "processor: 0\nFeatures: asimd\n", fstest.MapFS{
-			dirDMI + "/sys_vendor": file("Amazon EC2"), dirDMI + "/product_name": file("c7g.metal")}, "false", "none", "none"},
+			dirDMI + "/sys_vendor": file("Amazon EC2"), dirDMI + "/product_name": file("c7g.metal")}, "false", "none",
+			"none"},
 		{"arm cloud", "aarch64", "processor: 0\nFeatures: asimd\n", fstest.MapFS{
-			dirDMI + "/sys_vendor": file("Amazon EC2"), dirDMI + "/product_name": file("c7g.large")}, "true", "ec2", "none"},
+			dirDMI + "/sys_vendor": file("Amazon EC2"), dirDMI + "/product_name": file("c7g.large")}, "true", "ec2",
+			"none"},
 		{"arm guest by device tree", "aarch64", "", fstest.MapFS{
 			dirHypervisor + "/compatible": file("linux,kvm\x00")}, "true", "kvm", "none"},
 		{"arm, nothing to go by", "aarch64", "", fstest.MapFS{}, "unknown", "unknown", "none"},
 		{"nameless guest", "x86_64", x86Guest, fstest.MapFS{}, "true", "unknown", "none"},
-		{"VMware", "x86_64", x86Guest, fstest.MapFS{dirDMI + "/sys_vendor": file("VMware, Inc.")}, "true", "vmware", "none"},
+		{"VMware", "x86_64", x86Guest, fstest.MapFS{dirDMI + "/sys_vendor": file("VMware, Inc.")}, "true", "vmware",
+			"none"},
 		{"Hyper-V", "x86_64", x86Guest, fstest.MapFS{dirDMI + "/sys_vendor": file("Microsoft Corporation"),
 			dirDMI + "/product_name": file("Virtual Machine")}, "true", "hyperv", "none"},
 		{"Xen", "x86_64", x86Guest, fstest.MapFS{"sys/hypervisor/type": file("xen\n")}, "true", "xen", "none"},
-		{"Firecracker", "x86_64", x86Guest, fstest.MapFS{dirDMI + "/sys_vendor": file("Firecracker")}, "true", "firecracker", "none"},
+		{"Firecracker", "x86_64", x86Guest, fstest.MapFS{dirDMI + "/sys_vendor": file("Firecracker")}, "true",
+			"firecracker", "none"},
 		{"podman", "x86_64", x86Info, fstest.MapFS{"run/.containerenv": file("")}, "false", "none", "podman"},
 		{"apptainer", "x86_64", x86Info, fstest.MapFS{".singularity.d/x": file("")}, "false", "none", "apptainer"},
 		{"lxc", "x86_64", x86Info, fstest.MapFS{"proc/1/cgroup": file("0::/lxc/x")}, "false", "none", "lxc"},
-		{"nspawn", "x86_64", x86Info, fstest.MapFS{"run/systemd/container": file("systemd-nspawn")}, "false", "none", "systemd-nspawn"},
+		{"nspawn", "x86_64", x86Info, fstest.MapFS{"run/systemd/container": file("systemd-nspawn")}, "false", "none",
+			"systemd-nspawn"},
 		{"containerd by its layers", "x86_64", x86Info, fstest.MapFS{fileMountinfo: file(
 			"1 0 0:5 / / rw - overlay overlay rw,lowerdir=/var/lib/containerd/x")}, "false", "none", "containerd"},
 		{"kubernetes in docker", "x86_64", x86Info, fstest.MapFS{".dockerenv": file(""),
@@ -238,7 +244,8 @@ func FuzzCgroup(f *testing.F) {
 				}
 			}
 		}
-		if cores, err := parseCPUMax(value); cores < 0 || math.IsInf(cores, 0) || math.IsNaN(cores) || (err != nil && cores != 0) {
+		if cores, err := parseCPUMax(value); cores < 0 || math.IsInf(cores, 0) || math.IsNaN(cores) ||
+			(err != nil && cores != 0) {
 			t.Errorf("parseCPUMax(%q) = %v, %v", value, cores, err)
 		}
 		if n, err := parseMemoryMax(value); n < 0 || n >= noLimitV1 || (err != nil && n != 0) {

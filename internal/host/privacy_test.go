@@ -43,8 +43,10 @@ func plant(t *testing.T) string {
 		"proc/1/cgroup":            "0::/kubepods/" + secrets["container"],
 		"proc/self/mountinfo": "1 0 8:1 / " + home + " rw - nfs " + secrets["address"] + ":/export rw\n" +
 			"30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
-		"proc/self/status":                                              "Name:\t" + secrets["job name"] + "\nCpus_allowed_list:\t0-7",
-		"run/.containerenv":                                             "name=\"" + secrets["job name"] + "\"\nid=\"" + secrets["container"] + "\"",
+		"proc/self/status": "Name:\t" + secrets["job name"] +
+			"\nCpus_allowed_list:\t0-7",
+		"run/.containerenv": "name=\"" + secrets["job name"] +
+			"\"\nid=\"" + secrets["container"] + "\"",
 		"run/systemd/container":                                         secrets["user"] + "@" + secrets["host"],
 		"sys/class/dmi/id/product_serial":                               secrets["serial"],
 		"sys/class/dmi/id/product_uuid":                                 secrets["machine"],
@@ -96,7 +98,8 @@ func TestPrivacy(t *testing.T) {
 		},
 		CUDARuntime: "12.8", CUDASource: home, CuDNN: "at " + home,
 	})
-	if got := s.Python; deref(got.Version) != "3.12.4" || deref(got.Executable) != "python3.12" || len(got.Packages) != 1 {
+	if got := s.Python; deref(got.Version) != "3.12.4" || deref(got.Executable) != "python3.12" ||
+		len(got.Packages) != 1 {
 		t.Errorf("python = %q %q %v", deref(got.Version), deref(got.Executable), got.Packages)
 	}
 	if got, want := s.Build.Flags["CGO_CFLAGS"], "-O3 -march=native"; got != want || len(s.Build.Flags) != 1 {

@@ -22,7 +22,8 @@ func (r *reader) slurm() *Slurm {
 	s.CPUsPerTask = r.envInt("SLURM_CPUS_PER_TASK")
 	s.CPUsOnNode = r.envInt("SLURM_CPUS_ON_NODE")
 	s.GPUsOnNode = r.envInt("SLURM_GPUS_ON_NODE")
-	if mib, err := strconv.ParseInt(r.env("SLURM_MEM_PER_NODE"), 10, 64); err == nil && mib > 0 && mib <= math.MaxInt64>>20 {
+	if mib, err := strconv.ParseInt(r.env("SLURM_MEM_PER_NODE"), 10, 64); err == nil && mib > 0 &&
+		mib <= math.MaxInt64>>20 {
 		s.MemPerNode = new(mib << 20)
 	}
 	return s

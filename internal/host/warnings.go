@@ -58,20 +58,24 @@ func Warnings(s *Snapshot) []Warning {
 	if ok && governor == "" {
 		warn(WarnGovernorMixed, "the processors run under different frequency governors: %s", counts(s.CPU.Governor))
 	}
-	if quota := s.Cgroup.CPUQuotaCores; quota != nil && (s.CPU.CPUsAllowed == nil || *quota < float64(*s.CPU.CPUsAllowed)) {
-		warn(WarnCPUQuota, "the control group allows %s hardware threads' worth of time; more running threads are stopped "+
+	if quota := s.Cgroup.CPUQuotaCores; quota != nil &&
+		(s.CPU.CPUsAllowed == nil || *quota < float64(*s.CPU.CPUsAllowed)) {
+		warn(WarnCPUQuota, "the control group allows %s hardware threads' worth of time; more running threads "+
+			"are stopped "+
 			"for part of each period, which shows in latencies", number(*quota))
 	}
 	if n := s.Cgroup.CPUThrottledPeriods; n != nil && *n > 0 {
 		warn(WarnCPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
 	}
 	if used := s.Memory.SwapUsedBytes; used != nil && *used > swapNoise {
-		warn(WarnSwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs time and energy",
+		warn(WarnSwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs "+
+			"time and energy",
 			float64(*used)/(1<<30))
 	}
 	if vm := s.OS.Virtualisation.VM; vm != nil && *vm {
-		warn(WarnVirtualMachine, "this is a virtual machine%s: processor and memory power sensors are usually missing, "+
-			"and neighbours on the same hardware are not visible", in(s.OS.Virtualisation.Hypervisor))
+		warn(WarnVirtualMachine,
+			"this is a virtual machine%s: processor and memory power sensors are usually missing, "+
+				"and neighbours on the same hardware are not visible", in(s.OS.Virtualisation.Hypervisor))
 	}
 	for _, g := range s.GPUs {
 		if n := len(g.Processes); n > 0 {
@@ -128,7 +132,8 @@ func CPUThreads(s *Snapshot) int {
 // dynamicPowersave reports whether the driver's powersave is not the generic
 // governor of that name but the default one that follows the load.
 func dynamicPowersave(driver string) bool {
-	return driver == "intel_pstate" || strings.HasSuffix(driver, "-pstate-epp") || strings.HasSuffix(driver, "_pstate_epp")
+	return driver == "intel_pstate" || strings.HasSuffix(driver, "-pstate-epp") ||
+		strings.HasSuffix(driver, "_pstate_epp")
 }
 
 func preference(s *Snapshot) string {

@@ -25,26 +25,31 @@ func TestWarnings(t *testing.T) {
 		text string // in the first message
 	}{
 		{"nothing known", Snapshot{}, nil, ""},
-		{"quiet", Snapshot{CPU: CPU{CoresUsable: new(8.0), CPUsAllowed: new(8), Governor: map[string]int{"performance": 8}},
+		{"quiet", Snapshot{CPU: CPU{CoresUsable: new(8.0), CPUsAllowed: new(8),
+			Governor: map[string]int{"performance": 8}},
 			Load: Load{Avg1m: new(4.0)}, Cgroup: Cgroup{CPUQuotaCores: new(8.0), CPUThrottledPeriods: new(int64(0))},
 			Memory: Memory{SwapUsedBytes: new(int64(1 << 20))}, OS: OS{Virtualisation: Virtualisation{VM: new(false)}},
 			GPUs: []GPU{{Processes: []GPUProcess{}}}}, nil, ""},
 		{"busy", Snapshot{CPU: CPU{CoresUsable: new(2.5)}, Load: Load{Avg1m: new(1.26)}}, []string{WarnNoisyHost},
 			"a load of 1.26 for 2.50 usable hardware threads"},
-		{"slow governor", Snapshot{CPU: CPU{Governor: map[string]int{"powersave": 4}, FrequencyDriver: new("acpi-cpufreq")}},
+		{"slow governor", Snapshot{CPU: CPU{Governor: map[string]int{"powersave": 4},
+			FrequencyDriver: new("acpi-cpufreq")}},
 			[]string{WarnGovernorPowersave}, "lowest clock"},
 		{"dynamic governor", Snapshot{CPU: CPU{Governor: map[string]int{"powersave": 4},
 			FrequencyDriver: new("amd-pstate-epp"), EPP: map[string]int{"balance_performance": 4}}},
 			[]string{WarnGovernorPowersave}, "follow the load, with the preference balance_performance"},
 		{"two governors", Snapshot{CPU: CPU{Governor: map[string]int{"performance": 3, "schedutil": 1}}},
 			[]string{WarnGovernorMixed}, "performance (3), schedutil (1)"},
-		{"quota", Snapshot{CPU: CPU{CPUsAllowed: new(8)}, Cgroup: Cgroup{CPUQuotaCores: new(1.5), CPUThrottledPeriods: new(int64(3))}},
+		{"quota", Snapshot{CPU: CPU{CPUsAllowed: new(8)},
+			Cgroup: Cgroup{CPUQuotaCores: new(1.5), CPUThrottledPeriods: new(int64(3))}},
 			[]string{WarnCPUQuota, WarnCPUThrottled}, "1.50 hardware threads"},
 		{"swap", Snapshot{Memory: Memory{SwapUsedBytes: new(int64(3 << 30))}}, []string{WarnSwapInUse}, "3.0 GiB"},
 		{"guest", Snapshot{OS: OS{Virtualisation: Virtualisation{VM: new(true), Hypervisor: new("kvm")}}},
 			[]string{WarnVirtualMachine}, "(kvm)"},
-		{"shared GPU", Snapshot{GPUs: []GPU{{}, {Index: 1, Processes: []GPUProcess{{PID: 1}}}}}, []string{WarnGPUShared}, "GPU 1"},
-		{"two environments", Snapshot{Conflicts: []string{"python.version: 3.11 and 3.12"}}, []string{WarnMixedSoftware}, "3.11 and 3.12"},
+		{"shared GPU", Snapshot{GPUs: []GPU{{}, {Index: 1, Processes: []GPUProcess{{PID: 1}}}}},
+			[]string{WarnGPUShared}, "GPU 1"},
+		{"two environments", Snapshot{Conflicts: []string{"python.version: 3.11 and 3.12"}},
+			[]string{WarnMixedSoftware}, "3.11 and 3.12"},
 	} {
 		got := Warnings(&tt.s)
 		if diff := cmp.Diff(tt.want, codes(got)); diff != "" {
@@ -103,10 +108,13 @@ func TestMerge(t *testing.T) {
 	if got := deref(s.CUDA.RuntimeVersion); got != "12.8.1" || s.Python.Packages != nil {
 		t.Errorf("an empty report changed the runtime to %q, the packages to %v", got, s.Python.Packages)
 	}
-	s.Merge(WorkerReport{PythonVersion: "3.12.4", Executable: `C:\venv\python.exe`, CUDARuntime: "12.6", CuDNN: "9.10.2",
-		CUDASource: "torch", Packages: map[string]string{"Torch": "2.9.1+cu126", "flash_attn": "2.8.3", "requests": "2.32"}})
+	s.Merge(WorkerReport{PythonVersion: "3.12.4", Executable: `C:\venv\python.exe`, CUDARuntime: "12.6",
+		CuDNN:      "9.10.2",
+		CUDASource: "torch", Packages: map[string]string{"Torch": "2.9.1+cu126", "flash_attn": "2.8.3",
+			"requests": "2.32"}})
 	checkNulls(t, s)
-	if got := []string{*s.CUDA.RuntimeVersion, *s.CUDA.Source, *s.CUDA.CuDNNVersion, *s.Python.Executable}; !slices.Equal(got,
+	if got := []string{*s.CUDA.RuntimeVersion, *s.CUDA.Source, *s.CUDA.CuDNNVersion,
+		*s.Python.Executable}; !slices.Equal(got,
 		[]string{"12.6", "torch", "9.10.2", "python.exe"}) {
 		t.Errorf("after the first worker: %q", got)
 	}

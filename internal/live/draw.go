@@ -32,7 +32,8 @@ func newTheme(color bool) theme {
 	if color {
 		t = theme{
 			title: plain.Bold(true), dim: plain.Faint(true),
-			warning: plain.Foreground(lipgloss.Yellow), failed: plain.Foreground(lipgloss.Red), ok: plain.Foreground(lipgloss.Green),
+			warning: plain.Foreground(lipgloss.Yellow), failed: plain.Foreground(lipgloss.Red),
+			ok:      plain.Foreground(lipgloss.Green),
 			running: plain.Bold(true).Foreground(lipgloss.Yellow), bar: plain.Foreground(lipgloss.Cyan),
 		}
 	}
@@ -111,7 +112,8 @@ func (v *view) head(width int, now time.Time) string {
 		short = []string{fmt.Sprintf("%s %s left", about, spanText(left))}
 		end = []string{short[0] + ", until " + timeOfDay(now.Add(left), now)}
 	}
-	shorter := [][]string{slices.Concat(facts, elapsed, end), slices.Concat(facts, end), slices.Concat(facts, short), slices.Concat(runs, short)}
+	shorter := [][]string{slices.Concat(facts, elapsed, end), slices.Concat(facts, end), slices.Concat(facts, short),
+		slices.Concat(runs, short)}
 	line, fits := v.titled(shorter, width)
 	if !fits {
 		line = strings.Join(runs, between)
@@ -284,7 +286,8 @@ func (v *view) current(width int, now time.Time) []string {
 		}
 		what = fmt.Sprintf("%s, cycle %d (run %d of %d)", clean(label), v.run.Cycle, v.run.Index, v.run.Total)
 	}
-	phase := fmt.Sprintf("  %-8s  %s  %s  %s", v.phase.Phase, v.bar(max(5, min(20, width/5))), clockText(now.Sub(v.started)), v.detail())
+	phase := fmt.Sprintf("  %-8s  %s  %s  %s", v.phase.Phase, v.bar(max(5, min(20, width/5))),
+		clockText(now.Sub(v.started)), v.detail())
 	power := "  "
 	if p := v.powerText(); p != "" {
 		power += fmt.Sprintf("%-8s  ", p)

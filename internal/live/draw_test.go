@@ -37,14 +37,16 @@ func (p *playback) event(e event.Event) { p.observe(e, p.now) }
 // start begins a run of the i-th experiment.
 func (p *playback) start(i, cycle int) {
 	p.index++
-	p.event(event.RunStarted{Index: p.index, Total: p.total, ID: fmt.Sprintf("id%d", i), Label: "random:llama-3.1-8b vllm bfloat16", Cycle: cycle})
+	p.event(event.RunStarted{Index: p.index, Total: p.total, ID: fmt.Sprintf("id%d", i),
+		Label: "random:llama-3.1-8b vllm bfloat16", Cycle: cycle})
 }
 
 // run makes a whole run of 40 s.
 func (p *playback) run(i, cycle int, status, message string, m event.Metric) {
 	p.start(i, cycle)
 	p.now = p.now.Add(40 * time.Second)
-	p.event(event.RunFinished{Index: p.index, Total: p.total, ID: fmt.Sprintf("id%d", i), Cycle: cycle, Status: status, Message: message, Took: 38 * time.Second, Metric: m})
+	p.event(event.RunFinished{Index: p.index, Total: p.total, ID: fmt.Sprintf("id%d", i), Cycle: cycle,
+		Status: status, Message: message, Took: 38 * time.Second, Metric: m})
 }
 
 // measure lets the current run be in its window for 10 s.
@@ -66,7 +68,8 @@ func (p *playback) measure() {
 }
 
 func studyOf(n, cycles int) event.StudyStarted {
-	return event.StudyStarted{Name: "batch-and-precision", Runs: n * cycles, Dir: "results/batch-and-precision-20260102T235000Z", Experiments: experiments(n), Cycles: cycles}
+	return event.StudyStarted{Name: "batch-and-precision", Runs: n * cycles,
+		Dir: "results/batch-and-precision-20260102T235000Z", Experiments: experiments(n), Cycles: cycles}
 }
 
 // scenes are moments of studies.
@@ -98,10 +101,12 @@ var scenes = []struct {
 		p.run(2, 1, "failed", "CUDA out of memory:\ntried to allocate \x1b[2J 2 GiB", event.Metric{Value: math.NaN()})
 		for range 2 {
 			p.index++
-			p.event(event.RunFinished{Index: p.index, Total: p.total, ID: "id2", Cycle: p.index - 6, Status: "failed", LeftOut: true,
+			p.event(event.RunFinished{Index: p.index, Total: p.total, ID: "id2", Cycle: p.index - 6, Status: "failed",
+				LeftOut: true,
 				Message: "left out: 1 runs of vllm in a row had failed", Metric: event.Metric{Value: math.NaN()}})
 		}
-		p.run(3, 1, "ok", "", event.Metric{Name: "throughput.output_tokens_per_s", Unit: "1/s", Value: 1530, Origin: "simulated"})
+		p.run(3, 1, "ok", "", event.Metric{Name: "throughput.output_tokens_per_s", Unit: "1/s", Value: 1530,
+			Origin: "simulated"})
 		p.start(3, 2)
 		p.measure()
 		return p
@@ -118,7 +123,8 @@ var scenes = []struct {
 	{"rest", func(color bool) *playback {
 		p := play(color, studyOf(2, 2))
 		p.run(0, 1, "ok", "", joules(1.5))
-		p.event(event.PhaseStarted{Phase: event.Rest, Detail: "until the machine is at rest; gpu0: 104 W, at rest 100 W"})
+		p.event(event.PhaseStarted{Phase: event.Rest,
+			Detail: "until the machine is at rest; gpu0: 104 W, at rest 100 W"})
 		p.now = p.now.Add(9 * time.Second)
 		return p
 	}},
@@ -164,7 +170,8 @@ func TestFits(t *testing.T) {
 					}
 					for _, line := range lines {
 						if lipgloss.Width(line) > width {
-							t.Errorf("%s, %d x %d: %d columns: %q", scene.name, width, height, lipgloss.Width(line), line)
+							t.Errorf("%s, %d x %d: %d columns: %q", scene.name, width, height, lipgloss.Width(line),
+								line)
 						}
 					}
 				}
@@ -211,11 +218,13 @@ func TestSingleRun(t *testing.T) {
 		}
 		p.start(0, 1)
 		p.measure()
-		if got, want := p.render(100, 24, p.now), "measure   █████░░░░░░░░░░░░░░░  0:10  558 W (gpu0+gpu1)  4 of 16 requests\n"; got != want {
+		if got, want := p.render(100, 24,
+			p.now), "measure   █████░░░░░░░░░░░░░░░  0:10  558 W (gpu0+gpu1)  4 of 16 requests\n"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 		message := map[string]string{"failed": "no memory"}[status]
-		p.event(event.RunFinished{Index: 1, Total: 1, ID: "id0", Cycle: 1, Status: status, Message: message, Took: 38 * time.Second})
+		p.event(event.RunFinished{Index: 1, Total: 1, ID: "id0", Cycle: 1, Status: status, Message: message,
+			Took: 38 * time.Second})
 		if diff := cmp.Diff(want, p.lines); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", status, diff)
 		}
@@ -239,7 +248,8 @@ func TestOldPowerIsGone(t *testing.T) {
 
 func TestBarStaysInBounds(t *testing.T) {
 	v := newView(false)
-	for fraction, want := range map[float64]string{-1: "░░░░", 0: "░░░░", 0.5: "██░░", 1: "████", 7: "████", math.NaN(): "░░░░", math.Inf(1): "████"} {
+	for fraction, want := range map[float64]string{-1: "░░░░", 0: "░░░░", 0.5: "██░░", 1: "████", 7: "████",
+		math.NaN(): "░░░░", math.Inf(1): "████"} {
 		v.progress.Fraction = fraction
 		if got := v.bar(4); got != want {
 			t.Errorf("fraction %v: %s, want %s", fraction, got, want)
@@ -270,7 +280,8 @@ func TestSparkline(t *testing.T) {
 func TestTimeOfDay(t *testing.T) {
 	now := time.Date(2026, 1, 2, 23, 50, 0, 0, time.UTC)
 	for after, want := range map[time.Duration]string{
-		5 * time.Minute: "23:55", 15 * time.Minute: "Sat 00:05", 48 * time.Hour: "Sun 23:50", 10 * 24 * time.Hour: "12 Jan 23:50", 365 * 24 * time.Hour: "2 Jan 23:50",
+		5 * time.Minute: "23:55", 15 * time.Minute: "Sat 00:05", 48 * time.Hour: "Sun 23:50",
+		10 * 24 * time.Hour: "12 Jan 23:50", 365 * 24 * time.Hour: "2 Jan 23:50",
 	} {
 		if got := timeOfDay(now.Add(after), now); got != want {
 			t.Errorf("in %v: %s, want %s", after, got, want)

@@ -70,7 +70,8 @@ func (m mean) value() time.Duration {
 }
 
 func newGrid(s event.StudyStarted) *grid {
-	g := &grid{experiments: s.Experiments, cycles: s.Cycles, index: make(map[string]int, len(s.Experiments)), rows: map[int]*row{}}
+	g := &grid{experiments: s.Experiments, cycles: s.Cycles, index: make(map[string]int, len(s.Experiments)),
+		rows: map[int]*row{}}
 	for i, e := range s.Experiments {
 		g.index[e.ID] = i
 	}

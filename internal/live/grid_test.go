@@ -44,13 +44,19 @@ func TestTimeLeft(t *testing.T) {
 		{"the current run has begun", []step{{fin("id0", "ok", 1), 10 * s}}, "id0", 4 * s, 6, 46 * s},
 		{"the current run is late", []step{{fin("id0", "ok", 1), 10 * s}}, "id0", 60 * s, 6, 40 * s},
 		// one run more of id0 takes 10 s, one of id1 20 s, two of id2 the mean of 15 s
-		{"each experiment has its time", []step{{fin("id0", "ok", 1), 10 * s}, {fin("id1", "ok", 1), 20 * s}}, "id2", 0, 6, 60 * s},
+		{"each experiment has its time", []step{{fin("id0", "ok", 1), 10 * s}, {fin("id1", "ok", 1), 20 * s}}, "id2",
+			0, 6, 60 * s},
 		// failing is quick: id1 fails again, id2 takes as long as what works
-		{"a failure says nothing of others", []step{{fin("id0", "ok", 1), 10 * s}, {fin("id1", "failed", 1), 2 * s}}, "id2", 0, 6, (10 + 2 + 20) * s},
+		{"a failure says nothing of others", []step{{fin("id0", "ok", 1), 10 * s}, {fin("id1", "failed", 1), 2 * s}},
+			"id2", 0, 6, (10 + 2 + 20) * s},
 		{"only failures are known", []step{{fin("id0", "failed", 1), 2 * s}}, "id1", 0, 6, 10 * s},
-		{"left out takes no time and tells nothing", []step{{fin("id0", "ok", 1), 10 * s}, {event.RunFinished{ID: "id1", Cycle: 1, Status: "failed", LeftOut: true}, 0}}, "id1", 0, 6, 40 * s},
+		{"left out takes no time and tells nothing",
+			[]step{{fin("id0", "ok", 1), 10 * s},
+				{event.RunFinished{ID: "id1", Cycle: 1, Status: "failed", LeftOut: true}, 0}}, "id1", 0, 6, 40 * s},
 		{"an interrupted run counts for nothing", []step{{fin("id0", "interrupted", 1), 3 * s}}, "id0", 0, 6, -1},
-		{"cycles beyond the plan", []step{{fin("id0", "ok", 1), 10 * s}, {fin("id0", "ok", 2), 10 * s}, {fin("id0", "ok", 3), 10 * s}}, "id0", 0, 7, 40 * s},
+		{"cycles beyond the plan",
+			[]step{{fin("id0", "ok", 1), 10 * s}, {fin("id0", "ok", 2), 10 * s},
+				{fin("id0", "ok", 3), 10 * s}}, "id0", 0, 7, 40 * s},
 	} {
 		g := newGrid(event.StudyStarted{Experiments: experiments(3), Cycles: 2})
 		for _, x := range c.steps {
@@ -85,7 +91,8 @@ func TestCountsStayTrue(t *testing.T) {
 // TestIntervalHoldsOneMetric: joules and tokens per second have no common mean.
 func TestIntervalHoldsOneMetric(t *testing.T) {
 	r := &row{half: math.Inf(1)}
-	for _, m := range []event.Metric{{Value: math.NaN()}, joules(1), {Name: "throughput.output_tokens_per_s", Unit: "1/s", Value: 900}, joules(1.1), joules(math.NaN())} {
+	for _, m := range []event.Metric{{Value: math.NaN()}, joules(1),
+		{Name: "throughput.output_tokens_per_s", Unit: "1/s", Value: 900}, joules(1.1), joules(math.NaN())} {
 		r.add(m)
 	}
 	// Student's t for one degree of freedom is 12.7062; the deviation is 0.0707.

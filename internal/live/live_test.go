@@ -48,9 +48,11 @@ func TestObserveNeverBlocks(t *testing.T) {
 	longest := time.Duration(0)
 	for i := range 3000 {
 		began := time.Now()
-		d.Observe(event.RunStarted{Index: i + 1, Total: 3000, ID: fmt.Sprintf("id%d", i/3), Label: "tiny", Cycle: i%3 + 1})
+		d.Observe(event.RunStarted{Index: i + 1, Total: 3000, ID: fmt.Sprintf("id%d", i/3), Label: "tiny",
+			Cycle: i%3 + 1})
 		d.Observe(event.Power{Device: "gpu0", Watts: 300})
-		d.Observe(event.RunFinished{Index: i + 1, Total: 3000, ID: fmt.Sprintf("id%d", i/3), Cycle: i%3 + 1, Status: "ok", Metric: joules(1)})
+		d.Observe(event.RunFinished{Index: i + 1, Total: 3000, ID: fmt.Sprintf("id%d", i/3), Cycle: i%3 + 1,
+			Status: "ok", Metric: joules(1)})
 		longest = max(longest, time.Since(began))
 	}
 	if longest > time.Second {
@@ -152,7 +154,8 @@ func TestViewThatEnds(t *testing.T) {
 	d.Observe(event.Note{Message: "the machine is busy"})
 	d.Observe(event.RunFinished{Index: 1, Total: 4, ID: "id0", Cycle: 1, Status: "failed", Message: "no memory"})
 	d.Close()
-	for _, want := range []string{"its view cannot be drawn", "warning: the machine is busy\n", "failed  batch_size=1, cycle 1: no memory\n"} {
+	for _, want := range []string{"its view cannot be drawn", "warning: the machine is busy\n",
+		"failed  batch_size=1, cycle 1: no memory\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in %q", want, out.String())
 		}
@@ -168,7 +171,8 @@ func BenchmarkView(b *testing.B) {
 	d.Observe(studyOf(1000, 5))
 	for i := range 500 {
 		d.Observe(event.RunStarted{Index: i + 1, Total: 5000, ID: fmt.Sprintf("id%d", i), Label: "tiny", Cycle: 1})
-		d.Observe(event.RunFinished{Index: i + 1, Total: 5000, ID: fmt.Sprintf("id%d", i), Cycle: 1, Status: "ok", Metric: joules(1)})
+		d.Observe(event.RunFinished{Index: i + 1, Total: 5000, ID: fmt.Sprintf("id%d", i), Cycle: 1, Status: "ok",
+			Metric: joules(1)})
 	}
 	d.Observe(event.RunStarted{Index: 501, Total: 5000, ID: "id500", Label: "tiny", Cycle: 1})
 	d.Observe(event.PhaseStarted{Phase: event.Measure, Detail: "64 requests"})
@@ -178,7 +182,8 @@ func BenchmarkView(b *testing.B) {
 		for second := time.Now().Add(time.Second); time.Now().Before(second); time.Sleep(100 * time.Millisecond) {
 			i++
 			d.Observe(event.Power{Device: fmt.Sprintf("gpu%d", i%2), Watts: float64(300 + i*37%400)})
-			d.Observe(event.Progress{Phase: event.Measure, Fraction: float64(i%640) / 640, Detail: fmt.Sprintf("%d of 64 requests", i/10%64)})
+			d.Observe(event.Progress{Phase: event.Measure, Fraction: float64(i%640) / 640,
+				Detail: fmt.Sprintf("%d of 64 requests", i/10%64)})
 		}
 	}
 	b.ReportMetric(100*float64(processorTime(b)-cpu)/float64(time.Since(began)), "core%")

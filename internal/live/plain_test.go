@@ -78,7 +78,8 @@ func TestColorIsOnlyColor(t *testing.T) {
 func TestClockText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0:00", 499 * time.Millisecond: "0:00", 500 * time.Millisecond: "0:01", 59600 * time.Millisecond: "1:00",
-		7 * time.Second: "0:07", 723 * time.Second: "12:03", 3723 * time.Second: "1:02:03", 100 * time.Hour: "100:00:00",
+		7 * time.Second: "0:07", 723 * time.Second: "12:03", 3723 * time.Second: "1:02:03",
+		100 * time.Hour: "100:00:00",
 	} {
 		if got := clockText(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)

@@ -38,7 +38,8 @@ func newScreen(out io.Writer, color bool, d *Display) *screen {
 	if color {
 		profile = colorprofile.ANSI
 	}
-	s.program = tea.NewProgram(model{s}, tea.WithOutput(out), tea.WithFPS(framesPerSecond), tea.WithColorProfile(profile),
+	s.program = tea.NewProgram(model{s}, tea.WithOutput(out), tea.WithFPS(framesPerSecond),
+		tea.WithColorProfile(profile),
 		tea.WithWindowSize(s.width, s.height),          // until the terminal says its own
 		tea.WithInput(nil), tea.WithoutSignalHandler()) // Ctrl-C stays a signal, and ours
 	go func() {

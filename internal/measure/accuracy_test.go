@@ -65,7 +65,8 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	}
 	m := &Material{Log: out.Log, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
 		Resident: attribute.Window(out.Resident.Window), Devices: out.Devices, Tier: backend.TierExact, OnGPU: true,
-		Trace: joinTraces(joinTraces(out.Bare.Trace, out.Resident.Trace), out.Trace), Profiles: map[string]*power.Profile{}}
+		Trace: joinTraces(joinTraces(out.Bare.Trace, out.Resident.Trace),
+			out.Trace), Profiles: map[string]*power.Profile{}}
 	// As after a self-test, which found that the counter sees everything.
 	swing := 0.0
 	for _, d := range out.Devices {
@@ -87,8 +88,10 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	} else {
 		o.total.refused = rec.Energy.Reason
 	}
-	o.prefill = phaseError(rec, func(p *result.Phases) *result.Phase { return p.Prefill }, out.Truth.Prefill.Joules, seriesGain(p.GPUs[0]))
-	o.decode = phaseError(rec, func(p *result.Phases) *result.Phase { return p.Decode }, out.Truth.Decode.Joules, seriesGain(p.GPUs[0]))
+	o.prefill = phaseError(rec, func(p *result.Phases) *result.Phase { return p.Prefill }, out.Truth.Prefill.Joules,
+		seriesGain(p.GPUs[0]))
+	o.decode = phaseError(rec, func(p *result.Phases) *result.Phase { return p.Decode }, out.Truth.Decode.Joules,
+		seriesGain(p.GPUs[0]))
 	o.naive = naiveErrors(out)
 	o.naive["two passes: one token, then all"] = twoPasses(t, library, p, out)
 	return o
@@ -275,26 +278,31 @@ func accuracyTable(all []outcome) string {
 		cd, nd := coverage(some, decodeOf)
 		ct, nt := coverage(some, totalOf)
 		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %d |\n", name, len(some),
-			pct(medianError(some, prefillOf)), pct(quantile(p95, 0.95)), pct(medianError(some, decodeOf)), pct(medianError(some, totalOf)),
+			pct(medianError(some, prefillOf)), pct(quantile(p95, 0.95)), pct(medianError(some, decodeOf)),
+			pct(medianError(some, totalOf)),
 			share(cp, np), share(cd, nd), share(ct, nt), refused)
 	}
-	head := "| | runs | prefill, median error | prefill, 95 % of runs | decode, median | total, median | prefill covered | decode covered | total covered | prefill refused |\n|---|---|---|---|---|---|---|---|---|---|\n"
+	head := "| | runs | prefill, median error | prefill, 95 % of runs | decode, median | total, median | prefill " +
+		"covered | decode covered | total covered | prefill refused |\n|---|---|---|---|---|---|---|---|---|---|\n"
 	fmt.Fprintf(&b, "%d simulated runs.\n\n%s\nBy sensor:\n\n%s", len(all), targetTable(all), head)
 	for _, k := range sim.SensorKinds {
 		for _, batching := range []string{sim.Static, sim.Continuous} {
-			row(k.Name+", "+batching, pick(all, func(o outcome) bool { return o.point.Sensor == k.Name && o.point.Batching == batching }))
+			row(k.Name+", "+batching,
+				pick(all, func(o outcome) bool { return o.point.Sensor == k.Name && o.point.Batching == batching }))
 		}
 	}
 	fmt.Fprintf(&b, "\nBy length of prefill, static batches, sensors with a ring:\n\n%s", head)
 	for _, ms := range []time.Duration{5, 10, 20, 50, 100, 200, 500} {
 		row(fmt.Sprintf("%d ms", ms), pick(all, func(o outcome) bool {
-			return o.point.Prefill == ms*time.Millisecond && o.point.Batching == sim.Static && strings.HasPrefix(o.point.Sensor, "ring")
+			return o.point.Prefill == ms*time.Millisecond && o.point.Batching == sim.Static &&
+				strings.HasPrefix(o.point.Sensor, "ring")
 		}))
 	}
 	fmt.Fprintf(&b, "\nBy number of decode steps, static batches, sensors with a ring:\n\n%s", head)
 	for _, n := range []int{10, 50, 200, 500} {
 		row(fmt.Sprint(n), pick(all, func(o outcome) bool {
-			return o.point.DecodeSteps == n && o.point.Batching == sim.Static && strings.HasPrefix(o.point.Sensor, "ring")
+			return o.point.DecodeSteps == n && o.point.Batching == sim.Static &&
+				strings.HasPrefix(o.point.Sensor, "ring")
 		}))
 	}
 	row("all", all)
@@ -305,7 +313,8 @@ func accuracyTable(all []outcome) string {
 func naiveTable(all []outcome) string {
 	var b bytes.Buffer
 	b.WriteString("\nWhat other methods would have printed for the same runs, from perfect sensors:\n\n" +
-		"| method | static: prefill, median error | prefill, 95 % of runs | decode, median | continuous: prefill, median | decode, median |\n|---|---|---|---|---|---|\n")
+		"| method | static: prefill, median error | prefill, 95 % of runs | decode, median | continuous: prefill, " +
+		"median | decode, median |\n|---|---|---|---|---|---|\n")
 	var names []string
 	for name := range all[0].naive {
 		names = append(names, name)
@@ -322,7 +331,8 @@ func naiveTable(all []outcome) string {
 			v[i][0] = append(v[i][0], math.Abs(e[0]))
 			v[i][1] = append(v[i][1], math.Abs(e[1]))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", name, pct(quantile(v[0][0], 0.5)), pct(quantile(v[0][0], 0.95)), pct(quantile(v[0][1], 0.5)),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", name, pct(quantile(v[0][0], 0.5)),
+			pct(quantile(v[0][0], 0.95)), pct(quantile(v[0][1], 0.5)),
 			pct(quantile(v[1][0], 0.5)), pct(quantile(v[1][1], 0.5)))
 	}
 	return b.String()

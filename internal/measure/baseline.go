@@ -182,7 +182,9 @@ func drifts(i result.Idle) bool {
 // drifting warns of an idle power that was still changing.
 func (j *join) drifting(device, what string, i result.Idle) {
 	if drifts(i) {
-		j.note("baseline_drift", fmt.Sprintf("%s: the idle power %s changed by %+.3g W while it was measured (%.3g W): net energy is in doubt by as much; "+
-			"let the machine rest first, or raise baseline.seconds", device, what, i.DriftW, i.W))
+		j.note("baseline_drift",
+			fmt.Sprintf("%s: the idle power %s changed by %+.3g W while it was measured (%.3g W): net energy is "+
+				"in doubt by as much; "+
+				"let the machine rest first, or raise baseline.seconds", device, what, i.DriftW, i.W))
 	}
 }

@@ -17,7 +17,8 @@ func ContainerOf(e study.Experiment) (*backend.Container, error) {
 	case e.Runner != study.RunContainer:
 		return nil, nil
 	case e.Backend == study.Fake:
-		return nil, backend.Failf(backend.ClassConfig, "leave out runner, or choose another backend", "the fake backend runs in no container: it computes nothing")
+		return nil, backend.Failf(backend.ClassConfig, "leave out runner, or choose another backend",
+			"the fake backend runs in no container: it computes nothing")
 	}
 	c := &backend.Container{Image: e.Image(), Program: e.Program()}
 	if e.Container.Client != study.ClientAuto {

@@ -66,7 +66,8 @@ func pointOf(t *testing.T, sensor string) sim.GridPoint {
 // series beside it and without.
 func TestCounterJumps(t *testing.T) {
 	library := library(t)
-	for _, sensor := range []string{"counter 100 ms alone", "ring, 20 ms window", "instant, 25 of 100 ms", "ring, counter 500 ms"} {
+	for _, sensor := range []string{"counter 100 ms alone", "ring, 20 ms window", "instant, 25 of 100 ms",
+		"ring, counter 500 ms"} {
 		for _, joules := range []float64{0, 500, 2000, 50_000} {
 			s := pointOf(t, sensor).Scenario
 			s.Inject = func(f *sim.File, elapsed time.Duration) {
@@ -84,7 +85,8 @@ func TestCounterJumps(t *testing.T) {
 			case joules == 0 && (e.TotalJ == nil || differ || doubted != alone):
 				t.Errorf("%s, no jump: total %v, reason %q, warnings %+v", sensor, e.TotalJ, e.Reason, rec.Warnings)
 			case joules > 0 && e.TotalJ != nil && !doubted && !differ:
-				t.Errorf("%s: a jump by %.0f J in %.0f J passed: %.0f J ± %.0f", sensor, joules, out.Truth.Total, e.TotalJ.Value, half(e.TotalJ))
+				t.Errorf("%s: a jump by %.0f J in %.0f J passed: %.0f J ± %.0f", sensor, joules, out.Truth.Total,
+					e.TotalJ.Value, half(e.TotalJ))
 			case joules == 50_000 && e.TotalJ != nil, !alone && joules > 0.15*out.Truth.Total && e.TotalJ != nil:
 				t.Errorf("%s: a jump by %.0f J in %.0f J was not refused", sensor, joules, out.Truth.Total)
 			case e.TotalJ == nil && e.Reason == "":
@@ -113,7 +115,8 @@ func TestSmallJumpInALongWindow(t *testing.T) {
 		joules = share * 4 * out.Truth.Total
 		rec, out := simulated(t, library, s, nil)
 		if got := strings.Contains(rec.Energy.Reason, "it jumped"); got != (share > 0) {
-			t.Errorf("a jump by %.0f J in %.0f J over %.0f s: %q", joules, out.Truth.Total, rec.Window.DurationS, rec.Energy.Reason)
+			t.Errorf("a jump by %.0f J in %.0f J over %.0f s: %q", joules, out.Truth.Total, rec.Window.DurationS,
+				rec.Energy.Reason)
 		}
 	}
 }
@@ -172,7 +175,8 @@ func TestPartTimeCounter(t *testing.T) {
 		covered, n := 0, 0
 		var widths, errors []float64
 		for i, p := range sim.Grid(1) {
-			if p.Batching != sim.Static || i%3 != 0 || p.Sensor != "instant, 25 of 100 ms" && p.Sensor != "ring, 13 ms filter (H200)" {
+			if p.Batching != sim.Static || i%3 != 0 ||
+				p.Sensor != "instant, 25 of 100 ms" && p.Sensor != "ring, 13 ms filter (H200)" {
 				continue
 			}
 			p.GPUs[0].Counter.PartTime = q.part
@@ -185,11 +189,13 @@ func TestPartTimeCounter(t *testing.T) {
 			if compare(e.Value, e.CI95[0], e.CI95[1], e.Gain95, out.Truth.Total, p.GPUs[0].Counter.Gain).covered {
 				covered++
 			}
-			if !slices.ContainsFunc(e.Budget, func(b result.BudgetTerm) bool { return b.Term == aliasing && b.Half95 > 0 }) {
+			if !slices.ContainsFunc(e.Budget,
+				func(b result.BudgetTerm) bool { return b.Term == aliasing && b.Half95 > 0 }) {
 				t.Errorf("%s, %s: no aliasing in %+v", name, p.Name, e.Budget)
 			}
 			n++
-			widths, errors = append(widths, half(e)/e.Value), append(errors, math.Abs(e.Value/(1+p.GPUs[0].Counter.Gain)/out.Truth.Total-1))
+			widths, errors = append(widths, half(e)/e.Value), append(errors,
+				math.Abs(e.Value/(1+p.GPUs[0].Counter.Gain)/out.Truth.Total-1))
 		}
 		t.Logf("%s: %d of %d covered, median half width %.2f %%, median error %.2f %%, worst %.2f %%", name, covered, n,
 			100*quantile(widths, 0.5), 100*quantile(errors, 0.5), 100*quantile(errors, 1))

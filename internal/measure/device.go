@@ -110,8 +110,11 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 	}
 	if d.out.Agreement.Verdict == "fail" {
 		if math.Abs(counter.Joules-d.integral) <= counter.Half95+d.series.Half95 {
-			d.err = fmt.Errorf("the window of %.2g s is too short for this sensor: the energy counter says %.3g ± %.2g J and the integral of the power series %.3g ± %.2g J; "+
-				"use more prompts or longer outputs, or set energy.min_window", w.Duration().Seconds(), counter.Joules, counter.Half95, d.integral, d.series.Half95)
+			d.err = fmt.Errorf(
+				"the window of %.2g s is too short for this sensor: the energy counter says %.3g ± %.2g J and the "+
+					"integral of the power series %.3g ± %.2g J; "+
+					"use more prompts or longer outputs, or set energy.min_window", w.Duration().Seconds(),
+				counter.Joules, counter.Half95, d.integral, d.series.Half95)
 			return
 		}
 		d.err = fmt.Errorf("the energy counter says %.4g J and the integral of the power series %.4g J: "+
@@ -198,8 +201,9 @@ func (d *deviceEnergy) describe(w attribute.Window, profile *power.SourceProfile
 		q := d.curve.Quality(w)
 		o.Series = &result.SeriesInfo{
 			Source: q.Source, Samples: q.Samples, SamplesPerS: float64(q.Samples) / w.Duration().Seconds(),
-			WindowMS: milliseconds(q.Averaging), LargestGapMS: milliseconds(q.LargestGap), Gaps: q.Gaps, CoveragePct: 100 * q.Coverage,
-			Clock: power.ClockOf(d.samples),
+			WindowMS: milliseconds(q.Averaging), LargestGapMS: milliseconds(q.LargestGap), Gaps: q.Gaps,
+			CoveragePct: 100 * q.Coverage,
+			Clock:       power.ClockOf(d.samples),
 		}
 	}
 	if d.err != nil {
@@ -228,5 +232,6 @@ func (d *deviceEnergy) gain() float64 {
 }
 
 func (d *deviceEnergy) quantity(v, half float64) *result.Quantity {
-	return &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: d.gain() * math.Abs(v), Method: d.method, Source: d.source}
+	return &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: d.gain() * math.Abs(v),
+		Method: d.method, Source: d.source}
 }

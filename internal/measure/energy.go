@@ -77,7 +77,9 @@ func (j *join) sensorNotes(counted []*deviceEnergy) {
 	}
 	for _, d := range counted {
 		if d.doubt != "" {
-			j.note("unchecked_counter", d.device.ID+": "+d.doubt+"; run it again and compare, or let the workload repeat for longer (energy.min_window)")
+			j.note("unchecked_counter",
+				d.device.ID+": "+d.doubt+
+					"; run it again and compare, or let the workload repeat for longer (energy.min_window)")
 		}
 		j.drifting(d.device.ID, "before the engine was started", d.bare)
 		j.drifting(d.device.ID, "with the model loaded", d.resident)
@@ -135,7 +137,9 @@ func (j *join) agree(counted []*deviceEnergy) {
 		counter += *a.CounterJ
 		integral += *a.IntegralJ
 		if a.Verdict == "warn" || a.Verdict == "fail" {
-			j.note("agreement", fmt.Sprintf("%s: counter and integral of the power series differ by %.1f %%", d.device.ID, *a.DifferencePct))
+			j.note("agreement",
+				fmt.Sprintf("%s: counter and integral of the power series differ by %.1f %%", d.device.ID,
+					*a.DifferencePct))
 		}
 	}
 	switch {
@@ -215,7 +219,9 @@ func (j *join) telemetryWarnings() {
 			continue
 		}
 		if d.Series.Gaps > 0 {
-			j.record.Warn("series_gaps", fmt.Sprintf("%s: %d gaps in the power series, the longest %.0f ms", d.Device, d.Series.Gaps, d.Series.LargestGapMS))
+			j.record.Warn("series_gaps",
+				fmt.Sprintf("%s: %d gaps in the power series, the longest %.0f ms", d.Device, d.Series.Gaps,
+					d.Series.LargestGapMS))
 		}
 		for _, reason := range j.gapReasons(d.Device) {
 			j.record.Warn("series_gaps", d.Device+": "+reason)

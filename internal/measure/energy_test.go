@@ -34,14 +34,16 @@ func TestMeasuredEnergy(t *testing.T) {
 	near(t, "gain95", e.TotalJ.Gain95, 0.05*e.TotalJ.Value, 1e-9)
 	near(t, "counter_j", *e.Agreement.CounterJ, e.TotalJ.Value, 1e-9)
 	near(t, "integral_j", *e.Agreement.IntegralJ, want, 0.05*want)
-	near(t, "difference_pct", *e.Agreement.DifferencePct, 100*(*e.Agreement.IntegralJ / *e.Agreement.CounterJ - 1), 1e-9)
+	near(t, "difference_pct", *e.Agreement.DifferencePct, 100*(*e.Agreement.IntegralJ / *e.Agreement.CounterJ - 1),
+		1e-9)
 
 	// Accounting.
 	p := e.Phases
 	if p == nil {
 		t.Fatalf("no phases: %s", e.PhasesReason)
 	}
-	near(t, "prefill + decode + other + unattributed", *p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+e.UnattributedJ.Value, e.TotalJ.Value, 1e-9)
+	near(t, "prefill + decode + other + unattributed",
+		*p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+e.UnattributedJ.Value, e.TotalJ.Value, 1e-9)
 	near(t, "time of the phases", p.Prefill.DurationS+p.Decode.DurationS+p.Other.DurationS, r.Window.DurationS, 1e-9)
 	for name, q := range map[string]struct {
 		got    *result.Phase
@@ -133,7 +135,8 @@ func TestTwoGPUs(t *testing.T) {
 	if p == nil {
 		t.Fatalf("no phases: %s", r.Energy.PhasesReason)
 	}
-	near(t, "identity", *p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+r.Energy.UnattributedJ.Value, total.Value, 1e-9)
+	near(t, "identity", *p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+r.Energy.UnattributedJ.Value,
+		total.Value, 1e-9)
 	near(t, "time of prefill", p.Prefill.DurationS, prefillTime.Seconds(), 1e-9)
 	if want := int64(3 * promptLen); p.Prefill.Tokens != want {
 		t.Errorf("prefill tokens = %d, want %d: they are common to both GPUs", p.Prefill.Tokens, want)
@@ -176,7 +179,8 @@ func TestModelledPowerIsLabelled(t *testing.T) {
 	if e.Provenance != result.Modelled {
 		t.Errorf("provenance = %q, want modelled", e.Provenance)
 	}
-	if want := "modelled, not measured: no CPU power sensor can be read here; rapl: permission denied (try: chmod a+r …)"; e.Reason != want {
+	if want := "modelled, not measured: no CPU power sensor can be read here; rapl: permission denied (try: " +
+		"chmod a+r …)"; e.Reason != want {
 		t.Errorf("reason = %q, want %q", e.Reason, want)
 	}
 	near(t, "relative gain", e.TotalJ.Gain95/e.TotalJ.Value, 0.5, 1e-9)
@@ -195,11 +199,13 @@ func TestNoSensor(t *testing.T) {
 		source string
 		want   string
 	}{
-		"no meters, cpu": {"cpu", nil, "auto", "no CPU power sensor can be read here; for a rough modelled value add --estimate"},
+		"no meters, cpu": {"cpu", nil, "auto",
+			"no CPU power sensor can be read here; for a rough modelled value add --estimate"},
 		"no meters, gpu": {"cuda", nil, "auto", "no GPU power sensor can be read here; nvml: no driver (try: load it)"},
 		"another kind": {"cuda", func(e *engine) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "auto",
 			"the model ran on the gpu: no GPU power sensor can be read here; nvml: no driver (try: load it)"},
-		"not wanted": {"cpu", func(e *engine) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "none", "energy.sources is none"},
+		"not wanted": {"cpu", func(e *engine) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "none",
+			"energy.sources is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
@@ -339,7 +345,8 @@ func TestAgreement(t *testing.T) {
 		counter, integral, pct float64
 		verdict                string
 	}{
-		{100, 100, 0, "ok"}, {100, 103, 3, "ok"}, {100, 96, -4, "warn"}, {100, 110, 10, "warn"}, {100, 111, 11, "fail"}, {100, 50, -50, "fail"},
+		{100, 100, 0, "ok"}, {100, 103, 3, "ok"}, {100, 96, -4, "warn"}, {100, 110, 10, "warn"}, {100, 111, 11,
+			"fail"}, {100, 50, -50, "fail"},
 	} {
 		a := agreement(&q.counter, &q.integral)
 		if a.Verdict != q.verdict {
@@ -358,8 +365,10 @@ func TestPhasesAreRefused(t *testing.T) {
 		want  string
 		tier  string
 	}{
-		"no shared clock": {func(l *lab) { l.loaded.SharedClock = false }, "client's time stamps", string(backend.TierClient)},
-		"no steps":        {func(l *lab) { l.edit = func(log *backend.Log) { log.Steps = nil } }, "no steps", string(backend.TierExact)},
+		"no shared clock": {func(l *lab) { l.loaded.SharedClock = false }, "client's time stamps",
+			string(backend.TierClient)},
+		"no steps": {func(l *lab) { l.edit = func(log *backend.Log) { log.Steps = nil } }, "no steps",
+			string(backend.TierExact)},
 		"mixed steps": {func(l *lab) { l.edit = func(log *backend.Log) { log.Steps[0].DecodeTokens = 1 } },
 			"too much alike", string(backend.TierExact)},
 	} {
@@ -368,8 +377,10 @@ func TestPhasesAreRefused(t *testing.T) {
 			q.spoil(l)
 			l.options.Meters = []power.Meter{l.newMeter(gpu0)}
 			r := l.measure(t, result.OK)
-			if r.Energy.Phases != nil || r.Energy.UnattributedJ != nil || !strings.Contains(r.Energy.PhasesReason, q.want) {
-				t.Errorf("phases = %+v, reason %q, want a refusal about %q", r.Energy.Phases, r.Energy.PhasesReason, q.want)
+			if r.Energy.Phases != nil || r.Energy.UnattributedJ != nil ||
+				!strings.Contains(r.Energy.PhasesReason, q.want) {
+				t.Errorf("phases = %+v, reason %q, want a refusal about %q", r.Energy.Phases, r.Energy.PhasesReason,
+					q.want)
 			}
 			if r.Energy.TotalJ == nil {
 				t.Errorf("the total went with the phases: %s", r.Energy.Reason)

@@ -107,7 +107,8 @@ func (r *run) obtain(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		r.note("engine_restarted", fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): it was started anew", err))
+		r.note("engine_restarted",
+			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): it was started anew", err))
 		closeErr := r.engine.close()
 		r.engine = nil
 		if closeErr != nil {
@@ -158,7 +159,8 @@ func (r *run) follow() {
 
 // onGPU says that the model does not run on the processor.
 func (r *run) onGPU() bool {
-	return len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda") || strings.HasPrefix(r.loaded.Device, "rocm")
+	return len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda") ||
+		strings.HasPrefix(r.loaded.Device, "rocm")
 }
 
 // done ends the engine, or keeps it for the next run.

@@ -88,11 +88,13 @@ func TestEngineServesTheNextRun(t *testing.T) {
 	l, a, run := reuseLab(t)
 	first := run()
 	if a.adapted != 0 || a.closed != 0 || first.Backend.EngineRun != 1 || l.log(t) != "started\n" {
-		t.Fatalf("first run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed, first.Backend.EngineRun, l.log(t))
+		t.Fatalf("first run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed,
+			first.Backend.EngineRun, l.log(t))
 	}
 	second := run()
 	if a.adapted != 1 || a.closed != 0 || second.Backend.EngineRun != 2 || l.log(t) != "adapted\n" {
-		t.Errorf("second run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed, second.Backend.EngineRun, l.log(t))
+		t.Errorf("second run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed,
+			second.Backend.EngineRun, l.log(t))
 	}
 	bare, again := first.Energy.Devices[0].Bare, second.Energy.Devices[0].Bare
 	if bare.AgeS != 0 || again.AgeS <= 0 || again.W != bare.W || second.Energy.NetJ == nil {

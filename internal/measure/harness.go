@@ -61,7 +61,8 @@ const mostSampled = 20e6
 // harness records what measuring cost during the window.
 func (r *run) harness(m *Material, anchor clock.Anchor) {
 	h := &result.Harness{
-		CPUS: (r.cpuEnd.self - r.cpuStart.self).Seconds(), SamplerCPUPct: 100 * m.Trace.Cost.Share(), SamplerPolls: m.Trace.Cost.Polls,
+		CPUS: (r.cpuEnd.self - r.cpuStart.self).Seconds(), SamplerCPUPct: 100 * m.Trace.Cost.Share(),
+		SamplerPolls: m.Trace.Cost.Polls,
 		SamplerBytes: m.Trace.Cost.Bytes,
 		ClockSlackNS: anchor.SlackNS, Errors: append([]string{}, m.Trace.Errors...), Gaps: []result.Gap{},
 	}
@@ -77,8 +78,10 @@ func (r *run) harness(m *Material, anchor clock.Anchor) {
 		h.Gaps = append(h.Gaps, result.Gap(g))
 	}
 	if h.SamplerBytes > mostSampled {
-		r.record.Warn("sampler_memory", fmt.Sprintf("the sampled series took %.0f MB of memory during the window, more than %.0f MB: use a shorter window or fewer devices",
-			float64(h.SamplerBytes)/1e6, mostSampled/1e6))
+		r.record.Warn("sampler_memory",
+			fmt.Sprintf("the sampled series took %.0f MB of memory during the window, more than %.0f MB: use a "+
+				"shorter window or fewer devices",
+				float64(h.SamplerBytes)/1e6, mostSampled/1e6))
 	}
 	r.record.Harness = h
 }

@@ -56,26 +56,32 @@ func TestIdentity(t *testing.T) {
 				t.Fatalf("no phases: %s", e.PhasesReason)
 			}
 			sum := e.UnattributedJ.Value
-			for phase, p := range map[string]*result.Phase{"prefill": e.Phases.Prefill, "decode": e.Phases.Decode, "other": e.Phases.Other} {
+			for phase, p := range map[string]*result.Phase{"prefill": e.Phases.Prefill, "decode": e.Phases.Decode,
+				"other": e.Phases.Other} {
 				if (p.EnergyJ == nil) != (phase == q.refused) {
 					t.Errorf("%s: %+v", phase, p)
 				}
 				if p.EnergyJ != nil {
 					sum += *p.EnergyJ
 					checkStated(t, phase, p)
-					if v := *p.EnergyJ; !(0 <= *p.LowJ && *p.LowJ <= v && v <= *p.HighJ && 0 <= p.CI95[0] && p.CI95[0] <= v && v <= p.CI95[1]) {
+					if v := *p.EnergyJ; !(0 <= *p.LowJ && *p.LowJ <= v && v <= *p.HighJ && 0 <= p.CI95[0] &&
+						p.CI95[0] <= v && v <= p.CI95[1]) {
 						t.Errorf("%s: %v J in %v, bounds [%v, %v]", phase, v, *p.CI95, *p.LowJ, *p.HighJ)
 					}
-				} else if p.Reason == "" || p.CI95 != nil || p.LowJ != nil || p.JPerToken != nil || p.MeanW != nil || p.Gain95 != nil {
+				} else if p.Reason == "" || p.CI95 != nil || p.LowJ != nil || p.JPerToken != nil || p.MeanW != nil ||
+					p.Gain95 != nil {
 					t.Errorf("refused %s: %+v, want a reason and no numbers", phase, p)
 				}
 			}
-			if o := e.Phases.Other; o.EnergyJ != nil && q.nothing != (o.DurationS > 0 && *o.EnergyJ == 0 && o.CI95[1] > 0) {
+			if o := e.Phases.Other; o.EnergyJ != nil &&
+				q.nothing != (o.DurationS > 0 && *o.EnergyJ == 0 && o.CI95[1] > 0) {
 				t.Errorf("other: %v J in %v", *o.EnergyJ, *o.CI95)
 			}
 			near(t, "sum of all parts", sum, e.TotalJ.Value, 1e-9)
-			requests := rows(&Material{Log: &backend.Log{Requests: make([]backend.Request, len(shares))}}, shares, nil).Requests
-			checkShares(t, "prefill", e.Phases.Prefill, requests, func(r result.RequestRow) *float64 { return r.PrefillJ })
+			requests := rows(&Material{Log: &backend.Log{Requests: make([]backend.Request, len(shares))}}, shares,
+				nil).Requests
+			checkShares(t, "prefill", e.Phases.Prefill, requests,
+				func(r result.RequestRow) *float64 { return r.PrefillJ })
 			checkShares(t, "decode", e.Phases.Decode, requests, func(r result.RequestRow) *float64 { return r.DecodeJ })
 		})
 	}
@@ -88,7 +94,8 @@ func checkStated(t *testing.T, name string, p *result.Phase) {
 	if p.Method != attribute.Method || p.Source != power.SourceFake {
 		t.Errorf("%s: method %q, source %q", name, p.Method, p.Source)
 	}
-	if (p.JPerToken != nil) != (p.Tokens > 0) || (p.JPerTokenCI95 != nil) != (p.Tokens > 0) || (p.JPerTokenGain95 != nil) != (p.Tokens > 0) {
+	if (p.JPerToken != nil) != (p.Tokens > 0) || (p.JPerTokenCI95 != nil) != (p.Tokens > 0) ||
+		(p.JPerTokenGain95 != nil) != (p.Tokens > 0) {
 		t.Fatalf("%s of %d tokens: %+v", name, p.Tokens, p)
 	}
 	if n := float64(p.Tokens); n > 0 {
@@ -99,7 +106,8 @@ func checkStated(t *testing.T, name string, p *result.Phase) {
 	}
 }
 
-func checkShares(t *testing.T, name string, p *result.Phase, requests []result.RequestRow, of func(result.RequestRow) *float64) {
+func checkShares(t *testing.T, name string, p *result.Phase, requests []result.RequestRow,
+	of func(result.RequestRow) *float64) {
 	t.Helper()
 	sum := 0.0
 	for i, r := range requests {

@@ -104,15 +104,21 @@ func countTokens(requests []backend.Request) result.Tokens {
 func (j *join) checkWork(tokens result.Tokens) {
 	switch {
 	case tokens.RequestsFailed > 0:
-		j.note(result.WarnRequestsFailed, fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is not compared with others",
-			tokens.RequestsFailed, len(j.Log.Requests)))
+		j.note(result.WarnRequestsFailed,
+			fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is "+
+				"not compared with others",
+				tokens.RequestsFailed, len(j.Log.Requests)))
 	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
-		j.note(result.WarnUnequalWork, fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: the run is not compared with others",
-			tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
+		j.note(result.WarnUnequalWork,
+			fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: "+
+				"the run is not compared with others",
+				tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
 	default:
 		if n := j.uneven(); n > 0 {
-			j.note(result.WarnUnequalWork, fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are right: the run is not compared with others",
-				n, len(j.Log.Requests)))
+			j.note(result.WarnUnequalWork,
+				fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are "+
+					"right: the run is not compared with others",
+					n, len(j.Log.Requests)))
 		}
 	}
 }
@@ -132,10 +138,13 @@ func (j *join) uneven() (n int) {
 // checkStreams says what a server's streams do not tell.
 func (r *run) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
-		r.note("reconnects", fmt.Sprintf("%d connections to the server had to be made within the window: the time for them is in TTFT", n))
+		r.note("reconnects", fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
+			"for them is in TTFT", n))
 	}
 	if n := log.SharedStamps; n > 0 {
-		r.note("shared_stamps", fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its small percentiles are too low", n))
+		r.note("shared_stamps",
+			fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its "+
+				"small percentiles are too low", n))
 	}
 }
 
@@ -158,7 +167,8 @@ func latency(requests []backend.Request) *result.Latency {
 			itl = append(itl, float64(q.TokenNS[i]-q.TokenNS[i-1])/millisecond)
 		}
 	}
-	return &result.Latency{TTFT: distribution(ttft), ITL: distribution(itl), TPOT: distribution(tpot), E2E: distribution(e2e)}
+	return &result.Latency{TTFT: distribution(ttft), ITL: distribution(itl), TPOT: distribution(tpot),
+		E2E: distribution(e2e)}
 }
 
 func distribution(values []float64) *result.Distribution {

@@ -31,7 +31,8 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 		for t := at - spacing; t < at; t++ {
 			sum += watts(t)
 		}
-		out = append(out, power.Sample{MonoNS: at * ms, Device: device, Source: power.SourceFake, Power: unit.Watts(sum / spacing), Window: spacing * time.Millisecond})
+		out = append(out, power.Sample{MonoNS: at * ms, Device: device, Source: power.SourceFake,
+			Power: unit.Watts(sum / spacing), Window: spacing * time.Millisecond})
 	}
 	return out
 }
@@ -42,17 +43,21 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 func handmade(batches, prefill int64) *Material {
 	const start, step, steps = 10_000, 20, 50
 	length := prefill + steps*step
-	m := &Material{Log: &backend.Log{}, Devices: []power.Device{gpu0}, Tier: backend.TierExact, GPUs: []string{gpu0.UUID}, OnGPU: true,
+	m := &Material{Log: &backend.Log{}, Devices: []power.Device{gpu0}, Tier: backend.TierExact,
+		GPUs: []string{gpu0.UUID}, OnGPU: true,
 		Window: attribute.Window{Start: start * ms, End: (start + batches*length) * ms}}
 	for b := range batches {
 		at := (start + b*length) * ms
 		first := at + prefill*ms
-		m.Log.Steps = append(m.Log.Steps, backend.Step{StartNS: at, EndNS: first, PrefillTokens: promptLen, Sequences: 1})
-		q := backend.Request{ID: int(b), SubmittedNS: at, PrefillStartNS: at, FirstTokenNS: first, TokenNS: []int64{first},
+		m.Log.Steps = append(m.Log.Steps,
+			backend.Step{StartNS: at, EndNS: first, PrefillTokens: promptLen, Sequences: 1})
+		q := backend.Request{ID: int(b), SubmittedNS: at, PrefillStartNS: at, FirstTokenNS: first,
+			TokenNS:      []int64{first},
 			PromptTokens: promptLen, PromptComputed: promptLen, OutputTokens: steps + 1, OK: true}
 		for i := range int64(steps) {
 			end := first + (i+1)*step*ms
-			m.Log.Steps = append(m.Log.Steps, backend.Step{StartNS: end - step*ms, EndNS: end, DecodeTokens: 1, Sequences: 1})
+			m.Log.Steps = append(m.Log.Steps,
+				backend.Step{StartNS: end - step*ms, EndNS: end, DecodeTokens: 1, Sequences: 1})
 			q.TokenNS = append(q.TokenNS, end)
 		}
 		q.EndNS = q.TokenNS[steps]
@@ -74,7 +79,8 @@ func handmade(batches, prefill int64) *Material {
 // joined computes the record of some material.
 func joined(t *testing.T, m *Material) (*result.Record, []attribute.Shares) {
 	t.Helper()
-	rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{Repeats: 1}, Energy: result.Energy{Provenance: result.None}}
+	rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{Repeats: 1},
+		Energy: result.Energy{Provenance: result.None}}
 	j := &join{Material: m, record: rec}
 	j.compute()
 	if rec.Energy.TotalJ == nil {
@@ -118,7 +124,8 @@ func TestBudget(t *testing.T) {
 	seconds := rec.Window.DurationS
 	near(t, "net_j", e.NetJ.Value, e.TotalJ.Value-e.BaselineW.Value*seconds, 1e-9)
 	near(t, "net_resident_j", e.NetResidentJ.Value, e.TotalJ.Value-e.ResidentW.Value*seconds, 1e-9)
-	for name, q := range map[string]*result.Quantity{"total_j": e.TotalJ, "net_j": e.NetJ, "net_resident_j": e.NetResidentJ, "per_output_token_j": e.PerOutputTokenJ} {
+	for name, q := range map[string]*result.Quantity{"total_j": e.TotalJ, "net_j": e.NetJ,
+		"net_resident_j": e.NetResidentJ, "per_output_token_j": e.PerOutputTokenJ} {
 		sum := 0.0
 		for _, b := range q.Budget {
 			if b.Half95 < 0 || b.Term == "" {
@@ -140,11 +147,13 @@ func TestBudget(t *testing.T) {
 // TestDriftingBaseline: a machine that is still cooling is doubted in the record.
 func TestDriftingBaseline(t *testing.T) {
 	m := handmade(6, 200)
-	m.Trace.Samples = append(m.Trace.Samples, sampled("gpu0", 1000, 4000, func(t int64) float64 { return 30 - float64(t-1000)/300 })...)
+	m.Trace.Samples = append(m.Trace.Samples,
+		sampled("gpu0", 1000, 4000, func(t int64) float64 { return 30 - float64(t-1000)/300 })...)
 	m.Bare = attribute.Window{Start: 1000 * ms, End: 4000 * ms}
 	rec, _ := joined(t, m)
 	near(t, "drift_w", rec.Energy.Devices[0].Bare.DriftW, -10, 0.3)
-	if msg, _ := warned(rec, "baseline_drift"); !strings.Contains(msg, "before the engine was started") || !strings.Contains(msg, "let the machine rest") {
+	if msg, _ := warned(rec, "baseline_drift"); !strings.Contains(msg, "before the engine was started") ||
+		!strings.Contains(msg, "let the machine rest") {
 		t.Errorf("warning = %q, want one about the drift", msg)
 	}
 }
@@ -177,7 +186,8 @@ func TestHarnessShare(t *testing.T) {
 		if q.bare {
 			m.Bare = attribute.Window{Start: 2000 * ms, End: 5000 * ms}
 		}
-		rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{}, Harness: &result.Harness{CPUS: 0.5, HostCPUS: q.host}}
+		rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{},
+			Harness: &result.Harness{CPUS: 0.5, HostCPUS: q.host}}
 		(&join{Material: m, record: rec}).compute()
 		switch got := rec.Harness.EnergyJ; {
 		case (got != nil) != q.want:
@@ -256,7 +266,8 @@ func TestBatchesOfARepeatedWorkload(t *testing.T) {
 			w := r.work(r.requests, r.repeatsFor(1))
 			for _, round := range w.Rounds() {
 				if len(round) != prompts || round[0].ID%r.stride() != 0 || full > prompts {
-					t.Errorf("%d prompts in batches of %d: a round of %d from %d in batches of %d", prompts, batch, len(round), round[0].ID, full)
+					t.Errorf("%d prompts in batches of %d: a round of %d from %d in batches of %d", prompts, batch,
+						len(round), round[0].ID, full)
 				}
 			}
 			r.Experiment.Workload.Concurrency = 2
@@ -293,7 +304,8 @@ func TestSharedGPUInARun(t *testing.T) {
 		}
 	}
 	all := strings.Join(text, "\n")
-	if len(text) != 2 || !strings.Contains(text[0], "gpu0: process 7") || !strings.Contains(text[1], "gpu0: process 10") ||
+	if len(text) != 2 || !strings.Contains(text[0], "gpu0: process 7") ||
+		!strings.Contains(text[1], "gpu0: process 10") ||
 		strings.Contains(all, "process 9") || strings.Contains(all, "gpu1") {
 		t.Errorf("warnings %q, want 7 before and 10 during the window, on gpu0 alone", text)
 	}
@@ -316,7 +328,8 @@ func TestRepeatedWorkload(t *testing.T) {
 	if n < 2 || r.Energy.TotalJ == nil {
 		t.Fatalf("%d repeats, energy %v (%s); failure %+v", n, r.Energy.TotalJ, r.Energy.Reason, r.Failure)
 	}
-	if r.Tokens.RequestsOK != int64(3*n) || r.Tokens.Prompt != int64(3*n*promptLen) || r.Tokens.Output != int64(3*n*outputLen) || r.Tokens.Given != r.Tokens.Prompt {
+	if r.Tokens.RequestsOK != int64(3*n) || r.Tokens.Prompt != int64(3*n*promptLen) ||
+		r.Tokens.Output != int64(3*n*outputLen) || r.Tokens.Given != r.Tokens.Prompt {
 		t.Errorf("tokens %+v of %d repeats of 3 requests", r.Tokens, n)
 	}
 	seen := map[int64]bool{}
@@ -350,10 +363,12 @@ func TestTwoIdlePowers(t *testing.T) {
 	e := l.withEnergy(t).Energy
 	near(t, "baseline_w", e.BaselineW.Value, 12, 0.8)
 	near(t, "resident_w", e.ResidentW.Value, idleW, 0.8)
-	if e.NetResidentJ.Value >= e.NetJ.Value || !strings.Contains(e.NetJ.Method, "before the engine was started") || !strings.Contains(e.NetResidentJ.Method, "with the model loaded") {
+	if e.NetResidentJ.Value >= e.NetJ.Value || !strings.Contains(e.NetJ.Method, "before the engine was started") ||
+		!strings.Contains(e.NetResidentJ.Method, "with the model loaded") {
 		t.Errorf("net_j %+v, net_resident_j %+v", e.NetJ, e.NetResidentJ)
 	}
-	if d := e.Devices[0]; *d.BaselineW != d.Bare.W || *d.ResidentW != d.Resident.W || d.Bare.Source != power.SourceFake {
+	if d := e.Devices[0]; *d.BaselineW != d.Bare.W || *d.ResidentW != d.Resident.W ||
+		d.Bare.Source != power.SourceFake {
 		t.Errorf("device %+v", d)
 	}
 }
@@ -381,13 +396,16 @@ func TestTooShort(t *testing.T) {
 		return 100
 	})
 	reading := func(at int64, joules float64) power.Reading {
-		return power.Reading{Device: "gpu0", Source: power.SourceFake, BeforeNS: at, AfterNS: at + ms, SinceNS: at - 4*ms, Snapped: true, Energy: unit.Energy(joules * 1e6)}
+		return power.Reading{Device: "gpu0", Source: power.SourceFake, BeforeNS: at, AfterNS: at + ms,
+			SinceNS: at - 4*ms, Snapped: true, Energy: unit.Energy(joules * 1e6)}
 	}
 	d := &deviceEnergy{device: gpu0}
 	// 6 J at rest up to the window, 7.5 J in it and 3.5 J after it, of which the
 	// counter's own timing hides some.
 	d.measure(samples, []power.Reading{reading(start-60*ms, 0), reading(start+40*ms, 6+7.5+2.5+1.2)}, w)
-	if d.err == nil || !strings.Contains(d.err.Error(), "too short for this sensor") || !strings.Contains(d.err.Error(), "energy.min_window") {
-		t.Errorf("err = %v, agreement %+v, series %.3g ± %.2g J", d.err, d.out.Agreement, d.series.Joules, d.series.Half95)
+	if d.err == nil || !strings.Contains(d.err.Error(), "too short for this sensor") ||
+		!strings.Contains(d.err.Error(), "energy.min_window") {
+		t.Errorf("err = %v, agreement %+v, series %.3g ± %.2g J", d.err, d.out.Agreement, d.series.Joules,
+			d.series.Half95)
 	}
 }

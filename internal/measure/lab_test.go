@@ -167,9 +167,10 @@ func scheduleBatch(log *backend.Log, start int64, batch []backend.Prompt, output
 	}
 	end := stamps[len(stamps)-1]
 	for _, q := range batch {
-		log.Requests = append(log.Requests, backend.Request{ID: q.ID, SubmittedNS: start, PrefillStartNS: start, FirstTokenNS: first,
-			EndNS: end, TokenNS: slices.Clone(stamps), PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens),
-			OutputTokens: len(stamps), FinishReason: "length", OK: true})
+		log.Requests = append(log.Requests,
+			backend.Request{ID: q.ID, SubmittedNS: start, PrefillStartNS: start, FirstTokenNS: first,
+				EndNS: end, TokenNS: slices.Clone(stamps), PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens),
+				OutputTokens: len(stamps), FinishReason: "length", OK: true})
 	}
 	return end
 }
@@ -308,9 +309,11 @@ func labFor(t *testing.T) *lab {
 	e.Model, e.PyTorch = "random:tiny-llama", nil
 	e.Workload = study.Workload{Dataset: "synthetic", Prompts: 3, InputTokens: promptLen, OutputTokens: outputLen}
 	e.Warmup.Runs, e.Baseline = 0, study.Baseline{ResidentSeconds: 0.2}
-	l := &lab{engine: &engine{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"}, DType: "float16", Threads: 2,
+	l := &lab{engine: &engine{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"},
+		DType: "float16", Threads: 2,
 		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}}}
-	l.options = Options{Experiment: e, Cycle: 1, Backend: l.engine, Store: model.Store{Dir: t.TempDir()}, Emit: l.observe}
+	l.options = Options{Experiment: e, Cycle: 1, Backend: l.engine, Store: model.Store{Dir: t.TempDir()},
+		Emit: l.observe}
 	return l
 }
 

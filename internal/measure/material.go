@@ -119,7 +119,9 @@ func ReadMaterial(dir string, rec *result.Record) (*Material, error) {
 		m.Missing = append(m.Missing, power.Unavailable{Source: u.Source, Reason: u.Reason, Fix: u.Fix})
 	}
 	for _, d := range rec.Energy.Devices {
-		m.Devices = append(m.Devices, power.Device{ID: d.Device, Kind: power.Kind(d.Kind), Name: d.Name, UUID: d.UUID, Modelled: d.Modelled, Scope: d.Scope, OverNetwork: d.OverNetwork})
+		m.Devices = append(m.Devices,
+			power.Device{ID: d.Device, Kind: power.Kind(d.Kind), Name: d.Name, UUID: d.UUID, Modelled: d.Modelled,
+				Scope: d.Scope, OverNetwork: d.OverNetwork})
 		if d.Bare != nil && d.Bare.AgeS > 0 {
 			m.Known[d.Device] = *d.Bare
 		}
@@ -151,24 +153,30 @@ func (m *Material) readSeries(dir string, files map[string]string) error {
 		return err
 	}
 	for _, p := range powerRows {
-		m.Trace.Samples = append(m.Trace.Samples, power.Sample{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
-			Power: unit.Watts(p.PowerW), Window: fromMilliseconds(p.WindowMS), SinceNS: p.SinceNS})
+		m.Trace.Samples = append(m.Trace.Samples,
+			power.Sample{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
+				Power: unit.Watts(p.PowerW), Window: fromMilliseconds(p.WindowMS), SinceNS: p.SinceNS})
 	}
 	for _, c := range counters {
-		m.Trace.Counters = append(m.Trace.Counters, power.Reading{Device: c.Device, Source: c.Source, BeforeNS: c.BeforeNS, AfterNS: c.AfterNS,
-			Energy: unit.Energy(c.EnergyUJ), Snapped: c.Snapped, Refresh: durationNS(c.RefreshNS), SinceNS: c.SinceNS})
+		m.Trace.Counters = append(m.Trace.Counters,
+			power.Reading{Device: c.Device, Source: c.Source, BeforeNS: c.BeforeNS, AfterNS: c.AfterNS,
+				Energy: unit.Energy(c.EnergyUJ), Snapped: c.Snapped, Refresh: durationNS(c.RefreshNS),
+				SinceNS: c.SinceNS})
 	}
 	for _, t := range telemetry {
 		m.Trace.Telemetry = append(m.Trace.Telemetry, power.Telemetry(t))
 	}
 	for _, q := range requests {
-		m.Log.Requests = append(m.Log.Requests, backend.Request{ID: int(q.ID), SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
-			FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int(q.PromptTokens),
-			PromptComputed: int(q.PromptComputed), OutputTokens: int(q.OutputTokens), FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure})
+		m.Log.Requests = append(m.Log.Requests,
+			backend.Request{ID: int(q.ID), SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
+				FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int(q.PromptTokens),
+				PromptComputed: int(q.PromptComputed), OutputTokens: int(q.OutputTokens),
+				FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure})
 	}
 	for _, s := range steps {
-		m.Log.Steps = append(m.Log.Steps, backend.Step{StartNS: s.StartNS, EndNS: s.EndNS, PrefillTokens: int(s.PrefillTokens),
-			DecodeTokens: int(s.DecodeTokens), Sequences: int(s.Sequences), ContextTokens: s.ContextTokens})
+		m.Log.Steps = append(m.Log.Steps,
+			backend.Step{StartNS: s.StartNS, EndNS: s.EndNS, PrefillTokens: int(s.PrefillTokens),
+				DecodeTokens: int(s.DecodeTokens), Sequences: int(s.Sequences), ContextTokens: s.ContextTokens})
 	}
 	return nil
 }

@@ -100,8 +100,9 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 		return r.outcome(), context.Cause(ctx)
 	}
 	if errors.Is(context.Cause(ctx), ErrTimeout) {
-		err = &backend.Failure{Class: backend.ClassTimeout, Message: "the run took longer than its limit (" + r.doing + ")",
-			Hint: "raise --timeout, or use fewer prompts or output tokens"}
+		err = &backend.Failure{Class: backend.ClassTimeout,
+			Message: "the run took longer than its limit (" + r.doing + ")",
+			Hint:    "raise --timeout, or use fewer prompts or output tokens"}
 	}
 	r.fail(result.Failed, asFailure(err))
 	return r.outcome(), nil
@@ -144,7 +145,8 @@ func newRecord(o Options) *result.Record {
 		runner, image = study.RunContainer, o.Experiment.Image()
 	}
 	return &result.Record{
-		SchemaVersion: result.SchemaVersion, Program: o.Program, ID: o.Experiment.ID(), Cycle: o.Cycle, Config: o.Experiment,
+		SchemaVersion: result.SchemaVersion, Program: o.Program, ID: o.Experiment.ID(), Cycle: o.Cycle,
+		Config:   o.Experiment,
 		Backend:  result.Backend{Name: o.Experiment.Backend, Runner: runner, Image: image},
 		Energy:   result.Energy{Provenance: result.None, Sources: []string{}, Devices: []result.Device{}},
 		Warnings: append([]result.Warning{}, o.Warnings...), Files: map[string]string{},

@@ -26,7 +26,8 @@ func TestRecordOfARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := out.Record
-	want := &result.Tokens{Prompt: 3 * promptLen, PromptComputed: 3 * promptLen, Output: 3 * outputLen, RequestsOK: 3, Given: 3 * promptLen, Asked: 3 * outputLen}
+	want := &result.Tokens{Prompt: 3 * promptLen, PromptComputed: 3 * promptLen, Output: 3 * outputLen, RequestsOK: 3,
+		Given: 3 * promptLen, Asked: 3 * outputLen}
 	if diff := cmp.Diff(want, r.Tokens); diff != "" {
 		t.Errorf("tokens (-want +got):\n%s", diff)
 	}
@@ -44,7 +45,8 @@ func TestRecordOfARun(t *testing.T) {
 		!strings.Contains(string(l.spec.Options), `"threads":7`) {
 		t.Errorf("spec = %+v with options %s", l.spec, l.spec.Options)
 	}
-	if !r.Synthetic || r.WorkloadHash == "" || r.Compute == nil || r.Compute.FLOPs <= 0 || *r.Memory.PeakBytes != 1<<20 {
+	if !r.Synthetic || r.WorkloadHash == "" || r.Compute == nil || r.Compute.FLOPs <= 0 ||
+		*r.Memory.PeakBytes != 1<<20 {
 		t.Errorf("record = %+v", r)
 	}
 	if msg, _ := warned(r, "engine"); msg != l.loaded.Notes[0] {
@@ -54,7 +56,8 @@ func TestRecordOfARun(t *testing.T) {
 		t.Errorf("warnings = %+v", r.Warnings)
 	}
 	if len(out.Series.Requests) != 3 || len(out.Series.Steps) != outputLen {
-		t.Errorf("%d rows of requests and %d of steps, want 3 and %d", len(out.Series.Requests), len(out.Series.Steps), outputLen)
+		t.Errorf("%d rows of requests and %d of steps, want 3 and %d", len(out.Series.Requests),
+			len(out.Series.Steps), outputLen)
 	}
 	var phases []event.Phase
 	for _, e := range l.events {
@@ -62,7 +65,8 @@ func TestRecordOfARun(t *testing.T) {
 			phases = append(phases, p.Phase)
 		}
 	}
-	if diff := cmp.Diff([]event.Phase{event.Prepare, event.Load, event.Warmup, event.Warmup, event.Measure, event.Finish}, phases); diff != "" {
+	if diff := cmp.Diff([]event.Phase{event.Prepare, event.Load, event.Warmup, event.Warmup, event.Measure,
+		event.Finish}, phases); diff != "" {
 		t.Errorf("phases (-want +got):\n%s", diff)
 	}
 }
@@ -100,9 +104,11 @@ func TestLatency(t *testing.T) {
 		{OK: true, SubmittedNS: 100 * ms, FirstTokenNS: 110 * ms, EndNS: 123 * ms, OutputTokens: 4,
 			TokenNS: []int64{110 * ms, 112 * ms, 116 * ms, 122 * ms}},
 		// A single token has a TTFT, but neither TPOT nor ITL.
-		{OK: true, SubmittedNS: 200 * ms, FirstTokenNS: 230 * ms, EndNS: 230 * ms, OutputTokens: 1, TokenNS: []int64{230 * ms}},
+		{OK: true, SubmittedNS: 200 * ms, FirstTokenNS: 230 * ms, EndNS: 230 * ms, OutputTokens: 1,
+			TokenNS: []int64{230 * ms}},
 		// A failed request counts nowhere.
-		{SubmittedNS: 0, FirstTokenNS: 900 * ms, EndNS: 1000 * ms, OutputTokens: 2, TokenNS: []int64{900 * ms, 1000 * ms}},
+		{SubmittedNS: 0, FirstTokenNS: 900 * ms, EndNS: 1000 * ms, OutputTokens: 2,
+			TokenNS: []int64{900 * ms, 1000 * ms}},
 	})
 	for name, q := range map[string]struct {
 		d              *result.Distribution
@@ -136,11 +142,18 @@ func TestUnequalWork(t *testing.T) {
 		want string
 	}{
 		"prefix cache": {func(log *backend.Log) { log.Requests[0].PromptComputed = 1 },
-			"the engine computed 17 prompt and 33 output tokens, it was given 24 and asked for 33: the run is not compared with others"},
+			"the engine computed 17 prompt and 33 output tokens, it was given 24 and asked for 33: the run is not " +
+				"compared with others"},
 		"early end": {func(log *backend.Log) { log.Requests[1].OutputTokens-- },
-			"the engine computed 24 prompt and 32 output tokens, it was given 24 and asked for 33: the run is not compared with others"},
-		"one early, one late": {func(log *backend.Log) { log.Requests[1].OutputTokens--; log.Requests[2].OutputTokens++ },
-			"2 of 3 requests got more or fewer tokens than they asked for, though the sums are right: the run is not compared with others"},
+			"the engine computed 24 prompt and 32 output tokens, it was given 24 and asked for 33: the run is not " +
+				"compared with others"},
+		"one early, one late": {func(
+			log *backend.Log) {
+			log.Requests[1].OutputTokens--
+			log.Requests[2].OutputTokens++
+		},
+			"2 of 3 requests got more or fewer tokens than they asked for, though the sums are right: the run is " +
+				"not compared with others"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
@@ -157,7 +170,8 @@ func TestFailedRequests(t *testing.T) {
 	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
 	l.edit = func(log *backend.Log) { log.Requests[2].OK, log.Requests[2].Failure = false, "out of blocks" }
 	r := l.withEnergy(t)
-	want := &result.Tokens{Prompt: 2 * promptLen, PromptComputed: 2 * promptLen, Output: 2 * outputLen, RequestsOK: 2, RequestsFailed: 1, Given: 3 * promptLen, Asked: 3 * outputLen}
+	want := &result.Tokens{Prompt: 2 * promptLen, PromptComputed: 2 * promptLen, Output: 2 * outputLen, RequestsOK: 2,
+		RequestsFailed: 1, Given: 3 * promptLen, Asked: 3 * outputLen}
 	if diff := cmp.Diff(want, r.Tokens); diff != "" {
 		t.Errorf("tokens (-want +got):\n%s", diff)
 	}
@@ -182,9 +196,13 @@ func TestFailures(t *testing.T) {
 				}
 			}
 		}, backend.ClassEngine, "completed no request: out of blocks"},
-		"no requests in the log": {func(_ *testing.T, l *lab) { l.edit = func(log *backend.Log) { log.Requests = nil } },
+		"no requests in the log": {func(_ *testing.T,
+			l *lab) {
+			l.edit = func(log *backend.Log) { log.Requests = nil }
+		},
 			backend.ClassEngine, "completed no request"},
-		"engine does not say that it finished": {func(_ *testing.T, l *lab) { l.silent = true }, backend.ClassProtocol, "without saying"},
+		"engine does not say that it finished": {func(_ *testing.T, l *lab) { l.silent = true },
+			backend.ClassProtocol, "without saying"},
 		"engine does not start": {func(_ *testing.T, l *lab) {
 			l.refuse = backend.Failf(backend.ClassOOMGPU, "smaller batch", "no memory")
 		},
@@ -244,7 +262,8 @@ func write(t *testing.T, name, text string) string {
 // TestDataset: prompts of a file are tokenized by the engine and cut.
 func TestDataset(t *testing.T) {
 	l := newLab(t)
-	l.options.Experiment.Workload.Dataset = write(t, "three.jsonl", "{\"prompt\": \"one\"}\n{\"prompt\": \"number two\"}\n{\"prompt\": \"three\"}\n")
+	l.options.Experiment.Workload.Dataset = write(t, "three.jsonl",
+		"{\"prompt\": \"one\"}\n{\"prompt\": \"number two\"}\n{\"prompt\": \"three\"}\n")
 	r := l.measure(t, result.OK)
 	if want := int64(len("one") + promptLen + len("three")); r.Tokens.Prompt != want {
 		t.Errorf("%d prompt tokens, want %d", r.Tokens.Prompt, want)

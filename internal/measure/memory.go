@@ -76,13 +76,16 @@ func (c *crowd) peak(devices []string, w attribute.Window) peak {
 	})
 	slices.SortStableFunc(looks, func(a, b power.MemoryLook) int { return cmp.Compare(a.MonoNS, b.MonoNS) })
 	if bytes, n := mostHeld(looks, devices, c.held); bytes > 0 {
-		return peak{bytes: bytes, method: result.MemoryProcess, source: fmt.Sprintf("NVML, memory of the engine's processes (%d) on %s, twice a second", n, strings.Join(devices, " and "))}
+		return peak{bytes: bytes, method: result.MemoryProcess,
+			source: fmt.Sprintf("NVML, memory of the engine's processes (%d) on %s, twice a second", n,
+				strings.Join(devices, " and "))}
 	}
 	hidden := true
 	for _, d := range devices {
 		before, later := c.strangers(d, w)
 		if len(before)+len(later) > 0 {
-			return peak{reason: "the driver does not say what each process holds, and others were on the GPU (see the warnings): run it again on an idle GPU"}
+			return peak{reason: "the driver does not say what each process holds, and others were on the GPU (see " +
+				"the warnings): run it again on an idle GPU"}
 		}
 		hidden = hidden && len(c.on(d)) == 0
 	}
@@ -94,9 +97,11 @@ func (c *crowd) peak(devices []string, w attribute.Window) peak {
 		return max(0, *l.UsedBytes-before), nil
 	})
 	if bytes == 0 {
-		return peak{reason: "the driver says neither what each process holds nor what is in use on the GPU before and after the engine's start"}
+		return peak{reason: "the driver says neither what each process holds nor what is in use on the GPU before " +
+			"and after the engine's start"}
 	}
-	source := "NVML, memory in use on " + strings.Join(devices, " and ") + " above that before the engine's start, twice a second"
+	source := "NVML, memory in use on " + strings.Join(devices, " and ") +
+		" above that before the engine's start, twice a second"
 	if hidden {
 		source += "; the driver shows no processes, so that others would go unnoticed"
 	}
@@ -107,7 +112,8 @@ func (c *crowd) peak(devices []string, w attribute.Window) peak {
 // of them does not say.
 func (c *crowd) held(l power.MemoryLook) (sum int64, own []int) {
 	for _, p := range l.Processes {
-		ours := slices.ContainsFunc(c.seen, func(q sighting) bool { return q.own && q.Device == l.Device && q.PID == p.PID })
+		ours := slices.ContainsFunc(c.seen,
+			func(q sighting) bool { return q.own && q.Device == l.Device && q.PID == p.PID })
 		switch {
 		case !ours:
 		case p.UsedBytes == nil:
@@ -121,7 +127,8 @@ func (c *crowd) held(l power.MemoryLook) (sum int64, own []int) {
 
 // mostHeld is the largest sum over devices of what looks found, and the most processes
 // at once, of which one may be on several devices; 0 if nothing was found on one of them.
-func mostHeld(looks []power.MemoryLook, devices []string, of func(power.MemoryLook) (int64, []int)) (most int64, processes int) {
+func mostHeld(looks []power.MemoryLook, devices []string, of func(power.MemoryLook) (int64, []int)) (most int64,
+	processes int) {
 	now, who, found := map[string]int64{}, map[string][]int{}, map[string]bool{}
 	for _, l := range looks {
 		now[l.Device], who[l.Device] = of(l)

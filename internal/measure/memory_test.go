@@ -32,7 +32,8 @@ func hold() {
 	}
 	take := func(megabytes string) []byte {
 		n, _ := strconv.Atoi(megabytes)
-		b, err := syscall.Mmap(-1, 0, max(n, 1)<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+		b, err := syscall.Mmap(-1, 0, max(n, 1)<<20, syscall.PROT_READ|syscall.PROT_WRITE,
+			syscall.MAP_ANON|syscall.MAP_PRIVATE)
 		if err != nil {
 			panic(err)
 		}
@@ -163,35 +164,55 @@ func TestPeakOnGPUs(t *testing.T) {
 		method  result.MemoryMethod
 		text    string // of the source or the reason
 	}{
-		"one process": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 3*gib, p(5, 2*gib)), at(25, "gpu0", 9*gib, p(5, 8*gib)), at(29, "gpu0", 4*gib, p(5, 3*gib))},
+		"one process": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 3*gib, p(5, 2*gib)),
+				at(25, "gpu0", 9*gib, p(5, 8*gib)), at(29, "gpu0", 4*gib, p(5, 3*gib))},
 			8 * gib, result.MemoryProcess, "processes (1) on gpu0"},
-		"loading": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 30*gib, p(5, 29*gib)), at(25, "gpu0", 9*gib, p(5, 8*gib))},
+		"loading": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 30*gib, p(5, 29*gib)),
+				at(25, "gpu0", 9*gib, p(5, 8*gib))},
 			8 * gib, result.MemoryProcess, ""},
-		"one process on two devices": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib)), at(16, "gpu1", 9*gib, p(5, 6*gib))},
+		"one process on two devices": {[]string{"gpu0", "gpu1"},
+			[]power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib)), at(16, "gpu1", 9*gib, p(5, 6*gib))},
 			13 * gib, result.MemoryProcess, "processes (1) on gpu0 and gpu1"},
-		"after the window": {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 3*gib, p(5, 2*gib)), at(31, "gpu0", 9*gib, p(5, 8*gib))},
+		"after the window": {[]string{"gpu0"},
+			[]power.MemoryLook{at(16, "gpu0", 3*gib, p(5, 2*gib)), at(31, "gpu0", 9*gib, p(5, 8*gib))},
 			2 * gib, result.MemoryProcess, ""},
-		"two that trade": {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib), p(6, gib)), at(25, "gpu0", 9*gib, p(5, 2*gib), p(6, 7*gib))},
+		"two that trade": {[]string{"gpu0"},
+			[]power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib), p(6, gib)),
+				at(25, "gpu0", 9*gib, p(5, 2*gib), p(6, 7*gib))},
 			9 * gib, result.MemoryProcess, "processes (2)"},
-		"two devices": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib)), at(16, "gpu1", 9*gib, p(6, 6*gib)), at(17, "gpu2", 9*gib, p(5, 70*gib))},
+		"two devices": {[]string{"gpu0", "gpu1"},
+			[]power.MemoryLook{at(16, "gpu0", 9*gib, p(5, 7*gib)), at(16, "gpu1", 9*gib, p(6, 6*gib)),
+				at(17, "gpu2", 9*gib, p(5, 70*gib))},
 			13 * gib, result.MemoryProcess, "gpu0 and gpu1"},
-		"a stranger does not count": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", 30*gib, p(7, 30*gib)), at(25, "gpu0", 38*gib, p(5, 8*gib), p(7, 30*gib))},
+		"a stranger does not count": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", 30*gib, p(7, 30*gib)), at(25, "gpu0", 38*gib, p(5, 8*gib), p(7, 30*gib))},
 			8 * gib, result.MemoryProcess, ""},
 		"sizes hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, -1))},
 			8 * gib, result.MemoryDevice, "above that before"},
-		"one size of two hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, gib), p(6, -1))},
+		"one size of two hidden": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, gib), p(6, -1))},
 			8 * gib, result.MemoryDevice, ""},
-		"sizes hidden, with a stranger": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, -1), p(7, -1))},
+		"sizes hidden, with a stranger": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(25, "gpu0", 9*gib, p(5, -1), p(7, -1))},
 			0, "", "others were on the GPU"},
-		"sizes hidden, a stranger before": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib, p(7, -1)), at(25, "gpu0", 9*gib, p(5, -1))},
+		"sizes hidden, a stranger before": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", gib, p(7, -1)), at(25, "gpu0", 9*gib, p(5, -1))},
 			0, "", "others were on the GPU"},
-		"ids of another namespace": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib, p(900, 8*gib)), at(29, "gpu0", 9*gib, p(900, 8*gib))},
+		"ids of another namespace": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(12, "gpu0", 9*gib, p(900, 8*gib)),
+				at(29, "gpu0", 9*gib, p(900, 8*gib))},
 			8 * gib, result.MemoryDevice, ""},
-		"all hidden": {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib), at(29, "gpu0", 7*gib)},
+		"all hidden": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib), at(29, "gpu0", 7*gib)},
 			8 * gib, result.MemoryDevice, "others would go unnoticed"},
-		"nothing known":          {[]string{"gpu0"}, []power.MemoryLook{at(9, "gpu0", -1), at(16, "gpu0", -1, p(5, -1))}, 0, "", "the driver says neither"},
-		"nothing known before":   {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
-		"one device of two only": {[]string{"gpu0", "gpu1"}, []power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
+		"nothing known": {[]string{"gpu0"},
+			[]power.MemoryLook{at(9, "gpu0", -1), at(16, "gpu0", -1, p(5, -1))}, 0, "", "the driver says neither"},
+		"nothing known before": {[]string{"gpu0"}, []power.MemoryLook{at(16, "gpu0", 9*gib, p(5, -1))}, 0, "",
+			"the driver says neither"},
+		"one device of two only": {[]string{"gpu0", "gpu1"},
+			[]power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
 	} {
 		var c crowd
 		c.readyNS = 15 * second
@@ -205,11 +226,13 @@ func TestPeakOnGPUs(t *testing.T) {
 		c.saw(q.looks)
 		for _, l := range q.looks {
 			for _, x := range l.Processes {
-				c.add([]power.Presence{{Device: l.Device, PID: x.PID, FirstNS: l.MonoNS, LastNS: l.MonoNS}}, func(pid int) bool { return pid == 5 || pid == 6 })
+				c.add([]power.Presence{{Device: l.Device, PID: x.PID, FirstNS: l.MonoNS, LastNS: l.MonoNS}},
+					func(pid int) bool { return pid == 5 || pid == 6 })
 			}
 		}
 		got := c.peak(q.devices, w)
-		if got.bytes != q.want || got.method != q.method || !strings.Contains(got.source+got.reason, q.text) || (got.bytes == 0) != (got.reason != "") {
+		if got.bytes != q.want || got.method != q.method || !strings.Contains(got.source+got.reason, q.text) ||
+			(got.bytes == 0) != (got.reason != "") {
 			t.Errorf("%s: %+v, want %d by %q with %q", name, got, q.want, q.method, q.text)
 		}
 	}
@@ -234,9 +257,11 @@ func TestMemoryOfAServer(t *testing.T) {
 		hidden bool
 		want   result.Memory
 	}{
-		"server":        {want: result.Memory{Method: result.MemoryProcess, ProcessMethod: result.MemoryProcess}},
-		"sizes hidden":  {hidden: true, want: result.Memory{Method: result.MemoryDevice, ProcessMethod: result.MemoryDevice}},
-		"its allocator": {source: "torch.cuda.max_memory_allocated", want: result.Memory{Method: result.MemoryAllocator, ProcessMethod: result.MemoryProcess}},
+		"server": {want: result.Memory{Method: result.MemoryProcess, ProcessMethod: result.MemoryProcess}},
+		"sizes hidden": {hidden: true,
+			want: result.Memory{Method: result.MemoryDevice, ProcessMethod: result.MemoryDevice}},
+		"its allocator": {source: "torch.cuda.max_memory_allocated",
+			want: result.Memory{Method: result.MemoryAllocator, ProcessMethod: result.MemoryProcess}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const held = int64(5) << 30
@@ -268,10 +293,12 @@ func TestMemoryOfAServer(t *testing.T) {
 				return 1 << 30
 			}}}
 			m := l.measure(t, result.OK).Memory
-			if m.Method != q.want.Method || m.ProcessMethod != q.want.ProcessMethod || m.ProcessPeakBytes == nil || *m.ProcessPeakBytes != held || m.Reason != "" {
+			if m.Method != q.want.Method || m.ProcessMethod != q.want.ProcessMethod || m.ProcessPeakBytes == nil ||
+				*m.ProcessPeakBytes != held || m.Reason != "" {
 				t.Errorf("memory %+v, want %d bytes by %s", m, held, q.want.ProcessMethod)
 			}
-			if own := q.source != ""; m.PeakBytes == nil || (*m.PeakBytes == 1<<20) != own || (*m.PeakBytes == held) == own {
+			if own := q.source != ""; m.PeakBytes == nil || (*m.PeakBytes == 1<<20) != own ||
+				(*m.PeakBytes == held) == own {
 				t.Errorf("peak %v, with a figure of its own: %v", m.PeakBytes, own)
 			}
 		})
@@ -286,12 +313,14 @@ func TestMemoryOnAProcessor(t *testing.T) {
 	l.loaded.Device, l.loaded.DeviceUUIDs, l.loaded.PID = "cpu", nil, holder(t, 100, 50, 0)
 	l.edit = func(log *backend.Log) { log.PeakMemoryBytes, log.MemorySource = 0, "" }
 	m := l.measure(t, result.OK).Memory
-	if m.PeakBytes == nil || m.Method != result.MemoryRSS || *m.PeakBytes < 150<<20 || *m.PeakBytes > 150<<20+2*bareMost || *m.ProcessPeakBytes != *m.PeakBytes {
+	if m.PeakBytes == nil || m.Method != result.MemoryRSS || *m.PeakBytes < 150<<20 ||
+		*m.PeakBytes > 150<<20+2*bareMost || *m.ProcessPeakBytes != *m.PeakBytes {
 		t.Errorf("memory %+v, want 150 MB of rss", m)
 	}
 	l.loaded.PID = 0
 	l.start, l.batches = 0, 0
-	if m = l.measure(t, result.OK).Memory; m.PeakBytes != nil || m.ProcessPeakBytes != nil || m.Method != "" || m.Reason == "" {
+	if m = l.measure(t, result.OK).Memory; m.PeakBytes != nil || m.ProcessPeakBytes != nil || m.Method != "" ||
+		m.Reason == "" {
 		t.Errorf("memory %+v of nobody, want null with a reason", m)
 	}
 }

@@ -44,7 +44,8 @@ func (j *join) phases(counted []*deviceEnergy) {
 	}
 	out.SharedJ = all.Shared
 	source := joinUnique(sources)
-	out.Prefill, out.Decode, out.Other = phaseOut(all.Prefill, gain, source), phaseOut(all.Decode, gain, source), phaseOut(all.Other, gain, source)
+	out.Prefill, out.Decode, out.Other = phaseOut(all.Prefill, gain, source), phaseOut(all.Decode, gain,
+		source), phaseOut(all.Other, gain, source)
 	e.Phases = out
 	j.dropShares(all)
 	j.unattributed(counted, out)
@@ -101,8 +102,11 @@ func (j *join) unattributed(counted []*deviceEnergy, p *result.Phases) {
 	}
 	e.UnattributedJ = &result.Quantity{Value: rest, CI95: [2]float64{rest - half, rest + half},
 		Method: "total less phases and idle time", Source: e.TotalJ.Source}
-	if share := math.Abs(rest) / e.TotalJ.Value; share > agreementWarn/100 && p.Prefill.EnergyJ != nil && p.Decode.EnergyJ != nil {
-		j.note("unattributed", fmt.Sprintf("the phases leave %.1f %% of the total: the power series and the counter, or the model of the steps, do not fit", 100*rest/e.TotalJ.Value))
+	if share := math.Abs(rest) / e.TotalJ.Value; share > agreementWarn/100 && p.Prefill.EnergyJ != nil &&
+		p.Decode.EnergyJ != nil {
+		j.note("unattributed",
+			fmt.Sprintf("the phases leave %.1f %% of the total: the power series and the counter, or the model of "+
+				"the steps, do not fit", 100*rest/e.TotalJ.Value))
 	}
 }
 
@@ -143,7 +147,8 @@ func phaseOut(p attribute.Phase, gain float64, source string) *result.Phase {
 
 func fitOut(device string, s attribute.Split) result.PhaseFit {
 	f := result.PhaseFit{Device: device, Condition: s.Condition, Samples: s.Samples, ResidualW: s.ResidualW,
-		FilterMS: milliseconds(s.Kernel.Filter), FilterSDMS: milliseconds(s.Kernel.FilterSD), WindowMS: milliseconds(s.Kernel.Window), WindowSDMS: milliseconds(s.Kernel.WindowSD),
+		FilterMS: milliseconds(s.Kernel.Filter), FilterSDMS: milliseconds(s.Kernel.FilterSD),
+		WindowMS: milliseconds(s.Kernel.Window), WindowSDMS: milliseconds(s.Kernel.WindowSD),
 		LagMS: milliseconds(s.Kernel.Lag), LagSDMS: milliseconds(s.Kernel.LagSD)}
 	for _, t := range s.Terms {
 		f.Terms = append(f.Terms, result.Term{Name: t.Name, W: t.Watts, SDW: t.SD})

@@ -49,7 +49,8 @@ func (r *run) prepare(ctx context.Context) error {
 	r.resolved = resolved
 	r.record.Synthetic = resolved.Synthetic
 	if resolved.Synthetic {
-		r.record.Warn("synthetic", "random weights: the arithmetic and its energy are those of the shape, not of a trained model")
+		r.record.Warn("synthetic",
+			"random weights: the arithmetic and its energy are those of the shape, not of a trained model")
 	}
 	return r.checkDType()
 }

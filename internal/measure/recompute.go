@@ -45,7 +45,8 @@ func (out *Recomputed) otherVersion(madeBy, now string) {
 	case madeBy == "":
 		madeBy = "an earlier version; env.json names its commit"
 	}
-	out.Next = fmt.Sprintf("the numbers were made by another llem (%s): methods may have changed since. Recompute with that one to tell this from damage", madeBy)
+	out.Next = fmt.Sprintf("the numbers were made by another llem (%s): methods may have changed since. Recompute "+
+		"with that one to tell this from damage", madeBy)
 }
 
 // Recompute computes the numbers of a run again from its files and compares them
@@ -68,7 +69,8 @@ func Recompute(dir string) Recomputed {
 	}
 	m, err := ReadMaterial(dir, rec)
 	if err != nil {
-		return out.failed(err, "restore the file from a copy of the folder; without it the numbers cannot be checked, only measured again")
+		return out.failed(err,
+			"restore the file from a copy of the folder; without it the numbers cannot be checked, only measured again")
 	}
 	again := again(rec)
 	j := &join{Material: m, record: again}
@@ -195,8 +197,10 @@ func same(a, b any) bool {
 
 // flat lists the values that are computed, by dotted key.
 func flat(r *result.Record) map[string]any {
-	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency, "throughput": r.Throughput,
-		"energy": r.Energy, "compute": r.Compute, "harness": r.Harness, "warnings": map[string]string{"work": r.Unequal()}}
+	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency,
+		"throughput": r.Throughput,
+		"energy":     r.Energy, "compute": r.Compute, "harness": r.Harness,
+		"warnings": map[string]string{"work": r.Unequal()}}
 	text, err := json.Marshal(part)
 	if err != nil {
 		return map[string]any{"": fmt.Sprintf("cannot be encoded: %v", err)}

@@ -117,7 +117,8 @@ func TestRecompute(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = Recompute(dir)
-	if !slices.ContainsFunc(got.Differ, func(d Difference) bool { return d.Key == "energy.total_j.value" }) || len(got.Differ) != 1 {
+	if !slices.ContainsFunc(got.Differ, func(d Difference) bool { return d.Key == "energy.total_j.value" }) ||
+		len(got.Differ) != 1 {
 		t.Errorf("after a change of total_j: %+v, want just that", got.Differ)
 	}
 	if err := os.WriteFile(path, text, 0o644); err != nil {
@@ -130,7 +131,8 @@ func TestRecompute(t *testing.T) {
 		if err := spoil(filepath.Join(dir, "power.parquet")); err != nil {
 			t.Fatal(err)
 		}
-		if got := Recompute(dir); !strings.Contains(got.Error, "power.parquet") || !strings.Contains(got.Next, "restore") {
+		if got := Recompute(dir); !strings.Contains(got.Error, "power.parquet") ||
+			!strings.Contains(got.Next, "restore") {
 			t.Errorf("with a spoilt series: %+v, want an error that names it and what to do", got)
 		}
 	}
@@ -213,7 +215,8 @@ func TestBaselineIsRemembered(t *testing.T) {
 		t.Errorf("second run: %+v, want the first one's baseline", d.Bare)
 	}
 	if !strings.Contains(second.Energy.NetJ.Method+second.Energy.BaselineW.Method, "earlier and confirmed") {
-		t.Errorf("methods %q and %q do not say that the baseline is an earlier one", second.Energy.NetJ.Method, second.Energy.BaselineW.Method)
+		t.Errorf("methods %q and %q do not say that the baseline is an earlier one", second.Energy.NetJ.Method,
+			second.Energy.BaselineW.Method)
 	}
 	third := run(30) // the remembered value is wrong now
 	if d := third.Energy.Devices[0]; d.Bare == nil || d.Bare.AgeS != 0 || math.Abs(d.Bare.W-idleW) > 0.5 {

@@ -23,7 +23,8 @@ func (r *run) work(requests []workload.Request, repeats int) backend.Workload {
 			prompts = append(prompts, backend.Prompt{ID: q.ID + i*r.stride(), Tokens: q.Tokens})
 		}
 	}
-	w := backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens, Concurrency: r.Experiment.Workload.Concurrency}
+	w := backend.Workload{Requests: prompts, OutputTokens: r.Experiment.Workload.OutputTokens,
+		Concurrency: r.Experiment.Workload.Concurrency}
 	if repeats > 1 && w.Concurrency == 0 {
 		w.Round = len(requests)
 	}
@@ -115,7 +116,9 @@ func (r *run) repeatsFor(seconds float64) int {
 		return 1
 	}
 	if r.warmNS <= 0 {
-		r.record.Warn("min_window", "energy.min_window needs a warm-up to know how often to repeat the workload: it runs once; raise warmup.runs")
+		r.record.Warn("min_window",
+			"energy.min_window needs a warm-up to know how often to repeat the workload: it runs once; raise "+
+				"warmup.runs")
 		return 1
 	}
 	batches := (len(r.requests) + r.batch() - 1) / r.batch()
@@ -152,7 +155,8 @@ func (r *run) lengthen(got float64) bool {
 		return false
 	}
 	r.record.Timing.DiscardedWindowS = got
-	r.note("window_repeated", fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in %.3g s, less than the %.3g s that %s; "+
+	r.note("window_repeated", fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in "+
+		"%.3g s, less than the %.3g s that %s; "+
 		"that window is thrown away and measured again with %d times", r.repeats, got, want, who, n))
 	r.repeats = n
 	return true
@@ -162,7 +166,8 @@ func (r *run) lengthen(got float64) bool {
 func (r *run) tooShort(w attribute.Window) {
 	want, who := r.wanted()
 	if got := w.Duration().Seconds(); got < want && r.warmNS > 0 {
-		r.note("min_window", fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter than the %.3g s that %s: "+
+		r.note("min_window", fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter "+
+			"than the %.3g s that %s: "+
 			"use more prompts, or raise energy.min_window", got, r.repeats, want, who))
 	}
 }

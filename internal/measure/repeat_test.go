@@ -36,7 +36,8 @@ func TestSlowWarmUp(t *testing.T) {
 				t.Errorf("%d windows, want %d", l.windows, q.windows)
 			}
 			note, again := warned(r, "window_repeated")
-			if again != (q.windows > 1) || again != (r.Timing.DiscardedWindowS > 0) || again && !strings.Contains(note, "thrown away") {
+			if again != (q.windows > 1) || again != (r.Timing.DiscardedWindowS > 0) ||
+				again && !strings.Contains(note, "thrown away") {
 				t.Errorf("note %q and %v s thrown away after %d windows", note, r.Timing.DiscardedWindowS, l.windows)
 			}
 			if msg, short := warned(r, "min_window"); short {

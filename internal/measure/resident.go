@@ -39,7 +39,8 @@ type residentWatch struct {
 // watchResident begins to follow a process. The kernel's peaks begin anew, without those
 // of loading and of earlier runs, or are left out where they cannot.
 func watchResident(root int) *residentWatch {
-	w := &residentWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}), sinceReset: forgetPeaks(treeOf(root))}
+	w := &residentWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}),
+		sinceReset: forgetPeaks(treeOf(root))}
 	go w.run()
 	return w
 }
@@ -69,7 +70,8 @@ func (w *residentWatch) run() {
 func (w *residentWatch) again() *residentWatch {
 	w.end()
 	<-w.done
-	next := &residentWatch{root: w.root, stop: make(chan struct{}), done: make(chan struct{}), sinceReset: w.sinceReset, peak: w.peak, processes: w.processes}
+	next := &residentWatch{root: w.root, stop: make(chan struct{}), done: make(chan struct{}),
+		sinceReset: w.sinceReset, peak: w.peak, processes: w.processes}
 	go next.run()
 	return next
 }
@@ -89,7 +91,8 @@ func (w *residentWatch) result() (peak int64, source string) {
 	case w.processes == 1:
 		return w.peak, fmt.Sprintf("VmRSS of the engine's process, every %v", residentEvery)
 	}
-	return w.peak, fmt.Sprintf("VmRSS of %d processes together, every %v; pages that they share count in each", w.processes, residentEvery)
+	return w.peak, fmt.Sprintf("VmRSS of %d processes together, every %v; pages that they share count in each",
+		w.processes, residentEvery)
 }
 
 // look adds up what the processes hold.

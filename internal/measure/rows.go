@@ -21,20 +21,24 @@ func durationNS(ns int64) time.Duration { return time.Duration(ns) }
 func rows(m *Material, shares []attribute.Shares, task map[int]string) result.Series {
 	var s result.Series
 	for _, p := range m.Trace.Samples {
-		s.Power = append(s.Power, result.PowerRow{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
-			PowerW: float64(p.Power), WindowMS: milliseconds(p.Window), SinceNS: p.SinceNS})
+		s.Power = append(s.Power,
+			result.PowerRow{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
+				PowerW: float64(p.Power), WindowMS: milliseconds(p.Window), SinceNS: p.SinceNS})
 	}
 	for _, t := range m.Trace.Telemetry {
 		s.Telemetry = append(s.Telemetry, result.TelemetryRow(t))
 	}
 	for _, c := range m.Trace.Counters {
-		s.Counters = append(s.Counters, result.CounterRow{SinceNS: c.SinceNS, RefreshNS: int64(c.Refresh), BeforeNS: c.BeforeNS, AfterNS: c.AfterNS, Device: c.Device,
-			Source: c.Source, EnergyUJ: int64(c.Energy), Snapped: c.Snapped})
+		s.Counters = append(s.Counters,
+			result.CounterRow{SinceNS: c.SinceNS, RefreshNS: int64(c.Refresh), BeforeNS: c.BeforeNS,
+				AfterNS: c.AfterNS, Device: c.Device,
+				Source: c.Source, EnergyUJ: int64(c.Energy), Snapped: c.Snapped})
 	}
 	for i, q := range m.Log.Requests {
 		row := result.RequestRow{ID: int64(q.ID), Task: task[q.ID], SubmittedNS: q.SubmittedNS,
 			PrefillStartNS: q.PrefillStartNS, FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS,
-			PromptTokens: int64(q.PromptTokens), PromptComputed: int64(q.PromptComputed), OutputTokens: int64(q.OutputTokens),
+			PromptTokens: int64(q.PromptTokens), PromptComputed: int64(q.PromptComputed),
+			OutputTokens: int64(q.OutputTokens),
 			FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
 		if shares != nil {
 			row.PrefillJ, row.DecodeJ = known(shares[i].Prefill), known(shares[i].Decode)
@@ -42,8 +46,9 @@ func rows(m *Material, shares []attribute.Shares, task map[int]string) result.Se
 		s.Requests = append(s.Requests, row)
 	}
 	for _, t := range m.Log.Steps {
-		s.Steps = append(s.Steps, result.StepRow{StartNS: t.StartNS, EndNS: t.EndNS, PrefillTokens: int64(t.PrefillTokens),
-			DecodeTokens: int64(t.DecodeTokens), Sequences: int64(t.Sequences), ContextTokens: t.ContextTokens})
+		s.Steps = append(s.Steps,
+			result.StepRow{StartNS: t.StartNS, EndNS: t.EndNS, PrefillTokens: int64(t.PrefillTokens),
+				DecodeTokens: int64(t.DecodeTokens), Sequences: int64(t.Sequences), ContextTokens: t.ContextTokens})
 	}
 	return s
 }

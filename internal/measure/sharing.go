@@ -68,7 +68,8 @@ func (c *crowd) add(list []power.Presence, own func(pid int) bool) {
 // carry takes over what an earlier run on the same engine knows: the engine, and the
 // processes that were there before it, or came with it and were seen since.
 func (c *crowd) carry(from *crowd, since int64) {
-	c.engine, c.startNS, c.readyNS, c.hidden, c.before = from.engine, from.startNS, from.readyNS, from.hidden, from.before
+	c.engine, c.startNS, c.readyNS, c.hidden, c.before = from.engine, from.startNS, from.readyNS, from.hidden,
+		from.before
 	c.seen = slices.DeleteFunc(slices.Clone(from.seen), func(q sighting) bool {
 		return q.FirstNS >= from.startNS && (q.FirstNS > from.readyNS || q.LastNS < since)
 	})
@@ -197,7 +198,8 @@ func vacated(meters []power.Meter, ended []int) {
 				continue // what cannot be seen cannot be waited for
 			}
 			for _, list := range all {
-				held = held || slices.ContainsFunc(list, func(p power.GPUProcess) bool { return slices.Contains(ended, p.PID) })
+				held = held ||
+					slices.ContainsFunc(list, func(p power.GPUProcess) bool { return slices.Contains(ended, p.PID) })
 			}
 		}
 		if held {
@@ -275,12 +277,16 @@ func (r *run) shared(m *Material) {
 		}
 	}
 	if len(before) > 0 {
-		r.note("gpu_shared", "other processes were on the GPU before the engine was started ("+strings.Join(before, "; ")+
-			"): their power is in the baseline, and in the energy if they stayed; stop them, or choose another GPU with CUDA_VISIBLE_DEVICES")
+		r.note("gpu_shared", "other processes were on the GPU before the engine was started ("+
+			strings.Join(before, "; ")+
+			"): their power is in the baseline, and in the energy if they stayed; stop them, or choose another "+
+			"GPU with CUDA_VISIBLE_DEVICES")
 	}
 	if len(gone) > 0 {
-		r.note("gpu_shared", "another process used the GPU while the engine was loaded or warmed up, and was gone before the window ("+strings.Join(gone, "; ")+
-			"): it may have changed the idle power with the model loaded, clocks and temperature; run it again on an idle GPU")
+		r.note("gpu_shared", "another process used the GPU while the engine was loaded or warmed up, and was gone "+
+			"before the window ("+strings.Join(gone, "; ")+
+			"): it may have changed the idle power with the model loaded, clocks and temperature; run it again on "+
+			"an idle GPU")
 	}
 	if len(beside) > 0 {
 		r.note("gpu_shared", "another process was on the GPU during the window ("+strings.Join(beside, "; ")+
@@ -306,8 +312,9 @@ func (r *run) unseen(d result.Device) {
 	if r.crowd.hidden != nil {
 		why = r.crowd.hidden.Error()
 	}
-	r.note("gpu_processes_hidden", fmt.Sprintf("%s: the driver shows no processes here (%s), so others that use the GPU would go unnoticed; "+
-		"in a container, share the host's process ids (docker run --pid=host)", d.Device, why))
+	r.note("gpu_processes_hidden",
+		fmt.Sprintf("%s: the driver shows no processes here (%s), so others that use the GPU would go unnoticed; "+
+			"in a container, share the host's process ids (docker run --pid=host)", d.Device, why))
 }
 
 // strangers are the processes on a device that are not this run's: those that were

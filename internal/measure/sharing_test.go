@@ -29,21 +29,29 @@ func TestShared(t *testing.T) {
 		"the engine alone":      {[]power.Presence{seen(5, 12, 31)}, ""},
 		"there at the baseline": {[]power.Presence{seen(7, 1, 2), seen(5, 12, 31)}, "process 7"},
 		"there all the time":    {[]power.Presence{seen(7, 1, 31), seen(5, 12, 31)}, "process 7"},
-		"during load":           {[]power.Presence{seen(5, 12, 31), seen(7, 13, 31)}, "process 7, from before the window to 10.0 of its 10.0 s"},
-		"load only":             {[]power.Presence{seen(5, 12, 31), seen(7, 13, 14)}, "gone before the window (gpu0: process 7)"},
-		"warm-up only":          {[]power.Presence{seen(5, 12, 31), seen(7, 16, 18)}, "gone before the window (gpu0: process 7)"},
-		"in the window":         {[]power.Presence{seen(5, 12, 31), seen(7, 23, 25)}, "process 7, from 3.0 to 5.0 of its 10.0 s"},
-		"three":                 {[]power.Presence{seen(6, 1, 1), seen(5, 12, 31), seen(7, 13, 14), seen(8, 21, 22)}, "process 6 | process 7 | process 8"},
-		"nobody":                {nil, "not even the engine"},
+		"during load": {[]power.Presence{seen(5, 12, 31), seen(7, 13, 31)},
+			"process 7, from before the window to 10.0 of its 10.0 s"},
+		"load only": {[]power.Presence{seen(5, 12, 31), seen(7, 13, 14)},
+			"gone before the window (gpu0: process 7)"},
+		"warm-up only": {[]power.Presence{seen(5, 12, 31), seen(7, 16, 18)},
+			"gone before the window (gpu0: process 7)"},
+		"in the window": {[]power.Presence{seen(5, 12, 31), seen(7, 23, 25)},
+			"process 7, from 3.0 to 5.0 of its 10.0 s"},
+		"three": {[]power.Presence{seen(6, 1, 1), seen(5, 12, 31), seen(7, 13, 14), seen(8, 21, 22)},
+			"process 6 | process 7 | process 8"},
+		"nobody": {nil, "not even the engine"},
 		// Process ids of another namespace: the engine is not among them by name.
 		"unknown engine":           {[]power.Presence{seen(900, 12, 31)}, ""},
 		"unknown engine and guest": {[]power.Presence{seen(900, 12, 31), seen(901, 22, 31)}, "process 901, from 2.0"},
-		"unknown, two with it":     {[]power.Presence{seen(900, 12, 31), seen(901, 13, 31)}, "process 900, or this one is the engine"},
-		"unknown, late alone":      {[]power.Presence{seen(900, 22, 31)}, "process 900"},
-		"unknown, before":          {[]power.Presence{seen(899, 1, 31), seen(900, 12, 31)}, "process 899"},
+		"unknown, two with it": {[]power.Presence{seen(900, 12, 31), seen(901, 13, 31)},
+			"process 900, or this one is the engine"},
+		"unknown, late alone": {[]power.Presence{seen(900, 22, 31)}, "process 900"},
+		"unknown, before":     {[]power.Presence{seen(899, 1, 31), seen(900, 12, 31)}, "process 899"},
 	} {
-		r := &run{Options: Options{Meters: []power.Meter{&crowded{meter: &meter{devices: []power.Device{gpu0}}}}}, record: &result.Record{}}
-		r.record.Energy.Devices = []result.Device{{Device: "gpu0", Kind: "gpu", Counted: true}, {Device: "gpu1", Kind: "gpu"}}
+		r := &run{Options: Options{Meters: []power.Meter{&crowded{meter: &meter{devices: []power.Device{gpu0}}}}},
+			record: &result.Record{}}
+		r.record.Energy.Devices = []result.Device{{Device: "gpu0", Kind: "gpu", Counted: true},
+			{Device: "gpu1", Kind: "gpu"}}
 		r.crowd.startNS, r.crowd.readyNS = 10*second, 15*second
 		list := append(q.list, power.Presence{Device: "gpu1", PID: 77, FirstNS: second, LastNS: 31 * second})
 		r.crowd.add(list, func(pid int) bool { return pid == 5 })

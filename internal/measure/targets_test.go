@@ -37,17 +37,25 @@ var targets = []target{
 	{what: "prefill of 20 ms and more, ring: median error", want: "at most 2 %",
 		judge: medianAtMost(0.02, prefillOf, func(o outcome) bool { return ring(o) && long(o) })},
 	{what: "prefill of 20 ms and more, 100 ms sensor, 10 prefills and more: median error", want: "at most 5 %",
-		judge: medianAtMost(0.05, prefillOf, func(o outcome) bool { return instant(o) && long(o) && prefills(o) >= 10 })},
-	{what: "prefill, static: 95 % intervals that hold the truth", want: "92 to 98 %", judge: coverageIn(0.92, 0.98, prefillOf, static)},
-	{what: "prefill, continuous: 95 % intervals that hold the truth", want: "92 to 98 %", judge: coverageIn(0.92, 0.98, prefillOf, continuous)},
-	{what: "decode, static: 95 % intervals that hold the truth", want: "92 to 98 %", judge: coverageIn(0.92, 0.98, decodeOf, static)},
-	{what: "decode, continuous: 95 % intervals that hold the truth", want: "92 to 98 %", judge: coverageIn(0.92, 0.98, decodeOf, continuous)},
-	{what: "total: 95 % intervals that hold the truth", want: "at least 92 %", judge: coverageIn(0.92, 1, totalOf, every)},
+		judge: medianAtMost(0.05, prefillOf,
+			func(o outcome) bool { return instant(o) && long(o) && prefills(o) >= 10 })},
+	{what: "prefill, static: 95 % intervals that hold the truth", want: "92 to 98 %",
+		judge: coverageIn(0.92, 0.98, prefillOf, static)},
+	{what: "prefill, continuous: 95 % intervals that hold the truth", want: "92 to 98 %",
+		judge: coverageIn(0.92, 0.98, prefillOf, continuous)},
+	{what: "decode, static: 95 % intervals that hold the truth", want: "92 to 98 %",
+		judge: coverageIn(0.92, 0.98, decodeOf, static)},
+	{what: "decode, continuous: 95 % intervals that hold the truth", want: "92 to 98 %",
+		judge: coverageIn(0.92, 0.98, decodeOf, continuous)},
+	{what: "total: 95 % intervals that hold the truth", want: "at least 92 %",
+		judge: coverageIn(0.92, 1, totalOf, every)},
 	{what: "total, ring and 100 ms: intervals no wider than need be", want: "at most 98 %",
 		judge: coverageIn(0, 0.98, totalOf, func(o outcome) bool { return ring(o) || instant(o) }), missed: true},
-	{what: "printed, but wrong: off by more than 5 % and than three half widths", want: "at most 0.5 %", judge: wrongAtMost(0.005)},
+	{what: "printed, but wrong: off by more than 5 % and than three half widths", want: "at most 0.5 %",
+		judge: wrongAtMost(0.005)},
 	{what: "prefill of 20 ms and more, ring, 10 prefills and more: split refused", want: "at most 3 %",
-		judge: refusedAtMost(0.03, splitRefused, func(o outcome) bool { return ring(o) && long(o) && prefills(o) >= 10 && o.total.refused == "" })},
+		judge: refusedAtMost(0.03, splitRefused,
+			func(o outcome) bool { return ring(o) && long(o) && prefills(o) >= 10 && o.total.refused == "" })},
 	{what: "energy of the run refused, though nothing is wrong with the sensor", want: "at most 1 %",
 		judge: refusedAtMost(0.01, func(o outcome) bool { return o.total.refused != "" }, every)},
 	{what: "prefill of 5 and 10 ms, ring, static: median error", want: "at most 2 %",
@@ -128,7 +136,8 @@ func refusedAtMost(limit float64, refused, want func(outcome) bool) func([]outco
 }
 
 func sharedVerdict(k, n int, limit float64) verdict {
-	return verdict{fmt.Sprintf("%s (%d of %d)", share(k, n), k, n), float64(k) <= limit*float64(n), atLeast(k, n, limit) < chance, n}
+	return verdict{fmt.Sprintf("%s (%d of %d)", share(k, n), k, n), float64(k) <= limit*float64(n),
+		atLeast(k, n, limit) < chance, n}
 }
 
 // atMost is the probability of k or fewer of n, each with probability p.
@@ -136,7 +145,8 @@ func atMost(k, n int, p float64) float64 {
 	logFactorial := func(m int) float64 { v, _ := math.Lgamma(float64(m) + 1); return v }
 	sum := 0.0
 	for i := range k + 1 {
-		sum += math.Exp(logFactorial(n) - logFactorial(i) - logFactorial(n-i) + float64(i)*math.Log(p) + float64(n-i)*math.Log1p(-p))
+		sum += math.Exp(logFactorial(n) - logFactorial(i) - logFactorial(n-i) + float64(i)*math.Log(p) +
+			float64(n-i)*math.Log1p(-p))
 	}
 	return sum
 }
@@ -220,7 +230,8 @@ func refusals(all []outcome) string {
 		}
 	}
 	var b bytes.Buffer
-	b.WriteString("\nPrefill refused, in percent of the runs:\n\n| why | all | ring | 100 ms | 1 s average |\n|---|---|---|---|---|\n")
+	b.WriteString("\nPrefill refused, in percent of the runs:\n\n| why | all | ring | 100 ms | 1 s average " +
+		"|\n|---|---|---|---|---|\n")
 	sums := make([]int, len(groups))
 	line := func(name string, n []int) {
 		fmt.Fprintf(&b, "| %s |", name)
@@ -260,7 +271,8 @@ func TestTargets(t *testing.T) {
 		all := make([]outcome, n)
 		for i := range all {
 			e.covered = i < covered
-			all[i] = outcome{point: sim.GridPoint{Sensor: "ring", Prefill: time.Second}, prefill: e, decode: e, total: e}
+			all[i] = outcome{point: sim.GridPoint{Sensor: "ring", Prefill: time.Second}, prefill: e, decode: e,
+				total: e}
 		}
 		return all
 	}
@@ -270,19 +282,22 @@ func TestTargets(t *testing.T) {
 		all         []outcome
 		met, broken bool
 	}{
-		"as it should be":        {in, runs(600, 570, error95{}), true, false},
-		"too rarely":             {in, runs(600, 530, error95{}), false, true},
-		"too often":              {in, runs(600, 600, error95{}), false, true},
-		"a little too rarely":    {in, runs(600, 548, error95{}), false, false},
-		"all of few":             {in, runs(40, 40, error95{}), false, false},
-		"half of few":            {in, runs(40, 20, error95{}), false, true},
-		"small errors":           {medianAtMost(0.02, prefillOf, every), runs(9, 9, error95{relative: -0.01}), true, false},
-		"large errors":           {medianAtMost(0.02, prefillOf, every), runs(9, 9, error95{relative: -0.03}), false, true},
+		"as it should be":     {in, runs(600, 570, error95{}), true, false},
+		"too rarely":          {in, runs(600, 530, error95{}), false, true},
+		"too often":           {in, runs(600, 600, error95{}), false, true},
+		"a little too rarely": {in, runs(600, 548, error95{}), false, false},
+		"all of few":          {in, runs(40, 40, error95{}), false, false},
+		"half of few":         {in, runs(40, 20, error95{}), false, true},
+		"small errors": {medianAtMost(0.02, prefillOf, every), runs(9, 9, error95{relative: -0.01}), true,
+			false},
+		"large errors": {medianAtMost(0.02, prefillOf, every), runs(9, 9, error95{relative: -0.03}), false,
+			true},
 		"off, but said so":       {wrongAtMost(0.005), runs(100, 0, error95{seen: 0.2, half: 0.1}), true, false},
 		"off in silence":         {wrongAtMost(0.005), runs(100, 0, error95{seen: 0.2, half: 0.05}), false, true},
 		"inside their intervals": {wrongAtMost(0.005), runs(100, 100, error95{seen: 0.2, half: 0.05}), true, false},
-		"always refused":         {refusedAtMost(0.03, splitRefused, every), runs(100, 0, error95{refused: "no"}), false, true},
-		"never refused":          {refusedAtMost(0.03, splitRefused, every), runs(100, 0, error95{}), true, false},
+		"always refused": {refusedAtMost(0.03, splitRefused, every), runs(100, 0, error95{refused: "no"}),
+			false, true},
+		"never refused": {refusedAtMost(0.03, splitRefused, every), runs(100, 0, error95{}), true, false},
 	} {
 		if v := q.judge(q.all); v.met != q.met || v.broken != q.broken {
 			t.Errorf("%s: %+v, want met %v and broken %v", name, v, q.met, q.broken)

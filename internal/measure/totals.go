@@ -57,7 +57,8 @@ func joinUnique(all []string) string {
 // times scales the sum to a derived quantity.
 func (s sum) times(factor float64) *result.Quantity {
 	v, half := s.joules*factor, s.half*math.Abs(factor)
-	q := &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: s.gain * math.Abs(factor), Method: s.method, Source: s.source}
+	q := &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: s.gain * math.Abs(factor),
+		Method: s.method, Source: s.source}
 	for _, b := range s.budget {
 		q.Budget = append(q.Budget, result.BudgetTerm{Term: b.Term, Half95: b.Half95 * math.Abs(factor)})
 	}
@@ -121,7 +122,9 @@ func (j *join) precision(s sum, seconds float64) {
 	e := &j.record.Energy
 	for _, q := range []*result.Quantity{e.NetJ, e.NetResidentJ} {
 		if q != nil && q.CI95[0] <= 0 {
-			j.record.Warn("net_not_positive", "the energy net of idle is not distinguishable from zero: the machine was as busy before the run as during it, or the window is too short")
+			j.record.Warn("net_not_positive",
+				"the energy net of idle is not distinguishable from zero: the machine was as busy before the run "+
+					"as during it, or the window is too short")
 			break
 		}
 	}
@@ -131,8 +134,11 @@ func (j *join) precision(s sum, seconds float64) {
 	rel := s.half / s.joules
 	e.MinWindow = &result.MinWindow{For1PctS: s.windowFor(0.01, seconds), For5PctS: s.windowFor(0.05, seconds)}
 	if rel > 0.05 {
-		j.record.Warn("short_window", fmt.Sprintf("the window of %.2f s is short for this sensor: the timing and sampling of its readings alone make the energy uncertain by ±%.0f %%; "+
-			"±5 %% needs %.2g s, ±1 %% needs %.2g s: use more prompts, longer outputs, or energy.min_window", seconds, 100*rel, e.MinWindow.For5PctS, e.MinWindow.For1PctS))
+		j.record.Warn("short_window",
+			fmt.Sprintf("the window of %.2f s is short for this sensor: the timing and sampling of its readings "+
+				"alone make the energy uncertain by ±%.0f %%; "+
+				"±5 %% needs %.2g s, ±1 %% needs %.2g s: use more prompts, longer outputs, or energy.min_window",
+				seconds, 100*rel, e.MinWindow.For5PctS, e.MinWindow.For1PctS))
 	}
 }
 
@@ -149,16 +155,19 @@ func inverse(q result.Quantity) *result.Quantity {
 // loaded.
 func (j *join) net(counted []*deviceEnergy, s sum, seconds float64) {
 	e := &j.record.Energy
-	e.BaselineW, e.NetJ = j.netOf(counted, s, seconds, "before the engine was started", func(d *deviceEnergy) result.Idle { return d.bare })
+	e.BaselineW, e.NetJ = j.netOf(counted, s, seconds, "before the engine was started",
+		func(d *deviceEnergy) result.Idle { return d.bare })
 	if e.BaselineW == nil {
 		return
 	}
-	e.ResidentW, e.NetResidentJ = j.netOf(counted, s, seconds, "with the model loaded", func(d *deviceEnergy) result.Idle { return d.resident })
+	e.ResidentW, e.NetResidentJ = j.netOf(counted, s, seconds, "with the model loaded",
+		func(d *deviceEnergy) result.Idle { return d.resident })
 }
 
 // netOf is the idle power of the counted devices and what is left of the energy
 // without it; both nil with a warning where one device has none.
-func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when string, of func(*deviceEnergy) result.Idle) (idle, net *result.Quantity) {
+func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when string,
+	of func(*deviceEnergy) result.Idle) (idle, net *result.Quantity) {
 	var watts, half, gain, age float64
 	for _, d := range counted {
 		i := of(d)
@@ -177,7 +186,8 @@ func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when strin
 			if when == "with the model loaded" {
 				name = "net_resident_j"
 			}
-			j.record.Warn("no_baseline", fmt.Sprintf("%s has no idle baseline %s (%s): %s is null", d.device.ID, when, reason, name))
+			j.record.Warn("no_baseline",
+				fmt.Sprintf("%s has no idle baseline %s (%s): %s is null", d.device.ID, when, reason, name))
 			return nil, nil
 		}
 		watts += i.W
@@ -189,10 +199,12 @@ func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when strin
 	if age > 0 {
 		method += fmt.Sprintf(", measured %.0f s earlier and confirmed", age)
 	}
-	idle = &result.Quantity{Value: watts, CI95: [2]float64{watts - half, watts + half}, Gain95: gain, Method: method, Source: s.source}
+	idle = &result.Quantity{Value: watts, CI95: [2]float64{watts - half, watts + half}, Gain95: gain, Method: method,
+		Source: s.source}
 	v, h := s.joules-watts*seconds, math.Hypot(s.half, half*seconds)
 	net = &result.Quantity{Value: v, CI95: [2]float64{v - h, v + h}, Gain95: math.Abs(s.gain - gain*seconds),
 		Method: s.method + ", less idle power " + when, Source: s.source}
-	net.Budget = append(slices.Clone(s.budget), result.BudgetTerm{Term: "scatter of the idle power", Half95: half * seconds})
+	net.Budget = append(slices.Clone(s.budget),
+		result.BudgetTerm{Term: "scatter of the idle power", Half95: half * seconds})
 	return idle, net
 }

@@ -45,8 +45,10 @@ func engineTokenizer(t *testing.T, shape string) tokenizer.Tokenizer {
 	v := &tokenizer.Vocabulary{
 		Values: kv.Strings("tokenizer.ggml.tokens"), Types: kv.Ints("tokenizer.ggml.token_type"),
 		Scores: kv.Floats("tokenizer.ggml.scores"), Merges: kv.Strings("tokenizer.ggml.merges"),
-		AddBOS: kv.Bool("tokenizer.ggml.add_bos_token", true), BOS: []int32{int32(kv.Uint("tokenizer.ggml.bos_token_id"))},
-		AddEOS: kv.Bool("tokenizer.ggml.add_eos_token", true), EOS: []int32{int32(kv.Uint("tokenizer.ggml.eos_token_id"))},
+		AddBOS: kv.Bool("tokenizer.ggml.add_bos_token",
+			true), BOS: []int32{int32(kv.Uint("tokenizer.ggml.bos_token_id"))},
+		AddEOS: kv.Bool("tokenizer.ggml.add_eos_token",
+			true), EOS: []int32{int32(kv.Uint("tokenizer.ggml.eos_token_id"))},
 	}
 	if kv.String("tokenizer.ggml.model") == "llama" {
 		return tokenizer.NewSentencePiece(v)
@@ -129,7 +131,8 @@ func TestEncodingIsFast(t *testing.T) {
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("encoding %d bytes took %v", len(text), d)
 	}
-	if n := len((&tokenizer.Vocabulary{Values: v.tokens, Types: v.types}).SpecialVocabulary()); n != len(controlTokens) {
+	if n := len((&tokenizer.Vocabulary{Values: v.tokens, Types: v.types}).SpecialVocabulary()); n != len(
+		controlTokens) {
 		t.Errorf("%d special tokens", n)
 	}
 }

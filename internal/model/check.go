@@ -63,7 +63,8 @@ func (h *hub) config(ctx context.Context, id repoID) ([]byte, error) {
 	resp, err := h.do(ctx, h.client, method, u, 0)
 	if err != nil {
 		if ctx.Err() != nil { // it is asked once, and not for long
-			err = fail(ClassOffline, context.Cause(ctx), "check the network, HF_ENDPOINT and HTTPS_PROXY", "%s does not answer", h.endpoint)
+			err = fail(ClassOffline, context.Cause(ctx), "check the network, HF_ENDPOINT and HTTPS_PROXY",
+				"%s does not answer", h.endpoint)
 		}
 		if t, ok := errors.AsType[*transient](err); ok {
 			err = t.err
@@ -98,7 +99,8 @@ func described(id repoID) (Config, bool) {
 		dir := cache.snapshot(id, commit)
 		if id.file != "" {
 			m := Resolved{}
-			if err := m.describeGGUF(filepath.Join(dir, filepath.FromSlash(id.file))); err == nil && m.ConfigErr == nil {
+			if err := m.describeGGUF(filepath.Join(dir, filepath.FromSlash(id.file))); err == nil &&
+				m.ConfigErr == nil {
 				return m.Config, true
 			}
 		} else if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {

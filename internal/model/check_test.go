@@ -63,7 +63,8 @@ func TestReach(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		c, known, err := Reach(ctx, Request{Model: name})
 		cancel()
-		if Class(err) != q.class || known != q.known || err != nil && !strings.Contains(err.Error(), q.text) || known && c.Layers != 2 {
+		if Class(err) != q.class || known != q.known || err != nil && !strings.Contains(err.Error(), q.text) ||
+			known && c.Layers != 2 {
 			t.Errorf("%s: %+v, %t, %v", name, c, known, err)
 		}
 		if n := requests.Load(); n != 1 {
@@ -72,7 +73,8 @@ func TestReach(t *testing.T) {
 	}
 
 	hub.Close()
-	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); Class(err) != ClassOffline || !strings.Contains(err.Error(), "cannot reach") {
+	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); Class(err) != ClassOffline ||
+		!strings.Contains(err.Error(), "cannot reach") {
 		t.Errorf("no hub: %v", err)
 	}
 	if _, known, err := Reach(t.Context(), Request{Model: "random:tiny-llama"}); known || err != nil {

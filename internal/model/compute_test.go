@@ -185,7 +185,8 @@ func TestLookup(t *testing.T) {
 	if s, err := Lookup("random:SmolLM2-135M"); err != nil || s.Name != "smollm2-135m" {
 		t.Errorf("%v, %v", s.Name, err)
 	}
-	for in, want := range map[string]string{"smollm-135m": "smollm2-135m", "llama-3.1-7b": "llama-3.1-8b", "qwen3-0.5b": "qwen3-0.6b"} {
+	for in, want := range map[string]string{"smollm-135m": "smollm2-135m", "llama-3.1-7b": "llama-3.1-8b",
+		"qwen3-0.5b": "qwen3-0.6b"} {
 		near := nearestShapes(in)
 		if len(near) == 0 || near[0] != want && !slices.Contains(near, want) {
 			t.Errorf("nearest to %s: %v, want %s", in, near, want)

@@ -31,10 +31,12 @@ var runnable = map[string]string{
 // convert returns the GGUF file made from a Hugging Face folder with its
 // matrices in dtype ("" keeps what is stored), converting it when it has not
 // been yet or the folder has changed since.
-func (s Store) convert(ctx context.Context, dir string, dtype DType, progress func(done, total int64)) (Location, error) {
+func (s Store) convert(ctx context.Context, dir string, dtype DType, progress func(done, total int64)) (Location,
+	error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
-		return Location{}, fail(ClassNotFound, err, "name a Hugging Face model folder", "cannot read the configuration of %s", dir)
+		return Location{}, fail(ClassNotFound, err, "name a Hugging Face model folder",
+			"cannot read the configuration of %s", dir)
 	}
 	config, class, err := engineConfig(raw)
 	if err != nil {
@@ -44,7 +46,8 @@ func (s Store) convert(ctx context.Context, dir string, dtype DType, progress fu
 	if err != nil {
 		return Location{}, err
 	}
-	path, err := s.dir("models", fmt.Sprintf("%s-%s-%s-v%d.gguf", filepath.Base(dir), stamp, firstOf(string(dtype), "stored"), formatVersion))
+	path, err := s.dir("models",
+		fmt.Sprintf("%s-%s-%s-v%d.gguf", filepath.Base(dir), stamp, firstOf(string(dtype), "stored"), formatVersion))
 	if err != nil {
 		return Location{}, err
 	}
@@ -90,7 +93,8 @@ func engineConfig(raw []byte) (config []byte, class string, err error) {
 			known = append(known, k)
 		}
 		slices.Sort(known)
-		return nil, "", fail(ClassUnsupportedModel, nil, "it runs "+strings.Join(known, ", ")+"; use a Python backend for others",
+		return nil, "", fail(ClassUnsupportedModel, nil,
+			"it runs "+strings.Join(known, ", ")+"; use a Python backend for others",
 			"the embedded engine cannot run architecture %q", class)
 	}
 	if m["quantization_config"] != nil {
@@ -159,7 +163,8 @@ func convertFolder(ctx context.Context, dir, path string, c folderConversion) er
 	if w := writeError(path, size, err); Class(w) == ClassDiskFull || Class(w) == ClassPermission {
 		return w
 	}
-	return fail(ClassCorrupt, err, "check that the folder is complete, or download it again", "cannot convert %s for the embedded engine", dir)
+	return fail(ClassCorrupt, err, "check that the folder is complete, or download it again",
+		"cannot convert %s for the embedded engine", dir)
 }
 
 // weightBytes is the size of the weights in a folder, which must have some.
@@ -178,7 +183,8 @@ func weightBytes(dir string) (int64, error) {
 			return size, nil
 		}
 	}
-	return 0, fail(ClassNotFound, nil, "download the weights too, or use random:<shape>", "%s has a config.json but no weights", dir)
+	return 0, fail(ClassNotFound, nil, "download the weights too, or use random:<shape>",
+		"%s has a config.json but no weights", dir)
 }
 
 // runConverter turns the converter's panics into errors: it panics on settings

@@ -66,19 +66,23 @@ func (h ggufHeader) perLayer(key string) (int, bool) {
 func (h ggufHeader) config() (Config, error) {
 	arch := h.text("general.architecture")
 	if arch == "" {
-		return Config{}, fail(ClassCorrupt, nil, "download or generate it again", "the file does not say its architecture")
+		return Config{}, fail(ClassCorrupt, nil, "download or generate it again",
+			"the file does not say its architecture")
 	}
 	num := func(key string) int { n, _ := h.perLayer(arch + "." + key); return n }
 	c := Config{
 		Arch: arch, Hidden: num("embedding_length"), Layers: num("block_count"), FFN: num("feed_forward_length"),
-		Heads: num("attention.head_count"), KVHeads: num("attention.head_count_kv"), HeadDim: num("attention.key_length"),
+		Heads: num("attention.head_count"), KVHeads: num("attention.head_count_kv"),
+		HeadDim: num("attention.key_length"),
 		Context: num("context_length"), Vocab: h.vocab(arch),
 		RopeTheta: h.float(arch + ".rope.freq_base"), RopeLocalTheta: h.float(arch + ".rope.local.freq_base"),
 		NormEps: h.float(arch + ".attention.layer_norm_rms_epsilon"),
-		Experts: num("expert_count"), ExpertsUsed: num("expert_used_count"), ExpertFFN: num("expert_feed_forward_length"),
+		Experts: num("expert_count"), ExpertsUsed: num("expert_used_count"),
+		ExpertFFN:     num("expert_feed_forward_length"),
 		SlidingWindow: num("attention.sliding_window"),
-		AttnSoftcap:   h.float(arch + ".attn_logit_softcapping"), FinalSoftcap: h.float(arch + ".final_logit_softcapping"),
-		Tied: true,
+		AttnSoftcap:   h.float(arch + ".attn_logit_softcapping"),
+		FinalSoftcap:  h.float(arch + ".final_logit_softcapping"),
+		Tied:          true,
 	}
 	if c.KVHeads == 0 {
 		c.KVHeads = c.Heads

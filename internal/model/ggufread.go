@@ -79,7 +79,8 @@ func readGGUFFile(path string) (ggufHeader, error) {
 		return ggufHeader{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if st.IsDir() {
-		return ggufHeader{}, fail(ClassNotFound, nil, "name the .gguf file inside it", "%s is a folder, not a GGUF file", path)
+		return ggufHeader{}, fail(ClassNotFound, nil, "name the .gguf file inside it",
+			"%s is a folder, not a GGUF file", path)
 	}
 	h, err := readGGUF(f, st.Size())
 	if err != nil {

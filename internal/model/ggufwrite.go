@@ -23,7 +23,8 @@ const ggufAlign = 32
 // either holds a whole model or is untouched. The same shape, dtype and seed
 // give the same bytes. progress, which may be nil, is called with the bytes
 // written so far, from several goroutines but never twice at once.
-func WriteGGUF(ctx context.Context, path string, shape Config, dtype DType, seed uint64, progress func(done, total int64)) error {
+func WriteGGUF(ctx context.Context, path string, shape Config, dtype DType, seed uint64,
+	progress func(done, total int64)) error {
 	if err := checkWritable(shape); err != nil {
 		return err
 	}
@@ -52,7 +53,8 @@ func checkWritable(c Config) error {
 	}
 	switch {
 	case c.Arch == ArchPhi3, c.Arch == ArchLlama && c.Experts > 0:
-		return fail(ClassUnsupportedModel, nil, "use a llama, qwen2, qwen3, gemma2 or gemma3 shape, or a Python backend",
+		return fail(ClassUnsupportedModel, nil,
+			"use a llama, qwen2, qwen3, gemma2 or gemma3 shape, or a Python backend",
 			"the embedded engine cannot run this %s model", c.Arch)
 	case c.Vocab < firstFiller:
 		return badConfig("vocabulary of %d, but 256 bytes and 3 control tokens need %d", c.Vocab, firstFiller)

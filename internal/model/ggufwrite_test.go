@@ -57,7 +57,8 @@ func TestWriteGGUFReadsBack(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(s.Config, got, cmp.Comparer(func(a, b float64) bool { return float32(a) == float32(b) })); diff != "" {
+				if diff := cmp.Diff(s.Config, got,
+					cmp.Comparer(func(a, b float64) bool { return float32(a) == float32(b) })); diff != "" {
 					t.Errorf("config changed (-want +got):\n%s", diff)
 				}
 				h, _ := readGGUFFile(path)
@@ -174,7 +175,8 @@ func TestWeightsAreNormal(t *testing.T) {
 			t.Fatalf("%s: %g values", d, n)
 		}
 		std := math.Sqrt(sq / n)
-		if kurt := four / n / (sq / n * sq / n); math.Abs(sum/n) > 0.001 || math.Abs(std-0.02) > 0.001 || math.Abs(kurt-3) > 0.2 {
+		if kurt := four / n / (sq / n * sq / n); math.Abs(sum/n) > 0.001 || math.Abs(std-0.02) > 0.001 ||
+			math.Abs(kurt-3) > 0.2 {
 			t.Errorf("%s: mean %.5f, standard deviation %.5f, kurtosis %.2f", d, sum/n, std, kurt)
 		}
 		for _, x := range tensorData(t, path, "blk.1.ffn_norm.weight") {
@@ -236,7 +238,8 @@ func TestFloat16(t *testing.T) {
 	for _, c := range []struct {
 		f    float32
 		want uint16
-	}{{65520, 0x7c00}, {65519, 0x7bff}, {1 + 1.0/2048, 0x3c00}, {1 + 3.0/2048, 0x3c02}, {float32(math.Inf(-1)), 0xfc00}, {1e-9, 0}} {
+	}{{65520, 0x7c00}, {65519, 0x7bff}, {1 + 1.0/2048, 0x3c00}, {1 + 3.0/2048, 0x3c02},
+		{float32(math.Inf(-1)), 0xfc00}, {1e-9, 0}} {
 		if got := float16Bits(c.f); got != c.want {
 			t.Errorf("%g → %#04x, want %#04x", c.f, got, c.want)
 		}
@@ -271,7 +274,8 @@ func TestWriteGGUFLeavesNothingBehind(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if err := WriteGGUF(context.Background(), "/dev/null/x.gguf", s.Config, Float32, 1, nil); err == nil || Class(err) == "" {
+	if err := WriteGGUF(context.Background(), "/dev/null/x.gguf", s.Config, Float32, 1, nil); err == nil ||
+		Class(err) == "" {
 		t.Errorf("impossible folder: %v", err)
 	}
 }
@@ -287,7 +291,8 @@ func TestProgressReachesTotal(t *testing.T) {
 	s, _ := Lookup("tiny-llama")
 	var last, total int64
 	path := filepath.Join(t.TempDir(), "m.gguf")
-	if err := WriteGGUF(context.Background(), path, s.Config, Float16, 1, func(d, n int64) { last, total = max(last, d), n }); err != nil {
+	if err := WriteGGUF(context.Background(), path, s.Config, Float16, 1,
+		func(d, n int64) { last, total = max(last, d), n }); err != nil {
 		t.Fatal(err)
 	}
 	st, _ := os.Stat(path)
@@ -309,14 +314,15 @@ func TestDamagedGGUF(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"empty":            {nil, "empty"},
-		"not gguf":         {[]byte("PK\x03\x04 something else"), "GGUF"},
-		"old version":      {[]byte("GGUF\x01\x00\x00\x00aaaaaaaaaaaaaaaa"), "version"},
-		"cut in header":    {good[:200], "truncated"},
-		"cut in tensors":   {good[:h.data-100], "truncated"},
-		"cut in data":      {good[:len(good)-64], "truncated"},
-		"impossible count": {append([]byte("GGUF\x03\x00\x00\x00"), []byte(strings.Repeat("\xff", 16))...), "cannot be right"},
-		"impossible key":   {huge, "cannot be right"},
+		"empty":          {nil, "empty"},
+		"not gguf":       {[]byte("PK\x03\x04 something else"), "GGUF"},
+		"old version":    {[]byte("GGUF\x01\x00\x00\x00aaaaaaaaaaaaaaaa"), "version"},
+		"cut in header":  {good[:200], "truncated"},
+		"cut in tensors": {good[:h.data-100], "truncated"},
+		"cut in data":    {good[:len(good)-64], "truncated"},
+		"impossible count": {append([]byte("GGUF\x03\x00\x00\x00"), []byte(strings.Repeat("\xff", 16))...),
+			"cannot be right"},
+		"impossible key": {huge, "cannot be right"},
 	} {
 		path := filepath.Join(t.TempDir(), "x.gguf")
 		if err := os.WriteFile(path, c.data, 0o600); err != nil {

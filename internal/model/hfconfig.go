@@ -42,7 +42,8 @@ func FromHFFolder(dir string) (Config, error) {
 		if _, statErr := os.Stat(dir); statErr != nil {
 			return Config{}, fail(ClassNotFound, nil, "check the path", "there is no folder %s", dir)
 		}
-		return Config{}, fail(ClassNotFound, nil, "a Hugging Face model folder has a config.json and *.safetensors; name that folder",
+		return Config{}, fail(ClassNotFound, nil,
+			"a Hugging Face model folder has a config.json and *.safetensors; name that folder",
 			"%s has no config.json", dir)
 	case err != nil:
 		return Config{}, fail(ClassPermission, err, "check that you may read it", "cannot read %s", path)
@@ -79,7 +80,8 @@ func FromHFConfig(data []byte) (Config, error) {
 	}
 	f.experts(kind, &c)
 	if f.err != nil {
-		return Config{}, fail(ClassCorrupt, f.err, "check the model's config.json", "config.json has a value of the wrong kind")
+		return Config{}, fail(ClassCorrupt, f.err, "check the model's config.json",
+			"config.json has a value of the wrong kind")
 	}
 	return c, c.Validate()
 }
@@ -249,7 +251,8 @@ func (f *hfFields) experts(kind string, c *Config) {
 		c.Experts, c.ExpertFFN = f.int("num_experts", 128), f.int("moe_intermediate_size", 768)
 		c.ExpertsUsed = f.int("num_experts_per_tok", 8)
 		if dense, _ := f.m["mlp_only_layers"].([]any); len(dense) > 0 || f.int("decoder_sparse_step", 1) != 1 {
-			f.wrong("mlp_only_layers or decoder_sparse_step", "a mixture of dense and sparse layers, which cannot be counted")
+			f.wrong("mlp_only_layers or decoder_sparse_step",
+				"a mixture of dense and sparse layers, which cannot be counted")
 		}
 	default:
 		c.ExpertsUsed = 0

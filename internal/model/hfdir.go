@@ -61,7 +61,8 @@ func hfFiles(c Config, dtype DType) (map[string]any, error) {
 	switch dtype {
 	case Float32, Float16, BFloat16:
 	default:
-		return nil, fail(ClassUnsupportedDType, nil, "use float32, float16 or bfloat16, or the backend's own quantization setting",
+		return nil, fail(ClassUnsupportedDType, nil,
+			"use float32, float16 or bfloat16, or the backend's own quantization setting",
 			"a Python engine cannot build random weights in %s", dtype)
 	}
 	cfg, err := c.hfConfig(dtype)
@@ -69,9 +70,10 @@ func hfFiles(c Config, dtype DType) (map[string]any, error) {
 		return nil, err
 	}
 	return map[string]any{
-		"config.json":            cfg,
-		"generation_config.json": map[string]any{"_from_model_config": false, "do_sample": false, "pad_token_id": TokenPad},
-		"tokenizer.json":         hfTokenizer(c.Vocab),
+		"config.json": cfg,
+		"generation_config.json": map[string]any{"_from_model_config": false, "do_sample": false,
+			"pad_token_id": TokenPad},
+		"tokenizer.json": hfTokenizer(c.Vocab),
 		"tokenizer_config.json": map[string]any{
 			"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": controlTokens[0], "eos_token": controlTokens[1],
 			"pad_token": controlTokens[2],
@@ -178,13 +180,16 @@ func hfTokenizer(size int) map[string]any {
 			"single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
 		})
 	}
-	byteLevel := map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}
+	byteLevel := map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false,
+		"use_regex": false}
 	return map[string]any{
 		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added,
 		"normalizer": nil, "pre_tokenizer": byteLevel, "post_processor": nil, "decoder": byteLevel,
 		"model": map[string]any{
-			"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil,
-			"fuse_unk": false, "byte_fallback": false, "ignore_merges": false, "vocab": vocab, "merges": []string{},
+			"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil,
+			"end_of_word_suffix": nil,
+			"fuse_unk":           false, "byte_fallback": false, "ignore_merges": false, "vocab": vocab,
+			"merges": []string{},
 		},
 	}
 }

@@ -84,7 +84,8 @@ func TestHFDirWithTransformers(t *testing.T) {
 			t.Fatal(err)
 		}
 		full, _ := s.Config.splitLayers()
-		job.Folders = append(job.Folders, folder{dir, s.Config.Parameters().Total, s.Source == "", s.Config.RopeTheta, s.Config.RopeLocalTheta, full})
+		job.Folders = append(job.Folders,
+			folder{dir, s.Config.Parameters().Total, s.Source == "", s.Config.RopeTheta, s.Config.RopeLocalTheta, full})
 	}
 	for _, text := range sampleTexts {
 		job.Texts = append(job.Texts, text)

@@ -156,7 +156,8 @@ func (h *hub) list(ctx context.Context, id repoID) (listing, error) {
 		return nil
 	})
 	if err == nil && !commitHash.MatchString(l.SHA) {
-		err = fail(ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s did not answer like a Hugging Face hub", h.endpoint)
+		err = fail(ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s did not answer like a Hugging Face hub",
+			h.endpoint)
 	}
 	return l, err
 }
@@ -180,10 +181,12 @@ func (h *hub) do(ctx context.Context, c *http.Client, method, u string, from int
 	case err == nil:
 		return resp, nil
 	case ctx.Err() != nil:
-		return nil, fail(ClassInterrupted, ctx.Err(), "run it again to continue where it stopped", "the download was interrupted")
+		return nil, fail(ClassInterrupted, ctx.Err(), "run it again to continue where it stopped",
+			"the download was interrupted")
 	}
 	return nil, &transient{fail(ClassOffline, err,
-		"check the network, HF_ENDPOINT and HTTPS_PROXY; random:<shape> and local files need no network", "cannot reach %s", h.endpoint)}
+		"check the network, HF_ENDPOINT and HTTPS_PROXY; random:<shape> and local files need no network",
+		"cannot reach %s", h.endpoint)}
 }
 
 // status turns an answer that is no success into an [Error].
@@ -198,20 +201,27 @@ func (h *hub) status(resp *http.Response, id repoID, file string) error {
 	case resp.StatusCode < 400:
 		return nil
 	case resp.StatusCode == http.StatusForbidden, code == "GatedRepo":
-		return fail(ClassGated, nil, "accept its licence at "+page+" and set HF_TOKEN to a token of that account", "access to %s is restricted", what)
+		return fail(ClassGated, nil, "accept its licence at "+page+" and set HF_TOKEN to a token of that account",
+			"access to %s is restricted", what)
 	case code == "RevisionNotFound":
 		return fail(ClassNotFound, nil, "see the branches at "+page, "%s has no revision %q", id.name, id.rev)
 	case code == "EntryNotFound":
 		return fail(ClassNotFound, nil, "see the files at "+page, "%s does not exist at revision %q", what, id.rev)
 	case resp.StatusCode == http.StatusUnauthorized && h.token != "" && code != "RepoNotFound":
-		return fail(ClassGated, nil, "HF_TOKEN is wrong or has expired; make a new one at "+h.endpoint+"/settings/tokens", "the hub refused the token for %s", what)
+		return fail(ClassGated, nil,
+			"HF_TOKEN is wrong or has expired; make a new one at "+h.endpoint+
+				"/settings/tokens", "the hub refused the token for %s", what)
 	case resp.StatusCode == http.StatusUnauthorized && code != "RepoNotFound":
-		return fail(ClassGated, nil, "set HF_TOKEN; check the spelling too, the hub answers the same for a model that does not exist", "%s needs a token", what)
+		return fail(ClassGated, nil,
+			"set HF_TOKEN; check the spelling too, the hub answers the same for a model that does not exist",
+			"%s needs a token", what)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
-		return fail(ClassNotFound, nil, "check the spelling; a private model needs HF_TOKEN", "there is no model %s on %s", id.name, h.endpoint)
+		return fail(ClassNotFound, nil, "check the spelling; a private model needs HF_TOKEN",
+			"there is no model %s on %s", id.name, h.endpoint)
 	}
 	e := fail(ClassDownloadFailed, nil, "try again later", "%s answered %s for %s", h.endpoint, resp.Status, what)
-	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout {
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests ||
+		resp.StatusCode == http.StatusRequestTimeout {
 		return &transient{e}
 	}
 	return e
@@ -238,7 +248,8 @@ func (h *hub) retry(ctx context.Context, f func() error) error {
 			return t.err
 		}
 		if werr := h.wait(ctx, time.Second<<i); werr != nil {
-			return fail(ClassInterrupted, werr, "run it again to continue where it stopped", "the download was interrupted")
+			return fail(ClassInterrupted, werr, "run it again to continue where it stopped",
+				"the download was interrupted")
 		}
 	}
 }
@@ -281,7 +292,8 @@ func wanted(l listing, id repoID, dtype DType, format string) ([]sibling, error)
 	case len(byExt[".safetensors"]) > 0:
 		return append(side, dropCopies(byExt[".safetensors"], side)...), nil
 	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && format == FormatHF:
-		return nil, fail(ClassUnsupportedModel, nil, "use the embedded backend, or the repository that it was made from",
+		return nil, fail(ClassUnsupportedModel, nil,
+			"use the embedded backend, or the repository that it was made from",
 			"%s holds only GGUF files, but this backend needs safetensors", id.name)
 	case len(byExt[".gguf"]) > 0 && format != FormatHF:
 		g, err := chooseGGUF(byExt[".gguf"], id, dtype)
@@ -289,14 +301,17 @@ func wanted(l listing, id repoID, dtype DType, format string) ([]sibling, error)
 	case len(byExt[".bin"]) > 0:
 		return append(side, byExt[".bin"]...), nil
 	}
-	return nil, fail(ClassUnsupportedModel, nil, "choose a repository that holds the weights", "%s has no safetensors, GGUF or PyTorch weights", id.name)
+	return nil, fail(ClassUnsupportedModel, nil, "choose a repository that holds the weights",
+		"%s has no safetensors, GGUF or PyTorch weights", id.name)
 }
 
 // isSideFile reports whether a file is configuration or tokenizer.
 func isSideFile(name string) bool {
 	switch name {
-	case "config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
-		"merges.txt", "chat_template.jinja", "model.safetensors.index.json", "pytorch_model.bin.index.json", "preprocessor_config.json":
+	case "config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+		"vocab.txt",
+		"merges.txt", "chat_template.jinja", "model.safetensors.index.json", "pytorch_model.bin.index.json",
+		"preprocessor_config.json":
 		return true
 	}
 	return strings.HasPrefix(name, "tokenizer")
@@ -308,7 +323,8 @@ func dropCopies(weights, side []sibling) []sibling {
 	if !slices.ContainsFunc(side, func(s sibling) bool { return s.Name == "model.safetensors.index.json" }) {
 		return weights
 	}
-	return slices.DeleteFunc(slices.Clone(weights), func(s sibling) bool { return strings.HasPrefix(s.Name, "consolidated") })
+	return slices.DeleteFunc(slices.Clone(weights),
+		func(s sibling) bool { return strings.HasPrefix(s.Name, "consolidated") })
 }
 
 // chooseGGUF takes the only file, or the only one with the dtype in its name.
@@ -316,10 +332,12 @@ func chooseGGUF(files []sibling, id repoID, dtype DType) (sibling, error) {
 	if len(files) == 1 {
 		return files[0], nil
 	}
-	short := map[DType][]string{Float32: {"f32", "fp32"}, Float16: {"f16", "fp16"}, BFloat16: {"bf16"}, Q8_0: {"q8_0"}, Q4_0: {"q4_0"}}
+	short := map[DType][]string{Float32: {"f32", "fp32"}, Float16: {"f16", "fp16"}, BFloat16: {"bf16"},
+		Q8_0: {"q8_0"}, Q4_0: {"q4_0"}}
 	var match []sibling
 	for _, f := range files {
-		words := strings.FieldsFunc(strings.ToLower(f.Name), func(r rune) bool { return r == '-' || r == '.' || r == '/' })
+		words := strings.FieldsFunc(strings.ToLower(f.Name),
+			func(r rune) bool { return r == '-' || r == '.' || r == '/' })
 		if slices.ContainsFunc(words, func(w string) bool { return slices.Contains(short[dtype], w) }) {
 			match = append(match, f)
 		}

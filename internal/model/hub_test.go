@@ -42,7 +42,8 @@ func TestHubDownload(t *testing.T) {
 			t.Errorf("%s was downloaded", name)
 		}
 	}
-	if b, err := os.ReadFile(filepath.Join(x.cache.repo(testRepo), "refs", "main")); err != nil || string(b) != testCommit {
+	if b, err := os.ReadFile(filepath.Join(x.cache.repo(testRepo), "refs", "main")); err != nil ||
+		string(b) != testCommit {
 		t.Errorf("refs/main is %q, %v", b, err)
 	}
 	if h.leaked {
@@ -61,7 +62,8 @@ func TestHubDownload(t *testing.T) {
 	if _, _, err := h.hub("").fetch(context.Background(), testRepo, Float16); err != nil || h.count() != before+1 {
 		t.Errorf("offline: %v, %d requests", err, h.count()-before)
 	}
-	if _, _, err := h.hub("").fetch(context.Background(), repoID{name: "org/other", rev: "main"}, Float16); Class(err) != ClassOffline {
+	if _, _, err := h.hub("").fetch(context.Background(), repoID{name: "org/other", rev: "main"},
+		Float16); Class(err) != ClassOffline {
 		t.Errorf("offline and absent: %v", err)
 	}
 }
@@ -75,7 +77,8 @@ func TestHubUsesCacheWhenUnreachable(t *testing.T) {
 	if _, commit, err := h.hub("").fetch(context.Background(), testRepo, Float16); err != nil || commit != testCommit {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := h.hub("").fetch(context.Background(), repoID{name: "org/other", rev: "main"}, Float16); Class(err) != ClassOffline {
+	if _, _, err := h.hub("").fetch(context.Background(), repoID{name: "org/other", rev: "main"},
+		Float16); Class(err) != ClassOffline {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -139,7 +142,8 @@ func TestHubLeftovers(t *testing.T) {
 	for name, c := range map[string]struct {
 		part    int
 		noRange bool
-	}{"half": {250_000, false}, "range ignored": {250_000, true}, "all": {500_000, false}, "too much": {600_000, false}} {
+	}{"half": {250_000, false}, "range ignored": {250_000, true}, "all": {500_000, false},
+		"too much": {600_000, false}} {
 		t.Run(name, func(t *testing.T) {
 			h := newFakeHub(t, hfModel())
 			h.noRange = c.noRange
@@ -156,7 +160,8 @@ func TestHubLeftovers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if b, _ := os.ReadFile(filepath.Join(dir, "model.safetensors")); !bytes.Equal(b, h.files["model.safetensors"]) {
+			if b, _ := os.ReadFile(filepath.Join(dir, "model.safetensors")); !bytes.Equal(b,
+				h.files["model.safetensors"]) {
 				t.Error("the file differs")
 			}
 		})
@@ -250,9 +255,12 @@ func TestWantedFiles(t *testing.T) {
 		dtype DType
 		want  string // sorted as listed, or the class of the error
 	}{
-		"sharded":        {l("config.json", "a.py", "consolidated.safetensors", "model-1.safetensors", "model.safetensors.index.json"), "", "", "config.json, model.safetensors.index.json, model-1.safetensors"},
-		"hostile names":  {l("config.json", "../../evil.safetensors", "/etc/x.safetensors", "model.safetensors"), "", "", "config.json, model.safetensors"},
-		"pytorch":        {l("config.json", "pytorch_model.bin", "training_args.bin"), "", "", "config.json, pytorch_model.bin"},
+		"sharded": {l("config.json", "a.py", "consolidated.safetensors", "model-1.safetensors",
+			"model.safetensors.index.json"), "", "", "config.json, model.safetensors.index.json, model-1.safetensors"},
+		"hostile names": {l("config.json", "../../evil.safetensors", "/etc/x.safetensors", "model.safetensors"), "",
+			"", "config.json, model.safetensors"},
+		"pytorch": {l("config.json", "pytorch_model.bin", "training_args.bin"), "", "",
+			"config.json, pytorch_model.bin"},
 		"one gguf":       {l("x-Q4_K_M.gguf", "config.json"), "", Float16, "x-Q4_K_M.gguf"},
 		"gguf by dtype":  {l("x-Q4_0.gguf", "x-f16.gguf", "x-bf16.gguf"), "", Float16, "x-f16.gguf"},
 		"gguf ambiguous": {l("x-Q4_K_M.gguf", "x-Q5_K_M.gguf"), "", Float16, ClassNotFound},

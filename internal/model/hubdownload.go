@@ -112,7 +112,8 @@ func (h *hub) head(ctx context.Context, id repoID, commit, name string) (remoteF
 		if err := h.status(resp, id, name); err != nil {
 			return err
 		}
-		f.etag = strings.Trim(strings.TrimPrefix(firstOf(resp.Header.Get("X-Linked-Etag"), resp.Header.Get("ETag")), "W/"), `"`)
+		f.etag = strings.Trim(strings.TrimPrefix(firstOf(resp.Header.Get("X-Linked-Etag"), resp.Header.Get("ETag")),
+			"W/"), `"`)
 		f.size = announcedSize(resp)
 		return nil
 	})
@@ -157,7 +158,8 @@ func (h *hub) fetchFile(ctx context.Context, id repoID, commit string, s sibling
 	defer unlock()
 	if st, err := os.Stat(blob); err != nil || f.size >= 0 && st.Size() != f.size {
 		part := blob + ".incomplete"
-		if err := h.fetchBlob(ctx, download{hub: h, id: id, name: s.Name, remote: f, report: report}, part); err != nil {
+		if err := h.fetchBlob(ctx, download{hub: h, id: id, name: s.Name, remote: f, report: report},
+			part); err != nil {
 			return err
 		}
 		if err := verify(part, f, s.Name); err != nil {
@@ -222,7 +224,8 @@ func (d *download) run(ctx context.Context) error {
 			return err
 		}
 		if err := d.hub.wait(ctx, time.Second); err != nil {
-			return fail(ClassInterrupted, err, "run it again to continue where it stopped", "the download of %s was interrupted", d.name)
+			return fail(ClassInterrupted, err, "run it again to continue where it stopped",
+				"the download of %s was interrupted", d.name)
 		}
 	}
 }

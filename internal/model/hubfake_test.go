@@ -172,6 +172,7 @@ func hfModel() map[string][]byte {
 	b, _ := json.Marshal(cfg)
 	return map[string][]byte{
 		"config.json": b, "tokenizer.json": []byte(`{"version":"1.0"}`), "README.md": []byte("hi"),
-		"model.safetensors": bytes.Repeat([]byte("0123456789"), 50_000), "original/consolidated.safetensors": []byte("old copy"),
+		"model.safetensors": bytes.Repeat([]byte("0123456789"),
+			50_000), "original/consolidated.safetensors": []byte("old copy"),
 	}
 }

@@ -15,10 +15,14 @@ func TestFromHFConfigForms(t *testing.T) {
 		json  string
 		check func(Config) bool
 	}{
-		"mistral window":    {`{"model_type":"mistral","sliding_window":4096,` + base + `}`, func(c Config) bool { return c.SlidingWindow == 4096 && c.GlobalEvery == 0 && c.HeadDim == 128 }},
-		"null is absent":    {`{"model_type":"mistral","sliding_window":null,"head_dim":null,` + base + `}`, func(c Config) bool { return c.SlidingWindow == 0 && c.HeadDim == 128 }},
-		"qwen2 window off":  {`{"model_type":"qwen2","sliding_window":32768,"use_sliding_window":false,` + base + `}`, func(c Config) bool { return c.SlidingWindow == 0 && c.QKVBias }},
-		"mixtral":           {`{"model_type":"mixtral","num_local_experts":8,"num_experts_per_tok":2,` + base + `}`, func(c Config) bool { return c.Parameters().Total == 46_702_792_704 }},
+		"mistral window": {`{"model_type":"mistral","sliding_window":4096,` + base + `}`,
+			func(c Config) bool { return c.SlidingWindow == 4096 && c.GlobalEvery == 0 && c.HeadDim == 128 }},
+		"null is absent": {`{"model_type":"mistral","sliding_window":null,"head_dim":null,` + base + `}`,
+			func(c Config) bool { return c.SlidingWindow == 0 && c.HeadDim == 128 }},
+		"qwen2 window off": {`{"model_type":"qwen2","sliding_window":32768,"use_sliding_window":false,` + base + `}`,
+			func(c Config) bool { return c.SlidingWindow == 0 && c.QKVBias }},
+		"mixtral": {`{"model_type":"mixtral","num_local_experts":8,"num_experts_per_tok":2,` + base + `}`,
+			func(c Config) bool { return c.Parameters().Total == 46_702_792_704 }},
 		"rope of version 5": {`{"model_type":"llama","rope_parameters":{"rope_type":"default","rope_theta":500000.0},` + base + `}`, func(c Config) bool { return c.RopeTheta == 5e5 }},
 		"gemma3, two ropes": {`{"model_type":"gemma3_text","rope_parameters":{"full_attention":{"rope_theta":7.0},"sliding_attention":{"rope_theta":3.0}},` + base + `}`, func(c Config) bool { return c.RopeTheta == 7 && c.RopeLocalTheta == 3 }},
 		"gemma3 layers":     {`{"model_type":"gemma3_text","layer_types":["sliding_attention","sliding_attention","full_attention"],` + base + `}`, func(c Config) bool { return c.GlobalEvery == 3 }},

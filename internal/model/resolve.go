@@ -125,7 +125,8 @@ func Describe(model string) (Config, error) {
 	if c, ok := described(at.id); ok {
 		return c, nil
 	}
-	return Config{}, fail(ClassNotFound, nil, "run it once, or name its folder", "the shape of %s is known only once it has been fetched", model)
+	return Config{}, fail(ClassNotFound, nil, "run it once, or name its folder",
+		"the shape of %s is known only once it has been fetched", model)
 }
 
 // place is where a model is to be found.
@@ -221,7 +222,8 @@ func (s Store) resolveRandom(ctx context.Context, r Request, shape Shape) (Resol
 // resolveFile takes a file of the user, which must be GGUF.
 func resolveFile(r Request, path string) (Resolved, error) {
 	if r.Format == FormatHF {
-		return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded backend, or name a Hugging Face folder or id",
+		return Resolved{}, fail(ClassUnsupportedModel, nil,
+			"use the embedded backend, or name a Hugging Face folder or id",
 			"%s is a file, but this backend needs a Hugging Face folder", path)
 	}
 	out := Resolved{Name: filepath.Base(path), Kind: KindGGUF}

@@ -19,7 +19,8 @@ func hfNames(gemma bool) *strings.Replacer {
 	pairs := []string{
 		"token_embd", "model.embed_tokens", "output_norm", "model.norm", "blk.", "model.layers.",
 		"attn_norm", "input_layernorm", "attn_q_norm", "self_attn.q_norm", "attn_k_norm", "self_attn.k_norm",
-		"attn_q", "self_attn.q_proj", "attn_k", "self_attn.k_proj", "attn_v", "self_attn.v_proj", "attn_output", "self_attn.o_proj",
+		"attn_q", "self_attn.q_proj", "attn_k", "self_attn.k_proj", "attn_v", "self_attn.v_proj", "attn_output",
+		"self_attn.o_proj",
 		"ffn_gate", "mlp.gate_proj", "ffn_up", "mlp.up_proj", "ffn_down", "mlp.down_proj",
 		"post_attention_norm", "post_attention_layernorm", "post_ffw_norm", "post_feedforward_layernorm",
 	}
@@ -46,7 +47,8 @@ func writeSafetensors(t *testing.T, dir string, c Config) {
 			drawer{1}.fill(buf, x, 0)
 		}
 		data.Write(buf)
-		header[hfNames(c.gemma()).Replace(x.name)] = map[string]any{"dtype": "BF16", "shape": shape, "data_offsets": []int{from, data.Len()}}
+		header[hfNames(c.gemma()).Replace(x.name)] = map[string]any{"dtype": "BF16", "shape": shape,
+			"data_offsets": []int{from, data.Len()}}
 	}
 	h, err := json.Marshal(header)
 	if err != nil {
@@ -81,7 +83,8 @@ func TestResolveRandom(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape, _ := Lookup("tiny-llama")
-	want := Resolved{Name: "random:tiny-llama", Kind: KindRandom, Format: FormatGGUF, Path: got.Path, DType: Q8_0, Synthetic: true, Config: shape.Config}
+	want := Resolved{Name: "random:tiny-llama", Kind: KindRandom, Format: FormatGGUF, Path: got.Path, DType: Q8_0,
+		Synthetic: true, Config: shape.Config}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -99,10 +102,12 @@ func TestResolveGGUFFile(t *testing.T) {
 	shape, _ := Lookup("tiny-qwen3")
 	path := writeTiny(t, shape.Config, Q4_0, 1)
 	got, err := s.Resolve(context.Background(), Request{Model: path})
-	if err != nil || got.Kind != KindGGUF || got.DType != Q4_0 || got.Synthetic || got.Config.Parameters() != shape.Config.Parameters() {
+	if err != nil || got.Kind != KindGGUF || got.DType != Q4_0 || got.Synthetic ||
+		got.Config.Parameters() != shape.Config.Parameters() {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := s.Resolve(context.Background(), Request{Model: path, Format: FormatHF}); Class(err) != ClassUnsupportedModel {
+	if _, err := s.Resolve(context.Background(),
+		Request{Model: path, Format: FormatHF}); Class(err) != ClassUnsupportedModel {
 		t.Errorf("for Python: %v", err)
 	}
 	// The same file in a folder of its own, as downloads often are.
@@ -125,7 +130,8 @@ func TestResolveFolder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.DType != BFloat16 || got.Config.Parameters() != config.Parameters() || got.Config.Arch != config.Arch {
+			if got.DType != BFloat16 || got.Config.Parameters() != config.Parameters() ||
+				got.Config.Arch != config.Arch {
 				t.Errorf("gguf: %+v", got)
 			}
 			checkWithEngineDecoder(t, got.Path, config)
@@ -135,7 +141,8 @@ func TestResolveFolder(t *testing.T) {
 			}
 			// A changed folder is converted anew.
 			writeFile(t, filepath.Join(dir, "generation_config.json"), `{"changed": true}`)
-			if third, err := s.Resolve(context.Background(), Request{Model: dir}); err != nil || third.Path == got.Path {
+			if third, err := s.Resolve(context.Background(), Request{Model: dir}); err != nil ||
+				third.Path == got.Path {
 				t.Errorf("after a change: %s, %v", third.Path, err)
 			}
 		})
@@ -168,21 +175,23 @@ func TestResolveMistakes(t *testing.T) {
 	damaged := dir("damaged", llamaConfig)
 	writeFile(t, filepath.Join(damaged, "model.safetensors"), "not safetensors at all")
 	writeFile(t, filepath.Join(damaged, "tokenizer.json"), "{}")
-	quantized := dir("quantized", strings.Replace(llamaConfig, "{", `{"quantization_config":{"quant_method":"awq"},`, 1))
+	quantized := dir("quantized",
+		strings.Replace(llamaConfig, "{", `{"quantization_config":{"quant_method":"awq"},`, 1))
 	writeFile(t, filepath.Join(root, "notes.txt"), "hello")
 	writeFile(t, filepath.Join(root, "empty.gguf"), "")
 	for name, c := range map[string]struct{ model, format, class, text string }{
-		"nothing":             {"", "", ClassNotFound, "no model"},
-		"bare word":           {"llama3", "", ClassNotFound, "org/name"},
-		"shape, no prefix":    {"smollm2-135m", "", ClassNotFound, "random:smollm2-135m"},
-		"misspelt shape":      {"random:smolm2-135m", "", ClassNotFound, "smollm2-135m"},
-		"missing path":        {"./no/such", "", ClassNotFound, "no file or folder"},
-		"missing gguf":        {"some/model.gguf", "", ClassNotFound, "no file or folder"},
-		"folder, no config":   {dir("bare", ""), "", ClassNotFound, "no config.json"},
-		"folder, bad JSON":    {dir("json", "{"), "", ClassCorrupt, "JSON"},
-		"folder, empty":       {dir("void", ""), "hf", ClassNotFound, "no config.json"},
-		"folder, no weights":  {dir("thin", llamaConfig), "", ClassNotFound, "no weights"},
-		"folder, unknown":     {dir("odd", `{"architectures":["OddForCausalLM"],"model_type":"odd"}`), "", ClassUnsupportedModel, "LlamaForCausalLM"},
+		"nothing":            {"", "", ClassNotFound, "no model"},
+		"bare word":          {"llama3", "", ClassNotFound, "org/name"},
+		"shape, no prefix":   {"smollm2-135m", "", ClassNotFound, "random:smollm2-135m"},
+		"misspelt shape":     {"random:smolm2-135m", "", ClassNotFound, "smollm2-135m"},
+		"missing path":       {"./no/such", "", ClassNotFound, "no file or folder"},
+		"missing gguf":       {"some/model.gguf", "", ClassNotFound, "no file or folder"},
+		"folder, no config":  {dir("bare", ""), "", ClassNotFound, "no config.json"},
+		"folder, bad JSON":   {dir("json", "{"), "", ClassCorrupt, "JSON"},
+		"folder, empty":      {dir("void", ""), "hf", ClassNotFound, "no config.json"},
+		"folder, no weights": {dir("thin", llamaConfig), "", ClassNotFound, "no weights"},
+		"folder, unknown": {dir("odd", `{"architectures":["OddForCausalLM"],"model_type":"odd"}`), "",
+			ClassUnsupportedModel, "LlamaForCausalLM"},
 		"folder, damaged":     {damaged, "", ClassCorrupt, "cannot convert"},
 		"folder, quantized":   {quantized, "", ClassUnsupportedDType, "quantized"},
 		"not a model file":    {filepath.Join(root, "notes.txt"), "", ClassCorrupt, "GGUF"},
@@ -234,7 +243,8 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(s.Dir, "models", "*.tmp-*")); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if _, err := s.Resolve(context.Background(), Request{Model: dir, DType: "fp8"}); Class(err) != ClassUnsupportedDType {
+	if _, err := s.Resolve(context.Background(),
+		Request{Model: dir, DType: "fp8"}); Class(err) != ClassUnsupportedDType {
 		t.Errorf("fp8: %v", err)
 	}
 }
@@ -252,7 +262,8 @@ func TestResolveUnknownForPython(t *testing.T) {
 func TestResolveHub(t *testing.T) {
 	dir, config := hfFolder(t, "tiny-llama")
 	files := map[string][]byte{}
-	for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "model.safetensors"} {
+	for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json",
+		"model.safetensors"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -266,7 +277,8 @@ func TestResolveHub(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Kind != KindHub || got.Revision != testCommit || got.Name != "org/name" || got.Format != format || got.Config.Parameters() != config.Parameters() {
+		if got.Kind != KindHub || got.Revision != testCommit || got.Name != "org/name" || got.Format != format ||
+			got.Config.Parameters() != config.Parameters() {
 			t.Errorf("%+v", got)
 		}
 	}

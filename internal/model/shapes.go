@@ -30,7 +30,8 @@ func Lookup(name string) (Shape, error) {
 			return s, nil
 		}
 	}
-	return Shape{}, fail(ClassNotFound, nil, shapeHint(want), "there is no random shape %q", strings.TrimPrefix(name, RandomPrefix))
+	return Shape{}, fail(ClassNotFound, nil, shapeHint(want), "there is no random shape %q",
+		strings.TrimPrefix(name, RandomPrefix))
 }
 
 // shapeHint names the nearest shapes, then all of them.

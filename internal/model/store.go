@@ -34,7 +34,8 @@ func DefaultCacheDir() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fail(ClassPermission, err, "set LLEM_CACHE to a folder with space for models", "there is no cache folder")
+		return "", fail(ClassPermission, err, "set LLEM_CACHE to a folder with space for models",
+			"there is no cache folder")
 	}
 	return filepath.Join(dir, "llem"), nil
 }
@@ -52,7 +53,8 @@ func (s Store) dir(parts ...string) (string, error) {
 
 // Random returns the GGUF file of a shape with random weights, generating it
 // when it is not there yet.
-func (s Store) Random(ctx context.Context, shape Shape, dtype DType, seed uint64, progress func(done, total int64)) (Location, error) {
+func (s Store) Random(ctx context.Context, shape Shape, dtype DType, seed uint64,
+	progress func(done, total int64)) (Location, error) {
 	dtype, err := ParseDType(string(dtype))
 	if err != nil {
 		return Location{}, err

@@ -44,7 +44,8 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 }
 
 func problemOf(q campaign.Problem, short string) Problem {
-	return Problem{Finding{Error: true, Text: q.Err.Source + ": " + q.Err.Msg, Next: q.Err.Hint, Short: short}, q.Concerns}
+	return Problem{Finding{Error: true, Text: q.Err.Source + ": " + q.Err.Msg, Next: q.Err.Hint, Short: short},
+		q.Concerns}
 }
 
 // reach asks the hub about models, all at once.
@@ -86,7 +87,8 @@ func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error)
 // may answer later.
 func unreachable(name string, err error) Problem {
 	class := model.Class(err)
-	q := Problem{Finding{Error: true, Short: "model", Text: "model " + name + ": " + err.Error()}, func(x study.Experiment) bool { return x.Model == name }}
+	q := Problem{Finding{Error: true, Short: "model", Text: "model " + name + ": " + err.Error()},
+		func(x study.Experiment) bool { return x.Model == name }}
 	if e, ok := errors.AsType[*model.Error](err); ok {
 		q.Text, q.Next = "model: "+e.Msg, e.Hint
 		if e.Err != nil {
@@ -145,8 +147,10 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 	var out []Problem
 	for _, name := range names {
 		if c, err := e.config(name); err == nil && c.Context > 0 && longest[name] > c.Context {
-			out = append(out, Problem{Finding{Text: fmt.Sprintf("model %s is made for %d tokens, and up to %d are asked for", name, c.Context, longest[name]),
-				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others answer nonsense"},
+			out = append(out, Problem{Finding{Text: fmt.Sprintf("model %s is made for %d tokens, and up to %d "+
+				"are asked for", name, c.Context, longest[name]),
+				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others " +
+					"answer nonsense"},
 				func(x study.Experiment) bool {
 					return x.Model == name && x.Workload.InputTokens+x.Workload.OutputTokens > c.Context
 				}})
@@ -169,12 +173,16 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	}
 	var out []Problem
 	if most > have {
-		out = append(out, Problem{Finding{Error: true, Short: "data set", Text: fmt.Sprintf("dataset %s: has %d prompts, up to %d asked for", set.Source, have, most),
-			Next: fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that has such a point is refused", have)},
+		out = append(out, Problem{Finding{Error: true, Short: "data set",
+			Text: fmt.Sprintf("dataset %s: has %d prompts, up to %d asked for", set.Source, have, most),
+			Next: fmt.Sprintf(
+				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
+					"has such a point is refused", have)},
 			func(x study.Experiment) bool { return x.Workload.Dataset == set.Source && x.Workload.Prompts > have }})
 	}
 	if wanted > longest {
-		out = append(out, Problem{Finding{Text: fmt.Sprintf("dataset %s: its longest prompt has %d bytes, and so fewer than the %d tokens of workload.input_tokens", set.Source, longest, wanted),
+		out = append(out, Problem{Finding{Text: fmt.Sprintf("dataset %s: its longest prompt has %d bytes, and so "+
+			"fewer than the %d tokens of workload.input_tokens", set.Source, longest, wanted),
 			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"},
 			func(x study.Experiment) bool {
 				return x.Workload.Dataset == set.Source && x.Workload.InputTokens > longest

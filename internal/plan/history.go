@@ -56,7 +56,8 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if !r.Comparable() || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
 		return estimate.Run{}, false
 	}
-	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 && r.Config.Embedded == nil && r.Config.PyTorch == nil {
+	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 &&
+		r.Config.Embedded == nil && r.Config.PyTorch == nil {
 		return estimate.Run{}, false // of an earlier version: the repeats ran together
 	}
 	if p := r.Config.PyTorch; p != nil && len(p.Knobs()) > 0 {
@@ -73,8 +74,10 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 		prompts, times = w.Prompts, float64(max(1, r.Window.Repeats))
 	}
 	sec := sectionOf(r.Config)
-	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config, Seconds: r.Window.DurationS / times,
-		Parallel: max(1, sec.tensor) * max(1, sec.pipeline), CacheBits: sec.cacheBits, Exact: string(r.Config.Section()),
+	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config,
+		Seconds: r.Window.DurationS / times,
+		Parallel: max(1, sec.tensor) * max(1,
+			sec.pipeline), CacheBits: sec.cacheBits, Exact: string(r.Config.Section()),
 		Work: estimate.Work{Prompts: prompts, Batch: batchOf(r.Config), Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"}}
 	if sec.quantization != "" {

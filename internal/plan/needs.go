@@ -50,8 +50,10 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 		exact = e.exactly(x)
 	}
 	w := x.Workload
-	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset, prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
-		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds, minWindow: x.Energy.MinWindow, section: sectionOf(x)}
+	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset,
+		prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
+		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds,
+		minWindow: x.Energy.MinWindow, section: sectionOf(x)}
 }
 
 // exactly is the section of an experiment as text.
@@ -81,7 +83,8 @@ func (e *Estimator) exactly(x study.Experiment) string {
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
 func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
-	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{}, exact: map[any]string{}}
+	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
+		exact: map[any]string{}}
 	memory := unit.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
 		memory = unit.Bytes(*m)
@@ -184,7 +187,9 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 		return nil, err.Error()
 	}
 	copies := max(1, key.section.copies)
-	out := &Need{Bytes: int64(p.Memory.Total), DeviceBytes: int64(p.Memory.Device), Parts: p.Memory.Parts(), Seconds: p.Seconds, StartSeconds: p.Fixed.Baseline + p.Fixed.Start, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
+	out := &Need{Bytes: int64(p.Memory.Total), DeviceBytes: int64(p.Memory.Device), Parts: p.Memory.Parts(),
+		Seconds: p.Seconds, StartSeconds: p.Fixed.Baseline +
+			p.Fixed.Start, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
 		Device: s.Device.Name, Devices: max(1, s.Parallel) * max(1, s.Stages) * copies, Warnings: p.Warnings}
 	if remark != "" {
 		out.Warnings = append(out.Warnings, remark)
@@ -216,13 +221,17 @@ var fixedRange = estimate.Range{Low: 0.7, High: 1.7}
 
 // setup is what is estimated of an experiment, and how much memory is free for it. The
 // device has no name where the engine needs a GPU and none is known.
-func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) (s estimate.Setup, free unit.Bytes, remark string) {
+func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) (s estimate.Setup, free unit.Bytes,
+	remark string) {
 	format, remark := formatOf(x, sec)
 	w := x.Workload
 	s = estimate.Setup{Model: config, Backend: x.Backend, Device: e.cpu, Format: format, Attention: sec.attention,
-		Parallel: sec.tensor, Stages: sec.pipeline, Pool: sec.pool, PoolCache: sec.poolCache, CacheBits: sec.cacheBits, CacheTokens: sec.cacheTokens, Chunk: sec.chunk,
-		Work:   estimate.Work{Prompts: w.Prompts, Batch: batchOf(x), Input: w.InputTokens, Output: w.OutputTokens, Padded: w.Dataset != "synthetic"},
-		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds, WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
+		Parallel: sec.tensor, Stages: sec.pipeline, Pool: sec.pool, PoolCache: sec.poolCache,
+		CacheBits: sec.cacheBits, CacheTokens: sec.cacheTokens, Chunk: sec.chunk,
+		Work: estimate.Work{Prompts: w.Prompts, Batch: batchOf(x), Input: w.InputTokens, Output: w.OutputTokens,
+			Padded: w.Dataset != "synthetic"},
+		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
+			WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
 	if n := sec.copies; n > 1 { // each takes its part of the prompts
 		s.Work.Prompts = (w.Prompts + n - 1) / n
 	}

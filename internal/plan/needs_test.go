@@ -42,7 +42,8 @@ func needs(t *testing.T, e *Estimator, text string) []*Need {
 
 // TestServerSections: the settings of a server change what is estimated for it.
 func TestServerSections(t *testing.T) {
-	const head = "model: random:llama-3.1-70b\nworkload: {dataset: synthetic, prompts: 64, input_tokens: 2048, output_tokens: 128}\n"
+	const head = "model: random:llama-3.1-70b\nworkload: {dataset: synthetic, prompts: 64, input_tokens: 2048, " +
+		"output_tokens: 128}\n"
 	for name, q := range map[string]struct {
 		text string
 		less func(a, b *Need) bool // the second value needs less
@@ -50,19 +51,33 @@ func TestServerSections(t *testing.T) {
 		"tensor parallel": {"backend: vllm\nsweep: {vllm.tensor_parallel_size: [1, 4]}", func(a, b *Need) bool {
 			return 3*b.Bytes < a.Bytes && b.Devices == 4 && b.Fits && !a.Fits
 		}},
-		"pipeline":       {"backend: vllm\nsweep: {vllm.pipeline_parallel_size: [1, 4]}", func(a, b *Need) bool { return 3*b.Bytes < a.Bytes && b.Devices == 4 }},
-		"copies":         {"backend: vllm\nvllm: {max_num_seqs: 8, tensor_parallel_size: 4}\nsweep: {vllm.data_parallel_size: [1, 2]}", func(a, b *Need) bool { return b.Seconds < a.Seconds && b.Devices == 8 }},
-		"quantisation":   {"backend: vllm\nsweep: {vllm.quantization: [fp8, awq]}", func(a, b *Need) bool { return b.Bytes < a.Bytes && b.Seconds != a.Seconds }},
-		"cache type":     {"backend: sglang\nsweep: {sglang.kv_cache_dtype: [auto, fp8_e4m3]}", func(a, b *Need) bool { return b.Bytes < a.Bytes && b.Seconds < a.Seconds }},
-		"pool":           {"backend: vllm\nvllm: {quantization: awq}\nsweep: {vllm.gpu_memory_utilization: [0.9, 0.5]}", func(a, b *Need) bool { return b.DeviceBytes < a.DeviceBytes }},
-		"pool too small": {"backend: vllm\nvllm: {quantization: fp8}\nsweep: {vllm.gpu_memory_utilization: [0.9, 0.3]}", func(a, b *Need) bool { return a.Fits && !b.Fits }},
-		"cache of given size": {"backend: vllm\nvllm: {quantization: awq}\nsweep: {vllm.kv_cache_memory_bytes: [60000000000, 1000000000]}", func(a, b *Need) bool {
+		"pipeline": {"backend: vllm\nsweep: {vllm.pipeline_parallel_size: [1, 4]}",
+			func(a, b *Need) bool { return 3*b.Bytes < a.Bytes && b.Devices == 4 }},
+		"copies": {"backend: vllm\nvllm: {max_num_seqs: 8, tensor_parallel_size: 4}\nsweep: " +
+			"{vllm.data_parallel_size: [1, 2]}", func(a,
+			b *Need) bool {
+			return b.Seconds < a.Seconds && b.Devices == 8
+		}},
+		"quantisation": {"backend: vllm\nsweep: {vllm.quantization: [fp8, awq]}",
+			func(a, b *Need) bool { return b.Bytes < a.Bytes && b.Seconds != a.Seconds }},
+		"cache type": {"backend: sglang\nsweep: {sglang.kv_cache_dtype: [auto, fp8_e4m3]}",
+			func(a, b *Need) bool { return b.Bytes < a.Bytes && b.Seconds < a.Seconds }},
+		"pool": {"backend: vllm\nvllm: {quantization: awq}\nsweep: {vllm.gpu_memory_utilization: " +
+			"[0.9, 0.5]}", func(a, b *Need) bool { return b.DeviceBytes < a.DeviceBytes }},
+		"pool too small": {"backend: vllm\nvllm: {quantization: fp8}\nsweep: {vllm.gpu_memory_utilization: " +
+			"[0.9, 0.3]}", func(a, b *Need) bool { return a.Fits && !b.Fits }},
+		"cache of given size": {"backend: vllm\nvllm: {quantization: awq}\nsweep: {vllm.kv_cache_memory_bytes: " +
+			"[60000000000, 1000000000]}", func(a, b *Need) bool {
 			return a.Fits && !b.Fits && b.DeviceBytes < a.DeviceBytes && strings.Contains(b.Why, "reduce the batch to")
 		}},
-		"chunk":       {"backend: tensorrt\nsweep: {tensorrt.max_num_tokens: [16384, 1024]}", func(a, b *Need) bool { return b.Bytes < a.Bytes }},
-		"llama.cpp":   {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.cache_type_k: [f16, q4_0]}", func(a, b *Need) bool { return b.Bytes < a.Bytes }},
-		"slots":       {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.parallel: [64, 1]}", func(a, b *Need) bool { return b.Bytes < a.Bytes }},
-		"on the host": {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.n_gpu_layers: [all, 0]}", func(a, b *Need) bool { return a.Device != b.Device }},
+		"chunk": {"backend: tensorrt\nsweep: {tensorrt.max_num_tokens: [16384, 1024]}",
+			func(a, b *Need) bool { return b.Bytes < a.Bytes }},
+		"llama.cpp": {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.cache_type_k: [f16, q4_0]}",
+			func(a, b *Need) bool { return b.Bytes < a.Bytes }},
+		"slots": {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.parallel: [64, 1]}",
+			func(a, b *Need) bool { return b.Bytes < a.Bytes }},
+		"on the host": {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.n_gpu_layers: [all, 0]}",
+			func(a, b *Need) bool { return a.Device != b.Device }},
 	} {
 		n := needs(t, estimator(t, "h200"), head+q.text)
 		if len(n) != 2 || !q.less(n[0], n[1]) {
@@ -73,7 +88,9 @@ func TestServerSections(t *testing.T) {
 
 // TestEngineDecidesOnBatch: a server that is not told a batch takes the prompts together.
 func TestEngineDecidesOnBatch(t *testing.T) {
-	n := needs(t, estimator(t, "h200"), "model: random:llama-3.1-8b\nbackend: vllm\nworkload: {dataset: synthetic, prompts: 64}\nexperiments: [{}, {vllm.max_num_seqs: 64}, {vllm.max_num_seqs: 1}]")
+	n := needs(t, estimator(t, "h200"),
+		"model: random:llama-3.1-8b\nbackend: vllm\nworkload: {dataset: synthetic, prompts: 64}\nexperiments: "+
+			"[{}, {vllm.max_num_seqs: 64}, {vllm.max_num_seqs: 1}]")
 	if n[0].Seconds != n[1].Seconds || n[2].Seconds < 1.2*n[0].Seconds {
 		t.Errorf("%g, %g and %g s", n[0].Seconds, n[1].Seconds, n[2].Seconds)
 	}
@@ -96,7 +113,8 @@ func TestTooFewGPUs(t *testing.T) {
 func TestObjectionsConcern(t *testing.T) {
 	s := parse(t, "model: random:llama-3.2-1b\nbackend: [vllm, embedded]\nsweep: {dtype: [float16, bfloat16]}\n")
 	p := New(Options{Study: s, Problems: estimator(t, "v100").Objections(s.Experiments)})
-	if p.Runnable != 3 || len(p.Findings) != 1 || !strings.Contains(p.Findings[0].Text, "V100 SXM2 32GB (compute capability 7.0) does not compute in bfloat16") {
+	if p.Runnable != 3 || len(p.Findings) != 1 ||
+		!strings.Contains(p.Findings[0].Text, "V100 SXM2 32GB (compute capability 7.0) does not compute in bfloat16") {
 		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
 	}
 }
@@ -104,22 +122,27 @@ func TestObjectionsConcern(t *testing.T) {
 // TestObjectionsOfOtherCards: the capability counts, also of a card that the catalogue lacks.
 func TestObjectionsOfOtherCards(t *testing.T) {
 	name, capability := "Quadro RTX 5000", "7.5"
-	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name, ComputeCapability: &capability}}, &host.Snapshot{})
+	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name, ComputeCapability: &capability}},
+		&host.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := e.Objections(parse(t, "model: random:llama-3.2-1b\nbackend: pytorch\npytorch.attn_implementation: flash_attention_2\n").Experiments)
-	if len(got) != 2 || got[0].Error || !got[1].Error || !strings.HasPrefix(got[1].Text, "Quadro RTX 5000 (compute capability 7.5) does not run flash_attention_2") {
+	got := e.Objections(parse(t,
+		"model: random:llama-3.2-1b\nbackend: pytorch\npytorch.attn_implementation: flash_attention_2\n").Experiments)
+	if len(got) != 2 || got[0].Error || !got[1].Error ||
+		!strings.HasPrefix(got[1].Text, "Quadro RTX 5000 (compute capability 7.5) does not run flash_attention_2") {
 		t.Errorf("%+v", got)
 	}
 }
 
 // TestSample: a study with more points than are estimated has totals nevertheless.
 func TestSample(t *testing.T) {
-	s := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {workload.input_tokens: 1..50, workload.output_tokens: 1..100}\n")
+	s := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {workload.input_tokens: 1..50, "+
+		"workload.output_tokens: 1..100}\n")
 	e := estimator(t, "h200")
 	p := New(Options{Study: s, Limit: 3, Estimate: e.Need, Sample: e.Sample(s.Experiments)})
-	if p.Totals == nil || p.Totals.Sample != mostEstimates || len(p.Shown) != 3 || p.Shown[1].Need == nil || p.Runnable != 5000 {
+	if p.Totals == nil || p.Totals.Sample != mostEstimates || len(p.Shown) != 3 || p.Shown[1].Need == nil ||
+		p.Runnable != 5000 {
 		t.Fatalf("totals %+v, %d shown, %d runnable", p.Totals, len(p.Shown), p.Runnable)
 	}
 	exact := 0.0
@@ -133,7 +156,8 @@ func TestSample(t *testing.T) {
 	if text := textOf(t, p, 0); !strings.Contains(text, "from a sample of 2000 points") {
 		t.Errorf("no word of the sample in\n%s", text)
 	}
-	if few := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {seed: 1..5000}\n"); e.Sample(few.Experiments) != 0 {
+	if few := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {seed: 1..5000}\n"); e.Sample(
+		few.Experiments) != 0 {
 		t.Error("points that differ in a seed are one estimate")
 	}
 }
@@ -182,11 +206,13 @@ sweep:
 				t.Errorf("width %d: a line of %d", width, n)
 			}
 		}
-		if !strings.Contains(table, "kv_cache_dtype") || strings.Contains(table, "vllm.kv_cache_dtype") || !strings.Contains(table, "gpu_memory_utilization") {
+		if !strings.Contains(table, "kv_cache_dtype") || strings.Contains(table, "vllm.kv_cache_dtype") ||
+			!strings.Contains(table, "gpu_memory_utilization") {
 			t.Errorf("width %d: keys in\n%s", width, table)
 		}
 	}
-	if got := fmt.Sprint(shortest([]string{"dtype", "vllm.batch", "fake.batch", "a.b"})); got != "[dtype vllm.batch fake.batch b]" {
+	if got := fmt.Sprint(shortest([]string{"dtype", "vllm.batch", "fake.batch",
+		"a.b"})); got != "[dtype vllm.batch fake.batch b]" {
 		t.Error(got)
 	}
 }
@@ -205,14 +231,17 @@ func TestDatasets(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := parse(t, "model: random:tiny-llama\nworkload.dataset: "+path+"\nsweep: {workload.prompts: [1, 2, 3], workload.input_tokens: [2, 64]}\n")
+	s := parse(t, "model: random:tiny-llama\nworkload.dataset: "+path+
+		"\nsweep: {workload.prompts: [1, 2, 3], workload.input_tokens: [2, 64]}\n")
 	problems := Datasets(s)
 	p := New(Options{Study: s, Problems: problems})
-	if p.Runnable != 4 || len(p.Findings) != 2 || !strings.Contains(p.Findings[0].Text, "has 2 prompts, up to 3 asked for") ||
+	if p.Runnable != 4 || len(p.Findings) != 2 ||
+		!strings.Contains(p.Findings[0].Text, "has 2 prompts, up to 3 asked for") ||
 		p.Findings[1].Error || !strings.Contains(p.Findings[1].Text, "its longest prompt has 3 bytes") {
 		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
 	}
-	if got := Datasets(parse(t, "model: random:tiny-llama\nworkload.dataset: none.jsonl\n")); len(got) != 1 || !strings.Contains(got[0].Text, "none.jsonl") {
+	if got := Datasets(parse(t, "model: random:tiny-llama\nworkload.dataset: none.jsonl\n")); len(got) != 1 ||
+		!strings.Contains(got[0].Text, "none.jsonl") {
 		t.Errorf("a missing file: %+v", got)
 	}
 }
@@ -221,7 +250,8 @@ func TestDatasets(t *testing.T) {
 func TestContexts(t *testing.T) {
 	e := estimator(t, "h200")
 	got := Contexts(parse(t, "model: random:tiny-llama\nsweep: {workload.input_tokens: [1984, 1985]}\n"), e)
-	if len(got) != 1 || got[0].Error || !strings.Contains(got[0].Text, "is made for 2048 tokens, and up to 2049 are asked for") {
+	if len(got) != 1 || got[0].Error ||
+		!strings.Contains(got[0].Text, "is made for 2048 tokens, and up to 2049 are asked for") {
 		t.Errorf("%+v", got)
 	}
 	if got := Contexts(parse(t, "model: random:tiny-llama\nworkload.input_tokens: 1984\n"), e); len(got) != 0 {
@@ -235,7 +265,8 @@ func TestModels(t *testing.T) {
 	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/org/good/"):
-			_, _ = w.Write([]byte(`{"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 3, "num_attention_heads": 16, "intermediate_size": 4096, "vocab_size": 32000}`))
+			_, _ = w.Write([]byte(
+				`{"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 3, "num_attention_heads": 16, "intermediate_size": 4096, "vocab_size": 32000}`))
 		case strings.HasPrefix(r.URL.Path, "/org/gated/"):
 			w.WriteHeader(http.StatusForbidden)
 		case strings.HasPrefix(r.URL.Path, "/org/down/"):
@@ -249,7 +280,8 @@ func TestModels(t *testing.T) {
 	t.Setenv("HF_HUB_CACHE", t.TempDir())
 	t.Setenv("HF_HUB_OFFLINE", "")
 	t.Setenv("HF_TOKEN", "")
-	s := parse(t, "model: m\nbackend: pytorch\nworkload: {dataset: synthetic}\nsweep: {model: [org/good, org/gated, org/down, org/none]}\n")
+	s := parse(t, "model: m\nbackend: pytorch\nworkload: {dataset: synthetic}\nsweep: {model: [org/good, "+
+		"org/gated, org/down, org/none]}\n")
 	e := estimator(t, "h200")
 	problems, err := Models(t.Context(), s, e)
 	if err != nil {
@@ -259,7 +291,8 @@ func TestModels(t *testing.T) {
 	if p.Runnable != 2 || len(p.Findings) != 3 || p.Shown[0].Need == nil || p.Shown[1].Need != nil {
 		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
 	}
-	for i, want := range []string{"access to org/gated is restricted", "502 Bad Gateway for org/down", "there is no model org/none"} {
+	for i, want := range []string{"access to org/gated is restricted", "502 Bad Gateway for org/down",
+		"there is no model org/none"} {
 		if f := p.Findings[i]; !strings.Contains(f.Text, want) || f.Error != (i != 1) {
 			t.Errorf("finding %+v, want %q", f, want)
 		}
@@ -277,13 +310,15 @@ func TestModels(t *testing.T) {
 // TestHistoryIsExact: a run with another setting of the engine is not one of the same
 // configuration.
 func TestHistoryIsExact(t *testing.T) {
-	all := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nworkload.dataset: synthetic\nsweep: {vllm.enforce_eager: [true, false]}\n").Experiments
+	all := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nworkload.dataset: synthetic\nsweep: "+
+		"{vllm.enforce_eager: [true, false]}\n").Experiments
 	e := estimator(t, "h200")
 	config, err := e.config(all[0].Model)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.earlier = []estimate.Run{{Device: "H200 SXM", Backend: "vllm", Format: estimate.BF16, Model: config, Exact: string(all[0].Section()), Seconds: 9,
+	e.earlier = []estimate.Run{{Device: "H200 SXM", Backend: "vllm", Format: estimate.BF16, Model: config,
+		Exact: string(all[0].Section()), Seconds: 9,
 		Work: estimate.Work{Prompts: 16, Batch: serverSequences, Input: 256, Output: 64}}}
 	for i, want := range []string{"history (1 run)", "roofline corrected by 1 run"} {
 		if n, reason := e.Need(all[i]); n == nil || n.Basis != want {

@@ -166,8 +166,11 @@ type Problem struct {
 // New makes the plan.
 func New(o Options) *Plan {
 	s := o.Study
-	p := &Plan{Name: s.Name, Points: len(s.Experiments), Shown: []Point{}, FirstRun: []Run{}, Order: s.Execution.Order, Cycles: s.Execution.Cycles,
-		Merged: s.Merged, Duplicates: append([]study.Duplicate{}, s.Duplicates...), Filtered: s.Filtered, Refused: s.Refused, Invalid: s.Invalid, Unused: s.Unused, Findings: []Finding{}, Device: o.Device}
+	p := &Plan{Name: s.Name, Points: len(s.Experiments), Shown: []Point{}, FirstRun: []Run{},
+		Order: s.Execution.Order, Cycles: s.Execution.Cycles,
+		Merged: s.Merged, Duplicates: append([]study.Duplicate{},
+			s.Duplicates...), Filtered: s.Filtered, Refused: s.Refused, Invalid: s.Invalid, Unused: s.Unused,
+		Findings: []Finding{}, Device: o.Device}
 	p.Runs = p.Points * p.Cycles
 	if most := s.Execution.Until.MaxCycles; most > p.Cycles {
 		p.MoreCycles = most - p.Cycles
@@ -177,7 +180,9 @@ func New(o Options) *Plan {
 	p.points(o, axes)
 	first := campaign.First(s, o.Limit)
 	for i, r := range first {
-		p.FirstRun = append(p.FirstRun, Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: r.Experiment.Label(), Start: campaign.Starts(s, first, i)})
+		p.FirstRun = append(p.FirstRun,
+			Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: r.Experiment.Label(),
+				Start: campaign.Starts(s, first, i)})
 	}
 	p.count(s)
 	p.Totals.save(p.Starts, p.Runs)

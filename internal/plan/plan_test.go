@@ -46,7 +46,8 @@ func TestPlan(t *testing.T) {
 	if got := strings.Join(keys, " "); got != "backend dtype pytorch.batch_size" {
 		t.Errorf("axes %s", got)
 	}
-	if p.Points != 8 || p.Runs != 24 || len(p.FirstRun) != 24 || len(p.Shown) != 8 || p.Totals == nil || p.Totals.Cost == nil {
+	if p.Points != 8 || p.Runs != 24 || len(p.FirstRun) != 24 || len(p.Shown) != 8 || p.Totals == nil ||
+		p.Totals.Cost == nil {
 		t.Fatalf("%d points, %d runs, totals %v", p.Points, p.Runs, p.Totals)
 	}
 	no := 0
@@ -65,7 +66,8 @@ func TestPlan(t *testing.T) {
 	if err := p.Text(&b, 0); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"8 experiments, 3 cycles, 24 runs", "H200 SXM", "order (reverse", "nothing was started"} {
+	for _, want := range []string{"8 experiments, 3 cycles, 24 runs", "H200 SXM", "order (reverse",
+		"nothing was started"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
@@ -75,7 +77,8 @@ func TestPlan(t *testing.T) {
 // TestLimitAndOnly: what is listed is part of the study; what is counted is all.
 func TestLimitAndOnly(t *testing.T) {
 	s := parse(t, twoEngines)
-	if p := New(Options{Study: s, Limit: 2}); p.Points != 8 || len(p.Shown) != 2 || len(p.FirstRun) != 2 || p.Runnable != 8 {
+	if p := New(Options{Study: s, Limit: 2}); p.Points != 8 || len(p.Shown) != 2 || len(p.FirstRun) != 2 ||
+		p.Runnable != 8 {
 		t.Errorf("limit: %d shown, %d runs", len(p.Shown), len(p.FirstRun))
 	}
 	if p := New(Options{Study: s, Only: "batch_size=4096"}); len(p.Shown) != 2 {
@@ -87,8 +90,10 @@ func TestLimitAndOnly(t *testing.T) {
 func TestProblems(t *testing.T) {
 	s := parse(t, twoEngines)
 	p := New(Options{Study: s, Problems: []Problem{
-		{Finding{Error: true, Text: "no torch", Short: "engine"}, func(e study.Experiment) bool { return e.Backend == study.PyTorch }},
-		{Finding{Error: true, Text: "no float32", Short: "device"}, func(e study.Experiment) bool { return e.DType == "float32" && e.Backend == study.PyTorch }},
+		{Finding{Error: true, Text: "no torch", Short: "engine"},
+			func(e study.Experiment) bool { return e.Backend == study.PyTorch }},
+		{Finding{Error: true, Text: "no float32", Short: "device"},
+			func(e study.Experiment) bool { return e.DType == "float32" && e.Backend == study.PyTorch }},
 		{Finding: Finding{Text: "busy"}},
 	}})
 	if p.Runnable != 2 || len(p.Findings) != 3 {
@@ -110,7 +115,9 @@ func TestProblems(t *testing.T) {
 // TestGPUOfTheMachine: memory that is taken counts.
 func TestGPUOfTheMachine(t *testing.T) {
 	name, total, used := "NVIDIA H200", int64(150e9), int64(149e9)
-	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name, MemoryTotalBytes: &total, MemoryUsedBytes: &used}}, &host.Snapshot{})
+	e, err := NewEstimator("",
+		map[string]power.GPUFacts{"gpu0": {Name: &name, MemoryTotalBytes: &total, MemoryUsedBytes: &used}},
+		&host.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +126,12 @@ func TestGPUOfTheMachine(t *testing.T) {
 	if need == nil || need.Fits || !strings.Contains(need.Why, "choose a smaller model") {
 		t.Errorf("need %+v, %s", need, reason)
 	}
-	if _, err := NewEstimator("h2000", nil, &host.Snapshot{}); err == nil || !strings.Contains(err.Error(), "H200 SXM") {
+	if _, err := NewEstimator("h2000", nil, &host.Snapshot{}); err == nil ||
+		!strings.Contains(err.Error(), "H200 SXM") {
 		t.Errorf("an unknown GPU: %v", err)
 	}
-	for text, want := range map[string]string{"model: random:tiny-llama\nbackend: fake\n": "computes nothing", "model: org/name\n": "once it has been fetched",
+	for text, want := range map[string]string{"model: random:tiny-llama\nbackend: fake\n": "computes nothing",
+		"model: org/name\n":                         "once it has been fetched",
 		"model: random:tiny-llama\nbackend: vllm\n": ""} {
 		if _, reason := e.Need(parse(t, text).Experiments[0]); want != "" && !strings.Contains(reason, want) {
 			t.Errorf("%q: %q, want %q", text, reason, want)
@@ -146,7 +155,8 @@ func TestLearn(t *testing.T) {
 		"together by vLLM": {vllm, result.Window{DurationS: 4 * 123, Repeats: 4}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := parse(t, "model: random:llama-3.1-8b\ndtype: bfloat16\nworkload: {dataset: synthetic, prompts: 8}\n"+q.engine).Experiments[0]
+			x := parse(t, "model: random:llama-3.1-8b\ndtype: bfloat16\nworkload: {dataset: synthetic, prompts: 8}\n"+
+				q.engine).Experiments[0]
 			dir, err := result.Create(t.TempDir(), "earlier", time.Now())
 			if err != nil {
 				t.Fatal(err)
@@ -157,8 +167,10 @@ func TestLearn(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: x.ID(), Cycle: cycle + 1, Status: status, Config: x, Window: &q.window,
-					Tokens: &result.Tokens{}, Energy: result.Energy{Provenance: result.Measured, TotalJ: &result.Quantity{Value: 45600 * float64(q.window.Repeats)},
+				rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: x.ID(), Cycle: cycle + 1,
+					Status: status, Config: x, Window: &q.window,
+					Tokens: &result.Tokens{}, Energy: result.Energy{Provenance: result.Measured,
+						TotalJ:  &result.Quantity{Value: 45600 * float64(q.window.Repeats)},
 						Devices: []result.Device{{Device: "gpu0", Kind: "gpu", Name: "NVIDIA H200", Counted: true}}}}
 				if cycle == 2 {
 					rec.Warn(result.WarnUnequalWork, "it teaches nothing")
@@ -184,7 +196,8 @@ func TestLearn(t *testing.T) {
 				}
 				return
 			}
-			if after.Basis != "history (1 run)" || after.Seconds < 123 || after.Seconds > 350 || after.Joules < 45600 || after.Joules > 100_000 || before.Seconds > 100 {
+			if after.Basis != "history (1 run)" || after.Seconds < 123 || after.Seconds > 350 ||
+				after.Joules < 45600 || after.Joules > 100_000 || before.Seconds > 100 {
 				t.Errorf("before %+v, after %+v", before, after)
 			}
 		})

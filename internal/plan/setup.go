@@ -28,21 +28,26 @@ func sectionOf(x study.Experiment) section {
 		return section{attention: p.AttnImplementation, device: p.Device, onCPU: p.Device == "cpu"}
 	case x.Backend == study.VLLM && x.VLLM != nil:
 		v := x.VLLM
-		return section{quantization: v.Quantization, cacheType: v.KVCacheDType, cacheBits: bitsOf(v.KVCacheDType), tensor: v.TensorParallelSize, pipeline: v.PipelineParallelSize,
-			copies: v.DataParallelSize, pool: v.GPUMemoryUtilization, poolCache: unit.Bytes(v.KVCacheMemoryBytes), chunk: v.MaxNumBatchedTokens}
+		return section{quantization: v.Quantization, cacheType: v.KVCacheDType, cacheBits: bitsOf(v.KVCacheDType),
+			tensor: v.TensorParallelSize, pipeline: v.PipelineParallelSize,
+			copies: v.DataParallelSize, pool: v.GPUMemoryUtilization, poolCache: unit.Bytes(v.KVCacheMemoryBytes),
+			chunk: v.MaxNumBatchedTokens}
 	case x.Backend == study.SGLang && x.SGLang != nil:
 		g := x.SGLang
-		return section{quantization: g.Quantization, cacheType: g.KVCacheDType, cacheBits: bitsOf(g.KVCacheDType), tensor: g.TensorParallelSize, pipeline: g.PipelineParallelSize,
+		return section{quantization: g.Quantization, cacheType: g.KVCacheDType, cacheBits: bitsOf(g.KVCacheDType),
+			tensor: g.TensorParallelSize, pipeline: g.PipelineParallelSize,
 			copies: g.DataParallelSize, pool: g.MemFractionStatic, chunk: g.ChunkedPrefillSize}
 	case x.Backend == study.TensorRT && x.TensorRT != nil:
 		r := x.TensorRT
-		return section{cacheType: r.KVCacheDType, cacheBits: bitsOf(r.KVCacheDType), tensor: r.TensorParallelSize, pipeline: r.PipelineParallelSize,
-			pool: r.FreeGPUMemoryFraction, chunk: r.MaxNumTokens}
+		return section{cacheType: r.KVCacheDType, cacheBits: bitsOf(r.KVCacheDType), tensor: r.TensorParallelSize,
+			pipeline: r.PipelineParallelSize,
+			pool:     r.FreeGPUMemoryFraction, chunk: r.MaxNumTokens}
 	case x.Backend == study.LlamaCpp && x.LlamaCpp != nil:
 		l := x.LlamaCpp
 		// Keys and values may differ; an element costs the mean of both.
 		k, v := cmp.Or(bitsOf(l.CacheTypeK), 16), cmp.Or(bitsOf(l.CacheTypeV), 16)
-		return section{cacheBits: (k + v) / 2, cacheTokens: l.ContextSize, chunk: l.UBatchTokens, onCPU: l.GPULayers == "0"}
+		return section{cacheBits: (k + v) / 2, cacheTokens: l.ContextSize, chunk: l.UBatchTokens,
+			onCPU: l.GPULayers == "0"}
 	}
 	return section{onCPU: x.Backend == study.Embedded}
 }
@@ -104,13 +109,15 @@ func formatOf(x study.Experiment, s section) (estimate.Format, string) {
 	if f, err := estimate.ParseFormat(s.quantization); err == nil {
 		return f, ""
 	}
-	return dtype, "how many bits the quantisation " + s.quantization + " keeps is in the model's files: estimated as " + string(dtype)
+	return dtype, "how many bits the quantisation " + s.quantization +
+		" keeps is in the model's files: estimated as " + string(dtype)
 }
 
 // choiceOf is what the experiment asks the device to compute in.
 func choiceOf(x study.Experiment) estimate.Choice {
 	s := sectionOf(x)
-	return estimate.Choice{Backend: x.Backend, DType: x.DType, Quantization: strings.ToLower(s.quantization), Cache: s.cacheType, Attention: s.attention}
+	return estimate.Choice{Backend: x.Backend, DType: x.DType, Quantization: strings.ToLower(s.quantization),
+		Cache: s.cacheType, Attention: s.attention}
 }
 
 // onGPU says that the engine may run on a GPU.

@@ -36,7 +36,8 @@ func (p *Plan) head(b *strings.Builder) {
 	if name == "" {
 		name = "study"
 	}
-	fmt.Fprintf(b, "%s: %s, %s, %s", name, plural(p.Points, "experiment"), plural(p.Cycles, "cycle"), plural(p.Runs, "run"))
+	fmt.Fprintf(b, "%s: %s, %s, %s", name, plural(p.Points, "experiment"), plural(p.Cycles, "cycle"),
+		plural(p.Runs, "run"))
 	if p.MoreCycles > 0 {
 		fmt.Fprintf(b, ", and up to %d cycles more until the wanted precision is reached", p.MoreCycles)
 	}
@@ -59,7 +60,8 @@ func (p *Plan) head(b *strings.Builder) {
 			sample = fmt.Sprintf(", from a sample of %d points", t.Sample)
 		}
 		fmt.Fprintf(b, " (modelled%s: %s)\n", sample, t.Basis)
-		fmt.Fprintf(b, "  as a rough interval %s to %s and %.2g to %.2g kWh\n", roughly(seconds(t.SecondsRange[0])), roughly(seconds(t.SecondsRange[1])), t.KWhRange[0], t.KWhRange[1])
+		fmt.Fprintf(b, "  as a rough interval %s to %s and %.2g to %.2g kWh\n", roughly(seconds(t.SecondsRange[0])),
+			roughly(seconds(t.SecondsRange[1])), t.KWhRange[0], t.KWhRange[1])
 	case p.Missing != "":
 		fmt.Fprintf(b, "  no total of time and energy: %s\n", p.Missing)
 	}
@@ -97,7 +99,8 @@ func (p *Plan) order(b *strings.Builder) {
 	case *p.Starts == p.Runs:
 		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", plural(p.Runs, "start"))
 	default:
-		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", plural(*p.Starts, "start"), plural(p.Runs, "run"))
+		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", plural(*p.Starts, "start"),
+			plural(p.Runs, "run"))
 	}
 }
 

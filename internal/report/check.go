@@ -50,7 +50,9 @@ func (t Terminal) check(b *strings.Builder, c Check) {
 	case len(c.Differ) == 0:
 		fmt.Fprintf(b, "%srecomputed: %d numbers, all match\n", first, c.Numbers)
 	default:
-		t.wrap(b, first+"recomputed: ", "  ", fmt.Sprintf("%d numbers, ", c.Numbers)+t.red(fmt.Sprintf("%d do not follow from the raw files", len(c.Differ))))
+		t.wrap(b, first+"recomputed: ", "  ",
+			fmt.Sprintf("%d numbers, ", c.Numbers)+
+				t.red(fmt.Sprintf("%d do not follow from the raw files", len(c.Differ))))
 		for i, d := range c.Differ {
 			if i == maxShown {
 				t.wrap(b, "  ", "    ", fmt.Sprintf("and %d more; --json lists all", len(c.Differ)-maxShown))

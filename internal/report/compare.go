@@ -74,8 +74,11 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 	if c.Paired {
 		how = "runs of the same cycle in pairs"
 	}
-	t.wrap(&b, "  ", "  ", how+"; p by permutation, corrected for the number of metrics (Holm); the sensor's gain cancels in ratios on one device")
-	for _, text := range append(append(left("A", c.ExcludedA), left("B", c.ExcludedB)...), append(c.Warnings, caveats...)...) {
+	t.wrap(&b, "  ", "  ", how+
+		"; p by permutation, corrected for the number of metrics (Holm); the sensor's gain cancels in ratios "+
+		"on one device")
+	for _, text := range append(append(left("A", c.ExcludedA), left("B", c.ExcludedB)...),
+		append(c.Warnings, caveats...)...) {
 		t.wrap(&b, t.warn("caution")+": ", "         ", text)
 	}
 	_, err := io.WriteString(w, b.String())
@@ -86,7 +89,8 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 func left(side string, all []result.Exclusion) []string {
 	var out []string
 	for _, x := range all {
-		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", count(x.Runs, "run"), side, x.Code, x.Reason, x.Next))
+		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", count(x.Runs, "run"), side, x.Code,
+			x.Reason, x.Next))
 	}
 	return out
 }
@@ -137,7 +141,8 @@ func chosen(e result.ExperimentSummary, metric string) string {
 		text += " by " + string(m)
 	}
 	if m.CI95 != nil {
-		text += fmt.Sprintf(" (%s to %s, %d runs)", metricValue(m.CI95[0], info.Unit), metricValue(m.CI95[1], info.Unit), m.N)
+		text += fmt.Sprintf(" (%s to %s, %d runs)", metricValue(m.CI95[0], info.Unit),
+			metricValue(m.CI95[1], info.Unit), m.N)
 	} else {
 		text += " (one run: nothing is known of its spread)"
 	}

@@ -26,15 +26,19 @@ func energy(r *result.Record) Section {
 	}
 	row("energy", unit.SI(e.TotalJ.Value, "J"), func(p *result.Phase) string { return pointer(p.EnergyJ, "J") })
 	row("  ± stat, 95 %", "±"+unit.SI(half(e.TotalJ.CI95), "J"), phaseInterval)
-	row("  ± gain, 95 %", "±"+unit.SI(e.TotalJ.Gain95, "J"), func(p *result.Phase) string { return plusMinus(p.Gain95) })
+	row("  ± gain, 95 %", "±"+unit.SI(e.TotalJ.Gain95, "J"),
+		func(p *result.Phase) string { return plusMinus(p.Gain95) })
 	if e.Phases != nil && e.Phases.SharedJ > 0 {
-		s.Rows = append(s.Rows, Row{"  bounds", []string{missing, bounds(e.Phases.Prefill), bounds(e.Phases.Decode), missing}})
+		s.Rows = append(s.Rows,
+			Row{"  bounds", []string{missing, bounds(e.Phases.Prefill), bounds(e.Phases.Decode), missing}})
 	}
 	row("per output token", valueOr(e.PerOutputTokenJ, "J"), perOutputToken(r))
 	row("per own token", valueOr(e.PerTotalTokenJ, "J"), perToken)
 	if q := e.PerTotalTokenJ; q != nil {
-		row("  ± stat, 95 %", "±"+unit.SI(half(q.CI95), "J"), func(p *result.Phase) string { return interval(p.JPerToken, p.JPerTokenCI95) })
-		row("  ± gain, 95 %", "±"+unit.SI(q.Gain95, "J"), func(p *result.Phase) string { return plusMinus(p.JPerTokenGain95) })
+		row("  ± stat, 95 %", "±"+unit.SI(half(q.CI95), "J"),
+			func(p *result.Phase) string { return interval(p.JPerToken, p.JPerTokenCI95) })
+		row("  ± gain, 95 %", "±"+unit.SI(q.Gain95, "J"),
+			func(p *result.Phase) string { return plusMinus(p.JPerTokenGain95) })
 	}
 	row("mean power", valueOr(e.MeanW, "W"), func(p *result.Phase) string { return pointer(p.MeanW, "W") })
 	row("time", unit.SI(r.Window.DurationS, "s"), func(p *result.Phase) string { return unit.SI(p.DurationS, "s") })
@@ -134,7 +138,8 @@ func Stated(q *result.Quantity, of string) string { return stated(q, 1, of) }
 
 // stated is Stated of a quantity times a factor.
 func stated(q *result.Quantity, factor float64, of string) string {
-	return fmt.Sprintf("%s ± %s (stat) ± %s (gain)", unit.SI(factor*q.Value, of), unit.SI(factor*half(q.CI95), of), unit.SI(factor*q.Gain95, of))
+	return fmt.Sprintf("%s ± %s (stat) ± %s (gain)", unit.SI(factor*q.Value, of), unit.SI(factor*half(q.CI95), of),
+		unit.SI(factor*q.Gain95, of))
 }
 
 // energyNotes are the lines below the table that every reader needs.
@@ -146,7 +151,8 @@ func energyNotes(r *result.Record) []string {
 	}
 	notes = append(notes, nets(r)...)
 	if q, wh := e.PerRequestJ, e.WhPer1000Requests; q != nil && wh != nil {
-		notes = append(notes, fmt.Sprintf("%s per request · %s Wh per 1000 requests", unit.SI(q.Value, "J"), unit.Significant(wh.Value, 3)))
+		notes = append(notes, fmt.Sprintf("%s per request · %s Wh per 1000 requests", unit.SI(q.Value, "J"),
+			unit.Significant(wh.Value, 3)))
 	}
 	if a := e.Agreement; a != nil && a.DifferencePct != nil {
 		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s (%+.2f %%)",
@@ -178,7 +184,8 @@ func energyNotes(r *result.Record) []string {
 	case simulated(r):
 		notes = append(notes, "a simulated GPU: these joules exist nowhere")
 	default:
-		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says why no sensor is read")
+		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says "+
+			"why no sensor is read")
 	}
 	return notes
 }
@@ -194,7 +201,8 @@ func nets(r *result.Record) []string {
 		if q.net == nil || q.idle == nil || r.Tokens.Output == 0 {
 			continue
 		}
-		note := fmt.Sprintf("%s per output token, net of %s %s", stated(q.net, 1/float64(r.Tokens.Output), "J"), q.what, unit.SI(q.idle.Value, "W"))
+		note := fmt.Sprintf("%s per output token, net of %s %s", stated(q.net, 1/float64(r.Tokens.Output), "J"),
+			q.what, unit.SI(q.idle.Value, "W"))
 		if age := ageOf(e, q.idle == e.BaselineW); age > 0 {
 			note += fmt.Sprintf(" (measured %s earlier)", unit.SI(age, "s"))
 		}
@@ -240,7 +248,8 @@ func phaseNotes(e result.Energy) []string {
 		notes = append(notes, fmt.Sprintf("phases by regression of %d power samples on the engine's steps", samples))
 	}
 	if e.Phases.SharedJ > 0 {
-		notes = append(notes, "mixed steps spend "+unit.SI(e.Phases.SharedJ, "J")+" on both phases together: each has half of it, the bounds give it all to one")
+		notes = append(notes, "mixed steps spend "+unit.SI(e.Phases.SharedJ, "J")+
+			" on both phases together: each has half of it, the bounds give it all to one")
 	}
 	return notes
 }
@@ -268,11 +277,14 @@ func energyDetails(r *result.Record) []string {
 	notes = append(notes, budget("net of bare idle", e.NetJ)...)
 	notes = append(notes, budget("net of idle with the model loaded", e.NetResidentJ)...)
 	if w := e.MinWindow; w != nil {
-		notes = append(notes, fmt.Sprintf("the sensor's timing allows ±1 %% from a window of %s on, ±5 %% from %s", unit.SI(w.For1PctS, "s"), unit.SI(w.For5PctS, "s")))
+		notes = append(notes, fmt.Sprintf("the sensor's timing allows ±1 %% from a window of %s on, ±5 %% from %s",
+			unit.SI(w.For1PctS, "s"), unit.SI(w.For5PctS, "s")))
 	}
 	if h := r.Harness; h != nil {
-		cost := fmt.Sprintf("measuring: %s of processor time, %s of it for %d polls of the sensors, peak memory %s, clocks tied within %s",
-			unit.SI(h.CPUS, "s"), unit.SI(h.SamplerCPUPct/100*r.Window.DurationS, "s"), h.SamplerPolls, unit.Bytes(h.PeakBytes), unit.SI(float64(h.ClockSlackNS)/1e9, "s"))
+		cost := fmt.Sprintf("measuring: %s of processor time, %s of it for %d polls of the sensors, peak memory "+
+			"%s, clocks tied within %s",
+			unit.SI(h.CPUS, "s"), unit.SI(h.SamplerCPUPct/100*r.Window.DurationS,
+				"s"), h.SamplerPolls, unit.Bytes(h.PeakBytes), unit.SI(float64(h.ClockSlackNS)/1e9, "s"))
 		notes = append(notes, cost)
 	}
 	return notes
@@ -280,8 +292,10 @@ func energyDetails(r *result.Record) []string {
 
 // fitDetails describe the regression on one device.
 func fitDetails(f result.PhaseFit) []string {
-	sensor := fmt.Sprintf("fit on %s: %d samples; sensor as fitted: window %s, low-pass filter %s, lag %s; condition number %s, residual %s",
-		f.Device, f.Samples, fitted(f.WindowMS, f.WindowSDMS), fitted(f.FilterMS, f.FilterSDMS), fitted(f.LagMS, f.LagSDMS),
+	sensor := fmt.Sprintf("fit on %s: %d samples; sensor as fitted: window %s, low-pass filter %s, lag %s; "+
+		"condition number %s, residual %s",
+		f.Device, f.Samples, fitted(f.WindowMS, f.WindowSDMS), fitted(f.FilterMS, f.FilterSDMS), fitted(f.LagMS,
+			f.LagSDMS),
 		unit.Significant(f.Condition, 3), unit.SI(f.ResidualW, "W"))
 	var terms []string
 	for _, t := range f.Terms {

@@ -130,7 +130,8 @@ func energyWord(e result.ExperimentSummary) string {
 
 // summaryProvenance is the provenance of a configuration's energy in one word.
 func summaryProvenance(e result.ExperimentSummary) string {
-	return provenanceWord(&result.Record{Backend: result.Backend{Name: e.Config.Backend}, Energy: result.Energy{Provenance: e.Provenance}})
+	return provenanceWord(&result.Record{Backend: result.Backend{Name: e.Config.Backend},
+		Energy: result.Energy{Provenance: e.Provenance}})
 }
 
 // standingWord is the Pareto standing in a word.
@@ -273,9 +274,12 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	for i, e := range s.Experiments {
 		configs[i] = e.Config
 	}
-	keys := slices.DeleteFunc(study.Varying(configs), func(k study.Key) bool { return slices.Contains(fixedKeys, k.Name) })
+	keys := slices.DeleteFunc(study.Varying(configs),
+		func(k study.Key) bool { return slices.Contains(fixedKeys, k.Name) })
 	out := csv.NewWriter(w)
-	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens", "runs_ok", "runs_failed", "runs_left_out", "runs_excluded", "excluded_why", "memory_method", "process_memory_method", "energy_provenance"}
+	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens",
+		"runs_ok", "runs_failed", "runs_left_out", "runs_excluded", "excluded_why", "memory_method",
+		"process_memory_method", "energy_provenance"}
 	for _, k := range keys {
 		name := k.Name
 		if name == "dtype" {
@@ -284,16 +288,20 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 		head = append(head, name)
 	}
 	for _, m := range result.Metrics() {
-		head = append(head, m.Name, m.Name+".ci95_low", m.Name+".ci95_high", m.Name+".p5", m.Name+".p50", m.Name+".p95", m.Name+".n")
+		head = append(head, m.Name, m.Name+".ci95_low", m.Name+".ci95_high", m.Name+".p5", m.Name+".p50",
+			m.Name+".p95", m.Name+".n")
 	}
 	if err := out.Write(head); err != nil {
 		return err
 	}
 	for i, e := range s.Experiments[:n] {
 		c := configs[i]
-		row := []string{e.ID, c.Model, c.Backend, cmp.Or(e.DType, c.DType), strconv.Itoa(c.BatchSize()), strconv.Itoa(c.Workload.Prompts),
-			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK), strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut),
-			strconv.Itoa(e.OK - e.Compared()), excludedWhy(e), string(e.MemoryMethod), string(e.ProcessMethod), summaryProvenance(e)}
+		row := []string{e.ID, c.Model, c.Backend, cmp.Or(e.DType, c.DType), strconv.Itoa(c.BatchSize()),
+			strconv.Itoa(c.Workload.Prompts),
+			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK),
+			strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut),
+			strconv.Itoa(e.OK - e.Compared()), excludedWhy(e), string(e.MemoryMethod), string(e.ProcessMethod),
+			summaryProvenance(e)}
 		for _, k := range keys {
 			row = append(row, k.Text(c))
 		}

@@ -23,7 +23,8 @@ func large(t *testing.T, n int) *result.StudyResult {
 		e.Model, e.Embedded = "random:tiny-llama", &study.EmbeddedSection{BatchSize: i + 1, PrefillChunk: 512}
 		e.PyTorch, e.Fake = nil, nil
 		e.Warmup.Runs = i % 2
-		sum := result.ExperimentSummary{ID: e.ID(), Config: e, OK: 1, Status: result.OK, DType: "float16", Provenance: result.Measured}
+		sum := result.ExperimentSummary{ID: e.ID(), Config: e, OK: 1, Status: result.OK, DType: "float16",
+			Provenance: result.Measured}
 		text := fmt.Sprintf(`{"throughput.output_tokens_per_s":{"n":1,"mean":%d},"energy.per_output_token_j":{"n":3,"mean":2,"p5":1,"p50":2,"p95":3,"ci95":[1,3]}}`, 100+i)
 		if err := json.Unmarshal([]byte(text), &sum.Metrics); err != nil {
 			t.Fatal(err)
@@ -31,7 +32,8 @@ func large(t *testing.T, n int) *result.StudyResult {
 		s.Experiments = append(s.Experiments, sum)
 		s.Rows = append(s.Rows, result.Row{ID: sum.ID, Cycle: 1, Status: result.OK})
 	}
-	s.Experiments[1].Caveats = []result.Warning{{Code: result.CaveatPrecision, Message: "known to ±50 %; wanted was ±2 %"}}
+	s.Experiments[1].Caveats = []result.Warning{{Code: result.CaveatPrecision,
+		Message: "known to ±50 %; wanted was ±2 %"}}
 	return s
 }
 
@@ -44,16 +46,19 @@ func TestLargeTable(t *testing.T) {
 		if got := strings.Count(text, " measured\n"); got != want {
 			t.Errorf("limit %d: %d lines, want %d", limit, got, want)
 		}
-		if cut := strings.Contains(text, fmt.Sprintf("the first %d of 3000 configurations", want)); cut != (want < 3000) {
+		if cut := strings.Contains(text,
+			fmt.Sprintf("the first %d of 3000 configurations", want)); cut != (want < 3000) {
 			t.Errorf("limit %d: that it is cut is said: %v", limit, cut)
 		}
-		for _, want := range []string{"large: 3000 of 3000 runs ok", "warning (3 of 3000 runs): the machine was busy", "caution: not balanced", "known to ±50 %; wanted was ±2 %"} {
+		for _, want := range []string{"large: 3000 of 3000 runs ok", "warning (3 of 3000 runs): the machine was busy",
+			"caution: not balanced", "known to ±50 %; wanted was ±2 %"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("limit %d: no %q", limit, want)
 			}
 		}
 	}
-	if text := render(t, Terminal{Front: []string{"latency.ttft_ms.p99"}, Sort: "throughput.requests_per_s"}, s); strings.Contains(text, "requests_per_s") {
+	if text := render(t, Terminal{Front: []string{"latency.ttft_ms.p99"}, Sort: "throughput.requests_per_s"},
+		s); strings.Contains(text, "requests_per_s") {
 		t.Errorf("a column without values is shown:\n%s", text[:400])
 	}
 }
@@ -75,7 +80,8 @@ func TestCSVTellsApart(t *testing.T) {
 		}
 		at[h] = rows[3][i]
 	}
-	for key, want := range map[string]string{"embedded.batch_size": "3", "warmup.runs": "0", "energy.per_output_token_j.p5": "1", "energy.per_output_token_j.p95": "3",
+	for key, want := range map[string]string{"embedded.batch_size": "3", "warmup.runs": "0",
+		"energy.per_output_token_j.p5": "1", "energy.per_output_token_j.p95": "3",
 		"throughput.output_tokens_per_s": "102", "throughput.output_tokens_per_s.p50": "", "energy.total_j": ""} {
 		if got, ok := at[key]; !ok || got != want {
 			t.Errorf("%s is %q (%v), want %q", key, got, ok, want)

@@ -21,11 +21,13 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func quantity(v, half, gain float64, source string) *result.Quantity {
-	return &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: gain * v, Method: "energy counter, edge-snapped", Source: source}
+	return &result.Quantity{Value: v, CI95: [2]float64{v - half, v + half}, Gain95: gain * v,
+		Method: "energy counter, edge-snapped", Source: source}
 }
 
 func distribution(p50 float64) *result.Distribution {
-	return &result.Distribution{N: 64, Mean: 1.02 * p50, SD: new(0.1 * p50), Min: 0.9 * p50, P50: p50, P90: 1.1 * p50, P95: 1.15 * p50, P99: 1.2 * p50, Max: 1.3 * p50}
+	return &result.Distribution{N: 64, Mean: 1.02 * p50, SD: new(0.1 * p50), Min: 0.9 * p50, P50: p50, P90: 1.1 * p50,
+		P95: 1.15 * p50, P99: 1.2 * p50, Max: 1.3 * p50}
 }
 
 // measuredGPU is a run on a GPU with everything known.
@@ -39,26 +41,32 @@ func measuredGPU() *result.Record {
 		Backend: result.Backend{Name: e.Backend, Version: "2.8.0+cu128", Tier: "T1", Device: "cuda", DType: "bfloat16"},
 		Window:  &result.Window{DurationS: 24.8},
 		Tokens:  &result.Tokens{Prompt: 64 * 512, PromptComputed: 64 * 512, Output: 64 * 128, RequestsOK: 64},
-		Latency: &result.Latency{TTFT: distribution(212), ITL: distribution(22.4), TPOT: distribution(22.4), E2E: distribution(3055)},
+		Latency: &result.Latency{TTFT: distribution(212), ITL: distribution(22.4), TPOT: distribution(22.4),
+			E2E: distribution(3055)},
 		Throughput: &result.Throughput{
 			OutputTokensPerS: 330.3, TotalTokensPerS: 1651.6, RequestsPerS: 2.58},
 		Compute: &result.Compute{Parameters: 8030261248, NonEmbedding: 7504924672, Active: 8030261248,
 			FLOPs: 6.4e14, FLOPsPrefill: 5.1e14, FLOPsDecode: 1.3e14, FLOPsPerS: 2.58e13, FLOPsPerJ: new(5.8e10)},
-		Memory: result.Memory{PeakBytes: new(int64(17_400_000_000)), PeakSource: "torch.cuda.max_memory_allocated", EstimatedBytes: new(int64(16_900_000_000))},
+		Memory: result.Memory{PeakBytes: new(int64(17_400_000_000)), PeakSource: "torch.cuda.max_memory_allocated",
+			EstimatedBytes: new(int64(16_900_000_000))},
 	}
 	const nvml = "nvml.counter"
 	total := quantity(11040, 12, 0.05, nvml)
 	r.Energy = result.Energy{Provenance: result.Measured, Scope: "gpu", Sources: []string{nvml}, TotalJ: total,
-		NetJ: quantity(9180, 15, 0.05, nvml), MeanW: quantity(445, 0.5, 0.05, nvml), BaselineW: quantity(75, 0.2, 0.05, nvml),
+		NetJ: quantity(9180, 15, 0.05, nvml), MeanW: quantity(445, 0.5, 0.05, nvml), BaselineW: quantity(75, 0.2,
+			0.05, nvml),
 		NetResidentJ: quantity(7940, 16, 0.05, nvml), ResidentW: quantity(125, 0.3, 0.05, nvml),
 		MinWindow: &result.MinWindow{For1PctS: 2.7, For5PctS: 0.54},
-		Agreement: &result.Agreement{CounterJ: &total.Value, IntegralJ: new(11098.0), DifferencePct: new(0.525), Verdict: "ok"},
+		Agreement: &result.Agreement{CounterJ: &total.Value, IntegralJ: new(11098.0), DifferencePct: new(0.525),
+			Verdict: "ok"},
 		Phases: &result.Phases{
 			Prefill: phase(1120, 40, 1.7, 32768),
 			Decode:  phase(9800, 70, 22.7, 8128),
 			Other:   phase(178, 12, 0.4, 0),
-			Fits: []result.PhaseFit{{Device: "gpu0", Condition: 4.21, Samples: 1242, ResidualW: 6.3, WindowMS: 18.2, WindowSDMS: 0.8, FilterMS: 2.9, FilterSDMS: 0.4,
-				LagMS: -3.4, LagSDMS: 0.5, Terms: []result.Term{{Name: "idle", W: 124, SDW: 2}, {Name: "prefill", W: 659, SDW: 12}, {Name: "decode", W: 432, SDW: 1.5}}}},
+			Fits: []result.PhaseFit{{Device: "gpu0", Condition: 4.21, Samples: 1242, ResidualW: 6.3, WindowMS: 18.2,
+				WindowSDMS: 0.8, FilterMS: 2.9, FilterSDMS: 0.4,
+				LagMS: -3.4, LagSDMS: 0.5, Terms: []result.Term{{Name: "idle", W: 124, SDW: 2},
+					{Name: "prefill", W: 659, SDW: 12}, {Name: "decode", W: 432, SDW: 1.5}}}},
 		},
 		UnattributedJ:   quantity(-58, 12, 0, nvml),
 		PerOutputTokenJ: quantity(1.348, 0.0015, 0.05, nvml), PerTotalTokenJ: quantity(0.2695, 0.0003, 0.05, nvml),
@@ -66,8 +74,10 @@ func measuredGPU() *result.Record {
 		CO2eG: quantity(1.288, 0.001, 0.05, nvml), Cost: quantity(0.00092, 1e-6, 0.05, nvml),
 	}
 	total.Budget = []result.BudgetTerm{{Term: "timing of the counter at the window's limits", Half95: 12}}
-	r.Energy.NetJ.Budget = append(slices.Clone(total.Budget), result.BudgetTerm{Term: "scatter of the idle power", Half95: 9})
-	r.Harness = &result.Harness{CPUS: 0.0992, SamplerCPUPct: 0.086, SamplerPolls: 27, PeakBytes: 48 << 20, ClockSlackNS: 210}
+	r.Energy.NetJ.Budget = append(slices.Clone(total.Budget),
+		result.BudgetTerm{Term: "scatter of the idle power", Half95: 9})
+	r.Harness = &result.Harness{CPUS: 0.0992, SamplerCPUPct: 0.086, SamplerPolls: 27, PeakBytes: 48 << 20,
+		ClockSlackNS: 210}
 	r.Warn("synthetic", "random weights: the arithmetic and its energy are those of the shape, not of a trained model")
 	return r
 }
@@ -75,7 +85,8 @@ func measuredGPU() *result.Record {
 // phase is the energy of a phase with everything known.
 func phase(joules, half, seconds float64, tokens int64) *result.Phase {
 	p := &result.Phase{EnergyJ: &joules, CI95: &[2]float64{joules - half, joules + half}, Gain95: new(0.05 * joules),
-		LowJ: new(joules - half), HighJ: new(joules + half), DurationS: seconds, Tokens: tokens, MeanW: new(joules / seconds)}
+		LowJ: new(joules - half), HighJ: new(joules + half), DurationS: seconds, Tokens: tokens,
+		MeanW: new(joules / seconds)}
 	if tokens > 0 {
 		n := float64(tokens)
 		p.JPerToken, p.JPerTokenGain95 = new(joules/n), new(0.05*joules/n)
@@ -104,7 +115,9 @@ func mixedSteps() *result.Record {
 	p.Other = phase(0, 12, 0.4, 0) // the fit gave it less than nothing
 	p.Other.CI95[0], p.Other.LowJ = 0, new(0.0)
 	p.Decode.LowJ, p.Decode.HighJ = new(8180.0), new(11420.0)
-	p.Prefill = refused(21.4, 32768, "the energy of prefill is 1.1e+03 ± 3.9e+02 J (95 %): more than ±25 % is not printed; repeat the workload about 2 times as often (more prompts)")
+	p.Prefill = refused(21.4, 32768,
+		"the energy of prefill is 1.1e+03 ± 3.9e+02 J (95 %): more than ±25 % is not printed; repeat the workload "+
+			"about 2 times as often (more prompts)")
 	second := p.Fits[0]
 	second.Device, second.Samples = "gpu1", 1240
 	p.Fits = append(p.Fits, second)
@@ -122,7 +135,8 @@ func simulatedGPU() *result.Record {
 	r.Energy.Provenance, r.Energy.Sources = result.Modelled, []string{"simulated"}
 	r.Energy.CO2eG, r.Energy.Cost = nil, nil
 	r.Warnings = nil
-	r.Warn("simulated", "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing about real hardware")
+	r.Warn("simulated", "simulated: the GPU does not exist; time, power and energy follow a made-up model and say "+
+		"nothing about real hardware")
 	return r
 }
 
@@ -132,9 +146,11 @@ func modelledCPU() *result.Record {
 	e.Model, e.PyTorch = "random:smollm2-135m", nil
 	r := measuredGPU()
 	r.ID, r.Config = e.ID(), e
-	r.Backend = result.Backend{Name: e.Backend, Version: "ggml (ollama 0.17.4)", Tier: "T1", Device: "cpu", DType: "float16", Threads: 8}
+	r.Backend = result.Backend{Name: e.Backend, Version: "ggml (ollama 0.17.4)", Tier: "T1", Device: "cpu",
+		DType: "float16", Threads: 8}
 	r.Tokens = &result.Tokens{Prompt: 3120, PromptComputed: 3120, Output: 1024, RequestsOK: 16}
-	r.Memory = result.Memory{PeakBytes: new(int64(412_000_000)), PeakSource: "VmHWM", EstimatedBytes: new(int64(289_000_000))}
+	r.Memory = result.Memory{PeakBytes: new(int64(412_000_000)), PeakSource: "VmHWM",
+		EstimatedBytes: new(int64(289_000_000))}
 	const source = "model.cpu"
 	r.Energy = result.Energy{Provenance: result.Modelled, Scope: "cpu", Sources: []string{source},
 		Reason: "modelled, not measured: no CPU power sensor can be read here; rapl: permission denied",
@@ -155,19 +171,26 @@ func unmeasured() *result.Record {
 	r.Backend.DType = "mixed"
 	r.Compute, r.Memory.EstimatedBytes = nil, nil
 	r.Latency.ITL, r.Latency.TPOT = nil, nil
-	r.Energy = result.Energy{Provenance: result.None, Reason: "no CPU power sensor can be read here; nvml: libnvidia-ml.so.1 is not installed; " +
-		"rapl: /sys/class/powercap/intel-rapl:0/energy_uj: permission denied (try: sudo chmod a+r /sys/class/powercap/*/energy_uj); for a rough modelled value add --estimate"}
+	r.Energy = result.Energy{Provenance: result.None,
+		Reason: "no CPU power sensor can be read here; nvml: libnvidia-ml.so.1 is not installed; " +
+			"rapl: /sys/class/powercap/intel-rapl:0/energy_uj: permission denied (try: sudo chmod a+r " +
+			"/sys/class/powercap/*/energy_uj); for a rough modelled value add --estimate"}
 	return r
 }
 
 func failed() *result.Record {
 	r := measuredGPU()
-	r.Status, r.Window, r.Tokens, r.Latency, r.Throughput, r.Compute, r.Warnings = result.Failed, nil, nil, nil, nil, nil, nil
+	r.Status, r.Window, r.Tokens, r.Latency, r.Throughput, r.Compute, r.Warnings = result.Failed, nil, nil, nil, nil,
+		nil, nil
 	r.Energy = result.Energy{Provenance: result.None, Reason: "the run did not finish"}
 	r.Failure = &result.Failure{Class: "oom_gpu",
-		Message: "the GPU ran out of memory while the model was loaded: CUDA out of memory. Tried to allocate 224.00 MiB. GPU 0 has a total capacity of 23.57 GiB of which 101.94 MiB is free.",
-		Hint:    "use a smaller batch (pytorch.batch_size), shorter inputs, a smaller model, or a GPU with more memory; nothing else may run on it",
-		LogTail: "line 1\nline 2\nline 3\nTraceback (most recent call last):\n  File \"worker.py\", line 12, in main\n    load()\n  File \"loading.py\", line 80, in load\n    model = AutoModelForCausalLM.from_config(config, dtype=dtype)\ntorch.OutOfMemoryError: CUDA out of memory.\n"}
+		Message: "the GPU ran out of memory while the model was loaded: CUDA out of memory. Tried to allocate " +
+			"224.00 MiB. GPU 0 has a total capacity of 23.57 GiB of which 101.94 MiB is free.",
+		Hint: "use a smaller batch (pytorch.batch_size), shorter inputs, a smaller model, or a GPU with more " +
+			"memory; nothing else may run on it",
+		LogTail: "line 1\nline 2\nline 3\nTraceback (most recent call last):\n  File \"worker.py\", line 12, in " +
+			"main\n    load()\n  File \"loading.py\", line 80, in load\n    model = " +
+			"AutoModelForCausalLM.from_config(config, dtype=dtype)\ntorch.OutOfMemoryError: CUDA out of memory.\n"}
 	return r
 }
 
@@ -179,7 +202,9 @@ func interrupted() *result.Record {
 }
 
 func studyOf(name string, runs ...*result.Record) *result.StudyResult {
-	s := &result.StudyResult{SchemaVersion: 1, Name: name, Dir: "/home/ann/results/" + cmp.Or(name, "random-llama-3.1-8b") + "-20260102T030405Z", Planned: len(runs), Complete: true, Runs: runs}
+	s := &result.StudyResult{SchemaVersion: 1, Name: name,
+		Dir: "/home/ann/results/" + cmp.Or(name, "random-llama-3.1-8b") +
+			"-20260102T030405Z", Planned: len(runs), Complete: true, Runs: runs}
 	for _, r := range runs {
 		if r.Status == result.OK {
 			s.OK++
@@ -317,9 +342,12 @@ func TestChecks(t *testing.T) {
 	var b bytes.Buffer
 	err := Terminal{}.Checks(&b, []Check{
 		{Run: "a-c1", Numbers: 241},
-		{Run: "b-c1", Numbers: 241, Differ: []Difference{{"energy.total_j.value", 11040.25, 10930.0}, {"energy.phases.prefill.energy_j", 1120.0, nil}, {"energy.provenance", "measured", "modelled"}}},
+		{Run: "b-c1", Numbers: 241,
+			Differ: []Difference{{"energy.total_j.value", 11040.25, 10930.0},
+				{"energy.phases.prefill.energy_j", 1120.0, nil}, {"energy.provenance", "measured", "modelled"}}},
 		{Run: "c-c1", Skipped: "the run has no numbers: it is failed (oom_gpu)"},
-		{Run: "d-c1", Error: "recompute: read series: open runs/d-c1/power.parquet: no such file or directory", Next: "restore the file from a copy of the folder"},
+		{Run: "d-c1", Error: "recompute: read series: open runs/d-c1/power.parquet: no such file or directory",
+			Next: "restore the file from a copy of the folder"},
 		many,
 	})
 	if err != nil {
@@ -364,13 +392,19 @@ func TestLine(t *testing.T) {
 		r    *result.Record
 		want string
 	}{
-		{measuredGPU(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: 330 tok/s, TTFT p50 212 ms, " +
-			"1.35 J ± 1.50 mJ (stat) ± 67.4 mJ (gain)/output token (prefill 34.2 mJ, decode 1.21 J per token) [nvml.counter] [synthetic weights]"},
-		{modelledCPU(), "random:smollm2-135m, embedded ggml (ollama 0.17.4), float16, batch 1, 256→64 tokens x 16: 330 tok/s, TTFT p50 212 ms, " +
+		{measuredGPU(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: 330 " +
+			"tok/s, TTFT p50 212 ms, " +
+			"1.35 J ± 1.50 mJ (stat) ± 67.4 mJ (gain)/output token (prefill 34.2 mJ, decode 1.21 J per token) " +
+			"[nvml.counter] [synthetic weights]"},
+		{modelledCPU(), "random:smollm2-135m, embedded ggml (ollama 0.17.4), float16, batch 1, 256→64 tokens x " +
+			"16: 330 tok/s, TTFT p50 212 ms, " +
 			"598 mJ ± 9.00 mJ (stat) ± 299 mJ (gain)/output token [modelled] [synthetic weights]"},
-		{bare, "./models/some-finetune.Q4_K_M.gguf, embedded, auto, batch 1, 256→64 tokens x 16: 330 tok/s, energy not measured"},
-		{failed(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: failed (oom_gpu)"},
-		{interrupted(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: interrupted"},
+		{bare, "./models/some-finetune.Q4_K_M.gguf, embedded, auto, batch 1, 256→64 tokens x 16: 330 tok/s, " +
+			"energy not measured"},
+		{failed(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: " +
+			"failed (oom_gpu)"},
+		{interrupted(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: " +
+			"interrupted"},
 	} {
 		if got := Line(q.r); got != q.want {
 			t.Errorf("line\n%s, want\n%s", got, q.want)

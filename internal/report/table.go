@@ -97,7 +97,8 @@ func (t Terminal) failures(b *strings.Builder, s *result.StudyResult, legend boo
 		}
 	}
 	if more > 0 {
-		fmt.Fprintf(b, "\n%s without a result are not described here: their class and message are in the rows of --json\n", count(more, "more run"))
+		fmt.Fprintf(b, "\n%s without a result are not described here: their class and message are in the rows "+
+			"of --json\n", count(more, "more run"))
 	}
 	return nil
 }
@@ -141,7 +142,8 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 // cut says that a table does not show everything, and how to see more.
 func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 	if shown < all {
-		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report DIR` with --limit N (0: all), --sort METRIC, --pareto, --best or --format csv shows others", shown, count(all, what)))
+		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report DIR` with --limit N (0: all), --sort "+
+			"METRIC, --pareto, --best or --format csv shows others", shown, count(all, what)))
 	}
 }
 
@@ -207,7 +209,8 @@ func tally(s *result.StudyResult) string {
 	for _, q := range []struct {
 		n    int
 		what string
-	}{{excluded, notCompared}, {s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"}, {s.Planned - max(len(s.Runs), len(s.Rows)), "not made"}} {
+	}{{excluded, notCompared}, {s.Failed, "failed"}, {s.LeftOut, "left out"}, {s.Interrupted, "interrupted"},
+		{s.Planned - max(len(s.Runs), len(s.Rows)), "not made"}} {
 		if q.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", q.n, q.what))
 		}
@@ -246,7 +249,8 @@ func figures(r *result.Record) []string {
 		cells[last] = string(r.Status)
 		return cells
 	}
-	cells[0], cells[1], cells[2] = unit.Significant(r.Throughput.OutputTokensPerS, 3), p50(r.Latency.TTFT), p50(r.Latency.ITL)
+	cells[0], cells[1], cells[2] = unit.Significant(r.Throughput.OutputTokensPerS,
+		3), p50(r.Latency.TTFT), p50(r.Latency.ITL)
 	e := r.Energy
 	if e.PerOutputTokenJ == nil {
 		cells[last] = "not measured" + mark(r)

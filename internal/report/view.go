@@ -75,13 +75,15 @@ func title(r *result.Record) string {
 
 func subtitle(r *result.Record) string {
 	w := r.Config.Workload
-	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchText())
+	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens,
+		w.OutputTokens, r.Config.BatchText())
 	repeats := 1
 	if r.Window != nil && r.Window.Repeats > 1 {
 		repeats = r.Window.Repeats
 	}
 	if t := r.Tokens; t != nil && t.Prompt == int64(repeats*w.Prompts*w.InputTokens) {
-		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens, w.OutputTokens, r.Config.BatchText())
+		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens,
+			w.OutputTokens, r.Config.BatchText())
 	}
 	if r.Backend.Threads > 0 {
 		s += ", " + count(r.Backend.Threads, "thread")
@@ -128,7 +130,9 @@ func duration(ms float64) string { return unit.SI(ms/1e3, "s") }
 func work(r *result.Record) Section {
 	s := Section{Name: "Work", Columns: []string{"total", "prefill", "decode"}}
 	if c := r.Compute; c != nil {
-		s.Rows = append(s.Rows, Row{"FLOPs", []string{unit.SI(c.FLOPs, "FLOP"), unit.SI(c.FLOPsPrefill, "FLOP"), unit.SI(c.FLOPsDecode, "FLOP")}})
+		s.Rows = append(s.Rows,
+			Row{"FLOPs", []string{unit.SI(c.FLOPs, "FLOP"), unit.SI(c.FLOPsPrefill, "FLOP"),
+				unit.SI(c.FLOPsDecode, "FLOP")}})
 		s.Note = fmt.Sprintf("%s parameters (%s without embeddings) · %s",
 			unit.SI(float64(c.Parameters), ""), unit.SI(float64(c.NonEmbedding), ""), unit.SI(c.FLOPsPerS, "FLOP/s"))
 		if c.FLOPsPerJ != nil {
@@ -181,7 +185,8 @@ func Line(r *result.Record) string {
 	} else {
 		fmt.Fprintf(&b, ", %s/output token", Stated(e.PerOutputTokenJ, "J"))
 		if p := e.Phases; p != nil && p.Prefill.JPerToken != nil && p.Decode.JPerToken != nil {
-			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", unit.SI(*p.Prefill.JPerToken, "J"), unit.SI(*p.Decode.JPerToken, "J"))
+			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", unit.SI(*p.Prefill.JPerToken, "J"),
+				unit.SI(*p.Decode.JPerToken, "J"))
 		}
 		if e.Provenance == result.Modelled {
 			b.WriteString(" [" + provenanceWord(r) + "]")

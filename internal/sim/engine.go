@@ -154,7 +154,8 @@ func (e *Engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		return nil, err
 	}
 	e.file.head.runs.Add(1)
-	log := &backend.Log{StepClock: "simulated", StartNS: e.now(), PeakMemoryBytes: e.opts.Memory, MemorySource: "simulated"}
+	log := &backend.Log{StepClock: "simulated", StartNS: e.now(), PeakMemoryBytes: e.opts.Memory,
+		MemorySource: "simulated"}
 	e.at = 0
 	err := e.pad(ctx)
 	if err == nil {
@@ -193,11 +194,13 @@ func (e *Engine) check(w backend.Workload) error {
 			return backend.Failf(backend.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
 		}
 		if n := len(p.Tokens) + w.OutputTokens; e.spec.MaxContext > 0 && n > e.spec.MaxContext {
-			return backend.Failf(backend.ClassKVTooSmall, "use a shorter prompt or fewer output tokens", "prompt %d needs a context of %d tokens, the limit is %d", p.ID, n, e.spec.MaxContext)
+			return backend.Failf(backend.ClassKVTooSmall, "use a shorter prompt or fewer output tokens",
+				"prompt %d needs a context of %d tokens, the limit is %d", p.ID, n, e.spec.MaxContext)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || id >= Vocab {
-				return backend.Failf(backend.ClassConfig, "use the engine's own tokenizer", "prompt %d contains token id %d", p.ID, id)
+				return backend.Failf(backend.ClassConfig, "use the engine's own tokenizer",
+					"prompt %d contains token id %d", p.ID, id)
 			}
 		}
 	}
@@ -207,7 +210,8 @@ func (e *Engine) check(w backend.Workload) error {
 // step does one piece of work and logs it.
 func (e *Engine) step(ctx context.Context, w work, sequences int, held int64, log *backend.Log) (backend.Step, error) {
 	if e.file.full(0) {
-		return backend.Step{}, backend.Failf(backend.ClassEngine, "use fewer prompts or shorter outputs, and start again",
+		return backend.Step{}, backend.Failf(backend.ClassEngine,
+			"use fewer prompts or shorter outputs, and start again",
 			"the simulation has no room for more steps")
 	}
 	start := e.at
@@ -220,7 +224,8 @@ func (e *Engine) step(ctx context.Context, w work, sequences int, held int64, lo
 		return backend.Step{}, err
 	}
 	end := e.now()
-	e.steps = append(e.steps, TrueStep{Start: start, End: end, Joules: p.joules, PrefillJ: p.prefill, DecodeJ: p.decode, Caused: e.source.joules(end),
+	e.steps = append(e.steps, TrueStep{Start: start, End: end, Joules: p.joules, PrefillJ: p.prefill,
+		DecodeJ: p.decode, Caused: e.source.joules(end),
 		Prompts: p.prompts, Outputs: p.outputs})
 	s := backend.Step{StartNS: e.logged(start), EndNS: e.logged(end), PrefillTokens: w.prompt, DecodeTokens: w.output,
 		Sequences: sequences, ContextTokens: held}

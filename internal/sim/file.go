@@ -143,7 +143,8 @@ func mapFile(raw *os.File, h header) (*File, error) {
 // check refuses sensors that no driver could have.
 func (s *Sensors) check() error {
 	switch {
-	case s.Ring.Spacing < 0 || s.Ring.Window < 0 || s.Instant.Refresh < 0 || s.Average.Refresh < 0 || s.Counter.Refresh < 0:
+	case s.Ring.Spacing < 0 || s.Ring.Window < 0 || s.Instant.Refresh < 0 || s.Average.Refresh < 0 ||
+		s.Counter.Refresh < 0:
 		return errors.New("a negative duration")
 	case s.Ring.Spacing > 0 && (s.Ring.Window == 0 || s.Ring.Depth < 1):
 		return errors.New("a ring needs a window and a depth")

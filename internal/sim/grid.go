@@ -33,7 +33,10 @@ var SensorKinds = []struct {
 	{"instant, 25 of 100 ms", func(s *Sensors) { s.Ring = Ring{} }},
 	{"instant, 13 ms filter", func(s *Sensors) { s.Ring, s.Instant.Filter = Ring{}, 13*time.Millisecond }},
 	{"1 s average", func(s *Sensors) { s.Ring, s.Instant = Ring{}, Point{} }},
-	{"ring, counter 20 ms", func(s *Sensors) { s.Counter.Refresh, s.Counter.Jitter = 20*time.Millisecond, time.Millisecond }},
+	{"ring, counter 20 ms", func(s *Sensors) {
+		s.Counter.Refresh, s.Counter.Jitter = 20*time.Millisecond,
+			time.Millisecond
+	}},
 	{"ring, counter 500 ms", func(s *Sensors) { s.Counter.Refresh = 500 * time.Millisecond }},
 	{"counter 100 ms alone", func(s *Sensors) { s.Ring, s.Instant, s.Average = Ring{}, Point{}, Point{} }},
 }

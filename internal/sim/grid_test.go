@@ -18,8 +18,9 @@ func TestGrid(t *testing.T) {
 		if p.Batching == Continuous {
 			together = 1
 		}
-		for name, v := range map[string]float64{"static": m.StaticW, "weights": m.WeightsJ, "prefill": m.PrefillJ, "attention": m.AttentionJ,
-			"decode": m.DecodeJ, "cache": m.CacheJ} {
+		for name, v := range map[string]float64{"static": m.StaticW, "weights": m.WeightsJ, "prefill": m.PrefillJ,
+			"attention": m.AttentionJ,
+			"decode":    m.DecodeJ, "cache": m.CacheJ} {
 			if !(v >= 0) || math.IsInf(v, 0) {
 				t.Errorf("%s: %s is %v", p.Name, name, v)
 			}
@@ -52,8 +53,10 @@ func TestGridRuns(t *testing.T) {
 		o := simulate(t, p.Scenario)
 		w := time.Duration(o.Window.End - o.Window.Start)
 		took := time.Since(began)
-		t.Logf("%-70s window %6.1f s in %4.0f ms, %5d samples, prefill %4.1f %%, mixed %4.1f %%, idle %4.1f %%", p.Name, w.Seconds(),
-			took.Seconds()*1000, len(o.Trace.Samples), 100*o.Truth.Prefill.Joules/o.Truth.Total, 100*o.Truth.Mixed/o.Truth.Total, 100*o.Truth.Idle/o.Truth.Total)
+		t.Logf("%-70s window %6.1f s in %4.0f ms, %5d samples, prefill %4.1f %%, mixed %4.1f %%, idle %4.1f %%",
+			p.Name, w.Seconds(),
+			took.Seconds()*1000, len(o.Trace.Samples), 100*o.Truth.Prefill.Joules/o.Truth.Total,
+			100*o.Truth.Mixed/o.Truth.Total, 100*o.Truth.Idle/o.Truth.Total)
 		if w < gridWindow*8/10 || len(o.Trace.Errors) > 0 {
 			t.Errorf("%s: window %v, errors %v", p.Name, w, o.Trace.Errors)
 		}

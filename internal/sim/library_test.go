@@ -78,7 +78,8 @@ func TestNeighbour(t *testing.T) {
 		}
 		for _, p := range trace.Processes {
 			from, to := time.Duration(p.FirstNS-start), time.Duration(p.LastNS-start)
-			if p.PID != 4242 || from < 4*time.Second || from > 5*time.Second || to < 5*time.Second || to > 6*time.Second {
+			if p.PID != 4242 || from < 4*time.Second || from > 5*time.Second || to < 5*time.Second ||
+				to > 6*time.Second {
 				t.Errorf("%+v: seen from %v to %v, it was there from 4 to 6 s", p, from, to)
 			}
 		}
@@ -92,7 +93,8 @@ func TestLibraryIsTheGoModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := DefaultSensors()
 		s.Seed = 77
-		s.Ring.Lag, s.Ring.Phase, s.Ring.Jitter, s.Ring.Noise, s.Ring.Gain, s.Ring.Window = 7*ms, 3*ms, 2*ms, 0.03, 0.01, 12*ms
+		s.Ring.Lag, s.Ring.Phase, s.Ring.Jitter, s.Ring.Noise, s.Ring.Gain, s.Ring.Window = 7*ms, 3*ms, 2*ms, 0.03,
+			0.01, 12*ms
 		s.Counter.Lag, s.Counter.Phase, s.Counter.Gain = 4*ms, 11*ms, -0.02
 		part := s
 		part.Seed, part.Counter.PartTime = 78, 25*ms
@@ -186,7 +188,8 @@ func TestReadTime(t *testing.T) {
 		_, _, m := open(t, s)
 		for range 3 {
 			r, err := m.Counters(t.Context())
-			if err != nil || len(r) != 1 || r[0].AfterNS-r[0].BeforeNS < int64(3*ms) || r[0].AfterNS-r[0].BeforeNS > int64(6*ms) {
+			if err != nil || len(r) != 1 || r[0].AfterNS-r[0].BeforeNS < int64(3*ms) ||
+				r[0].AfterNS-r[0].BeforeNS > int64(6*ms) {
 				t.Errorf("readings %+v, %v", r, err)
 			}
 		}
@@ -200,7 +203,8 @@ func TestState(t *testing.T) {
 		mig := DefaultSensors()
 		mig.MIG = 1
 		f, c, m := open(t, DefaultSensors(), mig)
-		if missing := m.Missing(); len(missing) != 1 || !strings.Contains(missing[0].Error(), "MIG") || missing[0].Source != "nvml gpu1" {
+		if missing := m.Missing(); len(missing) != 1 || !strings.Contains(missing[0].Error(), "MIG") ||
+			missing[0].Source != "nvml gpu1" {
 			t.Errorf("missing %+v", missing)
 		}
 		d := m.Devices()
@@ -227,7 +231,8 @@ func TestState(t *testing.T) {
 			t.Errorf("with a neighbour %d processes, %v bytes", n, used)
 		}
 		for i, facts := range m.Facts() {
-			if facts.MIG == nil || *facts.MIG || facts.PowerLimitW == nil || *facts.PowerLimitW != 700 || len(facts.Missing) != 1 {
+			if facts.MIG == nil || *facts.MIG || facts.PowerLimitW == nil || *facts.PowerLimitW != 700 ||
+				len(facts.Missing) != 1 {
 				t.Errorf("gpu%d: %+v, missing %v", i, facts, facts.Missing)
 			}
 		}

@@ -44,7 +44,8 @@ func (*Meter) Name() string { return "simulated" }
 func (m *Meter) Devices() []power.Device {
 	list := make([]power.Device, len(m.next))
 	for i := range list {
-		list[i] = power.Device{ID: deviceID(i), Kind: power.GPU, Name: "simulated GPU", UUID: m.file.UUID(i), Modelled: true}
+		list[i] = power.Device{ID: deviceID(i), Kind: power.GPU, Name: "simulated GPU", UUID: m.file.UUID(i),
+			Modelled: true}
 	}
 	return list
 }
@@ -88,7 +89,8 @@ func (m *Meter) Counters(ctx context.Context) ([]power.Reading, error) {
 		if s.Counter.Refresh == 0 {
 			continue
 		}
-		r := power.Reading{Device: deviceID(i), Source: SourceMeterEnergy, BeforeNS: clock.Mono(), Refresh: s.Counter.Refresh}
+		r := power.Reading{Device: deviceID(i), Source: SourceMeterEnergy, BeforeNS: clock.Mono(),
+			Refresh: s.Counter.Refresh}
 		k := s.counterGrid(m.file.Epoch()).latest(r.BeforeNS)
 		r.Energy = unit.FromJoules(s.counted(m.file.segments(i), m.file.Epoch(), k))
 		r.AfterNS = clock.Mono()

@@ -83,7 +83,8 @@ func TestMixedStep(t *testing.T) {
 		{Start: 3 * second, End: 4 * second, Joules: 500, Caused: 1000, DecodeJ: 100, Outputs: true},
 	}
 	got := TruthOf([]Curve{c, c}, steps, Span{0, 5 * second})
-	want := Truth{Total: 5000, Prefill: PhaseTruth{1600, 1400, 1800}, Decode: PhaseTruth{1400, 1200, 1600}, Idle: 2000, Mixed: 1000}
+	want := Truth{Total: 5000, Prefill: PhaseTruth{1600, 1400, 1800}, Decode: PhaseTruth{1400, 1200, 1600},
+		Idle: 2000, Mixed: 1000}
 	if got != want {
 		t.Errorf("truth %+v, want %+v", got, want)
 	}
@@ -100,7 +101,8 @@ func TestCurve(t *testing.T) {
 		f.Append(0, t0+9*second, 900)
 		f.Append(0, t0+2*second, 200) // the 900 W never came
 		curve := f.Curve(0)
-		for _, x := range []struct{ from, to, want float64 }{{-1, 0, 50}, {0, 1, 50}, {0, 2, 150}, {1.5, 2.5, 150}, {2, 12, 2000}, {3, 2, -200}} {
+		for _, x := range []struct{ from, to, want float64 }{{-1, 0, 50}, {0, 1, 50}, {0, 2, 150}, {1.5, 2.5, 150},
+			{2, 12, 2000}, {3, 2, -200}} {
 			if got := curve.Joules(t0+int64(x.from*1e9), t0+int64(x.to*1e9)); !near(got, x.want, 1e-9) {
 				t.Errorf("[%v, %v]: %v J, want %v", x.from, x.to, got, x.want)
 			}
@@ -127,8 +129,9 @@ func TestEngineLogs(t *testing.T) {
 		"gaps":       {BatchSize: 4, StepGap: ms, BatchGap: 20 * ms},
 		"stamps":     {BatchSize: 4, StampLag: 3 * ms, StampJitter: ms},
 		"continuous": {BatchSize: 3, Batching: Continuous, ChunkTokens: 16},
-		"clients":    {BatchSize: 4, Batching: Continuous, ChunkTokens: 64, Arrivals: Arrivals{Clients: 2}, StampLag: 2 * ms},
-		"poisson":    {BatchSize: 4, Batching: Continuous, ChunkTokens: 64, Arrivals: Arrivals{Rate: 20}},
+		"clients": {BatchSize: 4, Batching: Continuous, ChunkTokens: 64, Arrivals: Arrivals{Clients: 2},
+			StampLag: 2 * ms},
+		"poisson": {BatchSize: 4, Batching: Continuous, ChunkTokens: 64, Arrivals: Arrivals{Rate: 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -174,7 +177,8 @@ func TestFull(t *testing.T) {
 		if _, err := e.Load(t.Context(), backend.Spec{}, func(string, float64) {}); err != nil {
 			t.Fatal(err)
 		}
-		_, err = e.Run(t.Context(), backend.Workload{OutputTokens: 100, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{1}}}})
+		_, err = e.Run(t.Context(),
+			backend.Workload{OutputTokens: 100, Requests: []backend.Prompt{{ID: 1, Tokens: []int32{1}}}})
 		if err == nil || !strings.Contains(err.Error(), "no room") {
 			t.Errorf("run: %v", err)
 		}

@@ -74,7 +74,8 @@ const (
 // of things is that of a real measurement. dir holds the shared file meanwhile.
 func Run(ctx context.Context, library, dir string, s Scenario) (out *Outcome, err error) {
 	c := NewClock()
-	f, err := Create(filepath.Join(dir, fmt.Sprintf("sim-%d", clock.Mono())), Options{GPUs: s.GPUs, BareW: s.Engine.Model.BareW, Clock: c})
+	f, err := Create(filepath.Join(dir, fmt.Sprintf("sim-%d", clock.Mono())),
+		Options{GPUs: s.GPUs, BareW: s.Engine.Model.BareW, Clock: c})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,8 @@ func Run(ctx context.Context, library, dir string, s Scenario) (out *Outcome, er
 	s.Engine.Now = c.Now
 	engine := NewEngine(f, s.Engine)
 	defer engine.Close()
-	r := &runner{Scenario: s, clock: c, file: f, meter: meter, engine: engine, out: &Outcome{Devices: meter.Devices(), Warnings: meter.Warnings()}}
+	r := &runner{Scenario: s, clock: c, file: f, meter: meter, engine: engine,
+		out: &Outcome{Devices: meter.Devices(), Warnings: meter.Warnings()}}
 	if err := r.run(ctx); err != nil {
 		return nil, err
 	}
@@ -124,7 +126,8 @@ func (r *runner) run(ctx context.Context) (err error) {
 	for _, n := range r.Prompts {
 		longest = max(longest, n)
 	}
-	spec := backend.Spec{Model: "simulated", DType: "bfloat16", BatchSize: r.Engine.BatchSize, MaxContext: longest + r.OutputTokens}
+	spec := backend.Spec{Model: "simulated", DType: "bfloat16", BatchSize: r.Engine.BatchSize,
+		MaxContext: longest + r.OutputTokens}
 	if r.out.Loaded, err = r.engine.Load(ctx, spec, func(string, float64) {}); err != nil {
 		return err
 	}

@@ -129,7 +129,8 @@ func checkTruth(t *testing.T, o *Outcome) {
 	}
 	// Both phases of a mixed step claim its shared part.
 	claims := o.Truth.Prefill.High + o.Truth.Decode.High - o.Truth.Prefill.Joules - o.Truth.Decode.Joules
-	if gives := o.Truth.Prefill.Joules + o.Truth.Decode.Joules - o.Truth.Prefill.Low - o.Truth.Decode.Low; math.Abs(claims-gives) > 1e-6*o.Truth.Total {
+	if gives := o.Truth.Prefill.Joules +
+		o.Truth.Decode.Joules - o.Truth.Prefill.Low - o.Truth.Decode.Low; math.Abs(claims-gives) > 1e-6*o.Truth.Total {
 		t.Errorf("bounds are not symmetric: %v and %v", claims, gives)
 	}
 }
@@ -186,9 +187,11 @@ func TestFaults(t *testing.T) {
 		edit func(*Faults, time.Duration)
 		want want
 	}{
-		"lost":   {func(f *Faults, now time.Duration) { f.LostAfter = now + at }, want{errors: "GPU is lost"}},
-		"denied": {func(f *Faults, now time.Duration) { f.DeniedAfter = now + at }, want{errors: "Insufficient Permissions"}},
-		"reset":  {func(f *Faults, now time.Duration) { f.ResetAfter = now + at }, want{errors: "went backwards", gaps: "went backwards"}},
+		"lost": {func(f *Faults, now time.Duration) { f.LostAfter = now + at }, want{errors: "GPU is lost"}},
+		"denied": {func(f *Faults, now time.Duration) { f.DeniedAfter = now + at },
+			want{errors: "Insufficient Permissions"}},
+		"reset": {func(f *Faults, now time.Duration) { f.ResetAfter = now + at },
+			want{errors: "went backwards", gaps: "went backwards"}},
 		"dropout": {func(f *Faults, now time.Duration) { f.DropoutFrom, f.DropoutTo = now+at, now+2*at },
 			want{gaps: "the driver's ring holds no samples"}},
 	} {
@@ -197,7 +200,8 @@ func TestFaults(t *testing.T) {
 			s.Bare, s.Resident = 0, 0
 			s.Inject = func(f *File, now time.Duration) { c.edit(&f.Sensors(0).Faults, now) }
 			o := simulate(t, s)
-			if got := strings.Join(o.Trace.Errors, "; "); !strings.Contains(got, c.want.errors) || c.want.errors == "" && got != "" {
+			if got := strings.Join(o.Trace.Errors, "; "); !strings.Contains(got, c.want.errors) ||
+				c.want.errors == "" && got != "" {
 				t.Errorf("errors %q, want %q", got, c.want.errors)
 			}
 			var reasons []string

@@ -64,16 +64,20 @@ func loadFile(path string) (*Set, error) {
 	info, err := os.Stat(path)
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case errors.Is(err, fs.ErrNotExist) && ext == "" && !strings.ContainsAny(path, `/\`):
-		return nil, &DatasetError{Source: path, Reason: "unknown dataset, and no file of that name", Hint: wantSources, Err: err}
+		return nil, &DatasetError{Source: path, Reason: "unknown dataset, and no file of that name",
+			Hint: wantSources, Err: err}
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &DatasetError{Source: path, Reason: "no such file", Hint: "check workload.dataset; a path is relative to the current folder", Err: err}
+		return nil, &DatasetError{Source: path, Reason: "no such file",
+			Hint: "check workload.dataset; a path is relative to the current folder", Err: err}
 	case err != nil:
 		return nil, unreadable(path, err)
 	case info.IsDir():
-		return nil, &DatasetError{Source: path, Reason: "is a folder", Hint: "give the path of one .jsonl or .json file in it"}
+		return nil, &DatasetError{Source: path, Reason: "is a folder",
+			Hint: "give the path of one .jsonl or .json file in it"}
 	case !info.Mode().IsRegular():
 		// A pipe may never end, and a result could not be repeated from it.
-		return nil, &DatasetError{Source: path, Reason: "is not a regular file", Hint: "write the prompts to a file first"}
+		return nil, &DatasetError{Source: path, Reason: "is not a regular file",
+			Hint: "write the prompts to a file first"}
 	case ext != ".jsonl" && ext != ".json":
 		return nil, &DatasetError{
 			Source: path,
@@ -93,7 +97,8 @@ func unreadable(path string, err error) error {
 	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = cause.Err // the path is in the message already
 	}
-	return &DatasetError{Source: path, Reason: "cannot be read: " + err.Error(), Hint: "check the permissions of the file and its folders", Err: err}
+	return &DatasetError{Source: path, Reason: "cannot be read: " + err.Error(),
+		Hint: "check the permissions of the file and its folders", Err: err}
 }
 
 // read collects the prompts of r; name is the file's name in their origin.
@@ -136,9 +141,11 @@ func read(source, name string, r io.Reader) (*Set, error) {
 }
 
 func noPrompts(set *Set) error {
-	e := &DatasetError{Source: set.Source, Reason: "holds no prompts", Hint: `write one object like {"prompt": "…"} per line, or use dataset: builtin`}
+	e := &DatasetError{Source: set.Source, Reason: "holds no prompts",
+		Hint: `write one object like {"prompt": "…"} per line, or use dataset: builtin`}
 	if n := len(set.Skipped); n > 0 {
-		e.Reason = fmt.Sprintf("holds no prompts: none of its %d conversations has a turn from human or user with text", n)
+		e.Reason = fmt.Sprintf(
+			"holds no prompts: none of its %d conversations has a turn from human or user with text", n)
 	}
 	return e
 }
@@ -149,13 +156,15 @@ func noPrompts(set *Set) error {
 func (s *Set) Select(n int) ([]Prompt, error) {
 	have := len(s.Prompts)
 	if n < 1 {
-		return nil, &DatasetError{Source: s.Source, Reason: fmt.Sprintf("%d prompts asked for", n), Hint: "set -n or workload.prompts to 1 or more"}
+		return nil, &DatasetError{Source: s.Source, Reason: fmt.Sprintf("%d prompts asked for", n),
+			Hint: "set -n or workload.prompts to 1 or more"}
 	}
 	if n > have {
 		return nil, &DatasetError{
 			Source: s.Source,
 			Reason: fmt.Sprintf("has %d prompts, %d asked for", have, n),
-			Hint:   fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic", have),
+			Hint: fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic",
+				have),
 		}
 	}
 	return s.Prompts[:n:n], nil

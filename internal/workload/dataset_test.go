@@ -58,7 +58,8 @@ func TestMistakesInSource(t *testing.T) {
 	}{
 		{"empty", "", "no dataset given: use builtin"},
 		{"misspelt", "bultin", "dataset bultin: unknown dataset, and no file of that name: use builtin, synthetic"},
-		{"hub", "hf:someone/some-set", "not available in this version: download it as .jsonl or .json and give the path"},
+		{"hub", "hf:someone/some-set",
+			"not available in this version: download it as .jsonl or .json and give the path"},
 		{"no file", filepath.Join(dir, "none.jsonl"), "none.jsonl: no such file: check workload.dataset"},
 		{"folder", dir, "is a folder: give the path of one"},
 		{"synthetic", SyntheticSource, "has no text to read"},
@@ -111,23 +112,32 @@ func TestRead(t *testing.T) {
 {"instruction":"c"}
 {"input":"d"}
 {"question":"e"}`, want: []Prompt{
-			{"f:1", "", "a", "f:1"}, {"f:2", "", "b", "f:2"}, {"f:3", "", "c", "f:3"}, {"f:4", "", "d", "f:4"}, {"f:5", "", "e", "f:5"},
+			{"f:1", "", "a", "f:1"}, {"f:2", "", "b", "f:2"}, {"f:3", "", "c", "f:3"}, {"f:4", "", "d",
+				"f:4"}, {"f:5", "", "e", "f:5"},
 		}},
-		{name: "strongest field that says something", text: `{"text":"b","prompt":" ","question":"e"}`, want: []Prompt{{"f:1", "", "b", "f:1"}}},
+		{name: "strongest field that says something", text: `{"text":"b","prompt":" ","question":"e"}`,
+			want: []Prompt{{"f:1", "", "b", "f:1"}}},
 		{name: "instruction with input", text: `{"instruction":"Shorten.","input":"A long tale.","output":"A tale."}`,
 			want: []Prompt{{"f:1", "", "Shorten.\n\nA long tale.", "f:1"}}},
 		{name: "id and task", text: `{"id":7,"task":"qa","prompt":"a"}` + "\n" + `{"id":"x","task":3,"prompt":"b"}`,
 			want: []Prompt{{"7", "qa", "a", "f:1"}, {"x", "3", "b", "f:2"}}},
-		{name: "blank lines, carriage returns, byte order mark", text: "\ufeff\r\n \t\r\n{\"prompt\":\"a\"}\r\n\r\n{\"prompt\":\"b\"}\r\n\n",
+		{name: "blank lines, carriage returns, byte order mark",
+			text: "\ufeff\r\n \t\r\n{\"prompt\":\"a\"}\r\n\r\n{\"prompt\":\"b\"}\r\n\n",
 			want: []Prompt{{"f:3", "", "a", "f:3"}, {"f:5", "", "b", "f:5"}}},
-		{name: "white space of the prompt stays", text: `{"prompt":"  a\n"}`, want: []Prompt{{"f:1", "", "  a\n", "f:1"}}},
+		{name: "white space of the prompt stays", text: `{"prompt":"  a\n"}`,
+			want: []Prompt{{"f:1", "", "  a\n", "f:1"}}},
 		{name: "array", text: " \n[\n {\"prompt\": \"a ] , [\"},\n\n {\n\"text\": \"b \\\" }\"} ]\n",
 			want: []Prompt{{"f:3", "", "a ] , [", "f:3"}, {"f:5", "", `b " }`, "f:5"}}},
-		{name: "first human turn", text: human(`{"from":"system","value":"s"}`, `{"from":"human","value":"a"}`, `{"from":"gpt","value":"b"}`, `{"from":"human","value":"c"}`),
+		{name: "first human turn",
+			text: human(`{"from":"system","value":"s"}`, `{"from":"human","value":"a"}`, `{"from":"gpt","value":"b"}`,
+				`{"from":"human","value":"c"}`),
 			want: []Prompt{{"f:1", "", "a", "f:1"}}},
-		{name: "user turn", text: human(`{"from":"gpt","value":"b"}`, `{"from":"user","value":" "}`, `{"from":"user","value":"c"}`),
+		{name: "user turn", text: human(`{"from":"gpt","value":"b"}`, `{"from":"user","value":" "}`,
+			`{"from":"user","value":"c"}`),
 			want: []Prompt{{"f:1", "", "c", "f:1"}}},
-		{name: "conversations without human", text: "[" + human() + ",\n" + human(`{"from":"gpt","value":"b"}`) + ",\n" + human(`{"from":"human","value":"c"}`) + "]",
+		{name: "conversations without human",
+			text: "[" + human() + ",\n" + human(`{"from":"gpt","value":"b"}`) + ",\n" +
+				human(`{"from":"human","value":"c"}`) + "]",
 			want: []Prompt{{"f:3", "", "c", "f:3"}}, skipped: []int{1, 2}},
 	}
 	for _, tt := range tests {
@@ -197,7 +207,8 @@ func TestSelect(t *testing.T) {
 		t.Errorf("Select(3) = %v, %v", got, err)
 	}
 	for n, want := range map[int]string{
-		4: "dataset f: has 3 prompts, 4 asked for: lower -n or workload.prompts to 3, give a larger file, or use dataset: synthetic",
+		4: "dataset f: has 3 prompts, 4 asked for: lower -n or workload.prompts to 3, give a larger file, or use " +
+			"dataset: synthetic",
 		0: "dataset f: 0 prompts asked for: set -n or workload.prompts to 1 or more",
 	} {
 		if _, err := set.Select(n); err == nil || err.Error() != want {

@@ -51,12 +51,16 @@ func (v Vocab) ordinary() []int32 {
 func Synthetic(n, inputTokens int, vocab Vocab, seed uint64) ([]Request, error) {
 	const maxVocab = 1 << 24 // far above any tokenizer
 	if n < 1 || inputTokens < 1 || vocab.Size < 1 || vocab.Size > maxVocab {
-		return nil, fmt.Errorf("synthetic workload of %d prompts with %d tokens from a vocabulary of %d: each must be at least 1 and the vocabulary at most %d",
+		return nil, fmt.Errorf(
+			"synthetic workload of %d prompts with %d tokens from a vocabulary of %d: each must be at least 1 and "+
+				"the vocabulary at most %d",
 			n, inputTokens, vocab.Size, maxVocab)
 	}
 	ids := vocab.ordinary()
 	if !enough(n, inputTokens, len(ids)) {
-		return nil, fmt.Errorf("synthetic workload: %d ordinary token ids cannot make %d different prompts of %d tokens: raise the input tokens or lower the number of prompts",
+		return nil, fmt.Errorf(
+			"synthetic workload: %d ordinary token ids cannot make %d different prompts of %d tokens: raise the "+
+				"input tokens or lower the number of prompts",
 			len(ids), n, inputTokens)
 	}
 	reqs := make([]Request, n)
@@ -118,7 +122,9 @@ func Truncate(prompts []Prompt, ids [][]int32, inputTokens int) ([]Request, erro
 	for i, p := range prompts {
 		tokens := ids[i]
 		if len(tokens) == 0 {
-			return nil, fmt.Errorf("%s: the tokenizer makes no tokens of prompt %s: take it out, or check that the tokenizer fits the model", p.Origin, p.ID)
+			return nil, fmt.Errorf(
+				"%s: the tokenizer makes no tokens of prompt %s: take it out, or check that the tokenizer "+
+					"fits the model", p.Origin, p.ID)
 		}
 		if inputTokens > 0 && len(tokens) > inputTokens {
 			tokens = slices.Clip(tokens[:inputTokens])

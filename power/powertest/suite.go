@@ -147,7 +147,8 @@ func testCounters(t *testing.T, s Subject) {
 				t.Errorf("reading %+v", r)
 			}
 			if r.BeforeNS < before || r.AfterNS < r.BeforeNS || after < r.AfterNS {
-				t.Errorf("%s: stamps [%d, %d] outside the call [%d, %d]", r.Device, r.BeforeNS, r.AfterNS, before, after)
+				t.Errorf("%s: stamps [%d, %d] outside the call [%d, %d]", r.Device, r.BeforeNS, r.AfterNS, before,
+					after)
 			}
 			if e, ok := last[r.Device]; ok && r.Energy < e {
 				t.Errorf("%s: counter fell from %v to %v", r.Device, e, r.Energy)
@@ -190,7 +191,8 @@ func testEnergy(t *testing.T, s Subject) {
 		tolerance := 0.01
 		if s.Power == 0 {
 			tolerance = 0.2 // a real device whose load is not known
-		} else if want := float64(s.Power) * time.Duration(b.At()-a.At()).Seconds(); math.Abs(counter-want) > tolerance*want {
+		} else if want := float64(s.Power) * time.Duration(b.At()-a.At()).Seconds(); math.Abs(
+			counter-want) > tolerance*want {
 			t.Errorf("%s: counter says %.3f J, want %.3f J", a.Device, counter, want)
 		}
 		if math.Abs(series-counter) > tolerance*math.Max(series, counter) {

@@ -17,14 +17,19 @@ func TestParseTargets(t *testing.T) {
 	}{
 		{"http://h:9400/metrics", []Target{{Name: "dcgm", URL: "http://h:9400/metrics"}}},
 		{" node2=http://h:9400/metrics ", []Target{{Name: "node2", URL: "http://h:9400/metrics"}}},
-		{"http://a:1/m,b=http://b:1/m\n", []Target{{Name: "dcgm", URL: "http://a:1/m"}, {Name: "b", URL: "http://b:1/m"}}},
+		{"http://a:1/m,b=http://b:1/m\n",
+			[]Target{{Name: "dcgm", URL: "http://a:1/m"}, {Name: "b", URL: "http://b:1/m"}}},
 		{"wall=http://h/m#power:W", []Target{{Name: "wall", URL: "http://h/m", Metric: "power", Unit: "W"}}},
-		{"wall=https://h/m?a=1,b=http://h/m", []Target{{Name: "wall", URL: "https://h/m?a=1"}, {Name: "b", URL: "http://h/m"}}},
+		{"wall=https://h/m?a=1,b=http://h/m",
+			[]Target{{Name: "wall", URL: "https://h/m?a=1"}, {Name: "b", URL: "http://h/m"}}},
 		{`wall=http://h/m#node:power:sum{a="x, y",b="{\"}"}:mW`,
-			[]Target{{Name: "wall", URL: "http://h/m", Metric: "node:power:sum", Labels: []Label{{"a", "x, y"}, {"b", `{"}`}}, Unit: "mW"}}},
+			[]Target{{Name: "wall", URL: "http://h/m", Metric: "node:power:sum",
+				Labels: []Label{{"a", "x, y"}, {"b", `{"}`}}, Unit: "mW"}}},
 		{"wall=http://h/m#p:W wall=http://h/m#e:kWh", []Target{
-			{Name: "wall", URL: "http://h/m", Metric: "p", Unit: "W"}, {Name: "wall", URL: "http://h/m", Metric: "e", Unit: "kWh"}}},
-		{"wall=http://[fe80::1]:80/m#p{}:J", []Target{{Name: "wall", URL: "http://[fe80::1]:80/m", Metric: "p", Unit: "J"}}},
+			{Name: "wall", URL: "http://h/m", Metric: "p", Unit: "W"}, {Name: "wall", URL: "http://h/m", Metric: "e",
+				Unit: "kWh"}}},
+		{"wall=http://[fe80::1]:80/m#p{}:J",
+			[]Target{{Name: "wall", URL: "http://[fe80::1]:80/m", Metric: "p", Unit: "J"}}},
 	} {
 		got, err := ParseTargets(c.text)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -89,14 +94,16 @@ func TestParseDCGM(t *testing.T) {
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if s := got[0]; s.Value != 421.337 || s.Label("UUID") != "GPU-604ac76c-d9cf-fef3-62e9-d92044ab6e52" || s.Label("modelName") != "NVIDIA H100 80GB HBM3" || s.Label("none") != "" {
+	if s := got[0]; s.Value != 421.337 || s.Label("UUID") != "GPU-604ac76c-d9cf-fef3-62e9-d92044ab6e52" ||
+		s.Label("modelName") != "NVIDIA H100 80GB HBM3" || s.Label("none") != "" {
 		t.Errorf("%+v", s)
 	}
 }
 
 func TestParseEscapesAndStamps(t *testing.T) {
 	got, err := Parse(page(t, "redfish.prom"), all)
-	if err != nil || len(got) != 1 || got[0].Label("name") != `System "A", front` || got[0].Label("path") != `C:\bmc` || got[0].Value != 3180 {
+	if err != nil || len(got) != 1 || got[0].Label("name") != `System "A", front` ||
+		got[0].Label("path") != `C:\bmc` || got[0].Value != 3180 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	got, err = Parse(page(t, "shelly.prom"), func(m string) bool { return m == "shelly_energy_kwh_total" })
@@ -132,7 +139,8 @@ func TestParseLines(t *testing.T) {
 		"m{1=\"b\"} 5":    "not understood",
 		"x 1\nm 5 \nm y ": "line 3, m",
 	} {
-		if got, err := Parse([]byte(text), func(m string) bool { return m == "m" }); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := Parse([]byte(text), func(m string) bool { return m == "m" }); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q = %+v, %v; want %q", text, got, err, want)
 		}
 	}
@@ -150,7 +158,8 @@ func TestParseOtherPages(t *testing.T) {
 		"other{broken":                 nil,
 		"# TYPE m gauge\n# HELP m gas": nil,
 	} {
-		if got, err := Parse([]byte(text), func(m string) bool { return m == "m" }); !errors.Is(err, want) || len(got) > 0 {
+		if got, err := Parse([]byte(text), func(m string) bool { return m == "m" }); !errors.Is(err, want) ||
+			len(got) > 0 {
 			t.Errorf("%q = %+v, %v; want %v", text, got, err, want)
 		}
 	}

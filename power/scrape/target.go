@@ -66,7 +66,8 @@ func ParseTargets(text string) ([]Target, error) {
 		return nil, err
 	}
 	if len(entries) == 0 {
-		return nil, errors.New("names no remote source; want http://host:9400/metrics of a dcgm-exporter, or name=URL#metric:unit")
+		return nil, errors.New(
+			"names no remote source; want http://host:9400/metrics of a dcgm-exporter, or name=URL#metric:unit")
 	}
 	if len(entries) > maxTargets {
 		return nil, fmt.Errorf("names %d remote sources, more than %d", len(entries), maxTargets)
@@ -157,7 +158,8 @@ func checkURL(address string) error {
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return errors.New("is no URL of a metrics page; want http://host:port/path")
 	case u.User != nil:
-		return errors.New("holds a user name or a password, which would end up in the results; let the exporter answer without one")
+		return errors.New("holds a user name or a password, which would end up in the results; let the exporter " +
+			"answer without one")
 	}
 	return nil
 }

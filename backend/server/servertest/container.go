@@ -88,8 +88,10 @@ func Container(t *testing.T, dialect string, stub func(Stubbed) backend.Backend,
 	if l.PID == 0 || syscall.Kill(-l.PID, 0) == nil {
 		t.Errorf("process %d is still there, or not known", l.PID)
 	}
-	if started, removed := Lines(t, state, "started"), Lines(t, state, "removed"); len(started) < 2 || len(removed) != len(started) {
-		t.Errorf("%d containers were started, %d removed: want a version asked for, and all removed", len(started), len(removed))
+	if started, removed := Lines(t, state, "started"), Lines(t, state, "removed"); len(started) < 2 ||
+		len(removed) != len(started) {
+		t.Errorf("%d containers were started, %d removed: want a version asked for, and all removed", len(started),
+			len(removed))
 	}
 	for _, what := range []string{"llem-container-*", "llem-" + dialect + "-*"} {
 		if left, _ := filepath.Glob(filepath.Join(os.TempDir(), what)); len(left) > 0 {

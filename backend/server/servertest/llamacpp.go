@@ -17,7 +17,8 @@ func (LlamaCpp) Paths() []string { return []string{"/completion"} }
 
 // Options implements Dialect.
 func (LlamaCpp) Options() []string {
-	return []string{"--threads", "--model", "--metrics", "--offline", "--no-ui", "--no-webui", "--fit", "--no-cache-prompt", "--cache-ram",
+	return []string{"--threads", "--model", "--metrics", "--offline", "--no-ui", "--no-webui", "--fit",
+		"--no-cache-prompt", "--cache-ram",
 		"--slot-prompt-similarity", "--parallel", "--ctx-size"}
 }
 
@@ -38,7 +39,8 @@ func (LlamaCpp) Parse(_ string, body []byte) (Request, error) {
 	if q.CachePrompt == nil || *q.CachePrompt || !q.ReturnTokens {
 		return Request{}, fmt.Errorf(`{"error":{"message":"the prompt cache is on, or no ids are asked for"}}`)
 	}
-	return checked(Request{Prompt: q.Prompt, Output: q.NPredict, Greedy: q.Temperature != nil && *q.Temperature == 0, Forced: q.IgnoreEOS, Stream: q.Stream})
+	return checked(Request{Prompt: q.Prompt, Output: q.NPredict, Greedy: q.Temperature != nil && *q.Temperature == 0,
+		Forced: q.IgnoreEOS, Stream: q.Stream})
 }
 
 // Token implements Dialect. Of several tokens it names only the last, as the server does
@@ -50,7 +52,8 @@ func (LlamaCpp) Token(r Request, from, n int, _ bool) string {
 
 // End implements Dialect.
 func (LlamaCpp) End(r Request, output, cached int) []string {
-	return []string{fmt.Sprintf(`{"index":0,"content":"","tokens":[],"id_slot":0,"stop":true,"model":"m","tokens_predicted":%d,"tokens_evaluated":%d,"generation_settings":{"n_predict":8},"prompt":"a","has_new_line":false,"truncated":false,"stop_type":"limit","stopping_word":"","tokens_cached":%d,"timings":{"cache_n":%d,"prompt_n":%d,"prompt_ms":1.5,"predicted_n":%d,"predicted_ms":9.5}}`,
+	return []string{fmt.Sprintf(
+		`{"index":0,"content":"","tokens":[],"id_slot":0,"stop":true,"model":"m","tokens_predicted":%d,"tokens_evaluated":%d,"generation_settings":{"n_predict":8},"prompt":"a","has_new_line":false,"truncated":false,"stop_type":"limit","stopping_word":"","tokens_cached":%d,"timings":{"cache_n":%d,"prompt_n":%d,"prompt_ms":1.5,"predicted_n":%d,"predicted_ms":9.5}}`,
 		output, len(r.Prompt), len(r.Prompt)+output-1, cached, len(r.Prompt)-cached, output)}
 }
 
@@ -59,7 +62,9 @@ func (LlamaCpp) Pages(s *Stub) map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"/metrics": func(w http.ResponseWriter, _ *http.Request) {
 			prompt, cached, _, steps, running := s.Counts()
-			fmt.Fprintf(w, "# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed, excluding cached tokens\n# TYPE llamacpp:prompt_tokens_total counter\nllamacpp:prompt_tokens_total %d\n", prompt-cached)
+			fmt.Fprintf(w, "# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed, excluding "+
+				"cached tokens\n# TYPE llamacpp:prompt_tokens_total counter\nllamacpp:prompt_tokens_total %d\n",
+				prompt-cached)
 			fmt.Fprintf(w, "# TYPE llamacpp:n_decode_total counter\nllamacpp:n_decode_total %d\n", steps)
 			fmt.Fprintf(w, "# TYPE llamacpp:requests_processing gauge\nllamacpp:requests_processing %d\n", running)
 		},

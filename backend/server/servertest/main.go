@@ -57,7 +57,8 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 	}
 	switch o.Fault {
 	case DiesLoading:
-		fmt.Fprintln(stderr, "Traceback (most recent call last):\nValueError: Model architectures ['NoSuch'] are not supported for now.\n"+
+		fmt.Fprintln(stderr, "Traceback (most recent call last):\nValueError: Model architectures ['NoSuch'] are "+
+			"not supported for now.\n"+
 			"RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}")
 		return 1
 	case BadFlag:

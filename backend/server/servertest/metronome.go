@@ -73,7 +73,8 @@ func (m metronome) accept(l net.Listener) ([]net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(c,
+			"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"); err != nil {
 			return nil, err
 		}
 		conns[i] = c

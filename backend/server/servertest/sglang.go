@@ -20,7 +20,8 @@ func (SGLang) Paths() []string { return []string{"/generate"} }
 
 // Options implements Dialect.
 func (d SGLang) Options() []string {
-	o := []string{"--max-running-requests", "--model-path", "--dtype", "--random-seed", "--enable-metrics", "--load-format",
+	o := []string{"--max-running-requests", "--model-path", "--dtype", "--random-seed", "--enable-metrics",
+		"--load-format",
 		"--disable-radix-cache", "--context-length", "--cuda-graph-max-bs-decode"}
 	if !d.Cumulative {
 		o = append(o, "--incremental-streaming-output")
@@ -43,7 +44,8 @@ func (SGLang) Parse(_ string, body []byte) (Request, error) {
 		return Request{}, err
 	}
 	t := q.Sampling.Temperature
-	return checked(Request{Prompt: q.InputIDs, Output: q.Sampling.MaxNewTokens, Greedy: t != nil && *t == 0, Forced: q.Sampling.IgnoreEOS, Stream: q.Stream})
+	return checked(Request{Prompt: q.InputIDs, Output: q.Sampling.MaxNewTokens, Greedy: t != nil && *t == 0,
+		Forced: q.Sampling.IgnoreEOS, Stream: q.Stream})
 }
 
 // Token implements Dialect.
@@ -69,7 +71,8 @@ func (SGLang) Pages(s *Stub) map[string]http.HandlerFunc {
 			prompt, cached, _, _, running := s.Counts()
 			const labels = `engine_type="unified",model_name="m",pp_rank="0",tp_rank="0"`
 			fmt.Fprintf(w, "# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs{%s} %d.0\n", labels, running)
-			fmt.Fprintf(w, "# TYPE sglang:realtime_tokens_total counter\nsglang:realtime_tokens_total{%s,mode=\"prefill_compute\"} %d.0\n", labels, prompt-cached)
+			fmt.Fprintf(w, "# TYPE sglang:realtime_tokens_total "+
+				"counter\nsglang:realtime_tokens_total{%s,mode=\"prefill_compute\"} %d.0\n", labels, prompt-cached)
 			fmt.Fprintf(w, "sglang:realtime_tokens_total{%s,mode=\"prefill_cache\"} %d.0\n", labels, cached)
 		},
 		"/server_info": func(w http.ResponseWriter, _ *http.Request) {

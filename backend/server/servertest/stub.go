@@ -261,7 +261,9 @@ func (s *Stub) wait() {
 func (s *Stub) misbehave(w http.ResponseWriter, flush http.Flusher) bool {
 	switch s.o.Fault {
 	case DiesStreaming:
-		fmt.Fprintln(os.Stderr, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\nEngine core initialization failed. See root cause above.")
+		fmt.Fprintln(os.Stderr,
+			"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\nEngine core initialization "+
+				"failed. See root cause above.")
 		os.Exit(1)
 	case Stalls:
 		select {}

@@ -98,7 +98,8 @@ func (s Suite) faults(t *testing.T, dialect string) {
 		delete(list, CountsWrong)
 	}
 	if s.SaysCache {
-		list[KeepsCache] = expected{backend.ClassConfig, "keeps a prefix cache although it was told not to", "to measure with the cache"}
+		list[KeepsCache] = expected{backend.ClassConfig, "keeps a prefix cache although it was told not to",
+			"to measure with the cache"}
 	}
 	for fault, want := range list {
 		t.Run(string(fault), func(t *testing.T) {
@@ -133,8 +134,10 @@ func check(t *testing.T, err error, want expected) {
 	if !ok {
 		t.Fatalf("%v, want a failure", err)
 	}
-	if f.Class != want.class || !strings.Contains(f.Error(), want.says) || !strings.Contains(f.Hint, want.hint) || f.Hint == "" {
-		t.Errorf("class %v, message %q, hint %q, want %s, %q and %q", f.Class, f.Error(), f.Hint, want.class, want.says, want.hint)
+	if f.Class != want.class || !strings.Contains(f.Error(), want.says) || !strings.Contains(f.Hint, want.hint) ||
+		f.Hint == "" {
+		t.Errorf("class %v, message %q, hint %q, want %s, %q and %q", f.Class, f.Error(), f.Hint, want.class,
+			want.says, want.hint)
 	}
 }
 
@@ -148,14 +151,18 @@ func (s Suite) otherWork(t *testing.T, dialect string) {
 			return q.OK && q.PromptTokens == 4 && q.PromptComputed == 2
 		},
 		TwoAtOnce: func(q backend.Request, log *backend.Log) bool {
-			return q.OK && q.OutputTokens == 8 && len(q.TokenNS) == 8 && q.TokenNS[0] == q.TokenNS[1] && log.SharedStamps >= 16
+			return q.OK && q.OutputTokens == 8 && len(q.TokenNS) == 8 && q.TokenNS[0] == q.TokenNS[1] &&
+				log.SharedStamps >= 16
 		},
 		ClosesIdle: func(q backend.Request, log *backend.Log) bool {
 			return q.OK && q.OutputTokens == 8 && log.Reconnects == 3
 		},
 	}
 	if s.LateTokens {
-		list[CountsWrong] = func(q backend.Request, _ *backend.Log) bool { return q.OK && q.OutputTokens == 9 && q.Output == nil }
+		list[CountsWrong] = func(q backend.Request,
+			_ *backend.Log) bool {
+			return q.OK && q.OutputTokens == 9 && q.Output == nil
+		}
 	}
 	for fault, right := range list {
 		t.Run(string(fault), func(t *testing.T) {
@@ -189,7 +196,8 @@ func (s Suite) unknownOption(t *testing.T, dialect string) {
 	spec := s.spec(t)
 	spec.Options = []byte(s.Settings)
 	for fault, refused := range map[Fault]bool{None: false, LacksOption: true} {
-		session, err := s.Backend(Stubbed{Command: Command(t, dialect, fault), Start: 20 * time.Second, Stall: time.Second}).Start(t.Context(), spec)
+		session, err := s.Backend(Stubbed{Command: Command(t, dialect, fault), Start: 20 * time.Second,
+			Stall: time.Second}).Start(t.Context(), spec)
 		if !refused {
 			if err != nil {
 				t.Errorf("%v, want it to be started", err)
@@ -198,7 +206,8 @@ func (s Suite) unknownOption(t *testing.T, dialect string) {
 			session.Close()
 			continue
 		}
-		check(t, err, expected{backend.ClassVersion, "0.0.stub has no option " + s.Option + ": it was not started", "leave that key out"})
+		check(t, err, expected{backend.ClassVersion, "0.0.stub has no option " + s.Option + ": it was not started",
+			"leave that key out"})
 		if _, err := os.Stat(spec.LogPath); err == nil && refused {
 			if b, _ := os.ReadFile(spec.LogPath); len(b) > 0 {
 				t.Errorf("it was started: %s", b)

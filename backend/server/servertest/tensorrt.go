@@ -43,7 +43,8 @@ func (TensorRT) Parse(_ string, body []byte) (Request, error) {
 	if err := d.Decode(&q); err != nil {
 		return Request{}, err
 	}
-	return checked(Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0, Forced: q.IgnoreEOS, Stream: q.Stream})
+	return checked(Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0,
+		Forced: q.IgnoreEOS, Stream: q.Stream})
 }
 
 // Token implements Dialect.

@@ -19,7 +19,8 @@ func (VLLM) Paths() []string { return []string{"/v1/completions"} }
 
 // Options implements Dialect.
 func (VLLM) Options() []string {
-	return []string{"--max-num-seqs", "--served-model-name", "--dtype", "--seed", "--generation-config", "--enable-prompt-tokens-details",
+	return []string{"--max-num-seqs", "--served-model-name", "--dtype", "--seed", "--generation-config",
+		"--enable-prompt-tokens-details",
 		"--load-format", "--no-enable-prefix-caching", "--max-model-len"}
 }
 
@@ -36,7 +37,8 @@ func (VLLM) Parse(_ string, body []byte) (Request, error) {
 	if err := json.Unmarshal(body, &q); err != nil {
 		return Request{}, err
 	}
-	return checked(Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0, Forced: q.IgnoreEOS, Stream: q.Stream})
+	return checked(Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0,
+		Forced: q.IgnoreEOS, Stream: q.Stream})
 }
 
 // checked refuses requests that no engine takes, and those that would not do the work
@@ -93,16 +95,22 @@ func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
 		"/metrics": func(w http.ResponseWriter, _ *http.Request) {
 			prompt, cached, output, steps, running := s.Counts()
 			const labels = `{engine="0",model_name="llem"}`
-			fmt.Fprintf(w, "# HELP vllm:num_requests_running Number of requests in model execution batches.\n# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running%s %d.0\n", labels, running)
+			fmt.Fprintf(w, "# HELP vllm:num_requests_running Number of requests in model execution batches.\n# "+
+				"TYPE vllm:num_requests_running gauge\nvllm:num_requests_running%s %d.0\n", labels, running)
 			caches := "False"
 			if s.Caches() {
 				caches = "True"
 			}
-			fmt.Fprintf(w, "# TYPE vllm:cache_config_info gauge\nvllm:cache_config_info{block_size=\"16\",enable_prefix_caching=\"%s\",engine=\"0\"} 1.0\n", caches)
+			fmt.Fprintf(w, "# TYPE vllm:cache_config_info "+
+				"gauge\nvllm:cache_config_info{block_size=\"16\",enable_prefix_caching=\"%s\",engine=\"0\"} 1.0\n",
+				caches)
 			fmt.Fprintf(w, "# TYPE vllm:prompt_tokens_total counter\nvllm:prompt_tokens_total%s %d.0\n", labels, prompt)
-			fmt.Fprintf(w, "# TYPE vllm:prefix_cache_hits_total counter\nvllm:prefix_cache_hits_total%s %d.0\n", labels, cached)
-			fmt.Fprintf(w, "# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total%s %d.0\n", labels, output)
-			fmt.Fprintf(w, "# TYPE vllm:iteration_tokens_total histogram\nvllm:iteration_tokens_total_count%s %d.0\n", labels, steps)
+			fmt.Fprintf(w, "# TYPE vllm:prefix_cache_hits_total counter\nvllm:prefix_cache_hits_total%s %d.0\n",
+				labels, cached)
+			fmt.Fprintf(w, "# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total%s %d.0\n",
+				labels, output)
+			fmt.Fprintf(w, "# TYPE vllm:iteration_tokens_total histogram\nvllm:iteration_tokens_total_count%s %d.0\n",
+				labels, steps)
 		},
 		"/tokenize": tokenize("prompt"),
 	}
