@@ -19,8 +19,8 @@ export CGO_ENABLED ?= 1
 
 # Packages that hold the C++ engine: tested without the race detector, which does
 # not see C++ and would only slow it down.
-ENGINE := ./backend/embedded/...
-PURE = $(shell $(GO) list ./... | grep -v /backend/embedded)
+ENGINE := ./engine/embedded/...
+PURE = $(shell $(GO) list ./... | grep -v /engine/embedded)
 
 .PHONY: demo build release test test-python lint bench fuzz accuracy clean
 
@@ -46,8 +46,8 @@ test:
 # Python workers and shapes with a real interpreter that has torch and transformers.
 PYTHON ?= python3
 test-python:
-	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 40m ./backend/pytorch/...
-	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -run '^(TestEqualWorkOnBothBackends|TestHFDirWithTransformers)$$' ./internal/model ./internal/cli
+	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 40m ./engine/pytorch/...
+	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -run '^(TestEqualWorkOnBothBackends|TestHFDirWithTransformers)$$' ./internal/model ./cmd/llem/internal/cli
 
 lint:
 	golangci-lint run ./...

@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/llenergymeasure/llem/backend/pytorch"
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/engine/pytorch"
 	"github.com/llenergymeasure/llem/internal/campaign"
-	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/power"

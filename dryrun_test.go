@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/backend/llamacpp"
-	"github.com/llenergymeasure/llem/backend/sglang"
-	"github.com/llenergymeasure/llem/backend/tensorrt"
-	"github.com/llenergymeasure/llem/backend/vllm"
+	"github.com/llenergymeasure/llem/engine/llamacpp"
+	"github.com/llenergymeasure/llem/engine/sglang"
+	"github.com/llenergymeasure/llem/engine/tensorrt"
+	"github.com/llenergymeasure/llem/engine/vllm"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // Engine is the worker's end of a session: one model in this process. The

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // WorkerOptions bounds how long a worker may take. Zero values mean the defaults.

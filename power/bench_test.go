@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/power"
 )
 

@@ -3,7 +3,7 @@ package power
 import (
 	"slices"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/unit"
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // Doors for the tests in package power_test.

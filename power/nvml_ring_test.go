@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // openRingAt opens one imagined GPU and returns what the tests of the ring need.

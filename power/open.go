@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 // Options say what [Open] looks for. The zero value is this machine with all its
@@ -25,7 +25,7 @@ type Options struct {
 	// Fake, if set, replaces every sensor.
 	Fake *FakeOptions
 	// Remote lists metrics pages to read beside the sensors of this machine, in the
-	// grammar of package scrape. Mistakes in it are reported as missing sources.
+	// grammar of package prom. Mistakes in it are reported as missing sources.
 	Remote []string
 	// Disable lists families that are not opened: nvml, hwmon, rapl (which includes
 	// perf), perf, model, remote.
@@ -157,7 +157,7 @@ func (o *opener) remote(ctx context.Context) {
 	if len(o.opts.Remote) == 0 || !o.wanted("remote") {
 		return
 	}
-	targets, err := scrape.ParseTargets(strings.Join(o.opts.Remote, " "))
+	targets, err := prom.ParseTargets(strings.Join(o.opts.Remote, " "))
 	if err != nil {
 		o.missing = append(o.missing, Unavailable{Source: "remote", Reason: err.Error()})
 		return
@@ -165,8 +165,8 @@ func (o *opener) remote(ctx context.Context) {
 	local := o.devices()
 	for len(targets) > 0 {
 		name := targets[0].Name
-		same := func(t scrape.Target) bool { return t.Name == name }
-		own := slices.DeleteFunc(slices.Clone(targets), func(t scrape.Target) bool { return !same(t) })
+		same := func(t prom.Target) bool { return t.Name == name }
+		own := slices.DeleteFunc(slices.Clone(targets), func(t prom.Target) bool { return !same(t) })
 		targets = slices.DeleteFunc(targets, same)
 		m, err := OpenRemote(ctx, RemoteOptions{Targets: own, Local: local})
 		if err != nil {

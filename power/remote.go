@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -60,9 +60,9 @@ type remoteDevice struct {
 // remoteMetric finds a value on a page.
 type remoteMetric struct {
 	page    string
-	unit    scrape.Unit
+	unit    prom.Unit
 	what    string // for messages
-	matches func(scrape.Series) bool
+	matches func(prom.Series) bool
 }
 
 // remoteCounter is what is known of a counter of energy.
@@ -76,7 +76,7 @@ type remoteCounter struct {
 
 // fetched is a page with the time of its fetch.
 type fetched struct {
-	series        []scrape.Series
+	series        []prom.Series
 	before, after int64
 	err           error
 }
@@ -208,7 +208,7 @@ func (m *RemoteMeter) fetchAll(ctx context.Context, limit time.Duration) map[str
 		f.after = m.clocks.Mono()
 		cancel()
 		if err == nil {
-			f.series, err = scrape.Parse(text, func(metric string) bool { return m.wanted[metric] })
+			f.series, err = prom.Parse(text, func(metric string) bool { return m.wanted[metric] })
 		}
 		f.err = err
 		pages[address] = f
@@ -297,7 +297,7 @@ func (m *RemoteMeter) mean(d *remoteDevice, from, to Reading, t *Trace) {
 
 // value is the metric's value in watts or joules. Rows that repeat one value (a GPU
 // on behalf of several containers or MIG slices) count once.
-func (x *remoteMetric) value(page []scrape.Series) (float64, error) {
+func (x *remoteMetric) value(page []prom.Series) (float64, error) {
 	for _, s := range page {
 		if !x.matches(s) {
 			continue

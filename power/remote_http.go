@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 const (
@@ -56,7 +56,7 @@ func fetchPage(ctx context.Context, client *http.Client, address string) ([]byte
 		return nil, statusError(resp.StatusCode)
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && kind == "text/html" {
-		return nil, scrape.ErrHTML
+		return nil, prom.ErrHTML
 	}
 	page, err := io.ReadAll(io.LimitReader(resp.Body, pageLimit+1))
 	if err != nil {
@@ -87,7 +87,7 @@ func remoteFix(address string, err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err,
 		syscall.ENETUNREACH):
 		return "check that the host is up and its port is open: curl -s " + address + " | head"
-	case errors.Is(err, scrape.ErrHTML), errors.Is(err, scrape.ErrNoMetrics), errors.As(err, &status) &&
+	case errors.Is(err, prom.ErrHTML), errors.Is(err, prom.ErrNoMetrics), errors.As(err, &status) &&
 		status == http.StatusNotFound:
 		return "give the path of the metrics page, such as http://host:9400/metrics"
 	case errors.As(err, &status) && (status == http.StatusUnauthorized || status == http.StatusForbidden):

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 // Metrics of dcgm-exporter. The momentary power is preferred where the exporter
@@ -20,7 +20,7 @@ const (
 // RemoteOptions name the pages.
 type RemoteOptions struct {
 	// Targets describe one source: they share a name.
-	Targets []scrape.Target
+	Targets []prom.Target
 	// Local are the devices that are read on this machine. A GPU among them is
 	// measured here; its values on the page only check that.
 	Local []Device
@@ -86,7 +86,7 @@ func openRemote(ctx context.Context, opts RemoteOptions, fetch fetcher, stop fun
 }
 
 // probe refuses a metric without a usable value.
-func (m *RemoteMeter) probe(x *remoteMetric, page []scrape.Series) error {
+func (m *RemoteMeter) probe(x *remoteMetric, page []prom.Series) error {
 	if _, err := x.value(page); err != nil {
 		return Unavailable{Source: m.name, Reason: x.page + ": " + err.Error(), Fix: remoteFix(x.page, err)}
 	}
@@ -94,8 +94,8 @@ func (m *RemoteMeter) probe(x *remoteMetric, page []scrape.Series) error {
 }
 
 // addMetric adds a metric that was named.
-func (m *RemoteMeter) addMetric(t scrape.Target, page []scrape.Series) error {
-	var rows, named []scrape.Series
+func (m *RemoteMeter) addMetric(t prom.Target, page []prom.Series) error {
+	var rows, named []prom.Series
 	for _, s := range page {
 		if s.Name == t.Metric {
 			named = append(named, s)
@@ -157,7 +157,7 @@ type dcgmGPU struct {
 }
 
 // addDCGM adds the GPUs of a dcgm-exporter.
-func (m *RemoteMeter) addDCGM(t scrape.Target, page []scrape.Series, local []Device) error {
+func (m *RemoteMeter) addDCGM(t prom.Target, page []prom.Series, local []Device) error {
 	gpus := dcgmGPUs(page)
 	if len(gpus) == 0 {
 		return Unavailable{Source: m.name,
@@ -175,7 +175,7 @@ func (m *RemoteMeter) addDCGM(t scrape.Target, page []scrape.Series, local []Dev
 }
 
 // dcgmGPUs groups the rows of a page by GPU, in their order.
-func dcgmGPUs(page []scrape.Series) []*dcgmGPU {
+func dcgmGPUs(page []prom.Series) []*dcgmGPU {
 	var gpus []*dcgmGPU
 	byKey := make(map[string]*dcgmGPU)
 	for _, s := range page {
@@ -199,14 +199,14 @@ func dcgmGPUs(page []scrape.Series) []*dcgmGPU {
 }
 
 // dcgmKey tells GPUs apart. Without a UUID the index has to do.
-func dcgmKey(s scrape.Series) string {
+func dcgmKey(s prom.Series) string {
 	if uuid := s.Label("UUID"); uuid != "" {
 		return uuid
 	}
 	return s.Label("Hostname") + " " + s.Label("gpu")
 }
 
-func (m *RemoteMeter) addDCGMGPU(t scrape.Target, g *dcgmGPU, page []scrape.Series, local []Device) {
+func (m *RemoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, local []Device) {
 	id := t.Name + "-gpu" + g.index
 	if g.index == "" || m.device(id) != nil { // a page that was put together of several hosts
 		id = fmt.Sprintf("%s-%d", t.Name, len(m.devices))
@@ -215,14 +215,14 @@ func (m *RemoteMeter) addDCGMGPU(t scrape.Target, g *dcgmGPU, page []scrape.Seri
 	var problems []string
 	for _, c := range []struct {
 		metric string
-		unit   scrape.Unit
+		unit   prom.Unit
 		at     **remoteMetric
 	}{{dcgmInstant, "W", &d.power}, {dcgmPower, "W", &d.power}, {dcgmEnergy, "mJ", &d.energy}} {
 		if *c.at != nil || g.rows[c.metric] == 0 {
 			continue
 		}
 		x := &remoteMetric{page: t.URL, unit: c.unit, what: fmt.Sprintf("%s of GPU %s", c.metric, g.index),
-			matches: func(s scrape.Series) bool {
+			matches: func(s prom.Series) bool {
 				return s.Name == c.metric && dcgmKey(s) == g.key
 			}}
 		if _, err := x.value(page); err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 const (
@@ -19,9 +19,9 @@ const (
 	uuid1 = "GPU-1b2c9f70-1f4e-4a0b-9a51-6f1f0f8f3f11"
 )
 
-func targets(t *testing.T, text string) []scrape.Target {
+func targets(t *testing.T, text string) []prom.Target {
 	t.Helper()
-	list, err := scrape.ParseTargets(text)
+	list, err := prom.ParseTargets(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 // val is the value of one key. Texts, choices and switches use s; whole numbers use
@@ -112,7 +112,7 @@ func patternKind(want, pattern string, words ...string) kind {
 func remoteKind() kind {
 	return kind{want: `a list of http://host:9400/metrics or name=URL#metric{label="value"}:W`, basic: isText,
 		schema: map[string]any{"type": "string", "minLength": 1}, parse: func(s string) (val, error) {
-			if _, err := scrape.ParseTargets(s); err != nil {
+			if _, err := prom.ParseTargets(s); err != nil {
 				return val{}, err
 			}
 			return val{s: s}, nil

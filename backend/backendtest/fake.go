@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // FakeVocab is the vocabulary of a FakeEngine: its tokens are bytes.

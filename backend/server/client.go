@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // Schedule says how long after the start of a run a request is due, by its place in the

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 // This file holds what several engines have in common.
@@ -93,7 +93,7 @@ func ReadCompletion(data []byte) (Event, error) {
 
 // ReadCounters adds up the series of a metrics page by name.
 func ReadCounters(page []byte, names map[string]func(*Counters) *float64) (Counters, error) {
-	list, err := scrape.Parse(page, func(name string) bool { return names[name] != nil })
+	list, err := prom.Parse(page, func(name string) bool { return names[name] != nil })
 	if err != nil {
 		return Counters{}, fmt.Errorf("read the engine's counters: %w", err)
 	}

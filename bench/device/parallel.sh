@@ -24,7 +24,7 @@ env | grep '^NCCL_\|^TORCH_\|^NVSHMEM_\|^CUDA_VISIBLE' | sort
 "$python" -c 'import torch, transformers; print("torch", torch.__version__, "transformers", transformers.__version__, "GPUs", torch.cuda.device_count())' 2>&1 | tail -1
 
 # The tokens of two ranks, a cancel and a rank that dies: skipped without two GPUs.
-(cd backend/pytorch && timeout -k 5 170 "$python" -B -m unittest -v parallel_test.CudaParallelTest) > "$OUT/correct.txt" 2>&1
+(cd engine/pytorch && timeout -k 5 170 "$python" -B -m unittest -v parallel_test.CudaParallelTest) > "$OUT/correct.txt" 2>&1
 echo "correctness: exit $?, $(grep -c '\.\.\. ok$' "$OUT/correct.txt") ok, $(grep -c 'skipped' "$OUT/correct.txt") skipped"
 grep -v 'Warning' "$OUT/correct.txt" | tail -25
 

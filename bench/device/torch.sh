@@ -9,7 +9,7 @@
 #   OUT=/tmp/out bench/device/torch.sh
 #
 # STUDIES names some of them. torchao and bitsandbytes are also found in PYTHONPATH. First on a new machine:
-# (cd backend/pytorch && python3 -m unittest cuda_test), about two minutes.
+# (cd engine/pytorch && python3 -m unittest cuda_test), about two minutes.
 set -u
 cd "$(dirname "$0")/../.."
 export OUT="${OUT:-bench/device/out}" LLEM_CACHE=/tmp/llem-cache

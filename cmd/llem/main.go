@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"github.com/llenergymeasure/llem"
-	"github.com/llenergymeasure/llem/internal/cli"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/cli"
 )
 
 func main() {

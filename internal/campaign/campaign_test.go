@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"

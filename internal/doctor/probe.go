@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/power"
 )
 

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"

@@ -8,7 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/stats"

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/internal/clock"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/study"

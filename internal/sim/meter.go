@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )

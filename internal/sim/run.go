@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/power"
 )
 

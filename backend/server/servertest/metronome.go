@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // MetronomeEnv makes [Main] run a metronome: STREAMS, TOKENS and STEP separated by

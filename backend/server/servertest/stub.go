@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // Fault is a way to misbehave.

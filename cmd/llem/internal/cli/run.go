@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem"
-	"github.com/llenergymeasure/llem/internal/live"
-	"github.com/llenergymeasure/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/live"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )

@@ -32,7 +32,7 @@ const (
 // turn. It reports tokens/s of both and their ratio (the median over the pairs);
 // at least 0.95 is wanted.
 //
-//	go test -run '^$' -bench BareLoop -benchtime 10x ./backend/embedded
+//	go test -run '^$' -bench BareLoop -benchtime 10x ./engine/embedded
 func BenchmarkAgainstBareLoop(b *testing.B) {
 	shape := "smollm2-135m"
 	if testing.Short() {

@@ -1,4 +1,4 @@
-// Package scrape knows metrics pages in the text format of Prometheus: how a study
+// Package prom knows metrics pages in the text format of Prometheus: how a study
 // names a power or energy metric of such a page, and how to read its value.
 //
 // A list of targets, separated by commas or spaces, holds entries of two forms:
@@ -14,4 +14,4 @@
 //
 // The package reads no network and no file, so that a study can be checked without
 // either.
-package scrape
+package prom

@@ -18,7 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 // Name of the backend in study files.
@@ -246,7 +246,7 @@ func (e *engine) Describe(ctx context.Context, ask server.Ask, _ *backend.Loaded
 	if err != nil {
 		return err
 	}
-	list, err := scrape.Parse(page, func(name string) bool { return name == cacheInfo })
+	list, err := prom.Parse(page, func(name string) bool { return name == cacheInfo })
 	if err != nil {
 		return fmt.Errorf("read the engine's settings: %w", err)
 	}

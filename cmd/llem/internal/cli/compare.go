@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/llenergymeasure/llem/internal/report"
+	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/stats"
 )

@@ -19,7 +19,7 @@ import (
 	"github.com/ollama/ollama/tokenizer"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // WorkerMain is the whole life of a worker process.

@@ -21,7 +21,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
-	"github.com/llenergymeasure/llem/power/scrape"
+	"github.com/llenergymeasure/llem/prom"
 )
 
 // Name of the backend in study files.
@@ -285,7 +285,7 @@ func (*engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, e
 		return server.Counters{}, err
 	}
 	const tokens, running = "sglang:realtime_tokens_total", "sglang:num_running_reqs"
-	list, err := scrape.Parse(page, func(name string) bool { return name == tokens || name == running })
+	list, err := prom.Parse(page, func(name string) bool { return name == tokens || name == running })
 	if err != nil {
 		return server.Counters{}, fmt.Errorf("read the engine's counters: %w", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -148,7 +148,7 @@ type phase struct {
 	Reason string
 }
 
-// What a token of the 8 B shape costs on the fake GPU by itself (backend/fake): 2
+// What a token of the 8 B shape costs on the fake GPU by itself (engine/fake): 2
 // operations per parameter at 450 (prompts) or 200 TFLOP/s, at 210 + 430 W. Attention,
 // which is left out, adds a few percent.
 const (

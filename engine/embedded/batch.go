@@ -12,7 +12,7 @@ import (
 	"github.com/ollama/ollama/model/input"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/clock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // batch is one static batch: its sequences are prefilled, then decoded together
