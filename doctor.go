@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -37,6 +38,9 @@ type DoctorReport = doctor.Report
 // Doctor tests the power sensors of this machine. What it learns of a GPU is kept in
 // the cache folder for later measurements.
 func Doctor(ctx context.Context, o DoctorOptions) (*DoctorReport, error) {
+	if err := self.Check(); err != nil {
+		return nil, err
+	}
 	cache, err := model.DefaultCacheDir()
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/plan"
+	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -44,6 +45,9 @@ type DryRunPlan = plan.Plan
 // It starts no engine and writes nothing. Of models of the hub that are not here it asks
 // the hub for their config.json.
 func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, error) {
+	if err := self.Check(); err != nil {
+		return nil, err
+	}
 	meters, missing := OpenMeters(ctx, false)
 	defer func() {
 		for _, m := range meters {

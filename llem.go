@@ -26,6 +26,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -69,6 +70,9 @@ func Plan(s *study.Study) []PlannedRun { return campaign.Order(s) }
 // Run makes all runs of the study. A run that fails is part of the result; the
 // error is that of the context, of writing, or of a study that cannot start.
 func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, error) {
+	if err := self.Check(); err != nil {
+		return nil, err
+	}
 	backends := Backends(o.Python)
 	if err := errors.Join(available(s, backends), campaign.Preflight(s)); err != nil {
 		return nil, err
@@ -335,7 +339,8 @@ func Snapshot(ctx context.Context, meters []power.Meter) (*host.Snapshot, error)
 }
 
 // WorkerMain runs an engine and exits if this process was started as a worker;
-// otherwise it returns at once. Call it first thing in main.
+// otherwise it returns at once. Call it first thing in main: a program that does
+// not would become its own engine, which [Run], [DryRun] and [Doctor] refuse.
 func WorkerMain() {
 	if len(os.Args) < 3 || os.Args[1] != "worker" {
 		return

@@ -56,6 +56,7 @@ const (
 
 // symptoms in the order in which they are tried on a line.
 var symptoms = []symptom{
+	say(ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
 	say(ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the "+
 		"line says how much fits",
 		"No available memory for the cache blocks",

@@ -220,7 +220,7 @@ func (e *Error) place() string {
 const configVariable = "LLEM_CONFIG"
 
 // otherVariables are those that are no keys.
-var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_NVML_LIBRARY",
+var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER", "LLEM_NVML_LIBRARY",
 	"LLEM_LLAMA_SERVER",
 	"LLEM_PYTHON_PYTORCH", "LLEM_PYTHON_VLLM", "LLEM_PYTHON_SGLANG", "LLEM_PYTHON_TENSORRT"}
 

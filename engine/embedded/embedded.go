@@ -11,17 +11,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"runtime"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/self"
 )
 
 // Name of the backend in study files.
 const Name = "embedded"
-
-// workerArgs are the arguments with which the program starts itself as a worker.
-var workerArgs = []string{"worker", Name}
 
 // Options is the embedded section of a study.
 type Options struct {
@@ -63,11 +60,7 @@ func (b Backend) command() (backend.Command, error) {
 	if b.Command != nil {
 		return *b.Command, nil
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return backend.Command{}, fmt.Errorf("find this program to start the embedded engine: %w", err)
-	}
-	return backend.Command{Path: self, Args: workerArgs}, nil
+	return self.Command(Name)
 }
 
 // parseOptions reads the section and fills what the spec leaves open.

@@ -42,7 +42,7 @@ func testBackend(t *testing.T, mode string) Backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Backend{Command: &backend.Command{Path: self, Args: workerArgs, Env: []string{workerEnv + "=" + mode}}}
+	return Backend{Command: &backend.Command{Path: self, Args: []string{"worker", Name}, Env: []string{workerEnv + "=" + mode}}}
 }
 
 // tinyModel writes a random model of about a million parameters.

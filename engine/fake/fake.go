@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/sim"
 )
 
@@ -58,18 +59,19 @@ func (Backend) Probe(context.Context) (backend.Info, error) { return new(engine)
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	var cmd backend.Command
-	if b.Command != nil {
-		cmd = *b.Command
-	} else {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("find this program to start the simulated engine: %w", err)
-		}
-		cmd = backend.Command{Path: self, Args: []string{"worker", Name}}
+	cmd, err := b.command()
+	if err != nil {
+		return nil, err
 	}
 	cmd.Env = append(slices.Clip(cmd.Env), sim.Env+"="+b.Simulation)
 	return backend.StartWorker(ctx, Name, cmd, spec, b.Options)
+}
+
+func (b Backend) command() (backend.Command, error) {
+	if b.Command != nil {
+		return *b.Command, nil
+	}
+	return self.Command(Name)
 }
 
 // WorkerMain is the engine's process. It returns when the parent says stop.
