@@ -1,0 +1,40 @@
+package clock
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestSleep: the whole time, or until the context ends, with its cause.
+func TestSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		if err := Sleep(t.Context(), time.Hour); err != nil || time.Since(start) != time.Hour {
+			t.Errorf("%v after %v, want nil after an hour", err, time.Since(start))
+		}
+		ctx, end := context.WithCancelCause(t.Context())
+		why := errors.New("why")
+		time.AfterFunc(time.Minute, func() { end(why) })
+		start = time.Now()
+		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) || time.Since(start) != time.Minute {
+			t.Errorf("%v after %v, want the cause after a minute", err, time.Since(start))
+		}
+	})
+}
+
+// TestOnThread: computing takes processor time, waiting does not.
+func TestOnThread(t *testing.T) {
+	x := 0
+	busy := OnThread(func() {
+		for start := time.Now(); time.Since(start) < 20*time.Millisecond; {
+			x++
+		}
+	})
+	idle := OnThread(func() { time.Sleep(20 * time.Millisecond) })
+	if busy <= idle {
+		t.Errorf("%v of processor time for computing, %v for waiting", busy, idle)
+	}
+}
