@@ -1,0 +1,87 @@
+package note
+
+// Class is the kind of a failure. Classes are part of the format of results: scripts select on
+// them, and they do not change.
+type Class string
+
+// Failure classes.
+const (
+	ClassOOMGPU           Class = "oom_gpu"
+	ClassOOMHost          Class = "oom_host"
+	ClassKVTooSmall       Class = "kv_too_small"
+	ClassModelNotFound    Class = "model_not_found"
+	ClassGated            Class = "gated_auth"
+	ClassOffline          Class = "offline"
+	ClassDownloadFailed   Class = "download_failed"
+	ClassUnsupportedModel Class = "unsupported_model"
+	ClassUnsupportedDType Class = "unsupported_dtype_quant"
+	ClassCorruptModel     Class = "corrupt_model"
+	ClassVersion          Class = "version_mismatch"
+	ClassNoDevice         Class = "no_device"
+	ClassIllegal          Class = "illegal_instruction"
+	ClassPortInUse        Class = "port_in_use"
+	ClassNCCL             Class = "nccl"
+	ClassGraphCompile     Class = "graph_compile"
+	ClassStartTimeout     Class = "start_timeout"
+	ClassNotInstalled     Class = "not_installed"
+	ClassImage            Class = "image_not_found"
+	ClassDiskFull         Class = "disk_full"
+	ClassPermission       Class = "permission_denied"
+	ClassWriteFailed      Class = "write_failed"
+	ClassProtocol         Class = "protocol"
+	ClassCrashed          Class = "crashed"
+	ClassHung             Class = "hung"
+	ClassEngine           Class = "engine_error"
+	ClassClock            Class = "clock_mismatch"
+	ClassConfig           Class = "config"
+	ClassInterrupted      Class = "interrupted"
+	ClassTimeout          Class = "timeout"
+	ClassLeftOut          Class = "left_out"
+)
+
+// ClassEntry is a line of the table of classes.
+type ClassEntry struct {
+	// Class of the failures.
+	Class Class
+	// Consequence is what follows from such a failure of a run.
+	Consequence Consequence
+	// Meaning is one sentence.
+	Meaning string
+}
+
+// Classes returns the table of failure classes.
+func Classes() []ClassEntry {
+	return []ClassEntry{
+		{ClassOOMGPU, Failed, "The memory of the GPU was not enough."},
+		{ClassOOMHost, Failed, "The memory of the host was not enough."},
+		{ClassKVTooSmall, Failed, "The engine's KV cache has no room for the sequences."},
+		{ClassModelNotFound, Failed, "There is no such model, here or on the hub."},
+		{ClassGated, Failed, "The hub wants a licence accepted or a token (HF_TOKEN)."},
+		{ClassOffline, Failed, "The model is not here and the hub cannot be reached."},
+		{ClassDownloadFailed, Failed, "The hub answered, and the download of the model failed."},
+		{ClassUnsupportedModel, Failed, "The engine does not know the model's architecture or format."},
+		{ClassUnsupportedDType, Failed, "The engine or the GPU does not do this data type or quantisation."},
+		{ClassCorruptModel, Failed, "The files of the model are damaged or incomplete."},
+		{ClassVersion, Failed, "Versions of the engine, its libraries and the driver do not fit together."},
+		{ClassNoDevice, Failed, "The engine found no GPU that it can use."},
+		{ClassIllegal, Failed, "The program uses instructions that the CPU lacks."},
+		{ClassPortInUse, Failed, "The port of the server was taken."},
+		{ClassNCCL, Failed, "The GPUs could not communicate."},
+		{ClassGraphCompile, Failed, "The engine could not compile the model or capture its CUDA graphs."},
+		{ClassStartTimeout, Failed, "The engine was not ready in time."},
+		{ClassNotInstalled, Failed, "The engine is not installed here, or not found."},
+		{ClassImage, Failed, "The container's image is not on this machine."},
+		{ClassDiskFull, Failed, "The disk is full."},
+		{ClassPermission, Failed, "A file or folder may not be read or written."},
+		{ClassWriteFailed, Failed, "A file could not be written."},
+		{ClassProtocol, Failed, "The engine and llem did not understand each other."},
+		{ClassCrashed, Failed, "The engine's process ended by itself."},
+		{ClassHung, Failed, "The engine stopped answering and was killed."},
+		{ClassEngine, Failed, "The engine reported an error of its own."},
+		{ClassClock, Failed, "The engine's clock is not the one by which the sensors are read."},
+		{ClassConfig, Failed, "The configuration asks for something that cannot be done."},
+		{ClassInterrupted, Unmade, "The user or the system ended the run."},
+		{ClassTimeout, Failed, "The run took longer than --timeout allows."},
+		{ClassLeftOut, Unmade, "The run was not made, since others with its backend kept failing."},
+	}
+}

@@ -1,0 +1,138 @@
+package note
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/codes.md")
+
+// constants returns the values of the constants of a type in a file of this package.
+func constants(t *testing.T, file, typ string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	ast.Inspect(f, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if id, ok := v.Type.(*ast.Ident); ok && id.Name == typ {
+			for _, x := range v.Values {
+				s, _ := literal(x)
+				out = append(out, s)
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// TestTableIsWhole: every constant has its line in the table, in the same order, once.
+func TestTableIsWhole(t *testing.T) {
+	var codes, classes []string
+	for _, e := range Codes() {
+		codes = append(codes, string(e.Code))
+		checkLine(t, codes[len(codes)-1], e.Consequence, e.Meaning)
+	}
+	for _, e := range Classes() {
+		classes = append(classes, string(e.Class))
+		checkLine(t, classes[len(classes)-1], e.Consequence, e.Meaning)
+	}
+	if want := constants(t, "codes.go", "Code"); !slices.Equal(sorted(codes), sorted(want)) {
+		t.Errorf("codes %q, want %q", sorted(codes), sorted(want))
+	}
+	if want := constants(t, "classes.go", "Class"); !slices.Equal(classes, want) {
+		t.Errorf("classes %q, want %q", classes, want)
+	}
+	for _, all := range [][]string{codes, classes} {
+		if n := len(slices.Compact(sorted(all))); n != len(all) {
+			t.Errorf("%d of %d codes differ", n, len(all))
+		}
+	}
+}
+
+func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
+
+func checkLine(t *testing.T, code string, c Consequence, meaning string) {
+	t.Helper()
+	if !slices.ContainsFunc(consequences, func(q [2]string) bool { return q[0] == string(c) }) {
+		t.Errorf("%s has the consequence %q, which is not explained", code, c)
+	}
+	if !strings.HasSuffix(meaning, ".") {
+		t.Errorf("%s: %q is not a sentence", code, meaning)
+	}
+}
+
+// consequences are what the document says of them.
+var consequences = [][2]string{
+	{string(Told), "nothing; the numbers stand"},
+	{string(Care), "the numbers it is about are to be read with care"},
+	{string(Missing), "a number is null or was not determined"},
+	{string(Excluded), "the run is kept out of means, comparisons, fronts and estimates"},
+	{string(Refused), "what it is about is not started"},
+	{string(Failed), "the run has no result"},
+	{string(Unmade), "the run counts as not made, and is made when the study is resumed"},
+}
+
+// document is docs/codes.md.
+func document() string {
+	var b strings.Builder
+	b.WriteString("# Codes\n\n<!-- Generated from package note: go test ./note -update -->\n\n" +
+		"Every doubt that llem raises has a `code`, a `message` and, where something can be done, the `next` step; " +
+		"every failure\nhas a `class`, a `message`, the `next` step and a `log_tail`. Codes and classes do not " +
+		"change between versions; messages\nmay. Earlier versions wrote `hint` or `fix` for `next`, and `reason` or " +
+		"`text` for some messages; both are read.\n\n" +
+		"| consequence | |\n|---|---|\n")
+	for _, q := range consequences {
+		fmt.Fprintf(&b, "| %s | %s |\n", q[0], q[1])
+	}
+	b.WriteString("\n## Doubts\n\n| code | consequence | meaning |\n|---|---|---|\n")
+	for _, e := range Codes() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Code, e.Consequence, e.Meaning)
+	}
+	b.WriteString("\n## Failures\n\n| class | consequence | meaning |\n|---|---|---|\n")
+	for _, e := range Classes() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Class, e.Consequence, e.Meaning)
+	}
+	return b.String()
+}
+
+// TestDocument: docs/codes.md is what the tables say.
+func TestDocument(t *testing.T) {
+	path := filepath.Join("..", "docs", "codes.md")
+	if *update {
+		if err := os.WriteFile(path, []byte(document()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != document() {
+		t.Errorf("%s is out of date: run go test ./note -update", path)
+	}
+}
+
+// literal is the value of a string literal.
+func literal(x ast.Expr) (string, bool) {
+	lit, ok := x.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	s, err := strconv.Unquote(lit.Value)
+	return s, err == nil
+}
