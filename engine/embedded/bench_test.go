@@ -17,7 +17,7 @@ import (
 	"github.com/ollama/ollama/model/input"
 
 	"github.com/llenergymeasure/llem/backend"
-	shapes "github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // Work of the benchmark: one static batch.
@@ -38,7 +38,7 @@ func BenchmarkAgainstBareLoop(b *testing.B) {
 	if testing.Short() {
 		shape = "tiny-llama"
 	}
-	path := tinyModel(b, shape, shapes.Float16)
+	path := tinyModel(b, shape, gguf.Float16)
 	threads := max(1, runtime.NumCPU())
 	session := benchSession(b, path, threads)
 	bare := newBareLoop(b, path, threads)

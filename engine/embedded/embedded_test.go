@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 )
 
@@ -46,7 +47,7 @@ func testBackend(t *testing.T, mode string) Backend {
 }
 
 // tinyModel writes a random model of about a million parameters.
-func tinyModel(t testing.TB, shape string, dtype model.DType) string {
+func tinyModel(t testing.TB, shape string, dtype gguf.DType) string {
 	t.Helper()
 	s, err := model.Lookup(shape)
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // Name of the backend in study files.
@@ -175,7 +175,7 @@ const (
 
 // Launch implements server.Engine.
 func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
-	facts, err := model.ReadGGUFInfo(spec.Path)
+	facts, err := gguf.ReadInfo(spec.Path)
 	if err != nil {
 		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound,
 			Message: "look at the model " + spec.Model, Err: err,

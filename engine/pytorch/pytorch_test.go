@@ -18,6 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 )
 
@@ -269,7 +270,7 @@ func tinySpec(t *testing.T) backend.Spec {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), shape.Name)
-	if err := model.WriteHFDir(dir, shape.Config, model.Float32); err != nil {
+	if err := model.WriteHFDir(dir, shape.Config, gguf.Float32); err != nil {
 		t.Fatal(err)
 	}
 	return backend.Spec{Model: "random:tiny-llama", Path: dir, Synthetic: true, DType: "float32", Seed: 1}

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 )
 
@@ -42,7 +43,7 @@ func realSpec(t *testing.T, mode string) backend.Spec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := model.WriteHFDir(dir, shape.Config, model.BFloat16); err != nil {
+	if err := model.WriteHFDir(dir, shape.Config, gguf.BFloat16); err != nil {
 		t.Fatal(err)
 	}
 	return backend.Spec{Model: "random:" + name, Path: dir, Synthetic: true, DType: "bfloat16", MaxContext: 256,

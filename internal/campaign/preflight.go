@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/study"
@@ -86,7 +87,7 @@ func checkDataset(s *study.Study, dataset string) error {
 
 // mistakes gives an error the form of the mistakes in a study.
 func mistakes(err error) study.Errors {
-	if e, ok := errors.AsType[*model.Error](err); ok {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
 		msg := e.Msg
 		if e.Err != nil {
 			msg += ": " + e.Err.Error()

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // Format is how weights are stored. The first five are those of package model.
@@ -15,14 +15,14 @@ type Format string
 // weights share a 16-bit scale and a 16-bit offset. Q8_0 and Q4_0 are ggml's blocks
 // of 32 with a 16-bit scale.
 const (
-	FP32 = Format(model.Float32)
-	FP16 = Format(model.Float16)
-	BF16 = Format(model.BFloat16)
+	FP32 = Format(gguf.Float32)
+	FP16 = Format(gguf.Float16)
+	BF16 = Format(gguf.BFloat16)
 	FP8  = Format("fp8")
 	Int8 = Format("int8")
 	Int4 = Format("int4")
-	Q8_0 = Format(model.Q8_0)
-	Q4_0 = Format(model.Q4_0)
+	Q8_0 = Format(gguf.Q8_0)
+	Q4_0 = Format(gguf.Q4_0)
 )
 
 // Formats lists all formats.
@@ -33,7 +33,7 @@ const groupSize = 128
 
 // ParseFormat reads a dtype or a quantisation as studies and engines spell it.
 func ParseFormat(s string) (Format, error) {
-	if d, err := model.ParseDType(s); err == nil {
+	if d, err := gguf.ParseDType(s); err == nil {
 		return Format(d), nil
 	}
 	switch strings.ToLower(strings.TrimSpace(s)) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -237,7 +238,7 @@ func rows(t *testing.T, file string) []row {
 func TestSimulatedPeaks(t *testing.T) {
 	if *shapes != "" {
 		for _, s := range model.Shapes() {
-			if err := model.WriteHFDir(filepath.Join(*shapes, s.Name), s.Config, model.BFloat16); err != nil {
+			if err := model.WriteHFDir(filepath.Join(*shapes, s.Name), s.Config, gguf.BFloat16); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/power"
@@ -165,7 +166,7 @@ func (r *run) fail(status result.Status, f *backend.Failure) {
 
 // asFailure keeps the class, message and hint that an error brings.
 func asFailure(err error) *backend.Failure {
-	if me, ok := errors.AsType[*model.Error](err); ok {
+	if me, ok := errors.AsType[*fault.Error](err); ok {
 		return &backend.Failure{Class: backend.Class(me.Class), Message: me.Msg, Hint: me.Hint, Err: me.Err}
 	}
 	if de, ok := errors.AsType[*workload.DatasetError](err); ok {

@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // Token ids of a random model. Ids 0 to 255 are the bytes.
@@ -61,14 +63,6 @@ func byteRune(b byte) rune {
 	return rune(b)
 }
 
-// Token types of GGUF vocabularies.
-const (
-	tokenNormal  = 1
-	tokenControl = 3
-	tokenUnused  = 5
-	tokenByte    = 6
-)
-
 // vocabulary is a byte-level vocabulary of a given size.
 type vocabulary struct {
 	tokens []string
@@ -87,18 +81,18 @@ func newVocabulary(size int, sentencePiece bool) vocabulary {
 		b := byte(i)
 		switch {
 		case !sentencePiece:
-			add(string(byteRune(b)), tokenNormal)
+			add(string(byteRune(b)), gguf.TokenNormal)
 		case b == ' ':
-			add("▁", tokenNormal) // SentencePiece replaces the space before it looks anything up
+			add("▁", gguf.TokenNormal) // SentencePiece replaces the space before it looks anything up
 		default:
-			add(fmt.Sprintf("<0x%02X>", b), tokenByte)
+			add(fmt.Sprintf("<0x%02X>", b), gguf.TokenByte)
 		}
 	}
 	for _, s := range controlTokens {
-		add(s, tokenControl)
+		add(s, gguf.TokenControl)
 	}
 	for i := firstFiller; i < size; i++ {
-		add(fillerText(i), tokenUnused)
+		add(fillerText(i), gguf.TokenUnused)
 	}
 	return v
 }

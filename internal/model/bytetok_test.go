@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/ollama/ollama/fs/ggml"
 	"github.com/ollama/ollama/tokenizer"
+
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 var sampleTexts = map[string]string{
@@ -32,7 +34,7 @@ func engineTokenizer(t *testing.T, shape string) tokenizer.Tokenizer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(writeTiny(t, s.Config, Q4_0, 1))
+	f, err := os.Open(writeTiny(t, s.Config, gguf.Q4_0, 1))
 	if err != nil {
 		t.Fatal(err)
 	}

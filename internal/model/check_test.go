@@ -2,18 +2,44 @@ package model
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/hub"
+	"github.com/llenergymeasure/llem/internal/hub/hubtest"
 )
+
+// hfModel is the content of a small repository.
+func hfModel(t *testing.T) map[string][]byte {
+	t.Helper()
+	s, err := Lookup("tiny-llama")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := s.Config.hfConfig(gguf.BFloat16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{"config.json": b, "tokenizer.json": []byte(`{"version":"1.0"}`),
+		"model.safetensors": []byte("0123456789")}
+}
 
 // TestReach: one request tells whether a model can be had, and what it is.
 func TestReach(t *testing.T) {
 	var requests atomic.Int32
-	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	model := hfModel(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		refuse := func(status int, code string) {
 			w.Header().Set("X-Error-Code", code)
@@ -21,7 +47,7 @@ func TestReach(t *testing.T) {
 		}
 		switch r.URL.Path {
 		case "/org/good/resolve/main/config.json":
-			_, _ = w.Write(hfModel()["config.json"])
+			_, _ = w.Write(model["config.json"])
 		case "/org/new/resolve/main/config.json":
 			_, _ = w.Write([]byte(`{"model_type": "newer_than_this"}`))
 		case "/org/gated/resolve/main/config.json":
@@ -40,11 +66,11 @@ func TestReach(t *testing.T) {
 			refuse(404, "RepoNotFound")
 		}
 	}))
-	defer hub.Close()
+	defer server.Close()
 	t.Setenv("HF_HUB_CACHE", t.TempDir())
 	t.Setenv("HF_HUB_OFFLINE", "")
 	t.Setenv("HF_TOKEN", "")
-	t.Setenv("HF_ENDPOINT", hub.URL)
+	t.Setenv("HF_ENDPOINT", server.URL)
 	for name, q := range map[string]struct {
 		class, text string
 		known       bool
@@ -53,17 +79,17 @@ func TestReach(t *testing.T) {
 		"org/new":          {"", "", false},
 		"org/ggufs":        {"", "", false},
 		"org/ggufs:a.gguf": {"", "", false},
-		"org/ggufs:b.gguf": {ClassNotFound, "there is no model", false},
-		"org/gated":        {ClassGated, "set HF_TOKEN", false},
-		"org/none":         {ClassNotFound, "there is no model org/none", false},
-		"org/busy":         {ClassDownloadFailed, "503", false},
-		"org/slow":         {ClassOffline, "does not answer", false},
+		"org/ggufs:b.gguf": {fault.NotFound, "there is no model", false},
+		"org/gated":        {fault.Gated, "set HF_TOKEN", false},
+		"org/none":         {fault.NotFound, "there is no model org/none", false},
+		"org/busy":         {fault.DownloadFailed, "503", false},
+		"org/slow":         {fault.Offline, "does not answer", false},
 	} {
 		requests.Store(0)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		c, known, err := Reach(ctx, Request{Model: name})
 		cancel()
-		if Class(err) != q.class || known != q.known || err != nil && !strings.Contains(err.Error(), q.text) ||
+		if fault.Class(err) != q.class || known != q.known || err != nil && !strings.Contains(err.Error(), q.text) ||
 			known && c.Layers != 2 {
 			t.Errorf("%s: %+v, %t, %v", name, c, known, err)
 		}
@@ -72,8 +98,8 @@ func TestReach(t *testing.T) {
 		}
 	}
 
-	hub.Close()
-	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); Class(err) != ClassOffline ||
+	server.Close()
+	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); fault.Class(err) != fault.Offline ||
 		!strings.Contains(err.Error(), "cannot reach") {
 		t.Errorf("no hub: %v", err)
 	}
@@ -84,15 +110,16 @@ func TestReach(t *testing.T) {
 
 // TestReachCached asks nobody about what is here.
 func TestReachCached(t *testing.T) {
-	h := newFakeHub(t, hfModel())
-	if _, _, err := h.hub("").fetch(t.Context(), testRepo, Float16); err != nil {
+	h := hubtest.New(t, hfModel(t))
+	if _, _, err := hub.New(hub.Options{Endpoint: h.API.URL}).Fetch(t.Context(),
+		hub.ID{Name: "org/name", Rev: "main"}, gguf.Float16); err != nil {
 		t.Fatal(err)
 	}
-	before := h.count()
-	t.Setenv("HF_ENDPOINT", h.api.URL)
+	before := h.Count()
+	t.Setenv("HF_ENDPOINT", h.API.URL)
 	c, known, err := Reach(t.Context(), Request{Model: "org/name"})
-	if err != nil || !known || c.Layers != 2 || h.count() != before {
-		t.Errorf("%+v, %t, %v, %d requests", c, known, err, h.count()-before)
+	if err != nil || !known || c.Layers != 2 || h.Count() != before {
+		t.Errorf("%+v, %t, %v, %d requests", c, known, err, h.Count()-before)
 	}
 	if d, err := Describe("org/name"); err != nil || d != c {
 		t.Errorf("described as %+v, %v", d, err)
@@ -100,7 +127,7 @@ func TestReachCached(t *testing.T) {
 	if d, err := Describe("meta-llama/llama-3.1-8b"); err != nil || d.Layers != 32 {
 		t.Errorf("a shape's source: %+v, %v", d, err)
 	}
-	if _, err := Describe("org/other"); Class(err) != ClassNotFound {
+	if _, err := Describe("org/other"); fault.Class(err) != fault.NotFound {
 		t.Errorf("unknown: %v", err)
 	}
 }

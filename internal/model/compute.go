@@ -1,5 +1,7 @@
 package model
 
+import "github.com/llenergymeasure/llem/internal/gguf"
+
 // Params counts the parameters of a model.
 type Params struct {
 	Total        int64 // every stored parameter; a tied output matrix counts once
@@ -134,12 +136,12 @@ func sumTo(from, to, limit int) float64 {
 // with a sliding window keeps only the window). Activations and the engine's
 // own buffers come on top. An unknown dtype counts as 16-bit.
 func (c Config) EstimateBytes(dtype string, seqs, context int) (weights, kv int64) {
-	d, err := ParseDType(dtype)
+	d, err := gguf.ParseDType(dtype)
 	if err != nil {
-		d = Float16
+		d = gguf.Float16
 	}
 	for _, t := range c.tensors(d) {
-		weights += t.bytes()
+		weights += t.Bytes()
 	}
 	full, windowed := c.splitLayers()
 	tokens := int64(full)*int64(context) + int64(windowed)*int64(min(c.SlidingWindow, context))

@@ -4,6 +4,9 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // published are the parameter counts in the safetensors metadata that the
@@ -56,8 +59,8 @@ func TestParametersMatchPublishedCounts(t *testing.T) {
 		}
 		// The tensors that are written must hold exactly those parameters.
 		var n int64
-		for _, x := range s.Config.tensors(Float16) {
-			n += x.elements()
+		for _, x := range s.Config.tensors(gguf.Float16) {
+			n += x.Elements()
 		}
 		if n != want {
 			t.Errorf("%s: tensors hold %d parameters, want %d", s.Name, n, want)
@@ -191,7 +194,7 @@ func TestLookup(t *testing.T) {
 		if len(near) == 0 || near[0] != want && !slices.Contains(near, want) {
 			t.Errorf("nearest to %s: %v, want %s", in, near, want)
 		}
-		if _, err := Lookup(in); Class(err) != ClassNotFound {
+		if _, err := Lookup(in); fault.Class(err) != fault.NotFound {
 			t.Errorf("%s: %v", in, err)
 		}
 	}

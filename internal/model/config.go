@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/fault"
 )
 
 // Architectures that this package can describe, as named in GGUF files.
@@ -61,7 +63,7 @@ const maxDim = 1 << 26
 // Validate says what makes the Config impossible, or nil.
 func (c Config) Validate() error {
 	if !slices.Contains(archs, c.Arch) {
-		return fail(ClassUnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
+		return fault.New(fault.UnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
 			"architecture %q is unknown", c.Arch)
 	}
 	type dim struct {
@@ -95,7 +97,7 @@ func (c Config) Validate() error {
 }
 
 func badConfig(format string, args ...any) error {
-	return fail(ClassCorrupt, nil, "check the model's config.json or download it again",
+	return fault.New(fault.Corrupt, nil, "check the model's config.json or download it again",
 		"the architecture makes no sense: %s", fmt.Sprintf(format, args...))
 }
 

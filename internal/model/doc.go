@@ -2,7 +2,8 @@
 // architecture, how many parameters and floating-point operations that means,
 // how much memory it takes, and where its files are.
 //
-// The pieces flow one way:
+// It is the door to packages hub (downloads), convert (Hugging Face to GGUF) and
+// gguf (the file format). The pieces flow one way:
 //
 //	config.json / GGUF header / catalogue ─▶ Config ─▶ Parameters, FLOPs, EstimateBytes
 //	                                          │
@@ -24,5 +25,5 @@
 // missing. Everything is written beside its final place and renamed, so that
 // an interrupted run leaves nothing half-written under a final name.
 //
-// All failures that a user can do something about are an [*Error].
+// All failures that a user can do something about are an [*fault.Error].
 package model

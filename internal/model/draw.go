@@ -18,9 +18,6 @@ func (d drawer) stream(name string) uint64 {
 	return mix(h.Sum64())
 }
 
-// cellBytes is the size of one table cell of the tensor.
-func (t tensor) cellBytes() int { return t.dtype.info().size }
-
 // fill writes the cells from cell `first` on into dst; first is a multiple of
 // 4, because four cells come from one 64-bit number.
 func (d drawer) fill(dst []byte, t tensor, first int64) {
@@ -31,8 +28,8 @@ func (d drawer) fill(dst []byte, t tensor, first int64) {
 		}
 		return
 	}
-	at := d.stream(t.name) + uint64(first/4)
-	switch size, table := t.cellBytes(), tableOf(t.dtype); size {
+	at := d.stream(t.Name) + uint64(first/4)
+	switch size, table := t.CellBytes(), tableOf(t.DType); size {
 	case 2:
 		fill2(dst, table, at)
 	default:

@@ -1,16 +1,18 @@
 package model
 
+import "github.com/llenergymeasure/llem/internal/gguf"
+
 // ggufKV is the metadata of a random model's GGUF file, tokenizer included.
 // Which keys an architecture needs was read from the engine's sources.
-func (c Config) ggufKV(d DType, name string) map[string]any {
+func (c Config) ggufKV(d gguf.DType, name string) map[string]any {
 	u := func(n int) uint32 { return uint32(n) }
 	kv := map[string]any{
 		"general.architecture": c.Arch,
 		"general.name":         name,
-		"general.file_type":    d.info().fileType,
+		"general.file_type":    d.Info().FileType,
 		"general.description":  "random weights, byte-level tokenizer",
 	}
-	if d == Q8_0 || d == Q4_0 {
+	if d == gguf.Q8_0 || d == gguf.Q4_0 {
 		kv["general.quantization_version"] = uint32(2)
 	}
 	set := func(key string, v any) { kv[c.Arch+"."+key] = v }

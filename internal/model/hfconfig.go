@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/fault"
 )
 
 // hfArch is how a Hugging Face model_type maps to a [Config].
@@ -40,13 +42,13 @@ func FromHFFolder(dir string) (Config, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, statErr := os.Stat(dir); statErr != nil {
-			return Config{}, fail(ClassNotFound, nil, "check the path", "there is no folder %s", dir)
+			return Config{}, fault.New(fault.NotFound, nil, "check the path", "there is no folder %s", dir)
 		}
-		return Config{}, fail(ClassNotFound, nil,
+		return Config{}, fault.New(fault.NotFound, nil,
 			"a Hugging Face model folder has a config.json and *.safetensors; name that folder",
 			"%s has no config.json", dir)
 	case err != nil:
-		return Config{}, fail(ClassPermission, err, "check that you may read it", "cannot read %s", path)
+		return Config{}, fault.New(fault.Permission, err, "check that you may read it", "cannot read %s", path)
 	}
 	c, err := FromHFConfig(b)
 	if err != nil {
@@ -59,16 +61,16 @@ func FromHFFolder(dir string) (Config, error) {
 // multimodal model it describes the language model alone.
 func FromHFConfig(data []byte) (Config, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return Config{}, fail(ClassCorrupt, nil, "download the model again", "config.json is empty")
+		return Config{}, fault.New(fault.Corrupt, nil, "download the model again", "config.json is empty")
 	}
 	var f hfFields
 	if err := json.Unmarshal(data, &f.m); err != nil {
-		return Config{}, fail(ClassCorrupt, err, "download the model again", "config.json is not valid JSON")
+		return Config{}, fault.New(fault.Corrupt, err, "download the model again", "config.json is not valid JSON")
 	}
 	kind := f.text("model_type")
 	a, ok := hfArchs[kind]
 	if !ok {
-		return Config{}, fail(ClassUnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
+		return Config{}, fault.New(fault.UnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
 			"model_type %q is unknown, so parameters and FLOPs cannot be counted", kind)
 	}
 	if text, ok := f.m["text_config"].(map[string]any); ok {
@@ -80,7 +82,7 @@ func FromHFConfig(data []byte) (Config, error) {
 	}
 	f.experts(kind, &c)
 	if f.err != nil {
-		return Config{}, fail(ClassCorrupt, f.err, "check the model's config.json",
+		return Config{}, fault.New(fault.Corrupt, f.err, "check the model's config.json",
 			"config.json has a value of the wrong kind")
 	}
 	return c, c.Validate()
@@ -238,6 +240,14 @@ func (f *hfFields) rope(a hfArch) (global, local float64) {
 	global = theta(p["full_attention"], global)
 	local = theta(p["sliding_attention"], local)
 	return global, local
+}
+
+// ropeBases reads the rotary bases of a config.json that may be of a model that
+// this package does not know.
+func ropeBases(data []byte) (global, local float64) {
+	var f hfFields
+	_ = json.Unmarshal(data, &f.m) // the converter refuses what is not JSON
+	return f.rope(hfArchs[f.text("model_type")])
 }
 
 // experts reads the mixture-of-experts fields.

@@ -7,22 +7,26 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // WriteHFDir writes what a Python engine needs to build the shape with random
 // weights of its own: config.json, generation_config.json and a byte-level
 // tokenizer. The folder is written beside path and renamed.
-func WriteHFDir(path string, shape Config, dtype DType) error {
+func WriteHFDir(path string, shape Config, dtype gguf.DType) error {
 	files, err := hfFiles(shape, dtype)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return writeError(path, 0, err)
+		return disk.WriteError(path, 0, err)
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
-		return writeError(path, 0, err)
+		return disk.WriteError(path, 0, err)
 	}
 	defer os.RemoveAll(tmp)
 	var size int64
@@ -33,13 +37,13 @@ func WriteHFDir(path string, shape Config, dtype DType) error {
 		}
 		size += int64(len(b))
 		if err := os.WriteFile(filepath.Join(tmp, name), append(b, '\n'), 0o644); err != nil {
-			return writeError(path, size, err)
+			return disk.WriteError(path, size, err)
 		}
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
-		return writeError(path, size, err)
+		return disk.WriteError(path, size, err)
 	}
-	return writeError(path, size, replaceDir(tmp, path))
+	return disk.WriteError(path, size, replaceDir(tmp, path))
 }
 
 // replaceDir moves the finished folder tmp to path, replacing an older one.
@@ -51,7 +55,7 @@ func replaceDir(tmp, path string) error {
 }
 
 // hfFiles builds the documents of a Hugging Face model folder.
-func hfFiles(c Config, dtype DType) (map[string]any, error) {
+func hfFiles(c Config, dtype gguf.DType) (map[string]any, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -59,9 +63,9 @@ func hfFiles(c Config, dtype DType) (map[string]any, error) {
 		return nil, badConfig("vocabulary of %d, but 256 bytes and 3 control tokens need %d", c.Vocab, firstFiller)
 	}
 	switch dtype {
-	case Float32, Float16, BFloat16:
+	case gguf.Float32, gguf.Float16, gguf.BFloat16:
 	default:
-		return nil, fail(ClassUnsupportedDType, nil,
+		return nil, fault.New(fault.UnsupportedDType, nil,
 			"use float32, float16 or bfloat16, or the backend's own quantization setting",
 			"a Python engine cannot build random weights in %s", dtype)
 	}
@@ -102,10 +106,10 @@ func (c Config) hfType() string {
 
 // hfConfig is config.json. Rotary settings are in the form from before
 // transformers 5, which newer versions and the other engines read as well.
-func (c Config) hfConfig(dtype DType) (map[string]any, error) {
+func (c Config) hfConfig(dtype gguf.DType) (map[string]any, error) {
 	a, ok := hfArchs[c.hfType()]
 	if !ok {
-		return nil, fail(ClassUnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
+		return nil, fault.New(fault.UnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
 	}
 	m := map[string]any{
 		"architectures": []string{a.class}, "model_type": c.hfType(),

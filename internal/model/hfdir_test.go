@@ -9,13 +9,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // TestHFDirReadsBack writes each shape as a Hugging Face folder and reads its
 // config.json back.
 func TestHFDirReadsBack(t *testing.T) {
 	for _, s := range Shapes() {
-		cfg, err := s.Config.hfConfig(BFloat16)
+		cfg, err := s.Config.hfConfig(gguf.BFloat16)
 		if err != nil {
 			t.Errorf("%s: %v", s.Name, err)
 			continue
@@ -38,7 +41,7 @@ func TestWriteHFDir(t *testing.T) {
 	s, _ := Lookup("tiny-llama")
 	dir := filepath.Join(t.TempDir(), "m")
 	for range 2 { // the second replaces the first
-		if err := WriteHFDir(dir, s.Config, BFloat16); err != nil {
+		if err := WriteHFDir(dir, s.Config, gguf.BFloat16); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -53,7 +56,7 @@ func TestWriteHFDir(t *testing.T) {
 	if c, err := FromHFFolder(dir); err != nil || c != s.Config {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if err := WriteHFDir(dir, s.Config, Q4_0); Class(err) != ClassUnsupportedDType {
+	if err := WriteHFDir(dir, s.Config, gguf.Q4_0); fault.Class(err) != fault.UnsupportedDType {
 		t.Errorf("q4_0: %v", err)
 	}
 }
@@ -80,7 +83,7 @@ func TestHFDirWithTransformers(t *testing.T) {
 	root := t.TempDir()
 	for _, s := range Shapes() {
 		dir := filepath.Join(root, s.Name)
-		if err := WriteHFDir(dir, s.Config, BFloat16); err != nil {
+		if err := WriteHFDir(dir, s.Config, gguf.BFloat16); err != nil {
 			t.Fatal(err)
 		}
 		full, _ := s.Config.splitLayers()

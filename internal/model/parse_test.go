@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 func TestFromHFConfigForms(t *testing.T) {
@@ -40,31 +43,31 @@ func TestFromHFConfigForms(t *testing.T) {
 
 func TestFromHFConfigMistakes(t *testing.T) {
 	for name, c := range map[string]struct{ json, class, text string }{
-		"empty":        {" ", ClassCorrupt, "empty"},
-		"not JSON":     {"<html>", ClassCorrupt, "JSON"},
-		"a list":       {"[]", ClassCorrupt, "JSON"},
-		"null":         {"null", ClassUnsupportedModel, "model_type"},
-		"unknown":      {`{"model_type":"mamba"}`, ClassUnsupportedModel, "mamba"},
-		"no sizes":     {`{"model_type":"llama"}`, ClassCorrupt, "hidden size is 0"},
-		"text size":    {`{"model_type":"llama","hidden_size":"big"}`, ClassCorrupt, "hidden_size"},
-		"fraction":     {`{"model_type":"llama","hidden_size":1.5}`, ClassCorrupt, "hidden_size"},
-		"odd heads":    {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, ClassCorrupt, "share"},
-		"sparse mix":   {`{"model_type":"qwen3_moe","mlp_only_layers":[1],"hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":8,"vocab_size":9}`, ClassCorrupt, "cannot be counted"},
-		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, ClassCorrupt, "hidden_size"},
+		"empty":        {" ", fault.Corrupt, "empty"},
+		"not JSON":     {"<html>", fault.Corrupt, "JSON"},
+		"a list":       {"[]", fault.Corrupt, "JSON"},
+		"null":         {"null", fault.UnsupportedModel, "model_type"},
+		"unknown":      {`{"model_type":"mamba"}`, fault.UnsupportedModel, "mamba"},
+		"no sizes":     {`{"model_type":"llama"}`, fault.Corrupt, "hidden size is 0"},
+		"text size":    {`{"model_type":"llama","hidden_size":"big"}`, fault.Corrupt, "hidden_size"},
+		"fraction":     {`{"model_type":"llama","hidden_size":1.5}`, fault.Corrupt, "hidden_size"},
+		"odd heads":    {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, fault.Corrupt, "share"},
+		"sparse mix":   {`{"model_type":"qwen3_moe","mlp_only_layers":[1],"hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":8,"vocab_size":9}`, fault.Corrupt, "cannot be counted"},
+		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, fault.Corrupt, "hidden_size"},
 	} {
 		_, err := FromHFConfig([]byte(c.json))
-		if Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
-			t.Errorf("%s: class %q: %v", name, Class(err), err)
+		if fault.Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: class %q: %v", name, fault.Class(err), err)
 		}
 	}
-	if _, err := FromHFFolder(filepath.Join(t.TempDir(), "none")); Class(err) != ClassNotFound {
+	if _, err := FromHFFolder(filepath.Join(t.TempDir(), "none")); fault.Class(err) != fault.NotFound {
 		t.Errorf("missing folder: %v", err)
 	}
 }
 
 func FuzzFromHFConfig(f *testing.F) {
 	for _, s := range Shapes() {
-		cfg, err := hfFiles(s.Config, BFloat16)
+		cfg, err := hfFiles(s.Config, gguf.BFloat16)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -99,23 +102,30 @@ func smallGGUF(t testing.TB, shape string) ([]byte, int64) {
 	}
 	c := s.Config
 	c.Vocab, c.Layers, c.Hidden, c.FFN = firstFiller, 1, 32, 32
-	g := &ggufFile{tensors: c.tensors(Q8_0)}
-	head, err := g.layout(c.ggufKV(Q8_0, "x"))
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	if err := WriteGGUF(t.Context(), path, c, gguf.Q8_0, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return head, g.total
+	h, err := gguf.Read(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file[:h.Data], int64(len(file))
 }
 
 // useHeader does all that is done with a header, and reports whether it was
 // accepted.
 func useHeader(data []byte, size int64) bool {
-	h, err := readGGUF(bytes.NewReader(data), size)
+	h, err := gguf.Read(bytes.NewReader(data), size)
 	if err != nil {
 		return false
 	}
-	h.dtype()
-	c, err := h.config()
+	h.DType()
+	c, err := configOf(h)
 	if err != nil {
 		return false
 	}
@@ -156,7 +166,7 @@ func TestMutatedHeaders(t *testing.T) {
 
 // TestFromGGUFOfFolder names things that are no GGUF files.
 func TestFromGGUFOfFolder(t *testing.T) {
-	if _, err := FromGGUF(t.TempDir()); Class(err) != ClassNotFound {
+	if _, err := FromGGUF(t.TempDir()); fault.Class(err) != fault.NotFound {
 		t.Errorf("%v", err)
 	}
 	path := filepath.Join(t.TempDir(), "x.gguf")

@@ -8,6 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/convert"
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/hub"
 )
 
 // Formats that [Store.Resolve] can give.
@@ -46,15 +51,25 @@ type Request struct {
 	Progress func(done, total int64) // bytes written or downloaded; may be nil
 }
 
+// hub is what the request says about the hub.
+func (r Request) hub() hub.Options {
+	o := hub.Options{HTTP: r.HTTP, Endpoint: r.Endpoint, Token: r.Token, NoGGUF: r.Format == FormatHF,
+		Progress: r.Progress}
+	if r.Format == FormatGGUF {
+		o.Usable = convert.Check
+	}
+	return o
+}
+
 // Resolved is a model that an engine can open.
 type Resolved struct {
-	Name      string // as results name it: the shape, the hub id, or the file's name
-	Kind      string // one of the Kind constants
-	Format    string // what Path is
-	Path      string // a GGUF file or a Hugging Face folder
-	Revision  string // the commit, for a model of the hub
-	DType     DType  // of the weights in a GGUF file, "" if it is a mixture this package cannot write
-	Synthetic bool   // random weights
+	Name      string     // as results name it: the shape, the hub id, or the file's name
+	Kind      string     // one of the Kind constants
+	Format    string     // what Path is
+	Path      string     // a GGUF file or a Hugging Face folder
+	Revision  string     // the commit, for a model of the hub
+	DType     gguf.DType // of the weights in a GGUF file, "" if it is a mixture this package cannot write
+	Synthetic bool       // random weights
 
 	Config Config
 	// ConfigErr says why Config is empty: the model may run all the same, but
@@ -96,7 +111,7 @@ func Check(r Request) error {
 		if ggufs, _ := filepath.Glob(filepath.Join(at.path, "*.gguf")); len(ggufs) == 0 {
 			_, err = FromHFFolder(at.path)
 		}
-		if Class(err) == ClassUnsupportedModel {
+		if fault.Class(err) == fault.UnsupportedModel {
 			err = nil // the engine decides
 		}
 	}
@@ -125,7 +140,7 @@ func Describe(model string) (Config, error) {
 	if c, ok := described(at.id); ok {
 		return c, nil
 	}
-	return Config{}, fail(ClassNotFound, nil, "run it once, or name its folder",
+	return Config{}, fault.New(fault.NotFound, nil, "run it once, or name its folder",
 		"the shape of %s is known only once it has been fetched", model)
 }
 
@@ -134,7 +149,7 @@ type place struct {
 	kind  string
 	shape Shape
 	path  string
-	id    repoID
+	id    hub.ID
 }
 
 // locate understands the name of a model.
@@ -148,26 +163,27 @@ func locate(model string) (place, error) {
 	st, err := os.Stat(path)
 	switch {
 	case name == "":
-		return place{}, fail(ClassNotFound, nil, modelForms, "no model was named")
+		return place{}, fault.New(fault.NotFound, nil, modelForms, "no model was named")
 	case err == nil && st.IsDir():
 		return place{kind: KindFolder, path: path}, nil
 	case err == nil && !st.Mode().IsRegular():
-		return place{}, fail(ClassNotFound, nil, "give a .gguf file or a folder", "%s is not a regular file", path)
+		return place{}, fault.New(fault.NotFound, nil, "give a .gguf file or a folder", "%s is not a regular file",
+			path)
 	case err == nil:
 		return place{kind: KindGGUF, path: path}, nil
 	case looksLikePath(name) && errors.Is(err, os.ErrPermission):
-		return place{}, fail(ClassPermission, err, "check that you may read it", "cannot open %s", path)
+		return place{}, fault.New(fault.Permission, err, "check that you may read it", "cannot open %s", path)
 	case looksLikePath(name):
-		return place{}, fail(ClassNotFound, nil, "check the path", "there is no file or folder %s", path)
+		return place{}, fault.New(fault.NotFound, nil, "check the path", "there is no file or folder %s", path)
 	}
-	if id, ok := parseRepoID(name); ok {
+	if id, ok := hub.ParseID(name); ok {
 		return place{kind: KindHub, id: id}, nil
 	}
 	hint := modelForms
 	if near := nearestShapes(strings.ToLower(name)); len(near) > 0 {
 		hint = "did you mean random:" + strings.Join(near, " or random:") + "? " + hint
 	}
-	return place{}, fail(ClassNotFound, nil, hint, "%q is not a model", name)
+	return place{}, fault.New(fault.NotFound, nil, hint, "%q is not a model", name)
 }
 
 const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id like org/name"
@@ -189,14 +205,14 @@ func expandHome(s string) string {
 }
 
 // dtype is the request's dtype with its default.
-func (r Request) dtype() (DType, error) {
+func (r Request) dtype() (gguf.DType, error) {
 	switch {
 	case r.DType != "" && r.DType != "auto":
-		return ParseDType(r.DType)
+		return gguf.ParseDType(r.DType)
 	case r.Format == FormatHF:
-		return BFloat16, nil
+		return gguf.BFloat16, nil
 	}
-	return Float16, nil
+	return gguf.Float16, nil
 }
 
 func (s Store) resolveRandom(ctx context.Context, r Request, shape Shape) (Resolved, error) {
@@ -222,7 +238,7 @@ func (s Store) resolveRandom(ctx context.Context, r Request, shape Shape) (Resol
 // resolveFile takes a file of the user, which must be GGUF.
 func resolveFile(r Request, path string) (Resolved, error) {
 	if r.Format == FormatHF {
-		return Resolved{}, fail(ClassUnsupportedModel, nil,
+		return Resolved{}, fault.New(fault.UnsupportedModel, nil,
 			"use the embedded backend, or name a Hugging Face folder or id",
 			"%s is a file, but this backend needs a Hugging Face folder", path)
 	}
@@ -233,15 +249,15 @@ func resolveFile(r Request, path string) (Resolved, error) {
 
 // describeGGUF fills in what the file at path says about itself.
 func (m *Resolved) describeGGUF(path string) error {
-	h, err := readGGUFFile(path)
+	h, err := gguf.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	m.Format, m.DType = FormatGGUF, h.dtype()
+	m.Format, m.DType = FormatGGUF, h.DType()
 	if m.Path, err = filepath.Abs(path); err != nil {
 		return fmt.Errorf("resolving %s: %w", path, err)
 	}
-	if m.Config, m.ConfigErr = h.config(); m.ConfigErr != nil {
+	if m.Config, m.ConfigErr = configOf(h); m.ConfigErr != nil {
 		m.Config = Config{}
 	}
 	return nil
@@ -260,31 +276,32 @@ func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolv
 // one GGUF file in it, or a conversion of it in the store.
 func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved, error) {
 	config, err := FromHFFolder(m.Path)
-	if gguf, _ := filepath.Glob(filepath.Join(m.Path, "*.gguf")); Class(err) == ClassNotFound && len(gguf) > 0 {
+	if gguf, _ := filepath.Glob(filepath.Join(m.Path, "*.gguf")); fault.Class(err) == fault.NotFound && len(gguf) > 0 {
 		if r.Format == FormatHF {
-			return Resolved{}, fail(ClassUnsupportedModel, nil, "use the embedded backend",
+			return Resolved{}, fault.New(fault.UnsupportedModel, nil, "use the embedded backend",
 				"%s holds only GGUF files, but this backend needs safetensors", m.Path)
 		}
 		if len(gguf) > 1 {
-			return Resolved{}, fail(ClassNotFound, nil, "name one of them", "%s holds %d GGUF files", m.Path, len(gguf))
+			return Resolved{}, fault.New(fault.NotFound, nil, "name one of them", "%s holds %d GGUF files", m.Path,
+				len(gguf))
 		}
 		err := m.describeGGUF(gguf[0])
 		return m, err
 	}
 	m.Config, m.ConfigErr = config, err
 	switch {
-	case Class(err) == ClassUnsupportedModel && r.Format == FormatHF:
+	case fault.Class(err) == fault.UnsupportedModel && r.Format == FormatHF:
 		m.Config = Config{} // the Python engine may know it
-	case err != nil && Class(err) != ClassUnsupportedModel:
+	case err != nil && fault.Class(err) != fault.UnsupportedModel:
 		return Resolved{}, err
 	}
 	if r.Format == FormatHF {
 		m.Format = FormatHF
 		return m, nil
 	}
-	var dtype DType // "" keeps what is stored
+	var dtype gguf.DType // "" keeps what is stored
 	if r.DType != "" && r.DType != "auto" {
-		if dtype, err = ParseDType(r.DType); err != nil {
+		if dtype, err = gguf.ParseDType(r.DType); err != nil {
 			return Resolved{}, err
 		}
 	}
@@ -297,28 +314,29 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 }
 
 // resolveHub downloads a repository of the hub.
-func (s Store) resolveHub(ctx context.Context, r Request, id repoID) (Resolved, error) {
-	if id.file != "" && r.Format == FormatHF {
-		return Resolved{}, fail(ClassUnsupportedModel, nil, "leave out the file to use the repository's safetensors",
-			"%s is a GGUF file, but this backend needs a Hugging Face folder", id.file)
+func (s Store) resolveHub(ctx context.Context, r Request, id hub.ID) (Resolved, error) {
+	if id.File != "" && r.Format == FormatHF {
+		return Resolved{}, fault.New(fault.UnsupportedModel, nil,
+			"leave out the file to use the repository's safetensors",
+			"%s is a GGUF file, but this backend needs a Hugging Face folder", id.File)
 	}
 	dtype, err := r.dtype()
 	if err != nil {
 		dtype = "" // only serves to choose between files
 	}
-	dir, commit, err := newHub(r).fetch(ctx, id, dtype)
+	dir, commit, err := hub.New(r.hub()).Fetch(ctx, id, dtype)
 	if err != nil {
-		return Resolved{}, fmt.Errorf("getting %s: %w", id.name, err)
+		return Resolved{}, fmt.Errorf("getting %s: %w", id.Name, err)
 	}
-	m := Resolved{Name: id.name, Kind: KindHub, Path: dir, Revision: commit}
-	if id.file != "" {
-		err := m.describeGGUF(filepath.Join(dir, filepath.FromSlash(id.file)))
+	m := Resolved{Name: id.Name, Kind: KindHub, Path: dir, Revision: commit}
+	if id.File != "" {
+		err := m.describeGGUF(filepath.Join(dir, filepath.FromSlash(id.File)))
 		return m, err
 	}
 	if g, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(g) > 1 {
 		// Several were downloaded over time: the listing chose by dtype.
 		for _, path := range g {
-			if h, err := readGGUFFile(path); err == nil && h.dtype() == dtype {
+			if h, err := gguf.ReadFile(path); err == nil && h.DType() == dtype {
 				err := m.describeGGUF(path)
 				return m, err
 			}

@@ -11,6 +11,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
+	"github.com/llenergymeasure/llem/internal/hub/hubtest"
 )
 
 // hfNames maps GGUF tensor names to those of Hugging Face files. Gemma calls
@@ -35,19 +40,19 @@ func writeSafetensors(t *testing.T, dir string, c Config) {
 	t.Helper()
 	header := map[string]any{}
 	var data bytes.Buffer
-	for _, x := range c.tensors(BFloat16) {
-		x.dtype = BFloat16
-		shape := make([]int64, len(x.shape))
-		for i, n := range x.shape {
+	for _, x := range c.tensors(gguf.BFloat16) {
+		x.DType = gguf.BFloat16
+		shape := make([]int64, len(x.Shape))
+		for i, n := range x.Shape {
 			shape[len(shape)-1-i] = n
 		}
 		from := data.Len()
-		buf := make([]byte, x.bytes())
+		buf := make([]byte, x.Bytes())
 		if x.fill == fillNormal {
 			drawer{1}.fill(buf, x, 0)
 		}
 		data.Write(buf)
-		header[hfNames(c.gemma()).Replace(x.name)] = map[string]any{"dtype": "BF16", "shape": shape,
+		header[hfNames(c.gemma()).Replace(x.Name)] = map[string]any{"dtype": "BF16", "shape": shape,
 			"data_offsets": []int{from, data.Len()}}
 	}
 	h, err := json.Marshal(header)
@@ -69,7 +74,7 @@ func hfFolder(t *testing.T, shape string) (string, Config) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "my-"+shape)
-	if err := WriteHFDir(dir, s.Config, BFloat16); err != nil {
+	if err := WriteHFDir(dir, s.Config, gguf.BFloat16); err != nil {
 		t.Fatal(err)
 	}
 	writeSafetensors(t, dir, s.Config)
@@ -83,13 +88,13 @@ func TestResolveRandom(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape, _ := Lookup("tiny-llama")
-	want := Resolved{Name: "random:tiny-llama", Kind: KindRandom, Format: FormatGGUF, Path: got.Path, DType: Q8_0,
+	want := Resolved{Name: "random:tiny-llama", Kind: KindRandom, Format: FormatGGUF, Path: got.Path, DType: gguf.Q8_0,
 		Synthetic: true, Config: shape.Config}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	hf, err := s.Resolve(context.Background(), Request{Model: "random:tiny-llama", Format: FormatHF})
-	if err != nil || hf.Format != FormatHF || hf.DType != BFloat16 {
+	if err != nil || hf.Format != FormatHF || hf.DType != gguf.BFloat16 {
 		t.Errorf("%+v, %v", hf, err)
 	}
 	if _, err := FromHFFolder(hf.Path); err != nil {
@@ -100,14 +105,14 @@ func TestResolveRandom(t *testing.T) {
 func TestResolveGGUFFile(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
 	shape, _ := Lookup("tiny-qwen3")
-	path := writeTiny(t, shape.Config, Q4_0, 1)
+	path := writeTiny(t, shape.Config, gguf.Q4_0, 1)
 	got, err := s.Resolve(context.Background(), Request{Model: path})
-	if err != nil || got.Kind != KindGGUF || got.DType != Q4_0 || got.Synthetic ||
+	if err != nil || got.Kind != KindGGUF || got.DType != gguf.Q4_0 || got.Synthetic ||
 		got.Config.Parameters() != shape.Config.Parameters() {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := s.Resolve(context.Background(),
-		Request{Model: path, Format: FormatHF}); Class(err) != ClassUnsupportedModel {
+		Request{Model: path, Format: FormatHF}); fault.Class(err) != fault.UnsupportedModel {
 		t.Errorf("for Python: %v", err)
 	}
 	// The same file in a folder of its own, as downloads often are.
@@ -130,7 +135,7 @@ func TestResolveFolder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.DType != BFloat16 || got.Config.Parameters() != config.Parameters() ||
+			if got.DType != gguf.BFloat16 || got.Config.Parameters() != config.Parameters() ||
 				got.Config.Arch != config.Arch {
 				t.Errorf("gguf: %+v", got)
 			}
@@ -180,28 +185,28 @@ func TestResolveMistakes(t *testing.T) {
 	writeFile(t, filepath.Join(root, "notes.txt"), "hello")
 	writeFile(t, filepath.Join(root, "empty.gguf"), "")
 	for name, c := range map[string]struct{ model, format, class, text string }{
-		"nothing":            {"", "", ClassNotFound, "no model"},
-		"bare word":          {"llama3", "", ClassNotFound, "org/name"},
-		"shape, no prefix":   {"smollm2-135m", "", ClassNotFound, "random:smollm2-135m"},
-		"misspelt shape":     {"random:smolm2-135m", "", ClassNotFound, "smollm2-135m"},
-		"missing path":       {"./no/such", "", ClassNotFound, "no file or folder"},
-		"missing gguf":       {"some/model.gguf", "", ClassNotFound, "no file or folder"},
-		"folder, no config":  {dir("bare", ""), "", ClassNotFound, "no config.json"},
-		"folder, bad JSON":   {dir("json", "{"), "", ClassCorrupt, "JSON"},
-		"folder, empty":      {dir("void", ""), "hf", ClassNotFound, "no config.json"},
-		"folder, no weights": {dir("thin", llamaConfig), "", ClassNotFound, "no weights"},
+		"nothing":            {"", "", fault.NotFound, "no model"},
+		"bare word":          {"llama3", "", fault.NotFound, "org/name"},
+		"shape, no prefix":   {"smollm2-135m", "", fault.NotFound, "random:smollm2-135m"},
+		"misspelt shape":     {"random:smolm2-135m", "", fault.NotFound, "smollm2-135m"},
+		"missing path":       {"./no/such", "", fault.NotFound, "no file or folder"},
+		"missing gguf":       {"some/model.gguf", "", fault.NotFound, "no file or folder"},
+		"folder, no config":  {dir("bare", ""), "", fault.NotFound, "no config.json"},
+		"folder, bad JSON":   {dir("json", "{"), "", fault.Corrupt, "JSON"},
+		"folder, empty":      {dir("void", ""), "hf", fault.NotFound, "no config.json"},
+		"folder, no weights": {dir("thin", llamaConfig), "", fault.NotFound, "no weights"},
 		"folder, unknown": {dir("odd", `{"architectures":["OddForCausalLM"],"model_type":"odd"}`), "",
-			ClassUnsupportedModel, "LlamaForCausalLM"},
-		"folder, damaged":     {damaged, "", ClassCorrupt, "cannot convert"},
-		"folder, quantized":   {quantized, "", ClassUnsupportedDType, "quantized"},
-		"not a model file":    {filepath.Join(root, "notes.txt"), "", ClassCorrupt, "GGUF"},
-		"empty gguf":          {filepath.Join(root, "empty.gguf"), "", ClassCorrupt, "empty"},
-		"hub, offline":        {"org/name", "", ClassOffline, "HF_HUB_OFFLINE"},
-		"hub gguf for Python": {"org/name:x.gguf", "hf", ClassUnsupportedModel, "leave out"},
+			fault.UnsupportedModel, "LlamaForCausalLM"},
+		"folder, damaged":     {damaged, "", fault.Corrupt, "cannot convert"},
+		"folder, quantized":   {quantized, "", fault.UnsupportedDType, "quantized"},
+		"not a model file":    {filepath.Join(root, "notes.txt"), "", fault.Corrupt, "GGUF"},
+		"empty gguf":          {filepath.Join(root, "empty.gguf"), "", fault.Corrupt, "empty"},
+		"hub, offline":        {"org/name", "", fault.Offline, "HF_HUB_OFFLINE"},
+		"hub gguf for Python": {"org/name:x.gguf", "hf", fault.UnsupportedModel, "leave out"},
 	} {
 		_, err := s.Resolve(context.Background(), Request{Model: c.model, Format: c.format})
-		if Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
-			t.Errorf("%s: class %q: %v", name, Class(err), err)
+		if fault.Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: class %q: %v", name, fault.Class(err), err)
 		}
 	}
 	if left, _ := filepath.Glob(filepath.Join(s.Dir, "models", ".*")); len(left) != 0 {
@@ -219,8 +224,9 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 		t.Fatal(err)
 	}
 	const name = "blk.1.ffn_down.weight"
-	want := tensorData(t, plain.Path, name)
-	for d, tolerance := range map[DType]float32{Float32: 0, BFloat16: 0, Float16: 1e-5, Q8_0: 0.0005, Q4_0: 0.011} {
+	want := gguftest.Values(t, plain.Path, name)
+	for d, tolerance := range map[gguf.DType]float32{gguf.Float32: 0, gguf.BFloat16: 0, gguf.Float16: 1e-5,
+		gguf.Q8_0: 0.0005, gguf.Q4_0: 0.011} {
 		got, err := s.Resolve(context.Background(), Request{Model: dir, DType: string(d)})
 		if err != nil {
 			t.Fatal(err)
@@ -229,12 +235,12 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 			t.Errorf("%s: %+v", d, got)
 		}
 		checkWithEngineDecoder(t, got.Path, config)
-		for i, x := range tensorData(t, got.Path, name) {
-			if abs32(x-want[i]) > tolerance {
+		for i, x := range gguftest.Values(t, got.Path, name) {
+			if max(x-want[i], want[i]-x) > tolerance {
 				t.Fatalf("%s: value %d is %g, want %g", d, i, x, want[i])
 			}
 		}
-		for _, x := range tensorData(t, got.Path, "blk.0.attn_q_norm.weight") {
+		for _, x := range gguftest.Values(t, got.Path, "blk.0.attn_q_norm.weight") {
 			if x != 0 { // as in the safetensors
 				t.Fatalf("%s: norm weight %g", d, x)
 			}
@@ -244,7 +250,7 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 	if _, err := s.Resolve(context.Background(),
-		Request{Model: dir, DType: "fp8"}); Class(err) != ClassUnsupportedDType {
+		Request{Model: dir, DType: "fp8"}); fault.Class(err) != fault.UnsupportedDType {
 		t.Errorf("fp8: %v", err)
 	}
 }
@@ -270,14 +276,14 @@ func TestResolveHub(t *testing.T) {
 		}
 		files[name] = b
 	}
-	h := newFakeHub(t, files)
+	h := hubtest.New(t, files)
 	s := Store{Dir: t.TempDir()}
 	for _, format := range []string{FormatHF, FormatGGUF} {
-		got, err := s.Resolve(context.Background(), Request{Model: "org/name", Format: format, Endpoint: h.api.URL})
+		got, err := s.Resolve(context.Background(), Request{Model: "org/name", Format: format, Endpoint: h.API.URL})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Kind != KindHub || got.Revision != testCommit || got.Name != "org/name" || got.Format != format ||
+		if got.Kind != KindHub || got.Revision != hubtest.Commit || got.Name != "org/name" || got.Format != format ||
 			got.Config.Parameters() != config.Parameters() {
 			t.Errorf("%+v", got)
 		}
@@ -286,23 +292,23 @@ func TestResolveHub(t *testing.T) {
 
 func TestResolveHubGGUF(t *testing.T) {
 	shape, _ := Lookup("tiny-llama")
-	read := func(d DType) []byte {
+	read := func(d gguf.DType) []byte {
 		b, err := os.ReadFile(writeTiny(t, shape.Config, d, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
-	h := newFakeHub(t, map[string][]byte{"m-f16.gguf": read(Float16), "m-Q8_0.gguf": read(Q8_0)})
+	h := hubtest.New(t, map[string][]byte{"m-f16.gguf": read(gguf.Float16), "m-Q8_0.gguf": read(gguf.Q8_0)})
 	s := Store{Dir: t.TempDir()}
-	for model, want := range map[string]DType{"org/name": Float16, "org/name:m-Q8_0.gguf": Q8_0} {
-		got, err := s.Resolve(context.Background(), Request{Model: model, Endpoint: h.api.URL, HTTP: h.api.Client()})
+	for model, want := range map[string]gguf.DType{"org/name": gguf.Float16, "org/name:m-Q8_0.gguf": gguf.Q8_0} {
+		got, err := s.Resolve(context.Background(), Request{Model: model, Endpoint: h.API.URL, HTTP: h.API.Client()})
 		if err != nil || got.DType != want {
 			t.Errorf("%s: %+v, %v", model, got, err)
 		}
 	}
-	got, err := s.Resolve(context.Background(), Request{Model: "org/name", DType: "q8_0", Endpoint: h.api.URL})
-	if err != nil || got.DType != Q8_0 {
+	got, err := s.Resolve(context.Background(), Request{Model: "org/name", DType: "q8_0", Endpoint: h.API.URL})
+	if err != nil || got.DType != gguf.Q8_0 {
 		t.Errorf("with both on disk: %+v, %v", got, err)
 	}
 }

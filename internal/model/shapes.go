@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/fault"
 )
 
 // Shape is an entry of the catalogue of random models.
@@ -30,7 +32,7 @@ func Lookup(name string) (Shape, error) {
 			return s, nil
 		}
 	}
-	return Shape{}, fail(ClassNotFound, nil, shapeHint(want), "there is no random shape %q",
+	return Shape{}, fault.New(fault.NotFound, nil, shapeHint(want), "there is no random shape %q",
 		strings.TrimPrefix(name, RandomPrefix))
 }
 

@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gofrs/flock"
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 // formatVersion is part of every cache name. Raise it when the bytes that a
@@ -34,7 +36,7 @@ func DefaultCacheDir() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fail(ClassPermission, err, "set LLEM_CACHE to a folder with space for models",
+		return "", fault.New(fault.Permission, err, "set LLEM_CACHE to a folder with space for models",
 			"there is no cache folder")
 	}
 	return filepath.Join(dir, "llem"), nil
@@ -53,9 +55,9 @@ func (s Store) dir(parts ...string) (string, error) {
 
 // Random returns the GGUF file of a shape with random weights, generating it
 // when it is not there yet.
-func (s Store) Random(ctx context.Context, shape Shape, dtype DType, seed uint64,
+func (s Store) Random(ctx context.Context, shape Shape, dtype gguf.DType, seed uint64,
 	progress func(done, total int64)) (Location, error) {
-	dtype, err := ParseDType(string(dtype))
+	dtype, err := gguf.ParseDType(string(dtype))
 	if err != nil {
 		return Location{}, err
 	}
@@ -71,8 +73,8 @@ func (s Store) Random(ctx context.Context, shape Shape, dtype DType, seed uint64
 
 // RandomHF returns the Hugging Face folder of a shape: configuration and
 // tokenizer, from which a Python engine builds random weights of its own.
-func (s Store) RandomHF(ctx context.Context, shape Shape, dtype DType) (Location, error) {
-	dtype, err := ParseDType(string(dtype))
+func (s Store) RandomHF(ctx context.Context, shape Shape, dtype gguf.DType) (Location, error) {
+	dtype, err := gguf.ParseDType(string(dtype))
 	if err != nil {
 		return Location{}, err
 	}
@@ -84,7 +86,7 @@ func (s Store) RandomHF(ctx context.Context, shape Shape, dtype DType) (Location
 }
 
 func usableGGUF(path string) bool {
-	_, err := readGGUFFile(path)
+	_, err := gguf.ReadFile(path)
 	return err == nil
 }
 
@@ -99,13 +101,13 @@ func once(ctx context.Context, path string, usable func(string) bool, build func
 	start := time.Now()
 	created := false
 	if !usable(path) {
-		unlock, err := lockFile(ctx, path+".lock")
+		unlock, err := disk.Lock(ctx, path+".lock")
 		if err != nil {
 			return Location{}, err
 		}
 		defer unlock()
 		if !usable(path) { // another process may just have made it
-			removeLeftovers(path)
+			disk.RemoveLeftovers(path)
 			if err := build(); err != nil {
 				return Location{}, err
 			}
@@ -117,30 +119,6 @@ func once(ctx context.Context, path string, usable func(string) bool, build func
 		return Location{}, fmt.Errorf("measuring %s: %w", path, err)
 	}
 	return Location{Path: path, Bytes: size, Created: created, Took: time.Since(start)}, nil
-}
-
-// lockFile takes an exclusive lock, waiting for its holder until ctx ends. The
-// lock file stays: removing it would let two processes hold "the" lock.
-func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, writeError(path, 0, err)
-	}
-	l := flock.New(path)
-	if _, err := l.TryLockContext(ctx, 100*time.Millisecond); err != nil {
-		return nil, writeError(path, 0, fmt.Errorf("locking: %w", err))
-	}
-	return func() { _ = l.Close() }, nil
-}
-
-// removeLeftovers deletes temporary files of a process that was killed while
-// making path. The caller holds the lock, so nobody is writing them.
-func removeLeftovers(path string) {
-	for _, prefix := range []string{"", "."} {
-		old, _ := filepath.Glob(filepath.Join(filepath.Dir(path), prefix+filepath.Base(path)+".tmp-*"))
-		for _, p := range old {
-			_ = os.RemoveAll(p)
-		}
-	}
 }
 
 // treeSize is the size of a file, or of all files in a folder.

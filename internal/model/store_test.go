@@ -6,6 +6,10 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
 func TestStoreGeneratesOnce(t *testing.T) {
@@ -17,7 +21,7 @@ func TestStoreGeneratesOnce(t *testing.T) {
 	paths := map[string]bool{}
 	for range 4 {
 		wg.Go(func() {
-			loc, err := s.Random(context.Background(), shape, Float16, 1, nil)
+			loc, err := s.Random(context.Background(), shape, gguf.Float16, 1, nil)
 			if err != nil {
 				t.Error(err)
 			}
@@ -33,7 +37,7 @@ func TestStoreGeneratesOnce(t *testing.T) {
 	if created != 1 || len(paths) != 1 {
 		t.Errorf("created %d times at %v", created, paths)
 	}
-	other, err := s.Random(context.Background(), shape, Float16, 2, nil)
+	other, err := s.Random(context.Background(), shape, gguf.Float16, 2, nil)
 	if err != nil || paths[other.Path] || !other.Created {
 		t.Errorf("another seed: %+v, %v", other, err)
 	}
@@ -42,7 +46,7 @@ func TestStoreGeneratesOnce(t *testing.T) {
 func TestStoreRepairsDamage(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
 	shape, _ := Lookup("tiny-llama")
-	loc, err := s.Random(context.Background(), shape, Q8_0, 1, nil)
+	loc, err := s.Random(context.Background(), shape, gguf.Q8_0, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +57,7 @@ func TestStoreRepairsDamage(t *testing.T) {
 	if err := os.WriteFile(left, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.Random(context.Background(), shape, Q8_0, 1, nil)
+	again, err := s.Random(context.Background(), shape, gguf.Q8_0, 1, nil)
 	if err != nil || !again.Created || again.Bytes != loc.Bytes {
 		t.Errorf("%+v, %v", again, err)
 	}
@@ -66,7 +70,7 @@ func TestStoreRandomHF(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
 	shape, _ := Lookup("tiny-gemma3")
 	for i := range 2 {
-		loc, err := s.RandomHF(context.Background(), shape, BFloat16)
+		loc, err := s.RandomHF(context.Background(), shape, gguf.BFloat16)
 		if err != nil || loc.Created != (i == 0) || loc.Bytes == 0 {
 			t.Errorf("%+v, %v", loc, err)
 		}
@@ -75,14 +79,14 @@ func TestStoreRandomHF(t *testing.T) {
 
 func TestStoreLockHonoursContext(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.lock")
-	unlock, err := lockFile(context.Background(), path)
+	unlock, err := disk.Lock(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := lockFile(ctx, path); Class(err) != ClassInterrupted {
+	if _, err := disk.Lock(ctx, path); fault.Class(err) != fault.Interrupted {
 		t.Errorf("%v", err)
 	}
 }

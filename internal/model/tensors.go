@@ -1,6 +1,10 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/llenergymeasure/llem/internal/gguf"
+)
 
 // fill says how the values of a tensor are made.
 type fill uint8
@@ -10,45 +14,30 @@ const (
 	fillOne                // norm weights; Gemma's GGUF stores weight+1, so 1 is right there too
 )
 
-// tensor is one entry of a GGUF file. shape is in ggml order: the input
-// dimension, along which weights are contiguous, comes first.
+// tensor is one entry of a random model's file.
 type tensor struct {
-	name  string
-	shape []int64
-	dtype DType
-	fill  fill
-}
-
-func (t tensor) elements() int64 {
-	n := int64(1)
-	for _, d := range t.shape {
-		n *= d
-	}
-	return n
-}
-
-func (t tensor) bytes() int64 {
-	i := t.dtype.info()
-	return t.elements() / int64(i.block) * int64(i.size)
+	gguf.Tensor
+	fill fill
 }
 
 // tensors lists what a GGUF file of this architecture holds. Matrices are in
 // d, vectors in float32 as every ggml engine expects. A matrix whose rows are
 // no whole number of blocks stays float16.
-func (c Config) tensors(d DType) []tensor {
+func (c Config) tensors(d gguf.DType) []tensor {
 	var ts []tensor
 	matrix := func(name string, shape ...int) {
-		t := tensor{name: name + ".weight", dtype: d}
+		t := gguf.Tensor{Name: name + ".weight", DType: d}
 		for _, n := range shape {
-			t.shape = append(t.shape, int64(n))
+			t.Shape = append(t.Shape, int64(n))
 		}
-		if shape[0]%d.info().block != 0 {
-			t.dtype = Float16
+		if shape[0]%d.Info().Block != 0 {
+			t.DType = gguf.Float16
 		}
-		ts = append(ts, t)
+		ts = append(ts, tensor{Tensor: t})
 	}
 	vector := func(name string, n int, f fill) {
-		ts = append(ts, tensor{name: name, shape: []int64{int64(n)}, dtype: Float32, fill: f})
+		t := gguf.Tensor{Name: name, Shape: []int64{int64(n)}, DType: gguf.Float32}
+		ts = append(ts, tensor{t, f})
 	}
 	matrix("token_embd", c.Hidden, c.Vocab)
 	for i := range c.Layers {

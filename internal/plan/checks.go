@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/study"
@@ -86,20 +88,20 @@ func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error)
 // unreachable is what a failure to reach a model means: a hub that does not answer now
 // may answer later.
 func unreachable(name string, err error) Problem {
-	class := model.Class(err)
+	class := fault.Class(err)
 	q := Problem{Finding{Error: true, Short: "model", Text: "model " + name + ": " + err.Error()},
 		func(x study.Experiment) bool { return x.Model == name }}
-	if e, ok := errors.AsType[*model.Error](err); ok {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
 		q.Text, q.Next = "model: "+e.Msg, e.Hint
 		if e.Err != nil {
 			q.Text += ": " + e.Err.Error()
 		}
 	}
 	switch class {
-	case model.ClassGated:
+	case fault.Gated:
 		q.Short = "gated"
-	case model.ClassOffline, model.ClassDownloadFailed, model.ClassInterrupted:
-		q.Error = model.OfflineSet()
+	case fault.Offline, fault.DownloadFailed, fault.Interrupted:
+		q.Error = hub.OfflineSet()
 	}
 	return q
 }

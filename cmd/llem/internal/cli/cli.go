@@ -10,8 +10,8 @@ import (
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/host"
-	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -174,7 +174,7 @@ func hintOf(err error) string {
 	if e, ok := errors.AsType[*backend.Failure](err); ok {
 		return e.Hint
 	}
-	if e, ok := errors.AsType[*model.Error](err); ok {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return e.Hint
 	}
 	return ""

@@ -292,8 +292,8 @@ func TestClosedLoopFaults(t *testing.T) {
 		f.NeighbourUntil = at + 1500*time.Millisecond
 		neighbour(f, at)
 	}
-	cases := map[string]*fault{}
-	for name, c := range map[string]fault{
+	cases := map[string]*mishap{}
+	for name, c := range map[string]mishap{
 		"lost": {inject: later(func(f *sim.Faults, at time.Duration) { f.LostAfter = at }), want: "lost",
 			null: true},
 		"denied": {inject: later(func(f *sim.Faults, at time.Duration) { f.DeniedAfter = at }), want: "Permission",
@@ -359,8 +359,8 @@ func TestClosedLoopFaults(t *testing.T) {
 	}
 }
 
-// fault is something that goes wrong, and what a result must say of it.
-type fault struct {
+// mishap is something that goes wrong, and what a result must say of it.
+type mishap struct {
 	start      func(*sim.Sensors)                  // wrong from the beginning
 	loading    func(f *sim.File, at time.Duration) // wrong from the engine's loading on
 	inject     func(f *sim.File, at time.Duration) // wrong inside the window
@@ -369,7 +369,7 @@ type fault struct {
 	simulation *simulation
 }
 
-func (c *fault) check(t *testing.T) {
+func (c *mishap) check(t *testing.T) {
 	o, truth := c.simulation.finish(t)
 	if o.Window != nil { // the board draws what others do on it, too
 		guest := c.simulation.file.Neighbour(0, o.Window.Start, o.Window.End)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -50,7 +51,7 @@ func TestHubModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "model.gguf")
-	if err := model.WriteGGUF(t.Context(), file, shape.Config, model.Q8_0, 3, nil); err != nil {
+	if err := model.WriteGGUF(t.Context(), file, shape.Config, gguf.Q8_0, 3, nil); err != nil {
 		t.Fatal(err)
 	}
 	hub := httptest.NewServer(hubOf(t, file))

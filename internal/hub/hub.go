@@ -1,6 +1,11 @@
-package model
+// Package hub gets models from a Hugging Face hub into the cache that the
+// Python client uses as well: it lists a repository, picks the files that
+// running the model needs, downloads them with resumption and checks their
+// hashes. Tokens stay with the host that they are for.
+package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,29 +21,43 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// hub talks to a Hugging Face hub, or a mirror of one. The protocol is the one
-// of the huggingface_hub client: a listing of the repository at a revision,
+// Client talks to a Hugging Face hub, or a mirror of one. The protocol is the
+// one of the huggingface_hub client: a listing of the repository at a revision,
 // then one resolve URL per file, which redirects to storage elsewhere.
-type hub struct {
-	client   *http.Client
-	endpoint string
-	token    string
-	cache    hubCache
-	offline  bool
-	format   string // FormatHF has no use for GGUF files
-	progress func(done, total int64)
+type Client struct {
+	Options
+	client  *http.Client
+	cache   cache
+	offline bool
 
 	wait  func(context.Context, time.Duration) error // sleeps between attempts
 	stall time.Duration                              // a download without data for this long is cut
 }
 
-// repoID is a repository on the hub, and optionally one file in it.
-type repoID struct {
-	name string // org/name
-	rev  string // branch, tag or commit
-	file string // a .gguf file, or ""
+// Options say where the hub is and what is wanted of it. The zero value is the
+// public hub and all that it has.
+type Options struct {
+	HTTP     *http.Client // nil is a client with sensible timeouts
+	Endpoint string       // empty is $HF_ENDPOINT, then huggingface.co
+	Token    string       // empty is $HF_TOKEN
+
+	NoGGUF bool // GGUF files are of no use
+	// Usable, which may be nil, sees the folder once its config.json is there
+	// and before the weights are; its error ends the download.
+	Usable   func(dir string) error
+	Progress func(done, total int64) // bytes downloaded; may be nil
+}
+
+// ID is a repository on the hub, and optionally one file in it.
+type ID struct {
+	Name string // org/name
+	Rev  string // branch, tag or commit
+	File string // a .gguf file, or ""
 }
 
 var (
@@ -48,34 +67,27 @@ var (
 	safeETag    = regexp.MustCompile(`^[\w.-]{1,200}$`)
 )
 
-// parseRepoID reads org/name[@revision][:file.gguf].
-func parseRepoID(s string) (repoID, bool) {
+// ParseID reads org/name[@revision][:file.gguf].
+func ParseID(s string) (ID, bool) {
 	m := repoPattern.FindStringSubmatch(s)
 	if m == nil || strings.Contains(m[2], "..") || strings.Contains(m[3], "..") {
-		return repoID{}, false
+		return ID{}, false
 	}
-	id := repoID{name: m[1], rev: m[2], file: m[3]}
-	if id.rev == "" {
-		id.rev = "main"
+	id := ID{Name: m[1], Rev: m[2], File: m[3]}
+	if id.Rev == "" {
+		id.Rev = "main"
 	}
 	return id, true
 }
 
-// newHub fills what the request leaves open from the environment.
-func newHub(r Request) *hub {
-	h := &hub{
-		endpoint: strings.TrimRight(firstOf(r.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/"),
-		token:    firstOf(r.Token, os.Getenv("HF_TOKEN")),
-		cache:    hubCache{hubCacheDir()},
-		offline:  envTrue("HF_HUB_OFFLINE"),
-		format:   r.Format,
-		progress: r.Progress,
-		wait:     sleep,
-		stall:    time.Minute,
-	}
+// New fills what the options leave open from the environment.
+func New(o Options) *Client {
+	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/")
+	o.Token = cmp.Or(o.Token, os.Getenv("HF_TOKEN"))
+	h := &Client{Options: o, cache: cache{cacheDir()}, offline: OfflineSet(), wait: sleep, stall: time.Minute}
 	c := http.Client{}
-	if r.HTTP != nil {
-		c = *r.HTTP
+	if o.HTTP != nil {
+		c = *o.HTTP
 	} else {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
@@ -99,17 +111,9 @@ func keepTokenHome(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func firstOf(s ...string) string {
-	for _, v := range s {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
-func envTrue(name string) bool {
-	switch strings.ToLower(os.Getenv(name)) {
+// OfflineSet reports whether the user wants nothing from the hub.
+func OfflineSet() bool {
+	switch strings.ToLower(os.Getenv("HF_HUB_OFFLINE")) {
 	case "1", "true", "yes", "on":
 		return true
 	}
@@ -137,8 +141,8 @@ type sibling struct {
 }
 
 // list asks for the files of the repository at the revision.
-func (h *hub) list(ctx context.Context, id repoID) (listing, error) {
-	u := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", h.endpoint, id.name, url.PathEscape(id.rev))
+func (h *Client) list(ctx context.Context, id ID) (listing, error) {
+	u := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", h.Endpoint, id.Name, url.PathEscape(id.Rev))
 	var l listing
 	err := h.retry(ctx, func() error {
 		resp, err := h.do(ctx, h.client, http.MethodGet, u, 0)
@@ -151,27 +155,27 @@ func (h *hub) list(ctx context.Context, id repoID) (listing, error) {
 		}
 		l = listing{}
 		if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&l); err != nil {
-			return fmt.Errorf("reading the list of files of %s: %w", id.name, err)
+			return fmt.Errorf("reading the list of files of %s: %w", id.Name, err)
 		}
 		return nil
 	})
 	if err == nil && !commitHash.MatchString(l.SHA) {
-		err = fail(ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s did not answer like a Hugging Face hub",
-			h.endpoint)
+		err = fault.New(fault.DownloadFailed, nil, "check HF_ENDPOINT", "%s did not answer like a Hugging Face hub",
+			h.Endpoint)
 	}
 	return l, err
 }
 
 // do sends one request. from > 0 asks for the rest of the file from there.
-func (h *hub) do(ctx context.Context, c *http.Client, method, u string, from int64) (*http.Response, error) {
+func (h *Client) do(ctx context.Context, c *http.Client, method, u string, from int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u, nil)
 	if err != nil {
-		return nil, fail(ClassDownloadFailed, err, "check HF_ENDPOINT", "cannot ask %s", u)
+		return nil, fault.New(fault.DownloadFailed, err, "check HF_ENDPOINT", "cannot ask %s", u)
 	}
 	req.Header.Set("User-Agent", "llem")
 	req.Header.Set("Accept-Encoding", "identity") // sizes and ETags are of the plain file
-	if h.token != "" {
-		req.Header.Set("Authorization", "Bearer "+h.token)
+	if h.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+h.Token)
 	}
 	if from > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
@@ -181,45 +185,46 @@ func (h *hub) do(ctx context.Context, c *http.Client, method, u string, from int
 	case err == nil:
 		return resp, nil
 	case ctx.Err() != nil:
-		return nil, fail(ClassInterrupted, ctx.Err(), "run it again to continue where it stopped",
+		return nil, fault.New(fault.Interrupted, ctx.Err(), "run it again to continue where it stopped",
 			"the download was interrupted")
 	}
-	return nil, &transient{fail(ClassOffline, err,
+	return nil, &transient{fault.New(fault.Offline, err,
 		"check the network, HF_ENDPOINT and HTTPS_PROXY; random:<shape> and local files need no network",
-		"cannot reach %s", h.endpoint)}
+		"cannot reach %s", h.Endpoint)}
 }
 
-// status turns an answer that is no success into an [Error].
-func (h *hub) status(resp *http.Response, id repoID, file string) error {
-	what := id.name
+// status turns an answer that is no success into a [fault.Error].
+func (h *Client) status(resp *http.Response, id ID, file string) error {
+	what := id.Name
 	if file != "" {
 		what += "/" + file
 	}
-	page := h.endpoint + "/" + id.name
+	page := h.Endpoint + "/" + id.Name
 	code := resp.Header.Get("X-Error-Code")
 	switch {
 	case resp.StatusCode < 400:
 		return nil
 	case resp.StatusCode == http.StatusForbidden, code == "GatedRepo":
-		return fail(ClassGated, nil, "accept its licence at "+page+" and set HF_TOKEN to a token of that account",
+		return fault.New(fault.Gated, nil, "accept its licence at "+page+" and set HF_TOKEN to a token of that account",
 			"access to %s is restricted", what)
 	case code == "RevisionNotFound":
-		return fail(ClassNotFound, nil, "see the branches at "+page, "%s has no revision %q", id.name, id.rev)
+		return fault.New(fault.NotFound, nil, "see the branches at "+page, "%s has no revision %q", id.Name, id.Rev)
 	case code == "EntryNotFound":
-		return fail(ClassNotFound, nil, "see the files at "+page, "%s does not exist at revision %q", what, id.rev)
-	case resp.StatusCode == http.StatusUnauthorized && h.token != "" && code != "RepoNotFound":
-		return fail(ClassGated, nil,
-			"HF_TOKEN is wrong or has expired; make a new one at "+h.endpoint+
+		return fault.New(fault.NotFound, nil, "see the files at "+page, "%s does not exist at revision %q", what,
+			id.Rev)
+	case resp.StatusCode == http.StatusUnauthorized && h.Token != "" && code != "RepoNotFound":
+		return fault.New(fault.Gated, nil,
+			"HF_TOKEN is wrong or has expired; make a new one at "+h.Endpoint+
 				"/settings/tokens", "the hub refused the token for %s", what)
 	case resp.StatusCode == http.StatusUnauthorized && code != "RepoNotFound":
-		return fail(ClassGated, nil,
+		return fault.New(fault.Gated, nil,
 			"set HF_TOKEN; check the spelling too, the hub answers the same for a model that does not exist",
 			"%s needs a token", what)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
-		return fail(ClassNotFound, nil, "check the spelling; a private model needs HF_TOKEN",
-			"there is no model %s on %s", id.name, h.endpoint)
+		return fault.New(fault.NotFound, nil, "check the spelling; a private model needs HF_TOKEN",
+			"there is no model %s on %s", id.Name, h.Endpoint)
 	}
-	e := fail(ClassDownloadFailed, nil, "try again later", "%s answered %s for %s", h.endpoint, resp.Status, what)
+	e := fault.New(fault.DownloadFailed, nil, "try again later", "%s answered %s for %s", h.Endpoint, resp.Status, what)
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests ||
 		resp.StatusCode == http.StatusRequestTimeout {
 		return &transient{e}
@@ -237,7 +242,7 @@ func (t *transient) Unwrap() error { return t.err }
 const attempts = 5
 
 // retry repeats f after 1, 2, 4 and 8 seconds while its failure is transient.
-func (h *hub) retry(ctx context.Context, f func() error) error {
+func (h *Client) retry(ctx context.Context, f func() error) error {
 	for i := 0; ; i++ {
 		err := f()
 		var t *transient
@@ -248,7 +253,7 @@ func (h *hub) retry(ctx context.Context, f func() error) error {
 			return t.err
 		}
 		if werr := h.wait(ctx, time.Second<<i); werr != nil {
-			return fail(ClassInterrupted, werr, "run it again to continue where it stopped",
+			return fault.New(fault.Interrupted, werr, "run it again to continue where it stopped",
 				"the download was interrupted")
 		}
 	}
@@ -264,7 +269,7 @@ func isNoHost(err error) bool {
 
 // wanted picks the files that running the model needs. Weights come as
 // safetensors if there are any, else as GGUF, else as PyTorch files.
-func wanted(l listing, id repoID, dtype DType, format string) ([]sibling, error) {
+func wanted(l listing, id ID, dtype gguf.DType, noGGUF bool) ([]sibling, error) {
 	byExt := map[string][]sibling{}
 	var side []sibling
 	for _, s := range l.Siblings {
@@ -283,26 +288,27 @@ func wanted(l listing, id repoID, dtype DType, format string) ([]sibling, error)
 		}
 	}
 	switch {
-	case id.file != "":
-		i := slices.IndexFunc(byExt[".gguf"], func(s sibling) bool { return s.Name == id.file })
+	case id.File != "":
+		i := slices.IndexFunc(byExt[".gguf"], func(s sibling) bool { return s.Name == id.File })
 		if i < 0 {
-			return nil, fail(ClassNotFound, nil, "it has "+names(byExt[".gguf"]), "%s has no file %s", id.name, id.file)
+			return nil, fault.New(fault.NotFound, nil, "it has "+names(byExt[".gguf"]), "%s has no file %s", id.Name,
+				id.File)
 		}
 		return byExt[".gguf"][i : i+1], nil
 	case len(byExt[".safetensors"]) > 0:
 		return append(side, dropCopies(byExt[".safetensors"], side)...), nil
-	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && format == FormatHF:
-		return nil, fail(ClassUnsupportedModel, nil,
+	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && noGGUF:
+		return nil, fault.New(fault.UnsupportedModel, nil,
 			"use the embedded backend, or the repository that it was made from",
-			"%s holds only GGUF files, but this backend needs safetensors", id.name)
-	case len(byExt[".gguf"]) > 0 && format != FormatHF:
+			"%s holds only GGUF files, but this backend needs safetensors", id.Name)
+	case len(byExt[".gguf"]) > 0 && !noGGUF:
 		g, err := chooseGGUF(byExt[".gguf"], id, dtype)
 		return []sibling{g}, err
 	case len(byExt[".bin"]) > 0:
 		return append(side, byExt[".bin"]...), nil
 	}
-	return nil, fail(ClassUnsupportedModel, nil, "choose a repository that holds the weights",
-		"%s has no safetensors, GGUF or PyTorch weights", id.name)
+	return nil, fault.New(fault.UnsupportedModel, nil, "choose a repository that holds the weights",
+		"%s has no safetensors, GGUF or PyTorch weights", id.Name)
 }
 
 // isSideFile reports whether a file is configuration or tokenizer.
@@ -328,12 +334,13 @@ func dropCopies(weights, side []sibling) []sibling {
 }
 
 // chooseGGUF takes the only file, or the only one with the dtype in its name.
-func chooseGGUF(files []sibling, id repoID, dtype DType) (sibling, error) {
+func chooseGGUF(files []sibling, id ID, dtype gguf.DType) (sibling, error) {
 	if len(files) == 1 {
 		return files[0], nil
 	}
-	short := map[DType][]string{Float32: {"f32", "fp32"}, Float16: {"f16", "fp16"}, BFloat16: {"bf16"},
-		Q8_0: {"q8_0"}, Q4_0: {"q4_0"}}
+	short := map[gguf.DType][]string{gguf.Float32: {"f32", "fp32"}, gguf.Float16: {"f16", "fp16"},
+		gguf.BFloat16: {"bf16"},
+		gguf.Q8_0:     {"q8_0"}, gguf.Q4_0: {"q4_0"}}
 	var match []sibling
 	for _, f := range files {
 		words := strings.FieldsFunc(strings.ToLower(f.Name),
@@ -345,8 +352,9 @@ func chooseGGUF(files []sibling, id repoID, dtype DType) (sibling, error) {
 	if len(match) == 1 {
 		return match[0], nil
 	}
-	return sibling{}, fail(ClassNotFound, nil, fmt.Sprintf("name one as %s:FILE; it has %s", id.name, names(files)),
-		"%s has %d GGUF files and none fits dtype %q alone", id.name, len(files), dtype)
+	return sibling{}, fault.New(fault.NotFound, nil,
+		fmt.Sprintf("name one as %s:FILE; it has %s", id.Name, names(files)),
+		"%s has %d GGUF files and none fits dtype %q alone", id.Name, len(files), dtype)
 }
 
 func names(files []sibling) string {

@@ -1,22 +1,24 @@
-package model
+package hub
 
 import (
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
-// hubCache is a folder in the layout of the huggingface_hub client, so that
+// cache is a folder in the layout of the huggingface_hub client, so that
 // what llem downloads is there for Python engines and the other way round:
 //
 //	models--org--name/blobs/<etag>                 the content
 //	models--org--name/snapshots/<commit>/<file>    links to it
 //	models--org--name/refs/<branch>                the commit of a branch
-type hubCache struct{ root string }
+type cache struct{ root string }
 
-// hubCacheDir is where that client keeps its files.
-func hubCacheDir() string {
+// cacheDir is where that client keeps its files.
+func cacheDir() string {
 	if d := os.Getenv("HF_HUB_CACHE"); d != "" {
 		return d
 	}
@@ -34,31 +36,31 @@ func hubCacheDir() string {
 	return filepath.Join(base, "huggingface", "hub")
 }
 
-func (c hubCache) folder(id repoID) string {
-	return "models--" + strings.ReplaceAll(id.name, "/", "--")
+func (c cache) folder(id ID) string {
+	return "models--" + strings.ReplaceAll(id.Name, "/", "--")
 }
 
-func (c hubCache) repo(id repoID) string { return filepath.Join(c.root, c.folder(id)) }
+func (c cache) repo(id ID) string { return filepath.Join(c.root, c.folder(id)) }
 
-func (c hubCache) snapshot(id repoID, commit string) string {
+func (c cache) snapshot(id ID, commit string) string {
 	return filepath.Join(c.repo(id), "snapshots", commit)
 }
 
-func (c hubCache) blob(id repoID, etag string) string {
+func (c cache) blob(id ID, etag string) string {
 	return filepath.Join(c.repo(id), "blobs", etag)
 }
 
 // lock is the file that the Python client locks while it downloads a blob.
-func (c hubCache) lock(id repoID, etag string) string {
+func (c cache) lock(id ID, etag string) string {
 	return filepath.Join(c.root, ".locks", c.folder(id), etag+".lock")
 }
 
 // commit resolves the revision with what is on disk, "" if that is not known.
-func (c hubCache) commit(id repoID) string {
-	if commitHash.MatchString(id.rev) {
-		return id.rev
+func (c cache) commit(id ID) string {
+	if commitHash.MatchString(id.Rev) {
+		return id.Rev
 	}
-	b, err := os.ReadFile(filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.rev)))
+	b, err := os.ReadFile(filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.Rev)))
 	if s := strings.TrimSpace(string(b)); err == nil && commitHash.MatchString(s) {
 		return s
 	}
@@ -66,28 +68,28 @@ func (c hubCache) commit(id repoID) string {
 }
 
 // setCommit remembers which commit a branch or tag stood for.
-func (c hubCache) setCommit(id repoID, commit string) error {
-	if id.rev == commit {
+func (c cache) setCommit(id ID, commit string) error {
+	if id.Rev == commit {
 		return nil
 	}
-	path := filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.rev))
+	path := filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.Rev))
 	if old, err := os.ReadFile(path); err == nil && string(old) == commit {
 		return nil
 	}
-	return replaceFile(path, int64(len(commit)), func(f *os.File) error {
+	return disk.Replace(path, int64(len(commit)), func(f *os.File) error {
 		_, err := f.WriteString(commit)
 		return err
 	})
 }
 
 // complete returns the snapshot on disk if it can be used as it is.
-func (c hubCache) complete(id repoID) (dir, commit string, ok bool) {
+func (c cache) complete(id ID) (dir, commit string, ok bool) {
 	commit = c.commit(id)
 	if commit == "" {
 		return "", "", false
 	}
 	dir = c.snapshot(id, commit)
-	return dir, commit, usableSnapshot(dir, id.file)
+	return dir, commit, usableSnapshot(dir, id.File)
 }
 
 // usableSnapshot reports whether a folder has all weights and a config.json,
@@ -128,7 +130,7 @@ func allShards(index string, has func(string) bool) bool {
 }
 
 // link puts the blob into the snapshot under the file's name.
-func (c hubCache) link(id repoID, commit, name, etag string) error {
+func (c cache) link(id ID, commit, name, etag string) error {
 	path := filepath.Join(c.snapshot(id, commit), filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -145,4 +147,20 @@ func (c hubCache) link(id repoID, commit, name, etag string) error {
 		return err
 	}
 	return nil
+}
+
+// Complete returns the folder of the snapshot in the cache if it can be used as it is.
+func (h *Client) Complete(id ID) (dir string, ok bool) {
+	dir, _, ok = h.cache.complete(id)
+	return dir, ok
+}
+
+// Cached returns the folder of the snapshot that the cache has of a revision, whole or not.
+func Cached(id ID) (dir string, ok bool) {
+	c := cache{cacheDir()}
+	commit := c.commit(id)
+	if commit == "" {
+		return "", false
+	}
+	return c.snapshot(id, commit), true
 }

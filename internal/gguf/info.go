@@ -1,29 +1,31 @@
-package model
+package gguf
 
 import (
 	"encoding/binary"
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// GGUFInfo is what an engine's driver needs to know about a GGUF file.
-type GGUFInfo struct {
+// Info is what an engine's driver needs to know about a GGUF file.
+type Info struct {
 	// Vocab is the number of token ids; those of ordinary text lie below TextVocab.
 	Vocab, TextVocab int
 	// DType is the format of most weights, "" if it is none that this package writes.
 	DType DType
 }
 
-// ReadGGUFInfo reads the header of a GGUF file.
-func ReadGGUFInfo(path string) (GGUFInfo, error) {
-	h, err := readGGUFFile(path)
+// ReadInfo reads the header of a GGUF file.
+func ReadInfo(path string) (Info, error) {
+	h, err := ReadFile(path)
 	if err != nil {
-		return GGUFInfo{}, err
+		return Info{}, err
 	}
-	info := GGUFInfo{Vocab: h.vocab(h.text("general.architecture")), DType: h.dtype()}
+	info := Info{Vocab: h.Vocab(), DType: h.DType()}
 	if info.Vocab < 1 {
-		return info, fail(ClassCorrupt, nil, "download or generate it again", "%s has no vocabulary", path)
+		return info, fault.New(fault.Corrupt, nil, "download or generate it again", "%s has no vocabulary", path)
 	}
 	info.TextVocab = info.Vocab
 	types, err := h.tokenTypes(path)
@@ -31,7 +33,7 @@ func ReadGGUFInfo(path string) (GGUFInfo, error) {
 		return info, fmt.Errorf("reading the token types of %s: %w", path, err)
 	}
 	for id, kind := range slices.Backward(types) {
-		if kind == tokenNormal || kind == tokenByte {
+		if kind == TokenNormal || kind == TokenByte {
 			info.TextVocab = min(id+1, info.Vocab)
 			break
 		}
@@ -41,11 +43,11 @@ func ReadGGUFInfo(path string) (GGUFInfo, error) {
 
 // tokenTypes reads the types of all tokens, which the header leaves out; nil if the
 // file has none.
-func (h ggufHeader) tokenTypes(path string) ([]int32, error) {
+func (h Header) tokenTypes(path string) ([]int32, error) {
 	const head = 4 + 4 + 8 // the types of the value and of its elements, their number
 	for _, s := range h.spans {
-		a, ok := h.kv[s.key].(ggufArrayInfo)
-		if s.key != "tokenizer.ggml.token_type" || !ok || a.kind != ggufInt32 && a.kind != ggufUint32 {
+		a, ok := h.kv[s.key].(array)
+		if s.key != "tokenizer.ggml.token_type" || !ok || a.kind != typeInt32 && a.kind != typeUint32 {
 			continue
 		}
 		f, err := os.Open(path)

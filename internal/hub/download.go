@@ -1,4 +1,4 @@
-package model
+package hub
 
 import (
 	"cmp"
@@ -18,28 +18,31 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// fetch makes sure that the repository's snapshot is in the cache and returns
+// Fetch makes sure that the repository's snapshot is in the cache and returns
 // its folder and commit. Without a network, or when offline, a complete
 // snapshot from an earlier time is used.
-func (h *hub) fetch(ctx context.Context, id repoID, dtype DType) (dir, commit string, err error) {
+func (h *Client) Fetch(ctx context.Context, id ID, dtype gguf.DType) (dir, commit string, err error) {
 	dir, commit, ok := h.cache.complete(id)
-	if ok && (h.offline || id.rev == commit) {
+	if ok && (h.offline || id.Rev == commit) {
 		return dir, commit, nil
 	}
 	if h.offline {
-		return "", "", fail(ClassOffline, nil, "unset HF_HUB_OFFLINE, or download it once with a network",
-			"%s at %q is not in %s and HF_HUB_OFFLINE is set", id.name, id.rev, h.cache.root)
+		return "", "", h.offlineError(id)
 	}
 	l, err := h.list(ctx, id)
 	if err != nil {
-		if ok && (Class(err) == ClassOffline || Class(err) == ClassDownloadFailed) {
+		if ok && (fault.Class(err) == fault.Offline || fault.Class(err) == fault.DownloadFailed) {
 			return dir, commit, nil
 		}
 		return "", "", err
 	}
-	files, err := wanted(l, id, dtype, h.format)
+	files, err := wanted(l, id, dtype, h.NoGGUF)
 	if err != nil {
 		return "", "", err
 	}
@@ -47,14 +50,26 @@ func (h *hub) fetch(ctx context.Context, id repoID, dtype DType) (dir, commit st
 		return "", "", err
 	}
 	dir = h.cache.snapshot(id, l.SHA)
-	return dir, l.SHA, writeError(dir, 0, h.cache.setCommit(id, l.SHA))
+	return dir, l.SHA, disk.WriteError(dir, 0, h.cache.setCommit(id, l.SHA))
+}
+
+// offlineError is the refusal to ask for what the cache does not have.
+func (h *Client) offlineError(id ID) error {
+	return fault.New(fault.Offline, nil, "unset HF_HUB_OFFLINE, or download it once with a network",
+		"%s at %q is not in %s and HF_HUB_OFFLINE is set", id.Name, id.Rev, h.cache.root)
 }
 
 // fetchFiles downloads the files that the snapshot does not have.
-func (h *hub) fetchFiles(ctx context.Context, id repoID, commit string, files []sibling) error {
+func (h *Client) fetchFiles(ctx context.Context, id ID, commit string, files []sibling) error {
 	// The configuration comes first: it tells whether the weights are of use.
+	rank := func(name string) int {
+		if name == "config.json" {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(files, func(a, b sibling) int {
-		return cmp.Compare(boolByte(a.Name != "config.json"), boolByte(b.Name != "config.json"))
+		return cmp.Compare(rank(a.Name), rank(b.Name))
 	})
 	var missing []sibling
 	var total int64
@@ -67,15 +82,15 @@ func (h *hub) fetchFiles(ctx context.Context, id repoID, commit string, files []
 	var before int64
 	for _, f := range missing {
 		report := func(done int64) {
-			if h.progress != nil {
-				h.progress(min(before+done, total), total)
+			if h.Progress != nil {
+				h.Progress(min(before+done, total), total)
 			}
 		}
 		if err := h.fetchFile(ctx, id, commit, f, report); err != nil {
 			return err
 		}
-		if f.Name == "config.json" && h.format == FormatGGUF {
-			if err := convertible(h.cache.snapshot(id, commit)); err != nil {
+		if f.Name == "config.json" && h.Usable != nil {
+			if err := h.Usable(h.cache.snapshot(id, commit)); err != nil {
 				return err
 			}
 		}
@@ -94,8 +109,8 @@ type remoteFile struct {
 
 // head asks for the file's hash and size. The hub says both in the answer that
 // redirects to the storage, so redirects to other hosts are not followed.
-func (h *hub) head(ctx context.Context, id repoID, commit, name string) (remoteFile, error) {
-	f := remoteFile{url: fmt.Sprintf("%s/%s/resolve/%s/%s", h.endpoint, id.name, commit, escapePath(name))}
+func (h *Client) head(ctx context.Context, id ID, commit, name string) (remoteFile, error) {
+	f := remoteFile{url: fmt.Sprintf("%s/%s/resolve/%s/%s", h.Endpoint, id.Name, commit, escapePath(name))}
 	c := *h.client
 	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		if req.URL.Host != via[0].URL.Host {
@@ -112,13 +127,14 @@ func (h *hub) head(ctx context.Context, id repoID, commit, name string) (remoteF
 		if err := h.status(resp, id, name); err != nil {
 			return err
 		}
-		f.etag = strings.Trim(strings.TrimPrefix(firstOf(resp.Header.Get("X-Linked-Etag"), resp.Header.Get("ETag")),
+		f.etag = strings.Trim(strings.TrimPrefix(cmp.Or(resp.Header.Get("X-Linked-Etag"), resp.Header.Get("ETag")),
 			"W/"), `"`)
 		f.size = announcedSize(resp)
 		return nil
 	})
 	if err == nil && !safeETag.MatchString(f.etag) {
-		err = fail(ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s gave no usable ETag for %s", h.endpoint, name)
+		err = fault.New(fault.DownloadFailed, nil, "check HF_ENDPOINT", "%s gave no usable ETag for %s", h.Endpoint,
+			name)
 	}
 	return f, err
 }
@@ -145,13 +161,13 @@ func escapePath(name string) string {
 }
 
 // fetchFile downloads one file into its blob and links it into the snapshot.
-func (h *hub) fetchFile(ctx context.Context, id repoID, commit string, s sibling, report func(int64)) error {
+func (h *Client) fetchFile(ctx context.Context, id ID, commit string, s sibling, report func(int64)) error {
 	f, err := h.head(ctx, id, commit, s.Name)
 	if err != nil {
 		return err
 	}
 	blob := h.cache.blob(id, f.etag)
-	unlock, err := lockFile(ctx, h.cache.lock(id, f.etag))
+	unlock, err := disk.Lock(ctx, h.cache.lock(id, f.etag))
 	if err != nil {
 		return err
 	}
@@ -166,16 +182,16 @@ func (h *hub) fetchFile(ctx context.Context, id repoID, commit string, s sibling
 			return err
 		}
 		if err := os.Rename(part, blob); err != nil {
-			return writeError(blob, f.size, err)
+			return disk.WriteError(blob, f.size, err)
 		}
 	}
-	return writeError(blob, 0, h.cache.link(id, commit, s.Name, f.etag))
+	return disk.WriteError(blob, 0, h.cache.link(id, commit, s.Name, f.etag))
 }
 
 // download is one file on its way to disk.
 type download struct {
-	hub    *hub
-	id     repoID
+	hub    *Client
+	id     ID
 	name   string
 	remote remoteFile
 	out    *os.File
@@ -184,26 +200,26 @@ type download struct {
 }
 
 // fetchBlob appends to the file part until it is whole.
-func (h *hub) fetchBlob(ctx context.Context, d download, part string) error {
+func (h *Client) fetchBlob(ctx context.Context, d download, part string) error {
 	size := d.remote.size
 	if err := os.MkdirAll(filepath.Dir(part), 0o755); err != nil {
-		return writeError(part, size, err)
+		return disk.WriteError(part, size, err)
 	}
 	var err error
 	if d.out, err = os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644); err != nil {
-		return writeError(part, size, err)
+		return disk.WriteError(part, size, err)
 	}
 	defer d.out.Close()
 	if d.have, err = d.out.Seek(0, io.SeekEnd); err != nil {
-		return writeError(part, size, err)
+		return disk.WriteError(part, size, err)
 	}
-	if err := checkSpace(filepath.Dir(part), max(0, size-d.have)); err != nil {
+	if err := disk.CheckSpace(filepath.Dir(part), max(0, size-d.have)); err != nil {
 		return err
 	}
 	if err := d.run(ctx); err != nil {
 		return err
 	}
-	return writeError(part, size, d.out.Sync())
+	return disk.WriteError(part, size, d.out.Sync())
 }
 
 // run asks for the rest until there is none. A cut connection continues where
@@ -224,7 +240,7 @@ func (d *download) run(ctx context.Context) error {
 			return err
 		}
 		if err := d.hub.wait(ctx, time.Second); err != nil {
-			return fail(ClassInterrupted, err, "run it again to continue where it stopped",
+			return fault.New(fault.Interrupted, err, "run it again to continue where it stopped",
 				"the download of %s was interrupted", d.name)
 		}
 	}
@@ -238,7 +254,7 @@ func (d *download) part(ctx context.Context) (bool, error) {
 		d.have = 0 // a leftover of something else
 	}
 	if size >= 0 && d.have == size {
-		return true, writeError(d.out.Name(), size, d.out.Truncate(size))
+		return true, disk.WriteError(d.out.Name(), size, d.out.Truncate(size))
 	}
 	ctx, cut := context.WithCancel(ctx)
 	defer cut()
@@ -251,7 +267,8 @@ func (d *download) part(ctx context.Context) (bool, error) {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable,
 		resp.StatusCode == http.StatusPartialContent && !startsAt(resp, d.have):
 		d.have = 0 // what is here does not fit what is there
-		return false, &transient{fail(ClassDownloadFailed, nil, "try again", "the hub would not continue %s", d.name)}
+		return false, &transient{fault.New(fault.DownloadFailed, nil, "try again", "the hub would not continue %s",
+			d.name)}
 	case resp.StatusCode != http.StatusPartialContent:
 		if err := d.hub.status(resp, d.id, d.name); err != nil {
 			return false, err
@@ -259,7 +276,7 @@ func (d *download) part(ctx context.Context) (bool, error) {
 		d.have = 0 // the server sends the file from its beginning
 	}
 	if err := d.out.Truncate(d.have); err != nil {
-		return false, writeError(d.out.Name(), size, err)
+		return false, disk.WriteError(d.out.Name(), size, err)
 	}
 	return d.copyBody(resp.Body, cut)
 }
@@ -280,7 +297,7 @@ func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 		idle.Reset(stall)
 		if n > 0 {
 			if _, err := d.out.WriteAt(buf[:n], d.have); err != nil {
-				return false, writeError(d.out.Name(), size, err)
+				return false, disk.WriteError(d.out.Name(), size, err)
 			}
 			d.have += int64(n)
 			d.report(d.have)
@@ -292,7 +309,7 @@ func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return false, &transient{fail(ClassDownloadFailed, err, "run it again to continue where it stopped",
+			return false, &transient{fault.New(fault.DownloadFailed, err, "run it again to continue where it stopped",
 				"the connection was cut while downloading %s", d.name)}
 		}
 	}
@@ -303,12 +320,12 @@ func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 func verify(path string, f remoteFile, name string) error {
 	in, err := os.Open(path)
 	if err != nil {
-		return writeError(path, f.size, err)
+		return disk.WriteError(path, f.size, err)
 	}
 	defer in.Close()
 	st, err := in.Stat()
 	if err != nil {
-		return writeError(path, f.size, err)
+		return disk.WriteError(path, f.size, err)
 	}
 	var sum hash.Hash
 	switch {
@@ -325,7 +342,7 @@ func verify(path string, f remoteFile, name string) error {
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != f.etag {
 		_ = os.Remove(path)
-		return fail(ClassCorrupt, nil, "run it again; if it happens twice, a proxy or the disk changes the data",
+		return fault.New(fault.Corrupt, nil, "run it again; if it happens twice, a proxy or the disk changes the data",
 			"%s arrived damaged and was deleted: its hash is %.12s…, the hub says %.12s…", name, got, f.etag)
 	}
 	return nil

@@ -1,6 +1,10 @@
-package model
+package gguf
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+)
 
 // DType is a number format that weights can be written in.
 type DType string
@@ -15,26 +19,27 @@ const (
 	Q4_0     DType = "q4_0"
 )
 
-// dtypeInfo is the ggml view of a format.
-type dtypeInfo struct {
-	kind     uint32 // ggml tensor type
-	fileType uint32 // general.file_type
-	block    int    // weights per block
-	size     int    // bytes per block
+// DTypeInfo is the ggml view of a format.
+type DTypeInfo struct {
+	Kind     uint32 // ggml tensor type
+	FileType uint32 // general.file_type
+	Block    int    // weights per block
+	Size     int    // bytes per block
 }
 
-func (d DType) info() dtypeInfo {
+// Info returns the ggml view of the format.
+func (d DType) Info() DTypeInfo {
 	switch d {
 	case Float32:
-		return dtypeInfo{0, 0, 1, 4}
+		return DTypeInfo{0, 0, 1, 4}
 	case BFloat16:
-		return dtypeInfo{30, 32, 1, 2}
+		return DTypeInfo{30, 32, 1, 2}
 	case Q8_0:
-		return dtypeInfo{8, 7, 32, 34}
+		return DTypeInfo{8, 7, 32, 34}
 	case Q4_0:
-		return dtypeInfo{2, 2, 32, 18}
+		return DTypeInfo{2, 2, 32, 18}
 	}
-	return dtypeInfo{1, 1, 1, 2}
+	return DTypeInfo{1, 1, 1, 2}
 }
 
 // ParseDType reads a dtype name, with the usual short forms (fp16, bf16, f32).
@@ -51,15 +56,15 @@ func ParseDType(s string) (DType, error) {
 	case "q4_0", "q4":
 		return Q4_0, nil
 	}
-	return "", fail(ClassUnsupportedDType, nil, "use float32, float16, bfloat16, q8_0 or q4_0",
+	return "", fault.New(fault.UnsupportedDType, nil, "use float32, float16, bfloat16, q8_0 or q4_0",
 		"dtype %q cannot be written", s)
 }
 
-// dtypeOfKind names the ggml tensor type of the bulk of a file, "" if it is
+// DTypeOfKind names the ggml tensor type of the bulk of a file, "" if it is
 // none that this package writes.
-func dtypeOfKind(kind uint32) DType {
+func DTypeOfKind(kind uint32) DType {
 	for _, d := range []DType{Float32, Float16, BFloat16, Q8_0, Q4_0} {
-		if d.info().kind == kind {
+		if d.Info().Kind == kind {
 			return d
 		}
 	}

@@ -1,0 +1,413 @@
+package gguf
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/fault"
+)
+
+// Value types of GGUF.
+const (
+	typeUint8 uint32 = iota
+	typeInt8
+	typeUint16
+	typeInt16
+	typeUint32
+	typeInt32
+	typeFloat32
+	typeBool
+	typeString
+	typeArray
+	typeUint64
+	typeInt64
+	typeFloat64
+)
+
+// Limits that no real model comes near; beyond them a file is damaged.
+const (
+	maxTensors = 1 << 20
+	maxKeys    = 1 << 16
+	maxArray   = 1 << 25
+	maxDims    = 8
+)
+
+// array stands for an array; only short numeric arrays keep values.
+type array struct {
+	kind   uint32
+	n      int64
+	values []any
+}
+
+// TensorInfo is a tensor as the header describes it.
+type TensorInfo struct {
+	Name   string
+	Shape  []uint64 // in ggml order
+	Kind   uint32   // ggml's number of the format
+	Offset uint64   // within the tensor data, in bytes
+}
+
+// Header is what a GGUF file says about itself.
+type Header struct {
+	Tensors []TensorInfo
+	Data    int64 // offset of the tensor data in the file
+
+	kv    map[string]any
+	spans []kvSpan
+}
+
+// kvSpan is where the value of a key lies in the file, its type included.
+type kvSpan struct {
+	key      string
+	from, to int64
+}
+
+// ReadFile reads and checks the header of the file at path.
+func ReadFile(path string) (Header, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return Header{}, fault.New(fault.NotFound, nil, "check the path", "there is no file %s", path)
+		}
+		return Header{}, fault.New(fault.Permission, err, "check that you may read it", "cannot open %s", path)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return Header{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if st.IsDir() {
+		return Header{}, fault.New(fault.NotFound, nil, "name the .gguf file inside it",
+			"%s is a folder, not a GGUF file", path)
+	}
+	h, err := Read(f, st.Size())
+	if err != nil {
+		return h, fault.New(fault.Corrupt, err, "download or generate it again", "%s is not a usable GGUF file", path)
+	}
+	return h, nil
+}
+
+// Read reads the header of a GGUF file of the given size. Every length is
+// checked against the size before it is believed: the engine's own decoder
+// allocates what a damaged file asks for.
+func Read(r io.Reader, size int64) (h Header, err error) {
+	if size == 0 {
+		return h, errors.New("the file is empty")
+	}
+	d := &decoder{r: bufio.NewReaderSize(r, 1<<16), left: size}
+	if magic := d.bytes(4); d.err != nil || string(magic) != "GGUF" {
+		return h, errors.New("it does not start with GGUF")
+	}
+	if v := d.u32(); v < 2 || v > 3 {
+		return h, fmt.Errorf("version %d of the format; only 2 and 3 are known", v)
+	}
+	tensors, keys := d.u64(), d.u64()
+	if d.err == nil && (tensors > maxTensors || keys > maxKeys) {
+		return h, fmt.Errorf("%d tensors and %d keys cannot be right", tensors, keys)
+	}
+	h.kv = make(map[string]any)
+	for range keys {
+		k := d.str()
+		from := size - d.left
+		h.kv[k] = d.value(d.u32())
+		h.spans = append(h.spans, kvSpan{k, from, size - d.left})
+		if d.err != nil {
+			return h, fmt.Errorf("reading its metadata: %w", d.err)
+		}
+	}
+	for range tensors {
+		h.Tensors = append(h.Tensors, d.tensor())
+		if d.err != nil {
+			return h, fmt.Errorf("reading its list of tensors: %w", d.err)
+		}
+	}
+	alignTo := int64(alignment)
+	if a, ok := h.Uint("general.alignment"); ok && a > 0 && a <= 1<<20 {
+		alignTo = int64(a)
+	}
+	h.Data = (size - d.left + alignTo - 1) / alignTo * alignTo
+	return h, h.checkBounds(size)
+}
+
+// checkBounds makes sure that all tensor data lie within the file.
+func (h Header) checkBounds(size int64) error {
+	for _, t := range h.Tensors {
+		n, err := t.Bytes()
+		if err != nil {
+			return err
+		}
+		if room := size - h.Data; room < 0 || t.Offset > uint64(room) || n > uint64(room)-t.Offset {
+			return fmt.Errorf("the file is truncated: tensor %s ends beyond its %s", t.Name, disk.SizeText(size))
+		}
+	}
+	return nil
+}
+
+// Bytes is the size of the tensor's data.
+func (t TensorInfo) Bytes() (uint64, error) {
+	n := uint64(1)
+	for _, d := range t.Shape {
+		if d == 0 || d > math.MaxInt32 || n > math.MaxInt64/d {
+			return 0, fmt.Errorf("tensor %s has the impossible shape %v", t.Name, t.Shape)
+		}
+		n *= d
+	}
+	block, size, ok := ggmlBlock(t.Kind)
+	if !ok {
+		return 0, fmt.Errorf("tensor %s has the unknown type %d", t.Name, t.Kind)
+	}
+	if n%block != 0 || n/block > math.MaxInt64/size {
+		return 0, fmt.Errorf("tensor %s of shape %v is no whole number of blocks", t.Name, t.Shape)
+	}
+	return n / block * size, nil
+}
+
+// ggmlBlock gives weights and bytes per block of ggml's tensor types.
+func ggmlBlock(kind uint32) (block, size uint64, ok bool) {
+	if int(kind) < len(ggmlBlocks) {
+		b := ggmlBlocks[kind]
+		return b[0], b[1], b[0] != 0
+	}
+	return 0, 0, false
+}
+
+// ggmlBlocks is indexed by tensor type (ggml.h, enum ggml_type). Entries of
+// zeros were retired.
+var ggmlBlocks = [...][2]uint64{
+	{1, 4}, {1, 2}, {32, 18}, {32, 20}, {32, 17}, {}, {32, 22}, {32, 24}, {32, 34}, {32, 36}, // f32 … q8_1
+	{256, 84}, {256, 110}, {256, 144}, {256, 176}, {256, 210}, {256, 292}, // q2_k … q8_k
+	{256, 66}, {256, 74}, {256, 98}, {256, 50}, {32, 18}, {256, 110}, {256, 82}, {256, 136}, // iq2_xxs … iq4_xs
+	{1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 8}, {256, 56}, {1, 2}, // i8 … f64, iq1_m, bf16
+	{}, {}, {}, {256, 54}, {256, 66}, {}, {}, {}, {32, 17}, // tq1_0, tq2_0, mxfp4
+}
+
+// decoder reads little-endian values and remembers the first error.
+type decoder struct {
+	r    *bufio.Reader
+	left int64
+	err  error
+	buf  [8]byte
+}
+
+var errTruncated = errors.New("the file is truncated")
+
+func (d *decoder) take(n int64) bool {
+	if d.err == nil && (n < 0 || n > d.left) {
+		d.err = errTruncated
+	}
+	if d.err != nil {
+		return false
+	}
+	d.left -= n
+	return true
+}
+
+func (d *decoder) bytes(n int) []byte {
+	b := d.buf[:]
+	if n > len(b) && d.err == nil && int64(n) <= d.left {
+		b = make([]byte, n)
+	}
+	if !d.take(int64(n)) {
+		clear(d.buf[:])
+		return d.buf[:min(n, len(d.buf))]
+	}
+	if _, err := io.ReadFull(d.r, b[:n]); err != nil {
+		d.err = errTruncated
+	}
+	return b[:n]
+}
+
+func (d *decoder) u32() uint32 { return binary.LittleEndian.Uint32(d.bytes(4)) }
+func (d *decoder) u64() uint64 { return binary.LittleEndian.Uint64(d.bytes(8)) }
+
+func (d *decoder) str() string {
+	n := d.u64()
+	if n > 1<<24 {
+		d.err = errors.Join(d.err, fmt.Errorf("a string of %d bytes cannot be right", n))
+		return ""
+	}
+	return string(d.bytes(int(n)))
+}
+
+func (d *decoder) skip(n uint64) {
+	if n > math.MaxInt32 {
+		d.err = errors.Join(d.err, errTruncated)
+	}
+	if !d.take(int64(n)) {
+		return
+	}
+	if _, err := d.r.Discard(int(n)); err != nil {
+		d.err = errTruncated
+	}
+}
+
+// value reads one value of the given type.
+func (d *decoder) value(kind uint32) any {
+	switch kind {
+	case typeUint8:
+		return uint64(d.bytes(1)[0])
+	case typeInt8:
+		return int64(int8(d.bytes(1)[0]))
+	case typeUint16:
+		return uint64(binary.LittleEndian.Uint16(d.bytes(2)))
+	case typeInt16:
+		return int64(int16(binary.LittleEndian.Uint16(d.bytes(2))))
+	case typeUint32:
+		return uint64(d.u32())
+	case typeInt32:
+		return int64(int32(d.u32()))
+	case typeFloat32:
+		return float64(math.Float32frombits(d.u32()))
+	case typeBool:
+		return d.bytes(1)[0] != 0
+	case typeString:
+		return d.str()
+	case typeArray:
+		return d.array()
+	case typeUint64:
+		return d.u64()
+	case typeInt64:
+		return int64(d.u64())
+	case typeFloat64:
+		return math.Float64frombits(d.u64())
+	}
+	d.err = errors.Join(d.err, fmt.Errorf("a value has the unknown type %d", kind))
+	return nil
+}
+
+// array reads an array, keeping the values of short numeric ones.
+func (d *decoder) array() array {
+	a := array{kind: d.u32()}
+	n := d.u64()
+	if d.err == nil && (n > maxArray || int64(n) > d.left) {
+		d.err = fmt.Errorf("an array of %d values: %w", n, errTruncated)
+	}
+	if d.err != nil {
+		return a
+	}
+	a.n = int64(n)
+	if a.kind == typeArray {
+		d.err = errors.New("an array of arrays is not part of the format")
+	}
+	keep := n <= 4096 && a.kind != typeString
+	for range n {
+		if d.err != nil {
+			return a
+		}
+		switch {
+		case a.kind == typeString:
+			d.skip(d.u64())
+		case keep:
+			a.values = append(a.values, d.value(a.kind))
+		default:
+			d.value(a.kind)
+		}
+	}
+	return a
+}
+
+func (d *decoder) tensor() TensorInfo {
+	t := TensorInfo{Name: d.str()}
+	n := d.u32()
+	if n > maxDims {
+		d.err = errors.Join(d.err, fmt.Errorf("tensor %q has %d dimensions", t.Name, n))
+		return t
+	}
+	for range n {
+		t.Shape = append(t.Shape, d.u64())
+	}
+	t.Kind, t.Offset = d.u32(), d.u64()
+	return t
+}
+
+// Uint returns a key as a non-negative whole number.
+func (h Header) Uint(key string) (int, bool) {
+	switch v := h.kv[key].(type) {
+	case uint64:
+		if v <= 1<<40 {
+			return int(v), true
+		}
+	case int64:
+		if v >= 0 && v <= 1<<40 {
+			return int(v), true
+		}
+	}
+	return 0, false
+}
+
+// Float returns a key as a number, 0 if it is absent.
+func (h Header) Float(key string) float64 {
+	v, _ := h.kv[key].(float64)
+	return v
+}
+
+// Text returns a key as a string, "" if it is absent.
+func (h Header) Text(key string) string {
+	v, _ := h.kv[key].(string)
+	return v
+}
+
+// PerLayer returns a key that may be one number or one per layer; layers that
+// differ are not a uniform architecture and give false.
+func (h Header) PerLayer(key string) (int, bool) {
+	a, ok := h.kv[key].(array)
+	if !ok {
+		return h.Uint(key)
+	}
+	if len(a.values) == 0 {
+		return 0, false
+	}
+	for _, v := range a.values {
+		if v != a.values[0] {
+			return 0, false
+		}
+	}
+	return Header{kv: map[string]any{key: a.values[0]}}.Uint(key)
+}
+
+// Vocab is the number of embedding rows; the list of tokens may be shorter.
+func (h Header) Vocab() int {
+	for _, t := range h.Tensors {
+		if t.Name == "token_embd.weight" && len(t.Shape) == 2 {
+			return int(t.Shape[1])
+		}
+	}
+	if n, ok := h.Uint(h.Text("general.architecture") + ".vocab_size"); ok {
+		return n
+	}
+	a, _ := h.kv["tokenizer.ggml.tokens"].(array)
+	return int(a.n)
+}
+
+// DType is the format that most of the weights are in, "" if it is none that
+// this package writes.
+func (h Header) DType() DType {
+	sum := map[uint32]uint64{}
+	var best uint32
+	for _, t := range h.Tensors {
+		n, _ := t.Bytes()
+		if sum[t.Kind] += n; sum[t.Kind] > sum[best] {
+			best = t.Kind
+		}
+	}
+	return DTypeOfKind(best)
+}
+
+// RawValues reads the metadata as it is encoded.
+func (h Header) RawValues(in io.ReaderAt) (map[string]any, error) {
+	kv := make(map[string]any, len(h.spans))
+	for _, s := range h.spans {
+		v := make(rawValue, s.to-s.from)
+		if _, err := in.ReadAt(v, s.from); err != nil {
+			return nil, fmt.Errorf("reading key %s: %w", s.key, err)
+		}
+		kv[s.key] = v
+	}
+	return kv, nil
+}

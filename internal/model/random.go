@@ -1,0 +1,62 @@
+package model
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
+)
+
+// WriteGGUF writes a model of the given shape with random weights to path:
+// first to a temporary file in the same folder, then renamed, so that path
+// either holds a whole model or is untouched. The same shape, dtype and seed
+// give the same bytes. progress, which may be nil, is called with the bytes
+// written so far, from several goroutines but never twice at once.
+func WriteGGUF(ctx context.Context, path string, shape Config, dtype gguf.DType, seed uint64,
+	progress func(done, total int64)) error {
+	if err := checkWritable(shape); err != nil {
+		return err
+	}
+	dtype, err := gguf.ParseDType(string(dtype))
+	if err != nil {
+		return err
+	}
+	draw, tensors := drawer{seed}, shape.tensors(dtype)
+	f := gguf.File{Meta: shape.ggufKV(dtype, ggufName(path)), Tensors: plain(tensors), Progress: progress}
+	f.Fill = func(dst []byte, i int, first int64) error {
+		draw.fill(dst, tensors[i], first)
+		return nil
+	}
+	return f.Write(ctx, path)
+}
+
+// plain lists what the file format needs to know about the tensors.
+func plain(tensors []tensor) []gguf.Tensor {
+	out := make([]gguf.Tensor, len(tensors))
+	for i, t := range tensors {
+		out[i] = t.Tensor
+	}
+	return out
+}
+
+func ggufName(path string) string {
+	base := filepath.Base(path)
+	return base[:len(base)-len(filepath.Ext(base))]
+}
+
+// checkWritable says whether the embedded engine could run the shape at all.
+func checkWritable(c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case c.Arch == ArchPhi3, c.Arch == ArchLlama && c.Experts > 0:
+		return fault.New(fault.UnsupportedModel, nil,
+			"use a llama, qwen2, qwen3, gemma2 or gemma3 shape, or a Python backend",
+			"the embedded engine cannot run this %s model", c.Arch)
+	case c.Vocab < firstFiller:
+		return badConfig("vocabulary of %d, but 256 bytes and 3 control tokens need %d", c.Vocab, firstFiller)
+	}
+	return nil
+}
