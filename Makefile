@@ -63,7 +63,7 @@ bench:
 # The tables of docs/accuracy.md: SEEDS samples of the whole grid of simulated runs.
 SEEDS ?= 2
 accuracy:
-	$(GO) test ./internal/measure -run '^TestAccuracy$$' -count=1 -timeout 60m -v -args \
+	$(GO) test ./internal/join -run '^TestAccuracy$$' -count=1 -timeout 60m -v -args \
 		-accuracy.seeds $(SEEDS) -accuracy.out $(CURDIR)/docs/accuracy.md
 
 clean:

@@ -1,4 +1,4 @@
-package measure
+package join
 
 import (
 	"bytes"
@@ -65,7 +65,7 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	}
 	m := &Material{Log: out.Log, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
 		Resident: attribute.Window(out.Resident.Window), Devices: out.Devices, Tier: backend.TierExact, OnGPU: true,
-		Trace: joinTraces(joinTraces(out.Bare.Trace, out.Resident.Trace),
+		Trace: Traces(Traces(out.Bare.Trace, out.Resident.Trace),
 			out.Trace), Profiles: map[string]*power.Profile{}}
 	// As after a self-test, which found that the counter sees everything.
 	swing := 0.0
@@ -77,7 +77,7 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 		m.Asked += int64(q.OutputTokens)
 	}
 	rec := &result.Record{Config: study.DefaultExperiment(), Energy: result.Energy{Provenance: result.None}}
-	Join(m, rec)
+	Compute(m, rec, nil, nil)
 	o := outcome{point: p, rec: rec}
 	if q := rec.Energy.TotalJ; q != nil {
 		gain := p.GPUs[0].Counter.Gain

@@ -1,4 +1,4 @@
-package measure
+package join
 
 import (
 	"errors"
@@ -41,12 +41,12 @@ func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Prof
 	}
 	m := &Material{Log: out.Log, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
 		Resident: attribute.Window(out.Resident.Window), Devices: out.Devices, Tier: backend.TierExact, OnGPU: true,
-		Trace: joinTraces(joinTraces(out.Bare.Trace, out.Resident.Trace), out.Trace)}
+		Trace: Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace)}
 	if profile != nil {
 		m.Profiles = map[string]*power.Profile{"gpu0": profile}
 	}
 	rec := &result.Record{Config: study.DefaultExperiment(), Energy: result.Energy{Provenance: result.None}}
-	Join(m, rec)
+	Compute(m, rec, nil, nil)
 	return rec, out
 }
 
@@ -117,42 +117,6 @@ func TestSmallJumpInALongWindow(t *testing.T) {
 		if got := strings.Contains(rec.Energy.Reason, "it jumped"); got != (share > 0) {
 			t.Errorf("a jump by %.0f J in %.0f J over %.0f s: %q", joules, out.Truth.Total, rec.Window.DurationS,
 				rec.Energy.Reason)
-		}
-	}
-}
-
-// TestOppositeErrors: a GPU that reads 9 % high and one that reads 9 % low agree in
-// sum, and both are in doubt.
-func TestOppositeErrors(t *testing.T) {
-	l := newLab(t)
-	l.loaded.DeviceUUIDs = []string{gpu0.UUID, gpu1.UUID}
-	m := l.newMeter(gpu0, gpu1)
-	m.poll = func(samples []power.Sample) ([]power.Sample, error) {
-		for i := range samples {
-			if samples[i].Device == "gpu0" {
-				samples[i].Power *= 1.09
-			} else {
-				samples[i].Power *= 0.91
-			}
-		}
-		return samples, nil
-	}
-	l.options.Meters = []power.Meter{m}
-	r := l.measure(t, result.OK)
-	a := r.Energy.Agreement
-	if a == nil || a.DifferencePct == nil || math.Abs(*a.DifferencePct) > 3 {
-		t.Fatalf("agreement of the sum %+v, want less than 3 %%", a)
-	}
-	if a.Verdict != "warn" && a.Verdict != "fail" {
-		t.Errorf("verdict %q, want that of the worst device", a.Verdict)
-	}
-	for _, d := range r.Energy.Devices {
-		found := false
-		for _, w := range r.Warnings {
-			found = found || w.Code == "agreement" && strings.HasPrefix(w.Message, d.Device+": ")
-		}
-		if !found {
-			t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)
 		}
 	}
 }

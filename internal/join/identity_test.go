@@ -1,4 +1,4 @@
-package measure
+package join
 
 import (
 	"testing"
@@ -78,7 +78,7 @@ func TestIdentity(t *testing.T) {
 				t.Errorf("other: %v J in %v", *o.EnergyJ, *o.CI95)
 			}
 			near(t, "sum of all parts", sum, e.TotalJ.Value, 1e-9)
-			requests := rows(&Material{Log: &backend.Log{Requests: make([]backend.Request, len(shares))}}, shares,
+			requests := Rows(&Material{Log: &backend.Log{Requests: make([]backend.Request, len(shares))}}, shares,
 				nil).Requests
 			checkShares(t, "prefill", e.Phases.Prefill, requests,
 				func(r result.RequestRow) *float64 { return r.PrefillJ })

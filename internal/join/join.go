@@ -1,18 +1,40 @@
-package measure
+// Package join turns the raw material of a run into the numbers of its record, and does
+// the same again from the files beside the record.
+//
+//	request log, step log ─┐
+//	power series, counters ┼─ Material ── Compute ──▶ result.Record + result.Series
+//	baselines, devices ────┘      ▲                              │
+//	                              └────────── Read ──────────────┘
+//
+// All of it is a pure function of the material: no process, no sensor and no clock is
+// asked, and nothing is written. [Recompute] reads a run from its folder, computes its
+// numbers again and compares them with the recorded ones.
+package join
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/stats"
 )
+
+// Compute fills everything of a record that follows from the material, and returns the
+// rows of the series files. The record brings what does not follow from it: the
+// configuration, the engine, the operations of the model, the processor time of the
+// program. Task has the kind of each request by its id. Warn, if not nil, also receives
+// the warnings that a user should see at once.
+func Compute(m *Material, rec *result.Record, task map[int]string, warn func(code, message string)) result.Series {
+	if rec.Window == nil {
+		rec.Window = &result.Window{StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: 1}
+	}
+	j := &join{Material: m, record: rec, say: warn}
+	j.compute()
+	return Rows(m, j.shares, task)
+}
 
 // join turns material into the numbers of a record. It reads nothing else, so that
 // the same numbers come out of the files later.
@@ -52,36 +74,6 @@ func (j *join) compute() {
 	}
 	j.energy(tokens)
 	j.telemetryWarnings()
-}
-
-// finish joins what a run has collected.
-func (r *run) finish(m *Material, anchor clock.Anchor) {
-	r.record.Window = &result.Window{
-		Start: anchor.Time(m.Window.Start), End: anchor.Time(m.Window.End),
-		StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: r.repeats, Round: r.round,
-	}
-	r.record.Timing.WindowS = m.Window.Duration().Seconds()
-	r.record.Backend.StepClock = m.Log.StepClock
-	r.compute(m.Log.Requests)
-	r.checkStreams(m.Log)
-	r.harness(m, anchor)
-	j := &join{Material: m, record: r.record, say: r.tell}
-	j.compute()
-	r.memory(m.Log, m.Window)
-	r.series = rows(m, j.shares, r.taskOf())
-}
-
-// describeBackend records the engine as it runs.
-func (r *run) describeBackend() {
-	l := r.loaded
-	b := &r.record.Backend
-	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
-	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, r.engine.runs
-	b.Settings = l.Settings
-	b.Tier = string(cmp.Or(l.Tier, backend.TierExact))
-	if !l.SharedClock {
-		b.Tier = string(backend.TierClient)
-	}
 }
 
 // countTokens adds up the requests; output tokens of failed requests do not count.
@@ -135,19 +127,6 @@ func (j *join) uneven() (n int) {
 	return n
 }
 
-// checkStreams says what a server's streams do not tell.
-func (r *run) checkStreams(log *backend.Log) {
-	if n := log.Reconnects; n > 0 {
-		r.note("reconnects", fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
-			"for them is in TTFT", n))
-	}
-	if n := log.SharedStamps; n > 0 {
-		r.note("shared_stamps",
-			fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its "+
-				"small percentiles are too low", n))
-	}
-}
-
 const millisecond = float64(time.Millisecond)
 
 // latency summarises the successful requests. TPOT needs two tokens.
@@ -182,34 +161,4 @@ func distribution(values []float64) *result.Distribution {
 		d.SD = &s.SD
 	}
 	return d
-}
-
-// compute counts parameters and operations from the architecture.
-func (r *run) compute(requests []backend.Request) {
-	if r.resolved.ConfigErr != nil {
-		r.record.Warn("flops_unknown", "parameters and FLOPs are unknown: "+r.resolved.ConfigErr.Error())
-		return
-	}
-	var lengths []model.Length
-	for _, q := range requests {
-		if q.OK {
-			lengths = append(lengths, model.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
-		}
-	}
-	p, f := r.resolved.Config.Parameters(), r.resolved.Config.FLOPs(lengths)
-	r.record.Compute = &result.Compute{
-		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,
-		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode,
-	}
-}
-
-// taskOf maps request ids to the kind of task.
-func (r *run) taskOf() map[int]string {
-	out := make(map[int]string, len(r.requests))
-	for i := range max(1, r.repeats) {
-		for _, q := range r.requests {
-			out[q.ID+i*r.stride()] = q.Task
-		}
-	}
-	return out
 }

@@ -1,10 +1,11 @@
-package measure
+package join
 
 import (
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
@@ -14,7 +15,7 @@ import (
 )
 
 // Material is everything from which the numbers of a run are computed. All of it
-// is on disk beside the result: [ReadMaterial] brings it back.
+// is on disk beside the result: [Read] brings it back.
 type Material struct {
 	Log   *backend.Log
 	Trace power.Trace // of the baselines and of the window
@@ -35,6 +36,12 @@ type Material struct {
 	Profiles map[string]*power.Profile
 	// Given and Asked are prompt tokens given and output tokens asked for.
 	Given, Asked int64
+}
+
+// OnGPU reports whether an engine runs its model on a GPU, whose energy is then booked.
+// Everything that needs to know asks here.
+func OnGPU(l backend.Loaded) bool {
+	return len(l.DeviceUUIDs) > 0 || strings.HasPrefix(l.Device, "cuda") || strings.HasPrefix(l.Device, "rocm")
 }
 
 // samples are those of one device.
@@ -77,8 +84,8 @@ func around(readings []power.Reading, w attribute.Window) []power.Reading {
 	})
 }
 
-// joinTraces adds one trace to another.
-func joinTraces(a, b power.Trace) power.Trace {
+// Traces adds one trace to another.
+func Traces(a, b power.Trace) power.Trace {
 	a.Samples = append(a.Samples, b.Samples...)
 	a.Counters = append(a.Counters, b.Counters...)
 	a.Telemetry = append(a.Telemetry, b.Telemetry...)
@@ -96,8 +103,8 @@ func joinTraces(a, b power.Trace) power.Trace {
 	return a
 }
 
-// ReadMaterial reads the material of a run from its folder.
-func ReadMaterial(dir string, rec *result.Record) (*Material, error) {
+// Read reads the material of a run from its folder.
+func Read(dir string, rec *result.Record) (*Material, error) {
 	if rec.Window == nil {
 		return nil, errors.New("the run has no measured window")
 	}

@@ -1,4 +1,4 @@
-package measure
+package join
 
 import (
 	"cmp"
@@ -67,7 +67,7 @@ func Recompute(dir string) Recomputed {
 		}
 		return out
 	}
-	m, err := ReadMaterial(dir, rec)
+	m, err := Read(dir, rec)
 	if err != nil {
 		return out.failed(err,
 			"restore the file from a copy of the folder; without it the numbers cannot be checked, only measured again")
@@ -80,7 +80,7 @@ func Recompute(dir string) Recomputed {
 	if err != nil {
 		return out.failed(err, "restore the file from a copy of the folder")
 	}
-	out.compare(shares, flatShares(rows(m, j.shares, nil).Requests))
+	out.compare(shares, flatShares(Rows(m, j.shares, nil).Requests))
 	out.otherVersion(rec.Program, host.CurrentBuild().Name())
 	return out
 }
@@ -233,14 +233,4 @@ func flatten(key string, v any, out map[string]any) {
 	default:
 		out[key] = v
 	}
-}
-
-// Join computes the numbers of a record from material. The record brings what does
-// not follow from it: configuration, backend, environment.
-func Join(m *Material, rec *result.Record) {
-	if rec.Window == nil {
-		rec.Window = &result.Window{StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: 1}
-	}
-	j := &join{Material: m, record: rec}
-	j.compute()
 }

@@ -1,4 +1,4 @@
-package measure
+package join
 
 import (
 	"math"
@@ -16,9 +16,9 @@ func fromMilliseconds(ms float64) time.Duration {
 
 func durationNS(ns int64) time.Duration { return time.Duration(ns) }
 
-// rows turns the material into the rows of the series files. Everything that was
+// Rows turns the material into the rows of the series files. Everything that was
 // sampled is kept: the baselines, the window, and the edges around it.
-func rows(m *Material, shares []attribute.Shares, task map[int]string) result.Series {
+func Rows(m *Material, shares []attribute.Shares, task map[int]string) result.Series {
 	var s result.Series
 	for _, p := range m.Trace.Samples {
 		s.Power = append(s.Power,

@@ -3,20 +3,19 @@ package measure
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // measureBare samples the machine before the engine is there, or takes over what
 // an earlier run measured if a short look confirms it.
 func (r *run) measureBare(ctx context.Context) error {
-	r.look(ctx)
+	r.processes.Poll(ctx, r.Meters)
 	seconds := r.Experiment.Baseline.Seconds
 	if len(r.Meters) == 0 || seconds == 0 {
 		return nil
@@ -30,7 +29,7 @@ func (r *run) measureBare(ctx context.Context) error {
 		}
 		if r.confirmed(known, trace, w) {
 			r.known = known
-			r.trace = joinTraces(r.trace, trace)
+			r.trace = join.Traces(r.trace, trace)
 			r.record.Timing.BaselineS = since(began)
 			return nil
 		}
@@ -41,7 +40,7 @@ func (r *run) measureBare(ctx context.Context) error {
 		return err
 	}
 	r.bare = w
-	r.trace = joinTraces(r.trace, trace)
+	r.trace = join.Traces(r.trace, trace)
 	r.record.Timing.BaselineStartMonoNS, r.record.Timing.BaselineEndMonoNS = w.Start, w.End
 	r.record.Timing.BaselineS = since(began)
 	r.remember(trace, w)
@@ -68,13 +67,11 @@ const restTries = 4
 // stillFalling says whether the power of a GPU fell by more than chance while it was
 // meant to be idle.
 func (r *run) stillFalling(trace power.Trace, w attribute.Window) bool {
-	m := &Material{Trace: trace}
 	for _, d := range r.devices() {
 		if d.Kind != power.GPU || d.OverNetwork {
 			continue
 		}
-		readings := m.readings(d.ID)
-		if i := idlePower(m.samples(d.ID), readings, w, len(readings) > 0); drifts(i) && i.DriftW < 0 {
+		if i := join.Idle(trace, d.ID, w); join.Drifts(i) && i.DriftW < 0 {
 			return true
 		}
 	}
@@ -98,7 +95,7 @@ func (r *run) measureResident(ctx context.Context) error {
 		return err
 	}
 	r.resident = w
-	r.trace = joinTraces(r.trace, trace)
+	r.trace = join.Traces(r.trace, trace)
 	r.record.Timing.ResidentStartMonoNS, r.record.Timing.ResidentEndMonoNS = w.Start, w.End
 	return nil
 }
@@ -113,12 +110,12 @@ func (r *run) idleWindow(ctx context.Context, seconds float64) (w attribute.Wind
 	w.End = clock.Mono()
 	if err == nil {
 		mark(ctx, sampler)
-		err = sleep(ctx, settle)
+		err = clock.Sleep(ctx, settle)
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	trace = sampler.Stop(stopCtx)
-	r.crowd.add(trace.Processes, r.own)
+	r.processes.Add(trace.Processes)
 	return w, trace, err
 }
 
@@ -127,64 +124,9 @@ func (r *run) idle(ctx context.Context, d time.Duration) error {
 	const ticks = 20
 	for i := range ticks {
 		r.emit(event.Progress{Phase: event.Baseline, Fraction: float64(i) / ticks})
-		if err := sleep(ctx, d/ticks); err != nil {
+		if err := clock.Sleep(ctx, d/ticks); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// idleOf is the mean power of a device over an idle stretch, from the source that
-// its energy comes from: a counter and a power reading may disagree at idle.
-func (j *join) idleOf(d *deviceEnergy, w attribute.Window) result.Idle {
-	if w.End <= w.Start {
-		return result.Idle{}
-	}
-	return idlePower(between(j.samples(d.device.ID), w), around(j.readings(d.device.ID), w), w, d.counter)
-}
-
-func idlePower(samples []power.Sample, readings []power.Reading, w attribute.Window, counter bool) result.Idle {
-	seconds := w.Duration().Seconds()
-	mean, meanErr := attribute.MeanPower(samples, w)
-	idle := result.Idle{W: mean.Watts, Half95: mean.Half95, DriftW: mean.Drift, DriftHalf95: mean.DriftHalf95}
-	if len(samples) > 0 {
-		idle.Source = samples[0].Source
-	}
-	if !counter {
-		if meanErr != nil {
-			return result.Idle{Source: idle.Source, Reason: meanErr.Error()}
-		}
-		return idle
-	}
-	curve, err := attribute.NewCurve(samples)
-	if err != nil {
-		curve = nil
-	}
-	e, err := attribute.Counter(readings, curve, w)
-	if err != nil {
-		return result.Idle{Reason: err.Error()}
-	}
-	idle.Source = readings[0].Source
-	// What the series says of the scatter over time holds for the counter too.
-	idle.W, idle.Half95 = e.Joules/seconds, math.Hypot(e.Half95/seconds, mean.Half95)
-	return idle
-}
-
-// Limits of the drift of an idle power, relative to it, beyond which a baseline is
-// in doubt.
-const maxDrift = 0.03
-
-// drifts says whether an idle power was still changing.
-func drifts(i result.Idle) bool {
-	return i.W > 0 && math.Abs(i.DriftW) > maxDrift*i.W && math.Abs(i.DriftW) > i.DriftHalf95
-}
-
-// drifting warns of an idle power that was still changing.
-func (j *join) drifting(device, what string, i result.Idle) {
-	if drifts(i) {
-		j.note("baseline_drift",
-			fmt.Sprintf("%s: the idle power %s changed by %+.3g W while it was measured (%.3g W): net energy is "+
-				"in doubt by as much; "+
-				"let the machine rest first, or raise baseline.seconds", device, what, i.DriftW, i.W))
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -130,10 +131,8 @@ func (r *run) devices() []power.Device {
 // confirmed says whether a short look agrees with what is remembered, from the
 // same source.
 func (r *run) confirmed(known map[string]result.Idle, trace power.Trace, w attribute.Window) bool {
-	m := &Material{Trace: trace}
 	for id, k := range known {
-		readings := m.readings(id)
-		now := idlePower(m.samples(id), readings, w, len(readings) > 0)
+		now := join.Idle(trace, id, w)
 		if now.Reason != "" || now.Source != k.Source ||
 			math.Abs(now.W-k.W) > confirmPct*k.W+math.Hypot(now.Half95, k.Half95) {
 			return false
@@ -145,14 +144,12 @@ func (r *run) confirmed(known map[string]result.Idle, trace power.Trace, w attri
 // remember keeps a new baseline for later runs. A machine with other processes on
 // it is not idle.
 func (r *run) remember(trace power.Trace, w attribute.Window) {
-	if r.Baselines == nil || r.crowd.others() {
+	if r.Baselines == nil || r.processes.Foreign() {
 		return
 	}
-	m := &Material{Trace: trace}
 	for _, d := range r.devices() {
-		readings := m.readings(d.ID)
-		idle := idlePower(m.samples(d.ID), readings, w, len(readings) > 0)
-		if idle.Reason != "" || idle.W <= 0 || math.Abs(idle.DriftW) > maxDrift*idle.W {
+		idle := join.Idle(trace, d.ID, w)
+		if idle.Reason != "" || idle.W <= 0 || math.Abs(idle.DriftW) > join.MaxDrift*idle.W {
 			continue
 		}
 		if err := r.Baselines.put(d, idle, time.Now()); err != nil {

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -340,25 +341,6 @@ func TestDropoutWithCounter(t *testing.T) {
 	}
 }
 
-func TestAgreement(t *testing.T) {
-	for _, q := range []struct {
-		counter, integral, pct float64
-		verdict                string
-	}{
-		{100, 100, 0, "ok"}, {100, 103, 3, "ok"}, {100, 96, -4, "warn"}, {100, 110, 10, "warn"}, {100, 111, 11,
-			"fail"}, {100, 50, -50, "fail"},
-	} {
-		a := agreement(&q.counter, &q.integral)
-		if a.Verdict != q.verdict {
-			t.Errorf("counter %v J, integral %v J: %s, want %s", q.counter, q.integral, a.Verdict, q.verdict)
-		}
-		near(t, "difference_pct", *a.DifferencePct, q.pct, 1e-9)
-	}
-	if a := agreement(nil, valueIf(true, 3)); a.Verdict != "single_source" || a.DifferencePct != nil {
-		t.Errorf("without a counter: %+v, want a single source", a)
-	}
-}
-
 func TestPhasesAreRefused(t *testing.T) {
 	for name, q := range map[string]struct {
 		spoil func(*lab)
@@ -459,5 +441,41 @@ func TestBaselineWaits(t *testing.T) {
 	near(t, "baseline_w", r.Energy.BaselineW.Value, idleW, 0.5)
 	if s := r.Timing.BaselineS; s < 0.8 {
 		t.Errorf("the baseline took %.2f s: it was measured once", s)
+	}
+}
+
+// TestOppositeErrors: a GPU that reads 9 % high and one that reads 9 % low agree in
+// sum, and both are in doubt.
+func TestOppositeErrors(t *testing.T) {
+	l := newLab(t)
+	l.loaded.DeviceUUIDs = []string{gpu0.UUID, gpu1.UUID}
+	m := l.newMeter(gpu0, gpu1)
+	m.poll = func(samples []power.Sample) ([]power.Sample, error) {
+		for i := range samples {
+			if samples[i].Device == "gpu0" {
+				samples[i].Power *= 1.09
+			} else {
+				samples[i].Power *= 0.91
+			}
+		}
+		return samples, nil
+	}
+	l.options.Meters = []power.Meter{m}
+	r := l.measure(t, result.OK)
+	a := r.Energy.Agreement
+	if a == nil || a.DifferencePct == nil || math.Abs(*a.DifferencePct) > 3 {
+		t.Fatalf("agreement of the sum %+v, want less than 3 %%", a)
+	}
+	if a.Verdict != "warn" && a.Verdict != "fail" {
+		t.Errorf("verdict %q, want that of the worst device", a.Verdict)
+	}
+	for _, d := range r.Energy.Devices {
+		found := false
+		for _, w := range r.Warnings {
+			found = found || w.Code == "agreement" && strings.HasPrefix(w.Message, d.Device+": ")
+		}
+		if !found {
+			t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)
+		}
 	}
 }

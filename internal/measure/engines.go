@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -34,8 +35,8 @@ type liveEngine struct {
 	// bare and resident are the idle powers of its first run, by device.
 	bare, resident map[string]result.Idle
 	since          time.Time
-	// crowd are the processes that were on the GPUs before it or came with it.
-	crowd crowd
+	// processes were on the GPUs before it, or came with it.
+	processes tenants.Processes
 	// meters are those of the run that started it.
 	meters []power.Meter
 }
@@ -91,7 +92,7 @@ func (e *liveEngine) stop() error {
 	}
 	pid := e.session.Loaded().PID
 	err := e.session.Close()
-	vacated(e.meters, append(e.crowd.ours(), pid))
+	tenants.WaitReleased(e.meters, append(e.processes.Own(), pid))
 	return err
 }
 
@@ -120,10 +121,10 @@ func (r *run) obtain(ctx context.Context) error {
 	if err := r.measureBare(ctx); err != nil {
 		return err
 	}
-	r.look(ctx)
-	r.crowd.begin(clock.Mono())
-	err := r.watched(ctx, func() error { return r.start(ctx) })
-	r.crowd.engine, r.crowd.readyNS = r.loaded.PID, clock.Mono()
+	r.processes.Poll(ctx, r.Meters)
+	r.processes.EngineStarts()
+	err := r.processes.Watch(ctx, r.Meters, func() error { return r.start(ctx) })
+	r.processes.EngineLoaded(r.loaded.PID)
 	if err == nil {
 		r.follow()
 	}
@@ -138,7 +139,7 @@ func (r *run) adapt(ctx context.Context) error {
 		return err
 	}
 	r.engine.runs++
-	r.crowd.carry(&r.engine.crowd, r.engine.crowd.readyNS)
+	r.processes.Inherit(&r.engine.processes, 0)
 	r.known = map[string]result.Idle{}
 	for id, idle := range r.engine.bare {
 		idle.AgeS = max(time.Since(r.engine.since).Seconds(), 1e-3)
@@ -153,20 +154,17 @@ func (r *run) adapt(ctx context.Context) error {
 // with the processes there.
 func (r *run) follow() {
 	if pid := r.loaded.PID; pid > 0 && !r.onGPU() {
-		r.hostMemory = watchResident(pid)
+		r.hostMemory = tenants.WatchMemory(pid)
 	}
 }
 
-// onGPU says that the model does not run on the processor.
-func (r *run) onGPU() bool {
-	return len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda") ||
-		strings.HasPrefix(r.loaded.Device, "rocm")
-}
+// onGPU reports whether the model does not run on the processor.
+func (r *run) onGPU() bool { return join.OnGPU(r.loaded) }
 
 // done ends the engine, or keeps it for the next run.
 func (r *run) done(keep bool) error {
 	if r.hostMemory != nil {
-		r.hostMemory.end()
+		r.hostMemory.End()
 	}
 	e := r.engine
 	if e == nil {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -59,7 +60,7 @@ func hostCPU(line string) time.Duration {
 const mostSampled = 20e6
 
 // harness records what measuring cost during the window.
-func (r *run) harness(m *Material, anchor clock.Anchor) {
+func (r *run) harness(m *join.Material, anchor clock.Anchor) {
 	h := &result.Harness{
 		CPUS: (r.cpuEnd.self - r.cpuStart.self).Seconds(), SamplerCPUPct: 100 * m.Trace.Cost.Share(),
 		SamplerPolls: m.Trace.Cost.Polls,

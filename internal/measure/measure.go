@@ -5,17 +5,13 @@
 //
 // A window that turns out shorter than wanted is measured once more.
 //
-// The join turns the raw material of a run (request log, step log, power trace,
-// all on CLOCK_MONOTONIC) into a result.Record. It is a pure function of that
-// material, which is written beside the result: [Recompute] does it again from the
-// files.
+// internal/join turns the raw material of a run into a [result.Record].
 package measure
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
@@ -23,7 +19,9 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -130,11 +128,11 @@ type run struct {
 	trace          power.Trace
 	bare, resident attribute.Window
 	known          map[string]result.Idle
-	// crowd are the processes seen on the GPUs.
-	crowd            crowd
+	// processes were seen on the GPUs.
+	processes        tenants.Processes
 	cpuStart, cpuEnd cpuTimes
 	// hostMemory follows an engine on a processor; nil for others.
-	hostMemory *residentWatch
+	hostMemory *tenants.MemoryWatch
 	// warmNS is how long the last warm-up of the first batch took.
 	warmNS int64
 	doing  string
@@ -210,19 +208,19 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.measureResident(ctx); err != nil {
 		return err
 	}
-	if err := r.watched(ctx, func() error { return r.warmUp(ctx, session) }); err != nil {
+	if err := r.processes.Watch(ctx, r.Meters, func() error { return r.warmUp(ctx, session) }); err != nil {
 		return err
 	}
 	r.repeats = r.repeatsFor(r.minWindow())
-	r.look(ctx)
+	r.processes.Poll(ctx, r.Meters)
 	m, anchor, err := r.longEnough(ctx, session)
 	if err != nil {
 		return err
 	}
-	r.look(ctx)
-	r.crowd.add(m.Trace.Processes, r.own)
-	r.crowd.saw(m.Trace.Memory)
-	r.engine.crowd.carry(&r.crowd, m.Window.Start)
+	r.processes.Poll(ctx, r.Meters)
+	r.processes.Add(m.Trace.Processes)
+	r.processes.AddMemory(m.Trace.Memory)
+	r.engine.processes.Inherit(&r.processes, m.Window.Start)
 	r.phase(event.Finish, "")
 	if r.Engines == nil { // nobody waits for it: it stops before the arithmetic begins
 		if err := r.engine.stop(); err != nil {
@@ -230,12 +228,14 @@ func (r *run) do(ctx context.Context) error {
 		}
 	}
 	if err := nothingDone(m.Log); err != nil {
-		r.series = rows(m, nil, r.taskOf())
+		r.series = join.Rows(m, nil, r.taskOf())
 		return err
 	}
 	r.finish(m, anchor)
 	r.learn()
-	r.shared(m)
+	for _, n := range r.processes.Doubts(r.shareable(), m.Window) {
+		r.note(string(n.Code), n.Message)
+	}
 	r.tooShort(m.Window)
 	return r.done(true)
 }
@@ -265,7 +265,7 @@ func nothingDone(log *backend.Log) error {
 }
 
 // window measures the whole workload, repeated as often as asked for.
-func (r *run) window(ctx context.Context, session backend.Session) (m *Material, anchor clock.Anchor, err error) {
+func (r *run) window(ctx context.Context, session backend.Session) (m *join.Material, anchor clock.Anchor, err error) {
 	detail := fmt.Sprintf("%d requests", len(r.requests)*r.repeats)
 	if r.repeats > 1 {
 		detail = fmt.Sprintf("%d requests, %d times", len(r.requests), r.repeats)
@@ -278,7 +278,7 @@ func (r *run) window(ctx context.Context, session backend.Session) (m *Material,
 		// Stop also after an error, within bounds.
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		m.Trace = joinTraces(r.trace, sampler.Stop(stopCtx))
+		m.Trace = join.Traces(r.trace, sampler.Stop(stopCtx))
 	}()
 	anchor = clock.Now()
 	work := r.work(r.requests, r.repeats)
@@ -295,7 +295,7 @@ func (r *run) window(ctx context.Context, session backend.Session) (m *Material,
 		m.Window.End = clock.Mono()
 		r.cpuEnd = readCPU()
 		if r.hostMemory != nil {
-			r.hostMemory.end()
+			r.hostMemory.End()
 		}
 		mark(ctx, sampler)
 	}
@@ -307,17 +307,17 @@ func (r *run) window(ctx context.Context, session backend.Session) (m *Material,
 		err = backend.Failf(backend.ClassProtocol, "", "the engine gave results without saying that it finished")
 	}
 	if err == nil {
-		err = sleep(ctx, settle)
+		err = clock.Sleep(ctx, settle)
 	}
 	return m, anchor, err
 }
 
 // material is what is known before the window.
-func (r *run) material() *Material {
-	return &Material{
+func (r *run) material() *join.Material {
+	return &join.Material{
 		Bare: r.bare, Resident: r.resident, Devices: r.devices(), Missing: r.Missing,
 		Tier: backend.Tier(r.record.Backend.Tier), GPUs: r.loaded.DeviceUUIDs,
-		OnGPU: len(r.loaded.DeviceUUIDs) > 0 || strings.HasPrefix(r.loaded.Device, "cuda"),
+		OnGPU: r.onGPU(),
 		Known: r.known, Profiles: r.Profiles,
 	}
 }
@@ -336,16 +336,4 @@ func (r *run) sampler() *power.Sampler {
 	s.CounterInterval = counterInterval
 	s.OnPower = func(device string, w unit.Watts) { r.emit(event.Power{Device: device, Watts: float64(w)}) }
 	return s
-}
-
-// sleep waits, or returns early with the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/workload"
 )
 
@@ -132,13 +133,13 @@ func (r *run) repeatsOf(seconds, once float64) int {
 
 // longEnough measures the window, and once more where it turns out shorter than
 // wanted: the first one then tells how long one time takes, and is thrown away.
-func (r *run) longEnough(ctx context.Context, session backend.Session) (*Material, clock.Anchor, error) {
+func (r *run) longEnough(ctx context.Context, session backend.Session) (*join.Material, clock.Anchor, error) {
 	m, anchor, err := r.window(ctx, session)
 	if err != nil || nothingDone(m.Log) != nil || !r.lengthen(m.Window.Duration().Seconds()) {
 		return m, anchor, err
 	}
 	if r.hostMemory != nil {
-		r.hostMemory = r.hostMemory.again()
+		r.hostMemory = r.hostMemory.Again()
 	}
 	return r.window(ctx, session)
 }

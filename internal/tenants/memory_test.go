@@ -1,8 +1,7 @@
-package measure
+package tenants
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +13,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // holdEnv makes this program hold memory: MEGABYTES of its own, those of a child in a
@@ -102,7 +99,7 @@ func besides(t *testing.T) int64 {
 	return peak + peak/2
 }
 
-func TestResidentWatch(t *testing.T) {
+func TestWatchMemory(t *testing.T) {
 	const mib = 1 << 20
 	bareMost := besides(t)
 	for name, q := range map[string]struct {
@@ -116,9 +113,9 @@ func TestResidentWatch(t *testing.T) {
 		"a peak before, of one of two": {20, 20, 300, 40 * mib, "VmRSS of 2 processes together"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := watchResident(holder(t, q.own, q.child, q.before))
-			w = w.again() // a window that is measured twice
-			got, source := w.result()
+			w := WatchMemory(holder(t, q.own, q.child, q.before))
+			w = w.Again() // a window that is measured twice
+			got, source := w.Peak().Bytes, w.Peak().Source
 			if most := q.least + 2*bareMost; got < q.least || got > most {
 				t.Errorf("peak %d MiB, want %d to %d", got/mib, q.least/mib, most/mib)
 			}
@@ -129,13 +126,13 @@ func TestResidentWatch(t *testing.T) {
 	}
 }
 
-// TestResidentWatchOfNobody: the end does not wait for the next look.
-func TestResidentWatchOfNobody(t *testing.T) {
+// TestWatchOfNobody: the end does not wait for the next look.
+func TestWatchOfNobody(t *testing.T) {
 	began := time.Now()
-	w := watchResident(1 << 30)
-	w.end()
-	w.end()
-	if got, source := w.result(); got != 0 || source != "" || time.Since(began) > residentEvery*4/5 {
+	w := WatchMemory(1 << 30)
+	w.End()
+	w.End()
+	if got, source := w.Peak().Bytes, w.Peak().Source; got != 0 || source != "" || time.Since(began) > residentEvery*4/5 {
 		t.Errorf("peak %d (%s) after %v, want none at once", got, source, time.Since(began))
 	}
 }
@@ -214,113 +211,32 @@ func TestPeakOnGPUs(t *testing.T) {
 		"one device of two only": {[]string{"gpu0", "gpu1"},
 			[]power.MemoryLook{at(9, "gpu0", gib), at(16, "gpu0", 9*gib, p(5, -1))}, 0, "", "the driver says neither"},
 	} {
-		var c crowd
+		var c Processes
 		c.readyNS = 15 * second
 		for _, l := range q.looks {
 			if l.MonoNS < 10*second {
-				c.saw([]power.MemoryLook{l})
+				c.AddMemory([]power.MemoryLook{l})
 			}
 		}
-		c.begin(10 * second)
+		c.engineStarts(10 * second)
 		c.looks = nil
-		c.saw(q.looks)
+		c.AddMemory(q.looks)
 		for _, l := range q.looks {
 			for _, x := range l.Processes {
 				c.add([]power.Presence{{Device: l.Device, PID: x.PID, FirstNS: l.MonoNS, LastNS: l.MonoNS}},
 					func(pid int) bool { return pid == 5 || pid == 6 })
 			}
 		}
-		got := c.peak(q.devices, w)
-		if got.bytes != q.want || got.method != q.method || !strings.Contains(got.source+got.reason, q.text) ||
-			(got.bytes == 0) != (got.reason != "") {
+		got := c.PeakMemory(q.devices, w)
+		if got.Bytes != q.want || got.Method != q.method || !strings.Contains(got.Source+got.Reason, q.text) ||
+			(got.Bytes == 0) != (got.Reason != "") {
 			t.Errorf("%s: %+v, want %d by %q with %q", name, got, q.want, q.method, q.text)
 		}
 	}
 }
 
-// memoryMeter shows the engine's process with some memory.
-type memoryMeter struct {
-	*crowded
-	used func() int64
-}
-
-// MemoryUsed is that of the test.
-func (m memoryMeter) MemoryUsed(context.Context) (map[string]unit.Bytes, error) {
-	return map[string]unit.Bytes{"gpu0": unit.Bytes(m.used())}, nil
-}
-
-// TestMemoryOfAServer: an engine without a figure of its own has that of its processes;
-// one with a figure keeps it, and has both.
-func TestMemoryOfAServer(t *testing.T) {
-	for name, q := range map[string]struct {
-		source string
-		hidden bool
-		want   result.Memory
-	}{
-		"server": {want: result.Memory{Method: result.MemoryProcess, ProcessMethod: result.MemoryProcess}},
-		"sizes hidden": {hidden: true,
-			want: result.Memory{Method: result.MemoryDevice, ProcessMethod: result.MemoryDevice}},
-		"its allocator": {source: "torch.cuda.max_memory_allocated",
-			want: result.Memory{Method: result.MemoryAllocator, ProcessMethod: result.MemoryProcess}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			const held = int64(5) << 30
-			l := newLab(t)
-			l.edit = func(log *backend.Log) {
-				if log.MemorySource = q.source; q.source == "" {
-					log.PeakMemoryBytes = 0
-				}
-			}
-			started := func() bool {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				return l.loadAt != 0
-			}
-			list := func() map[string][]power.GPUProcess {
-				if !started() {
-					return map[string][]power.GPUProcess{"gpu0": nil}
-				}
-				p := power.GPUProcess{PID: os.Getpid(), UsedBytes: new(held)}
-				if q.hidden {
-					p.UsedBytes = nil
-				}
-				return map[string][]power.GPUProcess{"gpu0": {p}}
-			}
-			l.options.Meters = []power.Meter{memoryMeter{&crowded{meter: l.newMeter(gpu0), list: list}, func() int64 {
-				if started() {
-					return held + 1<<30
-				}
-				return 1 << 30
-			}}}
-			m := l.measure(t, result.OK).Memory
-			if m.Method != q.want.Method || m.ProcessMethod != q.want.ProcessMethod || m.ProcessPeakBytes == nil ||
-				*m.ProcessPeakBytes != held || m.Reason != "" {
-				t.Errorf("memory %+v, want %d bytes by %s", m, held, q.want.ProcessMethod)
-			}
-			if own := q.source != ""; m.PeakBytes == nil || (*m.PeakBytes == 1<<20) != own ||
-				(*m.PeakBytes == held) == own {
-				t.Errorf("peak %v, with a figure of its own: %v", m.PeakBytes, own)
-			}
-		})
-	}
-}
-
-// TestMemoryOnAProcessor: the resident memory of the engine's processes, and null with
-// the reason where they are not known.
-func TestMemoryOnAProcessor(t *testing.T) {
-	l := newLab(t)
-	bareMost := besides(t)
-	l.loaded.Device, l.loaded.DeviceUUIDs, l.loaded.PID = "cpu", nil, holder(t, 100, 50, 0)
-	l.edit = func(log *backend.Log) { log.PeakMemoryBytes, log.MemorySource = 0, "" }
-	m := l.measure(t, result.OK).Memory
-	if m.PeakBytes == nil || m.Method != result.MemoryRSS || *m.PeakBytes < 150<<20 ||
-		*m.PeakBytes > 150<<20+2*bareMost || *m.ProcessPeakBytes != *m.PeakBytes {
-		t.Errorf("memory %+v, want 150 MB of rss", m)
-	}
-	l.loaded.PID = 0
-	l.start, l.batches = 0, 0
-	if m = l.measure(t, result.OK).Memory; m.PeakBytes != nil || m.ProcessPeakBytes != nil || m.Method != "" ||
-		m.Reason == "" {
-		t.Errorf("memory %+v of nobody, want null with a reason", m)
-	}
+// TestMain makes this program hold memory where a test started it for that.
+func TestMain(m *testing.M) {
+	hold()
+	m.Run()
 }

@@ -1,8 +1,13 @@
-package measure
+// Package tenants knows whose processes are on the GPUs of a run, and how much memory the
+// engine's hold.
+//
+// [Processes] collects what the meters list, before the engine's start, while it loads and
+// during the window, and tells the engine's processes from those of others: the latter's
+// energy is in every number. [MemoryWatch] follows an engine on a processor.
+package tenants
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,105 +19,141 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// processLister is a meter that knows which processes use its devices. It must not
-// be asked while a sampler polls it; what the sampler sees is in its trace.
-type processLister interface {
+// lister is a meter that knows which processes use its devices. It must not be asked
+// while a sampler polls it; what the sampler sees is in its trace.
+type lister interface {
 	Processes(ctx context.Context) (map[string][]power.GPUProcess, error)
 }
 
-// crowd are the processes seen on the GPUs during a run.
-type crowd struct {
+// memoryReader is a meter that knows the memory in use on its devices.
+type memoryReader interface {
+	MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error)
+}
+
+// Processes are those seen on the GPUs during a run. The zero value is ready.
+type Processes struct {
 	// engine is the engine's process, 0 until it is known. It is started at startNS
 	// and holds its model from readyNS on.
 	engine           int
 	startNS, readyNS int64
 
 	mu   sync.Mutex
-	seen []sighting
+	seen []seen
 	// looks are what was found in use, before what was in use before the engine's start.
 	looks  []power.MemoryLook
 	before map[string]int64
 	hidden error // why the list could not be read
 }
 
-// sighting is a process on a device, and whether it is this run's own.
-type sighting struct {
+// seen is a process on a device, and whether it is this run's own.
+type seen struct {
 	power.Presence
 	own      bool
 	doubtful bool // it may be the engine
 }
 
-// add takes over what was seen. Whose a process is gets asked the first time it is
-// seen: later it may be gone.
-func (c *crowd) add(list []power.Presence, own func(pid int) bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, p := range list {
-		i := slices.IndexFunc(c.seen, func(q sighting) bool { return q.Device == p.Device && q.PID == p.PID })
+// Add adds processes that a sampler saw.
+func (p *Processes) Add(list []power.Presence) { p.add(list, p.own) }
+
+// add adds processes. Whose a process is gets asked the first time it is seen: later it
+// may be gone.
+func (p *Processes) add(list []power.Presence, own func(pid int) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, q := range list {
+		i := slices.IndexFunc(p.seen, func(s seen) bool { return s.Device == q.Device && s.PID == q.PID })
 		if i < 0 {
-			c.seen = append(c.seen, sighting{Presence: p, own: own(p.PID)})
+			p.seen = append(p.seen, seen{Presence: q, own: own(q.PID)})
 			continue
 		}
-		q := &c.seen[i]
-		q.FirstNS, q.LastNS = min(q.FirstNS, p.FirstNS), max(q.LastNS, p.LastNS)
+		s := &p.seen[i]
+		s.FirstNS, s.LastNS = min(s.FirstNS, q.FirstNS), max(s.LastNS, q.LastNS)
 	}
 }
 
-// carry takes over what an earlier run on the same engine knows: the engine, and the
-// processes that were there before it, or came with it and were seen since.
-func (c *crowd) carry(from *crowd, since int64) {
-	c.engine, c.startNS, c.readyNS, c.hidden, c.before = from.engine, from.startNS, from.readyNS, from.hidden,
+// Inherit takes over what an earlier run on the same engine knows: the engine, and the
+// processes that were there before it, or came with it and were seen since a time in
+// nanoseconds of the monotonic clock.
+func (p *Processes) Inherit(from *Processes, since int64) {
+	p.engine, p.startNS, p.readyNS, p.hidden, p.before = from.engine, from.startNS, from.readyNS, from.hidden,
 		from.before
-	c.seen = slices.DeleteFunc(slices.Clone(from.seen), func(q sighting) bool {
-		return q.FirstNS >= from.startNS && (q.FirstNS > from.readyNS || q.LastNS < since)
+	p.seen = slices.DeleteFunc(slices.Clone(from.seen), func(s seen) bool {
+		return s.FirstNS >= from.startNS && (s.FirstNS > from.readyNS || s.LastNS < since)
 	})
 }
 
-// others says whether any process was seen that is not this run's own.
-func (c *crowd) others() bool {
-	return slices.ContainsFunc(c.seen, func(q sighting) bool { return !q.own })
+// Foreign reports whether any process was seen that is not this run's own.
+func (p *Processes) Foreign() bool {
+	return slices.ContainsFunc(p.seen, func(s seen) bool { return !s.own })
 }
 
-// on are the sightings on one device.
-func (c *crowd) on(device string) []sighting {
-	return slices.DeleteFunc(slices.Clone(c.seen), func(q sighting) bool { return q.Device != device })
+// Own returns the process ids of this run that were seen on a GPU.
+func (p *Processes) Own() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []int
+	for _, s := range p.seen {
+		if s.own {
+			out = append(out, s.PID)
+		}
+	}
+	return out
 }
 
-// look asks every meter for the processes on its devices, while no sampler runs.
-func (r *run) look(ctx context.Context) {
+// on returns what was seen on one device.
+func (p *Processes) on(device string) []seen {
+	return slices.DeleteFunc(slices.Clone(p.seen), func(s seen) bool { return s.Device != device })
+}
+
+// EngineStarts notes that the engine is about to be started, and what the devices hold
+// just before.
+func (p *Processes) EngineStarts() { p.engineStarts(clock.Mono()) }
+
+func (p *Processes) engineStarts(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.startNS, p.before = now, map[string]int64{}
+	for _, l := range p.looks {
+		if l.UsedBytes != nil {
+			p.before[l.Device] = *l.UsedBytes
+		}
+	}
+}
+
+// EngineLoaded notes that the engine holds its model, and its process.
+func (p *Processes) EngineLoaded(pid int) { p.engine, p.readyNS = pid, clock.Mono() }
+
+// Poll asks every meter for the processes on its devices, while no sampler runs.
+func (p *Processes) Poll(ctx context.Context, meters []power.Meter) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	for _, m := range r.Meters {
-		l, ok := m.(processLister)
+	for _, m := range meters {
+		l, ok := m.(lister)
 		if !ok {
 			continue
 		}
 		all, err := l.Processes(ctx)
 		if err != nil && ctx.Err() == nil {
-			r.crowd.hidden = err
+			p.hidden = err
 		}
 		now := clock.Mono()
 		for device, list := range all {
-			for _, p := range list {
-				r.crowd.add([]power.Presence{{Device: device, PID: p.PID, FirstNS: now, LastNS: now}}, r.own)
+			for _, q := range list {
+				p.Add([]power.Presence{{Device: device, PID: q.PID, FirstNS: now, LastNS: now}})
 			}
 		}
-		r.crowd.looked(now, all, usedOn(ctx, m))
+		p.addUsed(now, all, usedOn(ctx, m))
 	}
 }
 
 // usedOn is the memory in use on the devices of a meter that knows.
 func usedOn(ctx context.Context, m power.Meter) map[string]unit.Bytes {
-	u, ok := m.(interface {
-		MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error)
-	})
+	u, ok := m.(memoryReader)
 	if !ok {
 		return nil
 	}
@@ -120,10 +161,10 @@ func usedOn(ctx context.Context, m power.Meter) map[string]unit.Bytes {
 	return used
 }
 
-// looked notes what a look found on each device.
-func (c *crowd) looked(now int64, all map[string][]power.GPUProcess, used map[string]unit.Bytes) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// addUsed adds what was found in use on each device.
+func (p *Processes) addUsed(now int64, all map[string][]power.GPUProcess, used map[string]unit.Bytes) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	devices := slices.AppendSeq(slices.Collect(maps.Keys(all)), maps.Keys(used))
 	slices.Sort(devices)
 	for _, d := range slices.Compact(devices) {
@@ -131,65 +172,53 @@ func (c *crowd) looked(now int64, all map[string][]power.GPUProcess, used map[st
 		if n, ok := used[d]; ok {
 			l.UsedBytes = new(int64(n))
 		}
-		c.looks = append(c.looks, l)
+		p.looks = append(p.looks, l)
 	}
 }
 
-// begin notes the engine's start, and what the devices hold just before it.
-func (c *crowd) begin(now int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.startNS, c.before = now, map[string]int64{}
-	for _, l := range c.looks {
-		if l.UsedBytes != nil {
-			c.before[l.Device] = *l.UsedBytes
-		}
-	}
-}
+// pollEvery is the time between two polls where no sampler runs.
+const pollEvery = 500 * time.Millisecond
 
-// lookEvery is the time between two looks where no sampler runs.
-const lookEvery = 500 * time.Millisecond
-
-// watched looks at the GPUs again and again while the engine does something outside
-// the sampled stretches, and once more when it has done.
-func (r *run) watched(ctx context.Context, do func() error) error {
+// Watch polls the GPUs while the engine does something outside the sampled stretches,
+// and once more when it has done it.
+func (p *Processes) Watch(ctx context.Context, meters []power.Meter, do func() error) error {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(lookEvery)
+		tick := time.NewTicker(pollEvery)
 		defer tick.Stop()
 		for {
 			select {
 			case <-stop:
 				return
 			case <-tick.C:
-				r.look(ctx)
+				p.Poll(ctx, meters)
 			}
 		}
 	}()
 	err := do()
 	close(stop)
 	<-stopped
-	r.look(ctx)
+	p.Poll(ctx, meters)
 	return err
 }
 
 // Limits of the wait for a GPU to be free of an engine that has ended.
 const (
-	vacateWithin = 10 * time.Second
-	vacateEvery  = 50 * time.Millisecond
+	releaseWithin = 10 * time.Second
+	releaseEvery  = 50 * time.Millisecond
 )
 
-// vacated waits until the driver no longer lists processes that have ended: their
+// WaitReleased waits until the driver no longer lists processes that have ended: their
 // memory would be missing, and their power be there, in what comes next. What does not
 // go away in time is named by the next run.
-func vacated(meters []power.Meter, ended []int) {
-	ctx, cancel := context.WithTimeout(context.Background(), vacateWithin)
+func WaitReleased(meters []power.Meter, ended []int) {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseWithin)
 	defer cancel()
 	for held := true; held && ctx.Err() == nil; {
 		held = false
 		for _, m := range meters {
-			l, ok := m.(processLister)
+			l, ok := m.(lister)
 			if !ok {
 				continue
 			}
@@ -203,34 +232,21 @@ func vacated(meters []power.Meter, ended []int) {
 			}
 		}
 		if held {
-			_ = sleep(ctx, vacateEvery)
+			_ = clock.Sleep(ctx, releaseEvery)
 		}
 	}
 }
 
-// ours are the processes of this run that were seen on a GPU.
-func (c *crowd) ours() []int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var out []int
-	for _, q := range c.seen {
-		if q.own {
-			out = append(out, q.PID)
-		}
-	}
-	return out
-}
-
-// own says whether a process is this program, was started by it, or is in the
+// own reports whether a process is this program, was started by it, or is in the
 // process group of the engine.
-func (r *run) own(pid int) bool {
-	if r.crowd.engine > 0 {
-		if group, err := unix.Getpgid(pid); err == nil && group == r.crowd.engine {
+func (p *Processes) own(pid int) bool {
+	if p.engine > 0 {
+		if group, err := unix.Getpgid(pid); err == nil && group == p.engine {
 			return true
 		}
 	}
 	for range 64 { // a chain of parents is short; one that is not ends somewhere
-		if pid == os.Getpid() || pid == r.crowd.engine { // which in a container is no descendant
+		if pid == os.Getpid() || pid == p.engine { // which in a container is no descendant
 			return true
 		}
 		if pid = parentOf(pid); pid <= 1 {
@@ -255,113 +271,10 @@ func parentOf(pid int) int {
 	return parent
 }
 
-// shared warns of other processes on the GPUs that ran the model: what they draw is
-// in every number.
-func (r *run) shared(m *Material) {
-	r.crowd.mu.Lock()
-	defer r.crowd.mu.Unlock()
-	var before, gone, beside []string
-	for _, d := range r.record.Energy.Devices {
-		if !d.Counted || d.Kind != string(power.GPU) || d.OverNetwork || !r.lists(d.Device) {
-			continue
-		}
-		r.unseen(d)
-		early, late := r.crowd.strangers(d.Device, m.Window)
-		before = append(before, early...)
-		for _, p := range late {
-			if p.LastNS < m.Window.Start {
-				gone = append(gone, p.name())
-			} else {
-				beside = append(beside, p.name()+", "+p.during(m.Window))
-			}
-		}
-	}
-	if len(before) > 0 {
-		r.note("gpu_shared", "other processes were on the GPU before the engine was started ("+
-			strings.Join(before, "; ")+
-			"): their power is in the baseline, and in the energy if they stayed; stop them, or choose another "+
-			"GPU with CUDA_VISIBLE_DEVICES")
-	}
-	if len(gone) > 0 {
-		r.note("gpu_shared", "another process used the GPU while the engine was loaded or warmed up, and was gone "+
-			"before the window ("+strings.Join(gone, "; ")+
-			"): it may have changed the idle power with the model loaded, clocks and temperature; run it again on "+
-			"an idle GPU")
-	}
-	if len(beside) > 0 {
-		r.note("gpu_shared", "another process was on the GPU during the window ("+strings.Join(beside, "; ")+
-			"): its energy is in this result, which is not that of the model alone; run it again on an idle GPU")
-	}
-}
-
-// lists says whether some meter can name the processes on a device.
-func (r *run) lists(device string) bool {
-	return slices.ContainsFunc(r.Meters, func(m power.Meter) bool {
-		_, ok := m.(processLister)
+// Listed reports whether some meter can name the processes on a device.
+func Listed(meters []power.Meter, device string) bool {
+	return slices.ContainsFunc(meters, func(m power.Meter) bool {
+		_, ok := m.(lister)
 		return ok && slices.ContainsFunc(m.Devices(), func(d power.Device) bool { return d.ID == device })
 	})
-}
-
-// unseen warns where the driver does not show even the engine: it would show no
-// other process either.
-func (r *run) unseen(d result.Device) {
-	if slices.ContainsFunc(r.crowd.on(d.Device), func(q sighting) bool { return q.LastNS >= r.crowd.startNS }) {
-		return
-	}
-	why := "not even the engine's"
-	if r.crowd.hidden != nil {
-		why = r.crowd.hidden.Error()
-	}
-	r.note("gpu_processes_hidden",
-		fmt.Sprintf("%s: the driver shows no processes here (%s), so others that use the GPU would go unnoticed; "+
-			"in a container, share the host's process ids (docker run --pid=host)", d.Device, why))
-}
-
-// strangers are the processes on a device that are not this run's: those that were
-// there before the engine, and those that came later. Where none is known to be the
-// engine's, process ids are those of another namespace: one that came with the model
-// and stayed is taken for the engine; of several it is not known which.
-func (c *crowd) strangers(device string, w attribute.Window) (before []string, later []sighting) {
-	engine := false
-	var candidates []int
-	for _, q := range c.on(device) {
-		switch {
-		case q.own:
-			engine = true
-		case q.FirstNS < c.startNS:
-			before = append(before, q.name())
-		default:
-			later = append(later, q)
-			if q.FirstNS <= c.readyNS && q.LastNS >= w.Start {
-				candidates = append(candidates, len(later)-1)
-			}
-		}
-	}
-	switch {
-	case engine:
-	case len(candidates) == 1:
-		later = slices.Delete(later, candidates[0], candidates[0]+1)
-	default:
-		for _, i := range candidates {
-			later[i].doubtful = true
-		}
-	}
-	return before, later
-}
-
-func (q sighting) name() string {
-	s := fmt.Sprintf("%s: process %d", q.Device, q.PID)
-	if q.doubtful {
-		s += ", or this one is the engine"
-	}
-	return s
-}
-
-// during says when in the window a process was seen.
-func (q sighting) during(w attribute.Window) string {
-	from, to := float64(q.FirstNS-w.Start)/1e9, float64(min(q.LastNS, w.End)-w.Start)/1e9
-	if from < 0 {
-		return fmt.Sprintf("from before the window to %.1f of its %.1f s", to, w.Duration().Seconds())
-	}
-	return fmt.Sprintf("from %.1f to %.1f of its %.1f s", from, to, w.Duration().Seconds())
 }

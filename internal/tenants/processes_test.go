@@ -1,6 +1,7 @@
-package measure
+package tenants
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // TestShared: who counts as another process, by when it was seen and by whether the
@@ -48,17 +48,13 @@ func TestShared(t *testing.T) {
 		"unknown, late alone": {[]power.Presence{seen(900, 22, 31)}, "process 900"},
 		"unknown, before":     {[]power.Presence{seen(899, 1, 31), seen(900, 12, 31)}, "process 899"},
 	} {
-		r := &run{Options: Options{Meters: []power.Meter{&crowded{meter: &meter{devices: []power.Device{gpu0}}}}},
-			record: &result.Record{}}
-		r.record.Energy.Devices = []result.Device{{Device: "gpu0", Kind: "gpu", Counted: true},
-			{Device: "gpu1", Kind: "gpu"}}
-		r.crowd.startNS, r.crowd.readyNS = 10*second, 15*second
+		var p Processes
+		p.startNS, p.readyNS = 10*second, 15*second
 		list := append(q.list, power.Presence{Device: "gpu1", PID: 77, FirstNS: second, LastNS: 31 * second})
-		r.crowd.add(list, func(pid int) bool { return pid == 5 })
-		r.shared(&Material{Window: w})
+		p.add(list, func(pid int) bool { return pid == 5 })
 		var got []string
-		for _, w := range r.record.Warnings {
-			got = append(got, w.Code+": "+w.Message)
+		for _, n := range p.Doubts([]string{"gpu0"}, w) {
+			got = append(got, string(n.Code)+": "+n.Message)
 		}
 		all := strings.Join(got, "\n")
 		if q.want == "" && all != "" || strings.Contains(all, "process 5") || strings.Contains(all, "process 77") {
@@ -97,13 +93,13 @@ func TestOwn(t *testing.T) {
 	for _, c := range strings.TrimSpace(string(buf[:n])) {
 		grandchild = 10*grandchild + int(c-'0')
 	}
-	r := &run{}
+	p := &Processes{}
 	for what, q := range map[string]struct {
 		pid  int
 		want bool
 	}{"itself": {os.Getpid(), true}, "a child": {cmd.Process.Pid, true}, "a grandchild": {grandchild, true},
 		"the parent": {os.Getppid(), false}, "init": {1, false}, "nobody": {1 << 30, false}} {
-		if got := r.own(q.pid); got != q.want {
+		if got := p.own(q.pid); got != q.want {
 			t.Errorf("%s (%d): own %v, want %v", what, q.pid, got, q.want)
 		}
 	}
@@ -111,37 +107,37 @@ func TestOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.crowd.engine = group
-	if !r.own(os.Getppid()) {
+	p.engine = group
+	if !p.own(os.Getppid()) {
 		t.Error("a process of the engine's group is not its own")
 	}
 }
 
-// TestCrowdOfAnEngine: a later run on the same engine still knows the engine where
+// TestInherit: a later run on the same engine still knows the engine where
 // process ids are those of another namespace, and who was there before it.
-func TestCrowdOfAnEngine(t *testing.T) {
+func TestInherit(t *testing.T) {
 	const second = int64(1e9)
-	first := &crowd{startNS: 10 * second, readyNS: 15 * second}
+	first := &Processes{startNS: 10 * second, readyNS: 15 * second}
 	at := func(pid int, from, to int64) power.Presence {
 		return power.Presence{Device: "gpu0", PID: pid, FirstNS: from * second, LastNS: to * second}
 	}
 	nobody := func(int) bool { return false }
 	first.add([]power.Presence{at(1, 5, 30), at(2, 14, 30), at(3, 13, 16), at(4, 22, 30)}, nobody)
-	var kept, again crowd
-	kept.carry(first, 20*second)
-	again.carry(&kept, 0)
+	var kept, again Processes
+	kept.Inherit(first, 20*second)
+	again.Inherit(&kept, 0)
 	again.add([]power.Presence{at(1, 40, 60), at(2, 40, 60), at(4, 40, 60)}, nobody)
-	before, later := again.strangers("gpu0", attribute.Window{Start: 50 * second, End: 60 * second})
+	before, later := again.foreign("gpu0", attribute.Window{Start: 50 * second, End: 60 * second})
 	if len(before) != 1 || len(later) != 1 || later[0].PID != 4 {
 		t.Errorf("before %v, later %+v: want 1 before, 4 beside, 2 as the engine and no word of 3", before, later)
 	}
 }
 
-// TestVacated: an engine that has ended stays on the GPU for a moment; the next one
+// TestWaitReleased: an engine that has ended stays on the GPU for a moment; the next one
 // waits for that, and not for others.
-func TestVacated(t *testing.T) {
+func TestWaitReleased(t *testing.T) {
 	looks := 0
-	m := &crowded{meter: &meter{devices: []power.Device{gpu0}}, list: func() map[string][]power.GPUProcess {
+	m := listing{device: "gpu0", list: func() map[string][]power.GPUProcess {
 		looks++
 		list := []power.GPUProcess{{PID: 8}}
 		if looks < 4 {
@@ -149,8 +145,34 @@ func TestVacated(t *testing.T) {
 		}
 		return map[string][]power.GPUProcess{"gpu0": list}
 	}}
-	vacated([]power.Meter{m, &meter{devices: []power.Device{gpu1}}}, []int{7})
+	WaitReleased([]power.Meter{m, mute{}}, []int{7})
 	if looks != 4 {
 		t.Errorf("%d looks, want 4: until process 7 has gone", looks)
+	}
+}
+
+// mute is a meter that does not know the processes on its devices.
+type mute struct{ power.Meter }
+
+// listing is one that does.
+type listing struct {
+	power.Meter
+	device string
+	list   func() map[string][]power.GPUProcess
+}
+
+// Devices is the device of the test.
+func (m listing) Devices() []power.Device { return []power.Device{{ID: m.device, Kind: power.GPU}} }
+
+// Processes are those of the test.
+func (m listing) Processes(context.Context) (map[string][]power.GPUProcess, error) {
+	return m.list(), nil
+}
+
+// TestListed: a device is listed by a meter that has it and knows its processes.
+func TestListed(t *testing.T) {
+	meters := []power.Meter{mute{}, listing{device: "gpu0"}}
+	if !Listed(meters, "gpu0") || Listed(meters, "gpu1") {
+		t.Errorf("gpu0 listed %v, gpu1 %v, want only gpu0", Listed(meters, "gpu0"), Listed(meters, "gpu1"))
 	}
 }

@@ -1,4 +1,4 @@
-package measure
+package tenants
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/result"
 )
 
 // residentEvery is the time between two looks at the memory of an engine on a processor,
@@ -20,11 +22,11 @@ const (
 	rescan        = 8
 )
 
-// residentWatch follows the resident memory of a process, its group and all that descend
+// MemoryWatch follows the resident memory of a process, its group and all that descend
 // from it. The kernel keeps the peak of each process (VmHWM), not of several together:
 // of one process the peak is exact, of several it is the most that was seen at once, and
 // no less than the peak of any of them.
-type residentWatch struct {
+type MemoryWatch struct {
 	root       int
 	stop, done chan struct{}
 	once       sync.Once
@@ -36,67 +38,70 @@ type residentWatch struct {
 	sinceReset bool
 }
 
-// watchResident begins to follow a process. The kernel's peaks begin anew, without those
+// WatchMemory begins to follow a process. The kernel's peaks begin anew, without those
 // of loading and of earlier runs, or are left out where they cannot.
-func watchResident(root int) *residentWatch {
-	w := &residentWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}),
+func WatchMemory(root int) *MemoryWatch {
+	w := &MemoryWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}),
 		sinceReset: forgetPeaks(treeOf(root))}
 	go w.run()
 	return w
 }
 
-// run looks again and again until the watch ends.
-func (w *residentWatch) run() {
+// run reads again and again until the watch ends.
+func (w *MemoryWatch) run() {
 	defer close(w.done)
 	tick := time.NewTicker(residentEvery)
 	defer tick.Stop()
 	tree := treeOf(w.root)
-	w.look(tree)
+	w.read(tree)
 	for n := 1; ; n++ {
 		select {
 		case <-w.stop:
-			w.look(treeOf(w.root))
+			w.read(treeOf(w.root))
 			return
 		case <-tick.C:
 		}
 		if n%rescan == 0 {
 			tree = treeOf(w.root)
 		}
-		w.look(tree)
+		w.read(tree)
 	}
 }
 
-// again goes on where a watch has ended.
-func (w *residentWatch) again() *residentWatch {
-	w.end()
+// Again continues a watch that has ended, with the peak that it has seen.
+func (w *MemoryWatch) Again() *MemoryWatch {
+	w.End()
 	<-w.done
-	next := &residentWatch{root: w.root, stop: make(chan struct{}), done: make(chan struct{}),
+	next := &MemoryWatch{root: w.root, stop: make(chan struct{}), done: make(chan struct{}),
 		sinceReset: w.sinceReset, peak: w.peak, processes: w.processes}
 	go next.run()
 	return next
 }
 
-// end takes a last look and stops, without waiting for it. It may be called again.
-func (w *residentWatch) end() { w.once.Do(func() { close(w.stop) }) }
+// End takes a last look and stops, without waiting for it. It may be called again.
+func (w *MemoryWatch) End() { w.once.Do(func() { close(w.stop) }) }
 
-// result is the peak, 0 if nothing could be read, and what it is.
-func (w *residentWatch) result() (peak int64, source string) {
-	w.end()
+// Peak ends the watch and returns the most memory that was seen.
+func (w *MemoryWatch) Peak() Peak {
+	w.End()
 	<-w.done
+	p := Peak{Bytes: w.peak, Method: result.MemoryRSS}
 	switch {
 	case w.peak == 0:
-		return 0, ""
+		return Peak{Reason: "nothing could be read of the engine's process in /proc"}
 	case w.processes == 1 && w.sinceReset:
-		return w.peak, "VmHWM of the engine's process"
+		p.Source = "VmHWM of the engine's process"
 	case w.processes == 1:
-		return w.peak, fmt.Sprintf("VmRSS of the engine's process, every %v", residentEvery)
+		p.Source = fmt.Sprintf("VmRSS of the engine's process, every %v", residentEvery)
+	default:
+		p.Source = fmt.Sprintf("VmRSS of %d processes together, every %v; pages that they share count in each",
+			w.processes, residentEvery)
 	}
-	return w.peak, fmt.Sprintf("VmRSS of %d processes together, every %v; pages that they share count in each",
-		w.processes, residentEvery)
+	return p
 }
 
-// look adds up what the processes hold.
-func (w *residentWatch) look(tree []int) {
+// read adds up what the processes hold.
+func (w *MemoryWatch) read(tree []int) {
 	var sum, highest int64
 	n := 0
 	for _, pid := range tree {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
-	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -203,9 +203,9 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 	if err != nil {
 		return err
 	}
-	var all []measure.Recomputed
+	var all []join.Recomputed
 	for _, run := range runs {
-		all = append(all, measure.Recompute(run))
+		all = append(all, join.Recompute(run))
 	}
 	all = append(all, staleSummary(dir)...)
 	bad := 0
@@ -226,7 +226,7 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 }
 
 // checks are recomputations as the printer takes them.
-func checks(all []measure.Recomputed) []report.Check {
+func checks(all []join.Recomputed) []report.Check {
 	out := make([]report.Check, len(all))
 	for i, r := range all {
 		out[i] = report.Check{Run: r.Run, Numbers: r.Numbers, Skipped: r.Skipped, Error: r.Error, Next: r.Next}
@@ -239,34 +239,34 @@ func checks(all []measure.Recomputed) []report.Check {
 
 // staleSummary reports a summary that is not that of the runs beside it: the report
 // prints the summary.
-func staleSummary(dir string) []measure.Recomputed {
+func staleSummary(dir string) []join.Recomputed {
 	summary, err := result.ReadStudy(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	stale := measure.Recomputed{Run: result.SummaryFile, Differ: []measure.Difference{},
+	stale := join.Recomputed{Run: result.SummaryFile, Differ: []join.Difference{},
 		Next: "delete " + filepath.Join(dir, result.SummaryFile) + ": `llem report` then reads the runs themselves"}
 	if err != nil {
 		stale.Error = err.Error()
-		return []measure.Recomputed{stale}
+		return []join.Recomputed{stale}
 	}
 	if summary.Stale() {
 		stale.Error = "its means hold runs that did other work than they were asked for: an earlier llem made it"
-		return append([]measure.Recomputed{stale}, staleJournal(dir)...)
+		return append([]join.Recomputed{stale}, staleJournal(dir)...)
 	}
 	return append(differing(stale, differences(dir, summary)), staleJournal(dir)...)
 }
 
 // staleJournal reports lines of the journal that are not those of the runs: summaries
 // are folded from them.
-func staleJournal(dir string) []measure.Recomputed {
-	stale := measure.Recomputed{Run: result.JournalFile, Differ: []measure.Difference{},
+func staleJournal(dir string) []join.Recomputed {
+	stale := join.Recomputed{Run: result.JournalFile, Differ: []join.Difference{},
 		Next: "move " + filepath.Join(dir, result.JournalFile) + " and " + result.SummaryFile +
 			" away: `llem report` then reads the runs themselves"}
 	rows, err := result.Rows(dir)
 	if err != nil {
 		stale.Error = err.Error()
-		return []measure.Recomputed{stale}
+		return []join.Recomputed{stale}
 	}
 	var differ []string
 	for _, r := range rows {
@@ -279,7 +279,7 @@ func staleJournal(dir string) []measure.Recomputed {
 }
 
 // differing is an outcome that names the runs it is about; none if there are none.
-func differing(stale measure.Recomputed, runs []string) []measure.Recomputed {
+func differing(stale join.Recomputed, runs []string) []join.Recomputed {
 	if len(runs) == 0 {
 		return nil
 	}
@@ -289,7 +289,7 @@ func differing(stale measure.Recomputed, runs []string) []measure.Recomputed {
 		runs = runs[:mostNamed]
 	}
 	stale.Error = "it does not hold what the runs themselves say: " + strings.Join(runs, ", ") + more
-	return []measure.Recomputed{stale}
+	return []join.Recomputed{stale}
 }
 
 // mostNamed is how many runs are named that a file is wrong about.

@@ -1,0 +1,72 @@
+package join
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// idleOf is the mean power of a device over an idle stretch, from the source that
+// its energy comes from: a counter and a power reading may disagree at idle.
+func (j *join) idleOf(d *deviceEnergy, w attribute.Window) result.Idle {
+	if w.End <= w.Start {
+		return result.Idle{}
+	}
+	return idlePower(between(j.samples(d.device.ID), w), around(j.readings(d.device.ID), w), w, d.counter)
+}
+
+// Idle is the mean power of a device over an idle stretch, by its counter where it has one.
+func Idle(trace power.Trace, device string, w attribute.Window) result.Idle {
+	m := &Material{Trace: trace}
+	readings := m.readings(device)
+	return idlePower(m.samples(device), readings, w, len(readings) > 0)
+}
+
+func idlePower(samples []power.Sample, readings []power.Reading, w attribute.Window, counter bool) result.Idle {
+	seconds := w.Duration().Seconds()
+	mean, meanErr := attribute.MeanPower(samples, w)
+	idle := result.Idle{W: mean.Watts, Half95: mean.Half95, DriftW: mean.Drift, DriftHalf95: mean.DriftHalf95}
+	if len(samples) > 0 {
+		idle.Source = samples[0].Source
+	}
+	if !counter {
+		if meanErr != nil {
+			return result.Idle{Source: idle.Source, Reason: meanErr.Error()}
+		}
+		return idle
+	}
+	curve, err := attribute.NewCurve(samples)
+	if err != nil {
+		curve = nil
+	}
+	e, err := attribute.Counter(readings, curve, w)
+	if err != nil {
+		return result.Idle{Reason: err.Error()}
+	}
+	idle.Source = readings[0].Source
+	// What the series says of the scatter over time holds for the counter too.
+	idle.W, idle.Half95 = e.Joules/seconds, math.Hypot(e.Half95/seconds, mean.Half95)
+	return idle
+}
+
+// MaxDrift is the drift of an idle power, relative to it, beyond which a baseline is in
+// doubt.
+const MaxDrift = 0.03
+
+// Drifts says whether an idle power was still changing.
+func Drifts(i result.Idle) bool {
+	return i.W > 0 && math.Abs(i.DriftW) > MaxDrift*i.W && math.Abs(i.DriftW) > i.DriftHalf95
+}
+
+// drifting warns of an idle power that was still changing.
+func (j *join) drifting(device, what string, i result.Idle) {
+	if Drifts(i) {
+		j.note("baseline_drift",
+			fmt.Sprintf("%s: the idle power %s changed by %+.3g W while it was measured (%.3g W): net energy is "+
+				"in doubt by as much; "+
+				"let the machine rest first, or raise baseline.seconds", device, what, i.DriftW, i.W))
+	}
+}

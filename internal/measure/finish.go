@@ -1,0 +1,83 @@
+package measure
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// finish joins what a run has collected.
+func (r *run) finish(m *join.Material, anchor clock.Anchor) {
+	r.record.Window = &result.Window{
+		Start: anchor.Time(m.Window.Start), End: anchor.Time(m.Window.End),
+		StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: r.repeats, Round: r.round,
+	}
+	r.record.Timing.WindowS = m.Window.Duration().Seconds()
+	r.record.Backend.StepClock = m.Log.StepClock
+	r.compute(m.Log.Requests)
+	r.checkStreams(m.Log)
+	r.harness(m, anchor)
+	r.series = join.Compute(m, r.record, r.taskOf(), r.tell)
+	r.memory(m.Log, m.Window)
+}
+
+// describeBackend records the engine as it runs.
+func (r *run) describeBackend() {
+	l := r.loaded
+	b := &r.record.Backend
+	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
+	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, r.engine.runs
+	b.Settings = l.Settings
+	b.Tier = string(cmp.Or(l.Tier, backend.TierExact))
+	if !l.SharedClock {
+		b.Tier = string(backend.TierClient)
+	}
+}
+
+// checkStreams says what a server's streams do not tell.
+func (r *run) checkStreams(log *backend.Log) {
+	if n := log.Reconnects; n > 0 {
+		r.note("reconnects", fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
+			"for them is in TTFT", n))
+	}
+	if n := log.SharedStamps; n > 0 {
+		r.note("shared_stamps",
+			fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its "+
+				"small percentiles are too low", n))
+	}
+}
+
+// compute counts parameters and operations from the architecture.
+func (r *run) compute(requests []backend.Request) {
+	if r.resolved.ConfigErr != nil {
+		r.record.Warn("flops_unknown", "parameters and FLOPs are unknown: "+r.resolved.ConfigErr.Error())
+		return
+	}
+	var lengths []model.Length
+	for _, q := range requests {
+		if q.OK {
+			lengths = append(lengths, model.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
+		}
+	}
+	p, f := r.resolved.Config.Parameters(), r.resolved.Config.FLOPs(lengths)
+	r.record.Compute = &result.Compute{
+		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,
+		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode,
+	}
+}
+
+// taskOf maps request ids to the kind of task.
+func (r *run) taskOf() map[int]string {
+	out := make(map[int]string, len(r.requests))
+	for i := range max(1, r.repeats) {
+		for _, q := range r.requests {
+			out[q.ID+i*r.stride()] = q.Task
+		}
+	}
+	return out
+}

@@ -1,0 +1,112 @@
+package tenants
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/note"
+)
+
+// Doubts warns of other processes on the GPUs that ran the model, whose processes can be
+// [Listed]: what they draw is in every number.
+func (p *Processes) Doubts(devices []string, w attribute.Window) note.List {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out note.List
+	var before, gone, beside []string
+	for _, d := range devices {
+		p.warnHidden(&out, d)
+		early, late := p.foreign(d, w)
+		before = append(before, early...)
+		for _, s := range late {
+			if s.LastNS < w.Start {
+				gone = append(gone, s.name())
+			} else {
+				beside = append(beside, s.name()+", "+s.during(w))
+			}
+		}
+	}
+	if len(before) > 0 {
+		out.Warn(note.GPUShared, "other processes were on the GPU before the engine was started ("+
+			strings.Join(before, "; ")+
+			"): their power is in the baseline, and in the energy if they stayed; stop them, or choose another "+
+			"GPU with CUDA_VISIBLE_DEVICES")
+	}
+	if len(gone) > 0 {
+		out.Warn(note.GPUShared, "another process used the GPU while the engine was loaded or warmed up, and was gone "+
+			"before the window ("+strings.Join(gone, "; ")+
+			"): it may have changed the idle power with the model loaded, clocks and temperature; run it again on "+
+			"an idle GPU")
+	}
+	if len(beside) > 0 {
+		out.Warn(note.GPUShared, "another process was on the GPU during the window ("+strings.Join(beside, "; ")+
+			"): its energy is in this result, which is not that of the model alone; run it again on an idle GPU")
+	}
+	return out
+}
+
+// warnHidden warns where the driver does not show even the engine: it would show no
+// other process either.
+func (p *Processes) warnHidden(out *note.List, device string) {
+	if slices.ContainsFunc(p.on(device), func(s seen) bool { return s.LastNS >= p.startNS }) {
+		return
+	}
+	why := "not even the engine's"
+	if p.hidden != nil {
+		why = p.hidden.Error()
+	}
+	out.Warn(note.GPUProcessesHidden,
+		fmt.Sprintf("%s: the driver shows no processes here (%s), so others that use the GPU would go unnoticed; "+
+			"in a container, share the host's process ids (docker run --pid=host)", device, why))
+}
+
+// foreign returns the processes on a device that are not this run's: the names of the ones
+// that were there before the engine, and the ones that came later. Where none is known to be
+// the engine's, process ids are those of another namespace: one that came with the model
+// and stayed is taken for the engine; of several it is not known which.
+func (p *Processes) foreign(device string, w attribute.Window) (before []string, later []seen) {
+	engine := false
+	var candidates []int
+	for _, s := range p.on(device) {
+		switch {
+		case s.own:
+			engine = true
+		case s.FirstNS < p.startNS:
+			before = append(before, s.name())
+		default:
+			later = append(later, s)
+			if s.FirstNS <= p.readyNS && s.LastNS >= w.Start {
+				candidates = append(candidates, len(later)-1)
+			}
+		}
+	}
+	switch {
+	case engine:
+	case len(candidates) == 1:
+		later = slices.Delete(later, candidates[0], candidates[0]+1)
+	default:
+		for _, i := range candidates {
+			later[i].doubtful = true
+		}
+	}
+	return before, later
+}
+
+func (s seen) name() string {
+	text := fmt.Sprintf("%s: process %d", s.Device, s.PID)
+	if s.doubtful {
+		text += ", or this one is the engine"
+	}
+	return text
+}
+
+// during tells when in the window a process was seen.
+func (s seen) during(w attribute.Window) string {
+	from, to := float64(s.FirstNS-w.Start)/1e9, float64(min(s.LastNS, w.End)-w.Start)/1e9
+	if from < 0 {
+		return fmt.Sprintf("from before the window to %.1f of its %.1f s", to, w.Duration().Seconds())
+	}
+	return fmt.Sprintf("from %.1f to %.1f of its %.1f s", from, to, w.Duration().Seconds())
+}
