@@ -12,9 +12,6 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// SourceFake is the series and the counter of a [Fake].
-const SourceFake = "fake"
-
 // FakeOptions describe an imagined sensor. The zero value is one GPU at a
 // constant 300 W with a sample every 20 ms and a counter that moves every
 // 100 ms, much like an H200.
@@ -121,7 +118,7 @@ func (f *Fake) begin(ctx context.Context) (time.Duration, error) {
 		return 0, errFakeLost
 	}
 	if f.opts.Latency > 0 {
-		return elapsed, pause(ctx, f.opts.Latency)
+		return elapsed, clock.Sleep(ctx, f.opts.Latency)
 	}
 	return elapsed, nil
 }

@@ -11,23 +11,6 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Sources of power and energy behind the kernel's hardware monitor.
-const (
-	// SourceAMDAverage is the power of an AMD GPU, averaged by its firmware over a
-	// time that is not documented.
-	SourceAMDAverage = "amdgpu.average"
-	// SourceAMDInput is the momentary power of an AMD GPU.
-	SourceAMDInput = "amdgpu.input"
-	// SourceI915 and SourceXe are the energy counters of an Intel card.
-	SourceI915 = "i915.energy"
-	SourceXe   = "xe.energy"
-	// SourceXePackage is the counter of an Intel GPU without the rest of its card.
-	SourceXePackage = "xe.package"
-	// SourceGrace is the average power of a part of a Grace module, over the time
-	// that the firmware states.
-	SourceGrace = "grace.average"
-)
-
 // hwmonInterval is that of RAPL, for the same reason; reading a value of amdgpu
 // asks the card's firmware and may take a tenth of a millisecond and more.
 const hwmonInterval = 50 * time.Millisecond
@@ -53,7 +36,7 @@ type HwmonOptions struct {
 
 // OpenHwmon finds the sensors that can be read. If there is none the error is an
 // [Unavailable].
-func OpenHwmon(opts HwmonOptions) (*Hwmon, error) { return openHwmon(opts, systemClocks()) }
+func OpenHwmon(opts HwmonOptions) (*Hwmon, error) { return openHwmon(opts, SystemClocks()) }
 
 // errNoHwmon is the reason on a machine that has none of this hardware.
 var errNoHwmon = Unavailable{Source: "hwmon", Reason: "no AMD or Intel GPU and no Grace module here"}

@@ -91,12 +91,12 @@ func (m *Hwmon) addCard(c card) {
 }
 
 func (m *Hwmon) addAMD(c card) {
-	d := Device{ID: fmt.Sprintf("amd%d", c.index), Kind: GPU, Scope: scopeGPU, UUID: c.pci, Name: c.name("AMD GPU")}
+	d := Device{ID: fmt.Sprintf("amd%d", c.index), Kind: GPU, Scope: ScopeGPU, UUID: c.pci, Name: c.name("AMD GPU")}
 	if id, err := readWord(filepath.Join(c.dir, "unique_id")); err == nil && id != "" {
 		d.UUID = "GPU-" + id // as ROCm writes it
 	}
 	if isAPU(c.dir) {
-		d.Kind, d.Scope = Module, scopeModule
+		d.Kind, d.Scope = Module, ScopeModule
 		d.Name += " (APU: its power includes the processor)"
 	}
 	var errs []error
@@ -132,7 +132,7 @@ func isAPU(dir string) bool {
 }
 
 func (m *Hwmon) addIntel(c card) {
-	d := Device{ID: fmt.Sprintf("intel%d", c.index), Kind: GPU, Scope: scopeGPU, UUID: c.pci, Name: c.name("Intel GPU")}
+	d := Device{ID: fmt.Sprintf("intel%d", c.index), Kind: GPU, Scope: ScopeGPU, UUID: c.pci, Name: c.name("Intel GPU")}
 	var errs []error
 	for _, file := range []struct{ driver, name, source string }{
 		{"i915", "energy1_input", SourceI915}, {"xe", "energy1_input", SourceXe}, {"xe", "energy2_input",
@@ -238,7 +238,7 @@ func (m *Hwmon) addGrace(sysfs, proc string) {
 				d.Name = "CPU cores of Grace socket " + s.socket
 			case "module":
 				d.ID, d.Kind, d.Scope, d.Name = "grace-module-"+
-					s.socket, Module, scopeModule, "module of Grace socket "+s.socket
+					s.socket, Module, ScopeModule, "module of Grace socket "+s.socket
 			}
 			if err := m.addGauge(d, SourceGrace, filepath.Join(s.dir, "power1_average"),
 				graceWindow(s.dir)); err != nil {

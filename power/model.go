@@ -17,9 +17,6 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// SourceModel is the series of a [Model].
-const SourceModel = "model.cpu"
-
 // Constants of the CPU power model.
 const (
 	// ModelIdleShare is the part of the thermal design power that an idle
@@ -65,7 +62,7 @@ type ModelOptions struct {
 }
 
 // OpenModel reads the processor's name and its load. The error is an [Unavailable].
-func OpenModel(opts ModelOptions) (*Model, error) { return openModel(opts, systemClocks()) }
+func OpenModel(opts ModelOptions) (*Model, error) { return openModel(opts, SystemClocks()) }
 
 func openModel(opts ModelOptions, c Clocks) (*Model, error) {
 	root := cmp.Or(opts.ProcRoot, "/proc")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -67,7 +68,7 @@ func OpenNVML(ctx context.Context, opts NVMLOptions) (*NVML, error) {
 	if err != nil {
 		return nil, err
 	}
-	clocks := systemClocks()
+	clocks := SystemClocks()
 	if opts.Clocks != nil {
 		clocks = *opts.Clocks
 	}
@@ -132,7 +133,7 @@ func (m *NVML) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlId
 	}
 	sensors := sensorsOf(dev, id)
 	g := &nvmlGPU{dev: dev, index: index, sensors: sensors,
-		device: Device{ID: name, Kind: GPU, Name: id.Name, UUID: id.UUID, Scope: scopeGPU}}
+		device: Device{ID: name, Kind: GPU, Name: id.Name, UUID: id.UUID, Scope: ScopeGPU}}
 	series, seriesErr := openSeries(ctx, name, sensors, id, m.clocks)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -333,7 +334,7 @@ func (m *NVML) Counters(ctx context.Context) ([]Reading, error) {
 	var wg sync.WaitGroup
 	for i, g := range gpus[min(1, len(gpus)):] {
 		wg.Go(func() {
-			cpu[i+1] = onThread(func() { readings[i+1], errs[i+1] = m.readCounter(g) })
+			cpu[i+1] = clock.OnThread(func() { readings[i+1], errs[i+1] = m.readCounter(g) })
 		})
 	}
 	if len(gpus) > 0 {
@@ -363,8 +364,8 @@ func (m *NVML) readCounter(g *nvmlGPU) (Reading, error) {
 	return r, nil
 }
 
-// helperCPU is the processor time of reads that ran outside the caller's thread.
-func (m *NVML) helperCPU() time.Duration { return m.helpers }
+// HelperCPU is the processor time of reads that ran outside the caller's thread.
+func (m *NVML) HelperCPU() time.Duration { return m.helpers }
 
 // Facts describes the GPUs for the environment snapshot, in the order of Devices,
 // without modules.

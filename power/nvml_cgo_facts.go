@@ -13,7 +13,7 @@ import (
 func ask[T, U any](f *GPUFacts, field string, call func() (T, nvml.Return), convert func(T) U) *U {
 	v, ret := call()
 	if err := nvmlFailure("nvml", ret); err != nil {
-		f.miss(field, err)
+		miss(f, field, err)
 		return nil
 	}
 	return new(convert(v))
@@ -42,7 +42,7 @@ func (d *goDevice) Facts() GPUFacts {
 	if major, minor, ret := dev.GetCudaComputeCapability(); ret == nvml.SUCCESS {
 		f.ComputeCapability = new(fmt.Sprintf("%d.%d", major, minor))
 	} else {
-		f.miss("compute_capability", nvmlFailure("nvml", ret))
+		miss(f, "compute_capability", nvmlFailure("nvml", ret))
 	}
 	if d.lib.driver != "" {
 		f.DriverVersion = &d.lib.driver
@@ -62,7 +62,7 @@ func (d *goDevice) Facts() GPUFacts {
 	if ecc, _, ret := dev.GetEccMode(); ret == nvml.SUCCESS {
 		f.ECC = new(enabled(ecc))
 	} else {
-		f.miss("ecc", nvmlFailure("nvml", ret))
+		miss(f, "ecc", nvmlFailure("nvml", ret))
 	}
 
 	f.PowerLimitW = ask(f, "power_limit_w", dev.GetEnforcedPowerLimit, toWatts)
@@ -70,8 +70,8 @@ func (d *goDevice) Facts() GPUFacts {
 	if low, high, ret := dev.GetPowerManagementLimitConstraints(); ret == nvml.SUCCESS {
 		f.PowerLimitMinW, f.PowerLimitMaxW = new(toWatts(low)), new(toWatts(high))
 	} else {
-		f.miss("power_limit_min_w", nvmlFailure("nvml", ret))
-		f.miss("power_limit_max_w", nvmlFailure("nvml", ret))
+		miss(f, "power_limit_min_w", nvmlFailure("nvml", ret))
+		miss(f, "power_limit_max_w", nvmlFailure("nvml", ret))
 	}
 
 	f.SMClockMHz = ask(f, "sm_clock_mhz", with(dev.GetClockInfo, nvml.CLOCK_SM), toInt)
@@ -86,8 +86,8 @@ func (d *goDevice) Facts() GPUFacts {
 	if m, ret := dev.GetMemoryInfo(); ret == nvml.SUCCESS {
 		f.MemoryTotalBytes, f.MemoryUsedBytes = new(int64(m.Total)), new(int64(m.Used))
 	} else {
-		f.miss("memory_total_bytes", nvmlFailure("nvml", ret))
-		f.miss("memory_used_bytes", nvmlFailure("nvml", ret))
+		miss(f, "memory_total_bytes", nvmlFailure("nvml", ret))
+		miss(f, "memory_used_bytes", nvmlFailure("nvml", ret))
 	}
 	if list := ask(f, "processes", dev.GetComputeRunningProcesses, processes); list != nil {
 		f.Processes = *list

@@ -11,6 +11,7 @@ import (
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock"
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // mockLibrary exports every symbol but nvmlDeviceGetMigMode.
@@ -185,7 +186,7 @@ func BenchmarkNVMLCalls(b *testing.B) {
 		{"Facts", func() { d.Facts() }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			cpu := onThread(func() {
+			cpu := clock.OnThread(func() {
 				for b.Loop() {
 					c.call()
 				}

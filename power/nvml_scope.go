@@ -15,12 +15,6 @@ const (
 	nvmlScopeModule nvmlScope = 1
 )
 
-// Scopes of a [Device].
-const (
-	scopeGPU    = "gpu"
-	scopeModule = "module"
-)
-
 // modulePart matches products whose GPU shares a module with a Grace CPU: GH200,
 // GB200, GB300, GB10. The name only says that it is worth asking for the module;
 // what the driver answers decides.
@@ -47,7 +41,7 @@ func (m *NVML) openModule(ctx context.Context, g *nvmlGPU, gpu nvmlSensors, id n
 		return nil
 	}
 	x := &nvmlGPU{dev: g.dev, index: g.index, sensors: module, counter: counterErr == nil, device: g.device}
-	x.device.ID, x.device.Kind, x.device.Scope = g.device.ID+"-module", Module, scopeModule
+	x.device.ID, x.device.Kind, x.device.Scope = g.device.ID+"-module", Module, ScopeModule
 	x.device.Name = "module of " + id.Name
 	// The UUID is the GPU's: no engine runs on a module.
 	x.device.UUID = ""

@@ -6,20 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/unit"
-)
-
-// Sources of power and energy behind NVML, best first.
-const (
-	// SourceSamples is the driver's ring of timestamped samples.
-	SourceSamples = "nvml.samples"
-	// SourceInstant is the field POWER_INSTANT, polled.
-	SourceInstant = "nvml.instant"
-	// SourceAverage is nvmlDeviceGetPowerUsage, polled: on Ampere and newer an
-	// average over the past second.
-	SourceAverage = "nvml.average"
-	// SourceEnergy is the energy counter.
-	SourceEnergy = "nvml.energy"
 )
 
 const (
@@ -93,22 +81,10 @@ func openRing(ctx context.Context, device string, src nvmlSensors, c Clocks) (*r
 			}, nil
 		}
 		if try == 0 {
-			if err := pause(ctx, ringRetry); err != nil {
+			if err := clock.Sleep(ctx, ringRetry); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return nil, errors.New("the driver keeps no power samples")
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -126,14 +126,14 @@ func TestNVMLUnavailable(t *testing.T) {
 		999:                 "Unknown Error",
 	} {
 		lib := &fakeLib{openErr: nvmlError{"nvmlInit", code, "Unknown Error"}}
-		_, err := openNVML(t.Context(), lib, NVMLOptions{}, systemClocks())
+		_, err := openNVML(t.Context(), lib, NVMLOptions{}, SystemClocks())
 		u, ok := errors.AsType[Unavailable](err)
 		if !ok || u.Source != "nvml" || !strings.Contains(u.Reason, want) || u.Fix == "" {
 			t.Errorf("code %d: %#v, want a reason with %q and a fix", code, err, want)
 		}
 	}
 	lib := &fakeLib{}
-	if _, err := openNVML(t.Context(), lib, NVMLOptions{}, systemClocks()); err == nil || lib.closed != 1 {
+	if _, err := openNVML(t.Context(), lib, NVMLOptions{}, SystemClocks()); err == nil || lib.closed != 1 {
 		t.Errorf("no GPU: error %v, library closed %d times", err, lib.closed)
 	}
 }

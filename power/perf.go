@@ -14,10 +14,6 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// SourcePerf is the series and the counter of CPU packages and their memory, read
-// through the kernel's performance events.
-const SourcePerf = "perf"
-
 // Perf is the meter of CPU packages and of their DRAM over performance events. The
 // sensor is that of [RAPL], and so are the names of the devices; the way to it
 // needs another permission, and the kernel counts across wrap-arounds.
@@ -36,7 +32,7 @@ type PerfOptions struct {
 // OpenPerf opens the energy events of every package. If none can be opened the
 // error is an [Unavailable].
 func OpenPerf(opts PerfOptions) (*Perf, error) {
-	return openPerf(opts, kernelPerf, systemClocks())
+	return openPerf(opts, kernelPerf, SystemClocks())
 }
 
 // perfCounter is one opened event.

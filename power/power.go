@@ -44,6 +44,14 @@ const (
 	Remote Kind = "remote"
 )
 
+// Scopes of a [Device].
+const (
+	// ScopeGPU is the GPU alone.
+	ScopeGPU = "gpu"
+	// ScopeModule is the GPU with the processor and memory around it.
+	ScopeModule = "module"
+)
+
 // Device is one metered thing.
 type Device struct {
 	// ID names the device in every file: gpu0, amd0, intel0, package-0, dram-0.
@@ -54,8 +62,8 @@ type Device struct {
 	// UUID identifies a GPU across indexing schemes; empty elsewhere. It is
 	// "GPU-…" where the vendor has such a name, else the PCI address.
 	UUID string
-	// Scope is what the sensor covers where the vendor offers a choice: "gpu" or
-	// "module"; empty elsewhere.
+	// Scope is what the sensor covers where the vendor offers a choice; empty
+	// elsewhere.
 	Scope string
 	// OverNetwork says that the sensor is read over the network. It may belong to
 	// another machine, so that it counts only where the UUID is that of a GPU which
@@ -280,4 +288,11 @@ type Refresher interface {
 // could not verify. The sentences belong into the result.
 type Warner interface {
 	Warnings() []string
+}
+
+// Helped is a meter that reads on more threads than the caller's. The [Sampler]
+// adds their time to what sampling costs.
+type Helped interface {
+	// HelperCPU returns the processor time of these threads since the meter was opened.
+	HelperCPU() time.Duration
 }

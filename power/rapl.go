@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// SourceRAPL is the series and the counter of CPU packages and their memory.
-const SourceRAPL = "rapl"
-
 const (
 	// raplInterval is a compromise: the counter moves every millisecond, so a
 	// difference over 50 ms is good to about 2 %, and twenty reads a second of a
@@ -36,7 +33,7 @@ type RAPLOptions struct {
 
 // OpenRAPL finds the readable zones. If there is none the error is an
 // [Unavailable].
-func OpenRAPL(opts RAPLOptions) (*RAPL, error) { return openRAPL(opts, systemClocks()) }
+func OpenRAPL(opts RAPLOptions) (*RAPL, error) { return openRAPL(opts, SystemClocks()) }
 
 func openRAPL(opts RAPLOptions, c Clocks) (*RAPL, error) {
 	found, err := findZones(opts)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/prom"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -143,8 +144,8 @@ func (m *RemoteMeter) Poll(ctx context.Context, t *Trace) error {
 	}
 }
 
-// helperCPU is the processor time of fetches, which run beside the caller's thread.
-func (m *RemoteMeter) helperCPU() time.Duration { return m.helpers }
+// HelperCPU is the processor time of fetches, which run beside the caller's thread.
+func (m *RemoteMeter) HelperCPU() time.Duration { return m.helpers }
 
 // takeAll appends what the pages say.
 func (m *RemoteMeter) takeAll(pages map[string]fetched, t *Trace) error {
@@ -190,7 +191,7 @@ func (m *RemoteMeter) background(ctx context.Context) {
 		done := make(chan flight, 1)
 		go func() {
 			var f flight
-			f.cpu = onThread(func() { f.pages = m.fetchAll(ctx, pageTimeout) })
+			f.cpu = clock.OnThread(func() { f.pages = m.fetchAll(ctx, pageTimeout) })
 			done <- f
 		}()
 		return done

@@ -30,7 +30,7 @@ type RemoteOptions struct {
 // the error is an [Unavailable].
 func OpenRemote(ctx context.Context, opts RemoteOptions) (*RemoteMeter, error) {
 	fetch, stop := httpFetcher()
-	m, err := openRemote(ctx, opts, fetch, stop, systemClocks())
+	m, err := openRemote(ctx, opts, fetch, stop, SystemClocks())
 	if err != nil {
 		stop()
 	}
@@ -237,7 +237,7 @@ func (m *RemoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, 
 		return
 	}
 	kind := dcgmKind(g, local)
-	added := m.add(Device{ID: id, Kind: kind, Name: g.model, UUID: g.uuid, Scope: scopeGPU, OverNetwork: true})
+	added := m.add(Device{ID: id, Kind: kind, Name: g.model, UUID: g.uuid, Scope: ScopeGPU, OverNetwork: true})
 	if added.device.Name == "" {
 		added.device.Name = "GPU " + g.index + " of " + t.Name
 	}

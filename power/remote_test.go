@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/prom"
 )
 
@@ -43,7 +44,7 @@ func (s *server) fetch(ctx context.Context, _ string) ([]byte, error) {
 	page, err, delay := s.page, s.err, s.delay
 	s.mu.Unlock()
 	if delay > 0 {
-		if err := pause(ctx, delay); err != nil {
+		if err := clock.Sleep(ctx, delay); err != nil {
 			return nil, err
 		}
 	}

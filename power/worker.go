@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // worker polls one meter. Its goroutine is the only caller of the meter; what it
@@ -259,7 +261,7 @@ func (w *worker) mark(ctx context.Context, snap time.Duration) []Reading {
 	for _, r := range first {
 		previous[r.Device] = r
 	}
-	for waiting := len(first); waiting > 0 && w.sampler.Now() < deadline && pause(ctx, betweenReads(first)) == nil; {
+	for waiting := len(first); waiting > 0 && w.sampler.Now() < deadline && clock.Sleep(ctx, betweenReads(first)) == nil; {
 		if now := w.sampler.Now(); now >= w.nextPoll {
 			w.poll(ctx)
 			w.nextPoll = following(w.nextPoll, w.meter.Interval(), now)
@@ -349,10 +351,10 @@ func (w *worker) flush() {
 
 // cpu is the processor time of the worker's thread and of the meter's helpers.
 func (w *worker) cpu() time.Duration {
-	if h, ok := w.meter.(interface{ helperCPU() time.Duration }); ok {
-		return threadCPU() + h.helperCPU()
+	if h, ok := w.meter.(Helped); ok {
+		return clock.ThreadCPU() + h.HelperCPU()
 	}
-	return threadCPU()
+	return clock.ThreadCPU()
 }
 
 // collected is what the worker has so far and until when.
