@@ -69,7 +69,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, 
 		return nil, err
 	}
 	if !simulated(s) && wantsPower(s) {
-		problems = append(problems, sensors(meters, missing)...)
+		problems = append(problems, unmetered(meters, missing)...)
 	}
 	if wantsGPU(s) && o.GPU == "" {
 		problems = append(problems, occupied(meters, facts)...)
@@ -162,8 +162,8 @@ func lookFor(ctx context.Context, b backend.Backend, e study.Experiment) error {
 	return err
 }
 
-// sensors says whether energy can be measured.
-func sensors(meters []power.Meter, missing []power.Unavailable) []plan.Problem {
+// unmetered says whether energy can be measured.
+func unmetered(meters []power.Meter, missing []power.Unavailable) []plan.Problem {
 	if metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
 		return nil
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/sensors"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -313,12 +314,12 @@ func remotes(s *study.Study) []string {
 }
 
 func openMeters(ctx context.Context, estimate bool, remote []string) ([]power.Meter, []power.Unavailable) {
-	o := power.Options{Estimate: estimate, Remote: remote, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"),
+	o := sensors.Options{Estimate: estimate, Remote: remote, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"),
 		Library: os.Getenv(nvmlLibrary)}
 	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
 		o.VisibleDevices = &v
 	}
-	return power.Open(ctx, o)
+	return sensors.Open(ctx, o)
 }
 
 // Snapshot describes this machine, with the GPUs that the meters see.

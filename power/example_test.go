@@ -6,16 +6,14 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/powertest"
 )
 
 // Measure what an imagined GPU draws between two changes of its energy counter.
 func ExampleSampler() {
 	ctx := context.Background()
-	meters, missing := power.Open(ctx, power.Options{Fake: &power.FakeOptions{}})
-	for _, u := range missing {
-		fmt.Println("cannot read", u)
-	}
-	sampler := power.NewSampler(meters...)
+	meter := powertest.NewFake(powertest.FakeOptions{}) // sensors.Open finds real ones
+	sampler := power.NewSampler(meter)
 	sampler.Start(ctx)
 	first := sampler.Mark(ctx, time.Second)
 	time.Sleep(150 * time.Millisecond) // the work
@@ -25,10 +23,8 @@ func ExampleSampler() {
 	used := second[0].Energy - first[0].Energy
 	fmt.Println(first[0].Device, "snapped:", first[0].Snapped && second[0].Snapped)
 	fmt.Println("used energy:", used > 0, "samples:", len(trace.Samples) > 0, "gaps:", len(trace.Gaps))
-	for _, m := range meters {
-		if err := m.Close(); err != nil {
-			fmt.Println(err)
-		}
+	if err := meter.Close(); err != nil {
+		fmt.Println(err)
 	}
 	// Output:
 	// gpu0 snapped: true
@@ -36,7 +32,7 @@ func ExampleSampler() {
 }
 
 func ExampleLoad() {
-	prefillThenDecode := power.Load{{For: 200 * time.Millisecond, Power: 650}, {Power: 400}}
+	prefillThenDecode := powertest.Load{{For: 200 * time.Millisecond, Power: 650}, {Power: 400}}
 	fmt.Println(prefillThenDecode.At(100*time.Millisecond), prefillThenDecode.At(time.Second))
 	// Output: 650 W 400 W
 }

@@ -1,6 +1,7 @@
 package power
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -73,7 +74,7 @@ func TestSamplerMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	w := newWorker(NewFake(FakeOptions{}), &Sampler{Now: func() int64 { return 0 }})
+	w := newWorker(silent{}, &Sampler{Now: func() int64 { return 0 }})
 	var samples int
 	for g := range gpus {
 		device := string(rune('a' + g))
@@ -134,3 +135,13 @@ func BenchmarkPack(b *testing.B) {
 	}
 	b.ReportMetric(float64(p.bytes())/float64(max(1, p.n)), "B/sample")
 }
+
+// silent is a meter of nothing.
+type silent struct{}
+
+func (silent) Name() string                                { return "silent" }
+func (silent) Devices() []Device                           { return nil }
+func (silent) Interval() time.Duration                     { return time.Second }
+func (silent) Poll(context.Context, *Trace) error          { return nil }
+func (silent) Counters(context.Context) ([]Reading, error) { return nil, nil }
+func (silent) Close() error                                { return nil }

@@ -16,12 +16,12 @@ import (
 )
 
 // sampling runs f in simulated time with a sampler over one fake meter.
-func sampling(t *testing.T, opts power.FakeOptions, f func(t *testing.T, s *power.Sampler, now func() int64)) {
+func sampling(t *testing.T, opts powertest.FakeOptions, f func(t *testing.T, s *power.Sampler, now func() int64)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
 		opts.Now = now
-		s := power.NewSampler(power.NewFake(opts))
+		s := power.NewSampler(powertest.NewFake(opts))
 		s.Now = now
 		f(t, s, now)
 	})
@@ -29,8 +29,8 @@ func sampling(t *testing.T, opts power.FakeOptions, f func(t *testing.T, s *powe
 
 func TestMarkSnapsToTheCounter(t *testing.T) {
 	// A step in the middle makes the counter's edges matter.
-	opts := power.FakeOptions{GPUs: 2, Latency: 2 * time.Millisecond,
-		Power: power.Load{{For: 2 * time.Second, Power: 100}, {Power: 500}}.At}
+	opts := powertest.FakeOptions{GPUs: 2, Latency: 2 * time.Millisecond,
+		Power: powertest.Load{{For: 2 * time.Second, Power: 100}, {Power: 500}}.At}
 	sampling(t, opts, func(t *testing.T, s *power.Sampler, now func() int64) {
 		s.Start(t.Context())
 		time.Sleep(2345 * time.Millisecond)
@@ -60,7 +60,7 @@ func TestMarkSnapsToTheCounter(t *testing.T) {
 }
 
 func TestMarkGivesUpAfterTheSnapTime(t *testing.T) {
-	sampling(t, power.FakeOptions{Refresh: time.Minute}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powertest.FakeOptions{Refresh: time.Minute}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		s.Start(t.Context())
 		begin := now()
 		readings := s.Mark(t.Context(), 300*time.Millisecond)
@@ -82,7 +82,7 @@ func TestMarkGivesUpAfterTheSnapTime(t *testing.T) {
 }
 
 func TestTraceCoversStartToStop(t *testing.T) {
-	sampling(t, power.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powertest.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		time.Sleep(10 * time.Second) // opened long before: those samples are not ours
 		start := now()
 		s.CounterInterval = time.Second // whatever a reading costs
@@ -109,7 +109,7 @@ func TestTraceCoversStartToStop(t *testing.T) {
 }
 
 func TestFailingMeterLeavesAGap(t *testing.T) {
-	sampling(t, power.FakeOptions{FailAfter: 3 * time.Second}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powertest.FakeOptions{FailAfter: 3 * time.Second}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		start := now()
 		s.Start(t.Context())
 		time.Sleep(8 * time.Second)
@@ -132,8 +132,8 @@ func TestFailingMeterLeavesAGap(t *testing.T) {
 }
 
 func TestDropoutsAndResets(t *testing.T) {
-	opts := power.FakeOptions{
-		Dropouts:   []power.Dropout{{From: time.Second, To: 1500 * time.Millisecond}},
+	opts := powertest.FakeOptions{
+		Dropouts:   []powertest.Dropout{{From: time.Second, To: 1500 * time.Millisecond}},
 		ResetAfter: 3 * time.Second,
 	}
 	sampling(t, opts, func(t *testing.T, s *power.Sampler, now func() int64) {
@@ -158,7 +158,7 @@ func TestDropoutsAndResets(t *testing.T) {
 }
 
 func TestOnPowerIsSlow(t *testing.T) {
-	sampling(t, power.FakeOptions{GPUs: 2}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powertest.FakeOptions{GPUs: 2}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		calls := make(map[string]int)
 		s.OnPower = func(device string, w unit.Watts) {
 			if w != 300 {
@@ -190,7 +190,7 @@ func (m scripted) Poll(ctx context.Context, t *power.Trace) error { return m.pol
 func TestPanicIsContained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
-		good := power.NewFake(power.FakeOptions{Now: now})
+		good := powertest.NewFake(powertest.FakeOptions{Now: now})
 		polls := 0
 		bad := scripted{good, func(context.Context, *power.Trace) error {
 			if polls++; polls > 3 {
@@ -198,7 +198,7 @@ func TestPanicIsContained(t *testing.T) {
 			}
 			return nil
 		}}
-		s := power.NewSampler(bad, power.NewFake(power.FakeOptions{Now: now}))
+		s := power.NewSampler(bad, powertest.NewFake(powertest.FakeOptions{Now: now}))
 		s.Now = now
 		s.Start(t.Context())
 		time.Sleep(3 * time.Second)
@@ -221,13 +221,13 @@ func TestStuckMeterHoldsNobodyUp(t *testing.T) {
 		now := bubbleClock()
 		release := make(chan struct{})
 		polls := 0
-		stuck := scripted{power.NewFake(power.FakeOptions{Now: now}), func(context.Context, *power.Trace) error {
+		stuck := scripted{powertest.NewFake(powertest.FakeOptions{Now: now}), func(context.Context, *power.Trace) error {
 			if polls++; polls > 2 {
 				<-release
 			}
 			return nil
 		}}
-		s := power.NewSampler(stuck, power.NewFake(power.FakeOptions{Now: now}))
+		s := power.NewSampler(stuck, powertest.NewFake(powertest.FakeOptions{Now: now}))
 		s.Now = now
 		s.Start(t.Context())
 		time.Sleep(2 * time.Second)
@@ -246,7 +246,7 @@ func TestStuckMeterHoldsNobodyUp(t *testing.T) {
 }
 
 func TestSamplingEndsWithItsContext(t *testing.T) {
-	sampling(t, power.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powertest.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s.Start(ctx)
 		time.Sleep(2 * time.Second)
@@ -262,7 +262,7 @@ func TestSamplingEndsWithItsContext(t *testing.T) {
 func TestErrorsAreRecordedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
-		fake := power.NewFake(power.FakeOptions{Now: now})
+		fake := powertest.NewFake(powertest.FakeOptions{Now: now})
 		polls := 0
 		s := power.NewSampler(scripted{fake, func(ctx context.Context, trace *power.Trace) error {
 			polls++
@@ -300,7 +300,7 @@ func TestMergeGaps(t *testing.T) {
 func TestFakeNoiseIsSeeded(t *testing.T) {
 	run := func(seed uint64) []power.Sample {
 		c := newManual()
-		m := power.NewFake(power.FakeOptions{Noise: 0.05, Seed: seed, Now: c.now})
+		m := powertest.NewFake(powertest.FakeOptions{Noise: 0.05, Seed: seed, Now: c.now})
 		c.pass(20 * time.Second)
 		var trace power.Trace
 		if err := m.Poll(t.Context(), &trace); err != nil {
@@ -327,13 +327,13 @@ func TestFakeNoiseIsSeeded(t *testing.T) {
 }
 
 func TestLoads(t *testing.T) {
-	load := power.Load{{For: time.Second, Power: 100}, {For: time.Second, Power: 200}, {Power: 50}}
-	square := power.Square(100*time.Millisecond, 0.25, 10, 90)
+	load := powertest.Load{{For: time.Second, Power: 100}, {For: time.Second, Power: 200}, {Power: 50}}
+	square := powertest.Square(100*time.Millisecond, 0.25, 10, 90)
 	for _, c := range []struct {
 		got, want unit.Watts
 	}{
 		{load.At(0), 100}, {load.At(999 * time.Millisecond), 100}, {load.At(time.Second), 200},
-		{load.At(time.Hour), 50}, {power.Load(nil).At(5), 0},
+		{load.At(time.Hour), 50}, {powertest.Load(nil).At(5), 0},
 		{square(0), 90}, {square(24 * time.Millisecond), 90}, {square(26 * time.Millisecond),
 			10}, {square(99 * time.Millisecond), 10},
 	} {

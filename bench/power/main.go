@@ -21,6 +21,7 @@ import (
 
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
+	"github.com/llenergymeasure/llem/power/sensors"
 )
 
 // agreement is the comparison of one device.
@@ -76,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		defer ended()
 	}
-	meters, missing := power.Open(ctx, power.Options{})
+	meters, missing := sensors.Open(ctx, sensors.Options{})
 	out := output{Load: flags.Args(), Missing: missing}
 	for _, m := range meters {
 		defer func() {
@@ -84,7 +85,7 @@ func run(ctx context.Context, args []string) error {
 				fmt.Fprintln(os.Stderr, "power: close:", err)
 			}
 		}()
-		if n, ok := m.(*power.NVML); ok && *facts {
+		if n, ok := m.(interface{ Facts() []power.GPUFacts }); ok && *facts {
 			out.Facts = n.Facts()
 		}
 	}

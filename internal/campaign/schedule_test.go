@@ -17,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -260,7 +261,7 @@ func TestAtRest(t *testing.T) {
 func TestGapByCondition(t *testing.T) {
 	t.Parallel()
 	o := &Options{Study: newStudy(t, 1, study.Execution{Cycles: 1, Gap: study.Gap{Mode: study.GapByCondition}}),
-		Meters: []power.Meter{cold{power.NewFake(power.FakeOptions{GPUs: 1})}}}
+		Meters: []power.Meter{cold{powertest.NewFake(powertest.FakeOptions{GPUs: 1})}}}
 	found, err := o.look(t.Context())
 	if err != nil || len(found) != 1 {
 		t.Fatalf("found %v, %v", found, err)
@@ -275,7 +276,7 @@ func TestGapByCondition(t *testing.T) {
 }
 
 // cold is a fake that passes for a sensor.
-type cold struct{ *power.Fake }
+type cold struct{ *powertest.Fake }
 
 func (r cold) Devices() []power.Device {
 	all := r.Fake.Devices()

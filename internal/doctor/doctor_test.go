@@ -76,23 +76,26 @@ func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors),
 	synctest.Test(t, func(t *testing.T) {
 		c := sim.NewClock()
 		c.Jitter = jitter
-		sensors := sim.DefaultSensors()
-		sensors.Ring.Filter, sensors.Ring.Lag, sensors.Ring.Noise = 13*time.Millisecond, 5*time.Millisecond, 0.02
-		sensors.Counter.ReadTime = 3 * time.Millisecond
+		card := sim.DefaultSensors()
+		card.Ring.Filter, card.Ring.Lag, card.Ring.Noise = 13*time.Millisecond, 5*time.Millisecond, 0.02
+		card.Counter.ReadTime = 3 * time.Millisecond
 		if edit != nil {
-			edit(&sensors)
+			edit(&card)
 		}
-		f, err := sim.Create(path, sim.Options{GPUs: []sim.Sensors{sensors}, BareW: 120, Clock: c})
+		f, err := sim.Create(path, sim.Options{GPUs: []sim.Sensors{card}, BareW: 120, Clock: c})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		m, err := power.OpenNVML(t.Context(), power.NVMLOptions{Library: library, Clocks: c.Clocks()})
-		if err != nil {
-			t.Fatal(err)
+		meters, missing := sensors.Open(t.Context(),
+			sensors.Options{Library: library, Clocks: c.Clocks(), Only: []string{"nvml"}})
+		if len(meters) != 1 {
+			t.Fatal(missing)
 		}
+		m := meters[0]
 		defer m.Close()
-		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]power.GPUFacts{"gpu0": m.Facts()[0]},
+		facts := m.(interface{ Facts() []power.GPUFacts }).Facts()
+		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]power.GPUFacts{"gpu0": facts[0]},
 			Loads: []func(context.Context) (doctor.Load,
 				error){func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil }},
 			Now: c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}

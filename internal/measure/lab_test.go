@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -217,7 +218,7 @@ func truth(w *result.Window) float64 {
 
 // meter is a fake whose devices and faults the test chooses.
 type meter struct {
-	*power.Fake
+	*powertest.Fake
 	devices  []power.Device
 	warnings []string
 	// poll and counters change what the fake says.
@@ -228,7 +229,7 @@ type meter struct {
 // newMeter is a sensor of devices that all draw the power of the schedule.
 func (e *engine) newMeter(devices ...power.Device) *meter {
 	var opened int64
-	o := power.FakeOptions{GPUs: len(devices), Spacing: 5 * time.Millisecond, Now: func() int64 {
+	o := powertest.FakeOptions{GPUs: len(devices), Spacing: 5 * time.Millisecond, Now: func() int64 {
 		now := clock.Mono()
 		if opened == 0 {
 			opened = now
@@ -236,7 +237,7 @@ func (e *engine) newMeter(devices ...power.Device) *meter {
 		return now
 	}}
 	o.Power = func(elapsed time.Duration) unit.Watts { return unit.Watts(e.watts(opened + int64(elapsed))) }
-	return &meter{Fake: power.NewFake(o), devices: devices}
+	return &meter{Fake: powertest.NewFake(o), devices: devices}
 }
 
 // Devices are those of the test.

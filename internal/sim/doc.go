@@ -3,7 +3,7 @@
 //
 //	Engine ── steps ──▶ backend.Log               (what the product sees of the work)
 //	   │
-//	   └── Model ── power segments ──▶ File ◀── libnvidia-ml.so.1 (nvml/nvml.c) ◀── power.NVML
+//	   └── Model ── power segments ──▶ File ◀── libnvidia-ml.so.1 (nvml/nvml.c) ◀── power/sensors
 //	                                    ▲   ◀── Meter (the same ring and counter in Go)
 //	                                    └────── Truth (joules of each phase)
 //

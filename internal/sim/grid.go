@@ -22,7 +22,7 @@ type GridPoint struct {
 	Seed        uint64
 }
 
-// SensorKinds are the sensors of [Grid], each with what it gives to power.NVML.
+// SensorKinds are the sensors of [Grid], each with what it gives to the meter of package sensors.
 var SensorKinds = []struct {
 	Name string
 	Edit func(*Sensors)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"math"
 	"path/filepath"
 	"strings"
@@ -8,11 +9,24 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/unit"
 )
 
+// driven is a meter over NVIDIA's driver.
+type driven interface {
+	power.Meter
+	Missing() []power.Unavailable
+	Facts() []power.GPUFacts
+	Calls(device string) []power.Call
+	Ring(device string) ([]power.RingSample, clock.Anchor, error)
+	Processes(ctx context.Context) (map[string][]power.GPUProcess, error)
+	MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error)
+}
+
 // open makes a simulation in virtual time and opens its GPUs through the library.
-func open(t *testing.T, gpus ...Sensors) (*File, *Clock, *power.NVML) {
+func open(t *testing.T, gpus ...Sensors) (*File, *Clock, driven) {
 	t.Helper()
 	c := NewClock()
 	f, err := Create(filepath.Join(t.TempDir(), "sim"), Options{GPUs: gpus, BareW: 80, Clock: c, Capacity: 1 << 14})
@@ -21,12 +35,12 @@ func open(t *testing.T, gpus ...Sensors) (*File, *Clock, *power.NVML) {
 	}
 	t.Cleanup(func() { c.detach(); f.Close() })
 	t.Setenv(Env, f.Path())
-	m, err := power.OpenNVML(t.Context(), power.NVMLOptions{Library: library(t), Clocks: c.Clocks()})
+	m, err := openGPUs(t.Context(), library(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	return f, c, m
+	return f, c, m.(driven)
 }
 
 // TestNeighbour: another process is on the list while it is there, and its power is in
@@ -244,7 +258,7 @@ func TestNoSimulation(t *testing.T) {
 	lib := library(t)
 	for name, path := range map[string]string{"none": "", "missing": "/nonexistent", "other file": lib} {
 		t.Setenv(Env, path)
-		if m, err := power.OpenNVML(t.Context(), power.NVMLOptions{Library: lib}); err == nil {
+		if m, err := openGPUs(t.Context(), lib, NewClock()); err == nil {
 			m.Close()
 			t.Errorf("%s: opened", name)
 		} else if !strings.Contains(err.Error(), "not loaded") {

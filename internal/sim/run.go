@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/sensors"
 )
 
 // Scenario is one simulated measurement.
@@ -90,7 +91,7 @@ func Run(ctx context.Context, library, dir string, s Scenario) (out *Outcome, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.Unsetenv(Env)) }()
-	meter, err := power.OpenNVML(ctx, power.NVMLOptions{Library: library, Clocks: c.Clocks()})
+	meter, err := openGPUs(ctx, library, c)
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +100,23 @@ func Run(ctx context.Context, library, dir string, s Scenario) (out *Outcome, er
 	engine := NewEngine(f, s.Engine)
 	defer engine.Close()
 	r := &runner{Scenario: s, clock: c, file: f, meter: meter, engine: engine,
-		out: &Outcome{Devices: meter.Devices(), Warnings: meter.Warnings()}}
+		out: &Outcome{Devices: meter.Devices()}}
+	if w, ok := meter.(power.Warner); ok {
+		r.out.Warnings = w.Warnings()
+	}
 	if err := r.run(ctx); err != nil {
 		return nil, err
 	}
 	return r.out, nil
+}
+
+// openGPUs opens the simulated GPUs through the library.
+func openGPUs(ctx context.Context, library string, c *Clock) (power.Meter, error) {
+	meters, missing := sensors.Open(ctx, sensors.Options{Library: library, Clocks: c.Clocks(), Only: []string{"nvml"}})
+	if len(meters) == 0 {
+		return nil, missing[0]
+	}
+	return meters[0], nil
 }
 
 // runner is the state of one simulated measurement.

@@ -1,0 +1,54 @@
+package powertest
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// mostOfACore is what polling may cost, in percent of a core.
+const mostOfACore = 1.0
+
+// Cost drives a meter through one simulated second per iteration, as a sampler that
+// reads the counters once a second does, and reports the processor time against that
+// second. It fails above one percent of a core. The meter's clock is at; Cost moves it.
+func Cost(b *testing.B, m power.Meter, at *int64) {
+	b.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cpu, samples, due := -spent(m), 0, *at
+	for b.Loop() {
+		var t power.Trace
+		end := *at + int64(time.Second)
+		for due <= end {
+			*at = max(*at, due)
+			if err := m.Poll(b.Context(), &t); err != nil {
+				b.Fatal(err)
+			}
+			due = *at + int64(m.Interval())
+		}
+		*at = end
+		if _, err := m.Counters(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		samples += len(t.Samples)
+	}
+	cpu += spent(m)
+	share := 100 * cpu.Seconds() / float64(b.N)
+	b.ReportMetric(share, "%core")
+	b.ReportMetric(float64(samples)/float64(b.N), "samples/s")
+	if share > mostOfACore {
+		b.Errorf("sampling takes %.2f %% of a core, more than %g %%", share, mostOfACore)
+	}
+}
+
+// spent is the processor time of this thread and of the meter's own.
+func spent(m power.Meter) time.Duration {
+	if h, ok := m.(power.Helped); ok {
+		return clock.ThreadCPU() + h.HelperCPU()
+	}
+	return clock.ThreadCPU()
+}

@@ -1,0 +1,256 @@
+package powertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// FakeOptions describe an imagined sensor. The zero value is one GPU at a
+// constant 300 W with a sample every 20 ms and a counter that moves every
+// 100 ms, much like an H200.
+type FakeOptions struct {
+	// GPUs is the number of devices, called gpu0, gpu1, …; zero means one.
+	GPUs int
+	// Power is the true power of each GPU after the meter was opened; nil means
+	// 300 W. [Load] and [Square] are ready-made.
+	Power func(elapsed time.Duration) unit.Watts
+
+	Spacing time.Duration // between samples; zero means 20 ms
+	Window  time.Duration // over which a sample averages; zero means Spacing
+	Refresh time.Duration // of the counter; zero means 100 ms
+	Latency time.Duration // that each Poll and each Counters takes
+	// Noise is the standard deviation of a sample relative to its value.
+	Noise float64
+	Seed  uint64
+
+	// Dropouts are stretches of time without samples.
+	Dropouts []Dropout
+	// FailAfter makes every call fail from then on, as if the device were lost;
+	// zero means never.
+	FailAfter time.Duration
+	// ResetAfter sets the counter back to zero once; zero means never.
+	ResetAfter time.Duration
+
+	// Now is CLOCK_MONOTONIC in nanoseconds; nil means the real one.
+	Now func() int64
+}
+
+// Dropout is a stretch of elapsed time.
+type Dropout struct{ From, To time.Duration }
+
+// Fake is a meter without sensors, for demonstrations and tests. Its numbers are
+// a pure function of elapsed time, so that what comes out can be checked.
+type Fake struct {
+	opts    FakeOptions
+	rng     *rand.Rand
+	startNS int64
+	unixNS  int64 // wall clock at startNS
+	next    int64 // number of the next sample
+
+	energyTo time.Duration // up to where energy has been added up
+	energy   float64       // in joules
+	reset    float64       // energy at the reset
+}
+
+// fakeStep is the step in which power is added up to energy.
+const fakeStep = time.Millisecond
+
+var errFakeLost = errors.New("the device has disappeared, as the fake was told")
+
+// NewFake starts an imagined sensor now.
+func NewFake(opts FakeOptions) *Fake {
+	opts.GPUs = max(opts.GPUs, 1)
+	if opts.Power == nil {
+		opts.Power = func(time.Duration) unit.Watts { return 300 }
+	}
+	if opts.Spacing <= 0 {
+		opts.Spacing = 20 * time.Millisecond
+	}
+	if opts.Window <= 0 {
+		opts.Window = opts.Spacing
+	}
+	if opts.Refresh <= 0 {
+		opts.Refresh = 100 * time.Millisecond
+	}
+	if opts.Now == nil {
+		opts.Now = clock.Mono
+	}
+	return &Fake{
+		opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 0)),
+		startNS: opts.Now(), unixNS: time.Now().UnixNano(), next: 1,
+	}
+}
+
+// Name is "fake".
+func (f *Fake) Name() string { return "fake" }
+
+// Devices lists the imagined GPUs.
+func (f *Fake) Devices() []power.Device {
+	list := make([]power.Device, f.opts.GPUs)
+	for i := range list {
+		list[i] = power.Device{ID: fmt.Sprintf("gpu%d", i), Kind: power.GPU, Name: "fake GPU",
+			UUID: fmt.Sprintf("GPU-fake-%d", i), Modelled: true}
+	}
+	return list
+}
+
+// Interval is that of the samples, or 100 ms if they come faster than every 100 ms.
+func (f *Fake) Interval() time.Duration { return max(f.opts.Spacing, 100*time.Millisecond) }
+
+// Elapsed is the time since the sensor was started, the argument of Power.
+func (f *Fake) Elapsed() time.Duration { return time.Duration(f.opts.Now() - f.startNS) }
+
+// begin is the time at which a call is answered, or an error once the device is
+// lost.
+func (f *Fake) begin(ctx context.Context) (time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	elapsed := f.Elapsed()
+	if f.opts.FailAfter > 0 && elapsed >= f.opts.FailAfter {
+		return 0, errFakeLost
+	}
+	if f.opts.Latency > 0 {
+		return elapsed, clock.Sleep(ctx, f.opts.Latency)
+	}
+	return elapsed, nil
+}
+
+// Poll appends the samples since the last call.
+func (f *Fake) Poll(ctx context.Context, t *power.Trace) error {
+	elapsed, err := f.begin(ctx)
+	if err != nil {
+		return err
+	}
+	for ; ; f.next++ {
+		at := time.Duration(f.next) * f.opts.Spacing
+		if at > elapsed {
+			break
+		}
+		stamp := f.startNS + int64(at)
+		if dropped, begins := f.dropped(at); dropped {
+			for i := range f.opts.GPUs {
+				if begins {
+					t.Gaps = append(t.Gaps, power.Gap{Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake,
+						StartNS: stamp - int64(f.opts.Spacing), EndNS: f.dropoutEnd(at),
+						Reason: "the fake was told to drop samples"})
+				}
+			}
+			continue
+		}
+		mean := f.mean(at)
+		for i := range f.opts.GPUs {
+			watts := mean
+			if f.opts.Noise > 0 {
+				watts *= unit.Watts(1 + f.opts.Noise*f.rng.NormFloat64())
+			}
+			t.Samples = append(t.Samples, power.Sample{MonoNS: stamp, UnixNS: f.unixNS + int64(at),
+				Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake, Power: max(watts, 0), Window: f.opts.Window})
+		}
+	}
+	return nil
+}
+
+// dropped tells whether the sample at this time is left out, and whether it is
+// the first one of its dropout.
+func (f *Fake) dropped(at time.Duration) (dropped, begins bool) {
+	for _, d := range f.opts.Dropouts {
+		if at >= d.From && at < d.To {
+			return true, at-f.opts.Spacing < d.From
+		}
+	}
+	return false, false
+}
+
+// dropoutEnd is the stamp of the last sample that the dropout around at leaves out.
+func (f *Fake) dropoutEnd(at time.Duration) int64 {
+	for dropped := true; dropped; {
+		at += f.opts.Spacing
+		dropped, _ = f.dropped(at)
+	}
+	return f.startNS + int64(at-f.opts.Spacing)
+}
+
+// mean is the average power over the window that ends at the given time.
+func (f *Fake) mean(end time.Duration) unit.Watts {
+	n := min(max(int(f.opts.Window/fakeStep), 1), 64)
+	var sum unit.Watts
+	for i := range n {
+		middle := end - f.opts.Window + time.Duration((float64(i)+0.5)/float64(n)*float64(f.opts.Window))
+		sum += f.opts.Power(max(middle, 0))
+	}
+	return sum / unit.Watts(n)
+}
+
+// Counters reads the energy counters, which stand still between refreshes.
+func (f *Fake) Counters(ctx context.Context) ([]power.Reading, error) {
+	before := f.opts.Now()
+	elapsed, err := f.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	after := f.opts.Now()
+	f.addUp(elapsed.Truncate(f.opts.Refresh))
+	readings := make([]power.Reading, f.opts.GPUs)
+	for i := range readings {
+		readings[i] = power.Reading{Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake, BeforeNS: before, AfterNS: after,
+			Energy: unit.FromJoules(f.energy - f.reset), Refresh: f.opts.Refresh}
+	}
+	return readings, nil
+}
+
+// addUp moves the counter forward.
+func (f *Fake) addUp(to time.Duration) {
+	for f.energyTo < to {
+		step := min(fakeStep, to-f.energyTo)
+		if r := f.opts.ResetAfter; r > f.energyTo && r <= f.energyTo+step {
+			f.reset = f.energy
+		}
+		f.energy += float64(f.opts.Power(f.energyTo+step/2)) * step.Seconds()
+		f.energyTo += step
+	}
+}
+
+// Close does nothing.
+func (f *Fake) Close() error { return nil }
+
+// Load is power that stays constant for a while, step after step.
+type Load []LoadStep
+
+// LoadStep is one step of a [Load].
+type LoadStep struct {
+	For   time.Duration
+	Power unit.Watts
+}
+
+// At is the power after elapsed time. The last step goes on for ever.
+func (l Load) At(elapsed time.Duration) unit.Watts {
+	var watts unit.Watts
+	for _, s := range l {
+		watts = s.Power
+		if elapsed < s.For {
+			break
+		}
+		elapsed -= s.For
+	}
+	return watts
+}
+
+// Square alternates between high and low power; duty is the share of the period
+// that is high, at its beginning.
+func Square(period time.Duration, duty float64, low, high unit.Watts) func(time.Duration) unit.Watts {
+	return func(elapsed time.Duration) unit.Watts {
+		if math.Mod(elapsed.Seconds(), period.Seconds()) < duty*period.Seconds() {
+			return high
+		}
+		return low
+	}
+}

@@ -1,0 +1,172 @@
+package nvml
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/llenergymeasure/llem/power"
+)
+
+// nvmlLibrary is what the meter needs of NVIDIA's management library. The real
+// one is loaded in nvml_cgo.go; tests bring their own. Open comes first, Close
+// last and once.
+type nvmlLibrary interface {
+	Open() error
+	// Devices lists every GPU in NVML's order, which is the order of PCI buses.
+	Devices() ([]nvmlDevice, error)
+	Close() error
+}
+
+// nvmlDevice is one GPU. Different devices may be used at the same time.
+type nvmlDevice interface {
+	nvmlSensors
+	// Scoped are the sensors that say by themselves what they cover: fields 191,
+	// 185 and 186 with a scope, and the ring of that scope. The plain energy
+	// counter ignores scopes, or covers the whole module (GH200).
+	Scoped(scope nvmlScope) nvmlSensors
+	Identity() (nvmlIdentity, error)
+	// Telemetry leaves the stamp and the device name to the caller.
+	Telemetry() power.Telemetry
+	// Facts leaves the index to the caller.
+	Facts() power.GPUFacts
+	MemoryUsed() (int64, error)
+	Processes() ([]power.GPUProcess, error)
+}
+
+// nvmlSensors are the calls that return power or energy.
+type nvmlSensors interface {
+	// Energy is the counter since the driver was loaded, in millijoules.
+	Energy() (uint64, error)
+	// Samples returns the entries of the driver's ring of power samples whose
+	// stamp lies after the given one (µs of the wall clock), in any order.
+	Samples(after uint64) ([]nvmlSample, error)
+	// Instant is field 186, POWER_INSTANT.
+	Instant() (nvmlSample, error)
+	// Average is nvmlDeviceGetPowerUsage in milliwatts.
+	Average() (uint32, error)
+}
+
+// nvmlSample is one power value of the driver.
+type nvmlSample struct {
+	// StampUS is the driver's stamp in µs of the wall clock; zero if it has none.
+	StampUS    uint64
+	Milliwatts float64
+}
+
+// nvmlIdentity is what tells GPUs apart.
+type nvmlIdentity struct {
+	UUID string
+	Name string
+	// Architecture is NVML's number: 7 is Ampere, 8 Ada, 9 Hopper; 0 unknown.
+	Architecture uint32
+	// Major is the compute capability's major number, Minor the other one.
+	Major, Minor int
+	MIG          bool
+}
+
+// NVML's architecture number of Ampere; larger numbers are newer.
+const nvmlAmpere = 7
+
+// averagingWindow is the time over which nvmlDeviceGetPowerUsage averages: one
+// second on Ampere and newer, except for GA100 (compute capability 8.0), which
+// reads instantaneous power as the older parts do (NVML header).
+func (id nvmlIdentity) averagesPower() bool {
+	if id.Architecture < nvmlAmpere || id.Architecture == math.MaxUint32 {
+		return false
+	}
+	return id.Major != 8 || id.Minor != 0
+}
+
+// nvmlError is a return code of NVML together with the call that returned it.
+type nvmlError struct {
+	call string
+	code int
+	text string
+}
+
+func (e nvmlError) Error() string {
+	return fmt.Sprintf("%s: %s (nvml code %d)", e.call, e.text, e.code)
+}
+
+// Return codes that the meter acts on (nvml.h, enum nvmlReturn_t).
+const (
+	nvmlNotSupported    = 3
+	nvmlNoPermission    = 4
+	nvmlNotFound        = 6
+	nvmlDriverNotLoaded = 9
+	nvmlLibraryNotFound = 12
+	nvmlFuncNotFound    = 13
+	nvmlVersionMismatch = 18
+	nvmlNoData          = 21
+)
+
+// nvmlCode is the return code inside err, or 0.
+func nvmlCode(err error) int {
+	if e, ok := errors.AsType[nvmlError](err); ok {
+		return e.code
+	}
+	return 0
+}
+
+// nvmlUnavailable explains why the library could not be opened.
+func nvmlUnavailable(err error) power.Unavailable {
+	if u, ok := errors.AsType[power.Unavailable](err); ok {
+		return u
+	}
+	u := power.Unavailable{Source: "nvml"}
+	switch nvmlCode(err) {
+	case nvmlLibraryNotFound, nvmlFuncNotFound:
+		u.Reason = "libnvidia-ml.so.1 was not found: no NVIDIA driver here"
+		u.Fix = "install the NVIDIA driver; in a container, pass the GPUs in (docker run --gpus all)"
+	case nvmlDriverNotLoaded:
+		u.Reason = "the NVIDIA kernel driver is not loaded"
+		u.Fix = "sudo modprobe nvidia"
+	case nvmlNoPermission:
+		u.Reason = "no permission to talk to the NVIDIA driver"
+		u.Fix = "make /dev/nvidiactl and /dev/nvidia* readable and writable for this user (ls -l /dev/nvidia*)"
+	case nvmlVersionMismatch:
+		u.Reason = "the NVIDIA kernel driver and its library have different versions, as after an upgrade " +
+			"without a restart"
+		u.Fix = "reboot, or unload and reload the nvidia modules"
+	default:
+		u.Reason = err.Error()
+		u.Fix = "run nvidia-smi and mend what it reports"
+	}
+	return u
+}
+
+// Types of a value in NVML (nvml.h, enum nvmlValueType_t). An unsigned long has
+// eight bytes on the 64-bit Linux targets of this package.
+const (
+	nvmlDouble = iota
+	nvmlUint
+	nvmlUlong
+	nvmlUlongLong
+	nvmlLongLong
+	nvmlInt
+	nvmlUshort
+)
+
+// decodeNVMLValue reads the union nvmlValue_t according to its type. The type of
+// one field changes between drivers, so it is never assumed.
+func decodeNVMLValue(kind uint32, raw [8]byte) (float64, error) {
+	word := binary.NativeEndian.Uint64(raw[:])
+	half := binary.NativeEndian.Uint32(raw[:4])
+	switch kind {
+	case nvmlDouble:
+		return math.Float64frombits(word), nil
+	case nvmlUint:
+		return float64(half), nil
+	case nvmlUlong, nvmlUlongLong:
+		return float64(word), nil
+	case nvmlLongLong:
+		return float64(int64(word)), nil
+	case nvmlInt:
+		return float64(int32(half)), nil
+	case nvmlUshort:
+		return float64(binary.NativeEndian.Uint16(raw[:2])), nil
+	}
+	return 0, fmt.Errorf("nvml value of unknown type %d", kind)
+}

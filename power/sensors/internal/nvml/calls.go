@@ -1,0 +1,96 @@
+package nvml
+
+import (
+	"slices"
+
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// Calls lists the ways of reading one GPU, whether or not they work there; it is
+// empty for a device that the meter does not have. The calls of one device must
+// not run while a sampler polls the meter: they would delay each other.
+func (m *Meter) Calls(device string) []power.Call {
+	g := m.gpu(device)
+	if g == nil {
+		return nil
+	}
+	return []power.Call{
+		{Name: "nvmlDeviceGetTotalEnergyConsumption", Source: power.SourceEnergy, Energy: true, Read: g.energyCall},
+		{Name: "nvmlDeviceGetSamples(TOTAL_POWER)", Source: power.SourceSamples, Read: g.samplesCall},
+		{Name: "nvmlDeviceGetFieldValues(POWER_INSTANT)", Source: power.SourceInstant, Read: g.instantCall},
+		{Name: "nvmlDeviceGetPowerUsage", Source: power.SourceAverage, Read: g.averageCall},
+	}
+}
+
+// Ring reads everything that the driver's ring of power samples holds, oldest
+// first, and how the wall clock of its stamps lay at that time. The rule of Calls
+// holds here too.
+func (m *Meter) Ring(device string) ([]power.RingSample, clock.Anchor, error) {
+	g := m.gpu(device)
+	if g == nil {
+		return nil, clock.Anchor{}, power.Unavailable{Source: "nvml " + device, Reason: "there is no such device"}
+	}
+	raw, err := g.dev.Samples(0)
+	now := m.clocks.Anchor()
+	if err != nil {
+		return nil, now, err
+	}
+	ring := make([]power.RingSample, 0, len(raw))
+	for _, s := range raw {
+		if s.StampUS != 0 { // an entry that was never filled
+			ring = append(ring, power.RingSample{StampUS: s.StampUS, Power: unit.Watts(s.Milliwatts / 1000)})
+		}
+	}
+	slices.SortFunc(ring, func(a, b power.RingSample) int {
+		switch {
+		case a.StampUS < b.StampUS:
+			return -1
+		case a.StampUS > b.StampUS:
+			return 1
+		}
+		return 0
+	})
+	return ring, now, nil
+}
+
+func (m *Meter) gpu(device string) *nvmlGPU {
+	for _, g := range m.gpus {
+		if g.device.ID == device {
+			return g
+		}
+	}
+	return nil
+}
+
+func (g *nvmlGPU) energyCall() (float64, uint64, error) {
+	mj, err := g.dev.Energy()
+	return (unit.Energy(mj) * unit.Millijoule).Joules(), 0, err
+}
+
+// samplesCall asks for the whole ring, which is what the call costs at its first
+// use; its value is the newest entry's.
+func (g *nvmlGPU) samplesCall() (float64, uint64, error) {
+	raw, err := g.dev.Samples(0)
+	if err != nil {
+		return 0, 0, err
+	}
+	var newest nvmlSample
+	for _, s := range raw {
+		if s.StampUS >= newest.StampUS {
+			newest = s
+		}
+	}
+	return newest.Milliwatts / 1000, newest.StampUS, nil
+}
+
+func (g *nvmlGPU) instantCall() (float64, uint64, error) {
+	s, err := g.dev.Instant()
+	return s.Milliwatts / 1000, s.StampUS, err
+}
+
+func (g *nvmlGPU) averageCall() (float64, uint64, error) {
+	mw, err := g.dev.Average()
+	return float64(mw) / 1000, 0, err
+}

@@ -1,0 +1,206 @@
+// Package sensors opens the power sensors of this machine.
+//
+// [Open] finds what there is: NVML for NVIDIA GPUs, hwmon for AMD and Intel GPUs and
+// for Grace, RAPL for CPU packages, the metrics pages that it is given, and a model of
+// the processor where the user asked for an estimate. Each becomes a [power.Meter],
+// some with more methods than that ([power.Warner], [power.Refresher]).
+package sensors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/sensors/internal/nvml"
+	"github.com/llenergymeasure/llem/prom"
+)
+
+// Options say what [Open] looks for. The zero value is this machine with all its
+// GPUs and no estimate.
+type Options struct {
+	// VisibleDevices is CUDA_VISIBLE_DEVICES; nil when it is not set.
+	VisibleDevices *string
+	// DeviceOrder is CUDA_DEVICE_ORDER.
+	DeviceOrder string
+	// Library is the path of NVIDIA's management library; empty finds it.
+	Library string
+	// Estimate adds the CPU power model where no CPU sensor is readable.
+	Estimate bool
+	// SysfsRoot and ProcRoot replace /sys and /proc.
+	SysfsRoot, ProcRoot string
+	// Remote lists metrics pages to read beside the sensors of this machine, in the
+	// grammar of package prom. Mistakes in it are reported as missing sources.
+	Remote []string
+	// Only lists the families that are opened; empty means all. Families are nvml,
+	// hwmon, rapl (which includes perf), perf, model and remote.
+	Only []string
+	// Clocks replaces the system's clocks, for simulated time.
+	Clocks *power.Clocks
+}
+
+// Open opens every family of sensors that this machine has, and the metrics pages
+// that were asked for, and lists with the reason what it cannot read. Neither
+// result is an error: a machine without any sensor yields no meters. The caller
+// closes the meters.
+func Open(ctx context.Context, opts Options) (meters []power.Meter, missing []power.Unavailable) {
+	o := opener{opts: opts, roots: roots{opts.SysfsRoot, opts.ProcRoot}, clocks: power.SystemClocks()}
+	if opts.Clocks != nil {
+		o.clocks = *opts.Clocks
+	}
+	o.nvml(ctx)
+	o.hwmon()
+	o.cpu()
+	o.model()
+	o.remote(ctx)
+	return o.meters, o.missing
+}
+
+// opener collects what is found.
+type opener struct {
+	opts    Options
+	roots   roots
+	clocks  power.Clocks
+	meters  []power.Meter
+	missing []power.Unavailable
+}
+
+// roots are the folders in which the kernel shows its devices and itself; empty
+// means /sys and /proc.
+type roots struct{ SysfsRoot, ProcRoot string }
+
+func (r roots) sysfs() string { return cmp.Or(r.SysfsRoot, "/sys") }
+func (r roots) proc() string  { return cmp.Or(r.ProcRoot, "/proc") }
+
+func (o *opener) wanted(family string) bool {
+	return len(o.opts.Only) == 0 || slices.Contains(o.opts.Only, family)
+}
+
+func (o *opener) add(m interface {
+	power.Meter
+	Missing() []power.Unavailable
+}) {
+	o.meters = append(o.meters, m)
+	o.missing = append(o.missing, m.Missing()...)
+}
+
+// has says that a device of this kind was found.
+func (o *opener) has(kind power.Kind) bool {
+	return slices.ContainsFunc(o.devices(), func(d power.Device) bool { return d.Kind == kind })
+}
+
+func (o *opener) devices() []power.Device {
+	var list []power.Device
+	for _, m := range o.meters {
+		list = append(list, m.Devices()...)
+	}
+	return list
+}
+
+func (o *opener) nvml(ctx context.Context) {
+	if !o.wanted("nvml") {
+		return
+	}
+	m, err := nvml.Open(ctx, nvml.Options{VisibleDevices: o.opts.VisibleDevices, DeviceOrder: o.opts.DeviceOrder,
+		Library: o.opts.Library, Clocks: &o.clocks})
+	if err != nil {
+		o.missing = append(o.missing, reason("nvml", err))
+		return
+	}
+	o.add(m)
+}
+
+// hwmon says nothing on a machine without its hardware, which is most of them.
+func (o *opener) hwmon() {
+	if !o.wanted("hwmon") {
+		return
+	}
+	m, err := openHwmon(o.roots, o.clocks)
+	switch {
+	case err == nil:
+		o.add(m)
+	case !errors.Is(err, errNoHwmon):
+		o.missing = append(o.missing, reason("hwmon", err))
+	}
+}
+
+// cpu opens RAPL by the first way that works: the powercap files, then the
+// kernel's performance events.
+func (o *opener) cpu() {
+	if !o.wanted("rapl") || o.has(power.CPU) { // Grace has its own sensor
+		return
+	}
+	m, err := openRAPL(o.roots, o.clocks)
+	if err == nil {
+		o.add(m)
+		return
+	}
+	if o.wanted("perf") {
+		p, perfErr := openPerf(o.roots, kernelPerf, o.clocks)
+		if perfErr == nil {
+			o.add(p)
+			return
+		}
+		err = neither(reason("rapl", err), reason("perf", perfErr))
+	}
+	o.missing = append(o.missing, reason("rapl", err))
+}
+
+// neither explains why both ways to RAPL are closed.
+func neither(powercap, perf power.Unavailable) power.Unavailable {
+	u := power.Unavailable{Source: "rapl", Reason: powercap.Reason + "; through perf: " + perf.Reason, Fix: powercap.Fix}
+	if perf != errNoPerf && perf.Fix != "" { // without events, the powercap files are the way
+		u.Fix = perf.Fix
+		if powercap.Fix != "" {
+			u.Fix += "; or " + powercap.Fix
+		}
+	}
+	return u
+}
+
+func (o *opener) model() {
+	if !o.opts.Estimate || o.has(power.CPU) || !o.wanted("model") {
+		return
+	}
+	m, err := openModel(modelOptions{ProcRoot: o.opts.ProcRoot}, o.clocks)
+	if err != nil {
+		o.missing = append(o.missing, reason("model", err))
+		return
+	}
+	o.meters = append(o.meters, m)
+}
+
+// remote opens one meter per name, so that a page that hangs delays no other.
+func (o *opener) remote(ctx context.Context) {
+	if len(o.opts.Remote) == 0 || !o.wanted("remote") {
+		return
+	}
+	targets, err := prom.ParseTargets(strings.Join(o.opts.Remote, " "))
+	if err != nil {
+		o.missing = append(o.missing, power.Unavailable{Source: "remote", Reason: err.Error()})
+		return
+	}
+	local := o.devices()
+	for len(targets) > 0 {
+		name := targets[0].Name
+		same := func(t prom.Target) bool { return t.Name == name }
+		own := slices.DeleteFunc(slices.Clone(targets), func(t prom.Target) bool { return !same(t) })
+		targets = slices.DeleteFunc(targets, same)
+		m, err := openRemoteHTTP(ctx, remoteOptions{Targets: own, Local: local}, o.clocks)
+		if err != nil {
+			o.missing = append(o.missing, reason("remote."+name, err))
+			continue
+		}
+		o.add(m)
+	}
+}
+
+// reason is the Unavailable inside err, or one made of it.
+func reason(source string, err error) power.Unavailable {
+	if u, ok := errors.AsType[power.Unavailable](err); ok {
+		return u
+	}
+	return power.Unavailable{Source: source, Reason: err.Error()}
+}

@@ -1,0 +1,79 @@
+package sensors
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/llenergymeasure/llem/power"
+)
+
+const (
+	// raplInterval is a compromise: the counter moves every millisecond, so a
+	// difference over 50 ms is good to about 2 %, and twenty reads a second of a
+	// few zones cost less than a thousandth of a core.
+	raplInterval = 50 * time.Millisecond
+	// raplRefresh is the update period of the counter (Intel SDM vol. 3, 16.10).
+	raplRefresh = time.Millisecond
+)
+
+// raplMeter is the meter of CPU packages and of their DRAM, over the powercap files
+// of Linux (Intel, and AMD under the same names). Zones nest: psys contains the
+// packages, a package contains core and uncore. Only packages (package-0, …) and
+// DRAM (dram-0, …), which lies beside the package, are devices, so that their
+// sum counts nothing twice.
+type raplMeter struct {
+	zones   zones
+	missing []power.Unavailable
+}
+
+// openRAPL finds the readable zones. If there is none the error is a
+// [power.Unavailable].
+func openRAPL(opts roots, c power.Clocks) (*raplMeter, error) {
+	found, err := findZones(opts)
+	if err != nil {
+		return nil, err
+	}
+	m := &raplMeter{zones: zones{clocks: c}}
+	for _, f := range found {
+		file := &numberFile{path: f.dir + "/energy_uj"}
+		if _, err := file.read(); err != nil {
+			m.missing = append(m.missing, zoneUnreadable(f, err))
+			continue
+		}
+		m.zones.list = append(m.zones.list,
+			&zone{device: f.device, source: power.SourceRAPL, read: file.read, wrap: f.wrap, refresh: raplRefresh})
+	}
+	if len(m.zones.list) == 0 {
+		u := m.missing[0]
+		u.Source = "rapl"
+		return nil, u
+	}
+	return m, nil
+}
+
+// Name is "rapl".
+func (m *raplMeter) Name() string { return "rapl" }
+
+// Devices lists packages and DRAM in the order of sockets.
+func (m *raplMeter) Devices() []power.Device { return m.zones.devices() }
+
+// Missing lists zones that exist but cannot be read.
+func (m *raplMeter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
+
+// Interval is 50 ms.
+func (m *raplMeter) Interval() time.Duration { return raplInterval }
+
+// Poll appends the mean power of every zone since the poll before.
+func (m *raplMeter) Poll(ctx context.Context, t *power.Trace) error { return m.zones.poll(ctx, t) }
+
+// Counters reads every zone once. Readings go on across wrap-arounds.
+func (m *raplMeter) Counters(ctx context.Context) ([]power.Reading, error) {
+	return m.zones.counters(ctx)
+}
+
+// Close does nothing: no file stays open between readings.
+func (m *raplMeter) Close() error { return nil }
+
+// Calls are the ways of reading a device.
+func (m *raplMeter) Calls(device string) []power.Call { return m.zones.calls(device) }

@@ -1,0 +1,152 @@
+package sensors
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/llenergymeasure/llem/power"
+)
+
+// raplFound is a zone of the powercap tree that is to be metered.
+type raplFound struct {
+	device power.Device
+	dir    string
+	wrap   uint64
+}
+
+// zoneDir matches the folders of zones: intel-rapl:0 is a package (or psys),
+// intel-rapl:0:2 a part of it. intel-rapl-mmio is a second way to the same
+// package.
+var zoneDir = regexp.MustCompile(`^(intel-rapl(?:-mmio)?):(\d+)(?::(\d+))?$`)
+
+// findZones lists packages and DRAM, in the order of sockets. Where a package is
+// reachable through MSRs and through MMIO, the first way wins.
+func findZones(opts roots) ([]raplFound, error) {
+	root := filepath.Join(opts.sysfs(), "class", "powercap")
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, power.Unavailable{Source: "rapl", Reason: err.Error()}
+	}
+	var names []string
+	for _, e := range entries {
+		if zoneDir.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	// "intel-rapl:" sorts after "intel-rapl-mmio:", hence by kind first.
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(kindOf(a), kindOf(b)), cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+	var found []raplFound
+	packages := make(map[string]string) // zone folder → "0", or "0-die-1"
+	named := 0
+	for _, name := range names {
+		dir := filepath.Join(root, name)
+		label, err := os.ReadFile(filepath.Join(dir, "name"))
+		if err != nil {
+			continue
+		}
+		named++
+		device, ok := zoneDevice(name, strings.TrimSpace(string(label)), packages)
+		if !ok || slices.ContainsFunc(found, func(f raplFound) bool { return f.device.ID == device.ID }) {
+			continue
+		}
+		found = append(found, raplFound{device: device, dir: dir, wrap: zoneRange(dir)})
+	}
+	if len(found) == 0 {
+		return nil, noZones(opts, len(names), named)
+	}
+	return found, nil
+}
+
+func kindOf(zone string) int {
+	if strings.HasPrefix(zone, "intel-rapl-mmio") {
+		return 1
+	}
+	return 0
+}
+
+// zoneDevice decides whether a zone is metered. Its parents come first.
+func zoneDevice(dir, label string, packages map[string]string) (power.Device, bool) {
+	parent := dir[:strings.LastIndexByte(dir, ':')]
+	if number, ok := strings.CutPrefix(label, "package-"); ok {
+		packages[dir] = number
+		return power.Device{ID: label, Kind: power.CPU, Name: "CPU package " + number}, true
+	}
+	if number, ok := packages[parent]; ok && label == "dram" {
+		return power.Device{ID: "dram-" + number, Kind: power.DRAM, Name: "memory of CPU package " + number}, true
+	}
+	return power.Device{}, false
+}
+
+// zoneRange is the counter's largest value. Without it the zone still works,
+// except that a wrap-around looks like a reset.
+func zoneRange(dir string) uint64 {
+	b, err := os.ReadFile(filepath.Join(dir, "max_energy_range_uj"))
+	if err != nil {
+		return 0
+	}
+	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 63)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// zoneUnreadable explains why a zone's counter cannot be read.
+func zoneUnreadable(f raplFound, err error) power.Unavailable {
+	u := power.Unavailable{Source: "rapl " + f.device.ID, Reason: err.Error()}
+	if errors.Is(err, fs.ErrPermission) {
+		u.Reason = "only root may read " + f.dir + "/energy_uj"
+		u.Fix = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj — until the next reboot; it lets " +
+			"every local user read CPU power, which is a known side channel (PLATYPUS, CVE-2020-8694)"
+	}
+	return u
+}
+
+// noZones explains an empty tree.
+func noZones(opts roots, listed, named int) power.Unavailable {
+	u := power.Unavailable{Source: "rapl"}
+	cpuinfo, err := os.ReadFile(filepath.Join(opts.proc(), "cpuinfo"))
+	if err != nil {
+		u.Reason = "no RAPL zones, and the processor is unknown: " + err.Error()
+		return u
+	}
+	info := string(cpuinfo)
+	x86 := strings.Contains(info, "GenuineIntel") || strings.Contains(info, "AuthenticAMD") ||
+		strings.Contains(info, "HygonGenuine")
+	switch {
+	case listed > 0 && named == 0:
+		u.Reason = "the RAPL zones are listed but hidden, as container runtimes do"
+		u.Fix = "start the container with --security-opt systempaths=unconfined (docker) or " +
+			"unmask=/sys/devices/virtual/powercap (podman)"
+	case listed > 0:
+		u.Reason = "none of the RAPL zones is a CPU package"
+	case hasFlag(info, "hypervisor"):
+		u.Reason = "this is a virtual machine, and its host does not pass RAPL on"
+		u.Fix = "measure on the host; --estimate models the CPU instead"
+	case x86:
+		u.Reason = "the kernel lists no RAPL zones: its module is not loaded"
+		u.Fix = "sudo modprobe intel_rapl_msr (AMD processors: Linux 5.11 or newer)"
+	default:
+		u.Reason = "this processor has no RAPL"
+	}
+	return u
+}
+
+// hasFlag looks for a CPU flag in the text of /proc/cpuinfo.
+func hasFlag(cpuinfo, flag string) bool {
+	for line := range strings.Lines(cpuinfo) {
+		if strings.HasPrefix(line, "flags") {
+			return slices.Contains(strings.Fields(line), flag)
+		}
+	}
+	return false
+}

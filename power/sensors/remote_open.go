@@ -1,0 +1,262 @@
+package sensors
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
+	"github.com/llenergymeasure/llem/prom"
+)
+
+// Metrics of dcgm-exporter. The momentary power is preferred where the exporter
+// was told to show it; by default it shows an average.
+const (
+	dcgmPower   = "DCGM_FI_DEV_POWER_USAGE"
+	dcgmInstant = "DCGM_FI_DEV_POWER_USAGE_INSTANT"
+	dcgmEnergy  = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
+)
+
+// remoteOptions name the pages.
+type remoteOptions struct {
+	// Targets describe one source: they share a name.
+	Targets []prom.Target
+	// Local are the devices that are read on this machine. A GPU among them is
+	// measured here; its values on the page only check that.
+	Local []power.Device
+}
+
+// openRemoteHTTP fetches the pages once and finds the devices on them. If there is none
+// the error is an [power.Unavailable].
+func openRemoteHTTP(ctx context.Context, opts remoteOptions, c power.Clocks) (*remoteMeter, error) {
+	fetch, stop := httpFetcher()
+	m, err := openRemote(ctx, opts, fetch, stop, c)
+	if err != nil {
+		stop()
+	}
+	return m, err
+}
+
+func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop func(), c power.Clocks) (*remoteMeter, error) {
+	if len(opts.Targets) == 0 {
+		return nil, power.Unavailable{Source: "remote", Reason: "no page is named"}
+	}
+	m := &remoteMeter{name: "remote." + opts.Targets[0].Name, fetch: fetch, stop: stop, clocks: c,
+		wanted: make(map[string]bool)}
+	for _, t := range opts.Targets {
+		if !slices.Contains(m.pages, t.URL) {
+			m.pages = append(m.pages, t.URL)
+		}
+		if t.Metric != "" {
+			m.wanted[t.Metric] = true
+			continue
+		}
+		m.wanted[dcgmPower], m.wanted[dcgmInstant], m.wanted[dcgmEnergy] = true, true, true
+	}
+	pages := m.fetchAll(ctx, openTimeout)
+	for _, address := range m.pages {
+		if err := pages[address].err; err != nil {
+			return nil, power.Unavailable{Source: m.name, Reason: fmt.Sprintf("%s cannot be read: %v", address, err),
+				Fix: remoteFix(address, err)}
+		}
+	}
+	for _, t := range opts.Targets {
+		page := pages[t.URL].series
+		var err error
+		if t.Metric == "" {
+			err = m.addDCGM(t, page, opts.Local)
+		} else {
+			err = m.addMetric(t, page)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range m.devices {
+		for _, local := range opts.Local {
+			if local.ID == d.device.ID {
+				return nil, power.Unavailable{Source: m.name,
+					Reason: fmt.Sprintf("the name %s belongs to a device of this machine", local.ID),
+					Fix:    "give the remote source another name"}
+			}
+		}
+	}
+	m.background(ctx)
+	return m, nil
+}
+
+// probe refuses a metric without a usable value.
+func (m *remoteMeter) probe(x *remoteMetric, page []prom.Series) error {
+	if _, err := x.value(page); err != nil {
+		return power.Unavailable{Source: m.name, Reason: x.page + ": " + err.Error(), Fix: remoteFix(x.page, err)}
+	}
+	return nil
+}
+
+// addMetric adds a metric that was named.
+func (m *remoteMeter) addMetric(t prom.Target, page []prom.Series) error {
+	var rows, named []prom.Series
+	for _, s := range page {
+		if s.Name == t.Metric {
+			named = append(named, s)
+		}
+		if t.Matches(s) {
+			rows = append(rows, s)
+		}
+	}
+	absent := func(reason, fix string) error {
+		return power.Unavailable{Source: m.name, Reason: t.URL + ": " + reason, Fix: fix}
+	}
+	switch {
+	case len(named) == 0:
+		return absent("there is no metric "+t.Metric+" on the page",
+			"look for it: curl -s "+t.URL+" | grep -i -e power -e energy -e watt")
+	case len(rows) == 0:
+		return absent("no series of the page is "+t.String(), "the first one is "+named[0].String())
+	case len(rows) > 1:
+		return absent(fmt.Sprintf("%d series of the page are %s", len(rows), t),
+			"add labels; the first one is "+rows[0].String())
+	}
+	x := &remoteMetric{page: t.URL, unit: t.Unit, what: t.String(), matches: t.Matches}
+	if err := m.probe(x, page); err != nil {
+		return err
+	}
+	d := m.device(t.Name)
+	if d == nil {
+		d = m.add(power.Device{ID: t.Name, Kind: power.Remote, Name: t.String(), OverNetwork: true})
+	}
+	if t.Unit.Energy() {
+		d.energy = x
+	} else {
+		d.power = x
+	}
+	return nil
+}
+
+func (m *remoteMeter) device(id string) *remoteDevice {
+	for _, d := range m.devices {
+		if d.device.ID == id {
+			return d
+		}
+	}
+	return nil
+}
+
+func (m *remoteMeter) add(device power.Device) *remoteDevice {
+	d := &remoteDevice{device: device, series: poll.New(device.ID, m.name, 0, remoteInterval, m.clocks, nil)}
+	d.counter.changes.Interval = remoteInterval
+	m.devices = append(m.devices, d)
+	return d
+}
+
+// dcgmGPU are the rows of one GPU.
+type dcgmGPU struct {
+	key, index, uuid, model string
+	slices                  int // rows of MIG instances of one metric
+	rows                    map[string]int
+}
+
+// addDCGM adds the GPUs of a dcgm-exporter.
+func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.Device) error {
+	gpus := dcgmGPUs(page)
+	if len(gpus) == 0 {
+		return power.Unavailable{Source: m.name,
+			Reason: fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower, dcgmEnergy),
+			Fix: "enable them in the exporter's file of counters (dcgm-exporter -f); for another exporter, " +
+				"name the metric: " + t.Name + "=" + t.URL + "#metric:W"}
+	}
+	for _, g := range gpus {
+		m.addDCGMGPU(t, g, page, local)
+	}
+	if len(m.devices) == 0 {
+		return m.missing[0]
+	}
+	return nil
+}
+
+// dcgmGPUs groups the rows of a page by GPU, in their order.
+func dcgmGPUs(page []prom.Series) []*dcgmGPU {
+	var gpus []*dcgmGPU
+	byKey := make(map[string]*dcgmGPU)
+	for _, s := range page {
+		if s.Name != dcgmPower && s.Name != dcgmInstant && s.Name != dcgmEnergy {
+			continue
+		}
+		key := dcgmKey(s)
+		g := byKey[key]
+		if g == nil {
+			g = &dcgmGPU{key: key, index: s.Label("gpu"), uuid: s.Label("UUID"), model: s.Label("modelName"),
+				rows: make(map[string]int)}
+			byKey[key] = g
+			gpus = append(gpus, g)
+		}
+		g.rows[s.Name]++
+		if s.Label("GPU_I_ID") != "" {
+			g.slices = max(g.slices, g.rows[s.Name])
+		}
+	}
+	return gpus
+}
+
+// dcgmKey tells GPUs apart. Without a UUID the index has to do.
+func dcgmKey(s prom.Series) string {
+	if uuid := s.Label("UUID"); uuid != "" {
+		return uuid
+	}
+	return s.Label("Hostname") + " " + s.Label("gpu")
+}
+
+func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, local []power.Device) {
+	id := t.Name + "-gpu" + g.index
+	if g.index == "" || m.device(id) != nil { // a page that was put together of several hosts
+		id = fmt.Sprintf("%s-%d", t.Name, len(m.devices))
+	}
+	d := &remoteDevice{}
+	var problems []string
+	for _, c := range []struct {
+		metric string
+		unit   prom.Unit
+		at     **remoteMetric
+	}{{dcgmInstant, "W", &d.power}, {dcgmPower, "W", &d.power}, {dcgmEnergy, "mJ", &d.energy}} {
+		if *c.at != nil || g.rows[c.metric] == 0 {
+			continue
+		}
+		x := &remoteMetric{page: t.URL, unit: c.unit, what: fmt.Sprintf("%s of GPU %s", c.metric, g.index),
+			matches: func(s prom.Series) bool {
+				return s.Name == c.metric && dcgmKey(s) == g.key
+			}}
+		if _, err := x.value(page); err != nil {
+			problems = append(problems, err.Error())
+			continue
+		}
+		*c.at = x
+	}
+	if d.power == nil && d.energy == nil {
+		m.missing = append(m.missing, power.Unavailable{Source: m.name + " " + id, Reason: strings.Join(problems, "; "),
+			Fix: "look at the page: curl -s " + t.URL + " | grep DCGM_FI_DEV_POWER"})
+		return
+	}
+	kind := dcgmKind(g, local)
+	added := m.add(power.Device{ID: id, Kind: kind, Name: g.model, UUID: g.uuid, Scope: power.ScopeGPU, OverNetwork: true})
+	if added.device.Name == "" {
+		added.device.Name = "GPU " + g.index + " of " + t.Name
+	}
+	added.power, added.energy = d.power, d.energy
+	if g.slices > 0 {
+		m.warnings = append(m.warnings,
+			fmt.Sprintf("%s is in MIG mode: the page repeats the value of the whole GPU for each of its %d "+
+				"slices; it is taken once and not counted", id, g.slices))
+	}
+}
+
+// dcgmKind is Remote for a GPU that is measured on this machine, or that cannot be
+// tied to one GPU of an engine.
+func dcgmKind(g *dcgmGPU, local []power.Device) power.Kind {
+	measuredHere := slices.ContainsFunc(local, func(d power.Device) bool { return d.Kind == power.GPU || d.Kind == power.Module })
+	if g.uuid == "" || g.slices > 0 || measuredHere {
+		return power.Remote
+	}
+	return power.GPU
+}
