@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/sensors"
 )
 
 // pulser is a load on a simulated GPU: 700 W on, 120 W off.
