@@ -37,6 +37,9 @@ release: export CGO_CXXFLAGS := -O3 $(if $(filter x86_64,$(ARCH)),-march=x86-64-
 release:
 	$(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/llem
 
+# A program with the race detector sleeps for a second before it exits, unless told otherwise: tests start
+# hundreds of helper processes that are built with it.
+test: export GORACE ?= atexit_sleep_ms=0
 test:
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on $(PURE)
