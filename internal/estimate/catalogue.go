@@ -166,6 +166,11 @@ var catalogue = []Device{
 		Rates: Rates{FP32: 15.7 * tera, FP16: 125 * tera}, TDP: 300, Idle: 40,
 	},
 	{
+		Name: "V100 SXM2 16GB", Source: v100Sheet, Capability: "7.0",
+		Memory: 16384 * mib, Bandwidth: 900 * giga,
+		Rates: Rates{FP32: 15.7 * tera, FP16: 125 * tera}, TDP: 300, Idle: 40,
+	},
+	{
 		Name: "V100 PCIe 16GB", Source: v100Sheet, Capability: "7.0",
 		Aliases: []string{"v100 16gb", "v100 pcie"}, Memory: 16384 * mib, Bandwidth: 900 * giga,
 		Rates: Rates{FP32: 14 * tera, FP16: 112 * tera}, TDP: 250, Idle: 30,

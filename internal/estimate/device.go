@@ -3,7 +3,10 @@ package estimate
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -118,7 +121,9 @@ func Processor(cores int, memory unit.Bytes) Device {
 func Devices() []Device { return slices.Clone(catalogue) }
 
 // Lookup finds a device by the name that a user or the driver gives it: "h200",
-// "NVIDIA H100 80GB HBM3", "rtx4090". An error names the nearest.
+// "NVIDIA H100 80GB HBM3", "rtx4090". Every word of the name counts: a variant that is not
+// in the catalogue ("Laptop") is an error, and so is an unknown name; both name the nearest.
+// A capacity in the name wins over the catalogue's, and the device's name then says so.
 func Lookup(name string) (Device, error) {
 	want := words(name)
 	if len(want) == 0 {
@@ -127,31 +132,99 @@ func Lookup(name string) (Device, error) {
 	if slices.Contains(want, "mig") {
 		return Device{}, fmt.Errorf("device %q is a slice of a GPU: the catalogue has whole ones only", name)
 	}
-	joined := strings.Join(want, "")
-	for _, d := range catalogue {
-		for _, n := range d.names() {
-			if strings.Join(words(n), "") == joined {
-				return d, nil
-			}
-		}
+	if d, ok := named(want); ok {
+		return d, nil
 	}
-	// All words of one of its names occur, such as those of "a100 80gb sxm" in
-	// "A100-SXM4-80GB"; of several, the one with the most words.
-	best, score := Device{}, 0
-	for _, d := range catalogue {
-		for _, n := range d.names() {
-			w := words(n)
-			if len(w) > score && len(w) > 1 && contains(want, w) {
-				best, score = d, len(w)
-			}
-		}
+	bare, capacity := withoutCapacity(want)
+	if d, ok := sized(bare, capacity); ok {
+		return d, nil
 	}
-	if score > 0 {
-		return best, nil
+	if d, ok := named(bare); ok && capacity > 0 {
+		d.Memory = capacity
+		d.Name = fmt.Sprintf("%s with %.0f GB as named", strings.Join(withoutSize(d.Name), " "), gigabytes(capacity))
+		return d, nil
+	}
+	if d, surplus := variant(bare); len(surplus) > 0 {
+		return Device{}, fmt.Errorf("device %q is not in the catalogue: it has %s, but not its variant %q; "+
+			"name %[2]s to use the data of that one. All: %[4]s", name, d.Name, strings.Join(surplus, " "),
+			strings.Join(deviceNames(catalogue), ", "))
 	}
 	return Device{}, fmt.Errorf("device %q is not in the catalogue: did you mean %s? All: %s", name,
 		strings.Join(nearest(want), " or "), strings.Join(deviceNames(catalogue), ", "))
 }
+
+// named finds the device of which one name has exactly these words, in any order.
+func named(want []string) (Device, bool) {
+	key := sortedWords(want)
+	for _, d := range catalogue {
+		for _, n := range d.names() {
+			w := words(n)
+			if strings.Join(w, "") == strings.Join(want, "") || sortedWords(w) == key {
+				return d, true
+			}
+		}
+	}
+	return Device{}, false
+}
+
+func sortedWords(w []string) string { return strings.Join(slices.Sorted(slices.Values(w)), " ") }
+
+// sized finds the device of which one name has exactly these words and that has about the
+// capacity: drivers report up to 7 % less than is printed on the card.
+func sized(bare []string, capacity unit.Bytes) (Device, bool) {
+	for _, d := range catalogue {
+		for _, n := range d.names() {
+			rest, _ := withoutCapacity(words(n))
+			if sortedWords(rest) == sortedWords(bare) && capacity > 0 &&
+				math.Abs(float64(d.Memory)/float64(capacity)-1) < 0.08 {
+				return d, true
+			}
+		}
+	}
+	return Device{}, false
+}
+
+// variant finds the device of which one name's words all occur, with the words left over; of
+// several, the one with the fewest left.
+func variant(want []string) (best Device, surplus []string) {
+	for _, d := range catalogue {
+		for _, n := range d.names() {
+			w := words(n)
+			rest := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return slices.Contains(w, s) })
+			if contains(want, w) && (surplus == nil || len(rest) < len(surplus)) {
+				best, surplus = d, rest
+			}
+		}
+	}
+	return best, surplus
+}
+
+// capacityWord is a capacity in a name, such as 80gb.
+var capacityWord = regexp.MustCompile(`^([0-9]+)gb?$`)
+
+// withoutCapacity takes the capacity out of the words of a name; 0: it has none.
+func withoutCapacity(want []string) (rest []string, capacity unit.Bytes) {
+	for _, w := range want {
+		if m := capacityWord.FindStringSubmatch(w); m != nil {
+			n, err := strconv.Atoi(m[1])
+			if err == nil && n > 0 && n < 1<<20 {
+				capacity = unit.Bytes(n) << 30
+				continue
+			}
+		}
+		rest = append(rest, w)
+	}
+	return rest, capacity
+}
+
+// withoutSize takes the capacity out of a device's name as it is written.
+func withoutSize(name string) []string {
+	return slices.DeleteFunc(strings.Fields(name), func(w string) bool {
+		return capacityWord.MatchString(strings.ToLower(w))
+	})
+}
+
+func gigabytes(b unit.Bytes) float64 { return float64(b) / (1 << 30) }
 
 func (d Device) names() []string { return append([]string{d.Name}, d.Aliases...) }
 
@@ -171,7 +244,8 @@ func words(name string) []string {
 	})
 	return slices.DeleteFunc(fields, func(w string) bool {
 		switch w {
-		case "nvidia", "amd", "geforce", "tesla", "instinct", "gpu", "graphics", "accelerator", "tensor", "core":
+		case "nvidia", "amd", "geforce", "tesla", "instinct", "gpu", "graphics", "accelerator", "tensor", "core",
+			"generation", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr6", "gddr6x", "gddr7", "oam":
 			return true
 		}
 		return false

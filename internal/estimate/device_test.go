@@ -19,7 +19,11 @@ func TestLookup(t *testing.T) {
 		"Tesla V100-SXM2-32GB": "V100 SXM2 32GB", "Tesla V100-PCIE-16GB": "V100 PCIe 16GB", "Tesla T4": "T4",
 		"t4":          "T4",
 		"NVIDIA B200": "B200", "NVIDIA GH200 480GB": "GH200", "NVIDIA GH200 144G HBM3e": "",
-		"AMD Instinct MI300X": "MI300X",
+		"AMD Instinct MI300X": "MI300X", "NVIDIA H100 80GB HBM2e": "H100 SXM", "NVIDIA H200 141GB HBM3e": "H200 SXM",
+		"Tesla V100-SXM2-16GB": "V100 SXM2 16GB", "NVIDIA L40S 48GB": "L40S", "NVIDIA L4 24GB": "L4",
+		// The capacity in the name wins.
+		"NVIDIA A100-SXM-64GB": "A100 SXM with 64 GB as named", "NVIDIA H100-SXM5-64GB": "H100 SXM with 64 GB as named",
+		"NVIDIA GeForce RTX 4090 48GB": "RTX 4090 with 48 GB as named",
 	} {
 		got, err := Lookup(name)
 		if want == "" {
@@ -31,11 +35,27 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestNamedCapacity: memory is that of the name, and the rest that of the catalogue.
+func TestNamedCapacity(t *testing.T) {
+	for name, gib := range map[string]float64{"A100-SXM-64GB": 64, "RTX 4090 48GB": 48, "H100-SXM5-64GB": 64,
+		"A100-SXM4-40GB": 40, "V100-SXM2-16GB": 16} {
+		d, err := Lookup(name)
+		if got := float64(d.Memory) / (1 << 30); err != nil || got < 0.92*gib || got > gib {
+			t.Errorf("Lookup(%q) has %.1f GiB, %v, want about %g", name, got, err, gib)
+		}
+	}
+}
+
 func TestLookupSuggests(t *testing.T) {
 	for name, want := range map[string]string{
 		"h20": "H200 SXM", "NVIDIA H800": "H100", "rtx 4080": "RTX 4090", "a100x": "A100", "l40": "L40S",
-		"":                                  "no device is named",
-		"NVIDIA H100 80GB HBM3 MIG 1g.10gb": "slice",
+		"": "no device is named",
+		// No word of a name is dropped in silence.
+		"NVIDIA GeForce RTX 4090 Laptop GPU": `it has RTX 4090, but not its variant "laptop"; name RTX 4090`,
+		"NVIDIA RTX 4090 D":                  `variant "d"`,
+		"NVIDIA GeForce RTX 3090 Ti":         `variant "ti"`,
+		"RTX 4090 Laptop 16GB":               `variant "laptop"`,
+		"NVIDIA H100 80GB HBM3 MIG 1g.10gb":  "slice",
 	} {
 		d, err := Lookup(name)
 		if err == nil {

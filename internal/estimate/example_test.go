@@ -2,6 +2,7 @@ package estimate_test
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -27,10 +28,11 @@ func Example() {
 	fmt.Printf("%s: %.3g s, %v, decode bound by %s\n", p.Basis, p.Window.Seconds, p.Window.Energy, p.Decode.Bound)
 	fmt.Println(s.Fits(0).Reason)
 	s.Work.Prompts, s.Work.Batch = 4000, 4000
-	fmt.Println(s.Fits(0).Reason)
+	reason, advice, _ := strings.Cut(s.Fits(0).Reason, ": ")
+	fmt.Printf("%s:\n%s\n", reason, advice)
 	// Output:
 	// roofline: 13.2 s, 3.32 kJ, decode bound by launches
 	// needs 16.5 GiB (weights 15.0 GiB, KV cache 512 MiB, activations 466 MiB, overhead 632 MiB) of 140 GiB on H200 SXM
-	// needs 493 GiB (weights 15.0 GiB, KV cache 250 GiB, activations 228 GiB, overhead 671 MiB)
-	// of 140 GiB on H200 SXM: reduce the batch to 1045
+	// needs 493 GiB (weights 15.0 GiB, KV cache 250 GiB, activations 228 GiB, overhead 671 MiB) of 140 GiB on H200 SXM:
+	// reduce the batch to 1045
 }
