@@ -39,8 +39,8 @@ func (b *builder) link(l *layer, f *field, v value) {
 		return
 	}
 	switch {
-	case e.basic != f.kind.basic:
-		b.fail(v.at, "", "link: %s takes %s, but %s is %s", f.key, f.kind.basic, v.text, e.basic)
+	case e.basic != f.kind.Basic:
+		b.fail(v.at, "", "link: %s takes %s, but %s is %s", f.key, f.kind.Basic, v.text, e.basic)
 		return
 	case len(e.keys) == 0 && !e.batch:
 		b.fail(v.at, "write the value outside of link", "link: %s follows no key", f.key)

@@ -3,6 +3,8 @@ package study
 import (
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 func TestSameEngine(t *testing.T) {
@@ -82,13 +84,13 @@ func TestKnobs(t *testing.T) {
 			continue
 		}
 		s := defaults()
-		v := val{i: 7, f: 7}
-		if f.kind.enum != nil {
-			v = val{s: f.kind.enum[1]}
+		v := grammar.Value{Whole: 7, Number: 7}
+		if f.kind.Enum != nil {
+			v = grammar.Value{Text: f.kind.Enum[1]}
 		}
 		f.put(&s, v)
 		want := strings.TrimPrefix(f.key, "pytorch.") + "=" + f.get(&s).String()
-		if got := s.pytorch.Knobs(); len(got) != 1 || f.kind.enum != nil && got[0] != want {
+		if got := s.pytorch.Knobs(); len(got) != 1 || f.kind.Enum != nil && got[0] != want {
 			t.Errorf("%s: knobs %v, want %s", f.key, got, want)
 		}
 	}

@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // Execution says how often, in which order and within which limits experiments
@@ -109,16 +110,7 @@ var defaultUntil = Until{Metric: "energy.per_output_token_j", RelativeHalfWidth:
 type Duration time.Duration
 
 // String gives the shortest form that can be read back.
-func (d Duration) String() string {
-	s := time.Duration(d).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
+func (d Duration) String() string { return grammar.DurationText(time.Duration(d)) }
 
 // MarshalText implements [encoding.TextMarshaler].
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
@@ -184,8 +176,8 @@ var profiles = map[string]Execution{
 // executionField is one key of the execution section.
 type executionField struct {
 	key, help string
-	kind      kind
-	put       func(*Execution, val)
+	kind      grammar.Kind
+	put       func(*Execution, grammar.Value)
 }
 
 // executionFields is the grammar of the execution section.
@@ -193,47 +185,47 @@ var executionFields = []*executionField{
 	{"execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 " +
 		"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until energy per " +
 		"output token is known to 2 %",
-		choiceKind(Quick, Standard, Publication), func(x *Execution, v val) { x.Profile = v.s }},
-	{"execution.cycles", "how often every experiment runs", wholeKind(1, 1000),
-		func(x *Execution, v val) { x.Cycles = int(v.i) }},
+		grammar.Choice(Quick, Standard, Publication), func(x *Execution, v grammar.Value) { x.Profile = v.Text }},
+	{"execution.cycles", "how often every experiment runs", grammar.Integer(1, 1000),
+		func(x *Execution, v grammar.Value) { x.Cycles = int(v.Whole) }},
 	{"execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or " +
 		"latin_square",
-		choiceKind(Orders()...), func(x *Execution, v val) { x.Order = v.s }},
+		grammar.Choice(Orders()...), func(x *Execution, v grammar.Value) { x.Order = v.Text }},
 	{"execution.seed", "seed of the order shuffle; if left out, it comes from the ids of the experiments",
-		wholeKind(0, 1<<53), func(x *Execution, v val) { x.Seed = uint64(v.i) }},
+		grammar.Integer(0, 1<<53), func(x *Execution, v grammar.Value) { x.Seed = uint64(v.Whole) }},
 	{"execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first " +
-		"run found it", gapKind(), func(x *Execution, v val) {
-		if v.s == gapAuto {
+		"run found it", gapKind(), func(x *Execution, v grammar.Value) {
+		if v.Text == gapAuto {
 			x.Gap = Gap{Mode: GapByCondition}
 		} else {
-			x.Gap = Gap{Mode: GapFixed, Seconds: v.f}
+			x.Gap = Gap{Mode: GapFixed, Seconds: v.Number}
 		}
 	}},
 	{"execution.restart", "when an engine is started anew: needed lets one engine serve runs in a row that differ " +
 		"in nothing but what it can change while its model stays loaded; always gives every run its own",
-		choiceKind(RestartNeeded, RestartAlways), func(x *Execution, v val) { x.Restart = v.s }},
+		grammar.Choice(RestartNeeded, RestartAlways), func(x *Execution, v grammar.Value) { x.Restart = v.Text }},
 	{"execution.until.metric", "the metric that decides whether there have been enough cycles",
-		choiceKind(Metrics()...), func(x *Execution, v val) { x.Until.Metric = v.s }},
+		grammar.Choice(Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }},
 	{"execution.until.relative_half_width",
 		"half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
-		numberKind(0.0001, 1), func(x *Execution, v val) { x.Until.RelativeHalfWidth = v.f }},
-	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", wholeKind(2, 1000),
-		func(x *Execution, v val) { x.Until.MaxCycles = int(v.i) }},
+		grammar.Float(0.0001, 1), func(x *Execution, v grammar.Value) { x.Until.RelativeHalfWidth = v.Number }},
+	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", grammar.Integer(2, 1000),
+		func(x *Execution, v grammar.Value) { x.Until.MaxCycles = int(v.Whole) }},
 	{"execution.rest.degrees",
 		"a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; " +
-			"3 if nothing is given", numberKind(0.1, 50), func(x *Execution, v val) { x.Rest.Degrees = v.f }},
+			"3 if nothing is given", grammar.Float(0.1, 50), func(x *Execution, v grammar.Value) { x.Rest.Degrees = v.Number }},
 	{"execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given",
-		numberKind(0.1, 100), func(x *Execution, v val) { x.Rest.PowerPct = v.f }},
-	{"execution.rest.at_most", "how long that is waited for; 3m if nothing is given", durationKind(),
-		func(x *Execution, v val) { x.Rest.AtMost = Duration(v.i) }},
-	{"execution.run_timeout", "time limit of one run", durationKind(),
-		func(x *Execution, v val) { x.RunTimeout = Duration(v.i) }},
+		grammar.Float(0.1, 100), func(x *Execution, v grammar.Value) { x.Rest.PowerPct = v.Number }},
+	{"execution.rest.at_most", "how long that is waited for; 3m if nothing is given", grammar.TimeSpan(),
+		func(x *Execution, v grammar.Value) { x.Rest.AtMost = Duration(v.Whole) }},
+	{"execution.run_timeout", "time limit of one run", grammar.TimeSpan(),
+		func(x *Execution, v grammar.Value) { x.RunTimeout = Duration(v.Whole) }},
 	{"execution.study_timeout",
 		"time limit of the study over all its parts: the run in flight is ended, and made anew when the study is " +
-			"gone on with", durationKind(), func(x *Execution, v val) { x.StudyTimeout = Duration(v.i) }},
+			"gone on with", grammar.TimeSpan(), func(x *Execution, v grammar.Value) { x.StudyTimeout = Duration(v.Whole) }},
 	{"execution.max_failures",
 		"consecutive failures of one model on one backend after which their other runs are left out; 0 is never",
-		wholeKind(0, 1000), func(x *Execution, v val) { x.MaxFailures = int(v.i) }},
+		grammar.Integer(0, 1000), func(x *Execution, v grammar.Value) { x.MaxFailures = int(v.Whole) }},
 }
 
 func lookupExecution(key string) (*executionField, bool) {
@@ -247,7 +239,7 @@ func lookupExecution(key string) (*executionField, bool) {
 // executionSetting is a key of the execution section that some source gave.
 type executionSetting struct {
 	f  *executionField
-	v  val
+	v  grammar.Value
 	at *Error
 }
 
@@ -255,8 +247,8 @@ type executionSetting struct {
 func resolveExecution(settings map[string]executionSetting) (Execution, *Error) {
 	x := DefaultExecution()
 	if p, ok := settings["execution.profile"]; ok {
-		profile := profiles[p.v.s]
-		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.v.s, profile.Cycles, profile.Gap, profile.Restart,
+		profile := profiles[p.v.Text]
+		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.v.Text, profile.Cycles, profile.Gap, profile.Restart,
 			profile.Until
 	}
 	for _, f := range executionFields {

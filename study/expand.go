@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // expansion turns what the sources say into experiments.
@@ -151,29 +153,29 @@ func (x *expansion) lacksModel(g *grid) {
 
 // follow sets the key of a link; false if the value does not fit.
 func (x *expansion) follow(g *grid, l *link, s *scratch) bool {
-	var v val
+	var v grammar.Value
 	switch l.e.basic {
-	case isNumber:
-		v.f = l.e.num(s)
-	case isText:
-		v.s = l.e.str(s)
-	case isBool:
-		v.s = string(Off)
+	case grammar.IsNumber:
+		v.Number = l.e.num(s)
+	case grammar.IsText:
+		v.Text = l.e.str(s)
+	case grammar.IsBool:
+		v.Text = string(Off)
 		if l.e.truth(s) {
-			v.s = string(On)
+			v.Text = string(On)
 		}
 	}
 	if s.undefined {
 		x.refuse(g, l.at, fmt.Sprintf("the link of %s divides by zero", l.f.key), "")
 		return false
 	}
-	out, ok := l.f.kind.accepts(v)
+	out, ok := l.f.kind.Accepts(v)
 	if !ok {
-		text := v.s
-		if l.e.basic == isNumber {
-			text = fmt.Sprint(v.f)
+		text := v.Text
+		if l.e.basic == grammar.IsNumber {
+			text = fmt.Sprint(v.Number)
 		}
-		x.refuse(g, l.at, fmt.Sprintf("the link makes %s %s; want %s", l.f.key, text, l.f.kind.want), "")
+		x.refuse(g, l.at, fmt.Sprintf("the link makes %s %s; want %s", l.f.key, text, l.f.kind.Want), "")
 		return false
 	}
 	l.f.put(s.settings, out)
@@ -221,30 +223,19 @@ func (x *expansion) hash(g *grid, s *settings) uint64 {
 		v := f.get(s)
 		switch f.key { // equal IDs need equal hashes
 		case "model":
-			v.s = canonicalModel(v.s)
+			v.Text = canonicalModel(v.Text)
 		case "workload.dataset":
-			v.s = canonicalDataset(v.s)
+			v.Text = canonicalDataset(v.Text)
 		case "dtype":
-			v.s = canonicalDType(v.s, g.backend, canonicalModel(s.Model))
+			v.Text = canonicalDType(v.Text, g.backend, canonicalModel(s.Model))
 		}
-		if v.s != "" {
-			h ^= maphash.String(x.seed, v.s)
+		if v.Text != "" {
+			h ^= maphash.String(x.seed, v.Text)
 		}
-		h = (h ^ uint64(v.i) ^ math.Float64bits(v.f)) * odd
+		h = (h ^ uint64(v.Whole) ^ math.Float64bits(v.Number)) * odd
 		h ^= h >> 29
 	}
 	return h
-}
-
-// String gives the value as a study file would.
-func (v val) String() string {
-	switch {
-	case v.s != "":
-		return v.s
-	case v.i != 0:
-		return fmt.Sprint(v.i)
-	}
-	return fmt.Sprint(v.f)
 }
 
 // refuse records a point that cannot be run.

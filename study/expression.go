@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // expression is a checked expression over the keys of an experiment. It has no side
 // effects: its value depends on the settings alone.
 type expression struct {
-	basic basic
+	basic grammar.Basic
 	num   func(*scratch) float64
 	str   func(*scratch) string
 	truth func(*scratch) bool
@@ -81,7 +83,7 @@ func compile(text string) (*expression, error) {
 // compileCondition reads an expression that is true or false.
 func compileCondition(text string) (*expression, error) {
 	e, err := compile(text)
-	if err == nil && e.basic != isBool {
+	if err == nil && e.basic != grammar.IsBool {
 		return nil, &syntaxError{width: utf8.RuneCountInString(text),
 			msg: fmt.Sprintf("is %s; want a condition",
 				e.basic), hint: "compare it with something, as in workload.prompts <= 64"}
@@ -99,26 +101,26 @@ func comparison(sign, left, right token, e, f *expression) (*expression, error) 
 		key   *field
 		value *string
 	}{{right, e.key, f.constant}, {left, f.key, e.constant}} {
-		if pair.key != nil && pair.value != nil && pair.key.kind.enum != nil &&
-			!slices.Contains(pair.key.kind.enum, *pair.value) {
+		if pair.key != nil && pair.value != nil && pair.key.kind.Enum != nil &&
+			!slices.Contains(pair.key.kind.Enum, *pair.value) {
 			hint := ""
-			if near := nearest(*pair.value, pair.key.kind.enum); near != "" {
+			if near := grammar.Nearest(*pair.value, pair.key.kind.Enum); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			return nil, &syntaxError{pair.at.from, pair.at.width,
 				fmt.Sprintf("compares %s with %q, which it never is; it is %s", pair.key.key, *pair.value,
-					pair.key.kind.want), hint}
+					pair.key.kind.Want), hint}
 		}
 	}
-	out := &expression{basic: isBool}
+	out := &expression{basic: grammar.IsBool}
 	switch e.basic {
-	case isNumber:
+	case grammar.IsNumber:
 		out.truth = compareNumbers(sign.text, e.num, f.num)
 		return out, nil
-	case isText:
+	case grammar.IsText:
 		a, b := e.str, f.str
 		out.truth = func(s *scratch) bool { return a(s) == b(s) }
-	case isBool:
+	case grammar.IsBool:
 		a, b := e.truth, f.truth
 		out.truth = func(s *scratch) bool { return a(s) == b(s) }
 	}
@@ -137,7 +139,7 @@ func comparison(sign, left, right token, e, f *expression) (*expression, error) 
 // quoteHint helps where a number in quotes, or a text without them, was compared.
 func quoteHint(t token, e *expression) string {
 	if e.constant != nil && t.kind == textToken {
-		if _, err := parseNumber(t.text); err == nil {
+		if _, err := grammar.ParseNumber(t.text); err == nil {
 			return "write the number without quotes"
 		}
 	}

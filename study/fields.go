@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // settings are all values of an experiment, with those of every backend's section in
@@ -36,7 +38,7 @@ func defaults() settings {
 // where its value lies.
 type field struct {
 	key, help string
-	kind      kind
+	kind      grammar.Kind
 	// section is the backend that owns the key, or "".
 	section string
 	// aside says that the key changes nothing of the measurement, and so not the ID.
@@ -49,8 +51,8 @@ type field struct {
 	list bool
 	// optional says that the default is the engine's own.
 	optional bool
-	get      func(*settings) val
-	put      func(*settings, val)
+	get      func(*settings) grammar.Value
+	put      func(*settings, grammar.Value)
 }
 
 // Backends lists the names that the key backend accepts.
@@ -186,7 +188,7 @@ func lookup(key string) (*field, bool) {
 }
 
 // newField completes a field with the section that its key names.
-func newField(key, help string, k kind, get func(*settings) val, put func(*settings, val)) *field {
+func newField(key, help string, k grammar.Kind, get func(*settings) grammar.Value, put func(*settings, grammar.Value)) *field {
 	f := &field{key: key, help: help, kind: k, get: get, put: put}
 	if head, _, dotted := strings.Cut(key, "."); dotted && slices.Contains(backends, head) {
 		f.section = head
@@ -209,26 +211,26 @@ func aside(f *field) *field {
 	return f
 }
 
-func wordField(key, help string, k kind, at func(*settings) *string) *field {
-	return newField(key, help, k, func(s *settings) val { return val{s: *at(s)} },
-		func(s *settings, v val) { *at(s) = v.s })
+func wordField(key, help string, k grammar.Kind, at func(*settings) *string) *field {
+	return newField(key, help, k, func(s *settings) grammar.Value { return grammar.Value{Text: *at(s)} },
+		func(s *settings, v grammar.Value) { *at(s) = v.Text })
 }
 
 func textField(key, want, help string, at func(*settings) *string) *field {
-	return wordField(key, help, textKind(want), at)
+	return wordField(key, help, grammar.Line(want), at)
 }
 
 func choiceField(key, help string, at func(*settings) *string, allowed ...string) *field {
-	return wordField(key, help, choiceKind(allowed...), at)
+	return wordField(key, help, grammar.Choice(allowed...), at)
 }
 
 // usual makes the first choice the one that the zero value stands for.
 func usual(f *field) *field {
-	first, get, put := f.kind.enum[0], f.get, f.put
-	f.get = func(s *settings) val { return val{s: cmp.Or(get(s).s, first)} }
-	f.put = func(s *settings, v val) {
-		if v.s == first {
-			v.s = ""
+	first, get, put := f.kind.Enum[0], f.get, f.put
+	f.get = func(s *settings) grammar.Value { return grammar.Value{Text: cmp.Or(get(s).Text, first)} }
+	f.put = func(s *settings, v grammar.Value) {
+		if v.Text == first {
+			v.Text = ""
 		}
 		put(s, v)
 	}
@@ -238,10 +240,10 @@ func usual(f *field) *field {
 // usualOne makes 1 the number that the zero value stands for.
 func usualOne(f *field) *field {
 	get, put := f.get, f.put
-	f.get = func(s *settings) val { return cmp.Or(get(s), val{i: 1, f: 1}) }
-	f.put = func(s *settings, v val) {
-		if v.i == 1 {
-			v = val{}
+	f.get = func(s *settings) grammar.Value { return cmp.Or(get(s), grammar.Value{Whole: 1, Number: 1}) }
+	f.put = func(s *settings, v grammar.Value) {
+		if v.Whole == 1 {
+			v = grammar.Value{}
 		}
 		put(s, v)
 	}
@@ -249,7 +251,7 @@ func usualOne(f *field) *field {
 }
 
 func patternField(key, want, pattern, help string, at func(*settings) *string, words ...string) *field {
-	return wordField(key, help, patternKind(want, pattern, words...), at)
+	return wordField(key, help, grammar.Pattern(want, pattern, words...), at)
 }
 
 func remoteField(key, help string, at func(*settings) *string) *field {
@@ -259,29 +261,29 @@ func remoteField(key, help string, at func(*settings) *string) *field {
 }
 
 func wholeField(key string, low, high int64, help string, at func(*settings) *int) *field {
-	return newField(key, help, wholeKind(low, high),
-		func(s *settings) val { return val{i: int64(*at(s)), f: float64(*at(s))} }, func(s *settings,
-			v val) {
-			*at(s) = int(v.i)
+	return newField(key, help, grammar.Integer(low, high),
+		func(s *settings) grammar.Value { return grammar.Value{Whole: int64(*at(s)), Number: float64(*at(s))} }, func(s *settings,
+			v grammar.Value) {
+			*at(s) = int(v.Whole)
 		})
 }
 
 func seedField(key, help string, at func(*settings) *uint64) *field {
-	return newField(key, help, wholeKind(0, math.MaxInt64),
-		func(s *settings) val { return val{i: int64(*at(s)), f: float64(*at(s))} }, func(s *settings,
-			v val) {
-			*at(s) = uint64(v.i)
+	return newField(key, help, grammar.Integer(0, math.MaxInt64),
+		func(s *settings) grammar.Value { return grammar.Value{Whole: int64(*at(s)), Number: float64(*at(s))} }, func(s *settings,
+			v grammar.Value) {
+			*at(s) = uint64(v.Whole)
 		})
 }
 
 func numberField(key string, low, high float64, help string, at func(*settings) *float64) *field {
-	return newField(key, help, numberKind(low, high), func(s *settings) val { return val{f: *at(s)} },
-		func(s *settings, v val) { *at(s) = v.f })
+	return newField(key, help, grammar.Float(low, high), func(s *settings) grammar.Value { return grammar.Value{Number: *at(s)} },
+		func(s *settings, v grammar.Value) { *at(s) = v.Number })
 }
 
 func toggleField(key, help string, at func(*settings) *Toggle) *field {
-	return newField(key, help, toggleKind(), func(s *settings) val { return val{s: string(*at(s))} },
-		func(s *settings, v val) { *at(s) = Toggle(v.s) })
+	return newField(key, help, grammar.Switch(), func(s *settings) grammar.Value { return grammar.Value{Text: string(*at(s))} },
+		func(s *settings, v grammar.Value) { *at(s) = Toggle(v.Text) })
 }
 
 // BatchKeys lists the key of each backend that holds the batch size, in the order of
@@ -299,7 +301,7 @@ func BatchKeys() []string {
 func Keys() [][2]string {
 	out := make([][2]string, len(fields))
 	for i, f := range fields {
-		out[i] = [2]string{f.key, f.kind.want}
+		out[i] = [2]string{f.key, f.kind.Want}
 	}
 	return out
 }

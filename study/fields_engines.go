@@ -10,8 +10,8 @@ func optional(fields ...*field) []*field {
 
 // alsoNumber says that whole numbers up to most are among a field's texts.
 func alsoNumber(f *field, most int) *field {
-	f.kind.schema = map[string]any{"anyOf": []any{map[string]any{"type": "integer", "minimum": 0, "maximum": most},
-		f.kind.schema}}
+	f.kind.Schema = map[string]any{"anyOf": []any{map[string]any{"type": "integer", "minimum": 0, "maximum": most},
+		f.kind.Schema}}
 	return f
 }
 
@@ -21,7 +21,7 @@ func listField(key, want, pattern, help string, at func(*settings) *string) *fie
 	f := patternField(key, want, pattern, help, at)
 	f.undivided, f.list = true, true
 	number := map[string]any{"type": "number", "minimum": 0}
-	f.kind.schema = map[string]any{"anyOf": []any{f.kind.schema,
+	f.kind.Schema = map[string]any{"anyOf": []any{f.kind.Schema,
 		map[string]any{"type": "array", "items": number, "minItems": 1}}}
 	return f
 }

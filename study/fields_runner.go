@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // Runners: what an engine runs as.
@@ -30,12 +32,12 @@ type ContainerSection struct {
 const ClientAuto = "auto"
 
 func perBackendField(key, want, help string, at func(*settings) *string) *field {
-	k := textKind(want)
-	plain := k.parse
-	k.parse = func(text string) (val, error) {
+	k := grammar.Line(want)
+	plain := k.Parse
+	k.Parse = func(text string) (grammar.Value, error) {
 		v, err := plain(text)
 		if err == nil {
-			_, err = perBackend(v.s)
+			_, err = perBackend(v.Text)
 		}
 		return v, err
 	}
@@ -68,8 +70,8 @@ func perBackend(text string) (map[string]string, error) {
 		}
 		switch _, twice := out[name]; {
 		case named && !slices.Contains(backends, name):
-			return nil, &hinted{fmt.Sprintf("names %q, which is no backend", name),
-				"backends are " + strings.Join(backends, ", ")}
+			return nil, &grammar.HintedError{Msg: fmt.Sprintf("names %q, which is no backend", name),
+				Hint: "backends are " + strings.Join(backends, ", ")}
 		case value == "":
 			return nil, errors.New("has an empty part")
 		case twice:

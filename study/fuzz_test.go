@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // parseAlone reads a study that has no other files to name.
@@ -84,14 +86,14 @@ func FuzzRange(f *testing.F) {
 				high = high[:i]
 			}
 		}
-		first, err1 := parseNumber(low)
-		last, err2 := parseNumber(high)
+		first, err1 := grammar.ParseNumber(low)
+		last, err2 := grammar.ParseNumber(high)
 		if err1 != nil || err2 != nil {
 			t.Fatalf("%q: %v, %v", text, err1, err2)
 		}
 		previous := first
 		for i, v := range values {
-			n, err := parseNumber(v)
+			n, err := grammar.ParseNumber(v)
 			if err != nil {
 				t.Fatalf("%q gives %q: %v", text, v, err)
 			}
@@ -140,9 +142,9 @@ func FuzzWhere(f *testing.F) {
 // evaluate gives the value of an expression, with the bits of a number.
 func evaluate(e *expression, x *scratch) any {
 	switch e.basic {
-	case isNumber:
+	case grammar.IsNumber:
 		return math.Float64bits(e.num(x))
-	case isText:
+	case grammar.IsText:
 		return e.str(x)
 	}
 	return e.truth(x)

@@ -38,7 +38,7 @@ func (x *expansion) listed() (backends []string, named bool) {
 	for _, a := range x.axes {
 		if a.isBackend() {
 			for _, c := range a.choices {
-				backends = append(backends, c[0].v.s)
+				backends = append(backends, c[0].v.Text)
 			}
 		}
 		named = named || a.has(backend)
@@ -48,7 +48,7 @@ func (x *expansion) listed() (backends []string, named bool) {
 	}
 	for _, p := range x.fixed {
 		if p.f == backend {
-			return []string{p.v.s}, true
+			return []string{p.v.Text}, true
 		}
 	}
 	return []string{Embedded}, named
@@ -87,7 +87,7 @@ func (x *expansion) involved(listed []string) []string {
 func backendOf(choice []set) string {
 	for _, s := range choice {
 		if s.f.key == "backend" {
-			return s.v.s
+			return s.v.Text
 		}
 	}
 	return ""
@@ -260,8 +260,8 @@ func (x *expansion) entryBackends(p *point, listed []string) []string {
 	backend, _ := lookup("backend")
 	candidates := listed
 	if s := p.names(backend); s != nil {
-		candidates = []string{s.v.s}
-		if x.chosen && !slices.Contains(listed, s.v.s) {
+		candidates = []string{s.v.Text}
+		if x.chosen && !slices.Contains(listed, s.v.Text) {
 			x.out.Filtered++
 			return nil
 		}

@@ -79,9 +79,9 @@ func (r *reader) ownKeys(where string, members []*axis) {
 	for _, m := range members {
 		section := m.keys[0].f.section
 		if section != "" && !slices.ContainsFunc(members[i].choices,
-			func(c []set) bool { return c[0].v.s == section }) {
+			func(c []set) bool { return c[0].v.Text == section }) {
 			r.fail(m.at, "remove the key, or name its backend", "%s sets %s, but its backend is %s", where, m.name,
-				members[i].choices[0][0].v.s)
+				members[i].choices[0][0].v.Text)
 		}
 	}
 }

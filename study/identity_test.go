@@ -8,20 +8,22 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // value gives some value that the field accepts, as a study file would write it.
 func (f *field) anyValue(rng *rand.Rand) string {
 	switch {
-	case strings.HasPrefix(f.key, "container.") && f.kind.enum == nil:
+	case strings.HasPrefix(f.key, "container.") && f.kind.Enum == nil:
 		return []string{"a", "'a:1'", "'pytorch=a, b'"}[rng.IntN(3)]
-	case f.kind.enum != nil:
-		return f.kind.enum[rng.IntN(len(f.kind.enum))]
-	case f.kind.whole:
-		span := min(f.kind.high-f.kind.low, 1000)
-		return strconv.Itoa(int(f.kind.low) + rng.IntN(int(span)+1))
-	case f.kind.basic == isNumber:
-		return strconv.FormatFloat(f.kind.low+(min(f.kind.high, 100)-f.kind.low)*float64(rng.IntN(5))/4, 'g', -1, 64)
+	case f.kind.Enum != nil:
+		return f.kind.Enum[rng.IntN(len(f.kind.Enum))]
+	case f.kind.Whole:
+		span := min(f.kind.High-f.kind.Low, 1000)
+		return strconv.Itoa(int(f.kind.Low) + rng.IntN(int(span)+1))
+	case f.kind.Basic == grammar.IsNumber:
+		return strconv.FormatFloat(f.kind.Low+(min(f.kind.High, 100)-f.kind.Low)*float64(rng.IntN(5))/4, 'g', -1, 64)
 	case f.undivided && f.key != "energy.remote":
 		return []string{"'1'", "'1,2'", "'2,4,8'"}[rng.IntN(3)]
 	case f.key == "pytorch.device":
@@ -38,7 +40,7 @@ func (f *field) anyValue(rng *rand.Rand) string {
 
 // spellings of a number that mean the same.
 func respell(f *field, text string, rng *rand.Rand) string {
-	if f.kind.basic != isNumber || f.key == "" {
+	if f.kind.Basic != grammar.IsNumber || f.key == "" {
 		return text
 	}
 	n, err := strconv.ParseFloat(text, 64)
@@ -53,8 +55,8 @@ func respell(f *field, text string, rng *rand.Rand) string {
 		}
 	}
 	s := options[rng.IntN(len(options))]
-	if f.kind.whole {
-		if v, err := parseWhole(s); err != nil || float64(v) != n {
+	if f.kind.Whole {
+		if v, err := grammar.ParseWhole(s); err != nil || float64(v) != n {
 			return text // %e rounds
 		}
 	} else if v, err := strconv.ParseFloat(s, 64); err != nil || v != n {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 func TestParseWhole(t *testing.T) {
@@ -14,7 +16,7 @@ func TestParseWhole(t *testing.T) {
 		"9.223372036854775807e18":   9223372036854775807,
 		"1000000000000000000000e-3": 1000000000000000000, "1.00000000000000000000000000000": 1,
 	} {
-		if got, err := parseWhole(text); err != nil || got != want {
+		if got, err := grammar.ParseWhole(text); err != nil || got != want {
 			t.Errorf("parseWhole(%q) = %d, %v, want %d", text, got, err, want)
 		}
 	}
@@ -23,7 +25,7 @@ func TestParseWhole(t *testing.T) {
 		"1e19", "1e99999999999", "1_000", "0x10",
 		"1,000", "nan", "inf", ".", "-", "e3", "1e", "--1", "1..2", "١",
 	} {
-		if got, err := parseWhole(text); err == nil {
+		if got, err := grammar.ParseWhole(text); err == nil {
 			t.Errorf("parseWhole(%q) = %d, want an error", text, got)
 		}
 	}
@@ -32,14 +34,14 @@ func TestParseWhole(t *testing.T) {
 func TestParseNumber(t *testing.T) {
 	for text, want := range map[string]float64{"0": 0, "-0": 0, "-0.0": 0, ".5": 0.5, "5.": 5, "1e3": 1000,
 		"1e-3": 0.001, "-2.5E+1": -25, "0e-999": 0} {
-		got, err := parseNumber(text)
+		got, err := grammar.ParseNumber(text)
 		if err != nil || got != want || 1/got != 1/(want+0) {
 			t.Errorf("parseNumber(%q) = %g, %v, want %g", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "01.5", "1e999", "1e-999", ".nan", "NaN", "inf", "-.inf", "0x1p3", "1_0",
 		"1:30", "."} {
-		if got, err := parseNumber(text); err == nil {
+		if got, err := grammar.ParseNumber(text); err == nil {
 			t.Errorf("parseNumber(%q) = %g, want an error", text, got)
 		}
 	}
@@ -72,20 +74,20 @@ func TestRanges(t *testing.T) {
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute,
 		"0.5h": 30 * time.Minute, "250ms": 250 * time.Millisecond} {
-		v, err := durationKind().parse(text)
-		if err != nil || time.Duration(v.i) != want {
-			t.Errorf("%s: %v, %v", text, time.Duration(v.i), err)
+		v, err := grammar.TimeSpan().Parse(text)
+		if err != nil || time.Duration(v.Whole) != want {
+			t.Errorf("%s: %v, %v", text, time.Duration(v.Whole), err)
 		}
 		var back Duration
 		if err := back.UnmarshalText([]byte(Duration(want).String())); err != nil || time.Duration(back) != want {
 			t.Errorf("%v is written as %s and read as %v, %v", want, Duration(want), back, err)
 		}
-		if again, err := durationKind().parse(Duration(want).String()); err != nil || again != v {
+		if again, err := grammar.TimeSpan().Parse(Duration(want).String()); err != nil || again != v {
 			t.Errorf("%s cannot be read back: %v", Duration(want), err)
 		}
 	}
 	for _, text := range []string{"", "30", "1:30", "-5s", "0s", "1d", "1h 30m", "10001h", "s", "1us"} {
-		if v, err := durationKind().parse(text); err == nil {
+		if v, err := grammar.TimeSpan().Parse(text); err == nil {
 			t.Errorf("%q = %v, want an error", text, v)
 		}
 	}
@@ -94,11 +96,11 @@ func TestDurations(t *testing.T) {
 // TestEveryFieldIsPutAndGot: what is put is what is got, and no two fields share a place.
 func TestEveryFieldIsPutAndGot(t *testing.T) {
 	for _, f := range fields {
-		v := val{s: "x"}
-		if f.kind.basic == isNumber {
-			v = val{i: 7, f: 7}
-			if !f.kind.whole {
-				v.i = 0
+		v := grammar.Value{Text: "x"}
+		if f.kind.Basic == grammar.IsNumber {
+			v = grammar.Value{Whole: 7, Number: 7}
+			if !f.kind.Whole {
+				v.Whole = 0
 			}
 		}
 		s, untouched := settings{}, settings{}
@@ -118,20 +120,20 @@ func TestEveryFieldIsPutAndGot(t *testing.T) {
 // the experiment as it was.
 func TestUsualChoiceIsTheZeroValue(t *testing.T) {
 	one := settings{}
-	if got := byKey["pytorch.tensor_parallel_size"].get(&one); got.i != 1 {
+	if got := byKey["pytorch.tensor_parallel_size"].get(&one); got.Whole != 1 {
 		t.Errorf("pytorch.tensor_parallel_size is %v where nothing was put, want 1", got)
 	}
-	if byKey["pytorch.tensor_parallel_size"].put(&one, val{i: 1, f: 1}); one != (settings{}) {
+	if byKey["pytorch.tensor_parallel_size"].put(&one, grammar.Value{Whole: 1, Number: 1}); one != (settings{}) {
 		t.Errorf("pytorch.tensor_parallel_size: 1 is kept as %+v", one.pytorch)
 	}
 	for key, want := range map[string]string{"pytorch.batching": "static", "pytorch.cache_implementation": "dynamic",
 		"pytorch.compile":      "off",
 		"pytorch.quantization": "none", "pytorch.matmul_precision": "highest", "pytorch.device_map": "single"} {
 		s := settings{}
-		if got := byKey[key].get(&s); got.s != want {
-			t.Errorf("%s is %q where nothing was put, want %q", key, got.s, want)
+		if got := byKey[key].get(&s); got.Text != want {
+			t.Errorf("%s is %q where nothing was put, want %q", key, got.Text, want)
 		}
-		if byKey[key].put(&s, val{s: want}); s != (settings{}) {
+		if byKey[key].put(&s, grammar.Value{Text: want}); s != (settings{}) {
 			t.Errorf("%s: %s is kept as %+v", key, want, s.pytorch)
 		}
 	}

@@ -3,6 +3,8 @@ package study
 import (
 	"maps"
 	"slices"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // layer is what one source says: a file without its bases, or one setting of the
@@ -33,14 +35,14 @@ func newLayer(source string) layer {
 // placed is a key with its value and where it stands.
 type placed struct {
 	f  *field
-	v  val
+	v  grammar.Value
 	at *Error
 }
 
 // set gives a key a value.
 type set struct {
 	f *field
-	v val
+	v grammar.Value
 }
 
 // axisForm is how an axis was written.

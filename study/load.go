@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // Setting is one KEY=VALUE from the command line.
@@ -126,8 +128,8 @@ func (b *builder) fail(at *Error, hint, format string, args ...any) {
 // failValue records what a parser said about a value.
 func (b *builder) failValue(at *Error, key string, err error) {
 	hint := ""
-	if h, ok := errors.AsType[*hinted](err); ok {
-		hint = h.hint
+	if h, ok := errors.AsType[*grammar.HintedError](err); ok {
+		hint = h.Hint
 	}
 	b.fail(at, hint, "%s %v", key, err)
 }

@@ -39,11 +39,11 @@ func (b *builder) origin(f *field, initial *settings) Origin {
 	o := Origin{Key: f.key, From: "the engine's default"}
 	if !f.optional {
 		o.From = "default"
-		o.Value = f.kind.text(f.get(initial))
+		o.Value = f.kind.Format(f.get(initial))
 	}
 	for _, p := range b.fixed {
 		if p.f == f {
-			o.Value, o.From = f.kind.text(p.v), p.at.place()
+			o.Value, o.From = f.kind.Format(p.v), p.at.place()
 		}
 	}
 	if f.key == "backend" && o.Value == "" {
@@ -56,7 +56,7 @@ func (b *builder) origin(f *field, initial *settings) Origin {
 		var values []string
 		for _, c := range a.choices {
 			for _, s := range c {
-				if text := f.kind.text(s.v); s.f == f && !slices.Contains(values, text) {
+				if text := f.kind.Format(s.v); s.f == f && !slices.Contains(values, text) {
 					values = append(values, text)
 				}
 			}
@@ -71,7 +71,7 @@ func (b *builder) origin(f *field, initial *settings) Origin {
 	var entries []string
 	for _, p := range b.points {
 		if set := p.names(f); set != nil {
-			if text := f.kind.text(set.v); !slices.Contains(entries, text) {
+			if text := f.kind.Format(set.v); !slices.Contains(entries, text) {
 				entries = append(entries, text)
 			}
 			o.From = set.at.place()

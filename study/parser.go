@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 type parser struct {
@@ -84,11 +86,11 @@ func (p *parser) logic(word string, operand func() (*expression, error)) (*expre
 		if err != nil {
 			return nil, err
 		}
-		if err := p.both(sign, left, right, e, f, isBool); err != nil {
+		if err := p.both(sign, left, right, e, f, grammar.IsBool); err != nil {
 			return nil, err
 		}
 		a, b := e.truth, f.truth
-		e = &expression{basic: isBool, truth: func(s *scratch) bool { return a(s) && b(s) }}
+		e = &expression{basic: grammar.IsBool, truth: func(s *scratch) bool { return a(s) && b(s) }}
 		if word == "or" {
 			e.truth = func(s *scratch) bool { return a(s) || b(s) }
 		}
@@ -96,7 +98,7 @@ func (p *parser) logic(word string, operand func() (*expression, error)) (*expre
 }
 
 // both wants two operands of one type.
-func (p *parser) both(sign, left, right token, e, f *expression, want basic) error {
+func (p *parser) both(sign, left, right token, e, f *expression, want grammar.Basic) error {
 	for _, side := range []struct {
 		at token
 		e  *expression
@@ -109,7 +111,7 @@ func (p *parser) both(sign, left, right token, e, f *expression, want basic) err
 	return nil
 }
 
-func plural(b basic) string { return [...]string{"texts", "numbers", "conditions"}[b] }
+func plural(b grammar.Basic) string { return [...]string{"texts", "numbers", "conditions"}[b] }
 
 func (p *parser) not() (*expression, error) {
 	t, ok := p.take("not")
@@ -125,12 +127,12 @@ func (p *parser) not() (*expression, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.basic != isBool {
+	if e.basic != grammar.IsBool {
 		return nil, &syntaxError{at.from, at.width,
 			fmt.Sprintf("has %s after \"not\", which takes a condition", e.basic), ""}
 	}
 	a := e.truth
-	return &expression{basic: isBool, truth: func(s *scratch) bool { return !a(s) }}, nil
+	return &expression{basic: grammar.IsBool, truth: func(s *scratch) bool { return !a(s) }}, nil
 }
 
 var comparisons = []string{"==", "!=", "<", "<=", ">", ">="}
@@ -200,7 +202,7 @@ func (p *parser) list(e *expression, at token, negate bool) (*expression, error)
 			return nil, p.unexpected(t)
 		}
 	}
-	return &expression{basic: isBool, truth: func(s *scratch) bool {
+	return &expression{basic: grammar.IsBool, truth: func(s *scratch) bool {
 		for _, test := range tests {
 			if test(s) {
 				return !negate
@@ -230,10 +232,10 @@ func (p *parser) arithmetic(operand func() (*expression, error), signs ...string
 		if err != nil {
 			return nil, err
 		}
-		if err := p.both(sign, left, right, e, f, isNumber); err != nil {
+		if err := p.both(sign, left, right, e, f, grammar.IsNumber); err != nil {
 			return nil, err
 		}
-		e = &expression{basic: isNumber, num: calculate(sign.text, e.num, f.num)}
+		e = &expression{basic: grammar.IsNumber, num: calculate(sign.text, e.num, f.num)}
 	}
 }
 
@@ -250,12 +252,12 @@ func (p *parser) unary() (*expression, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.basic != isNumber {
+		if e.basic != grammar.IsNumber {
 			return nil, &syntaxError{at.from, at.width,
 				fmt.Sprintf("has %s after \"-\", which takes a number", e.basic), ""}
 		}
 		a := e.num
-		return &expression{basic: isNumber, num: func(s *scratch) float64 { return -a(s) }}, nil
+		return &expression{basic: grammar.IsNumber, num: func(s *scratch) float64 { return -a(s) }}, nil
 	case t.is("("):
 		e, err := p.or()
 		if err != nil {
@@ -266,17 +268,17 @@ func (p *parser) unary() (*expression, error) {
 		}
 		return e, nil
 	case t.kind == numberToken:
-		f, err := parseNumber(t.text)
+		f, err := grammar.ParseNumber(t.text)
 		if err != nil {
 			return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the number %q, which cannot be read", t.text),
-				numberHint(t.text, err)}
+				grammar.NumberHint(t.text, err)}
 		}
-		return &expression{basic: isNumber, num: func(*scratch) float64 { return f }}, nil
+		return &expression{basic: grammar.IsNumber, num: func(*scratch) float64 { return f }}, nil
 	case t.kind == textToken:
-		return &expression{basic: isText, constant: &t.text, str: func(*scratch) string { return t.text }}, nil
+		return &expression{basic: grammar.IsText, constant: &t.text, str: func(*scratch) string { return t.text }}, nil
 	case t.is("true", "false"):
 		b := t.text == "true"
-		return &expression{basic: isBool, constant: &t.text, truth: func(*scratch) bool { return b }}, nil
+		return &expression{basic: grammar.IsBool, constant: &t.text, truth: func(*scratch) bool { return b }}, nil
 	case t.kind == nameToken:
 		return p.name(t)
 	}
@@ -290,22 +292,22 @@ func (p *parser) name(t token) (*expression, error) {
 	}
 	if t.text == batchName {
 		p.batch = true
-		return &expression{basic: isNumber,
-			num: func(s *scratch) float64 { return float64(batchKeys[s.Backend].get(s.settings).i) }}, nil
+		return &expression{basic: grammar.IsNumber,
+			num: func(s *scratch) float64 { return float64(batchKeys[s.Backend].get(s.settings).Whole) }}, nil
 	}
 	f, ok := lookup(t.text)
 	if !ok {
 		return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the unknown key %q", t.text), nameHint(t.text)}
 	}
 	p.keys = append(p.keys, f)
-	e := &expression{basic: f.kind.basic, key: f}
-	switch f.kind.basic {
-	case isNumber:
-		e.num = func(s *scratch) float64 { return f.get(s.settings).f }
-	case isText:
-		e.str = func(s *scratch) string { return f.get(s.settings).s }
-	case isBool:
-		e.truth = func(s *scratch) bool { return f.get(s.settings).s == string(On) }
+	e := &expression{basic: f.kind.Basic, key: f}
+	switch f.kind.Basic {
+	case grammar.IsNumber:
+		e.num = func(s *scratch) float64 { return f.get(s.settings).Number }
+	case grammar.IsText:
+		e.str = func(s *scratch) string { return f.get(s.settings).Text }
+	case grammar.IsBool:
+		e.truth = func(s *scratch) bool { return f.get(s.settings).Text == string(On) }
 	}
 	return e, nil
 }
@@ -313,7 +315,7 @@ func (p *parser) name(t token) (*expression, error) {
 // nameHint helps with a key that does not exist, and with a text that has no quotes.
 func nameHint(name string) string {
 	for _, f := range fields {
-		if slices.Contains(f.kind.enum, name) {
+		if slices.Contains(f.kind.Enum, name) {
 			return "to mean a text, put it in quotes: " + strconv.Quote(name)
 		}
 	}
@@ -324,7 +326,7 @@ func nameHint(name string) string {
 	for _, f := range fields {
 		keys = append(keys, f.key)
 	}
-	if near := nearest(name, append(keys, batchName)); near != "" {
+	if near := grammar.Nearest(name, append(keys, batchName)); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	for _, key := range keys {

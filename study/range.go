@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // rangeText matches 8..64*2, 1..9+2, 0.5..0.9+0.1 and 1..4.
@@ -17,7 +19,7 @@ func plainly(s string) string {
 	if !strings.ContainsAny(s, "eE") {
 		return s
 	}
-	f, err := parseNumber(s)
+	f, err := grammar.ParseNumber(s)
 	if err != nil {
 		return s
 	}
@@ -25,16 +27,16 @@ func plainly(s string) string {
 }
 
 // expand turns a range into its values; other text is one value.
-func (b *builder) expand(f *field, v value) []val {
-	if f.kind.ranges && rangeText.MatchString(v.text) {
+func (b *builder) expand(f *field, v value) []grammar.Value {
+	if f.kind.Ranges && rangeText.MatchString(v.text) {
 		texts, err := expandRange(v.text)
 		if err != nil {
 			b.failValue(v.at, f.key+":", err)
 			return nil
 		}
-		out := make([]val, 0, len(texts))
+		out := make([]grammar.Value, 0, len(texts))
 		for _, text := range texts {
-			parsed, err := f.kind.parse(text)
+			parsed, err := f.kind.Parse(text)
 			if err != nil {
 				b.failValue(v.at, f.key, fmt.Errorf("in the range %s %w", v.text, err))
 				return nil
@@ -44,7 +46,7 @@ func (b *builder) expand(f *field, v value) []val {
 		return out
 	}
 	if parsed, ok := b.parseValue(f.key, f.kind, v); ok {
-		return []val{parsed}
+		return []grammar.Value{parsed}
 	}
 	return nil
 }
@@ -69,33 +71,33 @@ func expandRange(text string) ([]string, error) {
 	if op == "+" {
 		places = max(places, decimals(by))
 	} else if decimals(by) > 0 {
-		return nil, &hinted{fmt.Sprintf("the range %q has a factor with a fraction", text),
-			"use a whole factor, or list the values"}
+		return nil, &grammar.HintedError{Msg: fmt.Sprintf("the range %q has a factor with a fraction", text),
+			Hint: "use a whole factor, or list the values"}
 	}
 	low, err1 := scaled(m[1], places)
 	high, err2 := scaled(m[2], places)
 	step, err3 := scaled(by, map[string]int{"+": places, "*": 0}[op])
 	for _, err := range []error{err1, err2, err3} {
-		if errors.Is(err, errLeadingZero) {
-			return nil, &hinted{fmt.Sprintf("the range %q has a number with a leading zero", text),
-				"write it without the leading zero"}
+		if errors.Is(err, grammar.ErrLeadingZero) {
+			return nil, &grammar.HintedError{Msg: fmt.Sprintf("the range %q has a number with a leading zero", text),
+				Hint: "write it without the leading zero"}
 		} else if err != nil {
 			return nil, fmt.Errorf("the range %q has a number that is too large", text)
 		}
 	}
 	switch {
 	case low > high:
-		return nil, &hinted{fmt.Sprintf("the range %q runs downwards and is empty", text),
-			fmt.Sprintf("write %s..%s", m[2], m[1])}
+		return nil, &grammar.HintedError{Msg: fmt.Sprintf("the range %q runs downwards and is empty", text),
+			Hint: fmt.Sprintf("write %s..%s", m[2], m[1])}
 	case op == "*" && (step < 2 || low < 1), op == "+" && step < 1:
-		return nil, &hinted{fmt.Sprintf("the range %q never ends", text),
-			"use a factor of 2 or more from a number above 0, or a step above 0"}
+		return nil, &grammar.HintedError{Msg: fmt.Sprintf("the range %q never ends", text),
+			Hint: "use a factor of 2 or more from a number above 0, or a step above 0"}
 	}
 	var out []string
 	for n := low; n <= high; {
 		if len(out) == maxPoints {
-			return nil, &hinted{fmt.Sprintf("the range %q has more than %d values", text, maxPoints),
-				"use a larger step"}
+			return nil, &grammar.HintedError{Msg: fmt.Sprintf("the range %q has more than %d values", text, maxPoints),
+				Hint: "use a larger step"}
 		}
 		out = append(out, unscaled(n, places))
 		next := n + step
@@ -121,10 +123,10 @@ func decimals(s string) int {
 
 // scaled reads a decimal number in units of 10^-places.
 func scaled(s string, places int) (int64, error) {
-	if _, _, _, _, err := splitDecimal(s); err != nil {
+	if _, _, _, _, err := grammar.SplitDecimal(s); err != nil {
 		return 0, err
 	}
-	return parseWhole(s + "e" + strconv.Itoa(places))
+	return grammar.ParseWhole(s + "e" + strconv.Itoa(places))
 }
 
 func unscaled(n int64, places int) string {

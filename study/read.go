@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // value is the text of a scalar and where it stands.
@@ -309,18 +311,18 @@ func (r *reader) single(f *field, key string, k, n *yaml.Node) (value, bool) {
 }
 
 // parse checks one value of a key.
-func (b *builder) parseValue(key string, k kind, v value) (val, bool) {
-	if v.quoted && k.basic != isText {
-		if _, err := k.parse(v.text); err == nil &&
+func (b *builder) parseValue(key string, k grammar.Kind, v value) (grammar.Value, bool) {
+	if v.quoted && k.Basic != grammar.IsText {
+		if _, err := k.Parse(v.text); err == nil &&
 			!slices.Contains([]string{"execution.run_timeout", "execution.study_timeout"}, key) && v.text != gapAuto {
-			b.fail(v.at, "remove the quotes", "%s is the text %q; want %s", key, v.text, k.want)
-			return val{}, false
+			b.fail(v.at, "remove the quotes", "%s is the text %q; want %s", key, v.text, k.Want)
+			return grammar.Value{}, false
 		}
 	}
-	out, err := k.parse(v.text)
+	out, err := k.Parse(v.text)
 	if err != nil {
 		b.failValue(v.at, key, err)
-		return val{}, false
+		return grammar.Value{}, false
 	}
 	return out, true
 }

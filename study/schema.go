@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // schemaID names the schema; it changes with idVersion.
@@ -101,7 +103,7 @@ func Reference() string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %v | %s |\n", key, strings.ReplaceAll(accepts, "|", "\\|"), preset, help)
 	}
-	row("name", nameKind.want, "", "names the folder of results")
+	row("name", nameKind.Want, "", "names the folder of results")
 	d := defaults()
 	for _, f := range fields {
 		var preset any = f.get(&d)
@@ -111,14 +113,14 @@ func Reference() string {
 		case f.optional:
 			preset = "the engine's"
 		}
-		row(f.key, f.kind.want, preset, f.help)
+		row(f.key, f.kind.Want, preset, f.help)
 	}
 	for _, f := range executionFields {
 		preset := f.schema()["default"]
 		if preset == nil {
 			preset = ""
 		}
-		row(f.key, f.kind.want, preset, f.help)
+		row(f.key, f.kind.Want, preset, f.help)
 	}
 	return strings.TrimPrefix(b.String(), "\n")
 }
@@ -169,19 +171,19 @@ func (defs definitions) closed(family, place string, properties []property) sche
 
 // schema describes one value of the field.
 func (f *field) schema() schema {
-	s := maps.Clone(f.kind.schema)
-	s["description"] = f.help + " (" + f.kind.want + ")"
+	s := maps.Clone(f.kind.Schema)
+	s["description"] = f.help + " (" + f.kind.Want + ")"
 	d := defaults()
 	v := f.get(&d)
 	switch {
 	case f.optional:
-		s["description"] = f.help + " (" + f.kind.want + "; left out, the engine's default)"
-	case f.kind.basic == isNumber && f.kind.whole:
-		s["default"] = v.i
-	case f.kind.basic == isNumber:
-		s["default"] = v.f
-	case v.s != "":
-		s["default"] = v.s
+		s["description"] = f.help + " (" + f.kind.Want + "; left out, the engine's default)"
+	case f.kind.Basic == grammar.IsNumber && f.kind.Whole:
+		s["default"] = v.Whole
+	case f.kind.Basic == grammar.IsNumber:
+		s["default"] = v.Number
+	case v.Text != "":
+		s["default"] = v.Text
 	}
 	return s
 }
@@ -189,7 +191,7 @@ func (f *field) schema() schema {
 // axisSchema accepts one value, a range, or a list of both.
 func (f *field) axisSchema() schema {
 	value := ref("value." + f.key)
-	if !f.kind.ranges {
+	if !f.kind.Ranges {
 		return anyOf(value, list(value))
 	}
 	return anyOf(value, ref("range"), list(anyOf(value, ref("range"))))
@@ -197,7 +199,7 @@ func (f *field) axisSchema() schema {
 
 // schema describes one value of the execution section.
 func (f *executionField) schema() schema {
-	s := maps.Clone(f.kind.schema)
+	s := maps.Clone(f.kind.Schema)
 	s["description"] = f.help
 	switch f.key {
 	case "execution.cycles":

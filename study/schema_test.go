@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // TestSchemaHasEveryKey: in all its spellings, with a description.
@@ -30,10 +32,10 @@ func TestSchemaHasEveryKey(t *testing.T) {
 		if _, ok := d["default"]; !ok && !f.optional && f.key != "model" && f.key != "energy.remote" {
 			t.Errorf("%s has no default", f.key)
 		}
-		if f.kind.enum != nil && f.kind.basic == isText && !strings.Contains(string(mustJSON(t, d)), `"enum"`) {
+		if f.kind.Enum != nil && f.kind.Basic == grammar.IsText && !strings.Contains(string(mustJSON(t, d)), `"enum"`) {
 			t.Errorf("%s has no enum", f.key)
 		}
-		if _, ok := d["minimum"]; f.kind.basic == isNumber && !ok {
+		if _, ok := d["minimum"]; f.kind.Basic == grammar.IsNumber && !ok {
 			t.Errorf("%s has no range", f.key)
 		}
 		for name, p := range map[string]map[string]any{"sweep": properties(defs["sweep"]),

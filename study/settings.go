@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // settings applies the command line, where a later setting replaces an earlier one.
@@ -60,7 +62,7 @@ func (b *builder) assignText(l *layer, f *field, v value) {
 	if !f.undivided {
 		texts = strings.Split(v.text, ",")
 	}
-	var values []val
+	var values []grammar.Value
 	for _, text := range texts {
 		values = append(values, b.expand(f, value{text: strings.TrimSpace(text), at: v.at})...)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // otherNames are words for keys in files and options of other tools, with the dotted
@@ -60,7 +62,7 @@ func (s *scope) suggest(key, written string) string {
 	if s.in != "" && (slices.Contains(studyKeys(), key) || strings.HasPrefix(key, "execution")) {
 		return "write it at the top level of the file"
 	}
-	if near := nearest(name, siblings); near != "" {
+	if near := grammar.Nearest(name, siblings); near != "" {
 		return here(near)
 	}
 	if near := containing(name, siblings); near != "" {
@@ -75,7 +77,7 @@ func (s *scope) suggest(key, written string) string {
 			return fmt.Sprintf("did you mean %s?", other)
 		}
 	}
-	if near := nearest(key, dotted); near != "" && distance(key, near) <= 2 {
+	if near := grammar.Nearest(key, dotted); near != "" && grammar.Distance(key, near) <= 2 {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	if len(siblings) == 0 {
@@ -106,7 +108,7 @@ func beginning(word string, names []string) string {
 	found := ""
 	for _, n := range names {
 		for part := range strings.SplitSeq(n, "_") {
-			if len(part) < 4 || distance(strings.ToLower(word), part) > 1 {
+			if len(part) < 4 || grammar.Distance(strings.ToLower(word), part) > 1 {
 				continue
 			}
 			if found != "" && found != n {

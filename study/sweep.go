@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // top walks a whole file.
@@ -46,19 +48,19 @@ func studyKeys() []string {
 }
 
 // nameKind is that of the key name.
-var nameKind = textKind("the study's name")
+var nameKind = grammar.Line("the study's name")
 
 // fix gives one key its value.
 func (b *builder) fix(l *layer, key string, v value) {
 	if key == "name" {
 		if parsed, ok := b.parseValue(key, nameKind, v); ok {
-			l.name = parsed.s
+			l.name = parsed.Text
 		}
 		return
 	}
 	if k, ok := ownKeys[key]; ok {
 		if parsed, ok := b.parseValue(key, k, v); ok {
-			l.own[key] = value{text: parsed.s, at: v.at}
+			l.own[key] = value{text: parsed.Text, at: v.at}
 		}
 		return
 	}
@@ -85,7 +87,7 @@ func (r *reader) basePaths(k, n *yaml.Node) {
 		if !ok {
 			continue
 		}
-		if _, err := textKind("the path of a study file").parse(v.text); err != nil {
+		if _, err := grammar.Line("the path of a study file").Parse(v.text); err != nil {
 			r.failValue(v.at, "base", err)
 			continue
 		}
@@ -145,7 +147,7 @@ func (r *reader) plain(f *field, k, n *yaml.Node) *axis {
 	return plain(f, r.at(k), at, values)
 }
 
-func plain(f *field, at, valueAt *Error, values []val) *axis {
+func plain(f *field, at, valueAt *Error, values []grammar.Value) *axis {
 	a := &axis{form: plainAxis, name: f.key, at: at, keys: []axisKey{{f, valueAt}}, choices: make([][]set, len(values))}
 	flat := make([]set, len(values))
 	for i, v := range values {
@@ -157,7 +159,7 @@ func plain(f *field, at, valueAt *Error, values []val) *axis {
 
 // values reads a scalar, a range, or a list of both, and says where the first of them
 // stands. It is nil if no value is good.
-func (r *reader) values(f *field, k, n *yaml.Node) (out []val, at *Error) {
+func (r *reader) values(f *field, k, n *yaml.Node) (out []grammar.Value, at *Error) {
 	items := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
 		r.tagged(n)

@@ -8,8 +8,9 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 // machineKeys are the keys of a user's own file and of the environment: what belongs
@@ -23,8 +24,8 @@ var machineKeys = []string{
 }
 
 // ownKeys are keys of a user's own file that no study has.
-var ownKeys = map[string]kind{
-	"python": textKind("the path of a Python interpreter"),
+var ownKeys = map[string]grammar.Kind{
+	"python": grammar.Line("the path of a Python interpreter"),
 }
 
 // MachineKeys lists the keys that a user's own file and the environment may set.
@@ -180,32 +181,19 @@ func (b *builder) machineOrigins() []Origin {
 	for _, key := range machineKeys {
 		origin := Origin{Key: key, From: "default"}
 		if f, ok := lookup(key); ok {
-			origin.Value = f.kind.text(f.get(&initial))
+			origin.Value = f.kind.Format(f.get(&initial))
 			for _, p := range b.fixed {
 				if p.f == f {
-					origin.Value, origin.From = f.kind.text(p.v), p.at.place()
+					origin.Value, origin.From = f.kind.Format(p.v), p.at.place()
 				}
 			}
 		}
 		if s, ok := b.execution[key]; ok {
-			origin.Value, origin.From = s.f.kind.text(s.v), s.at.place()
+			origin.Value, origin.From = s.f.kind.Format(s.v), s.at.place()
 		}
 		out = append(out, origin)
 	}
 	return out
-}
-
-// text prints a value for a person.
-func (k kind) text(v val) string {
-	switch {
-	case v.s != "" || k.basic == isText:
-		return v.s
-	case strings.HasPrefix(k.want, "a time span"):
-		return Duration(v.i).String()
-	case k.whole:
-		return strconv.FormatInt(v.i, 10)
-	}
-	return strconv.FormatFloat(v.f, 'g', -1, 64)
 }
 
 // place is where a value stands, without a message.
@@ -240,7 +228,7 @@ func UnknownVariables(environ []string) []string {
 			continue
 		}
 		line := "the variable " + name + " means nothing to llem"
-		if near := nearest(name, known); near != "" && distance(name, near) <= 3 {
+		if near := grammar.Nearest(name, known); near != "" && grammar.Distance(name, near) <= 3 {
 			line += fmt.Sprintf(": did you mean %s?", near)
 		} else if key := studyKey(name); key != "" {
 			line += fmt.Sprintf(": %s belongs into a study (-s %s=VALUE)", key, key)

@@ -1,4 +1,7 @@
-package study
+// Package grammar is what a key of a study accepts: kinds of values, how each is read from
+// text, what is said of a value that is wrong, and its JSON Schema. Package study and the
+// sections of engines (package engine) are written in it.
+package grammar
 
 import (
 	"errors"
@@ -9,187 +12,153 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/llenergymeasure/llem/prom"
 )
 
 // val is the value of one key. Texts, choices and switches use s; whole numbers use
 // i and f; other numbers use f; durations use i, in nanoseconds.
-type val struct {
-	s string
-	i int64
-	f float64
+type Value struct {
+	Text   string
+	Whole  int64
+	Number float64
 }
 
 // basic is what an expression may do with a value.
-type basic int
+type Basic int
 
 const (
-	isText basic = iota
-	isNumber
-	isBool
+	IsText Basic = iota
+	IsNumber
+	IsBool
 )
 
-func (b basic) String() string { return [...]string{"a text", "a number", "true or false"}[b] }
+func (b Basic) String() string { return [...]string{"a text", "a number", "true or false"}[b] }
 
 // kind is what a key accepts.
-type kind struct {
+type Kind struct {
 	// want says in words what a value must be.
-	want  string
-	basic basic
+	Want  string
+	Basic Basic
 	// parse reads a value from the text of a scalar.
-	parse func(text string) (val, error)
+	Parse func(text string) (Value, error)
 	// enum lists all values, where they are few.
-	enum []string
+	Enum []string
 	// schema is the JSON Schema of one value.
-	schema map[string]any
+	Schema map[string]any
 	// ranges says that LOW..HIGH stands for several values.
-	ranges bool
+	Ranges bool
 	// whole numbers have no fraction; numbers lie from low to high.
-	whole     bool
-	low, high float64
+	Whole     bool
+	Low, High float64
 }
 
 // accepts checks a value that was calculated.
-func (k kind) accepts(v val) (val, bool) {
-	if k.basic != isNumber {
-		out, err := k.parse(v.s)
+func (k Kind) Accepts(v Value) (Value, bool) {
+	if k.Basic != IsNumber {
+		out, err := k.Parse(v.Text)
 		return out, err == nil
 	}
-	if !(v.f >= k.low && v.f <= k.high) || k.whole && v.f != math.Trunc(v.f) {
-		return val{}, false
+	if !(v.Number >= k.Low && v.Number <= k.High) || k.Whole && v.Number != math.Trunc(v.Number) {
+		return Value{}, false
 	}
-	if k.whole {
-		return val{i: int64(v.f), f: v.f}, true
+	if k.Whole {
+		return Value{Whole: int64(v.Number), Number: v.Number}, true
 	}
-	return val{f: v.f + 0}, true
+	return Value{Number: v.Number + 0}, true
 }
 
 // text is whatever is not empty and fits on a line.
-func textKind(want string) kind {
-	return kind{want: want, basic: isText, schema: map[string]any{"type": "string", "minLength": 1},
-		parse: func(s string) (val, error) {
+func Line(want string) Kind {
+	return Kind{Want: want, Basic: IsText, Schema: map[string]any{"type": "string", "minLength": 1},
+		Parse: func(s string) (Value, error) {
 			switch {
 			case strings.TrimSpace(s) == "":
-				return val{}, fmt.Errorf("is empty; want %s", want)
+				return Value{}, fmt.Errorf("is empty; want %s", want)
 			case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
-				return val{}, &hinted{fmt.Sprintf("has a line break or another control character; want %s", want),
+				return Value{}, &HintedError{fmt.Sprintf("has a line break or another control character; want %s", want),
 					"write it on one line"}
 			case strings.TrimSpace(s) != s:
-				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "remove the spaces around it"}
+				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want), "remove the spaces around it"}
 			}
-			return val{s: s}, nil
+			return Value{Text: s}, nil
 		}}
 }
 
 // choiceKind is one of a few words.
-func choiceKind(allowed ...string) kind {
+func Choice(allowed ...string) Kind {
 	want := "one of " + strings.Join(allowed, ", ")
-	return kind{want: want, basic: isText, enum: allowed, schema: map[string]any{"enum": allowed},
-		parse: func(s string) (val, error) {
+	return Kind{Want: want, Basic: IsText, Enum: allowed, Schema: map[string]any{"enum": allowed},
+		Parse: func(s string) (Value, error) {
 			if !slices.Contains(allowed, s) {
-				return val{}, valueError(s, want, nearest(s, allowed))
+				return Value{}, ValueError(s, want, Nearest(s, allowed))
 			}
-			return val{s: s}, nil
+			return Value{Text: s}, nil
 		}}
 }
 
 // patternKind is a text of a given form, with examples from which the nearest is
 // suggested.
-func patternKind(want, pattern string, words ...string) kind {
+func Pattern(want, pattern string, words ...string) Kind {
 	re := regexp.MustCompile(pattern)
-	return kind{want: want, basic: isText, schema: map[string]any{"type": "string", "pattern": pattern},
-		parse: func(s string) (val, error) {
+	return Kind{Want: want, Basic: IsText, Schema: map[string]any{"type": "string", "pattern": pattern},
+		Parse: func(s string) (Value, error) {
 			if !re.MatchString(s) {
-				return val{}, valueError(s, want, nearest(s, words))
+				return Value{}, ValueError(s, want, Nearest(s, words))
 			}
-			return val{s: s}, nil
-		}}
-}
-
-// remoteKind is a list of metrics pages. Its commas separate pages and not the values
-// of an axis.
-func remoteKind() kind {
-	return kind{want: `a list of http://host:9400/metrics or name=URL#metric{label="value"}:W`, basic: isText,
-		schema: map[string]any{"type": "string", "minLength": 1}, parse: func(s string) (val, error) {
-			if _, err := prom.ParseTargets(s); err != nil {
-				return val{}, err
-			}
-			return val{s: s}, nil
+			return Value{Text: s}, nil
 		}}
 }
 
 // toggleKind is true or false.
-func toggleKind() kind {
+func Switch() Kind {
 	const want = "true or false"
-	return kind{want: want, basic: isBool, enum: []string{"true", "false"}, schema: map[string]any{"type": "boolean"},
-		parse: func(s string) (val, error) {
+	return Kind{Want: want, Basic: IsBool, Enum: []string{"true", "false"}, Schema: map[string]any{"type": "boolean"},
+		Parse: func(s string) (Value, error) {
 			switch s {
 			case "true", "True", "TRUE":
-				return val{s: string(On)}, nil
+				return Value{Text: True}, nil
 			case "false", "False", "FALSE":
-				return val{s: string(Off)}, nil
+				return Value{Text: False}, nil
 			}
 			switch strings.ToLower(s) {
 			case "yes", "on", "y", "1":
-				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "write true"}
+				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want), "write true"}
 			case "no", "off", "n", "0":
-				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want), "write false"}
+				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want), "write false"}
 			}
-			return val{}, valueError(s, want, "")
+			return Value{}, ValueError(s, want, "")
 		}}
 }
 
 // wholeKind is a whole number.
-func wholeKind(low, high int64) kind {
+func Integer(low, high int64) Kind {
 	want := fmt.Sprintf("a whole number from %d to %d", low, high)
 	if high == math.MaxInt64 {
 		want = fmt.Sprintf("a whole number of %d or more", low)
 	}
-	return kind{want: want, basic: isNumber, ranges: true, whole: true, low: float64(low), high: float64(high),
-		schema: map[string]any{"type": "integer", "minimum": low, "maximum": high}, parse: func(s string) (val, error) {
-			n, err := parseWhole(s)
+	return Kind{Want: want, Basic: IsNumber, Ranges: true, Whole: true, Low: float64(low), High: float64(high),
+		Schema: map[string]any{"type": "integer", "minimum": low, "maximum": high}, Parse: func(s string) (Value, error) {
+			n, err := ParseWhole(s)
 			if err != nil || n < low || n > high {
-				return val{}, numberError(s, want, err)
+				return Value{}, NumberError(s, want, err)
 			}
-			return val{i: n, f: float64(n)}, nil
+			return Value{Whole: n, Number: float64(n)}, nil
 		}}
 }
 
 // numberKind is a finite number.
-func numberKind(low, high float64) kind {
+func Float(low, high float64) Kind {
 	want := "a number from " + strconv.FormatFloat(low, 'f', -1, 64) + " to " + strconv.FormatFloat(high, 'f', -1, 64)
 	if low == high {
 		want = fmt.Sprintf("%g (the only value so far)", low)
 	}
-	return kind{want: want, basic: isNumber, ranges: true, low: low, high: high,
-		schema: map[string]any{"type": "number", "minimum": low, "maximum": high}, parse: func(s string) (val, error) {
-			f, err := parseNumber(s)
+	return Kind{Want: want, Basic: IsNumber, Ranges: true, Low: low, High: high,
+		Schema: map[string]any{"type": "number", "minimum": low, "maximum": high}, Parse: func(s string) (Value, error) {
+			f, err := ParseNumber(s)
 			if err != nil || f < low || f > high {
-				return val{}, numberError(s, want, err)
+				return Value{}, NumberError(s, want, err)
 			}
-			return val{f: f}, nil
+			return Value{Number: f}, nil
 		}}
-}
-
-// gapKind is a number of seconds, or auto.
-func gapKind() kind {
-	seconds := numberKind(0, 86400)
-	seconds.want += ", or " + gapAuto
-	seconds.ranges = false
-	number := seconds.parse
-	seconds.schema = map[string]any{"anyOf": []any{seconds.schema, map[string]any{"const": gapAuto}}}
-	seconds.parse = func(s string) (val, error) {
-		if s == gapAuto {
-			return val{s: gapAuto}, nil
-		}
-		v, err := number(s)
-		if err != nil {
-			return val{}, numberError(s, seconds.want, err)
-		}
-		return v, nil
-	}
-	return seconds
 }
 
 // durationPattern is the form of a duration that is more than a bare number.
@@ -198,23 +167,23 @@ const durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 var durationRE = regexp.MustCompile(durationPattern)
 
 // durationKind is a time span with units.
-func durationKind() kind {
+func TimeSpan() Kind {
 	const want = "a time span such as 90s, 30m or 1h30m, of at most 10000h"
-	return kind{want: want, basic: isNumber, schema: map[string]any{"type": "string", "pattern": durationPattern},
-		parse: func(s string) (val, error) {
-			if _, err := parseNumber(s); err == nil {
-				return val{}, &hinted{fmt.Sprintf("is %q, without a unit; want %s", s, want),
+	return Kind{Want: want, Basic: IsNumber, Schema: map[string]any{"type": "string", "pattern": durationPattern},
+		Parse: func(s string) (Value, error) {
+			if _, err := ParseNumber(s); err == nil {
+				return Value{}, &HintedError{fmt.Sprintf("is %q, without a unit; want %s", s, want),
 					fmt.Sprintf("for seconds write %ss", s)}
 			}
 			if m := clockText.FindString(s); m != "" {
-				return val{}, &hinted{fmt.Sprintf("is %q; want %s", s, want),
+				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want),
 					"write units instead of colons, such as 1h30m"}
 			}
 			d, err := time.ParseDuration(s)
 			if err != nil || !durationRE.MatchString(s) || d <= 0 || d > 10000*time.Hour {
-				return val{}, valueError(s, want, "")
+				return Value{}, ValueError(s, want, "")
 			}
-			return val{i: int64(d), f: d.Seconds()}, nil
+			return Value{Whole: int64(d), Number: d.Seconds()}, nil
 		}}
 }
 
@@ -223,25 +192,25 @@ var decimal = regexp.MustCompile(`^([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0
 
 // Problems of numbers for which there is more to say than what is wanted.
 var (
-	errLeadingZero = errors.New("leading zero")
-	errNotNumber   = errors.New("no number")
-	errNotWhole    = errors.New("not whole")
-	errTooLarge    = errors.New("too large")
+	ErrLeadingZero = errors.New("leading zero")
+	ErrNotNumber   = errors.New("no number")
+	ErrNotWhole    = errors.New("not whole")
+	ErrTooLarge    = errors.New("too large")
 )
 
 // splitDecimal checks the form of a number and takes it apart. A leading zero is
 // refused: YAML 1.1 reads 010 as eight, YAML 1.2 as ten.
-func splitDecimal(s string) (sign, whole, fraction string, exponent int, err error) {
+func SplitDecimal(s string) (sign, whole, fraction string, exponent int, err error) {
 	m := decimal.FindStringSubmatch(s)
 	if m == nil || m[2]+m[3] == "" {
-		return "", "", "", 0, errNotNumber
+		return "", "", "", 0, ErrNotNumber
 	}
 	if len(m[2]) > 1 && m[2][0] == '0' {
-		return "", "", "", 0, errLeadingZero
+		return "", "", "", 0, ErrLeadingZero
 	}
 	if m[4] != "" {
 		if exponent, err = strconv.Atoi(m[4]); err != nil || exponent > 1e6 || exponent < -1e6 {
-			return "", "", "", 0, errTooLarge
+			return "", "", "", 0, ErrTooLarge
 		}
 	}
 	return m[1], m[2], m[3], exponent, nil
@@ -249,8 +218,8 @@ func splitDecimal(s string) (sign, whole, fraction string, exponent int, err err
 
 // parseWhole reads a whole number, also where it is written as 1.0 or 1e3: what
 // counts is the value. The value is exact, or there is an error.
-func parseWhole(s string) (int64, error) {
-	sign, whole, fraction, exponent, err := splitDecimal(s)
+func ParseWhole(s string) (int64, error) {
+	sign, whole, fraction, exponent, err := SplitDecimal(s)
 	if err != nil {
 		return 0, err
 	}
@@ -262,32 +231,32 @@ func parseWhole(s string) (int64, error) {
 	case trimmed == "":
 		return 0, nil
 	case exponent < 0:
-		return 0, errNotWhole
+		return 0, ErrNotWhole
 	case len(trimmed)+exponent > 19:
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	if sign == "+" {
 		sign = ""
 	}
 	n, err := strconv.ParseInt(sign+trimmed+strings.Repeat("0", exponent), 10, 64)
 	if err != nil {
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	return n, nil
 }
 
 // parseNumber reads a finite number. -0 is 0.
-func parseNumber(s string) (float64, error) {
-	_, whole, fraction, _, err := splitDecimal(s)
+func ParseNumber(s string) (float64, error) {
+	_, whole, fraction, _, err := SplitDecimal(s)
 	if err != nil {
 		return 0, err
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	if f == 0 && strings.Trim(whole+fraction, "0") != "" {
-		return 0, errTooLarge // it vanishes in a float64
+		return 0, ErrTooLarge // it vanishes in a float64
 	}
 	return f + 0, nil
 }
@@ -303,25 +272,25 @@ var (
 
 // numberError says what a number is and what it should be, with a hint for the
 // spellings that YAML and other languages disagree on.
-func numberError(s, want string, cause error) error {
+func NumberError(s, want string, cause error) error {
 	msg := fmt.Sprintf("is %q; want %s", s, want)
-	if hint := numberHint(s, cause); hint != "" {
-		return &hinted{msg, hint}
+	if hint := NumberHint(s, cause); hint != "" {
+		return &HintedError{msg, hint}
 	}
 	return errors.New(msg)
 }
 
-func numberHint(s string, cause error) string {
+func NumberHint(s string, cause error) string {
 	switch {
-	case errors.Is(cause, errLeadingZero):
+	case errors.Is(cause, ErrLeadingZero):
 		hint := "write it without the leading zero"
 		if n, err := strconv.ParseInt(s, 8, 64); err == nil {
 			hint = fmt.Sprintf("write %s, or %d: YAML 1.1 reads %s as an octal number", strings.TrimLeft(s, "0"), n, s)
 		}
 		return hint
-	case errors.Is(cause, errNotWhole):
+	case errors.Is(cause, ErrNotWhole):
 		return "write it without a fraction"
-	case !errors.Is(cause, errNotNumber):
+	case !errors.Is(cause, ErrNotNumber):
 		return ""
 	case strings.Contains(s, ".."):
 		return "several values are written under sweep:, as a list or as a range: LOW..HIGH, LOW..HIGH+STEP or " +
@@ -371,14 +340,61 @@ func sexagesimal(s string) string {
 }
 
 // valueError says what a value is and what it should be.
-func valueError(got, want, near string) error {
+func ValueError(got, want, near string) error {
 	if near != "" {
-		return &hinted{fmt.Sprintf("is %q; want %s", got, want), fmt.Sprintf("did you mean %q?", near)}
+		return &HintedError{fmt.Sprintf("is %q; want %s", got, want), fmt.Sprintf("did you mean %q?", near)}
 	}
 	return fmt.Errorf("is %q; want %s", got, want)
 }
 
 // hinted is an error with a suggestion.
-type hinted struct{ msg, hint string }
+type HintedError struct{ Msg, Hint string }
 
-func (h *hinted) Error() string { return h.msg }
+func (h *HintedError) Error() string { return h.Msg }
+
+// text prints a value for a person.
+func (k Kind) Format(v Value) string {
+	switch {
+	case v.Text != "" || k.Basic == IsText:
+		return v.Text
+	case strings.HasPrefix(k.Want, "a time span"):
+		return DurationText(time.Duration(v.Whole))
+	case k.Whole:
+		return strconv.FormatInt(v.Whole, 10)
+	}
+	return strconv.FormatFloat(v.Number, 'g', -1, 64)
+}
+
+// durationText prints a time span without parts that are zero.
+func DurationText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// String gives the value as a study file would.
+func (v Value) String() string {
+	switch {
+	case v.Text != "":
+		return v.Text
+	case v.Whole != 0:
+		return fmt.Sprint(v.Whole)
+	}
+	return fmt.Sprint(v.Number)
+}
+
+// Hinted is an error with a suggestion.
+func Hinted(hint, format string, args ...any) error {
+	return &HintedError{fmt.Sprintf(format, args...), hint}
+}
+
+// The texts of a switch's values.
+const (
+	True  = "true"
+	False = "false"
+)
