@@ -14,44 +14,51 @@ import (
 	"time"
 )
 
-// val is the value of one key. Texts, choices and switches use s; whole numbers use
-// i and f; other numbers use f; durations use i, in nanoseconds.
+// Value is the value of one key. Texts, choices and switches use Text; whole numbers use
+// Whole and Number; other numbers use Number; time spans use Whole, in nanoseconds.
 type Value struct {
-	Text   string
-	Whole  int64
+	// Text of a text, a choice or a switch.
+	Text string
+	// Whole number, or a time span in nanoseconds.
+	Whole int64
+	// Number of any kind.
 	Number float64
 }
 
-// basic is what an expression may do with a value.
+// Basic is what an expression may do with a value.
 type Basic int
 
+// The basic types.
 const (
 	IsText Basic = iota
 	IsNumber
 	IsBool
 )
 
+// String names the type in a message.
 func (b Basic) String() string { return [...]string{"a text", "a number", "true or false"}[b] }
 
-// kind is what a key accepts.
+// Kind is what a key accepts.
 type Kind struct {
-	// want says in words what a value must be.
-	Want  string
+	// Want says in words what a value must be.
+	Want string
+	// Basic is the type in expressions.
 	Basic Basic
-	// parse reads a value from the text of a scalar.
+	// Parse reads a value from the text of a scalar.
 	Parse func(text string) (Value, error)
-	// enum lists all values, where they are few.
+	// Enum lists all values, where they are few.
 	Enum []string
-	// schema is the JSON Schema of one value.
+	// Schema is the JSON Schema of one value.
 	Schema map[string]any
-	// ranges says that LOW..HIGH stands for several values.
+	// Ranges reports that LOW..HIGH stands for several values.
 	Ranges bool
-	// whole numbers have no fraction; numbers lie from low to high.
-	Whole     bool
+	// Whole numbers have no fraction.
+	Whole bool
+	// Low and High bound a number.
 	Low, High float64
 }
 
-// accepts checks a value that was calculated.
+// Accepts checks a value that was calculated.
 func (k Kind) Accepts(v Value) (Value, bool) {
 	if k.Basic != IsNumber {
 		out, err := k.Parse(v.Text)
@@ -66,7 +73,7 @@ func (k Kind) Accepts(v Value) (Value, bool) {
 	return Value{Number: v.Number + 0}, true
 }
 
-// text is whatever is not empty and fits on a line.
+// Line is whatever is not empty and fits on a line.
 func Line(want string) Kind {
 	return Kind{Want: want, Basic: IsText, Schema: map[string]any{"type": "string", "minLength": 1},
 		Parse: func(s string) (Value, error) {
@@ -74,8 +81,9 @@ func Line(want string) Kind {
 			case strings.TrimSpace(s) == "":
 				return Value{}, fmt.Errorf("is empty; want %s", want)
 			case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
-				return Value{}, &HintedError{fmt.Sprintf("has a line break or another control character; want %s", want),
-					"write it on one line"}
+				return Value{},
+					&HintedError{fmt.Sprintf("has a line break or another control character; want %s", want),
+						"write it on one line"}
 			case strings.TrimSpace(s) != s:
 				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want), "remove the spaces around it"}
 			}
@@ -83,7 +91,7 @@ func Line(want string) Kind {
 		}}
 }
 
-// choiceKind is one of a few words.
+// Choice is one of a few words.
 func Choice(allowed ...string) Kind {
 	want := "one of " + strings.Join(allowed, ", ")
 	return Kind{Want: want, Basic: IsText, Enum: allowed, Schema: map[string]any{"enum": allowed},
@@ -95,7 +103,7 @@ func Choice(allowed ...string) Kind {
 		}}
 }
 
-// patternKind is a text of a given form, with examples from which the nearest is
+// Pattern is a text of a given form, with examples from which the nearest is
 // suggested.
 func Pattern(want, pattern string, words ...string) Kind {
 	re := regexp.MustCompile(pattern)
@@ -108,7 +116,7 @@ func Pattern(want, pattern string, words ...string) Kind {
 		}}
 }
 
-// toggleKind is true or false.
+// Switch is true or false.
 func Switch() Kind {
 	const want = "true or false"
 	return Kind{Want: want, Basic: IsBool, Enum: []string{"true", "false"}, Schema: map[string]any{"type": "boolean"},
@@ -129,14 +137,15 @@ func Switch() Kind {
 		}}
 }
 
-// wholeKind is a whole number.
+// Integer is a whole number.
 func Integer(low, high int64) Kind {
 	want := fmt.Sprintf("a whole number from %d to %d", low, high)
 	if high == math.MaxInt64 {
 		want = fmt.Sprintf("a whole number of %d or more", low)
 	}
 	return Kind{Want: want, Basic: IsNumber, Ranges: true, Whole: true, Low: float64(low), High: float64(high),
-		Schema: map[string]any{"type": "integer", "minimum": low, "maximum": high}, Parse: func(s string) (Value, error) {
+		Schema: map[string]any{"type": "integer", "minimum": low, "maximum": high}, Parse: func(s string) (Value,
+			error) {
 			n, err := ParseWhole(s)
 			if err != nil || n < low || n > high {
 				return Value{}, NumberError(s, want, err)
@@ -145,14 +154,15 @@ func Integer(low, high int64) Kind {
 		}}
 }
 
-// numberKind is a finite number.
+// Float is a finite number.
 func Float(low, high float64) Kind {
 	want := "a number from " + strconv.FormatFloat(low, 'f', -1, 64) + " to " + strconv.FormatFloat(high, 'f', -1, 64)
 	if low == high {
 		want = fmt.Sprintf("%g (the only value so far)", low)
 	}
 	return Kind{Want: want, Basic: IsNumber, Ranges: true, Low: low, High: high,
-		Schema: map[string]any{"type": "number", "minimum": low, "maximum": high}, Parse: func(s string) (Value, error) {
+		Schema: map[string]any{"type": "number", "minimum": low, "maximum": high}, Parse: func(s string) (Value,
+			error) {
 			f, err := ParseNumber(s)
 			if err != nil || f < low || f > high {
 				return Value{}, NumberError(s, want, err)
@@ -166,7 +176,7 @@ const durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 
 var durationRE = regexp.MustCompile(durationPattern)
 
-// durationKind is a time span with units.
+// TimeSpan is a time span with units.
 func TimeSpan() Kind {
 	const want = "a time span such as 90s, 30m or 1h30m, of at most 10000h"
 	return Kind{Want: want, Basic: IsNumber, Schema: map[string]any{"type": "string", "pattern": durationPattern},
@@ -193,12 +203,12 @@ var decimal = regexp.MustCompile(`^([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0
 // Problems of numbers for which there is more to say than what is wanted.
 var (
 	ErrLeadingZero = errors.New("leading zero")
-	ErrNotNumber   = errors.New("no number")
+	ErrNotNumber   = errors.New("not a number")
 	ErrNotWhole    = errors.New("not whole")
 	ErrTooLarge    = errors.New("too large")
 )
 
-// splitDecimal checks the form of a number and takes it apart. A leading zero is
+// SplitDecimal checks the form of a number and takes it apart. A leading zero is
 // refused: YAML 1.1 reads 010 as eight, YAML 1.2 as ten.
 func SplitDecimal(s string) (sign, whole, fraction string, exponent int, err error) {
 	m := decimal.FindStringSubmatch(s)
@@ -216,7 +226,7 @@ func SplitDecimal(s string) (sign, whole, fraction string, exponent int, err err
 	return m[1], m[2], m[3], exponent, nil
 }
 
-// parseWhole reads a whole number, also where it is written as 1.0 or 1e3: what
+// ParseWhole reads a whole number, also where it is written as 1.0 or 1e3: what
 // counts is the value. The value is exact, or there is an error.
 func ParseWhole(s string) (int64, error) {
 	sign, whole, fraction, exponent, err := SplitDecimal(s)
@@ -245,7 +255,7 @@ func ParseWhole(s string) (int64, error) {
 	return n, nil
 }
 
-// parseNumber reads a finite number. -0 is 0.
+// ParseNumber reads a finite number. -0 is 0.
 func ParseNumber(s string) (float64, error) {
 	_, whole, fraction, _, err := SplitDecimal(s)
 	if err != nil {
@@ -270,7 +280,7 @@ var (
 	endlessText   = regexp.MustCompile(`^(?i)[-+]?\.?(nan|inf|infinity)$`)
 )
 
-// numberError says what a number is and what it should be, with a hint for the
+// NumberError says what a number is and what it should be, with a hint for the
 // spellings that YAML and other languages disagree on.
 func NumberError(s, want string, cause error) error {
 	msg := fmt.Sprintf("is %q; want %s", s, want)
@@ -280,6 +290,7 @@ func NumberError(s, want string, cause error) error {
 	return errors.New(msg)
 }
 
+// NumberHint suggests what to write instead of a text that is not a number.
 func NumberHint(s string, cause error) string {
 	switch {
 	case errors.Is(cause, ErrLeadingZero):
@@ -339,7 +350,7 @@ func sexagesimal(s string) string {
 	return strconv.Itoa(n)
 }
 
-// valueError says what a value is and what it should be.
+// ValueError says what a value is and what it should be.
 func ValueError(got, want, near string) error {
 	if near != "" {
 		return &HintedError{fmt.Sprintf("is %q; want %s", got, want), fmt.Sprintf("did you mean %q?", near)}
@@ -347,12 +358,16 @@ func ValueError(got, want, near string) error {
 	return fmt.Errorf("is %q; want %s", got, want)
 }
 
-// hinted is an error with a suggestion.
-type HintedError struct{ Msg, Hint string }
+// HintedError is an error with a suggestion.
+type HintedError struct {
+	// Msg says what is wrong, Hint what to do.
+	Msg, Hint string
+}
 
+// Error implements error.
 func (h *HintedError) Error() string { return h.Msg }
 
-// text prints a value for a person.
+// Format prints a value for a person.
 func (k Kind) Format(v Value) string {
 	switch {
 	case v.Text != "" || k.Basic == IsText:
@@ -365,7 +380,7 @@ func (k Kind) Format(v Value) string {
 	return strconv.FormatFloat(v.Number, 'g', -1, 64)
 }
 
-// durationText prints a time span without parts that are zero.
+// DurationText prints a time span without parts that are zero.
 func DurationText(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -388,7 +403,7 @@ func (v Value) String() string {
 	return fmt.Sprint(v.Number)
 }
 
-// Hinted is an error with a suggestion.
+// Hinted returns an error with a suggestion.
 func Hinted(hint, format string, args ...any) error {
 	return &HintedError{fmt.Sprintf(format, args...), hint}
 }

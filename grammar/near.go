@@ -2,7 +2,7 @@ package grammar
 
 import "strings"
 
-// nearest returns the candidate that is most likely meant by word, or "".
+// Nearest returns the candidate that is most likely meant by word, or "".
 func Nearest(word string, candidates []string) string {
 	best, bestDistance := "", max(2, len(word)/3)+1
 	for _, c := range candidates {
@@ -13,7 +13,7 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// distance is the optimal string alignment distance: insertions, deletions,
+// Distance is the optimal string alignment distance: insertions, deletions,
 // substitutions and swaps of neighbours cost one each.
 func Distance(a, b string) int {
 	x, y := []rune(a), []rune(b)

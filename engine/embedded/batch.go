@@ -18,7 +18,7 @@ import (
 // batch is one static batch: its sequences are prefilled, then decoded together
 // until each has its tokens.
 type batch struct {
-	e      *engine
+	e      *worker
 	log    *backend.Log
 	output int
 	seqs   []sequence
@@ -32,7 +32,7 @@ type sequence struct {
 }
 
 // newBatch appends a log entry for each request and readies the sequences.
-func newBatch(e *engine, prompts []backend.Prompt, output int, log *backend.Log) *batch {
+func newBatch(e *worker, prompts []backend.Prompt, output int, log *backend.Log) *batch {
 	b := &batch{e: e, log: log, output: output, seqs: make([]sequence, len(prompts))}
 	for i, p := range prompts {
 		log.Requests = append(log.Requests, backend.Request{
@@ -179,7 +179,7 @@ func (b *batch) forward(s *step, entry backend.Step, firstPrefill int) error {
 
 // compute runs the model on one step and returns the greedy token of each wanted
 // position.
-func (e *engine) compute(s *step) ([]int32, error) {
+func (e *worker) compute(s *step) ([]int32, error) {
 	ctx := e.model.Backend().NewContext()
 	defer ctx.Close()
 	outputs := s.outputs
@@ -202,7 +202,7 @@ func (e *engine) compute(s *step) ([]int32, error) {
 }
 
 // graph builds the computation of one step.
-func (e *engine) graph(ctx ml.Context, s *step, outputs []int32) (ml.Tensor, error) {
+func (e *worker) graph(ctx ml.Context, s *step, outputs []int32) (ml.Tensor, error) {
 	logits, err := model.Forward(ctx, e.model, input.Batch{
 		Inputs:    ctx.Input().FromInts(s.tokens, len(s.tokens)),
 		Outputs:   ctx.Input().FromInts(outputs, len(outputs)),
@@ -228,7 +228,7 @@ func argmax(logits []float32) int32 {
 
 // reserve allocates working memory for the largest steps, a full prefill chunk
 // and a full decode step, so that a run does not allocate inside its window.
-func (e *engine) reserve() error {
+func (e *worker) reserve() error {
 	for _, n := range []int{e.opt.PrefillChunk, e.opt.BatchSize} {
 		s := newStep(n)
 		for i := range n {
@@ -243,7 +243,7 @@ func (e *engine) reserve() error {
 	return nil
 }
 
-func (e *engine) reserveStep(s *step) error {
+func (e *worker) reserveStep(s *step) error {
 	ctx := e.model.Backend().NewContext()
 	defer ctx.Close()
 	outputs := []int32{int32(len(s.tokens) - 1)}

@@ -26,11 +26,11 @@ import (
 func WorkerMain() error {
 	// The engine's libraries log through slog's default; the log is engine.log.
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	return backend.ServeWorker(&engine{})
+	return backend.ServeWorker(&worker{})
 }
 
-// engine implements backend.Engine with one loaded model.
-type engine struct {
+// worker implements backend.Engine with one loaded model.
+type worker struct {
 	model model.Model
 	text  tokenizer.Tokenizer
 	opt   Options
@@ -39,10 +39,10 @@ type engine struct {
 }
 
 // Info implements backend.Engine.
-func (e *engine) Info() (backend.Info, error) { return engineInfo() }
+func (e *worker) Info() (backend.Info, error) { return engineInfo() }
 
 // Load implements backend.Engine.
-func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (_ backend.Loaded,
+func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (_ backend.Loaded,
 	err error) {
 	defer func() { err = noMemory(recover(), err, spec) }()
 	opt, err := parseOptions(spec)
@@ -77,7 +77,7 @@ func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(stri
 
 // Adapt implements backend.Adaptable. The KV cache is laid out once: only a
 // specification of the same sizes will do.
-func (e *engine) Adapt(spec backend.Spec) (backend.Loaded, error) {
+func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	opt, err := parseOptions(spec)
 	if err != nil {
 		return backend.Loaded{}, err
@@ -91,7 +91,7 @@ func (e *engine) Adapt(spec backend.Spec) (backend.Loaded, error) {
 }
 
 // describe says how the model actually runs.
-func (e *engine) describe() (backend.Loaded, error) {
+func (e *worker) describe() (backend.Loaded, error) {
 	info, err := engineInfo()
 	if err != nil {
 		return backend.Loaded{}, err
@@ -123,7 +123,7 @@ func textVocab(t tokenizer.Tokenizer) int {
 }
 
 // Tokenize implements backend.Engine.
-func (e *engine) Tokenize(texts []string) ([][]int32, error) {
+func (e *worker) Tokenize(texts []string) ([][]int32, error) {
 	if e.text == nil {
 		return nil, backend.Failf(backend.ClassProtocol, "", "tokenize before load")
 	}
@@ -139,7 +139,7 @@ func (e *engine) Tokenize(texts []string) ([][]int32, error) {
 }
 
 // Close implements backend.Engine.
-func (e *engine) Close() {
+func (e *worker) Close() {
 	if e.model == nil {
 		return
 	}
@@ -152,7 +152,7 @@ func (e *engine) Close() {
 
 // Run implements backend.Engine: static batches of the configured size, one
 // after the other, round by round.
-func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+func (e *worker) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if e.model == nil {
 		return nil, backend.Failf(backend.ClassProtocol, "", "run before load")
 	}

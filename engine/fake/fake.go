@@ -55,7 +55,7 @@ func (Backend) Name() string { return Name }
 
 // Probe implements backend.Backend without starting a process: the engine is
 // part of this program.
-func (Backend) Probe(context.Context) (backend.Info, error) { return new(engine).Info() }
+func (Backend) Probe(context.Context) (backend.Info, error) { return new(worker).Info() }
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
@@ -80,7 +80,7 @@ func WorkerMain(simulation string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(backend.ServeWorker(&engine{file: f}), f.Close())
+	return errors.Join(backend.ServeWorker(&worker{file: f}), f.Close())
 }
 
 // openFile maps the simulation, or one that is gone with this process.
@@ -96,9 +96,9 @@ func openFile(path string) (*sim.File, error) {
 	return NewGPU(filepath.Join(dir, "gpu"))
 }
 
-// engine implements backend.Engine: a simulated engine that fits the model which it
+// worker implements backend.Engine: a simulated engine that fits the model which it
 // is asked to load.
-type engine struct {
+type worker struct {
 	*sim.Engine
 	file *sim.File
 	// path is the loaded model; resident says that it need not be loaded again.
@@ -107,19 +107,19 @@ type engine struct {
 }
 
 var (
-	_ backend.Engine    = (*engine)(nil)
-	_ backend.Adaptable = (*engine)(nil)
+	_ backend.Engine    = (*worker)(nil)
+	_ backend.Adaptable = (*worker)(nil)
 )
 
 // Info implements backend.Engine.
-func (e *engine) Info() (backend.Info, error) {
+func (e *worker) Info() (backend.Info, error) {
 	info, err := e.Engine.Info()
 	info.Notes = append(info.Notes, Warning)
 	return info, err
 }
 
 // Adapt implements backend.Adaptable: what stays is the model, and the time to load it.
-func (e *engine) Adapt(spec backend.Spec) (backend.Loaded, error) {
+func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if e.Engine == nil || spec.Path != e.path {
 		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew", "another model is loaded")
 	}
@@ -128,7 +128,7 @@ func (e *engine) Adapt(spec backend.Spec) (backend.Loaded, error) {
 }
 
 // Load implements backend.Engine.
-func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
+func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
 	o := Options{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
 	if len(spec.Options) > 0 {
 		if err := json.Unmarshal(spec.Options, &o); err != nil {
@@ -162,7 +162,7 @@ func (e *engine) Load(ctx context.Context, spec backend.Spec, progress func(stri
 }
 
 // Run implements backend.Engine.
-func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+func (e *worker) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if e.Engine == nil {
 		return nil, backend.Failf(backend.ClassProtocol, "load it first", "run before load")
 	}
@@ -172,7 +172,7 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 }
 
 // Close implements backend.Engine.
-func (e *engine) Close() {
+func (e *worker) Close() {
 	if e.Engine != nil {
 		e.Engine.Close()
 	}

@@ -143,24 +143,24 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if err != nil {
 		return nil, err
 	}
-	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
+	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
 }
 
-// engine implements server.Engine.
-type engine struct {
+// dialect implements server.Engine.
+type dialect struct {
 	command backend.Command
 	info    backend.Info
 }
 
 var (
-	_ server.Engine    = (*engine)(nil)
-	_ server.Describer = (*engine)(nil)
-	_ server.Tokenizer = (*engine)(nil)
-	_ server.Counted   = (*engine)(nil)
+	_ server.Engine    = (*dialect)(nil)
+	_ server.Describer = (*dialect)(nil)
+	_ server.Tokenizer = (*dialect)(nil)
+	_ server.Counted   = (*dialect)(nil)
 )
 
 // Name implements server.Engine.
-func (*engine) Name() string { return Name }
+func (*dialect) Name() string { return Name }
 
 const (
 	// slots is how many the server has where the study leaves it open: its own choice,
@@ -174,7 +174,7 @@ const (
 )
 
 // Launch implements server.Engine.
-func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
+func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	facts, err := gguf.ReadInfo(spec.Path)
 	if err != nil {
 		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound,
@@ -266,7 +266,7 @@ var unfinished = func() (list [][2]any) {
 }()
 
 // Request implements server.Engine.
-func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
 	c := completion{Prompt: p.Tokens, NPredict: output, IgnoreEOS: true, Temperature: spec.Decoding.Temperature,
 		TopP: cmp.Or(spec.Decoding.TopP, 1),
 		TopK: spec.Decoding.TopK, Seed: uint32(spec.SampleSeed()), ReturnTokens: true, Stream: true}
@@ -294,7 +294,7 @@ type chunk struct {
 }
 
 // Read implements server.Engine.
-func (*engine) Read(data []byte) (server.Event, error) {
+func (*dialect) Read(data []byte) (server.Event, error) {
 	var c chunk
 	if err := json.Unmarshal(data, &c); err != nil {
 		return server.Event{}, err
@@ -326,13 +326,13 @@ func (*engine) Read(data []byte) (server.Event, error) {
 }
 
 // Tokenize implements server.Tokenizer.
-func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
+func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
 	return server.AskTokens(ctx, ask, "/tokenize",
 		map[string]any{"content": text, "add_special": false, "parse_special": false})
 }
 
 // Describe implements server.Describer: the model as the server sees it.
-func (*engine) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+func (*dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
 	answer, err := ask(ctx, "GET", "/v1/models", nil)
 	if err != nil {
 		return fmt.Errorf("ask for the model in use: %w", err)
@@ -357,7 +357,7 @@ func (*engine) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) 
 }
 
 // Counters implements server.Counted. Cached tokens are not among the processed ones.
-func (*engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+func (*dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
 	page, err := ask(ctx, "GET", "/metrics", nil)
 	if err != nil {
 		return server.Counters{}, err

@@ -111,7 +111,7 @@ func TestCommandLine(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.BatchSize, s.MaxContext = 3, 300
 	s.Options = []byte(`{"parallel":3,"ubatch_tokens":64,"flash_attn":true,"kv_offload":false,"n_gpu_layers":"0","poll":"0","threads":2,"cache_type_k":"q8_0"}`)
-	l, err := (&engine{command: servertest.Command(t, Name, servertest.None),
+	l, err := (&dialect{command: servertest.Command(t, Name, servertest.None),
 		info: backend.Info{Version: "1"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)
@@ -136,13 +136,13 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("loaded = %+v", l.Loaded)
 	}
 	s.Options, s.BatchSize = nil, 0
-	l, err = (&engine{command: backend.Command{Path: "/no/such/llama-server"}}).Launch(t.Context(), s, 1234)
+	l, err = (&dialect{command: backend.Command{Path: "/no/such/llama-server"}}).Launch(t.Context(), s, 1234)
 	if got := strings.Join(l.Command.Args, " "); err != nil || !strings.Contains(got, "--parallel 4") ||
 		!strings.Contains(got, "--ctx-size 2048") {
 		t.Errorf("%s, %v: want the server's own four slots", got, err)
 	}
 	s.Path = filepath.Join(t.TempDir(), "none.gguf")
-	if _, err := (&engine{}).Launch(t.Context(), s, 1234); err == nil || !strings.Contains(err.Error(), "none.gguf") {
+	if _, err := (&dialect{}).Launch(t.Context(), s, 1234); err == nil || !strings.Contains(err.Error(), "none.gguf") {
 		t.Errorf("%v, want the missing file", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestVersionAndDevice(t *testing.T) {
 
 func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
-		return (&engine{}).Request(s, p, output).Body
+		return (&dialect{}).Request(s, p, output).Body
 	})
 }
 

@@ -85,11 +85,11 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if err != nil {
 		return nil, err
 	}
-	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
+	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
 }
 
-// engine implements server.Engine.
-type engine struct {
+// dialect implements server.Engine.
+type dialect struct {
 	command backend.Command
 	info    backend.Info
 	// cache says that the study wants the radix cache, incremental that events bring
@@ -98,20 +98,20 @@ type engine struct {
 }
 
 var (
-	_ server.Engine    = (*engine)(nil)
-	_ server.Describer = (*engine)(nil)
-	_ server.Tokenizer = (*engine)(nil)
-	_ server.Counted   = (*engine)(nil)
+	_ server.Engine    = (*dialect)(nil)
+	_ server.Describer = (*dialect)(nil)
+	_ server.Tokenizer = (*dialect)(nil)
+	_ server.Counted   = (*dialect)(nil)
 )
 
 // Name implements server.Engine.
-func (*engine) Name() string { return Name }
+func (*dialect) Name() string { return Name }
 
 // spare is by how much SGLang wants its context to be longer than the longest request.
 const spare = 8
 
 // Launch implements server.Engine.
-func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
+func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
 	args := append(append([]string{}, e.command.Args...), "--model-path", spec.Path, "--host", "127.0.0.1", "--port",
 		strconv.Itoa(port),
@@ -145,7 +145,7 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 
 // flags are the section's settings as SGLang's program takes them. Its switches only
 // switch on.
-func (e *engine) flags(spec backend.Spec, known server.Known) ([]string, error) {
+func (e *dialect) flags(spec backend.Spec, known server.Known) ([]string, error) {
 	section, err := server.Section(spec.Options)
 	if err != nil {
 		return nil, err
@@ -191,7 +191,7 @@ type sampling struct {
 }
 
 // Request implements server.Engine.
-func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
 	return server.JSON("/generate",
 		generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
 			Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
@@ -215,7 +215,7 @@ type chunk struct {
 }
 
 // Read implements server.Engine.
-func (e *engine) Read(data []byte) (server.Event, error) {
+func (e *dialect) Read(data []byte) (server.Event, error) {
 	if string(data) == "[DONE]" {
 		return server.Event{Done: true}, nil
 	}
@@ -246,12 +246,12 @@ func (e *engine) Read(data []byte) (server.Event, error) {
 }
 
 // Tokenize implements server.Tokenizer.
-func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
+func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
 	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"prompt": text, "add_special_tokens": false})
 }
 
 // Describe implements server.Describer: what the server says it runs with.
-func (e *engine) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
 	answer, err := ask(ctx, "GET", "/server_info", nil)
 	if err != nil { // its name until 0.5.6
 		answer, err = ask(ctx, "GET", "/get_server_info", nil)
@@ -279,7 +279,7 @@ func (e *engine) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded
 }
 
 // Counters implements server.Counted.
-func (*engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+func (*dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
 	page, err := ask(ctx, "GET", "/metrics", nil)
 	if err != nil {
 		return server.Counters{}, err

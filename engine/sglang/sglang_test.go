@@ -64,7 +64,7 @@ func TestCommandLine(t *testing.T) {
 		"newer version": {servertest.Command(t, Name, servertest.None),
 			[]string{"--cuda-graph-max-bs-decode 16", "--incremental-streaming-output"}},
 	} {
-		l, err := (&engine{command: q.command}).Launch(t.Context(), s, 1234)
+		l, err := (&dialect{command: q.command}).Launch(t.Context(), s, 1234)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 	s.Options = []byte(`{"disable_radix_cache":false}`)
-	l, err := (&engine{command: backend.Command{Path: "/no/such/python"}}).Launch(t.Context(), s, 1234)
+	l, err := (&dialect{command: backend.Command{Path: "/no/such/python"}}).Launch(t.Context(), s, 1234)
 	if err != nil || strings.Contains(strings.Join(l.Command.Args, " "), "radix") {
 		t.Errorf("%v, %v: the study wants the cache", l.Command.Args, err)
 	}
@@ -87,7 +87,7 @@ func TestCommandLine(t *testing.T) {
 
 func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
-		return (&engine{}).Request(s, p, output).Body
+		return (&dialect{}).Request(s, p, output).Body
 	})
 }
 

@@ -91,11 +91,11 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if err != nil {
 		return nil, err
 	}
-	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
+	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
 }
 
-// engine implements server.Engine.
-type engine struct {
+// dialect implements server.Engine.
+type dialect struct {
 	command backend.Command
 	info    backend.Info
 
@@ -104,15 +104,15 @@ type engine struct {
 }
 
 var (
-	_ server.Engine  = (*engine)(nil)
-	_ server.Counted = (*engine)(nil)
+	_ server.Engine  = (*dialect)(nil)
+	_ server.Counted = (*dialect)(nil)
 )
 
 // Name implements server.Engine.
-func (*engine) Name() string { return Name }
+func (*dialect) Name() string { return Name }
 
 // Launch implements server.Engine.
-func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
+func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help"}, []string{"--help"})
 	config, err := config(spec)
 	if err != nil {
@@ -226,7 +226,7 @@ type streamOptions struct {
 }
 
 // Request implements server.Engine.
-func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
 	d := spec.Decoding
 	if d.Temperature == 0 {
 		d.TopK = 1
@@ -238,7 +238,7 @@ func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.R
 }
 
 // Read implements server.Engine: an event of the completions API.
-func (*engine) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
+func (*dialect) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
 
 // step is what the server says about one step.
 type step struct {
@@ -249,7 +249,7 @@ type step struct {
 }
 
 // Counters implements server.Counted: it adds up the steps since the last reading.
-func (e *engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+func (e *dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	answer, err := ask(ctx, "GET", "/metrics", nil)

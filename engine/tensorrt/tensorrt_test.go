@@ -48,7 +48,7 @@ func TestCommandLine(t *testing.T) {
 	s.MaxContext = 64
 	s.Options = []byte(`{"max_batch_size":64,"max_seq_len":null,"kv_cache_dtype":"fp8","free_gpu_memory_fraction":0.5,"cuda_graph_max_batch_size":32,
 		"cuda_graph_padding":true,"torch_compile":true,"moe_backend":"CUTLASS","disable_overlap_scheduler":true,"tensor_parallel_size":2}`)
-	l, err := (&engine{command: backend.Command{Path: "/no/such/trtllm-serve"}}).Launch(t.Context(), s, 1234)
+	l, err := (&dialect{command: backend.Command{Path: "/no/such/trtllm-serve"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestCommandLine(t *testing.T) {
 
 func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
-		return (&engine{}).Request(s, p, output).Body
+		return (&dialect{}).Request(s, p, output).Body
 	})
 }
 

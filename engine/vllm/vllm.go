@@ -100,11 +100,11 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if err != nil {
 		return nil, err
 	}
-	return server.Start(ctx, &engine{command: cmd, info: info}, spec, b.Options)
+	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
 }
 
-// engine implements server.Engine.
-type engine struct {
+// dialect implements server.Engine.
+type dialect struct {
 	command backend.Command
 	info    backend.Info
 	// cache says that the study wants the prefix cache.
@@ -112,14 +112,14 @@ type engine struct {
 }
 
 var (
-	_ server.Engine    = (*engine)(nil)
-	_ server.Describer = (*engine)(nil)
-	_ server.Tokenizer = (*engine)(nil)
-	_ server.Counted   = (*engine)(nil)
+	_ server.Engine    = (*dialect)(nil)
+	_ server.Describer = (*dialect)(nil)
+	_ server.Tokenizer = (*dialect)(nil)
+	_ server.Counted   = (*dialect)(nil)
 )
 
 // Name implements server.Engine.
-func (*engine) Name() string { return Name }
+func (*dialect) Name() string { return Name }
 
 // environment is added to the user's. Nothing may be fetched: whatever a model needs is
 // in its folder already.
@@ -130,7 +130,7 @@ var environment = []string{"VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OF
 const served = "llem"
 
 // Launch implements server.Engine.
-func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
+func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	args := append(append([]string{}, e.command.Args...), "serve", spec.Path, "--host", "127.0.0.1", "--port",
 		strconv.Itoa(port),
 		"--served-model-name", served, "--dtype", spec.DType, "--seed", strconv.FormatUint(spec.Seed, 10),
@@ -159,7 +159,7 @@ func (e *engine) Launch(ctx context.Context, spec backend.Spec, port int) (serve
 
 // flags are the section's settings as vLLM's program takes them: its keys are the names
 // of the options.
-func (e *engine) flags(spec backend.Spec) ([]string, error) {
+func (e *dialect) flags(spec backend.Spec) ([]string, error) {
 	section, err := server.Section(spec.Options)
 	if err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ type completion struct {
 }
 
 // Request implements server.Engine.
-func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
 	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
 		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK,
 		Seed: spec.SampleSeed(), Stream: true, ReturnIDs: true}
@@ -234,14 +234,14 @@ func (*engine) Request(spec backend.Spec, p backend.Prompt, output int) server.R
 }
 
 // Read implements server.Engine: an event of the completions API.
-func (*engine) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
+func (*dialect) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
 
 // cacheInfo is a metric whose labels are the settings of the cache.
 const cacheInfo = "vllm:cache_config_info"
 
 // Describe implements server.Describer: the prefix cache is as it was asked for. A
 // version that does not say so is judged by what each answer says was cached.
-func (e *engine) Describe(ctx context.Context, ask server.Ask, _ *backend.Loaded) error {
+func (e *dialect) Describe(ctx context.Context, ask server.Ask, _ *backend.Loaded) error {
 	page, err := ask(ctx, "GET", "/metrics", nil)
 	if err != nil {
 		return err
@@ -260,14 +260,14 @@ func (e *engine) Describe(ctx context.Context, ask server.Ask, _ *backend.Loaded
 }
 
 // Tokenize implements server.Tokenizer.
-func (*engine) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
+func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
 	return server.AskTokens(ctx, ask, "/tokenize",
 		map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
 }
 
 // Counters implements server.Counted, from vLLM's metrics
 // (https://docs.vllm.ai/en/latest/usage/metrics/).
-func (*engine) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
+func (*dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, error) {
 	page, err := ask(ctx, "GET", "/metrics", nil)
 	if err != nil {
 		return server.Counters{}, err

@@ -49,7 +49,7 @@ func TestCommandLine(t *testing.T) {
 	s := spec(t)
 	s.Seed, s.MaxContext = 7, 64
 	s.Options = []byte(`{"max_num_seqs":64,"enforce_eager":true,"async_scheduling":false,"compilation_mode":"2","cudagraph_mode":"FULL","gpu_memory_utilization":0.5,"enable_prefix_caching":null}`)
-	l, err := (&engine{command: backend.Command{Path: "vllm"}}).Launch(t.Context(), s, 1234)
+	l, err := (&dialect{command: backend.Command{Path: "vllm"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +69,6 @@ func TestCommandLine(t *testing.T) {
 
 func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
-		return (&engine{}).Request(s, p, output).Body
+		return (&dialect{}).Request(s, p, output).Body
 	})
 }

@@ -1,0 +1,291 @@
+// Package engine is what the program knows about the engines that it runs: a [Descriptor]
+// for each, written in the engine's own folder. Every other package asks the descriptor,
+// and knows no engine by name.
+//
+// # A new engine
+//
+// An engine is a folder engine/<name> and a line in package engine/engines. The folder has
+//
+//   - a struct Section with the engine's settings. Its method Fields lists the keys, each
+//     once, in the manner of package flag:
+//
+//     func (s *Section) Fields() []engine.Field {
+//     return engine.Optional(
+//     engine.Whole(&s.MaxBatch, "max_batch_size", 1, engine.ManySequences, "the most sequences in one step"),
+//     engine.Choice(&s.Compute, "compute_type", "what it computes in", "auto", "int8", "float16"),
+//     )
+//     }
+//
+//     From it come the reading of study files, `llem schema`, `llem config`, the reference in
+//     docs/studies.md, what an experiment holds (canonical JSON) and the ID of an
+//     experiment. New keys are Optional or OmitZero, so that earlier experiments keep their
+//     IDs. The key of the batch size has one of the names of [BatchKeys].
+//
+//   - a Backend, which starts the engine and implements backend.Backend: for a server see
+//     package backend/server, for a worker backend.StartWorker. It reads its settings with
+//     Decode(spec.Options, &section).
+//
+//   - a function Descriptor that returns all of this:
+//
+//     func Descriptor() engine.Descriptor {
+//     return engine.Descriptor{
+//     Name: Name, Title: "CTranslate2", Install: "…",
+//     Section: func() engine.Section { return new(Section) },
+//     New:     func(e engine.Env) backend.Backend { return Backend{Python: e.Python} },
+//     }
+//     }
+//
+// Fields of a descriptor that an engine has nothing to say about are left out. [Check]
+// finds what does not fit together; a test runs it over all engines, and the conformance
+// suite backend/backendtest is run by the engine's own tests.
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// Descriptor is what the program knows about one engine. Functions get sections of the
+// type that Section returns.
+type Descriptor struct {
+	// Name in study files, and of the section.
+	Name string
+	// Title is the name as the engine's makers write it.
+	Title string
+	// Summary says in a few words what it is, for lists of engines; it may be empty.
+	Summary string
+
+	// Section returns a section with its defaults.
+	Section func() Section
+	// Conflict finds values that do not fit together; nil finds none.
+	Conflict func(Section, Job) *Conflict
+	// Forget clears what the engine can change without being started again, and returns
+	// whether it can change the longest sequence too. Nil: nothing can be changed but the
+	// prompts.
+	Forget func(Section) (anyLength bool)
+	// Settle fills in what the study leaves open just before the engine is started: the
+	// batch size, where a workload fills only a smaller batch, and the number of threads.
+	// Nil leaves both to the engine.
+	Settle func(s Section, batch, threads int)
+
+	// GGUF reports that the engine reads .gguf files, which have their own type of weights;
+	// others read folders in the form of Hugging Face. Random models are written in either
+	// form.
+	GGUF bool
+	// Greedy reports that the engine takes the most likely token, whatever it is told.
+	Greedy bool
+	// Serves reports whether requests are sent one by one, to a server; nil is a worker,
+	// which is given all at once.
+	Serves func(Section) bool
+	// GPU reports whether the engine may use a GPU, from its settings; nil is always. What
+	// an engine really uses is in backend.Loaded; see [OnGPU].
+	GPU func(Section) bool
+	// Demands reports whether the engine cannot start without a GPU, so that it gets all
+	// of them where it is not known whether there are any. Nil is never.
+	Demands func(Section) bool
+	// Simulated reports that the engine computes nothing.
+	Simulated bool
+
+	// Image and Program are the container image and the program in it; an empty Image is
+	// llem-NAME, which docker/ builds.
+	Image, Program string
+	// Install is how a user installs the engine, in a line.
+	Install string
+	// Variable is the environment variable that names the engine's own interpreter or
+	// program; empty: there is none.
+	Variable string
+	// Packages are the Python packages whose versions belong to a result.
+	Packages []string
+
+	// New returns the backend that starts the engine.
+	New func(Env) backend.Backend
+}
+
+// Env is where engines are started.
+type Env struct {
+	// Python is the interpreter that the user named for all Python engines, or empty.
+	Python string
+	// Getenv gives environment variables.
+	Getenv func(string) string
+	// Simulation is the shared file of a simulated GPU, or empty.
+	Simulation string
+}
+
+// Get is an environment variable.
+func (e Env) Get(variable string) string {
+	if e.Getenv == nil {
+		return ""
+	}
+	return e.Getenv(variable)
+}
+
+// Own is the value of an engine's own variable, else the interpreter for all.
+func (e Env) Own(variable string) string {
+	return cmp.Or(e.Get(variable), e.Python)
+}
+
+// Job is what of an experiment, beside its section, may not fit an engine.
+type Job struct {
+	// DType of the weights.
+	DType string
+	// Synthetic reports that prompts have exactly InputTokens.
+	Synthetic bool
+	// InputTokens and OutputTokens of a prompt.
+	InputTokens, OutputTokens int
+	// WarmupRuns before the measurement.
+	WarmupRuns int
+	// Concurrency is how many requests are sent at once; 0 is all.
+	Concurrency int
+	// Temperature of the choice of tokens; 0 takes the most likely one.
+	Temperature float64
+}
+
+// Conflict is a pair of values that do not fit together.
+type Conflict struct {
+	// Key is the dotted key to point at.
+	Key string
+	// Msg says what does not fit, Hint what to do.
+	Msg, Hint string
+}
+
+// Conflictf makes a conflict.
+func Conflictf(key, hint, format string, args ...any) *Conflict {
+	return &Conflict{Key: key, Msg: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// Idle is the conflict of keys that mean nothing without another one; at is the one to
+// point at.
+func Idle(at, key, others string) *Conflict {
+	return Conflictf(at, "give it, or leave the others out", "%s is not given, and without it %s means nothing", key,
+		others)
+}
+
+// TooShort is the conflict of an experiment whose sequences are longer than a key allows;
+// nil if they are not. Prompts of a data set may be shorter than InputTokens, so only
+// synthetic ones count.
+func TooShort(key string, most int, j Job) *Conflict {
+	if most == 0 || !j.Synthetic || j.InputTokens+j.OutputTokens <= most {
+		return nil
+	}
+	return Conflictf(key, "raise it, or use a shorter workload", "%s %d is less than %d input and %d output tokens",
+		key, most, j.InputTokens, j.OutputTokens)
+}
+
+// common finds conflicts that concern every engine, before its own.
+func (d *Descriptor) common(s Section, j Job) *Conflict {
+	switch {
+	case j.Concurrency > 0 && (d.Serves == nil || !d.Serves(s)):
+		return Conflictf("workload.concurrency", "leave it out, or set the batch size",
+			"workload.concurrency is %d, but the %s backend is given all requests at once", j.Concurrency, d.Name)
+	case j.Temperature > 0 && d.Greedy:
+		return Conflictf("decoding.temperature", "use decoding.preset: greedy",
+			"decoding.temperature is %g, but the %s backend takes the most likely token only", j.Temperature, d.Name)
+	case !d.GGUF && !d.Simulated && (j.DType == "q8_0" || j.DType == "q4_0"):
+		return Conflictf("dtype", "use float32, float16 or bfloat16, or backend: embedded",
+			"dtype %s is a ggml format that the %s backend does not run", j.DType, d.Name)
+	}
+	return nil
+}
+
+// Conflicts returns the first pair of values that do not fit together, or nil.
+func (d *Descriptor) Conflicts(s Section, j Job) *Conflict {
+	if c := d.common(s, j); c != nil || d.Conflict == nil {
+		return c
+	}
+	return d.Conflict(s, j)
+}
+
+// Read decodes a section of an experiment.
+func (d *Descriptor) Read(j JSON) (Section, error) {
+	s := d.Section()
+	if err := Decode([]byte(j), s); err != nil {
+		return s, fmt.Errorf("read the %s section: %w", d.Name, err)
+	}
+	return s, nil
+}
+
+// MayUseGPU reports whether the engine may use a GPU with these settings.
+func (d *Descriptor) MayUseGPU(j JSON) bool {
+	if d.GPU == nil {
+		return true
+	}
+	s, err := d.Read(j)
+	return err != nil || d.GPU(s)
+}
+
+// OnGPU reports whether a device, as an engine names it once it has loaded a model, is a
+// GPU: cuda, rocm, vulkan and so on.
+func OnGPU(device string) bool { return device != "" && !strings.HasPrefix(device, "cpu") }
+
+// Descriptors holds engines by name, in the order of documentation. The first is the default.
+type Descriptors []Descriptor
+
+// Find returns the engine of a name.
+func (l Descriptors) Find(name string) (*Descriptor, bool) {
+	for i := range l {
+		if l[i].Name == name {
+			return &l[i], true
+		}
+	}
+	return nil, false
+}
+
+// Names of the engines.
+func (l Descriptors) Names() []string {
+	out := make([]string, len(l))
+	for i, d := range l {
+		out[i] = d.Name
+	}
+	return out
+}
+
+// Check reports what is wrong with a descriptor.
+func Check(d Descriptor) error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(d.Name+": "+format, args...)) }
+	if !name.MatchString(d.Name) {
+		bad("the name is not a lower-case word")
+	}
+	if d.Section == nil || d.New == nil || d.Title == "" {
+		bad("Title, Section and New are needed")
+		return errors.Join(errs...)
+	}
+	s := d.Section()
+	fields := s.Fields()
+	seen := map[string]bool{}
+	batch := 0
+	for _, f := range fields {
+		switch {
+		case !name.MatchString(f.Key) || seen[f.Key]:
+			bad("the key %q is doubled or not a lower-case word", f.Key)
+		case f.Help == "":
+			bad("%s has no meaning", f.Key)
+		case f.Left() && !f.isZero():
+			bad("%s is optional, but has a default", f.Key)
+		}
+		if v := f.Get(); !f.Left() {
+			if _, err := f.Kind().Parse(f.Kind().Format(v)); err != nil {
+				bad("the default of %s %v", f.Key, err)
+			}
+		}
+		if slices.Contains(BatchKeys(), f.Key) {
+			batch++
+		}
+		seen[f.Key] = true
+	}
+	if batch != 1 {
+		bad("%d keys are named as a batch size is, want one of %s", batch, strings.Join(BatchKeys(), ", "))
+	}
+	again := d.Section()
+	if err := Decode([]byte(Encode(s)), again); err != nil {
+		bad("its defaults cannot be read: %v", err)
+	} else if Encode(again) != Encode(s) {
+		bad("its defaults are read as %s", Encode(again))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,23 @@
+package fake
+
+import "github.com/llenergymeasure/llem/engine"
+
+// Section holds the settings of the simulated engine in a study; [Section.Fields] says what
+// each means.
+type Section struct {
+	BatchSize int
+	// Batching is static or continuous.
+	Batching string
+	// Speed divides the duration of every step.
+	Speed float64
+}
+
+// Fields implements engine.Section.
+func (s *Section) Fields() []engine.Field {
+	return []engine.Field{
+		engine.Whole(&s.BatchSize, "batch_size", 1, 4096, "sequences processed together"),
+		engine.Choice(&s.Batching, "batching", "whether a finished sequence makes room at once", "static",
+			"continuous"),
+		engine.Number(&s.Speed, "speed", 0.01, 100, "divides the duration of every step"),
+	}
+}

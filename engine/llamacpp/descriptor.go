@@ -1,0 +1,31 @@
+package llamacpp
+
+import (
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
+)
+
+const (
+	// variable is the path of llama-server.
+	variable = "LLEM_LLAMA_SERVER"
+	install  = "git clone https://github.com/ggml-org/llama.cpp && cmake -S llama.cpp -B llama.cpp/build " +
+		"-DGGML_CUDA=ON && cmake --build llama.cpp/build --target llama-server; then put it into PATH, or its path " +
+		"into " + variable
+)
+
+// cacheTypes are the types of a KV cache.
+var cacheTypes = []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"}
+
+// Descriptor is what the program knows about this engine.
+func Descriptor() engine.Descriptor {
+	return engine.Descriptor{
+		Name: Name, Title: "llama.cpp",
+		Section: func() engine.Section { return new(Section) },
+		Serves:  func(engine.Section) bool { return true },
+		GGUF:    true,
+		GPU:     func(s engine.Section) bool { return s.(*Section).GPULayers != "0" },
+		Image:   "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: "llama-server",
+		Install: install, Variable: variable,
+		New: func(e engine.Env) backend.Backend { return Backend{Program: e.Get(variable)} },
+	}
+}

@@ -1,0 +1,127 @@
+package pytorch
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
+)
+
+// variable names the interpreter of this engine alone.
+const variable = "LLEM_PYTHON_PYTORCH"
+
+// Descriptor is what the program knows about this engine.
+func Descriptor() engine.Descriptor {
+	return engine.Descriptor{
+		Name: Name, Title: "PyTorch", Summary: "transformers in a Python worker",
+		Section:  func() engine.Section { return defaults() },
+		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*Section).conflict(j) },
+		Forget:   forget,
+		Settle:   func(s engine.Section, batch, _ int) { s.(*Section).BatchSize = batch },
+		Greedy:   true,
+		GPU:      func(s engine.Section) bool { return s.(*Section).Device != "cpu" },
+		Demands: func(s engine.Section) bool {
+			device := s.(*Section).Device
+			return device != "auto" && device != "cpu"
+		},
+		Program:  "python3",
+		Install:  "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python",
+		Variable: variable, Packages: []string{"torch", "transformers"},
+		New: func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+	}
+}
+
+func defaults() *Section {
+	return &Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}
+}
+
+// forget clears what changes without loading the model again.
+func forget(section engine.Section) (anyLength bool) {
+	s := section.(*Section)
+	s.BatchSize, s.PrefillChunkSize = 0, 0
+	if s.Compile == "" { // compiled code and graphs stay in memory
+		s.CacheImplementation = ""
+	}
+	return true
+}
+
+// conflict finds values that do not fit together. Messages begin with the key.
+func (s *Section) conflict(j engine.Job) *engine.Conflict {
+	at := func(key, hint, format string, args ...any) *engine.Conflict {
+		key = Name + "." + key
+		return engine.Conflictf(key, hint, "%s %s", key, fmt.Sprintf(format, args...))
+	}
+	flash := strings.HasPrefix(s.AttnImplementation, "flash_attention_")
+	switch {
+	case flash && j.DType == "float32":
+		return at("attn_implementation", "use float16 or bfloat16, or another implementation",
+			"%s does not run dtype float32", s.AttnImplementation)
+	case flash && s.Device == "cpu":
+		return at("attn_implementation", "use sdpa or eager on the CPU", "%s needs a GPU, but pytorch.device is cpu",
+			s.AttnImplementation)
+	case flash && s.CacheImplementation == "static":
+		return at("attn_implementation", "use sdpa, or the dynamic cache",
+			"%s does not run with pytorch.cache_implementation static", s.AttnImplementation)
+	case s.Compile != "":
+		if c := s.compiling(j, at); c != nil {
+			return c
+		}
+	}
+	return s.sharing(j, at)
+}
+
+// compiling finds what does not fit a compiled decode step.
+func (s *Section) compiling(j engine.Job,
+	at func(key, hint, format string, args ...any) *engine.Conflict) *engine.Conflict {
+	switch {
+	case s.CacheImplementation != "static":
+		return at("compile", "set pytorch.cache_implementation: static", "%s does not run with "+
+			"pytorch.cache_implementation dynamic: a cache that grows has no fixed shape", s.Compile)
+	case s.Compile == "reduce-overhead" && s.Device == "cpu":
+		return at("compile", "use default or max-autotune",
+			"reduce-overhead is CUDA graphs: it needs a GPU, but pytorch.device is cpu")
+	case j.WarmupRuns == 0:
+		return at("compile", "set warmup.runs to 1 or more",
+			"%s does not run with warmup.runs 0: it would compile inside of the window", s.Compile)
+	}
+	return nil
+}
+
+// sharing finds what does not fit several devices, or a scheduler.
+func (s *Section) sharing(j engine.Job,
+	at func(key, hint, format string, args ...any) *engine.Conflict) *engine.Conflict {
+	switch {
+	case s.DeviceMap == "auto" && (s.Device != "auto" && s.Device != "cuda" || s.CacheImplementation != "" ||
+		s.Batching != "" || s.Quantization != ""):
+		return at("device_map", "remove these keys, or use single",
+			"auto does not run with one device, a static cache, continuous batching or quantised weights")
+	case s.TensorParallelSize > 1 && s.undivided() != "":
+		return at("tensor_parallel_size", "remove one of the two", "%d does not run with pytorch.%s",
+			s.TensorParallelSize, s.undivided())
+	case s.MatmulPrecision != "" && j.DType != "float32":
+		return at("matmul_precision", "remove it, or use dtype: float32",
+			"%s does not run with dtype %s: it concerns products of float32", s.MatmulPrecision, j.DType)
+	case s.Batching == "continuous" && (s.CacheImplementation != "" || s.Compile != "" || s.PrefillChunkSize != 0):
+		return at("batching", "remove these keys, or use static", "continuous does not run with a static cache, "+
+			"compile or prefill_chunk_size: it has a paged cache and a scheduler of its own")
+	}
+	return nil
+}
+
+// undivided is a setting with which devices cannot share the layers; "" if there is none.
+func (s *Section) undivided() string {
+	switch {
+	case s.DeviceMap != "":
+		return "device_map " + s.DeviceMap
+	case s.Quantization != "":
+		return "quantization " + s.Quantization
+	case s.Batching != "":
+		return "batching " + s.Batching
+	case s.Compile != "":
+		return "compile " + s.Compile
+	case strings.HasPrefix(s.Device, "cuda:"):
+		return "device " + s.Device + ": it takes the first visible GPUs"
+	}
+	return ""
+}

@@ -1,0 +1,34 @@
+package sglang
+
+import (
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
+)
+
+const (
+	// variable names the interpreter of this engine alone.
+	variable = "LLEM_PYTHON_SGLANG"
+	install  = "python3 -m venv sglang && sglang/bin/pip install sglang; then --python sglang/bin/python"
+)
+
+// Descriptor is what the program knows about this engine.
+func Descriptor() engine.Descriptor {
+	return engine.Descriptor{
+		Name: Name, Title: "SGLang",
+		Section:  func() engine.Section { return new(Section) },
+		Conflict: conflict,
+		Serves:   func(engine.Section) bool { return true },
+		Image:    "lmsysorg/sglang", Program: "python3",
+		Install: install, Variable: variable, Packages: []string{"sglang", "torch"},
+		New: func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+	}
+}
+
+func conflict(section engine.Section, j engine.Job) *engine.Conflict {
+	s := section.(*Section)
+	if s.SpeculativeAlgorithm == "" && (s.SpeculativeDraftModel != "" || s.SpeculativeSteps > 0 ||
+		s.SpeculativeEagleTopK > 0 || s.SpeculativeDraftTokens > 0) {
+		return engine.Idle("sglang.speculative_num_steps", "sglang.speculative_algorithm", "another key of speculation")
+	}
+	return engine.TooShort("sglang.context_length", s.ContextLength, j)
+}

@@ -1,0 +1,40 @@
+package tensorrt
+
+import (
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
+)
+
+const (
+	// variable names the interpreter of this engine alone.
+	variable = "LLEM_PYTHON_TENSORRT"
+	install  = "python3 -m venv trtllm && trtllm/bin/pip install tensorrt-llm --extra-index-url " +
+		"https://pypi.nvidia.com (it needs an NVIDIA GPU); then --python trtllm/bin/python"
+)
+
+// Descriptor is what the program knows about this engine.
+func Descriptor() engine.Descriptor {
+	return engine.Descriptor{
+		Name: Name, Title: "TensorRT-LLM",
+		Section:  func() engine.Section { return new(Section) },
+		Conflict: conflict,
+		Serves:   func(engine.Section) bool { return true },
+		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
+		Program:  "trtllm-serve",
+		Install:  install, Variable: variable, Packages: []string{"tensorrt_llm", "torch"},
+		New: func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+	}
+}
+
+func conflict(section engine.Section, j engine.Job) *engine.Conflict {
+	s := section.(*Section)
+	switch {
+	case s.SpeculativeDecodingType == "" && (s.SpeculativeModel != "" || s.SpeculativeMaxDraftLen > 0):
+		return engine.Idle("tensorrt.speculative_max_draft_len", "tensorrt.speculative_decoding_type",
+			"speculative_model or speculative_max_draft_len")
+	case s.CUDAGraphBatchSizes != "" && s.CUDAGraphMaxBatchSize > 0:
+		return engine.Conflictf("tensorrt.cuda_graph_batch_sizes", "give one of them",
+			"tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose what is captured")
+	}
+	return engine.TooShort("tensorrt.max_seq_len", s.MaxSeqLen, j)
+}
