@@ -1,9 +1,11 @@
 package result
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
@@ -117,4 +119,25 @@ func ReadRows[T any](path string) (rows []T, err error) {
 		return nil, fmt.Errorf("read series %s: %w", path, err)
 	}
 	return rows, nil
+}
+
+// ReadSeries reads the series files of a run's folder that its record names; what it
+// does not name is empty.
+func ReadSeries(dir string, files map[string]string) (Series, error) {
+	var s Series
+	err := errors.Join(
+		readSeries(&s.Power, dir, files["power"]),
+		readSeries(&s.Telemetry, dir, files["telemetry"]),
+		readSeries(&s.Counters, dir, files["counters"]),
+		readSeries(&s.Requests, dir, files["requests"]),
+		readSeries(&s.Steps, dir, files["steps"]),
+	)
+	return s, err
+}
+
+func readSeries[T any](rows *[]T, dir, file string) (err error) {
+	if file != "" {
+		*rows, err = ReadRows[T](filepath.Join(dir, file))
+	}
+	return err
 }

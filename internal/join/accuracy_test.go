@@ -63,21 +63,22 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	if err != nil {
 		t.Fatalf("%s: %v", p.Name, err)
 	}
-	m := &Material{Log: out.Log, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
-		Resident: attribute.Window(out.Resident.Window), Devices: out.Devices, Tier: backend.TierExact, OnGPU: true,
-		Trace: Traces(Traces(out.Bare.Trace, out.Resident.Trace),
-			out.Trace), Profiles: map[string]*power.Profile{}}
+	m := &Material{Engine: Engine{Tier: backend.TierExact, Device: "cuda"}, Requests: out.Log.Requests,
+		Steps: out.Log.Steps, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
+		Resident: attribute.Window(out.Resident.Window)}
+	m.SetTrace(Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace))
 	// As after a self-test, which found that the counter sees everything.
-	swing := 0.0
+	swing, profiles := 0.0, map[string]*power.Profile{}
 	for _, d := range out.Devices {
-		m.Profiles[d.ID] = &power.Profile{Device: d.ID, SwingPct: &swing}
+		profiles[d.ID] = &power.Profile{Device: d.ID, SwingPct: &swing}
 	}
+	m.SetDevices(out.Devices, nil, profiles)
 	for _, q := range out.Log.Requests {
 		m.Given += int64(q.PromptTokens)
 		m.Asked += int64(q.OutputTokens)
 	}
 	rec := &result.Record{Config: study.DefaultExperiment(), Energy: result.Energy{Provenance: result.None}}
-	Compute(m, rec, nil, nil)
+	Compute(m, rec, nil)
 	o := outcome{point: p, rec: rec}
 	if q := rec.Energy.TotalJ; q != nil {
 		gain := p.GPUs[0].Counter.Gain

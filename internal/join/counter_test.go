@@ -39,14 +39,13 @@ func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Prof
 	if err != nil {
 		t.Fatalf("%s: %v", s.Name, err)
 	}
-	m := &Material{Log: out.Log, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
-		Resident: attribute.Window(out.Resident.Window), Devices: out.Devices, Tier: backend.TierExact, OnGPU: true,
-		Trace: Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace)}
-	if profile != nil {
-		m.Profiles = map[string]*power.Profile{"gpu0": profile}
-	}
+	m := &Material{Engine: Engine{Tier: backend.TierExact, Device: "cuda"}, Requests: out.Log.Requests,
+		Steps: out.Log.Steps, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
+		Resident: attribute.Window(out.Resident.Window)}
+	m.SetTrace(Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace))
+	m.SetDevices(out.Devices, nil, map[string]*power.Profile{"gpu0": profile})
 	rec := &result.Record{Config: study.DefaultExperiment(), Energy: result.Energy{Provenance: result.None}}
-	Compute(m, rec, nil, nil)
+	Compute(m, rec, nil)
 	return rec, out
 }
 

@@ -12,7 +12,7 @@ import (
 
 // deviceEnergy is one device over the window.
 type deviceEnergy struct {
-	device         power.Device
+	device         Device
 	counted        bool
 	samples        []power.Sample
 	curve          *attribute.Curve
@@ -26,40 +26,23 @@ type deviceEnergy struct {
 	doubt          string // why a jump of the counter would not have shown
 	bare, resident result.Idle
 	err            error
-	out            result.Device
+	out            *result.Device // its row
 }
 
 // devices computes every metered device, whether it counts or not.
 func (j *join) devices() []*deviceEnergy {
 	var out []*deviceEnergy
-	for _, dev := range j.Devices {
-		d := &deviceEnergy{device: dev, counted: j.counts(dev)}
-		d.out.SwingPct = j.swing(dev.ID)
+	for i, dev := range j.Devices {
+		d := &deviceEnergy{device: dev, counted: j.counts(dev.Device), out: &j.record.Energy.Devices[i]}
 		d.measure(between(j.samples(dev.ID), j.Window), j.readings(dev.ID), j.Window)
 		d.bare, d.resident = j.idleOf(d, j.Bare), j.idleOf(d, j.Resident)
-		if k, ok := j.Known[dev.ID]; ok {
-			d.bare = k
+		if dev.Known != nil {
+			d.bare = *dev.Known
 		}
-		d.describe(j.Window, j.profile(d))
+		d.describe(j.Window)
 		out = append(out, d)
 	}
 	return out
-}
-
-// profile is what a self-test knows of the sensor behind the device's series.
-func (j *join) profile(d *deviceEnergy) *power.SourceProfile {
-	if len(d.samples) == 0 {
-		return nil
-	}
-	return j.Profiles[d.device.ID].Source(d.samples[0].Source)
-}
-
-// swing is what a self-test knows of the device's counter; nil is nothing.
-func (j *join) swing(device string) *float64 {
-	if p := j.Profiles[device]; p != nil {
-		return p.SwingPct
-	}
-	return nil
 }
 
 // counts says whether a device runs the model.
@@ -71,9 +54,9 @@ func (j *join) counts(d power.Device) bool {
 		return false
 	}
 	if d.OverNetwork { // it may be another machine's
-		return slices.Contains(j.GPUs, d.UUID)
+		return slices.Contains(j.Engine.GPUs, d.UUID)
 	}
-	return d.UUID == "" || len(j.GPUs) == 0 || slices.Contains(j.GPUs, d.UUID)
+	return d.UUID == "" || len(j.Engine.GPUs) == 0 || slices.Contains(j.Engine.GPUs, d.UUID)
 }
 
 // measure computes the energy of the window by counter and by integral. The
@@ -146,8 +129,8 @@ const gainApart = 0.01
 func (d *deviceEnergy) widen(r power.Reading, w attribute.Window, seriesErr error) {
 	swing := 0.0
 	switch {
-	case d.out.SwingPct != nil:
-		swing = *d.out.SwingPct / 100
+	case d.device.SwingPct != nil:
+		swing = *d.device.SwingPct / 100
 	case r.Source == power.SourceEnergy:
 		swing = assumedSwing
 	}
@@ -189,12 +172,10 @@ func agreement(counter, integral *float64) *result.Agreement {
 	return a
 }
 
-// describe fills the device's row.
-func (d *deviceEnergy) describe(w attribute.Window, profile *power.SourceProfile) {
-	o := &d.out
-	o.Device, o.Kind, o.Name, o.UUID = d.device.ID, string(d.device.Kind), d.device.Name, d.device.UUID
-	o.Modelled, o.Counted, o.Profile = d.device.Modelled, d.counted, profile
-	o.Scope, o.OverNetwork = d.device.Scope, d.device.OverNetwork
+// describe completes the device's row, which has the facts of the material.
+func (d *deviceEnergy) describe(w attribute.Window) {
+	o := d.out
+	o.Counted = d.counted
 	o.Bare, o.BaselineW = described(&d.bare)
 	o.Resident, o.ResidentW = described(&d.resident)
 	if d.curve != nil {

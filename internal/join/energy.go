@@ -29,11 +29,8 @@ const (
 func (j *join) energy(tokens result.Tokens) {
 	e := &j.record.Energy
 	scope := "cpu"
-	if j.OnGPU {
+	if j.Engine.OnGPU() {
 		scope = "gpu"
-	}
-	for _, u := range j.Missing {
-		e.Missing = append(e.Missing, result.MissingSensor{Source: u.Source, Reason: u.Reason, Fix: u.Fix})
 	}
 	if len(j.Devices) == 0 {
 		e.Reason = j.noSensor(scope)
@@ -42,7 +39,6 @@ func (j *join) energy(tokens result.Tokens) {
 	e.Scope = scope
 	var counted, all []*deviceEnergy
 	for _, d := range j.devices() {
-		e.Devices = append(e.Devices, d.out)
 		all = append(all, d)
 		if d.counted {
 			counted = append(counted, d)
@@ -68,10 +64,10 @@ func (j *join) energy(tokens result.Tokens) {
 // sensorNotes reports what failed while the meters were read, and baselines in
 // doubt.
 func (j *join) sensorNotes(counted []*deviceEnergy) {
-	for _, msg := range j.Trace.Errors {
+	for _, msg := range j.Errors {
 		j.note("sensor_error", msg)
 	}
-	if j.record.Energy.Scope == "gpu" && len(j.GPUs) == 0 && len(counted) > 1 {
+	if j.record.Energy.Scope == "gpu" && len(j.Engine.GPUs) == 0 && len(counted) > 1 {
 		j.note("gpu_unknown", fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
 			"choose with CUDA_VISIBLE_DEVICES", len(counted)))
 	}
@@ -196,7 +192,7 @@ var throttleReasons = map[int64]string{
 // telemetryWarnings reports throttling and series with holes.
 func (j *join) telemetryWarnings() {
 	seen := map[string]int{}
-	for _, t := range j.Trace.Telemetry {
+	for _, t := range j.Telemetry {
 		if t.Throttle == nil || t.MonoNS < j.Window.Start || t.MonoNS > j.Window.End {
 			continue
 		}
@@ -232,7 +228,7 @@ func (j *join) telemetryWarnings() {
 // gapReasons are the distinct reasons of the gaps that touch the window.
 func (j *join) gapReasons(device string) []string {
 	lost := map[string]float64{}
-	for _, g := range j.Trace.Gaps {
+	for _, g := range j.Gaps {
 		from, to := max(g.StartNS, j.Window.Start), min(g.EndNS, j.Window.End)
 		if g.Device == device && to > from {
 			lost[g.Reason] += float64(to-from) / 1e6

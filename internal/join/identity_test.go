@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/attribute"
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -13,14 +12,14 @@ import (
 // pauses ends every batch some milliseconds early. The sensor shows too little or too
 // much power around the pauses: the fit makes that the pauses' energy.
 func pauses(m *Material, length int64, watts float64) {
-	for i := range m.Log.Steps {
-		s := &m.Log.Steps[i]
-		last := i+1 == len(m.Log.Steps) || m.Log.Steps[i+1].PrefillTokens > 0
+	for i := range m.Steps {
+		s := &m.Steps[i]
+		last := i+1 == len(m.Steps) || m.Steps[i+1].PrefillTokens > 0
 		if !last {
 			continue
 		}
-		for k := range m.Trace.Samples {
-			if p := &m.Trace.Samples[k]; p.MonoNS > s.EndNS-20*ms && p.MonoNS <= s.EndNS {
+		for k := range m.Samples {
+			if p := &m.Samples[k]; p.MonoNS > s.EndNS-20*ms && p.MonoNS <= s.EndNS {
 				p.Power = unit.Watts(watts)
 			}
 		}
@@ -50,7 +49,7 @@ func TestIdentity(t *testing.T) {
 			if q.pause > 0 {
 				pauses(m, q.pause, q.pauseW)
 			}
-			rec, shares := joined(t, m)
+			rec, requests := joined(t, m)
 			e := rec.Energy
 			if e.Phases == nil {
 				t.Fatalf("no phases: %s", e.PhasesReason)
@@ -78,8 +77,6 @@ func TestIdentity(t *testing.T) {
 				t.Errorf("other: %v J in %v", *o.EnergyJ, *o.CI95)
 			}
 			near(t, "sum of all parts", sum, e.TotalJ.Value, 1e-9)
-			requests := Rows(&Material{Log: &backend.Log{Requests: make([]backend.Request, len(shares))}}, shares,
-				nil).Requests
 			checkShares(t, "prefill", e.Phases.Prefill, requests,
 				func(r result.RequestRow) *float64 { return r.PrefillJ })
 			checkShares(t, "decode", e.Phases.Decode, requests, func(r result.RequestRow) *float64 { return r.DecodeJ })

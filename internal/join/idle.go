@@ -20,7 +20,7 @@ func (j *join) idleOf(d *deviceEnergy, w attribute.Window) result.Idle {
 
 // Idle is the mean power of a device over an idle stretch, by its counter where it has one.
 func Idle(trace power.Trace, device string, w attribute.Window) result.Idle {
-	m := &Material{Trace: trace}
+	m := &Material{Samples: trace.Samples, Counters: trace.Counters}
 	readings := m.readings(device)
 	return idlePower(m.samples(device), readings, w, len(readings) > 0)
 }

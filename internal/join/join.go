@@ -24,16 +24,14 @@ import (
 
 // Compute fills everything of a record that follows from the material, and returns the
 // rows of the series files. The record brings what does not follow from it: the
-// configuration, the engine, the operations of the model, the processor time of the
-// program. Task has the kind of each request by its id. Warn, if not nil, also receives
-// the warnings that a user should see at once.
-func Compute(m *Material, rec *result.Record, task map[int]string, warn func(code, message string)) result.Series {
-	if rec.Window == nil {
-		rec.Window = &result.Window{StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: 1}
-	}
-	j := &join{Material: m, record: rec, say: warn}
+// configuration, the operations of the model, the processor time of the program. Warn, if
+// not nil, also receives the warnings that a user should see at once.
+func Compute(m *Material, rec *result.Record, warn func(code, message string)) result.Series {
+	s := m.store(rec)
+	j := &join{Material: m, record: rec, warn: warn}
 	j.compute()
-	return Rows(m, j.shares, task)
+	shareOut(s.Requests, j.shares)
+	return s
 }
 
 // join turns material into the numbers of a record. It reads nothing else, so that
@@ -41,8 +39,8 @@ func Compute(m *Material, rec *result.Record, task map[int]string, warn func(cod
 type join struct {
 	*Material
 	record *result.Record
-	// say, if set, also receives warnings at once.
-	say func(code, message string)
+	// warn, if set, also receives warnings at once.
+	warn func(code, message string)
 	// shares are the requests' parts of the phases; nil without a split.
 	shares []attribute.Shares
 }
@@ -50,8 +48,8 @@ type join struct {
 // note is a warning of the record that the user also sees at once.
 func (j *join) note(code, message string) {
 	j.record.Warn(code, message)
-	if j.say != nil {
-		j.say(code, message)
+	if j.warn != nil {
+		j.warn(code, message)
 	}
 }
 
@@ -59,10 +57,9 @@ func (j *join) note(code, message string) {
 func (j *join) compute() {
 	seconds := j.Window.Duration().Seconds()
 	j.record.Window.DurationS = seconds
-	tokens := countTokens(j.Log.Requests)
-	tokens.Given, tokens.Asked = j.Given, j.Asked
-	j.record.Tokens = &tokens
-	j.record.Latency = latency(j.Log.Requests)
+	countTokens(j.record.Tokens, j.Requests)
+	tokens := *j.record.Tokens
+	j.record.Latency = latency(j.Requests)
 	j.record.Throughput = &result.Throughput{
 		OutputTokensPerS: float64(tokens.Output) / seconds,
 		TotalTokensPerS:  float64(tokens.Prompt+tokens.Output) / seconds,
@@ -77,8 +74,7 @@ func (j *join) compute() {
 }
 
 // countTokens adds up the requests; output tokens of failed requests do not count.
-func countTokens(requests []backend.Request) result.Tokens {
-	var t result.Tokens
+func countTokens(t *result.Tokens, requests []backend.Request) {
 	for _, q := range requests {
 		if !q.OK {
 			t.RequestsFailed++
@@ -89,7 +85,6 @@ func countTokens(requests []backend.Request) result.Tokens {
 		t.PromptComputed += int64(q.PromptComputed)
 		t.Output += int64(q.OutputTokens)
 	}
-	return t
 }
 
 // checkWork compares what the engine did with what it was given.
@@ -99,7 +94,7 @@ func (j *join) checkWork(tokens result.Tokens) {
 		j.note(result.WarnRequestsFailed,
 			fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is "+
 				"not compared with others",
-				tokens.RequestsFailed, len(j.Log.Requests)))
+				tokens.RequestsFailed, len(j.Requests)))
 	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
 		j.note(result.WarnUnequalWork,
 			fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: "+
@@ -110,7 +105,7 @@ func (j *join) checkWork(tokens result.Tokens) {
 			j.note(result.WarnUnequalWork,
 				fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are "+
 					"right: the run is not compared with others",
-					n, len(j.Log.Requests)))
+					n, len(j.Requests)))
 		}
 	}
 }
@@ -118,8 +113,8 @@ func (j *join) checkWork(tokens result.Tokens) {
 // uneven counts requests whose work is not what was asked for. All ask for the same
 // number of output tokens.
 func (j *join) uneven() (n int) {
-	each := j.Asked / int64(max(1, len(j.Log.Requests)))
-	for _, q := range j.Log.Requests {
+	each := j.Asked / int64(max(1, len(j.Requests)))
+	for _, q := range j.Requests {
 		if int64(q.OutputTokens) != each || q.PromptComputed != q.PromptTokens {
 			n++
 		}

@@ -53,28 +53,28 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 func handmade(batches, prefill int64) *Material {
 	const start, step, steps = 10_000, 20, 50
 	length := prefill + steps*step
-	m := &Material{Log: &backend.Log{}, Devices: []power.Device{gpu0}, Tier: backend.TierExact,
-		GPUs: []string{gpu0.UUID}, OnGPU: true,
+	m := &Material{Devices: []Device{{Device: gpu0}},
+		Engine: Engine{Tier: backend.TierExact, Device: "cuda", GPUs: []string{gpu0.UUID}},
 		Window: attribute.Window{Start: start * ms, End: (start + batches*length) * ms}}
 	for b := range batches {
 		at := (start + b*length) * ms
 		first := at + prefill*ms
-		m.Log.Steps = append(m.Log.Steps,
+		m.Steps = append(m.Steps,
 			backend.Step{StartNS: at, EndNS: first, PrefillTokens: promptLen, Sequences: 1})
 		q := backend.Request{ID: int(b), SubmittedNS: at, PrefillStartNS: at, FirstTokenNS: first,
 			TokenNS:      []int64{first},
 			PromptTokens: promptLen, PromptComputed: promptLen, OutputTokens: steps + 1, OK: true}
 		for i := range int64(steps) {
 			end := first + (i+1)*step*ms
-			m.Log.Steps = append(m.Log.Steps,
+			m.Steps = append(m.Steps,
 				backend.Step{StartNS: end - step*ms, EndNS: end, DecodeTokens: 1, Sequences: 1})
 			q.TokenNS = append(q.TokenNS, end)
 		}
 		q.EndNS = q.TokenNS[steps]
-		m.Log.Requests = append(m.Log.Requests, q)
+		m.Requests = append(m.Requests, q)
 		m.Given, m.Asked = m.Given+promptLen, m.Asked+steps+1
 	}
-	m.Trace.Samples = sampled("gpu0", start-1000, start+batches*length+1000, func(t int64) float64 {
+	m.Samples = sampled("gpu0", start-1000, start+batches*length+1000, func(t int64) float64 {
 		switch at := t - start; {
 		case at < 0 || at >= batches*length:
 			return idleW
@@ -87,29 +87,28 @@ func handmade(batches, prefill int64) *Material {
 }
 
 // joined computes the record of some material.
-func joined(t *testing.T, m *Material) (*result.Record, []attribute.Shares) {
+func joined(t *testing.T, m *Material) (*result.Record, []result.RequestRow) {
 	t.Helper()
 	rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{Repeats: 1},
 		Energy: result.Energy{Provenance: result.None}}
-	j := &join{Material: m, record: rec}
-	j.compute()
+	rows := Compute(m, rec, nil)
 	if rec.Energy.TotalJ == nil {
 		t.Fatalf("no energy: %s", rec.Energy.Reason)
 	}
-	return rec, j.shares
+	return rec, rows.Requests
 }
 
 // TestFailedRequestsGetNothing: their energy is in the total, and the others carry it.
 func TestFailedRequestsGetNothing(t *testing.T) {
 	m := handmade(6, 200)
-	m.Log.Requests[2].OK, m.Log.Requests[2].Failure = false, "rejected"
-	rec, shares := joined(t, m)
-	if shares[2] != (attribute.Shares{}) {
-		t.Errorf("a failed request has %+v", shares[2])
+	m.Requests[2].OK, m.Requests[2].Failure = false, "rejected"
+	rec, requests := joined(t, m)
+	if *requests[2].PrefillJ != 0 || *requests[2].DecodeJ != 0 {
+		t.Errorf("a failed request has %+v", requests[2])
 	}
 	sum := 0.0
-	for _, s := range shares {
-		sum += s.Decode
+	for _, q := range requests {
+		sum += *q.DecodeJ
 	}
 	near(t, "decode of the others", sum, *rec.Energy.Phases.Decode.EnergyJ, 1e-9)
 	if _, ok := warned(rec, "requests_failed"); !ok {
@@ -123,7 +122,7 @@ func TestBudget(t *testing.T) {
 	m := handmade(6, 200)
 	idle := func(from int64, watts float64) attribute.Window {
 		samples := sampled("gpu0", from, from+3000, func(t int64) float64 { return watts + float64(t/20%3) })
-		m.Trace.Samples = append(m.Trace.Samples, samples...)
+		m.Samples = append(m.Samples, samples...)
 		return attribute.Window{Start: from * ms, End: (from + 3000) * ms}
 	}
 	m.Bare, m.Resident = idle(1000, 12), idle(5000, 18)
@@ -157,7 +156,7 @@ func TestBudget(t *testing.T) {
 // TestDriftingBaseline: a machine that is still cooling is doubted in the record.
 func TestDriftingBaseline(t *testing.T) {
 	m := handmade(6, 200)
-	m.Trace.Samples = append(m.Trace.Samples,
+	m.Samples = append(m.Samples,
 		sampled("gpu0", 1000, 4000, func(t int64) float64 { return 30 - float64(t-1000)/300 })...)
 	m.Bare = attribute.Window{Start: 1000 * ms, End: 4000 * ms}
 	rec, _ := joined(t, m)
@@ -186,8 +185,8 @@ func TestHarnessShare(t *testing.T) {
 		"no processor":       {gpu1, true, new(2.0), false},
 	} {
 		m := handmade(6, 200)
-		m.Devices = append(m.Devices, q.device)
-		m.Trace.Samples = append(m.Trace.Samples, sampled(q.device.ID, 1000, 20_000, func(t int64) float64 {
+		m.Devices = append(m.Devices, Device{Device: q.device})
+		m.Samples = append(m.Samples, sampled(q.device.ID, 1000, 20_000, func(t int64) float64 {
 			if t < 10_000 {
 				return 40
 			}
@@ -198,7 +197,7 @@ func TestHarnessShare(t *testing.T) {
 		}
 		rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{},
 			Harness: &result.Harness{CPUS: 0.5, HostCPUS: q.host}}
-		(&join{Material: m, record: rec}).compute()
+		Compute(m, rec, nil)
 		switch got := rec.Harness.EnergyJ; {
 		case (got != nil) != q.want:
 			t.Errorf("%s: energy %v", name, got)
@@ -223,7 +222,7 @@ func TestTooShort(t *testing.T) {
 		return power.Reading{Device: "gpu0", Source: power.SourceFake, BeforeNS: at, AfterNS: at + ms,
 			SinceNS: at - 4*ms, Snapped: true, Energy: unit.Energy(joules * 1e6)}
 	}
-	d := &deviceEnergy{device: gpu0}
+	d := &deviceEnergy{device: Device{Device: gpu0}, out: &result.Device{}}
 	// 6 J at rest up to the window, 7.5 J in it and 3.5 J after it, of which the
 	// counter's own timing hides some.
 	d.measure(samples, []power.Reading{reading(start-60*ms, 0), reading(start+40*ms, 6+7.5+2.5+1.2)}, w)

@@ -23,8 +23,8 @@ func (j *join) phases(counted []*deviceEnergy) {
 	var sources []string
 	out := &result.Phases{Method: attribute.Method}
 	for _, d := range counted {
-		s, err := attribute.Phases(attribute.Options{Samples: d.samples, Steps: j.Log.Steps, Requests: j.Log.Requests,
-			Window: j.Window, Tier: j.Tier, Profile: j.profile(d)})
+		s, err := attribute.Phases(attribute.Options{Samples: d.samples, Steps: j.Steps, Requests: j.Requests,
+			Window: j.Window, Tier: j.Engine.Tier, Profile: d.device.Profile})
 		if err != nil {
 			refused = d.device.ID + ": " + err.Error()
 			break
@@ -64,7 +64,7 @@ func (j *join) simulated(counted []*deviceEnergy) bool {
 
 // addShares adds the requests' parts on one device.
 func (j *join) addShares(s attribute.Split) {
-	shares := s.PerRequest(j.Log.Requests)
+	shares := s.PerRequest(j.Requests)
 	if j.shares == nil {
 		j.shares = shares
 		return

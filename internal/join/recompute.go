@@ -67,20 +67,15 @@ func Recompute(dir string) Recomputed {
 		}
 		return out
 	}
-	m, err := Read(dir, rec)
+	m, recorded, err := Read(dir, rec)
 	if err != nil {
 		return out.failed(err,
 			"restore the file from a copy of the folder; without it the numbers cannot be checked, only measured again")
 	}
 	again := again(rec)
-	j := &join{Material: m, record: again}
-	j.compute()
+	computed := Compute(m, again, nil)
 	out.compare(flat(rec), flat(again))
-	shares, err := recordedShares(dir, rec)
-	if err != nil {
-		return out.failed(err, "restore the file from a copy of the folder")
-	}
-	out.compare(shares, flatShares(Rows(m, j.shares, nil).Requests))
+	out.compare(flatShares(recorded.Requests), flatShares(computed.Requests))
 	out.otherVersion(rec.Program, host.CurrentBuild().Name())
 	return out
 }
@@ -89,12 +84,6 @@ func Recompute(dir string) Recomputed {
 func (out Recomputed) failed(err error, next string) Recomputed {
 	out.Error, out.Next = err.Error(), next
 	return out
-}
-
-// recordedShares are the energies of the requests as they stand on disk.
-func recordedShares(dir string, rec *result.Record) (map[string]any, error) {
-	requests, err := rowsOf[result.RequestRow](dir, rec.Files["requests"])
-	return flatShares(requests), err
 }
 
 // flatShares lists the energies of the requests by row.

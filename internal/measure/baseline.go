@@ -41,7 +41,6 @@ func (r *run) measureBare(ctx context.Context) error {
 	}
 	r.bare = w
 	r.trace = join.Traces(r.trace, trace)
-	r.record.Timing.BaselineStartMonoNS, r.record.Timing.BaselineEndMonoNS = w.Start, w.End
 	r.record.Timing.BaselineS = since(began)
 	r.remember(trace, w)
 	return nil
@@ -96,7 +95,6 @@ func (r *run) measureResident(ctx context.Context) error {
 	}
 	r.resident = w
 	r.trace = join.Traces(r.trace, trace)
-	r.record.Timing.ResidentStartMonoNS, r.record.Timing.ResidentEndMonoNS = w.Start, w.End
 	return nil
 }
 

@@ -159,7 +159,7 @@ func (r *run) follow() {
 }
 
 // onGPU reports whether the model does not run on the processor.
-func (r *run) onGPU() bool { return join.OnGPU(r.loaded) }
+func (r *run) onGPU() bool { return join.EngineOf(r.loaded).OnGPU() }
 
 // done ends the engine, or keeps it for the next run.
 func (r *run) done(keep bool) error {

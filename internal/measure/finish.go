@@ -1,29 +1,25 @@
 package measure
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
 )
 
 // finish joins what a run has collected.
-func (r *run) finish(m *join.Material, anchor clock.Anchor) {
-	r.record.Window = &result.Window{
-		Start: anchor.Time(m.Window.Start), End: anchor.Time(m.Window.End),
-		StartMonoNS: m.Window.Start, EndMonoNS: m.Window.End, Repeats: r.repeats, Round: r.round,
-	}
-	r.record.Timing.WindowS = m.Window.Duration().Seconds()
-	r.record.Backend.StepClock = m.Log.StepClock
-	r.compute(m.Log.Requests)
-	r.checkStreams(m.Log)
-	r.harness(m, anchor)
-	r.series = join.Compute(m, r.record, r.taskOf(), r.tell)
-	r.memory(m.Log, m.Window)
+func (r *run) finish(w *measured) {
+	r.record.Window = &result.Window{Start: w.anchor.Time(w.window.Start), End: w.anchor.Time(w.window.End),
+		Repeats: r.repeats, Round: r.round}
+	r.record.Timing.WindowS = w.window.Duration().Seconds()
+	r.record.Backend.StepClock = w.log.StepClock
+	r.compute(w.log.Requests)
+	r.checkStreams(w.log)
+	r.harness(w)
+	r.series = join.Compute(r.material(w), r.record, r.tell)
+	r.memory(w.log, w.window)
 }
 
 // describeBackend records the engine as it runs.
@@ -33,10 +29,7 @@ func (r *run) describeBackend() {
 	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
 	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, r.engine.runs
 	b.Settings = l.Settings
-	b.Tier = string(cmp.Or(l.Tier, backend.TierExact))
-	if !l.SharedClock {
-		b.Tier = string(backend.TierClient)
-	}
+	b.Tier = string(join.EngineOf(l).Tier)
 }
 
 // checkStreams says what a server's streams do not tell.

@@ -10,8 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -60,12 +58,12 @@ func hostCPU(line string) time.Duration {
 const mostSampled = 20e6
 
 // harness records what measuring cost during the window.
-func (r *run) harness(m *join.Material, anchor clock.Anchor) {
+func (r *run) harness(w *measured) {
 	h := &result.Harness{
-		CPUS: (r.cpuEnd.self - r.cpuStart.self).Seconds(), SamplerCPUPct: 100 * m.Trace.Cost.Share(),
-		SamplerPolls: m.Trace.Cost.Polls,
-		SamplerBytes: m.Trace.Cost.Bytes,
-		ClockSlackNS: anchor.SlackNS, Errors: append([]string{}, m.Trace.Errors...), Gaps: []result.Gap{},
+		CPUS: (r.cpuEnd.self - r.cpuStart.self).Seconds(), SamplerCPUPct: 100 * w.trace.Cost.Share(),
+		SamplerPolls: w.trace.Cost.Polls,
+		SamplerBytes: w.trace.Cost.Bytes,
+		ClockSlackNS: w.anchor.SlackNS,
 	}
 	if r.cpuStart.host >= 0 && r.cpuEnd.host > r.cpuStart.host {
 		v := (r.cpuEnd.host - r.cpuStart.host).Seconds()
@@ -74,9 +72,6 @@ func (r *run) harness(m *join.Material, anchor clock.Anchor) {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) == nil {
 		h.PeakBytes = u.Maxrss * 1024
-	}
-	for _, g := range m.Trace.Gaps {
-		h.Gaps = append(h.Gaps, result.Gap(g))
 	}
 	if h.SamplerBytes > mostSampled {
 		r.record.Warn("sampler_memory",

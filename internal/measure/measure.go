@@ -156,6 +156,7 @@ func (r *run) outcome() *Outcome { return &Outcome{r.record, r.series, r.loaded}
 
 func (r *run) fail(status result.Status, f *backend.Failure) {
 	r.record.Status = status
+	join.StoreIdle(&join.Material{Bare: r.bare, Resident: r.resident}, r.record, nil)
 	r.record.Failure = &result.Failure{Class: string(f.Class), Message: f.Error(), Hint: f.Hint, LogTail: f.LogTail}
 	if r.record.Energy.Reason == "" {
 		r.record.Energy.Reason = "the run did not finish"
@@ -213,30 +214,30 @@ func (r *run) do(ctx context.Context) error {
 	}
 	r.repeats = r.repeatsFor(r.minWindow())
 	r.processes.Poll(ctx, r.Meters)
-	m, anchor, err := r.longEnough(ctx, session)
+	m, err := r.longEnough(ctx, session)
 	if err != nil {
 		return err
 	}
 	r.processes.Poll(ctx, r.Meters)
-	r.processes.Add(m.Trace.Processes)
-	r.processes.AddMemory(m.Trace.Memory)
-	r.engine.processes.Inherit(&r.processes, m.Window.Start)
+	r.processes.Add(m.trace.Processes)
+	r.processes.AddMemory(m.trace.Memory)
+	r.engine.processes.Inherit(&r.processes, m.window.Start)
 	r.phase(event.Finish, "")
 	if r.Engines == nil { // nobody waits for it: it stops before the arithmetic begins
 		if err := r.engine.stop(); err != nil {
 			return err
 		}
 	}
-	if err := nothingDone(m.Log); err != nil {
-		r.series = join.Rows(m, nil, r.taskOf())
+	if err := nothingDone(m.log); err != nil {
+		r.series = join.Rows(r.material(m))
 		return err
 	}
-	r.finish(m, anchor)
+	r.finish(m)
 	r.learn()
-	for _, n := range r.processes.Doubts(r.shareable(), m.Window) {
+	for _, n := range r.processes.Doubts(r.shareable(), m.window) {
 		r.note(string(n.Code), n.Message)
 	}
-	r.tooShort(m.Window)
+	r.tooShort(m.window)
 	return r.done(true)
 }
 
@@ -265,34 +266,34 @@ func nothingDone(log *backend.Log) error {
 }
 
 // window measures the whole workload, repeated as often as asked for.
-func (r *run) window(ctx context.Context, session backend.Session) (m *join.Material, anchor clock.Anchor, err error) {
+func (r *run) window(ctx context.Context, session backend.Session) (w *measured, err error) {
 	detail := fmt.Sprintf("%d requests", len(r.requests)*r.repeats)
 	if r.repeats > 1 {
 		detail = fmt.Sprintf("%d requests, %d times", len(r.requests), r.repeats)
 	}
 	r.phase(event.Measure, detail)
-	m = r.material()
+	w = &measured{}
 	sampler := r.sampler()
 	sampler.Start(ctx)
 	defer func() {
 		// Stop also after an error, within bounds.
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		m.Trace = join.Traces(r.trace, sampler.Stop(stopCtx))
+		w.trace = join.Traces(r.trace, sampler.Stop(stopCtx))
 	}()
-	anchor = clock.Now()
+	w.anchor = clock.Now()
 	work := r.work(r.requests, r.repeats)
 	r.round = work.Round
 	for _, p := range work.Requests {
-		m.Given += int64(len(p.Tokens))
+		w.given += int64(len(p.Tokens))
 	}
-	m.Asked = int64(len(work.Requests)) * int64(work.OutputTokens)
+	w.asked = int64(len(work.Requests)) * int64(work.OutputTokens)
 	work.Progress = func(done, total int) {
 		r.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
 			Detail: fmt.Sprintf("%d of %d requests", done, total)})
 	}
 	work.Finished = func() {
-		m.Window.End = clock.Mono()
+		w.window.End = clock.Mono()
 		r.cpuEnd = readCPU()
 		if r.hostMemory != nil {
 			r.hostMemory.End()
@@ -301,25 +302,35 @@ func (r *run) window(ctx context.Context, session backend.Session) (m *join.Mate
 	}
 	mark(ctx, sampler)
 	r.cpuStart = readCPU()
-	m.Window.Start = clock.Mono()
-	m.Log, err = session.Run(ctx, work)
-	if err == nil && m.Window.End == 0 {
+	w.window.Start = clock.Mono()
+	w.log, err = session.Run(ctx, work)
+	if err == nil && w.window.End == 0 {
 		err = backend.Failf(backend.ClassProtocol, "", "the engine gave results without saying that it finished")
 	}
 	if err == nil {
 		err = clock.Sleep(ctx, settle)
 	}
-	return m, anchor, err
+	return w, err
 }
 
-// material is what is known before the window.
-func (r *run) material() *join.Material {
-	return &join.Material{
-		Bare: r.bare, Resident: r.resident, Devices: r.devices(), Missing: r.Missing,
-		Tier: backend.Tier(r.record.Backend.Tier), GPUs: r.loaded.DeviceUUIDs,
-		OnGPU: r.onGPU(),
-		Known: r.known, Profiles: r.Profiles,
-	}
+// measured is one window.
+type measured struct {
+	log    *backend.Log
+	trace  power.Trace // of the baselines and of the window
+	window attribute.Window
+	anchor clock.Anchor
+	// given and asked are prompt tokens given and output tokens asked for.
+	given, asked int64
+}
+
+// material is everything that the numbers are made of.
+func (r *run) material(w *measured) *join.Material {
+	m := &join.Material{Engine: join.EngineOf(r.loaded), Requests: w.log.Requests, Steps: w.log.Steps,
+		Tasks: r.taskOf(), Given: w.given, Asked: w.asked, Window: w.window, Bare: r.bare, Resident: r.resident,
+		Missing: r.Missing}
+	m.SetTrace(w.trace)
+	m.SetDevices(r.devices(), r.known, r.Profiles)
+	return m
 }
 
 // mark reads the counters at their next change. A sensor that does not answer is

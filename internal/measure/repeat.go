@@ -10,7 +10,6 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/workload"
 )
 
@@ -133,10 +132,10 @@ func (r *run) repeatsOf(seconds, once float64) int {
 
 // longEnough measures the window, and once more where it turns out shorter than
 // wanted: the first one then tells how long one time takes, and is thrown away.
-func (r *run) longEnough(ctx context.Context, session backend.Session) (*join.Material, clock.Anchor, error) {
-	m, anchor, err := r.window(ctx, session)
-	if err != nil || nothingDone(m.Log) != nil || !r.lengthen(m.Window.Duration().Seconds()) {
-		return m, anchor, err
+func (r *run) longEnough(ctx context.Context, session backend.Session) (*measured, error) {
+	w, err := r.window(ctx, session)
+	if err != nil || nothingDone(w.log) != nil || !r.lengthen(w.window.Duration().Seconds()) {
+		return w, err
 	}
 	if r.hostMemory != nil {
 		r.hostMemory = r.hostMemory.Again()
