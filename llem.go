@@ -285,11 +285,11 @@ func Backends(python string) map[string]backend.Backend {
 	return map[string]backend.Backend{
 		embedded.Name: embedded.Backend{},
 		fake.Name:     fake.Backend{},
-		llamacpp.Name: llamacpp.Backend{Program: os.Getenv("LLEM_LLAMA_SERVER")},
+		llamacpp.Name: llamacpp.New(os.Getenv("LLEM_LLAMA_SERVER")),
 		pytorch.Name:  pytorch.Backend{Python: own(pytorch.Name)},
-		sglang.Name:   sglang.Backend{Python: own(sglang.Name)},
-		tensorrt.Name: tensorrt.Backend{Python: own(tensorrt.Name)},
-		vllm.Name:     vllm.Backend{Python: own(vllm.Name)},
+		sglang.Name:   sglang.New(own(sglang.Name)),
+		tensorrt.Name: tensorrt.New(own(tensorrt.Name)),
+		vllm.Name:     vllm.New(own(vllm.Name)),
 	}
 }
 

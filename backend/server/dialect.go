@@ -184,12 +184,21 @@ func Program(name, python string) (string, error) {
 	if python == "" {
 		return exec.LookPath(name)
 	}
-	if _, err := exec.LookPath(python); err != nil {
-		return "", fmt.Errorf("the interpreter that was named cannot be run: %w", err)
+	if _, err := named(python); err != nil {
+		return "", err
 	}
 	path := filepath.Join(filepath.Dir(python), name)
 	if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 		return "", fmt.Errorf("there is no program %s beside %s", name, python)
+	}
+	return path, nil
+}
+
+// named finds an interpreter that the user named.
+func named(python string) (string, error) {
+	path, err := exec.LookPath(python)
+	if err != nil {
+		return "", fmt.Errorf("the interpreter that was named cannot be run: %w", err)
 	}
 	return path, nil
 }

@@ -26,6 +26,6 @@ func Descriptor() engine.Descriptor {
 		GPU:     func(s engine.Section) bool { return s.(*Section).GPULayers != "0" },
 		Image:   "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: "llama-server",
 		Install: install, Variable: variable,
-		New: func(e engine.Env) backend.Backend { return Backend{Program: e.Get(variable)} },
+		New: func(e engine.Env) backend.Backend { return New(e.Get(variable)) },
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -34,24 +33,18 @@ import (
 // Name of the backend in study files.
 const Name = "llamacpp"
 
-// Backend starts llama.cpp servers.
-type Backend struct {
-	// Command starts llama-server; arguments are added.
-	Command *backend.Command
-	// Program is the path of llama-server; empty takes that of PATH.
-	Program string
-	Options server.Options
+// New returns the backend. program is the path of llama-server; empty takes that of PATH.
+func New(program string) server.Backend {
+	return server.Backend{Program: program, Product: server.Product{
+		Name: Name, Title: "llama.cpp", Program: "llama-server", Install: install, Info: ask,
+		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
+			return &dialect{command: cmd, info: info}
+		},
+	}}
 }
 
-// Name implements backend.Backend.
-func (Backend) Name() string { return Name }
-
-// Probe implements backend.Backend. It asks the program for its version and devices.
-func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
-	cmd, err := b.program()
-	if err != nil {
-		return backend.Info{}, err
-	}
+// ask asks the program for its version and devices.
+func ask(ctx context.Context, cmd backend.Command) (backend.Info, error) {
 	text, err := output(ctx, cmd, "--version")
 	version, ok := versionOf(text)
 	switch {
@@ -70,25 +63,6 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 		info.Device = deviceOf(list)
 	}
 	return info, nil
-}
-
-// program finds llama-server.
-func (b Backend) program() (backend.Command, error) {
-	if b.Command != nil {
-		return *b.Command, nil
-	}
-	name := b.Program
-	if name == "" {
-		name = "llama-server"
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
-			"build or download llama.cpp (https://github.com/ggml-org/llama.cpp) and put llama-server into PATH, "+
-				"or its path into LLEM_LLAMA_SERVER",
-			"llama.cpp is not installed: %v", err)
-	}
-	return backend.Command{Path: path}, nil
 }
 
 // askTimeout bounds a question to the program.
@@ -130,20 +104,6 @@ func deviceOf(list string) string {
 		}
 	}
 	return "cpu"
-}
-
-// Start implements backend.Backend.
-func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	b.Command = server.Inside(b.Command, spec)
-	info, err := b.Probe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	cmd, err := b.program()
-	if err != nil {
-		return nil, err
-	}
-	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
 }
 
 // dialect implements server.Engine.

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/backend/server/enginetest"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
 	"github.com/llenergymeasure/llem/internal/model"
 )
@@ -20,10 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 // stub is the backend with a stub in place of llama-server.
-func stub(s servertest.Stubbed) backend.Backend {
-	return Backend{Command: &s.Command, Options: server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
-		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}}
-}
+func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(New(""), s) }
 
 // spec is a random model of a shape.
 func spec(t *testing.T, shape string) backend.Spec {
@@ -36,12 +34,7 @@ func spec(t *testing.T, shape string) backend.Spec {
 }
 
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
-			Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec:   spec(t, "tiny-llama"),
-		Tokens: backendtest.FakeTokens,
-	})
+	enginetest.Conformance(t, Name, stub, spec(t, "tiny-llama"), backendtest.FakeTokens)
 }
 
 func TestStub(t *testing.T) {
@@ -57,13 +50,9 @@ func TestRealServer(t *testing.T) {
 	}
 	s := spec(t, "tiny-llama")
 	s.Options = []byte(`{"threads":1}`)
-	backendtest.Run(t, backendtest.Suite{
-		Backend: Backend{Program: program,
-			Options: server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute,
-				StopTimeout: 5 * time.Second}},
-		Spec:   s,
-		Tokens: model.ByteTokenizer{}.Encode,
-	})
+	b := New(program)
+	b.Options = server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute, StopTimeout: 5 * time.Second}
+	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: s, Tokens: model.ByteTokenizer{}.Encode})
 }
 
 // TestRealModels: llama-server loads what this program writes, and computes all of a
@@ -78,8 +67,9 @@ func TestRealModels(t *testing.T) {
 		t.Run(shape, func(t *testing.T) {
 			s := spec(t, shape)
 			s.BatchSize, s.MaxContext, s.Options = 2, 128, []byte(`{"threads":1}`)
-			session, err := Backend{Program: program,
-				Options: server.Options{StartTimeout: time.Minute}}.Start(t.Context(), s)
+			b := New(program)
+			b.Options.StartTimeout = time.Minute
+			session, err := b.Start(t.Context(), s)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, backend.AsFailure(err).LogTail)
 			}

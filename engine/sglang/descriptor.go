@@ -20,7 +20,7 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "lmsysorg/sglang", Program: "python3",
 		Install: install, Variable: variable, Packages: []string{"sglang", "torch"},
-		New: func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+		New: func(e engine.Env) backend.Backend { return New(e.Own(variable)) },
 	}
 }
 

@@ -27,65 +27,15 @@ import (
 // Name of the backend in study files.
 const Name = "sglang"
 
-// Backend starts SGLang servers.
-type Backend struct {
-	// Command starts the server's program; arguments are added. By default it is the
-	// module sglang.launch_server of an interpreter.
-	Command *backend.Command
-	// Python is an interpreter that has SGLang; empty takes that of the virtual
-	// environment, or of PATH.
-	Python  string
-	Options server.Options
-}
-
-// Name implements backend.Backend.
-func (Backend) Name() string { return Name }
-
-// Probe implements backend.Backend. It looks for the package and does not import it.
-func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
-	_, info, err := b.find(ctx, backend.Spec{})
-	return info, err
-}
-
-// find is the server's command, and what it says of itself.
-func (b Backend) find(ctx context.Context, spec backend.Spec) (backend.Command, backend.Info, error) {
-	var cmd backend.Command
-	var version string
-	var err error
-	if inside := server.Inside(b.Command, spec); inside != nil {
-		cmd = *inside
-	} else if cmd.Path, err = server.Python(b.Python); err != nil {
-		return cmd, backend.Info{}, missing(ctx, err)
-	}
-	if b.Command != nil {
-		version, err = server.Version(ctx, cmd, "--version")
-	} else if version, err = server.Package(ctx, cmd, "sglang"); err != nil && spec.Container == nil {
-		err = missing(ctx, err)
-	}
-	if err != nil {
-		return cmd, backend.Info{}, err
-	}
-	if b.Command == nil {
-		cmd.Args = []string{"-m", "sglang.launch_server"}
-	}
-	return cmd, backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"sglang": version}}, nil
-}
-
-func missing(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return &backend.Failure{Class: backend.ClassNotInstalled, Message: "SGLang is not installed", Err: err,
-		Hint: "python3 -m venv sglang && sglang/bin/pip install sglang, then --python sglang/bin/python"}
-}
-
-// Start implements backend.Backend.
-func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	cmd, info, err := b.find(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
-	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
+// New returns the backend. python is an interpreter that has SGLang; empty takes that of the
+// virtual environment, or of PATH.
+func New(python string) server.Backend {
+	return server.Backend{Python: python, Product: server.Product{
+		Name: Name, Title: "SGLang", Module: "sglang.launch_server", Package: "sglang", Install: install,
+		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
+			return &dialect{command: cmd, info: info}
+		},
+	}}
 }
 
 // dialect implements server.Engine.

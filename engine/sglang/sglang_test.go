@@ -4,11 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/backend/server/enginetest"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
 )
 
@@ -19,27 +18,15 @@ func TestMain(m *testing.M) {
 }
 
 // stub is the backend with a stub in place of SGLang's program.
-func stub(s servertest.Stubbed) backend.Backend {
-	return Backend{Command: &s.Command, Options: server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
-		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}}
-}
-
-func spec(t *testing.T) backend.Spec {
-	return backend.Spec{Model: "random:tiny-llama", Path: servertest.Folder(t), Synthetic: true, DType: "bfloat16"}
-}
+func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(New(""), s) }
 
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
-			Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec:   spec(t),
-		Tokens: backendtest.FakeTokens,
-	})
+	enginetest.Conformance(t, Name, stub, servertest.Spec(t), backendtest.FakeTokens)
 }
 
 // TestStub: both formats of the stream.
 func TestStub(t *testing.T) {
-	s := servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-running-requests",
+	s := servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, Option: "--max-running-requests",
 		Settings: `{"max_running_requests":4}`}
 	t.Run("incremental", func(t *testing.T) { s.Run(t, Name) })
 	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })
@@ -47,7 +34,7 @@ func TestStub(t *testing.T) {
 
 // TestCommandLine: what the engine is started with. Its switches only switch on.
 func TestCommandLine(t *testing.T) {
-	s := spec(t)
+	s := servertest.Spec(t)
 	s.Seed, s.MaxContext = 7, 64
 	s.Options = []byte(`{"max_running_requests":64,"disable_cuda_graph":true,"enable_mixed_chunk":false,"tensor_parallel_size":2,"mem_fraction_static":0.5,"cuda_graph_max_bs":16}`)
 	for name, q := range map[string]struct {
@@ -93,5 +80,5 @@ func TestSampling(t *testing.T) {
 
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	servertest.Container(t, Name, stub, spec(t))
+	servertest.Container(t, Name, stub, servertest.Spec(t))
 }

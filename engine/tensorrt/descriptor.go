@@ -22,7 +22,7 @@ func Descriptor() engine.Descriptor {
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
 		Program:  "trtllm-serve",
 		Install:  install, Variable: variable, Packages: []string{"tensorrt_llm", "torch"},
-		New: func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+		New: func(e engine.Env) backend.Backend { return New(e.Own(variable)) },
 	}
 }
 

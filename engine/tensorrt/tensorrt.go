@@ -14,7 +14,6 @@
 package tensorrt
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,67 +30,15 @@ import (
 // Name of the backend in study files.
 const Name = "tensorrt"
 
-// Backend starts TensorRT-LLM servers.
-type Backend struct {
-	// Command starts the server's program; arguments are added. By default
-	// trtllm-serve of the interpreter's folder, or of PATH.
-	Command *backend.Command
-	// Python is an interpreter that has TensorRT-LLM; empty takes what is in PATH.
-	Python  string
-	Options server.Options
-}
-
-// Name implements backend.Backend.
-func (Backend) Name() string { return Name }
-
-// Probe implements backend.Backend. It looks for the package and does not import it.
-func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
-	cmd, err := b.program()
-	if err != nil {
-		return backend.Info{}, err
-	}
-	version := ""
-	switch {
-	case cmd.Container != nil:
-		version, err = server.VersionInside(ctx, cmd, "tensorrt_llm")
-	case b.Command != nil:
-		version, err = server.Version(ctx, cmd, "--version")
-	default:
-		version, err = server.Package(ctx,
-			backend.Command{Path: cmp.Or(server.Interpreter(cmd.Path), b.Python, "python3")}, "tensorrt_llm")
-	}
-	if err != nil {
-		return backend.Info{}, err
-	}
-	return backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"tensorrt_llm": version}}, nil
-}
-
-// program finds TensorRT-LLM.
-func (b Backend) program() (backend.Command, error) {
-	if b.Command != nil {
-		return *b.Command, nil
-	}
-	path, err := server.Program("trtllm-serve", b.Python)
-	if err != nil {
-		return backend.Command{}, backend.Failf(backend.ClassNotInstalled,
-			"python3 -m venv trtllm && trtllm/bin/pip install tensorrt-llm (it needs an NVIDIA GPU), then "+
-				"--python trtllm/bin/python", "TensorRT-LLM is not installed: %v", err)
-	}
-	return backend.Command{Path: path}, nil
-}
-
-// Start implements backend.Backend.
-func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	b.Command = server.Inside(b.Command, spec)
-	info, err := b.Probe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	cmd, err := b.program()
-	if err != nil {
-		return nil, err
-	}
-	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
+// New returns the backend. python is an interpreter that has TensorRT-LLM; empty takes the
+// trtllm-serve of PATH.
+func New(python string) server.Backend {
+	return server.Backend{Python: python, Product: server.Product{
+		Name: Name, Title: "TensorRT-LLM", Program: "trtllm-serve", Package: "tensorrt_llm", Install: install,
+		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
+			return &dialect{command: cmd, info: info}
+		},
+	}}
 }
 
 // dialect implements server.Engine.

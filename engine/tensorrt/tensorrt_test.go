@@ -7,11 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/backend/server/enginetest"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
 )
 
@@ -21,30 +19,19 @@ func TestMain(m *testing.M) {
 }
 
 // stub is the backend with a stub in place of TensorRT-LLM's program.
-func stub(s servertest.Stubbed) backend.Backend {
-	return Backend{Command: &s.Command, Options: server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
-		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}}
-}
-
-func spec(t *testing.T) backend.Spec {
-	return backend.Spec{Model: "random:tiny-llama", Path: servertest.Folder(t), Synthetic: true, DType: "bfloat16"}
-}
+func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(New(""), s) }
 
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
-			Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec: spec(t),
-	})
+	enginetest.Conformance(t, Name, stub, servertest.Spec(t), nil)
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: spec(t)}.Run(t, Name)
+	servertest.Suite{Backend: stub, Spec: servertest.Spec(t)}.Run(t, Name)
 }
 
 // TestCommandLine: what the engine is started with, and what its file says.
 func TestCommandLine(t *testing.T) {
-	s := spec(t)
+	s := servertest.Spec(t)
 	s.MaxContext = 64
 	s.Options = []byte(`{"max_batch_size":64,"max_seq_len":null,"kv_cache_dtype":"fp8","free_gpu_memory_fraction":0.5,"cuda_graph_max_batch_size":32,
 		"cuda_graph_padding":true,"torch_compile":true,"moe_backend":"CUTLASS","disable_overlap_scheduler":true,"tensor_parallel_size":2}`)
@@ -92,5 +79,5 @@ func TestSampling(t *testing.T) {
 
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	servertest.Container(t, Name, stub, spec(t))
+	servertest.Container(t, Name, stub, servertest.Spec(t))
 }

@@ -16,7 +16,7 @@ import (
 
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	servertest.Container(t, Name, stub, spec(t))
+	servertest.Container(t, Name, stub, servertest.Spec(t))
 }
 
 // pythonEnv makes this test's program an interpreter: one that runs the worker with an
@@ -75,11 +75,11 @@ func TestOfflineContainer(t *testing.T) {
 				0o755); err != nil {
 				t.Fatal(err)
 			}
-			s := spec(t)
+			s := servertest.Spec(t)
 			s.MaxContext, s.Options = 64, []byte(`{"mode":"offline"}`)
 			var state string
 			state, s.Container = servertest.Docker(t, test.program(t, python))
-			session, err := Backend{Python: "/absent"}.Start(t.Context(), s)
+			session, err := New("/absent").Start(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)
 			}

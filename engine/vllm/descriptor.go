@@ -20,7 +20,7 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(s engine.Section) bool { return s.(*Section).Mode != Offline },
 		Image:    "vllm/vllm-openai", Program: "vllm",
 		Install: install, Variable: variable, Packages: []string{"vllm", "torch"},
-		New: func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+		New: func(e engine.Env) backend.Backend { return New(e.Own(variable)) },
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
@@ -34,7 +32,7 @@ func (b Backend) startOffline(ctx context.Context, spec backend.Spec) (backend.S
 	python := ""
 	if spec.Container == nil { // an image has its own interpreter
 		var err error
-		if python, err = b.interpreter(); err != nil {
+		if python, err = b.Interpreter(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -83,27 +81,4 @@ func unpack(python string) (backend.Command, string, error) {
 	}
 	env := append([]string{"PYTHONUNBUFFERED=1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"}, environment...)
 	return backend.Command{Path: python, Args: []string{dir}, Env: env, Folders: []string{dir}}, dir, nil
-}
-
-// interpreter is the one that was named, or that runs vLLM's program, or the one beside it.
-func (b Backend) interpreter() (string, error) {
-	if b.Python != "" {
-		path, err := server.Python(b.Python)
-		if err != nil {
-			return "", missing(fmt.Errorf("the interpreter that was named cannot be run: %w", err))
-		}
-		return path, nil
-	}
-	cmd, err := b.program()
-	if err != nil {
-		return "", err
-	}
-	// A program's first line may name a shell: then its environment is that of its folder.
-	for _, python := range []string{server.Interpreter(cmd.Path), filepath.Join(filepath.Dir(cmd.Path), "python3")} {
-		if path, err := exec.LookPath(python); err == nil {
-			return path, nil
-		}
-	}
-	return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python",
-		"%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
 }

@@ -29,9 +29,10 @@ func itself(t *testing.T) Backend {
 		"OMP_NUM_THREADS": "1"} {
 		t.Setenv(key, value)
 	}
-	return Backend{Python: python,
-		Options: server.Options{StartTimeout: 10 * time.Minute, StallTimeout: 5 * time.Minute,
-			StopTimeout: 20 * time.Second}}
+	b := New(python)
+	b.Options = server.Options{StartTimeout: 10 * time.Minute, StallTimeout: 5 * time.Minute,
+		StopTimeout: 20 * time.Second}
+	return b
 }
 
 // realSpec is a model that vLLM's attention takes on a processor: its heads have 32

@@ -24,66 +24,26 @@ import (
 // Name of the backend in study files.
 const Name = "vllm"
 
-// Backend starts vLLM servers.
-type Backend struct {
-	// Command starts vLLM's own program; arguments are added. By default `vllm` of the
-	// interpreter's folder, or of PATH.
-	Command *backend.Command
-	// Python is an interpreter that has vLLM; empty takes what is in PATH.
-	Python  string
-	Options server.Options
+// Backend starts vLLM: its server, or the worker of mode offline.
+type Backend struct{ server.Backend }
+
+// New returns the backend. python is an interpreter that has vLLM; empty takes the `vllm`
+// of PATH.
+func New(python string) Backend {
+	return Backend{server.Backend{Python: python, Product: server.Product{
+		Name: Name, Title: "vLLM", Program: "vllm", Package: "vllm", Install: install, Device: device,
+		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
+			return &dialect{command: cmd, info: info}
+		},
+	}}}
 }
 
-// Name implements backend.Backend.
-func (Backend) Name() string { return Name }
-
-// Probe implements backend.Backend. It asks for the version.
-func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
-	cmd, err := b.program()
-	if err != nil {
-		return backend.Info{}, err
+// device is where models run. Builds for processors call themselves so.
+func device(version string) string {
+	if strings.Contains(version, "cpu") {
+		return "cpu"
 	}
-	version, err := b.version(ctx, cmd)
-	if err != nil {
-		return backend.Info{}, err
-	}
-	info := backend.Info{Version: version, Device: "cuda", Versions: map[string]string{"vllm": version}}
-	if strings.Contains(version, "cpu") { // as builds for processors call themselves
-		info.Device = "cpu"
-	}
-	return info, nil
-}
-
-// version asks the installed package, which answers at once, else the program, which
-// imports all of itself first.
-func (b Backend) version(ctx context.Context, cmd backend.Command) (string, error) {
-	if cmd.Container != nil {
-		return server.VersionInside(ctx, cmd, "vllm")
-	}
-	if python := server.Interpreter(cmd.Path); python != "" && b.Command == nil {
-		if version, err := server.Package(ctx, backend.Command{Path: python}, "vllm"); err == nil {
-			return version, nil
-		}
-	}
-	return server.Version(ctx, cmd, "--version")
-}
-
-// program finds vLLM.
-func (b Backend) program() (backend.Command, error) {
-	if b.Command != nil {
-		return *b.Command, nil
-	}
-	path, err := server.Program("vllm", b.Python)
-	if err != nil {
-		return backend.Command{}, missing(err)
-	}
-	return backend.Command{Path: path}, nil
-}
-
-func missing(err error) error {
-	return backend.Failf(backend.ClassNotInstalled,
-		"python3 -m venv vllm && vllm/bin/pip install vllm, then --python vllm/bin/python",
-		"vLLM is not installed: %v", err)
+	return "cuda"
 }
 
 // Start implements backend.Backend.
@@ -91,16 +51,7 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if offline(spec) {
 		return b.startOffline(ctx, spec)
 	}
-	b.Command = server.Inside(b.Command, spec)
-	info, err := b.Probe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	cmd, err := b.program()
-	if err != nil {
-		return nil, err
-	}
-	return server.Start(ctx, &dialect{command: cmd, info: info}, spec, b.Options)
+	return b.Backend.Start(ctx, spec)
 }
 
 // dialect implements server.Engine.

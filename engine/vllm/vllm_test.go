@@ -4,11 +4,10 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/backend/server/enginetest"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
 )
 
@@ -22,31 +21,23 @@ func TestMain(m *testing.M) {
 
 // stub is the backend with a stub in place of vLLM's program.
 func stub(s servertest.Stubbed) backend.Backend {
-	return Backend{Command: &s.Command, Options: server.Options{StartTimeout: s.Start, StallTimeout: s.Stall,
-		StopTimeout: 2 * time.Second, Poll: 20 * time.Millisecond, Streams: s.Streams}}
-}
-
-func spec(t *testing.T) backend.Spec {
-	return backend.Spec{Model: "random:tiny-llama", Path: servertest.Folder(t), Synthetic: true, DType: "bfloat16"}
+	b := New("")
+	b.Backend = enginetest.Stub(b.Backend, s)
+	return b
 }
 
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, backendtest.Suite{
-		Backend: stub(servertest.Stubbed{Command: servertest.Command(t, Name, servertest.None),
-			Start: 20 * time.Second, Stall: 3 * time.Second}),
-		Spec:   spec(t),
-		Tokens: backendtest.FakeTokens,
-	})
+	enginetest.Conformance(t, Name, stub, servertest.Spec(t), backendtest.FakeTokens)
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: spec(t), SaysCache: true, Option: "--max-num-seqs",
+	servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, Option: "--max-num-seqs",
 		Settings: `{"max_num_seqs":4}`}.Run(t, Name)
 }
 
 // TestCommandLine: what the engine is started with.
 func TestCommandLine(t *testing.T) {
-	s := spec(t)
+	s := servertest.Spec(t)
 	s.Seed, s.MaxContext = 7, 64
 	s.Options = []byte(`{"max_num_seqs":64,"enforce_eager":true,"async_scheduling":false,"compilation_mode":"2","cudagraph_mode":"FULL","gpu_memory_utilization":0.5,"enable_prefix_caching":null}`)
 	l, err := (&dialect{command: backend.Command{Path: "vllm"}}).Launch(t.Context(), s, 1234)

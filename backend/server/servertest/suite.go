@@ -34,6 +34,11 @@ type Stubbed struct {
 	Streams      int
 }
 
+// Spec is a tiny model in a Hugging Face folder that holds what server backends read of it.
+func Spec(t *testing.T) backend.Spec {
+	return backend.Spec{Model: "random:tiny-llama", Path: Folder(t), Synthetic: true, DType: "bfloat16"}
+}
+
 // Command starts this test's program as a stub; TestMain must call [Main].
 func Command(t *testing.T, dialect string, fault Fault) backend.Command {
 	self, err := os.Executable()

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// Product is what differs between the engines that a [Backend] starts.
+type Product struct {
+	// Name in study files, and Title as the engine's makers write it.
+	Name, Title string
+	// Program is the name of the server's program; Module, of an engine that has none, is
+	// the Python module that an interpreter runs in its place.
+	Program, Module string
+	// Package is the Python package whose version is the engine's; empty: the program says
+	// what it is (Info).
+	Package string
+	// Install is how a user installs the engine.
+	Install string
+	// Info asks a program that does not come from a Python package what it is.
+	Info func(context.Context, backend.Command) (backend.Info, error)
+	// Device guesses from the version where models will run; nil is cuda.
+	Device func(version string) string
+	// Engine makes what is particular to the engine from its command and what it is.
+	Engine func(backend.Command, backend.Info) Engine
+}
+
+// Backend finds the program of an engine, asks its version and starts it as a server.
+type Backend struct {
+	Product Product
+	// Command starts the engine's own program; arguments are added. Nil looks for it.
+	Command *backend.Command
+	// Python is an interpreter that has the engine; empty takes what is in PATH, and for a
+	// module first that of the active virtual environment.
+	Python string
+	// Program is the path of the program; empty takes that beside Python, or of PATH.
+	Program string
+	// Options bounds how long the server may take.
+	Options Options
+}
+
+var _ backend.Backend = Backend{}
+
+// Name implements backend.Backend.
+func (b Backend) Name() string { return b.Product.Name }
+
+// Probe implements backend.Backend. It asks for the version and does not import the engine,
+// unless only the engine's program knows.
+func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+	_, info, err := b.find(ctx, backend.Spec{})
+	return info, err
+}
+
+// Start implements backend.Backend.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	cmd, info, err := b.find(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return Start(ctx, b.Product.Engine(cmd, info), spec, b.Options)
+}
+
+// find returns the server's command, and what it says about itself.
+func (b Backend) find(ctx context.Context, spec backend.Spec) (backend.Command, backend.Info, error) {
+	cmd, err := b.command(spec)
+	if err != nil {
+		return cmd, backend.Info{}, b.missing(ctx, err)
+	}
+	if b.Product.Info != nil {
+		info, err := b.Product.Info(ctx, cmd)
+		return cmd, info, err
+	}
+	version, err := b.version(ctx, cmd)
+	if err != nil {
+		return cmd, backend.Info{}, err
+	}
+	info := backend.Info{Version: version, Device: "cuda", Versions: map[string]string{b.Product.Package: version}}
+	if b.Product.Device != nil {
+		info.Device = b.Product.Device(version)
+	}
+	return cmd, info, nil
+}
+
+// command finds the program: in the image of spec, or on this machine.
+func (b Backend) command(spec backend.Spec) (backend.Command, error) {
+	inside := Inside(b.Command, spec)
+	var cmd backend.Command
+	var err error
+	switch {
+	case inside != nil:
+		cmd = *inside
+	case b.Product.Module != "":
+		cmd.Path, err = Python(b.Python)
+	default:
+		cmd.Path, err = Program(cmp.Or(b.Program, b.Product.Program), b.Python)
+	}
+	if b.Product.Module != "" && b.Command == nil {
+		cmd.Args = []string{"-m", b.Product.Module}
+	}
+	return cmd, err
+}
+
+// version asks the installed package, which answers at once, else the program, which may
+// import all of itself first.
+func (b Backend) version(ctx context.Context, cmd backend.Command) (string, error) {
+	switch {
+	case cmd.Container != nil:
+		return VersionInside(ctx, cmd, b.Product.Package)
+	case b.Command != nil:
+		return Version(ctx, cmd, "--version")
+	case b.Product.Module != "":
+		version, err := Package(ctx, backend.Command{Path: cmd.Path}, b.Product.Package)
+		if err != nil {
+			return "", b.missing(ctx, err)
+		}
+		return version, nil
+	}
+	if python := runs(cmd.Path); python != "" {
+		if version, err := Package(ctx, backend.Command{Path: python}, b.Product.Package); err == nil {
+			return version, nil
+		}
+	}
+	return Version(ctx, cmd, "--version")
+}
+
+// runs finds the interpreter that runs a program: the one that its first line names, or the
+// one beside it, since that line may name a shell.
+func runs(program string) string {
+	for _, python := range []string{Interpreter(program), filepath.Join(filepath.Dir(program), "python3")} {
+		if path, err := exec.LookPath(python); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Interpreter finds the interpreter that has the engine: the one that was named, or that
+// runs the engine's program.
+func (b Backend) Interpreter(ctx context.Context) (string, error) {
+	if b.Python != "" {
+		path, err := named(b.Python)
+		if err != nil {
+			return "", b.missing(ctx, err)
+		}
+		return path, nil
+	}
+	cmd, err := b.command(backend.Spec{})
+	if err != nil {
+		return "", b.missing(ctx, err)
+	}
+	if python := runs(cmd.Path); python != "" {
+		return python, nil
+	}
+	return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python",
+		"%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
+}
+
+// missing is the failure of an engine that is not there.
+func (b Backend) missing(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &backend.Failure{Class: backend.ClassNotInstalled, Message: b.Product.Title + " is not installed", Err: err,
+		Hint: b.Product.Install}
+}
