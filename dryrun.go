@@ -17,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/self"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -96,8 +97,9 @@ func preflight(ctx context.Context, s *study.Study, o DryRunOptions, needs *plan
 	}
 	out = append(append(append(out, models...), plan.Datasets(s)...), plan.Contexts(s, needs)...)
 	if err := writable(o.Results); err != nil {
-		out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: err.Error(),
-			Next: "choose another folder with --output or LLEM_RESULTS", Short: "folder"},
+		out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Short: "folder",
+			Note: note.Note{Code: note.FolderUnwritable, Message: err.Error(),
+				Next: "choose another folder with --output or LLEM_RESULTS"}},
 			Concerns: func(study.Experiment) bool { return true }})
 	}
 	return out, nil
@@ -117,8 +119,9 @@ func engines(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Probl
 		concerns := func(e study.Experiment) bool { return placeOf(e) == at }
 		b, ok := backends[e.Backend]
 		if !ok {
-			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Text: "this llem cannot run " +
-				"the backend " + e.Backend + " yet", Short: "engine"}, Concerns: concerns})
+			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Short: "engine",
+				Note: note.Note{Code: note.EngineMissing, Message: "this llem cannot run " +
+					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
 			continue
 		}
 		if err := lookFor(ctx, b, e); err != nil {
@@ -130,8 +133,8 @@ func engines(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Probl
 			if o.GPU != "" && f.Class != backend.ClassImage { // which says so itself
 				text = "on this machine, " + text
 			}
-			out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Text: text, Next: f.Hint,
-				Short: "engine"}, Concerns: concerns})
+			out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Short: "engine",
+				Note: note.Note{Code: note.EngineMissing, Message: text, Next: f.Next}}, Concerns: concerns})
 		}
 	}
 	return out, nil
@@ -171,7 +174,8 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []plan.Problem
 	for _, m := range missing {
 		next = cmp.Or(next, m.Fix)
 	}
-	return []plan.Problem{{Finding: plan.Finding{Text: "no power sensor can be read: energy will be null", Next: next}}}
+	return []plan.Problem{{Finding: plan.Finding{Note: note.Note{Code: note.NoSensor,
+		Message: "no power sensor can be read: energy will be null", Next: next}}}}
 }
 
 // muchMemory is more than a driver takes of a GPU on which nothing runs.
@@ -180,11 +184,12 @@ const muchMemory = 2 << 30
 // occupied says which GPUs others use. Nothing is locked: a study may start meanwhile.
 func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []plan.Problem {
 	var out []plan.Problem
-	warn := func(text, next string) {
-		out = append(out, plan.Problem{Finding: plan.Finding{Text: text, Next: next}})
+	warn := func(code note.Code, message, next string) {
+		out = append(out, plan.Problem{Finding: plan.Finding{Note: note.Note{Code: code, Message: message,
+			Next: next}}})
 	}
 	if busy, ok := errors.AsType[*campaign.BusyError](campaign.PeekGPUs(campaign.LockDir(), meters)); ok {
-		warn(busy.Error(), busy.Hint())
+		warn(note.GPUBusy, busy.Error(), busy.Hint())
 	}
 	for _, id := range slices.Sorted(maps.Keys(facts)) {
 		f := facts[id]
@@ -200,9 +205,10 @@ func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []plan.Prob
 			"would be counted"
 		switch {
 		case len(pids) > 0:
-			warn(fmt.Sprintf("%s is used by other processes (%s%s)", id, strings.Join(pids, ", "), used), next)
+			warn(note.GPUShared,
+				fmt.Sprintf("%s is used by other processes (%s%s)", id, strings.Join(pids, ", "), used), next)
 		case f.MemoryUsedBytes != nil && *f.MemoryUsedBytes > muchMemory:
-			warn(id+" may be used by others, whose processes are not visible"+used, next)
+			warn(note.GPUProcessesHidden, id+" may be used by others, whose processes are not visible"+used, next)
 		}
 	}
 	return out

@@ -28,8 +28,8 @@ func TestOccupied(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	for i, q := range got {
-		if q.Error || !strings.HasPrefix(q.Text, want[i]) {
-			t.Errorf("%q, want %q", q.Text, want[i])
+		if q.Error || !strings.HasPrefix(q.Message, want[i]) {
+			t.Errorf("%q, want %q", q.Message, want[i])
 		}
 	}
 }

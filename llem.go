@@ -119,7 +119,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		return nil, err
 	}
 	for _, w := range host.Warnings(snapshot) {
-		o.observe(event.Note{Code: w.Code, Message: w.Message})
+		o.observe(event.Note(w))
 	}
 	known, selfTest := profiles(meters, cache)
 	return campaign.Run(ctx, campaign.Options{
@@ -161,8 +161,8 @@ func available(s *study.Study, backends map[string]backend.Backend) error {
 		if _, ok := backends[e.Backend]; !ok && !seen[e.Backend] {
 			seen[e.Backend] = true
 			errs = append(errs,
-				&study.Error{Source: "backend", Msg: fmt.Sprintf("this llem cannot run the backend %s yet", e.Backend),
-					Hint: "it can run " + strings.Join(slices.Sorted(maps.Keys(backends)), ", ")})
+				study.Wrong("backend", fmt.Sprintf("this llem cannot run the backend %s yet", e.Backend),
+					"it can run "+strings.Join(slices.Sorted(maps.Keys(backends)), ", ")))
 		}
 	}
 	if len(errs) == 0 {

@@ -107,7 +107,7 @@ func (w *worker) next(ctx context.Context, id int64, doing string) (reply, error
 				continue // an answer to something given up
 			case got.reply.Event == eventError && got.reply.Failure != nil:
 				f := got.reply.Failure
-				return reply{}, &Failure{Class: f.Class, Message: f.Message, Hint: f.Hint, LogTail: w.proc.logTail()}
+				return reply{}, &Failure{Class: f.Class, Message: f.Message, Next: f.Next, LogTail: w.proc.logTail()}
 			}
 			return got.reply, nil
 		}
@@ -128,9 +128,9 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	line, err := encode(c)
 	if err != nil {
 		f := &Failure{Class: ClassProtocol, Message: fmt.Sprintf("send %q to the %s engine", c.Op, w.name), Err: err,
-			Hint: "this is a bug in llem"}
+			Next: "this is a bug in llem"}
 		if errors.Is(err, errLineTooLong) {
-			f.Class, f.Hint = ClassConfig, "use fewer or shorter prompts"
+			f.Class, f.Next = ClassConfig, "use fewer or shorter prompts"
 		}
 		return 0, f
 	}
@@ -141,7 +141,7 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, w.lost(doing)
 	case n > 0: // half a line: nothing can follow it
-		_ = w.kill(&Failure{Class: ClassHung, Hint: "start the engine again; its last lines are in engine.log",
+		_ = w.kill(&Failure{Class: ClassHung, Next: "start the engine again; its last lines are in engine.log",
 			Message: fmt.Sprintf("%s engine did not read its commands while %s and was killed", w.name, doing)})
 	}
 	return 0, ctx.Err()
@@ -183,7 +183,7 @@ func (w *worker) protocolError(format string, args ...any) error {
 	return w.kill(&Failure{
 		Class:   ClassProtocol,
 		Message: w.name + " worker broke the protocol: " + fmt.Sprintf(format, args...),
-		Hint:    "this is a bug in the worker; its output is in engine.log",
+		Next:    "this is a bug in the worker; its output is in engine.log",
 	})
 }
 
@@ -200,6 +200,6 @@ func (w *worker) late(outer context.Context, err error, format string, d time.Du
 	return w.kill(&Failure{
 		Class:   ClassStartTimeout,
 		Message: w.name + " engine " + fmt.Sprintf(format, d),
-		Hint:    "see engine.log for what it was doing",
+		Next:    "see engine.log for what it was doing",
 	})
 }

@@ -204,7 +204,7 @@ func (c *Container) refused(client string, err error) error {
 	f := containerFailure(err.Error())
 	if f == nil {
 		return &Failure{Class: ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err,
-			Hint: "try the command by hand"}
+			Next: "try the command by hand"}
 	}
 	if f.Class != ClassImage {
 		return f
@@ -213,7 +213,7 @@ func (c *Container) refused(client string, err error) error {
 	if ownImages[c.Image] {
 		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image))
 	}
-	return &Failure{Class: ClassImage, Message: "there is no image " + c.Image + " on this machine", Hint: hint,
+	return &Failure{Class: ClassImage, Message: "there is no image " + c.Image + " on this machine", Next: hint,
 		LogTail: err.Error()}
 }
 
@@ -286,7 +286,7 @@ func containerFailure(text string) *Failure {
 		low := strings.ToLower(line)
 		for _, t := range trouble {
 			if slices.ContainsFunc(t.texts, func(s string) bool { return strings.Contains(low, s) }) {
-				return &Failure{Class: t.class, Message: t.what + ": " + shorten(line), Hint: t.hint, LogTail: text}
+				return &Failure{Class: t.class, Message: t.what + ": " + shorten(line), Next: t.hint, LogTail: text}
 			}
 		}
 	}

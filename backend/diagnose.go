@@ -127,13 +127,6 @@ const (
 	diagnosedTail = 256 << 10
 )
 
-// Diagnosis is what a log says about a failure.
-type Diagnosis struct {
-	Class Class
-	Hint  string
-	Line  string // the decisive one
-}
-
 // mild is the beginning of a line that its engine does not take for an error: after the
 // name of the process (vLLM), a level in brackets (TensorRT-LLM), or a time and a letter
 // (llama.cpp).
@@ -147,10 +140,11 @@ var (
 	source = regexp.MustCompile(`^(\([^)]*\) )?(error [^\]]*\] )?    `)
 )
 
-// Diagnose finds the first line of an engine's output that says what happened.
-func Diagnose(log io.Reader) (Diagnosis, bool) {
+// Diagnose finds the first line of an engine's output that tells what happened: the message of
+// the failure that it returns.
+func Diagnose(log io.Reader) (Failure, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
-	var hinted *Diagnosis // by a mild line
+	var hinted *Failure // by a mild line
 	code := false
 	for {
 		line, err := r.ReadSlice('\n') // the beginning of a longer line will do
@@ -170,7 +164,7 @@ func Diagnose(log io.Reader) (Diagnosis, bool) {
 		case hinted != nil:
 			return *hinted, true
 		default:
-			return Diagnosis{}, false
+			return Failure{}, false
 		}
 	}
 }
@@ -179,19 +173,19 @@ func Diagnose(log io.Reader) (Diagnosis, bool) {
 var fits = regexp.MustCompile(`estimated maximum model length is ([0-9]+)`)
 
 // diagnoseLine looks at one line, in small letters and as it is.
-func diagnoseLine(text, line string) (Diagnosis, bool) {
+func diagnoseLine(text, line string) (Failure, bool) {
 	for _, s := range symptoms {
 		if !s.matches(text) {
 			continue
 		}
-		d := Diagnosis{s.class, s.hint, shorten(line)}
+		d := Failure{Class: s.class, Next: s.hint, Message: shorten(line)}
 		if m := fits.FindStringSubmatch(text); m != nil {
-			d.Hint = "prompt and output of at most " + m[1] +
+			d.Next = "prompt and output of at most " + m[1] +
 				" tokens fit: use fewer, or raise the memory share of the engine"
 		}
 		return d, true
 	}
-	return Diagnosis{}, false
+	return Failure{}, false
 }
 
 // longestLine is how much of the decisive line is kept.
@@ -205,8 +199,8 @@ func shorten(line string) string {
 	return line
 }
 
-// diagnose completes a failure from a log, and says whether it could.
-func (f *Failure) diagnose(path string) bool {
+// diagnose completes a failure from a log, and reports whether it could.
+func diagnose(f *Failure, path string) bool {
 	file, err := os.Open(path)
 	if err != nil {
 		return false
@@ -219,8 +213,8 @@ func (f *Failure) diagnose(path string) bool {
 		}
 	}
 	if ok {
-		f.Class, f.Hint = d.Class, d.Hint
-		f.Message += ": " + d.Line
+		f.Class, f.Next = d.Class, d.Next
+		f.Message += ": " + d.Message
 	}
 	return ok
 }

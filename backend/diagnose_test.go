@@ -34,7 +34,7 @@ func TestDiagnose(t *testing.T) {
 			}
 			continue
 		}
-		if !found || string(got.Class) != class || !strings.Contains(got.Line, line) || got.Hint == "" {
+		if !found || string(got.Class) != class || !strings.Contains(got.Message, line) || got.Next == "" {
 			t.Errorf("%s: %+v, want %s by %q", path, got, class, line)
 		}
 	}
@@ -51,8 +51,8 @@ func TestDiagnoseFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, _ := Diagnose(strings.NewReader(string(b))); !strings.Contains(d.Hint, "42656 tokens fit") {
-		t.Errorf("hint %q", d.Hint)
+	if d, _ := Diagnose(strings.NewReader(string(b))); !strings.Contains(d.Next, "42656 tokens fit") {
+		t.Errorf("hint %q", d.Next)
 	}
 }
 
@@ -81,8 +81,8 @@ func TestExits(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-c.Exited()
-		if f := c.Failure("x", "loading"); f.Class != q.class || !strings.Contains(f.Message, q.says) || f.Hint == "" {
-			t.Errorf("%s: %s, %q, hint %q, want %s and %q", name, f.Class, f.Message, f.Hint, q.class, q.says)
+		if f := c.Failure("x", "loading"); f.Class != q.class || !strings.Contains(f.Message, q.says) || f.Next == "" {
+			t.Errorf("%s: %s, %q, hint %q, want %s and %q", name, f.Class, f.Message, f.Next, q.class, q.says)
 		}
 	}
 }

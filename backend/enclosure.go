@@ -211,7 +211,7 @@ func (e *enclosure) remove() {
 	_, err := askClient(e.client, "rm", "--force", e.name)
 	if err != nil && !gone(err.Error()) {
 		e.left = &Failure{Class: ClassHung, Message: "the container " + e.name + " could not be removed", Err: err,
-			Hint: fmt.Sprintf("`%s rm -f %s`: until then it may use the GPU", e.client, e.name)}
+			Next: fmt.Sprintf("`%s rm -f %s`: until then it may use the GPU", e.client, e.name)}
 	}
 	e.discard()
 }
@@ -271,7 +271,7 @@ func (p *process) notStarted(f *Failure) (because string) {
 	if why == nil {
 		return ""
 	}
-	f.Class, f.Hint = why.Class, why.Hint
+	f.Class, f.Next = why.Class, why.Next
 	return ": " + why.Message
 }
 

@@ -106,7 +106,7 @@ func TestContainerTrouble(t *testing.T) {
 		"Error: unable to find image 'x' locally":                                                           {ClassImage, "fetch"},
 	} {
 		if f := containerFailure("first line\n" + text); f == nil || f.Class != want.class ||
-			!strings.Contains(f.Hint, want.hint) {
+			!strings.Contains(f.Next, want.hint) {
 			t.Errorf("%s: %+v, want class %s and a hint with %q", text, f, want.class, want.hint)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestFailf(t *testing.T) {
 	got := Failf(ClassConfig, "set %d", "threads is %d", 0)
-	want := &Failure{Class: ClassConfig, Hint: "set %d", Message: "threads is 0"}
+	want := &Failure{Class: ClassConfig, Next: "set %d", Message: "threads is 0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("failure (-want +got):\n%s", diff)
 	}
@@ -24,7 +24,7 @@ func TestFailf(t *testing.T) {
 }
 
 func TestFailureWithCause(t *testing.T) {
-	f := &Failure{Class: ClassModelNotFound, Message: "open m.gguf", Err: fs.ErrNotExist, Hint: "check the path"}
+	f := &Failure{Class: ClassModelNotFound, Message: "open m.gguf", Err: fs.ErrNotExist, Next: "check the path"}
 	if got, want := f.Error(), "open m.gguf: file does not exist"; got != want {
 		t.Errorf("Error() = %q, want %q", got, want)
 	}

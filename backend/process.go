@@ -69,7 +69,7 @@ func start(c *exec.Cmd, logPath string, box *enclosure) (*process, error) {
 	if err := <-started; err != nil {
 		p.discardLog()
 		return nil, &Failure{Class: ClassNotInstalled, Message: "start " + c.Path, Err: err,
-			Hint: "check that the file exists and may be executed"}
+			Next: "check that the file exists and may be executed"}
 	}
 	return p, nil
 }
@@ -176,14 +176,14 @@ func (p *process) exitFailure(name, doing string) *Failure {
 	}
 	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
 	if f.Class == ClassOOMHost && killedItself(p.logPath) {
-		f.Class, f.Hint = ClassCrashed, ""
+		f.Class, f.Next = ClassCrashed, ""
 	}
 	if f.Class == ClassCrashed {
-		f.diagnose(p.logPath)
+		diagnose(f, p.logPath)
 	}
 	f.Message += because
-	if f.Hint == "" {
-		f.Hint = "the engine's last lines are in log_tail and in engine.log"
+	if f.Next == "" {
+		f.Next = "the engine's last lines are in log_tail and in engine.log"
 	}
 	return f
 }
@@ -205,11 +205,11 @@ func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
 	switch sig {
 	case syscall.SIGKILL:
 		f.Class = ClassOOMHost
-		f.Hint = "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
+		f.Next = "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
 			"use a smaller model, dtype or batch size"
 	case syscall.SIGILL:
 		f.Class = ClassIllegal
-		f.Hint = "this binary uses instructions that the CPU lacks: rebuild here with `make build`, or with PORTABLE=1"
+		f.Next = "this binary uses instructions that the CPU lacks: rebuild here with `make build`, or with PORTABLE=1"
 	}
 	return "was ended by signal " + sig.String()
 }

@@ -94,7 +94,7 @@ func TestSpawnFailures(t *testing.T) {
 	t.Setenv("TMPDIR", dir)
 	_, err := spawn(Command{Path: filepath.Join(dir, "absent")}, "", nil)
 	f, ok := errors.AsType[*Failure](err)
-	if !ok || f.Class != ClassNotInstalled || !errors.Is(err, fs.ErrNotExist) || f.Hint == "" {
+	if !ok || f.Class != ClassNotInstalled || !errors.Is(err, fs.ErrNotExist) || f.Next == "" {
 		t.Errorf("spawn of a missing program = %v, want %s with its cause and a hint", err, ClassNotInstalled)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {

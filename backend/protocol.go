@@ -54,21 +54,21 @@ type command struct {
 
 // reply is a line from the worker.
 type reply struct {
-	V        int           `json:"v,omitempty"`
-	ID       int64         `json:"id"`
-	Event    string        `json:"event"`
-	ClockNS  int64         `json:"clock_ns,omitempty"`
-	Info     *Info         `json:"info,omitempty"`
-	Loaded   *Loaded       `json:"loaded,omitempty"`
-	Tokens   [][]int32     `json:"tokens,omitempty"`
-	Phase    string        `json:"phase,omitempty"`
-	Fraction float64       `json:"fraction,omitempty"`
-	Done     int           `json:"done,omitempty"`
-	Requests []Request     `json:"requests,omitempty"`
-	Steps    []Step        `json:"steps,omitempty"`
-	Finished *finished     `json:"finished,omitempty"`
-	Pulsed   *pulsed       `json:"pulsed,omitempty"`
-	Failure  *replyFailure `json:"failure,omitempty"`
+	V        int       `json:"v,omitempty"`
+	ID       int64     `json:"id"`
+	Event    string    `json:"event"`
+	ClockNS  int64     `json:"clock_ns,omitempty"`
+	Info     *Info     `json:"info,omitempty"`
+	Loaded   *Loaded   `json:"loaded,omitempty"`
+	Tokens   [][]int32 `json:"tokens,omitempty"`
+	Phase    string    `json:"phase,omitempty"`
+	Fraction float64   `json:"fraction,omitempty"`
+	Done     int       `json:"done,omitempty"`
+	Requests []Request `json:"requests,omitempty"`
+	Steps    []Step    `json:"steps,omitempty"`
+	Finished *finished `json:"finished,omitempty"`
+	Pulsed   *pulsed   `json:"pulsed,omitempty"`
+	Failure  *Failure  `json:"failure,omitempty"`
 }
 
 // finished closes a measured run.
@@ -78,13 +78,6 @@ type finished struct {
 	PeakMemoryBytes int64  `json:"peak_memory_bytes,omitempty"`
 	MemorySource    string `json:"memory_source,omitempty"`
 	StepClock       string `json:"step_clock,omitempty"`
-}
-
-// replyFailure is a Failure on the wire.
-type replyFailure struct {
-	Class   Class  `json:"class"`
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
 }
 
 // Events of the protocol.

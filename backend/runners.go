@@ -29,7 +29,7 @@ func Runners(images ...string) []Runner {
 		probeRunner("podman", "{{.Client.Version}}", images)}
 	for i, r := range all {
 		if r.Trouble != nil {
-			all[i].Reason, all[i].Next = r.Trouble.Error(), r.Trouble.Hint
+			all[i].Reason, all[i].Next = r.Trouble.Error(), r.Trouble.Next
 		}
 	}
 	return all
@@ -45,7 +45,7 @@ func probeRunner(client, version string, images []string) Runner {
 	if err != nil {
 		if r.Trouble = containerFailure(err.Error()); r.Trouble == nil {
 			r.Trouble = &Failure{Class: ClassNotInstalled, Message: client + " does not say its version", Err: err,
-				Hint: "try `" + client + " version`"}
+				Next: "try `" + client + " version`"}
 		}
 		return r
 	}

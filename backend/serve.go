@@ -143,7 +143,7 @@ func (s *server) answer(c task) error {
 		f = &Failure{Class: ClassInterrupted, Message: "the run was cancelled"}
 	}
 	return s.write(reply{ID: c.ID, Event: eventError,
-		Failure: &replyFailure{Class: f.Class, Message: f.Error(), Hint: f.Hint}})
+		Failure: f.Whole()})
 }
 
 func (s *server) dispatch(c task) (err error) {

@@ -265,7 +265,7 @@ func (w *worker) cancel(id int64) {
 			return // it finished just before
 		}
 	}
-	_ = w.kill(&Failure{Class: ClassHung, Hint: "start the engine again; its last lines are in engine.log",
+	_ = w.kill(&Failure{Class: ClassHung, Next: "start the engine again; its last lines are in engine.log",
 		Message: fmt.Sprintf("%s engine did not stop within %v of a cancel and was killed", w.name, cancelGrace)})
 }
 

@@ -96,8 +96,8 @@ func (want failure) check(t *testing.T, err error) *backend.Failure {
 	if !strings.Contains(f.Error(), want.message) {
 		t.Errorf("message = %q, want %q in it", f.Error(), want.message)
 	}
-	if f.Hint == "" || !strings.Contains(f.Hint, want.hint) {
-		t.Errorf("hint = %q, want %q in it", f.Hint, want.hint)
+	if f.Next == "" || !strings.Contains(f.Next, want.hint) {
+		t.Errorf("hint = %q, want %q in it", f.Next, want.hint)
 	}
 	if !strings.Contains(f.LogTail, want.log) {
 		t.Errorf("log tail = %.200q, want %q in it", f.LogTail, want.log)

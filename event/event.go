@@ -3,7 +3,11 @@
 // a result depends on them.
 package event
 
-import "time"
+import (
+	"time"
+
+	"github.com/llenergymeasure/llem/note"
+)
 
 // Event is one of the types of this package.
 type Event interface{ isEvent() }
@@ -73,10 +77,7 @@ type Power struct {
 }
 
 // Note is a remark that the user should see at once.
-type Note struct {
-	Code    string
-	Message string
-}
+type Note note.Note
 
 // RunFinished closes a run.
 type RunFinished struct {

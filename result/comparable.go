@@ -1,35 +1,33 @@
 package result
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
-// Codes of the warnings that say that the engine did other work than it was asked for.
-// The energy of failed requests is in the total and their tokens are not, so that figures
-// per token or request are of other work, too.
-const (
-	WarnUnequalWork    = "unequal_work"
-	WarnRequestsFailed = "requests_failed"
-)
-
-// unequal are those codes, in words, with what to do.
-var unequal = []struct{ code, why, next string }{
-	{WarnUnequalWork, "the engine did not compute the tokens that it was given and asked for",
-		"look for a prefix cache, prompts that are cut to the model's context, or an output that ends early; mend " +
+// unequal are the codes of the warnings that say that the engine did other work than it was
+// asked for, in words, with what to do. The energy of failed requests is in the total and their
+// tokens are not, so that figures per token or request are of other work, too.
+var unequal = note.List{
+	{Code: note.UnequalWork, Message: "the engine did not compute the tokens that it was given and asked for",
+		Next: "look for a prefix cache, prompts that are cut to the model's context, or an output that ends " +
+			"early; mend " +
 			"it and run the configuration again in a new study"},
-	{WarnRequestsFailed, "requests failed, and the energy that they took is in the total",
-		"look for their reasons in requests.parquet (failure) and engine.log of the run; mend it and run the " +
+	{Code: note.RequestsFailed, Message: "requests failed, and the energy that they took is in the total",
+		Next: "look for their reasons in requests.parquet (failure) and engine.log of the run; mend it and run the " +
 			"configuration again in a new study"},
 }
 
 // Unequal is the code of the warning that keeps the run out of every mean and comparison;
 // empty if there is none.
-func (r Row) Unequal() string {
+func (r Row) Unequal() note.Code {
 	for _, u := range unequal {
-		if slices.Contains(r.Warnings, u.code) {
-			return u.code
+		if slices.Contains(r.Warnings, u.Code) {
+			return u.Code
 		}
 	}
 	return ""
@@ -42,26 +40,30 @@ func (r Row) Comparable() bool { return r.Status == OK && r.Unequal() == "" }
 
 // brief is as much of a record as tells whether it is comparable.
 func (r *Record) brief() Row {
-	out := Row{Status: r.Status}
-	for _, w := range r.Warnings {
-		out.Warnings = append(out.Warnings, w.Code)
-	}
-	return out
+	return Row{Status: r.Status, Warnings: r.Warnings.Codes()}
 }
 
 // Unequal is that of the record's row.
-func (r *Record) Unequal() string { return r.brief().Unequal() }
+func (r *Record) Unequal() note.Code { return r.brief().Unequal() }
 
 // Comparable is that of the record's row.
 func (r *Record) Comparable() bool { return r.brief().Comparable() }
 
 // Exclusion counts runs that were ok and are part of no figure of their configuration.
 type Exclusion struct {
-	// Code is that of the runs' warning, Reason and Next say what it means and what to do.
-	Code   string `json:"code"`
-	Reason string `json:"reason"`
-	Next   string `json:"next"`
-	Runs   int    `json:"runs"`
+	// Note has the code of the runs' warning, what it means and what to do.
+	note.Note
+	// Runs is how many there are.
+	Runs int `json:"runs"`
+}
+
+// UnmarshalJSON also reads what earlier versions wrote: reason for message.
+func (x *Exclusion) UnmarshalJSON(text []byte) error {
+	type plain Exclusion
+	if err := json.Unmarshal(text, (*plain)(x)); err != nil {
+		return err
+	}
+	return x.ReadEarlier(text)
 }
 
 // Exclusions count the runs that are not comparable, by the reason.
@@ -70,12 +72,12 @@ func Exclusions(runs []Row) []Exclusion {
 	for _, u := range unequal {
 		n := 0
 		for _, r := range runs {
-			if r.Status == OK && r.Unequal() == u.code {
+			if r.Status == OK && r.Unequal() == u.Code {
 				n++
 			}
 		}
 		if n > 0 {
-			out = append(out, Exclusion{u.code, u.why, u.next, n})
+			out = append(out, Exclusion{u, n})
 		}
 	}
 	return out
@@ -97,7 +99,7 @@ func (e *ExperimentSummary) noMetrics() string {
 	}
 	var codes []string
 	for _, x := range e.Excluded {
-		codes = append(codes, x.Code)
+		codes = append(codes, string(x.Code))
 	}
 	return fmt.Sprintf("none of its %d ok runs did the work that it was asked for (%s)", e.OK,
 		strings.Join(codes, ", "))

@@ -8,20 +8,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
 func TestComparable(t *testing.T) {
 	for _, c := range []struct {
 		status Status
-		codes  []string
+		codes  []note.Code
 		want   bool
-		why    string
+		why    note.Code
 	}{
 		{OK, nil, true, ""},
-		{OK, []string{"gpu_shared", "synthetic"}, true, ""},
-		{OK, []string{"synthetic", "unequal_work"}, false, "unequal_work"},
-		{OK, []string{"requests_failed"}, false, "requests_failed"},
+		{OK, []note.Code{note.GPUShared, note.Synthetic}, true, ""},
+		{OK, []note.Code{note.Synthetic, note.UnequalWork}, false, note.UnequalWork},
+		{OK, []note.Code{note.RequestsFailed}, false, note.RequestsFailed},
 		{Failed, nil, false, ""},
 		{Interrupted, nil, false, ""},
 	} {
@@ -39,7 +40,7 @@ func TestComparable(t *testing.T) {
 }
 
 // spoil gives runs of a configuration a warning, and makes the summary again.
-func spoil(t *testing.T, s *StudyResult, id, code string, cycles ...int) {
+func spoil(t *testing.T, s *StudyResult, id string, code note.Code, cycles ...int) {
 	t.Helper()
 	for _, r := range s.Runs {
 		for _, c := range cycles {
@@ -60,15 +61,15 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 	joules, rate := [][]float64{{1, 0.01, 1.1, 90}, {2, 2.1, 1.9, 2},
 		{0.001, 0.001}}, [][]float64{{100, 9000, 102, 1}, {50, 51, 49, 50}, {9000, 9000}}
 	s := runsOf(t, joules, rate)
-	spoil(t, s, "e0", WarnUnequalWork, 2)
-	spoil(t, s, "e0", WarnRequestsFailed, 4)
-	spoil(t, s, "e2", WarnUnequalWork, 1, 2)
+	spoil(t, s, "e0", note.UnequalWork, 2)
+	spoil(t, s, "e0", note.RequestsFailed, 4)
+	spoil(t, s, "e2", note.UnequalWork, 1, 2)
 	e := s.Experiments[0]
 	if m := spread(t, e, "energy.per_output_token_j"); m.N != 2 || m.Mean != 1.05 || m.Max != 1.1 {
 		t.Errorf("%+v, want the mean of cycles 1 and 3", m)
 	}
-	if e.OK != 4 || e.Compared() != 2 || len(e.Excluded) != 2 || e.Excluded[0].Code != WarnUnequalWork ||
-		e.Excluded[0].Runs != 1 || e.Excluded[1].Code != WarnRequestsFailed {
+	if e.OK != 4 || e.Compared() != 2 || len(e.Excluded) != 2 || e.Excluded[0].Code != note.UnequalWork ||
+		e.Excluded[0].Runs != 1 || e.Excluded[1].Code != note.RequestsFailed {
 		t.Errorf("%d ok, excluded %+v", e.OK, e.Excluded)
 	}
 	if p := e.Precision; p == nil || p.Reached == nil || *p.Reached < 0.5 {
@@ -106,7 +107,7 @@ func TestStaleSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec.Warn(WarnRequestsFailed, "one failed")
+	rec.Warn(note.RequestsFailed, "one failed")
 	text, err := json.Marshal(rec)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, filepath.FromSlash(runPath(rec.ID, rec.Cycle)), RecordFile), text, 0o600)

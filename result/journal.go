@@ -108,11 +108,11 @@ func (p pool) keep(s *string) {
 
 // row shares the texts of a row.
 func (p pool) row(r *Row) {
-	for _, s := range []*string{&r.ID, (*string)(&r.Status), &r.Class, (*string)(&r.Provenance), &r.Reason,
+	for _, s := range []*string{&r.ID, (*string)(&r.Status), (*string)(&r.Class), (*string)(&r.Provenance), &r.Reason,
 		(*string)(&r.MemoryMethod), (*string)(&r.ProcessMethod), &r.DType, &r.WorkloadHash} {
 		p.keep(s)
 	}
 	for i := range r.Warnings {
-		p.keep(&r.Warnings[i])
+		p.keep((*string)(&r.Warnings[i]))
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // MemoryMethod says what a peak of memory is. Figures of different methods count
@@ -106,10 +108,9 @@ func (e *ExperimentSummary) memory(runs []*Row) {
 	}
 	for _, name := range memoryMetrics {
 		if e.Method(name) == MemoryMixed {
-			e.Caveats = append(e.Caveats,
-				Warning{CaveatMemory,
-					name + " is not the same thing in all of its runs (see the methods in the rows of --json): " +
-						"its mean means nothing"})
+			e.Caveats.Warn(note.MemoryMethodsDiffer,
+				name+" is not the same thing in all of its runs (see the methods in the rows of --json): "+
+					"its mean means nothing")
 		}
 	}
 }
@@ -142,6 +143,6 @@ func (s *StudyResult) memoryCaveats() {
 		if name == memoryMetrics[0] && len(s.Methods(memoryMetrics[1])) == 1 {
 			text += ": compare " + memoryMetrics[1]
 		}
-		s.Caveats = append(s.Caveats, Warning{CaveatMemory, text})
+		s.Caveats.Warn(note.MemoryMethodsDiffer, text)
 	}
 }

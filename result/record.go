@@ -1,8 +1,11 @@
 package result
 
 import (
+	"cmp"
+	"encoding/json"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -28,7 +31,7 @@ type Record struct {
 	ID         string           `json:"id"`
 	Cycle      int              `json:"cycle"`
 	Status     Status           `json:"status"`
-	Failure    *Failure         `json:"failure"`
+	Failure    *note.Failure    `json:"failure"`
 	Synthetic  bool             `json:"synthetic"`
 	Config     study.Experiment `json:"config"`
 	Backend    Backend          `json:"backend"`
@@ -43,16 +46,8 @@ type Record struct {
 	WorkloadHash string            `json:"workload_hash,omitempty"`
 	Timing       Timing            `json:"timing"`
 	Harness      *Harness          `json:"harness"`
-	Warnings     []Warning         `json:"warnings"`
+	Warnings     note.List         `json:"warnings"`
 	Files        map[string]string `json:"files"`
-}
-
-// Failure says why a run has no result.
-type Failure struct {
-	Class   string `json:"class"`
-	Message string `json:"message"`
-	Hint    string `json:"hint"`
-	LogTail string `json:"log_tail"`
 }
 
 // Backend is the engine as it ran.
@@ -213,9 +208,19 @@ type Energy struct {
 // MissingSensor is a sensor that could not be read, with the reason and what
 // would help.
 type MissingSensor struct {
+	// Source is the family of sensors, or one device of it.
 	Source string `json:"source"`
-	Reason string `json:"reason"`
-	Fix    string `json:"fix,omitempty"`
+	note.Note
+}
+
+// UnmarshalJSON also reads what earlier versions wrote: reason for message and fix for next.
+func (m *MissingSensor) UnmarshalJSON(text []byte) error {
+	type plain MissingSensor
+	if err := json.Unmarshal(text, (*plain)(m)); err != nil {
+		return err
+	}
+	m.Code = cmp.Or(m.Code, note.SensorMissing)
+	return m.ReadEarlier(text)
 }
 
 // MinWindow is the length of a window from which the timing of the sensor's
@@ -428,13 +433,5 @@ type Gap struct {
 	Reason  string `json:"reason"`
 }
 
-// Warning is a doubt about the result.
-type Warning struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-// Warn appends a warning.
-func (r *Record) Warn(code, message string) {
-	r.Warnings = append(r.Warnings, Warning{code, message})
-}
+// Warn raises a doubt about the result.
+func (r *Record) Warn(code note.Code, message string) { r.Warnings.Warn(code, message) }

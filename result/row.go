@@ -7,11 +7,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
-)
 
-// ClassLeftOut is the failure class of a run that was not made because its backend kept
-// failing. It is on record, and still to be made.
-const ClassLeftOut = "left_out"
+	"github.com/llenergymeasure/llem/note"
+)
 
 // Row is a run in brief: what a summary is made of. It stands in the run's line of the
 // journal, so that a summary does not have to read every result.json.
@@ -20,8 +18,8 @@ type Row struct {
 	Cycle  int    `json:"cycle"`
 	Status Status `json:"status"`
 	// Class and Message are those of the failure.
-	Class   string `json:"class,omitempty"`
-	Message string `json:"message,omitempty"`
+	Class   note.Class `json:"class,omitempty"`
+	Message string     `json:"message,omitempty"`
 	// Values are the run's metrics.
 	Values Values `json:"values"`
 	// Provenance of the energy, and the reason why a run that was ok has none.
@@ -36,14 +34,14 @@ type Row struct {
 	// WorkloadHash is equal for runs that computed the same token ids.
 	WorkloadHash string `json:"workload_hash,omitempty"`
 	// Warnings are the codes of the run's warnings, each once.
-	Warnings []string `json:"warnings,omitempty"`
+	Warnings []note.Code `json:"warnings,omitempty"`
 	// TookS is how long the run took with everything around it, in seconds.
 	TookS float64 `json:"took_s,omitempty"`
 }
 
 // Made says that the run has been made, well or badly.
 func (r Row) Made() bool {
-	return r.Status == OK || r.Status == Failed && r.Class != ClassLeftOut
+	return r.Status == OK || r.Status == Failed && r.Class != note.ClassLeftOut
 }
 
 // RowOf is a record in brief.
@@ -57,11 +55,7 @@ func RowOf(r *Record) Row {
 	if r.Status == OK && r.Energy.TotalJ == nil {
 		row.Reason = r.Energy.Reason
 	}
-	for _, w := range r.Warnings {
-		if !slices.Contains(row.Warnings, w.Code) {
-			row.Warnings = append(row.Warnings, w.Code)
-		}
-	}
+	row.Warnings = r.Warnings.Codes()
 	return row
 }
 

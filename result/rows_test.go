@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -170,7 +171,7 @@ func TestWorkloadsDiffer(t *testing.T) {
 	if err := s.summarizeRuns(study.Until{}); err != nil {
 		t.Fatal(err)
 	}
-	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != CaveatWorkloads ||
+	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != note.WorkloadsDiffer ||
 		!strings.Contains(c[0].Message, "cycles 1 and 3 differ") {
 		t.Errorf("caveats %+v", c)
 	}

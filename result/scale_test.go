@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -82,7 +83,7 @@ func fullRecord(e study.Experiment, cycle int) *Record {
 				Decode: &Phase{JPerToken: &jt}}},
 		Memory: Memory{PeakBytes: &peak}, Compute: &Compute{FLOPsPerJ: &flops}, WorkloadHash: fmt.Sprintf("%016x",
 			e.Seed),
-		Warnings: []Warning{{"simulated", "the GPU does not exist"}}, Timing: Timing{TookS: 12.5}}
+		Warnings: note.List{{Code: note.Simulated, Message: "the GPU does not exist"}}, Timing: Timing{TookS: 12.5}}
 }
 
 // heap is what is alive.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/stats"
 )
 
@@ -26,7 +27,7 @@ type Spread struct {
 	// CI95 is Student's 95 % interval of the mean; null for one run.
 	CI95 *[2]float64 `json:"ci95"`
 	// Caveats are reasons to read the numbers with care.
-	Caveats []Warning `json:"caveats,omitempty"`
+	Caveats note.List `json:"caveats,omitempty"`
 }
 
 // single is the spread of one run: none.
@@ -207,23 +208,17 @@ func spreadOf(values []float64) (Spread, error) {
 	caveats := e.Caveats
 	if flags, err := stats.Outliers(values); err == nil {
 		if n := len(slices.DeleteFunc(flags, func(far bool) bool { return !far })); n > 0 {
-			caveats = append(caveats,
-				stats.Caveat{Code: stats.CaveatOutliers,
-					Message: fmt.Sprintf("%d of %d runs lie far from the others", n, len(values))})
+			caveats.Warnf(note.Outliers, "%d of %d runs lie far from the others", n, len(values))
 		}
 	}
 	// The runs stand in the order in which they were made.
 	if series := blocks(values, driftBlocks); len(series) >= driftAtLeast {
 		if trend, err := stats.Drift(nil, series, stats.Options{}); err == nil && trend.P < 1-stats.DefaultLevel {
-			caveats = append(caveats,
-				stats.Caveat{Code: stats.CaveatDrift,
-					Message: fmt.Sprintf("it moved by %+.2g %% from the first run to the last (p = %.2g)",
-						100*trend.Change, trend.P)})
+			caveats.Warnf(note.Drift, "it moved by %+.2g %% from the first run to the last (p = %.2g)",
+				100*trend.Change, trend.P)
 		}
 	}
-	for _, c := range caveats {
-		out.Caveats = append(out.Caveats, Warning{Code: string(c.Code), Message: c.Message})
-	}
+	out.Caveats = caveats
 	return out, nil
 }
 

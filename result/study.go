@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -55,7 +56,7 @@ type StudyResult struct {
 	// study that was gone on with.
 	ElapsedS float64 `json:"elapsed_s"`
 	// Caveats are reasons to doubt the study as a whole, Doubts the warnings of its runs.
-	Caveats []Warning `json:"caveats"`
+	Caveats note.List `json:"caveats"`
 	Doubts  []Doubt   `json:"doubts"`
 	// RunsReason says why runs is null.
 	RunsReason string `json:"runs_reason,omitempty"`
@@ -71,7 +72,7 @@ type StudyResult struct {
 // without runs to make was complete, or killed: why it ended is known to its end alone.
 func NewStudyResult(dir string, s *study.Study, finished time.Time) (*StudyResult, error) {
 	out := &StudyResult{SchemaVersion: SchemaVersion, Name: s.Name, Dir: dir, Finished: finished.UTC(),
-		Planned: len(s.Experiments) * s.Execution.Cycles, Caveats: []Warning{}, Doubts: []Doubt{}}
+		Planned: len(s.Experiments) * s.Execution.Cycles, Caveats: note.List{}, Doubts: []Doubt{}}
 	if abs, err := filepath.Abs(dir); err == nil {
 		out.Dir = abs
 	}
@@ -103,7 +104,7 @@ func (s *StudyResult) count() {
 			s.OK++
 		case r.Status == Interrupted:
 			s.Interrupted++
-		case r.Class == ClassLeftOut:
+		case r.Class == note.ClassLeftOut:
 			s.LeftOut++
 		default:
 			s.Failed++
@@ -167,11 +168,11 @@ func measured(e ExperimentSummary, metric string) bool {
 // caveats looks at the study as a whole.
 func (s *StudyResult) caveats(x study.Execution, n int) {
 	if text := Unbalanced(x, n); text != "" {
-		s.Caveats = append(s.Caveats, Warning{CaveatUnbalanced, text})
+		s.Caveats.Warn(note.LatinSquareUnbalanced, text)
 	}
 	s.memoryCaveats()
 	if text := machines(s.Dir); text != "" {
-		s.Caveats = append(s.Caveats, Warning{CaveatMachines, text})
+		s.Caveats.Warn(note.MachinesDiffer, text)
 	}
 }
 

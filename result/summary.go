@@ -3,8 +3,8 @@ package result
 import (
 	"fmt"
 	"math"
-	"slices"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/stats"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -37,7 +37,7 @@ type ExperimentSummary struct {
 	// single one.
 	Standing *Standing `json:"standing"`
 	// Caveats are reasons to doubt the configuration as a whole.
-	Caveats []Warning `json:"caveats,omitempty"`
+	Caveats note.List `json:"caveats,omitempty"`
 }
 
 // Precision is how well a metric is known after all cycles, against what was wanted:
@@ -49,16 +49,6 @@ type Precision struct {
 	Reached *float64 `json:"reached"`
 	Met     bool     `json:"met"`
 }
-
-// Codes of caveats.
-const (
-	CaveatPrecision  = "precision_not_reached"
-	CaveatNoMetric   = "precision_unknown"
-	CaveatWorkloads  = "workloads_differ"
-	CaveatUnbalanced = "latin_square_unbalanced"
-	CaveatMachines   = "machines_differ"
-	CaveatMemory     = "memory_methods_differ"
-)
 
 // summarize makes the summaries of the experiments of the rows, in the order in which
 // they first ran. The configuration of an experiment is asked for once.
@@ -112,7 +102,7 @@ func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 			e.OK++
 		case r.Made():
 			e.Failed++
-		case r.Class == ClassLeftOut:
+		case r.Class == note.ClassLeftOut:
 			e.LeftOut++
 		}
 	}
@@ -130,11 +120,9 @@ func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 	e.precision(good, until)
 	for _, r := range good[min(1, len(good)):] {
 		if r.WorkloadHash != good[0].WorkloadHash {
-			e.Caveats = append(e.Caveats,
-				Warning{CaveatWorkloads,
-					fmt.Sprintf(
-						"its runs did not compute the same token ids (cycles %d and %d differ): their numbers are "+
-							"of different work", good[0].Cycle, r.Cycle)})
+			e.Caveats.Warnf(note.WorkloadsDiffer,
+				"its runs did not compute the same token ids (cycles %d and %d differ): their numbers are "+
+					"of different work", good[0].Cycle, r.Cycle)
 			break
 		}
 	}
@@ -155,36 +143,33 @@ func (e *ExperimentSummary) precision(good []*Row, until study.Until) {
 		}
 	}
 	if len(values) == 0 {
-		e.Caveats = append(e.Caveats,
-			Warning{CaveatNoMetric,
-				fmt.Sprintf("%s was not measured, so it was repeated no further than %d times: nothing is known "+
-					"of the wanted precision", until.Metric, len(good))})
+		e.Caveats.Warnf(note.PrecisionUnknown,
+			"%s was not measured, so it was repeated no further than %d times: nothing is known "+
+				"of the wanted precision", until.Metric, len(good))
 		return
 	}
 	half, err := stats.RelativeHalfWidth(values)
 	if err != nil || math.IsNaN(half) || math.IsInf(half, 0) {
-		e.Caveats = append(e.Caveats,
-			Warning{CaveatPrecision,
-				fmt.Sprintf("%s has no interval after %d runs; wanted was ±%.2g %%", until.Metric, len(values),
-					100*p.Wanted)})
+		e.Caveats.Warnf(note.PrecisionNotReached,
+			"%s has no interval after %d runs; wanted was ±%.2g %%", until.Metric, len(values),
+			100*p.Wanted)
 		return
 	}
 	p.Reached, p.Met = &half, half <= p.Wanted
 	if !p.Met {
-		e.Caveats = append(e.Caveats,
-			Warning{CaveatPrecision,
-				fmt.Sprintf("%s is known to ±%.2g %% after %d runs; wanted was ±%.2g %%", until.Metric, 100*half,
-					len(values), 100*p.Wanted)})
+		e.Caveats.Warnf(note.PrecisionNotReached,
+			"%s is known to ±%.2g %% after %d runs; wanted was ±%.2g %%", until.Metric, 100*half,
+			len(values), 100*p.Wanted)
 	}
 }
 
 // Doubt is a warning that runs share, in the words of the first that has it.
 type Doubt struct {
 	// Kind is "warning" or "not measured".
-	Kind    string `json:"kind"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Runs    int    `json:"runs"`
+	Kind string `json:"kind"`
+	note.Note
+	// Runs is how many have it.
+	Runs int `json:"runs"`
 }
 
 // doubts collects the warnings of all rows. The words are in the records: one is read
@@ -198,7 +183,8 @@ func (s *StudyResult) doubts() error {
 		if !ok {
 			i = len(s.Doubts)
 			at[k] = i
-			s.Doubts, first = append(s.Doubts, Doubt{Kind: k.kind, Code: k.code}), append(first, r)
+			s.Doubts = append(s.Doubts, Doubt{Kind: k.kind, Note: note.Note{Code: note.Code(k.code)}})
+			first = append(first, r)
 		}
 		s.Doubts[i].Runs++
 	}
@@ -207,21 +193,21 @@ func (s *StudyResult) doubts() error {
 			add(kind{"not measured", r.Reason}, r)
 		}
 		for _, code := range r.Warnings {
-			add(kind{"warning", code}, r)
+			add(kind{"warning", string(code)}, r)
 		}
 	}
 	for i := range s.Doubts {
 		d := &s.Doubts[i]
 		if d.Kind != "warning" {
-			d.Code, d.Message = "", d.Code
+			d.Code, d.Message = "", string(d.Code)
 			continue
 		}
 		rec, err := ReadRun(s.Dir, first[i].ID, first[i].Cycle)
 		if err != nil {
 			return err
 		}
-		if k := slices.IndexFunc(rec.Warnings, func(w Warning) bool { return w.Code == d.Code }); k >= 0 {
-			d.Message = rec.Warnings[k].Message
+		if w, ok := rec.Warnings.Find(d.Code); ok {
+			d.Note = w
 		}
 	}
 	return nil

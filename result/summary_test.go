@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -113,9 +114,9 @@ func TestOneRunIsNotSeparable(t *testing.T) {
 func TestCaveats(t *testing.T) {
 	s := runsOf(t, [][]float64{{1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6}, {1, 1.01, 0.99, 1, 1.02, 3, 1}},
 		[][]float64{make([]float64, 7), make([]float64, 7)})
-	for i, want := range []string{"drift", "outliers"} {
+	for i, want := range []note.Code{note.Drift, note.Outliers} {
 		c := spread(t, s.Experiments[i], "energy.per_output_token_j").Caveats
-		if !slices.ContainsFunc(c, func(w Warning) bool { return w.Code == want }) {
+		if _, ok := c.Find(want); !ok {
 			t.Errorf("caveats %+v, want %s", c, want)
 		}
 	}

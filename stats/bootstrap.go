@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // fewForBootstrap is the number of values below which a bootstrap interval is too
@@ -118,29 +120,28 @@ type replication struct {
 func (r replication) interval(level float64) Estimate {
 	e := unbounded(r.estimate, level)
 	if r.n < 2 {
-		e.Caveats = append(e.Caveats, caveat(CaveatTooFew, "one value has no interval"))
+		e.Caveats.Warn(note.TooFewValues, "one value has no interval")
 		return e
 	}
 	e.Low, e.High, e.Method = r.estimate, r.estimate, MethodBCa
 	if r.replicates == nil {
-		e.Caveats = append(e.Caveats, caveat(CaveatAllEqual, "all values are the same"))
+		e.Caveats.Warn(note.AllEqual, "all values are the same")
 		return e
 	}
 	if r.n < fewForBootstrap {
-		e.Caveats = append(e.Caveats, caveat(CaveatFewForBootstrap,
-			"a bootstrap interval of %d values is too narrow (fewer than %d)", r.n, fewForBootstrap))
+		e.Caveats.Warnf(note.FewToBootstrap,
+			"a bootstrap interval of %d values is too narrow (fewer than %d)", r.n, fewForBootstrap)
 	}
 	slices.Sort(r.replicates)
 	if last := len(r.replicates) - 1; r.replicates[last]-r.replicates[0] <= r.tie() {
-		e.Caveats = append(e.Caveats, caveat(CaveatDegenerate, "all resamples have the same statistic"))
+		e.Caveats.Warn(note.DegenerateBCa, "all resamples have the same statistic")
 		return e
 	}
 	low, high, ok := r.corrected(level)
 	if !ok {
 		low, high, e.Method = (1-level)/2, (1+level)/2, MethodPercentile
-		e.Caveats = append(e.Caveats,
-			caveat(CaveatPercentile,
-				"bias or acceleration of the bootstrap cannot be found: plain percentile interval"))
+		e.Caveats.Warn(note.PercentileCI,
+			"bias or acceleration of the bootstrap cannot be found: plain percentile interval")
 	}
 	e.Low, e.High = quantile(r.replicates, low), quantile(r.replicates, high)
 	return e

@@ -5,15 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-)
 
-func codes(caveats []Caveat) []Code {
-	var out []Code
-	for _, c := range caveats {
-		out = append(out, c.Code)
-	}
-	return out
-}
+	"github.com/llenergymeasure/llem/note"
+)
 
 func TestBCaOfDegenerateSamples(t *testing.T) {
 	// The extremes of few values lie at the end of their resamples.
@@ -23,18 +17,19 @@ func TestBCaOfDegenerateSamples(t *testing.T) {
 		values    []float64
 		statistic Statistic
 		method    Method
-		codes     []Code
+		codes     []note.Code
 		zeroWidth bool
 	}{
-		{"one value", []float64{3}, Mean, MethodNone, []Code{CaveatTooFew}, false},
-		{"all equal", []float64{0.1, 0.1, 0.1}, Mean, MethodBCa, []Code{CaveatAllEqual}, true},
-		{"few", []float64{1, 2, 3, 5}, Mean, MethodBCa, []Code{CaveatFewForBootstrap}, false},
-		{"two", []float64{1, 2}, Mean, MethodBCa, []Code{CaveatFewForBootstrap}, false},
-		{"constant statistic", seq(30), func([]float64) float64 { return 7 }, MethodBCa, []Code{CaveatDegenerate},
+		{"one value", []float64{3}, Mean, MethodNone, []note.Code{note.TooFewValues}, false},
+		{"all equal", []float64{0.1, 0.1, 0.1}, Mean, MethodBCa, []note.Code{note.AllEqual}, true},
+		{"few", []float64{1, 2, 3, 5}, Mean, MethodBCa, []note.Code{note.FewToBootstrap}, false},
+		{"two", []float64{1, 2}, Mean, MethodBCa, []note.Code{note.FewToBootstrap}, false},
+		{"constant statistic", seq(30), func([]float64) float64 { return 7 }, MethodBCa,
+			[]note.Code{note.DegenerateBCa},
 			true},
-		{"no bias", seq(30), beyond(), MethodPercentile, []Code{CaveatPercentile}, false},
+		{"no bias", seq(30), beyond(), MethodPercentile, []note.Code{note.PercentileCI}, false},
 		{"no jackknife", []float64{1, 2}, deviation, MethodPercentile,
-			[]Code{CaveatFewForBootstrap, CaveatPercentile}, false},
+			[]note.Code{note.FewToBootstrap, note.PercentileCI}, false},
 		{"lowest", seq(30), lowest, MethodBCa, nil, false},
 	} {
 		e, err := BCa(c.values, c.statistic, Options{Resamples: 500})
@@ -42,8 +37,8 @@ func TestBCaOfDegenerateSamples(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if e.Method != c.method || !slices.Equal(codes(e.Caveats), c.codes) {
-			t.Errorf("%s: %s with %v, want %s with %v", c.name, e.Method, codes(e.Caveats), c.method, c.codes)
+		if e.Method != c.method || !slices.Equal(e.Caveats.Codes(), c.codes) {
+			t.Errorf("%s: %s with %v, want %s with %v", c.name, e.Method, e.Caveats.Codes(), c.method, c.codes)
 		}
 		if e.HasInterval() == (c.method == MethodNone) || c.zeroWidth && (e.Low != e.Value || e.High != e.Value) {
 			t.Errorf("%s: interval [%v, %v] of %v", c.name, e.Low, e.High, e.Value)

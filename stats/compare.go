@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Direction says where the mean of the second configuration lies.
@@ -32,7 +34,7 @@ type Comparison struct {
 	SmallestP float64
 	// Exact tells that all arrangements were gone through, none drawn at random.
 	Exact   bool
-	Caveats []Caveat
+	Caveats note.List
 }
 
 // Compare holds b against a. Paired means that a[i] and b[i] were measured
@@ -70,8 +72,8 @@ func Compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 	c.P, c.SmallestP, c.Exact = t.p, t.smallest, t.exact
 	c.Direction = direction(c.MeanA, c.MeanB)
 	if c.SmallestP >= 1-o.Level {
-		c.Caveats = append(c.Caveats, caveat(CaveatOutOfReach,
-			"with so few values p cannot be below %.3g, so no difference can be significant", c.SmallestP))
+		c.Caveats.Warnf(note.OutOfReach,
+			"with so few values p cannot be below %.3g, so no difference can be significant", c.SmallestP)
 	}
 	return c, nil
 }

@@ -3,6 +3,8 @@ package stats
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // ratioOfMeans is mean(b) / mean(a) with its interval. Pairs are at the same index
@@ -10,7 +12,7 @@ import (
 func ratioOfMeans(a, b []float64, paired bool, o Options) Estimate {
 	if !positive(a) || !positive(b) {
 		e := unbounded(math.NaN(), o.Level)
-		e.Caveats = append(e.Caveats, caveat(CaveatNoRatio, "a ratio of means needs positive values"))
+		e.Caveats.Warn(note.NoRatio, "a ratio of means needs positive values")
 		return e
 	}
 	r := replication{n: min(len(a), len(b)), estimate: Mean(b) / Mean(a)}

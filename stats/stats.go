@@ -21,6 +21,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // What the zero Options stand for.
@@ -90,7 +92,7 @@ type Estimate struct {
 	// Level is the confidence that the interval was asked for.
 	Level   float64
 	Method  Method
-	Caveats []Caveat
+	Caveats note.List
 }
 
 // HasInterval tells whether e has an interval.

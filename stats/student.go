@@ -1,6 +1,10 @@
 package stats
 
-import "math"
+import (
+	"math"
+
+	"github.com/llenergymeasure/llem/note"
+)
 
 // MeanInterval is the mean of the values with Student's interval
 // mean ± t·s/√n with n − 1 degrees of freedom (Student 1908). It suits few
@@ -17,13 +21,13 @@ func MeanInterval(values []float64, level float64) (Estimate, error) {
 	mean, sd := moments(values)
 	e := unbounded(mean, o.Level)
 	if len(values) < 2 {
-		e.Caveats = append(e.Caveats, caveat(CaveatTooFew, "one value has no interval"))
+		e.Caveats.Warn(note.TooFewValues, "one value has no interval")
 		return e, nil
 	}
 	e.Method = MethodStudent
 	if allEqual(values) {
 		e.Value, e.Low, e.High = values[0], values[0], values[0]
-		e.Caveats = append(e.Caveats, caveat(CaveatAllEqual, "all %d values are the same", len(values)))
+		e.Caveats.Warnf(note.AllEqual, "all %d values are the same", len(values))
 		return e, nil
 	}
 	half := halfWidth(sd, len(values), o.Level)

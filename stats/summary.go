@@ -3,6 +3,8 @@ package stats
 import (
 	"math"
 	"slices"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Summary describes a sample of values.
@@ -16,7 +18,7 @@ type Summary struct {
 	Min, Max float64
 	// Caveats says whether the values are too few for an interval, all the same,
 	// or hold outliers.
-	Caveats []Caveat
+	Caveats note.List
 	sorted  []float64
 }
 
@@ -34,19 +36,18 @@ func Summarize(values []float64) (Summary, bool) {
 	return s, true
 }
 
-func (s Summary) caveats() []Caveat {
+func (s Summary) caveats() (out note.List) {
 	switch {
 	case s.N < 2:
-		return []Caveat{caveat(CaveatTooFew, "one value has no interval")}
+		out.Warn(note.TooFewValues, "one value has no interval")
 	case s.Min == s.Max:
-		return []Caveat{caveat(CaveatAllEqual, "all %d values are the same", s.N)}
+		out.Warnf(note.AllEqual, "all %d values are the same", s.N)
+	default:
+		if k := newSpread(s.sorted).outliers(s.sorted); k > 0 {
+			out.Warnf(note.Outliers, "%d of %d values lie far from the median (modified z above %v)", k, s.N, outlierZ)
+		}
 	}
-	spread := newSpread(s.sorted)
-	if k := spread.outliers(s.sorted); k > 0 {
-		return []Caveat{caveat(CaveatOutliers, "%d of %d values lie far from the median (modified z above %v)", k,
-			s.N, outlierZ)}
-	}
-	return nil
+	return out
 }
 
 // moments uses Welford's update, which does not cancel for large offsets.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Sizes of a trend test: up to exactTrend values without ties it uses the exact
@@ -30,7 +32,7 @@ type Trend struct {
 	// Change is the slope over the whole time relative to the median of the values;
 	// NaN where that is 0.
 	Change  float64
-	Caveats []Caveat
+	Caveats note.List
 }
 
 // Drift tests whether the values rise or fall over time (Mann 1945; Kendall, Rank
@@ -40,7 +42,7 @@ type Trend struct {
 // those of all pairs of values. P and the slope's interval use the exact
 // distribution of S for up to 50 values without ties, else the normal
 // approximation with the variance corrected for ties, P also with the correction
-// for continuity. CaveatDrift is set when P < 1 − Level.
+// for continuity. note.Drift is set when P < 1 − Level.
 //
 // The test takes the values as independent. Samples of one smooth series, such as
 // power every 100 ms, are not: average them over blocks first. More than 4096
@@ -64,7 +66,7 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 	}
 	t := Trend{N: len(values), Slope: unbounded(math.NaN(), o.Level), P: 1, SmallestP: 1, Change: math.NaN()}
 	if t.N < 2 {
-		t.Caveats = append(t.Caveats, caveat(CaveatTooFew, "one value has no trend"))
+		t.Caveats.Warn(note.TooFewValues, "one value has no trend")
 		return t, nil
 	}
 	null := newKendall(values)
@@ -78,28 +80,28 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 	if k := null.cut((1 - o.Level) / 2); k >= 0 {
 		t.Slope.Low, t.Slope.High, t.Slope.Method = slopes[k], slopes[len(slopes)-1-k], MethodSen
 	} else {
-		t.Slope.Caveats = append(t.Slope.Caveats,
-			caveat(CaveatTooFew, "%d values have no interval of the slope at this level", t.N))
+		t.Slope.Caveats.Warnf(note.TooFewValues, "%d values have no interval of the slope at this level", t.N)
 	}
 	t.Caveats = t.caveats(allEqual(values), 1-o.Level)
 	return t, nil
 }
 
-func (t Trend) caveats(equal bool, alpha float64) []Caveat {
+func (t Trend) caveats(equal bool, alpha float64) note.List {
+	var list note.List
 	if equal {
-		return []Caveat{caveat(CaveatAllEqual, "all %d values are the same", t.N)}
+		list.Warnf(note.AllEqual, "all %d values are the same", t.N)
+		return list
 	}
-	var list []Caveat
 	if t.P < alpha {
-		list = append(list, caveat(CaveatDrift, "the values drift: p = %.2g, %.3g per unit of time", t.P,
-			t.Slope.Value))
+		list.Warnf(note.Drift, "the values drift: p = %.2g, %.3g per unit of time", t.P,
+			t.Slope.Value)
 	}
 	if t.SmallestP >= alpha {
-		list = append(list, caveat(CaveatOutOfReach,
-			"with so few values p cannot be below %.3g, so no trend can be significant", t.SmallestP))
+		list.Warnf(note.OutOfReach,
+			"with so few values p cannot be below %.3g, so no trend can be significant", t.SmallestP)
 	}
 	if !t.Exact && t.N <= 10 {
-		list = append(list, caveat(CaveatApproximate, "ties among %d values: p is approximate", t.N))
+		list.Warnf(note.ApproximateP, "ties among %d values: p is approximate", t.N)
 	}
 	return list
 }

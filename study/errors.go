@@ -4,20 +4,26 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
-// Error is one mistake in a study file or a setting.
+// Error is one mistake in a study file or a setting: a note with a position.
 type Error struct {
+	note.Note
 	// Source is the file's name, or the flag that the text came from.
 	Source string
 	// Line and Col count from 1; both are 0 where there is no position.
 	Line, Col int
-	Msg       string
-	Hint      string
 	// Excerpt is the line of the source.
 	Excerpt string
 	// Width is how many columns the caret line marks.
 	Width int
+}
+
+// Wrong returns a mistake in a source, without a position.
+func Wrong(source, message, next string) *Error {
+	return &Error{Source: source, Note: note.Note{Code: note.Mistake, Message: message, Next: next}}
 }
 
 // Error gives "source:line:col: message".
@@ -26,10 +32,10 @@ func (e *Error) Error() string {
 	if e.Line > 0 {
 		pos = fmt.Sprintf("%s:%d:%d", e.Source, e.Line, e.Col)
 	}
-	return pos + ": " + e.Msg
+	return pos + ": " + e.Message
 }
 
-// Detail adds the source line with a caret, and the hint.
+// Detail adds the source line with a caret, and the next step.
 func (e *Error) Detail() string {
 	var b strings.Builder
 	b.WriteString(e.Error())
@@ -43,8 +49,8 @@ func (e *Error) Detail() string {
 		}, prefix(e.Excerpt, e.Col-1))
 		fmt.Fprintf(&b, "\n  %4d | %s\n       | %s%s", e.Line, e.Excerpt, pad, strings.Repeat("^", max(1, e.Width)))
 	}
-	if e.Hint != "" {
-		b.WriteString("\n         " + e.Hint)
+	if e.Next != "" {
+		b.WriteString("\n         " + e.Next)
 	}
 	return b.String()
 }
@@ -58,7 +64,7 @@ func prefix(s string, n int) string {
 // Errors is every mistake found, in the order of the sources.
 type Errors []*Error
 
-// Error lists the mistakes, each with its line and hint.
+// Error lists the mistakes, each with its line and next step.
 func (es Errors) Error() string {
 	lines := make([]string, len(es))
 	for i, e := range es {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Execution says how often, in which order and within which limits experiments
@@ -270,9 +271,9 @@ func resolveExecution(settings map[string]executionSetting) (Execution, *Error) 
 		x.Until.MaxCycles = max(defaultUntil.MaxCycles, x.Cycles)
 	} else if x.Until.MaxCycles < x.Cycles {
 		at := *given.at
-		at.Msg = fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case",
-			x.Until.MaxCycles, x.Cycles)
-		at.Hint = "raise it, or lower execution.cycles"
+		at.Note = note.Note{Code: note.Mistake, Next: "raise it, or lower execution.cycles",
+			Message: fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case",
+				x.Until.MaxCycles, x.Cycles)}
 		return x, &at
 	}
 	return x, nil

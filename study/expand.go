@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // expansion turns what the sources say into experiments.
@@ -239,14 +240,16 @@ func (x *expansion) hash(g *grid, s *settings) uint64 {
 }
 
 // refuse records a point that cannot be run.
-func (x *expansion) refuse(g *grid, at *Error, reason, hint string) {
+func (x *expansion) refuse(g *grid, at *Error, reason, next string) {
 	x.out.Refused++
 	if len(x.out.Invalid) < MaxListed {
-		x.out.Invalid = append(x.out.Invalid, Invalid{g.describe(), reason, hint})
+		x.out.Invalid = append(x.out.Invalid,
+			Invalid{g.describe(), note.Note{Code: note.InvalidPoint, Message: reason, Next: next}})
 	}
-	if len(x.reasons) < MaxListed && !slices.ContainsFunc(x.reasons, func(e *Error) bool { return e.Msg == reason }) {
+	if len(x.reasons) < MaxListed &&
+		!slices.ContainsFunc(x.reasons, func(e *Error) bool { return e.Message == reason }) {
 		e := *at
-		e.Msg, e.Hint = reason, hint
+		e.Note = note.Note{Code: note.Mistake, Message: reason, Next: next}
 		x.reasons = append(x.reasons, &e)
 	}
 }

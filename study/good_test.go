@@ -69,7 +69,7 @@ func summary(t *testing.T, s *Study) string {
 		fmt.Fprintf(&b, "duplicate of %s: %s\n", d.ID, d.Point)
 	}
 	for _, i := range s.Invalid {
-		fmt.Fprintf(&b, "invalid: %s: %s; %s\n", i.Point, i.Reason, i.Hint)
+		fmt.Fprintf(&b, "invalid: %s: %s; %s\n", i.Point, i.Message, i.Next)
 	}
 	return b.String()
 }

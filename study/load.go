@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Setting is one KEY=VALUE from the command line.
@@ -48,8 +49,8 @@ func read(o Options) (*Study, *builder, error) {
 	if o.Path != "" {
 		data, err := b.read(o.Path)
 		if err != nil {
-			return nil, nil, Errors{{Source: o.Path, Msg: "cannot read the study file: " + readProblem(err),
-				Hint: "give the path of a study file, or use --model for a single experiment"}}
+			return nil, nil, Errors{Wrong(o.Path, "cannot read the study file: "+readProblem(err),
+				"give the path of a study file, or use --model for a single experiment")}
 		}
 		b.file(o.Path, data)
 	}
@@ -119,9 +120,9 @@ func readProblem(err error) string {
 }
 
 // fail records a mistake at a position.
-func (b *builder) fail(at *Error, hint, format string, args ...any) {
+func (b *builder) fail(at *Error, next, format string, args ...any) {
 	e := *at
-	e.Msg, e.Hint = fmt.Sprintf(format, args...), hint
+	e.Note = note.Note{Code: note.Mistake, Message: fmt.Sprintf(format, args...), Next: next}
 	b.errs = append(b.errs, &e)
 }
 

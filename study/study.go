@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Backends that study files may name.
@@ -59,9 +61,18 @@ type Duplicate struct {
 
 // Invalid is a point that cannot be run, and why.
 type Invalid struct {
-	Point  string `json:"point"`
-	Reason string `json:"reason"`
-	Hint   string `json:"hint,omitempty"`
+	// Point names what the sweep set.
+	Point string `json:"point"`
+	note.Note
+}
+
+// UnmarshalJSON also reads what earlier versions wrote: reason for message and hint for next.
+func (i *Invalid) UnmarshalJSON(text []byte) error {
+	type plain Invalid
+	if err := json.Unmarshal(text, (*plain)(i)); err != nil {
+		return err
+	}
+	return i.ReadEarlier(text)
 }
 
 // Experiment is one configuration to measure. All fields are resolved: nothing

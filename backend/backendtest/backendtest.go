@@ -76,7 +76,7 @@ func (s Suite) start(t *testing.T, b backend.Backend, batch int) backend.Session
 
 func details(err error) string {
 	if f, ok := errors.AsType[*backend.Failure](err); ok {
-		return "\nclass: " + string(f.Class) + "\nhint: " + f.Hint + "\nlog: " + f.LogTail
+		return "\nclass: " + string(f.Class) + "\nhint: " + f.Next + "\nlog: " + f.LogTail
 	}
 	return ""
 }
@@ -334,8 +334,8 @@ func (s Suite) crash(t *testing.T) {
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("the crash was noticed after %v", took)
 	}
-	if !strings.Contains(f.Message, "killed") || f.Hint == "" {
-		t.Errorf("message %q, hint %q: want how it ended and what to do", f.Message, f.Hint)
+	if !strings.Contains(f.Message, "killed") || f.Next == "" {
+		t.Errorf("message %q, hint %q: want how it ended and what to do", f.Message, f.Next)
 	}
 	_ = session.Close()
 	mustBeGone(t, pid)

@@ -165,5 +165,5 @@ func (b Backend) missing(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	return &backend.Failure{Class: backend.ClassNotInstalled, Message: b.Product.Title + " is not installed", Err: err,
-		Hint: b.Product.Install}
+		Next: b.Product.Install}
 }

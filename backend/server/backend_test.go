@@ -53,9 +53,9 @@ func TestProbe(t *testing.T) {
 				}
 				return
 			}
-			if f := backend.AsFailure(err); f.Class != backend.ClassNotInstalled || f.Hint == "" ||
+			if f := backend.AsFailure(err); f.Class != backend.ClassNotInstalled || f.Next == "" ||
 				!strings.Contains(f.Error(), q.fails) {
-				t.Errorf("%v (%s, %q), want a failure with %q", err, f.Class, f.Hint, q.fails)
+				t.Errorf("%v (%s, %q), want a failure with %q", err, f.Class, f.Next, q.fails)
 			}
 		})
 	}
@@ -99,7 +99,7 @@ func TestWhichInterpreter(t *testing.T) {
 				return
 			}
 			if f := backend.AsFailure(err); f == nil || f.Class != backend.ClassNotInstalled ||
-				!strings.Contains(f.Error(), q.want) || f.Hint == "" {
+				!strings.Contains(f.Error(), q.want) || f.Next == "" {
 				t.Errorf("%q, %v, want a failure with %q", got, err, q.want)
 			}
 		})

@@ -176,7 +176,7 @@ func Offline() []string {
 // read.
 func NoFolder(model string, err error) error {
 	return &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + model, Err: err,
-		Hint: "give a Hugging Face folder, or a model of the form random:SHAPE"}
+		Next: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 }
 
 // Program finds a program beside an interpreter, or in PATH.
@@ -267,7 +267,7 @@ func Version(ctx context.Context, cmd backend.Command, args ...string) (string, 
 			return "", f
 		}
 		return "", &backend.Failure{Class: backend.ClassNotInstalled, Err: err, LogTail: string(said),
-			Message: cmd.Path + " does not say its version", Hint: "try `" +
+			Message: cmd.Path + " does not say its version", Next: "try `" +
 				strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
 	}
 	return fields[len(fields)-1], nil

@@ -134,7 +134,7 @@ func (s *Session) ready(outer context.Context) error {
 			}
 			return &backend.Failure{Class: backend.ClassStartTimeout, LogTail: s.child.LogTail(),
 				Message: fmt.Sprintf("%s was not ready within %v: %s", s.engine.Name(), s.opt.StartTimeout, last),
-				Hint:    "see engine.log for what it was doing"}
+				Next:    "see engine.log for what it was doing"}
 		case <-tick.C:
 		}
 		_, err := s.ask(ctx, "GET", s.launch.Health, nil)
@@ -210,7 +210,7 @@ func (s *Session) failed(ctx context.Context, err error, doing string) error {
 		return f
 	}
 	return &backend.Failure{Class: backend.ClassEngine, Message: s.engine.Name() + " failed while " + doing, Err: err,
-		Hint: "see engine.log", LogTail: s.child.LogTail()}
+		Next: "see engine.log", LogTail: s.child.LogTail()}
 }
 
 // Loaded implements backend.Session.
@@ -283,7 +283,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		s.child.Stop(s.opt.StopTimeout)
 		return nil, &backend.Failure{Class: backend.ClassHung,
 			Message: fmt.Sprintf("%s: %v, with requests under way; it was stopped", s.engine.Name(), err),
-			Hint:    "see engine.log for what it was doing", LogTail: s.child.LogTail()}
+			Next:    "see engine.log for what it was doing", LogTail: s.child.LogTail()}
 	case errors.Is(err, errExited):
 		return nil, s.child.Failure(s.engine.Name(), "running")
 	}

@@ -190,16 +190,16 @@ func newLog(w backend.Workload, batches int) *backend.Log {
 // loadFailure classifies what the engine says about a model file.
 func loadFailure(err error, spec backend.Spec) error {
 	f := &backend.Failure{Class: backend.ClassCorruptModel, Message: "load " + spec.Model, Err: err,
-		Hint: "check the file, or download it again"}
+		Next: "check the file, or download it again"}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		f.Class, f.Hint = backend.ClassModelNotFound, "check the path"
+		f.Class, f.Next = backend.ClassModelNotFound, "check the path"
 	case errors.Is(err, model.ErrUnsupportedModel), errors.Is(err, model.ErrUnsupportedTokenizer),
 		strings.Contains(err.Error(), "unsupported"):
-		f.Class, f.Hint = backend.ClassUnsupportedModel,
+		f.Class, f.Next = backend.ClassUnsupportedModel,
 			"the embedded engine does not run this architecture: use --backend pytorch"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		f.Hint = "the file is truncated: download it again"
+		f.Next = "the file is truncated: download it again"
 	}
 	return f
 }
@@ -215,7 +215,7 @@ func noMemory(r any, err error, spec backend.Spec) error {
 			return &backend.Failure{Class: backend.ClassOOMHost, Err: cause,
 				Message: fmt.Sprintf("no memory for %s with batch size %d and context %d", spec.Model, spec.BatchSize,
 					spec.MaxContext),
-				Hint: "use a smaller model, dtype, batch size or context"}
+				Next: "use a smaller model, dtype, batch size or context"}
 		}
 	}
 	panic(r)

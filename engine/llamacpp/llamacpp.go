@@ -55,7 +55,7 @@ func ask(ctx context.Context, cmd backend.Command) (backend.Info, error) {
 	case err != nil || !ok:
 		return backend.Info{}, &backend.Failure{Class: backend.ClassNotInstalled,
 			Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
-			Hint: "try `" + cmd.Path + " --version` by hand"}
+			Next: "try `" + cmd.Path + " --version` by hand"}
 	}
 	info := backend.Info{Version: version, Device: "cpu", Versions: map[string]string{"llama.cpp": version}}
 	// Older versions cannot list devices; then it is taken for a build without any.
@@ -139,7 +139,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if err != nil {
 		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound,
 			Message: "look at the model " + spec.Model, Err: err,
-			Hint: "give a GGUF file, or a model of the form random:SHAPE"}
+			Next: "give a GGUF file, or a model of the form random:SHAPE"}
 	}
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
 	section, err := server.Section(spec.Options)

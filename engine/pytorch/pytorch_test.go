@@ -52,7 +52,7 @@ func class(t *testing.T, err error) backend.Class {
 	if !ok {
 		t.Fatalf("error %v is no failure", err)
 	}
-	if f.Hint == "" {
+	if f.Next == "" {
 		t.Errorf("failure %q has no hint", f.Message)
 	}
 	return f.Class
@@ -239,8 +239,8 @@ func TestMissingTorch(t *testing.T) {
 	if got := class(t, err); got != backend.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
 		t.Errorf("Probe() = %v (%s), want torch to be missing", err, got)
 	}
-	if f := backend.AsFailure(err); !strings.Contains(f.Hint, "-m pip install") {
-		t.Errorf("hint %q does not say how to install", f.Hint)
+	if f := backend.AsFailure(err); !strings.Contains(f.Next, "-m pip install") {
+		t.Errorf("hint %q does not say how to install", f.Next)
 	}
 	mustBeEmpty(t, os.Getenv("TMPDIR"))
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -29,10 +30,10 @@ func (s *schedule) opening(plan []Planned) event.StudyStarted {
 func (s *schedule) finished(r result.Row) event.RunFinished {
 	message := r.Message
 	if code := r.Unequal(); code != "" && r.Status == result.OK {
-		message = "not compared: " + code
+		message = "not compared: " + string(code)
 	}
 	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: s.metric(r),
-		Message: message, LeftOut: r.Class == result.ClassLeftOut}
+		Message: message, LeftOut: r.Class == note.ClassLeftOut}
 }
 
 // metric is the number by which an experiment is followed: that which decides on more

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -68,7 +69,7 @@ func TestMetricOfARun(t *testing.T) {
 	failed := rec(result.Measured, study.VLLM)
 	failed.Status = result.Failed
 	unequal := rec(result.Measured, study.VLLM)
-	unequal.Warn(result.WarnUnequalWork, "other work")
+	unequal.Warn(note.UnequalWork, "other work")
 	for name, c := range map[string]struct {
 		goal string
 		rec  *result.Record

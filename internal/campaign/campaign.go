@@ -152,7 +152,7 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned, gap ti
 	}
 	out, runErr := measure.Run(ctx, measure.Options{
 		Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
-		Meters: o.Meters, Missing: o.Missing, Warnings: doubts(o.Snapshot), Store: o.Store,
+		Meters: o.Meters, Missing: o.Missing, Warnings: host.Warnings(o.Snapshot), Store: o.Store,
 		Threads:   host.CPUThreads(o.Snapshot),
 		Baselines: o.Baselines, Profiles: o.Profiles, Engines: o.engines, Program: host.CurrentBuild().Name(),
 		LogPath: run.LogPath(), Emit: o.Emit,
@@ -162,21 +162,12 @@ func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned, gap ti
 	now := time.Now()
 	out.Record.Timing.TookS, o.counted = now.Sub(o.counted).Seconds(), now
 	if timeout, ok := errors.AsType[*TimeoutError](runErr); ok && out.Record.Failure != nil {
-		out.Record.Failure.Message, out.Record.Failure.Hint = timeout.Error(), timeout.Hint()
+		out.Record.Failure.Message, out.Record.Failure.Next = timeout.Error(), timeout.Hint()
 	}
 	if err := run.Commit(out.Record, out.Series); err != nil {
 		return nil, errors.Join(err, run.Abort(), runErr)
 	}
 	return out.Record, runErr
-}
-
-// doubts are the remarks on the machine, such as that it was busy.
-func doubts(s *host.Snapshot) []result.Warning {
-	var out []result.Warning
-	for _, w := range host.Warnings(s) {
-		out = append(out, result.Warning{Code: w.Code, Message: w.Message})
-	}
-	return out
 }
 
 // describe completes the snapshot with what an engine said of itself.

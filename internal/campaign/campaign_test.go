@@ -316,7 +316,7 @@ func TestOneFailureStopsNothing(t *testing.T) {
 	if res.OK != 2 || res.Failed != 1 || !res.Complete {
 		t.Errorf("%d ok, %d failed, complete %v, want 2, 1, true", res.OK, res.Failed, res.Complete)
 	}
-	if f := res.Runs[1].Failure; f == nil || f.Class != "oom_gpu" || f.Hint != "smaller batch" ||
+	if f := res.Runs[1].Failure; f == nil || f.Class != "oom_gpu" || f.Next != "smaller batch" ||
 		f.Message != "no memory for batch 2" {
 		t.Errorf("failure = %+v", f)
 	}

@@ -88,26 +88,22 @@ func checkDataset(s *study.Study, dataset string) error {
 // mistakes gives an error the form of the mistakes in a study.
 func mistakes(err error) study.Errors {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
-		msg := e.Msg
-		if e.Err != nil {
-			msg += ": " + e.Err.Error()
-		}
-		return study.Errors{{Source: "model", Msg: msg, Hint: e.Hint}}
+		return study.Errors{study.Wrong("model", e.Failure.Error(), e.Next)}
 	}
 	e, ok := errors.AsType[*workload.DatasetError](err)
 	if !ok {
-		return study.Errors{{Source: "study", Msg: err.Error()}}
+		return study.Errors{study.Wrong("study", err.Error(), "")}
 	}
 	if len(e.Problems) == 0 {
-		return study.Errors{{Source: "dataset " + e.Source, Msg: e.Reason, Hint: e.Hint}}
+		return study.Errors{study.Wrong("dataset "+e.Source, e.Message, e.Next)}
 	}
 	var out study.Errors
 	for _, p := range e.Problems {
-		out = append(out, &study.Error{Source: e.Source, Line: p.Line, Col: 1, Msg: p.Message})
+		out = append(out, &study.Error{Source: e.Source, Line: p.Line, Col: 1, Note: p.Note})
 	}
 	if e.More > 0 {
-		out = append(out, &study.Error{Source: e.Source, Msg: strconv.Itoa(e.More) + " more bad lines"})
+		out = append(out, study.Wrong(e.Source, strconv.Itoa(e.More)+" more bad lines", ""))
 	}
-	out[len(out)-1].Hint = e.Hint
+	out[len(out)-1].Next = e.Next
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -94,7 +95,7 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 	limit := o.Study.Execution.Rest.Or(study.DefaultRest)
 	for calm := 0; calm < restLooksLeft; {
 		if atMost := time.Duration(limit.AtMost); time.Since(began) > atMost {
-			o.emit(event.Note{Code: "not_at_rest",
+			o.emit(event.Note{Code: note.NotAtRest,
 				Message: fmt.Sprintf(
 					"the machine did not come back to rest within %v; the next run begins all the same, and its "+
 						"baseline says so", atMost)})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/stats"
 	"github.com/llenergymeasure/llem/study"
@@ -87,7 +88,7 @@ func (s *schedule) learn(r result.Row) {
 func (s *schedule) remarks() {
 	x := s.Study.Execution
 	if text := result.Unbalanced(x, len(s.Study.Experiments)); text != "" {
-		s.emit(event.Note{Code: result.CaveatUnbalanced, Message: text})
+		s.emit(event.Note{Code: note.LatinSquareUnbalanced, Message: text})
 	}
 	if x.Until.MaxCycles == 0 || !strings.HasPrefix(x.Until.Metric, "energy.") {
 		return
@@ -99,7 +100,7 @@ func (s *schedule) remarks() {
 		}
 	}
 	if without > 0 {
-		s.emit(event.Note{Code: result.CaveatNoMetric,
+		s.emit(event.Note{Code: note.PrecisionUnknown,
 			Message: fmt.Sprintf(
 				"execution.until waits for %s, which is not measured here for %d of %d experiments: they run %d "+
 					"times and no more",
@@ -253,13 +254,13 @@ func (s *schedule) leaveOut(p Planned) error {
 	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle,
 		Status: result.Failed, Config: p.Experiment,
 		Backend: result.Backend{Name: p.Experiment.Backend},
-		Failure: &result.Failure{Class: result.ClassLeftOut,
+		Failure: &note.Failure{Class: note.ClassLeftOut,
 			Message: fmt.Sprintf("left out: %d runs of %s with %s in a row had failed, the last with: %s",
 				s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend,
-				s.reasons[keyOf(p.Experiment)]), Hint: "mend what made them fail and go on with --resume"},
+				s.reasons[keyOf(p.Experiment)]), Next: "mend what made them fail and go on with --resume"},
 		Energy: result.Energy{Provenance: result.None, Reason: "the run was not made", Sources: []string{},
 			Devices: []result.Device{}},
-		Warnings: []result.Warning{}, Files: map[string]string{}}
+		Warnings: note.List{}, Files: map[string]string{}}
 	if err := run.Commit(rec, result.Series{}); err != nil {
 		return errors.Join(err, run.Abort())
 	}

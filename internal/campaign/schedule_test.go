@@ -16,6 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/result"
@@ -153,7 +154,7 @@ func TestCircuitBreaker(t *testing.T) {
 	c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: study.Sequential, MaxFailures: 2}))
 	res, err := Run(t.Context(), c.options)
 	if err != nil || e.started != 2 || res.Failed != 2 || res.LeftOut != 6 || res.Left != 6 || res.Complete ||
-		res.Ended != result.EndFailures || res.Runs[7].Failure.Class != result.ClassLeftOut {
+		res.Ended != result.EndFailures || res.Runs[7].Failure.Class != note.ClassLeftOut {
 		t.Fatalf("%v, %d started, %d failed, %d left out, %d left, ended %s", err, e.started, res.Failed, res.LeftOut,
 			res.Left, res.Ended)
 	}
@@ -204,7 +205,7 @@ func TestStudyTimeout(t *testing.T) {
 			res.Complete, res.Left, res.Ended)
 	}
 	if f := res.Runs[1].Failure; !strings.Contains(f.Message, "study_timeout") ||
-		!strings.Contains(f.Hint, "--resume="+res.Dir+" -s execution.study_timeout=4s") {
+		!strings.Contains(f.Next, "--resume="+res.Dir+" -s execution.study_timeout=4s") {
 		t.Errorf("failure %+v does not name the limit", f)
 	}
 	e.inRun, e.started, c.options.Resume = nil, 0, res.Dir
@@ -398,7 +399,7 @@ func TestPrecision(t *testing.T) {
 	}
 	p := res.Experiments[0].Precision
 	if p == nil || p.Met || p.Reached == nil || *p.Reached <= 1e-9 || res.OK != 3 || !res.Complete ||
-		len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != result.CaveatPrecision {
+		len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != note.PrecisionNotReached {
 		t.Errorf("precision %+v after %d runs, caveats %v", p, res.OK, res.Experiments[0].Caveats)
 	}
 	x.Until.Metric = "energy.per_output_token_j"
@@ -407,19 +408,19 @@ func TestPrecision(t *testing.T) {
 	c.options.Study.Execution.Until.MaxCycles = 9
 	res = c.check(t.Context(), t, nil)
 	if res.OK != 6 || len(res.Experiments[0].Caveats) != 1 ||
-		res.Experiments[0].Caveats[0].Code != result.CaveatNoMetric {
+		res.Experiments[0].Caveats[0].Code != note.PrecisionUnknown {
 		t.Errorf("%d runs, caveats %v", res.OK, res.Experiments[0].Caveats)
 	}
-	if len(res.Caveats) != 1 || res.Caveats[0].Code != result.CaveatUnbalanced {
+	if len(res.Caveats) != 1 || res.Caveats[0].Code != note.LatinSquareUnbalanced {
 		t.Errorf("caveats of the study %v, want 3 cycles of 2 experiments to be unbalanced", res.Caveats)
 	}
 	notes := ""
 	for _, e := range c.events {
 		if n, ok := e.(event.Note); ok && n.Code != "engine_restarted" {
-			notes += n.Code + " "
+			notes += string(n.Code) + " "
 		}
 	}
-	if notes != result.CaveatUnbalanced+" "+result.CaveatNoMetric+" " {
+	if notes != string(note.LatinSquareUnbalanced+" "+note.PrecisionUnknown+" ") {
 		t.Errorf("notes %q", notes)
 	}
 }
@@ -462,7 +463,7 @@ func TestInputsAreFrozen(t *testing.T) {
 	kernel := "6.1"
 	c.options.Snapshot.OS.Kernel = &kernel
 	res, err := Run(t.Context(), c.options)
-	if err != nil || len(res.Caveats) != 1 || res.Caveats[0].Code != result.CaveatMachines {
+	if err != nil || len(res.Caveats) != 1 || res.Caveats[0].Code != note.MachinesDiffer {
 		t.Errorf("%v, caveats %v, want one on the other host", err, res.Caveats)
 	}
 	first, err := os.ReadFile(filepath.Join(res.Dir, result.EnvFile))

@@ -12,11 +12,14 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // Load keeps a device busy in pulses with known edges.
@@ -51,28 +54,30 @@ type Options struct {
 
 // Report is the outcome of a self-test.
 type Report struct {
-	SchemaVersion int       `json:"schema_version"`
-	When          time.Time `json:"when"`
-	Loads         []string  `json:"loads"`
-	Devices       []*Device `json:"devices"`
-	Missing       []Missing `json:"missing"`
+	SchemaVersion int                    `json:"schema_version"`
+	When          time.Time              `json:"when"`
+	Loads         []string               `json:"loads"`
+	Devices       []*Device              `json:"devices"`
+	Missing       []result.MissingSensor `json:"missing"`
 	// Skipped lists tests that were not made, with the reason.
 	Skipped []Skipped `json:"skipped"`
 	Verdict []Finding `json:"verdict"`
 }
 
-// Missing is a sensor that cannot be read.
-type Missing struct {
-	Source string `json:"source"`
-	Reason string `json:"reason"`
-	Fix    string `json:"fix,omitempty"`
-}
-
 // Skipped is a test that was not made.
 type Skipped struct {
-	Test   string `json:"test"`
-	Reason string `json:"reason"`
-	Fix    string `json:"fix,omitempty"`
+	// Test is which.
+	Test string `json:"test"`
+	note.Note
+}
+
+// UnmarshalJSON also reads what earlier versions wrote: reason for message and fix for next.
+func (s *Skipped) UnmarshalJSON(text []byte) error {
+	type plain Skipped
+	if err := json.Unmarshal(text, (*plain)(s)); err != nil {
+		return err
+	}
+	return s.ReadEarlier(text)
 }
 
 // Level of a finding.
@@ -87,10 +92,19 @@ const (
 
 // Finding is one sentence of the verdict.
 type Finding struct {
-	Level  Level  `json:"level"`
+	Level Level `json:"level"`
+	// Device is empty for what concerns the machine.
 	Device string `json:"device,omitempty"`
-	Text   string `json:"text"`
-	Fix    string `json:"fix,omitempty"`
+	note.Note
+}
+
+// UnmarshalJSON also reads what earlier versions wrote: text for message and fix for next.
+func (f *Finding) UnmarshalJSON(text []byte) error {
+	type plain Finding
+	if err := json.Unmarshal(text, (*plain)(f)); err != nil {
+		return err
+	}
+	return f.ReadEarlier(text)
 }
 
 // Device is one metered device.
@@ -231,9 +245,10 @@ type Polling struct {
 // is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Loads: []string{},
-		Devices: []*Device{}, Missing: []Missing{}, Skipped: []Skipped{}}}
+		Devices: []*Device{}, Missing: []result.MissingSensor{}, Skipped: []Skipped{}}}
 	for _, u := range o.Missing {
-		t.report.Missing = append(t.report.Missing, Missing{u.Source, u.Reason, u.Fix})
+		t.report.Missing = append(t.report.Missing, result.MissingSensor{Source: u.Source,
+			Note: note.Note{Code: note.SensorMissing, Message: u.Reason, Next: u.Fix}})
 	}
 	for _, m := range o.Meters {
 		for _, d := range m.Devices() {
@@ -263,14 +278,18 @@ func (t *tester) say(format string, args ...any) {
 	}
 }
 
-func (t *tester) skip(test, reason string) {
-	t.report.Skipped = append(t.report.Skipped, Skipped{Test: test, Reason: reason})
+func (t *tester) skip(test, reason string) { t.report.skip(test, reason, "") }
+
+// skip records a test that was not made.
+func (r *Report) skip(test, reason, next string) {
+	r.Skipped = append(r.Skipped,
+		Skipped{Test: test, Note: note.Note{Code: note.TestSkipped, Message: reason, Next: next}})
 }
 
 // failed notes a test that an error ended, with what its author suggests.
 func (t *tester) failed(test, what string, err error) {
 	f := backend.AsFailure(err)
-	t.report.Skipped = append(t.report.Skipped, Skipped{Test: test, Reason: what + f.Message, Fix: f.Hint})
+	t.report.skip(test, what+f.Message, f.Next)
 }
 
 // device finds one by its id.

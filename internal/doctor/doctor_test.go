@@ -19,8 +19,10 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // pulser is a load on a simulated GPU: 700 W on, 120 W off.
@@ -226,7 +228,7 @@ func TestBadSensors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := examineBy(t, q.jitter, q.edit, nil)
 			for _, f := range r.Verdict {
-				if f.Level == q.level && strings.Contains(f.Text, q.want) {
+				if f.Level == q.level && strings.Contains(f.Message, q.want) {
 					return
 				}
 			}
@@ -293,7 +295,7 @@ func TestWithoutALoad(t *testing.T) {
 		}, "CUDA is gone"},
 	} {
 		r := examine(t, nil, q.edit)
-		if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, q.want) || r.Devices[0].Idle == nil ||
+		if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Message, q.want) || r.Devices[0].Idle == nil ||
 			r.Devices[0].Sensor != nil {
 			t.Errorf("%s: skipped %+v, want %q", name, r.Skipped, q.want)
 		}
@@ -390,22 +392,22 @@ func TestMerge(t *testing.T) {
 	older := &doctor.Report{When: time.Unix(1e9, 0), Loads: []string{"matrix products"}, Devices: []*doctor.Device{
 		{Device: "gpu0", UUID: "GPU-a", Sensor: &doctor.SensorKernel{Source: "nvml.samples", FilterMS: 13}},
 		{Device: "gpu1", UUID: "GPU-b"}},
-		Verdict: []doctor.Finding{{Level: doctor.Warn, Device: "gpu0", Text: "about a"},
-			{Level: doctor.Good, Device: "gpu1", Text: "about b"}}}
+		Verdict: []doctor.Finding{{Level: doctor.Warn, Device: "gpu0", Note: note.Note{Message: "about a"}},
+			{Level: doctor.Good, Device: "gpu1", Note: note.Note{Message: "about b"}}}}
 	newer := &doctor.Report{When: time.Unix(2e9, 0), Devices: []*doctor.Device{{Device: "package-0"}},
-		Skipped: []doctor.Skipped{{Test: "pulses", Reason: "--quick"}},
-		Missing: []doctor.Missing{{Source: "perf", Reason: "no"}}}
+		Skipped: []doctor.Skipped{{Test: "pulses", Note: note.Note{Message: "--quick"}}},
+		Missing: []result.MissingSensor{{Source: "perf", Note: note.Note{Message: "no"}}}}
 	devices := []power.Device{{ID: "gpu3", UUID: "GPU-a"}, {ID: "package-0"}, {ID: "amd0", UUID: "0000:01:00.0"}}
 	r := doctor.Merge(devices, map[string]*doctor.Report{"gpu3": older, "package-0": newer})
 	if len(r.Devices) != 2 || r.Devices[0].Device != "gpu3" || !r.Devices[0].When.Equal(older.When) ||
 		r.Devices[1].Device != "package-0" || !r.When.Equal(newer.When) {
 		t.Errorf("devices %+v", r.Devices)
 	}
-	if len(r.Verdict) != 1 || r.Verdict[0].Device != "gpu3" || r.Verdict[0].Text != "about a" || len(r.Loads) != 1 ||
+	if len(r.Verdict) != 1 || r.Verdict[0].Device != "gpu3" || r.Verdict[0].Message != "about a" || len(r.Loads) != 1 ||
 		len(r.Missing) != 1 {
 		t.Errorf("report %+v", r)
 	}
-	if len(r.Skipped) != 2 || r.Skipped[1].Test != "all tests of amd0" || r.Skipped[1].Fix != "llem doctor" {
+	if len(r.Skipped) != 2 || r.Skipped[1].Test != "all tests of amd0" || r.Skipped[1].Next != "llem doctor" {
 		t.Errorf("skipped %+v", r.Skipped)
 	}
 	if p := r.Profiles()["gpu3"]; p == nil || p.Device != "gpu3" || !p.When.Equal(older.When) ||

@@ -92,13 +92,12 @@ func (r *Report) of(d power.Device) *Device {
 // Merge makes one report of what was kept for the devices as they are called now; nil
 // if nothing was. Devices were tested at different times, which each of them states.
 func Merge(devices []power.Device, kept map[string]*Report) *Report {
-	out := &Report{SchemaVersion: 1, Loads: []string{}, Devices: []*Device{}, Missing: []Missing{},
+	out := &Report{SchemaVersion: 1, Loads: []string{}, Devices: []*Device{}, Missing: []result.MissingSensor{},
 		Skipped: []Skipped{}, Verdict: []Finding{}}
 	for _, d := range devices {
 		r := kept[d.ID]
 		if r == nil || r.of(d) == nil {
-			out.Skipped = append(out.Skipped,
-				Skipped{Test: "all tests of " + d.ID, Reason: "no self-test of it is kept", Fix: "llem doctor"})
+			out.skip("all tests of "+d.ID, "no self-test of it is kept", "llem doctor")
 			continue
 		}
 		own := *r.of(d)

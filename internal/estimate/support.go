@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Choice is what an engine is asked to compute in.
@@ -19,8 +21,7 @@ type Choice struct {
 type Objection struct {
 	// Refused says that the engine will not start.
 	Refused bool
-	Text    string
-	Next    string
+	note.Note
 }
 
 // Compute capabilities at which NVIDIA's generations begin, times ten.
@@ -60,9 +61,9 @@ func (d Device) Objections(c Choice) []Objection {
 		return nil
 	}
 	var out []Objection
-	object := func(refused bool, next, format string, args ...any) {
-		out = append(out, Objection{refused,
-			fmt.Sprintf("%s (compute capability %s) ", d.Name, d.Capability) + fmt.Sprintf(format, args...), next})
+	warn := func(code note.Code, next, format string, args ...any) {
+		out = append(out, Objection{code == note.DeviceUnsupported, note.Note{Code: code, Next: next,
+			Message: fmt.Sprintf("%s (compute capability %s) ", d.Name, d.Capability) + fmt.Sprintf(format, args...)}})
 	}
 	needs := func(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
@@ -71,14 +72,17 @@ func (d Device) Objections(c Choice) []Objection {
 	switch {
 	case !bf16 || have >= ampere80:
 	case c.Backend == "pytorch":
-		object(false, "use dtype: float16", "has no units for bfloat16 (from %s): PyTorch widens it, which is slow",
+		warn(note.DeviceIndirect, "use dtype: float16",
+			"has no units for bfloat16 (from %s): PyTorch widens it, which is slow",
 			needs(ampere80))
 	default:
-		object(true, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for", c.Backend,
+		warn(note.DeviceUnsupported, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for",
+			c.Backend,
 			needs(ampere80))
 	}
 	if c.Attention == "flash_attention_2" && have < ampere80 {
-		object(true, "use attn_implementation: sdpa", "does not run flash_attention_2, which needs %s", needs(ampere80))
+		warn(note.DeviceUnsupported, "use attn_implementation: sdpa",
+			"does not run flash_attention_2, which needs %s", needs(ampere80))
 	}
 
 	method := strings.ToLower(c.Quantization)
@@ -86,27 +90,33 @@ func (d Device) Objections(c Choice) []Objection {
 	switch least := leastCapability[method]; {
 	case method == "":
 	case have < least:
-		object(true, "choose another quantisation or device",
+		warn(note.DeviceUnsupported, "choose another quantisation or device",
 			"does not run the quantisation %s of %s, which needs %s", method, c.Backend, needs(least))
 	case err == nil && format == FP8 && have < ada && c.Backend == "tensorrt":
-		object(true, "choose another quantisation or device", "has no units for fp8, which %s needs %s for",
+		warn(note.DeviceUnsupported, "choose another quantisation or device",
+			"has no units for fp8, which %s needs %s for",
 			c.Backend, needs(ada))
 	case err == nil && format == FP8 && have < ada:
-		object(false, "", "has no units for fp8 (from %s): %s keeps the weights in 8 bits and computes in 16",
+		warn(note.DeviceIndirect, "",
+			"has no units for fp8 (from %s): %s keeps the weights in 8 bits and computes in 16",
 			needs(ada), c.Backend)
 	case strings.HasSuffix(method, "fp4") && have < blackwell:
-		object(false, "", "has no units for 4-bit floats (from %s): %s keeps the weights in 4 bits and computes in 16", needs(blackwell), c.Backend)
+		warn(note.DeviceIndirect, "",
+			"has no units for 4-bit floats (from %s): %s keeps the weights in 4 bits and computes in 16",
+			needs(blackwell), c.Backend)
 	}
 
 	switch {
 	case c.Cache == "nvfp4" && have < blackwell:
-		object(true, "use kv_cache_dtype: fp8 or auto", "does not have an nvfp4 KV cache, which needs %s",
+		warn(note.DeviceUnsupported, "use kv_cache_dtype: fp8 or auto",
+			"does not have an nvfp4 KV cache, which needs %s",
 			needs(blackwell))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada && c.Backend == "tensorrt":
-		object(true, "use kv_cache_dtype: auto", "does not have an fp8 KV cache, which %s needs %s for", c.Backend,
+		warn(note.DeviceUnsupported, "use kv_cache_dtype: auto",
+			"does not have an fp8 KV cache, which %s needs %s for", c.Backend,
 			needs(ada))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada:
-		object(false, "use kv_cache_dtype: auto if the engine refuses it",
+		warn(note.DeviceIndirect, "use kv_cache_dtype: auto if the engine refuses it",
 			"has no units for fp8 (from %s): only some implementations of attention read an fp8 KV cache there",
 			needs(ada))
 	}

@@ -39,7 +39,7 @@ func TestObjections(t *testing.T) {
 		switch {
 		case q.want == "" && len(got) > 0, q.want != "" && len(got) != 1:
 			t.Errorf("%s %+v: %+v, want %q", q.device, q.choice, got, q.want)
-		case q.want != "" && (got[0].Refused != q.refused || !strings.Contains(got[0].Text, q.want)):
+		case q.want != "" && (got[0].Refused != q.refused || !strings.Contains(got[0].Message, q.want)):
 			t.Errorf("%s %+v: %+v, want %q, refused %t", q.device, q.choice, got[0], q.want, q.refused)
 		}
 	}

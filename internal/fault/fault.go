@@ -1,55 +1,43 @@
-// Package fault is the failure that a user can act on: its class, what went
-// wrong, and what to do next. Everything between the name of a model and the
-// file that an engine opens fails with an [*Error].
+// Package fault is the failure between the name of a model and the file that an engine opens: a
+// [note.Failure] whose text has the next step, for it is often part of another message.
 package fault
 
 import (
 	"errors"
 	"fmt"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
-// The failure classes of an [Error]. They are the same
-// words as in result.json's failure.class.
+// The failure classes of an [Error].
 const (
-	NotFound         = "model_not_found"
-	Gated            = "gated_auth"
-	Offline          = "offline"
-	UnsupportedModel = "unsupported_model"
-	UnsupportedDType = "unsupported_dtype_quant"
-	DiskFull         = "disk_full"
-	Corrupt          = "corrupt_model"
-	Permission       = "permission_denied"
-	Interrupted      = "interrupted"
-	DownloadFailed   = "download_failed"
-	WriteFailed      = "write_failed"
+	NotFound         = note.ClassModelNotFound
+	Gated            = note.ClassGated
+	Offline          = note.ClassOffline
+	UnsupportedModel = note.ClassUnsupportedModel
+	UnsupportedDType = note.ClassUnsupportedDType
+	DiskFull         = note.ClassDiskFull
+	Corrupt          = note.ClassCorruptModel
+	Permission       = note.ClassPermission
+	Interrupted      = note.ClassInterrupted
+	DownloadFailed   = note.ClassDownloadFailed
+	WriteFailed      = note.ClassWriteFailed
 )
 
-// Error is a failure that a user can act on: what kind it is, what went wrong,
-// and what to do next.
-type Error struct {
-	Class string // one of the Class constants
-	Msg   string // what was being done, with what, and what happened
-	Hint  string // what to do next; may be empty
-	Err   error  // the cause; may be nil
-}
+// Error is a failure to find, read or write a model.
+type Error struct{ note.Failure }
 
-// Error returns message, cause and hint in one line.
+// Error returns message, cause and next step in one line.
 func (e *Error) Error() string {
-	s := e.Msg
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	if e.Hint != "" {
-		s += " (" + e.Hint + ")"
+	s := e.Failure.Error()
+	if e.Next != "" {
+		s += " (" + e.Next + ")"
 	}
 	return s
 }
 
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
 // Class returns the failure class of err, or "" when err carries none.
-func Class(err error) string {
+func Class(err error) note.Class {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
@@ -57,6 +45,6 @@ func Class(err error) string {
 }
 
 // New builds an [Error]; a nil cause is allowed.
-func New(class string, cause error, hint, format string, args ...any) *Error {
-	return &Error{Class: class, Msg: fmt.Sprintf(format, args...), Hint: hint, Err: cause}
+func New(class note.Class, cause error, next, format string, args ...any) *Error {
+	return &Error{note.Failure{Class: class, Message: fmt.Sprintf(format, args...), Next: next, Err: cause}}
 }

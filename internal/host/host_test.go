@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -117,7 +119,7 @@ func TestCollectGolden(t *testing.T) {
 			checkNulls(t, s)
 			got, err := json.MarshalIndent(struct {
 				Snapshot   *Snapshot `json:"snapshot"`
-				Warnings   []Warning `json:"warnings"`
+				Warnings   note.List `json:"warnings"`
 				CPUThreads int       `json:"cpu_threads"`
 			}{s, Warnings(s), CPUThreads(s)}, "", "  ")
 			if err != nil {

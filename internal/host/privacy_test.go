@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // secrets are what TestPrivacy plants wherever the package looks or might be
@@ -115,7 +117,7 @@ func TestPrivacy(t *testing.T) {
 
 	b, err := json.Marshal(struct {
 		*Snapshot
-		W []Warning
+		W note.List
 	}{s, Warnings(s)})
 	if err != nil {
 		t.Fatal(err)

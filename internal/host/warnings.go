@@ -6,25 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
-)
 
-// Warning is one reason to doubt measurements made on this machine as it is.
-type Warning struct {
-	Code    string `json:"code"` // one of the Warn constants; stable
-	Message string `json:"message"`
-}
-
-// The codes of [Warnings].
-const (
-	WarnNoisyHost         = "noisy_host"
-	WarnGovernorPowersave = "governor_powersave"
-	WarnGovernorMixed     = "governor_mixed"
-	WarnCPUQuota          = "cpu_quota"
-	WarnCPUThrottled      = "cpu_throttled"
-	WarnSwapInUse         = "swap_in_use"
-	WarnVirtualMachine    = "virtual_machine"
-	WarnGPUShared         = "gpu_shared"
-	WarnMixedSoftware     = "mixed_software"
+	"github.com/llenergymeasure/llem/note"
 )
 
 const (
@@ -37,15 +20,12 @@ const (
 
 // Warnings derives from a snapshot taken before the run what a reader of the
 // results should know, in a fixed order. It never warns of what is unknown.
-func Warnings(s *Snapshot) []Warning {
-	var out []Warning
-	warn := func(code, format string, args ...any) {
-		out = append(out, Warning{code, fmt.Sprintf(format, args...)})
-	}
-
+func Warnings(s *Snapshot) note.List {
+	var out note.List
 	if load, ok := LoadPerCore(s); ok && load > noisyLoad {
-		warn(WarnNoisyHost, "the machine was busy before the run: a load of %.2f for %s usable hardware threads; "+
-			"other work adds to the power and takes processor time", *s.Load.Avg1m, number(*s.CPU.CoresUsable))
+		out.Warnf(note.NoisyHost,
+			"the machine was busy before the run: a load of %.2f for %s usable hardware threads; "+
+				"other work adds to the power and takes processor time", *s.Load.Avg1m, number(*s.CPU.CoresUsable))
 	}
 	governor, ok := Governor(s)
 	if _, slow := s.CPU.Governor["powersave"]; slow {
@@ -53,37 +33,40 @@ func Warnings(s *Snapshot) []Warning {
 		if dynamicPowersave(deref(s.CPU.FrequencyDriver)) {
 			effect = "lets the clocks follow the load, with " + preference(s)
 		}
-		warn(WarnGovernorPowersave, "the frequency governor powersave %s; set performance for repeatable runs", effect)
+		out.Warnf(note.GovernorPowersave, "the frequency governor powersave %s; set performance for repeatable runs",
+			effect)
 	}
 	if ok && governor == "" {
-		warn(WarnGovernorMixed, "the processors run under different frequency governors: %s", counts(s.CPU.Governor))
+		out.Warnf(note.GovernorMixed, "the processors run under different frequency governors: %s",
+			counts(s.CPU.Governor))
 	}
 	if quota := s.Cgroup.CPUQuotaCores; quota != nil &&
 		(s.CPU.CPUsAllowed == nil || *quota < float64(*s.CPU.CPUsAllowed)) {
-		warn(WarnCPUQuota, "the control group allows %s hardware threads' worth of time; more running threads "+
+		out.Warnf(note.CPUQuota, "the control group allows %s hardware threads' worth of time; more running threads "+
 			"are stopped "+
 			"for part of each period, which shows in latencies", number(*quota))
 	}
 	if n := s.Cgroup.CPUThrottledPeriods; n != nil && *n > 0 {
-		warn(WarnCPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
+		out.Warnf(note.CPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
 	}
 	if used := s.Memory.SwapUsedBytes; used != nil && *used > swapNoise {
-		warn(WarnSwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs "+
+		out.Warnf(note.SwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs "+
 			"time and energy",
 			float64(*used)/(1<<30))
 	}
 	if vm := s.OS.Virtualisation.VM; vm != nil && *vm {
-		warn(WarnVirtualMachine,
+		out.Warnf(note.VirtualMachine,
 			"this is a virtual machine%s: processor and memory power sensors are usually missing, "+
 				"and neighbours on the same hardware are not visible", in(s.OS.Virtualisation.Hypervisor))
 	}
 	for _, g := range s.GPUs {
 		if n := len(g.Processes); n > 0 {
-			warn(WarnGPUShared, "other processes (%d) are on GPU %d; their energy cannot be told apart", n, g.Index)
+			out.Warnf(note.GPUShared, "other processes (%d) are on GPU %d; their energy cannot be told apart", n,
+				g.Index)
 		}
 	}
 	if len(s.Conflicts) > 0 {
-		warn(WarnMixedSoftware, "the workers run on different software: %s", strings.Join(s.Conflicts, "; "))
+		out.Warnf(note.MixedSoftware, "the workers run on different software: %s", strings.Join(s.Conflicts, "; "))
 	}
 	return out
 }

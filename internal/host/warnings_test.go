@@ -7,21 +7,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-func codes(ws []Warning) []string {
-	var out []string
-	for _, w := range ws {
-		out = append(out, w.Code)
-	}
-	return out
-}
+	"github.com/llenergymeasure/llem/note"
+)
 
 func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		s    Snapshot
-		want []string
+		want []note.Code
 		text string // in the first message
 	}{
 		{"nothing known", Snapshot{}, nil, ""},
@@ -30,29 +24,29 @@ func TestWarnings(t *testing.T) {
 			Load: Load{Avg1m: new(4.0)}, Cgroup: Cgroup{CPUQuotaCores: new(8.0), CPUThrottledPeriods: new(int64(0))},
 			Memory: Memory{SwapUsedBytes: new(int64(1 << 20))}, OS: OS{Virtualisation: Virtualisation{VM: new(false)}},
 			GPUs: []GPU{{Processes: []GPUProcess{}}}}, nil, ""},
-		{"busy", Snapshot{CPU: CPU{CoresUsable: new(2.5)}, Load: Load{Avg1m: new(1.26)}}, []string{WarnNoisyHost},
+		{"busy", Snapshot{CPU: CPU{CoresUsable: new(2.5)}, Load: Load{Avg1m: new(1.26)}}, []note.Code{note.NoisyHost},
 			"a load of 1.26 for 2.50 usable hardware threads"},
 		{"slow governor", Snapshot{CPU: CPU{Governor: map[string]int{"powersave": 4},
 			FrequencyDriver: new("acpi-cpufreq")}},
-			[]string{WarnGovernorPowersave}, "lowest clock"},
+			[]note.Code{note.GovernorPowersave}, "lowest clock"},
 		{"dynamic governor", Snapshot{CPU: CPU{Governor: map[string]int{"powersave": 4},
 			FrequencyDriver: new("amd-pstate-epp"), EPP: map[string]int{"balance_performance": 4}}},
-			[]string{WarnGovernorPowersave}, "follow the load, with the preference balance_performance"},
+			[]note.Code{note.GovernorPowersave}, "follow the load, with the preference balance_performance"},
 		{"two governors", Snapshot{CPU: CPU{Governor: map[string]int{"performance": 3, "schedutil": 1}}},
-			[]string{WarnGovernorMixed}, "performance (3), schedutil (1)"},
+			[]note.Code{note.GovernorMixed}, "performance (3), schedutil (1)"},
 		{"quota", Snapshot{CPU: CPU{CPUsAllowed: new(8)},
 			Cgroup: Cgroup{CPUQuotaCores: new(1.5), CPUThrottledPeriods: new(int64(3))}},
-			[]string{WarnCPUQuota, WarnCPUThrottled}, "1.50 hardware threads"},
-		{"swap", Snapshot{Memory: Memory{SwapUsedBytes: new(int64(3 << 30))}}, []string{WarnSwapInUse}, "3.0 GiB"},
+			[]note.Code{note.CPUQuota, note.CPUThrottled}, "1.50 hardware threads"},
+		{"swap", Snapshot{Memory: Memory{SwapUsedBytes: new(int64(3 << 30))}}, []note.Code{note.SwapInUse}, "3.0 GiB"},
 		{"guest", Snapshot{OS: OS{Virtualisation: Virtualisation{VM: new(true), Hypervisor: new("kvm")}}},
-			[]string{WarnVirtualMachine}, "(kvm)"},
+			[]note.Code{note.VirtualMachine}, "(kvm)"},
 		{"shared GPU", Snapshot{GPUs: []GPU{{}, {Index: 1, Processes: []GPUProcess{{PID: 1}}}}},
-			[]string{WarnGPUShared}, "GPU 1"},
+			[]note.Code{note.GPUShared}, "GPU 1"},
 		{"two environments", Snapshot{Conflicts: []string{"python.version: 3.11 and 3.12"}},
-			[]string{WarnMixedSoftware}, "3.11 and 3.12"},
+			[]note.Code{note.MixedSoftware}, "3.11 and 3.12"},
 	} {
 		got := Warnings(&tt.s)
-		if diff := cmp.Diff(tt.want, codes(got)); diff != "" {
+		if diff := cmp.Diff(tt.want, got.Codes()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		} else if tt.text != "" && !strings.Contains(got[0].Message, tt.text) {
 			t.Errorf("%s: message %q lacks %q", tt.name, got[0].Message, tt.text)

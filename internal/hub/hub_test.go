@@ -15,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub/hubtest"
+	"github.com/llenergymeasure/llem/note"
 )
 
 var testRepo = ID{Name: "org/name", Rev: "main"}
@@ -114,7 +115,7 @@ func TestHubErrors(t *testing.T) {
 		status int
 		code   string
 		token  string
-		class  string
+		class  note.Class
 		text   string
 	}{
 		"no such model":       {"/api", 404, "RepoNotFound", "", fault.NotFound, "check the spelling"},
@@ -288,15 +289,15 @@ func TestWantedFiles(t *testing.T) {
 			"config.json, pytorch_model.bin"},
 		"one gguf":       {l("x-Q4_K_M.gguf", "config.json"), "", gguf.Float16, "x-Q4_K_M.gguf"},
 		"gguf by dtype":  {l("x-gguf.Q4_0.gguf", "x-f16.gguf", "x-bf16.gguf"), "", gguf.Float16, "x-f16.gguf"},
-		"gguf ambiguous": {l("x-Q4_K_M.gguf", "x-Q5_K_M.gguf"), "", gguf.Float16, fault.NotFound},
+		"gguf ambiguous": {l("x-Q4_K_M.gguf", "x-Q5_K_M.gguf"), "", gguf.Float16, string(fault.NotFound)},
 		"gguf named":     {l("x-Q4_K_M.gguf", "x-Q5_K_M.gguf"), "x-Q5_K_M.gguf", "", "x-Q5_K_M.gguf"},
-		"gguf misnamed":  {l("x-Q4_K_M.gguf"), "y.gguf", "", fault.NotFound},
-		"no weights":     {l("README.md", "config.json"), "", "", fault.UnsupportedModel},
+		"gguf misnamed":  {l("x-Q4_K_M.gguf"), "y.gguf", "", string(fault.NotFound)},
+		"no weights":     {l("README.md", "config.json"), "", "", string(fault.UnsupportedModel)},
 	} {
 		got, err := wanted(c.list, ID{Name: "org/name", File: c.file}, c.dtype, false)
 		text := names(got)
 		if err != nil {
-			text = fault.Class(err)
+			text = string(fault.Class(err))
 		}
 		if text != c.want {
 			t.Errorf("%s: %s, want %s (%v)", name, text, c.want, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -77,8 +78,8 @@ func TestCounterJumps(t *testing.T) {
 			}
 			rec, out := simulated(t, library, s, nil)
 			e := rec.Energy
-			_, doubted := warned(rec, "unchecked_counter")
-			_, differ := warned(rec, "agreement")
+			_, doubted := warned(rec, note.UncheckedCounter)
+			_, differ := warned(rec, note.Agreement)
 			alone := strings.HasSuffix(sensor, "alone")
 			switch {
 			case joules == 0 && (e.TotalJ == nil || differ || doubted != alone):

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -65,15 +66,15 @@ func (j *join) energy(tokens result.Tokens) {
 // doubt.
 func (j *join) sensorNotes(counted []*deviceEnergy) {
 	for _, msg := range j.Errors {
-		j.note("sensor_error", msg)
+		j.warn(note.SensorError, msg)
 	}
 	if j.record.Energy.Scope == "gpu" && len(j.Engine.GPUs) == 0 && len(counted) > 1 {
-		j.note("gpu_unknown", fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
+		j.warn(note.GPUUnknown, fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
 			"choose with CUDA_VISIBLE_DEVICES", len(counted)))
 	}
 	for _, d := range counted {
 		if d.doubt != "" {
-			j.note("unchecked_counter",
+			j.warn(note.UncheckedCounter,
 				d.device.ID+": "+d.doubt+
 					"; run it again and compare, or let the workload repeat for longer (energy.min_window)")
 		}
@@ -133,7 +134,7 @@ func (j *join) agree(counted []*deviceEnergy) {
 		counter += *a.CounterJ
 		integral += *a.IntegralJ
 		if a.Verdict == "warn" || a.Verdict == "fail" {
-			j.note("agreement",
+			j.warn(note.Agreement,
 				fmt.Sprintf("%s: counter and integral of the power series differ by %.1f %%", d.device.ID,
 					*a.DifferencePct))
 		}
@@ -208,19 +209,19 @@ func (j *join) telemetryWarnings() {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		j.record.Warn("throttled", fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
+		j.record.Warn(note.Throttled, fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
 	}
 	for _, d := range j.record.Energy.Devices {
 		if !d.Counted || d.Series == nil {
 			continue
 		}
 		if d.Series.Gaps > 0 {
-			j.record.Warn("series_gaps",
+			j.record.Warn(note.SeriesGaps,
 				fmt.Sprintf("%s: %d gaps in the power series, the longest %.0f ms", d.Device, d.Series.Gaps,
 					d.Series.LargestGapMS))
 		}
 		for _, reason := range j.gapReasons(d.Device) {
-			j.record.Warn("series_gaps", d.Device+": "+reason)
+			j.record.Warn(note.SeriesGaps, d.Device+": "+reason)
 		}
 	}
 }

@@ -18,17 +18,18 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/stats"
 )
 
 // Compute fills everything of a record that follows from the material, and returns the
 // rows of the series files. The record brings what does not follow from it: the
-// configuration, the operations of the model, the processor time of the program. Warn, if
+// configuration, the operations of the model, the processor time of the program. Show, if
 // not nil, also receives the warnings that a user should see at once.
-func Compute(m *Material, rec *result.Record, warn func(code, message string)) result.Series {
+func Compute(m *Material, rec *result.Record, show func(code note.Code, message string)) result.Series {
 	s := m.store(rec)
-	j := &join{Material: m, record: rec, warn: warn}
+	j := &join{Material: m, record: rec, show: show}
 	j.compute()
 	shareOut(s.Requests, j.shares)
 	return s
@@ -39,17 +40,17 @@ func Compute(m *Material, rec *result.Record, warn func(code, message string)) r
 type join struct {
 	*Material
 	record *result.Record
-	// warn, if set, also receives warnings at once.
-	warn func(code, message string)
+	// show, if set, also receives warnings at once.
+	show func(code note.Code, message string)
 	// shares are the requests' parts of the phases; nil without a split.
 	shares []attribute.Shares
 }
 
-// note is a warning of the record that the user also sees at once.
-func (j *join) note(code, message string) {
+// warn raises a doubt in the record that the user also sees at once.
+func (j *join) warn(code note.Code, message string) {
 	j.record.Warn(code, message)
-	if j.warn != nil {
-		j.warn(code, message)
+	if j.show != nil {
+		j.show(code, message)
 	}
 }
 
@@ -91,18 +92,18 @@ func countTokens(t *result.Tokens, requests []backend.Request) {
 func (j *join) checkWork(tokens result.Tokens) {
 	switch {
 	case tokens.RequestsFailed > 0:
-		j.note(result.WarnRequestsFailed,
+		j.warn(note.RequestsFailed,
 			fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is "+
 				"not compared with others",
 				tokens.RequestsFailed, len(j.Requests)))
 	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
-		j.note(result.WarnUnequalWork,
+		j.warn(note.UnequalWork,
 			fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: "+
 				"the run is not compared with others",
 				tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
 	default:
 		if n := j.uneven(); n > 0 {
-			j.note(result.WarnUnequalWork,
+			j.warn(note.UnequalWork,
 				fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are "+
 					"right: the run is not compared with others",
 					n, len(j.Requests)))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -111,7 +112,7 @@ func TestFailedRequestsGetNothing(t *testing.T) {
 		sum += *q.DecodeJ
 	}
 	near(t, "decode of the others", sum, *rec.Energy.Phases.Decode.EnergyJ, 1e-9)
-	if _, ok := warned(rec, "requests_failed"); !ok {
+	if _, ok := warned(rec, note.RequestsFailed); !ok {
 		t.Errorf("warnings = %+v", rec.Warnings)
 	}
 }
@@ -161,7 +162,7 @@ func TestDriftingBaseline(t *testing.T) {
 	m.Bare = attribute.Window{Start: 1000 * ms, End: 4000 * ms}
 	rec, _ := joined(t, m)
 	near(t, "drift_w", rec.Energy.Devices[0].Bare.DriftW, -10, 0.3)
-	if msg, _ := warned(rec, "baseline_drift"); !strings.Contains(msg, "before the engine was started") ||
+	if msg, _ := warned(rec, note.BaselineDrift); !strings.Contains(msg, "before the engine was started") ||
 		!strings.Contains(msg, "let the machine rest") {
 		t.Errorf("warning = %q, want one about the drift", msg)
 	}
@@ -335,7 +336,7 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 func half(q *result.Quantity) float64 { return (q.CI95[1] - q.CI95[0]) / 2 }
 
 // warned says whether the record has a warning of the code, and its text.
-func warned(r *result.Record, code string) (string, bool) {
+func warned(r *result.Record, code note.Code) (string, bool) {
 	for _, w := range r.Warnings {
 		if w.Code == code {
 			return w.Message, true

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -104,7 +105,7 @@ func (j *join) unattributed(counted []*deviceEnergy, p *result.Phases) {
 		Method: "total less phases and idle time", Source: e.TotalJ.Source}
 	if share := math.Abs(rest) / e.TotalJ.Value; share > agreementWarn/100 && p.Prefill.EnergyJ != nil &&
 		p.Decode.EnergyJ != nil {
-		j.note("unattributed",
+		j.warn(note.Unattributed,
 			fmt.Sprintf("the phases leave %.1f %% of the total: the power series and the counter, or the model of "+
 				"the steps, do not fit", 100*rest/e.TotalJ.Value))
 	}

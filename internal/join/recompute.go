@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -62,8 +63,8 @@ func Recompute(dir string) Recomputed {
 	out.Status = string(rec.Status)
 	if rec.Status != result.OK {
 		out.Skipped = "the run has no numbers: it is " + out.Status
-		if f := rec.Failure; f != nil && f.Class != out.Status {
-			out.Skipped += " (" + f.Class + ")"
+		if f := rec.Failure; f != nil && string(f.Class) != out.Status {
+			out.Skipped += " (" + string(f.Class) + ")"
 		}
 		return out
 	}
@@ -189,7 +190,7 @@ func flat(r *result.Record) map[string]any {
 	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency,
 		"throughput": r.Throughput,
 		"energy":     r.Energy, "compute": r.Compute, "harness": r.Harness,
-		"warnings": map[string]string{"work": r.Unequal()}}
+		"warnings": map[string]note.Code{"work": r.Unequal()}}
 	text, err := json.Marshal(part)
 	if err != nil {
 		return map[string]any{"": fmt.Sprintf("cannot be encoded: %v", err)}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -153,7 +154,7 @@ func (r *run) remember(trace power.Trace, w attribute.Window) {
 			continue
 		}
 		if err := r.Baselines.put(d, idle, time.Now()); err != nil {
-			r.note("baseline_cache", err.Error())
+			r.warn(note.BaselineCache, err.Error())
 			return
 		}
 	}

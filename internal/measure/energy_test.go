@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -150,7 +151,7 @@ func TestUnknownGPU(t *testing.T) {
 	l.loaded.DeviceUUIDs = nil
 	l.options.Meters = []power.Meter{l.newMeter(gpu0, gpu1)}
 	r := l.measure(t, result.OK)
-	if msg, ok := warned(r, "gpu_unknown"); !ok || !strings.Contains(msg, "all 2") {
+	if msg, ok := warned(r, note.GPUUnknown); !ok || !strings.Contains(msg, "all 2") {
 		t.Errorf("warnings = %+v, want one about an unknown GPU", r.Warnings)
 	}
 }
@@ -232,7 +233,7 @@ func TestSensorFaults(t *testing.T) {
 	for name, q := range map[string]struct {
 		spoil   func(*engine, *meter)
 		reason  string
-		warning string
+		warning note.Code
 	}{
 		"dies in the window": {func(e *engine, m *meter) {
 			dead := func() error {
@@ -333,7 +334,7 @@ func TestDropoutWithCounter(t *testing.T) {
 	if r.Energy.Phases != nil || !strings.Contains(r.Energy.PhasesReason, "covers only") {
 		t.Errorf("phases = %+v, reason %q, want a refusal", r.Energy.Phases, r.Energy.PhasesReason)
 	}
-	if _, ok := warned(r, "series_gaps"); !ok {
+	if _, ok := warned(r, note.SeriesGaps); !ok {
 		t.Errorf("warnings = %+v, want one of series_gaps", r.Warnings)
 	}
 	if v := r.Energy.Agreement.Verdict; v != "single_source" {
@@ -398,7 +399,7 @@ func TestBaselineThatFails(t *testing.T) {
 			if r.Energy.NetJ != nil || r.Energy.BaselineW != nil {
 				t.Errorf("net_j = %+v, want null", r.Energy.NetJ)
 			}
-			if msg, _ := warned(r, "no_baseline"); !strings.Contains(msg, q.want) {
+			if msg, _ := warned(r, note.NoBaseline); !strings.Contains(msg, q.want) {
 				t.Errorf("warning = %q, want one about %q", msg, q.want)
 			}
 		})
@@ -435,7 +436,7 @@ func TestBaselineWaits(t *testing.T) {
 	}
 	l.options.Meters = []power.Meter{m}
 	r := l.withEnergy(t)
-	if msg, doubted := warned(r, "baseline_drift"); doubted {
+	if msg, doubted := warned(r, note.BaselineDrift); doubted {
 		t.Errorf("the baseline was taken while power fell: %s", msg)
 	}
 	near(t, "baseline_w", r.Energy.BaselineW.Value, idleW, 0.5)
@@ -472,7 +473,7 @@ func TestOppositeErrors(t *testing.T) {
 	for _, d := range r.Energy.Devices {
 		found := false
 		for _, w := range r.Warnings {
-			found = found || w.Code == "agreement" && strings.HasPrefix(w.Message, d.Device+": ")
+			found = found || w.Code == note.Agreement && strings.HasPrefix(w.Message, d.Device+": ")
 		}
 		if !found {
 			t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -108,7 +109,7 @@ func (r *run) obtain(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		r.note("engine_restarted",
+		r.warn(note.EngineRestarted,
 			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): it was started anew", err))
 		closeErr := r.engine.close()
 		r.engine = nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -136,7 +137,7 @@ func TestEngineIsStartedAnew(t *testing.T) {
 			if bare := r.Energy.Devices[0].Bare; bare == nil || bare.AgeS != 0 || bare.W <= 0 {
 				t.Errorf("idle power %+v, want a new one", bare)
 			}
-			if _, told := warned(r, "engine_restarted"); told != (name == "refused") {
+			if _, told := warned(r, note.EngineRestarted); told != (name == "refused") {
 				t.Errorf("warnings %+v", r.Warnings)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -18,7 +19,7 @@ func (r *run) finish(w *measured) {
 	r.compute(w.log.Requests)
 	r.checkStreams(w.log)
 	r.harness(w)
-	r.series = join.Compute(r.material(w), r.record, r.tell)
+	r.series = join.Compute(r.material(w), r.record, r.show)
 	r.memory(w.log, w.window)
 }
 
@@ -35,11 +36,11 @@ func (r *run) describeBackend() {
 // checkStreams says what a server's streams do not tell.
 func (r *run) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
-		r.note("reconnects", fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
+		r.warn(note.Reconnects, fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
 			"for them is in TTFT", n))
 	}
 	if n := log.SharedStamps; n > 0 {
-		r.note("shared_stamps",
+		r.warn(note.SharedStamps,
 			fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its "+
 				"small percentiles are too low", n))
 	}
@@ -48,7 +49,7 @@ func (r *run) checkStreams(log *backend.Log) {
 // compute counts parameters and operations from the architecture.
 func (r *run) compute(requests []backend.Request) {
 	if r.resolved.ConfigErr != nil {
-		r.record.Warn("flops_unknown", "parameters and FLOPs are unknown: "+r.resolved.ConfigErr.Error())
+		r.record.Warn(note.FLOPsUnknown, "parameters and FLOPs are unknown: "+r.resolved.ConfigErr.Error())
 		return
 	}
 	var lengths []model.Length

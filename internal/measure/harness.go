@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -74,7 +75,7 @@ func (r *run) harness(w *measured) {
 		h.PeakBytes = u.Maxrss * 1024
 	}
 	if h.SamplerBytes > mostSampled {
-		r.record.Warn("sampler_memory",
+		r.record.Warn(note.SamplerMemory,
 			fmt.Sprintf("the sampled series took %.0f MB of memory during the window, more than %.0f MB: use a "+
 				"shorter window or fewer devices",
 				float64(h.SamplerBytes)/1e6, mostSampled/1e6))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -133,7 +134,7 @@ func TestSharedGPUInARun(t *testing.T) {
 	l.options.Meters = []power.Meter{m}
 	var text []string
 	for _, w := range l.withEnergy(t).Warnings {
-		if w.Code == "gpu_shared" {
+		if w.Code == note.GPUShared {
 			text = append(text, w.Message)
 		}
 	}
@@ -177,7 +178,7 @@ func TestRepeatedWorkload(t *testing.T) {
 		t.Errorf("%d requests and %d steps, want %d and %d", len(seen), len(out.Series.Steps), 3*n, n*outputLen)
 	}
 	near(t, "per_request_j", r.Energy.PerRequestJ.Value, r.Energy.TotalJ.Value/float64(3*n), 1e-9)
-	if _, short := warned(r, "unequal_work"); short {
+	if _, short := warned(r, note.UnequalWork); short {
 		t.Errorf("warnings %+v", r.Warnings)
 	}
 	once := labFor(t)

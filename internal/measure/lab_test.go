@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/result"
@@ -357,7 +358,7 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 func half(q *result.Quantity) float64 { return (q.CI95[1] - q.CI95[0]) / 2 }
 
 // warned says whether the record has a warning of the code, and its text.
-func warned(r *result.Record, code string) (string, bool) {
+func warned(r *result.Record, code note.Code) (string, bool) {
 	for _, w := range r.Warnings {
 		if w.Code == code {
 			return w.Message, true

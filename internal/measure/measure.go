@@ -23,6 +23,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -38,7 +39,7 @@ type Options struct {
 	Meters  []power.Meter
 	Missing []power.Unavailable
 	// Warnings are doubts about the machine that hold for every run.
-	Warnings []result.Warning
+	Warnings note.List
 	Store    model.Store
 	// Threads is the engine's number of threads where the study leaves it open.
 	Threads int
@@ -95,13 +96,13 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	}
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrTimeout) {
 		r.fail(result.Interrupted, &backend.Failure{Class: backend.ClassInterrupted,
-			Message: "interrupted", Hint: "run it again"})
+			Message: "interrupted", Next: "run it again"})
 		return r.outcome(), context.Cause(ctx)
 	}
 	if errors.Is(context.Cause(ctx), ErrTimeout) {
 		err = &backend.Failure{Class: backend.ClassTimeout,
 			Message: "the run took longer than its limit (" + r.doing + ")",
-			Hint:    "raise --timeout, or use fewer prompts or output tokens"}
+			Next:    "raise --timeout, or use fewer prompts or output tokens"}
 	}
 	r.fail(result.Failed, asFailure(err))
 	return r.outcome(), nil
@@ -148,7 +149,7 @@ func newRecord(o Options) *result.Record {
 		Config:   o.Experiment,
 		Backend:  result.Backend{Name: o.Experiment.Backend, Runner: runner, Image: image},
 		Energy:   result.Energy{Provenance: result.None, Sources: []string{}, Devices: []result.Device{}},
-		Warnings: append([]result.Warning{}, o.Warnings...), Files: map[string]string{},
+		Warnings: append(note.List{}, o.Warnings...), Files: map[string]string{},
 	}
 }
 
@@ -157,7 +158,7 @@ func (r *run) outcome() *Outcome { return &Outcome{r.record, r.series, r.loaded}
 func (r *run) fail(status result.Status, f *backend.Failure) {
 	r.record.Status = status
 	join.StoreIdle(&join.Material{Bare: r.bare, Resident: r.resident}, r.record, nil)
-	r.record.Failure = &result.Failure{Class: string(f.Class), Message: f.Error(), Hint: f.Hint, LogTail: f.LogTail}
+	r.record.Failure = f.Whole()
 	if r.record.Energy.Reason == "" {
 		r.record.Energy.Reason = "the run did not finish"
 	}
@@ -166,7 +167,7 @@ func (r *run) fail(status result.Status, f *backend.Failure) {
 // asFailure keeps the class, message and hint that an error brings.
 func asFailure(err error) *backend.Failure {
 	if me, ok := errors.AsType[*fault.Error](err); ok {
-		return &backend.Failure{Class: backend.Class(me.Class), Message: me.Msg, Hint: me.Hint, Err: me.Err}
+		return &me.Failure
 	}
 	if de, ok := errors.AsType[*workload.DatasetError](err); ok {
 		return &backend.Failure{Class: backend.ClassConfig, Message: de.Error()}
@@ -185,20 +186,20 @@ func (r *run) emit(e event.Event) {
 	}
 }
 
-// note is a warning of the record that the user also sees at once.
-func (r *run) note(code, message string) {
+// warn raises a doubt in the record that the user also sees at once.
+func (r *run) warn(code note.Code, message string) {
 	r.record.Warn(code, message)
-	r.tell(code, message)
+	r.show(code, message)
 }
 
-// tell shows a warning to the user at once.
-func (r *run) tell(code, message string) { r.emit(event.Note{Code: code, Message: message}) }
+// show shows a warning to the user at once.
+func (r *run) show(code note.Code, message string) { r.emit(event.Note{Code: code, Message: message}) }
 
 func (r *run) do(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	r.doubts()
+	r.meterWarnings()
 	if err := r.obtain(ctx); err != nil {
 		return err
 	}
@@ -235,18 +236,18 @@ func (r *run) do(ctx context.Context) error {
 	r.finish(m)
 	r.learn()
 	for _, n := range r.processes.Doubts(r.shareable(), m.window) {
-		r.note(string(n.Code), n.Message)
+		r.warn(n.Code, n.Message)
 	}
 	r.tooShort(m.window)
 	return r.done(true)
 }
 
-// doubts are what the meters themselves are not sure of.
-func (r *run) doubts() {
+// meterWarnings adds what the meters themselves are not sure of.
+func (r *run) meterWarnings() {
 	for _, meter := range r.Meters {
 		if w, ok := meter.(power.Warner); ok {
 			for _, msg := range w.Warnings() {
-				r.record.Warn("sensor", msg)
+				r.record.Warn(note.Sensor, msg)
 			}
 		}
 	}

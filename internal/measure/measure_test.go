@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -49,10 +50,10 @@ func TestRecordOfARun(t *testing.T) {
 		*r.Memory.PeakBytes != 1<<20 {
 		t.Errorf("record = %+v", r)
 	}
-	if msg, _ := warned(r, "engine"); msg != l.loaded.Notes[0] {
+	if msg, _ := warned(r, note.Engine); msg != l.loaded.Notes[0] {
 		t.Errorf("the engine's note is missing: %+v", r.Warnings)
 	}
-	if _, ok := warned(r, "unequal_work"); ok {
+	if _, ok := warned(r, note.UnequalWork); ok {
 		t.Errorf("warnings = %+v", r.Warnings)
 	}
 	if len(out.Series.Requests) != 3 || len(out.Series.Steps) != outputLen {
@@ -135,7 +136,7 @@ func TestFailedRequests(t *testing.T) {
 	if diff := cmp.Diff(want, r.Tokens); diff != "" {
 		t.Errorf("tokens (-want +got):\n%s", diff)
 	}
-	if msg, _ := warned(r, "requests_failed"); !strings.HasPrefix(msg, "1 of 3 requests failed") {
+	if msg, _ := warned(r, note.RequestsFailed); !strings.HasPrefix(msg, "1 of 3 requests failed") {
 		t.Errorf("warning = %q", msg)
 	}
 	near(t, "per_output_token_j", r.Energy.PerOutputTokenJ.Value, r.Energy.TotalJ.Value/(2*outputLen), 1e-9)
@@ -197,7 +198,7 @@ func TestFailures(t *testing.T) {
 			l := newLab(t)
 			q.spoil(t, l)
 			r := l.measure(t, result.Failed)
-			if r.Failure.Class != string(q.class) || !strings.Contains(r.Failure.Message, q.want) {
+			if r.Failure.Class != q.class || !strings.Contains(r.Failure.Message, q.want) {
 				t.Errorf("failure = %+v, want class %s about %q", r.Failure, q.class, q.want)
 			}
 			if r.Energy.TotalJ != nil || r.Energy.Reason != "the run did not finish" {
@@ -259,7 +260,7 @@ func TestEndOfTime(t *testing.T) {
 				t.Errorf("error = %v, want %v", err, q.err)
 			}
 			r := out.Record
-			if r.Status != q.status || r.Failure == nil || r.Failure.Class != string(q.class) || r.Failure.Hint == "" {
+			if r.Status != q.status || r.Failure == nil || r.Failure.Class != q.class || r.Failure.Next == "" {
 				t.Errorf("status %s, failure %+v, want %s of class %s", r.Status, r.Failure, q.status, q.class)
 			}
 			if q.class == backend.ClassTimeout && !strings.Contains(r.Failure.Message, "measure") {

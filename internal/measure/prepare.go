@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -27,7 +28,7 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 		if w := set.Warning(); w != "" {
-			r.note("dataset_skipped", w)
+			r.warn(note.DatasetSkipped, w)
 		}
 	}
 	format := model.FormatHF
@@ -49,7 +50,7 @@ func (r *run) prepare(ctx context.Context) error {
 	r.resolved = resolved
 	r.record.Synthetic = resolved.Synthetic
 	if resolved.Synthetic {
-		r.record.Warn("synthetic",
+		r.record.Warn(note.Synthetic,
 			"random weights: the arithmetic and its energy are those of the shape, not of a trained model")
 	}
 	return r.checkDType()
@@ -125,14 +126,14 @@ func (r *run) spec(log string) backend.Spec {
 func (r *run) ready(began int64) {
 	r.loaded = r.engine.session.Loaded()
 	r.record.Timing.LoadS = since(began)
-	code := "engine"
+	code := note.Engine
 	if r.Experiment.Backend == study.Fake {
-		code = "simulated"
+		code = note.Simulated
 	}
 	for _, n := range r.loaded.Notes {
 		r.record.Warn(code, n)
 		if r.engine.runs == 1 { // it has been said when the engine was started
-			r.tell(code, n)
+			r.show(code, n)
 		}
 	}
 	r.describeBackend()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -71,7 +72,7 @@ func TestRecomputeFindsMore(t *testing.T) {
 	}
 
 	failed := *out.Record
-	failed.Status, failed.Failure = result.Failed, &result.Failure{Class: "oom_gpu"}
+	failed.Status, failed.Failure = result.Failed, &note.Failure{Class: note.ClassOOMGPU}
 	got := join.Recompute(onDisk(t, &Outcome{Record: &failed}))
 	if got.Skipped != "the run has no numbers: it is failed (oom_gpu)" || got.Error != "" || got.Numbers != 0 {
 		t.Errorf("a failed run: %+v, want it skipped with the reason", got)
@@ -89,7 +90,8 @@ func TestRecompute(t *testing.T) {
 	l.options.Meters = []power.Meter{l.newMeter(gpu0), l.newMeter(cpu0)}
 	l.options.Profiles = map[string]*power.Profile{"gpu0": {SwingPct: new(12.0)}}
 	dir, rec := commit(t, l)
-	if !slices.ContainsFunc(rec.Energy.TotalJ.Budget, func(b result.BudgetTerm) bool { return strings.HasPrefix(b.Term, "aliasing") }) {
+	if !slices.ContainsFunc(rec.Energy.TotalJ.Budget,
+		func(b result.BudgetTerm) bool { return strings.HasPrefix(b.Term, "aliasing") }) {
 		t.Errorf("budget %+v: the self-test's swing is not in it", rec.Energy.TotalJ.Budget)
 	}
 	if rec.Energy.Phases == nil || rec.Energy.NetResidentJ == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // work makes the engine's workload from requests, several times over. Each time is a
@@ -70,7 +71,7 @@ func (r *run) warmUp(ctx context.Context, session backend.Session) error {
 	}
 	r.record.Timing.WarmupS = since(began)
 	if r.Experiment.Warmup.Runs == 0 {
-		r.record.Warn("no_warmup", "warmup.runs is 0: the first requests include one-time costs")
+		r.record.Warn(note.NoWarmUp, "warmup.runs is 0: the first requests include one-time costs")
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func (r *run) repeatsFor(seconds float64) int {
 		return 1
 	}
 	if r.warmNS <= 0 {
-		r.record.Warn("min_window",
+		r.record.Warn(note.MinWindow,
 			"energy.min_window needs a warm-up to know how often to repeat the workload: it runs once; raise "+
 				"warmup.runs")
 		return 1
@@ -155,7 +156,7 @@ func (r *run) lengthen(got float64) bool {
 		return false
 	}
 	r.record.Timing.DiscardedWindowS = got
-	r.note("window_repeated", fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in "+
+	r.warn(note.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in "+
 		"%.3g s, less than the %.3g s that %s; "+
 		"that window is thrown away and measured again with %d times", r.repeats, got, want, who, n))
 	r.repeats = n
@@ -166,7 +167,7 @@ func (r *run) lengthen(got float64) bool {
 func (r *run) tooShort(w attribute.Window) {
 	want, who := r.wanted()
 	if got := w.Duration().Seconds(); got < want && r.warmNS > 0 {
-		r.note("min_window", fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter "+
+		r.warn(note.MinWindow, fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter "+
 			"than the %.3g s that %s: "+
 			"use more prompts, or raise energy.min_window", got, r.repeats, want, who))
 	}

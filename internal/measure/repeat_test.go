@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -35,12 +36,12 @@ func TestSlowWarmUp(t *testing.T) {
 			if l.windows != q.windows {
 				t.Errorf("%d windows, want %d", l.windows, q.windows)
 			}
-			note, again := warned(r, "window_repeated")
+			text, again := warned(r, note.WindowRepeated)
 			if again != (q.windows > 1) || again != (r.Timing.DiscardedWindowS > 0) ||
-				again && !strings.Contains(note, "thrown away") {
-				t.Errorf("note %q and %v s thrown away after %d windows", note, r.Timing.DiscardedWindowS, l.windows)
+				again && !strings.Contains(text, "thrown away") {
+				t.Errorf("text %q and %v s thrown away after %d windows", text, r.Timing.DiscardedWindowS, l.windows)
 			}
-			if msg, short := warned(r, "min_window"); short {
+			if msg, short := warned(r, note.MinWindow); short {
 				t.Errorf("warning %q of a window of %.3g s", msg, r.Window.DurationS)
 			}
 			// Nothing of the window that was thrown away is in the result.
@@ -80,7 +81,7 @@ func TestShortWindowWarns(t *testing.T) {
 			r.Meters = nil
 		}
 		r.tooShort(lasting(q.got))
-		msg, ok := warned(r.record, "min_window")
+		msg, ok := warned(r.record, note.MinWindow)
 		if ok != (q.want != "") || !strings.Contains(msg, q.want) {
 			t.Errorf("%s: warning %q, want one about %q", name, msg, q.want)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/hub/hubtest"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // hfModel is the content of a small repository.
@@ -72,8 +73,9 @@ func TestReach(t *testing.T) {
 	t.Setenv("HF_TOKEN", "")
 	t.Setenv("HF_ENDPOINT", server.URL)
 	for name, q := range map[string]struct {
-		class, text string
-		known       bool
+		class note.Class
+		text  string
+		known bool
 	}{
 		"org/good":         {"", "", true},
 		"org/new":          {"", "", false},

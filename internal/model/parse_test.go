@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 func TestFromHFConfigForms(t *testing.T) {
@@ -42,7 +43,11 @@ func TestFromHFConfigForms(t *testing.T) {
 }
 
 func TestFromHFConfigMistakes(t *testing.T) {
-	for name, c := range map[string]struct{ json, class, text string }{
+	for name, c := range map[string]struct {
+		json  string
+		class note.Class
+		text  string
+	}{
 		"empty":        {" ", fault.Corrupt, "empty"},
 		"not JSON":     {"<html>", fault.Corrupt, "JSON"},
 		"a list":       {"[]", fault.Corrupt, "JSON"},

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
 	"github.com/llenergymeasure/llem/internal/hub/hubtest"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // hfNames maps GGUF tensor names to those of Hugging Face files. Gemma calls
@@ -184,7 +185,11 @@ func TestResolveMistakes(t *testing.T) {
 		strings.Replace(llamaConfig, "{", `{"quantization_config":{"quant_method":"awq"},`, 1))
 	writeFile(t, filepath.Join(root, "notes.txt"), "hello")
 	writeFile(t, filepath.Join(root, "empty.gguf"), "")
-	for name, c := range map[string]struct{ model, format, class, text string }{
+	for name, c := range map[string]struct {
+		model, format string
+		class         note.Class
+		text          string
+	}{
 		"nothing":            {"", "", fault.NotFound, "no model"},
 		"bare word":          {"llama3", "", fault.NotFound, "org/name"},
 		"shape, no prefix":   {"smollm2-135m", "", fault.NotFound, "random:smollm2-135m"},

@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -46,7 +47,8 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 }
 
 func problemOf(q campaign.Problem, short string) Problem {
-	return Problem{Finding{Error: true, Text: q.Err.Source + ": " + q.Err.Msg, Next: q.Err.Hint, Short: short},
+	return Problem{Finding{Error: true, Short: short,
+		Note: note.Note{Code: q.Err.Code, Message: q.Err.Source + ": " + q.Err.Message, Next: q.Err.Next}},
 		q.Concerns}
 }
 
@@ -89,13 +91,11 @@ func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error)
 // may answer later.
 func unreachable(name string, err error) Problem {
 	class := fault.Class(err)
-	q := Problem{Finding{Error: true, Short: "model", Text: "model " + name + ": " + err.Error()},
+	q := Problem{Finding{Error: true, Short: "model",
+		Note: note.Note{Code: note.ModelUnreachable, Message: "model " + name + ": " + err.Error()}},
 		func(x study.Experiment) bool { return x.Model == name }}
 	if e, ok := errors.AsType[*fault.Error](err); ok {
-		q.Text, q.Next = "model: "+e.Msg, e.Hint
-		if e.Err != nil {
-			q.Text += ": " + e.Err.Error()
-		}
+		q.Message, q.Next = "model: "+e.Failure.Error(), e.Next
 	}
 	switch class {
 	case fault.Gated:
@@ -149,10 +149,11 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 	var out []Problem
 	for _, name := range names {
 		if c, err := e.config(name); err == nil && c.Context > 0 && longest[name] > c.Context {
-			out = append(out, Problem{Finding{Text: fmt.Sprintf("model %s is made for %d tokens, and up to %d "+
-				"are asked for", name, c.Context, longest[name]),
+			out = append(out, Problem{Finding{Note: note.Note{Code: note.ContextExceeded,
+				Message: fmt.Sprintf("model %s is made for %d tokens, and up to %d "+
+					"are asked for", name, c.Context, longest[name]),
 				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others " +
-					"answer nonsense"},
+					"answer nonsense"}},
 				func(x study.Experiment) bool {
 					return x.Model == name && x.Workload.InputTokens+x.Workload.OutputTokens > c.Context
 				}})
@@ -175,17 +176,18 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	}
 	var out []Problem
 	if most > have {
-		out = append(out, Problem{Finding{Error: true, Short: "data set",
-			Text: fmt.Sprintf("dataset %s: has %d prompts, up to %d asked for", set.Source, have, most),
+		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: note.Mistake,
+			Message: fmt.Sprintf("dataset %s: has %d prompts, up to %d asked for", set.Source, have, most),
 			Next: fmt.Sprintf(
 				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
-					"has such a point is refused", have)},
+					"has such a point is refused", have)}},
 			func(x study.Experiment) bool { return x.Workload.Dataset == set.Source && x.Workload.Prompts > have }})
 	}
 	if wanted > longest {
-		out = append(out, Problem{Finding{Text: fmt.Sprintf("dataset %s: its longest prompt has %d bytes, and so "+
-			"fewer than the %d tokens of workload.input_tokens", set.Source, longest, wanted),
-			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"},
+		out = append(out, Problem{Finding{Note: note.Note{Code: note.PromptsShort,
+			Message: fmt.Sprintf("dataset %s: its longest prompt has %d bytes, and so "+
+				"fewer than the %d tokens of workload.input_tokens", set.Source, longest, wanted),
+			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"}},
 			func(x study.Experiment) bool {
 				return x.Workload.Dataset == set.Source && x.Workload.InputTokens > longest
 			}})

@@ -281,7 +281,7 @@ func (e *Estimator) Objections(all []study.Experiment) []Problem {
 		}
 		seen[choice] = true
 		for _, o := range e.card.Objections(choice) {
-			out = append(out, Problem{Finding{Error: o.Refused, Text: o.Text, Next: o.Next, Short: "device"},
+			out = append(out, Problem{Finding{Error: o.Refused, Note: o.Note, Short: "device"},
 				func(x study.Experiment) bool { return onGPU(x) && choiceOf(x) == choice }})
 		}
 	}

@@ -114,7 +114,8 @@ func TestObjectionsConcern(t *testing.T) {
 	s := parse(t, "model: random:llama-3.2-1b\nbackend: [vllm, embedded]\nsweep: {dtype: [float16, bfloat16]}\n")
 	p := New(Options{Study: s, Problems: estimator(t, "v100").Objections(s.Experiments)})
 	if p.Runnable != 3 || len(p.Findings) != 1 ||
-		!strings.Contains(p.Findings[0].Text, "V100 SXM2 32GB (compute capability 7.0) does not compute in bfloat16") {
+		!strings.Contains(p.Findings[0].Message,
+			"V100 SXM2 32GB (compute capability 7.0) does not compute in bfloat16") {
 		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
 	}
 }
@@ -130,7 +131,7 @@ func TestObjectionsOfOtherCards(t *testing.T) {
 	got := e.Objections(parse(t,
 		"model: random:llama-3.2-1b\nbackend: pytorch\npytorch.attn_implementation: flash_attention_2\n").Experiments)
 	if len(got) != 2 || got[0].Error || !got[1].Error ||
-		!strings.HasPrefix(got[1].Text, "Quadro RTX 5000 (compute capability 7.5) does not run flash_attention_2") {
+		!strings.HasPrefix(got[1].Message, "Quadro RTX 5000 (compute capability 7.5) does not run flash_attention_2") {
 		t.Errorf("%+v", got)
 	}
 }
@@ -236,12 +237,12 @@ func TestDatasets(t *testing.T) {
 	problems := Datasets(s)
 	p := New(Options{Study: s, Problems: problems})
 	if p.Runnable != 4 || len(p.Findings) != 2 ||
-		!strings.Contains(p.Findings[0].Text, "has 2 prompts, up to 3 asked for") ||
-		p.Findings[1].Error || !strings.Contains(p.Findings[1].Text, "its longest prompt has 3 bytes") {
+		!strings.Contains(p.Findings[0].Message, "has 2 prompts, up to 3 asked for") ||
+		p.Findings[1].Error || !strings.Contains(p.Findings[1].Message, "its longest prompt has 3 bytes") {
 		t.Errorf("%d runnable, %+v", p.Runnable, p.Findings)
 	}
 	if got := Datasets(parse(t, "model: random:tiny-llama\nworkload.dataset: none.jsonl\n")); len(got) != 1 ||
-		!strings.Contains(got[0].Text, "none.jsonl") {
+		!strings.Contains(got[0].Message, "none.jsonl") {
 		t.Errorf("a missing file: %+v", got)
 	}
 }
@@ -251,7 +252,7 @@ func TestContexts(t *testing.T) {
 	e := estimator(t, "h200")
 	got := Contexts(parse(t, "model: random:tiny-llama\nsweep: {workload.input_tokens: [1984, 1985]}\n"), e)
 	if len(got) != 1 || got[0].Error ||
-		!strings.Contains(got[0].Text, "is made for 2048 tokens, and up to 2049 are asked for") {
+		!strings.Contains(got[0].Message, "is made for 2048 tokens, and up to 2049 are asked for") {
 		t.Errorf("%+v", got)
 	}
 	if got := Contexts(parse(t, "model: random:tiny-llama\nworkload.input_tokens: 1984\n"), e); len(got) != 0 {
@@ -293,7 +294,7 @@ func TestModels(t *testing.T) {
 	}
 	for i, want := range []string{"access to org/gated is restricted", "502 Bad Gateway for org/down",
 		"there is no model org/none"} {
-		if f := p.Findings[i]; !strings.Contains(f.Text, want) || f.Error != (i != 1) {
+		if f := p.Findings[i]; !strings.Contains(f.Message, want) || f.Error != (i != 1) {
 			t.Errorf("finding %+v, want %q", f, want)
 		}
 	}

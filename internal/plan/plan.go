@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -130,9 +131,8 @@ type Run struct {
 // Finding is something to know before the study starts. An error stops the points it
 // names; a warning stops nothing.
 type Finding struct {
-	Error bool   `json:"error"`
-	Text  string `json:"text"`
-	Next  string `json:"next,omitempty"`
+	Error bool `json:"error"`
+	note.Note
 	// Short is a word for a table.
 	Short string `json:"-"`
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -90,11 +91,11 @@ func TestLimitAndOnly(t *testing.T) {
 func TestProblems(t *testing.T) {
 	s := parse(t, twoEngines)
 	p := New(Options{Study: s, Problems: []Problem{
-		{Finding{Error: true, Text: "no torch", Short: "engine"},
+		{Finding{Error: true, Note: note.Note{Message: "no torch"}, Short: "engine"},
 			func(e study.Experiment) bool { return e.Backend == study.PyTorch }},
-		{Finding{Error: true, Text: "no float32", Short: "device"},
+		{Finding{Error: true, Note: note.Note{Message: "no float32"}, Short: "device"},
 			func(e study.Experiment) bool { return e.DType == "float32" && e.Backend == study.PyTorch }},
-		{Finding: Finding{Text: "busy"}},
+		{Finding: Finding{Note: note.Note{Message: "busy"}}},
 	}})
 	if p.Runnable != 2 || len(p.Findings) != 3 {
 		t.Errorf("%d runnable, %d findings, want 2 and 3", p.Runnable, len(p.Findings))
@@ -173,7 +174,7 @@ func TestLearn(t *testing.T) {
 						TotalJ:  &result.Quantity{Value: 45600 * float64(q.window.Repeats)},
 						Devices: []result.Device{{Device: "gpu0", Kind: "gpu", Name: "NVIDIA H200", Counted: true}}}}
 				if cycle == 2 {
-					rec.Warn(result.WarnUnequalWork, "it teaches nothing")
+					rec.Warn(note.UnequalWork, "it teaches nothing")
 				}
 				if err := run.Commit(rec, result.Series{}); err != nil {
 					t.Fatal(err)

@@ -64,7 +64,7 @@ func (o Options) problemsOf(e study.Experiment) (full, short []string) {
 		if !q.Error || q.Concerns == nil || !q.Concerns(e) {
 			continue
 		}
-		full = append(full, q.Text)
+		full = append(full, q.Message)
 		word := q.Short
 		if word == "" {
 			word = "see below"

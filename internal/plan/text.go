@@ -21,7 +21,7 @@ func (p *Plan) Text(w io.Writer, width int) error {
 		if f.Error {
 			word = "error"
 		}
-		fmt.Fprintf(&b, "%s: %s\n", word, f.Text)
+		fmt.Fprintf(&b, "%s: %s\n", word, f.Message)
 		if f.Next != "" {
 			fmt.Fprintf(&b, "  next: %s\n", f.Next)
 		}
@@ -127,7 +127,7 @@ func (p *Plan) left(b *strings.Builder) {
 			fmt.Fprintf(b, "  …\n")
 			break
 		}
-		fmt.Fprintf(b, "  %s: %s\n", q.Point, q.Reason)
+		fmt.Fprintf(b, "  %s: %s\n", q.Point, q.Message)
 	}
 	if len(p.Unused) > 0 {
 		fmt.Fprintf(b, "not used, since no backend of the study has them: %s\n", strings.Join(p.Unused, ", "))

@@ -43,17 +43,14 @@ type Set struct {
 func Load(source string) (*Set, error) {
 	switch {
 	case source == "":
-		return nil, &DatasetError{Source: source, Reason: "no dataset given", Hint: wantSources}
+		return nil, wrong(source, nil, wantSources, "no dataset given")
 	case source == Builtin:
 		return read(source, "builtin.jsonl", bytes.NewReader(builtinJSONL))
 	case source == SyntheticSource:
 		return nil, errors.New("load dataset synthetic: it is made of token ids and has no text to read")
 	case strings.HasPrefix(source, hubPrefix):
-		return nil, &DatasetError{
-			Source: source,
-			Reason: "reading a data set from the Hugging Face hub is not available in this version",
-			Hint:   "download it as .jsonl or .json and give the path of that file",
-		}
+		return nil, wrong(source, nil, "download it as .jsonl or .json and give the path of that file",
+			"reading a data set from the Hugging Face hub is not available in this version")
 	}
 	return loadFile(source)
 }
@@ -64,26 +61,19 @@ func loadFile(path string) (*Set, error) {
 	info, err := os.Stat(path)
 	switch ext := strings.ToLower(filepath.Ext(path)); {
 	case errors.Is(err, fs.ErrNotExist) && ext == "" && !strings.ContainsAny(path, `/\`):
-		return nil, &DatasetError{Source: path, Reason: "unknown dataset, and no file of that name",
-			Hint: wantSources, Err: err}
+		return nil, wrong(path, err, wantSources, "unknown dataset, and no file of that name")
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &DatasetError{Source: path, Reason: "no such file",
-			Hint: "check workload.dataset; a path is relative to the current folder", Err: err}
+		return nil, wrong(path, err, "check workload.dataset; a path is relative to the current folder", "no such file")
 	case err != nil:
 		return nil, unreadable(path, err)
 	case info.IsDir():
-		return nil, &DatasetError{Source: path, Reason: "is a folder",
-			Hint: "give the path of one .jsonl or .json file in it"}
+		return nil, wrong(path, nil, "give the path of one .jsonl or .json file in it", "is a folder")
 	case !info.Mode().IsRegular():
 		// A pipe may never end, and a result could not be repeated from it.
-		return nil, &DatasetError{Source: path, Reason: "is not a regular file",
-			Hint: "write the prompts to a file first"}
+		return nil, wrong(path, nil, "write the prompts to a file first", "is not a regular file")
 	case ext != ".jsonl" && ext != ".json":
-		return nil, &DatasetError{
-			Source: path,
-			Reason: fmt.Sprintf("cannot read prompts from a file named %q", filepath.Base(path)),
-			Hint:   `convert it to .jsonl: one object like {"prompt": "…"} per line`,
-		}
+		return nil, wrong(path, nil, `convert it to .jsonl: one object like {"prompt": "…"} per line`,
+			fmt.Sprintf("cannot read prompts from a file named %q", filepath.Base(path)))
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -97,15 +87,14 @@ func unreadable(path string, err error) error {
 	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = cause.Err // the path is in the message already
 	}
-	return &DatasetError{Source: path, Reason: "cannot be read: " + err.Error(),
-		Hint: "check the permissions of the file and its folders", Err: err}
+	return wrong(path, err, "check the permissions of the file and its folders", "cannot be read: "+err.Error())
 }
 
 // read collects the prompts of r; name is the file's name in their origin.
 func read(source, name string, r io.Reader) (*Set, error) {
 	scan := newScanner(r, maxRecord)
 	set := &Set{Source: source}
-	mistakes := &DatasetError{Source: source}
+	mistakes := wrong(source, nil, "", "")
 	for scan.next() {
 		rec := scan.record()
 		if rec.problem != "" {
@@ -131,7 +120,7 @@ func read(source, name string, r io.Reader) (*Set, error) {
 		return nil, unreadable(source, err)
 	}
 	if len(mistakes.Problems) > 0 {
-		mistakes.Hint = `write one object like {"prompt": "…"} per line, or one array of them; correct these lines or take them out`
+		mistakes.Next = `write one object like {"prompt": "…"} per line, or one array of them; correct these lines or take them out`
 		return nil, mistakes
 	}
 	if len(set.Prompts) == 0 {
@@ -141,10 +130,10 @@ func read(source, name string, r io.Reader) (*Set, error) {
 }
 
 func noPrompts(set *Set) error {
-	e := &DatasetError{Source: set.Source, Reason: "holds no prompts",
-		Hint: `write one object like {"prompt": "…"} per line, or use dataset: builtin`}
+	e := wrong(set.Source, nil, `write one object like {"prompt": "…"} per line, or use dataset: builtin`,
+		"holds no prompts")
 	if n := len(set.Skipped); n > 0 {
-		e.Reason = fmt.Sprintf(
+		e.Message = fmt.Sprintf(
 			"holds no prompts: none of its %d conversations has a turn from human or user with text", n)
 	}
 	return e
@@ -156,16 +145,13 @@ func noPrompts(set *Set) error {
 func (s *Set) Select(n int) ([]Prompt, error) {
 	have := len(s.Prompts)
 	if n < 1 {
-		return nil, &DatasetError{Source: s.Source, Reason: fmt.Sprintf("%d prompts asked for", n),
-			Hint: "set -n or workload.prompts to 1 or more"}
+		return nil, wrong(s.Source, nil, "set -n or workload.prompts to 1 or more",
+			fmt.Sprintf("%d prompts asked for", n))
 	}
 	if n > have {
-		return nil, &DatasetError{
-			Source: s.Source,
-			Reason: fmt.Sprintf("has %d prompts, %d asked for", have, n),
-			Hint: fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic",
-				have),
-		}
+		return nil, wrong(s.Source, nil,
+			fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic",
+				have), fmt.Sprintf("has %d prompts, %d asked for", have, n))
 	}
 	return s.Prompts[:n:n], nil
 }

@@ -3,39 +3,50 @@ package workload
 import (
 	"fmt"
 	"strings"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // MaxProblems is how many bad lines a [DatasetError] lists; the rest are
 // counted.
 const MaxProblems = 20
 
-// Problem is one bad line of a file. Lines count from 1.
+// Problem is one bad line of a file.
 type Problem struct {
-	Line    int
-	Message string
+	// Line counts from 1.
+	Line int
+	note.Note
 }
 
 // DatasetError is a mistake in what the user asked for: a data set that cannot
-// be used as it is. Nothing was started.
+// be used as it is. Nothing was started. Its message is what is wrong with the whole;
+// empty where Problems have it.
 type DatasetError struct {
-	Source   string    // as the user wrote it
-	Reason   string    // what is wrong with the whole; empty where Problems says it
-	Problems []Problem // the first MaxProblems bad lines, in file order
-	More     int       // bad lines beyond those
-	Hint     string    // what to do next
-	Err      error     // the cause, where there is one
+	// Source is the data set as the user wrote it.
+	Source string
+	note.Failure
+	// Problems are the first MaxProblems bad lines, in file order.
+	Problems []Problem
+	// More is how many bad lines there are beyond those.
+	More int
 }
 
-// Error gives one line per problem, each as file:line: message, then the hint.
+// wrong returns the error of a data set as a whole.
+func wrong(source string, cause error, next, message string) *DatasetError {
+	return &DatasetError{Source: source,
+		Failure: note.Failure{Class: note.ClassConfig, Message: message, Next: next, Err: cause}}
+}
+
+// Error gives one line per problem, each as file:line: message, then the next step.
 func (e *DatasetError) Error() string {
 	var b strings.Builder
 	if len(e.Problems) == 0 {
 		if e.Source != "" {
 			fmt.Fprintf(&b, "dataset %s: ", e.Source)
 		}
-		b.WriteString(e.Reason)
-		if e.Hint != "" {
-			fmt.Fprintf(&b, ": %s", e.Hint)
+		b.WriteString(e.Message)
+		if e.Next != "" {
+			fmt.Fprintf(&b, ": %s", e.Next)
 		}
 		return b.String()
 	}
@@ -45,17 +56,14 @@ func (e *DatasetError) Error() string {
 	if e.More > 0 {
 		fmt.Fprintf(&b, "%s: %d more bad lines\n", e.Source, e.More)
 	}
-	b.WriteString(e.Hint)
+	b.WriteString(e.Next)
 	return b.String()
 }
-
-// Unwrap gives the cause, e.g. fs.ErrNotExist.
-func (e *DatasetError) Unwrap() error { return e.Err }
 
 func (e *DatasetError) add(line int, message string) {
 	if len(e.Problems) == MaxProblems {
 		e.More++
 		return
 	}
-	e.Problems = append(e.Problems, Problem{Line: line, Message: message})
+	e.Problems = append(e.Problems, Problem{line, note.Note{Code: note.Mistake, Message: message}})
 }

@@ -139,9 +139,9 @@ func check(t *testing.T, err error, want expected) {
 	if !ok {
 		t.Fatalf("%v, want a failure", err)
 	}
-	if f.Class != want.class || !strings.Contains(f.Error(), want.says) || !strings.Contains(f.Hint, want.hint) ||
-		f.Hint == "" {
-		t.Errorf("class %v, message %q, hint %q, want %s, %q and %q", f.Class, f.Error(), f.Hint, want.class,
+	if f.Class != want.class || !strings.Contains(f.Error(), want.says) || !strings.Contains(f.Next, want.hint) ||
+		f.Next == "" {
+		t.Errorf("class %v, message %q, hint %q, want %s, %q and %q", f.Class, f.Error(), f.Next, want.class,
 			want.says, want.hint)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem"
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -171,11 +171,11 @@ func hintOf(err error) string {
 	}](err); ok {
 		return e.Hint()
 	}
-	if e, ok := errors.AsType[*backend.Failure](err); ok {
-		return e.Hint
+	if e, ok := errors.AsType[*note.Failure](err); ok {
+		return e.Next
 	}
 	if e, ok := errors.AsType[*fault.Error](err); ok {
-		return e.Hint
+		return e.Next
 	}
 	return ""
 }

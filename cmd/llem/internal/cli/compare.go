@@ -211,7 +211,7 @@ func (env *Env) side(arg string) (side, error) {
 	}
 	if len(out.runs) == 0 && len(out.excluded) > 0 {
 		x := out.excluded[0]
-		return side{}, &usageError{fmt.Sprintf("%s has no run to compare: %s (%s)", arg, x.Reason, x.Code), x.Next}
+		return side{}, &usageError{fmt.Sprintf("%s has no run to compare: %s (%s)", arg, x.Message, x.Code), x.Next}
 	}
 	if len(out.runs) == 0 {
 		return side{}, &usageError{arg + " has no run that was ok", "see why with: llem report " + dir}

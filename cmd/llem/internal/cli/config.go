@@ -190,7 +190,7 @@ func engineViews(ctx context.Context, python string) []engineView {
 		info, err := backends[name].Probe(ctx)
 		if err != nil {
 			f := backend.AsFailure(err)
-			out = append(out, engineView{Name: name, Reason: f.Error(), Next: f.Hint})
+			out = append(out, engineView{Name: name, Reason: f.Error(), Next: f.Next})
 			continue
 		}
 		out = append(out, engineView{Name: name, Usable: true, Version: info.Version, Device: info.Device,

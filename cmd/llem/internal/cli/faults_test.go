@@ -145,10 +145,10 @@ func (p *program) wantRow(t *testing.T, status result.Status, class string) *res
 		}
 		rows = append(rows, rec)
 	}
-	if len(rows) != 1 || rows[0].Status != status || rows[0].Failure == nil || rows[0].Failure.Class != class {
+	if len(rows) != 1 || rows[0].Status != status || rows[0].Failure == nil || string(rows[0].Failure.Class) != class {
 		t.Fatalf("rows = %+v, want one %s row of class %s; output:\n%s", rows, status, class, p.out.String())
 	}
-	if rows[0].Failure.Message == "" || rows[0].Failure.Hint == "" {
+	if rows[0].Failure.Message == "" || rows[0].Failure.Next == "" {
 		t.Errorf("failure = %+v, want a message and a hint", rows[0].Failure)
 	}
 	if half, _ := filepath.Glob(filepath.Join(dir, result.RunsDir, "*.partial")); len(half) > 0 {

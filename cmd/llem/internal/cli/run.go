@@ -192,7 +192,7 @@ func (env *Env) leftOut(s *study.Study) {
 				fmt.Fprintln(env.Stderr, "  … (--dry-run lists more)")
 				break
 			}
-			fmt.Fprintf(env.Stderr, "  %s: %s\n", p.Point, p.Reason)
+			fmt.Fprintf(env.Stderr, "  %s: %s\n", p.Point, p.Message)
 		}
 	}
 	if len(s.Unused) > 0 {

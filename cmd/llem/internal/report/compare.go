@@ -90,7 +90,7 @@ func left(side string, all []result.Exclusion) []string {
 	var out []string
 	for _, x := range all {
 		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", count(x.Runs, "run"), side, x.Code,
-			x.Reason, x.Next))
+			x.Message, x.Next))
 	}
 	return out
 }

@@ -63,7 +63,7 @@ func exclusions(s *result.StudyResult) []exclusion {
 			of = of[:exclusionsShown]
 		}
 		out = append(out, exclusion{fmt.Sprintf("%s (%s), %s", notCompared, r.Code, count(r.Runs, "run")),
-			fmt.Sprintf("%s; in no mean, front or comparison: %s%s", r.Reason, strings.Join(of, "; "), more), r.Next})
+			fmt.Sprintf("%s; in no mean, front or comparison: %s%s", r.Message, strings.Join(of, "; "), more), r.Next})
 	}
 	return out
 }

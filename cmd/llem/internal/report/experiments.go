@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -210,7 +211,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, labels []st
 		for _, c := range experimentColumns {
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
-				if w.Code == "drift" || w.Code == "outliers" {
+				if w.Code == note.Drift || w.Code == note.Outliers {
 					all = append(all, fmt.Sprintf("%s, %s: %s", labels[i], c.head, w.Message))
 				}
 			}

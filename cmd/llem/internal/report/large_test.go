@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -16,8 +17,9 @@ import (
 func large(t *testing.T, n int) *result.StudyResult {
 	t.Helper()
 	s := &result.StudyResult{Name: "large", Planned: n, OK: n, Complete: true, RunsReason: "too many",
-		Doubts:  []result.Doubt{{Kind: "warning", Code: "busy", Message: "the machine was busy", Runs: 3}},
-		Caveats: []result.Warning{{Code: "x", Message: "not balanced"}}}
+		Doubts: []result.Doubt{{Kind: "warning",
+			Note: note.Note{Code: note.NoisyHost, Message: "the machine was busy"}, Runs: 3}},
+		Caveats: note.List{{Code: note.LatinSquareUnbalanced, Message: "not balanced"}}}
 	for i := range n {
 		e := study.DefaultExperiment()
 		e.Model, e.Embedded = "random:tiny-llama", &study.EmbeddedSection{BatchSize: i + 1, PrefillChunk: 512}
@@ -32,7 +34,7 @@ func large(t *testing.T, n int) *result.StudyResult {
 		s.Experiments = append(s.Experiments, sum)
 		s.Rows = append(s.Rows, result.Row{ID: sum.ID, Cycle: 1, Status: result.OK})
 	}
-	s.Experiments[1].Caveats = []result.Warning{{Code: result.CaveatPrecision,
+	s.Experiments[1].Caveats = note.List{{Code: note.PrecisionNotReached,
 		Message: "known to ±50 %; wanted was ±2 %"}}
 	return s
 }

@@ -14,6 +14,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -183,10 +184,10 @@ func failed() *result.Record {
 	r.Status, r.Window, r.Tokens, r.Latency, r.Throughput, r.Compute, r.Warnings = result.Failed, nil, nil, nil, nil,
 		nil, nil
 	r.Energy = result.Energy{Provenance: result.None, Reason: "the run did not finish"}
-	r.Failure = &result.Failure{Class: "oom_gpu",
+	r.Failure = &note.Failure{Class: note.ClassOOMGPU,
 		Message: "the GPU ran out of memory while the model was loaded: CUDA out of memory. Tried to allocate " +
 			"224.00 MiB. GPU 0 has a total capacity of 23.57 GiB of which 101.94 MiB is free.",
-		Hint: "use a smaller batch (pytorch.batch_size), shorter inputs, a smaller model, or a GPU with more " +
+		Next: "use a smaller batch (pytorch.batch_size), shorter inputs, a smaller model, or a GPU with more " +
 			"memory; nothing else may run on it",
 		LogTail: "line 1\nline 2\nline 3\nTraceback (most recent call last):\n  File \"worker.py\", line 12, in " +
 			"main\n    load()\n  File \"loading.py\", line 80, in load\n    model = " +
@@ -197,7 +198,7 @@ func failed() *result.Record {
 func interrupted() *result.Record {
 	r := failed()
 	r.Status = result.Interrupted
-	r.Failure = &result.Failure{Class: "interrupted", Message: "interrupted", Hint: "run it again"}
+	r.Failure = &note.Failure{Class: note.ClassInterrupted, Message: "interrupted", Next: "run it again"}
 	return r
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -150,7 +151,10 @@ func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 // doubts prints why energy is missing and the warnings of all runs, each kind
 // once, in the words of the first run that has it.
 func (t Terminal) doubts(b *strings.Builder, runs []*result.Record) {
-	type doubt struct{ kind, code string }
+	type doubt struct {
+		kind string
+		code note.Code
+	}
 	var order []doubt
 	messages, counts := map[doubt]string{}, map[doubt]int{}
 	add := func(d doubt, message string) {
@@ -161,9 +165,9 @@ func (t Terminal) doubts(b *strings.Builder, runs []*result.Record) {
 	}
 	for _, r := range runs {
 		if r.Status == result.OK && r.Energy.TotalJ == nil {
-			add(doubt{"not measured", r.Energy.Reason}, r.Energy.Reason)
+			add(doubt{"not measured", note.Code(r.Energy.Reason)}, r.Energy.Reason)
 		}
-		seen := map[string]bool{}
+		seen := map[note.Code]bool{}
 		for _, w := range r.Warnings {
 			if !seen[w.Code] {
 				add(doubt{"warning", w.Code}, w.Message)
@@ -173,7 +177,7 @@ func (t Terminal) doubts(b *strings.Builder, runs []*result.Record) {
 	}
 	all := make([]result.Doubt, len(order))
 	for i, d := range order {
-		all[i] = result.Doubt{Kind: d.kind, Code: d.code, Message: messages[d], Runs: counts[d]}
+		all[i] = result.Doubt{Kind: d.kind, Note: note.Note{Code: d.code, Message: messages[d]}, Runs: counts[d]}
 	}
 	t.shared(b, all, len(runs))
 }

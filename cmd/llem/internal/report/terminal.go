@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -93,17 +94,17 @@ func (t Terminal) run(b *strings.Builder, v View) {
 }
 
 // failure says what happened and what to do next.
-func (t Terminal) failure(b *strings.Builder, status result.Status, f *result.Failure) {
+func (t Terminal) failure(b *strings.Builder, status result.Status, f *note.Failure) {
 	switch {
 	case status != result.Interrupted:
-		t.wrap(b, t.red(string(status))+" ("+f.Class+"): ", "  ", f.Message)
+		t.wrap(b, t.red(string(status))+" ("+string(f.Class)+"): ", "  ", f.Message)
 	case f.Message == string(status):
 		fmt.Fprintln(b, t.red(string(status)))
 	default:
 		t.wrap(b, t.red(string(status))+": ", "  ", f.Message)
 	}
-	if f.Hint != "" {
-		t.wrap(b, "  next: ", "        ", f.Hint)
+	if f.Next != "" {
+		t.wrap(b, "  next: ", "        ", f.Next)
 	}
 }
 

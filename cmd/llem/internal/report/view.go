@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -22,7 +23,7 @@ type View struct {
 	Line   string
 	Status result.Status
 	// Failure is set for a run without a result.
-	Failure *result.Failure
+	Failure *note.Failure
 }
 
 // Section is a small table. Columns may be empty.
@@ -170,8 +171,8 @@ func Line(r *result.Record) string {
 	b.WriteString(strings.Join(parts, ", ") + ": ")
 	if r.Status != result.OK {
 		b.WriteString(string(r.Status))
-		if r.Failure != nil && r.Failure.Class != string(r.Status) {
-			b.WriteString(" (" + r.Failure.Class + ")")
+		if r.Failure != nil && string(r.Failure.Class) != string(r.Status) {
+			b.WriteString(" (" + string(r.Failure.Class) + ")")
 		}
 		return b.String()
 	}
@@ -198,7 +199,7 @@ func Line(r *result.Record) string {
 		b.WriteString(" [synthetic weights]")
 	}
 	if code := r.Unequal(); code != "" {
-		b.WriteString(" [" + notCompared + ": " + code + "]")
+		b.WriteString(" [" + notCompared + ": " + string(code) + "]")
 	}
 	return b.String()
 }
