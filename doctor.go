@@ -59,7 +59,7 @@ func Doctor(ctx context.Context, o DoctorOptions) (*DoctorReport, error) {
 	defer release()
 	facts := factsOf(meters)
 	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono,
-		Sleep: sleep}
+		Sleep: clock.Sleep}
 	gpu, cpu := onGPU(meters), onCPU(meters)
 	if gpu && (o.Load == LoadAuto || o.Load == LoadPyTorch) {
 		t.Loads = append(t.Loads, func(ctx context.Context) (doctor.Load, error) {
@@ -69,7 +69,7 @@ func Doctor(ctx context.Context, o DoctorOptions) (*DoctorReport, error) {
 	if cpu && (o.Load == LoadAuto || o.Load == LoadCPU) {
 		t.Loads = append(t.Loads, func(context.Context) (doctor.Load, error) {
 			// One core stays free for the sampler.
-			return doctor.Spin{Cores: max(1, runtime.NumCPU()-1), Now: clock.Mono, Sleep: sleep}, nil
+			return doctor.Spin{Cores: max(1, runtime.NumCPU()-1), Now: clock.Mono, Sleep: clock.Sleep}, nil
 		})
 	}
 	if len(t.Loads) == 0 {
@@ -217,18 +217,6 @@ func profiles(meters []power.Meter, cache string) (map[string]*power.Profile, an
 type noSelfTest struct {
 	Skipped string `json:"skipped"`
 	Next    string `json:"next"`
-}
-
-// sleep waits, or returns early with the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }
 
 // baselinesFile is where idle power is remembered.

@@ -22,6 +22,12 @@ func TestSleep(t *testing.T) {
 		if err := Sleep(ctx, time.Hour); !errors.Is(err, why) || time.Since(start) != time.Minute {
 			t.Errorf("%v after %v, want the cause after a minute", err, time.Since(start))
 		}
+		if err := Sleep(ctx, 0); !errors.Is(err, why) {
+			t.Errorf("%v of no wait, want the cause of the context that has ended", err)
+		}
+		if err := Sleep(t.Context(), -1); err != nil {
+			t.Errorf("%v of no wait", err)
+		}
 	})
 }
 

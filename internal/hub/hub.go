@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
@@ -84,7 +85,7 @@ func ParseID(s string) (ID, bool) {
 func New(o Options) *Client {
 	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/")
 	o.Token = cmp.Or(o.Token, os.Getenv("HF_TOKEN"))
-	h := &Client{Options: o, cache: cache{cacheDir()}, offline: OfflineSet(), wait: sleep, stall: time.Minute}
+	h := &Client{Options: o, cache: cache{cacheDir()}, offline: OfflineSet(), wait: clock.Sleep, stall: time.Minute}
 	c := http.Client{}
 	if o.HTTP != nil {
 		c = *o.HTTP
@@ -118,15 +119,6 @@ func OfflineSet() bool {
 		return true
 	}
 	return false
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // listing is what the hub says about a repository at a revision.

@@ -109,7 +109,7 @@ func (e *Engine) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	progress("load", 0)
 	e.source = newSource(e.file, &e.opts.Model, e.opts.Scale, e.opts.Seed, e.now(), e.opts.Model.BareW)
 	e.source.idle(e.now(), e.opts.Model.IdleW)
-	if err := sleep(ctx, e.opts.Model.Load); err != nil {
+	if err := clock.Sleep(ctx, e.opts.Model.Load); err != nil {
 		return backend.Loaded{}, err
 	}
 	e.spec = spec
@@ -178,7 +178,7 @@ func (e *Engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 
 // pad keeps logged stamps, which are not the true ones, inside the run.
 func (e *Engine) pad(ctx context.Context) error {
-	return sleep(ctx, e.opts.StampLag.Abs()+2*e.opts.StampJitter)
+	return clock.Sleep(ctx, e.opts.StampLag.Abs()+2*e.opts.StampJitter)
 }
 
 // check refuses impossible work.
@@ -220,7 +220,7 @@ func (e *Engine) step(ctx context.Context, w work, sequences int, held int64, lo
 	}
 	p := e.opts.Model.plan(w)
 	e.source.step(start, p)
-	if err := sleep(ctx, time.Duration(start+int64(p.duration)-e.now())); err != nil {
+	if err := clock.Sleep(ctx, time.Duration(start+int64(p.duration)-e.now())); err != nil {
 		return backend.Step{}, err
 	}
 	end := e.now()
@@ -240,7 +240,7 @@ func (e *Engine) rest(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 	e.pause()
-	return sleep(ctx, d)
+	return clock.Sleep(ctx, d)
 }
 
 // pause lets the power fall to idle until the next step.
@@ -278,19 +278,4 @@ func (e *Engine) token(p backend.Prompt, n int) int32 {
 		mix(int(id))
 	}
 	return int32(h.Sum32() % Vocab)
-}
-
-// sleep waits, or returns early with the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -189,10 +189,10 @@ func (r *runner) idle(ctx context.Context, d time.Duration) (*Idle, error) {
 	sampler.Start(ctx)
 	mark(ctx, sampler)
 	o.Window.Start = r.clock.Now()
-	err := sleep(ctx, d)
+	err := clock.Sleep(ctx, d)
 	o.Window.End = r.clock.Now()
 	mark(ctx, sampler)
-	err = errors.Join(err, sleep(ctx, settle))
+	err = errors.Join(err, clock.Sleep(ctx, settle))
 	o.Trace = stop(ctx, sampler)
 	for gpu := range r.file.GPUs() {
 		o.Joules += r.file.segments(gpu).Joules(o.Window.Start, o.Window.End)
@@ -218,7 +218,7 @@ func (r *runner) window(ctx context.Context, work backend.Workload) error {
 	r.out.Window.End = r.clock.Now()
 	if err == nil {
 		mark(ctx, sampler)
-		err = sleep(ctx, settle)
+		err = clock.Sleep(ctx, settle)
 	}
 	r.out.Trace = stop(ctx, sampler)
 	if err != nil {
