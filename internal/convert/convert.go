@@ -1,194 +1,187 @@
 // Package convert turns a Hugging Face folder into the one GGUF file that the
 // embedded engine opens.
+//
+//	config.json ────────────────▶ config ──▶ keys ───┐
+//	tokenizer.json, tokenizer.model ▶ vocabulary ──▶ keys ─┼─▶ gguf.File ─▶ one file
+//	*.safetensors ──────────────▶ tensors, read when written ─┘
+//
+// What the engine expects of each family of models (names of keys and tensors,
+// the order of rows in q and k, norms stored as weight+1) is written down here
+// and nowhere else. Weights are read in small parts while the file is written,
+// so that memory does not depend on the size of the model.
 package convert
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
-	ollama "github.com/ollama/ollama/convert"
-
-	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// runnable are the classes that convert to a file the embedded engine runs.
-var runnable = map[string]string{
-	"LlamaForCausalLM":   "",
-	"MistralForCausalLM": "LlamaForCausalLM", // the same network under another name
-	"Qwen2ForCausalLM":   "",
-	"Qwen3ForCausalLM":   "Qwen2ForCausalLM", // plus two norms, see convertQwen3
-	"Gemma2ForCausalLM":  "",
-	"Gemma3ForCausalLM":  "",
-}
-
 // Options say how a folder is converted.
 type Options struct {
-	DType gguf.DType // of the matrices; "" keeps what is stored
+	DType gguf.DType // of the matrices; "" keeps what is stored, float32 as float16
 	// RopeTheta and RopeLocalTheta are the rotary bases, which config.json gives
 	// in more than one form; RopeLocalTheta is 0 where layers do not differ.
 	RopeTheta, RopeLocalTheta float64
 	Progress                  func(done, total int64) // bytes written; may be nil
 }
 
-// Check returns why the embedded engine cannot run the model whose
-// config.json is in dir, or nil.
-func Check(dir string) error {
-	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
-	if err != nil {
-		return fault.New(fault.NotFound, err, "name a Hugging Face model folder",
-			"cannot read the configuration of %s", dir)
+// family is what the engine's implementation of a model expects.
+type family struct {
+	arch  string
+	keys  func(*config, keys) error
+	names *strings.Replacer
+	// interleaved: rows of q and k are ordered for rotation of neighbours.
+	interleaved bool
+	// normPlusOne: norms are stored as weight+1.
+	normPlusOne bool
+}
+
+// familyOf returns the family of a class of the transformers library.
+func familyOf(class string) (family, bool) {
+	switch class {
+	case "LlamaForCausalLM", "MistralForCausalLM": // one network under two names
+		return family{arch: "llama", keys: (*config).llama, names: plainNames, interleaved: true}, true
+	case "Qwen2ForCausalLM":
+		return family{arch: "qwen2", keys: (*config).qwen2, names: plainNames}, true
+	case "Qwen3ForCausalLM":
+		return family{arch: "qwen3", keys: (*config).qwen3, names: plainNames}, true
+	case "Gemma2ForCausalLM":
+		return family{arch: "gemma2", keys: (*config).gemma2, names: gemmaNames, normPlusOne: true}, true
+	case "Gemma3ForCausalLM":
+		return family{arch: "gemma3", keys: (*config).gemma3, names: gemmaNames, normPlusOne: true}, true
 	}
-	_, _, err = engineConfig(raw, Options{})
+	return family{}, false
+}
+
+const classes = "Gemma2ForCausalLM, Gemma3ForCausalLM, LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, " +
+	"Qwen3ForCausalLM"
+
+// Check returns why the embedded engine cannot run the model whose config.json
+// is in dir, or nil.
+func Check(dir string) error {
+	_, _, err := readConfig(dir, Options{})
 	return err
 }
 
-// engineConfig adapts config.json to what the converter understands, and says
-// which class the model really is.
-func engineConfig(raw []byte, o Options) (config []byte, class string, err error) {
-	var m map[string]any
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, "", fault.New(fault.Corrupt, err, "download the model again", "config.json is not valid JSON")
+// readConfig reads config.json and finds the family.
+func readConfig(dir string, o Options) (*config, family, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return nil, family{}, fault.New(fault.NotFound, err, "name a Hugging Face model folder",
+			"cannot read the configuration of %s", dir)
 	}
-	list, _ := m["architectures"].([]any)
-	if len(list) > 0 {
-		class, _ = list[0].(string)
-	}
-	as, ok := runnable[class]
-	if !ok {
-		var known []string
-		for k := range runnable {
-			known = append(known, k)
-		}
-		slices.Sort(known)
-		return nil, "", fault.New(fault.UnsupportedModel, nil,
-			"it runs "+strings.Join(known, ", ")+"; use a Python backend for others",
-			"the embedded engine cannot run architecture %q", class)
-	}
-	if m["quantization_config"] != nil {
-		return nil, "", fault.New(fault.UnsupportedDType, nil,
-			"use the unquantized model, a GGUF file, or a Python backend",
-			"quantized safetensors cannot be converted")
-	}
-	if as != "" {
-		m["architectures"] = []string{as}
-	}
-	m["rope_theta"] = o.RopeTheta
-	if o.RopeLocalTheta > 0 {
-		m["rope_local_base_freq"] = o.RopeLocalTheta
-	}
-	if config, err = json.Marshal(m); err != nil {
-		return nil, "", fmt.Errorf("encoding config.json: %w", err)
-	}
-	return config, class, nil
+	return parseConfig(raw, o)
 }
 
 // Folder writes the GGUF file made of the folder dir at path, or nothing.
 func Folder(ctx context.Context, dir, path string, o Options) error {
-	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
-	if err != nil {
-		return fault.New(fault.NotFound, err, "name a Hugging Face model folder",
-			"cannot read the configuration of %s", dir)
-	}
-	config, class, err := engineConfig(raw, o)
-	if err != nil {
-		return fmt.Errorf("converting %s: %w", dir, err)
-	}
-	size, err := weightBytes(dir)
-	if err != nil {
-		return err
-	}
-	first := path + ".tmp-converted"
-	defer os.Remove(first)
-	err = disk.Replace(first, size, func(f *os.File) error {
-		// The converter knows no context: closing its file ends it.
-		stop := context.AfterFunc(ctx, func() { _ = f.Close() })
-		err := runConverter(configFS{os.DirFS(dir), config}, f)
-		if !stop() && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
-	})
+	err := convertFolder(ctx, dir, path, o)
 	if err == nil {
-		err = finishConversion(ctx, first, path, conversion{config, class, o})
+		return nil
 	}
-	var known *fault.Error
-	if err == nil || errors.As(err, &known) || ctx.Err() != nil {
-		return disk.WriteError(path, size, err)
-	}
-	if w := disk.WriteError(path, size, err); fault.Class(w) == fault.DiskFull || fault.Class(w) == fault.Permission {
-		return w
+	if _, known := errors.AsType[*fault.Error](err); known {
+		return fmt.Errorf("converting %s: %w", dir, err)
 	}
 	return fault.New(fault.Corrupt, err, "check that the folder is complete, or download it again",
 		"cannot convert %s for the embedded engine", dir)
 }
 
-// weightBytes is the size of the weights in a folder, which must have some.
-func weightBytes(dir string) (int64, error) {
-	var size int64
-	for _, pattern := range []string{"*.safetensors", "pytorch_model*.bin"} {
-		files, _ := filepath.Glob(filepath.Join(dir, pattern))
-		for _, f := range files {
-			st, err := os.Stat(f)
-			if err != nil {
-				return 0, fault.New(fault.Corrupt, err, "download the model again", "cannot read %s", f)
-			}
-			size += st.Size()
-		}
-		if size > 0 {
-			return size, nil
-		}
+func convertFolder(ctx context.Context, dir, path string, o Options) error {
+	c, f, err := readConfig(dir, o)
+	if err != nil {
+		return err
 	}
-	return 0, fault.New(fault.NotFound, nil, "download the weights too, or use random:<shape>",
-		"%s has a config.json but no weights", dir)
-}
-
-// runConverter turns the converter's panics into errors: it panics on settings
-// that it does not know.
-func runConverter(fsys fs.FS, f *os.File) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the converter failed: %v", r)
-		}
-	}()
-	return ollama.ConvertModel(fsys, f)
-}
-
-// configFS is a folder whose config.json is replaced.
-type configFS struct {
-	fs.FS
-	config []byte
-}
-
-// Open implements fs.FS.
-func (c configFS) Open(name string) (fs.File, error) {
-	if name == "config.json" {
-		return &memFile{Reader: bytes.NewReader(c.config)}, nil
+	w, err := openWeights(dir)
+	if err != nil {
+		return err
 	}
-	return c.FS.Open(name)
+	defer w.close()
+	voc, err := readVocabulary(dir)
+	if err != nil {
+		return fmt.Errorf("reading the tokenizer: %w", err)
+	}
+	kv, err := metadata(c, f, voc, o)
+	if err != nil {
+		return err
+	}
+	ts, err := plan(w.tensors, c, f, o.DType)
+	if err != nil {
+		return err
+	}
+	file := gguf.File{Meta: kv, Fill: ts.fill, Progress: o.Progress}
+	for _, t := range ts {
+		file.Tensors = append(file.Tensors, t.Tensor)
+	}
+	return file.Write(ctx, path)
 }
 
-// memFile is a file in memory.
-type memFile struct{ *bytes.Reader }
+// metadata are the keys of the file.
+func metadata(c *config, f family, voc *vocabulary, o Options) (map[string]any, error) {
+	kv := map[string]any{
+		"general.architecture":         f.arch,
+		"general.file_type":            gguf.Float16.Info().FileType,
+		"general.quantization_version": uint32(2),
+	}
+	if o.DType != "" {
+		kv["general.file_type"] = o.DType.Info().FileType
+	}
+	if err := f.keys(c, keys{kv, f.arch + "."}); err != nil {
+		return nil, err
+	}
+	voc.pad(int(c.VocabSize))
+	maps.Copy(kv, voc.keys())
+	return kv, nil
+}
 
-func (m *memFile) Stat() (fs.FileInfo, error) { return memInfo{m.Size()}, nil }
-func (m *memFile) Close() error               { return nil }
+// parseConfig reads the content of config.json. A whole number may be written
+// as a fraction (4096.0), and a class be followed by others.
+func parseConfig(raw []byte, o Options) (*config, family, error) {
+	var m map[string]any
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, family{}, fault.New(fault.Corrupt, err, "download the model again", "config.json is not valid JSON")
+	}
+	class := ""
+	if list, _ := m["architectures"].([]any); len(list) > 0 {
+		class, _ = list[0].(string)
+	}
+	f, ok := familyOf(class)
+	if !ok {
+		return nil, f, fault.New(fault.UnsupportedModel, nil, "it runs "+classes+"; use a Python backend for others",
+			"the embedded engine cannot run architecture %q", class)
+	}
+	if m["quantization_config"] != nil {
+		return nil, f, fault.New(fault.UnsupportedDType, nil,
+			"use the unquantized model, a GGUF file, or a Python backend", "quantized safetensors cannot be converted")
+	}
+	plain, err := json.Marshal(m) // 4096.0 becomes 4096
+	if err != nil {
+		return nil, f, fmt.Errorf("encoding config.json: %w", err)
+	}
+	c := &config{ropeTheta: float32(o.RopeTheta), ropeLocalTheta: float32(o.RopeLocalTheta)}
+	if err := json.Unmarshal(plain, c); err != nil {
+		return nil, f, fault.New(fault.Corrupt, err, checkConfig, "config.json has a value of the wrong kind")
+	}
+	if f.arch == "gemma3" {
+		c.gemma3Defaults()
+	}
+	if c.Hidden == 0 || c.Heads == 0 || c.Layers == 0 || c.Layers > maxLayers {
+		return nil, f, fault.New(fault.Corrupt, nil, checkConfig,
+			"config.json asks for %d layers with %d heads, %d wide", c.Layers, c.Heads, c.Hidden)
+	}
+	return c, f, nil
+}
 
-type memInfo struct{ size int64 }
+const checkConfig = "check the model's config.json"
 
-func (memInfo) Name() string       { return "config.json" }
-func (i memInfo) Size() int64      { return i.size }
-func (memInfo) Mode() fs.FileMode  { return 0o444 }
-func (memInfo) ModTime() time.Time { return time.Time{} }
-func (memInfo) IsDir() bool        { return false }
-func (memInfo) Sys() any           { return nil }
+// sorted returns the names in a fixed order.
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -100,10 +100,9 @@ func encodeQ4(dst []byte, v *[32]float32) {
 
 func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
-// Decode returns the weights in b, which is in one of the formats without blocks.
-func Decode(d DType, b []byte) []float32 {
+// Decode sets v to the weights in b, which is in one of the formats without blocks.
+func Decode(v []float32, d DType, b []byte) {
 	le := binary.LittleEndian
-	v := make([]float32, len(b)/d.Info().Size)
 	for i := range v {
 		switch d {
 		case Float32:
@@ -114,7 +113,6 @@ func Decode(d DType, b []byte) []float32 {
 			v[i] = float16Value(le.Uint16(b[2*i:]))
 		}
 	}
-	return v
 }
 
 // Encode writes v in format d; len(v) is a whole number of blocks.

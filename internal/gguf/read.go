@@ -398,16 +398,3 @@ func (h Header) DType() DType {
 	}
 	return DTypeOfKind(best)
 }
-
-// RawValues reads the metadata as it is encoded.
-func (h Header) RawValues(in io.ReaderAt) (map[string]any, error) {
-	kv := make(map[string]any, len(h.spans))
-	for _, s := range h.spans {
-		v := make(rawValue, s.to-s.from)
-		if _, err := in.ReadAt(v, s.from); err != nil {
-			return nil, fmt.Errorf("reading key %s: %w", s.key, err)
-		}
-		kv[s.key] = v
-	}
-	return kv, nil
-}

@@ -212,13 +212,8 @@ func (e *encoder) u32(v uint32) { e.b = binary.LittleEndian.AppendUint32(e.b, v)
 func (e *encoder) u64(v uint64) { e.b = binary.LittleEndian.AppendUint64(e.b, v) }
 func (e *encoder) str(s string) { e.u64(uint64(len(s))); e.raw(s) }
 
-// rawValue is a value that is encoded already, its type included.
-type rawValue []byte
-
 func (e *encoder) value(v any) error {
 	switch v := v.(type) {
-	case rawValue:
-		e.raw(string(v))
 	case uint32:
 		e.u32(typeUint32)
 		e.u32(v)

@@ -32,7 +32,7 @@ func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progre
 		return Location{}, err
 	}
 	path, err := s.dir("models",
-		fmt.Sprintf("%s-%s-%s-v%d.gguf", filepath.Base(dir), stamp, cmp.Or(string(dtype), "stored"), formatVersion))
+		fmt.Sprintf("%s-%s-%s-v%d.gguf", filepath.Base(dir), stamp, cmp.Or(string(dtype), "stored"), convertVersion))
 	if err != nil {
 		return Location{}, err
 	}

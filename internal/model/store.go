@@ -17,6 +17,9 @@ import (
 // shape and seed give change, so that older files are not mistaken for new.
 const formatVersion = 1
 
+// convertVersion is the same for what a Hugging Face folder is converted to.
+const convertVersion = 2
+
 // Store is the folder where generated and converted models are kept. Several
 // processes may use it at once. The zero Store uses [DefaultCacheDir].
 type Store struct{ Dir string }
