@@ -3,10 +3,10 @@ package join
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -64,7 +64,7 @@ type Device struct {
 // OnGPU reports whether an engine runs its model on a GPU, whose energy is then booked,
 // and not the processor's. Whatever needs to know asks here.
 func (e Engine) OnGPU() bool {
-	return len(e.GPUs) > 0 || strings.HasPrefix(e.Device, "cuda") || strings.HasPrefix(e.Device, "rocm")
+	return len(e.GPUs) > 0 || engine.OnGPU(e.Device)
 }
 
 // EngineOf returns what is known of an engine that has loaded its model.

@@ -95,8 +95,9 @@ func fill(t *testing.T, v reflect.Value, path string, next *int64) {
 // TestEngineDecidesWhatCounts: the device on which the engine says that it runs is the
 // one whose energy is booked, also by an engine that does not know which card it uses.
 func TestEngineDecidesWhatCounts(t *testing.T) {
-	for device, want := range map[string]string{"cuda": "gpu0", "cuda:1": "gpu0", "rocm": "gpu0", "cpu": "package-0",
-		"": "package-0"} {
+	for device, want := range map[string]string{"cuda": "gpu0", "cuda:1": "gpu0", "rocm": "gpu0", "vulkan": "gpu0",
+		"cpu": "package-0",
+		"":    "package-0"} {
 		m := handmade(6, 200)
 		m.Devices = append(m.Devices, Device{Device: cpu0})
 		m.Samples = append(m.Samples, sampled(cpu0.ID, 9_000, 20_000, func(int64) float64 { return 50 })...)

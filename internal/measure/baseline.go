@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/power"
@@ -20,7 +19,7 @@ func (r *run) measureBare(ctx context.Context) error {
 	if len(r.Meters) == 0 || seconds == 0 {
 		return nil
 	}
-	began := clock.Mono()
+	began := r.Clock.Mono()
 	if known := r.cached(); known != nil && seconds > probeSeconds {
 		r.phase(event.Baseline, fmt.Sprintf("%g s idle, to confirm an earlier baseline", probeSeconds))
 		w, trace, err := r.idleWindow(ctx, probeSeconds)
@@ -30,7 +29,7 @@ func (r *run) measureBare(ctx context.Context) error {
 		if r.confirmed(known, trace, w) {
 			r.known = known
 			r.trace = join.Traces(r.trace, trace)
-			r.record.Timing.BaselineS = since(began)
+			r.record.Timing.BaselineS = r.Clock.Since(began)
 			return nil
 		}
 	}
@@ -41,7 +40,7 @@ func (r *run) measureBare(ctx context.Context) error {
 	}
 	r.bare = w
 	r.trace = join.Traces(r.trace, trace)
-	r.record.Timing.BaselineS = since(began)
+	r.record.Timing.BaselineS = r.Clock.Since(began)
 	r.remember(trace, w)
 	return nil
 }
@@ -103,12 +102,12 @@ func (r *run) idleWindow(ctx context.Context, seconds float64) (w attribute.Wind
 	sampler := r.sampler()
 	sampler.Start(ctx)
 	mark(ctx, sampler)
-	w.Start = clock.Mono()
+	w.Start = r.Clock.Mono()
 	err = r.idle(ctx, time.Duration(seconds*float64(time.Second)))
-	w.End = clock.Mono()
+	w.End = r.Clock.Mono()
 	if err == nil {
 		mark(ctx, sampler)
-		err = clock.Sleep(ctx, settle)
+		err = r.Clock.Sleep(ctx, settle)
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -122,7 +121,7 @@ func (r *run) idle(ctx context.Context, d time.Duration) error {
 	const ticks = 20
 	for i := range ticks {
 		r.emit(event.Progress{Phase: event.Baseline, Fraction: float64(i) / ticks})
-		if err := clock.Sleep(ctx, d/ticks); err != nil {
+		if err := r.Clock.Sleep(ctx, d/ticks); err != nil {
 			return err
 		}
 	}

@@ -111,7 +111,7 @@ func (r *run) cached() map[string]result.Idle {
 	}
 	known := map[string]result.Idle{}
 	for _, d := range r.devices() {
-		idle, ok := r.Baselines.get(d, maxAge, time.Now())
+		idle, ok := r.Baselines.get(d, maxAge, r.Clock.Time())
 		if !ok {
 			return nil
 		}
@@ -153,7 +153,7 @@ func (r *run) remember(trace power.Trace, w attribute.Window) {
 		if idle.Reason != "" || idle.W <= 0 || math.Abs(idle.DriftW) > join.MaxDrift*idle.W {
 			continue
 		}
-		if err := r.Baselines.put(d, idle, time.Now()); err != nil {
+		if err := r.Baselines.put(d, idle, r.Clock.Time()); err != nil {
 			r.warn(note.BaselineCache, err.Error())
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -16,180 +17,193 @@ import (
 
 // TestMeasuredEnergy: the whole chain against a truth that is known exactly.
 func TestMeasuredEnergy(t *testing.T) {
-	l := newLab(t)
-	l.options.Experiment.Baseline.Seconds = 0.3
-	c := &l.options.Experiment.Energy
-	c.CarbonIntensity, c.PUE, c.PricePerKWh = 400, 1.5, 0.3
-	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
-	r := l.withEnergy(t)
-	e := r.Energy
-	if e.Provenance != result.Measured || e.Reason != "" || e.Scope != "gpu" {
-		t.Errorf("provenance %q, reason %q, scope %q, want measured, none, gpu", e.Provenance, e.Reason, e.Scope)
-	}
-
-	// The stated half width is 0.80 of the widest error that timing can make.
-	want := truth(r.Window)
-	near(t, "total_j", e.TotalJ.Value, want, half(e.TotalJ)/0.8)
-	if half(e.TotalJ) <= 0 {
-		t.Errorf("half width %v J: the timing of readings is never certain", half(e.TotalJ))
-	}
-	near(t, "gain95", e.TotalJ.Gain95, 0.05*e.TotalJ.Value, 1e-9)
-	near(t, "counter_j", *e.Agreement.CounterJ, e.TotalJ.Value, 1e-9)
-	near(t, "integral_j", *e.Agreement.IntegralJ, want, 0.05*want)
-	near(t, "difference_pct", *e.Agreement.DifferencePct, 100*(*e.Agreement.IntegralJ / *e.Agreement.CounterJ - 1),
-		1e-9)
-
-	// Accounting.
-	p := e.Phases
-	if p == nil {
-		t.Fatalf("no phases: %s", e.PhasesReason)
-	}
-	near(t, "prefill + decode + other + unattributed",
-		*p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+e.UnattributedJ.Value, e.TotalJ.Value, 1e-9)
-	near(t, "time of the phases", p.Prefill.DurationS+p.Decode.DurationS+p.Other.DurationS, r.Window.DurationS, 1e-9)
-	for name, q := range map[string]struct {
-		got    *result.Phase
-		joules float64
-		tokens int64
-		time   time.Duration
-	}{
-		"prefill": {p.Prefill, prefillJ, 3 * promptLen, prefillTime},
-		"decode":  {p.Decode, decodeJ, 3 * (outputLen - 1), (outputLen - 1) * decodeTime},
-	} {
-		if q.got.EnergyJ == nil {
-			t.Fatalf("%s: refused: %s", name, q.got.Reason)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Experiment.Baseline.Seconds = 0.3
+		c := &l.options.Experiment.Energy
+		c.CarbonIntensity, c.PUE, c.PricePerKWh = 400, 1.5, 0.3
+		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+		r := l.withEnergy(t)
+		e := r.Energy
+		if e.Provenance != result.Measured || e.Reason != "" || e.Scope != "gpu" {
+			t.Errorf("provenance %q, reason %q, scope %q, want measured, none, gpu", e.Provenance, e.Reason, e.Scope)
 		}
-		if *q.got.LowJ > q.joules || *q.got.HighJ < q.joules {
-			t.Errorf("%s: bounds [%v, %v] miss %v J", name, *q.got.LowJ, *q.got.HighJ, q.joules)
-		}
-		near(t, name+" energy_j", *q.got.EnergyJ, q.joules, 0.1*q.joules)
-		near(t, name+" duration_s", q.got.DurationS, q.time.Seconds(), 1e-9)
-		near(t, name+" j_per_token", *q.got.JPerToken, *q.got.EnergyJ/float64(q.tokens), 1e-9)
-		near(t, name+" mean_w", *q.got.MeanW, *q.got.EnergyJ/q.time.Seconds(), 1e-9)
-		if q.got.Tokens != q.tokens {
-			t.Errorf("%s: %d tokens, want %d", name, q.got.Tokens, q.tokens)
-		}
-	}
 
-	// Net of idle power.
-	near(t, "baseline_w", e.BaselineW.Value, idleW, max(0.1, half(e.BaselineW)/0.8))
-	near(t, "resident_w", e.ResidentW.Value, idleW, max(0.1, half(e.ResidentW)/0.8))
-	near(t, "net_resident_j", e.NetResidentJ.Value, e.TotalJ.Value-e.ResidentW.Value*r.Window.DurationS, 1e-9)
-	near(t, "net_j", e.NetJ.Value, e.TotalJ.Value-e.BaselineW.Value*r.Window.DurationS, 1e-9)
-
-	// Quantities per unit of work, as the contract defines them.
-	const output, prompt, requests = 3.0 * outputLen, 3.0 * promptLen, 3.0
-	total, kWh := e.TotalJ.Value, e.TotalJ.Value/3.6e6
-	for name, q := range map[string]struct {
-		got  *result.Quantity
-		want float64
-	}{
-		"per_output_token_j":   {e.PerOutputTokenJ, total / output},
-		"per_total_token_j":    {e.PerTotalTokenJ, total / (prompt + output)},
-		"per_request_j":        {e.PerRequestJ, total / requests},
-		"wh_per_1000_requests": {e.WhPer1000Requests, 1000 * total / requests / 3600},
-		"tokens_per_j":         {e.TokensPerJ, output / total},
-		"mean_w":               {e.MeanW, total / r.Window.DurationS},
-		"co2e_g":               {e.CO2eG, kWh * 1.5 * 400},
-		"cost":                 {e.Cost, kWh * 1.5 * 0.3},
-	} {
-		near(t, name, q.got.Value, q.want, 1e-9*q.want)
-		near(t, name+" relative gain", q.got.Gain95/q.got.Value, 0.05, 1e-9)
-		if q.got.CI95[0] > q.got.Value || q.got.CI95[1] < q.got.Value {
-			t.Errorf("%s = %v lies outside its interval %v", name, q.got.Value, q.got.CI95)
+		// The stated half width is 0.80 of the widest error that timing can make.
+		want := truth(r.Window)
+		near(t, "total_j", e.TotalJ.Value, want, half(e.TotalJ)/0.8)
+		if half(e.TotalJ) <= 0 {
+			t.Errorf("half width %v J: the timing of readings is never certain", half(e.TotalJ))
 		}
-	}
-	near(t, "flops_per_j", *r.Compute.FLOPsPerJ, r.Compute.FLOPs/total, 1e-6**r.Compute.FLOPsPerJ)
+		near(t, "gain95", e.TotalJ.Gain95, 0.05*e.TotalJ.Value, 1e-9)
+		near(t, "counter_j", *e.Agreement.CounterJ, e.TotalJ.Value, 1e-9)
+		near(t, "integral_j", *e.Agreement.IntegralJ, want, 0.05*want)
+		near(t, "difference_pct", *e.Agreement.DifferencePct, 100*(*e.Agreement.IntegralJ / *e.Agreement.CounterJ - 1),
+			1e-9)
+
+		// Accounting.
+		p := e.Phases
+		if p == nil {
+			t.Fatalf("no phases: %s", e.PhasesReason)
+		}
+		near(t, "prefill + decode + other + unattributed",
+			*p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+e.UnattributedJ.Value, e.TotalJ.Value, 1e-9)
+		near(t, "time of the phases", p.Prefill.DurationS+p.Decode.DurationS+p.Other.DurationS, r.Window.DurationS,
+			1e-9)
+		for name, q := range map[string]struct {
+			got    *result.Phase
+			joules float64
+			tokens int64
+			time   time.Duration
+		}{
+			"prefill": {p.Prefill, prefillJ, 3 * promptLen, prefillTime},
+			"decode":  {p.Decode, decodeJ, 3 * (outputLen - 1), (outputLen - 1) * decodeTime},
+		} {
+			if q.got.EnergyJ == nil {
+				t.Fatalf("%s: refused: %s", name, q.got.Reason)
+			}
+			if *q.got.LowJ > q.joules || *q.got.HighJ < q.joules {
+				t.Errorf("%s: bounds [%v, %v] miss %v J", name, *q.got.LowJ, *q.got.HighJ, q.joules)
+			}
+			near(t, name+" energy_j", *q.got.EnergyJ, q.joules, 0.1*q.joules)
+			near(t, name+" duration_s", q.got.DurationS, q.time.Seconds(), 1e-9)
+			near(t, name+" j_per_token", *q.got.JPerToken, *q.got.EnergyJ/float64(q.tokens), 1e-9)
+			near(t, name+" mean_w", *q.got.MeanW, *q.got.EnergyJ/q.time.Seconds(), 1e-9)
+			if q.got.Tokens != q.tokens {
+				t.Errorf("%s: %d tokens, want %d", name, q.got.Tokens, q.tokens)
+			}
+		}
+
+		// Net of idle power.
+		near(t, "baseline_w", e.BaselineW.Value, idleW, max(0.1, half(e.BaselineW)/0.8))
+		near(t, "resident_w", e.ResidentW.Value, idleW, max(0.1, half(e.ResidentW)/0.8))
+		near(t, "net_resident_j", e.NetResidentJ.Value, e.TotalJ.Value-e.ResidentW.Value*r.Window.DurationS, 1e-9)
+		near(t, "net_j", e.NetJ.Value, e.TotalJ.Value-e.BaselineW.Value*r.Window.DurationS, 1e-9)
+
+		// Quantities per unit of work, as the contract defines them.
+		const output, prompt, requests = 3.0 * outputLen, 3.0 * promptLen, 3.0
+		total, kWh := e.TotalJ.Value, e.TotalJ.Value/3.6e6
+		for name, q := range map[string]struct {
+			got  *result.Quantity
+			want float64
+		}{
+			"per_output_token_j":   {e.PerOutputTokenJ, total / output},
+			"per_total_token_j":    {e.PerTotalTokenJ, total / (prompt + output)},
+			"per_request_j":        {e.PerRequestJ, total / requests},
+			"wh_per_1000_requests": {e.WhPer1000Requests, 1000 * total / requests / 3600},
+			"tokens_per_j":         {e.TokensPerJ, output / total},
+			"mean_w":               {e.MeanW, total / r.Window.DurationS},
+			"co2e_g":               {e.CO2eG, kWh * 1.5 * 400},
+			"cost":                 {e.Cost, kWh * 1.5 * 0.3},
+		} {
+			near(t, name, q.got.Value, q.want, 1e-9*q.want)
+			near(t, name+" relative gain", q.got.Gain95/q.got.Value, 0.05, 1e-9)
+			if q.got.CI95[0] > q.got.Value || q.got.CI95[1] < q.got.Value {
+				t.Errorf("%s = %v lies outside its interval %v", name, q.got.Value, q.got.CI95)
+			}
+		}
+		near(t, "flops_per_j", *r.Compute.FLOPsPerJ, r.Compute.FLOPs/total, 1e-6**r.Compute.FLOPsPerJ)
+	})
 }
 
 // TestOnlyTheEnginesGPUCounts: another GPU is listed with its energy, not added.
 func TestOnlyTheEnginesGPUCounts(t *testing.T) {
-	l := newLab(t)
-	l.options.Meters = []power.Meter{l.newMeter(gpu1, gpu0), l.newMeter(cpu0)}
-	r := l.withEnergy(t)
-	if n := len(r.Energy.Devices); n != 3 {
-		t.Fatalf("%d devices, want 3", n)
-	}
-	for _, d := range r.Energy.Devices {
-		if want := d.Device == "gpu0"; d.Counted != want {
-			t.Errorf("%s counted: %v, want %v", d.Device, d.Counted, want)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Meters = []power.Meter{l.newMeter(gpu1, gpu0), l.newMeter(cpu0)}
+		r := l.withEnergy(t)
+		if n := len(r.Energy.Devices); n != 3 {
+			t.Fatalf("%d devices, want 3", n)
 		}
-		if d.EnergyJ == nil {
-			t.Errorf("%s has no energy: %s", d.Device, d.Reason)
+		for _, d := range r.Energy.Devices {
+			if want := d.Device == "gpu0"; d.Counted != want {
+				t.Errorf("%s counted: %v, want %v", d.Device, d.Counted, want)
+			}
+			if d.EnergyJ == nil {
+				t.Errorf("%s has no energy: %s", d.Device, d.Reason)
+			}
 		}
-	}
-	near(t, "total_j", r.Energy.TotalJ.Value, r.Energy.Devices[1].EnergyJ.Value, 1e-9)
+		near(t, "total_j", r.Energy.TotalJ.Value, r.Energy.Devices[1].EnergyJ.Value, 1e-9)
+	})
 }
 
 // TestTwoGPUs: an engine on both GPUs costs both; statistical errors add in
 // quadrature, gains linearly.
 func TestTwoGPUs(t *testing.T) {
-	l := newLab(t)
-	l.loaded.DeviceUUIDs = []string{gpu0.UUID, gpu1.UUID}
-	l.options.Meters = []power.Meter{l.newMeter(gpu0, gpu1)}
-	r := l.withEnergy(t)
-	a, b := r.Energy.Devices[0].EnergyJ, r.Energy.Devices[1].EnergyJ
-	total := r.Energy.TotalJ
-	near(t, "total_j", total.Value, a.Value+b.Value, 1e-9)
-	near(t, "gain95", total.Gain95, a.Gain95+b.Gain95, 1e-9)
-	near(t, "half width squared", half(total)*half(total), half(a)*half(a)+half(b)*half(b), 1e-9)
-	p := r.Energy.Phases
-	if p == nil {
-		t.Fatalf("no phases: %s", r.Energy.PhasesReason)
-	}
-	near(t, "identity", *p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+r.Energy.UnattributedJ.Value,
-		total.Value, 1e-9)
-	near(t, "time of prefill", p.Prefill.DurationS, prefillTime.Seconds(), 1e-9)
-	if want := int64(3 * promptLen); p.Prefill.Tokens != want {
-		t.Errorf("prefill tokens = %d, want %d: they are common to both GPUs", p.Prefill.Tokens, want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.loaded.DeviceUUIDs = []string{gpu0.UUID, gpu1.UUID}
+		l.options.Meters = []power.Meter{l.newMeter(gpu0, gpu1)}
+		r := l.withEnergy(t)
+		a, b := r.Energy.Devices[0].EnergyJ, r.Energy.Devices[1].EnergyJ
+		total := r.Energy.TotalJ
+		near(t, "total_j", total.Value, a.Value+b.Value, 1e-9)
+		near(t, "gain95", total.Gain95, a.Gain95+b.Gain95, 1e-9)
+		near(t, "half width squared", half(total)*half(total), half(a)*half(a)+half(b)*half(b), 1e-9)
+		p := r.Energy.Phases
+		if p == nil {
+			t.Fatalf("no phases: %s", r.Energy.PhasesReason)
+		}
+		near(t, "identity", *p.Prefill.EnergyJ+*p.Decode.EnergyJ+*p.Other.EnergyJ+r.Energy.UnattributedJ.Value,
+			total.Value, 1e-9)
+		near(t, "time of prefill", p.Prefill.DurationS, prefillTime.Seconds(), 1e-9)
+		if want := int64(3 * promptLen); p.Prefill.Tokens != want {
+			t.Errorf("prefill tokens = %d, want %d: they are common to both GPUs", p.Prefill.Tokens, want)
+		}
+	})
 }
 
 // TestUnknownGPU: an engine that names no GPU counts all, and says so.
 func TestUnknownGPU(t *testing.T) {
-	l := newLab(t)
-	l.loaded.DeviceUUIDs = nil
-	l.options.Meters = []power.Meter{l.newMeter(gpu0, gpu1)}
-	r := l.measure(t, result.OK)
-	if msg, ok := warned(r, note.GPUUnknown); !ok || !strings.Contains(msg, "all 2") {
-		t.Errorf("warnings = %+v, want one about an unknown GPU", r.Warnings)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.loaded.DeviceUUIDs = nil
+		l.options.Meters = []power.Meter{l.newMeter(gpu0, gpu1)}
+		r := l.measure(t, result.OK)
+		if msg, ok := warned(r, note.GPUUnknown); !ok || !strings.Contains(msg, "all 2") {
+			t.Errorf("warnings = %+v, want one about an unknown GPU", r.Warnings)
+		}
+	})
 }
 
 func TestScopeCPU(t *testing.T) {
-	l := newLab(t)
-	l.loaded.Device, l.loaded.DeviceUUIDs = "cpu", nil
-	l.options.Meters = []power.Meter{l.newMeter(gpu0), l.newMeter(cpu0)}
-	r := l.withEnergy(t)
-	if r.Energy.Scope != "cpu" || r.Energy.Devices[0].Counted || !r.Energy.Devices[1].Counted {
-		t.Errorf("scope %q, devices %+v, want cpu with package-0 counted alone", r.Energy.Scope, r.Energy.Devices)
-	}
-	near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.loaded.Device, l.loaded.DeviceUUIDs = "cpu", nil
+		l.options.Meters = []power.Meter{l.newMeter(gpu0), l.newMeter(cpu0)}
+		r := l.withEnergy(t)
+		if r.Energy.Scope != "cpu" || r.Energy.Devices[0].Counted || !r.Energy.Devices[1].Counted {
+			t.Errorf("scope %q, devices %+v, want cpu with package-0 counted alone", r.Energy.Scope, r.Energy.Devices)
+		}
+		near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)
+	})
 }
 
 func TestModelledPowerIsLabelled(t *testing.T) {
-	l := newLab(t)
-	l.loaded.Device, l.loaded.DeviceUUIDs = "cpu", nil
-	modelled := cpu0
-	modelled.Modelled = true
-	m := l.newMeter(modelled)
-	m.counters = noCounters
-	l.options.Meters = []power.Meter{m}
-	l.options.Missing = []power.Unavailable{{Source: "rapl", Reason: "permission denied", Fix: "chmod a+r …"}}
-	r := l.withEnergy(t)
-	e := r.Energy
-	if e.Provenance != result.Modelled {
-		t.Errorf("provenance = %q, want modelled", e.Provenance)
-	}
-	if want := "modelled, not measured: no CPU power sensor can be read here; rapl: permission denied (try: " +
-		"chmod a+r …)"; e.Reason != want {
-		t.Errorf("reason = %q, want %q", e.Reason, want)
-	}
-	near(t, "relative gain", e.TotalJ.Gain95/e.TotalJ.Value, 0.5, 1e-9)
-	near(t, "total_j", e.TotalJ.Value, truth(r.Window), half(e.TotalJ)/0.8)
-	if a := e.Agreement; a == nil || a.Verdict != "single_source" || a.CounterJ != nil {
-		t.Errorf("agreement = %+v, want a single source", a)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.loaded.Device, l.loaded.DeviceUUIDs = "cpu", nil
+		modelled := cpu0
+		modelled.Modelled = true
+		m := l.newMeter(modelled)
+		m.counters = noCounters
+		l.options.Meters = []power.Meter{m}
+		l.options.Missing = []power.Unavailable{{Source: "rapl", Reason: "permission denied", Fix: "chmod a+r …"}}
+		r := l.withEnergy(t)
+		e := r.Energy
+		if e.Provenance != result.Modelled {
+			t.Errorf("provenance = %q, want modelled", e.Provenance)
+		}
+		if want := "modelled, not measured: no CPU power sensor can be read here; rapl: permission denied (try: " +
+			"chmod a+r …)"; e.Reason != want {
+			t.Errorf("reason = %q, want %q", e.Reason, want)
+		}
+		near(t, "relative gain", e.TotalJ.Gain95/e.TotalJ.Value, 0.5, 1e-9)
+		near(t, "total_j", e.TotalJ.Value, truth(r.Window), half(e.TotalJ)/0.8)
+		if a := e.Agreement; a == nil || a.Verdict != "single_source" || a.CounterJ != nil {
+			t.Errorf("agreement = %+v, want a single source", a)
+		}
+	})
 }
 
 // TestNoSensor: no energy is null, with the reason and what would help.
@@ -209,7 +223,7 @@ func TestNoSensor(t *testing.T) {
 		"not wanted": {"cpu", func(e *engine) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "none",
 			"energy.sources is none"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			l.loaded.Device, l.loaded.DeviceUUIDs = q.device, nil
 			l.options.Missing, l.options.Experiment.Energy.Sources = nvml, q.source
@@ -223,7 +237,7 @@ func TestNoSensor(t *testing.T) {
 			if e.TotalJ != nil || e.NetJ != nil || e.Phases != nil || e.PerOutputTokenJ != nil {
 				t.Errorf("energy = %+v, want nulls", e)
 			}
-		})
+		}))
 	}
 }
 
@@ -287,7 +301,7 @@ func TestSensorFaults(t *testing.T) {
 			}
 		}, "more than 10 %; neither is trusted", "agreement"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			m := l.newMeter(gpu0)
 			q.spoil(l.engine, m)
@@ -306,7 +320,7 @@ func TestSensorFaults(t *testing.T) {
 			if d := e.Devices[0]; d.EnergyJ != nil || d.Reason == "" {
 				t.Errorf("device = %+v, want null energy and a reason", d)
 			}
-		})
+		}))
 	}
 }
 
@@ -325,21 +339,23 @@ func drop(e *engine, samples []power.Sample) []power.Sample {
 // TestDropoutWithCounter: the counter carries the total over a hole in the series,
 // and the phases are refused.
 func TestDropoutWithCounter(t *testing.T) {
-	l := newLab(t)
-	m := l.newMeter(gpu0)
-	m.poll = func(s []power.Sample) ([]power.Sample, error) { return drop(l.engine, s), nil }
-	l.options.Meters = []power.Meter{m}
-	r := l.withEnergy(t)
-	near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)
-	if r.Energy.Phases != nil || !strings.Contains(r.Energy.PhasesReason, "covers only") {
-		t.Errorf("phases = %+v, reason %q, want a refusal", r.Energy.Phases, r.Energy.PhasesReason)
-	}
-	if _, ok := warned(r, note.SeriesGaps); !ok {
-		t.Errorf("warnings = %+v, want one of series_gaps", r.Warnings)
-	}
-	if v := r.Energy.Agreement.Verdict; v != "single_source" {
-		t.Errorf("verdict = %q, want single_source", v)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		m := l.newMeter(gpu0)
+		m.poll = func(s []power.Sample) ([]power.Sample, error) { return drop(l.engine, s), nil }
+		l.options.Meters = []power.Meter{m}
+		r := l.withEnergy(t)
+		near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)
+		if r.Energy.Phases != nil || !strings.Contains(r.Energy.PhasesReason, "covers only") {
+			t.Errorf("phases = %+v, reason %q, want a refusal", r.Energy.Phases, r.Energy.PhasesReason)
+		}
+		if _, ok := warned(r, note.SeriesGaps); !ok {
+			t.Errorf("warnings = %+v, want one of series_gaps", r.Warnings)
+		}
+		if v := r.Energy.Agreement.Verdict; v != "single_source" {
+			t.Errorf("verdict = %q, want single_source", v)
+		}
+	})
 }
 
 func TestPhasesAreRefused(t *testing.T) {
@@ -355,7 +371,7 @@ func TestPhasesAreRefused(t *testing.T) {
 		"mixed steps": {func(l *lab) { l.edit = func(log *backend.Log) { log.Steps[0].DecodeTokens = 1 } },
 			"too much alike", string(backend.TierExact)},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			q.spoil(l)
 			l.options.Meters = []power.Meter{l.newMeter(gpu0)}
@@ -371,7 +387,7 @@ func TestPhasesAreRefused(t *testing.T) {
 			if r.Backend.Tier != q.tier {
 				t.Errorf("tier = %s, want %s", r.Backend.Tier, q.tier)
 			}
-		})
+		}))
 	}
 }
 
@@ -384,7 +400,7 @@ func TestBaselineThatFails(t *testing.T) {
 		"not wanted": {0, "baseline.seconds is 0"},
 		"no samples": {0.2, "covers only"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			m := l.newMeter(gpu0)
 			m.counters = noCounters
@@ -402,81 +418,87 @@ func TestBaselineThatFails(t *testing.T) {
 			if msg, _ := warned(r, note.NoBaseline); !strings.Contains(msg, q.want) {
 				t.Errorf("warning = %q, want one about %q", msg, q.want)
 			}
-		})
+		}))
 	}
 }
 
 // TestMetersDoubts: what a meter doubts since it was opened is in the result.
 func TestMetersDoubts(t *testing.T) {
-	l := newLab(t)
-	m := l.newMeter(gpu0)
-	m.warnings = []string{"the order of devices is not verified"}
-	l.options.Meters = []power.Meter{m}
-	if msg, _ := warned(l.measure(t, result.OK), "sensor"); msg != m.warnings[0] {
-		t.Errorf("warning = %q, want %q", msg, m.warnings[0])
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		m := l.newMeter(gpu0)
+		m.warnings = []string{"the order of devices is not verified"}
+		l.options.Meters = []power.Meter{m}
+		if msg, _ := warned(l.measure(t, result.OK), "sensor"); msg != m.warnings[0] {
+			t.Errorf("warning = %q, want %q", msg, m.warnings[0])
+		}
+	})
 }
 
 // TestBaselineWaits: idle power that still falls is measured again until it rests.
 func TestBaselineWaits(t *testing.T) {
-	l := newLab(t)
-	l.options.Experiment.Baseline.Seconds = 0.4
-	m := l.newMeter(gpu0)
-	m.counters = noCounters
-	var first int64
-	m.poll = func(samples []power.Sample) ([]power.Sample, error) {
-		for i, s := range samples {
-			if first == 0 {
-				first = s.MonoNS
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Experiment.Baseline.Seconds = 0.4
+		m := l.newMeter(gpu0)
+		m.counters = noCounters
+		var first int64
+		m.poll = func(samples []power.Sample) ([]power.Sample, error) {
+			for i, s := range samples {
+				if first == 0 {
+					first = s.MonoNS
+				}
+				// 40 W more at first, 0 W from 0.9 s on.
+				samples[i].Power += unit.Watts(40 * max(0, 1-float64(s.MonoNS-first)/9e8))
 			}
-			// 40 W more at first, 0 W from 0.9 s on.
-			samples[i].Power += unit.Watts(40 * max(0, 1-float64(s.MonoNS-first)/9e8))
+			return samples, nil
 		}
-		return samples, nil
-	}
-	l.options.Meters = []power.Meter{m}
-	r := l.withEnergy(t)
-	if msg, doubted := warned(r, note.BaselineDrift); doubted {
-		t.Errorf("the baseline was taken while power fell: %s", msg)
-	}
-	near(t, "baseline_w", r.Energy.BaselineW.Value, idleW, 0.5)
-	if s := r.Timing.BaselineS; s < 0.8 {
-		t.Errorf("the baseline took %.2f s: it was measured once", s)
-	}
+		l.options.Meters = []power.Meter{m}
+		r := l.withEnergy(t)
+		if msg, doubted := warned(r, note.BaselineDrift); doubted {
+			t.Errorf("the baseline was taken while power fell: %s", msg)
+		}
+		near(t, "baseline_w", r.Energy.BaselineW.Value, idleW, 0.5)
+		if s := r.Timing.BaselineS; s < 0.8 {
+			t.Errorf("the baseline took %.2f s: it was measured once", s)
+		}
+	})
 }
 
 // TestOppositeErrors: a GPU that reads 9 % high and one that reads 9 % low agree in
 // sum, and both are in doubt.
 func TestOppositeErrors(t *testing.T) {
-	l := newLab(t)
-	l.loaded.DeviceUUIDs = []string{gpu0.UUID, gpu1.UUID}
-	m := l.newMeter(gpu0, gpu1)
-	m.poll = func(samples []power.Sample) ([]power.Sample, error) {
-		for i := range samples {
-			if samples[i].Device == "gpu0" {
-				samples[i].Power *= 1.09
-			} else {
-				samples[i].Power *= 0.91
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.loaded.DeviceUUIDs = []string{gpu0.UUID, gpu1.UUID}
+		m := l.newMeter(gpu0, gpu1)
+		m.poll = func(samples []power.Sample) ([]power.Sample, error) {
+			for i := range samples {
+				if samples[i].Device == "gpu0" {
+					samples[i].Power *= 1.09
+				} else {
+					samples[i].Power *= 0.91
+				}
+			}
+			return samples, nil
+		}
+		l.options.Meters = []power.Meter{m}
+		r := l.measure(t, result.OK)
+		a := r.Energy.Agreement
+		if a == nil || a.DifferencePct == nil || math.Abs(*a.DifferencePct) > 3 {
+			t.Fatalf("agreement of the sum %+v, want less than 3 %%", a)
+		}
+		if a.Verdict != "warn" && a.Verdict != "fail" {
+			t.Errorf("verdict %q, want that of the worst device", a.Verdict)
+		}
+		for _, d := range r.Energy.Devices {
+			found := false
+			for _, w := range r.Warnings {
+				found = found || w.Code == note.Agreement && strings.HasPrefix(w.Message, d.Device+": ")
+			}
+			if !found {
+				t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)
 			}
 		}
-		return samples, nil
-	}
-	l.options.Meters = []power.Meter{m}
-	r := l.measure(t, result.OK)
-	a := r.Energy.Agreement
-	if a == nil || a.DifferencePct == nil || math.Abs(*a.DifferencePct) > 3 {
-		t.Fatalf("agreement of the sum %+v, want less than 3 %%", a)
-	}
-	if a.Verdict != "warn" && a.Verdict != "fail" {
-		t.Errorf("verdict %q, want that of the worst device", a.Verdict)
-	}
-	for _, d := range r.Energy.Devices {
-		found := false
-		for _, w := range r.Warnings {
-			found = found || w.Code == note.Agreement && strings.HasPrefix(w.Message, d.Device+": ")
-		}
-		if !found {
-			t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)
-		}
-	}
+	})
 }

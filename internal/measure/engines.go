@@ -21,7 +21,12 @@ import (
 
 // Engines keeps the engine of one run for the next one that needs the same. The zero
 // value is ready. Close ends the engine; it may be called more than once.
-type Engines struct{ kept *liveEngine }
+type Engines struct {
+	// Clock is that of the runs.
+	Clock clock.Clock
+
+	kept *liveEngine
+}
 
 // liveEngine is one that has been started, and what later runs on it need to know: the
 // idle machine cannot be seen while the engine is there.
@@ -52,7 +57,7 @@ func (e *Engines) Serves(x study.Experiment, metered bool) bool {
 	if !metered || x.Energy.Sources == "none" || x.Baseline.Seconds == 0 {
 		return true
 	}
-	return len(e.kept.bare) > 0 && time.Since(e.kept.since).Seconds() <= x.Baseline.MaxAgeSeconds
+	return len(e.kept.bare) > 0 && e.Clock.Time().Sub(e.kept.since).Seconds() <= x.Baseline.MaxAgeSeconds
 }
 
 // Resting is the power of each device with the engine loaded and idle, in watts.
@@ -135,7 +140,7 @@ func (r *run) obtain(ctx context.Context) error {
 // adapt gives the engine of an earlier run the settings of this one.
 func (r *run) adapt(ctx context.Context) error {
 	r.phase(event.Load, r.Experiment.Backend+" is loaded")
-	began := clock.Mono()
+	began := r.Clock.Mono()
 	if err := backend.Adapt(ctx, r.engine.session, r.spec(r.engine.log)); err != nil {
 		return err
 	}
@@ -143,7 +148,7 @@ func (r *run) adapt(ctx context.Context) error {
 	r.processes.Inherit(&r.engine.processes, 0)
 	r.known = map[string]result.Idle{}
 	for id, idle := range r.engine.bare {
-		idle.AgeS = max(time.Since(r.engine.since).Seconds(), 1e-3)
+		idle.AgeS = max(r.Clock.Time().Sub(r.engine.since).Seconds(), 1e-3)
 		r.known[id] = idle
 	}
 	r.ready(began)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -53,7 +54,7 @@ func (a *adaptable) print(line string) error {
 func reuseLab(t *testing.T) (*lab, *adaptable, func() *result.Record) {
 	l := newLab(t)
 	a := &adaptable{engine: l.engine}
-	l.options.Backend, l.options.Engines = a, &Engines{}
+	l.options.Backend, l.options.Engines = a, &Engines{Clock: l.clock}
 	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
 	l.options.Experiment.Baseline = study.Baseline{Seconds: 0.3, ResidentSeconds: 0.2, MaxAgeSeconds: 60}
 	t.Cleanup(func() { _ = l.options.Engines.Close() })
@@ -86,34 +87,36 @@ func (l *lab) log(t *testing.T) string {
 // TestEngineServesTheNextRun: it is started once, every run has its own part of the
 // log, and net energy keeps the idle power from before the start, with its age.
 func TestEngineServesTheNextRun(t *testing.T) {
-	l, a, run := reuseLab(t)
-	first := run()
-	if a.adapted != 0 || a.closed != 0 || first.Backend.EngineRun != 1 || l.log(t) != "started\n" {
-		t.Fatalf("first run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed,
-			first.Backend.EngineRun, l.log(t))
-	}
-	second := run()
-	if a.adapted != 1 || a.closed != 0 || second.Backend.EngineRun != 2 || l.log(t) != "adapted\n" {
-		t.Errorf("second run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed,
-			second.Backend.EngineRun, l.log(t))
-	}
-	bare, again := first.Energy.Devices[0].Bare, second.Energy.Devices[0].Bare
-	if bare.AgeS != 0 || again.AgeS <= 0 || again.W != bare.W || second.Energy.NetJ == nil {
-		t.Errorf("idle power %+v, then %+v; net %v", bare, again, second.Energy.NetJ)
-	}
-	if r := second.Energy.Devices[0].Resident; r == nil || r.AgeS != 0 || r.W <= 0 {
-		t.Errorf("idle power with the model loaded = %+v, want one of this run", r)
-	}
-	if w := l.options.Engines.Resting(); w["gpu0"] <= 0 {
-		t.Errorf("resting at %v", w)
-	}
-	kept := l.options.Engines.kept.log
-	if err := l.options.Engines.Close(); err != nil || a.closed == 0 {
-		t.Errorf("close: %v, closed %d times", err, a.closed)
-	}
-	if _, err := os.Stat(kept); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the engine's log is still there: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l, a, run := reuseLab(t)
+		first := run()
+		if a.adapted != 0 || a.closed != 0 || first.Backend.EngineRun != 1 || l.log(t) != "started\n" {
+			t.Fatalf("first run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed,
+				first.Backend.EngineRun, l.log(t))
+		}
+		second := run()
+		if a.adapted != 1 || a.closed != 0 || second.Backend.EngineRun != 2 || l.log(t) != "adapted\n" {
+			t.Errorf("second run: adapted %d times, closed %d times, engine_run %d, log %q", a.adapted, a.closed,
+				second.Backend.EngineRun, l.log(t))
+		}
+		bare, again := first.Energy.Devices[0].Bare, second.Energy.Devices[0].Bare
+		if bare.AgeS != 0 || again.AgeS <= 0 || again.W != bare.W || second.Energy.NetJ == nil {
+			t.Errorf("idle power %+v, then %+v; net %v", bare, again, second.Energy.NetJ)
+		}
+		if r := second.Energy.Devices[0].Resident; r == nil || r.AgeS != 0 || r.W <= 0 {
+			t.Errorf("idle power with the model loaded = %+v, want one of this run", r)
+		}
+		if w := l.options.Engines.Resting(); w["gpu0"] <= 0 {
+			t.Errorf("resting at %v", w)
+		}
+		kept := l.options.Engines.kept.log
+		if err := l.options.Engines.Close(); err != nil || a.closed == 0 {
+			t.Errorf("close: %v, closed %d times", err, a.closed)
+		}
+		if _, err := os.Stat(kept); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the engine's log is still there: %v", err)
+		}
+	})
 }
 
 // TestEngineIsStartedAnew where it cannot serve, or must not.
@@ -126,7 +129,7 @@ func TestEngineIsStartedAnew(t *testing.T) {
 		},
 		"refused": func(_ *lab, a *adaptable) { a.refuses = errors.New("the cache is too small") },
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l, a, run := reuseLab(t)
 			run()
 			change(l, a)
@@ -140,21 +143,24 @@ func TestEngineIsStartedAnew(t *testing.T) {
 			if _, told := warned(r, note.EngineRestarted); told != (name == "refused") {
 				t.Errorf("warnings %+v", r.Warnings)
 			}
-		})
+		}))
 	}
 }
 
 // TestFailedRunLeavesNoEngine: what failed is not used again, and its log is kept.
 func TestFailedRunLeavesNoEngine(t *testing.T) {
-	l, a, run := reuseLab(t)
-	run()
-	a.run = func(context.Context, backend.Workload) error { return errors.New("out of luck") }
-	l.options.LogPath = filepath.Join(t.TempDir(), "engine.log")
-	out, err := Run(t.Context(), l.options)
-	if err != nil || out.Record.Status != result.Failed || a.closed == 0 || l.options.Engines.kept != nil {
-		t.Errorf("%v, status %s, closed %d times, kept %v", err, out.Record.Status, a.closed, l.options.Engines.kept)
-	}
-	if l.log(t) != "adapted\n" {
-		t.Errorf("log %q", l.log(t))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l, a, run := reuseLab(t)
+		run()
+		a.run = func(context.Context, backend.Workload) error { return errors.New("out of luck") }
+		l.options.LogPath = filepath.Join(t.TempDir(), "engine.log")
+		out, err := Run(t.Context(), l.options)
+		if err != nil || out.Record.Status != result.Failed || a.closed == 0 || l.options.Engines.kept != nil {
+			t.Errorf("%v, status %s, closed %d times, kept %v", err, out.Record.Status, a.closed,
+				l.options.Engines.kept)
+		}
+		if l.log(t) != "adapted\n" {
+			t.Errorf("log %q", l.log(t))
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
@@ -88,7 +89,7 @@ func TestBusyMachineIsNotRemembered(t *testing.T) {
 func TestBatchesOfARepeatedWorkload(t *testing.T) {
 	for prompts := 1; prompts <= 12; prompts++ {
 		for batch := 1; batch <= 12; batch++ {
-			l := labFor(t)
+			l := newLab(t)
 			r := &run{Options: l.options, record: &result.Record{}, warmNS: int64(100 * time.Millisecond)}
 			r.Experiment.Workload.Prompts, r.Experiment.Embedded.BatchSize = prompts, batch
 			r.Experiment.Energy.MinWindow = 1
@@ -119,93 +120,99 @@ func TestBatchesOfARepeatedWorkload(t *testing.T) {
 // TestSharedGPUInARun: processes on the engine's GPU are named, before and during
 // the window; those on another GPU are not.
 func TestSharedGPUInARun(t *testing.T) {
-	l := newLab(t)
-	m := &crowded{meter: l.newMeter(gpu0, gpu1), list: func() map[string][]power.GPUProcess {
-		all := map[string][]power.GPUProcess{"gpu0": {{PID: 7}}, "gpu1": {{PID: 8}}}
-		if l.spec.Path != "" { // the engine's own
-			all["gpu0"] = append(all["gpu0"], power.GPUProcess{PID: 9})
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		m := &crowded{meter: l.newMeter(gpu0, gpu1), list: func() map[string][]power.GPUProcess {
+			all := map[string][]power.GPUProcess{"gpu0": {{PID: 7}}, "gpu1": {{PID: 8}}}
+			if l.spec.Path != "" { // the engine's own
+				all["gpu0"] = append(all["gpu0"], power.GPUProcess{PID: 9})
+			}
+			if _, ok := l.limits(); ok {
+				all["gpu0"] = append(all["gpu0"], power.GPUProcess{PID: 10})
+				all["gpu1"] = append(all["gpu1"], power.GPUProcess{PID: 11})
+			}
+			return all
+		}}
+		l.options.Meters = []power.Meter{m}
+		var text []string
+		for _, w := range l.withEnergy(t).Warnings {
+			if w.Code == note.GPUShared {
+				text = append(text, w.Message)
+			}
 		}
-		if _, ok := l.limits(); ok {
-			all["gpu0"] = append(all["gpu0"], power.GPUProcess{PID: 10})
-			all["gpu1"] = append(all["gpu1"], power.GPUProcess{PID: 11})
+		all := strings.Join(text, "\n")
+		if len(text) != 2 || !strings.Contains(text[0], "gpu0: process 7") ||
+			!strings.Contains(text[1], "gpu0: process 10") ||
+			strings.Contains(all, "process 9") || strings.Contains(all, "gpu1") {
+			t.Errorf("warnings %q, want 7 before and 10 during the window, on gpu0 alone", text)
 		}
-		return all
-	}}
-	l.options.Meters = []power.Meter{m}
-	var text []string
-	for _, w := range l.withEnergy(t).Warnings {
-		if w.Code == note.GPUShared {
-			text = append(text, w.Message)
-		}
-	}
-	all := strings.Join(text, "\n")
-	if len(text) != 2 || !strings.Contains(text[0], "gpu0: process 7") ||
-		!strings.Contains(text[1], "gpu0: process 10") ||
-		strings.Contains(all, "process 9") || strings.Contains(all, "gpu1") {
-		t.Errorf("warnings %q, want 7 before and 10 during the window, on gpu0 alone", text)
-	}
+	})
 }
 
 // TestRepeatedWorkload: a workload that is too short for the wanted window runs
 // several times, and everything counts that often.
 func TestRepeatedWorkload(t *testing.T) {
-	l := newLab(t)
-	x := &l.options.Experiment
-	x.Warmup.Runs, x.Energy.MinWindow, x.Embedded.BatchSize = 1, 0.6, 3
-	l.warm, l.batch = 100*time.Millisecond, 3
-	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
-	out, err := Run(t.Context(), l.options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := out.Record
-	n := r.Window.Repeats
-	if n < 2 || r.Energy.TotalJ == nil {
-		t.Fatalf("%d repeats, energy %v (%s); failure %+v", n, r.Energy.TotalJ, r.Energy.Reason, r.Failure)
-	}
-	if r.Tokens.RequestsOK != int64(3*n) || r.Tokens.Prompt != int64(3*n*promptLen) ||
-		r.Tokens.Output != int64(3*n*outputLen) || r.Tokens.Given != r.Tokens.Prompt {
-		t.Errorf("tokens %+v of %d repeats of 3 requests", r.Tokens, n)
-	}
-	seen := map[int64]bool{}
-	for _, q := range out.Series.Requests {
-		if seen[q.ID] || q.Task != out.Series.Requests[0].Task {
-			t.Errorf("request %+v: its id is not its own, or its task is lost", q)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		x := &l.options.Experiment
+		x.Warmup.Runs, x.Energy.MinWindow, x.Embedded.BatchSize = 1, 0.6, 3
+		l.warm, l.batch = 100*time.Millisecond, 3
+		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+		out, err := Run(t.Context(), l.options)
+		if err != nil {
+			t.Fatal(err)
 		}
-		seen[q.ID] = true
-	}
-	if len(seen) != 3*n || len(out.Series.Steps) != n*outputLen {
-		t.Errorf("%d requests and %d steps, want %d and %d", len(seen), len(out.Series.Steps), 3*n, n*outputLen)
-	}
-	near(t, "per_request_j", r.Energy.PerRequestJ.Value, r.Energy.TotalJ.Value/float64(3*n), 1e-9)
-	if _, short := warned(r, note.UnequalWork); short {
-		t.Errorf("warnings %+v", r.Warnings)
-	}
-	once := labFor(t)
-	once.options.Experiment.Embedded.BatchSize = 3
-	if hash := once.measure(t, result.OK).WorkloadHash; hash != r.WorkloadHash {
-		t.Errorf("workload hash %s, want that of the workload itself, %s", r.WorkloadHash, hash)
-	}
+		r := out.Record
+		n := r.Window.Repeats
+		if n < 2 || r.Energy.TotalJ == nil {
+			t.Fatalf("%d repeats, energy %v (%s); failure %+v", n, r.Energy.TotalJ, r.Energy.Reason, r.Failure)
+		}
+		if r.Tokens.RequestsOK != int64(3*n) || r.Tokens.Prompt != int64(3*n*promptLen) ||
+			r.Tokens.Output != int64(3*n*outputLen) || r.Tokens.Given != r.Tokens.Prompt {
+			t.Errorf("tokens %+v of %d repeats of 3 requests", r.Tokens, n)
+		}
+		seen := map[int64]bool{}
+		for _, q := range out.Series.Requests {
+			if seen[q.ID] || q.Task != out.Series.Requests[0].Task {
+				t.Errorf("request %+v: its id is not its own, or its task is lost", q)
+			}
+			seen[q.ID] = true
+		}
+		if len(seen) != 3*n || len(out.Series.Steps) != n*outputLen {
+			t.Errorf("%d requests and %d steps, want %d and %d", len(seen), len(out.Series.Steps), 3*n, n*outputLen)
+		}
+		near(t, "per_request_j", r.Energy.PerRequestJ.Value, r.Energy.TotalJ.Value/float64(3*n), 1e-9)
+		if _, short := warned(r, note.UnequalWork); short {
+			t.Errorf("warnings %+v", r.Warnings)
+		}
+		once := newLab(t)
+		once.options.Experiment.Embedded.BatchSize = 3
+		if hash := once.measure(t, result.OK).WorkloadHash; hash != r.WorkloadHash {
+			t.Errorf("workload hash %s, want that of the workload itself, %s", r.WorkloadHash, hash)
+		}
+	})
 }
 
 // TestTwoIdlePowers: a model that is loaded draws power, and both nets say which idle
 // they are net of.
 func TestTwoIdlePowers(t *testing.T) {
-	l := newLab(t)
-	l.bareW = 12
-	l.options.Experiment.Baseline = study.Baseline{Seconds: 0.3, ResidentSeconds: 0.3}
-	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
-	e := l.withEnergy(t).Energy
-	near(t, "baseline_w", e.BaselineW.Value, 12, 0.8)
-	near(t, "resident_w", e.ResidentW.Value, idleW, 0.8)
-	if e.NetResidentJ.Value >= e.NetJ.Value || !strings.Contains(e.NetJ.Method, "before the engine was started") ||
-		!strings.Contains(e.NetResidentJ.Method, "with the model loaded") {
-		t.Errorf("net_j %+v, net_resident_j %+v", e.NetJ, e.NetResidentJ)
-	}
-	if d := e.Devices[0]; *d.BaselineW != d.Bare.W || *d.ResidentW != d.Resident.W ||
-		d.Bare.Source != power.SourceFake {
-		t.Errorf("device %+v", d)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.bareW = 12
+		l.options.Experiment.Baseline = study.Baseline{Seconds: 0.3, ResidentSeconds: 0.3}
+		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+		e := l.withEnergy(t).Energy
+		near(t, "baseline_w", e.BaselineW.Value, 12, 0.8)
+		near(t, "resident_w", e.ResidentW.Value, idleW, 0.8)
+		if e.NetResidentJ.Value >= e.NetJ.Value || !strings.Contains(e.NetJ.Method, "before the engine was started") ||
+			!strings.Contains(e.NetResidentJ.Method, "with the model loaded") {
+			t.Errorf("net_j %+v, net_resident_j %+v", e.NetJ, e.NetResidentJ)
+		}
+		if d := e.Devices[0]; *d.BaselineW != d.Bare.W || *d.ResidentW != d.Resident.W ||
+			d.Bare.Source != power.SourceFake {
+			t.Errorf("device %+v", d)
+		}
+	})
 }
 
 // crowded is a meter that knows the processes on its devices.

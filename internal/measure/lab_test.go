@@ -2,11 +2,11 @@ package measure
 
 import (
 	"context"
-	"flag"
 	"math"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -21,14 +21,9 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// TestMain runs many tests at once: they wait for their schedules and hardly
-// compute.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("4")
-	}
-	m.Run()
+// virtually runs a test in virtual time.
+func virtually(f func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) { synctest.Test(t, f) }
 }
 
 // The lab is an engine and sensors that agree on a schedule which both know: batches
@@ -40,6 +35,7 @@ func TestMain(m *testing.M) {
 const (
 	idleW, prefillW, decodeW = 20.0, 600.0, 300.0
 
+	loadTime    = 100 * time.Millisecond
 	margin      = 60 * time.Millisecond
 	prefillTime = 120 * time.Millisecond
 	decodeTime  = 20 * time.Millisecond // of one step
@@ -58,6 +54,8 @@ type engine struct {
 	warm   time.Duration                                 // that a warm-up takes
 	bareW  float64                                       // power before it is started; 0 is idleW
 
+	clock clock.Clock
+
 	mu      sync.Mutex
 	start   int64 // of the first step in the window; 0 before
 	batches int   // in the window
@@ -75,15 +73,15 @@ func (e *engine) Name() string { return study.Embedded }
 func (e *engine) Probe(context.Context) (backend.Info, error) { return e.loaded.Info, nil }
 
 // Start gives the session.
-func (e *engine) Start(_ context.Context, spec backend.Spec) (backend.Session, error) {
+func (e *engine) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
 	e.spec = spec
 	if e.refuse != nil {
 		return nil, e.refuse
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.loadAt = clock.Mono()
-	return e, nil
+	e.loadAt = e.clock.Mono()
+	e.mu.Unlock()
+	return e, clock.Sleep(ctx, loadTime)
 }
 
 // Loaded is as the test says.
@@ -117,7 +115,7 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		return nil, e.run(ctx, w)
 	}
 	log := e.schedule(w)
-	if err := clock.Sleep(ctx, time.Duration(log.EndNS-clock.Mono())+margin); err != nil {
+	if err := clock.Sleep(ctx, time.Duration(log.EndNS-e.clock.Mono())+margin); err != nil {
 		return nil, err
 	}
 	if !e.silent {
@@ -140,7 +138,7 @@ func (e *engine) schedule(w backend.Workload) *backend.Log {
 		size = len(w.Requests)
 	}
 	e.mu.Lock()
-	e.start = clock.Mono() + int64(margin)
+	e.start = e.clock.Mono() + int64(margin)
 	e.batches = (len(w.Requests) + size - 1) / size
 	e.mu.Unlock()
 	log := &backend.Log{StartNS: e.start, PeakMemoryBytes: 1 << 20, MemorySource: "test", StepClock: "host"}
@@ -231,7 +229,7 @@ type meter struct {
 func (e *engine) newMeter(devices ...power.Device) *meter {
 	var opened int64
 	o := powertest.FakeOptions{GPUs: len(devices), Spacing: 5 * time.Millisecond, Now: func() int64 {
-		now := clock.Mono()
+		now := e.clock.Mono()
 		if opened == 0 {
 			opened = now
 		}
@@ -296,15 +294,9 @@ type lab struct {
 	eventMu sync.Mutex
 }
 
-// newLab has an engine on gpu0, no meters, and neither baseline nor warm-up.
+// newLab has an engine on gpu0, no meters, and neither baseline nor warm-up. It runs by the
+// virtual time of the test, which must be in a bubble of testing/synctest.
 func newLab(t *testing.T) *lab {
-	t.Helper()
-	t.Parallel()
-	return labFor(t)
-}
-
-// labFor is newLab for a test that makes several runs.
-func labFor(t *testing.T) *lab {
 	t.Helper()
 	e := study.DefaultExperiment()
 	e.Model, e.PyTorch = "random:tiny-llama", nil
@@ -312,9 +304,10 @@ func labFor(t *testing.T) *lab {
 	e.Warmup.Runs, e.Baseline = 0, study.Baseline{ResidentSeconds: 0.2}
 	l := &lab{engine: &engine{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"},
 		DType: "float16", Threads: 2,
-		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}}}
+		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}, clock: clock.Virtual()}}
 	l.options = Options{Experiment: e, Cycle: 1, Backend: l.engine, Store: model.Store{Dir: t.TempDir()},
-		Emit: l.observe}
+		Clock: l.clock,
+		Emit:  l.observe}
 	return l
 }
 

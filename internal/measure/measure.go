@@ -43,6 +43,8 @@ type Options struct {
 	Store    model.Store
 	// Threads is the engine's number of threads where the study leaves it open.
 	Threads int
+	// Clock is the time of the run, of its meters and of its engine.
+	Clock clock.Clock
 	// Program is the version of this program, for the record.
 	Program string
 	// Engines keeps the engine for the next run, and holds that of the run before; nil
@@ -85,7 +87,7 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 	if o.Experiment.Energy.Sources == "none" {
 		o.Meters = nil // they may be open for another experiment of the study
 	}
-	r := &run{Options: o, record: newRecord(o), began: time.Now()}
+	r := &run{Options: o, record: newRecord(o), began: o.Clock.Time(), processes: tenants.Processes{Clock: o.Clock}}
 	err := r.do(ctx)
 	if doneErr := r.done(false); err == nil { // an engine whose run has failed is of no use
 		err = doneErr
@@ -282,7 +284,7 @@ func (r *run) window(ctx context.Context, session backend.Session) (w *measured,
 		defer cancel()
 		w.trace = join.Traces(r.trace, sampler.Stop(stopCtx))
 	}()
-	w.anchor = clock.Now()
+	w.anchor = r.Clock.Anchor()
 	work := r.work(r.requests, r.repeats)
 	r.round = work.Round
 	for _, p := range work.Requests {
@@ -294,7 +296,7 @@ func (r *run) window(ctx context.Context, session backend.Session) (w *measured,
 			Detail: fmt.Sprintf("%d of %d requests", done, total)})
 	}
 	work.Finished = func() {
-		w.window.End = clock.Mono()
+		w.window.End = r.Clock.Mono()
 		r.cpuEnd = readCPU()
 		if r.hostMemory != nil {
 			r.hostMemory.End()
@@ -303,13 +305,13 @@ func (r *run) window(ctx context.Context, session backend.Session) (w *measured,
 	}
 	mark(ctx, sampler)
 	r.cpuStart = readCPU()
-	w.window.Start = clock.Mono()
+	w.window.Start = r.Clock.Mono()
 	w.log, err = session.Run(ctx, work)
 	if err == nil && w.window.End == 0 {
 		err = backend.Failf(backend.ClassProtocol, "", "the engine gave results without saying that it finished")
 	}
 	if err == nil {
-		err = clock.Sleep(ctx, settle)
+		err = r.Clock.Sleep(ctx, settle)
 	}
 	return w, err
 }
@@ -345,7 +347,7 @@ func mark(ctx context.Context, s *power.Sampler) {
 // sampler makes a sampler over all meters that reports live power.
 func (r *run) sampler() *power.Sampler {
 	s := power.NewSampler(r.Meters...)
-	s.CounterInterval = counterInterval
+	s.CounterInterval, s.Now = counterInterval, r.Clock.Mono
 	s.OnPower = func(device string, w unit.Watts) { r.emit(event.Power{Device: device, Watts: float64(w)}) }
 	return s
 }

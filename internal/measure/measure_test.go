@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -19,82 +20,87 @@ import (
 )
 
 func TestRecordOfARun(t *testing.T) {
-	l := newLab(t)
-	l.options.Experiment.Warmup.Runs, l.options.Threads = 2, 7
-	l.loaded.Notes = []string{"built without fast flags"}
-	out, err := Run(t.Context(), l.options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := out.Record
-	want := &result.Tokens{Prompt: 3 * promptLen, PromptComputed: 3 * promptLen, Output: 3 * outputLen, RequestsOK: 3,
-		Given: 3 * promptLen, Asked: 3 * outputLen}
-	if diff := cmp.Diff(want, r.Tokens); diff != "" {
-		t.Errorf("tokens (-want +got):\n%s", diff)
-	}
-	s := r.Window.DurationS
-	near(t, "output tokens per second", r.Throughput.OutputTokensPerS, 3*outputLen/s, 1e-9)
-	near(t, "total tokens per second", r.Throughput.TotalTokensPerS, 3*(promptLen+outputLen)/s, 1e-9)
-	near(t, "requests per second", r.Throughput.RequestsPerS, 3/s, 1e-9)
-	near(t, "window on the wall clock", r.Window.End.Sub(r.Window.Start).Seconds(), s, 1e-6)
-	near(t, "TTFT", r.Latency.TTFT.P50, 120, 1e-6)
-	near(t, "ITL", r.Latency.ITL.P99, 20, 1e-6)
-	if l.warmed != 2 || l.closed == 0 {
-		t.Errorf("%d warm-ups and %d times closed, want 2 and at least 1", l.warmed, l.closed)
-	}
-	if l.spec.Synthetic != true || l.spec.DType != "float16" || l.spec.MaxContext != promptLen+outputLen ||
-		!strings.Contains(string(l.spec.Options), `"threads":7`) {
-		t.Errorf("spec = %+v with options %s", l.spec, l.spec.Options)
-	}
-	if !r.Synthetic || r.WorkloadHash == "" || r.Compute == nil || r.Compute.FLOPs <= 0 ||
-		*r.Memory.PeakBytes != 1<<20 {
-		t.Errorf("record = %+v", r)
-	}
-	if msg, _ := warned(r, note.Engine); msg != l.loaded.Notes[0] {
-		t.Errorf("the engine's note is missing: %+v", r.Warnings)
-	}
-	if _, ok := warned(r, note.UnequalWork); ok {
-		t.Errorf("warnings = %+v", r.Warnings)
-	}
-	if len(out.Series.Requests) != 3 || len(out.Series.Steps) != outputLen {
-		t.Errorf("%d rows of requests and %d of steps, want 3 and %d", len(out.Series.Requests),
-			len(out.Series.Steps), outputLen)
-	}
-	var phases []event.Phase
-	for _, e := range l.events {
-		if p, ok := e.(event.PhaseStarted); ok {
-			phases = append(phases, p.Phase)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Experiment.Warmup.Runs, l.options.Threads = 2, 7
+		l.loaded.Notes = []string{"built without fast flags"}
+		out, err := Run(t.Context(), l.options)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if diff := cmp.Diff([]event.Phase{event.Prepare, event.Load, event.Warmup, event.Warmup, event.Measure,
-		event.Finish}, phases); diff != "" {
-		t.Errorf("phases (-want +got):\n%s", diff)
-	}
+		r := out.Record
+		want := &result.Tokens{Prompt: 3 * promptLen, PromptComputed: 3 * promptLen, Output: 3 * outputLen,
+			RequestsOK: 3,
+			Given:      3 * promptLen, Asked: 3 * outputLen}
+		if diff := cmp.Diff(want, r.Tokens); diff != "" {
+			t.Errorf("tokens (-want +got):\n%s", diff)
+		}
+		s := r.Window.DurationS
+		near(t, "output tokens per second", r.Throughput.OutputTokensPerS, 3*outputLen/s, 1e-9)
+		near(t, "total tokens per second", r.Throughput.TotalTokensPerS, 3*(promptLen+outputLen)/s, 1e-9)
+		near(t, "requests per second", r.Throughput.RequestsPerS, 3/s, 1e-9)
+		near(t, "window on the wall clock", r.Window.End.Sub(r.Window.Start).Seconds(), s, 1e-6)
+		near(t, "TTFT", r.Latency.TTFT.P50, 120, 1e-6)
+		near(t, "ITL", r.Latency.ITL.P99, 20, 1e-6)
+		if l.warmed != 2 || l.closed == 0 {
+			t.Errorf("%d warm-ups and %d times closed, want 2 and at least 1", l.warmed, l.closed)
+		}
+		if l.spec.Synthetic != true || l.spec.DType != "float16" || l.spec.MaxContext != promptLen+outputLen ||
+			!strings.Contains(string(l.spec.Options), `"threads":7`) {
+			t.Errorf("spec = %+v with options %s", l.spec, l.spec.Options)
+		}
+		if !r.Synthetic || r.WorkloadHash == "" || r.Compute == nil || r.Compute.FLOPs <= 0 ||
+			*r.Memory.PeakBytes != 1<<20 {
+			t.Errorf("record = %+v", r)
+		}
+		if msg, _ := warned(r, note.Engine); msg != l.loaded.Notes[0] {
+			t.Errorf("the engine's note is missing: %+v", r.Warnings)
+		}
+		if _, ok := warned(r, note.UnequalWork); ok {
+			t.Errorf("warnings = %+v", r.Warnings)
+		}
+		if len(out.Series.Requests) != 3 || len(out.Series.Steps) != outputLen {
+			t.Errorf("%d rows of requests and %d of steps, want 3 and %d", len(out.Series.Requests),
+				len(out.Series.Steps), outputLen)
+		}
+		var phases []event.Phase
+		for _, e := range l.events {
+			if p, ok := e.(event.PhaseStarted); ok {
+				phases = append(phases, p.Phase)
+			}
+		}
+		if diff := cmp.Diff([]event.Phase{event.Prepare, event.Load, event.Warmup, event.Warmup, event.Measure,
+			event.Finish}, phases); diff != "" {
+			t.Errorf("phases (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // TestSeriesOfARun: everything that the numbers are made of is kept.
 func TestSeriesOfARun(t *testing.T) {
-	l := newLab(t)
-	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
-	out, err := Run(t.Context(), l.options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inside := 0
-	for _, p := range out.Series.Power {
-		if p.Device != "gpu0" || p.Source != power.SourceFake || p.WindowMS != 5 {
-			t.Fatalf("power row = %+v", p)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+		out, err := Run(t.Context(), l.options)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if w := out.Record.Window; p.MonoNS >= w.StartMonoNS && p.MonoNS <= w.EndMonoNS {
-			inside++
+		inside := 0
+		for _, p := range out.Series.Power {
+			if p.Device != "gpu0" || p.Source != power.SourceFake || p.WindowMS != 5 {
+				t.Fatalf("power row = %+v", p)
+			}
+			if w := out.Record.Window; p.MonoNS >= w.StartMonoNS && p.MonoNS <= w.EndMonoNS {
+				inside++
+			}
 		}
-	}
-	if want := out.Record.Energy.Devices[0].Series.Samples; inside != want || want == 0 {
-		t.Errorf("%d rows in the window, the record says %d", inside, want)
-	}
-	if len(out.Series.Counters) < 2 {
-		t.Errorf("%d counter readings, want at least one at each limit", len(out.Series.Counters))
-	}
+		if want := out.Record.Energy.Devices[0].Series.Samples; inside != want || want == 0 {
+			t.Errorf("%d rows in the window, the record says %d", inside, want)
+		}
+		if len(out.Series.Counters) < 2 {
+			t.Errorf("%d counter readings, want at least one at each limit", len(out.Series.Counters))
+		}
+	})
 }
 
 func TestUnequalWork(t *testing.T) {
@@ -116,31 +122,34 @@ func TestUnequalWork(t *testing.T) {
 			"2 of 3 requests got more or fewer tokens than they asked for, though the sums are right: the run is " +
 				"not compared with others"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			l.edit = q.edit
 			if msg, _ := warned(l.measure(t, result.OK), "unequal_work"); msg != q.want {
 				t.Errorf("warning = %q, want %q", msg, q.want)
 			}
-		})
+		}))
 	}
 }
 
 func TestFailedRequests(t *testing.T) {
-	l := newLab(t)
-	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
-	l.edit = func(log *backend.Log) { log.Requests[2].OK, log.Requests[2].Failure = false, "out of blocks" }
-	r := l.withEnergy(t)
-	want := &result.Tokens{Prompt: 2 * promptLen, PromptComputed: 2 * promptLen, Output: 2 * outputLen, RequestsOK: 2,
-		RequestsFailed: 1, Given: 3 * promptLen, Asked: 3 * outputLen}
-	if diff := cmp.Diff(want, r.Tokens); diff != "" {
-		t.Errorf("tokens (-want +got):\n%s", diff)
-	}
-	if msg, _ := warned(r, note.RequestsFailed); !strings.HasPrefix(msg, "1 of 3 requests failed") {
-		t.Errorf("warning = %q", msg)
-	}
-	near(t, "per_output_token_j", r.Energy.PerOutputTokenJ.Value, r.Energy.TotalJ.Value/(2*outputLen), 1e-9)
-	near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+		l.edit = func(log *backend.Log) { log.Requests[2].OK, log.Requests[2].Failure = false, "out of blocks" }
+		r := l.withEnergy(t)
+		want := &result.Tokens{Prompt: 2 * promptLen, PromptComputed: 2 * promptLen, Output: 2 * outputLen,
+			RequestsOK:     2,
+			RequestsFailed: 1, Given: 3 * promptLen, Asked: 3 * outputLen}
+		if diff := cmp.Diff(want, r.Tokens); diff != "" {
+			t.Errorf("tokens (-want +got):\n%s", diff)
+		}
+		if msg, _ := warned(r, note.RequestsFailed); !strings.HasPrefix(msg, "1 of 3 requests failed") {
+			t.Errorf("warning = %q", msg)
+		}
+		near(t, "per_output_token_j", r.Energy.PerOutputTokenJ.Value, r.Energy.TotalJ.Value/(2*outputLen), 1e-9)
+		near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)
+	})
 }
 
 // TestFailures: every failure is a record with its class, and the engine is gone.
@@ -194,7 +203,7 @@ func TestFailures(t *testing.T) {
 			l.options.Experiment.Model, l.options.Experiment.DType = file.Path, "q8_0"
 		}, backend.ClassUnsupportedDType, "holds float16 weights, not q8_0"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			q.spoil(t, l)
 			r := l.measure(t, result.Failed)
@@ -207,7 +216,7 @@ func TestFailures(t *testing.T) {
 			if started := l.spec.Path != "" && l.refuse == nil; started != (l.closed > 0) {
 				t.Errorf("started: %v, closed %d times", started, l.closed)
 			}
-		})
+		}))
 	}
 }
 
@@ -222,13 +231,15 @@ func write(t *testing.T, name, text string) string {
 
 // TestDataset: prompts of a file are tokenized by the engine and cut.
 func TestDataset(t *testing.T) {
-	l := newLab(t)
-	l.options.Experiment.Workload.Dataset = write(t, "three.jsonl",
-		"{\"prompt\": \"one\"}\n{\"prompt\": \"number two\"}\n{\"prompt\": \"three\"}\n")
-	r := l.measure(t, result.OK)
-	if want := int64(len("one") + promptLen + len("three")); r.Tokens.Prompt != want {
-		t.Errorf("%d prompt tokens, want %d", r.Tokens.Prompt, want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Experiment.Workload.Dataset = write(t, "three.jsonl",
+			"{\"prompt\": \"one\"}\n{\"prompt\": \"number two\"}\n{\"prompt\": \"three\"}\n")
+		r := l.measure(t, result.OK)
+		if want := int64(len("one") + promptLen + len("three")); r.Tokens.Prompt != want {
+			t.Errorf("%d prompt tokens, want %d", r.Tokens.Prompt, want)
+		}
+	})
 }
 
 // TestEndOfTime: a context that ends in the window is a timeout or an
@@ -245,7 +256,7 @@ func TestEndOfTime(t *testing.T) {
 		"cancelled": {nil, result.Interrupted, backend.ClassInterrupted, context.Canceled},
 		"stopped":   {stop, result.Interrupted, backend.ClassInterrupted, stop},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
@@ -269,24 +280,26 @@ func TestEndOfTime(t *testing.T) {
 			if l.closed == 0 {
 				t.Error("the engine was left running")
 			}
-		})
+		}))
 	}
 }
 
 // TestCancelledBaseline: an interruption does not wait for the baseline to end.
 func TestCancelledBaseline(t *testing.T) {
-	l := newLab(t)
-	l.options.Experiment.Baseline.Seconds = 3600
-	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	l.options.Emit = func(e event.Event) {
-		if p, ok := e.(event.Progress); ok && p.Phase == event.Baseline {
-			cancel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.options.Experiment.Baseline.Seconds = 3600
+		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		l.options.Emit = func(e event.Event) {
+			if p, ok := e.(event.Progress); ok && p.Phase == event.Baseline {
+				cancel()
+			}
 		}
-	}
-	out, err := Run(ctx, l.options)
-	if !errors.Is(err, context.Canceled) || out.Record.Status != result.Interrupted {
-		t.Errorf("error %v, status %s, want an interruption", err, out.Record.Status)
-	}
+		out, err := Run(ctx, l.options)
+		if !errors.Is(err, context.Canceled) || out.Record.Status != result.Interrupted {
+			t.Errorf("error %v, status %s, want an interruption", err, out.Record.Status)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"testing/synctest"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/power"
@@ -37,7 +38,7 @@ func TestMemoryOfAServer(t *testing.T) {
 		"its allocator": {source: "torch.cuda.max_memory_allocated",
 			want: result.Memory{Method: result.MemoryAllocator, ProcessMethod: result.MemoryProcess}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			const held = int64(5) << 30
 			l := newLab(t)
 			l.edit = func(log *backend.Log) {
@@ -75,30 +76,32 @@ func TestMemoryOfAServer(t *testing.T) {
 				(*m.PeakBytes == held) == own {
 				t.Errorf("peak %v, with a figure of its own: %v", m.PeakBytes, own)
 			}
-		})
+		}))
 	}
 }
 
 // TestMemoryOnAProcessor: the resident memory of the engine's processes, and null with
 // the reason where they are not known.
 func TestMemoryOnAProcessor(t *testing.T) {
-	l := newLab(t)
-	server := exec.Command("sleep", "60")
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = server.Process.Kill(), server.Wait() })
-	l.loaded.Device, l.loaded.DeviceUUIDs, l.loaded.PID = "cpu", nil, server.Process.Pid
-	l.edit = func(log *backend.Log) { log.PeakMemoryBytes, log.MemorySource = 0, "" }
-	m := l.measure(t, result.OK).Memory
-	if m.PeakBytes == nil || m.Method != result.MemoryRSS || *m.PeakBytes == 0 ||
-		*m.ProcessPeakBytes != *m.PeakBytes {
-		t.Errorf("memory %+v, want what the process holds", m)
-	}
-	l.loaded.PID = 0
-	l.start, l.batches = 0, 0
-	if m = l.measure(t, result.OK).Memory; m.PeakBytes != nil || m.ProcessPeakBytes != nil || m.Method != "" ||
-		m.Reason == "" {
-		t.Errorf("memory %+v of nobody, want null with a reason", m)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		server := exec.Command("sleep", "60")
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = server.Process.Kill(), server.Wait() })
+		l.loaded.Device, l.loaded.DeviceUUIDs, l.loaded.PID = "cpu", nil, server.Process.Pid
+		l.edit = func(log *backend.Log) { log.PeakMemoryBytes, log.MemorySource = 0, "" }
+		m := l.measure(t, result.OK).Memory
+		if m.PeakBytes == nil || m.Method != result.MemoryRSS || *m.PeakBytes == 0 ||
+			*m.ProcessPeakBytes != *m.PeakBytes {
+			t.Errorf("memory %+v, want what the process holds", m)
+		}
+		l.loaded.PID = 0
+		l.start, l.batches = 0, 0
+		if m = l.measure(t, result.OK).Memory; m.PeakBytes != nil || m.ProcessPeakBytes != nil || m.Method != "" ||
+			m.Reason == "" {
+			t.Errorf("memory %+v of nobody, want null with a reason", m)
+		}
+	})
 }

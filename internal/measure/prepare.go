@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
@@ -90,7 +89,7 @@ func (r *run) dtype() string {
 // start launches an engine and loads the model.
 func (r *run) start(ctx context.Context) error {
 	r.phase(event.Load, r.Experiment.Backend+" "+r.dtype())
-	began := clock.Mono()
+	began := r.Clock.Mono()
 	log, err := r.engineLog()
 	if err != nil {
 		return err
@@ -125,7 +124,7 @@ func (r *run) spec(log string) backend.Spec {
 // ready records the engine as it runs.
 func (r *run) ready(began int64) {
 	r.loaded = r.engine.session.Loaded()
-	r.record.Timing.LoadS = since(began)
+	r.record.Timing.LoadS = r.Clock.Since(began)
 	code := note.Engine
 	if r.Experiment.Backend == study.Fake {
 		code = note.Simulated
@@ -167,8 +166,6 @@ func (r *run) engineSettings() study.Experiment {
 	}
 	return e
 }
-
-func since(mono int64) float64 { return float64(clock.Mono()-mono) / 1e9 }
 
 // shape turns prompts into token ids of exact length.
 func (r *run) shape(ctx context.Context, session backend.Session) (err error) {

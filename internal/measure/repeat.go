@@ -8,7 +8,6 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
@@ -53,7 +52,7 @@ func (r *run) batch() int {
 // warmUp runs every batch size of the window once, a full batch and a smaller last
 // one, and throws the result away.
 func (r *run) warmUp(ctx context.Context, session backend.Session) error {
-	began := clock.Mono()
+	began := r.Clock.Mono()
 	full := r.batch()
 	rest := len(r.requests) % full
 	sample := slices.Concat(r.requests[:full], r.requests[len(r.requests)-rest:])
@@ -63,13 +62,13 @@ func (r *run) warmUp(ctx context.Context, session backend.Session) error {
 	}
 	for i := range runs {
 		r.phase(event.Warmup, fmt.Sprintf("%d of %d", i+1, runs))
-		start := clock.Mono()
+		start := r.Clock.Mono()
 		if _, err := session.Run(ctx, r.work(sample, 1)); err != nil {
 			return err
 		}
-		r.warmNS = (clock.Mono() - start) * int64(full) / int64(len(sample))
+		r.warmNS = (r.Clock.Mono() - start) * int64(full) / int64(len(sample))
 	}
-	r.record.Timing.WarmupS = since(began)
+	r.record.Timing.WarmupS = r.Clock.Since(began)
 	if r.Experiment.Warmup.Runs == 0 {
 		r.record.Warn(note.NoWarmUp, "warmup.runs is 0: the first requests include one-time costs")
 	}

@@ -23,7 +23,7 @@ func TestSlowWarmUp(t *testing.T) {
 		"three times slower":             {3 * batchTime, 1.6, 2},
 		"so slow that once looks enough": {10 * batchTime, 0.9, 2},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			x := &l.options.Experiment
 			x.Warmup.Runs, x.Energy.MinWindow, x.Embedded.BatchSize = 1, q.want, 3
@@ -51,7 +51,7 @@ func TestSlowWarmUp(t *testing.T) {
 			batches := float64(r.Window.Repeats)
 			idle := r.Window.DurationS - batches*batchTime.Seconds()
 			near(t, "total_j", r.Energy.TotalJ.Value, batches*(prefillJ+decodeJ)+idleW*idle, half(r.Energy.TotalJ)/0.8)
-		})
+		}))
 	}
 }
 

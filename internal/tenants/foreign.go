@@ -73,7 +73,7 @@ func (p *Processes) foreign(device string, w attribute.Window) (before []string,
 		switch {
 		case s.own:
 			engine = true
-		case s.FirstNS < p.startNS:
+		case s.FirstNS <= p.startNS:
 			before = append(before, s.name())
 		default:
 			later = append(later, s)

@@ -37,6 +37,9 @@ type memoryReader interface {
 
 // Processes are those seen on the GPUs during a run. The zero value is ready.
 type Processes struct {
+	// Clock is that of the run.
+	Clock clock.Clock
+
 	// engine is the engine's process, 0 until it is known. It is started at startNS
 	// and holds its model from readyNS on.
 	engine           int
@@ -83,7 +86,7 @@ func (p *Processes) Inherit(from *Processes, since int64) {
 	p.engine, p.startNS, p.readyNS, p.hidden, p.before = from.engine, from.startNS, from.readyNS, from.hidden,
 		from.before
 	p.seen = slices.DeleteFunc(slices.Clone(from.seen), func(s seen) bool {
-		return s.FirstNS >= from.startNS && (s.FirstNS > from.readyNS || s.LastNS < since)
+		return s.FirstNS > from.startNS && (s.FirstNS > from.readyNS || s.LastNS < since)
 	})
 }
 
@@ -112,7 +115,7 @@ func (p *Processes) on(device string) []seen {
 
 // EngineStarts notes that the engine is about to be started, and what the devices hold
 // just before.
-func (p *Processes) EngineStarts() { p.engineStarts(clock.Mono()) }
+func (p *Processes) EngineStarts() { p.engineStarts(p.Clock.Mono()) }
 
 func (p *Processes) engineStarts(now int64) {
 	p.mu.Lock()
@@ -126,7 +129,7 @@ func (p *Processes) engineStarts(now int64) {
 }
 
 // EngineLoaded notes that the engine holds its model, and its process.
-func (p *Processes) EngineLoaded(pid int) { p.engine, p.readyNS = pid, clock.Mono() }
+func (p *Processes) EngineLoaded(pid int) { p.engine, p.readyNS = pid, p.Clock.Mono() }
 
 // Poll asks every meter for the processes on its devices, while no sampler runs.
 func (p *Processes) Poll(ctx context.Context, meters []power.Meter) {
@@ -141,7 +144,7 @@ func (p *Processes) Poll(ctx context.Context, meters []power.Meter) {
 		if err != nil && ctx.Err() == nil {
 			p.hidden = err
 		}
-		now := clock.Mono()
+		now := p.Clock.Mono()
 		for device, list := range all {
 			for _, q := range list {
 				p.Add([]power.Presence{{Device: device, PID: q.PID, FirstNS: now, LastNS: now}})
