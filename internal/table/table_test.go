@@ -1,0 +1,116 @@
+package table
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// figuresOf are the cells of a row.
+var figures = []string{"tok/s", "TTFT", "ITL", "J/out", "J/prefill", "J/decode", "power", "energy"}
+
+func study(names int) Table {
+	keys := []string{"model", "concurrency", "gpu_memory_utilization", "top_p", "min_window", "enable_chunked_prefill",
+		"kv_cache_dtype"}
+	t := Table{Head: append(append([]string{}, keys[:names]...), figures...), Names: names, Title: "run", Indent: 2}
+	for i := range 4 {
+		cells := []string{fmt.Sprintf("/data/models/some-organisation/llama-3.%d-8b-instruct-awq.gguf", i),
+			fmt.Sprint(1 << i), fmt.Sprintf("0.%d", i+5), "0.9", "default", fmt.Sprint(i%2 == 0), "fp8_e4m3"}[:names]
+		t.Rows = append(t.Rows,
+			append(cells, "330", "212 ms", "22.4 ms", "1.35 J", "34.2 mJ", "1.21 J", "445 W", "measured"))
+	}
+	return t
+}
+
+// TestNarrowTables: whatever varies, a table fits into a terminal, and each row shows by which values it differs.
+func TestNarrowTables(t *testing.T) {
+	for _, names := range []int{0, 1, 2, 4, 7} {
+		for _, width := range []int{80, 100, 200} {
+			t.Run(fmt.Sprintf("%d names in %d columns", names, width), func(t *testing.T) {
+				tab := study(names)
+				head, rows := tab.Lines(width)
+				t.Log("\n" + head + "\n" + strings.Join(rows, "\n"))
+				seen := map[string]bool{}
+				for i, r := range rows {
+					for line := range strings.SplitSeq(head+"\n"+r, "\n") {
+						if n := Width(line); n > width {
+							t.Errorf("%d columns: %s", n, line)
+						}
+						if strings.TrimRight(line, " ") != line {
+							t.Errorf("blanks at the end of %q", line)
+						}
+					}
+					if names > 0 && seen[r] {
+						t.Errorf("two rows are the same: %s", r)
+					}
+					seen[r] = true
+					if names > 0 && !strings.Contains(r, fmt.Sprintf("3.%d", i)) {
+						t.Errorf("row %d does not show what its model differs by: %s", i, r)
+					}
+					if names > 3 && !strings.Contains(r, fmt.Sprintf("0.%d", i+5)) {
+						t.Errorf("row %d lacks a value: %s", i, r)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestStack: the three layouts.
+func TestStack(t *testing.T) {
+	tab := Table{Head: []string{"backend", "batch_size", "J/out"}, Names: 2, Title: "experiment", Indent: 2,
+		Rows: [][]string{{"embedded", "", "1.35 J"}, {"pytorch", "8", "270 mJ"}}}
+	for _, q := range []struct {
+		width int
+		want  string
+	}{
+		{0, "  backend   batch_size   J/out\n  embedded  –           1.35 J\n  pytorch   8           270 mJ"},
+		{26, "  experiment         J/out\n  backend=embedded  1.35 J\n" +
+			"  backend=pytorch   270 mJ\n  batch_size=8"},
+		{20, "   J/out\n  backend=embedded\n  1.35 J\n  backend=pytorch\n  batch_size=8\n  270 mJ"},
+	} {
+		head, rows := tab.Lines(q.width)
+		if got := head + "\n" + strings.Join(rows, "\n"); got != q.want {
+			t.Errorf("in %d columns:\n%s\nwant\n%s", q.width, got, q.want)
+		}
+	}
+}
+
+// TestShorten: texts that differ still do.
+func TestShorten(t *testing.T) {
+	for _, q := range []struct {
+		width       int
+		texts, want string
+	}{
+		{80, "random:llama-3.1-8b random:llama-3.2-1b", "random:llama-3.1-8b random:llama-3.2-1b"},
+		{9, "random:llama-3.1-8b random:llama-3.2-1b", "rand…1-8b rand…2-1b"},
+		{4, "abcdef-1-xyz abcdef-2-xyz", "…1-xyz …2-xyz"},
+		{4, "same-one same-one", "s…ne s…ne"},
+		{5, "日本語の模型-一 日本語の模型-二", "日…一 日…二"},
+	} {
+		got := strings.Join(Shorten(strings.Fields(q.texts), q.width), " ")
+		if got != q.want {
+			t.Errorf("%q to %d: %q, want %q", q.texts, q.width, got, q.want)
+		}
+	}
+}
+
+// TestWidths: wide characters take two columns, colours none, and nothing in a cell ends a line.
+func TestWidths(t *testing.T) {
+	if n := Width("\x1b[31m模型\x1b[0m é"); n != 6 {
+		t.Errorf("%d columns, want 6", n)
+	}
+	head, rows := Table{Head: []string{"m", "J"}, Names: 1,
+		Rows: [][]string{{"模型", "1"}, {"a\nb\x1b[2J", "22"}}}.Lines(0)
+	if got, want := head+"\n"+strings.Join(rows, "\n"), "m         J\n模型      1\na b [2J  22"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestMarkdown escapes what would end a cell.
+func TestMarkdown(t *testing.T) {
+	got := Table{Head: []string{"a|b", "J"}, Names: 1, Rows: [][]string{{"x", "1"}}}.Markdown()
+	if want := "| a\\|b | J |\n|---|---:|\n| x | 1 |\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

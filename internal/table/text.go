@@ -1,0 +1,139 @@
+package table
+
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// Width is how many columns of a terminal a line takes: wide characters take two, colours none.
+func Width(s string) int { return ansi.StringWidth(s) }
+
+// Pad fills a text with blanks up to a width.
+func Pad(s string, width int) string { return s + blanks(width-Width(s)) }
+
+// padLeft fills a text with blanks in front up to a width.
+func padLeft(s string, width int) string { return blanks(width-Width(s)) + s }
+
+func blanks(n int) string { return strings.Repeat(" ", max(0, n)) }
+
+// ellipsis marks what was cut, in one column.
+const ellipsis = "…"
+
+// Cut shortens a text to a width at its end.
+func Cut(s string, width int) string { return ansi.Truncate(s, width, ellipsis) }
+
+// cutFront shortens a text to a width at its front.
+func cutFront(s string, width int) string {
+	if n := Width(s); n > width {
+		return ellipsis + ansi.TruncateLeft(s, n-width+1, "")
+	}
+	return s
+}
+
+// cutMiddle shortens a text to a width in its middle.
+func cutMiddle(s string, width int) string {
+	n := Width(s)
+	if n <= width {
+		return s
+	}
+	head := (width - 1) / 2
+	return ansi.Truncate(s, head, "") + ellipsis + ansi.TruncateLeft(s, n-(width-1-head), "")
+}
+
+// mostShortened is up to how many different texts are shortened.
+const mostShortened = 2000
+
+// Shorten cuts texts to a width, or to the least one above it at which texts that differ still
+// do: in the middle, at the
+// front or at the end. Texts that fit stay as they are.
+func Shorten(texts []string, width int) []string {
+	short := shortened(texts, max(width, 2))
+	out := make([]string, len(texts))
+	for i, s := range texts {
+		out[i] = short[s]
+	}
+	return out
+}
+
+// shortened maps each text to what is left of it.
+func shortened(texts []string, width int) map[string]string {
+	full := map[string]string{}
+	widest := 0
+	for _, s := range texts {
+		full[s] = s
+		widest = max(widest, Width(s))
+	}
+	if len(full) > mostShortened {
+		return full
+	}
+	for ; width < widest; width++ {
+		for _, cut := range []func(string, int) string{cutMiddle, cutFront, Cut} {
+			if short, ok := apart(full, func(s string) string { return cut(s, width) }); ok {
+				return short
+			}
+		}
+	}
+	return full
+}
+
+// apart shortens all texts, and reports whether they still differ.
+func apart(full map[string]string, cut func(string) string) (map[string]string, bool) {
+	short, seen := make(map[string]string, len(full)), make(map[string]bool, len(full))
+	for s := range full {
+		c := cut(s)
+		if seen[c] {
+			return nil, false
+		}
+		short[s], seen[c] = c, true
+	}
+	return short, true
+}
+
+// least is the smallest width, from the floor on, at which texts that differ still do.
+func least(texts []string, floor int) int {
+	n := 0
+	for _, s := range shortened(texts, floor) {
+		n = max(n, Width(s))
+	}
+	return n
+}
+
+// Wrap breaks a text at its blanks into lines of a width, with one indent for the first line and one for the others. A
+// word that is longer stands alone. The text ends in a newline.
+func Wrap(first, next, text string, width int) string {
+	return wrap(first, next, strings.Fields(text), width)
+}
+
+func wrap(first, next string, words []string, width int) string {
+	var b strings.Builder
+	b.WriteString(first)
+	column := Width(first)
+	for i, word := range words {
+		n := Width(word)
+		switch {
+		case i == 0:
+		case column+1+n > width:
+			b.WriteString("\n" + next)
+			column = Width(next)
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// Clean makes one line of a text that others wrote: nothing in it moves the cursor.
+func Clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.TrimSpace(s)
+}

@@ -1,0 +1,139 @@
+package study
+
+import (
+	"slices"
+	"strings"
+)
+
+// Naming names the experiments of a study by the keys whose values vary. Plans, events, reports and tables name
+// experiments by it alone, so that one experiment has the same name everywhere.
+type Naming struct {
+	// Columns are the keys that vary, in the order of the grammar.
+	Columns []NameColumn
+}
+
+// NameColumn is a key that varies, or keys of several engines that share a name: an experiment has one of them.
+type NameColumn struct {
+	// Name is the last part of the key, or the whole key where two columns would have the same name.
+	Name string
+	keys []Key
+}
+
+// NewNaming names experiments by the keys that vary among them. Without any, as for a single experiment, it has no
+// columns.
+func NewNaming(all []Experiment) Naming {
+	varying := Varying(all)
+	var n Naming
+	for _, k := range varying {
+		if i := n.sharing(k, all); i >= 0 {
+			n.Columns[i].keys = append(n.Columns[i].keys, k)
+			continue
+		}
+		n.Columns = append(n.Columns, NameColumn{k.Short(), []Key{k}})
+	}
+	for i := range n.Columns {
+		n.Columns[i].complete(all)
+	}
+	short := map[string]int{}
+	for _, c := range n.Columns {
+		short[c.Name]++
+	}
+	for i, c := range n.Columns {
+		if short[c.Name] > 1 {
+			n.Columns[i].Name = c.keys[0].Name
+		}
+	}
+	return n
+}
+
+// sharing is the index of a column that the key may share, or -1.
+func (n Naming) sharing(k Key, all []Experiment) int {
+	return slices.IndexFunc(n.Columns, func(c NameColumn) bool { return c.Name == k.Short() && c.takes(k, all) })
+}
+
+// takes reports whether a key is of the same name and no experiment has both it and a key of the column.
+func (c NameColumn) takes(k Key, all []Experiment) bool {
+	if k.Short() != c.keys[0].Short() {
+		return false
+	}
+	for i := range all {
+		if k.In(all[i]) && slices.ContainsFunc(c.keys, func(o Key) bool { return o.In(all[i]) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// complete adds keys of other engines that do not vary, so that their experiments have a value in the column too.
+func (c *NameColumn) complete(all []Experiment) {
+	for _, k := range ResolvedKeys() {
+		if k.Short() == c.keys[0].Short() && c.takes(k, all) &&
+			slices.ContainsFunc(all, func(e Experiment) bool { return k.In(e) }) {
+			c.keys = append(c.keys, k)
+		}
+	}
+}
+
+// unset stands for a value that is left to the engine.
+const unset = "default"
+
+// Value is the experiment's value; empty if it has none of the column's keys.
+func (c NameColumn) Value(e Experiment) string {
+	for _, k := range c.keys {
+		if !k.In(e) {
+			continue
+		}
+		if text := k.Text(e); text != "" {
+			return text
+		}
+		return unset
+	}
+	return ""
+}
+
+// Has reports whether the column is that of a key, given by its dotted name.
+func (c NameColumn) Has(key string) bool {
+	return slices.ContainsFunc(c.keys, func(k Key) bool { return k.Name == key })
+}
+
+// Heads are the names of the columns.
+func (n Naming) Heads() []string {
+	out := make([]string, len(n.Columns))
+	for i, c := range n.Columns {
+		out[i] = c.Name
+	}
+	return out
+}
+
+// Values are the experiment's values, one for each column; see [NameColumn.Value].
+func (n Naming) Values(e Experiment) []string {
+	out := make([]string, len(n.Columns))
+	for i, c := range n.Columns {
+		out[i] = c.Value(e)
+	}
+	return out
+}
+
+// Varies reports whether a key, given by its dotted name, is among those that vary.
+func (n Naming) Varies(key string) bool {
+	return slices.ContainsFunc(n.Columns, func(c NameColumn) bool { return c.Has(key) })
+}
+
+// Label names an experiment in a line of text, such as "pytorch float16 batch_size=8": a model, an engine and a type
+// stand for themselves. Where no key varies it is the experiment's own label.
+func (n Naming) Label(e Experiment) string {
+	var words []string
+	for _, c := range n.Columns {
+		switch v := c.Value(e); {
+		case v == "":
+		case c.Name == "model" || c.Name == "backend" || c.Name == "dtype":
+			words = append(words, v)
+		default:
+			words = append(words, c.Name+"="+v)
+		}
+	}
+	if len(words) == 0 {
+		return e.Label()
+	}
+	return strings.Join(words, " ")
+}
