@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -287,6 +288,43 @@ func TestTokenGap(t *testing.T) {
 		if _, err := readVocabulary(dir); err == nil {
 			t.Errorf("id %s was accepted", id)
 		}
+	}
+}
+
+// TestMemory converts more than it allocates: weights are never in memory as a whole.
+func TestMemory(t *testing.T) {
+	c := checkpoints()["llama3-bf16"]
+	dir := c.write(t)
+	const rows = 2 << 20 // of 64 weights in 2 bytes: 256 MiB, of which the disk holds nothing
+	head := `{"big.weight":{"dtype":"BF16","shape":[2097152,64],"data_offsets":[0,268435456]}}`
+	f, err := os.Create(filepath.Join(dir, "extra.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(8 + int64(len(head)) + rows*64*2); err != nil {
+		t.Fatal(err)
+	}
+	put("model.safetensors.index.json",
+		`{"weight_map": {"a": "weights.safetensors", "big.weight": "extra.safetensors"}}`).apply(t, dir)
+	if err := os.Rename(filepath.Join(dir, "model.safetensors"),
+		filepath.Join(dir, "weights.safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	path := convertTo(t, dir, gguf.Q8_0)
+	runtime.ReadMemStats(&after)
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	workers := uint64(runtime.GOMAXPROCS(0))
+	if n := after.TotalAlloc - before.TotalAlloc; st.Size() < 128<<20 || n > 32<<20+workers*8<<20 {
+		t.Errorf("%d bytes allocated for a file of %d", n, st.Size())
 	}
 }
 

@@ -42,7 +42,7 @@ func (h *Client) Fetch(ctx context.Context, id ID, dtype gguf.DType) (dir, commi
 		}
 		return "", "", err
 	}
-	files, err := wanted(l, id, dtype, h.NoGGUF)
+	files, err := wanted(l, id, dtype, h.Options)
 	if err != nil {
 		return "", "", err
 	}

@@ -47,7 +47,8 @@ type Options struct {
 	Endpoint string       // empty is $HF_ENDPOINT, then huggingface.co
 	Token    string       // empty is $HF_TOKEN
 
-	NoGGUF bool // GGUF files are of no use
+	NoGGUF  bool // GGUF files are of no use
+	NoTorch bool // PyTorch files are of no use
 	// Usable, which may be nil, sees the folder once its config.json is there
 	// and before the weights are; its error ends the download.
 	Usable   func(dir string) error
@@ -261,7 +262,7 @@ func isNoHost(err error) bool {
 
 // wanted picks the files that running the model needs. Weights come as
 // safetensors if there are any, else as GGUF, else as PyTorch files.
-func wanted(l listing, id ID, dtype gguf.DType, noGGUF bool) ([]sibling, error) {
+func wanted(l listing, id ID, dtype gguf.DType, o Options) ([]sibling, error) {
 	byExt := map[string][]sibling{}
 	var side []sibling
 	for _, s := range l.Siblings {
@@ -289,13 +290,17 @@ func wanted(l listing, id ID, dtype gguf.DType, noGGUF bool) ([]sibling, error) 
 		return byExt[".gguf"][i : i+1], nil
 	case len(byExt[".safetensors"]) > 0:
 		return append(side, dropCopies(byExt[".safetensors"], side)...), nil
-	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && noGGUF:
+	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && o.NoGGUF:
 		return nil, fault.New(fault.UnsupportedModel, nil,
 			"use the embedded backend, or the repository that it was made from",
 			"%s holds only GGUF files, but this backend needs safetensors", id.Name)
-	case len(byExt[".gguf"]) > 0 && !noGGUF:
+	case len(byExt[".gguf"]) > 0 && !o.NoGGUF:
 		g, err := chooseGGUF(byExt[".gguf"], id, dtype)
 		return []sibling{g}, err
+	case len(byExt[".bin"]) > 0 && o.NoTorch:
+		return nil, fault.New(fault.UnsupportedModel, nil,
+			"use a version of it with safetensors, a GGUF file, or a Python backend",
+			"%s holds its weights only as PyTorch files, which cannot be converted", id.Name)
 	case len(byExt[".bin"]) > 0:
 		return append(side, byExt[".bin"]...), nil
 	}

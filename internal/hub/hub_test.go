@@ -294,7 +294,7 @@ func TestWantedFiles(t *testing.T) {
 		"gguf misnamed":  {l("x-Q4_K_M.gguf"), "y.gguf", "", string(fault.NotFound)},
 		"no weights":     {l("README.md", "config.json"), "", "", string(fault.UnsupportedModel)},
 	} {
-		got, err := wanted(c.list, ID{Name: "org/name", File: c.file}, c.dtype, false)
+		got, err := wanted(c.list, ID{Name: "org/name", File: c.file}, c.dtype, Options{})
 		text := names(got)
 		if err != nil {
 			text = string(fault.Class(err))
@@ -307,11 +307,26 @@ func TestWantedFiles(t *testing.T) {
 
 func TestWantedForPython(t *testing.T) {
 	only := listing{Siblings: []sibling{{"x.gguf", 1}, {"config.json", 1}}}
-	if _, err := wanted(only, testRepo, "", true); fault.Class(err) != fault.UnsupportedModel {
+	if _, err := wanted(only, testRepo, "", Options{NoGGUF: true}); fault.Class(err) != fault.UnsupportedModel {
 		t.Errorf("%v", err)
 	}
 	both := listing{Siblings: append(only.Siblings, sibling{"pytorch_model.bin", 1})}
-	if got, err := wanted(both, testRepo, "", true); err != nil || names(got) != "config.json, pytorch_model.bin" {
+	if got, err := wanted(both, testRepo, "", Options{NoGGUF: true}); err != nil ||
+		names(got) != "config.json, pytorch_model.bin" {
+		t.Errorf("%s, %v", names(got), err)
+	}
+}
+
+// TestWantedForConversion does not download what cannot be converted.
+func TestWantedForConversion(t *testing.T) {
+	l := listing{Siblings: []sibling{{"config.json", 1}, {"pytorch_model.bin", 1}}}
+	if _, err := wanted(l, testRepo, "", Options{NoTorch: true}); fault.Class(err) != fault.UnsupportedModel ||
+		!strings.Contains(err.Error(), "PyTorch") {
+		t.Errorf("%v", err)
+	}
+	l.Siblings = append(l.Siblings, sibling{"model.safetensors", 1})
+	if got, err := wanted(l, testRepo, "", Options{NoTorch: true}); err != nil ||
+		names(got) != "config.json, model.safetensors" {
 		t.Errorf("%s, %v", names(got), err)
 	}
 }

@@ -56,7 +56,7 @@ func (r Request) hub() hub.Options {
 	o := hub.Options{HTTP: r.HTTP, Endpoint: r.Endpoint, Token: r.Token, NoGGUF: r.Format == FormatHF,
 		Progress: r.Progress}
 	if r.Format == FormatGGUF {
-		o.Usable = convert.Check
+		o.NoTorch, o.Usable = true, convert.Check
 	}
 	return o
 }
