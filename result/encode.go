@@ -95,7 +95,24 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 	if err := s.decode(json.NewDecoder(bufio.NewReaderSize(f, 1<<16)), headOnly); err != nil {
 		return nil, fmt.Errorf("read the study %s: %w", dir, err)
 	}
+	s.simulated()
 	return &s, nil
+}
+
+// simulated gives what an earlier version wrote of the simulated engine its provenance.
+func (s *StudyResult) simulated() {
+	backends := map[string]string{}
+	for i := range s.Experiments {
+		e := &s.Experiments[i]
+		backends[e.ID] = e.Config.Backend
+		e.Provenance = e.Provenance.Of(e.Config.Backend)
+	}
+	for i := range s.Rows {
+		s.Rows[i].Provenance = s.Rows[i].Provenance.Of(backends[s.Rows[i].ID])
+	}
+	for _, r := range s.Runs {
+		r.Energy.Provenance = r.Energy.Provenance.Of(r.Backend.Name)
+	}
 }
 
 func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {

@@ -24,6 +24,7 @@ func ReadRecord(path string) (*Record, error) {
 		return nil, fmt.Errorf("result %s has schema version %d; this llem reads version %d", path, r.SchemaVersion,
 			SchemaVersion)
 	}
+	r.Energy.Provenance = r.Energy.Provenance.Of(r.Backend.Name)
 	return &r, nil
 }
 

@@ -140,10 +140,24 @@ type Provenance string
 
 // Provenances.
 const (
+	// Measured: by a sensor.
 	Measured Provenance = "measured"
+	// Modelled: from the utilisation of a processor, without a sensor.
 	Modelled Provenance = "modelled"
-	None     Provenance = "none"
+	// Simulated: the device does not exist, whatever read its power.
+	Simulated Provenance = "simulated"
+	// None: there is no energy.
+	None Provenance = "none"
 )
+
+// Of returns the provenance of energy that a backend used. Results of earlier versions have
+// modelled or measured for the simulated engine.
+func (p Provenance) Of(backend string) Provenance {
+	if backend == study.Fake && (p == Measured || p == Modelled) {
+		return Simulated
+	}
+	return p
+}
 
 // Quantity is a number with its doubts; null where it is not known.
 type Quantity struct {

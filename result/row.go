@@ -39,6 +39,11 @@ type Row struct {
 	TookS float64 `json:"took_s,omitempty"`
 }
 
+// Simulated reports whether the run was made on a device that does not exist.
+func (r Row) Simulated() bool {
+	return r.Provenance == Simulated || slices.Contains(r.Warnings, note.Simulated)
+}
+
 // Made says that the run has been made, well or badly.
 func (r Row) Made() bool {
 	return r.Status == OK || r.Status == Failed && r.Class != note.ClassLeftOut

@@ -67,6 +67,7 @@ func (s *StudyResult) summarize(until study.Until, config func(Row) (study.Exper
 			}
 			s.Experiments, runs = append(s.Experiments, ExperimentSummary{ID: r.ID, Config: c}), append(runs, nil)
 		}
+		r.Provenance = r.Provenance.Of(s.Experiments[k].Config.Backend)
 		runs[k] = append(runs[k], r)
 	}
 	for i := range s.Experiments {

@@ -53,28 +53,15 @@ func (s *schedule) metric(r result.Row) event.Metric {
 			continue
 		}
 		out := event.Metric{Name: m.Name, Unit: m.Unit, Value: v}
-		if strings.HasPrefix(m.Name, "energy.") && r.Provenance == result.Modelled {
+		switch {
+		case r.Simulated():
+			out.Origin = string(result.Simulated)
+		case strings.HasPrefix(m.Name, "energy.") && r.Provenance == result.Modelled:
 			out.Origin = string(result.Modelled)
-		}
-		if s.simulated(r.ID) {
-			out.Origin = "simulated"
 		}
 		return out
 	}
 	return event.Metric{Value: math.NaN()}
-}
-
-// simulated says whether an experiment runs on a GPU that does not exist.
-func (s *schedule) simulated(id string) bool {
-	if s.fakes == nil {
-		s.fakes = map[string]bool{}
-		for _, e := range s.Study.Experiments {
-			if e.Backend == study.Fake {
-				s.fakes[e.ID()] = true
-			}
-		}
-	}
-	return s.fakes[id]
 }
 
 // rows lists the experiments with the keys that vary.

@@ -78,7 +78,7 @@ func TestMetricOfARun(t *testing.T) {
 		"measured": {"", rec(result.Measured, study.VLLM), event.Metric{Name: perToken, Unit: "J", Value: 0.8}},
 		"modelled": {"", rec(result.Modelled, study.Embedded),
 			event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "modelled"}},
-		"simulated": {"", rec(result.Modelled, study.Fake),
+		"simulated": {"", rec(result.Simulated, study.Fake),
 			event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "simulated"}},
 		"no energy":    {"", rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
 		"goal":         {power, rec(result.Measured, study.VLLM), event.Metric{Name: power, Unit: "W", Value: 400}},

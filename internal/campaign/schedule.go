@@ -40,9 +40,8 @@ func (e *TimeoutError) Hint() string {
 // schedule is the state of a study that runs.
 type schedule struct {
 	*Options
-	fakes map[string]bool // experiments on a simulated GPU
-	dir   *result.Dir
-	made  map[result.RunKey]result.Entry
+	dir  *result.Dir
+	made map[result.RunKey]result.Entry
 	// deadline is when the study's time is up; zero without a limit.
 	deadline time.Time
 	total    int

@@ -6,7 +6,6 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -14,7 +13,7 @@ import (
 // unattributed, so that all add up to total_j exactly.
 func (j *join) phases(counted []*deviceEnergy) {
 	e := &j.record.Energy
-	if e.Provenance == result.Modelled && !j.simulated(counted) {
+	if e.Provenance == result.Modelled {
 		e.PhasesReason = "the power is modelled: it knows nothing of prefill and decode"
 		return
 	}
@@ -50,17 +49,6 @@ func (j *join) phases(counted []*deviceEnergy) {
 	e.Phases = out
 	j.dropShares(all)
 	j.unattributed(counted, out)
-}
-
-// simulated says that the devices are those of a simulated engine, whose power
-// does follow its steps.
-func (j *join) simulated(counted []*deviceEnergy) bool {
-	for _, d := range counted {
-		if d.device.Kind != power.GPU {
-			return false
-		}
-	}
-	return true
 }
 
 // addShares adds the requests' parts on one device.

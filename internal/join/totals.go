@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -73,12 +74,14 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	seconds := j.Window.Duration().Seconds()
 	e.Provenance = result.Measured
 	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Modelled }) {
-		e.Provenance = result.Modelled
-		e.Reason = "modelled, not measured: no CPU power sensor can be read here" + j.missing("cpu")
-		if j.simulated(counted) {
-			e.Reason = "simulated, not measured: the GPU does not exist"
+		// A modelled GPU is a simulated one: only the power of processors is modelled.
+		e.Provenance, e.Reason = result.Simulated, "simulated, not measured: the GPU does not exist"
+		if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Kind != power.GPU }) {
+			e.Provenance = result.Modelled
+			e.Reason = "modelled, not measured: no CPU power sensor can be read here" + j.missing("cpu")
 		}
 	}
+	e.Provenance = e.Provenance.Of(j.record.Backend.Name)
 	e.Sources = strings.Split(s.source, ", ")
 	e.TotalJ, e.MeanW = s.times(1), s.times(1/seconds)
 	j.net(counted, s, seconds)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -47,26 +46,15 @@ func energy(r *result.Record) Section {
 	return s
 }
 
-// simulated says that the energy is that of a simulated GPU.
-func simulated(r *result.Record) bool { return r.Backend.Name == study.Fake }
-
-// provenanceWord is the provenance in one word.
-func provenanceWord(r *result.Record) string {
-	if r.Energy.Provenance == result.Modelled && simulated(r) {
-		return "simulated"
-	}
-	return string(r.Energy.Provenance)
-}
-
 func provenance(r *result.Record) string {
 	sources := strings.Join(r.Energy.Sources, ", ")
-	switch word := provenanceWord(r); word {
-	case string(result.Measured):
+	switch r.Energy.Provenance {
+	case result.Measured:
 		return "measured, " + r.Energy.Scope + ": " + r.Energy.TotalJ.Method + ", " + sources
-	case "simulated":
+	case result.Simulated:
 		return "SIMULATED, not measured"
 	default:
-		return strings.ToUpper(word) + ", not measured: " + sources
+		return strings.ToUpper(string(r.Energy.Provenance)) + ", not measured: " + sources
 	}
 }
 
@@ -179,11 +167,10 @@ func energyNotes(r *result.Record) []string {
 		}
 		notes = append(notes, note)
 	}
-	switch {
-	case e.Provenance != result.Modelled:
-	case simulated(r):
+	switch e.Provenance {
+	case result.Simulated:
 		notes = append(notes, "a simulated GPU: these joules exist nowhere")
-	default:
+	case result.Modelled:
 		notes = append(notes, "a model of the CPU stands behind these joules, not a sensor; `llem config` says "+
 			"why no sensor is read")
 	}

@@ -126,13 +126,7 @@ func energyWord(e result.ExperimentSummary) string {
 	case !known:
 		return "not measured"
 	}
-	return summaryProvenance(e)
-}
-
-// summaryProvenance is the provenance of a configuration's energy in one word.
-func summaryProvenance(e result.ExperimentSummary) string {
-	return provenanceWord(&result.Record{Backend: result.Backend{Name: e.Config.Backend},
-		Energy: result.Energy{Provenance: e.Provenance}})
+	return string(e.Provenance)
 }
 
 // standingWord is the Pareto standing in a word.
@@ -302,7 +296,7 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK),
 			strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut),
 			strconv.Itoa(e.OK - e.Compared()), excludedWhy(e), string(e.MemoryMethod), string(e.ProcessMethod),
-			summaryProvenance(e)}
+			string(e.Provenance)}
 		for _, k := range keys {
 			row = append(row, k.Text(c))
 		}

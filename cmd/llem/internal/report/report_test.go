@@ -133,7 +133,7 @@ func simulatedGPU() *result.Record {
 	r.Config.Fake = &study.FakeSection{BatchSize: 8, Batching: "static", Speed: 1}
 	r.ID = r.Config.ID()
 	r.Backend = result.Backend{Name: study.Fake, Version: "1", Tier: "T1", Device: "simulated GPU", DType: "bfloat16"}
-	r.Energy.Provenance, r.Energy.Sources = result.Modelled, []string{"simulated"}
+	r.Energy.Provenance, r.Energy.Sources = result.Simulated, []string{"simulated"}
 	r.Energy.CO2eG, r.Energy.Cost = nil, nil
 	r.Warnings = nil
 	r.Warn("simulated", "simulated: the GPU does not exist; time, power and energy follow a made-up model and say "+

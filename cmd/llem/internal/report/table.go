@@ -264,7 +264,7 @@ func figures(r *result.Record) []string {
 	if p := e.Phases; p != nil {
 		cells[4], cells[5] = perToken(p.Prefill), perToken(p.Decode)
 	}
-	cells[6], cells[last] = unit.SI(e.MeanW.Value, "W"), provenanceWord(r)+mark(r)
+	cells[6], cells[last] = unit.SI(e.MeanW.Value, "W"), string(r.Energy.Provenance)+mark(r)
 	return cells
 }
 

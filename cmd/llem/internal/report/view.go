@@ -189,8 +189,8 @@ func Line(r *result.Record) string {
 			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", unit.SI(*p.Prefill.JPerToken, "J"),
 				unit.SI(*p.Decode.JPerToken, "J"))
 		}
-		if e.Provenance == result.Modelled {
-			b.WriteString(" [" + provenanceWord(r) + "]")
+		if e.Provenance == result.Modelled || e.Provenance == result.Simulated {
+			b.WriteString(" [" + string(e.Provenance) + "]")
 		} else {
 			b.WriteString(" [" + strings.Join(e.Sources, ", ") + "]")
 		}
