@@ -2,15 +2,22 @@
 // engine: joules per token and per request, split into prefill and decode, beside
 // latency, throughput, memory and FLOPs.
 //
-// It is the library behind the llem program. A study comes from [Load], and [Run]
-// makes its runs and gives one [result.StudyResult]; [Open] reads it back from
-// disk later.
+// It is the library behind the llem program. Two functions do the work: [LoadFile]
+// reads a study (package study makes one without a file), and [Run] makes its runs
+// and returns a [result.StudyResult].
 //
-//	s, err := llem.Load(study.Options{Settings: []study.Setting{
-//		{Flag: "model", Key: "model", Value: "random:smollm2-135m"},
-//	}})
-//	r, err := llem.Run(ctx, s, llem.Options{Results: "results"})
+//	func main() {
+//		llem.WorkerMain()
+//		s, err := llem.LoadFile("study.yaml")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		r, err := llem.Run(context.Background(), s, llem.Options{})
+//		…
+//	}
 //
-// Engines run in processes of their own. The embedded engine is this very program
-// started again, so a program that uses it calls [WorkerMain] first thing in main.
+// Engines run in processes of their own. Those that are part of this module are the
+// program started again, so main calls [WorkerMain] first. [Plan] and [DryRun] tell
+// what a study will do, [Doctor] tests the power sensors, and [Open] reads results
+// back from disk.
 package llem

@@ -1,243 +1,85 @@
 package llem
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
+	"io"
 
-	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/campaign"
-	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/self"
-	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
-// DryRunOptions of a plan.
+// DryRunOptions of a preview.
 type DryRunOptions struct {
+	// Results is the folder below which results would be written; empty is ./results.
 	Results string
-	Python  string
-	// Limit is how many experiments are described; 0 is all. Only describes those
-	// whose label or key=value contains it.
+	// Python is the interpreter for Python engines; empty looks for one.
+	Python string
+	// Limit is how many experiments are described; 0 is all.
 	Limit int
-	Only  string
+	// Only describes those whose label or key=value contains it.
+	Only string
 	// GPU is the name of one of the catalogue for which needs are estimated; empty takes
 	// the first GPU of this machine.
 	GPU string
 }
 
-// GPUError says that a GPU is not in the catalogue.
-type GPUError = plan.GPUError
+// Preview is what a study will do. As JSON it is the document that
+// `llem run --dry-run --json` prints.
+type Preview struct {
+	// Experiments is how many configurations the study has, and Runs how often they are
+	// run in all.
+	Experiments, Runs int
+	// Runnable is how many experiments have nothing in their way.
+	Runnable int
+	// Seconds and KWh are what all runs take, modelled; nil where it cannot be estimated.
+	Seconds, KWh *float64
+	// Findings are what stands in the way ([Fail]), and what deserves a thought ([Warn]).
+	Findings []Finding
+	plan     *plan.Plan
+}
 
-// DryRunPlan is what a study will do.
-type DryRunPlan = plan.Plan
+// Text prints the preview for a person, in lines of the given width; 0 is a terminal's.
+func (p *Preview) Text(w io.Writer, width int) error { return p.plan.Text(w, width) }
 
-// DryRun says what a study will do, what it will need, and what stands in its way.
+// MarshalJSON returns the whole plan.
+func (p *Preview) MarshalJSON() ([]byte, error) { return document(p.plan) }
+
+// CanRun reports whether any experiment can run on this machine.
+func (p *Preview) CanRun() bool { return p.plan.CanRun() }
+
+// DryRun returns what a study will do, what it will need, and what stands in its way.
 // It starts no engine and writes nothing. Of models of the hub that are not here it asks
 // the hub for their config.json.
-func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*DryRunPlan, error) {
+func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, error) {
 	if err := self.Check(); err != nil {
 		return nil, err
 	}
-	meters, missing := OpenMeters(ctx, false)
-	defer func() {
-		for _, m := range meters {
-			m.Close()
+	if o.Results == "" {
+		o.Results = "results"
+	}
+	meters, missing := machine.Meters(ctx, false)
+	defer machine.Close(meters)
+	snapshot, err := machine.Snapshot(ctx, meters)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.Check(ctx, s, plan.CheckOptions{Results: o.Results, Limit: o.Limit, Only: o.Only, GPU: o.GPU,
+		Backends: machine.Backends(o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
+	if err != nil {
+		return nil, err
+	}
+	out := &Preview{Experiments: p.Points, Runs: p.Runs, Runnable: p.Runnable, plan: p}
+	if t := p.Totals; t != nil {
+		out.Seconds, out.KWh = &t.Seconds, &t.KWh
+	}
+	for _, f := range p.Findings {
+		level := Warn
+		if f.Error {
+			level = Fail
 		}
-	}()
-	snapshot, err := Snapshot(ctx, meters)
-	if err != nil {
-		return nil, err
-	}
-	facts := factsOf(meters)
-	needs, err := plan.NewEstimator(o.GPU, facts, snapshot)
-	if err != nil {
-		return nil, err
-	}
-	needs.Learn(o.Results)
-	problems, err := preflight(ctx, s, o, needs)
-	if err != nil {
-		return nil, err
-	}
-	if !simulated(s) && wantsPower(s) {
-		problems = append(problems, unmetered(meters, missing)...)
-	}
-	if wantsGPU(s) && o.GPU == "" {
-		problems = append(problems, occupied(meters, facts)...)
-	}
-	po := plan.Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
-		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
-	if len(s.Experiments) > 0 {
-		po.Price = s.Experiments[0].Energy.PricePerKWh
-	}
-	return plan.New(po), nil
-}
-
-// preflight finds what stands in the way, all of it at once. In a plan for another
-// machine, what this one lacks is a warning only.
-func preflight(ctx context.Context, s *study.Study, o DryRunOptions, needs *plan.Estimator) ([]plan.Problem, error) {
-	out, err := engines(ctx, s, o)
-	if err != nil {
-		return nil, err
-	}
-	out = append(out, needs.Objections(s.Experiments)...)
-	models, err := plan.Models(ctx, s, needs)
-	if err != nil {
-		return nil, err
-	}
-	out = append(append(append(out, models...), plan.Datasets(s)...), plan.Contexts(s, needs)...)
-	if err := writable(o.Results); err != nil {
-		out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Short: "folder",
-			Note: note.Note{Code: note.FolderUnwritable, Message: err.Error(),
-				Next: "choose another folder with --output or LLEM_RESULTS"}},
-			Concerns: func(study.Experiment) bool { return true }})
+		out.Findings = append(out.Findings, Finding{Level: level, Note: f.Note})
 	}
 	return out, nil
-}
-
-// engines says which engines of the study cannot run here.
-func engines(ctx context.Context, s *study.Study, o DryRunOptions) ([]plan.Problem, error) {
-	var out []plan.Problem
-	backends, seen := Backends(o.Python), map[place]bool{}
-	for i := range s.Experiments {
-		e := s.Experiments[i]
-		at := placeOf(e)
-		if seen[at] {
-			continue
-		}
-		seen[at] = true
-		concerns := func(e study.Experiment) bool { return placeOf(e) == at }
-		b, ok := backends[e.Backend]
-		if !ok {
-			out = append(out, plan.Problem{Finding: plan.Finding{Error: true, Short: "engine",
-				Note: note.Note{Code: note.EngineMissing, Message: "this llem cannot run " +
-					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
-			continue
-		}
-		if err := lookFor(ctx, b, e); err != nil {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			f := backend.AsFailure(err)
-			text := e.Backend + ": " + f.Error()
-			if o.GPU != "" && f.Class != backend.ClassImage { // which says so itself
-				text = "on this machine, " + text
-			}
-			out = append(out, plan.Problem{Finding: plan.Finding{Error: o.GPU == "", Short: "engine",
-				Note: note.Note{Code: note.EngineMissing, Message: text, Next: f.Next}}, Concerns: concerns})
-		}
-	}
-	return out, nil
-}
-
-// place is where an engine is looked for, once for all experiments that share it.
-type place struct{ backend, runner, client, image string }
-
-func placeOf(e study.Experiment) place {
-	if e.Runner != study.RunContainer {
-		return place{backend: e.Backend}
-	}
-	return place{e.Backend, e.Runner, e.Container.Client, e.Image()}
-}
-
-// lookFor looks for an experiment's engine. In a container it is that of the image,
-// whatever this machine has.
-func lookFor(ctx context.Context, b backend.Backend, e study.Experiment) error {
-	box, err := measure.ContainerOf(e)
-	switch {
-	case err != nil:
-		return err
-	case box != nil:
-		_, _, err = box.Find()
-	default:
-		_, err = b.Probe(ctx)
-	}
-	return err
-}
-
-// unmetered says whether energy can be measured.
-func unmetered(meters []power.Meter, missing []power.Unavailable) []plan.Problem {
-	if metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
-		return nil
-	}
-	next := ""
-	for _, m := range missing {
-		next = cmp.Or(next, m.Fix)
-	}
-	return []plan.Problem{{Finding: plan.Finding{Note: note.Note{Code: note.NoSensor,
-		Message: "no power sensor can be read: energy will be null", Next: next}}}}
-}
-
-// muchMemory is more than a driver takes of a GPU on which nothing runs.
-const muchMemory = 2 << 30
-
-// occupied says which GPUs others use. Nothing is locked: a study may start meanwhile.
-func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []plan.Problem {
-	var out []plan.Problem
-	warn := func(code note.Code, message, next string) {
-		out = append(out, plan.Problem{Finding: plan.Finding{Note: note.Note{Code: code, Message: message,
-			Next: next}}})
-	}
-	if busy, ok := errors.AsType[*campaign.BusyError](campaign.PeekGPUs(campaign.LockDir(), meters)); ok {
-		warn(note.GPUBusy, busy.Error(), busy.Hint())
-	}
-	for _, id := range slices.Sorted(maps.Keys(facts)) {
-		f := facts[id]
-		used := ""
-		if f.MemoryUsedBytes != nil {
-			used = fmt.Sprintf(", %v of its memory in use", unit.Bytes(*f.MemoryUsedBytes))
-		}
-		var pids []string
-		for _, p := range f.Processes {
-			pids = append(pids, strconv.Itoa(p.PID))
-		}
-		const next = "wait until they have ended, or choose another GPU with CUDA_VISIBLE_DEVICES: their energy " +
-			"would be counted"
-		switch {
-		case len(pids) > 0:
-			warn(note.GPUShared,
-				fmt.Sprintf("%s is used by other processes (%s%s)", id, strings.Join(pids, ", "), used), next)
-		case f.MemoryUsedBytes != nil && *f.MemoryUsedBytes > muchMemory:
-			warn(note.GPUProcessesHidden, id+" may be used by others, whose processes are not visible"+used, next)
-		}
-	}
-	return out
-}
-
-// writable checks that a folder for results can be made, by looking at the nearest
-// one that exists.
-func writable(dir string) error {
-	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
-		info, err := os.Stat(at)
-		if err != nil {
-			if at == filepath.Dir(at) {
-				return fmt.Errorf("results cannot be written to %s: %w", dir, err)
-			}
-			continue
-		}
-		if !info.IsDir() {
-			return fmt.Errorf("results cannot be written to %s: %s is a file", dir, at)
-		}
-		probe, err := os.CreateTemp(at, ".llem-*")
-		if err != nil {
-			return fmt.Errorf("results cannot be written to %s: %w", dir, err)
-		}
-		return errors.Join(probe.Close(), os.Remove(probe.Name()))
-	}
-}
-
-// Runnable says whether any experiment of a plan can run.
-func Runnable(p *DryRunPlan) bool {
-	return p.Runnable > 0 || p.Points == 0 &&
-		!slices.ContainsFunc(p.Findings, func(f plan.Finding) bool { return f.Error })
 }

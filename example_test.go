@@ -1,23 +1,60 @@
 package llem_test
 
 import (
+	"context"
 	"fmt"
+	"log"
+	"os"
+	"path/filepath"
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/study"
 )
 
-// A study of two batch sizes, and the order in which its runs are made.
+// A study file, its runs, and their results read back from disk. The fake engine needs
+// no GPU: its device is simulated, and its results are labelled so.
 func Example() {
-	s, err := llem.Load(study.Options{Settings: []study.Setting{
-		{Flag: "model", Key: "model", Value: "random:smollm2-135m"},
-		{Flag: "batch", Key: "embedded.batch_size", Value: "1,8"},
-		{Flag: "cycles", Key: "execution.cycles", Value: "2"},
-		{Flag: "order", Key: "execution.order", Value: "reverse"},
-	}})
+	dir, err := os.MkdirTemp("", "llem-example-")
 	if err != nil {
-		fmt.Println(err)
-		return
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "study.yaml")
+	if err := os.WriteFile(file, []byte(`
+model: random:tiny-llama
+backend: fake
+workload: {prompts: 4, input_tokens: 16, output_tokens: 16}
+baseline: {seconds: 0.5, resident_seconds: 0.5}
+energy: {min_window: 0}
+`), 0o644); err != nil {
+		log.Fatal(err)
+	}
+
+	s, err := llem.LoadFile(file, study.Set("fake.batch_size", 2), study.Set("execution.cycles", 1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	r, err := llem.Run(context.Background(), s, llem.Options{Results: filepath.Join(dir, "results")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	again, err := llem.Open(r.Dir)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, row := range again.Rows {
+		fmt.Println(row.Status, row.Provenance)
+	}
+	// Output:
+	// ok modelled
+}
+
+// The order in which the runs of a study are made.
+func ExamplePlan() {
+	s, err := study.New(study.Set("model", "random:smollm2-135m"), study.Set("embedded.batch_size", []int{1, 8}),
+		study.Set("execution.cycles", 2), study.Set("execution.order", "reverse"))
+	if err != nil {
+		log.Fatal(err)
 	}
 	for i, run := range llem.Plan(s) {
 		fmt.Printf("%d: %s, cycle %d\n", i+1, run.Experiment.Label(), run.Cycle)
@@ -30,12 +67,10 @@ func Example() {
 }
 
 // Mistakes are reported together, each with what would help.
-func ExampleLoad() {
-	_, err := llem.Load(study.Options{Settings: []study.Setting{
-		{Flag: "--set dtpye=x", Key: "dtpye", Value: "x"},
-	}})
+func ExampleLoadFile() {
+	_, err := llem.LoadFile("testdata/example.yaml", study.Set("dtpye", "bfloat16"))
 	fmt.Println(err)
 	// Output:
-	// --set dtpye=x: unknown key "dtpye"
+	// study.Set("dtpye"): unknown key "dtpye"
 	//          did you mean "dtype"?
 }

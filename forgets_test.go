@@ -3,6 +3,7 @@ package llem_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,15 +22,33 @@ import (
 const forgetfulEnv = "LLEM_TEST_FORGETFUL"
 
 func TestMain(m *testing.M) {
-	dir := os.Getenv(forgetfulEnv)
-	if dir == "" {
-		os.Exit(m.Run())
+	var err error
+	if dir := os.Getenv(forgetfulEnv); dir != "" {
+		err = forgetful(dir)
+	} else {
+		llem.WorkerMain()
+		err = tests(m)
 	}
-	if err := forgetful(dir); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(0)
+}
+
+// tests runs the tests with a cache of their own.
+func tests(m *testing.M) error {
+	cache, err := os.MkdirTemp("", "llem-test-cache-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(cache)
+	if err := os.Setenv("LLEM_CACHE", cache); err != nil {
+		return err
+	}
+	if m.Run() != 0 {
+		return errors.New("tests failed")
+	}
+	return nil
 }
 
 // mostStarts ends a chain of programs that start themselves.
@@ -44,11 +63,8 @@ func forgetful(dir string) error {
 	if starts, _ := filepath.Glob(filepath.Join(dir, "start-*")); len(starts) > mostStarts {
 		return fmt.Errorf("started %d times", len(starts))
 	}
-	s, err := llem.Load(study.Options{Settings: []study.Setting{
-		{Flag: "model", Key: "model", Value: "random:tiny-llama"},
-		{Flag: "backend", Key: "backend", Value: "fake"},
-		{Flag: "cycles", Key: "execution.cycles", Value: "1"},
-	}})
+	s, err := study.New(study.Set("model", "random:tiny-llama"), study.Set("backend", "fake"),
+		study.Set("execution.cycles", 1), study.Set("baseline.seconds", 0))
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func TestOpenDamaged(t *testing.T) {
 
 // TestRunChecksFirst: a mistake that can be seen beforehand leaves nothing behind.
 func TestRunChecksFirst(t *testing.T) {
-	s, err := Load(study.Options{Settings: []study.Setting{
+	s, err := study.Load(study.Options{Settings: []study.Setting{
 		{Flag: "--model", Key: "model", Value: "random:tiny-lama"},
 		{Flag: "--set", Key: "workload.dataset", Value: filepath.Join(t.TempDir(), "none.jsonl")},
 	}})
@@ -75,14 +75,5 @@ func TestRunChecksFirst(t *testing.T) {
 	}
 	if _, err := os.Stat(results); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the results folder was made: %v", err)
-	}
-}
-
-func TestBackendsKnowTheirNames(t *testing.T) {
-	backends := Backends("")
-	for _, name := range []string{study.Embedded, study.PyTorch} {
-		if b := backends[name]; b == nil || b.Name() != name {
-			t.Errorf("backend %s is %+v", name, b)
-		}
 	}
 }

@@ -15,12 +15,17 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Setting is one KEY=VALUE from the command line.
+// Setting is a key with a value, from the command line or from [Set].
 type Setting struct {
 	// Flag is how the user wrote it, for messages: --set, --batch-size.
-	Flag  string
-	Key   string
+	Flag string
+	// Key is the dotted key, such as vllm.max_num_seqs.
+	Key string
+	// Value is the text of the value.
 	Value string
+
+	list    []string // values that are not split at commas
+	problem string   // what is wrong with the value
 }
 
 // Options says where a study comes from. Settings override the file, which overrides

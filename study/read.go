@@ -18,6 +18,8 @@ import (
 // value is the text of a scalar and where it stands.
 type value struct {
 	text string
+	// list are the values of which text is made, where they are given one by one.
+	list []string
 	// quoted says that the file marks it as a text.
 	quoted bool
 	at     *Error
@@ -287,7 +289,7 @@ func (r *reader) scalar(key string, k, n *yaml.Node) (value, bool) {
 		return value{}, false
 	}
 	quoted := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
-	return value{n.Value, quoted, r.at(n)}, true
+	return value{text: n.Value, quoted: quoted, at: r.at(n)}, true
 }
 
 // single takes the text of one value, where a list is one value of some keys; f is nil
@@ -307,7 +309,7 @@ func (r *reader) single(f *field, key string, k, n *yaml.Node) (value, bool) {
 	}
 	at := r.at(n)
 	at.Width = 1
-	return value{strings.Join(texts, ","), false, at}, true
+	return value{text: strings.Join(texts, ","), at: at}, true
 }
 
 // parse checks one value of a key.

@@ -19,7 +19,14 @@ func (b *builder) settings(settings []Setting) {
 }
 
 func (b *builder) setting(l *layer, s Setting) {
-	v := value{text: s.Value, at: &Error{Source: s.Flag}}
+	v := value{text: s.Value, list: s.list, at: &Error{Source: s.Flag}}
+	if s.list != nil && len(s.list) == 0 {
+		s.problem = "has no value"
+	}
+	if s.problem != "" {
+		b.fail(v.at, "give a text, a number, a bool, a time.Duration, or a slice of these", "%s %s", s.Key, s.problem)
+		return
+	}
 	key := s.Key
 	if rest, ok := strings.CutPrefix(key, "sweep."); ok {
 		target, isLink := strings.CutPrefix(rest, "link.")
@@ -59,7 +66,10 @@ func (b *builder) setting(l *layer, s Setting) {
 // assignText splits a setting at commas; several values or a range are an axis.
 func (b *builder) assignText(l *layer, f *field, v value) {
 	texts := []string{v.text}
-	if !f.undivided {
+	switch {
+	case v.list != nil:
+		texts = v.list
+	case !f.undivided:
 		texts = strings.Split(v.text, ",")
 	}
 	var values []grammar.Value

@@ -13,7 +13,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestDefaults(t *testing.T) {
-	s, err := Load(Options{Settings: []Setting{{"--model", "model", "random:smollm2-135m"}}})
+	s, err := Load(Options{Settings: []Setting{{Flag: "--model", Key: "model", Value: "random:smollm2-135m"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +65,7 @@ func TestSettingsOverrideTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := Load(Options{Path: path, Settings: []Setting{
-		{"--set", "embedded.batch_size", "8"}, {"--set", "workload.prompts", "1..3"}, {"--cycles", "execution.cycles",
-			"5"},
+		{Flag: "--set", Key: "embedded.batch_size", Value: "8"}, {Flag: "--set", Key: "workload.prompts", Value: "1..3"}, {Flag: "--cycles", Key: "execution.cycles", Value: "5"},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/power"
@@ -65,7 +66,7 @@ func main() {
 }
 
 func run(ctx context.Context, c config) error {
-	meters, missing := llem.OpenMeters(ctx, true)
+	meters, missing := machine.Meters(ctx, true)
 	defer func() {
 		for _, m := range meters {
 			m.Close()
@@ -129,7 +130,7 @@ func start(ctx context.Context, c config) (backend.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return llem.Backends(c.python)[c.backend].Start(ctx, backend.Spec{
+	return machine.Backends(c.python)[c.backend].Start(ctx, backend.Spec{
 		Model: c.model, Path: resolved.Path, Synthetic: resolved.Synthetic, DType: dtype, Seed: 1,
 		BatchSize: c.batch, MaxContext: c.input + c.output, Options: options,
 	})

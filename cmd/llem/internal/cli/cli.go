@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -123,10 +124,10 @@ func isUsage(err error) bool {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[*llem.ResumeError](err); ok {
+	if _, ok := errors.AsType[*campaign.ResumeError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[*llem.GPUError](err); ok {
+	if _, ok := errors.AsType[*plan.GPUError](err); ok {
 		return true
 	}
 	_, ok := errors.AsType[study.Errors](err)

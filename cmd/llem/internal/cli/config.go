@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -135,13 +135,9 @@ func settingsText(b *strings.Builder, v configView) {
 // machineConfig prints what llem finds on this machine.
 func (env *Env) machineConfig(ctx context.Context, v configView, python string, asJSON bool) error {
 	v.Engines = engineViews(ctx, python)
-	meters, missing := llem.OpenMeters(ctx, false)
-	defer func() {
-		for _, m := range meters {
-			m.Close()
-		}
-	}()
-	snapshot, err := llem.Snapshot(ctx, meters)
+	meters, missing := machine.Meters(ctx, false)
+	defer machine.Close(meters)
+	snapshot, err := machine.Snapshot(ctx, meters)
 	if err != nil {
 		return err
 	}
@@ -184,7 +180,7 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 
 // engineViews asks every engine for its version.
 func engineViews(ctx context.Context, python string) []engineView {
-	backends := llem.Backends(python)
+	backends := machine.Backends(python)
 	var out []engineView
 	for _, name := range slices.Sorted(maps.Keys(backends)) {
 		info, err := backends[name].Probe(ctx)

@@ -24,7 +24,7 @@ func newDoctor(env *Env) *cobra.Command {
 	var o llem.DoctorOptions
 	var asJSON bool
 	var file string
-	loads := []string{llem.LoadAuto, llem.LoadPyTorch, llem.LoadCPU, llem.LoadNone}
+	loads := []string{"auto", "pytorch", "cpu", "none"}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Test the power sensors: what they cost, how late they are, whether they agree",
@@ -51,7 +51,7 @@ and put it beside their results as doctor.json.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.Quick, "quick", false, "leave out what needs a load")
-	f.StringVar(&o.Load, "load", llem.LoadAuto, "what keeps the devices busy: auto, pytorch (GPUs), cpu or none")
+	f.StringVar(&o.Load, "load", loads[0], "what keeps the devices busy: auto, pytorch (GPUs), cpu or none")
 	f.StringVar(&o.Python, "python", "", "interpreter that has torch")
 	f.BoolVar(&asJSON, "json", false, "print the outcome as one JSON document")
 	f.StringVarP(&file, "output", "o", "", "also write the JSON document to this file")
@@ -71,12 +71,12 @@ func (env *Env) doctor(ctx context.Context, o llem.DoctorOptions, asJSON bool, f
 		fmt.Fprintf(env.Stderr, "llem: warning: %v\n", err)
 	}
 	if asJSON {
-		err = r.JSON(env.Stdout)
+		err = env.printJSON(r)
 	} else {
 		r.Text(env.Stdout)
 	}
 	if file != "" {
-		err = errors.Join(err, result.WriteFile(file, func(w io.Writer) error { return r.JSON(w) }))
+		err = errors.Join(err, result.WriteFile(file, func(w io.Writer) error { return writeJSON(w, r) }))
 	}
 	if err == nil && r.Unfit() {
 		err = errUnfit

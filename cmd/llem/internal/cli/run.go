@@ -17,6 +17,8 @@ import (
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/live"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -213,7 +215,7 @@ func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f ru
 	} else {
 		err = p.Text(env.Stdout, env.width())
 	}
-	if err == nil && !llem.Runnable(p) {
+	if err == nil && !p.CanRun() {
 		err = &usageError{"no experiment of the study can run here", "mend what stands above as an error"}
 	}
 	return err
@@ -224,7 +226,7 @@ func (env *Env) study(ctx context.Context, o study.Options, f runFlags) (*study.
 	if f.retry {
 		return nil, &usageError{"--retry-failed goes with --resume", "add --resume, or leave it out"}
 	}
-	s, err := llem.Load(o)
+	s, err := study.Load(o)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +235,7 @@ func (env *Env) study(ctx context.Context, o study.Options, f runFlags) (*study.
 		return s, err
 	}
 	o.Settings = append(o.Settings, study.Setting{Flag: "--backend", Key: "backend", Value: name})
-	return llem.Load(o)
+	return study.Load(o)
 }
 
 // resumed finds the study to go on with. `--resume DIR` looks like a study file to the
@@ -245,7 +247,7 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	}
 	if dir == newest {
 		var err error
-		if dir, err = llem.Unfinished(options.Results, f.retry); err != nil {
+		if dir, err = campaign.Unfinished(options.Results, f.retry); err != nil {
 			return nil, err
 		}
 	}
@@ -253,11 +255,11 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	var given *study.Study
 	if o.Path != "" || len(o.Settings) > 0 {
 		var err error
-		if given, err = llem.Load(*o); err != nil {
+		if given, err = study.Load(*o); err != nil {
 			return nil, err
 		}
 	}
-	return llem.Frozen(dir, given)
+	return campaign.Frozen(dir, given)
 }
 
 // finish prints what there is, also after an error.
@@ -280,8 +282,11 @@ func (env *Env) print(res *result.StudyResult, asJSON, verbose bool) error {
 	return env.terminal(verbose).Study(env.Stdout, res)
 }
 
-func (env *Env) printJSON(v any) error {
-	e := json.NewEncoder(env.Stdout)
+func (env *Env) printJSON(v any) error { return writeJSON(env.Stdout, v) }
+
+// writeJSON writes a document for people and programs.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
@@ -346,7 +351,7 @@ func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string
 	if s.BackendNamed || !env.StdinTTY || !env.StderrTTY {
 		return "", nil
 	}
-	backends := llem.Backends(python)
+	backends := machine.Backends(python)
 	var names []string
 	for name, b := range backends {
 		if _, err := b.Probe(ctx); err == nil {

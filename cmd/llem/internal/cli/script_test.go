@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/machine"
 )
 
 // TestMain lets scripts and tests start this binary as llem, engine included.
@@ -81,7 +82,7 @@ func head(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func engineBuilt() bool {
-	_, err := llem.Backends("")["embedded"].Probe(context.Background())
+	_, err := machine.Backends("")["embedded"].Probe(context.Background())
 	return err == nil
 }
 

@@ -1,4 +1,4 @@
-package llem
+package campaign
 
 import (
 	"fmt"

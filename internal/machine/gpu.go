@@ -1,4 +1,4 @@
-package llem
+package machine
 
 import (
 	"github.com/llenergymeasure/llem/internal/host"

@@ -1,4 +1,4 @@
-package llem
+package machine
 
 import (
 	"context"
@@ -26,7 +26,7 @@ func (shown) Close() error                                      { return nil }
 // it, and for nothing else.
 func TestSensorKeys(t *testing.T) {
 	uuid, version := "GPU-1", "580.1"
-	keys := sensorKeys([]power.Meter{
+	keys := Keys([]power.Meter{
 		shown{"nvml", []power.Device{{ID: "gpu0", Kind: power.GPU, UUID: uuid},
 			{ID: "gpu0-module", Kind: power.Module, Name: "GH200", UUID: uuid}}},
 		shown{"hwmon", []power.Device{{ID: "amd0", Kind: power.GPU, UUID: "0000:01:00.0"},

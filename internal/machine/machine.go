@@ -1,0 +1,148 @@
+// Package machine is what a study finds on this machine: engines, power sensors, what
+// self-tests know of these, and the description of the machine for the results. Where all
+// runs are on a GPU that does not exist, the GPU is made here.
+package machine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/engine/fake"
+	"github.com/llenergymeasure/llem/engine/llamacpp"
+	"github.com/llenergymeasure/llem/engine/pytorch"
+	"github.com/llenergymeasure/llem/engine/sglang"
+	"github.com/llenergymeasure/llem/engine/tensorrt"
+	"github.com/llenergymeasure/llem/engine/vllm"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/sensors"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Options of a machine.
+type Options struct {
+	// Needs of the study.
+	Needs Needs
+	// Python is the interpreter for Python engines; empty looks for one.
+	Python string
+	// Estimate allows a modelled CPU power where no CPU sensor can be read.
+	Estimate bool
+	// Meters are read beside the sensors of the machine. Their owner closes them.
+	Meters []power.Meter
+}
+
+// Machine is opened for a study.
+type Machine struct {
+	// Backends are the engines by name.
+	Backends map[string]backend.Backend
+	// Meters are the sensors that can be read, and Missing those that cannot.
+	Meters  []power.Meter
+	Missing []power.Unavailable
+
+	own []power.Meter // to be closed
+	end func()        // of the simulation
+}
+
+// Open finds engines and sensors. Nothing is left open after an error.
+func Open(ctx context.Context, o Options) (*Machine, error) {
+	m := &Machine{Backends: Backends(o.Python), end: func() {}}
+	switch {
+	case o.Needs.Simulated:
+		gpu, end, err := simulate(ctx)
+		if err != nil {
+			return nil, err
+		}
+		m.own, m.Missing, m.end = gpu.meters, gpu.missing, end
+		m.Backends[fake.Name] = fake.Backend{Simulation: gpu.path}
+	case o.Needs.Power:
+		m.own, m.Missing = Meters(ctx, o.Estimate, o.Needs.Remotes...)
+	}
+	m.Meters = slices.Concat(m.own, o.Meters)
+	return m, nil
+}
+
+// Close closes the sensors.
+func (m *Machine) Close() {
+	Close(m.own)
+	m.end()
+}
+
+// Close closes meters.
+func Close(meters []power.Meter) {
+	for _, m := range meters {
+		m.Close()
+	}
+}
+
+// Available refuses engines that the grammar knows and this program does not have.
+func (n Needs) Available(backends map[string]backend.Backend) error {
+	var errs study.Errors
+	for _, name := range n.Engines {
+		if _, ok := backends[name]; !ok {
+			errs = append(errs,
+				study.Wrong("backend", fmt.Sprintf("this llem cannot run the backend %s yet", name),
+					"it can run "+strings.Join(slices.Sorted(maps.Keys(backends)), ", ")))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs
+}
+
+// Backends are the engines of this program by name. Engines that cannot share an
+// environment get one of their own from LLEM_PYTHON_PYTORCH, LLEM_PYTHON_VLLM,
+// LLEM_PYTHON_SGLANG and LLEM_PYTHON_TENSORRT; others use python. LLEM_LLAMA_SERVER is
+// the path of llama.cpp's server.
+func Backends(python string) map[string]backend.Backend {
+	own := func(name string) string {
+		return cmp.Or(os.Getenv("LLEM_PYTHON_"+strings.ToUpper(name)), python)
+	}
+	return map[string]backend.Backend{
+		embedded.Name: embedded.Backend{},
+		fake.Name:     fake.Backend{},
+		llamacpp.Name: llamacpp.New(os.Getenv("LLEM_LLAMA_SERVER")),
+		pytorch.Name:  pytorch.Backend{Python: own(pytorch.Name)},
+		sglang.Name:   sglang.New(own(sglang.Name)),
+		tensorrt.Name: tensorrt.New(own(tensorrt.Name)),
+		vllm.Name:     vllm.New(own(vllm.Name)),
+	}
+}
+
+// nvmlLibrary names another libnvidia-ml.so.1 than the system's, for tests.
+const nvmlLibrary = "LLEM_NVML_LIBRARY"
+
+// Meters opens every power sensor of this machine that can be read, and the metrics
+// pages in remotes, and reports why the others cannot be read. The caller closes the meters.
+func Meters(ctx context.Context, estimate bool, remotes ...string) ([]power.Meter, []power.Unavailable) {
+	o := sensors.Options{Estimate: estimate, Remote: remotes, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"),
+		Library: os.Getenv(nvmlLibrary)}
+	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
+		o.VisibleDevices = &v
+	}
+	return sensors.Open(ctx, o)
+}
+
+// Snapshot describes this machine, with the GPUs that the meters see.
+func Snapshot(ctx context.Context, meters []power.Meter) (*host.Snapshot, error) {
+	gpus := []host.GPU{}
+	for _, m := range meters {
+		if nvml, ok := m.(interface{ Facts() []power.GPUFacts }); ok {
+			for _, f := range nvml.Facts() {
+				gpus = append(gpus, gpuOf(f))
+			}
+		}
+	}
+	s, err := host.Collect(ctx, host.Options{GPUs: gpus, Env: os.Getenv})
+	if err != nil {
+		return nil, fmt.Errorf("describe this machine: %w", err)
+	}
+	return s, nil
+}

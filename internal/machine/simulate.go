@@ -1,0 +1,43 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/llenergymeasure/llem/engine/fake"
+	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// simulation is a GPU that does not exist: its shared file and its meters.
+type simulation struct {
+	path    string
+	meters  []power.Meter
+	missing []power.Unavailable
+}
+
+// simulate makes a GPU for the fake backend. Tests of the real sensor code bring
+// their own in LLEM_SIM, with a library to read it through in LLEM_NVML_LIBRARY.
+// The meters are closed by the caller, before end.
+func simulate(ctx context.Context) (s simulation, end func(), err error) {
+	if path := os.Getenv(sim.Env); path != "" && os.Getenv(nvmlLibrary) != "" {
+		s.path = path
+		s.meters, s.missing = Meters(ctx, false)
+		return s, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "llem-simulation-")
+	if err != nil {
+		return s, nil, fmt.Errorf("make a folder for the simulated GPU: %w", err)
+	}
+	end = func() { os.RemoveAll(dir) }
+	s.path = filepath.Join(dir, "gpu")
+	f, err := fake.NewGPU(s.path)
+	if err != nil {
+		end()
+		return s, nil, err
+	}
+	s.meters = []power.Meter{sim.NewMeter(f)}
+	return s, end, nil
+}

@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"context"
+	"slices"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/machine"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// CheckOptions of a plan for this machine.
+type CheckOptions struct {
+	// Results is the folder below which results would be written.
+	Results string
+	// Limit and Only choose the experiments that are described, see [Options].
+	Limit int
+	Only  string
+	// GPU is the name of one of the catalogue for which needs are estimated; empty takes
+	// the first GPU of this machine.
+	GPU string
+	// Backends are the engines by name.
+	Backends map[string]backend.Backend
+	// Meters are the sensors that can be read, and Missing those that cannot.
+	Meters  []power.Meter
+	Missing []power.Unavailable
+	// Snapshot describes the machine.
+	Snapshot *host.Snapshot
+}
+
+// Check makes the plan of a study with all that stands in its way on this machine. Of
+// models of the hub that are not here it asks the hub for their config.json.
+func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
+	facts, asked := machine.Facts(o.Meters), machine.NeedsOf(s)
+	needs, err := NewEstimator(o.GPU, facts, o.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	needs.Learn(o.Results)
+	problems, err := o.preflight(ctx, s, needs)
+	if err != nil {
+		return nil, err
+	}
+	if !asked.Simulated && asked.Power {
+		problems = append(problems, unmetered(o.Meters, o.Missing)...)
+	}
+	if asked.GPU && o.GPU == "" {
+		problems = append(problems, occupied(o.Meters, facts)...)
+	}
+	po := Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
+		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
+	if len(s.Experiments) > 0 {
+		po.Price = s.Experiments[0].Energy.PricePerKWh
+	}
+	return New(po), nil
+}
+
+// CanRun reports whether any experiment can run.
+func (p *Plan) CanRun() bool {
+	return p.Runnable > 0 || p.Points == 0 && !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Error })
+}

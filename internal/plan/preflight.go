@@ -1,0 +1,175 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/machine"
+	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// preflight finds what stands in the way, all of it at once. In a plan for another
+// machine, what this one lacks is a warning only.
+func (o CheckOptions) preflight(ctx context.Context, s *study.Study, needs *Estimator) ([]Problem, error) {
+	out, err := o.engines(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, needs.Objections(s.Experiments)...)
+	models, err := Models(ctx, s, needs)
+	if err != nil {
+		return nil, err
+	}
+	out = append(append(append(out, models...), Datasets(s)...), Contexts(s, needs)...)
+	if err := writable(o.Results); err != nil {
+		out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "folder",
+			Note: note.Note{Code: note.FolderUnwritable, Message: err.Error(),
+				Next: "choose another folder with --output or LLEM_RESULTS"}},
+			Concerns: func(study.Experiment) bool { return true }})
+	}
+	return out, nil
+}
+
+// engines says which engines of the study cannot run here.
+func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, error) {
+	var out []Problem
+	backends, seen := o.Backends, map[place]bool{}
+	for i := range s.Experiments {
+		e := s.Experiments[i]
+		at := placeOf(e)
+		if seen[at] {
+			continue
+		}
+		seen[at] = true
+		concerns := func(e study.Experiment) bool { return placeOf(e) == at }
+		b, ok := backends[e.Backend]
+		if !ok {
+			out = append(out, Problem{Finding: Finding{Error: true, Short: "engine",
+				Note: note.Note{Code: note.EngineMissing, Message: "this llem cannot run " +
+					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
+			continue
+		}
+		if err := lookFor(ctx, b, e); err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			f := backend.AsFailure(err)
+			text := e.Backend + ": " + f.Error()
+			if o.GPU != "" && f.Class != backend.ClassImage { // which says so itself
+				text = "on this machine, " + text
+			}
+			out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "engine",
+				Note: note.Note{Code: note.EngineMissing, Message: text, Next: f.Next}}, Concerns: concerns})
+		}
+	}
+	return out, nil
+}
+
+// place is where an engine is looked for, once for all experiments that share it.
+type place struct{ backend, runner, client, image string }
+
+func placeOf(e study.Experiment) place {
+	if e.Runner != study.RunContainer {
+		return place{backend: e.Backend}
+	}
+	return place{e.Backend, e.Runner, e.Container.Client, e.Image()}
+}
+
+// lookFor looks for an experiment's engine. In a container it is that of the image,
+// whatever this machine has.
+func lookFor(ctx context.Context, b backend.Backend, e study.Experiment) error {
+	box, err := measure.ContainerOf(e)
+	switch {
+	case err != nil:
+		return err
+	case box != nil:
+		_, _, err = box.Find()
+	default:
+		_, err = b.Probe(ctx)
+	}
+	return err
+}
+
+// unmetered says whether energy can be measured.
+func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
+	if machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
+		return nil
+	}
+	next := ""
+	for _, m := range missing {
+		next = cmp.Or(next, m.Fix)
+	}
+	return []Problem{{Finding: Finding{Note: note.Note{Code: note.NoSensor,
+		Message: "no power sensor can be read: energy will be null", Next: next}}}}
+}
+
+// muchMemory is more than a driver takes of a GPU on which nothing runs.
+const muchMemory = 2 << 30
+
+// occupied says which GPUs others use. Nothing is locked: a study may start meanwhile.
+func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []Problem {
+	var out []Problem
+	warn := func(code note.Code, message, next string) {
+		out = append(out, Problem{Finding: Finding{Note: note.Note{Code: code, Message: message, Next: next}}})
+	}
+	if busy, ok := errors.AsType[*campaign.BusyError](campaign.PeekGPUs(campaign.LockDir(), meters)); ok {
+		warn(note.GPUBusy, busy.Error(), busy.Hint())
+	}
+	for _, id := range slices.Sorted(maps.Keys(facts)) {
+		f := facts[id]
+		used := ""
+		if f.MemoryUsedBytes != nil {
+			used = fmt.Sprintf(", %v of its memory in use", unit.Bytes(*f.MemoryUsedBytes))
+		}
+		var pids []string
+		for _, p := range f.Processes {
+			pids = append(pids, strconv.Itoa(p.PID))
+		}
+		const next = "wait until they have ended, or choose another GPU with CUDA_VISIBLE_DEVICES: their energy " +
+			"would be counted"
+		switch {
+		case len(pids) > 0:
+			warn(note.GPUShared,
+				fmt.Sprintf("%s is used by other processes (%s%s)", id, strings.Join(pids, ", "), used), next)
+		case f.MemoryUsedBytes != nil && *f.MemoryUsedBytes > muchMemory:
+			warn(note.GPUProcessesHidden, id+" may be used by others, whose processes are not visible"+used, next)
+		}
+	}
+	return out
+}
+
+// writable checks that a folder for results can be made, by looking at the nearest
+// one that exists.
+func writable(dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err != nil {
+			if at == filepath.Dir(at) {
+				return fmt.Errorf("results cannot be written to %s: %w", dir, err)
+			}
+			continue
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("results cannot be written to %s: %s is a file", dir, at)
+		}
+		probe, err := os.CreateTemp(at, ".llem-*")
+		if err != nil {
+			return fmt.Errorf("results cannot be written to %s: %w", dir, err)
+		}
+		return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}
+}
