@@ -46,7 +46,7 @@ energy: {min_window: 0}
 		fmt.Println(row.Status, row.Provenance)
 	}
 	// Output:
-	// ok modelled
+	// ok simulated
 }
 
 // The order in which the runs of a study are made.

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
 func TestMain(m *testing.M) {

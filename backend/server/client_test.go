@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
 // Request of [completions] is one that the stub of vLLM takes.

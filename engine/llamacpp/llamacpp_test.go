@@ -11,8 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server"
 	"github.com/llenergymeasure/llem/backend/server/enginetest"
-	"github.com/llenergymeasure/llem/backend/server/servertest"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
 func TestMain(m *testing.M) {

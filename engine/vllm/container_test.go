@@ -11,7 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
 func TestContainer(t *testing.T) {

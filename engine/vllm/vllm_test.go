@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server/enginetest"
-	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
 func TestMain(m *testing.M) {

@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/server"
-	"github.com/llenergymeasure/llem/backend/server/servertest"
+	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
 // Stub puts a stub in place of the program of b.

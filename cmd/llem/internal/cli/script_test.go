@@ -14,8 +14,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/llenergymeasure/llem"
-	"github.com/llenergymeasure/llem/backend/server/servertest"
 	"github.com/llenergymeasure/llem/internal/machine"
+	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
 // TestMain lets scripts and tests start this binary as llem, engine included.
