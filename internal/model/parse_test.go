@@ -14,7 +14,8 @@ import (
 )
 
 func TestFromHFConfigForms(t *testing.T) {
-	base := `"hidden_size":4096,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,"intermediate_size":14336,"vocab_size":32000`
+	base := `"hidden_size":4096,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,` +
+		`"intermediate_size":14336,"vocab_size":32000`
 	for name, c := range map[string]struct {
 		json  string
 		check func(Config) bool
@@ -27,13 +28,22 @@ func TestFromHFConfigForms(t *testing.T) {
 			func(c Config) bool { return c.SlidingWindow == 0 && c.QKVBias }},
 		"mixtral": {`{"model_type":"mixtral","num_local_experts":8,"num_experts_per_tok":2,` + base + `}`,
 			func(c Config) bool { return c.Parameters().Total == 46_702_792_704 }},
-		"rope of version 5": {`{"model_type":"llama","rope_parameters":{"rope_type":"default","rope_theta":500000.0},` + base + `}`, func(c Config) bool { return c.RopeTheta == 5e5 }},
-		"gemma3, two ropes": {`{"model_type":"gemma3_text","rope_parameters":{"full_attention":{"rope_theta":7.0},"sliding_attention":{"rope_theta":3.0}},` + base + `}`, func(c Config) bool { return c.RopeTheta == 7 && c.RopeLocalTheta == 3 }},
-		"gemma3 layers":     {`{"model_type":"gemma3_text","layer_types":["sliding_attention","sliding_attention","full_attention"],` + base + `}`, func(c Config) bool { return c.GlobalEvery == 3 }},
+		"rope of version 5": {`{"model_type":"llama","rope_parameters":{"rope_type":"default",` +
+			`"rope_theta":500000.0},` + base + `}`, func(c Config) bool { return c.RopeTheta == 5e5 }},
+		"gemma3, two ropes": {`{"model_type":"gemma3_text",` +
+			`"rope_parameters":{"full_attention":{"rope_theta":7.0},` +
+			`"sliding_attention":{"rope_theta":3.0}},` + base +
+			`}`, func(c Config) bool { return c.RopeTheta == 7 && c.RopeLocalTheta == 3 }},
+		"gemma3 layers": {`{"model_type":"gemma3_text","layer_types":["sliding_attention",` +
+			`"sliding_attention","full_attention"],` + base + `}`, func(c Config) bool { return c.GlobalEvery == 3 }},
 		// google/gemma-3-4b-pt: 3,880,263,168 of its 4,300,079,472 parameters are the language model.
-		"gemma3 4b": {`{"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,"model_type":"gemma3_text","num_hidden_layers":34,"sliding_window":1024}}`, func(c Config) bool { return c.Parameters().Total == 3_880_263_168 }},
+		"gemma3 4b": {`{"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,` +
+			`"model_type":"gemma3_text","num_hidden_layers":34,` +
+			`"sliding_window":1024}}`, func(c Config) bool { return c.Parameters().Total == 3_880_263_168 }},
 		// microsoft/Phi-3-mini-4k-instruct: 3,821,079,552 parameters.
-		"phi3": {`{"model_type":"phi3","hidden_size":3072,"num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":32,"intermediate_size":8192,"vocab_size":32064,"sliding_window":2047}`, func(c Config) bool { return c.Parameters().Total == 3_821_079_552 }},
+		"phi3": {`{"model_type":"phi3","hidden_size":3072,"num_hidden_layers":32,"num_attention_heads":32,` +
+			`"num_key_value_heads":32,"intermediate_size":8192,"vocab_size":32064,` +
+			`"sliding_window":2047}`, func(c Config) bool { return c.Parameters().Total == 3_821_079_552 }},
 	} {
 		got, err := FromHFConfig([]byte(c.json))
 		if err != nil || !c.check(got) {
@@ -48,16 +58,19 @@ func TestFromHFConfigMistakes(t *testing.T) {
 		class note.Class
 		text  string
 	}{
-		"empty":        {" ", fault.Corrupt, "empty"},
-		"not JSON":     {"<html>", fault.Corrupt, "JSON"},
-		"a list":       {"[]", fault.Corrupt, "JSON"},
-		"null":         {"null", fault.UnsupportedModel, "model_type"},
-		"unknown":      {`{"model_type":"mamba"}`, fault.UnsupportedModel, "mamba"},
-		"no sizes":     {`{"model_type":"llama"}`, fault.Corrupt, "hidden size is 0"},
-		"text size":    {`{"model_type":"llama","hidden_size":"big"}`, fault.Corrupt, "hidden_size"},
-		"fraction":     {`{"model_type":"llama","hidden_size":1.5}`, fault.Corrupt, "hidden_size"},
-		"odd heads":    {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, fault.Corrupt, "share"},
-		"sparse mix":   {`{"model_type":"qwen3_moe","mlp_only_layers":[1],"hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":8,"vocab_size":9}`, fault.Corrupt, "cannot be counted"},
+		"empty":     {" ", fault.Corrupt, "empty"},
+		"not JSON":  {"<html>", fault.Corrupt, "JSON"},
+		"a list":    {"[]", fault.Corrupt, "JSON"},
+		"null":      {"null", fault.UnsupportedModel, "model_type"},
+		"unknown":   {`{"model_type":"mamba"}`, fault.UnsupportedModel, "mamba"},
+		"no sizes":  {`{"model_type":"llama"}`, fault.Corrupt, "hidden size is 0"},
+		"text size": {`{"model_type":"llama","hidden_size":"big"}`, fault.Corrupt, "hidden_size"},
+		"fraction":  {`{"model_type":"llama","hidden_size":1.5}`, fault.Corrupt, "hidden_size"},
+		"odd heads": {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,` +
+			`"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, fault.Corrupt, "share"},
+		"sparse mix": {`{"model_type":"qwen3_moe","mlp_only_layers":[1],"hidden_size":64,` +
+			`"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":8,` +
+			`"vocab_size":9}`, fault.Corrupt, "cannot be counted"},
 		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, fault.Corrupt, "hidden_size"},
 	} {
 		_, err := FromHFConfig([]byte(c.json))
@@ -81,7 +94,8 @@ func FuzzFromHFConfig(f *testing.F) {
 		b.WriteString(`{"model_type":"` + m["model_type"].(string) + `","hidden_size":64}`)
 		f.Add(b.Bytes())
 	}
-	f.Add([]byte(`{"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,"num_hidden_layers":34}}`))
+	f.Add([]byte(`{"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,` +
+		`"num_hidden_layers":34}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := FromHFConfig(data)
 		if err != nil {

@@ -177,7 +177,8 @@ func TestResolveMistakes(t *testing.T) {
 		}
 		return d
 	}
-	llamaConfig := `{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,"intermediate_size":192,"vocab_size":512}`
+	llamaConfig := `{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":64,` +
+		`"num_hidden_layers":2,"num_attention_heads":4,"intermediate_size":192,"vocab_size":512}`
 	damaged := dir("damaged", llamaConfig)
 	writeFile(t, filepath.Join(damaged, "model.safetensors"), "not safetensors at all")
 	writeFile(t, filepath.Join(damaged, "tokenizer.json"), "{}")
