@@ -7,7 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/backend/server/enginetest"
+	"github.com/llenergymeasure/llem/internal/enginetest"
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/server/enginetest"
+	"github.com/llenergymeasure/llem/internal/enginetest"
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
