@@ -19,10 +19,13 @@
 package power
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -250,21 +253,37 @@ type Meter interface {
 	Close() error
 }
 
-// Unavailable explains why a family of sensors cannot be read here.
+// Unavailable is why a family of sensors, or one sensor, cannot be read here.
 type Unavailable struct {
-	Source string // nvml, rapl, or one device of them, such as "nvml gpu1"
-	Reason string // what is missing
-	Fix    string // the command or step that would help; empty if nothing would
+	// Source is nvml, rapl, …, or one device of them, such as "nvml gpu1".
+	Source string `json:"source"`
+	// Note has what is missing, and the command or step that would help; empty if nothing would.
+	note.Note
+}
+
+// NoSensor returns why a source cannot be read, and what would help.
+func NoSensor(source, message, next string) Unavailable {
+	return Unavailable{source, note.Note{Code: note.SensorMissing, Message: message, Next: next}}
 }
 
 // Error makes an Unavailable the error of the function that tried to open the
 // sensors.
 func (u Unavailable) Error() string {
-	s := u.Source + ": " + u.Reason
-	if u.Fix != "" {
-		s += " (" + u.Fix + ")"
+	s := u.Source + ": " + u.Message
+	if u.Next != "" {
+		s += " (" + u.Next + ")"
 	}
 	return s
+}
+
+// UnmarshalJSON also reads what earlier versions wrote: reason for message and fix for next.
+func (u *Unavailable) UnmarshalJSON(text []byte) error {
+	type plain Unavailable
+	if err := json.Unmarshal(text, (*plain)(u)); err != nil {
+		return err
+	}
+	u.Code = cmp.Or(u.Code, note.SensorMissing)
+	return u.ReadEarlier(text)
 }
 
 // SourceRefresh is how often the value behind a polled source changed, measured

@@ -1,8 +1,6 @@
 package result
 
 import (
-	"cmp"
-	"encoding/json"
 	"time"
 
 	"github.com/llenergymeasure/llem/note"
@@ -190,7 +188,7 @@ type Energy struct {
 	Sources []string `json:"sources"`
 
 	// Missing lists the sensors that could not be read.
-	Missing []MissingSensor `json:"missing,omitempty"`
+	Missing []power.Unavailable `json:"missing,omitempty"`
 
 	TotalJ *Quantity `json:"total_j"`
 	// NetJ is net of the bare idle power (BaselineW, before the engine was
@@ -217,24 +215,6 @@ type Energy struct {
 	TokensPerJ        *Quantity `json:"tokens_per_j"`
 	CO2eG             *Quantity `json:"co2e_g"`
 	Cost              *Quantity `json:"cost"`
-}
-
-// MissingSensor is a sensor that could not be read, with the reason and what
-// would help.
-type MissingSensor struct {
-	// Source is the family of sensors, or one device of it.
-	Source string `json:"source"`
-	note.Note
-}
-
-// UnmarshalJSON also reads what earlier versions wrote: reason for message and fix for next.
-func (m *MissingSensor) UnmarshalJSON(text []byte) error {
-	type plain MissingSensor
-	if err := json.Unmarshal(text, (*plain)(m)); err != nil {
-		return err
-	}
-	m.Code = cmp.Or(m.Code, note.SensorMissing)
-	return m.ReadEarlier(text)
 }
 
 // MinWindow is the length of a window from which the timing of the sensor's

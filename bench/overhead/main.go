@@ -73,7 +73,7 @@ func run(ctx context.Context, c config) error {
 		}
 	}()
 	for _, u := range missing {
-		fmt.Fprintf(os.Stderr, "overhead: %s: %s\n", u.Source, u.Reason)
+		fmt.Fprintf(os.Stderr, "overhead: %s: %s\n", u.Source, u.Message)
 	}
 	session, err := start(ctx, c)
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // Load keeps a device busy in pulses with known edges.
@@ -54,11 +53,11 @@ type Options struct {
 
 // Report is the outcome of a self-test.
 type Report struct {
-	SchemaVersion int                    `json:"schema_version"`
-	When          time.Time              `json:"when"`
-	Loads         []string               `json:"loads"`
-	Devices       []*Device              `json:"devices"`
-	Missing       []result.MissingSensor `json:"missing"`
+	SchemaVersion int                 `json:"schema_version"`
+	When          time.Time           `json:"when"`
+	Loads         []string            `json:"loads"`
+	Devices       []*Device           `json:"devices"`
+	Missing       []power.Unavailable `json:"missing"`
 	// Skipped lists tests that were not made, with the reason.
 	Skipped []Skipped `json:"skipped"`
 	Verdict []Finding `json:"verdict"`
@@ -245,11 +244,7 @@ type Polling struct {
 // is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Loads: []string{},
-		Devices: []*Device{}, Missing: []result.MissingSensor{}, Skipped: []Skipped{}}}
-	for _, u := range o.Missing {
-		t.report.Missing = append(t.report.Missing, result.MissingSensor{Source: u.Source,
-			Note: note.Note{Code: note.SensorMissing, Message: u.Reason, Next: u.Fix}})
-	}
+		Devices: []*Device{}, Missing: append([]power.Unavailable{}, o.Missing...), Skipped: []Skipped{}}}
 	for _, m := range o.Meters {
 		for _, d := range m.Devices() {
 			t.report.Devices = append(t.report.Devices,

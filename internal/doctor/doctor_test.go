@@ -22,7 +22,6 @@ import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // pulser is a load on a simulated GPU: 700 W on, 120 W off.
@@ -318,7 +317,7 @@ func TestText(t *testing.T) {
 // TestNoSensors is the plain machine.
 func TestNoSensors(t *testing.T) {
 	r, err := doctor.Run(t.Context(),
-		doctor.Options{Missing: []power.Unavailable{{Source: "rapl", Reason: "no permission", Fix: "chmod"}}})
+		doctor.Options{Missing: []power.Unavailable{power.NoSensor("rapl", "no permission", "chmod")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +395,7 @@ func TestMerge(t *testing.T) {
 			{Level: doctor.Good, Device: "gpu1", Note: note.Note{Message: "about b"}}}}
 	newer := &doctor.Report{When: time.Unix(2e9, 0), Devices: []*doctor.Device{{Device: "package-0"}},
 		Skipped: []doctor.Skipped{{Test: "pulses", Note: note.Note{Message: "--quick"}}},
-		Missing: []result.MissingSensor{{Source: "perf", Note: note.Note{Message: "no"}}}}
+		Missing: []power.Unavailable{{Source: "perf", Note: note.Note{Message: "no"}}}}
 	devices := []power.Device{{ID: "gpu3", UUID: "GPU-a"}, {ID: "package-0"}, {ID: "amd0", UUID: "0000:01:00.0"}}
 	r := doctor.Merge(devices, map[string]*doctor.Report{"gpu3": older, "package-0": newer})
 	if len(r.Devices) != 2 || r.Devices[0].Device != "gpu3" || !r.Devices[0].When.Equal(older.When) ||

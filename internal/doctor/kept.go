@@ -92,7 +92,7 @@ func (r *Report) of(d power.Device) *Device {
 // Merge makes one report of what was kept for the devices as they are called now; nil
 // if nothing was. Devices were tested at different times, which each of them states.
 func Merge(devices []power.Device, kept map[string]*Report) *Report {
-	out := &Report{SchemaVersion: 1, Loads: []string{}, Devices: []*Device{}, Missing: []result.MissingSensor{},
+	out := &Report{SchemaVersion: 1, Loads: []string{}, Devices: []*Device{}, Missing: []power.Unavailable{},
 		Skipped: []Skipped{}, Verdict: []Finding{}}
 	for _, d := range devices {
 		r := kept[d.ID]

@@ -107,9 +107,9 @@ func (j *join) missing(scope string) string {
 		if forCPU != (scope == "cpu") {
 			continue // no sensor for what ran the model
 		}
-		fmt.Fprintf(&b, "; %s: %s", u.Source, u.Reason)
-		if u.Fix != "" {
-			fmt.Fprintf(&b, " (try: %s)", u.Fix)
+		fmt.Fprintf(&b, "; %s: %s", u.Source, u.Message)
+		if u.Next != "" {
+			fmt.Fprintf(&b, " (try: %s)", u.Next)
 		}
 	}
 	return b.String()
@@ -209,7 +209,8 @@ func (j *join) telemetryWarnings() {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		j.record.Warn(note.Throttled, fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
+		j.record.Warn(note.Throttled,
+			fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
 	}
 	for _, d := range j.record.Energy.Devices {
 		if !d.Counted || d.Series == nil {

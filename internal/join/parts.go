@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -160,16 +160,11 @@ func loadDevices(m *Material, rec *result.Record, _ *result.Series) {
 }
 
 func storeMissing(m *Material, rec *result.Record, _ *result.Series) {
-	rec.Energy.Missing = each(m.Missing, func(u power.Unavailable) result.MissingSensor {
-		return result.MissingSensor{Source: u.Source,
-			Note: note.Note{Code: note.SensorMissing, Message: u.Reason, Next: u.Fix}}
-	})
+	rec.Energy.Missing = slices.Clone(m.Missing)
 }
 
 func loadMissing(m *Material, rec *result.Record, _ *result.Series) {
-	m.Missing = each(rec.Energy.Missing, func(u result.MissingSensor) power.Unavailable {
-		return power.Unavailable{Source: u.Source, Reason: u.Message, Fix: u.Next}
-	})
+	m.Missing = slices.Clone(rec.Energy.Missing)
 }
 
 // storeTroubles writes what went wrong while sampling.

@@ -188,7 +188,7 @@ func TestModelledPowerIsLabelled(t *testing.T) {
 		m := l.newMeter(modelled)
 		m.counters = noCounters
 		l.options.Meters = []power.Meter{m}
-		l.options.Missing = []power.Unavailable{{Source: "rapl", Reason: "permission denied", Fix: "chmod a+r …"}}
+		l.options.Missing = []power.Unavailable{power.NoSensor("rapl", "permission denied", "chmod a+r …")}
 		r := l.withEnergy(t)
 		e := r.Energy
 		if e.Provenance != result.Modelled {
@@ -208,7 +208,7 @@ func TestModelledPowerIsLabelled(t *testing.T) {
 
 // TestNoSensor: no energy is null, with the reason and what would help.
 func TestNoSensor(t *testing.T) {
-	nvml := []power.Unavailable{{Source: "nvml", Reason: "no driver", Fix: "load it"}}
+	nvml := []power.Unavailable{power.NoSensor("nvml", "no driver", "load it")}
 	for name, q := range map[string]struct {
 		device string
 		meters func(*engine) []power.Meter

@@ -111,7 +111,7 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	}
 	next := ""
 	for _, m := range missing {
-		next = cmp.Or(next, m.Fix)
+		next = cmp.Or(next, m.Next)
 	}
 	return []Problem{{Finding: Finding{Note: note.Note{Code: note.NoSensor,
 		Message: "no power sensor can be read: energy will be null", Next: next}}}}

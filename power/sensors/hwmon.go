@@ -30,7 +30,7 @@ type hwmonMeter struct {
 }
 
 // errNoHwmon is the reason on a machine that has none of this hardware.
-var errNoHwmon = power.Unavailable{Source: "hwmon", Reason: "no AMD or Intel GPU and no Grace module here"}
+var errNoHwmon = power.NoSensor("hwmon", "no AMD or Intel GPU and no Grace module here", "")
 
 // openHwmon finds the sensors that can be read. If there is none the error is a
 // [power.Unavailable].
@@ -128,10 +128,11 @@ func (m *hwmonMeter) Calls(device string) []power.Call {
 	var out []power.Call
 	for _, g := range m.gauges {
 		if g.Device == device {
-			out = append(out, power.Call{Name: g.Source + " power", Source: g.Source, Read: func() (float64, uint64, error) {
-				w, err := g.Read()
-				return float64(w), 0, err
-			}})
+			out = append(out, power.Call{Name: g.Source + " power", Source: g.Source,
+				Read: func() (float64, uint64, error) {
+					w, err := g.Read()
+					return float64(w), 0, err
+				}})
 		}
 	}
 	return append(out, m.zones.calls(device)...)

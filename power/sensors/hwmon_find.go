@@ -93,7 +93,8 @@ func (m *hwmonMeter) addCard(c card) {
 }
 
 func (m *hwmonMeter) addAMD(c card) {
-	d := power.Device{ID: fmt.Sprintf("amd%d", c.index), Kind: power.GPU, Scope: power.ScopeGPU, UUID: c.pci, Name: c.name("AMD GPU")}
+	d := power.Device{ID: fmt.Sprintf("amd%d", c.index), Kind: power.GPU, Scope: power.ScopeGPU, UUID: c.pci,
+		Name: c.name("AMD GPU")}
 	if id, err := readWord(filepath.Join(c.dir, "unique_id")); err == nil && id != "" {
 		d.UUID = "GPU-" + id // as ROCm writes it
 	}
@@ -134,7 +135,8 @@ func isAPU(dir string) bool {
 }
 
 func (m *hwmonMeter) addIntel(c card) {
-	d := power.Device{ID: fmt.Sprintf("intel%d", c.index), Kind: power.GPU, Scope: power.ScopeGPU, UUID: c.pci, Name: c.name("Intel GPU")}
+	d := power.Device{ID: fmt.Sprintf("intel%d", c.index), Kind: power.GPU, Scope: power.ScopeGPU, UUID: c.pci,
+		Name: c.name("Intel GPU")}
 	var errs []error
 	for _, file := range []struct{ driver, name, source string }{
 		{"i915", "energy1_input", power.SourceI915}, {"xe", "energy1_input", power.SourceXe}, {"xe", "energy2_input",
@@ -202,14 +204,14 @@ func numbered(dir string) []string {
 // hwmonUnreadable explains why a device is missing. Files that do not exist say
 // less than those that cannot be read.
 func hwmonUnreadable(d power.Device, errs []error, absent, fix string) power.Unavailable {
-	u := power.Unavailable{Source: "hwmon " + d.ID, Reason: absent, Fix: fix}
+	u := power.NoSensor("hwmon "+d.ID, absent, fix)
 	for _, err := range errs {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		u.Reason, u.Fix = err.Error(), ""
+		u.Message, u.Next = err.Error(), ""
 		if p, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrPermission) {
-			u.Fix = "sudo chmod a+r " + p.Path
+			u.Next = "sudo chmod a+r " + p.Path
 		}
 		break
 	}
@@ -254,9 +256,10 @@ func (m *hwmonMeter) addGrace(sysfs, proc string) {
 		}
 	}
 	if len(sensors) == 0 && maybeGrace(proc) {
-		m.missing = append(m.missing, power.Unavailable{Source: "hwmon grace-cpu-0",
-			Reason: "the kernel lists no ACPI power meter of a Grace module", Fix: "if this is a Grace processor: " +
-				graceFix})
+		m.missing = append(m.missing,
+			power.NoSensor("hwmon grace-cpu-0", "the kernel lists no ACPI power meter of a Grace module",
+				"if this is a Grace processor: "+
+					graceFix))
 	}
 }
 

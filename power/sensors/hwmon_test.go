@@ -254,7 +254,7 @@ func TestHwmonAbsent(t *testing.T) {
 			s := newSysfs(t)
 			c.make(s)
 			_, err := openHwmon(roots{SysfsRoot: s.root, ProcRoot: s.root}, power.SystemClocks())
-			if u, ok := errors.AsType[power.Unavailable](err); !ok || !strings.Contains(u.Reason, c.reason) {
+			if u, ok := errors.AsType[power.Unavailable](err); !ok || !strings.Contains(u.Message, c.reason) {
 				t.Errorf("%v, want %q", err, c.reason)
 			}
 			meters, missing := Open(t.Context(),
@@ -276,7 +276,7 @@ func TestHwmonPermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := openHwmon(roots{SysfsRoot: s.root}, power.SystemClocks())
-	if u, ok := errors.AsType[power.Unavailable](err); !ok || u.Fix != "sudo chmod a+r "+path {
+	if u, ok := errors.AsType[power.Unavailable](err); !ok || u.Next != "sudo chmod a+r "+path {
 		t.Errorf("%#v", err)
 	}
 }

@@ -77,11 +77,11 @@ func openModel(opts modelOptions, c power.Clocks) (*cpuModel, error) {
 	}
 	info, err := os.ReadFile(filepath.Join(root, "cpuinfo"))
 	if err != nil {
-		return nil, power.Unavailable{Source: "model", Reason: "the processor is unknown: " + err.Error()}
+		return nil, power.NoSensor("model", "the processor is unknown: "+err.Error(), "")
 	}
 	busy, total, counted, err := m.load()
 	if err != nil {
-		return nil, power.Unavailable{Source: "model", Reason: "the load of the processor is unknown: " + err.Error()}
+		return nil, power.NoSensor("model", "the load of the processor is unknown: "+err.Error(), "")
 	}
 	m.busy, m.total, m.lastNS = busy, total, c.Mono()
 	cpu := parseCPUInfo(info)

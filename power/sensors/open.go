@@ -150,11 +150,11 @@ func (o *opener) cpu() {
 
 // neither explains why both ways to RAPL are closed.
 func neither(powercap, perf power.Unavailable) power.Unavailable {
-	u := power.Unavailable{Source: "rapl", Reason: powercap.Reason + "; through perf: " + perf.Reason, Fix: powercap.Fix}
-	if perf != errNoPerf && perf.Fix != "" { // without events, the powercap files are the way
-		u.Fix = perf.Fix
-		if powercap.Fix != "" {
-			u.Fix += "; or " + powercap.Fix
+	u := power.NoSensor("rapl", powercap.Message+"; through perf: "+perf.Message, powercap.Next)
+	if perf != errNoPerf && perf.Next != "" { // without events, the powercap files are the way
+		u.Next = perf.Next
+		if powercap.Next != "" {
+			u.Next += "; or " + powercap.Next
 		}
 	}
 	return u
@@ -179,7 +179,7 @@ func (o *opener) remote(ctx context.Context) {
 	}
 	targets, err := prom.ParseTargets(strings.Join(o.opts.Remote, " "))
 	if err != nil {
-		o.missing = append(o.missing, power.Unavailable{Source: "remote", Reason: err.Error()})
+		o.missing = append(o.missing, power.NoSensor("remote", err.Error(), ""))
 		return
 	}
 	local := o.devices()
@@ -202,5 +202,5 @@ func reason(source string, err error) power.Unavailable {
 	if u, ok := errors.AsType[power.Unavailable](err); ok {
 		return u
 	}
-	return power.Unavailable{Source: source, Reason: err.Error()}
+	return power.NoSensor(source, err.Error(), "")
 }

@@ -42,8 +42,8 @@ func findPerf(opts roots) ([]perfFound, error) {
 		return nil, errNoPerf
 	}
 	broken := func(err error) error {
-		return power.Unavailable{Source: "perf",
-			Reason: "the kernel's description of its energy events is not understood: " + err.Error()}
+		return power.NoSensor("perf", "the kernel's description of its energy events is not understood: "+err.Error(),
+			"")
 	}
 	if err != nil {
 		return nil, broken(err)
@@ -87,7 +87,7 @@ func findPerf(opts roots) ([]perfFound, error) {
 }
 
 // errNoPerf is the reason where the kernel offers no energy events.
-var errNoPerf = power.Unavailable{Source: "perf", Reason: "the kernel has no energy events", Fix: "sudo modprobe rapl"}
+var errNoPerf = power.NoSensor("perf", "the kernel has no energy events", "sudo modprobe rapl")
 
 // perfEvent reads an event's number and scale. The files hold "event=0x02",
 // "2.3283064365386962890625e-10" and "Joules".
@@ -182,24 +182,24 @@ func readWord(path string) (string, error) {
 
 // perfUnreadable explains why an event cannot be opened.
 func perfUnreadable(opts roots, f perfFound, err error) power.Unavailable {
-	u := power.Unavailable{Source: "perf " + f.device.ID, Reason: err.Error()}
+	u := power.NoSensor("perf "+f.device.ID, err.Error(), "")
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		u.Reason = "this user may not open the kernel's energy events"
+		u.Message = "this user may not open the kernel's energy events"
 		if level, err := readWord(filepath.Join(opts.proc(), "sys", "kernel",
 			"perf_event_paranoid")); err == nil {
-			u.Reason += " (kernel.perf_event_paranoid is " + level + ")"
+			u.Message += " (kernel.perf_event_paranoid is " + level + ")"
 		}
-		u.Fix = "sudo setcap cap_perfmon+ep \"$(command -v llem)\", or sudo sysctl kernel.perf_event_paranoid=0; " +
+		u.Next = "sudo setcap cap_perfmon+ep \"$(command -v llem)\", or sudo sysctl kernel.perf_event_paranoid=0; " +
 			"in a container, --cap-add PERFMON"
 	case errors.Is(err, unix.ENOSYS):
-		u.Reason = "this kernel has no performance events, or the container forbids the call"
-		u.Fix = "in a container, --cap-add PERFMON"
+		u.Message = "this kernel has no performance events, or the container forbids the call"
+		u.Next = "in a container, --cap-add PERFMON"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EINVAL), errors.Is(err,
 		unix.EOPNOTSUPP):
-		u.Reason = "the kernel lists the energy event but does not open it: " + err.Error()
+		u.Message = "the kernel lists the energy event but does not open it: " + err.Error()
 	case errors.Is(err, unix.EMFILE):
-		u.Fix = "raise the limit of open files (ulimit -n)"
+		u.Next = "raise the limit of open files (ulimit -n)"
 	}
 	return u
 }

@@ -204,8 +204,8 @@ func TestPerfRefuses(t *testing.T) {
 			kernel := &fakePerf{now: func() int64 { return 1 }, fail: map[int]error{0: c.fail, 28: c.fail}}
 			_, err := openPerf(perfTree(t, c.change), kernel.open, powertest.Clocks(kernel.now))
 			u, ok := errors.AsType[power.Unavailable](err)
-			if !ok || u.Source != "perf" || !strings.Contains(u.Reason, c.reason) ||
-				!strings.Contains(u.Fix, c.fix) || (c.fix == "") != (u.Fix == "") {
+			if !ok || u.Source != "perf" || !strings.Contains(u.Message, c.reason) ||
+				!strings.Contains(u.Next, c.fix) || (c.fix == "") != (u.Next == "") {
 				t.Errorf("%#v, want %q and fix %q", err, c.reason, c.fix)
 			}
 		})
@@ -231,7 +231,8 @@ func TestPerfKeepsWhatOpens(t *testing.T) {
 // TestPerfClosesWhatDoesNotCount: an event that opens but cannot be read.
 func TestPerfClosesWhatDoesNotCount(t *testing.T) {
 	kernel := &fakePerf{now: func() int64 { return 1 }, dead: errors.New("no data")}
-	if _, err := openPerf(perfTree(t, nil), kernel.open, powertest.Clocks(kernel.now)); err == nil || kernel.closed != 4 {
+	if _, err := openPerf(perfTree(t, nil), kernel.open, powertest.Clocks(kernel.now)); err == nil ||
+		kernel.closed != 4 {
 		t.Errorf("%v, %d events closed", err, kernel.closed)
 	}
 }
@@ -256,8 +257,8 @@ func TestKernelPerf(t *testing.T) {
 }
 
 func TestNeither(t *testing.T) {
-	powercap := power.Unavailable{Source: "rapl", Reason: "only root may read it", Fix: "sudo chmod a+r it"}
-	perf := power.Unavailable{Source: "perf", Reason: "this user may not", Fix: "sudo setcap cap_perfmon+ep llem"}
+	powercap := power.NoSensor("rapl", "only root may read it", "sudo chmod a+r it")
+	perf := power.NoSensor("perf", "this user may not", "sudo setcap cap_perfmon+ep llem")
 	for _, c := range []struct {
 		powercap, perf power.Unavailable
 		reason, fix    string
@@ -266,10 +267,10 @@ func TestNeither(t *testing.T) {
 			"sudo setcap cap_perfmon+ep llem; or sudo chmod a+r it"},
 		{powercap, errNoPerf, "only root may read it; through perf: the kernel has no energy events",
 			"sudo chmod a+r it"},
-		{power.Unavailable{Source: "rapl", Reason: "hidden"}, perf, "hidden; through perf: this user may not",
+		{power.NoSensor("rapl", "hidden", ""), perf, "hidden; through perf: this user may not",
 			"sudo setcap cap_perfmon+ep llem"},
 	} {
-		if got := neither(c.powercap, c.perf); got.Source != "rapl" || got.Reason != c.reason || got.Fix != c.fix {
+		if got := neither(c.powercap, c.perf); got.Source != "rapl" || got.Message != c.reason || got.Next != c.fix {
 			t.Errorf("%+v, want %q and %q", got, c.reason, c.fix)
 		}
 	}
@@ -292,8 +293,8 @@ func TestOpenPrefersPowercap(t *testing.T) {
 	}
 	_, missing = Open(t.Context(), Options{SysfsRoot: opts.SysfsRoot, ProcRoot: opts.ProcRoot, Only: only})
 	if len(missing) != 1 || missing[0].Source != "rapl" ||
-		!strings.Contains(missing[0].Reason, "lists no RAPL zones") ||
-		!strings.Contains(missing[0].Reason, "through perf: ") {
+		!strings.Contains(missing[0].Message, "lists no RAPL zones") ||
+		!strings.Contains(missing[0].Message, "through perf: ") {
 		t.Errorf("missing %+v", missing)
 	}
 }

@@ -243,7 +243,7 @@ func TestRAPLSaysWhyThereAreNoZones(t *testing.T) {
 			}
 			_, err := openRAPL(roots{SysfsRoot: root, ProcRoot: root}, power.SystemClocks())
 			u, ok := errors.AsType[power.Unavailable](err)
-			if !ok || u.Source != "rapl" || !strings.Contains(u.Reason, c.want) || !strings.Contains(u.Fix, c.fix) {
+			if !ok || u.Source != "rapl" || !strings.Contains(u.Message, c.want) || !strings.Contains(u.Next, c.fix) {
 				t.Errorf("error %#v, want %q and fix %q", err, c.want, c.fix)
 			}
 		})
@@ -255,8 +255,8 @@ func TestRAPLPermission(t *testing.T) {
 		os.ErrPermission)
 	for _, want := range []string{"sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj", "reboot",
 		"CVE-2020-8694"} {
-		if !strings.Contains(u.Fix, want) {
-			t.Errorf("fix %q lacks %q", u.Fix, want)
+		if !strings.Contains(u.Next, want) {
+			t.Errorf("fix %q lacks %q", u.Next, want)
 		}
 	}
 	if os.Geteuid() == 0 {
@@ -269,7 +269,7 @@ func TestRAPLPermission(t *testing.T) {
 	}
 	_, err := openRAPL(roots{SysfsRoot: x.root}, power.SystemClocks())
 	if u, ok := errors.AsType[power.Unavailable](err); !ok || u.Source != "rapl" ||
-		!strings.Contains(u.Reason, "only root") {
+		!strings.Contains(u.Message, "only root") {
 		t.Errorf("error %#v", err)
 	}
 }

@@ -32,7 +32,7 @@ func findZones(opts roots) ([]raplFound, error) {
 	root := filepath.Join(opts.sysfs(), "class", "powercap")
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, power.Unavailable{Source: "rapl", Reason: err.Error()}
+		return nil, power.NoSensor("rapl", err.Error(), "")
 	}
 	var names []string
 	for _, e := range entries {
@@ -102,10 +102,10 @@ func zoneRange(dir string) uint64 {
 
 // zoneUnreadable explains why a zone's counter cannot be read.
 func zoneUnreadable(f raplFound, err error) power.Unavailable {
-	u := power.Unavailable{Source: "rapl " + f.device.ID, Reason: err.Error()}
+	u := power.NoSensor("rapl "+f.device.ID, err.Error(), "")
 	if errors.Is(err, fs.ErrPermission) {
-		u.Reason = "only root may read " + f.dir + "/energy_uj"
-		u.Fix = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj — until the next reboot; it lets " +
+		u.Message = "only root may read " + f.dir + "/energy_uj"
+		u.Next = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj — until the next reboot; it lets " +
 			"every local user read CPU power, which is a known side channel (PLATYPUS, CVE-2020-8694)"
 	}
 	return u
@@ -113,10 +113,10 @@ func zoneUnreadable(f raplFound, err error) power.Unavailable {
 
 // noZones explains an empty tree.
 func noZones(opts roots, listed, named int) power.Unavailable {
-	u := power.Unavailable{Source: "rapl"}
+	u := power.NoSensor("rapl", "", "")
 	cpuinfo, err := os.ReadFile(filepath.Join(opts.proc(), "cpuinfo"))
 	if err != nil {
-		u.Reason = "no RAPL zones, and the processor is unknown: " + err.Error()
+		u.Message = "no RAPL zones, and the processor is unknown: " + err.Error()
 		return u
 	}
 	info := string(cpuinfo)
@@ -124,19 +124,19 @@ func noZones(opts roots, listed, named int) power.Unavailable {
 		strings.Contains(info, "HygonGenuine")
 	switch {
 	case listed > 0 && named == 0:
-		u.Reason = "the RAPL zones are listed but hidden, as container runtimes do"
-		u.Fix = "start the container with --security-opt systempaths=unconfined (docker) or " +
+		u.Message = "the RAPL zones are listed but hidden, as container runtimes do"
+		u.Next = "start the container with --security-opt systempaths=unconfined (docker) or " +
 			"unmask=/sys/devices/virtual/powercap (podman)"
 	case listed > 0:
-		u.Reason = "none of the RAPL zones is a CPU package"
+		u.Message = "none of the RAPL zones is a CPU package"
 	case hasFlag(info, "hypervisor"):
-		u.Reason = "this is a virtual machine, and its host does not pass RAPL on"
-		u.Fix = "measure on the host; --estimate models the CPU instead"
+		u.Message = "this is a virtual machine, and its host does not pass RAPL on"
+		u.Next = "measure on the host; --estimate models the CPU instead"
 	case x86:
-		u.Reason = "the kernel lists no RAPL zones: its module is not loaded"
-		u.Fix = "sudo modprobe intel_rapl_msr (AMD processors: Linux 5.11 or newer)"
+		u.Message = "the kernel lists no RAPL zones: its module is not loaded"
+		u.Next = "sudo modprobe intel_rapl_msr (AMD processors: Linux 5.11 or newer)"
 	default:
-		u.Reason = "this processor has no RAPL"
+		u.Message = "this processor has no RAPL"
 	}
 	return u
 }

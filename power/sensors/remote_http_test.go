@@ -75,7 +75,7 @@ func TestRemoteOverHTTP(t *testing.T) {
 		meters, missing := Open(t.Context(),
 			Options{Only: without("nvml", "hwmon", "rapl"), Remote: []string{address}})
 		if len(meters) != 0 || len(missing) != 1 || missing[0].Source != "remote.dcgm" ||
-			!strings.Contains(missing[0].Reason, want[0]) || !strings.Contains(missing[0].Fix, want[1]) {
+			!strings.Contains(missing[0].Message, want[0]) || !strings.Contains(missing[0].Next, want[1]) {
 			t.Errorf("%s: %+v, want %q and fix %q", address, missing, want[0], want[1])
 		}
 	}
@@ -110,7 +110,7 @@ func TestFetchPageTimeout(t *testing.T) {
 func TestOpenRemoteMistakes(t *testing.T) {
 	_, missing := Open(t.Context(), Options{Only: without("nvml", "hwmon", "rapl"), Remote: []string{"host:9400"}})
 	if len(missing) != 1 || missing[0].Source != "remote" ||
-		!strings.Contains(missing[0].Reason, "want http://host:port/path") {
+		!strings.Contains(missing[0].Message, "want http://host:port/path") {
 		t.Errorf("missing %+v", missing)
 	}
 }

@@ -39,9 +39,10 @@ func openRemoteHTTP(ctx context.Context, opts remoteOptions, c power.Clocks) (*r
 	return m, err
 }
 
-func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop func(), c power.Clocks) (*remoteMeter, error) {
+func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop func(), c power.Clocks) (*remoteMeter,
+	error) {
 	if len(opts.Targets) == 0 {
-		return nil, power.Unavailable{Source: "remote", Reason: "no page is named"}
+		return nil, power.NoSensor("remote", "no page is named", "")
 	}
 	m := &remoteMeter{name: "remote." + opts.Targets[0].Name, fetch: fetch, stop: stop, clocks: c,
 		wanted: make(map[string]bool)}
@@ -58,8 +59,8 @@ func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop fun
 	pages := m.fetchAll(ctx, openTimeout)
 	for _, address := range m.pages {
 		if err := pages[address].err; err != nil {
-			return nil, power.Unavailable{Source: m.name, Reason: fmt.Sprintf("%s cannot be read: %v", address, err),
-				Fix: remoteFix(address, err)}
+			return nil, power.NoSensor(m.name, fmt.Sprintf("%s cannot be read: %v", address, err),
+				remoteFix(address, err))
 		}
 	}
 	for _, t := range opts.Targets {
@@ -77,9 +78,9 @@ func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop fun
 	for _, d := range m.devices {
 		for _, local := range opts.Local {
 			if local.ID == d.device.ID {
-				return nil, power.Unavailable{Source: m.name,
-					Reason: fmt.Sprintf("the name %s belongs to a device of this machine", local.ID),
-					Fix:    "give the remote source another name"}
+				return nil, power.NoSensor(m.name,
+					fmt.Sprintf("the name %s belongs to a device of this machine",
+						local.ID), "give the remote source another name")
 			}
 		}
 	}
@@ -90,7 +91,7 @@ func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop fun
 // probe refuses a metric without a usable value.
 func (m *remoteMeter) probe(x *remoteMetric, page []prom.Series) error {
 	if _, err := x.value(page); err != nil {
-		return power.Unavailable{Source: m.name, Reason: x.page + ": " + err.Error(), Fix: remoteFix(x.page, err)}
+		return power.NoSensor(m.name, x.page+": "+err.Error(), remoteFix(x.page, err))
 	}
 	return nil
 }
@@ -107,7 +108,7 @@ func (m *remoteMeter) addMetric(t prom.Target, page []prom.Series) error {
 		}
 	}
 	absent := func(reason, fix string) error {
-		return power.Unavailable{Source: m.name, Reason: t.URL + ": " + reason, Fix: fix}
+		return power.NoSensor(m.name, t.URL+": "+reason, fix)
 	}
 	switch {
 	case len(named) == 0:
@@ -162,10 +163,11 @@ type dcgmGPU struct {
 func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.Device) error {
 	gpus := dcgmGPUs(page)
 	if len(gpus) == 0 {
-		return power.Unavailable{Source: m.name,
-			Reason: fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower, dcgmEnergy),
-			Fix: "enable them in the exporter's file of counters (dcgm-exporter -f); for another exporter, " +
-				"name the metric: " + t.Name + "=" + t.URL + "#metric:W"}
+		return power.NoSensor(m.name,
+			fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower,
+				dcgmEnergy), "enable them in the exporter's file of counters (dcgm-exporter -f); for "+
+				"another exporter, "+
+				"name the metric: "+t.Name+"="+t.URL+"#metric:W")
 	}
 	for _, g := range gpus {
 		m.addDCGMGPU(t, g, page, local)
@@ -234,12 +236,14 @@ func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, 
 		*c.at = x
 	}
 	if d.power == nil && d.energy == nil {
-		m.missing = append(m.missing, power.Unavailable{Source: m.name + " " + id, Reason: strings.Join(problems, "; "),
-			Fix: "look at the page: curl -s " + t.URL + " | grep DCGM_FI_DEV_POWER"})
+		m.missing = append(m.missing,
+			power.NoSensor(m.name+" "+id, strings.Join(problems, "; "),
+				"look at the page: curl -s "+t.URL+" | grep DCGM_FI_DEV_POWER"))
 		return
 	}
 	kind := dcgmKind(g, local)
-	added := m.add(power.Device{ID: id, Kind: kind, Name: g.model, UUID: g.uuid, Scope: power.ScopeGPU, OverNetwork: true})
+	added := m.add(power.Device{ID: id, Kind: kind, Name: g.model, UUID: g.uuid, Scope: power.ScopeGPU,
+		OverNetwork: true})
 	if added.device.Name == "" {
 		added.device.Name = "GPU " + g.index + " of " + t.Name
 	}
@@ -254,7 +258,8 @@ func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, 
 // dcgmKind is Remote for a GPU that is measured on this machine, or that cannot be
 // tied to one GPU of an engine.
 func dcgmKind(g *dcgmGPU, local []power.Device) power.Kind {
-	measuredHere := slices.ContainsFunc(local, func(d power.Device) bool { return d.Kind == power.GPU || d.Kind == power.Module })
+	measuredHere := slices.ContainsFunc(local,
+		func(d power.Device) bool { return d.Kind == power.GPU || d.Kind == power.Module })
 	if g.uuid == "" || g.slices > 0 || measuredHere {
 		return power.Remote
 	}

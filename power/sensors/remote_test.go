@@ -170,7 +170,7 @@ func TestRemoteNamedMetrics(t *testing.T) {
 			m, err := file(t, c.page).open(t, spec, now)
 			if c.want != "" {
 				u, ok := errors.AsType[power.Unavailable](err)
-				if !ok || !strings.Contains(u.Reason, c.want) || u.Fix == "" ||
+				if !ok || !strings.Contains(u.Message, c.want) || u.Next == "" ||
 					!strings.HasPrefix(u.Source, "remote.") {
 					t.Errorf("%s: %#v, want %q and a fix", spec, err, c.want)
 				}
@@ -369,7 +369,8 @@ func TestRemoteHangs(t *testing.T) {
 func TestRemoteNameOfALocalDevice(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		_, err := exporter(now, 1, time.Second).open(t, `gpu0=http://n/m#p:W`, now, power.Device{ID: "gpu0"})
-		if u, ok := errors.AsType[power.Unavailable](err); !ok || !strings.Contains(u.Reason, "gpu0 belongs to a device") {
+		if u, ok := errors.AsType[power.Unavailable](err); !ok ||
+			!strings.Contains(u.Message, "gpu0 belongs to a device") {
 			t.Errorf("%v", err)
 		}
 	})

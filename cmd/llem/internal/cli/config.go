@@ -149,7 +149,7 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 		}
 	}
 	for _, u := range missing {
-		v.Sensors = append(v.Sensors, sensorView{Source: u.Source, Reason: u.Reason, Next: u.Fix})
+		v.Sensors = append(v.Sensors, sensorView{Source: u.Source, Reason: u.Message, Next: u.Next})
 	}
 	if asJSON {
 		return env.printJSON(v)

@@ -115,24 +115,24 @@ func nvmlUnavailable(err error) power.Unavailable {
 	if u, ok := errors.AsType[power.Unavailable](err); ok {
 		return u
 	}
-	u := power.Unavailable{Source: "nvml"}
+	u := power.NoSensor("nvml", "", "")
 	switch nvmlCode(err) {
 	case nvmlLibraryNotFound, nvmlFuncNotFound:
-		u.Reason = "libnvidia-ml.so.1 was not found: no NVIDIA driver here"
-		u.Fix = "install the NVIDIA driver; in a container, pass the GPUs in (docker run --gpus all)"
+		u.Message = "libnvidia-ml.so.1 was not found: no NVIDIA driver here"
+		u.Next = "install the NVIDIA driver; in a container, pass the GPUs in (docker run --gpus all)"
 	case nvmlDriverNotLoaded:
-		u.Reason = "the NVIDIA kernel driver is not loaded"
-		u.Fix = "sudo modprobe nvidia"
+		u.Message = "the NVIDIA kernel driver is not loaded"
+		u.Next = "sudo modprobe nvidia"
 	case nvmlNoPermission:
-		u.Reason = "no permission to talk to the NVIDIA driver"
-		u.Fix = "make /dev/nvidiactl and /dev/nvidia* readable and writable for this user (ls -l /dev/nvidia*)"
+		u.Message = "no permission to talk to the NVIDIA driver"
+		u.Next = "make /dev/nvidiactl and /dev/nvidia* readable and writable for this user (ls -l /dev/nvidia*)"
 	case nvmlVersionMismatch:
-		u.Reason = "the NVIDIA kernel driver and its library have different versions, as after an upgrade " +
+		u.Message = "the NVIDIA kernel driver and its library have different versions, as after an upgrade " +
 			"without a restart"
-		u.Fix = "reboot, or unload and reload the nvidia modules"
+		u.Next = "reboot, or unload and reload the nvidia modules"
 	default:
-		u.Reason = err.Error()
-		u.Fix = "run nvidia-smi and mend what it reports"
+		u.Message = err.Error()
+		u.Next = "run nvidia-smi and mend what it reports"
 	}
 	return u
 }

@@ -30,7 +30,7 @@ func (m *Meter) Calls(device string) []power.Call {
 func (m *Meter) Ring(device string) ([]power.RingSample, clock.Anchor, error) {
 	g := m.gpu(device)
 	if g == nil {
-		return nil, clock.Anchor{}, power.Unavailable{Source: "nvml " + device, Reason: "there is no such device"}
+		return nil, clock.Anchor{}, power.NoSensor("nvml "+device, "there is no such device", "")
 	}
 	raw, err := g.dev.Samples(0)
 	now := m.clocks.Anchor()

@@ -6,9 +6,5 @@ import "github.com/llenergymeasure/llem/power"
 
 // loadNVML fails: the driver's library is reached through cgo.
 func loadNVML(string) (nvmlLibrary, error) {
-	return nil, power.Unavailable{
-		Source: "nvml",
-		Reason: "this llem was built without cgo",
-		Fix:    "build with CGO_ENABLED=1 (make build)",
-	}
+	return nil, power.NoSensor("nvml", "this llem was built without cgo", "build with CGO_ENABLED=1 (make build)")
 }

@@ -96,8 +96,8 @@ func (m *Meter) openGPUs(ctx context.Context, opts Options) error {
 		return err
 	}
 	if len(devices) == 0 {
-		return power.Unavailable{Source: "nvml", Reason: "the driver is loaded but sees no GPU",
-			Fix: "check the GPU with lspci and dmesg; in a container, pass the GPUs in (docker run --gpus all)"}
+		return power.NoSensor("nvml", "the driver is loaded but sees no GPU",
+			"check the GPU with lspci and dmesg; in a container, pass the GPUs in (docker run --gpus all)")
 	}
 	ids := make([]nvmlIdentity, len(devices))
 	for i, d := range devices {
@@ -148,8 +148,9 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 	silent := seriesErr != nil && energyErr != nil
 	switch {
 	case silent:
-		m.missing = append(m.missing, power.Unavailable{Source: "nvml " + name,
-			Reason: fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr))})
+		m.missing = append(m.missing,
+			power.NoSensor("nvml "+name,
+				fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr)), ""))
 	case seriesErr != nil:
 		m.warnings = append(m.warnings,
 			fmt.Sprintf("%s has an energy counter but no power reading: %v", name, seriesErr))

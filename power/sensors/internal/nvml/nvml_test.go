@@ -131,7 +131,7 @@ func TestNVMLUnavailable(t *testing.T) {
 		lib := &fakeLib{openErr: nvmlError{"nvmlInit", code, "Unknown Error"}}
 		_, err := openNVML(t.Context(), lib, Options{}, power.SystemClocks())
 		u, ok := errors.AsType[power.Unavailable](err)
-		if !ok || u.Source != "nvml" || !strings.Contains(u.Reason, want) || u.Fix == "" {
+		if !ok || u.Source != "nvml" || !strings.Contains(u.Message, want) || u.Next == "" {
 			t.Errorf("code %d: %#v, want a reason with %q and a fix", code, err, want)
 		}
 	}
@@ -152,7 +152,8 @@ func TestNVMLPicksTheBestSource(t *testing.T) {
 		"ring": {func(*fakeGPU) {}, power.SourceSamples, 20 * time.Millisecond, lookInterval},
 		"ring 100 ms": {func(g *fakeGPU) { g.spacing = 100 * time.Millisecond }, power.SourceSamples,
 			100 * time.Millisecond, lookInterval},
-		"no ring":    {func(g *fakeGPU) { g.noRing = notSupported("GetSamples") }, power.SourceInstant, 0, pointInterval},
+		"no ring": {func(g *fakeGPU) { g.noRing = notSupported("GetSamples") }, power.SourceInstant, 0,
+			pointInterval},
 		"empty ring": {func(g *fakeGPU) { g.depth = 0 }, power.SourceInstant, 0, pointInterval},
 		"frozen ring": {func(g *fakeGPU) { g.frozenNS = g.startNS + int64(time.Second) }, power.SourceInstant, 0,
 			pointInterval},
@@ -406,8 +407,8 @@ func TestMIGIsRefused(t *testing.T) {
 		}
 		check := func(u power.Unavailable) {
 			t.Helper()
-			if u.Source != "nvml gpu0" || !strings.Contains(u.Reason, "MIG mode") ||
-				!strings.Contains(u.Fix, "nvidia-smi -i 0 -mig 0") {
+			if u.Source != "nvml gpu0" || !strings.Contains(u.Message, "MIG mode") ||
+				!strings.Contains(u.Next, "nvidia-smi -i 0 -mig 0") {
 				t.Errorf("missing %+v", u)
 			}
 		}
@@ -425,8 +426,8 @@ func TestMIGIsRefused(t *testing.T) {
 		}
 		slice := "MIG-41b3359c-e721-56e5-8009-12e5797ed514"
 		_, err = openNVML(t.Context(), lib, Options{VisibleDevices: &slice}, powertest.Clocks(now))
-		if u, ok := errors.AsType[power.Unavailable](err); !ok || !strings.Contains(u.Reason, "slice of a GPU") ||
-			!strings.Contains(u.Fix, "-mig 0") {
+		if u, ok := errors.AsType[power.Unavailable](err); !ok || !strings.Contains(u.Message, "slice of a GPU") ||
+			!strings.Contains(u.Next, "-mig 0") {
 			t.Errorf("a slice was asked for: %v", err)
 		}
 	})

@@ -62,11 +62,9 @@ func (m *Meter) openModule(ctx context.Context, g *nvmlGPU, gpu nvmlSensors, id 
 
 // migRefused explains why a GPU in MIG mode is no device.
 func migRefused(name string, index int) power.Unavailable {
-	return power.Unavailable{
-		Source: "nvml " + name,
-		Reason: "it is in MIG mode, and power exists for the whole GPU only: what the other slices draw would be " +
-			"counted too",
-		Fix: fmt.Sprintf("turn MIG mode off (sudo nvidia-smi -i %d -mig 0) and run with nothing else on this GPU",
-			index),
-	}
+	return power.NoSensor("nvml "+name,
+		"it is in MIG mode, and power exists for the whole GPU only: what the other slices draw would be "+
+			"counted too", fmt.Sprintf(
+			"turn MIG mode off (sudo nvidia-smi -i %d -mig 0) and run with nothing else on this GPU",
+			index))
 }

@@ -28,13 +28,9 @@ func visibleGPUs(spec *string, gpus []nvmlIdentity) ([]int, error) {
 	for entry := range strings.SplitSeq(*spec, ",") {
 		entry = strings.TrimSpace(entry)
 		if strings.HasPrefix(entry, "MIG-") {
-			return nil, power.Unavailable{
-				Source: "nvml",
-				Reason: fmt.Sprintf(
-					"CUDA_VISIBLE_DEVICES names %s, a slice of a GPU, but power is measured for whole GPUs only",
-					entry),
-				Fix: "name the GPU itself, with MIG mode off (sudo nvidia-smi -mig 0)",
-			}
+			return nil, power.NoSensor("nvml", fmt.Sprintf(
+				"CUDA_VISIBLE_DEVICES names %s, a slice of a GPU, but power is measured for whole GPUs only",
+				entry), "name the GPU itself, with MIG mode off (sudo nvidia-smi -mig 0)")
 		}
 		i, ok := findGPU(entry, gpus)
 		if !ok || taken[i] {
@@ -44,11 +40,9 @@ func visibleGPUs(spec *string, gpus []nvmlIdentity) ([]int, error) {
 		chosen = append(chosen, i)
 	}
 	if len(chosen) == 0 {
-		return nil, power.Unavailable{
-			Source: "nvml",
-			Reason: fmt.Sprintf("CUDA_VISIBLE_DEVICES=%q leaves none of the %d GPUs visible", *spec, len(gpus)),
-			Fix:    "unset CUDA_VISIBLE_DEVICES",
-		}
+		return nil, power.NoSensor("nvml",
+			fmt.Sprintf("CUDA_VISIBLE_DEVICES=%q leaves none of the %d GPUs visible", *spec,
+				len(gpus)), "unset CUDA_VISIBLE_DEVICES")
 	}
 	return chosen, nil
 }
