@@ -13,13 +13,13 @@ import (
 // opening is the event that opens the study: its grid, and what of it an earlier
 // process has made, as the journal says.
 func (s *schedule) opening(plan []Planned) event.StudyStarted {
-	out := event.StudyStarted{Name: folderName(s.Study), Runs: len(plan), Dir: s.dir.Path(),
+	out := event.StudyStarted{Name: nameOf(s.Study), Runs: len(plan), Dir: s.folder.path(),
 		Experiments: rows(s.Study.Experiments), Cycles: s.Study.Execution.Cycles}
 	if x := s.Study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth
 	}
-	for key, e := range s.made {
-		if s.wasMade(key) {
+	for key, e := range s.folder.made {
+		if s.folder.wasMade(key, s.RetryFailed) {
 			out.Made = append(out.Made, s.finished(e.Row))
 		}
 	}

@@ -6,10 +6,10 @@ package campaign
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/measure"
@@ -48,88 +48,37 @@ type Options struct {
 	// NoGaps leaves the pauses between runs out.
 	NoGaps bool
 	Emit   func(event.Event)
-
-	// engines keeps an engine from run to run; nil if every run is to have its own.
-	engines *measure.Engines
-	// part counts the processes that have worked on the study, and counted is up to when
-	// its time stands in the records.
-	part    int
-	counted time.Time
+	// Clock is the time of the study, of its meters and of its engines.
+	Clock clock.Clock
 }
 
-// Run makes all runs that have not been made. The result holds those that were made,
+// Run makes all runs that have not been made. The result holds the ones that were made,
 // also after an error; the error is that of the context, or of writing.
 func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
-	dir, made, err := o.open()
+	f, err := openFolder(&o)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
-	s := newSchedule(&o, dir, made)
+	defer f.close()
+	s := newSchedule(&o, f)
 	plan := Order(o.Study)
 	s.total = len(plan)
 	if o.Study.Execution.Restart != study.RestartAlways {
-		o.engines = &measure.Engines{}
+		s.engines = &measure.Engines{Clock: o.Clock}
 	}
 	o.emit(s.opening(plan))
 	s.remarks()
-	runErr := s.all(ctx, plan)
-	runErr = errors.Join(runErr, o.engines.Close())
-	return o.finish(dir, runErr, ctx.Err() != nil)
-}
-
-// open makes the study's folder, or opens that of a study to go on with.
-func (o *Options) open() (*result.Dir, map[result.RunKey]result.Entry, error) {
-	if o.Resume != "" {
-		return o.reopen()
+	runErr := s.runAll(ctx, plan)
+	runErr = errors.Join(runErr, s.engines.Close())
+	summary, err := f.summarize(runErr, ctx.Err() != nil)
+	if summary == nil {
+		return nil, errors.Join(runErr, err)
 	}
-	o.part = 1
-	in, err := inputsOf(o.Study)
-	if err != nil {
-		return nil, nil, err
+	o.emit(event.StudyFinished{Dir: f.path(), OK: summary.OK, Failed: summary.Failed})
+	if errors.Is(runErr, errFailFast) {
+		runErr = nil // the failed run itself says what happened
 	}
-	dir, err := result.Create(o.Results, folderName(o.Study), time.Now())
-	if err != nil {
-		return nil, nil, err
-	}
-	// The study comes last: a folder without it is none to go on with.
-	text, err := o.Study.YAML()
-	if err == nil {
-		err = errors.Join(dir.WriteJSON(result.EnvFile, o.Snapshot), dir.WriteJSON(inputsFile, in))
-	}
-	if err == nil && o.SelfTest != nil {
-		err = dir.WriteJSON(result.DoctorFile, o.SelfTest)
-	}
-	if err == nil {
-		err = dir.WriteText(result.StudyFile, text)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, dir.Close())
-	}
-	return dir, map[result.RunKey]result.Entry{}, nil
-}
-
-// reopen goes on with a study, if its files and its GPUs are those that it began with.
-func (o *Options) reopen() (*result.Dir, map[result.RunKey]result.Entry, error) {
-	if err := errors.Join(sameInputs(o.Resume), o.sameMachine()); err != nil {
-		return nil, nil, err
-	}
-	dir, made, err := result.Reopen(o.Resume)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := dir.WriteJSON(result.EnvPart(o.part), o.Snapshot); err != nil {
-		return nil, nil, errors.Join(err, dir.Close())
-	}
-	return dir, made, nil
-}
-
-// folderName names the folder after the study, or after its model.
-func folderName(s *study.Study) string {
-	if s.Name != "" {
-		return s.Name
-	}
-	return s.Experiments[0].Model
+	return summary, errors.Join(runErr, err)
 }
 
 func (o *Options) emit(e event.Event) {
@@ -138,75 +87,27 @@ func (o *Options) emit(e event.Event) {
 	}
 }
 
-// runOne measures one run and commits it. An interrupted run is committed too:
+// measure measures one run and commits it. An interrupted run is committed too:
 // what happened is on record, and it is not counted as done.
-func (o *Options) runOne(ctx context.Context, dir *result.Dir, p Planned, gap time.Duration) (*result.Record, error) {
-	run, err := dir.Begin(p.Experiment.ID(), p.Cycle)
-	if err != nil {
-		return nil, err
-	}
-	if o.Timeout > 0 {
+func (s *schedule) measure(ctx context.Context, p Planned, gap time.Duration) (*result.Record, error) {
+	if s.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, measure.ErrTimeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, measure.ErrTimeout)
 		defer cancel()
 	}
-	out, runErr := measure.Run(ctx, measure.Options{
-		Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
-		Meters: o.Meters, Missing: o.Missing, Warnings: host.Warnings(o.Snapshot), Store: o.Store,
-		Threads:   host.CPUThreads(o.Snapshot),
-		Baselines: o.Baselines, Profiles: o.Profiles, Engines: o.engines, Program: host.CurrentBuild().Name(),
-		LogPath: run.LogPath(), Emit: o.Emit,
+	return s.folder.add(p, func(log string) (*result.Record, result.Series, error) {
+		out, err := measure.Run(ctx, measure.Options{
+			Experiment: p.Experiment, Cycle: p.Cycle, Backend: s.Backends[p.Experiment.Backend],
+			Meters: s.Meters, Missing: s.Missing, Warnings: host.Warnings(s.Snapshot), Store: s.Store,
+			Threads:   host.CPUThreads(s.Snapshot),
+			Baselines: s.Baselines, Profiles: s.Profiles, Engines: s.engines, Program: host.CurrentBuild().Name(),
+			LogPath: log, Emit: s.Emit, Clock: s.Clock,
+		})
+		s.folder.describe(out.Loaded)
+		out.Record.Timing.GapS, out.Record.Timing.TookS = gap.Seconds(), s.folder.took()
+		if timeout, ok := errors.AsType[*TimeoutError](err); ok && out.Record.Failure != nil {
+			out.Record.Failure.Message, out.Record.Failure.Next = timeout.Error(), timeout.Hint()
+		}
+		return out.Record, out.Series, err
 	})
-	o.describe(out.Loaded)
-	out.Record.Timing.GapS = gap.Seconds()
-	now := time.Now()
-	out.Record.Timing.TookS, o.counted = now.Sub(o.counted).Seconds(), now
-	if timeout, ok := errors.AsType[*TimeoutError](runErr); ok && out.Record.Failure != nil {
-		out.Record.Failure.Message, out.Record.Failure.Next = timeout.Error(), timeout.Hint()
-	}
-	if err := run.Commit(out.Record, out.Series); err != nil {
-		return nil, errors.Join(err, run.Abort(), runErr)
-	}
-	return out.Record, runErr
-}
-
-// describe completes the snapshot with what an engine said of itself.
-func (o *Options) describe(l backend.Loaded) {
-	if python := l.Versions["python"]; python != "" {
-		o.Snapshot.Merge(host.WorkerReport{PythonVersion: python, Packages: l.Versions,
-			CUDARuntime: l.Versions["cuda"], CuDNN: l.Versions["cudnn"], CUDASource: "torch"})
-	}
-}
-
-// finish writes the summary from what is on disk.
-func (o *Options) finish(dir *result.Dir, runErr error, interrupted bool) (*result.StudyResult, error) {
-	summary, err := result.NewStudyResult(dir.Path(), o.Study, time.Now())
-	if err != nil {
-		return nil, errors.Join(runErr, fmt.Errorf("rebuild the summary: %w", err))
-	}
-	summary.Ended = ended(summary, runErr, interrupted)
-	err = errors.Join(dir.WriteJSON(result.EnvPart(o.part), o.Snapshot), dir.WriteSummary(summary))
-	o.emit(event.StudyFinished{Dir: dir.Path(), OK: summary.OK, Failed: summary.Failed})
-	if errors.Is(runErr, errFailFast) {
-		runErr = nil // the failed run itself says what happened
-	}
-	return summary, errors.Join(runErr, err)
-}
-
-// ended says why no more runs were made.
-func ended(s *result.StudyResult, err error, interrupted bool) result.Ended {
-	_, timeout := errors.AsType[*TimeoutError](err)
-	switch {
-	case timeout:
-		return result.EndTimeout
-	case errors.Is(err, errFailFast):
-		return result.EndFailFast
-	case interrupted && err != nil:
-		return result.EndInterrupted
-	case err != nil:
-		return result.EndError
-	case s.Complete:
-		return result.EndComplete
-	}
-	return result.EndFailures
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,9 +25,11 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// engine is a backend that answers at once. It fails the experiments of one batch
-// size.
+// engine is a backend that takes a few milliseconds for a request. It fails the
+// experiments of one batch size.
 type engine struct {
+	clock   clock.Clock
+	runs    int
 	failing int
 	batch   int
 	inRun   func(ctx context.Context) // called in the window
@@ -72,10 +75,15 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		return nil, err
 	}
 	log := &backend.Log{}
+	e.runs++
 	for _, q := range w.Requests {
-		now := clock.Mono()
+		now := e.clock.Mono()
+		// No two cycles take the same time.
+		if err := e.clock.Sleep(ctx, time.Duration(1+e.runs%3)*time.Millisecond); err != nil {
+			return nil, err
+		}
 		log.Requests = append(log.Requests,
-			backend.Request{ID: q.ID, SubmittedNS: now, FirstTokenNS: now, EndNS: now, TokenNS: []int64{now},
+			backend.Request{ID: q.ID, SubmittedNS: now, FirstTokenNS: now, EndNS: e.clock.Mono(), TokenNS: []int64{now},
 				PromptTokens: len(q.Tokens), PromptComputed: len(q.Tokens), OutputTokens: 1, OK: true})
 	}
 	if w.Finished != nil {
@@ -178,12 +186,15 @@ type campaign struct {
 	events  []event.Event
 }
 
+// newCampaign is a study by the virtual time of the test, which must be in a bubble of
+// testing/synctest.
 func newCampaign(t *testing.T, e *engine, s *study.Study) *campaign {
 	t.Helper()
-	t.Parallel()
+	e.clock = clock.Virtual()
 	c := &campaign{}
 	c.options = Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e},
 		Store:   model.Store{Dir: t.TempDir()},
+		Clock:   e.clock,
 		Results: filepath.Join(t.TempDir(), "results"), Snapshot: &host.Snapshot{SchemaVersion: 1,
 			Unknown: map[string]string{}},
 		Emit: func(e event.Event) { c.events = append(c.events, e) }}
@@ -254,164 +265,180 @@ func (c *campaign) checkJournal(t *testing.T, res *result.StudyResult) {
 
 // TestRun: a study with nothing wrong.
 func TestRun(t *testing.T) {
-	c := newCampaign(t, &engine{}, newStudy(t, 2, study.Execution{Cycles: 2, Order: "interleave"}))
-	res := c.check(t.Context(), t, nil)
-	if !res.Complete || res.Planned != 4 || res.OK != 4 || res.Failed != 0 {
-		t.Errorf("complete %v, %d of %d ok, %d failed, want all of 4", res.Complete, res.OK, res.Planned, res.Failed)
-	}
-	if name := filepath.Base(res.Dir); !strings.HasPrefix(name, "test-") {
-		t.Errorf("folder %s, want it named after the study", name)
-	}
-	if r := res.Runs[0]; r.Files["engine_log"] == "" || r.Files["requests"] == "" {
-		t.Errorf("files = %v", r.Files)
-	}
-	// The frozen study is itself a record of every experiment.
-	text, err := os.ReadFile(filepath.Join(res.Dir, result.StudyFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range c.options.Study.Experiments {
-		if !strings.Contains(string(text), e.ID()) {
-			t.Errorf("study.yaml lacks experiment %s", e.ID())
+	synctest.Test(t, func(t *testing.T) {
+		c := newCampaign(t, &engine{}, newStudy(t, 2, study.Execution{Cycles: 2, Order: "interleave"}))
+		res := c.check(t.Context(), t, nil)
+		if !res.Complete || res.Planned != 4 || res.OK != 4 || res.Failed != 0 {
+			t.Errorf("complete %v, %d of %d ok, %d failed, want all of 4", res.Complete, res.OK, res.Planned,
+				res.Failed)
 		}
-	}
-	var env host.Snapshot
-	b, err := os.ReadFile(filepath.Join(res.Dir, result.EnvFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &env); err != nil {
-		t.Fatal(err)
-	}
-	if v := env.Python.Version; v == nil || *v != "3.12.1" {
-		t.Errorf("env.json does not hold what the engine said of itself: %s", b)
-	}
-	started, finished := 0, 0
-	for _, e := range c.events {
-		switch e := e.(type) {
-		case event.RunStarted:
-			if started++; e.Index != started || e.Total != 4 {
-				t.Errorf("run %d of %d started, want %d of 4", e.Index, e.Total, started)
+		if name := filepath.Base(res.Dir); !strings.HasPrefix(name, "test-") {
+			t.Errorf("folder %s, want it named after the study", name)
+		}
+		if r := res.Runs[0]; r.Files["engine_log"] == "" || r.Files["requests"] == "" {
+			t.Errorf("files = %v", r.Files)
+		}
+		// The frozen study is itself a record of every experiment.
+		text, err := os.ReadFile(filepath.Join(res.Dir, result.StudyFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range c.options.Study.Experiments {
+			if !strings.Contains(string(text), e.ID()) {
+				t.Errorf("study.yaml lacks experiment %s", e.ID())
 			}
-		case event.RunFinished:
-			finished++
 		}
-	}
-	want := event.StudyStarted{Name: "test", Runs: 4, Dir: c.options.Results + "/" + filepath.Base(res.Dir), Cycles: 2,
-		Experiments: []event.Experiment{{ID: c.options.Study.Experiments[0].ID(), Label: "batch_size=1"},
-			{ID: c.options.Study.Experiments[1].ID(), Label: "batch_size=2"}}}
-	if diff := cmp.Diff(event.Event(want), c.events[0]); diff != "" {
-		t.Errorf("first event (-want +got):\n%s", diff)
-	}
-	if last, ok := c.events[len(c.events)-1].(event.StudyFinished); started != 4 || finished != 4 || !ok ||
-		last.OK != 4 {
-		t.Errorf("%d runs started, %d finished, last event %+v", started, finished, c.events[len(c.events)-1])
-	}
+		var env host.Snapshot
+		b, err := os.ReadFile(filepath.Join(res.Dir, result.EnvFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &env); err != nil {
+			t.Fatal(err)
+		}
+		if v := env.Python.Version; v == nil || *v != "3.12.1" {
+			t.Errorf("env.json does not hold what the engine said of itself: %s", b)
+		}
+		started, finished := 0, 0
+		for _, e := range c.events {
+			switch e := e.(type) {
+			case event.RunStarted:
+				if started++; e.Index != started || e.Total != 4 {
+					t.Errorf("run %d of %d started, want %d of 4", e.Index, e.Total, started)
+				}
+			case event.RunFinished:
+				finished++
+			}
+		}
+		want := event.StudyStarted{Name: "test", Runs: 4, Dir: c.options.Results + "/" + filepath.Base(res.Dir),
+			Cycles: 2,
+			Experiments: []event.Experiment{{ID: c.options.Study.Experiments[0].ID(), Label: "batch_size=1"},
+				{ID: c.options.Study.Experiments[1].ID(), Label: "batch_size=2"}}}
+		if diff := cmp.Diff(event.Event(want), c.events[0]); diff != "" {
+			t.Errorf("first event (-want +got):\n%s", diff)
+		}
+		if last, ok := c.events[len(c.events)-1].(event.StudyFinished); started != 4 || finished != 4 || !ok ||
+			last.OK != 4 {
+			t.Errorf("%d runs started, %d finished, last event %+v", started, finished, c.events[len(c.events)-1])
+		}
+	})
 }
 
 // TestOneFailureStopsNothing: it is a row with its class and hint.
 func TestOneFailureStopsNothing(t *testing.T) {
-	c := newCampaign(t, &engine{failing: 2}, newStudy(t, 3, study.DefaultExecution()))
-	res := c.check(t.Context(), t, nil)
-	if res.OK != 2 || res.Failed != 1 || !res.Complete {
-		t.Errorf("%d ok, %d failed, complete %v, want 2, 1, true", res.OK, res.Failed, res.Complete)
-	}
-	if f := res.Runs[1].Failure; f == nil || f.Class != "oom_gpu" || f.Next != "smaller batch" ||
-		f.Message != "no memory for batch 2" {
-		t.Errorf("failure = %+v", f)
-	}
-	i := slices.IndexFunc(c.events, func(e event.Event) bool {
-		f, ok := e.(event.RunFinished)
-		return ok && f.Index == 2
+	synctest.Test(t, func(t *testing.T) {
+		c := newCampaign(t, &engine{failing: 2}, newStudy(t, 3, study.DefaultExecution()))
+		res := c.check(t.Context(), t, nil)
+		if res.OK != 2 || res.Failed != 1 || !res.Complete {
+			t.Errorf("%d ok, %d failed, complete %v, want 2, 1, true", res.OK, res.Failed, res.Complete)
+		}
+		if f := res.Runs[1].Failure; f == nil || f.Class != "oom_gpu" || f.Next != "smaller batch" ||
+			f.Message != "no memory for batch 2" {
+			t.Errorf("failure = %+v", f)
+		}
+		i := slices.IndexFunc(c.events, func(e event.Event) bool {
+			f, ok := e.(event.RunFinished)
+			return ok && f.Index == 2
+		})
+		if f := c.events[i].(event.RunFinished); f.Status != "failed" || f.Message != "no memory for batch 2" {
+			t.Errorf("event = %+v", f)
+		}
 	})
-	if f := c.events[i].(event.RunFinished); f.Status != "failed" || f.Message != "no memory for batch 2" {
-		t.Errorf("event = %+v", f)
-	}
 }
 
 func TestFailFast(t *testing.T) {
-	e := &engine{failing: 2}
-	c := newCampaign(t, e, newStudy(t, 3, study.DefaultExecution()))
-	c.options.FailFast = true
-	res := c.check(t.Context(), t, nil)
-	if len(res.Runs) != 2 || e.started != 2 || res.Complete || res.Ended != result.EndFailFast || res.Left != 1 {
-		t.Errorf("%d runs, %d engine starts, complete %v, ended %s, %d left, want 2, 2, false, fail_fast, 1",
-			len(res.Runs), e.started, res.Complete, res.Ended, res.Left)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e := &engine{failing: 2}
+		c := newCampaign(t, e, newStudy(t, 3, study.DefaultExecution()))
+		c.options.FailFast = true
+		res := c.check(t.Context(), t, nil)
+		if len(res.Runs) != 2 || e.started != 2 || res.Complete || res.Ended != result.EndFailFast || res.Left != 1 {
+			t.Errorf("%d runs, %d engine starts, complete %v, ended %s, %d left, want 2, 2, false, fail_fast, 1",
+				len(res.Runs), e.started, res.Complete, res.Ended, res.Left)
+		}
+	})
 }
 
 // TestInterruption: the run in progress is on record, the rest is not started, and
 // the summary is there.
 func TestInterruption(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	e := &engine{}
-	e.inRun = func(context.Context) {
-		if e.batch == 2 {
-			cancel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		e := &engine{}
+		e.inRun = func(context.Context) {
+			if e.batch == 2 {
+				cancel()
+			}
 		}
-	}
-	c := newCampaign(t, e, newStudy(t, 4, study.DefaultExecution()))
-	res := c.check(ctx, t, context.Canceled)
-	if len(res.Runs) != 2 || res.Runs[1].Status != result.Interrupted || res.Complete ||
-		res.Ended != result.EndInterrupted || res.Left != 3 {
-		t.Errorf("%d runs, complete %v, ended %s, %d left, want 2 with the second interrupted and 3 left",
-			len(res.Runs), res.Complete, res.Ended, res.Left)
-	}
+		c := newCampaign(t, e, newStudy(t, 4, study.DefaultExecution()))
+		res := c.check(ctx, t, context.Canceled)
+		if len(res.Runs) != 2 || res.Runs[1].Status != result.Interrupted || res.Complete ||
+			res.Ended != result.EndInterrupted || res.Left != 3 {
+			t.Errorf("%d runs, complete %v, ended %s, %d left, want 2 with the second interrupted and 3 left",
+				len(res.Runs), res.Complete, res.Ended, res.Left)
+		}
+	})
 }
 
 // TestCancelledBefore: nothing starts, and the folder can be read all the same.
 func TestCancelledBefore(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	e := &engine{}
-	res := newCampaign(t, e, newStudy(t, 2, study.DefaultExecution())).check(ctx, t, context.Canceled)
-	if len(res.Runs) != 0 || e.started != 0 {
-		t.Errorf("%d runs, %d engine starts, want none", len(res.Runs), e.started)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		e := &engine{}
+		res := newCampaign(t, e, newStudy(t, 2, study.DefaultExecution())).check(ctx, t, context.Canceled)
+		if len(res.Runs) != 0 || e.started != 0 {
+			t.Errorf("%d runs, %d engine starts, want none", len(res.Runs), e.started)
+		}
+	})
 }
 
 // TestTimeout: one run that takes too long fails, the next one has its own time.
 func TestTimeout(t *testing.T) {
-	e := &engine{}
-	e.inRun = func(ctx context.Context) {
-		if e.batch == 1 {
-			<-ctx.Done()
+	synctest.Test(t, func(t *testing.T) {
+		e := &engine{}
+		e.inRun = func(ctx context.Context) {
+			if e.batch == 1 {
+				<-ctx.Done()
+			}
 		}
-	}
-	c := newCampaign(t, e, newStudy(t, 2, study.DefaultExecution()))
-	// The limit must let the second run finish on a slow machine, which takes
-	// milliseconds on others.
-	c.options.Timeout = 3 * time.Second
-	res := c.check(t.Context(), t, nil)
-	if res.Runs[0].Failure == nil || res.Runs[0].Failure.Class != "timeout" {
-		t.Errorf("first run %s, %+v, want a timeout", res.Runs[0].Status, res.Runs[0].Failure)
-	}
-	if res.Runs[1].Status != result.OK {
-		t.Errorf("second run %s, %+v, want ok", res.Runs[1].Status, res.Runs[1].Failure)
-	}
+		c := newCampaign(t, e, newStudy(t, 2, study.DefaultExecution()))
+		// The limit must let the second run finish on a slow machine, which takes
+		// milliseconds on others.
+		c.options.Timeout = 3 * time.Second
+		res := c.check(t.Context(), t, nil)
+		if res.Runs[0].Failure == nil || res.Runs[0].Failure.Class != "timeout" {
+			t.Errorf("first run %s, %+v, want a timeout", res.Runs[0].Status, res.Runs[0].Failure)
+		}
+		if res.Runs[1].Status != result.OK {
+			t.Errorf("second run %s, %+v, want ok", res.Runs[1].Status, res.Runs[1].Failure)
+		}
+	})
 }
 
 // TestUnwritableResults: nothing starts without a place for its results.
 func TestUnwritableResults(t *testing.T) {
-	e := &engine{}
-	c := newCampaign(t, e, newStudy(t, 1, study.DefaultExecution()))
-	if err := os.WriteFile(c.options.Results, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Run(t.Context(), c.options)
-	if we, ok := errors.AsType[*result.WriteError](err); !ok || we.Hint() == "" || e.started != 0 {
-		t.Errorf("error %v after %d engine starts, want a hint before any", err, e.started)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e := &engine{}
+		c := newCampaign(t, e, newStudy(t, 1, study.DefaultExecution()))
+		if err := os.WriteFile(c.options.Results, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Run(t.Context(), c.options)
+		if we, ok := errors.AsType[*result.WriteError](err); !ok || we.Hint() == "" || e.started != 0 {
+			t.Errorf("error %v after %d engine starts, want a hint before any", err, e.started)
+		}
+	})
 }
 
 func TestFolderName(t *testing.T) {
 	s := newStudy(t, 1, study.DefaultExecution())
-	if got := folderName(s); got != "test" {
+	if got := nameOf(s); got != "test" {
 		t.Errorf("folder name %q, want test", got)
 	}
 	s.Name = ""
-	if got := folderName(s); got != "random:tiny-llama" {
+	if got := nameOf(s); got != "random:tiny-llama" {
 		t.Errorf("folder name %q, want the model", got)
 	}
 }

@@ -161,16 +161,9 @@ func sameInputs(dir string) error {
 
 // sameMachine refuses to go on with a study on another GPU, driver or power limit: energy and speed
 // would be those of two devices under one id. Another host with the same GPU goes, as a
-// caveat of the summary. It counts the parts of the study.
-func (o *Options) sameMachine() error {
-	o.part = 1
-	for {
-		if _, err := os.Stat(filepath.Join(o.Resume, result.EnvPart(o.part))); err != nil {
-			break
-		}
-		o.part++
-	}
-	text, err := os.ReadFile(filepath.Join(o.Resume, result.EnvFile))
+// caveat of the summary.
+func sameMachine(path string, now *host.Snapshot) error {
+	text, err := os.ReadFile(filepath.Join(path, result.EnvFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -181,7 +174,7 @@ func (o *Options) sameMachine() error {
 	if err != nil {
 		return fmt.Errorf("read the machine of the study's first part: %w", err)
 	}
-	if a, b := gpus(&then), gpus(o.Snapshot); a != b {
+	if a, b := gpus(&then), gpus(now); a != b {
 		return &ChangedError{fmt.Sprintf("the study began on %s; here is %s: its runs would not be comparable", a, b),
 			"go on where it began, or start it anew without --resume"}
 	}

@@ -1,18 +1,20 @@
 package campaign
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -23,8 +25,29 @@ import (
 // killEnv makes the test binary a process that goes on with a study.
 const killEnv = "LLEM_TEST_KILLED_STUDY"
 
-// kills is how often the study is killed.
-const kills = 200
+// killsEnv says how often the study is killed, and seedEnv when: a seed that a failed test
+// printed makes the same moments again.
+const (
+	killsEnv = "LLEM_TEST_KILLS"
+	seedEnv  = "LLEM_TEST_SEED"
+)
+
+// killsByDefault make a test of a few seconds.
+const killsByDefault = 15
+
+// number is a variable of the environment, or what stands for an empty one.
+func number(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
 
 // killedStudy has failures in it, which are no reason to run anything again.
 func killedStudy(t *testing.T) (*study.Study, *engine) {
@@ -38,8 +61,15 @@ func TestKilledStudyProcess(t *testing.T) {
 	if root == "" {
 		t.Skip("a helper of TestKilled: it runs in a process of its own")
 	}
+	synctest.Test(t, func(t *testing.T) { workOn(t, root) }) // nothing waits: it is killed while it works
+}
+
+// workOn starts or resumes the study below a folder.
+func workOn(t *testing.T, root string) {
+	t.Helper()
 	s, e := killedStudy(t)
-	o := Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e},
+	e.clock = clock.Virtual()
+	o := Options{Study: s, Clock: e.clock, Backends: map[string]backend.Backend{study.Embedded: e},
 		Store:   model.Store{Dir: filepath.Join(root, "cache")},
 		Results: filepath.Join(root, "results"), Snapshot: &host.Snapshot{SchemaVersion: 1,
 			Unknown: map[string]string{}}}
@@ -55,7 +85,7 @@ func TestKilledStudyProcess(t *testing.T) {
 	if dirs, _ := filepath.Glob(filepath.Join(o.Results, "*", result.StudyFile)); len(dirs) > 0 {
 		o.Resume = filepath.Dir(dirs[0])
 	}
-	if _, err := Run(context.Background(), o); err != nil {
+	if _, err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -69,7 +99,10 @@ func TestKilled(t *testing.T) {
 	}
 	t.Parallel()
 	want := undisturbed(t)
-	rng := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	kills := int(number(t, killsEnv, killsByDefault))
+	seed := number(t, seedEnv, uint64(time.Now().UnixNano()))
+	t.Logf("%d kills at the moments of %s=%d", kills, seedEnv, seed)
+	rng := rand.New(rand.NewPCG(1, seed))
 	killed, studies := 0, 0
 	for killed < kills {
 		root := t.TempDir()
@@ -87,16 +120,17 @@ func TestKilled(t *testing.T) {
 }
 
 // undisturbed is the outline of the study that runs in peace.
-func undisturbed(t *testing.T) string {
+func undisturbed(t *testing.T) (text string) {
 	t.Helper()
-	s, e := killedStudy(t)
-	res, err := Run(t.Context(),
-		Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e}, Store: model.Store{Dir: t.TempDir()},
-			Results: t.TempDir(), Snapshot: &host.Snapshot{SchemaVersion: 1, Unknown: map[string]string{}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return outline(t, res.Dir)
+	synctest.Test(t, func(t *testing.T) {
+		s, e := killedStudy(t)
+		res, err := Run(t.Context(), newCampaign(t, e, s).options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = outline(t, res.Dir)
+	})
+	return text
 }
 
 // outline is what a summary says, times and paths apart.

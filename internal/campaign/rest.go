@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -27,13 +26,14 @@ type rest struct {
 	celsius float64 // NaN where it is not known
 }
 
-// look is how the devices are now, by id.
-func (o *Options) look(ctx context.Context) (map[string]rest, error) {
+// atRest is how the devices are now, by id.
+func (o *Options) atRest(ctx context.Context) (map[string]rest, error) {
 	sampler := power.NewSampler(o.Meters...)
+	sampler.Now = o.Clock.Mono
 	sampler.Start(ctx)
-	w := attribute.Window{Start: clock.Mono()}
-	err := o.sleep(ctx, restLook)
-	w.End = clock.Mono()
+	w := attribute.Window{Start: o.Clock.Mono()}
+	err := o.Clock.Sleep(ctx, restLook)
+	w.End = o.Clock.Mono()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	trace := sampler.Stop(stop)
@@ -81,29 +81,29 @@ func (r rest) above(now rest, limit study.Rest) string {
 // gap waits between two runs and returns for how long. What was at rest is how the
 // first run found the machine.
 func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration, error) {
-	began := time.Now()
+	began := o.Clock.Time()
 	switch g := o.Study.Execution.Gap; {
 	case o.NoGaps:
 		return 0, nil
 	case g.Mode == study.GapFixed && g.Seconds > 0:
 		o.emit(event.PhaseStarted{Phase: event.Rest, Detail: fmt.Sprintf("%g s", g.Seconds)})
-		err := o.sleep(ctx, time.Duration(g.Seconds*float64(time.Second)))
-		return time.Since(began), err
+		err := o.Clock.Sleep(ctx, time.Duration(g.Seconds*float64(time.Second)))
+		return o.Clock.Time().Sub(began), err
 	case g.Mode != study.GapByCondition || len(found) == 0:
 		return 0, nil
 	}
 	limit := o.Study.Execution.Rest.Or(study.DefaultRest)
 	for calm := 0; calm < restLooksLeft; {
-		if atMost := time.Duration(limit.AtMost); time.Since(began) > atMost {
+		if atMost := time.Duration(limit.AtMost); o.Clock.Time().Sub(began) > atMost {
 			o.emit(event.Note{Code: note.NotAtRest,
 				Message: fmt.Sprintf(
 					"the machine did not come back to rest within %v; the next run begins all the same, and its "+
 						"baseline says so", atMost)})
 			break
 		}
-		now, err := o.look(ctx)
+		now, err := o.atRest(ctx)
 		if err != nil {
-			return time.Since(began), err
+			return o.Clock.Time().Sub(began), err
 		}
 		why := ""
 		for id, r := range found {
@@ -116,17 +116,5 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 			o.emit(event.PhaseStarted{Phase: event.Rest, Detail: "until the machine is at rest; " + why})
 		}
 	}
-	return time.Since(began), nil
-}
-
-// sleep waits, or returns early with the context's error.
-func (o *Options) sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
+	return o.Clock.Time().Sub(began), nil
 }

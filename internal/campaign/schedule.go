@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/stats"
@@ -40,8 +41,9 @@ func (e *TimeoutError) Hint() string {
 // schedule is the state of a study that runs.
 type schedule struct {
 	*Options
-	dir  *result.Dir
-	made map[result.RunKey]result.Entry
+	folder *folder
+	// engines keeps an engine from run to run; nil if every run is to have its own.
+	engines *measure.Engines
 	// deadline is when the study's time is up; zero without a limit.
 	deadline time.Time
 	total    int
@@ -61,23 +63,20 @@ type engineKey struct{ backend, model string }
 
 func keyOf(e study.Experiment) engineKey { return engineKey{e.Backend, e.Model} }
 
-func newSchedule(o *Options, dir *result.Dir, made map[result.RunKey]result.Entry) *schedule {
-	s := &schedule{Options: o, dir: dir, made: made, failures: map[engineKey]int{}, reasons: map[engineKey]string{},
+func newSchedule(o *Options, f *folder) *schedule {
+	s := &schedule{Options: o, folder: f, failures: map[engineKey]int{}, reasons: map[engineKey]string{},
 		values: map[string][]float64{}}
-	o.counted = time.Now()
-	var before float64
-	for _, e := range made {
-		s.learn(e.Row)
-		before += e.TookS
+	for _, e := range f.made {
+		s.noteValue(e.Row)
 	}
 	if limit := time.Duration(o.Study.Execution.StudyTimeout); limit > 0 {
-		s.deadline = o.counted.Add(limit - time.Duration(before*float64(time.Second)))
+		s.deadline = f.counted.Add(limit - f.spent())
 	}
 	return s
 }
 
-// learn notes the value that decides on more cycles.
-func (s *schedule) learn(r result.Row) {
+// noteValue notes the value that decides on more cycles.
+func (s *schedule) noteValue(r result.Row) {
 	if v, ok := r.Values.Get(s.Study.Execution.Until.Metric); ok && r.Comparable() {
 		s.values[r.ID] = append(s.values[r.ID], v)
 	}
@@ -107,31 +106,31 @@ func (s *schedule) remarks() {
 	}
 }
 
-// all makes the planned runs, and then as many cycles more as the wanted precision
+// runAll makes the planned runs, and then as many cycles more as the wanted precision
 // takes.
-func (s *schedule) all(ctx context.Context, plan []Planned) error {
+func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 	if s.Study.Execution.Gap.Mode == study.GapByCondition && !s.NoGaps && len(s.Meters) > 0 {
 		s.emit(event.PhaseStarted{Phase: event.Rest, Detail: "how the machine is at rest"})
-		found, err := s.look(ctx)
+		found, err := s.atRest(ctx)
 		if err != nil {
 			return err
 		}
 		s.found = found
 	}
 	for _, p := range plan {
-		if err := s.next(ctx, p); err != nil {
+		if err := s.runNext(ctx, p); err != nil {
 			return err
 		}
 	}
 	x := s.Study.Execution
 	for cycle := x.Cycles + 1; cycle <= x.Until.MaxCycles; cycle++ {
-		loose := s.loose()
-		if len(loose) == 0 {
+		open := s.imprecise()
+		if len(open) == 0 {
 			return nil
 		}
-		s.total += len(loose)
-		for _, i := range cycleOrder(x, len(loose), cycle-1) {
-			if err := s.next(ctx, Planned{loose[i], cycle}); err != nil {
+		s.total += len(open)
+		for _, i := range cycleOrder(x, len(open), cycle-1) {
+			if err := s.runNext(ctx, Planned{open[i], cycle}); err != nil {
 				return err
 			}
 		}
@@ -139,33 +138,33 @@ func (s *schedule) all(ctx context.Context, plan []Planned) error {
 	return nil
 }
 
-// next makes one run, unless it has been made or is left out.
-func (s *schedule) next(ctx context.Context, p Planned) error {
+// runNext makes one run, unless it has been made or is left out.
+func (s *schedule) runNext(ctx context.Context, p Planned) error {
 	s.index++
 	key := result.RunKey{ID: p.Experiment.ID(), Cycle: p.Cycle}
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case s.wasMade(key):
+	case s.folder.wasMade(key, s.RetryFailed):
 		return nil
-	case s.open(p.Experiment):
+	case s.tripped(p.Experiment):
 		return s.leaveOut(p)
 	}
 	// The limit holds for pauses and for the run in flight, too.
 	if !s.deadline.IsZero() {
-		timeout := &TimeoutError{time.Duration(s.Study.Execution.StudyTimeout), s.dir.Path()}
-		if time.Until(s.deadline) <= 0 {
+		timeout := &TimeoutError{time.Duration(s.Study.Execution.StudyTimeout), s.folder.path()}
+		if !s.Clock.Time().Before(s.deadline) {
 			return timeout
 		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, s.deadline, timeout)
 		defer cancel()
 	}
-	return s.make(ctx, p, key)
+	return s.runAfterPause(ctx, p, key)
 }
 
-// make makes one run after its pause.
-func (s *schedule) make(ctx context.Context, p Planned, key result.RunKey) error {
+// runAfterPause makes one run after its pause.
+func (s *schedule) runAfterPause(ctx context.Context, p Planned, key result.RunKey) error {
 	found, err := s.before(p.Experiment)
 	if err != nil {
 		return err
@@ -177,11 +176,11 @@ func (s *schedule) make(ctx context.Context, p Planned, key result.RunKey) error
 		}
 	}
 	s.ran = true
-	start := time.Now()
+	start := s.Clock.Time()
 	s.emit(event.RunStarted{Index: s.index, Total: s.total, ID: key.ID, Label: p.Experiment.Label(), Cycle: p.Cycle})
-	rec, err := s.runOne(ctx, s.dir, p, pause)
+	rec, err := s.measure(ctx, p, pause)
 	if rec != nil {
-		s.done(p, rec, time.Since(start))
+		s.done(p, rec, s.Clock.Time().Sub(start))
 	}
 	if err != nil {
 		return err
@@ -214,7 +213,7 @@ func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
 	switch rec.Status {
 	case result.OK:
 		s.failures[keyOf(p.Experiment)] = 0
-		s.learn(result.RowOf(rec))
+		s.noteValue(result.RowOf(rec))
 	case result.Failed:
 		s.failures[keyOf(p.Experiment)]++
 		s.reasons[keyOf(p.Experiment)] = rec.Failure.Message
@@ -222,34 +221,15 @@ func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
 	s.emit(finished)
 }
 
-// wasMade says whether a run of an earlier process counts.
-func (s *schedule) wasMade(key result.RunKey) bool {
-	e, ok := s.made[key]
-	if !ok {
-		return false
-	}
-	switch e.Status {
-	case result.OK:
-		return true
-	case result.Failed:
-		return e.Made() && !s.RetryFailed
-	}
-	return false
-}
-
-// open says whether a model on a backend has failed so often in a row that its other
+// tripped reports whether a model on a backend has failed so often in a row that its other
 // runs are left out.
-func (s *schedule) open(e study.Experiment) bool {
+func (s *schedule) tripped(e study.Experiment) bool {
 	most := s.Study.Execution.MaxFailures
 	return most > 0 && s.failures[keyOf(e)] >= most
 }
 
 // leaveOut enters a run that is not made.
 func (s *schedule) leaveOut(p Planned) error {
-	run, err := s.dir.Begin(p.Experiment.ID(), p.Cycle)
-	if err != nil {
-		return err
-	}
 	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle,
 		Status: result.Failed, Config: p.Experiment,
 		Backend: result.Backend{Name: p.Experiment.Backend},
@@ -260,8 +240,9 @@ func (s *schedule) leaveOut(p Planned) error {
 		Energy: result.Energy{Provenance: result.None, Reason: "the run was not made", Sources: []string{},
 			Devices: []result.Device{}},
 		Warnings: note.List{}, Files: map[string]string{}}
-	if err := run.Commit(rec, result.Series{}); err != nil {
-		return errors.Join(err, run.Abort())
+	_, err := s.folder.add(p, func(string) (*result.Record, result.Series, error) { return rec, result.Series{}, nil })
+	if err != nil {
+		return err
 	}
 	finished := s.finished(result.RowOf(rec))
 	finished.Index, finished.Total = s.index, s.total
@@ -269,9 +250,9 @@ func (s *schedule) leaveOut(p Planned) error {
 	return nil
 }
 
-// loose are the experiments whose metric is not known well enough. Of those that fail,
+// imprecise returns the experiments whose metric is not known well enough. Of those that fail,
 // or have no such number, more runs would not help.
-func (s *schedule) loose() []study.Experiment {
+func (s *schedule) imprecise() []study.Experiment {
 	var out []study.Experiment
 	for _, e := range s.Study.Experiments {
 		v := s.values[e.ID()]

@@ -1,0 +1,185 @@
+package campaign
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// folder owns what a study leaves on disk: its frozen inputs, the snapshots of its
+// machines, the journal with the runs, and the summary. Nothing else here writes results.
+type folder struct {
+	study    *study.Study
+	snapshot *host.Snapshot
+	clock    clock.Clock
+	dir      *result.Dir
+	// made are the runs of earlier processes.
+	made map[result.RunKey]result.Entry
+	// part counts the processes that have worked on the study, and counted is up to when
+	// its time stands in the records.
+	part    int
+	counted time.Time
+}
+
+// openFolder makes the study's folder, or opens the one of a study that is resumed.
+func openFolder(o *Options) (*folder, error) {
+	f := &folder{study: o.Study, snapshot: o.Snapshot, clock: o.Clock, part: 1}
+	var err error
+	if o.Resume != "" {
+		err = f.reopen(o.Resume)
+	} else {
+		err = f.create(o.Results, o.SelfTest)
+	}
+	f.counted = f.clock.Time()
+	return f, err
+}
+
+// create makes a new folder.
+func (f *folder) create(results string, selfTest any) error {
+	in, err := inputsOf(f.study)
+	if err != nil {
+		return err
+	}
+	if f.dir, err = result.Create(results, nameOf(f.study), f.clock.Time()); err != nil {
+		return err
+	}
+	// The study comes last: a folder without it cannot be resumed.
+	text, err := f.study.YAML()
+	if err == nil {
+		err = errors.Join(f.dir.WriteJSON(result.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
+	}
+	if err == nil && selfTest != nil {
+		err = f.dir.WriteJSON(result.DoctorFile, selfTest)
+	}
+	if err == nil {
+		err = f.dir.WriteText(result.StudyFile, text)
+	}
+	if err != nil {
+		return errors.Join(err, f.dir.Close())
+	}
+	return nil
+}
+
+// reopen resumes a study, if its files and its GPUs are the ones that it began with.
+func (f *folder) reopen(path string) error {
+	for f.part = 1; ; f.part++ {
+		if _, err := os.Stat(filepath.Join(path, result.EnvPart(f.part))); err != nil {
+			break
+		}
+	}
+	err := errors.Join(sameInputs(path), sameMachine(path, f.snapshot))
+	if err != nil {
+		return err
+	}
+	if f.dir, f.made, err = result.Reopen(path); err != nil {
+		return err
+	}
+	if err := f.dir.WriteJSON(result.EnvPart(f.part), f.snapshot); err != nil {
+		return errors.Join(err, f.dir.Close())
+	}
+	return nil
+}
+
+// nameOf names the folder after the study, or after its model.
+func nameOf(s *study.Study) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return s.Experiments[0].Model
+}
+
+// path of the folder.
+func (f *folder) path() string { return f.dir.Path() }
+
+// close lets other processes write.
+func (f *folder) close() { f.dir.Close() }
+
+// spent is the time that earlier processes worked on the study.
+func (f *folder) spent() time.Duration {
+	var seconds float64
+	for _, e := range f.made {
+		seconds += e.TookS
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// wasMade reports whether a run of an earlier process counts.
+func (f *folder) wasMade(key result.RunKey, retryFailed bool) bool {
+	e, ok := f.made[key]
+	if !ok {
+		return false
+	}
+	switch e.Status {
+	case result.OK:
+		return true
+	case result.Failed:
+		return e.Made() && !retryFailed
+	}
+	return false
+}
+
+// add makes the folder of a run, has it measured and commits it. The error of the
+// measurement is returned beside the record, which is then on disk, too.
+func (f *folder) add(p Planned, measure func(log string) (*result.Record, result.Series, error)) (*result.Record,
+	error) {
+	run, err := f.dir.Begin(p.Experiment.ID(), p.Cycle)
+	if err != nil {
+		return nil, err
+	}
+	rec, series, runErr := measure(run.LogPath())
+	if err := run.Commit(rec, series); err != nil {
+		return nil, errors.Join(err, run.Abort(), runErr)
+	}
+	return rec, runErr
+}
+
+// took is the time since it was last asked for: what the study's time has grown by.
+func (f *folder) took() float64 {
+	before := f.counted
+	f.counted = f.clock.Time()
+	return f.counted.Sub(before).Seconds()
+}
+
+// describe completes the snapshot with what an engine said of itself.
+func (f *folder) describe(l backend.Loaded) {
+	if python := l.Versions["python"]; python != "" {
+		f.snapshot.Merge(host.WorkerReport{PythonVersion: python, Packages: l.Versions,
+			CUDARuntime: l.Versions["cuda"], CuDNN: l.Versions["cudnn"], CUDASource: "torch"})
+	}
+}
+
+// summarize writes the summary from what is on disk.
+func (f *folder) summarize(runErr error, interrupted bool) (*result.StudyResult, error) {
+	summary, err := result.NewStudyResult(f.path(), f.study, f.clock.Time())
+	if err != nil {
+		return nil, fmt.Errorf("rebuild the summary: %w", err)
+	}
+	summary.Ended = ended(summary, runErr, interrupted)
+	return summary, errors.Join(f.dir.WriteJSON(result.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
+}
+
+// ended tells why no more runs were made.
+func ended(s *result.StudyResult, err error, interrupted bool) result.Ended {
+	_, timeout := errors.AsType[*TimeoutError](err)
+	switch {
+	case timeout:
+		return result.EndTimeout
+	case errors.Is(err, errFailFast):
+		return result.EndFailFast
+	case interrupted && err != nil:
+		return result.EndInterrupted
+	case err != nil:
+		return result.EndError
+	case s.Complete:
+		return result.EndComplete
+	}
+	return result.EndFailures
+}
