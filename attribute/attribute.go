@@ -23,19 +23,25 @@ import (
 )
 
 // Window is a stretch of CLOCK_MONOTONIC time in nanoseconds.
-type Window struct{ Start, End int64 }
+type Window struct {
+	// Start and End are in nanoseconds of CLOCK_MONOTONIC.
+	Start, End int64
+}
 
 // Duration of the window.
 func (w Window) Duration() time.Duration { return time.Duration(w.End - w.Start) }
 
 // Quality describes a series inside a window.
 type Quality struct {
-	Source  string
+	// Source names the call behind the samples, as power.Sample does.
+	Source string
+	// Samples is how many of them lie in the window.
 	Samples int
 	// Spacing is the median distance of two samples.
 	Spacing time.Duration
 	// Averaging is the sensor's own averaging window.
-	Averaging  time.Duration
+	Averaging time.Duration
+	// LargestGap is the longest time between two samples.
 	LargestGap time.Duration
 	// Gaps counts distances over which the last value may not be held.
 	Gaps int
@@ -212,7 +218,9 @@ const minCoverage = 0.98
 
 // Estimate is an energy with the half width of its 95 % statistical interval.
 type Estimate struct {
+	// Joules is the energy.
 	Joules float64
+	// Half95 is half the width of its 95 % interval, in joules.
 	Half95 float64
 }
 
@@ -249,9 +257,13 @@ func twoEdges95(a, b float64) float64 {
 // the interval is that of Newey and West. Drift is the change of power over the
 // stretch, from a straight line, and DriftHalf95 its interval.
 type Mean struct {
-	Watts, Half95      float64
+	// Watts is the mean power, and Half95 half the width of its interval, in watts.
+	Watts, Half95 float64
+	// Drift is the change of power over the stretch, in watts, and DriftHalf95 half the
+	// width of its interval.
 	Drift, DriftHalf95 float64
-	Samples            int
+	// Samples is how many values the mean is of.
+	Samples int
 }
 
 // MeanPower computes the mean of the samples of one device and source inside the

@@ -16,6 +16,7 @@ import (
 // constant Filter shows of the power. Either may be zero. What power itself takes to
 // follow the load is in Filter too.
 type Kernel struct {
+	// Window, Filter and Lag are times of the sensor, see [Kernel].
 	Window, Filter, Lag       time.Duration
 	WindowSD, FilterSD, LagSD time.Duration // standard errors
 	// LowW and HighW are the power off and on. Only FitKernel sets them.

@@ -15,10 +15,14 @@ const Method = "regression of the power samples on the step log, through the sen
 
 // Options are the material of a phase split on one device.
 type Options struct {
-	Samples  []power.Sample
-	Steps    []backend.Step
+	// Samples is the power series of the device.
+	Samples []power.Sample
+	// Steps are the engine's iterations.
+	Steps []backend.Step
+	// Requests are the requests of the run.
 	Requests []backend.Request
-	Window   Window
+	// Window is the stretch whose energy is split.
+	Window Window
 	// Tier says how well the steps are known.
 	Tier backend.Tier
 	// Profile, if set, is what a self-test found about the sensor.
@@ -27,6 +31,7 @@ type Options struct {
 
 // Phase is the energy of one kind of work.
 type Phase struct {
+	// Joules is the energy of the phase.
 	Joules float64
 	// Half95 is the half width of the 95 % statistical interval, of which what lies
 	// below zero does not count.
@@ -34,8 +39,10 @@ type Phase struct {
 	// Low and High bound the energy over all ways of sharing out what mixed steps
 	// spend on both phases, the interval included.
 	Low, High float64
-	Duration  time.Duration
-	Tokens    int64
+	// Duration is how long steps of the phase ran.
+	Duration time.Duration
+	// Tokens is how many tokens the phase computed.
+	Tokens int64
 	// Refused says why Joules cannot be defended; the numbers are then void.
 	Refused string
 	// degrees of freedom of the interval.
@@ -45,23 +52,31 @@ type Phase struct {
 // Term is one term of the fitted power model: a mean power in watts while the work
 // that it names is done.
 type Term struct {
-	Name  string
+	// Name is what the term stands for.
+	Name string
+	// Watts is the fitted power.
 	Watts float64
-	SD    float64
+	// SD is its standard error, in watts.
+	SD float64
 }
 
 // Split is the energy of a window by phase: prefill, decode, and the rest of the
 // window in which no step ran.
 type Split struct {
+	// Prefill, Decode and Other are the parts of the window's energy.
 	Prefill, Decode, Other Phase
-	Method                 string
-	Kernel                 Kernel
+	// Method names how the energy was split.
+	Method string
+	// Kernel is the sensor's averaging as it was used.
+	Kernel Kernel
 	// Condition is the condition number of the design.
 	Condition float64
-	Samples   int
+	// Samples is how many power samples were fitted.
+	Samples int
 	// ResidualW is the standard deviation of what the model does not explain.
 	ResidualW float64
-	Terms     []Term
+	// Terms are the terms of the fitted model.
+	Terms []Term
 	// Shared is the energy of mixed steps that both phases caused together.
 	Shared float64
 

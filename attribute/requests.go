@@ -3,7 +3,10 @@ package attribute
 import "github.com/llenergymeasure/llem/backend"
 
 // Shares are the energies of one request.
-type Shares struct{ Prefill, Decode float64 }
+type Shares struct {
+	// Prefill and Decode are in joules.
+	Prefill, Decode float64
+}
 
 // PerRequest shares the phases out to the requests: each prefill step by the prompt
 // tokens of every request in it, each decode step equally over the tokens that it

@@ -83,6 +83,7 @@ func Adapt(ctx context.Context, s Session, spec Spec) error {
 
 // Info describes an engine that can be started.
 type Info struct {
+	// Version of the engine.
 	Version string `json:"version"`
 	// Device is where models will run: cuda, cpu.
 	Device string `json:"device"`
@@ -99,9 +100,11 @@ type Spec struct {
 	// Path is a GGUF file or a Hugging Face folder, as the backend needs it.
 	Path string `json:"path"`
 	// Synthetic asks for random weights at the shape that Path describes.
-	Synthetic bool   `json:"synthetic"`
-	DType     string `json:"dtype"`
-	Seed      uint64 `json:"seed"`
+	Synthetic bool `json:"synthetic"`
+	// DType is the number format of the weights, as study files name it.
+	DType string `json:"dtype"`
+	// Seed of random weights.
+	Seed uint64 `json:"seed"`
 	// BatchSize is the number of sequences processed together.
 	BatchSize int `json:"batch_size"`
 	// MaxContext is the longest prompt plus output, in tokens.
@@ -121,10 +124,12 @@ type Spec struct {
 // Decoding says how tokens are chosen. Backends that take the most likely token only
 // are never given another one.
 type Decoding struct {
+	// Temperature of the choice; 0 takes the most likely token.
 	Temperature float64 `json:"temperature"`
 	// TopP and TopK bound the choice by probability and by number; 0 does not.
 	TopP float64 `json:"top_p,omitempty"`
-	TopK int     `json:"top_k,omitempty"`
+	// TopK is the number of tokens to choose from; 0 is all.
+	TopK int `json:"top_k,omitempty"`
 	// Seed of the choice; 0 takes that of the model.
 	Seed uint64 `json:"seed,omitempty"`
 }
@@ -142,20 +147,25 @@ func (s Spec) SampleSeed() uint64 {
 type Loaded struct {
 	Info
 	// DType and Attention are what the engine uses.
-	DType     string `json:"dtype"`
+	DType string `json:"dtype"`
+	// Attention is the implementation of attention; empty if the engine does not say.
 	Attention string `json:"attention,omitempty"`
-	Threads   int    `json:"threads,omitempty"`
+	// Threads is the number of the engine's processor threads; 0 if unknown.
+	Threads int `json:"threads,omitempty"`
 	// Settings are further knobs as the engine uses them, by the names of their keys.
 	Settings map[string]string `json:"settings,omitempty"`
 	// DeviceUUIDs names the accelerators that hold the model; empty on a CPU.
 	DeviceUUIDs []string `json:"device_uuids,omitempty"`
-	Vocab       int      `json:"vocab"`
+	// Vocab is the number of token ids: [0, Vocab).
+	Vocab int `json:"vocab"`
 	// TextVocab bounds the token ids that stand for ordinary text: [0, TextVocab).
-	TextVocab  int   `json:"text_vocab"`
+	TextVocab int `json:"text_vocab"`
+	// Parameters is the number of the model's parameters; 0 if unknown.
 	Parameters int64 `json:"parameters,omitempty"`
 	// WeightBytes is the memory that the weights take.
 	WeightBytes int64 `json:"weight_bytes,omitempty"`
-	PID         int   `json:"pid"`
+	// PID is the engine's process id on this machine.
+	PID int `json:"pid"`
 	// LoadNS is how long loading, or adapting, took.
 	LoadNS int64 `json:"load_ns"`
 	// Tier says how well steps can be seen; empty is TierExact.
@@ -169,6 +179,7 @@ type Loaded struct {
 
 // Workload is a fixed piece of work.
 type Workload struct {
+	// Requests are the prompts, in the order in which they are sent.
 	Requests []Prompt `json:"requests"`
 	// OutputTokens is forced: end-of-sequence tokens do not stop a request.
 	OutputTokens int `json:"output_tokens"`
@@ -188,17 +199,22 @@ type Workload struct {
 
 // Prompt is one request: token ids, exactly as they are given to the model.
 type Prompt struct {
-	ID     int     `json:"id"`
+	// ID counts the prompts of a workload, from 0.
+	ID int `json:"id"`
+	// Tokens are the token ids.
 	Tokens []int32 `json:"tokens"`
 }
 
 // Log is what happened during one Run.
 type Log struct {
 	// StartNS and EndNS enclose everything the engine did for this run.
-	StartNS  int64
-	EndNS    int64
+	StartNS int64
+	// EndNS is the end of the run, in nanoseconds of CLOCK_MONOTONIC.
+	EndNS int64
+	// Requests has one entry per prompt.
 	Requests []Request
-	Steps    []Step
+	// Steps are the engine's iterations in their order; empty where it does not show them.
+	Steps []Step
 	// PeakMemoryBytes is the engine's own peak during the run, 0 if unknown.
 	PeakMemoryBytes int64
 	// MemorySource says what PeakMemoryBytes counts, such as
@@ -216,29 +232,40 @@ type Log struct {
 // Request is one request as the engine saw it. Stamps are CLOCK_MONOTONIC
 // nanoseconds.
 type Request struct {
-	ID             int   `json:"id"`
-	SubmittedNS    int64 `json:"submitted_ns"`
+	// ID is that of the prompt.
+	ID int `json:"id"`
+	// SubmittedNS is when the engine was given the request.
+	SubmittedNS int64 `json:"submitted_ns"`
+	// PrefillStartNS is when its first prompt token was processed.
 	PrefillStartNS int64 `json:"prefill_start_ns"`
-	FirstTokenNS   int64 `json:"first_token_ns"`
-	EndNS          int64 `json:"end_ns"`
+	// FirstTokenNS is when its first output token was there.
+	FirstTokenNS int64 `json:"first_token_ns"`
+	// EndNS is when its last output token was there, or when it failed.
+	EndNS int64 `json:"end_ns"`
 	// TokenNS has one stamp per output token; the first equals FirstTokenNS.
 	TokenNS []int64 `json:"token_ns"`
 	// PromptTokens were given, PromptComputed were really processed (a prefix
 	// cache computes fewer).
-	PromptTokens   int `json:"prompt_tokens"`
+	PromptTokens int `json:"prompt_tokens"`
+	// PromptComputed is how many prompt tokens were processed.
 	PromptComputed int `json:"prompt_computed"`
-	OutputTokens   int `json:"output_tokens"`
+	// OutputTokens is how many tokens were generated.
+	OutputTokens int `json:"output_tokens"`
 	// FinishReason is "length" for a forced output.
 	FinishReason string `json:"finish_reason"`
-	OK           bool   `json:"ok"`
-	Failure      string `json:"failure,omitempty"`
+	// OK reports that the request was completed.
+	OK bool `json:"ok"`
+	// Failure is why the request was not completed; empty if it was.
+	Failure string `json:"failure,omitempty"`
 	// Output holds the generated ids.
 	Output []int32 `json:"output,omitempty"`
 }
 
 // Step is one iteration of the engine.
 type Step struct {
-	StartNS       int64 `json:"start_ns"`
+	// StartNS is the beginning of the step, in nanoseconds of CLOCK_MONOTONIC.
+	StartNS int64 `json:"start_ns"`
+	// EndNS is its end.
 	EndNS         int64 `json:"end_ns"`
 	PrefillTokens int   `json:"prefill_tokens"` // prompt tokens processed
 	DecodeTokens  int   `json:"decode_tokens"`  // tokens generated by decoding

@@ -32,6 +32,7 @@ type Container struct {
 
 // Image is what an engine's files came from.
 type Image struct {
+	// Name is the image's name and tag.
 	Name string
 	// ID is the digest of the image's configuration, Digest that under which a registry
 	// has it; one that was built here has none.

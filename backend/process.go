@@ -16,7 +16,9 @@ import (
 
 // Command is how a worker process is started.
 type Command struct {
+	// Path of the program.
 	Path string
+	// Args are its arguments, without the program's name.
 	Args []string
 	// Env is added to the parent's environment, KEY=VALUE.
 	Env []string

@@ -9,13 +9,17 @@ import (
 // Pulse is a stretch of load and the pause after it. With On zero it is a pause
 // alone.
 type Pulse struct {
-	On  time.Duration `json:"on_ns"`
+	// On is the time under load.
+	On time.Duration `json:"on_ns"`
+	// Off is the pause after it.
 	Off time.Duration `json:"off_ns"`
 }
 
 // Edge is when a pulse really began and ended, in CLOCK_MONOTONIC nanoseconds.
 type Edge struct {
-	OnNS  int64 `json:"on_ns"`
+	// OnNS is when the load began.
+	OnNS int64 `json:"on_ns"`
+	// OffNS is when it ended.
 	OffNS int64 `json:"off_ns"`
 }
 

@@ -10,6 +10,7 @@ import (
 
 // Runner is a program that starts containers, and what it can do here.
 type Runner struct {
+	// Client is the name of the program: docker or podman.
 	Client string `json:"client"`
 	// Version of the service, or of the program where there is none.
 	Version string `json:"version,omitempty"`
@@ -19,8 +20,10 @@ type Runner struct {
 	Images []string `json:"images,omitempty"`
 	// Trouble is why it cannot be used, nil if it can; Reason and Next are its words.
 	Trouble *Failure `json:"-"`
-	Reason  string   `json:"reason,omitempty"`
-	Next    string   `json:"next,omitempty"`
+	// Reason is why it cannot be used; empty if it can.
+	Reason string `json:"reason,omitempty"`
+	// Next is what to do about it.
+	Next string `json:"next,omitempty"`
 }
 
 // Runners looks for docker and podman, and for images.

@@ -19,17 +19,23 @@ import (
 // Engine is the worker's end of a session: one model in this process. The
 // methods are called one at a time; a panic becomes a failure of the call.
 type Engine interface {
+	// Info describes the engine.
 	Info() (Info, error)
+	// Load makes the model of spec ready; progress takes a phase word and a fraction from 0
+	// to 1.
 	Load(ctx context.Context, spec Spec, progress func(phase string, fraction float64)) (Loaded, error)
+	// Tokenize turns texts into token ids, one list per text.
 	Tokenize(texts []string) ([][]int32, error)
 	// Run looks at ctx between two steps.
 	Run(ctx context.Context, w Workload) (*Log, error)
+	// Close releases the model.
 	Close()
 }
 
 // Adaptable is an Engine that can take another specification with its model left as
 // it is. It refuses one for which it would have to load again.
 type Adaptable interface {
+	// Adapt takes over the settings of spec.
 	Adapt(spec Spec) (Loaded, error)
 }
 

@@ -21,5 +21,6 @@ type Call struct {
 // RingSample is one entry of the driver's ring of power samples.
 type RingSample struct {
 	StampUS uint64 // µs of the wall clock
-	Power   unit.Watts
+	// Power of the entry.
+	Power unit.Watts
 }

@@ -58,7 +58,8 @@ const (
 // Device is one metered thing.
 type Device struct {
 	// ID names the device in every file: gpu0, amd0, intel0, package-0, dram-0.
-	ID   string
+	ID string
+	// Kind is what the device is.
 	Kind Kind
 	// Name is the product name, such as "NVIDIA H200".
 	Name string
@@ -78,12 +79,16 @@ type Device struct {
 
 // Sample is one value of a power series.
 type Sample struct {
+	// MonoNS is the stamp in nanoseconds of CLOCK_MONOTONIC.
 	MonoNS int64
+	// UnixNS is the stamp in nanoseconds of the wall clock.
 	UnixNS int64
+	// Device is the ID of the device.
 	Device string
 	// Source names the call behind the value: nvml.samples, nvml.instant, rapl.
 	Source string
-	Power  unit.Watts
+	// Power is the value in watts.
+	Power unit.Watts
 	// Window is the time over which the sensor averaged, ending at the stamp;
 	// zero when the sensor is taken as instantaneous.
 	Window time.Duration
@@ -96,11 +101,14 @@ type Sample struct {
 
 // Reading is one value of an energy counter.
 type Reading struct {
+	// Device is the ID of the device.
 	Device string
+	// Source names the counter.
 	Source string
 	// BeforeNS and AfterNS enclose the call that returned the value.
 	BeforeNS int64
-	AfterNS  int64
+	// AfterNS is the end of the call, in nanoseconds of CLOCK_MONOTONIC.
+	AfterNS int64
 	// Energy counts from an arbitrary origin; only differences mean something.
 	Energy unit.Energy
 	// Snapped says that this call was the first to see a new value, so that the
@@ -126,12 +134,19 @@ func (r Reading) At() int64 {
 // Telemetry is the state of a device at one instant. Fields that the device
 // does not report are nil.
 type Telemetry struct {
-	MonoNS          int64
-	Device          string
-	TemperatureC    *float64
-	SMClockMHz      *float64
-	MemClockMHz     *float64
-	UtilizationPct  *float64
+	// MonoNS is the instant in nanoseconds of CLOCK_MONOTONIC.
+	MonoNS int64
+	// Device is the ID of the device.
+	Device string
+	// TemperatureC is in degrees Celsius.
+	TemperatureC *float64
+	// SMClockMHz is the clock of the processors.
+	SMClockMHz *float64
+	// MemClockMHz is the clock of the memory.
+	MemClockMHz *float64
+	// UtilizationPct is the share of time in which some kernel ran, in percent.
+	UtilizationPct *float64
+	// MemoryUsedBytes is the memory in use, by any process.
 	MemoryUsedBytes *int64
 	// Throttle is the bit mask of NVML's clocks-event reasons.
 	Throttle *int64
@@ -140,19 +155,26 @@ type Telemetry struct {
 // Presence says that a process had a compute context on a device. It was seen at
 // both instants, and at every look in between unless it came back.
 type Presence struct {
-	Device  string
-	PID     int
+	// Device is the ID of the device.
+	Device string
+	// PID is the process id.
+	PID int
+	// FirstNS is when the process was first seen, in nanoseconds of CLOCK_MONOTONIC.
 	FirstNS int64
-	LastNS  int64
+	// LastNS is when it was last seen.
+	LastNS int64
 }
 
 // MemoryLook is the memory of a device in use at an instant, by all and by each process.
 // It holds until the next look at the device in a trace.
 type MemoryLook struct {
+	// MonoNS is the instant in nanoseconds of CLOCK_MONOTONIC.
 	MonoNS int64
+	// Device is the ID of the device.
 	Device string
 	// UsedBytes is nil where the device does not say.
 	UsedBytes *int64
+	// Processes are those with memory of the device.
 	Processes []GPUProcess
 }
 
@@ -167,26 +189,36 @@ func (l MemoryLook) same(o MemoryLook) bool {
 // Gap is a stretch of a series for which no samples exist although there should
 // be some.
 type Gap struct {
-	Device  string
-	Source  string
+	// Device is the ID of the device.
+	Device string
+	// Source names the series.
+	Source string
+	// StartNS is the beginning of the gap, in nanoseconds of CLOCK_MONOTONIC.
 	StartNS int64
-	EndNS   int64
-	Reason  string
+	// EndNS is its end.
+	EndNS int64
+	// Reason is why there are no samples.
+	Reason string
 }
 
 // Trace is what a sampler collected, in the order of arrival per device.
 type Trace struct {
-	Samples   []Sample
-	Counters  []Reading
+	// Samples are the power series of all devices.
+	Samples []Sample
+	// Counters are the readings of energy counters.
+	Counters []Reading
+	// Telemetry is the state of the devices, about once a second.
 	Telemetry []Telemetry
 	// Processes are those seen on the devices, two looks a second.
 	Processes []Presence
 	// Memory is what these looks found in use, where it differs from the look before.
 	Memory []MemoryLook
-	Gaps   []Gap
+	// Gaps are the stretches without samples.
+	Gaps []Gap
 	// Errors lists what failed while sampling, once per meter and message.
 	Errors []string
-	Cost   Cost
+	// Cost is what sampling took from the machine.
+	Cost Cost
 }
 
 // Saw notes that a process was on a device during [FirstNS, LastNS].
@@ -216,6 +248,7 @@ func (t *Trace) Looked(l MemoryLook) {
 
 // Cost is what sampling itself took from the machine.
 type Cost struct {
+	// Polls is how often meters were polled.
 	Polls int
 	// CPU is processor time of the sampling threads.
 	CPU time.Duration
@@ -289,7 +322,9 @@ func (u *Unavailable) UnmarshalJSON(text []byte) error {
 // SourceRefresh is how often the value behind a polled source changed, measured
 // while it was polled.
 type SourceRefresh struct {
+	// Device is the ID of the device.
 	Device string
+	// Source names the call.
 	Source string
 	// Period is the median time between two changes; zero while too few were seen.
 	Period time.Duration
@@ -300,12 +335,14 @@ type SourceRefresh struct {
 // Refresher is a meter that measures the refresh of what it polls. Refreshes must
 // not run at the same time as Poll or Counters.
 type Refresher interface {
+	// Refreshes returns what was measured so far, by device and source.
 	Refreshes() []SourceRefresh
 }
 
 // Warner is a meter that opened with doubts, such as a device order that it
 // could not verify. The sentences belong into the result.
 type Warner interface {
+	// Warnings returns one sentence per doubt.
 	Warnings() []string
 }
 

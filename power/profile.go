@@ -5,10 +5,15 @@ import "time"
 // Profile is what a self-test learned about the sensors of one device. It holds
 // for the card and its driver, not for the product.
 type Profile struct {
-	Device  string          `json:"device"`
-	UUID    string          `json:"uuid,omitempty"`
-	Name    string          `json:"name"`
-	When    time.Time       `json:"when"`
+	// Device is the ID of the device.
+	Device string `json:"device"`
+	// UUID is that of a GPU; empty elsewhere.
+	UUID string `json:"uuid,omitempty"`
+	// Name is the product name.
+	Name string `json:"name"`
+	// When is the time of the self-test.
+	When time.Time `json:"when"`
+	// Sources are the ways of reading the device's power.
 	Sources []SourceProfile `json:"sources"`
 	// MinWindowS is the window from which a total is known within ±1 %; 0 unknown.
 	MinWindowS float64 `json:"min_window_s,omitempty"`
@@ -35,12 +40,18 @@ func (p *Profile) Source(name string) *SourceProfile {
 // power. The numbers come from a load whose edges are known, with their standard
 // errors; null when that load was not run.
 type SourceProfile struct {
+	// Source names the call.
 	Source string `json:"source"`
 	// FilterMS is the time constant of the filter; nil is none.
-	FilterMS   *float64 `json:"filter_ms"`
+	FilterMS *float64 `json:"filter_ms"`
+	// FilterSDMS is the standard error of FilterMS, in milliseconds.
 	FilterSDMS *float64 `json:"filter_sd_ms"`
-	WindowMS   *float64 `json:"window_ms"`
+	// WindowMS is the averaging window, in milliseconds.
+	WindowMS *float64 `json:"window_ms"`
+	// WindowSDMS is its standard error, in milliseconds.
 	WindowSDMS *float64 `json:"window_sd_ms"`
-	LagMS      *float64 `json:"lag_ms"`
-	LagSDMS    *float64 `json:"lag_sd_ms"`
+	// LagMS is how much later than the end of the window the stamp is, in milliseconds.
+	LagMS *float64 `json:"lag_ms"`
+	// LagSDMS is its standard error, in milliseconds.
+	LagSDMS *float64 `json:"lag_sd_ms"`
 }

@@ -10,9 +10,12 @@ import (
 
 // Series is one line of a page.
 type Series struct {
-	Name   string
+	// Name of the metric.
+	Name string
+	// Labels of the series, in their order on the page.
 	Labels []Label
-	Value  float64
+	// Value as the page states it, in the metric's own unit.
+	Value float64
 }
 
 // Label is the value of a label, or "".

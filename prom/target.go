@@ -14,16 +14,23 @@ const DCGM = "dcgm"
 
 // Target is one entry of a list.
 type Target struct {
+	// Name of the source, which sets it apart from others.
 	Name string
-	URL  string
+	// URL of the page.
+	URL string
 	// Metric is empty for a dcgm-exporter.
 	Metric string
+	// Labels that the series must have.
 	Labels []Label
-	Unit   Unit
+	// Unit of the metric.
+	Unit Unit
 }
 
 // Label is a name with its value.
-type Label struct{ Name, Value string }
+type Label struct {
+	// Name and Value are as the page has them.
+	Name, Value string
+}
 
 // Unit is what a metric counts.
 type Unit string

@@ -9,7 +9,9 @@ import (
 
 // Objective is the column of points to choose by.
 type Objective struct {
+	// Column is the index of the metric in each point.
 	Column int
+	// Better is the direction in which the metric is better.
 	Better Better
 }
 
@@ -26,9 +28,12 @@ const (
 
 // Constraint is a limit on a column of points, such as p99 TTFT < 200.
 type Constraint struct {
+	// Column is the index of the metric in each point.
 	Column int
-	Op     Op
-	Limit  float64
+	// Op is how the value must lie to the limit.
+	Op Op
+	// Limit in the unit of the metric.
+	Limit float64
 }
 
 // Verdict says whether a constraint is met.

@@ -23,17 +23,20 @@ const (
 
 // Comparison holds a second configuration (b) against a first (a).
 type Comparison struct {
+	// MeanA and MeanB are the means of the two samples, in their unit.
 	MeanA, MeanB float64
 	// Ratio is mean of b / mean of a. Its value is NaN, with a caveat, unless all
 	// values are positive.
-	Ratio     Estimate
+	Ratio Estimate
+	// Direction is how b differs from a, beyond chance.
 	Direction Direction
 	// P is the two-sided p-value of a permutation test of equal means.
 	P float64
 	// SmallestP is the least that P can be with this number of values.
 	SmallestP float64
 	// Exact tells that all arrangements were gone through, none drawn at random.
-	Exact   bool
+	Exact bool
+	// Caveats are doubts about the comparison.
 	Caveats note.List
 }
 

@@ -17,7 +17,9 @@ const (
 
 // Metric is a column of points.
 type Metric struct {
-	Name   string
+	// Name of the metric.
+	Name string
+	// Better is the direction in which the metric is better.
 	Better Better
 }
 
@@ -26,6 +28,7 @@ type Metric struct {
 // is separable from on its side; Exact makes the point of a value known without
 // doubt. An interval that leaves its value out is widened to it.
 type Point struct {
+	// Value, and the limits of its interval, in the unit of the metric.
 	Value, Low, High float64
 }
 

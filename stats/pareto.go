@@ -23,6 +23,7 @@ const (
 
 // Standing is the outcome for one configuration.
 type Standing struct {
+	// Status is how the configuration compares with the others.
 	Status Status
 	// By is the index of one configuration that dominates this one, by value only if
 	// Uncertain; −1 if none.

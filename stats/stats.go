@@ -86,12 +86,15 @@ const (
 
 // Estimate is a value with its confidence interval.
 type Estimate struct {
+	// Value is the estimate, in the unit of the data.
 	Value float64
 	// Low and High bound the interval; both are NaN where there is none.
 	Low, High float64
 	// Level is the confidence that the interval was asked for.
-	Level   float64
-	Method  Method
+	Level float64
+	// Method is how the interval was computed.
+	Method Method
+	// Caveats are doubts about value and interval.
 	Caveats note.List
 }
 

@@ -9,12 +9,15 @@ import (
 
 // Summary describes a sample of values.
 type Summary struct {
-	N    int
+	// N is the number of values.
+	N int
+	// Mean of the values, in their unit.
 	Mean float64
 	// Median is the middle value, or the mean of the two in the middle.
 	Median float64
 	// SD is the sample standard deviation (n − 1); NaN for fewer than two values.
-	SD       float64
+	SD float64
+	// Min and Max are the smallest and the largest value, in their unit.
 	Min, Max float64
 	// Caveats says whether the values are too few for an interval, all the same,
 	// or hold outliers.

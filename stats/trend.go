@@ -17,6 +17,7 @@ const (
 
 // Trend is what Drift found.
 type Trend struct {
+	// N is the number of values.
 	N int
 	// S is the number of pairs of values that rise with time less those that fall.
 	S int
@@ -31,7 +32,8 @@ type Trend struct {
 	Slope Estimate
 	// Change is the slope over the whole time relative to the median of the values;
 	// NaN where that is 0.
-	Change  float64
+	Change float64
+	// Caveats are doubts about the trend.
 	Caveats note.List
 }
 

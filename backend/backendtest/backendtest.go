@@ -23,6 +23,7 @@ import (
 
 // Suite describes the backend under test.
 type Suite struct {
+	// Backend is the one under test.
 	Backend backend.Backend
 	// Spec loads a small model. The suite sets BatchSize and MaxContext.
 	Spec backend.Spec

@@ -31,6 +31,7 @@ type Product struct {
 
 // Backend finds the program of an engine, asks its version and starts it as a server.
 type Backend struct {
+	// Product is what is particular to the engine.
 	Product Product
 	// Command starts the engine's own program; arguments are added. Nil looks for it.
 	Command *backend.Command

@@ -22,6 +22,7 @@ type Engine interface {
 
 // Launch is how a server is started.
 type Launch struct {
+	// Command starts the server.
 	Command backend.Command
 	// Health is the path that answers 200 once requests can be served.
 	Health string
@@ -35,7 +36,9 @@ type Launch struct {
 
 // Request is a request with a JSON body, answered by a stream of events.
 type Request struct {
+	// Path of the request on the server.
 	Path string
+	// Body is the JSON document that is sent.
 	Body []byte
 }
 
@@ -58,6 +61,7 @@ type Event struct {
 
 // Usage counts tokens as the engine does.
 type Usage struct {
+	// Prompt and Output are numbers of tokens.
 	Prompt, Output int
 	// Cached prompt tokens were not computed.
 	Cached int
@@ -65,11 +69,13 @@ type Usage struct {
 
 // Describer is an [Engine] that can say more about a server that runs.
 type Describer interface {
+	// Describe completes l with what the running server says about itself.
 	Describe(ctx context.Context, ask Ask, l *backend.Loaded) error
 }
 
 // Tokenizer is an [Engine] whose server turns texts into token ids.
 type Tokenizer interface {
+	// Tokenize returns the token ids of a text.
 	Tokenize(ctx context.Context, ask Ask, text string) ([]int32, error)
 }
 

@@ -29,7 +29,8 @@ type FakeOptions struct {
 	Latency time.Duration // that each Poll and each Counters takes
 	// Noise is the standard deviation of a sample relative to its value.
 	Noise float64
-	Seed  uint64
+	// Seed of the noise.
+	Seed uint64
 
 	// Dropouts are stretches of time without samples.
 	Dropouts []Dropout
@@ -44,7 +45,10 @@ type FakeOptions struct {
 }
 
 // Dropout is a stretch of elapsed time.
-type Dropout struct{ From, To time.Duration }
+type Dropout struct {
+	// From and To count from the opening of the meter.
+	From, To time.Duration
+}
 
 // Fake is a meter without sensors, for demonstrations and tests. Its numbers are
 // a pure function of elapsed time, so that what comes out can be checked.
@@ -227,7 +231,9 @@ type Load []LoadStep
 
 // LoadStep is one step of a [Load].
 type LoadStep struct {
-	For   time.Duration
+	// For is how long the step lasts.
+	For time.Duration
+	// Power during the step, in watts.
 	Power unit.Watts
 }
 

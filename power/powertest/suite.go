@@ -18,6 +18,7 @@ import (
 
 // Subject is a meter under test.
 type Subject struct {
+	// Meter is the one under test.
 	Meter power.Meter
 	// Now is the clock that the meter stamps with.
 	Now func() int64
