@@ -19,12 +19,14 @@ type NameColumn struct {
 	keys []Key
 }
 
-// NewNaming names experiments by the keys that vary among them. Without any, as for a single experiment, it has no
-// columns.
+// NewNaming names experiments by the keys that vary among them, but for those that change nothing of the measurement,
+// such as a price. Without any, as for a single experiment, it has no columns.
 func NewNaming(all []Experiment) Naming {
-	varying := Varying(all)
 	var n Naming
-	for _, k := range varying {
+	for _, k := range Varying(all) {
+		if f, ok := lookup(k.Name); ok && f.aside {
+			continue
+		}
 		if i := n.sharing(k, all); i >= 0 {
 			n.Columns[i].keys = append(n.Columns[i].keys, k)
 			continue

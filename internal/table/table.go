@@ -60,11 +60,14 @@ func (t Table) DropEmpty() Table {
 func (t Table) Lines(width int) (head string, rows []string) {
 	t = t.clean()
 	widths := t.widths()
-	if width <= 0 || t.total(widths, gap) <= width {
+	switch {
+	case width <= 0 || t.total(widths, gap) <= width:
 		return t.print(widths, gap)
+	case t.total(widths, narrow) <= width:
+		return t.print(widths, narrow)
 	}
 	if cut, ok := t.cut(widths, width); ok {
-		return cut.print(cut.widths(), gap)
+		return cut.print(cut.widths(), narrow)
 	}
 	return t.stack(width)
 }
@@ -76,7 +79,7 @@ func (t Table) clean() Table {
 	for i, r := range t.Rows {
 		out.Rows[i] = make([]string, len(r))
 		for j, c := range r {
-			if out.Rows[i][j] = Clean(c); c == "" && j < t.Names {
+			if out.Rows[i][j] = oneLine(c); c == "" && j < t.Names {
 				out.Rows[i][j] = Missing
 			}
 		}
@@ -148,7 +151,7 @@ func (t Table) cut(widths []int, width int) (Table, bool) {
 	for i := range lowest {
 		lowest[i] = max(least(t.column(i), floor), min(Width(t.Head[i]), heads))
 	}
-	for t.total(widths, gap) > width {
+	for t.total(widths, narrow) > width {
 		widest := -1
 		for i := range lowest {
 			if widths[i] > lowest[i] && (widest < 0 || widths[i] > widths[widest]) {

@@ -65,6 +65,7 @@ func TestStack(t *testing.T) {
 		want  string
 	}{
 		{0, "  backend   batch_size   J/out\n  embedded  –           1.35 J\n  pytorch   8           270 mJ"},
+		{28, "  backend  batch_size  J/out\n  embedded –          1.35 J\n  pytorch  8          270 mJ"},
 		{26, "  experiment         J/out\n  backend=embedded  1.35 J\n" +
 			"  backend=pytorch   270 mJ\n  batch_size=8"},
 		{20, "   J/out\n  backend=embedded\n  1.35 J\n  backend=pytorch\n  batch_size=8\n  270 mJ"},
@@ -83,10 +84,10 @@ func TestShorten(t *testing.T) {
 		texts, want string
 	}{
 		{80, "random:llama-3.1-8b random:llama-3.2-1b", "random:llama-3.1-8b random:llama-3.2-1b"},
-		{9, "random:llama-3.1-8b random:llama-3.2-1b", "rand…1-8b rand…2-1b"},
-		{4, "abcdef-1-xyz abcdef-2-xyz", "…1-xyz …2-xyz"},
-		{4, "same-one same-one", "s…ne s…ne"},
-		{5, "日本語の模型-一 日本語の模型-二", "日…一 日…二"},
+		{10, "random:llama-3.1-8b random:llama-3.2-1b", "rand….1-8b rand….2-1b"},
+		{4, "abcdef-1-xyz abcdef-2-xyz", "…def-1-xyz …def-2-xyz"},
+		{4, "same-one same-one", "sa…one sa…one"},
+		{9, "日本語の模型-一 日本語の模型-二", "日本…型-一 日本…型-二"},
 	} {
 		got := strings.Join(Shorten(strings.Fields(q.texts), q.width), " ")
 		if got != q.want {

@@ -48,7 +48,7 @@ const mostShortened = 2000
 // do: in the middle, at the
 // front or at the end. Texts that fit stay as they are.
 func Shorten(texts []string, width int) []string {
-	short := shortened(texts, max(width, 2))
+	short := shortened(texts, max(width, 2+context))
 	out := make([]string, len(texts))
 	for i, s := range texts {
 		out[i] = short[s]
@@ -69,7 +69,10 @@ func shortened(texts []string, width int) map[string]string {
 	}
 	for ; width < widest; width++ {
 		for _, cut := range []func(string, int) string{cutMiddle, cutFront, Cut} {
-			if short, ok := apart(full, func(s string) string { return cut(s, width) }); ok {
+			if _, ok := apart(full, cut, width-context); !ok {
+				continue
+			}
+			if short, ok := apart(full, cut, width); ok {
 				return short
 			}
 		}
@@ -77,11 +80,14 @@ func shortened(texts []string, width int) map[string]string {
 	return full
 }
 
-// apart shortens all texts, and reports whether they still differ.
-func apart(full map[string]string, cut func(string) string) (map[string]string, bool) {
+// context is how much more of a text is left than what it differs by.
+const context = 4
+
+// apart cuts all texts to a width, and reports whether they still differ.
+func apart(full map[string]string, cut func(string, int) string, width int) (map[string]string, bool) {
 	short, seen := make(map[string]string, len(full)), make(map[string]bool, len(full))
 	for s := range full {
-		c := cut(s)
+		c := cut(s, width)
 		if seen[c] {
 			return nil, false
 		}
@@ -127,13 +133,14 @@ func wrap(first, next string, words []string, width int) string {
 	return b.String()
 }
 
-// Clean makes one line of a text that others wrote: nothing in it moves the cursor.
-func Clean(s string) string {
-	s = strings.Map(func(r rune) rune {
+// Clean makes one line of a text that others wrote, without blanks around it: nothing in it moves the cursor.
+func Clean(s string) string { return strings.TrimSpace(oneLine(s)) }
+
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return ' '
 		}
 		return r
 	}, s)
-	return strings.TrimSpace(s)
 }

@@ -73,6 +73,7 @@ func (env *Env) compare(a, b string, all bool) (*report.Comparison, error) {
 		return nil, err
 	}
 	c := &report.Comparison{A: report.Line(first.runs[0]), B: report.Line(second.runs[0]),
+		Differ:    report.Differing(first.runs[0].Config, second.runs[0].Config),
 		Paired:    first.dir == second.dir,
 		ExcludedA: first.excluded, ExcludedB: second.excluded}
 	if first.runs[0].WorkloadHash != second.runs[0].WorkloadHash {
@@ -193,8 +194,9 @@ func (env *Env) side(arg string) (side, error) {
 			what = fmt.Sprintf("%s has %d experiments whose id begins with %s", dir, len(found), id)
 		}
 		var ids []string
+		names := report.Naming(s)
 		for _, e := range s.Experiments {
-			ids = append(ids, e.ID+" ("+e.Config.Label()+")")
+			ids = append(ids, e.ID+" ("+names.Label(e.Config)+")")
 		}
 		return side{}, &usageError{what, "name one as " + dir + ":ID, of " + strings.Join(ids, ", ")}
 	}

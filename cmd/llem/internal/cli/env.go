@@ -71,6 +71,15 @@ const minWidth, maxWidth = 40, 100
 // width is where long notes are broken; 0 leaves it to the printer. What is not
 // printed on a terminal does not depend on one.
 func (env *Env) width() int {
+	n := env.tableWidth()
+	if n == 0 {
+		return 0
+	}
+	return min(maxWidth, n)
+}
+
+// tableWidth is how wide tables are; 0 leaves it to the printer.
+func (env *Env) tableWidth() int {
 	if !env.StdoutTTY {
 		return 0
 	}
@@ -81,7 +90,7 @@ func (env *Env) width() int {
 	if n <= 0 {
 		return 0
 	}
-	return min(maxWidth, max(minWidth, n))
+	return max(minWidth, n)
 }
 
 func isTerminal(f *os.File) bool {

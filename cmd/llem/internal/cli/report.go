@@ -155,7 +155,7 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	if f.json {
 		return env.printJSON(c)
 	}
-	return env.terminal(f.verbose).Choice(env.Stdout, f.best, f.where, c)
+	return env.terminal(f.verbose).Best(env.Stdout, report.Best{Study: res, Metric: f.best, Limits: f.where, Choice: c})
 }
 
 // open reads a study's results. Those of a study that was killed are rebuilt from its

@@ -213,7 +213,7 @@ func (env *Env) dryRun(ctx context.Context, s *study.Study, results string, f ru
 	if f.json {
 		err = env.printJSON(p)
 	} else {
-		err = p.Text(env.Stdout, env.width())
+		err = p.Text(env.Stdout, env.tableWidth())
 	}
 	if err == nil && !p.CanRun() {
 		err = &usageError{"no experiment of the study can run here", "mend what stands above as an error"}
@@ -294,7 +294,7 @@ func writeJSON(w io.Writer, v any) error {
 
 // terminal prints results on standard output.
 func (env *Env) terminal(verbose bool) report.Terminal {
-	return report.Terminal{Color: env.color(env.StdoutTTY), Width: env.width(), Verbose: verbose}
+	return report.Terminal{Color: env.color(env.StdoutTTY), Width: env.width(), Columns: env.tableWidth(), Verbose: verbose}
 }
 
 // canDraw says whether standard error is a terminal that can be drawn on, with a person

@@ -1,11 +1,15 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -19,8 +23,26 @@ type Comparison struct {
 	ExcludedA []result.Exclusion `json:"excluded_a,omitempty"`
 	ExcludedB []result.Exclusion `json:"excluded_b,omitempty"`
 
+	// Differ are the keys in which the two configurations differ.
+	Differ   []ComparedKey    `json:"differ"`
 	Metrics  []ComparedMetric `json:"metrics"`
 	Warnings []string         `json:"warnings,omitempty"`
+}
+
+// ComparedKey is a key with different values on both sides; a value is empty where the side does not have the key.
+type ComparedKey struct {
+	Key string `json:"key"`
+	A   string `json:"a"`
+	B   string `json:"b"`
+}
+
+// Differing lists the keys in which two configurations differ.
+func Differing(a, b study.Experiment) []ComparedKey {
+	out := []ComparedKey{}
+	for _, k := range study.Varying([]study.Experiment{a, b}) {
+		out = append(out, ComparedKey{k.Name, k.Text(a), k.Text(b)})
+	}
+	return out
 }
 
 // ComparedMetric is one number on both sides.
@@ -48,6 +70,10 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 	t.wrap(&b, "B  ", "   ", c.B)
 	b.WriteString("\n")
 	rows := []Row{{Label: "", Cells: []string{"A", "B", "B / A", "95 %", "p"}}}
+	for _, k := range c.Differ {
+		values := table.Shorten([]string{cmp.Or(k.A, missing), cmp.Or(k.B, missing)}, valueWidth)
+		rows = append(rows, Row{Label: k.Key, Cells: append(values, "", "", "")})
+	}
 	seen := map[string]bool{}
 	var caveats []string
 	for _, m := range c.Metrics {
@@ -107,44 +133,70 @@ func metricValue(v float64, of string) string {
 	return unit.SI(v, of)
 }
 
-// Choice prints the best configuration under limits.
-func (t Terminal) Choice(w io.Writer, metric string, limits []string, c *result.Choice) error {
+// valueWidth is how wide values of keys are beside numbers.
+const valueWidth = 16
+
+// Best is a question for the best configuration of a study, and its answer.
+type Best struct {
+	Study *result.StudyResult
+	// Metric is what is to be best, and Limits what is to be met.
+	Metric string
+	Limits []string
+	Choice *result.Choice
+}
+
+// Best prints the best configuration under limits, and which others may be as good.
+func (t Terminal) Best(w io.Writer, q Best) error {
 	var b strings.Builder
-	what := "best " + metric
-	if len(limits) > 0 {
-		what += " with " + strings.Join(limits, " and ")
+	what := "best " + q.Metric
+	if len(q.Limits) > 0 {
+		what += " with " + strings.Join(q.Limits, " and ")
 	}
+	c := q.Choice
 	if c.Best == nil {
-		t.wrap(&b, "", "  ", what+": no configuration is known to meet it")
-	} else {
-		t.wrap(&b, "", "  ", t.bold(what)+": "+chosen(*c.Best, metric))
+		what += ": no configuration is known to meet it"
 	}
-	for _, e := range c.NotSeparable {
-		t.wrap(&b, "  not to be told from it: ", "    ", chosen(e, metric))
+	t.styled(&b, t.bold, what)
+	n := Naming(q.Study)
+	heads := n.Heads()
+	rows := table.Table{Head: append(heads, "id", q.Metric, "95 %", "runs", ""), Names: len(heads), Title: "experiment",
+		Indent: 2, Text: true}
+	add := func(verdict string, all ...result.ExperimentSummary) {
+		for _, e := range all {
+			rows.Rows = append(rows.Rows, append(append(n.Values(e.Config), e.ID), append(chosen(e, q.Metric), verdict)...))
+		}
 	}
-	for _, e := range c.Possible {
-		t.wrap(&b, "  may or may not meet the limits: ", "    ", chosen(e, metric))
+	if c.Best != nil {
+		add("best", *c.Best)
+	}
+	add("not to be told from it", c.NotSeparable...)
+	add("may or may not meet the limits", c.Possible...)
+	if len(rows.Rows) > 0 {
+		t.print(&b, rows)
+	}
+	if c.Best != nil {
+		if m, ok := c.Best.Metrics.Get(q.Metric); ok && m.CI95 == nil {
+			t.wrap(&b, "  ", "  ", "one run: nothing is known of its spread")
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func chosen(e result.ExperimentSummary, metric string) string {
-	text := e.Config.Label() + " (" + e.ID + ")"
+// chosen are the value of a metric, its interval and the number of its runs.
+func chosen(e result.ExperimentSummary, metric string) []string {
+	cells := []string{missing, missing, missing}
 	m, ok := e.Metrics.Get(metric)
 	info, err := result.Metric(metric)
 	if !ok || err != nil {
-		return text
+		return cells
 	}
-	text += ", " + metricValue(m.Mean, info.Unit)
-	if m := e.Method(metric); m != "" {
-		text += " by " + string(m)
+	cells[0], cells[2] = metricValue(m.Mean, info.Unit), strconv.Itoa(m.N)
+	if by := e.Method(metric); by != "" {
+		cells[0] += " by " + string(by)
 	}
 	if m.CI95 != nil {
-		text += fmt.Sprintf(" (%s to %s, %d runs)", metricValue(m.CI95[0], info.Unit),
-			metricValue(m.CI95[1], info.Unit), m.N)
-	} else {
-		text += " (one run: nothing is known of its spread)"
+		cells[1] = metricValue(m.CI95[0], info.Unit) + " to " + metricValue(m.CI95[1], info.Unit)
 	}
-	return text
+	return cells
 }

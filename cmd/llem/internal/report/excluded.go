@@ -35,7 +35,7 @@ type exclusion struct{ head, text, next string }
 // exclusions say of each reason which configurations lack how many runs for it, and what
 // to do.
 func exclusions(s *result.StudyResult) []exclusion {
-	_, labels := namesOf(subjects(s))
+	named := nameConfigurations(s)
 	type reason struct {
 		result.Exclusion
 		of []string
@@ -50,7 +50,7 @@ func exclusions(s *result.StudyResult) []exclusion {
 				all[k].Runs = 0
 			}
 			all[k].Runs += x.Runs
-			all[k].of = append(all[k].of, fmt.Sprintf("%s (%s): %d of %d", labels[i], e.ID, x.Runs, e.OK))
+			all[k].of = append(all[k].of, fmt.Sprintf("%s (%s): %d of %d", named.label(i), e.ID, x.Runs, e.OK))
 		}
 	}
 	slices.SortFunc(all, func(a, b reason) int { return cmp.Compare(a.Code, b.Code) })

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -23,16 +24,6 @@ func repeated(s *result.StudyResult) bool {
 		}
 	}
 	return false
-}
-
-// subjects are the configurations as they are named.
-func subjects(s *result.StudyResult) []subject {
-	out := make([]subject, len(s.Experiments))
-	for i := range s.Experiments {
-		e := &s.Experiments[i]
-		out[i] = subject{&e.Config, cmp.Or(e.DType, e.Config.DType), 1}
-	}
-	return out
 }
 
 // column is a column of configurations: a metric, its heading, and how it is printed.
@@ -67,19 +58,18 @@ func columnsWith(metrics ...string) []column {
 	return out
 }
 
-// experimentRows is the table of the first n configurations over their cycles.
-func experimentRows(s *result.StudyResult, labels []string, columns []column, n int) []Row {
-	head := Row{Label: "experiment", Cells: []string{"runs"}}
+// experimentTable is the table of the first n configurations over their cycles.
+func experimentTable(s *result.StudyResult, named names, columns []column, n int) table.Table {
+	heads := []string{"runs"}
 	for _, c := range columns {
-		head.Cells = append(head.Cells, c.head)
+		heads = append(heads, c.head)
 		if c.spread {
-			head.Cells = append(head.Cells, "±95 %")
+			heads = append(heads, "±95 %")
 		}
 	}
-	head.Cells = append(head.Cells, "front", "energy")
-	rows := []Row{head}
+	rows := named.table("experiment", append(heads, "front", "energy"))
 	for i, e := range s.Experiments[:n] {
-		row := Row{Label: labels[i], Cells: []string{runsWord(e)}}
+		cells := append(named.values(i), runsWord(e))
 		for _, c := range columns {
 			value, spread := missing, missing
 			if m, ok := e.Metrics.Get(c.metric); ok {
@@ -88,15 +78,14 @@ func experimentRows(s *result.StudyResult, labels []string, columns []column, n 
 					spread = fmt.Sprintf("%s %%", unit.Significant(50*(m.CI95[1]-m.CI95[0])/m.Mean, 2))
 				}
 			}
-			row.Cells = append(row.Cells, value)
+			cells = append(cells, value)
 			if c.spread {
-				row.Cells = append(row.Cells, spread)
+				cells = append(cells, spread)
 			}
 		}
-		row.Cells = append(row.Cells, standingWord(e.Standing), energyWord(e))
-		rows = append(rows, row)
+		rows.Rows = append(rows.Rows, append(cells, standingWord(e.Standing), energyWord(e)))
 	}
-	return dropEmpty(rows)
+	return rows.DropEmpty()
 }
 
 // methodMark says what a peak of memory is where not all of the study are the same.
@@ -156,36 +145,24 @@ func frontNote(metrics []string) string {
 
 // experiments prints the table of configurations.
 func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
-	common, labels := namesOf(subjects(s))
-	if common != "" {
+	named := nameConfigurations(s)
+	if common := named.common(); common != "" {
 		t.wrap(b, "", "", common)
 	}
 	b.WriteString("\n")
 	shown := t.limit(len(s.Experiments))
-	rows := experimentRows(s, labels, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
-	legend := rowWidth(rows) > t.width()
-	if legend {
-		for i := range shown {
-			rows[i+1].Label = fmt.Sprint(i + 1)
-		}
-	}
-	t.columns(b, 2, rows)
+	rows := experimentTable(s, named, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
+	t.print(b, rows)
 	t.cut(b, shown, len(s.Experiments), "configuration")
-	note := tableNote(rows[0].Cells)
-	if slices.Contains(rows[0].Cells, "±95 %") {
+	note := tableNote(rows.Head)
+	if slices.Contains(rows.Head, "±95 %") {
 		note += " · ±95 %: of the mean over the runs"
 	}
 	t.wrap(b, "  ", "  ", note)
-	if slices.Contains(rows[0].Cells, "front") {
+	if slices.Contains(rows.Head, "front") {
 		t.wrap(b, "  ", "  ", frontNote(t.Front))
 	}
-	if legend {
-		b.WriteString("\n")
-		for i, l := range labels[:shown] {
-			t.wrap(b, fmt.Sprintf("  %3d  ", i+1), "       ", l)
-		}
-	}
-	t.caveats(b, s, labels)
+	t.caveats(b, s, named)
 }
 
 // caveatsShown is how many cautions are printed.
@@ -193,20 +170,20 @@ const caveatsShown = 20
 
 // caveats prints what there is to doubt about the study, its configurations and what
 // their repeats show.
-func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, labels []string) {
+func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names) {
 	var all []string
 	for _, w := range s.Caveats {
 		all = append(all, w.Message)
 	}
 	for i, e := range s.Experiments {
 		for _, w := range e.Caveats {
-			all = append(all, labels[i]+": "+w.Message)
+			all = append(all, named.label(i)+": "+w.Message)
 		}
 		for _, c := range experimentColumns {
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
 				if w.Code == note.Drift || w.Code == note.Outliers {
-					all = append(all, fmt.Sprintf("%s, %s: %s", labels[i], c.head, w.Message))
+					all = append(all, fmt.Sprintf("%s, %s: %s", named.label(i), c.head, w.Message))
 				}
 			}
 		}
@@ -229,23 +206,14 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 		_, err := fmt.Fprintln(w, "No run has finished.")
 		return err
 	}
-	common, labels := namesOf(subjects(s))
+	named := nameConfigurations(s)
 	shown := t.limit(len(s.Experiments))
-	rows := experimentRows(s, labels, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
+	rows := experimentTable(s, named, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
 	var b strings.Builder
-	if common != "" {
+	if common := named.common(); common != "" {
 		fmt.Fprintf(&b, "%s\n\n", common)
 	}
-	for i, r := range rows {
-		cells := make([]string, 0, len(r.Cells)+1)
-		for _, c := range append([]string{r.Label}, r.Cells...) {
-			cells = append(cells, strings.ReplaceAll(c, "|", `\|`))
-		}
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
-		if i == 0 {
-			fmt.Fprintf(&b, "|---%s\n", strings.Repeat("|---:", len(r.Cells))+"|")
-		}
-	}
+	b.WriteString(rows.Markdown())
 	if shown < len(s.Experiments) {
 		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, count(len(s.Experiments), "configuration"))
 	}
@@ -256,11 +224,57 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	return err
 }
 
-// fixedKeys are the keys that have a column of their own in every CSV.
-var fixedKeys = []string{"model", "backend", "workload.prompts", "workload.input_tokens", "workload.output_tokens"}
+// csvColumn is a column of a configuration.
+type csvColumn struct {
+	head string
+	// key is the key that the column shows, if any.
+	key  string
+	text func(result.ExperimentSummary) string
+}
+
+// csvColumns are what every CSV has of a configuration.
+var csvColumns = []csvColumn{
+	{"id", "", func(e result.ExperimentSummary) string { return e.ID }},
+	{"model", "model", func(e result.ExperimentSummary) string { return e.Config.Model }},
+	{"backend", "backend", func(e result.ExperimentSummary) string { return e.Config.Backend }},
+	{"dtype", "", func(e result.ExperimentSummary) string { return cmp.Or(e.DType, e.Config.DType) }},
+	{"batch_size", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.Config.BatchSize()) }},
+	{"prompts", "workload.prompts",
+		func(e result.ExperimentSummary) string { return strconv.Itoa(e.Config.Workload.Prompts) }},
+	{"input_tokens", "workload.input_tokens",
+		func(e result.ExperimentSummary) string { return strconv.Itoa(e.Config.Workload.InputTokens) }},
+	{"output_tokens", "workload.output_tokens",
+		func(e result.ExperimentSummary) string { return strconv.Itoa(e.Config.Workload.OutputTokens) }},
+	{"runs_ok", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.OK) }},
+	{"runs_failed", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.Failed) }},
+	{"runs_left_out", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.LeftOut) }},
+	{"runs_excluded", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.OK - e.Compared()) }},
+	{"excluded_why", "", excludedWhy},
+	{"memory_method", "", func(e result.ExperimentSummary) string { return string(e.MemoryMethod) }},
+	{"process_memory_method", "", func(e result.ExperimentSummary) string { return string(e.ProcessMethod) }},
+	{"energy_provenance", "", func(e result.ExperimentSummary) string { return string(e.Provenance) }},
+}
+
+// csvOf are the columns of a study: the keys that vary, then the others.
+func csvOf(varying []study.Key) []csvColumn {
+	var keys []csvColumn
+	others := slices.Clone(csvColumns)
+	for _, k := range varying {
+		c := csvColumn{k.Name, k.Name, func(e result.ExperimentSummary) string { return k.Text(e.Config) }}
+		if k.Name == "dtype" {
+			c.head = "dtype_asked" // beside the one that the engine used
+		}
+		if i := slices.IndexFunc(others, func(o csvColumn) bool { return o.key == k.Name }); i >= 0 {
+			c = others[i]
+			others = slices.Delete(others, i, i+1)
+		}
+		keys = append(keys, c)
+	}
+	return append(keys, others...)
+}
 
 // CSV prints every metric of the first n configurations (less than 0: all): mean,
-// interval, percentiles and number of runs, beside every key whose value differs.
+// interval, percentiles and number of runs, after every key whose value varies.
 func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	if n < 0 || n > len(s.Experiments) {
 		n = len(s.Experiments)
@@ -269,18 +283,11 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	for i, e := range s.Experiments {
 		configs[i] = e.Config
 	}
-	keys := slices.DeleteFunc(study.Varying(configs),
-		func(k study.Key) bool { return slices.Contains(fixedKeys, k.Name) })
+	columns := csvOf(study.Varying(configs))
 	out := csv.NewWriter(w)
-	head := []string{"id", "model", "backend", "dtype", "batch_size", "prompts", "input_tokens", "output_tokens",
-		"runs_ok", "runs_failed", "runs_left_out", "runs_excluded", "excluded_why", "memory_method",
-		"process_memory_method", "energy_provenance"}
-	for _, k := range keys {
-		name := k.Name
-		if name == "dtype" {
-			name = "dtype_asked" // beside the one that the engine used
-		}
-		head = append(head, name)
+	var head []string
+	for _, c := range columns {
+		head = append(head, c.head)
 	}
 	for _, m := range result.Metrics() {
 		head = append(head, m.Name, m.Name+".ci95_low", m.Name+".ci95_high", m.Name+".p5", m.Name+".p50",
@@ -289,16 +296,10 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	if err := out.Write(head); err != nil {
 		return err
 	}
-	for i, e := range s.Experiments[:n] {
-		c := configs[i]
-		row := []string{e.ID, c.Model, c.Backend, cmp.Or(e.DType, c.DType), strconv.Itoa(c.BatchSize()),
-			strconv.Itoa(c.Workload.Prompts),
-			strconv.Itoa(c.Workload.InputTokens), strconv.Itoa(c.Workload.OutputTokens), strconv.Itoa(e.OK),
-			strconv.Itoa(e.Failed), strconv.Itoa(e.LeftOut),
-			strconv.Itoa(e.OK - e.Compared()), excludedWhy(e), string(e.MemoryMethod), string(e.ProcessMethod),
-			string(e.Provenance)}
-		for _, k := range keys {
-			row = append(row, k.Text(c))
+	for _, e := range s.Experiments[:n] {
+		var row []string
+		for _, c := range columns {
+			row = append(row, c.text(e))
 		}
 		if err := out.Write(append(row, metricCells(e)...)); err != nil {
 			return err

@@ -3,120 +3,161 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
-// facets say what a run was, in the order of reading; empty where it does not
-// apply.
-var facets = []func(subject) string{
-	func(r subject) string { return r.config.Model },
-	func(r subject) string { return r.config.Backend },
-	func(r subject) string { return r.dtype },
-	func(r subject) string { return "batch " + r.config.BatchText() },
-	func(r subject) string { return count(r.config.Workload.Prompts, "prompt") },
-	func(r subject) string { return fmt.Sprintf("%d in", r.config.Workload.InputTokens) },
-	func(r subject) string { return fmt.Sprintf("%d out", r.config.Workload.OutputTokens) },
-	func(r subject) string { return r.config.Workload.Dataset },
-	func(r subject) string {
-		if c := r.config.PyTorch; c != nil && r.config.Backend == study.PyTorch {
-			return c.AttnImplementation + " on " + c.Device
-		}
-		return ""
-	},
-	func(r subject) string {
-		if c := r.config.PyTorch; c != nil && r.config.Backend == study.PyTorch {
-			return strings.Join(c.Knobs(), " ")
-		}
-		return ""
-	},
-	func(r subject) string {
-		c := r.config.Embedded
-		switch {
-		case c == nil || r.config.Backend != study.Embedded:
-			return ""
-		case c.Threads == 0:
-			return "auto threads"
-		}
-		return count(c.Threads, "thread")
-	},
-	func(r subject) string {
-		if c := r.config.Embedded; c != nil && r.config.Backend == study.Embedded {
-			return fmt.Sprintf("chunk %d", c.PrefillChunk)
-		}
-		return ""
-	},
-	func(r subject) string {
-		if c := r.config.Fake; c != nil && r.config.Backend == study.Fake {
-			return fmt.Sprintf("%s batching at speed %g", c.Batching, c.Speed)
-		}
-		return ""
-	},
-	func(r subject) string { return fmt.Sprintf("warmup %d", r.config.Warmup.Runs) },
-	func(r subject) string { return fmt.Sprintf("baseline %g s", r.config.Baseline.Seconds) },
-	func(r subject) string { return "energy " + r.config.Energy.Sources },
-	func(r subject) string { return fmt.Sprintf("seed %d", r.config.Seed) },
-	func(r subject) string { return fmt.Sprintf("cycle %d", r.cycle) },
-}
-
-// commonFacets is how many of the facets are worth a word when all runs share
-// them.
-const commonFacets = 7
-
 // subject is what is to be named: a run, or a configuration.
 type subject struct {
 	config *study.Experiment
-	dtype  string
-	cycle  int
+	// dtype is what the engine used, as far as that is known.
+	dtype string
+	cycle int
 }
 
-func subjectOf(r *result.Record) subject { return subject{&r.Config, dtype(r), r.Cycle} }
+func subjectOf(r *result.Record) subject { return subject{&r.Config, r.Backend.DType, r.Cycle} }
 
 // dtype is what the engine used, or what was asked for where that is not known.
 func dtype(r *result.Record) string { return cmp.Or(r.Backend.DType, r.Config.DType) }
 
-// names divides the facets into those that all runs share and the labels of the
-// runs, which tell them apart.
-func names(runs []*result.Record) (common string, labels []string) {
-	all := make([]subject, len(runs))
-	for i, r := range runs {
-		all[i] = subjectOf(r)
+// configurations are the subjects of a study's experiments.
+func configurations(s *result.StudyResult) []subject {
+	out := make([]subject, len(s.Experiments))
+	for i := range s.Experiments {
+		out[i] = subject{&s.Experiments[i].Config, s.Experiments[i].DType, 1}
 	}
-	return namesOf(all)
+	return out
 }
 
-func namesOf(runs []subject) (common string, labels []string) {
-	if len(runs) == 0 {
-		return "", nil
+// names are subjects by name: by the keys that vary in the study, and by what becomes of them in a run.
+type names struct {
+	study.Naming
+	subjects []subject
+	// types, batches and cycles report that the types which engines used, their batches, or the cycles differ where no
+	// key does.
+	types, batches, cycles bool
+}
+
+// Naming names the experiments of a study that has results.
+func Naming(s *result.StudyResult) study.Naming {
+	all := make([]study.Experiment, len(s.Experiments))
+	for i := range s.Experiments {
+		all[i] = s.Experiments[i].Config
 	}
+	return study.NewNaming(all)
+}
+
+// nameConfigurations names the experiments of a study.
+func nameConfigurations(s *result.StudyResult) names { return newNames(Naming(s), configurations(s)) }
+
+// nameRuns names runs of a study by the keys that vary in all of it.
+func nameRuns(s *result.StudyResult, runs []*result.Record) names {
+	all, configs := make([]subject, len(runs)), make([]study.Experiment, len(runs))
+	for i, r := range runs {
+		all[i], configs[i] = subjectOf(r), r.Config
+	}
+	if len(s.Experiments) > 0 {
+		return newNames(Naming(s), all)
+	}
+	return newNames(study.NewNaming(configs), all)
+}
+
+func newNames(n study.Naming, subjects []subject) names {
+	out := names{Naming: n, subjects: subjects, batches: otherBatches(subjects)}
+	for _, s := range subjects {
+		first := subjects[0]
+		out.cycles = out.cycles || s.cycle != first.cycle
+		out.types = out.types || !n.Varies("dtype") && s.dtype != "" && first.dtype != "" && s.dtype != first.dtype
+	}
+	return out
+}
+
+// otherBatches reports whether engines differ in the size of their batches, each of which has a single one.
+func otherBatches(subjects []subject) bool {
+	of, all := map[string]string{}, map[string]bool{}
+	for _, s := range subjects {
+		text := s.config.BatchText()
+		if was, known := of[s.config.Backend]; known && was != text {
+			return false
+		}
+		of[s.config.Backend], all[text] = text, true
+	}
+	return len(all) > 1
+}
+
+// heads are the columns that tell the subjects apart.
+func (n names) heads() []string {
+	out := n.Heads()
+	if n.types {
+		out = append(out, "dtype")
+	}
+	if n.batches {
+		out = append(out, "batch")
+	}
+	if n.cycles {
+		out = append(out, "cycle")
+	}
+	return out
+}
+
+// values are what a subject has in these columns.
+func (n names) values(i int) []string {
+	s := n.subjects[i]
+	out := n.Values(*s.config)
+	for k, c := range n.Columns {
+		if c.Has("dtype") && out[k] == study.DTypeAuto && s.dtype != "" {
+			out[k] += " (" + s.dtype + ")"
+		}
+	}
+	if n.types {
+		out = append(out, s.dtype)
+	}
+	if n.batches {
+		out = append(out, s.config.BatchText())
+	}
+	if n.cycles {
+		out = append(out, strconv.Itoa(s.cycle))
+	}
+	return out
+}
+
+// label names a subject in a line of text.
+func (n names) label(i int) string {
+	s := n.subjects[i]
+	text := n.Label(*s.config)
+	if n.cycles {
+		text += fmt.Sprintf(", cycle %d", s.cycle)
+	}
+	return text
+}
+
+// facts say in which work all subjects are the same.
+var facts = []func(subject) string{
+	func(s subject) string { return s.config.Model },
+	func(s subject) string { return s.config.Backend },
+	func(s subject) string { return cmp.Or(s.dtype, s.config.DType) },
+	func(s subject) string { return "batch " + s.config.BatchText() },
+	func(s subject) string { return count(s.config.Workload.Prompts, "prompt") },
+	func(s subject) string { return fmt.Sprintf("%d in", s.config.Workload.InputTokens) },
+	func(s subject) string { return fmt.Sprintf("%d out", s.config.Workload.OutputTokens) },
+}
+
+// common are the facts that all subjects share.
+func (n names) common() string {
 	var shared []string
-	parts := make([][]string, len(runs))
-	for i, facet := range facets {
+	for _, fact := range facts {
 		values := map[string]bool{}
-		for _, r := range runs {
-			if f := facet(r); f != "" { // another engine's setting tells nothing apart
-				values[f] = true
-			}
+		for _, s := range n.subjects {
+			values[fact(s)] = true
 		}
-		if len(values) < 2 {
-			if i < commonFacets {
-				shared = append(shared, facet(runs[0]))
-			}
-			continue
-		}
-		for k, r := range runs {
-			if f := facet(r); f != "" {
-				parts[k] = append(parts[k], f)
+		for v := range values {
+			if len(values) == 1 {
+				shared = append(shared, v)
 			}
 		}
 	}
-	for i, p := range parts {
-		if len(p) == 0 {
-			p = []string{fmt.Sprint(i + 1)}
-		}
-		labels = append(labels, strings.Join(p, " "))
-	}
-	return strings.Join(shared, " · "), labels
+	return strings.Join(shared, " · ")
 }

@@ -34,7 +34,7 @@ func distribution(p50 float64) *result.Distribution {
 // measuredGPU is a run on a GPU with everything known.
 func measuredGPU() *result.Record {
 	e := study.DefaultExperiment()
-	e.Model, e.Backend, e.Embedded = "random:llama-3.1-8b", study.PyTorch, nil
+	e.Model, e.Backend, e.Embedded, e.Fake = "random:llama-3.1-8b", study.PyTorch, nil, nil
 	e.PyTorch = &study.PyTorchSection{BatchSize: 8, AttnImplementation: "sdpa", Device: "auto"}
 	e.Workload = study.Workload{Dataset: "synthetic", Prompts: 64, InputTokens: 512, OutputTokens: 128}
 	e.Energy = study.Energy{Sources: "auto", CarbonIntensity: 350, PUE: 1.2, PricePerKWh: 0.25}
@@ -144,7 +144,7 @@ func simulatedGPU() *result.Record {
 // modelledCPU is a run on a CPU without a sensor, with --estimate.
 func modelledCPU() *result.Record {
 	e := study.DefaultExperiment()
-	e.Model, e.PyTorch = "random:smollm2-135m", nil
+	e.Model, e.PyTorch, e.Fake = "random:smollm2-135m", nil, nil
 	r := measuredGPU()
 	r.ID, r.Config = e.ID(), e
 	r.Backend = result.Backend{Name: e.Backend, Version: "ggml (ollama 0.17.4)", Tier: "T1", Device: "cpu",
@@ -426,20 +426,6 @@ func TestUnattributed(t *testing.T) {
 		if got := unattributed(q.joules, q.total); got != q.want {
 			t.Errorf("%v of %v J: %q, want %q", q.joules, q.total, got, q.want)
 		}
-	}
-}
-
-// TestNames: labels tell runs apart, and what they share is said once.
-func TestNames(t *testing.T) {
-	common, labels := names(sweep().Runs)
-	if want := "random:llama-3.1-8b · pytorch · 64 prompts · 512 in · 128 out"; common != want {
-		t.Errorf("common = %q, want %q", common, want)
-	}
-	if want := "bfloat16 batch 1 cycle 1"; labels[4] != want {
-		t.Errorf("label = %q, want %q: the dtype that the engine used", labels[4], want)
-	}
-	if _, labels := names([]*result.Record{measuredGPU(), measuredGPU()}); labels[0] == labels[1] {
-		t.Errorf("two runs have the label %q", labels[0])
 	}
 }
 

@@ -1,11 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -23,10 +24,9 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	if err != nil {
 		return err
 	}
-	legend := false
 	large := s.Runs == nil
 	if t.Verbose || !large && !repeated(s) {
-		legend = t.runs(b, s, runs)
+		t.runs(b, s, runs)
 	} else {
 		t.experiments(b, s)
 	}
@@ -36,7 +36,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	} else {
 		t.doubts(b, s.Runs)
 	}
-	return t.failures(b, s, legend)
+	return t.failures(b, s)
 }
 
 // firstRuns are the records of the runs that the table may show.
@@ -63,7 +63,7 @@ func (t Terminal) firstRuns(s *result.StudyResult) ([]*result.Record, error) {
 const failuresShown = 10
 
 // failures says of the runs without a result why.
-func (t Terminal) failures(b *strings.Builder, s *result.StudyResult, legend bool) error {
+func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
 	runs, more := s.Runs, 0
 	if runs == nil {
 		for _, r := range s.Rows {
@@ -81,17 +81,13 @@ func (t Terminal) failures(b *strings.Builder, s *result.StudyResult, legend boo
 			runs = append(runs, rec)
 		}
 	}
-	_, labels := names(runs)
+	named := nameRuns(s, runs)
 	for i, r := range runs {
 		if r.Failure == nil {
 			continue
 		}
 		b.WriteString("\n")
-		if legend && s.Runs != nil {
-			t.wrap(b, fmt.Sprintf("run %d: ", i+1), "  ", labels[i])
-		} else {
-			t.wrap(b, "", "  ", labels[i])
-		}
+		t.wrap(b, "", "  ", named.label(i))
 		t.failure(b, r.Status, r.Failure)
 		if log := r.Files["engine_log"]; log != "" {
 			fmt.Fprintf(b, "  log: %s\n", path.Join(result.RunsDir, fmt.Sprintf("%s-c%d", r.ID, r.Cycle), log))
@@ -104,40 +100,40 @@ func (t Terminal) failures(b *strings.Builder, s *result.StudyResult, legend boo
 	return nil
 }
 
-// runs prints one line per run. It says whether the lines are numbered, for want of
-// room for their labels.
-func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*result.Record) (numbered bool) {
+// runs prints one line per run.
+func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*result.Record) {
 	about := shown
 	if s.Runs != nil {
 		about = s.Runs
 	}
-	common, labels := names(about)
-	labels = labels[:len(shown)]
-	if common != "" {
+	named := nameRuns(s, about)
+	if common := named.common(); common != "" {
 		t.wrap(b, "", "", common)
 	}
 	b.WriteString("\n")
-	rows := []Row{{Label: "run", Cells: figureHeads}}
+	rows := named.table("run", figureHeads)
 	for i, r := range shown {
-		rows = append(rows, Row{Label: labels[i], Cells: figures(r)})
+		rows.Rows = append(rows.Rows, append(named.values(i), figures(r)...))
 	}
-	rows = dropEmpty(rows)
-	numbered = rowWidth(rows) > t.width()
-	if numbered {
-		for i := range labels {
-			rows[i+1].Label = fmt.Sprint(i + 1)
-		}
-	}
-	t.columns(b, 2, rows)
+	rows = rows.DropEmpty()
+	t.print(b, rows)
 	t.cut(b, len(shown), max(len(s.Runs), len(s.Rows)), "run")
-	t.wrap(b, "  ", "  ", tableNote(rows[0].Cells))
-	if numbered {
-		b.WriteString("\n")
-		for i, l := range labels {
-			t.wrap(b, fmt.Sprintf("  %3d  ", i+1), "       ", l)
-		}
+	t.wrap(b, "  ", "  ", tableNote(rows.Head))
+}
+
+// table is an empty table with the columns that name its rows before the given ones.
+func (n names) table(title string, heads []string) table.Table {
+	names := n.heads()
+	return table.Table{Head: append(names, heads...), Names: len(names), Title: title, Indent: 2}
+}
+
+// print writes a table in the width of the terminal.
+func (t Terminal) print(b *strings.Builder, rows table.Table) {
+	head, lines := rows.Lines(cmp.Or(t.Columns, t.width()))
+	fmt.Fprintln(b, t.bold(head))
+	for _, l := range lines {
+		fmt.Fprintln(b, l)
 	}
-	return numbered
 }
 
 // cut says that a table does not show everything, and how to see more.
@@ -273,46 +269,4 @@ func p50(d *result.Distribution) string {
 		return missing
 	}
 	return duration(d.P50)
-}
-
-// dropEmpty leaves out columns without a value.
-func dropEmpty(rows []Row) []Row {
-	out := make([]Row, len(rows))
-	for i, r := range rows {
-		out[i].Label = r.Label
-	}
-	for c := range rows[0].Cells {
-		empty := true
-		for _, r := range rows[1:] {
-			empty = empty && r.Cells[c] == missing
-		}
-		for i, r := range rows {
-			if !empty {
-				out[i].Cells = append(out[i].Cells, r.Cells[c])
-			}
-		}
-	}
-	return out
-}
-
-// rowWidth is how wide columns prints the rows.
-func rowWidth(rows []Row) int {
-	label, widths := measureColumns(rows)
-	n := 2 + label
-	for _, w := range widths {
-		n += 2 + w
-	}
-	return n
-}
-
-// measureColumns gives the widths of the label and of each cell.
-func measureColumns(rows []Row) (label int, cells []int) {
-	cells = make([]int, len(rows[0].Cells))
-	for _, r := range rows {
-		label = max(label, utf8.RuneCountInString(r.Label))
-		for i, c := range r.Cells {
-			cells[i] = max(cells[i], utf8.RuneCountInString(c))
-		}
-	}
-	return label, cells
 }

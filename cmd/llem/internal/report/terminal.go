@@ -3,10 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -14,8 +13,10 @@ import (
 // Terminal prints results as text. The zero value prints without colour.
 type Terminal struct {
 	Color bool
-	// Width at which long notes are broken; 0 means 100.
+	// Width at which long notes are broken, in columns; 0 means 100.
 	Width int
+	// Columns is how wide tables of a study may be; 0 means Width.
+	Columns int
 	// Verbose adds how the phases were found and what the intervals are made of.
 	Verbose bool
 	// Limit is how many lines a table has at most; 0 means DefaultLimit, less than 0 all.
@@ -129,7 +130,7 @@ func (t Terminal) section(b *strings.Builder, s Section) {
 	switch {
 	case len(s.Columns) == 0:
 		t.styled(b, t.bold, s.Name)
-	case utf8.RuneCountInString(s.Name) > 14:
+	case table.Width(s.Name) > 14:
 		// A long name gets a line of its own, so that columns stay close.
 		t.styled(b, t.bold, s.Name)
 		t.columns(b, 2, append([]Row{{Cells: s.Columns}}, s.Rows...))
@@ -163,25 +164,19 @@ func (t Terminal) styled(b *strings.Builder, style func(string) string, text str
 // columns prints rows with the label left and the cells right, the first row as
 // the head. The head is indented as told, the others by two.
 func (t Terminal) columns(b *strings.Builder, indent int, rows []Row) {
-	label, widths := measureColumns(rows)
+	all := table.Table{Names: 1, Indent: 2, Outdent: 2 - indent}
 	for i, r := range rows {
-		line := "  " + pad(r.Label, label)
-		if i == 0 {
-			line = pad(strings.Repeat(" ", indent)+r.Label, label+2)
+		if cells := append([]string{r.Label}, r.Cells...); i == 0 {
+			all.Head = cells
+		} else {
+			all.Rows = append(all.Rows, cells)
 		}
-		for j, c := range r.Cells {
-			line += "  " + strings.Repeat(" ", widths[j]-utf8.RuneCountInString(c)) + c
-		}
-		line = strings.TrimRight(line, " ")
-		if i == 0 {
-			line = t.bold(line)
-		}
-		fmt.Fprintln(b, line)
 	}
-}
-
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
+	head, lines := all.Lines(0)
+	fmt.Fprintln(b, t.bold(head))
+	for _, l := range lines {
+		fmt.Fprintln(b, l)
+	}
 }
 
 func (t Terminal) width() int {
@@ -191,27 +186,7 @@ func (t Terminal) width() int {
 	return t.Width
 }
 
-// escapes are the colours, which take no room.
-var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
-
 // wrap prints text with a first and a following indent, broken at spaces.
 func (t Terminal) wrap(b *strings.Builder, first, next, text string) {
-	width := t.width()
-	b.WriteString(first)
-	column := utf8.RuneCountInString(escapes.ReplaceAllString(first, ""))
-	for i, word := range strings.Fields(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case i == 0:
-		case column+1+n > width:
-			b.WriteString("\n" + next)
-			column = utf8.RuneCountInString(next)
-		default:
-			b.WriteString(" ")
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	b.WriteString("\n")
+	b.WriteString(table.Wrap(first, next, text, t.width()))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -41,7 +42,7 @@ type Row struct {
 	Cells []string
 }
 
-const missing = "–"
+const missing = table.Missing
 
 // NewView makes the view of a record.
 func NewView(r *result.Record) View {
