@@ -17,7 +17,8 @@ type Standing struct {
 	// or excluded (a number is missing).
 	Status string `json:"status"`
 	// By is the id of a configuration that beats it.
-	By     string `json:"by,omitempty"`
+	By string `json:"by,omitempty"`
+	// Reason is why the configuration is not compared; empty if it is.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -89,7 +90,8 @@ type Choice struct {
 	// NotSeparable are others that meet all constraints and that the intervals do not
 	// tell from the best; Possible are those that may or may not meet a constraint.
 	NotSeparable []ExperimentSummary `json:"not_separable"`
-	Possible     []ExperimentSummary `json:"possible"`
+	// Possible are others that may or may not meet a constraint.
+	Possible []ExperimentSummary `json:"possible"`
 }
 
 // constraintText is a metric, a comparison and a number.

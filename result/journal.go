@@ -16,8 +16,10 @@ import (
 // synced, one per run, and never rewritten.
 type Entry struct {
 	Row
-	Run string    `json:"run"`
-	At  time.Time `json:"at"`
+	// Run is the folder of the run, below the folder of the study.
+	Run string `json:"run"`
+	// At is when the run was finished.
+	At time.Time `json:"at"`
 }
 
 func entryOf(rec *Record) Entry {

@@ -23,54 +23,84 @@ const (
 
 // Record is one run of one experiment: the content of result.json.
 type Record struct {
+	// SchemaVersion is the version of this form.
 	SchemaVersion int `json:"schema_version"`
 	// Program is the version of llem that made the numbers: its commit, where known.
-	Program    string           `json:"llem_version,omitempty"`
-	ID         string           `json:"id"`
-	Cycle      int              `json:"cycle"`
-	Status     Status           `json:"status"`
-	Failure    *note.Failure    `json:"failure"`
-	Synthetic  bool             `json:"synthetic"`
-	Config     study.Experiment `json:"config"`
-	Backend    Backend          `json:"backend"`
-	Window     *Window          `json:"window"`
-	Tokens     *Tokens          `json:"tokens"`
-	Latency    *Latency         `json:"latency"`
-	Throughput *Throughput      `json:"throughput"`
-	Energy     Energy           `json:"energy"`
-	Compute    *Compute         `json:"compute"`
-	Memory     Memory           `json:"memory"`
+	Program string `json:"llem_version,omitempty"`
+	// ID of the experiment.
+	ID string `json:"id"`
+	// Cycle counts the runs of the experiment, from 1.
+	Cycle int `json:"cycle"`
+	// Status is the outcome.
+	Status Status `json:"status"`
+	// Failure is why the run has no result; nil if it has one.
+	Failure *note.Failure `json:"failure"`
+	// Synthetic reports random weights.
+	Synthetic bool `json:"synthetic"`
+	// Config is the experiment as it was asked for.
+	Config study.Experiment `json:"config"`
+	// Backend is the engine as it ran.
+	Backend Backend `json:"backend"`
+	// Window is the measured time; nil if nothing was measured.
+	Window *Window `json:"window"`
+	// Tokens is the work of the window.
+	Tokens *Tokens `json:"tokens"`
+	// Latency of requests and tokens, in milliseconds.
+	Latency *Latency `json:"latency"`
+	// Throughput over the window.
+	Throughput *Throughput `json:"throughput"`
+	// Energy of the window.
+	Energy Energy `json:"energy"`
+	// Compute is what the model's shape asks for; nil if the shape is unknown.
+	Compute *Compute `json:"compute"`
+	// Memory of the engine, in bytes.
+	Memory Memory `json:"memory"`
 	// WorkloadHash is equal for runs that computed the same token ids.
-	WorkloadHash string            `json:"workload_hash,omitempty"`
-	Timing       Timing            `json:"timing"`
-	Harness      *Harness          `json:"harness"`
-	Warnings     note.List         `json:"warnings"`
-	Files        map[string]string `json:"files"`
+	WorkloadHash string `json:"workload_hash,omitempty"`
+	// Timing is where the time outside the window went, in seconds.
+	Timing Timing `json:"timing"`
+	// Harness is what measuring itself cost.
+	Harness *Harness `json:"harness"`
+	// Warnings are reasons to doubt the result.
+	Warnings note.List `json:"warnings"`
+	// Files are the names of the other files of the run, by what they hold.
+	Files map[string]string `json:"files"`
 }
 
 // Backend is the engine as it ran.
 type Backend struct {
-	Name    string `json:"name"`
+	// Name of the engine in study files.
+	Name string `json:"name"`
+	// Version of the engine.
 	Version string `json:"version"`
-	Tier    string `json:"tier"`
+	// Tier is how well the engine's steps are known.
+	Tier string `json:"tier"`
 	// Runner is process or container.
 	Runner string `json:"runner"`
 	// Image is that of the container: its name, the digest of its configuration, and the
 	// one under which a registry has it, empty for an image that was built here.
-	Image       string `json:"image,omitempty"`
-	ImageID     string `json:"image_id,omitempty"`
+	Image string `json:"image,omitempty"`
+	// ImageID is the digest of the image's configuration.
+	ImageID string `json:"image_id,omitempty"`
+	// ImageDigest is the digest under which a registry has the image.
 	ImageDigest string `json:"image_digest,omitempty"`
 
+	// Device is what the model ran on: cuda, rocm, cpu.
 	Device string `json:"device,omitempty"`
 	// DType and Attention are what the engine used, beside what was asked in
 	// config.
-	DType     string            `json:"dtype,omitempty"`
-	Attention string            `json:"attention,omitempty"`
-	Threads   int               `json:"threads,omitempty"`
-	Settings  map[string]string `json:"settings,omitempty"` // other knobs, as the engine used them
-	GPUs      []string          `json:"gpu_uuids,omitempty"`
-	StepClock string            `json:"step_clock,omitempty"`
-	Versions  map[string]string `json:"versions,omitempty"`
+	DType string `json:"dtype,omitempty"`
+	// Attention is the implementation of attention.
+	Attention string `json:"attention,omitempty"`
+	// Threads is the number of the engine's processor threads.
+	Threads  int               `json:"threads,omitempty"`
+	Settings map[string]string `json:"settings,omitempty"` // other knobs, as the engine used them
+	// GPUs are the UUIDs of the GPUs that held the model.
+	GPUs []string `json:"gpu_uuids,omitempty"`
+	// StepClock is how the limits of steps were taken.
+	StepClock string `json:"step_clock,omitempty"`
+	// Versions of the engine's libraries.
+	Versions map[string]string `json:"versions,omitempty"`
 	// EngineRun counts the runs on one engine: 1 had it started for itself, a later one
 	// took over the engine of the run before, with its model loaded.
 	EngineRun int `json:"engine_run,omitempty"`
@@ -78,11 +108,16 @@ type Backend struct {
 
 // Window is the measured time, on both clocks.
 type Window struct {
-	Start       time.Time `json:"start"`
-	End         time.Time `json:"end"`
-	StartMonoNS int64     `json:"start_mono_ns"`
-	EndMonoNS   int64     `json:"end_mono_ns"`
-	DurationS   float64   `json:"duration_s"`
+	// Start is the beginning by the wall clock.
+	Start time.Time `json:"start"`
+	// End is the end by the wall clock.
+	End time.Time `json:"end"`
+	// StartMonoNS is the beginning in nanoseconds of CLOCK_MONOTONIC.
+	StartMonoNS int64 `json:"start_mono_ns"`
+	// EndMonoNS is the end in nanoseconds of CLOCK_MONOTONIC.
+	EndMonoNS int64 `json:"end_mono_ns"`
+	// DurationS is the length in seconds.
+	DurationS float64 `json:"duration_s"`
 	// Repeats is how often the workload ran in the window.
 	Repeats int `json:"repeats"`
 	// Round is how many requests the engine was given at once, the next ones when these
@@ -93,44 +128,66 @@ type Window struct {
 
 // Tokens counts the work of the window.
 type Tokens struct {
-	Prompt         int64 `json:"prompt"`
+	// Prompt is how many prompt tokens the finished requests had.
+	Prompt int64 `json:"prompt"`
+	// PromptComputed is how many prompt tokens the engine processed; a cache saves some.
 	PromptComputed int64 `json:"prompt_computed"`
-	Output         int64 `json:"output"`
-	RequestsOK     int64 `json:"requests_ok"`
+	// Output is how many tokens were generated.
+	Output int64 `json:"output"`
+	// RequestsOK is how many requests were completed.
+	RequestsOK int64 `json:"requests_ok"`
+	// RequestsFailed is how many were not.
 	RequestsFailed int64 `json:"requests_failed"`
 	// Given and Asked are the prompt tokens handed to the engine and the output
 	// tokens asked of it.
 	Given int64 `json:"prompt_given"`
+	// Asked is in tokens, too.
 	Asked int64 `json:"output_asked"`
 }
 
 // Latency holds the distributions over requests (TTFT, TPOT, end to end) and over
 // tokens (ITL), in milliseconds.
 type Latency struct {
+	// TTFT is the time to the first token, per request.
 	TTFT *Distribution `json:"ttft_ms"`
-	ITL  *Distribution `json:"itl_ms"`
+	// ITL is the time between two tokens.
+	ITL *Distribution `json:"itl_ms"`
+	// TPOT is the mean time per output token after the first, per request.
 	TPOT *Distribution `json:"tpot_ms"`
-	E2E  *Distribution `json:"e2e_ms"`
+	// E2E is the time from submission to the last token, per request.
+	E2E *Distribution `json:"e2e_ms"`
 }
 
 // Distribution summarises values. SD is null for a single value.
 type Distribution struct {
-	N    int      `json:"n"`
-	Mean float64  `json:"mean"`
-	SD   *float64 `json:"sd"`
-	Min  float64  `json:"min"`
-	P50  float64  `json:"p50"`
-	P90  float64  `json:"p90"`
-	P95  float64  `json:"p95"`
-	P99  float64  `json:"p99"`
-	Max  float64  `json:"max"`
+	// N is the number of values.
+	N int `json:"n"`
+	// Mean of the values, in their unit, like all numbers here but N.
+	Mean float64 `json:"mean"`
+	// SD is the sample standard deviation; null for fewer than two values.
+	SD *float64 `json:"sd"`
+	// Min is the smallest value.
+	Min float64 `json:"min"`
+	// P50 is the median.
+	P50 float64 `json:"p50"`
+	// P90 is the 90th percentile.
+	P90 float64 `json:"p90"`
+	// P95 is the 95th percentile.
+	P95 float64 `json:"p95"`
+	// P99 is the 99th percentile.
+	P99 float64 `json:"p99"`
+	// Max is the largest value.
+	Max float64 `json:"max"`
 }
 
 // Throughput over the window.
 type Throughput struct {
+	// OutputTokensPerS is generated tokens per second.
 	OutputTokensPerS float64 `json:"output_tokens_per_s"`
-	TotalTokensPerS  float64 `json:"total_tokens_per_s"`
-	RequestsPerS     float64 `json:"requests_per_s"`
+	// TotalTokensPerS is prompt and generated tokens per second.
+	TotalTokensPerS float64 `json:"total_tokens_per_s"`
+	// RequestsPerS is completed requests per second.
+	RequestsPerS float64 `json:"requests_per_s"`
 }
 
 // Provenance says what stands behind an energy number.
@@ -159,6 +216,7 @@ func (p Provenance) Of(backend string) Provenance {
 
 // Quantity is a number with its doubts; null where it is not known.
 type Quantity struct {
+	// Value in the unit of the key that holds the quantity.
 	Value float64 `json:"value"`
 	// CI95 is the 95 % statistical interval of this one run: sensor timing and
 	// quantisation. It says nothing about the spread between runs.
@@ -166,8 +224,10 @@ type Quantity struct {
 	// Gain95 is the sensor's own gain uncertainty (95 %), in the unit of Value. It
 	// cancels in ratios on one device.
 	Gain95 float64 `json:"gain95"`
-	Method string  `json:"method"`
-	Source string  `json:"source"`
+	// Method is how the value was found.
+	Method string `json:"method"`
+	// Source names the call behind it, such as nvml.energy.
+	Source string `json:"source"`
 	// Budget says what the statistical interval is made of.
 	Budget []BudgetTerm `json:"budget,omitempty"`
 }
@@ -175,59 +235,84 @@ type Quantity struct {
 // BudgetTerm is one part of a statistical interval. Independent parts add in
 // quadrature.
 type BudgetTerm struct {
-	Term   string  `json:"term"`
+	// Term names the part.
+	Term string `json:"term"`
+	// Half95 is half the width of its 95 % interval, in the unit of the quantity.
 	Half95 float64 `json:"half95"`
 }
 
 // Energy of the window. The values cover the devices that ran the model (Scope).
 type Energy struct {
+	// Provenance is what stands behind the numbers.
 	Provenance Provenance `json:"provenance"`
 	// Reason says why energy, or a part of it, is null.
-	Reason  string   `json:"reason"`
-	Scope   string   `json:"scope"` // gpu, cpu or ""
+	Reason string `json:"reason"`
+	Scope  string `json:"scope"` // gpu, cpu or ""
+	// Sources are the calls that were read.
 	Sources []string `json:"sources"`
 
 	// Missing lists the sensors that could not be read.
 	Missing []power.Unavailable `json:"missing,omitempty"`
 
+	// TotalJ is the energy of the window, in joules.
 	TotalJ *Quantity `json:"total_j"`
 	// NetJ is net of the bare idle power (BaselineW, before the engine was
 	// started), NetResidentJ of the idle power with the model loaded (ResidentW).
-	NetJ         *Quantity `json:"net_j"`
+	NetJ *Quantity `json:"net_j"`
+	// NetResidentJ is in joules, too.
 	NetResidentJ *Quantity `json:"net_resident_j"`
-	MeanW        *Quantity `json:"mean_w"`
-	BaselineW    *Quantity `json:"baseline_w"`
-	ResidentW    *Quantity `json:"resident_w"`
+	// MeanW is the mean power of the window, in watts.
+	MeanW *Quantity `json:"mean_w"`
+	// BaselineW is the bare idle power, in watts.
+	BaselineW *Quantity `json:"baseline_w"`
+	// ResidentW is the idle power with the model loaded, in watts.
+	ResidentW *Quantity `json:"resident_w"`
 	// MinWindow is how long a window must be for a wanted precision of total_j.
 	MinWindow *MinWindow `json:"min_window"`
 
-	UnattributedJ *Quantity  `json:"unattributed_j"`
-	Agreement     *Agreement `json:"agreement"`
-	Devices       []Device   `json:"devices"`
-	Phases        *Phases    `json:"phases"`
+	// UnattributedJ is what belongs to no phase, in joules.
+	UnattributedJ *Quantity `json:"unattributed_j"`
+	// Agreement compares counter and series over the devices that are counted.
+	Agreement *Agreement `json:"agreement"`
+	// Devices are all metered devices, counted or not.
+	Devices []Device `json:"devices"`
+	// Phases splits the energy by prefill and decode.
+	Phases *Phases `json:"phases"`
 	// PhasesReason says why phases is null.
 	PhasesReason string `json:"phases_reason,omitempty"`
 
-	PerOutputTokenJ   *Quantity `json:"per_output_token_j"`
-	PerTotalTokenJ    *Quantity `json:"per_total_token_j"`
-	PerRequestJ       *Quantity `json:"per_request_j"`
+	// PerOutputTokenJ is joules per generated token.
+	PerOutputTokenJ *Quantity `json:"per_output_token_j"`
+	// PerTotalTokenJ is joules per prompt or generated token.
+	PerTotalTokenJ *Quantity `json:"per_total_token_j"`
+	// PerRequestJ is joules per completed request.
+	PerRequestJ *Quantity `json:"per_request_j"`
+	// WhPer1000Requests is watt hours per 1000 requests.
 	WhPer1000Requests *Quantity `json:"wh_per_1000_requests"`
-	TokensPerJ        *Quantity `json:"tokens_per_j"`
-	CO2eG             *Quantity `json:"co2e_g"`
-	Cost              *Quantity `json:"cost"`
+	// TokensPerJ is generated tokens per joule.
+	TokensPerJ *Quantity `json:"tokens_per_j"`
+	// CO2eG is grams of CO2 equivalent, by the study's carbon intensity and PUE.
+	CO2eG *Quantity `json:"co2e_g"`
+	// Cost is in the currency of the study's price, with its PUE.
+	Cost *Quantity `json:"cost"`
 }
 
 // MinWindow is the length of a window from which the timing of the sensor's
 // readings makes the total uncertain by at most ±1 % and ±5 % (95 %).
 type MinWindow struct {
+	// For1PctS is in seconds.
 	For1PctS float64 `json:"for_1_pct_s"`
+	// For5PctS is in seconds.
 	For5PctS float64 `json:"for_5_pct_s"`
 }
 
 // Agreement compares two ways of measuring the same window.
 type Agreement struct {
-	CounterJ      *float64 `json:"counter_j"`
-	IntegralJ     *float64 `json:"integral_j"`
+	// CounterJ is joules by the energy counter.
+	CounterJ *float64 `json:"counter_j"`
+	// IntegralJ is joules by the integral of the power series.
+	IntegralJ *float64 `json:"integral_j"`
+	// DifferencePct is how much the integral differs from the counter, in percent.
 	DifferencePct *float64 `json:"difference_pct"`
 	Verdict       string   `json:"verdict"` // ok, warn, fail, single_source, same_source
 }
@@ -235,39 +320,57 @@ type Agreement struct {
 // Device is the energy of one metered device over the window. Counted says that
 // it is part of total_j.
 type Device struct {
-	Device   string `json:"device"`
-	Kind     string `json:"kind"`
-	Name     string `json:"name"`
-	UUID     string `json:"uuid,omitempty"`
-	Modelled bool   `json:"modelled,omitempty"`
+	// Device is its ID: gpu0, package-0.
+	Device string `json:"device"`
+	// Kind is gpu, cpu, dram, module or remote.
+	Kind string `json:"kind"`
+	// Name is the product name.
+	Name string `json:"name"`
+	// UUID of a GPU.
+	UUID string `json:"uuid,omitempty"`
+	// Modelled reports that no sensor stands behind the numbers.
+	Modelled bool `json:"modelled,omitempty"`
 	// Scope is gpu or module where the sensor says which; OverNetwork marks a
 	// remote source.
-	Scope       string    `json:"scope,omitempty"`
-	OverNetwork bool      `json:"over_network,omitempty"`
-	Counted     bool      `json:"counted"`
-	EnergyJ     *Quantity `json:"energy_j"`
+	Scope string `json:"scope,omitempty"`
+	// OverNetwork reports that the sensor was read over the network.
+	OverNetwork bool `json:"over_network,omitempty"`
+	// Counted reports that the device is part of total_j.
+	Counted bool `json:"counted"`
+	// EnergyJ is its energy over the window, in joules.
+	EnergyJ *Quantity `json:"energy_j"`
 	// BaselineW and ResidentW are the values of Bare and Resident.
-	BaselineW *float64    `json:"baseline_w"`
-	ResidentW *float64    `json:"resident_w"`
-	Bare      *Idle       `json:"bare_idle,omitempty"`
-	Resident  *Idle       `json:"resident_idle,omitempty"`
-	Agreement *Agreement  `json:"agreement"`
-	Series    *SeriesInfo `json:"series"`
+	BaselineW *float64 `json:"baseline_w"`
+	// ResidentW is in watts, like BaselineW.
+	ResidentW *float64 `json:"resident_w"`
+	// Bare is the idle power before the engine was started.
+	Bare *Idle `json:"bare_idle,omitempty"`
+	// Resident is the idle power with the model loaded.
+	Resident *Idle `json:"resident_idle,omitempty"`
+	// Agreement compares its counter and its series.
+	Agreement *Agreement `json:"agreement"`
+	// Series describes its power series.
+	Series *SeriesInfo `json:"series"`
 	// Profile is what the self-test knew about the series' sensor.
 	Profile *power.SourceProfile `json:"profile,omitempty"`
 	// SwingPct is what it knew of the counter, see power.Profile.
 	SwingPct *float64 `json:"swing_pct,omitempty"`
-	Reason   string   `json:"reason,omitempty"`
+	// Reason is why EnergyJ is null.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Idle is the power of an idle device.
 type Idle struct {
-	W      float64 `json:"w"`
+	// W is the power in watts.
+	W float64 `json:"w"`
+	// Half95 is half the width of its 95 % interval, in watts.
 	Half95 float64 `json:"half95"`
 	// DriftW is the change of power over the stretch, DriftHalf95 its interval.
-	DriftW      float64 `json:"drift_w"`
+	DriftW float64 `json:"drift_w"`
+	// DriftHalf95 is in watts, like DriftW.
 	DriftHalf95 float64 `json:"drift_half95"`
-	Source      string  `json:"source"`
+	// Source names the call behind it.
+	Source string `json:"source"`
 	// AgeS is set for a value of an earlier run: how long before this one it was
 	// measured.
 	AgeS   float64 `json:"age_s,omitempty"`
@@ -276,13 +379,20 @@ type Idle struct {
 
 // SeriesInfo describes the power series of a device inside the window.
 type SeriesInfo struct {
-	Source       string  `json:"source"`
-	Samples      int     `json:"samples"`
-	SamplesPerS  float64 `json:"samples_per_s"`
-	WindowMS     float64 `json:"window_ms"`
+	// Source names the call behind the samples.
+	Source string `json:"source"`
+	// Samples is how many lie in the window.
+	Samples int `json:"samples"`
+	// SamplesPerS is how many there are per second.
+	SamplesPerS float64 `json:"samples_per_s"`
+	// WindowMS is the sensor's averaging time, in milliseconds.
+	WindowMS float64 `json:"window_ms"`
+	// LargestGapMS is the longest time between two samples, in milliseconds.
 	LargestGapMS float64 `json:"largest_gap_ms"`
-	Gaps         int     `json:"gaps"`
-	CoveragePct  float64 `json:"coverage_pct"`
+	// Gaps is how many stretches have no power.
+	Gaps int `json:"gaps"`
+	// CoveragePct is the share of the window with known power, in percent.
+	CoveragePct float64 `json:"coverage_pct"`
 	// Clock says how well the stamps of the sensor's wall clock map to
 	// CLOCK_MONOTONIC; null for a source without stamps of its own.
 	Clock *power.ClockInfo `json:"clock"`
@@ -291,10 +401,14 @@ type SeriesInfo struct {
 // Phases splits the energy of the window. Phases, idle time (other) and
 // unattributed_j add up to total_j.
 type Phases struct {
-	Method  string `json:"method"`
+	// Method is how the energy was split.
+	Method string `json:"method"`
+	// Prefill is the energy of steps over prompt tokens.
 	Prefill *Phase `json:"prefill"`
-	Decode  *Phase `json:"decode"`
-	Other   *Phase `json:"other"`
+	// Decode is the energy of steps that generate tokens.
+	Decode *Phase `json:"decode"`
+	// Other is the energy of the time without a step.
+	Other *Phase `json:"other"`
 	// SharedJ is what mixed steps spent on both phases together; each has half.
 	SharedJ float64 `json:"shared_j"`
 	// Fits say how the split was found, one per device.
@@ -303,94 +417,139 @@ type Phases struct {
 
 // PhaseFit is the regression behind the split on one device.
 type PhaseFit struct {
+	// Device is the ID of the metered device.
 	Device string `json:"device"`
 	// Condition is the condition number of the terms that the split needs.
 	Condition float64 `json:"condition_number"`
-	Samples   int     `json:"samples"`
+	// Samples is how many power samples were fitted.
+	Samples int `json:"samples"`
 	// ResidualW is the standard deviation of what the model does not explain.
 	ResidualW float64 `json:"residual_w"`
 	// The sensor averages over WindowMS what a low-pass filter with the time
 	// constant FilterMS shows, LagMS later. All as fitted.
-	FilterMS   float64 `json:"filter_ms"`
+	FilterMS float64 `json:"filter_ms"`
+	// FilterSDMS is the standard error of FilterMS, in milliseconds.
 	FilterSDMS float64 `json:"filter_sd_ms"`
-	WindowMS   float64 `json:"window_ms"`
+	// WindowMS is in milliseconds.
+	WindowMS float64 `json:"window_ms"`
+	// WindowSDMS is its standard error, in milliseconds.
 	WindowSDMS float64 `json:"window_sd_ms"`
-	LagMS      float64 `json:"lag_ms"`
-	LagSDMS    float64 `json:"lag_sd_ms"`
-	Terms      []Term  `json:"terms"`
+	// LagMS is in milliseconds.
+	LagMS float64 `json:"lag_ms"`
+	// LagSDMS is its standard error, in milliseconds.
+	LagSDMS float64 `json:"lag_sd_ms"`
+	// Terms are those of the fitted model.
+	Terms []Term `json:"terms"`
 }
 
 // Term of the power model.
 type Term struct {
-	Name string  `json:"name"`
-	W    float64 `json:"w"`
-	SDW  float64 `json:"sd_w"`
+	// Name is what the term stands for.
+	Name string `json:"name"`
+	// W is the fitted power, in watts.
+	W float64 `json:"w"`
+	// SDW is its standard error, in watts.
+	SDW float64 `json:"sd_w"`
 }
 
 // Phase is the energy of one kind of engine step. Energy is null where it cannot
 // be defended; Reason says why. Low and High bound it over all ways of sharing out
 // what mixed steps spend on both phases, the statistical interval included.
 type Phase struct {
-	EnergyJ   *float64    `json:"energy_j"`
-	CI95      *[2]float64 `json:"ci95"`
-	Gain95    *float64    `json:"gain95"`
-	LowJ      *float64    `json:"low_j"`
-	HighJ     *float64    `json:"high_j"`
-	DurationS float64     `json:"duration_s"`
-	Tokens    int64       `json:"tokens"`
-	JPerToken *float64    `json:"j_per_token"`
+	// EnergyJ is the energy in joules.
+	EnergyJ *float64 `json:"energy_j"`
+	// CI95 is its 95 % statistical interval, in joules.
+	CI95 *[2]float64 `json:"ci95"`
+	// Gain95 is the uncertainty of the sensor's gain (95 %), in joules.
+	Gain95 *float64 `json:"gain95"`
+	// LowJ is the lower bound, in joules.
+	LowJ *float64 `json:"low_j"`
+	// HighJ is the upper bound, in joules.
+	HighJ *float64 `json:"high_j"`
+	// DurationS is how long steps of the phase ran, in seconds.
+	DurationS float64 `json:"duration_s"`
+	// Tokens is how many tokens the phase computed.
+	Tokens int64 `json:"tokens"`
+	// JPerToken is joules per token of the phase.
+	JPerToken *float64 `json:"j_per_token"`
 	// The interval and the gain of JPerToken are those of EnergyJ, per token.
-	JPerTokenCI95   *[2]float64 `json:"j_per_token_ci95"`
-	JPerTokenGain95 *float64    `json:"j_per_token_gain95"`
-	MeanW           *float64    `json:"mean_w"`
+	JPerTokenCI95 *[2]float64 `json:"j_per_token_ci95"`
+	// JPerTokenGain95 is in joules per token.
+	JPerTokenGain95 *float64 `json:"j_per_token_gain95"`
+	// MeanW is the mean power of the phase, in watts.
+	MeanW *float64 `json:"mean_w"`
 	// Method and Source are set where EnergyJ is.
 	Method string `json:"method,omitempty"`
+	// Source names the call behind the power.
 	Source string `json:"source,omitempty"`
+	// Reason is why EnergyJ is null.
 	Reason string `json:"reason,omitempty"`
 }
 
 // Compute is what the architecture asks for, from its shape.
 type Compute struct {
-	Parameters   int64    `json:"parameters"`
-	NonEmbedding int64    `json:"parameters_non_embedding"`
-	Active       int64    `json:"parameters_active"`
-	FLOPs        float64  `json:"flops"`
-	FLOPsPrefill float64  `json:"flops_prefill"`
-	FLOPsDecode  float64  `json:"flops_decode"`
-	FLOPsPerS    float64  `json:"flops_per_s"`
-	FLOPsPerJ    *float64 `json:"flops_per_j"`
+	// Parameters is the number of the model's parameters.
+	Parameters int64 `json:"parameters"`
+	// NonEmbedding is the number without embeddings.
+	NonEmbedding int64 `json:"parameters_non_embedding"`
+	// Active is how many of them one token uses.
+	Active int64 `json:"parameters_active"`
+	// FLOPs is the floating-point operations of the window.
+	FLOPs float64 `json:"flops"`
+	// FLOPsPrefill is the part for prompt tokens.
+	FLOPsPrefill float64 `json:"flops_prefill"`
+	// FLOPsDecode is the part for generated tokens.
+	FLOPsDecode float64 `json:"flops_decode"`
+	// FLOPsPerS is operations per second.
+	FLOPsPerS float64 `json:"flops_per_s"`
+	// FLOPsPerJ is operations per joule.
+	FLOPsPerJ *float64 `json:"flops_per_j"`
 }
 
 // Memory of the engine. PeakBytes is the engine's own figure where it has one, else that
 // of its processes; ProcessPeakBytes is always the latter.
 type Memory struct {
-	PeakBytes  *int64       `json:"peak_bytes"`
-	Method     MemoryMethod `json:"method,omitempty"`
-	PeakSource string       `json:"peak_source,omitempty"`
+	// PeakBytes is the peak during the window, in bytes.
+	PeakBytes *int64 `json:"peak_bytes"`
+	// Method is what PeakBytes counts.
+	Method MemoryMethod `json:"method,omitempty"`
+	// PeakSource names the call behind it.
+	PeakSource string `json:"peak_source,omitempty"`
 	// Reason says why ProcessPeakBytes is null, and PeakBytes where it is null, too.
-	Reason           string       `json:"reason,omitempty"`
-	ProcessPeakBytes *int64       `json:"process_peak_bytes"`
-	ProcessMethod    MemoryMethod `json:"process_method,omitempty"`
-	ProcessSource    string       `json:"process_source,omitempty"`
-	EstimatedBytes   *int64       `json:"estimated_bytes"`
+	Reason string `json:"reason,omitempty"`
+	// ProcessPeakBytes is the peak of the engine's processes, in bytes.
+	ProcessPeakBytes *int64 `json:"process_peak_bytes"`
+	// ProcessMethod is what ProcessPeakBytes counts.
+	ProcessMethod MemoryMethod `json:"process_method,omitempty"`
+	// ProcessSource names the call behind it.
+	ProcessSource string `json:"process_source,omitempty"`
+	// EstimatedBytes is what was expected before the run, in bytes.
+	EstimatedBytes *int64 `json:"estimated_bytes"`
 }
 
 // Timing is where the time of the run went outside the window, in seconds.
 type Timing struct {
 	// GapS is the pause before the run, TookS the time since the end of the one before, or
 	// since the study was started or gone on with: those of all runs are the study's.
-	GapS      float64 `json:"gap_s"`
-	TookS     float64 `json:"took_s,omitempty"`
+	GapS float64 `json:"gap_s"`
+	// TookS is in seconds, like all times here.
+	TookS float64 `json:"took_s,omitempty"`
+	// BaselineS is the measurement of the idle machine.
 	BaselineS float64 `json:"baseline_s"`
 	// The idle window inside power.parquet; 0 without a baseline.
 	BaselineStartMonoNS int64 `json:"baseline_start_mono_ns"`
-	BaselineEndMonoNS   int64 `json:"baseline_end_mono_ns"`
+	// BaselineEndMonoNS is in nanoseconds of CLOCK_MONOTONIC, like its beginning.
+	BaselineEndMonoNS int64 `json:"baseline_end_mono_ns"`
 	// The idle window with the model loaded.
-	ResidentStartMonoNS int64   `json:"resident_start_mono_ns"`
-	ResidentEndMonoNS   int64   `json:"resident_end_mono_ns"`
-	LoadS               float64 `json:"load_s"`
-	WarmupS             float64 `json:"warmup_s"`
-	WindowS             float64 `json:"window_s"`
+	ResidentStartMonoNS int64 `json:"resident_start_mono_ns"`
+	// ResidentEndMonoNS is in nanoseconds of CLOCK_MONOTONIC, like its beginning.
+	ResidentEndMonoNS int64 `json:"resident_end_mono_ns"`
+	// LoadS is the start of the engine and the loading of the model.
+	LoadS float64 `json:"load_s"`
+	// WarmupS is the warm-up.
+	WarmupS float64 `json:"warmup_s"`
+	// WindowS is the window.
+	WindowS float64 `json:"window_s"`
 	// DiscardedWindowS is the length of a window that was too short and was measured
 	// again.
 	DiscardedWindowS float64 `json:"discarded_window_s"`
@@ -403,7 +562,8 @@ type Harness struct {
 	// the engine is another process.
 	CPUS          float64 `json:"cpu_s"`
 	SamplerCPUPct float64 `json:"sampler_cpu_pct"` // of one core
-	SamplerPolls  int     `json:"sampler_polls"`
+	// SamplerPolls is how often meters were polled.
+	SamplerPolls int `json:"sampler_polls"`
 	// SamplerBytes is the memory that the sampled series took during the window.
 	SamplerBytes int64 `json:"sampler_bytes"`
 	// PeakBytes is the program's peak memory so far.
@@ -411,20 +571,29 @@ type Harness struct {
 	// EnergyJ is the program's part of the processor's energy above idle, by its
 	// share of all processor time: an estimate. Null where the processor is not
 	// metered.
-	EnergyJ      *float64 `json:"energy_j"`
-	HostCPUS     *float64 `json:"host_cpu_s"` // processor time of all processes
-	ClockSlackNS int64    `json:"clock_slack_ns"`
-	Gaps         []Gap    `json:"gaps"`
-	Errors       []string `json:"errors"`
+	EnergyJ  *float64 `json:"energy_j"`
+	HostCPUS *float64 `json:"host_cpu_s"` // processor time of all processes
+	// ClockSlackNS is how exactly wall clock and CLOCK_MONOTONIC were read together, in
+	// nanoseconds.
+	ClockSlackNS int64 `json:"clock_slack_ns"`
+	// Gaps are stretches without samples.
+	Gaps []Gap `json:"gaps"`
+	// Errors are what failed while sampling, each once.
+	Errors []string `json:"errors"`
 }
 
 // Gap is a stretch for which a series has no samples.
 type Gap struct {
-	Device  string `json:"device"`
-	Source  string `json:"source"`
-	StartNS int64  `json:"start_ns"`
-	EndNS   int64  `json:"end_ns"`
-	Reason  string `json:"reason"`
+	// Device is the ID of the metered device.
+	Device string `json:"device"`
+	// Source names the series.
+	Source string `json:"source"`
+	// StartNS is the beginning, in nanoseconds of CLOCK_MONOTONIC.
+	StartNS int64 `json:"start_ns"`
+	// EndNS is the end, in nanoseconds of CLOCK_MONOTONIC.
+	EndNS int64 `json:"end_ns"`
+	// Reason is why there are no samples.
+	Reason string `json:"reason"`
 }
 
 // Warn raises a doubt about the result.

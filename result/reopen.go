@@ -18,7 +18,10 @@ import (
 )
 
 // LockedError says that another process writes to a study's folder.
-type LockedError struct{ Path string }
+type LockedError struct {
+	// Path of the study's folder.
+	Path string
+}
 
 // Error names the folder.
 func (e *LockedError) Error() string {
@@ -42,7 +45,9 @@ func lock(journal *os.File) error {
 
 // RunKey names one run of a study.
 type RunKey struct {
-	ID    string
+	// ID of the experiment.
+	ID string
+	// Cycle counts its runs, from 1.
 	Cycle int
 }
 

@@ -14,20 +14,26 @@ import (
 // Row is a run in brief: what a summary is made of. It stands in the run's line of the
 // journal, so that a summary does not have to read every result.json.
 type Row struct {
-	ID     string `json:"id"`
-	Cycle  int    `json:"cycle"`
+	// ID of the experiment.
+	ID string `json:"id"`
+	// Cycle counts the runs of the experiment, from 1.
+	Cycle int `json:"cycle"`
+	// Status is the outcome.
 	Status Status `json:"status"`
 	// Class and Message are those of the failure.
-	Class   note.Class `json:"class,omitempty"`
-	Message string     `json:"message,omitempty"`
+	Class note.Class `json:"class,omitempty"`
+	// Message is one sentence.
+	Message string `json:"message,omitempty"`
 	// Values are the run's metrics.
 	Values Values `json:"values"`
 	// Provenance of the energy, and the reason why a run that was ok has none.
 	Provenance Provenance `json:"provenance,omitempty"`
-	Reason     string     `json:"reason,omitempty"`
+	// Reason is why a run that was ok has no energy.
+	Reason string `json:"reason,omitempty"`
 	// MemoryMethod is what memory.peak_bytes counts, ProcessMethod what
 	// memory.process_peak_bytes does.
-	MemoryMethod  MemoryMethod `json:"memory_method,omitempty"`
+	MemoryMethod MemoryMethod `json:"memory_method,omitempty"`
+	// ProcessMethod is empty where memory was not measured, like MemoryMethod.
 	ProcessMethod MemoryMethod `json:"process_method,omitempty"`
 	// DType is what the engine used.
 	DType string `json:"dtype,omitempty"`

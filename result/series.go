@@ -13,11 +13,17 @@ import (
 
 // PowerRow is a row of power.parquet.
 type PowerRow struct {
-	MonoNS   int64   `parquet:"mono_ns"`
-	UnixNS   int64   `parquet:"unix_ns"`
-	Device   string  `parquet:"device,dict"`
-	Source   string  `parquet:"source,dict"`
-	PowerW   float64 `parquet:"power_w"`
+	// MonoNS is the stamp in nanoseconds of CLOCK_MONOTONIC.
+	MonoNS int64 `parquet:"mono_ns"`
+	// UnixNS is the stamp in nanoseconds of the wall clock.
+	UnixNS int64 `parquet:"unix_ns"`
+	// Device is the ID of the metered device.
+	Device string `parquet:"device,dict"`
+	// Source names the call behind the value.
+	Source string `parquet:"source,dict"`
+	// PowerW is the power in watts.
+	PowerW float64 `parquet:"power_w"`
+	// WindowMS is the time over which the sensor averaged, in milliseconds.
 	WindowMS float64 `parquet:"window_ms"`
 	// SinceNS is, for a polled value, when the last poll that still saw another one
 	// began: the sensor's update lies between it and mono_ns. 0 elsewhere.
@@ -27,14 +33,22 @@ type PowerRow struct {
 // TelemetryRow is a row of telemetry.parquet; what a device does not report is
 // null.
 type TelemetryRow struct {
-	MonoNS          int64    `parquet:"mono_ns"`
-	Device          string   `parquet:"device,dict"`
-	TemperatureC    *float64 `parquet:"temperature_c,optional"`
-	SMClockMHz      *float64 `parquet:"sm_clock_mhz,optional"`
-	MemClockMHz     *float64 `parquet:"mem_clock_mhz,optional"`
-	UtilizationPct  *float64 `parquet:"utilization_pct,optional"`
-	MemoryUsedBytes *int64   `parquet:"memory_used_bytes,optional"`
-	Throttle        *int64   `parquet:"throttle,optional"`
+	// MonoNS is the instant in nanoseconds of CLOCK_MONOTONIC.
+	MonoNS int64 `parquet:"mono_ns"`
+	// Device is the ID of the metered device.
+	Device string `parquet:"device,dict"`
+	// TemperatureC is in degrees Celsius.
+	TemperatureC *float64 `parquet:"temperature_c,optional"`
+	// SMClockMHz is the clock of the processors.
+	SMClockMHz *float64 `parquet:"sm_clock_mhz,optional"`
+	// MemClockMHz is the clock of the memory.
+	MemClockMHz *float64 `parquet:"mem_clock_mhz,optional"`
+	// UtilizationPct is the share of time in which some kernel ran, in percent.
+	UtilizationPct *float64 `parquet:"utilization_pct,optional"`
+	// MemoryUsedBytes is the memory in use, by any process.
+	MemoryUsedBytes *int64 `parquet:"memory_used_bytes,optional"`
+	// Throttle is the bit mask of NVML's clocks-event reasons.
+	Throttle *int64 `parquet:"throttle,optional"`
 }
 
 // CounterRow is a row of counters.parquet: one reading of an energy counter, with
@@ -42,45 +56,72 @@ type TelemetryRow struct {
 type CounterRow struct {
 	// SinceNS is, for a snapped reading, when the last call that still saw the old
 	// value began; the update lies between it and after_ns.
-	SinceNS  int64  `parquet:"since_ns"`
-	BeforeNS int64  `parquet:"before_ns"`
-	AfterNS  int64  `parquet:"after_ns"`
-	Device   string `parquet:"device,dict"`
-	Source   string `parquet:"source,dict"`
-	EnergyUJ int64  `parquet:"energy_uj"`
+	SinceNS int64 `parquet:"since_ns"`
+	// BeforeNS is the beginning of the call, in nanoseconds of CLOCK_MONOTONIC.
+	BeforeNS int64 `parquet:"before_ns"`
+	// AfterNS is its end.
+	AfterNS int64 `parquet:"after_ns"`
+	// Device is the ID of the metered device.
+	Device string `parquet:"device,dict"`
+	// Source names the counter.
+	Source string `parquet:"source,dict"`
+	// EnergyUJ is the counter in microjoules.
+	EnergyUJ int64 `parquet:"energy_uj"`
 	// RefreshNS is the counter's update period, 0 if it was not measured.
 	RefreshNS int64 `parquet:"refresh_ns"`
-	Snapped   bool  `parquet:"snapped"`
+	// Snapped reports that the call was the first to see a new value.
+	Snapped bool `parquet:"snapped"`
 }
 
 // RequestRow is a row of requests.parquet.
 type RequestRow struct {
-	ID             int64   `parquet:"id"`
-	Task           string  `parquet:"task,dict"`
-	SubmittedNS    int64   `parquet:"submitted_ns"`
-	PrefillStartNS int64   `parquet:"prefill_start_ns"`
-	FirstTokenNS   int64   `parquet:"first_token_ns"`
-	EndNS          int64   `parquet:"end_ns"`
-	TokenNS        []int64 `parquet:"token_ns,list"`
-	PromptTokens   int64   `parquet:"prompt_tokens"`
-	PromptComputed int64   `parquet:"prompt_computed"`
-	OutputTokens   int64   `parquet:"output_tokens"`
-	FinishReason   string  `parquet:"finish_reason,dict"`
-	OK             bool    `parquet:"ok"`
-	Failure        string  `parquet:"failure,dict"`
+	// ID counts the requests, from 0.
+	ID int64 `parquet:"id"`
+	// Task is where the prompt comes from; it may be empty.
+	Task string `parquet:"task,dict"`
+	// SubmittedNS is when the engine was given the request, in nanoseconds of
+	// CLOCK_MONOTONIC.
+	SubmittedNS int64 `parquet:"submitted_ns"`
+	// PrefillStartNS is when its first prompt token was processed.
+	PrefillStartNS int64 `parquet:"prefill_start_ns"`
+	// FirstTokenNS is when its first output token was there.
+	FirstTokenNS int64 `parquet:"first_token_ns"`
+	// EndNS is when its last output token was there.
+	EndNS int64 `parquet:"end_ns"`
+	// TokenNS has a stamp for each output token.
+	TokenNS []int64 `parquet:"token_ns,list"`
+	// PromptTokens is how many prompt tokens the engine was given.
+	PromptTokens int64 `parquet:"prompt_tokens"`
+	// PromptComputed is how many of them it processed.
+	PromptComputed int64 `parquet:"prompt_computed"`
+	// OutputTokens is how many tokens it generated.
+	OutputTokens int64 `parquet:"output_tokens"`
+	// FinishReason is length for a forced output.
+	FinishReason string `parquet:"finish_reason,dict"`
+	// OK reports that the request was completed.
+	OK bool `parquet:"ok"`
+	// Failure is why it was not; empty if it was.
+	Failure string `parquet:"failure,dict"`
 	// PrefillJ and DecodeJ are the request's part of the phases' energy; null
 	// without a phase split.
 	PrefillJ *float64 `parquet:"prefill_j,optional"`
-	DecodeJ  *float64 `parquet:"decode_j,optional"`
+	// DecodeJ is in joules, like PrefillJ.
+	DecodeJ *float64 `parquet:"decode_j,optional"`
 }
 
 // StepRow is a row of steps.parquet.
 type StepRow struct {
-	StartNS       int64 `parquet:"start_ns"`
-	EndNS         int64 `parquet:"end_ns"`
+	// StartNS is the beginning, in nanoseconds of CLOCK_MONOTONIC.
+	StartNS int64 `parquet:"start_ns"`
+	// EndNS is the end.
+	EndNS int64 `parquet:"end_ns"`
+	// PrefillTokens is how many prompt tokens the step processed.
 	PrefillTokens int64 `parquet:"prefill_tokens"`
-	DecodeTokens  int64 `parquet:"decode_tokens"`
-	Sequences     int64 `parquet:"sequences"`
+	// DecodeTokens is how many tokens it generated by decoding.
+	DecodeTokens int64 `parquet:"decode_tokens"`
+	// Sequences is how many took part.
+	Sequences int64 `parquet:"sequences"`
+	// ContextTokens is the length of their KV caches after the step, in all.
 	ContextTokens int64 `parquet:"context_tokens"`
 }
 

@@ -14,15 +14,22 @@ import (
 // Spread describes one number over the cycles of a configuration. Nothing of it is
 // known from the runs' own intervals: it is what repeating shows.
 type Spread struct {
-	N      int      `json:"n"`
-	Mean   float64  `json:"mean"`
+	// N is the number of runs with a value.
+	N int `json:"n"`
+	// Mean of the values, in the unit of the metric, like all numbers here but N.
+	Mean float64 `json:"mean"`
+	// Median of the values.
 	Median float64  `json:"median"`
 	SD     *float64 `json:"sd"` // null for one run
-	Min    float64  `json:"min"`
-	Max    float64  `json:"max"`
+	// Min is the smallest value.
+	Min float64 `json:"min"`
+	// Max is the largest value.
+	Max float64 `json:"max"`
 	// Percentiles by linear interpolation between the runs.
-	P5  float64 `json:"p5"`
+	P5 float64 `json:"p5"`
+	// P50 is the median.
 	P50 float64 `json:"p50"`
+	// P95 is the 95th percentile.
 	P95 float64 `json:"p95"`
 	// CI95 is Student's 95 % interval of the mean; null for one run.
 	CI95 *[2]float64 `json:"ci95"`

@@ -35,37 +35,49 @@ const (
 // StudyResult is what a study found: the content of summary.json, and what --json
 // prints. It can be rebuilt from the study's folder.
 type StudyResult struct {
-	SchemaVersion int       `json:"schema_version"`
-	Name          string    `json:"name"`
-	Dir           string    `json:"dir"`
-	Finished      time.Time `json:"finished"`
+	// SchemaVersion is the version of this form.
+	SchemaVersion int `json:"schema_version"`
+	// Name of the study.
+	Name string `json:"name"`
+	// Dir is the study's folder.
+	Dir string `json:"dir"`
+	// Finished is when the summary was made.
+	Finished time.Time `json:"finished"`
 	// Complete says that every planned run has been made, well or badly, and that no
 	// more cycles are to be made. Runs that were interrupted or left out are not made.
 	Complete bool `json:"complete"`
 	// Ended says why no more runs were made, and Left how many are left to make, at
 	// least: how many cycles a wanted precision takes is not known beforehand.
-	Ended   Ended `json:"ended"`
-	Left    int   `json:"left"`
-	Planned int   `json:"planned"`
-	OK      int   `json:"ok"`
-	Failed  int   `json:"failed"`
+	Ended Ended `json:"ended"`
+	// Left is a number of runs.
+	Left int `json:"left"`
+	// Planned is how many runs were planned.
+	Planned int `json:"planned"`
+	// OK is how many runs have a result.
+	OK int `json:"ok"`
+	// Failed is how many have none.
+	Failed int `json:"failed"`
 	// LeftOut and Interrupted runs are on record, but not made.
-	LeftOut     int `json:"left_out"`
+	LeftOut int `json:"left_out"`
+	// Interrupted is how many were broken off by the user.
 	Interrupted int `json:"interrupted"`
 	// ElapsedS is the time that all runs took, pauses included, over all parts of a
 	// study that was gone on with.
 	ElapsedS float64 `json:"elapsed_s"`
 	// Caveats are reasons to doubt the study as a whole, Doubts the warnings of its runs.
 	Caveats note.List `json:"caveats"`
-	Doubts  []Doubt   `json:"doubts"`
+	// Doubts are each named once, with the number of runs.
+	Doubts []Doubt `json:"doubts"`
 	// RunsReason says why runs is null.
 	RunsReason string `json:"runs_reason,omitempty"`
 	// Experiments are the configurations over their cycles, Rows the runs in brief, in
 	// the order in which they were made, and Runs their records: null if there are more
 	// than MaxRecords. Then rows have the main metrics only.
 	Experiments []ExperimentSummary `json:"experiments"`
-	Rows        []Row               `json:"rows"`
-	Runs        []*Record           `json:"runs"`
+	// Rows has an entry for each run.
+	Rows []Row `json:"rows"`
+	// Runs are the full records.
+	Runs []*Record `json:"runs"`
 }
 
 // NewStudyResult collects the finished runs of a folder. It does not say that a study

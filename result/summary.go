@@ -11,10 +11,14 @@ import (
 
 // ExperimentSummary is one configuration over its cycles.
 type ExperimentSummary struct {
-	ID     string           `json:"id"`
+	// ID of the experiment.
+	ID string `json:"id"`
+	// Config is the experiment as it was asked for.
 	Config study.Experiment `json:"config"`
-	OK     int              `json:"ok"`
-	Failed int              `json:"failed"`
+	// OK is how many runs have a result.
+	OK int `json:"ok"`
+	// Failed is how many have none.
+	Failed int `json:"failed"`
 	// LeftOut runs were not made because their backend kept failing.
 	LeftOut int `json:"left_out,omitempty"`
 	// Excluded are runs among the OK ones that did other work than they were asked for.
@@ -22,15 +26,18 @@ type ExperimentSummary struct {
 	// Status is that of the runs: ok if one of them is.
 	Status Status `json:"status"`
 	// DType and Provenance are those of a run that was ok.
-	DType      string     `json:"dtype,omitempty"`
+	DType string `json:"dtype,omitempty"`
+	// Provenance is what stands behind the energy.
 	Provenance Provenance `json:"provenance,omitempty"`
 	// MemoryMethod and ProcessMethod are those of the runs, "mixed" if not all the same.
-	MemoryMethod  MemoryMethod `json:"memory_method,omitempty"`
+	MemoryMethod MemoryMethod `json:"memory_method,omitempty"`
+	// ProcessMethod is what memory.process_peak_bytes counts.
 	ProcessMethod MemoryMethod `json:"process_method,omitempty"`
 	// Metrics are the numbers of the runs that are comparable, by their path in result.json;
 	// null without such a run, and MetricsReason says why.
-	Metrics       Spreads `json:"metrics"`
-	MetricsReason string  `json:"metrics_reason,omitempty"`
+	Metrics Spreads `json:"metrics"`
+	// MetricsReason is empty where Metrics are not null.
+	MetricsReason string `json:"metrics_reason,omitempty"`
 	// Precision is what became of the wanted precision; null where none was wanted.
 	Precision *Precision `json:"precision,omitempty"`
 	// Standing is the place among all configurations by ParetoMetrics; null with a
@@ -43,11 +50,14 @@ type ExperimentSummary struct {
 // Precision is how well a metric is known after all cycles, against what was wanted:
 // half the width of its 95 % interval over its mean.
 type Precision struct {
-	Metric string  `json:"metric"`
+	// Metric is its path in result.json.
+	Metric string `json:"metric"`
+	// Wanted is half the relative width of the 95 % interval: 0.02 is ±2 %.
 	Wanted float64 `json:"wanted"`
 	// Reached is null where the metric has no interval.
 	Reached *float64 `json:"reached"`
-	Met     bool     `json:"met"`
+	// Met reports whether it was reached.
+	Met bool `json:"met"`
 }
 
 // summarize makes the summaries of the experiments of the rows, in the order in which

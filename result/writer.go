@@ -136,11 +136,16 @@ func (r *Run) LogPath() string { return filepath.Join(r.path, EngineLog) }
 
 // Series is the raw data of a run.
 type Series struct {
-	Power     []PowerRow
+	// Power is power.parquet.
+	Power []PowerRow
+	// Telemetry is telemetry.parquet.
 	Telemetry []TelemetryRow
-	Counters  []CounterRow
-	Requests  []RequestRow
-	Steps     []StepRow
+	// Counters is counters.parquet.
+	Counters []CounterRow
+	// Requests is requests.parquet.
+	Requests []RequestRow
+	// Steps is steps.parquet.
+	Steps []StepRow
 }
 
 // Commit writes everything, renames the folder into place and appends the journal
@@ -240,8 +245,10 @@ func syncDir(path string) error {
 
 // WriteError is a failure to write results.
 type WriteError struct {
+	// Doing is what was being done to the file at Path.
 	Doing, Path string
-	Err         error
+	// Err is what went wrong.
+	Err error
 }
 
 // Error says what could not be written where.
