@@ -37,6 +37,10 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// NextStep returns what to do about the failure. Errors of other types have this method, too, so
+// that whoever prints an error can print the next step beside it.
+func (f *Failure) NextStep() string { return f.Next }
+
 // Whole returns the failure as it is written: the cause is part of the message.
 func (f *Failure) Whole() *Failure {
 	return &Failure{Class: f.Class, Message: f.Error(), Next: f.Next, LogTail: f.LogTail}

@@ -28,8 +28,8 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("another llem is writing to %s", e.Path)
 }
 
-// Hint says what to do.
-func (e *LockedError) Hint() string { return "wait until it has finished, or stop it" }
+// NextStep is what to do.
+func (e *LockedError) NextStep() string { return "wait until it has finished, or stop it" }
 
 // lock keeps other processes from writing to the folder until the journal is closed.
 func lock(journal *os.File) error {

@@ -128,7 +128,7 @@ func TestWriteFileKeepsTheOldOne(t *testing.T) {
 		return full
 	})
 	we, ok := errors.AsType[*WriteError](err)
-	if !ok || !strings.Contains(we.Hint(), "disk is full") {
+	if !ok || !strings.Contains(we.NextStep(), "disk is full") {
 		t.Errorf("error = %v, want a write error with a hint about the disk", err)
 	}
 	if b, _ := os.ReadFile(path); string(b) != "old" {
@@ -144,7 +144,7 @@ func TestUnwritableFolder(t *testing.T) {
 	}
 	_, err := Create(file, "x", time.Now())
 	we, ok := errors.AsType[*WriteError](err)
-	if !ok || we.Hint() == "" {
+	if !ok || we.NextStep() == "" {
 		t.Errorf("create below a file = %v, want a write error with a hint", err)
 	}
 }

@@ -99,7 +99,7 @@ func NewStudyResult(dir string, s *study.Study, finished time.Time) (*StudyResul
 	if err := out.summarize(s.Execution.Until, configs(out.Dir, s)); err != nil {
 		return nil, err
 	}
-	if err := out.doubts(); err != nil {
+	if err := out.collectWarnings(); err != nil {
 		return nil, err
 	}
 	out.left(s)

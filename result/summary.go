@@ -183,9 +183,9 @@ type Doubt struct {
 	Runs int `json:"runs"`
 }
 
-// doubts collects the warnings of all rows. The words are in the records: one is read
+// collectWarnings makes the doubts of the warnings of all rows. The words are in the records: one is read
 // for each code.
-func (s *StudyResult) doubts() error {
+func (s *StudyResult) collectWarnings() error {
 	type kind struct{ kind, code string }
 	at := map[kind]int{}
 	var first []Row

@@ -264,8 +264,8 @@ func (e *WriteError) cause() error {
 // Unwrap gives the cause.
 func (e *WriteError) Unwrap() error { return e.Err }
 
-// Hint says what to do about it.
-func (e *WriteError) Hint() string {
+// NextStep is what to do about it.
+func (e *WriteError) NextStep() string {
 	switch {
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT):
 		return "the disk is full: free some space, or write elsewhere with --output or LLEM_RESULTS"

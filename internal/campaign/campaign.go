@@ -67,7 +67,7 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 		s.engines = &measure.Engines{Clock: o.Clock}
 	}
 	o.emit(s.opening(plan))
-	s.remarks()
+	s.warn()
 	runErr := s.runAll(ctx, plan)
 	runErr = errors.Join(runErr, s.engines.Close())
 	summary, err := f.summarize(runErr, ctx.Err() != nil)
@@ -106,7 +106,7 @@ func (s *schedule) measure(ctx context.Context, p Planned, gap time.Duration) (*
 		s.folder.describe(out.Loaded)
 		out.Record.Timing.GapS, out.Record.Timing.TookS = gap.Seconds(), s.folder.took()
 		if timeout, ok := errors.AsType[*TimeoutError](err); ok && out.Record.Failure != nil {
-			out.Record.Failure.Message, out.Record.Failure.Next = timeout.Error(), timeout.Hint()
+			out.Record.Failure.Message, out.Record.Failure.Next = timeout.Error(), timeout.NextStep()
 		}
 		return out.Record, out.Series, err
 	})

@@ -426,7 +426,7 @@ func TestUnwritableResults(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Run(t.Context(), c.options)
-		if we, ok := errors.AsType[*result.WriteError](err); !ok || we.Hint() == "" || e.started != 0 {
+		if we, ok := errors.AsType[*result.WriteError](err); !ok || we.NextStep() == "" || e.started != 0 {
 			t.Errorf("error %v after %d engine starts, want a hint before any", err, e.started)
 		}
 	})

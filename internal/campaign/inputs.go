@@ -41,8 +41,8 @@ type ChangedError struct{ Msg, Next string }
 // Error says what has changed.
 func (e *ChangedError) Error() string { return e.Msg }
 
-// Hint says what to do.
-func (e *ChangedError) Hint() string { return e.Next }
+// NextStep is what to do.
+func (e *ChangedError) NextStep() string { return e.Next }
 
 // inputsOf are the files of a study, each once.
 func inputsOf(s *study.Study) ([]input, error) {

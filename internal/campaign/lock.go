@@ -25,8 +25,8 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s is in use by another llem (%s)", e.Device, e.Holder)
 }
 
-// Hint says what to do.
-func (e *BusyError) Hint() string {
+// NextStep is what to do.
+func (e *BusyError) NextStep() string {
 	return "wait until it has finished, or choose another GPU with CUDA_VISIBLE_DEVICES"
 }
 

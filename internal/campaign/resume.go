@@ -26,8 +26,8 @@ func (e *ResumeError) Error() string {
 	return e.Msg + "\n  - " + strings.Join(e.Differences, "\n  - ")
 }
 
-// Hint says what to do.
-func (e *ResumeError) Hint() string { return e.Next }
+// NextStep is what to do.
+func (e *ResumeError) NextStep() string { return e.Next }
 
 // Unfinished is the folder of the newest study below results that has runs left to make.
 // With retryFailed, runs that failed are left, too.

@@ -32,8 +32,8 @@ func (e *TimeoutError) Error() string {
 		"runs are left", e.Limit)
 }
 
-// Hint says what to do.
-func (e *TimeoutError) Hint() string {
+// NextStep is what to do.
+func (e *TimeoutError) NextStep() string {
 	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
 		filepath.Join(e.Dir, result.StudyFile), e.Dir, study.Duration(2*e.Limit))
 }
@@ -82,8 +82,8 @@ func (s *schedule) noteValue(r result.Row) {
 	}
 }
 
-// remarks says at the start what the study cannot give.
-func (s *schedule) remarks() {
+// warn raises at the start what the study cannot give.
+func (s *schedule) warn() {
 	x := s.Study.Execution
 	if text := result.Unbalanced(x, len(s.Study.Experiments)); text != "" {
 		s.emit(event.Note{Code: note.LatinSquareUnbalanced, Message: text})

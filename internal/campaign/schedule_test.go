@@ -497,7 +497,7 @@ func TestInputsAreFrozen(t *testing.T) {
 			var changed *ChangedError
 			if _, err := Run(t.Context(), c.options); !errors.As(err, &changed) ||
 				!strings.Contains(err.Error(), want) ||
-				changed.Hint() == "" {
+				changed.NextStep() == "" {
 				t.Errorf("error %v, want one with %q", err, want)
 			}
 		}

@@ -237,7 +237,7 @@ func (r *run) do(ctx context.Context) error {
 	}
 	r.finish(m)
 	r.learn()
-	for _, n := range r.processes.Doubts(r.shareable(), m.window) {
+	for _, n := range r.processes.Warnings(r.shareable(), m.window) {
 		r.warn(n.Code, n.Message)
 	}
 	r.tooShort(m.window)

@@ -294,5 +294,5 @@ type GPUError struct{ err error }
 // Error names the GPU.
 func (e *GPUError) Error() string { return fmt.Sprintf("--gpu: %v", e.err) }
 
-// Hint says what to do.
-func (e *GPUError) Hint() string { return "leave --gpu out to take the one that is here" }
+// NextStep is what to do.
+func (e *GPUError) NextStep() string { return "leave --gpu out to take the one that is here" }

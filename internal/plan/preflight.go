@@ -127,7 +127,7 @@ func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []Problem {
 		out = append(out, Problem{Finding: Finding{Note: note.Note{Code: code, Message: message, Next: next}}})
 	}
 	if busy, ok := errors.AsType[*campaign.BusyError](campaign.PeekGPUs(campaign.LockDir(), meters)); ok {
-		warn(note.GPUBusy, busy.Error(), busy.Hint())
+		warn(note.GPUBusy, busy.Error(), busy.NextStep())
 	}
 	for _, id := range slices.Sorted(maps.Keys(facts)) {
 		f := facts[id]

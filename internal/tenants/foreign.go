@@ -9,9 +9,9 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Doubts warns of other processes on the GPUs that ran the model, whose processes can be
+// Warnings warns of other processes on the GPUs that ran the model, whose processes can be
 // [Listed]: what they draw is in every number.
-func (p *Processes) Doubts(devices []string, w attribute.Window) note.List {
+func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var out note.List

@@ -53,7 +53,7 @@ func TestShared(t *testing.T) {
 		list := append(q.list, power.Presence{Device: "gpu1", PID: 77, FirstNS: second, LastNS: 31 * second})
 		p.add(list, func(pid int) bool { return pid == 5 })
 		var got []string
-		for _, n := range p.Doubts([]string{"gpu0"}, w) {
+		for _, n := range p.Warnings([]string{"gpu0"}, w) {
 			got = append(got, string(n.Code)+": "+n.Message)
 		}
 		all := strings.Join(got, "\n")

@@ -9,10 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
-	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/plan"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -100,9 +98,12 @@ func newWorker() *cobra.Command {
 }
 
 // usageError is a mistake on the command line.
-type usageError struct{ msg, hint string }
+type usageError struct{ msg, next string }
 
 func (e *usageError) Error() string { return e.msg }
+
+// NextStep is how to use the command.
+func (e *usageError) NextStep() string { return e.next }
 
 // errRunsFailed: the results say which runs failed and why.
 var errRunsFailed = errors.New("some runs failed")
@@ -149,8 +150,8 @@ func (env *Env) explain(err error) {
 		return
 	}
 	fmt.Fprintf(env.Stderr, "llem: %v\n", err)
-	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(env.Stderr, "  next: %s\n", hint)
+	if next := nextOf(err); next != "" {
+		fmt.Fprintf(env.Stderr, "  next: %s\n", next)
 	}
 }
 
@@ -161,22 +162,13 @@ func mistakes(n int) string {
 	return fmt.Sprintf("%d mistakes", n)
 }
 
-// hintOf finds the next step that an error brings along.
-func hintOf(err error) string {
-	if e, ok := errors.AsType[*usageError](err); ok {
-		return e.hint
-	}
+// nextOf finds the next step that an error brings along.
+func nextOf(err error) string {
 	if e, ok := errors.AsType[interface {
 		error
-		Hint() string
+		NextStep() string
 	}](err); ok {
-		return e.Hint()
-	}
-	if e, ok := errors.AsType[*note.Failure](err); ok {
-		return e.Next
-	}
-	if e, ok := errors.AsType[*fault.Error](err); ok {
-		return e.Next
+		return e.NextStep()
 	}
 	return ""
 }

@@ -189,8 +189,8 @@ func (e *damagedError) Error() string { return e.err.Error() }
 // Unwrap gives the cause.
 func (e *damagedError) Unwrap() error { return e.err }
 
-// Hint says how to go on without it.
-func (e *damagedError) Hint() string {
+// NextStep is how to go on without it.
+func (e *damagedError) NextStep() string {
 	return "delete " + e.path + ": the report is then made from the runs themselves"
 }
 

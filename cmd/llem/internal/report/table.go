@@ -34,7 +34,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	if large {
 		t.shared(b, s.Doubts, len(s.Rows))
 	} else {
-		t.doubts(b, s.Runs)
+		t.warnings(b, s.Runs)
 	}
 	return t.failures(b, s)
 }
@@ -144,9 +144,9 @@ func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 	}
 }
 
-// doubts prints why energy is missing and the warnings of all runs, each kind
+// warnings prints why energy is missing and the warnings of all runs, each kind
 // once, in the words of the first run that has it.
-func (t Terminal) doubts(b *strings.Builder, runs []*result.Record) {
+func (t Terminal) warnings(b *strings.Builder, runs []*result.Record) {
 	type doubt struct {
 		kind string
 		code note.Code
