@@ -1,9 +1,6 @@
 package attribute
 
-import (
-	"math"
-	"sort"
-)
+import "math"
 
 // basis is a set of power densities over time: piecewise constant functions whose
 // weighted sum is the true power. The weights are what a fit finds.
@@ -28,14 +25,24 @@ func newBasis(breaks []int64, density [][]float64) *basis {
 
 // piece is the index of the piece that holds t.
 func (b *basis) piece(t int64) int {
-	n := len(b.breaks) - 1
-	i := sort.Search(n, func(i int) bool { return b.breaks[i+1] > t })
-	return min(i, n-1)
+	lo, hi := 0, len(b.breaks)-2 // the last piece holds whatever comes later
+	for lo < hi {
+		if mid := (lo + hi) / 2; b.breaks[mid+1] > t {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
 }
 
 // mean writes the mean of every column over [from, to] into row.
 func (b *basis) mean(from, to int64, row []float64) {
-	i, j := b.piece(from), b.piece(to)
+	b.meanOf(from, to, b.piece(from), b.piece(to), row)
+}
+
+// meanOf is mean where from and to lie in the pieces i and j.
+func (b *basis) meanOf(from, to int64, i, j int, row []float64) {
 	per := 1 / seconds(to-from)
 	head, tail := seconds(from-b.breaks[i]), seconds(to-b.breaks[j])
 	for c := range b.density {
@@ -83,8 +90,10 @@ func newFilter(b *basis, tau float64) filter {
 }
 
 // at writes what the filter shows at t.
-func (f filter) at(t int64, row []float64) {
-	i := f.piece(t)
+func (f filter) at(t int64, row []float64) { f.atIn(t, f.piece(t), row) }
+
+// atIn is at where t lies in piece i.
+func (f filter) atIn(t int64, i int, row []float64) {
 	rest := math.Exp(-max(0, float64(t-f.breaks[i])) / f.tau)
 	for c, d := range f.density {
 		row[c] = d[i] + (f.state[c][i]-d[i])*rest
@@ -94,13 +103,14 @@ func (f filter) at(t int64, row []float64) {
 // mean writes the mean of what the filter shows over [from, to]. The filter follows
 // s' = (p − s)/τ, so its integral is that of the power less τ times its change.
 func (f filter) mean(from, to int64, row, scratch []float64) {
-	f.basis.mean(from, to, row)
+	i, j := f.piece(from), f.piece(to)
+	f.meanOf(from, to, i, j, row)
 	per := f.tau / float64(to-from)
-	f.at(to, scratch)
+	f.atIn(to, j, scratch)
 	for c := range row {
 		row[c] -= per * scratch[c]
 	}
-	f.at(from, scratch)
+	f.atIn(from, i, scratch)
 	for c := range row {
 		row[c] += per * scratch[c]
 	}

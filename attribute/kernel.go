@@ -93,6 +93,7 @@ type regression struct {
 	design *design
 	obs    []observation
 	prior  prior
+	sight  *sight
 
 	kernel params
 	score  float64 // of the best kernel: smaller is likelier
@@ -110,33 +111,65 @@ type regression struct {
 
 // rows are what the sensor would show of every column of the basis.
 func rows(b *basis, obs []observation, belief prior, k params) [][]float64 {
-	p := len(b.density)
-	flat, scratch := make([]float64, p*len(obs)), make([]float64, p)
-	x := make([][]float64, len(obs))
+	return newSight(b).rows(obs, belief, k)
+}
+
+// sight is what a sensor would show of a basis, kernel after kernel: a search looks at
+// hundreds. It keeps what they have in common.
+type sight struct {
+	basis   *basis
+	filters map[float64]filter // by their time constant in ns
+	flat    []float64
+	x       [][]float64
+	scratch []float64
+}
+
+func newSight(b *basis) *sight {
+	return &sight{basis: b, filters: map[float64]filter{}, scratch: make([]float64, len(b.density))}
+}
+
+// filter is the basis behind a low-pass filter.
+func (s *sight) filter(tau float64) filter {
+	f, ok := s.filters[tau]
+	if !ok {
+		f = newFilter(s.basis, tau)
+		s.filters[tau] = f
+	}
+	return f
+}
+
+// rows are what the sensor would show of every column; they are valid until the next call.
+func (s *sight) rows(obs []observation, belief prior, k params) [][]float64 {
+	p := len(s.basis.density)
+	if len(s.x) != len(obs) {
+		s.flat, s.x = make([]float64, p*len(obs)), make([][]float64, len(obs))
+		for i := range s.x {
+			s.x[i] = s.flat[i*p : (i+1)*p]
+		}
+	}
 	var f filter
 	filtered := k[filterParam] >= minFilter
 	if filtered {
-		f = newFilter(b, k[filterParam])
+		f = s.filter(k[filterParam])
 	}
 	for i, o := range obs {
-		x[i] = flat[i*p : (i+1)*p]
 		to := o.at - int64(k[lagParam])
 		window := belief.window(o, k)
 		switch {
 		case !filtered:
-			b.mean(to-int64(max(minWindow, window)), to, x[i])
+			s.basis.mean(to-int64(max(minWindow, window)), to, s.x[i])
 		case window < minWindow:
-			f.at(to, x[i])
+			f.at(to, s.x[i])
 		default:
-			f.mean(to-int64(window), to, x[i], scratch)
+			f.mean(to-int64(window), to, s.x[i], s.scratch)
 		}
 	}
-	return x
+	return s.x
 }
 
 // solve fits the weights at a given kernel.
 func (r *regression) solve(obs []observation, k params) (beta []float64, free []int, rss float64, ok bool) {
-	x := rows(r.design.basis, obs, r.prior, k)
+	x := r.sight.rows(obs, r.prior, k)
 	p := len(r.design.columns)
 	gram, xy := newMatrix(p), make([]float64, p)
 	signed := make([]bool, p)
@@ -183,8 +216,13 @@ func (r *regression) searchKernel() error {
 		obs = obs[skip : skip+maxSearch]
 	}
 	best, at := math.Inf(1), r.prior.mean
+	seen := map[params]bool{} // a finer grid has points of the one before
 	try := func(k params) {
 		k[filterParam] = max(0, k[filterParam])
+		if seen[k] {
+			return
+		}
+		seen[k] = true
 		penalty := 0.0
 		for i := range k {
 			if r.prior.sd[i] > 0 {
@@ -265,6 +303,8 @@ const plausible = 15
 
 // fit finds kernel and weights, and their covariance.
 func (r *regression) fit() error {
+	r.sight = newSight(r.design.basis)
+	defer func() { r.sight = nil }() // what it keeps is large
 	if err := r.searchKernel(); err != nil {
 		return err
 	}
