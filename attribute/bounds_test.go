@@ -14,7 +14,7 @@ import (
 func TestNoPhaseIsNegative(t *testing.T) {
 	sensors := []sensor{ring20, ring20w10, ringRC, instantRC, instant}
 	nothing, refused := 0, 0
-	for seed := range uint64(120) {
+	for seed := range uint64(samples(120, 12)) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		p := h200ish
 		p.idleW, p.rippleSD = 5+120*rng.Float64(), 0.1*rng.Float64() // little idle power is soon lost in the noise
@@ -51,7 +51,7 @@ func TestNoPhaseIsNegative(t *testing.T) {
 		}
 	}
 	t.Logf("%d times idle time cost nothing, %d times it was refused", nothing, refused)
-	if nothing < 5 {
+	if nothing < 5 && !testing.Short() {
 		t.Errorf("the fit gave idle time a negative energy %d times: too rare to say anything", nothing)
 	}
 }

@@ -325,6 +325,15 @@ func (c *score) String() string {
 	return text
 }
 
+// samples is how many runs a statistical test imagines: few with -short, where the race detector is what is
+// asked and not the statistics. Their limits hold for the full number.
+func samples(full, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return full
+}
+
 // TestSplitHitsTheTruth is a small form of the accuracy grid: the errors, the
 // coverage of the intervals, and no refusal where none is due.
 func TestSplitHitsTheTruth(t *testing.T) {
@@ -339,7 +348,7 @@ func TestSplitHitsTheTruth(t *testing.T) {
 	mixed := func(slots int, seconds ...float64) func(*rand.Rand) *world {
 		return func(rng *rand.Rand) *world { return continuous(h200ish, slots, 512, append(seconds, 12)[0], rng) }
 	}
-	const n = 6
+	n := samples(6, 1)
 	var all score
 	for name, q := range map[string]struct {
 		world func(*rand.Rand) *world
@@ -604,7 +613,7 @@ func sampledSteps(steps []backend.Step, every int64) []backend.Step {
 // TestSampledCounters: of steps that are known by counters ten times a second only,
 // the bounds hold; a value is printed where they are close.
 func TestSampledCounters(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(samples(8, 2)) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		w := continuous(h200ish, 16, 512, 20, rng)
 		got, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: sampledSteps(w.steps, 100e6),
