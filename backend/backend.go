@@ -20,6 +20,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Tier says how well an engine's steps can be seen.
@@ -76,7 +78,7 @@ type Adapter interface {
 func Adapt(ctx context.Context, s Session, spec Spec) error {
 	a, ok := s.(Adapter)
 	if !ok {
-		return Failf(ClassConfig, "start the engine anew", "it has no way to change its settings")
+		return note.Failf(note.ClassConfig, "start the engine anew", "it has no way to change its settings")
 	}
 	return a.Adapt(ctx, spec)
 }

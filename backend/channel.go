@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // received is one line from the worker, or the error that ended the stream.
@@ -107,7 +109,8 @@ func (w *worker) next(ctx context.Context, id int64, doing string) (reply, error
 				continue // an answer to something given up
 			case got.reply.Event == eventError && got.reply.Failure != nil:
 				f := got.reply.Failure
-				return reply{}, &Failure{Class: f.Class, Message: f.Message, Next: f.Next, LogTail: w.proc.logTail()}
+				return reply{}, &note.Failure{Class: f.Class, Message: f.Message, Next: f.Next,
+					LogTail: w.proc.logTail()}
 			}
 			return got.reply, nil
 		}
@@ -127,10 +130,11 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	c.ID = w.lastID
 	line, err := encode(c)
 	if err != nil {
-		f := &Failure{Class: ClassProtocol, Message: fmt.Sprintf("send %q to the %s engine", c.Op, w.name), Err: err,
+		f := &note.Failure{Class: note.ClassProtocol, Message: fmt.Sprintf("send %q to the %s engine", c.Op, w.name),
+			Err:  err,
 			Next: "this is a bug in llem"}
 		if errors.Is(err, errLineTooLong) {
-			f.Class, f.Next = ClassConfig, "use fewer or shorter prompts"
+			f.Class, f.Next = note.ClassConfig, "use fewer or shorter prompts"
 		}
 		return 0, f
 	}
@@ -141,7 +145,8 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, w.lost(doing)
 	case n > 0: // half a line: nothing can follow it
-		_ = w.kill(&Failure{Class: ClassHung, Next: "start the engine again; its last lines are in engine.log",
+		_ = w.kill(&note.Failure{Class: note.ClassHung,
+			Next:    "start the engine again; its last lines are in engine.log",
 			Message: fmt.Sprintf("%s engine did not read its commands while %s and was killed", w.name, doing)})
 	}
 	return 0, ctx.Err()
@@ -170,7 +175,7 @@ func (w *worker) lost(doing string) error {
 }
 
 // kill ends an engine for the reason f, which it completes and returns.
-func (w *worker) kill(f *Failure) error {
+func (w *worker) kill(f *note.Failure) error {
 	w.proc.terminate(0, 0)
 	f.LogTail = w.proc.logTail()
 	if w.gone == nil {
@@ -180,8 +185,8 @@ func (w *worker) kill(f *Failure) error {
 }
 
 func (w *worker) protocolError(format string, args ...any) error {
-	return w.kill(&Failure{
-		Class:   ClassProtocol,
+	return w.kill(&note.Failure{
+		Class:   note.ClassProtocol,
 		Message: w.name + " worker broke the protocol: " + fmt.Sprintf(format, args...),
 		Next:    "this is a bug in the worker; its output is in engine.log",
 	})
@@ -197,8 +202,8 @@ func (w *worker) late(outer context.Context, err error, format string, d time.Du
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return w.kill(&Failure{
-		Class:   ClassStartTimeout,
+	return w.kill(&note.Failure{
+		Class:   note.ClassStartTimeout,
 		Message: w.name + " engine " + fmt.Sprintf(format, d),
 		Next:    "see engine.log for what it was doing",
 	})

@@ -1,6 +1,10 @@
 package backend
 
-import "time"
+import (
+	"time"
+
+	"github.com/llenergymeasure/llem/note"
+)
 
 // Child is an engine's process in a group of its own that dies with this one: what a
 // worker and a server have in common.
@@ -49,7 +53,7 @@ func (c *Child) Exited() <-chan struct{} { return c.p.exited }
 func (c *Child) Stop(wait time.Duration) { c.p.terminate(0, wait) }
 
 // Failure explains the end of a process that nobody asked to end.
-func (c *Child) Failure(name, doing string) *Failure { return c.p.exitFailure(name, doing) }
+func (c *Child) Failure(name, doing string) *note.Failure { return c.p.exitFailure(name, doing) }
 
 // LogTail is the end of what it printed.
 func (c *Child) LogTail() string { return c.p.logTail() }

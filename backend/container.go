@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Container is the image in which an engine runs, in place of a process of this
@@ -119,7 +121,7 @@ func FindClient(name string) (string, error) {
 			return n, nil
 		}
 	}
-	return "", Failf(ClassNotInstalled,
+	return "", note.Failf(note.ClassNotInstalled,
 		"install one of them (Debian: `apt-get install podman`), or leave out runner: container",
 		"there is no %s in PATH", strings.Join(names, " and no "))
 }
@@ -139,7 +141,7 @@ func askClient(client string, args ...string) ([]byte, error) {
 	c.Stderr = &said
 	out, err := c.Output()
 	if ctx.Err() != nil {
-		return nil, Failf(ClassNotInstalled, "see whether its service runs: `systemctl status docker`",
+		return nil, note.Failf(note.ClassNotInstalled, "see whether its service runs: `systemctl status docker`",
 			"`%s %s` does not answer within %v", client, args[0], askTimeout)
 	}
 	if err != nil {
@@ -160,7 +162,7 @@ func (c *Container) Find() (client string, image Image, err error) {
 // find asks the client for the image.
 func (c *Container) find(client string) (Image, error) {
 	if where, host := service(client); host != "" && !strings.HasPrefix(host, "unix://") {
-		return Image{}, Failf(ClassConfig, "change that, or run llem on that machine",
+		return Image{}, note.Failf(note.ClassConfig, "change that, or run llem on that machine",
 			"%s is %s: an engine on another machine is not what the sensors of this one see", where, host)
 	}
 	out, err := askClient(client, "image", "inspect", c.Image)
@@ -169,7 +171,7 @@ func (c *Container) find(client string) (Image, error) {
 	}
 	found, ok := describedImage(out)
 	if !ok {
-		return Image{}, Failf(ClassEngine, "try `"+client+" image inspect "+c.Image+"`",
+		return Image{}, note.Failf(note.ClassEngine, "try `"+client+" image inspect "+c.Image+"`",
 			"%s does not describe the image %s", client, c.Image)
 	}
 	found.Name = c.Image
@@ -199,22 +201,23 @@ func describedImage(text []byte) (Image, bool) {
 
 // refused explains a client that does not describe an image.
 func (c *Container) refused(client string, err error) error {
-	if f, ok := errors.AsType[*Failure](err); ok {
+	if f, ok := errors.AsType[*note.Failure](err); ok {
 		return f
 	}
 	f := containerFailure(err.Error())
 	if f == nil {
-		return &Failure{Class: ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err,
+		return &note.Failure{Class: note.ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err,
 			Next: "try the command by hand"}
 	}
-	if f.Class != ClassImage {
+	if f.Class != note.ClassImage {
 		return f
 	}
 	hint := fmt.Sprintf("fetch it with `%s`", GetImage(client, c.Image))
 	if ownImages[c.Image] {
 		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image))
 	}
-	return &Failure{Class: ClassImage, Message: "there is no image " + c.Image + " on this machine", Next: hint,
+	return &note.Failure{Class: note.ClassImage, Message: "there is no image " + c.Image + " on this machine",
+		Next:    hint,
 		LogTail: err.Error()}
 }
 
@@ -232,62 +235,63 @@ func GetImage(client, image string) string {
 
 // trouble is what clients, and what they call, print when a container does not start.
 var trouble = []struct {
-	class Class
+	class note.Class
 	what  string
 	hint  string
 	texts []string
 }{
-	{ClassNotInstalled, "you may not use the container service",
+	{note.ClassNotInstalled, "you may not use the container service",
 		"`sudo usermod -aG docker $USER` and log in again, or use podman, which needs no service " +
 			"(container.client: podman)",
 		[]string{"permission denied while trying to connect",
 			"dial unix /var/run/docker.sock: connect: permission denied"}},
-	{ClassNotInstalled, "the container service cannot be reached", "start it: `sudo systemctl start docker`",
+	{note.ClassNotInstalled, "the container service cannot be reached", "start it: `sudo systemctl start docker`",
 		[]string{"cannot connect to the docker daemon", "failed to connect to the docker api", "error during connect",
 			"cannot connect to podman"}},
-	{ClassImage, "the image is not on this machine", "fetch or build it",
+	{note.ClassImage, "the image is not on this machine", "fetch or build it",
 		[]string{"no such image", "image not known", "unable to find image"}},
-	{ClassNotInstalled, "podman lacks a program that containers of a user need",
+	{note.ClassNotInstalled, "podman lacks a program that containers of a user need",
 		"Debian: `sudo apt-get install uidmap`",
 		[]string{"command required for rootless mode"}},
-	{ClassVersion, "the image needs a newer GPU driver", "update the driver, or take an image for an older CUDA",
+	{note.ClassVersion, "the image needs a newer GPU driver", "update the driver, or take an image for an older CUDA",
 		[]string{"unsatisfied condition: cuda", "unsatisfied condition: driver", "driver/library version mismatch"}},
-	{ClassNoDevice, "containers cannot use the GPUs",
+	{note.ClassNoDevice, "containers cannot use the GPUs",
 		"install nvidia-container-toolkit and set it up: `sudo nvidia-ctk runtime configure --runtime=docker` for " +
 			"docker, `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` for podman",
 		[]string{"could not select device driver", "unresolvable cdi devices",
 			"nvidia-container-cli: initialization error", "unknown runtime specified nvidia",
 			"libnvidia-ml.so.1: cannot open shared object"}},
-	{ClassConfig, "the container cannot be bound to the processors that llem may use",
+	{note.ClassConfig, "the container cannot be bound to the processors that llem may use",
 		"run llem without an affinity, or let the client use the cgroup controller cpuset",
 		[]string{"controller `cpuset` is not available", "cpuset: no such file", "requested cpus are not available"}},
-	{ClassConfig, "the client sets limits that this machine does not allow",
+	{note.ClassConfig, "the client sets limits that this machine does not allow",
 		"put `default_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]` under [containers] of " +
 			"containers.conf, within what `ulimit -Hn` and `ulimit -Hu` say",
 		[]string{"setrlimit", "setting rlimit"}},
-	{ClassConfig, "the machine has no message queues for containers to share",
+	{note.ClassConfig, "the machine has no message queues for containers to share",
 		"`sudo mkdir -p /dev/mqueue && sudo mount -t mqueue none /dev/mqueue`",
 		[]string{"/dev/mqueue: no such file"}},
-	{ClassConfig, "the client's runtime does not start containers with the control groups of this machine",
+	{note.ClassConfig, "the client's runtime does not start containers with the control groups of this machine",
 		"name another one under [engine] of containers.conf (`runtime = \"runc\"`), or start Linux with " +
 			"cgroups v2 alone",
 		[]string{"cgroups in hybrid mode not supported"}},
-	{ClassConfig, "the container's side does not see the files of this one",
+	{note.ClassConfig, "the container's side does not see the files of this one",
 		"run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside " +
 			"and outside",
 		[]string{"bind source path does not exist", "error mounting"}},
-	{ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh",
+	{note.ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh",
 		"name the engine's program with container.program",
 		[]string{"executable file not found", "no such file or directory: unknown", ": not found"}},
 }
 
 // containerFailure knows the text of a container that did not start; it is nil for others.
-func containerFailure(text string) *Failure {
+func containerFailure(text string) *note.Failure {
 	for line := range strings.Lines(text) {
 		low := strings.ToLower(line)
 		for _, t := range trouble {
 			if slices.ContainsFunc(t.texts, func(s string) bool { return strings.Contains(low, s) }) {
-				return &Failure{Class: t.class, Message: t.what + ": " + shorten(line), Next: t.hint, LogTail: text}
+				return &note.Failure{Class: t.class, Message: t.what + ": " + shorten(line), Next: t.hint,
+					LogTail: text}
 			}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // What engines print when they fail, from their sources, issue trackers and runs. The
@@ -19,13 +21,13 @@ import (
 // symptom is what a failure is known by: any of its texts, each a row of parts in
 // lower case. Plain searches, since a log may be long.
 type symptom struct {
-	class Class
+	class note.Class
 	hint  string
 	texts [][]string
 }
 
 // say makes a symptom from texts; in them, … stands for anything.
-func say(class Class, hint string, texts ...string) symptom {
+func say(class note.Class, hint string, texts ...string) symptom {
 	s := symptom{class: class, hint: hint}
 	for _, t := range texts {
 		s.texts = append(s.texts, strings.Split(strings.ToLower(t), "…"))
@@ -56,67 +58,67 @@ const (
 
 // symptoms in the order in which they are tried on a line.
 var symptoms = []symptom{
-	say(ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
-	say(ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the "+
+	say(note.ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
+	say(note.ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the "+
 		"line says how much fits",
 		"No available memory for the cache blocks",
 		"KV cache is needed, which is larger than the available KV cache memory",
 		"Not enough memory. Please try to", "failed to find a memory slot", "exceeds the available context size",
 		"kv cache is full"),
-	say(ClassOOMGPU, hintMemory,
+	say(note.ClassOOMGPU, hintMemory,
 		"torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA out of memory", "CUDA error: out of memory",
 		"CUBLAS_STATUS_ALLOC_FAILED",
 		"Free memory on device…is less than desired GPU memory utilization",
 		"Executor creation failed due to insufficient GPU memory",
 		"cudaMalloc failed: out of memory", "unable to allocate CUDA", "failed to allocate CUDA", "HIP out of memory"),
-	say(ClassOOMHost, "use a smaller model, dtype or batch size, or a machine with more memory",
+	say(note.ClassOOMHost, "use a smaller model, dtype or batch size, or a machine with more memory",
 		"DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "exitcode: -9",
 		"exitcode 9", "Cannot allocate memory", "MemoryError",
 		"ggml_aligned_malloc: insufficient memory"),
-	say(ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError",
+	say(note.ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError",
 		"trying to access a gated repo", "401 Client Error", "403 Client Error"),
-	say(ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
+	say(note.ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
 		"We couldn't connect to", "LocalEntryNotFoundError", "OfflineModeIsEnabled", "Cannot reach https://"),
-	say(ClassCorruptModel, "download or generate the model again",
+	say(note.ClassCorruptModel, "download or generate the model again",
 		"invalid magic characters", "is not within the file bounds", "SafetensorError", "tensor…has wrong shape"),
-	say(ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
-	say(ClassModelNotFound, "check the name or the path of the model",
+	say(note.ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
+	say(note.ClassModelNotFound, "check the name or the path of the model",
 		"is not a local folder and is not a valid model identifier", "Repo id must be in the form",
 		"RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
 		"does not appear to have a file named", "failed to load model", "failed to open GGUF",
 		"gguf_init_from_file: failed to open"),
-	say(ClassUnsupportedModel, "choose another backend, or a newer version of this one",
+	say(note.ClassUnsupportedModel, "choose another backend, or a newer version of this one",
 		"Model architectures…are not supported", "does not recognize this architecture", "trust_remote_code=True",
 		"unknown model architecture", "unsupported architecture",
 		"tokenizer not supported", "Unknown architecture"),
-	say(ClassUnsupportedDType, "choose another dtype or quantisation for this GPU",
+	say(note.ClassUnsupportedDType, "choose another dtype or quantisation for this GPU",
 		"quantization method…is not supported for the current GPU",
 		"Bfloat16 is only supported on GPUs with compute capability", "Unknown quantization method",
 		"fp8 tensor core is not supported", "Only SM100 is supported"),
-	say(ClassUnsupportedDType,
+	say(note.ClassUnsupportedDType,
 		"this build of the engine has no code for this GPU: install one that has, or choose another dtype or "+
 			"quantisation",
 		"no kernel image is available"),
-	say(ClassPortInUse, "try again: the port was taken between looking and listening",
+	say(note.ClassPortInUse, "try again: the port was taken between looking and listening",
 		"[Errno 98]", "Address already in use", "couldn't bind HTTP server socket", "EADDRINUSE"),
-	say(ClassNCCL, "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger /dev/shm",
+	say(note.ClassNCCL, "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger /dev/shm",
 		"NCCL error", "ncclUnhandledCudaError", "ncclSystemError", "peer access is not supported", "Bus error"),
-	say(ClassNoDevice, "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
+	say(note.ClassNoDevice, "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
 		"Failed to infer device type", "No CUDA GPUs are available", "Found no NVIDIA driver",
 		"no CUDA-capable device is detected"),
-	say(ClassVersion, hintVersion,
+	say(note.ClassVersion, hintVersion,
 		"undefined symbol", "cannot open shared object file", "CUDA driver version is insufficient",
 		"driver/library version mismatch", "forward compatibility was attempted",
 		"ModuleNotFoundError", "ImportError"),
-	say(ClassVersion, "this version of the engine does not know what the line names: leave that key out of the "+
+	say(note.ClassVersion, "this version of the engine does not know what the line names: leave that key out of the "+
 		"study, or install a version that has it",
 		"unrecognized arguments:", "No such option", "Extra inputs are not permitted", "error: invalid argument",
 		"unknown argument:"),
-	say(ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or "+
+	say(note.ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or "+
 		"install a compiler and ninja",
 		"Capture cuda graph failed", "torch._dynamo.exc", "CUDA_HOME environment variable is not set",
 		"No such file or directory: 'ninja'", "ptxas fatal", "torch._inductor.exc"),
-	say(ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log",
+	say(note.ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log",
 		"Timed out waiting for engine", "server_start_timeout"),
 }
 
@@ -142,9 +144,9 @@ var (
 
 // Diagnose finds the first line of an engine's output that tells what happened: the message of
 // the failure that it returns.
-func Diagnose(log io.Reader) (Failure, bool) {
+func Diagnose(log io.Reader) (note.Failure, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
-	var hinted *Failure // by a mild line
+	var hinted *note.Failure // by a mild line
 	code := false
 	for {
 		line, err := r.ReadSlice('\n') // the beginning of a longer line will do
@@ -164,7 +166,7 @@ func Diagnose(log io.Reader) (Failure, bool) {
 		case hinted != nil:
 			return *hinted, true
 		default:
-			return Failure{}, false
+			return note.Failure{}, false
 		}
 	}
 }
@@ -173,19 +175,19 @@ func Diagnose(log io.Reader) (Failure, bool) {
 var fits = regexp.MustCompile(`estimated maximum model length is ([0-9]+)`)
 
 // diagnoseLine looks at one line, in small letters and as it is.
-func diagnoseLine(text, line string) (Failure, bool) {
+func diagnoseLine(text, line string) (note.Failure, bool) {
 	for _, s := range symptoms {
 		if !s.matches(text) {
 			continue
 		}
-		d := Failure{Class: s.class, Next: s.hint, Message: shorten(line)}
+		d := note.Failure{Class: s.class, Next: s.hint, Message: shorten(line)}
 		if m := fits.FindStringSubmatch(text); m != nil {
 			d.Next = "prompt and output of at most " + m[1] +
 				" tokens fit: use fewer, or raise the memory share of the engine"
 		}
 		return d, true
 	}
-	return Failure{}, false
+	return note.Failure{}, false
 }
 
 // longestLine is how much of the decisive line is kept.
@@ -200,7 +202,7 @@ func shorten(line string) string {
 }
 
 // diagnose completes a failure from a log, and reports whether it could.
-func diagnose(f *Failure, path string) bool {
+func diagnose(f *note.Failure, path string) bool {
 	file, err := os.Open(path)
 	if err != nil {
 		return false

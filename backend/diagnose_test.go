@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // TestDiagnose: testdata/failures holds the ends of engine logs, as the engines' sources
@@ -26,7 +28,7 @@ func TestDiagnose(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s: first line %q", path, head)
 		}
-		seen[Class(class)] = true
+		seen[note.Class(class)] = true
 		got, found := Diagnose(strings.NewReader(log))
 		if class == "none" {
 			if found {
@@ -60,20 +62,20 @@ func TestDiagnoseFits(t *testing.T) {
 func TestExits(t *testing.T) {
 	for name, q := range map[string]struct {
 		script string
-		class  Class
+		class  note.Class
 		says   string
 	}{
-		"killed":                {"kill -KILL $$", ClassOOMHost, "killed"},
-		"killed behind a shell": {"exit 137", ClassOOMHost, "killed"},
-		"illegal instruction":   {"exit 132", ClassIllegal, "illegal instruction"},
+		"killed":                {"kill -KILL $$", note.ClassOOMHost, "killed"},
+		"killed behind a shell": {"exit 137", note.ClassOOMHost, "killed"},
+		"illegal instruction":   {"exit 132", note.ClassIllegal, "illegal instruction"},
 		"kills itself": {"echo 'RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.'; " +
 			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$",
-			ClassKVTooSmall, "--mem-fraction-static"},
+			note.ClassKVTooSmall, "--mem-fraction-static"},
 		"kills itself, saying nothing": {"echo 'Received sigquit from a child process. It usually means the child " +
-			"failed.'; kill -KILL $$", ClassCrashed, "killed"},
-		"says so": {"echo 'CUDA out of memory. Tried'; exit 1", ClassOOMGPU,
+			"failed.'; kill -KILL $$", note.ClassCrashed, "killed"},
+		"says so": {"echo 'CUDA out of memory. Tried'; exit 1", note.ClassOOMGPU,
 			"exited with status 1 while loading: CUDA out of memory"},
-		"says nothing": {"exit 3", ClassCrashed, "exited with status 3"},
+		"says nothing": {"exit 3", note.ClassCrashed, "exited with status 3"},
 	} {
 		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}},
 			filepath.Join(t.TempDir(), "log"))

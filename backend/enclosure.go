@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // A container is no child of this process: it belongs to a service, or to a monitor of
@@ -210,7 +212,8 @@ func (e *enclosure) pid() int {
 func (e *enclosure) remove() {
 	_, err := askClient(e.client, "rm", "--force", e.name)
 	if err != nil && !gone(err.Error()) {
-		e.left = &Failure{Class: ClassHung, Message: "the container " + e.name + " could not be removed", Err: err,
+		e.left = &note.Failure{Class: note.ClassHung, Message: "the container " + e.name + " could not be removed",
+			Err:  err,
 			Next: fmt.Sprintf("`%s rm -f %s`: until then it may use the GPU", e.client, e.name)}
 	}
 	e.discard()
@@ -263,7 +266,7 @@ func (p *process) leftover() error {
 
 // notStarted completes the failure of a container that has exited without ever running its
 // engine, and says why.
-func (p *process) notStarted(f *Failure) (because string) {
+func (p *process) notStarted(f *note.Failure) (because string) {
 	if p.box == nil {
 		return ""
 	}
@@ -277,7 +280,7 @@ func (p *process) notStarted(f *Failure) (because string) {
 
 // notStarted explains the exit of a client whose container never ran its program, from what
 // was printed; nil is another exit.
-func notStarted(err error, text string) *Failure {
+func notStarted(err error, text string) *note.Failure {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
 		return nil

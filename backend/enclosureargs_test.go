@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 func TestVisibleGPUs(t *testing.T) {
@@ -92,18 +94,18 @@ func TestDescribedImage(t *testing.T) {
 // What clients and runtimes print, word for word.
 func TestContainerTrouble(t *testing.T) {
 	for text, want := range map[string]struct {
-		class Class
+		class note.Class
 		hint  string
 	}{
-		"Error: statfs /dev/mqueue: no such file or directory": {ClassConfig, "mount -t mqueue"},
+		"Error: statfs /dev/mqueue: no such file or directory": {note.ClassConfig, "mount -t mqueue"},
 		"Error: runc: runc create failed: error during container init: error setting rlimit type 6: operation " +
-			"not permitted": {ClassConfig, "default_ulimits"},
-		"Error: OCI runtime error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2":           {ClassConfig, "runc"},
-		`Error: command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not found in $PATH`: {ClassNotInstalled, "uidmap"},
-		`docker: Error response from daemon: exec: "llama-server": executable file not found in $PATH`:                       {ClassNotInstalled, "container.program"},
-		"llem: 1: llama-server: not found": {ClassNotInstalled, "container.program"},
-		`docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].`: {ClassNoDevice, "nvidia-ctk"},
-		"Error: unable to find image 'x' locally":                                                           {ClassImage, "fetch"},
+			"not permitted": {note.ClassConfig, "default_ulimits"},
+		"Error: OCI runtime error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2":           {note.ClassConfig, "runc"},
+		`Error: command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not found in $PATH`: {note.ClassNotInstalled, "uidmap"},
+		`docker: Error response from daemon: exec: "llama-server": executable file not found in $PATH`:                       {note.ClassNotInstalled, "container.program"},
+		"llem: 1: llama-server: not found": {note.ClassNotInstalled, "container.program"},
+		`docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].`: {note.ClassNoDevice, "nvidia-ctk"},
+		"Error: unable to find image 'x' locally":                                                           {note.ClassImage, "fetch"},
 	} {
 		if f := containerFailure("first line\n" + text); f == nil || f.Class != want.class ||
 			!strings.Contains(f.Next, want.hint) {

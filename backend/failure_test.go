@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 func TestFailf(t *testing.T) {
-	got := Failf(ClassConfig, "set %d", "threads is %d", 0)
-	want := &Failure{Class: ClassConfig, Next: "set %d", Message: "threads is 0"}
+	got := note.Failf(note.ClassConfig, "set %d", "threads is %d", 0)
+	want := &note.Failure{Class: note.ClassConfig, Next: "set %d", Message: "threads is 0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("failure (-want +got):\n%s", diff)
 	}
@@ -24,7 +26,8 @@ func TestFailf(t *testing.T) {
 }
 
 func TestFailureWithCause(t *testing.T) {
-	f := &Failure{Class: ClassModelNotFound, Message: "open m.gguf", Err: fs.ErrNotExist, Next: "check the path"}
+	f := &note.Failure{Class: note.ClassModelNotFound, Message: "open m.gguf", Err: fs.ErrNotExist,
+		Next: "check the path"}
 	if got, want := f.Error(), "open m.gguf: file does not exist"; got != want {
 		t.Errorf("Error() = %q, want %q", got, want)
 	}
@@ -34,16 +37,16 @@ func TestFailureWithCause(t *testing.T) {
 }
 
 func TestAsFailure(t *testing.T) {
-	f := Failf(ClassOOMGPU, "use a smaller batch", "no memory")
+	f := note.Failf(note.ClassOOMGPU, "use a smaller batch", "no memory")
 	tests := []struct {
 		name string
 		err  error
-		want *Failure
+		want *note.Failure
 	}{
 		{"failure", f, f},
 		{"wrapped", fmt.Errorf("run 3: %w", f), f},
 		{"joined", errors.Join(errors.New("first"), f), f},
-		{"other", errors.New("odd"), &Failure{Class: ClassEngine, Message: "odd"}},
+		{"other", errors.New("odd"), &note.Failure{Class: note.ClassEngine, Message: "odd"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Command is how a worker process is started.
@@ -70,7 +72,7 @@ func start(c *exec.Cmd, logPath string, box *enclosure) (*process, error) {
 	go p.run(started)
 	if err := <-started; err != nil {
 		p.discardLog()
-		return nil, &Failure{Class: ClassNotInstalled, Message: "start " + c.Path, Err: err,
+		return nil, &note.Failure{Class: note.ClassNotInstalled, Message: "start " + c.Path, Err: err,
 			Next: "check that the file exists and may be executed"}
 	}
 	return p, nil
@@ -162,10 +164,10 @@ func (p *process) reapTime() time.Duration {
 }
 
 // exitFailure explains an exit that nobody asked for.
-func (p *process) exitFailure(name, doing string) *Failure {
+func (p *process) exitFailure(name, doing string) *note.Failure {
 	// The pipe closes a moment before the child is reaped.
 	p.waitFor(p.reapTime())
-	f := &Failure{Class: ClassCrashed, LogTail: p.logTail()}
+	f := &note.Failure{Class: note.ClassCrashed, LogTail: p.logTail()}
 	how, because := "closed its protocol pipe", ""
 	select {
 	case <-p.exited:
@@ -177,10 +179,10 @@ func (p *process) exitFailure(name, doing string) *Failure {
 	default:
 	}
 	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
-	if f.Class == ClassOOMHost && killedItself(p.logPath) {
-		f.Class, f.Next = ClassCrashed, ""
+	if f.Class == note.ClassOOMHost && killedItself(p.logPath) {
+		f.Class, f.Next = note.ClassCrashed, ""
 	}
-	if f.Class == ClassCrashed {
+	if f.Class == note.ClassCrashed {
 		diagnose(f, p.logPath)
 	}
 	f.Message += because
@@ -194,7 +196,7 @@ func (p *process) exitFailure(name, doing string) *Failure {
 const shellSignal = 128
 
 // classifyExit reads the wait status and sets class and hint where it is clear.
-func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
+func (p *process) classifyExit(f *note.Failure, exit *exec.ExitError) string {
 	var sig syscall.Signal
 	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		sig = ws.Signal()
@@ -206,11 +208,11 @@ func (p *process) classifyExit(f *Failure, exit *exec.ExitError) string {
 	}
 	switch sig {
 	case syscall.SIGKILL:
-		f.Class = ClassOOMHost
+		f.Class = note.ClassOOMHost
 		f.Next = "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
 			"use a smaller model, dtype or batch size"
 	case syscall.SIGILL:
-		f.Class = ClassIllegal
+		f.Class = note.ClassIllegal
 		f.Next = "this binary uses instructions that the CPU lacks: rebuild here with `make build`, or with PORTABLE=1"
 	}
 	return "was ended by signal " + sig.String()
@@ -223,7 +225,7 @@ const goCrashStatus = 2
 // goCrash looks for the signal in the log of a crashed Go program; it is 0 if there
 // is none. The log tail of the failure starts there: the stacks after it can be
 // long.
-func goCrash(logPath string, status int, f *Failure) syscall.Signal {
+func goCrash(logPath string, status int, f *note.Failure) syscall.Signal {
 	if status != goCrashStatus {
 		return 0
 	}

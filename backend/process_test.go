@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 func logFile(t *testing.T, text string) string {
@@ -93,9 +95,9 @@ func TestSpawnFailures(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	_, err := spawn(Command{Path: filepath.Join(dir, "absent")}, "", nil)
-	f, ok := errors.AsType[*Failure](err)
-	if !ok || f.Class != ClassNotInstalled || !errors.Is(err, fs.ErrNotExist) || f.Next == "" {
-		t.Errorf("spawn of a missing program = %v, want %s with its cause and a hint", err, ClassNotInstalled)
+	f, ok := errors.AsType[*note.Failure](err)
+	if !ok || f.Class != note.ClassNotInstalled || !errors.Is(err, fs.ErrNotExist) || f.Next == "" {
+		t.Errorf("spawn of a missing program = %v, want %s with its cause and a hint", err, note.ClassNotInstalled)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("%d files left, want the temporary log removed", len(left))

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // ProtocolVersion is the version of the worker protocol; parent and worker must
@@ -54,21 +56,21 @@ type command struct {
 
 // reply is a line from the worker.
 type reply struct {
-	V        int       `json:"v,omitempty"`
-	ID       int64     `json:"id"`
-	Event    string    `json:"event"`
-	ClockNS  int64     `json:"clock_ns,omitempty"`
-	Info     *Info     `json:"info,omitempty"`
-	Loaded   *Loaded   `json:"loaded,omitempty"`
-	Tokens   [][]int32 `json:"tokens,omitempty"`
-	Phase    string    `json:"phase,omitempty"`
-	Fraction float64   `json:"fraction,omitempty"`
-	Done     int       `json:"done,omitempty"`
-	Requests []Request `json:"requests,omitempty"`
-	Steps    []Step    `json:"steps,omitempty"`
-	Finished *finished `json:"finished,omitempty"`
-	Pulsed   *pulsed   `json:"pulsed,omitempty"`
-	Failure  *Failure  `json:"failure,omitempty"`
+	V        int           `json:"v,omitempty"`
+	ID       int64         `json:"id"`
+	Event    string        `json:"event"`
+	ClockNS  int64         `json:"clock_ns,omitempty"`
+	Info     *Info         `json:"info,omitempty"`
+	Loaded   *Loaded       `json:"loaded,omitempty"`
+	Tokens   [][]int32     `json:"tokens,omitempty"`
+	Phase    string        `json:"phase,omitempty"`
+	Fraction float64       `json:"fraction,omitempty"`
+	Done     int           `json:"done,omitempty"`
+	Requests []Request     `json:"requests,omitempty"`
+	Steps    []Step        `json:"steps,omitempty"`
+	Finished *finished     `json:"finished,omitempty"`
+	Pulsed   *pulsed       `json:"pulsed,omitempty"`
+	Failure  *note.Failure `json:"failure,omitempty"`
 }
 
 // finished closes a measured run.

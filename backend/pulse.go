@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Pulse is a stretch of load and the pause after it. With On zero it is a pause
@@ -63,7 +65,7 @@ func StartPulser(ctx context.Context, name string, cmd Command, device string, o
 // empty pattern.
 func (p *Pulser) prepare(outer context.Context) error {
 	if !p.w.shared {
-		return Failf(ClassClock, "run both in one time namespace",
+		return note.Failf(note.ClassClock, "run both in one time namespace",
 			"the %s worker does not read the clock of this process", p.w.name)
 	}
 	ctx, cancel := withTimeout(outer, p.w.opt.HelloTimeout)
@@ -108,7 +110,7 @@ func (p *Pulser) Pulse(ctx context.Context, pattern []Pulse) ([]Edge, error) {
 	if ctx.Err() == nil {
 		return nil, err
 	}
-	if _, answered := errors.AsType[*Failure](err); !answered {
+	if _, answered := errors.AsType[*note.Failure](err); !answered {
 		p.w.cancel(id)
 	}
 	return nil, context.Cause(ctx)

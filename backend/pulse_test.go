@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // pulse answers the preparation well, and the pattern after it as the mode says.
@@ -82,8 +83,8 @@ func TestPulse(t *testing.T) {
 }
 
 func TestPulserIsNotStarted(t *testing.T) {
-	for mode, want := range map[string]backend.Class{"other clock": backend.ClassClock,
-		"pulse empty": backend.ClassProtocol} {
+	for mode, want := range map[string]note.Class{"other clock": note.ClassClock,
+		"pulse empty": note.ClassProtocol} {
 		_, err := startPulser(t, mode)
 		if f := backend.AsFailure(err); err == nil || f.Class != want {
 			t.Errorf("%s: %v, want class %s", mode, err, want)
@@ -93,13 +94,13 @@ func TestPulserIsNotStarted(t *testing.T) {
 
 func TestPulseFailures(t *testing.T) {
 	for mode, want := range map[string]struct {
-		class   backend.Class
+		class   note.Class
 		message string
 	}{
-		"pulse few":         {backend.ClassProtocol, "1 pulses for a pattern of 2"},
-		"pulse backwards":   {backend.ClassProtocol, "pulse 1 lies at"},
-		"pulse without end": {backend.ClassProtocol, "pulse 1 lies at"},
-		"pulse fails":       {backend.ClassOOMGPU, "no memory"},
+		"pulse few":         {note.ClassProtocol, "1 pulses for a pattern of 2"},
+		"pulse backwards":   {note.ClassProtocol, "pulse 1 lies at"},
+		"pulse without end": {note.ClassProtocol, "pulse 1 lies at"},
+		"pulse fails":       {note.ClassOOMGPU, "no memory"},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			p, err := startPulser(t, mode)
@@ -134,7 +135,7 @@ func TestPulseCancelled(t *testing.T) {
 			again, cancelAgain := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancelAgain()
 			_, err = p.Pulse(again, pattern)
-			if hung := backend.AsFailure(err).Class == backend.ClassHung; hung == survives {
+			if hung := backend.AsFailure(err).Class == note.ClassHung; hung == survives {
 				t.Errorf("after the cancel: %v, want a live worker: %v", err, survives)
 			}
 		})

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Runner is a program that starts containers, and what it can do here.
@@ -19,7 +21,7 @@ type Runner struct {
 	// Images that were asked for and are there.
 	Images []string `json:"images,omitempty"`
 	// Trouble is why it cannot be used, nil if it can; Reason and Next are its words.
-	Trouble *Failure `json:"-"`
+	Trouble *note.Failure `json:"-"`
 	// Reason is why it cannot be used; empty if it can.
 	Reason string `json:"reason,omitempty"`
 	// Next is what to do about it.
@@ -47,7 +49,8 @@ func probeRunner(client, version string, images []string) Runner {
 	out, err := askClient(client, "version", "--format", version)
 	if err != nil {
 		if r.Trouble = containerFailure(err.Error()); r.Trouble == nil {
-			r.Trouble = &Failure{Class: ClassNotInstalled, Message: client + " does not say its version", Err: err,
+			r.Trouble = &note.Failure{Class: note.ClassNotInstalled, Message: client + " does not say its version",
+				Err:  err,
 				Next: "try `" + client + " version`"}
 		}
 		return r

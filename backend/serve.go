@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Engine is the worker's end of a session: one model in this process. The
@@ -146,7 +147,7 @@ func (s *server) answer(c task) error {
 	}
 	f := AsFailure(err)
 	if errors.Is(err, context.Canceled) {
-		f = &Failure{Class: ClassInterrupted, Message: "the run was cancelled"}
+		f = &note.Failure{Class: note.ClassInterrupted, Message: "the run was cancelled"}
 	}
 	return s.write(reply{ID: c.ID, Event: eventError,
 		Failure: f.Whole()})
@@ -179,24 +180,24 @@ func (s *server) dispatch(c task) (err error) {
 	case "run":
 		return s.run(c)
 	default:
-		return Failf(ClassProtocol, "", "unknown command %q", c.Op)
+		return note.Failf(note.ClassProtocol, "", "unknown command %q", c.Op)
 	}
 }
 
 // recovered turns a panic into a failure that can be sent.
 func recovered(r any, op string) error {
 	if err, ok := r.(error); ok {
-		if f, ok := errors.AsType[*Failure](err); ok {
+		if f, ok := errors.AsType[*note.Failure](err); ok {
 			return f
 		}
-		return &Failure{Class: ClassEngine, Message: "engine failed in " + op, Err: err}
+		return &note.Failure{Class: note.ClassEngine, Message: "engine failed in " + op, Err: err}
 	}
-	return Failf(ClassEngine, "", "engine failed in %s: %v", op, r)
+	return note.Failf(note.ClassEngine, "", "engine failed in %s: %v", op, r)
 }
 
 func (s *server) load(c command) error {
 	if c.Load == nil {
-		return Failf(ClassProtocol, "", "load without a specification")
+		return note.Failf(note.ClassProtocol, "", "load without a specification")
 	}
 	progress := limited(func(phase string, fraction float64) {
 		_ = s.write(reply{ID: c.ID, Event: eventProgress, Phase: phase, Fraction: fraction})
@@ -211,11 +212,11 @@ func (s *server) load(c command) error {
 
 func (s *server) adapt(c command) error {
 	if c.Load == nil {
-		return Failf(ClassProtocol, "", "adapt without a specification")
+		return note.Failf(note.ClassProtocol, "", "adapt without a specification")
 	}
 	engine, ok := s.engine.(Adaptable)
 	if !ok {
-		return Failf(ClassConfig, "start the engine anew", "this engine cannot change its settings")
+		return note.Failf(note.ClassConfig, "start the engine anew", "this engine cannot change its settings")
 	}
 	loaded, err := engine.Adapt(*c.Load)
 	if err != nil {
@@ -227,7 +228,7 @@ func (s *server) adapt(c command) error {
 
 func (s *server) run(c task) error {
 	if c.Run == nil {
-		return Failf(ClassProtocol, "", "run without a workload")
+		return note.Failf(note.ClassProtocol, "", "run without a workload")
 	}
 	work := *c.Run
 	var last time.Time

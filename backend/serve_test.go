@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 // stub is an engine made of functions; what is nil does nothing.
@@ -80,7 +82,7 @@ func events(replies []reply) string {
 }
 
 func TestServe(t *testing.T) {
-	gated := Failf(ClassGated, "ask for access", "the model is gated")
+	gated := note.Failf(note.ClassGated, "ask for access", "the model is gated")
 	tests := []struct {
 		name     string
 		engine   stub

@@ -22,6 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // testBackend starts this test binary as a worker of some kind.
@@ -79,14 +80,14 @@ func work(requests, output int) backend.Workload {
 
 // failure is what a user is told.
 type failure struct {
-	class         backend.Class
+	class         note.Class
 	message, hint string
 	log           string // must be in the log tail
 }
 
-func (want failure) check(t *testing.T, err error) *backend.Failure {
+func (want failure) check(t *testing.T, err error) *note.Failure {
 	t.Helper()
-	f, ok := errors.AsType[*backend.Failure](err)
+	f, ok := errors.AsType[*note.Failure](err)
 	if !ok {
 		t.Fatalf("error = %v, want a failure", err)
 	}
@@ -121,36 +122,36 @@ func TestStartFailures(t *testing.T) {
 		opt  backend.WorkerOptions
 		want failure
 	}{
-		{"silent", fast, failure{backend.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log",
+		{"silent", fast, failure{note.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log",
 			""}},
-		{"exits", impatient, failure{backend.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError",
+		{"exits", impatient, failure{note.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError",
 			"environment of their own", "No module named 'torch'"}},
 		{"version", impatient,
-			failure{backend.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
-		{"hello error", impatient, failure{backend.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
+			failure{note.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
+		{"hello error", impatient, failure{note.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
 		{"exits loading", impatient,
-			failure{backend.ClassUnsupportedDType, "exited with status 3 while loading the model: ", "this GPU",
+			failure{note.ClassUnsupportedDType, "exited with status 3 while loading the model: ", "this GPU",
 				"CUDA error: no kernel image is available"}},
 		{"hangs loading", slowLoad,
-			failure{backend.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
-		{"load error", impatient, failure{backend.ClassGated, "the model is gated", "ask for access", "HTTP 403"}},
+			failure{note.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
+		{"load error", impatient, failure{note.ClassGated, "the model is gated", "ask for access", "HTTP 403"}},
 		{"error without content", impatient,
-			failure{backend.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},
+			failure{note.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},
 		{"loaded without content", impatient,
-			failure{backend.ClassProtocol, "without content", "bug in the worker", ""}},
+			failure{note.ClassProtocol, "without content", "bug in the worker", ""}},
 		{"wrong event", impatient,
-			failure{backend.ClassProtocol, `event "tokens" while loading`, "bug in the worker", ""}},
-		{"loud", impatient, failure{backend.ClassCrashed, "exited with status 1", "log_tail", "the last words"}},
+			failure{note.ClassProtocol, `event "tokens" while loading`, "bug in the worker", ""}},
+		{"loud", impatient, failure{note.ClassCrashed, "exited with status 1", "log_tail", "the last words"}},
 		{"loud lines", impatient,
-			failure{backend.ClassCrashed, "exited with status 1", "log_tail", "東京 �\nthe last words"}},
-		{"illegal", impatient, failure{backend.ClassIllegal, "was ended by signal illegal instruction", "rebuild", ""}},
+			failure{note.ClassCrashed, "exited with status 1", "log_tail", "東京 �\nthe last words"}},
+		{"illegal", impatient, failure{note.ClassIllegal, "was ended by signal illegal instruction", "rebuild", ""}},
 		{"illegal in go", impatient,
-			failure{backend.ClassIllegal, "was ended by signal illegal instruction", "rebuild",
+			failure{note.ClassIllegal, "was ended by signal illegal instruction", "rebuild",
 				"SIGILL: illegal instruction"}},
-		{"aborts", impatient, failure{backend.ClassCrashed, "was ended by signal aborted", "log_tail",
+		{"aborts", impatient, failure{note.ClassCrashed, "was ended by signal aborted", "log_tail",
 			"ggml: assertion failed"}},
 		{"closes its pipe", impatient,
-			failure{backend.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
+			failure{note.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
 	}
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
@@ -170,12 +171,12 @@ func TestRunFailures(t *testing.T) {
 		mode string
 		want failure
 	}{
-		{"garbage", failure{backend.ClassProtocol, "Traceback (most recent call last)", "bug in the worker", ""}},
-		{"torn", failure{backend.ClassCrashed, "exited normally while running", "log_tail", ""}},
-		{"no done", failure{backend.ClassCrashed, "exited normally while running", "log_tail", ""}},
-		{"done only", failure{backend.ClassProtocol, "never finished", "bug in the worker", ""}},
-		{"finished without content", failure{backend.ClassProtocol, "without content", "bug in the worker", ""}},
-		{"dies in the log", failure{backend.ClassCrashed, "was ended by signal segmentation fault", "log_tail", ""}},
+		{"garbage", failure{note.ClassProtocol, "Traceback (most recent call last)", "bug in the worker", ""}},
+		{"torn", failure{note.ClassCrashed, "exited normally while running", "log_tail", ""}},
+		{"no done", failure{note.ClassCrashed, "exited normally while running", "log_tail", ""}},
+		{"done only", failure{note.ClassProtocol, "never finished", "bug in the worker", ""}},
+		{"finished without content", failure{note.ClassProtocol, "without content", "bug in the worker", ""}},
+		{"dies in the log", failure{note.ClassCrashed, "was ended by signal segmentation fault", "log_tail", ""}},
 	}
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
@@ -202,7 +203,7 @@ func TestProbe(t *testing.T) {
 		t.Errorf("probe: %v (-want +got):\n%s", err, diff)
 	}
 	_, err = testBackend{"hello error", impatient}.Probe(t.Context())
-	failure{backend.ClassNotInstalled, "torch is missing", "pip install torch", ""}.check(t, err)
+	failure{note.ClassNotInstalled, "torch is missing", "pip install torch", ""}.check(t, err)
 }
 
 func TestOtherClock(t *testing.T) {
@@ -220,8 +221,8 @@ func TestPanicBecomesFailure(t *testing.T) {
 	t.Parallel()
 	s := start(t, "panics", impatient)
 	_, err := s.Run(t.Context(), work(1, 1))
-	f, ok := errors.AsType[*backend.Failure](err)
-	if !ok || f.Class != backend.ClassEngine || f.Message != "engine failed in run: tensor of the wrong shape" {
+	f, ok := errors.AsType[*note.Failure](err)
+	if !ok || f.Class != note.ClassEngine || f.Message != "engine failed in run: tensor of the wrong shape" {
 		t.Errorf("run = %v, want the panic as a failure", err)
 	}
 	if !strings.Contains(f.LogTail, "panic in run") || !strings.Contains(f.LogTail, "main_test.go") {
@@ -235,7 +236,7 @@ func TestPanicBecomesFailure(t *testing.T) {
 func TestTokenListsMustMatch(t *testing.T) {
 	t.Parallel()
 	_, err := start(t, "raw", impatient).Tokenize(t.Context(), []string{"a", "b"})
-	failure{backend.ClassProtocol, "0 token lists for 2 texts", "bug in the worker", ""}.check(t, err)
+	failure{note.ClassProtocol, "0 token lists for 2 texts", "bug in the worker", ""}.check(t, err)
 }
 
 // A worker that ignores stop and TERM is killed, with its children.
@@ -259,7 +260,7 @@ func TestStubbornWorker(t *testing.T) {
 func TestGrandchild(t *testing.T) {
 	t.Parallel()
 	_, err := testBackend{"grandchild", impatient}.Start(t.Context(), backend.Spec{})
-	f := failure{backend.ClassCrashed, "exited with status 7", "log_tail", "leader"}.check(t, err)
+	f := failure{note.ClassCrashed, "exited with status 7", "log_tail", "leader"}.check(t, err)
 	var pid int
 	if _, err := fmt.Sscanf(f.LogTail, "leader %d", &pid); err != nil || pid <= 0 {
 		t.Fatalf("log tail = %q, want a process id", f.LogTail)
@@ -275,7 +276,7 @@ func TestEscapedGrandchild(t *testing.T) {
 	if took := time.Since(began); took > promptly {
 		t.Errorf("the exit was noticed after %v", took)
 	}
-	f := failure{backend.ClassCrashed, "exited with status 7", "log_tail", "grandchild"}.check(t, err)
+	f := failure{note.ClassCrashed, "exited with status 7", "log_tail", "grandchild"}.check(t, err)
 	var pid int
 	if _, err := fmt.Sscanf(f.LogTail, "grandchild %d", &pid); err != nil || pid <= 0 {
 		t.Fatalf("log tail = %q, want a process id", f.LogTail)
@@ -316,7 +317,7 @@ func TestCancelWhileWriting(t *testing.T) {
 		t.Errorf("run = %v after %v, want %v promptly", err, took, context.DeadlineExceeded)
 	}
 	_, err = s.Run(t.Context(), work(1, 1))
-	failure{backend.ClassHung, "did not read its commands while running", "again", ""}.check(t, err)
+	failure{note.ClassHung, "did not read its commands while running", "again", ""}.check(t, err)
 }
 
 func TestIgnoredCancel(t *testing.T) {
@@ -329,14 +330,14 @@ func TestIgnoredCancel(t *testing.T) {
 	}
 	checkGone(t, s.Loaded().PID)
 	_, err := s.Run(t.Context(), work(1, 1))
-	failure{backend.ClassHung, "did not stop within", "again", ""}.check(t, err)
+	failure{note.ClassHung, "did not stop within", "again", ""}.check(t, err)
 }
 
 func TestCommandTooLong(t *testing.T) {
 	t.Parallel()
 	s := start(t, "fake", impatient)
 	_, err := s.Tokenize(t.Context(), []string{strings.Repeat("x", 65<<20)})
-	failure{backend.ClassConfig, "protocol line is too long", "fewer or shorter prompts", ""}.check(t, err)
+	failure{note.ClassConfig, "protocol line is too long", "fewer or shorter prompts", ""}.check(t, err)
 	if _, err := s.Run(t.Context(), work(1, 1)); err != nil {
 		t.Errorf("run after a command that could not be sent: %v", err)
 	}
@@ -390,7 +391,7 @@ func TestCancelMeetsFailure(t *testing.T) {
 		cancel()
 	}
 	_, err := s.Run(t.Context(), work(1, 1))
-	if f, ok := errors.AsType[*backend.Failure](err); !ok || f.Class != backend.ClassOOMGPU {
+	if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != note.ClassOOMGPU {
 		t.Errorf("run = %v, want the worker's own failure", err)
 	}
 }
@@ -453,7 +454,7 @@ func TestEngineLog(t *testing.T) {
 	for _, logPath := range []string{"", path, path} {
 		_, err := testBackend{"exits loading", impatient}.Start(t.Context(), backend.Spec{LogPath: logPath})
 		// The log says what happened.
-		failure{backend.ClassUnsupportedDType, "status 3", "has no code for this GPU", "CUDA error"}.check(t, err)
+		failure{note.ClassUnsupportedDType, "status 3", "has no code for this GPU", "CUDA error"}.check(t, err)
 	}
 	b, err := os.ReadFile(path)
 	if got := strings.Count(string(b), "CUDA error"); err != nil || got != 2 {
@@ -479,7 +480,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 			if mode == "absent" {
 				_, err := backend.StartWorker(t.Context(), mode, backend.Command{Path: "/absent"}, backend.Spec{},
 					b.opt)
-				failure{backend.ClassNotInstalled, "no such file", "may be executed", ""}.check(t, err)
+				failure{note.ClassNotInstalled, "no such file", "may be executed", ""}.check(t, err)
 			} else if s, err := b.Start(t.Context(), backend.Spec{}); err == nil {
 				s.Close()
 			}
@@ -579,5 +580,5 @@ func checkGone(t *testing.T, pid int) {
 func TestInvalidOptions(t *testing.T) {
 	t.Parallel()
 	_, err := testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Options: json.RawMessage("{")})
-	failure{backend.ClassProtocol, `send "load" to the fake engine`, "bug in llem", ""}.check(t, err)
+	failure{note.ClassProtocol, `send "load" to the fake engine`, "bug in llem", ""}.check(t, err)
 }

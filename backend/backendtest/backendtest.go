@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Suite describes the backend under test.
@@ -76,7 +77,7 @@ func (s Suite) start(t *testing.T, b backend.Backend, batch int) backend.Session
 }
 
 func details(err error) string {
-	if f, ok := errors.AsType[*backend.Failure](err); ok {
+	if f, ok := errors.AsType[*note.Failure](err); ok {
 		return "\nclass: " + string(f.Class) + "\nhint: " + f.Next + "\nlog: " + f.LogTail
 	}
 	return ""
@@ -239,7 +240,7 @@ func (s Suite) adapt(t *testing.T) {
 }
 
 func refusal(err error) bool {
-	_, ok := errors.AsType[*backend.Failure](err)
+	_, ok := errors.AsType[*note.Failure](err)
 	return ok
 }
 
@@ -272,7 +273,7 @@ func (s Suite) refuses(t *testing.T) {
 		"bad token": {Requests: []backend.Prompt{{ID: 1, Tokens: []int32{1 << 30}}}, OutputTokens: 2},
 	} {
 		_, err := session.Run(t.Context(), work)
-		if _, ok := errors.AsType[*backend.Failure](err); !ok {
+		if _, ok := errors.AsType[*note.Failure](err); !ok {
 			t.Errorf("%s: run = %v, want a failure", name, err)
 		}
 	}
@@ -328,8 +329,8 @@ func (s Suite) crash(t *testing.T) {
 	time.AfterFunc(300*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	start := time.Now()
 	_, err := session.Run(t.Context(), longWork())
-	f, ok := errors.AsType[*backend.Failure](err)
-	if !ok || (f.Class != backend.ClassOOMHost && f.Class != backend.ClassCrashed) {
+	f, ok := errors.AsType[*note.Failure](err)
+	if !ok || (f.Class != note.ClassOOMHost && f.Class != note.ClassCrashed) {
 		t.Fatalf("run of a killed engine = %v, want a crash failure", err)
 	}
 	if took := time.Since(start); took > 10*time.Second {

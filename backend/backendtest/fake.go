@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // FakeVocab is the vocabulary of a FakeEngine: its tokens are bytes.
@@ -54,7 +55,7 @@ func (e *FakeEngine) Load(_ context.Context, spec backend.Spec, progress func(st
 // Adapt implements backend.Adaptable.
 func (e *FakeEngine) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if !e.loaded || spec.Path != e.spec.Path {
-		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew", "another model is loaded")
+		return backend.Loaded{}, note.Failf(note.ClassConfig, "start the engine anew", "another model is loaded")
 	}
 	return e.Load(context.Background(), spec, func(string, float64) {})
 }
@@ -92,22 +93,22 @@ func (e *FakeEngine) Run(ctx context.Context, w backend.Workload) (*backend.Log,
 
 func (e *FakeEngine) check(w backend.Workload) error {
 	if !e.loaded {
-		return backend.Failf(backend.ClassProtocol, "load it first", "run before load")
+		return note.Failf(note.ClassProtocol, "load it first", "run before load")
 	}
 	if w.OutputTokens < 1 {
-		return backend.Failf(backend.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return note.Failf(note.ClassConfig, "ask for one or more", "no output tokens asked for")
 	}
 	for _, p := range w.Requests {
 		if len(p.Tokens) == 0 {
-			return backend.Failf(backend.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
+			return note.Failf(note.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
 		}
 		if n := len(p.Tokens) + w.OutputTokens; n > e.spec.MaxContext {
-			return backend.Failf(backend.ClassKVTooSmall, "use a shorter one", "prompt %d needs a context of %d",
+			return note.Failf(note.ClassKVTooSmall, "use a shorter one", "prompt %d needs a context of %d",
 				p.ID, n)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || id >= FakeVocab {
-				return backend.Failf(backend.ClassConfig, "use bytes", "prompt %d contains token id %d", p.ID, id)
+				return note.Failf(note.ClassConfig, "use bytes", "prompt %d contains token id %d", p.ID, id)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Product is what differs between the engines that a [Backend] starts.
@@ -156,7 +157,7 @@ func (b Backend) Interpreter(ctx context.Context) (string, error) {
 	if python := runs(cmd.Path); python != "" {
 		return python, nil
 	}
-	return "", backend.Failf(backend.ClassNotInstalled, "name the interpreter with --python",
+	return "", note.Failf(note.ClassNotInstalled, "name the interpreter with --python",
 		"%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
 }
 
@@ -165,6 +166,6 @@ func (b Backend) missing(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &backend.Failure{Class: backend.ClassNotInstalled, Message: b.Product.Title + " is not installed", Err: err,
+	return &note.Failure{Class: note.ClassNotInstalled, Message: b.Product.Title + " is not installed", Err: err,
 		Next: b.Product.Install}
 }

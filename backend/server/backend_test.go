@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // product is an engine that comes as a package with a program.
@@ -27,11 +28,12 @@ func TestProbe(t *testing.T) {
 		"package":            {file, "echo 1.2", "echo some 1.3", "1.2", ""},
 		"program":            {file, "exit 1", "echo some 1.3", "1.3", ""},
 		"program, no answer": {file, "exit 1", "exit 1", "", "does not say its version"},
-		"no program":         {file, "echo 1.2", "", "", "Some is not installed: there is no program some-serve beside"},
-		"no interpreter":     {file, "", "echo some 1.3", "", "Some is not installed: the interpreter that was named"},
-		"module":             {module, "echo 2.1", "", "2.1", ""},
-		"no module":          {module, "echo PackageNotFoundError >&2; exit 1", "", "", "has no package some"},
-		"module, no python":  {module, "", "", "", "Some is not installed: "},
+		"no program": {file, "echo 1.2", "", "",
+			"Some is not installed: there is no program some-serve beside"},
+		"no interpreter":    {file, "", "echo some 1.3", "", "Some is not installed: the interpreter that was named"},
+		"module":            {module, "echo 2.1", "", "2.1", ""},
+		"no module":         {module, "echo PackageNotFoundError >&2; exit 1", "", "", "has no package some"},
+		"module, no python": {module, "", "", "", "Some is not installed: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -53,7 +55,7 @@ func TestProbe(t *testing.T) {
 				}
 				return
 			}
-			if f := backend.AsFailure(err); f.Class != backend.ClassNotInstalled || f.Next == "" ||
+			if f := backend.AsFailure(err); f.Class != note.ClassNotInstalled || f.Next == "" ||
 				!strings.Contains(f.Error(), q.fails) {
 				t.Errorf("%v (%s, %q), want a failure with %q", err, f.Class, f.Next, q.fails)
 			}
@@ -98,7 +100,7 @@ func TestWhichInterpreter(t *testing.T) {
 				}
 				return
 			}
-			if f := backend.AsFailure(err); f == nil || f.Class != backend.ClassNotInstalled ||
+			if f := backend.AsFailure(err); f == nil || f.Class != note.ClassNotInstalled ||
 				!strings.Contains(f.Error(), q.want) || f.Next == "" {
 				t.Errorf("%q, %v, want a failure with %q", got, err, q.want)
 			}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/prom"
 )
 
@@ -175,7 +176,7 @@ func Offline() []string {
 // NoFolder is the failure of a model that is no folder of the form that Python engines
 // read.
 func NoFolder(model string, err error) error {
-	return &backend.Failure{Class: backend.ClassModelNotFound, Message: "look at the model " + model, Err: err,
+	return &note.Failure{Class: note.ClassModelNotFound, Message: "look at the model " + model, Err: err,
 		Next: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 }
 
@@ -236,16 +237,16 @@ func Interpreter(program string) string {
 // itself, which may take half a minute to import, is not touched.
 func Package(ctx context.Context, python backend.Command, name string) (string, error) {
 	version, err := Version(ctx, python, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
-	f, ok := errors.AsType[*backend.Failure](err)
+	f, ok := errors.AsType[*note.Failure](err)
 	switch {
 	case !ok || !strings.Contains(f.LogTail, "PackageNotFoundError"):
 		return version, err
 	case python.Container != nil:
-		return "", backend.Failf(backend.ClassNotInstalled,
+		return "", note.Failf(note.ClassNotInstalled,
 			"name an image that has it with container.image, or its program with container.program",
 			"the image %s has no package %s", python.Container.Image, name)
 	}
-	return "", backend.Failf(backend.ClassNotInstalled, "install it there, or name another interpreter with --python",
+	return "", note.Failf(note.ClassNotInstalled, "install it there, or name another interpreter with --python",
 		"%s has no package %s", python.Path, name)
 }
 
@@ -263,10 +264,10 @@ func Version(ctx context.Context, cmd backend.Command, args ...string) (string, 
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", context.Cause(ctx)
 	case err != nil || len(fields) == 0:
-		if f, ok := errors.AsType[*backend.Failure](err); ok { // of its container
+		if f, ok := errors.AsType[*note.Failure](err); ok { // of its container
 			return "", f
 		}
-		return "", &backend.Failure{Class: backend.ClassNotInstalled, Err: err, LogTail: string(said),
+		return "", &note.Failure{Class: note.ClassNotInstalled, Err: err, LogTail: string(said),
 			Message: cmd.Path + " does not say its version", Next: "try `" +
 				strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
 	}

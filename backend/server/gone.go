@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Engines fork: schedulers, workers, MPI ranks. The kill of the group reaches most of
@@ -117,7 +117,7 @@ func bury(name string, group int, known map[int]member, within time.Duration) er
 			return nil
 		}
 		if took > within && len(living) > 0 {
-			return backend.Failf(backend.ClassHung,
+			return note.Failf(note.ClassHung,
 				"see `ps -o pid,stat,wchan:30,args` for what they wait for; a process in state D waits for its driver",
 				"%s has stopped, but %d of its processes are still there after %v (%s): they may hold the "+
 					"GPU's memory", name, len(living), within, fmt.Sprint(living))

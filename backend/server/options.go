@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Known are the options that a program says it has.
@@ -39,7 +40,7 @@ func (k Known) Check(name, version string, args []string) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	return backend.Failf(backend.ClassVersion, "leave that key out of the study, or install a version that has it",
+	return note.Failf(note.ClassVersion, "leave that key out of the study, or install a version that has it",
 		"%s %s has no option %s: it was not started", name, version, strings.Join(unknown, ", "))
 }
 

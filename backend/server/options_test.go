@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // TestParseHelp: help texts as argparse, click and llama.cpp print them.
@@ -61,8 +62,8 @@ func TestKnown(t *testing.T) {
 		t.Error(err)
 	}
 	err := k.Check("x", "1.2", []string{"--port", "1", "--gone", "3"})
-	f, ok := errors.AsType[*backend.Failure](err)
-	if !ok || f.Class != backend.ClassVersion || !strings.Contains(f.Message, "x 1.2 has no option --gone") {
+	f, ok := errors.AsType[*note.Failure](err)
+	if !ok || f.Class != note.ClassVersion || !strings.Contains(f.Message, "x 1.2 has no option --gone") {
 		t.Errorf("%v", err)
 	}
 }
@@ -120,7 +121,7 @@ func TestPackage(t *testing.T) {
 		t.Skip("no Python here")
 	}
 	_, err = Package(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
-	if f := backend.AsFailure(err); err == nil || f.Class != backend.ClassNotInstalled ||
+	if f := backend.AsFailure(err); err == nil || f.Class != note.ClassNotInstalled ||
 		f.Message != python+" has no package no-such-package-of-llem" {
 		t.Errorf("%v", err)
 	}

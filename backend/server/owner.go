@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Between the search for a free port and the engine's start another program may take it.
@@ -62,6 +62,6 @@ func ours(name string, port int, family map[int]member) error {
 			return nil
 		}
 	}
-	return backend.Failf(backend.ClassPortInUse, "try again: the port was taken between looking and listening",
+	return note.Failf(note.ClassPortInUse, "try again: the port was taken between looking and listening",
 		"another program answers on port %d, which was free before %s was started there", port, name)
 }

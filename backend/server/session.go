@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Options bounds how long a server may take. Zero values mean the defaults.
@@ -132,7 +133,7 @@ func (s *Session) ready(outer context.Context) error {
 			if outer.Err() != nil {
 				return context.Cause(outer)
 			}
-			return &backend.Failure{Class: backend.ClassStartTimeout, LogTail: s.child.LogTail(),
+			return &note.Failure{Class: note.ClassStartTimeout, LogTail: s.child.LogTail(),
 				Message: fmt.Sprintf("%s was not ready within %v: %s", s.engine.Name(), s.opt.StartTimeout, last),
 				Next:    "see engine.log for what it was doing"}
 		case <-tick.C:
@@ -206,10 +207,10 @@ func (s *Session) failed(ctx context.Context, err error, doing string) error {
 		return s.child.Failure(s.engine.Name(), doing)
 	case <-time.After(500 * time.Millisecond):
 	}
-	if f, ok := errors.AsType[*backend.Failure](err); ok {
+	if f, ok := errors.AsType[*note.Failure](err); ok {
 		return f
 	}
-	return &backend.Failure{Class: backend.ClassEngine, Message: s.engine.Name() + " failed while " + doing, Err: err,
+	return &note.Failure{Class: note.ClassEngine, Message: s.engine.Name() + " failed while " + doing, Err: err,
 		Next: "see engine.log", LogTail: s.child.LogTail()}
 }
 
@@ -225,7 +226,7 @@ func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 		old.SampleSeed() == spec.SampleSeed() && old.BatchSize == spec.BatchSize && old.MaxContext == spec.MaxContext &&
 		bytes.Equal(old.Options, spec.Options) && reflect.DeepEqual(old.Container, spec.Container)
 	if !same {
-		return backend.Failf(backend.ClassConfig, "start the engine anew", "%s was started with other settings",
+		return note.Failf(note.ClassConfig, "start the engine anew", "%s was started with other settings",
 			s.engine.Name())
 	}
 	s.spec = spec
@@ -236,7 +237,7 @@ func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 func (s *Session) Tokenize(ctx context.Context, texts []string) ([][]int32, error) {
 	t, ok := s.engine.(Tokenizer)
 	if !ok {
-		return nil, backend.Failf(backend.ClassConfig, "use workload.dataset: synthetic, which is made of token ids",
+		return nil, note.Failf(note.ClassConfig, "use workload.dataset: synthetic, which is made of token ids",
 			"%s has no way to turn texts into token ids", s.engine.Name())
 	}
 	out := make([][]int32, len(texts))
@@ -281,7 +282,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	switch {
 	case errors.Is(err, errStall):
 		s.child.Stop(s.opt.StopTimeout)
-		return nil, &backend.Failure{Class: backend.ClassHung,
+		return nil, &note.Failure{Class: note.ClassHung,
 			Message: fmt.Sprintf("%s: %v, with requests under way; it was stopped", s.engine.Name(), err),
 			Next:    "see engine.log for what it was doing", LogTail: s.child.LogTail()}
 	case errors.Is(err, errExited):

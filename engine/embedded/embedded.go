@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/self"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Name of the backend in study files.
@@ -68,18 +69,18 @@ func parseOptions(spec backend.Spec) (Options, error) {
 	o := Options{BatchSize: spec.BatchSize}
 	if len(spec.Options) > 0 {
 		if err := json.Unmarshal(spec.Options, &o); err != nil {
-			return o, &backend.Failure{Class: backend.ClassConfig, Message: "read the embedded options", Err: err}
+			return o, &note.Failure{Class: note.ClassConfig, Message: "read the embedded options", Err: err}
 		}
 	}
 	if o.BatchSize <= 0 {
 		o.BatchSize = max(1, spec.BatchSize)
 	}
 	if o.Threads <= 0 {
-		return o, backend.Failf(backend.ClassConfig, "set embedded.threads",
+		return o, note.Failf(note.ClassConfig, "set embedded.threads",
 			"the embedded engine needs an explicit number of threads")
 	}
 	if n := runtime.NumCPU(); o.Threads > n {
-		return o, backend.Failf(backend.ClassConfig, fmt.Sprintf("set embedded.threads to at most %d", n),
+		return o, note.Failf(note.ClassConfig, fmt.Sprintf("set embedded.threads to at most %d", n),
 			"embedded.threads is %d, but this process may use %d processors: the engine's threads spin, and more "+
 				"of them than processors stall it", o.Threads, n)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // feature is an instruction set that the C++ code may have been compiled for.
@@ -70,7 +71,7 @@ func slowBuild() string {
 func engineInfo() (backend.Info, error) {
 	names, missing := compiled()
 	if len(missing) > 0 {
-		return backend.Info{}, backend.Failf(backend.ClassIllegal,
+		return backend.Info{}, note.Failf(note.ClassIllegal,
 			"rebuild on this machine with `make build`, or with `make build PORTABLE=1`",
 			"this llem was built for %s, which this CPU does not have", strings.Join(missing, ", "))
 	}

@@ -2,7 +2,11 @@
 
 package embedded
 
-import "github.com/llenergymeasure/llem/backend"
+import (
+	"github.com/llenergymeasure/llem/backend"
+
+	"github.com/llenergymeasure/llem/note"
+)
 
 func engineInfo() (backend.Info, error) {
 	return backend.Info{}, noEngine()
@@ -12,7 +16,7 @@ func engineInfo() (backend.Info, error) {
 func WorkerMain() error { return noEngine() }
 
 func noEngine() error {
-	return backend.Failf(backend.ClassNotInstalled,
+	return note.Failf(note.ClassNotInstalled,
 		"build with CGO_ENABLED=1 and a C++ compiler: `make build`; or use --backend pytorch",
 		"this llem was built without cgo and has no embedded engine")
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Name of the backend in study files.
@@ -121,7 +122,7 @@ func (e *worker) Info() (backend.Info, error) {
 // Adapt implements backend.Adaptable: what stays is the model, and the time to load it.
 func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if e.Engine == nil || spec.Path != e.path {
-		return backend.Loaded{}, backend.Failf(backend.ClassConfig, "start the engine anew", "another model is loaded")
+		return backend.Loaded{}, note.Failf(note.ClassConfig, "start the engine anew", "another model is loaded")
 	}
 	e.resident = true
 	return e.Load(context.Background(), spec, func(string, float64) {})
@@ -132,18 +133,18 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	o := Options{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
 	if len(spec.Options) > 0 {
 		if err := json.Unmarshal(spec.Options, &o); err != nil {
-			return backend.Loaded{}, &backend.Failure{Class: backend.ClassConfig, Message: "read the fake options",
+			return backend.Loaded{}, &note.Failure{Class: note.ClassConfig, Message: "read the fake options",
 				Err: err}
 		}
 	}
 	if o.Speed <= 0 || o.BatchSize < 1 || o.Batching != sim.Static && o.Batching != sim.Continuous {
-		return backend.Loaded{}, backend.Failf(backend.ClassConfig,
+		return backend.Loaded{}, note.Failf(note.ClassConfig,
 			"fake.batching is static or continuous, fake.speed is above 0",
 			"impossible fake options: %+v", o)
 	}
 	config, err := model.FromHFFolder(spec.Path)
 	if err != nil {
-		return backend.Loaded{}, backend.Failf(backend.ClassUnsupportedModel,
+		return backend.Loaded{}, note.Failf(note.ClassUnsupportedModel,
 			"use random:SHAPE, such as random:llama-3.1-8b",
 			"the shape of %s is not known: %v", spec.Model, err)
 	}
@@ -164,7 +165,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 // Run implements backend.Engine.
 func (e *worker) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if e.Engine == nil {
-		return nil, backend.Failf(backend.ClassProtocol, "load it first", "run before load")
+		return nil, note.Failf(note.ClassProtocol, "load it first", "run before load")
 	}
 	log, err := e.Engine.Run(ctx, w)
 	e.Steps() // the truth stays in the shared file; the product sees the log alone

@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/sim"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // workerEnv makes this test binary a worker.
@@ -127,7 +128,7 @@ func TestRefusesBadOptions(t *testing.T) {
 	for name, o := range map[string]Options{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1},
 		"speed": {BatchSize: 1, Batching: sim.Static}} {
 		_, err := b.Start(t.Context(), testSpec(t, o))
-		if f, ok := errors.AsType[*backend.Failure](err); !ok || f.Class != backend.ClassConfig {
+		if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != note.ClassConfig {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

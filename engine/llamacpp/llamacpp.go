@@ -28,6 +28,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Name of the backend in study files.
@@ -53,7 +54,7 @@ func ask(ctx context.Context, cmd backend.Command) (backend.Info, error) {
 	case ofContainer(err):
 		return backend.Info{}, err
 	case err != nil || !ok:
-		return backend.Info{}, &backend.Failure{Class: backend.ClassNotInstalled,
+		return backend.Info{}, &note.Failure{Class: note.ClassNotInstalled,
 			Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
 			Next: "try `" + cmd.Path + " --version` by hand"}
 	}
@@ -77,7 +78,7 @@ func output(ctx context.Context, cmd backend.Command, arg string) (string, error
 
 // ofContainer says whether a question failed because there was no container to ask in.
 func ofContainer(err error) bool {
-	_, ok := errors.AsType[*backend.Failure](err)
+	_, ok := errors.AsType[*note.Failure](err)
 	return ok
 }
 
@@ -137,7 +138,7 @@ const (
 func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	facts, err := gguf.ReadInfo(spec.Path)
 	if err != nil {
-		return server.Launch{}, &backend.Failure{Class: backend.ClassModelNotFound,
+		return server.Launch{}, &note.Failure{Class: note.ClassModelNotFound,
 			Message: "look at the model " + spec.Model, Err: err,
 			Next: "give a GGUF file, or a model of the form random:SHAPE"}
 	}
@@ -164,7 +165,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if section["ctx_size"] == nil {
 		n, err := strconv.Atoi(fmt.Sprint(section["parallel"]))
 		if err != nil {
-			return server.Launch{}, backend.Failf(backend.ClassConfig, "give llamacpp.parallel a whole number",
+			return server.Launch{}, note.Failf(note.ClassConfig, "give llamacpp.parallel a whole number",
 				"llamacpp.parallel is %v", section["parallel"])
 		}
 		section["ctx_size"] = n * ((spec.MaxContext + spare + block - 1) / block * block)

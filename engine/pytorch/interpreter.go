@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // The oldest Python that the worker's syntax and the libraries agree on.
@@ -54,7 +54,7 @@ func (b Backend) choose() (string, error) {
 			return path, nil
 		}
 	}
-	return "", backend.Failf(backend.ClassNotInstalled, installHint, "no python3 in PATH")
+	return "", note.Failf(note.ClassNotInstalled, installHint, "no python3 in PATH")
 }
 
 // explicit checks an interpreter that somebody named. origin says who.
@@ -62,11 +62,11 @@ func (b Backend) explicit(name, origin string) (string, error) {
 	path := name
 	if !strings.ContainsRune(name, filepath.Separator) {
 		if path = b.inPath(name); path == "" {
-			return "", backend.Failf(backend.ClassNotInstalled, chooseHint, "no %s in PATH, as %s asks", name, origin)
+			return "", note.Failf(note.ClassNotInstalled, chooseHint, "no %s in PATH, as %s asks", name, origin)
 		}
 	}
 	if err := executable(path); err != nil {
-		return "", backend.Failf(backend.ClassNotInstalled, chooseHint,
+		return "", note.Failf(note.ClassNotInstalled, chooseHint,
 			"%s names %s, which cannot be run: %v", origin, path, err)
 	}
 	// Relative paths must survive a change of folder.
@@ -114,11 +114,11 @@ func checkVersion(ctx context.Context, path string) error {
 	answer = answer[bytes.LastIndexByte(answer, '\n')+1:]
 	var major, minor int
 	if _, scanErr := fmt.Sscanf(string(answer), "%d.%d", &major, &minor); err != nil || scanErr != nil {
-		return backend.Failf(backend.ClassNotInstalled, chooseHint,
+		return note.Failf(note.ClassNotInstalled, chooseHint,
 			"%s does not answer as a Python interpreter does%s", path, because(err))
 	}
 	if major < minMajor || major == minMajor && minor < minMinor {
-		return backend.Failf(backend.ClassVersion, installHint,
+		return note.Failf(note.ClassVersion, installHint,
 			"%s is Python %d.%d: %d.%d or newer is needed", path, major, minor, minMajor, minMinor)
 	}
 	return nil

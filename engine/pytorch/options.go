@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Options is the pytorch section of a study. Texts are "" where the default is meant.
@@ -58,7 +59,7 @@ func ParseOptions(section json.RawMessage) (Options, error) {
 	d := json.NewDecoder(bytes.NewReader(section))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&o); err != nil {
-		return o, backend.Failf(backend.ClassConfig, "llem schema lists the keys of the section",
+		return o, note.Failf(note.ClassConfig, "llem schema lists the keys of the section",
 			"read the pytorch section: %v", err)
 	}
 	return o, o.validate()
@@ -68,14 +69,14 @@ func ParseOptions(section json.RawMessage) (Options, error) {
 // worker refuses: it knows the device and the versions.
 func (o Options) validate() error {
 	if o.BatchSize < 1 {
-		return backend.Failf(backend.ClassConfig, "use 1 or more", "pytorch.batch_size is %d", o.BatchSize)
+		return note.Failf(note.ClassConfig, "use 1 or more", "pytorch.batch_size is %d", o.BatchSize)
 	}
 	if o.Threads < 0 || o.PrefillChunk < 0 {
-		return backend.Failf(backend.ClassConfig, "use 0 for the default, or more",
+		return note.Failf(note.ClassConfig, "use 0 for the default, or more",
 			"pytorch.threads is %d and pytorch.prefill_chunk_size is %d", o.Threads, o.PrefillChunk)
 	}
 	if o.TensorParallel < 0 {
-		return backend.Failf(backend.ClassConfig, "use 1 or more", "pytorch.tensor_parallel_size is %d",
+		return note.Failf(note.ClassConfig, "use 1 or more", "pytorch.tensor_parallel_size is %d",
 			o.TensorParallel)
 	}
 	for _, c := range []struct {
@@ -92,13 +93,13 @@ func (o Options) validate() error {
 		{"matmul_precision", o.MatmulPrecision, []string{"", "highest", "high", "medium"}},
 	} {
 		if !slices.Contains(c.words, c.value) {
-			return backend.Failf(backend.ClassConfig,
+			return note.Failf(note.ClassConfig,
 				"use one of "+strings.TrimPrefix(strings.Join(c.words, ", "), ", "),
 				"pytorch.%s %q is not known", c.key, c.value)
 		}
 	}
 	if !validDevice(o.Device) {
-		return backend.Failf(backend.ClassConfig, "use auto, cpu, cuda or cuda:N",
+		return note.Failf(note.ClassConfig, "use auto, cpu, cuda or cuda:N",
 			"pytorch.device %q is not known", o.Device)
 	}
 	return nil
@@ -124,7 +125,7 @@ func resolve(spec backend.Spec) (backend.Spec, error) {
 	case spec.BatchSize == 0:
 		spec.BatchSize = o.BatchSize
 	case spec.BatchSize != o.BatchSize && hasBatchSize(spec.Options):
-		return spec, backend.Failf(backend.ClassConfig, "remove one of the two",
+		return spec, note.Failf(note.ClassConfig, "remove one of the two",
 			"pytorch.batch_size is %d, but a batch size of %d is asked for", o.BatchSize, spec.BatchSize)
 	default:
 		o.BatchSize = spec.BatchSize

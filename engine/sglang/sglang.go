@@ -21,6 +21,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/prom"
 )
 
@@ -222,7 +223,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 		l.DType = got.DType
 	}
 	if got.DisableRadix != nil && !*got.DisableRadix && !e.cache {
-		return backend.Failf(backend.ClassConfig, "set sglang.disable_radix_cache: false to measure with the cache",
+		return note.Failf(note.ClassConfig, "set sglang.disable_radix_cache: false to measure with the cache",
 			"SGLang keeps a prefix cache although it was told not to: it would not compute what it is given")
 	}
 	return nil

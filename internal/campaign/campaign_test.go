@@ -21,6 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -47,7 +48,7 @@ func (e *engine) Start(_ context.Context, spec backend.Spec) (backend.Session, e
 	e.started++
 	e.batch = spec.BatchSize
 	if e.batch == e.failing {
-		return nil, backend.Failf(backend.ClassOOMGPU, "smaller batch", "no memory for batch %d", e.batch)
+		return nil, note.Failf(note.ClassOOMGPU, "smaller batch", "no memory for batch %d", e.batch)
 	}
 	if err := os.WriteFile(spec.LogPath, []byte("hello\n"), 0o600); err != nil {
 		return nil, err

@@ -76,57 +76,65 @@ func refusals() map[string]refusal {
 	const config, weights, tokens = "config.json", "model.safetensors", "tokenizer.json"
 	norm := `"model.norm.weight":{"data_offsets":[422400,422528],"dtype":"BF16","shape":[64]}`
 	return map[string]refusal{
-		"no config":     {llama, remove(config), fault.NotFound, "cannot read the configuration"},
-		"not JSON":      {llama, put(config, "{"), fault.Corrupt, "not valid JSON"},
-		"unknown class": {llama, replace(config, "LlamaFor", "OddFor"), fault.UnsupportedModel, "LlamaForCausalLM"},
-		"no class":      {llama, put(config, "{}"), fault.UnsupportedModel, `architecture ""`},
+		"no config":     {llama, remove(config), note.ClassModelNotFound, "cannot read the configuration"},
+		"not JSON":      {llama, put(config, "{"), note.ClassCorruptModel, "not valid JSON"},
+		"unknown class": {llama, replace(config, "LlamaFor", "OddFor"), note.ClassUnsupportedModel, "LlamaForCausalLM"},
+		"no class":      {llama, put(config, "{}"), note.ClassUnsupportedModel, `architecture ""`},
 		"quantized": {llama, replace(config, "{", `{"quantization_config":{"quant_method":"awq"},`),
-			fault.UnsupportedDType, "quantized"},
-		"size as text": {llama, replace(config, `"hidden_size":64`, `"hidden_size":"big"`), fault.Corrupt,
+			note.ClassUnsupportedDType, "quantized"},
+		"size as text": {llama, replace(config, `"hidden_size":64`, `"hidden_size":"big"`), note.ClassCorruptModel,
 			"hidden_size"},
-		"half a layer": {llama, replace(config, `"num_hidden_layers":11`, `"num_hidden_layers":1.5`), fault.Corrupt,
+		"half a layer": {llama, replace(config, `"num_hidden_layers":11`, `"num_hidden_layers":1.5`),
+			note.ClassCorruptModel,
 			"num_hidden_layers"},
 		"negative heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":-4`),
-			fault.Corrupt, "num_attention_heads"},
-		"no heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":0`), fault.Corrupt,
+			note.ClassCorruptModel, "num_attention_heads"},
+		"no heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":0`),
+			note.ClassCorruptModel,
 			"heads"},
-		"odd heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":3`), fault.Corrupt,
+		"odd heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":3`),
+			note.ClassCorruptModel,
 			"cannot be shared by 3 heads"},
 		"yarn for Qwen": {qwen, replace(config, `"mrope_section":[2,3,3],"type":"mrope"`, `"factor":4,"type":"yarn"`),
-			fault.UnsupportedModel, `rope_scaling "yarn"`},
+			note.ClassUnsupportedModel, `rope_scaling "yarn"`},
 		"new yarn": {qwen, replace(config, `"mrope_section":[2,3,3],"type":"mrope"`,
-			`"factor":4,"rope_type":"yarn"`), fault.UnsupportedModel, `rope_scaling "yarn"`},
+			`"factor":4,"rope_type":"yarn"`), note.ClassUnsupportedModel, `rope_scaling "yarn"`},
 		"odd scaling": {qwen, replace(config, `"mrope_section":[2,3,3],"type":"mrope"`, `"type":"dynamic"`),
-			fault.UnsupportedModel, `rope_scaling "dynamic"`},
+			note.ClassUnsupportedModel, `rope_scaling "dynamic"`},
 
-		"no weights":      {llama, remove(weights), fault.NotFound, "no weights"},
-		"rubbish":         {llama, put(weights, "not safetensors at all"), fault.Corrupt, "not a safetensors file"},
-		"empty":           {llama, put(weights, ""), fault.Corrupt, "not a safetensors file"},
-		"header not JSON": {llama, header("{", "["), fault.Corrupt, "its header"},
-		"truncated": {llama, rewrite{weights, func(s string) string { return s[:len(s)-10] }}, fault.Corrupt,
+		"no weights": {llama, remove(weights), note.ClassModelNotFound, "no weights"},
+		"rubbish": {llama, put(weights, "not safetensors at all"), note.ClassCorruptModel,
+			"not a safetensors file"},
+		"empty":           {llama, put(weights, ""), note.ClassCorruptModel, "not a safetensors file"},
+		"header not JSON": {llama, header("{", "["), note.ClassCorruptModel, "its header"},
+		"truncated": {llama, rewrite{weights, func(s string) string { return s[:len(s)-10] }}, note.ClassCorruptModel,
 			"truncated"},
-		"quantized weights": {llama, header(`"dtype":"BF16"`, `"dtype":"F8_E4M3"`), fault.UnsupportedDType, "F8_E4M3"},
-		"whole numbers":     {llama, header(`"dtype":"BF16"`, `"dtype":"I64"`), fault.UnsupportedDType, "I64"},
-		"scalar":            {llama, header(`"shape":[300,64]`, `"shape":[]`), fault.UnsupportedDType, "[]"},
-		"shape and place":   {llama, header(`"shape":[300,64]`, `"shape":[300,65]`), fault.Corrupt, "cannot be bytes"},
+		"quantized weights": {llama, header(`"dtype":"BF16"`, `"dtype":"F8_E4M3"`), note.ClassUnsupportedDType,
+			"F8_E4M3"},
+		"whole numbers": {llama, header(`"dtype":"BF16"`, `"dtype":"I64"`), note.ClassUnsupportedDType, "I64"},
+		"scalar":        {llama, header(`"shape":[300,64]`, `"shape":[]`), note.ClassUnsupportedDType, "[]"},
+		"shape and place": {llama, header(`"shape":[300,64]`, `"shape":[300,65]`), note.ClassCorruptModel,
+			"cannot be bytes"},
 		"name given twice": {llama,
 			header(`"model.norm.weight"`,
-				`"output_norm.weight":`+strings.SplitN(norm, ":", 2)[1]+`,"model.norm.weight"`), fault.Corrupt, ""},
-		"missing file": {spm, remove("model-00002-of-00003.safetensors"), fault.Corrupt, "not complete"},
-		"missing layer": {llama, replace(config, `"num_hidden_layers":11`, `"num_hidden_layers":12`), fault.Corrupt,
+				`"output_norm.weight":`+strings.SplitN(norm, ":", 2)[1]+`,"model.norm.weight"`),
+			note.ClassCorruptModel, ""},
+		"missing file": {spm, remove("model-00002-of-00003.safetensors"), note.ClassCorruptModel, "not complete"},
+		"missing layer": {llama, replace(config, `"num_hidden_layers":11`, `"num_hidden_layers":12`),
+			note.ClassCorruptModel,
 			"blk.11.attn_q.weight"},
 
-		"no tokenizer":       {llama, remove(tokens), fault.Corrupt, "no tokenizer.json"},
-		"tokenizer not JSON": {llama, put(tokens, "{"), fault.Corrupt, "tokenizer.json"},
-		"odd merges":         {llama, replace(tokens, `"merges":[`, `"merges":[7,`), fault.Corrupt, "merges"},
-		"odd template": {llama, replace("tokenizer_config.json", `"{{ messages }}"`, "7"), fault.Corrupt,
+		"no tokenizer":       {llama, remove(tokens), note.ClassCorruptModel, "no tokenizer.json"},
+		"tokenizer not JSON": {llama, put(tokens, "{"), note.ClassCorruptModel, "tokenizer.json"},
+		"odd merges":         {llama, replace(tokens, `"merges":[`, `"merges":[7,`), note.ClassCorruptModel, "merges"},
+		"odd template": {llama, replace("tokenizer_config.json", `"{{ messages }}"`, "7"), note.ClassCorruptModel,
 			"chat_template"},
 		"odd flag": {llama,
-			replace("tokenizer_config.json", `"add_bos_token": true`, `"add_bos_token": "yes"`), fault.Corrupt,
+			replace("tokenizer_config.json", `"add_bos_token": true`, `"add_bos_token": "yes"`), note.ClassCorruptModel,
 			"add_bos_token"},
-		"odd pieces":       {spm, put("tokenizer.model", "\x0a\xff"), fault.Corrupt, "SentencePiece"},
-		"added elsewhere":  {spm, put("added_tokens.json", `{"<new>": 5}`), fault.Corrupt, "<new>"},
-		"added with a gap": {spm, put("added_tokens.json", `{"<new>": 270}`), fault.Corrupt, "270"},
+		"odd pieces":       {spm, put("tokenizer.model", "\x0a\xff"), note.ClassCorruptModel, "SentencePiece"},
+		"added elsewhere":  {spm, put("added_tokens.json", `{"<new>": 5}`), note.ClassCorruptModel, "<new>"},
+		"added with a gap": {spm, put("added_tokens.json", `{"<new>": 270}`), note.ClassCorruptModel, "270"},
 	}
 }
 
@@ -155,7 +163,7 @@ func TestPyTorchWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := Folder(t.Context(), dir, filepath.Join(t.TempDir(), "m.gguf"), Options{})
-	if fault.Class(err) != fault.UnsupportedModel || !strings.Contains(err.Error(), "PyTorch") {
+	if fault.Class(err) != note.ClassUnsupportedModel || !strings.Contains(err.Error(), "PyTorch") {
 		t.Errorf("%v", err)
 	}
 }
@@ -335,7 +343,7 @@ func TestInterrupted(t *testing.T) {
 	o := testOptions(dir, "")
 	o.Progress = func(int64, int64) { cancel() }
 	err := Folder(ctx, dir, filepath.Join(out, "m.gguf"), o)
-	if fault.Class(err) != fault.Interrupted || !errors.Is(err, context.Canceled) {
+	if fault.Class(err) != note.ClassInterrupted || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if left, _ := os.ReadDir(out); len(left) > 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // weights are the tensors of a folder, in files that stay open.
@@ -62,7 +63,7 @@ func openWeights(dir string) (_ *weights, err error) {
 	for _, name := range names {
 		f, err := os.Open(filepath.Join(dir, name))
 		if err != nil {
-			return nil, fault.New(fault.Corrupt, err, "download the model again", "%s is not complete", dir)
+			return nil, fault.New(note.ClassCorruptModel, err, "download the model again", "%s is not complete", dir)
 		}
 		w.files = append(w.files, f)
 		tensors, err := readSafetensors(f)
@@ -110,11 +111,11 @@ func weightFiles(dir string) ([]string, error) {
 		return slices.Compact(names), nil
 	}
 	if torch, _ := filepath.Glob(filepath.Join(dir, "pytorch_model*.bin")); len(torch) > 0 {
-		return nil, fault.New(fault.UnsupportedModel, nil,
+		return nil, fault.New(note.ClassUnsupportedModel, nil,
 			"use a version of it with safetensors, a GGUF file, or a Python backend",
 			"%s holds its weights as PyTorch files, which cannot be converted", dir)
 	}
-	return nil, fault.New(fault.NotFound, nil, "download the weights too, or use random:<shape>",
+	return nil, fault.New(note.ClassModelNotFound, nil, "download the weights too, or use random:<shape>",
 		"%s has a config.json but no weights", dir)
 }
 
@@ -161,7 +162,7 @@ func safetensorsHeader(r io.ReaderAt, size int64) ([]stored, error) {
 		t := stored{name: name, shape: e.Shape, at: data + e.Offsets[0]}
 		var ok bool
 		if t.dtype, ok = plainDType(e.DType); !ok || len(e.Shape) == 0 {
-			return nil, fault.New(fault.UnsupportedDType, nil,
+			return nil, fault.New(note.ClassUnsupportedDType, nil,
 				"use the unquantized model, a GGUF file, or a Python backend",
 				"tensor %s is stored as %s of shape %v, which cannot be converted", name, e.DType, e.Shape)
 		}

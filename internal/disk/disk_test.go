@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 func TestNoSpace(t *testing.T) {
 	err := CheckSpace(t.TempDir(), 1<<60)
-	if fault.Class(err) != fault.DiskFull || !strings.Contains(err.Error(), "LLEM_CACHE") {
+	if fault.Class(err) != note.ClassDiskFull || !strings.Contains(err.Error(), "LLEM_CACHE") {
 		t.Errorf("%v", err)
 	}
 }

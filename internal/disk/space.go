@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // spaceReserve is left free, so that a full model does not leave the machine
@@ -23,7 +24,7 @@ func CheckSpace(dir string, size int64) error {
 	}
 	free := int64(s.Bavail) * s.Bsize
 	if size > 0 && free < size+spaceReserve {
-		return fault.New(fault.DiskFull, syscall.ENOSPC,
+		return fault.New(note.ClassDiskFull, syscall.ENOSPC,
 			"free some space, or point LLEM_CACHE (HF_HOME for downloads) at a larger disk",
 			"%s has %s free, but %s are needed", dir, SizeText(free), SizeText(size))
 	}

@@ -289,7 +289,7 @@ func TestWithoutALoad(t *testing.T) {
 		"quick": {func(o *doctor.Options) { o.Quick = true }, "--quick"},
 		"broken": {func(o *doctor.Options) {
 			o.Loads[0] = func(context.Context) (doctor.Load, error) {
-				return nil, backend.Failf(backend.ClassNoDevice, "install the driver", "CUDA is gone")
+				return nil, note.Failf(note.ClassNoDevice, "install the driver", "CUDA is gone")
 			}
 		}, "CUDA is gone"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Info is what an engine's driver needs to know about a GGUF file.
@@ -25,7 +26,8 @@ func ReadInfo(path string) (Info, error) {
 	}
 	info := Info{Vocab: h.Vocab(), DType: h.DType()}
 	if info.Vocab < 1 {
-		return info, fault.New(fault.Corrupt, nil, "download or generate it again", "%s has no vocabulary", path)
+		return info, fault.New(note.ClassCorruptModel, nil, "download or generate it again", "%s has no vocabulary",
+			path)
 	}
 	info.TextVocab = info.Vocab
 	types, err := h.tokenTypes(path)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Value types of GGUF.
@@ -73,9 +74,9 @@ func ReadFile(path string) (Header, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return Header{}, fault.New(fault.NotFound, nil, "check the path", "there is no file %s", path)
+			return Header{}, fault.New(note.ClassModelNotFound, nil, "check the path", "there is no file %s", path)
 		}
-		return Header{}, fault.New(fault.Permission, err, "check that you may read it", "cannot open %s", path)
+		return Header{}, fault.New(note.ClassPermission, err, "check that you may read it", "cannot open %s", path)
 	}
 	defer f.Close()
 	st, err := f.Stat()
@@ -83,12 +84,13 @@ func ReadFile(path string) (Header, error) {
 		return Header{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if st.IsDir() {
-		return Header{}, fault.New(fault.NotFound, nil, "name the .gguf file inside it",
+		return Header{}, fault.New(note.ClassModelNotFound, nil, "name the .gguf file inside it",
 			"%s is a folder, not a GGUF file", path)
 	}
 	h, err := Read(f, st.Size())
 	if err != nil {
-		return h, fault.New(fault.Corrupt, err, "download or generate it again", "%s is not a usable GGUF file", path)
+		return h, fault.New(note.ClassCorruptModel, err, "download or generate it again",
+			"%s is not a usable GGUF file", path)
 	}
 	return h, nil
 }

@@ -156,7 +156,7 @@ func TestFailedRequests(t *testing.T) {
 func TestFailures(t *testing.T) {
 	for name, q := range map[string]struct {
 		spoil func(*testing.T, *lab)
-		class backend.Class
+		class note.Class
 		want  string
 	}{
 		"all requests failed": {func(_ *testing.T, l *lab) {
@@ -165,32 +165,32 @@ func TestFailures(t *testing.T) {
 					log.Requests[i].OK, log.Requests[i].Failure = false, "out of blocks"
 				}
 			}
-		}, backend.ClassEngine, "completed no request: out of blocks"},
+		}, note.ClassEngine, "completed no request: out of blocks"},
 		"no requests in the log": {func(_ *testing.T,
 			l *lab) {
 			l.edit = func(log *backend.Log) { log.Requests = nil }
 		},
-			backend.ClassEngine, "completed no request"},
+			note.ClassEngine, "completed no request"},
 		"engine does not say that it finished": {func(_ *testing.T, l *lab) { l.silent = true },
-			backend.ClassProtocol, "without saying"},
+			note.ClassProtocol, "without saying"},
 		"engine does not start": {func(_ *testing.T, l *lab) {
-			l.refuse = backend.Failf(backend.ClassOOMGPU, "smaller batch", "no memory")
+			l.refuse = note.Failf(note.ClassOOMGPU, "smaller batch", "no memory")
 		},
-			backend.ClassOOMGPU, "no memory"},
+			note.ClassOOMGPU, "no memory"},
 		"engine fails in the window": {func(_ *testing.T, l *lab) {
 			l.run = func(context.Context, backend.Workload) error { return errors.New("bad kernel") }
-		}, backend.ClassEngine, "bad kernel"},
+		}, note.ClassEngine, "bad kernel"},
 		"no such data set": {func(t *testing.T, l *lab) {
 			l.options.Experiment.Workload.Dataset = filepath.Join(t.TempDir(), "none.jsonl")
-		}, backend.ClassConfig, "none.jsonl"},
+		}, note.ClassConfig, "none.jsonl"},
 		"data set with a mistake": {func(t *testing.T, l *lab) {
 			l.options.Experiment.Workload.Dataset = write(t, "bad.jsonl", "{\"prompt\": \n")
-		}, backend.ClassConfig, "bad.jsonl"},
+		}, note.ClassConfig, "bad.jsonl"},
 		"too few prompts": {func(t *testing.T, l *lab) {
 			l.options.Experiment.Workload.Dataset = write(t, "one.jsonl", "{\"prompt\": \"one\"}\n")
-		}, backend.ClassConfig, "3"},
+		}, note.ClassConfig, "3"},
 		"no such shape": {func(_ *testing.T, l *lab) { l.options.Experiment.Model = "random:tiny-lama" },
-			backend.ClassModelNotFound, "tiny-lama"},
+			note.ClassModelNotFound, "tiny-lama"},
 		"another dtype than the file's": {func(t *testing.T, l *lab) {
 			shape, err := model.Lookup("tiny-llama")
 			if err != nil {
@@ -201,7 +201,7 @@ func TestFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.options.Experiment.Model, l.options.Experiment.DType = file.Path, "q8_0"
-		}, backend.ClassUnsupportedDType, "holds float16 weights, not q8_0"},
+		}, note.ClassUnsupportedDType, "holds float16 weights, not q8_0"},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
@@ -249,12 +249,12 @@ func TestEndOfTime(t *testing.T) {
 	for name, q := range map[string]struct {
 		cause  error
 		status result.Status
-		class  backend.Class
+		class  note.Class
 		err    error
 	}{
-		"timeout":   {ErrTimeout, result.Failed, backend.ClassTimeout, nil},
-		"cancelled": {nil, result.Interrupted, backend.ClassInterrupted, context.Canceled},
-		"stopped":   {stop, result.Interrupted, backend.ClassInterrupted, stop},
+		"timeout":   {ErrTimeout, result.Failed, note.ClassTimeout, nil},
+		"cancelled": {nil, result.Interrupted, note.ClassInterrupted, context.Canceled},
+		"stopped":   {stop, result.Interrupted, note.ClassInterrupted, stop},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
@@ -274,7 +274,7 @@ func TestEndOfTime(t *testing.T) {
 			if r.Status != q.status || r.Failure == nil || r.Failure.Class != q.class || r.Failure.Next == "" {
 				t.Errorf("status %s, failure %+v, want %s of class %s", r.Status, r.Failure, q.status, q.class)
 			}
-			if q.class == backend.ClassTimeout && !strings.Contains(r.Failure.Message, "measure") {
+			if q.class == note.ClassTimeout && !strings.Contains(r.Failure.Message, "measure") {
 				t.Errorf("message = %q, want the phase in which time ran out", r.Failure.Message)
 			}
 			if l.closed == 0 {

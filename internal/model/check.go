@@ -19,8 +19,8 @@ func IsHub(name string) bool {
 // Reach sees whether a model of the hub can be had, and reads its architecture: from the
 // cache where it is complete, else with one request. Bound its time with ctx. It fetches
 // no weights and writes nothing. The error says whether the model is restricted
-// (fault.Gated), does not exist (fault.NotFound) or the hub could not be asked
-// (fault.Offline, fault.DownloadFailed). A config without a known architecture is no error:
+// (note.ClassGated), does not exist (note.ClassModelNotFound) or the hub could not be asked
+// (note.ClassOffline, note.ClassDownloadFailed). A config without a known architecture is no error:
 // then known is false.
 func Reach(ctx context.Context, r Request) (config Config, known bool, err error) {
 	at, err := locate(r.Model)

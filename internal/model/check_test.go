@@ -81,11 +81,11 @@ func TestReach(t *testing.T) {
 		"org/new":          {"", "", false},
 		"org/ggufs":        {"", "", false},
 		"org/ggufs:a.gguf": {"", "", false},
-		"org/ggufs:b.gguf": {fault.NotFound, "there is no model", false},
-		"org/gated":        {fault.Gated, "set HF_TOKEN", false},
-		"org/none":         {fault.NotFound, "there is no model org/none", false},
-		"org/busy":         {fault.DownloadFailed, "503", false},
-		"org/slow":         {fault.Offline, "does not answer", false},
+		"org/ggufs:b.gguf": {note.ClassModelNotFound, "there is no model", false},
+		"org/gated":        {note.ClassGated, "set HF_TOKEN", false},
+		"org/none":         {note.ClassModelNotFound, "there is no model org/none", false},
+		"org/busy":         {note.ClassDownloadFailed, "503", false},
+		"org/slow":         {note.ClassOffline, "does not answer", false},
 	} {
 		requests.Store(0)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -101,7 +101,7 @@ func TestReach(t *testing.T) {
 	}
 
 	server.Close()
-	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); fault.Class(err) != fault.Offline ||
+	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); fault.Class(err) != note.ClassOffline ||
 		!strings.Contains(err.Error(), "cannot reach") {
 		t.Errorf("no hub: %v", err)
 	}
@@ -129,7 +129,7 @@ func TestReachCached(t *testing.T) {
 	if d, err := Describe("meta-llama/llama-3.1-8b"); err != nil || d.Layers != 32 {
 		t.Errorf("a shape's source: %+v, %v", d, err)
 	}
-	if _, err := Describe("org/other"); fault.Class(err) != fault.NotFound {
+	if _, err := Describe("org/other"); fault.Class(err) != note.ClassModelNotFound {
 		t.Errorf("unknown: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // published are the parameter counts in the safetensors metadata that the
@@ -194,7 +195,7 @@ func TestLookup(t *testing.T) {
 		if len(near) == 0 || near[0] != want && !slices.Contains(near, want) {
 			t.Errorf("nearest to %s: %v, want %s", in, near, want)
 		}
-		if _, err := Lookup(in); fault.Class(err) != fault.NotFound {
+		if _, err := Lookup(in); fault.Class(err) != note.ClassModelNotFound {
 			t.Errorf("%s: %v", in, err)
 		}
 	}

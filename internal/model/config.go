@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Architectures that this package can describe, as named in GGUF files.
@@ -63,7 +64,7 @@ const maxDim = 1 << 26
 // Validate says what makes the Config impossible, or nil.
 func (c Config) Validate() error {
 	if !slices.Contains(archs, c.Arch) {
-		return fault.New(fault.UnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
+		return fault.New(note.ClassUnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
 			"architecture %q is unknown", c.Arch)
 	}
 	type dim struct {
@@ -97,7 +98,7 @@ func (c Config) Validate() error {
 }
 
 func badConfig(format string, args ...any) error {
-	return fault.New(fault.Corrupt, nil, "check the model's config.json or download it again",
+	return fault.New(note.ClassCorruptModel, nil, "check the model's config.json or download it again",
 		"the architecture makes no sense: %s", fmt.Sprintf(format, args...))
 }
 

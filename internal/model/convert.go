@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/convert"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // convert returns the GGUF file made from a Hugging Face folder with its
@@ -21,7 +22,7 @@ func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progre
 	error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
-		return Location{}, fault.New(fault.NotFound, err, "name a Hugging Face model folder",
+		return Location{}, fault.New(note.ClassModelNotFound, err, "name a Hugging Face model folder",
 			"cannot read the configuration of %s", dir)
 	}
 	if err := convert.Check(dir); err != nil {
@@ -48,7 +49,7 @@ func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progre
 func folderStamp(dir string, config []byte) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fault.New(fault.Permission, err, "check that you may read it", "cannot list %s", dir)
+		return "", fault.New(note.ClassPermission, err, "check that you may read it", "cannot list %s", dir)
 	}
 	h := sha256.New()
 	h.Write(config)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // FromGGUF reads the architecture from the header of the GGUF file at path. It
@@ -26,7 +27,7 @@ func FromGGUF(path string) (Config, error) {
 func configOf(h gguf.Header) (Config, error) {
 	arch := h.Text("general.architecture")
 	if arch == "" {
-		return Config{}, fault.New(fault.Corrupt, nil, "download or generate it again",
+		return Config{}, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
 			"the file does not say its architecture")
 	}
 	num := func(key string) int { n, _ := h.PerLayer(arch + "." + key); return n }

@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
+	"github.com/llenergymeasure/llem/note"
 )
 
 var allDTypes = []gguf.DType{gguf.Float32, gguf.Float16, gguf.BFloat16, gguf.Q8_0, gguf.Q4_0}
@@ -147,7 +148,7 @@ func TestWriteGGUFLeavesNothingBehind(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	path := filepath.Join(dir, "m.gguf")
 	err := WriteGGUF(ctx, path, s.Config, gguf.Float32, 1, func(int64, int64) { cancel() })
-	if !errors.Is(err, context.Canceled) || fault.Class(err) != fault.Interrupted {
+	if !errors.Is(err, context.Canceled) || fault.Class(err) != note.ClassInterrupted {
 		t.Errorf("cancelled: %v", err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
@@ -201,11 +202,11 @@ func TestDamagedGGUF(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := FromGGUF(path)
-		if fault.Class(err) != fault.Corrupt || !strings.Contains(err.Error(), c.want) {
+		if fault.Class(err) != note.ClassCorruptModel || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := FromGGUF(filepath.Join(t.TempDir(), "none.gguf")); fault.Class(err) != fault.NotFound {
+	if _, err := FromGGUF(filepath.Join(t.TempDir(), "none.gguf")); fault.Class(err) != note.ClassModelNotFound {
 		t.Errorf("missing: %v", err)
 	}
 }

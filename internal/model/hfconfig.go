@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // hfArch is how a Hugging Face model_type maps to a [Config].
@@ -42,13 +43,13 @@ func FromHFFolder(dir string) (Config, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, statErr := os.Stat(dir); statErr != nil {
-			return Config{}, fault.New(fault.NotFound, nil, "check the path", "there is no folder %s", dir)
+			return Config{}, fault.New(note.ClassModelNotFound, nil, "check the path", "there is no folder %s", dir)
 		}
-		return Config{}, fault.New(fault.NotFound, nil,
+		return Config{}, fault.New(note.ClassModelNotFound, nil,
 			"a Hugging Face model folder has a config.json and *.safetensors; name that folder",
 			"%s has no config.json", dir)
 	case err != nil:
-		return Config{}, fault.New(fault.Permission, err, "check that you may read it", "cannot read %s", path)
+		return Config{}, fault.New(note.ClassPermission, err, "check that you may read it", "cannot read %s", path)
 	}
 	c, err := FromHFConfig(b)
 	if err != nil {
@@ -61,16 +62,17 @@ func FromHFFolder(dir string) (Config, error) {
 // multimodal model it describes the language model alone.
 func FromHFConfig(data []byte) (Config, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return Config{}, fault.New(fault.Corrupt, nil, "download the model again", "config.json is empty")
+		return Config{}, fault.New(note.ClassCorruptModel, nil, "download the model again", "config.json is empty")
 	}
 	var f hfFields
 	if err := json.Unmarshal(data, &f.m); err != nil {
-		return Config{}, fault.New(fault.Corrupt, err, "download the model again", "config.json is not valid JSON")
+		return Config{}, fault.New(note.ClassCorruptModel, err, "download the model again",
+			"config.json is not valid JSON")
 	}
 	kind := f.text("model_type")
 	a, ok := hfArchs[kind]
 	if !ok {
-		return Config{}, fault.New(fault.UnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
+		return Config{}, fault.New(note.ClassUnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
 			"model_type %q is unknown, so parameters and FLOPs cannot be counted", kind)
 	}
 	if text, ok := f.m["text_config"].(map[string]any); ok {
@@ -82,7 +84,7 @@ func FromHFConfig(data []byte) (Config, error) {
 	}
 	f.experts(kind, &c)
 	if f.err != nil {
-		return Config{}, fault.New(fault.Corrupt, f.err, "check the model's config.json",
+		return Config{}, fault.New(note.ClassCorruptModel, f.err, "check the model's config.json",
 			"config.json has a value of the wrong kind")
 	}
 	return c, c.Validate()

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // WriteHFDir writes what a Python engine needs to build the shape with random
@@ -65,7 +66,7 @@ func hfFiles(c Config, dtype gguf.DType) (map[string]any, error) {
 	switch dtype {
 	case gguf.Float32, gguf.Float16, gguf.BFloat16:
 	default:
-		return nil, fault.New(fault.UnsupportedDType, nil,
+		return nil, fault.New(note.ClassUnsupportedDType, nil,
 			"use float32, float16 or bfloat16, or the backend's own quantization setting",
 			"a Python engine cannot build random weights in %s", dtype)
 	}
@@ -109,7 +110,7 @@ func (c Config) hfType() string {
 func (c Config) hfConfig(dtype gguf.DType) (map[string]any, error) {
 	a, ok := hfArchs[c.hfType()]
 	if !ok {
-		return nil, fault.New(fault.UnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
+		return nil, fault.New(note.ClassUnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
 	}
 	m := map[string]any{
 		"architectures": []string{a.class}, "model_type": c.hfType(),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // TestHFDirReadsBack writes each shape as a Hugging Face folder and reads its
@@ -56,7 +57,7 @@ func TestWriteHFDir(t *testing.T) {
 	if c, err := FromHFFolder(dir); err != nil || c != s.Config {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if err := WriteHFDir(dir, s.Config, gguf.Q4_0); fault.Class(err) != fault.UnsupportedDType {
+	if err := WriteHFDir(dir, s.Config, gguf.Q4_0); fault.Class(err) != note.ClassUnsupportedDType {
 		t.Errorf("q4_0: %v", err)
 	}
 }

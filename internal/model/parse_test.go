@@ -58,27 +58,27 @@ func TestFromHFConfigMistakes(t *testing.T) {
 		class note.Class
 		text  string
 	}{
-		"empty":     {" ", fault.Corrupt, "empty"},
-		"not JSON":  {"<html>", fault.Corrupt, "JSON"},
-		"a list":    {"[]", fault.Corrupt, "JSON"},
-		"null":      {"null", fault.UnsupportedModel, "model_type"},
-		"unknown":   {`{"model_type":"mamba"}`, fault.UnsupportedModel, "mamba"},
-		"no sizes":  {`{"model_type":"llama"}`, fault.Corrupt, "hidden size is 0"},
-		"text size": {`{"model_type":"llama","hidden_size":"big"}`, fault.Corrupt, "hidden_size"},
-		"fraction":  {`{"model_type":"llama","hidden_size":1.5}`, fault.Corrupt, "hidden_size"},
+		"empty":     {" ", note.ClassCorruptModel, "empty"},
+		"not JSON":  {"<html>", note.ClassCorruptModel, "JSON"},
+		"a list":    {"[]", note.ClassCorruptModel, "JSON"},
+		"null":      {"null", note.ClassUnsupportedModel, "model_type"},
+		"unknown":   {`{"model_type":"mamba"}`, note.ClassUnsupportedModel, "mamba"},
+		"no sizes":  {`{"model_type":"llama"}`, note.ClassCorruptModel, "hidden size is 0"},
+		"text size": {`{"model_type":"llama","hidden_size":"big"}`, note.ClassCorruptModel, "hidden_size"},
+		"fraction":  {`{"model_type":"llama","hidden_size":1.5}`, note.ClassCorruptModel, "hidden_size"},
 		"odd heads": {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,` +
-			`"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, fault.Corrupt, "share"},
+			`"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, note.ClassCorruptModel, "share"},
 		"sparse mix": {`{"model_type":"qwen3_moe","mlp_only_layers":[1],"hidden_size":64,` +
 			`"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":8,` +
-			`"vocab_size":9}`, fault.Corrupt, "cannot be counted"},
-		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, fault.Corrupt, "hidden_size"},
+			`"vocab_size":9}`, note.ClassCorruptModel, "cannot be counted"},
+		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, note.ClassCorruptModel, "hidden_size"},
 	} {
 		_, err := FromHFConfig([]byte(c.json))
 		if fault.Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: class %q: %v", name, fault.Class(err), err)
 		}
 	}
-	if _, err := FromHFFolder(filepath.Join(t.TempDir(), "none")); fault.Class(err) != fault.NotFound {
+	if _, err := FromHFFolder(filepath.Join(t.TempDir(), "none")); fault.Class(err) != note.ClassModelNotFound {
 		t.Errorf("missing folder: %v", err)
 	}
 }
@@ -185,7 +185,7 @@ func TestMutatedHeaders(t *testing.T) {
 
 // TestFromGGUFOfFolder names things that are no GGUF files.
 func TestFromGGUFOfFolder(t *testing.T) {
-	if _, err := FromGGUF(t.TempDir()); fault.Class(err) != fault.NotFound {
+	if _, err := FromGGUF(t.TempDir()); fault.Class(err) != note.ClassModelNotFound {
 		t.Errorf("%v", err)
 	}
 	path := filepath.Join(t.TempDir(), "x.gguf")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // WriteGGUF writes a model of the given shape with random weights to path:
@@ -52,7 +53,7 @@ func checkWritable(c Config) error {
 	}
 	switch {
 	case c.Arch == ArchPhi3, c.Arch == ArchLlama && c.Experts > 0:
-		return fault.New(fault.UnsupportedModel, nil,
+		return fault.New(note.ClassUnsupportedModel, nil,
 			"use a llama, qwen2, qwen3, gemma2 or gemma3 shape, or a Python backend",
 			"the embedded engine cannot run this %s model", c.Arch)
 	case c.Vocab < firstFiller:

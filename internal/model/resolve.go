@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Formats that [Store.Resolve] can give.
@@ -111,7 +112,7 @@ func Check(r Request) error {
 		if ggufs, _ := filepath.Glob(filepath.Join(at.path, "*.gguf")); len(ggufs) == 0 {
 			_, err = FromHFFolder(at.path)
 		}
-		if fault.Class(err) == fault.UnsupportedModel {
+		if fault.Class(err) == note.ClassUnsupportedModel {
 			err = nil // the engine decides
 		}
 	}
@@ -140,7 +141,7 @@ func Describe(model string) (Config, error) {
 	if c, ok := described(at.id); ok {
 		return c, nil
 	}
-	return Config{}, fault.New(fault.NotFound, nil, "run it once, or name its folder",
+	return Config{}, fault.New(note.ClassModelNotFound, nil, "run it once, or name its folder",
 		"the shape of %s is known only once it has been fetched", model)
 }
 
@@ -163,18 +164,19 @@ func locate(model string) (place, error) {
 	st, err := os.Stat(path)
 	switch {
 	case name == "":
-		return place{}, fault.New(fault.NotFound, nil, modelForms, "no model was named")
+		return place{}, fault.New(note.ClassModelNotFound, nil, modelForms, "no model was named")
 	case err == nil && st.IsDir():
 		return place{kind: KindFolder, path: path}, nil
 	case err == nil && !st.Mode().IsRegular():
-		return place{}, fault.New(fault.NotFound, nil, "give a .gguf file or a folder", "%s is not a regular file",
+		return place{}, fault.New(note.ClassModelNotFound, nil, "give a .gguf file or a folder",
+			"%s is not a regular file",
 			path)
 	case err == nil:
 		return place{kind: KindGGUF, path: path}, nil
 	case looksLikePath(name) && errors.Is(err, os.ErrPermission):
-		return place{}, fault.New(fault.Permission, err, "check that you may read it", "cannot open %s", path)
+		return place{}, fault.New(note.ClassPermission, err, "check that you may read it", "cannot open %s", path)
 	case looksLikePath(name):
-		return place{}, fault.New(fault.NotFound, nil, "check the path", "there is no file or folder %s", path)
+		return place{}, fault.New(note.ClassModelNotFound, nil, "check the path", "there is no file or folder %s", path)
 	}
 	if id, ok := hub.ParseID(name); ok {
 		return place{kind: KindHub, id: id}, nil
@@ -183,7 +185,7 @@ func locate(model string) (place, error) {
 	if near := nearestShapes(strings.ToLower(name)); len(near) > 0 {
 		hint = "did you mean random:" + strings.Join(near, " or random:") + "? " + hint
 	}
-	return place{}, fault.New(fault.NotFound, nil, hint, "%q is not a model", name)
+	return place{}, fault.New(note.ClassModelNotFound, nil, hint, "%q is not a model", name)
 }
 
 const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id like org/name"
@@ -238,7 +240,7 @@ func (s Store) resolveRandom(ctx context.Context, r Request, shape Shape) (Resol
 // resolveFile takes a file of the user, which must be GGUF.
 func resolveFile(r Request, path string) (Resolved, error) {
 	if r.Format == FormatHF {
-		return Resolved{}, fault.New(fault.UnsupportedModel, nil,
+		return Resolved{}, fault.New(note.ClassUnsupportedModel, nil,
 			"use the embedded backend, or name a Hugging Face folder or id",
 			"%s is a file, but this backend needs a Hugging Face folder", path)
 	}
@@ -276,13 +278,15 @@ func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolv
 // one GGUF file in it, or a conversion of it in the store.
 func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved, error) {
 	config, err := FromHFFolder(m.Path)
-	if gguf, _ := filepath.Glob(filepath.Join(m.Path, "*.gguf")); fault.Class(err) == fault.NotFound && len(gguf) > 0 {
+	if gguf, _ := filepath.Glob(filepath.Join(m.Path, "*.gguf")); fault.Class(err) == note.ClassModelNotFound &&
+		len(gguf) > 0 {
 		if r.Format == FormatHF {
-			return Resolved{}, fault.New(fault.UnsupportedModel, nil, "use the embedded backend",
+			return Resolved{}, fault.New(note.ClassUnsupportedModel, nil, "use the embedded backend",
 				"%s holds only GGUF files, but this backend needs safetensors", m.Path)
 		}
 		if len(gguf) > 1 {
-			return Resolved{}, fault.New(fault.NotFound, nil, "name one of them", "%s holds %d GGUF files", m.Path,
+			return Resolved{}, fault.New(note.ClassModelNotFound, nil, "name one of them", "%s holds %d GGUF files",
+				m.Path,
 				len(gguf))
 		}
 		err := m.describeGGUF(gguf[0])
@@ -290,9 +294,9 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 	}
 	m.Config, m.ConfigErr = config, err
 	switch {
-	case fault.Class(err) == fault.UnsupportedModel && r.Format == FormatHF:
+	case fault.Class(err) == note.ClassUnsupportedModel && r.Format == FormatHF:
 		m.Config = Config{} // the Python engine may know it
-	case err != nil && fault.Class(err) != fault.UnsupportedModel:
+	case err != nil && fault.Class(err) != note.ClassUnsupportedModel:
 		return Resolved{}, err
 	}
 	if r.Format == FormatHF {
@@ -316,7 +320,7 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 // resolveHub downloads a repository of the hub.
 func (s Store) resolveHub(ctx context.Context, r Request, id hub.ID) (Resolved, error) {
 	if id.File != "" && r.Format == FormatHF {
-		return Resolved{}, fault.New(fault.UnsupportedModel, nil,
+		return Resolved{}, fault.New(note.ClassUnsupportedModel, nil,
 			"leave out the file to use the repository's safetensors",
 			"%s is a GGUF file, but this backend needs a Hugging Face folder", id.File)
 	}

@@ -113,7 +113,7 @@ func TestResolveGGUFFile(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := s.Resolve(context.Background(),
-		Request{Model: path, Format: FormatHF}); fault.Class(err) != fault.UnsupportedModel {
+		Request{Model: path, Format: FormatHF}); fault.Class(err) != note.ClassUnsupportedModel {
 		t.Errorf("for Python: %v", err)
 	}
 	// The same file in a folder of its own, as downloads often are.
@@ -191,24 +191,24 @@ func TestResolveMistakes(t *testing.T) {
 		class         note.Class
 		text          string
 	}{
-		"nothing":            {"", "", fault.NotFound, "no model"},
-		"bare word":          {"llama3", "", fault.NotFound, "org/name"},
-		"shape, no prefix":   {"smollm2-135m", "", fault.NotFound, "random:smollm2-135m"},
-		"misspelt shape":     {"random:smolm2-135m", "", fault.NotFound, "smollm2-135m"},
-		"missing path":       {"./no/such", "", fault.NotFound, "no file or folder"},
-		"missing gguf":       {"some/model.gguf", "", fault.NotFound, "no file or folder"},
-		"folder, no config":  {dir("bare", ""), "", fault.NotFound, "no config.json"},
-		"folder, bad JSON":   {dir("json", "{"), "", fault.Corrupt, "JSON"},
-		"folder, empty":      {dir("void", ""), "hf", fault.NotFound, "no config.json"},
-		"folder, no weights": {dir("thin", llamaConfig), "", fault.NotFound, "no weights"},
+		"nothing":            {"", "", note.ClassModelNotFound, "no model"},
+		"bare word":          {"llama3", "", note.ClassModelNotFound, "org/name"},
+		"shape, no prefix":   {"smollm2-135m", "", note.ClassModelNotFound, "random:smollm2-135m"},
+		"misspelt shape":     {"random:smolm2-135m", "", note.ClassModelNotFound, "smollm2-135m"},
+		"missing path":       {"./no/such", "", note.ClassModelNotFound, "no file or folder"},
+		"missing gguf":       {"some/model.gguf", "", note.ClassModelNotFound, "no file or folder"},
+		"folder, no config":  {dir("bare", ""), "", note.ClassModelNotFound, "no config.json"},
+		"folder, bad JSON":   {dir("json", "{"), "", note.ClassCorruptModel, "JSON"},
+		"folder, empty":      {dir("void", ""), "hf", note.ClassModelNotFound, "no config.json"},
+		"folder, no weights": {dir("thin", llamaConfig), "", note.ClassModelNotFound, "no weights"},
 		"folder, unknown": {dir("odd", `{"architectures":["OddForCausalLM"],"model_type":"odd"}`), "",
-			fault.UnsupportedModel, "LlamaForCausalLM"},
-		"folder, damaged":     {damaged, "", fault.Corrupt, "cannot convert"},
-		"folder, quantized":   {quantized, "", fault.UnsupportedDType, "quantized"},
-		"not a model file":    {filepath.Join(root, "notes.txt"), "", fault.Corrupt, "GGUF"},
-		"empty gguf":          {filepath.Join(root, "empty.gguf"), "", fault.Corrupt, "empty"},
-		"hub, offline":        {"org/name", "", fault.Offline, "HF_HUB_OFFLINE"},
-		"hub gguf for Python": {"org/name:x.gguf", "hf", fault.UnsupportedModel, "leave out"},
+			note.ClassUnsupportedModel, "LlamaForCausalLM"},
+		"folder, damaged":     {damaged, "", note.ClassCorruptModel, "cannot convert"},
+		"folder, quantized":   {quantized, "", note.ClassUnsupportedDType, "quantized"},
+		"not a model file":    {filepath.Join(root, "notes.txt"), "", note.ClassCorruptModel, "GGUF"},
+		"empty gguf":          {filepath.Join(root, "empty.gguf"), "", note.ClassCorruptModel, "empty"},
+		"hub, offline":        {"org/name", "", note.ClassOffline, "HF_HUB_OFFLINE"},
+		"hub gguf for Python": {"org/name:x.gguf", "hf", note.ClassUnsupportedModel, "leave out"},
 	} {
 		_, err := s.Resolve(context.Background(), Request{Model: c.model, Format: c.format})
 		if fault.Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
@@ -256,7 +256,7 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 	if _, err := s.Resolve(context.Background(),
-		Request{Model: dir, DType: "fp8"}); fault.Class(err) != fault.UnsupportedDType {
+		Request{Model: dir, DType: "fp8"}); fault.Class(err) != note.ClassUnsupportedDType {
 		t.Errorf("fp8: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Shape is an entry of the catalogue of random models.
@@ -32,7 +33,7 @@ func Lookup(name string) (Shape, error) {
 			return s, nil
 		}
 	}
-	return Shape{}, fault.New(fault.NotFound, nil, shapeHint(want), "there is no random shape %q",
+	return Shape{}, fault.New(note.ClassModelNotFound, nil, shapeHint(want), "there is no random shape %q",
 		strings.TrimPrefix(name, RandomPrefix))
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // formatVersion is part of every cache name. Raise it when the bytes that a
@@ -39,7 +40,7 @@ func DefaultCacheDir() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fault.New(fault.Permission, err, "set LLEM_CACHE to a folder with space for models",
+		return "", fault.New(note.ClassPermission, err, "set LLEM_CACHE to a folder with space for models",
 			"there is no cache folder")
 	}
 	return filepath.Join(dir, "llem"), nil

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
 )
 
 func TestStoreGeneratesOnce(t *testing.T) {
@@ -86,7 +87,7 @@ func TestStoreLockHonoursContext(t *testing.T) {
 	defer unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := disk.Lock(ctx, path); fault.Class(err) != fault.Interrupted {
+	if _, err := disk.Lock(ctx, path); fault.Class(err) != note.ClassInterrupted {
 		t.Errorf("%v", err)
 	}
 }

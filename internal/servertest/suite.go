@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Suite is what every server backend passes with a stub in place of its program: it
@@ -81,7 +82,7 @@ func work() backend.Workload {
 
 // expected is how a fault is reported.
 type expected struct {
-	class      backend.Class
+	class      note.Class
 	says, hint string
 }
 
@@ -89,21 +90,21 @@ type expected struct {
 // leaves nothing running.
 func (s Suite) faults(t *testing.T, dialect string) {
 	list := map[Fault]expected{
-		NeverReady:    {backend.ClassStartTimeout, "not ready within 2s: GET /", "engine.log"},
-		DiesLoading:   {backend.ClassUnsupportedModel, "exited with status 1 while starting", ""},
-		BadFlag:       {backend.ClassVersion, "unrecognized arguments: --no-such", "leave that key out"},
-		DiesStreaming: {backend.ClassOOMGPU, "exited with status 1 while running", ""},
-		Stalls:        {backend.ClassHung, "sent nothing for", "engine.log"},
-		Answers500:    {backend.ClassEngine, "answered 500", "engine.log"},
-		Malformed:     {backend.ClassEngine, "broke its own format", "engine.log"},
-		BreaksOff:     {backend.ClassEngine, "after 3 of 8 tokens", "engine.log"},
-		CountsWrong:   {backend.ClassEngine, "counts 9 output tokens, its stream brought 8", "engine.log"},
+		NeverReady:    {note.ClassStartTimeout, "not ready within 2s: GET /", "engine.log"},
+		DiesLoading:   {note.ClassUnsupportedModel, "exited with status 1 while starting", ""},
+		BadFlag:       {note.ClassVersion, "unrecognized arguments: --no-such", "leave that key out"},
+		DiesStreaming: {note.ClassOOMGPU, "exited with status 1 while running", ""},
+		Stalls:        {note.ClassHung, "sent nothing for", "engine.log"},
+		Answers500:    {note.ClassEngine, "answered 500", "engine.log"},
+		Malformed:     {note.ClassEngine, "broke its own format", "engine.log"},
+		BreaksOff:     {note.ClassEngine, "after 3 of 8 tokens", "engine.log"},
+		CountsWrong:   {note.ClassEngine, "counts 9 output tokens, its stream brought 8", "engine.log"},
 	}
 	if s.LateTokens {
 		delete(list, CountsWrong)
 	}
 	if s.SaysCache {
-		list[KeepsCache] = expected{backend.ClassConfig, "keeps a prefix cache although it was told not to",
+		list[KeepsCache] = expected{note.ClassConfig, "keeps a prefix cache although it was told not to",
 			"to measure with the cache"}
 	}
 	for fault, want := range list {
@@ -135,7 +136,7 @@ func (s Suite) faults(t *testing.T, dialect string) {
 
 func check(t *testing.T, err error, want expected) {
 	t.Helper()
-	f, ok := errors.AsType[*backend.Failure](err)
+	f, ok := errors.AsType[*note.Failure](err)
 	if !ok {
 		t.Fatalf("%v, want a failure", err)
 	}
@@ -211,7 +212,7 @@ func (s Suite) unknownOption(t *testing.T, dialect string) {
 			session.Close()
 			continue
 		}
-		check(t, err, expected{backend.ClassVersion, "0.0.stub has no option " + s.Option + ": it was not started",
+		check(t, err, expected{note.ClassVersion, "0.0.stub has no option " + s.Option + ": it was not started",
 			"leave that key out"})
 		if _, err := os.Stat(spec.LogPath); err == nil && refused {
 			if b, _ := os.ReadFile(spec.LogPath); len(b) > 0 {

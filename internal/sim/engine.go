@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Ways of batching.
@@ -184,22 +185,22 @@ func (e *Engine) pad(ctx context.Context) error {
 // check refuses impossible work.
 func (e *Engine) check(w backend.Workload) error {
 	if e.source == nil {
-		return backend.Failf(backend.ClassProtocol, "load it first", "run before load")
+		return note.Failf(note.ClassProtocol, "load it first", "run before load")
 	}
 	if w.OutputTokens < 1 {
-		return backend.Failf(backend.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return note.Failf(note.ClassConfig, "ask for one or more", "no output tokens asked for")
 	}
 	for _, p := range w.Requests {
 		if len(p.Tokens) == 0 {
-			return backend.Failf(backend.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
+			return note.Failf(note.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
 		}
 		if n := len(p.Tokens) + w.OutputTokens; e.spec.MaxContext > 0 && n > e.spec.MaxContext {
-			return backend.Failf(backend.ClassKVTooSmall, "use a shorter prompt or fewer output tokens",
+			return note.Failf(note.ClassKVTooSmall, "use a shorter prompt or fewer output tokens",
 				"prompt %d needs a context of %d tokens, the limit is %d", p.ID, n, e.spec.MaxContext)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || id >= Vocab {
-				return backend.Failf(backend.ClassConfig, "use the engine's own tokenizer",
+				return note.Failf(note.ClassConfig, "use the engine's own tokenizer",
 					"prompt %d contains token id %d", p.ID, id)
 			}
 		}
@@ -210,7 +211,7 @@ func (e *Engine) check(w backend.Workload) error {
 // step does one piece of work and logs it.
 func (e *Engine) step(ctx context.Context, w work, sequences int, held int64, log *backend.Log) (backend.Step, error) {
 	if e.file.full(0) {
-		return backend.Step{}, backend.Failf(backend.ClassEngine,
+		return backend.Step{}, note.Failf(note.ClassEngine,
 			"use fewer prompts or shorter outputs, and start again",
 			"the simulation has no room for more steps")
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -16,7 +17,7 @@ func TestOutfit(t *testing.T) {
 	var b strings.Builder
 	outfit(&b, s, []backend.Runner{
 		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime", Images: []string{"llem-pytorch"}},
-		{Client: "podman", Trouble: &backend.Failure{}, Reason: "there is no podman in PATH",
+		{Client: "podman", Trouble: &note.Failure{}, Reason: "there is no podman in PATH",
 			Next: "apt-get install podman"},
 	}, containerSettings([]study.Origin{{Key: "container.image", Value: "sglang=example.org/sg:1"},
 		{Key: "container.client", Value: "auto"}}))
