@@ -30,6 +30,11 @@ model: random:tiny-llama
 backend: [embedded, pytorch]
 sweep: {pytorch.batch_size: [1, 8]}
 `, "backend batch_size", "embedded batch_size=1", "pytorch batch_size=8"},
+		"left to the engine": {`
+model: random:tiny-llama
+backend: vllm
+experiments: [{}, {vllm.enable_chunked_prefill: false, dtype: bfloat16}]
+`, "dtype enable_chunked_prefill", "auto enable_chunked_prefill=default", "bfloat16 enable_chunked_prefill=false"},
 		"two keys of one name": {`
 model: random:tiny-llama
 backend: vllm

@@ -7,14 +7,13 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // opening is the event that opens the study: its grid, and what of it an earlier
 // process has made, as the journal says.
 func (s *schedule) opening(plan []Planned) event.StudyStarted {
 	out := event.StudyStarted{Name: nameOf(s.Study), Runs: len(plan), Dir: s.folder.path(),
-		Experiments: rows(s.Study.Experiments), Cycles: s.Study.Execution.Cycles}
+		Experiments: s.rows(), Cycles: s.Study.Execution.Cycles}
 	if x := s.Study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth
 	}
@@ -64,44 +63,11 @@ func (s *schedule) metric(r result.Row) event.Metric {
 	return event.Metric{Value: math.NaN()}
 }
 
-// rows lists the experiments with the keys that vary.
-func rows(all []study.Experiment) []event.Experiment {
-	keys := study.Varying(all)
-	out := make([]event.Experiment, len(all))
-	for i := range all {
-		out[i] = event.Experiment{ID: all[i].ID(), Label: label(keys, all[i])}
-		if out[i].Label == "" {
-			out[i].Label = all[i].Label()
-		}
+// rows lists the experiments by name.
+func (s *schedule) rows() []event.Experiment {
+	out := make([]event.Experiment, len(s.Study.Experiments))
+	for i, e := range s.Study.Experiments {
+		out[i] = event.Experiment{ID: e.ID(), Label: s.names.Label(e)}
 	}
 	return out
-}
-
-// label prints the keys that vary, in short: what a model, an engine or a type is
-// called says what it is, and a key's section matters only where two keys share a name.
-func label(keys []study.Key, e study.Experiment) string {
-	var own []study.Key
-	names := map[string]int{}
-	for _, k := range keys {
-		if k.In(e) {
-			own = append(own, k)
-			names[k.Short()]++
-		}
-	}
-	var words []string
-	for _, k := range own {
-		value := k.Text(e)
-		if value == "" {
-			value = "default"
-		}
-		switch {
-		case k.Name == "model" || k.Name == "backend" || k.Name == "dtype":
-			words = append(words, value)
-		case names[k.Short()] > 1:
-			words = append(words, k.Name+"="+value)
-		default:
-			words = append(words, k.Short()+"="+value)
-		}
-	}
-	return strings.Join(words, " ")
 }

@@ -4,56 +4,11 @@ import (
 	"math"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
-
-func TestRowLabels(t *testing.T) {
-	a := study.DefaultExperiment()
-	a.Model, a.PyTorch, a.Fake = "random:tiny", nil, nil
-	with := func(change func(*study.Experiment)) study.Experiment {
-		e := a
-		change(&e)
-		return e
-	}
-	eight := 8
-	for _, c := range []struct {
-		name string
-		all  []study.Experiment
-		want []string
-	}{
-		{"nothing varies", []study.Experiment{a}, []string{"random:tiny embedded auto batch 1"}},
-		{"section left away", []study.Experiment{a,
-			with(func(e *study.Experiment) { e.Embedded = &study.EmbeddedSection{BatchSize: 4, PrefillChunk: 512} })},
-			[]string{"batch_size=1", "batch_size=4"}},
-		{"words that explain themselves",
-			[]study.Experiment{a, with(func(e *study.Experiment) { e.DType, e.Workload.InputTokens = "q8_0", 8 })},
-			[]string{"auto input_tokens=256", "q8_0 input_tokens=8"}},
-		{"engines", []study.Experiment{a, with(func(e *study.Experiment) {
-			e.Backend, e.Embedded, e.PyTorch = study.PyTorch, nil, &study.PyTorchSection{BatchSize: 8}
-		}), with(func(e *study.Experiment) {
-			e.Backend, e.Embedded, e.PyTorch = study.PyTorch, nil, &study.PyTorchSection{BatchSize: 1}
-		})}, []string{"embedded", "pytorch batch_size=8", "pytorch batch_size=1"}},
-		{"not given", []study.Experiment{
-			with(func(e *study.Experiment) { e.Backend, e.Embedded, e.VLLM = study.VLLM, nil, &study.VLLMSection{} }),
-			with(func(e *study.Experiment) {
-				e.Backend, e.Embedded, e.VLLM = study.VLLM, nil, &study.VLLMSection{MaxNumSeqs: eight}
-			}),
-		}, []string{"max_num_seqs=0", "max_num_seqs=8"}},
-	} {
-		var got []string
-		for _, r := range rows(c.all) {
-			got = append(got, r.Label)
-		}
-		if diff := cmp.Diff(c.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", c.name, diff)
-		}
-	}
-}
 
 // TestMetricOfARun: the goal's metric, else energy, else speed; nothing for a failed run.
 func TestMetricOfARun(t *testing.T) {

@@ -42,6 +42,8 @@ func (e *TimeoutError) NextStep() string {
 type schedule struct {
 	*Options
 	folder *folder
+	// names are those of the study's experiments.
+	names study.Naming
 	// engines keeps an engine from run to run; nil if every run is to have its own.
 	engines *measure.Engines
 	// deadline is when the study's time is up; zero without a limit.
@@ -64,8 +66,9 @@ type engineKey struct{ backend, model string }
 func keyOf(e study.Experiment) engineKey { return engineKey{e.Backend, e.Model} }
 
 func newSchedule(o *Options, f *folder) *schedule {
-	s := &schedule{Options: o, folder: f, failures: map[engineKey]int{}, reasons: map[engineKey]string{},
-		values: map[string][]float64{}}
+	s := &schedule{Options: o, folder: f, names: study.NewNaming(o.Study.Experiments), failures: map[engineKey]int{},
+		reasons: map[engineKey]string{},
+		values:  map[string][]float64{}}
 	for _, e := range f.made {
 		s.noteValue(e.Row)
 	}
@@ -177,7 +180,8 @@ func (s *schedule) runAfterPause(ctx context.Context, p Planned, key result.RunK
 	}
 	s.ran = true
 	start := s.Clock.Time()
-	s.emit(event.RunStarted{Index: s.index, Total: s.total, ID: key.ID, Label: p.Experiment.Label(), Cycle: p.Cycle})
+	s.emit(event.RunStarted{Index: s.index, Total: s.total, ID: key.ID, Label: s.names.Label(p.Experiment),
+		Cycle: p.Cycle})
 	rec, err := s.measure(ctx, p, pause)
 	if rec != nil {
 		s.done(p, rec, s.Clock.Time().Sub(start))

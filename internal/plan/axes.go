@@ -28,7 +28,7 @@ func describe(axes []study.Key, all []study.Experiment) []Axis {
 	return out
 }
 
-// matches says whether a label or a value, as key=value, contains the text.
+// matches reports whether the label or a value, as key=value, contains the text.
 func (p Point) matches(text string) bool {
 	if strings.Contains(p.Label, text) {
 		return true

@@ -51,6 +51,8 @@ type Plan struct {
 	Device   string `json:"device"`
 	// Unfit counts the estimated points that do not fit into memory.
 	Unfit int `json:"unfit"`
+	// naming names the points.
+	naming study.Naming
 }
 
 // Axis is a key whose values differ.
@@ -70,8 +72,8 @@ type Point struct {
 	Reason string `json:"reason,omitempty"`
 	// Problems say why it cannot run, all of them; whether it fits is in Need.
 	Problems []string `json:"problems"`
-	// short are the problems in a word each.
-	short []string
+	// short are the problems in a word each, and names the values of the columns that name it.
+	short, names []string
 }
 
 // Need is an estimate. All of it is modelled.
@@ -177,11 +179,12 @@ func New(o Options) *Plan {
 	}
 	axes := study.Varying(s.Experiments)
 	p.Axes = describe(axes, s.Experiments)
+	p.naming = study.NewNaming(s.Experiments)
 	p.points(o, axes)
 	first := campaign.First(s, o.Limit)
 	for i, r := range first {
 		p.FirstRun = append(p.FirstRun,
-			Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: r.Experiment.Label(),
+			Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: p.naming.Label(r.Experiment),
 				Start: campaign.Starts(s, first, i)})
 	}
 	p.count(s)

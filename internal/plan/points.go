@@ -37,11 +37,12 @@ func (p *Plan) points(o Options, axes []study.Key) {
 		if o.Limit > 0 && len(p.Shown) >= o.Limit {
 			continue
 		}
-		point := Point{Label: e.Label(), Values: map[string]string{}, Problems: problems, short: short}
+		point := Point{Label: p.naming.Label(e), Values: map[string]string{}, Problems: problems, short: short,
+			names: p.naming.Values(e)}
 		for _, f := range axes {
 			point.Values[f.Name] = f.Text(e)
 		}
-		if o.Only != "" && !point.matches(o.Only) {
+		if o.Only != "" && !strings.Contains(e.Label(), o.Only) && !point.matches(o.Only) {
 			continue
 		}
 		if need == nil && o.Estimate != nil && len(p.Shown) < mostEstimates {

@@ -5,87 +5,38 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/unit"
 )
 
 // usualWidth of a terminal.
 const usualWidth = 100
 
-// table lists the points with the keys that vary. Where they do not fit into the width,
-// the keys stand in lines of their own.
+// table lists the points by the keys that vary.
 func (p *Plan) table(b *strings.Builder, width int) {
 	if len(p.Shown) == 0 {
 		return
 	}
-	keys := p.axisKeys()
-	names := shortest(keys)
-	estimated := slices.ContainsFunc(p.Shown, func(q Point) bool { return q.Need != nil })
-	rows := p.rows(keys, names, estimated)
-	var under [][]string
-	if gridWidth(rows) > width {
-		rows, under = p.rows(nil, nil, estimated), make([][]string, len(p.Shown))
-		for i, q := range p.Shown {
-			for j, key := range keys {
-				if v := q.Values[key]; v != "" {
-					under[i] = append(under[i], names[j]+"="+v)
-				}
-			}
-		}
-	}
-	b.WriteString("\n")
-	grid(b, rows, func(row int) {
-		if row > 0 && under != nil {
-			wrapped(b, under[row-1], width)
-		}
-	})
+	head, rows := p.rows().Lines(width)
+	b.WriteString("\n" + head + "\n" + strings.Join(rows, "\n") + "\n")
 	if n := p.Points - len(p.Shown); n > 0 {
 		fmt.Fprintf(b, "  … and %d more (--limit 0 shows all, --only TEXT some)\n", n)
 	}
 	p.reasons(b)
 }
 
-func (p *Plan) axisKeys() []string {
-	var keys []string
-	for _, a := range p.Axes {
-		keys = append(keys, a.Key)
-	}
-	return keys
-}
-
-// shortest abbreviates dotted keys to their last part, where that names one of them.
-func shortest(keys []string) []string {
-	last := func(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
-	count := map[string]int{}
-	for _, k := range keys {
-		count[last(k)]++
-	}
-	out := make([]string, len(keys))
-	for i, k := range keys {
-		if out[i] = k; count[last(k)] == 1 {
-			out[i] = last(k)
-		}
-	}
-	return out
-}
-
-// rows are the cells of the table, its head first.
-func (p *Plan) rows(keys, names []string, estimated bool) [][]string {
-	head := append([]string{"id"}, names...)
+// rows are the points with what they need and whether they can run.
+func (p *Plan) rows() table.Table {
+	heads := p.naming.Heads()
+	out := table.Table{Head: append(heads, "id"), Names: len(heads), Title: "experiment", Indent: 2, Text: true}
+	estimated := slices.ContainsFunc(p.Shown, func(q Point) bool { return q.Need != nil })
 	if estimated {
-		head = append(head, "memory", "fits", "time", "energy")
+		out.Head = append(out.Head, "memory", "fits", "time", "energy")
 	}
-	rows := [][]string{append(head, "runs?")}
+	out.Head = append(out.Head, "runs?")
 	for _, q := range p.Shown {
-		row := []string{q.ID}
-		for _, key := range keys {
-			v := q.Values[key]
-			if v == "" {
-				v = "–"
-			}
-			row = append(row, v)
-		}
+		row := append(slices.Clone(q.names), q.ID)
 		if estimated {
 			row = append(row, q.Need.cells()...)
 		}
@@ -95,9 +46,9 @@ func (p *Plan) rows(keys, names []string, estimated bool) [][]string {
 		} else if q.Need != nil && !q.Need.Fits {
 			verdict = "no: memory"
 		}
-		rows = append(rows, append(row, verdict))
+		out.Rows = append(out.Rows, append(row, verdict))
 	}
-	return rows
+	return out
 }
 
 // cells are memory, whether it fits, time and energy.
@@ -152,63 +103,5 @@ func (p *Plan) reasons(b *strings.Builder) {
 	}
 	for _, w := range doubts {
 		fmt.Fprintf(b, "  estimates: %s\n", w)
-	}
-}
-
-// gridWidth is that of the widest line of a grid.
-func gridWidth(rows [][]string) int {
-	n := 0
-	for _, w := range columnWidths(rows) {
-		n += w + 2
-	}
-	return n
-}
-
-func columnWidths(rows [][]string) []int {
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, c := range r {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
-		}
-	}
-	return widths
-}
-
-// grid prints rows in columns, the last one as it is, and calls after behind each.
-func grid(b *strings.Builder, rows [][]string, after func(row int)) {
-	widths := columnWidths(rows)
-	for n, r := range rows {
-		b.WriteString(" ")
-		for i, c := range r {
-			b.WriteString(" " + c)
-			if i+1 < len(r) {
-				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+1))
-			}
-		}
-		b.WriteString("\n")
-		after(n)
-	}
-}
-
-// wrapped prints words in indented lines of the given width; a longer word stands alone.
-func wrapped(b *strings.Builder, words []string, width int) {
-	const indent = "     "
-	at := 0
-	for _, w := range words {
-		n := utf8.RuneCountInString(w) + 1
-		switch {
-		case at > 0 && at+n <= width:
-		case at > 0:
-			b.WriteString("\n")
-			fallthrough
-		default:
-			b.WriteString(indent)
-			at = len(indent)
-		}
-		b.WriteString(" " + w)
-		at += n
-	}
-	if at > 0 {
-		b.WriteString("\n")
 	}
 }

@@ -18,7 +18,7 @@ type Table struct {
 	Names int
 	// Title heads the names where they share a column.
 	Title string
-	// Text marks the last column as text: it is aligned left, and does not widen the table.
+	// Text marks the last column as text: it is aligned left.
 	Text bool
 	// Indent is how many blanks stand before each row, and Outdent how many fewer before the head.
 	Indent, Outdent int
@@ -93,9 +93,6 @@ func (t Table) widths() []int {
 		for i, c := range r {
 			widths[i] = max(widths[i], Width(c))
 		}
-	}
-	if t.Text {
-		widths[len(widths)-1] = Width(t.Head[len(widths)-1])
 	}
 	return widths
 }

@@ -23,8 +23,8 @@ const ellipsis = "…"
 // Cut shortens a text to a width at its end.
 func Cut(s string, width int) string { return ansi.Truncate(s, width, ellipsis) }
 
-// cutFront shortens a text to a width at its front.
-func cutFront(s string, width int) string {
+// CutFront shortens a text to a width at its front.
+func CutFront(s string, width int) string {
 	if n := Width(s); n > width {
 		return ellipsis + ansi.TruncateLeft(s, n-width+1, "")
 	}
@@ -68,7 +68,7 @@ func shortened(texts []string, width int) map[string]string {
 		return full
 	}
 	for ; width < widest; width++ {
-		for _, cut := range []func(string, int) string{cutMiddle, cutFront, Cut} {
+		for _, cut := range []func(string, int) string{cutMiddle, CutFront, Cut} {
 			if _, ok := apart(full, cut, width-context); !ok {
 				continue
 			}

@@ -11,6 +11,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -75,7 +76,7 @@ func (v *view) render(width, height int, now time.Time) string {
 		lines = lines[:most]
 	}
 	for i, line := range lines {
-		if lipgloss.Width(line) > width {
+		if table.Width(line) > width {
 			lines[i] = lipgloss.NewStyle().MaxWidth(width).Render(line)
 		}
 	}
@@ -118,7 +119,7 @@ func (v *view) head(width int, now time.Time) string {
 	if !fits {
 		line = strings.Join(runs, between)
 	}
-	if n := width - lipgloss.Width(line) - 1; n > 0 { // a rule to the edge sets the view off
+	if n := width - table.Width(line) - 1; n > 0 { // a rule to the edge sets the view off
 		line += " " + v.theme.dim.Render(strings.Repeat("─", n))
 	}
 	return line
@@ -131,17 +132,17 @@ const between = " · "
 // else alone. False if none does.
 func (v *view) titled(versions [][]string, width int) (string, bool) {
 	const gap, leastName = "  ", 8
-	name := clean(v.study.Name)
-	for _, least := range []int{min(lipgloss.Width(name), leastName), -len(gap)} {
+	name := table.Clean(v.study.Name)
+	for _, least := range []int{min(table.Width(name), leastName), -len(gap)} {
 		for _, parts := range versions {
 			rest := strings.Join(parts, between)
-			room := width - lipgloss.Width(rest) - len(gap)
+			room := width - table.Width(rest) - len(gap)
 			switch {
 			case room < least:
 			case least < 0:
 				return rest, true
 			default:
-				return v.theme.title.Render(cut(name, room)) + gap + rest, true
+				return v.theme.title.Render(table.Cut(name, room)) + gap + rest, true
 			}
 		}
 	}
@@ -177,20 +178,22 @@ func (v *view) table(width, most int) []string {
 	first := max(0, min(v.row-n/2, len(v.grid.experiments)-n))
 	at := v.cellWidth(width)
 	labels, values := 0, 0
-	texts := make([]string, n)
+	names, texts := make([]string, n), make([]string, n)
 	for i := range n {
-		labels = max(labels, lipgloss.Width(v.grid.experiments[first+i].Label))
+		names[i] = table.Clean(v.grid.experiments[first+i].Label)
+		labels = max(labels, table.Width(names[i]))
 		texts[i] = rowText(v.grid.rows[first+i])
-		values = max(values, lipgloss.Width(texts[i]))
+		values = max(values, table.Width(texts[i]))
 	}
 	labels = min(labels, max(width-at-values-len("  ")*2, width/3))
+	names = table.Shorten(names, labels)
 	var lines []string
 	for i := range n {
 		r := v.grid.rows[first+i]
-		label := pad(cutFront(clean(v.grid.experiments[first+i].Label), labels), labels)
-		lines = append(lines, strings.TrimRight(label+"  "+pad(v.cells(r, at), at)+"  "+texts[i], " "))
+		label := table.Pad(table.CutFront(names[i], labels), labels)
+		lines = append(lines, strings.TrimRight(label+"  "+table.Pad(v.cells(r, at), at)+"  "+texts[i], " "))
 	}
-	return append(lines, v.theme.dim.Render(cut(v.legend(first, n), width)))
+	return append(lines, v.theme.dim.Render(table.Cut(v.legend(first, n), width)))
 }
 
 // rowText is the mean of an experiment's metric with its interval.
@@ -284,7 +287,7 @@ func (v *view) current(width int, now time.Time) []string {
 		if i, known := v.grid.index[v.run.ID]; known {
 			label = v.grid.experiments[i].Label
 		}
-		what = fmt.Sprintf("%s, cycle %d (run %d of %d)", clean(label), v.run.Cycle, v.run.Index, v.run.Total)
+		what = fmt.Sprintf("%s, cycle %d (run %d of %d)", table.Clean(label), v.run.Cycle, v.run.Index, v.run.Total)
 	}
 	phase := fmt.Sprintf("  %-8s  %s  %s  %s", v.phase.Phase, v.bar(max(5, min(20, width/5))),
 		clockText(now.Sub(v.started)), v.detail())
@@ -295,7 +298,7 @@ func (v *view) current(width int, now time.Time) []string {
 	return []string{
 		v.theme.cells[running] + " " + v.theme.title.Render(what),
 		strings.TrimRight(phase, " "),
-		strings.TrimRight(power+v.sparks(min(sparks, width-lipgloss.Width(power))), " "),
+		strings.TrimRight(power+v.sparks(min(sparks, width-table.Width(power))), " "),
 	}
 }
 
@@ -310,9 +313,9 @@ func (v *view) sparks(width int) string {
 
 func (v *view) detail() string {
 	if v.progress.Detail != "" {
-		return clean(v.progress.Detail)
+		return table.Clean(v.progress.Detail)
 	}
-	return clean(v.phase.Detail)
+	return table.Clean(v.phase.Detail)
 }
 
 func (v *view) bar(width int) string {
@@ -357,31 +360,4 @@ func sparkline(values []float64, most float64, width int) string {
 		}
 	}
 	return b.String()
-}
-
-// cut shortens a text without styles to a width.
-func cut(s string, width int) string {
-	if lipgloss.Width(s) <= width {
-		return s
-	}
-	if width < 2 {
-		return ""
-	}
-	return lipgloss.NewStyle().MaxWidth(width-1).Render(s) + "…"
-}
-
-// cutFront shortens a text at its front: experiments differ at the end more often.
-func cutFront(s string, width int) string {
-	if lipgloss.Width(s) <= width {
-		return s
-	}
-	r := []rune(s)
-	for len(r) > 0 && lipgloss.Width(string(r)) >= width {
-		r = r[1:]
-	}
-	return cut("…"+string(r), width)
-}
-
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-lipgloss.Width(s)))
 }

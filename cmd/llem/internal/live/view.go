@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/table"
 )
 
 // sparks is how many values of power are kept, one per tick: 15 s.
@@ -66,7 +67,7 @@ func (v *view) observe(e event.Event, now time.Time) {
 	case event.Note:
 		if !v.told[e.Message] { // many are the same in every run
 			v.told[e.Message] = true
-			v.print("%s: %s", v.theme.warning.Render("warning"), clean(e.Message))
+			v.print("%s: %s", v.theme.warning.Render("warning"), table.Clean(e.Message))
 		}
 	case event.RunFinished:
 		v.finish(e, now)
@@ -88,7 +89,7 @@ func (v *view) open(e event.StudyStarted, now time.Time) {
 	if n := len(e.Made); n > 0 {
 		made = fmt.Sprintf(", %d of them made before", n)
 	}
-	v.print("%d runs%s, results in %s", e.Runs, made, clean(e.Dir))
+	v.print("%d runs%s, results in %s", e.Runs, made, table.Clean(e.Dir))
 }
 
 func (v *view) finish(e event.RunFinished, now time.Time) {
@@ -98,7 +99,7 @@ func (v *view) finish(e event.RunFinished, now time.Time) {
 	clear(v.watts)
 	if v.grid == nil {
 		if e.Status != statusOK {
-			v.print("  %6s %s %s", clockText(e.Took), v.theme.failed.Render(e.Status), clean(e.Message))
+			v.print("  %6s %s %s", clockText(e.Took), v.theme.failed.Render(e.Status), table.Clean(e.Message))
 		}
 		return
 	}
@@ -111,7 +112,7 @@ func (v *view) finish(e event.RunFinished, now time.Time) {
 	if i, known := v.grid.index[e.ID]; known {
 		label = v.grid.experiments[i].Label
 	}
-	v.finished(e, clean(label))
+	v.finished(e, table.Clean(label))
 }
 
 // finished prints the line of a run. Of runs that are left out for one reason, the
@@ -135,7 +136,7 @@ func (v *view) finished(e event.RunFinished, label string) {
 	if e.Metric.Origin != "" {
 		what += " (" + e.Metric.Origin + ")"
 	}
-	if text := clean(e.Message); text != "" {
+	if text := table.Clean(e.Message); text != "" {
 		what += ": " + strings.TrimPrefix(text, "left out: ")
 	}
 	digits := len(fmt.Sprint(e.Total))
@@ -164,15 +165,4 @@ func (v *view) power() float64 {
 		sum += w
 	}
 	return sum
-}
-
-// clean makes one line of a text that others wrote: nothing in it may move the cursor.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
-	return strings.TrimSpace(s)
 }
