@@ -65,7 +65,25 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 		m.own, m.Missing = Meters(ctx, o.Estimate, o.Needs.Remotes...)
 	}
 	m.Meters = slices.Concat(m.own, o.Meters)
+	if err := distinct(m.Meters); err != nil {
+		m.Close()
+		return nil, err
+	}
 	return m, nil
+}
+
+// distinct refuses two devices of one name, which could not be told apart in a result.
+func distinct(meters []power.Meter) error {
+	seen := map[string]bool{}
+	for _, m := range meters {
+		for _, d := range m.Devices() {
+			if seen[d.ID] {
+				return fmt.Errorf("two meters have a device named %q", d.ID)
+			}
+			seen[d.ID] = true
+		}
+	}
+	return nil
 }
 
 // Close closes the sensors.

@@ -1,0 +1,35 @@
+package llem_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/power/powertest"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// TestPlugConforms: a sensor of one's own passes the suite that the others pass.
+func TestPlugConforms(t *testing.T) {
+	powertest.Run(t, func(*testing.T) powertest.Subject {
+		base := time.Now() // of the bubble
+		now := func() int64 { return int64(time.Since(base)) + int64(time.Hour) }
+		opened := now()
+		return powertest.Subject{Meter: newPlug(powertest.Clocks(now)), Now: now, OpenedNS: opened, Power: plugPower}
+	})
+}
+
+// TestMeterOfTheSameName: two devices of one name cannot be told apart in a result.
+func TestMeterOfTheSameName(t *testing.T) {
+	s, err := study.New(study.Set("model", "random:tiny-llama"), study.Set("backend", "fake"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPlug(power.SystemClocks())
+	_, err = llem.Run(t.Context(), s, llem.Options{Results: t.TempDir(), Meters: []power.Meter{p, p}})
+	if err == nil || !strings.Contains(err.Error(), `two meters have a device named "plug"`) {
+		t.Errorf("error %v, want one about the device", err)
+	}
+}
