@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -17,7 +17,7 @@ func ContainerOf(e study.Experiment) (*backend.Container, error) {
 	case e.Runner != study.RunContainer:
 		return nil, nil
 	case e.Backend == study.Fake:
-		return nil, backend.Failf(backend.ClassConfig, "leave out runner, or choose another backend",
+		return nil, note.Failf(note.ClassConfig, "leave out runner, or choose another backend",
 			"the fake backend runs in no container: it computes nothing")
 	}
 	c := &backend.Container{Image: e.Image(), Program: e.Program()}
@@ -28,22 +28,22 @@ func ContainerOf(e study.Experiment) (*backend.Container, error) {
 }
 
 // container is where the engine runs.
-func (r *run) container() *backend.Container {
-	c, err := ContainerOf(r.Experiment)
+func (d *desk) container() *backend.Container {
+	c, err := ContainerOf(d.Experiment)
 	if c == nil || err != nil { // which prepare has refused
 		return nil
 	}
-	c.GPUs = gpusFor(r.Experiment, r.gpuUUIDs(), hasDriver())
+	c.GPUs = gpusFor(d.Experiment, d.gpuUUIDs(), hasDriver())
 	return c
 }
 
 // gpuUUIDs are those of the GPUs that are measured.
-func (r *run) gpuUUIDs() []string {
+func (d *desk) gpuUUIDs() []string {
 	var out []string
-	for _, m := range r.Meters {
-		for _, d := range m.Devices() {
-			if d.Kind == power.GPU && !d.OverNetwork && strings.HasPrefix(d.UUID, "GPU-") {
-				out = append(out, d.UUID)
+	for _, m := range d.Meters {
+		for _, dev := range m.Devices() {
+			if dev.Kind == power.GPU && !dev.OverNetwork && strings.HasPrefix(dev.UUID, "GPU-") {
+				out = append(out, dev.UUID)
 			}
 		}
 	}
@@ -68,11 +68,4 @@ func gpusFor(e study.Experiment, measured []string, driver bool) []string {
 		return []string{"all"}
 	}
 	return nil // there is none to be seen
-}
-
-// recordImage records what the engine runs from.
-func recordImage(b *result.Backend, image *backend.Image) {
-	if image != nil {
-		b.Image, b.ImageID, b.ImageDigest = image.Name, image.ID, image.Digest
-	}
 }

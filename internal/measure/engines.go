@@ -1,7 +1,6 @@
 package measure
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -102,122 +98,6 @@ func (e *liveEngine) stop() error {
 	return err
 }
 
-// obtain makes an engine ready for the run: the one of the run before if it can serve,
-// else a new one, after a look at the machine without it.
-func (r *run) obtain(ctx context.Context) error {
-	if r.Engines.Serves(r.Experiment, len(r.Meters) > 0) {
-		r.engine, r.Engines.kept = r.Engines.kept, nil
-		err := r.adapt(ctx)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return err
-		}
-		r.warn(note.EngineRestarted,
-			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): it was started anew", err))
-		closeErr := r.engine.close()
-		r.engine = nil
-		if closeErr != nil {
-			return closeErr
-		}
-	} else if err := r.Engines.Close(); err != nil {
-		return err
-	}
-	if err := r.measureBare(ctx); err != nil {
-		return err
-	}
-	r.processes.Poll(ctx, r.Meters)
-	r.processes.EngineStarts()
-	err := r.processes.Watch(ctx, r.Meters, func() error { return r.start(ctx) })
-	r.processes.EngineLoaded(r.loaded.PID)
-	if err == nil {
-		r.follow()
-	}
-	return err
-}
-
-// adapt gives the engine of an earlier run the settings of this one.
-func (r *run) adapt(ctx context.Context) error {
-	r.phase(event.Load, r.Experiment.Backend+" is loaded")
-	began := r.Clock.Mono()
-	if err := backend.Adapt(ctx, r.engine.session, r.spec(r.engine.log)); err != nil {
-		return err
-	}
-	r.engine.runs++
-	r.processes.Inherit(&r.engine.processes, 0)
-	r.known = map[string]result.Idle{}
-	for id, idle := range r.engine.bare {
-		idle.AgeS = max(r.Clock.Time().Sub(r.engine.since).Seconds(), 1e-3)
-		r.known[id] = idle
-	}
-	r.ready(began)
-	r.follow()
-	return nil
-}
-
-// follow begins to watch the memory of an engine on a processor. That of a GPU is seen
-// with the processes there.
-func (r *run) follow() {
-	if pid := r.loaded.PID; pid > 0 && !r.onGPU() {
-		r.hostMemory = tenants.WatchMemory(pid)
-	}
-}
-
-// onGPU reports whether the model does not run on the processor.
-func (r *run) onGPU() bool { return join.EngineOf(r.loaded).OnGPU() }
-
-// done ends the engine, or keeps it for the next run.
-func (r *run) done(keep bool) error {
-	if r.hostMemory != nil {
-		r.hostMemory.End()
-	}
-	e := r.engine
-	if e == nil {
-		return nil
-	}
-	r.engine = nil
-	if !keep || r.Engines == nil {
-		err := e.stop() // first, so that its last words are in the log
-		return errors.Join(err, e.handOver(r.LogPath), e.close())
-	}
-	r.Engines.kept = e
-	return e.handOver(r.LogPath)
-}
-
-// learn remembers the idle powers that the engine's first run found.
-func (r *run) learn() {
-	e := r.engine
-	if e.runs > 1 {
-		return
-	}
-	e.bare, e.resident = map[string]result.Idle{}, map[string]result.Idle{}
-	age := 0.0
-	for _, d := range r.record.Energy.Devices {
-		if d.Bare != nil && d.Bare.Reason == "" {
-			e.bare[d.Device] = *d.Bare
-			age = max(age, d.Bare.AgeS)
-		}
-		if d.Resident != nil && d.Resident.Reason == "" {
-			e.resident[d.Device] = *d.Resident
-		}
-	}
-	e.since = r.began.Add(-time.Duration(age * float64(time.Second)))
-}
-
-// engineLog makes the file for what an engine prints that may serve several runs; each
-// of them gets its part. An engine for one run prints into that run's file.
-func (r *run) engineLog() (string, error) {
-	if r.Engines == nil {
-		return "", nil
-	}
-	f, err := os.CreateTemp("", "llem-engine-*.log")
-	if err != nil {
-		return "", fmt.Errorf("make a file for the engine's log: %w", err)
-	}
-	return f.Name(), f.Close()
-}
-
 // handOver writes what the engine has printed since the last run to the run's log.
 func (e *liveEngine) handOver(path string) error {
 	if e.log == "" || path == "" {
@@ -238,4 +118,24 @@ func (e *liveEngine) handOver(path string) error {
 	n, err := io.Copy(to, from)
 	e.logged += n
 	return errors.Join(err, to.Close())
+}
+
+// learn remembers the idle powers that the engine's first run found; began is when that
+// run did.
+func (e *liveEngine) learn(devices []result.Device, began time.Time) {
+	if e.runs > 1 {
+		return
+	}
+	e.bare, e.resident = map[string]result.Idle{}, map[string]result.Idle{}
+	age := 0.0
+	for _, d := range devices {
+		if d.Bare != nil && d.Bare.Reason == "" {
+			e.bare[d.Device] = *d.Bare
+			age = max(age, d.Bare.AgeS)
+		}
+		if d.Resident != nil && d.Resident.Reason == "" {
+			e.resident[d.Device] = *d.Resident
+		}
+	}
+	e.since = began.Add(-time.Duration(age * float64(time.Second)))
 }

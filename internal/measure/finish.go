@@ -6,50 +6,65 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
 
-// finish joins what a run has collected.
-func (r *run) finish(w *measured) {
-	r.record.Window = &result.Window{Start: w.anchor.Time(w.window.Start), End: w.anchor.Time(w.window.End),
-		Repeats: r.repeats, Round: r.round}
-	r.record.Timing.WindowS = w.window.Duration().Seconds()
-	r.record.Backend.StepClock = w.log.StepClock
-	r.compute(w.log.Requests)
-	r.checkStreams(w.log)
-	r.harness(w)
-	r.series = join.Compute(r.material(w), r.record, r.show)
-	r.memory(w.log, w.window)
+// collected is what the stages of a run leave.
+type collected struct {
+	input     input
+	engine    *running
+	idles     idles
+	work      work
+	measured  *measured
+	processes *tenants.Processes
 }
 
-// describeBackend records the engine as it runs.
-func (r *run) describeBackend() {
-	l := r.loaded
-	b := &r.record.Backend
-	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
-	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, r.engine.runs
-	b.Settings = l.Settings
-	b.Tier = string(join.EngineOf(l).Tier)
+// material is everything that the numbers are made of.
+func (c *collected) material(d *desk) *join.Material {
+	w := c.measured
+	m := &join.Material{Engine: join.EngineOf(c.engine.loaded), Requests: w.log.Requests, Steps: w.log.Steps,
+		Tasks: c.work.tasks(w.length.repeats), Given: w.given, Asked: w.asked, Window: w.window, Bare: c.idles.bare,
+		Resident: c.idles.resident, Missing: d.Missing}
+	m.SetTrace(w.trace)
+	m.SetDevices(d.devices(), c.idles.known, d.Profiles)
+	return m
 }
 
-// checkStreams says what a server's streams do not tell.
-func (r *run) checkStreams(log *backend.Log) {
+// finish fills the record from what was collected.
+func (d *desk) finish(c *collected) result.Series {
+	m := c.measured
+	d.record.Window = &result.Window{Start: m.anchor.Time(m.window.Start), End: m.anchor.Time(m.window.End),
+		Repeats: m.length.repeats, Round: m.round}
+	d.record.Timing.WindowS = m.window.Duration().Seconds()
+	d.record.Backend.StepClock = m.log.StepClock
+	d.compute(c.input, m.log.Requests)
+	d.checkStreams(m.log)
+	d.harness(m)
+	series := join.Compute(c.material(d), d.record, d.show)
+	d.memory(c)
+	return series
+}
+
+// checkStreams warns of what a server's streams do not tell.
+func (d *desk) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
-		r.warn(note.Reconnects, fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
+		d.warn(note.Reconnects, fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
 			"for them is in TTFT", n))
 	}
 	if n := log.SharedStamps; n > 0 {
-		r.warn(note.SharedStamps,
+		d.warn(note.SharedStamps,
 			fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its "+
 				"small percentiles are too low", n))
 	}
 }
 
 // compute counts parameters and operations from the architecture.
-func (r *run) compute(requests []backend.Request) {
-	if r.resolved.ConfigErr != nil {
-		r.record.Warn(note.FLOPsUnknown, "parameters and FLOPs are unknown: "+r.resolved.ConfigErr.Error())
+func (d *desk) compute(in input, requests []backend.Request) {
+	if in.model.ConfigErr != nil {
+		d.record.Warn(note.FLOPsUnknown, "parameters and FLOPs are unknown: "+in.model.ConfigErr.Error())
 		return
 	}
 	var lengths []model.Length
@@ -58,20 +73,73 @@ func (r *run) compute(requests []backend.Request) {
 			lengths = append(lengths, model.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
 		}
 	}
-	p, f := r.resolved.Config.Parameters(), r.resolved.Config.FLOPs(lengths)
-	r.record.Compute = &result.Compute{
+	p, f := in.model.Config.Parameters(), in.model.Config.FLOPs(lengths)
+	d.record.Compute = &result.Compute{
 		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,
 		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode,
 	}
 }
 
-// taskOf maps request ids to the kind of task.
-func (r *run) taskOf() map[int]string {
-	out := make(map[int]string, len(r.requests))
-	for i := range max(1, r.repeats) {
-		for _, q := range r.requests {
-			out[q.ID+i*r.stride()] = q.Task
+// memory records the engine's peak beside the estimate from the shape: its own figure, and
+// what its processes held, which means the same for all engines.
+func (d *desk) memory(c *collected) {
+	m, log := &d.record.Memory, c.measured.log
+	m.EstimatedBytes = c.estimatedBytes()
+	p := d.processPeak(c)
+	m.Reason = p.Reason
+	if p.Bytes > 0 {
+		m.ProcessPeakBytes, m.ProcessMethod, m.ProcessSource = &p.Bytes, p.Method, p.Source
+	}
+	switch {
+	case log.PeakMemoryBytes > 0:
+		m.PeakBytes, m.PeakSource = &log.PeakMemoryBytes, log.MemorySource
+		m.Method = result.MethodOf(log.MemorySource)
+	case p.Bytes > 0:
+		m.PeakBytes, m.Method, m.PeakSource = &p.Bytes, p.Method, p.Source
+	}
+}
+
+// processPeak is what the engine's processes held at most, until the window's end.
+func (d *desk) processPeak(c *collected) tenants.Peak {
+	switch {
+	case c.engine.memory != nil:
+		return c.engine.memory.Peak()
+	case !c.engine.onGPU():
+		return tenants.Peak{Reason: "the engine's process is not known"}
+	case len(d.Meters) == 0:
+		return tenants.Peak{Reason: "the GPUs were not looked at: no sensor is open (energy.sources)"}
+	}
+	devices := d.listedGPUs()
+	if len(devices) == 0 {
+		return tenants.Peak{Reason: "no sensor of this machine says what processes hold of the GPUs that ran the model"}
+	}
+	return c.processes.PeakMemory(devices, c.measured.window)
+}
+
+// listedGPUs are the GPUs that ran the model and whose processes can be listed.
+func (d *desk) listedGPUs() []string {
+	var devices []string
+	for _, dev := range d.record.Energy.Devices {
+		if dev.Counted && dev.Kind == string(power.GPU) && !dev.OverNetwork && tenants.Listed(d.Meters, dev.Device) {
+			devices = append(devices, dev.Device)
 		}
 	}
-	return out
+	return devices
+}
+
+// estimatedBytes is weights and cache by the shape; nil where it is not known.
+func (c *collected) estimatedBytes() *int64 {
+	e := c.input.experiment
+	if p := e.PyTorch; p != nil && p.Quantization != "" {
+		return nil // the shape alone says nothing of quantised weights
+	}
+	if c.input.model.ConfigErr != nil {
+		return nil
+	}
+	weights, kv := c.input.model.Config.EstimateBytes(c.input.dtype(), c.work.batch,
+		e.Workload.InputTokens+e.Workload.OutputTokens)
+	if sum := weights + kv; weights > 0 {
+		return &sum
+	}
+	return nil
 }

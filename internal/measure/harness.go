@@ -59,15 +59,15 @@ func hostCPU(line string) time.Duration {
 const mostSampled = 20e6
 
 // harness records what measuring cost during the window.
-func (r *run) harness(w *measured) {
+func (d *desk) harness(m *measured) {
 	h := &result.Harness{
-		CPUS: (r.cpuEnd.self - r.cpuStart.self).Seconds(), SamplerCPUPct: 100 * w.trace.Cost.Share(),
-		SamplerPolls: w.trace.Cost.Polls,
-		SamplerBytes: w.trace.Cost.Bytes,
-		ClockSlackNS: w.anchor.SlackNS,
+		CPUS: (m.cpuEnd.self - m.cpuStart.self).Seconds(), SamplerCPUPct: 100 * m.trace.Cost.Share(),
+		SamplerPolls: m.trace.Cost.Polls,
+		SamplerBytes: m.trace.Cost.Bytes,
+		ClockSlackNS: m.anchor.SlackNS,
 	}
-	if r.cpuStart.host >= 0 && r.cpuEnd.host > r.cpuStart.host {
-		v := (r.cpuEnd.host - r.cpuStart.host).Seconds()
+	if m.cpuStart.host >= 0 && m.cpuEnd.host > m.cpuStart.host {
+		v := (m.cpuEnd.host - m.cpuStart.host).Seconds()
 		h.HostCPUS = &v
 	}
 	var u unix.Rusage
@@ -75,10 +75,10 @@ func (r *run) harness(w *measured) {
 		h.PeakBytes = u.Maxrss * 1024
 	}
 	if h.SamplerBytes > mostSampled {
-		r.record.Warn(note.SamplerMemory,
+		d.record.Warn(note.SamplerMemory,
 			fmt.Sprintf("the sampled series took %.0f MB of memory during the window, more than %.0f MB: use a "+
 				"shorter window or fewer devices",
 				float64(h.SamplerBytes)/1e6, mostSampled/1e6))
 	}
-	r.record.Harness = h
+	d.record.Harness = h
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -39,7 +40,7 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 func TestConfirmed(t *testing.T) {
 	w := attribute.Window{Start: 1000 * ms, End: 2000 * ms}
 	trace := power.Trace{Samples: sampled("gpu0", 500, 2500, func(t int64) float64 { return 80 + float64(t/20%3) })}
-	r := &run{}
+	s := stretch{w, trace}
 	for name, q := range map[string]struct {
 		known result.Idle
 		want  bool
@@ -50,11 +51,11 @@ func TestConfirmed(t *testing.T) {
 		"less power":     {result.Idle{W: 70, Half95: 0.5, Source: power.SourceFake}, false},
 		"another source": {result.Idle{W: 81, Half95: 0.5, Source: "nvml.energy"}, false},
 	} {
-		if got := r.confirmed(map[string]result.Idle{"gpu0": q.known}, trace, w); got != q.want {
+		if got := s.confirms(map[string]result.Idle{"gpu0": q.known}); got != q.want {
 			t.Errorf("%s: confirmed %v, want %v", name, got, q.want)
 		}
 	}
-	if r.confirmed(map[string]result.Idle{"gpu7": {W: 81, Source: power.SourceFake}}, trace, w) {
+	if s.confirms(map[string]result.Idle{"gpu7": {W: 81, Source: power.SourceFake}}) {
 		t.Error("a device without samples was confirmed")
 	}
 }
@@ -75,10 +76,11 @@ func TestBusyMachineIsNotRemembered(t *testing.T) {
 		"still cooling": {falling, nil, false},
 	} {
 		m := &meter{devices: []power.Device{gpu0}}
-		r := &run{Options: Options{Meters: []power.Meter{m}, Baselines: &Baselines{}}, record: &result.Record{}}
-		r.processes.Add(q.seen)
-		r.remember(power.Trace{Samples: sampled("gpu0", 500, 4500, q.watts)}, w)
-		if _, got := r.Baselines.get(gpu0, time.Hour, time.Now()); got != q.want {
+		d := &desk{Options: Options{Meters: []power.Meter{m}, Baselines: &Baselines{}}, record: &result.Record{}}
+		var p tenants.Processes
+		p.Add(q.seen)
+		d.remember(stretch{w, power.Trace{Samples: sampled("gpu0", 500, 4500, q.watts)}}, &p)
+		if _, got := d.Baselines.get(gpu0, time.Hour, time.Now()); got != q.want {
 			t.Errorf("%s: remembered %v, want %v", name, got, q.want)
 		}
 	}
@@ -87,30 +89,30 @@ func TestBusyMachineIsNotRemembered(t *testing.T) {
 // TestBatchesOfARepeatedWorkload: a workload that is repeated comes in rounds, each of
 // which is the workload once; what a batch may hold is no more than that.
 func TestBatchesOfARepeatedWorkload(t *testing.T) {
+	const warmNS = int64(100 * time.Millisecond)
 	for prompts := 1; prompts <= 12; prompts++ {
 		for batch := 1; batch <= 12; batch++ {
-			l := newLab(t)
-			r := &run{Options: l.options, record: &result.Record{}, warmNS: int64(100 * time.Millisecond)}
-			r.Experiment.Workload.Prompts, r.Experiment.Embedded.BatchSize = prompts, batch
-			r.Experiment.Energy.MinWindow = 1
-			r.Meters = []power.Meter{&meter{}}
+			d := &desk{Options: newLab(t).options, record: &result.Record{}}
+			d.Experiment.Workload.Prompts, d.Experiment.Embedded.BatchSize = prompts, batch
+			d.Experiment.Energy.MinWindow, d.Meters = 1, []power.Meter{&meter{}}
+			var requests []workload.Request
 			for i := range prompts {
-				r.requests = append(r.requests, workload.Request{ID: i})
+				requests = append(requests, workload.Request{ID: i})
 			}
-			settings := r.engineSettings()
+			settings := d.engineSettings()
 			full := settings.BatchSize()
-			w := r.work(r.requests, r.repeatsFor(1))
-			for _, round := range w.Rounds() {
-				if len(round) != prompts || round[0].ID%r.stride() != 0 || full > prompts {
+			w := newWork(d.Experiment, requests)
+			for _, round := range w.repeated(d.newLength(w, warmNS).repeats).Rounds() {
+				if len(round) != prompts || round[0].ID%w.stride() != 0 || full > prompts {
 					t.Errorf("%d prompts in batches of %d: a round of %d from %d in batches of %d", prompts, batch,
 						len(round), round[0].ID, full)
 				}
 			}
-			r.Experiment.Workload.Concurrency = 2
-			if w := r.work(r.requests, 3); len(w.Rounds()) != 1 {
-				t.Errorf("a closed loop stops %d times", len(w.Rounds()))
+			w.concurrency = 2
+			if once := w.repeated(3); len(once.Rounds()) != 1 {
+				t.Errorf("a closed loop stops %d times", len(once.Rounds()))
 			}
-			if r.Experiment.Embedded.BatchSize != batch {
+			if d.Experiment.Embedded.BatchSize != batch {
 				t.Fatal("the experiment itself was changed")
 			}
 		}

@@ -12,185 +12,118 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
+// input is the model as the engine takes it, and the prompts.
+type input struct {
+	experiment study.Experiment
+	model      model.Resolved
+	// prompts are empty where they are made of token ids.
+	prompts []workload.Prompt
+}
+
 // prepare resolves the model and reads the data set, before anything is started.
-func (r *run) prepare(ctx context.Context) error {
-	r.phase(event.Prepare, r.Experiment.Model)
-	if _, err := ContainerOf(r.Experiment); err != nil {
-		return err
+func (d *desk) prepare(ctx context.Context) (input, error) {
+	in := input{experiment: d.Experiment}
+	d.phase(event.Prepare, d.Experiment.Model)
+	if _, err := ContainerOf(d.Experiment); err != nil {
+		return in, err
 	}
-	if d := r.Experiment.Workload.Dataset; d != workload.SyntheticSource {
-		set, err := workload.Load(d)
-		if err != nil {
-			return err
-		}
-		if r.prompts, err = set.Select(r.Experiment.Workload.Prompts); err != nil {
-			return err
-		}
-		if w := set.Warning(); w != "" {
-			r.warn(note.DatasetSkipped, w)
-		}
+	if err := d.readPrompts(&in); err != nil {
+		return in, err
 	}
 	format := model.FormatHF
-	if r.takesGGUF() {
+	if in.takesGGUF() {
 		format = model.FormatGGUF
 	}
-	resolved, err := r.Store.Resolve(ctx, model.Request{
-		Model: r.Experiment.Model, Format: format, DType: r.Experiment.DType, Seed: r.Experiment.Seed,
+	var err error
+	in.model, err = d.Store.Resolve(ctx, model.Request{
+		Model: d.Experiment.Model, Format: format, DType: d.Experiment.DType, Seed: d.Experiment.Seed,
 		Progress: func(done, total int64) {
 			if total > 0 {
-				r.emit(event.Progress{Phase: event.Prepare, Fraction: float64(done) / float64(total),
+				d.emit(event.Progress{Phase: event.Prepare, Fraction: float64(done) / float64(total),
 					Detail: unit.Bytes(done).String() + " of " + unit.Bytes(total).String()})
 			}
 		},
 	})
 	if err != nil {
-		return err
+		return in, err
 	}
-	r.resolved = resolved
-	r.record.Synthetic = resolved.Synthetic
-	if resolved.Synthetic {
-		r.record.Warn(note.Synthetic,
+	d.record.Synthetic = in.model.Synthetic
+	if in.model.Synthetic {
+		d.record.Warn(note.Synthetic,
 			"random weights: the arithmetic and its energy are those of the shape, not of a trained model")
 	}
-	return r.checkDType()
+	return in, in.checkDType()
 }
 
-// takesGGUF says that the engine reads a .gguf file, which has its type of weights.
-func (r *run) takesGGUF() bool {
-	return r.Experiment.Backend == study.Embedded || r.Experiment.Backend == study.LlamaCpp
+// readPrompts reads the prompts of a data set.
+func (d *desk) readPrompts(in *input) error {
+	w := d.Experiment.Workload
+	if w.Dataset == workload.SyntheticSource {
+		return nil
+	}
+	set, err := workload.Load(w.Dataset)
+	if err != nil {
+		return err
+	}
+	if in.prompts, err = set.Select(w.Prompts); err != nil {
+		return err
+	}
+	if text := set.Warning(); text != "" {
+		d.warn(note.DatasetSkipped, text)
+	}
+	return nil
+}
+
+// takesGGUF reports whether the engine reads a .gguf file, which has its type of weights.
+func (in input) takesGGUF() bool {
+	return in.experiment.Backend == study.Embedded || in.experiment.Backend == study.LlamaCpp
 }
 
 // checkDType refuses a dtype that a finished GGUF file does not have.
-func (r *run) checkDType() error {
-	want, have := r.Experiment.DType, string(r.resolved.DType)
-	if !r.takesGGUF() || want == study.DTypeAuto || have == want {
+func (in input) checkDType() error {
+	want, have := in.experiment.DType, string(in.model.DType)
+	if !in.takesGGUF() || want == study.DTypeAuto || have == want {
 		return nil
 	}
 	if have == "" {
 		have = "a mixture of types"
 	}
-	return backend.Failf(backend.ClassUnsupportedDType, "leave dtype out (auto), or give a file with "+want+" weights",
-		"%s holds %s weights, not %s", r.Experiment.Model, have, want)
+	return note.Failf(note.ClassUnsupportedDType, "leave dtype out (auto), or give a file with "+want+" weights",
+		"%s holds %s weights, not %s", in.experiment.Model, have, want)
 }
 
 // dtype is what the engine is asked for.
-func (r *run) dtype() string {
+func (in input) dtype() string {
 	switch {
-	case r.Experiment.DType != study.DTypeAuto:
-		return r.Experiment.DType
-	case r.takesGGUF() && r.resolved.DType != "":
-		return string(r.resolved.DType)
-	case r.takesGGUF():
+	case in.experiment.DType != study.DTypeAuto:
+		return in.experiment.DType
+	case in.takesGGUF() && in.model.DType != "":
+		return string(in.model.DType)
+	case in.takesGGUF():
 		return "mixed"
 	}
 	return "bfloat16"
 }
 
-// start launches an engine and loads the model.
-func (r *run) start(ctx context.Context) error {
-	r.phase(event.Load, r.Experiment.Backend+" "+r.dtype())
-	began := r.Clock.Mono()
-	log, err := r.engineLog()
-	if err != nil {
-		return err
-	}
-	r.engine = &liveEngine{serves: r.Experiment, log: log, meters: r.Meters}
-	spec := r.spec(log)
-	if log == "" {
-		spec.LogPath = r.LogPath
-	}
-	session, err := r.Backend.Start(ctx, spec)
-	if err != nil {
-		return err
-	}
-	r.engine.session, r.engine.runs = session, 1
-	r.ready(began)
-	return nil
-}
-
-// spec is what the engine is asked for.
-func (r *run) spec(log string) backend.Spec {
-	e := r.engineSettings()
-	return backend.Spec{
-		Model: e.Model, Path: r.resolved.Path, Synthetic: r.resolved.Synthetic, DType: r.dtype(), Seed: e.Seed,
-		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
-		Decoding: backend.Decoding(e.Decoding), Options: e.Section(), LogPath: log, Container: r.container(),
-		Progress: func(phase string, fraction float64) {
-			r.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
-		},
-	}
-}
-
-// ready records the engine as it runs.
-func (r *run) ready(began int64) {
-	r.loaded = r.engine.session.Loaded()
-	r.record.Timing.LoadS = r.Clock.Since(began)
-	code := note.Engine
-	if r.Experiment.Backend == study.Fake {
-		code = note.Simulated
-	}
-	for _, n := range r.loaded.Notes {
-		r.record.Warn(code, n)
-		if r.engine.runs == 1 { // it has been said when the engine was started
-			r.show(code, n)
-		}
-	}
-	r.describeBackend()
-	recordImage(&r.record.Backend, r.loaded.Image)
-}
-
-// engineSettings is the experiment with what the study leaves open. A workload that
-// may be repeated must not be put into larger batches than it fills once.
-func (r *run) engineSettings() study.Experiment {
-	e := r.Experiment
-	size := e.BatchSize()
-	if r.minWindow() > 0 {
-		size = min(size, e.Workload.Prompts)
-	}
-	switch e.Backend {
-	case study.Embedded:
-		own := *e.Embedded
-		own.BatchSize = size
-		if own.Threads == 0 {
-			own.Threads = r.Threads
-		}
-		e.Embedded = &own
-	case study.PyTorch:
-		own := *e.PyTorch
-		own.BatchSize = size
-		e.PyTorch = &own
-	case study.Fake:
-		own := *e.Fake
-		own.BatchSize = size
-		e.Fake = &own
-	}
-	return e
-}
-
 // shape turns prompts into token ids of exact length.
-func (r *run) shape(ctx context.Context, session backend.Session) (err error) {
-	w := r.Experiment.Workload
+func (in input) shape(ctx context.Context, session backend.Session) ([]workload.Request, error) {
+	w := in.experiment.Workload
 	if w.Dataset == workload.SyntheticSource {
-		size := r.loaded.TextVocab
-		if r.resolved.Synthetic {
+		size := session.Loaded().TextVocab
+		if in.model.Synthetic {
 			size = byteVocab
 		}
-		r.requests, err = workload.Synthetic(w.Prompts, w.InputTokens, workload.Vocab{Size: size}, r.Experiment.Seed)
-	} else {
-		texts := make([]string, len(r.prompts))
-		for i, p := range r.prompts {
-			texts[i] = p.Text
-		}
-		var ids [][]int32
-		if ids, err = session.Tokenize(ctx, texts); err != nil {
-			return err
-		}
-		r.requests, err = workload.Truncate(r.prompts, ids, w.InputTokens)
+		return workload.Synthetic(w.Prompts, w.InputTokens, workload.Vocab{Size: size}, in.experiment.Seed)
 	}
-	if err == nil {
-		r.record.WorkloadHash = workload.Hash(r.requests)
+	texts := make([]string, len(in.prompts))
+	for i, p := range in.prompts {
+		texts[i] = p.Text
 	}
-	return err
+	ids, err := session.Tokenize(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	return workload.Truncate(in.prompts, ids, w.InputTokens)
 }
 
 // byteVocab is the ordinary part of a random model's vocabulary: one id per byte.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -173,20 +174,17 @@ func TestRequestsShareTheEnergy(t *testing.T) {
 
 // TestMinWindow repeats a workload that is too short.
 func TestMinWindow(t *testing.T) {
-	r := &run{Options: Options{Meters: []power.Meter{nil}}, record: &result.Record{}}
-	r.Experiment.Backend = "embedded"
-	if got := r.minWindow(); got != 0 {
-		t.Errorf("without a wish or a self-test: %v s, want 0", got)
+	d := &desk{Options: Options{Meters: []power.Meter{nil}}, record: &result.Record{}}
+	w := newWork(d.Experiment, make([]workload.Request, 3))
+	if l := d.newLength(w, 1e9); l.seconds != 0 || l.repeats != 1 {
+		t.Errorf("without a wish or a self-test: %+v, want any length and 1 repeat", l)
 	}
-	r.Profiles = map[string]*power.Profile{"gpu0": {MinWindowS: 2}, "gpu1": {MinWindowS: 3}}
-	if got := r.minWindow(); got != 3 {
-		t.Errorf("after a self-test: %v s, want 3", got)
+	d.Profiles = map[string]*power.Profile{"gpu0": {MinWindowS: 2}, "gpu1": {MinWindowS: 3}}
+	if l := d.newLength(w, 1e9); l.seconds != 3 || l.repeats != 2 || len(d.record.Warnings) > 0 {
+		t.Errorf("after a self-test: %+v, want 3 s and 2 repeats of 3 batches of 1 s", l)
 	}
-	if got := r.repeatsFor(0); got != 1 {
-		t.Errorf("without a wish: %d repeats, want 1", got)
-	}
-	if got := r.repeatsFor(10); got != 1 || len(r.record.Warnings) == 0 {
-		t.Errorf("without a warm-up: %d repeats and %v, want 1 and a warning", got, r.record.Warnings)
+	if l := d.newLength(w, 0); l.repeats != 1 || len(d.record.Warnings) == 0 {
+		t.Errorf("without a warm-up: %+v and %v, want 1 repeat and a warning", l, d.record.Warnings)
 	}
 }
 

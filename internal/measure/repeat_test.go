@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -74,14 +75,16 @@ func TestShortWindowWarns(t *testing.T) {
 		"nothing asked":      {repeats: 1, got: 0.01},
 		"nothing to measure": {repeats: 1, asked: 2, got: 1, unmetered: true},
 	} {
-		r := &run{Options: Options{Meters: []power.Meter{nil}}, record: &result.Record{}, repeats: q.repeats, warmNS: 1}
-		r.Experiment.Energy.MinWindow = q.asked
-		r.Profiles = map[string]*power.Profile{"gpu0": {MinWindowS: q.profile}}
+		d := &desk{Options: Options{Meters: []power.Meter{nil}}, record: &result.Record{}}
+		d.Experiment.Energy.MinWindow = q.asked
+		d.Profiles = map[string]*power.Profile{"gpu0": {MinWindowS: q.profile}}
 		if q.unmetered {
-			r.Meters = nil
+			d.Meters = nil
 		}
-		r.tooShort(lasting(q.got))
-		msg, ok := warned(r.record, note.MinWindow)
+		l := d.newLength(newWork(d.Experiment, make([]workload.Request, 3)), 1)
+		l.repeats = q.repeats
+		d.tooShort(l, lasting(q.got))
+		msg, ok := warned(d.record, note.MinWindow)
 		if ok != (q.want != "") || !strings.Contains(msg, q.want) {
 			t.Errorf("%s: warning %q, want one about %q", name, msg, q.want)
 		}

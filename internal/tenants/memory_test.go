@@ -132,7 +132,8 @@ func TestWatchOfNobody(t *testing.T) {
 	w := WatchMemory(1 << 30)
 	w.End()
 	w.End()
-	if got, source := w.Peak().Bytes, w.Peak().Source; got != 0 || source != "" || time.Since(began) > residentEvery*4/5 {
+	if got, source := w.Peak().Bytes, w.Peak().Source; got != 0 || source != "" ||
+		time.Since(began) > residentEvery*4/5 {
 		t.Errorf("peak %d (%s) after %v, want none at once", got, source, time.Since(began))
 	}
 }

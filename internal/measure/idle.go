@@ -1,0 +1,205 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/tenants"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// idles is what was found of the idle machine.
+type idles struct {
+	// bare is the stretch before the engine was started, resident with the model loaded;
+	// empty ones were not measured.
+	bare, resident attribute.Window
+	// trace is what was sampled in both.
+	trace power.Trace
+	// known are bare idle powers of an earlier run, by device.
+	known map[string]result.Idle
+}
+
+// stretch is one idle stretch.
+type stretch struct {
+	window attribute.Window
+	trace  power.Trace
+}
+
+// probeSeconds is the length of the look that confirms a remembered baseline.
+const probeSeconds = 1.0
+
+// confirmPct is the difference, relative to the value, up to which a look confirms
+// a remembered baseline, beyond the uncertainty of both.
+const confirmPct = 0.02
+
+// measureBare samples the machine before the engine is there, or takes over what
+// an earlier run measured if a short look confirms it.
+func (d *desk) measureBare(ctx context.Context, p *tenants.Processes) (idles, error) {
+	p.Poll(ctx, d.Meters)
+	seconds := d.Experiment.Baseline.Seconds
+	if len(d.Meters) == 0 || seconds == 0 {
+		return idles{}, nil
+	}
+	began := d.Clock.Mono()
+	if known := d.remembered(); known != nil && seconds > probeSeconds {
+		d.phase(event.Baseline, fmt.Sprintf("%g s idle, to confirm an earlier baseline", probeSeconds))
+		s, err := d.sampleIdle(ctx, p, probeSeconds)
+		if err != nil {
+			return idles{}, err
+		}
+		if s.confirms(known) {
+			d.record.Timing.BaselineS = d.Clock.Since(began)
+			return idles{known: known, trace: s.trace}, nil
+		}
+	}
+	d.phase(event.Baseline, fmt.Sprintf("%g s idle", seconds))
+	s, err := d.sampleRest(ctx, p, seconds)
+	if err != nil {
+		return idles{}, err
+	}
+	d.record.Timing.BaselineS = d.Clock.Since(began)
+	d.remember(s, p)
+	return d.recorded(idles{bare: s.window, trace: s.trace}), nil
+}
+
+// measureResident samples the machine with the model loaded and nothing to do,
+// before the warm-up: afterwards clocks and temperature would still be falling. An engine
+// that has worked a moment ago comes to rest first.
+func (d *desk) measureResident(ctx context.Context, p *tenants.Processes, worked bool, before idles) (idles, error) {
+	seconds := d.Experiment.Baseline.ResidentSeconds
+	if len(d.Meters) == 0 || seconds == 0 || d.Experiment.Baseline.Seconds == 0 {
+		return before, nil
+	}
+	d.phase(event.Baseline, fmt.Sprintf("%g s idle with the model loaded", seconds))
+	sample := d.sampleIdle
+	if worked {
+		sample = d.sampleRest
+	}
+	s, err := sample(ctx, p, seconds)
+	if err != nil {
+		return before, err
+	}
+	before.resident, before.trace = s.window, join.Traces(before.trace, s.trace)
+	return d.recorded(before), nil
+}
+
+// recorded writes the stretches into the record at once: a run may fail later.
+func (d *desk) recorded(i idles) idles {
+	join.StoreIdle(&join.Material{Bare: i.bare, Resident: i.resident}, d.record, nil)
+	return i
+}
+
+// restTries is how often a baseline is measured again while the machine comes to
+// rest. An H200 falls from 140 to 80 W within 5 s after another process.
+const restTries = 4
+
+// sampleRest samples an idle stretch, again while the machine is coming to rest.
+func (d *desk) sampleRest(ctx context.Context, p *tenants.Processes, seconds float64) (stretch, error) {
+	s, err := d.sampleIdle(ctx, p, seconds)
+	for range restTries {
+		if err != nil || !s.falls(d.devices()) {
+			break
+		}
+		d.phase(event.Baseline, fmt.Sprintf("idle power is still falling, another %g s", seconds))
+		s, err = d.sampleIdle(ctx, p, seconds)
+	}
+	return s, err
+}
+
+// sampleIdle samples for some seconds, with a counter edge on both sides.
+func (d *desk) sampleIdle(ctx context.Context, p *tenants.Processes, seconds float64) (s stretch, err error) {
+	sampler := d.sampler()
+	sampler.Start(ctx)
+	mark(ctx, sampler)
+	s.window.Start = d.Clock.Mono()
+	err = d.wait(ctx, time.Duration(seconds*float64(time.Second)))
+	s.window.End = d.Clock.Mono()
+	if err == nil {
+		mark(ctx, sampler)
+		err = d.Clock.Sleep(ctx, settle)
+	}
+	s.trace = stopped(ctx, sampler)
+	p.Add(s.trace.Processes)
+	return s, err
+}
+
+// wait waits and reports progress.
+func (d *desk) wait(ctx context.Context, whole time.Duration) error {
+	const ticks = 20
+	for i := range ticks {
+		d.emit(event.Progress{Phase: event.Baseline, Fraction: float64(i) / ticks})
+		if err := d.Clock.Sleep(ctx, whole/ticks); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// falls reports whether the power of a GPU fell by more than chance while it was meant to
+// be idle.
+func (s stretch) falls(devices []power.Device) bool {
+	for _, d := range devices {
+		if d.Kind != power.GPU || d.OverNetwork {
+			continue
+		}
+		if i := join.Idle(s.trace, d.ID, s.window); join.Drifts(i) && i.DriftW < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// confirms reports whether a stretch agrees with what is remembered, from the same source.
+func (s stretch) confirms(known map[string]result.Idle) bool {
+	for id, k := range known {
+		now := join.Idle(s.trace, id, s.window)
+		if now.Reason != "" || now.Source != k.Source ||
+			math.Abs(now.W-k.W) > confirmPct*k.W+math.Hypot(now.Half95, k.Half95) {
+			return false
+		}
+	}
+	return true
+}
+
+// remembered is the idle power of every device from an earlier run, or nil if one is
+// missing.
+func (d *desk) remembered() map[string]result.Idle {
+	maxAge := time.Duration(d.Experiment.Baseline.MaxAgeSeconds * float64(time.Second))
+	if d.Baselines == nil || maxAge == 0 {
+		return nil
+	}
+	known := map[string]result.Idle{}
+	for _, dev := range d.devices() {
+		idle, ok := d.Baselines.get(dev, maxAge, d.Clock.Time())
+		if !ok {
+			return nil
+		}
+		known[dev.ID] = idle
+	}
+	return known
+}
+
+// remember keeps a new baseline for later runs, unless it drifts. A machine with other
+// processes on it is not idle.
+func (d *desk) remember(s stretch, p *tenants.Processes) {
+	if d.Baselines == nil || p.Foreign() {
+		return
+	}
+	for _, dev := range d.devices() {
+		idle := join.Idle(s.trace, dev.ID, s.window)
+		if idle.Reason != "" || idle.W <= 0 || math.Abs(idle.DriftW) > join.MaxDrift*idle.W {
+			continue
+		}
+		if err := d.Baselines.put(dev, idle, d.Clock.Time()); err != nil {
+			d.warn(note.BaselineCache, err.Error())
+			return
+		}
+	}
+}

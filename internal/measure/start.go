@@ -1,0 +1,204 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/tenants"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// running is the engine of one run.
+type running struct {
+	*liveEngine
+	loaded backend.Loaded
+	// memory follows an engine on a processor; nil for others.
+	memory *tenants.MemoryWatch
+}
+
+// obtain makes an engine ready for the run: the one of the run before if it can serve,
+// else a new one, after a look at the machine without it. The engine that is returned
+// beside an error has to be finished, too.
+func (d *desk) obtain(ctx context.Context, in input, p *tenants.Processes) (*running, idles, error) {
+	if d.Engines.Serves(d.Experiment, len(d.Meters) > 0) {
+		e := &running{liveEngine: d.Engines.kept}
+		d.Engines.kept = nil
+		known, err := d.adapt(ctx, e, in, p)
+		if err == nil || ctx.Err() != nil {
+			return e, known, err
+		}
+		d.warn(note.EngineRestarted,
+			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): it was started anew", err))
+		if err := e.close(); err != nil {
+			return nil, idles{}, err
+		}
+	} else if err := d.Engines.Close(); err != nil {
+		return nil, idles{}, err
+	}
+	bare, err := d.measureBare(ctx, p)
+	if err != nil {
+		return nil, bare, err
+	}
+	p.Poll(ctx, d.Meters)
+	p.EngineStarts()
+	var e *running
+	err = p.Watch(ctx, d.Meters, func() (err error) {
+		e, err = d.start(ctx, in)
+		return err
+	})
+	if e != nil {
+		p.EngineLoaded(e.loaded.PID)
+	}
+	return e, bare, err
+}
+
+// adapt gives the engine of an earlier run the settings of this one. The idle machine
+// cannot be seen any more: its power is known from before the engine's start.
+func (d *desk) adapt(ctx context.Context, e *running, in input, p *tenants.Processes) (idles, error) {
+	d.phase(event.Load, d.Experiment.Backend+" is loaded")
+	began := d.Clock.Mono()
+	if err := backend.Adapt(ctx, e.session, d.spec(in, e.log)); err != nil {
+		return idles{}, err
+	}
+	e.runs++
+	p.Inherit(&e.processes, 0)
+	known := map[string]result.Idle{}
+	for id, idle := range e.bare {
+		idle.AgeS = max(d.Clock.Time().Sub(e.since).Seconds(), 1e-3)
+		known[id] = idle
+	}
+	d.ready(e, began)
+	return idles{known: known}, nil
+}
+
+// start launches an engine and loads the model.
+func (d *desk) start(ctx context.Context, in input) (*running, error) {
+	d.phase(event.Load, d.Experiment.Backend+" "+in.dtype())
+	began := d.Clock.Mono()
+	log, err := d.engineLog()
+	if err != nil {
+		return nil, err
+	}
+	e := &running{liveEngine: &liveEngine{serves: d.Experiment, log: log, meters: d.Meters}}
+	spec := d.spec(in, log)
+	if log == "" {
+		spec.LogPath = d.LogPath
+	}
+	if e.session, err = d.Backend.Start(ctx, spec); err != nil {
+		e.session = nil // which may hold a nil pointer
+		return e, err
+	}
+	e.runs = 1
+	d.ready(e, began)
+	return e, nil
+}
+
+// engineLog makes the file for what an engine prints that may serve several runs; each
+// of them gets its part. An engine for one run prints into that run's file.
+func (d *desk) engineLog() (string, error) {
+	if d.Engines == nil {
+		return "", nil
+	}
+	f, err := os.CreateTemp("", "llem-engine-*.log")
+	if err != nil {
+		return "", fmt.Errorf("make a file for the engine's log: %w", err)
+	}
+	return f.Name(), f.Close()
+}
+
+// spec is what the engine is asked for.
+func (d *desk) spec(in input, log string) backend.Spec {
+	e := d.engineSettings()
+	return backend.Spec{
+		Model: e.Model, Path: in.model.Path, Synthetic: in.model.Synthetic, DType: in.dtype(), Seed: e.Seed,
+		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
+		Decoding: backend.Decoding(e.Decoding), Options: e.Section(), LogPath: log, Container: d.container(),
+		Progress: func(phase string, fraction float64) {
+			d.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
+		},
+	}
+}
+
+// engineSettings is the experiment with what the study leaves open. A workload that
+// may be repeated must not be put into larger batches than it fills once.
+func (d *desk) engineSettings() study.Experiment {
+	e := d.Experiment
+	size := e.BatchSize()
+	if d.minWindow() > 0 {
+		size = min(size, e.Workload.Prompts)
+	}
+	switch e.Backend {
+	case study.Embedded:
+		own := *e.Embedded
+		own.BatchSize = size
+		if own.Threads == 0 {
+			own.Threads = d.Threads
+		}
+		e.Embedded = &own
+	case study.PyTorch:
+		own := *e.PyTorch
+		own.BatchSize = size
+		e.PyTorch = &own
+	case study.Fake:
+		own := *e.Fake
+		own.BatchSize = size
+		e.Fake = &own
+	}
+	return e
+}
+
+// ready records the engine as it runs, and begins to follow the memory of one on a
+// processor. That of a GPU is seen with the processes there.
+func (d *desk) ready(e *running, began int64) {
+	e.loaded = e.session.Loaded()
+	d.record.Timing.LoadS = d.Clock.Since(began)
+	code := note.Engine
+	if d.Experiment.Backend == study.Fake {
+		code = note.Simulated
+	}
+	for _, n := range e.loaded.Notes {
+		d.record.Warn(code, n)
+		if e.runs == 1 { // it has been said when the engine was started
+			d.show(code, n)
+		}
+	}
+	e.describe(&d.record.Backend)
+	if pid := e.loaded.PID; pid > 0 && !e.onGPU() {
+		e.memory = tenants.WatchMemory(pid)
+	}
+}
+
+// onGPU reports whether the model does not run on the processor.
+func (e *running) onGPU() bool { return join.EngineOf(e.loaded).OnGPU() }
+
+// describe records the engine as it runs.
+func (e *running) describe(b *result.Backend) {
+	l := e.loaded
+	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
+	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, e.runs
+	b.Settings = l.Settings
+	b.Tier = string(join.EngineOf(l).Tier)
+	if i := l.Image; i != nil {
+		b.Image, b.ImageID, b.ImageDigest = i.Name, i.ID, i.Digest
+	}
+}
+
+// finish ends the engine, or keeps it for the next run, and leaves the run its log.
+func (e *running) finish(d *desk, keep bool) error {
+	if e.memory != nil {
+		e.memory.End()
+	}
+	if keep && d.Engines != nil {
+		d.Engines.kept = e.liveEngine
+		return e.handOver(d.LogPath)
+	}
+	err := e.stop() // first, so that its last words are in the log
+	return errors.Join(err, e.handOver(d.LogPath), e.close())
+}

@@ -1,0 +1,101 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// measured is one window.
+type measured struct {
+	length length
+	window attribute.Window
+	anchor clock.Anchor
+	log    *backend.Log
+	trace  power.Trace
+	// round is how many requests were given to the engine at once; 0 is all.
+	round int
+	// given and asked are prompt tokens given and output tokens asked for.
+	given, asked int64
+	// cpuStart and cpuEnd are processor times at the window's limits.
+	cpuStart, cpuEnd cpuTimes
+}
+
+// measureWindow measures the window, and once more where it turns out shorter than
+// wanted: the first one then tells how long one time takes, and is thrown away.
+func (d *desk) measureWindow(ctx context.Context, e *running, w work, l length) (*measured, error) {
+	m, err := d.measureOnce(ctx, e, w, l)
+	if err != nil || noCompletedRequest(m.log) != nil {
+		return m, err
+	}
+	longer, again := d.lengthened(l, m.window)
+	if !again {
+		return m, nil
+	}
+	if e.memory != nil {
+		e.memory = e.memory.Again()
+	}
+	return d.measureOnce(ctx, e, w, longer)
+}
+
+// measureOnce measures the whole workload, repeated as often as asked for.
+func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m *measured, err error) {
+	detail := fmt.Sprintf("%d requests", len(w.requests)*l.repeats)
+	if l.repeats > 1 {
+		detail = fmt.Sprintf("%d requests, %d times", len(w.requests), l.repeats)
+	}
+	d.phase(event.Measure, detail)
+	m = &measured{length: l}
+	sampler := d.sampler()
+	sampler.Start(ctx)
+	defer func() { m.trace = stopped(ctx, sampler) }()
+	m.anchor = d.Clock.Anchor()
+	load := w.repeated(l.repeats)
+	m.round = load.Round
+	for _, p := range load.Requests {
+		m.given += int64(len(p.Tokens))
+	}
+	m.asked = int64(len(load.Requests)) * int64(load.OutputTokens)
+	load.Progress = func(done, total int) {
+		d.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
+			Detail: fmt.Sprintf("%d of %d requests", done, total)})
+	}
+	load.Finished = func() {
+		m.window.End = d.Clock.Mono()
+		m.cpuEnd = readCPU()
+		if e.memory != nil {
+			e.memory.End()
+		}
+		mark(ctx, sampler)
+	}
+	mark(ctx, sampler)
+	m.cpuStart = readCPU()
+	m.window.Start = d.Clock.Mono()
+	m.log, err = e.session.Run(ctx, load)
+	if err == nil && m.window.End == 0 {
+		err = note.Failf(note.ClassProtocol, "", "the engine gave results without saying that it finished")
+	}
+	if err == nil {
+		err = d.Clock.Sleep(ctx, settle)
+	}
+	return m, err
+}
+
+// noCompletedRequest is the failure of a run in which every request failed: no energy per
+// token exists.
+func noCompletedRequest(log *backend.Log) error {
+	why := "it returned none"
+	for _, q := range log.Requests {
+		if q.OK {
+			return nil
+		}
+		why = q.Failure
+	}
+	return note.Failf(note.ClassEngine, "see the engine's log", "the engine completed no request: %s", why)
+}
