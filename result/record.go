@@ -205,10 +205,13 @@ const (
 	None Provenance = "none"
 )
 
+// simulatedBackend is the name in results of the one engine that computes nothing.
+const simulatedBackend = "fake"
+
 // Of returns the provenance of energy that a backend used. Results of earlier versions have
 // modelled or measured for the simulated engine.
 func (p Provenance) Of(backend string) Provenance {
-	if backend == study.Fake && (p == Measured || p == Modelled) {
+	if backend == simulatedBackend && (p == Measured || p == Modelled) {
 		return Simulated
 	}
 	return p

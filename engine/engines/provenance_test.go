@@ -1,0 +1,16 @@
+package engines
+
+import (
+	"testing"
+
+	"github.com/llenergymeasure/llem/result"
+)
+
+// TestSimulated: results call the energy of just those engines simulated that compute nothing.
+func TestSimulated(t *testing.T) {
+	for _, d := range All() {
+		if got := result.Measured.Of(d.Name) == result.Simulated; got != d.Simulated {
+			t.Errorf("%s: energy is simulated %t, the engine %t", d.Name, got, d.Simulated)
+		}
+	}
+}
