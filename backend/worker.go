@@ -17,6 +17,9 @@ type WorkerOptions struct {
 	LoadTimeout  time.Duration // reading and placing the weights; default 30 min
 	StopTimeout  time.Duration // between "stop" and TERM; default 5 s
 	LogPath      string        // engine log; a temporary file if empty
+	// Cleanup removes what the worker was started from. It is called once: when the worker is
+	// gone, or could not be started. Nil is nothing.
+	Cleanup func() error
 }
 
 func (o WorkerOptions) withDefaults() WorkerOptions {
@@ -51,6 +54,7 @@ type worker struct {
 	shared  bool
 	gone    error // why there is no engine any more; every later call returns it
 	closing sync.Once
+	cleaned error // of the cleanup
 }
 
 // ProbeWorker starts a worker, asks what it is and stops it.
@@ -83,6 +87,7 @@ func StartWorker(ctx context.Context, name string, cmd Command, spec Spec, opt W
 func startWorker(ctx context.Context, name string, cmd Command, opt WorkerOptions) (*worker, error) {
 	w := &worker{name: name, opt: opt.withDefaults(), replies: make(chan received, 16)}
 	if err := w.spawn(cmd); err != nil {
+		_ = w.cleanup() // the failure to start is what matters
 		return nil, err
 	}
 	if err := w.hello(ctx); err != nil {
@@ -300,6 +305,14 @@ func (w *worker) Close() error {
 		w.send.Close()
 		for range w.replies { // let the reader end
 		}
+		w.cleaned = w.cleanup()
 	})
-	return w.proc.leftover()
+	return errors.Join(w.proc.leftover(), w.cleaned)
+}
+
+func (w *worker) cleanup() error {
+	if w.opt.Cleanup == nil {
+		return nil
+	}
+	return w.opt.Cleanup()
 }

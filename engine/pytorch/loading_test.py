@@ -8,7 +8,8 @@ import torch
 
 from tinymodels import TINY_GPT2, TINY_LLAMA, VOCAB, ModelTest, execute, load, prompts, spec, write_model
 
-from llem_worker import environment, failures, loading, tokens
+from llem_protocol import tokens
+from llem_worker import environment, failures, loading
 
 
 class LoadingTest(ModelTest):

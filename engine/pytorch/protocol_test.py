@@ -12,7 +12,7 @@ from unittest import mock
 
 import torch
 
-from tinymodels import HERE, ModelTest, prompts, spec
+from tinymodels import WORKER, ModelTest, prompts, spec
 
 from llem_worker import generate, serve
 
@@ -52,7 +52,7 @@ class Process:
             os.dup2(high[1], 4)
 
         self.process = subprocess.Popen(
-            [sys.executable, *python_flags, str(HERE / "worker")],
+            [sys.executable, *python_flags, WORKER],
             preexec_fn=place, pass_fds=(3, 4), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         os.close(command_read)

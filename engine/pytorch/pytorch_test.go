@@ -34,18 +34,6 @@ func script(t *testing.T, path, body string) string {
 	return path
 }
 
-// env makes an environment of alternating keys and values.
-func env(pairs ...string) func(string) string {
-	return func(key string) string {
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i] == key {
-				return pairs[i+1]
-			}
-		}
-		return ""
-	}
-}
-
 func class(t *testing.T, err error) backend.Class {
 	t.Helper()
 	f, ok := errors.AsType[*backend.Failure](err)
@@ -56,81 +44,6 @@ func class(t *testing.T, err error) backend.Class {
 		t.Errorf("failure %q has no hint", f.Message)
 	}
 	return f.Class
-}
-
-func TestInterpreterChoice(t *testing.T) {
-	dir := t.TempDir()
-	answer := "echo 3.12"
-	explicit := script(t, filepath.Join(dir, "mine", "python"), answer)
-	venv := script(t, filepath.Join(dir, "venv", "bin", "python"), answer)
-	first := script(t, filepath.Join(dir, "one", "python3"), answer)
-	script(t, filepath.Join(dir, "two", "python"), answer)
-	script(t, filepath.Join(dir, "two", "python3"), answer)
-	onlyPython := script(t, filepath.Join(dir, "three", "python"), answer)
-	path := strings.Join([]string{"relative", filepath.Join(dir, "none"), filepath.Dir(first),
-		filepath.Join(dir, "two")}, ":")
-
-	tests := []struct {
-		name string
-		b    Backend
-		want string
-	}{
-		{"explicit", Backend{Python: explicit, Env: env("VIRTUAL_ENV", filepath.Join(dir, "venv"), "PATH", path)},
-			explicit},
-		{"explicit name", Backend{Python: "python3", Env: env("PATH", path)}, first},
-		{"virtual environment", Backend{Env: env("VIRTUAL_ENV", filepath.Join(dir, "venv"), "PATH", path)}, venv},
-		{"path", Backend{Env: env("PATH", path)}, first},
-		{"python without number", Backend{Env: env("PATH", filepath.Dir(onlyPython))}, onlyPython},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := test.b.Interpreter(t.Context())
-			if err != nil || got != test.want {
-				t.Errorf("Interpreter() = %q, %v, want %q", got, err, test.want)
-			}
-		})
-	}
-}
-
-func TestInterpreterFailures(t *testing.T) {
-	dir := t.TempDir()
-	plain := filepath.Join(dir, "plain")
-	if err := os.WriteFile(plain, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	tests := []struct {
-		name    string
-		b       Backend
-		want    backend.Class
-		message string
-	}{
-		{"nothing in PATH", Backend{Env: env("PATH", dir)}, backend.ClassNotInstalled, "no python3 in PATH"},
-		{"missing", Backend{Python: filepath.Join(dir, "absent")}, backend.ClassNotInstalled, "no such file"},
-		{"missing name", Backend{Python: "absent", Env: env("PATH", dir)}, backend.ClassNotInstalled,
-			"no absent in PATH"},
-		{"folder", Backend{Python: dir}, backend.ClassNotInstalled, "folder"},
-		{"not executable", Backend{Python: plain}, backend.ClassNotInstalled, "not executable"},
-		{"broken environment", Backend{Env: env("VIRTUAL_ENV", dir)}, backend.ClassNotInstalled, "$VIRTUAL_ENV"},
-		{"too old", Backend{Python: script(t, filepath.Join(dir, "old"), "echo 3.9")}, backend.ClassVersion,
-			"Python 3.9"},
-		{"python 2", Backend{Python: script(t, filepath.Join(dir, "two"), "echo 2.7")}, backend.ClassVersion,
-			"Python 2.7"},
-		{"no python", Backend{Python: script(t, filepath.Join(dir, "cat"), "echo meow")}, backend.ClassNotInstalled,
-			"does not answer"},
-		{"failing", Backend{Python: script(t, filepath.Join(dir, "bad"), "echo no licence >&2; exit 3")},
-			backend.ClassNotInstalled, "no licence"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := test.b.Interpreter(t.Context())
-			if got := class(t, err); got != test.want || !strings.Contains(err.Error(), test.message) {
-				t.Errorf("Interpreter() = %v (%s), want %q (%s)", err, got, test.message, test.want)
-			}
-			if _, err := test.b.Probe(t.Context()); class(t, err) != test.want {
-				t.Errorf("Probe() = %v", err)
-			}
-		})
-	}
 }
 
 func TestCancelledBeforeStart(t *testing.T) {
@@ -232,7 +145,7 @@ func TestMissingTorch(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	bare := script(t, filepath.Join(t.TempDir(), "python"), `exec "`+python+`" -S -I "$@"`)
-	if err := checkVersion(t.Context(), bare); err != nil {
+	if _, err := (Backend{Python: bare}).interpreter(t.Context()); err != nil {
 		t.Skip(err)
 	}
 	_, err = Backend{Python: bare}.Probe(t.Context())

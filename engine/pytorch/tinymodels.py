@@ -8,11 +8,14 @@ import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE / "worker"))
+sys.path.insert(0, str(HERE.parents[1] / "backend" / "pyworker"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch  # noqa: E402
+from assembled import assembled  # noqa: E402
+
+WORKER = assembled(HERE / "worker")
 
 from llem_worker import loading, run  # noqa: E402
 

@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tinymodels import TINY_GEMMA, TINY_GPT2, TINY_LLAMA, ModelTest, execute, load, prompts, reference, write_model
 
-from llem_worker import batches, failures, generate, loading, run, serve
+from llem_protocol import work
+from llem_worker import batches, failures, generate, loading, run
 
 
 class PaddingTest(unittest.TestCase):
@@ -39,7 +40,7 @@ class PaddingTest(unittest.TestCase):
         }
         for name, (requests, output_tokens) in cases.items():
             with self.subTest(name), self.assertRaises(failures.Failure):
-                batches.check_requests(requests, output_tokens, vocab=10, longest=9)
+                work.check_requests(requests, output_tokens, vocab=10, longest=9)
 
 
 class OutputTest(ModelTest):
@@ -164,12 +165,6 @@ class LogTest(ModelTest):
         with self.assertRaises(generate.Cancelled):
             run.run_workload(engine, work, lambda: asked.append(1) or len(asked) == 2, lambda done: None)
         self.assertEqual(len(asked), 2)
-
-    def test_long_logs_are_cut(self):
-        entries = [{"token_ns": [0] * 100_000}] * 7
-        self.assertEqual([len(part) for part in serve.chunks(entries)], [2, 2, 2, 1])
-        self.assertEqual([len(part) for part in serve.chunks([{}] * 1025)], [512, 512, 1])
-        self.assertEqual(list(serve.chunks([])), [])
 
 
 class Lookout(TorchDispatchMode):

@@ -72,11 +72,6 @@ var (
 // Name implements server.Engine.
 func (*dialect) Name() string { return Name }
 
-// environment is added to the user's. Nothing may be fetched: whatever a model needs is
-// in its folder already.
-var environment = []string{"VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1",
-	"TOKENIZERS_PARALLELISM=false"}
-
 // served is the name under which requests ask for the model.
 const served = "llem"
 

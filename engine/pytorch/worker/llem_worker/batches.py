@@ -6,7 +6,7 @@ import dataclasses
 
 import torch
 
-from .failures import Failure
+from llem_protocol import work
 
 PAD_TOKEN = 0
 
@@ -50,18 +50,11 @@ class Batch:
         )
 
 
-def rounds(requests: list[dict], size: int) -> list[list[dict]]:
-    """The requests as they come: so many, and the next when these have ended; 0 is all at once."""
-    size = size or max(1, len(requests))
-    return [requests[start : start + size] for start in range(0, len(requests), size)]
-
-
 def make_batches(requests: list[dict], size: int, output_tokens: int, together: int = 0) -> list[Batch]:
     """Cut each round of requests into batches of the given size, in the given order."""
     return [
-        pad_left(part[start : start + size], output_tokens)
-        for part in rounds(requests, together)
-        for start in range(0, len(part), size)
+        pad_left(batch, output_tokens)
+        for batch in work.batches(requests, size, together)
     ]
 
 
@@ -86,26 +79,3 @@ def pad_left(requests: list[dict], output_tokens: int) -> Batch:
         positions=(columns - padding).clamp(min=0),
         mask=mask if min(lengths) < width else None,
     )
-
-
-def check_requests(requests: list[dict], output_tokens: int, vocab: int, longest: int | None) -> None:
-    """Refuse work that the model cannot do.
-
-    An id outside of the vocabulary is checked here because on a GPU it would be
-    an assertion that makes the device unusable for the rest of the process.
-    """
-    if not requests or output_tokens < 1:
-        raise Failure("config", "nothing to run: a workload needs requests and at least one output token")
-    for request in requests:
-        tokens = request.get("tokens")
-        if not tokens:
-            raise Failure("config", f"request {request.get('id')} has an empty prompt")
-        if min(tokens) < 0 or max(tokens) >= vocab:
-            raise Failure("config", f"request {request['id']} has a token id outside of [0, {vocab})")
-        if longest is not None and len(tokens) + output_tokens > longest:
-            raise Failure(
-                "config",
-                f"request {request['id']} needs {len(tokens) + output_tokens} tokens of context, "
-                f"the model was loaded for {longest}",
-                "shorten workload.input_tokens or workload.output_tokens",
-            )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from .failures import Failure
+from llem_protocol.failures import Failure
 
 
 class StaticCaches:

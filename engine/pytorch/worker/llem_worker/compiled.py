@@ -14,10 +14,11 @@ import sys
 import time
 
 import torch
+from llem_protocol.failures import Failure
 
 from .batches import PAD_TOKEN, Batch, pad_left
 from .caches import StaticCaches
-from .failures import Failure, from_exception
+from .failures import from_exception
 from .generate import Forward
 
 # Decode steps that compile, record a CUDA graph, and replay it.

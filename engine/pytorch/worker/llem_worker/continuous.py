@@ -18,7 +18,7 @@ import time
 
 import torch
 
-from .failures import Failure
+from llem_protocol.failures import Failure
 
 # The library's usual block, and the tokens of one step: its usual number on a GPU.
 BLOCK = 256

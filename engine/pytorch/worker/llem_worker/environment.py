@@ -8,7 +8,10 @@ import platform
 import re
 import sys
 
-from .failures import Failure, from_exception
+from llem_protocol.failures import Failure
+from llem_protocol.process import driver_version
+
+from .failures import from_exception
 
 # From here on scaled_dot_product_attention defines rows that are masked
 # completely, which left padding produces.
@@ -100,12 +103,3 @@ def library_versions(torch, transformers_version: str, on_cuda: bool) -> dict[st
         except importlib.metadata.PackageNotFoundError:
             pass
     return {name: version for name, version in versions.items() if version}
-
-
-def driver_version() -> str | None:
-    """The version of the NVIDIA kernel driver, if one is loaded."""
-    try:
-        with open("/sys/module/nvidia/version", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return None

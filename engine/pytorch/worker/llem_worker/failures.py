@@ -1,29 +1,16 @@
-"""Failures that a user can act on, and how exceptions become failures."""
+"""How exceptions of torch and its libraries become failures."""
 
 from __future__ import annotations
 
-import errno
 import re
-import sys
+
+from llem_protocol import failures
+from llem_protocol.failures import Failure, shorten
 
 OOM_HINT = (
     "use a smaller pytorch.batch_size, a shorter input or output, a smaller dtype, "
     "or free the device of other processes"
 )
-
-
-class Failure(Exception):
-    """An error with a class of the result format and a hint for the user."""
-
-    def __init__(self, failure_class: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.failure_class = failure_class
-        self.message = message
-        self.hint = hint
-
-    def as_reply(self) -> dict:
-        """The failure as it goes over the wire."""
-        return {"class": self.failure_class, "message": self.message, "hint": self.hint}
 
 
 # Texts of exceptions, the class that they mean and what would help. The first
@@ -64,29 +51,13 @@ def from_exception(exc: BaseException) -> Failure:
     """Turn any exception into a failure, keeping its type and text."""
     if isinstance(exc, Failure):
         return exc
-    text = f"{type(exc).__name__}: {exc}".strip()
     if type(exc).__name__ == "OutOfMemoryError":
         return Failure("oom_gpu", out_of_memory_message(str(exc)), OOM_HINT)
-    if isinstance(exc, MemoryError):
-        return Failure("oom_host", "out of memory: " + text, "use a smaller model, dtype or pytorch.batch_size")
-    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
-        return Failure("disk_full", text, "free some space and run again")
+    text = f"{type(exc).__name__}: {exc}".strip()
     for pattern, failure_class, hint in PATTERNS:
         if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
             return Failure(failure_class, shorten(text), hint)
-    if isinstance(exc, ModuleNotFoundError):
-        return missing_module(exc)
-    return Failure("engine_error", shorten(text), "the full traceback is in the engine log")
-
-
-def missing_module(exc: ModuleNotFoundError) -> Failure:
-    """A Python module is not there."""
-    name = (exc.name or "a module").split(".")[0]
-    return Failure(
-        "not_installed",
-        f"{sys.executable} has no module {name}",
-        f"{sys.executable} -m pip install {name}",
-    )
+    return failures.from_exception(exc)
 
 
 def out_of_memory_message(text: str) -> str:
@@ -99,9 +70,3 @@ def out_of_memory_message(text: str) -> str:
     if free:
         message += f", {free[2]} of {free[1]} free"
     return message if asked or free else f"{message}: {shorten(text)}"
-
-
-def shorten(text: str, limit: int = 500) -> str:
-    """One line of at most limit characters."""
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"

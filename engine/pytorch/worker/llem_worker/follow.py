@@ -7,11 +7,13 @@ import sys
 import time
 import traceback
 
+from llem_protocol.failures import Cancelled, Failure
+from llem_protocol.serve import Inbox, Outbox
+
 from . import loading, parallel, run
-from .failures import Failure, from_exception
+from .failures import from_exception
 from .gate import Gate
-from .generate import Cancelled
-from .serve import Inbox, Outbox, release_memory
+from .serve import release_memory
 
 
 class Member(parallel.Group):

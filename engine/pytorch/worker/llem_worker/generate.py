@@ -18,14 +18,10 @@ from collections.abc import Callable
 
 import torch
 
+from llem_protocol.failures import Cancelled, Failure
+
 from . import masks
 from .batches import Batch
-from .failures import Failure
-
-
-class Cancelled(Exception):
-    """The parent asked to stop."""
-
 
 class HostClock:
     """Step limits from the host: the device computes before it returns."""

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import torch
 
-from .failures import Failure
-from .generate import Cancelled
+from llem_protocol.failures import Cancelled, Failure
+from llem_protocol.work import quiet_collector
+
 from .loading import device_uuids
-from .run import quiet_collector
 
 KERNEL_NS = 300_000
 # Sizes of the square matrices: multiples of this, within these limits.

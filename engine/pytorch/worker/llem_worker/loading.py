@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import gc
 import importlib.util
-import os
 from collections.abc import Callable
 
 import torch
 
+from llem_protocol.failures import Failure
+from llem_protocol.tokens import Tokenizer
+
 from . import compiled, continuous, masks, parallel, quantise, spread
 from .caches import StaticCaches
-from .failures import Failure
 from .generate import Forward
 from .request import DTYPES, Request, check_options, check_support, choose_device
-from .tokens import Tokenizer
-
 @dataclasses.dataclass
 class Engine:
     """A loaded model and what is needed to run it."""
@@ -60,8 +59,8 @@ class Engine:
             "parameters": self.parameters,
             # Of shared weights each rank has as many.
             "weight_bytes": quantise.weight_bytes(self.model) * (self.group.size if self.group else 1),
-            "pid": os.getpid(),
             "settings": self.settings(),
+            "notes": self.notes,
         }
 
     def settings(self) -> dict[str, str]:

@@ -15,7 +15,8 @@ import zlib
 
 import torch
 
-from .failures import Failure
+from llem_protocol.failures import Failure
+
 from .gate import Gate
 from .request import Request
 

@@ -16,7 +16,7 @@ import sys
 
 import torch
 
-from .failures import Failure
+from llem_protocol.failures import Failure
 
 # Columns that share a scale in 4 bits, the usual number first.
 GROUPS = (128, 64, 32)

@@ -18,7 +18,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from .failures import Failure
+from llem_protocol.failures import Failure
+
 from .gate import Gate
 from .parallel import TIMEOUT, Group
 

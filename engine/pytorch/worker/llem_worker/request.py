@@ -9,9 +9,9 @@ import sys
 
 import torch
 
-from . import quantise
-from .failures import Failure
+from llem_protocol.failures import Failure
 
+from . import quantise
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 BATCHINGS = ("static", "continuous")

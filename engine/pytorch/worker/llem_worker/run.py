@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
 import time
 from collections.abc import Callable, Iterator
 
 import torch
+from llem_protocol import process
+from llem_protocol.failures import Failure
+from llem_protocol.work import Reporter, check_requests, quiet_collector, rounds
 
 from . import continuous, parallel
-from .batches import Batch, check_requests, make_batches, rounds
+from .batches import Batch, make_batches
 from .compiled import compiled_graphs
-from .failures import Failure
 from .generate import BatchResult, clock_for, run_batch
 from .loading import Engine
-
-# A progress message at most this often.
-PROGRESS_NS = 500_000_000
-
-
-@contextlib.contextmanager
-def quiet_collector() -> Iterator[None]:
-    """Keep the garbage collector out of the steps.
-
-    What exists already is set aside, so that collecting between two batches looks
-    at the few objects of the last batch only. Collecting all of it takes longer
-    than a batch of a small model: the worker does that after loading and after the
-    window, never inside it.
-    """
-    gc.disable()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        gc.enable()
-
 
 def run_workload(
     engine: Engine,
@@ -101,19 +80,6 @@ def run_batches(engine: Engine, batches: list[Batch], output_tokens: int, clock,
     return results
 
 
-class Reporter:
-    """Passes on how many requests are done, at most every half second."""
-
-    def __init__(self, progress: Callable[[int], None]) -> None:
-        self.progress = progress
-        self.told_ns = time.monotonic_ns()
-
-    def __call__(self, done: int) -> None:
-        if (now := time.monotonic_ns()) - self.told_ns >= PROGRESS_NS:
-            self.progress(done)
-            self.told_ns = now
-
-
 def request_log(results: list[BatchResult] | continuous.Log) -> Iterator[dict]:
     """One entry per request. Requests of a static batch share their stamps."""
     if isinstance(results, continuous.Log):
@@ -175,16 +141,11 @@ def reset_peak_memory(devices: list[torch.device]) -> None:
         for device in devices:
             torch.cuda.reset_peak_memory_stats(device)
         return
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")
+    process.reset_peak_memory()
 
 
 def peak_memory(devices: list[torch.device]) -> tuple[int, str]:
     """The peak since the reset, and what it counts; of several devices the sum."""
     if devices[0].type == "cuda":
         return sum(map(torch.cuda.max_memory_allocated, devices)), "torch.cuda.max_memory_allocated"
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024, "VmHWM"
-    return 0, ""
+    return process.peak_memory()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from .failures import Failure
+from llem_protocol.failures import Failure
 
 
 def devices_for(device_map: str, device: torch.device) -> list[torch.device]:

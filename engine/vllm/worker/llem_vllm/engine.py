@@ -7,15 +7,16 @@ tokens are on the host: the device has finished it by then.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable
 
-from .failures import Failure
+from llem_protocol import process
+from llem_protocol.failures import Failure
+from llem_protocol.serve import interrupted
+from llem_protocol.work import Reporter, rounds
 
-PROGRESS_NS = 500_000_000
 # Keys of the section that are parts of one argument.
 SPECULATIVE = {"speculative_method": "method", "speculative_model": "model", "num_speculative_tokens": "num_speculative_tokens"}
 
@@ -101,7 +102,7 @@ class Engine:
             raise Failure("config", "the engine was started with other settings", "start the engine anew")
         self.spec = spec
 
-    def loaded(self) -> dict:
+    def describe(self) -> dict:
         """The engine as it runs, less what hello already said."""
         import torch
 
@@ -112,7 +113,7 @@ class Engine:
                 uuids.append(uuid if uuid.startswith(("GPU-", "MIG-")) else "GPU-" + uuid)
             uuids = uuids[: self.engine.vllm_config.parallel_config.world_size]
         return {"dtype": str(self.config.dtype).removeprefix("torch."), "vocab": self.vocab,
-                "text_vocab": self.text_vocab(), "device_uuids": uuids, "pid": os.getpid()}
+                "text_vocab": self.text_vocab(), "device_uuids": uuids}
 
     def text_vocab(self) -> int:
         """Below it lie the ids of ordinary text."""
@@ -168,17 +169,16 @@ class Engine:
         reset_peak_memory()
         self.scheduled.clear()
         start = time.monotonic_ns()
-        waiting, together = list(requests), workload.get("round", 0) or len(requests)
-        done, told = 0, start
+        waiting = rounds(requests, workload.get("round", 0))
+        done, told = 0, Reporter(progress)
         while waiting or self.engine.has_unfinished_requests():
             if not self.engine.has_unfinished_requests():
-                self.submit(waiting[:together], sampling, log)
-                del waiting[:together]
+                self.submit(waiting.pop(0), sampling, log)
             if cancelled():
                 self.engine.abort_request(list(log))
                 while self.engine.has_unfinished_requests():
                     self.engine.step()
-                raise Failure("interrupted", "the run was cancelled")
+                raise interrupted()
             begun = time.monotonic_ns()
             outputs = self.engine.step()
             ended = time.monotonic_ns()
@@ -194,9 +194,7 @@ class Engine:
                     entry["finish_reason"] = choice.finish_reason or ""
                 entry["cached"] = out.num_cached_tokens or 0
                 done += bool(out.finished)
-            if ended - told >= PROGRESS_NS:
-                progress(done)
-                told = ended
+            told(done)
         end = time.monotonic_ns()
         # Of several devices each has a process of its own: this one knows nothing of them.
         alone = self.engine.vllm_config.parallel_config.world_size == 1
@@ -253,8 +251,7 @@ def reset_peak_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         return
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")  # VmHWM begins anew: proc_pid_clear_refs(5)
+    process.reset_peak_memory()
 
 
 def peak_memory() -> tuple[int, str]:
@@ -263,8 +260,4 @@ def peak_memory() -> tuple[int, str]:
 
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(), "torch.cuda.max_memory_allocated, with the pool of the KV cache"
-    with open("/proc/self/status", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024, "VmHWM"
-    return 0, ""
+    return process.peak_memory()

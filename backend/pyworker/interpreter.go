@@ -1,4 +1,4 @@
-package pytorch
+package pyworker
 
 import (
 	"bytes"
@@ -25,32 +25,48 @@ const (
 // on network file systems are slow to start.
 const versionTimeout = 30 * time.Second
 
-const (
-	chooseHint = "name an interpreter with --python, or activate a virtual environment that holds torch and " +
-		"transformers"
-	installHint = "install Python 3.10 or newer, or name an interpreter with --python"
-)
+const installHint = "install Python 3.10 or newer, or name an interpreter with --python"
 
-// Interpreter returns the Python that will run the worker: the one asked for,
-// else the active virtual environment's, else the first in PATH. It has been
-// asked for its version.
-func (b Backend) Interpreter(ctx context.Context) (string, error) {
-	path, err := b.choose()
+// Interpreter chooses the Python that runs a worker.
+type Interpreter struct {
+	// Python is the interpreter that was asked for, a path or a name in PATH; it may be empty.
+	Python string
+	// Needs are the packages that it must have, for hints: "torch and transformers".
+	Needs string
+	// Env looks up environment variables; nil means os.Getenv.
+	Env func(string) string
+}
+
+// Find returns the Python that was asked for, else the active virtual environment's, else
+// the first in PATH. It has been asked for its version.
+func (i Interpreter) Find(ctx context.Context) (string, error) {
+	path, err := i.choose()
 	if err != nil {
 		return "", err
 	}
-	return path, checkVersion(ctx, path)
+	return path, i.checkVersion(ctx, path)
 }
 
-func (b Backend) choose() (string, error) {
-	if b.Python != "" {
-		return b.explicit(b.Python, "--python")
+func (i Interpreter) hint() string {
+	return "name an interpreter with --python, or activate a virtual environment that holds " + i.Needs
+}
+
+func (i Interpreter) getenv(key string) string {
+	if i.Env != nil {
+		return i.Env(key)
 	}
-	if venv := b.getenv("VIRTUAL_ENV"); venv != "" {
-		return b.explicit(filepath.Join(venv, "bin", "python"), "the virtual environment in $VIRTUAL_ENV")
+	return os.Getenv(key)
+}
+
+func (i Interpreter) choose() (string, error) {
+	if i.Python != "" {
+		return i.explicit(i.Python, "--python")
+	}
+	if venv := i.getenv("VIRTUAL_ENV"); venv != "" {
+		return i.explicit(filepath.Join(venv, "bin", "python"), "the virtual environment in $VIRTUAL_ENV")
 	}
 	for _, name := range []string{"python3", "python"} {
-		if path := b.inPath(name); path != "" {
+		if path := i.inPath(name); path != "" {
 			return path, nil
 		}
 	}
@@ -58,23 +74,23 @@ func (b Backend) choose() (string, error) {
 }
 
 // explicit checks an interpreter that somebody named. origin says who.
-func (b Backend) explicit(name, origin string) (string, error) {
+func (i Interpreter) explicit(name, origin string) (string, error) {
 	path := name
 	if !strings.ContainsRune(name, filepath.Separator) {
-		if path = b.inPath(name); path == "" {
-			return "", note.Failf(note.ClassNotInstalled, chooseHint, "no %s in PATH, as %s asks", name, origin)
+		if path = i.inPath(name); path == "" {
+			return "", note.Failf(note.ClassNotInstalled, i.hint(), "no %s in PATH, as %s asks", name, origin)
 		}
 	}
 	if err := executable(path); err != nil {
-		return "", note.Failf(note.ClassNotInstalled, chooseHint,
+		return "", note.Failf(note.ClassNotInstalled, i.hint(),
 			"%s names %s, which cannot be run: %v", origin, path, err)
 	}
 	// Relative paths must survive a change of folder.
 	return filepath.Abs(path)
 }
 
-func (b Backend) inPath(name string) string {
-	for _, dir := range filepath.SplitList(b.getenv("PATH")) {
+func (i Interpreter) inPath(name string) string {
+	for _, dir := range filepath.SplitList(i.getenv("PATH")) {
 		if path := filepath.Join(dir, name); filepath.IsAbs(path) && executable(path) == nil {
 			return path
 		}
@@ -99,7 +115,7 @@ func executable(path string) error {
 
 // checkVersion starts the interpreter once: what it prints also proves that it is
 // one.
-func checkVersion(ctx context.Context, path string) error {
+func (i Interpreter) checkVersion(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	const question = "import sys; sys.stdout.write('\\n%d.%d' % sys.version_info[:2])"
@@ -114,7 +130,7 @@ func checkVersion(ctx context.Context, path string) error {
 	answer = answer[bytes.LastIndexByte(answer, '\n')+1:]
 	var major, minor int
 	if _, scanErr := fmt.Sscanf(string(answer), "%d.%d", &major, &minor); err != nil || scanErr != nil {
-		return note.Failf(note.ClassNotInstalled, chooseHint,
+		return note.Failf(note.ClassNotInstalled, i.hint(),
 			"%s does not answer as a Python interpreter does%s", path, because(err))
 	}
 	if major < minMajor || major == minMajor && minor < minMinor {

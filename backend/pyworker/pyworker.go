@@ -1,0 +1,111 @@
+// Package pyworker runs an engine in a Python process: what such engines have in common.
+//
+// A worker is a folder of scripts, embedded in the binary by the engine's package: a
+// __main__.py and a Python package of the engine's own. It is unpacked to a private folder
+// beside the Python package llem_protocol of this one, which speaks the protocol of package
+// backend, and runs until its session is closed.
+package pyworker
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/llenergymeasure/llem/backend"
+)
+
+// protocol is what all workers import.
+//
+//go:embed llem_protocol/*.py
+var protocol embed.FS
+
+// Worker is an engine that runs as Python scripts.
+type Worker struct {
+	// Name of the engine.
+	Name string
+	// Scripts holds them in the folder worker.
+	Scripts fs.FS
+	// Env is added to [Environment] and the user's variables.
+	Env []string
+	// Limits bounds how long the worker may take.
+	Limits backend.WorkerOptions
+	// Inside, if set, makes of a container and the worker's arguments those by which the
+	// interpreter in it runs; nil where the container's program is an interpreter.
+	Inside func(c *backend.Container, args ...string) (*backend.Container, []string)
+}
+
+// Environment is added to the user's. Nothing may be fetched: whatever a model needs is in
+// its folder already.
+func Environment() []string {
+	return []string{
+		"PYTHONUNBUFFERED=1",
+		"TOKENIZERS_PARALLELISM=false",
+		"HF_HUB_OFFLINE=1",
+		"TRANSFORMERS_OFFLINE=1",
+		"HF_HUB_DISABLE_TELEMETRY=1",
+		"DO_NOT_TRACK=1",
+	}
+}
+
+// Probe starts the worker, which imports its libraries, and asks what it is.
+func (w Worker) Probe(ctx context.Context, python string) (backend.Info, error) {
+	command, limits, err := w.unpack(python)
+	if err != nil {
+		return backend.Info{}, err
+	}
+	return backend.ProbeWorker(ctx, command, limits)
+}
+
+// Start starts the worker and loads the model of spec. An image has an interpreter of its
+// own; find is asked for one elsewhere.
+func (w Worker) Start(ctx context.Context, find func(context.Context) (string, error),
+	spec backend.Spec) (backend.Session, error) {
+	python := ""
+	if spec.Container == nil {
+		var err error
+		if python, err = find(ctx); err != nil {
+			return nil, err
+		}
+	}
+	command, limits, err := w.unpack(python)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Container != nil && w.Inside != nil {
+		spec.Container, command.Args = w.Inside(spec.Container, command.Args...)
+	}
+	return backend.StartWorker(ctx, w.Name, command, spec, limits)
+}
+
+// StartPulser starts a worker that can make a load with known edges on a device.
+func (w Worker) StartPulser(ctx context.Context, python, device string) (*backend.Pulser, error) {
+	command, limits, err := w.unpack(python)
+	if err != nil {
+		return nil, err
+	}
+	return backend.StartPulser(ctx, w.Name, command, device, limits)
+}
+
+// unpack writes the worker into a private folder, which is removed when the worker is gone.
+// Files, and not a program on the command line: tracebacks then show the lines.
+func (w Worker) unpack(python string) (backend.Command, backend.WorkerOptions, error) {
+	dir, err := os.MkdirTemp("", "llem-"+w.Name+"-*")
+	if err != nil {
+		return backend.Command{}, w.Limits, fmt.Errorf("unpack the %s worker: %w", w.Name, err)
+	}
+	files, err := fs.Sub(w.Scripts, "worker")
+	if err == nil {
+		err = errors.Join(os.CopyFS(dir, files), os.CopyFS(dir, protocol))
+	}
+	if err != nil {
+		return backend.Command{}, w.Limits, errors.Join(fmt.Errorf("unpack the %s worker: %w", w.Name, err),
+			os.RemoveAll(dir))
+	}
+	limits := w.Limits
+	limits.Cleanup = func() error { return os.RemoveAll(dir) }
+	return backend.Command{Path: python, Args: []string{dir}, Env: append(Environment(), w.Env...),
+		Folders: []string{dir}}, limits, nil
+}
