@@ -41,7 +41,7 @@ func class(t *testing.T, err error) backend.Class {
 	if !ok {
 		t.Fatalf("error %v is no failure", err)
 	}
-	if f.Hint == "" {
+	if f.Next == "" {
 		t.Errorf("failure %q has no hint", f.Message)
 	}
 	return f.Class
