@@ -89,6 +89,15 @@ func TestEarlierSimulatedRuns(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
+	journal, err := ReadJournal(dir)
+	if err != nil || len(journal) != 4 {
+		t.Fatalf("%d lines of the journal, %v", len(journal), err)
+	}
+	for _, e := range journal {
+		if e.Provenance != Simulated {
+			t.Errorf("journal: run %s is %s, as its record is not", e.Run, e.Provenance)
+		}
+	}
 	for _, p := range []Provenance{Measured, Modelled} {
 		if got := p.Of(study.VLLM); got != p {
 			t.Errorf("%s of vLLM became %s", p, got)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/llenergymeasure/llem/study"
 )
 
 // Entry is a line of the journal: a finished run in brief. Lines are appended and
@@ -87,6 +89,9 @@ func entries(path string, r io.Reader) iter.Seq2[Entry, error] {
 				return
 			}
 			shared.row(&e.Row)
+			if e.Simulated() { // earlier versions have another word
+				e.Provenance = e.Provenance.Of(study.Fake)
+			}
 			if !yield(e, nil) {
 				return
 			}
