@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/stats"
+	"github.com/llenergymeasure/llem/internal/stats"
 )
 
 // Standing is the place of a configuration among all of a study.

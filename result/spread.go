@@ -7,8 +7,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/stats"
 )
 
 // Spread describes one number over the cycles of a configuration. Nothing of it is

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/stats"
 	"github.com/llenergymeasure/llem/study"
 )
 

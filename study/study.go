@@ -154,7 +154,7 @@ type Energy struct {
 	// workload is repeated. 0 takes what a self-test of the sensors asks for.
 	MinWindow float64 `json:"min_window"`
 	// Remote lists metrics pages that are read beside the sensors of this machine, in
-	// the grammar of package prom; empty: none. It is no part of the ID: where a
+	// the grammar of docs/power.md; empty: none. It is no part of the ID: where a
 	// check comes from does not change what is measured.
 	Remote string `json:"remote,omitempty"`
 	// CarbonIntensity in grams of CO2-equivalent per kilowatt-hour; 0: not stated.

@@ -18,7 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/server"
-	"github.com/llenergymeasure/llem/prom"
+	"github.com/llenergymeasure/llem/internal/prom"
 )
 
 // Name of the backend in study files.

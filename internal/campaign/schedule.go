@@ -11,9 +11,9 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/stats"
 	"github.com/llenergymeasure/llem/study"
 )
 

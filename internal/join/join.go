@@ -18,9 +18,9 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/stats"
 )
 
 // Compute fills everything of a record that follows from the material, and returns the

@@ -13,9 +13,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/nvml"
-	"github.com/llenergymeasure/llem/prom"
 )
 
 // Options say what [Open] looks for. The zero value is this machine with all its
@@ -31,8 +31,9 @@ type Options struct {
 	Estimate bool
 	// SysfsRoot and ProcRoot replace /sys and /proc.
 	SysfsRoot, ProcRoot string
-	// Remote lists metrics pages to read beside the sensors of this machine, in the
-	// grammar of package prom. Mistakes in it are reported as missing sources.
+	// Remote lists metrics pages to read beside the sensors of this machine, as the key
+	// energy.remote of study files does: NAME=URL of a dcgm-exporter, or
+	// NAME=URL#METRIC{LABELS}:UNIT. Mistakes in it are reported as missing sources.
 	Remote []string
 	// Only lists the families that are opened; empty means all. Families are nvml,
 	// hwmon, rapl (which includes perf), perf, model and remote.

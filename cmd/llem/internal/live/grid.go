@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/stats"
+	"github.com/llenergymeasure/llem/internal/stats"
 )
 
 // statusOK is the status of a run that worked.

@@ -3,7 +3,7 @@ package stats_test
 import (
 	"fmt"
 
-	"github.com/llenergymeasure/llem/stats"
+	"github.com/llenergymeasure/llem/internal/stats"
 )
 
 func ExampleMeanInterval() {
