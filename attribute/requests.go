@@ -1,6 +1,10 @@
 package attribute
 
-import "github.com/llenergymeasure/llem/backend"
+import (
+	"github.com/llenergymeasure/llem/backend"
+
+	"github.com/llenergymeasure/llem/unit"
+)
 
 // Shares are the energies of one request.
 type Shares struct {
@@ -42,7 +46,7 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 func (r *regression) stepCost(i int) (s split) {
 	d := r.design
 	for c, col := range d.columns {
-		s.add(d.line[i].kind, col.share, d.basis.density[c][i+1]*seconds(d.line[i].ns())*r.beta[c])
+		s.add(d.line[i].kind, col.share, d.basis.density[c][i+1]*unit.Seconds(d.line[i].ns())*r.beta[c])
 	}
 	return s
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/near"
 )
 
 // Value is the value of one key. Texts, choices and switches use Text; whole numbers use
@@ -97,7 +99,7 @@ func Choice(allowed ...string) Kind {
 	return Kind{Want: want, Basic: IsText, Enum: allowed, Schema: map[string]any{"enum": allowed},
 		Parse: func(s string) (Value, error) {
 			if !slices.Contains(allowed, s) {
-				return Value{}, ValueError(s, want, Nearest(s, allowed))
+				return Value{}, ValueError(s, want, near.Best(s, allowed))
 			}
 			return Value{Text: s}, nil
 		}}
@@ -110,7 +112,7 @@ func Pattern(want, pattern string, words ...string) Kind {
 	return Kind{Want: want, Basic: IsText, Schema: map[string]any{"type": "string", "pattern": pattern},
 		Parse: func(s string) (Value, error) {
 			if !re.MatchString(s) {
-				return Value{}, ValueError(s, want, Nearest(s, words))
+				return Value{}, ValueError(s, want, near.Best(s, words))
 			}
 			return Value{Text: s}, nil
 		}}

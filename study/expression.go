@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/near"
 )
 
 // expression is a checked expression over the keys of an experiment. It has no side
@@ -104,8 +105,8 @@ func comparison(sign, left, right token, e, f *expression) (*expression, error) 
 		if pair.key != nil && pair.value != nil && pair.key.kind.Enum != nil &&
 			!slices.Contains(pair.key.kind.Enum, *pair.value) {
 			hint := ""
-			if near := grammar.Nearest(*pair.value, pair.key.kind.Enum); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
+			if meant := near.Best(*pair.value, pair.key.kind.Enum); meant != "" {
+				hint = fmt.Sprintf("did you mean %q?", meant)
 			}
 			return nil, &syntaxError{pair.at.from, pair.at.width,
 				fmt.Sprintf("compares %s with %q, which it never is; it is %s", pair.key.key, *pair.value,

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/near"
 )
 
 type parser struct {
@@ -326,8 +327,8 @@ func nameHint(name string) string {
 	for _, f := range fields {
 		keys = append(keys, f.key)
 	}
-	if near := grammar.Nearest(name, append(keys, batchName)); near != "" {
-		return fmt.Sprintf("did you mean %s?", near)
+	if meant := near.Best(name, append(keys, batchName)); meant != "" {
+		return fmt.Sprintf("did you mean %s?", meant)
 	}
 	for _, key := range keys {
 		if strings.HasSuffix(key, "."+name) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/near"
 )
 
 // otherNames are words for keys in files and options of other tools, with the dotted
@@ -62,8 +62,8 @@ func (s *scope) suggest(key, written string) string {
 	if s.in != "" && (slices.Contains(studyKeys(), key) || strings.HasPrefix(key, "execution")) {
 		return "write it at the top level of the file"
 	}
-	if near := grammar.Nearest(name, siblings); near != "" {
-		return here(near)
+	if meant := near.Best(name, siblings); meant != "" {
+		return here(meant)
 	}
 	if near := containing(name, siblings); near != "" {
 		return here(near)
@@ -77,8 +77,8 @@ func (s *scope) suggest(key, written string) string {
 			return fmt.Sprintf("did you mean %s?", other)
 		}
 	}
-	if near := grammar.Nearest(key, dotted); near != "" && grammar.Distance(key, near) <= 2 {
-		return fmt.Sprintf("did you mean %s?", near)
+	if meant := near.Best(key, dotted); meant != "" && near.Distance(key, meant) <= 2 {
+		return fmt.Sprintf("did you mean %s?", meant)
 	}
 	if len(siblings) == 0 {
 		siblings = s.children("")
@@ -108,7 +108,7 @@ func beginning(word string, names []string) string {
 	found := ""
 	for _, n := range names {
 		for part := range strings.SplitSeq(n, "_") {
-			if len(part) < 4 || grammar.Distance(strings.ToLower(word), part) > 1 {
+			if len(part) < 4 || near.Distance(strings.ToLower(word), part) > 1 {
 				continue
 			}
 			if found != "" && found != n {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/near"
 )
 
 // machineKeys are the keys of a user's own file and of the environment: what belongs
@@ -208,7 +209,8 @@ func (e *Error) place() string {
 const configVariable = "LLEM_CONFIG"
 
 // otherVariables are those that are no keys.
-var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER", "LLEM_NVML_LIBRARY",
+var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
+	"LLEM_NVML_LIBRARY",
 	"LLEM_LLAMA_SERVER",
 	"LLEM_PYTHON_PYTORCH", "LLEM_PYTHON_VLLM", "LLEM_PYTHON_SGLANG", "LLEM_PYTHON_TENSORRT"}
 
@@ -228,8 +230,8 @@ func UnknownVariables(environ []string) []string {
 			continue
 		}
 		line := "the variable " + name + " means nothing to llem"
-		if near := grammar.Nearest(name, known); near != "" && grammar.Distance(name, near) <= 3 {
-			line += fmt.Sprintf(": did you mean %s?", near)
+		if meant := near.Best(name, known); meant != "" && near.Distance(name, meant) <= 3 {
+			line += fmt.Sprintf(": did you mean %s?", meant)
 		} else if key := studyKey(name); key != "" {
 			line += fmt.Sprintf(": %s belongs into a study (-s %s=VALUE)", key, key)
 		}

@@ -7,6 +7,7 @@
 package unit
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -113,3 +114,17 @@ func decimals(v float64, n int) int {
 	d := n - 1 - int(math.Floor(math.Log10(math.Abs(v))))
 	return max(d, 0)
 }
+
+// Count prints a number of things: 1 run, 2 runs.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Seconds converts nanoseconds of a clock.
+func Seconds(ns int64) float64 { return float64(ns) / 1e9 }
+
+// Duration converts seconds.
+func Duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

@@ -70,3 +70,15 @@ func TestEnergyIsExact(t *testing.T) {
 		t.Errorf("250 W for 1.5 s = %v, want 375 J", got)
 	}
 }
+
+func TestCount(t *testing.T) {
+	if got := Count(1, "run") + ", " + Count(0, "run") + ", " + Count(2, "run"); got != "1 run, 0 runs, 2 runs" {
+		t.Error(got)
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	if s, d := Seconds(1_500_000_000), Duration(1.5); s != 1.5 || d != 1500*time.Millisecond {
+		t.Errorf("%v s, %v", s, d)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // folder owns what a study leaves on disk: its frozen inputs, the snapshots of its
@@ -108,7 +109,7 @@ func (f *folder) spent() time.Duration {
 	for _, e := range f.made {
 		seconds += e.TookS
 	}
-	return time.Duration(seconds * float64(time.Second))
+	return unit.Duration(seconds)
 }
 
 // wasMade reports whether a run of an earlier process counts.

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Limits of what counts as back at rest, and how long to wait for it.
@@ -87,7 +88,7 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 		return 0, nil
 	case g.Mode == study.GapFixed && g.Seconds > 0:
 		o.emit(event.PhaseStarted{Phase: event.Rest, Detail: fmt.Sprintf("%g s", g.Seconds)})
-		err := o.Clock.Sleep(ctx, time.Duration(g.Seconds*float64(time.Second)))
+		err := o.Clock.Sleep(ctx, unit.Duration(g.Seconds))
 		return o.Clock.Time().Sub(began), err
 	case g.Mode != study.GapByCondition || len(found) == 0:
 		return 0, nil

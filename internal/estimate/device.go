@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -272,7 +273,7 @@ func nearest(want []string) []string {
 	for _, d := range catalogue {
 		s := scored{d.Name, 1 << 20}
 		for _, n := range d.names() {
-			s.d = min(s.d, editDistance(joined, strings.Join(words(n), "")))
+			s.d = min(s.d, near.Distance(joined, strings.Join(words(n), "")))
 		}
 		// A model number that occurs is closer than any spelling.
 		for _, w := range words(d.Name) {
@@ -290,25 +291,4 @@ func nearest(want []string) []string {
 		}
 	}
 	return out
-}
-
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			sub := diag
-			if a[i] != b[j] {
-				sub++
-			}
-			diag = row[j+1]
-			row[j+1] = min(sub, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

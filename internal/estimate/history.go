@@ -70,9 +70,9 @@ func correctionFor(s Setup, earlier []Run) correction {
 		use, typical, c.exact = exact, mean, true
 	}
 	if c.runs = len(use.time); c.runs > 0 {
-		c.basis = fmt.Sprintf("roofline corrected by %s", plural(c.runs, "run"))
+		c.basis = fmt.Sprintf("roofline corrected by %s", unit.Count(c.runs, "run"))
 		if c.exact {
-			c.basis = fmt.Sprintf("history (%s)", plural(c.runs, "run"))
+			c.basis = fmt.Sprintf("history (%s)", unit.Count(c.runs, "run"))
 		}
 		c.time = typical(use.time)
 		c.seconds = spread(use.time, c.time, c.exact)
@@ -208,11 +208,4 @@ func median(v []float64) float64 {
 	v = slices.Sorted(slices.Values(v))
 	n := len(v)
 	return (v[(n-1)/2] + v[n/2]) / 2
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

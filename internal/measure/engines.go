@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Engines keeps the engine of one run for the next one that needs the same. The zero
@@ -137,5 +138,5 @@ func (e *liveEngine) learn(devices []result.Device, began time.Time) {
 			e.resident[d.Device] = *d.Resident
 		}
 	}
-	e.since = began.Add(-time.Duration(age * float64(time.Second)))
+	e.since = began.Add(-unit.Duration(age))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // idles is what was found of the idle machine.
@@ -119,7 +120,7 @@ func (d *desk) sampleIdle(ctx context.Context, p *tenants.Processes, seconds flo
 	sampler.Start(ctx)
 	mark(ctx, sampler)
 	s.window.Start = d.Clock.Mono()
-	err = d.wait(ctx, time.Duration(seconds*float64(time.Second)))
+	err = d.wait(ctx, unit.Duration(seconds))
 	s.window.End = d.Clock.Mono()
 	if err == nil {
 		mark(ctx, sampler)
@@ -171,7 +172,7 @@ func (s stretch) confirms(known map[string]result.Idle) bool {
 // remembered is the idle power of every device from an earlier run, or nil if one is
 // missing.
 func (d *desk) remembered() map[string]result.Idle {
-	maxAge := time.Duration(d.Experiment.Baseline.MaxAgeSeconds * float64(time.Second))
+	maxAge := unit.Duration(d.Experiment.Baseline.MaxAgeSeconds)
 	if d.Baselines == nil || maxAge == 0 {
 		return nil
 	}

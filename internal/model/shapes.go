@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -56,41 +57,20 @@ func nearestShapes(name string) []string {
 		name string
 		d    int
 	}
-	var near []scored
+	var found []scored
 	for _, s := range catalogue {
-		d := editDistance(name, s.Name)
+		d := near.Distance(name, s.Name)
 		if len(name) >= 4 && strings.Contains(s.Name, name) {
 			d = min(d, 1)
 		}
 		if d <= max(2, len(name)/3) {
-			near = append(near, scored{s.Name, d})
+			found = append(found, scored{s.Name, d})
 		}
 	}
-	slices.SortStableFunc(near, func(a, b scored) int { return cmp.Compare(a.d, b.d) })
+	slices.SortStableFunc(found, func(a, b scored) int { return cmp.Compare(a.d, b.d) })
 	var names []string
-	for _, n := range near[:min(3, len(near))] {
+	for _, n := range found[:min(3, len(found))] {
 		names = append(names, n.name)
 	}
 	return names
-}
-
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			sub := diag
-			if a[i] != b[j] {
-				sub++
-			}
-			diag = row[j+1]
-			row[j+1] = min(sub, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Plan of a study.
@@ -229,4 +230,4 @@ func (p *Plan) count(s *study.Study) {
 }
 
 // Duration of the whole study.
-func (t Totals) Duration() time.Duration { return time.Duration(t.Seconds * float64(time.Second)) }
+func (t Totals) Duration() time.Duration { return unit.Duration(t.Seconds) }

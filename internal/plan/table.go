@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/unit"
@@ -69,10 +68,8 @@ func (n *Need) cells() []string {
 	case n.Tight:
 		fits = "tight"
 	}
-	return []string{memory, fits, roughly(seconds(n.Seconds)), unit.SI(n.Joules, "J")}
+	return []string{memory, fits, roughly(unit.Duration(n.Seconds)), unit.SI(n.Joules, "J")}
 }
-
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // mostReasons is how many points are named with what they lack.
 const mostReasons = 5

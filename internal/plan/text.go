@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Text prints the plan for a person, in lines of the given width; 0 is that of an
@@ -36,8 +38,8 @@ func (p *Plan) head(b *strings.Builder) {
 	if name == "" {
 		name = "study"
 	}
-	fmt.Fprintf(b, "%s: %s, %s, %s", name, plural(p.Points, "experiment"), plural(p.Cycles, "cycle"),
-		plural(p.Runs, "run"))
+	fmt.Fprintf(b, "%s: %s, %s, %s", name, unit.Count(p.Points, "experiment"), unit.Count(p.Cycles, "cycle"),
+		unit.Count(p.Runs, "run"))
 	if p.MoreCycles > 0 {
 		fmt.Fprintf(b, ", and up to %d cycles more until the wanted precision is reached", p.MoreCycles)
 	}
@@ -60,8 +62,9 @@ func (p *Plan) head(b *strings.Builder) {
 			sample = fmt.Sprintf(", from a sample of %d points", t.Sample)
 		}
 		fmt.Fprintf(b, " (modelled%s: %s)\n", sample, t.Basis)
-		fmt.Fprintf(b, "  as a rough interval %s to %s and %.2g to %.2g kWh\n", roughly(seconds(t.SecondsRange[0])),
-			roughly(seconds(t.SecondsRange[1])), t.KWhRange[0], t.KWhRange[1])
+		fmt.Fprintf(b, "  as a rough interval %s to %s and %.2g to %.2g kWh\n",
+			roughly(unit.Duration(t.SecondsRange[0])),
+			roughly(unit.Duration(t.SecondsRange[1])), t.KWhRange[0], t.KWhRange[1])
 	case p.Missing != "":
 		fmt.Fprintf(b, "  no total of time and energy: %s\n", p.Missing)
 	}
@@ -97,10 +100,10 @@ func (p *Plan) order(b *strings.Builder) {
 	switch {
 	case p.Starts == nil:
 	case *p.Starts == p.Runs:
-		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", plural(p.Runs, "start"))
+		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", unit.Count(p.Runs, "start"))
 	default:
-		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", plural(*p.Starts, "start"),
-			plural(p.Runs, "run"))
+		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", unit.Count(*p.Starts, "start"),
+			unit.Count(p.Runs, "run"))
 	}
 }
 
@@ -112,7 +115,7 @@ func (p *Plan) left(b *strings.Builder) {
 		what string
 	}{{p.Merged, "merged with an equal one"}, {p.Filtered, "left out by a condition"}, {p.Refused, "cannot be run"}} {
 		if q.n > 0 {
-			fmt.Fprintf(b, "%s: %s\n", plural(q.n, "point"), q.what)
+			fmt.Fprintf(b, "%s: %s\n", unit.Count(q.n, "point"), q.what)
 		}
 	}
 	for i, d := range p.Duplicates {
@@ -137,15 +140,8 @@ func (p *Plan) left(b *strings.Builder) {
 		if p.Totals != nil && p.Totals.Sample > 0 {
 			about = "about "
 		}
-		fmt.Fprintf(b, "%s%d of %s cannot run as things are\n", about, n, plural(p.Points, "experiment"))
+		fmt.Fprintf(b, "%s%d of %s cannot run as things are\n", about, n, unit.Count(p.Points, "experiment"))
 	}
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // roughly prints a duration with the precision of an estimate.

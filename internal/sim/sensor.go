@@ -2,7 +2,8 @@ package sim
 
 import (
 	"math"
-	"time"
+
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Streams of randomness, as in nvml/nvml.c.
@@ -89,10 +90,8 @@ func (s *Sensors) counted(c Curve, epoch, k int64) float64 {
 		e = c.until(g.at(k) - int64(s.Counter.Lag))
 	} else {
 		for i := int64(1); i <= k; i++ {
-			e += c.mean(g.at(i)-int64(s.Counter.Lag), int64(s.Counter.PartTime)) * seconds(g.at(i)-g.at(i-1))
+			e += c.mean(g.at(i)-int64(s.Counter.Lag), int64(s.Counter.PartTime)) * unit.Seconds(g.at(i)-g.at(i-1))
 		}
 	}
 	return s.Counter.Origin + e*(1+s.Counter.Gain)
 }
-
-func seconds(ns int64) float64 { return float64(ns) / float64(time.Second) }

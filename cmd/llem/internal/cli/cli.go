@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/study"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Main runs the program and returns its exit code.
@@ -146,20 +147,13 @@ func (env *Env) explain(err error) {
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {
 		fmt.Fprintln(env.Stderr, es.Error())
-		fmt.Fprintf(env.Stderr, "llem: %s; nothing was started\n", mistakes(len(es)))
+		fmt.Fprintf(env.Stderr, "llem: %s; nothing was started\n", unit.Count(len(es), "mistake"))
 		return
 	}
 	fmt.Fprintf(env.Stderr, "llem: %v\n", err)
 	if next := nextOf(err); next != "" {
 		fmt.Fprintf(env.Stderr, "  next: %s\n", next)
 	}
-}
-
-func mistakes(n int) string {
-	if n == 1 {
-		return "1 mistake"
-	}
-	return fmt.Sprintf("%d mistakes", n)
 }
 
 // nextOf finds the next step that an error brings along.

@@ -115,7 +115,8 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 func left(side string, all []result.Exclusion) []string {
 	var out []string
 	for _, x := range all {
-		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", count(x.Runs, "run"), side, x.Code,
+		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", unit.Count(x.Runs, "run"), side,
+			x.Code,
 			x.Message, x.Next))
 	}
 	return out
@@ -163,7 +164,8 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 		Indent: 2, Text: true}
 	add := func(verdict string, all ...result.ExperimentSummary) {
 		for _, e := range all {
-			rows.Rows = append(rows.Rows, append(append(n.Values(e.Config), e.ID), append(chosen(e, q.Metric), verdict)...))
+			rows.Rows = append(rows.Rows,
+				append(append(n.Values(e.Config), e.ID), append(chosen(e, q.Metric), verdict)...))
 		}
 	}
 	if c.Best != nil {

@@ -193,7 +193,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 			b.WriteString("\n")
 		}
 		if i == caveatsShown {
-			fmt.Fprintf(b, "%s: in the caveats of --json\n", count(len(all)-i, "more caution"))
+			fmt.Fprintf(b, "%s: in the caveats of --json\n", unit.Count(len(all)-i, "more caution"))
 			break
 		}
 		t.wrap(b, t.warn("caution")+": ", "         ", text)
@@ -215,7 +215,7 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	}
 	b.WriteString(rows.Markdown())
 	if shown < len(s.Experiments) {
-		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, count(len(s.Experiments), "configuration"))
+		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, unit.Count(len(s.Experiments), "configuration"))
 	}
 	for _, x := range exclusions(s) {
 		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)

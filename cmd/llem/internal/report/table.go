@@ -95,7 +95,7 @@ func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
 	}
 	if more > 0 {
 		fmt.Fprintf(b, "\n%s without a result are not described here: their class and message are in the rows "+
-			"of --json\n", count(more, "more run"))
+			"of --json\n", unit.Count(more, "more run"))
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (t Terminal) print(b *strings.Builder, rows table.Table) {
 func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 	if shown < all {
 		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report DIR` with --limit N (0: all), --sort "+
-			"METRIC, --pareto, --best or --format csv shows others", shown, count(all, what)))
+			"METRIC, --pareto, --best or --format csv shows others", shown, unit.Count(all, what)))
 	}
 }
 
@@ -186,7 +186,7 @@ func (t Terminal) shared(b *strings.Builder, doubts []result.Doubt, runs int) {
 		}
 		in := ""
 		if d.Runs < runs {
-			in = fmt.Sprintf(" (%d of %s)", d.Runs, count(runs, "run"))
+			in = fmt.Sprintf(" (%d of %s)", d.Runs, unit.Count(runs, "run"))
 		}
 		t.wrap(b, t.warn(d.Kind)+in+": ", "         ", d.Message)
 	}
@@ -201,7 +201,7 @@ func orName(s string) string {
 
 // tally counts the runs by what became of them.
 func tally(s *result.StudyResult) string {
-	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, count(s.Planned, "run"))}
+	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, unit.Count(s.Planned, "run"))}
 	excluded := 0
 	for i := range s.Experiments {
 		excluded += s.Experiments[i].OK - s.Experiments[i].Compared()

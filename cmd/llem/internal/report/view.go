@@ -77,30 +77,23 @@ func title(r *result.Record) string {
 
 func subtitle(r *result.Record) string {
 	w := r.Config.Workload
-	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens,
+	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", unit.Count(w.Prompts, "prompt"), w.InputTokens,
 		w.OutputTokens, r.Config.BatchText())
 	repeats := 1
 	if r.Window != nil && r.Window.Repeats > 1 {
 		repeats = r.Window.Repeats
 	}
 	if t := r.Tokens; t != nil && t.Prompt == int64(repeats*w.Prompts*w.InputTokens) {
-		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %s", count(w.Prompts, "prompt"), w.InputTokens,
+		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %s", unit.Count(w.Prompts, "prompt"), w.InputTokens,
 			w.OutputTokens, r.Config.BatchText())
 	}
 	if r.Backend.Threads > 0 {
-		s += ", " + count(r.Backend.Threads, "thread")
+		s += ", " + unit.Count(r.Backend.Threads, "thread")
 	}
 	if repeats > 1 {
 		s += fmt.Sprintf(", %d times over", repeats)
 	}
 	return s
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // speed shows throughput and latency.

@@ -1,9 +1,10 @@
-package grammar
+// Package near finds the word that was meant: for keys, models and cards alike.
+package near
 
 import "strings"
 
-// Nearest returns the candidate that is most likely meant by word, or "".
-func Nearest(word string, candidates []string) string {
+// Best returns the candidate that is most likely meant by word, or "".
+func Best(word string, candidates []string) string {
 	best, bestDistance := "", max(2, len(word)/3)+1
 	for _, c := range candidates {
 		if d := Distance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance {
