@@ -49,8 +49,8 @@ type Quality struct {
 	Coverage float64
 }
 
-// Resolution is the shortest time that the series can tell apart.
-func (q Quality) Resolution() time.Duration { return max(q.Spacing, q.Averaging) }
+// resolution is the shortest time that the series can tell apart.
+func (q Quality) resolution() time.Duration { return max(q.Spacing, q.Averaging) }
 
 // Curve is power over time as a step function, from one device and one source.
 type Curve struct {
@@ -235,7 +235,7 @@ func (c *Curve) Integral(w Window) (Estimate, error) {
 	joules := c.Joules(w.Start, w.End) / q.Coverage
 	mean := joules / w.Duration().Seconds()
 	unknown := (1 - q.Coverage) * joules
-	age := q.Resolution().Seconds() / 2
+	age := q.resolution().Seconds() / 2
 	return Estimate{joules, twoEdges95(age, age)*mean + unknown}, nil
 }
 

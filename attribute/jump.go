@@ -224,9 +224,9 @@ func timed(r power.Reading) bool { return r.Refresh > 0 || r.Snapped && r.SinceN
 // with is the range that holds both.
 func (a span) with(b span) span { return span{min(a.low, b.low), max(a.high, b.high)} }
 
-// MaxDeviceWatts is more than any single board, package or module draws; a GB200
+// maxDeviceWatts is more than any single board, package or module draws; a GB200
 // superchip is rated at 2.7 kW.
-const MaxDeviceWatts = 3000
+const maxDeviceWatts = 3000
 
 // enoughSteps is the number of steps from which they can be compared with each other,
 // and hidden is the share of the energy that a jump may hide in their scatter.
@@ -251,7 +251,7 @@ func Alone(readings []power.Reading, w Window) (doubt string, err error) {
 		}
 		s.delta = (s.now.Energy - s.last.Energy).Joules()
 		longest := s.length() + (edgeBlur(s.last) + edgeBlur(s.now))
-		if s.delta > MaxDeviceWatts*longest {
+		if s.delta > maxDeviceWatts*longest {
 			return "", fmt.Errorf(
 				"the energy counter (%s) moved by %.4g J in %.2f s, which is %.3g W at least, more than any "+
 					"device draws: it jumped or was reset",

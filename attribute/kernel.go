@@ -25,8 +25,8 @@ type Kernel struct {
 	ResidualW float64
 }
 
-// Blur is about how far the kernel spreads a short pulse.
-func (k Kernel) Blur() time.Duration { return k.Window + 2*k.Filter }
+// blur is about how far the kernel spreads a short pulse.
+func (k Kernel) blur() time.Duration { return k.Window + 2*k.Filter }
 
 // observation is one power value and the time it stands for.
 type observation struct {

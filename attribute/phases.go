@@ -292,11 +292,11 @@ func (s *Split) refuse(line []stretch) {
 			continue
 		}
 		q.phase.Refused = q.phase.refused(q.name)
-		if lasts := longest(line, q.kind); q.phase.Refused == "" && lasts > 0 && s.Kernel.Blur() > maxBlur*lasts {
+		if lasts := longest(line, q.kind); q.phase.Refused == "" && lasts > 0 && s.Kernel.blur() > maxBlur*lasts {
 			q.phase.Refused = fmt.Sprintf(
 				"%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer "+
 					"outputs or a larger batch",
-				q.name, 1e3*lasts.Seconds(), 1e3*s.Kernel.Blur().Seconds())
+				q.name, 1e3*lasts.Seconds(), 1e3*s.Kernel.blur().Seconds())
 		}
 	}
 }

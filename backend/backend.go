@@ -13,7 +13,7 @@
 // the Python engines); a server speaks HTTP. Both are started in a process group
 // of their own and never outlive the parent.
 //
-// The worker protocol is documented at [ProtocolVersion].
+// The worker protocol is documented at [protocolVersion].
 package backend
 
 import (

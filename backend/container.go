@@ -109,9 +109,9 @@ func once(list []string) []string {
 	return out
 }
 
-// FindClient finds the program that starts containers: name, or the first of docker and
+// findClient finds the program that starts containers: name, or the first of docker and
 // podman in PATH.
-func FindClient(name string) (string, error) {
+func findClient(name string) (string, error) {
 	names := []string{name}
 	if name == "" {
 		names = []string{"docker", "podman"}
@@ -152,7 +152,7 @@ func askClient(client string, args ...string) ([]byte, error) {
 
 // Find looks for the program that starts containers, and for the image. Nothing is started.
 func (c *Container) Find() (client string, image Image, err error) {
-	if client, err = FindClient(c.Client); err != nil {
+	if client, err = findClient(c.Client); err != nil {
 		return "", Image{}, err
 	}
 	image, err = c.find(client)

@@ -11,7 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// ProtocolVersion is the version of the worker protocol; parent and worker must
+// protocolVersion is the version of the worker protocol; parent and worker must
 // agree on it exactly.
 //
 // The parent starts the worker with two pipes: the worker reads commands from
@@ -37,7 +37,7 @@ import (
 // between two batches. The logs follow after "finished", in parts of bounded
 // size, so that no line grows without bound. A worker whose command
 // pipe ends exits at once: it never outlives its parent.
-const ProtocolVersion = 1
+const protocolVersion = 1
 
 // maxLine bounds one protocol line, in bytes, without its end.
 const maxLine = 64 << 20

@@ -42,7 +42,7 @@ func Runners(images ...string) []Runner {
 
 func probeRunner(client, version string, images []string) Runner {
 	r := Runner{Client: client}
-	if _, err := FindClient(client); err != nil {
+	if _, err := findClient(client); err != nil {
 		r.Trouble = AsFailure(err)
 		return r
 	}

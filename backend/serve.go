@@ -166,7 +166,7 @@ func (s *server) dispatch(c task) (err error) {
 		if err != nil {
 			return err
 		}
-		return s.write(reply{V: ProtocolVersion, ID: c.ID, Event: eventHello, Info: &info, ClockNS: clock.Mono()})
+		return s.write(reply{V: protocolVersion, ID: c.ID, Event: eventHello, Info: &info, ClockNS: clock.Mono()})
 	case "load":
 		return s.load(c.command)
 	case "adapt":

@@ -105,14 +105,14 @@ func (w *worker) hello(outer context.Context) error {
 	w.shared = true
 	for range clockChecks {
 		before := clock.Mono()
-		r, err := w.ask(ctx, command{V: ProtocolVersion, Op: "hello"}, "starting", eventHello)
+		r, err := w.ask(ctx, command{V: protocolVersion, Op: "hello"}, "starting", eventHello)
 		if err != nil {
 			return w.late(outer, err, "did not answer within %v of its start", w.opt.HelloTimeout)
 		}
 		after := clock.Mono()
-		if r.V != ProtocolVersion {
+		if r.V != protocolVersion {
 			return Failf(ClassProtocol, "use the worker that belongs to this llem",
-				"%s worker speaks protocol %d, this llem speaks %d", w.name, r.V, ProtocolVersion)
+				"%s worker speaks protocol %d, this llem speaks %d", w.name, r.V, protocolVersion)
 		}
 		if r.ClockNS < before || r.ClockNS > after {
 			w.shared = false

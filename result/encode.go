@@ -14,7 +14,7 @@ import (
 // Encode writes the result as one JSON document. That of a large study has a line for
 // each experiment and each row, and is not built in memory.
 func (s *StudyResult) Encode(w io.Writer) error {
-	if len(s.Rows) <= MaxRecords {
+	if len(s.Rows) <= maxRecords {
 		return encodeJSON(w, s)
 	}
 	head := *s

@@ -33,8 +33,8 @@ const (
 	MemoryOther MemoryMethod = "engine"
 )
 
-// PoolSource is what vLLM's worker says of its peak.
-const PoolSource = "torch.cuda.max_memory_allocated, with the pool of the KV cache"
+// poolSource is what vLLM's worker says of its peak.
+const poolSource = "torch.cuda.max_memory_allocated, with the pool of the KV cache"
 
 // MethodOf is the method behind what an engine says of its own memory.
 func MethodOf(source string) MemoryMethod {
@@ -43,7 +43,7 @@ func MethodOf(source string) MemoryMethod {
 		return ""
 	case "torch.cuda.max_memory_allocated":
 		return MemoryAllocator
-	case PoolSource:
+	case poolSource:
 		return MemoryPool
 	case "VmHWM", "VmHWM of all ranks":
 		return MemoryRSS

@@ -125,7 +125,7 @@ func TestLastTry(t *testing.T) {
 // TestRoundTrip: a large summary says what a small one says, without the records, and
 // its records are still to be had one at a time.
 func TestRoundTrip(t *testing.T) {
-	dir, s := smallStudy(t, 3, (MaxRecords+3)/3)
+	dir, s := smallStudy(t, 3, (maxRecords+3)/3)
 	res, err := NewStudyResult(dir, s, time.Now())
 	if err != nil {
 		t.Fatal(err)

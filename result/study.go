@@ -11,9 +11,9 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// MaxRecords is the most runs whose full records a summary holds. Of a larger study it
+// maxRecords is the most runs whose full records a summary holds. Of a larger study it
 // has a row for each run; [StudyResult.Records] reads the records one at a time.
-const MaxRecords = 200
+const maxRecords = 200
 
 // Ended says why a study's runs came to an end.
 type Ended string
@@ -72,7 +72,7 @@ type StudyResult struct {
 	RunsReason string `json:"runs_reason,omitempty"`
 	// Experiments are the configurations over their cycles, Rows the runs in brief, in
 	// the order in which they were made, and Runs their records: null if there are more
-	// than MaxRecords. Then rows have the main metrics only.
+	// than maxRecords. Then rows have the main metrics only.
 	Experiments []ExperimentSummary `json:"experiments"`
 	// Rows has an entry for each run.
 	Rows []Row `json:"rows"`
@@ -204,9 +204,9 @@ func Unbalanced(x study.Execution, n int) string {
 
 // records reads the full records, unless there are too many.
 func (s *StudyResult) records() error {
-	if len(s.Rows) > MaxRecords {
+	if len(s.Rows) > maxRecords {
 		s.RunsReason = fmt.Sprintf("the study has more than %d runs: their records are in %s/ID-cCYCLE/%s",
-			MaxRecords, RunsDir, RecordFile)
+			maxRecords, RunsDir, RecordFile)
 		return nil
 	}
 	s.Runs = make([]*Record, 0, len(s.Rows))

@@ -23,7 +23,7 @@ const (
 	DoctorFile  = "doctor.json"
 	RunsDir     = "runs"
 	RecordFile  = "result.json"
-	EngineLog   = "engine.log"
+	engineLog   = "engine.log"
 )
 
 // Partial ends the name of a run's folder while it is being written.
@@ -132,7 +132,7 @@ func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 }
 
 // LogPath is where the engine's output goes.
-func (r *Run) LogPath() string { return filepath.Join(r.path, EngineLog) }
+func (r *Run) LogPath() string { return filepath.Join(r.path, engineLog) }
 
 // Series is the raw data of a run.
 type Series struct {
@@ -162,7 +162,7 @@ func (r *Run) Commit(rec *Record, s Series) error {
 		return err
 	}
 	if _, err := os.Stat(r.LogPath()); err == nil {
-		r.files["engine_log"] = EngineLog
+		r.files["engine_log"] = engineLog
 	}
 	rec.Files = r.files
 	err = WriteFile(filepath.Join(r.path, RecordFile), func(w io.Writer) error { return encodeJSON(w, rec) })
