@@ -7,41 +7,51 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 )
+
+// announcer makes the events that a study is followed by.
+type announcer struct {
+	study *study.Study
+	// names are the ones of the study's experiments.
+	names study.Naming
+}
+
+func newAnnouncer(s *study.Study) announcer { return announcer{s, study.NewNaming(s.Experiments)} }
 
 // opening is the event that opens the study: its grid, and what of it an earlier
 // process has made, as the journal says.
-func (s *schedule) opening(plan []Planned) event.StudyStarted {
-	out := event.StudyStarted{Name: nameOf(s.Study), Runs: len(plan), Dir: s.folder.path(),
-		Experiments: s.rows(), Cycles: s.Study.Execution.Cycles}
-	if x := s.Study.Execution; x.Until.MaxCycles > x.Cycles {
+func (a announcer) opening(plan []Planned, f *folder, retryFailed bool) event.StudyStarted {
+	out := event.StudyStarted{Name: nameOf(a.study), Runs: len(plan), Dir: f.path(),
+		Experiments: a.rows(), Cycles: a.study.Execution.Cycles}
+	if x := a.study.Execution; x.Until.MaxCycles > x.Cycles {
 		out.Precision = x.Until.RelativeHalfWidth
 	}
-	for key, e := range s.folder.made {
-		if s.folder.wasMade(key, s.RetryFailed) {
-			out.Made = append(out.Made, s.finished(e.Row))
+	for key, e := range f.made {
+		if f.wasMade(key, retryFailed) {
+			out.Made = append(out.Made, a.finished(e.Row))
 		}
 	}
 	return out
 }
 
 // finished is the event that closes a run, without its place in the study.
-func (s *schedule) finished(r result.Row) event.RunFinished {
+func (a announcer) finished(r result.Row) event.RunFinished {
 	message := r.Message
 	if code := r.Unequal(); code != "" && r.Status == result.OK {
 		message = "not compared: " + string(code)
 	}
-	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: s.metric(r),
+	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: a.metric(r),
 		Message: message, LeftOut: r.Class == note.ClassLeftOut}
 }
 
 // metric is the number by which an experiment is followed: that which decides on more
 // cycles, else energy per output token, else output tokens per second.
-func (s *schedule) metric(r result.Row) event.Metric {
+func (a announcer) metric(r result.Row) event.Metric {
 	if !r.Comparable() {
 		return event.Metric{Value: math.NaN()} // the view shows means of the values
 	}
-	for _, name := range []string{s.Study.Execution.Until.Metric, "energy.per_output_token_j",
+	for _, name := range []string{a.study.Execution.Until.Metric, "energy.per_output_token_j",
 		"throughput.output_tokens_per_s"} {
 		m, err := result.Metric(name)
 		if err != nil {
@@ -64,10 +74,10 @@ func (s *schedule) metric(r result.Row) event.Metric {
 }
 
 // rows lists the experiments by name.
-func (s *schedule) rows() []event.Experiment {
-	out := make([]event.Experiment, len(s.Study.Experiments))
-	for i, e := range s.Study.Experiments {
-		out[i] = event.Experiment{ID: e.ID(), Label: s.names.Label(e)}
+func (a announcer) rows() []event.Experiment {
+	out := make([]event.Experiment, len(a.study.Experiments))
+	for i, e := range a.study.Experiments {
+		out[i] = event.Experiment{ID: e.ID(), Label: a.names.Label(e)}
 	}
 	return out
 }

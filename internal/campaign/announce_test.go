@@ -41,10 +41,10 @@ func TestMetricOfARun(t *testing.T) {
 		"a failed run": {"", failed, event.Metric{Value: math.NaN()}},
 		"other work":   {"", unequal, event.Metric{Value: math.NaN()}},
 	} {
-		s := &schedule{Options: &Options{Study: &study.Study{Experiments: []study.Experiment{c.rec.Config}}}}
+		a := newAnnouncer(&study.Study{Experiments: []study.Experiment{c.rec.Config}})
 		c.rec.ID = c.rec.Config.ID()
-		s.Study.Execution.Until.Metric = c.goal
-		if got := s.metric(result.RowOf(c.rec)); got != c.want &&
+		a.study.Execution.Until.Metric = c.goal
+		if got := a.metric(result.RowOf(c.rec)); got != c.want &&
 			!(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}

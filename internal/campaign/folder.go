@@ -166,21 +166,3 @@ func (f *folder) summarize(runErr error, interrupted bool) (*result.StudyResult,
 	summary.Ended = ended(summary, runErr, interrupted)
 	return summary, errors.Join(f.dir.WriteJSON(result.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
 }
-
-// ended tells why no more runs were made.
-func ended(s *result.StudyResult, err error, interrupted bool) result.Ended {
-	_, timeout := errors.AsType[*TimeoutError](err)
-	switch {
-	case timeout:
-		return result.EndTimeout
-	case errors.Is(err, errFailFast):
-		return result.EndFailFast
-	case interrupted && err != nil:
-		return result.EndInterrupted
-	case err != nil:
-		return result.EndError
-	case s.Complete:
-		return result.EndComplete
-	}
-	return result.EndFailures
-}

@@ -2,10 +2,8 @@ package campaign
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,33 +15,11 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// errFailFast ends a study early.
-var errFailFast = errors.New("stopped at the first failed run")
-
-// TimeoutError says that the study's time was up before all runs were made.
-type TimeoutError struct {
-	Limit time.Duration
-	Dir   string
-}
-
-// Error names the limit.
-func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("the study's time limit (execution.study_timeout, %v over all its parts) is reached; "+
-		"runs are left", e.Limit)
-}
-
-// NextStep is what to do.
-func (e *TimeoutError) NextStep() string {
-	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
-		filepath.Join(e.Dir, result.StudyFile), e.Dir, study.Duration(2*e.Limit))
-}
-
 // schedule is the state of a study that runs.
 type schedule struct {
 	*Options
-	folder *folder
-	// names are those of the study's experiments.
-	names study.Naming
+	folder   *folder
+	announce announcer
 	// engines keeps an engine from run to run; nil if every run is to have its own.
 	engines *measure.Engines
 	// deadline is when the study's time is up; zero without a limit.
@@ -66,7 +42,7 @@ type engineKey struct{ backend, model string }
 func keyOf(e study.Experiment) engineKey { return engineKey{e.Backend, e.Model} }
 
 func newSchedule(o *Options, f *folder) *schedule {
-	s := &schedule{Options: o, folder: f, names: study.NewNaming(o.Study.Experiments), failures: map[engineKey]int{},
+	s := &schedule{Options: o, folder: f, announce: newAnnouncer(o.Study), failures: map[engineKey]int{},
 		reasons: map[engineKey]string{},
 		values:  map[string][]float64{}}
 	for _, e := range f.made {
@@ -180,9 +156,9 @@ func (s *schedule) runAfterPause(ctx context.Context, p Planned, key result.RunK
 	}
 	s.ran = true
 	start := s.Clock.Time()
-	s.emit(event.RunStarted{Index: s.index, Total: s.total, ID: key.ID, Label: s.names.Label(p.Experiment),
+	s.emit(event.RunStarted{Index: s.index, Total: s.total, ID: key.ID, Label: s.announce.names.Label(p.Experiment),
 		Cycle: p.Cycle})
-	rec, err := s.measure(ctx, p, pause)
+	rec, err := s.measure(ctx, s.folder, s.engines, p, pause)
 	if rec != nil {
 		s.done(p, rec, s.Clock.Time().Sub(start))
 	}
@@ -212,7 +188,7 @@ func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 
 // done takes note of a finished run.
 func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
-	finished := s.finished(result.RowOf(rec))
+	finished := s.announce.finished(result.RowOf(rec))
 	finished.Index, finished.Total, finished.Took = s.index, s.total, took
 	switch rec.Status {
 	case result.OK:
@@ -248,7 +224,7 @@ func (s *schedule) leaveOut(p Planned) error {
 	if err != nil {
 		return err
 	}
-	finished := s.finished(result.RowOf(rec))
+	finished := s.announce.finished(result.RowOf(rec))
 	finished.Index, finished.Total = s.index, s.total
 	s.emit(finished)
 	return nil

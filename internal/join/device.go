@@ -10,6 +10,20 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
+// Limits on the difference between counter and integral, in percent.
+const (
+	agreementWarn = 3.0
+	agreementFail = 10.0
+)
+
+// sensorGain95 is the gain uncertainty of an uncalibrated board or package sensor
+// (95 %): steady-state errors of about ±5 % of reading against external meters,
+// see docs/metrics.md. modelGain95 is that of the CPU power model.
+const (
+	sensorGain95 = 0.05
+	modelGain95  = 0.50
+)
+
 // deviceEnergy is one device over the window.
 type deviceEnergy struct {
 	device         Device
@@ -35,7 +49,7 @@ func (j *join) devices() []*deviceEnergy {
 	for i, dev := range j.Devices {
 		d := &deviceEnergy{device: dev, counted: j.counts(dev.Device), out: &j.record.Energy.Devices[i]}
 		d.measure(between(j.samples(dev.ID), j.Window), j.readings(dev.ID), j.Window)
-		d.bare, d.resident = j.idleOf(d, j.Bare), j.idleOf(d, j.Resident)
+		d.bare, d.resident = j.idleOf(dev.ID, d.counter, j.Bare), j.idleOf(dev.ID, d.counter, j.Resident)
 		if dev.Known != nil {
 			d.bare = *dev.Known
 		}

@@ -5,25 +5,10 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-)
-
-// Limits on the difference between counter and integral, in percent.
-const (
-	agreementWarn = 3.0
-	agreementFail = 10.0
-)
-
-// sensorGain95 is the gain uncertainty of an uncalibrated board or package sensor
-// (95 %): steady-state errors of about ±5 % of reading against external meters,
-// see docs/metrics.md. modelGain95 is that of the CPU power model.
-const (
-	sensorGain95 = 0.05
-	modelGain95  = 0.50
 )
 
 // energy fills the energy part of the record.
@@ -81,38 +66,6 @@ func (j *join) sensorNotes(counted []*deviceEnergy) {
 		j.drifting(d.device.ID, "before the engine was started", d.bare)
 		j.drifting(d.device.ID, "with the model loaded", d.resident)
 	}
-}
-
-// noSensor explains missing energy of a scope with what would help.
-func (j *join) noSensor(scope string) string {
-	if j.record.Config.Energy.Sources == "none" {
-		return "energy.sources is none"
-	}
-	s := "no " + strings.ToUpper(scope) + " power sensor can be read here" + j.missing(scope)
-	if scope == "cpu" { // there is no model of a GPU's power
-		s += "; for a rough modelled value add --estimate"
-	}
-	return s
-}
-
-// cpuSources are the families of sensors that measure processors.
-var cpuSources = []string{"rapl", "perf", "grace"}
-
-// missing lists the sensors of a scope that could not be opened, and what would
-// help.
-func (j *join) missing(scope string) string {
-	var b strings.Builder
-	for _, u := range j.Missing {
-		forCPU := slices.ContainsFunc(cpuSources, func(s string) bool { return strings.HasPrefix(u.Source, s) })
-		if forCPU != (scope == "cpu") {
-			continue // no sensor for what ran the model
-		}
-		fmt.Fprintf(&b, "; %s: %s", u.Source, u.Message)
-		if u.Next != "" {
-			fmt.Fprintf(&b, " (try: %s)", u.Next)
-		}
-	}
-	return b.String()
 }
 
 // agree reports the comparison of counter and integral: the sums over all counted

@@ -12,11 +12,11 @@ import (
 
 // idleOf is the mean power of a device over an idle stretch, from the source that
 // its energy comes from: a counter and a power reading may disagree at idle.
-func (j *join) idleOf(d *deviceEnergy, w attribute.Window) result.Idle {
+func (j *join) idleOf(device string, counter bool, w attribute.Window) result.Idle {
 	if w.End <= w.Start {
 		return result.Idle{}
 	}
-	return idlePower(between(j.samples(d.device.ID), w), around(j.readings(d.device.ID), w), w, d.counter)
+	return idlePower(between(j.samples(device), w), around(j.readings(device), w), w, counter)
 }
 
 // Idle is the mean power of a device over an idle stretch, by its counter where it has one.

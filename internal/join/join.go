@@ -12,13 +12,6 @@
 package join
 
 import (
-	"fmt"
-	"math"
-	"time"
-
-	"github.com/llenergymeasure/llem/attribute"
-	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -33,25 +26,6 @@ func Compute(m *Material, rec *result.Record, show func(code note.Code, message 
 	j.compute()
 	shareOut(s.Requests, j.shares)
 	return s
-}
-
-// join turns material into the numbers of a record. It reads nothing else, so that
-// the same numbers come out of the files later.
-type join struct {
-	*Material
-	record *result.Record
-	// show, if set, also receives warnings at once.
-	show func(code note.Code, message string)
-	// shares are the requests' parts of the phases; nil without a split.
-	shares []attribute.Shares
-}
-
-// warn raises a doubt in the record that the user also sees at once.
-func (j *join) warn(code note.Code, message string) {
-	j.record.Warn(code, message)
-	if j.show != nil {
-		j.show(code, message)
-	}
 }
 
 // compute fills everything that follows from the material.
@@ -72,89 +46,4 @@ func (j *join) compute() {
 	}
 	j.energy(tokens)
 	j.telemetryWarnings()
-}
-
-// countTokens adds up the requests; output tokens of failed requests do not count.
-func countTokens(t *result.Tokens, requests []backend.Request) {
-	for _, q := range requests {
-		if !q.OK {
-			t.RequestsFailed++
-			continue
-		}
-		t.RequestsOK++
-		t.Prompt += int64(q.PromptTokens)
-		t.PromptComputed += int64(q.PromptComputed)
-		t.Output += int64(q.OutputTokens)
-	}
-}
-
-// checkWork compares what the engine did with what it was given.
-func (j *join) checkWork(tokens result.Tokens) {
-	switch {
-	case tokens.RequestsFailed > 0:
-		j.warn(note.RequestsFailed,
-			fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is "+
-				"not compared with others",
-				tokens.RequestsFailed, len(j.Requests)))
-	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
-		j.warn(note.UnequalWork,
-			fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: "+
-				"the run is not compared with others",
-				tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
-	default:
-		if n := j.uneven(); n > 0 {
-			j.warn(note.UnequalWork,
-				fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are "+
-					"right: the run is not compared with others",
-					n, len(j.Requests)))
-		}
-	}
-}
-
-// uneven counts requests whose work is not what was asked for. All ask for the same
-// number of output tokens.
-func (j *join) uneven() (n int) {
-	each := j.Asked / int64(max(1, len(j.Requests)))
-	for _, q := range j.Requests {
-		if int64(q.OutputTokens) != each || q.PromptComputed != q.PromptTokens {
-			n++
-		}
-	}
-	return n
-}
-
-const millisecond = float64(time.Millisecond)
-
-// latency summarises the successful requests. TPOT needs two tokens.
-func latency(requests []backend.Request) *result.Latency {
-	var ttft, itl, tpot, e2e []float64
-	for _, q := range requests {
-		if !q.OK {
-			continue
-		}
-		first, whole := float64(q.FirstTokenNS-q.SubmittedNS), float64(q.EndNS-q.SubmittedNS)
-		ttft = append(ttft, first/millisecond)
-		e2e = append(e2e, whole/millisecond)
-		if n := q.OutputTokens; n > 1 {
-			tpot = append(tpot, (whole-first)/float64(n-1)/millisecond)
-		}
-		for i := 1; i < len(q.TokenNS); i++ {
-			itl = append(itl, float64(q.TokenNS[i]-q.TokenNS[i-1])/millisecond)
-		}
-	}
-	return &result.Latency{TTFT: distribution(ttft), ITL: distribution(itl), TPOT: distribution(tpot),
-		E2E: distribution(e2e)}
-}
-
-func distribution(values []float64) *result.Distribution {
-	s, ok := stats.Summarize(values)
-	if !ok {
-		return nil
-	}
-	d := &result.Distribution{N: s.N, Mean: s.Mean, Min: s.Min, Max: s.Max,
-		P50: s.Percentile(50), P90: s.Percentile(90), P95: s.Percentile(95), P99: s.Percentile(99)}
-	if !math.IsNaN(s.SD) {
-		d.SD = &s.SD
-	}
-	return d
 }

@@ -1,0 +1,50 @@
+package campaign
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// errFailFast ends a study early.
+var errFailFast = errors.New("stopped at the first failed run")
+
+// TimeoutError says that the study's time was up before all runs were made.
+type TimeoutError struct {
+	Limit time.Duration
+	Dir   string
+}
+
+// Error names the limit.
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("the study's time limit (execution.study_timeout, %v over all its parts) is reached; "+
+		"runs are left", e.Limit)
+}
+
+// NextStep is what to do.
+func (e *TimeoutError) NextStep() string {
+	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
+		filepath.Join(e.Dir, result.StudyFile), e.Dir, study.Duration(2*e.Limit))
+}
+
+// ended tells why no more runs were made.
+func ended(s *result.StudyResult, err error, interrupted bool) result.Ended {
+	_, timeout := errors.AsType[*TimeoutError](err)
+	switch {
+	case timeout:
+		return result.EndTimeout
+	case errors.Is(err, errFailFast):
+		return result.EndFailFast
+	case interrupted && err != nil:
+		return result.EndInterrupted
+	case err != nil:
+		return result.EndError
+	case s.Complete:
+		return result.EndComplete
+	}
+	return result.EndFailures
+}

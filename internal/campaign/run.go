@@ -1,0 +1,37 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// measure measures one run and commits it. An interrupted run is committed too:
+// what happened is on record, and it is not counted as done.
+func (o *Options) measure(ctx context.Context, f *folder, engines *measure.Engines, p Planned, gap time.Duration) (
+	*result.Record, error) {
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, measure.ErrTimeout)
+		defer cancel()
+	}
+	return f.add(p, func(log string) (*result.Record, result.Series, error) {
+		out, err := measure.Run(ctx, measure.Options{
+			Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
+			Meters: o.Meters, Missing: o.Missing, Warnings: host.Warnings(o.Snapshot), Store: o.Store,
+			Threads:   host.CPUThreads(o.Snapshot),
+			Baselines: o.Baselines, Profiles: o.Profiles, Engines: engines, Program: host.CurrentBuild().Name(),
+			LogPath: log, Emit: o.Emit, Clock: o.Clock,
+		})
+		f.describe(out.Loaded)
+		out.Record.Timing.GapS, out.Record.Timing.TookS = gap.Seconds(), f.took()
+		if timeout, ok := errors.AsType[*TimeoutError](err); ok && out.Record.Failure != nil {
+			out.Record.Failure.Message, out.Record.Failure.Next = timeout.Error(), timeout.NextStep()
+		}
+		return out.Record, out.Series, err
+	})
+}
