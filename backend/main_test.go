@@ -207,7 +207,7 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 		time.Sleep(time.Hour)
 	case "load error/load":
 		fmt.Fprintln(os.Stderr, "HTTP 403")
-		w.say(`{"id":%d,"event":"error","failure":{"class":"gated_auth","message":"the model is gated","hint":"ask for access"}}`, m.ID)
+		w.say(`{"id":%d,"event":"error","failure":{"class":"gated_auth","message":"the model is gated","next":"ask for access"}}`, m.ID)
 	case "error without content/load":
 		w.say(`{"id":%d,"event":"error"}`, m.ID)
 	case "loaded without content/load":

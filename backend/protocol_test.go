@@ -129,7 +129,7 @@ func FuzzDecoder(f *testing.F) {
 		`{"id":4,"event":"requests","requests":[{"id":1,"token_ns":[1,2],"ok":true}]}` + "\n" +
 			`{"id":4,"event":"done"}` + "\n",
 		`{"id":4,"event":"progress","fraction":-0.0}` + "\n",
-		`{"id":4,"event":"error","failure":{"class":"oom_gpu","message":"no memory","hint":"h"}}` + "\n",
+		`{"id":4,"event":"error","failure":{"class":"oom_gpu","message":"no memory","next":"h"}}` + "\n",
 		`{"id":4,"event":"steps","steps":[{"start_ns":1`,
 		"Traceback (most recent call last):\n",
 		"null\n[]\n\"x\"\n",

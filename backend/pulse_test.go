@@ -36,7 +36,7 @@ func (w *rawWorker) pulse(mode string, id int64) {
 	case "pulse without end":
 		answer(`{"on_ns":10,"off_ns":20},{"on_ns":30,"off_ns":30}`)
 	case "pulse fails":
-		w.say(`{"id":%d,"event":"error","failure":{"class":"oom_gpu","message":"no memory","hint":"free some"}}`, id)
+		w.say(`{"id":%d,"event":"error","failure":{"class":"oom_gpu","message":"no memory","next":"free some"}}`, id)
 	case "pulse cancelled":
 		fmt.Fprintln(os.Stderr, w.read().Op)
 		w.say(`{"id":%d,"event":"error","failure":{"class":"interrupted","message":"cancelled"}}`, id)

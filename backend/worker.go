@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // WorkerOptions bounds how long a worker may take. Zero values mean the defaults.
@@ -111,7 +112,7 @@ func (w *worker) hello(outer context.Context) error {
 		}
 		after := clock.Mono()
 		if r.V != protocolVersion {
-			return Failf(ClassProtocol, "use the worker that belongs to this llem",
+			return note.Failf(note.ClassProtocol, "use the worker that belongs to this llem",
 				"%s worker speaks protocol %d, this llem speaks %d", w.name, r.V, protocolVersion)
 		}
 		if r.ClockNS < before || r.ClockNS > after {
@@ -122,7 +123,7 @@ func (w *worker) hello(outer context.Context) error {
 		}
 	}
 	if image := w.proc.image(); image != nil && !w.shared {
-		return w.kill(Failf(ClassClock,
+		return w.kill(note.Failf(note.ClassClock,
 			"use a container on this machine's own kernel: no virtual machine (Docker Desktop, podman machine), "+
 				"no time namespace",
 			"the container of %s reads another CLOCK_MONOTONIC than this machine", image.Name))
@@ -209,7 +210,7 @@ func (w *worker) Run(ctx context.Context, work Workload) (*Log, error) {
 	if err == nil || ctx.Err() == nil {
 		return log, err
 	}
-	if _, answered := errors.AsType[*Failure](err); !answered {
+	if _, answered := errors.AsType[*note.Failure](err); !answered {
 		w.cancel(id)
 	}
 	return nil, context.Cause(ctx)
@@ -263,14 +264,14 @@ func (w *worker) cancel(id int64) {
 	for err == nil {
 		var r reply
 		r, err = w.next(ctx, id, "cancelling")
-		if _, failed := errors.AsType[*Failure](err); failed && w.gone == nil {
+		if _, failed := errors.AsType[*note.Failure](err); failed && w.gone == nil {
 			return // the run answered: it stopped
 		}
 		if err == nil && (r.Event == eventDone || r.Event == eventPulsed) {
 			return // it finished just before
 		}
 	}
-	_ = w.kill(&Failure{Class: ClassHung, Next: "start the engine again; its last lines are in engine.log",
+	_ = w.kill(&note.Failure{Class: note.ClassHung, Next: "start the engine again; its last lines are in engine.log",
 		Message: fmt.Sprintf("%s engine did not stop within %v of a cancel and was killed", w.name, cancelGrace)})
 }
 

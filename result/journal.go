@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/llenergymeasure/llem/study"
 )
 
 // Entry is a line of the journal: a finished run in brief. Lines are appended and
@@ -90,7 +88,7 @@ func entries(path string, r io.Reader) iter.Seq2[Entry, error] {
 			}
 			shared.row(&e.Row)
 			if e.Simulated() { // earlier versions have another word
-				e.Provenance = e.Provenance.Of(study.Fake)
+				e.Provenance = e.Provenance.Of(simulatedBackend)
 			}
 			if !yield(e, nil) {
 				return

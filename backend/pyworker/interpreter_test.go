@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -35,9 +34,9 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
-func class(t *testing.T, err error) backend.Class {
+func class(t *testing.T, err error) note.Class {
 	t.Helper()
-	f, ok := errors.AsType[*backend.Failure](err)
+	f, ok := errors.AsType[*note.Failure](err)
 	if !ok {
 		t.Fatalf("error %v is no failure", err)
 	}
@@ -90,7 +89,7 @@ func TestInterpreterFailures(t *testing.T) {
 	tests := []struct {
 		name    string
 		b       Interpreter
-		want    backend.Class
+		want    note.Class
 		message string
 	}{
 		{"nothing in PATH", Interpreter{Env: env("PATH", dir)}, note.ClassNotInstalled, "no python3 in PATH"},

@@ -51,7 +51,7 @@ class WorkerTest(unittest.TestCase):
 
         worker, send = self.worker(run=run)
         worker.answer({"id": 1, "op": "run"})
-        self.assertEqual(self.failure(send), {"class": "config", "message": "no", "hint": "yes"})
+        self.assertEqual(self.failure(send), {"class": "config", "message": "no", "next": "yes"})
         self.assertIsNone(held[0]())
 
     def test_a_model_without_a_tokenizer(self):
@@ -65,7 +65,7 @@ class WorkerTest(unittest.TestCase):
                  "not_installed": ModuleNotFoundError("no", name="torch.nn")}
         for name, exc in cases.items():
             self.assertEqual(failures.from_exception(exc).failure_class, name)
-        self.assertIn("pip install torch", failures.from_exception(cases["not_installed"]).hint)
+        self.assertIn("pip install torch", failures.from_exception(cases["not_installed"]).next_step)
 
 
 class InboxTest(unittest.TestCase):

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Load keeps devices busy in pulses with known edges, with matrix products in a
@@ -14,7 +15,7 @@ type Load struct{ *backend.Pulser }
 // cuda:N or cpu. The caller closes the load.
 func (b Backend) StartLoad(ctx context.Context, device string) (*Load, error) {
 	if device == "auto" || !validDevice(device) {
-		return nil, backend.Failf(backend.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible",
+		return nil, note.Failf(note.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible",
 			device)
 	}
 	python, err := b.interpreter(ctx)

@@ -149,7 +149,7 @@ class FailureTest(unittest.TestCase):
         failure = failures.from_exception(torch.cuda.OutOfMemoryError(text))
         self.assertEqual(failure.failure_class, "oom_gpu")
         self.assertEqual(failure.message, "out of GPU memory: tried to allocate 20.00 GiB, 5.25 GiB of 139.80 GiB free")
-        self.assertIn("pytorch.batch_size", failure.hint)
+        self.assertIn("pytorch.batch_size", failure.next_step)
 
     def test_classes(self):
         cases = {

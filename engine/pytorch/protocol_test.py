@@ -137,7 +137,7 @@ class ProtocolTest(ModelTest):
         worker.tell(v=1, id=1, op="hello")
         failure = worker.hear("error")["failure"]
         self.assertEqual(failure["class"], "not_installed")
-        self.assertIn("-m pip install", failure["hint"])
+        self.assertIn("-m pip install", failure["next"])
 
     def test_other_protocol_version(self):
         worker = self.start("-S", "-I")

@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // script writes an executable shell script and returns its path.
@@ -34,9 +35,9 @@ func script(t *testing.T, path, body string) string {
 	return path
 }
 
-func class(t *testing.T, err error) backend.Class {
+func class(t *testing.T, err error) note.Class {
 	t.Helper()
-	f, ok := errors.AsType[*backend.Failure](err)
+	f, ok := errors.AsType[*note.Failure](err)
 	if !ok {
 		t.Fatalf("error %v is no failure", err)
 	}
@@ -84,7 +85,7 @@ func TestOptions(t *testing.T) {
 		switch {
 		case test.ok && (err != nil || got != test.want):
 			t.Errorf("ParseOptions(%s) = %+v, %v, want %+v", test.section, got, err, test.want)
-		case !test.ok && class(t, err) != backend.ClassConfig:
+		case !test.ok && class(t, err) != note.ClassConfig:
 			t.Errorf("ParseOptions(%s) = %v, want a config failure", test.section, err)
 		}
 	}
@@ -102,7 +103,7 @@ func TestBatchSizeIsOne(t *testing.T) {
 	for _, test := range tests {
 		spec, err := resolve(backend.Spec{BatchSize: test.size, Options: json.RawMessage(test.section)})
 		if test.want == 0 {
-			if class(t, err) != backend.ClassConfig {
+			if class(t, err) != note.ClassConfig {
 				t.Errorf("resolve(%s, %d) = %v, want a config failure", test.section, test.size, err)
 			}
 			continue
@@ -149,7 +150,7 @@ func TestMissingTorch(t *testing.T) {
 		t.Skip(err)
 	}
 	_, err = Backend{Python: bare}.Probe(t.Context())
-	if got := class(t, err); got != backend.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
+	if got := class(t, err); got != note.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
 		t.Errorf("Probe() = %v (%s), want torch to be missing", err, got)
 	}
 	if f := backend.AsFailure(err); !strings.Contains(f.Next, "-m pip install") {
@@ -235,7 +236,7 @@ func TestRankDies(t *testing.T) {
 	if took := time.Since(died); took > 5*time.Second {
 		t.Errorf("the run failed %v after the rank died", took)
 	}
-	if class(t, err) != backend.ClassCrashed ||
+	if class(t, err) != note.ClassCrashed ||
 		!strings.Contains(err.Error(), "rank 1 of 2 was ended by signal SIGTERM") {
 		t.Errorf("Run() = %v", err)
 	}
@@ -299,13 +300,13 @@ func TestLoadFailures(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*backend.Spec)
-		want   backend.Class
+		want   note.Class
 	}{
-		{"no folder", func(s *backend.Spec) { s.Path += "-absent" }, backend.ClassModelNotFound},
-		{"no weights", func(s *backend.Spec) { s.Synthetic = false }, backend.ClassModelNotFound},
-		{"dtype", func(s *backend.Spec) { s.DType = "q4_0" }, backend.ClassUnsupportedDType},
+		{"no folder", func(s *backend.Spec) { s.Path += "-absent" }, note.ClassModelNotFound},
+		{"no weights", func(s *backend.Spec) { s.Synthetic = false }, note.ClassModelNotFound},
+		{"dtype", func(s *backend.Spec) { s.DType = "q4_0" }, note.ClassUnsupportedDType},
 		{"device", func(s *backend.Spec) { s.Options = json.RawMessage(`{"device":"cuda:99"}`) },
-			backend.ClassNoDevice},
+			note.ClassNoDevice},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

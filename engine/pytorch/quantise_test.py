@@ -97,7 +97,7 @@ class QuantisedTest(ModelTest):
         with mock.patch.object(quantise.importlib.util, "find_spec", return_value=None):
             failure = self.failure(dtype="bfloat16", options=options("bitsandbytes-8bit"))
         self.assertEqual(failure.failure_class, "not_installed")
-        self.assertIn("-m pip install bitsandbytes", failure.hint)
+        self.assertIn("-m pip install bitsandbytes", failure.next_step)
 
     def test_layers_that_are_left_out(self):
         """A library that skips layers in silence is an error."""

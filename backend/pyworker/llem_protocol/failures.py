@@ -7,17 +7,17 @@ import sys
 
 
 class Failure(Exception):
-    """An error with a class of the result format and a hint for the user."""
+    """An error with a class of the result format and the next step for the user."""
 
-    def __init__(self, failure_class: str, message: str, hint: str = "") -> None:
+    def __init__(self, failure_class: str, message: str, next_step: str = "") -> None:
         super().__init__(message)
         self.failure_class = failure_class
         self.message = message
-        self.hint = hint
+        self.next_step = next_step
 
     def as_reply(self) -> dict:
         """The failure as it goes over the wire."""
-        return {"class": self.failure_class, "message": self.message, "hint": self.hint}
+        return {"class": self.failure_class, "message": self.message, "next": self.next_step}
 
 
 class Cancelled(Exception):

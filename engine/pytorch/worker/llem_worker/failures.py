@@ -54,9 +54,9 @@ def from_exception(exc: BaseException) -> Failure:
     if type(exc).__name__ == "OutOfMemoryError":
         return Failure("oom_gpu", out_of_memory_message(str(exc)), OOM_HINT)
     text = f"{type(exc).__name__}: {exc}".strip()
-    for pattern, failure_class, hint in PATTERNS:
+    for pattern, failure_class, next_step in PATTERNS:
         if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
-            return Failure(failure_class, shorten(text), hint)
+            return Failure(failure_class, shorten(text), next_step)
     return failures.from_exception(exc)
 
 

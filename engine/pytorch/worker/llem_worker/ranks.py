@@ -62,7 +62,7 @@ class Rank:
                 answer = json.loads(line)
                 if answer["event"] == "error":
                     failure = Failure(answer["failure"]["class"], f"{self.name}: {answer['failure']['message']}",
-                                      answer["failure"]["hint"])
+                                      answer["failure"]["next"])
                     self.report(failure, True)
                 else:
                     self.answers.put(answer)
