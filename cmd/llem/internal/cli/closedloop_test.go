@@ -212,6 +212,7 @@ func close95(q quantity, truth float64) bool {
 }
 
 func TestClosedLoop(t *testing.T) {
+	t.Parallel()
 	for name, extra := range map[string][]string{
 		"static": {"-n", "64", "--batch-size", "8"},
 		// Prompts of very different lengths and short outputs: chunks of prompts and
@@ -282,6 +283,7 @@ func (p phase) check(t *testing.T, name string, truth, slack float64) {
 // TestClosedLoopFaults: what goes wrong with a sensor is in the result, or has not
 // hurt it.
 func TestClosedLoopFaults(t *testing.T) {
+	t.Parallel()
 	later := func(set func(f *sim.Faults, at time.Duration)) func(*sim.File, time.Duration) {
 		return func(f *sim.File, at time.Duration) { set(&f.Sensors(0).Faults, at) }
 	}

@@ -29,6 +29,7 @@ type kept struct {
 // TestDoctorBesideResults: what a self-test found lies beside every study, a run uses
 // it, and without a self-test the file says what to do.
 func TestDoctorBesideResults(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("seconds of simulated work in real time")
 	}

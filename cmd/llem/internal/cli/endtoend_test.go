@@ -46,6 +46,7 @@ func runJSON(t *testing.T, env []string, args ...string) *result.StudyResult {
 
 // TestHubModel measures a model that a server like the Hugging Face hub has.
 func TestHubModel(t *testing.T) {
+	t.Parallel()
 	shape, err := model.Lookup("tiny-llama")
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +123,7 @@ func TestEqualWorkOnBothBackends(t *testing.T) {
 // TestPyTorchMissing: an interpreter without torch is a classified row with the
 // command that helps.
 func TestPyTorchMissing(t *testing.T) {
+	t.Parallel()
 	if !engineBuilt() {
 		t.Skip("the embedded engine is not in this build (CGO_ENABLED=0)")
 	}

@@ -25,9 +25,10 @@ type program struct {
 
 // longRun starts llem on work that lasts until it is stopped, and waits until the
 // engine is in the measured window.
-func longRun(t *testing.T, extra ...string) *program {
+func longRun(t *testing.T, engine string, extra ...string) *program {
 	t.Helper()
-	if !engineBuilt() {
+	t.Parallel()
+	if engine == "embedded" && !engineBuilt() {
 		t.Skip("the embedded engine is not in this build (CGO_ENABLED=0)")
 	}
 	path, err := exec.LookPath("llem") // testscript.Main put it there
@@ -35,10 +36,11 @@ func longRun(t *testing.T, extra ...string) *program {
 		t.Fatal(err)
 	}
 	p := &program{results: filepath.Join(t.TempDir(), "results")}
-	args := append([]string{"run", "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16", "--output-tokens",
-		"30000",
-		"-s", "warmup.runs=0", "-s", "energy.sources=none", "-s", "embedded.threads=1", "-v", "-o", p.results},
-		extra...)
+	args := append([]string{"run", "-b", engine, "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16", "--output-tokens",
+		"30000", "-s", "warmup.runs=0", "-s", "energy.sources=none", "-v", "-o", p.results}, extra...)
+	if engine == "embedded" {
+		args = append(args, "-s", "embedded.threads=1")
+	}
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append(os.Environ(), "LLEM_CACHE="+sharedCache(t))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
@@ -57,11 +59,15 @@ func longRun(t *testing.T, extra ...string) *program {
 // sharedCache keeps the tiny model between tests of one process.
 func sharedCache(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(os.TempDir(), "llem-test-cache-"+strconv.Itoa(os.Getpid()))
+	dir := cacheFolder()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+func cacheFolder() string {
+	return filepath.Join(os.TempDir(), "llem-test-cache-"+strconv.Itoa(os.Getpid()))
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
@@ -161,9 +167,9 @@ func (p *program) wantRow(t *testing.T, status result.Status, class string) *res
 }
 
 func TestInterrupt(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		t.Run(sig.String(), func(t *testing.T) {
-			p := longRun(t)
+	for engine, sig := range map[string]syscall.Signal{"embedded": syscall.SIGINT, "fake": syscall.SIGTERM} {
+		t.Run(engine, func(t *testing.T) {
+			p := longRun(t, engine)
 			start := time.Now()
 			if err := p.cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
@@ -184,7 +190,7 @@ func TestInterrupt(t *testing.T) {
 
 // TestInterruptTwice: an engine that does not react keeps nobody waiting.
 func TestInterruptTwice(t *testing.T) {
-	p := longRun(t)
+	p := longRun(t, "fake")
 	if err := syscall.Kill(p.engine, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +211,7 @@ func TestInterruptTwice(t *testing.T) {
 
 // TestKilled: even a killed llem leaves no engine behind.
 func TestKilled(t *testing.T) {
-	p := longRun(t)
+	p := longRun(t, "embedded")
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +219,7 @@ func TestKilled(t *testing.T) {
 }
 
 func TestEngineKilled(t *testing.T) {
-	p := longRun(t)
+	p := longRun(t, "fake")
 	if err := syscall.Kill(p.engine, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +236,7 @@ func TestEngineKilled(t *testing.T) {
 }
 
 func TestEngineHangs(t *testing.T) {
-	p := longRun(t, "--timeout", "4s")
+	p := longRun(t, "fake", "--timeout", "4s")
 	if err := syscall.Kill(p.engine, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -243,6 +249,7 @@ func TestEngineHangs(t *testing.T) {
 // TestDiskFull: results of earlier runs survive, and nothing half-written is
 // left. It needs a small file system of its own.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	if !engineBuilt() {
 		t.Skip("the embedded engine is not in this build (CGO_ENABLED=0)")
 	}

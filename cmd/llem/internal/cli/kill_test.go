@@ -38,13 +38,15 @@ execution: {cycles: 3, order: shuffle}
 // finish then. Nothing is lost, no finished run is made again, no worker survives, and
 // the summary is that of a study that nobody disturbed.
 func TestKilledProgram(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it kills a program again and again")
 	}
-	kills := 16
+	kills := 8
 	if n, err := strconv.Atoi(os.Getenv(killsEnv)); err == nil {
 		kills = n
 	}
+	seed := seed(t)
 	const studies = 4 // beside each other, as waiting is most of it
 	undisturbed := newKilled(t)
 	if err := undisturbed.run(0); err != nil {
@@ -55,12 +57,26 @@ func TestKilledProgram(t *testing.T) {
 		t.Run(fmt.Sprint("study ", i), func(t *testing.T) {
 			t.Parallel()
 			k := newKilled(t)
-			k.killUntil((kills + i) / studies)
+			k.killUntil((kills+i)/studies, rand.New(rand.NewPCG(seed, uint64(i))))
 			if got := k.outline(); got != want {
 				t.Errorf("the summary is\n%s\nwant\n%s", got, want)
 			}
 		})
 	}
+}
+
+// seedEnv gives a random test the seed of a run that failed.
+const seedEnv = "LLEM_TEST_SEED"
+
+// seed is the seed of a random test, which prints it when it fails.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(os.Getenv(seedEnv), 10, 64)
+	if err != nil {
+		n = uint64(time.Now().UnixNano())
+	}
+	t.Logf("to repeat: %s=%d", seedEnv, n)
+	return n
 }
 
 // killed is a study in a folder of its own.
@@ -118,10 +134,9 @@ func (k *killed) workers() []string {
 	return out
 }
 
-// killUntil kills the program n times, and lets it finish.
-func (k *killed) killUntil(n int) {
+// killUntil kills the program n times, at moments by rng, and lets it finish.
+func (k *killed) killUntil(n int, rng *rand.Rand) {
 	k.t.Helper()
-	rng := rand.New(rand.NewPCG(2, uint64(time.Now().UnixNano())))
 	killed := 0
 	for before := []string(nil); ; {
 		var after time.Duration

@@ -13,6 +13,7 @@ import (
 // TestOneGPUTwoRuns: of two programs on one GPU the second is refused at once and told
 // who has it, whatever its TMPDIR is; afterwards the GPU is free.
 func TestOneGPUTwoRuns(t *testing.T) {
+	t.Parallel()
 	first := measured(t, sim.DefaultSensors())
 	waitFor(t, "the first engine to run", func() bool { return first.file.Runs() > 0 })
 	path, err := exec.LookPath("llem")

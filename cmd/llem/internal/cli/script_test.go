@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,7 @@ import (
 
 // TestMain lets scripts and tests start this binary as llem, engine included.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tidy{m}, map[string]func(){
 		"llama-server": func() {
 			servertest.Main(map[string]servertest.Dialect{"llamacpp": servertest.LlamaCpp{}})
 			os.Exit(2)
@@ -32,14 +33,26 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// tidy removes what all tests share when they have run.
+type tidy struct{ m *testing.M }
+
+func (t tidy) Run() int {
+	defer func() { _ = os.RemoveAll(cacheFolder()) }()
+	return t.m.Run()
+}
+
 // TestScripts runs testdata/script/*.txtar: what a user types and sees.
 func TestScripts(t *testing.T) {
-	if !engineBuilt() {
-		t.Skip("the embedded engine is not in this build (CGO_ENABLED=0)")
-	}
+	t.Parallel()
 	cache := t.TempDir() // models are generated once for all scripts
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Condition: func(name string) (bool, error) {
+			if name != "embedded" { // the engine of that name is in this build
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return engineBuilt(), nil
+		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("LLEM_CACHE", cache)
 			e.Setenv("HOME", e.WorkDir)
