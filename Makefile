@@ -44,11 +44,13 @@ release:
 # A program with the race detector sleeps for a second before it exits, unless told otherwise: tests start
 # hundreds of helper processes that are built with it.
 test: export GORACE ?= atexit_sleep_ms=0
+# Tests that say t.Parallel wait for processes and clocks: more of them run at once than there are processors.
+test: TEST = $(GO) test -shuffle=on -parallel 8
 test:
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on $(PURE)
-	$(GO) test -race -shuffle=on -short $(MATHS)
-	$(GO) test -shuffle=on $(MATHS) $(ENGINE)
+	$(TEST) -race $(PURE)
+	$(TEST) -race -short $(MATHS)
+	$(TEST) $(MATHS) $(ENGINE)
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
 
 # Python workers and shapes with a real interpreter that has torch and transformers.

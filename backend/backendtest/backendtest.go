@@ -34,6 +34,8 @@ type Suite struct {
 	Tokens func(text string) []int32
 	// StepSlack tolerates step limits that come from another clock (CUDA events).
 	StepSlack time.Duration
+	// Parallel runs the parts of the suite beside each other: for an engine that waits more than it computes.
+	Parallel bool
 }
 
 // maxContext leaves room for a run that is long enough to be cancelled.
@@ -47,19 +49,27 @@ const cancelWithin = 2 * time.Second
 
 // Run runs the suite.
 func Run(t *testing.T, s Suite) {
-	t.Run("Probe", s.probe)
-	t.Run("Tokenize", s.tokenize)
-	t.Run("Log", s.log)
-	t.Run("SingleToken", s.singleToken)
-	t.Run("Repeatable", s.repeatable)
-	t.Run("Adapt", s.adapt)
-	t.Run("Refuses", s.refuses)
-	t.Run("Cancel", s.cancel)
-	t.Run("Crash", s.crash)
-	t.Run("Hang", s.hang)
-	t.Run("Close", s.close)
+	run := func(name string, part func(*testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			if s.Parallel {
+				t.Parallel()
+			}
+			part(t)
+		})
+	}
+	run("Probe", s.probe)
+	run("Tokenize", s.tokenize)
+	run("Log", s.log)
+	run("SingleToken", s.singleToken)
+	run("Repeatable", s.repeatable)
+	run("Adapt", s.adapt)
+	run("Refuses", s.refuses)
+	run("Cancel", s.cancel)
+	run("Crash", s.crash)
+	run("Hang", s.hang)
+	run("Close", s.close)
 	if s.Noisy != nil {
-		t.Run("Noise", s.noise)
+		run("Noise", s.noise)
 	}
 }
 
@@ -253,7 +263,8 @@ func (s Suite) same(t *testing.T, session backend.Session, work backend.Workload
 		t.Fatalf("run after adapting: %v%s", err, details(err))
 	}
 	CheckLog(t, work, log, before, clock.Mono(), s.StepSlack)
-	if len(log.Steps) != steps {
+	// Of counters that are read every so often, how often depends on the machine.
+	if tier := session.Loaded().Tier; (tier == "" || tier == backend.TierExact) && len(log.Steps) != steps {
 		t.Errorf("%d steps after adapting, want %d", len(log.Steps), steps)
 	}
 	for i, q := range log.Requests {

@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.Main(nil)
+	servertest.Main(map[string]servertest.Dialect{"vllm": servertest.VLLM{}})
 	m.Run()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -171,5 +172,40 @@ func TestImpostor(t *testing.T) {
 		if f := backend.AsFailure(err); err == nil || f.Class != note.ClassPortInUse {
 			t.Errorf("%s: %v (%s), want a port in use", name, err, f.Class)
 		}
+	}
+}
+
+// contested is a stub whose first port another program has taken.
+type contested struct {
+	impostor
+	command  backend.Command
+	launches int
+}
+
+func (c *contested) Launch(_ context.Context, _ backend.Spec, port int) (Launch, error) {
+	if c.launches++; c.launches == 1 {
+		c.listen(port)
+	}
+	command := c.command
+	command.Args = []string{"--port", strconv.Itoa(port)}
+	return Launch{Command: command, Health: servertest.VLLM{}.Health()}, nil
+}
+
+// TestPortTaken: a port that was taken meanwhile costs another start.
+func TestPortTaken(t *testing.T) {
+	l := &contested{command: servertest.Command(t, "vllm", servertest.None), impostor: impostor{listen: func(port int) {
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+	}}}
+	s, err := Start(t.Context(), l, backend.Spec{LogPath: filepath.Join(t.TempDir(), "engine.log")},
+		Options{StartTimeout: 20 * time.Second, StopTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil || l.launches != 2 {
+		t.Errorf("close: %v; %d launches, want 2", err, l.launches)
 	}
 }

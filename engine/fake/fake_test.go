@@ -80,6 +80,7 @@ func TestConformance(t *testing.T) {
 					}
 					return ids
 				},
+				Parallel: true,
 			})
 		})
 	}

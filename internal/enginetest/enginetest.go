@@ -26,5 +26,5 @@ func Conformance(t *testing.T, dialect string, stub func(servertest.Stubbed) bac
 	t.Helper()
 	b := stub(servertest.Stubbed{Command: servertest.Command(t, dialect, servertest.None), Start: 20 * time.Second,
 		Stall: 3 * time.Second})
-	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: spec, Tokens: tokens})
+	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: spec, Tokens: tokens, Parallel: true})
 }

@@ -109,6 +109,7 @@ func (s Suite) faults(t *testing.T, dialect string) {
 	}
 	for fault, want := range list {
 		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
 			b := s.Backend(Stubbed{Command: Command(t, dialect, fault), Start: 20 * time.Second, Stall: time.Second})
 			if fault == NeverReady {
 				b = s.Backend(Stubbed{Command: Command(t, dialect, fault), Start: 2 * time.Second, Stall: time.Second})
@@ -172,6 +173,7 @@ func (s Suite) otherWork(t *testing.T, dialect string) {
 	}
 	for fault, right := range list {
 		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
 			set := Stubbed{Command: Command(t, dialect, fault), Start: 20 * time.Second, Stall: 3 * time.Second}
 			if fault == ClosesIdle {
 				set.Streams = 1
