@@ -53,10 +53,10 @@ test:
 	$(TEST) $(MATHS) $(ENGINE)
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
 
-# Python workers and shapes with a real interpreter that has torch and transformers.
+# Python workers and shapes with a real interpreter that has torch, transformers and ctranslate2.
 PYTHON ?= python3
 test-python:
-	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 40m ./engine/pytorch/...
+	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 40m ./engine/pytorch/... ./engine/ctranslate2/...
 	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -run '^(TestEqualWorkOnBothBackends|TestHFDirWithTransformers)$$' ./internal/model ./cmd/llem/internal/cli
 
 lint:

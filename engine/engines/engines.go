@@ -3,6 +3,7 @@ package engines
 
 import (
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/ctranslate2"
 	"github.com/llenergymeasure/llem/engine/embedded"
 	"github.com/llenergymeasure/llem/engine/fake"
 	"github.com/llenergymeasure/llem/engine/llamacpp"
@@ -21,6 +22,7 @@ func All() engine.Descriptors {
 		sglang.Descriptor(),
 		tensorrt.Descriptor(),
 		llamacpp.Descriptor(),
+		ctranslate2.Descriptor(),
 		fake.Descriptor(),
 	}
 }

@@ -1,0 +1,92 @@
+// Package ctranslate2 runs models with CTranslate2 in a Python process: an engine in C++
+// with a format of its own, on CPUs and NVIDIA GPUs.
+//
+// The process is the worker in the folder worker, see package pyworker. Random models are
+// written in CTranslate2's format at the shape of our config, with numpy alone: Llama,
+// Mistral and Qwen2. Folders of Hugging Face are converted on first use by the package's
+// converter, which needs torch and transformers, and kept in llem's cache.
+//
+// Requests run in static batches, each one call of generate_batch: the most likely token,
+// nothing ends a sequence but its length. Prompts are token ids: the vocabulary of the
+// models is their ids as texts.
+//
+// # Steps
+//
+// Steps are seen as they are, tier T1: the engine calls back for each token when it is on
+// the host, so the device has finished the pass by then. The stamp is taken in the first
+// call of a pass; it is late by the time that Python takes to be entered, a few
+// microseconds. Passes with a callback are steps of their own. The prefill is one step up
+// to the first token, although the engine makes two passes of it: all tokens of the
+// prompts but the last, then the last.
+//
+// Prompts of unequal length are computed together only up to the shortest; what is left of
+// the longer ones goes one token at a time through passes in which shorter ones decode
+// already. The log counts these tokens as what they are: a step may hold both kinds. Passes
+// in which no sequence gets a token are part of the next step that is seen.
+package ctranslate2
+
+import (
+	"context"
+	"embed"
+	"path/filepath"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/pyworker"
+	"github.com/llenergymeasure/llem/internal/model"
+)
+
+// Name of the backend in study files.
+const Name = "ctranslate2"
+
+// scripts is the worker.
+//
+//go:embed worker/__main__.py worker/llem_ctranslate2/*.py
+var scripts embed.FS
+
+// Backend runs models with CTranslate2.
+type Backend struct {
+	// Python is the interpreter to use, a path or a name in PATH; empty takes that of the
+	// virtual environment, or of PATH.
+	Python string
+	// Limits bounds how long the worker may take.
+	Limits backend.WorkerOptions
+}
+
+// Name implements backend.Backend.
+func (Backend) Name() string { return Name }
+
+// Probe implements backend.Backend: it starts the worker, which imports ctranslate2.
+func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+	python, err := b.interpreter(ctx)
+	if err != nil {
+		return backend.Info{}, err
+	}
+	w, err := b.worker()
+	if err != nil {
+		return backend.Info{}, err
+	}
+	return w.Probe(ctx, python)
+}
+
+// Start implements backend.Backend. spec.Options is the study's ctranslate2 section.
+func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	w, err := b.worker()
+	if err != nil {
+		return nil, err
+	}
+	return w.Start(ctx, b.interpreter, spec)
+}
+
+// worker is given the folder of converted models.
+func (b Backend) worker() (pyworker.Worker, error) {
+	cache, err := model.DefaultCacheDir()
+	if err != nil {
+		return pyworker.Worker{}, err
+	}
+	return pyworker.Worker{Name: Name, Scripts: scripts, Limits: b.Limits,
+		Env: []string{"LLEM_CTRANSLATE2_CACHE=" + filepath.Join(cache, Name)}}, nil
+}
+
+func (b Backend) interpreter(ctx context.Context) (string, error) {
+	return pyworker.Interpreter{Python: b.Python, Needs: "ctranslate2 and tokenizers"}.Find(ctx)
+}

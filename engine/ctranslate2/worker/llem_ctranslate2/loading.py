@@ -1,0 +1,204 @@
+"""Loading one model, and what of the request the engine really does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import tempfile
+
+import ctranslate2
+from llem_protocol.failures import Failure
+from llem_protocol.tokens import Tokenizer
+
+from . import binary, convert, environment, shapes
+
+DTYPES = ("float32", "float16", "bfloat16")
+CACHE = "LLEM_CTRANSLATE2_CACHE"
+
+
+@dataclasses.dataclass
+class Request:
+    """A Spec, with the ctranslate2 section of the study."""
+
+    model: str
+    path: str
+    synthetic: bool
+    dtype: str
+    seed: int
+    batch_size: int
+    max_context: int
+    device: str = "auto"
+    compute_type: str = ""
+    threads: int = 0
+    flash_attention: bool = False
+
+    @classmethod
+    def from_spec(cls, spec: dict) -> Request:
+        """Read a Spec; absent options have their defaults."""
+        options = spec.get("options") or {}
+        return cls(
+            model=spec.get("model") or spec["path"],
+            path=spec["path"],
+            synthetic=bool(spec.get("synthetic")),
+            dtype=spec.get("dtype") or "bfloat16",
+            seed=int(spec.get("seed") or 0),
+            batch_size=int(spec.get("batch_size") or options.get("batch_size") or 1),
+            max_context=int(spec.get("max_context") or 0),
+            device=options.get("device") or "auto",
+            compute_type=options.get("compute_type") or "",
+            threads=int(options.get("intra_threads") or 0),
+            flash_attention=bool(options.get("flash_attention")),
+        )
+
+    @property
+    def wanted(self) -> str:
+        """The compute type that is asked for."""
+        return self.compute_type or self.dtype
+
+
+class Engine:
+    """A loaded model."""
+
+    def __init__(self, request: Request, generator, tokenizer: Tokenizer | None, vocab: int, sizes: tuple[int, int],
+                 notes: list[str]) -> None:
+        self.request, self.generator, self.tokenizer = request, generator, tokenizer
+        self.vocab, self.parameters, self.weight_bytes = vocab, *sizes
+        self.notes = notes
+
+    def describe(self) -> dict:
+        """The engine as it actually runs, less what hello already said."""
+        generator = self.generator
+        on_cuda = generator.device == "cuda"
+        uuids = [environment.gpu_uuid(index) for index in generator.device_index] if on_cuda else []
+        settings = {"compute_type": generator.compute_type, "inter_threads": str(generator.num_generators)}
+        if self.request.threads:
+            settings["intra_threads"] = str(self.request.threads)
+        if self.request.flash_attention:
+            settings["flash_attention"] = "true"
+        return {
+            "device": generator.device,
+            "dtype": float_type(generator.compute_type),
+            "threads": self.request.threads,
+            "device_uuids": [name for name in uuids if name],
+            "vocab": self.vocab,
+            "text_vocab": self.tokenizer.text_vocab(self.vocab) if self.tokenizer else self.vocab,
+            "parameters": self.parameters,
+            "weight_bytes": self.weight_bytes,
+            "settings": settings,
+            "notes": self.notes,
+        }
+
+    def adapt(self, spec: dict) -> None:
+        """Take another batch size or length; whatever else differs needs another model."""
+        request = Request.from_spec(spec)
+        free = {"batch_size": self.request.batch_size, "max_context": self.request.max_context}
+        if dataclasses.replace(request, **free) != self.request:
+            raise Failure("config", "the loaded model cannot take these settings", "start the engine anew")
+        self.request = request
+
+
+def load(request: Request, progress) -> Engine:
+    """Load the model that the request describes."""
+    config = read_config(request)
+    device, index = choose_device(request.device)
+    check(request, config, device)
+    progress("reading tokenizer", 0.0)
+    file = os.path.join(request.path, "tokenizer.json")
+    tokenizer = Tokenizer.from_file(file) if os.path.isfile(file) else None
+    if request.synthetic:
+        progress("creating weights", 0.1)
+        folder = tempfile.mkdtemp(prefix="model-", dir=scratch())
+        try:
+            shapes.write(config, request.seed, stored_type(request.dtype), folder)
+            return start(request, folder, device, index, tokenizer, config, progress)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    cache = os.environ.get(CACHE) or os.path.expanduser("~/.cache/llem/ctranslate2")
+    folder = convert.converted(request.path, request.model, request.dtype, cache, progress)
+    return start(request, folder, device, index, tokenizer, config, progress)
+
+
+def start(request: Request, folder: str, device: str, index: int, tokenizer, config: dict, progress) -> Engine:
+    """Load CTranslate2's own folder."""
+    progress("reading weights", 0.5)
+    generator = ctranslate2.Generator(
+        folder, device=device, device_index=index, compute_type=request.wanted, inter_threads=1,
+        intra_threads=request.threads, **({"flash_attention": True} if request.flash_attention else {}))
+    got = generator.compute_type
+    if got != request.wanted and not (request.wanted == "int8" and got.startswith("int8_")):
+        raise Failure("unsupported_dtype_quant",
+                      f"CTranslate2 computes in {got}, not in {request.wanted} as asked", "choose another compute type")
+    with open(os.path.join(folder, "vocabulary.json"), encoding="utf-8") as file:
+        vocab = len(json.load(file))
+    if request.flash_attention:  # what the build does not have is only found when it is used
+        generator.generate_batch([["0", "0"]], max_length=1, end_token=[], include_prompt_in_result=False)
+    return Engine(request, generator, tokenizer, vocab, binary.sizes(os.path.join(folder, convert.MODEL), got),
+                  excess(request, config))
+
+
+def read_config(request: Request) -> dict:
+    """The config of the model's folder."""
+    file = os.path.join(request.path, "config.json")
+    if not os.path.isfile(file):
+        raise Failure("model_not_found", f"model {request.model}: {request.path} has no config.json",
+                      "give a Hugging Face folder, or a model of the form random:<shape>")
+    with open(file, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def check(request: Request, config: dict, device: str) -> None:
+    """Refuse what cannot be had, before anything is made."""
+    if request.dtype not in DTYPES:
+        raise Failure("unsupported_dtype_quant", f"dtype {request.dtype} is not supported by the ctranslate2 backend",
+                      "use one of " + ", ".join(DTYPES))
+    supported = sorted(ctranslate2.get_supported_compute_types(device))
+    if request.wanted not in supported:
+        key = f"ctranslate2.compute_type {request.wanted}" if request.compute_type else f"dtype {request.wanted}"
+        raise Failure("unsupported_dtype_quant", f"{key}: CTranslate2 does not compute in it on this {device}",
+                      "use one of " + ", ".join(supported))
+    if request.flash_attention and device != "cuda":
+        raise Failure("config", "ctranslate2.flash_attention needs a GPU", "leave it out, or set ctranslate2.device: cuda")
+    if request.synthetic:
+        shapes.check(config, request.model)
+
+
+def choose_device(name: str) -> tuple[str, int]:
+    """The device that ctranslate2.device names, and its number."""
+    count = environment.gpu_count()
+    if name == "auto":
+        name = "cuda" if count else "cpu"
+    kind, _, number = name.partition(":")
+    if kind == "cpu":
+        return "cpu", 0
+    index = int(number or 0)
+    if index >= count:
+        raise Failure("no_device", f"ctranslate2.device {name}: CTranslate2 sees {count} GPUs",
+                      "check nvidia-smi and CUDA_VISIBLE_DEVICES, or set ctranslate2.device: cpu")
+    return "cuda", index
+
+
+def stored_type(dtype: str) -> str:
+    """The type of the numbers in a random model's file. numpy has no bfloat16."""
+    return "float32" if dtype == "float32" else "float16"
+
+
+def float_type(compute_type: str) -> str:
+    """The type of what is not quantised."""
+    return compute_type.removeprefix("int8_")
+
+
+def excess(request: Request, config: dict) -> list[str]:
+    """A remark on sequences that are longer than the model was made for: rotary positions have no end."""
+    made_for = config.get("max_position_embeddings")
+    if made_for is None or request.max_context <= made_for:
+        return []
+    return [f"the workload needs {request.max_context} tokens of context, model {request.model} is made for {made_for}"]
+
+
+def scratch() -> str | None:
+    """Where files of a run go: into the worker's own folder, which is removed with it."""
+    folder = os.path.dirname(os.path.abspath(sys.argv[0] or "."))
+    return folder if os.path.basename(folder).startswith("llem-") and os.access(folder, os.W_OK) else None
