@@ -17,7 +17,7 @@ func TestDiagnose(t *testing.T) {
 	if err != nil || len(files) < 16 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
-	seen := map[Class]bool{}
+	seen := map[note.Class]bool{}
 	for _, path := range files {
 		b, err := os.ReadFile(path)
 		if err != nil {

@@ -80,7 +80,7 @@ func TestGoCrash(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var f Failure
+			var f note.Failure
 			if got := goCrash(logFile(t, test.text), test.status, &f); got != test.want {
 				t.Errorf("signal = %v, want %v", got, test.want)
 			}

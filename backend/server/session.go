@@ -72,7 +72,7 @@ const starts = 3
 func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
 	for try := 1; ; try++ {
 		s, err := start(ctx, e, spec, o)
-		if err == nil || try == starts || backend.AsFailure(err).Class != backend.ClassPortInUse {
+		if err == nil || try == starts || backend.AsFailure(err).Class != note.ClassPortInUse {
 			return s, err
 		}
 	}

@@ -152,9 +152,9 @@ func TestSection(t *testing.T) {
 	}
 }
 
-func class(t *testing.T, err error) backend.Class {
+func class(t *testing.T, err error) note.Class {
 	t.Helper()
-	f, ok := errors.AsType[*backend.Failure](err)
+	f, ok := errors.AsType[*note.Failure](err)
 	if !ok {
 		t.Fatalf("error %v is not a failure", err)
 	}
@@ -167,7 +167,7 @@ func class(t *testing.T, err error) backend.Class {
 // TestShapes: random models of each architecture that can be built, and those that cannot.
 func TestShapes(t *testing.T) {
 	b := Backend{Python: testPython(t)}
-	for name, want := range map[string]backend.Class{"tiny-llama": "", "tiny-qwen2": "", "smollm2-135m": "",
+	for name, want := range map[string]note.Class{"tiny-llama": "", "tiny-qwen2": "", "smollm2-135m": "",
 		"tiny-gemma3": note.ClassUnsupportedModel, "tiny-qwen3": note.ClassUnsupportedModel} {
 		t.Run(name, func(t *testing.T) {
 			s := spec(t, name)
@@ -277,7 +277,7 @@ func TestRefused(t *testing.T) {
 	b := Backend{Python: testPython(t)}
 	for name, q := range map[string]struct {
 		change func(*backend.Spec)
-		want   backend.Class
+		want   note.Class
 	}{
 		"no folder":  {func(s *backend.Spec) { s.Path += "-absent" }, note.ClassModelNotFound},
 		"no weights": {func(s *backend.Spec) { s.Synthetic = false }, note.ClassModelNotFound},

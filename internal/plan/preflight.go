@@ -69,7 +69,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 			}
 			f := backend.AsFailure(err)
 			text := e.Backend + ": " + f.Error()
-			if o.GPU != "" && f.Class != backend.ClassImage { // which says so itself
+			if o.GPU != "" && f.Class != note.ClassImage { // which says so itself
 				text = "on this machine, " + text
 			}
 			out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "engine",
