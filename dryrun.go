@@ -66,7 +66,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, err
 		return nil, err
 	}
 	p, err := plan.Check(ctx, s, plan.CheckOptions{Results: o.Results, Limit: o.Limit, Only: o.Only, GPU: o.GPU,
-		Backends: machine.Backends(o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
+		Backends: machine.Backends(s.Engines, o.Python), Meters: meters, Missing: missing, Snapshot: snapshot})
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,8 @@ import (
 type Descriptor struct {
 	// Name in study files, and of the section.
 	Name string
+	// Aliases are other words for it, for suggestions.
+	Aliases []string
 	// Title is the name as the engine's makers write it.
 	Title string
 	// Summary says in a few words what it is, for lists of engines; it may be empty.
@@ -88,6 +90,16 @@ type Descriptor struct {
 	// Demands reports whether the engine cannot start without a GPU, so that it gets all
 	// of them where it is not known whether there are any. Nil is never.
 	Demands func(Section) bool
+	// HostToo reports that the engine runs on the processor where there is no GPU.
+	HostToo bool
+	// DType is what auto stands for, where a model's files do not say it; empty is
+	// bfloat16.
+	DType string
+	// Sequences is how many are in a full step where the study leaves it to the engine, for
+	// estimates; 0 is vLLM's usual limit, which other servers are taken to have as well.
+	Sequences int
+	// Estimate is what estimates of memory and time read of a section; nil reads nothing.
+	Estimate func(Section) Estimate
 	// Simulated reports that the engine computes nothing.
 	Simulated bool
 
@@ -104,6 +116,81 @@ type Descriptor struct {
 
 	// New returns the backend that starts the engine.
 	New func(Env) backend.Backend
+}
+
+// Estimate is what an estimate of memory and time has to know of a section.
+type Estimate struct {
+	// Unknown are settings, as KEY=VALUE, that no estimate knows, with commas between.
+	Unknown string
+	// Attention is the implementation of attention.
+	Attention string
+	// Quantization of the weights by the name of its method, or empty.
+	Quantization string
+	// Quantized reports that the shape of a model alone does not say how large its weights
+	// are.
+	Quantized bool
+	// CacheType is the type of the key/value cache; CacheBits the size of an element, 0
+	// leaves it to the model.
+	CacheType string
+	CacheBits float64
+	// CacheTokens is the room of a cache without pages; 0 is what is needed.
+	CacheTokens int
+	// Parallel devices share each layer, Stages share the layers, and Copies have a model
+	// each; 0 is 1.
+	Parallel, Stages, Copies int
+	// Pool is the share of the device that is taken at start; 0 is the engine's default.
+	Pool float64
+	// PoolCache is the size of the cache in bytes that is taken instead of a share.
+	PoolCache int64
+	// Chunk bounds the prompt tokens of one step; 0 is the engine's default.
+	Chunk int
+}
+
+// DefaultSequences is [Descriptor.Sequences] where it is 0.
+const DefaultSequences = 256
+
+// Steps is how many sequences are in a full step of an experiment's engine.
+func (d *Descriptor) Steps(j JSON) int { return cmp.Or(j.Batch(), d.Sequences, DefaultSequences) }
+
+// UsualDType is what dtype auto stands for.
+func (d *Descriptor) UsualDType() string { return cmp.Or(d.DType, "bfloat16") }
+
+// Knows reads what estimates need from a section.
+func (d *Descriptor) Knows(j JSON) Estimate {
+	if d.Estimate == nil {
+		return Estimate{}
+	}
+	s, err := d.Read(j)
+	if err != nil {
+		return Estimate{Unknown: err.Error()}
+	}
+	return d.Estimate(s)
+}
+
+// CacheBits is the size of an element of a key/value cache by the name of its type; 0
+// leaves it to the model. ggml's types are blocks of 32 with a scale, some with an offset.
+func CacheBits(cache string) float64 {
+	switch cache {
+	case "f32":
+		return 32
+	case "f16", "bf16", "bfloat16":
+		return 16
+	case "fp8", "fp8_e4m3", "fp8_e5m2", "int8":
+		return 8
+	case "nvfp4":
+		return 4.5
+	case "q8_0":
+		return 8.5
+	case "q5_1":
+		return 6
+	case "q5_0":
+		return 5.5
+	case "q4_1":
+		return 5
+	case "q4_0", "iq4_nl":
+		return 4.5
+	}
+	return 0
 }
 
 // Env is where engines are started.
@@ -149,14 +236,21 @@ type Job struct {
 type Conflict struct {
 	// Key is the dotted key to point at.
 	Key string
-	// Msg says what does not fit, Hint what to do.
-	Msg, Hint string
+	// Hint says what to do.
+	Hint string
+
+	format string
+	args   []any
 }
 
 // Conflictf makes a conflict.
 func Conflictf(key, hint, format string, args ...any) *Conflict {
-	return &Conflict{Key: key, Msg: fmt.Sprintf(format, args...), Hint: hint}
+	return &Conflict{Key: key, Hint: hint, format: format, args: args}
 }
+
+// Msg says what does not fit. It is made only when it is asked for: a sweep may have a
+// million points that cannot be run.
+func (c *Conflict) Msg() string { return fmt.Sprintf(c.format, c.args...) }
 
 // Idle is the conflict of keys that mean nothing without another one; at is the one to
 // point at.
@@ -216,6 +310,15 @@ func (d *Descriptor) MayUseGPU(j JSON) bool {
 	}
 	s, err := d.Read(j)
 	return err != nil || d.GPU(s)
+}
+
+// DemandsGPU reports whether the engine cannot start without a GPU with these settings.
+func (d *Descriptor) DemandsGPU(j JSON) bool {
+	if d.Demands == nil {
+		return false
+	}
+	s, err := d.Read(j)
+	return err == nil && d.Demands(s)
 }
 
 // OnGPU reports whether a device, as an engine names it once it has loaded a model, is a

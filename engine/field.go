@@ -26,6 +26,7 @@ type Field struct {
 	// isSwitch reports that text is that of a Toggle.
 	isSwitch           bool
 	optional, omitZero bool
+	machine            bool
 	zero               grammar.Value
 	most               int
 }
@@ -130,6 +131,16 @@ func (f Field) OrNumber(most int) Field {
 	return f
 }
 
+// OfMachine marks a key that belongs to a machine as much as to a study: it may stand in a
+// user's own file and in the environment.
+func (f Field) OfMachine() Field {
+	f.machine = true
+	return f
+}
+
+// IsMachine reports whether the key may stand in a user's own file.
+func (f Field) IsMachine() bool { return f.machine }
+
 // Kind is what the key accepts.
 func (f Field) Kind() grammar.Kind { return f.kind() }
 
@@ -162,6 +173,9 @@ func (f Field) Set(v grammar.Value) {
 		*f.number = v.Number
 	}
 }
+
+// Given reports whether the section holds another value than the zero one.
+func (f Field) Given() bool { return !f.isZero() }
 
 // isZero reports whether the zero value is in the section.
 func (f Field) isZero() bool {

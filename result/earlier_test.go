@@ -99,7 +99,7 @@ func TestEarlierSimulatedRuns(t *testing.T) {
 		}
 	}
 	for _, p := range []Provenance{Measured, Modelled} {
-		if got := p.Of(study.VLLM); got != p {
+		if got := p.Of("vllm"); got != p {
 			t.Errorf("%s of vLLM became %s", p, got)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -24,8 +25,8 @@ func smallStudy(t *testing.T, n, cycles int) (string, *study.Study) {
 	defer d.Close()
 	s := &study.Study{Name: "small", Execution: study.Execution{Cycles: cycles, Order: study.Interleave}}
 	for i := range n {
-		e := study.DefaultExperiment()
-		e.Model, e.Backend, e.Seed, e.Embedded, e.PyTorch = "random:tiny-llama", study.Fake, uint64(i+1), nil, nil
+		e := study.DefaultExperiment(engines.Find(nil, "fake"))
+		e.Model, e.Seed = "random:tiny-llama", uint64(i+1)
 		s.Experiments = append(s.Experiments, e)
 	}
 	for c := range cycles {

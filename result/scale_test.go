@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -26,8 +27,8 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 	}
 	s := &study.Study{Name: "large", Execution: study.Execution{Cycles: cycles, Order: study.Interleave}}
 	for i := range n {
-		e := study.DefaultExperiment()
-		e.Model, e.Backend, e.Seed, e.Embedded, e.PyTorch = "random:tiny-llama", study.Fake, uint64(i+1), nil, nil
+		e := study.DefaultExperiment(engines.Find(nil, "fake"))
+		e.Model, e.Seed = "random:tiny-llama", uint64(i+1)
 		s.Experiments = append(s.Experiments, e)
 	}
 	one := tb.TempDir()
@@ -74,7 +75,7 @@ func fullRecord(e study.Experiment, cycle int) *Record {
 	peak, flops := int64(1e9), 3e9
 	jt := 0.123456 * x
 	return &Record{SchemaVersion: SchemaVersion, ID: e.ID(), Cycle: cycle, Status: OK, Config: e,
-		Backend:    Backend{Name: study.Fake, DType: "float16"},
+		Backend:    Backend{Name: "fake", DType: "float16"},
 		Throughput: &Throughput{OutputTokensPerS: 123.456 / x, TotalTokensPerS: 234.5678 / x, RequestsPerS: 1.2345 / x},
 		Latency:    &Latency{TTFT: d(12.34567), ITL: d(3.45678), TPOT: d(3.56789), E2E: d(345.678)},
 		Energy: Energy{Provenance: Modelled, PerOutputTokenJ: q(0.512345), PerTotalTokenJ: q(0.2123),

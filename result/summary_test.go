@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -17,8 +19,8 @@ func runsOf(t *testing.T, joules, rate [][]float64) *StudyResult {
 	s := &StudyResult{}
 	for i := range joules {
 		for c := range joules[i] {
-			e := study.DefaultExperiment()
-			e.Embedded = &study.EmbeddedSection{BatchSize: i + 1, PrefillChunk: 512}
+			e := study.DefaultExperiment(engines.All()[0])
+			e.Section = engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
 			r := &Record{ID: fmt.Sprint("e", i), Cycle: c + 1, Status: OK, Config: e,
 				Throughput: &Throughput{OutputTokensPerS: rate[i][c]}}
 			if joules[i][c] > 0 {

@@ -74,7 +74,7 @@ func peak(b *testing.B) float64 {
 }
 
 func BenchmarkID(b *testing.B) {
-	e := DefaultExperiment().own()
+	e := defaultExperiment(Embedded)
 	e.Model = "m/n"
 	b.ReportAllocs()
 	for b.Loop() {

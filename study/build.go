@@ -87,7 +87,7 @@ func (b *builder) checkAxes() {
 
 // requireModel finds a study in which nothing names a model.
 func (b *builder) requireModel() {
-	model, _ := lookup("model")
+	model, _ := b.lookup("model")
 	has := slices.ContainsFunc(b.fixed, func(p placed) bool { return p.f == model }) ||
 		slices.ContainsFunc(b.axes, func(a *axis) bool { return a.has(model) }) ||
 		slices.ContainsFunc(b.points, func(p *point) bool { return p.names(model) != nil })

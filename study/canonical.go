@@ -42,9 +42,13 @@ func canonicalPath(path string, other func(clean string) bool) string {
 	return clean
 }
 
+// halfByDefault is the engine on which auto is float16 for random models, as IDs of
+// version [idVersion] have it.
+const halfByDefault = "embedded"
+
 // canonicalDType is auto where the type is the one that auto stands for in any case.
 func canonicalDType(dtype, backend, model string) string {
-	if dtype == "float16" && backend == Embedded && strings.HasPrefix(model, "random:") {
+	if dtype == "float16" && backend == halfByDefault && strings.HasPrefix(model, "random:") {
 		return DTypeAuto
 	}
 	return dtype

@@ -16,9 +16,9 @@ func (r *reader) linked(k, n *yaml.Node) {
 		return
 	}
 	r.tagged(n)
-	s := &scope{in: " in link"}
+	s := &scope{keys: r.keys, in: " in link"}
 	s.leaf = func(key string, k, v *yaml.Node) {
-		f, _ := lookup(key)
+		f, _ := r.lookup(key)
 		if text, ok := r.scalar("link: "+key, k, v); ok {
 			r.link(&r.out, f, text)
 		}
@@ -33,7 +33,7 @@ func (b *builder) link(l *layer, f *field, v value) {
 			"backend cannot be linked")
 		return
 	}
-	e, err := compile(v.text)
+	e, err := b.compile(v.text)
 	if err != nil {
 		b.failExpression("link: "+f.key, v, err)
 		return
@@ -79,7 +79,7 @@ func nodeName(n *yaml.Node) string {
 
 // condition checks one line of where.
 func (b *builder) condition(l *layer, v value) {
-	e, err := compileCondition(v.text)
+	e, err := b.compileCondition(v.text)
 	if err != nil {
 		b.failExpression("where", v, err)
 		return

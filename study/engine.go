@@ -1,5 +1,7 @@
 package study
 
+import "github.com/llenergymeasure/llem/engine"
+
 // When an engine is started anew.
 const (
 	// RestartNeeded lets an engine serve runs that follow each other and differ only
@@ -10,39 +12,27 @@ const (
 	RestartAlways = "always"
 )
 
-// SameEngine says whether one engine can serve both experiments, one after the other,
+// SameEngine reports whether one engine can serve both experiments, one after the other,
 // without loading its model again: they differ only in prompts, in what is measured
-// around them, and where the engine can change it in batch size, length, chunks of
-// prefill and the kind of cache.
-func SameEngine(a, b Experiment) bool { return a.engine() == b.engine() }
+// around them, and in what the engine can change. An engine that is not known cannot
+// change anything.
+func SameEngine(d engine.Descriptor, a, b Experiment) bool {
+	x, y := lasting(d, a), lasting(d, b)
+	return x == y && a.Backend == d.Name
+}
 
-// engine is what an engine has to be started anew for.
-func (e Experiment) engine() settings {
-	s := settings{Experiment: e}
+// lasting drops from an experiment what an engine need not be started again for.
+func lasting(d engine.Descriptor, e Experiment) Experiment {
 	length := e.Workload.InputTokens + e.Workload.OutputTokens
-	s.Workload, s.Decoding, s.Warmup, s.Baseline, s.Energy = Workload{}, Decoding{}, Warmup{}, Baseline{}, Energy{}
-	s.Embedded, s.PyTorch, s.VLLM, s.SGLang, s.TensorRT, s.LlamaCpp, s.Fake = nil, nil, nil, nil, nil, nil, nil
-	switch e.Backend {
-	case PyTorch:
-		s.pytorch = *e.PyTorch
-		s.pytorch.BatchSize, s.pytorch.PrefillChunkSize = 0, 0
-		if s.pytorch.Compile == "" { // compiled code and graphs stay in memory
-			s.pytorch.CacheImplementation = ""
+	e.Workload, e.Decoding, e.Warmup, e.Baseline, e.Energy = Workload{}, Decoding{}, Warmup{}, Baseline{}, Energy{}
+	if d.Forget != nil && e.Backend == d.Name {
+		if s, err := d.Read(e.Section); err == nil {
+			if d.Forget(s) {
+				length = 0
+			}
+			e.Section = engine.Encode(s)
 		}
-		return s
-	case Fake: // it only passes the time
-		return s
-	case Embedded:
-		s.embedded = *e.Embedded
-	case VLLM:
-		s.vllm = *e.VLLM
-	case SGLang:
-		s.sglang = *e.SGLang
-	case TensorRT:
-		s.tensorrt = *e.TensorRT
-	case LlamaCpp:
-		s.llamacpp = *e.LlamaCpp
 	}
-	s.Workload.InputTokens = length // the KV cache is laid out when the engine starts
-	return s
+	e.Workload.InputTokens = length // the KV cache is laid out when the engine starts
+	return e
 }

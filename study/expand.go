@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -19,7 +20,6 @@ type expansion struct {
 	seed maphash.Seed
 	// varied are the keys in which points can differ.
 	varied []*field
-	pools  pools
 	// reasons are the distinct mistakes of points that cannot be run.
 	reasons Errors
 	// looked counts the points so far, without merging or leaving out any.
@@ -90,12 +90,15 @@ func (x *expansion) expand(g *grid) {
 	n := len(g.dimensions)
 	// states[i] are the settings with the first i dimensions in place.
 	states := make([]settings, n+1)
-	states[0] = g.base
+	for i := range states {
+		states[i].copyFrom(&g.base)
+	}
+	from, to := x.span(g)
 	g.index = make([]int, n)
 	s := &scratch{settings: &states[n]}
 	for level := 0; ; {
 		for i := level; i < n; i++ {
-			states[i+1] = states[i]
+			states[i+1].update(&states[i], from, to)
 			for _, c := range g.dimensions[i].choices[g.index[i]] {
 				c.f.put(&states[i+1], c.v)
 			}
@@ -108,6 +111,20 @@ func (x *expansion) expand(g *grid) {
 			return
 		}
 	}
+}
+
+// span are the slots of sections that points of a grid can differ in or look at.
+func (x *expansion) span(g *grid) (from, to int) {
+	own := x.sections[g.backend]
+	from, to = own.from, own.from+len(own.fields)
+	for _, d := range g.dimensions {
+		for _, k := range d.keys {
+			if slot := k.f.slot; slot >= 0 {
+				from, to = min(from, slot), max(to, slot+1)
+			}
+		}
+	}
+	return from, to
 }
 
 // point takes one point into the study, or says why not. It is false if it makes no
@@ -137,8 +154,8 @@ func (x *expansion) point(g *grid, s *scratch) bool {
 		return false
 	}
 	s.Decoding = s.Decoding.canonical()
-	if r := conflict(s.settings); r != nil {
-		x.conflicting(g, r, s.settings)
+	if r := x.conflict(s.settings); r != nil {
+		x.conflicting(g, r)
 		return true
 	}
 	return x.add(g, s.settings)
@@ -161,9 +178,9 @@ func (x *expansion) follow(g *grid, l *link, s *scratch) bool {
 	case grammar.IsText:
 		v.Text = l.e.str(s)
 	case grammar.IsBool:
-		v.Text = string(Off)
+		v.Text = grammar.False
 		if l.e.truth(s) {
-			v.Text = string(On)
+			v.Text = grammar.True
 		}
 	}
 	if s.undefined {
@@ -185,14 +202,14 @@ func (x *expansion) follow(g *grid, l *link, s *scratch) bool {
 
 // add takes a point into the study unless it is there already.
 func (x *expansion) add(g *grid, s *settings) bool {
-	e := x.pools.experiment(s)
+	e := x.experiment(s)
 	h := x.hash(g, s)
 	for {
 		i, hit := x.seen[h]
 		if !hit {
 			break
 		}
-		// Sections are equal if they are the same, since the pools share them.
+		// Equal sections are one text.
 		if x.out.Experiments[i].measured() == e.measured() {
 			x.out.Merged++
 			if len(x.out.Duplicates) < MaxListed {
@@ -254,17 +271,17 @@ func (x *expansion) refuse(g *grid, at *Error, reason, next string) {
 	}
 }
 
-func (x *expansion) conflicting(g *grid, r *rule, s *settings) {
+func (x *expansion) conflicting(g *grid, r *engine.Conflict) {
 	if x.out.Refused >= MaxListed && len(x.reasons) >= MaxListed {
 		x.out.Refused++
 		return
 	}
-	x.refuse(g, x.position(g, r.key), r.msg(s), r.hint)
+	x.refuse(g, x.position(g, r.Key), r.Msg(), r.Hint)
 }
 
 // position is where a key gets its value.
 func (x *expansion) position(g *grid, key string) *Error {
-	f, _ := lookup(key)
+	f, _ := x.lookup(key)
 	if g.entry != nil {
 		if p := g.entry.names(f); p != nil {
 			return p.at

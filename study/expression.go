@@ -60,7 +60,7 @@ const (
 //	sum     = term {("+" | "-") term}
 //	term    = unary {("*" | "/" | "%") unary}
 //	unary   = "-" unary | number | "text" | 'text' | true | false | key | "(" or ")"
-func compile(text string) (*expression, error) {
+func (k *keys) compile(text string) (*expression, error) {
 	if utf8.RuneCountInString(text) > maxExpression {
 		return nil, &syntaxError{msg: fmt.Sprintf("is longer than %d characters", maxExpression)}
 	}
@@ -68,7 +68,7 @@ func compile(text string) (*expression, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{tokens: tokens}
+	p := &parser{grammar: k, tokens: tokens}
 	e, err := p.or()
 	if err != nil {
 		return nil, err
@@ -82,8 +82,8 @@ func compile(text string) (*expression, error) {
 }
 
 // compileCondition reads an expression that is true or false.
-func compileCondition(text string) (*expression, error) {
-	e, err := compile(text)
+func (k *keys) compileCondition(text string) (*expression, error) {
+	e, err := k.compile(text)
 	if err == nil && e.basic != grammar.IsBool {
 		return nil, &syntaxError{width: utf8.RuneCountInString(text),
 			msg: fmt.Sprintf("is %s; want a condition",

@@ -4,12 +4,19 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/grammar"
 )
 
 func TestExpressions(t *testing.T) {
-	s := defaults()
+	s := grammarOfAll().defaults()
 	s.Model, s.Backend, s.DType = "a/b", PyTorch, "float16"
-	s.Workload.Prompts, s.pytorch.BatchSize, s.vllm.EnforceEager = 12, 8, On
+	s.Workload.Prompts = 12
+	for key, v := range map[string]grammar.Value{"pytorch.batch_size": {Whole: 8, Number: 8},
+		"vllm.enforce_eager": {Text: grammar.True}} {
+		f, _ := allKeys.lookup(key)
+		f.put(&s, v)
+	}
 	for text, want := range map[string]bool{
 		"workload.prompts == 12": true, "workload.prompts != 12": false, "workload.prompts < 12.5": true,
 		"workload.prompts >= 12":      true,
@@ -29,7 +36,7 @@ func TestExpressions(t *testing.T) {
 		"(((batch))) > 4": true,
 		`model == "a/b"`:  true, "batch>4 and(batch<9)": true, "1-1 == 0": true, "batch -1 == 7": true,
 	} {
-		e, err := compileCondition(text)
+		e, err := grammarOfAll().compileCondition(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -40,7 +47,7 @@ func TestExpressions(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"1 / 0 > 1", "1 % 0 == 1", "batch / (batch - 8) > 1"} {
-		e, err := compileCondition(text)
+		e, err := grammarOfAll().compileCondition(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -58,12 +65,12 @@ func TestExpressionLimits(t *testing.T) {
 		strings.Repeat("(", 2000) + "1" + strings.Repeat(")", 2000), strings.Repeat("not ", 1000) + "true",
 		strings.Repeat("-", 4000) + "1", strings.Repeat("1+", 5000) + "1 > 0",
 	} {
-		_, err := compileCondition(text)
+		_, err := grammarOfAll().compileCondition(text)
 		if _, ok := errors.AsType[*syntaxError](err); !ok {
 			t.Errorf("%.20s…: %v", text, err)
 		}
 	}
-	if _, err := compileCondition(strings.Repeat("1+", 1000) + "1 > 0"); err != nil {
+	if _, err := grammarOfAll().compileCondition(strings.Repeat("1+", 1000) + "1 > 0"); err != nil {
 		t.Errorf("a long sum: %v", err)
 	}
 }

@@ -31,13 +31,13 @@ type ContainerSection struct {
 // ClientAuto takes docker, else podman, as they are found in PATH.
 const ClientAuto = "auto"
 
-func perBackendField(key, want, help string, at func(*settings) *string) *field {
+func perBackendField(backends []string, key, want, help string, at func(*settings) *string) *field {
 	k := grammar.Line(want)
 	plain := k.Parse
 	k.Parse = func(text string) (grammar.Value, error) {
 		v, err := plain(text)
 		if err == nil {
-			_, err = perBackend(v.Text)
+			_, err = perBackend(v.Text, backends)
 		}
 		return v, err
 	}
@@ -46,22 +46,24 @@ func perBackendField(key, want, help string, at func(*settings) *string) *field 
 	return f
 }
 
-var runnerFields = []*field{
-	choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container",
-		func(s *settings) *string { return &s.Runner }, RunProcess, RunContainer),
-	perBackendField("container.image", "an image, or BACKEND=IMAGE with commas between several",
-		"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` "+
-			"lists them)", func(s *settings) *string { return &s.Container.Image }),
-	perBackendField("container.program", "a program of the image, or BACKEND=PROGRAM with commas between several",
-		"the engine in the image; left out, llem, python3, vllm and so on",
-		func(s *settings) *string { return &s.Container.Program }),
-	aside(choiceField("container.client", "what starts containers; auto takes docker, else podman",
-		func(s *settings) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
+func runnerFields(backends []string) []*field {
+	return []*field{
+		choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container",
+			func(s *settings) *string { return &s.Runner }, RunProcess, RunContainer),
+		perBackendField(backends, "container.image", "an image, or BACKEND=IMAGE with commas between several",
+			"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` "+
+				"lists them)", func(s *settings) *string { return &s.Container.Image }),
+		perBackendField(backends, "container.program", "a program of the image, or BACKEND=PROGRAM with commas between several",
+			"the engine in the image; left out, llem, python3, vllm and so on",
+			func(s *settings) *string { return &s.Container.Program }),
+		aside(choiceField("container.client", "what starts containers; auto takes docker, else podman",
+			func(s *settings) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
+	}
 }
 
 // perBackend takes apart BACKEND=TEXT,…; a text without a backend is for all others, and
-// stands under "".
-func perBackend(text string) (map[string]string, error) {
+// stands under "". The backends that may be named are not checked where there are none.
+func perBackend(text string, backends []string) (map[string]string, error) {
 	out := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, named := strings.Cut(strings.TrimSpace(part), "=")
@@ -69,7 +71,7 @@ func perBackend(text string) (map[string]string, error) {
 			name, value = "", name
 		}
 		switch _, twice := out[name]; {
-		case named && !slices.Contains(backends, name):
+		case named && backends != nil && !slices.Contains(backends, name):
 			return nil, &grammar.HintedError{Msg: fmt.Sprintf("names %q, which is no backend", name),
 				Hint: "backends are " + strings.Join(backends, ", ")}
 		case value == "":
@@ -90,7 +92,7 @@ func orAll(name string) string {
 }
 
 func (e Experiment) ofBackend(text, usual string) string {
-	all, err := perBackend(text)
+	all, err := perBackend(text, nil)
 	if err != nil || text == "" { // mistakes are found when a study is read
 		return usual
 	}
@@ -102,24 +104,14 @@ func (e Experiment) ofBackend(text, usual string) string {
 	return usual
 }
 
-// Image is that of the experiment's engine, where it runs in a container: servers' makers
-// publish one, the others are built by docker/.
-func (e Experiment) Image() string {
-	published := map[string]string{
-		VLLM:     "vllm/vllm-openai",
-		SGLang:   "lmsysorg/sglang",
-		TensorRT: "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
-		LlamaCpp: "ghcr.io/ggml-org/llama.cpp:server-cuda",
-	}
-	return e.ofBackend(e.Container.Image, cmp.Or(published[e.Backend], "llem-"+e.Backend))
+// Image is that of the experiment's engine, where it runs in a container: usual if the
+// study names none. An engine whose makers publish none has one that docker/ builds.
+func (e Experiment) Image(usual string) string {
+	return e.ofBackend(e.Container.Image, cmp.Or(usual, "llem-"+e.Backend))
 }
 
-// Program is the engine in that image.
-func (e Experiment) Program() string {
-	usual := map[string]string{Embedded: "llem", PyTorch: "python3", SGLang: "python3", VLLM: "vllm",
-		TensorRT: "trtllm-serve", LlamaCpp: "llama-server"}
-	return e.ofBackend(e.Container.Program, usual[e.Backend])
-}
+// Program is the engine in that image: usual if the study names none.
+func (e Experiment) Program(usual string) string { return e.ofBackend(e.Container.Program, usual) }
 
 // anywhere drops what says where on this machine the engine is found. A process, which
 // every engine was before there were containers, is not named.

@@ -30,7 +30,7 @@ func ReadFrozen(path string) (*Study, error) {
 	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true,
 		Experiments: make([]Experiment, 0, len(frozen.Experiments))}
 	for i, e := range frozen.Experiments {
-		if !e.sectioned() || e.Experiment.ID() != e.ID {
+		if e.Section == "" || e.Experiment.ID() != e.ID {
 			return nil, fmt.Errorf(
 				"read the study %s: experiment %d (%s) is not what its id says: the file was changed, or written "+
 					"by another version of llem", path, i+1, e.ID)
@@ -71,38 +71,64 @@ func parseFrozen(text []byte) (*frozenStudy, error) {
 	return out, nil
 }
 
-// decodeYAML reads a document by the names of its JSON.
+// decodeYAML reads a document by the names of its JSON, in the order of its keys.
 func decodeYAML(text []byte, into any) error {
-	var tree any
-	if err := yaml.Unmarshal(text, &tree); err != nil {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return err
 	}
-	asJSON, err := json.Marshal(tree)
+	asJSON, err := appendNode(nil, &doc)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(asJSON, into)
 }
 
-// sectioned says whether the section of the experiment's backend is there.
-func (e Experiment) sectioned() bool {
-	switch e.Backend {
-	case Embedded:
-		return e.Embedded != nil
-	case PyTorch:
-		return e.PyTorch != nil
-	case VLLM:
-		return e.VLLM != nil
-	case SGLang:
-		return e.SGLang != nil
-	case TensorRT:
-		return e.TensorRT != nil
-	case LlamaCpp:
-		return e.LlamaCpp != nil
-	case Fake:
-		return e.Fake != nil
+// appendNode writes a node of YAML as JSON.
+func appendNode(to []byte, n *yaml.Node) ([]byte, error) {
+	n = resolve(n)
+	open, end := byte('['), byte(']')
+	switch n.Kind {
+	case yaml.DocumentNode:
+		return appendNode(to, n.Content[0])
+	case yaml.MappingNode:
+		open, end = '{', '}'
+	case yaml.SequenceNode:
+	case yaml.ScalarNode:
+		var v any
+		if err := n.Decode(&v); err != nil {
+			return nil, err
+		}
+		if _, isText := v.(string); !isText && json.Valid([]byte(n.Value)) { // a number as it is written
+			return append(to, n.Value...), nil
+		}
+		b, err := json.Marshal(v)
+		return append(to, b...), err
+	default:
+		return append(to, "null"...), nil
 	}
-	return false
+	to = append(to, open)
+	var err error
+	for i, c := range n.Content {
+		switch {
+		case i > 0 && open == '{' && i%2 == 1:
+			to = append(to, ':')
+		case i > 0:
+			to = append(to, ',')
+		}
+		if open == '{' && i%2 == 0 {
+			key, err := json.Marshal(c.Value)
+			if err != nil {
+				return nil, err
+			}
+			to = append(to, key...)
+			continue
+		}
+		if to, err = appendNode(to, c); err != nil {
+			return nil, err
+		}
+	}
+	return append(to, end), nil
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -206,7 +232,7 @@ func changed(now, then []Experiment) []string {
 // differences lists the keys in which two experiments differ, as "key is X, was Y".
 func (e Experiment) differences(then Experiment) []string {
 	var out []string
-	for _, k := range ResolvedKeys() {
+	for _, k := range ResolvedKeys(e, then) {
 		a, b := k.Text(e), k.Text(then)
 		if a != b {
 			out = append(out, fmt.Sprintf("%s is %s, was %s", k.Name, orUnset(a), orUnset(b)))

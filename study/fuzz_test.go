@@ -6,15 +6,17 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
 )
 
 // parseAlone reads a study that has no other files to name.
 func parseAlone(data []byte) (*Study, error) {
-	b := newBuilder()
+	b := newBuilder(nil)
 	b.source = "s.yaml"
 	b.read = func(string) ([]byte, error) { return nil, os.ErrNotExist }
 	b.file("s.yaml", data)
@@ -115,11 +117,12 @@ func FuzzWhere(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, backend := range backends {
-			s := defaults()
+		for _, backend := range engines.All().Names() {
+			s := grammarOfAll().defaults()
 			s.Model, s.Backend = "m/n", backend
-			before := s
-			e, err := compile(text)
+			before := settings{}
+			before.copyFrom(&s)
+			e, err := grammarOfAll().compile(text)
 			if err != nil {
 				p, ok := errors.AsType[*syntaxError](err)
 				if !ok || p.msg == "" || p.from < 0 || p.width < 0 || p.from+p.width > len([]rune(text))+1 {
@@ -132,7 +135,7 @@ func FuzzWhere(f *testing.F) {
 			if first != second {
 				t.Fatalf("%q is %v and then %v", text, first, second)
 			}
-			if s != before {
+			if !reflect.DeepEqual(s, before) {
 				t.Fatalf("%q changes the settings", text)
 			}
 		}

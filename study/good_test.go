@@ -63,7 +63,7 @@ func summary(t *testing.T, s *Study) string {
 		fmt.Fprintf(&b, "%s %s %s %s %d/%d/%d warmup %d baseline %g/%g/%g seed %d %s\n", e.ID(), e.Model, e.DType,
 			e.Workload.Dataset, e.Workload.Prompts,
 			e.Workload.InputTokens, e.Workload.OutputTokens, e.Warmup.Runs, e.Baseline.Seconds,
-			e.Baseline.ResidentSeconds, e.Baseline.MaxAgeSeconds, e.Seed, e.Backend+string(e.Section()))
+			e.Baseline.ResidentSeconds, e.Baseline.MaxAgeSeconds, e.Seed, e.Backend+string(e.Section))
 	}
 	for _, d := range s.Duplicates {
 		fmt.Fprintf(&b, "duplicate of %s: %s\n", d.ID, d.Point)
@@ -127,7 +127,7 @@ func TestFrozenTexts(t *testing.T) {
 	for _, text := range []string{"010", "1e3", "12e456789012", "123456789012", "0x10", "1_000", "yes", "~", "null",
 		"true", "1:30", "=", "<<", "2024-01-01", "- a", "a: b", "#x", "*x", "&x", "!x", "%x", "@x", "'", "\"", "[a",
 		"{}", "größe", "-", "?", ".nan", "|", ">"} {
-		s := &Study{Name: text, Execution: DefaultExecution(), Experiments: []Experiment{DefaultExperiment().own()}}
+		s := &Study{Name: text, Execution: DefaultExecution(), Experiments: []Experiment{defaultExperiment(Embedded)}}
 		s.Experiments[0].Model = text
 		out, err := s.YAML()
 		if err != nil {

@@ -33,7 +33,7 @@ func (a *axis) isBackend() bool { return a.form == plainAxis && a.name == "backe
 
 // listed gives the backends of the study, and whether the user named any.
 func (x *expansion) listed() (backends []string, named bool) {
-	backend, _ := lookup("backend")
+	backend, _ := x.lookup("backend")
 	named = slices.ContainsFunc(x.points, func(p *point) bool { return p.names(backend) != nil })
 	for _, a := range x.axes {
 		if a.isBackend() {
@@ -51,7 +51,7 @@ func (x *expansion) listed() (backends []string, named bool) {
 			return []string{p.v.Text}, true
 		}
 	}
-	return []string{Embedded}, named
+	return []string{x.backends[0]}, named
 }
 
 func unique(list []string) []string {
@@ -95,7 +95,7 @@ func backendOf(choice []set) string {
 
 // baseOf are the defaults with the fixed values.
 func (x *expansion) baseOf(backend string) settings {
-	s := defaults()
+	s := x.defaults()
 	for _, p := range x.fixed {
 		p.f.put(&s, p.v)
 	}
@@ -202,7 +202,7 @@ func (x *expansion) linksOf(backend string) []link {
 		}
 		state[l.f] = 1
 		for _, other := range active {
-			if slices.Contains(l.e.keys, other.f) || l.e.batch && other.f == batchKeys[backend] {
+			if slices.Contains(l.e.keys, other.f) || l.e.batch && other.f == x.batch[backend] {
 				if !visit(other, chain) {
 					return false
 				}
@@ -257,7 +257,7 @@ func (a *axis) keys0() *field {
 // entryBackends are the backends that an explicit point runs on: the one it names, or
 // those of the study that have the keys it sets.
 func (x *expansion) entryBackends(p *point, listed []string) []string {
-	backend, _ := lookup("backend")
+	backend, _ := x.lookup("backend")
 	candidates := listed
 	if s := p.names(backend); s != nil {
 		candidates = []string{s.v.Text}

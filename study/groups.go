@@ -49,9 +49,9 @@ func (r *reader) group(name, list *yaml.Node) {
 		}
 		r.tagged(item)
 		var members []*axis
-		s := &scope{in: " in " + where}
+		s := &scope{keys: r.keys, in: " in " + where}
 		s.leaf = func(key string, k, v *yaml.Node) {
-			f, _ := lookup(key)
+			f, _ := r.lookup(key)
 			if m := r.plain(f, k, v); m != nil {
 				members = append(members, m)
 			}
@@ -162,9 +162,9 @@ func (r *reader) names(k, n *yaml.Node) []value {
 
 func (r *reader) zipMap(n *yaml.Node) {
 	var members []*axis
-	s := &scope{in: " in zip"}
+	s := &scope{keys: r.keys, in: " in zip"}
 	s.leaf = func(key string, k, v *yaml.Node) {
-		f, _ := lookup(key)
+		f, _ := r.lookup(key)
 		if key == "backend" {
 			r.fail(r.at(k), "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}",
 				"zip cannot hold backend")

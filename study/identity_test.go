@@ -112,11 +112,11 @@ func one(t *testing.T, text string) (Experiment, bool) {
 // leave the ID alone.
 func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	d := defaults()
+	d := grammarOfAll().defaults()
 	for range 2000 {
-		backend := backends[rng.IntN(len(backends))]
+		backend := allKeys.backends[rng.IntN(len(allKeys.backends))]
 		keys := map[string]string{"model": "m/n", "backend": backend}
-		for _, f := range fields {
+		for _, f := range grammarOfAll().fields {
 			if f.key != "model" && f.key != "backend" && rng.IntN(4) == 0 && (f.section == "" || f.section == backend) {
 				keys[f.key] = f.anyValue(rng)
 			}
@@ -127,10 +127,10 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 		}
 		same := map[string]string{}
 		for k, v := range keys {
-			f, _ := lookup(k)
+			f, _ := grammarOfAll().lookup(k)
 			same[k] = respell(f, v, rng)
 		}
-		for _, f := range fields {
+		for _, f := range grammarOfAll().fields {
 			_, given := keys[f.key]
 			switch {
 			case f.aside, f.section != "" && f.section != backend && rng.IntN(3) == 0:
@@ -158,7 +158,7 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 // TestIdentityDependsOnEveryKey: each key that changes the measurement changes the ID.
 func TestIdentityDependsOnEveryKey(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, f := range fields {
+	for _, f := range grammarOfAll().fields {
 		backend := f.section
 		if backend == "" {
 			backend = Embedded
@@ -276,7 +276,7 @@ func TestMergingIsByID(t *testing.T) {
 		for range 12 {
 			keys := map[string]string{"backend": []string{Embedded, Fake}[rng.IntN(2)]}
 			for _, f := range []string{"seed", "dtype", "warmup.runs", "energy.pue", "embedded.threads", "fake.speed"} {
-				field, _ := lookup(f)
+				field, _ := grammarOfAll().lookup(f)
 				if rng.IntN(2) == 0 && (field.section == "" || field.section == keys["backend"]) {
 					keys[f] = []string{"1", "2"}[rng.IntN(2)]
 					if f == "dtype" {

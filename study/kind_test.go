@@ -95,7 +95,7 @@ func TestDurations(t *testing.T) {
 
 // TestEveryFieldIsPutAndGot: what is put is what is got, and no two fields share a place.
 func TestEveryFieldIsPutAndGot(t *testing.T) {
-	for _, f := range fields {
+	for _, f := range grammarOfAll().fields {
 		v := grammar.Value{Text: "x"}
 		if f.kind.Basic == grammar.IsNumber {
 			v = grammar.Value{Whole: 7, Number: 7}
@@ -103,38 +103,16 @@ func TestEveryFieldIsPutAndGot(t *testing.T) {
 				v.Whole = 0
 			}
 		}
-		s, untouched := settings{}, settings{}
+		empty := func() settings { return settings{sections: make([]grammar.Value, len(allKeys.initial.sections))} }
+		s, untouched := empty(), empty()
 		f.put(&s, v)
 		if got := f.get(&s); got != v {
 			t.Errorf("%s: put %v, got %v", f.key, v, got)
 		}
-		for _, other := range fields {
+		for _, other := range grammarOfAll().fields {
 			if other != f && other.get(&s) != other.get(&untouched) {
 				t.Errorf("%s and %s share a place", f.key, other.key)
 			}
-		}
-	}
-}
-
-// TestUsualChoiceIsTheZeroValue: it is got where nothing was put, and putting it leaves
-// the experiment as it was.
-func TestUsualChoiceIsTheZeroValue(t *testing.T) {
-	one := settings{}
-	if got := byKey["pytorch.tensor_parallel_size"].get(&one); got.Whole != 1 {
-		t.Errorf("pytorch.tensor_parallel_size is %v where nothing was put, want 1", got)
-	}
-	if byKey["pytorch.tensor_parallel_size"].put(&one, grammar.Value{Whole: 1, Number: 1}); one != (settings{}) {
-		t.Errorf("pytorch.tensor_parallel_size: 1 is kept as %+v", one.pytorch)
-	}
-	for key, want := range map[string]string{"pytorch.batching": "static", "pytorch.cache_implementation": "dynamic",
-		"pytorch.compile":      "off",
-		"pytorch.quantization": "none", "pytorch.matmul_precision": "highest", "pytorch.device_map": "single"} {
-		s := settings{}
-		if got := byKey[key].get(&s); got.Text != want {
-			t.Errorf("%s is %q where nothing was put, want %q", key, got.Text, want)
-		}
-		if byKey[key].put(&s, grammar.Value{Text: want}); s != (settings{}) {
-			t.Errorf("%s: %s is kept as %+v", key, want, s.pytorch)
 		}
 	}
 }

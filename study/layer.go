@@ -211,9 +211,9 @@ func (b *builder) dropAxes(f *field, command bool) {
 func (b *builder) zip(names []value) {
 	var members []*axis
 	for _, n := range names {
-		f, ok := lookup(n.text)
+		f, ok := b.lookup(n.text)
 		if !ok {
-			b.fail(n.at, sweepScope().suggest(n.text, n.text), "zip: unknown key %q", n.text)
+			b.fail(n.at, b.sweepScope().suggest(n.text, n.text), "zip: unknown key %q", n.text)
 			return
 		}
 		i := slices.IndexFunc(b.axes, func(a *axis) bool { return a.form == plainAxis && a.keys[0].f == f })

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -38,6 +40,9 @@ type Options struct {
 	// does not exist, is none. Getenv gives environment variables; nil is none.
 	User   string
 	Getenv func(string) string
+	// Engines are what a study may run on; the first is the default. Nil is all engines
+	// of this program.
+	Engines engine.Descriptors
 }
 
 // Load reads a study. The error is [Errors] if the sources contain mistakes.
@@ -48,7 +53,7 @@ func Load(o Options) (*Study, error) {
 
 // read gives the study and what its sources said.
 func read(o Options) (*Study, *builder, error) {
-	b := newBuilder()
+	b := newBuilder(o.Engines)
 	b.source = o.Path
 	b.machine(o.User, o.Getenv)
 	if o.Path != "" {
@@ -61,13 +66,16 @@ func read(o Options) (*Study, *builder, error) {
 	}
 	b.settings(o.Settings)
 	s, err := b.build()
+	if s != nil {
+		s.Engines = o.Engines
+	}
 	return s, b, err
 }
 
 // Parse reads a study from the text of a file called name. Its base files are read
 // from disk, relative to name.
 func Parse(name string, data []byte) (*Study, error) {
-	b := newBuilder()
+	b := newBuilder(nil)
 	b.source = name
 	b.file(name, data)
 	return b.build()
@@ -75,6 +83,7 @@ func Parse(name string, data []byte) (*Study, error) {
 
 // builder merges what all sources say and collects their mistakes.
 type builder struct {
+	*keys
 	layer
 	errs Errors
 	// read reads a file.
@@ -87,8 +96,11 @@ type builder struct {
 	chosen bool
 }
 
-func newBuilder() *builder {
-	return &builder{read: readFile, layer: newLayer("")}
+func newBuilder(list engine.Descriptors) *builder {
+	if list == nil {
+		list = engines.All()
+	}
+	return &builder{keys: newKeys(list), read: readFile, layer: newLayer("")}
 }
 
 // maxFile is the most bytes of a study file.

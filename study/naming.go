@@ -23,8 +23,9 @@ type NameColumn struct {
 // such as a price. Without any, as for a single experiment, it has no columns.
 func NewNaming(all []Experiment) Naming {
 	var n Naming
+	aside := asides()
 	for _, k := range Varying(all) {
-		if f, ok := lookup(k.Name); ok && f.aside {
+		if aside[k.Name] {
 			continue
 		}
 		if i := n.sharing(k, all); i >= 0 {
@@ -68,7 +69,7 @@ func (c NameColumn) takes(k Key, all []Experiment) bool {
 
 // complete adds keys of other engines that do not vary, so that their experiments have a value in the column too.
 func (c *NameColumn) complete(all []Experiment) {
-	for _, k := range ResolvedKeys() {
+	for _, k := range ResolvedKeys(distinct(all)...) {
 		if k.Short() == c.keys[0].Short() && c.takes(k, all) &&
 			slices.ContainsFunc(all, func(e Experiment) bool { return k.In(e) }) {
 			c.keys = append(c.keys, k)

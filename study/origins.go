@@ -21,8 +21,8 @@ func Origins(o Options) (*Study, []Origin, error) {
 		used[s.Experiments[i].Backend] = true
 	}
 	out := b.ownOrigins()
-	initial := defaults()
-	for _, f := range fields {
+	initial := b.defaults()
+	for _, f := range b.fields {
 		if f.word || f.section != "" && !used[f.section] {
 			continue
 		}
@@ -47,7 +47,7 @@ func (b *builder) origin(f *field, initial *settings) Origin {
 		}
 	}
 	if f.key == "backend" && o.Value == "" {
-		o.Value = Embedded
+		o.Value = b.backends[0]
 	}
 	for _, a := range b.axes {
 		if !a.has(f) {

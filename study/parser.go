@@ -11,11 +11,12 @@ import (
 )
 
 type parser struct {
-	tokens []token
-	at     int
-	depth  int
-	keys   []*field
-	batch  bool
+	grammar *keys
+	tokens  []token
+	at      int
+	depth   int
+	keys    []*field
+	batch   bool
 }
 
 func (p *parser) peek() token { return p.tokens[p.at] }
@@ -294,11 +295,11 @@ func (p *parser) name(t token) (*expression, error) {
 	if t.text == batchName {
 		p.batch = true
 		return &expression{basic: grammar.IsNumber,
-			num: func(s *scratch) float64 { return float64(batchKeys[s.Backend].get(s.settings).Whole) }}, nil
+			num: func(s *scratch) float64 { return float64(p.grammar.batch[s.Backend].get(s.settings).Whole) }}, nil
 	}
-	f, ok := lookup(t.text)
+	f, ok := p.grammar.lookup(t.text)
 	if !ok {
-		return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the unknown key %q", t.text), nameHint(t.text)}
+		return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the unknown key %q", t.text), p.grammar.nameHint(t.text)}
 	}
 	p.keys = append(p.keys, f)
 	e := &expression{basic: f.kind.Basic, key: f}
@@ -308,14 +309,14 @@ func (p *parser) name(t token) (*expression, error) {
 	case grammar.IsText:
 		e.str = func(s *scratch) string { return f.get(s.settings).Text }
 	case grammar.IsBool:
-		e.truth = func(s *scratch) bool { return f.get(s.settings).Text == string(On) }
+		e.truth = func(s *scratch) bool { return f.get(s.settings).Text == grammar.True }
 	}
 	return e, nil
 }
 
 // nameHint helps with a key that does not exist, and with a text that has no quotes.
-func nameHint(name string) string {
-	for _, f := range fields {
+func (k *keys) nameHint(name string) string {
+	for _, f := range k.fields {
 		if slices.Contains(f.kind.Enum, name) {
 			return "to mean a text, put it in quotes: " + strconv.Quote(name)
 		}
@@ -324,7 +325,7 @@ func nameHint(name string) string {
 		return "did you mean " + batchName + ", the batch size of the point's own backend?"
 	}
 	var keys []string
-	for _, f := range fields {
+	for _, f := range k.fields {
 		keys = append(keys, f.key)
 	}
 	if meant := near.Best(name, append(keys, batchName)); meant != "" {

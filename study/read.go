@@ -161,6 +161,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 // scope is a kind of mapping: which keys it has besides those of an experiment.
 type scope struct {
+	keys *keys
 	// in names the scope in messages: "", or " in sweep".
 	in    string
 	extra []string
@@ -171,7 +172,7 @@ type scope struct {
 
 // known says that the scope has the key.
 func (s *scope) known(key string) bool {
-	_, ok := lookup(key)
+	_, ok := s.keys.lookup(key)
 	return ok || slices.Contains(s.extra, key)
 }
 
@@ -267,7 +268,7 @@ func (s *scope) children(parent string) []string {
 			out = append(out, head)
 		}
 	}
-	for _, f := range fields {
+	for _, f := range s.keys.fields {
 		add(f.key)
 	}
 	for _, k := range s.extra {

@@ -17,7 +17,7 @@ func TestImages(t *testing.T) {
 	}
 	for _, test := range tests {
 		e := Experiment{Backend: test.backend, Container: ContainerSection{Image: test.text}}
-		if got := e.Image(); got != test.want {
+		if got := e.Image(descriptor(test.backend).Image); got != test.want {
 			t.Errorf("image %q of %s = %q, want %q", test.text, test.backend, got, test.want)
 		}
 	}
@@ -43,7 +43,7 @@ func TestImageMistakes(t *testing.T) {
 // A process was the only runner once: its experiments keep their IDs. Where an image comes
 // from does not make another experiment, but running in one does.
 func TestRunnerInID(t *testing.T) {
-	e := DefaultExperiment()
+	e := defaultExperiment(Embedded)
 	e.Model = "random:tiny-llama"
 	id := e.ID()
 	e.Runner, e.Container = "", ContainerSection{}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
 )
 
@@ -16,7 +17,8 @@ const schemaID = "https://github.com/llenergymeasure/llem/study.schema.json"
 // Schema is a JSON Schema (draft 2020-12) of study files, made from the same tables
 // as the loader. Editors complete and check with it. It is a little stricter than
 // [Load] where a plain YAML value that looks like a number stands for a text.
-func Schema() []byte {
+func Schema(engines engine.Descriptors) []byte {
+	k := newKeys(engines)
 	defs := definitions{
 		"range": {"type": "string", "pattern": rangeText.String(),
 			"description": "LOW..HIGH, LOW..HIGH+STEP or LOW..HIGH*FACTOR"},
@@ -24,8 +26,8 @@ func Schema() []byte {
 			"numbers, \"texts\", dotted keys and batch, with + - * / %, comparisons, in (..), and, or, not"),
 	}
 	var values, axes, links []property
-	for _, f := range fields {
-		defs["value."+f.key] = f.schema()
+	for _, f := range k.fields {
+		defs["value."+f.key] = f.schema(k)
 		values = append(values, property{f.key, ref("value." + f.key)})
 		links = append(links, property{f.key, ref("expression")})
 		if !f.aside {
@@ -88,13 +90,14 @@ func sweepProperties(links schema) []property {
 
 // Reference lists all keys of a study file as Markdown: a table for what every
 // experiment has, one for each backend's section, and one for the execution.
-func Reference() string {
+func Reference(engines engine.Descriptors) string {
+	k := newKeys(engines)
 	var b strings.Builder
 	table := ""
 	row := func(key, accepts string, preset any, help string) {
 		head, _, _ := strings.Cut(key, ".")
 		title := "Every experiment"
-		if strings.Contains(key, ".") && (slices.Contains(backends, head) || head == "execution") {
+		if strings.Contains(key, ".") && (slices.Contains(k.backends, head) || head == "execution") {
 			title = "`" + head + "`"
 		}
 		if title != table {
@@ -104,8 +107,8 @@ func Reference() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %v | %s |\n", key, strings.ReplaceAll(accepts, "|", "\\|"), preset, help)
 	}
 	row("name", nameKind.Want, "", "names the folder of results")
-	d := defaults()
-	for _, f := range fields {
+	d := k.defaults()
+	for _, f := range k.fields {
 		var preset any = f.get(&d)
 		switch {
 		case f.word, f.key == "model", f.key == "energy.remote":
@@ -170,11 +173,10 @@ func (defs definitions) closed(family, place string, properties []property) sche
 }
 
 // schema describes one value of the field.
-func (f *field) schema() schema {
+func (f *field) schema(k *keys) schema {
 	s := maps.Clone(f.kind.Schema)
 	s["description"] = f.help + " (" + f.kind.Want + ")"
-	d := defaults()
-	v := f.get(&d)
+	v := f.get(&k.initial)
 	switch {
 	case f.optional:
 		s["description"] = f.help + " (" + f.kind.Want + "; left out, the engine's default)"

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
 )
 
 // TestSchemaHasEveryKey: in all its spellings, with a description.
 func TestSchemaHasEveryKey(t *testing.T) {
 	var root map[string]any
-	if err := json.Unmarshal(Schema(), &root); err != nil {
+	if err := json.Unmarshal(Schema(engines.All()), &root); err != nil {
 		t.Fatal(err)
 	}
 	defs := root["$defs"].(map[string]any)
@@ -23,7 +24,7 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	places := map[string]map[string]any{"the file": properties(root), "a point": properties(defs["point"]),
 		"link": properties(properties(defs["sweep"])["link"])}
 	var experiment, execution []string
-	for _, f := range fields {
+	for _, f := range grammarOfAll().fields {
 		experiment = append(experiment, f.key)
 		d, ok := defs["value."+f.key].(map[string]any)
 		if !ok || d["description"] == "" || d["description"] == nil {
@@ -70,8 +71,8 @@ func TestSchemaHasEveryKey(t *testing.T) {
 
 // TestReferenceHasEveryKey: each on a line of its own.
 func TestReferenceHasEveryKey(t *testing.T) {
-	text := Reference()
-	for _, f := range fields {
+	text := Reference(engines.All())
+	for _, f := range grammarOfAll().fields {
 		if strings.Count(text, "\n| `"+f.key+"` |") != 1 {
 			t.Errorf("%s is missing", f.key)
 		}
@@ -81,8 +82,8 @@ func TestReferenceHasEveryKey(t *testing.T) {
 			t.Errorf("%s is missing", f.key)
 		}
 	}
-	if len(BatchKeys()) != len(Backends()) {
-		t.Errorf("batch keys %q of the backends %q", BatchKeys(), Backends())
+	if len(BatchKeys(engines.All())) != len(engines.All().Names()) {
+		t.Errorf("batch keys %q of the backends %q", BatchKeys(engines.All()), engines.All().Names())
 	}
 }
 
@@ -97,7 +98,7 @@ func TestDocsHaveTheReference(t *testing.T) {
 	if !ok {
 		t.Fatalf("%s has no %q", file, head)
 	}
-	want := strings.TrimRight(Reference(), "\n") + "\n"
+	want := strings.TrimRight(Reference(engines.All()), "\n") + "\n"
 	if *update {
 		if err := os.WriteFile(file, []byte(before+head+want), 0o644); err != nil {
 			t.Fatal(err)
@@ -164,7 +165,7 @@ func TestSchemaAgreesWithTheLoader(t *testing.T) {
 	}
 	dir := t.TempDir()
 	schema := filepath.Join(dir, "schema.json")
-	if err := os.WriteFile(schema, Schema(), 0o644); err != nil {
+	if err := os.WriteFile(schema, Schema(engines.All()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	good, _ := filepath.Glob("testdata/*.good.yaml")

@@ -30,7 +30,7 @@ func (b *builder) setting(l *layer, s Setting) {
 	key := s.Key
 	if rest, ok := strings.CutPrefix(key, "sweep."); ok {
 		target, isLink := strings.CutPrefix(rest, "link.")
-		f, known := lookup(target)
+		f, known := b.lookup(target)
 		switch {
 		case rest == "where":
 			b.condition(l, v)
@@ -45,8 +45,8 @@ func (b *builder) setting(l *layer, s Setting) {
 			key = rest
 		}
 	}
-	top := &scope{extra: studyKeys()}
-	f, ok := lookup(key)
+	top := &scope{keys: b.keys, extra: studyKeys()}
+	f, ok := b.lookup(key)
 	switch {
 	case ok:
 		b.assignText(l, f, v)

@@ -7,19 +7,9 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
-)
-
-// Backends that study files may name.
-const (
-	Embedded = "embedded"
-	PyTorch  = "pytorch"
-	VLLM     = "vllm"
-	SGLang   = "sglang"
-	TensorRT = "tensorrt"
-	LlamaCpp = "llamacpp"
-	// Fake computes nothing on a GPU that does not exist.
-	Fake = "fake"
 )
 
 // Study is a list of experiments and how to run them.
@@ -42,10 +32,15 @@ type Study struct {
 	// Unused are keys of the study files that belong to backends which the study does
 	// not run.
 	Unused []string `json:"unused,omitempty"`
+	// Engines are those that the study was read for; nil is all engines of this program.
+	Engines engine.Descriptors `json:"-"`
 	// BackendNamed says that the user chose the backend; otherwise it is the
 	// default.
 	BackendNamed bool `json:"-"`
 }
+
+// Engine describes an engine of the study by name.
+func (s *Study) Engine(name string) engine.Descriptor { return engines.Find(s.Engines, name) }
 
 // MaxListed is the most points that the lists of a [Study] name; its counts are
 // complete.
@@ -76,30 +71,28 @@ func (i *Invalid) UnmarshalJSON(text []byte) error {
 }
 
 // Experiment is one configuration to measure. All fields are resolved: nothing
-// here depends on a default that is applied later. Only the section of the
-// experiment's own backend is set. Experiments of a study share equal sections, so
-// a section is copied before it is changed.
+// here depends on a default that is applied later. Its JSON has the section under the name
+// of the backend.
 type Experiment struct {
-	Model    string           `json:"model"`
-	Backend  string           `json:"backend"`
-	DType    string           `json:"dtype"`
-	Workload Workload         `json:"workload"`
-	Decoding Decoding         `json:"decoding"`
-	Warmup   Warmup           `json:"warmup"`
-	Baseline Baseline         `json:"baseline"`
-	Energy   Energy           `json:"energy"`
-	Seed     uint64           `json:"seed"`
-	Embedded *EmbeddedSection `json:"embedded,omitempty"`
-	PyTorch  *PyTorchSection  `json:"pytorch,omitempty"`
-	VLLM     *VLLMSection     `json:"vllm,omitempty"`
-	SGLang   *SGLangSection   `json:"sglang,omitempty"`
-	TensorRT *TensorRTSection `json:"tensorrt,omitempty"`
-	LlamaCpp *LlamaCppSection `json:"llamacpp,omitempty"`
-	Fake     *FakeSection     `json:"fake,omitempty"`
+	// Model as the user names it.
+	Model string
+	// Backend is the name of the engine.
+	Backend string
+	// DType of the weights, or [DTypeAuto].
+	DType    string
+	Workload Workload
+	Decoding Decoding
+	Warmup   Warmup
+	Baseline Baseline
+	Energy   Energy
+	// Seed of prompts and random weights.
+	Seed uint64
+	// Section holds the settings of the engine. Experiments of a study share equal ones.
+	Section engine.JSON
 
 	// Runner is what the engine runs as: process or container.
-	Runner    string           `json:"runner,omitempty"`
-	Container ContainerSection `json:"container,omitzero"`
+	Runner    string
+	Container ContainerSection
 }
 
 // Workload is the fixed work that every engine gets.
@@ -166,86 +159,17 @@ type Energy struct {
 	PricePerKWh float64 `json:"price_per_kwh"`
 }
 
-// EmbeddedSection holds the settings of the embedded engine.
-type EmbeddedSection struct {
-	BatchSize int `json:"batch_size"`
-	// Threads is the number of engine threads; 0 is one per usable physical core.
-	Threads int `json:"threads"`
-	// PrefillChunk is the most prompt tokens in one engine step.
-	PrefillChunk int `json:"prefill_chunk"`
-}
-
-// PyTorchSection holds the settings of the PyTorch engine.
-type PyTorchSection struct {
-	BatchSize          int    `json:"batch_size"`
-	AttnImplementation string `json:"attn_implementation"`
-	// Device is auto (CUDA where there is a GPU), cuda, cuda:N or cpu.
-	Device string `json:"device"`
-
-	// The zero values of the following are the defaults that their keys name, so that
-	// experiments of earlier versions keep their IDs.
-
-	// Batching is "" (static) or continuous.
-	Batching string `json:"batching,omitempty"`
-	// CacheImplementation is "" (dynamic) or static.
-	CacheImplementation string `json:"cache_implementation,omitempty"`
-	// Compile is "" (off) or a mode of torch.compile for the decode step.
-	Compile string `json:"compile,omitempty"`
-	// Quantization of the weights is "" (none) or a library with a format.
-	Quantization string `json:"quantization,omitempty"`
-	// MatmulPrecision is "" (highest), high or medium.
-	MatmulPrecision string `json:"matmul_precision,omitempty"`
-	// Threads of the host; 0 leaves them to PyTorch.
-	Threads int `json:"threads,omitempty"`
-	// PrefillChunkSize is the most columns of a batch in one forward pass of prefill;
-	// 0: all of them.
-	PrefillChunkSize int `json:"prefill_chunk_size,omitempty"`
-	// DeviceMap is "" (single) or auto, which spreads the layers over all visible GPUs.
-	DeviceMap string `json:"device_map,omitempty"`
-	// TensorParallelSize is the number of processes, each with a GPU, that share every
-	// layer; 0 is 1.
-	TensorParallelSize int `json:"tensor_parallel_size,omitempty"`
-}
-
-// Knobs are the settings by which the model runs otherwise than the library runs it by
-// default, and than the estimates before a run take it to: KEY=VALUE.
-func (p PyTorchSection) Knobs() []string {
-	var out []string
-	for _, k := range [][2]string{
-		{"batching", p.Batching}, {"cache_implementation", p.CacheImplementation}, {"compile", p.Compile},
-		{"quantization", p.Quantization}, {"matmul_precision", p.MatmulPrecision}, {"threads", strconv.Itoa(p.Threads)},
-		{"prefill_chunk_size", strconv.Itoa(p.PrefillChunkSize)}, {"device_map", p.DeviceMap},
-		{"tensor_parallel_size", strconv.Itoa(p.TensorParallelSize)},
-	} {
-		if k[1] != "" && k[1] != "0" {
-			out = append(out, k[0]+"="+k[1])
-		}
-	}
-	return out
-}
-
-// FakeSection holds the settings of the simulated engine.
-type FakeSection struct {
-	BatchSize int `json:"batch_size"`
-	// Batching is static or continuous.
-	Batching string `json:"batching"`
-	// Speed divides the duration of every step.
-	Speed float64 `json:"speed"`
-}
-
-// DefaultExperiment is what a study gets that names only a model.
-func DefaultExperiment() Experiment {
+// DefaultExperiment is what a study gets that names only a model, on an engine.
+func DefaultExperiment(d engine.Descriptor) Experiment {
 	return Experiment{
-		Backend:  Embedded,
+		Backend:  d.Name,
+		Section:  engine.Encode(d.Section()),
 		DType:    DTypeAuto,
 		Workload: Workload{Dataset: "builtin", Prompts: 16, InputTokens: 256, OutputTokens: 64},
 		Warmup:   Warmup{Runs: 1},
 		Baseline: Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: usualBaselineAge},
 		Energy:   Energy{Sources: "auto", PUE: 1},
 		Seed:     1,
-		Embedded: &EmbeddedSection{BatchSize: 1, PrefillChunk: 512},
-		PyTorch:  &PyTorchSection{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"},
-		Fake:     &FakeSection{BatchSize: 1, Batching: "static", Speed: 1},
 
 		Runner:    RunProcess,
 		Container: ContainerSection{Client: ClientAuto},
@@ -262,23 +186,10 @@ const DTypeAuto = "auto"
 // BatchSize is the most sequences that are processed together; 0 leaves it to the
 // engine.
 func (e Experiment) BatchSize() int {
-	switch e.Backend {
-	case Embedded:
-		return e.Embedded.BatchSize
-	case PyTorch:
-		return e.PyTorch.BatchSize
-	case VLLM:
-		return e.VLLM.MaxNumSeqs
-	case SGLang:
-		return e.SGLang.MaxRunningRequests
-	case TensorRT:
-		return e.TensorRT.MaxBatchSize
-	case LlamaCpp:
-		return e.LlamaCpp.Parallel
-	case Fake:
-		return e.Fake.BatchSize
+	if e.Section == "" { // of an engine that says nothing
+		return 1
 	}
-	return 1
+	return e.Section.Batch()
 }
 
 // BatchText is the batch size for a person.
@@ -289,65 +200,13 @@ func (e Experiment) BatchText() string {
 	return "auto"
 }
 
-// Section is the backend's own section as JSON.
-func (e Experiment) Section() json.RawMessage {
-	var section any
-	switch e.Backend {
-	case Embedded:
-		section = e.Embedded
-	case PyTorch:
-		section = e.PyTorch
-	case VLLM:
-		section = e.VLLM
-	case SGLang:
-		section = e.SGLang
-	case TensorRT:
-		section = e.TensorRT
-	case LlamaCpp:
-		section = e.LlamaCpp
-	case Fake:
-		section = e.Fake
-	}
-	b, err := json.Marshal(section)
-	if err != nil {
-		panic(fmt.Sprintf("marshal the %s section: %v", e.Backend, err)) // plain structs marshal
-	}
-	return b
-}
-
-// own drops the sections of other backends.
-func (e Experiment) own() Experiment {
-	if e.Backend != Embedded {
-		e.Embedded = nil
-	}
-	if e.Backend != PyTorch {
-		e.PyTorch = nil
-	}
-	if e.Backend != VLLM {
-		e.VLLM = nil
-	}
-	if e.Backend != SGLang {
-		e.SGLang = nil
-	}
-	if e.Backend != TensorRT {
-		e.TensorRT = nil
-	}
-	if e.Backend != LlamaCpp {
-		e.LlamaCpp = nil
-	}
-	if e.Backend != Fake {
-		e.Fake = nil
-	}
-	return e
-}
-
 // idVersion is part of every ID; it changes when the meaning of a key changes.
 const idVersion = "llem-1"
 
 // ID identifies the meaning of the experiment in 12 hexadecimal digits.
 func (e Experiment) ID() string {
-	canonical := e.own().measured().anywhere()
-	b, err := json.Marshal(canonical)
+	canonical := e.measured().anywhere()
+	b, err := canonical.MarshalJSON()
 	if err != nil {
 		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal
 	}

@@ -17,8 +17,8 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := DefaultExperiment()
-	want.Model, want.PyTorch, want.Fake = "random:smollm2-135m", nil, nil
+	want := defaultExperiment(Embedded)
+	want.Model = "random:smollm2-135m"
 	if diff := cmp.Diff([]Experiment{want}, s.Experiments); diff != "" {
 		t.Errorf("experiments (-want +got):\n%s", diff)
 	}
@@ -180,7 +180,7 @@ func TestMistakes(t *testing.T) {
 
 // parseTestdata reads a study as if it lay in testdata.
 func parseTestdata(name string, data []byte) (*Study, error) {
-	b := newBuilder()
+	b := newBuilder(nil)
 	b.source = name
 	b.read = func(path string) ([]byte, error) { return readFile(filepath.Join("testdata", path)) }
 	b.file(name, data)

@@ -16,10 +16,7 @@ var otherNames = map[string]string{
 	"dp":      "data_parallel_size", "dp_size": "data_parallel_size", "ep_size": "expert_parallel_size",
 	"ngl": "n_gpu_layers", "np": "parallel",
 	"cuda_graph_max_bs_decode": "cuda_graph_max_bs", "kv_cache_free_gpu_memory_fraction": "free_gpu_memory_fraction",
-	"engine": "backend", "engines": "backend", "backends": "backend", "transformers": "pytorch", "torch": "pytorch",
-	"hf":     "pytorch",
-	"trtllm": "tensorrt", "tensorrt_llm": "tensorrt", "trt": "tensorrt", "llama_cpp": "llamacpp",
-	"llama.cpp": "llamacpp",
+	"engine": "backend", "engines": "backend", "backends": "backend",
 	"precision": "dtype", "fp_precision": "dtype", "quantization": "dtype",
 	"n_prompts": "workload.prompts", "num_prompts": "workload.prompts", "num_input_prompts": "workload.prompts",
 	"max_input_tokens": "workload.input_tokens", "max_output_tokens": "workload.output_tokens",
@@ -51,7 +48,11 @@ func (s *scope) suggest(key, written string) string {
 	here := func(name2 string) string {
 		return fmt.Sprintf("did you mean %q?", strings.TrimSuffix(written, name)+name2)
 	}
-	if other, ok := otherNames[name]; ok {
+	other, ok := otherNames[name]
+	if !ok {
+		other, ok = s.keys.alias(name)
+	}
+	if ok {
 		if slices.Contains(siblings, other) {
 			return here(other)
 		}
@@ -123,7 +124,7 @@ func beginning(word string, names []string) string {
 // dotted lists all dotted keys of the scope.
 func (s *scope) dotted() []string {
 	out := slices.Clone(s.extra)
-	for _, f := range fields {
+	for _, f := range s.keys.fields {
 		out = append(out, f.key)
 	}
 	return out

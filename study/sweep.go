@@ -12,12 +12,12 @@ import (
 
 // top walks a whole file.
 func (r *reader) top(root *yaml.Node) {
-	s := &scope{extra: studyKeys()}
+	s := &scope{keys: r.keys, extra: studyKeys()}
 	if r.machine {
 		s.extra = append(s.extra, slices.Sorted(maps.Keys(ownKeys))...)
 	}
 	s.leaf = func(key string, k, v *yaml.Node) {
-		f, isField := lookup(key)
+		f, isField := r.lookup(key)
 		switch {
 		case key == "sweep":
 			r.sweep(k, v)
@@ -70,7 +70,7 @@ func (b *builder) fix(l *layer, key string, v value) {
 		}
 		return
 	}
-	f, _ := lookup(key)
+	f, _ := b.lookup(key)
 	if parsed, ok := b.parseValue(key, f.kind, v); ok {
 		l.fixed = append(l.fixed, placed{f, parsed, v.at})
 	}
@@ -98,7 +98,7 @@ func (r *reader) basePaths(k, n *yaml.Node) {
 // sweepKeys are the keys of sweep that are no axes.
 var sweepKeys = []string{"groups", "zip", "link", "where"}
 
-func sweepScope() *scope { return &scope{in: " in sweep", extra: sweepKeys} }
+func (k *keys) sweepScope() *scope { return &scope{keys: k, in: " in sweep", extra: sweepKeys} }
 
 // sweep walks the axes of a file.
 func (r *reader) sweep(k, n *yaml.Node) {
@@ -107,7 +107,7 @@ func (r *reader) sweep(k, n *yaml.Node) {
 		return
 	}
 	r.tagged(n)
-	s := sweepScope()
+	s := r.sweepScope()
 	s.leaf = func(key string, k, v *yaml.Node) {
 		switch key {
 		case "groups":
@@ -119,7 +119,7 @@ func (r *reader) sweep(k, n *yaml.Node) {
 		case "where":
 			r.conditions(k, v)
 		default:
-			f, _ := lookup(key)
+			f, _ := r.lookup(key)
 			r.axis(f, k, v)
 		}
 	}
@@ -214,7 +214,7 @@ func (r *reader) experiments(k, n *yaml.Node) {
 		}
 		r.tagged(item)
 		p := &point{number: i + 1, at: r.at(item)}
-		s := &scope{in: fmt.Sprintf(" in entry %d of experiments", i+1), extra: []string{"id"}}
+		s := &scope{keys: r.keys, in: fmt.Sprintf(" in entry %d of experiments", i+1), extra: []string{"id"}}
 		s.leaf = func(key string, k, v *yaml.Node) { r.pointKey(p, key, k, v) }
 		r.walk(s, "", item)
 		r.out.points = append(r.out.points, p)
@@ -222,7 +222,7 @@ func (r *reader) experiments(k, n *yaml.Node) {
 }
 
 func (r *reader) pointKey(p *point, key string, k, v *yaml.Node) {
-	f, _ := lookup(key)
+	f, _ := r.lookup(key)
 	if v.Kind == yaml.SequenceNode && (f == nil || !f.list) {
 		r.fail(r.at(k), "an entry is one experiment; to try several values, write them under sweep:",
 			"%s takes one value, not a list", key)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/near"
 )
@@ -18,10 +19,30 @@ import (
 // to a machine, and not to what a study asks.
 var machineKeys = []string{
 	"energy.price_per_kwh", "energy.carbon_intensity_g_per_kwh", "energy.pue", "energy.remote",
-	"baseline.max_age_seconds", "embedded.threads", "pytorch.device",
+	"baseline.max_age_seconds", ownOfEngines,
 	"container.image", "container.program", "container.client",
 	"execution.gap_seconds", "execution.rest.degrees", "execution.rest.power_pct", "execution.rest.at_most",
 	"execution.run_timeout", "execution.study_timeout", "execution.max_failures",
+}
+
+// ownOfEngines stands for the keys of engines that belong to a machine.
+const ownOfEngines = "engines"
+
+// machineKeys are those of a grammar.
+func (k *keys) machineKeys() []string {
+	var out []string
+	for _, key := range machineKeys {
+		if key != ownOfEngines {
+			out = append(out, key)
+			continue
+		}
+		for _, f := range k.fields {
+			if f.machine {
+				out = append(out, f.key)
+			}
+		}
+	}
+	return out
 }
 
 // ownKeys are keys of a user's own file that no study has.
@@ -30,8 +51,10 @@ var ownKeys = map[string]grammar.Kind{
 }
 
 // MachineKeys lists the keys that a user's own file and the environment may set.
-func MachineKeys() []string {
-	return append(slices.Sorted(maps.Keys(ownKeys)), machineKeys...)
+func MachineKeys(engines engine.Descriptors) []string { return newKeys(engines).allMachineKeys() }
+
+func (k *keys) allMachineKeys() []string {
+	return append(slices.Sorted(maps.Keys(ownKeys)), k.machineKeys()...)
 }
 
 // Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
@@ -48,7 +71,7 @@ func (b *builder) machine(path string, getenv func(string) string) {
 	if getenv == nil {
 		return
 	}
-	for _, key := range MachineKeys() {
+	for _, key := range b.allMachineKeys() {
 		text := getenv(Variable(key))
 		if text == "" {
 			continue
@@ -106,19 +129,19 @@ func says(data []byte) bool {
 
 // onlyMachine refuses what belongs into a study, and takes it out of the layer.
 func (b *builder) onlyMachine(l *layer, whole *Error) {
-	hint := "possible are " + strings.Join(MachineKeys(), ", ")
+	hint := "possible are " + strings.Join(b.allMachineKeys(), ", ")
 	refuse := func(at *Error, what string) {
 		b.fail(at, hint, "%s belongs into a study, not into the settings of a machine", what)
 	}
 	l.fixed = slices.DeleteFunc(l.fixed, func(p placed) bool {
-		foreign := !slices.Contains(machineKeys, p.f.key)
+		foreign := !slices.Contains(b.machineKeys(), p.f.key)
 		if foreign {
 			refuse(p.at, p.f.key)
 		}
 		return foreign
 	})
 	for key, s := range l.execution {
-		if !slices.Contains(machineKeys, key) {
+		if !slices.Contains(b.machineKeys(), key) {
 			refuse(s.at, key)
 			delete(l.execution, key)
 		}
@@ -148,7 +171,7 @@ type Origin struct {
 
 // Machine lists what holds for studies on this machine unless they say otherwise.
 func Machine(o Options) ([]Origin, error) {
-	b := newBuilder()
+	b := newBuilder(o.Engines)
 	b.machine(o.User, o.Getenv)
 	if len(b.errs) > 0 {
 		return nil, b.errs.sorted()
@@ -159,7 +182,7 @@ func Machine(o Options) ([]Origin, error) {
 // Interpreter is the Python interpreter that the user's file or the environment names, or
 // nothing. Mistakes are reported by [Load].
 func Interpreter(o Options) string {
-	b := newBuilder()
+	b := newBuilder(o.Engines)
 	b.machine(o.User, o.Getenv)
 	return b.own["python"].text
 }
@@ -178,10 +201,10 @@ func (b *builder) ownOrigins() []Origin {
 
 func (b *builder) machineOrigins() []Origin {
 	var out []Origin
-	initial := defaults()
-	for _, key := range machineKeys {
+	initial := b.defaults()
+	for _, key := range b.machineKeys() {
 		origin := Origin{Key: key, From: "default"}
-		if f, ok := lookup(key); ok {
+		if f, ok := b.lookup(key); ok {
 			origin.Value = f.kind.Format(f.get(&initial))
 			for _, p := range b.fixed {
 				if p.f == f {
@@ -210,16 +233,20 @@ const configVariable = "LLEM_CONFIG"
 
 // otherVariables are those that are no keys.
 var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
-	"LLEM_NVML_LIBRARY",
-	"LLEM_LLAMA_SERVER",
-	"LLEM_PYTHON_PYTORCH", "LLEM_PYTHON_VLLM", "LLEM_PYTHON_SGLANG", "LLEM_PYTHON_TENSORRT"}
+	"LLEM_NVML_LIBRARY"}
 
 // UnknownVariables says of variables in an environment (NAME=VALUE) that begin with LLEM_
 // and mean nothing what was probably meant, one line each. Those of tests begin with
 // LLEM_TEST_.
-func UnknownVariables(environ []string) []string {
+func UnknownVariables(engines engine.Descriptors, environ []string) []string {
+	k := newKeys(engines)
 	known := slices.Clone(otherVariables)
-	for _, key := range MachineKeys() {
+	for _, d := range engines {
+		if d.Variable != "" {
+			known = append(known, d.Variable)
+		}
+	}
+	for _, key := range k.allMachineKeys() {
 		known = append(known, Variable(key))
 	}
 	var out []string
@@ -232,7 +259,7 @@ func UnknownVariables(environ []string) []string {
 		line := "the variable " + name + " means nothing to llem"
 		if meant := near.Best(name, known); meant != "" && near.Distance(name, meant) <= 3 {
 			line += fmt.Sprintf(": did you mean %s?", meant)
-		} else if key := studyKey(name); key != "" {
+		} else if key := k.studyKey(name); key != "" {
 			line += fmt.Sprintf(": %s belongs into a study (-s %s=VALUE)", key, key)
 		}
 		out = append(out, line)
@@ -242,8 +269,8 @@ func UnknownVariables(environ []string) []string {
 }
 
 // studyKey is the key of a study that a variable looks like, or nothing.
-func studyKey(variable string) string {
-	for _, f := range fields {
+func (k *keys) studyKey(variable string) string {
+	for _, f := range k.fields {
 		if Variable(f.key) == variable {
 			return f.key
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/engine/engines"
 )
 
 func userFile(t *testing.T, text string) string {
@@ -101,8 +103,8 @@ func TestMachine(t *testing.T) {
 			t.Errorf("%s: %q, want %q", key, found[key], want)
 		}
 	}
-	if len(got) != len(MachineKeys()) {
-		t.Errorf("%d keys, want %d", len(got), len(MachineKeys()))
+	if len(got) != len(MachineKeys(engines.All())) {
+		t.Errorf("%d keys, want %d", len(got), len(MachineKeys(engines.All())))
 	}
 }
 
@@ -148,7 +150,7 @@ func TestNamedFileMustExist(t *testing.T) {
 }
 
 func TestUnknownVariables(t *testing.T) {
-	got := UnknownVariables([]string{"LLEM_ENERGY_PEU=1.2", "LLEM_ENERGY_PUE=1.2", "LLEM_CACHE=/x",
+	got := UnknownVariables(engines.All(), []string{"LLEM_ENERGY_PEU=1.2", "LLEM_ENERGY_PUE=1.2", "LLEM_CACHE=/x",
 		"LLEM_PYTHON_VLLM=/x", "LLEM_LLAMA_SERVER=/x", "LLEM_TEST_X=1", "PATH=/bin", "LLEM_EMPTY=",
 		"LLEM_EXECUTION_CYCLES=3", "LLEM_FROBNICATE=1"})
 	want := []string{

@@ -1,77 +1,162 @@
 package study
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/engine"
 )
 
 // Key is a value inside an experiment, by its dotted name.
 type Key struct {
+	// Name is the dotted name.
 	Name string
-	path []int // through structs and pointers to structs
+	path []int // through structs
+	// backend has the key in its section; zero is its value where it is not given.
+	backend, zero string
 }
 
-// ResolvedKeys lists every value of an experiment, in the order of the struct.
-func ResolvedKeys() []Key { return keysOf(reflect.TypeFor[Experiment](), "", nil) }
+// ResolvedKeys lists every value of some experiments, in the order of their JSON.
+func ResolvedKeys(all ...Experiment) []Key {
+	out := keysOf(reflect.TypeFor[experimentHead](), "", nil, 0)
+	out = append(out, sectionKeys(all)...)
+	tail, _ := reflect.TypeFor[Experiment]().FieldByName("Runner")
+	return append(out, keysOf(reflect.TypeFor[experimentTail](), "", nil, tail.Index[0])...)
+}
 
-func keysOf(t reflect.Type, prefix string, path []int) []Key {
+// keysOf lists the values of a struct whose fields lie in an experiment from an index on.
+func keysOf(t reflect.Type, prefix string, path []int, from int) []Key {
 	var out []Key
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "" || name == "-" {
+		at := append(slices.Clone(path), from+i)
+		if f.Type.Kind() == reflect.Struct {
+			out = append(out, keysOf(f.Type, prefix+name+".", at, 0)...)
 			continue
 		}
-		at, inner := append(append([]int{}, path...), i), f.Type
-		if inner.Kind() == reflect.Pointer {
-			inner = inner.Elem()
-		}
-		if inner.Kind() == reflect.Struct {
-			out = append(out, keysOf(inner, prefix+name+".", at)...)
-			continue
-		}
-		out = append(out, Key{prefix + name, at})
+		out = append(out, Key{Name: prefix + name, path: at})
 	}
 	return out
 }
 
-// of is the value in an experiment; false where its section is not there.
-func (k Key) of(v reflect.Value) (reflect.Value, bool) {
-	for _, i := range k.path {
-		if v.Kind() == reflect.Pointer {
-			if v.IsNil() {
-				return v, false
-			}
-			v = v.Elem()
-		}
-		v = v.Field(i)
-	}
-	return v, true
+// setting is one value of a section.
+type setting struct {
+	key, text string
+	number    bool
 }
+
+// settingsOf takes a section apart, in its order.
+func settingsOf(section engine.JSON) []setting {
+	d := json.NewDecoder(strings.NewReader(string(section)))
+	d.UseNumber()
+	var out []setting
+	if _, err := d.Token(); err != nil {
+		return nil
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return out
+		}
+		s := setting{key: fmt.Sprint(key)}
+		var v any
+		if err := d.Decode(&v); err != nil {
+			return out
+		}
+		switch v := v.(type) {
+		case nil:
+		case json.Number:
+			s.text, s.number = v.String(), true
+			if f, err := v.Float64(); err == nil && strings.ContainsAny(s.text, ".eE") {
+				s.text = fmt.Sprint(f)
+			}
+		default:
+			s.text = fmt.Sprint(v)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// sectionKeys lists the keys of all sections. A key that only some sections give stands
+// before the one that follows it there.
+func sectionKeys(all []Experiment) []Key {
+	var backends []string
+	byBackend := map[string][]Key{}
+	for _, e := range distinct(all) {
+		keys, known := byBackend[e.Backend]
+		if !known {
+			backends = append(backends, e.Backend)
+		}
+		settings := settingsOf(e.Section)
+		at := len(keys)
+		for i := len(settings) - 1; i >= 0; i-- {
+			s := settings[i]
+			name := e.Backend + "." + s.key
+			if j := slices.IndexFunc(keys, func(k Key) bool { return k.Name == name }); j >= 0 {
+				at = j
+				continue
+			}
+			k := Key{Name: name, backend: e.Backend}
+			if s.number {
+				k.zero = "0"
+			}
+			keys = slices.Insert(keys, at, k)
+		}
+		byBackend[e.Backend] = keys
+	}
+	var out []Key
+	for _, b := range backends {
+		out = append(out, byBackend[b]...)
+	}
+	return out
+}
+
+// distinct are experiments among which every section occurs once.
+func distinct(all []Experiment) []Experiment {
+	type own struct {
+		backend string
+		section engine.JSON
+	}
+	seen := map[own]bool{}
+	var out []Experiment
+	for i := range all {
+		e := &all[i]
+		if k := (own{e.Backend, e.Section}); !seen[k] {
+			seen[k] = true
+			out = append(out, *e)
+		}
+	}
+	return out
+}
+
+// Section is the engine whose section has the key, or empty.
+func (k Key) Section() string { return k.backend }
 
 // Short is the key without its section.
 func (k Key) Short() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
 
-// In says whether an experiment has the key: sections of other engines are not there.
-func (k Key) In(e Experiment) bool {
-	_, ok := k.of(reflect.ValueOf(e))
-	return ok
-}
+// In reports whether an experiment has the key: sections of other engines are not there.
+func (k Key) In(e Experiment) bool { return k.backend == "" || k.backend == e.Backend }
 
 // Text prints the value; empty where its section is not there, or nothing is given.
 func (k Key) Text(e Experiment) string {
-	v, ok := k.of(reflect.ValueOf(e))
-	if !ok {
+	if !k.In(e) {
 		return ""
 	}
-	if v.Kind() == reflect.Pointer {
-		if v.IsNil() {
-			return ""
-		}
-		v = v.Elem()
+	if k.backend == "" {
+		return fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface())
 	}
-	return fmt.Sprint(v.Interface())
+	for _, s := range settingsOf(e.Section) {
+		if s.key == k.Name[len(k.backend)+1:] {
+			return s.text
+		}
+	}
+	return k.zero
 }
 
 // Varying are the keys whose values are not the same in all experiments that have them.
@@ -80,45 +165,39 @@ func Varying(all []Experiment) []Key {
 		return nil
 	}
 	var out []Key
-	different := map[int][]int{}
-	for _, k := range ResolvedKeys() {
-		var first any
-		seen := false
-		top := k.path[0]
-		if different[top] == nil {
-			different[top] = representatives(all, top)
-		}
-		for _, i := range different[top] {
-			v, ok := k.of(reflect.ValueOf(&all[i]).Elem())
-			if !ok {
-				continue
-			}
-			if !seen {
-				first, seen = v.Interface(), true
-			} else if !reflect.DeepEqual(first, v.Interface()) {
-				out = append(out, k)
-				break
-			}
+	few := distinct(all)
+	for _, k := range ResolvedKeys(few...) {
+		if k.backend != "" && varies(k, few) || k.backend == "" && k.variesIn(all) {
+			out = append(out, k)
 		}
 	}
 	return out
 }
 
-// representatives are experiments among which every value of a field of the struct
-// occurs that is a pointer: experiments of a study share equal sections. For other
-// fields they are all experiments.
-func representatives(all []Experiment, field int) []int {
-	var out []int
-	seen := map[uintptr]bool{}
-	for i := range all {
-		v := reflect.ValueOf(&all[i]).Elem().Field(field)
-		if v.Kind() == reflect.Pointer {
-			if seen[v.Pointer()] {
-				continue
-			}
-			seen[v.Pointer()] = true
+// varies reports whether a key of a section has several values.
+func varies(k Key, all []Experiment) bool {
+	first := ""
+	seen := false
+	for _, e := range all {
+		if !k.In(e) {
+			continue
 		}
-		out = append(out, i)
+		text := k.Text(e)
+		if seen && text != first {
+			return true
+		}
+		first, seen = text, true
 	}
-	return out
+	return false
+}
+
+// variesIn reports whether a key of every experiment has several values.
+func (k Key) variesIn(all []Experiment) bool {
+	first := reflect.ValueOf(&all[0]).Elem().FieldByIndex(k.path).Interface()
+	for i := range all {
+		if reflect.ValueOf(&all[i]).Elem().FieldByIndex(k.path).Interface() != first {
+			return true
+		}
+	}
+	return false
 }

@@ -130,7 +130,7 @@ func start(ctx context.Context, c config) (backend.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return machine.Backends(c.python)[c.backend].Start(ctx, backend.Spec{
+	return machine.Backends(nil, c.python)[c.backend].Start(ctx, backend.Spec{
 		Model: c.model, Path: resolved.Path, Synthetic: resolved.Synthetic, DType: dtype, Seed: 1,
 		BatchSize: c.batch, MaxContext: c.input + c.output, Options: options,
 	})

@@ -13,6 +13,18 @@ import (
 	"github.com/llenergymeasure/llem/engine/vllm"
 )
 
+// Find returns an engine of a list by name; a nil list is [All]. Of an engine that is not
+// known only the name is.
+func Find(list engine.Descriptors, name string) engine.Descriptor {
+	if list == nil {
+		list = All()
+	}
+	if d, ok := list.Find(name); ok {
+		return *d
+	}
+	return engine.Descriptor{Name: name}
+}
+
 // All returns the engines, in the order of documentation. The first is the default.
 func All() engine.Descriptors {
 	return engine.Descriptors{

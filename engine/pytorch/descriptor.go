@@ -1,7 +1,6 @@
 package pytorch
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -14,13 +13,14 @@ const variable = "LLEM_PYTHON_PYTORCH"
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "PyTorch", Summary: "transformers in a Python worker",
+		Name: Name, Title: "PyTorch", Aliases: []string{"transformers", "torch", "hf"}, Summary: "transformers in a Python worker",
 		Section:  func() engine.Section { return defaults() },
 		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*Section).conflict(j) },
 		Forget:   forget,
 		Settle:   func(s engine.Section, batch, _ int) { s.(*Section).BatchSize = batch },
-		Greedy:   true,
-		GPU:      func(s engine.Section) bool { return s.(*Section).Device != "cpu" },
+		Estimate: estimate,
+		Greedy:   true, HostToo: true,
+		GPU: func(s engine.Section) bool { return s.(*Section).Device != "cpu" },
 		Demands: func(s engine.Section) bool {
 			device := s.(*Section).Device
 			return device != "auto" && device != "cpu"
@@ -50,7 +50,7 @@ func forget(section engine.Section) (anyLength bool) {
 func (s *Section) conflict(j engine.Job) *engine.Conflict {
 	at := func(key, hint, format string, args ...any) *engine.Conflict {
 		key = Name + "." + key
-		return engine.Conflictf(key, hint, "%s %s", key, fmt.Sprintf(format, args...))
+		return engine.Conflictf(key, hint, key+" "+format, args...)
 	}
 	flash := strings.HasPrefix(s.AttnImplementation, "flash_attention_")
 	switch {
@@ -124,4 +124,17 @@ func (s *Section) undivided() string {
 		return "device " + s.Device + ": it takes the first visible GPUs"
 	}
 	return ""
+}
+
+// estimate knows the library's defaults only. What makes the model run otherwise is named.
+func estimate(section engine.Section) engine.Estimate {
+	s := section.(*Section)
+	var unknown []string
+	for _, f := range s.Fields() {
+		if f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" {
+			unknown = append(unknown, f.Key+"="+f.Get().String())
+		}
+	}
+	return engine.Estimate{Attention: s.AttnImplementation, Unknown: strings.Join(unknown, ", "),
+		Quantized: s.Quantization != ""}
 }

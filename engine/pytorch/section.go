@@ -42,7 +42,7 @@ func (s *Section) Fields() []engine.Field {
 		engine.Choice(&s.AttnImplementation, "attn_implementation", "implementation of attention", "sdpa", "eager",
 			"flash_attention_2", "flash_attention_3"),
 		engine.Pattern(&s.Device, "device", "auto, cpu, cuda or cuda:N", `^(auto|cpu|cuda(:(0|[1-9][0-9]{0,8}))?)$`,
-			"auto takes CUDA where there is a GPU", "auto", "cpu", "cuda"),
+			"auto takes CUDA where there is a GPU", "auto", "cpu", "cuda").OfMachine(),
 		engine.Choice(&s.Batching, "batching", "whether a finished sequence makes room at once", "static",
 			"continuous").ZeroMeans("static"),
 		engine.Choice(&s.CacheImplementation, "cache_implementation",

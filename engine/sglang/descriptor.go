@@ -17,6 +17,7 @@ func Descriptor() engine.Descriptor {
 		Name: Name, Title: "SGLang",
 		Section:  func() engine.Section { return new(Section) },
 		Conflict: conflict,
+		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "lmsysorg/sglang", Program: "python3",
 		Install: install, Variable: variable, Packages: []string{"sglang", "torch"},
@@ -31,4 +32,11 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 		return engine.Idle("sglang.speculative_num_steps", "sglang.speculative_algorithm", "another key of speculation")
 	}
 	return engine.TooShort("sglang.context_length", s.ContextLength, j)
+}
+
+func estimate(section engine.Section) engine.Estimate {
+	s := section.(*Section)
+	return engine.Estimate{Quantization: s.Quantization, CacheType: s.KVCacheDType,
+		CacheBits: engine.CacheBits(s.KVCacheDType), Parallel: s.TensorParallelSize, Stages: s.PipelineParallelSize,
+		Copies: s.DataParallelSize, Pool: s.MemFractionStatic, Chunk: s.ChunkedPrefillSize}
 }

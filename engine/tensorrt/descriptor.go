@@ -15,9 +15,10 @@ const (
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "TensorRT-LLM",
+		Name: Name, Title: "TensorRT-LLM", Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
 		Section:  func() engine.Section { return new(Section) },
 		Conflict: conflict,
+		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
 		Program:  "trtllm-serve",
@@ -37,4 +38,11 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 			"tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose what is captured")
 	}
 	return engine.TooShort("tensorrt.max_seq_len", s.MaxSeqLen, j)
+}
+
+func estimate(section engine.Section) engine.Estimate {
+	s := section.(*Section)
+	return engine.Estimate{CacheType: s.KVCacheDType, CacheBits: engine.CacheBits(s.KVCacheDType),
+		Parallel: s.TensorParallelSize, Stages: s.PipelineParallelSize, Pool: s.FreeGPUMemoryFraction,
+		Chunk: s.MaxNumTokens}
 }

@@ -17,6 +17,7 @@ func Descriptor() engine.Descriptor {
 		Name: Name, Title: "vLLM",
 		Section:  func() engine.Section { return new(Section) },
 		Conflict: conflict,
+		Estimate: estimate,
 		Serves:   func(s engine.Section) bool { return s.(*Section).Mode != Offline },
 		Image:    "vllm/vllm-openai", Program: "vllm",
 		Install: install, Variable: variable, Packages: []string{"vllm", "torch"},
@@ -35,4 +36,12 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 			"speculative_model or num_speculative_tokens")
 	}
 	return engine.TooShort("vllm.max_model_len", s.MaxModelLen, j)
+}
+
+func estimate(section engine.Section) engine.Estimate {
+	s := section.(*Section)
+	return engine.Estimate{Quantization: s.Quantization, CacheType: s.KVCacheDType,
+		CacheBits: engine.CacheBits(s.KVCacheDType), Parallel: s.TensorParallelSize, Stages: s.PipelineParallelSize,
+		Copies: s.DataParallelSize, Pool: s.GPUMemoryUtilization, PoolCache: int64(s.KVCacheMemoryBytes),
+		Chunk: s.MaxNumBatchedTokens}
 }

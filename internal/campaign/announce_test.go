@@ -21,23 +21,23 @@ func TestMetricOfARun(t *testing.T) {
 		}
 		return r
 	}
-	failed := rec(result.Measured, study.VLLM)
+	failed := rec(result.Measured, "vllm")
 	failed.Status = result.Failed
-	unequal := rec(result.Measured, study.VLLM)
+	unequal := rec(result.Measured, "vllm")
 	unequal.Warn(note.UnequalWork, "other work")
 	for name, c := range map[string]struct {
 		goal string
 		rec  *result.Record
 		want event.Metric
 	}{
-		"measured": {"", rec(result.Measured, study.VLLM), event.Metric{Name: perToken, Unit: "J", Value: 0.8}},
-		"modelled": {"", rec(result.Modelled, study.Embedded),
+		"measured": {"", rec(result.Measured, "vllm"), event.Metric{Name: perToken, Unit: "J", Value: 0.8}},
+		"modelled": {"", rec(result.Modelled, "embedded"),
 			event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "modelled"}},
-		"simulated": {"", rec(result.Simulated, study.Fake),
+		"simulated": {"", rec(result.Simulated, "fake"),
 			event.Metric{Name: perToken, Unit: "J", Value: 0.8, Origin: "simulated"}},
-		"no energy":    {"", rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
-		"goal":         {power, rec(result.Measured, study.VLLM), event.Metric{Name: power, Unit: "W", Value: 400}},
-		"goal unknown": {power, rec(result.None, study.VLLM), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
+		"no energy":    {"", rec(result.None, "vllm"), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
+		"goal":         {power, rec(result.Measured, "vllm"), event.Metric{Name: power, Unit: "W", Value: 400}},
+		"goal unknown": {power, rec(result.None, "vllm"), event.Metric{Name: speed, Unit: "1/s", Value: 50}},
 		"a failed run": {"", failed, event.Metric{Value: math.NaN()}},
 		"other work":   {"", unequal, event.Metric{Value: math.NaN()}},
 	} {

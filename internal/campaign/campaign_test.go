@@ -18,6 +18,8 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -26,9 +28,9 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// engine is a backend that takes a few milliseconds for a request. It fails the
+// stub is a backend that takes a few milliseconds for a request. It fails the
 // experiments of one batch size.
-type engine struct {
+type stub struct {
 	clock   clock.Clock
 	runs    int
 	failing int
@@ -38,13 +40,13 @@ type engine struct {
 }
 
 // Name is that of the engine it stands for.
-func (e *engine) Name() string { return study.Embedded }
+func (e *stub) Name() string { return "embedded" }
 
 // Probe says that the engine is there.
-func (e *engine) Probe(context.Context) (backend.Info, error) { return backend.Info{}, nil }
+func (e *stub) Probe(context.Context) (backend.Info, error) { return backend.Info{}, nil }
 
 // Start gives the session.
-func (e *engine) Start(_ context.Context, spec backend.Spec) (backend.Session, error) {
+func (e *stub) Start(_ context.Context, spec backend.Spec) (backend.Session, error) {
 	e.started++
 	e.batch = spec.BatchSize
 	if e.batch == e.failing {
@@ -57,18 +59,18 @@ func (e *engine) Start(_ context.Context, spec backend.Spec) (backend.Session, e
 }
 
 // Loaded names a Python, which belongs into the snapshot.
-func (e *engine) Loaded() backend.Loaded {
+func (e *stub) Loaded() backend.Loaded {
 	return backend.Loaded{Info: backend.Info{Device: "cpu", Versions: map[string]string{"python": "3.12.1"}},
 		DType: "float16", TextVocab: 256}
 }
 
 // Tokenize is not needed for synthetic prompts.
-func (e *engine) Tokenize(context.Context, []string) ([][]int32, error) {
+func (e *stub) Tokenize(context.Context, []string) ([][]int32, error) {
 	return nil, errors.New("not here")
 }
 
 // Run makes one step per request.
-func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+func (e *stub) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if e.inRun != nil {
 		e.inRun(ctx)
 	}
@@ -94,16 +96,16 @@ func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 }
 
 // Close has nothing to stop.
-func (e *engine) Close() error { return nil }
+func (e *stub) Close() error { return nil }
 
 // newStudy has experiments of batch size 1, 2, …, n.
 func newStudy(t *testing.T, n int, x study.Execution) *study.Study {
 	t.Helper()
 	s := &study.Study{Name: "test", Execution: x}
 	for i := range n {
-		e := study.DefaultExperiment()
-		e.Model, e.PyTorch = "random:tiny-llama", nil
-		e.Embedded = &study.EmbeddedSection{BatchSize: i + 1, PrefillChunk: 512}
+		e := study.DefaultExperiment(engines.All()[0])
+		e.Model = "random:tiny-llama"
+		e.Section = engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
 		e.Workload = study.Workload{Dataset: "synthetic", Prompts: 2, InputTokens: 4, OutputTokens: 1}
 		e.Warmup.Runs, e.Baseline.Seconds, e.Energy.Sources = 0, 0, "none"
 		s.Experiments = append(s.Experiments, e)
@@ -189,11 +191,11 @@ type campaign struct {
 
 // newCampaign is a study by the virtual time of the test, which must be in a bubble of
 // testing/synctest.
-func newCampaign(t *testing.T, e *engine, s *study.Study) *campaign {
+func newCampaign(t *testing.T, e *stub, s *study.Study) *campaign {
 	t.Helper()
 	e.clock = clock.Virtual()
 	c := &campaign{}
-	c.options = Options{Study: s, Backends: map[string]backend.Backend{study.Embedded: e},
+	c.options = Options{Study: s, Backends: map[string]backend.Backend{"embedded": e},
 		Store:   model.Store{Dir: t.TempDir()},
 		Clock:   e.clock,
 		Results: filepath.Join(t.TempDir(), "results"), Snapshot: &host.Snapshot{SchemaVersion: 1,
@@ -267,7 +269,7 @@ func (c *campaign) checkJournal(t *testing.T, res *result.StudyResult) {
 // TestRun: a study with nothing wrong.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCampaign(t, &engine{}, newStudy(t, 2, study.Execution{Cycles: 2, Order: "interleave"}))
+		c := newCampaign(t, &stub{}, newStudy(t, 2, study.Execution{Cycles: 2, Order: "interleave"}))
 		res := c.check(t.Context(), t, nil)
 		if !res.Complete || res.Planned != 4 || res.OK != 4 || res.Failed != 0 {
 			t.Errorf("complete %v, %d of %d ok, %d failed, want all of 4", res.Complete, res.OK, res.Planned,
@@ -328,7 +330,7 @@ func TestRun(t *testing.T) {
 // TestOneFailureStopsNothing: it is a row with its class and hint.
 func TestOneFailureStopsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCampaign(t, &engine{failing: 2}, newStudy(t, 3, study.DefaultExecution()))
+		c := newCampaign(t, &stub{failing: 2}, newStudy(t, 3, study.DefaultExecution()))
 		res := c.check(t.Context(), t, nil)
 		if res.OK != 2 || res.Failed != 1 || !res.Complete {
 			t.Errorf("%d ok, %d failed, complete %v, want 2, 1, true", res.OK, res.Failed, res.Complete)
@@ -349,7 +351,7 @@ func TestOneFailureStopsNothing(t *testing.T) {
 
 func TestFailFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{failing: 2}
+		e := &stub{failing: 2}
 		c := newCampaign(t, e, newStudy(t, 3, study.DefaultExecution()))
 		c.options.FailFast = true
 		res := c.check(t.Context(), t, nil)
@@ -366,7 +368,7 @@ func TestInterruption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		e := &engine{}
+		e := &stub{}
 		e.inRun = func(context.Context) {
 			if e.batch == 2 {
 				cancel()
@@ -387,7 +389,7 @@ func TestCancelledBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		e := &engine{}
+		e := &stub{}
 		res := newCampaign(t, e, newStudy(t, 2, study.DefaultExecution())).check(ctx, t, context.Canceled)
 		if len(res.Runs) != 0 || e.started != 0 {
 			t.Errorf("%d runs, %d engine starts, want none", len(res.Runs), e.started)
@@ -398,7 +400,7 @@ func TestCancelledBefore(t *testing.T) {
 // TestTimeout: one run that takes too long fails, the next one has its own time.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{}
+		e := &stub{}
 		e.inRun = func(ctx context.Context) {
 			if e.batch == 1 {
 				<-ctx.Done()
@@ -421,7 +423,7 @@ func TestTimeout(t *testing.T) {
 // TestUnwritableResults: nothing starts without a place for its results.
 func TestUnwritableResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{}
+		e := &stub{}
 		c := newCampaign(t, e, newStudy(t, 1, study.DefaultExecution()))
 		if err := os.WriteFile(c.options.Results, nil, 0o600); err != nil {
 			t.Fatal(err)

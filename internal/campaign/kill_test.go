@@ -50,9 +50,9 @@ func number(t *testing.T, variable string, otherwise uint64) uint64 {
 }
 
 // killedStudy has failures in it, which are no reason to run anything again.
-func killedStudy(t *testing.T) (*study.Study, *engine) {
+func killedStudy(t *testing.T) (*study.Study, *stub) {
 	t.Helper()
-	return newStudy(t, 5, study.Execution{Cycles: 8, Order: study.Shuffle, Seed: 3}), &engine{failing: 4}
+	return newStudy(t, 5, study.Execution{Cycles: 8, Order: study.Shuffle, Seed: 3}), &stub{failing: 4}
 }
 
 // TestKilledStudyProcess is the process that is killed.
@@ -69,7 +69,7 @@ func workOn(t *testing.T, root string) {
 	t.Helper()
 	s, e := killedStudy(t)
 	e.clock = clock.Virtual()
-	o := Options{Study: s, Clock: e.clock, Backends: map[string]backend.Backend{study.Embedded: e},
+	o := Options{Study: s, Clock: e.clock, Backends: map[string]backend.Backend{"embedded": e},
 		Store:   model.Store{Dir: filepath.Join(root, "cache")},
 		Results: filepath.Join(root, "results"), Snapshot: &host.Snapshot{SchemaVersion: 1,
 			Unknown: map[string]string{}}}

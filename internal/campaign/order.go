@@ -36,7 +36,7 @@ func Order(s *study.Study) []Planned {
 // serves it if it can, and if that run does not fail.
 func Starts(s *study.Study, runs []Planned, i int) bool {
 	return i == 0 || s.Execution.Restart == study.RestartAlways ||
-		!study.SameEngine(runs[i-1].Experiment, runs[i].Experiment)
+		!study.SameEngine(s.Engine(runs[i].Experiment.Backend), runs[i-1].Experiment, runs[i].Experiment)
 }
 
 // First lists the first runs of a study in their order; 0 is all of them.

@@ -49,7 +49,7 @@ func Problems(s *study.Study) []Problem {
 	}
 	for _, e := range s.Experiments {
 		once(about{"model", e.Backend, e.Model}, func() error {
-			return model.Check(model.Request{Model: e.Model, Format: format(e.Backend)})
+			return model.Check(model.Request{Model: e.Model, Format: formatOf(s, e)})
 		}, func(o study.Experiment) bool { return o.Model == e.Model && o.Backend == e.Backend })
 		once(about{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
 			func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
@@ -57,9 +57,9 @@ func Problems(s *study.Study) []Problem {
 	return out
 }
 
-// format is what a backend loads.
-func format(backend string) string {
-	if backend == study.Embedded {
+// formatOf is what the engine of an experiment loads.
+func formatOf(s *study.Study, e study.Experiment) string {
+	if s.Engine(e.Backend).GGUF {
 		return model.FormatGGUF
 	}
 	return model.FormatHF

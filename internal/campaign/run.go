@@ -20,7 +20,7 @@ func (o *Options) measure(ctx context.Context, f *folder, engines *measure.Engin
 		defer cancel()
 	}
 	return f.add(p, func(log string) (*result.Record, result.Series, error) {
-		out, err := measure.Run(ctx, measure.Options{
+		out, err := measure.Run(ctx, measure.Options{Engine: o.Study.Engine(p.Experiment.Backend),
 			Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
 			Meters: o.Meters, Missing: o.Missing, Warnings: host.Warnings(o.Snapshot), Store: o.Store,
 			Threads:   host.CPUThreads(o.Snapshot),

@@ -174,7 +174,7 @@ func (s *schedule) runAfterPause(ctx context.Context, p Planned, key result.RunK
 // before ends the engine of the last run unless it serves the next one, and says what
 // rest is until then: that of the machine as it was found, or with the engine loaded.
 func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
-	if !s.engines.Serves(next, len(s.Meters) > 0) {
+	if !s.engines.Serves(s.Study.Engine(next.Backend), next, len(s.Meters) > 0) {
 		return s.found, s.engines.Close()
 	}
 	loaded := map[string]rest{}

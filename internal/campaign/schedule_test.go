@@ -59,7 +59,7 @@ func TestLatinSquare(t *testing.T) {
 // TestResume: what was made is not made again; what was interrupted is.
 func TestResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{failing: 2}
+		e := &stub{failing: 2}
 		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 2, Order: study.Interleave}))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		runs := 0
@@ -109,7 +109,7 @@ func TestResume(t *testing.T) {
 // TestResumeInParallel: two processes do not write to one study.
 func TestResumeInParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCampaign(t, &engine{}, newStudy(t, 1, study.Execution{Cycles: 1, Order: study.Sequential}))
+		c := newCampaign(t, &stub{}, newStudy(t, 1, study.Execution{Cycles: 1, Order: study.Sequential}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil {
 			t.Fatal(err)
@@ -131,7 +131,7 @@ func TestResumeInParallel(t *testing.T) {
 // folder that is missing is made again.
 func TestTornJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{}
+		e := &stub{}
 		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: study.Sequential}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil {
@@ -162,7 +162,7 @@ func TestTornJournal(t *testing.T) {
 // TestCircuitBreaker: a backend that keeps failing is left out, and made up for.
 func TestCircuitBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{failing: 1}
+		e := &stub{failing: 1}
 		c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: study.Sequential, MaxFailures: 2}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil || e.started != 2 || res.Failed != 2 || res.LeftOut != 6 || res.Left != 6 || res.Complete ||
@@ -187,7 +187,7 @@ func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := study.Execution{Cycles: 2, Order: study.Interleave,
 			Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 4}}
-		c := newCampaign(t, &engine{failing: 2}, newStudy(t, 2, x))
+		c := newCampaign(t, &stub{failing: 2}, newStudy(t, 2, x))
 		res, err := Run(t.Context(), c.options)
 		if err != nil || res.OK != 4 || res.Failed != 2 {
 			t.Errorf("%v, %d ok, %d failed, want 4 cycles of what works and 2 of what fails", err, res.OK, res.Failed)
@@ -204,7 +204,7 @@ func TestUntil(t *testing.T) {
 // more time can be given.
 func TestStudyTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &engine{}
+		e := &stub{}
 		e.inRun = func(ctx context.Context) {
 			if e.batch == 2 {
 				<-ctx.Done()
@@ -241,7 +241,7 @@ func TestStudyTimeout(t *testing.T) {
 // TestGap: a fixed pause is made, recorded, and left out on demand.
 func TestGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCampaign(t, &engine{},
+		c := newCampaign(t, &stub{},
 			newStudy(t, 2, study.Execution{Cycles: 1, Order: study.Sequential,
 				Gap: study.Gap{Mode: study.GapFixed, Seconds: 3600}}))
 		res, err := Run(t.Context(), c.options)
@@ -424,7 +424,7 @@ func TestBreakerIsPerModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		study2 := newStudy(t, 2, study.Execution{Cycles: 2, Order: study.Sequential, MaxFailures: 2})
 		study2.Experiments[1].Model = "random:tiny-qwen2"
-		res, err := Run(t.Context(), newCampaign(t, &engine{failing: 1}, study2).options)
+		res, err := Run(t.Context(), newCampaign(t, &stub{failing: 1}, study2).options)
 		if err != nil || res.OK != 2 || res.Failed != 2 || res.LeftOut != 0 {
 			t.Errorf("%v, %d ok, %d failed, %d left out, want the other model's runs to be made", err, res.OK,
 				res.Failed,
@@ -439,7 +439,7 @@ func TestPrecision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := study.Execution{Cycles: 2, Order: study.LatinSquare,
 			Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 3}}
-		c := newCampaign(t, &engine{}, newStudy(t, 1, x))
+		c := newCampaign(t, &stub{}, newStudy(t, 1, x))
 		res, err := Run(t.Context(), c.options)
 		if err != nil {
 			t.Fatal(err)
@@ -485,7 +485,7 @@ func TestInputsAreFrozen(t *testing.T) {
 		write("{\"prompt\": \"one\"}\n")
 		s := newStudy(t, 1, study.Execution{Cycles: 1, Order: study.Sequential})
 		s.Experiments[0].Workload.Dataset = data
-		c := newCampaign(t, &engine{}, s)
+		c := newCampaign(t, &stub{}, s)
 		card, driver := "NVIDIA H100", "570.1"
 		c.options.Snapshot.GPUs = []host.GPU{{Name: &card, DriverVersion: &driver}}
 		ctx, cancel := context.WithCancel(t.Context())

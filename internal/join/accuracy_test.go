@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -77,7 +78,7 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 		m.Given += int64(q.PromptTokens)
 		m.Asked += int64(q.OutputTokens)
 	}
-	rec := &result.Record{Config: study.DefaultExperiment(), Energy: result.Energy{Provenance: result.None}}
+	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Energy: result.Energy{Provenance: result.None}}
 	Compute(m, rec, nil)
 	o := outcome{point: p, rec: rec}
 	if q := rec.Energy.TotalJ; q != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -45,7 +46,7 @@ func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Prof
 		Resident: attribute.Window(out.Resident.Window)}
 	m.SetTrace(Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace))
 	m.SetDevices(out.Devices, nil, map[string]*power.Profile{"gpu0": profile})
-	rec := &result.Record{Config: study.DefaultExperiment(), Energy: result.Energy{Provenance: result.None}}
+	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Energy: result.Energy{Provenance: result.None}}
 	Compute(m, rec, nil)
 	return rec, out
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -90,7 +91,7 @@ func handmade(batches, prefill int64) *Material {
 // joined computes the record of some material.
 func joined(t *testing.T, m *Material) (*result.Record, []result.RequestRow) {
 	t.Helper()
-	rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{Repeats: 1},
+	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Window: &result.Window{Repeats: 1},
 		Energy: result.Energy{Provenance: result.None}}
 	rows := Compute(m, rec, nil)
 	if rec.Energy.TotalJ == nil {
@@ -196,7 +197,7 @@ func TestHarnessShare(t *testing.T) {
 		if q.bare {
 			m.Bare = attribute.Window{Start: 2000 * ms, End: 5000 * ms}
 		}
-		rec := &result.Record{Config: study.DefaultExperiment(), Window: &result.Window{},
+		rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Window: &result.Window{},
 			Harness: &result.Harness{CPUS: 0.5, HostCPUS: q.host}}
 		Compute(m, rec, nil)
 		switch got := rec.Harness.EnergyJ; {

@@ -4,7 +4,6 @@
 package machine
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,13 +12,8 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/engine/embedded"
-	"github.com/llenergymeasure/llem/engine/fake"
-	"github.com/llenergymeasure/llem/engine/llamacpp"
-	"github.com/llenergymeasure/llem/engine/pytorch"
-	"github.com/llenergymeasure/llem/engine/sglang"
-	"github.com/llenergymeasure/llem/engine/tensorrt"
-	"github.com/llenergymeasure/llem/engine/vllm"
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors"
@@ -52,7 +46,8 @@ type Machine struct {
 
 // Open finds engines and sensors. Nothing is left open after an error.
 func Open(ctx context.Context, o Options) (*Machine, error) {
-	m := &Machine{Backends: Backends(o.Python), end: func() {}}
+	env := engine.Env{Python: o.Python, Getenv: os.Getenv}
+	m := &Machine{end: func() {}}
 	switch {
 	case o.Needs.Simulated:
 		gpu, end, err := simulate(ctx)
@@ -60,10 +55,11 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 			return nil, err
 		}
 		m.own, m.Missing, m.end = gpu.meters, gpu.missing, end
-		m.Backends[fake.Name] = fake.Backend{Simulation: gpu.path}
+		env.Simulation = gpu.path
 	case o.Needs.Power:
 		m.own, m.Missing = Meters(ctx, o.Estimate, o.Needs.Remotes...)
 	}
+	m.Backends = backends(o.Needs.Known, env)
 	m.Meters = slices.Concat(m.own, o.Meters)
 	if err := distinct(m.Meters); err != nil {
 		m.Close()
@@ -115,23 +111,22 @@ func (n Needs) Available(backends map[string]backend.Backend) error {
 	return errs
 }
 
-// Backends are the engines of this program by name. Engines that cannot share an
-// environment get one of their own from LLEM_PYTHON_PYTORCH, LLEM_PYTHON_VLLM,
-// LLEM_PYTHON_SGLANG and LLEM_PYTHON_TENSORRT; others use python. LLEM_LLAMA_SERVER is
-// the path of llama.cpp's server.
-func Backends(python string) map[string]backend.Backend {
-	own := func(name string) string {
-		return cmp.Or(os.Getenv("LLEM_PYTHON_"+strings.ToUpper(name)), python)
+// Backends are the engines by name. Engines that cannot share an environment have one of
+// their own by their variable, such as LLEM_PYTHON_VLLM; others use python. A nil list is all
+// engines of this program.
+func Backends(list engine.Descriptors, python string) map[string]backend.Backend {
+	return backends(list, engine.Env{Python: python, Getenv: os.Getenv})
+}
+
+func backends(list engine.Descriptors, env engine.Env) map[string]backend.Backend {
+	out := map[string]backend.Backend{}
+	if list == nil {
+		list = engines.All()
 	}
-	return map[string]backend.Backend{
-		embedded.Name: embedded.Backend{},
-		fake.Name:     fake.Backend{},
-		llamacpp.Name: llamacpp.New(os.Getenv("LLEM_LLAMA_SERVER")),
-		pytorch.Name:  pytorch.Backend{Python: own(pytorch.Name)},
-		sglang.Name:   sglang.New(own(sglang.Name)),
-		tensorrt.Name: tensorrt.New(own(tensorrt.Name)),
-		vllm.Name:     vllm.New(own(vllm.Name)),
+	for _, d := range list {
+		out[d.Name] = d.New(env)
 	}
+	return out
 }
 
 // nvmlLibrary names another libnvidia-ml.so.1 than the system's, for tests.

@@ -16,7 +16,7 @@ import (
 // The others are given it; their tests look at the requests.
 func TestSamplingIsRefused(t *testing.T) {
 	sample := []string{vllm.Name, sglang.Name, tensorrt.Name, llamacpp.Name}
-	for name := range Backends("") {
+	for name := range Backends(nil, "") {
 		if slices.Contains(sample, name) {
 			continue
 		}
@@ -29,8 +29,8 @@ func TestSamplingIsRefused(t *testing.T) {
 }
 
 func TestBackendsKnowTheirNames(t *testing.T) {
-	backends := Backends("")
-	for _, name := range []string{study.Embedded, study.PyTorch} {
+	backends := Backends(nil, "")
+	for _, name := range []string{"embedded", "pytorch"} {
 		if b := backends[name]; b == nil || b.Name() != name {
 			t.Errorf("backend %s is %+v", name, b)
 		}

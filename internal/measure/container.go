@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -12,15 +13,15 @@ import (
 
 // ContainerOf is the container that an experiment asks for, with no GPUs yet; nil is a
 // process of this machine. It refuses an engine that cannot run in one.
-func ContainerOf(e study.Experiment) (*backend.Container, error) {
+func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, error) {
 	switch {
 	case e.Runner != study.RunContainer:
 		return nil, nil
-	case e.Backend == study.Fake:
+	case d.Simulated:
 		return nil, note.Failf(note.ClassConfig, "leave out runner, or choose another backend",
-			"the fake backend runs in no container: it computes nothing")
+			"the %s backend runs in no container: it computes nothing", e.Backend)
 	}
-	c := &backend.Container{Image: e.Image(), Program: e.Program()}
+	c := &backend.Container{Image: e.Image(d.Image), Program: e.Program(d.Program)}
 	if e.Container.Client != study.ClientAuto {
 		c.Client = e.Container.Client
 	}
@@ -29,11 +30,11 @@ func ContainerOf(e study.Experiment) (*backend.Container, error) {
 
 // container is where the engine runs.
 func (d *desk) container() *backend.Container {
-	c, err := ContainerOf(d.Experiment)
+	c, err := ContainerOf(d.Engine, d.Experiment)
 	if c == nil || err != nil { // which prepare has refused
 		return nil
 	}
-	c.GPUs = gpusFor(d.Experiment, d.gpuUUIDs(), hasDriver())
+	c.GPUs = gpusFor(d.Engine, d.Experiment.Section, d.gpuUUIDs(), hasDriver())
 	return c
 }
 
@@ -57,14 +58,14 @@ func hasDriver() bool {
 }
 
 // gpusFor are the GPUs that an experiment's container may use: those that are measured.
-func gpusFor(e study.Experiment, measured []string, driver bool) []string {
-	if e.Backend == study.Embedded || e.PyTorch != nil && e.PyTorch.Device == "cpu" {
+func gpusFor(d engine.Descriptor, section engine.JSON, measured []string, driver bool) []string {
+	if !d.MayUseGPU(section) {
 		return nil
 	}
 	if len(measured) > 0 {
 		return measured
 	}
-	if driver || e.PyTorch != nil && e.PyTorch.Device != "auto" {
+	if driver || d.DemandsGPU(section) {
 		return []string{"all"}
 	}
 	return nil // there is none to be seen

@@ -5,12 +5,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/engine/pytorch"
 	"github.com/llenergymeasure/llem/study"
 )
 
 func TestGPUsOfContainer(t *testing.T) {
 	torch := func(device string) study.Experiment {
-		return study.Experiment{Backend: study.PyTorch, PyTorch: &study.PyTorchSection{Device: device}}
+		return study.Experiment{Backend: "pytorch", Section: engine.Encode(&pytorch.Section{BatchSize: 1,
+			AttnImplementation: "sdpa", Device: device})}
 	}
 	two := []string{"GPU-a", "GPU-b"}
 	tests := []struct {
@@ -20,17 +24,17 @@ func TestGPUsOfContainer(t *testing.T) {
 		driver   bool
 		want     []string
 	}{
-		{"embedded", study.Experiment{Backend: study.Embedded}, two, true, nil},
+		{"embedded", study.Experiment{Backend: "embedded", Section: "{}"}, two, true, nil},
 		{"on the processor", torch("cpu"), two, true, nil},
 		{"measured", torch("auto"), two, true, two},
 		{"asked for, not measured", torch("cuda"), nil, false, []string{"all"}},
-		{"server, not measured", study.Experiment{Backend: study.VLLM}, nil, true, []string{"all"}},
+		{"server, not measured", study.Experiment{Backend: "vllm", Section: "{}"}, nil, true, []string{"all"}},
 		{"no driver", torch("auto"), nil, false, nil},
-		{"server without a driver", study.Experiment{Backend: study.LlamaCpp}, nil, false, nil},
+		{"server without a driver", study.Experiment{Backend: "llamacpp", Section: "{}"}, nil, false, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, gpusFor(test.e, test.measured, test.driver)); diff != "" {
+			if diff := cmp.Diff(test.want, gpusFor(engines.Find(nil, test.e.Backend), test.e.Section, test.measured, test.driver)); diff != "" {
 				t.Errorf("GPUs (-want +got):\n%s", diff)
 			}
 		})

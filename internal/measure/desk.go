@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/note"
@@ -18,8 +19,10 @@ import (
 // Options is what one run needs.
 type Options struct {
 	Experiment study.Experiment
-	Cycle      int
-	Backend    backend.Backend
+	// Engine describes the engine of the experiment.
+	Engine  engine.Descriptor
+	Cycle   int
+	Backend backend.Backend
 	// Meters are open for the whole study; Missing explains those that are not.
 	Meters  []power.Meter
 	Missing []power.Unavailable

@@ -211,16 +211,16 @@ func TestNoSensor(t *testing.T) {
 	nvml := []power.Unavailable{power.NoSensor("nvml", "no driver", "load it")}
 	for name, q := range map[string]struct {
 		device string
-		meters func(*engine) []power.Meter
+		meters func(*stub) []power.Meter
 		source string
 		want   string
 	}{
 		"no meters, cpu": {"cpu", nil, "auto",
 			"no CPU power sensor can be read here; for a rough modelled value add --estimate"},
 		"no meters, gpu": {"cuda", nil, "auto", "no GPU power sensor can be read here; nvml: no driver (try: load it)"},
-		"another kind": {"cuda", func(e *engine) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "auto",
+		"another kind": {"cuda", func(e *stub) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "auto",
 			"the model ran on the gpu: no GPU power sensor can be read here; nvml: no driver (try: load it)"},
-		"not wanted": {"cpu", func(e *engine) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "none",
+		"not wanted": {"cpu", func(e *stub) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "none",
 			"energy.sources is none"},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestNoSensor(t *testing.T) {
 			l.loaded.Device, l.loaded.DeviceUUIDs = q.device, nil
 			l.options.Missing, l.options.Experiment.Energy.Sources = nvml, q.source
 			if q.meters != nil {
-				l.options.Meters = q.meters(l.engine)
+				l.options.Meters = q.meters(l.stub)
 			}
 			e := l.measure(t, result.OK).Energy
 			if e.Provenance != result.None || e.Reason != q.want {
@@ -245,11 +245,11 @@ func TestNoSensor(t *testing.T) {
 func TestSensorFaults(t *testing.T) {
 	lost := errors.New("the GPU has fallen off the bus")
 	for name, q := range map[string]struct {
-		spoil   func(*engine, *meter)
+		spoil   func(*stub, *meter)
 		reason  string
 		warning note.Code
 	}{
-		"dies in the window": {func(e *engine, m *meter) {
+		"dies in the window": {func(e *stub, m *meter) {
 			dead := func() error {
 				if _, ok := e.limits(); ok {
 					return lost
@@ -269,7 +269,7 @@ func TestSensorFaults(t *testing.T) {
 				return r, nil
 			}
 		}, "no counter readings on both sides of the window", "sensor_error"},
-		"series dies, no counter": {func(e *engine, m *meter) {
+		"series dies, no counter": {func(e *stub, m *meter) {
 			m.counters = noCounters
 			m.poll = func(s []power.Sample) ([]power.Sample, error) {
 				if _, ok := e.limits(); ok {
@@ -278,7 +278,7 @@ func TestSensorFaults(t *testing.T) {
 				return s, nil
 			}
 		}, "power series", "sensor_error"},
-		"counter reset": {func(e *engine, m *meter) {
+		"counter reset": {func(e *stub, m *meter) {
 			m.counters = func(r []power.Reading) ([]power.Reading, error) {
 				for i := range r {
 					if _, ok := e.limits(); !ok {
@@ -288,11 +288,11 @@ func TestSensorFaults(t *testing.T) {
 				return r, nil
 			}
 		}, "went backwards: it was reset during the run", "sensor_error"},
-		"dropout, no counter": {func(e *engine, m *meter) {
+		"dropout, no counter": {func(e *stub, m *meter) {
 			m.counters = noCounters
 			m.poll = func(s []power.Sample) ([]power.Sample, error) { return drop(e, s), nil }
 		}, "covers only", "series_gaps"},
-		"counter and series disagree": {func(_ *engine, m *meter) {
+		"counter and series disagree": {func(_ *stub, m *meter) {
 			m.counters = func(r []power.Reading) ([]power.Reading, error) {
 				for i := range r {
 					r[i].Energy += r[i].Energy / 2
@@ -304,7 +304,7 @@ func TestSensorFaults(t *testing.T) {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			m := l.newMeter(gpu0)
-			q.spoil(l.engine, m)
+			q.spoil(l.stub, m)
 			l.options.Meters = []power.Meter{m}
 			r := l.measure(t, result.OK)
 			e := r.Energy
@@ -325,7 +325,7 @@ func TestSensorFaults(t *testing.T) {
 }
 
 // drop takes out the samples of 200 ms of the steps.
-func drop(e *engine, samples []power.Sample) []power.Sample {
+func drop(e *stub, samples []power.Sample) []power.Sample {
 	t, ok := e.limits()
 	var kept []power.Sample
 	for _, s := range samples {
@@ -342,7 +342,7 @@ func TestDropoutWithCounter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		m := l.newMeter(gpu0)
-		m.poll = func(s []power.Sample) ([]power.Sample, error) { return drop(l.engine, s), nil }
+		m.poll = func(s []power.Sample) ([]power.Sample, error) { return drop(l.stub, s), nil }
 		l.options.Meters = []power.Meter{m}
 		r := l.withEnergy(t)
 		near(t, "total_j", r.Energy.TotalJ.Value, truth(r.Window), half(r.Energy.TotalJ)/0.8)

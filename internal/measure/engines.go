@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -47,8 +48,8 @@ type liveEngine struct {
 // Serves says whether the engine that is kept can run an experiment. Metered says that
 // there are sensors: then the idle power from before the engine's start must not be
 // older than the experiment allows.
-func (e *Engines) Serves(x study.Experiment, metered bool) bool {
-	if e == nil || e.kept == nil || !study.SameEngine(e.kept.serves, x) {
+func (e *Engines) Serves(d engine.Descriptor, x study.Experiment, metered bool) bool {
+	if e == nil || e.kept == nil || !study.SameEngine(d, e.kept.serves, x) {
 		return false
 	}
 	if !metered || x.Energy.Sources == "none" || x.Baseline.Seconds == 0 {

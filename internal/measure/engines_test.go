@@ -18,14 +18,14 @@ import (
 
 // adaptable is an engine that prints a line when it takes other settings.
 type adaptable struct {
-	*engine
+	*stub
 	refuses error
 	adapted int
 }
 
 // Start gives the session that can adapt.
 func (a *adaptable) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	if _, err := a.engine.Start(ctx, spec); err != nil {
+	if _, err := a.stub.Start(ctx, spec); err != nil {
 		return nil, err
 	}
 	return a, a.print("started")
@@ -53,7 +53,7 @@ func (a *adaptable) print(line string) error {
 // reuseLab measures one run after the other on engines that may be kept.
 func reuseLab(t *testing.T) (*lab, *adaptable, func() *result.Record) {
 	l := newLab(t)
-	a := &adaptable{engine: l.engine}
+	a := &adaptable{stub: l.stub}
 	l.options.Backend, l.options.Engines = a, &Engines{Clock: l.clock}
 	l.options.Meters = []power.Meter{l.newMeter(gpu0)}
 	l.options.Experiment.Baseline = study.Baseline{Seconds: 0.3, ResidentSeconds: 0.2, MaxAgeSeconds: 60}

@@ -130,7 +130,7 @@ func (d *desk) listedGPUs() []string {
 // estimatedBytes is weights and cache by the shape; nil where it is not known.
 func (c *collected) estimatedBytes() *int64 {
 	e := c.input.experiment
-	if p := e.PyTorch; p != nil && p.Quantization != "" {
+	if c.input.engine.Knows(e.Section).Quantized {
 		return nil // the shape alone says nothing of quantised weights
 	}
 	if c.input.model.ConfigErr != nil {

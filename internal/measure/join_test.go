@@ -93,7 +93,7 @@ func TestBatchesOfARepeatedWorkload(t *testing.T) {
 	for prompts := 1; prompts <= 12; prompts++ {
 		for batch := 1; batch <= 12; batch++ {
 			d := &desk{Options: newLab(t).options, record: &result.Record{}}
-			d.Experiment.Workload.Prompts, d.Experiment.Embedded.BatchSize = prompts, batch
+			d.Experiment.Workload.Prompts, d.Experiment.Section = prompts, batchOf(batch)
 			d.Experiment.Energy.MinWindow, d.Meters = 1, []power.Meter{&meter{}}
 			var requests []workload.Request
 			for i := range prompts {
@@ -112,7 +112,7 @@ func TestBatchesOfARepeatedWorkload(t *testing.T) {
 			if once := w.repeated(3); len(once.Rounds()) != 1 {
 				t.Errorf("a closed loop stops %d times", len(once.Rounds()))
 			}
-			if d.Experiment.Embedded.BatchSize != batch {
+			if d.Experiment.BatchSize() != batch {
 				t.Fatal("the experiment itself was changed")
 			}
 		}
@@ -157,7 +157,7 @@ func TestRepeatedWorkload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		x := &l.options.Experiment
-		x.Warmup.Runs, x.Energy.MinWindow, x.Embedded.BatchSize = 1, 0.6, 3
+		x.Warmup.Runs, x.Energy.MinWindow, x.Section = 1, 0.6, batchOf(3)
 		l.warm, l.batch = 100*time.Millisecond, 3
 		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
 		out, err := Run(t.Context(), l.options)
@@ -188,7 +188,7 @@ func TestRepeatedWorkload(t *testing.T) {
 			t.Errorf("warnings %+v", r.Warnings)
 		}
 		once := newLab(t)
-		once.options.Experiment.Embedded.BatchSize = 3
+		once.options.Experiment.Section = batchOf(3)
 		if hash := once.measure(t, result.OK).WorkloadHash; hash != r.WorkloadHash {
 			t.Errorf("workload hash %s, want that of the workload itself, %s", r.WorkloadHash, hash)
 		}

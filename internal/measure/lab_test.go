@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/note"
@@ -43,8 +46,8 @@ const (
 	outputLen   = 11 // one token of prefill, ten of decoding
 )
 
-// engine is a backend with one session; the fields are its faults.
-type engine struct {
+// stub is a backend with one session; the fields are its faults.
+type stub struct {
 	loaded backend.Loaded
 	edit   func(*backend.Log)                            // what it does differently
 	run    func(context.Context, backend.Workload) error // instead of running in the window
@@ -67,13 +70,13 @@ type engine struct {
 }
 
 // Name is that of the engine it stands for.
-func (e *engine) Name() string { return study.Embedded }
+func (e *stub) Name() string { return "embedded" }
 
 // Probe says that the engine is there.
-func (e *engine) Probe(context.Context) (backend.Info, error) { return e.loaded.Info, nil }
+func (e *stub) Probe(context.Context) (backend.Info, error) { return e.loaded.Info, nil }
 
 // Start gives the session.
-func (e *engine) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+func (e *stub) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
 	e.spec = spec
 	if e.refuse != nil {
 		return nil, e.refuse
@@ -85,16 +88,16 @@ func (e *engine) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 }
 
 // Loaded is as the test says.
-func (e *engine) Loaded() backend.Loaded { return e.loaded }
+func (e *stub) Loaded() backend.Loaded { return e.loaded }
 
 // Close counts.
-func (e *engine) Close() error {
+func (e *stub) Close() error {
 	e.closed++
 	return nil
 }
 
 // Tokenize makes one token of each byte.
-func (e *engine) Tokenize(_ context.Context, texts []string) ([][]int32, error) {
+func (e *stub) Tokenize(_ context.Context, texts []string) ([][]int32, error) {
 	out := make([][]int32, len(texts))
 	for i, text := range texts {
 		for _, b := range []byte(text) {
@@ -105,7 +108,7 @@ func (e *engine) Tokenize(_ context.Context, texts []string) ([][]int32, error) 
 }
 
 // Run passes the time of warm-ups and follows the schedule in the window.
-func (e *engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
+func (e *stub) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if w.Finished == nil {
 		e.warmed++
 		return &backend.Log{}, clock.Sleep(ctx, e.warm)
@@ -132,7 +135,7 @@ const batchTime = prefillTime + (outputLen-1)*decodeTime
 
 // schedule lays the steps out. The lock makes every power sample see either an
 // idle past or the schedule.
-func (e *engine) schedule(w backend.Workload) *backend.Log {
+func (e *stub) schedule(w backend.Workload) *backend.Log {
 	size := e.batch
 	if size == 0 {
 		size = len(w.Requests)
@@ -176,14 +179,14 @@ func scheduleBatch(log *backend.Log, start int64, batch []backend.Prompt, output
 
 // limits are the start of the steps, the end of the first prefill and the end of all;
 // ok says that there is a schedule.
-func (e *engine) limits() (limits [3]int64, ok bool) {
+func (e *stub) limits() (limits [3]int64, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return [3]int64{e.start, e.start + int64(prefillTime), e.start + int64(e.batches)*int64(batchTime)}, e.start != 0
 }
 
 // watts is the true power at an instant.
-func (e *engine) watts(at int64) float64 {
+func (e *stub) watts(at int64) float64 {
 	if e.bareW > 0 && e.bare(at) {
 		return e.bareW
 	}
@@ -197,7 +200,7 @@ func (e *engine) watts(at int64) float64 {
 }
 
 // bare says that the engine had not been started yet.
-func (e *engine) bare(at int64) bool {
+func (e *stub) bare(at int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.loadAt == 0 || at < e.loadAt
@@ -226,7 +229,7 @@ type meter struct {
 }
 
 // newMeter is a sensor of devices that all draw the power of the schedule.
-func (e *engine) newMeter(devices ...power.Device) *meter {
+func (e *stub) newMeter(devices ...power.Device) *meter {
 	var opened int64
 	o := powertest.FakeOptions{GPUs: len(devices), Spacing: 5 * time.Millisecond, Now: func() int64 {
 		now := e.clock.Mono()
@@ -288,7 +291,7 @@ var (
 
 // lab is one run to make.
 type lab struct {
-	*engine
+	*stub
 	options Options
 	events  []event.Event
 	eventMu sync.Mutex
@@ -298,14 +301,14 @@ type lab struct {
 // virtual time of the test, which must be in a bubble of testing/synctest.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	e := study.DefaultExperiment()
-	e.Model, e.PyTorch = "random:tiny-llama", nil
+	e := study.DefaultExperiment(engines.All()[0])
+	e.Model = "random:tiny-llama"
 	e.Workload = study.Workload{Dataset: "synthetic", Prompts: 3, InputTokens: promptLen, OutputTokens: outputLen}
 	e.Warmup.Runs, e.Baseline = 0, study.Baseline{ResidentSeconds: 0.2}
-	l := &lab{engine: &engine{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"},
+	l := &lab{stub: &stub{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"},
 		DType: "float16", Threads: 2,
 		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}, clock: clock.Virtual()}}
-	l.options = Options{Experiment: e, Cycle: 1, Backend: l.engine, Store: model.Store{Dir: t.TempDir()},
+	l.options = Options{Experiment: e, Engine: engines.All()[0], Cycle: 1, Backend: l.stub, Store: model.Store{Dir: t.TempDir()},
 		Clock: l.clock,
 		Emit:  l.observe}
 	return l
@@ -358,4 +361,9 @@ func warned(r *result.Record, code note.Code) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// batchOf is a section with a batch size.
+func batchOf(n int) engine.JSON {
+	return engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, n))
 }

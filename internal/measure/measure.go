@@ -156,7 +156,7 @@ func (d *desk) meterWarnings() {
 func newRecord(o Options) *result.Record {
 	runner, image := study.RunProcess, ""
 	if o.Experiment.Runner == study.RunContainer {
-		runner, image = study.RunContainer, o.Experiment.Image()
+		runner, image = study.RunContainer, o.Experiment.Image(o.Engine.Image)
 	}
 	return &result.Record{
 		SchemaVersion: result.SchemaVersion, Program: o.Program, ID: o.Experiment.ID(), Cycle: o.Cycle,

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
@@ -15,6 +16,7 @@ import (
 // input is the model as the engine takes it, and the prompts.
 type input struct {
 	experiment study.Experiment
+	engine     engine.Descriptor
 	model      model.Resolved
 	// prompts are empty where they are made of token ids.
 	prompts []workload.Prompt
@@ -22,9 +24,9 @@ type input struct {
 
 // prepare resolves the model and reads the data set, before anything is started.
 func (d *desk) prepare(ctx context.Context) (input, error) {
-	in := input{experiment: d.Experiment}
+	in := input{experiment: d.Experiment, engine: d.Engine}
 	d.phase(event.Prepare, d.Experiment.Model)
-	if _, err := ContainerOf(d.Experiment); err != nil {
+	if _, err := ContainerOf(d.Engine, d.Experiment); err != nil {
 		return in, err
 	}
 	if err := d.readPrompts(&in); err != nil {
@@ -76,7 +78,7 @@ func (d *desk) readPrompts(in *input) error {
 
 // takesGGUF reports whether the engine reads a .gguf file, which has its type of weights.
 func (in input) takesGGUF() bool {
-	return in.experiment.Backend == study.Embedded || in.experiment.Backend == study.LlamaCpp
+	return in.engine.GGUF
 }
 
 // checkDType refuses a dtype that a finished GGUF file does not have.
@@ -102,7 +104,7 @@ func (in input) dtype() string {
 	case in.takesGGUF():
 		return "mixed"
 	}
-	return "bfloat16"
+	return in.engine.UsualDType()
 }
 
 // shape turns prompts into token ids of exact length.

@@ -27,7 +27,7 @@ func TestSlowWarmUp(t *testing.T) {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
 			x := &l.options.Experiment
-			x.Warmup.Runs, x.Energy.MinWindow, x.Embedded.BatchSize = 1, q.want, 3
+			x.Warmup.Runs, x.Energy.MinWindow, x.Section = 1, q.want, batchOf(3)
 			l.warm, l.batch = q.warm, 3
 			l.options.Meters = []power.Meter{l.newMeter(gpu0)}
 			r := l.withEnergy(t)

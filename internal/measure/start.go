@@ -2,11 +2,13 @@ package measure
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
@@ -27,7 +29,7 @@ type running struct {
 // else a new one, after a look at the machine without it. The engine that is returned
 // beside an error has to be finished, too.
 func (d *desk) obtain(ctx context.Context, in input, p *tenants.Processes) (*running, idles, error) {
-	if d.Engines.Serves(d.Experiment, len(d.Meters) > 0) {
+	if d.Engines.Serves(d.Engine, d.Experiment, len(d.Meters) > 0) {
 		e := &running{liveEngine: d.Engines.kept}
 		d.Engines.kept = nil
 		known, err := d.adapt(ctx, e, in, p)
@@ -119,7 +121,7 @@ func (d *desk) spec(in input, log string) backend.Spec {
 	return backend.Spec{
 		Model: e.Model, Path: in.model.Path, Synthetic: in.model.Synthetic, DType: in.dtype(), Seed: e.Seed,
 		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
-		Decoding: backend.Decoding(e.Decoding), Options: e.Section(), LogPath: log, Container: d.container(),
+		Decoding: backend.Decoding(e.Decoding), Options: json.RawMessage(e.Section), LogPath: log, Container: d.container(),
 		Progress: func(phase string, fraction float64) {
 			d.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
 		},
@@ -134,22 +136,9 @@ func (d *desk) engineSettings() study.Experiment {
 	if d.minWindow() > 0 {
 		size = min(size, e.Workload.Prompts)
 	}
-	switch e.Backend {
-	case study.Embedded:
-		own := *e.Embedded
-		own.BatchSize = size
-		if own.Threads == 0 {
-			own.Threads = d.Threads
-		}
-		e.Embedded = &own
-	case study.PyTorch:
-		own := *e.PyTorch
-		own.BatchSize = size
-		e.PyTorch = &own
-	case study.Fake:
-		own := *e.Fake
-		own.BatchSize = size
-		e.Fake = &own
+	if s, err := d.Engine.Read(e.Section); err == nil && d.Engine.Settle != nil {
+		d.Engine.Settle(s, size, d.Threads)
+		e.Section = engine.Encode(s)
 	}
 	return e
 }
@@ -160,7 +149,7 @@ func (d *desk) ready(e *running, began int64) {
 	e.loaded = e.session.Loaded()
 	d.record.Timing.LoadS = d.Clock.Since(began)
 	code := note.Engine
-	if d.Experiment.Backend == study.Fake {
+	if d.Engine.Simulated {
 		code = note.Simulated
 	}
 	for _, n := range e.loaded.Notes {

@@ -38,6 +38,7 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	needs.engines = s.Engines
 	needs.Learn(o.Results)
 	problems, err := o.preflight(ctx, s, needs)
 	if err != nil {

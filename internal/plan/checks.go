@@ -24,14 +24,14 @@ const hubPatience = 5 * time.Second
 func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error) {
 	type pair struct{ backend, model string }
 	seen, names := map[pair]bool{}, []string{}
-	few := &study.Study{Execution: s.Execution}
+	few := &study.Study{Execution: s.Execution, Engines: s.Engines}
 	for i := range s.Experiments {
 		x := s.Experiments[i]
 		if seen[pair{x.Backend, x.Model}] {
 			continue
 		}
 		seen[pair{x.Backend, x.Model}] = true
-		if hub := (pair{"", x.Model}); !seen[hub] && x.Backend != study.Fake && model.IsHub(x.Model) {
+		if hub := (pair{"", x.Model}); !seen[hub] && !s.Engine(x.Backend).Simulated && model.IsHub(x.Model) {
 			seen[hub] = true
 			names = append(names, x.Model)
 		}
@@ -120,7 +120,7 @@ func Datasets(s *study.Study) []Problem {
 		one := s.Experiments[i]
 		one.Workload.Prompts = 1
 		bad := false
-		for _, q := range campaign.Problems(&study.Study{Experiments: []study.Experiment{one}}) {
+		for _, q := range campaign.Problems(&study.Study{Experiments: []study.Experiment{one}, Engines: s.Engines}) {
 			if q.Concerns(study.Experiment{Workload: one.Workload}) {
 				bad = true
 				out = append(out, problemOf(q, "data set"))
@@ -138,7 +138,7 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 	longest, names := map[string]int{}, []string{}
 	for i := range s.Experiments {
 		x := &s.Experiments[i]
-		if x.Backend == study.Fake {
+		if s.Engine(x.Backend).Simulated {
 			continue
 		}
 		if _, seen := longest[x.Model]; !seen {

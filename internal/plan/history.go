@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -56,11 +57,12 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if !r.Comparable() || device == "" || r.Energy.Provenance != result.Measured || r.Window == nil || r.Tokens == nil {
 		return estimate.Run{}, false
 	}
-	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 &&
-		r.Config.Embedded == nil && r.Config.PyTorch == nil {
+	sec := e.sectionOf(r.Config)
+	d := engines.Find(e.engines, r.Config.Backend)
+	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 && d.Serves != nil {
 		return estimate.Run{}, false // of an earlier version: the repeats ran together
 	}
-	if p := r.Config.PyTorch; p != nil && len(p.Knobs()) > 0 {
+	if sec.Unknown != "" {
 		return estimate.Run{}, false // estimates do not know them, and would learn them as what they know
 	}
 	config, err := e.config(r.Config.Model)
@@ -73,14 +75,13 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if r.Window.Round > 0 {
 		prompts, times = w.Prompts, float64(max(1, r.Window.Repeats))
 	}
-	sec := sectionOf(r.Config)
 	run := estimate.Run{Device: device, Backend: r.Config.Backend, Attention: r.Backend.Attention, Model: config,
-		Seconds: r.Window.DurationS / times,
-		Parallel: max(1, sec.tensor) * max(1,
-			sec.pipeline), CacheBits: sec.cacheBits, Exact: string(r.Config.Section()),
-		Work: estimate.Work{Prompts: prompts, Batch: batchOf(r.Config), Input: w.InputTokens, Output: w.OutputTokens,
+		Seconds:  r.Window.DurationS / times,
+		Parallel: max(1, sec.Parallel) * max(1, sec.Stages), CacheBits: sec.CacheBits,
+		Exact: string(r.Config.Section),
+		Work: estimate.Work{Prompts: prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"}}
-	if sec.quantization != "" {
+	if sec.Quantization != "" {
 		run.Format, _ = formatOf(r.Config, sec)
 	} else if run.Format, err = estimate.ParseFormat(dtypeOf(r)); err != nil {
 		return estimate.Run{}, false

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
-	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -27,8 +27,10 @@ type Estimator struct {
 	earlier []estimate.Run
 	// known are estimates that were made: points that differ in a seed have one.
 	known map[estimated]*Need
-	// exact are sections as text, by their pointer: experiments share equal ones.
-	exact map[any]string
+	// engines are those of the study; nil is all engines of this program.
+	engines engine.Descriptors
+	// sections are what was read of sections; experiments share equal ones.
+	sections map[sectionKey]section
 }
 
 // estimated is all of an experiment that an estimate looks at.
@@ -42,49 +44,30 @@ type estimated struct {
 	section                   section
 }
 
+// sectionKey is a section of an engine.
+type sectionKey struct {
+	backend string
+	text    engine.JSON
+}
+
 // keyOf is what tells the estimates of experiments apart. Without earlier runs nothing
 // else of a section matters.
 func (e *Estimator) keyOf(x study.Experiment) estimated {
 	exact := ""
 	if len(e.earlier) > 0 {
-		exact = e.exactly(x)
+		exact = string(x.Section)
 	}
 	w := x.Workload
 	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset,
 		prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
 		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds,
-		minWindow: x.Energy.MinWindow, section: sectionOf(x)}
-}
-
-// exactly is the section of an experiment as text.
-func (e *Estimator) exactly(x study.Experiment) string {
-	var at any
-	switch x.Backend {
-	case study.PyTorch:
-		at = x.PyTorch
-	case study.VLLM:
-		at = x.VLLM
-	case study.SGLang:
-		at = x.SGLang
-	case study.TensorRT:
-		at = x.TensorRT
-	case study.LlamaCpp:
-		at = x.LlamaCpp
-	default:
-		at = x.Embedded
-	}
-	text, ok := e.exact[at]
-	if !ok {
-		text = string(x.Section())
-		e.exact[at] = text
-	}
-	return text
+		minWindow: x.Energy.MinWindow, section: e.sectionOf(x)}
 }
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
 func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
 	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
-		exact: map[any]string{}}
+		sections: map[sectionKey]section{}}
 	memory := unit.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
 		memory = unit.Bytes(*m)
@@ -163,13 +146,13 @@ func (e *Estimator) Sample(all []study.Experiment) int {
 
 // Need estimates one experiment, or says why not.
 func (e *Estimator) Need(x study.Experiment) (*Need, string) {
-	if x.Backend == study.Fake {
-		return nil, "the fake engine computes nothing"
-	}
-	if p := x.PyTorch; p != nil && len(p.Knobs()) > 0 {
-		return nil, "no estimate knows " + strings.Join(p.Knobs(), ", ") + " of PyTorch"
-	}
 	key := e.keyOf(x)
+	switch sec := key.section; {
+	case sec.simulated:
+		return nil, "the " + x.Backend + " engine computes nothing"
+	case sec.Unknown != "":
+		return nil, "no estimate knows " + sec.Unknown + " of " + sec.title
+	}
 	if n := e.known[key]; n != nil {
 		return n, ""
 	}
@@ -186,7 +169,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if err != nil {
 		return nil, err.Error()
 	}
-	copies := max(1, key.section.copies)
+	copies := max(1, key.section.Copies)
 	out := &Need{Bytes: int64(p.Memory.Total), DeviceBytes: int64(p.Memory.Device), Parts: p.Memory.Parts(),
 		Seconds: p.Seconds, StartSeconds: p.Fixed.Baseline +
 			p.Fixed.Start, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
@@ -225,22 +208,22 @@ func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) 
 	remark string) {
 	format, remark := formatOf(x, sec)
 	w := x.Workload
-	s = estimate.Setup{Model: config, Backend: x.Backend, Device: e.cpu, Format: format, Attention: sec.attention,
-		Parallel: sec.tensor, Stages: sec.pipeline, Pool: sec.pool, PoolCache: sec.poolCache,
-		CacheBits: sec.cacheBits, CacheTokens: sec.cacheTokens, Chunk: sec.chunk,
-		Work: estimate.Work{Prompts: w.Prompts, Batch: batchOf(x), Input: w.InputTokens, Output: w.OutputTokens,
+	s = estimate.Setup{Model: config, Backend: x.Backend, Device: e.cpu, Format: format, Attention: sec.Attention,
+		Parallel: sec.Parallel, Stages: sec.Stages, Pool: sec.Pool, PoolCache: unit.Bytes(sec.PoolCache),
+		CacheBits: sec.CacheBits, CacheTokens: sec.CacheTokens, Chunk: sec.Chunk,
+		Work: estimate.Work{Prompts: w.Prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"},
 		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
 			WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
-	if n := sec.copies; n > 1 { // each takes its part of the prompts
+	if n := sec.Copies; n > 1 { // each takes its part of the prompts
 		s.Work.Prompts = (w.Prompts + n - 1) / n
 	}
 	free = e.cpu.Memory
 	switch {
-	case !onGPU(x):
+	case !sec.gpu:
 	case e.gpu != nil:
 		s.Device, free = *e.gpu, e.free
-	case x.Backend != study.PyTorch:
+	case !sec.hostToo:
 		s.Device = estimate.Device{}
 	}
 	return s, free, remark
@@ -272,17 +255,17 @@ func (e *Estimator) Objections(all []study.Experiment) []Problem {
 	var out []Problem
 	seen := map[estimate.Choice]bool{}
 	for i := range all {
-		if !onGPU(all[i]) {
+		if !e.sectionOf(all[i]).gpu {
 			continue
 		}
-		choice := choiceOf(all[i])
+		choice := e.choiceOf(all[i])
 		if seen[choice] {
 			continue
 		}
 		seen[choice] = true
 		for _, o := range e.card.Objections(choice) {
 			out = append(out, Problem{Finding{Error: o.Refused, Note: o.Note, Short: "device"},
-				func(x study.Experiment) bool { return onGPU(x) && choiceOf(x) == choice }})
+				func(x study.Experiment) bool { return e.sectionOf(x).gpu && e.choiceOf(x) == choice }})
 		}
 	}
 	return out

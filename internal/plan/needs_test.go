@@ -10,6 +10,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/power"
@@ -313,11 +315,11 @@ func TestHistoryIsExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.earlier = []estimate.Run{{Device: "H200 SXM", Backend: "vllm", Format: estimate.BF16, Model: config,
-		Exact: string(all[0].Section()), Seconds: 9,
-		Work: estimate.Work{Prompts: 16, Batch: serverSequences, Input: 256, Output: 64}}}
+		Exact: string(all[0].Section), Seconds: 9,
+		Work: estimate.Work{Prompts: 16, Batch: engine.DefaultSequences, Input: 256, Output: 64}}}
 	for i, want := range []string{"history (1 run)", "roofline corrected by 1 run"} {
 		if n, reason := e.Need(all[i]); n == nil || n.Basis != want {
-			t.Errorf("%+v, %s: %+v, want %s", all[i].VLLM, reason, n, want)
+			t.Errorf("%+v, %s: %+v, want %s", all[i].Section, reason, n, want)
 		}
 	}
 }
@@ -325,14 +327,12 @@ func TestHistoryIsExact(t *testing.T) {
 // TestKnobsAreNotEstimated: what no estimate knows has none, and teaches none.
 func TestKnobsAreNotEstimated(t *testing.T) {
 	e := estimator(t, "h200")
-	x := study.DefaultExperiment()
-	x.Model, x.Backend = "random:llama-3.1-8b", study.PyTorch
+	x := study.DefaultExperiment(engines.Find(nil, "pytorch"))
+	x.Model = "random:llama-3.1-8b"
 	if n, why := e.Need(x); n == nil {
 		t.Errorf("nothing for PyTorch as it is: %s", why)
 	}
-	p := *x.PyTorch
-	p.Compile = "default"
-	x.PyTorch = &p
+	x.Section = `{"batch_size":1,"attn_implementation":"sdpa","device":"auto","compile":"default"}`
 	if n, why := e.Need(x); n != nil || !strings.Contains(why, "compile=default") {
 		t.Errorf("%+v, %q: want no estimate, for the compiled step", n, why)
 	}

@@ -92,9 +92,9 @@ func TestProblems(t *testing.T) {
 	s := parse(t, twoEngines)
 	p := New(Options{Study: s, Problems: []Problem{
 		{Finding{Error: true, Note: note.Note{Message: "no torch"}, Short: "engine"},
-			func(e study.Experiment) bool { return e.Backend == study.PyTorch }},
+			func(e study.Experiment) bool { return e.Backend == "pytorch" }},
 		{Finding{Error: true, Note: note.Note{Message: "no float32"}, Short: "device"},
-			func(e study.Experiment) bool { return e.DType == "float32" && e.Backend == study.PyTorch }},
+			func(e study.Experiment) bool { return e.DType == "float32" && e.Backend == "pytorch" }},
 		{Finding: Finding{Note: note.Note{Message: "busy"}}},
 	}})
 	if p.Runnable != 2 || len(p.Findings) != 3 {

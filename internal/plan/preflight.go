@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
@@ -50,12 +51,12 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 	backends, seen := o.Backends, map[place]bool{}
 	for i := range s.Experiments {
 		e := s.Experiments[i]
-		at := placeOf(e)
+		at := placeOf(s, e)
 		if seen[at] {
 			continue
 		}
 		seen[at] = true
-		concerns := func(e study.Experiment) bool { return placeOf(e) == at }
+		concerns := func(e study.Experiment) bool { return placeOf(s, e) == at }
 		b, ok := backends[e.Backend]
 		if !ok {
 			out = append(out, Problem{Finding: Finding{Error: true, Short: "engine",
@@ -63,7 +64,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
 			continue
 		}
-		if err := lookFor(ctx, b, e); err != nil {
+		if err := lookFor(ctx, b, s.Engine(e.Backend), e); err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
@@ -82,17 +83,17 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 // place is where an engine is looked for, once for all experiments that share it.
 type place struct{ backend, runner, client, image string }
 
-func placeOf(e study.Experiment) place {
+func placeOf(s *study.Study, e study.Experiment) place {
 	if e.Runner != study.RunContainer {
 		return place{backend: e.Backend}
 	}
-	return place{e.Backend, e.Runner, e.Container.Client, e.Image()}
+	return place{e.Backend, e.Runner, e.Container.Client, e.Image(s.Engine(e.Backend).Image)}
 }
 
 // lookFor looks for an experiment's engine. In a container it is that of the image,
 // whatever this machine has.
-func lookFor(ctx context.Context, b backend.Backend, e study.Experiment) error {
-	box, err := measure.ContainerOf(e)
+func lookFor(ctx context.Context, b backend.Backend, d engine.Descriptor, e study.Experiment) error {
+	box, err := measure.ContainerOf(d, e)
 	switch {
 	case err != nil:
 		return err

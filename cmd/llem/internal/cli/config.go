@@ -180,7 +180,7 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 
 // engineViews asks every engine for its version.
 func engineViews(ctx context.Context, python string) []engineView {
-	backends := machine.Backends(python)
+	backends := machine.Backends(nil, python)
 	var out []engineView
 	for _, name := range slices.Sorted(maps.Keys(backends)) {
 		info, err := backends[name].Probe(ctx)

@@ -6,23 +6,12 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
-
-// installs are the commands that install the engines, each into an environment of its own
-// where it has one: their libraries do not fit together.
-var installs = []struct{ backend, command string }{
-	{study.PyTorch, "python3 -m venv torch && torch/bin/pip install torch transformers; then --python " +
-		"torch/bin/python"},
-	{study.VLLM, "python3 -m venv vllm && vllm/bin/pip install vllm; then --python vllm/bin/python"},
-	{study.SGLang, "python3 -m venv sglang && sglang/bin/pip install sglang; then --python sglang/bin/python"},
-	{study.TensorRT, "python3 -m venv trt && trt/bin/pip install tensorrt_llm --extra-index-url " +
-		"https://pypi.nvidia.com; then --python trt/bin/python"},
-	{study.LlamaCpp, "git clone https://github.com/ggml-org/llama.cpp && cmake -S llama.cpp -B llama.cpp/build " +
-		"-DGGML_CUDA=ON && cmake --build llama.cpp/build --target llama-server; then put it into PATH"},
-}
 
 // outfit prints the GPUs, what can run engines in containers, and how engines are installed.
 func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c study.ContainerSection) {
@@ -39,15 +28,31 @@ func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c st
 		runnerText(b, r)
 	}
 	b.WriteString("\nInstalling engines\n")
-	for _, i := range installs {
-		fmt.Fprintf(b, "  %-10s %s\n", i.backend, i.command)
+	for _, d := range engines.All() {
+		if d.Install != "" {
+			fmt.Fprintf(b, "  %-10s %s\n", d.Name, d.Install)
+		}
 	}
 	containers(b, runners, c)
 }
 
-// inContainers are the backends that run in containers too.
-func inContainers() []string {
-	return slices.DeleteFunc(study.Backends(), func(name string) bool { return name == study.Fake })
+// inContainers are the engines that run in containers too.
+func inContainers() engine.Descriptors {
+	return slices.DeleteFunc(engines.All(), func(d engine.Descriptor) bool { return d.Simulated })
+}
+
+// engineNames lists the engines for a flag's help.
+func engineNames() string {
+	var words []string
+	for _, d := range engines.All() {
+		if d.Simulated {
+			words = append(words, d.Name+" ("+d.Summary+")")
+			continue
+		}
+		words = append(words, d.Name)
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // containerSettings are those of this machine.
@@ -65,8 +70,8 @@ func containerSettings(all []study.Origin) (c study.ContainerSection) {
 // images are those that backends use where the study names none.
 func images(c study.ContainerSection) []string {
 	var out []string
-	for _, name := range inContainers() {
-		out = append(out, study.Experiment{Backend: name, Container: c}.Image())
+	for _, d := range inContainers() {
+		out = append(out, study.Experiment{Backend: d.Name, Container: c}.Image(d.Image))
 	}
 	return out
 }
@@ -82,15 +87,16 @@ func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerS
 		}
 	}
 	b.WriteString("\nEngines in containers (runner: container)\n")
-	for _, name := range inContainers() {
-		e := study.Experiment{Backend: name, Container: c}
-		fmt.Fprintf(b, "  %-10s %s, program %s", name, e.Image(), e.Program())
+	for _, d := range inContainers() {
+		e := study.Experiment{Backend: d.Name, Container: c}
+		image := e.Image(d.Image)
+		fmt.Fprintf(b, "  %-10s %s, program %s", d.Name, image, e.Program(d.Program))
 		if slices.ContainsFunc(runners,
-			func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, e.Image()) }) {
+			func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, image) }) {
 			b.WriteString(", on this machine\n")
 			continue
 		}
-		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, e.Image()))
+		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, image))
 	}
 }
 

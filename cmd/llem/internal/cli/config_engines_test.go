@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
@@ -36,8 +37,8 @@ func TestOutfit(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
-	for _, name := range study.Backends() {
-		if name != study.Embedded && name != study.Fake && !strings.Contains(b.String(), "\n  "+name) {
+	for _, name := range engines.All().Names() {
+		if name != "embedded" && name != "fake" && !strings.Contains(b.String(), "\n  "+name) {
 			t.Errorf("no command installs %s:\n%s", name, b.String())
 		}
 	}

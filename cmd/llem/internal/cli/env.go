@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -53,7 +54,7 @@ func (env *Env) unknownVariables() []string {
 	if env.Environ == nil {
 		return nil
 	}
-	return study.UnknownVariables(env.Environ())
+	return study.UnknownVariables(engines.All(), env.Environ())
 }
 
 // columns is the width of a terminal.

@@ -17,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/live"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/result"
@@ -54,12 +55,12 @@ var keyFlags = []struct {
 }{
 	{"model", "m", []string{"model"}, "random:SHAPE, a .gguf file, a folder, or a Hugging Face id"},
 	{"backend", "b", []string{"backend"},
-		"embedded, pytorch, vllm, sglang, tensorrt, llamacpp or fake (a simulated GPU)"},
+		engineNames()},
 	{"dtype", "", []string{"dtype"}, "auto, float32, float16, bfloat16, q8_0 or q4_0"},
 	{"prompts", "n", []string{"workload.prompts"}, "number of prompts"},
 	{"input-tokens", "", []string{"workload.input_tokens"}, "longest prompt, in tokens"},
 	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
-	{"batch-size", "", study.BatchKeys(), "sequences processed together (servers: at most)"},
+	{"batch-size", "", study.BatchKeys(engines.All()), "sequences processed together (servers: at most)"},
 	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
 	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle, reverse or latin_square"},
 	{"profile", "", []string{"execution.profile"},
@@ -351,7 +352,7 @@ func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string
 	if s.BackendNamed || !env.StdinTTY || !env.StderrTTY {
 		return "", nil
 	}
-	backends := machine.Backends(python)
+	backends := machine.Backends(nil, python)
 	var names []string
 	for name, b := range backends {
 		if _, err := b.Probe(ctx); err == nil {

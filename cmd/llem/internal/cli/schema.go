@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -22,7 +23,7 @@ func newSchema(env *Env) *cobra.Command {
 			return nil
 		},
 		RunE: func(*cobra.Command, []string) error {
-			_, err := env.Stdout.Write(study.Schema())
+			_, err := env.Stdout.Write(study.Schema(engines.All()))
 			return err
 		},
 	}

@@ -95,7 +95,7 @@ func head(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func engineBuilt() bool {
-	_, err := machine.Backends("")["embedded"].Probe(context.Background())
+	_, err := machine.Backends(nil, "")["embedded"].Probe(context.Background())
 	return err == nil
 }
 

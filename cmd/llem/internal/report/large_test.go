@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -21,9 +23,8 @@ func large(t *testing.T, n int) *result.StudyResult {
 			Note: note.Note{Code: note.NoisyHost, Message: "the machine was busy"}, Runs: 3}},
 		Caveats: note.List{{Code: note.LatinSquareUnbalanced, Message: "not balanced"}}}
 	for i := range n {
-		e := study.DefaultExperiment()
-		e.Model, e.Embedded = "random:tiny-llama", &study.EmbeddedSection{BatchSize: i + 1, PrefillChunk: 512}
-		e.PyTorch, e.Fake = nil, nil
+		e := study.DefaultExperiment(engines.All()[0])
+		e.Model, e.Section = "random:tiny-llama", engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
 		e.Warmup.Runs = i % 2
 		sum := result.ExperimentSummary{ID: e.ID(), Config: e, OK: 1, Status: result.OK, DType: "float16",
 			Provenance: result.Measured}

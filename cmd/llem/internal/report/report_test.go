@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -31,11 +34,14 @@ func distribution(p50 float64) *result.Distribution {
 		P95: 1.15 * p50, P99: 1.2 * p50, Max: 1.3 * p50}
 }
 
+func pytorchSection(batch int) engine.JSON {
+	return engine.JSON(fmt.Sprintf(`{"batch_size":%d,"attn_implementation":"sdpa","device":"auto"}`, batch))
+}
+
 // measuredGPU is a run on a GPU with everything known.
 func measuredGPU() *result.Record {
-	e := study.DefaultExperiment()
-	e.Model, e.Backend, e.Embedded, e.Fake = "random:llama-3.1-8b", study.PyTorch, nil, nil
-	e.PyTorch = &study.PyTorchSection{BatchSize: 8, AttnImplementation: "sdpa", Device: "auto"}
+	e := study.DefaultExperiment(engines.Find(nil, "pytorch"))
+	e.Model, e.Section = "random:llama-3.1-8b", pytorchSection(8)
 	e.Workload = study.Workload{Dataset: "synthetic", Prompts: 64, InputTokens: 512, OutputTokens: 128}
 	e.Energy = study.Energy{Sources: "auto", CarbonIntensity: 350, PUE: 1.2, PricePerKWh: 0.25}
 	r := &result.Record{SchemaVersion: 1, ID: e.ID(), Cycle: 1, Status: result.OK, Synthetic: true, Config: e,
@@ -129,10 +135,9 @@ func mixedSteps() *result.Record {
 // simulatedGPU is a run on a GPU that does not exist.
 func simulatedGPU() *result.Record {
 	r := measuredGPU()
-	r.Config.Backend, r.Config.PyTorch = study.Fake, nil
-	r.Config.Fake = &study.FakeSection{BatchSize: 8, Batching: "static", Speed: 1}
+	r.Config.Backend, r.Config.Section = "fake", `{"batch_size":8,"batching":"static","speed":1}`
 	r.ID = r.Config.ID()
-	r.Backend = result.Backend{Name: study.Fake, Version: "1", Tier: "T1", Device: "simulated GPU", DType: "bfloat16"}
+	r.Backend = result.Backend{Name: "fake", Version: "1", Tier: "T1", Device: "simulated GPU", DType: "bfloat16"}
 	r.Energy.Provenance, r.Energy.Sources = result.Simulated, []string{"simulated"}
 	r.Energy.CO2eG, r.Energy.Cost = nil, nil
 	r.Warnings = nil
@@ -143,8 +148,8 @@ func simulatedGPU() *result.Record {
 
 // modelledCPU is a run on a CPU without a sensor, with --estimate.
 func modelledCPU() *result.Record {
-	e := study.DefaultExperiment()
-	e.Model, e.PyTorch, e.Fake = "random:smollm2-135m", nil, nil
+	e := study.DefaultExperiment(engines.All()[0])
+	e.Model = "random:smollm2-135m"
 	r := measuredGPU()
 	r.ID, r.Config = e.ID(), e
 	r.Backend = result.Backend{Name: e.Backend, Version: "ggml (ollama 0.17.4)", Tier: "T1", Device: "cpu",
@@ -231,8 +236,7 @@ func sweep() *result.StudyResult {
 				r.Config.DType, r.Backend.DType = dtype, ""
 				r.Files = map[string]string{"engine_log": "engine.log"}
 			}
-			pytorch := *r.Config.PyTorch
-			pytorch.BatchSize, r.Config.PyTorch = batch, &pytorch
+			r.Config.Section = pytorchSection(batch)
 			r.Cycle, r.ID = 1+i%2, r.Config.ID()
 			runs = append(runs, r)
 		}
@@ -254,8 +258,7 @@ func unmeasuredSweep() *result.StudyResult {
 	var runs []*result.Record
 	for threads := range 3 {
 		r := unmeasured()
-		embedded := *r.Config.Embedded
-		embedded.Threads, r.Config.Embedded = threads, &embedded
+		r.Config.Section = engine.JSON(fmt.Sprintf(`{"batch_size":1,"threads":%d,"prefill_chunk":512}`, threads))
 		runs = append(runs, r)
 	}
 	return studyOf("threads", runs...)
