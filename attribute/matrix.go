@@ -243,7 +243,8 @@ func leastSquares(gram matrix, xy []float64, signed []bool) (beta []float64, fre
 }
 
 // student975 is the 97.5 % point of Student's t (Cornish–Fisher expansion around
-// the normal, Abramowitz and Stegun 26.7.5; below 0.5 % off from 3 degrees on).
+// the normal, Abramowitz and Stegun 26.7.5; below 0.5 % off from 3 degrees on). It is not the exact quantile of the
+// statistics over runs: results that are stored must come out of their raw files again, digit by digit.
 func student975(df float64) float64 {
 	const z = 1.959963984540054
 	if df < 1 {

@@ -13,6 +13,8 @@ import (
 
 // Standing is the place of a configuration among all of a study.
 type Standing struct {
+	// ID is that of the configuration. In a summary it stands beside the standing.
+	ID string `json:"-"`
 	// Status is front, dominated, uncertain (beaten by value, not beyond the intervals)
 	// or excluded (a number is missing).
 	Status string `json:"status"`
@@ -22,7 +24,7 @@ type Standing struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// ParetoMetrics are what the standings of a summary look at.
+// ParetoMetrics are the metrics of a summary's standings: energy per output token and output tokens per second.
 func ParetoMetrics() []string {
 	return []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}
 }
@@ -59,8 +61,12 @@ func (m MetricInfo) better() stats.Better {
 
 // Pareto gives every experiment its place by several metrics at once. A configuration
 // counts as beaten only if another is no worse in any metric and better beyond the
-// intervals of repeated runs in one; see [stats.Pareto].
+// intervals of repeated runs in one; see [stats.Pareto]. Without metrics it judges by
+// [ParetoMetrics].
 func (s *StudyResult) Pareto(metrics ...string) ([]Standing, error) {
+	if len(metrics) == 0 {
+		metrics = ParetoMetrics()
+	}
 	rows, columns, err := s.table(metrics)
 	if err != nil {
 		return nil, err
@@ -71,7 +77,7 @@ func (s *StudyResult) Pareto(metrics ...string) ([]Standing, error) {
 	}
 	out := make([]Standing, len(found))
 	for i, f := range found {
-		out[i] = Standing{Status: string(f.Status), Reason: f.Reason}
+		out[i] = Standing{ID: s.Experiments[i].ID, Status: string(f.Status), Reason: f.Reason}
 		if f.By >= 0 {
 			out[i].By = s.Experiments[f.By].ID
 		}

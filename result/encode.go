@@ -96,6 +96,11 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 		return nil, fmt.Errorf("read the study %s: %w", dir, err)
 	}
 	s.simulated()
+	for i, e := range s.Experiments {
+		if e.Standing != nil {
+			s.Experiments[i].Standing.ID = e.ID
+		}
+	}
 	return &s, nil
 }
 

@@ -88,7 +88,7 @@ func (s *StudyResult) summarize(until study.Until, config func(Row) (study.Exper
 	if len(s.Experiments) < 2 {
 		return nil
 	}
-	standings, err := s.Pareto(ParetoMetrics()...)
+	standings, err := s.Pareto()
 	for i := range standings {
 		s.Experiments[i].Standing = &standings[i]
 	}

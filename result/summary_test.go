@@ -108,6 +108,10 @@ func TestOneRunIsNotSeparable(t *testing.T) {
 	if e := spread(t, s.Experiments[0], "energy.per_output_token_j"); e.SD != nil || e.CI95 != nil {
 		t.Errorf("one run has a spread: %+v", e)
 	}
+	usual, err := s.Pareto()
+	if err != nil || len(usual) != len(s.Experiments) || usual[1] != *s.Experiments[1].Standing || usual[1].ID != "e1" {
+		t.Errorf("without metrics %+v, %v; want the standings of the summary with their ids", usual, err)
+	}
 	if got := s.Experiments[1].Standing; got.Status != "uncertain" || got.By != "e0" {
 		t.Errorf("standing %+v, want it uncertain", got)
 	}

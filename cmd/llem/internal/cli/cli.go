@@ -24,7 +24,7 @@ func Main(env Env) int {
 		defer stop()
 	}
 	root := newRoot(&env)
-	root.SetArgs(env.Args)
+	root.SetArgs(withDefaults(env.Args))
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)

@@ -63,7 +63,8 @@ func newReport(env *Env) *cobra.Command {
 	flags.IntVar(&f.limit, "limit", report.DefaultLimit,
 		"how many lines tables have at most; 0 is all (csv has all unless this is given)")
 	flags.StringSliceVar(&f.pareto, "pareto", nil,
-		"judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99")
+		"judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99; "+
+			"without names by "+strings.Join(result.ParetoMetrics(), ","))
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p99<200'")
@@ -71,6 +72,25 @@ func newReport(env *Env) *cobra.Command {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
 		"show how the phases were found and what the intervals are made of")
 	return cmd
+}
+
+// withDefaults gives --pareto its metrics where it stands without names: last, before another flag, or before a folder.
+func withDefaults(args []string) []string {
+	out := slices.Clone(args)
+	for i, a := range args {
+		if a != "--pareto" {
+			continue
+		}
+		named := i+1 < len(args) && !strings.HasPrefix(args[i+1], "-")
+		if named {
+			info, err := os.Stat(args[i+1])
+			named = err != nil || !info.IsDir()
+		}
+		if !named {
+			out[i] = a + "=" + strings.Join(result.ParetoMetrics(), ",")
+		}
+	}
+	return out
 }
 
 // report prints a study, ordered and in the format that was asked for.
