@@ -142,6 +142,28 @@ func TestStepsFromStreams(t *testing.T) {
 	}
 }
 
+// TestStepsOfSlowReadings: a reading that takes long may stand for a time before the run, or
+// after it, and yet have tokens of it, or lack some: none are lost.
+func TestStepsOfSlowReadings(t *testing.T) {
+	log := &backend.Log{StartNS: 100, EndNS: 200, Requests: []backend.Request{
+		{OK: true, PromptTokens: 8, FirstTokenNS: 120, TokenNS: []int64{120, 150, 198}, EndNS: 198}}}
+	list := []reading{{before: 0, after: 10}, // and those that are too slow:
+		{Counters: Counters{Prompt: 8, Output: 1}, before: 40, after: 150},
+		{Counters: Counters{Prompt: 8, Output: 2}, before: 160, after: 170},
+		{Counters: Counters{Prompt: 8, Output: 2}, before: 190, after: 230},
+		{Counters: Counters{Prompt: 8, Output: 3}, before: 240, after: 250}}
+	var prefill, decode int
+	for _, s := range steps(list, log) {
+		prefill, decode = prefill+s.PrefillTokens, decode+s.DecodeTokens
+		if s.StartNS < log.StartNS || s.EndNS > log.EndNS || s.EndNS <= s.StartNS {
+			t.Errorf("step %+v outside of the run", s)
+		}
+	}
+	if prefill != 8 || decode != 2 {
+		t.Errorf("steps hold %d prompt and %d decoded tokens, want 8 and 2", prefill, decode)
+	}
+}
+
 // impostor is an engine that does not listen, on a port that another program takes.
 type impostor struct {
 	Engine

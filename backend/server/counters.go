@@ -68,6 +68,13 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 	if len(list) == 0 {
 		return nil
 	}
+	// Whether a reading whose time is outside of the run by a little has tokens of it is not known: the
+	// intervals beside it take them.
+	outside := func(r reading) bool { return r.at() <= log.StartNS || r.at() >= log.EndNS }
+	if last := len(list) - 1; last > 1 {
+		inner := slices.DeleteFunc(slices.Clone(list[1:last]), outside)
+		list = slices.Concat(list[:1], inner, list[last:])
+	}
 	var out []backend.Step
 	arrivals := arrivalsOf(log)
 	counted := list[len(list)-1].Output > 0

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,18 +61,42 @@ func examine(t *testing.T, edit func(*sim.Sensors), options func(*doctor.Options
 	return examineBy(t, 0, edit, options)
 }
 
+// TestMain removes the library that the tests have built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(built.dir)
+	os.Exit(code)
+}
+
+var built struct {
+	sync.Once
+	dir, path string
+	err       error
+}
+
+// imitation is the imitated NVML, compiled once: a process keeps the first that it loads.
+func imitation(t *testing.T) string {
+	t.Helper()
+	built.Do(func() {
+		//nolint:usetesting // the library outlives the test that builds it
+		if built.dir, built.err = os.MkdirTemp("", "llem-doctor-lib-"); built.err == nil {
+			built.path, built.err = sim.Build(context.Background(), built.dir)
+		}
+	})
+	if errors.Is(built.err, sim.ErrUnavailable) {
+		t.Skipf("SKIPPED: the imitated driver library needs a C compiler and cgo: %v", built.err)
+	}
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.path
+}
+
 // examineBy is examine with a wall clock that jitters.
 func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors),
 	options func(*doctor.Options)) *doctor.Report {
 	t.Helper()
-	dir := t.TempDir()
-	library, err := sim.Build(t.Context(), dir)
-	if errors.Is(err, sim.ErrUnavailable) {
-		t.Skipf("SKIPPED: the imitated driver library needs a C compiler and cgo: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, library := t.TempDir(), imitation(t)
 	var report *doctor.Report
 	path := filepath.Join(dir, "gpu")
 	t.Setenv(sim.Env, path)
