@@ -37,6 +37,15 @@ func (l *List) Warnf(code Code, format string, args ...any) {
 	l.Warn(code, fmt.Sprintf(format, args...))
 }
 
+// Messages returns the messages of the notes.
+func (l List) Messages() []string {
+	var out []string
+	for _, n := range l {
+		out = append(out, n.Message)
+	}
+	return out
+}
+
 // Codes returns the codes of the notes, each once, in the order of the list.
 func (l List) Codes() []Code {
 	var out []Code

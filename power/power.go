@@ -340,10 +340,10 @@ type Refresher interface {
 }
 
 // Warner is a meter that opened with doubts, such as a device order that it
-// could not verify. The sentences belong into the result.
+// could not verify. They belong into the result.
 type Warner interface {
-	// Warnings returns one sentence per doubt.
-	Warnings() []string
+	// Warnings returns the doubts; most have the code [note.Sensor].
+	Warnings() note.List
 }
 
 // Helped is a meter that reads on more threads than the caller's. The [Sampler]

@@ -427,9 +427,9 @@ func TestMetersDoubts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		m := l.newMeter(gpu0)
-		m.warnings = []string{"the order of devices is not verified"}
+		m.warnings = note.List{{Code: note.Sensor, Message: "the order of devices is not verified"}}
 		l.options.Meters = []power.Meter{m}
-		if msg, _ := warned(l.measure(t, result.OK), "sensor"); msg != m.warnings[0] {
+		if msg, _ := warned(l.measure(t, result.OK), "sensor"); msg != m.warnings[0].Message {
 			t.Errorf("warning = %q, want %q", msg, m.warnings[0])
 		}
 	})

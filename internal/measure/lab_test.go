@@ -222,7 +222,7 @@ func truth(w *result.Window) float64 {
 type meter struct {
 	*powertest.Fake
 	devices  []power.Device
-	warnings []string
+	warnings note.List
 	// poll and counters change what the fake says.
 	poll     func([]power.Sample) ([]power.Sample, error)
 	counters func([]power.Reading) ([]power.Reading, error)
@@ -246,7 +246,7 @@ func (e *stub) newMeter(devices ...power.Device) *meter {
 func (m *meter) Devices() []power.Device { return m.devices }
 
 // Warnings are those of the test.
-func (m *meter) Warnings() []string { return m.warnings }
+func (m *meter) Warnings() note.List { return m.warnings }
 
 // id gives a device of the fake, gpu0, gpu1, …, its name in the test.
 func (m *meter) id(fake string) string { return m.devices[fake[len(fake)-1]-'0'].ID }

@@ -146,9 +146,7 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 func (d *desk) meterWarnings() {
 	for _, meter := range d.Meters {
 		if w, ok := meter.(power.Warner); ok {
-			for _, msg := range w.Warnings() {
-				d.record.Warn(note.Sensor, msg)
-			}
+			d.record.Warnings = append(d.record.Warnings, w.Warnings()...)
 		}
 	}
 }

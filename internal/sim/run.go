@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors"
 )
@@ -52,7 +53,7 @@ type Outcome struct {
 	Anchor clock.Anchor
 	// Devices and Warnings are what the meter says of itself.
 	Devices  []power.Device
-	Warnings []string
+	Warnings note.List
 	// Bare and Resident are nil if they were not measured.
 	Bare, Resident *Idle
 

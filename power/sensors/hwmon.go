@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 	"github.com/llenergymeasure/llem/unit"
@@ -26,7 +27,7 @@ type hwmonMeter struct {
 	powered  []power.Device // of the gauges
 	zones    zones
 	missing  []power.Unavailable
-	warnings []string
+	warnings note.List
 }
 
 // errNoHwmon is the reason on a machine that has none of this hardware.
@@ -84,7 +85,7 @@ func (m *hwmonMeter) Devices() []power.Device {
 func (m *hwmonMeter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
 // Warnings lists doubts about what a sensor covers.
-func (m *hwmonMeter) Warnings() []string { return slices.Clone(m.warnings) }
+func (m *hwmonMeter) Warnings() note.List { return slices.Clone(m.warnings) }
 
 // Interval is 50 ms.
 func (m *hwmonMeter) Interval() time.Duration { return hwmonInterval }

@@ -429,7 +429,7 @@ func testHwmonVanishes(t *testing.T) {
 func TestHwmonWarnsOfThePackage(t *testing.T) {
 	s, c := newSysfs(t), newManual()
 	s.write(s.card(0, intel, "0000:03:00.0", "xe")+"/energy2_input", "900")
-	if w := openSysfs(t, s, c).Warnings(); len(w) != 1 || !strings.Contains(w[0], "package only") {
+	if w := openSysfs(t, s, c).Warnings(); len(w) != 1 || !strings.Contains(w[0].Message, "package only") {
 		t.Errorf("warnings %q", w)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 	"golang.org/x/sys/unix"
@@ -124,7 +125,9 @@ func (m *cpuModel) Description() string {
 }
 
 // Warnings says that the numbers are modelled.
-func (m *cpuModel) Warnings() []string { return []string{"cpu power is " + m.Description()} }
+func (m *cpuModel) Warnings() note.List {
+	return note.List{{Code: note.Sensor, Message: "cpu power is " + m.Description()}}
+}
 
 // Poll appends the mean modelled power since the poll before.
 func (m *cpuModel) Poll(ctx context.Context, t *power.Trace) error {

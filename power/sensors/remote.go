@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 	"github.com/llenergymeasure/llem/unit"
@@ -49,7 +50,7 @@ type remoteMeter struct {
 	wanted   map[string]bool // metrics
 	devices  []*remoteDevice
 	missing  []power.Unavailable
-	warnings []string
+	warnings note.List
 }
 
 // remoteDevice is one device with a metric of power, of energy, or of both.
@@ -106,7 +107,7 @@ func (m *remoteMeter) Devices() []power.Device {
 func (m *remoteMeter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
 // Warnings lists doubts about what a value covers.
-func (m *remoteMeter) Warnings() []string { return slices.Clone(m.warnings) }
+func (m *remoteMeter) Warnings() note.List { return slices.Clone(m.warnings) }
 
 // Interval is half a second.
 func (m *remoteMeter) Interval() time.Duration { return remoteInterval }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 )
@@ -249,9 +250,9 @@ func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, 
 	}
 	added.power, added.energy = d.power, d.energy
 	if g.slices > 0 {
-		m.warnings = append(m.warnings,
-			fmt.Sprintf("%s is in MIG mode: the page repeats the value of the whole GPU for each of its %d "+
-				"slices; it is taken once and not counted", id, g.slices))
+		m.warnings.Warnf(note.Sensor,
+			"%s is in MIG mode: the page repeats the value of the whole GPU for each of its %d "+
+				"slices; it is taken once and not counted", id, g.slices)
 	}
 }
 

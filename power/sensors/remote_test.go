@@ -137,7 +137,7 @@ func TestRemoteFindsDCGM(t *testing.T) {
 					trace.Samples[0].Source != m.Name() {
 					t.Errorf("samples %+v", trace.Samples)
 				}
-				if w := strings.Join(m.Warnings(), "; "); !strings.HasPrefix(w, c.warning) ||
+				if w := strings.Join(m.Warnings().Messages(), "; "); !strings.HasPrefix(w, c.warning) ||
 					(w == "") != (c.warning == "") {
 					t.Errorf("warnings %q", w)
 				}

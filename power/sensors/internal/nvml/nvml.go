@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 	"github.com/llenergymeasure/llem/unit"
@@ -25,7 +26,7 @@ type Meter struct {
 	gpus     []*nvmlGPU
 	modules  []*nvmlGPU
 	missing  []power.Unavailable
-	warnings []string
+	warnings note.List
 	clocks   power.Clocks
 	nextNS   int64 // when telemetry is due
 	lookNS   int64 // when a look at the processes is due
@@ -110,7 +111,7 @@ func (m *Meter) openGPUs(ctx context.Context, opts Options) error {
 		return err
 	}
 	if w := orderWarning(opts.VisibleDevices, opts.DeviceOrder, ids); w != "" {
-		m.warnings = append(m.warnings, w)
+		m.warnings.Warn(note.Sensor, w)
 	}
 	for _, i := range chosen {
 		if err := m.openGPU(ctx, i, devices[i], ids[i]); err != nil {
@@ -152,10 +153,9 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 			power.NoSensor("nvml "+name,
 				fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr)), ""))
 	case seriesErr != nil:
-		m.warnings = append(m.warnings,
-			fmt.Sprintf("%s has an energy counter but no power reading: %v", name, seriesErr))
+		m.warnings.Warnf(note.Sensor, "%s has an energy counter but no power reading: %v", name, seriesErr)
 	case !g.counter && id.onModule():
-		m.warnings = append(m.warnings,
+		m.warnings.Warn(note.Sensor,
 			name+" has no energy counter of its own: the plain one may cover the whole module and is not used")
 	}
 	if !silent {
@@ -183,7 +183,7 @@ func (m *Meter) Devices() []power.Device {
 func (m *Meter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
 // Warnings lists doubts about the mapping of devices and about their sensors.
-func (m *Meter) Warnings() []string { return slices.Clone(m.warnings) }
+func (m *Meter) Warnings() note.List { return slices.Clone(m.warnings) }
 
 // Interval is half a second where every GPU keeps a ring of samples, else that of
 // polling single values: 5 ms, or as much longer as no value is expected to change.

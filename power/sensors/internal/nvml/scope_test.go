@@ -112,7 +112,7 @@ func TestModuleScopes(t *testing.T) {
 						t.Errorf("%s: %v J, want %v", id, got[id], want)
 					}
 				}
-				if w := strings.Join(m.Warnings(), "; "); !strings.Contains(w, c.warning) ||
+				if w := strings.Join(m.Warnings().Messages(), "; "); !strings.Contains(w, c.warning) ||
 					(c.warning == "") != (w == "") {
 					t.Errorf("warnings %q, want %q", w, c.warning)
 				}
