@@ -32,7 +32,8 @@ func library(t *testing.T) string {
 	return path
 }
 
-// simulated measures a scenario and joins it. A profile may be nil.
+// simulated measures a scenario and joins it, without steps: the split into phases takes
+// longer than all else. A profile may be nil.
 func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Profile) (*result.Record, *sim.Outcome) {
 	t.Helper()
 	var out *sim.Outcome
@@ -42,7 +43,7 @@ func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Prof
 		t.Fatalf("%s: %v", s.Name, err)
 	}
 	m := &Material{Engine: Engine{Tier: backend.TierExact, Device: "cuda"}, Requests: out.Log.Requests,
-		Steps: out.Log.Steps, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
+		Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
 		Resident: attribute.Window(out.Resident.Window)}
 	m.SetTrace(Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace))
 	m.SetDevices(out.Devices, nil, map[string]*power.Profile{"gpu0": profile})
