@@ -14,7 +14,7 @@ import (
 )
 
 // Run makes all runs that have not been made. The result holds the ones that were made,
-// also after an error; the error is that of the context, or of writing.
+// also after an error; the error is the context's, or comes from writing.
 func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	f, err := openFolder(&o)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // errFailFast ends a study early.
 var errFailFast = errors.New("stopped at the first failed run")
 
-// TimeoutError says that the study's time was up before all runs were made.
+// TimeoutError reports that the study's time was up before all runs were made.
 type TimeoutError struct {
 	Limit time.Duration
 	Dir   string

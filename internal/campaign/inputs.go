@@ -29,16 +29,16 @@ type input struct {
 	// Name is as the study has it, Path where it was.
 	Name string `json:"name"`
 	Path string `json:"path"`
-	// SHA256 is that of a data set. Of a model, which may have many gigabytes, it is
-	// that of the names, sizes and times of its files.
+	// SHA256 of a data set. Of a model, which may have many gigabytes, it is the hash of
+	// the names, sizes and times of its files.
 	SHA256 string `json:"sha256"`
 }
 
-// ChangedError says that a study cannot be gone on with, since its later runs would not
+// ChangedError reports that a study cannot be resumed, since its later runs would not
 // be comparable with the earlier ones.
 type ChangedError struct{ Msg, Next string }
 
-// Error says what has changed.
+// Error tells what has changed.
 func (e *ChangedError) Error() string { return e.Msg }
 
 // NextStep is what to do.
@@ -56,7 +56,7 @@ func inputsOf(s *study.Study) ([]input, error) {
 			seen[q] = true
 			in, err := read(q[0], q[1])
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // a name of something that is no file here
+				continue // a name of something that is not a file here
 			}
 			if err != nil {
 				return nil, fmt.Errorf("look at the %s %s: %w", q[0], q[1], err)
@@ -67,7 +67,7 @@ func inputsOf(s *study.Study) ([]input, error) {
 	return out, nil
 }
 
-// read describes one file; the error is fs.ErrNotExist for what is none.
+// read describes one file; the error is fs.ErrNotExist for what is not a file.
 func read(kind, name string) (input, error) {
 	in := input{Kind: kind, Name: name}
 	if name == workload.Builtin || name == workload.SyntheticSource || strings.HasPrefix(name, "random:") {
@@ -118,7 +118,7 @@ func listFiles(w io.Writer, path string) error {
 	})
 }
 
-// sameInputs refuses to go on with a study whose files have changed. Studies of earlier
+// sameInputs refuses to resume a study whose files have changed. Studies of earlier
 // versions have not frozen them.
 func sameInputs(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, inputsFile))
@@ -159,8 +159,8 @@ func sameInputs(dir string) error {
 	return errors.Join(errs...)
 }
 
-// sameMachine refuses to go on with a study on another GPU, driver or power limit: energy and speed
-// would be those of two devices under one id. Another host with the same GPU goes, as a
+// sameMachine refuses to resume a study on another GPU, driver or power limit: energy and
+// speed would belong to two devices under one id. Another host with the same GPU goes, as a
 // caveat of the summary.
 func sameMachine(path string, now *host.Snapshot) error {
 	text, err := os.ReadFile(filepath.Join(path, result.EnvFile))

@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// BusyError says that another llem measures on a GPU.
+// BusyError reports that another llem measures on a GPU.
 type BusyError struct {
 	Device string
 	Holder string // what the holder wrote about itself

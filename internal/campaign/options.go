@@ -35,8 +35,8 @@ type Options struct {
 	Timeout time.Duration
 	// FailFast ends the study with the first run that fails.
 	FailFast bool
-	// Resume is the folder of a study to go on with; runs that were made are not made
-	// again. RetryFailed makes those again that failed.
+	// Resume is the folder of an earlier study to continue; finished runs are skipped.
+	// RetryFailed repeats the ones that failed.
 	Resume      string
 	RetryFailed bool
 	// NoGaps leaves the pauses between runs out.

@@ -32,7 +32,7 @@ func Order(s *study.Study) []Planned {
 	return out
 }
 
-// Starts says whether an engine is started for the run at i: that of the run before
+// Starts reports whether an engine is started for the run at i: the one of the run before
 // serves it if it can, and if that run does not fail.
 func Starts(s *study.Study, runs []Planned, i int) bool {
 	return i == 0 || s.Execution.Restart == study.RestartAlways ||

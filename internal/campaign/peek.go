@@ -34,7 +34,7 @@ func PeekGPUs(dir string, meters []power.Meter) error {
 	return nil
 }
 
-// holderOf says who holds a lock, or nothing.
+// holderOf returns who holds a lock, or nothing.
 func holderOf(path string) (string, error) {
 	var st unix.Stat_t
 	err := unix.Stat(path, &st)
@@ -56,7 +56,7 @@ func holderOf(path string) (string, error) {
 }
 
 // flocked looks for an exclusive flock on a file in the kernel's list. The device is not
-// compared: that of an overlay differs from what stat says.
+// compared: the one of an overlay differs from what stat returns.
 func flocked(inode uint64) (bool, error) {
 	f, err := os.Open("/proc/locks")
 	if err != nil {

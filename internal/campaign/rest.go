@@ -68,7 +68,7 @@ func (o *Options) atRest(ctx context.Context) (map[string]rest, error) {
 	return out, nil
 }
 
-// above says by what a device is not back at rest; empty if it is.
+// above tells by what a device is not back at rest; empty if it is.
 func (r rest) above(now rest, limit study.Rest) string {
 	switch {
 	case now.watts > r.watts+max(restPowerW, limit.PowerPct/100*r.watts):

@@ -10,7 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// ResumeError says why a study cannot be gone on with.
+// ResumeError reports why a study cannot be resumed.
 type ResumeError struct {
 	Msg string
 	// Differences between the study that was given and the one in the folder.
@@ -18,7 +18,7 @@ type ResumeError struct {
 	Next        string
 }
 
-// Error says what is wrong.
+// Error tells what is wrong.
 func (e *ResumeError) Error() string {
 	if len(e.Differences) == 0 {
 		return e.Msg
@@ -51,7 +51,7 @@ func Unfinished(results string, retryFailed bool) (string, error) {
 	return newest, nil
 }
 
-// finished says whether a study's summary states that no run is left to make. What
+// finished reports whether a study's summary states that no run is left to make. What
 // cannot be read states nothing.
 func finished(dir string, retryFailed bool) bool {
 	s, err := result.ReadHead(dir)

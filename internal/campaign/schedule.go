@@ -29,9 +29,9 @@ type schedule struct {
 	// failures counts runs in a row that failed; reasons are the last ones'.
 	failures map[engineKey]int
 	reasons  map[engineKey]string
-	// values are those of the metric that decides on more cycles, by experiment.
+	// values of the metric that decides on more cycles, by experiment.
 	values map[string][]float64
-	// found is how the first run found the machine; ran says that there was one.
+	// found is how the first run found the machine; ran is set once there was one.
 	found map[string]rest
 	ran   bool
 }
@@ -171,8 +171,8 @@ func (s *schedule) runAfterPause(ctx context.Context, p Planned, key result.RunK
 	return nil
 }
 
-// before ends the engine of the last run unless it serves the next one, and says what
-// rest is until then: that of the machine as it was found, or with the engine loaded.
+// before ends the engine of the last run unless it serves the next one, and returns what
+// rest is until then: the machine as it was found, or with the engine loaded.
 func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 	if !s.engines.Serves(s.Study.Engine(next.Backend), next, len(s.Meters) > 0) {
 		return s.found, s.engines.Close()
@@ -230,8 +230,8 @@ func (s *schedule) leaveOut(p Planned) error {
 	return nil
 }
 
-// imprecise returns the experiments whose metric is not known well enough. Of those that fail,
-// or have no such number, more runs would not help.
+// imprecise returns the experiments whose metric is not known well enough. Where runs fail,
+// or have no such number, more of them would not help.
 func (s *schedule) imprecise() []study.Experiment {
 	var out []study.Experiment
 	for _, e := range s.Study.Experiments {

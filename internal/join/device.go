@@ -18,7 +18,7 @@ const (
 
 // sensorGain95 is the gain uncertainty of an uncalibrated board or package sensor
 // (95 %): steady-state errors of about ±5 % of reading against external meters,
-// see docs/metrics.md. modelGain95 is that of the CPU power model.
+// see docs/metrics.md. modelGain95 holds for the CPU power model.
 const (
 	sensorGain95 = 0.05
 	modelGain95  = 0.50
@@ -59,7 +59,7 @@ func (j *join) devices() []*deviceEnergy {
 	return out
 }
 
-// counts says whether a device runs the model.
+// counts reports whether a device runs the model.
 func (j *join) counts(d power.Device) bool {
 	if j.record.Energy.Scope == "cpu" {
 		return d.Kind == power.CPU || d.Kind == power.DRAM
@@ -129,7 +129,7 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 	}
 }
 
-// assumedSwing is that of a counter of which nothing is known: it sees 25 of 100 ms, as
+// assumedSwing is the swing of a counter of which nothing is known: it sees 25 of 100 ms, as
 // power readings of Ampere and Hopper do (Yang et al., SC'24).
 const assumedSwing = 2.0
 

@@ -104,7 +104,7 @@ func (j *join) agree(counted []*deviceEnergy) {
 	j.record.Energy.Agreement.Verdict = verdict
 }
 
-// verdicts are those of an agreement, from good to bad.
+// verdicts of an agreement, from good to bad.
 var verdicts = []string{"ok", "same_source", "single_source", "warn", "fail"}
 
 // worse is the worse of two verdicts.

@@ -29,15 +29,15 @@ type Recomputed struct {
 	Status  string       `json:"status"`
 	Numbers int          `json:"numbers"`
 	Differ  []Difference `json:"differ"`
-	// Skipped says why there is nothing to compare.
+	// Skipped tells why there is nothing to compare.
 	Skipped string `json:"skipped,omitempty"`
-	// Error says why the run cannot be read, Next what to do about it, or about numbers
+	// Error tells why the run cannot be read, Next what to do about it, or about numbers
 	// that differ.
 	Error string `json:"error,omitempty"`
 	Next  string `json:"next,omitempty"`
 }
 
-// otherVersion says how to tell a change of method from damage, where another version
+// otherVersion explains how to tell a change of method from damage, where another version
 // of this program made the numbers.
 func (out *Recomputed) otherVersion(madeBy, now string) {
 	switch {
@@ -52,7 +52,7 @@ func (out *Recomputed) otherVersion(madeBy, now string) {
 
 // Recompute computes the numbers of a run again from its files and compares them
 // with its record. What does not follow from the series (the environment, memory,
-// the shape of the model) is taken over. Of the words, those that say what a number
+// the shape of the model) is taken over. Words that name what a number
 // is are compared too, and whether the run is kept out of comparisons.
 func Recompute(dir string) Recomputed {
 	out := Recomputed{Run: filepath.Base(dir), Differ: []Difference{}}
@@ -164,7 +164,7 @@ func byKey(a, b string) int {
 	return cmp.Compare(len(x), len(y))
 }
 
-// words are the keys of texts that say what a number is. Other texts explain; they
+// words are the keys of texts that name what a number is. Other texts explain; they
 // may be worded otherwise by another version of this program.
 var words = []string{"work", "provenance", "scope", "verdict", "source", "device", "kind"}
 

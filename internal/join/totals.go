@@ -121,7 +121,7 @@ func (s sum) windowFor(share, seconds float64) float64 {
 	return seconds * (alias + math.Sqrt(alias*alias+4*limits*share*share)) / (2 * share * share)
 }
 
-// precision says how long a window must be, and warns of one that is too short.
+// precision computes how long a window must be, and warns of one that is too short.
 func (j *join) precision(s sum, seconds float64) {
 	e := &j.record.Energy
 	for _, q := range []*result.Quantity{e.NetJ, e.NetResidentJ} {

@@ -28,7 +28,7 @@ type Baselines struct {
 type entry struct {
 	Idle result.Idle `json:"idle"`
 	At   time.Time   `json:"at"`
-	// Source is that of the energy with which the value may be combined.
+	// Source of the energy with which the value may be combined.
 	Source string `json:"source"`
 }
 

@@ -38,7 +38,7 @@ func (d *desk) container() *backend.Container {
 	return c
 }
 
-// gpuUUIDs are those of the GPUs that are measured.
+// gpuUUIDs returns the UUIDs of the GPUs that are measured.
 func (d *desk) gpuUUIDs() []string {
 	var out []string
 	for _, m := range d.Meters {
@@ -51,13 +51,13 @@ func (d *desk) gpuUUIDs() []string {
 	return out
 }
 
-// hasDriver says whether NVIDIA's driver runs.
+// hasDriver reports whether NVIDIA's driver runs.
 func hasDriver() bool {
 	_, err := os.Stat("/dev/nvidiactl")
 	return err == nil
 }
 
-// gpusFor are the GPUs that an experiment's container may use: those that are measured.
+// gpusFor are the GPUs that an experiment's container may use: the ones that are measured.
 func gpusFor(d engine.Descriptor, section engine.JSON, measured []string, driver bool) []string {
 	if !d.MayUseGPU(section) {
 		return nil

@@ -23,7 +23,7 @@ type Options struct {
 	Engine  engine.Descriptor
 	Cycle   int
 	Backend backend.Backend
-	// Meters are open for the whole study; Missing explains those that are not.
+	// Meters are open for the whole study; Missing explains the ones that are not.
 	Meters  []power.Meter
 	Missing []power.Unavailable
 	// Warnings are doubts about the machine that hold for every run.
@@ -35,7 +35,7 @@ type Options struct {
 	Clock clock.Clock
 	// Program is the version of this program, for the record.
 	Program string
-	// Engines keeps the engine for the next run, and holds that of the run before; nil
+	// Engines keeps the engine for the next run, and holds the one of the run before; nil
 	// gives the run an engine of its own.
 	Engines *Engines
 	// LogPath receives the engine's output.

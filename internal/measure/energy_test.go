@@ -179,6 +179,27 @@ func TestScopeCPU(t *testing.T) {
 	})
 }
 
+// TestScopeOfAnEngine: the energy is booked on the device that the engine names, also where
+// it does not know which card it is.
+func TestScopeOfAnEngine(t *testing.T) {
+	for device, want := range map[string]string{"rocm": "gpu0", "cuda": "gpu0", "cpu": "package-0"} {
+		t.Run(device, virtually(func(t *testing.T) {
+			l := newLab(t)
+			l.loaded.Device, l.loaded.DeviceUUIDs = device, nil
+			l.options.Meters = []power.Meter{l.newMeter(gpu0), l.newMeter(cpu0)}
+			e := l.withEnergy(t).Energy
+			if e.Provenance != result.Measured || len(e.Devices) != 2 {
+				t.Fatalf("%s energy of %d devices", e.Provenance, len(e.Devices))
+			}
+			for _, d := range e.Devices {
+				if d.Counted != (d.Device == want) {
+					t.Errorf("%s counted %v, want only %s", d.Device, d.Counted, want)
+				}
+			}
+		}))
+	}
+}
+
 func TestModelledPowerIsLabelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)

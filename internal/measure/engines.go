@@ -20,7 +20,7 @@ import (
 // Engines keeps the engine of one run for the next one that needs the same. The zero
 // value is ready. Close ends the engine; it may be called more than once.
 type Engines struct {
-	// Clock is that of the runs.
+	// Clock is the clock of the runs.
 	Clock clock.Clock
 
 	kept *liveEngine
@@ -41,11 +41,11 @@ type liveEngine struct {
 	since          time.Time
 	// processes were on the GPUs before it, or came with it.
 	processes tenants.Processes
-	// meters are those of the run that started it.
+	// meters are the ones of the run that started it.
 	meters []power.Meter
 }
 
-// Serves says whether the engine that is kept can run an experiment. Metered says that
+// Serves reports whether the engine that is kept can run an experiment. Metered means that
 // there are sensors: then the idle power from before the engine's start must not be
 // older than the experiment allows.
 func (e *Engines) Serves(d engine.Descriptor, x study.Experiment, metered bool) bool {
@@ -122,9 +122,9 @@ func (e *liveEngine) handOver(path string) error {
 	return errors.Join(err, to.Close())
 }
 
-// learn remembers the idle powers that the engine's first run found; began is when that
+// keepIdle remembers the idle powers that the engine's first run found; began is when that
 // run did.
-func (e *liveEngine) learn(devices []result.Device, began time.Time) {
+func (e *liveEngine) keepIdle(devices []result.Device, began time.Time) {
 	if e.runs > 1 {
 		return
 	}

@@ -37,7 +37,7 @@ type Outcome struct {
 var ErrTimeout = errors.New("time limit reached")
 
 // Run measures one experiment. A run that fails still gives a record, with the
-// failure in it; the error is nil then. The error is that of the context when it
+// failure in it; the error is nil then. The error is the context's when it
 // was cancelled.
 func Run(ctx context.Context, o Options) (*Outcome, error) {
 	if o.Experiment.Energy.Sources == "none" {
@@ -101,7 +101,7 @@ func (d *desk) stages(ctx context.Context, out *Outcome) (err error) {
 		return err
 	}
 	out.Series = d.finish(c)
-	c.engine.learn(d.record.Energy.Devices, began)
+	c.engine.keepIdle(d.record.Energy.Devices, began)
 	for _, n := range c.processes.Warnings(d.listedGPUs(), c.measured.window) {
 		d.warn(n.Code, n.Message)
 	}

@@ -64,7 +64,7 @@ func (p *Processes) warnHidden(out *note.List, device string) {
 
 // foreign returns the processes on a device that are not this run's: the names of the ones
 // that were there before the engine, and the ones that came later. Where none is known to be
-// the engine's, process ids are those of another namespace: one that came with the model
+// the engine's, process ids belong to another namespace: one that came with the model
 // and stayed is taken for the engine; of several it is not known which.
 func (p *Processes) foreign(device string, w attribute.Window) (before []string, later []seen) {
 	engine := false
@@ -104,6 +104,9 @@ func (s seen) name() string {
 
 // during tells when in the window a process was seen.
 func (s seen) during(w attribute.Window) string {
+	if s.FirstNS > w.End { // sampling sees it between the polls, or it came since
+		return fmt.Sprintf("first seen %.1f s after its end", float64(s.FirstNS-w.End)/1e9)
+	}
 	from, to := float64(s.FirstNS-w.Start)/1e9, float64(min(s.LastNS, w.End)-w.Start)/1e9
 	if from < 0 {
 		return fmt.Sprintf("from before the window to %.1f of its %.1f s", to, w.Duration().Seconds())

@@ -2,7 +2,7 @@
 // engine's hold.
 //
 // [Processes] collects what the meters list, before the engine's start, while it loads and
-// during the window, and tells the engine's processes from those of others: the latter's
+// during the window, and tells the engine's processes from the ones of others: the latter's
 // energy is in every number. [MemoryWatch] follows an engine on a processor.
 package tenants
 
@@ -37,7 +37,7 @@ type memoryReader interface {
 
 // Processes are those seen on the GPUs during a run. The zero value is ready.
 type Processes struct {
-	// Clock is that of the run.
+	// Clock is the clock of the run.
 	Clock clock.Clock
 
 	// engine is the engine's process, 0 until it is known. It is started at startNS
@@ -249,7 +249,7 @@ func (p *Processes) own(pid int) bool {
 		}
 	}
 	for range 64 { // a chain of parents is short; one that is not ends somewhere
-		if pid == os.Getpid() || pid == p.engine { // which in a container is no descendant
+		if pid == os.Getpid() || pid == p.engine { // which in a container does not descend from this program
 			return true
 		}
 		if pid = parentOf(pid); pid <= 1 {

@@ -37,6 +37,8 @@ func TestShared(t *testing.T) {
 			"gone before the window (gpu0: process 7)"},
 		"in the window": {[]power.Presence{seen(5, 12, 31), seen(7, 23, 25)},
 			"process 7, from 3.0 to 5.0 of its 10.0 s"},
+		"after the window": {[]power.Presence{seen(5, 12, 31), seen(7, 31, 31)},
+			"process 7, first seen 1.0 s after its end"},
 		"three": {[]power.Presence{seen(6, 1, 1), seen(5, 12, 31), seen(7, 13, 14), seen(8, 21, 22)},
 			"process 6 | process 7 | process 8"},
 		"nobody": {nil, "not even the engine"},
@@ -114,7 +116,7 @@ func TestOwn(t *testing.T) {
 }
 
 // TestInherit: a later run on the same engine still knows the engine where
-// process ids are those of another namespace, and who was there before it.
+// process ids belong to another namespace, and who was there before it.
 func TestInherit(t *testing.T) {
 	const second = int64(1e9)
 	first := &Processes{startNS: 10 * second, readyNS: 15 * second}

@@ -34,12 +34,12 @@ type MemoryWatch struct {
 	// Of the goroutine until done is closed.
 	peak      int64
 	processes int // the most at once
-	// sinceReset says that peaks of the kernel are those of this run alone.
+	// sinceReset means that the kernel's peaks belong to this run alone.
 	sinceReset bool
 }
 
-// WatchMemory begins to follow a process. The kernel's peaks begin anew, without those
-// of loading and of earlier runs, or are left out where they cannot.
+// WatchMemory begins to follow a process. The kernel's peaks are reset, so that
+// loading and earlier runs do not count, or left out where they cannot be.
 func WatchMemory(root int) *MemoryWatch {
 	w := &MemoryWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}),
 		sinceReset: forgetPeaks(treeOf(root))}
@@ -141,7 +141,7 @@ func statusBytes(text []byte, key string) int64 {
 	return 0
 }
 
-// forgetPeaks begins new peaks (proc_pid_clear_refs(5)). It says whether all did.
+// forgetPeaks resets the kernel's peaks (proc_pid_clear_refs(5)). It reports whether it could for all.
 func forgetPeaks(tree []int) bool {
 	all := true
 	for _, pid := range tree {
@@ -150,7 +150,7 @@ func forgetPeaks(tree []int) bool {
 	return all
 }
 
-// treeOf are a process, its group and all that descend from them, also those that have
+// treeOf are a process, its group and all that descend from them, even if they have
 // left the group.
 func treeOf(root int) []int {
 	entries, err := os.ReadDir("/proc")
