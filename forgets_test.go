@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -23,9 +24,13 @@ const forgetfulEnv = "LLEM_TEST_FORGETFUL"
 
 func TestMain(m *testing.M) {
 	var err error
-	if dir := os.Getenv(forgetfulEnv); dir != "" {
+	dir := os.Getenv(forgetfulEnv)
+	switch {
+	case dir != "":
 		err = forgetful(dir)
-	} else {
+	case os.Getenv(echoEnv) != "":
+		err = backend.ServeWorker(&echo{})
+	default:
 		llem.WorkerMain()
 		err = tests(m)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine/embedded"
 	"github.com/llenergymeasure/llem/engine/fake"
 	"github.com/llenergymeasure/llem/event"
@@ -44,6 +45,9 @@ type Options struct {
 	RetryFailed bool
 	// NoGaps leaves the pauses between runs out.
 	NoGaps bool
+	// Backends start the engines whose names they have, in place of this module's way: a
+	// build of the caller's own, or an engine that study.Options.Engines describes.
+	Backends []backend.Backend
 	// Meters are power sensors of the caller's own, read beside those of this machine.
 	// A device that the caller's meter has must not have the ID of another one. Run
 	// does not close them.
@@ -90,14 +94,15 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		}
 	}
 	needs := machine.NeedsOf(s)
-	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python)), campaign.Preflight(s)); err != nil {
+	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python), o.Backends...), campaign.Preflight(s)); err != nil {
 		return nil, err
 	}
 	cache, err := model.DefaultCacheDir()
 	if err != nil {
 		return nil, err
 	}
-	m, err := machine.Open(ctx, machine.Options{Needs: needs, Python: o.Python, Estimate: o.Estimate, Meters: o.Meters})
+	m, err := machine.Open(ctx, machine.Options{Needs: needs, Python: o.Python, Estimate: o.Estimate,
+		Backends: o.Backends, Meters: o.Meters})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem"
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/study"
@@ -31,5 +35,30 @@ func TestMeterOfTheSameName(t *testing.T) {
 	_, err = llem.Run(t.Context(), s, llem.Options{Results: t.TempDir(), Meters: []power.Meter{p, p}})
 	if err == nil || !strings.Contains(err.Error(), `two meters have a device named "plug"`) {
 		t.Errorf("error %v, want one about the device", err)
+	}
+}
+
+// TestEchoConforms: an engine of one's own passes the suite that the others pass.
+func TestEchoConforms(t *testing.T) {
+	d := echoEngine()
+	if err := engine.Check(d); err != nil {
+		t.Error(err)
+	}
+	backendtest.Run(t, backendtest.Suite{Backend: echoBackend{},
+		Spec: backend.Spec{Model: "random:tiny-llama", Options: []byte(`{"step_ms": 2}`)}, Parallel: true})
+}
+
+// TestEngineNobodyBrings: a study may describe an engine that cannot be run.
+func TestEngineNobodyBrings(t *testing.T) {
+	d := echoEngine()
+	d.New = nil
+	s, err := study.Load(study.Options{Engines: append(engines.All(), d),
+		Settings: []study.Setting{study.Set("model", "random:tiny-llama"), study.Set("backend", "echo")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = llem.Run(t.Context(), s, llem.Options{Results: t.TempDir()}); err == nil ||
+		!strings.Contains(err.Error(), "cannot run the backend echo") {
+		t.Errorf("error %v, want one about the engine", err)
 	}
 }

@@ -77,6 +77,7 @@ func Frozen(dir string, given *study.Study) (*study.Study, error) {
 				Next: "start it anew without --resume, or leave the study file out to finish the one that was started"}
 		}
 		// Limits decide on how far a study gets, not on what it measures.
+		frozen.Engines = given.Engines
 		x, g := &frozen.Execution, given.Execution
 		x.RunTimeout, x.StudyTimeout, x.MaxFailures = g.RunTimeout, g.StudyTimeout, g.MaxFailures
 	}

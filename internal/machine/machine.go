@@ -28,6 +28,8 @@ type Options struct {
 	Python string
 	// Estimate allows a modelled CPU power where no CPU sensor can be read.
 	Estimate bool
+	// Backends start the engines whose names they have, in place of those of Needs.Known.
+	Backends []backend.Backend
 	// Meters are read beside the sensors of the machine. Their owner closes them.
 	Meters []power.Meter
 }
@@ -60,6 +62,9 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 		m.own, m.Missing = Meters(ctx, o.Estimate, o.Needs.Remotes...)
 	}
 	m.Backends = backends(o.Needs.Known, env)
+	for _, b := range o.Backends {
+		m.Backends[b.Name()] = b
+	}
 	m.Meters = slices.Concat(m.own, o.Meters)
 	if err := distinct(m.Meters); err != nil {
 		m.Close()
@@ -95,8 +100,12 @@ func Close(meters []power.Meter) {
 	}
 }
 
-// Available refuses engines that the grammar knows and this program does not have.
-func (n Needs) Available(backends map[string]backend.Backend) error {
+// Available refuses engines that the study names and that neither this program nor its
+// caller has.
+func (n Needs) Available(backends map[string]backend.Backend, own ...backend.Backend) error {
+	for _, b := range own {
+		backends[b.Name()] = b
+	}
 	var errs study.Errors
 	for _, name := range n.Engines {
 		if _, ok := backends[name]; !ok {
@@ -124,7 +133,9 @@ func backends(list engine.Descriptors, env engine.Env) map[string]backend.Backen
 		list = engines.All()
 	}
 	for _, d := range list {
-		out[d.Name] = d.New(env)
+		if d.New != nil { // else the caller has to bring a backend
+			out[d.Name] = d.New(env)
+		}
 	}
 	return out
 }
