@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -205,7 +206,8 @@ func loadFailure(err error, spec backend.Spec) error {
 	return f
 }
 
-// noMemory turns the engine's allocation panics into a failure and passes other
+// noMemory turns the engine's allocation panics, and those on files that contradict themselves
+// (an index out of range, a tensor that is not there), into a failure and passes other
 // panics on.
 func noMemory(r any, err error, spec backend.Spec) error {
 	if r == nil {
@@ -217,6 +219,12 @@ func noMemory(r any, err error, spec backend.Spec) error {
 				Message: fmt.Sprintf("no memory for %s with batch size %d and context %d", spec.Model, spec.BatchSize,
 					spec.MaxContext),
 				Next: "use a smaller model, dtype, batch size or context"}
+		}
+		if _, ok := errors.AsType[runtime.Error](cause); ok {
+			return &backend.Failure{Class: backend.ClassCorruptModel, Err: cause,
+				Message: "the engine cannot make sense of " + spec.Model + ": its metadata, vocabulary and tensors do not " +
+					"fit together",
+				Next: "download or generate it again, or use --backend llamacpp"}
 		}
 	}
 	panic(r)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/pyjson"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -148,9 +149,8 @@ func metadata(c *config, f family, voc *vocabulary, o Options) (map[string]any, 
 // as a fraction (4096.0), and a class be followed by others.
 func parseConfig(raw []byte, o Options) (*config, family, error) {
 	var m map[string]any
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, family{}, fault.New(note.ClassCorruptModel, err, "download the model again",
-			"config.json is not valid JSON")
+	if err := pyjson.Unmarshal(raw, &m); err != nil {
+		return nil, family{}, fault.New(note.ClassCorruptModel, err, "download the model again", "config.json is not valid JSON")
 	}
 	class := ""
 	if list, _ := m["architectures"].([]any); len(list) > 0 {

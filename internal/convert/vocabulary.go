@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
 // vocabulary is what a GGUF file says about the tokenizer.
@@ -88,7 +89,7 @@ func readJSON(dir, name string, v any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	if err := pyjson.Unmarshal(b, v); err != nil {
 		return false, fmt.Errorf("%s: %w", name, err)
 	}
 	return true, nil

@@ -32,7 +32,7 @@ func TestFloat16(t *testing.T) {
 }
 
 func TestBlockSizesMatchEngine(t *testing.T) {
-	for kind := range uint32(len(ggmlBlocks)) {
+	for kind := range uint32(len(ggmlTypes)) {
 		block, size, ok := ggmlBlock(kind)
 		tt := ggml.TensorType(kind)
 		if !ok || tt.TypeSize() == 0 {

@@ -2,12 +2,14 @@ package gguf
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
@@ -52,6 +54,18 @@ type TensorInfo struct {
 	Shape  []uint64 // in ggml order
 	Kind   uint32   // ggml's number of the format
 	Offset uint64   // within the tensor data, in bytes
+	// Size is that of the data in bytes. Of a format that is not known it is the distance to the
+	// next tensor, or to the end of the file.
+	Size uint64
+}
+
+// Elements is the number of weights.
+func (t TensorInfo) Elements() uint64 {
+	n := uint64(1)
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
 }
 
 // Header is what a GGUF file says about itself.
@@ -89,8 +103,11 @@ func ReadFile(path string) (Header, error) {
 	}
 	h, err := Read(f, st.Size())
 	if err != nil {
-		return h, fault.New(note.ClassCorruptModel, err, "download or generate it again",
-			"%s is not a usable GGUF file", path)
+		next := "download or generate it again"
+		if odd, ok := errors.AsType[*disk.Look](err); ok {
+			next = odd.Next
+		}
+		return h, fault.New(note.ClassCorruptModel, err, next, "%s is not a usable GGUF file", path)
 	}
 	return h, nil
 }
@@ -103,10 +120,16 @@ func Read(r io.Reader, size int64) (h Header, err error) {
 		return h, errors.New("the file is empty")
 	}
 	d := &decoder{r: bufio.NewReaderSize(r, 1<<16), left: size}
-	if magic := d.bytes(4); d.err != nil || string(magic) != "GGUF" {
+	if start, _ := d.r.Peek(512); len(start) < 4 || string(start[:4]) != "GGUF" {
+		if odd, ok := disk.LookOf(start); ok {
+			return h, odd
+		}
 		return h, errors.New("it does not start with GGUF")
 	}
-	if v := d.u32(); v < 2 || v > 3 {
+	d.bytes(4)
+	if v := d.u32(); d.err == nil && v&0xffff == 0 && v != 0 {
+		return h, errors.New("it is a big-endian file, for another kind of processor")
+	} else if v < 2 || v > 3 {
 		return h, fmt.Errorf("version %d of the format; only 2 and 3 are known", v)
 	}
 	tensors, keys := d.u64(), d.u64()
@@ -134,25 +157,49 @@ func Read(r io.Reader, size int64) (h Header, err error) {
 		alignTo = int64(a)
 	}
 	h.Data = (size - d.left + alignTo - 1) / alignTo * alignTo
-	return h, h.checkBounds(size)
+	return h, h.place(size)
 }
 
-// checkBounds makes sure that all tensor data lie within the file.
-func (h Header) checkBounds(size int64) error {
-	for _, t := range h.Tensors {
-		n, err := t.Bytes()
-		if err != nil {
+// place sizes the tensors, and makes sure that their data lie within the file, each in a place of
+// its own. Formats that are newer than this package are left to the engine.
+func (h Header) place(size int64) error {
+	if len(h.Tensors) == 0 {
+		return nil
+	}
+	room := size - h.Data
+	names, order := make(map[string]bool, len(h.Tensors)), make([]int, len(h.Tensors))
+	for i := range h.Tensors {
+		t := &h.Tensors[i]
+		if names[t.Name] {
+			return fmt.Errorf("two tensors have the name %q", t.Name)
+		}
+		names[t.Name], order[i] = true, i
+		var err error
+		if t.Size, err = t.bytes(); err != nil {
 			return err
 		}
-		if room := size - h.Data; room < 0 || t.Offset > uint64(room) || n > uint64(room)-t.Offset {
+		if room < 0 || t.Offset > uint64(room) || t.Size > uint64(room)-t.Offset {
 			return fmt.Errorf("the file is truncated: tensor %s ends beyond its %s", t.Name, disk.SizeText(size))
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(h.Tensors[a].Offset, h.Tensors[b].Offset) })
+	for i, at := range order {
+		t, end := &h.Tensors[at], uint64(room)
+		if i+1 < len(order) {
+			next := h.Tensors[order[i+1]]
+			if end = next.Offset; t.Size > end-t.Offset || t.Offset == end {
+				return fmt.Errorf("the data of the tensors %s and %s overlap", t.Name, next.Name)
+			}
+		}
+		if _, _, known := ggmlBlock(t.Kind); !known {
+			t.Size = end - t.Offset
 		}
 	}
 	return nil
 }
 
-// Bytes is the size of the tensor's data.
-func (t TensorInfo) Bytes() (uint64, error) {
+// bytes is the size of the tensor's data, 0 for an unknown format.
+func (t TensorInfo) bytes() (uint64, error) {
 	n := uint64(1)
 	for _, d := range t.Shape {
 		if d == 0 || d > math.MaxInt32 || n > math.MaxInt64/d {
@@ -162,7 +209,7 @@ func (t TensorInfo) Bytes() (uint64, error) {
 	}
 	block, size, ok := ggmlBlock(t.Kind)
 	if !ok {
-		return 0, fmt.Errorf("tensor %s has the unknown type %d", t.Name, t.Kind)
+		return 0, nil
 	}
 	if n%block != 0 || n/block > math.MaxInt64/size {
 		return 0, fmt.Errorf("tensor %s of shape %v is no whole number of blocks", t.Name, t.Shape)
@@ -172,21 +219,36 @@ func (t TensorInfo) Bytes() (uint64, error) {
 
 // ggmlBlock gives weights and bytes per block of ggml's tensor types.
 func ggmlBlock(kind uint32) (block, size uint64, ok bool) {
-	if int(kind) < len(ggmlBlocks) {
-		b := ggmlBlocks[kind]
-		return b[0], b[1], b[0] != 0
+	if int(kind) < len(ggmlTypes) {
+		t := ggmlTypes[kind]
+		return t.block, t.size, t.block != 0
 	}
 	return 0, 0, false
 }
 
-// ggmlBlocks is indexed by tensor type (ggml.h, enum ggml_type). Entries of
-// zeros were retired.
-var ggmlBlocks = [...][2]uint64{
-	{1, 4}, {1, 2}, {32, 18}, {32, 20}, {32, 17}, {}, {32, 22}, {32, 24}, {32, 34}, {32, 36}, // f32 … q8_1
-	{256, 84}, {256, 110}, {256, 144}, {256, 176}, {256, 210}, {256, 292}, // q2_k … q8_k
-	{256, 66}, {256, 74}, {256, 98}, {256, 50}, {32, 18}, {256, 110}, {256, 82}, {256, 136}, // iq2_xxs … iq4_xs
-	{1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 8}, {256, 56}, {1, 2}, // i8 … f64, iq1_m, bf16
-	{}, {}, {}, {256, 54}, {256, 66}, {}, {}, {}, {32, 17}, // tq1_0, tq2_0, mxfp4
+// ggmlType is a format of ggml: its name, and weights and bytes of a block.
+type ggmlType struct {
+	name        string
+	block, size uint64
+}
+
+// ggmlTypes is indexed by tensor type (ggml.h, enum ggml_type). Entries of zeros were retired.
+var ggmlTypes = [...]ggmlType{
+	{"f32", 1, 4}, {"f16", 1, 2}, {"q4_0", 32, 18}, {"q4_1", 32, 20}, {"q4_2", 32, 17}, {},
+	{"q5_0", 32, 22}, {"q5_1", 32, 24}, {"q8_0", 32, 34}, {"q8_1", 32, 36},
+	{"q2_k", 256, 84}, {"q3_k", 256, 110}, {"q4_k", 256, 144}, {"q5_k", 256, 176}, {"q6_k", 256, 210},
+	{"q8_k", 256, 292}, {"iq2_xxs", 256, 66}, {"iq2_xs", 256, 74}, {"iq3_xxs", 256, 98}, {"iq1_s", 256, 50},
+	{"iq4_nl", 32, 18}, {"iq3_s", 256, 110}, {"iq2_s", 256, 82}, {"iq4_xs", 256, 136},
+	{"i8", 1, 1}, {"i16", 1, 2}, {"i32", 1, 4}, {"i64", 1, 8}, {"f64", 1, 8}, {"iq1_m", 256, 56}, {"bf16", 1, 2},
+	{}, {}, {}, {"tq1_0", 256, 54}, {"tq2_0", 256, 66}, {}, {}, {}, {"mxfp4", 32, 17}, {"nvfp4", 64, 36},
+}
+
+// KindName names a tensor type as ggml does; "type 99" for one that is not known.
+func KindName(kind uint32) string {
+	if int(kind) < len(ggmlTypes) && ggmlTypes[kind].name != "" {
+		return ggmlTypes[kind].name
+	}
+	return fmt.Sprintf("type %d", kind)
 }
 
 // decoder reads little-endian values and remembers the first error.
@@ -389,14 +451,32 @@ func (h Header) Vocab() int {
 
 // DType is the format that most of the weights are in, "" if it is none that
 // this package writes.
-func (h Header) DType() DType {
+func (h Header) DType() DType { return DTypeOfKind(h.Kind()) }
+
+// Kind is ggml's number of the format that most bytes of the weights are in.
+func (h Header) Kind() uint32 {
 	sum := map[uint32]uint64{}
 	var best uint32
 	for _, t := range h.Tensors {
-		n, _ := t.Bytes()
-		if sum[t.Kind] += n; sum[t.Kind] > sum[best] {
+		if sum[t.Kind] += t.Size; sum[t.Kind] > sum[best] {
 			best = t.Kind
 		}
 	}
-	return DTypeOfKind(best)
+	return best
+}
+
+// Bytes is the size of all tensors.
+func (h Header) Bytes() int64 {
+	n := uint64(0)
+	for _, t := range h.Tensors {
+		n += t.Size
+	}
+	return int64(n)
+}
+
+// Split returns which part of how many the file is; 0 of 1 for a whole model.
+func (h Header) Split() (part, parts int) {
+	part, _ = h.Uint("split.no")
+	parts, _ = h.Uint("split.count")
+	return part, max(1, parts)
 }

@@ -1,46 +1,28 @@
 package model
 
-import "github.com/llenergymeasure/llem/internal/gguf"
+import (
+	"math"
+
+	"github.com/llenergymeasure/llem/internal/gguf"
+)
 
 // Params counts the parameters of a model.
 type Params struct {
 	Total        int64 // every stored parameter; a tied output matrix counts once
 	Embedding    int64 // token embedding, plus the output matrix when it is not tied
 	NonEmbedding int64 // Total - Embedding
-	Active       int64 // Total without the experts that a token does not visit
+	Active       int64 // Total without the experts that a token does not visit, and without Vision
+	Vision       int64 // of a tower for images, which text does not pass
 }
 
-// Parameters counts the parameters exactly, from the architecture.
+// Parameters counts the parameters exactly, from the architecture or the list of tensors.
 func (c Config) Parameters() Params {
-	h, l := int64(c.Hidden), int64(c.Layers)
-	q, kv := int64(c.Heads)*int64(c.HeadDim), int64(c.KVHeads)*int64(c.HeadDim)
-
-	layer := h*q + 2*h*kv + q*h // q, k, v, o
-	if c.QKVBias {
-		layer += q + 2*kv
-	}
-	if c.QKNorm {
-		layer += 2 * int64(c.HeadDim)
-	}
-	layer += 2 * h // the norms before attention and feed-forward
-	if c.PostNorms {
-		layer += 2 * h
-	}
-	var unused int64
-	if c.Experts > 0 {
-		expert := 3 * h * int64(c.ExpertFFN)
-		layer += h*int64(c.Experts) + int64(c.Experts)*expert
-		unused = l * int64(c.Experts-c.ExpertsUsed) * expert
-	} else {
-		layer += 3 * h * int64(c.FFN) // gate, up, down
-	}
-
-	p := Params{NonEmbedding: l*layer + h, Embedding: h * int64(c.Vocab)}
-	if !c.Tied {
-		p.Embedding *= 2
-	}
+	l := c.layout()
+	p := Params{Embedding: l.Sum(Embedding, Head), Vision: l.Sum(Vision)}
+	experts := l.Sum(Expert)
+	p.NonEmbedding = l.Sum(Matrix, Vector, Router, Vision) + experts
 	p.Total = p.NonEmbedding + p.Embedding
-	p.Active = p.Total - unused
+	p.Active = p.Total - p.Vision - experts + int64(math.Round(float64(experts)*l.Share))
 	return p
 }
 
@@ -74,10 +56,13 @@ func (f FLOPs) Total() float64 { return f.Prefill + f.Decode }
 // The output matrix adds 2·hidden·vocab for each position whose logits are
 // computed: one per request in prefill, one per decode pass.
 // The first output token comes from prefill, so decode is output-1 passes.
+// A layer with a state instead of a cache does a fixed number of operations on it for each
+// token, and a layer of multi-head latent attention is counted with its keys and values
+// unfolded, as prefill computes it.
 // The embedding look-up, softmax, norms and activations are left out; biases
 // and norm weights are in N and make up less than 0.1 % of it.
 func (c Config) FLOPs(seqs []Length) FLOPs {
-	p := c.Parameters()
+	p, layout := c.Parameters(), c.layout()
 	perToken := 2 * float64(p.Active-p.Embedding)
 	head := 2 * float64(c.Hidden) * float64(c.Vocab)
 	var f FLOPs
@@ -85,25 +70,26 @@ func (c Config) FLOPs(seqs []Length) FLOPs {
 		if s.Prompt <= 0 {
 			continue
 		}
-		f.Prefill += float64(s.Prompt)*perToken + c.attention(0, s.Prompt)
+		f.Prefill += float64(s.Prompt)*perToken + layout.attention(0, s.Prompt)
 		if s.Output > 0 {
 			f.Prefill += head
 			steps := s.Output - 1
-			f.Decode += float64(steps)*(perToken+head) + c.attention(s.Prompt, s.Prompt+steps)
+			f.Decode += float64(steps)*(perToken+head) + layout.attention(s.Prompt, s.Prompt+steps)
 		}
 	}
 	return f
 }
 
-// attention sums 4·heads·head_dim·context over the layers for the tokens at
-// positions from+1 to to, where position t attends to t tokens.
-func (c Config) attention(from, to int) float64 {
-	full, windowed := c.splitLayers()
-	visits := float64(full) * sumTo(from, to, 0)
-	if windowed > 0 {
-		visits += float64(windowed) * sumTo(from, to, c.SlidingWindow)
+// attention sums, over the tokens at positions from+1 to to, what the layers do with earlier
+// tokens: 4·heads·head_dim·context where position t attends to t tokens, or the fixed work on
+// a state.
+func (l Layout) attention(from, to int) float64 {
+	sum := 0.0
+	for _, m := range l.Mixers {
+		sum += float64(m.Layers) * m.Score * m.visits(from, to)
+		sum += float64(m.Layers) * m.Scan * float64(max(0, to-from))
 	}
-	return 4 * float64(c.Heads) * float64(c.HeadDim) * visits
+	return sum
 }
 
 // splitLayers counts the layers without and with a sliding window.
@@ -133,18 +119,40 @@ func sumTo(from, to, limit int) float64 {
 
 // EstimateBytes says how much memory the weights take in dtype and how much
 // the key/value cache takes (16-bit, seqs sequences of context tokens; a layer
-// with a sliding window keeps only the window). Activations and the engine's
-// own buffers come on top. An unknown dtype counts as 16-bit.
+// with a sliding window keeps only the window, one with a state only that).
+// Weights that are stored quantised, and those of a GGUF file, take what they take
+// there. Activations and the engine's own buffers come on top. An unknown dtype
+// counts as 16-bit.
 func (c Config) EstimateBytes(dtype string, seqs, context int) (weights, kv int64) {
 	d, err := gguf.ParseDType(dtype)
 	if err != nil {
 		d = gguf.Float16
 	}
-	for _, t := range c.tensors(d) {
-		weights += t.Bytes()
+	switch b, ok := c.StoredBytes(); {
+	case ok:
+		weights = b.All
+	case c.Layout != nil || c.Tower != nil:
+		i := d.Info()
+		l := c.layout()
+		vectors := l.Sum(Vector)
+		weights = 4*vectors + (c.Parameters().Total-vectors)/int64(i.Block)*int64(i.Size)
+	default:
+		for _, t := range c.tensors(d) {
+			weights += t.Bytes()
+		}
 	}
-	full, windowed := c.splitLayers()
-	tokens := int64(full)*int64(context) + int64(windowed)*int64(min(c.SlidingWindow, context))
-	kv = 2 * 2 * int64(c.KVHeads) * int64(c.HeadDim) * tokens * int64(seqs)
-	return weights, kv
+	return weights, 2 * c.CacheElements(int64(context)) * int64(seqs)
 }
+
+// CacheElements is what the layers keep of one sequence of so many tokens: keys and values,
+// compressed rows, and states.
+func (c Config) CacheElements(context int64) int64 {
+	n := int64(0)
+	for _, m := range c.layout().Mixers {
+		n += m.Layers * (m.Heads*m.Width*m.seen(context) + m.State)
+	}
+	return n
+}
+
+// Mixers are the ways in which the layers mix tokens.
+func (c Config) Mixers() []Mixer { return c.layout().Mixers }

@@ -55,6 +55,15 @@ type Config struct {
 	AttnSoftcap  float64 // Gemma 2: logit soft caps; 0 means none
 	FinalSoftcap float64
 	QueryScalar  int // Gemma: attention scale is 1/sqrt(QueryScalar); 0 means HeadDim
+
+	// Layout is what the model consists of where the fields above do not say all of it: they
+	// are then those of its plain attention layers, as far as it has any. Nil: they do.
+	Layout *Layout
+	// Tower is the part of the model for images; nil: it has none, or the file is of the
+	// language model alone.
+	Tower *Tower
+	// Stored is how the files hold the weights, as far as they are known.
+	Stored Stored
 }
 
 // maxDim bounds each dimension, far above any real model, so that the
@@ -63,6 +72,9 @@ const maxDim = 1 << 26
 
 // Validate says what makes the Config impossible, or nil.
 func (c Config) Validate() error {
+	if c.Layout != nil {
+		return c.validateLayout()
+	}
 	if !slices.Contains(archs, c.Arch) {
 		return fault.New(note.ClassUnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
 			"architecture %q is unknown", c.Arch)
@@ -93,6 +105,33 @@ func (c Config) Validate() error {
 		return badConfig("%d of %d experts", c.ExpertsUsed, c.Experts)
 	case c.SlidingWindow < 0 || c.GlobalEvery < 0 || c.Context < 0:
 		return badConfig("a window or context length is negative")
+	}
+	return nil
+}
+
+// validateLayout says what makes a model of another kind impossible.
+func (c Config) validateLayout() error {
+	sum := 0.0
+	for _, w := range c.Layout.Weights {
+		if w.Out <= 0 || w.In <= 0 || w.Count <= 0 {
+			return badConfig("a weight of %d by %d, %d times", w.Out, w.In, w.Count)
+		}
+		sum += float64(w.Out) * float64(w.In) * float64(w.Count)
+	}
+	if sum <= 0 || sum > 1<<50 {
+		return badConfig("%g parameters", sum)
+	}
+	for _, m := range c.Layout.Mixers {
+		for _, n := range []int64{m.Layers, m.Window, m.Heads, m.Width, m.State} {
+			if n < 0 || n > maxDim {
+				return badConfig("a layer keeps %d heads of %d elements and a state of %d", m.Heads, m.Width, m.State)
+			}
+		}
+	}
+	if c.Hidden <= 0 || c.Layers <= 0 || c.Vocab <= 0 || c.Hidden > maxDim || c.Layers > 4096 || c.Vocab > maxDim ||
+		c.Heads < 0 || c.Heads > 1<<16 || c.KVHeads < 0 || c.FFN < 0 || c.FFN > maxDim || c.Context < 0 ||
+		c.Layout.Share < 0 || c.Layout.Share > 1 {
+		return badConfig("hidden size %d, layers %d, vocabulary %d", c.Hidden, c.Layers, c.Vocab)
 	}
 	return nil
 }

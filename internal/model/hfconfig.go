@@ -2,41 +2,23 @@ package model
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/pyjson"
 	"github.com/llenergymeasure/llem/note"
 )
 
-// hfArch is how a Hugging Face model_type maps to a [Config].
-type hfArch struct {
-	arch  string
-	class string // the class that runs it in transformers
-	tied  bool   // default of tie_word_embeddings
-}
-
-var hfArchs = map[string]hfArch{
-	"llama":       {ArchLlama, "LlamaForCausalLM", false},
-	"mistral":     {ArchLlama, "MistralForCausalLM", false},
-	"mixtral":     {ArchLlama, "MixtralForCausalLM", false},
-	"phi3":        {ArchPhi3, "Phi3ForCausalLM", false},
-	"qwen2":       {ArchQwen2, "Qwen2ForCausalLM", false},
-	"qwen3":       {ArchQwen3, "Qwen3ForCausalLM", false},
-	"qwen3_moe":   {ArchQwen3MoE, "Qwen3MoeForCausalLM", false},
-	"gemma2":      {ArchGemma2, "Gemma2ForCausalLM", true},
-	"gemma3_text": {ArchGemma3, "Gemma3ForCausalLM", true},
-	"gemma3":      {ArchGemma3, "Gemma3ForConditionalGeneration", true},
-}
-
-// FromHFFolder reads dir/config.json.
+// FromHFFolder reads dir/config.json, and the list of tensors of a model whose family is not known.
 func FromHFFolder(dir string) (Config, error) {
 	path := filepath.Join(dir, "config.json")
 	b, err := os.ReadFile(path)
@@ -52,37 +34,64 @@ func FromHFFolder(dir string) (Config, error) {
 		return Config{}, fault.New(note.ClassPermission, err, "check that you may read it", "cannot read %s", path)
 	}
 	c, err := FromHFConfig(b)
+	files := checkpointOf(dir)
+	if fault.Class(err) == note.ClassUnsupportedModel {
+		if counted, ok := files.count(b); ok {
+			return counted, nil
+		}
+	}
 	if err != nil {
+		return c, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if err := files.settle(b, &c); err != nil {
 		return c, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return c, nil
 }
 
-// FromHFConfig reads the content of a Hugging Face config.json. Of a
-// multimodal model it describes the language model alone.
+// FromHFConfig reads the content of a Hugging Face config.json. Of a multimodal model it
+// describes the language model, and the vision tower as far as it is of a known kind.
 func FromHFConfig(data []byte) (Config, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return Config{}, fault.New(note.ClassCorruptModel, nil, "download the model again", "config.json is empty")
-	}
-	var f hfFields
-	if err := json.Unmarshal(data, &f.m); err != nil {
-		return Config{}, fault.New(note.ClassCorruptModel, err, "download the model again",
-			"config.json is not valid JSON")
+	f, err := fieldsOf(data)
+	if err != nil {
+		return Config{}, err
 	}
 	kind := f.text("model_type")
-	a, ok := hfArchs[kind]
+	fam, ok := families[kind]
 	if !ok {
 		return Config{}, fault.New(note.ClassUnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
 			"model_type %q is unknown, so parameters and FLOPs cannot be counted", kind)
 	}
+	stored, outer := storedOf(&f), f
 	if text, ok := f.m["text_config"].(map[string]any); ok {
 		f.m = text
+		if inner := f.text("model_type"); families[inner].blocks != nil {
+			inner := families[inner]
+			inner.tied = fam.tied
+			fam = inner
+		}
+		if tied, ok := outer.m["tie_word_embeddings"].(bool); ok {
+			f.m = maps.Clone(text)
+			f.m["tie_word_embeddings"] = tied
+		}
 	}
-	c := f.config(a)
-	if kind == "mistral" || kind == "mixtral" || kind == "phi3" {
-		c.SlidingWindow = f.int("sliding_window", 0)
+	var c Config
+	if f.plain(kind, fam) {
+		c = f.config(fam)
+		if kind == "mistral" || kind == "mixtral" || kind == "phi3" || kind == "mistral3" {
+			c.SlidingWindow = f.int("sliding_window", 0)
+		}
+		f.experts(kind, &c)
+	} else {
+		c = f.fromBlocks(fam)
 	}
-	f.experts(kind, &c)
+	c.Tower = outer.tower(c.Hidden)
+	if c.Tower != nil && c.Layout != nil {
+		c.Layout.Weights = append(c.Layout.Weights, c.vision()...)
+	}
+	if stored.Quant != nil {
+		c.Stored = stored
+	}
 	if f.err != nil {
 		return Config{}, fault.New(note.ClassCorruptModel, f.err, "check the model's config.json",
 			"config.json has a value of the wrong kind")
@@ -90,9 +99,33 @@ func FromHFConfig(data []byte) (Config, error) {
 	return c, c.Validate()
 }
 
+// plain reports whether the fields of [Config] describe the model.
+func (f *hfFields) plain(kind string, fam family) bool {
+	if kind == "qwen3_moe" { // unless dense and sparse layers are mixed
+		dense, _ := f.m["mlp_only_layers"].([]any)
+		return len(dense) == 0 && f.int("decoder_sparse_step", 1) == 1
+	}
+	return fam.blocks == nil
+}
+
+// fieldsOf reads a config.json as Python writes it.
+func fieldsOf(data []byte) (hfFields, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return hfFields{}, fault.New(note.ClassCorruptModel, nil, "download the model again", "config.json is empty")
+	}
+	if odd, ok := disk.LookOf(data); ok {
+		return hfFields{}, fault.New(note.ClassCorruptModel, nil, odd.Next, "config.json is not valid JSON: %v", odd)
+	}
+	var f hfFields
+	if err := pyjson.Unmarshal(data, &f.m); err != nil {
+		return f, fault.New(note.ClassCorruptModel, err, "download the model again", "config.json is not valid JSON")
+	}
+	return f, nil
+}
+
 func knownHFTypes() []string {
 	var names []string
-	for n := range hfArchs {
+	for n := range families {
 		names = append(names, n)
 	}
 	slices.Sort(names)
@@ -150,7 +183,7 @@ func (f *hfFields) text(key string) string {
 
 // config reads what all supported families share. The defaults are those of
 // the families' configuration classes in transformers.
-func (f *hfFields) config(a hfArch) Config {
+func (f *hfFields) config(a family) Config {
 	c := Config{
 		Arch: a.arch, Hidden: f.int("hidden_size", 0), Layers: f.int("num_hidden_layers", 0),
 		Heads: f.int("num_attention_heads", 0), FFN: f.int("intermediate_size", 0),
@@ -223,7 +256,7 @@ func (f *hfFields) gemma(c *Config) {
 
 // rope reads the rotary bases, in the form before transformers 5 (rope_theta)
 // or since (rope_parameters, for Gemma 3 one set per kind of layer).
-func (f *hfFields) rope(a hfArch) (global, local float64) {
+func (f *hfFields) rope(a family) (global, local float64) {
 	global, local = 1e4, 0
 	if a.arch == ArchGemma3 {
 		global, local = 1e6, 1e4
@@ -248,8 +281,8 @@ func (f *hfFields) rope(a hfArch) (global, local float64) {
 // this package does not know.
 func ropeBases(data []byte) (global, local float64) {
 	var f hfFields
-	_ = json.Unmarshal(data, &f.m) // the converter refuses what is not JSON
-	return f.rope(hfArchs[f.text("model_type")])
+	_ = pyjson.Unmarshal(data, &f.m) // the converter refuses what is not JSON
+	return f.rope(families[f.text("model_type")])
 }
 
 // experts reads the mixture-of-experts fields.
@@ -262,10 +295,6 @@ func (f *hfFields) experts(kind string, c *Config) {
 	case "qwen3_moe":
 		c.Experts, c.ExpertFFN = f.int("num_experts", 128), f.int("moe_intermediate_size", 768)
 		c.ExpertsUsed = f.int("num_experts_per_tok", 8)
-		if dense, _ := f.m["mlp_only_layers"].([]any); len(dense) > 0 || f.int("decoder_sparse_step", 1) != 1 {
-			f.wrong("mlp_only_layers or decoder_sparse_step",
-				"a mixture of dense and sparse layers, which cannot be counted")
-		}
 	default:
 		c.ExpertsUsed = 0
 	}

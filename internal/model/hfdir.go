@@ -108,8 +108,8 @@ func (c Config) hfType() string {
 // hfConfig is config.json. Rotary settings are in the form from before
 // transformers 5, which newer versions and the other engines read as well.
 func (c Config) hfConfig(dtype gguf.DType) (map[string]any, error) {
-	a, ok := hfArchs[c.hfType()]
-	if !ok {
+	a, ok := families[c.hfType()]
+	if !ok || c.Layout != nil {
 		return nil, fault.New(note.ClassUnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
 	}
 	m := map[string]any{

@@ -28,6 +28,15 @@ func TestFromHFConfigForms(t *testing.T) {
 			func(c Config) bool { return c.SlidingWindow == 0 && c.QKVBias }},
 		"mixtral": {`{"model_type":"mixtral","num_local_experts":8,"num_experts_per_tok":2,` + base + `}`,
 			func(c Config) bool { return c.Parameters().Total == 46_702_792_704 }},
+		// Layers 0 and 1 of four are dense.
+		"dense and sparse layers": {`{"model_type":"qwen3_moe","mlp_only_layers":[0,1],"hidden_size":64,` +
+			`"num_hidden_layers":4,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"num_experts":8,` +
+			`"num_experts_per_tok":2,"moe_intermediate_size":32,"intermediate_size":128,"vocab_size":100}`,
+			func(c Config) bool {
+				attention := 4 * (2*64*64 + 2*32*64 + 2*16 + 2*64)
+				return c.Parameters().Total == int64(2*100*64+64+attention+2*3*64*128+2*(8*64+8*3*64*32)) &&
+					c.Parameters().Active == c.Parameters().Total-2*6*3*64*32
+			}},
 		"rope of version 5": {`{"model_type":"llama","rope_parameters":{"rope_type":"default",` +
 			`"rope_theta":500000.0},` + base + `}`, func(c Config) bool { return c.RopeTheta == 5e5 }},
 		"gemma3, two ropes": {`{"model_type":"gemma3_text",` +
@@ -62,15 +71,12 @@ func TestFromHFConfigMistakes(t *testing.T) {
 		"not JSON":  {"<html>", note.ClassCorruptModel, "JSON"},
 		"a list":    {"[]", note.ClassCorruptModel, "JSON"},
 		"null":      {"null", note.ClassUnsupportedModel, "model_type"},
-		"unknown":   {`{"model_type":"mamba"}`, note.ClassUnsupportedModel, "mamba"},
+		"unknown":   {`{"model_type":"novel"}`, note.ClassUnsupportedModel, "novel"},
 		"no sizes":  {`{"model_type":"llama"}`, note.ClassCorruptModel, "hidden size is 0"},
 		"text size": {`{"model_type":"llama","hidden_size":"big"}`, note.ClassCorruptModel, "hidden_size"},
 		"fraction":  {`{"model_type":"llama","hidden_size":1.5}`, note.ClassCorruptModel, "hidden_size"},
 		"odd heads": {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,` +
 			`"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, note.ClassCorruptModel, "share"},
-		"sparse mix": {`{"model_type":"qwen3_moe","mlp_only_layers":[1],"hidden_size":64,` +
-			`"num_hidden_layers":1,"num_attention_heads":4,"intermediate_size":8,` +
-			`"vocab_size":9}`, note.ClassCorruptModel, "cannot be counted"},
 		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, note.ClassCorruptModel, "hidden_size"},
 	} {
 		_, err := FromHFConfig([]byte(c.json))
@@ -93,6 +99,14 @@ func FuzzFromHFConfig(f *testing.F) {
 		var b bytes.Buffer
 		b.WriteString(`{"model_type":"` + m["model_type"].(string) + `","hidden_size":64}`)
 		f.Add(b.Bytes())
+	}
+	configs, _ := filepath.Glob(filepath.Join("testdata", "configs", "*", "config.json"))
+	for _, path := range configs {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
 	}
 	f.Add([]byte(`{"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,` +
 		`"num_hidden_layers":34}}`))

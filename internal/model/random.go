@@ -52,7 +52,7 @@ func checkWritable(c Config) error {
 		return err
 	}
 	switch {
-	case c.Arch == ArchPhi3, c.Arch == ArchLlama && c.Experts > 0:
+	case c.Layout != nil, c.Arch == ArchPhi3, c.Arch == ArchLlama && c.Experts > 0:
 		return fault.New(note.ClassUnsupportedModel, nil,
 			"use a llama, qwen2, qwen3, gemma2 or gemma3 shape, or a Python backend",
 			"the embedded engine cannot run this %s model", c.Arch)

@@ -23,7 +23,7 @@ func Values(t testing.TB, path, name string) []float32 {
 	}
 	for _, x := range h.Tensors {
 		if x.Name == name {
-			n, _ := x.Bytes()
+			n := x.Size
 			at := uint64(h.Data) + x.Offset
 			return Decode(gguf.DTypeOfKind(x.Kind), b[at:at+n])
 		}

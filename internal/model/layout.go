@@ -1,0 +1,180 @@
+package model
+
+import "fmt"
+
+// Role is what a weight does, which decides whether a token touches it and how it is stored.
+type Role uint8
+
+// Roles of weights.
+const (
+	Matrix    Role = iota // of a layer; what quantisation makes smaller
+	Expert                // of a layer, and only some of them are visited by a token
+	Vector                // norms, biases, short convolutions; never quantised
+	Router                // chooses experts; never quantised
+	Embedding             // a row of it is looked up
+	Head                  // gives the logits
+	Vision                // of a tower for images, which text does not pass
+)
+
+// Weight is one kind of tensor, Count times.
+type Weight struct {
+	Role  Role
+	Out   int64 // rows of a matrix, length of a vector
+	In    int64 // columns of a matrix; 1 for a vector
+	Count int64 // how many there are, experts counted one by one
+	Bytes int64 // of all of them as stored; 0 is not known
+}
+
+// Elements is the number of parameters of all of them.
+func (w Weight) Elements() int64 { return w.Out * w.In * w.Count }
+
+// Mixer is one way in which a layer mixes tokens, and what it keeps of earlier ones.
+type Mixer struct {
+	Layers int64
+	// Window is how many tokens such a layer looks back on, itself included; 0 is all. Of
+	// chunks, the look back ends where the chunk of so many tokens began.
+	Window  int64
+	Chunked bool
+	// Heads and Width are the cache: elements per head of one token, keys and values together.
+	// Multi-head latent attention keeps one head, a compressed row.
+	Heads, Width int64
+	// State is what a recurrent layer keeps instead: elements per sequence, whatever its length.
+	State int64
+	// Score are the operations of a token for each token that it sees, Scan those of a token on
+	// the state, both in one layer.
+	Score, Scan float64
+}
+
+// seen is how many tokens a layer keeps of a sequence of so many.
+func (m Mixer) seen(context int64) int64 {
+	if m.Window > 0 {
+		return min(m.Window, context)
+	}
+	return context
+}
+
+// visits sums, over the tokens at positions from+1 to to, how many tokens each of them sees.
+func (m Mixer) visits(from, to int) float64 {
+	if !m.Chunked || m.Window == 0 {
+		return sumTo(from, to, int(m.Window))
+	}
+	sum := func(n int) float64 {
+		whole, rest := n/int(m.Window), n%int(m.Window)
+		return float64(whole)*sumTo(0, int(m.Window), 0) + sumTo(0, rest, 0)
+	}
+	return sum(to) - sum(from)
+}
+
+// Layout is a model in the terms that decide its size and work, whatever its family: which
+// weights it has, and what its layers keep of earlier tokens.
+type Layout struct {
+	Weights []Weight
+	Mixers  []Mixer
+	// Share is the part of the experts that a token visits; 0 where there are none.
+	Share float64
+	// Approximate says why FLOPs and the cache are approximate; empty where they are exact.
+	Approximate string
+}
+
+// layout is the model's own, or that of a transformer as its other fields describe it.
+func (c Config) layout() Layout {
+	if c.Layout != nil {
+		return *c.Layout
+	}
+	h, l := int64(c.Hidden), int64(c.Layers)
+	q, kv := int64(c.Heads)*int64(c.HeadDim), int64(c.KVHeads)*int64(c.HeadDim)
+	out := Layout{Weights: []Weight{{Role: Embedding, Out: int64(c.Vocab), In: h, Count: 1}}}
+	add := func(role Role, rows, columns, count int64) {
+		if n := rows * columns * count; n > 0 {
+			out.Weights = append(out.Weights, Weight{Role: role, Out: rows, In: columns, Count: count})
+		}
+	}
+	add(Matrix, q, h, l)
+	add(Matrix, kv, h, 2*l)
+	add(Matrix, h, q, l)
+	if c.QKVBias {
+		add(Vector, q+2*kv, 1, l)
+	}
+	if c.QKNorm {
+		add(Vector, int64(c.HeadDim), 1, 2*l)
+	}
+	norms := int64(2) // before attention and feed-forward
+	if c.PostNorms {
+		norms = 4
+	}
+	add(Vector, h, 1, norms*l)
+	if c.Experts > 0 {
+		n := l * int64(c.Experts)
+		add(Router, int64(c.Experts), h, l)
+		add(Expert, int64(c.ExpertFFN), h, 2*n)
+		add(Expert, h, int64(c.ExpertFFN), n)
+		out.Share = float64(c.ExpertsUsed) / float64(c.Experts)
+	} else {
+		add(Matrix, int64(c.FFN), h, 2*l) // gate, up
+		add(Matrix, h, int64(c.FFN), l)   // down
+	}
+	add(Vector, h, 1, 1)
+	if !c.Tied {
+		add(Head, int64(c.Vocab), h, 1)
+	}
+	full, windowed := c.splitLayers()
+	mixer := Mixer{Heads: int64(c.KVHeads), Width: 2 * int64(c.HeadDim), Score: 4 * float64(q)}
+	for _, m := range []struct{ layers, window int }{{full, 0}, {windowed, c.SlidingWindow}} {
+		if m.layers > 0 {
+			mixer.Layers, mixer.Window = int64(m.layers), int64(m.window)
+			out.Mixers = append(out.Mixers, mixer)
+		}
+	}
+	out.Weights = append(out.Weights, c.vision()...)
+	return out
+}
+
+// vision are the weights of a tower for images.
+func (c Config) vision() []Weight {
+	if c.Tower == nil {
+		return nil
+	}
+	return []Weight{{Role: Vision, Out: c.Tower.Parameters, In: 1, Count: 1}}
+}
+
+// Sum adds up the elements of the weights with one of the roles.
+func (l Layout) Sum(roles ...Role) int64 {
+	n := int64(0)
+	for _, w := range l.Weights {
+		for _, r := range roles {
+			if w.Role == r {
+				n += w.Elements()
+			}
+		}
+	}
+	return n
+}
+
+// Rows counts the output rows of the matrices of the layers, experts included: each has a scale
+// where the quantisation is by row.
+func (l Layout) Rows() int64 {
+	n := int64(0)
+	for _, w := range l.Weights {
+		if w.Role == Matrix || w.Role == Expert {
+			n += w.Out * w.Count
+		}
+	}
+	return n
+}
+
+// Tower is the part of a model that turns images into rows of the language model.
+type Tower struct {
+	Kind       string // its model_type
+	Parameters int64  // projection into the language model included; 0 is not known
+}
+
+// Counted says what of the model Parameters counts; empty is all of it.
+func (c Config) Counted() string {
+	switch {
+	case c.Tower == nil:
+		return ""
+	case c.Tower.Parameters == 0:
+		return fmt.Sprintf("text model only: its vision tower (%s) is not counted", c.Tower.Kind)
+	}
+	return "text model and vision tower; FLOPs are those of text"
+}
