@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/engine/embedded/ggml"
 	"github.com/llenergymeasure/llem/engine/fake"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
@@ -155,7 +156,7 @@ func WorkerMain() {
 	var err error
 	switch os.Args[2] {
 	case embedded.Name:
-		err = embedded.WorkerMain()
+		err = ggml.WorkerMain()
 	case fake.Name:
 		err = fake.WorkerMain(os.Getenv(sim.Env))
 	default:

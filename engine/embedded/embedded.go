@@ -2,34 +2,24 @@
 // no Python, no download, no server. It is the reference against which the other
 // backends are checked, since every engine step is ours to see.
 //
-// The engine itself (Ollama's Go packages over ggml) runs in a child process:
-// the program starts itself again as `llem worker embedded` and the child calls
-// [WorkerMain]. A fatal error in C code therefore ends one run, never the study.
+// The engine itself (Ollama's Go packages over ggml) is in package ggml below and runs in a
+// child process: the program starts itself again as `llem worker embedded` and the child
+// calls ggml.WorkerMain. A fatal error in C code therefore ends one run, never the study.
 package embedded
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/note"
 )
 
 // Name of the backend in study files.
 const Name = "embedded"
-
-// Options is the embedded section of a study.
-type Options struct {
-	// BatchSize is the number of sequences decoded together.
-	BatchSize int `json:"batch_size"`
-	// Threads of the engine; the number of usable physical cores by default.
-	Threads int `json:"threads"`
-	// PrefillChunk is the most prompt tokens that one engine step takes.
-	PrefillChunk int `json:"prefill_chunk"`
-}
 
 // Backend starts embedded workers.
 type Backend struct {
@@ -43,11 +33,11 @@ func (Backend) Name() string { return Name }
 
 // Probe implements backend.Backend without starting a process: the engine is
 // part of this program.
-func (b Backend) Probe(context.Context) (backend.Info, error) { return engineInfo() }
+func (b Backend) Probe(context.Context) (backend.Info, error) { return Info() }
 
 // Start implements backend.Backend.
 func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
-	if _, err := engineInfo(); err != nil && spec.Container == nil {
+	if _, err := Info(); err != nil && spec.Container == nil {
 		return nil, err
 	}
 	cmd, err := b.command()
@@ -64,16 +54,11 @@ func (b Backend) command() (backend.Command, error) {
 	return self.Command(Name)
 }
 
-// parseOptions reads the section and fills what the spec leaves open.
-func parseOptions(spec backend.Spec) (Options, error) {
-	o := Options{BatchSize: spec.BatchSize}
-	if len(spec.Options) > 0 {
-		if err := json.Unmarshal(spec.Options, &o); err != nil {
-			return o, &note.Failure{Class: note.ClassConfig, Message: "read the embedded options", Err: err}
-		}
-	}
-	if o.BatchSize <= 0 {
-		o.BatchSize = max(1, spec.BatchSize)
+// Settings reads the section and fills what the spec leaves open.
+func Settings(spec backend.Spec) (Section, error) {
+	o := Section{BatchSize: max(1, spec.BatchSize), PrefillChunk: defaultChunk}
+	if err := engine.Decode(spec.Options, &o); err != nil {
+		return o, &note.Failure{Class: note.ClassConfig, Message: "read the embedded section", Err: err}
 	}
 	if o.Threads <= 0 {
 		return o, note.Failf(note.ClassConfig, "set embedded.threads",
@@ -83,9 +68,6 @@ func parseOptions(spec backend.Spec) (Options, error) {
 		return o, note.Failf(note.ClassConfig, fmt.Sprintf("set embedded.threads to at most %d", n),
 			"embedded.threads is %d, but this process may use %d processors: the engine's threads spin, and more "+
 				"of them than processors stall it", o.Threads, n)
-	}
-	if o.PrefillChunk <= 0 {
-		o.PrefillChunk = defaultChunk
 	}
 	return o, nil
 }

@@ -67,8 +67,8 @@ func slowBuild() string {
 		"build with `make build` (it sets CGO_CFLAGS and CGO_CXXFLAGS to -O3 -march=native)"
 }
 
-// engineInfo describes the engine in this binary.
-func engineInfo() (backend.Info, error) {
+// Info describes the engine in this binary.
+func Info() (backend.Info, error) {
 	names, missing := compiled()
 	if len(missing) > 0 {
 		return backend.Info{}, note.Failf(note.ClassIllegal,

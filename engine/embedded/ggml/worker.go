@@ -1,6 +1,6 @@
 //go:build cgo
 
-package embedded
+package ggml
 
 import (
 	"context"
@@ -21,6 +21,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/engine/embedded"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -35,19 +36,19 @@ func WorkerMain() error {
 type worker struct {
 	model model.Model
 	text  tokenizer.Tokenizer
-	opt   Options
+	opt   embedded.Section
 	vocab int
 	spec  backend.Spec // what was asked for
 }
 
 // Info implements backend.Engine.
-func (e *worker) Info() (backend.Info, error) { return engineInfo() }
+func (e *worker) Info() (backend.Info, error) { return embedded.Info() }
 
 // Load implements backend.Engine.
 func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (_ backend.Loaded,
 	err error) {
 	defer func() { err = noMemory(recover(), err, spec) }()
-	opt, err := parseOptions(spec)
+	opt, err := embedded.Settings(spec)
 	if err != nil {
 		return backend.Loaded{}, err
 	}
@@ -80,7 +81,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 // Adapt implements backend.Adaptable. The KV cache is laid out once: only a
 // specification of the same sizes will do.
 func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
-	opt, err := parseOptions(spec)
+	opt, err := embedded.Settings(spec)
 	if err != nil {
 		return backend.Loaded{}, err
 	}
@@ -94,7 +95,7 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 
 // describe says how the model actually runs.
 func (e *worker) describe() (backend.Loaded, error) {
-	info, err := engineInfo()
+	info, err := embedded.Info()
 	if err != nil {
 		return backend.Loaded{}, err
 	}

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package embedded
+package ggml
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/engine/embedded"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 )
@@ -37,13 +38,14 @@ func TestMain(m *testing.M) {
 }
 
 // testBackend starts this test binary as the worker.
-func testBackend(t *testing.T, mode string) Backend {
+func testBackend(t *testing.T, mode string) embedded.Backend {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Backend{Command: &backend.Command{Path: self, Args: []string{"worker", Name}, Env: []string{workerEnv + "=" + mode}}}
+	return embedded.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", embedded.Name},
+		Env: []string{workerEnv + "=" + mode}}}
 }
 
 // tinyModel writes a random model of about a million parameters.

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package embedded
+package ggml
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package embedded
+package ggml
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/ollama/ollama/model/input"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine/embedded"
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
@@ -96,7 +97,7 @@ func benchSession(b *testing.B, path string, threads int) backend.Session {
 	if err != nil {
 		b.Fatal(err)
 	}
-	eb := Backend{Command: &backend.Command{Path: self, Args: []string{"worker", Name}, Env: []string{workerEnv + "=plain"}}}
+	eb := embedded.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", embedded.Name}, Env: []string{workerEnv + "=plain"}}}
 	options := `{"batch_size":` + strconv.Itoa(benchBatch) + `,"threads":` + strconv.Itoa(threads) + `}`
 	s, err := eb.Start(b.Context(), backend.Spec{Model: "bench", Path: path, Synthetic: true, DType: "float16",
 		BatchSize: benchBatch, MaxContext: benchPrompt + benchOutput, Options: []byte(options)})
@@ -116,7 +117,7 @@ func newBareLoop(b *testing.B, path string, threads int) *bareLoop {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m.Config().Cache.Init(m.Backend(), ml.DTypeF16, benchBatch, benchPrompt+benchOutput, defaultChunk)
+	m.Config().Cache.Init(m.Backend(), ml.DTypeF16, benchBatch, benchPrompt+benchOutput, 512)
 	if err := m.Backend().Load(context.Background(), func(float32) {}); err != nil {
 		b.Fatal(err)
 	}
