@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -277,30 +278,43 @@ func (s *SensorKernel) profile() power.SourceProfile {
 		FilterMS: &s.FilterMS, FilterSDMS: &s.FilterSDMS, LagMS: &s.LagMS, LagSDMS: &s.LagSDMS}
 }
 
+// rows are what was found of a device, each with its name.
+func (d *Device) rows() [][]string {
+	var out [][]string
+	add := func(name, format string, args ...any) {
+		out = append(out, []string{name, fmt.Sprintf(format, args...)})
+	}
+	for _, c := range d.Calls {
+		if c.Error != "" {
+			add(c.Call, "%s", c.Error)
+			continue
+		}
+		add(c.Call, "%s a call%s", micro(c.MedianUS), refreshOf(d, c.Source))
+	}
+	if q := d.Ring; q != nil {
+		add("ring", "%d entries, %.1f ms apart, %.2f s deep; the newest is %.0f ms old (%.0f at most)",
+			q.Entries, q.SpacingMS, q.DepthS, q.AgeMS, q.AgeMaxMS)
+	}
+	if q := d.Clock; q != nil {
+		add("wall clock of its stamps", "jitter %.2g µs (%.2g at most), drift %+.2g ppm, %d mappings",
+			q.JitterUS, q.MaxUS, q.DriftPPM, q.Mappings)
+	}
+	if s := d.Sensor; s != nil {
+		add("load seen by "+s.Source, "%s", s)
+	}
+	for _, s := range d.Others {
+		add("load seen by "+s.Source, "%s", &s)
+	}
+	return out
+}
+
 // Text prints the report for a person.
 func (r *Report) Text(w io.Writer) {
 	for _, d := range r.Devices {
 		fmt.Fprintf(w, "%s  %s\n", d.Device, strings.TrimSpace(d.Name+" "+d.UUID))
-		for _, c := range d.Calls {
-			if c.Error != "" {
-				fmt.Fprintf(w, "  %-42s %s\n", c.Call, c.Error)
-				continue
-			}
-			fmt.Fprintf(w, "  %-42s %s a call%s\n", c.Call, micro(c.MedianUS), refreshOf(d, c.Source))
-		}
-		if q := d.Ring; q != nil {
-			fmt.Fprintf(w, "  %-42s %d entries, %.1f ms apart, %.2f s deep; the newest is %.0f ms old "+
-				"(%.0f at most)\n", "ring", q.Entries, q.SpacingMS, q.DepthS, q.AgeMS, q.AgeMaxMS)
-		}
-		if q := d.Clock; q != nil {
-			fmt.Fprintf(w, "  %-42s jitter %.2g µs (%.2g at most), drift %+.2g ppm, %d mappings\n",
-				"wall clock of its stamps", q.JitterUS, q.MaxUS, q.DriftPPM, q.Mappings)
-		}
-		if s := d.Sensor; s != nil {
-			fmt.Fprintf(w, "  %-42s %s\n", "load seen by "+s.Source, s)
-		}
-		for _, s := range d.Others {
-			fmt.Fprintf(w, "  %-42s %s\n", "load seen by "+s.Source, &s)
+		_, rows := table.Table{Head: make([]string, 2), Rows: d.rows(), Names: 1, Text: true, Indent: 2}.Lines(0)
+		for _, row := range rows {
+			fmt.Fprintln(w, row)
 		}
 	}
 	fmt.Fprintln(w, "\nVerdict")

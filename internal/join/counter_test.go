@@ -47,7 +47,8 @@ func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Prof
 		Resident: attribute.Window(out.Resident.Window)}
 	m.SetTrace(Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace))
 	m.SetDevices(out.Devices, nil, map[string]*power.Profile{"gpu0": profile})
-	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Energy: result.Energy{Provenance: result.None}}
+	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]),
+		Energy: result.Energy{Provenance: result.None}}
 	Compute(m, rec, nil)
 	return rec, out
 }

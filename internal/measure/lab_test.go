@@ -308,7 +308,8 @@ func newLab(t *testing.T) *lab {
 	l := &lab{stub: &stub{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"},
 		DType: "float16", Threads: 2,
 		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}, clock: clock.Virtual()}}
-	l.options = Options{Experiment: e, Engine: engines.All()[0], Cycle: 1, Backend: l.stub, Store: model.Store{Dir: t.TempDir()},
+	l.options = Options{Experiment: e, Engine: engines.All()[0], Cycle: 1, Backend: l.stub,
+		Store: model.Store{Dir: t.TempDir()},
 		Clock: l.clock,
 		Emit:  l.observe}
 	return l

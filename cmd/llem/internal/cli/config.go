@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -122,10 +123,11 @@ func (env *Env) studyConfig(v configView) error {
 func settingsText(b *strings.Builder, v configView) {
 	widest := 0
 	for _, o := range v.Settings {
-		widest = max(widest, min(24, len(o.Value)))
+		widest = max(widest, min(24, table.Width(o.Value)))
 	}
 	for _, o := range v.Settings {
-		fmt.Fprintf(b, "  %-36s %-*s  %s\n", o.Key, widest, firstOf(o.Value, "–"), o.From)
+		fmt.Fprintf(b, "  %s %s  %s\n", table.Pad(o.Key, 36), table.Pad(firstOf(o.Value, table.Missing), widest),
+			o.From)
 	}
 	for _, w := range v.Warnings {
 		fmt.Fprintf(b, "warning: %s\n", w)
