@@ -222,7 +222,7 @@ func noMemory(r any, err error, spec backend.Spec) error {
 				Next: "use a smaller model, dtype, batch size or context"}
 		}
 		if _, ok := errors.AsType[runtime.Error](cause); ok {
-			return &backend.Failure{Class: backend.ClassCorruptModel, Err: cause,
+			return &note.Failure{Class: note.ClassCorruptModel, Err: cause,
 				Message: "the engine cannot make sense of " + spec.Model + ": its metadata, vocabulary and tensors do not " +
 					"fit together",
 				Next: "download or generate it again, or use --backend llamacpp"}
