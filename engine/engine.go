@@ -236,21 +236,21 @@ type Job struct {
 type Conflict struct {
 	// Key is the dotted key to point at.
 	Key string
-	// Hint says what to do.
-	Hint string
+	// Next is what to do.
+	Next string
 
 	format string
 	args   []any
 }
 
 // Conflictf makes a conflict.
-func Conflictf(key, hint, format string, args ...any) *Conflict {
-	return &Conflict{Key: key, Hint: hint, format: format, args: args}
+func Conflictf(key, next, format string, args ...any) *Conflict {
+	return &Conflict{Key: key, Next: next, format: format, args: args}
 }
 
-// Msg says what does not fit. It is made only when it is asked for: a sweep may have a
+// Message says what does not fit. It is made only when it is asked for: a sweep may have a
 // million points that cannot be run.
-func (c *Conflict) Msg() string { return fmt.Sprintf(c.format, c.args...) }
+func (c *Conflict) Message() string { return fmt.Sprintf(c.format, c.args...) }
 
 // Idle is the conflict of keys that mean nothing without another one; at is the one to
 // point at.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/near"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Value is the value of one key. Texts, choices and switches use Text; whole numbers use
@@ -84,10 +85,9 @@ func Line(want string) Kind {
 				return Value{}, fmt.Errorf("is empty; want %s", want)
 			case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 				return Value{},
-					&HintedError{fmt.Sprintf("has a line break or another control character; want %s", want),
-						"write it on one line"}
+					Hinted("write it on one line", "has a line break or another control character; want %s", want)
 			case strings.TrimSpace(s) != s:
-				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want), "remove the spaces around it"}
+				return Value{}, Hinted("remove the spaces around it", "is %q; want %s", s, want)
 			}
 			return Value{Text: s}, nil
 		}}
@@ -131,9 +131,9 @@ func Switch() Kind {
 			}
 			switch strings.ToLower(s) {
 			case "yes", "on", "y", "1":
-				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want), "write true"}
+				return Value{}, Hinted("write true", "is %q; want %s", s, want)
 			case "no", "off", "n", "0":
-				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want), "write false"}
+				return Value{}, Hinted("write false", "is %q; want %s", s, want)
 			}
 			return Value{}, ValueError(s, want, "")
 		}}
@@ -184,12 +184,11 @@ func TimeSpan() Kind {
 	return Kind{Want: want, Basic: IsNumber, Schema: map[string]any{"type": "string", "pattern": durationPattern},
 		Parse: func(s string) (Value, error) {
 			if _, err := ParseNumber(s); err == nil {
-				return Value{}, &HintedError{fmt.Sprintf("is %q, without a unit; want %s", s, want),
-					fmt.Sprintf("for seconds write %ss", s)}
+				return Value{}, Hinted(fmt.Sprintf("for seconds write %ss", s), "is %q, without a unit; want %s", s,
+					want)
 			}
 			if m := clockText.FindString(s); m != "" {
-				return Value{}, &HintedError{fmt.Sprintf("is %q; want %s", s, want),
-					"write units instead of colons, such as 1h30m"}
+				return Value{}, Hinted("write units instead of colons, such as 1h30m", "is %q; want %s", s, want)
 			}
 			d, err := time.ParseDuration(s)
 			if err != nil || !durationRE.MatchString(s) || d <= 0 || d > 10000*time.Hour {
@@ -287,7 +286,7 @@ var (
 func NumberError(s, want string, cause error) error {
 	msg := fmt.Sprintf("is %q; want %s", s, want)
 	if hint := NumberHint(s, cause); hint != "" {
-		return &HintedError{msg, hint}
+		return Hinted(hint, "%s", msg)
 	}
 	return errors.New(msg)
 }
@@ -355,19 +354,10 @@ func sexagesimal(s string) string {
 // ValueError says what a value is and what it should be.
 func ValueError(got, want, near string) error {
 	if near != "" {
-		return &HintedError{fmt.Sprintf("is %q; want %s", got, want), fmt.Sprintf("did you mean %q?", near)}
+		return Hinted(fmt.Sprintf("did you mean %q?", near), "is %q; want %s", got, want)
 	}
 	return fmt.Errorf("is %q; want %s", got, want)
 }
-
-// HintedError is an error with a suggestion.
-type HintedError struct {
-	// Msg says what is wrong, Hint what to do.
-	Msg, Hint string
-}
-
-// Error implements error.
-func (h *HintedError) Error() string { return h.Msg }
 
 // Format prints a value for a person.
 func (k Kind) Format(v Value) string {
@@ -405,9 +395,9 @@ func (v Value) String() string {
 	return fmt.Sprint(v.Number)
 }
 
-// Hinted returns an error with a suggestion.
-func Hinted(hint, format string, args ...any) error {
-	return &HintedError{fmt.Sprintf(format, args...), hint}
+// Hinted returns a failure with the next step.
+func Hinted(next, format string, args ...any) error {
+	return note.Failf(note.ClassConfig, next, format, args...)
 }
 
 // The texts of a switch's values.

@@ -276,7 +276,7 @@ func (x *expansion) conflicting(g *grid, r *engine.Conflict) {
 		x.out.Refused++
 		return
 	}
-	x.refuse(g, x.position(g, r.Key), r.Msg(), r.Hint)
+	x.refuse(g, x.position(g, r.Key), r.Message(), r.Next)
 }
 
 // position is where a key gets its value.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -145,11 +144,11 @@ func (b *builder) fail(at *Error, next, format string, args ...any) {
 
 // failValue records what a parser said about a value.
 func (b *builder) failValue(at *Error, key string, err error) {
-	hint := ""
-	if h, ok := errors.AsType[*grammar.HintedError](err); ok {
-		hint = h.Hint
+	next := ""
+	if f, ok := errors.AsType[*note.Failure](err); ok {
+		next = f.Next
 	}
-	b.fail(at, hint, "%s %v", key, err)
+	b.fail(at, next, "%s %v", key, err)
 }
 
 // file reads one study file over what has been read before: first its base files,

@@ -9,21 +9,6 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// The failure classes of an [Error].
-const (
-	NotFound         = note.ClassModelNotFound
-	Gated            = note.ClassGated
-	Offline          = note.ClassOffline
-	UnsupportedModel = note.ClassUnsupportedModel
-	UnsupportedDType = note.ClassUnsupportedDType
-	DiskFull         = note.ClassDiskFull
-	Corrupt          = note.ClassCorruptModel
-	Permission       = note.ClassPermission
-	Interrupted      = note.ClassInterrupted
-	DownloadFailed   = note.ClassDownloadFailed
-	WriteFailed      = note.ClassWriteFailed
-)
-
 // Error is a failure to find, read or write a model.
 type Error struct{ note.Failure }
 

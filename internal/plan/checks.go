@@ -98,9 +98,9 @@ func unreachable(name string, err error) Problem {
 		q.Message, q.Next = "model: "+e.Failure.Error(), e.Next
 	}
 	switch class {
-	case fault.Gated:
+	case note.ClassGated:
 		q.Short = "gated"
-	case fault.Offline, fault.DownloadFailed, fault.Interrupted:
+	case note.ClassOffline, note.ClassDownloadFailed, note.ClassInterrupted:
 		q.Error = hub.OfflineSet()
 	}
 	return q
