@@ -33,7 +33,7 @@ const (
 )
 
 // killsByDefault make a test of a few seconds.
-const killsByDefault = 15
+const killsByDefault = 10
 
 // number is a variable of the environment, or what stands for an empty one.
 func number(t *testing.T, variable string, otherwise uint64) uint64 {

@@ -182,6 +182,18 @@ func TestCircuitBreaker(t *testing.T) {
 	})
 }
 
+// TestBreakerStartsOver: failures in a row count, and a run that is well ends the row.
+func TestBreakerStartsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := study.Execution{Cycles: 4, Order: study.Interleave, MaxFailures: 2}
+		res, err := Run(t.Context(), newCampaign(t, &stub{failing: 1}, newStudy(t, 2, x)).options)
+		if err != nil || res.OK != 4 || res.Failed != 4 || res.LeftOut != 0 {
+			t.Errorf("%v, %d ok, %d failed, %d left out, want every second run to fail and none left out", err, res.OK,
+				res.Failed, res.LeftOut)
+		}
+	})
+}
+
 // TestUntil: more cycles for what is not known well enough, up to the most.
 func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

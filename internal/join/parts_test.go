@@ -121,9 +121,10 @@ func TestEngineDecidesWhatCounts(t *testing.T) {
 }
 
 // TestProfileOfTheSeries: of what a self-test knows, the source of the window's samples
-// is taken.
+// is taken, not the one of a baseline long before.
 func TestProfileOfTheSeries(t *testing.T) {
 	m := handmade(6, 200)
+	m.Samples = append([]power.Sample{{MonoNS: ms, Device: "gpu0", Source: "another"}}, m.Samples...)
 	swing := 3.0
 	m.SetDevices([]power.Device{gpu0, gpu1}, map[string]result.Idle{"gpu1": {W: 7, AgeS: 1}},
 		map[string]*power.Profile{"gpu0": {SwingPct: &swing,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +162,23 @@ func TestFailedRunLeavesNoEngine(t *testing.T) {
 		}
 		if l.log(t) != "adapted\n" {
 			t.Errorf("log %q", l.log(t))
+		}
+	})
+}
+
+// TestLaterRunKnowsTheNeighbours: a process that was there before the engine is still known
+// as such to a later run on the engine, and not taken for the engine's.
+func TestLaterRunKnowsTheNeighbours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, run := reuseLab(t)
+		l.options.Meters = []power.Meter{&crowded{meter: l.newMeter(gpu0), list: func() map[string][]power.GPUProcess {
+			return map[string][]power.GPUProcess{"gpu0": {{PID: 1}}}
+		}}}
+		for n := 1; n <= 2; n++ {
+			msg, told := warned(run(), note.GPUShared)
+			if !told || !strings.Contains(msg, "before the engine was started (gpu0: process 1)") {
+				t.Errorf("run %d: warning %q, want one about the process that was there before", n, msg)
+			}
 		}
 	})
 }
