@@ -266,13 +266,16 @@ func conforms(t *testing.T, section string) {
 	t.Setenv("TMPDIR", t.TempDir())
 	spec := tinySpec(t)
 	spec.Options = json.RawMessage(section)
+	tmp := os.Getenv("TMPDIR")
+	t.Cleanup(func() { mustBeEmpty(t, tmp) })
 	backendtest.Run(t, backendtest.Suite{
 		Backend: Backend{Python: python},
 		Spec:    spec,
 		Noisy:   Backend{Python: noisy(t, python)},
 		Tokens:  model.ByteTokenizer{}.Encode,
+		// Most of a part's time is one thread that imports torch.
+		Parallel: true,
 	})
-	mustBeEmpty(t, os.Getenv("TMPDIR"))
 }
 
 // noisy wraps python so that a thread keeps printing to standard output.

@@ -1,0 +1,151 @@
+// Command mutate tests the tests: it changes one place of the code at a time, runs the tests
+// of the package, and lists the changes that they do not see. The code itself is left as it
+// is; the compiler is given the changed file in its place.
+//
+//	go run ./bench/mutate              # all of list.txt, some minutes
+//	go run ./bench/mutate attribute/   # the files below a path
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+//go:embed list.txt
+var list string
+
+// mutation is one change.
+type mutation struct {
+	file, old, new string
+	tests          []string // packages beside the file's own
+	survives       string   // why no test sees it; empty for one that a test must see
+}
+
+func main() {
+	under := ""
+	if len(os.Args) > 1 {
+		under = os.Args[1]
+	}
+	survivors, err := run(under)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(2)
+	}
+	if survivors > 0 {
+		fmt.Println(survivors, "survived")
+		os.Exit(1)
+	}
+}
+
+func run(under string) (survivors int, err error) {
+	all, err := parse(list)
+	if err != nil {
+		return 0, err
+	}
+	dir, err := os.MkdirTemp("", "llem-mutate-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	broken := 0
+	for _, m := range all {
+		if !strings.HasPrefix(m.file, under) {
+			continue
+		}
+		seen, err := m.seen(dir)
+		if err != nil {
+			fmt.Println(err)
+			broken++
+			continue
+		}
+		word := "seen"
+		switch {
+		case !seen && m.survives != "":
+			word = "survives: " + m.survives + ":"
+		case !seen:
+			survivors++
+			word = "SURVIVED"
+		case m.survives != "":
+			return 0, fmt.Errorf("%s: %q => %q is seen, and the list has it as one that survives", m.file, m.old, m.new)
+		}
+		fmt.Printf("%s %s: %s => %s\n", word, m.file, m.old, m.new)
+	}
+	if broken > 0 {
+		return 0, fmt.Errorf("%d changes of the list cannot be made", broken)
+	}
+	return survivors, nil
+}
+
+// parse reads a list: a line that does not begin a mutation belongs to the one before.
+func parse(text string) ([]mutation, error) {
+	var blocks []string
+	for line := range strings.Lines(text) {
+		switch file, _, _ := strings.Cut(line, ": "); {
+		case strings.HasPrefix(line, "#") || strings.TrimSpace(line) == "":
+		case strings.HasSuffix(file, ".go"):
+			blocks = append(blocks, line)
+		case len(blocks) == 0:
+			return nil, fmt.Errorf("%q names no file", line)
+		default:
+			blocks[len(blocks)-1] += line
+		}
+	}
+	var out []mutation
+	for _, b := range blocks {
+		file, change, _ := strings.Cut(strings.TrimSuffix(b, "\n"), ": ")
+		change, survives, _ := strings.Cut(change, " survives: ")
+		change, tests, _ := strings.Cut(change, " tests: ")
+		before, after, ok := strings.Cut(change, " => ")
+		if !ok {
+			return nil, fmt.Errorf("%q has no =>", b)
+		}
+		out = append(out, mutation{file: file, old: before, new: after, tests: strings.Fields(tests), survives: survives})
+	}
+	return out, nil
+}
+
+// patience is for tests that a mutation makes wait for ever.
+const patience = 3 * time.Minute
+
+// seen reports whether the tests of the file's package fail with the mutation.
+func (m mutation) seen(dir string) (bool, error) {
+	text, err := os.ReadFile(m.file)
+	if err != nil {
+		return false, err
+	}
+	if n := bytes.Count(text, []byte(m.old)); n != 1 {
+		return false, fmt.Errorf("%s: %q occurs %d times, want once: mend the list", m.file, m.old, n)
+	}
+	path, err := filepath.Abs(m.file)
+	if err != nil {
+		return false, err
+	}
+	changed, overlay := filepath.Join(dir, "mutation.go"), filepath.Join(dir, "overlay.json")
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
+	if err != nil {
+		return false, err
+	}
+	text = bytes.Replace(text, []byte(m.old), []byte(m.new), 1)
+	if err := errors.Join(os.WriteFile(changed, text, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
+		return false, err
+	}
+	pkg := "./" + filepath.Dir(m.file)
+	args := append([]string{"test", "-overlay", overlay, "-failfast", "-vet=off", "-parallel", "8", "-timeout", "2m", pkg},
+		m.tests...)
+	if out, err := exec.Command("go", "build", "-overlay", overlay, pkg).CombinedOutput(); err != nil {
+		return false, fmt.Errorf("%s with %q does not build: %w\n%s", m.file, m.new, err, out)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	// Each test is given little time: one that waits for ever has seen it, too.
+	return exec.CommandContext(ctx, "go", args...).Run() != nil, nil
+}
