@@ -70,7 +70,7 @@ def elsewhere(job: dict) -> None:
     if os.path.isfile(result):
         with open(result, encoding="utf-8") as file:
             failure = json.load(file)
-        raise Failure(failure["class"], failure["message"], failure["hint"])
+        raise Failure(failure["class"], failure["message"], failure["next"])
     if ended.returncode:
         raise Failure("oom_host" if ended.returncode == -9 else "engine_error",
                       f"model {job['model']}: its conversion ended with status {ended.returncode}",

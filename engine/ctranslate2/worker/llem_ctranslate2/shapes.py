@@ -20,13 +20,13 @@ class Pool:
 
     def __init__(self, seed: int, deviation: float, dtype: str) -> None:
         numbers = np.random.default_rng(seed % 2**63).standard_normal(POOL, dtype=np.float32)
-        self.numbers = (numbers * np.float32(deviation)).astype(dtype)
+        self.numbers = np.resize((numbers * np.float32(deviation)).astype(dtype), 2 * POOL)
         self.at = 0
 
     def take(self, *shape: int) -> np.ndarray:
         """The next ones, as an array of this shape."""
         count = int(np.prod(shape))
-        out = np.resize(np.roll(self.numbers, -self.at), count).reshape(shape)
+        out = np.resize(self.numbers[self.at : self.at + min(count, POOL)], count).reshape(shape)
         self.at = (self.at + count) % POOL
         return out
 

@@ -16,6 +16,9 @@ class ndarray:  # noqa: N801: numpy's name
     def __mul__(self, other):
         return self
 
+    def __getitem__(self, part):
+        return self
+
     def astype(self, dtype):
         return ndarray(self.shape, dtype, self.seed)
 
@@ -38,10 +41,6 @@ def prod(shape):
     for size in shape:
         out *= size
     return out
-
-
-def roll(array, by):
-    return array
 
 
 def resize(array, count):
