@@ -141,12 +141,17 @@ func TestSection(t *testing.T) {
 		`{"device":"cpu","compute_type":"int8"}`: "",
 		`{"device":"cpu","compute_type":"int8_float16"}`: "ctranslate2.compute_type",
 		`{"device":"cpu","flash_attention":true}`:        "ctranslate2.flash_attention",
+		`{"device":"cpu"}`:                               "dtype",
 	} {
 		s, err := d.Read(engine.JSON(section))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c := d.Conflicts(s, engine.Job{DType: "float32"}); (c == nil) != (want == "") || c != nil && c.Key != want {
+		dtype := "float32"
+		if want == "dtype" {
+			dtype = "bfloat16"
+		}
+		if c := d.Conflicts(s, engine.Job{DType: dtype}); (c == nil) != (want == "") || c != nil && c.Key != want {
 			t.Errorf("%s: %+v, want a conflict of %q", section, c, want)
 		}
 	}

@@ -77,6 +77,9 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 	case s.FlashAttention == engine.On && s.Device == "cpu":
 		return engine.Conflictf("ctranslate2.flash_attention", "leave it out, or use a GPU",
 			"ctranslate2.flash_attention needs a GPU, but ctranslate2.device is cpu")
+	case s.Device == "cpu" && s.ComputeType == "" && (j.DType == "float16" || j.DType == "bfloat16"):
+		return engine.Conflictf("dtype", "use dtype: float32, or ctranslate2.compute_type: int8",
+			"dtype is %s, but CTranslate2 does not compute in it on a CPU", j.DType)
 	case s.Device == "cpu" && strings.HasSuffix(s.ComputeType, "float16"):
 		return engine.Conflictf("ctranslate2.compute_type", "use float32 or int8_float32 on a CPU",
 			"ctranslate2.compute_type %s needs a GPU, but ctranslate2.device is cpu", s.ComputeType)

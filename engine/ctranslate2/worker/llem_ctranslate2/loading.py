@@ -156,9 +156,14 @@ def check(request: Request, config: dict, device: str) -> None:
                       "use one of " + ", ".join(DTYPES))
     supported = sorted(ctranslate2.get_supported_compute_types(device))
     if request.wanted not in supported:
-        key = f"ctranslate2.compute_type {request.wanted}" if request.compute_type else f"dtype {request.wanted}"
-        raise Failure("unsupported_dtype_quant", f"{key}: CTranslate2 does not compute in it on this {device}",
-                      "use one of " + ", ".join(supported))
+        floats = ", ".join(name for name in supported if name in DTYPES)
+        if request.compute_type:
+            raise Failure("unsupported_dtype_quant",
+                          f"ctranslate2.compute_type {request.wanted}: CTranslate2 does not compute in it on this {device}",
+                          "use one of " + ", ".join(supported))
+        raise Failure("unsupported_dtype_quant",
+                      f"dtype {request.wanted}: CTranslate2 does not compute in it on this {device}",
+                      f"use dtype {floats}, or set ctranslate2.compute_type to one of " + ", ".join(supported))
     if request.flash_attention and device != "cuda":
         raise Failure("config", "ctranslate2.flash_attention needs a GPU", "leave it out, or set ctranslate2.device: cuda")
     if request.synthetic:
