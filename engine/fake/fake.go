@@ -10,7 +10,6 @@ package fake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/sim"
@@ -30,16 +30,6 @@ const Name = "fake"
 // Warning says what a result of this backend is worth.
 const Warning = "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing " +
 	"about real hardware"
-
-// Options is the fake section of a study.
-type Options struct {
-	// BatchSize is the number of sequences processed together.
-	BatchSize int `json:"batch_size"`
-	// Batching is static or continuous.
-	Batching string `json:"batching"`
-	// Speed divides the duration of every step.
-	Speed float64 `json:"speed"`
-}
 
 // Backend starts simulated engines.
 type Backend struct {
@@ -130,17 +120,10 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 
 // Load implements backend.Engine.
 func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
-	o := Options{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
-	if len(spec.Options) > 0 {
-		if err := json.Unmarshal(spec.Options, &o); err != nil {
-			return backend.Loaded{}, &note.Failure{Class: note.ClassConfig, Message: "read the fake options",
-				Err: err}
-		}
-	}
-	if o.Speed <= 0 || o.BatchSize < 1 || o.Batching != sim.Static && o.Batching != sim.Continuous {
-		return backend.Loaded{}, note.Failf(note.ClassConfig,
-			"fake.batching is static or continuous, fake.speed is above 0",
-			"impossible fake options: %+v", o)
+	o := Section{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
+	if err := engine.Decode(spec.Options, &o); err != nil {
+		return backend.Loaded{}, &note.Failure{Class: note.ClassConfig, Message: "read the fake section", Err: err,
+			Next: "fake.batching is static or continuous, fake.speed is above 0"}
 	}
 	config, err := model.FromHFFolder(spec.Path)
 	if err != nil {

@@ -1,7 +1,6 @@
 package fake
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -51,20 +51,16 @@ func testBackend(t *testing.T, mode string) Backend {
 }
 
 // testSpec is a small model of which only the shape exists.
-func testSpec(t *testing.T, options Options) backend.Spec {
+func testSpec(t *testing.T, section Section) backend.Spec {
 	t.Helper()
 	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(),
 		model.Request{Model: "random:tiny-llama", Format: model.FormatHF})
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := json.Marshal(options)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return backend.Spec{Model: "random:tiny-llama", Path: r.Path, Synthetic: true, DType: "bfloat16", Seed: 1,
 		BatchSize:  1,
-		MaxContext: 512, Options: raw}
+		MaxContext: 512, Options: []byte(engine.Encode(&section))}
 }
 
 func TestConformance(t *testing.T) {
@@ -72,7 +68,7 @@ func TestConformance(t *testing.T) {
 		t.Run(batching, func(t *testing.T) {
 			backendtest.Run(t, backendtest.Suite{
 				Backend: testBackend(t, "plain"), Noisy: testBackend(t, "noisy"),
-				Spec: testSpec(t, Options{BatchSize: 1, Batching: batching, Speed: 1}),
+				Spec: testSpec(t, Section{BatchSize: 1, Batching: batching, Speed: 1}),
 				Tokens: func(text string) []int32 {
 					ids := make([]int32, len(text))
 					for i := range len(text) {
@@ -96,7 +92,7 @@ func TestPowerReachesTheMeter(t *testing.T) {
 	defer f.Close()
 	b := testBackend(t, "plain")
 	b.Simulation = f.Path()
-	session, err := b.Start(t.Context(), testSpec(t, Options{BatchSize: 1, Batching: sim.Static, Speed: 1}))
+	session, err := b.Start(t.Context(), testSpec(t, Section{BatchSize: 1, Batching: sim.Static, Speed: 1}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,20 +122,20 @@ func TestPowerReachesTheMeter(t *testing.T) {
 
 func TestRefusesBadOptions(t *testing.T) {
 	b := testBackend(t, "plain")
-	for name, o := range map[string]Options{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1},
+	for name, o := range map[string]Section{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1},
 		"speed": {BatchSize: 1, Batching: sim.Static}} {
 		_, err := b.Start(t.Context(), testSpec(t, o))
 		if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != note.ClassConfig {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	spec := testSpec(t, Options{BatchSize: 1, Batching: sim.Static, Speed: 1})
+	spec := testSpec(t, Section{BatchSize: 1, Batching: sim.Static, Speed: 1})
 	spec.Path = filepath.Join(t.TempDir(), "none")
 	if _, err := b.Start(t.Context(), spec); err == nil {
 		t.Error("started without a shape")
 	}
 	b.Simulation = filepath.Join(t.TempDir(), "none")
-	if _, err := b.Start(t.Context(), testSpec(t, Options{BatchSize: 1, Batching: sim.Static, Speed: 1})); err == nil {
+	if _, err := b.Start(t.Context(), testSpec(t, Section{BatchSize: 1, Batching: sim.Static, Speed: 1})); err == nil {
 		t.Error("started without its simulation")
 	}
 }
@@ -152,7 +148,7 @@ func TestShapes(t *testing.T) {
 			t.Fatal(err)
 		}
 		return engineOptions(c.Config, backend.Spec{DType: "bfloat16"},
-			Options{BatchSize: 1, Batching: sim.Static, Speed: speed})
+			Section{BatchSize: 1, Batching: sim.Static, Speed: speed})
 	}
 	small, large, fast := options("smollm2-135m", 1).Model, options("llama-3.1-8b", 1).Model, options("llama-3.1-8b",
 		4).Model

@@ -12,7 +12,7 @@
 // the left; padding is never counted as tokens.
 //
 // [Backend.Start] chooses an interpreter, unpacks the worker and starts it. What
-// can be set in the study's pytorch section is [Options].
+// can be set in the study's pytorch section is [Section].
 //
 // The worker's tests need torch and transformers. They run with
 //

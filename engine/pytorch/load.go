@@ -28,3 +28,14 @@ func (b Backend) StartLoad(ctx context.Context, device string) (*Load, error) {
 	}
 	return &Load{Pulser: p}, nil
 }
+
+// validDevice reports whether the section takes a device.
+func validDevice(name string) bool {
+	for _, f := range new(Section).Fields() {
+		if f.Key == "device" {
+			_, err := f.Kind().Parse(name)
+			return err == nil
+		}
+	}
+	return false
+}

@@ -59,34 +59,34 @@ func TestCancelledBeforeStart(t *testing.T) {
 func TestOptions(t *testing.T) {
 	tests := []struct {
 		section string
-		want    Options
+		want    Section
 		ok      bool
 	}{
-		{``, Options{BatchSize: 1, Attention: "sdpa", Device: "auto"}, true},
-		{`{}`, Options{BatchSize: 1, Attention: "sdpa", Device: "auto"}, true},
-		{`{"batch_size": 8, "device": "cuda:1"}`, Options{BatchSize: 8, Attention: "sdpa", Device: "cuda:1"}, true},
+		{``, Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}, true},
+		{`{}`, Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}, true},
+		{`{"batch_size": 8, "device": "cuda:1"}`, Section{BatchSize: 8, AttnImplementation: "sdpa", Device: "cuda:1"}, true},
 		{`{"attn_implementation": "eager", "cache_implementation": "static", "compile": "default"}`,
-			Options{BatchSize: 1, Attention: "eager", Device: "auto", Cache: "static", Compile: "default"}, true},
-		{`{"compile": "fastest"}`, Options{}, false},
-		{`{"quantization": "int3"}`, Options{}, false},
-		{`{"tensor_parallel_size": 2}`, Options{BatchSize: 1, Attention: "sdpa", Device: "auto", TensorParallel: 2},
+			Section{BatchSize: 1, AttnImplementation: "eager", Device: "auto", CacheImplementation: "static", Compile: "default"}, true},
+		{`{"compile": "fastest"}`, Section{}, false},
+		{`{"quantization": "int3"}`, Section{}, false},
+		{`{"tensor_parallel_size": 2}`, Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto", TensorParallelSize: 2},
 			true},
-		{`{"tensor_parallel_size": -1}`, Options{}, false},
-		{`{"threads": -1}`, Options{}, false},
-		{`{"batch_size": 0}`, Options{}, false},
-		{`{"batch_size": "many"}`, Options{}, false},
-		{`{"batchsize": 1}`, Options{}, false},
-		{`{"attn_implementation": "magic"}`, Options{}, false},
-		{`{"device": "cuda:"}`, Options{}, false},
-		{`{"device": "tpu"}`, Options{}, false},
+		{`{"tensor_parallel_size": -1}`, Section{}, false},
+		{`{"threads": -1}`, Section{}, false},
+		{`{"batch_size": 0}`, Section{}, false},
+		{`{"batch_size": "many"}`, Section{}, false},
+		{`{"batchsize": 1}`, Section{}, false},
+		{`{"attn_implementation": "magic"}`, Section{}, false},
+		{`{"device": "cuda:"}`, Section{}, false},
+		{`{"device": "tpu"}`, Section{}, false},
 	}
 	for _, test := range tests {
-		got, err := ParseOptions(json.RawMessage(test.section))
+		got, err := parse(json.RawMessage(test.section))
 		switch {
-		case test.ok && (err != nil || got != test.want):
-			t.Errorf("ParseOptions(%s) = %+v, %v, want %+v", test.section, got, err, test.want)
+		case test.ok && (err != nil || *got != test.want):
+			t.Errorf("parse(%s) = %+v, %v, want %+v", test.section, got, err, test.want)
 		case !test.ok && class(t, err) != note.ClassConfig:
-			t.Errorf("ParseOptions(%s) = %v, want a config failure", test.section, err)
+			t.Errorf("parse(%s) = %v, want a config failure", test.section, err)
 		}
 	}
 }
@@ -108,7 +108,7 @@ func TestBatchSizeIsOne(t *testing.T) {
 			}
 			continue
 		}
-		o, parseErr := ParseOptions(spec.Options)
+		o, parseErr := parse(spec.Options)
 		if err != nil || parseErr != nil || spec.BatchSize != test.want || o.BatchSize != test.want {
 			t.Errorf("resolve(%s, %d) = %d, %+v, %v, want %d", test.section, test.size, spec.BatchSize, o, err,
 				test.want)

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -55,6 +58,44 @@ func TestPreflight(t *testing.T) {
 		for i, want := range q.want {
 			if !strings.Contains(got[i].Error(), want) {
 				t.Errorf("%s: mistake %d is %q, want it to name %q", name, i+1, got[i].Error(), want)
+			}
+		}
+	}
+}
+
+// TestModelsOfEngines: each kind of model is taken by the engines that can load it and
+// refused for the others, before anything is started.
+func TestModelsOfEngines(t *testing.T) {
+	dir := t.TempDir()
+	shape, err := model.Lookup("tiny-llama")
+	if err != nil {
+		t.Fatal(err)
+	}
+	only := filepath.Join(dir, "only")
+	if err := os.Mkdir(only, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file, folder := filepath.Join(only, "model.gguf"), filepath.Join(dir, "folder")
+	if err := errors.Join(model.WriteGGUF(t.Context(), file, shape.Config, gguf.Float16, 1, nil),
+		model.WriteHFDir(folder, shape.Config, gguf.BFloat16)); err != nil {
+		t.Fatal(err)
+	}
+	readsGGUF := map[string]bool{"embedded": true, "llamacpp": true}
+	for _, d := range engines.All() {
+		for name, q := range map[string]struct {
+			model string
+			taken bool
+		}{
+			"random":                {"random:tiny-llama", true},
+			"a .gguf file":          {file, readsGGUF[d.Name]},
+			"a folder with a .gguf": {only, readsGGUF[d.Name]},
+			"a folder of the hub's": {folder, true},
+		} {
+			e := study.DefaultExperiment(d)
+			e.Model, e.Workload.Dataset = q.model, "synthetic"
+			err := Preflight(&study.Study{Experiments: []study.Experiment{e}})
+			if (err == nil) != q.taken {
+				t.Errorf("%s on %s: %v, want taken %t", name, d.Name, err, q.taken)
 			}
 		}
 	}

@@ -109,8 +109,9 @@ func Check(r Request) error {
 	case KindGGUF:
 		_, err = resolveFile(r, at.path)
 	case KindFolder:
-		if ggufs, _ := filepath.Glob(filepath.Join(at.path, "*.gguf")); len(ggufs) == 0 {
-			_, err = FromHFFolder(at.path)
+		_, err = FromHFFolder(at.path)
+		if _, only, problem := onlyGGUF(r, at.path, err); only {
+			return problem
 		}
 		if fault.Class(err) == note.ClassUnsupportedModel {
 			err = nil // the engine decides
@@ -274,22 +275,31 @@ func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolv
 	return s.fromFolder(ctx, r, Resolved{Name: filepath.Base(abs), Kind: KindFolder, Path: abs})
 }
 
+// onlyGGUF finds the GGUF file of a folder without a model for Python engines, as err of
+// [FromHFFolder] reports. A backend that does not read such files is refused.
+func onlyGGUF(r Request, dir string, err error) (file string, only bool, problem error) {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
+	switch {
+	case fault.Class(err) != note.ClassModelNotFound || len(files) == 0:
+		return "", false, nil
+	case r.Format == FormatHF:
+		return "", true, fault.New(note.ClassUnsupportedModel, nil, "use the embedded backend",
+			"%s holds only GGUF files, but this backend needs safetensors", dir)
+	case len(files) > 1:
+		return "", true, fault.New(note.ClassModelNotFound, nil, "name one of them", "%s holds %d GGUF files", dir,
+			len(files))
+	}
+	return files[0], true, nil
+}
+
 // fromFolder finishes a model whose folder is m.Path: that folder itself, the
 // one GGUF file in it, or a conversion of it in the store.
 func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved, error) {
 	config, err := FromHFFolder(m.Path)
-	if gguf, _ := filepath.Glob(filepath.Join(m.Path, "*.gguf")); fault.Class(err) == note.ClassModelNotFound &&
-		len(gguf) > 0 {
-		if r.Format == FormatHF {
-			return Resolved{}, fault.New(note.ClassUnsupportedModel, nil, "use the embedded backend",
-				"%s holds only GGUF files, but this backend needs safetensors", m.Path)
-		}
-		if len(gguf) > 1 {
-			return Resolved{}, fault.New(note.ClassModelNotFound, nil, "name one of them", "%s holds %d GGUF files",
-				m.Path,
-				len(gguf))
-		}
-		err := m.describeGGUF(gguf[0])
+	if file, only, problem := onlyGGUF(r, m.Path, err); problem != nil {
+		return Resolved{}, problem
+	} else if only {
+		err := m.describeGGUF(file)
 		return m, err
 	}
 	m.Config, m.ConfigErr = config, err
