@@ -490,6 +490,32 @@ func TestRequestsAddUp(t *testing.T) {
 	near(t, "phases and idle", s.Sum(), w.joules(w.window.End)-w.joules(0), 0.01*s.Sum())
 }
 
+// TestSharesOfAStep: requests share a step by their tokens in it, and add up to the phase.
+func TestSharesOfAStep(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	w := static(h200ish, 2, 200, 20, 50*time.Millisecond, 12*time.Millisecond, 6, rng)
+	for i := range w.requests { // 100 and 300 prompt tokens in place of 200 each
+		n := 100 + 200*(i%2)
+		w.requests[i].PromptTokens, w.requests[i].PromptComputed = n, n
+	}
+	s, err := Phases(Options{Samples: w.see(ringRC, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
+		Tier: backend.TierExact})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shares := s.PerRequest(w.requests)
+	for i := 0; i < len(shares); i += 2 {
+		a, b := shares[i], shares[i+1]
+		near(t, "prefill of the longer prompt over that of the shorter", b.Prefill/a.Prefill, 3, 1e-9)
+		near(t, "decode of one over the other", b.Decode/a.Decode, 1, 1e-9)
+	}
+	few := []Shares{{Prefill: 1}, {Prefill: 3}}
+	scale(few, 8, func(e *Shares) *float64 { return &e.Prefill })
+	if few[0].Prefill != 2 || few[1].Prefill != 6 {
+		t.Errorf("1 and 3 J scaled to 8 J are %v", few)
+	}
+}
+
 // TestBounds: the bounds hold what each phase would cost under any convention.
 func TestBounds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))

@@ -128,6 +128,9 @@ func TestOutliers(t *testing.T) {
 		{[]float64{5, 5, 5, 5, 5}, make([]bool, 5)},
 		{[]float64{1, 1.1, 100}, make([]bool, 3)},
 		{[]float64{1, 2, 3, 4, 5, 6}, make([]bool, 6)},
+		// 4.5 and 5.4 times the MAD are 3.0 and 3.6 standard deviations of a normal distribution.
+		{[]float64{9, 10, 10.5, 11, 12.75}, make([]bool, 5)},
+		{[]float64{9, 10, 10.5, 11, 13.2}, []bool{false, false, false, false, true}},
 	} {
 		got, err := Outliers(c.values)
 		if err != nil || !slices.Equal(got, c.want) {
