@@ -21,22 +21,23 @@ type NameColumn struct {
 
 // NewNaming names experiments by the keys that vary among them, but for those that change nothing of the measurement,
 // such as a price. Without any, as for a single experiment, it has no columns.
-func NewNaming(all []Experiment) Naming {
+func NewNaming(all []Experiment) Naming { return NameBy(Varying(all), all) }
+
+// NameBy names experiments by the given keys of [Varying].
+func NameBy(varying []Key, all []Experiment) Naming {
 	var n Naming
 	aside := asides()
-	for _, k := range Varying(all) {
+	for _, k := range varying {
 		if aside[k.Name] {
 			continue
 		}
-		if i := n.sharing(k, all); i >= 0 {
+		if i := slices.IndexFunc(n.Columns, func(c NameColumn) bool { return c.takes(k) }); i >= 0 {
 			n.Columns[i].keys = append(n.Columns[i].keys, k)
 			continue
 		}
 		n.Columns = append(n.Columns, NameColumn{k.Short(), []Key{k}})
 	}
-	for i := range n.Columns {
-		n.Columns[i].complete(all)
-	}
+	n.complete(all)
 	short := map[string]int{}
 	for _, c := range n.Columns {
 		short[c.Name]++
@@ -49,30 +50,22 @@ func NewNaming(all []Experiment) Naming {
 	return n
 }
 
-// sharing is the index of a column that the key may share, or -1.
-func (n Naming) sharing(k Key, all []Experiment) int {
-	return slices.IndexFunc(n.Columns, func(c NameColumn) bool { return c.Name == k.Short() && c.takes(k, all) })
-}
-
-// takes reports whether a key is of the same name and no experiment has both it and a key of the column.
-func (c NameColumn) takes(k Key, all []Experiment) bool {
-	if k.Short() != c.keys[0].Short() {
-		return false
-	}
-	for i := range all {
-		if k.In(all[i]) && slices.ContainsFunc(c.keys, func(o Key) bool { return o.In(all[i]) }) {
-			return false
-		}
-	}
-	return true
+// takes reports whether a key may share the column: it has the same name in the section of another engine.
+func (c NameColumn) takes(k Key) bool {
+	return k.Short() == c.keys[0].Short() && k.Section() != "" &&
+		!slices.ContainsFunc(c.keys, func(o Key) bool { return o.Section() == "" || o.Section() == k.Section() })
 }
 
 // complete adds keys of other engines that do not vary, so that their experiments have a value in the column too.
-func (c *NameColumn) complete(all []Experiment) {
+func (n Naming) complete(all []Experiment) {
+	if !slices.ContainsFunc(n.Columns, func(c NameColumn) bool { return c.keys[0].Section() != "" }) {
+		return
+	}
 	for _, k := range ResolvedKeys(distinct(all)...) {
-		if k.Short() == c.keys[0].Short() && c.takes(k, all) &&
-			slices.ContainsFunc(all, func(e Experiment) bool { return k.In(e) }) {
-			c.keys = append(c.keys, k)
+		for i := range n.Columns {
+			if c := &n.Columns[i]; c.takes(k) {
+				c.keys = append(c.keys, k)
+			}
 		}
 	}
 }

@@ -180,7 +180,7 @@ func New(o Options) *Plan {
 	}
 	axes := study.Varying(s.Experiments)
 	p.Axes = describe(axes, s.Experiments)
-	p.naming = study.NewNaming(s.Experiments)
+	p.naming = study.NameBy(axes, s.Experiments)
 	p.points(o, axes)
 	first := campaign.First(s, o.Limit)
 	for i, r := range first {
