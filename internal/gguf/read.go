@@ -417,6 +417,9 @@ func (h Header) Text(key string) string {
 	return v
 }
 
+// Has reports whether the file has a key.
+func (h Header) Has(key string) bool { return h.kv[key] != nil }
+
 // PerLayer returns a key that may be one number or one per layer; layers that
 // differ are not a uniform architecture and give false.
 func (h Header) PerLayer(key string) (int, bool) {

@@ -1,7 +1,16 @@
 package model
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/fault"
@@ -12,7 +21,7 @@ import (
 // FromGGUF reads the architecture from the header of the GGUF file at path. It
 // also checks that the file holds all the tensor data that the header lists.
 func FromGGUF(path string) (Config, error) {
-	h, err := gguf.ReadFile(path)
+	h, err := readGGUF(path)
 	if err != nil {
 		return Config{}, err
 	}
@@ -23,13 +32,111 @@ func FromGGUF(path string) (Config, error) {
 	return c, nil
 }
 
-// configOf builds the architecture from the metadata and the tensor names.
+// readGGUF reads a header, that of a model in parts with the tensors of all of them, and checks the
+// norms.
+func readGGUF(path string) (gguf.Header, error) {
+	h, err := gguf.ReadFile(path)
+	if err != nil {
+		return h, err
+	}
+	if err := checkNorms(path, h); err != nil {
+		return h, err
+	}
+	part, parts := h.Split()
+	if parts == 1 {
+		return h, nil
+	}
+	m := partName.FindStringSubmatch(path)
+	if m == nil {
+		return h, fault.New(note.ClassCorruptModel, nil, "give it the name that it was downloaded with, and the other "+
+			"parts beside it", "%s is part %d of %d of a model, and its name does not say where the others are", path,
+			part+1, parts)
+	}
+	names := map[string]bool{}
+	for _, t := range h.Tensors {
+		names[t.Name] = true
+	}
+	for i := 1; i <= parts && i <= 1<<16; i++ {
+		other := fmt.Sprintf("%s-%05d-of-%05d.gguf", m[1], i, parts)
+		if filepath.Base(other) == filepath.Base(path) {
+			continue
+		}
+		p, err := gguf.ReadFile(other)
+		if err != nil {
+			return h, fmt.Errorf("reading part %d of %d: %w", i, parts, err)
+		}
+		for _, t := range p.Tensors {
+			if names[t.Name] {
+				return h, fault.New(note.ClassCorruptModel, nil, "download the parts again",
+					"two parts of %s hold a tensor %q", path, t.Name)
+			}
+			names[t.Name] = true
+			h.Tensors = append(h.Tensors, t)
+		}
+	}
+	return h, nil
+}
+
+// partName is the name of a part of a model.
+var partName = regexp.MustCompile(`^(.*)-\d{5}-of-\d{5}\.gguf$`)
+
+// configOf builds the architecture from the metadata and the list of tensors, which must agree.
 func configOf(h gguf.Header) (Config, error) {
 	arch := h.Text("general.architecture")
 	if arch == "" {
 		return Config{}, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
 			"the file does not say its architecture")
 	}
+	c := fromMetadata(h, arch)
+	c.Stored = Stored{Format: gguf.KindName(h.Kind()), Bytes: h.Bytes(), File: true}
+	listed, layers := listOf(h, c)
+	if slices.Contains(archs, arch) && uniform(h, arch) {
+		if err := c.Validate(); err != nil {
+			return c, err
+		}
+		return agree(h, c, listed)
+	}
+	if c.Layers <= 0 || c.Layers > 4096 || layers == 0 {
+		return c, badConfig("layers is %d, and the list of tensors has %d", c.Layers, layers)
+	}
+	if !slices.Contains(archs, arch) {
+		listed.Approximate = "counted from the list of tensors: the architecture " + arch + " is not known, so that " +
+			"parameters are exact, and FLOPs and the cache approximate"
+	}
+	c.Layout = &listed
+	return c, c.Validate()
+}
+
+// agree compares what the metadata say with the list of tensors.
+func agree(h gguf.Header, c Config, listed Layout) (Config, error) {
+	said := c.Parameters().Total
+	counted := listed.Sum(Embedding, Head, Matrix, Expert, Vector, Router)
+	if off := math.Abs(float64(said-counted)) / float64(said); off > 0.01 {
+		return c, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
+			"the file contradicts itself: its metadata mean %d parameters, and its tensors hold %d", said, counted)
+	}
+	for _, t := range h.Tensors {
+		name := t.Name[strings.LastIndexByte(strings.TrimSuffix(t.Name, ".weight"), '.')+1:]
+		if wideNorms[name] && (len(t.Shape) != 1 || t.Shape[0] != uint64(c.Hidden)) {
+			return c, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
+				"the file contradicts itself: %s has the shape %v in a model %d wide", t.Name, t.Shape, c.Hidden)
+		}
+	}
+	layout := c.layout()
+	c.Layout = nil
+	if counted != said {
+		layout.Weights = listed.Weights
+		c.Layout = &layout
+	}
+	return c, nil
+}
+
+// wideNorms are as wide as the model.
+var wideNorms = map[string]bool{"attn_norm.weight": true, "ffn_norm.weight": true, "output_norm.weight": true,
+	"post_attention_norm.weight": true, "post_ffw_norm.weight": true}
+
+// fromMetadata is the architecture as the keys of the file say it.
+func fromMetadata(h gguf.Header, arch string) Config {
 	num := func(key string) int { n, _ := h.PerLayer(arch + "." + key); return n }
 	c := Config{
 		Arch: arch, Hidden: num("embedding_length"), Layers: num("block_count"), FFN: num("feed_forward_length"),
@@ -61,7 +168,19 @@ func configOf(h gguf.Header) (Config, error) {
 	case ArchGemma3:
 		c.GlobalEvery, c.QueryScalar = 6, c.HeadDim
 	}
-	return c, c.Validate()
+	return c
+}
+
+// uniform reports whether all layers are alike.
+func uniform(h gguf.Header, arch string) bool {
+	for _, key := range []string{"attention.head_count", "attention.head_count_kv", "feed_forward_length"} {
+		if h.Has(arch + "." + key) {
+			if _, same := h.PerLayer(arch + "." + key); !same {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // fromTensors fills in what only the presence of a tensor tells.
@@ -82,4 +201,127 @@ func fromTensors(h gguf.Header, c *Config) {
 			}
 		}
 	}
+}
+
+var blockName = regexp.MustCompile(`^blk\.(\d{1,4})\.(.+)$`)
+
+// listOf is the layout as the list of tensors has it, and the number of layers in it: the cache of
+// an attention layer is as wide as its keys and values.
+func listOf(h gguf.Header, c Config) (Layout, int) {
+	var l Layout
+	keys, values, latent, state := map[int]int64{}, map[int]int64{}, map[int]int64{}, map[int]int64{}
+	layers := 0
+	for _, t := range h.Tensors {
+		if len(t.Shape) == 0 || strings.HasPrefix(t.Name, "rope_") || strings.Contains(t.Name, ".rope_") {
+			continue
+		}
+		in := int64(t.Shape[0])
+		w := Weight{Role: ggufRole(t.Name, len(t.Shape)), Out: int64(t.Elements()) / in, In: in, Count: 1,
+			Bytes: int64(t.Size)}
+		if w.Role == Vector {
+			w.Out, w.In = w.Out*w.In, 1
+		}
+		l.Weights = append(l.Weights, w)
+		m := blockName.FindStringSubmatch(t.Name)
+		if m == nil {
+			continue
+		}
+		i, _ := strconv.Atoi(m[1])
+		layers = max(layers, i+1)
+		switch m[2] {
+		case "attn_k.weight":
+			keys[i] = w.Out
+		case "attn_v.weight":
+			values[i] = w.Out
+		case "attn_qkv.weight":
+			keys[i] = int64(c.KVHeads * c.HeadDim)
+			values[i] = keys[i]
+		case "attn_kv_a_mqa.weight":
+			latent[i] = w.Out
+		case "ssm_a", "ssm_a.weight":
+			state[i] = w.Elements()
+		}
+	}
+	if c.Experts > 0 {
+		l.Share = float64(min(c.ExpertsUsed, c.Experts)) / float64(c.Experts)
+	}
+	l.Mixers = listedMixers(h, c, keys, values, latent, state)
+	return l, layers
+}
+
+// listedMixers groups the layers that keep equally much.
+func listedMixers(h gguf.Header, c Config, keys, values, latent, state map[int]int64) []Mixer {
+	count := map[Mixer]int64{}
+	score := 4 * float64(c.Heads) * float64(c.HeadDim)
+	for i, k := range keys {
+		count[Mixer{Heads: 1, Width: k + values[i], Score: score}]++
+	}
+	for _, row := range latent {
+		count[Mixer{Heads: 1, Width: row, Score: score}]++
+	}
+	inner, _ := h.PerLayer(c.Arch + ".ssm.inner_size")
+	size, _ := h.PerLayer(c.Arch + ".ssm.state_size")
+	kernel, _ := h.PerLayer(c.Arch + ".ssm.conv_kernel")
+	for range state {
+		n := int64(min(inner, maxDim)) * int64(min(size+kernel, maxDim))
+		count[Mixer{State: n, Scan: 5 * float64(inner) * float64(size)}]++
+	}
+	var out []Mixer
+	for _, m := range slices.SortedFunc(maps.Keys(count), func(a, b Mixer) int {
+		return cmp.Or(cmp.Compare(a.Width, b.Width), cmp.Compare(a.State, b.State))
+	}) {
+		m.Layers = count[m]
+		out = append(out, m)
+	}
+	return out
+}
+
+// ggufRole is what a tensor does, by its name in GGUF files.
+func ggufRole(name string, dims int) Role {
+	switch {
+	case strings.HasPrefix(name, "token_embd.") || strings.HasPrefix(name, "position_embd.") ||
+		strings.HasPrefix(name, "per_layer_token_embd."):
+		return Embedding
+	case name == "output.weight":
+		return Head
+	case strings.Contains(name, "_exps."):
+		return Expert
+	case dims < 2, strings.Contains(name, "ssm_conv1d"), strings.Contains(name, "ssm_a"):
+		return Vector
+	case strings.Contains(name, "ffn_gate_inp"):
+		return Router
+	case strings.HasPrefix(name, "v.") || strings.HasPrefix(name, "mm."):
+		return Vision
+	}
+	return Matrix
+}
+
+// mostNorm is the longest norm that is looked at, in bytes.
+const mostNorm = 1 << 20
+
+// checkNorms refuses norms with weights that are no numbers: whatever such a model computes is NaN.
+func checkNorms(path string, h gguf.Header) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fault.New(note.ClassPermission, err, "check that you may read it", "cannot open %s", path)
+	}
+	defer f.Close()
+	for _, t := range h.Tensors {
+		if !strings.HasSuffix(t.Name, "norm.weight") || gguf.DTypeOfKind(t.Kind) != gguf.Float32 || t.Size > mostNorm {
+			continue
+		}
+		b := make([]byte, t.Size)
+		if _, err := f.ReadAt(b, h.Data+int64(t.Offset)); err != nil {
+			return fault.New(note.ClassCorruptModel, err, "download or generate it again", "cannot read %s of %s",
+				t.Name, path)
+		}
+		for ; len(b) >= 4; b = b[4:] {
+			// All bits of the exponent are set in an infinity and in what is not a number.
+			if binary.LittleEndian.Uint32(b)>>23&0xff == 0xff {
+				return fault.New(note.ClassCorruptModel, nil, "download or generate it again",
+					"%s of %s has weights that are not finite numbers", t.Name, path)
+			}
+		}
+	}
+	return nil
 }

@@ -71,6 +71,7 @@ type Resolved struct {
 	Revision  string     // the commit, for a model of the hub
 	DType     gguf.DType // of the weights in a GGUF file, "" if it is a mixture this package cannot write
 	Synthetic bool       // random weights
+	Parts     int        // of a GGUF model; 1 is a whole file, 0 a folder
 
 	Config Config
 	// ConfigErr says why Config is empty: the model may run all the same, but
@@ -252,16 +253,20 @@ func resolveFile(r Request, path string) (Resolved, error) {
 
 // describeGGUF fills in what the file at path says about itself.
 func (m *Resolved) describeGGUF(path string) error {
-	h, err := gguf.ReadFile(path)
+	h, err := readGGUF(path)
 	if err != nil {
 		return err
 	}
 	m.Format, m.DType = FormatGGUF, h.DType()
+	_, m.Parts = h.Split()
 	if m.Path, err = filepath.Abs(path); err != nil {
 		return fmt.Errorf("resolving %s: %w", path, err)
 	}
 	if m.Config, m.ConfigErr = configOf(h); m.ConfigErr != nil {
 		m.Config = Config{}
+	}
+	if fault.Class(m.ConfigErr) == note.ClassCorruptModel {
+		return fmt.Errorf("reading the architecture of %s: %w", path, m.ConfigErr)
 	}
 	return nil
 }

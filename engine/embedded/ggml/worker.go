@@ -22,6 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -53,6 +54,9 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return backend.Loaded{}, err
 	}
 	e.opt, e.spec = opt, spec
+	if err := wholeFile(spec); err != nil {
+		return backend.Loaded{}, err
+	}
 	m, err := model.New(spec.Path, ml.BackendParams{AllocMemory: true, NumThreads: opt.Threads})
 	if err != nil {
 		return backend.Loaded{}, loadFailure(err, spec)
@@ -76,6 +80,21 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	}
 	e.text = text
 	return e.describe()
+}
+
+// wholeFile refuses a part of a model, of which the engine would miss tensors.
+func wholeFile(spec backend.Spec) error {
+	h, err := gguf.ReadFile(spec.Path)
+	if err != nil {
+		return err
+	}
+	part, parts := h.Split()
+	if parts == 1 {
+		return nil
+	}
+	return note.Failf(note.ClassUnsupportedModel,
+		"merge the parts with llama-gguf-split --merge FIRST-PART OUTPUT, or use --backend llamacpp, which takes them",
+		"%s is part %d of %d of a model, and the embedded engine reads whole files", spec.Model, part+1, parts)
 }
 
 // Adapt implements backend.Adaptable. The KV cache is laid out once: only a
