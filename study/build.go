@@ -4,40 +4,144 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
+	"math"
 	"slices"
+
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/study/internal/expand"
+	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/study/internal/source"
 )
 
-// maxPoints bounds a study, and maxLooked the points that where conditions may have
-// to look at.
-const (
-	maxPoints = 1_000_000
-	maxLooked = 20_000_000
-)
+// reading is what the sources of a study say, over the grammar of its engines.
+type reading struct {
+	*source.Source
+	table *table
+}
+
+func newReading(list engine.Descriptors) reading {
+	if list == nil {
+		list = engines.All()
+	}
+	t := newTable(list)
+	return reading{source.New(t.Set), t}
+}
 
 // build makes the study, or returns every mistake.
-func (b *builder) build() (*Study, error) {
-	execution, problem := resolveExecution(b.execution)
+func (b reading) build() (*Study, error) {
+	execution, problem := resolveExecution(b.Execution)
 	if problem != nil {
-		b.errs = append(b.errs, problem)
+		b.Errs = append(b.Errs, problem)
 	}
-	b.checkAxes()
-	b.requireModel()
-	if len(b.errs) > 0 {
-		return nil, b.errs.sorted()
+	b.CheckAxes()
+	b.RequireModel()
+	if len(b.Errs) > 0 {
+		return nil, b.Errs.Sorted()
 	}
-	x := newExpansion(b)
-	x.out.Name, x.out.Execution = b.name, execution
-	x.all()
-	if len(b.errs) == 0 && len(x.out.Experiments) == 0 {
-		x.nothing()
+	c := &collector{reading: b, out: &Study{Name: b.Name, Execution: execution}, seed: maphash.MakeSeed()}
+	outcome := expand.Run(b.Source, expand.Options{Room: c.room, Take: c.take})
+	if len(b.Errs) > 0 {
+		return nil, b.Errs.Sorted()
 	}
-	if len(b.errs) > 0 {
-		return nil, b.errs.sorted()
+	c.finish(outcome)
+	if _, given := b.Execution["execution.seed"]; !given && execution.Order == Shuffle {
+		c.out.Execution.Seed = c.out.ownSeed()
 	}
-	if _, given := b.execution["execution.seed"]; !given && execution.Order == Shuffle {
-		x.out.Execution.Seed = x.out.ownSeed()
+	return c.out, nil
+}
+
+// collector makes experiments of the points of a study, each once.
+type collector struct {
+	reading
+	out *Study
+	// seen finds an experiment by the hash of its meaning.
+	seen map[uint64]int32
+	seed maphash.Seed
+}
+
+// room makes room for all points, which costs no memory before it is written to.
+func (c *collector) room(total int) {
+	c.out.Experiments = make([]Experiment, 0, min(total, keys.MaxPoints))
+	if len(c.Where) > 0 {
+		total = 0
 	}
-	return x.out, nil
+	c.seen = make(map[uint64]int32, total)
+}
+
+// take takes a point into the study unless it is there already, or cannot be run.
+func (c *collector) take(p *expand.Point) bool {
+	e := c.table.experiment(p.Values)
+	if r := c.table.conflict(p.Values, &e); r != nil {
+		p.Refuse(r.Key, r.Message, r.Next)
+		return true
+	}
+	h := c.hash(p, &e)
+	for {
+		i, hit := c.seen[h]
+		if !hit {
+			break
+		}
+		// Equal sections are one text.
+		if c.out.Experiments[i].measured() == e.measured() {
+			c.out.Merged++
+			if len(c.out.Duplicates) < MaxListed {
+				c.out.Duplicates = append(c.out.Duplicates, Duplicate{p.Describe(), e.ID()})
+			}
+			return true
+		}
+		h++
+	}
+	if p.ID != nil && p.ID.Text != e.ID() {
+		c.Fail(p.ID.At, "remove the id: it is made from the values",
+			"entry %d of experiments has the id %q, but its values make it %s", p.Entry, p.ID.Text, e.ID())
+		return false
+	}
+	if len(c.out.Experiments) == keys.MaxPoints {
+		c.Fail(c.Nowhere(), "use fewer values", "the study has more than %d experiments", keys.MaxPoints)
+		return false
+	}
+	c.seen[h] = int32(len(c.out.Experiments))
+	c.out.Experiments = append(c.out.Experiments, e)
+	return true
+}
+
+// hash is that of the values in which points can differ.
+func (c *collector) hash(p *expand.Point, e *Experiment) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	h := maphash.String(c.seed, p.Backend)
+	for _, f := range p.Varied {
+		v := f.Get(p.Values)
+		if f.Slot < c.Common {
+			v = c.table.common[f.Slot].read(e)
+		}
+		switch f.Key { // equal IDs need equal hashes
+		case "model":
+			v.Text = canonicalModel(v.Text)
+		case "workload.dataset":
+			v.Text = canonicalDataset(v.Text)
+		case "dtype":
+			v.Text = canonicalDType(v.Text, p.Backend, canonicalModel(e.Model))
+		}
+		if v.Text != "" {
+			h ^= maphash.String(c.seed, v.Text)
+		}
+		h = (h ^ uint64(v.Whole) ^ math.Float64bits(v.Number)) * odd
+		h ^= h >> 29
+	}
+	return h
+}
+
+// finish adds what became of the other points.
+func (c *collector) finish(o expand.Outcome) {
+	c.out.BackendNamed, c.out.Unused, c.out.Filtered, c.out.Refused = o.BackendNamed, o.Unused, o.Filtered, o.Refused
+	for _, p := range o.Invalid {
+		c.out.Invalid = append(c.out.Invalid, Invalid{p.Point, p.Note})
+	}
+	if len(c.out.Experiments) < cap(c.out.Experiments)/2 {
+		c.out.Experiments = slices.Clone(c.out.Experiments)
+	}
 }
 
 // ownSeed is the seed of a study's shuffles where none is given: that of its experiments,
@@ -54,72 +158,4 @@ func (s *Study) ownSeed() uint64 {
 	}
 	// A seed is a number that YAML and JSON keep exactly.
 	return binary.BigEndian.Uint64(h.Sum(nil)) >> 11
-}
-
-// nowhere is the position of what the study as a whole lacks.
-func (b *builder) nowhere() *Error {
-	if b.source == "" {
-		return &Error{Source: "--model"}
-	}
-	return &Error{Source: b.source}
-}
-
-// checkAxes finds keys that the sweep sets twice.
-func (b *builder) checkAxes() {
-	first := map[*field]*axis{}
-	for _, a := range b.axes {
-		for _, k := range a.keys {
-			other, twice := first[k.f]
-			if twice {
-				b.fail(k.at, "remove one of them; keys that change together are written in one group or zip",
-					"%s is set by %s and by %s", k.f.key, other, a)
-				continue
-			}
-			first[k.f] = a
-		}
-	}
-	for _, l := range b.links {
-		if a, ok := first[l.f]; ok {
-			b.fail(l.at, "remove one of them", "%s is set by %s and by link", l.f.key, a)
-		}
-	}
-}
-
-// requireModel finds a study in which nothing names a model.
-func (b *builder) requireModel() {
-	model, _ := b.lookup("model")
-	has := slices.ContainsFunc(b.fixed, func(p placed) bool { return p.f == model }) ||
-		slices.ContainsFunc(b.axes, func(a *axis) bool { return a.has(model) }) ||
-		slices.ContainsFunc(b.points, func(p *point) bool { return p.names(model) != nil })
-	if !has && len(b.errs) == 0 {
-		b.noModel(b.nowhere(), "no model is given")
-	}
-}
-
-func (b *builder) noModel(at *Error, msg string) {
-	b.fail(at, "for a first run without any download: --model random:smollm2-135m", "%s", msg)
-}
-
-// names gives the place where an entry sets a key, or nil.
-func (p *point) names(f *field) *placed {
-	i := slices.IndexFunc(p.sets, func(s placed) bool { return s.f == f })
-	if i < 0 {
-		return nil
-	}
-	return &p.sets[i]
-}
-
-// nothing says why the study has no experiment.
-func (x *expansion) nothing() {
-	switch {
-	case len(x.reasons) > 0:
-		x.errs = append(x.errs, x.reasons...)
-	case x.out.Filtered > 0 && len(x.where) > 0:
-		x.fail(x.where[0].at, "loosen a condition, or give more values", "where leaves out all %d points", x.looked)
-	case x.chosen:
-		x.fail(x.nowhere(), "name one of the backends that the study uses",
-			"the study has no points for the backend that the command line names")
-	default:
-		x.fail(x.nowhere(), "give the study a point to run", "the study has no points")
-	}
 }

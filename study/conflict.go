@@ -1,16 +1,18 @@
 package study
 
-import "github.com/llenergymeasure/llem/engine"
+import (
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/study/internal/keys"
+)
 
 // conflict finds values that do not fit together, or nil.
-func (k *keys) conflict(s *settings) *engine.Conflict {
-	if s.preset == presetGreedy && s.Decoding.Temperature > 0 {
+func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
+	if k.preset.Get(v).Text == presetGreedy && e.Decoding.Temperature > 0 {
 		return engine.Conflictf("decoding.temperature", "leave one of them out",
-			"decoding.preset greedy is temperature 0, but decoding.temperature is %g", s.Decoding.Temperature)
+			"decoding.preset greedy is temperature 0, but decoding.temperature is %g", e.Decoding.Temperature)
 	}
-	own := k.sections[s.Backend]
-	own.load(s)
-	return own.descriptor.Conflicts(own.bound, engine.Job{DType: s.DType, Synthetic: s.Workload.Dataset == "synthetic",
-		InputTokens: s.Workload.InputTokens, OutputTokens: s.Workload.OutputTokens, WarmupRuns: s.Warmup.Runs,
-		Concurrency: s.Workload.Concurrency, Temperature: s.Decoding.Temperature})
+	own := k.sections[e.Backend]
+	return own.descriptor.Conflicts(own.bound, engine.Job{DType: e.DType, Synthetic: e.Workload.Dataset == "synthetic",
+		InputTokens: e.Workload.InputTokens, OutputTokens: e.Workload.OutputTokens, WarmupRuns: e.Warmup.Runs,
+		Concurrency: e.Workload.Concurrency, Temperature: e.Decoding.Temperature})
 }

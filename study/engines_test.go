@@ -3,6 +3,8 @@ package study
 import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // Engines of the tests.
@@ -17,9 +19,9 @@ const (
 )
 
 // grammarOfAll is the grammar over all engines of this program.
-func grammarOfAll() *keys { return allKeys }
+func grammarOfAll() *table { return allKeys }
 
-var allKeys = newKeys(engines.All())
+var allKeys = newTable(engines.All())
 
 // descriptor of an engine.
 func descriptor(name string) engine.Descriptor {
@@ -55,4 +57,22 @@ func setKey(e *Experiment, key string, value any) {
 		}
 	}
 	panic(key)
+}
+
+// pointWith are the values of a study that says nothing but some keys.
+func pointWith(set map[string]any) keys.Values {
+	v := allKeys.Defaults()
+	for key, value := range set {
+		f, ok := allKeys.Lookup(key)
+		if !ok {
+			panic(key)
+		}
+		switch value := value.(type) {
+		case int:
+			f.Put(v, grammar.Value{Whole: int64(value), Number: float64(value)})
+		case string:
+			f.Put(v, grammar.Value{Text: value})
+		}
+	}
+	return v
 }

@@ -3,11 +3,12 @@ package study
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/study/internal/source"
 )
 
 // Execution says how often, in which order and within which limits experiments
@@ -76,9 +77,6 @@ const (
 	GapByCondition GapMode = "condition"
 )
 
-// gapAuto is how a study file writes GapByCondition.
-const gapAuto = "auto"
-
 // MarshalJSON writes a gap as a study file does: a number of seconds, or "auto".
 func (g Gap) MarshalJSON() ([]byte, error) {
 	switch g.Mode {
@@ -87,7 +85,7 @@ func (g Gap) MarshalJSON() ([]byte, error) {
 	case GapFixed:
 		return fmt.Appendf(nil, "%v", g.Seconds), nil
 	case GapByCondition:
-		return []byte(`"` + gapAuto + `"`), nil
+		return []byte(`"` + keys.Auto + `"`), nil
 	}
 	return nil, fmt.Errorf("unknown gap mode %q", string(g.Mode))
 }
@@ -174,87 +172,77 @@ var profiles = map[string]Execution{
 	Publication: {Cycles: 5, Gap: Gap{Mode: GapByCondition}, Restart: RestartAlways, Until: defaultUntil},
 }
 
-// executionField is one key of the execution section.
-type executionField struct {
-	key, help string
-	kind      grammar.Kind
-	put       func(*Execution, grammar.Value)
+// executionKey is one key of the execution section.
+type executionKey struct {
+	*keys.Field
+	put func(*Execution, grammar.Value)
+}
+
+func executionField(key, help string, k grammar.Kind, put func(*Execution, grammar.Value)) executionKey {
+	return executionKey{&keys.Field{Key: key, Help: help, Kind: k, Slot: -1}, put}
 }
 
 // executionFields is the grammar of the execution section.
-var executionFields = []*executionField{
-	{"execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 " +
-		"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until energy per " +
-		"output token is known to 2 %",
-		grammar.Choice(Quick, Standard, Publication), func(x *Execution, v grammar.Value) { x.Profile = v.Text }},
-	{"execution.cycles", "how often every experiment runs", grammar.Integer(1, 1000),
-		func(x *Execution, v grammar.Value) { x.Cycles = int(v.Whole) }},
-	{"execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or " +
-		"latin_square",
-		grammar.Choice(Orders()...), func(x *Execution, v grammar.Value) { x.Order = v.Text }},
-	{"execution.seed", "seed of the order shuffle; if left out, it comes from the ids of the experiments",
-		grammar.Integer(0, 1<<53), func(x *Execution, v grammar.Value) { x.Seed = uint64(v.Whole) }},
-	{"execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first " +
-		"run found it", gapKind(), func(x *Execution, v grammar.Value) {
-		if v.Text == gapAuto {
-			x.Gap = Gap{Mode: GapByCondition}
-		} else {
-			x.Gap = Gap{Mode: GapFixed, Seconds: v.Number}
-		}
-	}},
-	{"execution.restart", "when an engine is started anew: needed lets one engine serve runs in a row that differ " +
-		"in nothing but what it can change while its model stays loaded; always gives every run its own",
-		grammar.Choice(RestartNeeded, RestartAlways), func(x *Execution, v grammar.Value) { x.Restart = v.Text }},
-	{"execution.until.metric", "the metric that decides whether there have been enough cycles",
-		grammar.Choice(Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }},
-	{"execution.until.relative_half_width",
-		"half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
-		grammar.Float(0.0001, 1), func(x *Execution, v grammar.Value) { x.Until.RelativeHalfWidth = v.Number }},
-	{"execution.until.max_cycles", "the most cycles; execution.cycles is the least", grammar.Integer(2, 1000),
-		func(x *Execution, v grammar.Value) { x.Until.MaxCycles = int(v.Whole) }},
-	{"execution.rest.degrees",
-		"a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; " +
-			"3 if nothing is given", grammar.Float(0.1, 50), func(x *Execution, v grammar.Value) { x.Rest.Degrees = v.Number }},
-	{"execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given",
-		grammar.Float(0.1, 100), func(x *Execution, v grammar.Value) { x.Rest.PowerPct = v.Number }},
-	{"execution.rest.at_most", "how long that is waited for; 3m if nothing is given", grammar.TimeSpan(),
-		func(x *Execution, v grammar.Value) { x.Rest.AtMost = Duration(v.Whole) }},
-	{"execution.run_timeout", "time limit of one run", grammar.TimeSpan(),
-		func(x *Execution, v grammar.Value) { x.RunTimeout = Duration(v.Whole) }},
-	{"execution.study_timeout",
-		"time limit of the study over all its parts: the run in flight is ended, and made anew when the study is " +
-			"gone on with", grammar.TimeSpan(), func(x *Execution, v grammar.Value) { x.StudyTimeout = Duration(v.Whole) }},
-	{"execution.max_failures",
-		"consecutive failures of one model on one backend after which their other runs are left out; 0 is never",
-		grammar.Integer(0, 1000), func(x *Execution, v grammar.Value) { x.MaxFailures = int(v.Whole) }},
-}
-
-func lookupExecution(key string) (*executionField, bool) {
-	i := slices.IndexFunc(executionFields, func(f *executionField) bool { return f.key == key })
-	if i < 0 {
-		return nil, false
+func executionFields() []executionKey {
+	return []executionKey{
+		executionField("execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 "+
+			"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until energy per "+
+			"output token is known to 2 %",
+			grammar.Choice(Quick, Standard, Publication), func(x *Execution, v grammar.Value) { x.Profile = v.Text }),
+		executionField("execution.cycles", "how often every experiment runs", grammar.Integer(1, 1000),
+			func(x *Execution, v grammar.Value) { x.Cycles = int(v.Whole) }),
+		executionField("execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or "+
+			"latin_square",
+			grammar.Choice(Orders()...), func(x *Execution, v grammar.Value) { x.Order = v.Text }),
+		executionField("execution.seed", "seed of the order shuffle; if left out, it comes from the ids of the experiments",
+			grammar.Integer(0, 1<<53), func(x *Execution, v grammar.Value) { x.Seed = uint64(v.Whole) }),
+		executionField("execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first "+
+			"run found it", gapKind(), func(x *Execution, v grammar.Value) {
+			if v.Text == keys.Auto {
+				x.Gap = Gap{Mode: GapByCondition}
+			} else {
+				x.Gap = Gap{Mode: GapFixed, Seconds: v.Number}
+			}
+		}),
+		executionField("execution.restart", "when an engine is started anew: needed lets one engine serve runs in a row that differ "+
+			"in nothing but what it can change while its model stays loaded; always gives every run its own",
+			grammar.Choice(RestartNeeded, RestartAlways), func(x *Execution, v grammar.Value) { x.Restart = v.Text }),
+		executionField("execution.until.metric", "the metric that decides whether there have been enough cycles",
+			grammar.Choice(Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }),
+		executionField("execution.until.relative_half_width",
+			"half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
+			grammar.Float(0.0001, 1), func(x *Execution, v grammar.Value) { x.Until.RelativeHalfWidth = v.Number }),
+		executionField("execution.until.max_cycles", "the most cycles; execution.cycles is the least", grammar.Integer(2, 1000),
+			func(x *Execution, v grammar.Value) { x.Until.MaxCycles = int(v.Whole) }),
+		executionField("execution.rest.degrees",
+			"a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; "+
+				"3 if nothing is given", grammar.Float(0.1, 50), func(x *Execution, v grammar.Value) { x.Rest.Degrees = v.Number }),
+		executionField("execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given",
+			grammar.Float(0.1, 100), func(x *Execution, v grammar.Value) { x.Rest.PowerPct = v.Number }),
+		executionField("execution.rest.at_most", "how long that is waited for; 3m if nothing is given", grammar.TimeSpan(),
+			func(x *Execution, v grammar.Value) { x.Rest.AtMost = Duration(v.Whole) }),
+		executionField("execution.run_timeout", "time limit of one run", grammar.TimeSpan(),
+			func(x *Execution, v grammar.Value) { x.RunTimeout = Duration(v.Whole) }),
+		executionField("execution.study_timeout",
+			"time limit of the study over all its parts: the run in flight is ended, and made anew when the study is "+
+				"gone on with", grammar.TimeSpan(), func(x *Execution, v grammar.Value) { x.StudyTimeout = Duration(v.Whole) }),
+		executionField("execution.max_failures",
+			"consecutive failures of one model on one backend after which their other runs are left out; 0 is never",
+			grammar.Integer(0, 1000), func(x *Execution, v grammar.Value) { x.MaxFailures = int(v.Whole) }),
 	}
-	return executionFields[i], true
-}
-
-// executionSetting is a key of the execution section that some source gave.
-type executionSetting struct {
-	f  *executionField
-	v  grammar.Value
-	at *Error
 }
 
 // resolveExecution puts explicit keys over the profile over the defaults.
-func resolveExecution(settings map[string]executionSetting) (Execution, *Error) {
+func resolveExecution(settings map[string]source.Placed) (Execution, *Error) {
 	x := DefaultExecution()
 	if p, ok := settings["execution.profile"]; ok {
-		profile := profiles[p.v.Text]
-		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.v.Text, profile.Cycles, profile.Gap, profile.Restart,
+		profile := profiles[p.V.Text]
+		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.V.Text, profile.Cycles, profile.Gap, profile.Restart,
 			profile.Until
 	}
-	for _, f := range executionFields {
-		if s, ok := settings[f.key]; ok && f.key != "execution.profile" {
-			f.put(&x, s.v)
+	for _, f := range executionFields() {
+		if s, ok := settings[f.Key]; ok && f.Key != "execution.profile" {
+			f.put(&x, s.V)
 		}
 	}
 	if x.Until == (Until{}) {
@@ -270,7 +258,7 @@ func resolveExecution(settings map[string]executionSetting) (Execution, *Error) 
 	if !explicit {
 		x.Until.MaxCycles = max(defaultUntil.MaxCycles, x.Cycles)
 	} else if x.Until.MaxCycles < x.Cycles {
-		at := *given.at
+		at := *given.At
 		at.Note = note.Note{Code: note.Mistake, Next: "raise it, or lower execution.cycles",
 			Message: fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case",
 				x.Until.MaxCycles, x.Cycles)}

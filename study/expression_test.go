@@ -6,17 +6,12 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/expression"
 )
 
 func TestExpressions(t *testing.T) {
-	s := grammarOfAll().defaults()
-	s.Model, s.Backend, s.DType = "a/b", PyTorch, "float16"
-	s.Workload.Prompts = 12
-	for key, v := range map[string]grammar.Value{"pytorch.batch_size": {Whole: 8, Number: 8},
-		"vllm.enforce_eager": {Text: grammar.True}} {
-		f, _ := allKeys.lookup(key)
-		f.put(&s, v)
-	}
+	values := pointWith(map[string]any{"model": "a/b", "backend": PyTorch, "dtype": "float16", "workload.prompts": 12,
+		"pytorch.batch_size": 8, "vllm.enforce_eager": grammar.True})
 	for text, want := range map[string]bool{
 		"workload.prompts == 12": true, "workload.prompts != 12": false, "workload.prompts < 12.5": true,
 		"workload.prompts >= 12":      true,
@@ -36,24 +31,24 @@ func TestExpressions(t *testing.T) {
 		"(((batch))) > 4": true,
 		`model == "a/b"`:  true, "batch>4 and(batch<9)": true, "1-1 == 0": true, "batch -1 == 7": true,
 	} {
-		e, err := grammarOfAll().compileCondition(text)
+		e, err := expression.CompileCondition(grammarOfAll().Set, text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		x := &scratch{settings: &s}
-		if got := e.truth(x); got != want || x.undefined {
-			t.Errorf("%s is %t (undefined %t), want %t", text, got, x.undefined, want)
+		x := &expression.Scratch{Values: values}
+		if got := e.Truth(x); got != want || x.Undefined {
+			t.Errorf("%s is %t (undefined %t), want %t", text, got, x.Undefined, want)
 		}
 	}
 	for _, text := range []string{"1 / 0 > 1", "1 % 0 == 1", "batch / (batch - 8) > 1"} {
-		e, err := grammarOfAll().compileCondition(text)
+		e, err := expression.CompileCondition(grammarOfAll().Set, text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		x := &scratch{settings: &s}
-		if e.truth(x); !x.undefined {
+		x := &expression.Scratch{Values: values}
+		if e.Truth(x); !x.Undefined {
 			t.Errorf("%s is defined", text)
 		}
 	}
@@ -65,12 +60,12 @@ func TestExpressionLimits(t *testing.T) {
 		strings.Repeat("(", 2000) + "1" + strings.Repeat(")", 2000), strings.Repeat("not ", 1000) + "true",
 		strings.Repeat("-", 4000) + "1", strings.Repeat("1+", 5000) + "1 > 0",
 	} {
-		_, err := grammarOfAll().compileCondition(text)
-		if _, ok := errors.AsType[*syntaxError](err); !ok {
+		_, err := expression.CompileCondition(grammarOfAll().Set, text)
+		if _, ok := errors.AsType[*expression.SyntaxError](err); !ok {
 			t.Errorf("%.20s…: %v", text, err)
 		}
 	}
-	if _, err := grammarOfAll().compileCondition(strings.Repeat("1+", 1000) + "1 > 0"); err != nil {
+	if _, err := expression.CompileCondition(grammarOfAll().Set, strings.Repeat("1+", 1000)+"1 > 0"); err != nil {
 		t.Errorf("a long sum: %v", err)
 	}
 }

@@ -31,7 +31,7 @@ type ContainerSection struct {
 // ClientAuto takes docker, else podman, as they are found in PATH.
 const ClientAuto = "auto"
 
-func perBackendField(backends []string, key, want, help string, at func(*settings) *string) *field {
+func perBackendField(backends []string, key, want, help string, at func(*Experiment) *string) commonKey {
 	k := grammar.Line(want)
 	plain := k.Parse
 	k.Parse = func(text string) (grammar.Value, error) {
@@ -42,23 +42,22 @@ func perBackendField(backends []string, key, want, help string, at func(*setting
 		return v, err
 	}
 	f := aside(wordField(key, help, k, at))
-	f.undivided, f.optional = true, true
+	f.Undivided, f.Optional = true, true
 	return f
 }
 
-func runnerFields(backends []string) []*field {
-	return []*field{
+func runnerFields(backends []string) []commonKey {
+	return []commonKey{
 		choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container",
-			func(s *settings) *string { return &s.Runner }, RunProcess, RunContainer),
+			func(s *Experiment) *string { return &s.Runner }, RunProcess, RunContainer),
 		perBackendField(backends, "container.image", "an image, or BACKEND=IMAGE with commas between several",
 			"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` "+
-				"lists them)", func(s *settings) *string { return &s.Container.Image }),
-		perBackendField(backends, "container.program",
-			"a program of the image, or BACKEND=PROGRAM with commas between several",
+				"lists them)", func(s *Experiment) *string { return &s.Container.Image }),
+		perBackendField(backends, "container.program", "a program of the image, or BACKEND=PROGRAM with commas between several",
 			"the engine in the image; left out, llem, python3, vllm and so on",
-			func(s *settings) *string { return &s.Container.Program }),
+			func(s *Experiment) *string { return &s.Container.Program }),
 		aside(choiceField("container.client", "what starts containers; auto takes docker, else podman",
-			func(s *settings) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
+			func(s *Experiment) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
 	}
 }
 
@@ -73,8 +72,7 @@ func perBackend(text string, backends []string) (map[string]string, error) {
 		}
 		switch _, twice := out[name]; {
 		case named && backends != nil && !slices.Contains(backends, name):
-			return nil, grammar.Hinted("backends are "+strings.Join(backends, ", "), "names %q, which is no backend",
-				name)
+			return nil, grammar.Hinted("backends are " + strings.Join(backends, ", "), "names %q, which is no backend", name)
 		case value == "":
 			return nil, errors.New("has an empty part")
 		case twice:

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // ReadFrozen reads the study.yaml of a results folder: the study as it was resolved
@@ -86,7 +88,9 @@ func decodeYAML(text []byte, into any) error {
 
 // appendNode writes a node of YAML as JSON.
 func appendNode(to []byte, n *yaml.Node) ([]byte, error) {
-	n = resolve(n)
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
 	open, end := byte('['), byte(']')
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -143,12 +147,12 @@ func (g *Gap) UnmarshalJSON(data []byte) error {
 	case float64:
 		*g = Gap{Mode: GapFixed, Seconds: t}
 	case string:
-		if t != gapAuto {
-			return fmt.Errorf("read a gap: %q is neither seconds nor %s", t, gapAuto)
+		if t != keys.Auto {
+			return fmt.Errorf("read a gap: %q is neither seconds nor %s", t, keys.Auto)
 		}
 		*g = Gap{Mode: GapByCondition}
 	default:
-		return fmt.Errorf("read a gap: %s is neither seconds nor %s", data, gapAuto)
+		return fmt.Errorf("read a gap: %s is neither seconds nor %s", data, keys.Auto)
 	}
 	return nil
 }

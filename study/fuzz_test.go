@@ -6,20 +6,20 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/expression"
 )
 
 // parseAlone reads a study that has no other files to name.
 func parseAlone(data []byte) (*Study, error) {
-	b := newBuilder(nil)
-	b.source = "s.yaml"
-	b.read = func(string) ([]byte, error) { return nil, os.ErrNotExist }
-	b.file("s.yaml", data)
+	b := newReading(nil)
+	b.Read = func(string) ([]byte, error) { return nil, os.ErrNotExist }
+	b.Text("s.yaml", data)
 	return b.build()
 }
 
@@ -68,45 +68,6 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func FuzzRange(f *testing.F) {
-	for _, s := range []string{"1..4", "8..512*2", "1..9+2", "0.5..0.9+0.1", "-3..3", "1..9223372036854775807*3",
-		"0.25..2*2", "01..2", "1..2+0.0", "a..b", "1..1000000", "9007199254740993..9007199254740995"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		values, err := expandRange(text)
-		if err != nil {
-			return
-		}
-		if len(values) == 0 || len(values) > maxPoints {
-			t.Fatalf("%q has %d values", text, len(values))
-		}
-		low, high, _ := strings.Cut(text, "..")
-		// The step begins at the first * or + that belongs to no number.
-		for i := 1; i < len(high); i++ {
-			if high[i] == '*' || high[i] == '+' && high[i-1] != 'e' && high[i-1] != 'E' {
-				high = high[:i]
-			}
-		}
-		first, err1 := grammar.ParseNumber(low)
-		last, err2 := grammar.ParseNumber(high)
-		if err1 != nil || err2 != nil {
-			t.Fatalf("%q: %v, %v", text, err1, err2)
-		}
-		previous := first
-		for i, v := range values {
-			n, err := grammar.ParseNumber(v)
-			if err != nil {
-				t.Fatalf("%q gives %q: %v", text, v, err)
-			}
-			if n < previous || n > last || i == 0 && n != first {
-				t.Fatalf("%q gives %q after %g, up to %g", text, v, previous, last)
-			}
-			previous = n
-		}
-	})
-}
-
 func FuzzWhere(f *testing.F) {
 	for _, s := range []string{
 		"workload.prompts * batch <= 8192", "dtype in ('float16', \"bfloat16\") and not backend == 'fake'",
@@ -118,24 +79,22 @@ func FuzzWhere(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, backend := range engines.All().Names() {
-			s := grammarOfAll().defaults()
-			s.Model, s.Backend = "m/n", backend
-			before := settings{}
-			before.copyFrom(&s)
-			e, err := grammarOfAll().compile(text)
+			values := pointWith(map[string]any{"model": "m/n", "backend": backend})
+			before := slices.Clone(values)
+			e, err := expression.Compile(grammarOfAll().Set, text)
 			if err != nil {
-				p, ok := errors.AsType[*syntaxError](err)
-				if !ok || p.msg == "" || p.from < 0 || p.width < 0 || p.from+p.width > len([]rune(text))+1 {
+				p, ok := errors.AsType[*expression.SyntaxError](err)
+				if !ok || p.Msg == "" || p.From < 0 || p.Width < 0 || p.From+p.Width > len([]rune(text))+1 {
 					t.Fatalf("%q: %#v", text, err)
 				}
 				return
 			}
-			x := &scratch{settings: &s}
+			x := &expression.Scratch{Values: values}
 			first, second := evaluate(e, x), evaluate(e, x)
 			if first != second {
 				t.Fatalf("%q is %v and then %v", text, first, second)
 			}
-			if !reflect.DeepEqual(s, before) {
+			if !slices.Equal(values, before) {
 				t.Fatalf("%q changes the settings", text)
 			}
 		}
@@ -143,12 +102,12 @@ func FuzzWhere(f *testing.F) {
 }
 
 // evaluate gives the value of an expression, with the bits of a number.
-func evaluate(e *expression, x *scratch) any {
-	switch e.basic {
+func evaluate(e *expression.Expression, x *expression.Scratch) any {
+	switch e.Basic {
 	case grammar.IsNumber:
-		return math.Float64bits(e.num(x))
+		return math.Float64bits(e.Number(x))
 	case grammar.IsText:
-		return e.str(x)
+		return e.Text(x)
 	}
-	return e.truth(x)
+	return e.Truth(x)
 }

@@ -10,37 +10,38 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // value gives some value that the field accepts, as a study file would write it.
-func (f *field) anyValue(rng *rand.Rand) string {
+func anyValue(f *keys.Field, rng *rand.Rand) string {
 	switch {
-	case strings.HasPrefix(f.key, "container.") && f.kind.Enum == nil:
+	case strings.HasPrefix(f.Key, "container.") && f.Kind.Enum == nil:
 		return []string{"a", "'a:1'", "'pytorch=a, b'"}[rng.IntN(3)]
-	case f.kind.Enum != nil:
-		return f.kind.Enum[rng.IntN(len(f.kind.Enum))]
-	case f.kind.Whole:
-		span := min(f.kind.High-f.kind.Low, 1000)
-		return strconv.Itoa(int(f.kind.Low) + rng.IntN(int(span)+1))
-	case f.kind.Basic == grammar.IsNumber:
-		return strconv.FormatFloat(f.kind.Low+(min(f.kind.High, 100)-f.kind.Low)*float64(rng.IntN(5))/4, 'g', -1, 64)
-	case f.undivided && f.key != "energy.remote":
+	case f.Kind.Enum != nil:
+		return f.Kind.Enum[rng.IntN(len(f.Kind.Enum))]
+	case f.Kind.Whole:
+		span := min(f.Kind.High-f.Kind.Low, 1000)
+		return strconv.Itoa(int(f.Kind.Low) + rng.IntN(int(span)+1))
+	case f.Kind.Basic == grammar.IsNumber:
+		return strconv.FormatFloat(f.Kind.Low+(min(f.Kind.High, 100)-f.Kind.Low)*float64(rng.IntN(5))/4, 'g', -1, 64)
+	case f.Undivided && f.Key != "energy.remote":
 		return []string{"'1'", "'1,2'", "'2,4,8'"}[rng.IntN(3)]
-	case f.key == "pytorch.device":
+	case f.Key == "pytorch.device":
 		return []string{"auto", "cpu", "cuda:1"}[rng.IntN(3)]
-	case f.key == "llamacpp.n_gpu_layers":
+	case f.Key == "llamacpp.n_gpu_layers":
 		return []string{"auto", "all", "12"}[rng.IntN(3)]
-	case f.key == "llamacpp.poll":
+	case f.Key == "llamacpp.poll":
 		return strconv.Itoa(rng.IntN(101))
-	case f.key == "energy.remote":
+	case f.Key == "energy.remote":
 		return "http://node:9400/metrics"
 	}
 	return "text-" + strconv.Itoa(rng.IntN(5))
 }
 
 // spellings of a number that mean the same.
-func respell(f *field, text string, rng *rand.Rand) string {
-	if f.kind.Basic != grammar.IsNumber || f.key == "" {
+func respell(f *keys.Field, text string, rng *rand.Rand) string {
+	if f.Kind.Basic != grammar.IsNumber || f.Key == "" {
 		return text
 	}
 	n, err := strconv.ParseFloat(text, 64)
@@ -55,7 +56,7 @@ func respell(f *field, text string, rng *rand.Rand) string {
 		}
 	}
 	s := options[rng.IntN(len(options))]
-	if f.kind.Whole {
+	if f.Kind.Whole {
 		if v, err := grammar.ParseWhole(s); err != nil || float64(v) != n {
 			return text // %e rounds
 		}
@@ -112,13 +113,13 @@ func one(t *testing.T, text string) (Experiment, bool) {
 // leave the ID alone.
 func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	d := grammarOfAll().defaults()
+	d := grammarOfAll().Initial
 	for range 2000 {
-		backend := allKeys.backends[rng.IntN(len(allKeys.backends))]
+		backend := allKeys.Backends[rng.IntN(len(allKeys.Backends))]
 		keys := map[string]string{"model": "m/n", "backend": backend}
-		for _, f := range grammarOfAll().fields {
-			if f.key != "model" && f.key != "backend" && rng.IntN(4) == 0 && (f.section == "" || f.section == backend) {
-				keys[f.key] = f.anyValue(rng)
+		for _, f := range grammarOfAll().Fields {
+			if f.Key != "model" && f.Key != "backend" && rng.IntN(4) == 0 && (f.Section == "" || f.Section == backend) {
+				keys[f.Key] = anyValue(f, rng)
 			}
 		}
 		first, ok := one(t, write(keys, rng))
@@ -127,18 +128,18 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 		}
 		same := map[string]string{}
 		for k, v := range keys {
-			f, _ := grammarOfAll().lookup(k)
+			f, _ := grammarOfAll().Lookup(k)
 			same[k] = respell(f, v, rng)
 		}
-		for _, f := range grammarOfAll().fields {
-			_, given := keys[f.key]
+		for _, f := range grammarOfAll().Fields {
+			_, given := keys[f.Key]
 			switch {
-			case f.aside, f.section != "" && f.section != backend && rng.IntN(3) == 0:
-				same[f.key] = f.anyValue(rng)
-			case !given && !f.optional && f.key != "model" && rng.IntN(3) == 0 && f.section == "":
-				same[f.key] = f.get(&d).String()
-			case given && rng.IntN(3) == 0 && !f.optional && keys[f.key] == f.get(&d).String():
-				delete(same, f.key)
+			case f.Aside, f.Section != "" && f.Section != backend && rng.IntN(3) == 0:
+				same[f.Key] = anyValue(f, rng)
+			case !given && !f.Optional && f.Key != "model" && rng.IntN(3) == 0 && f.Section == "":
+				same[f.Key] = f.Get(d).String()
+			case given && rng.IntN(3) == 0 && !f.Optional && keys[f.Key] == f.Get(d).String():
+				delete(same, f.Key)
 			}
 		}
 		for _, key := range []string{"name", "execution.cycles", "execution.profile"} {
@@ -158,27 +159,27 @@ func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 // TestIdentityDependsOnEveryKey: each key that changes the measurement changes the ID.
 func TestIdentityDependsOnEveryKey(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, f := range grammarOfAll().fields {
-		backend := f.section
+	for _, f := range grammarOfAll().Fields {
+		backend := f.Section
 		if backend == "" {
 			backend = Embedded
 		}
 		base := map[string]string{"model": "m/n", "backend": backend}
-		if strings.HasPrefix(f.key, "decoding.") && f.key != "decoding.preset" {
+		if strings.HasPrefix(f.Key, "decoding.") && f.Key != "decoding.preset" {
 			backend, base["backend"] = SGLang, SGLang
-			if f.key != "decoding.temperature" {
+			if f.Key != "decoding.temperature" {
 				base["decoding.temperature"] = "0.7"
 			}
 		}
 		for section, method := range map[string]string{VLLM: "method", SGLang: "algorithm", TensorRT: "decoding_type"} {
-			if strings.HasPrefix(f.key, section+".") && strings.Contains(f.key, "speculative") {
+			if strings.HasPrefix(f.Key, section+".") && strings.Contains(f.Key, "speculative") {
 				base[section+".speculative_"+method] = "one"
 			}
 		}
-		if f.key == "workload.concurrency" {
+		if f.Key == "workload.concurrency" {
 			backend, base["backend"] = VLLM, VLLM
 		}
-		switch f.key { // those that need another key
+		switch f.Key { // those that need another key
 		case "pytorch.compile":
 			base["pytorch.cache_implementation"] = "static"
 		case "pytorch.matmul_precision":
@@ -188,9 +189,9 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 		changed, tried := false, 0
 		for range 50 {
 			keys := maps.Clone(base)
-			keys[f.key] = f.anyValue(rng)
+			keys[f.Key] = anyValue(f, rng)
 			second, ok := one(t, write(keys, rng))
-			if !ok || second.Backend != backend && f.key != "backend" {
+			if !ok || second.Backend != backend && f.Key != "backend" {
 				continue
 			}
 			tried++
@@ -199,8 +200,8 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 				break
 			}
 		}
-		if tried == 0 || changed == f.aside && f.key != "decoding.preset" {
-			t.Errorf("%s: %d values tried, ID changed: %t, aside: %t", f.key, tried, changed, f.aside)
+		if tried == 0 || changed == f.Aside && f.Key != "decoding.preset" {
+			t.Errorf("%s: %d values tried, ID changed: %t, aside: %t", f.Key, tried, changed, f.Aside)
 		}
 	}
 }
@@ -276,8 +277,8 @@ func TestMergingIsByID(t *testing.T) {
 		for range 12 {
 			keys := map[string]string{"backend": []string{Embedded, Fake}[rng.IntN(2)]}
 			for _, f := range []string{"seed", "dtype", "warmup.runs", "energy.pue", "embedded.threads", "fake.speed"} {
-				field, _ := grammarOfAll().lookup(f)
-				if rng.IntN(2) == 0 && (field.section == "" || field.section == keys["backend"]) {
+				field, _ := grammarOfAll().Lookup(f)
+				if rng.IntN(2) == 0 && (field.Section == "" || field.Section == keys["backend"]) {
 					keys[f] = []string{"1", "2"}[rng.IntN(2)]
 					if f == "dtype" {
 						keys[f] = []string{"auto", "float32"}[rng.IntN(2)]

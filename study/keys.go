@@ -1,36 +1,31 @@
 package study
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
-// keys is the grammar of studies over the engines that there are.
-type keys struct {
+// table is the grammar of studies over the engines that there are.
+type table struct {
+	*keys.Set
 	engines engine.Descriptors
-	// backends are the names of the engines.
-	backends []string
-	// fields are all keys of an experiment, in the order of documentation.
-	fields []*field
-	byKey  map[string]*field
-	// batch is the field that holds the batch size of each engine.
-	batch map[string]*field
+	// common are the keys that every experiment has; their slots are their places.
+	common []commonKey
+	// preset is the key of that name.
+	preset *keys.Field
 	// sections are the engines' sections by name.
 	sections map[string]*section
-	// initial are the settings of a study that says nothing.
-	initial settings
 }
 
 // section is one engine's section, with the settings that were looked at last.
 type section struct {
 	descriptor *engine.Descriptor
-	// from is the slot of its first key, followed by the others.
-	from   int
-	bound  engine.Section
-	fields []engine.Field
+	span       keys.Span
+	bound      engine.Section
+	fields     []engine.Field
 	// last are the values in bound, and text is their form in an experiment.
 	last []grammar.Value
 	text engine.JSON
@@ -39,75 +34,76 @@ type section struct {
 	buffer []byte
 }
 
-// newKeys makes the grammar.
-func newKeys(engines engine.Descriptors) *keys {
-	k := &keys{engines: engines, backends: engines.Names(), byKey: map[string]*field{}, batch: map[string]*field{},
-		sections: map[string]*section{}}
+// newTable makes the grammar.
+func newTable(list engine.Descriptors) *table {
+	k := &table{engines: list, sections: map[string]*section{}, Set: &keys.Set{Backends: list.Names(),
+		Aliases: map[string]string{}, Batch: map[string]*keys.Field{}, Spans: map[string]keys.Span{},
+		OwnKinds: ownKinds()}}
 	var sampling []string
-	for _, d := range engines {
+	for _, d := range list {
 		if !d.Greedy {
 			sampling = append(sampling, d.Name)
 		}
-	}
-	k.fields = common(k.backends, strings.Join(sampling, ", "))
-	for i := range engines {
-		d := &engines[i]
-		s := &section{descriptor: d, from: len(k.initial.sections), bound: d.Section(),
-			shared: map[string]engine.JSON{}}
-		s.fields = s.bound.Fields()
-		for j := range s.fields {
-			f := sectionField(d.Name, &s.fields[j], len(k.initial.sections))
-			k.fields = append(k.fields, f)
-			k.initial.sections = append(k.initial.sections, s.fields[j].Get())
-			if j == engine.BatchField(s.fields) {
-				k.batch[d.Name] = f
-			}
+		for _, word := range d.Aliases {
+			k.Aliases[word] = d.Name
 		}
-		k.sections[d.Name] = s
 	}
-	for _, f := range k.fields {
-		k.byKey[f.key] = f
+	k.addCommon(strings.Join(sampling, ", "))
+	for i := range list {
+		k.addSection(&list[i])
 	}
-	if len(engines) > 0 {
-		k.initial.Experiment = DefaultExperiment(engines[0])
+	for _, f := range executionFields() {
+		k.ExecutionFields = append(k.ExecutionFields, f.Field)
 	}
-	k.initial.Section = ""
-	k.initial.Decoding.TopP = 1
+	k.Machine = machineKeysOf(k.Fields)
+	k.Index()
+	k.preset, _ = k.Lookup(presetKey)
 	return k
 }
 
-// sectionField is the key of a section as a key of a study.
-func sectionField(name string, f *engine.Field, slot int) *field {
-	return &field{key: name + "." + f.Key, help: f.Help, kind: f.Kind(), section: name, undivided: f.IsList,
-		list: f.IsList, optional: f.Left(), machine: f.IsMachine(), slot: slot}
+// addCommon adds the keys of every experiment, with the values of a study that says
+// nothing.
+func (k *table) addCommon(sampling string) {
+	var initial Experiment
+	if len(k.engines) > 0 {
+		initial = DefaultExperiment(k.engines[0])
+	}
+	initial.Decoding.TopP = 1
+	k.common = common(k.Backends, sampling)
+	k.Common = len(k.common)
+	for i, f := range k.common {
+		f.Slot = i
+		k.Fields = append(k.Fields, f.Field)
+		k.Initial = append(k.Initial, f.read(&initial))
+	}
 }
 
-// lookup finds a field by its dotted key.
-func (k *keys) lookup(key string) (*field, bool) {
-	f, ok := k.byKey[key]
-	return f, ok
-}
-
-// alias is the engine that a word stands for.
-func (k *keys) alias(word string) (string, bool) {
-	for _, d := range k.engines {
-		if slices.Contains(d.Aliases, word) {
-			return d.Name, true
+// addSection adds the keys of an engine.
+func (k *table) addSection(d *engine.Descriptor) {
+	s := &section{descriptor: d, bound: d.Section(), shared: map[string]engine.JSON{}}
+	s.fields = s.bound.Fields()
+	s.span.From = len(k.Initial)
+	for j := range s.fields {
+		f := sectionField(d.Name, &s.fields[j], len(k.Initial))
+		k.Fields = append(k.Fields, f)
+		k.Initial = append(k.Initial, s.fields[j].Get())
+		if j == engine.BatchField(s.fields) {
+			k.Batch[d.Name] = f
 		}
 	}
-	return "", false
+	s.span.To = len(k.Initial)
+	k.Spans[d.Name], k.sections[d.Name] = s.span, s
 }
 
-// defaults are the settings of a study that says nothing.
-func (k *keys) defaults() settings {
-	var s settings
-	s.copyFrom(&k.initial)
-	return s
+// sectionField is the key of a section as a key of a study.
+func sectionField(name string, f *engine.Field, slot int) *keys.Field {
+	return &keys.Field{Key: name + "." + f.Key, Help: f.Help, Kind: f.Kind(), Section: name, Undivided: f.IsList,
+		List: f.IsList, Optional: f.Left(), Machine: f.IsMachine(), Slot: slot}
 }
 
-// load puts the values of the settings into the section, unless they are there.
-func (s *section) load(all *settings) {
-	values := all.sections[s.from : s.from+len(s.fields)]
+// load puts the values of a point into the section, unless they are there.
+func (s *section) load(all keys.Values) {
+	values := all[s.span.From:s.span.To]
 	if s.last != nil && equal(values, s.last) {
 		return
 	}
@@ -133,32 +129,36 @@ func equal(a, b []grammar.Value) bool {
 	return true
 }
 
-// experiment gives the settings the form of an experiment with the section of its
+// experiment gives the values of a point the form of an experiment with the section of its
 // backend.
-func (k *keys) experiment(s *settings) Experiment {
-	e := s.Experiment
+func (k *table) experiment(v keys.Values) Experiment {
+	var e Experiment
+	for i := range k.common {
+		k.common[i].write(&e, v[i])
+	}
+	e.Decoding = e.Decoding.canonical()
 	own := k.sections[e.Backend]
-	own.load(s)
+	own.load(v)
 	e.Section = own.text
 	return e
 }
 
 // Keys lists every key of an experiment with what it accepts, for documentation and help.
 func Keys(engines engine.Descriptors) [][2]string {
-	fields := newKeys(engines).fields
+	fields := newTable(engines).Fields
 	out := make([][2]string, len(fields))
 	for i, f := range fields {
-		out[i] = [2]string{f.key, f.kind.Want}
+		out[i] = [2]string{f.Key, f.Kind.Want}
 	}
 	return out
 }
 
 // BatchKeys lists the key of each engine that holds the batch size.
 func BatchKeys(engines engine.Descriptors) []string {
-	k := newKeys(engines)
-	out := make([]string, len(k.backends))
-	for i, name := range k.backends {
-		out[i] = k.batch[name].key
+	k := newTable(engines)
+	out := make([]string, len(k.Backends))
+	for i, name := range k.Backends {
+		out[i] = k.Batch[name].Key
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package study
 import (
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // remoteKind is a list of metrics pages. Its commas separate pages and not the values
@@ -20,13 +21,13 @@ func remoteKind() grammar.Kind {
 // gapKind is a number of seconds, or auto.
 func gapKind() grammar.Kind {
 	seconds := grammar.Float(0, 86400)
-	seconds.Want += ", or " + gapAuto
+	seconds.Want += ", or " + keys.Auto
 	seconds.Ranges = false
 	number := seconds.Parse
-	seconds.Schema = map[string]any{"anyOf": []any{seconds.Schema, map[string]any{"const": gapAuto}}}
+	seconds.Schema = map[string]any{"anyOf": []any{seconds.Schema, map[string]any{"const": keys.Auto}}}
 	seconds.Parse = func(s string) (grammar.Value, error) {
-		if s == gapAuto {
-			return grammar.Value{Text: gapAuto}, nil
+		if s == keys.Auto {
+			return grammar.Value{Text: keys.Auto}, nil
 		}
 		v, err := number(s)
 		if err != nil {

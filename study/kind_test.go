@@ -1,7 +1,6 @@
 package study
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -47,30 +46,6 @@ func TestParseNumber(t *testing.T) {
 	}
 }
 
-func TestRanges(t *testing.T) {
-	for text, want := range map[string][]string{
-		"1..4": {"1", "2", "3", "4"}, "8..64*2": {"8", "16", "32", "64"}, "8..63*2": {"8", "16",
-			"32"}, "1..9+2": {"1", "3", "5", "7", "9"},
-		"1..9+3": {"1", "4", "7"}, "3..3": {"3"}, "-2..2+2": {"-2", "0", "2"}, "0.5..1.5+0.5": {"0.5", "1.0",
-			"1.5"}, "0.1..0.3+0.1": {"0.1", "0.2", "0.3"},
-		"0.25..2*2": {"0.25", "0.50", "1.00", "2.00"}, "-0.5..0.5+0.5": {"-0.5", "0.0", "0.5"}, "1..1000*10": {"1",
-			"10", "100", "1000"},
-		"9223372036854775806..9223372036854775807":         {"9223372036854775806", "9223372036854775807"},
-		"4611686018427387904..9223372036854775807*2":       {"4611686018427387904"},
-		"9223372036854775000..9223372036854775807+1000000": {"9223372036854775000"},
-	} {
-		if got, err := expandRange(text); err != nil || !slices.Equal(got, want) {
-			t.Errorf("expandRange(%q) = %q, %v, want %q", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"4..1", "1..8*1", "1..8*0", "0..8*2", "1..8+0", "1..2000000", "01..3",
-		"1..99999999999999999999", "1..8*1.5", "1", "1..", "..3", "1..2..3"} {
-		if got, err := expandRange(text); err == nil {
-			t.Errorf("expandRange(%q) = %q, want an error", text, got)
-		}
-	}
-}
-
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute,
 		"0.5h": 30 * time.Minute, "250ms": 250 * time.Millisecond} {
@@ -93,25 +68,33 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-// TestEveryFieldIsPutAndGot: what is put is what is got, and no two fields share a place.
+// TestEveryFieldIsPutAndGot: what is put into an experiment is what is got, and no two keys
+// share a place.
 func TestEveryFieldIsPutAndGot(t *testing.T) {
-	for _, f := range grammarOfAll().fields {
+	for i, f := range allKeys.Fields {
+		if f.Slot != i {
+			t.Errorf("%s has slot %d, want %d", f.Key, f.Slot, i)
+		}
+	}
+	for _, f := range allKeys.common {
+		if f.Preset {
+			continue
+		}
 		v := grammar.Value{Text: "x"}
-		if f.kind.Basic == grammar.IsNumber {
+		if f.Kind.Basic == grammar.IsNumber {
 			v = grammar.Value{Whole: 7, Number: 7}
-			if !f.kind.Whole {
+			if !f.Kind.Whole {
 				v.Whole = 0
 			}
 		}
-		empty := func() settings { return settings{sections: make([]grammar.Value, len(allKeys.initial.sections))} }
-		s, untouched := empty(), empty()
-		f.put(&s, v)
-		if got := f.get(&s); got != v {
-			t.Errorf("%s: put %v, got %v", f.key, v, got)
+		var e, untouched Experiment
+		f.write(&e, v)
+		if got := f.read(&e); got != v {
+			t.Errorf("%s: put %v, got %v", f.Key, v, got)
 		}
-		for _, other := range grammarOfAll().fields {
-			if other != f && other.get(&s) != other.get(&untouched) {
-				t.Errorf("%s and %s share a place", f.key, other.key)
+		for _, other := range allKeys.common {
+			if other.Field != f.Field && other.read(&e) != other.read(&untouched) {
+				t.Errorf("%s and %s share a place", f.Key, other.Key)
 			}
 		}
 	}

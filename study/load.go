@@ -1,20 +1,22 @@
 package study
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
-	"unicode/utf8"
-
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/study/internal/source"
 )
+
+// Error is one mistake in a study file or a setting: a note with a position.
+type Error = grammar.Error
+
+// Errors is every mistake found, in the order of the sources.
+type Errors = grammar.Errors
+
+// Wrong returns a mistake in a source, without a position.
+func Wrong(source, message, next string) *Error {
+	return &Error{Source: source, Note: note.Note{Code: note.Mistake, Message: message, Next: next}}
+}
 
 // Setting is a key with a value, from the command line or from [Set].
 type Setting struct {
@@ -33,11 +35,13 @@ type Setting struct {
 // the environment, which overrides the user's file.
 type Options struct {
 	// Path of the study file; empty for a study made of settings alone.
-	Path     string
+	Path string
+	// Settings of the command line or a program; a later one replaces an earlier one.
 	Settings []Setting
 	// User is the path of the user's own file, see [UserFile]; empty, or a file that
-	// does not exist, is none. Getenv gives environment variables; nil is none.
-	User   string
+	// does not exist, is none.
+	User string
+	// Getenv gives environment variables; nil is none.
 	Getenv func(string) string
 	// Engines are what a study may run on; the first is the default. Nil is all engines
 	// of this program.
@@ -51,19 +55,20 @@ func Load(o Options) (*Study, error) {
 }
 
 // read gives the study and what its sources said.
-func read(o Options) (*Study, *builder, error) {
-	b := newBuilder(o.Engines)
-	b.source = o.Path
-	b.machine(o.User, o.Getenv)
+func read(o Options) (*Study, reading, error) {
+	b := newReading(o.Engines)
+	b.Origin = o.Path
+	b.Machine(o.User, o.Getenv)
 	if o.Path != "" {
-		data, err := b.read(o.Path)
-		if err != nil {
-			return nil, nil, Errors{Wrong(o.Path, "cannot read the study file: "+readProblem(err),
-				"give the path of a study file, or use --model for a single experiment")}
+		if problem := b.StudyFile(o.Path); problem != nil {
+			return nil, b, Errors{problem}
 		}
-		b.file(o.Path, data)
 	}
-	b.settings(o.Settings)
+	settings := make([]source.Setting, len(o.Settings))
+	for i, s := range o.Settings {
+		settings[i] = source.Setting{Flag: s.Flag, Key: s.Key, Value: s.Value, List: s.list, Problem: s.problem}
+	}
+	b.Settings(settings)
 	s, err := b.build()
 	if s != nil {
 		s.Engines = o.Engines
@@ -74,168 +79,7 @@ func read(o Options) (*Study, *builder, error) {
 // Parse reads a study from the text of a file called name. Its base files are read
 // from disk, relative to name.
 func Parse(name string, data []byte) (*Study, error) {
-	b := newBuilder(nil)
-	b.source = name
-	b.file(name, data)
+	b := newReading(nil)
+	b.Text(name, data)
 	return b.build()
-}
-
-// builder merges what all sources say and collects their mistakes.
-type builder struct {
-	*keys
-	layer
-	errs Errors
-	// read reads a file.
-	read func(path string) ([]byte, error)
-	// chain names the files that are being read, from the study file to the innermost
-	// base.
-	chain []string
-	files int
-	// chosen says that the command line names backends: points of others are left out.
-	chosen bool
-}
-
-func newBuilder(list engine.Descriptors) *builder {
-	if list == nil {
-		list = engines.All()
-	}
-	return &builder{keys: newKeys(list), read: readFile, layer: newLayer("")}
-}
-
-// maxFile is the most bytes of a study file.
-const maxFile = 16 << 20
-
-// readFile reads a regular file: a pipe or a device may never end.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, errors.New("it is a folder")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
-	}
-	return data, err
-}
-
-func readProblem(err error) string {
-	if pe, ok := errors.AsType[*os.PathError](err); ok {
-		return pe.Err.Error()
-	}
-	return err.Error()
-}
-
-// fail records a mistake at a position.
-func (b *builder) fail(at *Error, next, format string, args ...any) {
-	e := *at
-	e.Note = note.Note{Code: note.Mistake, Message: fmt.Sprintf(format, args...), Next: next}
-	b.errs = append(b.errs, &e)
-}
-
-// failValue records what a parser said about a value.
-func (b *builder) failValue(at *Error, key string, err error) {
-	next := ""
-	if f, ok := errors.AsType[*note.Failure](err); ok {
-		next = f.Next
-	}
-	b.fail(at, next, "%s %v", key, err)
-}
-
-// file reads one study file over what has been read before: first its base files,
-// then itself.
-func (b *builder) file(name string, data []byte) {
-	b.chain = append(b.chain, name)
-	defer func() { b.chain = b.chain[:len(b.chain)-1] }()
-	r := &reader{builder: b, out: newLayer(name)}
-	root := r.parse(name, data)
-	if root == nil {
-		return
-	}
-	r.top(root)
-	for _, base := range r.bases {
-		b.base(name, base)
-	}
-	b.merge(r.out)
-}
-
-// maxFiles bounds the files of one study, bases of bases included.
-const maxFiles = 100
-
-// base reads a file that another one names.
-func (b *builder) base(from string, path value) {
-	name := path.text
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(from), name)
-	}
-	if i := slices.IndexFunc(b.chain, func(other string) bool { return sameFile(other, name) }); i >= 0 {
-		b.fail(path.at, "remove one of these base: lines", "base files form a circle: %s",
-			strings.Join(append(slices.Clone(b.chain[i:]), b.chain[i]), " -> "))
-		return
-	}
-	if b.files++; b.files > maxFiles {
-		if b.files == maxFiles+1 {
-			b.fail(path.at, "put what they share into fewer files", "the study has more than %d base files", maxFiles)
-		}
-		return
-	}
-	data, err := b.read(name)
-	if err != nil {
-		b.fail(path.at, "the path of a base file is relative to the file that names it",
-			"cannot read the base file %s: %s", name, readProblem(err))
-		return
-	}
-	b.file(name, data)
-}
-
-// sameFile says that two paths lead to one file.
-func sameFile(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
-		return true
-	}
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
-}
-
-// byteOrderMark of UTF-8, which some editors put in front.
-var byteOrderMark = []byte("\xef\xbb\xbf")
-
-// checkEncoding finds files that are not UTF-8 text; the YAML library would read
-// some of them, with other positions.
-func checkEncoding(data []byte) string {
-	switch {
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.IndexByte(data,
-		0) >= 0:
-		return "the file is not UTF-8 text but UTF-16 or binary"
-	case !utf8.Valid(data):
-		return fmt.Sprintf("the file is not UTF-8 text: line %d has another encoding", lineOf(data, invalidAt(data)))
-	}
-	control := func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f }
-	if i := bytes.IndexFunc(data, control); i >= 0 {
-		return fmt.Sprintf("line %d has a control character", lineOf(data, i))
-	}
-	return ""
-}
-
-func lineOf(data []byte, at int) int { return 1 + bytes.Count(data[:at], []byte("\n")) }
-
-func invalidAt(data []byte) int {
-	for i := 0; i < len(data); {
-		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size <= 1 {
-			return i
-		}
-		i += size
-	}
-	return len(data)
 }

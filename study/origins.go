@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // Origins reads a study and lists every value that its experiments have, with where it
@@ -21,12 +23,12 @@ func Origins(o Options) (*Study, []Origin, error) {
 		used[s.Experiments[i].Backend] = true
 	}
 	out := b.ownOrigins()
-	initial := b.defaults()
-	for _, f := range b.fields {
-		if f.word || f.section != "" && !used[f.section] {
+	initial := b.Initial
+	for _, f := range b.Fields {
+		if f.Preset || f.Section != "" && !used[f.Section] {
 			continue
 		}
-		out = append(out, b.origin(f, &initial))
+		out = append(out, b.origin(f, initial))
 	}
 	return s, append(out, b.executionOrigins(s.Execution)...), nil
 }
@@ -35,46 +37,46 @@ func Origins(o Options) (*Study, []Origin, error) {
 const mostOriginValues = 8
 
 // origin of one key of an experiment.
-func (b *builder) origin(f *field, initial *settings) Origin {
-	o := Origin{Key: f.key, From: "the engine's default"}
-	if !f.optional {
+func (b reading) origin(f *keys.Field, initial keys.Values) Origin {
+	o := Origin{Key: f.Key, From: "the engine's default"}
+	if !f.Optional {
 		o.From = "default"
-		o.Value = f.kind.Format(f.get(initial))
+		o.Value = f.Kind.Format(f.Get(initial))
 	}
-	for _, p := range b.fixed {
-		if p.f == f {
-			o.Value, o.From = f.kind.Format(p.v), p.at.place()
+	for _, p := range b.Fixed {
+		if p.F == f {
+			o.Value, o.From = f.Kind.Format(p.V), p.At.Place()
 		}
 	}
-	if f.key == "backend" && o.Value == "" {
-		o.Value = b.backends[0]
+	if f.Key == "backend" && o.Value == "" {
+		o.Value = b.Backends[0]
 	}
-	for _, a := range b.axes {
-		if !a.has(f) {
+	for _, a := range b.Axes {
+		if !a.Has(f) {
 			continue
 		}
 		var values []string
-		for _, c := range a.choices {
+		for _, c := range a.Choices {
 			for _, s := range c {
-				if text := f.kind.Format(s.v); s.f == f && !slices.Contains(values, text) {
+				if text := f.Kind.Format(s.V); s.F == f && !slices.Contains(values, text) {
 					values = append(values, text)
 				}
 			}
 		}
-		o.Value, o.From = several(values), a.at.place()
+		o.Value, o.From = several(values), a.At.Place()
 	}
-	for _, l := range b.links {
-		if l.f == f {
-			o.Value, o.From = "follows other keys", l.at.place()
+	for _, l := range b.Links {
+		if l.F == f {
+			o.Value, o.From = "follows other keys", l.At.Place()
 		}
 	}
 	var entries []string
-	for _, p := range b.points {
-		if set := p.names(f); set != nil {
-			if text := f.kind.Format(set.v); !slices.Contains(entries, text) {
+	for _, p := range b.Points {
+		if set := p.Names(f); set != nil {
+			if text := f.Kind.Format(set.V); !slices.Contains(entries, text) {
 				entries = append(entries, text)
 			}
-			o.From = set.at.place()
+			o.From = set.At.Place()
 		}
 	}
 	if len(entries) > 0 {
@@ -92,7 +94,7 @@ func several(values []string) string {
 }
 
 // executionOrigins lists the keys of the execution section.
-func (b *builder) executionOrigins(x Execution) []Origin {
+func (b reading) executionOrigins(x Execution) []Origin {
 	data, err := json.Marshal(x)
 	if err != nil {
 		return nil // finite numbers and strings marshal
@@ -101,16 +103,16 @@ func (b *builder) executionOrigins(x Execution) []Origin {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber() // a seed has more digits than a float
 	_ = d.Decode(&tree)
-	profile, hasProfile := b.execution["execution.profile"]
+	profile, hasProfile := b.Execution["execution.profile"]
 	stood := profiles[x.Profile].gave()
 	var out []Origin
-	for _, f := range executionFields {
-		o := Origin{Key: f.key, Value: leaf(tree, strings.TrimPrefix(f.key, "execution.")), From: "default"}
-		if s, ok := b.execution[f.key]; ok {
-			o.From = s.at.place()
-		} else if hasProfile && slices.Contains(stood, f.key) {
-			o.From = fmt.Sprintf("profile %s (%s)", x.Profile, profile.at.place())
-		} else if f.key == "execution.seed" && x.Order == Shuffle {
+	for _, f := range executionFields() {
+		o := Origin{Key: f.Key, Value: leaf(tree, strings.TrimPrefix(f.Key, "execution.")), From: "default"}
+		if s, ok := b.Execution[f.Key]; ok {
+			o.From = s.At.Place()
+		} else if hasProfile && slices.Contains(stood, f.Key) {
+			o.From = fmt.Sprintf("profile %s (%s)", x.Profile, profile.At.Place())
+		} else if f.Key == "execution.seed" && x.Order == Shuffle {
 			o.From = "the experiments of the study"
 		}
 		out = append(out, o)

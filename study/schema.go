@@ -9,6 +9,8 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/study/internal/source"
 )
 
 // schemaID names the schema; it changes with idVersion.
@@ -18,21 +20,21 @@ const schemaID = "https://github.com/llenergymeasure/llem/study.schema.json"
 // as the loader. Editors complete and check with it. It is a little stricter than
 // [Load] where a plain YAML value that looks like a number stands for a text.
 func Schema(engines engine.Descriptors) []byte {
-	k := newKeys(engines)
+	k := newTable(engines)
 	defs := definitions{
-		"range": {"type": "string", "pattern": rangeText.String(),
+		"range": {"type": "string", "pattern": source.RangePattern(),
 			"description": "LOW..HIGH, LOW..HIGH+STEP or LOW..HIGH*FACTOR"},
 		"expression": describe(anyOf(schema{"type": "string"}, schema{"type": "number"}),
 			"numbers, \"texts\", dotted keys and batch, with + - * / %, comparisons, in (..), and, or, not"),
 	}
 	var values, axes, links []property
-	for _, f := range k.fields {
-		defs["value."+f.key] = f.schema(k)
-		values = append(values, property{f.key, ref("value." + f.key)})
-		links = append(links, property{f.key, ref("expression")})
-		if !f.aside {
-			defs["axis."+f.key] = f.axisSchema()
-			axes = append(axes, property{f.key, ref("axis." + f.key)})
+	for _, f := range k.Fields {
+		defs["value."+f.Key] = valueSchema(f, k)
+		values = append(values, property{f.Key, ref("value." + f.Key)})
+		links = append(links, property{f.Key, ref("expression")})
+		if !f.Aside {
+			defs["axis."+f.Key] = axisSchema(f)
+			axes = append(axes, property{f.Key, ref("axis." + f.Key)})
 		}
 	}
 	id := property{"id", schema{"type": "string", "pattern": "^[0-9a-f]{12}$",
@@ -58,8 +60,8 @@ func Schema(engines engine.Descriptors) []byte {
 		}
 		top = append(top, v)
 	}
-	for _, f := range executionFields {
-		top = append(top, property{f.key, f.schema()})
+	for _, f := range executionFields() {
+		top = append(top, property{f.Key, f.schema()})
 	}
 	root := defs.closed("section", "", top)
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -91,13 +93,13 @@ func sweepProperties(links schema) []property {
 // Reference lists all keys of a study file as Markdown: a table for what every
 // experiment has, one for each backend's section, and one for the execution.
 func Reference(engines engine.Descriptors) string {
-	k := newKeys(engines)
+	k := newTable(engines)
 	var b strings.Builder
 	table := ""
 	row := func(key, accepts string, preset any, help string) {
 		head, _, _ := strings.Cut(key, ".")
 		title := "Every experiment"
-		if strings.Contains(key, ".") && (slices.Contains(k.backends, head) || head == "execution") {
+		if strings.Contains(key, ".") && (slices.Contains(k.Backends, head) || head == "execution") {
 			title = "`" + head + "`"
 		}
 		if title != table {
@@ -106,24 +108,24 @@ func Reference(engines engine.Descriptors) string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %v | %s |\n", key, strings.ReplaceAll(accepts, "|", "\\|"), preset, help)
 	}
-	row("name", nameKind.Want, "", "names the folder of results")
-	d := k.defaults()
-	for _, f := range k.fields {
-		var preset any = f.get(&d)
+	row("name", source.NameKind.Want, "", "names the folder of results")
+	d := k.Initial
+	for _, f := range k.Fields {
+		var preset any = f.Get(d)
 		switch {
-		case f.word, f.key == "model", f.key == "energy.remote":
+		case f.Preset, f.Key == "model", f.Key == "energy.remote":
 			preset = ""
-		case f.optional:
+		case f.Optional:
 			preset = "the engine's"
 		}
-		row(f.key, f.kind.Want, preset, f.help)
+		row(f.Key, f.Kind.Want, preset, f.Help)
 	}
-	for _, f := range executionFields {
+	for _, f := range executionFields() {
 		preset := f.schema()["default"]
 		if preset == nil {
 			preset = ""
 		}
-		row(f.key, f.kind.Want, preset, f.help)
+		row(f.Key, f.Kind.Want, preset, f.Help)
 	}
 	return strings.TrimPrefix(b.String(), "\n")
 }
@@ -172,17 +174,17 @@ func (defs definitions) closed(family, place string, properties []property) sche
 	return schema{"type": "object", "properties": all, "additionalProperties": false}
 }
 
-// schema describes one value of the field.
-func (f *field) schema(k *keys) schema {
-	s := maps.Clone(f.kind.Schema)
-	s["description"] = f.help + " (" + f.kind.Want + ")"
-	v := f.get(&k.initial)
+// valueSchema describes one value of a key.
+func valueSchema(f *keys.Field, k *table) schema {
+	s := maps.Clone(f.Kind.Schema)
+	s["description"] = f.Help + " (" + f.Kind.Want + ")"
+	v := f.Get(k.Initial)
 	switch {
-	case f.optional:
-		s["description"] = f.help + " (" + f.kind.Want + "; left out, the engine's default)"
-	case f.kind.Basic == grammar.IsNumber && f.kind.Whole:
+	case f.Optional:
+		s["description"] = f.Help + " (" + f.Kind.Want + "; left out, the engine's default)"
+	case f.Kind.Basic == grammar.IsNumber && f.Kind.Whole:
 		s["default"] = v.Whole
-	case f.kind.Basic == grammar.IsNumber:
+	case f.Kind.Basic == grammar.IsNumber:
 		s["default"] = v.Number
 	case v.Text != "":
 		s["default"] = v.Text
@@ -191,19 +193,19 @@ func (f *field) schema(k *keys) schema {
 }
 
 // axisSchema accepts one value, a range, or a list of both.
-func (f *field) axisSchema() schema {
-	value := ref("value." + f.key)
-	if !f.kind.Ranges {
+func axisSchema(f *keys.Field) schema {
+	value := ref("value." + f.Key)
+	if !f.Kind.Ranges {
 		return anyOf(value, list(value))
 	}
 	return anyOf(value, ref("range"), list(anyOf(value, ref("range"))))
 }
 
 // schema describes one value of the execution section.
-func (f *executionField) schema() schema {
-	s := maps.Clone(f.kind.Schema)
-	s["description"] = f.help
-	switch f.key {
+func (f executionKey) schema() schema {
+	s := maps.Clone(f.Kind.Schema)
+	s["description"] = f.Help
+	switch f.Key {
 	case "execution.cycles":
 		s["default"] = DefaultExecution().Cycles
 	case "execution.order":

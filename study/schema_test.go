@@ -24,30 +24,30 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	places := map[string]map[string]any{"the file": properties(root), "a point": properties(defs["point"]),
 		"link": properties(properties(defs["sweep"])["link"])}
 	var experiment, execution []string
-	for _, f := range grammarOfAll().fields {
-		experiment = append(experiment, f.key)
-		d, ok := defs["value."+f.key].(map[string]any)
+	for _, f := range grammarOfAll().Fields {
+		experiment = append(experiment, f.Key)
+		d, ok := defs["value."+f.Key].(map[string]any)
 		if !ok || d["description"] == "" || d["description"] == nil {
-			t.Errorf("%s has no description", f.key)
+			t.Errorf("%s has no description", f.Key)
 		}
-		if _, ok := d["default"]; !ok && !f.optional && f.key != "model" && f.key != "energy.remote" {
-			t.Errorf("%s has no default", f.key)
+		if _, ok := d["default"]; !ok && !f.Optional && f.Key != "model" && f.Key != "energy.remote" {
+			t.Errorf("%s has no default", f.Key)
 		}
-		if f.kind.Enum != nil && f.kind.Basic == grammar.IsText && !strings.Contains(string(mustJSON(t, d)), `"enum"`) {
-			t.Errorf("%s has no enum", f.key)
+		if f.Kind.Enum != nil && f.Kind.Basic == grammar.IsText && !strings.Contains(string(mustJSON(t, d)), `"enum"`) {
+			t.Errorf("%s has no enum", f.Key)
 		}
-		if _, ok := d["minimum"]; f.kind.Basic == grammar.IsNumber && !ok {
-			t.Errorf("%s has no range", f.key)
+		if _, ok := d["minimum"]; f.Kind.Basic == grammar.IsNumber && !ok {
+			t.Errorf("%s has no range", f.Key)
 		}
 		for name, p := range map[string]map[string]any{"sweep": properties(defs["sweep"]),
 			"axes": properties(defs["axes"])} {
-			if has(defs, p, f.key) == f.aside {
-				t.Errorf("%s in %s: %t", f.key, name, has(defs, p, f.key))
+			if has(defs, p, f.Key) == f.Aside {
+				t.Errorf("%s in %s: %t", f.Key, name, has(defs, p, f.Key))
 			}
 		}
 	}
-	for _, f := range executionFields {
-		execution = append(execution, f.key)
+	for _, f := range executionFields() {
+		execution = append(execution, f.Key)
 	}
 	for place, p := range places {
 		for _, key := range experiment {
@@ -72,14 +72,14 @@ func TestSchemaHasEveryKey(t *testing.T) {
 // TestReferenceHasEveryKey: each on a line of its own.
 func TestReferenceHasEveryKey(t *testing.T) {
 	text := Reference(engines.All())
-	for _, f := range grammarOfAll().fields {
-		if strings.Count(text, "\n| `"+f.key+"` |") != 1 {
-			t.Errorf("%s is missing", f.key)
+	for _, f := range grammarOfAll().Fields {
+		if strings.Count(text, "\n| `"+f.Key+"` |") != 1 {
+			t.Errorf("%s is missing", f.Key)
 		}
 	}
-	for _, f := range executionFields {
-		if strings.Count(text, "\n| `"+f.key+"` |") != 1 {
-			t.Errorf("%s is missing", f.key)
+	for _, f := range executionFields() {
+		if strings.Count(text, "\n| `"+f.Key+"` |") != 1 {
+			t.Errorf("%s is missing", f.Key)
 		}
 	}
 	if len(BatchKeys(engines.All())) != len(engines.All().Names()) {

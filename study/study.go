@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // Study is a list of experiments and how to run them.
@@ -44,7 +45,7 @@ func (s *Study) Engine(name string) engine.Descriptor { return engines.Find(s.En
 
 // MaxListed is the most points that the lists of a [Study] name; its counts are
 // complete.
-const MaxListed = 100
+const MaxListed = keys.MaxListed
 
 // Duplicate is a point that means the same as an earlier one.
 type Duplicate struct {

@@ -180,9 +180,9 @@ func TestMistakes(t *testing.T) {
 
 // parseTestdata reads a study as if it lay in testdata.
 func parseTestdata(name string, data []byte) (*Study, error) {
-	b := newBuilder(nil)
-	b.source = name
-	b.read = func(path string) ([]byte, error) { return readFile(filepath.Join("testdata", path)) }
-	b.file(name, data)
+	b := newReading(nil)
+	read := b.Read
+	b.Read = func(path string) ([]byte, error) { return read(filepath.Join("testdata", path)) }
+	b.Text(name, data)
 	return b.build()
 }

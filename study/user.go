@@ -1,10 +1,7 @@
 package study
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -13,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/near"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // machineKeys are the keys of a user's own file and of the environment: what belongs
@@ -28,138 +26,33 @@ var machineKeys = []string{
 // ownOfEngines stands for the keys of engines that belong to a machine.
 const ownOfEngines = "engines"
 
-// machineKeys are those of a grammar.
-func (k *keys) machineKeys() []string {
+// machineKeysOf are those of a grammar.
+func machineKeysOf(fields []*keys.Field) []string {
 	var out []string
 	for _, key := range machineKeys {
 		if key != ownOfEngines {
 			out = append(out, key)
 			continue
 		}
-		for _, f := range k.fields {
-			if f.machine {
-				out = append(out, f.key)
+		for _, f := range fields {
+			if f.Machine {
+				out = append(out, f.Key)
 			}
 		}
 	}
 	return out
 }
 
-// ownKeys are keys of a user's own file that no study has.
-var ownKeys = map[string]grammar.Kind{
-	"python": grammar.Line("the path of a Python interpreter"),
+// ownKinds are keys of a user's own file that no study has.
+func ownKinds() map[string]grammar.Kind {
+	return map[string]grammar.Kind{"python": grammar.Line("the path of a Python interpreter")}
 }
 
 // MachineKeys lists the keys that a user's own file and the environment may set.
-func MachineKeys(engines engine.Descriptors) []string { return newKeys(engines).allMachineKeys() }
-
-func (k *keys) allMachineKeys() []string {
-	return append(slices.Sorted(maps.Keys(ownKeys)), k.machineKeys()...)
-}
+func MachineKeys(engines engine.Descriptors) []string { return newTable(engines).AllMachineKeys() }
 
 // Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
-func Variable(key string) string {
-	return "LLEM_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
-}
-
-// machine reads what belongs to the machine, below everything that a study says: the
-// user's file, and over it the environment.
-func (b *builder) machine(path string, getenv func(string) string) {
-	if path != "" {
-		b.userFile(path, getenv != nil && getenv(configVariable) == path)
-	}
-	if getenv == nil {
-		return
-	}
-	for _, key := range b.allMachineKeys() {
-		text := getenv(Variable(key))
-		if text == "" {
-			continue
-		}
-		l := newLayer(Variable(key))
-		if _, own := ownKeys[key]; own {
-			b.fix(&l, key, value{text: text, at: &Error{Source: Variable(key)}})
-		} else {
-			b.setting(&l, Setting{Flag: Variable(key), Key: key, Value: text})
-		}
-		b.onlyMachine(&l, &Error{Source: Variable(key)})
-		b.merge(l)
-	}
-}
-
-// userFile reads the user's own file, if there is one. One that is named must be there.
-func (b *builder) userFile(path string, named bool) {
-	data, err := b.read(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && named:
-		b.fail(&Error{Source: configVariable}, "make the file, or unset "+configVariable, "there is no file %s", path)
-		return
-	case errors.Is(err, fs.ErrNotExist):
-		return
-	case err != nil:
-		b.fail(&Error{Source: path}, "mend or remove the file, or name another one with LLEM_CONFIG",
-			"cannot read your own settings: %s", readProblem(err))
-		return
-	case !says(data):
-		return
-	}
-	r := &reader{builder: b, out: newLayer(path), machine: true}
-	root := r.parse(path, data)
-	if root == nil {
-		return
-	}
-	r.top(root)
-	for _, base := range r.bases {
-		b.fail(base.at, "put the keys into the file itself",
-			"base belongs into a study file, not into your own settings")
-	}
-	b.onlyMachine(&r.out, &Error{Source: path})
-	b.merge(r.out)
-}
-
-// says tells whether a YAML file holds more than comments.
-func says(data []byte) bool {
-	for line := range bytes.Lines(bytes.TrimPrefix(data, byteOrderMark)) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
-			return true
-		}
-	}
-	return false
-}
-
-// onlyMachine refuses what belongs into a study, and takes it out of the layer.
-func (b *builder) onlyMachine(l *layer, whole *Error) {
-	hint := "possible are " + strings.Join(b.allMachineKeys(), ", ")
-	refuse := func(at *Error, what string) {
-		b.fail(at, hint, "%s belongs into a study, not into the settings of a machine", what)
-	}
-	l.fixed = slices.DeleteFunc(l.fixed, func(p placed) bool {
-		foreign := !slices.Contains(b.machineKeys(), p.f.key)
-		if foreign {
-			refuse(p.at, p.f.key)
-		}
-		return foreign
-	})
-	for key, s := range l.execution {
-		if !slices.Contains(b.machineKeys(), key) {
-			refuse(s.at, key)
-			delete(l.execution, key)
-		}
-	}
-	for _, a := range l.axes {
-		refuse(a.at, a.String())
-	}
-	for _, k := range l.links {
-		refuse(k.at, "a link")
-	}
-	if l.name != "" {
-		refuse(whole, "name")
-	}
-	if l.where != nil || l.points != nil || l.hasZips || l.zips != nil {
-		refuse(whole, "a sweep or a list of experiments")
-	}
-	l.name, l.axes, l.links, l.where, l.points, l.zips, l.hasZips = "", nil, nil, nil, nil, nil, false
-}
+func Variable(key string) string { return keys.Variable(key) }
 
 // Origin is a value that holds for the machine and where it comes from.
 type Origin struct {
@@ -171,10 +64,10 @@ type Origin struct {
 
 // Machine lists what holds for studies on this machine unless they say otherwise.
 func Machine(o Options) ([]Origin, error) {
-	b := newBuilder(o.Engines)
-	b.machine(o.User, o.Getenv)
-	if len(b.errs) > 0 {
-		return nil, b.errs.sorted()
+	b := newReading(o.Engines)
+	b.Machine(o.User, o.Getenv)
+	if len(b.Errs) > 0 {
+		return nil, b.Errs.Sorted()
 	}
 	return append(b.ownOrigins(), b.machineOrigins()...), nil
 }
@@ -182,71 +75,60 @@ func Machine(o Options) ([]Origin, error) {
 // Interpreter is the Python interpreter that the user's file or the environment names, or
 // nothing. Mistakes are reported by [Load].
 func Interpreter(o Options) string {
-	b := newBuilder(o.Engines)
-	b.machine(o.User, o.Getenv)
-	return b.own["python"].text
+	b := newReading(o.Engines)
+	b.Machine(o.User, o.Getenv)
+	return b.Own["python"].Text
 }
 
-func (b *builder) ownOrigins() []Origin {
+func (b reading) ownOrigins() []Origin {
 	var out []Origin
-	for _, key := range slices.Sorted(maps.Keys(ownKeys)) {
+	for _, key := range slices.Sorted(maps.Keys(b.OwnKinds)) {
 		o := Origin{Key: key, From: "default"}
-		if v, ok := b.own[key]; ok {
-			o.Value, o.From = v.text, v.at.place()
+		if v, ok := b.Own[key]; ok {
+			o.Value, o.From = v.Text, v.At.Place()
 		}
 		out = append(out, o)
 	}
 	return out
 }
 
-func (b *builder) machineOrigins() []Origin {
+func (b reading) machineOrigins() []Origin {
 	var out []Origin
-	initial := b.defaults()
-	for _, key := range b.machineKeys() {
+	initial := b.Initial
+	for _, key := range b.Set.Machine {
 		origin := Origin{Key: key, From: "default"}
-		if f, ok := b.lookup(key); ok {
-			origin.Value = f.kind.Format(f.get(&initial))
-			for _, p := range b.fixed {
-				if p.f == f {
-					origin.Value, origin.From = f.kind.Format(p.v), p.at.place()
+		if f, ok := b.Lookup(key); ok {
+			origin.Value = f.Kind.Format(f.Get(initial))
+			for _, p := range b.Fixed {
+				if p.F == f {
+					origin.Value, origin.From = f.Kind.Format(p.V), p.At.Place()
 				}
 			}
 		}
-		if s, ok := b.execution[key]; ok {
-			origin.Value, origin.From = s.f.kind.Format(s.v), s.at.place()
+		if s, ok := b.Execution[key]; ok {
+			origin.Value, origin.From = s.F.Kind.Format(s.V), s.At.Place()
 		}
 		out = append(out, origin)
 	}
 	return out
 }
 
-// place is where a value stands, without a message.
-func (e *Error) place() string {
-	if e.Line == 0 {
-		return e.Source
-	}
-	return fmt.Sprintf("%s:%d", e.Source, e.Line)
-}
-
-// configVariable names the user's own file.
-const configVariable = "LLEM_CONFIG"
-
 // otherVariables are those that are no keys.
-var otherVariables = []string{configVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
+var otherVariables = []string{keys.ConfigVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
 	"LLEM_NVML_LIBRARY"}
 
 // UnknownVariables says of variables in an environment (NAME=VALUE) that begin with LLEM_
 // and mean nothing what was probably meant, one line each. Those of tests begin with
 // LLEM_TEST_.
 func UnknownVariables(engines engine.Descriptors, environ []string) []string {
-	k := newKeys(engines)
+	k := newTable(engines)
 	known := slices.Clone(otherVariables)
 	for _, d := range engines {
 		if d.Variable != "" {
 			known = append(known, d.Variable)
 		}
 	}
-	for _, key := range k.allMachineKeys() {
+	for _, key := range k.AllMachineKeys() {
 		known = append(known, Variable(key))
 	}
 	var out []string
@@ -269,15 +151,15 @@ func UnknownVariables(engines engine.Descriptors, environ []string) []string {
 }
 
 // studyKey is the key of a study that a variable looks like, or nothing.
-func (k *keys) studyKey(variable string) string {
-	for _, f := range k.fields {
-		if Variable(f.key) == variable {
-			return f.key
+func (k *table) studyKey(variable string) string {
+	for _, f := range k.Fields {
+		if Variable(f.Key) == variable {
+			return f.Key
 		}
 	}
-	for _, f := range executionFields {
-		if Variable(f.key) == variable {
-			return f.key
+	for _, f := range executionFields() {
+		if Variable(f.Key) == variable {
+			return f.Key
 		}
 	}
 	return ""
@@ -286,7 +168,7 @@ func (k *keys) studyKey(variable string) string {
 // UserFile is the path of the user's own file: LLEM_CONFIG, or llem/config.yaml in the
 // folder for settings (XDG_CONFIG_HOME, else ~/.config).
 func UserFile(getenv func(string) string) string {
-	if path := getenv(configVariable); path != "" {
+	if path := getenv(keys.ConfigVariable); path != "" {
 		return path
 	}
 	dir := getenv("XDG_CONFIG_HOME")

@@ -1,4 +1,4 @@
-package study
+package grammar
 
 import (
 	"fmt"
@@ -19,11 +19,6 @@ type Error struct {
 	Excerpt string
 	// Width is how many columns the caret line marks.
 	Width int
-}
-
-// Wrong returns a mistake in a source, without a position.
-func Wrong(source, message, next string) *Error {
-	return &Error{Source: source, Note: note.Note{Code: note.Mistake, Message: message, Next: next}}
 }
 
 // Error gives "source:line:col: message".
@@ -73,9 +68,9 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted orders the errors of one source by position, and the sources as they come, and
+// Sorted orders the errors of one source by position, and the sources as they come, and
 // drops repetitions.
-func (es Errors) sorted() Errors {
+func (es Errors) Sorted() Errors {
 	order := map[string]int{}
 	for _, e := range es {
 		if _, ok := order[e.Source]; !ok {
@@ -92,4 +87,12 @@ func (es Errors) sorted() Errors {
 		return a.Col - b.Col
 	})
 	return slices.CompactFunc(es, func(a, b *Error) bool { return *a == *b })
+}
+
+// Place is where a value stands, without a message.
+func (e *Error) Place() string {
+	if e.Line == 0 {
+		return e.Source
+	}
+	return fmt.Sprintf("%s:%d", e.Source, e.Line)
 }

@@ -1,4 +1,4 @@
-package study
+package source
 
 import (
 	"bytes"
@@ -13,35 +13,40 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
-// value is the text of a scalar and where it stands.
-type value struct {
-	text string
+// Value is the text of a scalar and where it stands.
+type Value struct {
+	// Text of the scalar.
+	Text string
+	// At is where it stands.
+	At *grammar.Error
+
 	// list are the values of which text is made, where they are given one by one.
 	list []string
-	// quoted says that the file marks it as a text.
+	// quoted reports that the file marks it as a text.
 	quoted bool
-	at     *Error
 }
 
 // reader walks one study file.
 type reader struct {
-	*builder
-	name  string
-	lines []string
-	out   layer
-	bases []value
+	*Source
+	// called is the name of the file, for messages.
+	called string
+	lines  []string
+	out    Layer
+	bases  []Value
 	// machine says that the file is a user's own.
 	machine bool
 }
 
 // parse gives the mapping of a file, or nil after a mistake.
 func (r *reader) parse(name string, data []byte) *yaml.Node {
-	r.name = name
-	whole := &Error{Source: name}
+	r.called = name
+	whole := &grammar.Error{Source: name}
 	if problem := checkEncoding(data); problem != "" {
-		r.fail(whole, "save it as plain UTF-8 text", "%s", problem)
+		r.Fail(whole, "save it as plain UTF-8 text", "%s", problem)
 		return nil
 	}
 	data = bytes.TrimPrefix(data, byteOrderMark)
@@ -52,7 +57,7 @@ func (r *reader) parse(name string, data []byte) *yaml.Node {
 		return nil
 	}
 	if len(docs) == 0 || len(docs[0].Content) == 0 {
-		r.fail(whole, "a study needs at least a line such as: model: random:smollm2-135m", "the study file is empty")
+		r.Fail(whole, "a study needs at least a line such as: model: random:smollm2-135m", "the study file is empty")
 		return nil
 	}
 	if len(docs) > 1 {
@@ -60,16 +65,16 @@ func (r *reader) parse(name string, data []byte) *yaml.Node {
 		if len(docs[1].Content) > 0 {
 			at = r.at(docs[1].Content[0])
 		}
-		r.fail(at, "remove the line --- before it, or put it into a file of its own",
+		r.Fail(at, "remove the line --- before it, or put it into a file of its own",
 			"a study file holds one document, but here a second one begins")
 	}
 	root := docs[0].Content[0]
 	switch {
 	case root.Kind == yaml.ScalarNode && root.Tag == "!!null" && root.Value == "":
-		r.fail(whole, "a study needs at least a line such as: model: random:smollm2-135m", "the study file is empty")
+		r.Fail(whole, "a study needs at least a line such as: model: random:smollm2-135m", "the study file is empty")
 		return nil
 	case root.Kind != yaml.MappingNode:
-		r.fail(r.at(root), "write keys, such as: model: random:smollm2-135m", "the study file is not a mapping of keys")
+		r.Fail(r.at(root), "write keys, such as: model: random:smollm2-135m", "the study file is not a mapping of keys")
 		return nil
 	}
 	return root
@@ -101,7 +106,7 @@ var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
 func (r *reader) syntax(err error) {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	at := &Error{Source: r.name}
+	at := &grammar.Error{Source: r.called}
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
 		_, _ = fmt.Sscan(m[1], &at.Line)
 		at.Line = min(at.Line, len(r.lines))
@@ -114,7 +119,7 @@ func (r *reader) syntax(err error) {
 		}
 		msg = msg[len(m[0]):]
 	}
-	r.fail(at, syntaxHint(msg, at.Excerpt), "not valid YAML: %s", msg)
+	r.Fail(at, syntaxHint(msg, at.Excerpt), "not valid YAML: %s", msg)
 }
 
 // syntaxHint says what usually is behind a message of the YAML library.
@@ -139,8 +144,8 @@ func syntaxHint(msg, line string) string {
 }
 
 // at is the position of a node.
-func (r *reader) at(n *yaml.Node) *Error {
-	e := &Error{Source: r.name, Line: n.Line, Col: n.Column, Width: utf8.RuneCountInString(n.Value)}
+func (r *reader) at(n *yaml.Node) *grammar.Error {
+	e := &grammar.Error{Source: r.called, Line: n.Line, Col: n.Column, Width: utf8.RuneCountInString(n.Value)}
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
 		e.Width += 2
 	}
@@ -161,7 +166,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 // scope is a kind of mapping: which keys it has besides those of an experiment.
 type scope struct {
-	keys *keys
+	set *keys.Set
 	// in names the scope in messages: "", or " in sweep".
 	in    string
 	extra []string
@@ -172,7 +177,7 @@ type scope struct {
 
 // known says that the scope has the key.
 func (s *scope) known(key string) bool {
-	_, ok := s.keys.lookup(key)
+	_, ok := s.set.Lookup(key)
 	return ok || slices.Contains(s.extra, key)
 }
 
@@ -194,7 +199,7 @@ func (r *reader) walk(s *scope, prefix string, n *yaml.Node) {
 			first = s.seen[key]
 		}
 		if first != nil {
-			r.fail(r.at(k), "remove one of them", "key %q appears twice; the first is in line %d", k.Value, first.Line)
+			r.Fail(r.at(k), "remove one of them", "key %q appears twice; the first is in line %d", k.Value, first.Line)
 			continue
 		}
 		here[k.Value] = k
@@ -206,10 +211,10 @@ func (r *reader) walk(s *scope, prefix string, n *yaml.Node) {
 			r.tagged(v)
 			r.walk(s, key+".", v)
 		case s.isPrefix(key):
-			r.fail(r.at(k), fmt.Sprintf("write %s: {%s: …}", k.Value, s.children(key)[0]),
+			r.Fail(r.at(k), fmt.Sprintf("write %s: {%s: …}", k.Value, s.children(key)[0]),
 				"%s holds keys, not a value", key)
 		default:
-			r.fail(r.at(k), s.suggest(key, k.Value), "unknown key %q%s", k.Value, s.inside(prefix))
+			r.Fail(r.at(k), s.suggest(key, k.Value), "unknown key %q%s", k.Value, s.inside(prefix))
 		}
 	}
 }
@@ -220,10 +225,10 @@ func (r *reader) goodKey(k *yaml.Node) bool {
 	case k.Kind == yaml.AliasNode, k.Kind != yaml.ScalarNode:
 		at := r.at(k)
 		at.Width = 1
-		r.fail(at, "write a plain name", "a key must be a name")
+		r.Fail(at, "write a plain name", "a key must be a name")
 		return false
 	case k.Value == "<<":
-		r.fail(r.at(k), "write the keys out, or put what is shared into a file of its own and name it with base:",
+		r.Fail(r.at(k), "write the keys out, or put what is shared into a file of its own and name it with base:",
 			"merge keys (<<) are not supported")
 		return false
 	}
@@ -237,7 +242,7 @@ func (r *reader) tagged(n *yaml.Node) bool {
 	}
 	at := r.at(n)
 	at.Width = max(1, utf8.RuneCountInString(n.Tag))
-	r.fail(at, "remove it: the key decides on the type", "the tag %s is not supported", n.Tag)
+	r.Fail(at, "remove it: the key decides on the type", "the tag %s is not supported", n.Tag)
 	return false
 }
 
@@ -268,8 +273,8 @@ func (s *scope) children(parent string) []string {
 			out = append(out, head)
 		}
 	}
-	for _, f := range s.keys.fields {
-		add(f.key)
+	for _, f := range s.set.Fields {
+		add(f.Key)
 	}
 	for _, k := range s.extra {
 		add(k)
@@ -278,25 +283,25 @@ func (s *scope) children(parent string) []string {
 }
 
 // scalar takes the text of a scalar node; k is where to point if there is none.
-func (r *reader) scalar(key string, k, n *yaml.Node) (value, bool) {
+func (r *reader) scalar(key string, k, n *yaml.Node) (Value, bool) {
 	switch {
 	case n.Kind != yaml.ScalarNode:
-		r.fail(r.at(k), "", "%s takes a single value", key)
-		return value{}, false
+		r.Fail(r.at(k), "", "%s takes a single value", key)
+		return Value{}, false
 	case n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0:
-		r.fail(r.at(k), "give it a value or remove the key", "%s has no value", key)
-		return value{}, false
+		r.Fail(r.at(k), "give it a value or remove the key", "%s has no value", key)
+		return Value{}, false
 	case !r.tagged(n):
-		return value{}, false
+		return Value{}, false
 	}
 	quoted := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
-	return value{text: n.Value, quoted: quoted, at: r.at(n)}, true
+	return Value{Text: n.Value, quoted: quoted, At: r.at(n)}, true
 }
 
 // single takes the text of one value, where a list is one value of some keys; f is nil
 // for keys that are no fields.
-func (r *reader) single(f *field, key string, k, n *yaml.Node) (value, bool) {
-	if f == nil || !f.list || n.Kind != yaml.SequenceNode {
+func (r *reader) single(f *keys.Field, key string, k, n *yaml.Node) (Value, bool) {
+	if f == nil || !f.List || n.Kind != yaml.SequenceNode {
 		return r.scalar(key, k, n)
 	}
 	r.tagged(n)
@@ -304,27 +309,27 @@ func (r *reader) single(f *field, key string, k, n *yaml.Node) (value, bool) {
 	for _, item := range n.Content {
 		v, ok := r.scalar(key, k, resolve(item))
 		if !ok {
-			return value{}, false
+			return Value{}, false
 		}
-		texts = append(texts, v.text)
+		texts = append(texts, v.Text)
 	}
 	at := r.at(n)
 	at.Width = 1
-	return value{text: strings.Join(texts, ","), at: at}, true
+	return Value{Text: strings.Join(texts, ","), At: at}, true
 }
 
 // parse checks one value of a key.
-func (b *builder) parseValue(key string, k grammar.Kind, v value) (grammar.Value, bool) {
+func (b *Source) parseValue(key string, k grammar.Kind, v Value) (grammar.Value, bool) {
 	if v.quoted && k.Basic != grammar.IsText {
-		if _, err := k.Parse(v.text); err == nil &&
-			!slices.Contains([]string{"execution.run_timeout", "execution.study_timeout"}, key) && v.text != gapAuto {
-			b.fail(v.at, "remove the quotes", "%s is the text %q; want %s", key, v.text, k.Want)
+		if _, err := k.Parse(v.Text); err == nil &&
+			!slices.Contains([]string{"execution.run_timeout", "execution.study_timeout"}, key) && v.Text != keys.Auto {
+			b.Fail(v.At, "remove the quotes", "%s is the text %q; want %s", key, v.Text, k.Want)
 			return grammar.Value{}, false
 		}
 	}
-	out, err := k.Parse(v.text)
+	out, err := k.Parse(v.Text)
 	if err != nil {
-		b.failValue(v.at, key, err)
+		b.failValue(v.At, key, err)
 		return grammar.Value{}, false
 	}
 	return out, true

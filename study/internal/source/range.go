@@ -1,4 +1,4 @@
-package study
+package source
 
 import (
 	"errors"
@@ -8,11 +8,15 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // rangeText matches 8..64*2, 1..9+2, 0.5..0.9+0.1 and 1..4.
 var rangeText = regexp.MustCompile(
 	`^([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)\.\.([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)(?:([*+])([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?))?$`)
+
+// RangePattern is the form of a range, for schemas.
+func RangePattern() string { return rangeText.String() }
 
 // plainly writes a number without an exponent.
 func plainly(s string) string {
@@ -27,25 +31,25 @@ func plainly(s string) string {
 }
 
 // expand turns a range into its values; other text is one value.
-func (b *builder) expand(f *field, v value) []grammar.Value {
-	if f.kind.Ranges && rangeText.MatchString(v.text) {
-		texts, err := expandRange(v.text)
+func (b *Source) expand(f *keys.Field, v Value) []grammar.Value {
+	if f.Kind.Ranges && rangeText.MatchString(v.Text) {
+		texts, err := expandRange(v.Text)
 		if err != nil {
-			b.failValue(v.at, f.key+":", err)
+			b.failValue(v.At, f.Key+":", err)
 			return nil
 		}
 		out := make([]grammar.Value, 0, len(texts))
 		for _, text := range texts {
-			parsed, err := f.kind.Parse(text)
+			parsed, err := f.Kind.Parse(text)
 			if err != nil {
-				b.failValue(v.at, f.key, fmt.Errorf("in the range %s %w", v.text, err))
+				b.failValue(v.At, f.Key, fmt.Errorf("in the range %s %w", v.Text, err))
 				return nil
 			}
 			out = append(out, parsed)
 		}
 		return out
 	}
-	if parsed, ok := b.parseValue(f.key, f.kind, v); ok {
+	if parsed, ok := b.parseValue(f.Key, f.Kind, v); ok {
 		return []grammar.Value{parsed}
 	}
 	return nil
@@ -71,32 +75,28 @@ func expandRange(text string) ([]string, error) {
 	if op == "+" {
 		places = max(places, decimals(by))
 	} else if decimals(by) > 0 {
-		return nil, grammar.Hinted("use a whole factor, or list the values",
-			"the range %q has a factor with a fraction", text)
+		return nil, grammar.Hinted("use a whole factor, or list the values", "the range %q has a factor with a fraction", text)
 	}
 	low, err1 := scaled(m[1], places)
 	high, err2 := scaled(m[2], places)
 	step, err3 := scaled(by, map[string]int{"+": places, "*": 0}[op])
 	for _, err := range []error{err1, err2, err3} {
 		if errors.Is(err, grammar.ErrLeadingZero) {
-			return nil, grammar.Hinted("write it without the leading zero",
-				"the range %q has a number with a leading zero", text)
+			return nil, grammar.Hinted("write it without the leading zero", "the range %q has a number with a leading zero", text)
 		} else if err != nil {
 			return nil, fmt.Errorf("the range %q has a number that is too large", text)
 		}
 	}
 	switch {
 	case low > high:
-		return nil, grammar.Hinted(fmt.Sprintf("write %s..%s", m[2], m[1]),
-			"the range %q runs downwards and is empty", text)
+		return nil, grammar.Hinted(fmt.Sprintf("write %s..%s", m[2], m[1]), "the range %q runs downwards and is empty", text)
 	case op == "*" && (step < 2 || low < 1), op == "+" && step < 1:
-		return nil, grammar.Hinted("use a factor of 2 or more from a number above 0, or a step above 0",
-			"the range %q never ends", text)
+		return nil, grammar.Hinted("use a factor of 2 or more from a number above 0, or a step above 0", "the range %q never ends", text)
 	}
 	var out []string
 	for n := low; n <= high; {
-		if len(out) == maxPoints {
-			return nil, grammar.Hinted("use a larger step", "the range %q has more than %d values", text, maxPoints)
+		if len(out) == keys.MaxPoints {
+			return nil, grammar.Hinted("use a larger step", "the range %q has more than %d values", text, keys.MaxPoints)
 		}
 		out = append(out, unscaled(n, places))
 		next := n + step

@@ -1,4 +1,4 @@
-package study
+package source
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/near"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // otherNames are words for keys in files and options of other tools, with the dotted
@@ -29,8 +30,8 @@ var otherNames = map[string]string{
 	"grid": "sweep", "matrix": "sweep", "parameters": "sweep", "cases": "experiments", "points": "experiments",
 	"scenarios": "experiments",
 	"extends":   "base", "include": "base", "inherit": "base", "random_seed": "seed", "n_warmup": "warmup.runs",
-	"filter": "sweep.where", "exclude": "sweep.where", "zip": "sweep.zip", "groups": "sweep.groups",
-	"link": "sweep.link", "where": "sweep.where",
+	"filter": "sweep.Where", "exclude": "sweep.Where", "zip": "sweep.zip", "groups": "sweep.groups",
+	"link": "sweep.link", "where": "sweep.Where",
 }
 
 // suggest finds the key that was meant: what another tool calls it, a near name on
@@ -40,9 +41,9 @@ func (s *scope) suggest(key, written string) string {
 	if i := strings.LastIndex(key, "."); i >= 0 {
 		parent, name = key[:i], key[i+1:]
 	}
-	if _, own := ownKeys[key]; own {
+	if _, own := s.set.OwnKinds[key]; own {
 		return "it belongs to a machine: write it into your own settings (`llem config` says where), or set " +
-			Variable(key)
+			keys.Variable(key)
 	}
 	siblings := s.children(parent)
 	here := func(name2 string) string {
@@ -50,7 +51,7 @@ func (s *scope) suggest(key, written string) string {
 	}
 	other, ok := otherNames[name]
 	if !ok {
-		other, ok = s.keys.alias(name)
+		other, ok = s.set.Aliases[name]
 	}
 	if ok {
 		if slices.Contains(siblings, other) {
@@ -60,17 +61,17 @@ func (s *scope) suggest(key, written string) string {
 			return fmt.Sprintf("did you mean %s?", other)
 		}
 	}
-	if s.in != "" && (slices.Contains(studyKeys(), key) || strings.HasPrefix(key, "execution")) {
+	if s.in != "" && (slices.Contains(studyKeys(s.set), key) || strings.HasPrefix(key, "execution")) {
 		return "write it at the top level of the file"
 	}
 	if meant := near.Best(name, siblings); meant != "" {
 		return here(meant)
 	}
-	if near := containing(name, siblings); near != "" {
-		return here(near)
+	if meant := containing(name, siblings); meant != "" {
+		return here(meant)
 	}
-	if near := beginning(name, siblings); near != "" {
-		return here(near)
+	if meant := beginning(name, siblings); meant != "" {
+		return here(meant)
 	}
 	dotted := s.dotted()
 	for _, other := range dotted {
@@ -124,8 +125,8 @@ func beginning(word string, names []string) string {
 // dotted lists all dotted keys of the scope.
 func (s *scope) dotted() []string {
 	out := slices.Clone(s.extra)
-	for _, f := range s.keys.fields {
-		out = append(out, f.key)
+	for _, f := range s.set.Fields {
+		out = append(out, f.Key)
 	}
 	return out
 }

@@ -1,4 +1,6 @@
-package study
+// Package expression compiles the conditions and links of a sweep: arithmetic and
+// comparisons over the keys of a study, without side effects.
+package expression
 
 import (
 	"fmt"
@@ -43,7 +45,7 @@ func lex(text string) ([]token, error) {
 			for i++; i < len(runes) && runes[i] != r; i++ {
 			}
 			if i == len(runes) {
-				return nil, &syntaxError{start, len(runes) - start, "has a text without an end",
+				return nil, &SyntaxError{start, len(runes) - start, "has a text without an end",
 					fmt.Sprintf("close it with %c", r)}
 			}
 			i++

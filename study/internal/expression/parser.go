@@ -1,4 +1,4 @@
-package study
+package expression
 
 import (
 	"fmt"
@@ -8,15 +8,16 @@ import (
 
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/near"
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 type parser struct {
-	grammar *keys
-	tokens  []token
-	at      int
-	depth   int
-	keys    []*field
-	batch   bool
+	set    *keys.Set
+	tokens []token
+	at     int
+	depth  int
+	keys   []*keys.Field
+	batch  bool
 }
 
 func (p *parser) peek() token { return p.tokens[p.at] }
@@ -47,15 +48,15 @@ var foreign = map[string]string{
 
 func (p *parser) unexpected(t token) error {
 	if t.kind == endToken {
-		return &syntaxError{max(0, t.from-1), 1, "ends too early",
+		return &SyntaxError{max(0, t.from-1), 1, "ends too early",
 			"add what is missing, or quote the whole expression if YAML cut it off"}
 	}
-	return &syntaxError{t.from, t.width, fmt.Sprintf("has an unexpected %q", t.text), foreign[t.text]}
+	return &SyntaxError{t.from, t.width, fmt.Sprintf("has an unexpected %q", t.text), foreign[t.text]}
 }
 
 func (p *parser) enter(t token) error {
 	if p.depth++; p.depth > maxDepth {
-		return &syntaxError{t.from, t.width, fmt.Sprintf("is nested more than %d deep", maxDepth),
+		return &SyntaxError{t.from, t.width, fmt.Sprintf("is nested more than %d deep", maxDepth),
 			"split it into several conditions"}
 	}
 	return nil
@@ -63,12 +64,12 @@ func (p *parser) enter(t token) error {
 
 func (p *parser) leave() { p.depth-- }
 
-func (p *parser) or() (*expression, error) { return p.logic("or", p.and) }
+func (p *parser) or() (*Expression, error) { return p.logic("or", p.and) }
 
-func (p *parser) and() (*expression, error) { return p.logic("and", p.not) }
+func (p *parser) and() (*Expression, error) { return p.logic("and", p.not) }
 
 // logic reads operands that are joined by a word.
-func (p *parser) logic(word string, operand func() (*expression, error)) (*expression, error) {
+func (p *parser) logic(word string, operand func() (*Expression, error)) (*Expression, error) {
 	if err := p.enter(p.peek()); err != nil {
 		return nil, err
 	}
@@ -92,22 +93,22 @@ func (p *parser) logic(word string, operand func() (*expression, error)) (*expre
 			return nil, err
 		}
 		a, b := e.truth, f.truth
-		e = &expression{basic: grammar.IsBool, truth: func(s *scratch) bool { return a(s) && b(s) }}
+		e = &Expression{Basic: grammar.IsBool, truth: func(s *Scratch) bool { return a(s) && b(s) }}
 		if word == "or" {
-			e.truth = func(s *scratch) bool { return a(s) || b(s) }
+			e.truth = func(s *Scratch) bool { return a(s) || b(s) }
 		}
 	}
 }
 
 // both wants two operands of one type.
-func (p *parser) both(sign, left, right token, e, f *expression, want grammar.Basic) error {
+func (p *parser) both(sign, left, right token, e, f *Expression, want grammar.Basic) error {
 	for _, side := range []struct {
 		at token
-		e  *expression
+		e  *Expression
 	}{{left, e}, {right, f}} {
-		if side.e.basic != want {
-			return &syntaxError{side.at.from, side.at.width,
-				fmt.Sprintf("has %s beside %q, which takes %s", side.e.basic, sign.text, plural(want)), ""}
+		if side.e.Basic != want {
+			return &SyntaxError{side.at.from, side.at.width,
+				fmt.Sprintf("has %s beside %q, which takes %s", side.e.Basic, sign.text, plural(want)), ""}
 		}
 	}
 	return nil
@@ -115,7 +116,7 @@ func (p *parser) both(sign, left, right token, e, f *expression, want grammar.Ba
 
 func plural(b grammar.Basic) string { return [...]string{"texts", "numbers", "conditions"}[b] }
 
-func (p *parser) not() (*expression, error) {
+func (p *parser) not() (*Expression, error) {
 	t, ok := p.take("not")
 	if !ok {
 		return p.compare()
@@ -129,23 +130,23 @@ func (p *parser) not() (*expression, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.basic != grammar.IsBool {
-		return nil, &syntaxError{at.from, at.width,
-			fmt.Sprintf("has %s after \"not\", which takes a condition", e.basic), ""}
+	if e.Basic != grammar.IsBool {
+		return nil, &SyntaxError{at.from, at.width,
+			fmt.Sprintf("has %s after \"not\", which takes a condition", e.Basic), ""}
 	}
 	a := e.truth
-	return &expression{basic: grammar.IsBool, truth: func(s *scratch) bool { return !a(s) }}, nil
+	return &Expression{Basic: grammar.IsBool, truth: func(s *Scratch) bool { return !a(s) }}, nil
 }
 
 var comparisons = []string{"==", "!=", "<", "<=", ">", ">="}
 
-func (p *parser) compare() (*expression, error) {
+func (p *parser) compare() (*Expression, error) {
 	at := p.peek()
 	e, err := p.sum()
 	if err != nil {
 		return nil, err
 	}
-	var result *expression
+	var result *Expression
 	if sign, ok := p.take(comparisons...); ok {
 		right := p.peek()
 		f, err := p.sum()
@@ -163,7 +164,7 @@ func (p *parser) compare() (*expression, error) {
 		return e, nil
 	}
 	if t := p.peek(); t.is(comparisons...) {
-		return nil, &syntaxError{t.from, t.width, "has two comparisons in a row", "join them: a <= b and b <= c"}
+		return nil, &SyntaxError{t.from, t.width, "has two comparisons in a row", "join them: a <= b and b <= c"}
 	}
 	return result, nil
 }
@@ -181,11 +182,11 @@ func (p *parser) membership() (negate, ok bool) {
 }
 
 // list reads the values after "in".
-func (p *parser) list(e *expression, at token, negate bool) (*expression, error) {
+func (p *parser) list(e *Expression, at token, negate bool) (*Expression, error) {
 	if t := p.next(); !t.is("(") {
-		return nil, &syntaxError{t.from, t.width, "has no list after \"in\"", foreign["["]}
+		return nil, &SyntaxError{t.from, t.width, "has no list after \"in\"", foreign["["]}
 	}
-	var tests []func(*scratch) bool
+	var tests []func(*Scratch) bool
 	equal := token{kind: signToken, text: "=="}
 	for {
 		right := p.peek()
@@ -204,7 +205,7 @@ func (p *parser) list(e *expression, at token, negate bool) (*expression, error)
 			return nil, p.unexpected(t)
 		}
 	}
-	return &expression{basic: grammar.IsBool, truth: func(s *scratch) bool {
+	return &Expression{Basic: grammar.IsBool, truth: func(s *Scratch) bool {
 		for _, test := range tests {
 			if test(s) {
 				return !negate
@@ -214,11 +215,11 @@ func (p *parser) list(e *expression, at token, negate bool) (*expression, error)
 	}}, nil
 }
 
-func (p *parser) sum() (*expression, error) { return p.arithmetic(p.term, "+", "-") }
+func (p *parser) sum() (*Expression, error) { return p.arithmetic(p.term, "+", "-") }
 
-func (p *parser) term() (*expression, error) { return p.arithmetic(p.unary, "*", "/", "%") }
+func (p *parser) term() (*Expression, error) { return p.arithmetic(p.unary, "*", "/", "%") }
 
-func (p *parser) arithmetic(operand func() (*expression, error), signs ...string) (*expression, error) {
+func (p *parser) arithmetic(operand func() (*Expression, error), signs ...string) (*Expression, error) {
 	left := p.peek()
 	e, err := operand()
 	if err != nil {
@@ -237,11 +238,11 @@ func (p *parser) arithmetic(operand func() (*expression, error), signs ...string
 		if err := p.both(sign, left, right, e, f, grammar.IsNumber); err != nil {
 			return nil, err
 		}
-		e = &expression{basic: grammar.IsNumber, num: calculate(sign.text, e.num, f.num)}
+		e = &Expression{Basic: grammar.IsNumber, num: calculate(sign.text, e.num, f.num)}
 	}
 }
 
-func (p *parser) unary() (*expression, error) {
+func (p *parser) unary() (*Expression, error) {
 	t := p.next()
 	if err := p.enter(t); err != nil {
 		return nil, err
@@ -254,12 +255,12 @@ func (p *parser) unary() (*expression, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.basic != grammar.IsNumber {
-			return nil, &syntaxError{at.from, at.width,
-				fmt.Sprintf("has %s after \"-\", which takes a number", e.basic), ""}
+		if e.Basic != grammar.IsNumber {
+			return nil, &SyntaxError{at.from, at.width,
+				fmt.Sprintf("has %s after \"-\", which takes a number", e.Basic), ""}
 		}
 		a := e.num
-		return &expression{basic: grammar.IsNumber, num: func(s *scratch) float64 { return -a(s) }}, nil
+		return &Expression{Basic: grammar.IsNumber, num: func(s *Scratch) float64 { return -a(s) }}, nil
 	case t.is("("):
 		e, err := p.or()
 		if err != nil {
@@ -272,66 +273,71 @@ func (p *parser) unary() (*expression, error) {
 	case t.kind == numberToken:
 		f, err := grammar.ParseNumber(t.text)
 		if err != nil {
-			return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the number %q, which cannot be read", t.text),
+			return nil, &SyntaxError{t.from, t.width, fmt.Sprintf("has the number %q, which cannot be read", t.text),
 				grammar.NumberHint(t.text, err)}
 		}
-		return &expression{basic: grammar.IsNumber, num: func(*scratch) float64 { return f }}, nil
+		return &Expression{Basic: grammar.IsNumber, num: func(*Scratch) float64 { return f }}, nil
 	case t.kind == textToken:
-		return &expression{basic: grammar.IsText, constant: &t.text, str: func(*scratch) string { return t.text }}, nil
+		return &Expression{Basic: grammar.IsText, constant: &t.text, str: func(*Scratch) string { return t.text }}, nil
 	case t.is("true", "false"):
 		b := t.text == "true"
-		return &expression{basic: grammar.IsBool, constant: &t.text, truth: func(*scratch) bool { return b }}, nil
+		return &Expression{Basic: grammar.IsBool, constant: &t.text, truth: func(*Scratch) bool { return b }}, nil
 	case t.kind == nameToken:
 		return p.name(t)
 	}
 	return nil, p.unexpected(t)
 }
 
+// batchOf is the batch size of a point's own backend.
+func (p *parser) batchOf(s *Scratch) int64 {
+	return p.set.Batch[p.set.Backend.Get(s.Values).Text].Get(s.Values).Whole
+}
+
 // name reads a key.
-func (p *parser) name(t token) (*expression, error) {
+func (p *parser) name(t token) (*Expression, error) {
 	if t.is("and", "or", "not", "in") {
 		return nil, p.unexpected(t)
 	}
 	if t.text == batchName {
 		p.batch = true
-		return &expression{basic: grammar.IsNumber,
-			num: func(s *scratch) float64 { return float64(p.grammar.batch[s.Backend].get(s.settings).Whole) }}, nil
+		return &Expression{Basic: grammar.IsNumber,
+			num: func(s *Scratch) float64 { return float64(p.batchOf(s)) }}, nil
 	}
-	f, ok := p.grammar.lookup(t.text)
+	f, ok := p.set.Lookup(t.text)
 	if !ok {
-		return nil, &syntaxError{t.from, t.width, fmt.Sprintf("has the unknown key %q", t.text), p.grammar.nameHint(t.text)}
+		return nil, &SyntaxError{t.from, t.width, fmt.Sprintf("has the unknown key %q", t.text), p.nameHint(t.text)}
 	}
 	p.keys = append(p.keys, f)
-	e := &expression{basic: f.kind.Basic, key: f}
-	switch f.kind.Basic {
+	e := &Expression{Basic: f.Kind.Basic, key: f}
+	switch f.Kind.Basic {
 	case grammar.IsNumber:
-		e.num = func(s *scratch) float64 { return f.get(s.settings).Number }
+		e.num = func(s *Scratch) float64 { return f.Get(s.Values).Number }
 	case grammar.IsText:
-		e.str = func(s *scratch) string { return f.get(s.settings).Text }
+		e.str = func(s *Scratch) string { return f.Get(s.Values).Text }
 	case grammar.IsBool:
-		e.truth = func(s *scratch) bool { return f.get(s.settings).Text == grammar.True }
+		e.truth = func(s *Scratch) bool { return f.Get(s.Values).Text == grammar.True }
 	}
 	return e, nil
 }
 
 // nameHint helps with a key that does not exist, and with a text that has no quotes.
-func (k *keys) nameHint(name string) string {
-	for _, f := range k.fields {
-		if slices.Contains(f.kind.Enum, name) {
+func (p *parser) nameHint(name string) string {
+	for _, f := range p.set.Fields {
+		if slices.Contains(f.Kind.Enum, name) {
 			return "to mean a text, put it in quotes: " + strconv.Quote(name)
 		}
 	}
 	if strings.Contains(name, batchName) && !strings.Contains(name, ".") {
 		return "did you mean " + batchName + ", the batch size of the point's own backend?"
 	}
-	var keys []string
-	for _, f := range k.fields {
-		keys = append(keys, f.key)
+	var names []string
+	for _, f := range p.set.Fields {
+		names = append(names, f.Key)
 	}
-	if meant := near.Best(name, append(keys, batchName)); meant != "" {
+	if meant := near.Best(name, append(names, batchName)); meant != "" {
 		return fmt.Sprintf("did you mean %s?", meant)
 	}
-	for _, key := range keys {
+	for _, key := range names {
 		if strings.HasSuffix(key, "."+name) {
 			return fmt.Sprintf("did you mean %s?", key)
 		}

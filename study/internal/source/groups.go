@@ -1,16 +1,18 @@
-package study
+package source
 
 import (
 	"fmt"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // groups reads the named lists of maps.
 func (r *reader) groups(k, n *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
-		r.fail(r.at(k), groupForm, "groups holds names with lists of entries")
+		r.Fail(r.at(k), groupForm, "groups holds names with lists of entries")
 		return
 	}
 	r.tagged(n)
@@ -21,13 +23,13 @@ func (r *reader) groups(k, n *yaml.Node) {
 			continue
 		}
 		if line, dup := seen[name.Value]; dup {
-			r.fail(r.at(name), "remove one of them", "group %q appears twice; the first is in line %d", name.Value,
+			r.Fail(r.at(name), "remove one of them", "group %q appears twice; the first is in line %d", name.Value,
 				line)
 			continue
 		}
 		seen[name.Value] = name.Line
 		if list.Kind != yaml.SequenceNode || len(list.Content) == 0 {
-			r.fail(r.at(name), groupForm, "the group %q needs a list of entries", name.Value)
+			r.Fail(r.at(name), groupForm, "the group %q needs a list of entries", name.Value)
 			continue
 		}
 		r.group(name, list)
@@ -39,19 +41,19 @@ const groupForm = "write groups: {NAME: [{}, {dtype: float16, pytorch.batch_size
 // group reads the entries of one group.
 func (r *reader) group(name, list *yaml.Node) {
 	r.tagged(list)
-	a := &axis{form: groupAxis, name: name.Value, at: r.at(name)}
+	a := &Axis{Form: GroupAxis, Name: name.Value, At: r.at(name)}
 	for i, item := range list.Content {
 		item = resolve(item)
 		where := fmt.Sprintf("entry %d of the group %s", i+1, name.Value)
 		if item.Kind != yaml.MappingNode {
-			r.fail(r.at(item), groupForm, "%s is not a map of keys", where)
+			r.Fail(r.at(item), groupForm, "%s is not a map of keys", where)
 			continue
 		}
 		r.tagged(item)
-		var members []*axis
-		s := &scope{keys: r.keys, in: " in " + where}
+		var members []*Axis
+		s := &scope{set: r.Set, in: " in " + where}
 		s.leaf = func(key string, k, v *yaml.Node) {
-			f, _ := r.lookup(key)
+			f, _ := r.Lookup(key)
 			if m := r.plain(f, k, v); m != nil {
 				members = append(members, m)
 			}
@@ -65,50 +67,50 @@ func (r *reader) group(name, list *yaml.Node) {
 			return
 		}
 	}
-	if len(a.choices) > 0 {
-		r.out.axes = append(r.out.axes, a)
+	if len(a.Choices) > 0 {
+		r.out.Axes = append(r.out.Axes, a)
 	}
 }
 
 // ownKeys finds keys of another backend's section in an entry that names its backend.
-func (r *reader) ownKeys(where string, members []*axis) {
-	i := slices.IndexFunc(members, func(m *axis) bool { return m.name == "backend" })
+func (r *reader) ownKeys(where string, members []*Axis) {
+	i := slices.IndexFunc(members, func(m *Axis) bool { return m.Name == "backend" })
 	if i < 0 {
 		return
 	}
 	for _, m := range members {
-		section := m.keys[0].f.section
-		if section != "" && !slices.ContainsFunc(members[i].choices,
-			func(c []set) bool { return c[0].v.Text == section }) {
-			r.fail(m.at, "remove the key, or name its backend", "%s sets %s, but its backend is %s", where, m.name,
-				members[i].choices[0][0].v.Text)
+		section := m.Keys[0].F.Section
+		if section != "" && !slices.ContainsFunc(members[i].Choices,
+			func(c []Assign) bool { return c[0].V.Text == section }) {
+			r.Fail(m.At, "remove the key, or name its backend", "%s sets %s, but its backend is %s", where, m.Name,
+				members[i].Choices[0][0].V.Text)
 		}
 	}
 }
 
 // grid appends the product of an entry's lists to the choices of a group.
-func (r *reader) grid(a *axis, members []*axis) bool {
+func (r *reader) grid(a *Axis, members []*Axis) bool {
 	n := 1
 	for _, m := range members {
-		for _, k := range m.keys {
-			if !a.has(k.f) {
-				a.keys = append(a.keys, k)
+		for _, k := range m.Keys {
+			if !a.Has(k.F) {
+				a.Keys = append(a.Keys, k)
 			}
 		}
-		if n *= len(m.choices); len(a.choices)+n > maxPoints {
-			r.fail(a.at, "use fewer values", "%s has more than %d choices", a, maxPoints)
+		if n *= len(m.Choices); len(a.Choices)+n > keys.MaxPoints {
+			r.Fail(a.At, "use fewer values", "%s has more than %d choices", a, keys.MaxPoints)
 			return false
 		}
 	}
 	for i := range n {
-		c := make([]set, len(members))
+		c := make([]Assign, len(members))
 		rest := i
 		for j := len(members) - 1; j >= 0; j-- {
-			size := len(members[j].choices)
-			c[j] = members[j].choices[rest%size][0]
+			size := len(members[j].Choices)
+			c[j] = members[j].Choices[rest%size][0]
 			rest /= size
 		}
-		a.choices = append(a.choices, c)
+		a.Choices = append(a.Choices, c)
 	}
 	return true
 }
@@ -129,7 +131,7 @@ func (r *reader) zips(k, n *yaml.Node) {
 			items = []*yaml.Node{n} // one list of names
 		}
 	default:
-		r.fail(r.at(k), form, "zip holds lists of keys")
+		r.Fail(r.at(k), form, "zip holds lists of keys")
 		return
 	}
 	r.out.hasZips = true
@@ -144,14 +146,14 @@ func (r *reader) zips(k, n *yaml.Node) {
 		case yaml.MappingNode:
 			r.zipMap(item)
 		default:
-			r.fail(r.at(item), form, "zip holds lists of keys")
+			r.Fail(r.at(item), form, "zip holds lists of keys")
 		}
 	}
 }
 
 // names reads a list of axis names.
-func (r *reader) names(k, n *yaml.Node) []value {
-	var names []value
+func (r *reader) names(k, n *yaml.Node) []Value {
+	var names []Value
 	for _, item := range n.Content {
 		if v, ok := r.scalar("zip", k, resolve(item)); ok {
 			names = append(names, v)
@@ -161,12 +163,12 @@ func (r *reader) names(k, n *yaml.Node) []value {
 }
 
 func (r *reader) zipMap(n *yaml.Node) {
-	var members []*axis
-	s := &scope{keys: r.keys, in: " in zip"}
+	var members []*Axis
+	s := &scope{set: r.Set, in: " in zip"}
 	s.leaf = func(key string, k, v *yaml.Node) {
-		f, _ := r.lookup(key)
+		f, _ := r.Lookup(key)
 		if key == "backend" {
-			r.fail(r.at(k), "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}",
+			r.Fail(r.at(k), "write a group: groups: {NAME: [{backend: pytorch, pytorch.batch_size: 8}]}",
 				"zip cannot hold backend")
 			return
 		}
@@ -174,12 +176,12 @@ func (r *reader) zipMap(n *yaml.Node) {
 			members = append(members, m)
 		}
 	}
-	before := len(r.errs)
+	before := len(r.Errs)
 	r.walk(s, "", n)
-	if len(r.errs) > before {
+	if len(r.Errs) > before {
 		return
 	}
 	if joined := r.join(r.at(n), members); joined != nil {
-		r.out.axes = append(r.out.axes, joined)
+		r.out.Axes = append(r.out.Axes, joined)
 	}
 }

@@ -1,0 +1,126 @@
+// Package keys is the table of the keys of a study: what each is called, what it accepts,
+// and where its value stands among the [Values] of a point. It knows no experiment and no
+// engine; package study fills the table from both.
+package keys
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/grammar"
+)
+
+// Field is one key: its dotted name, what it means and accepts, and where its value stands.
+type Field struct {
+	// Key is the dotted name, Help what it means in a line.
+	Key, Help string
+	// Kind is what it accepts.
+	Kind grammar.Kind
+	// Section is the engine that owns the key, or empty.
+	Section string
+	// Aside reports that the key changes nothing of the measurement, and so not the ID.
+	Aside bool
+	// Undivided reports that commas in a setting on the command line separate no values.
+	Undivided bool
+	// Preset reports that the key is shorthand for other keys.
+	Preset bool
+	// List reports that a list of numbers is one value.
+	List bool
+	// Optional reports that the default is the engine's own.
+	Optional bool
+	// Machine reports that the key may stand in a user's own file.
+	Machine bool
+	// Slot is the place of the value; -1 of keys that are no part of a point.
+	Slot int
+}
+
+// Values are the values of all keys of a point, by slot.
+type Values []grammar.Value
+
+// Get returns the key's value.
+func (f *Field) Get(v Values) grammar.Value { return v[f.Slot] }
+
+// Put sets the key's value.
+func (f *Field) Put(v Values, x grammar.Value) { v[f.Slot] = x }
+
+// Set is the grammar of a study.
+type Set struct {
+	// Backends are the names of the engines; the first is the default.
+	Backends []string
+	// Aliases are other words for engines.
+	Aliases map[string]string
+	// Fields are the keys of an experiment in the order of documentation. Those of no section
+	// have the first slots.
+	Fields []*Field
+	// Common is the number of slots of keys of no section.
+	Common int
+	// Spans are the slots of each engine's section.
+	Spans map[string]Span
+	// Batch is the field that holds the batch size of each engine.
+	Batch map[string]*Field
+	// Initial are the values of a study that says nothing.
+	Initial Values
+	// Backend and Model are the fields of these keys.
+	Backend, Model *Field
+	// ExecutionFields are the keys of the section execution.
+	ExecutionFields []*Field
+	// OwnKinds are the keys of a user's own file that no study has.
+	OwnKinds map[string]grammar.Kind
+	// Machine are the keys of a study that a user's own file and the environment may set.
+	Machine []string
+
+	byKey, execution map[string]*Field
+}
+
+// Span is a range of slots: From is the first, To follows the last.
+type Span struct{ From, To int }
+
+// Index prepares the look-up of keys; it is called once, when the table is complete.
+func (s *Set) Index() {
+	s.byKey, s.execution = map[string]*Field{}, map[string]*Field{}
+	for _, f := range s.Fields {
+		s.byKey[f.Key] = f
+	}
+	for _, f := range s.ExecutionFields {
+		s.execution[f.Key] = f
+	}
+	s.Backend, s.Model = s.byKey["backend"], s.byKey["model"]
+}
+
+// Lookup finds a key of an experiment.
+func (s *Set) Lookup(key string) (*Field, bool) {
+	f, ok := s.byKey[key]
+	return f, ok
+}
+
+// LookupExecution finds a key of the section execution.
+func (s *Set) LookupExecution(key string) (*Field, bool) {
+	f, ok := s.execution[key]
+	return f, ok
+}
+
+// Defaults returns the values of a study that says nothing, for the caller to change.
+func (s *Set) Defaults() Values { return slices.Clone(s.Initial) }
+
+// AllMachineKeys lists the keys that a user's own file and the environment may set.
+func (s *Set) AllMachineKeys() []string {
+	return append(slices.Sorted(maps.Keys(s.OwnKinds)), s.Machine...)
+}
+
+// Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
+func Variable(key string) string {
+	return "LLEM_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// ConfigVariable names the user's own file.
+const ConfigVariable = "LLEM_CONFIG"
+
+// MaxPoints bounds a study, the choices of an axis and the values of a range.
+const MaxPoints = 1_000_000
+
+// MaxListed is the most points that a list of a study's points names.
+const MaxListed = 100
+
+// Auto is how a study file leaves a value to the program.
+const Auto = "auto"
