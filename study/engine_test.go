@@ -48,9 +48,10 @@ func TestSameEngine(t *testing.T) {
 		"embedded, prompts":      {of(Embedded), of(Embedded, prompts), true},
 		"embedded, longer":       {of(Embedded), of(Embedded, longer), false},
 		"embedded, same length":  {of(Embedded), of(Embedded, shifted), true},
-		"embedded, batch":        {of(Embedded), of(Embedded, func(e *Experiment) { setKey(e, "batch_size", 8) }), false},
-		"server, sequences":      {of(VLLM), of(VLLM, func(e *Experiment) { setKey(e, "max_num_seqs", 8) }), false},
-		"fake, anything":         {of(Fake), of(Fake, longer, prompts), true},
+		"embedded, batch": {of(Embedded), of(Embedded, func(e *Experiment) { setKey(e, "batch_size", 8) }),
+			false},
+		"server, sequences": {of(VLLM), of(VLLM, func(e *Experiment) { setKey(e, "max_num_seqs", 8) }), false},
+		"fake, anything":    {of(Fake), of(Fake, longer, prompts), true},
 	} {
 		if got := SameEngine(descriptor(q.a.Backend), q.a, q.b); got != q.want {
 			t.Errorf("%s: %v, want %v", name, got, q.want)

@@ -185,47 +185,61 @@ func executionField(key, help string, k grammar.Kind, put func(*Execution, gramm
 // executionFields is the grammar of the execution section.
 func executionFields() []executionKey {
 	return []executionKey{
-		executionField("execution.profile", "stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 "+
-			"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until energy per "+
-			"output token is known to 2 %",
+		executionField("execution.profile",
+			"stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 "+
+				"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until "+
+				"energy per "+
+				"output token is known to 2 %",
 			grammar.Choice(Quick, Standard, Publication), func(x *Execution, v grammar.Value) { x.Profile = v.Text }),
 		executionField("execution.cycles", "how often every experiment runs", grammar.Integer(1, 1000),
 			func(x *Execution, v grammar.Value) { x.Cycles = int(v.Whole) }),
-		executionField("execution.order", "sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or "+
-			"latin_square",
+		executionField("execution.order",
+			"sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or "+
+				"latin_square",
 			grammar.Choice(Orders()...), func(x *Execution, v grammar.Value) { x.Order = v.Text }),
-		executionField("execution.seed", "seed of the order shuffle; if left out, it comes from the ids of the experiments",
+		executionField("execution.seed",
+			"seed of the order shuffle; if left out, it comes from the ids of the experiments",
 			grammar.Integer(0, 1<<53), func(x *Execution, v grammar.Value) { x.Seed = uint64(v.Whole) }),
-		executionField("execution.gap_seconds", "pause between runs: 0 is none, auto waits until the machine is as the first "+
-			"run found it", gapKind(), func(x *Execution, v grammar.Value) {
-			if v.Text == keys.Auto {
-				x.Gap = Gap{Mode: GapByCondition}
-			} else {
-				x.Gap = Gap{Mode: GapFixed, Seconds: v.Number}
-			}
-		}),
-		executionField("execution.restart", "when an engine is started anew: needed lets one engine serve runs in a row that differ "+
-			"in nothing but what it can change while its model stays loaded; always gives every run its own",
+		executionField("execution.gap_seconds",
+			"pause between runs: 0 is none, auto waits until the machine is as the first "+
+				"run found it", gapKind(), func(x *Execution, v grammar.Value) {
+				if v.Text == keys.Auto {
+					x.Gap = Gap{Mode: GapByCondition}
+				} else {
+					x.Gap = Gap{Mode: GapFixed, Seconds: v.Number}
+				}
+			}),
+		executionField("execution.restart",
+			"when an engine is started anew: needed lets one engine serve runs in a row that differ "+
+				"in nothing but what it can change while its model stays loaded; always gives every run its own",
 			grammar.Choice(RestartNeeded, RestartAlways), func(x *Execution, v grammar.Value) { x.Restart = v.Text }),
 		executionField("execution.until.metric", "the metric that decides whether there have been enough cycles",
 			grammar.Choice(Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }),
 		executionField("execution.until.relative_half_width",
 			"half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
 			grammar.Float(0.0001, 1), func(x *Execution, v grammar.Value) { x.Until.RelativeHalfWidth = v.Number }),
-		executionField("execution.until.max_cycles", "the most cycles; execution.cycles is the least", grammar.Integer(2, 1000),
+		executionField("execution.until.max_cycles", "the most cycles; execution.cycles is the least",
+			grammar.Integer(2, 1000),
 			func(x *Execution, v grammar.Value) { x.Until.MaxCycles = int(v.Whole) }),
 		executionField("execution.rest.degrees",
 			"a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; "+
-				"3 if nothing is given", grammar.Float(0.1, 50), func(x *Execution, v grammar.Value) { x.Rest.Degrees = v.Number }),
+				"3 if nothing is given", grammar.Float(0.1, 50), func(x *Execution,
+				v grammar.Value) {
+				x.Rest.Degrees = v.Number
+			}),
 		executionField("execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given",
 			grammar.Float(0.1, 100), func(x *Execution, v grammar.Value) { x.Rest.PowerPct = v.Number }),
-		executionField("execution.rest.at_most", "how long that is waited for; 3m if nothing is given", grammar.TimeSpan(),
+		executionField("execution.rest.at_most", "how long that is waited for; 3m if nothing is given",
+			grammar.TimeSpan(),
 			func(x *Execution, v grammar.Value) { x.Rest.AtMost = Duration(v.Whole) }),
 		executionField("execution.run_timeout", "time limit of one run", grammar.TimeSpan(),
 			func(x *Execution, v grammar.Value) { x.RunTimeout = Duration(v.Whole) }),
 		executionField("execution.study_timeout",
 			"time limit of the study over all its parts: the run in flight is ended, and made anew when the study is "+
-				"gone on with", grammar.TimeSpan(), func(x *Execution, v grammar.Value) { x.StudyTimeout = Duration(v.Whole) }),
+				"gone on with", grammar.TimeSpan(), func(x *Execution,
+				v grammar.Value) {
+				x.StudyTimeout = Duration(v.Whole)
+			}),
 		executionField("execution.max_failures",
 			"consecutive failures of one model on one backend after which their other runs are left out; 0 is never",
 			grammar.Integer(0, 1000), func(x *Execution, v grammar.Value) { x.MaxFailures = int(v.Whole) }),

@@ -31,7 +31,8 @@ func common(backends []string, sampling string) []commonKey {
 			func(s *Experiment) *string { return &s.DType }, dtypes...),
 		textField("workload.dataset", "builtin, synthetic or the path of a .jsonl or .json file",
 			"where prompts come from", func(s *Experiment) *string { return &s.Workload.Dataset }),
-		wholeField("workload.prompts", 1, 1e6, "number of prompts", func(s *Experiment) *int { return &s.Workload.Prompts }),
+		wholeField("workload.prompts", 1, 1e6, "number of prompts",
+			func(s *Experiment) *int { return &s.Workload.Prompts }),
 		wholeField("workload.input_tokens", 1, 1e7,
 			"length of a synthetic prompt, and the most of a prompt of a data set, in tokens",
 			func(s *Experiment) *int { return &s.Workload.InputTokens }),
@@ -125,7 +126,8 @@ func remoteField(key, help string, at func(*Experiment) *string) commonKey {
 
 func wholeField(key string, low, high int64, help string, at func(*Experiment) *int) commonKey {
 	return newField(key, help, grammar.Integer(low, high),
-		func(s *Experiment) grammar.Value { return grammar.Value{Whole: int64(*at(s)), Number: float64(*at(s))} }, func(s *Experiment,
+		func(s *Experiment) grammar.Value { return grammar.Value{Whole: int64(*at(s)), Number: float64(*at(s))} },
+		func(s *Experiment,
 			v grammar.Value) {
 			*at(s) = int(v.Whole)
 		})
@@ -133,14 +135,16 @@ func wholeField(key string, low, high int64, help string, at func(*Experiment) *
 
 func seedField(key, help string, at func(*Experiment) *uint64) commonKey {
 	return newField(key, help, grammar.Integer(0, math.MaxInt64),
-		func(s *Experiment) grammar.Value { return grammar.Value{Whole: int64(*at(s)), Number: float64(*at(s))} }, func(s *Experiment,
+		func(s *Experiment) grammar.Value { return grammar.Value{Whole: int64(*at(s)), Number: float64(*at(s))} },
+		func(s *Experiment,
 			v grammar.Value) {
 			*at(s) = uint64(v.Whole)
 		})
 }
 
 func numberField(key string, low, high float64, help string, at func(*Experiment) *float64) commonKey {
-	return newField(key, help, grammar.Float(low, high), func(s *Experiment) grammar.Value { return grammar.Value{Number: *at(s)} },
+	return newField(key, help, grammar.Float(low, high),
+		func(s *Experiment) grammar.Value { return grammar.Value{Number: *at(s)} },
 		func(s *Experiment, v grammar.Value) { *at(s) = v.Number })
 }
 

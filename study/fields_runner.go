@@ -53,7 +53,8 @@ func runnerFields(backends []string) []commonKey {
 		perBackendField(backends, "container.image", "an image, or BACKEND=IMAGE with commas between several",
 			"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` "+
 				"lists them)", func(s *Experiment) *string { return &s.Container.Image }),
-		perBackendField(backends, "container.program", "a program of the image, or BACKEND=PROGRAM with commas between several",
+		perBackendField(backends, "container.program",
+			"a program of the image, or BACKEND=PROGRAM with commas between several",
 			"the engine in the image; left out, llem, python3, vllm and so on",
 			func(s *Experiment) *string { return &s.Container.Program }),
 		aside(choiceField("container.client", "what starts containers; auto takes docker, else podman",
@@ -72,7 +73,8 @@ func perBackend(text string, backends []string) (map[string]string, error) {
 		}
 		switch _, twice := out[name]; {
 		case named && backends != nil && !slices.Contains(backends, name):
-			return nil, grammar.Hinted("backends are " + strings.Join(backends, ", "), "names %q, which is no backend", name)
+			return nil, grammar.Hinted("backends are "+strings.Join(backends, ", "), "names %q, which is no backend",
+				name)
 		case value == "":
 			return nil, errors.New("has an empty part")
 		case twice:

@@ -27,7 +27,7 @@ func anyValue(f *keys.Field, rng *rand.Rand) string {
 		return strconv.FormatFloat(f.Kind.Low+(min(f.Kind.High, 100)-f.Kind.Low)*float64(rng.IntN(5))/4, 'g', -1, 64)
 	case f.Undivided && f.Key != "energy.remote":
 		return []string{"'1'", "'1,2'", "'2,4,8'"}[rng.IntN(3)]
-	case f.Key == "pytorch.device":
+	case strings.HasSuffix(f.Key, ".device"):
 		return []string{"auto", "cpu", "cuda:1"}[rng.IntN(3)]
 	case f.Key == "llamacpp.n_gpu_layers":
 		return []string{"auto", "all", "12"}[rng.IntN(3)]

@@ -9,7 +9,8 @@ import (
 // remoteKind is a list of metrics pages. Its commas separate pages and not the values
 // of an axis.
 func remoteKind() grammar.Kind {
-	return grammar.Kind{Want: `a list of http://host:9400/metrics or name=URL#metric{label="value"}:W`, Basic: grammar.IsText,
+	return grammar.Kind{Want: `a list of http://host:9400/metrics or name=URL#metric{label="value"}:W`,
+		Basic:  grammar.IsText,
 		Schema: map[string]any{"type": "string", "minLength": 1}, Parse: func(s string) (grammar.Value, error) {
 			if _, err := prom.ParseTargets(s); err != nil {
 				return grammar.Value{}, err

@@ -65,7 +65,8 @@ func TestSettingsOverrideTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := Load(Options{Path: path, Settings: []Setting{
-		{Flag: "--set", Key: "embedded.batch_size", Value: "8"}, {Flag: "--set", Key: "workload.prompts", Value: "1..3"}, {Flag: "--cycles", Key: "execution.cycles", Value: "5"},
+		{Flag: "--set", Key: "embedded.batch_size", Value: "8"}, {Flag: "--set", Key: "workload.prompts",
+			Value: "1..3"}, {Flag: "--cycles", Key: "execution.cycles", Value: "5"},
 	}})
 	if err != nil {
 		t.Fatal(err)

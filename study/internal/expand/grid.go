@@ -30,7 +30,8 @@ type grid struct {
 
 // sweeps says whether there is anything beside explicit points.
 func (x *expansion) sweeps() bool {
-	return len(x.Points) == 0 || slices.ContainsFunc(x.Axes, func(a *source.Axis) bool { return !a.Command && !isBackend(a) })
+	return len(x.Points) == 0 ||
+		slices.ContainsFunc(x.Axes, func(a *source.Axis) bool { return !a.Command && !isBackend(a) })
 }
 
 func isBackend(a *source.Axis) bool { return a.Form == source.PlainAxis && a.Name == "backend" }

@@ -41,7 +41,8 @@ func (b *Source) userFile(path string, named bool) {
 	data, err := b.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && named:
-		b.Fail(&grammar.Error{Source: keys.ConfigVariable}, "make the file, or unset "+keys.ConfigVariable, "there is no file %s", path)
+		b.Fail(&grammar.Error{Source: keys.ConfigVariable}, "make the file, or unset "+keys.ConfigVariable,
+			"there is no file %s", path)
 		return
 	case errors.Is(err, fs.ErrNotExist):
 		return

@@ -149,7 +149,8 @@ func (r *reader) plain(f *keys.Field, k, n *yaml.Node) *Axis {
 }
 
 func plain(f *keys.Field, at, valueAt *grammar.Error, values []grammar.Value) *Axis {
-	a := &Axis{Form: PlainAxis, Name: f.Key, At: at, Keys: []AxisKey{{f, valueAt}}, Choices: make([][]Assign, len(values))}
+	a := &Axis{Form: PlainAxis, Name: f.Key, At: at, Keys: []AxisKey{{f, valueAt}},
+		Choices: make([][]Assign, len(values))}
 	flat := make([]Assign, len(values))
 	for i, v := range values {
 		flat[i] = Assign{f, v}
