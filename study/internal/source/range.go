@@ -75,28 +75,33 @@ func expandRange(text string) ([]string, error) {
 	if op == "+" {
 		places = max(places, decimals(by))
 	} else if decimals(by) > 0 {
-		return nil, grammar.Hinted("use a whole factor, or list the values", "the range %q has a factor with a fraction", text)
+		return nil, grammar.Hinted("use a whole factor, or list the values",
+			"the range %q has a factor with a fraction", text)
 	}
 	low, err1 := scaled(m[1], places)
 	high, err2 := scaled(m[2], places)
 	step, err3 := scaled(by, map[string]int{"+": places, "*": 0}[op])
 	for _, err := range []error{err1, err2, err3} {
 		if errors.Is(err, grammar.ErrLeadingZero) {
-			return nil, grammar.Hinted("write it without the leading zero", "the range %q has a number with a leading zero", text)
+			return nil, grammar.Hinted("write it without the leading zero",
+				"the range %q has a number with a leading zero", text)
 		} else if err != nil {
 			return nil, fmt.Errorf("the range %q has a number that is too large", text)
 		}
 	}
 	switch {
 	case low > high:
-		return nil, grammar.Hinted(fmt.Sprintf("write %s..%s", m[2], m[1]), "the range %q runs downwards and is empty", text)
+		return nil, grammar.Hinted(fmt.Sprintf("write %s..%s", m[2], m[1]),
+			"the range %q runs downwards and is empty", text)
 	case op == "*" && (step < 2 || low < 1), op == "+" && step < 1:
-		return nil, grammar.Hinted("use a factor of 2 or more from a number above 0, or a step above 0", "the range %q never ends", text)
+		return nil, grammar.Hinted("use a factor of 2 or more from a number above 0, or a step above 0",
+			"the range %q never ends", text)
 	}
 	var out []string
 	for n := low; n <= high; {
 		if len(out) == keys.MaxPoints {
-			return nil, grammar.Hinted("use a larger step", "the range %q has more than %d values", text, keys.MaxPoints)
+			return nil, grammar.Hinted("use a larger step", "the range %q has more than %d values", text,
+				keys.MaxPoints)
 		}
 		out = append(out, unscaled(n, places))
 		next := n + step
