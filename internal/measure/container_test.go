@@ -34,7 +34,8 @@ func TestGPUsOfContainer(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, gpusFor(engines.Find(nil, test.e.Backend), test.e.Section, test.measured, test.driver)); diff != "" {
+			got := gpusFor(engines.Find(nil, test.e.Backend), test.e.Section, test.measured, test.driver)
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("GPUs (-want +got):\n%s", diff)
 			}
 		})
