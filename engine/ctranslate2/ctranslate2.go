@@ -36,7 +36,7 @@ import (
 )
 
 // Name of the backend in study files.
-const Name = "ctranslate2"
+const name = "ctranslate2"
 
 // scripts is the worker.
 //
@@ -44,7 +44,7 @@ const Name = "ctranslate2"
 var scripts embed.FS
 
 // Backend runs models with CTranslate2.
-type Backend struct {
+type launcher struct {
 	// Python is the interpreter to use, a path or a name in PATH; empty takes that of the
 	// virtual environment, or of PATH.
 	Python string
@@ -53,10 +53,10 @@ type Backend struct {
 }
 
 // Name implements backend.Backend.
-func (Backend) Name() string { return Name }
+func (launcher) Name() string { return name }
 
 // Probe implements backend.Backend: it starts the worker, which imports ctranslate2.
-func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+func (b launcher) Probe(ctx context.Context) (backend.Info, error) {
 	python, err := b.interpreter(ctx)
 	if err != nil {
 		return backend.Info{}, err
@@ -69,7 +69,7 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 }
 
 // Start implements backend.Backend. spec.Options is the study's ctranslate2 section.
-func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+func (b launcher) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
 	w, err := b.worker()
 	if err != nil {
 		return nil, err
@@ -78,15 +78,15 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 }
 
 // worker is given the folder of converted models.
-func (b Backend) worker() (pyworker.Worker, error) {
+func (b launcher) worker() (pyworker.Worker, error) {
 	cache, err := model.DefaultCacheDir()
 	if err != nil {
 		return pyworker.Worker{}, err
 	}
-	return pyworker.Worker{Name: Name, Scripts: scripts, Limits: b.Limits,
-		Env: []string{"LLEM_CTRANSLATE2_CACHE=" + filepath.Join(cache, Name)}}, nil
+	return pyworker.Worker{Name: name, Scripts: scripts, Limits: b.Limits,
+		Env: []string{"LLEM_CTRANSLATE2_CACHE=" + filepath.Join(cache, name)}}, nil
 }
 
-func (b Backend) interpreter(ctx context.Context) (string, error) {
+func (b launcher) interpreter(ctx context.Context) (string, error) {
 	return pyworker.Interpreter{Python: b.Python, Needs: "ctranslate2 and tokenizers"}.Find(ctx)
 }

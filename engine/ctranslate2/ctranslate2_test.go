@@ -43,12 +43,12 @@ func spec(t *testing.T, name string) backend.Spec {
 		Options: json.RawMessage(`{"device":"cpu","intra_threads":1}`)}
 }
 
-func conforms(t *testing.T, b Backend) {
+func conforms(t *testing.T, b launcher) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	s := spec(t, "tiny-llama")
 	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: s, Tokens: model.ByteTokenizer{}.Encode,
-		Noisy: Backend{Python: noisy(t, b.Python)}})
+		Noisy: launcher{Python: noisy(t, b.Python)}})
 	if left, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
 	}
@@ -80,12 +80,12 @@ threading.Thread(target=chatter, daemon=True).start()
 }
 
 // TestConformance runs the suite against CTranslate2 itself.
-func TestConformance(t *testing.T) { conforms(t, Backend{Python: testPython(t)}) }
+func TestConformance(t *testing.T) { conforms(t, launcher{Python: testPython(t)}) }
 
 // anyPython is an interpreter that needs no package: it finds the fakes in testdata.
 func anyPython(t *testing.T) string {
 	t.Helper()
-	python, err := Backend{}.interpreter(t.Context())
+	python, err := launcher{}.interpreter(t.Context())
 	if err != nil {
 		t.Skip(err)
 	}
@@ -99,7 +99,7 @@ func anyPython(t *testing.T) string {
 }
 
 // TestFake runs the suite where CTranslate2 is not installed.
-func TestFake(t *testing.T) { conforms(t, Backend{Python: anyPython(t)}) }
+func TestFake(t *testing.T) { conforms(t, launcher{Python: anyPython(t)}) }
 
 // TestScripts runs the worker's own tests, on the fake and on CTranslate2 itself.
 func TestScripts(t *testing.T) {
@@ -116,7 +116,7 @@ func TestScripts(t *testing.T) {
 // TestMissing: an interpreter without the package.
 func TestMissing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	python, err := Backend{}.interpreter(t.Context())
+	python, err := launcher{}.interpreter(t.Context())
 	if err != nil {
 		t.Skip(err)
 	}
@@ -124,7 +124,7 @@ func TestMissing(t *testing.T) {
 	if err := os.WriteFile(bare, []byte("#!/bin/sh\nexec '"+python+"' -S -I \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Backend{Python: bare}.Probe(t.Context())
+	_, err = launcher{Python: bare}.Probe(t.Context())
 	if class(t, err) != note.ClassNotInstalled || !strings.Contains(err.Error(), "cannot import ctranslate2") {
 		t.Errorf("Probe() = %v", err)
 	}
@@ -171,7 +171,7 @@ func class(t *testing.T, err error) note.Class {
 
 // TestShapes: random models of each architecture that can be built, and those that cannot.
 func TestShapes(t *testing.T) {
-	b := Backend{Python: testPython(t)}
+	b := launcher{Python: testPython(t)}
 	for name, want := range map[string]note.Class{"tiny-llama": "", "tiny-qwen2": "", "smollm2-135m": "",
 		"tiny-gemma3": note.ClassUnsupportedModel, "tiny-qwen3": note.ClassUnsupportedModel} {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +212,7 @@ func TestShapes(t *testing.T) {
 // TestFolder: a folder with weights is converted once, gives the tokens that transformers
 // gives, and what the converter does not know is refused.
 func TestFolder(t *testing.T) {
-	b := Backend{Python: testPython(t)}
+	b := launcher{Python: testPython(t)}
 	t.Setenv("LLEM_CACHE", t.TempDir())
 	s := spec(t, "tiny-llama")
 	// Two prompts of unequal length in one batch, and what the library's own loop gives for each.
@@ -244,7 +244,7 @@ for prompt in ([65, 66, 67, 68, 69, 70, 71], [80, 81, 82]):
 	s.Synthetic, s.MaxContext, s.BatchSize = false, 64, 2
 	work := backend.Workload{OutputTokens: 6, Requests: []backend.Prompt{
 		{ID: 1, Tokens: []int32{65, 66, 67, 68, 69, 70, 71}}, {ID: 2, Tokens: []int32{80, 81, 82}}}}
-	cache := filepath.Join(os.Getenv("LLEM_CACHE"), Name)
+	cache := filepath.Join(os.Getenv("LLEM_CACHE"), name)
 	var first []os.DirEntry
 	for range 2 {
 		session, err := b.Start(t.Context(), s)
@@ -279,7 +279,7 @@ for prompt in ([65, 66, 67, 68, 69, 70, 71], [80, 81, 82]):
 
 // TestRefused: what cannot be had is refused before anything is loaded.
 func TestRefused(t *testing.T) {
-	b := Backend{Python: testPython(t)}
+	b := launcher{Python: testPython(t)}
 	for name, q := range map[string]struct {
 		change func(*backend.Spec)
 		want   note.Class
@@ -305,7 +305,7 @@ func TestRefused(t *testing.T) {
 
 // TestInt8: the weights are quantised when they are read, and the engine says so.
 func TestInt8(t *testing.T) {
-	b := Backend{Python: testPython(t)}
+	b := launcher{Python: testPython(t)}
 	s := spec(t, "tiny-llama")
 	s.MaxContext, s.Options = 64, []byte(`{"device":"cpu","intra_threads":1,"compute_type":"int8"}`)
 	session, err := b.Start(t.Context(), s)

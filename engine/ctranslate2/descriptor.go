@@ -10,79 +10,79 @@ import (
 // variable names the interpreter of this engine alone.
 const variable = "LLEM_PYTHON_CTRANSLATE2"
 
-// Section holds the settings of CTranslate2 in a study.
-type Section struct {
-	// BatchSize is the number of sequences that are processed together.
-	BatchSize int
-	// Device is auto (CUDA where there is a GPU), cuda, cuda:N or cpu.
-	Device string
-	// ComputeType is what the engine computes in; "" is the dtype of the experiment.
-	ComputeType string
-	// IntraThreads is the number of threads; 0 leaves it to llem.
-	IntraThreads int
-	// FlashAttention uses the kernels of FlashAttention 2.
-	FlashAttention engine.Toggle
+// settings holds the settings of CTranslate2 in a study.
+type settings struct {
+	// batchSize is the number of sequences that are processed together.
+	batchSize int
+	// device is auto (CUDA where there is a GPU), cuda, cuda:N or cpu.
+	device string
+	// computeType is what the engine computes in; "" is the dtype of the experiment.
+	computeType string
+	// intraThreads is the number of threads; 0 leaves it to llem.
+	intraThreads int
+	// flashAttention uses the kernels of flashAttention 2.
+	flashAttention engine.Toggle
 }
 
 // Fields implements engine.Section.
-func (s *Section) Fields() []engine.Field {
+func (s *settings) Fields() []engine.Field {
 	return append([]engine.Field{
-		engine.Whole(&s.BatchSize, "batch_size", 1, engine.ManySequences, "sequences processed together"),
-		engine.Pattern(&s.Device, "device", "auto, cpu, cuda or cuda:N", `^(auto|cpu|cuda(:(0|[1-9][0-9]{0,8}))?)$`,
+		engine.Whole(&s.batchSize, "batch_size", 1, engine.ManySequences, "sequences processed together"),
+		engine.Pattern(&s.device, "device", "auto, cpu, cuda or cuda:N", `^(auto|cpu|cuda(:(0|[1-9][0-9]{0,8}))?)$`,
 			"auto takes CUDA where there is a GPU", "auto", "cpu", "cuda"),
-		engine.Whole(&s.IntraThreads, "intra_threads", 0, 4096, "threads of a batch; 0 is one per physical core"),
+		engine.Whole(&s.intraThreads, "intra_threads", 0, 4096, "threads of a batch; 0 is one per physical core"),
 	}, engine.Optional(
-		engine.Choice(&s.ComputeType, "compute_type", "what products are computed in; left out, the dtype",
+		engine.Choice(&s.computeType, "compute_type", "what products are computed in; left out, the dtype",
 			"float32", "float16", "bfloat16", "int8", "int8_float32", "int8_float16", "int8_bfloat16"),
-		engine.Switch(&s.FlashAttention, "flash_attention", "attention by the kernels of FlashAttention 2, on a GPU"),
+		engine.Switch(&s.flashAttention, "flash_attention", "attention by the kernels of FlashAttention 2, on a GPU"),
 	)...)
 }
 
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "CTranslate2", Summary: "a C++ engine in a Python worker",
-		Section:  func() engine.Section { return &Section{BatchSize: 1, Device: "auto"} },
+		Name: name, Title: "CTranslate2", Summary: "a C++ engine in a Python worker",
+		Section:  func() engine.Section { return &settings{batchSize: 1, device: "auto"} },
 		Conflict: conflict,
 		Forget: func(s engine.Section) bool {
-			s.(*Section).BatchSize = 0
+			s.(*settings).batchSize = 0
 			return true
 		},
 		Settle: settle,
 		Greedy: true,
-		GPU:    func(s engine.Section) bool { return s.(*Section).Device != "cpu" },
+		GPU:    func(s engine.Section) bool { return s.(*settings).device != "cpu" },
 		Demands: func(s engine.Section) bool {
-			device := s.(*Section).Device
+			device := s.(*settings).device
 			return device != "auto" && device != "cpu"
 		},
 		Program:  "python3",
 		Install:  "python3 -m venv ct2 && ct2/bin/pip install ctranslate2 tokenizers; then --python ct2/bin/python",
 		Variable: variable, Packages: []string{"ctranslate2"},
-		New: func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+		New: func(e engine.Env) backend.Backend { return launcher{Python: e.Own(variable)} },
 	}
 }
 
 // settle fills in the batch size and, where the study leaves them open, the threads.
 func settle(section engine.Section, batch, threads int) {
-	s := section.(*Section)
-	s.BatchSize = batch
-	if s.IntraThreads == 0 {
-		s.IntraThreads = threads
+	s := section.(*settings)
+	s.batchSize = batch
+	if s.intraThreads == 0 {
+		s.intraThreads = threads
 	}
 }
 
 func conflict(section engine.Section, j engine.Job) *engine.Conflict {
-	s := section.(*Section)
+	s := section.(*settings)
 	switch {
-	case s.FlashAttention == engine.On && s.Device == "cpu":
+	case s.flashAttention == engine.On && s.device == "cpu":
 		return engine.Conflictf("ctranslate2.flash_attention", "leave it out, or use a GPU",
 			"ctranslate2.flash_attention needs a GPU, but ctranslate2.device is cpu")
-	case s.Device == "cpu" && s.ComputeType == "" && (j.DType == "float16" || j.DType == "bfloat16"):
+	case s.device == "cpu" && s.computeType == "" && (j.DType == "float16" || j.DType == "bfloat16"):
 		return engine.Conflictf("dtype", "use dtype: float32, or ctranslate2.compute_type: int8",
 			"dtype is %s, but CTranslate2 does not compute in it on a CPU", j.DType)
-	case s.Device == "cpu" && strings.HasSuffix(s.ComputeType, "float16"):
+	case s.device == "cpu" && strings.HasSuffix(s.computeType, "float16"):
 		return engine.Conflictf("ctranslate2.compute_type", "use float32 or int8_float32 on a CPU",
-			"ctranslate2.compute_type %s needs a GPU, but ctranslate2.device is cpu", s.ComputeType)
+			"ctranslate2.compute_type %s needs a GPU, but ctranslate2.device is cpu", s.computeType)
 	}
 	return nil
 }

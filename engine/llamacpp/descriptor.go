@@ -22,20 +22,20 @@ var cacheTypes = []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl"
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: Name, Title: "llama.cpp", Aliases: []string{"llama_cpp", "llama.cpp"},
-		Section: func() engine.Section { return new(Section) },
+		Section: func() engine.Section { return new(settings) },
 		Serves:  func(engine.Section) bool { return true },
 		GGUF:    true, Sequences: slots,
 		Estimate: estimate,
-		GPU:      func(s engine.Section) bool { return s.(*Section).GPULayers != "0" },
+		GPU:      func(s engine.Section) bool { return s.(*settings).gpuLayers != "0" },
 		Image:    "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: "llama-server",
 		Install: install, Variable: variable,
-		New: func(e engine.Env) backend.Backend { return New(e.Get(variable)) },
+		New: func(e engine.Env) backend.Backend { return newBackend(e.Get(variable)) },
 	}
 }
 
 func estimate(section engine.Section) engine.Estimate {
-	s := section.(*Section)
+	s := section.(*settings)
 	// Keys and values may differ; an element costs the mean of both.
-	k, v := cmp.Or(engine.CacheBits(s.CacheTypeK), 16), cmp.Or(engine.CacheBits(s.CacheTypeV), 16)
-	return engine.Estimate{CacheBits: (k + v) / 2, CacheTokens: s.ContextSize, Chunk: s.UBatchTokens}
+	k, v := cmp.Or(engine.CacheBits(s.cacheTypeK), 16), cmp.Or(engine.CacheBits(s.cacheTypeV), 16)
+	return engine.Estimate{CacheBits: (k + v) / 2, CacheTokens: s.contextSize, Chunk: s.ubatchTokens}
 }

@@ -34,8 +34,8 @@ import (
 // Name of the backend in study files.
 const Name = "llamacpp"
 
-// New returns the backend. program is the path of llama-server; empty takes that of PATH.
-func New(program string) server.Backend {
+// newBackend returns the backend. program is the path of llama-server; empty takes that of PATH.
+func newBackend(program string) server.Backend {
 	return server.Backend{Program: program, Product: server.Product{
 		Name: Name, Title: "llama.cpp", Program: "llama-server", Install: install, Info: ask,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {

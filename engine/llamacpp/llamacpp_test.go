@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 // stub is the backend with a stub in place of llama-server.
-func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(New(""), s) }
+func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 // spec is a random model of a shape.
 func spec(t *testing.T, shape string) backend.Spec {
@@ -50,7 +50,7 @@ func TestRealServer(t *testing.T) {
 	}
 	s := spec(t, "tiny-llama")
 	s.Options = []byte(`{"threads":1}`)
-	b := New(program)
+	b := newBackend(program)
 	b.Options = server.Options{StartTimeout: time.Minute, StallTimeout: time.Minute, StopTimeout: 5 * time.Second}
 	backendtest.Run(t, backendtest.Suite{Backend: b, Spec: s, Tokens: model.ByteTokenizer{}.Encode})
 }
@@ -67,7 +67,7 @@ func TestRealModels(t *testing.T) {
 		t.Run(shape, func(t *testing.T) {
 			s := spec(t, shape)
 			s.BatchSize, s.MaxContext, s.Options = 2, 128, []byte(`{"threads":1}`)
-			b := New(program)
+			b := newBackend(program)
 			b.Options.StartTimeout = time.Minute
 			session, err := b.Start(t.Context(), s)
 			if err != nil {

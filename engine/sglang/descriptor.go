@@ -15,28 +15,28 @@ const (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: Name, Title: "SGLang",
-		Section:  func() engine.Section { return new(Section) },
+		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "lmsysorg/sglang", Program: "python3",
 		Install: install, Variable: variable, Packages: []string{"sglang", "torch"},
-		New: func(e engine.Env) backend.Backend { return New(e.Own(variable)) },
+		New: func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
 func conflict(section engine.Section, j engine.Job) *engine.Conflict {
-	s := section.(*Section)
-	if s.SpeculativeAlgorithm == "" && (s.SpeculativeDraftModel != "" || s.SpeculativeSteps > 0 ||
-		s.SpeculativeEagleTopK > 0 || s.SpeculativeDraftTokens > 0) {
+	s := section.(*settings)
+	if s.speculativeAlgorithm == "" && (s.speculativeDraftModel != "" || s.speculativeSteps > 0 ||
+		s.speculativeEagleTopK > 0 || s.speculativeDraftTokens > 0) {
 		return engine.Idle("sglang.speculative_num_steps", "sglang.speculative_algorithm", "another key of speculation")
 	}
-	return engine.TooShort("sglang.context_length", s.ContextLength, j)
+	return engine.TooShort("sglang.context_length", s.contextLength, j)
 }
 
 func estimate(section engine.Section) engine.Estimate {
-	s := section.(*Section)
-	return engine.Estimate{Quantization: s.Quantization, CacheType: s.KVCacheDType,
-		CacheBits: engine.CacheBits(s.KVCacheDType), Parallel: s.TensorParallelSize, Stages: s.PipelineParallelSize,
-		Copies: s.DataParallelSize, Pool: s.MemFractionStatic, Chunk: s.ChunkedPrefillSize}
+	s := section.(*settings)
+	return engine.Estimate{Quantization: s.quantization, CacheType: s.kvCacheDType,
+		CacheBits: engine.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
+		Copies: s.dataParallelSize, Pool: s.memFractionStatic, Chunk: s.chunkedPrefillSize}
 }

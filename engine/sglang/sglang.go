@@ -28,9 +28,9 @@ import (
 // Name of the backend in study files.
 const Name = "sglang"
 
-// New returns the backend. python is an interpreter that has SGLang; empty takes that of the
+// newBackend returns the backend. python is an interpreter that has SGLang; empty takes that of the
 // virtual environment, or of PATH.
-func New(python string) server.Backend {
+func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
 		Name: Name, Title: "SGLang", Module: "sglang.launch_server", Package: "sglang", Install: install,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {

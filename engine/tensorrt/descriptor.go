@@ -16,33 +16,33 @@ const (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: Name, Title: "TensorRT-LLM", Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
-		Section:  func() engine.Section { return new(Section) },
+		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
 		Program:  "trtllm-serve",
 		Install:  install, Variable: variable, Packages: []string{"tensorrt_llm", "torch"},
-		New: func(e engine.Env) backend.Backend { return New(e.Own(variable)) },
+		New: func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
 func conflict(section engine.Section, j engine.Job) *engine.Conflict {
-	s := section.(*Section)
+	s := section.(*settings)
 	switch {
-	case s.SpeculativeDecodingType == "" && (s.SpeculativeModel != "" || s.SpeculativeMaxDraftLen > 0):
+	case s.speculativeDecodingType == "" && (s.speculativeModel != "" || s.speculativeMaxDraftLen > 0):
 		return engine.Idle("tensorrt.speculative_max_draft_len", "tensorrt.speculative_decoding_type",
 			"speculative_model or speculative_max_draft_len")
-	case s.CUDAGraphBatchSizes != "" && s.CUDAGraphMaxBatchSize > 0:
+	case s.cudaGraphBatchSizes != "" && s.cudaGraphMaxBatchSize > 0:
 		return engine.Conflictf("tensorrt.cuda_graph_batch_sizes", "give one of them",
 			"tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose what is captured")
 	}
-	return engine.TooShort("tensorrt.max_seq_len", s.MaxSeqLen, j)
+	return engine.TooShort("tensorrt.max_seq_len", s.maxSeqLen, j)
 }
 
 func estimate(section engine.Section) engine.Estimate {
-	s := section.(*Section)
-	return engine.Estimate{CacheType: s.KVCacheDType, CacheBits: engine.CacheBits(s.KVCacheDType),
-		Parallel: s.TensorParallelSize, Stages: s.PipelineParallelSize, Pool: s.FreeGPUMemoryFraction,
-		Chunk: s.MaxNumTokens}
+	s := section.(*settings)
+	return engine.Estimate{CacheType: s.kvCacheDType, CacheBits: engine.CacheBits(s.kvCacheDType),
+		Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize, Pool: s.freeGPUMemoryFraction,
+		Chunk: s.maxNumTokens}
 }

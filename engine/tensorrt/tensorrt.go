@@ -30,9 +30,9 @@ import (
 // Name of the backend in study files.
 const Name = "tensorrt"
 
-// New returns the backend. python is an interpreter that has TensorRT-LLM; empty takes the
+// newBackend returns the backend. python is an interpreter that has TensorRT-LLM; empty takes the
 // trtllm-serve of PATH.
-func New(python string) server.Backend {
+func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
 		Name: Name, Title: "TensorRT-LLM", Program: "trtllm-serve", Package: "tensorrt_llm", Install: install,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {

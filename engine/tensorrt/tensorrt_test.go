@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 // stub is the backend with a stub in place of TensorRT-LLM's program.
-func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(New(""), s) }
+func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 func TestConformance(t *testing.T) {
 	enginetest.Conformance(t, Name, stub, servertest.Spec(t), nil)

@@ -79,7 +79,7 @@ func TestOfflineContainer(t *testing.T) {
 			s.MaxContext, s.Options = 64, []byte(`{"mode":"offline"}`)
 			var state string
 			state, s.Container = servertest.Docker(t, test.program(t, python))
-			session, err := New("/absent").Start(t.Context(), s)
+			session, err := newBackend("/absent").Start(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,33 +15,33 @@ const (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: Name, Title: "vLLM",
-		Section:  func() engine.Section { return new(Section) },
+		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,
-		Serves:   func(s engine.Section) bool { return s.(*Section).Mode != Offline },
+		Serves:   func(s engine.Section) bool { return s.(*settings).mode != offlineMode },
 		Image:    "vllm/vllm-openai", Program: "vllm",
 		Install: install, Variable: variable, Packages: []string{"vllm", "torch"},
-		New: func(e engine.Env) backend.Backend { return New(e.Own(variable)) },
+		New: func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
 func conflict(section engine.Section, j engine.Job) *engine.Conflict {
-	s := section.(*Section)
+	s := section.(*settings)
 	switch {
-	case s.GPUMemoryUtilization > 0 && s.KVCacheMemoryBytes > 0:
+	case s.gpuMemoryUtilization > 0 && s.kvCacheMemoryBytes > 0:
 		return engine.Conflictf("vllm.gpu_memory_utilization", "give one of them",
 			"vllm.gpu_memory_utilization and vllm.kv_cache_memory_bytes both size the KV cache")
-	case s.SpeculativeMethod == "" && (s.SpeculativeModel != "" || s.SpeculativeTokens > 0):
+	case s.speculativeMethod == "" && (s.speculativeModel != "" || s.speculativeTokens > 0):
 		return engine.Idle("vllm.num_speculative_tokens", "vllm.speculative_method",
 			"speculative_model or num_speculative_tokens")
 	}
-	return engine.TooShort("vllm.max_model_len", s.MaxModelLen, j)
+	return engine.TooShort("vllm.max_model_len", s.maxModelLen, j)
 }
 
 func estimate(section engine.Section) engine.Estimate {
-	s := section.(*Section)
-	return engine.Estimate{Quantization: s.Quantization, CacheType: s.KVCacheDType,
-		CacheBits: engine.CacheBits(s.KVCacheDType), Parallel: s.TensorParallelSize, Stages: s.PipelineParallelSize,
-		Copies: s.DataParallelSize, Pool: s.GPUMemoryUtilization, PoolCache: int64(s.KVCacheMemoryBytes),
-		Chunk: s.MaxNumBatchedTokens}
+	s := section.(*settings)
+	return engine.Estimate{Quantization: s.quantization, CacheType: s.kvCacheDType,
+		CacheBits: engine.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
+		Copies: s.dataParallelSize, Pool: s.gpuMemoryUtilization, PoolCache: int64(s.kvCacheMemoryBytes),
+		Chunk: s.maxNumBatchedTokens}
 }

@@ -16,11 +16,11 @@ import (
 )
 
 // modes are the two ways of running vLLM.
-var modes = []string{Offline, "serve"}
+var modes = []string{offlineMode, "serve"}
 
 // itself is vLLM: LLEM_TEST_VLLM names an interpreter that has it. On a processor
 // each start takes a minute or more.
-func itself(t *testing.T) Backend {
+func itself(t *testing.T) launcher {
 	python := os.Getenv("LLEM_TEST_VLLM")
 	if python == "" {
 		t.Skip("NOT RUN AGAINST VLLM: LLEM_TEST_VLLM names no interpreter that has it")
@@ -29,7 +29,7 @@ func itself(t *testing.T) Backend {
 		"OMP_NUM_THREADS": "1"} {
 		t.Setenv(key, value)
 	}
-	b := New(python)
+	b := newBackend(python)
 	b.Options = server.Options{StartTimeout: 10 * time.Minute, StallTimeout: 5 * time.Minute,
 		StopTimeout: 20 * time.Second}
 	return b
@@ -103,7 +103,7 @@ func TestRealModesDoTheSame(t *testing.T) {
 		}
 	}
 	for i, got := range logs["serve"].Requests {
-		want := logs[Offline].Requests[i]
+		want := logs[offlineMode].Requests[i]
 		if !slices.Equal(got.Output, want.Output) || got.PromptComputed != want.PromptComputed ||
 			got.FinishReason != want.FinishReason {
 			t.Errorf("request %d: %v (%d computed, %s) and %v (%d, %s)", i,

@@ -25,13 +25,13 @@ import (
 // Name of the backend in study files.
 const Name = "vllm"
 
-// Backend starts vLLM: its server, or the worker of mode offline.
-type Backend struct{ server.Backend }
+// launcher starts vLLM: its server, or the worker of mode offline.
+type launcher struct{ server.Backend }
 
-// New returns the backend. python is an interpreter that has vLLM; empty takes the `vllm`
+// newBackend returns the backend. python is an interpreter that has vLLM; empty takes the `vllm`
 // of PATH.
-func New(python string) Backend {
-	return Backend{server.Backend{Python: python, Product: server.Product{
+func newBackend(python string) launcher {
+	return launcher{server.Backend{Python: python, Product: server.Product{
 		Name: Name, Title: "vLLM", Program: "vllm", Package: "vllm", Install: install, Device: device,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
@@ -48,7 +48,7 @@ func device(version string) string {
 }
 
 // Start implements backend.Backend.
-func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+func (b launcher) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
 	if offline(spec) {
 		return b.startOffline(ctx, spec)
 	}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // stub is the backend with a stub in place of vLLM's program.
 func stub(s servertest.Stubbed) backend.Backend {
-	b := New("")
+	b := newBackend("")
 	b.Backend = enginetest.Stub(b.Backend, s)
 	return b
 }

@@ -7,14 +7,13 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/engine/pytorch"
 	"github.com/llenergymeasure/llem/study"
 )
 
 func TestGPUsOfContainer(t *testing.T) {
 	torch := func(device string) study.Experiment {
-		return study.Experiment{Backend: "pytorch", Section: engine.Encode(&pytorch.Section{BatchSize: 1,
-			AttnImplementation: "sdpa", Device: device})}
+		return study.Experiment{Backend: "pytorch", Section: engine.JSON(
+			`{"batch_size":1,"attn_implementation":"sdpa","device":"` + device + `"}`)}
 	}
 	two := []string{"GPU-a", "GPU-b"}
 	tests := []struct {
