@@ -222,7 +222,7 @@ func (c *Container) refused(client string, err error) error {
 }
 
 // ownImages are those that docker/ builds.
-var ownImages = map[string]bool{"llem-embedded": true, "llem-pytorch": true}
+var ownImages = map[string]bool{"llem-ctranslate2": true, "llem-embedded": true, "llem-pytorch": true}
 
 // GetImage is the command that puts an image on this machine.
 func GetImage(client, image string) string {

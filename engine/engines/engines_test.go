@@ -1,8 +1,12 @@
 package engines
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 )
 
@@ -19,6 +23,22 @@ func TestDescriptors(t *testing.T) {
 		seen[d.Name] = true
 		if got := d.New(engine.Env{}).Name(); got != d.Name {
 			t.Errorf("the backend of %s calls itself %s", d.Name, got)
+		}
+	}
+}
+
+// TestImages: an engine without an image of its makers has one that docker/ builds.
+func TestImages(t *testing.T) {
+	for _, d := range All() {
+		if d.Image != "" || d.Simulated {
+			continue
+		}
+		file := filepath.Join("..", "..", "docker", d.Name+".Dockerfile")
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+		if got := backend.GetImage("docker", "llem-"+d.Name); !strings.HasPrefix(got, "docker build ") {
+			t.Errorf("the image of %s is got by %q, but docker/ builds it", d.Name, got)
 		}
 	}
 }
