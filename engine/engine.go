@@ -132,6 +132,7 @@ type Estimate struct {
 	// CacheType is the type of the key/value cache; CacheBits the size of an element, 0
 	// leaves it to the model.
 	CacheType string
+	// CacheBits is the size of a value in the KV cache, in bits.
 	CacheBits float64
 	// CacheTokens is the room of a cache without pages; 0 is what is needed.
 	CacheTokens int

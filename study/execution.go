@@ -34,7 +34,8 @@ type Execution struct {
 	Until Until `json:"until,omitzero"`
 	// RunTimeout bounds one run, and StudyTimeout the study, over all parts of one that is
 	// gone on with: when it is over, the run in flight is ended and no other started.
-	RunTimeout   Duration `json:"run_timeout,omitempty"`
+	RunTimeout Duration `json:"run_timeout,omitempty"`
+	// StudyTimeout bounds the whole study.
 	StudyTimeout Duration `json:"study_timeout,omitempty"`
 	// MaxFailures consecutive failures of one model on one backend end the runs of both
 	// together; 0 never does.
@@ -43,6 +44,7 @@ type Execution struct {
 
 // Gap is the pause between two runs.
 type Gap struct {
+	// Mode is what ends the pause.
 	Mode GapMode
 	// Seconds of a fixed gap; 0 is no gap.
 	Seconds float64
@@ -51,9 +53,13 @@ type Gap struct {
 // Rest is how near to the state in which the first run found it a machine must come back,
 // and how long that is waited for. A machine that is warm anyway needs more.
 type Rest struct {
-	Degrees  float64  `json:"degrees,omitempty"`
-	PowerPct float64  `json:"power_pct,omitempty"`
-	AtMost   Duration `json:"at_most,omitempty"`
+	// Degrees is how much warmer than before the first run a device may be, in degrees
+	// Celsius.
+	Degrees float64 `json:"degrees,omitempty"`
+	// PowerPct is how much more it may draw, in percent.
+	PowerPct float64 `json:"power_pct,omitempty"`
+	// AtMost bounds the pause.
+	AtMost Duration `json:"at_most,omitempty"`
 }
 
 // DefaultRest is what an H100 and an H200 reach within some seconds.
@@ -96,9 +102,11 @@ func (g Gap) MarshalJSON() ([]byte, error) {
 // is the least number of cycles. MaxCycles is 0 where there is no such goal.
 type Until struct {
 	// Metric is one of [Metrics].
-	Metric            string  `json:"metric,omitempty"`
+	Metric string `json:"metric,omitempty"`
+	// RelativeHalfWidth is half the width of the 95 % interval, relative to the mean.
 	RelativeHalfWidth float64 `json:"relative_half_width,omitempty"`
-	MaxCycles         int     `json:"max_cycles,omitempty"`
+	// MaxCycles is the most cycles that are made.
+	MaxCycles int `json:"max_cycles,omitempty"`
 }
 
 // defaultUntil completes a goal that is given in part, and is that of the profile

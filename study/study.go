@@ -15,17 +15,22 @@ import (
 
 // Study is a list of experiments and how to run them.
 type Study struct {
-	Name        string       `json:"name"`
+	// Name of the study; it may be empty.
+	Name string `json:"name"`
+	// Experiments are the configurations, each once.
 	Experiments []Experiment `json:"experiments"`
-	Execution   Execution    `json:"execution"`
+	// Execution is how often and in which order they run.
+	Execution Execution `json:"execution"`
 	// Merged counts points that equalled another one, and Duplicates names the
 	// first [MaxListed] of them.
-	Merged     int         `json:"merged,omitempty"`
+	Merged int `json:"merged,omitempty"`
+	// Duplicates are named by what the sweep set.
 	Duplicates []Duplicate `json:"duplicates,omitempty"`
 	// Refused counts points whose values do not fit together, and Invalid names the
 	// first [MaxListed] of them. They are not run; a study without any other point
 	// is a mistake.
-	Refused int       `json:"refused,omitempty"`
+	Refused int `json:"refused,omitempty"`
+	// Invalid points are named with the reason.
 	Invalid []Invalid `json:"invalid,omitempty"`
 	// Filtered counts points that a where condition, or a backend chosen on the
 	// command line, left out.
@@ -80,19 +85,25 @@ type Experiment struct {
 	// Backend is the name of the engine.
 	Backend string
 	// DType of the weights, or [DTypeAuto].
-	DType    string
+	DType string
+	// Workload is the work that the engine gets.
 	Workload Workload
+	// Decoding is how tokens are chosen.
 	Decoding Decoding
-	Warmup   Warmup
+	// Warmup is what runs before the window.
+	Warmup Warmup
+	// Baseline is how the idle machine is measured.
 	Baseline Baseline
-	Energy   Energy
+	// Energy is what is measured and converted.
+	Energy Energy
 	// Seed of prompts and random weights.
 	Seed uint64
 	// Section holds the settings of the engine. Experiments of a study share equal ones.
 	Section engine.JSON
 
 	// Runner is what the engine runs as: process or container.
-	Runner    string
+	Runner string
+	// Container is where the engine runs, if the runner is container.
 	Container ContainerSection
 }
 
@@ -100,7 +111,8 @@ type Experiment struct {
 type Workload struct {
 	// Dataset is builtin, synthetic, or the path of a .jsonl or .json file.
 	Dataset string `json:"dataset"`
-	Prompts int    `json:"prompts"`
+	// Prompts is the number of requests.
+	Prompts int `json:"prompts"`
 	// InputTokens is the exact length of a synthetic prompt, and the longest
 	// that a prompt of a dataset may be.
 	InputTokens int `json:"input_tokens"`
@@ -115,17 +127,20 @@ type Workload struct {
 // are 0, for they mean nothing. Engines that decode greedily only are refused another
 // temperature.
 type Decoding struct {
+	// Temperature of the choice; 0 takes the most likely token.
 	Temperature float64 `json:"temperature"`
 	// TopP and TopK bound the tokens to choose from by probability and by number; 0 does
 	// not.
 	TopP float64 `json:"top_p,omitempty"`
-	TopK int     `json:"top_k,omitempty"`
+	// TopK is a number of tokens.
+	TopK int `json:"top_k,omitempty"`
 	// Seed of the choice; 0 takes that of the experiment.
 	Seed uint64 `json:"seed,omitempty"`
 }
 
 // Warmup is the number of discarded runs of the same workload.
 type Warmup struct {
+	// Runs is how often the workload runs.
 	Runs int `json:"runs"`
 }
 

@@ -56,7 +56,9 @@ func Variable(key string) string { return keys.Variable(key) }
 
 // Origin is a value that holds for the machine and where it comes from.
 type Origin struct {
-	Key   string `json:"key"`
+	// Key is the dotted key.
+	Key string `json:"key"`
+	// Value is its text.
 	Value string `json:"value"`
 	// From is the variable, the file with its line, or "default".
 	From string `json:"from"`

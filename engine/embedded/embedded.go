@@ -25,6 +25,7 @@ const Name = "embedded"
 type Backend struct {
 	// Command starts a worker process; the running program itself by default.
 	Command *backend.Command
+	// Options bound how long the worker may take.
 	Options backend.WorkerOptions
 }
 

@@ -5,6 +5,7 @@ import "github.com/llenergymeasure/llem/engine"
 // Section holds the settings of the embedded engine in a study; [Section.Fields] says what
 // each means.
 type Section struct {
+	// BatchSize is the number of sequences decoded together.
 	BatchSize int
 	// Threads is the number of engine threads; 0 is one per usable physical core.
 	Threads int

@@ -35,6 +35,7 @@ const Warning = "simulated: the GPU does not exist; time, power and energy follo
 type Backend struct {
 	// Command starts a worker process; the running program itself by default.
 	Command *backend.Command
+	// Options bound how long the worker may take.
 	Options backend.WorkerOptions
 	// Simulation is the shared file of the simulated GPU. Without it the engine's
 	// power is seen by nobody.

@@ -5,6 +5,7 @@ import "github.com/llenergymeasure/llem/engine"
 // Section holds the settings of the simulated engine in a study; [Section.Fields] says what
 // each means.
 type Section struct {
+	// BatchSize is the number of sequences processed together.
 	BatchSize int
 	// Batching is static or continuous.
 	Batching string

@@ -5,7 +5,9 @@ import "github.com/llenergymeasure/llem/engine"
 // Section holds the settings of PyTorch in a study; [Section.Fields] says what
 // each means.
 type Section struct {
-	BatchSize          int
+	// BatchSize is the number of sequences in a batch.
+	BatchSize int
+	// AttnImplementation is the implementation of attention, as transformers names it.
 	AttnImplementation string
 	// Device is auto (CUDA where there is a GPU), cuda, cuda:N or cpu.
 	Device string
