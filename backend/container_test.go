@@ -31,15 +31,19 @@ func (b boxed) Start(ctx context.Context, spec backend.Spec) (backend.Session, e
 
 // A worker in a container is the same as one outside, down to what is left of it.
 func TestContainerConformance(t *testing.T) {
-	state := fakeDocker(t, "docker")
+	state, tmp := fakeDocker(t, "docker"), os.Getenv("TMPDIR")
+	t.Cleanup(func() {
+		empty(t, "containers", state, "arguments")
+		empty(t, "temporary files", tmp)
+	})
 	backendtest.Run(t, backendtest.Suite{
-		Backend: boxed{testBackend{mode: "fake"}},
-		Noisy:   boxed{testBackend{mode: "noisy"}},
+		Backend: boxed{testBackend{mode: "fake", opt: patient}},
+		Noisy:   boxed{testBackend{mode: "noisy", opt: patient}},
 		Spec:    backend.Spec{Model: "fake", DType: "float32"},
 		Tokens:  backendtest.FakeTokens,
+
+		Parallel: true,
 	})
-	empty(t, "containers", state, "arguments")
-	empty(t, "temporary files", os.Getenv("TMPDIR"))
 }
 
 func TestContainerImage(t *testing.T) {
@@ -120,12 +124,21 @@ func TestContainerFailures(t *testing.T) {
 		{"well", "closes its pipe", testImage, impatient,
 			failure{note.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
 	}
+	fakeDocker(t, "docker")
+	tmp := os.Getenv("TMPDIR")
+	t.Cleanup(func() {
+		for _, pattern := range []string{"llem-container-*", "llem-engine-*"} {
+			if left, _ := filepath.Glob(filepath.Join(tmp, pattern)); len(left) > 0 {
+				t.Errorf("left: %q", left)
+			}
+		}
+	})
 	for _, test := range tests {
 		t.Run(test.docker+"/"+test.worker, func(t *testing.T) {
-			state := fakeDocker(t, "docker")
-			t.Setenv(dockerEnv, test.docker)
-			c := box()
+			c, state := box(), ""
+			c.Client, state = dockerOf(t, test.docker)
 			c.Image = test.image
+			t.Parallel() // not before: a script that is written while another test forks is busy
 			began := time.Now()
 			s, err := testBackend{test.worker, test.opt}.Start(t.Context(), backend.Spec{Container: c})
 			if err == nil {
@@ -136,11 +149,6 @@ func TestContainerFailures(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 			empty(t, "containers", state, "arguments")
-			for _, pattern := range []string{"llem-container-*", "llem-engine-*"} {
-				if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), pattern)); len(left) > 0 {
-					t.Errorf("left: %q", left)
-				}
-			}
 		})
 	}
 }

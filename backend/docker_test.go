@@ -68,6 +68,18 @@ func fakeDocker(t *testing.T, names ...string) string {
 	return state
 }
 
+// dockerOf is a fake of one test's own, which behaves in one way, and the folder of its containers.
+func dockerOf(t *testing.T, mode string) (client, state string) {
+	t.Helper()
+	client, state = filepath.Join(t.TempDir(), "docker"), t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\n%s=docker %s='%s' %s='%s' exec '%s' \"$@\"\n", workerEnv, dockerEnv, mode,
+		dockerState, state, self("").Path)
+	if err := os.WriteFile(client, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return client, state
+}
+
 func dockerMain(args []string) int {
 	mode := os.Getenv(dockerEnv)
 	say := func(code int, format string, a ...any) int {

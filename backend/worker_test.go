@@ -47,11 +47,16 @@ func TestConformance(t *testing.T) {
 		Noisy:   testBackend{mode: "noisy"},
 		Spec:    backend.Spec{Model: "fake", DType: "float32"},
 		Tokens:  backendtest.FakeTokens,
+
+		Parallel: true,
 	})
 }
 
 // impatient gives a worker that is asked to hang little time to do so.
 var impatient = backend.WorkerOptions{StopTimeout: 50 * time.Millisecond}
+
+// patient gives one that behaves time to end by itself, and one that is stopped not the usual five seconds.
+var patient = backend.WorkerOptions{StopTimeout: time.Second}
 
 // start starts a worker and closes it at the end.
 func start(t *testing.T, mode string, opt backend.WorkerOptions) backend.Session {
