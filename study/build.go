@@ -59,6 +59,8 @@ type collector struct {
 	// seen finds an experiment by the hash of its meaning.
 	seen map[uint64]int32
 	seed maphash.Seed
+	// next is the experiment of the point at hand.
+	next Experiment
 }
 
 // room makes room for all points, which costs no memory before it is written to.
@@ -72,12 +74,13 @@ func (c *collector) room(total int) {
 
 // take takes a point into the study unless it is there already, or cannot be run.
 func (c *collector) take(p *expand.Point) bool {
-	e := c.table.experiment(p.Values)
-	if r := c.table.conflict(p.Values, &e); r != nil {
+	e := &c.next
+	c.table.fill(e, p.Values)
+	if r := c.table.conflict(p.Values, e); r != nil {
 		p.Refuse(r.Key, r.Message, r.Next)
 		return true
 	}
-	h := c.hash(p, &e)
+	h := c.hash(p, e)
 	for {
 		i, hit := c.seen[h]
 		if !hit {
@@ -103,7 +106,7 @@ func (c *collector) take(p *expand.Point) bool {
 		return false
 	}
 	c.seen[h] = int32(len(c.out.Experiments))
-	c.out.Experiments = append(c.out.Experiments, e)
+	c.out.Experiments = append(c.out.Experiments, *e)
 	return true
 }
 

@@ -129,18 +129,15 @@ func equal(a, b []grammar.Value) bool {
 	return true
 }
 
-// experiment gives the values of a point the form of an experiment with the section of its
-// backend.
-func (k *table) experiment(v keys.Values) Experiment {
-	var e Experiment
+// fill gives an experiment the values of a point, with the section of its backend.
+func (k *table) fill(e *Experiment, v keys.Values) {
 	for i := range k.common {
-		k.common[i].write(&e, v[i])
+		k.common[i].write(e, v[i])
 	}
 	e.Decoding = e.Decoding.canonical()
 	own := k.sections[e.Backend]
 	own.load(v)
 	e.Section = own.text
-	return e
 }
 
 // Keys lists every key of an experiment with what it accepts, for documentation and help.
