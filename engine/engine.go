@@ -100,6 +100,8 @@ type Descriptor struct {
 	Sequences int
 	// Estimate is what estimates of memory and time read of a section; nil reads nothing.
 	Estimate func(Section) Estimate
+	// Profile is what the engine adds to a model's arithmetic; nil: nothing is estimated.
+	Profile *Profile
 	// Simulated reports that the engine computes nothing.
 	Simulated bool
 

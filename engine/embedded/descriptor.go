@@ -14,6 +14,7 @@ func Descriptor() engine.Descriptor {
 		GGUF:    true, Greedy: true, DType: "float16",
 		GPU:     func(engine.Section) bool { return false },
 		Program: "llem",
+		Profile: profile(),
 		New:     func(engine.Env) backend.Backend { return Backend{} },
 	}
 }
@@ -25,4 +26,10 @@ func settle(section engine.Section, batch, threads int) {
 	if s.Threads == 0 {
 		s.Threads = threads
 	}
+}
+
+// profile has the rates of the processor beside it; see internal/estimate.
+func profile() *engine.Profile {
+	return &engine.Profile{Memory: engine.MemoryGGML, GGML: true, CacheMoves: 1, Start: 0.2, LoadRate: 3e9,
+		Fitted: true}
 }

@@ -29,7 +29,8 @@ func Descriptor() engine.Descriptor {
 		GPU:      func(s engine.Section) bool { return s.(*settings).gpuLayers != "0" },
 		Image:    "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: "llama-server",
 		Install: install, Variable: variable,
-		New: func(e engine.Env) backend.Backend { return newBackend(e.Get(variable)) },
+		Profile: profile(),
+		New:     func(e engine.Env) backend.Backend { return newBackend(e.Get(variable)) },
 	}
 }
 
@@ -38,4 +39,10 @@ func estimate(section engine.Section) engine.Estimate {
 	// Keys and values may differ; an element costs the mean of both.
 	k, v := cmp.Or(engine.CacheBits(s.cacheTypeK), 16), cmp.Or(engine.CacheBits(s.cacheTypeV), 16)
 	return engine.Estimate{CacheBits: (k + v) / 2, CacheTokens: s.contextSize, Chunk: s.ubatchTokens}
+}
+
+// profile is nominal.
+func profile() *engine.Profile {
+	return &engine.Profile{GGML: true, Context: engine.MiB(400), Buffers: engine.MiB(300), Chunk: 512, Step: 1e-3,
+		Elementwise: 0.5, CacheMoves: 1, Start: 2, LoadRate: 2e9, First: 1}
 }

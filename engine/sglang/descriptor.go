@@ -21,7 +21,8 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "lmsysorg/sglang", Program: "python3",
 		Install: install, Variable: variable, Packages: []string{"sglang", "torch"},
-		New: func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
+		Profile: profile(),
+		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
@@ -39,4 +40,10 @@ func estimate(section engine.Section) engine.Estimate {
 	return engine.Estimate{Quantization: s.quantization, CacheType: s.kvCacheDType,
 		CacheBits: engine.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
 		Copies: s.dataParallelSize, Pool: s.memFractionStatic, Chunk: s.chunkedPrefillSize}
+}
+
+// profile is nominal.
+func profile() *engine.Profile {
+	return &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1500), Pool: 0.88, Chunk: 8192,
+		Step: 1.2e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
 }

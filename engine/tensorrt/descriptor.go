@@ -23,7 +23,8 @@ func Descriptor() engine.Descriptor {
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
 		Program:  "trtllm-serve",
 		Install:  install, Variable: variable, Packages: []string{"tensorrt_llm", "torch"},
-		New: func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
+		Profile: profile(),
+		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
@@ -45,4 +46,10 @@ func estimate(section engine.Section) engine.Estimate {
 	return engine.Estimate{CacheType: s.kvCacheDType, CacheBits: engine.CacheBits(s.kvCacheDType),
 		Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize, Pool: s.freeGPUMemoryFraction,
 		Chunk: s.maxNumTokens}
+}
+
+// profile is nominal.
+func profile() *engine.Profile {
+	return &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1000), Pool: 0.9, Chunk: 8192,
+		Step: 1e-3, Elementwise: 0.25, CacheMoves: 1, Start: 60, LoadRate: 2e9, First: 2, Strict: true}
 }

@@ -21,7 +21,8 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(s engine.Section) bool { return s.(*settings).mode != offlineMode },
 		Image:    "vllm/vllm-openai", Program: "vllm",
 		Install: install, Variable: variable, Packages: []string{"vllm", "torch"},
-		New: func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
+		Profile: profile(),
+		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
@@ -44,4 +45,10 @@ func estimate(section engine.Section) engine.Estimate {
 		CacheBits: engine.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
 		Copies: s.dataParallelSize, Pool: s.gpuMemoryUtilization, PoolCache: int64(s.kvCacheMemoryBytes),
 		Chunk: s.maxNumBatchedTokens}
+}
+
+// profile is nominal.
+func profile() *engine.Profile {
+	return &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1500), Pool: 0.9, Chunk: 8192,
+		Step: 1.5e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
 }

@@ -99,7 +99,7 @@ func (r Range) times(v float64) Range { return Range{r.Low * v, r.High * v} }
 
 // fixed are the parts of a run around its window.
 func (s Setup) fixed(c correction) Fixed {
-	p, a := profileOf(s.Backend), s.Around
+	p, a := s.engine(), s.Around
 	idle := float64(s.Device.Idle) * float64(s.devices())
 	resident := float64(s.Resident()) * float64(s.devices())
 	f := Fixed{Baseline: a.BaselineSeconds, Resident: a.ResidentSeconds}
@@ -121,7 +121,7 @@ func (s Setup) fixed(c correction) Fixed {
 // warnings say where the model is known to be weak.
 func (s Setup) warnings(c correction) []string {
 	var out []string
-	if !profileOf(s.Backend).fitted && c.runs == 0 {
+	if !s.engine().fitted && c.runs == 0 {
 		out = append(out, fmt.Sprintf("the constants of backend %s are nominal: no run has been compared with them",
 			s.Backend))
 	}

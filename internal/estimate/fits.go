@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -73,7 +74,7 @@ func (s Setup) remedy(m Memory, free unit.Bytes, batch int) string {
 	if m.Weights+m.Context < free {
 		ways = append(ways, "shorten the prompt or the output")
 	}
-	if s.Backend != "embedded" && s.Backend != "pytorch" {
+	if m := s.engine().memory; m != engine.MemoryGGML && m != engine.MemoryTorch {
 		if n := s.devicesFor(free); n > 0 {
 			ways = append(ways, fmt.Sprintf("share it among %d devices", n))
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -62,7 +63,7 @@ func correctionFor(s Setup, earlier []Run) correction {
 		}
 	}
 	c := correction{basis: "roofline", time: 1, energy: 1, peak: 1, seconds: nominalRange, joules: nominalRange}
-	if profileOf(s.Backend).fitted && (s.Device.Name == fittedDevice || s.Device.Host) {
+	if s.engine().fitted && (s.Device.Name == fittedDevice || s.Device.Host) {
 		c.seconds, c.joules = fittedRange, fittedRange
 	}
 	use, typical := similar, median
@@ -101,7 +102,7 @@ func correctionFor(s Setup, earlier []Run) correction {
 // same device, backend and format.
 func (s Setup) compare(r Run) (same, like bool) {
 	attention := func(a string) string {
-		if a == "" && s.Backend == "pytorch" {
+		if a == "" && s.engine().memory == engine.MemoryTorch {
 			return "sdpa"
 		}
 		return a

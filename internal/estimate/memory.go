@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -58,10 +59,10 @@ func (s Setup) Memory() Memory {
 	}
 	p := s.profile()
 	var m Memory
-	switch s.Backend {
-	case "embedded":
+	switch p.memory {
+	case engine.MemoryGGML:
 		m = s.ggmlMemory()
-	case "pytorch":
+	case engine.MemoryTorch:
 		m = s.torchMemory()
 	default:
 		m = s.serverMemory(p)
@@ -88,7 +89,7 @@ func (s Setup) Memory() Memory {
 // biases are on every device.
 func (s Setup) weights() int64 {
 	c, f := s.Model, s.format()
-	if s.Backend == "embedded" || s.Backend == "llamacpp" || f.ggml() {
+	if s.engine().ggml || f.ggml() {
 		d := f
 		if !f.ggml() {
 			d = f.compute()
@@ -156,7 +157,7 @@ func (s Setup) CacheBytesPerToken() unit.Bytes {
 // cacheRow is the cache of one token in one layer. ggml keeps 16 bits always.
 func (s Setup) cacheRow() int64 {
 	bits := 8 * float64(s.element())
-	if s.Backend == "embedded" || s.Backend == "llamacpp" {
+	if s.engine().ggml {
 		bits = 16
 	}
 	if s.CacheBits > 0 {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -33,6 +35,8 @@ const (
 
 // profile is what an engine adds to the arithmetic.
 type profile struct {
+	memory engine.MemoryModel
+	ggml   bool
 	// context is what the driver and the libraries hold on the device; reserve the
 	// part of what is neither weights nor workspace that the allocator keeps beyond
 	// the peak.
@@ -60,36 +64,13 @@ type profile struct {
 	fitted   bool    // on measurements; otherwise nominal
 }
 
-// profiles of the backends, by the names in study files. Those that are fitted name
-// what on; the others are nominal until there are runs ([Estimate] corrects them).
-var profiles = map[string]profile{
-	// Host seconds: decode steps of 17 to 28 ms on virtual machines with slow cores,
-	// median 20 ms, at 1332 kernels (see kernels). Start, load and first warm-up: 12 to
-	// 14 s and 3 to 7 s for 16 GB of random weights. The context is what H100-class
-	// drivers take with PyTorch's libraries loaded, not measured; the reserve follows
-	// from a simulation of the caching allocator (2 to 6 % of the total).
-	"pytorch": {
-		context: 600 * mib, reserve: 0.25, launch: 15e-6, elementwise: 1, cacheMoves: 3,
-		start: 8, loadRate: 3e9, first: 5, fitted: true,
-	},
-	// See Processor for the rates; memory in memory.go.
-	"embedded": {cacheMoves: 1, start: 0.2, loadRate: 3e9, fitted: true},
-	"vllm": {context: 600 * mib, buffers: 1500 * mib, pool: 0.9, chunk: 8192, step: 1.5e-3, elementwise: 0.25,
-		cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
-	"sglang": {context: 600 * mib, buffers: 1500 * mib, pool: 0.88, chunk: 8192, step: 1.2e-3, elementwise: 0.25,
-		cacheMoves: 1, start: 40, loadRate: 2e9, first: 2},
-	"tensorrt": {context: 600 * mib, buffers: 1000 * mib, pool: 0.9, chunk: 8192, step: 1e-3, elementwise: 0.25,
-		cacheMoves: 1, start: 60, loadRate: 2e9, first: 2},
-	"llamacpp": {context: 400 * mib, buffers: 300 * mib, chunk: 512, step: 1e-3, elementwise: 0.5, cacheMoves: 1,
-		start: 2, loadRate: 2e9, first: 1},
-	"fake": {step: 1e-3, elementwise: 0.25, cacheMoves: 1, start: 0.3, loadRate: 1e12},
-}
-
-// Backends lists the backends that can be estimated.
+// Backends lists the engines of this program that can be estimated.
 func Backends() []string {
 	var out []string
-	for name := range profiles {
-		out = append(out, name)
+	for _, d := range engines.All() {
+		if d.Profile != nil {
+			out = append(out, d.Name)
+		}
 	}
 	slices.Sort(out)
 	return out
@@ -137,10 +118,19 @@ func elementBytes(c model.Config, e float64) float64 {
 	return b
 }
 
-// profileOf is the profile of a backend; an unknown one is taken for a server.
+// profileOf is the profile of an engine; one without is taken for a server.
 func profileOf(backend string) profile {
-	if p, ok := profiles[strings.ToLower(backend)]; ok {
-		return p
+	p := engines.Find(nil, strings.ToLower(backend)).Profile
+	if p == nil {
+		p = &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1500), Pool: 0.9, Chunk: 8192,
+			Step: 1.5e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
 	}
-	return profiles["vllm"]
+	return profileFrom(*p)
+}
+
+func profileFrom(p engine.Profile) profile {
+	return profile{memory: p.Memory, ggml: p.GGML, context: unit.Bytes(p.Context), reserve: p.Reserve,
+		buffers: unit.Bytes(p.Buffers), pool: p.Pool, chunk: p.Chunk, launch: p.Launch, step: p.Step,
+		elementwise: p.Elementwise, cacheMoves: p.CacheMoves, start: p.Start, loadRate: p.LoadRate, first: p.First,
+		fitted: p.Fitted}
 }

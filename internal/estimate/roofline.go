@@ -105,7 +105,7 @@ func (s Setup) Resident() unit.Watts {
 
 // batchCost is the prefill and the decode of one batch of so many sequences.
 func (s Setup) batchCost(sequences int) (prefill, decode Phase) {
-	c, w, p := s.Model, s.Work, profileOf(s.Backend)
+	c, w, p := s.Model, s.Work, s.engine()
 	n, parts := float64(sequences), float64(s.parallel())
 	e := float64(s.element())
 	elements := p.elementwise * elementBytes(c, e) * float64(c.Layers)

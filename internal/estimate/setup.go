@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -13,8 +14,10 @@ import (
 // Setup is what is estimated: a model on an engine on devices, and its work.
 type Setup struct {
 	Model model.Config
-	// Backend is a name of [Backends].
+	// Backend is a name of [Backends], or of the engine of Profile.
 	Backend string
+	// Profile of an engine that this program does not have; nil is that of Backend.
+	Profile *engine.Profile
 	// Attention is PyTorch's: sdpa (also ""), eager or flash_attention_2.
 	Attention string
 	// Format of the weights; empty is BF16.
@@ -75,7 +78,7 @@ func (s Setup) Validate() error {
 	if err := s.Model.Validate(); err != nil {
 		all = append(all, err)
 	}
-	if _, ok := profiles[s.Backend]; !ok {
+	if s.Profile == nil && !slices.Contains(Backends(), s.Backend) {
 		all = append(all, fmt.Errorf("backend %q can not be estimated: use one of %s", s.Backend,
 			strings.Join(Backends(), ", ")))
 	}
@@ -114,9 +117,17 @@ func (s Setup) stages() int { return max(1, s.Stages) }
 // devices is how many there are in all.
 func (s Setup) devices() int { return s.parallel() * s.stages() }
 
+// engine is the profile of the backend.
+func (s Setup) engine() profile {
+	if s.Profile != nil {
+		return profileFrom(*s.Profile)
+	}
+	return profileOf(s.Backend)
+}
+
 // profile is that of the backend, with what the Setup says instead.
 func (s Setup) profile() profile {
-	p := profileOf(s.Backend)
+	p := s.engine()
 	if p.pool > 0 && s.Pool > 0 {
 		p.pool = min(s.Pool, 1)
 	}

@@ -15,6 +15,8 @@ type Choice struct {
 	Quantization string // of the engine, as it spells it
 	Cache        string // type of the key/value cache, as the engine spells it
 	Attention    string // PyTorch's
+	// Widens and Strict are those of the engine's profile.
+	Widens, Strict bool
 }
 
 // Objection is why a device does not do what it is asked to, or does it in another way.
@@ -68,10 +70,10 @@ func (d Device) Objections(c Choice) []Objection {
 	needs := func(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
 	// Where the checkpoint decides, auto is not known to be bfloat16.
-	bf16 := c.DType == string(BF16) || c.DType == "auto" && c.Backend == "pytorch"
+	bf16 := c.DType == string(BF16) || c.DType == "auto" && c.Widens
 	switch {
 	case !bf16 || have >= ampere80:
-	case c.Backend == "pytorch":
+	case c.Widens:
 		warn(note.DeviceIndirect, "use dtype: float16",
 			"has no units for bfloat16 (from %s): PyTorch widens it, which is slow",
 			needs(ampere80))
@@ -92,7 +94,7 @@ func (d Device) Objections(c Choice) []Objection {
 	case have < least:
 		warn(note.DeviceUnsupported, "choose another quantisation or device",
 			"does not run the quantisation %s of %s, which needs %s", method, c.Backend, needs(least))
-	case err == nil && format == FP8 && have < ada && c.Backend == "tensorrt":
+	case err == nil && format == FP8 && have < ada && c.Strict:
 		warn(note.DeviceUnsupported, "choose another quantisation or device",
 			"has no units for fp8, which %s needs %s for",
 			c.Backend, needs(ada))
@@ -111,7 +113,7 @@ func (d Device) Objections(c Choice) []Objection {
 		warn(note.DeviceUnsupported, "use kv_cache_dtype: fp8 or auto",
 			"does not have an nvfp4 KV cache, which needs %s",
 			needs(blackwell))
-	case strings.HasPrefix(c.Cache, "fp8") && have < ada && c.Backend == "tensorrt":
+	case strings.HasPrefix(c.Cache, "fp8") && have < ada && c.Strict:
 		warn(note.DeviceUnsupported, "use kv_cache_dtype: auto",
 			"does not have an fp8 KV cache, which %s needs %s for", c.Backend,
 			needs(ada))

@@ -3,6 +3,8 @@ package estimate
 import (
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/engine/engines"
 )
 
 // TestObjections: what a card cannot do is said with the capability it has and needs.
@@ -34,6 +36,9 @@ func TestObjections(t *testing.T) {
 		d, err := Lookup(q.device)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if p := engines.Find(nil, q.choice.Backend).Profile; p != nil {
+			q.choice.Widens, q.choice.Strict = p.Widens, p.Strict
 		}
 		got := d.Objections(q.choice)
 		switch {

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -58,7 +57,7 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 		return estimate.Run{}, false
 	}
 	sec := e.sectionOf(r.Config)
-	d := engines.Find(e.engines, r.Config.Backend)
+	d := e.engineOf(r.Config.Backend)
 	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 && d.Serves != nil {
 		return estimate.Run{}, false // of an earlier version: the repeats ran together
 	}

@@ -29,6 +29,7 @@ type Estimator struct {
 	known map[estimated]*Need
 	// engines are those of the study; nil is all engines of this program.
 	engines engine.Descriptors
+	found   map[string]*engine.Descriptor
 	// sections are what was read of sections; experiments share equal ones.
 	sections map[sectionKey]section
 }
@@ -67,7 +68,7 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 // NewEstimator takes the GPU that is named, or the first that the meters see.
 func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
 	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
-		sections: map[sectionKey]section{}}
+		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{}}
 	memory := unit.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
 		memory = unit.Bytes(*m)
@@ -208,8 +209,9 @@ func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) 
 	remark string) {
 	format, remark := formatOf(x, sec)
 	w := x.Workload
-	s = estimate.Setup{Model: config, Backend: x.Backend, Device: e.cpu, Format: format, Attention: sec.Attention,
-		Parallel: sec.Parallel, Stages: sec.Stages, Pool: sec.Pool, PoolCache: unit.Bytes(sec.PoolCache),
+	s = estimate.Setup{Model: config, Backend: x.Backend, Profile: sec.profile, Device: e.cpu, Format: format,
+		Attention: sec.Attention,
+		Parallel:  sec.Parallel, Stages: sec.Stages, Pool: sec.Pool, PoolCache: unit.Bytes(sec.PoolCache),
 		CacheBits: sec.CacheBits, CacheTokens: sec.CacheTokens, Chunk: sec.Chunk,
 		Work: estimate.Work{Prompts: w.Prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"},

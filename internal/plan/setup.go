@@ -14,8 +14,20 @@ import (
 type section struct {
 	engine.Estimate
 	title, dtype            string
+	profile                 *engine.Profile
 	steps                   int
 	gpu, hostToo, simulated bool
+}
+
+// engineOf describes an engine, always the same for one name.
+func (e *Estimator) engineOf(name string) *engine.Descriptor {
+	d, ok := e.found[name]
+	if !ok {
+		found := engines.Find(e.engines, name)
+		d = &found
+		e.found[name] = d
+	}
+	return d
 }
 
 // sectionOf reads the section of an experiment. Equal ones are read once.
@@ -23,8 +35,8 @@ func (e *Estimator) sectionOf(x study.Experiment) section {
 	key := sectionKey{x.Backend, x.Section}
 	s, ok := e.sections[key]
 	if !ok {
-		d := engines.Find(e.engines, x.Backend)
-		s = section{d.Knows(x.Section), cmp.Or(d.Title, d.Name), d.UsualDType(), d.Steps(x.Section),
+		d := e.engineOf(x.Backend)
+		s = section{d.Knows(x.Section), cmp.Or(d.Title, d.Name), d.UsualDType(), d.Profile, d.Steps(x.Section),
 			d.MayUseGPU(x.Section), d.HostToo, d.Simulated}
 		e.sections[key] = s
 	}
@@ -54,5 +66,6 @@ func formatOf(x study.Experiment, s section) (estimate.Format, string) {
 func (e *Estimator) choiceOf(x study.Experiment) estimate.Choice {
 	s := e.sectionOf(x)
 	return estimate.Choice{Backend: x.Backend, DType: x.DType, Quantization: strings.ToLower(s.Quantization),
-		Cache: s.CacheType, Attention: s.Attention}
+		Cache: s.CacheType, Attention: s.Attention, Widens: s.profile != nil && s.profile.Widens,
+		Strict: s.profile != nil && s.profile.Strict}
 }
