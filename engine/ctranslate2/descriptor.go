@@ -79,7 +79,7 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 			"ctranslate2.flash_attention needs a GPU, but ctranslate2.device is cpu")
 	case s.device == "cpu" && s.computeType == "" && (j.DType == "float16" || j.DType == "bfloat16"):
 		return engine.Conflictf("dtype", "use dtype: float32, or ctranslate2.compute_type: int8",
-			"dtype is %s, but CTranslate2 does not compute in it on a CPU", j.DType)
+			"CTranslate2 does not run dtype %s on a CPU", j.DType)
 	case s.device == "cpu" && strings.HasSuffix(s.computeType, "float16"):
 		return engine.Conflictf("ctranslate2.compute_type", "use float32 or int8_float32 on a CPU",
 			"ctranslate2.compute_type %s needs a GPU, but ctranslate2.device is cpu", s.computeType)
