@@ -84,7 +84,8 @@ func TestContainerNumberedOtherwise(t *testing.T) {
 
 // Whatever keeps a container from running has a class and says what to do.
 func TestContainerFailures(t *testing.T) {
-	slow := backend.WorkerOptions{HelloTimeout: 300 * time.Millisecond, StopTimeout: 50 * time.Millisecond}
+	slow := backend.WorkerOptions{HelloTimeout: 2 * time.Second, // a container, a shell and the worker start in it
+		StopTimeout: 50 * time.Millisecond}
 	tests := []struct {
 		docker, worker, image string
 		opt                   backend.WorkerOptions
@@ -113,9 +114,9 @@ func TestContainerFailures(t *testing.T) {
 		{"well", "other clock", testImage, impatient,
 			failure{note.ClassClock, "another CLOCK_MONOTONIC", "own kernel", ""}},
 		{"well", "silent", testImage, slow,
-			failure{note.ClassStartTimeout, "did not answer within 300ms", "engine.log", "importing torch"}},
+			failure{note.ClassStartTimeout, "did not answer within 2s", "engine.log", "importing torch"}},
 		{"deaf", "silent", testImage, slow,
-			failure{note.ClassStartTimeout, "did not answer within 300ms", "engine.log", ""}},
+			failure{note.ClassStartTimeout, "did not answer within 2s", "engine.log", ""}},
 		{"well", "exits", testImage, impatient,
 			failure{note.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "of their own",
 				""}},

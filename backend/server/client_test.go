@@ -132,8 +132,8 @@ func TestStepsFromStreams(t *testing.T) {
 	at := func(ns int64, prompt, cached, output float64) reading {
 		return reading{Counters: Counters{Prompt: prompt, Cached: cached, Output: output}, before: ns, after: ns}
 	}
-	late := steps([]reading{at(0, 100, 0, 0), at(50, 108, 0, 0), at(100, 118, 2, 0)}, log)
-	counted := steps([]reading{at(0, 100, 0, 1000), at(50, 108, 0, 1002), at(100, 118, 2, 1006)}, log)
+	late := steps([]reading{at(0, 100, 1, 0), at(50, 108, 1, 0), at(100, 118, 3, 0)}, log)
+	counted := steps([]reading{at(0, 100, 1, 1000), at(50, 108, 1, 1002), at(100, 118, 3, 1006)}, log)
 	for name, list := range map[string][]backend.Step{"late": late, "counted": counted} {
 		if len(list) != 2 || list[0].PrefillTokens != 8 || list[0].DecodeTokens != 1 || list[1].PrefillTokens != 8 ||
 			list[1].DecodeTokens != 3 {
@@ -229,5 +229,36 @@ func TestPortTaken(t *testing.T) {
 	}
 	if err := s.Close(); err != nil || l.launches != 2 {
 		t.Errorf("close: %v; %d launches, want 2", err, l.launches)
+	}
+}
+
+// TestLineEnds: an event may end its lines with CR and LF.
+func TestLineEnds(t *testing.T) {
+	var e events
+	e.feed([]byte("data: one\r\ndata: two\r\n\r\n"), 1)
+	if len(e.list) != 1 || string(e.data(0)) != "one\ntwo" {
+		t.Errorf("%d events, the first %q", len(e.list), e.text)
+	}
+}
+
+// TestListening: a connection to a port is not a listener on it.
+func TestListening(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	if n := len(listening(l.Addr().(*net.TCPAddr).Port)); n != 1 {
+		t.Errorf("%d sockets listen, want 1", n)
 	}
 }
