@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/near"
@@ -108,10 +109,10 @@ func Choice(allowed ...string) Kind {
 // Pattern is a text of a given form, with examples from which the nearest is
 // suggested.
 func Pattern(want, pattern string, words ...string) Kind {
-	re := regexp.MustCompile(pattern)
+	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 	return Kind{Want: want, Basic: IsText, Schema: map[string]any{"type": "string", "pattern": pattern},
 		Parse: func(s string) (Value, error) {
-			if !re.MatchString(s) {
+			if !re().MatchString(s) {
 				return Value{}, ValueError(s, want, near.Best(s, words))
 			}
 			return Value{Text: s}, nil

@@ -32,11 +32,14 @@ func Order(s *study.Study) []Planned {
 	return out
 }
 
-// Starts reports whether an engine is started for the run at i: the one of the run before
-// serves it if it can, and if that run does not fail.
-func Starts(s *study.Study, runs []Planned, i int) bool {
-	return i == 0 || s.Execution.Restart == study.RestartAlways ||
-		!study.SameEngine(s.Engine(runs[i].Experiment.Backend), runs[i-1].Experiment, runs[i].Experiment)
+// Starts returns a function that reports whether an engine is started for the run at i: the
+// one of the run before serves it if it can, and if that run does not fail.
+func Starts(s *study.Study, runs []Planned) func(i int) bool {
+	var sharing study.Sharing
+	return func(i int) bool {
+		return i == 0 || s.Execution.Restart == study.RestartAlways ||
+			!sharing.Same(s.Engine(runs[i].Experiment.Backend), runs[i-1].Experiment, runs[i].Experiment)
+	}
 }
 
 // First lists the first runs of a study in their order; 0 is all of them.

@@ -183,10 +183,11 @@ func New(o Options) *Plan {
 	p.naming = study.NameBy(axes, s.Experiments)
 	p.points(o, axes)
 	first := campaign.First(s, o.Limit)
+	starts := campaign.Starts(s, first)
 	for i, r := range first {
 		p.FirstRun = append(p.FirstRun,
 			Run{Index: i + 1, ID: r.Experiment.ID(), Cycle: r.Cycle, Label: p.naming.Label(r.Experiment),
-				Start: campaign.Starts(s, first, i)})
+				Start: starts(i)})
 	}
 	p.count(s)
 	p.Totals.save(p.Starts, p.Runs)
@@ -220,8 +221,9 @@ func (p *Plan) count(s *study.Study) {
 		}
 		runs := campaign.Order(s)
 		n = 0
+		starts := campaign.Starts(s, runs)
 		for i := range runs {
-			if campaign.Starts(s, runs, i) {
+			if starts(i) {
 				n++
 			}
 		}
