@@ -142,9 +142,9 @@ var (
 	source = regexp.MustCompile(`^(\([^)]*\) )?(error [^\]]*\] )?    `)
 )
 
-// Diagnose finds the first line of an engine's output that tells what happened: the message of
+// diagnoseLog finds the first line of an engine's output that tells what happened: the message of
 // the failure that it returns.
-func Diagnose(log io.Reader) (note.Failure, bool) {
+func diagnoseLog(log io.Reader) (note.Failure, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
 	var hinted *note.Failure // by a mild line
 	code := false
@@ -208,10 +208,10 @@ func diagnose(f *note.Failure, path string) bool {
 		return false
 	}
 	defer file.Close()
-	d, ok := Diagnose(file)
+	d, ok := diagnoseLog(file)
 	if info, err := file.Stat(); !ok && err == nil && info.Size() > diagnosed {
 		if _, err := file.Seek(max(diagnosed, info.Size()-diagnosedTail), io.SeekStart); err == nil {
-			d, ok = Diagnose(file)
+			d, ok = diagnoseLog(file)
 		}
 	}
 	if ok {

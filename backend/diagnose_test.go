@@ -29,7 +29,7 @@ func TestDiagnose(t *testing.T) {
 			t.Fatalf("%s: first line %q", path, head)
 		}
 		seen[note.Class(class)] = true
-		got, found := Diagnose(strings.NewReader(log))
+		got, found := diagnoseLog(strings.NewReader(log))
 		if class == "none" {
 			if found {
 				t.Errorf("%s: %+v, want nothing", path, got)
@@ -53,7 +53,7 @@ func TestDiagnoseFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, _ := Diagnose(strings.NewReader(string(b))); !strings.Contains(d.Next, "42656 tokens fit") {
+	if d, _ := diagnoseLog(strings.NewReader(string(b))); !strings.Contains(d.Next, "42656 tokens fit") {
 		t.Errorf("hint %q", d.Next)
 	}
 }

@@ -205,9 +205,9 @@ var decimal = regexp.MustCompile(`^([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0
 // Problems of numbers for which there is more to say than what is wanted.
 var (
 	ErrLeadingZero = errors.New("leading zero")
-	ErrNotNumber   = errors.New("not a number")
-	ErrNotWhole    = errors.New("not whole")
-	ErrTooLarge    = errors.New("too large")
+	errNotNumber   = errors.New("not a number")
+	errNotWhole    = errors.New("not whole")
+	errTooLarge    = errors.New("too large")
 )
 
 // SplitDecimal checks the form of a number and takes it apart. A leading zero is
@@ -215,14 +215,14 @@ var (
 func SplitDecimal(s string) (sign, whole, fraction string, exponent int, err error) {
 	m := decimal.FindStringSubmatch(s)
 	if m == nil || m[2]+m[3] == "" {
-		return "", "", "", 0, ErrNotNumber
+		return "", "", "", 0, errNotNumber
 	}
 	if len(m[2]) > 1 && m[2][0] == '0' {
 		return "", "", "", 0, ErrLeadingZero
 	}
 	if m[4] != "" {
 		if exponent, err = strconv.Atoi(m[4]); err != nil || exponent > 1e6 || exponent < -1e6 {
-			return "", "", "", 0, ErrTooLarge
+			return "", "", "", 0, errTooLarge
 		}
 	}
 	return m[1], m[2], m[3], exponent, nil
@@ -243,16 +243,16 @@ func ParseWhole(s string) (int64, error) {
 	case trimmed == "":
 		return 0, nil
 	case exponent < 0:
-		return 0, ErrNotWhole
+		return 0, errNotWhole
 	case len(trimmed)+exponent > 19:
-		return 0, ErrTooLarge
+		return 0, errTooLarge
 	}
 	if sign == "+" {
 		sign = ""
 	}
 	n, err := strconv.ParseInt(sign+trimmed+strings.Repeat("0", exponent), 10, 64)
 	if err != nil {
-		return 0, ErrTooLarge
+		return 0, errTooLarge
 	}
 	return n, nil
 }
@@ -265,10 +265,10 @@ func ParseNumber(s string) (float64, error) {
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		return 0, ErrTooLarge
+		return 0, errTooLarge
 	}
 	if f == 0 && strings.Trim(whole+fraction, "0") != "" {
-		return 0, ErrTooLarge // it vanishes in a float64
+		return 0, errTooLarge // it vanishes in a float64
 	}
 	return f + 0, nil
 }
@@ -301,9 +301,9 @@ func NumberHint(s string, cause error) string {
 			hint = fmt.Sprintf("write %s, or %d: YAML 1.1 reads %s as an octal number", strings.TrimLeft(s, "0"), n, s)
 		}
 		return hint
-	case errors.Is(cause, ErrNotWhole):
+	case errors.Is(cause, errNotWhole):
 		return "write it without a fraction"
-	case !errors.Is(cause, ErrNotNumber):
+	case !errors.Is(cause, errNotNumber):
 		return ""
 	case strings.Contains(s, ".."):
 		return "several values are written under sweep:, as a list or as a range: LOW..HIGH, LOW..HIGH+STEP or " +

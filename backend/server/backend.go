@@ -63,7 +63,7 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	if err != nil {
 		return nil, err
 	}
-	return Start(ctx, b.Product.Engine(cmd, info), spec, b.Options)
+	return startServer(ctx, b.Product.Engine(cmd, info), spec, b.Options)
 }
 
 // find returns the server's command, and what it says about itself.
@@ -89,16 +89,16 @@ func (b Backend) find(ctx context.Context, spec backend.Spec) (backend.Command, 
 
 // command finds the program: in the image of spec, or on this machine.
 func (b Backend) command(spec backend.Spec) (backend.Command, error) {
-	inside := Inside(b.Command, spec)
+	inside := inside(b.Command, spec)
 	var cmd backend.Command
 	var err error
 	switch {
 	case inside != nil:
 		cmd = *inside
 	case b.Product.Module != "":
-		cmd.Path, err = Python(b.Python)
+		cmd.Path, err = pythonProgram(b.Python)
 	default:
-		cmd.Path, err = Program(cmp.Or(b.Program, b.Product.Program), b.Python)
+		cmd.Path, err = program(cmp.Or(b.Program, b.Product.Program), b.Python)
 	}
 	if b.Product.Module != "" && b.Command == nil {
 		cmd.Args = []string{"-m", b.Product.Module}
@@ -111,28 +111,28 @@ func (b Backend) command(spec backend.Spec) (backend.Command, error) {
 func (b Backend) version(ctx context.Context, cmd backend.Command) (string, error) {
 	switch {
 	case cmd.Container != nil:
-		return VersionInside(ctx, cmd, b.Product.Package)
+		return versionInside(ctx, cmd, b.Product.Package)
 	case b.Command != nil:
-		return Version(ctx, cmd, "--version")
+		return versionOf(ctx, cmd, "--version")
 	case b.Product.Module != "":
-		version, err := Package(ctx, backend.Command{Path: cmd.Path}, b.Product.Package)
+		version, err := packageOf(ctx, backend.Command{Path: cmd.Path}, b.Product.Package)
 		if err != nil {
 			return "", b.missing(ctx, err)
 		}
 		return version, nil
 	}
 	if python := runs(cmd.Path); python != "" {
-		if version, err := Package(ctx, backend.Command{Path: python}, b.Product.Package); err == nil {
+		if version, err := packageOf(ctx, backend.Command{Path: python}, b.Product.Package); err == nil {
 			return version, nil
 		}
 	}
-	return Version(ctx, cmd, "--version")
+	return versionOf(ctx, cmd, "--version")
 }
 
 // runs finds the interpreter that runs a program: the one that its first line names, or the
 // one beside it, since that line may name a shell.
 func runs(program string) string {
-	for _, python := range []string{Interpreter(program), filepath.Join(filepath.Dir(program), "python3")} {
+	for _, python := range []string{interpreter(program), filepath.Join(filepath.Dir(program), "python3")} {
 		if path, err := exec.LookPath(python); err == nil {
 			return path
 		}

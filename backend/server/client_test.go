@@ -189,7 +189,7 @@ func TestImpostor(t *testing.T) {
 	}
 	_, box := servertest.Docker(t, "/bin/sleep")
 	for name, spec := range map[string]backend.Spec{"process": {}, "container": {Container: box}} {
-		_, err := Start(t.Context(), impostor{listen: listen}, spec,
+		_, err := startServer(t.Context(), impostor{listen: listen}, spec,
 			Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
 		if f := backend.AsFailure(err); err == nil || f.Class != note.ClassPortInUse {
 			t.Errorf("%s: %v (%s), want a port in use", name, err, f.Class)
@@ -222,7 +222,7 @@ func TestPortTaken(t *testing.T) {
 		}
 		t.Cleanup(func() { l.Close() })
 	}}}
-	s, err := Start(t.Context(), l, backend.Spec{LogPath: filepath.Join(t.TempDir(), "engine.log")},
+	s, err := startServer(t.Context(), l, backend.Spec{LogPath: filepath.Join(t.TempDir(), "engine.log")},
 		Options{StartTimeout: 20 * time.Second, StopTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)

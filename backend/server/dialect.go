@@ -180,8 +180,8 @@ func NoFolder(model string, err error) error {
 		Next: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 }
 
-// Program finds a program beside an interpreter, or in PATH.
-func Program(name, python string) (string, error) {
+// program finds a program beside an interpreter, or in PATH.
+func program(name, python string) (string, error) {
 	if python == "" {
 		return exec.LookPath(name)
 	}
@@ -204,9 +204,9 @@ func named(python string) (string, error) {
 	return path, nil
 }
 
-// Python finds an interpreter: the one that is given, that of the active virtual
+// pythonProgram finds an interpreter: the one that is given, that of the active virtual
 // environment, or that of PATH.
-func Python(given string) (string, error) {
+func pythonProgram(given string) (string, error) {
 	if given == "" {
 		if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
 			given = filepath.Join(venv, "bin", "python")
@@ -217,9 +217,9 @@ func Python(given string) (string, error) {
 	return exec.LookPath(given)
 }
 
-// Interpreter is the one that runs a program which pip has installed: its first line
+// interpreter is the one that runs a program which pip has installed: its first line
 // names it. It is "" of other programs.
-func Interpreter(program string) string {
+func interpreter(program string) string {
 	f, err := os.Open(program)
 	if err != nil {
 		return ""
@@ -233,10 +233,10 @@ func Interpreter(program string) string {
 	return path
 }
 
-// Package asks an interpreter for the version of one of its packages. The package
+// packageOf asks an interpreter for the version of one of its packages. The package
 // itself, which may take half a minute to import, is not touched.
-func Package(ctx context.Context, python backend.Command, name string) (string, error) {
-	version, err := Version(ctx, python, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
+func packageOf(ctx context.Context, python backend.Command, name string) (string, error) {
+	version, err := versionOf(ctx, python, "-c", "import importlib.metadata as m; print(m.version('"+name+"'))")
 	f, ok := errors.AsType[*note.Failure](err)
 	switch {
 	case !ok || !strings.Contains(f.LogTail, "PackageNotFoundError"):
@@ -254,8 +254,8 @@ func Package(ctx context.Context, python backend.Command, name string) (string, 
 // themselves first.
 const versionTimeout = 2 * time.Minute
 
-// Version asks a program for its version: the last word of the last line it prints.
-func Version(ctx context.Context, cmd backend.Command, args ...string) (string, error) {
+// versionOf asks a program for its version: the last word of the last line it prints.
+func versionOf(ctx context.Context, cmd backend.Command, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	out, said, err := cmd.Output(ctx, args...)

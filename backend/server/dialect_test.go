@@ -11,13 +11,13 @@ import (
 func TestProgram(t *testing.T) {
 	dir := t.TempDir()
 	python := filepath.Join(dir, "python")
-	if _, err := Program("engine", python); err == nil || !strings.Contains(err.Error(), "interpreter") ||
+	if _, err := program("engine", python); err == nil || !strings.Contains(err.Error(), "interpreter") ||
 		!strings.Contains(err.Error(), python) {
 		t.Errorf("no interpreter: %v", err)
 	}
 	for _, path := range []string{python, filepath.Join(dir, "engine")} {
 		if path != python {
-			if _, err := Program("engine", python); err == nil ||
+			if _, err := program("engine", python); err == nil ||
 				!strings.Contains(err.Error(), "no program engine beside "+python) {
 				t.Errorf("no program: %v", err)
 			}
@@ -26,7 +26,7 @@ func TestProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := Program("engine", python); err != nil || got != filepath.Join(dir, "engine") {
+	if got, err := program("engine", python); err != nil || got != filepath.Join(dir, "engine") {
 		t.Errorf("%q, %v", got, err)
 	}
 }

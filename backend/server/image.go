@@ -9,9 +9,9 @@ import (
 // What is found beside an interpreter or in PATH for a process is found inside an image by
 // the shell that every image must have.
 
-// Inside is the command of the engine's program: own, which only tests have, or that of the
+// inside is the command of the engine's program: own, which only tests have, or that of the
 // image of spec. It is nil for a process that is still to be found.
-func Inside(own *backend.Command, spec backend.Spec) *backend.Command {
+func inside(own *backend.Command, spec backend.Spec) *backend.Command {
 	if spec.Container == nil {
 		return own
 	}
@@ -38,15 +38,15 @@ func Interpreted(c *backend.Container, args ...string) (*backend.Container, []st
 	return &box, append([]string{"-c", asPython, c.Program}, args...)
 }
 
-// VersionInside asks for the version of a package in an image: its interpreter, which
+// versionInside asks for the version of a package in an image: its interpreter, which
 // answers at once, else the program cmd, which may import all of itself first.
-func VersionInside(ctx context.Context, cmd backend.Command, name string) (string, error) {
+func versionInside(ctx context.Context, cmd backend.Command, name string) (string, error) {
 	box, args := Interpreted(cmd.Container)
-	version, err := Package(ctx, backend.Command{Path: box.Program, Args: args, Container: box}, name)
+	version, err := packageOf(ctx, backend.Command{Path: box.Program, Args: args, Container: box}, name)
 	if err == nil {
 		return version, nil
 	}
-	if version, asked := Version(ctx, cmd, "--version"); asked == nil {
+	if version, asked := versionOf(ctx, cmd, "--version"); asked == nil {
 		return version, nil
 	}
 	return "", err

@@ -106,21 +106,21 @@ func TestInterpreter(t *testing.T) {
 		if err := os.WriteFile(path, []byte(first), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if got := Interpreter(path); got != want {
+		if got := interpreter(path); got != want {
 			t.Errorf("%q is run by %q, want %q", first, got, want)
 		}
 	}
-	if got := Interpreter("/no/such/program"); got != "" {
+	if got := interpreter("/no/such/program"); got != "" {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestPackage(t *testing.T) {
-	python, err := Python("")
+	python, err := pythonProgram("")
 	if err != nil {
 		t.Skip("no Python here")
 	}
-	_, err = Package(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
+	_, err = packageOf(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
 	if f := backend.AsFailure(err); err == nil || f.Class != note.ClassNotInstalled ||
 		f.Message != python+" has no package no-such-package-of-llem" {
 		t.Errorf("%v", err)

@@ -67,9 +67,9 @@ var (
 // starts is how many ports a server is started on before it is given up.
 const starts = 3
 
-// Start launches the server of an engine and waits until it can serve. A port that another
+// startServer launches the server of an engine and waits until it can serve. A port that another
 // program takes between looking and listening costs another start.
-func Start(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
+func startServer(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
 	for try := 1; ; try++ {
 		s, err := start(ctx, e, spec, o)
 		if err == nil || try == starts || backend.AsFailure(err).Class != note.ClassPortInUse {
