@@ -137,6 +137,12 @@ func (s Setup) warnings(c correction) []string {
 	if s.stages() > 1 {
 		out = append(out, "groups of devices that share the layers are taken to work in turn")
 	}
+	if l := s.Model.Layout; l != nil && l.Approximate != "" {
+		out = append(out, l.Approximate)
+	}
+	if counted := s.Model.Counted(); counted != "" {
+		out = append(out, counted)
+	}
 	if s.Model.Experts > 0 {
 		out = append(out, "how tokens spread over experts is taken to be even")
 	}

@@ -135,6 +135,7 @@ func sameDevice(name string, d Device) bool {
 // at is the Setup of an earlier run, on this Setup's device.
 func (s Setup) at(r Run) Setup {
 	s.Model, s.Work, s.Around = r.Model, r.Work, Around{}
+	s.Stored, _ = r.Model.StoredBytes()
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -84,25 +85,29 @@ func (s Setup) Memory() Memory {
 	return m
 }
 
-// weights are the bytes of the weights on one device. Quantised are the matrices of
-// the layers; embeddings, norms, biases and routers stay 16 bits wide. Norms and
-// biases are on every device.
+// weights are the bytes of the weights on one device. Those that stay as they are stored take what
+// they take there. Otherwise, quantised are the matrices of the layers; embeddings, norms, biases,
+// routers and vision towers stay 16 bits wide. Norms and biases are on every device.
 func (s Setup) weights() int64 {
 	c, f := s.Model, s.format()
+	if s.Stored.All > 0 {
+		return s.split(s.Stored.All)
+	}
 	if s.engine().ggml || f.ggml() {
 		d := f
 		if !f.ggml() {
 			d = f.compute()
 		}
+		c.Stored = model.Stored{}
 		b, _ := c.EstimateBytes(string(d), 1, 1)
 		return s.split(b)
 	}
 	p, e := c.Parameters(), s.element()
 	vectors := s.vectors()
-	matrices := p.NonEmbedding - vectors
-	bytes := s.split(p.Embedding*e) + vectors*e + s.split(int64(float64(matrices)*f.bits()/8))
+	matrices := p.NonEmbedding - p.Vision - vectors
+	bytes := s.split((p.Embedding+p.Vision)*e) + vectors*e + s.split(int64(float64(matrices)*f.bits()/8))
 	if f == FP8 || f == Int8 {
-		bytes += s.split(4 * s.rows())
+		bytes += s.split(4 * c.Rows())
 	}
 	return bytes
 }
@@ -119,43 +124,30 @@ func (s Setup) stageWeights() int64 {
 }
 
 // vectors counts the parameters of norms, biases and routers.
-func (s Setup) vectors() int64 {
-	c := s.Model
-	h := int64(c.Hidden)
-	layer := 2 * h
-	if c.PostNorms {
-		layer += 2 * h
-	}
-	if c.QKVBias {
-		layer += int64(c.Heads+2*c.KVHeads) * int64(c.HeadDim)
-	}
-	if c.QKNorm {
-		layer += 2 * int64(c.HeadDim)
-	}
-	if c.Experts > 0 {
-		layer += h * int64(c.Experts)
-	}
-	return int64(c.Layers)*layer + h
-}
-
-// rows counts the output rows of the layers' matrices, each with a scale.
-func (s Setup) rows() int64 {
-	c := s.Model
-	ffn := 2*int64(c.FFN) + int64(c.Hidden)
-	if c.Experts > 0 {
-		ffn = int64(c.Experts) * (2*int64(c.ExpertFFN) + int64(c.Hidden))
-	}
-	return int64(c.Layers) * (int64(c.Heads+2*c.KVHeads)*int64(c.HeadDim) + int64(c.Hidden) + ffn)
-}
+func (s Setup) vectors() int64 { return s.Model.Count(model.Vector, model.Router) }
 
 // CacheBytesPerToken is the key/value cache of one token in all layers of one
 // device, none of them windowed.
 func (s Setup) CacheBytesPerToken() unit.Bytes {
-	return unit.Bytes(int64(s.Model.Layers) * s.cacheRow())
+	n := int64(0)
+	for _, m := range s.Model.Mixers() {
+		n += m.Layers * s.rowOf(m)
+	}
+	return unit.Bytes(n)
 }
 
-// cacheRow is the cache of one token in one layer. ggml keeps 16 bits always.
+// cacheRow is the cache of one token in the widest layer.
 func (s Setup) cacheRow() int64 {
+	n := int64(0)
+	for _, m := range s.Model.Mixers() {
+		n = max(n, s.rowOf(m))
+	}
+	return n
+}
+
+// rowOf is the cache of one token in one layer; a head is not divided among devices. ggml keeps
+// 16 bits always.
+func (s Setup) rowOf(m model.Mixer) int64 {
 	bits := 8 * float64(s.element())
 	if s.engine().ggml {
 		bits = 16
@@ -163,15 +155,28 @@ func (s Setup) cacheRow() int64 {
 	if s.CacheBits > 0 {
 		bits = s.CacheBits
 	}
-	return int64(float64(2*s.kvHeads()*int64(s.Model.HeadDim)) * bits / 8)
+	return int64(float64(s.split(m.Heads)*m.Width) * bits / 8)
 }
 
 // cache is the key/value cache of so many sequences of context tokens, windowed
-// layers keeping their window only.
+// layers keeping their window only, and layers with a state that.
 func (s Setup) cache(sequences, context int64) int64 {
-	full, windowed := layers(s.Model)
-	tokens := full*context + windowed*min(context, int64(s.Model.SlidingWindow))
-	return sequences * tokens * s.cacheRow()
+	n := int64(0)
+	for _, m := range s.Model.Mixers() {
+		n += m.Layers * (m.Seen(context)*s.rowOf(m) + s.split(m.State)*s.element())
+	}
+	return sequences * n
+}
+
+// windowed is the longest window, and whether all attention layers have one.
+func (s Setup) windowed() (longest int64, all bool) {
+	all = true
+	for _, m := range s.Model.Mixers() {
+		if m.Width > 0 {
+			longest, all = max(longest, m.Window), all && m.Window > 0
+		}
+	}
+	return longest, all && longest > 0
 }
 
 // serverMemory is that of an engine with a paged cache and chunked prefill.
@@ -240,7 +245,11 @@ func (s Setup) ggmlMemory() Memory {
 		m.Activations = unit.Bytes(4 * tokens * int64(c.ExpertsUsed*(3*c.ExpertFFN+c.Hidden)+4*c.Hidden))
 	}
 	if c.Tied {
-		m.Overhead += unit.Bytes(float64(c.Hidden) * float64(c.Vocab) * s.format().bits() / 8)
+		bits := s.format().bits()
+		if s.Stored.Lookup > 0 {
+			bits = 8 * float64(s.Stored.Lookup) / float64(c.Count(model.Embedding))
+		}
+		m.Overhead += unit.Bytes(float64(c.Hidden) * float64(c.Vocab) * bits / 8)
 	}
 	m.CacheAtEnd = m.KVCache
 	return m

@@ -140,19 +140,25 @@ func (s Setup) batchCost(sequences int) (prefill, decode Phase) {
 }
 
 // readBytes are the weights that a step of so many tokens reads on one device: all
-// but an embedding that is only looked up in, and of experts those that some token
-// visits.
+// but an embedding that is only looked up in, a vision tower, and of experts those that some
+// token visits.
 func (s Setup) readBytes(tokens float64) float64 {
 	c, all := s.Model, float64(s.weights())
-	if !c.Tied {
-		all -= float64(s.split(int64(c.Hidden) * int64(c.Vocab) * s.element()))
+	p, experts := c.Parameters(), float64(c.Count(model.Expert))
+	lookup, expertBytes := 0.0, experts/float64(p.Total)*all
+	if c.Count(model.Head) > 0 {
+		lookup = float64(s.split(c.Count(model.Embedding) * s.element()))
 	}
-	if c.Experts > 0 {
-		p := c.Parameters()
-		perExpert := 3 * float64(c.Hidden) * float64(c.ExpertFFN) * float64(c.Layers)
-		experts := float64(c.Experts) * perExpert / float64(p.Total) * all
-		visited := 1 - math.Pow(1-float64(c.ExpertsUsed)/float64(c.Experts), tokens)
-		all -= experts * (1 - visited)
+	if s.Stored.All > 0 {
+		expertBytes = float64(s.split(s.Stored.Experts))
+		if c.Count(model.Head) > 0 {
+			lookup = float64(s.split(s.Stored.Lookup))
+		}
+	}
+	all -= lookup + float64(s.split(p.Vision*s.element()))
+	if experts > 0 {
+		visited := 1 - math.Pow(1-c.ExpertShare(), tokens)
+		all -= expertBytes * (1 - visited)
 	}
 	return max(all, 0)
 }

@@ -22,6 +22,9 @@ type Setup struct {
 	Attention string
 	// Format of the weights; empty is BF16.
 	Format Format
+	// Stored are the bytes of weights that stay as they are in their files: those of a GGUF file, or
+	// of a quantised checkpoint. Format is then what is computed in. Zero: Format decides.
+	Stored model.StoredBytes
 	Device Device
 	// Parallel is the number of devices that share every layer; 0 is 1.
 	Parallel int
@@ -155,20 +158,5 @@ func (s Setup) element() int64 { return int64(s.format().compute().bits()) / 8 }
 // split divides work among the devices, rounding up.
 func (s Setup) split(n int64) int64 { return (n + int64(s.parallel()) - 1) / int64(s.parallel()) }
 
-// kvHeads are the key/value heads on one device; a head is not divided.
-func (s Setup) kvHeads() int64 { return s.split(int64(s.Model.KVHeads)) }
-
 // heads are the query heads on one device.
 func (s Setup) heads() int64 { return s.split(int64(s.Model.Heads)) }
-
-// layers counts those without and with a sliding window.
-func layers(c model.Config) (full, windowed int64) {
-	switch {
-	case c.SlidingWindow == 0:
-		return int64(c.Layers), 0
-	case c.GlobalEvery == 0:
-		return 0, int64(c.Layers)
-	}
-	full = int64(c.Layers / c.GlobalEvery)
-	return full, int64(c.Layers) - full
-}

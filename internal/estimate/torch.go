@@ -61,7 +61,7 @@ func (s Setup) moments() []moment {
 
 	// A windowed layer keeps all of the prompt until the first decode step: its
 	// window is a view of it.
-	cache := tokens * int64(c.Layers) * s.cacheRow()
+	cache := tokens*int64(s.CacheBytesPerToken()) + s.cache(batch, 0)
 	tables := 2 * dim * e // cosine and sine, of all layers
 	if c.RopeLocalTheta > 0 {
 		tables *= 2
@@ -103,8 +103,8 @@ func (s Setup) moments() []moment {
 		context := input + int64(w.Output) - 1
 		// Growing copies the keys of a layer while the old ones are still there.
 		grown := batch * context * s.cacheRow() / 2
-		if full, _ := layers(c); full == 0 {
-			grown = batch * min(context, int64(c.SlidingWindow)) * s.cacheRow() / 2
+		if longest, all := s.windowed(); all {
+			grown = batch * min(context, longest) * s.cacheRow() / 2
 		}
 		rows := batch * 8 * hidden * e
 		held := s.cache(batch, context)
@@ -121,7 +121,10 @@ func (s Setup) masks() (mask, repeated bool) {
 	if s.Attention == "eager" {
 		return true, true // also without groups: a product of transposed operands copies them
 	}
-	mask = s.Work.Padded || (c.SlidingWindow > 0 && s.Work.Input > c.SlidingWindow)
+	mask = s.Work.Padded
+	for _, m := range c.Mixers() {
+		mask = mask || m.Window > 0 && int64(s.Work.Input) > m.Window
+	}
 	if s.Attention == "flash_attention_2" {
 		return false, false
 	}

@@ -148,11 +148,8 @@ func (c Config) EstimateBytes(dtype string, seqs, context int) (weights, kv int6
 // compressed rows, and states.
 func (c Config) CacheElements(context int64) int64 {
 	n := int64(0)
-	for _, m := range c.layout().Mixers {
-		n += m.Layers * (m.Heads*m.Width*m.seen(context) + m.State)
+	for _, m := range c.Mixers() {
+		n += m.Layers * (m.Heads*m.Width*m.Seen(context) + m.State)
 	}
 	return n
 }
-
-// Mixers are the ways in which the layers mix tokens.
-func (c Config) Mixers() []Mixer { return c.layout().Mixers }

@@ -193,8 +193,9 @@ func TestContradictions(t *testing.T) {
 			kv["llama.feed_forward_length"] = 512 | 1<<20
 			return p
 		}, "contradicts itself"},
-		"no tensors":    {func(kv map[string]any, _ []piece) []piece { return nil }, "contradicts itself"},
-		"no layers":     {func(kv map[string]any, p []piece) []piece { kv["llama.block_count"] = 0; return p }, "layers is 0"},
+		"no tensors": {func(kv map[string]any, _ []piece) []piece { return nil }, "contradicts itself"},
+		"no layers": {func(kv map[string]any, p []piece) []piece { kv["llama.block_count"] = 0; return p },
+			"layers is 0"},
 		"half a norm":   {func(_ map[string]any, p []piece) []piece { p[1].shape[0] = 128; return p }, "output_norm"},
 		"two of a name": {func(_ map[string]any, p []piece) []piece { return append(p, p[3]) }, "two tensors"},
 		"many layers": {func(kv map[string]any, p []piece) []piece { kv["llama.block_count"] = 1 << 20; return p },
@@ -247,7 +248,8 @@ func TestNormNotFinite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.WriteAt(binary.LittleEndian.AppendUint32(nil, bits), h.Data+int64(h.Tensors[1].Offset)+8); err != nil {
+		if _, err := f.WriteAt(binary.LittleEndian.AppendUint32(nil, bits),
+			h.Data+int64(h.Tensors[1].Offset)+8); err != nil {
 			t.Fatal(err)
 		}
 		f.Close()

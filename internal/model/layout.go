@@ -45,8 +45,8 @@ type Mixer struct {
 	Score, Scan float64
 }
 
-// seen is how many tokens a layer keeps of a sequence of so many.
-func (m Mixer) seen(context int64) int64 {
+// Seen is how many tokens a layer keeps of a sequence of so many.
+func (m Mixer) Seen(context int64) int64 {
 	if m.Window > 0 {
 		return min(m.Window, context)
 	}
@@ -117,15 +117,26 @@ func (c Config) layout() Layout {
 	if !c.Tied {
 		add(Head, int64(c.Vocab), h, 1)
 	}
+	out.Mixers = c.Mixers()
+	out.Weights = append(out.Weights, c.vision()...)
+	return out
+}
+
+// Mixers are the ways in which the layers mix tokens.
+func (c Config) Mixers() []Mixer {
+	if c.Layout != nil {
+		return c.Layout.Mixers
+	}
+	var out []Mixer
 	full, windowed := c.splitLayers()
-	mixer := Mixer{Heads: int64(c.KVHeads), Width: 2 * int64(c.HeadDim), Score: 4 * float64(q)}
+	mixer := Mixer{Heads: int64(c.KVHeads), Width: 2 * int64(c.HeadDim),
+		Score: 4 * float64(c.Heads) * float64(c.HeadDim)}
 	for _, m := range []struct{ layers, window int }{{full, 0}, {windowed, c.SlidingWindow}} {
 		if m.layers > 0 {
 			mixer.Layers, mixer.Window = int64(m.layers), int64(m.window)
-			out.Mixers = append(out.Mixers, mixer)
+			out = append(out, mixer)
 		}
 	}
-	out.Weights = append(out.Weights, c.vision()...)
 	return out
 }
 
@@ -150,11 +161,17 @@ func (l Layout) Sum(roles ...Role) int64 {
 	return n
 }
 
+// Count adds up the parameters with one of the roles.
+func (c Config) Count(roles ...Role) int64 { return c.layout().Sum(roles...) }
+
+// ExpertShare is the part of the experts that a token visits; 0 where there are none.
+func (c Config) ExpertShare() float64 { return c.layout().Share }
+
 // Rows counts the output rows of the matrices of the layers, experts included: each has a scale
 // where the quantisation is by row.
-func (l Layout) Rows() int64 {
+func (c Config) Rows() int64 {
 	n := int64(0)
-	for _, w := range l.Weights {
+	for _, w := range c.layout().Weights {
 		if w.Role == Matrix || w.Role == Expert {
 			n += w.Out * w.Count
 		}

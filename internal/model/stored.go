@@ -24,6 +24,8 @@ type Stored struct {
 
 // Quant is a quantisation of the matrices of a checkpoint.
 type Quant struct {
+	// Type is what a weight is computed from: int4, int8 or fp8.
+	Type string
 	// Bits of one weight, with its part of the scales and offsets of its group; 0 is not known.
 	Bits float64
 	// PerRow are the bytes of the scale of an output row.
@@ -34,9 +36,9 @@ type Quant struct {
 
 // StoredBytes are the sizes of weights that an engine takes as they are stored.
 type StoredBytes struct {
-	All       int64
-	Experts   int64 // of them, the experts
-	Embedding int64 // of them, an embedding that is only looked up in
+	All     int64
+	Experts int64 // of them, the experts
+	Lookup  int64 // of them, the embedding
 }
 
 // StoredBytes are the bytes of weights that stay as they are stored, from the list of tensors
@@ -58,15 +60,12 @@ func (c Config) StoredBytes() (StoredBytes, bool) {
 		case Expert:
 			b.Experts += n
 		case Embedding:
-			b.Embedding += n
+			b.Lookup += n
 		}
-	}
-	if l.Sum(Head) == 0 {
-		b.Embedding = 0 // it is the output matrix too
 	}
 	if s.Bytes > 0 && b.All > 0 {
 		scale := float64(s.Bytes) / float64(b.All)
-		b.Experts, b.Embedding = int64(float64(b.Experts)*scale), int64(float64(b.Embedding)*scale)
+		b.Experts, b.Lookup = int64(float64(b.Experts)*scale), int64(float64(b.Lookup)*scale)
 		b.All = s.Bytes
 	}
 	return b, b.All > 0
@@ -110,6 +109,12 @@ func storedOf(f *hfFields) Stored {
 	}
 	if known {
 		if q := read(r); r.err == nil && q.Bits >= 0 && q.Bits <= 32 {
+			if q.Type == "" {
+				q.Type = "int8"
+				if q.Bits < 6 {
+					q.Type = "int4"
+				}
+			}
 			s.Quant = &q
 		}
 	}
@@ -123,7 +128,7 @@ var quantMethods = map[string]func(*hfFields) Quant{
 	"gptq":               groups,
 	"auto-round":         groups,
 	"fp8":                fp8,
-	"fbgemm_fp8":         func(*hfFields) Quant { return Quant{Bits: 8, PerRow: 4} },
+	"fbgemm_fp8":         func(*hfFields) Quant { return Quant{Type: "fp8", Bits: 8, PerRow: 4} },
 	"mxfp4":              func(*hfFields) Quant { return Quant{Bits: 4 + 8.0/32, ExpertsOnly: true} },
 	"bitsandbytes":       bitsandbytes,
 	"modelopt":           modelopt,
@@ -141,7 +146,7 @@ func groups(f *hfFields) Quant {
 
 // fp8 has a scale for each block of weights, or for each matrix.
 func fp8(f *hfFields) Quant {
-	q := Quant{Bits: 8}
+	q := Quant{Type: "fp8", Bits: 8}
 	block, _ := f.m["weight_block_size"].([]any)
 	n := 1.0
 	for _, side := range block {
@@ -173,7 +178,7 @@ func modelopt(f *hfFields) Quant {
 	case strings.Contains(algorithm, "FP4"):
 		return Quant{Bits: 4 + 8.0/16}
 	case strings.Contains(algorithm, "FP8"):
-		return Quant{Bits: 8}
+		return Quant{Type: "fp8", Bits: 8}
 	}
 	return Quant{}
 }
@@ -189,6 +194,9 @@ func compressed(f *hfFields) Quant {
 		}
 		w := &hfFields{m: m}
 		q := Quant{Bits: w.float("num_bits", 0)}
+		if w.text("type") == "float" && q.Bits == 8 {
+			q.Type = "fp8"
+		}
 		size := w.float("group_size", 0)
 		switch {
 		case size > 0 && w.text("type") == "float" && q.Bits == 4:

@@ -80,8 +80,8 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 		Exact: string(r.Config.Section),
 		Work: estimate.Work{Prompts: prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"}}
-	if sec.Quantization != "" {
-		run.Format, _ = formatOf(r.Config, sec)
+	if _, stored := storedFormat(config.Stored); stored || sec.Quantization != "" {
+		run.Format, _ = formatOf(r.Config, sec, config.Stored)
 	} else if run.Format, err = estimate.ParseFormat(dtypeOf(r)); err != nil {
 		return estimate.Run{}, false
 	}

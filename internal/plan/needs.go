@@ -161,6 +161,9 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if err != nil {
 		return nil, err.Error()
 	}
+	if _, known := config.StoredBytes(); config.Stored.Quant != nil && !known {
+		return nil, "how many bits the quantisation " + config.Stored.Format + " of " + x.Model + " keeps is not known"
+	}
 	s, free, remark := e.setup(x, config, key.section)
 	s.Exact = key.exact
 	if s.Device.Name == "" {
@@ -175,6 +178,7 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 		Seconds: p.Seconds, StartSeconds: p.Fixed.Baseline +
 			p.Fixed.Start, Joules: p.Energy.Joules() * float64(copies), Basis: p.Basis,
 		Device: s.Device.Name, Devices: max(1, s.Parallel) * max(1, s.Stages) * copies, Warnings: p.Warnings}
+	out.describe(s, p, copies)
 	if remark != "" {
 		out.Warnings = append(out.Warnings, remark)
 	}
@@ -182,6 +186,20 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	e.fit(out, s, free)
 	e.known[key] = out
 	return out, ""
+}
+
+// describe fills in what the model is.
+func (n *Need) describe(s estimate.Setup, p estimate.Prediction, copies int) {
+	count := s.Model.Parameters()
+	n.Parameters, n.ActiveParameters, n.VisionParameters = count.Total, count.Active, count.Vision
+	if s.Model.Count(model.Head) > 0 {
+		n.lookup = s.Model.Count(model.Embedding)
+	}
+	n.Counted, n.Stored = s.Model.Counted(), s.Model.Stored.Words()
+	f := s.Model.FLOPs([]model.Length{{Prompt: s.Work.Input, Output: s.Work.Output}})
+	times := float64(s.Work.Prompts * copies)
+	n.FLOPsPrefill, n.FLOPsDecode = f.Prefill*times, f.Decode*times
+	n.WeightBytes, n.CacheBytes = int64(p.Memory.Weights), int64(p.Memory.KVCache)
 }
 
 // ranges are rough intervals of a whole run. Starting an engine and its warm-up are known
@@ -207,7 +225,7 @@ var fixedRange = estimate.Range{Low: 0.7, High: 1.7}
 // device has no name where the engine needs a GPU and none is known.
 func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) (s estimate.Setup, free unit.Bytes,
 	remark string) {
-	format, remark := formatOf(x, sec)
+	format, remark := formatOf(x, sec, config.Stored)
 	w := x.Workload
 	s = estimate.Setup{Model: config, Backend: x.Backend, Profile: sec.profile, Device: e.cpu, Format: format,
 		Attention: sec.Attention,
@@ -217,6 +235,7 @@ func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) 
 			Padded: w.Dataset != "synthetic"},
 		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
 			WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
+	s.Stored, _ = config.StoredBytes()
 	if n := sec.Copies; n > 1 { // each takes its part of the prompts
 		s.Work.Prompts = (w.Prompts + n - 1) / n
 	}
@@ -234,7 +253,7 @@ func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) 
 // fit says whether it fits on the devices that there are.
 func (e *Estimator) fit(out *Need, s estimate.Setup, free unit.Bytes) {
 	if s.Device.Host && free <= 0 {
-		out.Fits = true
+		out.Fits, out.Unknown = true, true
 		out.Warnings = append(out.Warnings, "how much memory this host has is not known")
 		return
 	}

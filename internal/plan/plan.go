@@ -73,6 +73,10 @@ type Point struct {
 	Reason string `json:"reason,omitempty"`
 	// Problems say why it cannot run, all of them; whether it fits is in Need.
 	Problems []string `json:"problems"`
+	// model is the name of its model, and unknown says that nothing tells whether it fits into
+	// memory.
+	model   string
+	unknown bool
 	// short are the problems in a word each, and names the values of the columns that name it.
 	short, names []string
 }
@@ -81,12 +85,32 @@ type Point struct {
 type Need struct {
 	Bytes int64  `json:"bytes"` // the peak, on each device
 	Parts string `json:"parts"`
+	// Parameters of the model, those that a token passes (without experts that it does not visit,
+	// and without a vision tower), and those of a vision tower.
+	Parameters       int64 `json:"parameters"`
+	ActiveParameters int64 `json:"active_parameters"`
+	VisionParameters int64 `json:"vision_parameters,omitempty"`
+	// Counted says what of a model with a vision tower is counted, and Stored how the files hold
+	// the weights where they decide.
+	Counted string `json:"counted,omitempty"`
+	Stored  string `json:"stored,omitempty"`
+	// WeightBytes and CacheBytes are the weights, and the key/value cache or state, on each device.
+	WeightBytes int64 `json:"weight_bytes"`
+	CacheBytes  int64 `json:"cache_bytes"`
+	// FLOPsPrefill and FLOPsDecode are the operations of the workload, once.
+	FLOPsPrefill float64 `json:"flops_prefill"`
+	FLOPsDecode  float64 `json:"flops_decode"`
+	// lookup counts parameters of an embedding of which a token takes one row.
+	lookup int64
 	// DeviceBytes is what each device will show as used: a server takes more than it
 	// needs.
 	DeviceBytes int64  `json:"device_bytes"`
 	Fits        bool   `json:"fits"`
 	Tight       bool   `json:"tight,omitempty"` // it fits by less than the estimate's doubt
 	Why         string `json:"why,omitempty"`   // why it does not fit
+	// Unknown says that nothing is known of the memory that there is: Fits is then no more than that
+	// nothing speaks against it.
+	Unknown bool `json:"unknown,omitempty"`
 	// Batch is the largest batch that fits, where this one does not; 0 if none does.
 	Batch   int     `json:"largest_batch,omitempty"`
 	Seconds float64 `json:"seconds"` // one run, everything in it

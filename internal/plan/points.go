@@ -48,7 +48,9 @@ func (p *Plan) points(o Options, axes []study.Key) {
 		if need == nil && o.Estimate != nil && len(p.Shown) < mostEstimates {
 			need, reason = o.Estimate(e)
 		}
-		point.ID, point.Need, point.Reason = e.ID(), need, reason
+		point.ID, point.Need, point.Reason, point.model = e.ID(), need, reason, e.Model
+		point.unknown = need == nil && o.Estimate != nil && !o.Study.Engine(e.Backend).Simulated ||
+			need != nil && need.Unknown
 		p.Shown = append(p.Shown, point)
 	}
 	p.Runnable = unhindered

@@ -7,6 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/estimate"
+	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -45,7 +46,10 @@ func (e *Estimator) sectionOf(x study.Experiment) section {
 
 // formatOf is the format of the weights that a backend will use, and a remark where
 // that is a guess.
-func formatOf(x study.Experiment, s section) (estimate.Format, string) {
+func formatOf(x study.Experiment, s section, stored model.Stored) (estimate.Format, string) {
+	if f, ok := storedFormat(stored); ok {
+		return f, ""
+	}
 	dtype := estimate.BF16
 	if f, err := estimate.ParseFormat(x.DType); err == nil {
 		dtype = f
@@ -60,6 +64,23 @@ func formatOf(x study.Experiment, s section) (estimate.Format, string) {
 	}
 	return dtype, "how many bits the quantisation " + s.Quantization +
 		" keeps is in the model's files: estimated as " + string(dtype)
+}
+
+// storedFormat is what weights are computed from that stay as they are in their files; false where
+// the experiment decides.
+func storedFormat(s model.Stored) (estimate.Format, bool) {
+	switch {
+	case s.Quant != nil && s.Quant.Type != "":
+		return estimate.Format(s.Quant.Type), true
+	case s.Quant != nil:
+		return estimate.Int4, s.Bytes > 0
+	case !s.File:
+		return "", false
+	}
+	if f, err := estimate.ParseFormat(s.Format); err == nil && f != estimate.Int4 {
+		return f, true
+	}
+	return estimate.Q4_0, true // of the other formats of ggml, the one that computes alike
 }
 
 // choiceOf is what the experiment asks the device to compute in.

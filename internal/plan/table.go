@@ -37,13 +37,15 @@ func (p *Plan) rows() table.Table {
 	for _, q := range p.Shown {
 		row := append(slices.Clone(q.names), q.ID)
 		if estimated {
-			row = append(row, q.Need.cells()...)
+			row = append(row, q.cells()...)
 		}
 		verdict := "yes"
 		if len(q.short) > 0 {
 			verdict = "no: " + strings.Join(q.short, ", ")
 		} else if q.Need != nil && !q.Need.Fits {
 			verdict = "no: memory"
+		} else if q.unknown {
+			verdict = "?"
 		}
 		out.Rows = append(out.Rows, append(row, verdict))
 	}
@@ -51,8 +53,12 @@ func (p *Plan) rows() table.Table {
 }
 
 // cells are memory, whether it fits, time and energy.
-func (n *Need) cells() []string {
-	if n == nil {
+func (q Point) cells() []string {
+	n := q.Need
+	switch {
+	case n == nil && q.unknown:
+		return []string{"?", "?", "–", "–"}
+	case n == nil:
 		return []string{"–", "–", "–", "–"}
 	}
 	memory := unit.Bytes(n.Bytes).String()
@@ -65,6 +71,8 @@ func (n *Need) cells() []string {
 		fits = fmt.Sprintf("batch ≤ %d", n.Batch)
 	case !n.Fits:
 		fits = "no"
+	case n.Unknown:
+		fits = "?"
 	case n.Tight:
 		fits = "tight"
 	}

@@ -15,6 +15,7 @@ import (
 func (p *Plan) Text(w io.Writer, width int) error {
 	var b strings.Builder
 	p.head(&b)
+	p.models(&b)
 	p.table(&b, cmp.Or(width, usualWidth))
 	p.order(&b)
 	p.left(&b)

@@ -1,0 +1,56 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/llenergymeasure/llem/unit"
+)
+
+// models says how large the models are: one line for each, in each form that its weights take.
+func (p *Plan) models(b *strings.Builder) {
+	seen := map[string]bool{}
+	for _, q := range p.Shown {
+		if q.Need == nil {
+			continue
+		}
+		if line := q.model + ": " + q.Need.model(); !seen[line] {
+			seen[line] = true
+			fmt.Fprintf(b, "  %s\n", line)
+		}
+	}
+}
+
+// model says how large the model is.
+func (n *Need) model() string {
+	words := []string{count(n.Parameters) + " parameters"}
+	if n.VisionParameters > 0 {
+		words[0] += " (" + count(n.VisionParameters) + " of them in its vision tower)"
+	}
+	if text := n.Parameters - n.VisionParameters; n.ActiveParameters < text {
+		active := count(n.ActiveParameters) + " active per token"
+		if n.lookup > 0 {
+			active += " (" + count(n.ActiveParameters-n.lookup) + " without the embedding)"
+		}
+		words = append(words, active)
+	}
+	weights := fmt.Sprintf("%v of weights", unit.Bytes(n.WeightBytes))
+	if n.Devices > 1 {
+		weights += " on each device"
+	}
+	if n.Stored != "" {
+		weights += " (" + n.Stored + ")"
+	}
+	return strings.Join(append(words, weights, fmt.Sprintf("%v of cache", unit.Bytes(n.CacheBytes))), ", ")
+}
+
+// count prints a number of parameters.
+func count(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f B", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f M", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%d", n)
+}
