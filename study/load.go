@@ -2,6 +2,7 @@ package study
 
 import (
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study/internal/source"
@@ -56,6 +57,9 @@ func Load(o Options) (*Study, error) {
 
 // read gives the study and what its sources said.
 func read(o Options) (*Study, reading, error) {
+	if o.Engines == nil {
+		o.Engines = engines.All() // once, and not for every question about an experiment
+	}
 	b := newReading(o.Engines)
 	b.Origin = o.Path
 	b.Machine(o.User, o.Getenv)

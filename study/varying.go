@@ -151,8 +151,16 @@ func (k Key) Text(e Experiment) string {
 	if k.backend == "" {
 		return fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface())
 	}
+	name := k.Name[len(k.backend)+1:]
+	// A key in quotes with a colon is not part of a text, whose quotes have a backslash.
+	_, rest, given := strings.Cut(string(e.Section), `"`+name+`":`)
+	if end := strings.IndexAny(rest, ",}"); !given {
+		return k.zero
+	} else if end > 0 && strings.Trim(rest[:end], "0123456789") == "" {
+		return rest[:end] // a whole number, as most values are
+	}
 	for _, s := range settingsOf(e.Section) {
-		if s.key == k.Name[len(k.backend)+1:] {
+		if s.key == name {
 			return s.text
 		}
 	}
