@@ -189,7 +189,8 @@ func ExampleOptions_backends() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r, err := llem.Run(context.Background(), s, llem.Options{Results: dir, Backends: []backend.Backend{echoBackend{self}}})
+	r, err := llem.Run(context.Background(), s,
+		llem.Options{Results: dir, Backends: []backend.Backend{echoBackend{self}}})
 	if err != nil {
 		log.Fatal(err)
 	}

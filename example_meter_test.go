@@ -73,7 +73,8 @@ func ExampleOptions_meters() {
 	}
 	defer os.RemoveAll(dir)
 	s, err := study.New(study.Set("model", "random:tiny-llama"), study.Set("backend", "fake"),
-		study.Set("execution.cycles", 1), study.Set("baseline.seconds", 0.5), study.Set("baseline.resident_seconds", 0.5),
+		study.Set("execution.cycles", 1), study.Set("baseline.seconds", 0.5), study.Set("baseline.resident_seconds",
+			0.5),
 		study.Set("energy.min_window", 2))
 	if err != nil {
 		log.Fatal(err)

@@ -95,7 +95,8 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		}
 	}
 	needs := machine.NeedsOf(s)
-	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python), o.Backends...), campaign.Preflight(s)); err != nil {
+	if err := errors.Join(needs.Available(machine.Backends(needs.Known, o.Python), o.Backends...),
+		campaign.Preflight(s)); err != nil {
 		return nil, err
 	}
 	cache, err := model.DefaultCacheDir()

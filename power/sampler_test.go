@@ -109,26 +109,28 @@ func TestTraceCoversStartToStop(t *testing.T) {
 }
 
 func TestFailingMeterLeavesAGap(t *testing.T) {
-	sampling(t, powertest.FakeOptions{FailAfter: 3 * time.Second}, func(t *testing.T, s *power.Sampler, now func() int64) {
-		start := now()
-		s.Start(t.Context())
-		time.Sleep(8 * time.Second)
-		trace := s.Stop(t.Context())
-		if len(trace.Gaps) != 1 {
-			t.Fatalf("gaps %+v", trace.Gaps)
-		}
-		g := trace.Gaps[0]
-		last := trace.Samples[len(trace.Samples)-1].MonoNS
-		if g.Device != "gpu0" || g.StartNS != last || g.EndNS != now() || !strings.Contains(g.Reason, "disappeared") {
-			t.Errorf("gap %+v, last sample %d, now %d", g, last, now())
-		}
-		if last-start > int64(3*time.Second) {
-			t.Error("samples after the failure")
-		}
-		if len(trace.Errors) != 2 || !strings.HasPrefix(trace.Errors[0], "fake: ") {
-			t.Errorf("errors %q, want one of the series and one of the counter", trace.Errors)
-		}
-	})
+	sampling(t, powertest.FakeOptions{FailAfter: 3 * time.Second},
+		func(t *testing.T, s *power.Sampler, now func() int64) {
+			start := now()
+			s.Start(t.Context())
+			time.Sleep(8 * time.Second)
+			trace := s.Stop(t.Context())
+			if len(trace.Gaps) != 1 {
+				t.Fatalf("gaps %+v", trace.Gaps)
+			}
+			g := trace.Gaps[0]
+			last := trace.Samples[len(trace.Samples)-1].MonoNS
+			if g.Device != "gpu0" || g.StartNS != last || g.EndNS != now() ||
+				!strings.Contains(g.Reason, "disappeared") {
+				t.Errorf("gap %+v, last sample %d, now %d", g, last, now())
+			}
+			if last-start > int64(3*time.Second) {
+				t.Error("samples after the failure")
+			}
+			if len(trace.Errors) != 2 || !strings.HasPrefix(trace.Errors[0], "fake: ") {
+				t.Errorf("errors %q, want one of the series and one of the counter", trace.Errors)
+			}
+		})
 }
 
 func TestDropoutsAndResets(t *testing.T) {
@@ -221,12 +223,13 @@ func TestStuckMeterHoldsNobodyUp(t *testing.T) {
 		now := bubbleClock()
 		release := make(chan struct{})
 		polls := 0
-		stuck := scripted{powertest.NewFake(powertest.FakeOptions{Now: now}), func(context.Context, *power.Trace) error {
-			if polls++; polls > 2 {
-				<-release
-			}
-			return nil
-		}}
+		stuck := scripted{powertest.NewFake(powertest.FakeOptions{Now: now}),
+			func(context.Context, *power.Trace) error {
+				if polls++; polls > 2 {
+					<-release
+				}
+				return nil
+			}}
 		s := power.NewSampler(stuck, powertest.NewFake(powertest.FakeOptions{Now: now}))
 		s.Now = now
 		s.Start(t.Context())

@@ -261,7 +261,8 @@ func (w *worker) mark(ctx context.Context, snap time.Duration) []Reading {
 	for _, r := range first {
 		previous[r.Device] = r
 	}
-	for waiting := len(first); waiting > 0 && w.sampler.Now() < deadline && clock.Sleep(ctx, betweenReads(first)) == nil; {
+	for waiting := len(first); waiting > 0 && w.sampler.Now() < deadline &&
+		clock.Sleep(ctx, betweenReads(first)) == nil; {
 		if now := w.sampler.Now(); now >= w.nextPoll {
 			w.poll(ctx)
 			w.nextPoll = following(w.nextPoll, w.meter.Interval(), now)

@@ -205,8 +205,9 @@ func (f *Fake) Counters(ctx context.Context) ([]power.Reading, error) {
 	f.addUp(elapsed.Truncate(f.opts.Refresh))
 	readings := make([]power.Reading, f.opts.GPUs)
 	for i := range readings {
-		readings[i] = power.Reading{Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake, BeforeNS: before, AfterNS: after,
-			Energy: unit.FromJoules(f.energy - f.reset), Refresh: f.opts.Refresh}
+		readings[i] = power.Reading{Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake, BeforeNS: before,
+			AfterNS: after,
+			Energy:  unit.FromJoules(f.energy - f.reset), Refresh: f.opts.Refresh}
 	}
 	return readings, nil
 }

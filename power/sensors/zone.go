@@ -109,10 +109,11 @@ func (m *zones) calls(device string) []power.Call {
 	var out []power.Call
 	for _, z := range m.list {
 		if z.device.ID == device {
-			out = append(out, power.Call{Name: z.source + " energy counter", Source: z.source, Energy: true, Read: func() (float64, uint64, error) {
-				uj, err := z.read()
-				return unit.Energy(uj).Joules(), 0, err
-			}})
+			out = append(out, power.Call{Name: z.source + " energy counter", Source: z.source, Energy: true,
+				Read: func() (float64, uint64, error) {
+					uj, err := z.read()
+					return unit.Energy(uj).Joules(), 0, err
+				}})
 		}
 	}
 	return out

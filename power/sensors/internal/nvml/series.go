@@ -33,7 +33,8 @@ type powerSeries interface {
 
 // openSeries tries the sources of a device, best first. The error says why each
 // of them failed.
-func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIdentity, c power.Clocks) (powerSeries, error) {
+func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIdentity, c power.Clocks) (powerSeries,
+	error) {
 	ring, ringErr := openRing(ctx, device, src, c)
 	if ringErr == nil {
 		return ring, nil
