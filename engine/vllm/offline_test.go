@@ -1,0 +1,38 @@
+package vllm
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/pyworker"
+	"github.com/llenergymeasure/llem/internal/servertest"
+	"github.com/llenergymeasure/llem/note"
+)
+
+// TestOfflineMissing: the worker's own scripts run, in an interpreter that has no package,
+// and tell what is missing.
+func TestOfflineMissing(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	python, err := pyworker.Interpreter{}.Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	bare := filepath.Join(t.TempDir(), "python3")
+	if err := os.WriteFile(bare, []byte("#!/bin/sh\nexec '"+python+"' -S -I \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := servertest.Spec(t)
+	s.Options = []byte(`{"mode":"offline"}`)
+	_, err = newBackend(bare).Start(t.Context(), s)
+	f := backend.AsFailure(err)
+	if f.Class != note.ClassNotInstalled || !strings.Contains(f.Error(), "cannot import vllm") ||
+		!strings.Contains(f.Next, "pip install vllm") {
+		t.Errorf("Start() = %v (%s, %q)", err, f.Class, f.Next)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "llem-vllm-*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
