@@ -75,7 +75,7 @@ func read(o Options) (*Study, reading, error) {
 	b.Settings(settings)
 	s, err := b.build()
 	if s != nil {
-		s.Engines = o.Engines
+		s.Engines = b.table.engines
 	}
 	return s, b, err
 }
