@@ -7,11 +7,11 @@
 //	  journal.jsonl   one fsynced line per finished run: the run in brief
 //	  runs/<id>-c<cycle>/
 //	    result.json       every number with its unit in the name (type Record)
-//	    power.parquet     the power series (type PowerRow)
-//	    telemetry.parquet temperature, clocks, memory (type TelemetryRow)
-//	    requests.parquet  one row per request (type RequestRow)
-//	    steps.parquet     one row per engine step (type StepRow)
-//	    counters.parquet  readings of the energy counters (type CounterRow)
+//	    power.parquet     the power series (type series.Power)
+//	    telemetry.parquet temperature, clocks, memory (type series.Telemetry)
+//	    requests.parquet  one row per request (type series.Request)
+//	    steps.parquet     one row per engine step (type series.Step)
+//	    counters.parquet  readings of the energy counters (type series.Counter)
 //	    engine.log        what the engine printed
 //	  summary.json    written last; can be rebuilt from runs/
 //

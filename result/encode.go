@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // Encode writes the result as one JSON document. That of a large study has a line for
@@ -65,7 +67,7 @@ func encodeLines(b *bufio.Writer, key string, n int, of func(int) any) error {
 
 // WriteSummary writes summary.json.
 func (d *Dir) WriteSummary(s *StudyResult) error {
-	return WriteFile(filepath.Join(d.path, SummaryFile), s.Encode)
+	return disk.WriteFile(filepath.Join(d.path, SummaryFile), s.Encode)
 }
 
 // ReadStudy reads the summary of a study's folder.

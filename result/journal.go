@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // Entry is a line of the journal: a finished run in brief. Lines are appended and
@@ -35,10 +37,10 @@ func (d *Dir) appendJournal(rec *Record) error {
 		return fmt.Errorf("encode journal line: %w", err)
 	}
 	if _, err := d.journal.Write(append(line, '\n')); err != nil {
-		return writeProblem("append to the journal", d.journal.Name(), err)
+		return disk.Problem("append to the journal", d.journal.Name(), err)
 	}
 	if err := d.journal.Sync(); err != nil {
-		return writeProblem("append to the journal", d.journal.Name(), err)
+		return disk.Problem("append to the journal", d.journal.Name(), err)
 	}
 	return nil
 }

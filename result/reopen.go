@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // LockedError says that another process writes to a study's folder.
@@ -57,7 +59,7 @@ type RunKey struct {
 func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
 	journal, err := os.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, nil, writeProblem("open the journal", path, err)
+		return nil, nil, disk.Problem("open the journal", path, err)
 	}
 	d := &Dir{path, journal}
 	made, err := d.reconcile()
@@ -77,7 +79,7 @@ func (d *Dir) reconcile() (map[RunKey]Entry, error) {
 	}
 	if whole := bytes.LastIndexByte(text, '\n') + 1; whole < len(text) {
 		if err := d.journal.Truncate(int64(whole)); err != nil {
-			return nil, writeProblem("cut the torn end off the journal", d.path, err)
+			return nil, disk.Problem("cut the torn end off the journal", d.path, err)
 		}
 	}
 	entries, err := parseJournal(d.journal.Name(), bytes.NewReader(text))
@@ -100,7 +102,7 @@ func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 	there, again, err := runFolders(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		clear(made)
-		return writeProblem("make the runs folder", d.path, os.Mkdir(filepath.Join(d.path, RunsDir), 0o755))
+		return disk.Problem("make the runs folder", d.path, os.Mkdir(filepath.Join(d.path, RunsDir), 0o755))
 	}
 	if err != nil {
 		return err

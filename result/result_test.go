@@ -11,19 +11,22 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
-func sampleSeries() Series {
+func sampleSeries() series.All {
 	t := 51.5
-	return Series{
-		Power: []PowerRow{{MonoNS: 1, UnixNS: 2, Device: "gpu0", Source: "nvml.samples", PowerW: 312.5,
+	return series.All{
+		Power: []series.Power{{MonoNS: 1, UnixNS: 2, Device: "gpu0", Source: "nvml.samples", PowerW: 312.5,
 			WindowMS: 20, SinceNS: 4}},
-		Telemetry: []TelemetryRow{{MonoNS: 1, Device: "gpu0", TemperatureC: &t}},
-		Counters: []CounterRow{{BeforeNS: 1, AfterNS: 2, Device: "gpu0", Source: "nvml.counter", EnergyUJ: 99,
+		Telemetry: []series.Telemetry{{MonoNS: 1, Device: "gpu0", TemperatureC: &t}},
+		Counters: []series.Counter{{BeforeNS: 1, AfterNS: 2, Device: "gpu0", Source: "nvml.counter", EnergyUJ: 99,
 			Snapped: true, SinceNS: 3, RefreshNS: 5}},
-		Requests: []RequestRow{{ID: 7, Task: "qa", TokenNS: []int64{5, 6, 9}, OutputTokens: 3, OK: true,
+		Requests: []series.Request{{ID: 7, Task: "qa", TokenNS: []int64{5, 6, 9}, OutputTokens: 3, OK: true,
 			PrefillJ: &t}, {ID: 8, TokenNS: []int64{}, Failure: "rejected"}},
-		Steps: []StepRow{{StartNS: 1, EndNS: 2, PrefillTokens: 3}},
+		Steps: []series.Step{{StartNS: 1, EndNS: 2, PrefillTokens: 3}},
 	}
 }
 
@@ -76,7 +79,7 @@ func TestRunRoundTrip(t *testing.T) {
 
 func checkRows[T any](t *testing.T, folder, name string, want []T) {
 	t.Helper()
-	got, err := ReadRows[T](filepath.Join(folder, name+".parquet"))
+	got, err := series.ReadFile[T](filepath.Join(folder, name+".parquet"))
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
@@ -105,10 +108,10 @@ func TestEmptySeriesAreReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := run.Commit(&Record{SchemaVersion: SchemaVersion, ID: "abc", Cycle: 1}, Series{}); err != nil {
+	if err := run.Commit(&Record{SchemaVersion: SchemaVersion, ID: "abc", Cycle: 1}, series.All{}); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := ReadRows[PowerRow](filepath.Join(d.Path(), RunsDir, "abc-c1", "power.parquet"))
+	rows, err := series.ReadFile[series.Power](filepath.Join(d.Path(), RunsDir, "abc-c1", "power.parquet"))
 	if err != nil || len(rows) != 0 {
 		t.Errorf("rows = %v, %v", rows, err)
 	}
@@ -123,11 +126,11 @@ func TestWriteFileKeepsTheOldOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := &os.PathError{Op: "write", Path: path, Err: syscall.ENOSPC}
-	err := WriteFile(path, func(w io.Writer) error {
+	err := disk.WriteFile(path, func(w io.Writer) error {
 		_, _ = io.WriteString(w, "half of the new")
 		return full
 	})
-	we, ok := errors.AsType[*WriteError](err)
+	we, ok := errors.AsType[*disk.FileError](err)
 	if !ok || !strings.Contains(we.NextStep(), "disk is full") {
 		t.Errorf("error = %v, want a write error with a hint about the disk", err)
 	}
@@ -143,7 +146,7 @@ func TestUnwritableFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Create(file, "x", time.Now())
-	we, ok := errors.AsType[*WriteError](err)
+	we, ok := errors.AsType[*disk.FileError](err)
 	if !ok || we.NextStep() == "" {
 		t.Errorf("create below a file = %v, want a write error with a hint", err)
 	}
@@ -190,7 +193,7 @@ func TestDamagedFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadRows[PowerRow](path); err == nil {
+		if _, err := series.ReadFile[series.Power](path); err == nil {
 			t.Errorf("%s: read as parquet without an error", name)
 		}
 		if _, err := ReadRecord(path); err == nil {

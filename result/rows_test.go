@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -41,7 +42,7 @@ func commit(t *testing.T, d *Dir, rec *Record) {
 	t.Helper()
 	run, err := d.Begin(rec.ID, rec.Cycle)
 	if err == nil {
-		err = run.Commit(rec, Series{})
+		err = run.Commit(rec, series.All{})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package result
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 // Names of files in a study's folder.
@@ -38,7 +39,7 @@ type Dir struct {
 // Create makes a new folder below parent, named after the study and the time.
 func Create(parent, studyName string, now time.Time) (*Dir, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, writeProblem("make the results folder", parent, err)
+		return nil, disk.Problem("make the results folder", parent, err)
 	}
 	base := filepath.Join(parent, fileName(studyName)+"-"+now.UTC().Format("20060102T150405Z"))
 	path := base
@@ -48,16 +49,16 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 			break
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return nil, writeProblem("make the study's folder", path, err)
+			return nil, disk.Problem("make the study's folder", path, err)
 		}
 		path = fmt.Sprintf("%s-%d", base, i)
 	}
 	if err := os.Mkdir(filepath.Join(path, RunsDir), 0o755); err != nil {
-		return nil, writeProblem("make the runs folder", path, err)
+		return nil, disk.Problem("make the runs folder", path, err)
 	}
 	journal, err := os.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, writeProblem("open the journal", path, err)
+		return nil, disk.Problem("open the journal", path, err)
 	}
 	if err := lock(journal); err != nil {
 		return nil, errors.Join(err, journal.Close())
@@ -92,12 +93,12 @@ func fileName(s string) string {
 
 // WriteJSON writes one JSON file of the folder atomically.
 func (d *Dir) WriteJSON(name string, v any) error {
-	return WriteFile(filepath.Join(d.path, name), func(w io.Writer) error { return encodeJSON(w, v) })
+	return disk.WriteFile(filepath.Join(d.path, name), func(w io.Writer) error { return encodeJSON(w, v) })
 }
 
 // WriteText writes one text file of the folder atomically.
 func (d *Dir) WriteText(name, text string) error {
-	return WriteFile(filepath.Join(d.path, name), func(w io.Writer) error {
+	return disk.WriteFile(filepath.Join(d.path, name), func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
 	})
@@ -123,10 +124,10 @@ func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 	name := fmt.Sprintf("%s-c%d", id, cycle)
 	path := filepath.Join(d.path, RunsDir, name+Partial)
 	if err := os.RemoveAll(path); err != nil {
-		return nil, writeProblem("clear an unfinished run", path, err)
+		return nil, disk.Problem("clear an unfinished run", path, err)
 	}
 	if err := os.Mkdir(path, 0o755); err != nil {
-		return nil, writeProblem("make the run's folder", path, err)
+		return nil, disk.Problem("make the run's folder", path, err)
 	}
 	return &Run{dir: d, name: name, path: path, files: map[string]string{}}, nil
 }
@@ -134,23 +135,9 @@ func (d *Dir) Begin(id string, cycle int) (*Run, error) {
 // LogPath is where the engine's output goes.
 func (r *Run) LogPath() string { return filepath.Join(r.path, engineLog) }
 
-// Series is the raw data of a run.
-type Series struct {
-	// Power is power.parquet.
-	Power []PowerRow
-	// Telemetry is telemetry.parquet.
-	Telemetry []TelemetryRow
-	// Counters is counters.parquet.
-	Counters []CounterRow
-	// Requests is requests.parquet.
-	Requests []RequestRow
-	// Steps is steps.parquet.
-	Steps []StepRow
-}
-
 // Commit writes everything, renames the folder into place and appends the journal
 // line. If it fails, the folder stays unfinished and is removed by Abort.
-func (r *Run) Commit(rec *Record, s Series) error {
+func (r *Run) Commit(rec *Record, s series.All) error {
 	err := errors.Join(
 		writeSeries(r, "power", s.Power),
 		writeSeries(r, "telemetry", s.Telemetry),
@@ -165,18 +152,18 @@ func (r *Run) Commit(rec *Record, s Series) error {
 		r.files["engine_log"] = engineLog
 	}
 	rec.Files = r.files
-	err = WriteFile(filepath.Join(r.path, RecordFile), func(w io.Writer) error { return encodeJSON(w, rec) })
+	err = disk.WriteFile(filepath.Join(r.path, RecordFile), func(w io.Writer) error { return encodeJSON(w, rec) })
 	if err != nil {
 		return err
 	}
 	final := filepath.Join(r.dir.path, RunsDir, r.name)
 	if err := setAside(final); err != nil {
-		return writeProblem("set an earlier try of the run aside", final, err)
+		return disk.Problem("set an earlier try of the run aside", final, err)
 	}
 	if err := os.Rename(r.path, final); err != nil {
-		return writeProblem("finish the run's folder", final, err)
+		return disk.Problem("finish the run's folder", final, err)
 	}
-	if err := syncDir(filepath.Dir(final)); err != nil {
+	if err := disk.SyncDir(filepath.Dir(final)); err != nil {
 		return err
 	}
 	return r.dir.appendJournal(rec)
@@ -187,99 +174,9 @@ func (r *Run) Abort() error { return os.RemoveAll(r.path) }
 
 func writeSeries[T any](r *Run, name string, rows []T) error {
 	file := name + ".parquet"
-	err := WriteFile(filepath.Join(r.path, file), func(w io.Writer) error { return writeRows(w, rows) })
+	err := disk.WriteFile(filepath.Join(r.path, file), func(w io.Writer) error { return series.Write(w, rows) })
 	if err == nil {
 		r.files[name] = file
 	}
 	return err
-}
-
-// WriteFile writes a file atomically: a temporary file in the same folder, synced,
-// then renamed. On error nothing is left and an earlier file is intact.
-func WriteFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return writeProblem("write", path, err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = writeProblem("write", path, err)
-		}
-	}()
-	b := bufio.NewWriterSize(f, 1<<16)
-	if err := write(b); err != nil {
-		return err
-	}
-	if err := b.Flush(); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	// Some file systems do not sync folders; the rename itself has happened.
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	return nil
-}
-
-// WriteError is a failure to write results.
-type WriteError struct {
-	// Doing is what was being done to the file at Path.
-	Doing, Path string
-	// Err is what went wrong.
-	Err error
-}
-
-// Error says what could not be written where.
-func (e *WriteError) Error() string { return fmt.Sprintf("%s %s: %v", e.Doing, e.Path, e.cause()) }
-
-func (e *WriteError) cause() error {
-	if pe, ok := errors.AsType[*os.PathError](e.Err); ok {
-		return pe.Err
-	}
-	return e.Err
-}
-
-// Unwrap gives the cause.
-func (e *WriteError) Unwrap() error { return e.Err }
-
-// NextStep is what to do about it.
-func (e *WriteError) NextStep() string {
-	switch {
-	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT):
-		return "the disk is full: free some space, or write elsewhere with --output or LLEM_RESULTS"
-	case errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.EROFS):
-		return "the folder cannot be written: choose another with --output or LLEM_RESULTS"
-	case errors.Is(e.Err, syscall.ENOTDIR), errors.Is(e.Err, fs.ErrExist):
-		return "a file stands in the way: choose another folder with --output"
-	}
-	return ""
-}
-
-func writeProblem(doing, path string, err error) error {
-	if we, ok := errors.AsType[*WriteError](err); ok {
-		return we
-	}
-	return &WriteError{doing, path, err}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/note"
@@ -429,7 +430,7 @@ func TestUnwritableResults(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Run(t.Context(), c.options)
-		if we, ok := errors.AsType[*result.WriteError](err); !ok || we.NextStep() == "" || e.started != 0 {
+		if we, ok := errors.AsType[*disk.FileError](err); !ok || we.NextStep() == "" || e.started != 0 {
 			t.Errorf("error %v after %d engine starts, want a hint before any", err, e.started)
 		}
 	})

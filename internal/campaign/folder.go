@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -129,7 +130,7 @@ func (f *folder) wasMade(key result.RunKey, retryFailed bool) bool {
 
 // add makes the folder of a run, has it measured and commits it. The error of the
 // measurement is returned beside the record, which is then on disk, too.
-func (f *folder) add(p Planned, measure func(log string) (*result.Record, result.Series, error)) (*result.Record,
+func (f *folder) add(p Planned, measure func(log string) (*result.Record, series.All, error)) (*result.Record,
 	error) {
 	run, err := f.dir.Begin(p.Experiment.ID(), p.Cycle)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 // measure measures one run and commits it. An interrupted run is committed too:
@@ -19,7 +20,7 @@ func (o *Options) measure(ctx context.Context, f *folder, engines *measure.Engin
 		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, measure.ErrTimeout)
 		defer cancel()
 	}
-	return f.add(p, func(log string) (*result.Record, result.Series, error) {
+	return f.add(p, func(log string) (*result.Record, series.All, error) {
 		out, err := measure.Run(ctx, measure.Options{Engine: o.Study.Engine(p.Experiment.Backend),
 			Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
 			Meters: o.Meters, Missing: o.Missing, Warnings: host.Warnings(o.Snapshot), Store: o.Store,

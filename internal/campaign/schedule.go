@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -220,7 +221,7 @@ func (s *schedule) leaveOut(p Planned) error {
 		Energy: result.Energy{Provenance: result.None, Reason: "the run was not made", Sources: []string{},
 			Devices: []result.Device{}},
 		Warnings: note.List{}, Files: map[string]string{}}
-	_, err := s.folder.add(p, func(string) (*result.Record, result.Series, error) { return rec, result.Series{}, nil })
+	_, err := s.folder.add(p, func(string) (*result.Record, series.All, error) { return rec, series.All{}, nil })
 	if err != nil {
 		return err
 	}

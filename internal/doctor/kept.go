@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/result"
 )
 
 // maxAge is how long a report holds.
@@ -46,7 +46,7 @@ func (r *Report) Save(dir string, key func(device string) string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return fmt.Errorf("keep the self-test: %w", err)
 		}
-		if err := result.WriteFile(path, r.JSON); err != nil {
+		if err := disk.WriteFile(path, r.JSON); err != nil {
 			return fmt.Errorf("keep the self-test: %w", err)
 		}
 	}

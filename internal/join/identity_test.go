@@ -6,6 +6,7 @@ import (
 	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -78,8 +79,8 @@ func TestIdentity(t *testing.T) {
 			}
 			near(t, "sum of all parts", sum, e.TotalJ.Value, 1e-9)
 			checkShares(t, "prefill", e.Phases.Prefill, requests,
-				func(r result.RequestRow) *float64 { return r.PrefillJ })
-			checkShares(t, "decode", e.Phases.Decode, requests, func(r result.RequestRow) *float64 { return r.DecodeJ })
+				func(r series.Request) *float64 { return r.PrefillJ })
+			checkShares(t, "decode", e.Phases.Decode, requests, func(r series.Request) *float64 { return r.DecodeJ })
 		})
 	}
 }
@@ -103,8 +104,8 @@ func checkStated(t *testing.T, name string, p *result.Phase) {
 	}
 }
 
-func checkShares(t *testing.T, name string, p *result.Phase, requests []result.RequestRow,
-	of func(result.RequestRow) *float64) {
+func checkShares(t *testing.T, name string, p *result.Phase, requests []series.Request,
+	of func(series.Request) *float64) {
 	t.Helper()
 	sum := 0.0
 	for i, r := range requests {

@@ -2,7 +2,7 @@
 // the same again from the files beside the record.
 //
 //	request log, step log ─┐
-//	power series, counters ┼─ Material ── Compute ──▶ result.Record + result.Series
+//	power series, counters ┼─ Material ── Compute ──▶ result.Record + series.All
 //	baselines, devices ────┘      ▲                              │
 //	                              └────────── Read ──────────────┘
 //
@@ -14,13 +14,14 @@ package join
 import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 // Compute fills everything of a record that follows from the material, and returns the
 // rows of the series files. The record brings what does not follow from it: the
 // configuration, the operations of the model, the processor time of the program. Show, if
 // not nil, also receives the warnings that a user should see at once.
-func Compute(m *Material, rec *result.Record, show func(code note.Code, message string)) result.Series {
+func Compute(m *Material, rec *result.Record, show func(code note.Code, message string)) series.All {
 	s := m.store(rec)
 	j := &join{Material: m, record: rec, show: show}
 	j.compute()

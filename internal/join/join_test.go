@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -89,7 +90,7 @@ func handmade(batches, prefill int64) *Material {
 }
 
 // joined computes the record of some material.
-func joined(t *testing.T, m *Material) (*result.Record, []result.RequestRow) {
+func joined(t *testing.T, m *Material) (*result.Record, []series.Request) {
 	t.Helper()
 	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Window: &result.Window{Repeats: 1},
 		Energy: result.Energy{Provenance: result.None}}

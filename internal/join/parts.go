@@ -11,13 +11,14 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/unit"
 )
 
 // part is a part of the material: how it is stored in the record and in the rows of the
 // series files, and how it is loaded from there.
 type part struct {
-	store, load func(*Material, *result.Record, *result.Series)
+	store, load func(*Material, *result.Record, *series.All)
 }
 
 // parts are all of the material. A field that is missing here is lost on disk, and the
@@ -30,24 +31,24 @@ var parts = []part{
 	{storeDevices, loadDevices},
 	{storeMissing, loadMissing},
 	{storeTroubles, loadTroubles},
-	series(func(m *Material) *[]power.Sample { return &m.Samples },
-		func(s *result.Series) *[]result.PowerRow { return &s.Power }, packSample, unpackSample),
-	series(func(m *Material) *[]power.Reading { return &m.Counters },
-		func(s *result.Series) *[]result.CounterRow { return &s.Counters }, packReading, unpackReading),
-	series(func(m *Material) *[]power.Telemetry { return &m.Telemetry },
-		func(s *result.Series) *[]result.TelemetryRow { return &s.Telemetry },
-		func(t power.Telemetry) result.TelemetryRow { return result.TelemetryRow(t) },
-		func(t result.TelemetryRow) power.Telemetry { return power.Telemetry(t) }),
-	series(func(m *Material) *[]backend.Step { return &m.Steps },
-		func(s *result.Series) *[]result.StepRow { return &s.Steps }, packStep, unpackStep),
-	series(func(m *Material) *[]backend.Request { return &m.Requests },
-		func(s *result.Series) *[]result.RequestRow { return &s.Requests }, packRequest, unpackRequest),
+	listOf(func(m *Material) *[]power.Sample { return &m.Samples },
+		func(s *series.All) *[]series.Power { return &s.Power }, packSample, unpackSample),
+	listOf(func(m *Material) *[]power.Reading { return &m.Counters },
+		func(s *series.All) *[]series.Counter { return &s.Counters }, packReading, unpackReading),
+	listOf(func(m *Material) *[]power.Telemetry { return &m.Telemetry },
+		func(s *series.All) *[]series.Telemetry { return &s.Telemetry },
+		func(t power.Telemetry) series.Telemetry { return series.Telemetry(t) },
+		func(t series.Telemetry) power.Telemetry { return power.Telemetry(t) }),
+	listOf(func(m *Material) *[]backend.Step { return &m.Steps },
+		func(s *series.All) *[]series.Step { return &s.Steps }, packStep, unpackStep),
+	listOf(func(m *Material) *[]backend.Request { return &m.Requests },
+		func(s *series.All) *[]series.Request { return &s.Requests }, packRequest, unpackRequest),
 	{storeTasks, loadTasks}, // after the requests
 }
 
 // store writes the material into a record and the rows of its series.
-func (m *Material) store(rec *result.Record) result.Series {
-	var s result.Series
+func (m *Material) store(rec *result.Record) series.All {
+	var s series.All
 	for _, p := range parts {
 		p.store(m, rec, &s)
 	}
@@ -56,21 +57,21 @@ func (m *Material) store(rec *result.Record) result.Series {
 
 // Rows returns the rows of the series files alone, for a run without numbers. Everything
 // that was sampled is kept: the baselines, the window, and the edges around it.
-func Rows(m *Material) result.Series { return m.store(&result.Record{}) }
+func Rows(m *Material) series.All { return m.store(&result.Record{}) }
 
 // Read reads the material of a run from its folder, and the rows as they are recorded.
-func Read(dir string, rec *result.Record) (*Material, result.Series, error) {
+func Read(dir string, rec *result.Record) (*Material, series.All, error) {
 	if rec.Window == nil {
-		return nil, result.Series{}, errors.New("the run has no measured window")
+		return nil, series.All{}, errors.New("the run has no measured window")
 	}
-	s, err := result.ReadSeries(dir, rec.Files)
+	s, err := series.Read(dir, rec.Files)
 	if err != nil {
 		return nil, s, fmt.Errorf("recompute: %w", err)
 	}
 	return load(rec, s), s, nil
 }
 
-func load(rec *result.Record, s result.Series) *Material {
+func load(rec *result.Record, s series.All) *Material {
 	m := &Material{}
 	for _, p := range parts {
 		p.load(m, rec, &s)
@@ -79,11 +80,11 @@ func load(rec *result.Record, s result.Series) *Material {
 }
 
 // series is the part that is a list in one file.
-func series[T, R any](of func(*Material) *[]T, rows func(*result.Series) *[]R, pack func(T) R,
+func listOf[T, R any](of func(*Material) *[]T, rows func(*series.All) *[]R, pack func(T) R,
 	unpack func(R) T) part {
 	return part{
-		store: func(m *Material, _ *result.Record, s *result.Series) { *rows(s) = each(*of(m), pack) },
-		load:  func(m *Material, _ *result.Record, s *result.Series) { *of(m) = each(*rows(s), unpack) },
+		store: func(m *Material, _ *result.Record, s *series.All) { *rows(s) = each(*of(m), pack) },
+		load:  func(m *Material, _ *result.Record, s *series.All) { *of(m) = each(*rows(s), unpack) },
 	}
 }
 
@@ -96,50 +97,50 @@ func each[T, R any](list []T, convert func(T) R) []R {
 	return out
 }
 
-func storeWindow(m *Material, rec *result.Record, _ *result.Series) {
+func storeWindow(m *Material, rec *result.Record, _ *series.All) {
 	if rec.Window == nil {
 		rec.Window = &result.Window{Repeats: 1}
 	}
 	rec.Window.StartMonoNS, rec.Window.EndMonoNS = m.Window.Start, m.Window.End
 }
 
-func loadWindow(m *Material, rec *result.Record, _ *result.Series) {
+func loadWindow(m *Material, rec *result.Record, _ *series.All) {
 	m.Window = attribute.Window{Start: rec.Window.StartMonoNS, End: rec.Window.EndMonoNS}
 }
 
 // StoreIdle writes the idle stretches into a record, also of a run that fails later. The
 // series is not used.
-func StoreIdle(m *Material, rec *result.Record, _ *result.Series) {
+func StoreIdle(m *Material, rec *result.Record, _ *series.All) {
 	t := &rec.Timing
 	t.BaselineStartMonoNS, t.BaselineEndMonoNS = m.Bare.Start, m.Bare.End
 	t.ResidentStartMonoNS, t.ResidentEndMonoNS = m.Resident.Start, m.Resident.End
 }
 
-func loadIdle(m *Material, rec *result.Record, _ *result.Series) {
+func loadIdle(m *Material, rec *result.Record, _ *series.All) {
 	t := rec.Timing
 	m.Bare = attribute.Window{Start: t.BaselineStartMonoNS, End: t.BaselineEndMonoNS}
 	m.Resident = attribute.Window{Start: t.ResidentStartMonoNS, End: t.ResidentEndMonoNS}
 }
 
-func storeEngine(m *Material, rec *result.Record, _ *result.Series) {
+func storeEngine(m *Material, rec *result.Record, _ *series.All) {
 	rec.Backend.Tier, rec.Backend.Device, rec.Backend.GPUs = string(m.Engine.Tier), m.Engine.Device, m.Engine.GPUs
 }
 
-func loadEngine(m *Material, rec *result.Record, _ *result.Series) {
+func loadEngine(m *Material, rec *result.Record, _ *series.All) {
 	m.Engine = Engine{Tier: backend.Tier(rec.Backend.Tier), Device: rec.Backend.Device, GPUs: rec.Backend.GPUs}
 }
 
-func storeTokens(m *Material, rec *result.Record, _ *result.Series) {
+func storeTokens(m *Material, rec *result.Record, _ *series.All) {
 	rec.Tokens = &result.Tokens{Given: m.Given, Asked: m.Asked}
 }
 
-func loadTokens(m *Material, rec *result.Record, _ *result.Series) {
+func loadTokens(m *Material, rec *result.Record, _ *series.All) {
 	if t := rec.Tokens; t != nil {
 		m.Given, m.Asked = t.Given, t.Asked
 	}
 }
 
-func storeDevices(m *Material, rec *result.Record, _ *result.Series) {
+func storeDevices(m *Material, rec *result.Record, _ *series.All) {
 	rec.Energy.Devices = []result.Device{}
 	for _, d := range m.Devices {
 		rec.Energy.Devices = append(rec.Energy.Devices, result.Device{Device: d.ID, Kind: string(d.Kind), Name: d.Name,
@@ -148,7 +149,7 @@ func storeDevices(m *Material, rec *result.Record, _ *result.Series) {
 	}
 }
 
-func loadDevices(m *Material, rec *result.Record, _ *result.Series) {
+func loadDevices(m *Material, rec *result.Record, _ *series.All) {
 	for _, r := range rec.Energy.Devices {
 		d := Device{Device: power.Device{ID: r.Device, Kind: power.Kind(r.Kind), Name: r.Name, UUID: r.UUID,
 			Modelled: r.Modelled, Scope: r.Scope, OverNetwork: r.OverNetwork}, Profile: r.Profile, SwingPct: r.SwingPct}
@@ -159,16 +160,16 @@ func loadDevices(m *Material, rec *result.Record, _ *result.Series) {
 	}
 }
 
-func storeMissing(m *Material, rec *result.Record, _ *result.Series) {
+func storeMissing(m *Material, rec *result.Record, _ *series.All) {
 	rec.Energy.Missing = slices.Clone(m.Missing)
 }
 
-func loadMissing(m *Material, rec *result.Record, _ *result.Series) {
+func loadMissing(m *Material, rec *result.Record, _ *series.All) {
 	m.Missing = slices.Clone(rec.Energy.Missing)
 }
 
 // storeTroubles writes what went wrong while sampling.
-func storeTroubles(m *Material, rec *result.Record, _ *result.Series) {
+func storeTroubles(m *Material, rec *result.Record, _ *series.All) {
 	if rec.Harness == nil {
 		if len(m.Errors)+len(m.Gaps) == 0 {
 			return
@@ -180,64 +181,64 @@ func storeTroubles(m *Material, rec *result.Record, _ *result.Series) {
 	h.Gaps = append([]result.Gap{}, each(m.Gaps, func(g power.Gap) result.Gap { return result.Gap(g) })...)
 }
 
-func loadTroubles(m *Material, rec *result.Record, _ *result.Series) {
+func loadTroubles(m *Material, rec *result.Record, _ *series.All) {
 	if h := rec.Harness; h != nil {
 		m.Errors = h.Errors
 		m.Gaps = each(h.Gaps, func(g result.Gap) power.Gap { return power.Gap(g) })
 	}
 }
 
-func storeTasks(m *Material, _ *result.Record, s *result.Series) {
+func storeTasks(m *Material, _ *result.Record, s *series.All) {
 	for i := range s.Requests {
 		s.Requests[i].Task = m.Tasks[m.Requests[i].ID]
 	}
 }
 
-func loadTasks(m *Material, _ *result.Record, s *result.Series) {
+func loadTasks(m *Material, _ *result.Record, s *series.All) {
 	m.Tasks = map[int]string{}
 	for _, q := range s.Requests {
 		m.Tasks[int(q.ID)] = q.Task
 	}
 }
 
-func packSample(p power.Sample) result.PowerRow {
-	return result.PowerRow{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
+func packSample(p power.Sample) series.Power {
+	return series.Power{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
 		PowerW: float64(p.Power), WindowMS: milliseconds(p.Window), SinceNS: p.SinceNS}
 }
 
-func unpackSample(p result.PowerRow) power.Sample {
+func unpackSample(p series.Power) power.Sample {
 	return power.Sample{MonoNS: p.MonoNS, UnixNS: p.UnixNS, Device: p.Device, Source: p.Source,
 		Power: unit.Watts(p.PowerW), Window: fromMilliseconds(p.WindowMS), SinceNS: p.SinceNS}
 }
 
-func packReading(c power.Reading) result.CounterRow {
-	return result.CounterRow{SinceNS: c.SinceNS, RefreshNS: int64(c.Refresh), BeforeNS: c.BeforeNS,
+func packReading(c power.Reading) series.Counter {
+	return series.Counter{SinceNS: c.SinceNS, RefreshNS: int64(c.Refresh), BeforeNS: c.BeforeNS,
 		AfterNS: c.AfterNS, Device: c.Device, Source: c.Source, EnergyUJ: int64(c.Energy), Snapped: c.Snapped}
 }
 
-func unpackReading(c result.CounterRow) power.Reading {
+func unpackReading(c series.Counter) power.Reading {
 	return power.Reading{Device: c.Device, Source: c.Source, BeforeNS: c.BeforeNS, AfterNS: c.AfterNS,
 		Energy: unit.Energy(c.EnergyUJ), Snapped: c.Snapped, Refresh: time.Duration(c.RefreshNS), SinceNS: c.SinceNS}
 }
 
-func packStep(t backend.Step) result.StepRow {
-	return result.StepRow{StartNS: t.StartNS, EndNS: t.EndNS, PrefillTokens: int64(t.PrefillTokens),
+func packStep(t backend.Step) series.Step {
+	return series.Step{StartNS: t.StartNS, EndNS: t.EndNS, PrefillTokens: int64(t.PrefillTokens),
 		DecodeTokens: int64(t.DecodeTokens), Sequences: int64(t.Sequences), ContextTokens: t.ContextTokens}
 }
 
-func unpackStep(s result.StepRow) backend.Step {
+func unpackStep(s series.Step) backend.Step {
 	return backend.Step{StartNS: s.StartNS, EndNS: s.EndNS, PrefillTokens: int(s.PrefillTokens),
 		DecodeTokens: int(s.DecodeTokens), Sequences: int(s.Sequences), ContextTokens: s.ContextTokens}
 }
 
-func packRequest(q backend.Request) result.RequestRow {
-	return result.RequestRow{ID: int64(q.ID), SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
+func packRequest(q backend.Request) series.Request {
+	return series.Request{ID: int64(q.ID), SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
 		FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int64(q.PromptTokens),
 		PromptComputed: int64(q.PromptComputed), OutputTokens: int64(q.OutputTokens),
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
 }
 
-func unpackRequest(q result.RequestRow) backend.Request {
+func unpackRequest(q series.Request) backend.Request {
 	return backend.Request{ID: int(q.ID), SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
 		FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int(q.PromptTokens),
 		PromptComputed: int(q.PromptComputed), OutputTokens: int(q.OutputTokens),
@@ -245,7 +246,7 @@ func unpackRequest(q result.RequestRow) backend.Request {
 }
 
 // shareOut writes the requests' parts of the phases into their rows; nil is none.
-func shareOut(rows []result.RequestRow, shares []attribute.Shares) {
+func shareOut(rows []series.Request, shares []attribute.Shares) {
 	for i := range min(len(rows), len(shares)) {
 		rows[i].PrefillJ, rows[i].DecodeJ = known(shares[i].Prefill), known(shares[i].Decode)
 	}

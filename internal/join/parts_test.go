@@ -13,10 +13,11 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 // onDisk writes a run as a study would and returns its folder.
-func onDisk(t *testing.T, rec *result.Record, s result.Series) string {
+func onDisk(t *testing.T, rec *result.Record, s series.All) string {
 	t.Helper()
 	dir, err := result.Create(t.TempDir(), "test", time.Now())
 	if err != nil {

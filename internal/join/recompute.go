@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 // Difference is a number of a record that does not come out of the raw files.
@@ -88,7 +89,7 @@ func (out Recomputed) failed(err error, next string) Recomputed {
 }
 
 // flatShares lists the energies of the requests by row.
-func flatShares(requests []result.RequestRow) map[string]any {
+func flatShares(requests []series.Request) map[string]any {
 	all := map[string]any{}
 	for i, q := range requests {
 		for name, v := range map[string]*float64{"prefill_j": q.PrefillJ, "decode_j": q.DecodeJ} {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -86,7 +87,7 @@ func (b *Baselines) put(d power.Device, idle result.Idle, now time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(b.Path), 0o755); err != nil {
 		return fmt.Errorf("remember the baseline: %w", err)
 	}
-	return result.WriteFile(b.Path, func(w io.Writer) error {
+	return disk.WriteFile(b.Path, func(w io.Writer) error {
 		_, err := w.Write(text)
 		return err
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 // collected is what the stages of a run leave.
@@ -34,7 +35,7 @@ func (c *collected) material(d *desk) *join.Material {
 }
 
 // finish fills the record from what was collected.
-func (d *desk) finish(c *collected) result.Series {
+func (d *desk) finish(c *collected) series.All {
 	m := c.measured
 	d.record.Window = &result.Window{Start: m.anchor.Time(m.window.Start), End: m.anchor.Time(m.window.End),
 		Repeats: m.length.repeats, Round: m.round}

@@ -22,13 +22,14 @@ import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // Outcome is a finished run: its record, and the raw series behind it.
 type Outcome struct {
 	Record *result.Record
-	Series result.Series
+	Series series.All
 	// Loaded is the engine as it ran, for the environment snapshot.
 	Loaded backend.Loaded
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -176,7 +177,7 @@ func TestLearn(t *testing.T) {
 				if cycle == 2 {
 					rec.Warn(note.UnequalWork, "it teaches nothing")
 				}
-				if err := run.Commit(rec, result.Series{}); err != nil {
+				if err := run.Commit(rec, series.All{}); err != nil {
 					t.Fatal(err)
 				}
 			}

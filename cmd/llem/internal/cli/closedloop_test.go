@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 // These tests measure a simulated GPU in real time through the whole program: the
@@ -190,7 +191,7 @@ func (s *simulation) finish(t *testing.T) (outcome, sim.Truth) {
 	if o.Window == nil {
 		return o, sim.Truth{}
 	}
-	rows, err := result.ReadRows[result.StepRow](filepath.Join(runs[0], "steps.parquet"))
+	rows, err := series.ReadFile[series.Step](filepath.Join(runs[0], "steps.parquet"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem"
-	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // errUnfit ends a self-test that found the machine unfit to measure.
@@ -76,7 +76,7 @@ func (env *Env) doctor(ctx context.Context, o llem.DoctorOptions, asJSON bool, f
 		r.Text(env.Stdout)
 	}
 	if file != "" {
-		err = errors.Join(err, result.WriteFile(file, func(w io.Writer) error { return writeJSON(w, r) }))
+		err = errors.Join(err, disk.WriteFile(file, func(w io.Writer) error { return writeJSON(w, r) }))
 	}
 	if err == nil && r.Unfit() {
 		err = errUnfit

@@ -1,4 +1,6 @@
-package result
+// Package series is the format of the Parquet files of a run: power, telemetry and counters of
+// its devices, and the requests and steps of its engine.
+package series
 
 import (
 	"errors"
@@ -11,8 +13,22 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// PowerRow is a row of power.parquet.
-type PowerRow struct {
+// All is the raw data of a run.
+type All struct {
+	// Power is power.parquet.
+	Power []Power
+	// Telemetry is telemetry.parquet.
+	Telemetry []Telemetry
+	// Counters is counters.parquet.
+	Counters []Counter
+	// Requests is requests.parquet.
+	Requests []Request
+	// Steps is steps.parquet.
+	Steps []Step
+}
+
+// Power is a row of power.parquet.
+type Power struct {
 	// MonoNS is the stamp in nanoseconds of CLOCK_MONOTONIC.
 	MonoNS int64 `parquet:"mono_ns"`
 	// UnixNS is the stamp in nanoseconds of the wall clock.
@@ -30,9 +46,9 @@ type PowerRow struct {
 	SinceNS int64 `parquet:"since_ns"`
 }
 
-// TelemetryRow is a row of telemetry.parquet; what a device does not report is
+// Telemetry is a row of telemetry.parquet; what a device does not report is
 // null.
-type TelemetryRow struct {
+type Telemetry struct {
 	// MonoNS is the instant in nanoseconds of CLOCK_MONOTONIC.
 	MonoNS int64 `parquet:"mono_ns"`
 	// Device is the ID of the metered device.
@@ -51,9 +67,9 @@ type TelemetryRow struct {
 	Throttle *int64 `parquet:"throttle,optional"`
 }
 
-// CounterRow is a row of counters.parquet: one reading of an energy counter, with
+// Counter is a row of counters.parquet: one reading of an energy counter, with
 // the stamps around the call. Only differences of energy_uj mean something.
-type CounterRow struct {
+type Counter struct {
 	// SinceNS is, for a snapped reading, when the last call that still saw the old
 	// value began; the update lies between it and after_ns.
 	SinceNS int64 `parquet:"since_ns"`
@@ -73,8 +89,8 @@ type CounterRow struct {
 	Snapped bool `parquet:"snapped"`
 }
 
-// RequestRow is a row of requests.parquet.
-type RequestRow struct {
+// Request is a row of requests.parquet.
+type Request struct {
 	// ID counts the requests, from 0.
 	ID int64 `parquet:"id"`
 	// Task is where the prompt comes from; it may be empty.
@@ -109,8 +125,8 @@ type RequestRow struct {
 	DecodeJ *float64 `parquet:"decode_j,optional"`
 }
 
-// StepRow is a row of steps.parquet.
-type StepRow struct {
+// Step is a row of steps.parquet.
+type Step struct {
 	// StartNS is the beginning, in nanoseconds of CLOCK_MONOTONIC.
 	StartNS int64 `parquet:"start_ns"`
 	// EndNS is the end.
@@ -125,8 +141,8 @@ type StepRow struct {
 	ContextTokens int64 `parquet:"context_tokens"`
 }
 
-// writeRows writes rows as one Parquet file.
-func writeRows[T any](w io.Writer, rows []T) error {
+// Write writes rows as one Parquet file.
+func Write[T any](w io.Writer, rows []T) error {
 	pw := parquet.NewGenericWriter[T](w,
 		parquet.Compression(&zstd.Codec{}), parquet.CreatedBy("llem", "1", ""))
 	for len(rows) > 0 {
@@ -139,8 +155,8 @@ func writeRows[T any](w io.Writer, rows []T) error {
 	return pw.Close()
 }
 
-// ReadRows reads a whole Parquet file of this package's row types.
-func ReadRows[T any](path string) (rows []T, err error) {
+// ReadFile reads a whole Parquet file of this package's row types.
+func ReadFile[T any](path string) (rows []T, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read series: %w", err)
@@ -162,23 +178,23 @@ func ReadRows[T any](path string) (rows []T, err error) {
 	return rows, nil
 }
 
-// ReadSeries reads the series files of a run's folder that its record names; what it
+// Read reads the series files of a run's folder that its record names; what it
 // does not name is empty.
-func ReadSeries(dir string, files map[string]string) (Series, error) {
-	var s Series
+func Read(dir string, files map[string]string) (All, error) {
+	var s All
 	err := errors.Join(
-		readSeries(&s.Power, dir, files["power"]),
-		readSeries(&s.Telemetry, dir, files["telemetry"]),
-		readSeries(&s.Counters, dir, files["counters"]),
-		readSeries(&s.Requests, dir, files["requests"]),
-		readSeries(&s.Steps, dir, files["steps"]),
+		readFile(&s.Power, dir, files["power"]),
+		readFile(&s.Telemetry, dir, files["telemetry"]),
+		readFile(&s.Counters, dir, files["counters"]),
+		readFile(&s.Requests, dir, files["requests"]),
+		readFile(&s.Steps, dir, files["steps"]),
 	)
 	return s, err
 }
 
-func readSeries[T any](rows *[]T, dir, file string) (err error) {
+func readFile[T any](rows *[]T, dir, file string) (err error) {
 	if file != "" {
-		*rows, err = ReadRows[T](filepath.Join(dir, file))
+		*rows, err = ReadFile[T](filepath.Join(dir, file))
 	}
 	return err
 }

@@ -1,0 +1,104 @@
+package disk
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// WriteFile writes a file atomically: a temporary file in the same folder, synced,
+// then renamed. On error nothing is left and an earlier file is intact.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return Problem("write", path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = Problem("write", path, err)
+		}
+	}()
+	b := bufio.NewWriterSize(f, 1<<16)
+	if err := write(b); err != nil {
+		return err
+	}
+	if err := b.Flush(); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes what was renamed in a folder last.
+func SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// Some file systems do not sync folders; the rename itself has happened.
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
+}
+
+// FileError is a failure to write a file of results.
+type FileError struct {
+	// Doing is what was being done to the file at Path.
+	Doing, Path string
+	// Err is what went wrong.
+	Err error
+}
+
+// Error says what could not be written where.
+func (e *FileError) Error() string { return fmt.Sprintf("%s %s: %v", e.Doing, e.Path, e.cause()) }
+
+func (e *FileError) cause() error {
+	if pe, ok := errors.AsType[*os.PathError](e.Err); ok {
+		return pe.Err
+	}
+	return e.Err
+}
+
+// Unwrap gives the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// NextStep is what to do about it.
+func (e *FileError) NextStep() string {
+	switch {
+	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT):
+		return "the disk is full: free some space, or write elsewhere with --output or LLEM_RESULTS"
+	case errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.EROFS):
+		return "the folder cannot be written: choose another with --output or LLEM_RESULTS"
+	case errors.Is(e.Err, syscall.ENOTDIR), errors.Is(e.Err, fs.ErrExist):
+		return "a file stands in the way: choose another folder with --output"
+	}
+	return ""
+}
+
+// Problem says in a [FileError] what was being done, unless err is one.
+func Problem(doing, path string, err error) error {
+	if we, ok := errors.AsType[*FileError](err); ok {
+		return we
+	}
+	return &FileError{doing, path, err}
+}
