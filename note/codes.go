@@ -79,17 +79,19 @@ const (
 
 // Codes of notes about the work of a run.
 const (
-	UnequalWork     Code = "unequal_work"
-	RequestsFailed  Code = "requests_failed"
-	NoWarmUp        Code = "no_warmup"
-	DatasetSkipped  Code = "dataset_skipped"
-	Synthetic       Code = "synthetic"
-	Simulated       Code = "simulated"
-	Engine          Code = "engine"
-	EngineRestarted Code = "engine_restarted"
-	Reconnects      Code = "reconnects"
-	SharedStamps    Code = "shared_stamps"
-	FLOPsUnknown    Code = "flops_unknown"
+	UnequalWork      Code = "unequal_work"
+	RequestsFailed   Code = "requests_failed"
+	NoWarmUp         Code = "no_warmup"
+	DatasetSkipped   Code = "dataset_skipped"
+	Synthetic        Code = "synthetic"
+	Simulated        Code = "simulated"
+	Engine           Code = "engine"
+	EngineRestarted  Code = "engine_restarted"
+	Reconnects       Code = "reconnects"
+	SharedStamps     Code = "shared_stamps"
+	FLOPsUnknown     Code = "flops_unknown"
+	FLOPsApproximate Code = "flops_approximate"
+	PartCounted      Code = "part_counted"
 )
 
 // Codes of notes about a configuration or a study over its runs.
@@ -190,6 +192,8 @@ func Codes() []Entry {
 		{Reconnects, Care, "Connections to the server had to be made within the window."},
 		{SharedStamps, Care, "Tokens arrived together, so the times between them are not known."},
 		{FLOPsUnknown, Missing, "Parameters and FLOPs of the model are unknown."},
+		{FLOPsApproximate, Care, "The model's family is not known, so FLOPs are those of an ordinary transformer."},
+		{PartCounted, Told, "The model has a vision tower; the note says what is counted."},
 
 		{PrecisionNotReached, Care, "The wanted precision was not reached after the most cycles allowed."},
 		{PrecisionUnknown, Missing, "The metric whose precision was wanted was not measured."},

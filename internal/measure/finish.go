@@ -74,7 +74,14 @@ func (d *desk) compute(in input, requests []backend.Request) {
 			lengths = append(lengths, model.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
 		}
 	}
-	p, f := in.model.Config.Parameters(), in.model.Config.FLOPs(lengths)
+	config := in.model.Config
+	if l := config.Layout; l != nil && l.Approximate != "" {
+		d.record.Warn(note.FLOPsApproximate, l.Approximate)
+	}
+	if counted := config.Counted(); counted != "" {
+		d.record.Warn(note.PartCounted, counted)
+	}
+	p, f := config.Parameters(), config.FLOPs(lengths)
 	d.record.Compute = &result.Compute{
 		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,
 		FLOPs: f.Total(), FLOPsPrefill: f.Prefill, FLOPsDecode: f.Decode,

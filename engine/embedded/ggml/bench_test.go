@@ -97,7 +97,8 @@ func benchSession(b *testing.B, path string, threads int) backend.Session {
 	if err != nil {
 		b.Fatal(err)
 	}
-	eb := embedded.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", embedded.Name}, Env: []string{workerEnv + "=plain"}}}
+	eb := embedded.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", embedded.Name},
+		Env: []string{workerEnv + "=plain"}}}
 	options := `{"batch_size":` + strconv.Itoa(benchBatch) + `,"threads":` + strconv.Itoa(threads) + `}`
 	s, err := eb.Start(b.Context(), backend.Spec{Model: "bench", Path: path, Synthetic: true, DType: "float16",
 		BatchSize: benchBatch, MaxContext: benchPrompt + benchOutput, Options: []byte(options)})

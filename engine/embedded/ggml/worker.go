@@ -54,7 +54,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return backend.Loaded{}, err
 	}
 	e.opt, e.spec = opt, spec
-	if err := wholeFile(spec); err != nil {
+	if err := readable(spec); err != nil {
 		return backend.Loaded{}, err
 	}
 	m, err := model.New(spec.Path, ml.BackendParams{AllocMemory: true, NumThreads: opt.Threads})
@@ -82,11 +82,23 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	return e.describe()
 }
 
-// wholeFile refuses a part of a model, of which the engine would miss tensors.
-func wholeFile(spec backend.Spec) error {
+// uniform are the architectures whose layers the engine takes to be alike.
+var uniform = []string{"llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3"}
+
+// readable refuses what the engine would abort on: a part of a model, of which it misses tensors,
+// and layers that differ in their heads, which it takes to be alike.
+func readable(spec backend.Spec) error {
 	h, err := gguf.ReadFile(spec.Path)
 	if err != nil {
 		return err
+	}
+	arch := h.Text("general.architecture")
+	for _, key := range []string{"attention.head_count", "attention.head_count_kv"} {
+		key = arch + "." + key
+		if _, alike := h.PerLayer(key); h.Has(key) && !alike && slices.Contains(uniform, arch) {
+			return note.Failf(note.ClassUnsupportedModel, "use --backend llamacpp",
+				"the layers of %s differ in %s, and the embedded engine takes all layers to be alike", spec.Model, key)
+		}
 	}
 	part, parts := h.Split()
 	if parts == 1 {
@@ -219,7 +231,8 @@ func loadFailure(err error, spec backend.Spec) error {
 	case errors.Is(err, model.ErrUnsupportedModel), errors.Is(err, model.ErrUnsupportedTokenizer),
 		strings.Contains(err.Error(), "unsupported"):
 		f.Class, f.Next = note.ClassUnsupportedModel,
-			"the embedded engine does not run this architecture: use --backend pytorch"
+			"the embedded engine does not run this architecture or tokenizer: use --backend llamacpp for a GGUF file, "+
+				"--backend pytorch for a Hugging Face folder"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		f.Next = "the file is truncated: download it again"
 	}
@@ -242,7 +255,8 @@ func noMemory(r any, err error, spec backend.Spec) error {
 		}
 		if _, ok := errors.AsType[runtime.Error](cause); ok {
 			return &note.Failure{Class: note.ClassCorruptModel, Err: cause,
-				Message: "the engine cannot make sense of " + spec.Model + ": its metadata, vocabulary and tensors do not " +
+				Message: "the engine cannot make sense of " + spec.Model +
+					": its metadata, vocabulary and tensors do not " +
 					"fit together",
 				Next: "download or generate it again, or use --backend llamacpp"}
 		}

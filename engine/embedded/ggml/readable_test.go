@@ -1,0 +1,82 @@
+//go:build cgo
+
+package ggml
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/note"
+)
+
+// header writes the start of a GGUF file without tensors, with keys of type uint32 or lists of them.
+func header(t *testing.T, kv map[string][]uint32) string {
+	t.Helper()
+	le := binary.LittleEndian
+	text := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
+	b := le.AppendUint32([]byte("GGUF"), 3)
+	b = le.AppendUint64(le.AppendUint64(b, 0), uint64(len(kv)+1))
+	b = text(le.AppendUint32(text(b, "general.architecture"), 8), "llama")
+	for k, v := range kv {
+		b = text(b, k)
+		if len(v) == 1 {
+			b = le.AppendUint32(le.AppendUint32(b, 4), v[0])
+			continue
+		}
+		b = le.AppendUint64(le.AppendUint32(le.AppendUint32(b, 9), 4), uint64(len(v)))
+		for _, n := range v {
+			b = le.AppendUint32(b, n)
+		}
+	}
+	for len(b)%32 != 0 {
+		b = append(b, 0)
+	}
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestReadable: the engine aborts on parts of models and on layers that differ, so that both are
+// refused before.
+func TestReadable(t *testing.T) {
+	for name, c := range map[string]struct {
+		kv   map[string][]uint32
+		want string // in the next step
+	}{
+		"a part":     {map[string][]uint32{"split.no": {0}, "split.count": {2}}, "llama-gguf-split --merge"},
+		"two widths": {map[string][]uint32{"llama.attention.head_count_kv": {2, 4}}, "llamacpp"},
+		"alike":      {map[string][]uint32{"llama.attention.head_count_kv": {4, 4}, "split.count": {1}}, ""},
+	} {
+		err := readable(backend.Spec{Model: name, Path: header(t, c.kv)})
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		f, ok := errors.AsType[*note.Failure](err)
+		if !ok || f.Class != note.ClassUnsupportedModel || !strings.Contains(f.Next, c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestPanicsOfTheEngine: an index out of range in the engine is a file that contradicts itself.
+func TestPanicsOfTheEngine(t *testing.T) {
+	load := func() (err error) {
+		defer func() { err = noMemory(recover(), err, backend.Spec{Model: "m"}) }()
+		var tokens []int
+		_ = tokens[len(t.Name())]
+		return nil
+	}
+	if f, ok := errors.AsType[*note.Failure](load()); !ok || f.Class != note.ClassCorruptModel {
+		t.Errorf("%v", f)
+	}
+}
