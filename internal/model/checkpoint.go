@@ -182,6 +182,23 @@ func (p checkpoint) size() int64 {
 	return sum
 }
 
+// onDisk is the size of the weights by the index, or of the files that hold them.
+func (p checkpoint) onDisk() int64 {
+	if _, total, ok := p.index(); ok && total > 0 {
+		return total
+	}
+	sum := int64(0)
+	for _, pattern := range []string{"*.safetensors", "*.bin"} {
+		paths, _ := filepath.Glob(filepath.Join(p.dir, pattern))
+		for _, path := range paths {
+			if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+				sum += st.Size()
+			}
+		}
+	}
+	return sum
+}
+
 // hasHead reports whether the files hold an output matrix.
 func (p checkpoint) hasHead() bool {
 	names, _, ok := p.index()

@@ -53,6 +53,17 @@ func TestUnknownFamily(t *testing.T) {
 	if _, err := FromHFFolder(dir); fault.Class(err) != note.ClassUnsupportedModel {
 		t.Errorf("without weights: %v", err)
 	}
+	bin := filepath.Join(dir, "pytorch_model.bin")
+	if err := os.WriteFile(bin, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(bin, 3e9); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FromHFFolder(dir); fault.Class(err) != note.ClassUnsupportedModel ||
+		!strings.Contains(err.Error(), "about 3.0 GB of weights") {
+		t.Errorf("without a list of tensors: %v", err)
+	}
 	all := map[string]saved{
 		"model.embed_tokens.weight":                   {dtype: "BF16", shape: []int64{1000, 64}},
 		"lm_head.weight":                              {dtype: "BF16", shape: []int64{1000, 64}},

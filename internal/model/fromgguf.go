@@ -39,6 +39,10 @@ func readGGUF(path string) (gguf.Header, error) {
 	if err != nil {
 		return h, err
 	}
+	if kind := h.Text("general.type"); kind != "" && kind != "model" {
+		return h, fault.New(note.ClassUnsupportedModel, nil, "name the model that it belongs to",
+			"%s is of the type %s, not a model", path, kind)
+	}
 	if err := checkNorms(path, h); err != nil {
 		return h, err
 	}
@@ -279,6 +283,8 @@ func listedMixers(h gguf.Header, c Config, keys, values, latent, state map[int]i
 // ggufRole is what a tensor does, by its name in GGUF files.
 func ggufRole(name string, dims int) Role {
 	switch {
+	case strings.HasPrefix(name, "v.") || strings.HasPrefix(name, "mm."):
+		return Vision
 	case strings.HasPrefix(name, "token_embd.") || strings.HasPrefix(name, "position_embd.") ||
 		strings.HasPrefix(name, "per_layer_token_embd."):
 		return Embedding
@@ -290,8 +296,6 @@ func ggufRole(name string, dims int) Role {
 		return Vector
 	case strings.Contains(name, "ffn_gate_inp"):
 		return Router
-	case strings.HasPrefix(name, "v.") || strings.HasPrefix(name, "mm."):
-		return Vision
 	}
 	return Matrix
 }

@@ -234,6 +234,17 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
+// TestNotAModel: an adapter is not a model that contradicts itself.
+func TestNotAModel(t *testing.T) {
+	keys, pieces := llamaPieces(2, 256, 512, 4, 2, 512, "f16", "f16")
+	keys["general.type"] = "adapter"
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	writeSparse(t, path, keys, pieces[:4])
+	if _, err := Describe(path); fault.Class(err) != note.ClassUnsupportedModel || !strings.Contains(err.Error(), "adapter") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestNormNotFinite: a norm that is NaN or infinite makes all that follows it NaN.
 func TestNormNotFinite(t *testing.T) {
 	keys, pieces := llamaPieces(2, 256, 512, 4, 2, 512, "f16", "f16")

@@ -39,6 +39,9 @@ func FromHFFolder(dir string) (Config, error) {
 		if counted, ok := files.count(b); ok {
 			return counted, nil
 		}
+		if n := files.onDisk(); n > 0 {
+			return c, fmt.Errorf("reading %s, whose files hold about %s of weights: %w", path, disk.SizeText(n), err)
+		}
 	}
 	if err != nil {
 		return c, fmt.Errorf("reading %s: %w", path, err)
