@@ -79,6 +79,8 @@ type Descriptor struct {
 	// others read folders in the form of Hugging Face. Random models are written in either
 	// form.
 	GGUF bool
+	// Reads finds what the engine does not read of a GGUF file, with the reason; nil reads all.
+	Reads func(path string) error
 	// Greedy reports that the engine takes the most likely token, whatever it is told.
 	Greedy bool
 	// Serves reports whether requests are sent one by one, to a server; nil is a worker,

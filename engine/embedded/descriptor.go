@@ -11,7 +11,7 @@ func Descriptor() engine.Descriptor {
 		Name: Name, Title: "the embedded engine", Summary: "ggml inside of llem, on the CPU",
 		Section: func() engine.Section { return &Section{BatchSize: 1, PrefillChunk: defaultChunk} },
 		Settle:  settle,
-		GGUF:    true, Greedy: true, DType: "float16",
+		GGUF:    true, Reads: Reads, Greedy: true, DType: "float16",
 		GPU:     func(engine.Section) bool { return false },
 		Program: "llem",
 		Profile: profile(),

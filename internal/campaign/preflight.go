@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/study"
@@ -49,12 +50,40 @@ func Problems(s *study.Study) []Problem {
 	}
 	for _, e := range s.Experiments {
 		once(about{"model", e.Backend, e.Model}, func() error {
-			return model.Check(model.Request{Model: e.Model, Format: formatOf(s, e)})
+			return checkModel(s, e)
 		}, func(o study.Experiment) bool { return o.Model == e.Model && o.Backend == e.Backend })
+		once(about{"dtype", e.Backend, e.Model + " " + e.DType}, func() error { return checkDType(s, e) },
+			func(o study.Experiment) bool {
+				return o.Model == e.Model && o.Backend == e.Backend && o.DType == e.DType
+			})
 		once(about{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
 			func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
 	}
 	return out
+}
+
+// checkModel finds what is wrong with a model, and what its engine would not read.
+func checkModel(s *study.Study, e study.Experiment) error {
+	if err := model.Check(model.Request{Model: e.Model, Format: formatOf(s, e)}); err != nil {
+		return err
+	}
+	if path, ok := model.FileOf(e.Model); ok && s.Engine(e.Backend).Reads != nil {
+		return s.Engine(e.Backend).Reads(path)
+	}
+	return nil
+}
+
+// checkDType finds a dtype that a finished GGUF file does not have.
+func checkDType(s *study.Study, e study.Experiment) error {
+	path, ok := model.FileOf(e.Model)
+	if !ok || !s.Engine(e.Backend).GGUF || e.DType == study.DTypeAuto {
+		return nil
+	}
+	h, err := gguf.ReadFile(path)
+	if err != nil {
+		return nil //nolint:nilerr // the model itself is checked elsewhere
+	}
+	return model.CheckDType(e.Model, e.DType, h.DType())
 }
 
 // formatOf is what the engine of an experiment loads.

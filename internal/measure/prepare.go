@@ -83,15 +83,10 @@ func (in input) takesGGUF() bool {
 
 // checkDType refuses a dtype that a finished GGUF file does not have.
 func (in input) checkDType() error {
-	want, have := in.experiment.DType, string(in.model.DType)
-	if !in.takesGGUF() || want == study.DTypeAuto || have == want {
+	if !in.takesGGUF() || in.experiment.DType == study.DTypeAuto {
 		return nil
 	}
-	if have == "" {
-		have = "a mixture of types"
-	}
-	return note.Failf(note.ClassUnsupportedDType, "leave dtype out (auto), or give a file with "+want+" weights",
-		"%s holds %s weights, not %s", in.experiment.Model, have, want)
+	return model.CheckDType(in.experiment.Model, in.experiment.DType, in.model.DType)
 }
 
 // dtype is what the engine is asked for.

@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // IsHub says that a name is neither a shape nor a file or folder of this machine, but a
@@ -14,6 +17,38 @@ import (
 func IsHub(name string) bool {
 	at, err := locate(name)
 	return err == nil && at.kind == KindHub
+}
+
+// FileOf is the GGUF file of this machine that a name means: itself, or the only one of a folder
+// without a config.json; false if it means something else.
+func FileOf(name string) (string, bool) {
+	at, err := locate(name)
+	switch {
+	case err != nil:
+		return "", false
+	case at.kind == KindGGUF:
+		return at.path, true
+	case at.kind != KindFolder:
+		return "", false
+	}
+	if _, err := os.Stat(filepath.Join(at.path, "config.json")); err == nil {
+		return "", false
+	}
+	all, _ := filepath.Glob(filepath.Join(at.path, "*.gguf"))
+	return append(all, "")[0], len(all) == 1
+}
+
+// CheckDType refuses a dtype that a finished GGUF file does not have.
+func CheckDType(name, want string, have gguf.DType) error {
+	if string(have) == want {
+		return nil
+	}
+	holds := string(have)
+	if holds == "" {
+		holds = "a mixture of types"
+	}
+	return fault.New(note.ClassUnsupportedDType, nil, "leave dtype out (auto), or give a file with "+want+" weights",
+		"%s holds %s weights, not %s", name, holds, want)
 }
 
 // Reach sees whether a model of the hub can be had, and reads its architecture: from the

@@ -22,7 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine/embedded"
-	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -54,8 +54,8 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return backend.Loaded{}, err
 	}
 	e.opt, e.spec = opt, spec
-	if err := readable(spec); err != nil {
-		return backend.Loaded{}, err
+	if e, ok := errors.AsType[*fault.Error](embedded.Reads(spec.Path)); ok {
+		return backend.Loaded{}, &e.Failure
 	}
 	m, err := model.New(spec.Path, ml.BackendParams{AllocMemory: true, NumThreads: opt.Threads})
 	if err != nil {
@@ -80,33 +80,6 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	}
 	e.text = text
 	return e.describe()
-}
-
-// uniform are the architectures whose layers the engine takes to be alike.
-var uniform = []string{"llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3"}
-
-// readable refuses what the engine would abort on: a part of a model, of which it misses tensors,
-// and layers that differ in their heads, which it takes to be alike.
-func readable(spec backend.Spec) error {
-	h, err := gguf.ReadFile(spec.Path)
-	if err != nil {
-		return err
-	}
-	arch := h.Text("general.architecture")
-	for _, key := range []string{"attention.head_count", "attention.head_count_kv"} {
-		key = arch + "." + key
-		if _, alike := h.PerLayer(key); h.Has(key) && !alike && slices.Contains(uniform, arch) {
-			return note.Failf(note.ClassUnsupportedModel, "use --backend llamacpp",
-				"the layers of %s differ in %s, and the embedded engine takes all layers to be alike", spec.Model, key)
-		}
-	}
-	part, parts := h.Split()
-	if parts == 1 {
-		return nil
-	}
-	return note.Failf(note.ClassUnsupportedModel,
-		"merge the parts with llama-gguf-split --merge FIRST-PART OUTPUT, or use --backend llamacpp, which takes them",
-		"%s is part %d of %d of a model, and the embedded engine reads whole files", spec.Model, part+1, parts)
 }
 
 // Adapt implements backend.Adaptable. The KV cache is laid out once: only a

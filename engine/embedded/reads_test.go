@@ -1,6 +1,4 @@
-//go:build cgo
-
-package ggml
+package embedded
 
 import (
 	"encoding/binary"
@@ -10,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -43,9 +41,9 @@ func header(t *testing.T, kv map[string][]uint32) string {
 	return path
 }
 
-// TestReadable: the engine aborts on parts of models and on layers that differ, so that both are
+// TestReads: the engine aborts on parts of models and on layers that differ, so that both are
 // refused before.
-func TestReadable(t *testing.T) {
+func TestReads(t *testing.T) {
 	for name, c := range map[string]struct {
 		kv   map[string][]uint32
 		want string // in the next step
@@ -54,29 +52,16 @@ func TestReadable(t *testing.T) {
 		"two widths": {map[string][]uint32{"llama.attention.head_count_kv": {2, 4}}, "llamacpp"},
 		"alike":      {map[string][]uint32{"llama.attention.head_count_kv": {4, 4}, "split.count": {1}}, ""},
 	} {
-		err := readable(backend.Spec{Model: name, Path: header(t, c.kv)})
+		err := Reads(header(t, c.kv))
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			continue
 		}
-		f, ok := errors.AsType[*note.Failure](err)
+		f, ok := errors.AsType[*fault.Error](err)
 		if !ok || f.Class != note.ClassUnsupportedModel || !strings.Contains(f.Next, c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
-	}
-}
-
-// TestPanicsOfTheEngine: an index out of range in the engine is a file that contradicts itself.
-func TestPanicsOfTheEngine(t *testing.T) {
-	load := func() (err error) {
-		defer func() { err = noMemory(recover(), err, backend.Spec{Model: "m"}) }()
-		var tokens []int
-		_ = tokens[len(t.Name())]
-		return nil
-	}
-	if f, ok := errors.AsType[*note.Failure](load()); !ok || f.Class != note.ClassCorruptModel {
-		t.Errorf("%v", f)
 	}
 }

@@ -1,0 +1,36 @@
+package embedded
+
+import (
+	"slices"
+
+	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/note"
+)
+
+// uniform are the architectures whose layers the engine takes to be alike.
+var uniform = []string{"llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3"}
+
+// Reads refuses GGUF files that the engine would abort on: a part of a model, of which it misses
+// tensors, and layers that differ in their heads, which it takes to be alike. The error is a
+// [*fault.Error].
+func Reads(path string) error {
+	h, err := gguf.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if part, parts := h.Split(); parts > 1 {
+		return fault.New(note.ClassUnsupportedModel, nil, "merge the parts with llama-gguf-split --merge FIRST-PART "+
+			"OUTPUT, or use --backend llamacpp, which takes them",
+			"%s is part %d of %d of a model, and the embedded engine reads whole files", path, part+1, parts)
+	}
+	arch := h.Text("general.architecture")
+	for _, key := range []string{"attention.head_count", "attention.head_count_kv"} {
+		key = arch + "." + key
+		if _, alike := h.PerLayer(key); h.Has(key) && !alike && slices.Contains(uniform, arch) {
+			return fault.New(note.ClassUnsupportedModel, nil, "use --backend llamacpp",
+				"the layers of %s differ in %s, and the embedded engine takes all layers to be alike", path, key)
+		}
+	}
+	return nil
+}
