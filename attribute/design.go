@@ -302,7 +302,8 @@ type illConditioned struct {
 
 func (e *illConditioned) Error() string {
 	if e.condition <= maxCondition {
-		return fmt.Sprintf("%d power samples are too few to tell the phases apart: use more prompts or longer outputs", e.samples)
+		return fmt.Sprintf("%d power samples are too few to tell the phases apart: "+
+			"use more prompts or longer outputs", e.samples)
 	}
 	why := "the sensor blurs the phases into each other; use longer prompts, longer outputs or a larger batch"
 	if e.mixed {

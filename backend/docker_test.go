@@ -110,7 +110,8 @@ func dockerMain(args []string) int {
 		}
 		return 0
 	case "info":
-		fmt.Println(`{"io.containerd.runc.v2":{"path":"runc"},"nvidia":{"path":"nvidia-container-runtime"},"runc":{"path":"runc"}}`)
+		fmt.Println(`{"io.containerd.runc.v2":{"path":"runc"},"nvidia":{"path":"nvidia-container-runtime"},` +
+			`"runc":{"path":"runc"}}`)
 		return 0
 	case "images":
 		fmt.Println("llem-pytorch:latest\ndocker.io/vllm/vllm-openai:v0.11.0\nlocalhost/llem-embedded:latest")
@@ -157,7 +158,8 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 	}
 	switch mode {
 	case "no gpu":
-		return say(125, `docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].`)
+		return say(125, `docker: Error response from daemon: could not select device driver "" with capabilities: `+
+			`[[gpu]].`)
 	case "old driver":
 		return say(125, "docker: Error response from daemon: failed to create task for container: "+
 			"nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver")

@@ -150,7 +150,8 @@ func (w *rawWorker) early(mode string) (error, bool) {
 	case "version":
 		w.say(`{"v":2,"id":%d,"event":"hello","clock_ns":%d}`, w.read().ID, clock.Mono())
 	case "hello error":
-		w.say(`{"id":%d,"event":"error","failure":{"class":"not_installed","message":"torch is missing","hint":"pip install torch"}}`, w.read().ID)
+		w.say(`{"id":%d,"event":"error","failure":{"class":"not_installed","message":"torch is missing",`+
+			`"hint":"pip install torch"}}`, w.read().ID)
 	default:
 		return nil, false
 	}
@@ -207,7 +208,8 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 		time.Sleep(time.Hour)
 	case "load error/load":
 		fmt.Fprintln(os.Stderr, "HTTP 403")
-		w.say(`{"id":%d,"event":"error","failure":{"class":"gated_auth","message":"the model is gated","next":"ask for access"}}`, m.ID)
+		w.say(`{"id":%d,"event":"error","failure":{"class":"gated_auth","message":"the model is gated",`+
+			`"next":"ask for access"}}`, m.ID)
 	case "error without content/load":
 		w.say(`{"id":%d,"event":"error"}`, m.ID)
 	case "loaded without content/load":

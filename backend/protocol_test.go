@@ -121,7 +121,8 @@ func FuzzDecoder(f *testing.F) {
 		"",
 		"\n \r\n\t\n",
 		`{"v":1,"id":1,"op":"hello"}` + "\n",
-		`{"id":2,"op":"load","load":{"model":"m","path":"p","seed":18446744073709551615,"options":{ "threads": 1 }}}` + "\r\n",
+		`{"id":2,"op":"load","load":{"model":"m","path":"p","seed":18446744073709551615,` +
+			`"options":{ "threads": 1 }}}` + "\r\n",
 		`{"id":3,"op":"tokenize","texts":["naïve 東京 🙂","\u2028<&>"]}` + "\n\n",
 		`{"id":4,"op":"run","run":{"requests":[{"id":1,"tokens":[1,2]}],"output_tokens":3}}` + "\n" +
 			`{"id":5,"op":"cancel"}` + "\n",

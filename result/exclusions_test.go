@@ -9,7 +9,8 @@ import (
 // TestExclusions: only runs that are ok can be left out of a mean.
 func TestExclusions(t *testing.T) {
 	row := func(s Status, codes ...note.Code) Row { return Row{Status: s, Warnings: codes} }
-	got := Exclusions([]Row{row(OK), row(OK, note.UnequalWork), row(OK, note.UnequalWork), row(Failed, note.UnequalWork),
+	got := Exclusions([]Row{row(OK), row(OK, note.UnequalWork), row(OK, note.UnequalWork),
+		row(Failed, note.UnequalWork),
 		row(Failed), row(OK, note.RequestsFailed), row(Interrupted, note.RequestsFailed)})
 	if len(got) != 2 || got[0].Code != note.UnequalWork || got[0].Runs != 2 || got[1].Code != note.RequestsFailed ||
 		got[1].Runs != 1 {

@@ -30,7 +30,8 @@ name: all
 model: random:tiny-llama
 backend: [embedded, pytorch, fake, vllm, sglang, tensorrt, llamacpp]
 sweep: {dtype: [float16, bfloat16]}
-execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5, run_timeout: 90s, study_timeout: 2h, max_failures: 3}
+execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5, run_timeout: 90s,
+  study_timeout: 2h, max_failures: 3}
 `))
 	if err != nil {
 		t.Fatal(err)

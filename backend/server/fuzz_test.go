@@ -106,8 +106,10 @@ func (completions) Read(data []byte) (Event, error) { return ReadCompletion(data
 
 // FuzzCompletion: an event may say anything; what comes out is either refused or adds up.
 func FuzzCompletion(f *testing.F) {
-	f.Add([]byte(`{"choices":[{"text":"a","token_ids":[1,2],"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`))
-	f.Add([]byte(`{"choices":[{"text":"a"}],"usage":{"prompt_tokens":3,"completion_tokens":2000000000,"prompt_tokens_details":{"cached_tokens":4}}}`))
+	f.Add([]byte(`{"choices":[{"text":"a","token_ids":[1,2],"finish_reason":"length"}],"usage":{"prompt_tokens":3,` +
+		`"completion_tokens":2}}`))
+	f.Add([]byte(`{"choices":[{"text":"a"}],"usage":{"prompt_tokens":3,"completion_tokens":2000000000,` +
+		`"prompt_tokens_details":{"cached_tokens":4}}}`))
 	f.Add([]byte(`{"error":{"message":"no"}}`))
 	f.Add([]byte(`[DONE]`))
 	f.Fuzz(func(t *testing.T, data []byte) {

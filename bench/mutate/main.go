@@ -108,7 +108,8 @@ func parse(text string) ([]mutation, error) {
 		if !ok {
 			return nil, fmt.Errorf("%q has no =>", b)
 		}
-		out = append(out, mutation{file: file, old: before, new: after, tests: strings.Fields(tests), survives: survives})
+		out = append(out, mutation{file: file, old: before, new: after, tests: strings.Fields(tests),
+			survives: survives})
 	}
 	return out, nil
 }
@@ -139,7 +140,8 @@ func (m mutation) seen(dir string) (bool, error) {
 		return false, err
 	}
 	pkg := "./" + filepath.Dir(m.file)
-	args := append([]string{"test", "-overlay", overlay, "-failfast", "-vet=off", "-parallel", "8", "-timeout", "2m", pkg},
+	args := append([]string{"test", "-overlay", overlay, "-failfast", "-vet=off", "-parallel", "8", "-timeout", "2m",
+		pkg},
 		m.tests...)
 	if out, err := exec.Command("go", "build", "-overlay", overlay, pkg).CombinedOutput(); err != nil {
 		return false, fmt.Errorf("%s with %q does not build: %w\n%s", m.file, m.new, err, out)

@@ -17,7 +17,8 @@ type Section struct {
 func (s *Section) Fields() []engine.Field {
 	return []engine.Field{
 		engine.Whole(&s.BatchSize, "batch_size", 1, 4096, "sequences processed together"),
-		engine.Whole(&s.Threads, "threads", 0, 4096, "threads of the engine; 0 is one per usable physical core").OfMachine(),
+		engine.Whole(&s.Threads, "threads", 0, 4096,
+			"threads of the engine; 0 is one per usable physical core").OfMachine(),
 		engine.Whole(&s.PrefillChunk, "prefill_chunk", 1, 1<<20, "the most prompt tokens in one engine step"),
 	}
 }

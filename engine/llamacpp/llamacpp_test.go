@@ -100,7 +100,8 @@ func TestRealModels(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	s := spec(t, "tiny-llama")
 	s.BatchSize, s.MaxContext = 3, 300
-	s.Options = []byte(`{"parallel":3,"ubatch_tokens":64,"flash_attn":true,"kv_offload":false,"n_gpu_layers":"0","poll":"0","threads":2,"cache_type_k":"q8_0"}`)
+	s.Options = []byte(`{"parallel":3,"ubatch_tokens":64,"flash_attn":true,"kv_offload":false,"n_gpu_layers":"0",` +
+		`"poll":"0","threads":2,"cache_type_k":"q8_0"}`)
 	l, err := (&dialect{command: servertest.Command(t, Name, servertest.None),
 		info: backend.Info{Version: "1"}}).Launch(t.Context(), s, 1234)
 	if err != nil {

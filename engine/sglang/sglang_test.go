@@ -36,7 +36,8 @@ func TestStub(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Seed, s.MaxContext = 7, 64
-	s.Options = []byte(`{"max_running_requests":64,"disable_cuda_graph":true,"enable_mixed_chunk":false,"tensor_parallel_size":2,"mem_fraction_static":0.5,"cuda_graph_max_bs":16}`)
+	s.Options = []byte(`{"max_running_requests":64,"disable_cuda_graph":true,"enable_mixed_chunk":false,` +
+		`"tensor_parallel_size":2,"mem_fraction_static":0.5,"cuda_graph_max_bs":16}`)
 	for name, q := range map[string]struct {
 		command backend.Command
 		has     []string

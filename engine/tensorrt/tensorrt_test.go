@@ -33,8 +33,10 @@ func TestStub(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	s := servertest.Spec(t)
 	s.MaxContext = 64
-	s.Options = []byte(`{"max_batch_size":64,"max_seq_len":null,"kv_cache_dtype":"fp8","free_gpu_memory_fraction":0.5,"cuda_graph_max_batch_size":32,
-		"cuda_graph_padding":true,"torch_compile":true,"moe_backend":"CUTLASS","disable_overlap_scheduler":true,"tensor_parallel_size":2}`)
+	s.Options = []byte(`{"max_batch_size":64,"max_seq_len":null,"kv_cache_dtype":"fp8","free_gpu_memory_fraction":0.5,
+		"cuda_graph_max_batch_size":32,
+		"cuda_graph_padding":true,"torch_compile":true,"moe_backend":"CUTLASS","disable_overlap_scheduler":true,
+		"tensor_parallel_size":2}`)
 	l, err := (&dialect{command: backend.Command{Path: "/no/such/trtllm-serve"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)

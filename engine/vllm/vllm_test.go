@@ -39,7 +39,8 @@ func TestStub(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Seed, s.MaxContext = 7, 64
-	s.Options = []byte(`{"max_num_seqs":64,"enforce_eager":true,"async_scheduling":false,"compilation_mode":"2","cudagraph_mode":"FULL","gpu_memory_utilization":0.5,"enable_prefix_caching":null}`)
+	s.Options = []byte(`{"max_num_seqs":64,"enforce_eager":true,"async_scheduling":false,"compilation_mode":"2",` +
+		`"cudagraph_mode":"FULL","gpu_memory_utilization":0.5,"enable_prefix_caching":null}`)
 	l, err := (&dialect{command: backend.Command{Path: "vllm"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)

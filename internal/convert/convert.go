@@ -150,7 +150,8 @@ func metadata(c *config, f family, voc *vocabulary, o Options) (map[string]any, 
 func parseConfig(raw []byte, o Options) (*config, family, error) {
 	var m map[string]any
 	if err := pyjson.Unmarshal(raw, &m); err != nil {
-		return nil, family{}, fault.New(note.ClassCorruptModel, err, "download the model again", "config.json is not valid JSON")
+		return nil, family{}, fault.New(note.ClassCorruptModel, err, "download the model again",
+			"config.json is not valid JSON")
 	}
 	class := ""
 	if list, _ := m["architectures"].([]any); len(list) > 0 {

@@ -3,7 +3,8 @@
 // average over, and so which windows and which phases a measurement here can
 // resolve.
 //
-//	calls → ring → refresh → idle agreement → [ steady load → pulses → other readings → swept pulses → polling rate ] → verdict
+//	calls → ring → refresh → idle agreement →
+//	[ steady load → pulses → other readings → swept pulses → polling rate ] → verdict
 //
 // The tests in brackets need a load whose edges are known; without one they are
 // skipped with the reason. The outcome is a [Report]; its profiles serve later

@@ -34,7 +34,8 @@ const (
 // reaches.
 var catalogue = []Device{
 	{
-		Name: "B200", Source: "https://resources.nvidia.com/en-us-blackwell-architecture/datasheet", Capability: "10.0",
+		Name: "B200", Source: "https://resources.nvidia.com/en-us-blackwell-architecture/datasheet",
+		Capability: "10.0",
 		// HGX: 180 GB at 7.7 TB/s
 		Aliases: []string{"b200 sxm", "hgx b200"}, Memory: 183359 * mib, Bandwidth: 7700 * giga,
 		Rates: Rates{FP32: 75 * tera, TF32: 1100 * tera, FP16: 2250 * tera, BF16: 2250 * tera, FP8: 4500 * tera,
@@ -42,8 +43,9 @@ var catalogue = []Device{
 		TDP: 1000, Idle: 140,
 	},
 	{
-		Name: "GH200", Source: "https://resources.nvidia.com/en-us-grace-cpu/grace-hopper-superchip", Capability: "9.0",
-		Aliases: []string{"gh200 480gb", "grace hopper", "gh200 96gb"}, Memory: 97871 * mib, Bandwidth: 4000 * giga,
+		Name: "GH200", Source: "https://resources.nvidia.com/en-us-grace-cpu/grace-hopper-superchip",
+		Capability: "9.0",
+		Aliases:    []string{"gh200 480gb", "grace hopper", "gh200 96gb"}, Memory: 97871 * mib, Bandwidth: 4000 * giga,
 		// Upper end of the module's range (450 to 1000 W), processor and its memory included.
 		Rates: hopper, TDP: 1000, Idle: 150,
 	},
@@ -73,8 +75,9 @@ var catalogue = []Device{
 		Memory: 95830 * mib, Bandwidth: 3900 * giga, Rates: nvl, TDP: 400, Idle: 65,
 	},
 	{
-		Name: "H100 PCIe", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/h100/PB-11133-001_v01.pdf", Capability: "9.0",
-		Memory: 81559 * mib, Bandwidth: 2000 * giga,
+		Name: "H100 PCIe", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/h100/PB-11133-001_v01.pdf",
+		Capability: "9.0",
+		Memory:     81559 * mib, Bandwidth: 2000 * giga,
 		Rates: Rates{FP32: 51 * tera, TF32: 378 * tera, FP16: 756 * tera, BF16: 756 * tera, FP8: 1513 * tera,
 			Int8: 1513 * tera},
 		TDP: 350, Idle: 50,
@@ -101,35 +104,40 @@ var catalogue = []Device{
 		Rates: ampere, TDP: 250, Idle: 35,
 	},
 	{
-		Name: "L40S", Source: "https://resources.nvidia.com/en-us-l40s/l40s-datasheet-28413", Capability: "8.9",
-		Memory: 46068 * mib, Bandwidth: 864 * giga,
+		Name: "L40S", Source: "https://resources.nvidia.com/en-us-l40s/l40s-datasheet-28413",
+		Capability: "8.9",
+		Memory:     46068 * mib, Bandwidth: 864 * giga,
 		Rates: Rates{FP32: 91.6 * tera, TF32: 183 * tera, FP16: 362 * tera, BF16: 362 * tera, FP8: 733 * tera,
 			Int8: 733 * tera},
 		TDP: 350, Idle: 35,
 	},
 	{
-		Name: "L4", Source: "https://www.nvidia.com/en-us/data-center/l4/", Capability: "8.9",
-		Memory: 23034 * mib, Bandwidth: 300 * giga,
+		Name: "L4", Source: "https://www.nvidia.com/en-us/data-center/l4/",
+		Capability: "8.9",
+		Memory:     23034 * mib, Bandwidth: 300 * giga,
 		Rates: Rates{FP32: 30.3 * tera, TF32: 60 * tera, FP16: 121 * tera, BF16: 121 * tera, FP8: 242.5 * tera,
 			Int8: 242.5 * tera},
 		TDP: 72, Idle: 13,
 	},
 	{
-		Name: "A10", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a10/pdf/a10-datasheet.pdf", Capability: "8.6",
-		Memory: 23028 * mib, Bandwidth: 600 * giga,
+		Name: "A10", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a10/pdf/a10-datasheet.pdf",
+		Capability: "8.6",
+		Memory:     23028 * mib, Bandwidth: 600 * giga,
 		Rates: Rates{FP32: 31.2 * tera, TF32: 62.5 * tera, FP16: 125 * tera, BF16: 125 * tera, Int8: 250 * tera},
 		TDP:   150, Idle: 20,
 	},
 	{
-		Name: "A10G", Source: "https://d1.awsstatic.com/product-marketing/ec2/NVIDIA_AWS_A10G_DataSheet_FINAL_02_17_2022.pdf", Capability: "8.6",
-		Memory: 23028 * mib, Bandwidth: 600 * giga,
+		Name: "A10G", Source: "https://d1.awsstatic.com/product-marketing/ec2/NVIDIA_AWS_A10G_DataSheet_FINAL_02_17_2022.pdf",
+		Capability: "8.6",
+		Memory:     23028 * mib, Bandwidth: 600 * giga,
 		Rates: Rates{FP32: 35 * tera, TF32: 35 * tera, FP16: 70 * tera, BF16: 70 * tera, Int8: 140 * tera},
 		TDP:   300, Idle: 20,
 	},
 	{
 		Name: "RTX 5090", Aliases: []string{"5090"},
-		Source: "https://images.nvidia.com/aem-dam/Solutions/geforce/blackwell/nvidia-rtx-blackwell-gpu-architecture.pdf", Capability: "12.0",
-		Memory: 32607 * mib, Bandwidth: 1792 * giga,
+		Source:     "https://images.nvidia.com/aem-dam/Solutions/geforce/blackwell/nvidia-rtx-blackwell-gpu-architecture.pdf",
+		Capability: "12.0",
+		Memory:     32607 * mib, Bandwidth: 1792 * giga,
 		Rates: Rates{FP32: 104.8 * tera, TF32: 104.8 * tera, FP16: 209.5 * tera, BF16: 209.5 * tera, FP8: 419 * tera,
 			Int8: 838 * tera},
 		TDP: 575, Idle: 25,
@@ -176,8 +184,9 @@ var catalogue = []Device{
 		Rates: Rates{FP32: 14 * tera, FP16: 112 * tera}, TDP: 250, Idle: 30,
 	},
 	{
-		Name: "T4", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/tesla-t4/t4-tensor-core-datasheet-951643.pdf", Capability: "7.5",
-		Memory: 15360 * mib, Bandwidth: 300 * giga, // the sheet says "300+"; the memory's own rate is 320
+		Name: "T4", Source: "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/tesla-t4/t4-tensor-core-datasheet-951643.pdf",
+		Capability: "7.5",
+		Memory:     15360 * mib, Bandwidth: 300 * giga, // the sheet says "300+"; the memory's own rate is 320
 		Rates: Rates{FP32: 8.1 * tera, FP16: 65 * tera, Int8: 130 * tera}, TDP: 70, Idle: 10,
 	},
 	{

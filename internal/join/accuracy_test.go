@@ -78,7 +78,8 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 		m.Given += int64(q.PromptTokens)
 		m.Asked += int64(q.OutputTokens)
 	}
-	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Energy: result.Energy{Provenance: result.None}}
+	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]),
+		Energy: result.Energy{Provenance: result.None}}
 	Compute(m, rec, nil)
 	o := outcome{point: p, rec: rec}
 	if q := rec.Energy.TotalJ; q != nil {

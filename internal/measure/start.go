@@ -37,7 +37,8 @@ func (d *desk) obtain(ctx context.Context, in input, p *tenants.Processes) (*run
 			return e, known, err
 		}
 		d.warn(note.EngineRestarted,
-			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): it was started anew", err))
+			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): "+
+				"it was started again", err))
 		if err := e.close(); err != nil {
 			return nil, idles{}, err
 		}
@@ -121,7 +122,8 @@ func (d *desk) spec(in input, log string) backend.Spec {
 	return backend.Spec{
 		Model: e.Model, Path: in.model.Path, Synthetic: in.model.Synthetic, DType: in.dtype(), Seed: e.Seed,
 		BatchSize: e.BatchSize(), MaxContext: e.Workload.InputTokens + e.Workload.OutputTokens,
-		Decoding: backend.Decoding(e.Decoding), Options: json.RawMessage(e.Section), LogPath: log, Container: d.container(),
+		Decoding: backend.Decoding(e.Decoding), Options: json.RawMessage(e.Section), LogPath: log,
+		Container: d.container(),
 		Progress: func(phase string, fraction float64) {
 			d.emit(event.Progress{Phase: event.Load, Fraction: fraction, Detail: phase})
 		},

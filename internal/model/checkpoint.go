@@ -222,7 +222,8 @@ var (
 	isExpert = regexp.MustCompile(`\.experts?\.|\.experts?_|\.local_experts\.`)
 	isShared = regexp.MustCompile(`shared_experts?`)
 	isScale  = regexp.MustCompile(
-		`(scales?|scale_inv|zeros|qzeros|g_idx|absmax|quant_map|weight_shape|quant_state.*|zero_point|weight_global_scale)$`)
+		`(scales?|scale_inv|zeros|qzeros|g_idx|absmax|quant_map|weight_shape|quant_state.*|zero_point|` +
+			`weight_global_scale)$`)
 	layerNumber = regexp.MustCompile(`\.(?:layers|h|blocks|layer)\.(\d+)\.`)
 )
 

@@ -80,7 +80,8 @@ func TestMemoryUnknown(t *testing.T) {
 	}
 	for name, model := range map[string]string{
 		"family": write("a", `{"model_type": "novel"}`),
-		"bits": write("b", `{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,`+
+		"bits": write("b", `{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, `+
+			`"num_attention_heads": 32,`+
 			`"intermediate_size": 14336, "vocab_size": 32000, "quantization_config": {"quant_method": "novel"}}`),
 	} {
 		s := parse(t, "model: "+model+"\nbackend: vllm\n")

@@ -263,7 +263,8 @@ func TestModels(t *testing.T) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/org/good/"):
 			_, _ = w.Write([]byte(
-				`{"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 3, "num_attention_heads": 16, "intermediate_size": 4096, "vocab_size": 32000}`))
+				`{"model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 3, "num_attention_heads": 16, ` +
+					`"intermediate_size": 4096, "vocab_size": 32000}`))
 		case strings.HasPrefix(r.URL.Path, "/org/gated/"):
 			w.WriteHeader(http.StatusForbidden)
 		case strings.HasPrefix(r.URL.Path, "/org/down/"):

@@ -46,14 +46,18 @@ func (LlamaCpp) Parse(_ string, body []byte) (Request, error) {
 // Token implements Dialect. Of several tokens it names only the last, as the server does
 // when the others ended inside a character.
 func (LlamaCpp) Token(r Request, from, n int, _ bool) string {
-	return fmt.Sprintf(`{"index":0,"content":"a","tokens":%s,"stop":false,"id_slot":-1,"tokens_predicted":%d,"tokens_evaluated":%d}`,
+	return fmt.Sprintf(`{"index":0,"content":"a","tokens":%s,"stop":false,"id_slot":-1,"tokens_predicted":%d,`+
+		`"tokens_evaluated":%d}`,
 		tokens(r, from+n-1, 1), from+n, len(r.Prompt))
 }
 
 // End implements Dialect.
 func (LlamaCpp) End(r Request, output, cached int) []string {
 	return []string{fmt.Sprintf(
-		`{"index":0,"content":"","tokens":[],"id_slot":0,"stop":true,"model":"m","tokens_predicted":%d,"tokens_evaluated":%d,"generation_settings":{"n_predict":8},"prompt":"a","has_new_line":false,"truncated":false,"stop_type":"limit","stopping_word":"","tokens_cached":%d,"timings":{"cache_n":%d,"prompt_n":%d,"prompt_ms":1.5,"predicted_n":%d,"predicted_ms":9.5}}`,
+		`{"index":0,"content":"","tokens":[],"id_slot":0,"stop":true,"model":"m","tokens_predicted":%d,`+
+			`"tokens_evaluated":%d,"generation_settings":{"n_predict":8},"prompt":"a","has_new_line":false,`+
+			`"truncated":false,"stop_type":"limit","stopping_word":"","tokens_cached":%d,"timings":{"cache_n":%d,`+
+			`"prompt_n":%d,"prompt_ms":1.5,"predicted_n":%d,"predicted_ms":9.5}}`,
 		output, len(r.Prompt), len(r.Prompt)+output-1, cached, len(r.Prompt)-cached, output)}
 }
 
@@ -69,7 +73,8 @@ func (LlamaCpp) Pages(s *Stub) map[string]http.HandlerFunc {
 			fmt.Fprintf(w, "# TYPE llamacpp:requests_processing gauge\nllamacpp:requests_processing %d\n", running)
 		},
 		"/v1/models": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, `{"object":"list","data":[{"id":"m","object":"model","meta":{"vocab_type":2,"n_vocab":300,"n_ctx_train":4096,"n_embd":64,"n_params":1000,"size":2000}}]}`)
+			fmt.Fprint(w, `{"object":"list","data":[{"id":"m","object":"model","meta":{"vocab_type":2,`+
+				`"n_vocab":300,"n_ctx_train":4096,"n_embd":64,"n_params":1000,"size":2000}}]}`)
 		},
 		"/tokenize": tokenize("content"),
 	}

@@ -57,7 +57,8 @@ func (d SGLang) Token(r Request, from, n int, last bool) string {
 	if d.Cumulative {
 		from, all = 0, from+n
 	}
-	return fmt.Sprintf(`{"text":"a","output_ids":%s,"meta_info":{"id":"1","finish_reason":%s,"prompt_tokens":%d,"weight_version":"default","completion_tokens":%d,"cached_tokens":%d,"dp_rank":null}}`,
+	return fmt.Sprintf(`{"text":"a","output_ids":%s,"meta_info":{"id":"1","finish_reason":%s,"prompt_tokens":%d,`+
+		`"weight_version":"default","completion_tokens":%d,"cached_tokens":%d,"dp_rank":null}}`,
 		tokens(r, from, all), finish, len(r.Prompt), counted, r.cached)
 }
 
@@ -76,7 +77,8 @@ func (SGLang) Pages(s *Stub) map[string]http.HandlerFunc {
 			fmt.Fprintf(w, "sglang:realtime_tokens_total{%s,mode=\"prefill_cache\"} %d.0\n", labels, cached)
 		},
 		"/server_info": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"model_path":"m","dtype":"auto","attention_backend":"triton","disable_radix_cache":%v,"version":"0.0.stub"}`, !s.Caches())
+			fmt.Fprintf(w, `{"model_path":"m","dtype":"auto","attention_backend":"triton",`+
+				`"disable_radix_cache":%v,"version":"0.0.stub"}`, !s.Caches())
 		},
 		"/tokenize": tokenize("prompt"),
 	}

@@ -53,7 +53,10 @@ func (TensorRT) Token(r Request, from, n int, last bool) string {
 	if last {
 		reason = `"length"`
 	}
-	return fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[{"index":0,"text":"","token_ids":%s,"logprobs":null,"finish_reason":%s,"stop_reason":null,"avg_decoded_tokens_per_iter":1.0}],"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":{"cached_tokens":0}}}`,
+	return fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem",`+
+		`"choices":[{"index":0,"text":"","token_ids":%s,"logprobs":null,"finish_reason":%s,"stop_reason":null,`+
+		`"avg_decoded_tokens_per_iter":1.0}],"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d,`+
+		`"prompt_tokens_details":{"cached_tokens":0}}}`,
 		tokens(r, from, n), reason, len(r.Prompt), len(r.Prompt)+from+n, from+n)
 }
 
@@ -74,7 +77,9 @@ func (TensorRT) Pages(s *Stub) map[string]http.HandlerFunc {
 				fmt.Fprint(w, "[]")
 				return
 			}
-			fmt.Fprintf(w, `[{"iter":%d,"iterLatencyMS":1.5,"numActiveRequests":%d,"inflightBatchingStats":{"numContextRequests":1,"numCtxTokens":%d,"numGenRequests":%d,"numScheduledRequests":%d}}]`,
+			fmt.Fprintf(w, `[{"iter":%d,"iterLatencyMS":1.5,"numActiveRequests":%d,`+
+				`"inflightBatchingStats":{"numContextRequests":1,"numCtxTokens":%d,"numGenRequests":%d,`+
+				`"numScheduledRequests":%d}}]`,
 				steps, running, fresh, running, running)
 		},
 	}

@@ -77,13 +77,17 @@ func (VLLM) Token(r Request, from, n int, last bool) string {
 	if last {
 		reason = `"length"`
 	}
-	return fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":%s,"stop_reason":null,"token_ids":%s}],"usage":null}`, reason, tokens(r, from, n))
+	return fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem",`+
+		`"choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":%s,"stop_reason":null,"token_ids":%s}],`+
+		`"usage":null}`, reason, tokens(r, from, n))
 }
 
 // End implements Dialect.
 func (VLLM) End(r Request, output, cached int) []string {
 	return []string{
-		fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[],"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}`,
+		fmt.Sprintf(`{"id":"cmpl-1","object":"text_completion","created":1,"model":"llem","choices":[],`+
+			`"usage":{"prompt_tokens":%d,"total_tokens":%d,"completion_tokens":%d,`+
+			`"prompt_tokens_details":{"cached_tokens":%d}}}`,
 			len(r.Prompt), len(r.Prompt)+output, output, cached),
 		"[DONE]",
 	}

@@ -120,7 +120,8 @@ func read(source, name string, r io.Reader) (*Set, error) {
 		return nil, unreadable(source, err)
 	}
 	if len(mistakes.Problems) > 0 {
-		mistakes.Next = `write one object like {"prompt": "…"} per line, or one array of them; correct these lines or take them out`
+		mistakes.Next = `write one object like {"prompt": "…"} per line, or one array of them; correct these ` +
+			`lines or take them out`
 		return nil, mistakes
 	}
 	if len(set.Prompts) == 0 {

@@ -156,13 +156,17 @@ func TestRemoteNamedMetrics(t *testing.T) {
 		joules float64
 		want   string // in the error
 	}{
-		`wall=http://n/m#shelly_power_watts{device="plug-1"}:W wall=http://n/m#shelly_energy_kwh_total{device="plug-1"}:kWh`: {"shelly.prom", 812.4, 1234.56789 * 3.6e6, ""},
-		`bmc=http://n/m#redfish_power_powercontrol_power_consumed_watts:W`:                                                   {"redfish.prom", 3180, 0, ""},
-		`bmc=http://n/m#redfish_power_powercontrol_power_consumed_watts:mW`:                                                  {"redfish.prom", 3.18, 0, ""},
-		`wall=http://n/m#shelly_power_watts:W`:                                                                               {"shelly.prom", 0, 0, "2 series of the page are shelly_power_watts"},
-		`wall=http://n/m#shelly_power_watts{device="plug-9"}:W`:                                                              {"shelly.prom", 0, 0, `no series of the page is shelly_power_watts{device="plug-9"}`},
-		`wall=http://n/m#shelly_watts:W`:                                                                                     {"shelly.prom", 0, 0, "there is no metric shelly_watts"},
-		`wall=http://n/m#DCGM_FI_DEV_POWER_USAGE{gpu="0"}:W`:                                                                 {"dcgm-nan.prom", 0, 0, "no usable value: NaN"},
+		`wall=http://n/m#shelly_power_watts{device="plug-1"}:W ` +
+			`wall=http://n/m#shelly_energy_kwh_total{device="plug-1"}:kWh`: {"shelly.prom", 812.4, 1234.56789 * 3.6e6,
+			""},
+		`bmc=http://n/m#redfish_power_powercontrol_power_consumed_watts:W`:  {"redfish.prom", 3180, 0, ""},
+		`bmc=http://n/m#redfish_power_powercontrol_power_consumed_watts:mW`: {"redfish.prom", 3.18, 0, ""},
+		`wall=http://n/m#shelly_power_watts:W`: {"shelly.prom", 0, 0,
+			"2 series of the page are shelly_power_watts"},
+		`wall=http://n/m#shelly_power_watts{device="plug-9"}:W`: {"shelly.prom", 0, 0,
+			`no series of the page is shelly_power_watts{device="plug-9"}`},
+		`wall=http://n/m#shelly_watts:W`:                     {"shelly.prom", 0, 0, "there is no metric shelly_watts"},
+		`wall=http://n/m#DCGM_FI_DEV_POWER_USAGE{gpu="0"}:W`: {"dcgm-nan.prom", 0, 0, "no usable value: NaN"},
 		`http://n/m`:   {"dcgm-nopower.prom", 0, 0, "there is neither DCGM_FI_DEV_POWER_USAGE nor"},
 		`d=http://n/m`: {"shelly.prom", 0, 0, "there is neither"},
 	} {

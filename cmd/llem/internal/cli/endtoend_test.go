@@ -74,7 +74,8 @@ func hubOf(t *testing.T, file string) http.Handler {
 	etag, commit := hex.EncodeToString(sum[:]), strings.Repeat("ab", 20)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/models/test/tiny/revision/main", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"id":"test/tiny","sha":%q,"siblings":[{"rfilename":"model.gguf"},{"rfilename":"README.md"}]}`, commit)
+		fmt.Fprintf(w, `{"id":"test/tiny","sha":%q,"siblings":[{"rfilename":"model.gguf"},`+
+			`{"rfilename":"README.md"}]}`, commit)
 	})
 	mux.HandleFunc("/test/tiny/resolve/"+commit+"/model.gguf", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Repo-Commit", commit)

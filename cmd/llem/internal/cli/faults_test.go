@@ -36,7 +36,8 @@ func longRun(t *testing.T, engine string, extra ...string) *program {
 		t.Fatal(err)
 	}
 	p := &program{results: filepath.Join(t.TempDir(), "results")}
-	args := append([]string{"run", "-b", engine, "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16", "--output-tokens",
+	args := append([]string{"run", "-b", engine, "-m", "random:tiny-llama", "-n", "8", "--input-tokens", "16",
+		"--output-tokens",
 		"30000", "-s", "warmup.runs=0", "-s", "energy.sources=none", "-v", "-o", p.results}, extra...)
 	if engine == "embedded" {
 		args = append(args, "-s", "embedded.threads=1")

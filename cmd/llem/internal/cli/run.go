@@ -295,7 +295,8 @@ func writeJSON(w io.Writer, v any) error {
 
 // terminal prints results on standard output.
 func (env *Env) terminal(verbose bool) report.Terminal {
-	return report.Terminal{Color: env.color(env.StdoutTTY), Width: env.width(), Columns: env.tableWidth(), Verbose: verbose}
+	return report.Terminal{Color: env.color(env.StdoutTTY), Width: env.width(), Columns: env.tableWidth(),
+		Verbose: verbose}
 }
 
 // canDraw says whether standard error is a terminal that can be drawn on, with a person

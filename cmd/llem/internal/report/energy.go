@@ -157,7 +157,8 @@ func energyNotes(r *result.Record) []string {
 		notes = append(notes, "cost "+unit.Significant(q.Value, 3)+", in the currency of price_per_kwh")
 	}
 	if w := e.MinWindow; w != nil && w.For1PctS > r.Window.DurationS {
-		notes = append(notes, fmt.Sprintf("±1 %% would take a window of %s, this one has %s: -s energy.min_window=%.0f",
+		notes = append(notes, fmt.Sprintf("±1 %% would take a window of %s, this one has %s: "+
+			"-s energy.min_window=%.0f",
 			unit.SI(w.For1PctS, "s"), unit.SI(r.Window.DurationS, "s"), math.Ceil(w.For1PctS)))
 	}
 	if h := r.Harness; h != nil && h.CPUS > 0 {

@@ -24,11 +24,13 @@ func large(t *testing.T, n int) *result.StudyResult {
 		Caveats: note.List{{Code: note.LatinSquareUnbalanced, Message: "not balanced"}}}
 	for i := range n {
 		e := study.DefaultExperiment(engines.All()[0])
-		e.Model, e.Section = "random:tiny-llama", engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
+		e.Model, e.Section = "random:tiny-llama",
+			engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
 		e.Warmup.Runs = i % 2
 		sum := result.ExperimentSummary{ID: e.ID(), Config: e, OK: 1, Status: result.OK, DType: "float16",
 			Provenance: result.Measured}
-		text := fmt.Sprintf(`{"throughput.output_tokens_per_s":{"n":1,"mean":%d},"energy.per_output_token_j":{"n":3,"mean":2,"p5":1,"p50":2,"p95":3,"ci95":[1,3]}}`, 100+i)
+		text := fmt.Sprintf(`{"throughput.output_tokens_per_s":{"n":1,"mean":%d},`+
+			`"energy.per_output_token_j":{"n":3,"mean":2,"p5":1,"p50":2,"p95":3,"ci95":[1,3]}}`, 100+i)
 		if err := json.Unmarshal([]byte(text), &sum.Metrics); err != nil {
 			t.Fatal(err)
 		}

@@ -121,7 +121,8 @@ func TestEveryRowIsNamed(t *testing.T) {
 	if err := (Terminal{Limit: -1}).Markdown(&md, s); err != nil {
 		t.Fatal(err)
 	}
-	if want := "| " + strings.Join(n.Values(s.Experiments[5].Config), " | ") + " | 1 |"; !strings.Contains(md.String(), want) {
+	if want := "| " + strings.Join(n.Values(s.Experiments[5].Config), " | ") +
+		" | 1 |"; !strings.Contains(md.String(), want) {
 		t.Errorf("no row %q in\n%s", want, md.String())
 	}
 }
@@ -129,8 +130,9 @@ func TestEveryRowIsNamed(t *testing.T) {
 // TestCSVBeginsWithTheKeys that vary, each once.
 func TestCSVBeginsWithTheKeys(t *testing.T) {
 	var b bytes.Buffer
-	if err := CSV(&b, swept(t, "model: random:tiny-llama\nsweep: {backend: [embedded, pytorch], dtype: [float16, auto], "+
-		"workload.prompts: [2, 4]}\n"), -1); err != nil {
+	if err := CSV(&b, swept(t,
+		"model: random:tiny-llama\nsweep: {backend: [embedded, pytorch], dtype: [float16, auto], "+
+			"workload.prompts: [2, 4]}\n"), -1); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(&b).ReadAll()
