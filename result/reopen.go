@@ -14,36 +14,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/llenergymeasure/llem/internal/disk"
 )
-
-// LockedError says that another process writes to a study's folder.
-type LockedError struct {
-	// Path of the study's folder.
-	Path string
-}
-
-// Error names the folder.
-func (e *LockedError) Error() string {
-	return fmt.Sprintf("another llem is writing to %s", e.Path)
-}
-
-// NextStep is what to do.
-func (e *LockedError) NextStep() string { return "wait until it has finished, or stop it" }
-
-// lock keeps other processes from writing to the folder until the journal is closed.
-func lock(journal *os.File) error {
-	err := unix.Flock(int(journal.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	switch {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return &LockedError{filepath.Dir(journal.Name())}
-	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS):
-		return nil // some network file systems have no locks
-	}
-	return err
-}
 
 // RunKey names one run of a study.
 type RunKey struct {

@@ -60,7 +60,7 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 	if err != nil {
 		return nil, disk.Problem("open the journal", path, err)
 	}
-	if err := lock(journal); err != nil {
+	if err := disk.LockFolder(journal); err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
 	return &Dir{path, journal}, nil

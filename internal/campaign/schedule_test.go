@@ -17,6 +17,7 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -120,7 +121,7 @@ func TestResumeInParallel(t *testing.T) {
 		}
 		defer dir.Close()
 		c.options.Resume = res.Dir
-		var locked *result.LockedError
+		var locked *disk.LockedError
 		if _, err := Run(t.Context(), c.options); !errors.As(err, &locked) {
 			t.Errorf("error %v, want one about the other process", err)
 		}
