@@ -42,7 +42,7 @@ func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
 }
 
 func (d *Dir) reconcile() (map[RunKey]Entry, error) {
-	if err := lock(d.journal); err != nil {
+	if err := disk.LockFolder(d.journal); err != nil {
 		return nil, err
 	}
 	text, err := io.ReadAll(d.journal)
