@@ -7,16 +7,25 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
+// mostModels is how many models are described.
+const mostModels = 8
+
 // models says how large the models are: one line for each, in each form that its weights take.
 func (p *Plan) models(b *strings.Builder) {
 	seen := map[string]bool{}
+	defer func() {
+		if n := len(seen) - mostModels; n > 0 {
+			fmt.Fprintf(b, "  … and %d more models or forms of their weights\n", n)
+		}
+	}()
 	for _, q := range p.Shown {
 		if q.Need == nil {
 			continue
 		}
 		if line := q.model + ": " + q.Need.model(); !seen[line] {
-			seen[line] = true
-			fmt.Fprintf(b, "  %s\n", line)
+			if seen[line] = true; len(seen) <= mostModels {
+				fmt.Fprintf(b, "  %s\n", line)
+			}
 		}
 	}
 }
@@ -41,7 +50,7 @@ func (n *Need) model() string {
 	if n.Stored != "" {
 		weights += " (" + n.Stored + ")"
 	}
-	return strings.Join(append(words, weights, fmt.Sprintf("%v of cache", unit.Bytes(n.CacheBytes))), ", ")
+	return strings.Join(append(words, weights), ", ")
 }
 
 // count prints a number of parameters.

@@ -65,6 +65,18 @@ func TestModelsInPlan(t *testing.T) {
 	}
 }
 
+// TestModelsOnce: points that differ in their batch describe the model once.
+func TestModelsOnce(t *testing.T) {
+	s := parse(t, "model: random:tiny-llama\nbackend: embedded\nsweep: {embedded.batch_size: [1, 2, 4, 8]}\n")
+	var b strings.Builder
+	if err := New(Options{Study: s, Estimate: estimator(t, "").Need}).Text(&b, 100); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "parameters"); n != 1 {
+		t.Errorf("%d times:\n%s", n, b.String())
+	}
+}
+
 // TestMemoryUnknown: where nothing says how much memory a run needs, it is not said to run.
 func TestMemoryUnknown(t *testing.T) {
 	dir := t.TempDir()
