@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/backend/internal/client"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -170,17 +171,17 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 		"--pull=never", "--network=host", "--ipc=host", "--log-driver=none", "--security-opt", "label=disable",
 		"--no-healthcheck"} // an image's own would run in the middle of a measurement
 	args = append(args, e.user()...)
-	args = append(args, processors()...)
-	seen := visible(c.GPUs, os.Environ())
-	args = append(args, gpus(e.podman(), seen)...)
-	args = append(args, "--mount", mount(e.dir, false))
+	args = append(args, client.Processors()...)
+	seen := client.Visible(c.GPUs, os.Environ())
+	args = append(args, client.GPUs(e.podman(), seen)...)
+	args = append(args, "--mount", client.Mount(e.dir, false))
 	for _, dir := range c.Folders {
-		args = append(args, "--mount", mount(dir, true))
+		args = append(args, "--mount", client.Mount(dir, true))
 	}
 	// The image knows no name for the user's number; libraries that ask want one.
-	env := slices.Concat(passedOn(os.Environ()),
-		[]string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env, gpuVariables(seen))
-	for _, kv := range lastOf(env) {
+	env := slices.Concat(client.PassedOn(os.Environ()),
+		[]string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env, client.GPUVariables(seen))
+	for _, kv := range client.LastOf(env) {
 		args = append(args, "--env", kv)
 	}
 	args = append(args, "--entrypoint", "sh", e.image.ID, "-c", shim(pipes), "llem", e.dir, cmd.Path)
@@ -290,4 +291,14 @@ func notStarted(err error, text string) *note.Failure {
 		return nil
 	}
 	return containerFailure(text)
+}
+
+// user makes the engine's files this user's. Inside, the numbers are those of outside, and
+// so are the groups, by which a model may be shared.
+func (e *enclosure) user() []string {
+	groups, err := os.Getgroups()
+	if err != nil {
+		groups = nil
+	}
+	return client.UserArgs(e.podman(), os.Getuid(), os.Getgid(), groups)
 }

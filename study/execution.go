@@ -210,7 +210,7 @@ func executionFields() []executionKey {
 			grammar.Integer(0, 1<<53), func(x *Execution, v grammar.Value) { x.Seed = uint64(v.Whole) }),
 		executionField("execution.gap_seconds",
 			"pause between runs: 0 is none, auto waits until the machine is as the first "+
-				"run found it", gapKind(), func(x *Execution, v grammar.Value) {
+				"run found it", keys.Gap(), func(x *Execution, v grammar.Value) {
 				if v.Text == keys.Auto {
 					x.Gap = Gap{Mode: GapByCondition}
 				} else {

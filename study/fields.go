@@ -119,7 +119,7 @@ func choiceField(key, help string, at func(*Experiment) *string, allowed ...stri
 }
 
 func remoteField(key, help string, at func(*Experiment) *string) commonKey {
-	f := aside(wordField(key, help, remoteKind(), at))
+	f := aside(wordField(key, help, keys.RemotePages(), at))
 	f.Undivided = true
 	return f
 }

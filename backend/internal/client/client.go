@@ -1,4 +1,7 @@
-package backend
+// Package client writes what container clients such as docker and podman are told about a
+// container: its user, GPUs, folders, processors and variables. Its functions are pure, but
+// for [Processors].
+package client
 
 import (
 	"bytes"
@@ -12,17 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// user makes the engine's files this user's. Inside, the numbers are those of outside, and
-// so are the groups, by which a model may be shared.
-func (e *enclosure) user() []string {
-	groups, err := os.Getgroups()
-	if err != nil {
-		groups = nil
-	}
-	return userArgs(e.podman(), os.Getuid(), os.Getgid(), groups)
-}
-
-func userArgs(podman bool, uid, gid int, groups []int) []string {
+// UserArgs make the files that the engine writes this user's. Inside, the numbers are those
+// of outside, and so are the groups, by which a model may be shared.
+func UserArgs(podman bool, uid, gid int, groups []int) []string {
 	args := []string{"--user", fmt.Sprintf("%d:%d", uid, gid)}
 	switch {
 	case podman && uid != 0: // its own numbers for groups are not those of outside
@@ -38,12 +33,12 @@ func userArgs(podman bool, uid, gid int, groups []int) []string {
 	return args
 }
 
-// allGPUs stands for every GPU of the machine.
-const allGPUs = "all"
+// AllGPUs stands for every GPU of the machine.
+const AllGPUs = "all"
 
-// visible are the GPUs that a container sees of those that it may: the ones that the
+// Visible are the GPUs that a container sees of those that it may: the ones that the
 // user's environment names, if by UUID. Numbers would mean others inside.
-func visible(list, environ []string) []string {
+func Visible(list, environ []string) []string {
 	for _, kv := range environ {
 		name, text, _ := strings.Cut(kv, "=")
 		if name == cudaVisible && len(list) > 0 &&
@@ -56,19 +51,20 @@ func visible(list, environ []string) []string {
 
 const cudaVisible = "CUDA_VISIBLE_DEVICES"
 
-// gpuVariables tell the engine its GPUs in their order; images for GPUs ask for all of
+// GPUVariables tell the engine its GPUs in their order; images for GPUs ask for all of
 // them by a variable of their own.
-func gpuVariables(list []string) []string {
+func GPUVariables(list []string) []string {
 	switch {
 	case len(list) == 0:
 		return []string{"NVIDIA_VISIBLE_DEVICES=void"}
-	case list[0] == allGPUs:
+	case list[0] == AllGPUs:
 		return nil
 	}
 	return []string{cudaVisible + "=" + strings.Join(list, ",")}
 }
 
-func gpus(podman bool, list []string) []string {
+// GPUs are the options that give a container its GPUs.
+func GPUs(podman bool, list []string) []string {
 	switch {
 	case len(list) == 0:
 		return nil
@@ -78,13 +74,14 @@ func gpus(podman bool, list []string) []string {
 			args = append(args, "--device", "nvidia.com/gpu="+g)
 		}
 		return args
-	case list[0] == allGPUs:
-		return []string{"--gpus", allGPUs}
+	case list[0] == AllGPUs:
+		return []string{"--gpus", AllGPUs}
 	}
 	return []string{"--gpus", fields("device=" + strings.Join(list, ","))} // one field, though it has commas
 }
 
-func mount(dir string, readonly bool) string {
+// Mount is a folder that the container sees under its own name.
+func Mount(dir string, readonly bool) string {
 	list := []string{"type=bind", "source=" + dir, "target=" + dir}
 	if readonly {
 		list = append(list, "readonly")
@@ -101,9 +98,9 @@ func fields(list ...string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// passedOn are the variables of this machine that engines take settings from, and that
+// PassedOn are the variables of this machine that engines take settings from, and that
 // name nothing which the container lacks.
-func passedOn(environ []string) []string {
+func PassedOn(environ []string) []string {
 	prefixes := []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_",
 		"PYTORCH_", "TORCHINDUCTOR_",
 		"VLLM_", "SGLANG_", "GGML_", "LLAMA_", "TLLM_", "TRTLLM_"}
@@ -121,8 +118,8 @@ func secret(name string) bool {
 		func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
-// lastOf keeps the last of several values of a variable: clients do not agree on which holds.
-func lastOf(env []string) []string {
+// LastOf keeps the last of several values of a variable: clients do not agree on which holds.
+func LastOf(env []string) []string {
 	var out []string
 	for i, kv := range env {
 		name, _, _ := strings.Cut(kv, "=")
@@ -139,9 +136,9 @@ const maxProcessors = 1024
 // onlineFile lists the machine's processors.
 const onlineFile = "/sys/devices/system/cpu/online"
 
-// processors binds the container to those that this process may use, where they are not all:
+// Processors binds the container to those that this process may use, where they are not all:
 // a container is started by a service that may use others.
-func processors() []string {
+func Processors() []string {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {
 		return nil
