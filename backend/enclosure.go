@@ -180,7 +180,8 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	}
 	// The image knows no name for the user's number; libraries that ask want one.
 	env := slices.Concat(client.PassedOn(os.Environ()),
-		[]string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env, client.GPUVariables(seen))
+		[]string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env,
+		client.GPUVariables(seen))
 	for _, kv := range client.LastOf(env) {
 		args = append(args, "--env", kv)
 	}

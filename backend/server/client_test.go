@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/servertest"
 	"github.com/llenergymeasure/llem/note"
@@ -161,6 +163,23 @@ func TestStepsOfSlowReadings(t *testing.T) {
 	}
 	if prefill != 8 || decode != 2 {
 		t.Errorf("steps hold %d prompt and %d decoded tokens, want 8 and 2", prefill, decode)
+	}
+}
+
+// TestStepsOfLateTokens: a token that the engine has counted before it arrives is decoded once,
+// and lies in a step.
+func TestStepsOfLateTokens(t *testing.T) {
+	log := &backend.Log{StartNS: 0, EndNS: 200, Requests: []backend.Request{
+		{OK: true, PromptTokens: 8, FirstTokenNS: 150, TokenNS: []int64{150, 190}, EndNS: 190}}}
+	at := func(ns int64, c Counters) reading { return reading{Counters: c, before: ns, after: ns} }
+	list := []reading{at(0, Counters{}), at(140, Counters{Prompt: 8, Output: 1}),
+		at(160, Counters{Prompt: 8, Output: 1}),
+		at(200, Counters{Prompt: 8, Output: 2})}
+	got := steps(list, log)
+	want := []backend.Step{{StartNS: 0, EndNS: 160, PrefillTokens: 8, Sequences: 1, ContextTokens: 1},
+		{StartNS: 160, EndNS: 200, DecodeTokens: 1, Sequences: 1, ContextTokens: 9}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 }
 

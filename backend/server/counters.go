@@ -77,27 +77,62 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 	}
 	var out []backend.Step
 	arrivals := arrivalsOf(log)
-	counted := list[len(list)-1].Output > 0
+	intervals := make([]interval, 0, len(list))
 	for i := 1; i < len(list); i++ {
 		a, b := list[i-1], list[i]
-		from, to := max(a.at(), log.StartNS), min(b.at(), log.EndNS)
-		firsts, decode := arrivals.until(to)
-		if counted {
-			decode = int(math.Round(b.Output-a.Output)) - firsts
+		n := interval{from: max(a.at(), log.StartNS), to: min(b.at(), log.EndNS),
+			prefill: int(math.Round(b.Prompt - b.Cached - (a.Prompt - a.Cached)))}
+		n.firsts, n.others = arrivals.until(n.to)
+		n.decode = n.others
+		intervals = append(intervals, n)
+	}
+	if list[len(list)-1].Output > 0 {
+		countDecoded(intervals, list)
+	}
+	for _, n := range intervals {
+		switch {
+		case n.to <= n.from:
+		case n.prefill > 0 || n.decode > 0:
+			sequences, context := held(log, n.from+(n.to-n.from)/2)
+			sequences = max(1, sequences)
+			out = append(out, backend.Step{StartNS: n.from, EndNS: n.to, PrefillTokens: max(0, n.prefill),
+				DecodeTokens: n.decode, Sequences: sequences, ContextTokens: max(context, int64(sequences))})
+		case n.firsts+n.others > 0 && len(out) > 0:
+			// They were counted before they were here.
+			out[len(out)-1].EndNS = n.to
 		}
-		prefill := int(math.Round(b.Prompt - b.Cached - (a.Prompt - a.Cached)))
-		if to <= from || prefill <= 0 && decode <= 0 {
-			continue
-		}
-		sequences, context := held(log, from+(to-from)/2)
-		if sequences == 0 {
-			sequences = 1
-		}
-		out = append(out, backend.Step{StartNS: from, EndNS: to, PrefillTokens: max(0, prefill),
-			DecodeTokens: max(0, decode),
-			Sequences:    sequences, ContextTokens: max(context, int64(sequences))})
 	}
 	return out
+}
+
+// interval is what happened between two readings.
+type interval struct {
+	from, to int64
+	// prefill and decode are the tokens that the engine computed.
+	prefill, decode int
+	// firsts and others are the tokens that arrived: first ones of their requests, and others.
+	firsts, others int
+}
+
+// countDecoded takes the decoded tokens from the engine's count of its output, less the first
+// tokens. A first token may be counted in one interval and arrive in the next: there the
+// difference is negative. Tokens are moved to a later interval as far as that needs, so that
+// no interval has less than none and their sum stays what was counted.
+func countDecoded(intervals []interval, list []reading) {
+	total := make([]int, len(intervals))
+	sum := 0
+	for i, n := range intervals {
+		sum += int(math.Round(list[i+1].Output-list[i].Output)) - n.firsts
+		total[i] = sum
+	}
+	for i := len(total) - 2; i >= 0; i-- {
+		total[i] = min(total[i], total[i+1])
+	}
+	before := 0
+	for i := range intervals {
+		intervals[i].decode = max(0, total[i]-before)
+		before = max(before, total[i])
+	}
 }
 
 // arrivals are the stamps of a run's first tokens and of the others, in order.

@@ -15,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -31,7 +32,7 @@ func testPython(t *testing.T) string {
 // spec is a random model of a shape.
 func spec(t *testing.T, name string) backend.Spec {
 	t.Helper()
-	shape, err := model.Lookup(name)
+	shape, err := shape.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestShapes(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer session.Close()
-			shape, _ := model.Lookup(name)
+			shape, _ := shape.Lookup(name)
 			if got, want := session.Loaded().Parameters, shape.Config.Parameters().Total; got != want {
 				t.Errorf("%d parameters, the shape has %d", got, want)
 			}

@@ -18,8 +18,8 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/self"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -126,7 +126,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return backend.Loaded{}, &note.Failure{Class: note.ClassConfig, Message: "read the fake section", Err: err,
 			Next: "fake.batching is static or continuous, fake.speed is above 0"}
 	}
-	config, err := model.FromHFFolder(spec.Path)
+	config, err := shape.FromHFFolder(spec.Path)
 	if err != nil {
 		return backend.Loaded{}, note.Failf(note.ClassUnsupportedModel,
 			"use random:SHAPE, such as random:llama-3.1-8b",

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -142,8 +143,8 @@ func TestRefusesBadOptions(t *testing.T) {
 
 // TestShapes: larger models take longer and draw more energy; speed changes both.
 func TestShapes(t *testing.T) {
-	options := func(shape string, speed float64) sim.EngineOptions {
-		c, err := model.Lookup(shape)
+	options := func(name string, speed float64) sim.EngineOptions {
+		c, err := shape.Lookup(name)
 		if err != nil {
 			t.Fatal(err)
 		}

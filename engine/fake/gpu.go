@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/sim"
 )
 
@@ -33,7 +33,7 @@ func NewGPU(path string) (*sim.File, error) {
 }
 
 // engineOptions are those of an engine for a model of this shape.
-func engineOptions(c model.Config, spec backend.Spec, o Section) sim.EngineOptions {
+func engineOptions(c shape.Config, spec backend.Spec, o Section) sim.EngineOptions {
 	weights, _ := c.EstimateBytes(spec.DType, 1, 1)
 	_, cache := c.EstimateBytes(spec.DType, 1, 1024)
 	flops := 2 * float64(c.Parameters().Active)

@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -182,7 +183,7 @@ func testPython(t *testing.T) string {
 
 func tinySpec(t *testing.T) backend.Spec {
 	t.Helper()
-	shape, err := model.Lookup("tiny-llama")
+	shape, err := shape.Lookup("tiny-llama")
 	if err != nil {
 		t.Fatal(err)
 	}

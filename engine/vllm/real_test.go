@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/server"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 )
 
 // modes are the two ways of running vLLM.
@@ -40,7 +41,7 @@ func itself(t *testing.T) launcher {
 func realSpec(t *testing.T, mode string) backend.Spec {
 	const name = "smollm2-135m"
 	dir := filepath.Join(t.TempDir(), "model")
-	shape, err := model.Lookup(name)
+	shape, err := shape.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,13 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // TestPreflightGGUF: what a run refuses of a GGUF file, the check before it refuses as well.
 func TestPreflightGGUF(t *testing.T) {
-	shape, err := model.Lookup("tiny-llama")
+	shape, err := shape.Lookup("tiny-llama")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -67,7 +68,7 @@ func TestPreflight(t *testing.T) {
 // refused for the others, before anything is started.
 func TestModelsOfEngines(t *testing.T) {
 	dir := t.TempDir()
-	shape, err := model.Lookup("tiny-llama")
+	shape, err := shape.Lookup("tiny-llama")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,11 +5,11 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/estimate"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 )
 
 func Example() {
-	shape, err := model.Lookup("llama-3.1-8b")
+	shape, err := shape.Lookup("llama-3.1-8b")
 	if err != nil {
 		panic(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -22,7 +22,7 @@ type Run struct {
 	// CacheBits and Exact are as in a [Setup].
 	CacheBits float64
 	Exact     string
-	Model     model.Config
+	Model     shape.Config
 	// Work is what the window did: Prompts counts all requests, repetitions included.
 	Work    Work
 	Seconds float64     // of the window

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -122,7 +122,7 @@ func results(t *testing.T) []measured {
 
 func (m measured) setup(t *testing.T) Setup {
 	t.Helper()
-	shape, err := model.Lookup(m.Config.Model)
+	shape, err := shape.Lookup(m.Config.Model)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -98,7 +98,7 @@ func (s Setup) weights() int64 {
 		if !f.ggml() {
 			d = f.compute()
 		}
-		c.Stored = model.Stored{}
+		c.Stored = shape.Stored{}
 		b, _ := c.EstimateBytes(string(d), 1, 1)
 		return s.split(b)
 	}
@@ -124,7 +124,7 @@ func (s Setup) stageWeights() int64 {
 }
 
 // vectors counts the parameters of norms, biases and routers.
-func (s Setup) vectors() int64 { return s.Model.Count(model.Vector, model.Router) }
+func (s Setup) vectors() int64 { return s.Model.Count(shape.Vector, shape.Router) }
 
 // CacheBytesPerToken is the key/value cache of one token in all layers of one
 // device, none of them windowed.
@@ -147,7 +147,7 @@ func (s Setup) cacheRow() int64 {
 
 // rowOf is the cache of one token in one layer; a head is not divided among devices. ggml keeps
 // 16 bits always.
-func (s Setup) rowOf(m model.Mixer) int64 {
+func (s Setup) rowOf(m shape.Mixer) int64 {
 	bits := 8 * float64(s.element())
 	if s.engine().ggml {
 		bits = 16
@@ -247,7 +247,7 @@ func (s Setup) ggmlMemory() Memory {
 	if c.Tied {
 		bits := s.format().bits()
 		if s.Stored.Lookup > 0 {
-			bits = 8 * float64(s.Stored.Lookup) / float64(c.Count(model.Embedding))
+			bits = 8 * float64(s.Stored.Lookup) / float64(c.Count(shape.Embedding))
 		}
 		m.Overhead += unit.Bytes(float64(c.Hidden) * float64(c.Vocab) * bits / 8)
 	}

@@ -11,15 +11,16 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
 
 var shapes = flag.String("shapes", "", "write the folders that testdata/simulate.py reads here")
 
 // on is a Setup of a shape with PyTorch on an H200.
-func on(t testing.TB, shape string, batch, input, output int) Setup {
+func on(t testing.TB, name string, batch, input, output int) Setup {
 	t.Helper()
-	m, err := model.Lookup(shape)
+	m, err := shape.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +238,7 @@ func rows(t *testing.T, file string) []row {
 // the meta device.
 func TestSimulatedPeaks(t *testing.T) {
 	if *shapes != "" {
-		for _, s := range model.Shapes() {
+		for _, s := range shape.Shapes() {
 			if err := model.WriteHFDir(filepath.Join(*shapes, s.Name), s.Config, gguf.BFloat16); err != nil {
 				t.Fatal(err)
 			}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -80,7 +80,7 @@ func Backends() []string {
 // 8 kernels (to float32, square, mean, add, root, scale, back, weights), a rotation
 // of q or k 5; 7 matrix products, 2 copies that grow the cache, 2 for attention,
 // 2 for the activation and 2 sums. Outside of the layers there are about 20.
-func kernels(c model.Config, attention string) float64 {
+func kernels(c shape.Config, attention string) float64 {
 	layer := 41
 	if c.QKNorm {
 		layer += 16
@@ -100,7 +100,7 @@ func kernels(c model.Config, attention string) float64 {
 // elementBytes is the traffic of one token in one layer beside the matrix products,
 // for operands of e bytes, each operation reading and writing memory: two norms
 // (partly in float32), rotation, growth of the cache, activation and sums.
-func elementBytes(c model.Config, e float64) float64 {
+func elementBytes(c shape.Config, e float64) float64 {
 	h, q, kv := float64(c.Hidden), float64(c.Heads*c.HeadDim), float64(c.KVHeads*c.HeadDim)
 	norms := 2.0
 	if c.PostNorms {

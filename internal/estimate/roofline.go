@@ -3,7 +3,7 @@ package estimate
 import (
 	"math"
 
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -110,7 +110,7 @@ func (s Setup) batchCost(sequences int) (prefill, decode Phase) {
 	e := float64(s.element())
 	elements := p.elementwise * elementBytes(c, e) * float64(c.Layers)
 
-	one := c.FLOPs([]model.Length{{Prompt: w.Input, Output: 1}})
+	one := c.FLOPs([]shape.Length{{Prompt: w.Input, Output: 1}})
 	tokens := n * float64(w.Input)
 	extra := elements * tokens
 	if s.Attention == "eager" || s.materialised() {
@@ -125,7 +125,7 @@ func (s Setup) batchCost(sequences int) (prefill, decode Phase) {
 	if steps < 1 {
 		return prefill, Phase{}
 	}
-	all := c.FLOPs([]model.Length{{Prompt: w.Input, Output: w.Output}}).Decode
+	all := c.FLOPs([]shape.Length{{Prompt: w.Input, Output: w.Output}}).Decode
 	// The cost is piecewise linear in the context: a few points give the mean.
 	points := min(steps, 16)
 	for i := range points {
@@ -144,14 +144,14 @@ func (s Setup) batchCost(sequences int) (prefill, decode Phase) {
 // token visits.
 func (s Setup) readBytes(tokens float64) float64 {
 	c, all := s.Model, float64(s.weights())
-	p, experts := c.Parameters(), float64(c.Count(model.Expert))
+	p, experts := c.Parameters(), float64(c.Count(shape.Expert))
 	lookup, expertBytes := 0.0, experts/float64(p.Total)*all
-	if c.Count(model.Head) > 0 {
-		lookup = float64(s.split(c.Count(model.Embedding) * s.element()))
+	if c.Count(shape.Head) > 0 {
+		lookup = float64(s.split(c.Count(shape.Embedding) * s.element()))
 	}
 	if s.Stored.All > 0 {
 		expertBytes = float64(s.split(s.Stored.Experts))
-		if c.Count(model.Head) > 0 {
+		if c.Count(shape.Head) > 0 {
 			lookup = float64(s.split(s.Stored.Lookup))
 		}
 	}

@@ -7,13 +7,13 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
 
 // Setup is what is estimated: a model on an engine on devices, and its work.
 type Setup struct {
-	Model model.Config
+	Model shape.Config
 	// Backend is a name of [Backends], or of the engine of Profile.
 	Backend string
 	// Profile of an engine that this program does not have; nil is that of Backend.
@@ -24,7 +24,7 @@ type Setup struct {
 	Format Format
 	// Stored are the bytes of weights that stay as they are in their files: those of a GGUF file, or
 	// of a quantised checkpoint. Format is then what is computed in. Zero: Format decides.
-	Stored model.StoredBytes
+	Stored shape.StoredBytes
 	Device Device
 	// Parallel is the number of devices that share every layer; 0 is 1.
 	Parallel int

@@ -5,7 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/join"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -68,10 +68,10 @@ func (d *desk) compute(in input, requests []backend.Request) {
 		d.record.Warn(note.FLOPsUnknown, "parameters and FLOPs are unknown: "+in.model.ConfigErr.Error())
 		return
 	}
-	var lengths []model.Length
+	var lengths []shape.Length
 	for _, q := range requests {
 		if q.OK {
-			lengths = append(lengths, model.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
+			lengths = append(lengths, shape.Length{Prompt: q.PromptTokens, Output: q.OutputTokens})
 		}
 	}
 	config := in.model.Config

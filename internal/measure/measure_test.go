@@ -13,7 +13,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -192,7 +192,7 @@ func TestFailures(t *testing.T) {
 		"no such shape": {func(_ *testing.T, l *lab) { l.options.Experiment.Model = "random:tiny-lama" },
 			note.ClassModelNotFound, "tiny-lama"},
 		"another dtype than the file's": {func(t *testing.T, l *lab) {
-			shape, err := model.Lookup("tiny-llama")
+			shape, err := shape.Lookup("tiny-llama")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/ollama/ollama/tokenizer"
 
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
 )
 
 var sampleTexts = map[string]string{
@@ -28,9 +29,9 @@ var sampleTexts = map[string]string{
 }
 
 // engineTokenizer builds the tokenizer that the engine builds from our file.
-func engineTokenizer(t *testing.T, shape string) tokenizer.Tokenizer {
+func engineTokenizer(t *testing.T, name string) tokenizer.Tokenizer {
 	t.Helper()
-	s, err := Lookup(shape)
+	s, err := shape.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -57,27 +58,27 @@ func CheckDType(name, want string, have gguf.DType) error {
 // (note.ClassGated), does not exist (note.ClassModelNotFound) or the hub could not be asked
 // (note.ClassOffline, note.ClassDownloadFailed). A config without a known architecture is no error:
 // then known is false.
-func Reach(ctx context.Context, r Request) (config Config, known bool, err error) {
+func Reach(ctx context.Context, r Request) (config shape.Config, known bool, err error) {
 	at, err := locate(r.Model)
 	if err != nil || at.kind != KindHub {
-		return Config{}, false, err
+		return shape.Config{}, false, err
 	}
 	h := hub.New(r.hub())
 	if dir, ok := h.Complete(at.id); ok {
-		config, err := FromHFFolder(dir)
+		config, err := shape.FromHFFolder(dir)
 		return config, err == nil, nil
 	}
 	data, err := h.Config(ctx, at.id)
 	if err != nil {
-		return Config{}, false, err
+		return shape.Config{}, false, err
 	}
-	config, err = FromHFConfig(data)
+	config, err = shape.FromHFConfig(data)
 	return config, err == nil, nil
 }
 
 // described is the architecture of a model of the hub as far as this machine knows it:
 // from what was fetched, or from the list of shapes, which names where they come from.
-func described(id hub.ID) (Config, bool) {
+func described(id hub.ID) (shape.Config, bool) {
 	if dir, ok := hub.Cached(id); ok {
 		if id.File != "" {
 			m := Resolved{}
@@ -86,15 +87,15 @@ func described(id hub.ID) (Config, bool) {
 				return m.Config, true
 			}
 		} else if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
-			if c, err := FromHFFolder(dir); err == nil {
+			if c, err := shape.FromHFFolder(dir); err == nil {
 				return c, true
 			}
 		}
 	}
-	for _, s := range catalogue {
+	for _, s := range shape.Shapes() {
 		if s.Source != "" && strings.EqualFold(s.Source, id.Name) {
 			return s.Config, true
 		}
 	}
-	return Config{}, false
+	return shape.Config{}, false
 }

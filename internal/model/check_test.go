@@ -14,17 +14,18 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/hub/hubtest"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
 // hfModel is the content of a small repository.
 func hfModel(t *testing.T) map[string][]byte {
 	t.Helper()
-	s, err := Lookup("tiny-llama")
+	s, err := shape.Lookup("tiny-llama")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := s.Config.hfConfig(gguf.BFloat16)
+	config, err := hfConfig(s.Config, gguf.BFloat16)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/convert"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -39,7 +40,7 @@ func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progre
 	}
 	return once(ctx, path, usableGGUF, func() error {
 		o := convert.Options{DType: dtype, Progress: progress}
-		o.RopeTheta, o.RopeLocalTheta = ropeBases(raw)
+		o.RopeTheta, o.RopeLocalTheta = shape.RopeBases(raw)
 		return convert.Folder(ctx, dir, path, o)
 	})
 }

@@ -5,7 +5,7 @@
 // It is the door to packages hub (downloads), convert (Hugging Face to GGUF) and
 // gguf (the file format). The pieces flow one way:
 //
-//	config.json / GGUF header / catalogue ─▶ Config ─▶ Parameters, FLOPs, EstimateBytes
+//	config.json / GGUF header / catalogue ─▶ shape.Config ─▶ Parameters, FLOPs, EstimateBytes
 //	                                          │
 //	"random:llama-3.1-8b" ──────────── Store.Random ──▶ one GGUF with random weights
 //	"./folder", "file.gguf", "org/name" ─ Store.Resolve ─▶ a path an engine can open

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math"
+
+	"github.com/llenergymeasure/llem/internal/shape"
 )
 
 // drawer fills tensors with random weights. The same seed and tensor name give
@@ -20,8 +22,8 @@ func (d drawer) stream(name string) uint64 {
 
 // fill writes the cells from cell `first` on into dst; first is a multiple of
 // 4, because four cells come from one 64-bit number.
-func (d drawer) fill(dst []byte, t tensor, first int64) {
-	if t.fill == fillOne {
+func (d drawer) fill(dst []byte, t shape.Tensor, first int64) {
+	if t.Ones {
 		one := math.Float32bits(1)
 		for i := 0; i < len(dst); i += 4 {
 			binary.LittleEndian.PutUint32(dst[i:], one)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -131,8 +132,8 @@ func TestStoredBytes(t *testing.T) {
 			continue
 		}
 		weights, _ := got.EstimateBytes("float16", 1, 1)
-		if math.Abs(float64(weights)/gib/c.gib-1) > 0.005 {
-			t.Errorf("%s: %.3f GiB, want %.3f", c.main, float64(weights)/gib, c.gib)
+		if math.Abs(float64(weights)/(1<<30)/c.gib-1) > 0.005 {
+			t.Errorf("%s: %.3f GiB, want %.3f", c.main, float64(weights)/(1<<30), c.gib)
 		}
 		if p := got.Parameters(); p.Total != want || p.Active != want {
 			t.Errorf("%s: %+v, want %d", c.main, p, want)
@@ -155,7 +156,7 @@ func TestListOfTensors(t *testing.T) {
 		}
 	}
 	writeSparse(t, path, keys, pieces)
-	got, err := FromGGUF(path)
+	got, err := shape.FromGGUF(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,13 +173,13 @@ func TestListOfTensors(t *testing.T) {
 		keys[strings.Replace(k, "llama.", "novel.", 1)] = v
 	}
 	writeSparse(t, path, keys, pieces)
-	if got, err = FromGGUF(path); err != nil {
+	if got, err = shape.FromGGUF(path); err != nil {
 		t.Fatal(err)
 	}
 	if got.Layout == nil || !strings.Contains(got.Layout.Approximate, "novel") || got.Stored.Format != "type 99" {
 		t.Errorf("%+v", got)
 	}
-	if f := got.FLOPs([]Length{{10, 1}}); f.Prefill <= 0 || got.CacheElements(10) != 10*2*2*128 {
+	if f := got.FLOPs([]shape.Length{{Prompt: 10, Output: 1}}); f.Prefill <= 0 || got.CacheElements(10) != 10*2*2*128 {
 		t.Errorf("%+v, cache %d", f, got.CacheElements(10))
 	}
 }
@@ -240,7 +241,8 @@ func TestNotAModel(t *testing.T) {
 	keys["general.type"] = "adapter"
 	path := filepath.Join(t.TempDir(), "x.gguf")
 	writeSparse(t, path, keys, pieces[:4])
-	if _, err := Describe(path); fault.Class(err) != note.ClassUnsupportedModel || !strings.Contains(err.Error(), "adapter") {
+	if _, err := Describe(path); fault.Class(err) != note.ClassUnsupportedModel ||
+		!strings.Contains(err.Error(), "adapter") {
 		t.Errorf("%v", err)
 	}
 }
@@ -251,7 +253,7 @@ func TestNormNotFinite(t *testing.T) {
 	for _, bits := range []uint32{0x7fc00000, 0x7f800000, 0xff800000} {
 		path := filepath.Join(t.TempDir(), "x.gguf")
 		writeSparse(t, path, keys, pieces)
-		h, err := readGGUF(path)
+		h, err := shape.ReadGGUF(path)
 		if err != nil {
 			t.Fatal(err)
 		}

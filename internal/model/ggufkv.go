@@ -1,10 +1,13 @@
 package model
 
-import "github.com/llenergymeasure/llem/internal/gguf"
+import (
+	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
+)
 
 // ggufKV is the metadata of a random model's GGUF file, tokenizer included.
 // Which keys an architecture needs was read from the engine's sources.
-func (c Config) ggufKV(d gguf.DType, name string) map[string]any {
+func ggufKV(c shape.Config, d gguf.DType, name string) map[string]any {
 	u := func(n int) uint32 { return uint32(n) }
 	kv := map[string]any{
 		"general.architecture": c.Arch,
@@ -37,11 +40,11 @@ func (c Config) ggufKV(d gguf.DType, name string) map[string]any {
 	if c.SlidingWindow > 0 {
 		set("attention.sliding_window", u(c.SlidingWindow))
 	}
-	if c.Arch == ArchGemma2 {
+	if c.Arch == shape.ArchGemma2 {
 		set("attn_logit_softcapping", float32(c.AttnSoftcap))
 		set("final_logit_softcapping", float32(c.FinalSoftcap))
 	}
-	if c.Arch == ArchGemma3 {
+	if c.Arch == shape.ArchGemma3 {
 		set("rope.local.freq_base", float32(c.RopeLocalTheta))
 		local := make([]bool, c.Layers)
 		for i := range local {
@@ -49,14 +52,14 @@ func (c Config) ggufKV(d gguf.DType, name string) map[string]any {
 		}
 		set("attention.sliding_window_pattern", local)
 	}
-	c.tokenizerKV(kv)
+	tokenizerKV(c, kv)
 	return kv
 }
 
 // tokenizerKV adds the byte-level vocabulary. The engine reads Gemma 2 with
 // SentencePiece whatever the file says; all others take byte-level BPE.
-func (c Config) tokenizerKV(kv map[string]any) {
-	spm := c.Arch == ArchGemma2
+func tokenizerKV(c shape.Config, kv map[string]any) {
+	spm := c.Arch == shape.ArchGemma2
 	v := newVocabulary(c.Vocab, spm)
 	if spm {
 		kv["tokenizer.ggml.model"] = "llama"

@@ -18,14 +18,15 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
 var allDTypes = []gguf.DType{gguf.Float32, gguf.Float16, gguf.BFloat16, gguf.Q8_0, gguf.Q4_0}
 
-func tinyShapes() []Shape {
-	var tiny []Shape
-	for _, s := range Shapes() {
+func tinyShapes() []shape.Shape {
+	var tiny []shape.Shape
+	for _, s := range shape.Shapes() {
 		if s.Source == "" {
 			tiny = append(tiny, s)
 		}
@@ -33,7 +34,7 @@ func tinyShapes() []Shape {
 	return tiny
 }
 
-func writeTiny(t *testing.T, c Config, d gguf.DType, seed uint64) string {
+func writeTiny(t *testing.T, c shape.Config, d gguf.DType, seed uint64) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "m.gguf")
 	if err := WriteGGUF(context.Background(), path, c, d, seed, nil); err != nil {
@@ -58,14 +59,14 @@ func TestWriteGGUFReadsBack(t *testing.T) {
 		for _, d := range allDTypes {
 			t.Run(s.Name+"/"+string(d), func(t *testing.T) {
 				path := writeTiny(t, s.Config, d, 1)
-				got, err := FromGGUF(path)
+				got, err := shape.FromGGUF(path)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if st, _ := os.Stat(path); got.Stored.Bytes < st.Size()/2 || !got.Stored.File {
 					t.Errorf("%+v of a file of %d bytes", got.Stored, st.Size())
 				}
-				got.Stored = Stored{}
+				got.Stored = shape.Stored{}
 				if diff := cmp.Diff(s.Config, got,
 					cmp.Comparer(func(a, b float64) bool { return float32(a) == float32(b) })); diff != "" {
 					t.Errorf("config changed (-want +got):\n%s", diff)
@@ -80,7 +81,7 @@ func TestWriteGGUFReadsBack(t *testing.T) {
 	}
 }
 
-func checkWithEngineDecoder(t *testing.T, path string, c Config) {
+func checkWithEngineDecoder(t *testing.T, path string, c shape.Config) {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -100,7 +101,7 @@ func checkWithEngineDecoder(t *testing.T, path string, c Config) {
 }
 
 func TestWriteGGUFIsDeterministic(t *testing.T) {
-	s, _ := Lookup("tiny-qwen2")
+	s, _ := shape.Lookup("tiny-qwen2")
 	for _, d := range allDTypes {
 		a := fileSum(t, writeTiny(t, s.Config, d, 7))
 		old := runtime.GOMAXPROCS(1)
@@ -117,7 +118,7 @@ func TestWriteGGUFIsDeterministic(t *testing.T) {
 }
 
 func TestWeightsAreNormal(t *testing.T) {
-	s, _ := Lookup("tiny-qwen2")
+	s, _ := shape.Lookup("tiny-qwen2")
 	for _, d := range allDTypes {
 		path := writeTiny(t, s.Config, d, 3)
 		v := gguftest.Values(t, path, "token_embd.weight")
@@ -147,7 +148,7 @@ func TestWeightsAreNormal(t *testing.T) {
 }
 
 func TestWriteGGUFLeavesNothingBehind(t *testing.T) {
-	s, _ := Lookup("tiny-llama")
+	s, _ := shape.Lookup("tiny-llama")
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	path := filepath.Join(dir, "m.gguf")
@@ -165,7 +166,7 @@ func TestWriteGGUFLeavesNothingBehind(t *testing.T) {
 }
 
 func TestProgressReachesTotal(t *testing.T) {
-	s, _ := Lookup("tiny-llama")
+	s, _ := shape.Lookup("tiny-llama")
 	var last, total int64
 	path := filepath.Join(t.TempDir(), "m.gguf")
 	if err := WriteGGUF(context.Background(), path, s.Config, gguf.Float16, 1,
@@ -179,7 +180,7 @@ func TestProgressReachesTotal(t *testing.T) {
 }
 
 func TestDamagedGGUF(t *testing.T) {
-	s, _ := Lookup("tiny-llama")
+	s, _ := shape.Lookup("tiny-llama")
 	good, err := os.ReadFile(writeTiny(t, s.Config, gguf.Q8_0, 1))
 	if err != nil {
 		t.Fatal(err)
@@ -205,12 +206,12 @@ func TestDamagedGGUF(t *testing.T) {
 		if err := os.WriteFile(path, c.data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := FromGGUF(path)
+		_, err := shape.FromGGUF(path)
 		if fault.Class(err) != note.ClassCorruptModel || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := FromGGUF(filepath.Join(t.TempDir(), "none.gguf")); fault.Class(err) != note.ClassModelNotFound {
+	if _, err := shape.FromGGUF(filepath.Join(t.TempDir(), "none.gguf")); fault.Class(err) != note.ClassModelNotFound {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -219,7 +220,7 @@ func BenchmarkFill(b *testing.B) {
 	for _, d := range allDTypes {
 		b.Run(string(d), func(b *testing.B) {
 			buf := make([]byte, (4<<20)/d.Info().Size*d.Info().Size)
-			t := tensor{Tensor: gguf.Tensor{Name: "x", DType: d}}
+			t := shape.Tensor{Tensor: gguf.Tensor{Name: "x", DType: d}}
 			b.SetBytes(int64(len(buf)))
 			for b.Loop() {
 				drawer{1}.fill(buf, t, 0)

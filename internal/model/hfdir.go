@@ -11,13 +11,14 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
 // WriteHFDir writes what a Python engine needs to build the shape with random
 // weights of its own: config.json, generation_config.json and a byte-level
 // tokenizer. The folder is written beside path and renamed.
-func WriteHFDir(path string, shape Config, dtype gguf.DType) error {
+func WriteHFDir(path string, shape shape.Config, dtype gguf.DType) error {
 	files, err := hfFiles(shape, dtype)
 	if err != nil {
 		return err
@@ -56,12 +57,13 @@ func replaceDir(tmp, path string) error {
 }
 
 // hfFiles builds the documents of a Hugging Face model folder.
-func hfFiles(c Config, dtype gguf.DType) (map[string]any, error) {
+func hfFiles(c shape.Config, dtype gguf.DType) (map[string]any, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	if c.Vocab < firstFiller {
-		return nil, badConfig("vocabulary of %d, but 256 bytes and 3 control tokens need %d", c.Vocab, firstFiller)
+		return nil, shape.BadConfig("vocabulary of %d, but 256 bytes and 3 control tokens need %d", c.Vocab,
+			firstFiller)
 	}
 	switch dtype {
 	case gguf.Float32, gguf.Float16, gguf.BFloat16:
@@ -70,7 +72,7 @@ func hfFiles(c Config, dtype gguf.DType) (map[string]any, error) {
 			"use float32, float16 or bfloat16, or the backend's own quantization setting",
 			"a Python engine cannot build random weights in %s", dtype)
 	}
-	cfg, err := c.hfConfig(dtype)
+	cfg, err := hfConfig(c, dtype)
 	if err != nil {
 		return nil, err
 	}
@@ -90,16 +92,16 @@ func hfFiles(c Config, dtype gguf.DType) (map[string]any, error) {
 	}, nil
 }
 
-// hfType is the model_type that a Config is written as.
-func (c Config) hfType() string {
+// hfType is the model_type that a shape.Config is written as.
+func hfType(c shape.Config) string {
 	switch {
-	case c.Arch == ArchLlama && c.Experts > 0:
+	case c.Arch == shape.ArchLlama && c.Experts > 0:
 		return "mixtral"
-	case c.Arch == ArchLlama && c.SlidingWindow > 0:
+	case c.Arch == shape.ArchLlama && c.SlidingWindow > 0:
 		return "mistral"
-	case c.Arch == ArchQwen3MoE:
+	case c.Arch == shape.ArchQwen3MoE:
 		return "qwen3_moe"
-	case c.Arch == ArchGemma3:
+	case c.Arch == shape.ArchGemma3:
 		return "gemma3_text"
 	}
 	return c.Arch
@@ -107,13 +109,13 @@ func (c Config) hfType() string {
 
 // hfConfig is config.json. Rotary settings are in the form from before
 // transformers 5, which newer versions and the other engines read as well.
-func (c Config) hfConfig(dtype gguf.DType) (map[string]any, error) {
-	a, ok := families[c.hfType()]
+func hfConfig(c shape.Config, dtype gguf.DType) (map[string]any, error) {
+	class, ok := shape.Class(hfType(c))
 	if !ok || c.Layout != nil {
 		return nil, fault.New(note.ClassUnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
 	}
 	m := map[string]any{
-		"architectures": []string{a.class}, "model_type": c.hfType(),
+		"architectures": []string{class}, "model_type": hfType(c),
 		"torch_dtype": string(dtype), "dtype": string(dtype),
 		"hidden_size": c.Hidden, "num_hidden_layers": c.Layers, "num_attention_heads": c.Heads,
 		"num_key_value_heads": c.KVHeads, "head_dim": c.HeadDim, "intermediate_size": c.FFN,
@@ -122,7 +124,7 @@ func (c Config) hfConfig(dtype gguf.DType) (map[string]any, error) {
 		"attention_dropout": jsonFloat(0), "hidden_act": "silu", "initializer_range": weightStd, "use_cache": true,
 		"bos_token_id": TokenBOS, "eos_token_id": TokenEOS, "pad_token_id": TokenPad,
 	}
-	if c.Arch == ArchQwen2 {
+	if c.Arch == shape.ArchQwen2 {
 		delete(m, "attention_bias") // always on there
 	}
 	if c.SlidingWindow > 0 {
@@ -130,17 +132,17 @@ func (c Config) hfConfig(dtype gguf.DType) (map[string]any, error) {
 		m["use_sliding_window"] = true
 	}
 	switch {
-	case c.gemma():
+	case c.Gemma():
 		delete(m, "hidden_act")
 		delete(m, "use_sliding_window")
 		m["hidden_activation"] = "gelu_pytorch_tanh"
 		m["query_pre_attn_scalar"] = c.QueryScalar
 		m["attn_logit_softcapping"], m["final_logit_softcapping"] = orNull(c.AttnSoftcap), orNull(c.FinalSoftcap)
-		if c.Arch == ArchGemma3 {
+		if c.Arch == shape.ArchGemma3 {
 			m["rope_local_base_freq"] = jsonFloat(c.RopeLocalTheta)
 			m["sliding_window_pattern"] = c.GlobalEvery
 		}
-	case c.Arch == ArchQwen3MoE:
+	case c.Arch == shape.ArchQwen3MoE:
 		m["num_experts"], m["num_experts_per_tok"], m["moe_intermediate_size"] = c.Experts, c.ExpertsUsed, c.ExpertFFN
 		m["decoder_sparse_step"], m["mlp_only_layers"], m["norm_topk_prob"] = 1, []int{}, true
 	case c.Experts > 0:

@@ -12,14 +12,15 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
 // TestHFDirReadsBack writes each shape as a Hugging Face folder and reads its
 // config.json back.
 func TestHFDirReadsBack(t *testing.T) {
-	for _, s := range Shapes() {
-		cfg, err := s.Config.hfConfig(gguf.BFloat16)
+	for _, s := range shape.Shapes() {
+		cfg, err := hfConfig(s.Config, gguf.BFloat16)
 		if err != nil {
 			t.Errorf("%s: %v", s.Name, err)
 			continue
@@ -28,7 +29,7 @@ func TestHFDirReadsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := FromHFConfig(b)
+		got, err := shape.FromHFConfig(b)
 		if err != nil {
 			t.Errorf("%s: %v", s.Name, err)
 		}
@@ -39,7 +40,7 @@ func TestHFDirReadsBack(t *testing.T) {
 }
 
 func TestWriteHFDir(t *testing.T) {
-	s, _ := Lookup("tiny-llama")
+	s, _ := shape.Lookup("tiny-llama")
 	dir := filepath.Join(t.TempDir(), "m")
 	for range 2 { // the second replaces the first
 		if err := WriteHFDir(dir, s.Config, gguf.BFloat16); err != nil {
@@ -54,7 +55,7 @@ func TestWriteHFDir(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), ".*")); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if c, err := FromHFFolder(dir); err != nil || c != s.Config {
+	if c, err := shape.FromHFFolder(dir); err != nil || c != s.Config {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if err := WriteHFDir(dir, s.Config, gguf.Q4_0); fault.Class(err) != note.ClassUnsupportedDType {
@@ -82,12 +83,12 @@ func TestHFDirWithTransformers(t *testing.T) {
 		Texts   []string `json:"texts"`
 	}
 	root := t.TempDir()
-	for _, s := range Shapes() {
+	for _, s := range shape.Shapes() {
 		dir := filepath.Join(root, s.Name)
 		if err := WriteHFDir(dir, s.Config, gguf.BFloat16); err != nil {
 			t.Fatal(err)
 		}
-		full, _ := s.Config.splitLayers()
+		full, _ := s.Config.SplitLayers()
 		job.Folders = append(job.Folders,
 			folder{dir, s.Config.Parameters().Total, s.Source == "", s.Config.RopeTheta, s.Config.RopeLocalTheta, full})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -14,7 +15,7 @@ import (
 // either holds a whole model or is untouched. The same shape, dtype and seed
 // give the same bytes. progress, which may be nil, is called with the bytes
 // written so far, from several goroutines but never twice at once.
-func WriteGGUF(ctx context.Context, path string, shape Config, dtype gguf.DType, seed uint64,
+func WriteGGUF(ctx context.Context, path string, shape shape.Config, dtype gguf.DType, seed uint64,
 	progress func(done, total int64)) error {
 	if err := checkWritable(shape); err != nil {
 		return err
@@ -23,8 +24,8 @@ func WriteGGUF(ctx context.Context, path string, shape Config, dtype gguf.DType,
 	if err != nil {
 		return err
 	}
-	draw, tensors := drawer{seed}, shape.tensors(dtype)
-	f := gguf.File{Meta: shape.ggufKV(dtype, ggufName(path)), Tensors: plain(tensors), Progress: progress}
+	draw, tensors := drawer{seed}, shape.Tensors(dtype)
+	f := gguf.File{Meta: ggufKV(shape, dtype, ggufName(path)), Tensors: plain(tensors), Progress: progress}
 	f.Fill = func(dst []byte, i int, first int64) error {
 		draw.fill(dst, tensors[i], first)
 		return nil
@@ -33,7 +34,7 @@ func WriteGGUF(ctx context.Context, path string, shape Config, dtype gguf.DType,
 }
 
 // plain lists what the file format needs to know about the tensors.
-func plain(tensors []tensor) []gguf.Tensor {
+func plain(tensors []shape.Tensor) []gguf.Tensor {
 	out := make([]gguf.Tensor, len(tensors))
 	for i, t := range tensors {
 		out[i] = t.Tensor
@@ -47,17 +48,17 @@ func ggufName(path string) string {
 }
 
 // checkWritable says whether the embedded engine could run the shape at all.
-func checkWritable(c Config) error {
+func checkWritable(c shape.Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
 	switch {
-	case c.Layout != nil, c.Arch == ArchPhi3, c.Arch == ArchLlama && c.Experts > 0:
+	case c.Layout != nil, c.Arch == shape.ArchPhi3, c.Arch == shape.ArchLlama && c.Experts > 0:
 		return fault.New(note.ClassUnsupportedModel, nil,
 			"use a llama, qwen2, qwen3, gemma2 or gemma3 shape, or a Python backend",
 			"the embedded engine cannot run this %s model", c.Arch)
 	case c.Vocab < firstFiller:
-		return badConfig("vocabulary of %d, but 256 bytes and 3 control tokens need %d", c.Vocab, firstFiller)
+		return shape.BadConfig("vocabulary of %d, but 256 bytes and 3 control tokens need %d", c.Vocab, firstFiller)
 	}
 	return nil
 }

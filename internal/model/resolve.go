@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -73,7 +74,7 @@ type Resolved struct {
 	Synthetic bool       // random weights
 	Parts     int        // of a GGUF model; 1 is a whole file, 0 a folder
 
-	Config Config
+	Config shape.Config
 	// ConfigErr says why Config is empty: the model may run all the same, but
 	// its parameters and FLOPs cannot be counted.
 	ConfigErr error
@@ -110,7 +111,7 @@ func Check(r Request) error {
 	case KindGGUF:
 		_, err = resolveFile(r, at.path)
 	case KindFolder:
-		_, err = FromHFFolder(at.path)
+		_, err = shape.FromHFFolder(at.path)
 		if _, only, problem := onlyGGUF(r, at.path, err); only {
 			return problem
 		}
@@ -123,34 +124,34 @@ func Check(r Request) error {
 
 // Describe reads the architecture of a model without fetching or making anything. Of a
 // model of the hub it is known once it has been fetched, or if a shape has its name.
-func Describe(model string) (Config, error) {
+func Describe(model string) (shape.Config, error) {
 	at, err := locate(model)
 	if err != nil {
-		return Config{}, err
+		return shape.Config{}, err
 	}
 	switch at.kind {
 	case KindRandom:
 		return at.shape.Config, nil
 	case KindFolder:
-		return FromHFFolder(at.path)
+		return shape.FromHFFolder(at.path)
 	case KindGGUF:
 		m := Resolved{}
 		if err := m.describeGGUF(at.path); err != nil {
-			return Config{}, err
+			return shape.Config{}, err
 		}
 		return m.Config, m.ConfigErr
 	}
 	if c, ok := described(at.id); ok {
 		return c, nil
 	}
-	return Config{}, fault.New(note.ClassModelNotFound, nil, "run it once, or name its folder",
+	return shape.Config{}, fault.New(note.ClassModelNotFound, nil, "run it once, or name its folder",
 		"the shape of %s is known only once it has been fetched", model)
 }
 
 // place is where a model is to be found.
 type place struct {
 	kind  string
-	shape Shape
+	shape shape.Shape
 	path  string
 	id    hub.ID
 }
@@ -158,8 +159,8 @@ type place struct {
 // locate understands the name of a model.
 func locate(model string) (place, error) {
 	name := strings.TrimSpace(model)
-	if rest, ok := strings.CutPrefix(strings.ToLower(name), RandomPrefix); ok {
-		shape, err := Lookup(rest)
+	if rest, ok := strings.CutPrefix(strings.ToLower(name), shape.RandomPrefix); ok {
+		shape, err := shape.Lookup(rest)
 		return place{kind: KindRandom, shape: shape}, err
 	}
 	path := expandHome(name)
@@ -184,7 +185,7 @@ func locate(model string) (place, error) {
 		return place{kind: KindHub, id: id}, nil
 	}
 	hint := modelForms
-	if near := nearestShapes(strings.ToLower(name)); len(near) > 0 {
+	if near := shape.Nearest(strings.ToLower(name)); len(near) > 0 {
 		hint = "did you mean random:" + strings.Join(near, " or random:") + "? " + hint
 	}
 	return place{}, fault.New(note.ClassModelNotFound, nil, hint, "%q is not a model", name)
@@ -219,23 +220,23 @@ func (r Request) dtype() (gguf.DType, error) {
 	return gguf.Float16, nil
 }
 
-func (s Store) resolveRandom(ctx context.Context, r Request, shape Shape) (Resolved, error) {
+func (s Store) resolveRandom(ctx context.Context, r Request, known shape.Shape) (Resolved, error) {
 	dtype, err := r.dtype()
 	if err != nil {
 		return Resolved{}, err
 	}
 	var loc Location
 	if r.Format == FormatHF {
-		loc, err = s.RandomHF(ctx, shape, dtype)
+		loc, err = s.RandomHF(ctx, known, dtype)
 	} else {
-		loc, err = s.Random(ctx, shape, dtype, r.Seed, r.Progress)
+		loc, err = s.Random(ctx, known, dtype, r.Seed, r.Progress)
 	}
 	if err != nil {
-		return Resolved{}, fmt.Errorf("making %s%s: %w", RandomPrefix, shape.Name, err)
+		return Resolved{}, fmt.Errorf("making %s%s: %w", shape.RandomPrefix, known.Name, err)
 	}
 	return Resolved{
-		Name: RandomPrefix + shape.Name, Kind: KindRandom, Format: r.Format, Path: loc.Path,
-		DType: dtype, Synthetic: true, Config: shape.Config,
+		Name: shape.RandomPrefix + known.Name, Kind: KindRandom, Format: r.Format, Path: loc.Path,
+		DType: dtype, Synthetic: true, Config: known.Config,
 	}, nil
 }
 
@@ -253,7 +254,7 @@ func resolveFile(r Request, path string) (Resolved, error) {
 
 // describeGGUF fills in what the file at path says about itself.
 func (m *Resolved) describeGGUF(path string) error {
-	h, err := readGGUF(path)
+	h, err := shape.ReadGGUF(path)
 	if err != nil {
 		return err
 	}
@@ -262,8 +263,8 @@ func (m *Resolved) describeGGUF(path string) error {
 	if m.Path, err = filepath.Abs(path); err != nil {
 		return fmt.Errorf("resolving %s: %w", path, err)
 	}
-	if m.Config, m.ConfigErr = configOf(h); m.ConfigErr != nil {
-		m.Config = Config{}
+	if m.Config, m.ConfigErr = shape.ConfigOf(h); m.ConfigErr != nil {
+		m.Config = shape.Config{}
 	}
 	if fault.Class(m.ConfigErr) == note.ClassCorruptModel {
 		return fmt.Errorf("reading the architecture of %s: %w", path, m.ConfigErr)
@@ -281,7 +282,7 @@ func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolv
 }
 
 // onlyGGUF finds the GGUF file of a folder without a model for Python engines, as err of
-// [FromHFFolder] reports. A backend that does not read such files is refused.
+// [shape.FromHFFolder] reports. A backend that does not read such files is refused.
 func onlyGGUF(r Request, dir string, err error) (file string, only bool, problem error) {
 	files, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
 	switch {
@@ -300,7 +301,7 @@ func onlyGGUF(r Request, dir string, err error) (file string, only bool, problem
 // fromFolder finishes a model whose folder is m.Path: that folder itself, the
 // one GGUF file in it, or a conversion of it in the store.
 func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved, error) {
-	config, err := FromHFFolder(m.Path)
+	config, err := shape.FromHFFolder(m.Path)
 	if file, only, problem := onlyGGUF(r, m.Path, err); problem != nil {
 		return Resolved{}, problem
 	} else if only {
@@ -310,7 +311,7 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 	m.Config, m.ConfigErr = config, err
 	switch {
 	case fault.Class(err) == note.ClassUnsupportedModel && r.Format == FormatHF:
-		m.Config = Config{} // the Python engine may know it
+		m.Config = shape.Config{} // the Python engine may know it
 	case err != nil && fault.Class(err) != note.ClassUnsupportedModel:
 		return Resolved{}, err
 	}

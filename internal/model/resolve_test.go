@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
 	"github.com/llenergymeasure/llem/internal/hub/hubtest"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -37,11 +38,11 @@ func hfNames(gemma bool) *strings.Replacer {
 }
 
 // writeSafetensors adds model.safetensors with random weights to dir.
-func writeSafetensors(t *testing.T, dir string, c Config) {
+func writeSafetensors(t *testing.T, dir string, c shape.Config) {
 	t.Helper()
 	header := map[string]any{}
 	var data bytes.Buffer
-	for _, x := range c.tensors(gguf.BFloat16) {
+	for _, x := range c.Tensors(gguf.BFloat16) {
 		x.DType = gguf.BFloat16
 		shape := make([]int64, len(x.Shape))
 		for i, n := range x.Shape {
@@ -49,11 +50,11 @@ func writeSafetensors(t *testing.T, dir string, c Config) {
 		}
 		from := data.Len()
 		buf := make([]byte, x.Bytes())
-		if x.fill == fillNormal {
+		if !x.Ones {
 			drawer{1}.fill(buf, x, 0)
 		}
 		data.Write(buf)
-		header[hfNames(c.gemma()).Replace(x.Name)] = map[string]any{"dtype": "BF16", "shape": shape,
+		header[hfNames(c.Gemma()).Replace(x.Name)] = map[string]any{"dtype": "BF16", "shape": shape,
 			"data_offsets": []int{from, data.Len()}}
 	}
 	h, err := json.Marshal(header)
@@ -68,13 +69,13 @@ func writeSafetensors(t *testing.T, dir string, c Config) {
 }
 
 // hfFolder writes a complete Hugging Face folder of a tiny shape.
-func hfFolder(t *testing.T, shape string) (string, Config) {
+func hfFolder(t *testing.T, name string) (string, shape.Config) {
 	t.Helper()
-	s, err := Lookup(shape)
+	s, err := shape.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(t.TempDir(), "my-"+shape)
+	dir := filepath.Join(t.TempDir(), "my-"+name)
 	if err := WriteHFDir(dir, s.Config, gguf.BFloat16); err != nil {
 		t.Fatal(err)
 	}
@@ -88,9 +89,9 @@ func TestResolveRandom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shape, _ := Lookup("tiny-llama")
+	tiny, _ := shape.Lookup("tiny-llama")
 	want := Resolved{Name: "random:tiny-llama", Kind: KindRandom, Format: FormatGGUF, Path: got.Path, DType: gguf.Q8_0,
-		Synthetic: true, Config: shape.Config}
+		Synthetic: true, Config: tiny.Config}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -98,18 +99,18 @@ func TestResolveRandom(t *testing.T) {
 	if err != nil || hf.Format != FormatHF || hf.DType != gguf.BFloat16 {
 		t.Errorf("%+v, %v", hf, err)
 	}
-	if _, err := FromHFFolder(hf.Path); err != nil {
+	if _, err := shape.FromHFFolder(hf.Path); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestResolveGGUFFile(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
-	shape, _ := Lookup("tiny-qwen3")
-	path := writeTiny(t, shape.Config, gguf.Q4_0, 1)
+	tiny, _ := shape.Lookup("tiny-qwen3")
+	path := writeTiny(t, tiny.Config, gguf.Q4_0, 1)
 	got, err := s.Resolve(context.Background(), Request{Model: path})
 	if err != nil || got.Kind != KindGGUF || got.DType != gguf.Q4_0 || got.Synthetic ||
-		got.Config.Parameters() != shape.Config.Parameters() {
+		got.Config.Parameters() != tiny.Config.Parameters() {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := s.Resolve(context.Background(),
@@ -237,7 +238,7 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.DType != d || got.Config.Arch != ArchQwen3 || got.Config.Parameters() != config.Parameters() {
+		if got.DType != d || got.Config.Arch != shape.ArchQwen3 || got.Config.Parameters() != config.Parameters() {
 			t.Errorf("%s: %+v", d, got)
 		}
 		checkWithEngineDecoder(t, got.Path, config)
@@ -297,9 +298,9 @@ func TestResolveHub(t *testing.T) {
 }
 
 func TestResolveHubGGUF(t *testing.T) {
-	shape, _ := Lookup("tiny-llama")
+	tiny, _ := shape.Lookup("tiny-llama")
 	read := func(d gguf.DType) []byte {
-		b, err := os.ReadFile(writeTiny(t, shape.Config, d, 1))
+		b, err := os.ReadFile(writeTiny(t, tiny.Config, d, 1))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -59,7 +60,7 @@ func (s Store) dir(parts ...string) (string, error) {
 
 // Random returns the GGUF file of a shape with random weights, generating it
 // when it is not there yet.
-func (s Store) Random(ctx context.Context, shape Shape, dtype gguf.DType, seed uint64,
+func (s Store) Random(ctx context.Context, shape shape.Shape, dtype gguf.DType, seed uint64,
 	progress func(done, total int64)) (Location, error) {
 	dtype, err := gguf.ParseDType(string(dtype))
 	if err != nil {
@@ -77,7 +78,7 @@ func (s Store) Random(ctx context.Context, shape Shape, dtype gguf.DType, seed u
 
 // RandomHF returns the Hugging Face folder of a shape: configuration and
 // tokenizer, from which a Python engine builds random weights of its own.
-func (s Store) RandomHF(ctx context.Context, shape Shape, dtype gguf.DType) (Location, error) {
+func (s Store) RandomHF(ctx context.Context, shape shape.Shape, dtype gguf.DType) (Location, error) {
 	dtype, err := gguf.ParseDType(string(dtype))
 	if err != nil {
 		return Location{}, err
@@ -95,7 +96,7 @@ func usableGGUF(path string) bool {
 }
 
 func usableFolder(path string) bool {
-	_, err := FromHFFolder(path)
+	_, err := shape.FromHFFolder(path)
 	return err == nil
 }
 

@@ -10,12 +10,13 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 )
 
 func TestStoreGeneratesOnce(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
-	shape, _ := Lookup("tiny-llama")
+	shape, _ := shape.Lookup("tiny-llama")
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	created := 0
@@ -46,7 +47,7 @@ func TestStoreGeneratesOnce(t *testing.T) {
 
 func TestStoreRepairsDamage(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
-	shape, _ := Lookup("tiny-llama")
+	shape, _ := shape.Lookup("tiny-llama")
 	loc, err := s.Random(context.Background(), shape, gguf.Q8_0, 1, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func TestStoreRepairsDamage(t *testing.T) {
 
 func TestStoreRandomHF(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
-	shape, _ := Lookup("tiny-gemma3")
+	shape, _ := shape.Lookup("tiny-gemma3")
 	for i := range 2 {
 		loc, err := s.RandomHF(context.Background(), shape, gguf.BFloat16)
 		if err != nil || loc.Created != (i == 0) || loc.Bytes == 0 {

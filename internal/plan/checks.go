@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
@@ -55,7 +56,7 @@ func problemOf(q campaign.Problem, short string) Problem {
 // reach asks the hub about models, all at once.
 func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error) {
 	type answer struct {
-		config model.Config
+		config shape.Config
 		known  bool
 		err    error
 	}

@@ -11,7 +11,7 @@ import (
 // configs are published configurations.
 func configs(t *testing.T, name string) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "model", "testdata", "configs", name))
+	path, err := filepath.Abs(filepath.Join("..", "shape", "testdata", "configs", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -22,7 +23,7 @@ type Estimator struct {
 	gpus    int              // how many are here; 0 is not known
 	card    *estimate.Device // the GPU, also one that the catalogue does not have; only its capability counts
 	cpu     estimate.Device
-	configs map[string]model.Config
+	configs map[string]shape.Config
 	errs    map[string]error
 	earlier []estimate.Run
 	// known are estimates that were made: points that differ in a seed have one.
@@ -67,7 +68,7 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
 func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
-	e := &Estimator{configs: map[string]model.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
+	e := &Estimator{configs: map[string]shape.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
 		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{}}
 	memory := unit.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
@@ -120,10 +121,10 @@ func (e *Estimator) Name() string {
 }
 
 // Know tells the architecture of a model that is not on this machine.
-func (e *Estimator) Know(name string, c model.Config) { e.configs[name], e.errs[name] = c, nil }
+func (e *Estimator) Know(name string, c shape.Config) { e.configs[name], e.errs[name] = c, nil }
 
 // config of a model, read once.
-func (e *Estimator) config(name string) (model.Config, error) {
+func (e *Estimator) config(name string) (shape.Config, error) {
 	if _, seen := e.configs[name]; !seen {
 		e.configs[name], e.errs[name] = model.Describe(name)
 	}
@@ -192,11 +193,11 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 func (n *Need) describe(s estimate.Setup, p estimate.Prediction, copies int) {
 	count := s.Model.Parameters()
 	n.Parameters, n.ActiveParameters, n.VisionParameters = count.Total, count.Active, count.Vision
-	if s.Model.Count(model.Head) > 0 {
-		n.lookup = s.Model.Count(model.Embedding)
+	if s.Model.Count(shape.Head) > 0 {
+		n.lookup = s.Model.Count(shape.Embedding)
 	}
 	n.Counted, n.Stored = s.Model.Counted(), s.Model.Stored.Words()
-	f := s.Model.FLOPs([]model.Length{{Prompt: s.Work.Input, Output: s.Work.Output}})
+	f := s.Model.FLOPs([]shape.Length{{Prompt: s.Work.Input, Output: s.Work.Output}})
 	times := float64(s.Work.Prompts * copies)
 	n.FLOPsPrefill, n.FLOPsDecode = f.Prefill*times, f.Decode*times
 	n.WeightBytes, n.CacheBytes = int64(p.Memory.Weights), int64(p.Memory.KVCache)
@@ -223,7 +224,7 @@ var fixedRange = estimate.Range{Low: 0.7, High: 1.7}
 
 // setup is what is estimated of an experiment, and how much memory is free for it. The
 // device has no name where the engine needs a GPU and none is known.
-func (e *Estimator) setup(x study.Experiment, config model.Config, sec section) (s estimate.Setup, free unit.Bytes,
+func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) (s estimate.Setup, free unit.Bytes,
 	remark string) {
 	format, remark := formatOf(x, sec, config.Stored)
 	w := x.Workload

@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/estimate"
-	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -46,7 +46,7 @@ func (e *Estimator) sectionOf(x study.Experiment) section {
 
 // formatOf is the format of the weights that a backend will use, and a remark where
 // that is a guess.
-func formatOf(x study.Experiment, s section, stored model.Stored) (estimate.Format, string) {
+func formatOf(x study.Experiment, s section, stored shape.Stored) (estimate.Format, string) {
 	if f, ok := storedFormat(stored); ok {
 		return f, ""
 	}
@@ -68,7 +68,7 @@ func formatOf(x study.Experiment, s section, stored model.Stored) (estimate.Form
 
 // storedFormat is what weights are computed from that stay as they are in their files; false where
 // the experiment decides.
-func storedFormat(s model.Stored) (estimate.Format, bool) {
+func storedFormat(s shape.Stored) (estimate.Format, bool) {
 	switch {
 	case s.Quant != nil && s.Quant.Type != "":
 		return estimate.Format(s.Quant.Type), true

@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 )
 
 // TestLlamaWithBiasesIsQwen2 runs the same weights under two names. The engine
@@ -73,7 +74,7 @@ func greedy(t *testing.T, folder string) []int32 {
 // names have the same weights whatever the class.
 func checkpoint(t *testing.T, class, kind string) string {
 	t.Helper()
-	shape, err := model.Lookup("tiny-qwen2")
+	shape, err := shape.Lookup("tiny-qwen2")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/embedded"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 )
 
 // workerEnv makes the test binary a worker; its value "noisy" adds noise on
@@ -49,9 +50,9 @@ func testBackend(t *testing.T, mode string) embedded.Backend {
 }
 
 // tinyModel writes a random model of about a million parameters.
-func tinyModel(t testing.TB, shape string, dtype gguf.DType) string {
+func tinyModel(t testing.TB, name string, dtype gguf.DType) string {
 	t.Helper()
-	s, err := model.Lookup(shape)
+	s, err := shape.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
 	}

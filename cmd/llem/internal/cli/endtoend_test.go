@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -47,7 +48,7 @@ func runJSON(t *testing.T, env []string, args ...string) *result.StudyResult {
 // TestHubModel measures a model that a server like the Hugging Face hub has.
 func TestHubModel(t *testing.T) {
 	t.Parallel()
-	shape, err := model.Lookup("tiny-llama")
+	shape, err := shape.Lookup("tiny-llama")
 	if err != nil {
 		t.Fatal(err)
 	}

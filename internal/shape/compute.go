@@ -1,4 +1,4 @@
-package model
+package shape
 
 import (
 	"math"
@@ -92,8 +92,8 @@ func (l Layout) attention(from, to int) float64 {
 	return sum
 }
 
-// splitLayers counts the layers without and with a sliding window.
-func (c Config) splitLayers() (full, windowed int) {
+// SplitLayers counts the layers without and with a sliding window.
+func (c Config) SplitLayers() (full, windowed int) {
 	switch {
 	case c.SlidingWindow == 0:
 		return c.Layers, 0
@@ -137,7 +137,7 @@ func (c Config) EstimateBytes(dtype string, seqs, context int) (weights, kv int6
 		vectors := l.Sum(Vector)
 		weights = 4*vectors + (c.Parameters().Total-vectors)/int64(i.Block)*int64(i.Size)
 	default:
-		for _, t := range c.tensors(d) {
+		for _, t := range c.Tensors(d) {
 			weights += t.Bytes()
 		}
 	}

@@ -1,4 +1,4 @@
-package model
+package shape
 
 // dims are the numbers in which members of one family differ.
 type dims struct {

@@ -1,4 +1,4 @@
-package model
+package shape
 
 import (
 	"fmt"
@@ -92,19 +92,19 @@ func (c Config) Validate() error {
 	}
 	for _, d := range need {
 		if d.v <= 0 || d.v > maxDim {
-			return badConfig("%s is %d", d.name, d.v)
+			return BadConfig("%s is %d", d.name, d.v)
 		}
 	}
 	switch {
 	case c.Layers > 4096 || c.Heads > 1<<16 || c.HeadDim > 1<<16 || c.Experts > 1<<16:
-		return badConfig("layers %d, heads %d, head dimension %d, experts %d are not those of a model",
+		return BadConfig("layers %d, heads %d, head dimension %d, experts %d are not those of a model",
 			c.Layers, c.Heads, c.HeadDim, c.Experts)
 	case c.KVHeads > c.Heads || c.Heads%c.KVHeads != 0:
-		return badConfig("%d attention heads cannot share %d key/value heads", c.Heads, c.KVHeads)
+		return BadConfig("%d attention heads cannot share %d key/value heads", c.Heads, c.KVHeads)
 	case c.Experts < 0 || c.ExpertsUsed > c.Experts:
-		return badConfig("%d of %d experts", c.ExpertsUsed, c.Experts)
+		return BadConfig("%d of %d experts", c.ExpertsUsed, c.Experts)
 	case c.SlidingWindow < 0 || c.GlobalEvery < 0 || c.Context < 0:
-		return badConfig("a window or context length is negative")
+		return BadConfig("a window or context length is negative")
 	}
 	return nil
 }
@@ -114,29 +114,29 @@ func (c Config) validateLayout() error {
 	sum := 0.0
 	for _, w := range c.Layout.Weights {
 		if w.Out <= 0 || w.In <= 0 || w.Count <= 0 {
-			return badConfig("a weight of %d by %d, %d times", w.Out, w.In, w.Count)
+			return BadConfig("a weight of %d by %d, %d times", w.Out, w.In, w.Count)
 		}
 		sum += float64(w.Out) * float64(w.In) * float64(w.Count)
 	}
 	if sum <= 0 || sum > 1<<50 {
-		return badConfig("%g parameters", sum)
+		return BadConfig("%g parameters", sum)
 	}
 	for _, m := range c.Layout.Mixers {
 		for _, n := range []int64{m.Layers, m.Window, m.Heads, m.Width, m.State} {
 			if n < 0 || n > maxDim {
-				return badConfig("a layer keeps %d heads of %d elements and a state of %d", m.Heads, m.Width, m.State)
+				return BadConfig("a layer keeps %d heads of %d elements and a state of %d", m.Heads, m.Width, m.State)
 			}
 		}
 	}
 	if c.Hidden <= 0 || c.Layers <= 0 || c.Vocab <= 0 || c.Hidden > maxDim || c.Layers > 4096 || c.Vocab > maxDim ||
 		c.Heads < 0 || c.Heads > 1<<16 || c.KVHeads < 0 || c.FFN < 0 || c.FFN > maxDim || c.Context < 0 ||
 		c.Layout.Share < 0 || c.Layout.Share > 1 {
-		return badConfig("hidden size %d, layers %d, vocabulary %d", c.Hidden, c.Layers, c.Vocab)
+		return BadConfig("hidden size %d, layers %d, vocabulary %d", c.Hidden, c.Layers, c.Vocab)
 	}
 	return nil
 }
 
-func badConfig(format string, args ...any) error {
+func BadConfig(format string, args ...any) error {
 	return fault.New(note.ClassCorruptModel, nil, "check the model's config.json or download it again",
 		"the architecture makes no sense: %s", fmt.Sprintf(format, args...))
 }
@@ -152,4 +152,5 @@ func (c Config) window(i, context int) int {
 
 // gemma reports whether norms are stored as weight-1 in Hugging Face files and
 // the tokenizer is SentencePiece.
-func (c Config) gemma() bool { return c.Arch == ArchGemma2 || c.Arch == ArchGemma3 }
+// Gemma reports whether it is of one of the Gemma families.
+func (c Config) Gemma() bool { return c.Arch == ArchGemma2 || c.Arch == ArchGemma3 }

@@ -1,4 +1,4 @@
-package model
+package shape
 
 import (
 	"cmp"
@@ -21,20 +21,20 @@ import (
 // FromGGUF reads the architecture from the header of the GGUF file at path. It
 // also checks that the file holds all the tensor data that the header lists.
 func FromGGUF(path string) (Config, error) {
-	h, err := readGGUF(path)
+	h, err := ReadGGUF(path)
 	if err != nil {
 		return Config{}, err
 	}
-	c, err := configOf(h)
+	c, err := ConfigOf(h)
 	if err != nil {
 		return Config{}, fmt.Errorf("reading the architecture of %s: %w", path, err)
 	}
 	return c, nil
 }
 
-// readGGUF reads a header, that of a model in parts with the tensors of all of them, and checks the
+// ReadGGUF reads a header, that of a model in parts with the tensors of all of them, and checks the
 // norms.
-func readGGUF(path string) (gguf.Header, error) {
+func ReadGGUF(path string) (gguf.Header, error) {
 	h, err := gguf.ReadFile(path)
 	if err != nil {
 		return h, err
@@ -84,8 +84,8 @@ func readGGUF(path string) (gguf.Header, error) {
 // partName is the name of a part of a model.
 var partName = regexp.MustCompile(`^(.*)-\d{5}-of-\d{5}\.gguf$`)
 
-// configOf builds the architecture from the metadata and the list of tensors, which must agree.
-func configOf(h gguf.Header) (Config, error) {
+// ConfigOf builds the architecture from the metadata and the list of tensors, which must agree.
+func ConfigOf(h gguf.Header) (Config, error) {
 	arch := h.Text("general.architecture")
 	if arch == "" {
 		return Config{}, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
@@ -101,7 +101,7 @@ func configOf(h gguf.Header) (Config, error) {
 		return agree(h, c, listed)
 	}
 	if c.Layers <= 0 || c.Layers > 4096 || layers == 0 {
-		return c, badConfig("layers is %d, and the list of tensors has %d", c.Layers, layers)
+		return c, BadConfig("layers is %d, and the list of tensors has %d", c.Layers, layers)
 	}
 	if !slices.Contains(archs, arch) {
 		listed.Approximate = "counted from the list of tensors: the architecture " + arch + " is not known, so that " +

@@ -1,4 +1,4 @@
-package model
+package shape
 
 // family is how one model_type of Hugging Face is named and shaped. A model whose family is not
 // here is counted from its list of tensors.
@@ -107,6 +107,12 @@ var llama4Values = map[string]any{"interleave_moe_layer_step": 1.0, "attention_c
 	"num_experts_per_tok": 1.0, "num_experts": 16.0, "head_dim": 128.0}
 
 var llama4Names = map[string]string{"num_experts": "num_local_experts", "moe_intermediate_size": "intermediate_size"}
+
+// Class returns the class of transformers that a model_type has.
+func Class(modelType string) (string, bool) {
+	f, ok := families[modelType]
+	return f.class, ok
+}
 
 // families by model_type.
 var families = map[string]family{

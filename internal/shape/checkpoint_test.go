@@ -1,4 +1,4 @@
-package model
+package shape
 
 import (
 	"encoding/binary"
@@ -122,7 +122,8 @@ func TestCheckpointSettles(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir = folder(t, string(config))
-	index = `{"metadata": {"total_size": 48000000000}, "weight_map": {"language_model.lm_head.weight": "a.safetensors"}}`
+	index = `{"metadata": {"total_size": 48000000000}, "weight_map": {"language_model.lm_head.weight": ` +
+		`"a.safetensors"}}`
 	if err := os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), []byte(index), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package model
+package shape
 
 import (
 	"cmp"
@@ -45,14 +45,14 @@ func shapeHint(name string) string {
 		all = append(all, s.Name)
 	}
 	hint := "shapes: " + strings.Join(all, ", ")
-	if near := nearestShapes(name); len(near) > 0 {
+	if near := Nearest(name); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ") + "? " + hint
 	}
 	return hint
 }
 
-// nearestShapes returns up to three catalogue names close to name, best first.
-func nearestShapes(name string) []string {
+// Nearest returns up to three catalogue names close to name, best first.
+func Nearest(name string) []string {
 	type scored struct {
 		name string
 		d    int

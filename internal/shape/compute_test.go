@@ -1,4 +1,4 @@
-package model
+package shape
 
 import (
 	"math"
@@ -60,7 +60,7 @@ func TestParametersMatchPublishedCounts(t *testing.T) {
 		}
 		// The tensors that are written must hold exactly those parameters.
 		var n int64
-		for _, x := range s.Config.tensors(gguf.Float16) {
+		for _, x := range s.Config.Tensors(gguf.Float16) {
 			n += x.Elements()
 		}
 		if n != want {
@@ -153,7 +153,7 @@ func TestSumTo(t *testing.T) {
 
 func TestSlidingWindowSplit(t *testing.T) {
 	s, _ := Lookup("gemma-3-1b")
-	full, windowed := s.Config.splitLayers()
+	full, windowed := s.Config.SplitLayers()
 	var want int
 	for i := range s.Config.Layers {
 		if s.Config.window(i, 1000) == 1000 {
@@ -191,7 +191,7 @@ func TestLookup(t *testing.T) {
 	}
 	for in, want := range map[string]string{"smollm-135m": "smollm2-135m", "llama-3.1-7b": "llama-3.1-8b",
 		"qwen3-0.5b": "qwen3-0.6b"} {
-		near := nearestShapes(in)
+		near := Nearest(in)
 		if len(near) == 0 || near[0] != want && !slices.Contains(near, want) {
 			t.Errorf("nearest to %s: %v, want %s", in, near, want)
 		}
@@ -199,7 +199,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: %v", in, err)
 		}
 	}
-	if near := nearestShapes("zzzzzzzz"); near != nil {
+	if near := Nearest("zzzzzzzz"); near != nil {
 		t.Errorf("nothing is near zzzzzzzz, got %v", near)
 	}
 }

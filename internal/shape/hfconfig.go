@@ -1,4 +1,4 @@
-package model
+package shape
 
 import (
 	"bytes"
@@ -280,9 +280,9 @@ func (f *hfFields) rope(a family) (global, local float64) {
 	return global, local
 }
 
-// ropeBases reads the rotary bases of a config.json that may be of a model that
+// RopeBases reads the rotary bases of a config.json that may be of a model that
 // this package does not know.
-func ropeBases(data []byte) (global, local float64) {
+func RopeBases(data []byte) (global, local float64) {
 	var f hfFields
 	_ = pyjson.Unmarshal(data, &f.m) // the converter refuses what is not JSON
 	return f.rope(families[f.text("model_type")])

@@ -1,4 +1,4 @@
-package model
+package shape
 
 // towers count the parameters of vision towers and their projection into the language model, by
 // the model_type of vision_config. They were compared with the classes of transformers.

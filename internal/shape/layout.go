@@ -1,4 +1,4 @@
-package model
+package shape
 
 import "fmt"
 
@@ -128,7 +128,7 @@ func (c Config) Mixers() []Mixer {
 		return c.Layout.Mixers
 	}
 	var out []Mixer
-	full, windowed := c.splitLayers()
+	full, windowed := c.SplitLayers()
 	mixer := Mixer{Heads: int64(c.KVHeads), Width: 2 * int64(c.HeadDim),
 		Score: 4 * float64(c.Heads) * float64(c.HeadDim)}
 	for _, m := range []struct{ layers, window int }{{full, 0}, {windowed, c.SlidingWindow}} {
