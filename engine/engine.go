@@ -104,6 +104,9 @@ type Descriptor struct {
 	Estimate func(Section) Estimate
 	// Profile is what the engine adds to a model's arithmetic; nil: nothing is estimated.
 	Profile *Profile
+	// ChoosesDType reports that dtype auto is left to the engine, which knows what its device
+	// computes in; estimates take it to be [Descriptor.UsualDType].
+	ChoosesDType bool
 	// Simulated reports that the engine computes nothing.
 	Simulated bool
 

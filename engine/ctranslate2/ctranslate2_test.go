@@ -102,6 +102,25 @@ func anyPython(t *testing.T) string {
 // TestFake runs the suite where CTranslate2 is not installed.
 func TestFake(t *testing.T) { conforms(t, launcher{Python: anyPython(t)}) }
 
+// TestAutoDType: dtype auto is one that the device computes in; CTranslate2 has no 16 bits on a
+// CPU.
+func TestAutoDType(t *testing.T) {
+	s := spec(t, "tiny-llama")
+	s.DType = "auto"
+	session, err := launcher{Python: anyPython(t)}.Start(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if got := session.Loaded().DType; got != "float32" {
+		t.Errorf("dtype %q, want float32", got)
+	}
+	s.BatchSize = 3
+	if err := backend.Adapt(t.Context(), session, s); err != nil {
+		t.Errorf("another batch size: %v", err)
+	}
+}
+
 // TestScripts runs the worker's own tests, on the fake and on CTranslate2 itself.
 func TestScripts(t *testing.T) {
 	for name, python := range map[string]func(*testing.T) string{"fake": anyPython, "real": testPython} {

@@ -49,8 +49,8 @@ func Descriptor() engine.Descriptor {
 			return true
 		},
 		Settle: settle,
-		Greedy: true,
-		GPU:    func(s engine.Section) bool { return s.(*settings).device != "cpu" },
+		Greedy: true, ChoosesDType: true,
+		GPU: func(s engine.Section) bool { return s.(*settings).device != "cpu" },
 		Demands: func(s engine.Section) bool {
 			device := s.(*settings).device
 			return device != "auto" && device != "cpu"

@@ -98,6 +98,8 @@ func (in input) dtype() string {
 		return string(in.model.DType)
 	case in.takesGGUF():
 		return "mixed"
+	case in.engine.ChoosesDType:
+		return study.DTypeAuto
 	}
 	return in.engine.UsualDType()
 }

@@ -64,8 +64,8 @@ def key(path: str, weights: list[str], dtype: str, version: str) -> str:
 
 def elsewhere(job: dict) -> None:
     """Convert in another process."""
-    ended = subprocess.run([sys.executable, os.path.dirname(os.path.dirname(os.path.abspath(__file__))), json.dumps(job)],
-                           stdin=subprocess.DEVNULL, check=False)
+    program = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    ended = subprocess.run([sys.executable, program, json.dumps(job)], stdin=subprocess.DEVNULL, check=False)
     result = os.path.join(job["folder"], RESULT)
     if os.path.isfile(result):
         with open(result, encoding="utf-8") as file:

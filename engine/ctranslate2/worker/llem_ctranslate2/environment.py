@@ -30,7 +30,8 @@ def describe() -> dict:
         import ctranslate2
     except ModuleNotFoundError as exc:
         raise Failure("not_installed", f"{sys.executable} cannot import ctranslate2: {exc}",
-                      f"{sys.executable} -m pip install ctranslate2 tokenizers, or name another interpreter with --python"
+                      f"{sys.executable} -m pip install ctranslate2 tokenizers, "
+                      "or name another interpreter with --python"
                       ) from exc
     except (ImportError, OSError) as exc:
         raise Failure("version_mismatch", f"{sys.executable} cannot load ctranslate2: {exc}",

@@ -16,6 +16,9 @@ from llem_protocol.tokens import Tokenizer
 from . import binary, convert, environment, shapes
 
 DTYPES = ("float32", "float16", "bfloat16")
+
+# AUTO leaves the dtype to the device.
+AUTO = "auto"
 CACHE = "LLEM_CTRANSLATE2_CACHE"
 
 
@@ -43,7 +46,7 @@ class Request:
             model=spec.get("model") or spec["path"],
             path=spec["path"],
             synthetic=bool(spec.get("synthetic")),
-            dtype=spec.get("dtype") or "bfloat16",
+            dtype=spec.get("dtype") or AUTO,
             seed=int(spec.get("seed") or 0),
             batch_size=int(spec.get("batch_size") or options.get("batch_size") or 1),
             max_context=int(spec.get("max_context") or 0),
@@ -93,7 +96,7 @@ class Engine:
 
     def adapt(self, spec: dict) -> None:
         """Take another batch size or length; whatever else differs needs another model."""
-        request = Request.from_spec(spec)
+        request = settled(Request.from_spec(spec), self.generator.device)
         free = {"batch_size": self.request.batch_size, "max_context": self.request.max_context}
         if dataclasses.replace(request, **free) != self.request:
             raise Failure("config", "the loaded model cannot take these settings", "start the engine anew")
@@ -104,6 +107,7 @@ def load(request: Request, progress) -> Engine:
     """Load the model that the request describes."""
     config = read_config(request)
     device, index = choose_device(request.device)
+    request = settled(request, device)
     check(request, config, device)
     progress("reading tokenizer", 0.0)
     file = os.path.join(request.path, "tokenizer.json")
@@ -149,6 +153,15 @@ def read_config(request: Request) -> dict:
         return json.load(stream)
 
 
+def settled(request: Request, device: str) -> Request:
+    """The request with the dtype that auto stands for: the first that the device computes in."""
+    if request.dtype != AUTO:
+        return request
+    supported = ctranslate2.get_supported_compute_types(device)
+    usual = ("bfloat16", "float16", "float32") if device == "cuda" else ("float32",)
+    return dataclasses.replace(request, dtype=next((name for name in usual if name in supported), "float32"))
+
+
 def check(request: Request, config: dict, device: str) -> None:
     """Refuse what cannot be had, before anything is made."""
     if request.dtype not in DTYPES:
@@ -159,13 +172,15 @@ def check(request: Request, config: dict, device: str) -> None:
         floats = ", ".join(name for name in supported if name in DTYPES)
         if request.compute_type:
             raise Failure("unsupported_dtype_quant",
-                          f"ctranslate2.compute_type {request.wanted}: CTranslate2 does not compute in it on this {device}",
+                          f"ctranslate2.compute_type {request.wanted}: "
+                          f"CTranslate2 does not compute in it on this {device}",
                           "use one of " + ", ".join(supported))
         raise Failure("unsupported_dtype_quant",
                       f"dtype {request.wanted}: CTranslate2 does not compute in it on this {device}",
                       f"use dtype {floats}, or set ctranslate2.compute_type to one of " + ", ".join(supported))
     if request.flash_attention and device != "cuda":
-        raise Failure("config", "ctranslate2.flash_attention needs a GPU", "leave it out, or set ctranslate2.device: cuda")
+        raise Failure("config", "ctranslate2.flash_attention needs a GPU",
+                      "leave it out, or set ctranslate2.device: cuda")
     if request.synthetic:
         shapes.check(config, request.model)
 

@@ -80,7 +80,8 @@ def spec(config: dict, seed: int, dtype: str):
     for layer in decoder.layer:
         attention, ffn = layer.self_attention, layer.ffn
         attention.layer_norm.gamma = ffn.layer_norm.gamma = ones
-        attention.linear[0].weight, attention.linear[1].weight = pool.take(rows, hidden), pool.take(hidden, heads * width)
+        attention.linear[0].weight = pool.take(rows, hidden)
+        attention.linear[1].weight = pool.take(hidden, heads * width)
         if BIASED[config["model_type"]]:
             attention.linear[0].bias = pool.take(rows)
         ffn.linear_0.weight, ffn.linear_0_noact.weight = pool.take(inner, hidden), pool.take(inner, hidden)
