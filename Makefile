@@ -20,11 +20,11 @@ export CGO_ENABLED ?= 1
 # Packages that hold the C++ engine: tested without the race detector, which does
 # not see C++ and would only slow it down.
 ENGINE := ./engine/embedded/...
-PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded -e '/attribute$$')
+PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded -e '/attribute$$' -e '/internal/join$$')
 
 # Maths without goroutines, which the race detector slows by ten: with it the statistical tests take smaller
 # samples (-short), without it all of them.
-MATHS := ./attribute
+MATHS := ./attribute ./internal/join
 
 .PHONY: demo build release test test-python lint bench fuzz accuracy clean
 

@@ -183,6 +183,20 @@ func TestStepsOfLateTokens(t *testing.T) {
 	}
 }
 
+// TestStepsOfEarlyTokens: a token that arrives before a slow reading counts it lies in the step
+// that follows.
+func TestStepsOfEarlyTokens(t *testing.T) {
+	log := &backend.Log{StartNS: 0, EndNS: 260, Requests: []backend.Request{
+		{OK: true, PromptTokens: 8, FirstTokenNS: 150, TokenNS: []int64{150, 240}, EndNS: 240}}}
+	list := []reading{{}, {before: 100, after: 300},
+		{Counters: Counters{Prompt: 8, Output: 2}, before: 260, after: 260}}
+	got := steps(list, log)
+	if len(got) != 1 || got[0].StartNS > 150 || got[0].EndNS < 240 || got[0].PrefillTokens != 8 ||
+		got[0].DecodeTokens != 1 {
+		t.Errorf("steps %+v, want one that holds both tokens", got)
+	}
+}
+
 // impostor is an engine that does not listen, on a port that another program takes.
 type impostor struct {
 	Engine

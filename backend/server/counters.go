@@ -89,17 +89,23 @@ func steps(list []reading, log *backend.Log) []backend.Step {
 	if list[len(list)-1].Output > 0 {
 		countDecoded(intervals, list)
 	}
+	early := int64(-1) // where tokens arrived that no reading had counted, before the first step
 	for _, n := range intervals {
+		if early >= 0 {
+			n.from = early
+		}
 		switch {
 		case n.to <= n.from:
 		case n.prefill > 0 || n.decode > 0:
 			sequences, context := held(log, n.from+(n.to-n.from)/2)
-			sequences = max(1, sequences)
+			sequences, early = max(1, sequences), -1
 			out = append(out, backend.Step{StartNS: n.from, EndNS: n.to, PrefillTokens: max(0, n.prefill),
 				DecodeTokens: n.decode, Sequences: sequences, ContextTokens: max(context, int64(sequences))})
 		case n.firsts+n.others > 0 && len(out) > 0:
 			// They were counted before they were here.
 			out[len(out)-1].EndNS = n.to
+		case n.firsts+n.others > 0:
+			early = n.from
 		}
 	}
 	return out

@@ -142,7 +142,7 @@ func TestPartTimeCounter(t *testing.T) {
 		covered, n := 0, 0
 		var widths, errors []float64
 		for i, p := range sim.Grid(1) {
-			if p.Batching != sim.Static || i%3 != 0 ||
+			if p.Batching != sim.Static || i%3 != 0 || testing.Short() && i%2 != 0 ||
 				p.Sensor != "instant, 25 of 100 ms" && p.Sensor != "ring, 13 ms filter (H200)" {
 				continue
 			}
@@ -166,7 +166,11 @@ func TestPartTimeCounter(t *testing.T) {
 		}
 		t.Logf("%s: %d of %d covered, median half width %.2f %%, median error %.2f %%, worst %.2f %%", name, covered, n,
 			100*quantile(widths, 0.5), 100*quantile(errors, 0.5), 100*quantile(errors, 1))
-		if float64(covered) < 0.9*float64(n) || n < 15 {
+		least := 15
+		if testing.Short() {
+			least = 8
+		}
+		if float64(covered) < 0.9*float64(n) || n < least {
 			t.Errorf("%s: the interval holds %d of %d, want 90 %%", name, covered, n)
 		}
 		if w := quantile(widths, 0.5); w > q.widest {
