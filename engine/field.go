@@ -28,7 +28,6 @@ type Field struct {
 	optional, omitZero bool
 	machine            bool
 	zero               grammar.Value
-	most               int
 }
 
 // Sizes that no engine exceeds, as the highest values of keys.

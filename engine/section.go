@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -196,10 +197,8 @@ func (j JSON) Batch() int {
 // BatchField is the index of the field that holds the batch size; -1 if there is none.
 func BatchField(fields []Field) int {
 	for i, f := range fields {
-		for _, key := range BatchKeys() {
-			if f.Key == key {
-				return i
-			}
+		if slices.Contains(BatchKeys(), f.Key) {
+			return i
 		}
 	}
 	return -1

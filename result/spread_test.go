@@ -27,7 +27,8 @@ func TestSpreadIsReadBack(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if diff := cmp.Diff(Spread{N: 1, Mean: 5, Median: 5, Min: 5, Max: 5, P5: 5, P50: 5, P95: 5}, single(5)); diff != "" {
+	one := Spread{N: 1, Mean: 5, Median: 5, Min: 5, Max: 5, P5: 5, P50: 5, P95: 5}
+	if diff := cmp.Diff(one, single(5)); diff != "" {
 		t.Errorf("single (-want +got):\n%s", diff)
 	}
 }

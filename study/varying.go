@@ -94,8 +94,7 @@ func sectionKeys(all []Experiment) []Key {
 		}
 		settings := settingsOf(e.Section)
 		at := len(keys)
-		for i := len(settings) - 1; i >= 0; i-- {
-			s := settings[i]
+		for _, s := range slices.Backward(settings) {
 			name := e.Backend + "." + s.key
 			if j := slices.IndexFunc(keys, func(k Key) bool { return k.Name == name }); j >= 0 {
 				at = j

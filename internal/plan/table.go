@@ -40,11 +40,12 @@ func (p *Plan) rows() table.Table {
 			row = append(row, q.cells()...)
 		}
 		verdict := "yes"
-		if len(q.short) > 0 {
+		switch {
+		case len(q.short) > 0:
 			verdict = "no: " + strings.Join(q.short, ", ")
-		} else if q.Need != nil && !q.Need.Fits {
+		case q.Need != nil && !q.Need.Fits:
 			verdict = "no: memory"
-		} else if q.unknown {
+		case q.unknown:
 			verdict = "?"
 		}
 		out.Rows = append(out.Rows, append(row, verdict))

@@ -1,3 +1,6 @@
+// Package shape is the architecture of a language model without its files: layers, parameters,
+// floating-point operations, bytes and what is kept of a sequence. It reads config.json, the
+// header of a GGUF file or the list of a checkpoint's tensors; families of models are data.
 package shape
 
 import (
@@ -136,6 +139,7 @@ func (c Config) validateLayout() error {
 	return nil
 }
 
+// BadConfig is the failure of an architecture that cannot be.
 func BadConfig(format string, args ...any) error {
 	return fault.New(note.ClassCorruptModel, nil, "check the model's config.json or download it again",
 		"the architecture makes no sense: %s", fmt.Sprintf(format, args...))
@@ -150,7 +154,6 @@ func (c Config) window(i, context int) int {
 	return min(c.SlidingWindow, context)
 }
 
-// gemma reports whether norms are stored as weight-1 in Hugging Face files and
-// the tokenizer is SentencePiece.
-// Gemma reports whether it is of one of the Gemma families.
+// Gemma reports whether norms are stored as weight-1 in Hugging Face files and the tokenizer
+// is SentencePiece, as in the families of that name.
 func (c Config) Gemma() bool { return c.Arch == ArchGemma2 || c.Arch == ArchGemma3 }

@@ -26,8 +26,8 @@ func BenchmarkSamplerHwmon(b *testing.B) {
 // any such.
 func BenchmarkSamplerRAPL(b *testing.B) {
 	x, c := newTree(b), newManual()
-	if dir, err := os.MkdirTemp("/dev/shm",
-		"llem-rapl-"); err == nil { //nolint:usetesting // files in memory, as sysfs is
+	//nolint:usetesting // files in memory, as sysfs is
+	if dir, err := os.MkdirTemp("/dev/shm", "llem-rapl-"); err == nil {
 		x.root = dir
 		b.Cleanup(func() {
 			if err := os.RemoveAll(dir); err != nil {

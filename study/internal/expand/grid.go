@@ -38,7 +38,7 @@ func isBackend(a *source.Axis) bool { return a.Form == source.PlainAxis && a.Nam
 
 // listed gives the backends of the study, and whether the user named any.
 func (x *expansion) listed() (backends []string, named bool) {
-	backend := x.Set.Backend
+	backend := x.Backend
 	named = slices.ContainsFunc(x.Points, func(p *source.Point) bool { return p.Names(backend) != nil })
 	for _, a := range x.Axes {
 		if isBackend(a) {
@@ -207,7 +207,7 @@ func (x *expansion) linksOf(backend string) []source.Link {
 		}
 		state[l.F] = 1
 		for _, other := range active {
-			if slices.Contains(l.E.Keys, other.F) || l.E.Batch && other.F == x.Set.Batch[backend] {
+			if slices.Contains(l.E.Keys, other.F) || l.E.Batch && other.F == x.Batch[backend] {
 				if !visit(other, chain) {
 					return false
 				}
@@ -262,7 +262,7 @@ func first(a *source.Axis) *keys.Field {
 // entryBackends are the backends that an explicit point runs on: the one it names, or
 // those of the study that have the keys it sets.
 func (x *expansion) entryBackends(p *source.Point, listed []string) []string {
-	backend := x.Set.Backend
+	backend := x.Backend
 	candidates := listed
 	if s := p.Names(backend); s != nil {
 		candidates = []string{s.V.Text}

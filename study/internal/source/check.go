@@ -1,3 +1,7 @@
+// Package source reads what a study's sources say: the file with its base files, the user's own
+// file, the environment and the settings of the command line. Each is a [Layer] of keys with
+// values and positions; a [Source] lays one over the other and collects every mistake. It
+// knows keys and their kinds, and neither experiments nor engines.
 package source
 
 import (

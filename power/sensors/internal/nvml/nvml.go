@@ -1,3 +1,5 @@
+// Package nvml reads power, energy and state of NVIDIA's GPUs through the driver's library, which
+// is loaded when it is first needed.
 package nvml
 
 import (

@@ -1,3 +1,5 @@
+// Package poll turns values that a sensor shows without a time into samples: it is asked often,
+// and a change lies between two calls.
 package poll
 
 import (
