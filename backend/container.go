@@ -213,7 +213,7 @@ func (c *Container) refused(client string, err error) error {
 		return f
 	}
 	hint := fmt.Sprintf("fetch it with `%s`", GetImage(client, c.Image))
-	if ownImages[c.Image] {
+	if builtHere(c.Image) {
 		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image))
 	}
 	return &note.Failure{Class: note.ClassImage, Message: "there is no image " + c.Image + " on this machine",
@@ -221,12 +221,15 @@ func (c *Container) refused(client string, err error) error {
 		LogTail: err.Error()}
 }
 
-// ownImages are those that docker/ builds.
-var ownImages = map[string]bool{"llem-ctranslate2": true, "llem-embedded": true, "llem-pytorch": true}
+// builtHere reports whether docker/ builds an image: llem-ENGINE, of an engine whose makers
+// publish none.
+func builtHere(image string) bool {
+	return strings.HasPrefix(image, "llem-") && !strings.ContainsAny(image, "/:@")
+}
 
 // GetImage is the command that puts an image on this machine.
 func GetImage(client, image string) string {
-	if ownImages[image] {
+	if builtHere(image) {
 		return fmt.Sprintf("%s build -t %s -f docker/%s.Dockerfile .", client, image,
 			strings.TrimPrefix(image, "llem-"))
 	}
