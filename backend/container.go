@@ -24,6 +24,8 @@ type Container struct {
 	Client string
 	// Image by name. It must be on this machine: nothing is downloaded.
 	Image string
+	// Recipe is the Dockerfile in llem's source folder that builds the image; empty: it is pulled.
+	Recipe string
 	// Program of the image that is started in place of the command's own.
 	Program string
 	// Folders of this machine that are seen inside, read-only, at the same path.
@@ -212,26 +214,20 @@ func (c *Container) refused(client string, err error) error {
 	if f.Class != note.ClassImage {
 		return f
 	}
-	hint := fmt.Sprintf("fetch it with `%s`", GetImage(client, c.Image))
-	if builtHere(c.Image) {
-		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image))
+	hint := fmt.Sprintf("fetch it with `%s`", GetImage(client, c.Image, c.Recipe))
+	if c.Recipe != "" {
+		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image, c.Recipe))
 	}
 	return &note.Failure{Class: note.ClassImage, Message: "there is no image " + c.Image + " on this machine",
 		Next:    hint,
 		LogTail: err.Error()}
 }
 
-// builtHere reports whether docker/ builds an image: llem-ENGINE, of an engine whose makers
-// publish none.
-func builtHere(image string) bool {
-	return strings.HasPrefix(image, "llem-") && !strings.ContainsAny(image, "/:@")
-}
-
-// GetImage is the command that puts an image on this machine.
-func GetImage(client, image string) string {
-	if builtHere(image) {
-		return fmt.Sprintf("%s build -t %s -f docker/%s.Dockerfile .", client, image,
-			strings.TrimPrefix(image, "llem-"))
+// GetImage is the command that puts an image on this machine; recipe is the Dockerfile in
+// llem's source folder that builds it, or empty.
+func GetImage(client, image, recipe string) string {
+	if recipe != "" {
+		return fmt.Sprintf("%s build -t %s -f %s .", client, image, recipe)
 	}
 	return client + " pull " + image
 }

@@ -138,7 +138,9 @@ func TestContainerFailures(t *testing.T) {
 		t.Run(test.docker+"/"+test.worker, func(t *testing.T) {
 			c, state := box(), ""
 			c.Client, state = dockerOf(t, test.docker)
-			c.Image = test.image
+			if c.Image = test.image; test.image == "llem-pytorch" {
+				c.Recipe = "docker/pytorch.Dockerfile"
+			}
 			t.Parallel() // not before: a script that is written while another test forks is busy
 			began := time.Now()
 			s, err := testBackend{test.worker, test.opt}.Start(t.Context(), backend.Spec{Container: c})

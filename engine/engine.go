@@ -160,6 +160,15 @@ const DefaultSequences = 256
 // Steps is how many sequences are in a full step of an experiment's engine.
 func (d *Descriptor) Steps(j JSON) int { return cmp.Or(j.Batch(), d.Sequences, DefaultSequences) }
 
+// Recipe is the Dockerfile in the source folder that builds an image of the engine; empty for
+// an image of its makers or of the user.
+func (d *Descriptor) Recipe(image string) string {
+	if d.Image != "" || image != "llem-"+d.Name {
+		return ""
+	}
+	return "docker/" + d.Name + ".Dockerfile"
+}
+
 // UsualDType is what dtype auto stands for.
 func (d *Descriptor) UsualDType() string { return cmp.Or(d.DType, "bfloat16") }
 

@@ -37,7 +37,7 @@ func TestImages(t *testing.T) {
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
 		}
-		if got := backend.GetImage("docker", "llem-"+d.Name); !strings.HasPrefix(got, "docker build ") {
+		if got := backend.GetImage("docker", "llem-"+d.Name, d.Recipe("llem-"+d.Name)); !strings.HasPrefix(got, "docker build ") {
 			t.Errorf("the image of %s is got by %q, but docker/ builds it", d.Name, got)
 		}
 	}

@@ -21,7 +21,8 @@ func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, e
 		return nil, note.Failf(note.ClassConfig, "leave out runner, or choose another backend",
 			"the %s backend runs in no container: it computes nothing", e.Backend)
 	}
-	c := &backend.Container{Image: e.Image(d.Image), Program: e.Program(d.Program)}
+	image := e.Image(d.Image)
+	c := &backend.Container{Image: image, Recipe: d.Recipe(image), Program: e.Program(d.Program)}
 	if e.Container.Client != study.ClientAuto {
 		c.Client = e.Container.Client
 	}

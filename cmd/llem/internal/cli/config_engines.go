@@ -96,7 +96,7 @@ func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerS
 			b.WriteString(", on this machine\n")
 			continue
 		}
-		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, image))
+		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, image, d.Recipe(image)))
 	}
 }
 
