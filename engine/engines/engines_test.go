@@ -37,7 +37,8 @@ func TestImages(t *testing.T) {
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
 		}
-		if got := backend.GetImage("docker", "llem-"+d.Name, d.Recipe("llem-"+d.Name)); !strings.HasPrefix(got, "docker build ") {
+		image := "llem-" + d.Name
+		if got := backend.GetImage("docker", image, d.Recipe(image)); !strings.HasPrefix(got, "docker build ") {
 			t.Errorf("the image of %s is got by %q, but docker/ builds it", d.Name, got)
 		}
 	}

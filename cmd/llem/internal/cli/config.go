@@ -199,26 +199,26 @@ func engineViews(ctx context.Context, python string) []engineView {
 
 func (e engineView) text(b *strings.Builder) {
 	if !e.Usable {
-		fmt.Fprintf(b, "  %-10s not usable: %s\n", e.Name, e.Reason)
+		fmt.Fprintf(b, "  %-11s not usable: %s\n", e.Name, e.Reason)
 		if e.Next != "" {
-			fmt.Fprintf(b, "  %-10s next: %s\n", "", e.Next)
+			fmt.Fprintf(b, "  %-11s next: %s\n", "", e.Next)
 		}
 		return
 	}
-	fmt.Fprintf(b, "  %-10s %s on %s%s\n", e.Name, e.Version, e.Device, versionsText(e.Versions))
+	fmt.Fprintf(b, "  %-11s %s on %s%s\n", e.Name, e.Version, e.Device, versionsText(e.Versions))
 	for _, n := range e.Notes {
-		fmt.Fprintf(b, "  %-10s note: %s\n", "", n)
+		fmt.Fprintf(b, "  %-11s note: %s\n", "", n)
 	}
 }
 
 func (s sensorView) text(b *strings.Builder) {
 	if s.Readable {
-		fmt.Fprintf(b, "  %-10s %s: %s\n", s.Source, s.Device, s.Name)
+		fmt.Fprintf(b, "  %-11s %s: %s\n", s.Source, s.Device, s.Name)
 		return
 	}
-	fmt.Fprintf(b, "  %-10s not readable: %s\n", s.Source, s.Reason)
+	fmt.Fprintf(b, "  %-11s not readable: %s\n", s.Source, s.Reason)
 	if s.Next != "" {
-		fmt.Fprintf(b, "  %-10s next: %s\n", "", s.Next)
+		fmt.Fprintf(b, "  %-11s next: %s\n", "", s.Next)
 	}
 }
 
@@ -232,20 +232,20 @@ func (env *Env) machine(b *strings.Builder, s *host.Snapshot, c study.ContainerS
 		}
 		return *p
 	}
-	fmt.Fprintf(b, "  %-10s %s, %d engine threads by default\n", "cpu", text(s.CPU.Model), host.CPUThreads(s))
+	fmt.Fprintf(b, "  %-11s %s, %d engine threads by default\n", "cpu", text(s.CPU.Model), host.CPUThreads(s))
 	if s.Memory.RAMTotalBytes != nil {
-		fmt.Fprintf(b, "  %-10s %s\n", "memory", unit.Bytes(*s.Memory.RAMTotalBytes))
+		fmt.Fprintf(b, "  %-11s %s\n", "memory", unit.Bytes(*s.Memory.RAMTotalBytes))
 	}
 	for _, w := range host.Warnings(s) {
-		fmt.Fprintf(b, "  %-10s %s\n", "warning", w.Message)
+		fmt.Fprintf(b, "  %-11s %s\n", "warning", w.Message)
 	}
 	b.WriteString("\nFolders\n")
 	cache, err := model.DefaultCacheDir()
 	if err != nil {
 		cache = err.Error()
 	}
-	fmt.Fprintf(b, "  %-10s %s (LLEM_CACHE)\n", "models", cache)
-	fmt.Fprintf(b, "  %-10s %s (LLEM_RESULTS, --output)\n", "results", firstOf(env.Getenv("LLEM_RESULTS"), "results"))
+	fmt.Fprintf(b, "  %-11s %s (LLEM_CACHE)\n", "models", cache)
+	fmt.Fprintf(b, "  %-11s %s (LLEM_RESULTS, --output)\n", "results", firstOf(env.Getenv("LLEM_RESULTS"), "results"))
 }
 
 func versionsText(v map[string]string) string {

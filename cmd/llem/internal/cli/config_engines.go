@@ -23,14 +23,14 @@ func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c st
 		fmt.Fprintf(b, "  gpu%-7d %s\n", g.Index, gpuText(g))
 	}
 	b.WriteString("\nRunners\n")
-	fmt.Fprintf(b, "  %-10s always\n", study.RunProcess)
+	fmt.Fprintf(b, "  %-11s always\n", study.RunProcess)
 	for _, r := range runners {
 		runnerText(b, r)
 	}
 	b.WriteString("\nInstalling engines\n")
 	for _, d := range engines.All() {
 		if d.Install != "" {
-			fmt.Fprintf(b, "  %-10s %s\n", d.Name, d.Install)
+			fmt.Fprintf(b, "  %-11s %s\n", d.Name, d.Install)
 		}
 	}
 	containers(b, runners, c)
@@ -90,7 +90,7 @@ func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerS
 	for _, d := range inContainers() {
 		e := study.Experiment{Backend: d.Name, Container: c}
 		image := e.Image(d.Image)
-		fmt.Fprintf(b, "  %-10s %s, program %s", d.Name, image, e.Program(d.Program))
+		fmt.Fprintf(b, "  %-11s %s, program %s", d.Name, image, e.Program(d.Program))
 		if slices.ContainsFunc(runners,
 			func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, image) }) {
 			b.WriteString(", on this machine\n")
@@ -118,9 +118,9 @@ func gpuText(g host.GPU) string {
 
 func runnerText(b *strings.Builder, r backend.Runner) {
 	if r.Trouble != nil {
-		fmt.Fprintf(b, "  %-10s not usable: %s\n", r.Client, r.Reason)
+		fmt.Fprintf(b, "  %-11s not usable: %s\n", r.Client, r.Reason)
 		if r.Next != "" {
-			fmt.Fprintf(b, "  %-10s next: %s\n", "", r.Next)
+			fmt.Fprintf(b, "  %-11s next: %s\n", "", r.Next)
 		}
 		return
 	}
@@ -128,8 +128,8 @@ func runnerText(b *strings.Builder, r backend.Runner) {
 	if r.GPUs != "" {
 		gpus = "GPUs by " + r.GPUs
 	}
-	fmt.Fprintf(b, "  %-10s %s, %s\n", r.Client, r.Version, gpus)
+	fmt.Fprintf(b, "  %-11s %s, %s\n", r.Client, r.Version, gpus)
 	if advice := r.GPUAdvice(); advice != "" {
-		fmt.Fprintf(b, "  %-10s next: %s\n", "", advice)
+		fmt.Fprintf(b, "  %-11s next: %s\n", "", advice)
 	}
 }
