@@ -24,14 +24,14 @@ func TestOutfit(t *testing.T) {
 		{Key: "container.client", Value: "auto"}}))
 	for _, want := range []string{
 		"gpu1       NVIDIA H200, GPU-1, 140 GiB, driver 570.124.06\n",
-		"  docker     28.5.1, GPUs by the service's nvidia runtime\n",
-		"  pytorch    llem-pytorch, program python3, on this machine\n",
-		"  sglang     example.org/sg:1, program python3; get it: docker pull example.org/sg:1\n",
-		"  embedded   llem-embedded, program llem; get it: docker build -t llem-embedded -f " +
+		"  docker      28.5.1, GPUs by the service's nvidia runtime\n",
+		"  pytorch     llem-pytorch, program python3, on this machine\n",
+		"  sglang      example.org/sg:1, program python3; get it: docker pull example.org/sg:1\n",
+		"  embedded    llem-embedded, program llem; get it: docker build -t llem-embedded -f " +
 			"docker/embedded.Dockerfile .\n",
-		"  llamacpp   ghcr.io/ggml-org/llama.cpp:server-cuda, program llama-server; get it: docker pull " +
+		"  llamacpp    ghcr.io/ggml-org/llama.cpp:server-cuda, program llama-server; get it: docker pull " +
 			"ghcr.io/ggml-org/llama.cpp:server-cuda\n",
-		"  podman     not usable: there is no podman in PATH\n             next: apt-get install podman\n",
+		"  podman      not usable: there is no podman in PATH\n              next: apt-get install podman\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
