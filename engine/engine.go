@@ -118,8 +118,6 @@ type Descriptor struct {
 	// Variable is the environment variable that names the engine's own interpreter or
 	// program; empty: there is none.
 	Variable string
-	// Packages are the Python packages whose versions belong to a result.
-	Packages []string
 
 	// New returns the backend that starts the engine.
 	New func(Env) backend.Backend

@@ -28,9 +28,9 @@ func Descriptor() engine.Descriptor {
 		},
 		Program:  "python3",
 		Install:  "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python",
-		Variable: variable, Packages: []string{"torch", "transformers"},
-		Profile: profile(),
-		New:     func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+		Variable: variable,
+		Profile:  profile(),
+		New:      func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
 	}
 }
 

@@ -20,7 +20,7 @@ func Descriptor() engine.Descriptor {
 		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "lmsysorg/sglang", Program: "python3",
-		Install: install, Variable: variable, Packages: []string{"sglang", "torch"},
+		Install: install, Variable: variable,
 		Profile: profile(),
 		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}

@@ -22,7 +22,7 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
 		Program:  "trtllm-serve",
-		Install:  install, Variable: variable, Packages: []string{"tensorrt_llm", "torch"},
+		Install:  install, Variable: variable,
 		Profile: profile(),
 		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}

@@ -20,7 +20,7 @@ func Descriptor() engine.Descriptor {
 		Estimate: estimate,
 		Serves:   func(s engine.Section) bool { return s.(*settings).mode != offlineMode },
 		Image:    "vllm/vllm-openai", Program: "vllm",
-		Install: install, Variable: variable, Packages: []string{"vllm", "torch"},
+		Install: install, Variable: variable,
 		Profile: profile(),
 		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
