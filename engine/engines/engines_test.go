@@ -1,6 +1,8 @@
 package engines
 
 import (
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +25,23 @@ func TestDescriptors(t *testing.T) {
 		seen[d.Name] = true
 		if got := d.New(engine.Env{}).Name(); got != d.Name {
 			t.Errorf("the backend of %s calls itself %s", d.Name, got)
+		}
+	}
+}
+
+// TestDocsHaveTheImages: the table of images in docs/backends.md is that of the descriptors.
+func TestDocsHaveTheImages(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "backends.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range All() {
+		image := cmp.Or(d.Image, "llem-"+d.Name)
+		row := fmt.Sprintf("\n| `%s` | `%s` | `%s`", d.Name, image, d.Program)
+		get := "`" + backend.GetImage("docker", image, d.Recipe(image)) + "`"
+		if _, rest, found := strings.Cut(string(text), row); !d.Simulated &&
+			(!found || !strings.Contains(rest[:strings.Index(rest, "\n")], get)) {
+			t.Errorf("docs/backends.md has no row %s … %s", strings.TrimSpace(row), get)
 		}
 	}
 }
