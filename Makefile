@@ -24,7 +24,7 @@ PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded -e '/attribute$$' 
 
 # Maths without goroutines, which the race detector slows by ten: with it the statistical tests take smaller
 # samples (-short), without it all of them.
-MATHS := ./attribute ./internal/join
+MATHS := ./internal/attribute ./internal/join
 
 .PHONY: demo build release test test-python lint bench fuzz accuracy clean
 

@@ -22,7 +22,7 @@
 //     IDs. The key of the batch size has one of the names of [BatchKeys].
 //
 //   - a Backend, which starts the engine and implements backend.Backend: for a server see
-//     package backend/server, for a worker backend.StartWorker. It reads its settings with
+//     package internal/server, for a worker backend.StartWorker. It reads its settings with
 //     Decode(spec.Options, &section).
 //
 //   - a function Descriptor that returns all of this:

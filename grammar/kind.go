@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/llenergymeasure/llem/near"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/note"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/near"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 

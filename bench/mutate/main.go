@@ -3,7 +3,7 @@
 // is; the compiler is given the changed file in its place.
 //
 //	go run ./bench/mutate              # all of list.txt, some minutes
-//	go run ./bench/mutate attribute/   # the files below a path
+//	go run ./bench/mutate internal/attribute/   # the files below a path
 package main
 
 import (

@@ -25,8 +25,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/attribute"
 )
 
 // held is the value of a polled series at t.

@@ -31,8 +31,8 @@ import (
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/pyworker"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/pyworker"
 )
 
 // Name of the backend in study files.

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.append(str(HERE.parents[1] / "backend" / "pyworker"))
+sys.path.append(str(HERE.parents[1] / "internal" / "pyworker"))
 
 from assembled import assembled  # noqa: E402
 

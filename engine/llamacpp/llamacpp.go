@@ -26,8 +26,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/server"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
 )
 

@@ -5,7 +5,7 @@ import (
 	"embed"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/pyworker"
+	"github.com/llenergymeasure/llem/internal/pyworker"
 )
 
 // Name of the backend in study files.

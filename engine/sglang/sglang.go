@@ -20,9 +20,9 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/prom"
 )
 
 // Name of the backend in study files.

@@ -24,7 +24,7 @@ import (
 	"sync"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/internal/server"
 )
 
 // Name of the backend in study files.

@@ -5,8 +5,8 @@ import (
 	"embed"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/pyworker"
-	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/internal/pyworker"
+	"github.com/llenergymeasure/llem/internal/server"
 )
 
 // scripts is the worker of mode offline.

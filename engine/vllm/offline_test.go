@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/pyworker"
+	"github.com/llenergymeasure/llem/internal/pyworker"
 	"github.com/llenergymeasure/llem/internal/servertest"
 	"github.com/llenergymeasure/llem/note"
 )

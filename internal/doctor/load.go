@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/power"
 )
 

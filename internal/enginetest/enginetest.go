@@ -8,7 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/backend/server"
+	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
 

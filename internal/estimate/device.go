@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/llenergymeasure/llem/near"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/unit"
 )
 

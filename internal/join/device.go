@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )

@@ -3,7 +3,7 @@ package join
 import (
 	"testing"
 
-	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"

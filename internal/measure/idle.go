@@ -6,8 +6,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/note"

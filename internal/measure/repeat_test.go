@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/llenergymeasure/llem/attribute"
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 )

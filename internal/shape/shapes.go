@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/near"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/note"
 )
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/note"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/attribute"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/power"
 )
 

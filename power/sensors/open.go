@@ -13,9 +13,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/nvml"
-	"github.com/llenergymeasure/llem/prom"
 )
 
 // Options say what [Open] looks for. The zero value is this machine with all its

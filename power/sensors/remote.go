@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
-	"github.com/llenergymeasure/llem/prom"
 	"github.com/llenergymeasure/llem/unit"
 )
 

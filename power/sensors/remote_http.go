@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/llenergymeasure/llem/prom"
+	"github.com/llenergymeasure/llem/internal/prom"
 )
 
 const (

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
-	"github.com/llenergymeasure/llem/prom"
 )
 
 // Metrics of dcgm-exporter. The momentary power is preferred where the exporter

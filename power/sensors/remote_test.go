@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
-	"github.com/llenergymeasure/llem/prom"
 )
 
 const (

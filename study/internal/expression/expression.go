@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/near"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/near"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 

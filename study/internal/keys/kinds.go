@@ -2,7 +2,7 @@ package keys
 
 import (
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/prom"
+	"github.com/llenergymeasure/llem/internal/prom"
 )
 
 // RemotePages is a list of metrics pages. Its commas separate pages and not the values

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/near"
+	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 

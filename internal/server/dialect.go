@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/prom"
 )
 
 // This file holds what several engines have in common.
