@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -94,7 +95,7 @@ func (e *echo) Close() {}
 // Adapt takes other settings while the model stays loaded.
 func (e *echo) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if spec.Path != e.spec.Path {
-		return backend.Loaded{}, note.Failf(note.ClassConfig, "start the engine again", "another model is loaded")
+		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine again", "another model is loaded")
 	}
 	return e.Load(context.Background(), spec, nil)
 }
@@ -103,7 +104,7 @@ func (e *echo) Adapt(spec backend.Spec) (backend.Loaded, error) {
 // first token, and a step for each further one.
 func (e *echo) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if w.OutputTokens < 1 {
-		return nil, note.Failf(note.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return nil, note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens asked for")
 	}
 	out := &backend.Log{StepClock: "host", StartNS: clock.Mono()}
 	for _, prompts := range w.Batches(max(1, e.spec.BatchSize)) {
@@ -157,9 +158,9 @@ func (e *echo) check(p backend.Prompt, tokens int) error {
 	bad := func(id int32) bool { return id < 0 || id > 255 }
 	switch {
 	case len(p.Tokens) == 0 || len(p.Tokens)+tokens > e.spec.MaxContext:
-		return note.Failf(note.ClassConfig, "give one that fits", "prompt %d is empty or too long", p.ID)
+		return note.Failf(codes.ClassConfig, "give one that fits", "prompt %d is empty or too long", p.ID)
 	case slices.ContainsFunc(p.Tokens, bad):
-		return note.Failf(note.ClassConfig, "use bytes", "prompt %d has tokens that are not bytes", p.ID)
+		return note.Failf(codes.ClassConfig, "use bytes", "prompt %d has tokens that are not bytes", p.ID)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -78,7 +79,7 @@ type Adapter interface {
 func Adapt(ctx context.Context, s Session, spec Spec) error {
 	a, ok := s.(Adapter)
 	if !ok {
-		return note.Failf(note.ClassConfig, "start the engine anew", "it has no way to change its settings")
+		return note.Failf(codes.ClassConfig, "start the engine anew", "it has no way to change its settings")
 	}
 	return a.Adapt(ctx, spec)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -130,11 +131,11 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	c.ID = w.lastID
 	line, err := encode(c)
 	if err != nil {
-		f := &note.Failure{Class: note.ClassProtocol, Message: fmt.Sprintf("send %q to the %s engine", c.Op, w.name),
+		f := &note.Failure{Class: codes.ClassProtocol, Message: fmt.Sprintf("send %q to the %s engine", c.Op, w.name),
 			Err:  err,
 			Next: "this is a bug in llem"}
 		if errors.Is(err, errLineTooLong) {
-			f.Class, f.Next = note.ClassConfig, "use fewer or shorter prompts"
+			f.Class, f.Next = codes.ClassConfig, "use fewer or shorter prompts"
 		}
 		return 0, f
 	}
@@ -145,7 +146,7 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, w.lost(doing)
 	case n > 0: // half a line: nothing can follow it
-		_ = w.kill(&note.Failure{Class: note.ClassHung,
+		_ = w.kill(&note.Failure{Class: codes.ClassHung,
 			Next:    "start the engine again; its last lines are in engine.log",
 			Message: fmt.Sprintf("%s engine did not read its commands while %s and was killed", w.name, doing)})
 	}
@@ -186,7 +187,7 @@ func (w *worker) kill(f *note.Failure) error {
 
 func (w *worker) protocolError(format string, args ...any) error {
 	return w.kill(&note.Failure{
-		Class:   note.ClassProtocol,
+		Class:   codes.ClassProtocol,
 		Message: w.name + " worker broke the protocol: " + fmt.Sprintf(format, args...),
 		Next:    "this is a bug in the worker; its output is in engine.log",
 	})
@@ -203,7 +204,7 @@ func (w *worker) late(outer context.Context, err error, format string, d time.Du
 		return err
 	}
 	return w.kill(&note.Failure{
-		Class:   note.ClassStartTimeout,
+		Class:   codes.ClassStartTimeout,
 		Message: w.name + " engine " + fmt.Sprintf(format, d),
 		Next:    "see engine.log for what it was doing",
 	})

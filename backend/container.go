@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -123,7 +124,7 @@ func findClient(name string) (string, error) {
 			return n, nil
 		}
 	}
-	return "", note.Failf(note.ClassNotInstalled,
+	return "", note.Failf(codes.ClassNotInstalled,
 		"install one of them (Debian: `apt-get install podman`), or leave out runner: container",
 		"there is no %s in PATH", strings.Join(names, " and no "))
 }
@@ -143,7 +144,7 @@ func askClient(client string, args ...string) ([]byte, error) {
 	c.Stderr = &said
 	out, err := c.Output()
 	if ctx.Err() != nil {
-		return nil, note.Failf(note.ClassNotInstalled, "see whether its service runs: `systemctl status docker`",
+		return nil, note.Failf(codes.ClassNotInstalled, "see whether its service runs: `systemctl status docker`",
 			"`%s %s` does not answer within %v", client, args[0], askTimeout)
 	}
 	if err != nil {
@@ -164,7 +165,7 @@ func (c *Container) Find() (client string, image Image, err error) {
 // find asks the client for the image.
 func (c *Container) find(client string) (Image, error) {
 	if where, host := service(client); host != "" && !strings.HasPrefix(host, "unix://") {
-		return Image{}, note.Failf(note.ClassConfig, "change that, or run llem on that machine",
+		return Image{}, note.Failf(codes.ClassConfig, "change that, or run llem on that machine",
 			"%s is %s: an engine on another machine is not what the sensors of this one see", where, host)
 	}
 	out, err := askClient(client, "image", "inspect", c.Image)
@@ -173,7 +174,7 @@ func (c *Container) find(client string) (Image, error) {
 	}
 	found, ok := describedImage(out)
 	if !ok {
-		return Image{}, note.Failf(note.ClassEngine, "try `"+client+" image inspect "+c.Image+"`",
+		return Image{}, note.Failf(codes.ClassEngine, "try `"+client+" image inspect "+c.Image+"`",
 			"%s does not describe the image %s", client, c.Image)
 	}
 	found.Name = c.Image
@@ -208,17 +209,17 @@ func (c *Container) refused(client string, err error) error {
 	}
 	f := containerFailure(err.Error())
 	if f == nil {
-		return &note.Failure{Class: note.ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err,
+		return &note.Failure{Class: codes.ClassNotInstalled, Message: "ask for the image " + c.Image, Err: err,
 			Next: "try the command by hand"}
 	}
-	if f.Class != note.ClassImage {
+	if f.Class != codes.ClassImage {
 		return f
 	}
 	hint := fmt.Sprintf("fetch it with `%s`", GetImage(client, c.Image, c.Recipe))
 	if c.Recipe != "" {
 		hint = fmt.Sprintf("build it in llem's source folder: `%s`", GetImage(client, c.Image, c.Recipe))
 	}
-	return &note.Failure{Class: note.ClassImage, Message: "there is no image " + c.Image + " on this machine",
+	return &note.Failure{Class: codes.ClassImage, Message: "there is no image " + c.Image + " on this machine",
 		Next:    hint,
 		LogTail: err.Error()}
 }
@@ -239,46 +240,46 @@ var trouble = []struct {
 	hint  string
 	texts []string
 }{
-	{note.ClassNotInstalled, "you may not use the container service",
+	{codes.ClassNotInstalled, "you may not use the container service",
 		"`sudo usermod -aG docker $USER` and log in again, or use podman, which needs no service " +
 			"(container.client: podman)",
 		[]string{"permission denied while trying to connect",
 			"dial unix /var/run/docker.sock: connect: permission denied"}},
-	{note.ClassNotInstalled, "the container service cannot be reached", "start it: `sudo systemctl start docker`",
+	{codes.ClassNotInstalled, "the container service cannot be reached", "start it: `sudo systemctl start docker`",
 		[]string{"cannot connect to the docker daemon", "failed to connect to the docker api", "error during connect",
 			"cannot connect to podman"}},
-	{note.ClassImage, "the image is not on this machine", "fetch or build it",
+	{codes.ClassImage, "the image is not on this machine", "fetch or build it",
 		[]string{"no such image", "image not known", "unable to find image"}},
-	{note.ClassNotInstalled, "podman lacks a program that containers of a user need",
+	{codes.ClassNotInstalled, "podman lacks a program that containers of a user need",
 		"Debian: `sudo apt-get install uidmap`",
 		[]string{"command required for rootless mode"}},
-	{note.ClassVersion, "the image needs a newer GPU driver", "update the driver, or take an image for an older CUDA",
+	{codes.ClassVersion, "the image needs a newer GPU driver", "update the driver, or take an image for an older CUDA",
 		[]string{"unsatisfied condition: cuda", "unsatisfied condition: driver", "driver/library version mismatch"}},
-	{note.ClassNoDevice, "containers cannot use the GPUs",
+	{codes.ClassNoDevice, "containers cannot use the GPUs",
 		"install nvidia-container-toolkit and set it up: `sudo nvidia-ctk runtime configure --runtime=docker` for " +
 			"docker, `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` for podman",
 		[]string{"could not select device driver", "unresolvable cdi devices",
 			"nvidia-container-cli: initialization error", "unknown runtime specified nvidia",
 			"libnvidia-ml.so.1: cannot open shared object"}},
-	{note.ClassConfig, "the container cannot be bound to the processors that llem may use",
+	{codes.ClassConfig, "the container cannot be bound to the processors that llem may use",
 		"run llem without an affinity, or let the client use the cgroup controller cpuset",
 		[]string{"controller `cpuset` is not available", "cpuset: no such file", "requested cpus are not available"}},
-	{note.ClassConfig, "the client sets limits that this machine does not allow",
+	{codes.ClassConfig, "the client sets limits that this machine does not allow",
 		"put `default_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]` under [containers] of " +
 			"containers.conf, within what `ulimit -Hn` and `ulimit -Hu` say",
 		[]string{"setrlimit", "setting rlimit"}},
-	{note.ClassConfig, "the machine has no message queues for containers to share",
+	{codes.ClassConfig, "the machine has no message queues for containers to share",
 		"`sudo mkdir -p /dev/mqueue && sudo mount -t mqueue none /dev/mqueue`",
 		[]string{"/dev/mqueue: no such file"}},
-	{note.ClassConfig, "the client's runtime does not start containers with the control groups of this machine",
+	{codes.ClassConfig, "the client's runtime does not start containers with the control groups of this machine",
 		"name another one under [engine] of containers.conf (`runtime = \"runc\"`), or start Linux with " +
 			"cgroups v2 alone",
 		[]string{"cgroups in hybrid mode not supported"}},
-	{note.ClassConfig, "the container's side does not see the files of this one",
+	{codes.ClassConfig, "the container's side does not see the files of this one",
 		"run llem outside of containers, or where its temporary folder (TMPDIR) and its cache are the same inside " +
 			"and outside",
 		[]string{"bind source path does not exist", "error mounting"}},
-	{note.ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh",
+	{codes.ClassNotInstalled, "the image lacks a program that is needed: the engine's, or sh",
 		"name the engine's program with container.program",
 		[]string{"executable file not found", "no such file or directory: unknown", ": not found"}},
 }

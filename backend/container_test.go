@@ -18,7 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // boxed starts this test binary as a worker in a container of the fake docker.
@@ -92,38 +92,38 @@ func TestContainerFailures(t *testing.T) {
 		want                  failure
 	}{
 		{"daemon down", "fake", testImage, impatient,
-			failure{note.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""}},
+			failure{codes.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""}},
 		{"not allowed", "fake", testImage, impatient,
-			failure{note.ClassNotInstalled, "may not use", "usermod -aG docker", ""}},
+			failure{codes.ClassNotInstalled, "may not use", "usermod -aG docker", ""}},
 		{"odd", "fake", testImage, impatient,
-			failure{note.ClassNotInstalled, "ask for the image llem-test", "by hand", ""}},
+			failure{codes.ClassNotInstalled, "ask for the image llem-test", "by hand", ""}},
 		{"well", "fake", "example.org/absent:1", impatient,
-			failure{note.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1",
+			failure{codes.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1",
 				"No such image"}},
 		{"well", "fake", "llem-pytorch", impatient,
-			failure{note.ClassImage, "no image llem-pytorch",
+			failure{codes.ClassImage, "no image llem-pytorch",
 				"docker build -t llem-pytorch -f docker/pytorch.Dockerfile .", ""}},
 		{"well", "fake", "llem-mine", impatient,
-			failure{note.ClassImage, "no image llem-mine", "docker pull llem-mine", ""}},
+			failure{codes.ClassImage, "no image llem-mine", "docker pull llem-mine", ""}},
 		{"no gpu", "fake", testImage, impatient,
-			failure{note.ClassNoDevice, "containers cannot use the GPUs", "nvidia-container-toolkit", ""}},
+			failure{codes.ClassNoDevice, "containers cannot use the GPUs", "nvidia-container-toolkit", ""}},
 		{"old driver", "fake", testImage, impatient,
-			failure{note.ClassVersion, "cuda>=12.8", "update the driver", ""}},
+			failure{codes.ClassVersion, "cuda>=12.8", "update the driver", ""}},
 		{"dies", "fake", testImage, impatient,
-			failure{note.ClassCrashed, "exited with status 125 while starting", "log_tail", "unexpected EOF"}},
+			failure{codes.ClassCrashed, "exited with status 125 while starting", "log_tail", "unexpected EOF"}},
 		{"well", "other clock", testImage, impatient,
-			failure{note.ClassClock, "another CLOCK_MONOTONIC", "own kernel", ""}},
+			failure{codes.ClassClock, "another CLOCK_MONOTONIC", "own kernel", ""}},
 		{"well", "silent", testImage, slow,
-			failure{note.ClassStartTimeout, "did not answer within 2s", "engine.log", "importing torch"}},
+			failure{codes.ClassStartTimeout, "did not answer within 2s", "engine.log", "importing torch"}},
 		{"deaf", "silent", testImage, slow,
-			failure{note.ClassStartTimeout, "did not answer within 2s", "engine.log", ""}},
+			failure{codes.ClassStartTimeout, "did not answer within 2s", "engine.log", ""}},
 		{"well", "exits", testImage, impatient,
-			failure{note.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "of their own",
+			failure{codes.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError", "of their own",
 				""}},
 		{"well", "aborts", testImage, impatient,
-			failure{note.ClassCrashed, "was ended by signal aborted", "log_tail", "ggml: assertion failed"}},
+			failure{codes.ClassCrashed, "was ended by signal aborted", "log_tail", "ggml: assertion failed"}},
 		{"well", "closes its pipe", testImage, impatient,
-			failure{note.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
+			failure{codes.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
 	}
 	fakeDocker(t, "docker")
 	tmp := os.Getenv("TMPDIR")
@@ -160,11 +160,11 @@ func TestContainerWithoutClient(t *testing.T) {
 	fakeDocker(t) // puts none into PATH
 	t.Setenv("PATH", t.TempDir())
 	_, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
-	failure{note.ClassNotInstalled, "no docker and no podman in PATH", "podman", ""}.check(t, err)
+	failure{codes.ClassNotInstalled, "no docker and no podman in PATH", "podman", ""}.check(t, err)
 	c := box()
 	c.Client = "nerdctl"
 	_, err = testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Container: c})
-	failure{note.ClassNotInstalled, "no nerdctl in PATH", "", ""}.check(t, err)
+	failure{codes.ClassNotInstalled, "no nerdctl in PATH", "", ""}.check(t, err)
 }
 
 func TestContainerOfAnotherMachine(t *testing.T) {
@@ -181,7 +181,7 @@ func TestContainerOfAnotherMachine(t *testing.T) {
 				t.Setenv(test.variable, "ssh://gpu7")
 			}
 			_, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
-			failure{note.ClassConfig, test.says, "on that machine", ""}.check(t, err)
+			failure{codes.ClassConfig, test.says, "on that machine", ""}.check(t, err)
 		})
 	}
 }
@@ -194,7 +194,7 @@ func TestContainerThatStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	failure{note.ClassHung, "could not be removed", "docker rm -f llem-", ""}.check(t, s.Close())
+	failure{codes.ClassHung, "could not be removed", "docker rm -f llem-", ""}.check(t, s.Close())
 }
 
 // A container that does not end when it is asked to is ended by its name.
@@ -370,7 +370,7 @@ func TestContainerKilledEngine(t *testing.T) {
 		}
 	})
 	_, err = s.Run(t.Context(), work(1, 1))
-	failure{note.ClassOOMHost, "was ended by signal killed while running", "memory", ""}.check(t, err)
+	failure{codes.ClassOOMHost, "was ended by signal killed while running", "memory", ""}.check(t, err)
 }
 
 // A container that is ended before its service has made it is not left behind.
@@ -423,7 +423,7 @@ func TestContainerOutput(t *testing.T) {
 	}
 	inside.Program = "absent"
 	_, _, err = backend.Command{}.Within(backend.Spec{Container: inside}).Output(t.Context())
-	failure{note.ClassNotInstalled, "lacks a program", "container.program", ""}.check(t, err)
+	failure{codes.ClassNotInstalled, "lacks a program", "container.program", ""}.check(t, err)
 	empty(t, "containers", state, "arguments")
 	empty(t, "temporary files", os.Getenv("TMPDIR"))
 }

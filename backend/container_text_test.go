@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -34,23 +35,23 @@ func TestContainerTrouble(t *testing.T) {
 		class note.Class
 		hint  string
 	}{
-		"Error: statfs /dev/mqueue: no such file or directory": {note.ClassConfig, "mount -t mqueue"},
+		"Error: statfs /dev/mqueue: no such file or directory": {codes.ClassConfig, "mount -t mqueue"},
 		"Error: runc: runc create failed: error during container init: error setting rlimit type 6: operation " +
-			"not permitted": {note.ClassConfig, "default_ulimits"},
+			"not permitted": {codes.ClassConfig, "default_ulimits"},
 		"Error: OCI runtime error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2": {
-			note.ClassConfig, "runc",
+			codes.ClassConfig, "runc",
 		},
 		`Error: command required for rootless mode with multiple IDs: exec: "newuidmap": executable file not ` +
-			`found in $PATH`: {note.ClassNotInstalled, "uidmap"},
+			`found in $PATH`: {codes.ClassNotInstalled, "uidmap"},
 		`docker: Error response from daemon: exec: "llama-server": executable file not found in $PATH`: {
-			note.ClassNotInstalled, "container.program",
+			codes.ClassNotInstalled, "container.program",
 		},
-		"llem: 1: llama-server: not found": {note.ClassNotInstalled, "container.program"},
+		"llem: 1: llama-server: not found": {codes.ClassNotInstalled, "container.program"},
 		`docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].`: {
-			note.ClassNoDevice, "nvidia-ctk",
+			codes.ClassNoDevice, "nvidia-ctk",
 		},
 		"Error: unable to find image 'x' locally": {
-			note.ClassImage, "fetch",
+			codes.ClassImage, "fetch",
 		},
 	} {
 		if f := containerFailure("first line\n" + text); f == nil || f.Class != want.class ||

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -58,67 +59,67 @@ const (
 
 // symptoms in the order in which they are tried on a line.
 var symptoms = []symptom{
-	say(note.ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
-	say(note.ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the "+
+	say(codes.ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
+	say(codes.ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the "+
 		"line says how much fits",
 		"No available memory for the cache blocks",
 		"KV cache is needed, which is larger than the available KV cache memory",
 		"Not enough memory. Please try to", "failed to find a memory slot", "exceeds the available context size",
 		"kv cache is full"),
-	say(note.ClassOOMGPU, hintMemory,
+	say(codes.ClassOOMGPU, hintMemory,
 		"torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA out of memory", "CUDA error: out of memory",
 		"CUBLAS_STATUS_ALLOC_FAILED",
 		"Free memory on device…is less than desired GPU memory utilization",
 		"Executor creation failed due to insufficient GPU memory",
 		"cudaMalloc failed: out of memory", "unable to allocate CUDA", "failed to allocate CUDA", "HIP out of memory"),
-	say(note.ClassOOMHost, "use a smaller model, dtype or batch size, or a machine with more memory",
+	say(codes.ClassOOMHost, "use a smaller model, dtype or batch size, or a machine with more memory",
 		"DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "exitcode: -9",
 		"exitcode 9", "Cannot allocate memory", "MemoryError",
 		"ggml_aligned_malloc: insufficient memory"),
-	say(note.ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError",
+	say(codes.ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError",
 		"trying to access a gated repo", "401 Client Error", "403 Client Error"),
-	say(note.ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
+	say(codes.ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
 		"We couldn't connect to", "LocalEntryNotFoundError", "OfflineModeIsEnabled", "Cannot reach https://"),
-	say(note.ClassCorruptModel, "download or generate the model again",
+	say(codes.ClassCorruptModel, "download or generate the model again",
 		"invalid magic characters", "is not within the file bounds", "SafetensorError", "tensor…has wrong shape"),
-	say(note.ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
-	say(note.ClassModelNotFound, "check the name or the path of the model",
+	say(codes.ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
+	say(codes.ClassModelNotFound, "check the name or the path of the model",
 		"is not a local folder and is not a valid model identifier", "Repo id must be in the form",
 		"RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
 		"does not appear to have a file named", "failed to load model", "failed to open GGUF",
 		"gguf_init_from_file: failed to open"),
-	say(note.ClassUnsupportedModel, "choose another backend, or a newer version of this one",
+	say(codes.ClassUnsupportedModel, "choose another backend, or a newer version of this one",
 		"Model architectures…are not supported", "does not recognize this architecture", "trust_remote_code=True",
 		"unknown model architecture", "unsupported architecture",
 		"tokenizer not supported", "Unknown architecture"),
-	say(note.ClassUnsupportedDType, "choose another dtype or quantisation for this GPU",
+	say(codes.ClassUnsupportedDType, "choose another dtype or quantisation for this GPU",
 		"quantization method…is not supported for the current GPU",
 		"Bfloat16 is only supported on GPUs with compute capability", "Unknown quantization method",
 		"fp8 tensor core is not supported", "Only SM100 is supported"),
-	say(note.ClassUnsupportedDType,
+	say(codes.ClassUnsupportedDType,
 		"this build of the engine has no code for this GPU: install one that has, or choose another dtype or "+
 			"quantisation",
 		"no kernel image is available"),
-	say(note.ClassPortInUse, "try again: the port was taken between looking and listening",
+	say(codes.ClassPortInUse, "try again: the port was taken between looking and listening",
 		"[Errno 98]", "Address already in use", "couldn't bind HTTP server socket", "EADDRINUSE"),
-	say(note.ClassNCCL, "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger /dev/shm",
+	say(codes.ClassNCCL, "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger /dev/shm",
 		"NCCL error", "ncclUnhandledCudaError", "ncclSystemError", "peer access is not supported", "Bus error"),
-	say(note.ClassNoDevice, "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
+	say(codes.ClassNoDevice, "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
 		"Failed to infer device type", "No CUDA GPUs are available", "Found no NVIDIA driver",
 		"no CUDA-capable device is detected"),
-	say(note.ClassVersion, hintVersion,
+	say(codes.ClassVersion, hintVersion,
 		"undefined symbol", "cannot open shared object file", "CUDA driver version is insufficient",
 		"driver/library version mismatch", "forward compatibility was attempted",
 		"ModuleNotFoundError", "ImportError"),
-	say(note.ClassVersion, "this version of the engine does not know what the line names: leave that key out of the "+
+	say(codes.ClassVersion, "this version of the engine does not know what the line names: leave that key out of the "+
 		"study, or install a version that has it",
 		"unrecognized arguments:", "No such option", "Extra inputs are not permitted", "error: invalid argument",
 		"unknown argument:"),
-	say(note.ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or "+
+	say(codes.ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or "+
 		"install a compiler and ninja",
 		"Capture cuda graph failed", "torch._dynamo.exc", "CUDA_HOME environment variable is not set",
 		"No such file or directory: 'ninja'", "ptxas fatal", "torch._inductor.exc"),
-	say(note.ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log",
+	say(codes.ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log",
 		"Timed out waiting for engine", "server_start_timeout"),
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -65,17 +66,17 @@ func TestExits(t *testing.T) {
 		class  note.Class
 		says   string
 	}{
-		"killed":                {"kill -KILL $$", note.ClassOOMHost, "killed"},
-		"killed behind a shell": {"exit 137", note.ClassOOMHost, "killed"},
-		"illegal instruction":   {"exit 132", note.ClassIllegal, "illegal instruction"},
+		"killed":                {"kill -KILL $$", codes.ClassOOMHost, "killed"},
+		"killed behind a shell": {"exit 137", codes.ClassOOMHost, "killed"},
+		"illegal instruction":   {"exit 132", codes.ClassIllegal, "illegal instruction"},
 		"kills itself": {"echo 'RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.'; " +
 			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$",
-			note.ClassKVTooSmall, "--mem-fraction-static"},
+			codes.ClassKVTooSmall, "--mem-fraction-static"},
 		"kills itself, saying nothing": {"echo 'Received sigquit from a child process. It usually means the child " +
-			"failed.'; kill -KILL $$", note.ClassCrashed, "killed"},
-		"says so": {"echo 'CUDA out of memory. Tried'; exit 1", note.ClassOOMGPU,
+			"failed.'; kill -KILL $$", codes.ClassCrashed, "killed"},
+		"says so": {"echo 'CUDA out of memory. Tried'; exit 1", codes.ClassOOMGPU,
 			"exited with status 1 while loading: CUDA out of memory"},
-		"says nothing": {"exit 3", note.ClassCrashed, "exited with status 3"},
+		"says nothing": {"exit 3", codes.ClassCrashed, "exited with status 3"},
 	} {
 		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}},
 			filepath.Join(t.TempDir(), "log"))

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/backend/internal/client"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -214,7 +215,7 @@ func (e *enclosure) pid() int {
 func (e *enclosure) remove() {
 	_, err := askClient(e.client, "rm", "--force", e.name)
 	if err != nil && !gone(err.Error()) {
-		e.left = &note.Failure{Class: note.ClassHung, Message: "the container " + e.name + " could not be removed",
+		e.left = &note.Failure{Class: codes.ClassHung, Message: "the container " + e.name + " could not be removed",
 			Err:  err,
 			Next: fmt.Sprintf("`%s rm -f %s`: until then it may use the GPU", e.client, e.name)}
 	}

@@ -3,6 +3,7 @@ package backend
 import (
 	"errors"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -11,5 +12,5 @@ func AsFailure(err error) *note.Failure {
 	if f, ok := errors.AsType[*note.Failure](err); ok {
 		return f
 	}
-	return &note.Failure{Class: note.ClassEngine, Message: err.Error()}
+	return &note.Failure{Class: codes.ClassEngine, Message: err.Error()}
 }

@@ -8,12 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
 func TestFailf(t *testing.T) {
-	got := note.Failf(note.ClassConfig, "set %d", "threads is %d", 0)
-	want := &note.Failure{Class: note.ClassConfig, Next: "set %d", Message: "threads is 0"}
+	got := note.Failf(codes.ClassConfig, "set %d", "threads is %d", 0)
+	want := &note.Failure{Class: codes.ClassConfig, Next: "set %d", Message: "threads is 0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("failure (-want +got):\n%s", diff)
 	}
@@ -26,7 +27,7 @@ func TestFailf(t *testing.T) {
 }
 
 func TestFailureWithCause(t *testing.T) {
-	f := &note.Failure{Class: note.ClassModelNotFound, Message: "open m.gguf", Err: fs.ErrNotExist,
+	f := &note.Failure{Class: codes.ClassModelNotFound, Message: "open m.gguf", Err: fs.ErrNotExist,
 		Next: "check the path"}
 	if got, want := f.Error(), "open m.gguf: file does not exist"; got != want {
 		t.Errorf("Error() = %q, want %q", got, want)
@@ -37,7 +38,7 @@ func TestFailureWithCause(t *testing.T) {
 }
 
 func TestAsFailure(t *testing.T) {
-	f := note.Failf(note.ClassOOMGPU, "use a smaller batch", "no memory")
+	f := note.Failf(codes.ClassOOMGPU, "use a smaller batch", "no memory")
 	tests := []struct {
 		name string
 		err  error
@@ -46,7 +47,7 @@ func TestAsFailure(t *testing.T) {
 		{"failure", f, f},
 		{"wrapped", fmt.Errorf("run 3: %w", f), f},
 		{"joined", errors.Join(errors.New("first"), f), f},
-		{"other", errors.New("odd"), &note.Failure{Class: note.ClassEngine, Message: "odd"}},
+		{"other", errors.New("odd"), &note.Failure{Class: codes.ClassEngine, Message: "odd"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -72,7 +73,7 @@ func start(c *exec.Cmd, logPath string, box *enclosure) (*process, error) {
 	go p.run(started)
 	if err := <-started; err != nil {
 		p.discardLog()
-		return nil, &note.Failure{Class: note.ClassNotInstalled, Message: "start " + c.Path, Err: err,
+		return nil, &note.Failure{Class: codes.ClassNotInstalled, Message: "start " + c.Path, Err: err,
 			Next: "check that the file exists and may be executed"}
 	}
 	return p, nil
@@ -167,7 +168,7 @@ func (p *process) reapTime() time.Duration {
 func (p *process) exitFailure(name, doing string) *note.Failure {
 	// The pipe closes a moment before the child is reaped.
 	p.waitFor(p.reapTime())
-	f := &note.Failure{Class: note.ClassCrashed, LogTail: p.logTail()}
+	f := &note.Failure{Class: codes.ClassCrashed, LogTail: p.logTail()}
 	how, because := "closed its protocol pipe", ""
 	select {
 	case <-p.exited:
@@ -179,10 +180,10 @@ func (p *process) exitFailure(name, doing string) *note.Failure {
 	default:
 	}
 	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
-	if f.Class == note.ClassOOMHost && killedItself(p.logPath) {
-		f.Class, f.Next = note.ClassCrashed, ""
+	if f.Class == codes.ClassOOMHost && killedItself(p.logPath) {
+		f.Class, f.Next = codes.ClassCrashed, ""
 	}
-	if f.Class == note.ClassCrashed {
+	if f.Class == codes.ClassCrashed {
 		diagnose(f, p.logPath)
 	}
 	f.Message += because
@@ -208,11 +209,11 @@ func (p *process) classifyExit(f *note.Failure, exit *exec.ExitError) string {
 	}
 	switch sig {
 	case syscall.SIGKILL:
-		f.Class = note.ClassOOMHost
+		f.Class = codes.ClassOOMHost
 		f.Next = "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
 			"use a smaller model, dtype or batch size"
 	case syscall.SIGILL:
-		f.Class = note.ClassIllegal
+		f.Class = codes.ClassIllegal
 		f.Next = "this binary uses instructions that the CPU lacks: rebuild here with `make build`, or with PORTABLE=1"
 	}
 	return "was ended by signal " + sig.String()

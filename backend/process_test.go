@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -96,8 +97,8 @@ func TestSpawnFailures(t *testing.T) {
 	t.Setenv("TMPDIR", dir)
 	_, err := spawn(Command{Path: filepath.Join(dir, "absent")}, "", nil)
 	f, ok := errors.AsType[*note.Failure](err)
-	if !ok || f.Class != note.ClassNotInstalled || !errors.Is(err, fs.ErrNotExist) || f.Next == "" {
-		t.Errorf("spawn of a missing program = %v, want %s with its cause and a hint", err, note.ClassNotInstalled)
+	if !ok || f.Class != codes.ClassNotInstalled || !errors.Is(err, fs.ErrNotExist) || f.Next == "" {
+		t.Errorf("spawn of a missing program = %v, want %s with its cause and a hint", err, codes.ClassNotInstalled)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("%d files left, want the temporary log removed", len(left))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -65,7 +66,7 @@ func StartPulser(ctx context.Context, name string, cmd Command, device string, o
 // empty pattern.
 func (p *Pulser) prepare(outer context.Context) error {
 	if !p.w.shared {
-		return note.Failf(note.ClassClock, "run both in one time namespace",
+		return note.Failf(codes.ClassClock, "run both in one time namespace",
 			"the %s worker does not read the clock of this process", p.w.name)
 	}
 	ctx, cancel := withTimeout(outer, p.w.opt.HelloTimeout)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -83,8 +84,8 @@ func TestPulse(t *testing.T) {
 }
 
 func TestPulserIsNotStarted(t *testing.T) {
-	for mode, want := range map[string]note.Class{"other clock": note.ClassClock,
-		"pulse empty": note.ClassProtocol} {
+	for mode, want := range map[string]note.Class{"other clock": codes.ClassClock,
+		"pulse empty": codes.ClassProtocol} {
 		_, err := startPulser(t, mode)
 		if f := backend.AsFailure(err); err == nil || f.Class != want {
 			t.Errorf("%s: %v, want class %s", mode, err, want)
@@ -97,10 +98,10 @@ func TestPulseFailures(t *testing.T) {
 		class   note.Class
 		message string
 	}{
-		"pulse few":         {note.ClassProtocol, "1 pulses for a pattern of 2"},
-		"pulse backwards":   {note.ClassProtocol, "pulse 1 lies at"},
-		"pulse without end": {note.ClassProtocol, "pulse 1 lies at"},
-		"pulse fails":       {note.ClassOOMGPU, "no memory"},
+		"pulse few":         {codes.ClassProtocol, "1 pulses for a pattern of 2"},
+		"pulse backwards":   {codes.ClassProtocol, "pulse 1 lies at"},
+		"pulse without end": {codes.ClassProtocol, "pulse 1 lies at"},
+		"pulse fails":       {codes.ClassOOMGPU, "no memory"},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			p, err := startPulser(t, mode)
@@ -135,7 +136,7 @@ func TestPulseCancelled(t *testing.T) {
 			again, cancelAgain := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancelAgain()
 			_, err = p.Pulse(again, pattern)
-			if hung := backend.AsFailure(err).Class == note.ClassHung; hung == survives {
+			if hung := backend.AsFailure(err).Class == codes.ClassHung; hung == survives {
 				t.Errorf("after the cancel: %v, want a live worker: %v", err, survives)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -49,7 +50,7 @@ func probeRunner(client, version string, images []string) Runner {
 	out, err := askClient(client, "version", "--format", version)
 	if err != nil {
 		if r.Trouble = containerFailure(err.Error()); r.Trouble == nil {
-			r.Trouble = &note.Failure{Class: note.ClassNotInstalled, Message: client + " does not say its version",
+			r.Trouble = &note.Failure{Class: codes.ClassNotInstalled, Message: client + " does not say its version",
 				Err:  err,
 				Next: "try `" + client + " version`"}
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 func TestRunners(t *testing.T) {
@@ -27,14 +27,14 @@ func TestRunners(t *testing.T) {
 	if got[0].Reason != "" || got[1].Reason == "" || got[1].Next == "" {
 		t.Errorf("reasons %q and %q, next %q", got[0].Reason, got[1].Reason, got[1].Next)
 	}
-	failure{note.ClassNotInstalled, "no podman in PATH", "apt-get install podman", ""}.check(t, got[1].Trouble)
+	failure{codes.ClassNotInstalled, "no podman in PATH", "apt-get install podman", ""}.check(t, got[1].Trouble)
 }
 
 func TestRunnersOutOfReach(t *testing.T) {
 	for mode, want := range map[string]failure{
-		"daemon down": {note.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""},
-		"not allowed": {note.ClassNotInstalled, "may not use", "usermod", ""},
-		"odd":         {note.ClassNotInstalled, "does not say its version", "docker version", ""},
+		"daemon down": {codes.ClassNotInstalled, "cannot be reached", "systemctl start docker", ""},
+		"not allowed": {codes.ClassNotInstalled, "may not use", "usermod", ""},
+		"odd":         {codes.ClassNotInstalled, "does not say its version", "docker version", ""},
 	} {
 		fakeDocker(t, "docker")
 		t.Setenv("LLEM_TEST_DOCKER", mode)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -147,7 +148,7 @@ func (s *server) answer(c task) error {
 	}
 	f := AsFailure(err)
 	if errors.Is(err, context.Canceled) {
-		f = &note.Failure{Class: note.ClassInterrupted, Message: "the run was cancelled"}
+		f = &note.Failure{Class: codes.ClassInterrupted, Message: "the run was cancelled"}
 	}
 	return s.write(reply{ID: c.ID, Event: eventError,
 		Failure: f.Whole()})
@@ -180,7 +181,7 @@ func (s *server) dispatch(c task) (err error) {
 	case "run":
 		return s.run(c)
 	default:
-		return note.Failf(note.ClassProtocol, "", "unknown command %q", c.Op)
+		return note.Failf(codes.ClassProtocol, "", "unknown command %q", c.Op)
 	}
 }
 
@@ -190,14 +191,14 @@ func recovered(r any, op string) error {
 		if f, ok := errors.AsType[*note.Failure](err); ok {
 			return f
 		}
-		return &note.Failure{Class: note.ClassEngine, Message: "engine failed in " + op, Err: err}
+		return &note.Failure{Class: codes.ClassEngine, Message: "engine failed in " + op, Err: err}
 	}
-	return note.Failf(note.ClassEngine, "", "engine failed in %s: %v", op, r)
+	return note.Failf(codes.ClassEngine, "", "engine failed in %s: %v", op, r)
 }
 
 func (s *server) load(c command) error {
 	if c.Load == nil {
-		return note.Failf(note.ClassProtocol, "", "load without a specification")
+		return note.Failf(codes.ClassProtocol, "", "load without a specification")
 	}
 	progress := limited(func(phase string, fraction float64) {
 		_ = s.write(reply{ID: c.ID, Event: eventProgress, Phase: phase, Fraction: fraction})
@@ -212,11 +213,11 @@ func (s *server) load(c command) error {
 
 func (s *server) adapt(c command) error {
 	if c.Load == nil {
-		return note.Failf(note.ClassProtocol, "", "adapt without a specification")
+		return note.Failf(codes.ClassProtocol, "", "adapt without a specification")
 	}
 	engine, ok := s.engine.(Adaptable)
 	if !ok {
-		return note.Failf(note.ClassConfig, "start the engine anew", "this engine cannot change its settings")
+		return note.Failf(codes.ClassConfig, "start the engine anew", "this engine cannot change its settings")
 	}
 	loaded, err := engine.Adapt(*c.Load)
 	if err != nil {
@@ -228,7 +229,7 @@ func (s *server) adapt(c command) error {
 
 func (s *server) run(c task) error {
 	if c.Run == nil {
-		return note.Failf(note.ClassProtocol, "", "run without a workload")
+		return note.Failf(codes.ClassProtocol, "", "run without a workload")
 	}
 	work := *c.Run
 	var last time.Time

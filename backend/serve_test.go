@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -82,7 +83,7 @@ func events(replies []reply) string {
 }
 
 func TestServe(t *testing.T) {
-	gated := note.Failf(note.ClassGated, "ask for access", "the model is gated")
+	gated := note.Failf(codes.ClassGated, "ask for access", "the model is gated")
 	tests := []struct {
 		name     string
 		engine   stub

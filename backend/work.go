@@ -3,6 +3,7 @@ package backend
 import (
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -28,19 +29,19 @@ func (w Workload) Batches(size int) [][]Prompt {
 // known).
 func (w Workload) Check(maxContext, vocab int) error {
 	if w.OutputTokens < 1 {
-		return note.Failf(note.ClassConfig, "set workload.output_tokens to 1 or more", "no output tokens asked for")
+		return note.Failf(codes.ClassConfig, "set workload.output_tokens to 1 or more", "no output tokens asked for")
 	}
 	for _, p := range w.Requests {
 		if len(p.Tokens) == 0 {
-			return note.Failf(note.ClassConfig, "remove the empty prompt", "prompt %d has no tokens", p.ID)
+			return note.Failf(codes.ClassConfig, "remove the empty prompt", "prompt %d has no tokens", p.ID)
 		}
 		if n := len(p.Tokens) + w.OutputTokens; n > maxContext {
-			return note.Failf(note.ClassKVTooSmall, "use shorter prompts or fewer output tokens",
+			return note.Failf(codes.ClassKVTooSmall, "use shorter prompts or fewer output tokens",
 				"prompt %d needs a context of %d tokens, the engine was started for %d", p.ID, n, maxContext)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || vocab > 0 && int(id) >= vocab {
-				return note.Failf(note.ClassConfig, "use the tokenizer of this model",
+				return note.Failf(codes.ClassConfig, "use the tokenizer of this model",
 					"prompt %d contains token id %d outside the vocabulary of %d", p.ID, id, vocab)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -112,7 +113,7 @@ func (w *worker) hello(outer context.Context) error {
 		}
 		after := clock.Mono()
 		if r.V != protocolVersion {
-			return note.Failf(note.ClassProtocol, "use the worker that belongs to this llem",
+			return note.Failf(codes.ClassProtocol, "use the worker that belongs to this llem",
 				"%s worker speaks protocol %d, this llem speaks %d", w.name, r.V, protocolVersion)
 		}
 		if r.ClockNS < before || r.ClockNS > after {
@@ -123,7 +124,7 @@ func (w *worker) hello(outer context.Context) error {
 		}
 	}
 	if image := w.proc.image(); image != nil && !w.shared {
-		return w.kill(note.Failf(note.ClassClock,
+		return w.kill(note.Failf(codes.ClassClock,
 			"use a container on this machine's own kernel: no virtual machine (Docker Desktop, podman machine), "+
 				"no time namespace",
 			"the container of %s reads another CLOCK_MONOTONIC than this machine", image.Name))
@@ -271,7 +272,7 @@ func (w *worker) cancel(id int64) {
 			return // it finished just before
 		}
 	}
-	_ = w.kill(&note.Failure{Class: note.ClassHung, Next: "start the engine again; its last lines are in engine.log",
+	_ = w.kill(&note.Failure{Class: codes.ClassHung, Next: "start the engine again; its last lines are in engine.log",
 		Message: fmt.Sprintf("%s engine did not stop within %v of a cancel and was killed", w.name, cancelGrace)})
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -127,36 +128,36 @@ func TestStartFailures(t *testing.T) {
 		opt  backend.WorkerOptions
 		want failure
 	}{
-		{"silent", fast, failure{note.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log",
+		{"silent", fast, failure{codes.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log",
 			""}},
-		{"exits", impatient, failure{note.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError",
+		{"exits", impatient, failure{codes.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError",
 			"environment of their own", "No module named 'torch'"}},
 		{"version", impatient,
-			failure{note.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
-		{"hello error", impatient, failure{note.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
+			failure{codes.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
+		{"hello error", impatient, failure{codes.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
 		{"exits loading", impatient,
-			failure{note.ClassUnsupportedDType, "exited with status 3 while loading the model: ", "this GPU",
+			failure{codes.ClassUnsupportedDType, "exited with status 3 while loading the model: ", "this GPU",
 				"CUDA error: no kernel image is available"}},
 		{"hangs loading", slowLoad,
-			failure{note.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
-		{"load error", impatient, failure{note.ClassGated, "the model is gated", "ask for access", "HTTP 403"}},
+			failure{codes.ClassStartTimeout, "did not load the model within 1s", "engine.log", "reading shard 1"}},
+		{"load error", impatient, failure{codes.ClassGated, "the model is gated", "ask for access", "HTTP 403"}},
 		{"error without content", impatient,
-			failure{note.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},
+			failure{codes.ClassProtocol, `event "error" while loading`, "bug in the worker", ""}},
 		{"loaded without content", impatient,
-			failure{note.ClassProtocol, "without content", "bug in the worker", ""}},
+			failure{codes.ClassProtocol, "without content", "bug in the worker", ""}},
 		{"wrong event", impatient,
-			failure{note.ClassProtocol, `event "tokens" while loading`, "bug in the worker", ""}},
-		{"loud", impatient, failure{note.ClassCrashed, "exited with status 1", "log_tail", "the last words"}},
+			failure{codes.ClassProtocol, `event "tokens" while loading`, "bug in the worker", ""}},
+		{"loud", impatient, failure{codes.ClassCrashed, "exited with status 1", "log_tail", "the last words"}},
 		{"loud lines", impatient,
-			failure{note.ClassCrashed, "exited with status 1", "log_tail", "東京 �\nthe last words"}},
-		{"illegal", impatient, failure{note.ClassIllegal, "was ended by signal illegal instruction", "rebuild", ""}},
+			failure{codes.ClassCrashed, "exited with status 1", "log_tail", "東京 �\nthe last words"}},
+		{"illegal", impatient, failure{codes.ClassIllegal, "was ended by signal illegal instruction", "rebuild", ""}},
 		{"illegal in go", impatient,
-			failure{note.ClassIllegal, "was ended by signal illegal instruction", "rebuild",
+			failure{codes.ClassIllegal, "was ended by signal illegal instruction", "rebuild",
 				"SIGILL: illegal instruction"}},
-		{"aborts", impatient, failure{note.ClassCrashed, "was ended by signal aborted", "log_tail",
+		{"aborts", impatient, failure{codes.ClassCrashed, "was ended by signal aborted", "log_tail",
 			"ggml: assertion failed"}},
 		{"closes its pipe", impatient,
-			failure{note.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
+			failure{codes.ClassCrashed, "closed its protocol pipe while loading", "log_tail", ""}},
 	}
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
@@ -176,12 +177,12 @@ func TestRunFailures(t *testing.T) {
 		mode string
 		want failure
 	}{
-		{"garbage", failure{note.ClassProtocol, "Traceback (most recent call last)", "bug in the worker", ""}},
-		{"torn", failure{note.ClassCrashed, "exited normally while running", "log_tail", ""}},
-		{"no done", failure{note.ClassCrashed, "exited normally while running", "log_tail", ""}},
-		{"done only", failure{note.ClassProtocol, "never finished", "bug in the worker", ""}},
-		{"finished without content", failure{note.ClassProtocol, "without content", "bug in the worker", ""}},
-		{"dies in the log", failure{note.ClassCrashed, "was ended by signal segmentation fault", "log_tail", ""}},
+		{"garbage", failure{codes.ClassProtocol, "Traceback (most recent call last)", "bug in the worker", ""}},
+		{"torn", failure{codes.ClassCrashed, "exited normally while running", "log_tail", ""}},
+		{"no done", failure{codes.ClassCrashed, "exited normally while running", "log_tail", ""}},
+		{"done only", failure{codes.ClassProtocol, "never finished", "bug in the worker", ""}},
+		{"finished without content", failure{codes.ClassProtocol, "without content", "bug in the worker", ""}},
+		{"dies in the log", failure{codes.ClassCrashed, "was ended by signal segmentation fault", "log_tail", ""}},
 	}
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
@@ -208,7 +209,7 @@ func TestProbe(t *testing.T) {
 		t.Errorf("probe: %v (-want +got):\n%s", err, diff)
 	}
 	_, err = testBackend{"hello error", impatient}.Probe(t.Context())
-	failure{note.ClassNotInstalled, "torch is missing", "pip install torch", ""}.check(t, err)
+	failure{codes.ClassNotInstalled, "torch is missing", "pip install torch", ""}.check(t, err)
 }
 
 func TestOtherClock(t *testing.T) {
@@ -227,7 +228,7 @@ func TestPanicBecomesFailure(t *testing.T) {
 	s := start(t, "panics", impatient)
 	_, err := s.Run(t.Context(), work(1, 1))
 	f, ok := errors.AsType[*note.Failure](err)
-	if !ok || f.Class != note.ClassEngine || f.Message != "engine failed in run: tensor of the wrong shape" {
+	if !ok || f.Class != codes.ClassEngine || f.Message != "engine failed in run: tensor of the wrong shape" {
 		t.Errorf("run = %v, want the panic as a failure", err)
 	}
 	if !strings.Contains(f.LogTail, "panic in run") || !strings.Contains(f.LogTail, "main_test.go") {
@@ -241,7 +242,7 @@ func TestPanicBecomesFailure(t *testing.T) {
 func TestTokenListsMustMatch(t *testing.T) {
 	t.Parallel()
 	_, err := start(t, "raw", impatient).Tokenize(t.Context(), []string{"a", "b"})
-	failure{note.ClassProtocol, "0 token lists for 2 texts", "bug in the worker", ""}.check(t, err)
+	failure{codes.ClassProtocol, "0 token lists for 2 texts", "bug in the worker", ""}.check(t, err)
 }
 
 // A worker that ignores stop and TERM is killed, with its children.
@@ -265,7 +266,7 @@ func TestStubbornWorker(t *testing.T) {
 func TestGrandchild(t *testing.T) {
 	t.Parallel()
 	_, err := testBackend{"grandchild", impatient}.Start(t.Context(), backend.Spec{})
-	f := failure{note.ClassCrashed, "exited with status 7", "log_tail", "leader"}.check(t, err)
+	f := failure{codes.ClassCrashed, "exited with status 7", "log_tail", "leader"}.check(t, err)
 	var pid int
 	if _, err := fmt.Sscanf(f.LogTail, "leader %d", &pid); err != nil || pid <= 0 {
 		t.Fatalf("log tail = %q, want a process id", f.LogTail)
@@ -281,7 +282,7 @@ func TestEscapedGrandchild(t *testing.T) {
 	if took := time.Since(began); took > promptly {
 		t.Errorf("the exit was noticed after %v", took)
 	}
-	f := failure{note.ClassCrashed, "exited with status 7", "log_tail", "grandchild"}.check(t, err)
+	f := failure{codes.ClassCrashed, "exited with status 7", "log_tail", "grandchild"}.check(t, err)
 	var pid int
 	if _, err := fmt.Sscanf(f.LogTail, "grandchild %d", &pid); err != nil || pid <= 0 {
 		t.Fatalf("log tail = %q, want a process id", f.LogTail)
@@ -322,7 +323,7 @@ func TestCancelWhileWriting(t *testing.T) {
 		t.Errorf("run = %v after %v, want %v promptly", err, took, context.DeadlineExceeded)
 	}
 	_, err = s.Run(t.Context(), work(1, 1))
-	failure{note.ClassHung, "did not read its commands while running", "again", ""}.check(t, err)
+	failure{codes.ClassHung, "did not read its commands while running", "again", ""}.check(t, err)
 }
 
 func TestIgnoredCancel(t *testing.T) {
@@ -335,14 +336,14 @@ func TestIgnoredCancel(t *testing.T) {
 	}
 	checkGone(t, s.Loaded().PID)
 	_, err := s.Run(t.Context(), work(1, 1))
-	failure{note.ClassHung, "did not stop within", "again", ""}.check(t, err)
+	failure{codes.ClassHung, "did not stop within", "again", ""}.check(t, err)
 }
 
 func TestCommandTooLong(t *testing.T) {
 	t.Parallel()
 	s := start(t, "fake", impatient)
 	_, err := s.Tokenize(t.Context(), []string{strings.Repeat("x", 65<<20)})
-	failure{note.ClassConfig, "protocol line is too long", "fewer or shorter prompts", ""}.check(t, err)
+	failure{codes.ClassConfig, "protocol line is too long", "fewer or shorter prompts", ""}.check(t, err)
 	if _, err := s.Run(t.Context(), work(1, 1)); err != nil {
 		t.Errorf("run after a command that could not be sent: %v", err)
 	}
@@ -396,7 +397,7 @@ func TestCancelMeetsFailure(t *testing.T) {
 		cancel()
 	}
 	_, err := s.Run(t.Context(), work(1, 1))
-	if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != note.ClassOOMGPU {
+	if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != codes.ClassOOMGPU {
 		t.Errorf("run = %v, want the worker's own failure", err)
 	}
 }
@@ -459,7 +460,7 @@ func TestEngineLog(t *testing.T) {
 	for _, logPath := range []string{"", path, path} {
 		_, err := testBackend{"exits loading", impatient}.Start(t.Context(), backend.Spec{LogPath: logPath})
 		// The log says what happened.
-		failure{note.ClassUnsupportedDType, "status 3", "has no code for this GPU", "CUDA error"}.check(t, err)
+		failure{codes.ClassUnsupportedDType, "status 3", "has no code for this GPU", "CUDA error"}.check(t, err)
 	}
 	b, err := os.ReadFile(path)
 	if got := strings.Count(string(b), "CUDA error"); err != nil || got != 2 {
@@ -485,7 +486,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 			if mode == "absent" {
 				_, err := backend.StartWorker(t.Context(), mode, backend.Command{Path: "/absent"}, backend.Spec{},
 					b.opt)
-				failure{note.ClassNotInstalled, "no such file", "may be executed", ""}.check(t, err)
+				failure{codes.ClassNotInstalled, "no such file", "may be executed", ""}.check(t, err)
 			} else if s, err := b.Start(t.Context(), backend.Spec{}); err == nil {
 				s.Close()
 			}
@@ -585,5 +586,5 @@ func checkGone(t *testing.T, pid int) {
 func TestInvalidOptions(t *testing.T) {
 	t.Parallel()
 	_, err := testBackend{"fake", impatient}.Start(t.Context(), backend.Spec{Options: json.RawMessage("{")})
-	failure{note.ClassProtocol, `send "load" to the fake engine`, "bug in llem", ""}.check(t, err)
+	failure{codes.ClassProtocol, `send "load" to the fake engine`, "bug in llem", ""}.check(t, err)
 }

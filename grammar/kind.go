@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -398,7 +399,7 @@ func (v Value) String() string {
 
 // Hinted returns a failure with the next step.
 func Hinted(next, format string, args ...any) error {
-	return note.Failf(note.ClassConfig, next, format, args...)
+	return note.Failf(codes.ClassConfig, next, format, args...)
 }
 
 // The texts of a switch's values.

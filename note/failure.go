@@ -5,11 +5,15 @@ import (
 	"fmt"
 )
 
+// Class is the kind of a failure. Classes are part of the format of results: scripts select on
+// them, and they do not change.
+type Class string
+
 // Failure is why something was not done: a run that has no result, an engine that cannot be
 // started, a model that cannot be read. As an error it has a cause; in JSON the message of a
 // failure is whole (see [Failure.Whole]) and there is no cause.
 type Failure struct {
-	// Class tells kinds of failures apart; one of those in [Classes].
+	// Class tells kinds of failures apart; one of those in docs/codes.md.
 	Class Class `json:"class"`
 	// Message is what happened, to what.
 	Message string `json:"message"`

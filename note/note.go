@@ -1,8 +1,7 @@
 // Package note holds the two ways in which llem tells a user that something is not as it should
 // be: a [Note] is a doubt about a number, a machine or a study, and a [Failure] is the reason
 // why something was not done. Both have a message and the next step, and are told apart by
-// programs by a [Code] or a [Class], each of which is defined once, in the tables of this
-// package. docs/codes.md is generated from the tables (go test ./note -update).
+// programs by a [Code] or a [Class], which docs/codes.md explains.
 //
 // Other packages embed a Note or a Failure where they add one thing to it: a position in a file,
 // a device, a sensor, a test. The JSON keys are then those of the note and of what was added.
@@ -16,9 +15,13 @@ import (
 	"slices"
 )
 
+// Code tells one kind of note from another. Codes are part of the format of results: scripts
+// select on them, and they do not change.
+type Code string
+
 // Note is one doubt, or one fact that a reader of a result or a plan should know.
 type Note struct {
-	// Code tells kinds of notes apart; one of those in [Codes].
+	// Code tells kinds of notes apart; one of those in docs/codes.md.
 	Code Code `json:"code"`
 	// Message is one sentence, with the values that it is about.
 	Message string `json:"message"`

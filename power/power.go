@@ -25,6 +25,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -296,7 +297,7 @@ type Unavailable struct {
 
 // NoSensor returns why a source cannot be read, and what would help.
 func NoSensor(source, message, next string) Unavailable {
-	return Unavailable{source, note.Note{Code: note.SensorMissing, Message: message, Next: next}}
+	return Unavailable{source, note.Note{Code: codes.SensorMissing, Message: message, Next: next}}
 }
 
 // Error makes an Unavailable the error of the function that tried to open the
@@ -315,7 +316,7 @@ func (u *Unavailable) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, (*plain)(u)); err != nil {
 		return err
 	}
-	u.Code = cmp.Or(u.Code, note.SensorMissing)
+	u.Code = cmp.Or(u.Code, codes.SensorMissing)
 	return u.ReadEarlier(text)
 }
 
@@ -342,7 +343,7 @@ type Refresher interface {
 // Warner is a meter that opened with doubts, such as a device order that it
 // could not verify. They belong into the result.
 type Warner interface {
-	// Warnings returns the doubts; most have the code [note.Sensor].
+	// Warnings returns the doubts; most have the code [codes.Sensor].
 	Warnings() note.List
 }
 

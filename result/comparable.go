@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -13,11 +14,11 @@ import (
 // asked for, in words, with what to do. The energy of failed requests is in the total and their
 // tokens are not, so that figures per token or request are of other work, too.
 var unequal = note.List{
-	{Code: note.UnequalWork, Message: "the engine did not compute the tokens that it was given and asked for",
+	{Code: codes.UnequalWork, Message: "the engine did not compute the tokens that it was given and asked for",
 		Next: "look for a prefix cache, prompts that are cut to the model's context, or an output that ends " +
 			"early; mend " +
 			"it and run the configuration again in a new study"},
-	{Code: note.RequestsFailed, Message: "requests failed, and the energy that they took is in the total",
+	{Code: codes.RequestsFailed, Message: "requests failed, and the energy that they took is in the total",
 		Next: "look for their reasons in requests.parquet (failure) and engine.log of the run; mend it and run the " +
 			"configuration again in a new study"},
 }

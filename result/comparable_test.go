@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -20,9 +21,9 @@ func TestComparable(t *testing.T) {
 		why    note.Code
 	}{
 		{OK, nil, true, ""},
-		{OK, []note.Code{note.GPUShared, note.Synthetic}, true, ""},
-		{OK, []note.Code{note.Synthetic, note.UnequalWork}, false, note.UnequalWork},
-		{OK, []note.Code{note.RequestsFailed}, false, note.RequestsFailed},
+		{OK, []note.Code{codes.GPUShared, codes.Synthetic}, true, ""},
+		{OK, []note.Code{codes.Synthetic, codes.UnequalWork}, false, codes.UnequalWork},
+		{OK, []note.Code{codes.RequestsFailed}, false, codes.RequestsFailed},
 		{Failed, nil, false, ""},
 		{Interrupted, nil, false, ""},
 	} {
@@ -61,15 +62,15 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 	joules, rate := [][]float64{{1, 0.01, 1.1, 90}, {2, 2.1, 1.9, 2},
 		{0.001, 0.001}}, [][]float64{{100, 9000, 102, 1}, {50, 51, 49, 50}, {9000, 9000}}
 	s := runsOf(t, joules, rate)
-	spoil(t, s, "e0", note.UnequalWork, 2)
-	spoil(t, s, "e0", note.RequestsFailed, 4)
-	spoil(t, s, "e2", note.UnequalWork, 1, 2)
+	spoil(t, s, "e0", codes.UnequalWork, 2)
+	spoil(t, s, "e0", codes.RequestsFailed, 4)
+	spoil(t, s, "e2", codes.UnequalWork, 1, 2)
 	e := s.Experiments[0]
 	if m := spread(t, e, "energy.per_output_token_j"); m.N != 2 || m.Mean != 1.05 || m.Max != 1.1 {
 		t.Errorf("%+v, want the mean of cycles 1 and 3", m)
 	}
-	if e.OK != 4 || e.Compared() != 2 || len(e.Excluded) != 2 || e.Excluded[0].Code != note.UnequalWork ||
-		e.Excluded[0].Runs != 1 || e.Excluded[1].Code != note.RequestsFailed {
+	if e.OK != 4 || e.Compared() != 2 || len(e.Excluded) != 2 || e.Excluded[0].Code != codes.UnequalWork ||
+		e.Excluded[0].Runs != 1 || e.Excluded[1].Code != codes.RequestsFailed {
 		t.Errorf("%d ok, excluded %+v", e.OK, e.Excluded)
 	}
 	if p := e.Precision; p == nil || p.Reached == nil || *p.Reached < 0.5 {
@@ -107,7 +108,7 @@ func TestStaleSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec.Warn(note.RequestsFailed, "one failed")
+	rec.Warn(codes.RequestsFailed, "one failed")
 	text, err := json.Marshal(rec)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, filepath.FromSlash(runPath(rec.ID, rec.Cycle)), RecordFile), text, 0o600)

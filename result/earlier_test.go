@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -23,7 +24,7 @@ func TestReadsEarlierKeys(t *testing.T) {
 	const build = "build or download llama.cpp (https://github.com/ggml-org/llama.cpp) and put llama-server " +
 		"into PATH, " +
 		"or its path into LLEM_LLAMA_SERVER"
-	if f := failed.Failure; f.Class != note.ClassNotInstalled || f.Next != build {
+	if f := failed.Failure; f.Class != codes.ClassNotInstalled || f.Next != build {
 		t.Errorf("failure %+v, want the next step %q", f, build)
 	}
 	ran, err := ReadRun(runs, "f2ffa4f7d477", 1)
@@ -31,7 +32,7 @@ func TestReadsEarlierKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]note.Note{
-		"nvml": {Code: note.SensorMissing, Message: "libnvidia-ml.so.1 was not found: no NVIDIA driver here",
+		"nvml": {Code: codes.SensorMissing, Message: "libnvidia-ml.so.1 was not found: no NVIDIA driver here",
 			Next: "install the NVIDIA driver; in a container, pass the GPUs in (docker run --gpus all)"},
 	}
 	for _, m := range ran.Energy.Missing {
@@ -46,7 +47,7 @@ func TestReadsEarlierKeys(t *testing.T) {
 	var x Exclusion
 	if err := json.Unmarshal([]byte(`{"code": "unequal_work", "reason": "why", "next": "n", "runs": 2}`),
 		&x); err != nil ||
-		x != (Exclusion{note.Note{Code: note.UnequalWork, Message: "why", Next: "n"}, 2}) {
+		x != (Exclusion{note.Note{Code: codes.UnequalWork, Message: "why", Next: "n"}, 2}) {
 		t.Errorf("exclusion %+v, %v", x, err)
 	}
 }

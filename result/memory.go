@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // MemoryMethod says what a peak of memory is. Figures of different methods count
@@ -108,7 +108,7 @@ func (e *ExperimentSummary) memory(runs []*Row) {
 	}
 	for _, name := range memoryMetrics {
 		if e.Method(name) == MemoryMixed {
-			e.Caveats.Warn(note.MemoryMethodsDiffer,
+			e.Caveats.Warn(codes.MemoryMethodsDiffer,
 				name+" is not the same thing in all of its runs (see the methods in the rows of --json): "+
 					"its mean means nothing")
 		}
@@ -143,6 +143,6 @@ func (s *StudyResult) memoryCaveats() {
 		if name == memoryMetrics[0] && len(s.Methods(memoryMetrics[1])) == 1 {
 			text += ": compare " + memoryMetrics[1]
 		}
-		s.Caveats.Warn(note.MemoryMethodsDiffer, text)
+		s.Caveats.Warn(codes.MemoryMethodsDiffer, text)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -49,7 +49,7 @@ func TestMemoryMethodsDiffer(t *testing.T) {
 	if want := []MemoryMethod{MemoryAllocator, MemoryProcess, MemoryMixed}; !slices.Equal(got, want) {
 		t.Errorf("methods %q, want %q", got, want)
 	}
-	if c := s.Experiments[2].Caveats; len(c) != 1 || c[0].Code != note.MemoryMethodsDiffer {
+	if c := s.Experiments[2].Caveats; len(c) != 1 || c[0].Code != codes.MemoryMethodsDiffer {
 		t.Errorf("caveats %+v of a configuration with two methods", c)
 	}
 	s.memoryCaveats()

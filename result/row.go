@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -47,12 +48,12 @@ type Row struct {
 
 // Simulated reports whether the run was made on a device that does not exist.
 func (r Row) Simulated() bool {
-	return r.Provenance == Simulated || slices.Contains(r.Warnings, note.Simulated)
+	return r.Provenance == Simulated || slices.Contains(r.Warnings, codes.Simulated)
 }
 
 // Made says that the run has been made, well or badly.
 func (r Row) Made() bool {
-	return r.Status == OK || r.Status == Failed && r.Class != note.ClassLeftOut
+	return r.Status == OK || r.Status == Failed && r.Class != codes.ClassLeftOut
 }
 
 // RowOf is a record in brief.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -173,7 +173,7 @@ func TestWorkloadsDiffer(t *testing.T) {
 	if err := s.summarizeRuns(study.Until{}); err != nil {
 		t.Fatal(err)
 	}
-	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != note.WorkloadsDiffer ||
+	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != codes.WorkloadsDiffer ||
 		!strings.Contains(c[0].Message, "cycles 1 and 3 differ") {
 		t.Errorf("caveats %+v", c)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -84,7 +85,7 @@ func fullRecord(e study.Experiment, cycle int) *Record {
 				Decode: &Phase{JPerToken: &jt}}},
 		Memory: Memory{PeakBytes: &peak}, Compute: &Compute{FLOPsPerJ: &flops}, WorkloadHash: fmt.Sprintf("%016x",
 			e.Seed),
-		Warnings: note.List{{Code: note.Simulated, Message: "the GPU does not exist"}}, Timing: Timing{TookS: 12.5}}
+		Warnings: note.List{{Code: codes.Simulated, Message: "the GPU does not exist"}}, Timing: Timing{TookS: 12.5}}
 }
 
 // heap is what is alive.

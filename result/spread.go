@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -215,13 +216,13 @@ func spreadOf(values []float64) (Spread, error) {
 	caveats := e.Caveats
 	if flags, err := stats.Outliers(values); err == nil {
 		if n := len(slices.DeleteFunc(flags, func(far bool) bool { return !far })); n > 0 {
-			caveats.Warnf(note.Outliers, "%d of %d runs lie far from the others", n, len(values))
+			caveats.Warnf(codes.Outliers, "%d of %d runs lie far from the others", n, len(values))
 		}
 	}
 	// The runs stand in the order in which they were made.
 	if series := blocks(values, driftBlocks); len(series) >= driftAtLeast {
 		if trend, err := stats.Drift(nil, series, stats.Options{}); err == nil && trend.P < 1-stats.DefaultLevel {
-			caveats.Warnf(note.Drift, "it moved by %+.2g %% from the first run to the last (p = %.2g)",
+			caveats.Warnf(codes.Drift, "it moved by %+.2g %% from the first run to the last (p = %.2g)",
 				100*trend.Change, trend.P)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -116,7 +117,7 @@ func (s *StudyResult) count() {
 			s.OK++
 		case r.Status == Interrupted:
 			s.Interrupted++
-		case r.Class == note.ClassLeftOut:
+		case r.Class == codes.ClassLeftOut:
 			s.LeftOut++
 		default:
 			s.Failed++
@@ -180,11 +181,11 @@ func measured(e ExperimentSummary, metric string) bool {
 // caveats looks at the study as a whole.
 func (s *StudyResult) caveats(x study.Execution, n int) {
 	if text := Unbalanced(x, n); text != "" {
-		s.Caveats.Warn(note.LatinSquareUnbalanced, text)
+		s.Caveats.Warn(codes.LatinSquareUnbalanced, text)
 	}
 	s.memoryCaveats()
 	if text := machines(s.Dir); text != "" {
-		s.Caveats.Warn(note.MachinesDiffer, text)
+		s.Caveats.Warn(codes.MachinesDiffer, text)
 	}
 }
 

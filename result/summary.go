@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
@@ -113,7 +114,7 @@ func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 			e.OK++
 		case r.Made():
 			e.Failed++
-		case r.Class == note.ClassLeftOut:
+		case r.Class == codes.ClassLeftOut:
 			e.LeftOut++
 		}
 	}
@@ -131,7 +132,7 @@ func (e *ExperimentSummary) fold(runs []*Row, until study.Until) error {
 	e.precision(good, until)
 	for _, r := range good[min(1, len(good)):] {
 		if r.WorkloadHash != good[0].WorkloadHash {
-			e.Caveats.Warnf(note.WorkloadsDiffer,
+			e.Caveats.Warnf(codes.WorkloadsDiffer,
 				"its runs did not compute the same token ids (cycles %d and %d differ): their numbers are "+
 					"of different work", good[0].Cycle, r.Cycle)
 			break
@@ -154,21 +155,21 @@ func (e *ExperimentSummary) precision(good []*Row, until study.Until) {
 		}
 	}
 	if len(values) == 0 {
-		e.Caveats.Warnf(note.PrecisionUnknown,
+		e.Caveats.Warnf(codes.PrecisionUnknown,
 			"%s was not measured, so it was repeated no further than %d times: nothing is known "+
 				"of the wanted precision", until.Metric, len(good))
 		return
 	}
 	half, err := stats.RelativeHalfWidth(values)
 	if err != nil || math.IsNaN(half) || math.IsInf(half, 0) {
-		e.Caveats.Warnf(note.PrecisionNotReached,
+		e.Caveats.Warnf(codes.PrecisionNotReached,
 			"%s has no interval after %d runs; wanted was ±%.2g %%", until.Metric, len(values),
 			100*p.Wanted)
 		return
 	}
 	p.Reached, p.Met = &half, half <= p.Wanted
 	if !p.Met {
-		e.Caveats.Warnf(note.PrecisionNotReached,
+		e.Caveats.Warnf(codes.PrecisionNotReached,
 			"%s is known to ±%.2g %% after %d runs; wanted was ±%.2g %%", until.Metric, 100*half,
 			len(values), 100*p.Wanted)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -120,7 +121,7 @@ func TestOneRunIsNotSeparable(t *testing.T) {
 func TestCaveats(t *testing.T) {
 	s := runsOf(t, [][]float64{{1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6}, {1, 1.01, 0.99, 1, 1.02, 3, 1}},
 		[][]float64{make([]float64, 7), make([]float64, 7)})
-	for i, want := range []note.Code{note.Drift, note.Outliers} {
+	for i, want := range []note.Code{codes.Drift, codes.Outliers} {
 		c := spread(t, s.Experiments[i], "energy.per_output_token_j").Caveats
 		if _, ok := c.Find(want); !ok {
 			t.Errorf("caveats %+v, want %s", c, want)

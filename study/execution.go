@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 	"github.com/llenergymeasure/llem/study/internal/source"
@@ -281,7 +282,7 @@ func resolveExecution(settings map[string]source.Placed) (Execution, *Error) {
 		x.Until.MaxCycles = max(defaultUntil.MaxCycles, x.Cycles)
 	} else if x.Until.MaxCycles < x.Cycles {
 		at := *given.At
-		at.Note = note.Note{Code: note.Mistake, Next: "raise it, or lower execution.cycles",
+		at.Note = note.Note{Code: codes.Mistake, Next: "raise it, or lower execution.cycles",
 			Message: fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case",
 				x.Until.MaxCycles, x.Cycles)}
 		return x, &at

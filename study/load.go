@@ -4,6 +4,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study/internal/source"
 )
@@ -16,7 +17,7 @@ type Errors = grammar.Errors
 
 // Wrong returns a mistake in a source, without a position.
 func Wrong(source, message, next string) *Error {
-	return &Error{Source: source, Note: note.Note{Code: note.Mistake, Message: message, Next: next}}
+	return &Error{Source: source, Note: note.Note{Code: codes.Mistake, Message: message, Next: next}}
 }
 
 // Setting is a key with a value, from the command line or from [Set].

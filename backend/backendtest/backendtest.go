@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -341,7 +342,7 @@ func (s Suite) crash(t *testing.T) {
 	start := time.Now()
 	_, err := session.Run(t.Context(), longWork())
 	f, ok := errors.AsType[*note.Failure](err)
-	if !ok || (f.Class != note.ClassOOMHost && f.Class != note.ClassCrashed) {
+	if !ok || (f.Class != codes.ClassOOMHost && f.Class != codes.ClassCrashed) {
 		t.Fatalf("run of a killed engine = %v, want a crash failure", err)
 	}
 	if took := time.Since(start); took > 10*time.Second {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -55,7 +56,7 @@ func (e *FakeEngine) Load(_ context.Context, spec backend.Spec, progress func(st
 // Adapt implements backend.Adaptable.
 func (e *FakeEngine) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if !e.loaded || spec.Path != e.spec.Path {
-		return backend.Loaded{}, note.Failf(note.ClassConfig, "start the engine anew", "another model is loaded")
+		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine anew", "another model is loaded")
 	}
 	return e.Load(context.Background(), spec, func(string, float64) {})
 }
@@ -93,22 +94,22 @@ func (e *FakeEngine) Run(ctx context.Context, w backend.Workload) (*backend.Log,
 
 func (e *FakeEngine) check(w backend.Workload) error {
 	if !e.loaded {
-		return note.Failf(note.ClassProtocol, "load it first", "run before load")
+		return note.Failf(codes.ClassProtocol, "load it first", "run before load")
 	}
 	if w.OutputTokens < 1 {
-		return note.Failf(note.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens asked for")
 	}
 	for _, p := range w.Requests {
 		if len(p.Tokens) == 0 {
-			return note.Failf(note.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
+			return note.Failf(codes.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
 		}
 		if n := len(p.Tokens) + w.OutputTokens; n > e.spec.MaxContext {
-			return note.Failf(note.ClassKVTooSmall, "use a shorter one", "prompt %d needs a context of %d",
+			return note.Failf(codes.ClassKVTooSmall, "use a shorter one", "prompt %d needs a context of %d",
 				p.ID, n)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || id >= FakeVocab {
-				return note.Failf(note.ClassConfig, "use bytes", "prompt %d contains token id %d", p.ID, id)
+				return note.Failf(codes.ClassConfig, "use bytes", "prompt %d contains token id %d", p.ID, id)
 			}
 		}
 	}

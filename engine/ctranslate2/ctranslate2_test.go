@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -145,7 +146,7 @@ func TestMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = launcher{Python: bare}.Probe(t.Context())
-	if class(t, err) != note.ClassNotInstalled || !strings.Contains(err.Error(), "cannot import ctranslate2") {
+	if class(t, err) != codes.ClassNotInstalled || !strings.Contains(err.Error(), "cannot import ctranslate2") {
 		t.Errorf("Probe() = %v", err)
 	}
 }
@@ -193,7 +194,7 @@ func class(t *testing.T, err error) note.Class {
 func TestShapes(t *testing.T) {
 	b := launcher{Python: testPython(t)}
 	for name, want := range map[string]note.Class{"tiny-llama": "", "tiny-qwen2": "", "smollm2-135m": "",
-		"tiny-gemma3": note.ClassUnsupportedModel, "tiny-qwen3": note.ClassUnsupportedModel} {
+		"tiny-gemma3": codes.ClassUnsupportedModel, "tiny-qwen3": codes.ClassUnsupportedModel} {
 		t.Run(name, func(t *testing.T) {
 			s := spec(t, name)
 			s.MaxContext, s.BatchSize = 64, 2
@@ -289,7 +290,7 @@ for prompt in ([65, 66, 67, 68, 69, 70, 71], [80, 81, 82]):
 	if err := os.WriteFile(filepath.Join(s.Path, "config.json"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Start(t.Context(), s); class(t, err) != note.ClassUnsupportedModel {
+	if _, err := b.Start(t.Context(), s); class(t, err) != codes.ClassUnsupportedModel {
 		t.Errorf("Start() = %v, want the converter's refusal", err)
 	}
 	if kept, _ := os.ReadDir(cache); len(kept) != 1 {
@@ -304,14 +305,14 @@ func TestRefused(t *testing.T) {
 		change func(*backend.Spec)
 		want   note.Class
 	}{
-		"no folder":  {func(s *backend.Spec) { s.Path += "-absent" }, note.ClassModelNotFound},
-		"no weights": {func(s *backend.Spec) { s.Synthetic = false }, note.ClassModelNotFound},
-		"dtype":      {func(s *backend.Spec) { s.DType = "q4_0" }, note.ClassUnsupportedDType},
-		"device":     {func(s *backend.Spec) { s.Options = []byte(`{"device":"cuda:99"}`) }, note.ClassNoDevice},
+		"no folder":  {func(s *backend.Spec) { s.Path += "-absent" }, codes.ClassModelNotFound},
+		"no weights": {func(s *backend.Spec) { s.Synthetic = false }, codes.ClassModelNotFound},
+		"dtype":      {func(s *backend.Spec) { s.DType = "q4_0" }, codes.ClassUnsupportedDType},
+		"device":     {func(s *backend.Spec) { s.Options = []byte(`{"device":"cuda:99"}`) }, codes.ClassNoDevice},
 		"compute type": {func(s *backend.Spec) { s.Options = []byte(`{"device":"cpu","compute_type":"int8_float16"}`) },
-			note.ClassUnsupportedDType},
+			codes.ClassUnsupportedDType},
 		"flash attention": {func(s *backend.Spec) { s.Options = []byte(`{"device":"cpu","flash_attention":true}`) },
-			note.ClassConfig},
+			codes.ClassConfig},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := spec(t, "tiny-llama")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -59,14 +60,14 @@ func (b Backend) command() (backend.Command, error) {
 func Settings(spec backend.Spec) (Section, error) {
 	o := Section{BatchSize: max(1, spec.BatchSize), PrefillChunk: defaultChunk}
 	if err := engine.Decode(spec.Options, &o); err != nil {
-		return o, &note.Failure{Class: note.ClassConfig, Message: "read the embedded section", Err: err}
+		return o, &note.Failure{Class: codes.ClassConfig, Message: "read the embedded section", Err: err}
 	}
 	if o.Threads <= 0 {
-		return o, note.Failf(note.ClassConfig, "set embedded.threads",
+		return o, note.Failf(codes.ClassConfig, "set embedded.threads",
 			"the embedded engine needs an explicit number of threads")
 	}
 	if n := runtime.NumCPU(); o.Threads > n {
-		return o, note.Failf(note.ClassConfig, fmt.Sprintf("set embedded.threads to at most %d", n),
+		return o, note.Failf(codes.ClassConfig, fmt.Sprintf("set embedded.threads to at most %d", n),
 			"embedded.threads is %d, but this process may use %d processors: the engine's threads spin, and more "+
 				"of them than processors stall it", o.Threads, n)
 	}

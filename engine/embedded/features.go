@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -71,7 +72,7 @@ func slowBuild() string {
 func Info() (backend.Info, error) {
 	names, missing := compiled()
 	if len(missing) > 0 {
-		return backend.Info{}, note.Failf(note.ClassIllegal,
+		return backend.Info{}, note.Failf(codes.ClassIllegal,
 			"rebuild on this machine with `make build`, or with `make build PORTABLE=1`",
 			"this llem was built for %s, which this CPU does not have", strings.Join(missing, ", "))
 	}

@@ -3,9 +3,9 @@ package embedded
 import (
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // uniform are the architectures whose layers the engine takes to be alike.
@@ -20,7 +20,7 @@ func Reads(path string) error {
 		return err
 	}
 	if part, parts := h.Split(); parts > 1 {
-		return fault.New(note.ClassUnsupportedModel, nil, "merge the parts with llama-gguf-split --merge FIRST-PART "+
+		return fault.New(codes.ClassUnsupportedModel, nil, "merge the parts with llama-gguf-split --merge FIRST-PART "+
 			"OUTPUT, or use --backend llamacpp, which takes them",
 			"%s is part %d of %d of a model, and the embedded engine reads whole files", path, part+1, parts)
 	}
@@ -28,7 +28,7 @@ func Reads(path string) error {
 	for _, key := range []string{"attention.head_count", "attention.head_count_kv"} {
 		key = arch + "." + key
 		if _, alike := h.PerLayer(key); h.Has(key) && !alike && slices.Contains(uniform, arch) {
-			return fault.New(note.ClassUnsupportedModel, nil, "use --backend llamacpp",
+			return fault.New(codes.ClassUnsupportedModel, nil, "use --backend llamacpp",
 				"the layers of %s differ in %s, and the embedded engine takes all layers to be alike", path, key)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // header writes the start of a GGUF file without tensors, with keys of type uint32 or lists of them.
@@ -60,7 +60,7 @@ func TestReads(t *testing.T) {
 			continue
 		}
 		f, ok := errors.AsType[*fault.Error](err)
-		if !ok || f.Class != note.ClassUnsupportedModel || !strings.Contains(f.Next, c.want) {
+		if !ok || f.Class != codes.ClassUnsupportedModel || !strings.Contains(f.Next, c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}

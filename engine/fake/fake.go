@@ -18,6 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/sim"
@@ -113,7 +114,7 @@ func (e *worker) Info() (backend.Info, error) {
 // Adapt implements backend.Adaptable: what stays is the model, and the time to load it.
 func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if e.Engine == nil || spec.Path != e.path {
-		return backend.Loaded{}, note.Failf(note.ClassConfig, "start the engine anew", "another model is loaded")
+		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine anew", "another model is loaded")
 	}
 	e.resident = true
 	return e.Load(context.Background(), spec, func(string, float64) {})
@@ -123,12 +124,12 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
 	o := Section{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
 	if err := engine.Decode(spec.Options, &o); err != nil {
-		return backend.Loaded{}, &note.Failure{Class: note.ClassConfig, Message: "read the fake section", Err: err,
+		return backend.Loaded{}, &note.Failure{Class: codes.ClassConfig, Message: "read the fake section", Err: err,
 			Next: "fake.batching is static or continuous, fake.speed is above 0"}
 	}
 	config, err := shape.FromHFFolder(spec.Path)
 	if err != nil {
-		return backend.Loaded{}, note.Failf(note.ClassUnsupportedModel,
+		return backend.Loaded{}, note.Failf(codes.ClassUnsupportedModel,
 			"use random:SHAPE, such as random:llama-3.1-8b",
 			"the shape of %s is not known: %v", spec.Model, err)
 	}
@@ -149,7 +150,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 // Run implements backend.Engine.
 func (e *worker) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if e.Engine == nil {
-		return nil, note.Failf(note.ClassProtocol, "load it first", "run before load")
+		return nil, note.Failf(codes.ClassProtocol, "load it first", "run before load")
 	}
 	log, err := e.Engine.Run(ctx, w)
 	e.Steps() // the truth stays in the shared file; the product sees the log alone

@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/sim"
@@ -126,7 +127,7 @@ func TestRefusesBadOptions(t *testing.T) {
 	for name, o := range map[string]Section{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1},
 		"speed": {BatchSize: 1, Batching: sim.Static}} {
 		_, err := b.Start(t.Context(), testSpec(t, o))
-		if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != note.ClassConfig {
+		if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != codes.ClassConfig {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

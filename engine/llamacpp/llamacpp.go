@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
@@ -54,7 +55,7 @@ func ask(ctx context.Context, cmd backend.Command) (backend.Info, error) {
 	case ofContainer(err):
 		return backend.Info{}, err
 	case err != nil || !ok:
-		return backend.Info{}, &note.Failure{Class: note.ClassNotInstalled,
+		return backend.Info{}, &note.Failure{Class: codes.ClassNotInstalled,
 			Message: cmd.Path + " does not say its version", Err: err, LogTail: text,
 			Next: "try `" + cmd.Path + " --version` by hand"}
 	}
@@ -138,7 +139,7 @@ const (
 func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	facts, err := gguf.ReadInfo(spec.Path)
 	if err != nil {
-		return server.Launch{}, &note.Failure{Class: note.ClassModelNotFound,
+		return server.Launch{}, &note.Failure{Class: codes.ClassModelNotFound,
 			Message: "look at the model " + spec.Model, Err: err,
 			Next: "give a GGUF file, or a model of the form random:SHAPE"}
 	}
@@ -165,7 +166,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if section["ctx_size"] == nil {
 		n, err := strconv.Atoi(fmt.Sprint(section["parallel"]))
 		if err != nil {
-			return server.Launch{}, note.Failf(note.ClassConfig, "give llamacpp.parallel a whole number",
+			return server.Launch{}, note.Failf(codes.ClassConfig, "give llamacpp.parallel a whole number",
 				"llamacpp.parallel is %v", section["parallel"])
 		}
 		section["ctx_size"] = n * ((spec.MaxContext + spare + block - 1) / block * block)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -15,7 +16,7 @@ type Load struct{ *backend.Pulser }
 // cuda:N or cpu. The caller closes the load.
 func (b Backend) StartLoad(ctx context.Context, device string) (*Load, error) {
 	if device == "auto" || !validDevice(device) {
-		return nil, note.Failf(note.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible",
+		return nil, note.Failf(codes.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible",
 			device)
 	}
 	python, err := b.interpreter(ctx)

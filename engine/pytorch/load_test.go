@@ -11,12 +11,12 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 func TestLoadOnWhat(t *testing.T) {
 	for _, device := range []string{"", "auto", "gpu0", "cuda:"} {
-		if _, err := (Backend{}).StartLoad(t.Context(), device); class(t, err) != note.ClassConfig {
+		if _, err := (Backend{}).StartLoad(t.Context(), device); class(t, err) != codes.ClassConfig {
 			t.Errorf("StartLoad(%q) = %v, want a config failure", device, err)
 		}
 	}
@@ -69,7 +69,7 @@ func TestLoadNeedsGPU(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("CUDA_VISIBLE_DEVICES", "")
 	if _, err := (Backend{Python: testPython(t)}).StartLoad(t.Context(), "cuda"); class(t,
-		err) != note.ClassNoDevice {
+		err) != codes.ClassNoDevice {
 		t.Errorf("StartLoad(cuda) without a GPU = %v", err)
 	}
 	mustBeEmpty(t, os.Getenv("TMPDIR"))

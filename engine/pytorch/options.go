@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -14,7 +15,7 @@ import (
 func parse(section json.RawMessage) (*Section, error) {
 	s := defaults()
 	if err := engine.Decode(section, s); err != nil {
-		return s, note.Failf(note.ClassConfig, "llem schema lists the keys of the section",
+		return s, note.Failf(codes.ClassConfig, "llem schema lists the keys of the section",
 			"read the pytorch section: %v", err)
 	}
 	return s, nil
@@ -32,7 +33,7 @@ func resolve(spec backend.Spec) (backend.Spec, error) {
 	case spec.BatchSize == 0:
 		spec.BatchSize = s.BatchSize
 	case spec.BatchSize != s.BatchSize && hasBatchSize(spec.Options):
-		return spec, note.Failf(note.ClassConfig, "remove one of the two",
+		return spec, note.Failf(codes.ClassConfig, "remove one of the two",
 			"pytorch.batch_size is %d, but a batch size of %d is asked for", s.BatchSize, spec.BatchSize)
 	default:
 		s.BatchSize = spec.BatchSize

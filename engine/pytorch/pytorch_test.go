@@ -18,6 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -89,7 +90,7 @@ func TestOptions(t *testing.T) {
 		switch {
 		case test.ok && (err != nil || *got != test.want):
 			t.Errorf("parse(%s) = %+v, %v, want %+v", test.section, got, err, test.want)
-		case !test.ok && class(t, err) != note.ClassConfig:
+		case !test.ok && class(t, err) != codes.ClassConfig:
 			t.Errorf("parse(%s) = %v, want a config failure", test.section, err)
 		}
 	}
@@ -107,7 +108,7 @@ func TestBatchSizeIsOne(t *testing.T) {
 	for _, test := range tests {
 		spec, err := resolve(backend.Spec{BatchSize: test.size, Options: json.RawMessage(test.section)})
 		if test.want == 0 {
-			if class(t, err) != note.ClassConfig {
+			if class(t, err) != codes.ClassConfig {
 				t.Errorf("resolve(%s, %d) = %v, want a config failure", test.section, test.size, err)
 			}
 			continue
@@ -154,7 +155,7 @@ func TestMissingTorch(t *testing.T) {
 		t.Skip(err)
 	}
 	_, err = Backend{Python: bare}.Probe(t.Context())
-	if got := class(t, err); got != note.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
+	if got := class(t, err); got != codes.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
 		t.Errorf("Probe() = %v (%s), want torch to be missing", err, got)
 	}
 	if f := backend.AsFailure(err); !strings.Contains(f.Next, "-m pip install") {
@@ -240,7 +241,7 @@ func TestRankDies(t *testing.T) {
 	if took := time.Since(died); took > 5*time.Second {
 		t.Errorf("the run failed %v after the rank died", took)
 	}
-	if class(t, err) != note.ClassCrashed ||
+	if class(t, err) != codes.ClassCrashed ||
 		!strings.Contains(err.Error(), "rank 1 of 2 was ended by signal SIGTERM") {
 		t.Errorf("Run() = %v", err)
 	}
@@ -309,11 +310,11 @@ func TestLoadFailures(t *testing.T) {
 		change func(*backend.Spec)
 		want   note.Class
 	}{
-		{"no folder", func(s *backend.Spec) { s.Path += "-absent" }, note.ClassModelNotFound},
-		{"no weights", func(s *backend.Spec) { s.Synthetic = false }, note.ClassModelNotFound},
-		{"dtype", func(s *backend.Spec) { s.DType = "q4_0" }, note.ClassUnsupportedDType},
+		{"no folder", func(s *backend.Spec) { s.Path += "-absent" }, codes.ClassModelNotFound},
+		{"no weights", func(s *backend.Spec) { s.Synthetic = false }, codes.ClassModelNotFound},
+		{"dtype", func(s *backend.Spec) { s.DType = "q4_0" }, codes.ClassUnsupportedDType},
 		{"device", func(s *backend.Spec) { s.Options = json.RawMessage(`{"device":"cuda:99"}`) },
-			note.ClassNoDevice},
+			codes.ClassNoDevice},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
@@ -223,7 +224,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 		l.DType = got.DType
 	}
 	if got.DisableRadix != nil && !*got.DisableRadix && !e.cache {
-		return note.Failf(note.ClassConfig, "set sglang.disable_radix_cache: false to measure with the cache",
+		return note.Failf(codes.ClassConfig, "set sglang.disable_radix_cache: false to measure with the cache",
 			"SGLang keeps a prefix cache although it was told not to: it would not compute what it is given")
 	}
 	return nil

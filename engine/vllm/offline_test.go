@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/pyworker"
 	"github.com/llenergymeasure/llem/internal/servertest"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // TestOfflineMissing: the worker's own scripts run, in an interpreter that has no package,
@@ -28,7 +28,7 @@ func TestOfflineMissing(t *testing.T) {
 	s.Options = []byte(`{"mode":"offline"}`)
 	_, err = newBackend(bare).Start(t.Context(), s)
 	f := backend.AsFailure(err)
-	if f.Class != note.ClassNotInstalled || !strings.Contains(f.Error(), "cannot import vllm") ||
+	if f.Class != codes.ClassNotInstalled || !strings.Contains(f.Error(), "cannot import vllm") ||
 		!strings.Contains(f.Next, "pip install vllm") {
 		t.Errorf("Start() = %v (%s, %q)", err, f.Class, f.Next)
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
@@ -199,7 +200,7 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, _ *backend.Loade
 	}
 	for _, s := range list {
 		if s.Label("enable_prefix_caching") == "True" && !e.cache {
-			return note.Failf(note.ClassConfig, "set vllm.enable_prefix_caching: true to measure with the cache",
+			return note.Failf(codes.ClassConfig, "set vllm.enable_prefix_caching: true to measure with the cache",
 				"vLLM keeps a prefix cache although it was told not to: it would not compute what it is given")
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -42,7 +42,7 @@ func (a announcer) finished(r result.Row) event.RunFinished {
 		message = "not compared: " + string(code)
 	}
 	return event.RunFinished{ID: r.ID, Cycle: r.Cycle, Status: string(r.Status), Metric: a.metric(r),
-		Message: message, LeftOut: r.Class == note.ClassLeftOut}
+		Message: message, LeftOut: r.Class == codes.ClassLeftOut}
 }
 
 // metric is the number by which an experiment is followed: that which decides on more

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -24,7 +24,7 @@ func TestMetricOfARun(t *testing.T) {
 	failed := rec(result.Measured, "vllm")
 	failed.Status = result.Failed
 	unequal := rec(result.Measured, "vllm")
-	unequal.Warn(note.UnequalWork, "other work")
+	unequal.Warn(codes.UnequalWork, "other work")
 	for name, c := range map[string]struct {
 		goal string
 		rec  *result.Record

@@ -21,6 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -51,7 +52,7 @@ func (e *stub) Start(_ context.Context, spec backend.Spec) (backend.Session, err
 	e.started++
 	e.batch = spec.BatchSize
 	if e.batch == e.failing {
-		return nil, note.Failf(note.ClassOOMGPU, "smaller batch", "no memory for batch %d", e.batch)
+		return nil, note.Failf(codes.ClassOOMGPU, "smaller batch", "no memory for batch %d", e.batch)
 	}
 	if err := os.WriteFile(spec.LogPath, []byte("hello\n"), 0o600); err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/attribute"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -96,7 +96,7 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 	limit := o.Study.Execution.Rest.Or(study.DefaultRest)
 	for calm := 0; calm < restLooksLeft; {
 		if atMost := time.Duration(limit.AtMost); o.Clock.Time().Sub(began) > atMost {
-			o.emit(event.Note{Code: note.NotAtRest,
+			o.emit(event.Note{Code: codes.NotAtRest,
 				Message: fmt.Sprintf(
 					"the machine did not come back to rest within %v; the next run begins all the same, and its "+
 						"baseline says so", atMost)})

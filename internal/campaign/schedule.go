@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/note"
@@ -66,7 +67,7 @@ func (s *schedule) noteValue(r result.Row) {
 func (s *schedule) warn() {
 	x := s.Study.Execution
 	if text := result.Unbalanced(x, len(s.Study.Experiments)); text != "" {
-		s.emit(event.Note{Code: note.LatinSquareUnbalanced, Message: text})
+		s.emit(event.Note{Code: codes.LatinSquareUnbalanced, Message: text})
 	}
 	if x.Until.MaxCycles == 0 || !strings.HasPrefix(x.Until.Metric, "energy.") {
 		return
@@ -78,7 +79,7 @@ func (s *schedule) warn() {
 		}
 	}
 	if without > 0 {
-		s.emit(event.Note{Code: note.PrecisionUnknown,
+		s.emit(event.Note{Code: codes.PrecisionUnknown,
 			Message: fmt.Sprintf(
 				"execution.until waits for %s, which is not measured here for %d of %d experiments: they run %d "+
 					"times and no more",
@@ -214,7 +215,7 @@ func (s *schedule) leaveOut(p Planned) error {
 	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: p.Experiment.ID(), Cycle: p.Cycle,
 		Status: result.Failed, Config: p.Experiment,
 		Backend: result.Backend{Name: p.Experiment.Backend},
-		Failure: &note.Failure{Class: note.ClassLeftOut,
+		Failure: &note.Failure{Class: codes.ClassLeftOut,
 			Message: fmt.Sprintf("left out: %d runs of %s with %s in a row had failed, the last with: %s",
 				s.Study.Execution.MaxFailures, p.Experiment.Model, p.Experiment.Backend,
 				s.reasons[keyOf(p.Experiment)]), Next: "mend what made them fail and go on with --resume"},

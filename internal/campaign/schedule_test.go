@@ -17,6 +17,7 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/note"
@@ -167,7 +168,7 @@ func TestCircuitBreaker(t *testing.T) {
 		c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: study.Sequential, MaxFailures: 2}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil || e.started != 2 || res.Failed != 2 || res.LeftOut != 6 || res.Left != 6 || res.Complete ||
-			res.Ended != result.EndFailures || res.Runs[7].Failure.Class != note.ClassLeftOut {
+			res.Ended != result.EndFailures || res.Runs[7].Failure.Class != codes.ClassLeftOut {
 			t.Fatalf("%v, %d started, %d failed, %d left out, %d left, ended %s", err, e.started, res.Failed,
 				res.LeftOut,
 				res.Left, res.Ended)
@@ -459,7 +460,7 @@ func TestPrecision(t *testing.T) {
 		}
 		p := res.Experiments[0].Precision
 		if p == nil || p.Met || p.Reached == nil || *p.Reached <= 1e-9 || res.OK != 3 || !res.Complete ||
-			len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != note.PrecisionNotReached {
+			len(res.Experiments[0].Caveats) != 1 || res.Experiments[0].Caveats[0].Code != codes.PrecisionNotReached {
 			t.Errorf("precision %+v after %d runs, caveats %v", p, res.OK, res.Experiments[0].Caveats)
 		}
 		x.Until.Metric = "energy.per_output_token_j"
@@ -468,10 +469,10 @@ func TestPrecision(t *testing.T) {
 		c.options.Study.Execution.Until.MaxCycles = 9
 		res = c.check(t.Context(), t, nil)
 		if res.OK != 6 || len(res.Experiments[0].Caveats) != 1 ||
-			res.Experiments[0].Caveats[0].Code != note.PrecisionUnknown {
+			res.Experiments[0].Caveats[0].Code != codes.PrecisionUnknown {
 			t.Errorf("%d runs, caveats %v", res.OK, res.Experiments[0].Caveats)
 		}
-		if len(res.Caveats) != 1 || res.Caveats[0].Code != note.LatinSquareUnbalanced {
+		if len(res.Caveats) != 1 || res.Caveats[0].Code != codes.LatinSquareUnbalanced {
 			t.Errorf("caveats of the study %v, want 3 cycles of 2 experiments to be unbalanced", res.Caveats)
 		}
 		notes := ""
@@ -480,7 +481,7 @@ func TestPrecision(t *testing.T) {
 				notes += string(n.Code) + " "
 			}
 		}
-		if notes != string(note.LatinSquareUnbalanced+" "+note.PrecisionUnknown+" ") {
+		if notes != string(codes.LatinSquareUnbalanced+" "+codes.PrecisionUnknown+" ") {
 			t.Errorf("notes %q", notes)
 		}
 	})
@@ -526,7 +527,7 @@ func TestInputsAreFrozen(t *testing.T) {
 		kernel := "6.1"
 		c.options.Snapshot.OS.Kernel = &kernel
 		res, err := Run(t.Context(), c.options)
-		if err != nil || len(res.Caveats) != 1 || res.Caveats[0].Code != note.MachinesDiffer {
+		if err != nil || len(res.Caveats) != 1 || res.Caveats[0].Code != codes.MachinesDiffer {
 			t.Errorf("%v, caveats %v, want one on the other host", err, res.Caveats)
 		}
 		first, err := os.ReadFile(filepath.Join(res.Dir, result.EnvFile))

@@ -5,8 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // config are the values of config.json that the engine needs.
@@ -148,7 +148,7 @@ func (c *config) qwen2(k keys) error {
 		return nil
 	}
 	if s.Factor != nil || s.OldType != "default" && s.OldType != "mrope" {
-		return fault.New(note.ClassUnsupportedModel, nil,
+		return fault.New(codes.ClassUnsupportedModel, nil,
 			"remove rope_scaling from config.json to run it without, within its original context, or use a "+
 				"Python backend",
 			"the embedded engine does not scale the rotary positions of Qwen models (rope_scaling %q)", s.kind())

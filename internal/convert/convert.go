@@ -22,10 +22,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/pyjson"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Options say how a folder is converted.
@@ -79,7 +79,7 @@ func Check(dir string) error {
 func readConfig(dir string, o Options) (*config, family, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
-		return nil, family{}, fault.New(note.ClassModelNotFound, err, "name a Hugging Face model folder",
+		return nil, family{}, fault.New(codes.ClassModelNotFound, err, "name a Hugging Face model folder",
 			"cannot read the configuration of %s", dir)
 	}
 	return parseConfig(raw, o)
@@ -94,7 +94,7 @@ func Folder(ctx context.Context, dir, path string, o Options) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return fmt.Errorf("converting %s: %w", dir, err)
 	}
-	return fault.New(note.ClassCorruptModel, err, "check that the folder is complete, or download it again",
+	return fault.New(codes.ClassCorruptModel, err, "check that the folder is complete, or download it again",
 		"cannot convert %s for the embedded engine", dir)
 }
 
@@ -150,7 +150,7 @@ func metadata(c *config, f family, voc *vocabulary, o Options) (map[string]any, 
 func parseConfig(raw []byte, o Options) (*config, family, error) {
 	var m map[string]any
 	if err := pyjson.Unmarshal(raw, &m); err != nil {
-		return nil, family{}, fault.New(note.ClassCorruptModel, err, "download the model again",
+		return nil, family{}, fault.New(codes.ClassCorruptModel, err, "download the model again",
 			"config.json is not valid JSON")
 	}
 	class := ""
@@ -159,12 +159,12 @@ func parseConfig(raw []byte, o Options) (*config, family, error) {
 	}
 	f, ok := familyOf(class)
 	if !ok {
-		return nil, f, fault.New(note.ClassUnsupportedModel, nil,
+		return nil, f, fault.New(codes.ClassUnsupportedModel, nil,
 			"it runs "+classes+"; use a Python backend for others",
 			"the embedded engine cannot run architecture %q", class)
 	}
 	if m["quantization_config"] != nil {
-		return nil, f, fault.New(note.ClassUnsupportedDType, nil,
+		return nil, f, fault.New(codes.ClassUnsupportedDType, nil,
 			"use the unquantized model, a GGUF file, or a Python backend", "quantized safetensors cannot be converted")
 	}
 	plain, err := json.Marshal(m) // 4096.0 becomes 4096
@@ -173,13 +173,13 @@ func parseConfig(raw []byte, o Options) (*config, family, error) {
 	}
 	c := &config{ropeTheta: float32(o.RopeTheta), ropeLocalTheta: float32(o.RopeLocalTheta)}
 	if err := json.Unmarshal(plain, c); err != nil {
-		return nil, f, fault.New(note.ClassCorruptModel, err, checkConfig, "config.json has a value of the wrong kind")
+		return nil, f, fault.New(codes.ClassCorruptModel, err, checkConfig, "config.json has a value of the wrong kind")
 	}
 	if f.arch == "gemma3" {
 		c.gemma3Defaults()
 	}
 	if c.Hidden == 0 || c.Heads == 0 || c.Layers == 0 || c.Layers > maxLayers {
-		return nil, f, fault.New(note.ClassCorruptModel, nil, checkConfig,
+		return nil, f, fault.New(codes.ClassCorruptModel, nil, checkConfig,
 			"config.json asks for %d layers with %d heads, %d wide", c.Layers, c.Heads, c.Hidden)
 	}
 	return c, f, nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
@@ -76,65 +77,67 @@ func refusals() map[string]refusal {
 	const config, weights, tokens = "config.json", "model.safetensors", "tokenizer.json"
 	norm := `"model.norm.weight":{"data_offsets":[422400,422528],"dtype":"BF16","shape":[64]}`
 	return map[string]refusal{
-		"no config":     {llama, remove(config), note.ClassModelNotFound, "cannot read the configuration"},
-		"not JSON":      {llama, put(config, "{"), note.ClassCorruptModel, "not valid JSON"},
-		"unknown class": {llama, replace(config, "LlamaFor", "OddFor"), note.ClassUnsupportedModel, "LlamaForCausalLM"},
-		"no class":      {llama, put(config, "{}"), note.ClassUnsupportedModel, `architecture ""`},
+		"no config": {llama, remove(config), codes.ClassModelNotFound, "cannot read the configuration"},
+		"not JSON":  {llama, put(config, "{"), codes.ClassCorruptModel, "not valid JSON"},
+		"unknown class": {llama, replace(config, "LlamaFor", "OddFor"), codes.ClassUnsupportedModel,
+			"LlamaForCausalLM"},
+		"no class": {llama, put(config, "{}"), codes.ClassUnsupportedModel, `architecture ""`},
 		"quantized": {llama, replace(config, "{", `{"quantization_config":{"quant_method":"awq"},`),
-			note.ClassUnsupportedDType, "quantized"},
-		"size as text": {llama, replace(config, `"hidden_size":64`, `"hidden_size":"big"`), note.ClassCorruptModel,
+			codes.ClassUnsupportedDType, "quantized"},
+		"size as text": {llama, replace(config, `"hidden_size":64`, `"hidden_size":"big"`), codes.ClassCorruptModel,
 			"hidden_size"},
 		"half a layer": {llama, replace(config, `"num_hidden_layers":11`, `"num_hidden_layers":1.5`),
-			note.ClassCorruptModel,
+			codes.ClassCorruptModel,
 			"num_hidden_layers"},
 		"negative heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":-4`),
-			note.ClassCorruptModel, "num_attention_heads"},
+			codes.ClassCorruptModel, "num_attention_heads"},
 		"no heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":0`),
-			note.ClassCorruptModel,
+			codes.ClassCorruptModel,
 			"heads"},
 		"odd heads": {llama, replace(config, `"num_attention_heads":4`, `"num_attention_heads":3`),
-			note.ClassCorruptModel,
+			codes.ClassCorruptModel,
 			"cannot be shared by 3 heads"},
 		"yarn for Qwen": {qwen, replace(config, `"mrope_section":[2,3,3],"type":"mrope"`, `"factor":4,"type":"yarn"`),
-			note.ClassUnsupportedModel, `rope_scaling "yarn"`},
+			codes.ClassUnsupportedModel, `rope_scaling "yarn"`},
 		"new yarn": {qwen, replace(config, `"mrope_section":[2,3,3],"type":"mrope"`,
-			`"factor":4,"rope_type":"yarn"`), note.ClassUnsupportedModel, `rope_scaling "yarn"`},
+			`"factor":4,"rope_type":"yarn"`), codes.ClassUnsupportedModel, `rope_scaling "yarn"`},
 		"odd scaling": {qwen, replace(config, `"mrope_section":[2,3,3],"type":"mrope"`, `"type":"dynamic"`),
-			note.ClassUnsupportedModel, `rope_scaling "dynamic"`},
+			codes.ClassUnsupportedModel, `rope_scaling "dynamic"`},
 
-		"no weights": {llama, remove(weights), note.ClassModelNotFound, "no weights"},
-		"rubbish": {llama, put(weights, "not safetensors at all"), note.ClassCorruptModel,
+		"no weights": {llama, remove(weights), codes.ClassModelNotFound, "no weights"},
+		"rubbish": {llama, put(weights, "not safetensors at all"), codes.ClassCorruptModel,
 			"not a safetensors file"},
-		"empty":           {llama, put(weights, ""), note.ClassCorruptModel, "not a safetensors file"},
-		"header not JSON": {llama, header("{", "["), note.ClassCorruptModel, "its header"},
-		"truncated": {llama, rewrite{weights, func(s string) string { return s[:len(s)-10] }}, note.ClassCorruptModel,
+		"empty":           {llama, put(weights, ""), codes.ClassCorruptModel, "not a safetensors file"},
+		"header not JSON": {llama, header("{", "["), codes.ClassCorruptModel, "its header"},
+		"truncated": {llama, rewrite{weights, func(s string) string { return s[:len(s)-10] }}, codes.ClassCorruptModel,
 			"truncated"},
-		"quantized weights": {llama, header(`"dtype":"BF16"`, `"dtype":"F8_E4M3"`), note.ClassUnsupportedDType,
+		"quantized weights": {llama, header(`"dtype":"BF16"`, `"dtype":"F8_E4M3"`), codes.ClassUnsupportedDType,
 			"F8_E4M3"},
-		"whole numbers": {llama, header(`"dtype":"BF16"`, `"dtype":"I64"`), note.ClassUnsupportedDType, "I64"},
-		"scalar":        {llama, header(`"shape":[300,64]`, `"shape":[]`), note.ClassUnsupportedDType, "[]"},
-		"shape and place": {llama, header(`"shape":[300,64]`, `"shape":[300,65]`), note.ClassCorruptModel,
+		"whole numbers": {llama, header(`"dtype":"BF16"`, `"dtype":"I64"`), codes.ClassUnsupportedDType, "I64"},
+		"scalar":        {llama, header(`"shape":[300,64]`, `"shape":[]`), codes.ClassUnsupportedDType, "[]"},
+		"shape and place": {llama, header(`"shape":[300,64]`, `"shape":[300,65]`), codes.ClassCorruptModel,
 			"cannot be bytes"},
 		"name given twice": {llama,
 			header(`"model.norm.weight"`,
 				`"output_norm.weight":`+strings.SplitN(norm, ":", 2)[1]+`,"model.norm.weight"`),
-			note.ClassCorruptModel, ""},
-		"missing file": {spm, remove("model-00002-of-00003.safetensors"), note.ClassCorruptModel, "not complete"},
+			codes.ClassCorruptModel, ""},
+		"missing file": {spm, remove("model-00002-of-00003.safetensors"), codes.ClassCorruptModel, "not complete"},
 		"missing layer": {llama, replace(config, `"num_hidden_layers":11`, `"num_hidden_layers":12`),
-			note.ClassCorruptModel,
+			codes.ClassCorruptModel,
 			"blk.11.attn_q.weight"},
 
-		"no tokenizer":       {llama, remove(tokens), note.ClassCorruptModel, "no tokenizer.json"},
-		"tokenizer not JSON": {llama, put(tokens, "{"), note.ClassCorruptModel, "tokenizer.json"},
-		"odd merges":         {llama, replace(tokens, `"merges":[`, `"merges":[7,`), note.ClassCorruptModel, "merges"},
-		"odd template": {llama, replace("tokenizer_config.json", `"{{ messages }}"`, "7"), note.ClassCorruptModel,
+		"no tokenizer":       {llama, remove(tokens), codes.ClassCorruptModel, "no tokenizer.json"},
+		"tokenizer not JSON": {llama, put(tokens, "{"), codes.ClassCorruptModel, "tokenizer.json"},
+		"odd merges":         {llama, replace(tokens, `"merges":[`, `"merges":[7,`), codes.ClassCorruptModel, "merges"},
+		"odd template": {llama, replace("tokenizer_config.json", `"{{ messages }}"`, "7"), codes.ClassCorruptModel,
 			"chat_template"},
 		"odd flag": {llama,
-			replace("tokenizer_config.json", `"add_bos_token": true`, `"add_bos_token": "yes"`), note.ClassCorruptModel,
+			replace("tokenizer_config.json", `"add_bos_token": true`,
+				`"add_bos_token": "yes"`), codes.ClassCorruptModel,
 			"add_bos_token"},
-		"odd pieces":       {spm, put("tokenizer.model", "\x0a\xff"), note.ClassCorruptModel, "SentencePiece"},
-		"added elsewhere":  {spm, put("added_tokens.json", `{"<new>": 5}`), note.ClassCorruptModel, "<new>"},
-		"added with a gap": {spm, put("added_tokens.json", `{"<new>": 270}`), note.ClassCorruptModel, "270"},
+		"odd pieces":       {spm, put("tokenizer.model", "\x0a\xff"), codes.ClassCorruptModel, "SentencePiece"},
+		"added elsewhere":  {spm, put("added_tokens.json", `{"<new>": 5}`), codes.ClassCorruptModel, "<new>"},
+		"added with a gap": {spm, put("added_tokens.json", `{"<new>": 270}`), codes.ClassCorruptModel, "270"},
 	}
 }
 
@@ -163,7 +166,7 @@ func TestPyTorchWeights(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := Folder(t.Context(), dir, filepath.Join(t.TempDir(), "m.gguf"), Options{})
-	if fault.Class(err) != note.ClassUnsupportedModel || !strings.Contains(err.Error(), "PyTorch") {
+	if fault.Class(err) != codes.ClassUnsupportedModel || !strings.Contains(err.Error(), "PyTorch") {
 		t.Errorf("%v", err)
 	}
 }
@@ -343,7 +346,7 @@ func TestInterrupted(t *testing.T) {
 	o := testOptions(dir, "")
 	o.Progress = func(int64, int64) { cancel() }
 	err := Folder(ctx, dir, filepath.Join(out, "m.gguf"), o)
-	if fault.Class(err) != note.ClassInterrupted || !errors.Is(err, context.Canceled) {
+	if fault.Class(err) != codes.ClassInterrupted || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if left, _ := os.ReadDir(out); len(left) > 0 {

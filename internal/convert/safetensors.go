@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // weights are the tensors of a folder, in files that stay open.
@@ -63,7 +63,7 @@ func openWeights(dir string) (_ *weights, err error) {
 	for _, name := range names {
 		f, err := os.Open(filepath.Join(dir, name))
 		if err != nil {
-			return nil, fault.New(note.ClassCorruptModel, err, "download the model again", "%s is not complete", dir)
+			return nil, fault.New(codes.ClassCorruptModel, err, "download the model again", "%s is not complete", dir)
 		}
 		w.files = append(w.files, f)
 		tensors, err := readSafetensors(f)
@@ -111,11 +111,11 @@ func weightFiles(dir string) ([]string, error) {
 		return slices.Compact(names), nil
 	}
 	if torch, _ := filepath.Glob(filepath.Join(dir, "pytorch_model*.bin")); len(torch) > 0 {
-		return nil, fault.New(note.ClassUnsupportedModel, nil,
+		return nil, fault.New(codes.ClassUnsupportedModel, nil,
 			"use a version of it with safetensors, a GGUF file, or a Python backend",
 			"%s holds its weights as PyTorch files, which cannot be converted", dir)
 	}
-	return nil, fault.New(note.ClassModelNotFound, nil, "download the weights too, or use random:<shape>",
+	return nil, fault.New(codes.ClassModelNotFound, nil, "download the weights too, or use random:<shape>",
 		"%s has a config.json but no weights", dir)
 }
 
@@ -162,7 +162,7 @@ func safetensorsHeader(r io.ReaderAt, size int64) ([]stored, error) {
 		t := stored{name: name, shape: e.Shape, at: data + e.Offsets[0]}
 		var ok bool
 		if t.dtype, ok = plainDType(e.DType); !ok || len(e.Shape) == 0 {
-			return nil, fault.New(note.ClassUnsupportedDType, nil,
+			return nil, fault.New(codes.ClassUnsupportedDType, nil,
 				"use the unquantized model, a GGUF file, or a Python backend",
 				"tensor %s is stored as %s of shape %v, which cannot be converted", name, e.DType, e.Shape)
 		}

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // plainNames maps the names of tensors from Hugging Face to GGUF files.
@@ -121,7 +121,7 @@ func layerOf(name string) int {
 // one of its files is found out here and not when the engine reads the layer.
 func checkComplete(have map[string]bool, layers uint32) error {
 	missing := func(name string) error {
-		return fault.New(note.ClassCorruptModel, nil, "check that the folder is complete, or download it again",
+		return fault.New(codes.ClassCorruptModel, nil, "check that the folder is complete, or download it again",
 			"the weights lack tensor %s", name)
 	}
 	for i := range layers {
@@ -203,7 +203,7 @@ func (t target) sourceRow(row int64) int64 {
 
 func (t target) readAt(dst []byte, at int64) error {
 	if _, err := t.from.file.ReadAt(dst, at); err != nil {
-		return fault.New(note.ClassCorruptModel, err, "check the disk, or download the model again",
+		return fault.New(codes.ClassCorruptModel, err, "check the disk, or download the model again",
 			"cannot read tensor %s",
 			t.from.name)
 	}

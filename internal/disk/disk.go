@@ -15,8 +15,8 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Replace writes path through a temporary file beside it, which it syncs
@@ -88,16 +88,16 @@ func WriteError(path string, want int64, err error) error {
 	case errors.As(err, &known):
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fault.New(note.ClassInterrupted, err, "run it again to continue", "writing %s was interrupted", path)
+		return fault.New(codes.ClassInterrupted, err, "run it again to continue", "writing %s was interrupted", path)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fault.New(note.ClassDiskFull, err,
+		return fault.New(codes.ClassDiskFull, err,
 			"free that much space, or point LLEM_CACHE (HF_HOME for downloads) at a larger disk",
 			"no space left to write %s, which needs %s", path, SizeText(want))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fault.New(note.ClassPermission, err,
+		return fault.New(codes.ClassPermission, err,
 			"point LLEM_CACHE (HF_HOME for downloads) at a folder you may write to", "cannot write %s", path)
 	}
-	return fault.New(note.ClassWriteFailed, err, "check the disk, or set LLEM_CACHE to another folder",
+	return fault.New(codes.ClassWriteFailed, err, "check the disk, or set LLEM_CACHE to another folder",
 		"cannot write %s",
 		path)
 }

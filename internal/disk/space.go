@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // spaceReserve is left free, so that a full model does not leave the machine
@@ -24,7 +24,7 @@ func CheckSpace(dir string, size int64) error {
 	}
 	free := int64(s.Bavail) * s.Bsize
 	if size > 0 && free < size+spaceReserve {
-		return fault.New(note.ClassDiskFull, syscall.ENOSPC,
+		return fault.New(codes.ClassDiskFull, syscall.ENOSPC,
 			"free some space, or point LLEM_CACHE (HF_HOME for downloads) at a larger disk",
 			"%s has %s free, but %s are needed", dir, SizeText(free), SizeText(size))
 	}

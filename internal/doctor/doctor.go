@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -279,7 +280,7 @@ func (t *tester) skip(test, reason string) { t.report.skip(test, reason, "") }
 // skip records a test that was not made.
 func (r *Report) skip(test, reason, next string) {
 	r.Skipped = append(r.Skipped,
-		Skipped{Test: test, Note: note.Note{Code: note.TestSkipped, Message: reason, Next: next}})
+		Skipped{Test: test, Note: note.Note{Code: codes.TestSkipped, Message: reason, Next: next}})
 }
 
 // failed notes a test that an error ended, with what its author suggests.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/note"
@@ -314,7 +315,7 @@ func TestWithoutALoad(t *testing.T) {
 		"quick": {func(o *doctor.Options) { o.Quick = true }, "--quick"},
 		"broken": {func(o *doctor.Options) {
 			o.Loads[0] = func(context.Context) (doctor.Load, error) {
-				return nil, note.Failf(note.ClassNoDevice, "install the driver", "CUDA is gone")
+				return nil, note.Failf(codes.ClassNoDevice, "install the driver", "CUDA is gone")
 			}
 		}, "CUDA is gone"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -24,7 +25,7 @@ func TestReadsEarlierReports(t *testing.T) {
 	}
 	const rapl = "this is a virtual machine, and its host does not pass RAPL on; through perf: the kernel has no " +
 		"energy events"
-	want := power.Unavailable{Source: "rapl", Note: note.Note{Code: note.SensorMissing, Message: rapl,
+	want := power.Unavailable{Source: "rapl", Note: note.Note{Code: codes.SensorMissing, Message: rapl,
 		Next: "measure on the host; --estimate models the CPU instead"}}
 	if len(r.Missing) != 1 || r.Missing[0] != want {
 		t.Errorf("missing %+v, want %+v", r.Missing, want)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -45,7 +46,7 @@ func (r *Report) judge() {
 		sensors = sensors || !d.Modelled
 	}
 	if !sensors {
-		r.find(Fail, note.NoSensor, "", "", "no power or energy sensor can be read here: energy will not be measured")
+		r.find(Fail, codes.NoSensor, "", "", "no power or energy sensor can be read here: energy will not be measured")
 	}
 	for _, d := range r.Devices {
 		r.judgeDevice(d)
@@ -59,20 +60,20 @@ func (r *Report) judgeDevice(d *Device) {
 	if q := d.Duty; q != nil {
 		switch {
 		case q.byPhase() && q.SwingPct > partTimePct:
-			r.find(Warn, note.PartTime, d.Device, "randomise arrivals and measure for 30 s or more",
+			r.find(Warn, codes.PartTime, d.Device, "randomise arrivals and measure for 30 s or more",
 				"what the counter adds for pulses in step with it swings by ±%.0f %% with their phase (±%.1f %% "+
 					"out of step): it sees a part of each period only", q.SwingPct, q.ControlPct)
 		case q.byPhase():
-			r.find(Warn, note.PartTime, d.Device, "randomise arrivals and measure for 30 s or more",
+			r.find(Warn, codes.PartTime, d.Device, "randomise arrivals and measure for 30 s or more",
 				"what the counter adds for pulses in step with it swings by ±%.1f %% with their phase (±%.1f %% "+
 					"out of step): such loads are uncertain by as much, others average out", q.SwingPct, q.ControlPct)
 		case q.SwingPct > 5 && q.SwingPct > 2*q.DoubtPct:
-			r.find(Warn, note.PartTime, d.Device, "",
+			r.find(Warn, codes.PartTime, d.Device, "",
 				"what the counter adds for pulses in step with it differs by ±%.1f %% from train to train, but by "+
 					"±%.1f %% out of step too: the load itself varies, and whether the counter sees all of its "+
 					"period is not known more closely", q.SwingPct, q.ControlPct)
 		default:
-			r.find(Good, note.PartTime, d.Device, "",
+			r.find(Good, codes.PartTime, d.Device, "",
 				"the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% "+
 					"over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
 		}
@@ -82,7 +83,7 @@ func (r *Report) judgeDevice(d *Device) {
 	}
 	for _, c := range d.Calls {
 		if c.Error == "" && c.Source == power.SourceEnergy && c.MedianUS > 500 {
-			r.find(Good, note.SlowRead, d.Device, "", "one read of the counter takes %.1f ms: it is read rarely",
+			r.find(Good, codes.SlowRead, d.Device, "", "one read of the counter takes %.1f ms: it is read rarely",
 				c.MedianUS/1e3)
 		}
 	}
@@ -101,7 +102,7 @@ func (r *Report) polling(device string, q *Polling) {
 		times, change = 100, *f
 	}
 	if math.Abs(change) > mostDisturbed {
-		r.find(Warn, note.ReadDisturbs, device,
+		r.find(Warn, codes.ReadDisturbs, device,
 			"let nothing else read the counter during a measurement (monitoring, nvidia-smi in a "+
 				"loop); llem reads it every 5 s",
 			"reading the counter %d times a second instead of once changes it by %+.1f %%", times, change)
@@ -114,12 +115,12 @@ const pollRing = 1.0
 // ring judges how far the driver's ring reaches and how its stamps are mapped.
 func (r *Report) ring(d *Device) {
 	if q := d.Ring; q != nil && q.DepthS < 1.5*pollRing {
-		r.find(Warn, note.RingShort, d.Device, "",
+		r.find(Warn, codes.RingShort, d.Device, "",
 			"the driver's ring holds %.2g s only and is read every %.0f s: samples may be lost, and are then "+
 				"reported as gaps", q.DepthS, pollRing)
 	}
 	if q := d.Clock; q != nil && q.JitterUS > 1000 {
-		r.find(Warn, note.ClockJitter, d.Device, "let NTP settle, or stop what sets the clock",
+		r.find(Warn, codes.ClockJitter, d.Device, "let NTP settle, or stop what sets the clock",
 			"the wall clock jitters by %.1f ms against the monotonic clock: the sensor's stamps are "+
 				"uncertain by as much", q.JitterUS/1e3)
 	}
@@ -128,32 +129,32 @@ func (r *Report) ring(d *Device) {
 // state judges how the card is set up and who uses it.
 func (r *Report) state(d *Device) {
 	if n := len(d.Neighbours); n > 0 {
-		r.find(Warn, note.GPUShared, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES",
+		r.find(Warn, codes.GPUShared, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES",
 			"other processes are on the GPU (%v): their power would be in every result", d.Neighbours)
 	}
 	// Full load runs into the power limit on any card: that is what the limit is for.
 	if d.Throttled&powerCap != 0 {
-		r.find(Good, note.Throttled, d.Device, "", "the power limit held the clocks back at full load, as it should")
+		r.find(Good, codes.Throttled, d.Device, "", "the power limit held the clocks back at full load, as it should")
 	}
 	if d.Throttled&^powerCap != 0 {
-		r.find(Warn, note.Throttled, d.Device,
+		r.find(Warn, codes.Throttled, d.Device,
 			fmt.Sprintf("check the cooling and the power supply (nvidia-smi -i %d -q -d PERFORMANCE)", d.index),
 			"clocks were held back during the test: %s; results depend on it",
 			strings.Join(throttleReasons(d.Throttled&^powerCap), ", "))
 	}
 	if d.Persistence != nil && !*d.Persistence {
-		r.find(Warn, note.PersistenceOff, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pm 1", d.index),
+		r.find(Warn, codes.PersistenceOff, d.Device, fmt.Sprintf("sudo nvidia-smi -i %d -pm 1", d.index),
 			"persistence mode is off: the counter restarts and the first calls are slow whenever nothing "+
 				"uses the driver")
 	}
 	if d.PowerLimitW != nil && d.DefaultW != nil && *d.PowerLimitW < *d.DefaultW {
-		r.find(Warn, note.PowerLimit, d.Device,
+		r.find(Warn, codes.PowerLimit, d.Device,
 			fmt.Sprintf("sudo nvidia-smi -i %d -pl %.0f, unless it is meant", d.index,
 				*d.DefaultW), "the power limit is %.0f W, below the default of %.0f W: say so beside results",
 			*d.PowerLimitW, *d.DefaultW)
 	}
 	if d.ECC != nil && !*d.ECC {
-		r.find(Good, note.ECCOff, d.Device, "",
+		r.find(Good, codes.ECCOff, d.Device, "",
 			"ECC is off: memory is faster and larger than on the same card with ECC: say so beside results")
 	}
 }
@@ -194,20 +195,20 @@ func (r *Report) agreement(d *Device, when string, a *Agreement) {
 	switch {
 	case a == nil:
 	case a.DifferencePct == nil && a.SeriesW > 0:
-		r.find(Warn, note.Agreement, d.Device, "", "%s: %.1f W by the series (%s) alone: %s", when, a.SeriesW,
+		r.find(Warn, codes.Agreement, d.Device, "", "%s: %.1f W by the series (%s) alone: %s", when, a.SeriesW,
 			a.Series, a.Reason)
 	case a.DifferencePct == nil:
-		r.find(Fail, note.Agreement, d.Device, "", "%s: no power: %s", when, a.Reason)
+		r.find(Fail, codes.Agreement, d.Device, "", "%s: no power: %s", when, a.Reason)
 	case math.Abs(*a.DifferencePct) > failPct:
-		r.find(Fail, note.Agreement, d.Device, "reload the driver or replace the card's readings by an external meter",
+		r.find(Fail, codes.Agreement, d.Device, "reload the driver or replace the card's readings by an external meter",
 			"%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%: neither is trusted", when, *a.CounterW,
 			a.Series, a.SeriesW, *a.DifferencePct)
 	case math.Abs(*a.DifferencePct) > warnPct:
-		r.find(Warn, note.Agreement, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%",
+		r.find(Warn, codes.Agreement, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%",
 			when, *a.CounterW,
 			a.Series, a.SeriesW, *a.DifferencePct)
 	default:
-		r.find(Good, note.Agreement, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W agree (%+.2f %%)", when,
+		r.find(Good, codes.Agreement, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W agree (%+.2f %%)", when,
 			*a.CounterW,
 			a.Series, a.SeriesW, *a.DifferencePct)
 	}
@@ -227,7 +228,7 @@ func (r *Report) resolution(d *Device) {
 	if edge > 0 {
 		one, five := 0.80*edge/0.01, 0.80*edge/0.05
 		d.For1PctS, d.For5PctS = &one, &five
-		r.find(Good, note.Resolution, d.Device, "",
+		r.find(Good, codes.Resolution, d.Device, "",
 			"a total is known within ±1 %% from a window of %.2g s on, ±5 %% from %.2g s (sensor gain apart)", one,
 			five)
 	}
@@ -237,7 +238,7 @@ func (r *Report) resolution(d *Device) {
 		blur := max(s.WindowMS+2*s.FilterMS, 4)
 		shortest := math.Ceil(blur / 4)
 		d.PhaseMS = &shortest
-		r.find(Good, note.Resolution, d.Device, "",
+		r.find(Good, codes.Resolution, d.Device, "",
 			"%s averages over %.0f ms behind a filter of %.0f ms, %.0f ms late on average: phases of %.0f ms and "+
 				"more are resolved if they repeat some 30 times, %.0f ms and more in a few repetitions",
 			s.Source, s.WindowMS, s.FilterMS, s.delay(), shortest, 2*blur)

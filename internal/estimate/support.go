@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -64,7 +65,7 @@ func (d Device) Objections(c Choice) []Objection {
 	}
 	var out []Objection
 	warn := func(code note.Code, next, format string, args ...any) {
-		out = append(out, Objection{code == note.DeviceUnsupported, note.Note{Code: code, Next: next,
+		out = append(out, Objection{code == codes.DeviceUnsupported, note.Note{Code: code, Next: next,
 			Message: fmt.Sprintf("%s (compute capability %s) ", d.Name, d.Capability) + fmt.Sprintf(format, args...)}})
 	}
 	needs := func(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
@@ -74,16 +75,16 @@ func (d Device) Objections(c Choice) []Objection {
 	switch {
 	case !bf16 || have >= ampere80:
 	case c.Widens:
-		warn(note.DeviceIndirect, "use dtype: float16",
+		warn(codes.DeviceIndirect, "use dtype: float16",
 			"has no units for bfloat16 (from %s): PyTorch widens it, which is slow",
 			needs(ampere80))
 	default:
-		warn(note.DeviceUnsupported, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for",
+		warn(codes.DeviceUnsupported, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for",
 			c.Backend,
 			needs(ampere80))
 	}
 	if c.Attention == "flash_attention_2" && have < ampere80 {
-		warn(note.DeviceUnsupported, "use attn_implementation: sdpa",
+		warn(codes.DeviceUnsupported, "use attn_implementation: sdpa",
 			"does not run flash_attention_2, which needs %s", needs(ampere80))
 	}
 
@@ -92,33 +93,33 @@ func (d Device) Objections(c Choice) []Objection {
 	switch least := leastCapability[method]; {
 	case method == "":
 	case have < least:
-		warn(note.DeviceUnsupported, "choose another quantisation or device",
+		warn(codes.DeviceUnsupported, "choose another quantisation or device",
 			"does not run the quantisation %s of %s, which needs %s", method, c.Backend, needs(least))
 	case err == nil && format == FP8 && have < ada && c.Strict:
-		warn(note.DeviceUnsupported, "choose another quantisation or device",
+		warn(codes.DeviceUnsupported, "choose another quantisation or device",
 			"has no units for fp8, which %s needs %s for",
 			c.Backend, needs(ada))
 	case err == nil && format == FP8 && have < ada:
-		warn(note.DeviceIndirect, "",
+		warn(codes.DeviceIndirect, "",
 			"has no units for fp8 (from %s): %s keeps the weights in 8 bits and computes in 16",
 			needs(ada), c.Backend)
 	case strings.HasSuffix(method, "fp4") && have < blackwell:
-		warn(note.DeviceIndirect, "",
+		warn(codes.DeviceIndirect, "",
 			"has no units for 4-bit floats (from %s): %s keeps the weights in 4 bits and computes in 16",
 			needs(blackwell), c.Backend)
 	}
 
 	switch {
 	case c.Cache == "nvfp4" && have < blackwell:
-		warn(note.DeviceUnsupported, "use kv_cache_dtype: fp8 or auto",
+		warn(codes.DeviceUnsupported, "use kv_cache_dtype: fp8 or auto",
 			"does not have an nvfp4 KV cache, which needs %s",
 			needs(blackwell))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada && c.Strict:
-		warn(note.DeviceUnsupported, "use kv_cache_dtype: auto",
+		warn(codes.DeviceUnsupported, "use kv_cache_dtype: auto",
 			"does not have an fp8 KV cache, which %s needs %s for", c.Backend,
 			needs(ada))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada:
-		warn(note.DeviceIndirect, "use kv_cache_dtype: auto if the engine refuses it",
+		warn(codes.DeviceIndirect, "use kv_cache_dtype: auto if the engine refuses it",
 			"has no units for fp8 (from %s): only some implementations of attention read an fp8 KV cache there",
 			needs(ada))
 	}

@@ -3,8 +3,8 @@ package gguf
 import (
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // DType is a number format that weights can be written in.
@@ -57,7 +57,7 @@ func ParseDType(s string) (DType, error) {
 	case "q4_0", "q4":
 		return Q4_0, nil
 	}
-	return "", fault.New(note.ClassUnsupportedDType, nil, "use float32, float16, bfloat16, q8_0 or q4_0",
+	return "", fault.New(codes.ClassUnsupportedDType, nil, "use float32, float16, bfloat16, q8_0 or q4_0",
 		"dtype %q cannot be written", s)
 }
 

@@ -6,8 +6,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Info is what an engine's driver needs to know about a GGUF file.
@@ -26,7 +26,7 @@ func ReadInfo(path string) (Info, error) {
 	}
 	info := Info{Vocab: h.Vocab(), DType: h.DType()}
 	if info.Vocab < 1 {
-		return info, fault.New(note.ClassCorruptModel, nil, "download or generate it again", "%s has no vocabulary",
+		return info, fault.New(codes.ClassCorruptModel, nil, "download or generate it again", "%s has no vocabulary",
 			path)
 	}
 	info.TextVocab = info.Vocab

@@ -11,9 +11,9 @@ import (
 	"os"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Value types of GGUF.
@@ -88,9 +88,9 @@ func ReadFile(path string) (Header, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return Header{}, fault.New(note.ClassModelNotFound, nil, "check the path", "there is no file %s", path)
+			return Header{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no file %s", path)
 		}
-		return Header{}, fault.New(note.ClassPermission, err, "check that you may read it", "cannot open %s", path)
+		return Header{}, fault.New(codes.ClassPermission, err, "check that you may read it", "cannot open %s", path)
 	}
 	defer f.Close()
 	st, err := f.Stat()
@@ -98,7 +98,7 @@ func ReadFile(path string) (Header, error) {
 		return Header{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if st.IsDir() {
-		return Header{}, fault.New(note.ClassModelNotFound, nil, "name the .gguf file inside it",
+		return Header{}, fault.New(codes.ClassModelNotFound, nil, "name the .gguf file inside it",
 			"%s is a folder, not a GGUF file", path)
 	}
 	h, err := Read(f, st.Size())
@@ -107,7 +107,7 @@ func ReadFile(path string) (Header, error) {
 		if odd, ok := errors.AsType[*disk.Look](err); ok {
 			next = odd.Next
 		}
-		return h, fault.New(note.ClassCorruptModel, err, next, "%s is not a usable GGUF file", path)
+		return h, fault.New(codes.ClassCorruptModel, err, next, "%s is not a usable GGUF file", path)
 	}
 	return h, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -23,7 +24,7 @@ const (
 func Warnings(s *Snapshot) note.List {
 	var out note.List
 	if load, ok := LoadPerCore(s); ok && load > noisyLoad {
-		out.Warnf(note.NoisyHost,
+		out.Warnf(codes.NoisyHost,
 			"the machine was busy before the run: a load of %.2f for %s usable hardware threads; "+
 				"other work adds to the power and takes processor time", *s.Load.Avg1m, number(*s.CPU.CoresUsable))
 	}
@@ -33,40 +34,40 @@ func Warnings(s *Snapshot) note.List {
 		if dynamicPowersave(deref(s.CPU.FrequencyDriver)) {
 			effect = "lets the clocks follow the load, with " + preference(s)
 		}
-		out.Warnf(note.GovernorPowersave, "the frequency governor powersave %s; set performance for repeatable runs",
+		out.Warnf(codes.GovernorPowersave, "the frequency governor powersave %s; set performance for repeatable runs",
 			effect)
 	}
 	if ok && governor == "" {
-		out.Warnf(note.GovernorMixed, "the processors run under different frequency governors: %s",
+		out.Warnf(codes.GovernorMixed, "the processors run under different frequency governors: %s",
 			counts(s.CPU.Governor))
 	}
 	if quota := s.Cgroup.CPUQuotaCores; quota != nil &&
 		(s.CPU.CPUsAllowed == nil || *quota < float64(*s.CPU.CPUsAllowed)) {
-		out.Warnf(note.CPUQuota, "the control group allows %s hardware threads' worth of time; more running threads "+
+		out.Warnf(codes.CPUQuota, "the control group allows %s hardware threads' worth of time; more running threads "+
 			"are stopped "+
 			"for part of each period, which shows in latencies", number(*quota))
 	}
 	if n := s.Cgroup.CPUThrottledPeriods; n != nil && *n > 0 {
-		out.Warnf(note.CPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
+		out.Warnf(codes.CPUThrottled, "the control group's quota has already stopped its threads in %d periods", *n)
 	}
 	if used := s.Memory.SwapUsedBytes; used != nil && *used > swapNoise {
-		out.Warnf(note.SwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs "+
+		out.Warnf(codes.SwapInUse, "%.1f GiB of swap are in use; a model that is swapped in during a run costs "+
 			"time and energy",
 			float64(*used)/(1<<30))
 	}
 	if vm := s.OS.Virtualisation.VM; vm != nil && *vm {
-		out.Warnf(note.VirtualMachine,
+		out.Warnf(codes.VirtualMachine,
 			"this is a virtual machine%s: processor and memory power sensors are usually missing, "+
 				"and neighbours on the same hardware are not visible", in(s.OS.Virtualisation.Hypervisor))
 	}
 	for _, g := range s.GPUs {
 		if n := len(g.Processes); n > 0 {
-			out.Warnf(note.GPUShared, "other processes (%d) are on GPU %d; their energy cannot be told apart", n,
+			out.Warnf(codes.GPUShared, "other processes (%d) are on GPU %d; their energy cannot be told apart", n,
 				g.Index)
 		}
 	}
 	if len(s.Conflicts) > 0 {
-		out.Warnf(note.MixedSoftware, "the workers run on different software: %s", strings.Join(s.Conflicts, "; "))
+		out.Warnf(codes.MixedSoftware, "the workers run on different software: %s", strings.Join(s.Conflicts, "; "))
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -24,26 +25,26 @@ func TestWarnings(t *testing.T) {
 			Load: Load{Avg1m: new(4.0)}, Cgroup: Cgroup{CPUQuotaCores: new(8.0), CPUThrottledPeriods: new(int64(0))},
 			Memory: Memory{SwapUsedBytes: new(int64(1 << 20))}, OS: OS{Virtualisation: Virtualisation{VM: new(false)}},
 			GPUs: []GPU{{Processes: []GPUProcess{}}}}, nil, ""},
-		{"busy", Snapshot{CPU: CPU{CoresUsable: new(2.5)}, Load: Load{Avg1m: new(1.26)}}, []note.Code{note.NoisyHost},
+		{"busy", Snapshot{CPU: CPU{CoresUsable: new(2.5)}, Load: Load{Avg1m: new(1.26)}}, []note.Code{codes.NoisyHost},
 			"a load of 1.26 for 2.50 usable hardware threads"},
 		{"slow governor", Snapshot{CPU: CPU{Governor: map[string]int{"powersave": 4},
 			FrequencyDriver: new("acpi-cpufreq")}},
-			[]note.Code{note.GovernorPowersave}, "lowest clock"},
+			[]note.Code{codes.GovernorPowersave}, "lowest clock"},
 		{"dynamic governor", Snapshot{CPU: CPU{Governor: map[string]int{"powersave": 4},
 			FrequencyDriver: new("amd-pstate-epp"), EPP: map[string]int{"balance_performance": 4}}},
-			[]note.Code{note.GovernorPowersave}, "follow the load, with the preference balance_performance"},
+			[]note.Code{codes.GovernorPowersave}, "follow the load, with the preference balance_performance"},
 		{"two governors", Snapshot{CPU: CPU{Governor: map[string]int{"performance": 3, "schedutil": 1}}},
-			[]note.Code{note.GovernorMixed}, "performance (3), schedutil (1)"},
+			[]note.Code{codes.GovernorMixed}, "performance (3), schedutil (1)"},
 		{"quota", Snapshot{CPU: CPU{CPUsAllowed: new(8)},
 			Cgroup: Cgroup{CPUQuotaCores: new(1.5), CPUThrottledPeriods: new(int64(3))}},
-			[]note.Code{note.CPUQuota, note.CPUThrottled}, "1.50 hardware threads"},
-		{"swap", Snapshot{Memory: Memory{SwapUsedBytes: new(int64(3 << 30))}}, []note.Code{note.SwapInUse}, "3.0 GiB"},
+			[]note.Code{codes.CPUQuota, codes.CPUThrottled}, "1.50 hardware threads"},
+		{"swap", Snapshot{Memory: Memory{SwapUsedBytes: new(int64(3 << 30))}}, []note.Code{codes.SwapInUse}, "3.0 GiB"},
 		{"guest", Snapshot{OS: OS{Virtualisation: Virtualisation{VM: new(true), Hypervisor: new("kvm")}}},
-			[]note.Code{note.VirtualMachine}, "(kvm)"},
+			[]note.Code{codes.VirtualMachine}, "(kvm)"},
 		{"shared GPU", Snapshot{GPUs: []GPU{{}, {Index: 1, Processes: []GPUProcess{{PID: 1}}}}},
-			[]note.Code{note.GPUShared}, "GPU 1"},
+			[]note.Code{codes.GPUShared}, "GPU 1"},
 		{"two environments", Snapshot{Conflicts: []string{"python.version: 3.11 and 3.12"}},
-			[]note.Code{note.MixedSoftware}, "3.11 and 3.12"},
+			[]note.Code{codes.MixedSoftware}, "3.11 and 3.12"},
 	} {
 		got := Warnings(&tt.s)
 		if diff := cmp.Diff(tt.want, got.Codes()); diff != "" {

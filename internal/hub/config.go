@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // mostConfig is the most that is read of a config.json.
@@ -28,7 +28,7 @@ func (h *Client) Config(ctx context.Context, id ID) ([]byte, error) {
 	resp, err := h.do(ctx, h.client, method, u, 0)
 	if err != nil {
 		if ctx.Err() != nil { // it is asked once, and not for long
-			err = fault.New(note.ClassOffline, context.Cause(ctx), "check the network, HF_ENDPOINT and HTTPS_PROXY",
+			err = fault.New(codes.ClassOffline, context.Cause(ctx), "check the network, HF_ENDPOINT and HTTPS_PROXY",
 				"%s does not answer", h.Endpoint)
 		}
 		if t, ok := errors.AsType[*transient](err); ok {
@@ -51,7 +51,7 @@ func (h *Client) Config(ctx context.Context, id ID) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, mostConfig))
 	if err != nil {
-		return nil, fault.New(note.ClassOffline, err, "try again", "reading config.json of %s", id.Name)
+		return nil, fault.New(codes.ClassOffline, err, "try again", "reading config.json of %s", id.Name)
 	}
 	return data, nil
 }

@@ -19,10 +19,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Fetch makes sure that the repository's snapshot is in the cache and returns
@@ -38,7 +38,7 @@ func (h *Client) Fetch(ctx context.Context, id ID, dtype gguf.DType) (dir, commi
 	}
 	l, err := h.list(ctx, id)
 	if err != nil {
-		if ok && (fault.Class(err) == note.ClassOffline || fault.Class(err) == note.ClassDownloadFailed) {
+		if ok && (fault.Class(err) == codes.ClassOffline || fault.Class(err) == codes.ClassDownloadFailed) {
 			return dir, commit, nil
 		}
 		return "", "", err
@@ -56,7 +56,7 @@ func (h *Client) Fetch(ctx context.Context, id ID, dtype gguf.DType) (dir, commi
 
 // offlineError is the refusal to ask for what the cache does not have.
 func (h *Client) offlineError(id ID) error {
-	return fault.New(note.ClassOffline, nil, "unset HF_HUB_OFFLINE, or download it once with a network",
+	return fault.New(codes.ClassOffline, nil, "unset HF_HUB_OFFLINE, or download it once with a network",
 		"%s at %q is not in %s and HF_HUB_OFFLINE is set", id.Name, id.Rev, h.cache.root)
 }
 
@@ -134,7 +134,8 @@ func (h *Client) head(ctx context.Context, id ID, commit, name string) (remoteFi
 		return nil
 	})
 	if err == nil && !safeETag.MatchString(f.etag) {
-		err = fault.New(note.ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s gave no usable ETag for %s", h.Endpoint,
+		err = fault.New(codes.ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s gave no usable ETag for %s",
+			h.Endpoint,
 			name)
 	}
 	return f, err
@@ -241,7 +242,7 @@ func (d *download) run(ctx context.Context) error {
 			return err
 		}
 		if err := d.hub.wait(ctx, time.Second); err != nil {
-			return fault.New(note.ClassInterrupted, err, "run it again to continue where it stopped",
+			return fault.New(codes.ClassInterrupted, err, "run it again to continue where it stopped",
 				"the download of %s was interrupted", d.name)
 		}
 	}
@@ -268,7 +269,7 @@ func (d *download) part(ctx context.Context) (bool, error) {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable,
 		resp.StatusCode == http.StatusPartialContent && !startsAt(resp, d.have):
 		d.have = 0 // what is here does not fit what is there
-		return false, &transient{fault.New(note.ClassDownloadFailed, nil, "try again", "the hub would not continue %s",
+		return false, &transient{fault.New(codes.ClassDownloadFailed, nil, "try again", "the hub would not continue %s",
 			d.name)}
 	case resp.StatusCode != http.StatusPartialContent:
 		if err := d.hub.status(resp, d.id, d.name); err != nil {
@@ -310,7 +311,7 @@ func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return false, &transient{fault.New(note.ClassDownloadFailed, err,
+			return false, &transient{fault.New(codes.ClassDownloadFailed, err,
 				"run it again to continue where it stopped",
 				"the connection was cut while downloading %s", d.name)}
 		}
@@ -344,7 +345,7 @@ func verify(path string, f remoteFile, name string) error {
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != f.etag {
 		_ = os.Remove(path)
-		return fault.New(note.ClassCorruptModel, nil,
+		return fault.New(codes.ClassCorruptModel, nil,
 			"run it again; if it happens twice, a proxy or the disk changes the data",
 			"%s arrived damaged and was deleted: its hash is %.12s…, the hub says %.12s…", name, got, f.etag)
 	}

@@ -23,9 +23,9 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Client talks to a Hugging Face hub, or a mirror of one. The protocol is the
@@ -154,7 +154,8 @@ func (h *Client) list(ctx context.Context, id ID) (listing, error) {
 		return nil
 	})
 	if err == nil && !commitHash.MatchString(l.SHA) {
-		err = fault.New(note.ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s did not answer like a Hugging Face hub",
+		err = fault.New(codes.ClassDownloadFailed, nil, "check HF_ENDPOINT",
+			"%s did not answer like a Hugging Face hub",
 			h.Endpoint)
 	}
 	return l, err
@@ -164,7 +165,7 @@ func (h *Client) list(ctx context.Context, id ID) (listing, error) {
 func (h *Client) do(ctx context.Context, c *http.Client, method, u string, from int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u, nil)
 	if err != nil {
-		return nil, fault.New(note.ClassDownloadFailed, err, "check HF_ENDPOINT", "cannot ask %s", u)
+		return nil, fault.New(codes.ClassDownloadFailed, err, "check HF_ENDPOINT", "cannot ask %s", u)
 	}
 	req.Header.Set("User-Agent", "llem")
 	req.Header.Set("Accept-Encoding", "identity") // sizes and ETags are of the plain file
@@ -179,10 +180,10 @@ func (h *Client) do(ctx context.Context, c *http.Client, method, u string, from 
 	case err == nil:
 		return resp, nil
 	case ctx.Err() != nil:
-		return nil, fault.New(note.ClassInterrupted, ctx.Err(), "run it again to continue where it stopped",
+		return nil, fault.New(codes.ClassInterrupted, ctx.Err(), "run it again to continue where it stopped",
 			"the download was interrupted")
 	}
-	return nil, &transient{fault.New(note.ClassOffline, err,
+	return nil, &transient{fault.New(codes.ClassOffline, err,
 		"check the network, HF_ENDPOINT and HTTPS_PROXY; random:<shape> and local files need no network",
 		"cannot reach %s", h.Endpoint)}
 }
@@ -199,29 +200,29 @@ func (h *Client) status(resp *http.Response, id ID, file string) error {
 	case resp.StatusCode < 400:
 		return nil
 	case resp.StatusCode == http.StatusForbidden, code == "GatedRepo":
-		return fault.New(note.ClassGated, nil,
+		return fault.New(codes.ClassGated, nil,
 			"accept its licence at "+page+" and set HF_TOKEN to a token of that account",
 			"access to %s is restricted", what)
 	case code == "RevisionNotFound":
-		return fault.New(note.ClassModelNotFound, nil, "see the branches at "+page, "%s has no revision %q", id.Name,
+		return fault.New(codes.ClassModelNotFound, nil, "see the branches at "+page, "%s has no revision %q", id.Name,
 			id.Rev)
 	case code == "EntryNotFound":
-		return fault.New(note.ClassModelNotFound, nil, "see the files at "+page, "%s does not exist at revision %q",
+		return fault.New(codes.ClassModelNotFound, nil, "see the files at "+page, "%s does not exist at revision %q",
 			what,
 			id.Rev)
 	case resp.StatusCode == http.StatusUnauthorized && h.Token != "" && code != "RepoNotFound":
-		return fault.New(note.ClassGated, nil,
+		return fault.New(codes.ClassGated, nil,
 			"HF_TOKEN is wrong or has expired; make a new one at "+h.Endpoint+
 				"/settings/tokens", "the hub refused the token for %s", what)
 	case resp.StatusCode == http.StatusUnauthorized && code != "RepoNotFound":
-		return fault.New(note.ClassGated, nil,
+		return fault.New(codes.ClassGated, nil,
 			"set HF_TOKEN; check the spelling too, the hub answers the same for a model that does not exist",
 			"%s needs a token", what)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
-		return fault.New(note.ClassModelNotFound, nil, "check the spelling; a private model needs HF_TOKEN",
+		return fault.New(codes.ClassModelNotFound, nil, "check the spelling; a private model needs HF_TOKEN",
 			"there is no model %s on %s", id.Name, h.Endpoint)
 	}
-	e := fault.New(note.ClassDownloadFailed, nil, "try again later", "%s answered %s for %s", h.Endpoint, resp.Status,
+	e := fault.New(codes.ClassDownloadFailed, nil, "try again later", "%s answered %s for %s", h.Endpoint, resp.Status,
 		what)
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests ||
 		resp.StatusCode == http.StatusRequestTimeout {
@@ -251,7 +252,7 @@ func (h *Client) retry(ctx context.Context, f func() error) error {
 			return t.err
 		}
 		if werr := h.wait(ctx, time.Second<<i); werr != nil {
-			return fault.New(note.ClassInterrupted, werr, "run it again to continue where it stopped",
+			return fault.New(codes.ClassInterrupted, werr, "run it again to continue where it stopped",
 				"the download was interrupted")
 		}
 	}
@@ -289,7 +290,7 @@ func wanted(l listing, id ID, dtype gguf.DType, o Options) ([]sibling, error) {
 	case id.File != "":
 		i := slices.IndexFunc(byExt[".gguf"], func(s sibling) bool { return s.Name == id.File })
 		if i < 0 {
-			return nil, fault.New(note.ClassModelNotFound, nil, "it has "+names(byExt[".gguf"]), "%s has no file %s",
+			return nil, fault.New(codes.ClassModelNotFound, nil, "it has "+names(byExt[".gguf"]), "%s has no file %s",
 				id.Name,
 				id.File)
 		}
@@ -297,20 +298,20 @@ func wanted(l listing, id ID, dtype gguf.DType, o Options) ([]sibling, error) {
 	case len(byExt[".safetensors"]) > 0:
 		return append(side, dropCopies(byExt[".safetensors"], side)...), nil
 	case len(byExt[".gguf"]) > 0 && len(byExt[".bin"]) == 0 && o.NoGGUF:
-		return nil, fault.New(note.ClassUnsupportedModel, nil,
+		return nil, fault.New(codes.ClassUnsupportedModel, nil,
 			"use the embedded backend, or the repository that it was made from",
 			"%s holds only GGUF files, but this backend needs safetensors", id.Name)
 	case len(byExt[".gguf"]) > 0 && !o.NoGGUF:
 		g, err := chooseGGUF(byExt[".gguf"], id, dtype)
 		return []sibling{g}, err
 	case len(byExt[".bin"]) > 0 && o.NoTorch:
-		return nil, fault.New(note.ClassUnsupportedModel, nil,
+		return nil, fault.New(codes.ClassUnsupportedModel, nil,
 			"use a version of it with safetensors, a GGUF file, or a Python backend",
 			"%s holds its weights only as PyTorch files, which cannot be converted", id.Name)
 	case len(byExt[".bin"]) > 0:
 		return append(side, byExt[".bin"]...), nil
 	}
-	return nil, fault.New(note.ClassUnsupportedModel, nil, "choose a repository that holds the weights",
+	return nil, fault.New(codes.ClassUnsupportedModel, nil, "choose a repository that holds the weights",
 		"%s has no safetensors, GGUF or PyTorch weights", id.Name)
 }
 
@@ -355,7 +356,7 @@ func chooseGGUF(files []sibling, id ID, dtype gguf.DType) (sibling, error) {
 	if len(match) == 1 {
 		return match[0], nil
 	}
-	return sibling{}, fault.New(note.ClassModelNotFound, nil,
+	return sibling{}, fault.New(codes.ClassModelNotFound, nil,
 		fmt.Sprintf("name one as %s:FILE; it has %s", id.Name, names(files)),
 		"%s has %d GGUF files and none fits dtype %q alone", id.Name, len(files), dtype)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub/hubtest"
@@ -88,7 +89,7 @@ func TestHubDownload(t *testing.T) {
 		t.Errorf("offline: %v, %d requests", err, h.Count()-before)
 	}
 	if _, _, err := client(h, "").Fetch(context.Background(), ID{Name: "org/other", Rev: "main"},
-		gguf.Float16); fault.Class(err) != note.ClassOffline {
+		gguf.Float16); fault.Class(err) != codes.ClassOffline {
 		t.Errorf("offline and absent: %v", err)
 	}
 }
@@ -104,7 +105,7 @@ func TestHubUsesCacheWhenUnreachable(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, _, err := client(h, "").Fetch(context.Background(), ID{Name: "org/other", Rev: "main"},
-		gguf.Float16); fault.Class(err) != note.ClassOffline {
+		gguf.Float16); fault.Class(err) != codes.ClassOffline {
 		t.Errorf("absent: %v", err)
 	}
 }
@@ -118,17 +119,17 @@ func TestHubErrors(t *testing.T) {
 		class  note.Class
 		text   string
 	}{
-		"no such model":       {"/api", 404, "RepoNotFound", "", note.ClassModelNotFound, "check the spelling"},
-		"no such model, anon": {"/api", 401, "RepoNotFound", "", note.ClassModelNotFound, "private"},
-		"no such revision":    {"/api", 404, "RevisionNotFound", "", note.ClassModelNotFound, "no revision"},
-		"no token":            {"/api", 401, "", "", note.ClassGated, "set HF_TOKEN"},
-		"bad token":           {"/api", 401, "", "hf_bad", note.ClassGated, "expired"},
-		"gated":               {"/org", 403, "GatedRepo", "hf_ok", note.ClassGated, "accept its licence at"},
-		"gated, anon":         {"/org", 401, "GatedRepo", "", note.ClassGated, "accept its licence at"},
-		"file gone":           {"/org", 404, "EntryNotFound", "", note.ClassModelNotFound, "does not exist"},
-		"broken":              {"/api", 500, "", "", note.ClassDownloadFailed, "try again"},
-		"too many":            {"/api", 429, "", "", note.ClassDownloadFailed, "try again"},
-		"teapot":              {"/api", 418, "", "", note.ClassDownloadFailed, "418"},
+		"no such model":       {"/api", 404, "RepoNotFound", "", codes.ClassModelNotFound, "check the spelling"},
+		"no such model, anon": {"/api", 401, "RepoNotFound", "", codes.ClassModelNotFound, "private"},
+		"no such revision":    {"/api", 404, "RevisionNotFound", "", codes.ClassModelNotFound, "no revision"},
+		"no token":            {"/api", 401, "", "", codes.ClassGated, "set HF_TOKEN"},
+		"bad token":           {"/api", 401, "", "hf_bad", codes.ClassGated, "expired"},
+		"gated":               {"/org", 403, "GatedRepo", "hf_ok", codes.ClassGated, "accept its licence at"},
+		"gated, anon":         {"/org", 401, "GatedRepo", "", codes.ClassGated, "accept its licence at"},
+		"file gone":           {"/org", 404, "EntryNotFound", "", codes.ClassModelNotFound, "does not exist"},
+		"broken":              {"/api", 500, "", "", codes.ClassDownloadFailed, "try again"},
+		"too many":            {"/api", 429, "", "", codes.ClassDownloadFailed, "try again"},
+		"teapot":              {"/api", 418, "", "", codes.ClassDownloadFailed, "418"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := hubtest.New(t, hfModel())
@@ -199,7 +200,7 @@ func TestHubChecksumMismatch(t *testing.T) {
 	h.Corrupt = true
 	x := client(h, "")
 	_, _, err := x.Fetch(context.Background(), testRepo, gguf.Float16)
-	if fault.Class(err) != note.ClassCorruptModel || !strings.Contains(err.Error(), "deleted") {
+	if fault.Class(err) != codes.ClassCorruptModel || !strings.Contains(err.Error(), "deleted") {
 		t.Errorf("%v", err)
 	}
 	blob := x.cache.blob(testRepo, h.ETag("model.safetensors"))
@@ -225,7 +226,7 @@ func TestHubCancelKeepsPart(t *testing.T) {
 		}
 	}
 	_, _, err := x.Fetch(ctx, testRepo, gguf.Float16)
-	if fault.Class(err) != note.ClassInterrupted {
+	if fault.Class(err) != codes.ClassInterrupted {
 		t.Errorf("class %q: %v", fault.Class(err), err)
 	}
 	st, err := os.Stat(x.cache.blob(testRepo, h.ETag("model.safetensors")) + ".incomplete")
@@ -263,7 +264,7 @@ func TestHubNotAHub(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }))
 	defer srv.Close()
 	_, _, err := New(Options{Endpoint: srv.URL}).Fetch(context.Background(), testRepo, gguf.Float16)
-	if fault.Class(err) != note.ClassDownloadFailed || !strings.Contains(err.Error(), "HF_ENDPOINT") {
+	if fault.Class(err) != codes.ClassDownloadFailed || !strings.Contains(err.Error(), "HF_ENDPOINT") {
 		t.Errorf("%v", err)
 	}
 }
@@ -289,10 +290,10 @@ func TestWantedFiles(t *testing.T) {
 			"config.json, pytorch_model.bin"},
 		"one gguf":       {l("x-Q4_K_M.gguf", "config.json"), "", gguf.Float16, "x-Q4_K_M.gguf"},
 		"gguf by dtype":  {l("x-gguf.Q4_0.gguf", "x-f16.gguf", "x-bf16.gguf"), "", gguf.Float16, "x-f16.gguf"},
-		"gguf ambiguous": {l("x-Q4_K_M.gguf", "x-Q5_K_M.gguf"), "", gguf.Float16, string(note.ClassModelNotFound)},
+		"gguf ambiguous": {l("x-Q4_K_M.gguf", "x-Q5_K_M.gguf"), "", gguf.Float16, string(codes.ClassModelNotFound)},
 		"gguf named":     {l("x-Q4_K_M.gguf", "x-Q5_K_M.gguf"), "x-Q5_K_M.gguf", "", "x-Q5_K_M.gguf"},
-		"gguf misnamed":  {l("x-Q4_K_M.gguf"), "y.gguf", "", string(note.ClassModelNotFound)},
-		"no weights":     {l("README.md", "config.json"), "", "", string(note.ClassUnsupportedModel)},
+		"gguf misnamed":  {l("x-Q4_K_M.gguf"), "y.gguf", "", string(codes.ClassModelNotFound)},
+		"no weights":     {l("README.md", "config.json"), "", "", string(codes.ClassUnsupportedModel)},
 	} {
 		got, err := wanted(c.list, ID{Name: "org/name", File: c.file}, c.dtype, Options{})
 		text := names(got)
@@ -307,7 +308,7 @@ func TestWantedFiles(t *testing.T) {
 
 func TestWantedForPython(t *testing.T) {
 	only := listing{Siblings: []sibling{{"x.gguf", 1}, {"config.json", 1}}}
-	if _, err := wanted(only, testRepo, "", Options{NoGGUF: true}); fault.Class(err) != note.ClassUnsupportedModel {
+	if _, err := wanted(only, testRepo, "", Options{NoGGUF: true}); fault.Class(err) != codes.ClassUnsupportedModel {
 		t.Errorf("%v", err)
 	}
 	both := listing{Siblings: append(only.Siblings, sibling{"pytorch_model.bin", 1})}
@@ -320,7 +321,7 @@ func TestWantedForPython(t *testing.T) {
 // TestWantedForConversion does not download what cannot be converted.
 func TestWantedForConversion(t *testing.T) {
 	l := listing{Siblings: []sibling{{"config.json", 1}, {"pytorch_model.bin", 1}}}
-	if _, err := wanted(l, testRepo, "", Options{NoTorch: true}); fault.Class(err) != note.ClassUnsupportedModel ||
+	if _, err := wanted(l, testRepo, "", Options{NoTorch: true}); fault.Class(err) != codes.ClassUnsupportedModel ||
 		!strings.Contains(err.Error(), "PyTorch") {
 		t.Errorf("%v", err)
 	}
@@ -340,10 +341,10 @@ func TestHubRefusesBeforeDownload(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
 			t.Error(err)
 		}
-		return fault.New(note.ClassUnsupportedModel, nil, "", "no engine runs it")
+		return fault.New(codes.ClassUnsupportedModel, nil, "", "no engine runs it")
 	}
 	if _, _, err := x.Fetch(context.Background(), testRepo,
-		gguf.Float16); fault.Class(err) != note.ClassUnsupportedModel {
+		gguf.Float16); fault.Class(err) != codes.ClassUnsupportedModel {
 		t.Errorf("%v", err)
 	}
 	if len(h.Ranges) != 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/sim"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -81,8 +81,8 @@ func TestCounterJumps(t *testing.T) {
 			}
 			rec, out := simulated(t, library, s, nil)
 			e := rec.Energy
-			_, doubted := warned(rec, note.UncheckedCounter)
-			_, differ := warned(rec, note.Agreement)
+			_, doubted := warned(rec, codes.UncheckedCounter)
+			_, differ := warned(rec, codes.Agreement)
 			alone := strings.HasSuffix(sensor, "alone")
 			switch {
 			case joules == 0 && (e.TotalJ == nil || differ || doubted != alone):

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -51,15 +51,15 @@ func (j *join) energy(tokens result.Tokens) {
 // doubt.
 func (j *join) sensorNotes(counted []*deviceEnergy) {
 	for _, msg := range j.Errors {
-		j.warn(note.SensorError, msg)
+		j.warn(codes.SensorError, msg)
 	}
 	if j.record.Energy.Scope == "gpu" && len(j.Engine.GPUs) == 0 && len(counted) > 1 {
-		j.warn(note.GPUUnknown, fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
+		j.warn(codes.GPUUnknown, fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
 			"choose with CUDA_VISIBLE_DEVICES", len(counted)))
 	}
 	for _, d := range counted {
 		if d.doubt != "" {
-			j.warn(note.UncheckedCounter,
+			j.warn(codes.UncheckedCounter,
 				d.device.ID+": "+d.doubt+
 					"; run it again and compare, or let the workload repeat for longer (energy.min_window)")
 		}
@@ -87,7 +87,7 @@ func (j *join) agree(counted []*deviceEnergy) {
 		counter += *a.CounterJ
 		integral += *a.IntegralJ
 		if a.Verdict == "warn" || a.Verdict == "fail" {
-			j.warn(note.Agreement,
+			j.warn(codes.Agreement,
 				fmt.Sprintf("%s: counter and integral of the power series differ by %.1f %%", d.device.ID,
 					*a.DifferencePct))
 		}
@@ -162,7 +162,7 @@ func (j *join) telemetryWarnings() {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		j.record.Warn(note.Throttled,
+		j.record.Warn(codes.Throttled,
 			fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
 	}
 	for _, d := range j.record.Energy.Devices {
@@ -170,12 +170,12 @@ func (j *join) telemetryWarnings() {
 			continue
 		}
 		if d.Series.Gaps > 0 {
-			j.record.Warn(note.SeriesGaps,
+			j.record.Warn(codes.SeriesGaps,
 				fmt.Sprintf("%s: %d gaps in the power series, the longest %.0f ms", d.Device, d.Series.Gaps,
 					d.Series.LargestGapMS))
 		}
 		for _, reason := range j.gapReasons(d.Device) {
-			j.record.Warn(note.SeriesGaps, d.Device+": "+reason)
+			j.record.Warn(codes.SeriesGaps, d.Device+": "+reason)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -65,7 +65,7 @@ func Drifts(i result.Idle) bool {
 // drifting warns of an idle power that was still changing.
 func (j *join) drifting(device, what string, i result.Idle) {
 	if Drifts(i) {
-		j.warn(note.BaselineDrift,
+		j.warn(codes.BaselineDrift,
 			fmt.Sprintf("%s: the idle power %s changed by %+.3g W while it was measured (%.3g W): net energy is "+
 				"in doubt by as much; "+
 				"let the machine rest first, or raise baseline.seconds", device, what, i.DriftW, i.W))

@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -114,7 +115,7 @@ func TestFailedRequestsGetNothing(t *testing.T) {
 		sum += *q.DecodeJ
 	}
 	near(t, "decode of the others", sum, *rec.Energy.Phases.Decode.EnergyJ, 1e-9)
-	if _, ok := warned(rec, note.RequestsFailed); !ok {
+	if _, ok := warned(rec, codes.RequestsFailed); !ok {
 		t.Errorf("warnings = %+v", rec.Warnings)
 	}
 }
@@ -164,7 +165,7 @@ func TestDriftingBaseline(t *testing.T) {
 	m.Bare = attribute.Window{Start: 1000 * ms, End: 4000 * ms}
 	rec, _ := joined(t, m)
 	near(t, "drift_w", rec.Energy.Devices[0].Bare.DriftW, -10, 0.3)
-	if msg, _ := warned(rec, note.BaselineDrift); !strings.Contains(msg, "before the engine was started") ||
+	if msg, _ := warned(rec, codes.BaselineDrift); !strings.Contains(msg, "before the engine was started") ||
 		!strings.Contains(msg, "let the machine rest") {
 		t.Errorf("warning = %q, want one about the drift", msg)
 	}

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -93,7 +93,7 @@ func (j *join) unattributed(counted []*deviceEnergy, p *result.Phases) {
 		Method: "total less phases and idle time", Source: e.TotalJ.Source}
 	if share := math.Abs(rest) / e.TotalJ.Value; share > agreementWarn/100 && p.Prefill.EnergyJ != nil &&
 		p.Decode.EnergyJ != nil {
-		j.warn(note.Unattributed,
+		j.warn(codes.Unattributed,
 			fmt.Sprintf("the phases leave %.1f %% of the total: the power series and the counter, or the model of "+
 				"the steps, do not fit", 100*rest/e.TotalJ.Value))
 	}

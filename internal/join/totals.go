@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -126,7 +126,7 @@ func (j *join) precision(s sum, seconds float64) {
 	e := &j.record.Energy
 	for _, q := range []*result.Quantity{e.NetJ, e.NetResidentJ} {
 		if q != nil && q.CI95[0] <= 0 {
-			j.record.Warn(note.NetNotPositive,
+			j.record.Warn(codes.NetNotPositive,
 				"the energy net of idle is not distinguishable from zero: the machine was as busy before the run "+
 					"as during it, or the window is too short")
 			break
@@ -138,7 +138,7 @@ func (j *join) precision(s sum, seconds float64) {
 	rel := s.half / s.joules
 	e.MinWindow = &result.MinWindow{For1PctS: s.windowFor(0.01, seconds), For5PctS: s.windowFor(0.05, seconds)}
 	if rel > 0.05 {
-		j.record.Warn(note.ShortWindow,
+		j.record.Warn(codes.ShortWindow,
 			fmt.Sprintf("the window of %.2f s is short for this sensor: the timing and sampling of its readings "+
 				"alone make the energy uncertain by ±%.0f %%; "+
 				"±5 %% needs %.2g s, ±1 %% needs %.2g s: use more prompts, longer outputs, or energy.min_window",
@@ -190,7 +190,7 @@ func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when strin
 			if when == "with the model loaded" {
 				name = "net_resident_j"
 			}
-			j.record.Warn(note.NoBaseline,
+			j.record.Warn(codes.NoBaseline,
 				fmt.Sprintf("%s has no idle baseline %s (%s): %s is null", d.device.ID, when, reason, name))
 			return nil, nil
 		}

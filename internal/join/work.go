@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/stats"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -29,18 +29,18 @@ func countTokens(t *result.Tokens, requests []backend.Request) {
 func (j *join) checkWork(tokens result.Tokens) {
 	switch {
 	case tokens.RequestsFailed > 0:
-		j.warn(note.RequestsFailed,
+		j.warn(codes.RequestsFailed,
 			fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is "+
 				"not compared with others",
 				tokens.RequestsFailed, len(j.Requests)))
 	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
-		j.warn(note.UnequalWork,
+		j.warn(codes.UnequalWork,
 			fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: "+
 				"the run is not compared with others",
 				tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
 	default:
 		if n := j.uneven(); n > 0 {
-			j.warn(note.UnequalWork,
+			j.warn(codes.UnequalWork,
 				fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are "+
 					"right: the run is not compared with others",
 					n, len(j.Requests)))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -18,7 +19,7 @@ func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, e
 	case e.Runner != study.RunContainer:
 		return nil, nil
 	case d.Simulated:
-		return nil, note.Failf(note.ClassConfig, "leave out runner, or choose another backend",
+		return nil, note.Failf(codes.ClassConfig, "leave out runner, or choose another backend",
 			"the %s backend runs in no container: it computes nothing", e.Backend)
 	}
 	image := e.Image(d.Image)

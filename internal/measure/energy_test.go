@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -160,7 +161,7 @@ func TestUnknownGPU(t *testing.T) {
 		l.loaded.DeviceUUIDs = nil
 		l.options.Meters = []power.Meter{l.newMeter(gpu0, gpu1)}
 		r := l.measure(t, result.OK)
-		if msg, ok := warned(r, note.GPUUnknown); !ok || !strings.Contains(msg, "all 2") {
+		if msg, ok := warned(r, codes.GPUUnknown); !ok || !strings.Contains(msg, "all 2") {
 			t.Errorf("warnings = %+v, want one about an unknown GPU", r.Warnings)
 		}
 	})
@@ -370,7 +371,7 @@ func TestDropoutWithCounter(t *testing.T) {
 		if r.Energy.Phases != nil || !strings.Contains(r.Energy.PhasesReason, "covers only") {
 			t.Errorf("phases = %+v, reason %q, want a refusal", r.Energy.Phases, r.Energy.PhasesReason)
 		}
-		if _, ok := warned(r, note.SeriesGaps); !ok {
+		if _, ok := warned(r, codes.SeriesGaps); !ok {
 			t.Errorf("warnings = %+v, want one of series_gaps", r.Warnings)
 		}
 		if v := r.Energy.Agreement.Verdict; v != "single_source" {
@@ -436,7 +437,7 @@ func TestBaselineThatFails(t *testing.T) {
 			if r.Energy.NetJ != nil || r.Energy.BaselineW != nil {
 				t.Errorf("net_j = %+v, want null", r.Energy.NetJ)
 			}
-			if msg, _ := warned(r, note.NoBaseline); !strings.Contains(msg, q.want) {
+			if msg, _ := warned(r, codes.NoBaseline); !strings.Contains(msg, q.want) {
 				t.Errorf("warning = %q, want one about %q", msg, q.want)
 			}
 		}))
@@ -448,7 +449,7 @@ func TestMetersDoubts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		m := l.newMeter(gpu0)
-		m.warnings = note.List{{Code: note.Sensor, Message: "the order of devices is not verified"}}
+		m.warnings = note.List{{Code: codes.Sensor, Message: "the order of devices is not verified"}}
 		l.options.Meters = []power.Meter{m}
 		if msg, _ := warned(l.measure(t, result.OK), "sensor"); msg != m.warnings[0].Message {
 			t.Errorf("warning = %q, want %q", msg, m.warnings[0])
@@ -476,7 +477,7 @@ func TestBaselineWaits(t *testing.T) {
 		}
 		l.options.Meters = []power.Meter{m}
 		r := l.withEnergy(t)
-		if msg, doubted := warned(r, note.BaselineDrift); doubted {
+		if msg, doubted := warned(r, codes.BaselineDrift); doubted {
 			t.Errorf("the baseline was taken while power fell: %s", msg)
 		}
 		near(t, "baseline_w", r.Energy.BaselineW.Value, idleW, 0.5)
@@ -515,7 +516,7 @@ func TestOppositeErrors(t *testing.T) {
 		for _, d := range r.Energy.Devices {
 			found := false
 			for _, w := range r.Warnings {
-				found = found || w.Code == note.Agreement && strings.HasPrefix(w.Message, d.Device+": ")
+				found = found || w.Code == codes.Agreement && strings.HasPrefix(w.Message, d.Device+": ")
 			}
 			if !found {
 				t.Errorf("no warning about %s in %+v", d.Device, r.Warnings)

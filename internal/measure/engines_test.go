@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -141,7 +141,7 @@ func TestEngineIsStartedAnew(t *testing.T) {
 			if bare := r.Energy.Devices[0].Bare; bare == nil || bare.AgeS != 0 || bare.W <= 0 {
 				t.Errorf("idle power %+v, want a new one", bare)
 			}
-			if _, told := warned(r, note.EngineRestarted); told != (name == "refused") {
+			if _, told := warned(r, codes.EngineRestarted); told != (name == "refused") {
 				t.Errorf("warnings %+v", r.Warnings)
 			}
 		}))
@@ -175,7 +175,7 @@ func TestLaterRunKnowsTheNeighbours(t *testing.T) {
 			return map[string][]power.GPUProcess{"gpu0": {{PID: 1}}}
 		}}}
 		for n := 1; n <= 2; n++ {
-			msg, told := warned(run(), note.GPUShared)
+			msg, told := warned(run(), codes.GPUShared)
 			if !told || !strings.Contains(msg, "before the engine was started (gpu0: process 1)") {
 				t.Errorf("run %d: warning %q, want one about the process that was there before", n, msg)
 			}

@@ -4,10 +4,10 @@ import (
 	"fmt"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/tenants"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -52,11 +52,11 @@ func (d *desk) finish(c *collected) series.All {
 // checkStreams warns of what a server's streams do not tell.
 func (d *desk) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
-		d.warn(note.Reconnects, fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
+		d.warn(codes.Reconnects, fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
 			"for them is in TTFT", n))
 	}
 	if n := log.SharedStamps; n > 0 {
-		d.warn(note.SharedStamps,
+		d.warn(codes.SharedStamps,
 			fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its "+
 				"small percentiles are too low", n))
 	}
@@ -65,7 +65,7 @@ func (d *desk) checkStreams(log *backend.Log) {
 // compute counts parameters and operations from the architecture.
 func (d *desk) compute(in input, requests []backend.Request) {
 	if in.model.ConfigErr != nil {
-		d.record.Warn(note.FLOPsUnknown, "parameters and FLOPs are unknown: "+in.model.ConfigErr.Error())
+		d.record.Warn(codes.FLOPsUnknown, "parameters and FLOPs are unknown: "+in.model.ConfigErr.Error())
 		return
 	}
 	var lengths []shape.Length
@@ -76,10 +76,10 @@ func (d *desk) compute(in input, requests []backend.Request) {
 	}
 	config := in.model.Config
 	if l := config.Layout; l != nil && l.Approximate != "" {
-		d.record.Warn(note.FLOPsApproximate, l.Approximate)
+		d.record.Warn(codes.FLOPsApproximate, l.Approximate)
 	}
 	if counted := config.Counted(); counted != "" {
-		d.record.Warn(note.PartCounted, counted)
+		d.record.Warn(codes.PartCounted, counted)
 	}
 	p, f := config.Parameters(), config.FLOPs(lengths)
 	d.record.Compute = &result.Compute{

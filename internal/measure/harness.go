@@ -3,7 +3,7 @@ package measure
 import (
 	"fmt"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/result"
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +29,7 @@ func (d *desk) harness(m *measured) {
 		h.PeakBytes = u.Maxrss * 1024
 	}
 	if h.SamplerBytes > mostSampled {
-		d.record.Warn(note.SamplerMemory,
+		d.record.Warn(codes.SamplerMemory,
 			fmt.Sprintf("the sampled series took %.0f MB of memory during the window, more than %.0f MB: use a "+
 				"shorter window or fewer devices",
 				float64(h.SamplerBytes)/1e6, mostSampled/1e6))

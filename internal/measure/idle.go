@@ -8,9 +8,9 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
@@ -199,7 +199,7 @@ func (d *desk) remember(s stretch, p *tenants.Processes) {
 			continue
 		}
 		if err := d.Baselines.put(dev, idle, d.Clock.Time()); err != nil {
-			d.warn(note.BaselineCache, err.Error())
+			d.warn(codes.BaselineCache, err.Error())
 			return
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -138,7 +138,7 @@ func TestSharedGPUInARun(t *testing.T) {
 		l.options.Meters = []power.Meter{m}
 		var text []string
 		for _, w := range l.withEnergy(t).Warnings {
-			if w.Code == note.GPUShared {
+			if w.Code == codes.GPUShared {
 				text = append(text, w.Message)
 			}
 		}
@@ -184,7 +184,7 @@ func TestRepeatedWorkload(t *testing.T) {
 			t.Errorf("%d requests and %d steps, want %d and %d", len(seen), len(out.Series.Steps), 3*n, n*outputLen)
 		}
 		near(t, "per_request_j", r.Energy.PerRequestJ.Value, r.Energy.TotalJ.Value/float64(3*n), 1e-9)
-		if _, short := warned(r, note.UnequalWork); short {
+		if _, short := warned(r, codes.UnequalWork); short {
 			t.Errorf("warnings %+v", r.Warnings)
 		}
 		once := newLab(t)

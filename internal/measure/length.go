@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // minWindow is the least length of the window in seconds: what the study asks for,
@@ -45,7 +45,7 @@ func (d *desk) newLength(w work, warmNS int64) length {
 	switch {
 	case l.seconds <= 0:
 	case warmNS <= 0:
-		d.record.Warn(note.MinWindow,
+		d.record.Warn(codes.MinWindow,
 			"energy.min_window needs a warm-up to know how often to repeat the workload: it runs once; raise "+
 				"warmup.runs")
 	default:
@@ -81,7 +81,7 @@ func (d *desk) lengthened(l length, got attribute.Window) (length, bool) {
 		return l, false
 	}
 	d.record.Timing.DiscardedWindowS = seconds
-	d.warn(note.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in "+
+	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window: the workload ran %d times in "+
 		"%.3g s, less than the %.3g s that %s; "+
 		"that window is thrown away and measured again with %d times", l.repeats, seconds, l.seconds, l.who, n))
 	l.repeats = n
@@ -91,7 +91,7 @@ func (d *desk) lengthened(l length, got attribute.Window) (length, bool) {
 // tooShort warns of a window that is shorter than wanted.
 func (d *desk) tooShort(l length, w attribute.Window) {
 	if got := w.Duration().Seconds(); got < l.seconds && l.warmNS > 0 {
-		d.warn(note.MinWindow, fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter "+
+		d.warn(codes.MinWindow, fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter "+
 			"than the %.3g s that %s: "+
 			"use more prompts, or raise energy.min_window", got, l.repeats, l.seconds, l.who))
 	}

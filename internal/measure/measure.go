@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
@@ -52,12 +53,12 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 		return out, nil
 	}
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrTimeout) {
-		fail(d.record, result.Interrupted, &note.Failure{Class: note.ClassInterrupted,
+		fail(d.record, result.Interrupted, &note.Failure{Class: codes.ClassInterrupted,
 			Message: "interrupted", Next: "run it again"})
 		return out, context.Cause(ctx)
 	}
 	if errors.Is(context.Cause(ctx), ErrTimeout) {
-		err = &note.Failure{Class: note.ClassTimeout,
+		err = &note.Failure{Class: codes.ClassTimeout,
 			Message: "the run took longer than its limit (" + d.doing + ")",
 			Next:    "raise --timeout, or use fewer prompts or output tokens"}
 	}
@@ -179,7 +180,7 @@ func asFailure(err error) *note.Failure {
 		return &me.Failure
 	}
 	if de, ok := errors.AsType[*workload.DatasetError](err); ok {
-		return &note.Failure{Class: note.ClassConfig, Message: de.Error()}
+		return &note.Failure{Class: codes.ClassConfig, Message: de.Error()}
 	}
 	return backend.AsFailure(err)
 }

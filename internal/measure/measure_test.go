@@ -13,6 +13,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -53,10 +54,10 @@ func TestRecordOfARun(t *testing.T) {
 			*r.Memory.PeakBytes != 1<<20 {
 			t.Errorf("record = %+v", r)
 		}
-		if msg, _ := warned(r, note.Engine); msg != l.loaded.Notes[0] {
+		if msg, _ := warned(r, codes.Engine); msg != l.loaded.Notes[0] {
 			t.Errorf("the engine's note is missing: %+v", r.Warnings)
 		}
-		if _, ok := warned(r, note.UnequalWork); ok {
+		if _, ok := warned(r, codes.UnequalWork); ok {
 			t.Errorf("warnings = %+v", r.Warnings)
 		}
 		if len(out.Series.Requests) != 3 || len(out.Series.Steps) != outputLen {
@@ -144,7 +145,7 @@ func TestFailedRequests(t *testing.T) {
 		if diff := cmp.Diff(want, r.Tokens); diff != "" {
 			t.Errorf("tokens (-want +got):\n%s", diff)
 		}
-		if msg, _ := warned(r, note.RequestsFailed); !strings.HasPrefix(msg, "1 of 3 requests failed") {
+		if msg, _ := warned(r, codes.RequestsFailed); !strings.HasPrefix(msg, "1 of 3 requests failed") {
 			t.Errorf("warning = %q", msg)
 		}
 		near(t, "per_output_token_j", r.Energy.PerOutputTokenJ.Value, r.Energy.TotalJ.Value/(2*outputLen), 1e-9)
@@ -165,32 +166,32 @@ func TestFailures(t *testing.T) {
 					log.Requests[i].OK, log.Requests[i].Failure = false, "out of blocks"
 				}
 			}
-		}, note.ClassEngine, "completed no request: out of blocks"},
+		}, codes.ClassEngine, "completed no request: out of blocks"},
 		"no requests in the log": {func(_ *testing.T,
 			l *lab) {
 			l.edit = func(log *backend.Log) { log.Requests = nil }
 		},
-			note.ClassEngine, "completed no request"},
+			codes.ClassEngine, "completed no request"},
 		"engine does not say that it finished": {func(_ *testing.T, l *lab) { l.silent = true },
-			note.ClassProtocol, "without saying"},
+			codes.ClassProtocol, "without saying"},
 		"engine does not start": {func(_ *testing.T, l *lab) {
-			l.refuse = note.Failf(note.ClassOOMGPU, "smaller batch", "no memory")
+			l.refuse = note.Failf(codes.ClassOOMGPU, "smaller batch", "no memory")
 		},
-			note.ClassOOMGPU, "no memory"},
+			codes.ClassOOMGPU, "no memory"},
 		"engine fails in the window": {func(_ *testing.T, l *lab) {
 			l.run = func(context.Context, backend.Workload) error { return errors.New("bad kernel") }
-		}, note.ClassEngine, "bad kernel"},
+		}, codes.ClassEngine, "bad kernel"},
 		"no such data set": {func(t *testing.T, l *lab) {
 			l.options.Experiment.Workload.Dataset = filepath.Join(t.TempDir(), "none.jsonl")
-		}, note.ClassConfig, "none.jsonl"},
+		}, codes.ClassConfig, "none.jsonl"},
 		"data set with a mistake": {func(t *testing.T, l *lab) {
 			l.options.Experiment.Workload.Dataset = write(t, "bad.jsonl", "{\"prompt\": \n")
-		}, note.ClassConfig, "bad.jsonl"},
+		}, codes.ClassConfig, "bad.jsonl"},
 		"too few prompts": {func(t *testing.T, l *lab) {
 			l.options.Experiment.Workload.Dataset = write(t, "one.jsonl", "{\"prompt\": \"one\"}\n")
-		}, note.ClassConfig, "3"},
+		}, codes.ClassConfig, "3"},
 		"no such shape": {func(_ *testing.T, l *lab) { l.options.Experiment.Model = "random:tiny-lama" },
-			note.ClassModelNotFound, "tiny-lama"},
+			codes.ClassModelNotFound, "tiny-lama"},
 		"another dtype than the file's": {func(t *testing.T, l *lab) {
 			shape, err := shape.Lookup("tiny-llama")
 			if err != nil {
@@ -201,7 +202,7 @@ func TestFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.options.Experiment.Model, l.options.Experiment.DType = file.Path, "q8_0"
-		}, note.ClassUnsupportedDType, "holds float16 weights, not q8_0"},
+		}, codes.ClassUnsupportedDType, "holds float16 weights, not q8_0"},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
@@ -252,9 +253,9 @@ func TestEndOfTime(t *testing.T) {
 		class  note.Class
 		err    error
 	}{
-		"timeout":   {ErrTimeout, result.Failed, note.ClassTimeout, nil},
-		"cancelled": {nil, result.Interrupted, note.ClassInterrupted, context.Canceled},
-		"stopped":   {stop, result.Interrupted, note.ClassInterrupted, stop},
+		"timeout":   {ErrTimeout, result.Failed, codes.ClassTimeout, nil},
+		"cancelled": {nil, result.Interrupted, codes.ClassInterrupted, context.Canceled},
+		"stopped":   {stop, result.Interrupted, codes.ClassInterrupted, stop},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)
@@ -274,7 +275,7 @@ func TestEndOfTime(t *testing.T) {
 			if r.Status != q.status || r.Failure == nil || r.Failure.Class != q.class || r.Failure.Next == "" {
 				t.Errorf("status %s, failure %+v, want %s of class %s", r.Status, r.Failure, q.status, q.class)
 			}
-			if q.class == note.ClassTimeout && !strings.Contains(r.Failure.Message, "measure") {
+			if q.class == codes.ClassTimeout && !strings.Contains(r.Failure.Message, "measure") {
 				t.Errorf("message = %q, want the phase in which time ran out", r.Failure.Message)
 			}
 			if l.closed == 0 {

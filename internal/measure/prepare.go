@@ -6,9 +6,9 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/workload"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -51,7 +51,7 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 	}
 	d.record.Synthetic = in.model.Synthetic
 	if in.model.Synthetic {
-		d.record.Warn(note.Synthetic,
+		d.record.Warn(codes.Synthetic,
 			"random weights: the arithmetic and its energy are those of the shape, not of a trained model")
 	}
 	return in, in.checkDType()
@@ -71,7 +71,7 @@ func (d *desk) readPrompts(in *input) error {
 		return err
 	}
 	if text := set.Warning(); text != "" {
-		d.warn(note.DatasetSkipped, text)
+		d.warn(codes.DatasetSkipped, text)
 	}
 	return nil
 }

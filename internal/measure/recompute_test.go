@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
@@ -76,7 +77,7 @@ func TestRecomputeFindsMore(t *testing.T) {
 		}
 
 		failed := *out.Record
-		failed.Status, failed.Failure = result.Failed, &note.Failure{Class: note.ClassOOMGPU}
+		failed.Status, failed.Failure = result.Failed, &note.Failure{Class: codes.ClassOOMGPU}
 		got := join.Recompute(onDisk(t, &Outcome{Record: &failed}))
 		if got.Skipped != "the run has no numbers: it is failed (oom_gpu)" || got.Error != "" || got.Numbers != 0 {
 			t.Errorf("a failed run: %+v, want it skipped with the reason", got)

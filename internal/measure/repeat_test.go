@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/workload"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -37,12 +37,12 @@ func TestSlowWarmUp(t *testing.T) {
 			if l.windows != q.windows {
 				t.Errorf("%d windows, want %d", l.windows, q.windows)
 			}
-			text, again := warned(r, note.WindowRepeated)
+			text, again := warned(r, codes.WindowRepeated)
 			if again != (q.windows > 1) || again != (r.Timing.DiscardedWindowS > 0) ||
 				again && !strings.Contains(text, "thrown away") {
 				t.Errorf("text %q and %v s thrown away after %d windows", text, r.Timing.DiscardedWindowS, l.windows)
 			}
-			if msg, short := warned(r, note.MinWindow); short {
+			if msg, short := warned(r, codes.MinWindow); short {
 				t.Errorf("warning %q of a window of %.3g s", msg, r.Window.DurationS)
 			}
 			// Nothing of the window that was thrown away is in the result.
@@ -84,7 +84,7 @@ func TestShortWindowWarns(t *testing.T) {
 		l := d.newLength(newWork(d.Experiment, make([]workload.Request, 3)), 1)
 		l.repeats = q.repeats
 		d.tooShort(l, lasting(q.got))
-		msg, ok := warned(d.record, note.MinWindow)
+		msg, ok := warned(d.record, codes.MinWindow)
 		if ok != (q.want != "") || !strings.Contains(msg, q.want) {
 			t.Errorf("%s: warning %q, want one about %q", name, msg, q.want)
 		}

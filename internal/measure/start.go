@@ -10,9 +10,9 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -36,7 +36,7 @@ func (d *desk) obtain(ctx context.Context, in input, p *tenants.Processes) (*run
 		if err == nil || ctx.Err() != nil {
 			return e, known, err
 		}
-		d.warn(note.EngineRestarted,
+		d.warn(codes.EngineRestarted,
 			fmt.Sprintf("the engine of the run before did not take the settings of this one (%v): "+
 				"it was started again", err))
 		if err := e.close(); err != nil {
@@ -150,9 +150,9 @@ func (d *desk) engineSettings() study.Experiment {
 func (d *desk) ready(e *running, began int64) {
 	e.loaded = e.session.Loaded()
 	d.record.Timing.LoadS = d.Clock.Since(began)
-	code := note.Engine
+	code := codes.Engine
 	if d.Engine.Simulated {
-		code = note.Simulated
+		code = codes.Simulated
 	}
 	for _, n := range e.loaded.Notes {
 		d.record.Warn(code, n)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // warmUp runs every batch size of the window once, a full batch and a smaller last
@@ -31,7 +31,7 @@ func (d *desk) warmUp(ctx context.Context, session backend.Session, w work) (too
 	}
 	d.record.Timing.WarmupS = d.Clock.Since(began)
 	if d.Experiment.Warmup.Runs == 0 {
-		d.record.Warn(note.NoWarmUp, "warmup.runs is 0: the first requests include one-time costs")
+		d.record.Warn(codes.NoWarmUp, "warmup.runs is 0: the first requests include one-time costs")
 	}
 	return tookNS, nil
 }

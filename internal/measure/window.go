@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -79,7 +80,7 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	m.window.Start = d.Clock.Mono()
 	m.log, err = e.session.Run(ctx, load)
 	if err == nil && m.window.End == 0 {
-		err = note.Failf(note.ClassProtocol, "", "the engine gave results without saying that it finished")
+		err = note.Failf(codes.ClassProtocol, "", "the engine gave results without saying that it finished")
 	}
 	if err == nil {
 		err = d.Clock.Sleep(ctx, settle)
@@ -97,5 +98,5 @@ func noCompletedRequest(log *backend.Log) error {
 		}
 		why = q.Failure
 	}
-	return note.Failf(note.ClassEngine, "see the engine's log", "the engine completed no request: %s", why)
+	return note.Failf(codes.ClassEngine, "see the engine's log", "the engine completed no request: %s", why)
 }

@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // IsHub says that a name is neither a shape nor a file or folder of this machine, but a
@@ -48,15 +48,15 @@ func CheckDType(name, want string, have gguf.DType) error {
 	if holds == "" {
 		holds = "a mixture of types"
 	}
-	return fault.New(note.ClassUnsupportedDType, nil, "leave dtype out (auto), or give a file with "+want+" weights",
+	return fault.New(codes.ClassUnsupportedDType, nil, "leave dtype out (auto), or give a file with "+want+" weights",
 		"%s holds %s weights, not %s", name, holds, want)
 }
 
 // Reach sees whether a model of the hub can be had, and reads its architecture: from the
 // cache where it is complete, else with one request. Bound its time with ctx. It fetches
 // no weights and writes nothing. The error says whether the model is restricted
-// (note.ClassGated), does not exist (note.ClassModelNotFound) or the hub could not be asked
-// (note.ClassOffline, note.ClassDownloadFailed). A config without a known architecture is no error:
+// (codes.ClassGated), does not exist (codes.ClassModelNotFound) or the hub could not be asked
+// (codes.ClassOffline, codes.ClassDownloadFailed). A config without a known architecture is no error:
 // then known is false.
 func Reach(ctx context.Context, r Request) (config shape.Config, known bool, err error) {
 	at, err := locate(r.Model)

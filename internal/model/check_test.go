@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
@@ -82,11 +83,11 @@ func TestReach(t *testing.T) {
 		"org/new":          {"", "", false},
 		"org/ggufs":        {"", "", false},
 		"org/ggufs:a.gguf": {"", "", false},
-		"org/ggufs:b.gguf": {note.ClassModelNotFound, "there is no model", false},
-		"org/gated":        {note.ClassGated, "set HF_TOKEN", false},
-		"org/none":         {note.ClassModelNotFound, "there is no model org/none", false},
-		"org/busy":         {note.ClassDownloadFailed, "503", false},
-		"org/slow":         {note.ClassOffline, "does not answer", false},
+		"org/ggufs:b.gguf": {codes.ClassModelNotFound, "there is no model", false},
+		"org/gated":        {codes.ClassGated, "set HF_TOKEN", false},
+		"org/none":         {codes.ClassModelNotFound, "there is no model org/none", false},
+		"org/busy":         {codes.ClassDownloadFailed, "503", false},
+		"org/slow":         {codes.ClassOffline, "does not answer", false},
 	} {
 		requests.Store(0)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -102,7 +103,7 @@ func TestReach(t *testing.T) {
 	}
 
 	server.Close()
-	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); fault.Class(err) != note.ClassOffline ||
+	if _, _, err := Reach(t.Context(), Request{Model: "org/good"}); fault.Class(err) != codes.ClassOffline ||
 		!strings.Contains(err.Error(), "cannot reach") {
 		t.Errorf("no hub: %v", err)
 	}
@@ -130,7 +131,7 @@ func TestReachCached(t *testing.T) {
 	if d, err := Describe("meta-llama/llama-3.1-8b"); err != nil || d.Layers != 32 {
 		t.Errorf("a shape's source: %+v, %v", d, err)
 	}
-	if _, err := Describe("org/other"); fault.Class(err) != note.ClassModelNotFound {
+	if _, err := Describe("org/other"); fault.Class(err) != codes.ClassModelNotFound {
 		t.Errorf("unknown: %v", err)
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/convert"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // convert returns the GGUF file made from a Hugging Face folder with its
@@ -23,7 +23,7 @@ func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progre
 	error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil {
-		return Location{}, fault.New(note.ClassModelNotFound, err, "name a Hugging Face model folder",
+		return Location{}, fault.New(codes.ClassModelNotFound, err, "name a Hugging Face model folder",
 			"cannot read the configuration of %s", dir)
 	}
 	if err := convert.Check(dir); err != nil {
@@ -50,7 +50,7 @@ func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progre
 func folderStamp(dir string, config []byte) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fault.New(note.ClassPermission, err, "check that you may read it", "cannot list %s", dir)
+		return "", fault.New(codes.ClassPermission, err, "check that you may read it", "cannot list %s", dir)
 	}
 	h := sha256.New()
 	h.Write(config)

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // piece is a tensor of a file that has a true header and sparse data.
@@ -207,11 +207,11 @@ func TestContradictions(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "x.gguf")
 		writeSparse(t, path, keys, pieces)
 		_, err := Describe(path)
-		if fault.Class(err) != note.ClassCorruptModel || !strings.Contains(err.Error(), c.want) {
+		if fault.Class(err) != codes.ClassCorruptModel || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 		if _, err := (Store{Dir: t.TempDir()}).Resolve(t.Context(), Request{Model: path}); fault.Class(err) !=
-			note.ClassCorruptModel {
+			codes.ClassCorruptModel {
 			t.Errorf("%s: resolved with %v", name, err)
 		}
 	}
@@ -229,7 +229,7 @@ func TestContradictions(t *testing.T) {
 	if err := os.WriteFile(overlap, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Describe(overlap); fault.Class(err) != note.ClassCorruptModel ||
+	if _, err := Describe(overlap); fault.Class(err) != codes.ClassCorruptModel ||
 		!strings.Contains(err.Error(), "overlap") {
 		t.Errorf("overlapping tensors: %v", err)
 	}
@@ -241,7 +241,7 @@ func TestNotAModel(t *testing.T) {
 	keys["general.type"] = "adapter"
 	path := filepath.Join(t.TempDir(), "x.gguf")
 	writeSparse(t, path, keys, pieces[:4])
-	if _, err := Describe(path); fault.Class(err) != note.ClassUnsupportedModel ||
+	if _, err := Describe(path); fault.Class(err) != codes.ClassUnsupportedModel ||
 		!strings.Contains(err.Error(), "adapter") {
 		t.Errorf("%v", err)
 	}
@@ -266,7 +266,7 @@ func TestNormNotFinite(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Close()
-		if _, err := Describe(path); fault.Class(err) != note.ClassCorruptModel ||
+		if _, err := Describe(path); fault.Class(err) != codes.ClassCorruptModel ||
 			!strings.Contains(err.Error(), "output_norm.weight") {
 			t.Errorf("%#x: %v", bits, err)
 		}

@@ -15,11 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/ollama/ollama/fs/ggml"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 var allDTypes = []gguf.DType{gguf.Float32, gguf.Float16, gguf.BFloat16, gguf.Q8_0, gguf.Q4_0}
@@ -153,7 +153,7 @@ func TestWriteGGUFLeavesNothingBehind(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	path := filepath.Join(dir, "m.gguf")
 	err := WriteGGUF(ctx, path, s.Config, gguf.Float32, 1, func(int64, int64) { cancel() })
-	if !errors.Is(err, context.Canceled) || fault.Class(err) != note.ClassInterrupted {
+	if !errors.Is(err, context.Canceled) || fault.Class(err) != codes.ClassInterrupted {
 		t.Errorf("cancelled: %v", err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
@@ -207,11 +207,11 @@ func TestDamagedGGUF(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := shape.FromGGUF(path)
-		if fault.Class(err) != note.ClassCorruptModel || !strings.Contains(err.Error(), c.want) {
+		if fault.Class(err) != codes.ClassCorruptModel || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := shape.FromGGUF(filepath.Join(t.TempDir(), "none.gguf")); fault.Class(err) != note.ClassModelNotFound {
+	if _, err := shape.FromGGUF(filepath.Join(t.TempDir(), "none.gguf")); fault.Class(err) != codes.ClassModelNotFound {
 		t.Errorf("missing: %v", err)
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // WriteHFDir writes what a Python engine needs to build the shape with random
@@ -68,7 +68,7 @@ func hfFiles(c shape.Config, dtype gguf.DType) (map[string]any, error) {
 	switch dtype {
 	case gguf.Float32, gguf.Float16, gguf.BFloat16:
 	default:
-		return nil, fault.New(note.ClassUnsupportedDType, nil,
+		return nil, fault.New(codes.ClassUnsupportedDType, nil,
 			"use float32, float16 or bfloat16, or the backend's own quantization setting",
 			"a Python engine cannot build random weights in %s", dtype)
 	}
@@ -112,7 +112,7 @@ func hfType(c shape.Config) string {
 func hfConfig(c shape.Config, dtype gguf.DType) (map[string]any, error) {
 	class, ok := shape.Class(hfType(c))
 	if !ok || c.Layout != nil {
-		return nil, fault.New(note.ClassUnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
+		return nil, fault.New(codes.ClassUnsupportedModel, nil, "", "architecture %s cannot be written", c.Arch)
 	}
 	m := map[string]any{
 		"architectures": []string{class}, "model_type": hfType(c),

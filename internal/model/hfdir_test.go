@@ -10,10 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // TestHFDirReadsBack writes each shape as a Hugging Face folder and reads its
@@ -58,7 +58,7 @@ func TestWriteHFDir(t *testing.T) {
 	if c, err := shape.FromHFFolder(dir); err != nil || c != s.Config {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if err := WriteHFDir(dir, s.Config, gguf.Q4_0); fault.Class(err) != note.ClassUnsupportedDType {
+	if err := WriteHFDir(dir, s.Config, gguf.Q4_0); fault.Class(err) != codes.ClassUnsupportedDType {
 		t.Errorf("q4_0: %v", err)
 	}
 }

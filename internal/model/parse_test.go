@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -69,24 +70,24 @@ func TestFromHFConfigMistakes(t *testing.T) {
 		class note.Class
 		text  string
 	}{
-		"empty":     {" ", note.ClassCorruptModel, "empty"},
-		"not JSON":  {"<html>", note.ClassCorruptModel, "JSON"},
-		"a list":    {"[]", note.ClassCorruptModel, "JSON"},
-		"null":      {"null", note.ClassUnsupportedModel, "model_type"},
-		"unknown":   {`{"model_type":"novel"}`, note.ClassUnsupportedModel, "novel"},
-		"no sizes":  {`{"model_type":"llama"}`, note.ClassCorruptModel, "hidden size is 0"},
-		"text size": {`{"model_type":"llama","hidden_size":"big"}`, note.ClassCorruptModel, "hidden_size"},
-		"fraction":  {`{"model_type":"llama","hidden_size":1.5}`, note.ClassCorruptModel, "hidden_size"},
+		"empty":     {" ", codes.ClassCorruptModel, "empty"},
+		"not JSON":  {"<html>", codes.ClassCorruptModel, "JSON"},
+		"a list":    {"[]", codes.ClassCorruptModel, "JSON"},
+		"null":      {"null", codes.ClassUnsupportedModel, "model_type"},
+		"unknown":   {`{"model_type":"novel"}`, codes.ClassUnsupportedModel, "novel"},
+		"no sizes":  {`{"model_type":"llama"}`, codes.ClassCorruptModel, "hidden size is 0"},
+		"text size": {`{"model_type":"llama","hidden_size":"big"}`, codes.ClassCorruptModel, "hidden_size"},
+		"fraction":  {`{"model_type":"llama","hidden_size":1.5}`, codes.ClassCorruptModel, "hidden_size"},
 		"odd heads": {`{"model_type":"llama","hidden_size":64,"num_hidden_layers":1,"num_attention_heads":4,` +
-			`"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, note.ClassCorruptModel, "share"},
-		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, note.ClassCorruptModel, "hidden_size"},
+			`"num_key_value_heads":3,"intermediate_size":8,"vocab_size":9}`, codes.ClassCorruptModel, "share"},
+		"huge numbers": {`{"model_type":"llama","hidden_size":1e300}`, codes.ClassCorruptModel, "hidden_size"},
 	} {
 		_, err := shape.FromHFConfig([]byte(c.json))
 		if fault.Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: class %q: %v", name, fault.Class(err), err)
 		}
 	}
-	if _, err := shape.FromHFFolder(filepath.Join(t.TempDir(), "none")); fault.Class(err) != note.ClassModelNotFound {
+	if _, err := shape.FromHFFolder(filepath.Join(t.TempDir(), "none")); fault.Class(err) != codes.ClassModelNotFound {
 		t.Errorf("missing folder: %v", err)
 	}
 }
@@ -201,7 +202,7 @@ func TestMutatedHeaders(t *testing.T) {
 
 // TestFromGGUFOfFolder names things that are no GGUF files.
 func TestFromGGUFOfFolder(t *testing.T) {
-	if _, err := shape.FromGGUF(t.TempDir()); fault.Class(err) != note.ClassModelNotFound {
+	if _, err := shape.FromGGUF(t.TempDir()); fault.Class(err) != codes.ClassModelNotFound {
 		t.Errorf("%v", err)
 	}
 	path := filepath.Join(t.TempDir(), "x.gguf")

@@ -4,10 +4,10 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // WriteGGUF writes a model of the given shape with random weights to path:
@@ -54,7 +54,7 @@ func checkWritable(c shape.Config) error {
 	}
 	switch {
 	case c.Layout != nil, c.Arch == shape.ArchPhi3, c.Arch == shape.ArchLlama && c.Experts > 0:
-		return fault.New(note.ClassUnsupportedModel, nil,
+		return fault.New(codes.ClassUnsupportedModel, nil,
 			"use a llama, qwen2, qwen3, gemma2 or gemma3 shape, or a Python backend",
 			"the embedded engine cannot run this %s model", c.Arch)
 	case c.Vocab < firstFiller:

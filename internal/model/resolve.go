@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/convert"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Formats that [Store.Resolve] can give.
@@ -115,7 +115,7 @@ func Check(r Request) error {
 		if _, only, problem := onlyGGUF(r, at.path, err); only {
 			return problem
 		}
-		if fault.Class(err) == note.ClassUnsupportedModel {
+		if fault.Class(err) == codes.ClassUnsupportedModel {
 			err = nil // the engine decides
 		}
 	}
@@ -144,7 +144,7 @@ func Describe(model string) (shape.Config, error) {
 	if c, ok := described(at.id); ok {
 		return c, nil
 	}
-	return shape.Config{}, fault.New(note.ClassModelNotFound, nil, "run it once, or name its folder",
+	return shape.Config{}, fault.New(codes.ClassModelNotFound, nil, "run it once, or name its folder",
 		"the shape of %s is known only once it has been fetched", model)
 }
 
@@ -167,19 +167,20 @@ func locate(model string) (place, error) {
 	st, err := os.Stat(path)
 	switch {
 	case name == "":
-		return place{}, fault.New(note.ClassModelNotFound, nil, modelForms, "no model was named")
+		return place{}, fault.New(codes.ClassModelNotFound, nil, modelForms, "no model was named")
 	case err == nil && st.IsDir():
 		return place{kind: KindFolder, path: path}, nil
 	case err == nil && !st.Mode().IsRegular():
-		return place{}, fault.New(note.ClassModelNotFound, nil, "give a .gguf file or a folder",
+		return place{}, fault.New(codes.ClassModelNotFound, nil, "give a .gguf file or a folder",
 			"%s is not a regular file",
 			path)
 	case err == nil:
 		return place{kind: KindGGUF, path: path}, nil
 	case looksLikePath(name) && errors.Is(err, os.ErrPermission):
-		return place{}, fault.New(note.ClassPermission, err, "check that you may read it", "cannot open %s", path)
+		return place{}, fault.New(codes.ClassPermission, err, "check that you may read it", "cannot open %s", path)
 	case looksLikePath(name):
-		return place{}, fault.New(note.ClassModelNotFound, nil, "check the path", "there is no file or folder %s", path)
+		return place{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no file or folder %s",
+			path)
 	}
 	if id, ok := hub.ParseID(name); ok {
 		return place{kind: KindHub, id: id}, nil
@@ -188,7 +189,7 @@ func locate(model string) (place, error) {
 	if near := shape.Nearest(strings.ToLower(name)); len(near) > 0 {
 		hint = "did you mean random:" + strings.Join(near, " or random:") + "? " + hint
 	}
-	return place{}, fault.New(note.ClassModelNotFound, nil, hint, "%q is not a model", name)
+	return place{}, fault.New(codes.ClassModelNotFound, nil, hint, "%q is not a model", name)
 }
 
 const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id like org/name"
@@ -243,7 +244,7 @@ func (s Store) resolveRandom(ctx context.Context, r Request, known shape.Shape) 
 // resolveFile takes a file of the user, which must be GGUF.
 func resolveFile(r Request, path string) (Resolved, error) {
 	if r.Format == FormatHF {
-		return Resolved{}, fault.New(note.ClassUnsupportedModel, nil,
+		return Resolved{}, fault.New(codes.ClassUnsupportedModel, nil,
 			"use the embedded backend, or name a Hugging Face folder or id",
 			"%s is a file, but this backend needs a Hugging Face folder", path)
 	}
@@ -266,7 +267,7 @@ func (m *Resolved) describeGGUF(path string) error {
 	if m.Config, m.ConfigErr = shape.ConfigOf(h); m.ConfigErr != nil {
 		m.Config = shape.Config{}
 	}
-	if fault.Class(m.ConfigErr) == note.ClassCorruptModel {
+	if fault.Class(m.ConfigErr) == codes.ClassCorruptModel {
 		return fmt.Errorf("reading the architecture of %s: %w", path, m.ConfigErr)
 	}
 	return nil
@@ -286,13 +287,13 @@ func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolv
 func onlyGGUF(r Request, dir string, err error) (file string, only bool, problem error) {
 	files, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
 	switch {
-	case fault.Class(err) != note.ClassModelNotFound || len(files) == 0:
+	case fault.Class(err) != codes.ClassModelNotFound || len(files) == 0:
 		return "", false, nil
 	case r.Format == FormatHF:
-		return "", true, fault.New(note.ClassUnsupportedModel, nil, "use the embedded backend",
+		return "", true, fault.New(codes.ClassUnsupportedModel, nil, "use the embedded backend",
 			"%s holds only GGUF files, but this backend needs safetensors", dir)
 	case len(files) > 1:
-		return "", true, fault.New(note.ClassModelNotFound, nil, "name one of them", "%s holds %d GGUF files", dir,
+		return "", true, fault.New(codes.ClassModelNotFound, nil, "name one of them", "%s holds %d GGUF files", dir,
 			len(files))
 	}
 	return files[0], true, nil
@@ -310,9 +311,9 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 	}
 	m.Config, m.ConfigErr = config, err
 	switch {
-	case fault.Class(err) == note.ClassUnsupportedModel && r.Format == FormatHF:
+	case fault.Class(err) == codes.ClassUnsupportedModel && r.Format == FormatHF:
 		m.Config = shape.Config{} // the Python engine may know it
-	case err != nil && fault.Class(err) != note.ClassUnsupportedModel:
+	case err != nil && fault.Class(err) != codes.ClassUnsupportedModel:
 		return Resolved{}, err
 	}
 	if r.Format == FormatHF {
@@ -336,7 +337,7 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 // resolveHub downloads a repository of the hub.
 func (s Store) resolveHub(ctx context.Context, r Request, id hub.ID) (Resolved, error) {
 	if id.File != "" && r.Format == FormatHF {
-		return Resolved{}, fault.New(note.ClassUnsupportedModel, nil,
+		return Resolved{}, fault.New(codes.ClassUnsupportedModel, nil,
 			"leave out the file to use the repository's safetensors",
 			"%s is a GGUF file, but this backend needs a Hugging Face folder", id.File)
 	}

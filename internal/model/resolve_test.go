@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/gguf/gguftest"
@@ -114,7 +115,7 @@ func TestResolveGGUFFile(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := s.Resolve(context.Background(),
-		Request{Model: path, Format: FormatHF}); fault.Class(err) != note.ClassUnsupportedModel {
+		Request{Model: path, Format: FormatHF}); fault.Class(err) != codes.ClassUnsupportedModel {
 		t.Errorf("for Python: %v", err)
 	}
 	// The same file in a folder of its own, as downloads often are.
@@ -192,24 +193,24 @@ func TestResolveMistakes(t *testing.T) {
 		class         note.Class
 		text          string
 	}{
-		"nothing":            {"", "", note.ClassModelNotFound, "no model"},
-		"bare word":          {"llama3", "", note.ClassModelNotFound, "org/name"},
-		"shape, no prefix":   {"smollm2-135m", "", note.ClassModelNotFound, "random:smollm2-135m"},
-		"misspelt shape":     {"random:smolm2-135m", "", note.ClassModelNotFound, "smollm2-135m"},
-		"missing path":       {"./no/such", "", note.ClassModelNotFound, "no file or folder"},
-		"missing gguf":       {"some/model.gguf", "", note.ClassModelNotFound, "no file or folder"},
-		"folder, no config":  {dir("bare", ""), "", note.ClassModelNotFound, "no config.json"},
-		"folder, bad JSON":   {dir("json", "{"), "", note.ClassCorruptModel, "JSON"},
-		"folder, empty":      {dir("void", ""), "hf", note.ClassModelNotFound, "no config.json"},
-		"folder, no weights": {dir("thin", llamaConfig), "", note.ClassModelNotFound, "no weights"},
+		"nothing":            {"", "", codes.ClassModelNotFound, "no model"},
+		"bare word":          {"llama3", "", codes.ClassModelNotFound, "org/name"},
+		"shape, no prefix":   {"smollm2-135m", "", codes.ClassModelNotFound, "random:smollm2-135m"},
+		"misspelt shape":     {"random:smolm2-135m", "", codes.ClassModelNotFound, "smollm2-135m"},
+		"missing path":       {"./no/such", "", codes.ClassModelNotFound, "no file or folder"},
+		"missing gguf":       {"some/model.gguf", "", codes.ClassModelNotFound, "no file or folder"},
+		"folder, no config":  {dir("bare", ""), "", codes.ClassModelNotFound, "no config.json"},
+		"folder, bad JSON":   {dir("json", "{"), "", codes.ClassCorruptModel, "JSON"},
+		"folder, empty":      {dir("void", ""), "hf", codes.ClassModelNotFound, "no config.json"},
+		"folder, no weights": {dir("thin", llamaConfig), "", codes.ClassModelNotFound, "no weights"},
 		"folder, unknown": {dir("odd", `{"architectures":["OddForCausalLM"],"model_type":"odd"}`), "",
-			note.ClassUnsupportedModel, "LlamaForCausalLM"},
-		"folder, damaged":     {damaged, "", note.ClassCorruptModel, "cannot convert"},
-		"folder, quantized":   {quantized, "", note.ClassUnsupportedDType, "quantized"},
-		"not a model file":    {filepath.Join(root, "notes.txt"), "", note.ClassCorruptModel, "GGUF"},
-		"empty gguf":          {filepath.Join(root, "empty.gguf"), "", note.ClassCorruptModel, "empty"},
-		"hub, offline":        {"org/name", "", note.ClassOffline, "HF_HUB_OFFLINE"},
-		"hub gguf for Python": {"org/name:x.gguf", "hf", note.ClassUnsupportedModel, "leave out"},
+			codes.ClassUnsupportedModel, "LlamaForCausalLM"},
+		"folder, damaged":     {damaged, "", codes.ClassCorruptModel, "cannot convert"},
+		"folder, quantized":   {quantized, "", codes.ClassUnsupportedDType, "quantized"},
+		"not a model file":    {filepath.Join(root, "notes.txt"), "", codes.ClassCorruptModel, "GGUF"},
+		"empty gguf":          {filepath.Join(root, "empty.gguf"), "", codes.ClassCorruptModel, "empty"},
+		"hub, offline":        {"org/name", "", codes.ClassOffline, "HF_HUB_OFFLINE"},
+		"hub gguf for Python": {"org/name:x.gguf", "hf", codes.ClassUnsupportedModel, "leave out"},
 	} {
 		_, err := s.Resolve(context.Background(), Request{Model: c.model, Format: c.format})
 		if fault.Class(err) != c.class || !strings.Contains(err.Error(), c.text) {
@@ -257,7 +258,7 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 	if _, err := s.Resolve(context.Background(),
-		Request{Model: dir, DType: "fp8"}); fault.Class(err) != note.ClassUnsupportedDType {
+		Request{Model: dir, DType: "fp8"}); fault.Class(err) != codes.ClassUnsupportedDType {
 		t.Errorf("fp8: %v", err)
 	}
 }

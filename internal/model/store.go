@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // formatVersion is part of every cache name. Raise it when the bytes that a
@@ -41,7 +41,7 @@ func DefaultCacheDir() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fault.New(note.ClassPermission, err, "set LLEM_CACHE to a folder with space for models",
+		return "", fault.New(codes.ClassPermission, err, "set LLEM_CACHE to a folder with space for models",
 			"there is no cache folder")
 	}
 	return filepath.Join(dir, "llem"), nil

@@ -7,11 +7,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/note"
 )
 
 func TestStoreGeneratesOnce(t *testing.T) {
@@ -88,7 +88,7 @@ func TestStoreLockHonoursContext(t *testing.T) {
 	defer unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := disk.Lock(ctx, path); fault.Class(err) != note.ClassInterrupted {
+	if _, err := disk.Lock(ctx, path); fault.Class(err) != codes.ClassInterrupted {
 		t.Errorf("%v", err)
 	}
 }

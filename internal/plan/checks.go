@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -93,15 +94,15 @@ func reach(ctx context.Context, names []string, e *Estimator) ([]Problem, error)
 func unreachable(name string, err error) Problem {
 	class := fault.Class(err)
 	q := Problem{Finding{Error: true, Short: "model",
-		Note: note.Note{Code: note.ModelUnreachable, Message: "model " + name + ": " + err.Error()}},
+		Note: note.Note{Code: codes.ModelUnreachable, Message: "model " + name + ": " + err.Error()}},
 		func(x study.Experiment) bool { return x.Model == name }}
 	if e, ok := errors.AsType[*fault.Error](err); ok {
 		q.Message, q.Next = "model: "+e.Failure.Error(), e.Next
 	}
 	switch class {
-	case note.ClassGated:
+	case codes.ClassGated:
 		q.Short = "gated"
-	case note.ClassOffline, note.ClassDownloadFailed, note.ClassInterrupted:
+	case codes.ClassOffline, codes.ClassDownloadFailed, codes.ClassInterrupted:
 		q.Error = hub.OfflineSet()
 	}
 	return q
@@ -150,7 +151,7 @@ func Contexts(s *study.Study, e *Estimator) []Problem {
 	var out []Problem
 	for _, name := range names {
 		if c, err := e.config(name); err == nil && c.Context > 0 && longest[name] > c.Context {
-			out = append(out, Problem{Finding{Note: note.Note{Code: note.ContextExceeded,
+			out = append(out, Problem{Finding{Note: note.Note{Code: codes.ContextExceeded,
 				Message: fmt.Sprintf("model %s is made for %d tokens, and up to %d "+
 					"are asked for", name, c.Context, longest[name]),
 				Next: "lower workload.input_tokens or workload.output_tokens: some engines refuse it, others " +
@@ -177,7 +178,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	}
 	var out []Problem
 	if most > have {
-		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: note.Mistake,
+		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: codes.Mistake,
 			Message: fmt.Sprintf("dataset %s: has %d prompts, up to %d asked for", set.Source, have, most),
 			Next: fmt.Sprintf(
 				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
@@ -185,7 +186,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 			func(x study.Experiment) bool { return x.Workload.Dataset == set.Source && x.Workload.Prompts > have }})
 	}
 	if wanted > longest {
-		out = append(out, Problem{Finding{Note: note.Note{Code: note.PromptsShort,
+		out = append(out, Problem{Finding{Note: note.Note{Code: codes.PromptsShort,
 			Message: fmt.Sprintf("dataset %s: its longest prompt has %d bytes, and so "+
 				"fewer than the %d tokens of workload.input_tokens", set.Source, longest, wanted),
 			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"}},

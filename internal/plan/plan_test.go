@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -175,7 +176,7 @@ func TestLearn(t *testing.T) {
 						TotalJ:  &result.Quantity{Value: 45600 * float64(q.window.Repeats)},
 						Devices: []result.Device{{Device: "gpu0", Kind: "gpu", Name: "NVIDIA H200", Counted: true}}}}
 				if cycle == 2 {
-					rec.Warn(note.UnequalWork, "it teaches nothing")
+					rec.Warn(codes.UnequalWork, "it teaches nothing")
 				}
 				if err := run.Commit(rec, series.All{}); err != nil {
 					t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/note"
@@ -38,7 +39,7 @@ func (o CheckOptions) preflight(ctx context.Context, s *study.Study, needs *Esti
 	out = append(append(append(out, models...), Datasets(s)...), Contexts(s, needs)...)
 	if err := writable(o.Results); err != nil {
 		out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "folder",
-			Note: note.Note{Code: note.FolderUnwritable, Message: err.Error(),
+			Note: note.Note{Code: codes.FolderUnwritable, Message: err.Error(),
 				Next: "choose another folder with --output or LLEM_RESULTS"}},
 			Concerns: func(study.Experiment) bool { return true }})
 	}
@@ -60,7 +61,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 		b, ok := backends[e.Backend]
 		if !ok {
 			out = append(out, Problem{Finding: Finding{Error: true, Short: "engine",
-				Note: note.Note{Code: note.EngineMissing, Message: "this llem cannot run " +
+				Note: note.Note{Code: codes.EngineMissing, Message: "this llem cannot run " +
 					"the backend " + e.Backend + " yet"}}, Concerns: concerns})
 			continue
 		}
@@ -70,11 +71,11 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 			}
 			f := backend.AsFailure(err)
 			text := e.Backend + ": " + f.Error()
-			if o.GPU != "" && f.Class != note.ClassImage { // which says so itself
+			if o.GPU != "" && f.Class != codes.ClassImage { // which says so itself
 				text = "on this machine, " + text
 			}
 			out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "engine",
-				Note: note.Note{Code: note.EngineMissing, Message: text, Next: f.Next}}, Concerns: concerns})
+				Note: note.Note{Code: codes.EngineMissing, Message: text, Next: f.Next}}, Concerns: concerns})
 		}
 	}
 	return out, nil
@@ -114,7 +115,7 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	for _, m := range missing {
 		next = cmp.Or(next, m.Next)
 	}
-	return []Problem{{Finding: Finding{Note: note.Note{Code: note.NoSensor,
+	return []Problem{{Finding: Finding{Note: note.Note{Code: codes.NoSensor,
 		Message: "no power sensor can be read: energy will be null", Next: next}}}}
 }
 
@@ -128,7 +129,7 @@ func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []Problem {
 		out = append(out, Problem{Finding: Finding{Note: note.Note{Code: code, Message: message, Next: next}}})
 	}
 	if busy, ok := errors.AsType[*campaign.BusyError](campaign.PeekGPUs(campaign.LockDir(), meters)); ok {
-		warn(note.GPUBusy, busy.Error(), busy.NextStep())
+		warn(codes.GPUBusy, busy.Error(), busy.NextStep())
 	}
 	for _, id := range slices.Sorted(maps.Keys(facts)) {
 		f := facts[id]
@@ -144,10 +145,10 @@ func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []Problem {
 			"would be counted"
 		switch {
 		case len(pids) > 0:
-			warn(note.GPUShared,
+			warn(codes.GPUShared,
 				fmt.Sprintf("%s is used by other processes (%s%s)", id, strings.Join(pids, ", "), used), next)
 		case f.MemoryUsedBytes != nil && *f.MemoryUsedBytes > muchMemory:
-			warn(note.GPUProcessesHidden, id+" may be used by others, whose processes are not visible"+used, next)
+			warn(codes.GPUProcessesHidden, id+" may be used by others, whose processes are not visible"+used, next)
 		}
 	}
 	return out

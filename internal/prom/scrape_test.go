@@ -80,7 +80,7 @@ func TestUnits(t *testing.T) {
 
 func page(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "power", "sensors", "testdata", name))
+	b, err := os.ReadFile(filepath.Join("..", "..", "power", "sensors", "testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}

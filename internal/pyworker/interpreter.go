@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -70,7 +71,7 @@ func (i Interpreter) choose() (string, error) {
 			return path, nil
 		}
 	}
-	return "", note.Failf(note.ClassNotInstalled, installHint, "no python3 in PATH")
+	return "", note.Failf(codes.ClassNotInstalled, installHint, "no python3 in PATH")
 }
 
 // explicit checks an interpreter that somebody named. origin says who.
@@ -78,11 +79,11 @@ func (i Interpreter) explicit(name, origin string) (string, error) {
 	path := name
 	if !strings.ContainsRune(name, filepath.Separator) {
 		if path = i.inPath(name); path == "" {
-			return "", note.Failf(note.ClassNotInstalled, i.hint(), "no %s in PATH, as %s asks", name, origin)
+			return "", note.Failf(codes.ClassNotInstalled, i.hint(), "no %s in PATH, as %s asks", name, origin)
 		}
 	}
 	if err := executable(path); err != nil {
-		return "", note.Failf(note.ClassNotInstalled, i.hint(),
+		return "", note.Failf(codes.ClassNotInstalled, i.hint(),
 			"%s names %s, which cannot be run: %v", origin, path, err)
 	}
 	// Relative paths must survive a change of folder.
@@ -130,11 +131,11 @@ func (i Interpreter) checkVersion(ctx context.Context, path string) error {
 	answer = answer[bytes.LastIndexByte(answer, '\n')+1:]
 	var major, minor int
 	if _, scanErr := fmt.Sscanf(string(answer), "%d.%d", &major, &minor); err != nil || scanErr != nil {
-		return note.Failf(note.ClassNotInstalled, i.hint(),
+		return note.Failf(codes.ClassNotInstalled, i.hint(),
 			"%s does not answer as a Python interpreter does%s", path, because(err))
 	}
 	if major < minMajor || major == minMajor && minor < minMinor {
-		return note.Failf(note.ClassVersion, installHint,
+		return note.Failf(codes.ClassVersion, installHint,
 			"%s is Python %d.%d: %d.%d or newer is needed", path, major, minor, minMajor, minMinor)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -92,21 +93,21 @@ func TestInterpreterFailures(t *testing.T) {
 		want    note.Class
 		message string
 	}{
-		{"nothing in PATH", Interpreter{Env: env("PATH", dir)}, note.ClassNotInstalled, "no python3 in PATH"},
-		{"missing", Interpreter{Python: filepath.Join(dir, "absent")}, note.ClassNotInstalled, "no such file"},
-		{"missing name", Interpreter{Python: "absent", Env: env("PATH", dir)}, note.ClassNotInstalled,
+		{"nothing in PATH", Interpreter{Env: env("PATH", dir)}, codes.ClassNotInstalled, "no python3 in PATH"},
+		{"missing", Interpreter{Python: filepath.Join(dir, "absent")}, codes.ClassNotInstalled, "no such file"},
+		{"missing name", Interpreter{Python: "absent", Env: env("PATH", dir)}, codes.ClassNotInstalled,
 			"no absent in PATH"},
-		{"folder", Interpreter{Python: dir}, note.ClassNotInstalled, "folder"},
-		{"not executable", Interpreter{Python: plain}, note.ClassNotInstalled, "not executable"},
-		{"broken environment", Interpreter{Env: env("VIRTUAL_ENV", dir)}, note.ClassNotInstalled, "$VIRTUAL_ENV"},
-		{"too old", Interpreter{Python: script(t, filepath.Join(dir, "old"), "echo 3.9")}, note.ClassVersion,
+		{"folder", Interpreter{Python: dir}, codes.ClassNotInstalled, "folder"},
+		{"not executable", Interpreter{Python: plain}, codes.ClassNotInstalled, "not executable"},
+		{"broken environment", Interpreter{Env: env("VIRTUAL_ENV", dir)}, codes.ClassNotInstalled, "$VIRTUAL_ENV"},
+		{"too old", Interpreter{Python: script(t, filepath.Join(dir, "old"), "echo 3.9")}, codes.ClassVersion,
 			"Python 3.9"},
-		{"python 2", Interpreter{Python: script(t, filepath.Join(dir, "two"), "echo 2.7")}, note.ClassVersion,
+		{"python 2", Interpreter{Python: script(t, filepath.Join(dir, "two"), "echo 2.7")}, codes.ClassVersion,
 			"Python 2.7"},
-		{"no python", Interpreter{Python: script(t, filepath.Join(dir, "cat"), "echo meow")}, note.ClassNotInstalled,
+		{"no python", Interpreter{Python: script(t, filepath.Join(dir, "cat"), "echo meow")}, codes.ClassNotInstalled,
 			"does not answer"},
 		{"failing", Interpreter{Python: script(t, filepath.Join(dir, "bad"), "echo no licence >&2; exit 3")},
-			note.ClassNotInstalled, "no licence"},
+			codes.ClassNotInstalled, "no licence"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -157,7 +158,7 @@ func (b Backend) Interpreter(ctx context.Context) (string, error) {
 	if python := runs(cmd.Path); python != "" {
 		return python, nil
 	}
-	return "", note.Failf(note.ClassNotInstalled, "name the interpreter with --python",
+	return "", note.Failf(codes.ClassNotInstalled, "name the interpreter with --python",
 		"%s does not say which interpreter runs it, and there is no python3 beside it", cmd.Path)
 }
 
@@ -166,6 +167,6 @@ func (b Backend) missing(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &note.Failure{Class: note.ClassNotInstalled, Message: b.Product.Title + " is not installed", Err: err,
+	return &note.Failure{Class: codes.ClassNotInstalled, Message: b.Product.Title + " is not installed", Err: err,
 		Next: b.Product.Install}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/servertest"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Request of [completions] is one that the stub of vLLM takes.
@@ -224,7 +224,7 @@ func TestImpostor(t *testing.T) {
 	for name, spec := range map[string]backend.Spec{"process": {}, "container": {Container: box}} {
 		_, err := startServer(t.Context(), impostor{listen: listen}, spec,
 			Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
-		if f := backend.AsFailure(err); err == nil || f.Class != note.ClassPortInUse {
+		if f := backend.AsFailure(err); err == nil || f.Class != codes.ClassPortInUse {
 			t.Errorf("%s: %v (%s), want a port in use", name, err, f.Class)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -176,7 +177,7 @@ func Offline() []string {
 // NoFolder is the failure of a model that is no folder of the form that Python engines
 // read.
 func NoFolder(model string, err error) error {
-	return &note.Failure{Class: note.ClassModelNotFound, Message: "look at the model " + model, Err: err,
+	return &note.Failure{Class: codes.ClassModelNotFound, Message: "look at the model " + model, Err: err,
 		Next: "give a Hugging Face folder, or a model of the form random:SHAPE"}
 }
 
@@ -242,11 +243,11 @@ func packageOf(ctx context.Context, python backend.Command, name string) (string
 	case !ok || !strings.Contains(f.LogTail, "PackageNotFoundError"):
 		return version, err
 	case python.Container != nil:
-		return "", note.Failf(note.ClassNotInstalled,
+		return "", note.Failf(codes.ClassNotInstalled,
 			"name an image that has it with container.image, or its program with container.program",
 			"the image %s has no package %s", python.Container.Image, name)
 	}
-	return "", note.Failf(note.ClassNotInstalled, "install it there, or name another interpreter with --python",
+	return "", note.Failf(codes.ClassNotInstalled, "install it there, or name another interpreter with --python",
 		"%s has no package %s", python.Path, name)
 }
 
@@ -267,7 +268,7 @@ func versionOf(ctx context.Context, cmd backend.Command, args ...string) (string
 		if f, ok := errors.AsType[*note.Failure](err); ok { // of its container
 			return "", f
 		}
-		return "", &note.Failure{Class: note.ClassNotInstalled, Err: err, LogTail: string(said),
+		return "", &note.Failure{Class: codes.ClassNotInstalled, Err: err, LogTail: string(said),
 			Message: cmd.Path + " does not say its version", Next: "try `" +
 				strings.Join(append([]string{cmd.Path}, args...), " ") + "` by hand"}
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -117,7 +118,7 @@ func bury(name string, group int, known map[int]member, within time.Duration) er
 			return nil
 		}
 		if took > within && len(living) > 0 {
-			return note.Failf(note.ClassHung,
+			return note.Failf(codes.ClassHung,
 				"see `ps -o pid,stat,wchan:30,args` for what they wait for; a process in state D waits for its driver",
 				"%s has stopped, but %d of its processes are still there after %v (%s): they may hold the "+
 					"GPU's memory", name, len(living), within, fmt.Sprint(living))

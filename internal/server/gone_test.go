@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // engineOf starts a process in a group of its own that starts others, and returns it and
@@ -79,7 +79,7 @@ func TestBuryLeavesOthers(t *testing.T) {
 		t.Error("it was killed")
 	}
 	err := bury("engine", root, family(root), -time.Second)
-	if f := backend.AsFailure(err); err == nil || f.Class != note.ClassHung ||
+	if f := backend.AsFailure(err); err == nil || f.Class != codes.ClassHung ||
 		!strings.Contains(f.Message, strconv.Itoa(inner)) {
 		t.Errorf("%v, want the processes that are left", err)
 	}

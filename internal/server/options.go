@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -40,7 +41,7 @@ func (k Known) Check(name, version string, args []string) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	return note.Failf(note.ClassVersion, "leave that key out of the study, or install a version that has it",
+	return note.Failf(codes.ClassVersion, "leave that key out of the study, or install a version that has it",
 		"%s %s has no option %s: it was not started", name, version, strings.Join(unknown, ", "))
 }
 

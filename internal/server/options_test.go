@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -63,7 +64,7 @@ func TestKnown(t *testing.T) {
 	}
 	err := k.Check("x", "1.2", []string{"--port", "1", "--gone", "3"})
 	f, ok := errors.AsType[*note.Failure](err)
-	if !ok || f.Class != note.ClassVersion || !strings.Contains(f.Message, "x 1.2 has no option --gone") {
+	if !ok || f.Class != codes.ClassVersion || !strings.Contains(f.Message, "x 1.2 has no option --gone") {
 		t.Errorf("%v", err)
 	}
 }
@@ -121,7 +122,7 @@ func TestPackage(t *testing.T) {
 		t.Skip("no Python here")
 	}
 	_, err = packageOf(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
-	if f := backend.AsFailure(err); err == nil || f.Class != note.ClassNotInstalled ||
+	if f := backend.AsFailure(err); err == nil || f.Class != codes.ClassNotInstalled ||
 		f.Message != python+" has no package no-such-package-of-llem" {
 		t.Errorf("%v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -62,6 +63,6 @@ func ours(name string, port int, family map[int]member) error {
 			return nil
 		}
 	}
-	return note.Failf(note.ClassPortInUse, "try again: the port was taken between looking and listening",
+	return note.Failf(codes.ClassPortInUse, "try again: the port was taken between looking and listening",
 		"another program answers on port %d, which was free before %s was started there", port, name)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -72,7 +73,7 @@ const starts = 3
 func startServer(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
 	for try := 1; ; try++ {
 		s, err := start(ctx, e, spec, o)
-		if err == nil || try == starts || backend.AsFailure(err).Class != note.ClassPortInUse {
+		if err == nil || try == starts || backend.AsFailure(err).Class != codes.ClassPortInUse {
 			return s, err
 		}
 	}
@@ -146,7 +147,7 @@ func (s *Session) ready(outer context.Context) error {
 			if outer.Err() != nil {
 				return context.Cause(outer)
 			}
-			return &note.Failure{Class: note.ClassStartTimeout, LogTail: s.child.LogTail(),
+			return &note.Failure{Class: codes.ClassStartTimeout, LogTail: s.child.LogTail(),
 				Message: fmt.Sprintf("%s was not ready within %v: %s", s.engine.Name(), s.opt.StartTimeout, last),
 				Next:    "see engine.log for what it was doing"}
 		case <-tick.C:
@@ -223,7 +224,7 @@ func (s *Session) failed(ctx context.Context, err error, doing string) error {
 	if f, ok := errors.AsType[*note.Failure](err); ok {
 		return f
 	}
-	return &note.Failure{Class: note.ClassEngine, Message: s.engine.Name() + " failed while " + doing, Err: err,
+	return &note.Failure{Class: codes.ClassEngine, Message: s.engine.Name() + " failed while " + doing, Err: err,
 		Next: "see engine.log", LogTail: s.child.LogTail()}
 }
 
@@ -239,7 +240,7 @@ func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 		old.SampleSeed() == spec.SampleSeed() && old.BatchSize == spec.BatchSize && old.MaxContext == spec.MaxContext &&
 		bytes.Equal(old.Options, spec.Options) && reflect.DeepEqual(old.Container, spec.Container)
 	if !same {
-		return note.Failf(note.ClassConfig, "start the engine anew", "%s was started with other settings",
+		return note.Failf(codes.ClassConfig, "start the engine anew", "%s was started with other settings",
 			s.engine.Name())
 	}
 	s.spec = spec
@@ -250,7 +251,7 @@ func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 func (s *Session) Tokenize(ctx context.Context, texts []string) ([][]int32, error) {
 	t, ok := s.engine.(Tokenizer)
 	if !ok {
-		return nil, note.Failf(note.ClassConfig, "use workload.dataset: synthetic, which is made of token ids",
+		return nil, note.Failf(codes.ClassConfig, "use workload.dataset: synthetic, which is made of token ids",
 			"%s has no way to turn texts into token ids", s.engine.Name())
 	}
 	out := make([][]int32, len(texts))
@@ -295,7 +296,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	switch {
 	case errors.Is(err, errStall):
 		s.child.Stop(s.opt.StopTimeout)
-		return nil, &note.Failure{Class: note.ClassHung,
+		return nil, &note.Failure{Class: codes.ClassHung,
 			Message: fmt.Sprintf("%s: %v, with requests under way; it was stopped", s.engine.Name(), err),
 			Next:    "see engine.log for what it was doing", LogTail: s.child.LogTail()}
 	case errors.Is(err, errExited):

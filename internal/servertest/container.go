@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // docker starts processes of this machine in place of containers. The images' own
@@ -101,7 +101,7 @@ func Container(t *testing.T, dialect string, stub func(Stubbed) backend.Backend,
 	}
 	spec.Container = &backend.Container{Image: "example.org/absent:1", Program: program}
 	_, err = b.Start(t.Context(), spec)
-	check(t, err, expected{note.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1"})
+	check(t, err, expected{codes.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1"})
 }
 
 // commandLine checks how the container of a server was started: whatever file of this

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -90,21 +91,21 @@ type expected struct {
 // leaves nothing running.
 func (s Suite) faults(t *testing.T, dialect string) {
 	list := map[Fault]expected{
-		NeverReady:    {note.ClassStartTimeout, "not ready within 2s: GET /", "engine.log"},
-		DiesLoading:   {note.ClassUnsupportedModel, "exited with status 1 while starting", ""},
-		BadFlag:       {note.ClassVersion, "unrecognized arguments: --no-such", "leave that key out"},
-		DiesStreaming: {note.ClassOOMGPU, "exited with status 1 while running", ""},
-		Stalls:        {note.ClassHung, "sent nothing for", "engine.log"},
-		Answers500:    {note.ClassEngine, "answered 500", "engine.log"},
-		Malformed:     {note.ClassEngine, "broke its own format", "engine.log"},
-		BreaksOff:     {note.ClassEngine, "after 3 of 8 tokens", "engine.log"},
-		CountsWrong:   {note.ClassEngine, "counts 9 output tokens, its stream brought 8", "engine.log"},
+		NeverReady:    {codes.ClassStartTimeout, "not ready within 2s: GET /", "engine.log"},
+		DiesLoading:   {codes.ClassUnsupportedModel, "exited with status 1 while starting", ""},
+		BadFlag:       {codes.ClassVersion, "unrecognized arguments: --no-such", "leave that key out"},
+		DiesStreaming: {codes.ClassOOMGPU, "exited with status 1 while running", ""},
+		Stalls:        {codes.ClassHung, "sent nothing for", "engine.log"},
+		Answers500:    {codes.ClassEngine, "answered 500", "engine.log"},
+		Malformed:     {codes.ClassEngine, "broke its own format", "engine.log"},
+		BreaksOff:     {codes.ClassEngine, "after 3 of 8 tokens", "engine.log"},
+		CountsWrong:   {codes.ClassEngine, "counts 9 output tokens, its stream brought 8", "engine.log"},
 	}
 	if s.LateTokens {
 		delete(list, CountsWrong)
 	}
 	if s.SaysCache {
-		list[KeepsCache] = expected{note.ClassConfig, "keeps a prefix cache although it was told not to",
+		list[KeepsCache] = expected{codes.ClassConfig, "keeps a prefix cache although it was told not to",
 			"to measure with the cache"}
 	}
 	for fault, want := range list {
@@ -214,7 +215,7 @@ func (s Suite) unknownOption(t *testing.T, dialect string) {
 			session.Close()
 			continue
 		}
-		check(t, err, expected{note.ClassVersion, "0.0.stub has no option " + s.Option + ": it was not started",
+		check(t, err, expected{codes.ClassVersion, "0.0.stub has no option " + s.Option + ": it was not started",
 			"leave that key out"})
 		if _, err := os.Stat(spec.LogPath); err == nil && refused {
 			if b, _ := os.ReadFile(spec.LogPath); len(b) > 0 {

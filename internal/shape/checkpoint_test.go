@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // writeHeader writes a safetensors file with sparse data: names with a type and a shape.
@@ -50,7 +50,7 @@ func folder(t *testing.T, config string) string {
 func TestUnknownFamily(t *testing.T) {
 	dir := folder(t, `{"model_type": "novel", "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
 		"num_experts": 8, "num_experts_per_tok": 2, "max_position_embeddings": 512}`)
-	if _, err := FromHFFolder(dir); fault.Class(err) != note.ClassUnsupportedModel {
+	if _, err := FromHFFolder(dir); fault.Class(err) != codes.ClassUnsupportedModel {
 		t.Errorf("without weights: %v", err)
 	}
 	bin := filepath.Join(dir, "pytorch_model.bin")
@@ -60,7 +60,7 @@ func TestUnknownFamily(t *testing.T) {
 	if err := os.Truncate(bin, 3e9); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := FromHFFolder(dir); fault.Class(err) != note.ClassUnsupportedModel ||
+	if _, err := FromHFFolder(dir); fault.Class(err) != codes.ClassUnsupportedModel ||
 		!strings.Contains(err.Error(), "about 3.0 GB of weights") {
 		t.Errorf("without a list of tensors: %v", err)
 	}

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // published are the parameter counts in the safetensors metadata that the
@@ -195,7 +195,7 @@ func TestLookup(t *testing.T) {
 		if len(near) == 0 || near[0] != want && !slices.Contains(near, want) {
 			t.Errorf("nearest to %s: %v, want %s", in, near, want)
 		}
-		if _, err := Lookup(in); fault.Class(err) != note.ClassModelNotFound {
+		if _, err := Lookup(in); fault.Class(err) != codes.ClassModelNotFound {
 			t.Errorf("%s: %v", in, err)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Architectures that this package can describe, as named in GGUF files.
@@ -79,7 +79,7 @@ func (c Config) Validate() error {
 		return c.validateLayout()
 	}
 	if !slices.Contains(archs, c.Arch) {
-		return fault.New(note.ClassUnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
+		return fault.New(codes.ClassUnsupportedModel, nil, "known architectures: "+strings.Join(archs, ", "),
 			"architecture %q is unknown", c.Arch)
 	}
 	type dim struct {
@@ -141,7 +141,7 @@ func (c Config) validateLayout() error {
 
 // BadConfig is the failure of an architecture that cannot be.
 func BadConfig(format string, args ...any) error {
-	return fault.New(note.ClassCorruptModel, nil, "check the model's config.json or download it again",
+	return fault.New(codes.ClassCorruptModel, nil, "check the model's config.json or download it again",
 		"the architecture makes no sense: %s", fmt.Sprintf(format, args...))
 }
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
-	"github.com/llenergymeasure/llem/note"
 )
 
 const gib = 1 << 30
@@ -113,7 +113,7 @@ func TestConfigsRefused(t *testing.T) {
 		"kvarray": {"num_key_value_heads"},
 	} {
 		_, err := FromHFFolder(filepath.Join("testdata", "configs", name))
-		if fault.Class(err) != note.ClassCorruptModel {
+		if fault.Class(err) != codes.ClassCorruptModel {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, w := range want {

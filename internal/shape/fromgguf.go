@@ -13,9 +13,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // FromGGUF reads the architecture from the header of the GGUF file at path. It
@@ -40,7 +40,7 @@ func ReadGGUF(path string) (gguf.Header, error) {
 		return h, err
 	}
 	if kind := h.Text("general.type"); kind != "" && kind != "model" {
-		return h, fault.New(note.ClassUnsupportedModel, nil, "name the model that it belongs to",
+		return h, fault.New(codes.ClassUnsupportedModel, nil, "name the model that it belongs to",
 			"%s is of the type %s, not a model", path, kind)
 	}
 	if err := checkNorms(path, h); err != nil {
@@ -52,8 +52,10 @@ func ReadGGUF(path string) (gguf.Header, error) {
 	}
 	m := partName.FindStringSubmatch(path)
 	if m == nil {
-		return h, fault.New(note.ClassCorruptModel, nil, "give it the name that it was downloaded with, and the other "+
-			"parts beside it", "%s is part %d of %d of a model, and its name does not say where the others are", path,
+		return h, fault.New(codes.ClassCorruptModel, nil,
+			"give it the name that it was downloaded with, and the other "+
+				"parts beside it", "%s is part %d of %d of a model, and its name does not say where the others are",
+			path,
 			part+1, parts)
 	}
 	names := map[string]bool{}
@@ -71,7 +73,7 @@ func ReadGGUF(path string) (gguf.Header, error) {
 		}
 		for _, t := range p.Tensors {
 			if names[t.Name] {
-				return h, fault.New(note.ClassCorruptModel, nil, "download the parts again",
+				return h, fault.New(codes.ClassCorruptModel, nil, "download the parts again",
 					"two parts of %s hold a tensor %q", path, t.Name)
 			}
 			names[t.Name] = true
@@ -88,7 +90,7 @@ var partName = regexp.MustCompile(`^(.*)-\d{5}-of-\d{5}\.gguf$`)
 func ConfigOf(h gguf.Header) (Config, error) {
 	arch := h.Text("general.architecture")
 	if arch == "" {
-		return Config{}, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
+		return Config{}, fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
 			"the file does not say its architecture")
 	}
 	c := fromMetadata(h, arch)
@@ -116,13 +118,13 @@ func agree(h gguf.Header, c Config, listed Layout) (Config, error) {
 	said := c.Parameters().Total
 	counted := listed.Sum(Embedding, Head, Matrix, Expert, Vector, Router)
 	if off := math.Abs(float64(said-counted)) / float64(said); off > 0.01 {
-		return c, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
+		return c, fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
 			"the file contradicts itself: its metadata mean %d parameters, and its tensors hold %d", said, counted)
 	}
 	for _, t := range h.Tensors {
 		name := t.Name[strings.LastIndexByte(strings.TrimSuffix(t.Name, ".weight"), '.')+1:]
 		if wideNorms[name] && (len(t.Shape) != 1 || t.Shape[0] != uint64(c.Hidden)) {
-			return c, fault.New(note.ClassCorruptModel, nil, "download or generate it again",
+			return c, fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
 				"the file contradicts itself: %s has the shape %v in a model %d wide", t.Name, t.Shape, c.Hidden)
 		}
 	}
@@ -307,7 +309,7 @@ const mostNorm = 1 << 20
 func checkNorms(path string, h gguf.Header) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fault.New(note.ClassPermission, err, "check that you may read it", "cannot open %s", path)
+		return fault.New(codes.ClassPermission, err, "check that you may read it", "cannot open %s", path)
 	}
 	defer f.Close()
 	for _, t := range h.Tensors {
@@ -316,13 +318,13 @@ func checkNorms(path string, h gguf.Header) error {
 		}
 		b := make([]byte, t.Size)
 		if _, err := f.ReadAt(b, h.Data+int64(t.Offset)); err != nil {
-			return fault.New(note.ClassCorruptModel, err, "download or generate it again", "cannot read %s of %s",
+			return fault.New(codes.ClassCorruptModel, err, "download or generate it again", "cannot read %s of %s",
 				t.Name, path)
 		}
 		for ; len(b) >= 4; b = b[4:] {
 			// All bits of the exponent are set in an infinity and in what is not a number.
 			if binary.LittleEndian.Uint32(b)>>23&0xff == 0xff {
-				return fault.New(note.ClassCorruptModel, nil, "download or generate it again",
+				return fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
 					"%s of %s has weights that are not finite numbers", t.Name, path)
 			}
 		}

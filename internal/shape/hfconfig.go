@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/pyjson"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // FromHFFolder reads dir/config.json, and the list of tensors of a model whose family is not known.
@@ -25,17 +25,17 @@ func FromHFFolder(dir string) (Config, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, statErr := os.Stat(dir); statErr != nil {
-			return Config{}, fault.New(note.ClassModelNotFound, nil, "check the path", "there is no folder %s", dir)
+			return Config{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no folder %s", dir)
 		}
-		return Config{}, fault.New(note.ClassModelNotFound, nil,
+		return Config{}, fault.New(codes.ClassModelNotFound, nil,
 			"a Hugging Face model folder has a config.json and *.safetensors; name that folder",
 			"%s has no config.json", dir)
 	case err != nil:
-		return Config{}, fault.New(note.ClassPermission, err, "check that you may read it", "cannot read %s", path)
+		return Config{}, fault.New(codes.ClassPermission, err, "check that you may read it", "cannot read %s", path)
 	}
 	c, err := FromHFConfig(b)
 	files := checkpointOf(dir)
-	if fault.Class(err) == note.ClassUnsupportedModel {
+	if fault.Class(err) == codes.ClassUnsupportedModel {
 		if counted, ok := files.count(b); ok {
 			return counted, nil
 		}
@@ -62,7 +62,7 @@ func FromHFConfig(data []byte) (Config, error) {
 	kind := f.text("model_type")
 	fam, ok := families[kind]
 	if !ok {
-		return Config{}, fault.New(note.ClassUnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
+		return Config{}, fault.New(codes.ClassUnsupportedModel, nil, "known: "+strings.Join(knownHFTypes(), ", "),
 			"model_type %q is unknown, so parameters and FLOPs cannot be counted", kind)
 	}
 	stored, outer := storedOf(&f), f
@@ -96,7 +96,7 @@ func FromHFConfig(data []byte) (Config, error) {
 		c.Stored = stored
 	}
 	if f.err != nil {
-		return Config{}, fault.New(note.ClassCorruptModel, f.err, "check the model's config.json",
+		return Config{}, fault.New(codes.ClassCorruptModel, f.err, "check the model's config.json",
 			"config.json has a value of the wrong kind")
 	}
 	return c, c.Validate()
@@ -114,14 +114,14 @@ func (f *hfFields) plain(kind string, fam family) bool {
 // fieldsOf reads a config.json as Python writes it.
 func fieldsOf(data []byte) (hfFields, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return hfFields{}, fault.New(note.ClassCorruptModel, nil, "download the model again", "config.json is empty")
+		return hfFields{}, fault.New(codes.ClassCorruptModel, nil, "download the model again", "config.json is empty")
 	}
 	if odd, ok := disk.LookOf(data); ok {
-		return hfFields{}, fault.New(note.ClassCorruptModel, nil, odd.Next, "config.json is not valid JSON: %v", odd)
+		return hfFields{}, fault.New(codes.ClassCorruptModel, nil, odd.Next, "config.json is not valid JSON: %v", odd)
 	}
 	var f hfFields
 	if err := pyjson.Unmarshal(data, &f.m); err != nil {
-		return f, fault.New(note.ClassCorruptModel, err, "download the model again", "config.json is not valid JSON")
+		return f, fault.New(codes.ClassCorruptModel, err, "download the model again", "config.json is not valid JSON")
 	}
 	return f, nil
 }

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/near"
-	"github.com/llenergymeasure/llem/note"
 )
 
 // Shape is an entry of the catalogue of random models.
@@ -34,7 +34,7 @@ func Lookup(name string) (Shape, error) {
 			return s, nil
 		}
 	}
-	return Shape{}, fault.New(note.ClassModelNotFound, nil, shapeHint(want), "there is no random shape %q",
+	return Shape{}, fault.New(codes.ClassModelNotFound, nil, shapeHint(want), "there is no random shape %q",
 		strings.TrimPrefix(name, RandomPrefix))
 }
 

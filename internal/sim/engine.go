@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -185,22 +186,22 @@ func (e *Engine) pad(ctx context.Context) error {
 // check refuses impossible work.
 func (e *Engine) check(w backend.Workload) error {
 	if e.source == nil {
-		return note.Failf(note.ClassProtocol, "load it first", "run before load")
+		return note.Failf(codes.ClassProtocol, "load it first", "run before load")
 	}
 	if w.OutputTokens < 1 {
-		return note.Failf(note.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens asked for")
 	}
 	for _, p := range w.Requests {
 		if len(p.Tokens) == 0 {
-			return note.Failf(note.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
+			return note.Failf(codes.ClassConfig, "remove it", "prompt %d has no tokens", p.ID)
 		}
 		if n := len(p.Tokens) + w.OutputTokens; e.spec.MaxContext > 0 && n > e.spec.MaxContext {
-			return note.Failf(note.ClassKVTooSmall, "use a shorter prompt or fewer output tokens",
+			return note.Failf(codes.ClassKVTooSmall, "use a shorter prompt or fewer output tokens",
 				"prompt %d needs a context of %d tokens, the limit is %d", p.ID, n, e.spec.MaxContext)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || id >= Vocab {
-				return note.Failf(note.ClassConfig, "use the engine's own tokenizer",
+				return note.Failf(codes.ClassConfig, "use the engine's own tokenizer",
 					"prompt %d contains token id %d", p.ID, id)
 			}
 		}
@@ -211,7 +212,7 @@ func (e *Engine) check(w backend.Workload) error {
 // step does one piece of work and logs it.
 func (e *Engine) step(ctx context.Context, w work, sequences int, held int64, log *backend.Log) (backend.Step, error) {
 	if e.file.full(0) {
-		return backend.Step{}, note.Failf(note.ClassEngine,
+		return backend.Step{}, note.Failf(codes.ClassEngine,
 			"use fewer prompts or shorter outputs, and start again",
 			"the simulation has no room for more steps")
 	}

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // fewForBootstrap is the number of values below which a bootstrap interval is too
@@ -120,27 +120,27 @@ type replication struct {
 func (r replication) interval(level float64) Estimate {
 	e := unbounded(r.estimate, level)
 	if r.n < 2 {
-		e.Caveats.Warn(note.TooFewValues, "one value has no interval")
+		e.Caveats.Warn(codes.TooFewValues, "one value has no interval")
 		return e
 	}
 	e.Low, e.High, e.Method = r.estimate, r.estimate, MethodBCa
 	if r.replicates == nil {
-		e.Caveats.Warn(note.AllEqual, "all values are the same")
+		e.Caveats.Warn(codes.AllEqual, "all values are the same")
 		return e
 	}
 	if r.n < fewForBootstrap {
-		e.Caveats.Warnf(note.FewToBootstrap,
+		e.Caveats.Warnf(codes.FewToBootstrap,
 			"a bootstrap interval of %d values is too narrow (fewer than %d)", r.n, fewForBootstrap)
 	}
 	slices.Sort(r.replicates)
 	if last := len(r.replicates) - 1; r.replicates[last]-r.replicates[0] <= r.tie() {
-		e.Caveats.Warn(note.DegenerateBCa, "all resamples have the same statistic")
+		e.Caveats.Warn(codes.DegenerateBCa, "all resamples have the same statistic")
 		return e
 	}
 	low, high, ok := r.corrected(level)
 	if !ok {
 		low, high, e.Method = (1-level)/2, (1+level)/2, MethodPercentile
-		e.Caveats.Warn(note.PercentileCI,
+		e.Caveats.Warn(codes.PercentileCI,
 			"bias or acceleration of the bootstrap cannot be found: plain percentile interval")
 	}
 	e.Low, e.High = quantile(r.replicates, low), quantile(r.replicates, high)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -20,16 +21,16 @@ func TestBCaOfDegenerateSamples(t *testing.T) {
 		codes     []note.Code
 		zeroWidth bool
 	}{
-		{"one value", []float64{3}, Mean, MethodNone, []note.Code{note.TooFewValues}, false},
-		{"all equal", []float64{0.1, 0.1, 0.1}, Mean, MethodBCa, []note.Code{note.AllEqual}, true},
-		{"few", []float64{1, 2, 3, 5}, Mean, MethodBCa, []note.Code{note.FewToBootstrap}, false},
-		{"two", []float64{1, 2}, Mean, MethodBCa, []note.Code{note.FewToBootstrap}, false},
+		{"one value", []float64{3}, Mean, MethodNone, []note.Code{codes.TooFewValues}, false},
+		{"all equal", []float64{0.1, 0.1, 0.1}, Mean, MethodBCa, []note.Code{codes.AllEqual}, true},
+		{"few", []float64{1, 2, 3, 5}, Mean, MethodBCa, []note.Code{codes.FewToBootstrap}, false},
+		{"two", []float64{1, 2}, Mean, MethodBCa, []note.Code{codes.FewToBootstrap}, false},
 		{"constant statistic", seq(30), func([]float64) float64 { return 7 }, MethodBCa,
-			[]note.Code{note.DegenerateBCa},
+			[]note.Code{codes.DegenerateBCa},
 			true},
-		{"no bias", seq(30), beyond(), MethodPercentile, []note.Code{note.PercentileCI}, false},
+		{"no bias", seq(30), beyond(), MethodPercentile, []note.Code{codes.PercentileCI}, false},
 		{"no jackknife", []float64{1, 2}, deviation, MethodPercentile,
-			[]note.Code{note.FewToBootstrap, note.PercentileCI}, false},
+			[]note.Code{codes.FewToBootstrap, codes.PercentileCI}, false},
 		{"lowest", seq(30), lowest, MethodBCa, nil, false},
 	} {
 		e, err := BCa(c.values, c.statistic, Options{Resamples: 500})

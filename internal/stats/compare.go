@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -75,7 +76,7 @@ func Compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 	c.P, c.SmallestP, c.Exact = t.p, t.smallest, t.exact
 	c.Direction = direction(c.MeanA, c.MeanB)
 	if c.SmallestP >= 1-o.Level {
-		c.Caveats.Warnf(note.OutOfReach,
+		c.Caveats.Warnf(codes.OutOfReach,
 			"with so few values p cannot be below %.3g, so no difference can be significant", c.SmallestP)
 	}
 	return c, nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -20,16 +21,16 @@ func TestCompareSmall(t *testing.T) {
 		method    Method
 	}{
 		{"three pairs", []float64{10, 11, 12}, []float64{8, 9, 9}, true, 26. / 33, 0.25, 0.25, Decrease,
-			[]note.Code{note.OutOfReach}, MethodStudent},
+			[]note.Code{codes.OutOfReach}, MethodStudent},
 		{"six pairs", seq(6), []float64{2, 3, 4, 5, 6, 7}, true, 27. / 21, 2. / 64, 2. / 64, Increase, nil,
 			MethodStudent},
 		{"three against three", []float64{1, 2, 3}, []float64{4, 5, 6}, false, 2.5, 0.1, 0.1, Increase,
-			[]note.Code{note.OutOfReach}, MethodStudent},
-		{"one against one", []float64{2}, []float64{3}, false, 1.5, 1, 1, Increase, []note.Code{note.OutOfReach},
+			[]note.Code{codes.OutOfReach}, MethodStudent},
+		{"one against one", []float64{2}, []float64{3}, false, 1.5, 1, 1, Increase, []note.Code{codes.OutOfReach},
 			MethodNone},
-		{"one pair", []float64{2}, []float64{3}, true, 1.5, 1, 1, Increase, []note.Code{note.OutOfReach}, MethodNone},
+		{"one pair", []float64{2}, []float64{3}, true, 1.5, 1, 1, Increase, []note.Code{codes.OutOfReach}, MethodNone},
 		{"same", []float64{0.1, 0.2, 0.3}, []float64{0.3, 0.1, 0.2}, true, 1, 1, 0.25, NoChange,
-			[]note.Code{note.OutOfReach}, MethodStudent},
+			[]note.Code{codes.OutOfReach}, MethodStudent},
 		{"constant", []float64{2, 2, 2, 2}, []float64{1, 1, 1, 1}, false, 0.5, 2. / 70, 2. / 70, Decrease, nil,
 			MethodBCa},
 		{"negative", []float64{-1, 2, 2, 2}, []float64{1, 1, 1, 1.5}, false, math.NaN(), 54. / 70, 2. / 70, Decrease,
@@ -63,7 +64,7 @@ func TestSampledPIsBounded(t *testing.T) {
 		}
 	}
 	got, err := Compare(seq(25), seq(25), true, Options{Level: 0.995, Resamples: 199})
-	if err != nil || !slices.Equal(got.Caveats.Codes(), []note.Code{note.OutOfReach}) {
+	if err != nil || !slices.Equal(got.Caveats.Codes(), []note.Code{codes.OutOfReach}) {
 		t.Errorf("%+v, %v", got.Caveats, err)
 	}
 }
@@ -139,7 +140,7 @@ func TestOutliers(t *testing.T) {
 	}
 	s, _ := Summarize([]float64{9, 10, 100, 11, 10.5})
 	// |x − 10.5| is 1.5, 0.5, 89.5, 0.5, 0.
-	if s.Median != 10.5 || s.MAD() != 0.5 || !slices.Equal(s.Caveats.Codes(), []note.Code{note.Outliers}) {
+	if s.Median != 10.5 || s.MAD() != 0.5 || !slices.Equal(s.Caveats.Codes(), []note.Code{codes.Outliers}) {
 		t.Errorf("median %v, MAD %v, %v", s.Median, s.MAD(), s.Caveats)
 	}
 }
@@ -151,12 +152,12 @@ func TestDriftSmall(t *testing.T) {
 		p      float64
 		codes  []note.Code
 	}{
-		{"one", []float64{1}, 1, []note.Code{note.TooFewValues}},
-		{"two", []float64{1, 2}, 1, []note.Code{note.OutOfReach}},
-		{"four rising", []float64{1, 2, 3, 4}, 2. / 24, []note.Code{note.OutOfReach}},
-		{"five falling", []float64{5, 4, 3, 2, 1}, 2. / 120, []note.Code{note.Drift}},
-		{"equal", []float64{2, 2, 2, 2, 2, 2}, 1, []note.Code{note.AllEqual}},
-		{"ties", []float64{1, 2, 1, 2, 1, 2, 1, 2, 1}, 1, []note.Code{note.ApproximateP}},
+		{"one", []float64{1}, 1, []note.Code{codes.TooFewValues}},
+		{"two", []float64{1, 2}, 1, []note.Code{codes.OutOfReach}},
+		{"four rising", []float64{1, 2, 3, 4}, 2. / 24, []note.Code{codes.OutOfReach}},
+		{"five falling", []float64{5, 4, 3, 2, 1}, 2. / 120, []note.Code{codes.Drift}},
+		{"equal", []float64{2, 2, 2, 2, 2, 2}, 1, []note.Code{codes.AllEqual}},
+		{"ties", []float64{1, 2, 1, 2, 1, 2, 1, 2, 1}, 1, []note.Code{codes.ApproximateP}},
 	} {
 		got, err := Drift(nil, c.values, Options{})
 		if err != nil || !near(got.P, c.p, 1e-12) || !slices.Equal(got.Caveats.Codes(), c.codes) {

@@ -4,7 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // ratioOfMeans is mean(b) / mean(a) with its interval. Pairs are at the same index
@@ -12,7 +12,7 @@ import (
 func ratioOfMeans(a, b []float64, paired bool, o Options) Estimate {
 	if !positive(a) || !positive(b) {
 		e := unbounded(math.NaN(), o.Level)
-		e.Caveats.Warn(note.NoRatio, "a ratio of means needs positive values")
+		e.Caveats.Warn(codes.NoRatio, "a ratio of means needs positive values")
 		return e
 	}
 	r := replication{n: min(len(a), len(b)), estimate: Mean(b) / Mean(a)}

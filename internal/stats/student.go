@@ -3,7 +3,7 @@ package stats
 import (
 	"math"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // MeanInterval is the mean of the values with Student's interval
@@ -21,13 +21,13 @@ func MeanInterval(values []float64, level float64) (Estimate, error) {
 	mean, sd := moments(values)
 	e := unbounded(mean, o.Level)
 	if len(values) < 2 {
-		e.Caveats.Warn(note.TooFewValues, "one value has no interval")
+		e.Caveats.Warn(codes.TooFewValues, "one value has no interval")
 		return e, nil
 	}
 	e.Method = MethodStudent
 	if allEqual(values) {
 		e.Value, e.Low, e.High = values[0], values[0], values[0]
-		e.Caveats.Warnf(note.AllEqual, "all %d values are the same", len(values))
+		e.Caveats.Warnf(codes.AllEqual, "all %d values are the same", len(values))
 		return e, nil
 	}
 	half := halfWidth(sd, len(values), o.Level)

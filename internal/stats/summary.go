@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -42,12 +43,12 @@ func Summarize(values []float64) (Summary, bool) {
 func (s Summary) caveats() (out note.List) {
 	switch {
 	case s.N < 2:
-		out.Warn(note.TooFewValues, "one value has no interval")
+		out.Warn(codes.TooFewValues, "one value has no interval")
 	case s.Min == s.Max:
-		out.Warnf(note.AllEqual, "all %d values are the same", s.N)
+		out.Warnf(codes.AllEqual, "all %d values are the same", s.N)
 	default:
 		if k := newSpread(s.sorted).outliers(s.sorted); k > 0 {
-			out.Warnf(note.Outliers, "%d of %d values lie far from the median (modified z above %v)", k, s.N, outlierZ)
+			out.Warnf(codes.Outliers, "%d of %d values lie far from the median (modified z above %v)", k, s.N, outlierZ)
 		}
 	}
 	return out

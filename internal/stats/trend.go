@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -44,7 +45,7 @@ type Trend struct {
 // those of all pairs of values. P and the slope's interval use the exact
 // distribution of S for up to 50 values without ties, else the normal
 // approximation with the variance corrected for ties, P also with the correction
-// for continuity. note.Drift is set when P < 1 − Level.
+// for continuity. codes.Drift is set when P < 1 − Level.
 //
 // The test takes the values as independent. Samples of one smooth series, such as
 // power every 100 ms, are not: average them over blocks first. More than 4096
@@ -68,7 +69,7 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 	}
 	t := Trend{N: len(values), Slope: unbounded(math.NaN(), o.Level), P: 1, SmallestP: 1, Change: math.NaN()}
 	if t.N < 2 {
-		t.Caveats.Warn(note.TooFewValues, "one value has no trend")
+		t.Caveats.Warn(codes.TooFewValues, "one value has no trend")
 		return t, nil
 	}
 	null := newKendall(values)
@@ -82,7 +83,7 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 	if k := null.cut((1 - o.Level) / 2); k >= 0 {
 		t.Slope.Low, t.Slope.High, t.Slope.Method = slopes[k], slopes[len(slopes)-1-k], MethodSen
 	} else {
-		t.Slope.Caveats.Warnf(note.TooFewValues, "%d values have no interval of the slope at this level", t.N)
+		t.Slope.Caveats.Warnf(codes.TooFewValues, "%d values have no interval of the slope at this level", t.N)
 	}
 	t.Caveats = t.caveats(allEqual(values), 1-o.Level)
 	return t, nil
@@ -91,19 +92,19 @@ func Drift(times, values []float64, options Options) (Trend, error) {
 func (t Trend) caveats(equal bool, alpha float64) note.List {
 	var list note.List
 	if equal {
-		list.Warnf(note.AllEqual, "all %d values are the same", t.N)
+		list.Warnf(codes.AllEqual, "all %d values are the same", t.N)
 		return list
 	}
 	if t.P < alpha {
-		list.Warnf(note.Drift, "the values drift: p = %.2g, %.3g per unit of time", t.P,
+		list.Warnf(codes.Drift, "the values drift: p = %.2g, %.3g per unit of time", t.P,
 			t.Slope.Value)
 	}
 	if t.SmallestP >= alpha {
-		list.Warnf(note.OutOfReach,
+		list.Warnf(codes.OutOfReach,
 			"with so few values p cannot be below %.3g, so no trend can be significant", t.SmallestP)
 	}
 	if !t.Exact && t.N <= 10 {
-		list.Warnf(note.ApproximateP, "ties among %d values: p is approximate", t.N)
+		list.Warnf(codes.ApproximateP, "ties among %d values: p is approximate", t.N)
 	}
 	return list
 }

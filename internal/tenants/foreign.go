@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -29,19 +30,20 @@ func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 		}
 	}
 	if len(before) > 0 {
-		out.Warn(note.GPUShared, "other processes were on the GPU before the engine was started ("+
+		out.Warn(codes.GPUShared, "other processes were on the GPU before the engine was started ("+
 			strings.Join(before, "; ")+
 			"): their power is in the baseline, and in the energy if they stayed; stop them, or choose another "+
 			"GPU with CUDA_VISIBLE_DEVICES")
 	}
 	if len(gone) > 0 {
-		out.Warn(note.GPUShared, "another process used the GPU while the engine was loaded or warmed up, and was gone "+
-			"before the window ("+strings.Join(gone, "; ")+
-			"): it may have changed the idle power with the model loaded, clocks and temperature; run it again on "+
-			"an idle GPU")
+		out.Warn(codes.GPUShared,
+			"another process used the GPU while the engine was loaded or warmed up, and was gone "+
+				"before the window ("+strings.Join(gone, "; ")+
+				"): it may have changed the idle power with the model loaded, clocks and temperature; run it again on "+
+				"an idle GPU")
 	}
 	if len(beside) > 0 {
-		out.Warn(note.GPUShared, "another process was on the GPU during the window ("+strings.Join(beside, "; ")+
+		out.Warn(codes.GPUShared, "another process was on the GPU during the window ("+strings.Join(beside, "; ")+
 			"): its energy is in this result, which is not that of the model alone; run it again on an idle GPU")
 	}
 	return out
@@ -57,7 +59,7 @@ func (p *Processes) warnHidden(out *note.List, device string) {
 	if p.hidden != nil {
 		why = p.hidden.Error()
 	}
-	out.Warn(note.GPUProcessesHidden,
+	out.Warn(codes.GPUProcessesHidden,
 		fmt.Sprintf("%s: the driver shows no processes here (%s), so others that use the GPU would go unnoticed; "+
 			"in a container, share the host's process ids (docker run --pid=host)", device, why))
 }

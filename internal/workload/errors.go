@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -34,7 +35,7 @@ type DatasetError struct {
 // wrong returns the error of a data set as a whole.
 func wrong(source string, cause error, next, message string) *DatasetError {
 	return &DatasetError{Source: source,
-		Failure: note.Failure{Class: note.ClassConfig, Message: message, Next: next, Err: cause}}
+		Failure: note.Failure{Class: codes.ClassConfig, Message: message, Next: next, Err: cause}}
 }
 
 // Error gives one line per problem, each as file:line: message, then the next step.
@@ -65,5 +66,5 @@ func (e *DatasetError) add(line int, message string) {
 		e.More++
 		return
 	}
-	e.Problems = append(e.Problems, Problem{line, note.Note{Code: note.Mistake, Message: message}})
+	e.Problems = append(e.Problems, Problem{line, note.Note{Code: codes.Mistake, Message: message}})
 }

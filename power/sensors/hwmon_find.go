@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -147,7 +147,7 @@ func (m *hwmonMeter) addIntel(c card) {
 			err := m.addCounter(d, file.source, filepath.Join(h, file.name))
 			if err == nil {
 				if file.source == power.SourceXePackage {
-					m.warnings.Warn(note.Sensor,
+					m.warnings.Warn(codes.Sensor,
 						d.ID+" has a counter of the GPU package only: the card's memory and voltage regulators "+
 							"are not in it")
 				}

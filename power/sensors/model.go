@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
@@ -126,7 +127,7 @@ func (m *cpuModel) Description() string {
 
 // Warnings says that the numbers are modelled.
 func (m *cpuModel) Warnings() note.List {
-	return note.List{{Code: note.Sensor, Message: "cpu power is " + m.Description()}}
+	return note.List{{Code: codes.Sensor, Message: "cpu power is " + m.Description()}}
 }
 
 // Poll appends the mean modelled power since the poll before.

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/prom"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 )
@@ -250,7 +250,7 @@ func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, 
 	}
 	added.power, added.energy = d.power, d.energy
 	if g.slices > 0 {
-		m.warnings.Warnf(note.Sensor,
+		m.warnings.Warnf(codes.Sensor,
 			"%s is in MIG mode: the page repeats the value of the whole GPU for each of its %d "+
 				"slices; it is taken once and not counted", id, g.slices)
 	}

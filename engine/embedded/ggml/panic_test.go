@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -18,7 +19,7 @@ func TestPanicsOfTheEngine(t *testing.T) {
 		_ = tokens[len(t.Name())]
 		return nil
 	}
-	if f, ok := errors.AsType[*note.Failure](load()); !ok || f.Class != note.ClassCorruptModel {
+	if f, ok := errors.AsType[*note.Failure](load()); !ok || f.Class != codes.ClassCorruptModel {
 		t.Errorf("%v", f)
 	}
 }

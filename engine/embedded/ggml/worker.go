@@ -22,6 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -63,7 +64,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	}
 	e.model = m
 	if m.Config().Cache == nil {
-		return backend.Loaded{}, note.Failf(note.ClassUnsupportedModel, "use a text-generation model",
+		return backend.Loaded{}, note.Failf(codes.ClassUnsupportedModel, "use a text-generation model",
 			"%s has no KV cache: it does not generate text", spec.Model)
 	}
 	m.Config().Cache.Init(m.Backend(), ml.DTypeF16, opt.BatchSize, spec.MaxContext, opt.PrefillChunk)
@@ -75,7 +76,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 	}
 	text, ok := m.(tokenizer.Tokenizer)
 	if !ok {
-		return backend.Loaded{}, note.Failf(note.ClassUnsupportedModel, "use a text-generation model",
+		return backend.Loaded{}, note.Failf(codes.ClassUnsupportedModel, "use a text-generation model",
 			"%s brings no tokenizer that the engine knows", spec.Model)
 	}
 	e.text = text
@@ -90,7 +91,7 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 		return backend.Loaded{}, err
 	}
 	if e.model == nil || opt != e.opt || spec.Path != e.spec.Path || spec.MaxContext != e.spec.MaxContext {
-		return backend.Loaded{}, note.Failf(note.ClassConfig, "start the engine anew",
+		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine anew",
 			"the KV cache was laid out for other sizes")
 	}
 	e.spec = spec
@@ -132,7 +133,7 @@ func textVocab(t tokenizer.Tokenizer) int {
 // Tokenize implements backend.Engine.
 func (e *worker) Tokenize(texts []string) ([][]int32, error) {
 	if e.text == nil {
-		return nil, note.Failf(note.ClassProtocol, "", "tokenize before load")
+		return nil, note.Failf(codes.ClassProtocol, "", "tokenize before load")
 	}
 	out := make([][]int32, len(texts))
 	for i, text := range texts {
@@ -161,7 +162,7 @@ func (e *worker) Close() {
 // after the other, round by round.
 func (e *worker) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if e.model == nil {
-		return nil, note.Failf(note.ClassProtocol, "", "run before load")
+		return nil, note.Failf(codes.ClassProtocol, "", "run before load")
 	}
 	if err := w.Check(e.spec.MaxContext, e.vocab); err != nil {
 		return nil, err
@@ -196,14 +197,14 @@ func newLog(w backend.Workload, batches int) *backend.Log {
 
 // loadFailure classifies what the engine says about a model file.
 func loadFailure(err error, spec backend.Spec) error {
-	f := &note.Failure{Class: note.ClassCorruptModel, Message: "load " + spec.Model, Err: err,
+	f := &note.Failure{Class: codes.ClassCorruptModel, Message: "load " + spec.Model, Err: err,
 		Next: "check the file, or download it again"}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		f.Class, f.Next = note.ClassModelNotFound, "check the path"
+		f.Class, f.Next = codes.ClassModelNotFound, "check the path"
 	case errors.Is(err, model.ErrUnsupportedModel), errors.Is(err, model.ErrUnsupportedTokenizer),
 		strings.Contains(err.Error(), "unsupported"):
-		f.Class, f.Next = note.ClassUnsupportedModel,
+		f.Class, f.Next = codes.ClassUnsupportedModel,
 			"the embedded engine does not run this architecture or tokenizer: use --backend llamacpp for a GGUF file, "+
 				"--backend pytorch for a Hugging Face folder"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
@@ -221,13 +222,13 @@ func noMemory(r any, err error, spec backend.Spec) error {
 	}
 	if cause, ok := r.(error); ok {
 		if _, ok := errors.AsType[ml.ErrNoMem](cause); ok {
-			return &note.Failure{Class: note.ClassOOMHost, Err: cause,
+			return &note.Failure{Class: codes.ClassOOMHost, Err: cause,
 				Message: fmt.Sprintf("no memory for %s with batch size %d and context %d", spec.Model, spec.BatchSize,
 					spec.MaxContext),
 				Next: "use a smaller model, dtype, batch size or context"}
 		}
 		if _, ok := errors.AsType[runtime.Error](cause); ok {
-			return &note.Failure{Class: note.ClassCorruptModel, Err: cause,
+			return &note.Failure{Class: codes.ClassCorruptModel, Err: cause,
 				Message: "the engine cannot make sense of " + spec.Model +
 					": its metadata, vocabulary and tensors do not " +
 					"fit together",

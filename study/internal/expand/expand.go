@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study/internal/expression"
 	"github.com/llenergymeasure/llem/study/internal/keys"
@@ -272,12 +273,12 @@ func (x *expansion) refuse(g *grid, at *grammar.Error, reason, next string) {
 	x.out.Refused++
 	if len(x.out.Invalid) < keys.MaxListed {
 		x.out.Invalid = append(x.out.Invalid,
-			Invalid{g.describe(), note.Note{Code: note.InvalidPoint, Message: reason, Next: next}})
+			Invalid{g.describe(), note.Note{Code: codes.InvalidPoint, Message: reason, Next: next}})
 	}
 	if len(x.reasons) < keys.MaxListed &&
 		!slices.ContainsFunc(x.reasons, func(e *grammar.Error) bool { return e.Message == reason }) {
 		e := *at
-		e.Note = note.Note{Code: note.Mistake, Message: reason, Next: next}
+		e.Note = note.Note{Code: codes.Mistake, Message: reason, Next: next}
 		x.reasons = append(x.reasons, &e)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 )
@@ -59,7 +60,7 @@ func (b *Source) StudyFile(path string) *grammar.Error {
 	b.Origin = path
 	data, err := b.Read(path)
 	if err != nil {
-		return &grammar.Error{Source: path, Note: note.Note{Code: note.Mistake,
+		return &grammar.Error{Source: path, Note: note.Note{Code: codes.Mistake,
 			Message: "cannot read the study file: " + readProblem(err),
 			Next:    "give the path of a study file, or use --model for a single experiment"}}
 	}
@@ -109,7 +110,7 @@ func readProblem(err error) string {
 // Fail records a mistake at a position.
 func (b *Source) Fail(at *grammar.Error, next, format string, args ...any) {
 	e := *at
-	e.Note = note.Note{Code: note.Mistake, Message: fmt.Sprintf(format, args...), Next: next}
+	e.Note = note.Note{Code: codes.Mistake, Message: fmt.Sprintf(format, args...), Next: next}
 	b.Errs = append(b.Errs, &e)
 }
 

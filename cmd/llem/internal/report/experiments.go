@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/table"
-	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -182,7 +182,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 		for _, c := range experimentColumns {
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
-				if w.Code == note.Drift || w.Code == note.Outliers {
+				if w.Code == codes.Drift || w.Code == codes.Outliers {
 					all = append(all, fmt.Sprintf("%s, %s: %s", named.label(i), c.head, w.Message))
 				}
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -20,8 +21,8 @@ func large(t *testing.T, n int) *result.StudyResult {
 	t.Helper()
 	s := &result.StudyResult{Name: "large", Planned: n, OK: n, Complete: true, RunsReason: "too many",
 		Doubts: []result.Doubt{{Kind: "warning",
-			Note: note.Note{Code: note.NoisyHost, Message: "the machine was busy"}, Runs: 3}},
-		Caveats: note.List{{Code: note.LatinSquareUnbalanced, Message: "not balanced"}}}
+			Note: note.Note{Code: codes.NoisyHost, Message: "the machine was busy"}, Runs: 3}},
+		Caveats: note.List{{Code: codes.LatinSquareUnbalanced, Message: "not balanced"}}}
 	for i := range n {
 		e := study.DefaultExperiment(engines.All()[0])
 		e.Model, e.Section = "random:tiny-llama",
@@ -37,7 +38,7 @@ func large(t *testing.T, n int) *result.StudyResult {
 		s.Experiments = append(s.Experiments, sum)
 		s.Rows = append(s.Rows, result.Row{ID: sum.ID, Cycle: 1, Status: result.OK})
 	}
-	s.Experiments[1].Caveats = note.List{{Code: note.PrecisionNotReached,
+	s.Experiments[1].Caveats = note.List{{Code: codes.PrecisionNotReached,
 		Message: "known to ±50 %; wanted was ±2 %"}}
 	return s
 }

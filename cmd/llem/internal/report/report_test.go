@@ -17,6 +17,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -189,7 +190,7 @@ func failed() *result.Record {
 	r.Status, r.Window, r.Tokens, r.Latency, r.Throughput, r.Compute, r.Warnings = result.Failed, nil, nil, nil, nil,
 		nil, nil
 	r.Energy = result.Energy{Provenance: result.None, Reason: "the run did not finish"}
-	r.Failure = &note.Failure{Class: note.ClassOOMGPU,
+	r.Failure = &note.Failure{Class: codes.ClassOOMGPU,
 		Message: "the GPU ran out of memory while the model was loaded: CUDA out of memory. Tried to allocate " +
 			"224.00 MiB. GPU 0 has a total capacity of 23.57 GiB of which 101.94 MiB is free.",
 		Next: "use a smaller batch (pytorch.batch_size), shorter inputs, a smaller model, or a GPU with more " +
@@ -203,7 +204,7 @@ func failed() *result.Record {
 func interrupted() *result.Record {
 	r := failed()
 	r.Status = result.Interrupted
-	r.Failure = &note.Failure{Class: note.ClassInterrupted, Message: "interrupted", Next: "run it again"}
+	r.Failure = &note.Failure{Class: codes.ClassInterrupted, Message: "interrupted", Next: "run it again"}
 	return r
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
@@ -113,7 +114,7 @@ func (m *Meter) openGPUs(ctx context.Context, opts Options) error {
 		return err
 	}
 	if w := orderWarning(opts.VisibleDevices, opts.DeviceOrder, ids); w != "" {
-		m.warnings.Warn(note.Sensor, w)
+		m.warnings.Warn(codes.Sensor, w)
 	}
 	for _, i := range chosen {
 		if err := m.openGPU(ctx, i, devices[i], ids[i]); err != nil {
@@ -155,9 +156,9 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 			power.NoSensor("nvml "+name,
 				fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr)), ""))
 	case seriesErr != nil:
-		m.warnings.Warnf(note.Sensor, "%s has an energy counter but no power reading: %v", name, seriesErr)
+		m.warnings.Warnf(codes.Sensor, "%s has an energy counter but no power reading: %v", name, seriesErr)
 	case !g.counter && id.onModule():
-		m.warnings.Warn(note.Sensor,
+		m.warnings.Warn(codes.Sensor,
 			name+" has no energy counter of its own: the plain one may cover the whole module and is not used")
 	}
 	if !silent {

@@ -1,4 +1,4 @@
-package note
+package codes
 
 import (
 	"flag"
@@ -29,10 +29,10 @@ func constants(t *testing.T, file, typ string) []string {
 		if !ok {
 			return true
 		}
-		if id, ok := v.Type.(*ast.Ident); ok && id.Name == typ {
+		if s, ok := v.Type.(*ast.SelectorExpr); ok && s.Sel.Name == typ {
 			for _, x := range v.Values {
-				s, _ := literal(x)
-				out = append(out, s)
+				text, _ := literal(x)
+				out = append(out, text)
 			}
 		}
 		return true
@@ -90,7 +90,7 @@ var consequences = [][2]string{
 // document is docs/codes.md.
 func document() string {
 	var b strings.Builder
-	b.WriteString("# Codes\n\n<!-- Generated from package note: go test ./note -update -->\n\n" +
+	b.WriteString("# Codes\n\n<!-- Generated from package codes: go test ./internal/codes -update -->\n\n" +
 		"Every doubt that llem raises has a `code`, a `message` and, where something can be done, the `next` step; " +
 		"every failure\nhas a `class`, a `message`, the `next` step and a `log_tail`. Codes and classes do not " +
 		"change between versions; messages\nmay. Earlier versions wrote `hint` or `fix` for `next`, and `reason` or " +
@@ -112,7 +112,7 @@ func document() string {
 
 // TestDocument: docs/codes.md is what the tables say.
 func TestDocument(t *testing.T) {
-	path := filepath.Join("..", "docs", "codes.md")
+	path := filepath.Join("..", "..", "docs", "codes.md")
 	if *update {
 		if err := os.WriteFile(path, []byte(document()), 0o644); err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != document() {
-		t.Errorf("%s is out of date: run go test ./note -update", path)
+		t.Errorf("%s is out of date: run go test ./internal/codes -update", path)
 	}
 }
 

@@ -1,8 +1,9 @@
-package note
+// Package codes is the table of the codes of doubts and of the classes of failures: each is defined
+// once, with what follows from it and what it means. docs/codes.md is generated from the table
+// (go test ./internal/codes -update). Results, scripts and programs know them as texts.
+package codes
 
-// Code tells one kind of note from another. Codes are part of the format of results: scripts
-// select on them, and they do not change.
-type Code string
+import "github.com/llenergymeasure/llem/note"
 
 // Consequence is what follows from a note or a failure.
 type Consequence string
@@ -28,7 +29,7 @@ const (
 // Entry is a line of the table of codes.
 type Entry struct {
 	// Code of the notes.
-	Code Code
+	Code note.Code
 	// Consequence is what follows from such a note.
 	Consequence Consequence
 	// Meaning is one sentence.
@@ -37,112 +38,112 @@ type Entry struct {
 
 // Codes of notes about the machine, known before a run.
 const (
-	NoisyHost         Code = "noisy_host"
-	GovernorPowersave Code = "governor_powersave"
-	GovernorMixed     Code = "governor_mixed"
-	CPUQuota          Code = "cpu_quota"
-	CPUThrottled      Code = "cpu_throttled"
-	SwapInUse         Code = "swap_in_use"
-	VirtualMachine    Code = "virtual_machine"
-	MixedSoftware     Code = "mixed_software"
-	NotAtRest         Code = "not_at_rest"
+	NoisyHost         note.Code = "noisy_host"
+	GovernorPowersave note.Code = "governor_powersave"
+	GovernorMixed     note.Code = "governor_mixed"
+	CPUQuota          note.Code = "cpu_quota"
+	CPUThrottled      note.Code = "cpu_throttled"
+	SwapInUse         note.Code = "swap_in_use"
+	VirtualMachine    note.Code = "virtual_machine"
+	MixedSoftware     note.Code = "mixed_software"
+	NotAtRest         note.Code = "not_at_rest"
 )
 
 // Codes of notes about the GPUs of a run and who uses them.
 const (
-	GPUShared          Code = "gpu_shared"
-	GPUProcessesHidden Code = "gpu_processes_hidden"
-	GPUUnknown         Code = "gpu_unknown"
-	GPUBusy            Code = "gpu_busy"
-	Throttled          Code = "throttled"
+	GPUShared          note.Code = "gpu_shared"
+	GPUProcessesHidden note.Code = "gpu_processes_hidden"
+	GPUUnknown         note.Code = "gpu_unknown"
+	GPUBusy            note.Code = "gpu_busy"
+	Throttled          note.Code = "throttled"
 )
 
 // Codes of notes about the sensors and the energy.
 const (
-	SensorMissing    Code = "sensor_missing"
-	NoSensor         Code = "no_sensor"
-	Sensor           Code = "sensor"
-	SensorError      Code = "sensor_error"
-	SeriesGaps       Code = "series_gaps"
-	SamplerMemory    Code = "sampler_memory"
-	Agreement        Code = "agreement"
-	UncheckedCounter Code = "unchecked_counter"
-	NoBaseline       Code = "no_baseline"
-	BaselineDrift    Code = "baseline_drift"
-	BaselineCache    Code = "baseline_cache"
-	NetNotPositive   Code = "net_not_positive"
-	ShortWindow      Code = "short_window"
-	MinWindow        Code = "min_window"
-	WindowRepeated   Code = "window_repeated"
-	Unattributed     Code = "unattributed"
+	SensorMissing    note.Code = "sensor_missing"
+	NoSensor         note.Code = "no_sensor"
+	Sensor           note.Code = "sensor"
+	SensorError      note.Code = "sensor_error"
+	SeriesGaps       note.Code = "series_gaps"
+	SamplerMemory    note.Code = "sampler_memory"
+	Agreement        note.Code = "agreement"
+	UncheckedCounter note.Code = "unchecked_counter"
+	NoBaseline       note.Code = "no_baseline"
+	BaselineDrift    note.Code = "baseline_drift"
+	BaselineCache    note.Code = "baseline_cache"
+	NetNotPositive   note.Code = "net_not_positive"
+	ShortWindow      note.Code = "short_window"
+	MinWindow        note.Code = "min_window"
+	WindowRepeated   note.Code = "window_repeated"
+	Unattributed     note.Code = "unattributed"
 )
 
 // Codes of notes about the work of a run.
 const (
-	UnequalWork      Code = "unequal_work"
-	RequestsFailed   Code = "requests_failed"
-	NoWarmUp         Code = "no_warmup"
-	DatasetSkipped   Code = "dataset_skipped"
-	Synthetic        Code = "synthetic"
-	Simulated        Code = "simulated"
-	Engine           Code = "engine"
-	EngineRestarted  Code = "engine_restarted"
-	Reconnects       Code = "reconnects"
-	SharedStamps     Code = "shared_stamps"
-	FLOPsUnknown     Code = "flops_unknown"
-	FLOPsApproximate Code = "flops_approximate"
-	PartCounted      Code = "part_counted"
+	UnequalWork      note.Code = "unequal_work"
+	RequestsFailed   note.Code = "requests_failed"
+	NoWarmUp         note.Code = "no_warmup"
+	DatasetSkipped   note.Code = "dataset_skipped"
+	Synthetic        note.Code = "synthetic"
+	Simulated        note.Code = "simulated"
+	Engine           note.Code = "engine"
+	EngineRestarted  note.Code = "engine_restarted"
+	Reconnects       note.Code = "reconnects"
+	SharedStamps     note.Code = "shared_stamps"
+	FLOPsUnknown     note.Code = "flops_unknown"
+	FLOPsApproximate note.Code = "flops_approximate"
+	PartCounted      note.Code = "part_counted"
 )
 
 // Codes of notes about a configuration or a study over its runs.
 const (
-	PrecisionNotReached   Code = "precision_not_reached"
-	PrecisionUnknown      Code = "precision_unknown"
-	WorkloadsDiffer       Code = "workloads_differ"
-	MachinesDiffer        Code = "machines_differ"
-	MemoryMethodsDiffer   Code = "memory_methods_differ"
-	LatinSquareUnbalanced Code = "latin_square_unbalanced"
+	PrecisionNotReached   note.Code = "precision_not_reached"
+	PrecisionUnknown      note.Code = "precision_unknown"
+	WorkloadsDiffer       note.Code = "workloads_differ"
+	MachinesDiffer        note.Code = "machines_differ"
+	MemoryMethodsDiffer   note.Code = "memory_methods_differ"
+	LatinSquareUnbalanced note.Code = "latin_square_unbalanced"
 )
 
 // Codes of notes about a statistic.
 const (
-	TooFewValues   Code = "too_few_values"
-	AllEqual       Code = "all_equal"
-	Outliers       Code = "outliers"
-	Drift          Code = "drift"
-	FewToBootstrap Code = "few_for_bootstrap"
-	PercentileCI   Code = "percentile_instead_of_bca"
-	DegenerateBCa  Code = "degenerate_bootstrap"
-	OutOfReach     Code = "significance_out_of_reach"
-	NoRatio        Code = "no_ratio"
-	ApproximateP   Code = "approximate_p"
+	TooFewValues   note.Code = "too_few_values"
+	AllEqual       note.Code = "all_equal"
+	Outliers       note.Code = "outliers"
+	Drift          note.Code = "drift"
+	FewToBootstrap note.Code = "few_for_bootstrap"
+	PercentileCI   note.Code = "percentile_instead_of_bca"
+	DegenerateBCa  note.Code = "degenerate_bootstrap"
+	OutOfReach     note.Code = "significance_out_of_reach"
+	NoRatio        note.Code = "no_ratio"
+	ApproximateP   note.Code = "approximate_p"
 )
 
 // Codes of what stands against a study, or a part of it, before it starts.
 const (
-	Mistake           Code = "mistake"
-	InvalidPoint      Code = "invalid_point"
-	EngineMissing     Code = "engine_missing"
-	FolderUnwritable  Code = "folder_unwritable"
-	ModelUnreachable  Code = "model_unreachable"
-	ContextExceeded   Code = "context_exceeded"
-	PromptsShort      Code = "prompts_short"
-	DeviceUnsupported Code = "device_unsupported"
-	DeviceIndirect    Code = "device_indirect"
+	Mistake           note.Code = "mistake"
+	InvalidPoint      note.Code = "invalid_point"
+	EngineMissing     note.Code = "engine_missing"
+	FolderUnwritable  note.Code = "folder_unwritable"
+	ModelUnreachable  note.Code = "model_unreachable"
+	ContextExceeded   note.Code = "context_exceeded"
+	PromptsShort      note.Code = "prompts_short"
+	DeviceUnsupported note.Code = "device_unsupported"
+	DeviceIndirect    note.Code = "device_indirect"
 )
 
 // Codes of what a self-test found.
 const (
-	TestSkipped    Code = "test_skipped"
-	PartTime       Code = "part_time_counter"
-	ReadDisturbs   Code = "read_disturbs"
-	SlowRead       Code = "slow_read"
-	RingShort      Code = "ring_short"
-	ClockJitter    Code = "clock_jitter"
-	PersistenceOff Code = "persistence_off"
-	PowerLimit     Code = "power_limit"
-	ECCOff         Code = "ecc_off"
-	Resolution     Code = "resolution"
+	TestSkipped    note.Code = "test_skipped"
+	PartTime       note.Code = "part_time_counter"
+	ReadDisturbs   note.Code = "read_disturbs"
+	SlowRead       note.Code = "slow_read"
+	RingShort      note.Code = "ring_short"
+	ClockJitter    note.Code = "clock_jitter"
+	PersistenceOff note.Code = "persistence_off"
+	PowerLimit     note.Code = "power_limit"
+	ECCOff         note.Code = "ecc_off"
+	Resolution     note.Code = "resolution"
 )
 
 // Codes returns the table of codes.
@@ -237,7 +238,7 @@ func Codes() []Entry {
 }
 
 // Lookup returns the line of a code.
-func Lookup(code Code) (Entry, bool) {
+func Lookup(code note.Code) (Entry, bool) {
 	for _, e := range Codes() {
 		if e.Code == code {
 			return e, true

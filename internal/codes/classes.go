@@ -1,48 +1,46 @@
-package note
+package codes
 
-// Class is the kind of a failure. Classes are part of the format of results: scripts select on
-// them, and they do not change.
-type Class string
+import "github.com/llenergymeasure/llem/note"
 
 // Failure classes.
 const (
-	ClassOOMGPU           Class = "oom_gpu"
-	ClassOOMHost          Class = "oom_host"
-	ClassKVTooSmall       Class = "kv_too_small"
-	ClassModelNotFound    Class = "model_not_found"
-	ClassGated            Class = "gated_auth"
-	ClassOffline          Class = "offline"
-	ClassDownloadFailed   Class = "download_failed"
-	ClassUnsupportedModel Class = "unsupported_model"
-	ClassUnsupportedDType Class = "unsupported_dtype_quant"
-	ClassCorruptModel     Class = "corrupt_model"
-	ClassVersion          Class = "version_mismatch"
-	ClassNoDevice         Class = "no_device"
-	ClassIllegal          Class = "illegal_instruction"
-	ClassPortInUse        Class = "port_in_use"
-	ClassNCCL             Class = "nccl"
-	ClassGraphCompile     Class = "graph_compile"
-	ClassStartTimeout     Class = "start_timeout"
-	ClassNotInstalled     Class = "not_installed"
-	ClassImage            Class = "image_not_found"
-	ClassDiskFull         Class = "disk_full"
-	ClassPermission       Class = "permission_denied"
-	ClassWriteFailed      Class = "write_failed"
-	ClassProtocol         Class = "protocol"
-	ClassCrashed          Class = "crashed"
-	ClassHung             Class = "hung"
-	ClassEngine           Class = "engine_error"
-	ClassClock            Class = "clock_mismatch"
-	ClassConfig           Class = "config"
-	ClassInterrupted      Class = "interrupted"
-	ClassTimeout          Class = "timeout"
-	ClassLeftOut          Class = "left_out"
+	ClassOOMGPU           note.Class = "oom_gpu"
+	ClassOOMHost          note.Class = "oom_host"
+	ClassKVTooSmall       note.Class = "kv_too_small"
+	ClassModelNotFound    note.Class = "model_not_found"
+	ClassGated            note.Class = "gated_auth"
+	ClassOffline          note.Class = "offline"
+	ClassDownloadFailed   note.Class = "download_failed"
+	ClassUnsupportedModel note.Class = "unsupported_model"
+	ClassUnsupportedDType note.Class = "unsupported_dtype_quant"
+	ClassCorruptModel     note.Class = "corrupt_model"
+	ClassVersion          note.Class = "version_mismatch"
+	ClassNoDevice         note.Class = "no_device"
+	ClassIllegal          note.Class = "illegal_instruction"
+	ClassPortInUse        note.Class = "port_in_use"
+	ClassNCCL             note.Class = "nccl"
+	ClassGraphCompile     note.Class = "graph_compile"
+	ClassStartTimeout     note.Class = "start_timeout"
+	ClassNotInstalled     note.Class = "not_installed"
+	ClassImage            note.Class = "image_not_found"
+	ClassDiskFull         note.Class = "disk_full"
+	ClassPermission       note.Class = "permission_denied"
+	ClassWriteFailed      note.Class = "write_failed"
+	ClassProtocol         note.Class = "protocol"
+	ClassCrashed          note.Class = "crashed"
+	ClassHung             note.Class = "hung"
+	ClassEngine           note.Class = "engine_error"
+	ClassClock            note.Class = "clock_mismatch"
+	ClassConfig           note.Class = "config"
+	ClassInterrupted      note.Class = "interrupted"
+	ClassTimeout          note.Class = "timeout"
+	ClassLeftOut          note.Class = "left_out"
 )
 
 // ClassEntry is a line of the table of classes.
 type ClassEntry struct {
 	// Class of the failures.
-	Class Class
+	Class note.Class
 	// Consequence is what follows from such a failure of a run.
 	Consequence Consequence
 	// Meaning is one sentence.

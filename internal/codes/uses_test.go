@@ -1,4 +1,4 @@
-package note
+package codes
 
 import (
 	"go/ast"
@@ -21,12 +21,12 @@ func TestNoLiteralIsACode(t *testing.T) {
 		t.Fatalf("only %d files were found", len(files))
 	}
 	raises := raisers(files)
-	if want := (function{"../internal/measure", "warn"}); raises[want] == nil {
+	if want := (function{"../../internal/measure", "warn"}); raises[want] == nil {
 		t.Errorf("%v was not recognised as a function that takes a code", want)
 	}
 	for path, f := range files {
 		for _, s := range literalCodes(filepath.Dir(path), f, raises) {
-			t.Errorf("%s: %s is a literal; use a constant of package note", path, s)
+			t.Errorf("%s: %s is a literal; use a constant of package codes", path, s)
 		}
 	}
 }
@@ -51,19 +51,22 @@ func TestLiteralCodesAreFound(t *testing.T) {
 	}
 }
 
+// root is the folder of the module.
+const root = "../.."
+
 // sources are the files of the module without tests and without this package.
 func sources(t *testing.T) map[string]*ast.File {
 	t.Helper()
 	out := map[string]*ast.File{}
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == "testdata" || path != ".." && strings.HasPrefix(d.Name(), ".")):
+		case d.IsDir() && (d.Name() == "testdata" || path != root && strings.HasPrefix(d.Name(), ".")):
 			return fs.SkipDir
 		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil
-		case filepath.Dir(path) == filepath.Join("..", "note"):
+		case filepath.Dir(path) == filepath.Join(root, "internal", "codes"):
 			return nil
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
