@@ -29,7 +29,7 @@ func common(backends []string, sampling string) []commonKey {
 			func(s *Experiment) *string { return &s.Backend }, backends...),
 		choiceField("dtype", "the type of the weights; auto is the backend's usual one",
 			func(s *Experiment) *string { return &s.DType }, dtypes...),
-		textField("workload.dataset", "builtin, synthetic or the path of a .jsonl or .json file",
+		textField("workload.dataset", "builtin, synthetic or the path of a .jsonl, .json or .csv file",
 			"where prompts come from", func(s *Experiment) *string { return &s.Workload.Dataset }),
 		wholeField("workload.prompts", 1, 1e6, "number of prompts",
 			func(s *Experiment) *int { return &s.Workload.Prompts }),

@@ -109,7 +109,7 @@ type Experiment struct {
 
 // Workload is the fixed work that every engine gets.
 type Workload struct {
-	// Dataset is builtin, synthetic, or the path of a .jsonl or .json file.
+	// Dataset is builtin, synthetic, or the path of a .jsonl, .json or .csv file.
 	Dataset string `json:"dataset"`
 	// Prompts is the number of requests.
 	Prompts int `json:"prompts"`

@@ -84,6 +84,7 @@ const (
 	RequestsFailed   note.Code = "requests_failed"
 	NoWarmUp         note.Code = "no_warmup"
 	DatasetSkipped   note.Code = "dataset_skipped"
+	DatasetFields    note.Code = "dataset_fields"
 	Synthetic        note.Code = "synthetic"
 	Simulated        note.Code = "simulated"
 	Engine           note.Code = "engine"
@@ -186,6 +187,7 @@ func Codes() []Entry {
 		{RequestsFailed, Excluded, "Requests failed, and the energy that they took is in the total."},
 		{NoWarmUp, Care, "There was no warm-up, so the first requests include one-time costs."},
 		{DatasetSkipped, Told, "Lines of the data set hold no prompt and were skipped."},
+		{DatasetFields, Told, "Prompts were joined from several fields, or fields that could hold one were left out."},
 		{Synthetic, Told, "The weights are random: the energy is that of the shape, not of a trained model."},
 		{Simulated, Care, "The GPU does not exist; time, power and energy follow a made-up model."},
 		{Engine, Told, "The engine reported something about how it runs the model."},

@@ -70,8 +70,9 @@ func (d *desk) readPrompts(in *input) error {
 	if in.prompts, err = set.Select(w.Prompts); err != nil {
 		return err
 	}
-	if text := set.Warning(); text != "" {
-		d.warn(codes.DatasetSkipped, text)
+	for _, n := range set.Notes() {
+		d.record.Warnings = append(d.record.Warnings, n)
+		d.show(n.Code, n.Message)
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 
 func problemOf(q campaign.Problem, short string) Problem {
 	return Problem{Finding{Error: true, Short: short,
-		Note: note.Note{Code: q.Err.Code, Message: q.Err.Source + ": " + q.Err.Message, Next: q.Err.Next}},
+		Note: note.Note{Code: q.Err.Code, Message: q.Err.Error(), Next: q.Err.Next}},
 		q.Concerns}
 }
 
@@ -177,13 +177,17 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 		}
 	}
 	var out []Problem
+	uses := func(x study.Experiment) bool { return x.Workload.Dataset == set.Source }
+	for _, n := range set.Notes() {
+		out = append(out, Problem{Finding{Note: n}, uses})
+	}
 	if most > have {
 		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: codes.Mistake,
 			Message: fmt.Sprintf("dataset %s: has %d prompts, up to %d asked for", set.Source, have, most),
 			Next: fmt.Sprintf(
 				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
 					"has such a point is refused", have)}},
-			func(x study.Experiment) bool { return x.Workload.Dataset == set.Source && x.Workload.Prompts > have }})
+			func(x study.Experiment) bool { return uses(x) && x.Workload.Prompts > have }})
 	}
 	if wanted > longest {
 		out = append(out, Problem{Finding{Note: note.Note{Code: codes.PromptsShort,
@@ -191,7 +195,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 				"fewer than the %d tokens of workload.input_tokens", set.Source, longest, wanted),
 			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"}},
 			func(x study.Experiment) bool {
-				return x.Workload.Dataset == set.Source && x.Workload.InputTokens > longest
+				return uses(x) && x.Workload.InputTokens > longest
 			}})
 	}
 	return out

@@ -2,14 +2,22 @@ package workload
 
 import (
 	"bytes"
+	"cmp"
+	"compress/gzip"
 	_ "embed" // the built-in prompts
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Names of data sets that are not files.
@@ -28,6 +36,9 @@ type Prompt struct {
 	Task   string // kind of task, e.g. "code"; empty where the record does not say
 	Text   string
 	Origin string // where it was read: file:line
+	// Messages are the conversation up to and with the user's turn that is Text; nil where the record
+	// has none.
+	Messages []Message
 }
 
 // Set is a data set as read: every usable prompt, in file order.
@@ -35,10 +46,13 @@ type Set struct {
 	Source  string // as the user wrote it
 	Prompts []Prompt
 	Skipped []int // lines of the conversations left out because no human turn has text
+
+	choices map[choice]int // how often the prompt was made in a way that is to be told
 }
 
 // Load reads the data set that source names: [Builtin], or the path of a
-// .jsonl or .json file. What a user can get wrong comes back as one
+// .jsonl, .json or .csv file, which may be compressed with gzip (.jsonl.gz). What a user can get
+// wrong comes back as one
 // *[DatasetError] that lists every bad line.
 func Load(source string) (*Set, error) {
 	switch {
@@ -49,17 +63,19 @@ func Load(source string) (*Set, error) {
 	case source == SyntheticSource:
 		return nil, errors.New("load dataset synthetic: it is made of token ids and has no text to read")
 	case strings.HasPrefix(source, hubPrefix):
-		return nil, wrong(source, nil, "download it as .jsonl or .json and give the path of that file",
+		return nil, wrong(source, nil, "download it as .jsonl, .json or .csv and give the path of that file",
 			"reading a data set from the Hugging Face hub is not available in this version")
 	}
 	return loadFile(source)
 }
 
-const wantSources = "use builtin, synthetic, or the path of a .jsonl or .json file"
+const wantSources = "use builtin, synthetic, or the path of a .jsonl, .json or .csv file"
 
 func loadFile(path string) (*Set, error) {
 	info, err := os.Stat(path)
-	switch ext := strings.ToLower(filepath.Ext(path)); {
+	name := strings.ToLower(filepath.Base(path))
+	packed := strings.HasSuffix(name, gzExt)
+	switch ext := filepath.Ext(strings.TrimSuffix(name, gzExt)); {
 	case errors.Is(err, fs.ErrNotExist) && ext == "" && !strings.ContainsAny(path, `/\`):
 		return nil, wrong(path, err, wantSources, "unknown dataset, and no file of that name")
 	case errors.Is(err, fs.ErrNotExist):
@@ -67,20 +83,61 @@ func loadFile(path string) (*Set, error) {
 	case err != nil:
 		return nil, unreadable(path, err)
 	case info.IsDir():
-		return nil, wrong(path, nil, "give the path of one .jsonl or .json file in it", "is a folder")
+		return nil, wrong(path, nil, "give the path of one .jsonl, .json or .csv file in it", "is a folder")
 	case !info.Mode().IsRegular():
 		// A pipe may never end, and a result could not be repeated from it.
 		return nil, wrong(path, nil, "write the prompts to a file first", "is not a regular file")
-	case ext != ".jsonl" && ext != ".json":
+	case ext != ".jsonl" && ext != ".json" && ext != csvExt:
 		return nil, wrong(path, nil, `convert it to .jsonl: one object like {"prompt": "…"} per line`,
 			fmt.Sprintf("cannot read prompts from a file named %q", filepath.Base(path)))
+	default:
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, unreadable(path, err)
+		}
+		defer f.Close() // read only: nothing to lose
+		text, err := unpacked(f, packed)
+		if err != nil {
+			return nil, unreadable(path, err)
+		}
+		if ext == csvExt {
+			return readCSV(path, text)
+		}
+		return read(path, path, text)
 	}
-	f, err := os.Open(path)
+}
+
+const (
+	gzExt  = ".gz"
+	csvExt = ".csv"
+	// maxUnpacked bounds a compressed file, of which a few bytes can stand for many.
+	maxUnpacked = 4 << 30
+)
+
+// unpacked returns the text of a file that may be compressed.
+func unpacked(f io.Reader, packed bool) (io.Reader, error) {
+	if !packed {
+		return f, nil
+	}
+	z, err := gzip.NewReader(f)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, fmt.Errorf("not a gzip file: %w", err)
 	}
-	defer f.Close() // read only: nothing to lose
-	return read(path, path, f)
+	return &bounded{z, maxUnpacked}, nil
+}
+
+// bounded fails once more than left bytes were read.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("unpacked it has more than %d GiB: give llem the part that it measures", maxUnpacked>>30)
+	}
+	return n, err
 }
 
 func unreadable(path string, err error) error {
@@ -101,33 +158,50 @@ func read(source, name string, r io.Reader) (*Set, error) {
 			mistakes.add(rec.line, rec.problem)
 			continue
 		}
-		p, err := parseRecord(rec.data)
-		switch {
-		case errors.Is(err, errNoHumanTurn):
-			set.Skipped = append(set.Skipped, rec.line)
-			continue
-		case err != nil:
+		p, made, err := parseRecord(rec.data)
+		if err := set.add(p, made, fmt.Sprintf("%s:%d", name, rec.line), rec.line, err); err != nil {
 			mistakes.add(rec.line+lineWithin(rec.data, err), err.Error())
-			continue
 		}
-		p.Origin = fmt.Sprintf("%s:%d", name, rec.line)
-		if p.ID == "" {
-			p.ID = p.Origin
-		}
-		set.Prompts = append(set.Prompts, p)
 	}
 	if err := scan.err(); err != nil {
 		return nil, unreadable(source, err)
 	}
+	return set.whole(mistakes)
+}
+
+// add takes up a prompt, or the line of a conversation without one. A mistake is returned.
+func (s *Set) add(p Prompt, made choice, origin string, line int, err error) error {
+	switch {
+	case errors.Is(err, errNoHumanTurn):
+		s.Skipped = append(s.Skipped, line)
+		return nil
+	case err != nil:
+		return err
+	}
+	if p.Origin = origin; p.ID == "" {
+		p.ID = origin
+	}
+	if made.left != "" || strings.Contains(made.used, " + ") {
+		if s.choices == nil {
+			s.choices = map[choice]int{}
+		}
+		s.choices[made]++
+	}
+	s.Prompts = append(s.Prompts, p)
+	return nil
+}
+
+// whole returns the set, or what is wrong with its file.
+func (s *Set) whole(mistakes *DatasetError) (*Set, error) {
 	if len(mistakes.Problems) > 0 {
 		mistakes.Next = `write one object like {"prompt": "…"} per line, or one array of them; correct these ` +
 			`lines or take them out`
 		return nil, mistakes
 	}
-	if len(set.Prompts) == 0 {
-		return nil, noPrompts(set)
+	if len(s.Prompts) == 0 {
+		return nil, noPrompts(s)
 	}
-	return set, nil
+	return s, nil
 }
 
 func noPrompts(set *Set) error {
@@ -157,12 +231,25 @@ func (s *Set) Select(n int) ([]Prompt, error) {
 	return s.Prompts[:n:n], nil
 }
 
-// Warning says in one line what was left out of the set, or nothing.
-func (s *Set) Warning() string {
-	n := len(s.Skipped)
-	if n == 0 {
-		return ""
+// Notes tells what was left out of the set, and how its prompts were made where another reader might
+// have made them otherwise.
+func (s *Set) Notes() note.List {
+	var out note.List
+	if n := len(s.Skipped); n > 0 {
+		out.Warnf(codes.DatasetSkipped,
+			"%s: %d of %d conversations left out: no turn from human or user has text (first at line %d)",
+			s.Source, n, n+len(s.Prompts), s.Skipped[0])
 	}
-	return fmt.Sprintf("%s: %d of %d conversations left out: no turn from human or user has text (first at line %d)",
-		s.Source, n, n+len(s.Prompts), s.Skipped[0])
+	made := slices.SortedFunc(maps.Keys(s.choices), func(a, b choice) int {
+		return cmp.Or(cmp.Compare(s.choices[b], s.choices[a]), strings.Compare(a.used+a.left, b.used+b.left))
+	})
+	for _, c := range made {
+		text := fmt.Sprintf("%s: the prompt of %s is %s", s.Source, unit.Count(s.choices[c], "record"), c.used)
+		if c.left != "" {
+			text += "; left out: " + c.left
+		}
+		out = append(out, note.Note{Code: codes.DatasetFields, Message: text,
+			Next: `to choose otherwise, write a file of {"prompt": "…"}`})
+	}
+	return out
 }

@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected messages in testdata")
@@ -59,7 +61,7 @@ func TestMistakesInSource(t *testing.T) {
 		{"empty", "", "no dataset given: use builtin"},
 		{"misspelt", "bultin", "dataset bultin: unknown dataset, and no file of that name: use builtin, synthetic"},
 		{"hub", "hf:someone/some-set",
-			"not available in this version: download it as .jsonl or .json and give the path"},
+			"not available in this version: download it as .jsonl, .json or .csv and give"},
 		{"no file", filepath.Join(dir, "none.jsonl"), "none.jsonl: no such file: check workload.dataset"},
 		{"folder", dir, "is a folder: give the path of one"},
 		{"synthetic", SyntheticSource, "has no text to read"},
@@ -112,33 +114,33 @@ func TestRead(t *testing.T) {
 {"instruction":"c"}
 {"input":"d"}
 {"question":"e"}`, want: []Prompt{
-			{"f:1", "", "a", "f:1"}, {"f:2", "", "b", "f:2"}, {"f:3", "", "c", "f:3"}, {"f:4", "", "d",
-				"f:4"}, {"f:5", "", "e", "f:5"},
+			{"f:1", "", "a", "f:1", nil}, {"f:2", "", "b", "f:2", nil}, {"f:3", "", "c", "f:3", nil}, {"f:4", "", "d",
+				"f:4", nil}, {"f:5", "", "e", "f:5", nil},
 		}},
 		{name: "strongest field that says something", text: `{"text":"b","prompt":" ","question":"e"}`,
-			want: []Prompt{{"f:1", "", "b", "f:1"}}},
+			want: []Prompt{{"f:1", "", "b", "f:1", nil}}},
 		{name: "instruction with input", text: `{"instruction":"Shorten.","input":"A long tale.","output":"A tale."}`,
-			want: []Prompt{{"f:1", "", "Shorten.\n\nA long tale.", "f:1"}}},
+			want: []Prompt{{"f:1", "", "Shorten.\n\nA long tale.", "f:1", nil}}},
 		{name: "id and task", text: `{"id":7,"task":"qa","prompt":"a"}` + "\n" + `{"id":"x","task":3,"prompt":"b"}`,
-			want: []Prompt{{"7", "qa", "a", "f:1"}, {"x", "3", "b", "f:2"}}},
+			want: []Prompt{{"7", "qa", "a", "f:1", nil}, {"x", "3", "b", "f:2", nil}}},
 		{name: "blank lines, carriage returns, byte order mark",
 			text: "\ufeff\r\n \t\r\n{\"prompt\":\"a\"}\r\n\r\n{\"prompt\":\"b\"}\r\n\n",
-			want: []Prompt{{"f:3", "", "a", "f:3"}, {"f:5", "", "b", "f:5"}}},
+			want: []Prompt{{"f:3", "", "a", "f:3", nil}, {"f:5", "", "b", "f:5", nil}}},
 		{name: "white space of the prompt stays", text: `{"prompt":"  a\n"}`,
-			want: []Prompt{{"f:1", "", "  a\n", "f:1"}}},
+			want: []Prompt{{"f:1", "", "  a\n", "f:1", nil}}},
 		{name: "array", text: " \n[\n {\"prompt\": \"a ] , [\"},\n\n {\n\"text\": \"b \\\" }\"} ]\n",
-			want: []Prompt{{"f:3", "", "a ] , [", "f:3"}, {"f:5", "", `b " }`, "f:5"}}},
+			want: []Prompt{{"f:3", "", "a ] , [", "f:3", nil}, {"f:5", "", `b " }`, "f:5", nil}}},
 		{name: "first human turn",
 			text: human(`{"from":"system","value":"s"}`, `{"from":"human","value":"a"}`, `{"from":"gpt","value":"b"}`,
 				`{"from":"human","value":"c"}`),
-			want: []Prompt{{"f:1", "", "a", "f:1"}}},
+			want: []Prompt{{"f:1", "", "a", "f:1", nil}}},
 		{name: "user turn", text: human(`{"from":"gpt","value":"b"}`, `{"from":"user","value":" "}`,
 			`{"from":"user","value":"c"}`),
-			want: []Prompt{{"f:1", "", "c", "f:1"}}},
+			want: []Prompt{{"f:1", "", "c", "f:1", nil}}},
 		{name: "conversations without human",
 			text: "[" + human() + ",\n" + human(`{"from":"gpt","value":"b"}`) + ",\n" +
 				human(`{"from":"human","value":"c"}`) + "]",
-			want: []Prompt{{"f:3", "", "c", "f:3"}}, skipped: []int{1, 2}},
+			want: []Prompt{{"f:3", "", "c", "f:3", nil}}, skipped: []int{1, 2}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,21 +148,24 @@ func TestRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(&Set{Source: "f", Prompts: tt.want, Skipped: tt.skipped}, set); diff != "" {
+			if diff := cmp.Diff(&Set{Source: "f", Prompts: tt.want, Skipped: tt.skipped}, set,
+				cmpopts.IgnoreUnexported(Set{}),
+				cmpopts.IgnoreFields(Prompt{}, "Messages")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestWarning(t *testing.T) {
+func TestNotes(t *testing.T) {
 	set := &Set{Source: "chats.json", Prompts: make([]Prompt, 8)}
-	if got := set.Warning(); got != "" {
+	if got := set.Notes(); got != nil {
 		t.Errorf("nothing skipped: %q", got)
 	}
 	set.Skipped = []int{4, 9}
-	want := "chats.json: 2 of 10 conversations left out: no turn from human or user has text (first at line 4)"
-	if got := set.Warning(); got != want {
+	want := []string{"chats.json: 2 of 10 conversations left out: no turn from human or user has text " +
+		"(first at line 4)"}
+	if got := set.Notes().Messages(); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

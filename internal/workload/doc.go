@@ -5,8 +5,8 @@
 //
 // Text and token ids take two roads that meet in [Request]:
 //
-//	builtin, file.jsonl, file.json ─ Load ─▶ Set ─ Select ─▶ []Prompt ─ the model's tokenizer ─ Truncate ─▶ []Request
-//	synthetic                      ─ Synthetic(n, inputTokens, vocab, seed) ───────────────────────────▶ []Request
+//	builtin, a file ─ Load ─▶ Set ─ Select ─▶ []Prompt ─ the model's tokenizer ─ Truncate ─▶ []Request
+//	synthetic       ─ Synthetic(n, inputTokens, vocab, seed) ───────────────────────────▶ []Request
 //
 // [Hash] names a list of requests by its token ids. Two runs with the same
 // hash did the same work, whatever engine did it.
@@ -14,20 +14,27 @@
 // # Prompt files
 //
 // A file named .jsonl or .json holds one JSON object per line, blank lines
-// skipped, or one array of objects. Text is UTF-8 and one record is at most
-// 16 MiB.
+// skipped, or one array of objects. A file named .csv names its columns in its
+// first line; each row after it is a record of texts. Either may be compressed
+// with gzip (.jsonl.gz). Text is UTF-8 and one record is at most 16 MiB. NaN and
+// Infinity, which Python writes, are read as null.
 //
 // The prompt of a record is the first of these fields that is present and not
-// blank: prompt, text, instruction, input, question. Where the instruction
-// wins and the record has an input too, the prompt is both with an empty line
-// between them, as instruction data sets mean it. A record may also carry "id"
-// and "task".
+// blank: prompt, instruction, text, input, question. An instruction is followed
+// by the record's input, and an instruction or a question by its context, with an
+// empty line between them. [Set.Notes] tells what was joined, and which fields
+// that could have held the prompt were left out: in some data sets the text holds
+// the answer. A record may also carry "id" and "task" (or "question_id" and
+// "category").
 //
-// A record with none of those fields may be a ShareGPT conversation:
+// A record with none of those fields may be a conversation, in one of the ways in
+// which such data sets are published:
 //
+//	{"messages": [{"role": "system", "content": "…"}, {"role": "user", "content": "…"}]}
 //	{"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}]}
+//	{"turns": ["…", "…"]}
 //
-// Its prompt is the first turn from human or user that has text. Published
+// Its prompt is the first turn of the user (or human) that has text. Published
 // files of this kind hold some conversations without one; they are left out
 // and counted in [Set.Skipped]. Every other record without a prompt is a
 // mistake, and all mistakes of a file are reported together.

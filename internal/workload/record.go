@@ -9,103 +9,297 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
-// promptFields are the fields that may hold the prompt, strongest first.
-var promptFields = [...]string{"prompt", "text", "instruction", "input", "question"}
+// Fields that may hold the prompt, and those that belong to it.
+const (
+	fieldPrompt      = "prompt"
+	fieldText        = "text"
+	fieldInstruction = "instruction"
+	fieldInput       = "input"
+	fieldContext     = "context"
+	fieldQuestion    = "question"
+)
+
+// promptFields are the fields that may hold the prompt, strongest first. The text of an instruction
+// record holds the answer, too, so it is weaker than the instruction.
+var promptFields = [...]string{fieldPrompt, fieldInstruction, fieldText, fieldInput, fieldQuestion}
+
+// talks are the fields that hold a conversation, strongest first.
+var talks = [...]talk{
+	{"messages", `{"role": …, "content": …}`, readMessages},
+	{"conversations", `{"from": …, "value": …}`, readMessages},
+	{"turns", "strings", readTurns},
+}
+
+// talk is a field that holds a conversation: what its elements are, and how they are read.
+type talk struct {
+	field, want string
+	read        func([]json.RawMessage) ([]Message, error)
+}
+
+// Message is one turn of a conversation.
+type Message struct {
+	// Role is system, user or assistant, as chat templates name them.
+	Role string `json:"role"`
+	// Content is the text.
+	Content string `json:"content"`
+}
 
 // errNoHumanTurn marks a well-formed conversation in which no human speaks.
 var errNoHumanTurn = errors.New("no turn from human or user has text")
 
+// choice is how the prompt of a record came about, where another reader of the data set might have
+// made it otherwise: the fields that it was made of, and those that were left out.
+type choice struct{ used, left string }
+
 // parseRecord reads one JSON object. Its errors say what is wrong, without the
 // position.
-func parseRecord(data []byte) (Prompt, error) {
+func parseRecord(data []byte) (Prompt, choice, error) {
 	if !utf8.Valid(data) {
-		return Prompt{}, errors.New("not valid UTF-8: save the file as UTF-8")
+		return Prompt{}, choice{}, errors.New("not valid UTF-8: save the file as UTF-8")
+	}
+	fields, err := readFields(pyjson.Plain(data))
+	if err != nil {
+		return Prompt{}, choice{}, err
+	}
+	return promptOf(fields)
+}
+
+// readFields reads the fields of a JSON object. One that could be the prompt and stands there twice
+// is a mistake: readers of JSON differ in which of the two they take.
+func readFields(data []byte) (map[string]json.RawMessage, error) {
+	if kind := kindOf(data); kind != "an object" && json.Valid(data) {
+		return nil, fmt.Errorf("want an object, found %s", kind)
 	}
 	var fields map[string]json.RawMessage
-	if kind := kindOf(data); kind != "an object" && json.Valid(data) {
-		return Prompt{}, fmt.Errorf("want an object, found %s", kind)
-	}
 	if err := json.Unmarshal(data, &fields); err != nil {
-		return Prompt{}, fmt.Errorf("not valid JSON: %w", err)
+		return nil, fmt.Errorf("not valid JSON: %w", err)
 	}
+	seen := map[string]bool{}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("not valid JSON: %w", err)
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf("not valid JSON: %w", err)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, fmt.Errorf("not valid JSON: %w", err)
+		}
+		key, _ := name.(string)
+		if seen[key] && makesPrompt(key) {
+			return nil, fmt.Errorf("%q stands there twice: keep one of the two", key)
+		}
+		seen[key] = true
+	}
+	return fields, nil
+}
+
+// makesPrompt reports whether a field can be the prompt or a part of it.
+func makesPrompt(name string) bool {
+	return slices.Contains(promptFields[:], name) || name == fieldContext || isTalk(name)
+}
+
+// promptOf makes the prompt of a record from its fields.
+func promptOf(fields map[string]json.RawMessage) (Prompt, choice, error) {
 	p := Prompt{ID: label(fields["id"]), Task: label(fields["task"])}
+	if p.ID == "" {
+		p.ID = label(fields["question_id"])
+	}
+	if p.Task == "" {
+		p.Task = label(fields["category"])
+	}
 	var blank string
 	for _, name := range promptFields {
 		text, err := optionalString(fields, name)
 		if err != nil {
-			return Prompt{}, err
+			return Prompt{}, choice{}, err
 		}
 		if strings.TrimSpace(text) != "" {
-			p.Text, err = withInput(name, text, fields)
-			return p, err
+			var made choice
+			p.Text, made, err = withContext(name, text, fields)
+			return p, made, err
 		}
 		if _, ok := fields[name]; ok && blank == "" {
 			blank = name
 		}
 	}
-	if turns := fields["conversations"]; present(turns) {
-		text, err := firstHumanTurn(turns)
-		p.Text = text
-		return p, err
+	for _, t := range talks {
+		if raw := fields[t.field]; present(raw) {
+			var err error
+			p.Messages, err = t.messages(raw)
+			if err == nil {
+				p.Text = p.Messages[len(p.Messages)-1].Content
+			}
+			return p, choice{}, err
+		}
 	}
 	if blank != "" {
-		return Prompt{}, fmt.Errorf("%q is empty", blank)
+		return Prompt{}, choice{}, fmt.Errorf("%q is empty", blank)
 	}
-	return Prompt{}, fmt.Errorf("no prompt: want one of %s or conversations; found %s",
+	return Prompt{}, choice{}, fmt.Errorf("no prompt: want one of %s, messages, conversations or turns; found %s",
 		strings.Join(promptFields[:], ", "), foundFields(fields))
 }
 
-// withInput joins an instruction with the text it speaks about.
-func withInput(name, text string, fields map[string]json.RawMessage) (string, error) {
-	if name != "instruction" {
-		return text, nil
+// withContext joins a prompt with the text that it speaks about: the input of an instruction, or the
+// context of an instruction or a question.
+func withContext(name, text string, fields map[string]json.RawMessage) (string, choice, error) {
+	made := choice{used: name}
+	add := func(field string) error {
+		more, err := optionalString(fields, field)
+		if err != nil || strings.TrimSpace(more) == "" {
+			return err
+		}
+		text += "\n\n" + more
+		made.used += " + " + field
+		return nil
 	}
-	input, err := optionalString(fields, "input")
-	if err != nil || strings.TrimSpace(input) == "" {
-		return text, err
+	if name == fieldInstruction {
+		if err := add(fieldInput); err != nil {
+			return "", made, err
+		}
 	}
-	return text + "\n\n" + input, nil
+	if name == fieldInstruction || name == fieldQuestion {
+		if err := add(fieldContext); err != nil {
+			return "", made, err
+		}
+	}
+	made.left = leftOut(made.used, fields)
+	return text, made, nil
 }
 
-// firstHumanTurn reads the turns of a ShareGPT conversation.
-func firstHumanTurn(data json.RawMessage) (string, error) {
+// leftOut are the fields that could have been the prompt or a part of it and were not taken.
+func leftOut(used string, fields map[string]json.RawMessage) string {
+	taken := strings.Split(used, " + ")
+	var left []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if makesPrompt(name) && !slices.Contains(taken, name) && !empty(fields[name]) {
+			left = append(left, name)
+		}
+	}
+	return strings.Join(left, ", ")
+}
+
+// empty reports whether a value has no content.
+func empty(raw json.RawMessage) bool {
+	if !present(raw) || string(raw) == "[]" {
+		return true
+	}
+	return kindOf(raw) == "a string" && strings.TrimSpace(stringOf(raw)) == ""
+}
+
+const roleUser = "user"
+
+// messages reads a conversation up to the first turn of the user that has text, which is the last
+// message.
+func (t talk) messages(data json.RawMessage) ([]Message, error) {
 	if kind := kindOf(data); kind != "an array" {
-		return "", fmt.Errorf(`"conversations" is %s, want an array of {"from": …, "value": …}`, kind)
+		return nil, fmt.Errorf(`%q is %s, want an array of %s`, t.field, kind, t.want)
 	}
-	var turns []any
+	var turns []json.RawMessage
 	if err := json.Unmarshal(data, &turns); err != nil {
-		return "", fmt.Errorf("conversations: %w", err)
+		return nil, fmt.Errorf("%s: %w", t.field, err)
 	}
-	var first string
-	for i, turn := range turns {
-		from, value, err := readTurn(turn)
-		if err != nil {
-			return "", fmt.Errorf("turn %d of the conversation %w", i+1, err)
+	all, err := t.read(turns)
+	if err != nil {
+		return nil, err
+	}
+	var out []Message
+	for _, m := range all {
+		if strings.TrimSpace(m.Content) == "" {
+			continue
 		}
-		if human := from == "human" || from == "user"; human && first == "" && strings.TrimSpace(value) != "" {
-			first = value
+		switch m.Role {
+		case roleUser:
+			return append(out, m), nil
+		case "system", "developer":
+			out = append(out, m)
 		}
 	}
-	if first == "" {
-		return "", errNoHumanTurn
-	}
-	return first, nil
+	return nil, errNoHumanTurn
 }
 
-func readTurn(turn any) (from, value string, err error) {
-	fields, ok := turn.(map[string]any)
-	if !ok {
-		return "", "", errors.New("is not an object")
+// readTurns reads a conversation of which only what the user says is given.
+func readTurns(turns []json.RawMessage) ([]Message, error) {
+	var out []Message
+	for i, raw := range turns {
+		var text string
+		if kindOf(raw) != "a string" || json.Unmarshal(raw, &text) != nil {
+			return nil, fmt.Errorf("turn %d of the conversation is %s, want a string", i+1, kindOf(raw))
+		}
+		out = append(out, Message{roleUser, text})
 	}
-	if from, ok = fields["from"].(string); !ok || from == "" {
-		return "", "", errors.New(`does not say who it is from: want "from": "human" or the like`)
+	return out, nil
+}
+
+// readMessages reads a conversation of which each turn says who speaks.
+func readMessages(turns []json.RawMessage) ([]Message, error) {
+	var out []Message
+	for i, raw := range turns {
+		m, err := readMessage(raw)
+		if err != nil {
+			return nil, fmt.Errorf("turn %d of the conversation %w", i+1, err)
+		}
+		out = append(out, m)
 	}
-	if value, ok = fields["value"].(string); !ok && fields["value"] != nil {
-		return "", "", errors.New(`has a "value" that is not a string`)
+	return out, nil
+}
+
+// readMessage reads one turn in either of the two ways in which people write it: role and content,
+// or from and value.
+func readMessage(raw json.RawMessage) (Message, error) {
+	var fields map[string]json.RawMessage
+	if kindOf(raw) != "an object" || json.Unmarshal(raw, &fields) != nil {
+		return Message{}, errors.New("is not an object")
 	}
-	return from, value, nil
+	role, content := stringOf(fields["role"]), fields["content"]
+	if role == "" {
+		role, content = stringOf(fields["from"]), fields["value"]
+	}
+	if role == "" {
+		return Message{}, errors.New(`does not say who it is from: want "role": "user" or "from": "human" or the like`)
+	}
+	if role == "human" {
+		role = roleUser
+	}
+	text, err := contentOf(content)
+	return Message{role, text}, err
+}
+
+// contentOf reads what a turn says: a string, or the text parts of a list of parts.
+func contentOf(raw json.RawMessage) (string, error) {
+	var text string
+	switch kindOf(raw) {
+	case "nothing", "null":
+		return "", nil
+	case "a string":
+		if json.Unmarshal(raw, &text) == nil {
+			return text, nil
+		}
+	case "an array":
+		var parts []struct {
+			Type string `json:"type"`
+			Text string `json:"text"`
+		}
+		if json.Unmarshal(raw, &parts) != nil {
+			break
+		}
+		var all []string
+		for _, p := range parts {
+			if p.Type != fieldText {
+				return "", fmt.Errorf("has a part of type %q: llem measures text only", p.Type)
+			}
+			all = append(all, p.Text)
+		}
+		return strings.Join(all, "\n"), nil
+	}
+	return "", fmt.Errorf(`has a "content" or "value" that is %s, want a string`, kindOf(raw))
 }
 
 // optionalString gives the named field, or nothing where it is missing or null.
@@ -126,17 +320,19 @@ func optionalString(fields map[string]json.RawMessage, name string) (string, err
 
 // label reads an id or task leniently: it only names the prompt.
 func label(raw json.RawMessage) string {
-	switch kindOf(raw) {
-	case "a string":
-		var s string
-		if json.Unmarshal(raw, &s) != nil {
-			return ""
-		}
-		return s
-	case "a number":
+	if kindOf(raw) == "a number" {
 		return string(raw)
 	}
-	return ""
+	return stringOf(raw)
+}
+
+// stringOf returns a string, or nothing for any other value.
+func stringOf(raw json.RawMessage) string {
+	var s string
+	if kindOf(raw) != "a string" || json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
 }
 
 func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
