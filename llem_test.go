@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -27,7 +28,7 @@ func TestOpenWithoutSummary(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	file("killed", result.JournalFile)
+	file("killed", store.JournalFile)
 	file("parent", "one", result.SummaryFile)
 	file("photos", "cat.jpg")
 	for dir, want := range map[string]string{

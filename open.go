@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -35,7 +36,7 @@ func Open(dir string) (*result.StudyResult, error) {
 	if rebuilt, rebuildErr := rebuild(dir); rebuildErr == nil {
 		return rebuilt, nil
 	}
-	if _, statErr := os.Stat(filepath.Join(dir, result.JournalFile)); statErr == nil {
+	if _, statErr := os.Stat(filepath.Join(dir, store.JournalFile)); statErr == nil {
 		return nil, fmt.Errorf("%w: the study is still running or was killed; finished runs lie in %s", err,
 			filepath.Join(dir, result.RunsDir))
 	}
@@ -49,7 +50,7 @@ func Open(dir string) (*result.StudyResult, error) {
 // rebuild makes the result of a study that was killed before its summary was
 // written, from its finished runs.
 func rebuild(dir string) (*result.StudyResult, error) {
-	path := filepath.Join(dir, result.StudyFile)
+	path := filepath.Join(dir, store.StudyFile)
 	s, err := study.ReadFrozen(path)
 	if err != nil { // of another version, perhaps: its plan does
 		s, err = study.ReadPlan(path)
@@ -57,7 +58,7 @@ func rebuild(dir string) (*result.StudyResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := result.NewStudyResult(dir, s, time.Now())
+	r, err := store.Summarize(dir, s, time.Now())
 	if err == nil && len(r.Rows) == 0 {
 		return nil, errors.New("no run has finished")
 	}

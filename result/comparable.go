@@ -2,33 +2,20 @@ package result
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
-// unequal are the codes of the warnings that say that the engine did other work than it was
-// asked for, in words, with what to do. The energy of failed requests is in the total and their
-// tokens are not, so that figures per token or request are of other work, too.
-var unequal = note.List{
-	{Code: codes.UnequalWork, Message: "the engine did not compute the tokens that it was given and asked for",
-		Next: "look for a prefix cache, prompts that are cut to the model's context, or an output that ends " +
-			"early; mend " +
-			"it and run the configuration again in a new study"},
-	{Code: codes.RequestsFailed, Message: "requests failed, and the energy that they took is in the total",
-		Next: "look for their reasons in requests.parquet (failure) and engine.log of the run; mend it and run the " +
-			"configuration again in a new study"},
-}
-
-// Unequal is the code of the warning that keeps the run out of every mean and comparison;
-// empty if there is none.
+// Unequal is the code of the warning that keeps the run out of every mean and comparison: the
+// engine did other work than it was asked for. The energy of failed requests is in the total and
+// their tokens are not, so that figures per token or request are of other work, too. It is empty if
+// there is none.
 func (r Row) Unequal() note.Code {
-	for _, u := range unequal {
-		if slices.Contains(r.Warnings, u.Code) {
-			return u.Code
+	for _, code := range []note.Code{codes.UnequalWork, codes.RequestsFailed} {
+		if slices.Contains(r.Warnings, code) {
+			return code
 		}
 	}
 	return ""
@@ -67,23 +54,6 @@ func (x *Exclusion) UnmarshalJSON(text []byte) error {
 	return x.ReadEarlier(text)
 }
 
-// Exclusions count the runs that are not comparable, by the reason.
-func Exclusions(runs []Row) []Exclusion {
-	var out []Exclusion
-	for _, u := range unequal {
-		n := 0
-		for _, r := range runs {
-			if r.Status == OK && r.Unequal() == u.Code {
-				n++
-			}
-		}
-		if n > 0 {
-			out = append(out, Exclusion{u, n})
-		}
-	}
-	return out
-}
-
 // Compared is the number of runs behind the figures of the configuration.
 func (e *ExperimentSummary) Compared() int {
 	n := e.OK
@@ -91,19 +61,6 @@ func (e *ExperimentSummary) Compared() int {
 		n -= x.Runs
 	}
 	return n
-}
-
-// noMetrics says why a configuration has no figures.
-func (e *ExperimentSummary) noMetrics() string {
-	if len(e.Excluded) == 0 {
-		return "no run was ok"
-	}
-	var codes []string
-	for _, x := range e.Excluded {
-		codes = append(codes, string(x.Code))
-	}
-	return fmt.Sprintf("none of its %d ok runs did the work that it was asked for (%s)", e.OK,
-		strings.Join(codes, ", "))
 }
 
 // Stale says that the summary was made by a version that let runs into its figures which

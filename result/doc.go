@@ -1,4 +1,6 @@
-// Package result is what a run leaves on disk, and the way back from there.
+// Package result reads what runs and studies leave on disk: a [Record] for each run, a
+// [StudyResult] for the whole, configurations over their cycles, and the metrics that they are
+// compared by. llem.Open reads the folder of a study, also of one that still runs.
 //
 //	results/<study>-<UTC time>/
 //	  study.yaml      the resolved study, frozen at the start

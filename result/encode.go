@@ -11,13 +11,14 @@ import (
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/intern"
 )
 
 // Encode writes the result as one JSON document. That of a large study has a line for
 // each experiment and each row, and is not built in memory.
 func (s *StudyResult) Encode(w io.Writer) error {
-	if len(s.Rows) <= maxRecords {
-		return encodeJSON(w, s)
+	if s.RunsReason == "" {
+		return disk.EncodeJSON(w, s)
 	}
 	head := *s
 	head.Experiments, head.Rows, head.Runs = nil, nil, nil
@@ -63,11 +64,6 @@ func encodeLines(b *bufio.Writer, key string, n int, of func(int) any) error {
 	}
 	b.WriteByte(']')
 	return nil
-}
-
-// WriteSummary writes summary.json.
-func (d *Dir) WriteSummary(s *StudyResult) error {
-	return disk.WriteFile(filepath.Join(d.path, SummaryFile), s.Encode)
 }
 
 // ReadStudy reads the summary of a study's folder.
@@ -131,7 +127,7 @@ func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
 		return errors.New("it is no summary: no JSON object")
 	}
 	head := map[string]json.RawMessage{}
-	shared := pool{}
+	shared := intern.Pool{}
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
@@ -143,7 +139,7 @@ func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
 		case key == "experiments":
 			err = decodeList(d, &s.Experiments, nil)
 		case key == "rows":
-			err = decodeList(d, &s.Rows, shared.row)
+			err = decodeList(d, &s.Rows, func(r *Row) { shared.Share(r) })
 		case key == "runs":
 			err = decodeList(d, &s.Runs, nil)
 		default:

@@ -1,11 +1,7 @@
 package result
 
 import (
-	"fmt"
 	"slices"
-	"strings"
-
-	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // MemoryMethod says what a peak of memory is. Figures of different methods count
@@ -98,51 +94,4 @@ func (s *StudyResult) Methods(metric string) []MemoryMethod {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// memory notes what the peaks of memory of the runs are.
-func (e *ExperimentSummary) memory(runs []*Row) {
-	for _, r := range runs {
-		e.MemoryMethod, e.ProcessMethod = oneMethod(e.MemoryMethod, r.MemoryMethod), oneMethod(e.ProcessMethod,
-			r.ProcessMethod)
-	}
-	for _, name := range memoryMetrics {
-		if e.Method(name) == MemoryMixed {
-			e.Caveats.Warn(codes.MemoryMethodsDiffer,
-				name+" is not the same thing in all of its runs (see the methods in the rows of --json): "+
-					"its mean means nothing")
-		}
-	}
-}
-
-var memoryMetrics = []string{"memory.peak_bytes", "memory.process_peak_bytes"}
-
-func oneMethod(a, b MemoryMethod) MemoryMethod {
-	switch {
-	case a == "":
-		return b
-	case b == "" || a == b:
-		return a
-	}
-	return MemoryMixed
-}
-
-// memoryCaveats say which peaks of memory are not to be compared.
-func (s *StudyResult) memoryCaveats() {
-	for _, name := range memoryMetrics {
-		methods := s.Methods(name)
-		if len(methods) < 2 {
-			continue
-		}
-		words := make([]string, len(methods))
-		for i, m := range methods {
-			words[i] = string(m)
-		}
-		text := fmt.Sprintf("%s is measured in different ways (%s), which are not to be compared", name,
-			strings.Join(words, ", "))
-		if name == memoryMetrics[0] && len(s.Methods(memoryMetrics[1])) == 1 {
-			text += ": compare " + memoryMetrics[1]
-		}
-		s.Caveats.Warn(codes.MemoryMethodsDiffer, text)
-	}
 }

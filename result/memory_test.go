@@ -1,12 +1,7 @@
 package result
 
 import (
-	"slices"
-	"strings"
 	"testing"
-
-	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // TestMethodOfAnEarlierRecord: a record without a method has it by its source.
@@ -26,38 +21,5 @@ func TestMethodOfAnEarlierRecord(t *testing.T) {
 		if got := c.m.By(); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.m, got, c.want)
 		}
-	}
-}
-
-// TestMemoryMethodsDiffer: peaks that are not the same thing are known in a configuration,
-// and in a study, which says what can be compared instead.
-func TestMemoryMethodsDiffer(t *testing.T) {
-	s := runsOf(t, [][]float64{{1, 1}, {1, 1}, {1, 1}}, [][]float64{{1, 1}, {1, 1}, {1, 1}})
-	for i, methods := range [][2]MemoryMethod{{MemoryAllocator, MemoryProcess}, {MemoryAllocator, MemoryProcess},
-		{MemoryProcess, MemoryProcess}, {MemoryProcess, MemoryProcess}, {MemoryProcess, MemoryProcess}, {MemoryDevice,
-			MemoryProcess}} {
-		s.Runs[i].Memory = Memory{PeakBytes: new(int64(7)), Method: methods[0], ProcessPeakBytes: new(int64(9)),
-			ProcessMethod: methods[1]}
-	}
-	if err := s.summarizeRuns(study.Until{}); err != nil {
-		t.Fatal(err)
-	}
-	var got []MemoryMethod
-	for _, e := range s.Experiments {
-		got = append(got, e.Method("memory.peak_bytes"))
-	}
-	if want := []MemoryMethod{MemoryAllocator, MemoryProcess, MemoryMixed}; !slices.Equal(got, want) {
-		t.Errorf("methods %q, want %q", got, want)
-	}
-	if c := s.Experiments[2].Caveats; len(c) != 1 || c[0].Code != codes.MemoryMethodsDiffer {
-		t.Errorf("caveats %+v of a configuration with two methods", c)
-	}
-	s.memoryCaveats()
-	if len(s.Caveats) != 1 || !strings.Contains(s.Caveats[0].Message,
-		"(allocator, mixed, process), which are not to be compared: compare memory.process_peak_bytes") {
-		t.Errorf("caveats %+v", s.Caveats)
-	}
-	if m := spread(t, s.Experiments[0], "memory.process_peak_bytes"); m.Mean != 9 || m.N != 2 {
-		t.Errorf("%+v, want 9 bytes of 2 runs", m)
 	}
 }

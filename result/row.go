@@ -56,33 +56,8 @@ func (r Row) Made() bool {
 	return r.Status == OK || r.Status == Failed && r.Class != codes.ClassLeftOut
 }
 
-// RowOf is a record in brief.
-func RowOf(r *Record) Row {
-	row := Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: valuesOf(r), Provenance: r.Energy.Provenance,
-		DType: r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
-		WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS}
-	if r.Failure != nil {
-		row.Class, row.Message = r.Failure.Class, r.Failure.Message
-	}
-	if r.Status == OK && r.Energy.TotalJ == nil {
-		row.Reason = r.Energy.Reason
-	}
-	row.Warnings = r.Warnings.Codes()
-	return row
-}
-
 // Values are the metrics of a run in the order of [Metrics]; NaN where there is none.
 type Values []float64
-
-func valuesOf(r *Record) Values {
-	v := noValues()
-	for i, m := range metricInfos {
-		if x, ok := m.Value(r); ok {
-			v[i] = x
-		}
-	}
-	return v
-}
 
 func noValues() Values {
 	v := make(Values, len(metricInfos))

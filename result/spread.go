@@ -165,22 +165,22 @@ func (v Values) readLone(text []byte) bool {
 	return bytes.Count(text, []byte(before)) == bytes.Count(text, []byte(":{")) && v.read(append(plain, '}'))
 }
 
-// spreadsOf describes the metrics of runs that are comparable, in the order in which they were
+// SpreadsOf describes the metrics of runs that are comparable, in the order in which they were
 // made.
-func spreadsOf(rows []*Row) (Spreads, error) {
-	if len(rows) == 0 {
+func SpreadsOf(runs []Values) (Spreads, error) {
+	if len(runs) == 0 {
 		return Spreads{}, nil
 	}
-	if len(rows) == 1 {
-		return Spreads{one: rows[0].Values}, nil
+	if len(runs) == 1 {
+		return Spreads{one: runs[0]}, nil
 	}
 	out := Spreads{many: map[string]Spread{}}
-	values := make([]float64, 0, len(rows))
+	values := make([]float64, 0, len(runs))
 	for i, m := range metricInfos {
 		values = values[:0]
-		for _, r := range rows {
-			if i < len(r.Values) && !math.IsNaN(r.Values[i]) {
-				values = append(values, r.Values[i])
+		for _, v := range runs {
+			if i < len(v) && !math.IsNaN(v[i]) {
+				values = append(values, v[i])
 			}
 		}
 		if len(values) == 0 {

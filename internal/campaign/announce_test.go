@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -44,7 +45,7 @@ func TestMetricOfARun(t *testing.T) {
 		a := newAnnouncer(&study.Study{Experiments: []study.Experiment{c.rec.Config}})
 		c.rec.ID = c.rec.Config.ID()
 		a.study.Execution.Until.Metric = c.goal
-		if got := a.metric(result.RowOf(c.rec)); got != c.want &&
+		if got := a.metric(store.RowOf(c.rec)); got != c.want &&
 			!(math.IsNaN(got.Value) && math.IsNaN(c.want.Value) && got.Name == "") {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -220,7 +221,7 @@ func (c *campaign) check(ctx context.Context, t *testing.T, wantErr error) *resu
 	if diff := cmp.Diff(res, read, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("summary.json is not what Run gave (-run +file):\n%s", diff)
 	}
-	rebuilt, err := result.NewStudyResult(res.Dir, c.options.Study, res.Finished)
+	rebuilt, err := store.Summarize(res.Dir, c.options.Study, res.Finished)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func (c *campaign) check(ctx context.Context, t *testing.T, wantErr error) *resu
 // checkJournal: one line per run, in order, and it names the run's folder.
 func (c *campaign) checkJournal(t *testing.T, res *result.StudyResult) {
 	t.Helper()
-	entries, err := result.ReadJournal(res.Dir)
+	entries, err := store.ReadJournal(res.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,7 @@ func (c *campaign) checkJournal(t *testing.T, res *result.StudyResult) {
 	plan := Order(c.options.Study)
 	for i, e := range entries {
 		r := res.Runs[i]
-		want := result.Entry{Row: result.RowOf(r), Run: fmt.Sprintf("runs/%s-c%d", r.ID, r.Cycle), At: e.At}
+		want := store.Entry{Row: store.RowOf(r), Run: fmt.Sprintf("runs/%s-c%d", r.ID, r.Cycle), At: e.At}
 		want.ID, want.Cycle = plan[i].Experiment.ID(), plan[i].Cycle
 		if diff := cmp.Diff(want, e); diff != "" {
 			t.Errorf("line %d of the journal (-want +got):\n%s", i+1, diff)
@@ -284,7 +285,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("files = %v", r.Files)
 		}
 		// The frozen study is itself a record of every experiment.
-		text, err := os.ReadFile(filepath.Join(res.Dir, result.StudyFile))
+		text, err := os.ReadFile(filepath.Join(res.Dir, store.StudyFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +295,7 @@ func TestRun(t *testing.T) {
 			}
 		}
 		var env host.Snapshot
-		b, err := os.ReadFile(filepath.Join(res.Dir, result.EnvFile))
+		b, err := os.ReadFile(filepath.Join(res.Dir, store.EnvFile))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -28,7 +29,7 @@ func (e *TimeoutError) Error() string {
 // NextStep is what to do.
 func (e *TimeoutError) NextStep() string {
 	return fmt.Sprintf("go on with more time: llem run %s --resume=%s -s execution.study_timeout=%v",
-		filepath.Join(e.Dir, result.StudyFile), e.Dir, study.Duration(2*e.Limit))
+		filepath.Join(e.Dir, store.StudyFile), e.Dir, study.Duration(2*e.Limit))
 }
 
 // ended tells why no more runs were made.

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
@@ -22,9 +23,9 @@ type folder struct {
 	study    *study.Study
 	snapshot *host.Snapshot
 	clock    clock.Clock
-	dir      *result.Dir
+	dir      *store.Dir
 	// made are the runs of earlier processes.
-	made map[result.RunKey]result.Entry
+	made map[store.RunKey]store.Entry
 	// part counts the processes that have worked on the study, and counted is up to when
 	// its time stands in the records.
 	part    int
@@ -50,19 +51,19 @@ func (f *folder) create(results string, selfTest any) error {
 	if err != nil {
 		return err
 	}
-	if f.dir, err = result.Create(results, nameOf(f.study), f.clock.Time()); err != nil {
+	if f.dir, err = store.Create(results, nameOf(f.study), f.clock.Time()); err != nil {
 		return err
 	}
 	// The study comes last: a folder without it cannot be resumed.
 	text, err := f.study.YAML()
 	if err == nil {
-		err = errors.Join(f.dir.WriteJSON(result.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
+		err = errors.Join(f.dir.WriteJSON(store.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
 	}
 	if err == nil && selfTest != nil {
-		err = f.dir.WriteJSON(result.DoctorFile, selfTest)
+		err = f.dir.WriteJSON(store.DoctorFile, selfTest)
 	}
 	if err == nil {
-		err = f.dir.WriteText(result.StudyFile, text)
+		err = f.dir.WriteText(store.StudyFile, text)
 	}
 	if err != nil {
 		return errors.Join(err, f.dir.Close())
@@ -73,7 +74,7 @@ func (f *folder) create(results string, selfTest any) error {
 // reopen resumes a study, if its files and its GPUs are the ones that it began with.
 func (f *folder) reopen(path string) error {
 	for f.part = 1; ; f.part++ {
-		if _, err := os.Stat(filepath.Join(path, result.EnvPart(f.part))); err != nil {
+		if _, err := os.Stat(filepath.Join(path, store.EnvPart(f.part))); err != nil {
 			break
 		}
 	}
@@ -81,10 +82,10 @@ func (f *folder) reopen(path string) error {
 	if err != nil {
 		return err
 	}
-	if f.dir, f.made, err = result.Reopen(path); err != nil {
+	if f.dir, f.made, err = store.Reopen(path); err != nil {
 		return err
 	}
-	if err := f.dir.WriteJSON(result.EnvPart(f.part), f.snapshot); err != nil {
+	if err := f.dir.WriteJSON(store.EnvPart(f.part), f.snapshot); err != nil {
 		return errors.Join(err, f.dir.Close())
 	}
 	return nil
@@ -114,7 +115,7 @@ func (f *folder) spent() time.Duration {
 }
 
 // wasMade reports whether a run of an earlier process counts.
-func (f *folder) wasMade(key result.RunKey, retryFailed bool) bool {
+func (f *folder) wasMade(key store.RunKey, retryFailed bool) bool {
 	e, ok := f.made[key]
 	if !ok {
 		return false
@@ -160,10 +161,10 @@ func (f *folder) describe(l backend.Loaded) {
 
 // summarize writes the summary from what is on disk.
 func (f *folder) summarize(runErr error, interrupted bool) (*result.StudyResult, error) {
-	summary, err := result.NewStudyResult(f.path(), f.study, f.clock.Time())
+	summary, err := store.Summarize(f.path(), f.study, f.clock.Time())
 	if err != nil {
 		return nil, fmt.Errorf("rebuild the summary: %w", err)
 	}
 	summary.Ended = ended(summary, runErr, interrupted)
-	return summary, errors.Join(f.dir.WriteJSON(result.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
+	return summary, errors.Join(f.dir.WriteJSON(store.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
 }

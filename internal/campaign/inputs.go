@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/workload"
-	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -163,7 +163,7 @@ func sameInputs(dir string) error {
 // speed would belong to two devices under one id. Another host with the same GPU goes, as a
 // caveat of the summary.
 func sameMachine(path string, now *host.Snapshot) error {
-	text, err := os.ReadFile(filepath.Join(path, result.EnvFile))
+	text, err := os.ReadFile(filepath.Join(path, store.EnvFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -82,7 +83,7 @@ func workOn(t *testing.T, root string) {
 			fmt.Fprintf(log, "%s-c%d\n", r.ID, r.Cycle)
 		}
 	}
-	if dirs, _ := filepath.Glob(filepath.Join(o.Results, "*", result.StudyFile)); len(dirs) > 0 {
+	if dirs, _ := filepath.Glob(filepath.Join(o.Results, "*", store.StudyFile)); len(dirs) > 0 {
 		o.Resume = filepath.Dir(dirs[0])
 	}
 	if _, err := Run(t.Context(), o); err != nil {
@@ -108,7 +109,7 @@ func TestKilled(t *testing.T) {
 		root := t.TempDir()
 		killed += killUntilDone(t, root, rng, kills-killed)
 		studies++
-		dirs, err := filepath.Glob(filepath.Join(root, "results", "*", result.StudyFile))
+		dirs, err := filepath.Glob(filepath.Join(root, "results", "*", store.StudyFile))
 		if err != nil || len(dirs) != 1 {
 			t.Fatalf("studies %v, %v, want one", dirs, err)
 		}
@@ -201,11 +202,11 @@ func killUntilDone(t *testing.T, root string, rng *rand.Rand, most int) int {
 // journal are the runs that the journal holds; a torn last line is none.
 func journal(t *testing.T, root string) []string {
 	t.Helper()
-	dirs, _ := filepath.Glob(filepath.Join(root, "results", "*", result.StudyFile))
+	dirs, _ := filepath.Glob(filepath.Join(root, "results", "*", store.StudyFile))
 	if len(dirs) == 0 {
 		return nil
 	}
-	entries, err := result.ReadJournal(filepath.Dir(dirs[0]))
+	entries, err := store.ReadJournal(filepath.Dir(dirs[0]))
 	if err != nil {
 		t.Fatal(err)
 	}

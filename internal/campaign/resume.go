@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -32,7 +33,7 @@ func (e *ResumeError) NextStep() string { return e.Next }
 // Unfinished is the folder of the newest study below results that has runs left to make.
 // With retryFailed, runs that failed are left, too.
 func Unfinished(results string, retryFailed bool) (string, error) {
-	found, err := filepath.Glob(filepath.Join(results, "*", result.StudyFile))
+	found, err := filepath.Glob(filepath.Join(results, "*", store.StudyFile))
 	if err != nil {
 		return "", fmt.Errorf("look for studies: %w", err)
 	}
@@ -61,10 +62,10 @@ func finished(dir string, retryFailed bool) bool {
 // Frozen is the study of a folder, as it was started. If given is not nil it must ask
 // for the same runs; its limits count.
 func Frozen(dir string, given *study.Study) (*study.Study, error) {
-	path := filepath.Join(dir, result.StudyFile)
+	path := filepath.Join(dir, store.StudyFile)
 	if _, err := os.Stat(path); err != nil {
 		return nil, &ResumeError{Msg: fmt.Sprintf("%s is not the folder of a study: it has no %s", dir,
-			result.StudyFile),
+			store.StudyFile),
 			Next: "give the folder that `llem run` made, or leave it out to take the newest unfinished one"}
 	}
 	frozen, err := study.ReadFrozen(path)

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/stats"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -66,7 +67,7 @@ func (s *schedule) noteValue(r result.Row) {
 // warn raises at the start what the study cannot give.
 func (s *schedule) warn() {
 	x := s.Study.Execution
-	if text := result.Unbalanced(x, len(s.Study.Experiments)); text != "" {
+	if text := store.Unbalanced(x, len(s.Study.Experiments)); text != "" {
 		s.emit(event.Note{Code: codes.LatinSquareUnbalanced, Message: text})
 	}
 	if x.Until.MaxCycles == 0 || !strings.HasPrefix(x.Until.Metric, "energy.") {
@@ -122,7 +123,7 @@ func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
 // runNext makes one run, unless it has been made or is left out.
 func (s *schedule) runNext(ctx context.Context, p Planned) error {
 	s.index++
-	key := result.RunKey{ID: p.Experiment.ID(), Cycle: p.Cycle}
+	key := store.RunKey{ID: p.Experiment.ID(), Cycle: p.Cycle}
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -145,7 +146,7 @@ func (s *schedule) runNext(ctx context.Context, p Planned) error {
 }
 
 // runAfterPause makes one run after its pause.
-func (s *schedule) runAfterPause(ctx context.Context, p Planned, key result.RunKey) error {
+func (s *schedule) runAfterPause(ctx context.Context, p Planned, key store.RunKey) error {
 	found, err := s.before(p.Experiment)
 	if err != nil {
 		return err
@@ -190,12 +191,12 @@ func (s *schedule) before(next study.Experiment) (map[string]rest, error) {
 
 // done takes note of a finished run.
 func (s *schedule) done(p Planned, rec *result.Record, took time.Duration) {
-	finished := s.announce.finished(result.RowOf(rec))
+	finished := s.announce.finished(store.RowOf(rec))
 	finished.Index, finished.Total, finished.Took = s.index, s.total, took
 	switch rec.Status {
 	case result.OK:
 		s.failures[keyOf(p.Experiment)] = 0
-		s.noteValue(result.RowOf(rec))
+		s.noteValue(store.RowOf(rec))
 	case result.Failed:
 		s.failures[keyOf(p.Experiment)]++
 		s.reasons[keyOf(p.Experiment)] = rec.Failure.Message
@@ -226,7 +227,7 @@ func (s *schedule) leaveOut(p Planned) error {
 	if err != nil {
 		return err
 	}
-	finished := s.announce.finished(result.RowOf(rec))
+	finished := s.announce.finished(store.RowOf(rec))
 	finished.Index, finished.Total = s.index, s.total
 	s.emit(finished)
 	return nil

@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
@@ -116,7 +117,7 @@ func TestResumeInParallel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir, _, err := result.Reopen(res.Dir)
+		dir, _, err := store.Reopen(res.Dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +140,7 @@ func TestTornJournal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(res.Dir, result.JournalFile)
+		path := filepath.Join(res.Dir, store.JournalFile)
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -530,7 +531,7 @@ func TestInputsAreFrozen(t *testing.T) {
 		if err != nil || len(res.Caveats) != 1 || res.Caveats[0].Code != codes.MachinesDiffer {
 			t.Errorf("%v, caveats %v, want one on the other host", err, res.Caveats)
 		}
-		first, err := os.ReadFile(filepath.Join(res.Dir, result.EnvFile))
+		first, err := os.ReadFile(filepath.Join(res.Dir, store.EnvFile))
 		if err != nil || strings.Contains(string(first), kernel) {
 			t.Errorf("env.json is not that of the first part: %v", err)
 		}

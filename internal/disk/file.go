@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,14 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// EncodeJSON writes a value as results have it: indented, with < and > as they are.
+func EncodeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 // SyncDir makes what was renamed in a folder last.

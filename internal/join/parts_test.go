@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -19,7 +20,7 @@ import (
 // onDisk writes a run as a study would and returns its folder.
 func onDisk(t *testing.T, rec *result.Record, s series.All) string {
 	t.Helper()
-	dir, err := result.Create(t.TempDir(), "test", time.Now())
+	dir, err := store.Create(t.TempDir(), "test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -32,7 +33,7 @@ func commit(t *testing.T, l *lab) (string, *result.Record) {
 // onDisk puts a run on disk and returns its folder.
 func onDisk(t *testing.T, out *Outcome) string {
 	t.Helper()
-	dir, err := result.Create(t.TempDir(), "test", time.Now())
+	dir, err := store.Create(t.TempDir(), "test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/internal/estimate"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -20,7 +21,7 @@ const (
 // Learn takes what earlier runs on GPUs took, from the newest studies below a folder of
 // results. What cannot be read is left out: it only makes estimates better.
 func (e *Estimator) Learn(results string) {
-	journals, err := filepath.Glob(filepath.Join(results, "*", result.JournalFile))
+	journals, err := filepath.Glob(filepath.Join(results, "*", store.JournalFile))
 	if err != nil {
 		return
 	}
@@ -33,7 +34,7 @@ func (e *Estimator) Learn(results string) {
 	}
 	slices.SortFunc(journals, func(a, b string) int { return cmp.Compare(age(a), age(b)) })
 	for _, j := range journals[:min(len(journals), mostStudies)] {
-		for rec, err := range result.Records(filepath.Dir(j)) {
+		for rec, err := range store.Records(filepath.Dir(j)) {
 			if err != nil || len(e.earlier) >= mostRecords {
 				break
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -160,7 +161,7 @@ func TestLearn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := parse(t, "model: random:llama-3.1-8b\ndtype: bfloat16\nworkload: {dataset: synthetic, prompts: 8}\n"+
 				q.engine).Experiments[0]
-			dir, err := result.Create(t.TempDir(), "earlier", time.Now())
+			dir, err := store.Create(t.TempDir(), "earlier", time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -146,7 +147,7 @@ func (p *program) wantRow(t *testing.T, status result.Status, class string) *res
 	t.Helper()
 	dir := p.studyDir(t)
 	var rows []*result.Record
-	for rec, err := range result.Records(dir) {
+	for rec, err := range store.Records(dir) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +282,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("studies = %v", studies)
 	}
 	n := 0
-	for rec, err := range result.Records(studies[0]) {
+	for rec, err := range store.Records(studies[0]) {
 		if err != nil || rec.Status != result.OK {
 			t.Errorf("an earlier run is damaged: %v", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -174,7 +175,7 @@ func (k *killed) killUntil(n int, rng *rand.Rand) {
 
 // folder is that of the study; empty if there is none yet.
 func (k *killed) folder() string {
-	dirs, err := filepath.Glob(filepath.Join(k.root, "results", "*", result.StudyFile))
+	dirs, err := filepath.Glob(filepath.Join(k.root, "results", "*", store.StudyFile))
 	if err != nil || len(dirs) > 1 {
 		k.t.Fatalf("studies %v, %v, want one", dirs, err)
 	}
@@ -191,7 +192,7 @@ func (k *killed) journal() []string {
 	if dir == "" {
 		return nil
 	}
-	entries, err := result.ReadJournal(dir)
+	entries, err := store.ReadJournal(dir)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -210,7 +211,7 @@ func (k *killed) finished() {
 	if once := slices.Compact(slices.Sorted(slices.Values(lines))); len(once) != len(lines) {
 		k.t.Errorf("runs were made again: %v", lines)
 	}
-	for _, pattern := range []string{"*.try*", "*" + result.Partial} {
+	for _, pattern := range []string{"*.try*", "*" + store.Partial} {
 		if left, _ := filepath.Glob(filepath.Join(k.folder(), result.RunsDir, pattern)); len(left) > 0 {
 			k.t.Errorf("left behind: %v", left)
 		}
@@ -230,7 +231,7 @@ func (k *killed) outline() string {
 	for i, r := range s.Runs {
 		fmt.Fprintln(&b, r.ID, r.Cycle, r.Status, r.Tokens.Output/int64(r.Window.Repeats), r.WorkloadHash,
 			len(r.Energy.Devices), r.Files["power"])
-		if row := result.RowOf(r); !row.Values.Equal(s.Rows[i].Values) {
+		if row := store.RowOf(r); !row.Values.Equal(s.Rows[i].Values) {
 			fmt.Fprintln(&b, "its row is of another run")
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -280,10 +281,10 @@ func staleSummary(dir string) []join.Recomputed {
 // staleJournal reports lines of the journal that are not those of the runs: summaries
 // are folded from them.
 func staleJournal(dir string) []join.Recomputed {
-	stale := join.Recomputed{Run: result.JournalFile, Differ: []join.Difference{},
-		Next: "move " + filepath.Join(dir, result.JournalFile) + " and " + result.SummaryFile +
+	stale := join.Recomputed{Run: store.JournalFile, Differ: []join.Difference{},
+		Next: "move " + filepath.Join(dir, store.JournalFile) + " and " + result.SummaryFile +
 			" away: `llem report` then reads the runs themselves"}
-	rows, err := result.Rows(dir)
+	rows, err := store.Rows(dir)
 	if err != nil {
 		stale.Error = err.Error()
 		return []join.Recomputed{stale}
@@ -291,7 +292,7 @@ func staleJournal(dir string) []join.Recomputed {
 	var differ []string
 	for _, r := range rows {
 		own, err := result.ReadRun(dir, r.ID, r.Cycle)
-		if err != nil || !sameJSON(r, result.RowOf(own)) {
+		if err != nil || !sameJSON(r, store.RowOf(own)) {
 			differ = append(differ, nameOf(r.ID, r.Cycle))
 		}
 	}
@@ -359,12 +360,12 @@ func runsIn(dir string) ([]string, error) {
 	seen := map[string]bool{}
 	var runs []string
 	add := func(run string) {
-		if name := filepath.Base(run); !seen[name] && !strings.HasSuffix(name, result.Partial) {
+		if name := filepath.Base(run); !seen[name] && !strings.HasSuffix(name, store.Partial) {
 			seen[name] = true
 			runs = append(runs, run)
 		}
 	}
-	entries, err := result.ReadJournal(dir)
+	entries, err := store.ReadJournal(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

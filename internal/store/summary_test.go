@@ -1,4 +1,4 @@
-package result
+package store
 
 import (
 	"fmt"
@@ -10,45 +10,46 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // runsOf makes runs of experiments that differ in batch size: each has the energies per
 // token and the tokens per second of its cycles.
-func runsOf(t *testing.T, joules, rate [][]float64) *StudyResult {
+func runsOf(t *testing.T, joules, rate [][]float64) *result.StudyResult {
 	t.Helper()
-	s := &StudyResult{}
+	s := &result.StudyResult{}
 	for i := range joules {
 		for c := range joules[i] {
 			e := study.DefaultExperiment(engines.All()[0])
 			e.Section = engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
-			r := &Record{ID: fmt.Sprint("e", i), Cycle: c + 1, Status: OK, Config: e,
-				Throughput: &Throughput{OutputTokensPerS: rate[i][c]}}
+			r := &result.Record{ID: fmt.Sprint("e", i), Cycle: c + 1, Status: result.OK, Config: e,
+				Throughput: &result.Throughput{OutputTokensPerS: rate[i][c]}}
 			if joules[i][c] > 0 {
-				r.Energy.PerOutputTokenJ = &Quantity{Value: joules[i][c]}
+				r.Energy.PerOutputTokenJ = &result.Quantity{Value: joules[i][c]}
 			}
 			s.Runs = append(s.Runs, r)
 		}
 	}
-	if err := s.summarizeRuns(study.Until{}); err != nil {
+	if err := summarizeRuns(s, study.Until{}); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
 // summarizeRuns makes the rows and summaries of the records at hand.
-func (s *StudyResult) summarizeRuns(until study.Until) error {
+func summarizeRuns(s *result.StudyResult, until study.Until) error {
 	configs := map[string]study.Experiment{}
 	s.Rows = nil
 	for _, r := range s.Runs {
 		s.Rows = append(s.Rows, RowOf(r))
 		configs[r.ID] = r.Config
 	}
-	return s.summarize(until, func(r Row) (study.Experiment, error) { return configs[r.ID], nil })
+	return summary{s}.summarize(until, func(r result.Row) (study.Experiment, error) { return configs[r.ID], nil })
 }
 
 // spread is that of a metric that is there.
-func spread(t *testing.T, e ExperimentSummary, metric string) Spread {
+func spread(t *testing.T, e result.ExperimentSummary, metric string) result.Spread {
 	t.Helper()
 	m, ok := e.Metrics.Get(metric)
 	if !ok {

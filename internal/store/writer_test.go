@@ -1,4 +1,4 @@
-package result
+package store
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 )
 
@@ -52,23 +53,23 @@ func TestRunRoundTrip(t *testing.T) {
 	if err := os.WriteFile(run.LogPath(), []byte("log"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	rec := &Record{SchemaVersion: SchemaVersion, ID: "abc", Cycle: 2, Status: OK}
+	rec := &result.Record{SchemaVersion: result.SchemaVersion, ID: "abc", Cycle: 2, Status: result.OK}
 	rec.Warn("code", "message")
 	want := sampleSeries()
 	if err := run.Commit(rec, want); err != nil {
 		t.Fatal(err)
 	}
-	var got []*Record
+	var got []*result.Record
 	for r, err := range Records(d.Path()) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, r)
 	}
-	if diff := cmp.Diff([]*Record{rec}, got); diff != "" {
+	if diff := cmp.Diff([]*result.Record{rec}, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	folder := filepath.Join(d.Path(), RunsDir, "abc-c2")
+	folder := filepath.Join(d.Path(), result.RunsDir, "abc-c2")
 	checkRows(t, folder, "power", want.Power)
 	checkRows(t, folder, "telemetry", want.Telemetry)
 	checkRows(t, folder, "counters", want.Counters)
@@ -108,10 +109,11 @@ func TestEmptySeriesAreReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := run.Commit(&Record{SchemaVersion: SchemaVersion, ID: "abc", Cycle: 1}, series.All{}); err != nil {
+	if err := run.Commit(&result.Record{SchemaVersion: result.SchemaVersion, ID: "abc", Cycle: 1},
+		series.All{}); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := series.ReadFile[series.Power](filepath.Join(d.Path(), RunsDir, "abc-c1", "power.parquet"))
+	rows, err := series.ReadFile[series.Power](filepath.Join(d.Path(), result.RunsDir, "abc-c1", "power.parquet"))
 	if err != nil || len(rows) != 0 {
 		t.Errorf("rows = %v, %v", rows, err)
 	}
@@ -161,7 +163,7 @@ func TestAbortLeavesNothing(t *testing.T) {
 	if err := run.Abort(); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := os.ReadDir(filepath.Join(d.Path(), RunsDir))
+	entries, err := os.ReadDir(filepath.Join(d.Path(), result.RunsDir))
 	if err != nil || len(entries) != 0 {
 		t.Errorf("runs = %v, %v, want none", entries, err)
 	}
@@ -196,7 +198,7 @@ func TestDamagedFiles(t *testing.T) {
 		if _, err := series.ReadFile[series.Power](path); err == nil {
 			t.Errorf("%s: read as parquet without an error", name)
 		}
-		if _, err := ReadRecord(path); err == nil {
+		if _, err := result.ReadRecord(path); err == nil {
 			t.Errorf("%s: read as a record without an error", name)
 		}
 	}

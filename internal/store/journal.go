@@ -1,4 +1,4 @@
-package result
+package store
 
 import (
 	"bufio"
@@ -12,26 +12,25 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/intern"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // Entry is a line of the journal: a finished run in brief. Lines are appended and
 // synced, one per run, and never rewritten.
 type Entry struct {
-	Row
+	result.Row
 	// Run is the folder of the run, below the folder of the study.
 	Run string `json:"run"`
 	// At is when the run was finished.
 	At time.Time `json:"at"`
 }
 
-func entryOf(rec *Record) Entry {
-	return Entry{Row: RowOf(rec), Run: runPath(rec.ID, rec.Cycle), At: time.Now().UTC()}
+func entryOf(rec *result.Record) Entry {
+	return Entry{Row: RowOf(rec), Run: result.RunPath(rec.ID, rec.Cycle), At: time.Now().UTC()}
 }
 
-// runPath is the folder of a run below that of its study.
-func runPath(id string, cycle int) string { return fmt.Sprintf("%s/%s-c%d", RunsDir, id, cycle) }
-
-func (d *Dir) appendJournal(rec *Record) error {
+func (d *Dir) appendJournal(rec *result.Record) error {
 	line, err := json.Marshal(entryOf(rec))
 	if err != nil {
 		return fmt.Errorf("encode journal line: %w", err)
@@ -72,7 +71,7 @@ func parseJournal(path string, r io.Reader) ([]Entry, error) {
 // entries yields the lines of a journal. Texts that many lines share are kept once.
 func entries(path string, r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		shared := pool{}
+		shared := intern.Pool{}
 		br := bufio.NewReaderSize(r, 1<<16)
 		for n := 1; ; n++ {
 			line, err := br.ReadBytes('\n')
@@ -88,38 +87,13 @@ func entries(path string, r io.Reader) iter.Seq2[Entry, error] {
 				yield(Entry{}, fmt.Errorf("journal %s:%d: %w", path, n, err))
 				return
 			}
-			shared.row(&e.Row)
-			if e.Simulated() { // earlier versions have another word
-				e.Provenance = e.Provenance.Of(simulatedBackend)
+			shared.Share(&e.Row)
+			if e.Simulated() && (e.Provenance == result.Measured || e.Provenance == result.Modelled) {
+				e.Provenance = result.Simulated // earlier versions have another word
 			}
 			if !yield(e, nil) {
 				return
 			}
 		}
-	}
-}
-
-// pool keeps one copy of equal texts.
-type pool map[string]string
-
-func (p pool) keep(s *string) {
-	if *s == "" {
-		return
-	}
-	if old, ok := p[*s]; ok {
-		*s = old
-		return
-	}
-	p[*s] = *s
-}
-
-// row shares the texts of a row.
-func (p pool) row(r *Row) {
-	for _, s := range []*string{&r.ID, (*string)(&r.Status), (*string)(&r.Class), (*string)(&r.Provenance), &r.Reason,
-		(*string)(&r.MemoryMethod), (*string)(&r.ProcessMethod), &r.DType, &r.WorkloadHash} {
-		p.keep(s)
-	}
-	for i := range r.Warnings {
-		p.keep((*string)(&r.Warnings[i]))
 	}
 }

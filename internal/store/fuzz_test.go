@@ -1,4 +1,4 @@
-package result
+package store
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -41,16 +42,16 @@ func FuzzRecord(f *testing.F) {
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		path := filepath.Join(dir, RecordFile)
+		path := filepath.Join(dir, result.RecordFile)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		rec, err := ReadRecord(path)
+		rec, err := result.ReadRecord(path)
 		if err != nil {
 			return
 		}
-		s := &StudyResult{Runs: []*Record{rec}}
-		if err := s.summarizeRuns(study.Until{}); err != nil {
+		s := &result.StudyResult{Runs: []*result.Record{rec}}
+		if err := summarizeRuns(s, study.Until{}); err != nil {
 			return
 		}
 		if _, err := json.Marshal(s); err != nil {
@@ -66,10 +67,10 @@ func FuzzBest(f *testing.F) {
 		f.Add(s)
 	}
 	v := 1.0
-	r := &Record{ID: "a", Status: OK, Energy: Energy{TotalJ: &Quantity{Value: v}}}
+	r := &result.Record{ID: "a", Status: result.OK, Energy: result.Energy{TotalJ: &result.Quantity{Value: v}}}
 	f.Fuzz(func(t *testing.T, text string) {
-		s := &StudyResult{Runs: []*Record{r}}
-		if err := s.summarizeRuns(study.Until{}); err != nil {
+		s := &result.StudyResult{Runs: []*result.Record{r}}
+		if err := summarizeRuns(s, study.Until{}); err != nil {
 			t.Fatal(err)
 		}
 		if c, err := s.Best("energy.total_j", text); err == nil && c == nil {

@@ -1,4 +1,4 @@
-package result
+package store
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -23,7 +24,7 @@ const scaleRuns = 100_000
 func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 	tb.Helper()
 	dir := tb.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, RunsDir), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, result.RunsDir), 0o755); err != nil {
 		tb.Fatal(err)
 	}
 	s := &study.Study{Name: "large", Execution: study.Execution{Cycles: cycles, Order: study.Interleave}}
@@ -44,16 +45,16 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 		if k == 0 {
 			text, err := json.Marshal(r)
 			if err == nil {
-				err = os.WriteFile(filepath.Join(one, RecordFile), text, 0o600)
+				err = os.WriteFile(filepath.Join(one, result.RecordFile), text, 0o600)
 			}
 			if err != nil {
 				tb.Fatal(err)
 			}
 		}
-		if err := os.Symlink(one, filepath.Join(dir, filepath.FromSlash(runPath(r.ID, r.Cycle)))); err != nil {
+		if err := os.Symlink(one, filepath.Join(dir, filepath.FromSlash(result.RunPath(r.ID, r.Cycle)))); err != nil {
 			tb.Fatal(err)
 		}
-		line, err := json.Marshal(Entry{Row: RowOf(r), Run: runPath(r.ID, r.Cycle),
+		line, err := json.Marshal(Entry{Row: RowOf(r), Run: result.RunPath(r.ID, r.Cycle),
 			At: time.Unix(1.8e9+int64(k), 0).UTC()})
 		if err != nil {
 			tb.Fatal(err)
@@ -69,23 +70,28 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 }
 
 // fullRecord has every metric.
-func fullRecord(e study.Experiment, cycle int) *Record {
+func fullRecord(e study.Experiment, cycle int) *result.Record {
 	x := 1 + 0.01*float64(cycle%7) + 1e-6*float64(e.Seed)
-	q := func(v float64) *Quantity { return &Quantity{Value: v * x} }
-	d := func(v float64) *Distribution { return &Distribution{N: 3, Mean: v * x, P50: v * x, P99: 2 * v * x} }
+	q := func(v float64) *result.Quantity { return &result.Quantity{Value: v * x} }
+	d := func(v float64) *result.Distribution {
+		return &result.Distribution{N: 3, Mean: v * x, P50: v * x, P99: 2 * v * x}
+	}
 	peak, flops := int64(1e9), 3e9
 	jt := 0.123456 * x
-	return &Record{SchemaVersion: SchemaVersion, ID: e.ID(), Cycle: cycle, Status: OK, Config: e,
-		Backend:    Backend{Name: "fake", DType: "float16"},
-		Throughput: &Throughput{OutputTokensPerS: 123.456 / x, TotalTokensPerS: 234.5678 / x, RequestsPerS: 1.2345 / x},
-		Latency:    &Latency{TTFT: d(12.34567), ITL: d(3.45678), TPOT: d(3.56789), E2E: d(345.678)},
-		Energy: Energy{Provenance: Modelled, PerOutputTokenJ: q(0.512345), PerTotalTokenJ: q(0.2123),
+	return &result.Record{SchemaVersion: result.SchemaVersion, ID: e.ID(), Cycle: cycle, Status: result.OK, Config: e,
+		Backend: result.Backend{Name: "fake", DType: "float16"},
+		Throughput: &result.Throughput{OutputTokensPerS: 123.456 / x, TotalTokensPerS: 234.5678 / x,
+			RequestsPerS: 1.2345 / x},
+		Latency: &result.Latency{TTFT: d(12.34567), ITL: d(3.45678), TPOT: d(3.56789), E2E: d(345.678)},
+		Energy: result.Energy{Provenance: result.Modelled, PerOutputTokenJ: q(0.512345), PerTotalTokenJ: q(0.2123),
 			PerRequestJ: q(13.123), TotalJ: q(1234.5), NetJ: q(1000.1),
-			MeanW: q(312.345), TokensPerJ: q(2.0012), Phases: &Phases{Prefill: &Phase{JPerToken: &jt},
-				Decode: &Phase{JPerToken: &jt}}},
-		Memory: Memory{PeakBytes: &peak}, Compute: &Compute{FLOPsPerJ: &flops}, WorkloadHash: fmt.Sprintf("%016x",
+			MeanW: q(312.345), TokensPerJ: q(2.0012), Phases: &result.Phases{Prefill: &result.Phase{JPerToken: &jt},
+				Decode: &result.Phase{JPerToken: &jt}}},
+		Memory: result.Memory{PeakBytes: &peak}, Compute: &result.Compute{FLOPsPerJ: &flops},
+		WorkloadHash: fmt.Sprintf("%016x",
 			e.Seed),
-		Warnings: note.List{{Code: codes.Simulated, Message: "the GPU does not exist"}}, Timing: Timing{TookS: 12.5}}
+		Warnings: note.List{{Code: codes.Simulated, Message: "the GPU does not exist"}},
+		Timing:   result.Timing{TookS: 12.5}}
 }
 
 // heap is what is alive.
@@ -105,7 +111,7 @@ func TestLargeStudy(t *testing.T) {
 	const n, cycles = scaleRuns / 20, 20
 	dir, s := largeStudy(t, n, cycles)
 	before := heap()
-	res, err := NewStudyResult(dir, s, time.Now())
+	res, err := Summarize(dir, s, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +131,7 @@ func TestLargeStudy(t *testing.T) {
 	}
 	first := res.Experiments[0]
 	res = nil
-	read, err := ReadStudy(dir)
+	read, err := result.ReadStudy(dir)
 	if err != nil || read.OK != scaleRuns || len(read.Rows) != scaleRuns || len(read.Experiments) != n ||
 		!read.Experiments[0].Metrics.Equal(first.Metrics) {
 		t.Fatalf("read back: %v", err)
@@ -146,7 +152,7 @@ func BenchmarkLargeStudy(b *testing.B) {
 		dir, s := largeStudy(b, shape[0], shape[1])
 		b.Run(fmt.Sprintf("summary/%dx%d", shape[0], shape[1]), func(b *testing.B) {
 			for b.Loop() {
-				res, err := NewStudyResult(dir, s, time.Now())
+				res, err := Summarize(dir, s, time.Now())
 				if err == nil {
 					err = (&Dir{path: dir}).WriteSummary(res)
 				}
@@ -157,7 +163,7 @@ func BenchmarkLargeStudy(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("read/%dx%d", shape[0], shape[1]), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := ReadStudy(dir); err != nil {
+				if _, err := result.ReadStudy(dir); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,7 +1,6 @@
-package result
+package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 )
 
@@ -20,10 +20,7 @@ const (
 	StudyFile   = "study.yaml"
 	EnvFile     = "env.json"
 	JournalFile = "journal.jsonl"
-	SummaryFile = "summary.json"
 	DoctorFile  = "doctor.json"
-	RunsDir     = "runs"
-	RecordFile  = "result.json"
 	engineLog   = "engine.log"
 )
 
@@ -53,7 +50,7 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 		}
 		path = fmt.Sprintf("%s-%d", base, i)
 	}
-	if err := os.Mkdir(filepath.Join(path, RunsDir), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(path, result.RunsDir), 0o755); err != nil {
 		return nil, disk.Problem("make the runs folder", path, err)
 	}
 	journal, err := os.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
@@ -93,7 +90,12 @@ func fileName(s string) string {
 
 // WriteJSON writes one JSON file of the folder atomically.
 func (d *Dir) WriteJSON(name string, v any) error {
-	return disk.WriteFile(filepath.Join(d.path, name), func(w io.Writer) error { return encodeJSON(w, v) })
+	return disk.WriteFile(filepath.Join(d.path, name), func(w io.Writer) error { return disk.EncodeJSON(w, v) })
+}
+
+// WriteSummary writes summary.json.
+func (d *Dir) WriteSummary(s *result.StudyResult) error {
+	return disk.WriteFile(filepath.Join(d.path, result.SummaryFile), s.Encode)
 }
 
 // WriteText writes one text file of the folder atomically.
@@ -102,13 +104,6 @@ func (d *Dir) WriteText(name, text string) error {
 		_, err := io.WriteString(w, text)
 		return err
 	})
-}
-
-func encodeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }
 
 // Run is the folder of one run while it is being written.
@@ -121,8 +116,8 @@ type Run struct {
 
 // Begin makes the folder in which a run collects its files.
 func (d *Dir) Begin(id string, cycle int) (*Run, error) {
-	name := fmt.Sprintf("%s-c%d", id, cycle)
-	path := filepath.Join(d.path, RunsDir, name+Partial)
+	name := filepath.FromSlash(result.RunPath(id, cycle))
+	path := filepath.Join(d.path, name+Partial)
 	if err := os.RemoveAll(path); err != nil {
 		return nil, disk.Problem("clear an unfinished run", path, err)
 	}
@@ -137,7 +132,7 @@ func (r *Run) LogPath() string { return filepath.Join(r.path, engineLog) }
 
 // Commit writes everything, renames the folder into place and appends the journal
 // line. If it fails, the folder stays unfinished and is removed by Abort.
-func (r *Run) Commit(rec *Record, s series.All) error {
+func (r *Run) Commit(rec *result.Record, s series.All) error {
 	err := errors.Join(
 		writeSeries(r, "power", s.Power),
 		writeSeries(r, "telemetry", s.Telemetry),
@@ -152,11 +147,12 @@ func (r *Run) Commit(rec *Record, s series.All) error {
 		r.files["engine_log"] = engineLog
 	}
 	rec.Files = r.files
-	err = disk.WriteFile(filepath.Join(r.path, RecordFile), func(w io.Writer) error { return encodeJSON(w, rec) })
+	err = disk.WriteFile(filepath.Join(r.path, result.RecordFile),
+		func(w io.Writer) error { return disk.EncodeJSON(w, rec) })
 	if err != nil {
 		return err
 	}
-	final := filepath.Join(r.dir.path, RunsDir, r.name)
+	final := filepath.Join(r.dir.path, r.name)
 	if err := setAside(final); err != nil {
 		return disk.Problem("set an earlier try of the run aside", final, err)
 	}

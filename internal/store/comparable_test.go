@@ -1,4 +1,4 @@
-package result
+package store
 
 import (
 	"encoding/json"
@@ -10,24 +10,25 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
 
 func TestComparable(t *testing.T) {
 	for _, c := range []struct {
-		status Status
+		status result.Status
 		codes  []note.Code
 		want   bool
 		why    note.Code
 	}{
-		{OK, nil, true, ""},
-		{OK, []note.Code{codes.GPUShared, codes.Synthetic}, true, ""},
-		{OK, []note.Code{codes.Synthetic, codes.UnequalWork}, false, codes.UnequalWork},
-		{OK, []note.Code{codes.RequestsFailed}, false, codes.RequestsFailed},
-		{Failed, nil, false, ""},
-		{Interrupted, nil, false, ""},
+		{result.OK, nil, true, ""},
+		{result.OK, []note.Code{codes.GPUShared, codes.Synthetic}, true, ""},
+		{result.OK, []note.Code{codes.Synthetic, codes.UnequalWork}, false, codes.UnequalWork},
+		{result.OK, []note.Code{codes.RequestsFailed}, false, codes.RequestsFailed},
+		{result.Failed, nil, false, ""},
+		{result.Interrupted, nil, false, ""},
 	} {
-		rec := &Record{Status: c.status}
+		rec := &result.Record{Status: c.status}
 		for _, code := range c.codes {
 			rec.Warn(code, "in words")
 		}
@@ -41,7 +42,7 @@ func TestComparable(t *testing.T) {
 }
 
 // spoil gives runs of a configuration a warning, and makes the summary again.
-func spoil(t *testing.T, s *StudyResult, id string, code note.Code, cycles ...int) {
+func spoil(t *testing.T, s *result.StudyResult, id string, code note.Code, cycles ...int) {
 	t.Helper()
 	for _, r := range s.Runs {
 		for _, c := range cycles {
@@ -50,7 +51,7 @@ func spoil(t *testing.T, s *StudyResult, id string, code note.Code, cycles ...in
 			}
 		}
 	}
-	if err := s.summarizeRuns(study.Until{Metric: "energy.per_output_token_j", RelativeHalfWidth: 0.1,
+	if err := summarizeRuns(s, study.Until{Metric: "energy.per_output_token_j", RelativeHalfWidth: 0.1,
 		MaxCycles: 9}); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(text), `"metrics":null`) ||
-		!strings.Contains(none.MetricsReason, "none of its 2 ok runs") || none.Status != OK {
+		!strings.Contains(none.MetricsReason, "none of its 2 ok runs") || none.Status != result.OK {
 		t.Errorf("%s, want no figures, with the reason", text)
 	}
 	if st := none.Standing; st == nil || st.Status != "excluded" || st.Reason != none.MetricsReason ||
@@ -95,7 +96,7 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 	if c, err := s.Best("energy.per_output_token_j"); err != nil || c.Best == nil || c.Best.ID != "e0" {
 		t.Errorf("best %+v, %v, want e0", c, err)
 	}
-	var back ExperimentSummary
+	var back result.ExperimentSummary
 	if err := json.Unmarshal(text, &back); err != nil || !back.Metrics.Equal(none.Metrics) {
 		t.Errorf("read back %+v, %v", back.Metrics, err)
 	}
@@ -104,14 +105,15 @@ func TestUnequalRunsMoveNoMean(t *testing.T) {
 // TestStaleSummary: a summary whose means hold bad runs is known, in a large one too.
 func TestStaleSummary(t *testing.T) {
 	dir, of := smallStudy(t, 2, 3)
-	rec, err := ReadRun(dir, of.Experiments[1].ID(), 2)
+	rec, err := result.ReadRun(dir, of.Experiments[1].ID(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rec.Warn(codes.RequestsFailed, "one failed")
 	text, err := json.Marshal(rec)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, filepath.FromSlash(runPath(rec.ID, rec.Cycle)), RecordFile), text, 0o600)
+		err = os.WriteFile(filepath.Join(dir, filepath.FromSlash(result.RunPath(rec.ID, rec.Cycle)),
+			result.RecordFile), text, 0o600)
 	}
 	if err == nil {
 		err = os.Remove(filepath.Join(dir, JournalFile))
@@ -119,7 +121,7 @@ func TestStaleSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStudyResult(dir, of, time.Unix(0, 0))
+	s, err := Summarize(dir, of, time.Unix(0, 0))
 	if err != nil || s.Stale() {
 		t.Fatalf("%v, stale %v", err, s.Stale())
 	}

@@ -1,4 +1,4 @@
-package result
+package store
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // RunKey names one run of a study.
@@ -74,7 +75,7 @@ func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 	there, again, err := runFolders(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		clear(made)
-		return disk.Problem("make the runs folder", d.path, os.Mkdir(filepath.Join(d.path, RunsDir), 0o755))
+		return disk.Problem("make the runs folder", d.path, os.Mkdir(filepath.Join(d.path, result.RunsDir), 0o755))
 	}
 	if err != nil {
 		return err
@@ -84,13 +85,13 @@ func (d *Dir) enterFinished(made map[RunKey]Entry) error {
 		if entered && !again[key] && e.Values != nil {
 			// A record is synced before its folder gets its name: it is there unless
 			// somebody took it away.
-			if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(runPath(key.ID, key.Cycle)),
-				RecordFile)); err != nil {
+			if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(result.RunPath(key.ID, key.Cycle)),
+				result.RecordFile)); err != nil {
 				delete(made, key)
 			}
 			continue
 		}
-		rec, err := ReadRun(d.path, key.ID, key.Cycle)
+		rec, err := result.ReadRun(d.path, key.ID, key.Cycle)
 		if err != nil || rec.ID != key.ID || rec.Cycle != key.Cycle {
 			delete(made, key)
 			continue

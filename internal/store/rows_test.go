@@ -1,8 +1,7 @@
-package result
+package store
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -38,7 +38,7 @@ func smallStudy(t *testing.T, n, cycles int) (string, *study.Study) {
 	return d.Path(), s
 }
 
-func commit(t *testing.T, d *Dir, rec *Record) {
+func commit(t *testing.T, d *Dir, rec *result.Record) {
 	t.Helper()
 	run, err := d.Begin(rec.ID, rec.Cycle)
 	if err == nil {
@@ -51,7 +51,7 @@ func commit(t *testing.T, d *Dir, rec *Record) {
 
 func summaryText(t *testing.T, dir string, s *study.Study) string {
 	t.Helper()
-	res, err := NewStudyResult(dir, s, time.Unix(0, 0))
+	res, err := Summarize(dir, s, time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,19 +128,19 @@ func TestLastTry(t *testing.T) {
 // its records are still to be had one at a time.
 func TestRoundTrip(t *testing.T) {
 	dir, s := smallStudy(t, 3, (maxRecords+3)/3)
-	res, err := NewStudyResult(dir, s, time.Now())
+	res, err := Summarize(dir, s, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := (&Dir{path: dir}).WriteSummary(res); err != nil {
 		t.Fatal(err)
 	}
-	read, err := ReadStudy(dir)
+	read, err := result.ReadStudy(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if read.Runs != nil || read.RunsReason == "" || len(read.Rows) != len(res.Rows) || !read.Complete ||
-		read.Ended != EndComplete || read.ElapsedS != res.ElapsedS {
+		read.Ended != result.EndComplete || read.ElapsedS != res.ElapsedS {
 		t.Fatalf("%d runs (%s), %d rows, complete %v, ended %s", len(read.Runs), read.RunsReason, len(read.Rows),
 			read.Complete, read.Ended)
 	}
@@ -160,7 +160,7 @@ func TestRoundTrip(t *testing.T) {
 	if n != len(read.Rows) {
 		t.Errorf("%d records of %d runs", n, len(read.Rows))
 	}
-	head, err := ReadHead(dir)
+	head, err := result.ReadHead(dir)
 	if err != nil || !head.Complete || head.OK != res.OK || len(head.Experiments) != 0 {
 		t.Errorf("head %+v, %v", head, err)
 	}
@@ -170,57 +170,11 @@ func TestRoundTrip(t *testing.T) {
 func TestWorkloadsDiffer(t *testing.T) {
 	s := runsOf(t, [][]float64{{1, 1, 1}}, [][]float64{{1, 1, 1}})
 	s.Runs[2].WorkloadHash = "other"
-	if err := s.summarizeRuns(study.Until{}); err != nil {
+	if err := summarizeRuns(s, study.Until{}); err != nil {
 		t.Fatal(err)
 	}
 	if c := s.Experiments[0].Caveats; len(c) != 1 || c[0].Code != codes.WorkloadsDiffer ||
 		!strings.Contains(c[0].Message, "cycles 1 and 3 differ") {
 		t.Errorf("caveats %+v", c)
-	}
-}
-
-// TestValues: what is written is what is read, in the plain form and in any other.
-func TestValues(t *testing.T) {
-	v := noValues()
-	v[0], v[3], v[len(v)-1] = 1.25e-9, -3, 1e300
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, form := range []string{string(text), strings.ReplaceAll(string(text), ":", " : "),
-		strings.Replace(string(text), "{", `{"of.another.version":1,`, 1)} {
-		var got Values
-		if err := json.Unmarshal([]byte(form), &got); err != nil || !got.Equal(v) {
-			t.Errorf("%s: %v, %v", form, got, err)
-		}
-	}
-	for _, bad := range []string{`{"energy.total_j":x}`, `{"energy.total_j"}`, `[1]`, `{"a":1,}`} {
-		var got Values
-		if err := json.Unmarshal([]byte(bad), &got); err == nil {
-			t.Errorf("%s was read as %v", bad, got)
-		}
-	}
-	if err := (&Values{}).UnmarshalJSON([]byte("{")); err == nil {
-		t.Error("half an object was read")
-	}
-}
-
-// TestSpreadOfManyRuns: percentiles are there, and drift is found among more runs than
-// all pairs can be looked at of.
-func TestSpreadOfManyRuns(t *testing.T) {
-	values := make([]float64, 1000)
-	for i := range values {
-		values[i] = 100 + float64(i)/100 + float64(i*7919%13)
-	}
-	s, err := spreadOf(values)
-	if err != nil || !(s.P5 < s.P50 && s.P50 < s.P95 && s.P50 == s.Median) {
-		t.Errorf("%+v, %v", s, err)
-	}
-	found := false
-	for _, c := range s.Caveats {
-		found = found || c.Code == "drift"
-	}
-	if !found {
-		t.Errorf("caveats %+v, want drift", s.Caveats)
 	}
 }

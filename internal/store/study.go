@@ -1,0 +1,157 @@
+package store
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// maxRecords is the most runs whose full records a summary holds. Of a larger study it
+// has a row for each run; [result.StudyResult.Records] reads the records one at a time.
+const maxRecords = 200
+
+// Summarize collects the finished runs of a folder. It does not say that a study
+// without runs to make was complete, or killed: why it ended is known to its end alone.
+func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyResult, error) {
+	out := summary{&result.StudyResult{SchemaVersion: result.SchemaVersion, Name: s.Name, Dir: dir,
+		Finished: finished.UTC(),
+		Planned:  len(s.Experiments) * s.Execution.Cycles, Caveats: note.List{}, Doubts: []result.Doubt{}}}
+	if abs, err := filepath.Abs(dir); err == nil {
+		out.Dir = abs
+	}
+	var err error
+	if out.Rows, err = Rows(dir); err != nil {
+		return nil, err
+	}
+	if out.Rows == nil {
+		out.Rows = []result.Row{}
+	}
+	out.count()
+	if err := out.summarize(s.Execution.Until, configs(out.Dir, s)); err != nil {
+		return nil, err
+	}
+	if err := out.collectWarnings(); err != nil {
+		return nil, err
+	}
+	out.left(s)
+	out.caveats(s.Execution, len(s.Experiments))
+	return out.StudyResult, out.records()
+}
+
+// count adds up the rows.
+func (s summary) count() {
+	for _, r := range s.Rows {
+		s.ElapsedS += r.TookS
+		switch {
+		case r.Status == result.OK:
+			s.OK++
+		case r.Status == result.Interrupted:
+			s.Interrupted++
+		case r.Class == codes.ClassLeftOut:
+			s.LeftOut++
+		default:
+			s.Failed++
+		}
+	}
+	// More cycles than planned are made until a metric is known well enough.
+	s.Planned = max(s.Planned, len(s.Rows))
+}
+
+// configs finds the configuration of a run in the study, or in its record where the
+// study does not have it.
+func configs(dir string, s *study.Study) func(result.Row) (study.Experiment, error) {
+	known := make(map[string]int, len(s.Experiments))
+	for i, e := range s.Experiments {
+		if e.Backend != "" {
+			known[e.ID()] = i
+		}
+	}
+	return func(r result.Row) (study.Experiment, error) {
+		if i, ok := known[r.ID]; ok {
+			return s.Experiments[i], nil
+		}
+		rec, err := result.ReadRun(dir, r.ID, r.Cycle)
+		if err != nil {
+			return study.Experiment{}, err
+		}
+		return rec.Config, nil
+	}
+}
+
+// left counts the runs that are still to be made.
+func (s summary) left(of *study.Study) {
+	x := of.Execution
+	made, last := 0, map[string]int{}
+	for _, r := range s.Rows {
+		if r.Made() {
+			last[r.ID] = max(last[r.ID], r.Cycle)
+			if r.Cycle <= x.Cycles {
+				made++
+			}
+		}
+	}
+	s.Left = max(0, len(of.Experiments)*x.Cycles-made)
+	for _, e := range s.Experiments {
+		if p := e.Precision; p != nil && !p.Met && last[e.ID] < x.Until.MaxCycles && measured(e, p.Metric) {
+			s.Left++
+		}
+	}
+	s.Complete = s.Left == 0
+	s.Ended = result.EndKilled
+	if s.Complete {
+		s.Ended = result.EndComplete
+	}
+}
+
+func measured(e result.ExperimentSummary, metric string) bool {
+	_, ok := e.Metrics.Get(metric)
+	return ok
+}
+
+// caveats looks at the study as a whole.
+func (s summary) caveats(x study.Execution, n int) {
+	if text := Unbalanced(x, n); text != "" {
+		s.Caveats.Warn(codes.LatinSquareUnbalanced, text)
+	}
+	s.memoryCaveats()
+	if text := machines(s.Dir); text != "" {
+		s.Caveats.Warn(codes.MachinesDiffer, text)
+	}
+}
+
+// Unbalanced says why the cycles do not fill a latin square of n experiments; empty if
+// they do, or none was asked for.
+func Unbalanced(x study.Execution, n int) string {
+	rows := n
+	if n%2 == 1 && n > 1 {
+		rows = 2 * n
+	}
+	if x.Order != study.LatinSquare || n < 2 || x.Cycles%rows == 0 {
+		return ""
+	}
+	return fmt.Sprintf("order latin_square: %d cycles of %d experiments are not balanced for position and for "+
+		"what runs before; it takes a multiple of %d cycles", x.Cycles, n, rows)
+}
+
+// records reads the full records, unless there are too many.
+func (s summary) records() error {
+	if len(s.Rows) > maxRecords {
+		s.RunsReason = fmt.Sprintf("the study has more than %d runs: their records are in %s/ID-cCYCLE/%s",
+			maxRecords, result.RunsDir, result.RecordFile)
+		return nil
+	}
+	s.Runs = make([]*result.Record, 0, len(s.Rows))
+	for _, r := range s.Rows {
+		rec, err := result.ReadRun(s.Dir, r.ID, r.Cycle)
+		if err != nil {
+			return err
+		}
+		s.Runs = append(s.Runs, rec)
+	}
+	return nil
+}
