@@ -2,14 +2,16 @@ package llem
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/engine/pytorch"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/doctor"
 	"github.com/llenergymeasure/llem/internal/machine"
@@ -23,8 +25,8 @@ type DoctorOptions struct {
 	// Quick leaves out what needs a load.
 	Quick bool
 	// Load is what keeps the sensors' devices busy: auto (also the empty string) takes
-	// whatever there is, pytorch matrix products on the GPUs, cpu arithmetic on the
-	// processor, none nothing.
+	// whatever there is, the name of an engine that can (pytorch) matrix products on the
+	// GPUs, cpu arithmetic on the processor, none nothing.
 	Load string
 	// Python is the interpreter for the load; empty looks for one.
 	Python string
@@ -82,10 +84,9 @@ func (t *SelfTest) Unfit() bool { return t.report.Unfit() }
 
 // Loads of a self-test.
 const (
-	loadAuto    = "auto"
-	loadPyTorch = "pytorch"
-	loadCPU     = "cpu"
-	loadNone    = "none"
+	loadAuto = "auto"
+	loadCPU  = "cpu"
+	loadNone = "none"
 )
 
 // Doctor tests the power sensors of this machine. What it learns of a GPU is kept in
@@ -94,12 +95,10 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	if err := self.Check(); err != nil {
 		return nil, err
 	}
-	switch o.Load {
-	case "":
-		o.Load = loadAuto
-	case loadAuto, loadPyTorch, loadCPU, loadNone:
-	default:
-		return nil, fmt.Errorf("the load %q of a self-test is unknown: use auto, pytorch, cpu or none", o.Load)
+	o.Load = cmp.Or(o.Load, loadAuto)
+	engines := machine.Loaders(o.Python)
+	if err := knownLoad(o.Load, engines); err != nil {
+		return nil, err
 	}
 	cache, err := model.DefaultCacheDir()
 	if err != nil {
@@ -117,9 +116,10 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono,
 		Sleep: clock.Sleep}
 	gpu, cpu := machine.OnGPU(meters), machine.OnCPU(meters)
-	if gpu && (o.Load == loadAuto || o.Load == loadPyTorch) {
+	i := slices.IndexFunc(engines, func(e machine.Loader) bool { return o.Load == loadAuto || o.Load == e.Name() })
+	if gpu && i >= 0 {
 		t.Loads = append(t.Loads, func(ctx context.Context) (doctor.Load, error) {
-			return pytorch.Backend{Python: o.Python}.StartLoad(ctx, "cuda")
+			return engines[i].StartLoad(ctx, "cuda")
 		})
 	}
 	if cpu && (o.Load == loadAuto || o.Load == loadCPU) {
@@ -143,15 +143,27 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	return out, r.Save(cache, func(device string) string { return keys[device] })
 }
 
+// knownLoad refuses a load that there is none of.
+func knownLoad(asked string, engines []machine.Loader) error {
+	known := []string{loadAuto}
+	for _, e := range engines {
+		known = append(known, e.Name())
+	}
+	if known = append(known, loadCPU); slices.Contains(append(known, loadNone), asked) {
+		return nil
+	}
+	return fmt.Errorf("the load %q of a self-test is unknown: use %s or none", asked, strings.Join(known, ", "))
+}
+
 // noLoad reports why there is no load.
 func noLoad(asked string, sensors bool) string {
 	switch {
 	case asked == loadNone:
 		return "--load none"
-	case asked == loadPyTorch && sensors:
-		return "--load pytorch: there is no NVIDIA GPU with a sensor"
 	case asked == loadCPU && sensors:
 		return "--load cpu: there is no sensor of a processor"
+	case asked != loadAuto && sensors:
+		return "--load " + asked + ": there is no NVIDIA GPU with a sensor"
 	}
 	return "there is no sensor whose device could be kept busy"
 }

@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/engine/embedded"
-	"github.com/llenergymeasure/llem/engine/embedded/ggml"
-	"github.com/llenergymeasure/llem/engine/fake"
+	"github.com/llenergymeasure/llem/engine/workers"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/host"
@@ -19,7 +17,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/self"
-	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -154,16 +151,11 @@ func WorkerMain() {
 	if len(os.Args) < 3 || os.Args[1] != "worker" {
 		return
 	}
-	var err error
-	switch os.Args[2] {
-	case embedded.Name:
-		err = ggml.WorkerMain()
-	case fake.Name:
-		err = fake.WorkerMain(os.Getenv(sim.Env))
-	default:
+	serve := workers.Find(os.Args[2])
+	if serve == nil {
 		return
 	}
-	if err != nil {
+	if err := serve(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s worker: %v\n", filepath.Base(os.Args[0]), err)
 		os.Exit(1)
 	}

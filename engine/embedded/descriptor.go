@@ -1,27 +1,35 @@
+// Package embedded runs models in a ggml engine that is part of the llem binary:
+// no Python, no download, no server. It is the reference against which the other
+// backends are checked, since every engine step is ours to see.
+//
+// The engine itself (Ollama's Go packages over ggml) is in package ggml below and runs in a
+// child process: the program starts itself again as `llem worker embedded` and the child
+// calls ggml.WorkerMain. A fatal error in C code therefore ends one run, never the study.
 package embedded
 
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/embedded/internal/core"
 )
 
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "the embedded engine", Summary: "ggml inside of llem, on the CPU",
-		Section: func() engine.Section { return &Section{BatchSize: 1, PrefillChunk: defaultChunk} },
+		Name: core.Name, Title: "the embedded engine", Summary: "ggml inside of llem, on the CPU",
+		Section: func() engine.Section { return core.Defaults() },
 		Settle:  settle,
-		GGUF:    true, Reads: Reads, Greedy: true, DType: "float16",
+		GGUF:    true, Reads: core.Reads, Greedy: true, DType: "float16",
 		GPU:     func(engine.Section) bool { return false },
 		Program: "llem",
 		Profile: profile(),
-		New:     func(engine.Env) backend.Backend { return Backend{} },
+		New:     func(engine.Env) backend.Backend { return core.Backend{} },
 	}
 }
 
 // settle fills in the batch size and, where the study leaves them open, the threads.
 func settle(section engine.Section, batch, threads int) {
-	s := section.(*Section)
+	s := section.(*core.Section)
 	s.BatchSize = batch
 	if s.Threads == 0 {
 		s.Threads = threads

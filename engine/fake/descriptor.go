@@ -9,18 +9,18 @@ import (
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "the simulated engine", Summary: "a simulated GPU",
-		Section: func() engine.Section { return &Section{BatchSize: 1, Batching: sim.Static, Speed: 1} },
+		Name: name, Title: "the simulated engine", Summary: "a simulated GPU",
+		Section: func() engine.Section { return &settings{BatchSize: 1, Batching: sim.Static, Speed: 1} },
 		// It only passes the time.
 		Forget: func(s engine.Section) bool {
-			*s.(*Section) = Section{}
+			*s.(*settings) = settings{}
 			return true
 		},
-		Settle: func(s engine.Section, batch, _ int) { s.(*Section).BatchSize = batch },
+		Settle: func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
 		Greedy: true, Simulated: true,
 		GPU:     func(engine.Section) bool { return false },
 		Profile: profile(),
-		New:     func(e engine.Env) backend.Backend { return Backend{Simulation: e.Simulation} },
+		New:     func(e engine.Env) backend.Backend { return launcher{Simulation: e.Simulation} },
 	}
 }
 

@@ -25,15 +25,15 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Name of the backend in study files.
-const Name = "fake"
+// name of the backend in study files.
+const name = "fake"
 
-// Warning says what a result of this backend is worth.
-const Warning = "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing " +
+// warning says what a result of this backend is worth.
+const warning = "simulated: the GPU does not exist; time, power and energy follow a made-up model and say nothing " +
 	"about real hardware"
 
-// Backend starts simulated engines.
-type Backend struct {
+// launcher starts simulated engines.
+type launcher struct {
 	// Command starts a worker process; the running program itself by default.
 	Command *backend.Command
 	// Options bound how long the worker may take.
@@ -44,32 +44,32 @@ type Backend struct {
 }
 
 // Name implements backend.Backend.
-func (Backend) Name() string { return Name }
+func (launcher) Name() string { return name }
 
 // Probe implements backend.Backend without starting a process: the engine is
 // part of this program.
-func (Backend) Probe(context.Context) (backend.Info, error) { return new(worker).Info() }
+func (launcher) Probe(context.Context) (backend.Info, error) { return new(worker).Info() }
 
 // Start implements backend.Backend.
-func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+func (b launcher) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
 	cmd, err := b.command()
 	if err != nil {
 		return nil, err
 	}
 	cmd.Env = append(slices.Clip(cmd.Env), sim.Env+"="+b.Simulation)
-	return backend.StartWorker(ctx, Name, cmd, spec, b.Options)
+	return backend.StartWorker(ctx, name, cmd, spec, b.Options)
 }
 
-func (b Backend) command() (backend.Command, error) {
+func (b launcher) command() (backend.Command, error) {
 	if b.Command != nil {
 		return *b.Command, nil
 	}
-	return self.Command(Name)
+	return self.Command(name)
 }
 
 // WorkerMain is the engine's process. It returns when the parent says stop.
-func WorkerMain(simulation string) error {
-	f, err := openFile(simulation)
+func WorkerMain() error {
+	f, err := openFile(os.Getenv(sim.Env))
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func openFile(path string) (*sim.File, error) {
 		return nil, fmt.Errorf("make a folder for the simulated GPU: %w", err)
 	}
 	defer os.RemoveAll(dir) // the mapping stays
-	return NewGPU(filepath.Join(dir, "gpu"))
+	return sim.CreateCard(filepath.Join(dir, "gpu"))
 }
 
 // worker implements backend.Engine: a simulated engine that fits the model which it
@@ -107,7 +107,7 @@ var (
 // Info implements backend.Engine.
 func (e *worker) Info() (backend.Info, error) {
 	info, err := e.Engine.Info()
-	info.Notes = append(info.Notes, Warning)
+	info.Notes = append(info.Notes, warning)
 	return info, err
 }
 
@@ -122,7 +122,7 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 
 // Load implements backend.Engine.
 func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (backend.Loaded, error) {
-	o := Section{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
+	o := settings{BatchSize: max(1, spec.BatchSize), Batching: sim.Static, Speed: 1}
 	if err := engine.Decode(spec.Options, &o); err != nil {
 		return backend.Loaded{}, &note.Failure{Class: codes.ClassConfig, Message: "read the fake section", Err: err,
 			Next: "fake.batching is static or continuous, fake.speed is above 0"}

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 			}
 		}()
 	}
-	if err := WorkerMain(os.Getenv(sim.Env)); err != nil {
+	if err := WorkerMain(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -42,18 +42,18 @@ func TestMain(m *testing.M) {
 }
 
 // testBackend starts this test binary as the worker.
-func testBackend(t *testing.T, mode string) Backend {
+func testBackend(t *testing.T, mode string) launcher {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Backend{Command: &backend.Command{Path: self, Args: []string{"worker", Name},
+	return launcher{Command: &backend.Command{Path: self, Args: []string{"worker", name},
 		Env: []string{workerEnv + "=" + mode}}}
 }
 
 // testSpec is a small model of which only the shape exists.
-func testSpec(t *testing.T, section Section) backend.Spec {
+func testSpec(t *testing.T, section settings) backend.Spec {
 	t.Helper()
 	r, err := model.Store{Dir: t.TempDir()}.Resolve(t.Context(),
 		model.Request{Model: "random:tiny-llama", Format: model.FormatHF})
@@ -70,7 +70,7 @@ func TestConformance(t *testing.T) {
 		t.Run(batching, func(t *testing.T) {
 			backendtest.Run(t, backendtest.Suite{
 				Backend: testBackend(t, "plain"), Noisy: testBackend(t, "noisy"),
-				Spec: testSpec(t, Section{BatchSize: 1, Batching: batching, Speed: 1}),
+				Spec: testSpec(t, settings{BatchSize: 1, Batching: batching, Speed: 1}),
 				Tokens: func(text string) []int32 {
 					ids := make([]int32, len(text))
 					for i := range len(text) {
@@ -87,14 +87,14 @@ func TestConformance(t *testing.T) {
 // TestPowerReachesTheMeter: what the child does is power in the parent's file, for
 // as long as its steps say, and none when it has gone.
 func TestPowerReachesTheMeter(t *testing.T) {
-	f, err := NewGPU(filepath.Join(t.TempDir(), "gpu"))
+	f, err := sim.CreateCard(filepath.Join(t.TempDir(), "gpu"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	b := testBackend(t, "plain")
 	b.Simulation = f.Path()
-	session, err := b.Start(t.Context(), testSpec(t, Section{BatchSize: 1, Batching: sim.Static, Speed: 1}))
+	session, err := b.Start(t.Context(), testSpec(t, settings{BatchSize: 1, Batching: sim.Static, Speed: 1}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,27 +117,27 @@ func TestPowerReachesTheMeter(t *testing.T) {
 	if err := session.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if w := f.Curve(0).Watts(clock.Mono() + int64(time.Second)); w != bareW {
-		t.Errorf("%v W after the end, want %d", w, bareW)
+	if w := f.Curve(0).Watts(clock.Mono() + int64(time.Second)); w != sim.CardBareW {
+		t.Errorf("%v W after the end, want %d", w, sim.CardBareW)
 	}
 }
 
 func TestRefusesBadOptions(t *testing.T) {
 	b := testBackend(t, "plain")
-	for name, o := range map[string]Section{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1},
+	for name, o := range map[string]settings{"batching": {BatchSize: 1, Batching: "dynamic", Speed: 1},
 		"speed": {BatchSize: 1, Batching: sim.Static}} {
 		_, err := b.Start(t.Context(), testSpec(t, o))
 		if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != codes.ClassConfig {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	spec := testSpec(t, Section{BatchSize: 1, Batching: sim.Static, Speed: 1})
+	spec := testSpec(t, settings{BatchSize: 1, Batching: sim.Static, Speed: 1})
 	spec.Path = filepath.Join(t.TempDir(), "none")
 	if _, err := b.Start(t.Context(), spec); err == nil {
 		t.Error("started without a shape")
 	}
 	b.Simulation = filepath.Join(t.TempDir(), "none")
-	if _, err := b.Start(t.Context(), testSpec(t, Section{BatchSize: 1, Batching: sim.Static, Speed: 1})); err == nil {
+	if _, err := b.Start(t.Context(), testSpec(t, settings{BatchSize: 1, Batching: sim.Static, Speed: 1})); err == nil {
 		t.Error("started without its simulation")
 	}
 }
@@ -150,7 +150,7 @@ func TestShapes(t *testing.T) {
 			t.Fatal(err)
 		}
 		return engineOptions(c.Config, backend.Spec{DType: "bfloat16"},
-			Section{BatchSize: 1, Batching: sim.Static, Speed: speed})
+			settings{BatchSize: 1, Batching: sim.Static, Speed: speed})
 	}
 	small, large, fast := options("smollm2-135m", 1).Model, options("llama-3.1-8b", 1).Model, options("llama-3.1-8b",
 		4).Model

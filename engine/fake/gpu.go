@@ -16,24 +16,14 @@ const (
 	decodeFLOPs     = 200e12
 	launch          = 1e-3 // seconds per step that no arithmetic hides
 
-	bareW   = 78  // idle
 	idleW   = 125 // idle with a model
 	staticW = 210 // while a step runs, before it moves or computes anything
 	memoryW = 240 // more while it reads memory
 	matrixW = 430 // more while it computes
 )
 
-// NewGPU makes the shared file of one simulated GPU, with sensors like those of an
-// H200.
-func NewGPU(path string) (*sim.File, error) {
-	s := sim.DefaultSensors()
-	s.Seed = 1
-	s.Ring.Noise = 0.01
-	return sim.Create(path, sim.Options{GPUs: []sim.Sensors{s}, BareW: bareW})
-}
-
 // engineOptions are those of an engine for a model of this shape.
-func engineOptions(c shape.Config, spec backend.Spec, o Section) sim.EngineOptions {
+func engineOptions(c shape.Config, spec backend.Spec, o settings) sim.EngineOptions {
 	weights, _ := c.EstimateBytes(spec.DType, 1, 1)
 	_, cache := c.EstimateBytes(spec.DType, 1, 1024)
 	flops := 2 * float64(c.Parameters().Active)
@@ -45,7 +35,7 @@ func engineOptions(c shape.Config, spec backend.Spec, o Section) sim.EngineOptio
 		Cache:   float64(cache) / 1024 / memoryBytesPerS,
 	}
 	m := sim.Model{
-		BareW: bareW, IdleW: idleW, StaticW: staticW,
+		BareW: sim.CardBareW, IdleW: idleW, StaticW: staticW,
 		WeightsJ: (t.Weights - launch) * memoryW,
 		PrefillJ: t.Prefill * matrixW, DecodeJ: t.Decode * matrixW, CacheJ: t.Cache * memoryW,
 		Noise: 0.02, NoiseBlock: 5 * time.Millisecond, NoiseRho: 0.8, Rise: 3 * time.Millisecond,

@@ -2,9 +2,9 @@ package fake
 
 import "github.com/llenergymeasure/llem/engine"
 
-// Section holds the settings of the simulated engine in a study; [Section.Fields] says what
+// settings holds the settings of the simulated engine in a study; [settings.Fields] says what
 // each means.
-type Section struct {
+type settings struct {
 	// BatchSize is the number of sequences processed together.
 	BatchSize int
 	// Batching is static or continuous.
@@ -14,7 +14,7 @@ type Section struct {
 }
 
 // Fields implements engine.Section.
-func (s *Section) Fields() []engine.Field {
+func (s *settings) Fields() []engine.Field {
 	return []engine.Field{
 		engine.Whole(&s.BatchSize, "batch_size", 1, 4096, "sequences processed together"),
 		engine.Choice(&s.Batching, "batching", "whether a finished sequence makes room at once", "static",

@@ -32,13 +32,13 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Name of the backend in study files.
-const Name = "llamacpp"
+// name of the backend in study files.
+const name = "llamacpp"
 
 // newBackend returns the backend. program is the path of llama-server; empty takes that of PATH.
 func newBackend(program string) server.Backend {
 	return server.Backend{Program: program, Product: server.Product{
-		Name: Name, Title: "llama.cpp", Program: "llama-server", Install: install, Info: ask,
+		Name: name, Title: "llama.cpp", Program: "llama-server", Install: install, Info: ask,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},
@@ -122,7 +122,7 @@ var (
 )
 
 // Name implements server.Engine.
-func (*dialect) Name() string { return Name }
+func (*dialect) Name() string { return name }
 
 const (
 	// slots is how many the server has where the study leaves it open: its own choice,

@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.Main(map[string]servertest.Dialect{Name: servertest.LlamaCpp{}})
+	servertest.Main(map[string]servertest.Dialect{name: servertest.LlamaCpp{}})
 	m.Run()
 }
 
@@ -34,12 +34,12 @@ func spec(t *testing.T, shape string) backend.Spec {
 }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, Name, stub, spec(t, "tiny-llama"), backendtest.FakeTokens)
+	enginetest.Conformance(t, name, stub, spec(t, "tiny-llama"), backendtest.FakeTokens)
 }
 
 func TestStub(t *testing.T) {
 	servertest.Suite{Backend: stub, Spec: spec(t, "tiny-llama"), Option: "--threads", Settings: `{"threads":1}`,
-		LateTokens: true}.Run(t, Name)
+		LateTokens: true}.Run(t, name)
 }
 
 // TestRealServer runs the suite against llama-server itself.
@@ -102,7 +102,7 @@ func TestCommandLine(t *testing.T) {
 	s.BatchSize, s.MaxContext = 3, 300
 	s.Options = []byte(`{"parallel":3,"ubatch_tokens":64,"flash_attn":true,"kv_offload":false,"n_gpu_layers":"0",` +
 		`"poll":"0","threads":2,"cache_type_k":"q8_0"}`)
-	l, err := (&dialect{command: servertest.Command(t, Name, servertest.None),
+	l, err := (&dialect{command: servertest.Command(t, name, servertest.None),
 		info: backend.Info{Version: "1"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)
@@ -167,5 +167,5 @@ func TestSampling(t *testing.T) {
 
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	servertest.Container(t, Name, stub, spec(t, "tiny-llama"))
+	servertest.Container(t, name, stub, spec(t, "tiny-llama"))
 }

@@ -13,34 +13,34 @@ const variable = "LLEM_PYTHON_PYTORCH"
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "PyTorch", Aliases: []string{"transformers", "torch",
+		Name: name, Title: "PyTorch", Aliases: []string{"transformers", "torch",
 			"hf"}, Summary: "transformers in a Python worker",
 		Section:  func() engine.Section { return defaults() },
-		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*Section).conflict(j) },
+		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*settings).conflict(j) },
 		Forget:   forget,
-		Settle:   func(s engine.Section, batch, _ int) { s.(*Section).BatchSize = batch },
+		Settle:   func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
 		Estimate: estimate,
 		Greedy:   true, HostToo: true,
-		GPU: func(s engine.Section) bool { return s.(*Section).Device != "cpu" },
+		GPU: func(s engine.Section) bool { return s.(*settings).Device != "cpu" },
 		Demands: func(s engine.Section) bool {
-			device := s.(*Section).Device
+			device := s.(*settings).Device
 			return device != "auto" && device != "cpu"
 		},
 		Program:  "python3",
 		Install:  "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python",
 		Variable: variable,
 		Profile:  profile(),
-		New:      func(e engine.Env) backend.Backend { return Backend{Python: e.Own(variable)} },
+		New:      func(e engine.Env) backend.Backend { return launcher{Python: e.Own(variable)} },
 	}
 }
 
-func defaults() *Section {
-	return &Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}
+func defaults() *settings {
+	return &settings{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}
 }
 
 // forget clears what changes without loading the model again.
 func forget(section engine.Section) (anyLength bool) {
-	s := section.(*Section)
+	s := section.(*settings)
 	s.BatchSize, s.PrefillChunkSize = 0, 0
 	if s.Compile == "" { // compiled code and graphs stay in memory
 		s.CacheImplementation = ""
@@ -49,9 +49,9 @@ func forget(section engine.Section) (anyLength bool) {
 }
 
 // conflict finds values that do not fit together. Messages begin with the key.
-func (s *Section) conflict(j engine.Job) *engine.Conflict {
+func (s *settings) conflict(j engine.Job) *engine.Conflict {
 	at := func(key, hint, format string, args ...any) *engine.Conflict {
-		key = Name + "." + key
+		key = name + "." + key
 		return engine.Conflictf(key, hint, key+" "+format, args...)
 	}
 	flash := strings.HasPrefix(s.AttnImplementation, "flash_attention_")
@@ -74,7 +74,7 @@ func (s *Section) conflict(j engine.Job) *engine.Conflict {
 }
 
 // compiling finds what does not fit a compiled decode step.
-func (s *Section) compiling(j engine.Job,
+func (s *settings) compiling(j engine.Job,
 	at func(key, hint, format string, args ...any) *engine.Conflict) *engine.Conflict {
 	switch {
 	case s.CacheImplementation != "static":
@@ -91,7 +91,7 @@ func (s *Section) compiling(j engine.Job,
 }
 
 // sharing finds what does not fit several devices, or a scheduler.
-func (s *Section) sharing(j engine.Job,
+func (s *settings) sharing(j engine.Job,
 	at func(key, hint, format string, args ...any) *engine.Conflict) *engine.Conflict {
 	switch {
 	case s.DeviceMap == "auto" && (s.Device != "auto" && s.Device != "cuda" || s.CacheImplementation != "" ||
@@ -112,7 +112,7 @@ func (s *Section) sharing(j engine.Job,
 }
 
 // undivided is a setting with which devices cannot share the layers; "" if there is none.
-func (s *Section) undivided() string {
+func (s *settings) undivided() string {
 	switch {
 	case s.DeviceMap != "":
 		return "device_map " + s.DeviceMap
@@ -130,7 +130,7 @@ func (s *Section) undivided() string {
 
 // estimate knows the library's defaults only. What makes the model run otherwise is named.
 func estimate(section engine.Section) engine.Estimate {
-	s := section.(*Section)
+	s := section.(*settings)
 	var unknown []string
 	for _, f := range s.Fields() {
 		if f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" {

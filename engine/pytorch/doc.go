@@ -11,8 +11,8 @@
 // library's own scheduler, driven step by step. Prompts of unequal length are padded on
 // the left; padding is never counted as tokens.
 //
-// [Backend.Start] chooses an interpreter, unpacks the worker and starts it. What
-// can be set in the study's pytorch section is [Section].
+// [launcher.Start] chooses an interpreter, unpacks the worker and starts it. What
+// can be set in the study's pytorch section is [settings].
 //
 // The worker's tests need torch and transformers. They run with
 //

@@ -8,13 +8,8 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Load keeps devices busy in pulses with known edges, with matrix products in a
-// Python process of its own. It is what a sensor self-test watches.
-type Load struct{ *backend.Pulser }
-
-// StartLoad starts the worker and prepares its devices: cuda (all visible GPUs),
-// cuda:N or cpu. The caller closes the load.
-func (b Backend) StartLoad(ctx context.Context, device string) (*Load, error) {
+// StartLoad implements machine.Loader: matrix products in a Python process of their own.
+func (b launcher) StartLoad(ctx context.Context, device string) (*backend.Pulser, error) {
 	if device == "auto" || !validDevice(device) {
 		return nil, note.Failf(codes.ClassConfig, "use cuda, cuda:N or cpu", "a load on %q is not possible",
 			device)
@@ -23,16 +18,12 @@ func (b Backend) StartLoad(ctx context.Context, device string) (*Load, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.worker().StartPulser(ctx, python, device)
-	if err != nil {
-		return nil, err
-	}
-	return &Load{Pulser: p}, nil
+	return b.worker().StartPulser(ctx, python, device)
 }
 
 // validDevice reports whether the section takes a device.
 func validDevice(name string) bool {
-	for _, f := range new(Section).Fields() {
+	for _, f := range new(settings).Fields() {
 		if f.Key == "device" {
 			_, err := f.Kind().Parse(name)
 			return err == nil

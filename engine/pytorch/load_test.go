@@ -16,7 +16,7 @@ import (
 
 func TestLoadOnWhat(t *testing.T) {
 	for _, device := range []string{"", "auto", "gpu0", "cuda:"} {
-		if _, err := (Backend{}).StartLoad(t.Context(), device); class(t, err) != codes.ClassConfig {
+		if _, err := (launcher{}).StartLoad(t.Context(), device); class(t, err) != codes.ClassConfig {
 			t.Errorf("StartLoad(%q) = %v, want a config failure", device, err)
 		}
 	}
@@ -24,7 +24,7 @@ func TestLoadOnWhat(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	b := Backend{Python: testPython(t)}
+	b := launcher{Python: testPython(t)}
 	l, err := b.StartLoad(t.Context(), "cpu")
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestLoad(t *testing.T) {
 func TestLoadNeedsGPU(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("CUDA_VISIBLE_DEVICES", "")
-	if _, err := (Backend{Python: testPython(t)}).StartLoad(t.Context(), "cuda"); class(t,
+	if _, err := (launcher{Python: testPython(t)}).StartLoad(t.Context(), "cuda"); class(t,
 		err) != codes.ClassNoDevice {
 		t.Errorf("StartLoad(cuda) without a GPU = %v", err)
 	}

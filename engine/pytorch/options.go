@@ -12,7 +12,7 @@ import (
 // parse reads the pytorch section; keys that are absent have their defaults. Its errors
 // are of class config. What does not fit together, or is not installed, the worker
 // refuses: it knows the device and the versions.
-func parse(section json.RawMessage) (*Section, error) {
+func parse(section json.RawMessage) (*settings, error) {
 	s := defaults()
 	if err := engine.Decode(section, s); err != nil {
 		return s, note.Failf(codes.ClassConfig, "llem schema lists the keys of the section",

@@ -8,17 +8,17 @@ import (
 	"github.com/llenergymeasure/llem/internal/pyworker"
 )
 
-// Name of the backend in study files.
-const Name = "pytorch"
+// name of the backend in study files.
+const name = "pytorch"
 
 // scripts is the worker. Its tests are not part of it.
 //
 //go:embed worker/__main__.py worker/llem_worker/*.py
 var scripts embed.FS
 
-// Backend runs models with PyTorch. The zero value looks for an interpreter in
+// launcher runs models with PyTorch. The zero value looks for an interpreter in
 // the process's environment.
-type Backend struct {
+type launcher struct {
 	// Python is the interpreter to use, a path or a name in PATH.
 	Python string
 	// Env looks up environment variables; nil means os.Getenv.
@@ -27,13 +27,13 @@ type Backend struct {
 	Limits backend.WorkerOptions
 }
 
-var _ backend.Backend = Backend{}
+var _ backend.Backend = launcher{}
 
 // Name implements backend.Backend.
-func (Backend) Name() string { return Name }
+func (launcher) Name() string { return name }
 
 // Probe implements backend.Backend: it starts the worker, which imports torch.
-func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
+func (b launcher) Probe(ctx context.Context) (backend.Info, error) {
 	python, err := b.interpreter(ctx)
 	if err != nil {
 		return backend.Info{}, err
@@ -42,7 +42,7 @@ func (b Backend) Probe(ctx context.Context) (backend.Info, error) {
 }
 
 // Start implements backend.Backend. spec.Options is the study's pytorch section.
-func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+func (b launcher) Start(ctx context.Context, spec backend.Spec) (backend.Session, error) {
 	spec, err := resolve(spec)
 	if err != nil {
 		return nil, err
@@ -54,12 +54,12 @@ func (b Backend) Start(ctx context.Context, spec backend.Spec) (backend.Session,
 	return session{s}, nil
 }
 
-func (b Backend) worker() pyworker.Worker {
-	return pyworker.Worker{Name: Name, Scripts: scripts, Limits: b.Limits}
+func (b launcher) worker() pyworker.Worker {
+	return pyworker.Worker{Name: name, Scripts: scripts, Limits: b.Limits}
 }
 
 // interpreter finds the Python that will run the worker.
-func (b Backend) interpreter(ctx context.Context) (string, error) {
+func (b launcher) interpreter(ctx context.Context) (string, error) {
 	return pyworker.Interpreter{Python: b.Python, Env: b.Env, Needs: "torch and transformers"}.Find(ctx)
 }
 

@@ -53,7 +53,7 @@ func TestCancelledBeforeStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	python := script(t, filepath.Join(t.TempDir(), "python"), "sleep 10")
-	if _, err := (Backend{Python: python}).Probe(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := (launcher{Python: python}).Probe(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Probe() = %v, want context.Canceled", err)
 	}
 }
@@ -61,29 +61,29 @@ func TestCancelledBeforeStart(t *testing.T) {
 func TestOptions(t *testing.T) {
 	tests := []struct {
 		section string
-		want    Section
+		want    settings
 		ok      bool
 	}{
-		{``, Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}, true},
-		{`{}`, Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}, true},
-		{`{"batch_size": 8, "device": "cuda:1"}`, Section{BatchSize: 8, AttnImplementation: "sdpa", Device: "cuda:1"},
+		{``, settings{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}, true},
+		{`{}`, settings{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto"}, true},
+		{`{"batch_size": 8, "device": "cuda:1"}`, settings{BatchSize: 8, AttnImplementation: "sdpa", Device: "cuda:1"},
 			true},
 		{`{"attn_implementation": "eager", "cache_implementation": "static", "compile": "default"}`,
-			Section{BatchSize: 1, AttnImplementation: "eager", Device: "auto", CacheImplementation: "static",
+			settings{BatchSize: 1, AttnImplementation: "eager", Device: "auto", CacheImplementation: "static",
 				Compile: "default"}, true},
-		{`{"compile": "fastest"}`, Section{}, false},
-		{`{"quantization": "int3"}`, Section{}, false},
+		{`{"compile": "fastest"}`, settings{}, false},
+		{`{"quantization": "int3"}`, settings{}, false},
 		{`{"tensor_parallel_size": 2}`,
-			Section{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto", TensorParallelSize: 2},
+			settings{BatchSize: 1, AttnImplementation: "sdpa", Device: "auto", TensorParallelSize: 2},
 			true},
-		{`{"tensor_parallel_size": -1}`, Section{}, false},
-		{`{"threads": -1}`, Section{}, false},
-		{`{"batch_size": 0}`, Section{}, false},
-		{`{"batch_size": "many"}`, Section{}, false},
-		{`{"batchsize": 1}`, Section{}, false},
-		{`{"attn_implementation": "magic"}`, Section{}, false},
-		{`{"device": "cuda:"}`, Section{}, false},
-		{`{"device": "tpu"}`, Section{}, false},
+		{`{"tensor_parallel_size": -1}`, settings{}, false},
+		{`{"threads": -1}`, settings{}, false},
+		{`{"batch_size": 0}`, settings{}, false},
+		{`{"batch_size": "many"}`, settings{}, false},
+		{`{"batchsize": 1}`, settings{}, false},
+		{`{"attn_implementation": "magic"}`, settings{}, false},
+		{`{"device": "cuda:"}`, settings{}, false},
+		{`{"device": "tpu"}`, settings{}, false},
 	}
 	for _, test := range tests {
 		got, err := parse(json.RawMessage(test.section))
@@ -151,10 +151,10 @@ func TestMissingTorch(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	bare := script(t, filepath.Join(t.TempDir(), "python"), `exec "`+python+`" -S -I "$@"`)
-	if _, err := (Backend{Python: bare}).interpreter(t.Context()); err != nil {
+	if _, err := (launcher{Python: bare}).interpreter(t.Context()); err != nil {
 		t.Skip(err)
 	}
-	_, err = Backend{Python: bare}.Probe(t.Context())
+	_, err = launcher{Python: bare}.Probe(t.Context())
 	if got := class(t, err); got != codes.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
 		t.Errorf("Probe() = %v (%s), want torch to be missing", err, got)
 	}
@@ -224,7 +224,7 @@ func TestRankDies(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	spec := tinySpec(t)
 	spec.Options, spec.MaxContext = json.RawMessage(`{"device":"cpu","tensor_parallel_size":2}`), 4096
-	session, err := Backend{Python: testPython(t)}.Start(t.Context(), spec)
+	session, err := launcher{Python: testPython(t)}.Start(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,9 +274,9 @@ func conforms(t *testing.T, section string) {
 	tmp := os.Getenv("TMPDIR")
 	t.Cleanup(func() { mustBeEmpty(t, tmp) })
 	backendtest.Run(t, backendtest.Suite{
-		Backend: Backend{Python: python},
+		Backend: launcher{Python: python},
 		Spec:    spec,
-		Noisy:   Backend{Python: noisy(t, python)},
+		Noisy:   launcher{Python: noisy(t, python)},
 		Tokens:  model.ByteTokenizer{}.Encode,
 		// Most of a part's time is one thread that imports torch.
 		Parallel: true,
@@ -304,7 +304,7 @@ threading.Thread(target=chatter, daemon=True).start()
 }
 
 func TestLoadFailures(t *testing.T) {
-	b := Backend{Python: testPython(t)}
+	b := launcher{Python: testPython(t)}
 	tests := []struct {
 		name   string
 		change func(*backend.Spec)

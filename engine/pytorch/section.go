@@ -2,9 +2,9 @@ package pytorch
 
 import "github.com/llenergymeasure/llem/engine"
 
-// Section holds the settings of PyTorch in a study; [Section.Fields] says what
+// settings holds the settings of PyTorch in a study; [settings.Fields] says what
 // each means.
-type Section struct {
+type settings struct {
 	// BatchSize is the number of sequences in a batch.
 	BatchSize int
 	// AttnImplementation is the implementation of attention, as transformers names it.
@@ -38,7 +38,7 @@ type Section struct {
 }
 
 // Fields implements engine.Section.
-func (s *Section) Fields() []engine.Field {
+func (s *settings) Fields() []engine.Field {
 	return []engine.Field{
 		engine.Whole(&s.BatchSize, "batch_size", 1, 1<<20, "sequences processed together"),
 		engine.Choice(&s.AttnImplementation, "attn_implementation", "implementation of attention", "sdpa", "eager",

@@ -26,14 +26,14 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Name of the backend in study files.
-const Name = "sglang"
+// name of the backend in study files.
+const name = "sglang"
 
 // newBackend returns the backend. python is an interpreter that has SGLang; empty takes that of the
 // virtual environment, or of PATH.
 func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
-		Name: Name, Title: "SGLang", Module: "sglang.launch_server", Package: "sglang", Install: install,
+		Name: name, Title: "SGLang", Module: "sglang.launch_server", Package: "sglang", Install: install,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},
@@ -57,7 +57,7 @@ var (
 )
 
 // Name implements server.Engine.
-func (*dialect) Name() string { return Name }
+func (*dialect) Name() string { return name }
 
 // spare is by how much SGLang wants its context to be longer than the longest request.
 const spare = 8

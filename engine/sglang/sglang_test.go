@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.Main(map[string]servertest.Dialect{Name: servertest.SGLang{},
+	servertest.Main(map[string]servertest.Dialect{name: servertest.SGLang{},
 		"cumulative": servertest.SGLang{Cumulative: true}})
 	m.Run()
 }
@@ -21,14 +21,14 @@ func TestMain(m *testing.M) {
 func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, Name, stub, servertest.Spec(t), backendtest.FakeTokens)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), backendtest.FakeTokens)
 }
 
 // TestStub: both formats of the stream.
 func TestStub(t *testing.T) {
 	s := servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, Option: "--max-running-requests",
 		Settings: `{"max_running_requests":4}`}
-	t.Run("incremental", func(t *testing.T) { s.Run(t, Name) })
+	t.Run("incremental", func(t *testing.T) { s.Run(t, name) })
 	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })
 }
 
@@ -49,7 +49,7 @@ func TestCommandLine(t *testing.T) {
 				"--load-format dummy", "--max-running-requests 64", "--disable-cuda-graph",
 				"--tensor-parallel-size 2", "--mem-fraction-static 0.5",
 				"--cuda-graph-max-bs 16", "--disable-radix-cache", "--context-length 72"}},
-		"newer version": {servertest.Command(t, Name, servertest.None),
+		"newer version": {servertest.Command(t, name, servertest.None),
 			[]string{"--cuda-graph-max-bs-decode 16", "--incremental-streaming-output"}},
 	} {
 		l, err := (&dialect{command: q.command}).Launch(t.Context(), s, 1234)
@@ -81,5 +81,5 @@ func TestSampling(t *testing.T) {
 
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	servertest.Container(t, Name, stub, servertest.Spec(t))
+	servertest.Container(t, name, stub, servertest.Spec(t))
 }

@@ -15,7 +15,7 @@ const (
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "TensorRT-LLM", Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
+		Name: name, Title: "TensorRT-LLM", Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,

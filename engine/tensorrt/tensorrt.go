@@ -27,14 +27,14 @@ import (
 	"github.com/llenergymeasure/llem/internal/server"
 )
 
-// Name of the backend in study files.
-const Name = "tensorrt"
+// name of the backend in study files.
+const name = "tensorrt"
 
 // newBackend returns the backend. python is an interpreter that has TensorRT-LLM; empty takes the
 // trtllm-serve of PATH.
 func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
-		Name: Name, Title: "TensorRT-LLM", Program: "trtllm-serve", Package: "tensorrt_llm", Install: install,
+		Name: name, Title: "TensorRT-LLM", Program: "trtllm-serve", Package: "tensorrt_llm", Install: install,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},
@@ -56,7 +56,7 @@ var (
 )
 
 // Name implements server.Engine.
-func (*dialect) Name() string { return Name }
+func (*dialect) Name() string { return name }
 
 // Launch implements server.Engine.
 func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {

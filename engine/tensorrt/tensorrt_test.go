@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	servertest.Main(map[string]servertest.Dialect{Name: servertest.TensorRT{}})
+	servertest.Main(map[string]servertest.Dialect{name: servertest.TensorRT{}})
 	m.Run()
 }
 
@@ -22,11 +22,11 @@ func TestMain(m *testing.M) {
 func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, Name, stub, servertest.Spec(t), nil)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), nil)
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: servertest.Spec(t)}.Run(t, Name)
+	servertest.Suite{Backend: stub, Spec: servertest.Spec(t)}.Run(t, name)
 }
 
 // TestCommandLine: what the engine is started with, and what its file says.
@@ -81,5 +81,5 @@ func TestSampling(t *testing.T) {
 
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	servertest.Container(t, Name, stub, servertest.Spec(t))
+	servertest.Container(t, name, stub, servertest.Spec(t))
 }

@@ -16,7 +16,7 @@ import (
 
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	servertest.Container(t, Name, stub, servertest.Spec(t))
+	servertest.Container(t, name, stub, servertest.Spec(t))
 }
 
 // pythonEnv makes this test's program an interpreter: one that runs the worker with an

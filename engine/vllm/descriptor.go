@@ -14,7 +14,7 @@ const (
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: Name, Title: "vLLM",
+		Name: name, Title: "vLLM",
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,

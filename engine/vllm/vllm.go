@@ -23,8 +23,8 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Name of the backend in study files.
-const Name = "vllm"
+// name of the backend in study files.
+const name = "vllm"
 
 // launcher starts vLLM: its server, or the worker of mode offline.
 type launcher struct{ server.Backend }
@@ -33,7 +33,7 @@ type launcher struct{ server.Backend }
 // of PATH.
 func newBackend(python string) launcher {
 	return launcher{server.Backend{Python: python, Product: server.Product{
-		Name: Name, Title: "vLLM", Program: "vllm", Package: "vllm", Install: install, Device: device,
+		Name: name, Title: "vLLM", Program: "vllm", Package: "vllm", Install: install, Device: device,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},
@@ -72,7 +72,7 @@ var (
 )
 
 // Name implements server.Engine.
-func (*dialect) Name() string { return Name }
+func (*dialect) Name() string { return name }
 
 // served is the name under which requests ask for the model.
 const served = "llem"

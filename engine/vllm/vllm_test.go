@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(pythonEnv) != "" {
 		os.Exit(pythonMain(os.Args[1:]))
 	}
-	servertest.Main(map[string]servertest.Dialect{Name: servertest.VLLM{}})
+	servertest.Main(map[string]servertest.Dialect{name: servertest.VLLM{}})
 	m.Run()
 }
 
@@ -27,12 +27,12 @@ func stub(s servertest.Stubbed) backend.Backend {
 }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, Name, stub, servertest.Spec(t), backendtest.FakeTokens)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), backendtest.FakeTokens)
 }
 
 func TestStub(t *testing.T) {
 	servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, Option: "--max-num-seqs",
-		Settings: `{"max_num_seqs":4}`}.Run(t, Name)
+		Settings: `{"max_num_seqs":4}`}.Run(t, name)
 }
 
 // TestCommandLine: what the engine is started with.

@@ -5,17 +5,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/engine/llamacpp"
-	"github.com/llenergymeasure/llem/engine/sglang"
-	"github.com/llenergymeasure/llem/engine/tensorrt"
-	"github.com/llenergymeasure/llem/engine/vllm"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // TestSamplingIsRefused where a backend takes the most likely token, whatever it is told.
 // The others are given it; their tests look at the requests.
 func TestSamplingIsRefused(t *testing.T) {
-	sample := []string{vllm.Name, sglang.Name, tensorrt.Name, llamacpp.Name}
+	sample := []string{"vllm", "sglang", "tensorrt", "llamacpp"}
 	for name := range Backends(nil, "") {
 		if slices.Contains(sample, name) {
 			continue
@@ -34,5 +30,17 @@ func TestBackendsKnowTheirNames(t *testing.T) {
 		if b := backends[name]; b == nil || b.Name() != name {
 			t.Errorf("backend %s is %+v", name, b)
 		}
+	}
+}
+
+// TestLoaders: one engine can keep a GPU busy for a self-test, with the interpreter that the
+// user names.
+func TestLoaders(t *testing.T) {
+	l := Loaders("/no/python")
+	if len(l) != 1 || l[0].Name() != "pytorch" {
+		t.Fatalf("%d loaders: %+v, want pytorch", len(l), l)
+	}
+	if _, err := l[0].StartLoad(t.Context(), "cuda"); err == nil || !strings.Contains(err.Error(), "/no/python") {
+		t.Errorf("%v: it takes another interpreter", err)
 	}
 }

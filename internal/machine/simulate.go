@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/llenergymeasure/llem/engine/fake"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -33,7 +32,7 @@ func simulate(ctx context.Context) (s simulation, end func(), err error) {
 	}
 	end = func() { os.RemoveAll(dir) }
 	s.path = filepath.Join(dir, "gpu")
-	f, err := fake.NewGPU(s.path)
+	f, err := sim.CreateCard(s.path)
 	if err != nil {
 		end()
 		return s, nil, err

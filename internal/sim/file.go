@@ -47,6 +47,18 @@ type File struct {
 	logs [][]Segment
 }
 
+// CardBareW is the power in watts of the idle GPU of [CreateCard].
+const CardBareW = 78
+
+// CreateCard makes the file of one GPU with sensors like those of an H200, for
+// demonstrations.
+func CreateCard(path string) (*File, error) {
+	s := DefaultSensors()
+	s.Seed = 1
+	s.Ring.Noise = 0.01
+	return Create(path, Options{GPUs: []Sensors{s}, BareW: CardBareW})
+}
+
 // Create makes the file. The caller closes it and removes it.
 func Create(path string, o Options) (*File, error) {
 	if len(o.GPUs) == 0 {

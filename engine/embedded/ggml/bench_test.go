@@ -17,7 +17,7 @@ import (
 	"github.com/ollama/ollama/model/input"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/engine/embedded/internal/core"
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
@@ -97,7 +97,7 @@ func benchSession(b *testing.B, path string, threads int) backend.Session {
 	if err != nil {
 		b.Fatal(err)
 	}
-	eb := embedded.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", embedded.Name},
+	eb := core.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", core.Name},
 		Env: []string{workerEnv + "=plain"}}}
 	options := `{"batch_size":` + strconv.Itoa(benchBatch) + `,"threads":` + strconv.Itoa(threads) + `}`
 	s, err := eb.Start(b.Context(), backend.Spec{Model: "bench", Path: path, Synthetic: true, DType: "float16",

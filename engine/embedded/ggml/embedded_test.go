@@ -10,7 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/engine/embedded/internal/core"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -39,13 +39,13 @@ func TestMain(m *testing.M) {
 }
 
 // testBackend starts this test binary as the worker.
-func testBackend(t *testing.T, mode string) embedded.Backend {
+func testBackend(t *testing.T, mode string) core.Backend {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return embedded.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", embedded.Name},
+	return core.Backend{Command: &backend.Command{Path: self, Args: []string{"worker", core.Name},
 		Env: []string{workerEnv + "=" + mode}}}
 }
 

@@ -2,10 +2,10 @@
 
 package ggml
 
-import "github.com/llenergymeasure/llem/engine/embedded"
+import "github.com/llenergymeasure/llem/engine/embedded/internal/core"
 
 // WorkerMain reports that this binary has no engine.
 func WorkerMain() error {
-	_, err := embedded.Info()
+	_, err := core.Info()
 	return err
 }

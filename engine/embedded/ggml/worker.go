@@ -21,7 +21,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/engine/embedded/internal/core"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
@@ -38,24 +38,24 @@ func WorkerMain() error {
 type worker struct {
 	model model.Model
 	text  tokenizer.Tokenizer
-	opt   embedded.Section
+	opt   core.Section
 	vocab int
 	spec  backend.Spec // what was asked for
 }
 
 // Info implements backend.Engine.
-func (e *worker) Info() (backend.Info, error) { return embedded.Info() }
+func (e *worker) Info() (backend.Info, error) { return core.Info() }
 
 // Load implements backend.Engine.
 func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(string, float64)) (_ backend.Loaded,
 	err error) {
 	defer func() { err = noMemory(recover(), err, spec) }()
-	opt, err := embedded.Settings(spec)
+	opt, err := core.Settings(spec)
 	if err != nil {
 		return backend.Loaded{}, err
 	}
 	e.opt, e.spec = opt, spec
-	if e, ok := errors.AsType[*fault.Error](embedded.Reads(spec.Path)); ok {
+	if e, ok := errors.AsType[*fault.Error](core.Reads(spec.Path)); ok {
 		return backend.Loaded{}, &e.Failure
 	}
 	m, err := model.New(spec.Path, ml.BackendParams{AllocMemory: true, NumThreads: opt.Threads})
@@ -86,7 +86,7 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 // Adapt implements backend.Adaptable. The KV cache is laid out once: only a
 // specification of the same sizes will do.
 func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
-	opt, err := embedded.Settings(spec)
+	opt, err := core.Settings(spec)
 	if err != nil {
 		return backend.Loaded{}, err
 	}
@@ -100,7 +100,7 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 
 // describe says how the model actually runs.
 func (e *worker) describe() (backend.Loaded, error) {
-	info, err := embedded.Info()
+	info, err := core.Info()
 	if err != nil {
 		return backend.Loaded{}, err
 	}

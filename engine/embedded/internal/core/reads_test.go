@@ -1,4 +1,4 @@
-package embedded
+package core
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package embedded
+package core
 
 import "github.com/llenergymeasure/llem/engine"
 

@@ -1,11 +1,6 @@
-// Package embedded runs models in a ggml engine that is part of the llem binary:
-// no Python, no download, no server. It is the reference against which the other
-// backends are checked, since every engine step is ours to see.
-//
-// The engine itself (Ollama's Go packages over ggml) is in package ggml below and runs in a
-// child process: the program starts itself again as `llem worker embedded` and the child
-// calls ggml.WorkerMain. A fatal error in C code therefore ends one run, never the study.
-package embedded
+// Package core is what both processes of the embedded engine know of it: its section, what
+// this binary was built for, and which files it reads.
+package core
 
 import (
 	"context"
@@ -58,7 +53,8 @@ func (b Backend) command() (backend.Command, error) {
 
 // Settings reads the section and fills what the spec leaves open.
 func Settings(spec backend.Spec) (Section, error) {
-	o := Section{BatchSize: max(1, spec.BatchSize), PrefillChunk: defaultChunk}
+	o := *Defaults()
+	o.BatchSize = max(1, spec.BatchSize)
 	if err := engine.Decode(spec.Options, &o); err != nil {
 		return o, &note.Failure{Class: codes.ClassConfig, Message: "read the embedded section", Err: err}
 	}
@@ -74,6 +70,8 @@ func Settings(spec backend.Spec) (Section, error) {
 	return o, nil
 }
 
-// defaultChunk is the prompt tokens per engine step; larger steps need more
-// working memory and run no faster on a CPU.
-const defaultChunk = 512
+// Defaults is the section where the study does not say otherwise.
+func Defaults() *Section {
+	// Larger chunks need more working memory and run no faster on a CPU.
+	return &Section{BatchSize: 1, PrefillChunk: 512}
+}

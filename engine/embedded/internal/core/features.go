@@ -1,6 +1,6 @@
 //go:build cgo
 
-package embedded
+package core
 
 // #include "flags.h"
 import "C"

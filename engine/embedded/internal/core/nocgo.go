@@ -1,6 +1,6 @@
 //go:build !cgo
 
-package embedded
+package core
 
 import (
 	"github.com/llenergymeasure/llem/backend"

@@ -1,0 +1,19 @@
+// Package workers lists the engines that run as this program started again, with the code of
+// their processes. Only the root package imports it: the list of package engines, which all
+// others ask, is without that code, which may be C++.
+package workers
+
+import (
+	"github.com/llenergymeasure/llem/engine/embedded"
+	"github.com/llenergymeasure/llem/engine/embedded/ggml"
+	"github.com/llenergymeasure/llem/engine/fake"
+)
+
+// Find returns what an engine's process does until its parent says stop; nil if the engine
+// does not run in this program.
+func Find(engine string) func() error {
+	return map[string]func() error{
+		embedded.Descriptor().Name: ggml.WorkerMain,
+		fake.Descriptor().Name:     fake.WorkerMain,
+	}[engine]
+}

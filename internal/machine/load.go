@@ -1,0 +1,30 @@
+package machine
+
+import (
+	"context"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
+)
+
+// Loader is a backend whose worker can keep a device busy without a model, in pulses with
+// known edges, for a self-test of the sensors.
+type Loader interface {
+	backend.Backend
+	// StartLoad starts the worker and prepares the device: cuda (all visible GPUs), cuda:N or
+	// cpu. The caller closes the load.
+	StartLoad(ctx context.Context, device string) (*backend.Pulser, error)
+}
+
+// Loaders returns the engines that can make a load, with python as the interpreter of Python
+// engines.
+func Loaders(python string) []Loader {
+	var list []Loader
+	for _, d := range engines.All() {
+		if l, ok := d.New(engine.Env{Python: python}).(Loader); ok {
+			list = append(list, l)
+		}
+	}
+	return list
+}
