@@ -13,7 +13,6 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -34,7 +33,7 @@ type echoSection struct{ batchSize, stepMS int }
 
 func (s *echoSection) Fields() []engine.Field {
 	return []engine.Field{
-		engine.Whole(&s.batchSize, "batch_size", 1, engine.ManySequences, "sequences processed together"),
+		engine.Whole(&s.batchSize, "batch_size", 1, 1<<20, "sequences processed together"),
 		engine.Whole(&s.stepMS, "step_ms", 0, 1000, "how long one step takes, in milliseconds"),
 	}
 }
@@ -95,7 +94,7 @@ func (e *echo) Close() {}
 // Adapt takes other settings while the model stays loaded.
 func (e *echo) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if spec.Path != e.spec.Path {
-		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine again", "another model is loaded")
+		return backend.Loaded{}, note.Failf("config", "start the engine again", "another model is loaded")
 	}
 	return e.Load(context.Background(), spec, nil)
 }
@@ -104,7 +103,7 @@ func (e *echo) Adapt(spec backend.Spec) (backend.Loaded, error) {
 // first token, and a step for each further one.
 func (e *echo) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if w.OutputTokens < 1 {
-		return nil, note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return nil, note.Failf("config", "ask for one or more", "no output tokens asked for")
 	}
 	out := &backend.Log{StepClock: "host", StartNS: clock.Mono()}
 	for _, prompts := range w.Batches(max(1, e.spec.BatchSize)) {
@@ -158,9 +157,9 @@ func (e *echo) check(p backend.Prompt, tokens int) error {
 	bad := func(id int32) bool { return id < 0 || id > 255 }
 	switch {
 	case len(p.Tokens) == 0 || len(p.Tokens)+tokens > e.spec.MaxContext:
-		return note.Failf(codes.ClassConfig, "give one that fits", "prompt %d is empty or too long", p.ID)
+		return note.Failf("config", "give one that fits", "prompt %d is empty or too long", p.ID)
 	case slices.ContainsFunc(p.Tokens, bad):
-		return note.Failf(codes.ClassConfig, "use bytes", "prompt %d has tokens that are not bytes", p.ID)
+		return note.Failf("config", "use bytes", "prompt %d has tokens that are not bytes", p.ID)
 	}
 	return nil
 }

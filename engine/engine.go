@@ -11,7 +11,7 @@
 //
 //     func (s *Section) Fields() []engine.Field {
 //     return engine.Optional(
-//     engine.Whole(&s.MaxBatch, "max_batch_size", 1, engine.ManySequences, "the most sequences in one step"),
+//     engine.Whole(&s.MaxBatch, "max_batch_size", 1, 1<<20, "the most sequences in one step"),
 //     engine.Choice(&s.Compute, "compute_type", "what it computes in", "auto", "int8", "float16"),
 //     )
 //     }
@@ -87,7 +87,7 @@ type Descriptor struct {
 	// which is given all at once.
 	Serves func(Section) bool
 	// GPU reports whether the engine may use a GPU, from its settings; nil is always. What
-	// an engine really uses is in backend.Loaded; see [OnGPU].
+	// an engine really uses is in backend.Loaded.
 	GPU func(Section) bool
 	// Demands reports whether the engine cannot start without a GPU, so that it gets all
 	// of them where it is not known whether there are any. Nil is never.
@@ -182,32 +182,6 @@ func (d *Descriptor) Knows(j JSON) Estimate {
 	return d.Estimate(s)
 }
 
-// CacheBits is the size of an element of a key/value cache by the name of its type; 0
-// leaves it to the model. ggml's types are blocks of 32 with a scale, some with an offset.
-func CacheBits(cache string) float64 {
-	switch cache {
-	case "f32":
-		return 32
-	case "f16", "bf16", "bfloat16":
-		return 16
-	case "fp8", "fp8_e4m3", "fp8_e5m2", "int8":
-		return 8
-	case "nvfp4":
-		return 4.5
-	case "q8_0":
-		return 8.5
-	case "q5_1":
-		return 6
-	case "q5_0":
-		return 5.5
-	case "q4_1":
-		return 5
-	case "q4_0", "iq4_nl":
-		return 4.5
-	}
-	return 0
-}
-
 // Env is where engines are started.
 type Env struct {
 	// Python is the interpreter that the user named for all Python engines, or empty.
@@ -267,24 +241,6 @@ func Conflictf(key, next, format string, args ...any) *Conflict {
 // million points that cannot be run.
 func (c *Conflict) Message() string { return fmt.Sprintf(c.format, c.args...) }
 
-// Idle is the conflict of keys that mean nothing without another one; at is the one to
-// point at.
-func Idle(at, key, others string) *Conflict {
-	return Conflictf(at, "give it, or leave the others out", "%s is not given, and without it %s means nothing", key,
-		others)
-}
-
-// TooShort is the conflict of an experiment whose sequences are longer than a key allows;
-// nil if they are not. Prompts of a data set may be shorter than InputTokens, so only
-// synthetic ones count.
-func TooShort(key string, most int, j Job) *Conflict {
-	if most == 0 || !j.Synthetic || j.InputTokens+j.OutputTokens <= most {
-		return nil
-	}
-	return Conflictf(key, "raise it, or use a shorter workload", "%s %d is less than %d input and %d output tokens",
-		key, most, j.InputTokens, j.OutputTokens)
-}
-
 // common finds conflicts that concern every engine, before its own.
 func (d *Descriptor) common(s Section, j Job) *Conflict {
 	switch {
@@ -335,10 +291,6 @@ func (d *Descriptor) DemandsGPU(j JSON) bool {
 	s, err := d.Read(j)
 	return err == nil && d.Demands(s)
 }
-
-// OnGPU reports whether a device, as an engine names it once it has loaded a model, is a
-// GPU: cuda, rocm, vulkan and so on.
-func OnGPU(device string) bool { return device != "" && !strings.HasPrefix(device, "cpu") }
 
 // Descriptors holds engines by name, in the order of documentation. The first is the default.
 type Descriptors []Descriptor

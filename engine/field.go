@@ -30,16 +30,6 @@ type Field struct {
 	zero               grammar.Value
 }
 
-// Sizes that no engine exceeds, as the highest values of keys.
-const (
-	// ManySequences bounds sequences in one step.
-	ManySequences = 1 << 20
-	// ManyTokens bounds tokens.
-	ManyTokens = 1 << 30
-	// ManyDevices bounds devices, and layers.
-	ManyDevices = 4096
-)
-
 // Whole is a whole number from low to high.
 func Whole(at *int, key string, low, high int64, help string) Field {
 	return Field{Key: key, Help: help, whole: at, kind: func() grammar.Kind { return grammar.Integer(low, high) }}
@@ -71,9 +61,6 @@ func Pattern(at *string, key, want, pattern, help string, words ...string) Field
 func Switch(at *Toggle, key, help string) Field {
 	return Field{Key: key, Help: help, text: (*string)(at), isSwitch: true, kind: grammar.Switch}
 }
-
-// Sizes is the pattern of a [List] of whole numbers above 0.
-const Sizes = `^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$`
 
 // List is a list of numbers, or a text with commas between them; it is kept as that text.
 func List(at *string, key, want, pattern, help string) Field {

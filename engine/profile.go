@@ -5,8 +5,6 @@ type MemoryModel string
 
 // The memory models that estimates know.
 const (
-	// MemoryPool is a server's: a share of the device is taken at start.
-	MemoryPool MemoryModel = "pool"
 	// MemoryTorch follows the tensors of transformers on PyTorch.
 	MemoryTorch MemoryModel = "torch"
 	// MemoryGGML follows the buffers of ggml.
@@ -16,7 +14,8 @@ const (
 // Profile is what an engine adds to the arithmetic of a model, for estimates of memory and
 // time. Constants that no measurement stands behind are nominal.
 type Profile struct {
-	// Memory is how tensors are held; empty is [MemoryPool].
+	// Memory is how tensors are held; empty is a server's: a share of the device is taken at
+	// start.
 	Memory MemoryModel
 	// GGML reports that weights and cache have ggml's forms.
 	GGML bool
@@ -54,9 +53,3 @@ type Profile struct {
 	// Strict reports that it refuses 8-bit floats where the device has no units for them.
 	Strict bool
 }
-
-// mib is a mebibyte.
-const mib = 1 << 20
-
-// MiB is a number of mebibytes in bytes.
-func MiB(n int64) int64 { return n * mib }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
 )
 
 // variable names the interpreter of this engine alone.
@@ -27,7 +28,7 @@ type settings struct {
 // Fields implements engine.Section.
 func (s *settings) Fields() []engine.Field {
 	return append([]engine.Field{
-		engine.Whole(&s.batchSize, "batch_size", 1, engine.ManySequences, "sequences processed together"),
+		engine.Whole(&s.batchSize, "batch_size", 1, option.ManySequences, "sequences processed together"),
 		engine.Pattern(&s.device, "device", "auto, cpu, cuda or cuda:N", `^(auto|cpu|cuda(:(0|[1-9][0-9]{0,8}))?)$`,
 			"auto takes CUDA where there is a GPU", "auto", "cpu", "cuda"),
 		engine.Whole(&s.intraThreads, "intra_threads", 0, 4096, "threads of a batch; 0 is one per physical core"),

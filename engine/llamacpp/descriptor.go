@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
 )
 
 const (
@@ -37,12 +38,12 @@ func Descriptor() engine.Descriptor {
 func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	// Keys and values may differ; an element costs the mean of both.
-	k, v := cmp.Or(engine.CacheBits(s.cacheTypeK), 16), cmp.Or(engine.CacheBits(s.cacheTypeV), 16)
+	k, v := cmp.Or(option.CacheBits(s.cacheTypeK), 16), cmp.Or(option.CacheBits(s.cacheTypeV), 16)
 	return engine.Estimate{CacheBits: (k + v) / 2, CacheTokens: s.contextSize, Chunk: s.ubatchTokens}
 }
 
 // profile is nominal.
 func profile() *engine.Profile {
-	return &engine.Profile{GGML: true, Context: engine.MiB(400), Buffers: engine.MiB(300), Chunk: 512, Step: 1e-3,
+	return &engine.Profile{GGML: true, Context: option.MiB(400), Buffers: option.MiB(300), Chunk: 512, Step: 1e-3,
 		Elementwise: 0.5, CacheMoves: 1, Start: 2, LoadRate: 2e9, First: 1}
 }

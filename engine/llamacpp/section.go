@@ -1,6 +1,9 @@
 package llamacpp
 
-import "github.com/llenergymeasure/llem/engine"
+import (
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
+)
 
 // settings holds the settings of llama.cpp in a study; [settings.Fields] says what
 // each means. A value that is left out is the engine's default and is not part of an
@@ -42,19 +45,19 @@ type settings struct {
 // Fields implements engine.Section: the names of the options of llama.cpp.
 func (s *settings) Fields() []engine.Field {
 	return engine.Optional(
-		engine.Whole(&s.parallel, "parallel", 1, engine.ManySequences,
+		engine.Whole(&s.parallel, "parallel", 1, option.ManySequences,
 			"slots: the most sequences in one engine step (-np)"),
-		engine.Whole(&s.batchTokens, "batch_tokens", 1, engine.ManyTokens, "logical batch in tokens (-b)"),
-		engine.Whole(&s.ubatchTokens, "ubatch_tokens", 1, engine.ManyTokens, "physical batch in tokens (-ub)"),
-		engine.Whole(&s.contextSize, "ctx_size", 1, engine.ManyTokens, "tokens in the KV cache, over all slots (-c)"),
+		engine.Whole(&s.batchTokens, "batch_tokens", 1, option.ManyTokens, "logical batch in tokens (-b)"),
+		engine.Whole(&s.ubatchTokens, "ubatch_tokens", 1, option.ManyTokens, "physical batch in tokens (-ub)"),
+		engine.Whole(&s.contextSize, "ctx_size", 1, option.ManyTokens, "tokens in the KV cache, over all slots (-c)"),
 		engine.Switch(&s.contBatching, "cont_batching", "a finished sequence makes room at once"),
 		engine.Pattern(&s.gpuLayers, "n_gpu_layers", "auto, all or a whole number", `^(auto|all|0|[1-9][0-9]{0,5})$`,
 			"layers on the GPU (-ngl)", "auto", "all").OrNumber(999999),
 		engine.Choice(&s.splitMode, "split_mode", "how several GPUs share the model", "none", "layer", "row", "tensor"),
 		engine.List(&s.tensorSplit, "tensor_split", "parts such as 3,1", `^[0-9]+(\.[0-9]+)?(,[0-9]+(\.[0-9]+)?)*$`,
 			"part of each GPU (-ts)"),
-		engine.Whole(&s.mainGPU, "main_gpu", 0, engine.ManyDevices, "the GPU for what is not split (-mg)"),
-		engine.Whole(&s.cpuMoE, "n_cpu_moe", 0, engine.ManyDevices, "layers whose experts stay on the CPU"),
+		engine.Whole(&s.mainGPU, "main_gpu", 0, option.ManyDevices, "the GPU for what is not split (-mg)"),
+		engine.Whole(&s.cpuMoE, "n_cpu_moe", 0, option.ManyDevices, "layers whose experts stay on the CPU"),
 		engine.Switch(&s.kvOffload, "kv_offload", "KV cache on the GPU"),
 		engine.Switch(&s.opOffload, "op_offload", "operations on host tensors on the GPU"),
 		engine.Switch(&s.flashAttn, "flash_attn", "flash attention (-fa)"),

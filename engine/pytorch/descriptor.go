@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
 )
 
 // variable names the interpreter of this engine alone.
@@ -147,6 +148,6 @@ func estimate(section engine.Section) engine.Estimate {
 // drivers take with PyTorch's libraries loaded, not measured; the reserve follows from a
 // simulation of the caching allocator (2 to 6 % of the total).
 func profile() *engine.Profile {
-	return &engine.Profile{Memory: engine.MemoryTorch, Context: engine.MiB(600), Reserve: 0.25, Launch: 15e-6,
+	return &engine.Profile{Memory: engine.MemoryTorch, Context: option.MiB(600), Reserve: 0.25, Launch: 15e-6,
 		Elementwise: 1, CacheMoves: 3, Start: 8, LoadRate: 3e9, First: 5, Fitted: true, Widens: true}
 }

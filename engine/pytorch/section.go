@@ -1,6 +1,9 @@
 package pytorch
 
-import "github.com/llenergymeasure/llem/engine"
+import (
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
+)
 
 // settings holds the settings of PyTorch in a study; [settings.Fields] says what
 // each means.
@@ -63,7 +66,7 @@ func (s *settings) Fields() []engine.Field {
 			"the most tokens of a prompt in one forward pass; 0 is all of them").OmitZero(),
 		engine.Choice(&s.DeviceMap, "device_map", "auto spreads the layers over all visible GPUs, which work in turn",
 			"single", "auto").ZeroMeans("single"),
-		engine.Whole(&s.TensorParallelSize, "tensor_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.TensorParallelSize, "tensor_parallel_size", 1, option.ManyDevices,
 			"devices that share each layer: the first visible GPUs, or processes on a CPU").ZeroMeans("1"),
 	}
 }

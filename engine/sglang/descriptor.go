@@ -3,6 +3,7 @@ package sglang
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
 )
 
 const (
@@ -30,20 +31,20 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 	s := section.(*settings)
 	if s.speculativeAlgorithm == "" && (s.speculativeDraftModel != "" || s.speculativeSteps > 0 ||
 		s.speculativeEagleTopK > 0 || s.speculativeDraftTokens > 0) {
-		return engine.Idle("sglang.speculative_num_steps", "sglang.speculative_algorithm", "another key of speculation")
+		return option.Idle("sglang.speculative_num_steps", "sglang.speculative_algorithm", "another key of speculation")
 	}
-	return engine.TooShort("sglang.context_length", s.contextLength, j)
+	return option.TooShort("sglang.context_length", s.contextLength, j)
 }
 
 func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	return engine.Estimate{Quantization: s.quantization, CacheType: s.kvCacheDType,
-		CacheBits: engine.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
+		CacheBits: option.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
 		Copies: s.dataParallelSize, Pool: s.memFractionStatic, Chunk: s.chunkedPrefillSize}
 }
 
 // profile is nominal.
 func profile() *engine.Profile {
-	return &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1500), Pool: 0.88, Chunk: 8192,
+	return &engine.Profile{Context: option.MiB(600), Buffers: option.MiB(1500), Pool: 0.88, Chunk: 8192,
 		Step: 1.2e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
 }

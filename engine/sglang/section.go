@@ -1,6 +1,9 @@
 package sglang
 
-import "github.com/llenergymeasure/llem/engine"
+import (
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
+)
 
 // settings holds the settings of SGLang in a study; [settings.Fields] says what
 // each means. A value that is left out is the engine's default and is not part of an
@@ -50,10 +53,10 @@ type settings struct {
 // Fields implements engine.Section: the names of the options of SGLang.
 func (s *settings) Fields() []engine.Field {
 	return engine.Optional(
-		engine.Whole(&s.maxRunningRequests, "max_running_requests", 1, engine.ManySequences,
+		engine.Whole(&s.maxRunningRequests, "max_running_requests", 1, option.ManySequences,
 			"the most sequences in one engine step"),
-		engine.Whole(&s.maxTotalTokens, "max_total_tokens", 1, engine.ManyTokens, "tokens in the KV cache"),
-		engine.Whole(&s.contextLength, "context_length", 1, engine.ManyTokens, "the most tokens of one sequence"),
+		engine.Whole(&s.maxTotalTokens, "max_total_tokens", 1, option.ManyTokens, "tokens in the KV cache"),
+		engine.Whole(&s.contextLength, "context_length", 1, option.ManyTokens, "the most tokens of one sequence"),
 		engine.Number(&s.memFractionStatic, "mem_fraction_static", 0.01, 1,
 			"share of the device's memory for weights and KV cache"),
 		engine.Text(&s.quantization, "quantization", "a method such as fp8, awq or gptq",
@@ -61,16 +64,16 @@ func (s *settings) Fields() []engine.Field {
 		engine.Choice(&s.kvCacheDType, "kv_cache_dtype", "type of the KV cache", "auto", "bfloat16", "fp8_e4m3",
 			"fp8_e5m2"),
 		engine.Whole(&s.pageSize, "page_size", 1, 4096, "tokens in one page of the KV cache"),
-		engine.Whole(&s.tensorParallelSize, "tensor_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.tensorParallelSize, "tensor_parallel_size", 1, option.ManyDevices,
 			"devices that share each layer (--tp)"),
-		engine.Whole(&s.pipelineParallelSize, "pipeline_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.pipelineParallelSize, "pipeline_parallel_size", 1, option.ManyDevices,
 			"groups of devices that share the layers (--pp-size)"),
-		engine.Whole(&s.dataParallelSize, "data_parallel_size", 1, engine.ManyDevices, "copies of the model (--dp)"),
-		engine.Whole(&s.expertParallelSize, "expert_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.dataParallelSize, "data_parallel_size", 1, option.ManyDevices, "copies of the model (--dp)"),
+		engine.Whole(&s.expertParallelSize, "expert_parallel_size", 1, option.ManyDevices,
 			"devices that share the experts (--ep-size)"),
-		engine.Whole(&s.chunkedPrefillSize, "chunked_prefill_size", -1, engine.ManyTokens,
+		engine.Whole(&s.chunkedPrefillSize, "chunked_prefill_size", -1, option.ManyTokens,
 			"the most prompt tokens in one chunk; -1 does not split"),
-		engine.Whole(&s.maxPrefillTokens, "max_prefill_tokens", 1, engine.ManyTokens, "token budget of a prefill step"),
+		engine.Whole(&s.maxPrefillTokens, "max_prefill_tokens", 1, option.ManyTokens, "token budget of a prefill step"),
 		engine.Switch(&s.enableMixedChunk, "enable_mixed_chunk", "prefill and decode in one step"),
 		engine.Choice(&s.schedulePolicy, "schedule_policy", "order of waiting requests", "lpm", "random", "fcfs",
 			"dfs-weight", "lof", "priority"),
@@ -84,12 +87,12 @@ func (s *settings) Fields() []engine.Field {
 			"implementation of attention"),
 		engine.Choice(&s.samplingBackend, "sampling_backend", "implementation of sampling", "flashinfer", "pytorch"),
 		engine.Switch(&s.disableCUDAGraph, "disable_cuda_graph", "no CUDA graphs"),
-		engine.Whole(&s.cudaGraphMaxBS, "cuda_graph_max_bs", 1, engine.ManySequences,
+		engine.Whole(&s.cudaGraphMaxBS, "cuda_graph_max_bs", 1, option.ManySequences,
 			"the largest batch that a CUDA graph captures"),
 		engine.Switch(&s.enableTorchCompile, "enable_torch_compile", "compile the model"),
 		engine.Switch(&s.enableDeterministicInference, "enable_deterministic_inference",
 			"results that do not depend on the batch"),
-		engine.List(&s.cudaGraphBS, "cuda_graph_bs", "batch sizes such as 1,2,4,8", engine.Sizes,
+		engine.List(&s.cudaGraphBS, "cuda_graph_bs", "batch sizes such as 1,2,4,8", option.Sizes,
 			"batch sizes that CUDA graphs capture"),
 		engine.Text(&s.speculativeAlgorithm, "speculative_algorithm",
 			"an algorithm such as EAGLE, EAGLE3, NEXTN or NGRAM", "how tokens are guessed ahead; without it none are"),

@@ -3,6 +3,7 @@ package tensorrt
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
 )
 
 const (
@@ -32,24 +33,24 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 	s := section.(*settings)
 	switch {
 	case s.speculativeDecodingType == "" && (s.speculativeModel != "" || s.speculativeMaxDraftLen > 0):
-		return engine.Idle("tensorrt.speculative_max_draft_len", "tensorrt.speculative_decoding_type",
+		return option.Idle("tensorrt.speculative_max_draft_len", "tensorrt.speculative_decoding_type",
 			"speculative_model or speculative_max_draft_len")
 	case s.cudaGraphBatchSizes != "" && s.cudaGraphMaxBatchSize > 0:
 		return engine.Conflictf("tensorrt.cuda_graph_batch_sizes", "give one of them",
 			"tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose what is captured")
 	}
-	return engine.TooShort("tensorrt.max_seq_len", s.maxSeqLen, j)
+	return option.TooShort("tensorrt.max_seq_len", s.maxSeqLen, j)
 }
 
 func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
-	return engine.Estimate{CacheType: s.kvCacheDType, CacheBits: engine.CacheBits(s.kvCacheDType),
+	return engine.Estimate{CacheType: s.kvCacheDType, CacheBits: option.CacheBits(s.kvCacheDType),
 		Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize, Pool: s.freeGPUMemoryFraction,
 		Chunk: s.maxNumTokens}
 }
 
 // profile is nominal.
 func profile() *engine.Profile {
-	return &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1000), Pool: 0.9, Chunk: 8192,
+	return &engine.Profile{Context: option.MiB(600), Buffers: option.MiB(1000), Pool: 0.9, Chunk: 8192,
 		Step: 1e-3, Elementwise: 0.25, CacheMoves: 1, Start: 60, LoadRate: 2e9, First: 2, Strict: true}
 }

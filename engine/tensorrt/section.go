@@ -1,6 +1,9 @@
 package tensorrt
 
-import "github.com/llenergymeasure/llem/engine"
+import (
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
+)
 
 // settings holds the settings of TensorRT-LLM in a study; [settings.Fields] says what
 // each means. A value that is left out is the engine's default and is not part of an
@@ -46,27 +49,27 @@ type settings struct {
 // Fields implements engine.Section: the names of the options of TensorRT-LLM.
 func (s *settings) Fields() []engine.Field {
 	return engine.Optional(
-		engine.Whole(&s.maxBatchSize, "max_batch_size", 1, engine.ManySequences,
+		engine.Whole(&s.maxBatchSize, "max_batch_size", 1, option.ManySequences,
 			"the most sequences in one engine step"),
-		engine.Whole(&s.maxNumTokens, "max_num_tokens", 1, engine.ManyTokens, "token budget of one engine step"),
-		engine.Whole(&s.maxSeqLen, "max_seq_len", 1, engine.ManyTokens, "the most tokens of one sequence"),
-		engine.Whole(&s.tensorParallelSize, "tensor_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.maxNumTokens, "max_num_tokens", 1, option.ManyTokens, "token budget of one engine step"),
+		engine.Whole(&s.maxSeqLen, "max_seq_len", 1, option.ManyTokens, "the most tokens of one sequence"),
+		engine.Whole(&s.tensorParallelSize, "tensor_parallel_size", 1, option.ManyDevices,
 			"devices that share each layer"),
-		engine.Whole(&s.pipelineParallelSize, "pipeline_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.pipelineParallelSize, "pipeline_parallel_size", 1, option.ManyDevices,
 			"groups of devices that share the layers"),
-		engine.Whole(&s.moeExpertParallelSize, "moe_expert_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.moeExpertParallelSize, "moe_expert_parallel_size", 1, option.ManyDevices,
 			"devices that share the experts"),
 		engine.Switch(&s.enableAttentionDP, "enable_attention_dp", "attention by data parallelism"),
 		engine.Choice(&s.kvCacheDType, "kv_cache_dtype", "type of the KV cache", "auto", "fp8", "int8", "nvfp4"),
 		engine.Number(&s.freeGPUMemoryFraction, "free_gpu_memory_fraction", 0.01, 1,
 			"share of the free memory for the KV cache"),
 		engine.Whole(&s.tokensPerBlock, "tokens_per_block", 1, 4096, "tokens in one block of the KV cache"),
-		engine.Whole(&s.maxCacheTokens, "max_cache_tokens", 1, engine.ManyTokens, "tokens in the KV cache"),
+		engine.Whole(&s.maxCacheTokens, "max_cache_tokens", 1, option.ManyTokens, "tokens in the KV cache"),
 		engine.Switch(&s.enableBlockReuse, "enable_block_reuse", "keep the cache of common prompt beginnings"),
 		engine.Switch(&s.enableChunkedPrefill, "enable_chunked_prefill", "split long prompts over steps"),
 		engine.Switch(&s.disableOverlapScheduler, "disable_overlap_scheduler",
 			"do not prepare the next step while one runs"),
-		engine.Whole(&s.cudaGraphMaxBatchSize, "cuda_graph_max_batch_size", 1, engine.ManySequences,
+		engine.Whole(&s.cudaGraphMaxBatchSize, "cuda_graph_max_batch_size", 1, option.ManySequences,
 			"the largest batch that a CUDA graph captures"),
 		engine.Switch(&s.cudaGraphPadding, "cuda_graph_padding", "round batches up to a captured size"),
 		engine.Switch(&s.torchCompile, "torch_compile", "compile the model"),
@@ -75,7 +78,7 @@ func (s *settings) Fields() []engine.Field {
 		engine.Text(&s.moeBackend, "moe_backend", "a backend such as CUTLASS or TRTLLM", "implementation of experts"),
 		engine.Whole(&s.streamInterval, "stream_interval", 1, 1<<20, "tokens sent together"),
 		engine.Whole(&s.batchWaitTimeoutMS, "batch_wait_timeout_ms", 0, 1e6, "time to wait for a fuller batch"),
-		engine.List(&s.cudaGraphBatchSizes, "cuda_graph_batch_sizes", "batch sizes such as 1,2,4,8", engine.Sizes,
+		engine.List(&s.cudaGraphBatchSizes, "cuda_graph_batch_sizes", "batch sizes such as 1,2,4,8", option.Sizes,
 			"batch sizes that CUDA graphs capture"),
 		engine.Text(&s.speculativeDecodingType, "speculative_decoding_type",
 			"a type such as MTP, Eagle, NGram or DraftTarget", "how tokens are guessed ahead; without it none are"),

@@ -3,6 +3,7 @@ package vllm
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
 )
 
 const (
@@ -33,22 +34,22 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 		return engine.Conflictf("vllm.gpu_memory_utilization", "give one of them",
 			"vllm.gpu_memory_utilization and vllm.kv_cache_memory_bytes both size the KV cache")
 	case s.speculativeMethod == "" && (s.speculativeModel != "" || s.speculativeTokens > 0):
-		return engine.Idle("vllm.num_speculative_tokens", "vllm.speculative_method",
+		return option.Idle("vllm.num_speculative_tokens", "vllm.speculative_method",
 			"speculative_model or num_speculative_tokens")
 	}
-	return engine.TooShort("vllm.max_model_len", s.maxModelLen, j)
+	return option.TooShort("vllm.max_model_len", s.maxModelLen, j)
 }
 
 func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	return engine.Estimate{Quantization: s.quantization, CacheType: s.kvCacheDType,
-		CacheBits: engine.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
+		CacheBits: option.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
 		Copies: s.dataParallelSize, Pool: s.gpuMemoryUtilization, PoolCache: int64(s.kvCacheMemoryBytes),
 		Chunk: s.maxNumBatchedTokens}
 }
 
 // profile is nominal.
 func profile() *engine.Profile {
-	return &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1500), Pool: 0.9, Chunk: 8192,
+	return &engine.Profile{Context: option.MiB(600), Buffers: option.MiB(1500), Pool: 0.9, Chunk: 8192,
 		Step: 1.5e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
 }

@@ -1,6 +1,9 @@
 package vllm
 
-import "github.com/llenergymeasure/llem/engine"
+import (
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/option"
+)
 
 // settings holds the settings of vLLM in a study; [settings.Fields] says what
 // each means. A value that is left out is the engine's default and is not part of an
@@ -60,10 +63,10 @@ func (s *settings) Fields() []engine.Field {
 	return engine.Optional(
 		engine.Choice(&s.mode, "mode",
 			"its server over HTTP, or its engine stepped in a worker, which sees every step", "serve", "offline"),
-		engine.Whole(&s.maxNumSeqs, "max_num_seqs", 1, engine.ManySequences, "the most sequences in one engine step"),
-		engine.Whole(&s.maxNumBatchedTokens, "max_num_batched_tokens", 1, engine.ManyTokens,
+		engine.Whole(&s.maxNumSeqs, "max_num_seqs", 1, option.ManySequences, "the most sequences in one engine step"),
+		engine.Whole(&s.maxNumBatchedTokens, "max_num_batched_tokens", 1, option.ManyTokens,
 			"token budget of one engine step"),
-		engine.Whole(&s.maxModelLen, "max_model_len", 1, engine.ManyTokens,
+		engine.Whole(&s.maxModelLen, "max_model_len", 1, option.ManyTokens,
 			"the most tokens of one sequence, prompt and output"),
 		engine.Text(&s.quantization, "quantization", "a method such as fp8, awq, gptq or bitsandbytes",
 			"quantisation of the weights"),
@@ -74,11 +77,11 @@ func (s *settings) Fields() []engine.Field {
 			"share of the device's memory that the engine may take"),
 		engine.Whole(&s.blockSize, "block_size", 1, 4096, "tokens in one block of the KV cache"),
 		engine.Number(&s.cpuOffloadGB, "cpu_offload_gb", 0, 65536, "weights kept in host memory, GB per device"),
-		engine.Whole(&s.tensorParallelSize, "tensor_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.tensorParallelSize, "tensor_parallel_size", 1, option.ManyDevices,
 			"devices that share each layer"),
-		engine.Whole(&s.pipelineParallelSize, "pipeline_parallel_size", 1, engine.ManyDevices,
+		engine.Whole(&s.pipelineParallelSize, "pipeline_parallel_size", 1, option.ManyDevices,
 			"groups of devices that share the layers"),
-		engine.Whole(&s.dataParallelSize, "data_parallel_size", 1, engine.ManyDevices, "copies of the model"),
+		engine.Whole(&s.dataParallelSize, "data_parallel_size", 1, option.ManyDevices, "copies of the model"),
 		engine.Switch(&s.enableExpertParallel, "enable_expert_parallel",
 			"spread experts over devices instead of splitting each"),
 		engine.Switch(&s.disableCustomAllReduce, "disable_custom_all_reduce", "use NCCL for all reductions"),
@@ -94,12 +97,12 @@ func (s *settings) Fields() []engine.Field {
 		engine.Switch(&s.disableCascadeAttn, "disable_cascade_attn", "no cascade attention"),
 		engine.Switch(&s.enableChunkedPrefill, "enable_chunked_prefill", "split long prompts over steps"),
 		engine.Switch(&s.enablePrefixCaching, "enable_prefix_caching", "keep the cache of common prompt beginnings"),
-		engine.Whole(&s.longPrefillTokenThreshold, "long_prefill_token_threshold", 0, engine.ManyTokens,
+		engine.Whole(&s.longPrefillTokenThreshold, "long_prefill_token_threshold", 0, option.ManyTokens,
 			"prompts longer than this are long"),
 		engine.Choice(&s.schedulingPolicy, "scheduling_policy", "order of waiting requests", "fcfs", "priority"),
 		engine.Switch(&s.asyncScheduling, "async_scheduling", "prepare the next step while one runs"),
 		engine.Whole(&s.streamInterval, "stream_interval", 1, 1<<20, "tokens sent together"),
-		engine.List(&s.cudaGraphCaptureSizes, "cudagraph_capture_sizes", "batch sizes such as 1,2,4,8", engine.Sizes,
+		engine.List(&s.cudaGraphCaptureSizes, "cudagraph_capture_sizes", "batch sizes such as 1,2,4,8", option.Sizes,
 			"batch sizes that CUDA graphs capture"),
 		engine.Whole(&s.apiServerCount, "api_server_count", 1, 1024, "processes that take requests"),
 		engine.Text(&s.speculativeMethod, "speculative_method",

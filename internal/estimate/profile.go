@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -122,7 +123,7 @@ func elementBytes(c shape.Config, e float64) float64 {
 func profileOf(backend string) profile {
 	p := engines.Find(nil, strings.ToLower(backend)).Profile
 	if p == nil {
-		p = &engine.Profile{Context: engine.MiB(600), Buffers: engine.MiB(1500), Pool: 0.9, Chunk: 8192,
+		p = &engine.Profile{Context: option.MiB(600), Buffers: option.MiB(1500), Pool: 0.9, Chunk: 8192,
 			Step: 1.5e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
 	}
 	return profileFrom(*p)

@@ -3,9 +3,9 @@ package join
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -64,7 +64,7 @@ type Device struct {
 // OnGPU reports whether an engine runs its model on a GPU, whose energy is then booked,
 // and not the processor's. Whatever needs to know asks here.
 func (e Engine) OnGPU() bool {
-	return len(e.GPUs) > 0 || engine.OnGPU(e.Device)
+	return len(e.GPUs) > 0 || onGPU(e.Device)
 }
 
 // EngineOf returns what is known of an engine that has loaded its model.
@@ -159,3 +159,7 @@ func Traces(a, b power.Trace) power.Trace {
 	a.Cost = b.Cost // that of the window
 	return a
 }
+
+// onGPU reports whether a device, as an engine names it once it has loaded a model, is a
+// GPU: cuda, rocm, vulkan and so on.
+func onGPU(device string) bool { return device != "" && !strings.HasPrefix(device, "cpu") }

@@ -1,0 +1,68 @@
+// Package option is what the sections of this program's engines share: bounds of keys,
+// conflicts that several have, sizes of cache types.
+package option
+
+import "github.com/llenergymeasure/llem/engine"
+
+// Sizes that no engine exceeds, as the highest values of keys.
+const (
+	// ManySequences bounds sequences in one step.
+	ManySequences = 1 << 20
+	// ManyTokens bounds tokens.
+	ManyTokens = 1 << 30
+	// ManyDevices bounds devices, and layers.
+	ManyDevices = 4096
+)
+
+// Sizes is the pattern of a [engine.List] of whole numbers above 0.
+const Sizes = `^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$`
+
+// mib is a mebibyte.
+const mib = 1 << 20
+
+// MiB is a number of mebibytes in bytes.
+func MiB(n int64) int64 { return n * mib }
+
+// CacheBits is the size of an element of a key/value cache by the name of its type; 0
+// leaves it to the model. ggml's types are blocks of 32 with a scale, some with an offset.
+func CacheBits(cache string) float64 {
+	switch cache {
+	case "f32":
+		return 32
+	case "f16", "bf16", "bfloat16":
+		return 16
+	case "fp8", "fp8_e4m3", "fp8_e5m2", "int8":
+		return 8
+	case "nvfp4":
+		return 4.5
+	case "q8_0":
+		return 8.5
+	case "q5_1":
+		return 6
+	case "q5_0":
+		return 5.5
+	case "q4_1":
+		return 5
+	case "q4_0", "iq4_nl":
+		return 4.5
+	}
+	return 0
+}
+
+// Idle is the conflict of keys that mean nothing without another one; at is the one to
+// point at.
+func Idle(at, key, others string) *engine.Conflict {
+	return engine.Conflictf(at, "give it, or leave the others out",
+		"%s is not given, and without it %s means nothing", key, others)
+}
+
+// TooShort is the conflict of an experiment whose sequences are longer than a key allows;
+// nil if they are not. Prompts of a data set may be shorter than InputTokens, so only
+// synthetic ones count.
+func TooShort(key string, most int, j engine.Job) *engine.Conflict {
+	if most == 0 || !j.Synthetic || j.InputTokens+j.OutputTokens <= most {
+		return nil
+	}
+	return engine.Conflictf(key, "raise it, or use a shorter workload",
+		"%s %d is less than %d input and %d output tokens", key, most, j.InputTokens, j.OutputTokens)
+}
