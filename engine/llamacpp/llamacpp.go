@@ -7,8 +7,9 @@
 //
 // A token that ends inside a character of UTF-8 is sent with the next one that
 // completes it. The server's count of tokens, which is in every event, says so: these
-// tokens share a stamp, and which ids they had is not known. A random model may say
-// nothing else, so that it is kept from bytes that begin such a character.
+// tokens share a stamp, and which ids they had is not known. The count is believed as far
+// as such a character explains it. A random model may say nothing else, so that it is kept
+// from bytes that begin such a character.
 //
 // Its counters (/metrics) are read ten times a second: tier T2. Output tokens it counts
 // when a request ends, so that the streams say when they came.
@@ -24,6 +25,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -240,6 +242,7 @@ func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.
 
 // chunk is one event.
 type chunk struct {
+	Content   string  `json:"content"`
 	Tokens    []int32 `json:"tokens"`
 	Stop      *bool   `json:"stop"`
 	StopType  string  `json:"stop_type"`
@@ -255,6 +258,18 @@ type chunk struct {
 	} `json:"error"`
 }
 
+// hidden is how many tokens without an id a text may stand for: each one but the last ended
+// inside a character that is in the text, or that the end of the output cut off.
+func hidden(text string, last bool) int {
+	switch {
+	case last:
+		return utf8.UTFMax - 1
+	case strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0:
+		return 0
+	}
+	return len(text) - 1
+}
+
 // Read implements server.Engine.
 func (*dialect) Read(data []byte) (server.Event, error) {
 	var c chunk
@@ -267,12 +282,15 @@ func (*dialect) Read(data []byte) (server.Event, error) {
 	case c.Stop == nil:
 		return server.Event{}, errors.New("it does not say whether the output goes on")
 	}
-	e := server.Event{Total: c.Predicted, IDs: c.Tokens}
+	e := server.Event{Total: c.Predicted, IDs: c.Tokens, Hidden: hidden(c.Content, *c.Stop)}
 	if !*c.Stop {
 		return e, nil
 	}
 	if c.Timings == nil {
 		return e, errors.New("the last one has no timings")
+	}
+	if c.Timings.Cached < 0 || c.Timings.Prompt < 0 {
+		return e, fmt.Errorf("%d prompt tokens are cached and %d computed", c.Timings.Cached, c.Timings.Prompt)
 	}
 	switch {
 	case c.Truncated:

@@ -143,10 +143,12 @@ type sampling struct {
 }
 
 // Request implements server.Engine.
-func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	return server.JSON("/generate",
+func (e *dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+	q := server.JSON("/generate",
 		generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
 			Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
+	q.Repeats = !e.incremental
+	return q
 }
 
 // chunk is one event: the state of the request so far.

@@ -26,7 +26,8 @@ func TestConformance(t *testing.T) {
 
 // TestStub: both formats of the stream.
 func TestStub(t *testing.T) {
-	s := servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, Option: "--max-running-requests",
+	s := servertest.Suite{Backend: stub, Spec: servertest.Spec(t), SaysCache: true, CountsEarly: true,
+		Option:   "--max-running-requests",
 		Settings: `{"max_running_requests":4}`}
 	t.Run("incremental", func(t *testing.T) { s.Run(t, name) })
 	t.Run("cumulative", func(t *testing.T) { s.Run(t, "cumulative") })

@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestStub(t *testing.T) {
-	servertest.Suite{Backend: stub, Spec: servertest.Spec(t)}.Run(t, name)
+	servertest.Suite{Backend: stub, Spec: servertest.Spec(t), CountsEarly: true}.Run(t, name)
 }
 
 // TestCommandLine: what the engine is started with, and what its file says.

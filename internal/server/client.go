@@ -31,6 +31,8 @@ type client struct {
 	schedule Schedule
 	// stall is how long no byte may arrive at all.
 	stall time.Duration
+	// vocab is the number of token ids of the model; 0 where it is not known.
+	vocab int
 }
 
 // errStall says that the engine has gone silent.
@@ -197,8 +199,10 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 		s.renew(ctx)
 		return
 	}
-	if err := s.got.readAll(s.conn, func(at int64) { s.heard.Store(at) }); err != nil {
+	most := mostBytes(out.PromptTokens, output, body.Repeats)
+	if err := s.got.readAll(s.conn, most, func(at int64) { s.heard.Store(at) }); err != nil {
 		_ = s.interpret(out, output) // what came before stays on record
+		out.OutputTokens = len(out.TokenNS)
 		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)
 		s.renew(ctx)
 		return
@@ -244,6 +248,39 @@ var errFormat = errors.New("the engine broke its own format")
 // tooMany is by how many tokens more than asked for an engine is not believed.
 const tooMany = 1 << 16
 
+// fresh is how many tokens an event brings to a request that has some of the output that was
+// asked for. What an engine counts must be what it sends: the ids of the event, and tokens
+// that it may hide, which are never more than were asked for.
+func (e *Event) fresh(have, output int) (int, error) {
+	n := e.Tokens
+	if e.Total != 0 {
+		n = e.Total - have
+		shown := min(len(e.IDs), max(0, n))
+		if n < 0 || n > shown+e.Hidden || n > shown && e.Total > output {
+			return 0, countError(e.Total, have+shown)
+		}
+	}
+	if n < 0 || n > output+tooMany {
+		return 0, fmt.Errorf("%w: it brings %d tokens, %d were asked for", errFormat, n, output)
+	}
+	return n, nil
+}
+
+// countError says that an engine's own count is not what came.
+func countError(counted, came int) error {
+	return fmt.Errorf("the engine counts %d output tokens, its stream brought %d", counted, came)
+}
+
+// outside finds an id that a model does not have.
+func outside(ids []int32, vocab int) (int32, bool) {
+	for _, id := range ids {
+		if id < 0 || vocab > 0 && int(id) >= vocab {
+			return id, true
+		}
+	}
+	return 0, false
+}
+
 // interpret reads the events of a request that is over.
 func (s *stream) interpret(out *backend.Request, output int) error {
 	var usage *Usage
@@ -254,15 +291,15 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 			return fmt.Errorf("%w: event %d, %.80q: %w", errFormat, i+1, s.got.data(i), err)
 		}
 		at := s.got.list[i].at
-		fresh := e.Tokens
-		if e.Total > 0 {
-			fresh = e.Total - len(out.TokenNS)
-		}
-		if fresh > output+tooMany {
-			return fmt.Errorf("%w: event %d brings %d tokens, %d were asked for", errFormat, i+1, fresh, output)
+		fresh, err := e.fresh(len(out.TokenNS), output)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", i+1, err)
 		}
 		for range fresh {
 			out.TokenNS = append(out.TokenNS, at)
+		}
+		if id, ok := outside(e.IDs, s.vocab); ok {
+			return fmt.Errorf("%w: event %d has token id %d, the model has %d ids", errFormat, i+1, id, s.vocab)
 		}
 		if fresh > 0 && len(e.IDs) >= fresh {
 			out.Output = append(out.Output, e.IDs[len(e.IDs)-fresh:]...)
@@ -299,7 +336,7 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 		return fmt.Errorf("%w: the stream ended after %d tokens without the engine's own count", io.ErrUnexpectedEOF,
 			len(out.TokenNS))
 	case usage.Output != len(out.TokenNS):
-		return fmt.Errorf("the engine counts %d output tokens, its stream brought %d", usage.Output, len(out.TokenNS))
+		return countError(usage.Output, len(out.TokenNS))
 	case usage.Prompt != out.PromptTokens:
 		return fmt.Errorf("the engine counts %d prompt tokens, it was given %d", usage.Prompt, out.PromptTokens)
 	case usage.Cached < 0 || usage.Cached > usage.Prompt:

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -293,5 +294,58 @@ func TestListening(t *testing.T) {
 	defer accepted.Close()
 	if n := len(listening(l.Addr().(*net.TCPAddr).Port)); n != 1 {
 		t.Errorf("%d sockets listen, want 1", n)
+	}
+}
+
+// TestCountsBelieved: how far an engine's count of the tokens so far is believed.
+func TestCountsBelieved(t *testing.T) {
+	ids := func(n int) []int32 { return make([]int32, n) }
+	for name, q := range map[string]struct {
+		event  Event
+		have   int
+		want   int
+		failed string
+	}{
+		"one with its id":    {Event{Total: 4, IDs: ids(1)}, 3, 1, ""},
+		"all ids so far":     {Event{Total: 4, IDs: ids(4)}, 3, 1, ""},
+		"one more is hidden": {Event{Total: 5, IDs: ids(1), Hidden: 1}, 3, 2, ""},
+		"two more, one is hidden": {Event{Total: 6, IDs: ids(1), Hidden: 1}, 3, 0,
+			"counts 6 output tokens, its stream brought 4"},
+		"ends hidden":         {Event{Total: 8, Hidden: 3}, 5, 3, ""},
+		"more than was asked": {Event{Total: 9, Hidden: 3}, 8, 0, "counts 9 output tokens, its stream brought 8"},
+		"twice as many":       {Event{Total: 16, Hidden: 3}, 8, 0, "counts 16 output tokens, its stream brought 8"},
+		"long, with its id":   {Event{Total: 9, IDs: ids(1)}, 8, 1, ""},
+		"fewer than before":   {Event{Total: 3, IDs: ids(1)}, 4, 0, "counts 3 output tokens, its stream brought 4"},
+		"below none":          {Event{Total: -1, IDs: ids(1)}, 0, 0, "counts -1 output tokens, its stream brought 0"},
+		"wild": {Event{Total: 1e18, IDs: ids(1), Hidden: 1 << 30}, 0, 0,
+			"counts 1000000000000000000 output"},
+		"too many at once": {Event{Tokens: 1 << 20}, 0, 0, "brings 1048576 tokens, 8 were asked for"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := q.event.fresh(q.have, 8)
+			if n != q.want || (err == nil) != (q.failed == "") ||
+				err != nil && !strings.Contains(err.Error(), q.failed) {
+				t.Errorf("%d, %v, want %d, %q", n, err, q.want, q.failed)
+			}
+		})
+	}
+}
+
+// TestMostBytes: an answer may be as long as its tokens need, and no longer.
+func TestMostBytes(t *testing.T) {
+	for _, q := range []struct {
+		prompt, output int
+		repeats        bool
+		least, most    int
+	}{
+		{16, 16, false, 1 << 20, 2 << 20},
+		{2048, 512, false, 3 << 20, 4 << 20},
+		{16, 2048, true, 128 << 20, 160 << 20},
+		{16, 1 << 20, true, maxEvents, maxEvents},
+		{1 << 40, 1 << 40, false, maxEvents, maxEvents},
+	} {
+		if n := mostBytes(q.prompt, q.output, q.repeats); n < q.least || n > q.most {
+			t.Errorf("%+v: %d", q, n)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,7 +82,8 @@ func ReadCompletion(data []byte) (Event, error) {
 			e.Finish = *choice.FinishReason
 		}
 		if c.Usage != nil && len(choice.TokenIDs) == 0 { // the count so far, where it was asked for
-			e.Tokens, e.Total = 0, c.Usage.Output
+			// Without ids nothing but what was asked for bounds it.
+			e.Tokens, e.Total, e.Hidden = 0, c.Usage.Output, math.MaxInt32
 		}
 	}
 	if u := c.Usage; u != nil {

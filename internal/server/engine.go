@@ -40,6 +40,8 @@ type Request struct {
 	Path string
 	// Body is the JSON document that is sent.
 	Body []byte
+	// Repeats says that each event of the answer holds the whole output so far.
+	Repeats bool
 }
 
 // Event is what one event of a stream says.
@@ -47,6 +49,9 @@ type Event struct {
 	// Tokens is how many output tokens the event brings. Engines that count the tokens
 	// of the request so far give Total instead: it also counts tokens without an event.
 	Tokens, Total int
+	// Hidden is how many tokens of Total, beside those with an id, the event may stand for:
+	// a count that goes further is not believed.
+	Hidden int
 	// IDs are their ids, where the engine gives them: of the new tokens, or of all.
 	IDs []int32
 	// Finish is why the output ended, in the engine's word; "" before.

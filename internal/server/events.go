@@ -34,11 +34,29 @@ func (e *events) reset() { *e = events{text: e.text[:0], list: e.list[:0], line:
 // data of an event.
 func (e *events) data(i int) []byte { return e.text[e.list[i].from:e.list[i].to] }
 
-// maxEvents bounds what one stream may send, in bytes.
-const maxEvents = 256 << 20
+// What a stream may send, in bytes: some for all that is not a token, which includes the
+// prompt where it is repeated as text, and several times what any engine sends for a token.
+// No stream may send more than maxEvents.
+const (
+	streamBytes = 1 << 20
+	promptBytes = 64
+	tokenBytes  = 4 << 10
+	idBytes     = 32 // of a token, its id and its text, in an event that repeats it
+	maxEvents   = 256 << 20
+)
 
-// readAll reads events until the body ends. Seen is told of every arrival.
-func (e *events) readAll(c *conn, seen func(at int64)) error {
+// mostBytes is what the answer to a request may have.
+func mostBytes(prompt, output int, repeats bool) int {
+	n := streamBytes + float64(prompt)*promptBytes + float64(output)*tokenBytes
+	if repeats {
+		n += float64(output) * float64(output) * idBytes
+	}
+	return int(min(n, maxEvents))
+}
+
+// readAll reads events until the body ends, or has more bytes than a number. Seen is told of
+// every arrival.
+func (e *events) readAll(c *conn, most int, seen func(at int64)) error {
 	for {
 		p, err := c.piece()
 		if errors.Is(err, io.EOF) {
@@ -51,8 +69,8 @@ func (e *events) readAll(c *conn, seen func(at int64)) error {
 			return err
 		}
 		seen(c.stamp)
-		if e.read += len(p); e.read > maxEvents {
-			return fmt.Errorf("the stream has more than %d bytes", maxEvents)
+		if e.read += len(p); e.read > most {
+			return fmt.Errorf("the stream has more than the %d bytes that an answer of that length needs", most)
 		}
 		e.feed(p, c.stamp)
 	}

@@ -66,7 +66,7 @@ func FuzzResponse(f *testing.F) {
 		}
 		var e events
 		reads := 0
-		_ = e.readAll(c, func(int64) {
+		_ = e.readAll(c, maxEvents, func(int64) {
 			if reads++; reads > len(said) {
 				t.Fatalf("%d reads of %d bytes", reads, len(said))
 			}

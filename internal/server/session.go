@@ -271,7 +271,8 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		return nil, err
 	}
 	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams),
-		schedule: s.opt.Schedule, stall: s.opt.StallTimeout}
+		schedule: s.opt.Schedule, stall: s.opt.StallTimeout,
+		vocab: s.loaded.Vocab}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
 	stop := make(chan struct{})

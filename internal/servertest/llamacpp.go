@@ -46,9 +46,13 @@ func (LlamaCpp) Parse(_ string, body []byte) (Request, error) {
 // Token implements Dialect. Of several tokens it names only the last, as the server does
 // when the others ended inside a character.
 func (LlamaCpp) Token(r Request, from, n int, _ bool) string {
-	return fmt.Sprintf(`{"index":0,"content":"a","tokens":%s,"stop":false,"id_slot":-1,"tokens_predicted":%d,`+
+	text := "a"
+	if n > 1 {
+		text = "é"
+	}
+	return fmt.Sprintf(`{"index":0,"content":"%s","tokens":%s,"stop":false,"id_slot":-1,"tokens_predicted":%d,`+
 		`"tokens_evaluated":%d}`,
-		tokens(r, from+n-1, 1), from+n, len(r.Prompt))
+		text, tokens(r, from+n-1, 1), from+n, len(r.Prompt))
 }
 
 // End implements Dialect.

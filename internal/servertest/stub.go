@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +35,16 @@ const (
 	BreaksOff     Fault = "breaks-off"     // closes a stream in the middle of an event
 	FewerTokens   Fault = "fewer-tokens"   // stops early, and says so
 	MoreTokens    Fault = "more-tokens"    // goes on
-	CountsWrong   Fault = "counts-wrong"   // its own count is not that of its stream
+	CountsWrong   Fault = "counts-wrong"   // its own count is one more than its stream
+	CountsTwice   Fault = "counts-twice"   // its own count is twice that of its stream
+	CountsFewer   Fault = "counts-fewer"   // its own count is less
+	CountsBelow   Fault = "counts-below"   // its own count is -1
+	CountsAbsurd  Fault = "counts-absurd"  // its own count is 1e18
+	CountsNothing Fault = "counts-nothing" // its own count does not come
+	HoldsBack     Fault = "holds-back"     // the last token is counted, its event does not come
+	StrangeID     Fault = "strange-id"     // a token's id is not one of the model's
+	Floods        Fault = "floods"         // a stream of events without a token and without end
+	FloodsLine    Fault = "floods-line"    // a line without end
 	CacheHit      Fault = "cache-hit"      // computes half of each prompt
 	TwoAtOnce     Fault = "two-at-once"    // two tokens in one event
 	ClosesIdle    Fault = "closes-idle"    // closes a connection after each answer
@@ -82,6 +92,7 @@ type Request struct {
 	// cached prompt tokens are not computed, counted is what the engine says it
 	// generated: for formats that say so beside the last token.
 	cached, counted int
+	shift           int32 // is added to the ids of the output
 }
 
 // Stub is a server.
@@ -215,8 +226,19 @@ func (s *Stub) stream(w http.ResponseWriter, hr *http.Request) {
 		want += 2
 	}
 	r.cached, r.counted = cached, want
-	if s.o.Fault == CountsWrong {
+	switch s.o.Fault {
+	case CountsWrong:
 		r.counted++
+	case CountsTwice:
+		r.counted *= 2
+	case CountsFewer:
+		r.counted--
+	case CountsBelow:
+		r.counted = -1
+	case CountsAbsurd:
+		r.counted = 1e18
+	case StrangeID:
+		r.shift = 1 << 30
 	}
 	stamps := make([]int64, 0, want)
 	for n := 0; n < want; {
@@ -233,12 +255,17 @@ func (s *Stub) stream(w http.ResponseWriter, hr *http.Request) {
 		}
 		event := "data: " + s.o.Dialect.Token(r, n, k, n+k == want) + "\n\n"
 		stamps = append(stamps, clock.Mono())
-		_, _ = w.Write([]byte(event))
-		flush.Flush()
+		if s.o.Fault != HoldsBack || n+k < want {
+			_, _ = w.Write([]byte(event))
+			flush.Flush()
+		}
 		n += k
 		s.mu.Lock()
 		s.output += int64(k)
 		s.mu.Unlock()
+	}
+	if s.o.Fault == CountsNothing {
+		return
 	}
 	for _, data := range s.o.Dialect.End(r, r.counted, cached) {
 		_, _ = w.Write([]byte("data: " + data + "\n\n"))
@@ -271,6 +298,16 @@ func (s *Stub) misbehave(w http.ResponseWriter, flush http.Flusher) bool {
 		_, _ = w.Write([]byte("data: {\"choices\": [{\"text\"\n\n"))
 		flush.Flush()
 		return false
+	case Floods, FloodsLine:
+		line := ": nothing, over and over\n\n"
+		if s.o.Fault == FloodsLine {
+			line = strings.Repeat("x", 4096)
+		}
+		for {
+			if _, err := w.Write([]byte(line)); err != nil {
+				return false
+			}
+		}
 	case BreaksOff:
 		_, _ = w.Write([]byte("data: {\"choi"))
 		flush.Flush()

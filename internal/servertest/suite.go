@@ -27,6 +27,8 @@ type Suite struct {
 	SaysCache bool
 	// LateTokens says that the engine's count stands for tokens without an event.
 	LateTokens bool
+	// CountsEarly says that the engine's count comes with the tokens, not behind them.
+	CountsEarly bool
 }
 
 // Stubbed is how a backend with a stub is set up.
@@ -100,9 +102,23 @@ func (s Suite) faults(t *testing.T, dialect string) {
 		Malformed:     {codes.ClassEngine, "broke its own format", "engine.log"},
 		BreaksOff:     {codes.ClassEngine, "after 3 of 8 tokens", "engine.log"},
 		CountsWrong:   {codes.ClassEngine, "counts 9 output tokens, its stream brought 8", "engine.log"},
+		CountsTwice:   {codes.ClassEngine, "counts 16 output tokens, its stream brought 8", "engine.log"},
+		CountsFewer:   {codes.ClassEngine, "counts 7 output tokens, its stream brought 8", "engine.log"},
+		CountsBelow:   {codes.ClassEngine, "counts -1 output tokens, its stream brought 8", "engine.log"},
+		CountsAbsurd: {codes.ClassEngine, "counts 1000000000000000000 output tokens, its stream brought 8",
+			"engine.log"},
+		CountsNothing: {codes.ClassEngine, "after 8 tokens without the engine's own count", "engine.log"},
+		HoldsBack:     {codes.ClassEngine, "counts 8 output tokens, its stream brought 7", "engine.log"},
+		StrangeID:     {codes.ClassEngine, "broke its own format: event 1 has token id 10737", "engine.log"},
+		Floods:        {codes.ClassEngine, "after 3 of 8 tokens: the stream has more than", "engine.log"},
+		FloodsLine:    {codes.ClassEngine, "after 3 of 8 tokens: the stream has more than", "engine.log"},
 	}
 	if s.LateTokens {
-		delete(list, CountsWrong)
+		delete(list, HoldsBack)
+	}
+	if s.CountsEarly {
+		delete(list, CountsNothing)
+		list[HoldsBack] = expected{codes.ClassEngine, " 7", "engine.log"} // its count may be that of an event before
 	}
 	if s.SaysCache {
 		list[KeepsCache] = expected{codes.ClassConfig, "keeps a prefix cache although it was told not to",
@@ -167,9 +183,8 @@ func (s Suite) otherWork(t *testing.T, dialect string) {
 		},
 	}
 	if s.LateTokens {
-		list[CountsWrong] = func(q backend.Request,
-			_ *backend.Log) bool {
-			return q.OK && q.OutputTokens == 9 && q.Output == nil
+		list[HoldsBack] = func(q backend.Request, _ *backend.Log) bool {
+			return q.OK && q.OutputTokens == 8 && q.Output == nil
 		}
 	}
 	for fault, right := range list {

@@ -69,7 +69,7 @@ func tokens(r Request, from, n int) string {
 }
 
 // token is the id that the stub generates: it depends on prompt and place alone.
-func token(r Request, n int) int32 { return (r.Prompt[0] + int32(len(r.Prompt)*31+n*7)) % 256 }
+func token(r Request, n int) int32 { return (r.Prompt[0]+int32(len(r.Prompt)*31+n*7))%256 + r.shift }
 
 // Token implements Dialect.
 func (VLLM) Token(r Request, from, n int, last bool) string {
