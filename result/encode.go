@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -84,7 +83,7 @@ func ReadHead(dir string) (*StudyResult, error) { return readSummary(dir, true) 
 
 // readSummary reads lists an element at a time: the file may be large.
 func readSummary(dir string, headOnly bool) (*StudyResult, error) {
-	f, err := os.Open(filepath.Join(dir, SummaryFile))
+	f, err := disk.Open(filepath.Join(dir, SummaryFile), disk.MaxList)
 	if err != nil {
 		return nil, fmt.Errorf("read the study: %w", err)
 	}

@@ -3,13 +3,13 @@ package result
 import (
 	"encoding/json"
 	"fmt"
-	"os"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"path/filepath"
 )
 
 // ReadRecord reads the result.json of one run.
 func ReadRecord(path string) (*Record, error) {
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadFile(path, disk.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("read result: %w", err)
 	}

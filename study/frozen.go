@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
@@ -17,7 +17,7 @@ import (
 // when it was started. A file whose experiments have other IDs than those it names
 // was written by another version of this program, or changed since.
 func ReadFrozen(path string) (*Study, error) {
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, disk.MaxList)
 	if err != nil {
 		return nil, fmt.Errorf("read the study: %w", err)
 	}

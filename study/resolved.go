@@ -2,8 +2,8 @@ package study
 
 import (
 	"fmt"
-	"os"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -11,7 +11,7 @@ import (
 // runs were planned: the study's name, its execution, and as many experiments as it
 // had. The experiments are empty: their settings are in the records of their runs.
 func ReadPlan(path string) (*Study, error) {
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, disk.MaxList)
 	if err != nil {
 		return nil, fmt.Errorf("read the study: %w", err)
 	}

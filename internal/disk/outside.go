@@ -107,7 +107,7 @@ func odd(path string, info fs.FileInfo, most int64) error {
 	case mode.IsRegular():
 		return large(path, info.Size(), most)
 	case mode.IsDir():
-		return &OddFileError{path, "a folder, not a file", "name or put a file there"}
+		return &OddFileError{path, "a folder", "name or put a file there"}
 	case mode&fs.ModeNamedPipe != 0:
 		what = "a named pipe"
 	case mode&fs.ModeSocket != 0:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -49,7 +48,7 @@ func (d *Dir) appendJournal(rec *result.Record) error {
 // an earlier version have no values.
 func ReadJournal(dir string) ([]Entry, error) {
 	path := filepath.Join(dir, JournalFile)
-	f, err := os.Open(path)
+	f, err := disk.Open(path, disk.MaxList)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}

@@ -3,7 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"os"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"path/filepath"
 	"strings"
 )
@@ -52,7 +52,7 @@ func (m machine) String() string {
 func machines(dir string) string {
 	first := ""
 	for n := 1; ; n++ {
-		text, err := os.ReadFile(filepath.Join(dir, EnvPart(n)))
+		text, err := disk.ReadFile(filepath.Join(dir, EnvPart(n)), disk.MaxDocument)
 		if err != nil {
 			return ""
 		}

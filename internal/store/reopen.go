@@ -30,7 +30,8 @@ type RunKey struct {
 // crash has torn is cut off, and a finished run that a crash kept out of the journal is
 // entered. It returns the newest entry of every run.
 func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
-	journal, err := os.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+	journal, err := disk.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644,
+		disk.MaxList)
 	if err != nil {
 		return nil, nil, disk.Problem("open the journal", path, err)
 	}

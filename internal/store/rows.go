@@ -131,17 +131,13 @@ func eachRun(dir string, visit func(e Entry, believed bool) error) error {
 
 // runFolders lists the runs whose folder is there, and those of which an earlier try is.
 func runFolders(dir string) (there, again map[RunKey]bool, err error) {
-	f, err := os.Open(filepath.Join(dir, result.RunsDir))
+	entries, err := os.ReadDir(filepath.Join(dir, result.RunsDir))
 	if err != nil {
 		return nil, nil, fmt.Errorf("look at the runs: %w", err)
 	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if err != nil {
-		return nil, nil, fmt.Errorf("look at the runs: %w", err)
-	}
-	there, again = make(map[RunKey]bool, len(names)), map[RunKey]bool{}
-	for _, name := range names {
+	there, again = make(map[RunKey]bool, len(entries)), map[RunKey]bool{}
+	for _, entry := range entries {
+		name := entry.Name()
 		if key, ok := keyOf(name); ok {
 			there[key] = true
 		} else if run, _, tried := strings.Cut(name, ".try"); tried {

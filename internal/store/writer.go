@@ -53,7 +53,8 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 	if err := os.Mkdir(filepath.Join(path, result.RunsDir), 0o755); err != nil {
 		return nil, disk.Problem("make the runs folder", path, err)
 	}
-	journal, err := os.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	journal, err := disk.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644,
+		disk.MaxList)
 	if err != nil {
 		return nil, disk.Problem("open the journal", path, err)
 	}

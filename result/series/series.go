@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
@@ -157,7 +157,7 @@ func Write[T any](w io.Writer, rows []T) error {
 
 // ReadFile reads a whole Parquet file of this package's row types.
 func ReadFile[T any](path string) (rows []T, err error) {
-	f, err := os.Open(path)
+	f, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
 		return nil, fmt.Errorf("read series: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study/internal/keys"
 )
@@ -51,7 +51,7 @@ type Source struct {
 
 // New returns a Source that has read nothing.
 func New(set *keys.Set) *Source {
-	return &Source{Set: set, Read: readFile, Layer: newLayer("")}
+	return &Source{Set: set, Read: readStudy, Layer: newLayer("")}
 }
 
 // StudyFile reads the file of a study and its base files. It returns a mistake if the file
@@ -74,35 +74,15 @@ func (b *Source) Text(name string, data []byte) {
 	b.file(name, data)
 }
 
-// maxFile is the most bytes of a study file.
-const maxFile = 16 << 20
-
-// readFile reads a regular file: a pipe or a device may never end.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, errors.New("it is a folder")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
-	}
-	return data, err
-}
+// readStudy reads a file that people write.
+func readStudy(path string) ([]byte, error) { return disk.ReadFile(path, disk.MaxSmall) }
 
 func readProblem(err error) string {
 	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		return pe.Err.Error()
+	}
+	if odd, ok := errors.AsType[*disk.OddFileError](err); ok {
+		return "it is " + odd.What
 	}
 	return err.Error()
 }
