@@ -126,6 +126,13 @@ func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, er
 	if err != nil {
 		return nil, err
 	}
+	measured := func(e ExperimentSummary) bool {
+		_, ok := e.Metrics.Get(objective)
+		return ok
+	}
+	if !slices.ContainsFunc(s.Experiments, measured) {
+		return nil, fmt.Errorf("%s has no value in any run of the study%s", objective, s.whyNone(objective))
+	}
 	found, err := stats.Best(rows, stats.Objective{Column: 0, Better: columns[0].Better}, limits)
 	if err != nil {
 		return nil, fmt.Errorf("choose the best: %w", err)
@@ -141,6 +148,21 @@ func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, er
 		out.Possible = append(out.Possible, s.Experiments[i])
 	}
 	return out, nil
+}
+
+// whyNone is why no run has a value of a metric, as far as the runs say it.
+func (s *StudyResult) whyNone(metric string) string {
+	for _, e := range s.Experiments {
+		if e.MetricsReason != "" {
+			return ": " + e.MetricsReason
+		}
+	}
+	for _, r := range s.Rows {
+		if r.Reason != "" && strings.HasPrefix(metric, "energy.") {
+			return ": " + r.Reason
+		}
+	}
+	return ""
 }
 
 // SortBy orders the experiments by a metric, the best first; those without it last.

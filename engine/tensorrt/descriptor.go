@@ -38,6 +38,10 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 	case s.cudaGraphBatchSizes != "" && s.cudaGraphMaxBatchSize > 0:
 		return engine.Conflictf("tensorrt.cuda_graph_batch_sizes", "give one of them",
 			"tensorrt.cuda_graph_batch_sizes and tensorrt.cuda_graph_max_batch_size both choose what is captured")
+	case s.enableChunkedPrefill != engine.On && s.maxNumTokens > 0 && j.Synthetic && j.InputTokens > s.maxNumTokens:
+		return engine.Conflictf("tensorrt.max_num_tokens", "raise it, or let prompts be split: "+
+			"tensorrt.enable_chunked_prefill: true", "tensorrt.max_num_tokens %d is less than a prompt of %d tokens",
+			s.maxNumTokens, j.InputTokens)
 	}
 	return option.TooShort("tensorrt.max_seq_len", s.maxSeqLen, j)
 }

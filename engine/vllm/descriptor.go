@@ -36,6 +36,14 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 	case s.speculativeMethod == "" && (s.speculativeModel != "" || s.speculativeTokens > 0):
 		return option.Idle("vllm.num_speculative_tokens", "vllm.speculative_method",
 			"speculative_model or num_speculative_tokens")
+	case s.maxNumBatchedTokens > 0 && s.maxNumSeqs > s.maxNumBatchedTokens:
+		return engine.Conflictf("vllm.max_num_batched_tokens", "raise it, or lower vllm.max_num_seqs",
+			"vllm.max_num_batched_tokens %d is less than the %d sequences of vllm.max_num_seqs", s.maxNumBatchedTokens,
+			s.maxNumSeqs)
+	case s.enableChunkedPrefill == engine.Off && s.maxNumBatchedTokens > 0 && s.maxModelLen > s.maxNumBatchedTokens:
+		return engine.Conflictf("vllm.max_num_batched_tokens", "raise it to vllm.max_model_len, or let prompts be "+
+			"split: vllm.enable_chunked_prefill: true", "vllm.max_num_batched_tokens %d is less than the %d tokens of "+
+			"vllm.max_model_len, and without chunked prefill vLLM does not start so", s.maxNumBatchedTokens, s.maxModelLen)
 	}
 	return option.TooShort("vllm.max_model_len", s.maxModelLen, j)
 }

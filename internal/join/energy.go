@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // energy fills the energy part of the record.
@@ -171,8 +172,8 @@ func (j *join) telemetryWarnings() {
 		}
 		if d.Series.Gaps > 0 {
 			j.record.Warn(codes.SeriesGaps,
-				fmt.Sprintf("%s: %d gaps in the power series, the longest %.0f ms", d.Device, d.Series.Gaps,
-					d.Series.LargestGapMS))
+				fmt.Sprintf("%s: %s in the power series, the longest %.0f ms", d.Device,
+					unit.Count(int(d.Series.Gaps), "gap"), d.Series.LargestGapMS))
 		}
 		for _, reason := range j.gapReasons(d.Device) {
 			j.record.Warn(codes.SeriesGaps, d.Device+": "+reason)

@@ -1,8 +1,6 @@
 package measure
 
 import (
-	"fmt"
-
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
@@ -11,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // collected is what the stages of a run leave.
@@ -52,13 +51,13 @@ func (d *desk) finish(c *collected) series.All {
 // checkStreams warns of what a server's streams do not tell.
 func (d *desk) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
-		d.warn(codes.Reconnects, fmt.Sprintf("%d connections to the server had to be made within the window: the time "+
-			"for them is in TTFT", n))
+		d.warn(codes.Reconnects, unit.Count(n, "connection")+" to the server had to be made within the window: the time "+
+			"for that is in TTFT")
 	}
 	if n := log.SharedStamps; n > 0 {
 		d.warn(codes.SharedStamps,
-			fmt.Sprintf("%d tokens arrived together with the token before them: ITL is that of arrivals, and its "+
-				"small percentiles are too low", n))
+			unit.Count(n, "token")+" arrived together with the token before: ITL is that of arrivals, and its "+
+				"small percentiles are too low")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // measured is one window.
@@ -47,9 +48,9 @@ func (d *desk) measureWindow(ctx context.Context, e *running, w work, l length) 
 
 // measureOnce measures the whole workload, repeated as often as asked for.
 func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m *measured, err error) {
-	detail := fmt.Sprintf("%d requests", len(w.requests)*l.repeats)
+	detail := unit.Count(len(w.requests), "request")
 	if l.repeats > 1 {
-		detail = fmt.Sprintf("%d requests, %d times", len(w.requests), l.repeats)
+		detail += fmt.Sprintf(", %d times", l.repeats)
 	}
 	d.phase(event.Measure, detail)
 	m = &measured{length: l}

@@ -5,8 +5,11 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
+	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -43,6 +46,10 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	problems, err := o.preflight(ctx, s, needs)
 	if err != nil {
 		return nil, err
+	}
+	if text := store.Unbalanced(s.Execution, len(s.Experiments)); text != "" {
+		problems = append(problems, Problem{Finding: Finding{Note: note.Note{Code: codes.LatinSquareUnbalanced,
+			Message: text}}})
 	}
 	if !asked.Simulated && asked.Power {
 		problems = append(problems, unmetered(o.Meters, o.Missing)...)

@@ -71,7 +71,8 @@ func TestServerSections(t *testing.T) {
 			"[60000000000, 1000000000]}", func(a, b *Need) bool {
 			return a.Fits && !b.Fits && b.DeviceBytes < a.DeviceBytes && strings.Contains(b.Why, "reduce the batch to")
 		}},
-		"chunk": {"backend: tensorrt\nsweep: {tensorrt.max_num_tokens: [16384, 1024]}",
+		"chunk": {"backend: tensorrt\ntensorrt: {enable_chunked_prefill: true}\n" +
+			"sweep: {tensorrt.max_num_tokens: [16384, 1024]}",
 			func(a, b *Need) bool { return b.Bytes < a.Bytes }},
 		"llama.cpp": {"backend: llamacpp\ndtype: q4_0\nsweep: {llamacpp.cache_type_k: [f16, q4_0]}",
 			func(a, b *Need) bool { return b.Bytes < a.Bytes }},

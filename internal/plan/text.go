@@ -54,7 +54,7 @@ func (p *Plan) head(b *strings.Builder) {
 	}
 	switch t := p.Totals; {
 	case t != nil:
-		fmt.Fprintf(b, "  about %s and %.2g kWh", roughly(t.Duration()), t.KWh)
+		fmt.Fprintf(b, "  about %s and %s", roughly(t.Duration()), wattHours(t.KWh))
 		if t.Cost != nil {
 			fmt.Fprintf(b, ", %.2g at the stated price", *t.Cost)
 		}
@@ -63,9 +63,9 @@ func (p *Plan) head(b *strings.Builder) {
 			sample = fmt.Sprintf(", from a sample of %d points", t.Sample)
 		}
 		fmt.Fprintf(b, " (modelled%s: %s)\n", sample, t.Basis)
-		fmt.Fprintf(b, "  as a rough interval %s to %s and %.2g to %.2g kWh\n",
+		fmt.Fprintf(b, "  as a rough interval %s to %s and %s to %s\n",
 			roughly(unit.Duration(t.SecondsRange[0])),
-			roughly(unit.Duration(t.SecondsRange[1])), t.KWhRange[0], t.KWhRange[1])
+			roughly(unit.Duration(t.SecondsRange[1])), wattHours(t.KWhRange[0]), wattHours(t.KWhRange[1]))
 	case p.Missing != "":
 		fmt.Fprintf(b, "  no total of time and energy: %s\n", p.Missing)
 	}
@@ -157,3 +157,6 @@ func roughly(d time.Duration) string {
 	}
 	return fmt.Sprintf("%.1f days", d.Hours()/24)
 }
+
+// wattHours prints an energy in kWh with the prefix that it takes.
+func wattHours(kWh float64) string { return unit.SI(1000*kWh, "Wh") }

@@ -226,7 +226,7 @@ func (s *Set) Select(n int) ([]Prompt, error) {
 	if n > have {
 		return nil, wrong(s.Source, nil,
 			fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic",
-				have), fmt.Sprintf("has %d prompts, %d asked for", have, n))
+				have), fmt.Sprintf("has %s, %d asked for", unit.Count(have, "prompt"), n))
 	}
 	return s.Prompts[:n:n], nil
 }

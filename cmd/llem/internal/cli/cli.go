@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,17 +24,39 @@ func Main(env Env) int {
 		ctx, stop = env.Signals(ctx)
 		defer stop()
 	}
+	out := &counted{Writer: env.Stdout}
+	env.Stdout = out
 	root := newRoot(&env)
 	root.SetArgs(withDefaults(env.Args))
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err)
-	if code != exitOK {
-		env.explain(err)
+	if code == exitOK {
+		return code
+	}
+	env.explain(err)
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON && out.n == 0 {
+		// A program that reads standard output gets a document whatever happens.
+		if err := env.printJSON(errorDocumentOf(err, code)); err != nil {
+			fmt.Fprintf(env.Stderr, "llem: write to standard output: %v\n", err)
+		}
 	}
 	return code
+}
+
+// counted is a writer that knows whether anything was written.
+type counted struct {
+	io.Writer
+	n int64
+}
+
+// Write counts what is written.
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func newRoot(env *Env) *cobra.Command {

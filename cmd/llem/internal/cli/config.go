@@ -112,8 +112,8 @@ func (env *Env) config(cmd *cobra.Command, args []string, f configFlags) error {
 // studyConfig prints every value of a study with its origin.
 func (env *Env) studyConfig(v configView) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d experiments; flags over the study over the environment over %s over defaults\n",
-		firstOf(v.Study.Name, v.Study.Path, "study"), v.Study.Experiments, firstOf(v.File, "the user's file"))
+	fmt.Fprintf(&b, "%s: %s; flags over the study over the environment over %s over defaults\n",
+		firstOf(v.Study.Name, v.Study.Path, "study"), unit.Count(v.Study.Experiments, "experiment"), firstOf(v.File, "the user's file"))
 	settingsText(&b, v)
 	_, err := fmt.Fprint(env.Stdout, b.String())
 	return err

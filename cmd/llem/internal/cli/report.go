@@ -171,7 +171,7 @@ func checkMetric(name string) error {
 func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	c, err := res.Best(f.best, f.where...)
 	if err != nil {
-		return &usageError{err.Error(), "see llem report --help"}
+		return &usageError{err.Error(), "`llem report DIR` prints what was measured; --best and --where take those metrics"}
 	}
 	if f.json {
 		return env.printJSON(c)

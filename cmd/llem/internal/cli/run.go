@@ -256,6 +256,10 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	var given *study.Study
 	if o.Path != "" || len(o.Settings) > 0 {
 		var err error
+		if o.Path == "" && !slices.ContainsFunc(o.Settings, func(s study.Setting) bool { return s.Key == modelKey }) {
+			return nil, &usageError{fmt.Sprintf("--resume continues a study as it was started, and %s alone is not a study",
+				o.Settings[0].Flag), "leave it out to continue; to change the study, start a new one without --resume"}
+		}
 		if given, err = study.Load(*o); err != nil {
 			return nil, err
 		}
@@ -331,7 +335,7 @@ func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) st
 			continue
 		}
 		for _, key := range k.keys {
-			o.Settings = append(o.Settings, study.Setting{Flag: "--" + k.name, Key: key, Value: flag.Value.String()})
+			o.Settings = append(o.Settings, settingOf("--"+k.name, key, flag.Value.String()))
 		}
 	}
 	for _, kv := range set {
@@ -340,11 +344,25 @@ func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) st
 			return o, &usageError{fmt.Sprintf("--set %s has no value", kv),
 				"write --set KEY=VALUE, such as --set workload.prompts=32"}
 		}
-		o.Settings = append(o.Settings,
-			study.Setting{Flag: "--set " + kv, Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)})
+		o.Settings = append(o.Settings, settingOf("--set "+kv, strings.TrimSpace(key), strings.TrimSpace(value)))
 	}
 	return o, nil
 }
+
+// settingOf is what a flag says of a key. A comma separates values, except in the path of a file or
+// folder that exists.
+func settingOf(flag, key, value string) study.Setting {
+	if strings.Contains(value, ",") && slices.Contains([]string{modelKey, "workload.dataset"}, key) {
+		if _, err := os.Stat(value); err == nil {
+			s := study.Set(key, []string{value})
+			s.Flag = flag
+			return s
+		}
+	}
+	return study.Setting{Flag: flag, Key: key, Value: value}
+}
+
+const modelKey = "model"
 
 // chooseBackend asks which backend to use when none was named, several can run
 // here, and a person is there to answer. It returns "" to keep what the study

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // Check is what came of computing the numbers of one run again from its raw files.
@@ -48,10 +50,10 @@ func (t Terminal) check(b *strings.Builder, c Check) {
 	case c.Skipped != "":
 		t.wrap(b, first+"skipped: ", "  ", c.Skipped)
 	case len(c.Differ) == 0:
-		fmt.Fprintf(b, "%srecomputed: %d numbers, all match\n", first, c.Numbers)
+		fmt.Fprintf(b, "%srecomputed: %s, all match\n", first, unit.Count(c.Numbers, "number"))
 	default:
 		t.wrap(b, first+"recomputed: ", "  ",
-			fmt.Sprintf("%d numbers, ", c.Numbers)+
+			unit.Count(c.Numbers, "number")+", "+
 				t.red(fmt.Sprintf("%d do not follow from the raw files", len(c.Differ))))
 		for i, d := range c.Differ {
 			if i == maxShown {
