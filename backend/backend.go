@@ -118,6 +118,8 @@ type Spec struct {
 	Options json.RawMessage `json:"options,omitempty"`
 	// Container is where the engine runs; nil is a process of this machine.
 	Container *Container `json:"-"`
+	// Symptoms are what failures of this engine alone are known by in what it prints.
+	Symptoms []Symptom `json:"-"`
 	// LogPath receives everything the engine prints.
 	LogPath string `json:"-"`
 	// Progress, if set, is told about loading: a phase word and a fraction.

@@ -44,8 +44,10 @@ type Image struct {
 	ID, Digest string
 }
 
-// Within is the command as it runs for spec: in the spec's container, if it has one.
+// Within is the command as it runs for spec: with the spec's symptoms, and in its container,
+// if it has one.
 func (c Command) Within(spec Spec) Command {
+	c.Symptoms = slices.Concat(c.Symptoms, spec.Symptoms)
 	if spec.Container == nil {
 		return c
 	}

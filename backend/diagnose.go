@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -19,21 +20,43 @@ import (
 // count only if there is no other: many engines start with warnings about what they do
 // without.
 
-// symptom is what a failure is known by: any of its texts, each a row of parts in
-// lower case. Plain searches, since a log may be long.
+// Symptom is what a failure is known by in what an engine prints.
+type Symptom struct {
+	// Class of the failure. Empty: the engine prints this before it kills itself, so that
+	// the signal that ended it tells nothing.
+	Class note.Class
+	// Next is what to do about it; empty is the usual step for the class.
+	Next string
+	// Texts are the texts, any of which is in the line, in whatever case; in them, … stands
+	// for anything.
+	Texts []string
+	// Advise makes a better next step from the line, in lower case; nil, and an empty
+	// answer, is Next.
+	Advise func(line string) string
+}
+
+// symptom is a Symptom to search for: its texts are rows of parts in lower case. Plain
+// searches, since a log may be long.
 type symptom struct {
-	class note.Class
-	hint  string
+	Symptom
 	texts [][]string
 }
 
-// say makes a symptom from texts; in them, … stands for anything.
-func say(class note.Class, hint string, texts ...string) symptom {
-	s := symptom{class: class, hint: hint}
-	for _, t := range texts {
-		s.texts = append(s.texts, strings.Split(strings.ToLower(t), "…"))
+// searchable prepares symptoms.
+func searchable(list []Symptom) []symptom {
+	out := make([]symptom, len(list))
+	for i, s := range list {
+		out[i].Symptom = s
+		for _, t := range s.Texts {
+			out[i].texts = append(out[i].texts, strings.Split(strings.ToLower(t), "…"))
+		}
 	}
-	return s
+	return out
+}
+
+// say makes a symptom of the table.
+func say(class note.Class, next string, texts ...string) Symptom {
+	return Symptom{Class: class, Next: next, Texts: texts}
 }
 
 // matches says whether a line in lower case shows the symptom.
@@ -51,48 +74,56 @@ func (s symptom) matches(line string) bool {
 	})
 }
 
-const (
-	hintMemory  = "use a smaller model, dtype, batch size or context, or free the GPU (`nvidia-smi` shows who holds it)"
-	hintVersion = "install versions that belong together in an environment of their own, as the engine's " +
-		"documentation says"
-)
-
-// symptoms in the order in which they are tried on a line.
-var symptoms = []symptom{
-	say(codes.ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
-	say(codes.ClassKVTooSmall, "lower max_model_len or the batch size, or raise the memory share of the engine; the "+
+// usual are the next steps of the classes.
+var usual = map[note.Class]string{
+	codes.ClassKVTooSmall: "lower max_model_len or the batch size, or raise the memory share of the engine; the " +
 		"line says how much fits",
-		"No available memory for the cache blocks",
-		"KV cache is needed, which is larger than the available KV cache memory",
-		"Not enough memory. Please try to", "failed to find a memory slot", "exceeds the available context size",
-		"kv cache is full"),
-	say(codes.ClassOOMGPU, hintMemory,
+	codes.ClassOOMGPU: "use a smaller model, dtype, batch size or context, or free the GPU (`nvidia-smi` shows who " +
+		"holds it)",
+	codes.ClassOOMHost:          "use a smaller model, dtype or batch size, or a machine with more memory",
+	codes.ClassGated:            "accept the model's licence on its page and set HF_TOKEN",
+	codes.ClassOffline:          "download the model first, or check the network and HF_ENDPOINT",
+	codes.ClassCorruptModel:     "download or generate the model again",
+	codes.ClassDiskFull:         "make room, or point the cache that the line names elsewhere",
+	codes.ClassModelNotFound:    "check the name or the path of the model",
+	codes.ClassUnsupportedModel: "choose another backend, or a newer version of this one",
+	codes.ClassUnsupportedDType: "choose another dtype or quantisation for this GPU",
+	codes.ClassPortInUse:        "try again: the port was taken between looking and listening",
+	codes.ClassNCCL: "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger " +
+		"/dev/shm",
+	codes.ClassNoDevice: "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
+	codes.ClassVersion: "install versions that belong together in an environment of their own, as the engine's " +
+		"documentation says",
+	codes.ClassGraphCompile: "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or " +
+		"install a compiler and ninja",
+	codes.ClassStartTimeout: "raise the time limit, or look at what it was doing in engine.log",
+}
+
+// common are the symptoms that several engines have, in the order in which they are tried on
+// a line. Those of one engine stand in its folder and are tried first.
+var common = searchable([]Symptom{
+	say(codes.ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
+	say(codes.ClassOOMGPU, "",
 		"torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError", "CUDA out of memory", "CUDA error: out of memory",
-		"CUBLAS_STATUS_ALLOC_FAILED",
-		"Free memory on device…is less than desired GPU memory utilization",
-		"Executor creation failed due to insufficient GPU memory",
-		"cudaMalloc failed: out of memory", "unable to allocate CUDA", "failed to allocate CUDA", "HIP out of memory"),
-	say(codes.ClassOOMHost, "use a smaller model, dtype or batch size, or a machine with more memory",
+		"CUBLAS_STATUS_ALLOC_FAILED", "HIP out of memory"),
+	say(codes.ClassOOMHost, "",
 		"DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "exitcode: -9",
 		"exitcode 9", "Cannot allocate memory", "MemoryError",
 		"ggml_aligned_malloc: insufficient memory"),
-	say(codes.ClassGated, "accept the model's licence on its page and set HF_TOKEN", "GatedRepoError",
-		"trying to access a gated repo", "401 Client Error", "403 Client Error"),
-	say(codes.ClassOffline, "download the model first, or check the network and HF_ENDPOINT",
+	say(codes.ClassGated, "", "GatedRepoError", "trying to access a gated repo", "401 Client Error",
+		"403 Client Error"),
+	say(codes.ClassOffline, "",
 		"We couldn't connect to", "LocalEntryNotFoundError", "OfflineModeIsEnabled", "Cannot reach https://"),
-	say(codes.ClassCorruptModel, "download or generate the model again",
-		"invalid magic characters", "is not within the file bounds", "SafetensorError", "tensor…has wrong shape"),
-	say(codes.ClassDiskFull, "make room, or point the cache that the line names elsewhere", "No space left on device"),
-	say(codes.ClassModelNotFound, "check the name or the path of the model",
+	say(codes.ClassCorruptModel, "", "SafetensorError"),
+	say(codes.ClassDiskFull, "", "No space left on device"),
+	say(codes.ClassModelNotFound, "",
 		"is not a local folder and is not a valid model identifier", "Repo id must be in the form",
 		"RepositoryNotFoundError", "404 Client Error", "Cannot find any model weights with",
-		"does not appear to have a file named", "failed to load model", "failed to open GGUF",
-		"gguf_init_from_file: failed to open"),
-	say(codes.ClassUnsupportedModel, "choose another backend, or a newer version of this one",
+		"does not appear to have a file named", "failed to load model"),
+	say(codes.ClassUnsupportedModel, "",
 		"Model architectures…are not supported", "does not recognize this architecture", "trust_remote_code=True",
-		"unknown model architecture", "unsupported architecture",
-		"tokenizer not supported", "Unknown architecture"),
-	say(codes.ClassUnsupportedDType, "choose another dtype or quantisation for this GPU",
+		"unsupported architecture", "Unknown architecture"),
+	say(codes.ClassUnsupportedDType, "",
 		"quantization method…is not supported for the current GPU",
 		"Bfloat16 is only supported on GPUs with compute capability", "Unknown quantization method",
 		"fp8 tensor core is not supported", "Only SM100 is supported"),
@@ -100,14 +131,12 @@ var symptoms = []symptom{
 		"this build of the engine has no code for this GPU: install one that has, or choose another dtype or "+
 			"quantisation",
 		"no kernel image is available"),
-	say(codes.ClassPortInUse, "try again: the port was taken between looking and listening",
-		"[Errno 98]", "Address already in use", "couldn't bind HTTP server socket", "EADDRINUSE"),
-	say(codes.ClassNCCL, "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger /dev/shm",
+	say(codes.ClassPortInUse, "", "[Errno 98]", "Address already in use", "EADDRINUSE"),
+	say(codes.ClassNCCL, "",
 		"NCCL error", "ncclUnhandledCudaError", "ncclSystemError", "peer access is not supported", "Bus error"),
-	say(codes.ClassNoDevice, "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
-		"Failed to infer device type", "No CUDA GPUs are available", "Found no NVIDIA driver",
-		"no CUDA-capable device is detected"),
-	say(codes.ClassVersion, hintVersion,
+	say(codes.ClassNoDevice, "",
+		"No CUDA GPUs are available", "Found no NVIDIA driver", "no CUDA-capable device is detected"),
+	say(codes.ClassVersion, "",
 		"undefined symbol", "cannot open shared object file", "CUDA driver version is insufficient",
 		"driver/library version mismatch", "forward compatibility was attempted",
 		"ModuleNotFoundError", "ImportError"),
@@ -115,13 +144,10 @@ var symptoms = []symptom{
 		"study, or install a version that has it",
 		"unrecognized arguments:", "No such option", "Extra inputs are not permitted", "error: invalid argument",
 		"unknown argument:"),
-	say(codes.ClassGraphCompile, "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or "+
-		"install a compiler and ninja",
-		"Capture cuda graph failed", "torch._dynamo.exc", "CUDA_HOME environment variable is not set",
+	say(codes.ClassGraphCompile, "",
+		"torch._dynamo.exc", "CUDA_HOME environment variable is not set",
 		"No such file or directory: 'ninja'", "ptxas fatal", "torch._inductor.exc"),
-	say(codes.ClassStartTimeout, "raise the time limit, or look at what it was doing in engine.log",
-		"Timed out waiting for engine", "server_start_timeout"),
-}
+})
 
 // diagnosed bounds how much of a log is read: causes stand near its beginning or, of an
 // engine that has worked for long, its end.
@@ -144,8 +170,8 @@ var (
 )
 
 // diagnoseLog finds the first line of an engine's output that tells what happened: the message of
-// the failure that it returns.
-func diagnoseLog(log io.Reader) (note.Failure, bool) {
+// the failure that it returns. The engine's own symptoms are tried before the common ones.
+func diagnoseLog(log io.Reader, own []symptom) (note.Failure, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
 	var hinted *note.Failure // by a mild line
 	code := false
@@ -154,7 +180,7 @@ func diagnoseLog(log io.Reader) (note.Failure, bool) {
 		if text := strings.ToLower(string(line)); text != "" {
 			quoted := code && source.MatchString(text)
 			code = place.MatchString(text)
-			switch d, ok := diagnoseLine(text, string(line)); {
+			switch d, ok := diagnoseLine(text, string(line), own); {
 			case quoted:
 			case ok && !mild.MatchString(text):
 				return d, true
@@ -172,21 +198,19 @@ func diagnoseLog(log io.Reader) (note.Failure, bool) {
 	}
 }
 
-// fits is how many tokens vLLM says that the cache has room for.
-var fits = regexp.MustCompile(`estimated maximum model length is ([0-9]+)`)
-
 // diagnoseLine looks at one line, in small letters and as it is.
-func diagnoseLine(text, line string) (note.Failure, bool) {
-	for _, s := range symptoms {
-		if !s.matches(text) {
-			continue
+func diagnoseLine(text, line string, own []symptom) (note.Failure, bool) {
+	for _, list := range [][]symptom{own, common} {
+		for _, s := range list {
+			if s.Class == "" || !s.matches(text) {
+				continue
+			}
+			next := cmp.Or(s.Next, usual[s.Class])
+			if s.Advise != nil {
+				next = cmp.Or(s.Advise(text), next)
+			}
+			return note.Failure{Class: s.Class, Next: next, Message: shorten(line)}, true
 		}
-		d := note.Failure{Class: s.class, Next: s.hint, Message: shorten(line)}
-		if m := fits.FindStringSubmatch(text); m != nil {
-			d.Next = "prompt and output of at most " + m[1] +
-				" tokens fit: use fewer, or raise the memory share of the engine"
-		}
-		return d, true
 	}
 	return note.Failure{}, false
 }
@@ -203,16 +227,16 @@ func shorten(line string) string {
 }
 
 // diagnose completes a failure from a log, and reports whether it could.
-func diagnose(f *note.Failure, path string) bool {
+func diagnose(f *note.Failure, path string, own []symptom) bool {
 	file, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	d, ok := diagnoseLog(file)
+	d, ok := diagnoseLog(file, own)
 	if info, err := file.Stat(); !ok && err == nil && info.Size() > diagnosed {
 		if _, err := file.Seek(max(diagnosed, info.Size()-diagnosedTail), io.SeekStart); err == nil {
-			d, ok = diagnoseLog(file)
+			d, ok = diagnoseLog(file, own)
 		}
 	}
 	if ok {
@@ -222,9 +246,9 @@ func diagnose(f *note.Failure, path string) bool {
 	return ok
 }
 
-// suicide is what SGLang prints before it kills itself and all of its processes: nobody
-// else did, and the reason is above.
-const suicide = "Received sigquit from a child process"
-
-// killedItself says that an engine's log ends with that.
-func killedItself(path string) bool { return strings.Contains(tail(path, 64<<10), suicide) }
+// killedItself reports whether an engine's log ends with what it prints before it kills itself
+// and all of its processes: nobody else did, and the reason is above.
+func killedItself(path string, own []symptom) bool {
+	end := strings.ToLower(tail(path, 64<<10))
+	return slices.ContainsFunc(own, func(s symptom) bool { return s.Class == "" && s.matches(end) })
+}

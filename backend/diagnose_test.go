@@ -12,7 +12,8 @@ import (
 
 // TestDiagnose: testdata/failures holds the ends of engine logs, as the engines' sources
 // and users' reports give them, one file per failure: the first line says class and
-// decisive line, the rest is the log.
+// decisive line, the rest is the log. Logs with what one engine alone prints are in the
+// folder of the engine, see package engines.
 func TestDiagnose(t *testing.T) {
 	files, err := filepath.Glob("testdata/failures/*.log")
 	if err != nil || len(files) < 16 {
@@ -30,7 +31,7 @@ func TestDiagnose(t *testing.T) {
 			t.Fatalf("%s: first line %q", path, head)
 		}
 		seen[note.Class(class)] = true
-		got, found := diagnoseLog(strings.NewReader(log))
+		got, found := diagnoseLog(strings.NewReader(log), nil)
 		if class == "none" {
 			if found {
 				t.Errorf("%s: %+v, want nothing", path, got)
@@ -41,21 +42,10 @@ func TestDiagnose(t *testing.T) {
 			t.Errorf("%s: %+v, want %s by %q", path, got, class, line)
 		}
 	}
-	for _, s := range symptoms {
-		if !seen[s.class] {
-			t.Errorf("no log of class %s", s.class)
+	for _, s := range common {
+		if !seen[s.Class] {
+			t.Errorf("no log of class %s", s.Class)
 		}
-	}
-}
-
-// TestDiagnoseFits: the length that fits is in the hint.
-func TestDiagnoseFits(t *testing.T) {
-	b, err := os.ReadFile("testdata/failures/vllm-kv.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d, _ := diagnoseLog(strings.NewReader(string(b))); !strings.Contains(d.Next, "42656 tokens fit") {
-		t.Errorf("hint %q", d.Next)
 	}
 }
 
@@ -65,26 +55,36 @@ func TestExits(t *testing.T) {
 		script string
 		class  note.Class
 		says   string
+		next   string
 	}{
-		"killed":                {"kill -KILL $$", codes.ClassOOMHost, "killed"},
-		"killed behind a shell": {"exit 137", codes.ClassOOMHost, "killed"},
-		"illegal instruction":   {"exit 132", codes.ClassIllegal, "illegal instruction"},
+		"killed":                {"kill -KILL $$", codes.ClassOOMHost, "killed", ""},
+		"killed behind a shell": {"exit 137", codes.ClassOOMHost, "killed", ""},
+		"illegal instruction":   {"exit 132", codes.ClassIllegal, "illegal instruction", ""},
 		"kills itself": {"echo 'RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.'; " +
 			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$",
-			codes.ClassKVTooSmall, "--mem-fraction-static"},
+			codes.ClassKVTooSmall, "--mem-fraction-static", "memory share"},
 		"kills itself, saying nothing": {"echo 'Received sigquit from a child process. It usually means the child " +
-			"failed.'; kill -KILL $$", codes.ClassCrashed, "killed"},
+			"failed.'; kill -KILL $$", codes.ClassCrashed, "killed", ""},
 		"says so": {"echo 'CUDA out of memory. Tried'; exit 1", codes.ClassOOMGPU,
-			"exited with status 1 while loading: CUDA out of memory"},
-		"says nothing": {"exit 3", codes.ClassCrashed, "exited with status 3"},
+			"exited with status 1 while loading: CUDA out of memory", "nvidia-smi"},
+		"says nothing":  {"exit 3", codes.ClassCrashed, "exited with status 3", ""},
+		"advises":       {"echo 'It is FULL: make room for 5 GB'; exit 1", codes.ClassDiskFull, "FULL", "5 gb"},
+		"cannot advise": {"echo 'It is FULL'; exit 1", codes.ClassDiskFull, "FULL", "x"},
 	} {
-		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}},
+		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}, Symptoms: []Symptom{
+			{Class: codes.ClassKVTooSmall, Texts: []string{"not enough MEMORY…try"}},
+			{Texts: []string{"Received sigquit"}},
+			{Class: codes.ClassDiskFull, Next: "x", Texts: []string{"full"}, Advise: func(line string) string {
+				_, size, _ := strings.Cut(line, "make room for ")
+				return size
+			}}}},
 			filepath.Join(t.TempDir(), "log"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		<-c.Exited()
-		if f := c.Failure("x", "loading"); f.Class != q.class || !strings.Contains(f.Message, q.says) || f.Next == "" {
+		if f := c.Failure("x", "loading"); f.Class != q.class || !strings.Contains(f.Message, q.says) ||
+			f.Next == "" || !strings.Contains(f.Next, q.next) {
 			t.Errorf("%s: %s, %q, hint %q, want %s and %q", name, f.Class, f.Message, f.Next, q.class, q.says)
 		}
 	}

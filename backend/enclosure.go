@@ -157,7 +157,7 @@ func (e *enclosure) start(cmd Command, logPath string, pipes bool) (*process, er
 	e.stdin = keep
 	c := e.command(cmd, pipes)
 	c.Stdin = in
-	p, err := start(c, logPath, e)
+	p, err := start(c, logPath, e, cmd.Symptoms)
 	if err != nil {
 		e.discard()
 	}

@@ -29,6 +29,9 @@ type Command struct {
 	Folders []string
 	// Container runs the command in an image; nil is a process of this machine.
 	Container *Container
+	// Symptoms are what failures of this program alone are known by; they are tried before
+	// those that engines have in common.
+	Symptoms []Symptom
 }
 
 // process is a running child in a process group of its own.
@@ -40,6 +43,8 @@ type process struct {
 	// killed; err is set before.
 	exited chan struct{}
 	err    error
+	// symptoms of the program's own failures.
+	symptoms []Symptom
 	// box is the container that cmd is the client of; nil if there is none.
 	box *enclosure
 }
@@ -50,11 +55,11 @@ func spawn(cmd Command, logPath string, extra []*os.File) (*process, error) {
 	c := exec.Command(cmd.Path, cmd.Args...)
 	c.Env = append(os.Environ(), cmd.Env...)
 	c.ExtraFiles = extra
-	return start(c, logPath, nil)
+	return start(c, logPath, nil, cmd.Symptoms)
 }
 
 // start starts a child, which is the client of box if there is one.
-func start(c *exec.Cmd, logPath string, box *enclosure) (*process, error) {
+func start(c *exec.Cmd, logPath string, box *enclosure, symptoms []Symptom) (*process, error) {
 	log, temp, err := openLog(logPath)
 	if err != nil {
 		return nil, err
@@ -68,7 +73,8 @@ func start(c *exec.Cmd, logPath string, box *enclosure) (*process, error) {
 	if box == nil { // the client of a container sees the end of its input
 		c.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
-	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{}), box: box}
+	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{}), box: box,
+		symptoms: symptoms}
 	started := make(chan error)
 	go p.run(started)
 	if err := <-started; err != nil {
@@ -180,11 +186,12 @@ func (p *process) exitFailure(name, doing string) *note.Failure {
 	default:
 	}
 	f.Message = fmt.Sprintf("%s engine %s while %s", name, how, doing)
-	if f.Class == codes.ClassOOMHost && killedItself(p.logPath) {
+	own := searchable(p.symptoms)
+	if f.Class == codes.ClassOOMHost && killedItself(p.logPath, own) {
 		f.Class, f.Next = codes.ClassCrashed, ""
 	}
 	if f.Class == codes.ClassCrashed {
-		diagnose(f, p.logPath)
+		diagnose(f, p.logPath, own)
 	}
 	f.Message += because
 	if f.Next == "" {

@@ -118,6 +118,9 @@ type Descriptor struct {
 	// Variable is the environment variable that names the engine's own interpreter or
 	// program; empty: there is none.
 	Variable string
+	// Symptoms are what failures of this engine alone are known by in what it prints. They
+	// are tried before those that engines have in common.
+	Symptoms []backend.Symptom
 
 	// New returns the backend that starts the engine.
 	New func(Env) backend.Backend

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/embedded/internal/core"
+	"github.com/llenergymeasure/llem/internal/codes"
 )
 
 // Descriptor is what the program knows about this engine.
@@ -20,10 +21,11 @@ func Descriptor() engine.Descriptor {
 		Section: func() engine.Section { return core.Defaults() },
 		Settle:  settle,
 		GGUF:    true, Reads: core.Reads, Greedy: true, DType: "float16",
-		GPU:     func(engine.Section) bool { return false },
-		Program: "llem",
-		Profile: profile(),
-		New:     func(engine.Env) backend.Backend { return core.Backend{} },
+		GPU:      func(engine.Section) bool { return false },
+		Program:  "llem",
+		Profile:  profile(),
+		Symptoms: symptoms(),
+		New:      func(engine.Env) backend.Backend { return core.Backend{} },
 	}
 }
 
@@ -40,4 +42,11 @@ func settle(section engine.Section, batch, threads int) {
 func profile() *engine.Profile {
 	return &engine.Profile{Memory: engine.MemoryGGML, GGML: true, CacheMoves: 1, Start: 0.2, LoadRate: 3e9,
 		Fitted: true}
+}
+
+// symptoms are from Ollama's packages.
+func symptoms() []backend.Symptom {
+	return []backend.Symptom{
+		{Class: codes.ClassUnsupportedModel, Texts: []string{"tokenizer not supported"}},
+	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
@@ -30,8 +31,9 @@ func Descriptor() engine.Descriptor {
 		GPU:      func(s engine.Section) bool { return s.(*settings).gpuLayers != "0" },
 		Image:    "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: "llama-server",
 		Install: install, Variable: variable,
-		Profile: profile(),
-		New:     func(e engine.Env) backend.Backend { return newBackend(e.Get(variable)) },
+		Profile:  profile(),
+		Symptoms: symptoms(),
+		New:      func(e engine.Env) backend.Backend { return newBackend(e.Get(variable)) },
 	}
 }
 
@@ -46,4 +48,20 @@ func estimate(section engine.Section) engine.Estimate {
 func profile() *engine.Profile {
 	return &engine.Profile{GGML: true, Context: option.MiB(400), Buffers: option.MiB(300), Chunk: 512, Step: 1e-3,
 		Elementwise: 0.5, CacheMoves: 1, Start: 2, LoadRate: 2e9, First: 1}
+}
+
+// symptoms are from llama.cpp's sources and runs.
+func symptoms() []backend.Symptom {
+	return []backend.Symptom{
+		{Class: codes.ClassKVTooSmall, Texts: []string{"failed to find a memory slot",
+			"exceeds the available context size", "kv cache is full"}},
+		{Class: codes.ClassOOMGPU, Texts: []string{"cudaMalloc failed: out of memory", "unable to allocate CUDA",
+			"failed to allocate CUDA"}},
+		{Class: codes.ClassCorruptModel, Texts: []string{"invalid magic characters", "is not within the file bounds",
+			"tensor…has wrong shape"}},
+		{Class: codes.ClassModelNotFound, Texts: []string{"failed to open GGUF",
+			"gguf_init_from_file: failed to open"}},
+		{Class: codes.ClassUnsupportedModel, Texts: []string{"unknown model architecture"}},
+		{Class: codes.ClassPortInUse, Texts: []string{"couldn't bind HTTP server socket"}},
+	}
 }

@@ -3,6 +3,7 @@ package sglang
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
@@ -22,8 +23,9 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "lmsysorg/sglang", Program: "python3",
 		Install: install, Variable: variable,
-		Profile: profile(),
-		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
+		Profile:  profile(),
+		Symptoms: symptoms(),
+		New:      func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
@@ -47,4 +49,14 @@ func estimate(section engine.Section) engine.Estimate {
 func profile() *engine.Profile {
 	return &engine.Profile{Context: option.MiB(600), Buffers: option.MiB(1500), Pool: 0.88, Chunk: 8192,
 		Step: 1.2e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
+}
+
+// symptoms are from SGLang's sources and runs.
+func symptoms() []backend.Symptom {
+	return []backend.Symptom{
+		{Class: codes.ClassKVTooSmall, Texts: []string{"Not enough memory. Please try to"}},
+		{Class: codes.ClassGraphCompile, Texts: []string{"Capture cuda graph failed"}},
+		// Then it kills its own processes.
+		{Texts: []string{"Received sigquit from a child process"}},
+	}
 }

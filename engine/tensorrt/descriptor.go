@@ -3,6 +3,7 @@ package tensorrt
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
@@ -24,8 +25,9 @@ func Descriptor() engine.Descriptor {
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
 		Program:  "trtllm-serve",
 		Install:  install, Variable: variable,
-		Profile: profile(),
-		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
+		Profile:  profile(),
+		Symptoms: symptoms(),
+		New:      func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
@@ -57,4 +59,12 @@ func estimate(section engine.Section) engine.Estimate {
 func profile() *engine.Profile {
 	return &engine.Profile{Context: option.MiB(600), Buffers: option.MiB(1000), Pool: 0.9, Chunk: 8192,
 		Step: 1e-3, Elementwise: 0.25, CacheMoves: 1, Start: 60, LoadRate: 2e9, First: 2, Strict: true}
+}
+
+// symptoms are from TensorRT-LLM's sources and reports of its users.
+func symptoms() []backend.Symptom {
+	return []backend.Symptom{
+		{Class: codes.ClassOOMGPU, Texts: []string{"Executor creation failed due to insufficient GPU memory"}},
+		{Class: codes.ClassStartTimeout, Texts: []string{"server_start_timeout"}},
+	}
 }

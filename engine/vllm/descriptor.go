@@ -1,8 +1,11 @@
 package vllm
 
 import (
+	"regexp"
+
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
@@ -22,8 +25,9 @@ func Descriptor() engine.Descriptor {
 		Serves:   func(s engine.Section) bool { return s.(*settings).mode != offlineMode },
 		Image:    "vllm/vllm-openai", Program: "vllm",
 		Install: install, Variable: variable,
-		Profile: profile(),
-		New:     func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
+		Profile:  profile(),
+		Symptoms: symptoms(),
+		New:      func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
 
@@ -60,4 +64,28 @@ func estimate(section engine.Section) engine.Estimate {
 func profile() *engine.Profile {
 	return &engine.Profile{Context: option.MiB(600), Buffers: option.MiB(1500), Pool: 0.9, Chunk: 8192,
 		Step: 1.5e-3, Elementwise: 0.25, CacheMoves: 1, Start: 40, LoadRate: 2e9, First: 2}
+}
+
+// symptoms are from vLLM's sources and runs.
+func symptoms() []backend.Symptom {
+	return []backend.Symptom{
+		{Class: codes.ClassKVTooSmall, Advise: fits, Texts: []string{"No available memory for the cache blocks",
+			"KV cache is needed, which is larger than the available KV cache memory"}},
+		{Class: codes.ClassOOMGPU,
+			Texts: []string{"Free memory on device…is less than desired GPU memory utilization"}},
+		{Class: codes.ClassNoDevice, Texts: []string{"Failed to infer device type"}},
+		{Class: codes.ClassStartTimeout, Texts: []string{"Timed out waiting for engine"}},
+	}
+}
+
+// longest is how many tokens vLLM says that the cache has room for.
+var longest = regexp.MustCompile(`estimated maximum model length is ([0-9]+)`)
+
+// fits advises from a line about a cache that is too small.
+func fits(line string) string {
+	m := longest.FindStringSubmatch(line)
+	if m == nil {
+		return ""
+	}
+	return "prompt and output of at most " + m[1] + " tokens fit: use fewer, or raise the memory share of the engine"
 }
