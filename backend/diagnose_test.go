@@ -89,3 +89,14 @@ func TestExits(t *testing.T) {
 		}
 	}
 }
+
+// TestWithinHasSymptoms: a command that runs for a spec has the symptoms of both.
+func TestWithinHasSymptoms(t *testing.T) {
+	own, engine := Symptom{Class: codes.ClassOffline}, Symptom{Class: codes.ClassGated}
+	for _, box := range []*Container{nil, {Program: "x"}} {
+		got := Command{Symptoms: []Symptom{own}}.Within(Spec{Symptoms: []Symptom{engine}, Container: box}).Symptoms
+		if len(got) != 2 || got[0].Class != own.Class || got[1].Class != engine.Class {
+			t.Errorf("symptoms %+v", got)
+		}
+	}
+}

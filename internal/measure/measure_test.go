@@ -47,7 +47,7 @@ func TestRecordOfARun(t *testing.T) {
 			t.Errorf("%d warm-ups and %d times closed, want 2 and at least 1", l.warmed, l.closed)
 		}
 		if l.spec.Synthetic != true || l.spec.DType != "float16" || l.spec.MaxContext != promptLen+outputLen ||
-			!strings.Contains(string(l.spec.Options), `"threads":7`) {
+			!strings.Contains(string(l.spec.Options), `"threads":7`) || len(l.spec.Symptoms) == 0 {
 			t.Errorf("spec = %+v with options %s", l.spec, l.spec.Options)
 		}
 		if !r.Synthetic || r.WorkloadHash == "" || r.Compute == nil || r.Compute.FLOPs <= 0 ||
