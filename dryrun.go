@@ -61,7 +61,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, err
 	}
 	meters, missing := machine.Meters(ctx, false)
 	defer machine.Close(meters)
-	snapshot, err := machine.Snapshot(ctx, meters)
+	snapshot, err := machine.Snapshot(ctx, meters, s.Engines)
 	if err != nil {
 		return nil, err
 	}

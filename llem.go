@@ -114,7 +114,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		}
 		defer release()
 	}
-	snapshot, err := machine.Snapshot(ctx, m.Meters)
+	snapshot, err := machine.Snapshot(ctx, m.Meters, needs.Known)
 	if err != nil {
 		return nil, err
 	}

@@ -118,6 +118,9 @@ type Descriptor struct {
 	// Variable is the environment variable that names the engine's own interpreter or
 	// program; empty: there is none.
 	Variable string
+	// Packages are the Python packages of the engine whose versions can change a result, in
+	// lower case with hyphens. A name that ends with * stands for all that begin so.
+	Packages []string
 	// Symptoms are what failures of this engine alone are known by in what it prints. They
 	// are tried before those that engines have in common.
 	Symptoms []backend.Symptom

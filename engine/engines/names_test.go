@@ -15,7 +15,6 @@ import (
 // knowing are the files outside of engine/ that name an engine, each with its reason.
 var knowing = map[string]string{
 	"cmd/llem/internal/cli/doctor.go": "the load of a self-test is made by PyTorch, which is a value of --load",
-	"internal/host/software.go":       "prefixes of Python packages, some of which are named as engines",
 	"power/source.go":                 "the fake sensor, which is not the fake engine",
 	"power/powertest/fake.go":         "the fake sensor",
 	"result/record.go":                "results from before provenance had a value for simulated energy",

@@ -33,6 +33,7 @@ func Descriptor() engine.Descriptor {
 		Install: install, Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
+		Packages: []string{"llama-cpp-python"},
 		New:      func(e engine.Env) backend.Backend { return newBackend(e.Get(variable)) },
 	}
 }

@@ -31,7 +31,10 @@ func Descriptor() engine.Descriptor {
 		Install:  "python3 -m venv torch && torch/bin/pip install torch transformers; then --python torch/bin/python",
 		Variable: variable,
 		Profile:  profile(),
-		New:      func(e engine.Env) backend.Backend { return launcher{Python: e.Own(variable)} },
+		Packages: []string{"torch*", "transformers", "accelerate", "tokenizers", "safetensors", "sentencepiece",
+			"triton", "kernels", "flash-attn*", "xformers", "peft", "bitsandbytes", "gptqmodel", "auto-gptq",
+			"autoawq", "hqq", "optimum*"},
+		New: func(e engine.Env) backend.Backend { return launcher{Python: e.Own(variable)} },
 	}
 }
 

@@ -25,6 +25,7 @@ func Descriptor() engine.Descriptor {
 		Install: install, Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
+		Packages: []string{"sglang*", "sgl-*", "flashinfer*"},
 		New:      func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }

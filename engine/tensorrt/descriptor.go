@@ -27,6 +27,7 @@ func Descriptor() engine.Descriptor {
 		Install:  install, Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
+		Packages: []string{"tensorrt*"},
 		New:      func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }

@@ -27,6 +27,7 @@ func Descriptor() engine.Descriptor {
 		Install: install, Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),
+		Packages: []string{"vllm*", "ray", "compressed-tensors", "llmcompressor", "outlines-core", "xgrammar"},
 		New:      func(e engine.Env) backend.Backend { return newBackend(e.Own(variable)) },
 	}
 }
@@ -47,7 +48,8 @@ func conflict(section engine.Section, j engine.Job) *engine.Conflict {
 	case s.enableChunkedPrefill == engine.Off && s.maxNumBatchedTokens > 0 && s.maxModelLen > s.maxNumBatchedTokens:
 		return engine.Conflictf("vllm.max_num_batched_tokens", "raise it to vllm.max_model_len, or let prompts be "+
 			"split: vllm.enable_chunked_prefill: true", "vllm.max_num_batched_tokens %d is less than the %d tokens of "+
-			"vllm.max_model_len, and without chunked prefill vLLM does not start so", s.maxNumBatchedTokens, s.maxModelLen)
+			"vllm.max_model_len, and without chunked prefill vLLM does not start so", s.maxNumBatchedTokens,
+			s.maxModelLen)
 	}
 	return option.TooShort("vllm.max_model_len", s.maxModelLen, j)
 }

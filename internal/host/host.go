@@ -60,6 +60,9 @@ type Options struct {
 	Now time.Time
 	// Build describes the running binary; zero means [CurrentBuild].
 	Build BuildInfo
+	// Packages are the Python packages of engines whose versions [Snapshot.Merge] keeps,
+	// beside those of any engine. A name that ends with * stands for all that begin so.
+	Packages []string
 }
 
 // Collect reads the environment snapshot. It takes some milliseconds, tens of
@@ -92,6 +95,7 @@ func Collect(ctx context.Context, opt Options) (*Snapshot, error) {
 		CollectedAt:   opt.Now.UTC().Format(time.RFC3339),
 		Build:         opt.Build.clean(),
 		Unknown:       map[string]string{},
+		packages:      opt.Packages,
 	}
 	r := &reader{fsys: fsys, live: root == "/", env: opt.Env, unknown: s.Unknown}
 

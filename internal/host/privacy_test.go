@@ -85,6 +85,7 @@ func TestPrivacy(t *testing.T) {
 		"uuid":  "reading '" + home + "' (" + home + "/x): /proc/driver/nvidia/gpus is empty",
 		"name":  "see file://" + home + "/log, https://" + secrets["domain"] + "/x",
 	}}}
+	opt.Packages = []string{"torch*", "vllm*", "transformers"}
 	s, err := Collect(t.Context(), opt)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ type Snapshot struct {
 	// Conflicts lists facts on which two workers disagreed; the first report
 	// stands.
 	Conflicts []string `json:"conflicts,omitempty"`
+
+	packages []string // see [Options.Packages]
 }
 
 // OS is the operating system as the process sees it: inside a container, name

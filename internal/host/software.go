@@ -174,7 +174,7 @@ func (s *Snapshot) Merge(w WorkerReport) {
 	for _, key := range slices.Sorted(maps.Keys(w.Packages)) {
 		name, okName := token(strings.ToLower(strings.ReplaceAll(key, "_", "-")))
 		version, okVersion := token(w.Packages[key])
-		if !okName || !okVersion || !relevant(name) {
+		if !okName || !okVersion || !relevant(name, packages, s.packages) {
 			continue
 		}
 		if s.Python.Packages == nil {
@@ -222,22 +222,18 @@ func (s *Snapshot) conflict(field, first, then string) {
 	}
 }
 
-// relevant reports whether a Python package can change speed, energy or output
-// of an inference engine. Other packages are left out: a full list says more
-// about the user than about the result.
-func relevant(name string) bool {
-	for _, prefix := range []string{"nvidia-", "torch", "tensorrt", "vllm", "sglang", "sgl-", "flash-attn",
-		"flashinfer", "onnxruntime", "optimum", "cupy-", "cuda-", "rocm", "amd", "intel-extension-for-"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	switch name {
-	case "accelerate", "auto-gptq", "autoawq", "bitsandbytes", "compressed-tensors", "ctranslate2",
-		"datasets", "deepspeed", "gptqmodel", "hqq", "huggingface-hub", "jax", "jaxlib", "kernels",
-		"llama-cpp-python", "llmcompressor", "mlx", "mlx-lm", "numpy", "outlines-core", "peft", "pynvml",
-		"ray", "safetensors", "sentencepiece", "tokenizers", "transformers", "triton", "xformers", "xgrammar":
-		return true
-	}
-	return false
+// packages are the Python packages that can change speed, energy or output of any inference
+// engine; those of one engine are in [Options]. A name that ends with * stands for all that
+// begin so. Other packages are left out: a full list says more about the user than about the
+// result.
+var packages = []string{"nvidia-*", "onnxruntime*", "cupy-*", "cuda-*", "rocm*", "amd*",
+	"intel-extension-for-*", "datasets", "deepspeed", "huggingface-hub", "jax", "jaxlib", "mlx", "mlx-lm", "numpy",
+	"pynvml"}
+
+// relevant reports whether a package is one of a list.
+func relevant(name string, lists ...[]string) bool {
+	return slices.ContainsFunc(slices.Concat(lists...), func(p string) bool {
+		begin, any := strings.CutSuffix(p, "*")
+		return name == p || any && strings.HasPrefix(name, begin)
+	})
 }

@@ -154,8 +154,16 @@ func Meters(ctx context.Context, estimate bool, remotes ...string) ([]power.Mete
 	return sensors.Open(ctx, o)
 }
 
-// Snapshot describes this machine, with the GPUs that the meters see.
-func Snapshot(ctx context.Context, meters []power.Meter) (*host.Snapshot, error) {
+// Snapshot describes this machine, with the GPUs that the meters see, and has room for the
+// versions of the engines' packages; nil is all engines of this program.
+func Snapshot(ctx context.Context, meters []power.Meter, known engine.Descriptors) (*host.Snapshot, error) {
+	if known == nil {
+		known = engines.All()
+	}
+	var packages []string
+	for _, d := range known {
+		packages = append(packages, d.Packages...)
+	}
 	gpus := []host.GPU{}
 	for _, m := range meters {
 		if nvml, ok := m.(interface{ Facts() []power.GPUFacts }); ok {
@@ -164,7 +172,7 @@ func Snapshot(ctx context.Context, meters []power.Meter) (*host.Snapshot, error)
 			}
 		}
 	}
-	s, err := host.Collect(ctx, host.Options{GPUs: gpus, Env: os.Getenv})
+	s, err := host.Collect(ctx, host.Options{GPUs: gpus, Env: os.Getenv, Packages: packages})
 	if err != nil {
 		return nil, fmt.Errorf("describe this machine: %w", err)
 	}

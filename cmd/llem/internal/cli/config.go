@@ -139,7 +139,7 @@ func (env *Env) machineConfig(ctx context.Context, v configView, python string, 
 	v.Engines = engineViews(ctx, python)
 	meters, missing := machine.Meters(ctx, false)
 	defer machine.Close(meters)
-	snapshot, err := machine.Snapshot(ctx, meters)
+	snapshot, err := machine.Snapshot(ctx, meters, nil)
 	if err != nil {
 		return err
 	}
