@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -53,7 +54,7 @@ func rebuild(dir string) (*result.StudyResult, error) {
 	path := filepath.Join(dir, store.StudyFile)
 	s, err := study.ReadFrozen(path)
 	if err != nil { // of another version, perhaps: its plan does
-		s, err = study.ReadPlan(path)
+		s, err = campaign.ReadPlan(path)
 	}
 	if err != nil {
 		return nil, err

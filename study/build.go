@@ -10,9 +10,10 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/study/internal/expand"
-	"github.com/llenergymeasure/llem/study/internal/keys"
-	"github.com/llenergymeasure/llem/study/internal/source"
+	"github.com/llenergymeasure/llem/internal/study/expand"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/source"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // reading is what the sources of a study say, over the grammar of its engines.
@@ -46,7 +47,7 @@ func (b reading) build() (*Study, error) {
 		return nil, b.Errs.Sorted()
 	}
 	c.finish(outcome)
-	if _, given := b.Execution["execution.seed"]; !given && execution.Order == Shuffle {
+	if _, given := b.Execution["execution.seed"]; !given && execution.Order == terms.Shuffle {
 		c.out.Execution.Seed = c.out.ownSeed()
 	}
 	return c.out, nil
@@ -89,7 +90,7 @@ func (c *collector) take(p *expand.Point) bool {
 		// Equal sections are one text.
 		if c.out.Experiments[i].measured() == e.measured() {
 			c.out.Merged++
-			if len(c.out.Duplicates) < MaxListed {
+			if len(c.out.Duplicates) < keys.MaxListed {
 				c.out.Duplicates = append(c.out.Duplicates, Duplicate{p.Describe(), e.ID()})
 			}
 			return true

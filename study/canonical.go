@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // What means the same is spelled in one way, as far as that is known without looking at
@@ -49,7 +51,7 @@ const halfByDefault = "embedded"
 // canonicalDType is auto where the type is the one that auto stands for in any case.
 func canonicalDType(dtype, backend, model string) string {
 	if dtype == "float16" && backend == halfByDefault && strings.HasPrefix(model, "random:") {
-		return DTypeAuto
+		return terms.DTypeAuto
 	}
 	return dtype
 }

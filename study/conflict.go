@@ -2,7 +2,7 @@ package study
 
 import (
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // conflict finds values that do not fit together, or nil.

@@ -1,15 +1,15 @@
 package study
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/source"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/study/internal/keys"
-	"github.com/llenergymeasure/llem/study/internal/source"
 )
 
 // Execution says how often, in which order and within which limits experiments
@@ -18,18 +18,19 @@ import (
 type Execution struct {
 	// Cycles is how often every experiment runs; at least 1.
 	Cycles int `json:"cycles"`
-	// Order is one of [Orders].
+	// Order is sequential, interleave, shuffle, reverse or latin_square.
 	Order string `json:"order"`
 	// Seed of the order shuffle: that of the experiments themselves if none is given.
 	Seed uint64 `json:"seed"`
-	// Restart says when an engine is started anew: [RestartNeeded] or [RestartAlways].
+	// Restart says when an engine is started anew: needed or always.
 	Restart string `json:"restart,omitempty"`
 	// Profile is quick, standard or publication: the name of the set of values that
 	// stood in for keys which no source gave.
 	Profile string `json:"profile,omitempty"`
 	// Gap is the pause between two runs.
 	Gap Gap `json:"gap_seconds,omitzero"`
-	// Rest says when a gap by condition is over; zero fields are those of [DefaultRest].
+	// Rest says when a gap by condition is over; zero fields are 3 degrees, 3 percent
+	// and 3 minutes.
 	Rest Rest `json:"rest,omitzero"`
 	// Until asks for more cycles than Cycles, until a metric is known well enough.
 	Until Until `json:"until,omitzero"`
@@ -45,8 +46,9 @@ type Execution struct {
 
 // Gap is the pause between two runs.
 type Gap struct {
-	// Mode is what ends the pause.
-	Mode GapMode
+	// Mode is what ends the pause: fixed after Seconds, or condition when the machine is
+	// back in the state in which the first run found it; empty is not given.
+	Mode string
 	// Seconds of a fixed gap; 0 is no gap.
 	Seconds float64
 }
@@ -63,38 +65,17 @@ type Rest struct {
 	AtMost Duration `json:"at_most,omitempty"`
 }
 
-// DefaultRest is what an H100 and an H200 reach within some seconds.
-var DefaultRest = Rest{Degrees: 3, PowerPct: 3, AtMost: Duration(3 * time.Minute)}
-
-// Or completes a rest.
-func (r Rest) Or(d Rest) Rest {
-	return Rest{cmp.Or(r.Degrees, d.Degrees), cmp.Or(r.PowerPct, d.PowerPct), cmp.Or(r.AtMost, d.AtMost)}
-}
-
-// GapMode says how long a gap lasts.
-type GapMode string
-
-// Modes of a [Gap].
-const (
-	GapUnset GapMode = ""
-	// GapFixed lasts Gap.Seconds.
-	GapFixed GapMode = "fixed"
-	// GapByCondition lasts until the machine is back in the state in which the first
-	// run found it.
-	GapByCondition GapMode = "condition"
-)
-
 // MarshalJSON writes a gap as a study file does: a number of seconds, or "auto".
 func (g Gap) MarshalJSON() ([]byte, error) {
 	switch g.Mode {
-	case GapUnset:
+	case "":
 		return []byte("null"), nil
-	case GapFixed:
+	case terms.GapFixed:
 		return fmt.Appendf(nil, "%v", g.Seconds), nil
-	case GapByCondition:
+	case terms.GapByCondition:
 		return []byte(`"` + keys.Auto + `"`), nil
 	}
-	return nil, fmt.Errorf("unknown gap mode %q", string(g.Mode))
+	return nil, fmt.Errorf("unknown gap mode %q", g.Mode)
 }
 
 // Until ends the cycles of an experiment early or late: after the cycle in which the
@@ -102,7 +83,7 @@ func (g Gap) MarshalJSON() ([]byte, error) {
 // RelativeHalfWidth of its mean, and after MaxCycles at the latest. Execution.Cycles
 // is the least number of cycles. MaxCycles is 0 where there is no such goal.
 type Until struct {
-	// Metric is one of [Metrics].
+	// Metric is one of those of docs/studies.md.
 	Metric string `json:"metric,omitempty"`
 	// RelativeHalfWidth is half the width of the 95 % interval, relative to the mean.
 	RelativeHalfWidth float64 `json:"relative_half_width,omitempty"`
@@ -133,52 +114,16 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// DefaultExecution runs everything once, in the order of the file.
-func DefaultExecution() Execution {
-	return Execution{Cycles: 1, Order: Sequential, Seed: 1, Restart: RestartNeeded}
+// defaultExecution runs everything once, in the order of the file.
+func defaultExecution() Execution {
+	return Execution{Cycles: 1, Order: terms.Sequential, Seed: 1, Restart: terms.RestartNeeded}
 }
-
-// Orders of execution.
-const (
-	// Sequential makes all cycles of one experiment before the next: AAABBB.
-	Sequential = "sequential"
-	// Interleave repeats the list: ABABAB.
-	Interleave = "interleave"
-	// Shuffle draws a new order for each cycle from the seed.
-	Shuffle = "shuffle"
-	// Reverse goes forwards and backwards in turn: ABBAAB.
-	Reverse = "reverse"
-	// LatinSquare balances positions, and which experiment follows which.
-	LatinSquare = "latin_square"
-)
-
-// Orders lists the orders of execution.
-func Orders() []string { return []string{Sequential, Interleave, Shuffle, Reverse, LatinSquare} }
-
-// Metrics lists what [Until] can wait for, by its name in a result.
-func Metrics() []string {
-	return []string{
-		"energy.per_output_token_j", "energy.per_total_token_j", "energy.per_request_j", "energy.total_j",
-		"energy.net_j",
-		"energy.mean_w", "throughput.output_tokens_per_s", "throughput.total_tokens_per_s", "throughput.requests_per_s",
-	}
-}
-
-// Profiles of execution.
-const (
-	// Quick makes one cycle without gaps: does it work, and what about does it cost?
-	Quick = "quick"
-	// Standard makes three cycles with gaps by condition.
-	Standard = "standard"
-	// Publication makes at least five cycles with gaps by condition, each run with an
-	// engine of its own, and more until energy per output token is known to 2 %.
-	Publication = "publication"
-)
 
 var profiles = map[string]Execution{
-	Quick:       {Cycles: 1, Gap: Gap{Mode: GapFixed}, Restart: RestartNeeded},
-	Standard:    {Cycles: 3, Gap: Gap{Mode: GapByCondition}, Restart: RestartNeeded},
-	Publication: {Cycles: 5, Gap: Gap{Mode: GapByCondition}, Restart: RestartAlways, Until: defaultUntil},
+	terms.Quick:    {Cycles: 1, Gap: Gap{Mode: terms.GapFixed}, Restart: terms.RestartNeeded},
+	terms.Standard: {Cycles: 3, Gap: Gap{Mode: terms.GapByCondition}, Restart: terms.RestartNeeded},
+	terms.Publication: {Cycles: 5, Gap: Gap{Mode: terms.GapByCondition}, Restart: terms.RestartAlways,
+		Until: defaultUntil},
 }
 
 // executionKey is one key of the execution section.
@@ -199,13 +144,16 @@ func executionFields() []executionKey {
 				"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until "+
 				"energy per "+
 				"output token is known to 2 %",
-			grammar.Choice(Quick, Standard, Publication), func(x *Execution, v grammar.Value) { x.Profile = v.Text }),
+			grammar.Choice(terms.Quick, terms.Standard, terms.Publication), func(x *Execution,
+				v grammar.Value) {
+				x.Profile = v.Text
+			}),
 		executionField("execution.cycles", "how often every experiment runs", grammar.Integer(1, 1000),
 			func(x *Execution, v grammar.Value) { x.Cycles = int(v.Whole) }),
 		executionField("execution.order",
 			"sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or "+
 				"latin_square",
-			grammar.Choice(Orders()...), func(x *Execution, v grammar.Value) { x.Order = v.Text }),
+			grammar.Choice(terms.Orders()...), func(x *Execution, v grammar.Value) { x.Order = v.Text }),
 		executionField("execution.seed",
 			"seed of the order shuffle; if left out, it comes from the ids of the experiments",
 			grammar.Integer(0, 1<<53), func(x *Execution, v grammar.Value) { x.Seed = uint64(v.Whole) }),
@@ -213,17 +161,20 @@ func executionFields() []executionKey {
 			"pause between runs: 0 is none, auto waits until the machine is as the first "+
 				"run found it", keys.Gap(), func(x *Execution, v grammar.Value) {
 				if v.Text == keys.Auto {
-					x.Gap = Gap{Mode: GapByCondition}
+					x.Gap = Gap{Mode: terms.GapByCondition}
 				} else {
-					x.Gap = Gap{Mode: GapFixed, Seconds: v.Number}
+					x.Gap = Gap{Mode: terms.GapFixed, Seconds: v.Number}
 				}
 			}),
 		executionField("execution.restart",
 			"when an engine is started anew: needed lets one engine serve runs in a row that differ "+
 				"in nothing but what it can change while its model stays loaded; always gives every run its own",
-			grammar.Choice(RestartNeeded, RestartAlways), func(x *Execution, v grammar.Value) { x.Restart = v.Text }),
+			grammar.Choice(terms.RestartNeeded, terms.RestartAlways), func(x *Execution,
+				v grammar.Value) {
+				x.Restart = v.Text
+			}),
 		executionField("execution.until.metric", "the metric that decides whether there have been enough cycles",
-			grammar.Choice(Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }),
+			grammar.Choice(terms.Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }),
 		executionField("execution.until.relative_half_width",
 			"half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
 			grammar.Float(0.0001, 1), func(x *Execution, v grammar.Value) { x.Until.RelativeHalfWidth = v.Number }),
@@ -257,7 +208,7 @@ func executionFields() []executionKey {
 
 // resolveExecution puts explicit keys over the profile over the defaults.
 func resolveExecution(settings map[string]source.Placed) (Execution, *Error) {
-	x := DefaultExecution()
+	x := defaultExecution()
 	if p, ok := settings["execution.profile"]; ok {
 		profile := profiles[p.V.Text]
 		x.Profile, x.Cycles, x.Gap, x.Restart, x.Until = p.V.Text, profile.Cycles, profile.Gap, profile.Restart,

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/expression"
+	"github.com/llenergymeasure/llem/internal/study/expression"
 )
 
 func TestExpressions(t *testing.T) {

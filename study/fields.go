@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // commonKey is a key that every experiment has: the key and where its value lies in an
@@ -17,7 +18,7 @@ type commonKey struct {
 }
 
 // dtypes that some backend runs.
-var dtypes = []string{DTypeAuto, "float32", "float16", "bfloat16", "q8_0", "q4_0"}
+var dtypes = []string{terms.DTypeAuto, "float32", "float16", "bfloat16", "q8_0", "q4_0"}
 
 // common are the keys that every experiment has. Order is the order of documentation.
 func common(backends []string, sampling string) []commonKey {

@@ -8,12 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
-)
-
-// Runners: what an engine runs as.
-const (
-	RunProcess   = "process"
-	RunContainer = "container"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // ContainerSection says in which container an engine runs, where runner asks for one. It
@@ -27,9 +22,6 @@ type ContainerSection struct {
 	// Client is docker, podman or auto.
 	Client string `json:"client,omitempty"`
 }
-
-// ClientAuto takes docker, else podman, as they are found in PATH.
-const ClientAuto = "auto"
 
 func perBackendField(backends []string, key, want, help string, at func(*Experiment) *string) commonKey {
 	k := grammar.Line(want)
@@ -49,7 +41,7 @@ func perBackendField(backends []string, key, want, help string, at func(*Experim
 func runnerFields(backends []string) []commonKey {
 	return []commonKey{
 		choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container",
-			func(s *Experiment) *string { return &s.Runner }, RunProcess, RunContainer),
+			func(s *Experiment) *string { return &s.Runner }, terms.RunProcess, terms.RunContainer),
 		perBackendField(backends, "container.image", "an image, or BACKEND=IMAGE with commas between several",
 			"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` "+
 				"lists them)", func(s *Experiment) *string { return &s.Container.Image }),
@@ -58,7 +50,7 @@ func runnerFields(backends []string) []commonKey {
 			"the engine in the image; left out, llem, python3, vllm and so on",
 			func(s *Experiment) *string { return &s.Container.Program }),
 		aside(choiceField("container.client", "what starts containers; auto takes docker, else podman",
-			func(s *Experiment) *string { return &s.Container.Client }, ClientAuto, "docker", "podman")),
+			func(s *Experiment) *string { return &s.Container.Client }, terms.ClientAuto, "docker", "podman")),
 	}
 }
 
@@ -117,7 +109,7 @@ func (e Experiment) Program(usual string) string { return e.ofBackend(e.Containe
 // anywhere drops what says where on this machine the engine is found. A process, which
 // every engine was before there were containers, is not named.
 func (e Experiment) anywhere() Experiment {
-	if e.Runner == RunProcess {
+	if e.Runner == terms.RunProcess {
 		e.Runner = ""
 	}
 	e.Container = ContainerSection{}

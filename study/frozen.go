@@ -10,7 +10,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/llenergymeasure/llem/internal/disk"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // ReadFrozen reads the study.yaml of a results folder: the study as it was resolved
@@ -26,7 +27,7 @@ func ReadFrozen(path string) (*Study, error) {
 		return nil, fmt.Errorf("read the study %s: %w", path, err)
 	}
 	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 ||
-		!slices.Contains(Orders(), frozen.Execution.Order) {
+		!slices.Contains(terms.Orders(), frozen.Execution.Order) {
 		return nil, fmt.Errorf("read the study %s: it names no experiments, cycles or order", path)
 	}
 	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true,
@@ -145,12 +146,12 @@ func (g *Gap) UnmarshalJSON(data []byte) error {
 	case nil:
 		*g = Gap{}
 	case float64:
-		*g = Gap{Mode: GapFixed, Seconds: t}
+		*g = Gap{Mode: terms.GapFixed, Seconds: t}
 	case string:
 		if t != keys.Auto {
 			return fmt.Errorf("read a gap: %q is neither seconds nor %s", t, keys.Auto)
 		}
-		*g = Gap{Mode: GapByCondition}
+		*g = Gap{Mode: terms.GapByCondition}
 	default:
 		return fmt.Errorf("read a gap: %s is neither seconds nor %s", data, keys.Auto)
 	}
@@ -180,7 +181,7 @@ func (s *Study) Differences(frozen *Study) []string {
 	}
 	// A seed that comes from the experiments differs with them.
 	own := a.Seed == s.ownSeed() && b.Seed == frozen.ownSeed()
-	if a.Order == Shuffle && a.Seed != b.Seed && !own {
+	if a.Order == terms.Shuffle && a.Seed != b.Seed && !own {
 		out = append(out, fmt.Sprintf("execution.seed is %d, was %d", a.Seed, b.Seed))
 	}
 	if a.Until != b.Until {

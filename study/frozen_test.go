@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 func freeze(t *testing.T, s *Study) string {
@@ -53,7 +55,7 @@ execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5
 	if d := s.Differences(got); len(d) > 0 {
 		t.Errorf("differences %v", d)
 	}
-	s.Execution.Gap = Gap{Mode: GapByCondition}
+	s.Execution.Gap = Gap{Mode: terms.GapByCondition}
 	if got, err = ReadFrozen(freeze(t, s)); err != nil || got.Execution.Gap != s.Execution.Gap {
 		t.Errorf("gap %+v, %v", got.Execution.Gap, err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/expression"
+	"github.com/llenergymeasure/llem/internal/study/expression"
 )
 
 // parseAlone reads a study that has no other files to name.

@@ -127,7 +127,7 @@ func TestFrozenTexts(t *testing.T) {
 	for _, text := range []string{"010", "1e3", "12e456789012", "123456789012", "0x10", "1_000", "yes", "~", "null",
 		"true", "1:30", "=", "<<", "2024-01-01", "- a", "a: b", "#x", "*x", "&x", "!x", "%x", "@x", "'", "\"", "[a",
 		"{}", "größe", "-", "?", ".nan", "|", ">"} {
-		s := &Study{Name: text, Execution: DefaultExecution(), Experiments: []Experiment{defaultExperiment(Embedded)}}
+		s := &Study{Name: text, Execution: defaultExecution(), Experiments: []Experiment{defaultExperiment(Embedded)}}
 		s.Experiments[0].Model = text
 		out, err := s.YAML()
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // value gives some value that the field accepts, as a study file would write it.

@@ -4,9 +4,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/study/internal/source"
+	"github.com/llenergymeasure/llem/internal/study/source"
 )
 
 // Error is one mistake in a study file or a setting: a note with a position.
@@ -14,11 +12,6 @@ type Error = grammar.Error
 
 // Errors is every mistake found, in the order of the sources.
 type Errors = grammar.Errors
-
-// Wrong returns a mistake in a source, without a position.
-func Wrong(source, message, next string) *Error {
-	return &Error{Source: source, Note: note.Note{Code: codes.Mistake, Message: message, Next: next}}
-}
 
 // Setting is a key with a value, from the command line or from [Set].
 type Setting struct {

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // Origins reads a study and lists every value that its experiments have, with where it
@@ -112,7 +113,7 @@ func (b reading) executionOrigins(x Execution) []Origin {
 			o.From = s.At.Place()
 		} else if hasProfile && slices.Contains(stood, f.Key) {
 			o.From = fmt.Sprintf("profile %s (%s)", x.Profile, profile.At.Place())
-		} else if f.Key == "execution.seed" && x.Order == Shuffle {
+		} else if f.Key == "execution.seed" && x.Order == terms.Shuffle {
 			o.From = "the experiments of the study"
 		}
 		out = append(out, o)

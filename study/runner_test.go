@@ -3,6 +3,8 @@ package study
 import (
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 func TestImages(t *testing.T) {
@@ -50,7 +52,7 @@ func TestRunnerInID(t *testing.T) {
 	if got := e.ID(); got != id {
 		t.Errorf("ID without a runner is %s, as a process %s", got, id)
 	}
-	e.Runner = RunContainer
+	e.Runner = terms.RunContainer
 	inside := e.ID()
 	if inside == id {
 		t.Error("a container has the ID of a process")

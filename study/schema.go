@@ -9,8 +9,8 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
-	"github.com/llenergymeasure/llem/study/internal/source"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/source"
 )
 
 // schemaID names the schema; it changes with idVersion.
@@ -207,11 +207,11 @@ func (f executionKey) schema() schema {
 	s["description"] = f.Help
 	switch f.Key {
 	case "execution.cycles":
-		s["default"] = DefaultExecution().Cycles
+		s["default"] = defaultExecution().Cycles
 	case "execution.order":
-		s["default"] = DefaultExecution().Order
+		s["default"] = defaultExecution().Order
 	case "execution.restart":
-		s["default"] = DefaultExecution().Restart
+		s["default"] = defaultExecution().Restart
 	}
 	return s
 }

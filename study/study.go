@@ -9,8 +9,8 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // Study is a list of experiments and how to run them.
@@ -22,12 +22,12 @@ type Study struct {
 	// Execution is how often and in which order they run.
 	Execution Execution `json:"execution"`
 	// Merged counts points that equalled another one, and Duplicates names the
-	// first [MaxListed] of them.
+	// first 100 of them.
 	Merged int `json:"merged,omitempty"`
 	// Duplicates are named by what the sweep set.
 	Duplicates []Duplicate `json:"duplicates,omitempty"`
 	// Refused counts points whose values do not fit together, and Invalid names the
-	// first [MaxListed] of them. They are not run; a study without any other point
+	// first 100 of them. They are not run; a study without any other point
 	// is a mistake.
 	Refused int `json:"refused,omitempty"`
 	// Invalid points are named with the reason.
@@ -47,10 +47,6 @@ type Study struct {
 
 // Engine describes an engine of the study by name.
 func (s *Study) Engine(name string) engine.Descriptor { return engines.Find(s.Engines, name) }
-
-// MaxListed is the most points that the lists of a [Study] name; its counts are
-// complete.
-const MaxListed = keys.MaxListed
 
 // Duplicate is a point that means the same as an earlier one.
 type Duplicate struct {
@@ -84,7 +80,7 @@ type Experiment struct {
 	Model string
 	// Backend is the name of the engine.
 	Backend string
-	// DType of the weights, or [DTypeAuto].
+	// DType of the weights, or auto.
 	DType string
 	// Workload is the work that the engine gets.
 	Workload Workload
@@ -180,24 +176,20 @@ func DefaultExperiment(d engine.Descriptor) Experiment {
 	return Experiment{
 		Backend:  d.Name,
 		Section:  engine.Encode(d.Section()),
-		DType:    DTypeAuto,
+		DType:    terms.DTypeAuto,
 		Workload: Workload{Dataset: "builtin", Prompts: 16, InputTokens: 256, OutputTokens: 64},
 		Warmup:   Warmup{Runs: 1},
 		Baseline: Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: usualBaselineAge},
 		Energy:   Energy{Sources: "auto", PUE: 1},
 		Seed:     1,
 
-		Runner:    RunProcess,
-		Container: ContainerSection{Client: ClientAuto},
+		Runner:    terms.RunProcess,
+		Container: ContainerSection{Client: terms.ClientAuto},
 	}
 }
 
 // usualBaselineAge in seconds.
 const usualBaselineAge = 1800
-
-// DTypeAuto stands for the backend's usual type: what a .gguf file holds,
-// float16 for other models on the embedded engine, bfloat16 on PyTorch.
-const DTypeAuto = "auto"
 
 // BatchSize is the most sequences that are processed together; 0 leaves it to the
 // engine.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -54,7 +56,7 @@ execution: {cycles: 2, order: interleave}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
-	if s.Execution != (Execution{Cycles: 2, Order: "interleave", Seed: 1, Restart: RestartNeeded}) {
+	if s.Execution != (Execution{Cycles: 2, Order: "interleave", Seed: 1, Restart: terms.RestartNeeded}) {
 		t.Errorf("execution = %+v", s.Execution)
 	}
 }

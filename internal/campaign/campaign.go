@@ -9,8 +9,8 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // Run makes all runs that have not been made. The result holds the ones that were made,
@@ -24,7 +24,7 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 	s := newSchedule(&o, f)
 	plan := Order(o.Study)
 	s.total = len(plan)
-	if o.Study.Execution.Restart != study.RestartAlways {
+	if o.Study.Execution.Restart != terms.RestartAlways {
 		s.engines = &measure.Engines{Clock: o.Clock}
 	}
 	o.emit(s.announce.opening(plan, f, o.RetryFailed))

@@ -26,6 +26,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -100,6 +101,9 @@ func (e *stub) Run(ctx context.Context, w backend.Workload) (*backend.Log, error
 
 // Close has nothing to stop.
 func (e *stub) Close() error { return nil }
+
+// onceInOrder is the execution of a study that says nothing of it.
+var onceInOrder = study.Execution{Cycles: 1, Order: terms.Sequential, Seed: 1, Restart: terms.RestartNeeded}
 
 // newStudy has experiments of batch size 1, 2, …, n.
 func newStudy(t *testing.T, n int, x study.Execution) *study.Study {
@@ -333,7 +337,7 @@ func TestRun(t *testing.T) {
 // TestOneFailureStopsNothing: it is a row with its class and hint.
 func TestOneFailureStopsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCampaign(t, &stub{failing: 2}, newStudy(t, 3, study.DefaultExecution()))
+		c := newCampaign(t, &stub{failing: 2}, newStudy(t, 3, onceInOrder))
 		res := c.check(t.Context(), t, nil)
 		if res.OK != 2 || res.Failed != 1 || !res.Complete {
 			t.Errorf("%d ok, %d failed, complete %v, want 2, 1, true", res.OK, res.Failed, res.Complete)
@@ -355,7 +359,7 @@ func TestOneFailureStopsNothing(t *testing.T) {
 func TestFailFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &stub{failing: 2}
-		c := newCampaign(t, e, newStudy(t, 3, study.DefaultExecution()))
+		c := newCampaign(t, e, newStudy(t, 3, onceInOrder))
 		c.options.FailFast = true
 		res := c.check(t.Context(), t, nil)
 		if len(res.Runs) != 2 || e.started != 2 || res.Complete || res.Ended != result.EndFailFast || res.Left != 1 {
@@ -377,7 +381,7 @@ func TestInterruption(t *testing.T) {
 				cancel()
 			}
 		}
-		c := newCampaign(t, e, newStudy(t, 4, study.DefaultExecution()))
+		c := newCampaign(t, e, newStudy(t, 4, onceInOrder))
 		res := c.check(ctx, t, context.Canceled)
 		if len(res.Runs) != 2 || res.Runs[1].Status != result.Interrupted || res.Complete ||
 			res.Ended != result.EndInterrupted || res.Left != 3 {
@@ -393,7 +397,7 @@ func TestCancelledBefore(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		e := &stub{}
-		res := newCampaign(t, e, newStudy(t, 2, study.DefaultExecution())).check(ctx, t, context.Canceled)
+		res := newCampaign(t, e, newStudy(t, 2, onceInOrder)).check(ctx, t, context.Canceled)
 		if len(res.Runs) != 0 || e.started != 0 {
 			t.Errorf("%d runs, %d engine starts, want none", len(res.Runs), e.started)
 		}
@@ -409,7 +413,7 @@ func TestTimeout(t *testing.T) {
 				<-ctx.Done()
 			}
 		}
-		c := newCampaign(t, e, newStudy(t, 2, study.DefaultExecution()))
+		c := newCampaign(t, e, newStudy(t, 2, onceInOrder))
 		// The limit must let the second run finish on a slow machine, which takes
 		// milliseconds on others.
 		c.options.Timeout = 3 * time.Second
@@ -427,7 +431,7 @@ func TestTimeout(t *testing.T) {
 func TestUnwritableResults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &stub{}
-		c := newCampaign(t, e, newStudy(t, 1, study.DefaultExecution()))
+		c := newCampaign(t, e, newStudy(t, 1, onceInOrder))
 		if err := os.WriteFile(c.options.Results, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -439,7 +443,7 @@ func TestUnwritableResults(t *testing.T) {
 }
 
 func TestFolderName(t *testing.T) {
-	s := newStudy(t, 1, study.DefaultExecution())
+	s := newStudy(t, 1, onceInOrder)
 	if got := nameOf(s); got != "test" {
 		t.Errorf("folder name %q, want test", got)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -53,7 +54,7 @@ func number(t *testing.T, variable string, otherwise uint64) uint64 {
 // killedStudy has failures in it, which are no reason to run anything again.
 func killedStudy(t *testing.T) (*study.Study, *stub) {
 	t.Helper()
-	return newStudy(t, 5, study.Execution{Cycles: 8, Order: study.Shuffle, Seed: 3}), &stub{failing: 4}
+	return newStudy(t, 5, study.Execution{Cycles: 8, Order: terms.Shuffle, Seed: 3}), &stub{failing: 4}
 }
 
 // TestKilledStudyProcess is the process that is killed.

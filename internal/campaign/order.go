@@ -3,6 +3,8 @@ package campaign
 import (
 	"math/rand/v2"
 
+	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -16,7 +18,7 @@ type Planned struct {
 func Order(s *study.Study) []Planned {
 	n, cycles := len(s.Experiments), s.Execution.Cycles
 	out := make([]Planned, 0, n*cycles)
-	if s.Execution.Order == study.Sequential {
+	if s.Execution.Order == terms.Sequential {
 		for _, e := range s.Experiments {
 			for c := range cycles {
 				out = append(out, Planned{e, c + 1})
@@ -35,9 +37,9 @@ func Order(s *study.Study) []Planned {
 // Starts returns a function that reports whether an engine is started for the run at i: the
 // one of the run before serves it if it can, and if that run does not fail.
 func Starts(s *study.Study, runs []Planned) func(i int) bool {
-	var sharing study.Sharing
+	var sharing measure.Sharing
 	return func(i int) bool {
-		return i == 0 || s.Execution.Restart == study.RestartAlways ||
+		return i == 0 || s.Execution.Restart == terms.RestartAlways ||
 			!sharing.Same(s.Engine(runs[i].Experiment.Backend), runs[i-1].Experiment, runs[i].Experiment)
 	}
 }
@@ -49,7 +51,7 @@ func First(s *study.Study, n int) []Planned {
 	}
 	// The order of one cycle needs all experiments, but not all cycles.
 	short := *s
-	if s.Execution.Order == study.Sequential {
+	if s.Execution.Order == terms.Sequential {
 		short.Experiments = s.Experiments[:min(len(s.Experiments), n)]
 	} else {
 		short.Execution.Cycles = min(s.Execution.Cycles, 1+n/len(s.Experiments))
@@ -59,7 +61,7 @@ func First(s *study.Study, n int) []Planned {
 
 // cycleOrder is the order of n experiments in one cycle, counted from 0.
 func cycleOrder(x study.Execution, n, cycle int) []int {
-	if x.Order == study.LatinSquare {
+	if x.Order == terms.LatinSquare {
 		return latinRow(n, cycle)
 	}
 	order := make([]int, n)
@@ -67,10 +69,10 @@ func cycleOrder(x study.Execution, n, cycle int) []int {
 		order[i] = i
 	}
 	switch {
-	case x.Order == study.Shuffle:
+	case x.Order == terms.Shuffle:
 		rng := rand.New(rand.NewPCG(x.Seed, uint64(cycle)))
 		rng.Shuffle(n, func(i, j int) { order[i], order[j] = order[j], order[i] })
-	case x.Order == study.Reverse && cycle%2 == 1:
+	case x.Order == terms.Reverse && cycle%2 == 1:
 		for i := range order {
 			order[i] = n - 1 - i
 		}

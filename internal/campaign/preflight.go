@@ -4,10 +4,13 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -76,7 +79,7 @@ func checkModel(s *study.Study, e study.Experiment) error {
 // checkDType finds a dtype that a finished GGUF file does not have.
 func checkDType(s *study.Study, e study.Experiment) error {
 	path, ok := model.FileOf(e.Model)
-	if !ok || !s.Engine(e.Backend).GGUF || e.DType == study.DTypeAuto {
+	if !ok || !s.Engine(e.Backend).GGUF || e.DType == terms.DTypeAuto {
 		return nil
 	}
 	h, err := gguf.ReadFile(path)
@@ -117,22 +120,27 @@ func checkDataset(s *study.Study, dataset string) error {
 // mistakes gives an error the form of the mistakes in a study.
 func mistakes(err error) study.Errors {
 	if e, ok := errors.AsType[*fault.Error](err); ok {
-		return study.Errors{study.Wrong("model", e.Failure.Error(), e.Next)}
+		return study.Errors{wrong("model", e.Failure.Error(), e.Next)}
 	}
 	e, ok := errors.AsType[*workload.DatasetError](err)
 	if !ok {
-		return study.Errors{study.Wrong("study", err.Error(), "")}
+		return study.Errors{wrong("study", err.Error(), "")}
 	}
 	if len(e.Problems) == 0 {
-		return study.Errors{study.Wrong("dataset "+e.Source, e.Message, e.Next)}
+		return study.Errors{wrong("dataset "+e.Source, e.Message, e.Next)}
 	}
 	var out study.Errors
 	for _, p := range e.Problems {
 		out = append(out, &study.Error{Source: e.Source, Line: p.Line, Col: 1, Note: p.Note})
 	}
 	if e.More > 0 {
-		out = append(out, study.Wrong(e.Source, strconv.Itoa(e.More)+" more bad lines", ""))
+		out = append(out, wrong(e.Source, strconv.Itoa(e.More)+" more bad lines", ""))
 	}
 	out[len(out)-1].Next = e.Next
 	return out
+}
+
+// wrong is a mistake in a source, without a position.
+func wrong(source, message, next string) *study.Error {
+	return &study.Error{Source: source, Note: note.Note{Code: codes.Mistake, Message: message, Next: next}}
 }

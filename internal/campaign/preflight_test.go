@@ -48,7 +48,7 @@ func TestPreflight(t *testing.T) {
 		"two things": {func(e []study.Experiment) { e[0].Model, e[1].Workload.Dataset = "random:x", short },
 			[]string{"\"x\"", "short.jsonl"}},
 	} {
-		s := newStudy(t, 2, study.DefaultExecution())
+		s := newStudy(t, 2, onceInOrder)
 		q.change(s.Experiments)
 		err := Preflight(s)
 		got, _ := errors.AsType[study.Errors](err)

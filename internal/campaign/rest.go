@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -79,6 +81,13 @@ func (r rest) above(now rest, limit study.Rest) string {
 	return ""
 }
 
+// restOf completes what a study asks for: an H100 and an H200 reach the rest within some
+// seconds.
+func restOf(r study.Rest) study.Rest {
+	return study.Rest{Degrees: cmp.Or(r.Degrees, 3), PowerPct: cmp.Or(r.PowerPct, 3),
+		AtMost: cmp.Or(r.AtMost, study.Duration(3*time.Minute))}
+}
+
 // gap waits between two runs and returns for how long. What was at rest is how the
 // first run found the machine.
 func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration, error) {
@@ -86,14 +95,14 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 	switch g := o.Study.Execution.Gap; {
 	case o.NoGaps:
 		return 0, nil
-	case g.Mode == study.GapFixed && g.Seconds > 0:
+	case g.Mode == terms.GapFixed && g.Seconds > 0:
 		o.emit(event.PhaseStarted{Phase: event.Rest, Detail: fmt.Sprintf("%g s", g.Seconds)})
 		err := o.Clock.Sleep(ctx, unit.Duration(g.Seconds))
 		return o.Clock.Time().Sub(began), err
-	case g.Mode != study.GapByCondition || len(found) == 0:
+	case g.Mode != terms.GapByCondition || len(found) == 0:
 		return 0, nil
 	}
-	limit := o.Study.Execution.Rest.Or(study.DefaultRest)
+	limit := restOf(o.Study.Execution.Rest)
 	for calm := 0; calm < restLooksLeft; {
 		if atMost := time.Duration(limit.AtMost); o.Clock.Time().Sub(began) > atMost {
 			o.emit(event.Note{Code: codes.NotAtRest,

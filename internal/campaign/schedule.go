@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -91,7 +92,7 @@ func (s *schedule) warn() {
 // runAll makes the planned runs, and then as many cycles more as the wanted precision
 // takes.
 func (s *schedule) runAll(ctx context.Context, plan []Planned) error {
-	if s.Study.Execution.Gap.Mode == study.GapByCondition && !s.NoGaps && len(s.Meters) > 0 {
+	if s.Study.Execution.Gap.Mode == terms.GapByCondition && !s.NoGaps && len(s.Meters) > 0 {
 		s.emit(event.PhaseStarted{Phase: event.Rest, Detail: "how the machine is at rest"})
 		found, err := s.atRest(ctx)
 		if err != nil {

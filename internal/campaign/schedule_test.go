@@ -21,6 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
@@ -63,7 +64,7 @@ func TestLatinSquare(t *testing.T) {
 func TestResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &stub{failing: 2}
-		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 2, Order: study.Interleave}))
+		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 2, Order: terms.Interleave}))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		runs := 0
 		e.inRun = func(context.Context) {
@@ -112,7 +113,7 @@ func TestResume(t *testing.T) {
 // TestResumeInParallel: two processes do not write to one study.
 func TestResumeInParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCampaign(t, &stub{}, newStudy(t, 1, study.Execution{Cycles: 1, Order: study.Sequential}))
+		c := newCampaign(t, &stub{}, newStudy(t, 1, study.Execution{Cycles: 1, Order: terms.Sequential}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil {
 			t.Fatal(err)
@@ -135,7 +136,7 @@ func TestResumeInParallel(t *testing.T) {
 func TestTornJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &stub{}
-		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: study.Sequential}))
+		c := newCampaign(t, e, newStudy(t, 3, study.Execution{Cycles: 1, Order: terms.Sequential}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +167,7 @@ func TestTornJournal(t *testing.T) {
 func TestCircuitBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &stub{failing: 1}
-		c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: study.Sequential, MaxFailures: 2}))
+		c := newCampaign(t, e, newStudy(t, 2, study.Execution{Cycles: 4, Order: terms.Sequential, MaxFailures: 2}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil || e.started != 2 || res.Failed != 2 || res.LeftOut != 6 || res.Left != 6 || res.Complete ||
 			res.Ended != result.EndFailures || res.Runs[7].Failure.Class != codes.ClassLeftOut {
@@ -188,7 +189,7 @@ func TestCircuitBreaker(t *testing.T) {
 // TestBreakerStartsOver: failures in a row count, and a run that is well ends the row.
 func TestBreakerStartsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := study.Execution{Cycles: 4, Order: study.Interleave, MaxFailures: 2}
+		x := study.Execution{Cycles: 4, Order: terms.Interleave, MaxFailures: 2}
 		res, err := Run(t.Context(), newCampaign(t, &stub{failing: 1}, newStudy(t, 2, x)).options)
 		if err != nil || res.OK != 4 || res.Failed != 4 || res.LeftOut != 0 {
 			t.Errorf("%v, %d ok, %d failed, %d left out, want every second run to fail and none left out", err, res.OK,
@@ -200,7 +201,7 @@ func TestBreakerStartsOver(t *testing.T) {
 // TestUntil: more cycles for what is not known well enough, up to the most.
 func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := study.Execution{Cycles: 2, Order: study.Interleave,
+		x := study.Execution{Cycles: 2, Order: terms.Interleave,
 			Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 4}}
 		c := newCampaign(t, &stub{failing: 2}, newStudy(t, 2, x))
 		res, err := Run(t.Context(), c.options)
@@ -228,7 +229,7 @@ func TestStudyTimeout(t *testing.T) {
 		// The limit must let the first run finish on a slow machine.
 		const limit = 2 * time.Second
 		c := newCampaign(t, e, newStudy(t, 3,
-			study.Execution{Cycles: 1, Order: study.Sequential, StudyTimeout: study.Duration(limit)}))
+			study.Execution{Cycles: 1, Order: terms.Sequential, StudyTimeout: study.Duration(limit)}))
 		res, err := Run(t.Context(), c.options)
 		var timeout *TimeoutError
 		if !errors.As(err, &timeout) || res.OK != 1 || res.Interrupted != 1 || res.Complete || res.Left != 2 ||
@@ -257,8 +258,8 @@ func TestStudyTimeout(t *testing.T) {
 func TestGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCampaign(t, &stub{},
-			newStudy(t, 2, study.Execution{Cycles: 1, Order: study.Sequential,
-				Gap: study.Gap{Mode: study.GapFixed, Seconds: 3600}}))
+			newStudy(t, 2, study.Execution{Cycles: 1, Order: terms.Sequential,
+				Gap: study.Gap{Mode: terms.GapFixed, Seconds: 3600}}))
 		res, err := Run(t.Context(), c.options)
 		if err != nil || res.Runs[0].Timing.GapS != 0 || res.Runs[1].Timing.GapS != 3600 {
 			t.Errorf("%v, gaps %v and %v s", err, res.Runs[0].Timing.GapS, res.Runs[1].Timing.GapS)
@@ -281,14 +282,14 @@ func TestAtRest(t *testing.T) {
 		{rest{90, 44}, "44 °C, at rest 40 °C"},
 		{rest{math.NaN(), math.NaN()}, ""},
 	} {
-		if got := r.above(q.now, study.DefaultRest); got != q.want {
+		if got := r.above(q.now, restOf(study.Rest{})); got != q.want {
 			t.Errorf("%+v: %q, want %q", q.now, got, q.want)
 		}
 	}
-	if got := r.above(rest{104, 44}, study.Rest{Degrees: 5}.Or(study.DefaultRest)); got != "104 W, at rest 100 W" {
+	if got := r.above(rest{104, 44}, restOf(study.Rest{Degrees: 5})); got != "104 W, at rest 100 W" {
 		t.Errorf("with 5 °C allowed: %q", got)
 	}
-	if got := r.above(rest{104, 44}, study.Rest{Degrees: 5, PowerPct: 5}.Or(study.DefaultRest)); got != "" {
+	if got := r.above(rest{104, 44}, restOf(study.Rest{Degrees: 5, PowerPct: 5})); got != "" {
 		t.Errorf("with 5 °C and 5 %% allowed: %q", got)
 	}
 }
@@ -318,7 +319,7 @@ func TestGapByCondition(t *testing.T) {
 				}})
 				var notes []note.Code
 				o := &Options{Study: newStudy(t, 1,
-					study.Execution{Cycles: 1, Gap: study.Gap{Mode: study.GapByCondition},
+					study.Execution{Cycles: 1, Gap: study.Gap{Mode: terms.GapByCondition},
 						Rest: study.Rest{AtMost: study.Duration(20 * s)}}), Meters: []power.Meter{cold{fake}}, Clock: c,
 					Emit: func(e event.Event) {
 						if n, ok := e.(event.Note); ok {
@@ -437,7 +438,7 @@ func (l locked) Close() error                                      { return nil 
 // TestBreakerIsPerModel: another model on the same backend goes on.
 func TestBreakerIsPerModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		study2 := newStudy(t, 2, study.Execution{Cycles: 2, Order: study.Sequential, MaxFailures: 2})
+		study2 := newStudy(t, 2, study.Execution{Cycles: 2, Order: terms.Sequential, MaxFailures: 2})
 		study2.Experiments[1].Model = "random:tiny-qwen2"
 		res, err := Run(t.Context(), newCampaign(t, &stub{failing: 1}, study2).options)
 		if err != nil || res.OK != 2 || res.Failed != 2 || res.LeftOut != 0 {
@@ -452,7 +453,7 @@ func TestBreakerIsPerModel(t *testing.T) {
 // measured, once at the start and in the summary.
 func TestPrecision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := study.Execution{Cycles: 2, Order: study.LatinSquare,
+		x := study.Execution{Cycles: 2, Order: terms.LatinSquare,
 			Until: study.Until{Metric: "throughput.output_tokens_per_s", RelativeHalfWidth: 1e-9, MaxCycles: 3}}
 		c := newCampaign(t, &stub{}, newStudy(t, 1, x))
 		res, err := Run(t.Context(), c.options)
@@ -498,7 +499,7 @@ func TestInputsAreFrozen(t *testing.T) {
 			}
 		}
 		write("{\"prompt\": \"one\"}\n")
-		s := newStudy(t, 1, study.Execution{Cycles: 1, Order: study.Sequential})
+		s := newStudy(t, 1, study.Execution{Cycles: 1, Order: terms.Sequential})
 		s.Experiments[0].Workload.Dataset = data
 		c := newCampaign(t, &stub{}, s)
 		card, driver := "NVIDIA H100", "570.1"

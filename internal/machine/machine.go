@@ -14,7 +14,9 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors"
 	"github.com/llenergymeasure/llem/study"
@@ -110,8 +112,9 @@ func (n Needs) Available(backends map[string]backend.Backend, own ...backend.Bac
 	for _, name := range n.Engines {
 		if _, ok := backends[name]; !ok {
 			errs = append(errs,
-				study.Wrong("backend", fmt.Sprintf("this llem cannot run the backend %s yet", name),
-					"it can run "+strings.Join(slices.Sorted(maps.Keys(backends)), ", ")))
+				&study.Error{Source: "backend", Note: note.Note{Code: codes.Mistake,
+					Message: fmt.Sprintf("this llem cannot run the backend %s yet", name),
+					Next:    "it can run " + strings.Join(slices.Sorted(maps.Keys(backends)), ", ")}})
 		}
 	}
 	if len(errs) == 0 {

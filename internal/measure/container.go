@@ -7,6 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -16,7 +17,7 @@ import (
 // process of this machine. It refuses an engine that cannot run in one.
 func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, error) {
 	switch {
-	case e.Runner != study.RunContainer:
+	case e.Runner != terms.RunContainer:
 		return nil, nil
 	case d.Simulated:
 		return nil, note.Failf(codes.ClassConfig, "leave out runner, or choose another backend",
@@ -24,7 +25,7 @@ func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, e
 	}
 	image := e.Image(d.Image)
 	c := &backend.Container{Image: image, Recipe: d.Recipe(image), Program: e.Program(d.Program)}
-	if e.Container.Client != study.ClientAuto {
+	if e.Container.Client != terms.ClientAuto {
 		c.Client = e.Container.Client
 	}
 	return c, nil

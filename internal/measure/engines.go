@@ -30,7 +30,7 @@ type Engines struct {
 // idle machine cannot be seen while the engine is there.
 type liveEngine struct {
 	session backend.Session  // nil if it did not start
-	serves  study.Experiment // and others for which study.SameEngine holds
+	serves  study.Experiment // and others for which SameEngine holds
 	runs    int              // on it, this one included
 	// log is the file that everything it prints goes to; up to logged it belongs to
 	// runs that are over.
@@ -49,7 +49,7 @@ type liveEngine struct {
 // there are sensors: then the idle power from before the engine's start must not be
 // older than the experiment allows.
 func (e *Engines) Serves(d engine.Descriptor, x study.Experiment, metered bool) bool {
-	if e == nil || e.kept == nil || !study.SameEngine(d, e.kept.serves, x) {
+	if e == nil || e.kept == nil || !SameEngine(d, e.kept.serves, x) {
 		return false
 	}
 	if !metered || x.Energy.Sources == "none" || x.Baseline.Seconds == 0 {

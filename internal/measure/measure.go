@@ -18,13 +18,13 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // Outcome is a finished run: its record, and the raw series behind it.
@@ -154,9 +154,9 @@ func (d *desk) meterWarnings() {
 }
 
 func newRecord(o Options) *result.Record {
-	runner, image := study.RunProcess, ""
-	if o.Experiment.Runner == study.RunContainer {
-		runner, image = study.RunContainer, o.Experiment.Image(o.Engine.Image)
+	runner, image := terms.RunProcess, ""
+	if o.Experiment.Runner == terms.RunContainer {
+		runner, image = terms.RunContainer, o.Experiment.Image(o.Engine.Image)
 	}
 	return &result.Record{
 		SchemaVersion: result.SchemaVersion, Program: o.Program, ID: o.Experiment.ID(), Cycle: o.Cycle,

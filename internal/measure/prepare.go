@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -84,7 +85,7 @@ func (in input) takesGGUF() bool {
 
 // checkDType refuses a dtype that a finished GGUF file does not have.
 func (in input) checkDType() error {
-	if !in.takesGGUF() || in.experiment.DType == study.DTypeAuto {
+	if !in.takesGGUF() || in.experiment.DType == terms.DTypeAuto {
 		return nil
 	}
 	return model.CheckDType(in.experiment.Model, in.experiment.DType, in.model.DType)
@@ -93,14 +94,14 @@ func (in input) checkDType() error {
 // dtype is what the engine is asked for.
 func (in input) dtype() string {
 	switch {
-	case in.experiment.DType != study.DTypeAuto:
+	case in.experiment.DType != terms.DTypeAuto:
 		return in.experiment.DType
 	case in.takesGGUF() && in.model.DType != "":
 		return string(in.model.DType)
 	case in.takesGGUF():
 		return "mixed"
 	case in.engine.ChoosesDType:
-		return study.DTypeAuto
+		return terms.DTypeAuto
 	}
 	return in.engine.UsualDType()
 }

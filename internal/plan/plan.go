@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -239,7 +240,7 @@ const mostCounted = 200_000
 // count counts the starts of engines.
 func (p *Plan) count(s *study.Study) {
 	n := p.Runs
-	if s.Execution.Restart != study.RestartAlways {
+	if s.Execution.Restart != terms.RestartAlways {
 		if p.Runs > mostCounted {
 			return
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
@@ -85,7 +86,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 type place struct{ backend, runner, client, image string }
 
 func placeOf(s *study.Study, e study.Experiment) place {
-	if e.Runner != study.RunContainer {
+	if e.Runner != terms.RunContainer {
 		return place{backend: e.Backend}
 	}
 	return place{e.Backend, e.Runner, e.Container.Client, e.Image(s.Engine(e.Backend).Image)}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
@@ -24,7 +25,7 @@ func smallStudy(t *testing.T, n, cycles int) (string, *study.Study) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	s := &study.Study{Name: "small", Execution: study.Execution{Cycles: cycles, Order: study.Interleave}}
+	s := &study.Study{Name: "small", Execution: study.Execution{Cycles: cycles, Order: terms.Interleave}}
 	for i := range n {
 		e := study.DefaultExperiment(engines.Find(nil, "fake"))
 		e.Model, e.Seed = "random:tiny-llama", uint64(i+1)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -27,7 +28,7 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 	if err := os.Mkdir(filepath.Join(dir, result.RunsDir), 0o755); err != nil {
 		tb.Fatal(err)
 	}
-	s := &study.Study{Name: "large", Execution: study.Execution{Cycles: cycles, Order: study.Interleave}}
+	s := &study.Study{Name: "large", Execution: study.Execution{Cycles: cycles, Order: terms.Interleave}}
 	for i := range n {
 		e := study.DefaultExperiment(engines.Find(nil, "fake"))
 		e.Model, e.Seed = "random:tiny-llama", uint64(i+1)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -131,7 +132,7 @@ func Unbalanced(x study.Execution, n int) string {
 	if n%2 == 1 && n > 1 {
 		rows = 2 * n
 	}
-	if x.Order != study.LatinSquare || n < 2 || x.Cycles%rows == 0 {
+	if x.Order != terms.LatinSquare || n < 2 || x.Cycles%rows == 0 {
 		return ""
 	}
 	return fmt.Sprintf("order latin_square: %d cycles of %d experiments are not balanced for position and for "+

@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -23,7 +24,7 @@ func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c st
 		fmt.Fprintf(b, "  gpu%-7d %s\n", g.Index, gpuText(g))
 	}
 	b.WriteString("\nRunners\n")
-	fmt.Fprintf(b, "  %-11s always\n", study.RunProcess)
+	fmt.Fprintf(b, "  %-11s always\n", terms.RunProcess)
 	for _, r := range runners {
 		runnerText(b, r)
 	}
@@ -80,7 +81,7 @@ func images(c study.ContainerSection) []string {
 // there; llem fetches nothing.
 func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerSection) {
 	client := c.Client
-	if client == "" || client == study.ClientAuto {
+	if client == "" || client == terms.ClientAuto {
 		client = "docker"
 		if i := slices.IndexFunc(runners, func(r backend.Runner) bool { return r.Trouble == nil }); i >= 0 {
 			client = runners[i].Client

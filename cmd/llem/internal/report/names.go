@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -109,7 +110,7 @@ func (n names) values(i int) []string {
 	s := n.subjects[i]
 	out := n.Values(*s.config)
 	for k, c := range n.Columns {
-		if c.Has("dtype") && out[k] == study.DTypeAuto && s.dtype != "" {
+		if c.Has("dtype") && out[k] == terms.DTypeAuto && s.dtype != "" {
 			out[k] += " (" + s.dtype + ")"
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/study/internal/keys"
 )
 
 // Setting is a key with a value, from the command line or from a program.

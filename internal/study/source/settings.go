@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // Settings applies the command line, where a later setting replaces an earlier one.

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // Nowhere is the position of what the study as a whole lacks.

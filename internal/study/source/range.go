@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // rangeText matches 8..64*2, 1..9+2, 0.5..0.9+0.1 and 1..4.

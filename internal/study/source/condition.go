@@ -7,8 +7,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/llenergymeasure/llem/study/internal/expression"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/expression"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // linked reads keys that take the value of an expression.

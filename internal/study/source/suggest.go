@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/near"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // otherNames are words for keys in files and options of other tools, with the dotted

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
-	"github.com/llenergymeasure/llem/study/internal/source"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/source"
 )
 
 // dimension is an axis as it applies to one backend.

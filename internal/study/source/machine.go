@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // Machine reads what belongs to the machine, below everything that a study says: the

@@ -9,10 +9,10 @@ import (
 
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/expression"
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/source"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/study/internal/expression"
-	"github.com/llenergymeasure/llem/study/internal/keys"
-	"github.com/llenergymeasure/llem/study/internal/source"
 )
 
 // maxLooked bounds the points that where conditions may have to look at.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/near"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // Expression is a checked expression over the keys of an experiment. It has no side

@@ -1,16 +1,19 @@
-package study
+package campaign
 
 import (
 	"fmt"
 
-	"github.com/llenergymeasure/llem/internal/disk"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+
+	"github.com/llenergymeasure/llem/study"
 )
 
 // ReadPlan reads what the frozen study.yaml of a results folder says about how many
 // runs were planned: the study's name, its execution, and as many experiments as it
 // had. The experiments are empty: their settings are in the records of their runs.
-func ReadPlan(path string) (*Study, error) {
+func ReadPlan(path string) (*study.Study, error) {
 	text, err := disk.ReadFile(path, disk.MaxList)
 	if err != nil {
 		return nil, fmt.Errorf("read the study: %w", err)
@@ -30,7 +33,7 @@ func ReadPlan(path string) (*Study, error) {
 	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 {
 		return nil, fmt.Errorf("read the study %s: it names no experiments", path)
 	}
-	s := &Study{Name: frozen.Name, Experiments: make([]Experiment, len(frozen.Experiments))}
+	s := &study.Study{Name: frozen.Name, Experiments: make([]study.Experiment, len(frozen.Experiments))}
 	s.Execution.Cycles, s.Execution.Order, s.Execution.Seed = frozen.Execution.Cycles, frozen.Execution.Order,
 		frozen.Execution.Seed
 	return s, nil

@@ -1,22 +1,15 @@
-package study
+package measure
 
-import "github.com/llenergymeasure/llem/engine"
-
-// When an engine is started anew.
-const (
-	// RestartNeeded lets an engine serve runs that follow each other and differ only
-	// in what it can change while its model stays loaded.
-	RestartNeeded = "needed"
-	// RestartAlways gives every run an engine of its own, so that the spread between
-	// runs holds what differs between two starts.
-	RestartAlways = "always"
+import (
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // SameEngine reports whether one engine can serve both experiments, one after the other,
 // without loading its model again: they differ only in prompts, in what is measured
 // around them, and in what the engine can change. An engine that is not known cannot
 // change anything.
-func SameEngine(d engine.Descriptor, a, b Experiment) bool {
+func SameEngine(d engine.Descriptor, a, b study.Experiment) bool {
 	var s Sharing
 	return s.Same(d, a, b)
 }
@@ -40,14 +33,15 @@ type forgotten struct {
 }
 
 // Same is [SameEngine].
-func (s *Sharing) Same(d engine.Descriptor, a, b Experiment) bool {
+func (s *Sharing) Same(d engine.Descriptor, a, b study.Experiment) bool {
 	return a.Backend == d.Name && s.lasting(d, a) == s.lasting(d, b)
 }
 
 // lasting drops from an experiment what an engine need not be started again for.
-func (s *Sharing) lasting(d engine.Descriptor, e Experiment) Experiment {
+func (s *Sharing) lasting(d engine.Descriptor, e study.Experiment) study.Experiment {
 	length := e.Workload.InputTokens + e.Workload.OutputTokens
-	e.Workload, e.Decoding, e.Warmup, e.Baseline, e.Energy = Workload{}, Decoding{}, Warmup{}, Baseline{}, Energy{}
+	e.Workload, e.Decoding, e.Warmup, e.Baseline, e.Energy = study.Workload{}, study.Decoding{}, study.Warmup{},
+		study.Baseline{}, study.Energy{}
 	if d.Forget != nil && e.Backend == d.Name {
 		f := s.forget(d, e)
 		if f.anyLength {
@@ -60,7 +54,7 @@ func (s *Sharing) lasting(d engine.Descriptor, e Experiment) Experiment {
 }
 
 // forget clears in an experiment's section what the engine can change.
-func (s *Sharing) forget(d engine.Descriptor, e Experiment) forgotten {
+func (s *Sharing) forget(d engine.Descriptor, e study.Experiment) forgotten {
 	key := owned{e.Backend, e.Section}
 	if f, ok := s.known[key]; ok {
 		return f

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 func TestRanges(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/grammar"
-	"github.com/llenergymeasure/llem/study/internal/expression"
-	"github.com/llenergymeasure/llem/study/internal/keys"
+	"github.com/llenergymeasure/llem/internal/study/expression"
+	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
 // Layer is what one source says: a file without its bases, or one setting of the
