@@ -35,19 +35,53 @@ func (e *Error) Detail() string {
 	var b strings.Builder
 	b.WriteString(e.Error())
 	if e.Line > 0 && e.Excerpt != "" {
+		line, col := window(e.Excerpt, e.Col)
 		// Tabs keep their width so that the caret stays below its column.
 		pad := strings.Map(func(r rune) rune {
 			if r == '\t' {
 				return r
 			}
 			return ' '
-		}, prefix(e.Excerpt, e.Col-1))
-		fmt.Fprintf(&b, "\n  %4d | %s\n       | %s%s", e.Line, e.Excerpt, pad, strings.Repeat("^", max(1, e.Width)))
+		}, prefix(line, col-1))
+		fmt.Fprintf(&b, "\n  %4d | %s\n       | %s%s", e.Line, line, pad,
+			strings.Repeat("^", min(max(1, e.Width), longestExcerpt)))
 	}
 	if e.Next != "" {
 		b.WriteString("\n         " + e.Next)
 	}
 	return b.String()
+}
+
+// What is shown of a long line: so many characters, of which some are before the mistake.
+const (
+	longestExcerpt = 400
+	shownBefore    = 60
+)
+
+// window is the part of a line around a column, and the column's place in it.
+func window(line string, col int) (part string, at int) {
+	if len(line) <= longestExcerpt {
+		return line, col
+	}
+	from := max(0, col-1-shownBefore)
+	begin, n := len(line), 0
+	for i := range line {
+		if n == from {
+			begin = i
+		}
+		if n == from+longestExcerpt {
+			part = line[begin:i] + "…"
+			break
+		}
+		n++
+	}
+	if part == "" {
+		part = line[begin:]
+	}
+	if from == 0 {
+		return part, col
+	}
+	return "…" + part, col - from + 1
 }
 
 // prefix is the first n runes of s.

@@ -69,7 +69,7 @@ func Machine(o Options) ([]Origin, error) {
 	b := newReading(o.Engines)
 	b.Machine(o.User, o.Getenv)
 	if len(b.Errs) > 0 {
-		return nil, b.Errs.Sorted()
+		return nil, b.Mistakes()
 	}
 	return append(b.ownOrigins(), b.machineOrigins()...), nil
 }

@@ -97,6 +97,10 @@ func (b *Source) failExpression(what string, v Value, err error) {
 		b.failValue(v.At, what, err)
 		return
 	}
+	if b.crowded() {
+		b.unlisted++
+		return
+	}
 	at := *v.At
 	skip := 0
 	if v.quoted {

@@ -176,9 +176,9 @@ func (r *reader) zipMap(n *yaml.Node) {
 			members = append(members, m)
 		}
 	}
-	before := len(r.Errs)
+	before := r.mistakes()
 	r.walk(s, "", n)
-	if len(r.Errs) > before {
+	if r.mistakes() > before {
 		return
 	}
 	if joined := r.join(r.at(n), members); joined != nil {

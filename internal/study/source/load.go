@@ -35,7 +35,7 @@ type Setting struct {
 type Source struct {
 	*keys.Set
 	Layer
-	// Errs are the mistakes so far.
+	// Errs are the mistakes so far; see [Source.Mistakes].
 	Errs grammar.Errors
 	// Chosen reports that the command line names backends: points of others are left out.
 	Chosen bool
@@ -47,6 +47,8 @@ type Source struct {
 	// base.
 	chain []string
 	files int
+	// unlisted counts the mistakes after the first mostListed.
+	unlisted int
 }
 
 // New returns a Source that has read nothing.
@@ -87,11 +89,55 @@ func readProblem(err error) string {
 	return err.Error()
 }
 
-// Fail records a mistake at a position.
+// mostListed bounds the list of mistakes: nobody reads more, and a generated file may have
+// one in each line.
+const mostListed = 100
+
+// crowded reports that further mistakes are only counted.
+func (b *Source) crowded() bool { return len(b.Errs) >= mostListed }
+
+// mistakes is how many there are.
+func (b *Source) mistakes() int { return len(b.Errs) + b.unlisted }
+
+// Mistakes are all that were recorded, in order; the last one counts what is not listed.
+func (b *Source) Mistakes() grammar.Errors {
+	out := b.Errs.Sorted()
+	if b.unlisted == 0 {
+		return out
+	}
+	e := *b.Nowhere()
+	e.Note = note.Note{Code: codes.Mistake, Message: fmt.Sprintf("%d more mistakes are not listed", b.unlisted),
+		Next: "fix those above and try again"}
+	return append(out, &e)
+}
+
+// Fail records a mistake at a position. What the message quotes may be long: its middle is
+// left out.
 func (b *Source) Fail(at *grammar.Error, next, format string, args ...any) {
+	if b.crowded() {
+		b.unlisted++
+		return
+	}
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = shortened(s)
+		}
+	}
 	e := *at
-	e.Note = note.Note{Code: codes.Mistake, Message: fmt.Sprintf(format, args...), Next: next}
+	e.Note = note.Note{Code: codes.Mistake, Message: shortened(fmt.Sprintf(format, args...)), Next: shortened(next)}
 	b.Errs = append(b.Errs, &e)
+}
+
+// longest bounds each text of a mistake, in bytes.
+const longest = 2000
+
+// shortened leaves out the middle of a text that is too long.
+func shortened(s string) string {
+	if len(s) <= longest {
+		return s
+	}
+	head, tail := s[:longest/2], s[len(s)-longest/2:]
+	return strings.ToValidUTF8(head, "") + fmt.Sprintf("… (%d bytes) …", len(s)-longest) + strings.ToValidUTF8(tail, "")
 }
 
 // failValue records what a parser said about a value.

@@ -35,8 +35,10 @@ type reader struct {
 	// called is the name of the file, for messages.
 	called string
 	lines  []string
-	out    Layer
-	bases  []Value
+	// runes are the lengths of lines that have been asked for: a line may hold many values.
+	runes map[int]int
+	out   Layer
+	bases []Value
 	// machine says that the file is a user's own.
 	machine bool
 }
@@ -143,6 +145,19 @@ func syntaxHint(msg, line string) string {
 	return ""
 }
 
+// width is how many characters a line has.
+func (r *reader) width(line int) int {
+	n, ok := r.runes[line]
+	if !ok {
+		n = utf8.RuneCountInString(strings.TrimRight(r.lines[line-1], "\r"))
+		if r.runes == nil {
+			r.runes = map[int]int{}
+		}
+		r.runes[line] = n
+	}
+	return n
+}
+
 // at is the position of a node.
 func (r *reader) at(n *yaml.Node) *grammar.Error {
 	e := &grammar.Error{Source: r.called, Line: n.Line, Col: n.Column, Width: utf8.RuneCountInString(n.Value)}
@@ -151,7 +166,7 @@ func (r *reader) at(n *yaml.Node) *grammar.Error {
 	}
 	if n.Line >= 1 && n.Line <= len(r.lines) {
 		e.Excerpt = strings.TrimRight(r.lines[n.Line-1], "\r")
-		e.Width = min(e.Width, max(1, utf8.RuneCountInString(e.Excerpt)-e.Col+1))
+		e.Width = min(e.Width, max(1, r.width(n.Line)-e.Col+1))
 	}
 	return e
 }
@@ -213,6 +228,8 @@ func (r *reader) walk(s *scope, prefix string, n *yaml.Node) {
 		case s.isPrefix(key):
 			r.Fail(r.at(k), fmt.Sprintf("write %s: {%s: …}", k.Value, s.children(key)[0]),
 				"%s holds keys, not a value", key)
+		case r.crowded():
+			r.unlisted++
 		default:
 			r.Fail(r.at(k), s.suggest(key, k.Value), "unknown key %q%s", k.Value, s.inside(prefix))
 		}
@@ -282,6 +299,9 @@ func (s *scope) children(parent string) []string {
 	return out
 }
 
+// longestValue bounds a single value, in bytes.
+const longestValue = 64 << 10
+
 // scalar takes the text of a scalar node; k is where to point if there is none.
 func (r *reader) scalar(key string, k, n *yaml.Node) (Value, bool) {
 	switch {
@@ -292,6 +312,10 @@ func (r *reader) scalar(key string, k, n *yaml.Node) (Value, bool) {
 		r.Fail(r.at(k), "give it a value or remove the key", "%s has no value", key)
 		return Value{}, false
 	case !r.tagged(n):
+		return Value{}, false
+	case len(n.Value) > longestValue:
+		r.Fail(r.at(k), fmt.Sprintf("a value has at most %d bytes", longestValue), "%s has a value of %d bytes", key,
+			len(n.Value))
 		return Value{}, false
 	}
 	quoted := n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0

@@ -34,9 +34,15 @@ var otherNames = map[string]string{
 	"link": "sweep.link", "where": "sweep.Where",
 }
 
+// longestKey is more than any key has, in bytes: to compare a longer one takes its time.
+const longestKey = 200
+
 // suggest finds the key that was meant: what another tool calls it, a near name on
 // the same level, or the same name elsewhere. It is spelled as the file spells it.
 func (s *scope) suggest(key, written string) string {
+	if len(key) > longestKey {
+		return "no key is that long"
+	}
 	parent, name := "", key
 	if i := strings.LastIndex(key, "."); i >= 0 {
 		parent, name = key[:i], key[i+1:]
