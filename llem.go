@@ -12,6 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/workers"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
@@ -146,12 +147,18 @@ func (o Options) observe(e event.Event) {
 
 // WorkerMain runs an engine and exits if this process was started as a worker;
 // otherwise it returns at once. Call it first thing in main: a program that does
-// not would become its own engine, which [Run], [DryRun] and [Doctor] refuse.
+// not would become its own engine, which [Run], [DryRun] and [Doctor] refuse. Its
+// engines have no guardian either: where the program is killed, their first process dies
+// with it, and what that has started may live on.
 func WorkerMain() {
 	if len(os.Args) < 3 || os.Args[1] != "worker" {
+		guardian.HandsOver()
 		return
 	}
 	serve := workers.Find(os.Args[2])
+	if os.Args[2] == guardian.Name {
+		serve = guardian.Main
+	}
 	if serve == nil {
 		return
 	}

@@ -3,6 +3,7 @@ package backend
 import (
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -10,7 +11,7 @@ import (
 // worker and a server have in common.
 type Child struct{ p *process }
 
-// StartChild starts a process whose output goes to logPath, or to a file that Discard
+// StartChild starts a process whose output goes to logPath, or to a file that Close
 // removes if it is empty.
 func StartChild(cmd Command, logPath string) (*Child, error) {
 	if cmd.Container != nil {
@@ -49,6 +50,9 @@ func (c *Child) Image() *Image { return c.p.image() }
 // Exited is closed when the process is gone.
 func (c *Child) Exited() <-chan struct{} { return c.p.exited }
 
+// Notice returns the processes of the engine. They are remembered, to be ended by Close.
+func (c *Child) Notice() kin.Family { return c.p.notice() }
+
 // Stop sends TERM to the group, waits that long and sends KILL.
 func (c *Child) Stop(wait time.Duration) { c.p.terminate(0, wait) }
 
@@ -58,5 +62,6 @@ func (c *Child) Failure(name, doing string) *note.Failure { return c.p.exitFailu
 // LogTail is the end of what it printed.
 func (c *Child) LogTail() string { return c.p.logTail() }
 
-// Discard removes a log that nobody asked to keep.
-func (c *Child) Discard() { c.p.discardLog() }
+// Close stops the engine and returns when none of its processes is left. It removes a log
+// that nobody asked to keep.
+func (c *Child) Close(name string, wait time.Duration) error { return c.p.close(name, 0, wait) }

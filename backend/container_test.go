@@ -241,6 +241,13 @@ func TestContainerParentDeath(t *testing.T) {
 				t.Fatalf("the parent said %q (%v)", line, err)
 			}
 			checkGone(t, pid)
+			for range 500 { // the guardian's part
+				if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "llem-container-*")); len(left) == 0 {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			t.Error("the folder of the container's pipes is left")
 		})
 	}
 }

@@ -43,7 +43,8 @@ func box() *backend.Container {
 func fakeDocker(t *testing.T, names ...string) string {
 	t.Helper()
 	bin, state := t.TempDir(), t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\n%s=docker exec '%s' \"$@\"\n", workerEnv, self("").Path)
+	script := fmt.Sprintf("#!/bin/sh\n%s='%s' %s=docker exec '%s' \"$@\"\n", dockerState, state, workerEnv,
+		self("").Path)
 	for _, name := range names {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/clock"
 )
 
@@ -23,6 +24,13 @@ import (
 const workerEnv = "LLEM_TEST_WORKER"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[2] == guardian.Name {
+		if err := guardian.Main(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	mode := os.Getenv(workerEnv)
 	if mode == "" {
 		os.Exit(m.Run())
@@ -87,6 +95,7 @@ func (f *fragile) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 // parentMain starts a worker of some kind, says which process it is, and waits to
 // be killed.
 func parentMain(kind string) error {
+	guardian.HandsOver()
 	spec := backend.Spec{LogPath: os.DevNull}
 	if inside := os.Getenv(dockerEnv) != ""; inside {
 		spec.Container = box()
@@ -241,6 +250,10 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 	case "closes its pipe/load":
 		w.out.Close()
 		time.Sleep(time.Hour)
+	case "forks/load":
+		w.grandchild(true)
+		w.grandchild(false)
+		return false
 	case "stubborn/load":
 		signal.Ignore(syscall.SIGTERM)
 		w.grandchild(false)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -14,6 +16,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/guardian"
+	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -47,6 +51,10 @@ type process struct {
 	symptoms []Symptom
 	// box is the container that cmd is the client of; nil if there is none.
 	box *enclosure
+	// charge is what the guardian has to end, known the engine's processes as they were.
+	charge guardian.Charge
+	guard  *guardian.Guard
+	known  kin.Family
 }
 
 // spawn starts cmd with extra files from descriptor 3 on. Output goes to logPath,
@@ -67,22 +75,76 @@ func start(c *exec.Cmd, logPath string, box *enclosure, symptoms []Symptom) (*pr
 	defer log.Close() // the child has its own copy
 	c.Stdout, c.Stderr = log, log
 	// A group of its own, so that the whole engine can be signalled at once and a
-	// terminal's Ctrl-C reaches the parent alone; and death with the parent, so
-	// that even a killed parent leaves nothing behind.
+	// terminal's Ctrl-C reaches the parent alone; and death with the parent. What it
+	// has started itself is the guardian's.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if box == nil { // the client of a container sees the end of its input
 		c.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{}), box: box,
-		symptoms: symptoms}
+		symptoms: symptoms, known: kin.Family{}}
+	p.engage()
 	started := make(chan error)
 	go p.run(started)
 	if err := <-started; err != nil {
+		p.guard.Release()
 		p.discardLog()
 		return nil, &note.Failure{Class: codes.ClassNotInstalled, Message: "start " + c.Path, Err: err,
 			Next: "check that the file exists and may be executed"}
 	}
+	p.charge.Engine.Group = c.Process.Pid
+	p.guard.Watch(p.charge)
 	return p, nil
+}
+
+// engage starts the guardian of a child that is about to be started.
+func (p *process) engage() {
+	p.guard, p.charge.Engine.Since = guardian.Post(), kin.Now()
+	if filepath.Dir(p.logPath) == filepath.Clean(os.TempDir()) { // also one that several runs share
+		p.charge.Remove = append(p.charge.Remove, p.logPath)
+	}
+	if p.box != nil { // others than this child may have started the engine's processes
+		p.charge.Container = &guardian.Container{Client: p.box.client, Name: p.box.name}
+		p.charge.Remove = append(p.charge.Remove, p.box.dir)
+	} else {
+		p.charge.Engine.Mark = kin.NewMark()
+		p.cmd.Env = append(p.cmd.Environ(), p.charge.Engine.Mark)
+	}
+	p.guard.Watch(p.charge)
+}
+
+// engine tells the engine's processes. The number of one that has exited may be another's.
+func (p *process) engine() kin.Engine {
+	e := p.charge.Engine
+	select {
+	case <-p.exited:
+		e.Group = 0
+	default:
+		if p.box != nil {
+			e.Group = p.box.pid()
+		}
+	}
+	return e
+}
+
+// notice remembers the engine's processes: once it has exited, some can no longer be told.
+func (p *process) notice() kin.Family {
+	maps.Copy(p.known, p.engine().Find())
+	return p.known
+}
+
+// goneWithin bounds the wait for the end of an engine's processes: a driver that cleans
+// up after a killed one takes seconds.
+const goneWithin = 30 * time.Second
+
+// close ends the engine, by the kill ladder, and returns when none of its processes is left.
+func (p *process) close(name string, voluntary, term time.Duration) error {
+	e := p.engine()
+	p.terminate(voluntary, term)
+	err := errors.Join(e.Bury(name, p.known, goneWithin), p.leftover())
+	p.guard.Release()
+	p.discardLog()
+	return err
 }
 
 // run starts the child and waits for it, on one thread: the death signal comes
@@ -123,6 +185,7 @@ func openLog(path string) (f *os.File, temp bool, err error) {
 // group, then KILL. It returns when the child is gone and what was left of its
 // group has been killed.
 func (p *process) terminate(voluntary, term time.Duration) {
+	p.notice()
 	if p.waitFor(voluntary) {
 		return
 	}

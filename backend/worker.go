@@ -56,7 +56,7 @@ type worker struct {
 	shared  bool
 	gone    error // why there is no engine any more; every later call returns it
 	closing sync.Once
-	cleaned error // of the cleanup
+	ended   error // of the end
 }
 
 // ProbeWorker starts a worker, asks what it is and stops it.
@@ -183,6 +183,7 @@ func (w *worker) take(l Loaded, start int64) {
 	if w.proc.box != nil { // where its own number means nothing
 		l.PID = w.proc.box.pid()
 	}
+	w.proc.notice()
 	w.loaded = l
 }
 
@@ -302,14 +303,13 @@ func (w *worker) Close() error {
 			wait = 0
 		}
 		w.gone = fmt.Errorf("the session of the %s engine is closed", w.name)
-		w.proc.terminate(wait, 2*time.Second)
-		w.proc.discardLog()
+		w.ended = w.proc.close(w.name+" engine", wait, 2*time.Second)
 		w.send.Close()
 		for range w.replies { // let the reader end
 		}
-		w.cleaned = w.cleanup()
+		w.ended = errors.Join(w.ended, w.cleanup())
 	})
-	return errors.Join(w.proc.leftover(), w.cleaned)
+	return w.ended
 }
 
 func (w *worker) cleanup() error {

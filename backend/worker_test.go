@@ -23,6 +23,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -287,8 +288,8 @@ func TestEscapedGrandchild(t *testing.T) {
 	if _, err := fmt.Sscanf(f.LogTail, "grandchild %d", &pid); err != nil || pid <= 0 {
 		t.Fatalf("log tail = %q, want a process id", f.LogTail)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Errorf("the grandchild is gone: %v; it did not test what it should", err)
+	if p, ok := kin.Read(pid); ok && !p.Dead() {
+		t.Errorf("the grandchild is still there: %+v", p)
 	}
 }
 
@@ -542,14 +543,15 @@ func TestWorkerOutlivesCallersThread(t *testing.T) {
 }
 
 // A worker dies with its parent, even with one that could not say goodbye, and
-// even if it reads nothing.
+// even if it reads nothing. So does what it has started.
 func TestParentDeath(t *testing.T) {
-	for _, kind := range []string{"fake", "raw", "deaf"} {
+	for _, kind := range []string{"fake", "raw", "deaf", "forks"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			command := self("parent")
 			parent := exec.Command(command.Path, kind)
-			parent.Env = append(os.Environ(), command.Env...)
+			mark := kin.NewMark() // its engine's processes have one of their own, and this one
+			parent.Env = append(os.Environ(), append(command.Env, "PARENT_"+mark)...)
 			parent.Stderr = os.Stderr
 			out, err := parent.StdoutPipe()
 			if err != nil {
@@ -566,8 +568,29 @@ func TestParentDeath(t *testing.T) {
 				t.Fatalf("the parent said %q (%v)", line, err)
 			}
 			checkGone(t, pid)
+			checkNone(t, "PARENT_"+mark)
 		})
 	}
+}
+
+// checkNone checks that no process has something in its environment.
+func checkNone(t *testing.T, entry string) {
+	t.Helper()
+	var left []string
+	for range 500 {
+		left = nil
+		all, _ := filepath.Glob("/proc/[0-9]*/environ")
+		for _, path := range all {
+			if b, err := os.ReadFile(path); err == nil && strings.Contains(string(b), entry) {
+				left = append(left, path)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("still alive: %q", left)
 }
 
 // checkGone checks that no live process of a worker's group is left.

@@ -117,7 +117,7 @@ func (b reading) machineOrigins() []Origin {
 
 // otherVariables are those that are no keys.
 var otherVariables = []string{keys.ConfigVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
-	"LLEM_NVML_LIBRARY"}
+	"LLEM_RUN", "LLEM_NVML_LIBRARY"}
 
 // UnknownVariables says of variables in an environment (NAME=VALUE) that begin with LLEM_
 // and mean nothing what was probably meant, one line each. Those of tests begin with

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -53,7 +54,7 @@ func holds(pid int, sockets map[string]bool) (yes, known bool) {
 
 // ours refuses a server that listens on the port and is none of the engine's processes.
 // Where it cannot be told, it is taken for the engine's.
-func ours(name string, port int, family map[int]member) error {
+func ours(name string, port int, family kin.Family) error {
 	sockets := listening(port)
 	if len(sockets) == 0 {
 		return nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"reflect"
 	"strconv"
@@ -56,8 +55,6 @@ type Session struct {
 	launch  Launch
 	loaded  backend.Loaded
 	closing sync.Once
-	// family are the engine's processes as they were once it could serve.
-	family map[int]member
 }
 
 var (
@@ -161,9 +158,8 @@ func (s *Session) ready(outer context.Context) error {
 			last = err.Error()
 		}
 	}
-	s.family = family(s.child.PID())
-	if len(s.family) > 0 { // the client of a container may not say which its process is
-		if err := ours(s.engine.Name(), s.port, s.family); err != nil {
+	if family := s.child.Notice(); len(family) > 0 { // the client of a container may not say which its process is
+		if err := ours(s.engine.Name(), s.port, family); err != nil {
 			return err
 		}
 	}
@@ -325,17 +321,7 @@ func (s *Session) brokenFormat(log *backend.Log) error {
 func (s *Session) Close() error {
 	var err error
 	s.closing.Do(func() {
-		group, known := 0, s.family
-		select {
-		case <-s.child.Exited(): // its number may be another's by now
-		default:
-			group = s.child.PID()
-			known = family(group)
-			maps.Copy(known, s.family)
-		}
-		s.child.Stop(s.opt.StopTimeout)
-		err = bury(s.engine.Name(), group, known, goneWithin)
-		s.child.Discard()
+		err = s.child.Close(s.engine.Name(), s.opt.StopTimeout)
 		s.cleanup()
 	})
 	return err

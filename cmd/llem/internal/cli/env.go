@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -106,12 +107,24 @@ var errInterrupted = errors.New("interrupted")
 // after an interrupt.
 const stopGrace = 30 * time.Second
 
-// interruptible ends the context at the first SIGINT or SIGTERM, so that the
-// engine is stopped and results are written, and the process at the second.
+// endings are the signals that end the program: Ctrl-C, a request to end, and the end of its
+// terminal, as of an ssh connection that is lost. nohup starts a program with the last one
+// ignored, and it stays so.
+func endings() []os.Signal {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
+}
+
+// interruptible ends the context at the first of these signals, so that the engine is
+// stopped and results are written, and the process at the second, unless that is a SIGHUP.
 func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
+	kin.Adopt() // what an engine leaves behind when it ends is found
 	ctx, cancel := context.WithCancelCause(parent)
 	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(ch, endings()...)
 	go func() {
 		select {
 		case <-ch:
@@ -119,13 +132,18 @@ func interruptible(parent context.Context) (context.Context, context.CancelFunc)
 			return
 		}
 		cancel(errInterrupted)
-		select {
-		case <-ch:
-		case <-time.After(stopGrace):
-			// Something does not end, such as reading from a pipe that nobody fills.
+		// Something may not end, such as reading from a pipe that nobody fills.
+		for grace := time.After(stopGrace); ; {
+			select {
+			case s := <-ch:
+				if s == syscall.SIGHUP { // the kernel and the shell each send it
+					continue
+				}
+			case <-grace:
+			}
+			// Engines end with this process (see internal/guardian).
+			os.Exit(exitInterrupted)
 		}
-		// Engines die with this process (see backend).
-		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() { signal.Stop(ch); cancel(nil) }
 }
@@ -135,5 +153,5 @@ const (
 	exitOK          = 0
 	exitFailed      = 1   // a run failed, or the machine is unfit
 	exitUsage       = 2   // usage or configuration
-	exitInterrupted = 130 // SIGINT or SIGTERM
+	exitInterrupted = 130 // SIGINT, SIGTERM or SIGHUP
 )

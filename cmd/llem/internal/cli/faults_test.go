@@ -99,7 +99,7 @@ func childOf(pid int) int {
 		}
 		// Others than the engine come and go while the machine is described.
 		command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
-		if !strings.Contains(string(command), "\x00worker\x00") {
+		if !strings.Contains(string(command), "\x00worker\x00") || strings.Contains(string(command), "guardian") {
 			continue
 		}
 		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
