@@ -51,7 +51,7 @@ func (c *Child) Image() *Image { return c.p.image() }
 func (c *Child) Exited() <-chan struct{} { return c.p.exited }
 
 // Notice returns the processes of the engine. They are remembered, to be ended by Close.
-func (c *Child) Notice() kin.Family { return c.p.notice() }
+func (c *Child) Notice() kin.Family { return c.p.ward.Notice(c.p.group()) }
 
 // Stop sends TERM to the group, waits that long and sends KILL.
 func (c *Child) Stop(wait time.Duration) { c.p.terminate(0, wait) }

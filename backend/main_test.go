@@ -16,8 +16,8 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/guardian"
 )
 
 // workerEnv turns the test binary into a worker, and says which.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/guardian"
-	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -51,10 +49,8 @@ type process struct {
 	symptoms []Symptom
 	// box is the container that cmd is the client of; nil if there is none.
 	box *enclosure
-	// charge is what the guardian has to end, known the engine's processes as they were.
-	charge guardian.Charge
-	guard  *guardian.Guard
-	known  kin.Family
+	// ward knows the engine's processes.
+	ward *guardian.Ward
 }
 
 // spawn starts cmd with extra files from descriptor 3 on. Output goes to logPath,
@@ -82,67 +78,53 @@ func start(c *exec.Cmd, logPath string, box *enclosure, symptoms []Symptom) (*pr
 		c.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	p := &process{cmd: c, logPath: log.Name(), tempLog: temp, exited: make(chan struct{}), box: box,
-		symptoms: symptoms, known: kin.Family{}}
-	p.engage()
+		symptoms: symptoms}
+	p.guarded()
 	started := make(chan error)
 	go p.run(started)
 	if err := <-started; err != nil {
-		p.guard.Release()
+		p.ward.Release()
 		p.discardLog()
 		return nil, &note.Failure{Class: codes.ClassNotInstalled, Message: "start " + c.Path, Err: err,
 			Next: "check that the file exists and may be executed"}
 	}
-	p.charge.Engine.Group = c.Process.Pid
-	p.guard.Watch(p.charge)
+	p.ward.Started(c.Process.Pid)
 	return p, nil
 }
 
-// engage starts the guardian of a child that is about to be started.
-func (p *process) engage() {
-	p.guard, p.charge.Engine.Since = guardian.Post(), kin.Now()
+// guarded puts the engine, which is about to start, under guard.
+func (p *process) guarded() {
+	var temporary []string
 	if filepath.Dir(p.logPath) == filepath.Clean(os.TempDir()) { // also one that several runs share
-		p.charge.Remove = append(p.charge.Remove, p.logPath)
+		temporary = append(temporary, p.logPath)
 	}
-	if p.box != nil { // others than this child may have started the engine's processes
-		p.charge.Container = &guardian.Container{Client: p.box.client, Name: p.box.name}
-		p.charge.Remove = append(p.charge.Remove, p.box.dir)
-	} else {
-		p.charge.Engine.Mark = kin.NewMark()
-		p.cmd.Env = append(p.cmd.Environ(), p.charge.Engine.Mark)
+	if p.box == nil {
+		p.ward = guardian.Process(temporary...)
+		p.cmd.Env = append(p.cmd.Environ(), p.ward.Mark())
+		return
 	}
-	p.guard.Watch(p.charge)
+	p.ward = guardian.Contained(p.box.client, p.box.name, append(temporary, p.box.dir)...)
 }
 
-// engine tells the engine's processes. The number of one that has exited may be another's.
-func (p *process) engine() kin.Engine {
-	e := p.charge.Engine
+// group is the engine's process group, 0 if it is not known: the number of one that has
+// exited may be another's.
+func (p *process) group() int {
 	select {
 	case <-p.exited:
-		e.Group = 0
+		return 0
 	default:
-		if p.box != nil {
-			e.Group = p.box.pid()
-		}
 	}
-	return e
+	if p.box != nil {
+		return p.box.pid()
+	}
+	return p.cmd.Process.Pid
 }
-
-// notice remembers the engine's processes: once it has exited, some can no longer be told.
-func (p *process) notice() kin.Family {
-	maps.Copy(p.known, p.engine().Find())
-	return p.known
-}
-
-// goneWithin bounds the wait for the end of an engine's processes: a driver that cleans
-// up after a killed one takes seconds.
-const goneWithin = 30 * time.Second
 
 // close ends the engine, by the kill ladder, and returns when none of its processes is left.
 func (p *process) close(name string, voluntary, term time.Duration) error {
-	e := p.engine()
+	group := p.group()
 	p.terminate(voluntary, term)
-	err := errors.Join(e.Bury(name, p.known, goneWithin), p.leftover())
-	p.guard.Release()
+	err := errors.Join(p.ward.Bury(name, group), p.leftover())
 	p.discardLog()
 	return err
 }
@@ -185,7 +167,7 @@ func openLog(path string) (f *os.File, temp bool, err error) {
 // group, then KILL. It returns when the child is gone and what was left of its
 // group has been killed.
 func (p *process) terminate(voluntary, term time.Duration) {
-	p.notice()
+	p.ward.Notice(p.group())
 	if p.waitFor(voluntary) {
 		return
 	}

@@ -183,7 +183,7 @@ func (w *worker) take(l Loaded, start int64) {
 	if w.proc.box != nil { // where its own number means nothing
 		l.PID = w.proc.box.pid()
 	}
-	w.proc.notice()
+	w.proc.ward.Notice(w.proc.group())
 	w.loaded = l
 }
 

@@ -38,35 +38,34 @@ var handsOver atomic.Bool
 // HandsOver says that this program, started again as a guardian, becomes one.
 func HandsOver() { handsOver.Store(true) }
 
-// Container is what runs an engine that is in a container.
-type Container struct {
+// container is what runs an engine that is in a container.
+type container struct {
 	// Client is the program that started it, Name that of the container.
 	Client string `json:"client"`
 	// Name is the container's name.
 	Name string `json:"name"`
 }
 
-// Charge is what a guardian has to end.
-type Charge struct {
+// charge is what a guardian has to end.
+type charge struct {
 	// Engine tells its processes; the client of a container is in its group.
 	Engine kin.Engine `json:"engine"`
 	// Container is where it runs; nil is on this machine.
-	Container *Container `json:"container,omitempty"`
+	Container *container `json:"container,omitempty"`
 	// Remove are temporary files and folders.
 	Remove []string `json:"remove,omitempty"`
 	// Over says that the program has ended the engine itself.
 	Over bool `json:"over,omitempty"`
 }
 
-// Guard is a program's end of a guardian. Nil is a guard without one. Its methods are
-// called one at a time.
-type Guard struct{ pipe *os.File }
+// guard is a program's end of a guardian; nil where there is none.
+type guard struct{ pipe *os.File }
 
 // chargeFD is the file descriptor that a guardian reads from.
 const chargeFD = 3
 
-// Post starts a guardian. It returns nil where there can be none.
-func Post() *Guard {
+// newGuard starts a guardian. It returns nil where there can be none.
+func newGuard() *guard {
 	path, err := os.Executable()
 	if err != nil || !handsOver.Load() {
 		return nil
@@ -84,7 +83,7 @@ func Post() *Guard {
 		return nil
 	}
 	go func() { _ = c.Wait() }() // how it ends matters to nobody
-	return &Guard{write}
+	return &guard{write}
 }
 
 // environment is that of a guardian: what clients of containers need, and a mark of its own.
@@ -98,8 +97,8 @@ func environment(environ []string) []string {
 	return append(out, "LLEM_WORKER="+Name, kin.MarkName+"="+Name, "GOMAXPROCS=1")
 }
 
-// Watch tells the guardian what it has to end, in place of what it was told before.
-func (g *Guard) Watch(c Charge) {
+// watch tells the guardian what it has to end, in place of what it was told before.
+func (g *guard) watch(c charge) {
 	if g == nil {
 		return
 	}
@@ -109,12 +108,12 @@ func (g *Guard) Watch(c Charge) {
 	}
 }
 
-// Release says that the engine has ended, and ends the guardian.
-func (g *Guard) Release() {
+// release says that the engine has ended, and ends the guardian.
+func (g *guard) release() {
 	if g == nil {
 		return
 	}
-	g.Watch(Charge{Over: true})
+	g.watch(charge{Over: true})
 	g.pipe.Close()
 }
 
@@ -126,13 +125,13 @@ func Main() error {
 	if _, err := pipe.Stat(); err != nil {
 		return err
 	}
-	var c Charge
+	var c charge
 	for r := bufio.NewReader(pipe); ; {
 		line, err := r.ReadBytes('\n')
 		if err != nil { // the program is gone; a torn line says nothing
 			break
 		}
-		var next Charge
+		var next charge
 		if json.Unmarshal(line, &next) == nil {
 			c = next
 		}
@@ -149,14 +148,15 @@ const (
 	// hungUpTime is how long a container may take to end by itself: the shell inside sees
 	// the end of the program, too.
 	hungUpTime = 5 * time.Second
-	// goneWithin bounds the wait for the end of processes.
+	// goneWithin bounds the wait for the end of an engine's processes: a driver that cleans
+	// up after a killed one takes seconds.
 	goneWithin = 30 * time.Second
 	// askTimeout bounds a command of a container's client.
 	askTimeout = 20 * time.Second
 )
 
 // end ends the engine.
-func (c Charge) end() {
+func (c charge) end() {
 	known := c.Engine.Find()
 	wait := termTime
 	if c.Container != nil {
@@ -177,7 +177,7 @@ func (c Charge) end() {
 }
 
 // ends waits for the engine's processes, and reports whether they are gone.
-func (c Charge) ends(within time.Duration) bool {
+func (c charge) ends(within time.Duration) bool {
 	for began := time.Now(); len(c.Engine.Find().Living()) > 0; time.Sleep(20 * time.Millisecond) {
 		if time.Since(began) > within {
 			return false
@@ -187,7 +187,7 @@ func (c Charge) ends(within time.Duration) bool {
 }
 
 // remove kills and removes the container, if there is one and it is still there.
-func (c *Container) remove() {
+func (c *container) remove() {
 	if c == nil {
 		return
 	}
