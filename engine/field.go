@@ -17,6 +17,9 @@ type Field struct {
 	Help string
 	// IsList reports that a list of numbers is one value.
 	IsList bool
+	// Own is what the engine itself calls the key, if that is not Key: an option, or a part
+	// of one that is an object, as in kv_cache_config.dtype.
+	Own string
 
 	kind func() grammar.Kind
 	// One of the three is where the value lies.
@@ -71,6 +74,12 @@ func List(at *string, key, want, pattern, help string) Field {
 			map[string]any{"type": "array", "items": number, "minItems": 1}}}
 		return k
 	}}
+}
+
+// As names the key as the engine itself does, see [Field.Own].
+func (f Field) As(own string) Field {
+	f.Own = own
+	return f
 }
 
 // Optional leaves the default to the engine: the zero value is not given.

@@ -30,6 +30,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
+	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -185,15 +186,14 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 		loaded.Threads = n
 	}
 	return server.Launch{
-		Command: backend.Command{Path: e.command.Path, Args: append(args, flags.Of(section)...), Env: e.command.Env},
-		Health:  "/health", Loaded: loaded, Known: known,
+		Command: backend.Command{Path: e.command.Path,
+			Args: append(args, flags.Of(option.Named(new(settings).Fields(), section))...), Env: e.command.Env},
+		Health: "/health", Loaded: loaded, Known: known,
 	}, nil
 }
 
-// flags are the options that llama-server names otherwise.
+// flags are the options of llama-server that are not of the usual form.
 var flags = server.Flags{
-	"batch_tokens":  func(v any) []string { return server.Flag("batch-size", v) },
-	"ubatch_tokens": func(v any) []string { return server.Flag("ubatch-size", v) },
 	"flash_attn": func(v any) []string {
 		if v == true {
 			return []string{"--flash-attn", "on"}

@@ -47,8 +47,10 @@ func (s *settings) Fields() []engine.Field {
 	return engine.Optional(
 		engine.Whole(&s.parallel, "parallel", 1, option.ManySequences,
 			"slots: the most sequences in one engine step (-np)"),
-		engine.Whole(&s.batchTokens, "batch_tokens", 1, option.ManyTokens, "logical batch in tokens (-b)"),
-		engine.Whole(&s.ubatchTokens, "ubatch_tokens", 1, option.ManyTokens, "physical batch in tokens (-ub)"),
+		engine.Whole(&s.batchTokens, "batch_tokens", 1, option.ManyTokens,
+			"logical batch in tokens (-b)").As("batch-size"),
+		engine.Whole(&s.ubatchTokens, "ubatch_tokens", 1, option.ManyTokens,
+			"physical batch in tokens (-ub)").As("ubatch-size"),
 		engine.Whole(&s.contextSize, "ctx_size", 1, option.ManyTokens, "tokens in the KV cache, over all slots (-c)"),
 		engine.Switch(&s.contBatching, "cont_batching", "a finished sequence makes room at once"),
 		engine.Pattern(&s.gpuLayers, "n_gpu_layers", "auto, all or a whole number", `^(auto|all|0|[1-9][0-9]{0,5})$`,

@@ -24,6 +24,7 @@ import (
 	"sync"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/server"
 )
 
@@ -92,22 +93,6 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}, nil
 }
 
-// places are where keys of the section that are not settings of the same name lie in
-// TensorRT-LLM's configuration.
-var places = map[string][2]string{
-	"kv_cache_dtype":            {"kv_cache_config", "dtype"},
-	"free_gpu_memory_fraction":  {"kv_cache_config", "free_gpu_memory_fraction"},
-	"tokens_per_block":          {"kv_cache_config", "tokens_per_block"},
-	"max_cache_tokens":          {"kv_cache_config", "max_tokens"},
-	"enable_block_reuse":        {"kv_cache_config", "enable_block_reuse"},
-	"cuda_graph_max_batch_size": {"cuda_graph_config", "max_batch_size"},
-	"cuda_graph_padding":        {"cuda_graph_config", "enable_padding"},
-	"moe_backend":               {"moe_config", "backend"},
-	"speculative_decoding_type": {"speculative_config", "decoding_type"},
-	"speculative_model":         {"speculative_config", "speculative_model"},
-	"speculative_max_draft_len": {"speculative_config", "max_draft_len"},
-}
-
 // maxSteps is how many steps the server remembers between two readings.
 const maxSteps = 10_000
 
@@ -117,32 +102,22 @@ func config(spec backend.Spec) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{
-		"dtype": spec.DType, "max_seq_len": spec.MaxContext,
+	for key, v := range map[string]any{
+		"dtype": spec.DType, "max_seq_len": spec.MaxContext, "enable_block_reuse": false,
 		"enable_iter_perf_stats": true, "iter_stats_max_iterations": maxSteps,
-		"kv_cache_config": map[string]any{"enable_block_reuse": false},
-	}
-	if spec.Synthetic {
-		out["load_format"] = "dummy"
-	}
-	for key, v := range section {
-		place, nested := places[key]
-		switch {
-		case key == "torch_compile":
-			if v == true {
-				out["torch_compile_config"] = map[string]any{}
-			}
-		case nested:
-			in, ok := out[place[0]].(map[string]any)
-			if !ok {
-				in = map[string]any{}
-				out[place[0]] = in
-			}
-			in[place[1]] = v
-		default:
-			out[key] = v
+	} {
+		if _, given := section[key]; !given {
+			section[key] = v
 		}
 	}
+	if spec.Synthetic {
+		section["load_format"] = "dummy"
+	}
+	if section["torch_compile"] == true {
+		section["torch_compile_config"] = map[string]any{}
+	}
+	delete(section, "torch_compile")
+	out := option.Named(new(settings).Fields(), section)
 	text, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the settings: %w", err)

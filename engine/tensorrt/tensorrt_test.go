@@ -36,7 +36,8 @@ func TestCommandLine(t *testing.T) {
 	s.Options = []byte(`{"max_batch_size":64,"max_seq_len":null,"kv_cache_dtype":"fp8","free_gpu_memory_fraction":0.5,
 		"cuda_graph_max_batch_size":32,
 		"cuda_graph_padding":true,"torch_compile":true,"moe_backend":"CUTLASS","disable_overlap_scheduler":true,
-		"tensor_parallel_size":2}`)
+		"tensor_parallel_size":2,"cuda_graph_batch_sizes":"1,2,4","max_cache_tokens":4096,
+		"speculative_decoding_type":"MTP","speculative_max_draft_len":3}`)
 	l, err := (&dialect{command: backend.Command{Path: "/no/such/trtllm-serve"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +61,10 @@ func TestCommandLine(t *testing.T) {
 		"tensor_parallel_size":   2.0,
 		"enable_iter_perf_stats": true, "iter_stats_max_iterations": 10000.0, "disable_overlap_scheduler": true,
 		"kv_cache_config": map[string]any{"enable_block_reuse": false, "dtype": "fp8",
-			"free_gpu_memory_fraction": 0.5},
-		"cuda_graph_config":    map[string]any{"max_batch_size": 32.0, "enable_padding": true},
+			"free_gpu_memory_fraction": 0.5, "max_tokens": 4096.0},
+		"cuda_graph_config": map[string]any{"max_batch_size": 32.0, "enable_padding": true,
+			"batch_sizes": []any{1.0, 2.0, 4.0}},
+		"speculative_config":   map[string]any{"decoding_type": "MTP", "max_draft_len": 3.0},
 		"torch_compile_config": map[string]any{},
 		"moe_config":           map[string]any{"backend": "CUTLASS"},
 	}); !reflect.DeepEqual(config, want) {

@@ -11,13 +11,13 @@ package vllm
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/note"
@@ -112,39 +112,10 @@ func (e *dialect) flags(spec backend.Spec) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	compile, draft := map[string]any{}, map[string]any{}
-	part := func(of map[string]any, key string) func(any) []string {
-		return func(v any) []string {
-			of[key] = v
-			return nil
-		}
-	}
-	f := server.Flags{
+	args := server.Flags{
 		"mode":             func(any) []string { return nil },
 		"compilation_mode": func(v any) []string { return []string{"-O" + fmt.Sprint(v)} },
-		"cudagraph_mode":   part(compile, "cudagraph_mode"),
-		"cudagraph_capture_sizes": func(v any) []string {
-			compile["cudagraph_capture_sizes"] = json.RawMessage("[" + fmt.Sprint(v) + "]")
-			return nil
-		},
-		"speculative_method":     part(draft, "method"),
-		"speculative_model":      part(draft, "model"),
-		"num_speculative_tokens": part(draft, "num_speculative_tokens"),
-	}
-	args := f.Of(section)
-	for _, q := range []struct {
-		option string
-		parts  map[string]any
-	}{{"--compilation-config", compile}, {"--speculative-config", draft}} {
-		if len(q.parts) == 0 {
-			continue
-		}
-		text, err := json.Marshal(q.parts)
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", q.option, err)
-		}
-		args = append(args, q.option, string(text))
-	}
+	}.Of(option.Named(new(settings).Fields(), section))
 	e.cache = section["enable_prefix_caching"] == true
 	if _, given := section["enable_prefix_caching"]; !given {
 		args = append(args, "--no-enable-prefix-caching")

@@ -40,7 +40,8 @@ func TestCommandLine(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Seed, s.MaxContext = 7, 64
 	s.Options = []byte(`{"max_num_seqs":64,"enforce_eager":true,"async_scheduling":false,"compilation_mode":"2",` +
-		`"cudagraph_mode":"FULL","gpu_memory_utilization":0.5,"enable_prefix_caching":null}`)
+		`"cudagraph_mode":"FULL","cudagraph_capture_sizes":"1,2","speculative_method":"ngram",` +
+		`"num_speculative_tokens":3,"gpu_memory_utilization":0.5,"enable_prefix_caching":null}`)
 	l, err := (&dialect{command: backend.Command{Path: "vllm"}}).Launch(t.Context(), s, 1234)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +51,8 @@ func TestCommandLine(t *testing.T) {
 		"serve " + s.Path + " --host 127.0.0.1 --port 1234", "--dtype bfloat16", "--seed 7",
 		"--generation-config vllm", "--load-format dummy",
 		"--max-num-seqs 64", "--enforce-eager", "--no-async-scheduling", "-O2",
-		`--compilation-config {"cudagraph_mode":"FULL"}`,
+		`--compilation-config {"cudagraph_capture_sizes":[1,2],"cudagraph_mode":"FULL"}`,
+		`--speculative-config {"method":"ngram","num_speculative_tokens":3}`,
 		"--gpu-memory-utilization 0.5", "--no-enable-prefix-caching", "--max-model-len 64",
 	} {
 		if !strings.Contains(got, want) {

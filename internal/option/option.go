@@ -2,7 +2,14 @@
 // conflicts that several have, sizes of cache types.
 package option
 
-import "github.com/llenergymeasure/llem/engine"
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/llenergymeasure/llem/engine"
+)
 
 // Sizes that no engine exceeds, as the highest values of keys.
 const (
@@ -47,6 +54,34 @@ func CacheBits(cache string) float64 {
 		return 4.5
 	}
 	return 0
+}
+
+// Named returns the values of a section by what the engine itself calls them, see
+// engine.Field.Own. Lists that are parts of an object become lists of JSON.
+func Named(fields []engine.Field, section map[string]any) map[string]any {
+	out := maps.Clone(section)
+	for _, f := range fields {
+		v, given := out[f.Key]
+		if !given || f.Own == "" {
+			continue
+		}
+		delete(out, f.Key)
+		object, part, nested := strings.Cut(f.Own, ".")
+		if !nested {
+			out[f.Own] = v
+			continue
+		}
+		of, ok := out[object].(map[string]any)
+		if !ok {
+			of = map[string]any{}
+			out[object] = of
+		}
+		if list := fmt.Sprintf("[%v]", v); f.IsList && json.Valid([]byte(list)) {
+			v = json.RawMessage(list)
+		}
+		of[part] = v
+	}
+	return out
 }
 
 // Idle is the conflict of keys that mean nothing without another one; at is the one to

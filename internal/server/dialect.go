@@ -141,13 +141,20 @@ func (f Flags) Of(section map[string]any) []string {
 	return out
 }
 
-// Flag is one option in the usual form.
+// Flag is one option in the usual form. An object is given as JSON.
 func Flag(name string, v any) []string {
-	switch v {
-	case true:
-		return []string{"--" + name}
-	case false:
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return []string{"--" + name}
+		}
 		return []string{"--no-" + name}
+	case map[string]any:
+		text, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // what was read from JSON
+		}
+		return []string{"--" + name, string(text)}
 	}
 	return []string{"--" + name, fmt.Sprint(v)}
 }
