@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/power"
@@ -53,10 +54,42 @@ func (j *join) devices() []*deviceEnergy {
 		if dev.Known != nil {
 			d.bare = *dev.Known
 		}
+		d.err = j.because(dev.ID, d.err)
 		d.describe(j.Window)
 		out = append(out, d)
 	}
 	return out
+}
+
+// because adds to why a device has no energy what its sensor said, such as that the
+// driver has lost the GPU.
+func (j *join) because(device string, err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, msg := range j.Errors {
+		for part := range strings.SplitSeq(msg, "; ") { // one of each device, as a sampler notes them
+			if _, said, ok := strings.Cut(" "+part, " "+device+": "); ok {
+				return fmt.Errorf("%w; the sensor: %s", err, said)
+			}
+		}
+	}
+	return err
+}
+
+// unmetered is the first GPU of the engine that no meter reads although others are read:
+// without it the energy would be a part that looks like the whole. It is not known where
+// a GPU is read that has no UUID.
+func (j *join) unmetered() (uuid string, ok bool) {
+	if slices.ContainsFunc(j.Devices, func(d Device) bool { return d.Kind == power.GPU && d.UUID == "" }) {
+		return "", false
+	}
+	for _, uuid := range j.Engine.GPUs {
+		if !slices.ContainsFunc(j.Devices, func(d Device) bool { return d.UUID == uuid && d.Kind == power.GPU }) {
+			return uuid, true
+		}
+	}
+	return "", false
 }
 
 // counts reports whether a device runs the model.

@@ -38,6 +38,10 @@ func (j *join) energy(tokens result.Tokens) {
 		return
 	}
 	j.agree(counted)
+	if uuid, ok := j.unmetered(); ok && scope == "gpu" {
+		e.Reason = fmt.Sprintf("the engine used %s too, which no meter reads: %s", uuid, j.noSensor(scope))
+		return
+	}
 	for _, d := range counted {
 		if d.err != nil {
 			e.Reason = fmt.Sprintf("%s: %v", d.device.ID, d.err)

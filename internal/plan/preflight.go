@@ -110,7 +110,7 @@ func lookFor(ctx context.Context, b backend.Backend, d engine.Descriptor, e stud
 // unmetered says whether energy can be measured.
 func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	if machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return !d.Modelled }) {
-		return nil
+		return missingGPUs(meters, missing)
 	}
 	next := ""
 	for _, m := range missing {
@@ -118,6 +118,21 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 	}
 	return []Problem{{Finding: Finding{Note: note.Note{Code: codes.NoSensor,
 		Message: "no power sensor can be read: energy will be null", Next: next}}}}
+}
+
+// missingGPUs says which GPUs are visible beside others and cannot be measured.
+func missingGPUs(meters []power.Meter, missing []power.Unavailable) []Problem {
+	if !machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return d.Kind == power.GPU }) {
+		return nil
+	}
+	var out []Problem
+	for _, m := range missing {
+		if strings.HasPrefix(m.Source, "nvml") {
+			out = append(out, Problem{Finding: Finding{Note: note.Note{Code: codes.NoSensor,
+				Message: m.Source + ": " + m.Message + "; a run that uses this GPU has no energy", Next: m.Next}}})
+		}
+	}
+	return out
 }
 
 // muchMemory is more than a driver takes of a GPU on which nothing runs.

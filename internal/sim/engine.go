@@ -42,7 +42,8 @@ type EngineOptions struct {
 	StampLag, StampJitter time.Duration
 	Seed                  uint64
 	// Scale is the share of the model's power that each GPU draws; nil is all of it
-	// on every GPU. A GPU at 0 holds no model.
+	// on every GPU that its driver hands out when the engine is made. A GPU at 0 holds
+	// no model.
 	Scale []float64
 	// Memory is what the model takes on each GPU, in bytes.
 	Memory int64
@@ -83,8 +84,11 @@ func NewEngine(f *File, o EngineOptions) *Engine {
 		o.Now = clock.Mono
 	}
 	if o.Scale == nil {
-		for range f.GPUs() {
+		for gpu := range f.GPUs() {
 			o.Scale = append(o.Scale, 1)
+			if f.unusable(gpu, o.Now()) {
+				o.Scale[gpu] = 0
+			}
 		}
 	}
 	return &Engine{opts: o, file: f, now: o.Now}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -199,6 +200,13 @@ func (f *File) Runs() int64 { return f.head.runs.Load() }
 // seen at once by the imitated library; the fields of a fault are written before
 // its time.
 func (f *File) Sensors(gpu int) *Sensors { return &f.gpus[gpu].Sensors }
+
+// unusable reports whether every call to a GPU fails at an instant.
+func (f *File) unusable(gpu int, now int64) bool {
+	faults := &f.gpus[gpu].Faults
+	return slices.ContainsFunc([]time.Duration{faults.LostAfter, faults.DeniedAfter, faults.FailedAfter},
+		func(after time.Duration) bool { return after != 0 && now >= f.head.epochNS+int64(after) })
+}
 
 // Append makes the true power of a GPU change at an instant. Segments that would
 // have begun at or after it are taken back.

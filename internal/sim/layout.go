@@ -13,7 +13,7 @@ import (
 // instants are CLOCK_MONOTONIC nanoseconds.
 const (
 	layoutMagic   = 0x4d49534d454c4c31 // "1LLEMSIM" in memory
-	layoutVersion = 3
+	layoutVersion = 4
 	pageBytes     = 4096
 )
 
@@ -96,6 +96,8 @@ type Counter struct {
 type Faults struct {
 	LostAfter       time.Duration // every call: the GPU is lost
 	DeniedAfter     time.Duration // every call: no permission
+	FailedAfter     time.Duration // every call: FailedCode
+	FailedCode      int64         // NVML's, such as 28 (GPU not found) or 999 (unknown)
 	ResetAfter      time.Duration // the counter starts again at zero
 	JumpAfter       time.Duration // the counter jumps
 	JumpJoules      float64       // by this much

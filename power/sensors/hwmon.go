@@ -34,7 +34,7 @@ type hwmonMeter struct {
 var errNoHwmon = power.NoSensor("hwmon", "no AMD or Intel GPU and no Grace module here", "")
 
 // openHwmon finds the sensors that can be read. If there is none the error is a
-// [power.Unavailable].
+// [power.Unavailable], and the meter is there for its list of what is missing only.
 func openHwmon(opts roots, c power.Clocks) (*hwmonMeter, error) {
 	m := &hwmonMeter{zones: zones{clocks: c}}
 	sysfs := opts.sysfs()
@@ -46,7 +46,7 @@ func openHwmon(opts roots, c power.Clocks) (*hwmonMeter, error) {
 	case len(m.gauges)+len(m.zones.list) > 0:
 		return m, nil
 	case len(m.missing) > 0:
-		return nil, m.missing[0]
+		return m, m.missing[0]
 	}
 	return nil, errNoHwmon
 }

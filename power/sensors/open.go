@@ -107,6 +107,10 @@ func (o *opener) nvml(ctx context.Context) {
 	m, err := nvml.Open(ctx, nvml.Options{VisibleDevices: o.opts.VisibleDevices, DeviceOrder: o.opts.DeviceOrder,
 		Library: o.opts.Library, Clocks: &o.clocks})
 	if err != nil {
+		if all, ok := errors.AsType[nvml.Refusals](err); ok {
+			o.missing = append(o.missing, all...)
+			return
+		}
 		o.missing = append(o.missing, reason("nvml", err))
 		return
 	}
@@ -122,6 +126,8 @@ func (o *opener) hwmon() {
 	switch {
 	case err == nil:
 		o.add(m)
+	case m != nil:
+		o.missing = append(o.missing, m.missing...)
 	case !errors.Is(err, errNoHwmon):
 		o.missing = append(o.missing, reason("hwmon", err))
 	}
@@ -178,11 +184,7 @@ func (o *opener) remote(ctx context.Context) {
 	if len(o.opts.Remote) == 0 || !o.wanted("remote") {
 		return
 	}
-	targets, err := prom.ParseTargets(strings.Join(o.opts.Remote, " "))
-	if err != nil {
-		o.missing = append(o.missing, power.NoSensor("remote", err.Error(), ""))
-		return
-	}
+	targets := o.targets()
 	local := o.devices()
 	for len(targets) > 0 {
 		name := targets[0].Name
@@ -191,11 +193,34 @@ func (o *opener) remote(ctx context.Context) {
 		targets = slices.DeleteFunc(targets, same)
 		m, err := openRemoteHTTP(ctx, remoteOptions{Targets: own, Local: local}, o.clocks)
 		if err != nil {
+			if m != nil {
+				o.missing = append(o.missing, m.missing...)
+				continue
+			}
 			o.missing = append(o.missing, reason("remote."+name, err))
 			continue
 		}
 		o.add(m)
 	}
+}
+
+// targets reads the list of pages. An entry with a mistake, and the ones that it does not
+// go together with, are missing; the others are kept.
+func (o *opener) targets() []prom.Target {
+	targets, err := prom.ParseTargets(strings.Join(o.opts.Remote, " "))
+	if err == nil {
+		return targets
+	}
+	var kept []string
+	for _, entry := range o.opts.Remote {
+		read, err := prom.ParseTargets(strings.Join(append(slices.Clone(kept), entry), " "))
+		if err != nil {
+			o.missing = append(o.missing, power.NoSensor("remote", err.Error(), ""))
+			continue
+		}
+		targets, kept = read, append(kept, entry)
+	}
+	return targets
 }
 
 // reason is the Unavailable inside err, or one made of it.

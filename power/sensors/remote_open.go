@@ -30,7 +30,8 @@ type remoteOptions struct {
 }
 
 // openRemoteHTTP fetches the pages once and finds the devices on them. If there is none
-// the error is an [power.Unavailable].
+// the error is a [power.Unavailable], and the meter is there for its list of what is
+// missing only.
 func openRemoteHTTP(ctx context.Context, opts remoteOptions, c power.Clocks) (*remoteMeter, error) {
 	fetch, stop := httpFetcher()
 	m, err := openRemote(ctx, opts, fetch, stop, c)
@@ -58,35 +59,43 @@ func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop fun
 		m.wanted[dcgmPower], m.wanted[dcgmInstant], m.wanted[dcgmEnergy] = true, true, true
 	}
 	pages := m.fetchAll(ctx, openTimeout)
-	for _, address := range m.pages {
-		if err := pages[address].err; err != nil {
-			return nil, power.NoSensor(m.name, fmt.Sprintf("%s cannot be read: %v", address, err),
-				remoteFix(address, err))
-		}
-	}
 	for _, t := range opts.Targets {
-		page := pages[t.URL].series
-		var err error
-		if t.Metric == "" {
-			err = m.addDCGM(t, page, opts.Local)
-		} else {
-			err = m.addMetric(t, page)
-		}
-		if err != nil {
-			return nil, err
+		if err := m.addTarget(t, pages[t.URL], opts.Local); err != nil {
+			m.missing = append(m.missing, reason(m.name, err))
 		}
 	}
-	for _, d := range m.devices {
-		for _, local := range opts.Local {
-			if local.ID == d.device.ID {
-				return nil, power.NoSensor(m.name,
-					fmt.Sprintf("the name %s belongs to a device of this machine",
-						local.ID), "give the remote source another name")
-			}
-		}
+	m.dropNamesakes(opts.Local)
+	if len(m.devices) == 0 {
+		return m, m.missing[0]
 	}
+	// A page that could not be read is not fetched again: nothing on it is metered.
+	m.pages = slices.DeleteFunc(m.pages, func(address string) bool { return pages[address].err != nil })
 	m.background(ctx)
 	return m, nil
+}
+
+// addTarget adds what one target names.
+func (m *remoteMeter) addTarget(t prom.Target, page fetched, local []power.Device) error {
+	switch {
+	case page.err != nil:
+		return power.NoSensor(m.name, fmt.Sprintf("%s cannot be read: %v", t.URL, page.err), remoteFix(t.URL, page.err))
+	case t.Metric == "":
+		return m.addDCGM(t, page.series, local)
+	}
+	return m.addMetric(t, page.series)
+}
+
+// dropNamesakes leaves out devices that are called as one of this machine.
+func (m *remoteMeter) dropNamesakes(local []power.Device) {
+	m.devices = slices.DeleteFunc(m.devices, func(d *remoteDevice) bool {
+		taken := slices.ContainsFunc(local, func(l power.Device) bool { return l.ID == d.device.ID })
+		if taken {
+			m.missing = append(m.missing, power.NoSensor(m.name,
+				fmt.Sprintf("the name %s belongs to a device of this machine", d.device.ID),
+				"give the remote source another name"))
+		}
+		return taken
+	})
 }
 
 // probe refuses a metric without a usable value.
@@ -172,9 +181,6 @@ func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.D
 	}
 	for _, g := range gpus {
 		m.addDCGMGPU(t, g, page, local)
-	}
-	if len(m.devices) == 0 {
-		return m.missing[0]
 	}
 	return nil
 }

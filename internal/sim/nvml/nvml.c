@@ -20,7 +20,7 @@
 // ---- the shared file ----
 
 #define LAYOUT_MAGIC 0x4d49534d454c4c31ULL
-#define LAYOUT_VERSION 3
+#define LAYOUT_VERSION 4
 #define PAGE 4096
 
 typedef struct {
@@ -48,7 +48,7 @@ typedef struct {
 } counter_t;
 
 typedef struct {
-	int64_t lost_after, denied_after, reset_after, jump_after;
+	int64_t lost_after, denied_after, failed_after, failed_code, reset_after, jump_after;
 	double jump_joules;
 	int64_t frozen_after, dropout_from, dropout_to, throttle_after;
 	uint64_t throttle_reasons;
@@ -428,15 +428,6 @@ API ret_t nvmlDeviceGetCount_v2(unsigned *count) {
 	return SUCCESS;
 }
 
-API ret_t nvmlDeviceGetHandleByIndex_v2(unsigned index, device_t *device) {
-	if (!head)
-		return UNINITIALIZED;
-	if (index >= head->gpus)
-		return INVALID_ARGUMENT;
-	*device = gpu_at(index);
-	return SUCCESS;
-}
-
 // state is the return code of every call to a device: its faults come first.
 static ret_t state(device_t g) {
 	if (!head)
@@ -448,10 +439,23 @@ static ret_t state(device_t g) {
 		return GPU_IS_LOST;
 	if (reached(g->faults.denied_after, now))
 		return NO_PERMISSION;
+	if (reached(g->faults.failed_after, now))
+		return (ret_t)g->faults.failed_code;
 	return SUCCESS;
 }
 
 #define CHECK(g) do { ret_t ret_ = state(g); if (ret_ != SUCCESS) return ret_; } while (0)
+
+// The count includes GPUs whose handle is refused, as the driver's does.
+API ret_t nvmlDeviceGetHandleByIndex_v2(unsigned index, device_t *device) {
+	if (!head)
+		return UNINITIALIZED;
+	if (index >= head->gpus)
+		return INVALID_ARGUMENT;
+	CHECK(gpu_at(index));
+	*device = gpu_at(index);
+	return SUCCESS;
+}
 
 // ---- power and energy ----
 

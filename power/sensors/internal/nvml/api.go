@@ -14,9 +14,17 @@ import (
 // last and once.
 type nvmlLibrary interface {
 	Open() error
-	// Devices lists every GPU in NVML's order, which is the order of PCI buses.
-	Devices() ([]nvmlDevice, error)
+	// Devices lists every GPU in NVML's order, which is the order of PCI buses, also one
+	// that the driver does not hand out. The error is for the list as a whole.
+	Devices() ([]nvmlListed, error)
 	Close() error
+}
+
+// nvmlListed is one GPU of the driver's list.
+type nvmlListed struct {
+	// dev is nil where the driver does not hand the GPU out, for the reason in err.
+	dev nvmlDevice
+	err error
 }
 
 // nvmlDevice is one GPU. Different devices may be used at the same time.
@@ -26,6 +34,7 @@ type nvmlDevice interface {
 	// 185 and 186 with a scope, and the ring of that scope. The plain energy
 	// counter ignores scopes, or covers the whole module (GH200).
 	Scoped(scope nvmlScope) nvmlSensors
+	// Identity returns what it has read, also with an error.
 	Identity() (nvmlIdentity, error)
 	// Telemetry leaves the stamp and the device name to the caller.
 	Telemetry() power.Telemetry
@@ -64,6 +73,9 @@ type nvmlIdentity struct {
 	// Major is the compute capability's major number, Minor the other one.
 	Major, Minor int
 	MIG          bool
+	// refused is why the GPU cannot be used: the driver has lost it or does not hand it
+	// out. UUID and Name may be empty then.
+	refused error
 }
 
 // NVML's architecture number of Ampere; larger numbers are newer.
@@ -95,11 +107,16 @@ const (
 	nvmlNotSupported    = 3
 	nvmlNoPermission    = 4
 	nvmlNotFound        = 6
+	nvmlNoPower         = 8
 	nvmlDriverNotLoaded = 9
 	nvmlLibraryNotFound = 12
 	nvmlFuncNotFound    = 13
+	nvmlLost            = 15
+	nvmlResetRequired   = 16
+	nvmlBlocked         = 17 // by the operating system: NVML_ERROR_OPERATING_SYSTEM
 	nvmlVersionMismatch = 18
 	nvmlNoData          = 21
+	nvmlGPUNotFound     = 28
 )
 
 // nvmlCode is the return code inside err, or 0.
@@ -111,9 +128,9 @@ func nvmlCode(err error) int {
 }
 
 // nvmlUnavailable explains why the library could not be opened.
-func nvmlUnavailable(err error) power.Unavailable {
-	if u, ok := errors.AsType[power.Unavailable](err); ok {
-		return u
+func nvmlUnavailable(err error) error {
+	if _, ok := errors.AsType[power.Unavailable](err); ok {
+		return err
 	}
 	u := power.NoSensor("nvml", "", "")
 	switch nvmlCode(err) {
@@ -132,7 +149,7 @@ func nvmlUnavailable(err error) power.Unavailable {
 		u.Next = "reboot, or unload and reload the nvidia modules"
 	default:
 		u.Message = err.Error()
-		u.Next = "run nvidia-smi and mend what it reports"
+		u.Next = "run nvidia-smi and fix what it reports"
 	}
 	return u
 }

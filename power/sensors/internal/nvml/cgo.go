@@ -42,7 +42,7 @@ func (g *goNVML) Open() error {
 
 func (g *goNVML) Close() error { return nvmlFailure("nvmlShutdown", g.api.Shutdown()) }
 
-func (g *goNVML) Devices() ([]nvmlDevice, error) {
+func (g *goNVML) Devices() ([]nvmlListed, error) {
 	n, ret := g.api.DeviceGetCount()
 	if err := nvmlFailure("nvmlDeviceGetCount", ret); err != nil {
 		return nil, err
@@ -51,13 +51,15 @@ func (g *goNVML) Devices() ([]nvmlDevice, error) {
 	// on them.
 	g.driver, _ = g.api.SystemGetDriverVersion()
 	g.cuda, _ = g.api.SystemGetCudaDriverVersion()
-	devices := make([]nvmlDevice, 0, n)
+	devices := make([]nvmlListed, 0, n)
 	for i := range n {
+		// The count includes GPUs that this process may not use, or that are lost.
 		handle, ret := g.api.DeviceGetHandleByIndex(i)
 		if err := nvmlFailure(fmt.Sprintf("nvmlDeviceGetHandleByIndex(%d)", i), ret); err != nil {
-			return nil, err
+			devices = append(devices, nvmlListed{err: err})
+			continue
 		}
-		devices = append(devices, &goDevice{lib: g, dev: handle})
+		devices = append(devices, nvmlListed{dev: &goDevice{lib: g, dev: handle}})
 	}
 	return devices, nil
 }

@@ -34,10 +34,12 @@ func (l *fakeLib) Open() error { return l.openErr }
 
 func (l *fakeLib) Close() error { l.closed++; return nil }
 
-func (l *fakeLib) Devices() ([]nvmlDevice, error) {
-	list := make([]nvmlDevice, len(l.gpus))
+func (l *fakeLib) Devices() ([]nvmlListed, error) {
+	list := make([]nvmlListed, len(l.gpus))
 	for i, g := range l.gpus {
-		list[i] = g
+		if list[i].err = g.refused; g.refused == nil {
+			list[i].dev = g
+		}
 	}
 	return list, nil
 }
@@ -61,6 +63,8 @@ type fakeGPU struct {
 	noEnergy   error
 	noAverage  error
 	lost       error
+	refused    error // the driver does not hand the GPU out
+	nameless   error // the driver tells the UUID and nothing else
 	fieldStamp bool
 	extra      []nvmlSample // returned as well, whatever their stamps
 	// module is what surrounds the GPU; its sensors are those of a GPU of its own.
@@ -118,7 +122,12 @@ func (g *fakeGPU) failure(err error) error {
 	return err
 }
 
-func (g *fakeGPU) Identity() (nvmlIdentity, error) { return g.id, nil }
+func (g *fakeGPU) Identity() (nvmlIdentity, error) {
+	if g.nameless != nil {
+		return nvmlIdentity{UUID: g.id.UUID}, g.nameless
+	}
+	return g.id, nil
+}
 
 // wallUS is the driver's stamp for a monotonic time.
 func (g *fakeGPU) wallUS(ns int64) uint64 {

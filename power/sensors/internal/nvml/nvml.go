@@ -68,7 +68,8 @@ const telemetryInterval = time.Second
 const lookInterval = 500 * time.Millisecond
 
 // Open opens the driver's library and the visible GPUs. If nothing can be
-// measured the error is an [power.Unavailable].
+// measured the error is a [power.Unavailable], or [Refusals] that has one for every
+// visible GPU.
 func Open(ctx context.Context, opts Options) (*Meter, error) {
 	lib, err := loadNVML(opts.Library)
 	if err != nil {
@@ -103,28 +104,29 @@ func (m *Meter) openGPUs(ctx context.Context, opts Options) error {
 		return power.NoSensor("nvml", "the driver is loaded but sees no GPU",
 			"check the GPU with lspci and dmesg; in a container, pass the GPUs in (docker run --gpus all)")
 	}
-	ids := make([]nvmlIdentity, len(devices))
-	for i, d := range devices {
-		if ids[i], err = d.Identity(); err != nil {
-			return fmt.Errorf("gpu%d: %w", i, err)
-		}
-	}
-	chosen, err := visibleGPUs(opts.VisibleDevices, ids)
+	ids := identify(devices)
+	v, err := visibleGPUs(opts.VisibleDevices, ids)
 	if err != nil {
 		return err
 	}
-	if w := orderWarning(opts.VisibleDevices, opts.DeviceOrder, ids); w != "" {
-		m.warnings.Warn(codes.Sensor, w)
+	m.missing = append(m.missing, v.missing...)
+	for _, w := range []string{v.doubt, orderWarning(opts.VisibleDevices, opts.DeviceOrder, ids)} {
+		if w != "" {
+			m.warnings.Warn(codes.Sensor, w)
+		}
 	}
-	for _, i := range chosen {
-		if err := m.openGPU(ctx, i, devices[i], ids[i]); err != nil {
+	for _, i := range v.chosen {
+		if err := m.openGPU(ctx, i, devices[i].dev, ids[i]); err != nil {
 			return err
 		}
 	}
-	if len(m.all()) == 0 {
+	switch {
+	case len(m.all()) > 0:
+		return nil
+	case len(m.missing) == 1:
 		return m.missing[0]
 	}
-	return nil
+	return Refusals(m.missing)
 }
 
 // all lists GPUs, then modules.
@@ -150,11 +152,15 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 		g.series = series
 	}
 	silent := seriesErr != nil && energyErr != nil
+	lost := errors.Join(seriesErr, energyErr)
 	switch {
+	case silent && unusable(lost):
+		m.missing = append(m.missing, refusal(index, lost))
+		return nil
 	case silent:
 		m.missing = append(m.missing,
 			power.NoSensor("nvml "+name,
-				fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, errors.Join(seriesErr, energyErr)), ""))
+				fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, lost), ""))
 	case seriesErr != nil:
 		m.warnings.Warnf(codes.Sensor, "%s has an energy counter but no power reading: %v", name, seriesErr)
 	case !g.counter && id.onModule():

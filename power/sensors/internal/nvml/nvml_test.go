@@ -56,19 +56,22 @@ func TestVisibleGPUs(t *testing.T) {
 		{"", nil},
 		{"-1", nil},
 		{"NoDevFiles", nil},
-		{"0,MIG-1234", nil},
 	} {
 		got, err := visibleGPUs(&c.spec, gpus)
-		if !slices.Equal(got, c.want) || (err != nil) != (c.want == nil) {
-			t.Errorf("visibleGPUs(%q) = %v, %v; want %v", c.spec, got, err, c.want)
+		if !slices.Equal(got.chosen, c.want) || (err != nil) != (c.want == nil) || got.missing != nil ||
+			got.doubt != "" {
+			t.Errorf("visibleGPUs(%q) = %+v, %v; want %v", c.spec, got, err, c.want)
 		}
 	}
-	if got, err := visibleGPUs(nil, gpus); len(got) != 3 || err != nil {
+	if got, err := visibleGPUs(nil, gpus); len(got.chosen) != 3 || err != nil {
 		t.Errorf("unset: %v, %v; want all", got, err)
 	}
-	mig := "MIG-1234"
-	if _, err := visibleGPUs(&mig, gpus); !strings.Contains(err.Error(), "slice of a GPU") {
-		t.Errorf("MIG: %v", err)
+	for spec, want := range map[string][]int{"MIG-1234": nil, "2,MIG-1234,0": {2}} {
+		got, err := visibleGPUs(&spec, gpus)
+		if !slices.Equal(got.chosen, want) || len(got.missing) != 1 || err != nil ||
+			!strings.Contains(got.missing[0].Message, "slice of a GPU") {
+			t.Errorf("%s: %+v, %v; want %v and the slice missing", spec, got, err, want)
+		}
 	}
 }
 

@@ -1,68 +1,163 @@
 package nvml
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/power"
 )
 
-// visibleGPUs applies CUDA_VISIBLE_DEVICES to the GPUs that NVML lists and
-// returns the indices of those that a CUDA program would see, in its order.
+// visible are the GPUs that a CUDA program would see.
+type visible struct {
+	// chosen are NVML's indices of those that can be used, in CUDA's order.
+	chosen []int
+	// missing explains those that were asked for and cannot be used.
+	missing []power.Unavailable
+	// doubt is a warning that indices may mean other GPUs; empty without one.
+	doubt string
+}
+
+// visibleGPUs applies CUDA_VISIBLE_DEVICES to the GPUs that NVML lists.
 //
 // The rules are CUDA's: unset means all, the list ends at its first invalid
 // entry (so "" and "-1" mean none), an entry is an index or a UUID that may be
-// shortened as long as it stays unique. A slice of a GPU ("MIG-…") is refused:
-// power exists for whole GPUs only.
-func visibleGPUs(spec *string, gpus []nvmlIdentity) ([]int, error) {
+// shortened as long as it stays unique. CUDA counts only the GPUs that it can open:
+// one that a cgroup withholds or that the driver has lost has no index. Where an index
+// exists in the driver's count alone, all are read in that count, which is what
+// nvidia-smi shows. A slice of a GPU ("MIG-…") is refused: power exists for whole GPUs
+// only.
+func visibleGPUs(spec *string, gpus []nvmlIdentity) (visible, error) {
+	var v visible
 	if spec == nil {
-		all := make([]int, len(gpus))
-		for i := range all {
-			all[i] = i
+		for i, g := range gpus {
+			v.add(i, g)
 		}
-		return all, nil
+		return v, nil
 	}
-	var chosen []int
+	entries := strings.Split(*spec, ",")
+	count := countingOf(entries, gpus)
 	taken := make(map[int]bool)
-	for entry := range strings.SplitSeq(*spec, ",") {
+	for _, entry := range entries {
 		entry = strings.TrimSpace(entry)
 		if strings.HasPrefix(entry, "MIG-") {
-			return nil, power.NoSensor("nvml", fmt.Sprintf(
+			v.missing = append(v.missing, power.NoSensor("nvml", fmt.Sprintf(
 				"CUDA_VISIBLE_DEVICES names %s, a slice of a GPU, but power is measured for whole GPUs only",
-				entry), "name the GPU itself, with MIG mode off (sudo nvidia-smi -mig 0)")
+				entry), "name the GPU itself, with MIG mode off (sudo nvidia-smi -mig 0)"))
+			break
 		}
-		i, ok := findGPU(entry, gpus)
-		if !ok || taken[i] {
+		i, ok := findGPU(entry, gpus, count)
+		if !ok {
+			v.missing = append(v.missing, mayBe(entry, gpus)...)
+			break
+		}
+		if taken[i] {
 			break
 		}
 		taken[i] = true
-		chosen = append(chosen, i)
+		v.add(i, gpus[i])
 	}
-	if len(chosen) == 0 {
-		return nil, power.NoSensor("nvml",
+	if len(v.chosen)+len(v.missing) == 0 {
+		return v, power.NoSensor("nvml",
 			fmt.Sprintf("CUDA_VISIBLE_DEVICES=%q leaves none of the %d GPUs visible", *spec,
 				len(gpus)), "unset CUDA_VISIBLE_DEVICES")
 	}
-	return chosen, nil
+	v.doubt = countDoubt(*spec, entries, gpus, count)
+	return v, nil
 }
 
-// findGPU resolves one entry of CUDA_VISIBLE_DEVICES.
-func findGPU(entry string, gpus []nvmlIdentity) (int, bool) {
+// add adds a GPU, or the reason why it cannot be used.
+func (v *visible) add(index int, g nvmlIdentity) {
+	if g.refused != nil {
+		v.missing = append(v.missing, refusal(index, g.refused))
+		return
+	}
+	v.chosen = append(v.chosen, index)
+}
+
+// countingOf lists what the indices in CUDA_VISIBLE_DEVICES count: the GPUs that CUDA
+// can open, or all of the driver's if an index exists there alone.
+func countingOf(entries []string, gpus []nvmlIdentity) []int {
+	var usable, all []int
+	for i, g := range gpus {
+		all = append(all, i)
+		if g.refused == nil {
+			usable = append(usable, i)
+		}
+	}
+	for _, entry := range entries {
+		if n, err := strconv.Atoi(strings.TrimSpace(entry)); err == nil && n >= len(usable) && n < len(all) {
+			return all
+		}
+	}
+	return usable
+}
+
+// findGPU resolves one entry of CUDA_VISIBLE_DEVICES; count is what indices count.
+func findGPU(entry string, gpus []nvmlIdentity, count []int) (int, bool) {
 	if n, err := strconv.Atoi(entry); err == nil {
-		return n, n >= 0 && n < len(gpus)
+		if n < 0 || n >= len(count) {
+			return 0, false
+		}
+		return count[n], true
 	}
 	if !strings.HasPrefix(entry, "GPU-") {
 		return 0, false
 	}
-	found, matches := 0, 0
-	for i, g := range gpus {
-		if strings.HasPrefix(g.UUID, entry) {
-			found = i
-			matches++
+	// What CUDA does not see makes no prefix ambiguous.
+	for _, usable := range []bool{true, false} {
+		var found []int
+		for i, g := range gpus {
+			if (g.refused == nil) == usable && strings.HasPrefix(g.UUID, entry) {
+				found = append(found, i)
+			}
+		}
+		if len(found) > 0 {
+			return found[0], len(found) == 1
 		}
 	}
-	return found, matches == 1
+	return 0, false
+}
+
+// mayBe lists the GPUs that an entry which is not found may mean: those whose UUID the
+// driver does not tell.
+func mayBe(entry string, gpus []nvmlIdentity) (list []power.Unavailable) {
+	if !strings.HasPrefix(entry, "GPU-") ||
+		slices.ContainsFunc(gpus, func(g nvmlIdentity) bool { return strings.HasPrefix(g.UUID, entry) }) {
+		return nil
+	}
+	for i, g := range gpus {
+		if g.refused != nil && g.UUID == "" {
+			u := refusal(i, g.refused)
+			u.Message += "; it may be the GPU that CUDA_VISIBLE_DEVICES names " + entry
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// countDoubt warns of indices that have another meaning with the GPUs that cannot be
+// used than without them.
+func countDoubt(spec string, entries []string, gpus []nvmlIdentity, count []int) string {
+	first := slices.IndexFunc(gpus, func(g nvmlIdentity) bool { return g.refused != nil })
+	if first < 0 {
+		return ""
+	}
+	for _, entry := range entries {
+		n, err := strconv.Atoi(strings.TrimSpace(entry))
+		if err != nil || n < first || n >= len(count) || gpus[count[n]].refused != nil {
+			continue
+		}
+		how := "without it, as CUDA counts"
+		if len(count) == len(gpus) {
+			how = "with it, as nvidia-smi counts, since there are not as many others"
+		}
+		return fmt.Sprintf("gpu%d cannot be used: the indices in CUDA_VISIBLE_DEVICES=%s were read %s, so that %d "+
+			"is gpu%d; name GPUs by their UUIDs", first, spec, how, n, count[n])
+	}
+	return ""
 }
 
 // orderWarning says when indices may mean different GPUs to CUDA and to NVML:
@@ -73,12 +168,17 @@ func orderWarning(spec *string, deviceOrder string, gpus []nvmlIdentity) string 
 		strings.HasPrefix(strings.TrimSpace(*spec), "GPU-") {
 		return ""
 	}
-	for _, g := range gpus[1:] {
-		if g.Name != gpus[0].Name {
+	var first string // the name of the first GPU that CUDA can open
+	for _, g := range gpus {
+		if g.refused != nil {
+			continue
+		}
+		first = cmp.Or(first, g.Name)
+		if g.Name != first {
 			return fmt.Sprintf(
 				"the GPUs here differ (%s, %s): the indices in CUDA_VISIBLE_DEVICES=%s were read in PCI order, "+
 					"but CUDA counts the fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID or use UUIDs",
-				gpus[0].Name, g.Name, *spec)
+				first, g.Name, *spec)
 		}
 	}
 	return ""
