@@ -92,6 +92,10 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 	if err := s.decode(json.NewDecoder(bufio.NewReaderSize(f, 1<<16)), headOnly); err != nil {
 		return nil, fmt.Errorf("read the study %s: %w", dir, err)
 	}
+	if s.SchemaVersion != SchemaVersion {
+		return nil, fmt.Errorf("summary %s has schema version %d; this llem reads version %d",
+			filepath.Join(dir, SummaryFile), s.SchemaVersion, SchemaVersion)
+	}
 	s.simulated()
 	for i, e := range s.Experiments {
 		if e.Standing != nil {
@@ -120,10 +124,10 @@ func (s *StudyResult) simulated() {
 func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
 	t, err := d.Token()
 	if err != nil {
-		return fmt.Errorf("it is no summary: %w", err)
+		return fmt.Errorf("it is not a summary: %w", err)
 	}
 	if t != json.Delim('{') {
-		return errors.New("it is no summary: no JSON object")
+		return errors.New("it is not a summary: it does not begin with an object")
 	}
 	head := map[string]json.RawMessage{}
 	shared := intern.Pool{}
@@ -152,6 +156,9 @@ func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
 	}
 	if _, err := d.Token(); err != nil {
 		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("it is not a summary: something follows the JSON object")
 	}
 	return s.head(head)
 }

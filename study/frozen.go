@@ -3,40 +3,35 @@ package study
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// ReadFrozen reads the study.yaml of a results folder: the study as it was resolved
-// when it was started. A file whose experiments have other IDs than those it names
+// ParseFrozen reads the study.yaml of a results folder: the study as it was resolved
+// when it was started. A text whose experiments have other IDs than those it names
 // was written by another version of this program, or changed since.
-func ReadFrozen(path string) (*Study, error) {
-	text, err := disk.ReadFile(path, disk.MaxList)
-	if err != nil {
-		return nil, fmt.Errorf("read the study: %w", err)
-	}
+func ParseFrozen(text []byte) (*Study, error) {
 	frozen, err := parseFrozen(text)
 	if err != nil {
-		return nil, fmt.Errorf("read the study %s: %w", path, err)
+		return nil, err
 	}
 	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 ||
 		!slices.Contains(terms.Orders(), frozen.Execution.Order) {
-		return nil, fmt.Errorf("read the study %s: it names no experiments, cycles or order", path)
+		return nil, errors.New("it names no experiments, cycles or order")
 	}
 	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true,
 		Experiments: make([]Experiment, 0, len(frozen.Experiments))}
 	for i, e := range frozen.Experiments {
 		if e.Section == "" || e.Experiment.ID() != e.ID {
-			return nil, fmt.Errorf(
-				"read the study %s: experiment %d (%s) is not what its id says: the file was changed, or written "+
-					"by another version of llem", path, i+1, e.ID)
+			return nil, fmt.Errorf("experiment %d (%s) is not what its id says: the file was changed, or written by "+
+				"another version of llem", i+1, e.ID)
 		}
 		s.Experiments = append(s.Experiments, e.Experiment)
 	}

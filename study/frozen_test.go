@@ -24,9 +24,18 @@ func freeze(t *testing.T, s *Study) string {
 	return path
 }
 
-// TestReadFrozen: what was written is what is read, for every backend and every key of
+// readFrozen reads what freeze wrote.
+func readFrozen(path string) (*Study, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFrozen(text)
+}
+
+// TestParseFrozen: what was written is what is read, for every backend and every key of
 // the execution section.
-func TestReadFrozen(t *testing.T) {
+func TestParseFrozen(t *testing.T) {
 	s, err := Parse("s.yaml", []byte(`
 name: all
 model: random:tiny-llama
@@ -39,7 +48,7 @@ execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5
 		t.Fatal(err)
 	}
 	path := freeze(t, s)
-	got, err := ReadFrozen(path)
+	got, err := readFrozen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +65,7 @@ execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5
 		t.Errorf("differences %v", d)
 	}
 	s.Execution.Gap = Gap{Mode: terms.GapByCondition}
-	if got, err = ReadFrozen(freeze(t, s)); err != nil || got.Execution.Gap != s.Execution.Gap {
+	if got, err = readFrozen(freeze(t, s)); err != nil || got.Execution.Gap != s.Execution.Gap {
 		t.Errorf("gap %+v, %v", got.Execution.Gap, err)
 	}
 }
@@ -84,7 +93,7 @@ func TestFrozenChanged(t *testing.T) {
 			0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ReadFrozen(path); err == nil {
+		if got, err := readFrozen(path); err == nil {
 			t.Errorf("%s was changed: %+v", name, got)
 		}
 	}
@@ -157,7 +166,7 @@ func TestFrozenLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := freeze(t, s)
-	got, err := ReadFrozen(path)
+	got, err := readFrozen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +191,7 @@ func TestFrozenLines(t *testing.T) {
 		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadFrozen(path); err == nil {
+		if _, err := readFrozen(path); err == nil {
 			t.Errorf("%s was changed, and it was read", name)
 		}
 	}

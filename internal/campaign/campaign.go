@@ -28,6 +28,9 @@ func Run(ctx context.Context, o Options) (*result.StudyResult, error) {
 		s.engines = &measure.Engines{Clock: o.Clock}
 	}
 	o.emit(s.announce.opening(plan, f, o.RetryFailed))
+	for _, n := range f.dir.Repairs() {
+		o.emit(event.Note(n))
+	}
 	s.warn()
 	runErr := s.runAll(ctx, plan)
 	runErr = errors.Join(runErr, s.engines.Close())

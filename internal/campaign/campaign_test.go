@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -253,7 +254,12 @@ func (c *campaign) checkJournal(t *testing.T, res *result.StudyResult) {
 	plan := Order(c.options.Study)
 	for i, e := range entries {
 		r := res.Runs[i]
-		want := store.Entry{Row: store.RowOf(r), Run: fmt.Sprintf("runs/%s-c%d", r.ID, r.Cycle), At: e.At}
+		manifest, err := os.ReadFile(filepath.Join(res.Dir, e.Run, store.ManifestFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := store.Entry{Row: store.RowOf(r), Run: fmt.Sprintf("runs/%s-c%d", r.ID, r.Cycle), At: e.At,
+			Manifest: fmt.Sprintf("%x", sha256.Sum256(manifest))}
 		want.ID, want.Cycle = plan[i].Experiment.ID(), plan[i].Cycle
 		if diff := cmp.Diff(want, e); diff != "" {
 			t.Errorf("line %d of the journal (-want +got):\n%s", i+1, diff)

@@ -46,6 +46,8 @@ func ended(s *result.StudyResult, err error, interrupted bool) result.Ended {
 		return result.EndError
 	case s.Complete:
 		return result.EndComplete
+	case s.LeftOut > 0:
+		return result.EndFailures
 	}
-	return result.EndFailures
+	return result.EndError
 }

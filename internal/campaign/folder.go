@@ -55,15 +55,12 @@ func (f *folder) create(results string, selfTest any) error {
 		return err
 	}
 	// The study comes last: a folder without it cannot be resumed.
-	text, err := f.study.YAML()
-	if err == nil {
-		err = errors.Join(f.dir.WriteJSON(store.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
-	}
+	err = errors.Join(f.dir.WriteJSON(store.EnvFile, f.snapshot), f.dir.WriteJSON(inputsFile, in))
 	if err == nil && selfTest != nil {
 		err = f.dir.WriteJSON(store.DoctorFile, selfTest)
 	}
 	if err == nil {
-		err = f.dir.WriteText(store.StudyFile, text)
+		err = f.dir.WriteStudy(f.study)
 	}
 	if err != nil {
 		return errors.Join(err, f.dir.Close())
@@ -82,11 +79,36 @@ func (f *folder) reopen(path string) error {
 	if err != nil {
 		return err
 	}
-	if f.dir, f.made, err = store.Reopen(path); err != nil {
+	f.dir, f.made, err = store.Reopen(path)
+	if damage, ok := errors.AsType[*store.DamageError](err); ok {
+		return &ResumeError{Msg: damage.Error(), Next: damage.NextStep()}
+	}
+	if err != nil {
 		return err
+	}
+	if err := f.sameExperiments(); err != nil {
+		return errors.Join(err, f.dir.Close())
 	}
 	if err := f.dir.WriteJSON(store.EnvPart(f.part), f.snapshot); err != nil {
 		return errors.Join(err, f.dir.Close())
+	}
+	return nil
+}
+
+// sameExperiments refuses a study that lacks experiments of its own journal: one of an earlier version, which has
+// no sum, may have been cut.
+func (f *folder) sameExperiments() error {
+	ids := make(map[string]bool, len(f.study.Experiments))
+	for _, e := range f.study.Experiments {
+		ids[e.ID()] = true
+	}
+	for key := range f.made {
+		if !ids[key.ID] {
+			return &ResumeError{Msg: fmt.Sprintf("%s in %s names a run of the experiment %s, which is not in "+
+				"%s: one of "+
+				"them was cut or changed", store.JournalFile, f.path(), key.ID, store.StudyFile),
+				Next: "restore the file from a copy, or start the study again without --resume"}
+		}
 	}
 	return nil
 }
@@ -162,9 +184,16 @@ func (f *folder) describe(l backend.Loaded) {
 // summarize writes the summary from what is on disk.
 func (f *folder) summarize(runErr error, interrupted bool) (*result.StudyResult, error) {
 	summary, err := store.Summarize(f.path(), f.study, f.clock.Time())
-	if err != nil {
-		return nil, fmt.Errorf("rebuild the summary: %w", err)
+	if summary == nil {
+		return nil, errors.Join(f.dir.Check(), fmt.Errorf("rebuild the summary: %w", err))
 	}
-	summary.Ended = ended(summary, runErr, interrupted)
-	return summary, errors.Join(f.dir.WriteJSON(store.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
+	// What was taken away while the study ran says more than that it is not there.
+	if damage := f.dir.Check(); damage != nil {
+		err = damage
+	}
+	summary.Ended = ended(summary, errors.Join(runErr, err), interrupted)
+	for _, n := range f.dir.Repairs() {
+		summary.Caveats.Warn(n.Code, n.Message)
+	}
+	return summary, errors.Join(err, f.dir.WriteJSON(store.EnvPart(f.part), f.snapshot), f.dir.WriteSummary(summary))
 }

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,9 +69,12 @@ func Frozen(dir string, given *study.Study) (*study.Study, error) {
 			store.StudyFile),
 			Next: "give the folder that `llem run` made, or leave it out to take the newest unfinished one"}
 	}
-	frozen, err := study.ReadFrozen(path)
+	frozen, _, err := store.ReadFrozen(dir)
+	if damage, ok := errors.AsType[*store.DamageError](err); ok {
+		return nil, &ResumeError{Msg: damage.Error(), Next: damage.NextStep()}
+	}
 	if err != nil {
-		return nil, &ResumeError{Msg: err.Error(), Next: "restore the file, or start the study anew without --resume"}
+		return nil, &ResumeError{Msg: err.Error(), Next: "restore the file, or start the study again without --resume"}
 	}
 	if given != nil {
 		if d := given.Differences(frozen); len(d) > 0 {

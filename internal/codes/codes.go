@@ -104,6 +104,9 @@ const (
 	MachinesDiffer        note.Code = "machines_differ"
 	MemoryMethodsDiffer   note.Code = "memory_methods_differ"
 	LatinSquareUnbalanced note.Code = "latin_square_unbalanced"
+	JournalGone           note.Code = "journal_gone"
+	RunGone               note.Code = "run_gone"
+	FilesUnchecked        note.Code = "files_unchecked"
 )
 
 // Codes of notes about a statistic.
@@ -204,6 +207,9 @@ func Codes() []Entry {
 		{MachinesDiffer, Care, "Runs of one study were made on different machines."},
 		{MemoryMethodsDiffer, Care, "Peaks of memory were taken by different methods and are not comparable."},
 		{LatinSquareUnbalanced, Care, "The cycles do not fill a latin square, so order effects are not balanced."},
+		{JournalGone, Told, "The journal of a resumed study was missing and was written again from its runs."},
+		{RunGone, Told, "Runs of a resumed study were not there any more and are made again."},
+		{FilesUnchecked, Told, "An earlier version stored files of the study without sums, so nothing checks them."},
 
 		{TooFewValues, Missing, "There are too few values for an interval."},
 		{AllEqual, Care, "All values are the same, so the interval has no width."},

@@ -36,6 +36,8 @@ type Recomputed struct {
 	// that differ.
 	Error string `json:"error,omitempty"`
 	Next  string `json:"next,omitempty"`
+	// Files tells which files are not what was written, by their sums.
+	Files []string `json:"files,omitempty"`
 }
 
 // otherVersion explains how to tell a change of method from damage, where another version

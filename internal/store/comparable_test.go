@@ -115,6 +115,9 @@ func TestStaleSummary(t *testing.T) {
 		err = os.WriteFile(filepath.Join(dir, filepath.FromSlash(result.RunPath(rec.ID, rec.Cycle)),
 			result.RecordFile), text, 0o600)
 	}
+	if err == nil { // an earlier version has no sums
+		err = os.Remove(filepath.Join(dir, filepath.FromSlash(result.RunPath(rec.ID, rec.Cycle)), ManifestFile))
+	}
 	if err == nil {
 		err = os.Remove(filepath.Join(dir, JournalFile))
 	}

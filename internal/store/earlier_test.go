@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/study"
 )
 
 // TestEarlierSimulatedRuns: what an earlier version stored of the simulated engine as modelled
@@ -26,11 +25,11 @@ func TestEarlierSimulatedRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := study.ReadFrozen(filepath.Join(dir, StudyFile))
+	of, _, err := plan(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Summarize(dir, plan, stored.Finished)
+	again, err := Summarize(dir, of, stored.Finished)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,42 +24,72 @@ type Entry struct {
 	Run string `json:"run"`
 	// At is when the run was finished.
 	At time.Time `json:"at"`
+	// Manifest is the SHA-256 sum of the manifest of the run; empty in lines of an earlier version.
+	Manifest string `json:"manifest_sha256,omitempty"`
 }
 
-func entryOf(rec *result.Record) Entry {
-	return Entry{Row: RowOf(rec), Run: result.RunPath(rec.ID, rec.Cycle), At: time.Now().UTC()}
+func entryOf(rec *result.Record, manifest string) Entry {
+	return Entry{Row: RowOf(rec), Run: result.RunPath(rec.ID, rec.Cycle), At: time.Now().UTC(), Manifest: manifest}
 }
 
-func (d *Dir) appendJournal(rec *result.Record) error {
-	line, err := json.Marshal(entryOf(rec))
+// lineSum begins the last key of a line: the SHA-256 sum of the bytes before it.
+const lineSum = `,"line_sha256":"`
+
+// line is the entry as the journal has it.
+func (e Entry) line() ([]byte, error) {
+	text, err := json.Marshal(e)
 	if err != nil {
-		return fmt.Errorf("encode journal line: %w", err)
+		return nil, fmt.Errorf("encode journal line: %w", err)
 	}
-	if _, err := d.journal.Write(append(line, '\n')); err != nil {
+	text = text[:len(text)-1] // its last brace follows the sum
+	return fmt.Appendf(text, "%s%s\"}\n", lineSum, sumOfText(text)), nil
+}
+
+// checkLine compares a line with the sum at its end. Lines of an earlier version have none.
+func checkLine(line []byte, e Entry) error {
+	at := bytes.LastIndex(line, []byte(lineSum))
+	switch {
+	case e.Run != result.RunPath(e.ID, e.Cycle) || e.Cycle < 1:
+		return errors.New("it names no run")
+	case at < 0 && e.Manifest == "":
+		return nil
+	case at < 0 || string(line[at:]) != lineSum+sumOfText(line[:at])+"\"}\n":
+		return errors.New("it is not what was written: the SHA-256 sum at its end is that of another text")
+	}
+	return nil
+}
+
+func (d *Dir) appendJournal(rec *result.Record, manifest string) error {
+	e := entryOf(rec, manifest)
+	line, err := e.line()
+	if err != nil {
+		return err
+	}
+	if _, err := d.journal.Write(line); err != nil {
 		return disk.Problem("append to the journal", d.journal.Name(), err)
 	}
 	if err := d.journal.Sync(); err != nil {
 		return disk.Problem("append to the journal", d.journal.Name(), err)
 	}
+	d.made[RunKey{e.ID, e.Cycle}] = e
 	return nil
 }
 
 // ReadJournal returns the entries of a study's journal. A torn last line, left by
-// a crash in the middle of a write, is ignored; any other bad line is an error. Lines of
-// an earlier version have no values.
+// a crash in the middle of a write, is ignored; any other bad line, and one that is not what was
+// written, is a [*DamageError]. Lines of an earlier version have no sums, or no values.
 func ReadJournal(dir string) ([]Entry, error) {
-	path := filepath.Join(dir, JournalFile)
-	f, err := disk.Open(path, disk.MaxList)
+	f, err := disk.Open(filepath.Join(dir, JournalFile), disk.MaxList)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	defer f.Close()
-	return parseJournal(path, f)
+	return parseJournal(dir, f)
 }
 
-func parseJournal(path string, r io.Reader) ([]Entry, error) {
+func parseJournal(dir string, r io.Reader) ([]Entry, error) {
 	var out []Entry
-	for e, err := range entries(path, r) {
+	for e, err := range entries(dir, r) {
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +99,7 @@ func parseJournal(path string, r io.Reader) ([]Entry, error) {
 }
 
 // entries yields the lines of a journal. Texts that many lines share are kept once.
-func entries(path string, r io.Reader) iter.Seq2[Entry, error] {
+func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		shared := intern.Pool{}
 		br := bufio.NewReaderSize(r, 1<<16)
@@ -78,12 +109,16 @@ func entries(path string, r io.Reader) iter.Seq2[Entry, error] {
 				return // whatever is left has no line end: a torn write
 			}
 			if err != nil {
-				yield(Entry{}, fmt.Errorf("read journal %s: %w", path, err))
+				yield(Entry{}, fmt.Errorf("read journal of %s: %w", dir, err))
 				return
 			}
 			var e Entry
-			if err := json.Unmarshal(line, &e); err != nil {
-				yield(Entry{}, fmt.Errorf("journal %s:%d: %w", path, n, err))
+			if err = json.Unmarshal(line, &e); err == nil {
+				err = checkLine(line, e)
+			}
+			if err != nil {
+				yield(Entry{}, &DamageError{dir, []Problem{{fmt.Sprintf("%s:%d", JournalFile, n), "cannot be used: " +
+					err.Error(), journalNext(dir)}}})
 				return
 			}
 			shared.Share(&e.Row)
@@ -95,4 +130,11 @@ func entries(path string, r io.Reader) iter.Seq2[Entry, error] {
 			}
 		}
 	}
+}
+
+// journalNext is what to do about a journal that is not right.
+func journalNext(dir string) string {
+	return fmt.Sprintf("restore it from a copy, or move it and %s away: `llem run --resume=%s` writes it "+
+		"again from the "+
+		"runs, and `llem report` reads the runs themselves", result.SummaryFile, dir)
 }

@@ -3,9 +3,10 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/llenergymeasure/llem/internal/disk"
 	"path/filepath"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // EnvPart is the name of the snapshot that a later part of a study leaves: the first

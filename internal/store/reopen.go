@@ -10,11 +10,16 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -26,90 +31,239 @@ type RunKey struct {
 	Cycle int
 }
 
-// Reopen opens the folder of a study to go on with it. A line of the journal that a
+// Reopen opens the folder of a study to resume it. A line of the journal that a
 // crash has torn is cut off, and a finished run that a crash kept out of the journal is
-// entered. It returns the newest entry of every run.
+// entered. It returns the newest entry of every run. The record of each is compared with its sum: what is not
+// what was written is a [*DamageError].
 func Reopen(path string) (*Dir, map[RunKey]Entry, error) {
+	_, missing := os.Stat(filepath.Join(path, JournalFile))
 	journal, err := disk.OpenFile(filepath.Join(path, JournalFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644,
 		disk.MaxList)
 	if err != nil {
 		return nil, nil, disk.Problem("open the journal", path, err)
 	}
-	d := &Dir{path, journal}
-	made, err := d.reconcile()
-	if err != nil {
+	d := &Dir{path: path, journal: journal, made: map[RunKey]Entry{}}
+	if err := d.reconcile(missing != nil); err != nil {
 		return nil, nil, errors.Join(err, journal.Close())
 	}
-	return d, made, nil
+	return d, maps.Clone(d.made), nil
 }
 
-func (d *Dir) reconcile() (map[RunKey]Entry, error) {
+// Repairs are what was found undone or unchecked when the folder was opened again.
+func (d *Dir) Repairs() note.List { return d.repairs }
+
+func (d *Dir) reconcile(noJournal bool) error {
 	if err := disk.LockFolder(d.journal); err != nil {
-		return nil, err
+		return err
 	}
 	text, err := io.ReadAll(d.journal)
 	if err != nil {
-		return nil, fmt.Errorf("read journal: %w", err)
+		return fmt.Errorf("read journal: %w", err)
+	}
+	entries, err := parseJournal(d.path, bytes.NewReader(text))
+	if err != nil {
+		return err
 	}
 	if whole := bytes.LastIndexByte(text, '\n') + 1; whole < len(text) {
 		if err := d.journal.Truncate(int64(whole)); err != nil {
-			return nil, disk.Problem("cut the torn end off the journal", d.path, err)
+			return disk.Problem("cut the torn end off the journal", d.path, err)
 		}
 	}
-	entries, err := parseJournal(d.journal.Name(), bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	made := map[RunKey]Entry{}
 	for _, e := range entries {
-		made[RunKey{e.ID, e.Cycle}] = e
+		d.made[RunKey{e.ID, e.Cycle}] = e
 	}
-	return made, d.enterFinished(made)
+	if err := d.enterFinished(noJournal); err != nil {
+		return err
+	}
+	// The summary is that of an earlier part. It is made again at the end of this one, or from the runs.
+	if err := os.Remove(filepath.Join(d.path, result.SummaryFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return disk.Problem("remove the summary of the part before", d.path, err)
+	}
+	return nil
 }
 
 // enterFinished compares the folders with the journal: a run was renamed into place
 // before its line was written, and the line may be missing; a folder may be missing
 // whose line is there, if a crash fell between the two renames of a repeated run. Of
-// the records, only those are read of which the journal may not know the last try, or
-// has no values.
-func (d *Dir) enterFinished(made map[RunKey]Entry) error {
+// the records, only those are decoded of which the journal may not know the last try, or
+// which nothing else checks.
+func (d *Dir) enterFinished(noJournal bool) error {
 	there, again, err := runFolders(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		clear(made)
+		d.gone(slices.Collect(maps.Keys(d.made)), nil)
 		return disk.Problem("make the runs folder", d.path, os.Mkdir(filepath.Join(d.path, result.RunsDir), 0o755))
 	}
 	if err != nil {
 		return err
 	}
-	for _, key := range sortedKeys(there) {
-		e, entered := made[key]
-		if entered && !again[key] && e.Values != nil {
-			// A record is synced before its folder gets its name: it is there unless
-			// somebody took it away.
-			if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(result.RunPath(key.ID, key.Cycle)),
-				result.RecordFile)); err != nil {
-				delete(made, key)
-			}
-			continue
-		}
-		rec, err := result.ReadRun(d.path, key.ID, key.Cycle)
-		if err != nil || rec.ID != key.ID || rec.Cycle != key.Cycle {
-			delete(made, key)
-			continue
-		}
-		if !entered || e.Status != rec.Status {
-			if err := d.appendJournal(rec); err != nil {
-				return err
-			}
-		}
-		made[key] = entryOf(rec)
+	if noJournal && len(there) > 0 {
+		d.repairs.Warnf(codes.JournalGone, "%s was missing: it was written again from the records of %d runs",
+			JournalFile,
+			len(there))
 	}
-	for key := range made {
+	keys := sortedKeys(there)
+	var lost []RunKey
+	looks := d.lookAtAll(keys, again)
+	var problems []Problem
+	unchecked := 0
+	for _, l := range looks {
+		problems = append(problems, l.problems...)
+		if l.unchecked {
+			unchecked++
+		}
+	}
+	if err := damaged(d.path, problems); err != nil {
+		return err
+	}
+	for i, key := range keys {
+		switch l := looks[i]; {
+		case l.gone:
+			lost = append(lost, key)
+		case l.rec != nil:
+			d.made[key] = entryOf(l.rec, l.manifest)
+			if l.enter {
+				if err := d.appendJournal(l.rec, l.manifest); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if unchecked > 0 {
+		d.repairs.Warnf(codes.FilesUnchecked, "%d runs were stored by an earlier version, without %s: nothing tells "+
+			"whether their files are what was written", unchecked, ManifestFile)
+	}
+	for key := range d.made {
 		if !there[key] {
-			delete(made, key)
+			lost = append(lost, key)
 		}
 	}
+	d.gone(lost, again)
 	return nil
+}
+
+// gone takes runs out that are made again, since their folders or records are not there. Of a run that was being
+// made for a second time that is the work of a crash; of any other somebody's.
+func (d *Dir) gone(lost []RunKey, again map[RunKey]bool) {
+	var names []string
+	for _, key := range lost {
+		if _, entered := d.made[key]; entered && !again[key] {
+			names = append(names, result.RunPath(key.ID, key.Cycle))
+		}
+		delete(d.made, key)
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	more := ""
+	if len(names) > mostNamed {
+		more = fmt.Sprintf(" and %d more", len(names)-mostNamed)
+		names = names[:mostNamed]
+	}
+	d.repairs.Warnf(codes.RunGone, "%s names runs that are gone and are made again: %s%s", JournalFile,
+		strings.Join(names, ", "), more)
+}
+
+// look is what was found of a run.
+type look struct {
+	problems []Problem
+	// gone reports that there is no record, unchecked that there is no manifest.
+	gone, unchecked bool
+	// rec is the record, where it has to stand for the line; enter that the journal lacks it.
+	rec      *result.Record
+	enter    bool
+	manifest string
+}
+
+// lookAtAll looks at runs, several at a time: a large study has 100 000.
+func (d *Dir) lookAtAll(keys []RunKey, again map[RunKey]bool) []look {
+	out := make([]look, len(keys))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(keys); i = int(next.Add(1)) - 1 {
+				out[i] = d.lookAtRun(keys[i], again[keys[i]])
+			}
+		})
+	}
+	workers.Wait()
+	return out
+}
+
+func (d *Dir) lookAtRun(key RunKey, again bool) (l look) {
+	e, entered := d.made[key]
+	name := result.RunPath(key.ID, key.Cycle)
+	run := foundRun{Entry: Entry{Row: e.Row, Run: name, Manifest: e.Manifest}, believed: entered && !again}
+	if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(name), result.RecordFile)); err != nil {
+		l.gone = true
+		return l
+	}
+	if l.problems, l.unchecked = run.verify(d.path); len(l.problems) > 0 {
+		return l
+	}
+	if run.believed && e.Manifest != "" {
+		return l
+	}
+	rec, err := result.ReadRun(d.path, key.ID, key.Cycle)
+	switch {
+	case err != nil || rec.ID != key.ID || rec.Cycle != key.Cycle:
+		l.gone = true
+		return l
+	case run.believed && !e.sameNumbers(RowOf(rec)):
+		l.problems = append(l.problems, Problem{JournalFile, "does not have the numbers of " + name + "/" +
+			result.RecordFile, journalNext(d.path)})
+	}
+	l.rec = rec
+	l.enter = !entered || e.Status != rec.Status || again && !e.sameNumbers(RowOf(rec))
+	if m, err := readManifest(filepath.Join(d.path, filepath.FromSlash(name))); err == nil {
+		l.manifest = m.sum
+	}
+	return l
+}
+
+// Check reports what was taken away or changed while the study ran: its journal, or a run that was made.
+func (d *Dir) Check() error {
+	var problems []Problem
+	now, err := os.Stat(d.journal.Name())
+	own, ownErr := d.journal.Stat()
+	entries, readErr := ReadJournal(d.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		problems = append(problems, Problem{JournalFile, "was deleted while the study ran", resumeNext(d.path)})
+	case err != nil || ownErr != nil || !os.SameFile(now, own):
+		problems = append(problems, Problem{JournalFile, "was replaced while the study ran", resumeNext(d.path)})
+	case readErr != nil:
+		return readErr
+	default:
+		lines := make(map[RunKey]bool, len(entries))
+		for _, e := range entries {
+			lines[RunKey{e.ID, e.Cycle}] = true
+		}
+		for key := range d.made {
+			if !lines[key] {
+				problems = append(problems,
+					Problem{JournalFile, "has lost the line of " + result.RunPath(key.ID, key.Cycle),
+						resumeNext(d.path)})
+			}
+		}
+	}
+	for key := range d.made {
+		name := result.RunPath(key.ID, key.Cycle)
+		if _, err := os.Stat(filepath.Join(d.path, filepath.FromSlash(name), result.RecordFile)); err != nil {
+			problems = append(problems, Problem{name, "was made and is not there any more", resumeNext(d.path)})
+		}
+	}
+	slices.SortFunc(problems, func(a,
+		b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.What, b.What))
+	})
+	return damaged(d.path, problems)
+}
+
+// resumeNext restores what can be restored, and makes what cannot again.
+func resumeNext(dir string) string {
+	return "complete the study: llem run --resume=" + dir
 }
 
 // sortedKeys orders runs by id and cycle.

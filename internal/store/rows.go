@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/result"
@@ -45,27 +46,20 @@ func valuesOf(r *result.Record) result.Values {
 // made, one at a time. Of a run that was made again, the last try counts.
 func Records(dir string) func(yield func(*result.Record, error) bool) {
 	return func(yield func(*result.Record, error) bool) {
-		keys, err := finishedRuns(dir)
+		f, err := lookAt(dir)
+		if err == nil {
+			err = damaged(dir, f.problems)
+		}
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		for _, k := range keys {
-			if !yield(result.ReadRun(dir, k.ID, k.Cycle)) {
+		for _, r := range f.runs {
+			if !yield(result.ReadRun(dir, r.ID, r.Cycle)) {
 				return
 			}
 		}
 	}
-}
-
-// finishedRuns lists the finished runs of a folder.
-func finishedRuns(dir string) ([]RunKey, error) {
-	var out []RunKey
-	err := eachRun(dir, func(e Entry, _ bool) error {
-		out = append(out, RunKey{e.ID, e.Cycle})
-		return nil
-	})
-	return out, err
 }
 
 // Rows are the finished runs of a study's folder in brief, as their lines in the journal
@@ -73,32 +67,130 @@ func finishedRuns(dir string) ([]RunKey, error) {
 // earlier version has no values, and a crash may have kept a run's line from being
 // written.
 func Rows(dir string) ([]result.Row, error) {
-	var out []result.Row
-	err := eachRun(dir, func(e Entry, believed bool) error {
-		if believed && e.Values != nil {
-			out = append(out, e.Row)
-			return nil
-		}
-		rec, err := result.ReadRun(dir, e.ID, e.Cycle)
-		if err != nil {
-			return err
-		}
-		out = append(out, RowOf(rec))
-		return nil
-	})
-	return out, err
+	f, err := lookAt(dir)
+	if err != nil {
+		return nil, err
+	}
+	rows := f.rows()
+	return rows, damaged(dir, f.problems)
 }
 
-// eachRun visits the runs that are there, in the order of the journal, then those that
-// it lacks. Believed says that the entry is what the journal says of this very try.
-func eachRun(dir string, visit func(e Entry, believed bool) error) error {
+// found is what the folder of a study holds.
+type found struct {
+	dir string
+	// runs are there, in the order of the journal, then those that it lacks.
+	runs []foundRun
+	// problems are lines without a run.
+	problems []Problem
+	// noJournal reports runs without a journal; unchecked counts runs without a manifest.
+	noJournal bool
+	unchecked int
+}
+
+// foundRun is a run that is there.
+type foundRun struct {
+	Entry
+	// believed reports that the entry is what the journal says of this very try.
+	believed bool
+	// rec is the record, where it was read.
+	rec *result.Record
+}
+
+// rows are the runs in brief. Those that cannot be read are problems.
+func (f *found) rows() []result.Row {
+	rows := make([]result.Row, 0, len(f.runs))
+	f.runs = slices.DeleteFunc(f.runs, func(r foundRun) bool {
+		if r.believed && r.Values != nil {
+			rows = append(rows, r.Row)
+			return false
+		}
+		rec, ok := r.rec, true
+		if rec == nil {
+			rec, ok = f.record(r)
+		}
+		if ok {
+			rows = append(rows, RowOf(rec))
+		}
+		return !ok
+	})
+	return rows
+}
+
+// record reads the record of a run; what cannot be read is a problem.
+func (f *found) record(r foundRun) (*result.Record, bool) {
+	rec, err := result.ReadRun(f.dir, r.ID, r.Cycle)
+	if err != nil {
+		f.problems = append(f.problems, unusable(r.Entry, err))
+	}
+	return rec, err == nil
+}
+
+// read reads the records of all runs, and compares them with their sums and with their lines.
+func (f *found) read() {
+	kept := f.runs[:0]
+	for _, r := range f.runs {
+		problems, unchecked := r.verify(f.dir)
+		f.problems = append(f.problems, problems...)
+		if unchecked && r.At.IsZero() { // without a line, by which the others are counted
+			f.unchecked++
+		}
+		rec, err := result.ReadRun(f.dir, r.ID, r.Cycle)
+		if err != nil {
+			if len(problems) == 0 {
+				f.problems = append(f.problems, unusable(r.Entry, err))
+			}
+			continue
+		}
+		if r.rec = rec; r.believed && !r.sameNumbers(RowOf(rec)) {
+			f.problems = append(f.problems, Problem{JournalFile, "does not have the numbers of " + r.Run + "/" +
+				result.RecordFile, journalNext(f.dir)})
+		}
+		kept = append(kept, r)
+	}
+	f.runs = kept
+}
+
+// verify compares the record of a run with its sum.
+func (r foundRun) verify(dir string) (problems []Problem, unchecked bool) {
+	sum := r.Manifest
+	if !r.believed {
+		sum = "" // the line is that of an earlier try
+	}
+	return verify(filepath.Join(dir, filepath.FromSlash(r.Run)), r.Run, sum, result.RecordFile)
+}
+
+// unusable is a record that cannot be read.
+func unusable(e Entry, err error) Problem {
+	return Problem{e.Run + "/" + result.RecordFile, "cannot be used: " + err.Error(), restore}
+}
+
+// sameNumbers reports whether a line has the outcome and the numbers of its run. A line of an earlier version
+// lacks some, or all.
+func (e Entry) sameNumbers(own result.Row) bool {
+	if e.Status != own.Status || e.ID != own.ID || e.Cycle != own.Cycle {
+		return false
+	}
+	for i, v := range e.Values {
+		if e.Manifest == "" && math.IsNaN(v) {
+			continue
+		}
+		if i >= len(own.Values) || v != own.Values[i] && !(math.IsNaN(v) && math.IsNaN(own.Values[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// lookAt compares the journal with the folders of runs.
+func lookAt(dir string) (*found, error) {
 	there, again, err := runFolders(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	f := &found{dir: dir}
 	journal, err := ReadJournal(dir)
-	if err != nil && (!errors.Is(err, fs.ErrNotExist) || len(there) == 0) {
-		return err
+	if f.noJournal = errors.Is(err, fs.ErrNotExist); err != nil && (!f.noJournal || len(there) == 0) {
+		return nil, err
 	}
 	last := make(map[string]int, len(journal))
 	for i, e := range journal {
@@ -113,20 +205,21 @@ func eachRun(dir string, visit func(e Entry, believed bool) error) error {
 			if again[key] {
 				continue // a crash fell between the two renames of its second try
 			}
-			return fmt.Errorf("read result: the journal names %s, and there is no such folder in %s: %w", e.Run, dir,
-				fs.ErrNotExist)
+			f.problems = append(f.problems, Problem{e.Run, "is missing: " + JournalFile + " names it",
+				"restore the folder from a copy, or make the run again: llem run --resume=" + dir})
+			continue
 		}
 		delete(there, key)
-		if err := visit(e, !again[key]); err != nil {
-			return err
+		f.runs = append(f.runs, foundRun{Entry: e, believed: !again[key]})
+		if e.Manifest == "" {
+			f.unchecked++
 		}
 	}
 	for _, key := range sortedKeys(there) {
-		if err := visit(Entry{Row: result.Row{ID: key.ID, Cycle: key.Cycle}}, false); err != nil {
-			return err
-		}
+		f.runs = append(f.runs, foundRun{Entry: Entry{Row: result.Row{ID: key.ID, Cycle: key.Cycle},
+			Run: result.RunPath(key.ID, key.Cycle)}})
 	}
-	return nil
+	return f, nil
 }
 
 // runFolders lists the runs whose folder is there, and those of which an earlier try is.

@@ -39,7 +39,7 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := &Dir{dir, f}
+	d := &Dir{path: dir, journal: f}
 	for k := range n * cycles {
 		e := s.Experiments[k%n]
 		r := fullRecord(e, k/n+1)

@@ -18,6 +18,7 @@ const maxRecords = 200
 
 // Summarize collects the finished runs of a folder. It does not say that a study
 // without runs to make was complete, or killed: why it ended is known to its end alone.
+// With a [*DamageError] the result holds the runs that can be read.
 func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyResult, error) {
 	out := summary{&result.StudyResult{SchemaVersion: result.SchemaVersion, Name: s.Name, Dir: dir,
 		Finished: finished.UTC(),
@@ -25,13 +26,14 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	if abs, err := filepath.Abs(dir); err == nil {
 		out.Dir = abs
 	}
-	var err error
-	if out.Rows, err = Rows(dir); err != nil {
+	f, err := lookAt(dir)
+	if err != nil {
 		return nil, err
 	}
-	if out.Rows == nil {
-		out.Rows = []result.Row{}
+	if len(f.runs) <= maxRecords {
+		f.read()
 	}
+	out.Rows = f.rows()
 	out.count()
 	if err := out.summarize(s.Execution.Until, configs(out.Dir, s)); err != nil {
 		return nil, err
@@ -41,7 +43,8 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	}
 	out.left(s)
 	out.caveats(s.Execution, len(s.Experiments))
-	return out.StudyResult, out.records()
+	out.records(f)
+	return out.StudyResult, damaged(dir, f.problems)
 }
 
 // count adds up the rows.
@@ -139,20 +142,15 @@ func Unbalanced(x study.Execution, n int) string {
 		"what runs before; it takes a multiple of %d cycles", x.Cycles, n, rows)
 }
 
-// records reads the full records, unless there are too many.
-func (s summary) records() error {
+// records takes the full records over, unless there are too many.
+func (s summary) records(f *found) {
 	if len(s.Rows) > maxRecords {
 		s.RunsReason = fmt.Sprintf("the study has more than %d runs: their records are in %s/ID-cCYCLE/%s",
 			maxRecords, result.RunsDir, result.RecordFile)
-		return nil
+		return
 	}
 	s.Runs = make([]*result.Record, 0, len(s.Rows))
-	for _, r := range s.Rows {
-		rec, err := result.ReadRun(s.Dir, r.ID, r.Cycle)
-		if err != nil {
-			return err
-		}
-		s.Runs = append(s.Runs, rec)
+	for _, r := range f.runs {
+		s.Runs = append(s.Runs, r.rec)
 	}
-	return nil
 }

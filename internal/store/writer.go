@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 )
@@ -31,6 +32,10 @@ const Partial = ".partial"
 type Dir struct {
 	path    string
 	journal *os.File
+	// made are the runs that are on disk, as their lines have them.
+	made map[RunKey]Entry
+	// repairs are what a crash or a hand had left undone when the folder was opened.
+	repairs note.List
 }
 
 // Create makes a new folder below parent, named after the study and the time.
@@ -61,7 +66,7 @@ func Create(parent, studyName string, now time.Time) (*Dir, error) {
 	if err := disk.LockFolder(journal); err != nil {
 		return nil, errors.Join(err, journal.Close())
 	}
-	return &Dir{path, journal}, nil
+	return &Dir{path: path, journal: journal, made: map[RunKey]Entry{}}, nil
 }
 
 // Path of the folder.
@@ -153,6 +158,10 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 	if err != nil {
 		return err
 	}
+	sum, err := writeManifest(r.path)
+	if err != nil {
+		return err
+	}
 	final := filepath.Join(r.dir.path, r.name)
 	if err := setAside(final); err != nil {
 		return disk.Problem("set an earlier try of the run aside", final, err)
@@ -163,7 +172,7 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 	if err := disk.SyncDir(filepath.Dir(final)); err != nil {
 		return err
 	}
-	return r.dir.appendJournal(rec)
+	return r.dir.appendJournal(rec, sum)
 }
 
 // Abort removes an unfinished folder.

@@ -132,6 +132,9 @@ func (e *usageError) NextStep() string { return e.next }
 // errRunsFailed: the results say which runs failed and why.
 var errRunsFailed = errors.New("some runs failed")
 
+// errIncomplete: the results say how many runs are left.
+var errIncomplete = errors.New("not all runs were made: complete the study with --resume")
+
 // exitCode maps errors to the documented codes.
 func exitCode(err error) int {
 	switch {

@@ -13,11 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/unit"
 )
 
 // reportFlags are the flags of llem report.
@@ -108,10 +108,16 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 			return err
 		}
 	}
-	res, err := env.open(dir)
-	if err != nil {
-		return err
+	res, damage := env.open(dir)
+	if res == nil {
+		return damage
 	}
+	// What can be read is printed, and then what is wrong.
+	return errors.Join(env.printReport(res, f, limited), damage)
+}
+
+// printReport prints a study in the format that was asked for.
+func (env *Env) printReport(res *result.StudyResult, f reportFlags, limited bool) error {
 	if err := judge(res, f); err != nil {
 		return err
 	}
@@ -180,22 +186,29 @@ func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 }
 
 // open reads a study's results. Those of a study that was killed are rebuilt from its
-// finished runs, which is said on standard error.
+// finished runs, which is told on standard error. Of a folder that is damaged there is a result beside the error.
 func (env *Env) open(dir string) (*result.StudyResult, error) {
 	_, missing := os.Stat(filepath.Join(dir, result.SummaryFile))
-	res, err := llem.Open(dir)
-	if err != nil && missing == nil {
+	found, err := store.Open(dir)
+	_, damaged := errors.AsType[*store.DamageError](err)
+	switch {
+	case found == nil && damaged:
+		return nil, err
+	case found == nil && missing == nil:
 		return nil, &damagedError{err, filepath.Join(dir, result.SummaryFile)}
-	}
-	if err != nil {
+	case found == nil:
 		return nil, &usageError{err.Error(), "give the folder that `llem run` printed; it holds " + result.SummaryFile}
 	}
-	if errors.Is(missing, fs.ErrNotExist) {
+	if found.Rebuilt {
 		fmt.Fprintf(env.Stderr,
 			"llem: %s is missing (the study still runs or was killed): rebuilt from %d of %d runs in %s\n",
-			result.SummaryFile, len(res.Rows), res.Planned, result.RunsDir)
+			result.SummaryFile, len(found.Rows), found.Planned, result.RunsDir)
 	}
-	return res, nil
+	if found.Unchecked > 0 {
+		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version: without %s nothing tells whether the files are what "+
+			"was written\n", unit.Count(found.Unchecked, "run"), store.ManifestFile)
+	}
+	return found.StudyResult, err
 }
 
 // damagedError says that a summary cannot be read, which can be made again.
@@ -225,13 +238,23 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 		return err
 	}
 	var all []join.Recomputed
+	unchecked := 0
 	for _, run := range runs {
-		all = append(all, join.Recompute(run))
+		r := join.Recompute(run)
+		problems, none := store.VerifyRun(run)
+		if none && r.Error == "" {
+			unchecked++
+		}
+		all = append(all, withProblems(r, problems))
+	}
+	if unchecked > 0 {
+		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version: without %s nothing tells whether the files are what "+
+			"was written\n", unit.Count(unchecked, "run"), store.ManifestFile)
 	}
 	all = append(all, staleSummary(dir)...)
 	bad := 0
 	for _, r := range all {
-		if r.Error != "" || len(r.Differ) > 0 {
+		if r.Error != "" || len(r.Differ) > 0 || len(r.Files) > 0 {
 			bad++
 		}
 	}
@@ -246,11 +269,23 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 	return err
 }
 
+// withProblems adds what is wrong with the files of a run, whatever its numbers are.
+func withProblems(r join.Recomputed, problems []store.Problem) join.Recomputed {
+	for _, p := range problems {
+		r.Files = append(r.Files, p.File+" "+p.What)
+		if r.Next == "" {
+			r.Next = p.Next
+		}
+	}
+	return r
+}
+
 // checks are recomputations as the printer takes them.
 func checks(all []join.Recomputed) []report.Check {
 	out := make([]report.Check, len(all))
 	for i, r := range all {
-		out[i] = report.Check{Run: r.Run, Numbers: r.Numbers, Skipped: r.Skipped, Error: r.Error, Next: r.Next}
+		out[i] = report.Check{Run: r.Run, Numbers: r.Numbers, Skipped: r.Skipped, Error: r.Error, Next: r.Next,
+			Files: r.Files}
 		for _, d := range r.Differ {
 			out[i].Differ = append(out[i].Differ, report.Difference(d))
 		}
@@ -285,6 +320,10 @@ func staleJournal(dir string) []join.Recomputed {
 		Next: "move " + filepath.Join(dir, store.JournalFile) + " and " + result.SummaryFile +
 			" away: `llem report` then reads the runs themselves"}
 	rows, err := store.Rows(dir)
+	otherManifest, journalErr := store.OtherManifests(dir)
+	if err == nil && !errors.Is(journalErr, fs.ErrNotExist) {
+		err = journalErr
+	}
 	if err != nil {
 		stale.Error = err.Error()
 		return []join.Recomputed{stale}
@@ -292,7 +331,7 @@ func staleJournal(dir string) []join.Recomputed {
 	var differ []string
 	for _, r := range rows {
 		own, err := result.ReadRun(dir, r.ID, r.Cycle)
-		if err != nil || !sameJSON(r, store.RowOf(own)) {
+		if err != nil || !sameJSON(r, store.RowOf(own)) || otherManifest[result.RunPath(r.ID, r.Cycle)] {
 			differ = append(differ, nameOf(r.ID, r.Cycle))
 		}
 	}

@@ -274,8 +274,12 @@ func (env *Env) finish(res *result.StudyResult, err error, asJSON bool) error {
 			err = printErr
 		}
 	}
-	if err == nil && res.Failed > 0 {
+	switch {
+	case err != nil:
+	case res.Failed > 0:
 		err = errRunsFailed
+	case !res.Complete:
+		err = errIncomplete
 	}
 	return err
 }

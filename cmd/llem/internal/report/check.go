@@ -16,6 +16,8 @@ type Check struct {
 	Differ  []Difference
 	// Skipped says why there was nothing to compare.
 	Skipped string
+	// Files tells which files are not what was written.
+	Files []string
 	// Error says why the run could not be read, Next what to do about it or about
 	// numbers that differ.
 	Error, Next string
@@ -46,7 +48,6 @@ func (t Terminal) check(b *strings.Builder, c Check) {
 	switch {
 	case c.Error != "":
 		t.wrap(b, first+t.red("cannot be recomputed")+": ", "  ", c.Error)
-		t.wrap(b, "  next: ", "        ", c.Next)
 	case c.Skipped != "":
 		t.wrap(b, first+"skipped: ", "  ", c.Skipped)
 	case len(c.Differ) == 0:
@@ -62,9 +63,12 @@ func (t Terminal) check(b *strings.Builder, c Check) {
 			}
 			t.wrap(b, "  "+d.Key+": ", "    ", "recorded "+exactly(d.Recorded)+", recomputed "+exactly(d.Computed))
 		}
-		if c.Next != "" {
-			t.wrap(b, "  next: ", "        ", c.Next)
-		}
+	}
+	for _, f := range c.Files {
+		t.wrap(b, "  "+t.red("file: "), "    ", f)
+	}
+	if c.Next != "" {
+		t.wrap(b, "  next: ", "        ", c.Next)
 	}
 }
 

@@ -1,23 +1,18 @@
-package campaign
+package store
 
 import (
+	"errors"
 	"fmt"
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/llenergymeasure/llem/internal/disk"
-
 	"github.com/llenergymeasure/llem/study"
 )
 
-// ReadPlan reads what the frozen study.yaml of a results folder says about how many
+// parsePlan reads what the frozen study.yaml of a results folder says about how many
 // runs were planned: the study's name, its execution, and as many experiments as it
 // had. The experiments are empty: their settings are in the records of their runs.
-func ReadPlan(path string) (*study.Study, error) {
-	text, err := disk.ReadFile(path, disk.MaxList)
-	if err != nil {
-		return nil, fmt.Errorf("read the study: %w", err)
-	}
+func parsePlan(text []byte) (*study.Study, error) {
 	var frozen struct {
 		Name      string `yaml:"name"`
 		Execution struct {
@@ -28,10 +23,10 @@ func ReadPlan(path string) (*study.Study, error) {
 		Experiments []map[string]any `yaml:"experiments"`
 	}
 	if err := yaml.Unmarshal(text, &frozen); err != nil {
-		return nil, fmt.Errorf("read the study %s: %w", path, err)
+		return nil, fmt.Errorf("read the plan: %w", err)
 	}
 	if len(frozen.Experiments) == 0 || frozen.Execution.Cycles < 1 {
-		return nil, fmt.Errorf("read the study %s: it names no experiments", path)
+		return nil, errors.New("it names no experiments")
 	}
 	s := &study.Study{Name: frozen.Name, Experiments: make([]study.Experiment, len(frozen.Experiments))}
 	s.Execution.Cycles, s.Execution.Order, s.Execution.Seed = frozen.Execution.Cycles, frozen.Execution.Order,

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/result"
+)
+
+// audited compares a summary with the folder that it lies in.
+func audited(dir string, s *result.StudyResult) (*Opened, error) {
+	f, err := lookAt(dir)
+	if err != nil {
+		return &Opened{StudyResult: s}, err
+	}
+	if f.noJournal {
+		f.problems = append(f.problems, noJournal(dir))
+	}
+	if _, _, err := readFrozen(dir); err != nil {
+		if damage, bad := err.(*DamageError); bad { //nolint:errorlint // it is not wrapped
+			f.problems = append(f.problems, damage.Problems...)
+		}
+	}
+	if len(f.runs) <= maxRecords {
+		f.read()
+	}
+	a := audit{dir: dir, summary: s, rows: f.rows()}
+	a.runs()
+	a.counts()
+	a.means()
+	a.records(f)
+	problems := f.problems
+	if len(a.wrong) > 0 {
+		problems = append(problems, Problem{result.SummaryFile, "does not have what the runs have: " + a.text(),
+			"delete " + filepath.Join(dir, result.SummaryFile) + ": the report is then made from the runs themselves"})
+	}
+	return &Opened{StudyResult: s, Unchecked: f.unchecked}, damaged(dir, problems)
+}
+
+// audit compares a summary with the rows of the folder.
+type audit struct {
+	dir     string
+	summary *result.StudyResult
+	rows    []result.Row
+	wrong   []string
+}
+
+func (a *audit) add(format string, args ...any) {
+	a.wrong = append(a.wrong, fmt.Sprintf(format, args...))
+}
+
+func (a *audit) text() string {
+	more := ""
+	if len(a.wrong) > mostNamed {
+		more = fmt.Sprintf(" and %d more", len(a.wrong)-mostNamed)
+		a.wrong = a.wrong[:mostNamed]
+	}
+	return strings.Join(a.wrong, ", ") + more
+}
+
+// runs compares the runs in brief. A summary of an earlier version has records alone.
+func (a *audit) runs() {
+	has := map[RunKey]result.Row{}
+	for _, r := range a.summary.Rows {
+		has[RunKey{r.ID, r.Cycle}] = r
+	}
+	if len(a.summary.Rows) == 0 {
+		for _, r := range a.summary.Runs {
+			has[RunKey{r.ID, r.Cycle}] = RowOf(r)
+		}
+	}
+	for _, own := range a.rows {
+		key := RunKey{own.ID, own.Cycle}
+		r, ok := has[key]
+		delete(has, key)
+		switch {
+		case !ok:
+			a.add("it lacks %s", runName(key))
+		case r.Status != own.Status || !sameValues(r.Values, own.Values):
+			a.add("%s differs", runName(key))
+		}
+	}
+	for _, key := range sortedKeys(keysOf(has)) {
+		a.add("%s is not among the runs", runName(key))
+	}
+}
+
+func keysOf(rows map[RunKey]result.Row) map[RunKey]bool {
+	out := make(map[RunKey]bool, len(rows))
+	for key := range rows {
+		out[key] = true
+	}
+	return out
+}
+
+func runName(key RunKey) string { return filepath.Base(result.RunPath(key.ID, key.Cycle)) }
+
+// sameValues compares the metrics that a summary has. One of a large study has the main ones, and one of an earlier
+// version those that there were.
+func sameValues(summary, own result.Values) bool {
+	for i, v := range summary {
+		if !math.IsNaN(v) && (i >= len(own) || v != own[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// counts compares how many runs there are of each kind.
+func (a *audit) counts() {
+	want := summary{&result.StudyResult{Rows: a.rows}}
+	want.count()
+	s := a.summary
+	for _, c := range []struct {
+		name      string
+		has, want int
+	}{{"ok", s.OK, want.OK}, {"failed", s.Failed, want.Failed}, {"left_out", s.LeftOut, want.LeftOut},
+		{"interrupted", s.Interrupted, want.Interrupted}} {
+		if c.has != c.want {
+			a.add("%s is %d and should be %d", c.name, c.has, c.want)
+		}
+	}
+	if s.Planned < len(a.rows) {
+		a.add("planned is %d and %d runs are there", s.Planned, len(a.rows))
+	}
+}
+
+// means compares the means of the configurations.
+func (a *audit) means() {
+	runs := map[string][]result.Values{}
+	for _, r := range a.rows {
+		if r.Comparable() {
+			runs[r.ID] = append(runs[r.ID], r.Values)
+		}
+	}
+	there := map[string]bool{}
+	for _, e := range a.summary.Experiments {
+		there[e.ID] = true
+		own, err := result.SpreadsOf(runs[e.ID])
+		if err != nil {
+			a.add("the metrics of %s: %v", e.ID, err)
+			continue
+		}
+		for _, m := range result.Metrics() {
+			has, ok := e.Metrics.Get(m.Name)
+			if want, there := own.Get(m.Name); ok && (!there || has.N != want.N || !close(has.Mean, want.Mean)) {
+				a.add("%s of %s differs", m.Name, e.ID)
+			}
+		}
+	}
+	for _, r := range a.rows {
+		if !there[r.ID] {
+			there[r.ID] = true
+			a.add("it lacks the configuration %s", r.ID)
+		}
+	}
+}
+
+// close compares means that two versions may have rounded in different ways.
+func close(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) }
+
+// records compares the records that the summary holds with the ones of the runs.
+func (a *audit) records(f *found) {
+	own := make(map[RunKey]*result.Record, len(f.runs))
+	for _, r := range f.runs {
+		own[RunKey{r.ID, r.Cycle}] = r.rec
+	}
+	for _, r := range a.summary.Runs {
+		key := RunKey{r.ID, r.Cycle}
+		if rec := own[key]; rec != nil && !sameJSON(r, rec) && !slices.Contains(a.wrong, runName(key)+" differs") {
+			a.add("%s differs", runName(key))
+		}
+	}
+}
+
+func sameJSON(a, b any) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is a file in the folder of a study that is not what was written.
+type Problem struct {
+	// File is its path below the folder of the study.
+	File string
+	// What is wrong with it: the rest of a sentence that begins with the file.
+	What string
+	// Next is what to do about it.
+	Next string
+}
+
+// DamageError reports a folder whose files do not agree with each other, or with their sums.
+type DamageError struct {
+	// Dir is the folder of the study.
+	Dir string
+	// Problems are the files, in the order in which they were found.
+	Problems []Problem
+}
+
+// mostNamed is how many problems are told; damage to a disk has many.
+const mostNamed = 20
+
+// Error names the files.
+func (e *DamageError) Error() string {
+	if len(e.Problems) == 1 {
+		return fmt.Sprintf("the results in %s are damaged: %s %s", e.Dir, e.Problems[0].File, e.Problems[0].What)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "the results in %s are damaged:", e.Dir)
+	for i, p := range e.Problems {
+		if i == mostNamed {
+			fmt.Fprintf(&b, "\n  - and %d more", len(e.Problems)-mostNamed)
+			break
+		}
+		fmt.Fprintf(&b, "\n  - %s %s", p.File, p.What)
+	}
+	return b.String()
+}
+
+// NextStep is what to do, once for each thing that is to be done.
+func (e *DamageError) NextStep() string {
+	var steps []string
+	for _, p := range e.Problems {
+		if p.Next != "" && !slices.Contains(steps, p.Next) {
+			steps = append(steps, p.Next)
+		}
+	}
+	return strings.Join(steps, "; ")
+}
+
+// damaged is nil without problems.
+func damaged(dir string, problems []Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return &DamageError{dir, problems}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// seal is the first line of a frozen study: a comment to YAML.
+const seal = "# %d experiments; SHA-256 of the lines below: %s\n"
+
+// sealed finds its parts.
+var sealed = regexp.MustCompile(`^# (\d+) experiments; SHA-256 of the lines below: ([0-9a-f]{64})\n`)
+
+// WriteStudy freezes the study of the folder, with the number of its experiments and a sum.
+func (d *Dir) WriteStudy(s *study.Study) error {
+	text, err := s.YAML()
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(filepath.Join(d.path, StudyFile), func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, seal+"%s", len(s.Experiments), sumOfText([]byte(text)), text)
+		return err
+	})
+}
+
+// ReadFrozen reads the study of a folder as it was started. A file that was cut or changed since
+// is a [*DamageError]. One of an earlier version has no sum: checked is false.
+func ReadFrozen(dir string) (s *study.Study, checked bool, err error) {
+	text, checked, err := readFrozen(dir)
+	if err != nil {
+		return nil, checked, err
+	}
+	s, err = study.ParseFrozen(text)
+	if err == nil && checked {
+		if n, _ := strconv.Atoi(string(sealed.FindSubmatch(text)[1])); n != len(s.Experiments) {
+			return nil, checked, damagedStudy(dir, fmt.Sprintf("has %d experiments and was written with %d",
+				len(s.Experiments), n))
+		}
+	}
+	if err != nil {
+		return nil, checked, fmt.Errorf("read the study %s: %w", filepath.Join(dir, StudyFile), err)
+	}
+	return s, checked, nil
+}
+
+// readFrozen reads the text of a frozen study, and compares it with its sum.
+func readFrozen(dir string) (text []byte, checked bool, err error) {
+	if text, err = disk.ReadFile(filepath.Join(dir, StudyFile), disk.MaxList); err != nil {
+		return nil, false, fmt.Errorf("read the study: %w", err)
+	}
+	m := sealed.FindSubmatch(text)
+	switch {
+	case m != nil && sumOfText(text[len(m[0]):]) != string(m[2]):
+		return nil, true, damagedStudy(dir, "is not what was written: its first line has the sum of another text")
+	case m == nil && bytes.HasPrefix(text, []byte("#")):
+		return nil, true, damagedStudy(dir, "is not what was written: its first line has no sum")
+	}
+	return text, m != nil, nil
+}
+
+// damagedStudy is what is wrong with a frozen study.
+func damagedStudy(dir, what string) error {
+	return damaged(dir, []Problem{{StudyFile, what,
+		"restore it from a copy, or start the study again without --resume; limits of a study that is resumed " +
+			"are set on " +
+			"the command line, not in this file"}})
+}
+
+// plan reads the study of a folder, or as much of one that another version froze, or that is damaged, as says
+// how many runs were planned.
+func plan(dir string) (s *study.Study, problems []Problem, err error) {
+	s, _, err = ReadFrozen(dir)
+	damage, bad := errors.AsType[*DamageError](err)
+	switch {
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		return s, nil, err
+	case bad:
+		problems = damage.Problems
+	}
+	text, readErr := disk.ReadFile(filepath.Join(dir, StudyFile), disk.MaxList)
+	if readErr != nil {
+		return nil, nil, err
+	}
+	s, planErr := parsePlan(text)
+	switch {
+	case planErr == nil:
+		return s, problems, nil
+	case bad: // the records of the runs have their configurations
+		return &study.Study{Execution: study.Execution{Cycles: 1}}, problems, nil
+	}
+	return nil, nil, err
+}
