@@ -53,10 +53,13 @@ test:
 	$(TEST) $(MATHS) $(ENGINE)
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
 
+# Engines whose tests ask for an interpreter.
+PYTHON_ENGINES = $(patsubst %,./%...,$(sort $(dir $(shell grep -l '"LLEM_TEST_PYTHON"' engine/*/*_test.go))))
+
 # Python workers and shapes with a real interpreter that has torch, transformers and ctranslate2.
 PYTHON ?= python3
 test-python:
-	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 40m ./engine/pytorch/... ./engine/ctranslate2/...
+	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -timeout 40m $(PYTHON_ENGINES)
 	LLEM_TEST_PYTHON=$(PYTHON) $(GO) test -count=1 -run '^(TestEqualWorkOnBothBackends|TestHFDirWithTransformers)$$' ./internal/model ./cmd/llem/internal/cli
 
 lint:

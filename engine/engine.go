@@ -4,15 +4,16 @@
 //
 // # A new engine
 //
-// An engine is a folder engine/<name> and a line in package engine/engines. The folder has
+// An engine is a folder engine/<name> and a line in package engine/engines; one that runs in
+// this program has a line in package engine/workers, too. The folder has
 //
-//   - a struct Section with the engine's settings. Its method Fields lists the keys, each
-//     once, in the manner of package flag:
+//   - a struct with the engine's settings. Its method Fields lists the keys, each once, in
+//     the manner of package flag:
 //
-//     func (s *Section) Fields() []engine.Field {
+//     func (s *settings) Fields() []engine.Field {
 //     return engine.Optional(
-//     engine.Whole(&s.MaxBatch, "max_batch_size", 1, 1<<20, "the most sequences in one step"),
-//     engine.Choice(&s.Compute, "compute_type", "what it computes in", "auto", "int8", "float16"),
+//     engine.Whole(&s.maxBatch, "max_batch_size", 1, 1<<20, "the most sequences in one step"),
+//     engine.Choice(&s.compute, "compute_type", "what it computes in", "auto", "int8", "float16"),
 //     )
 //     }
 //
@@ -21,17 +22,17 @@
 //     experiment. New keys are Optional or OmitZero, so that earlier experiments keep their
 //     IDs. The key of the batch size has one of the names of [BatchKeys].
 //
-//   - a Backend, which starts the engine and implements backend.Backend: for a server see
+//   - a launcher, which starts the engine and implements backend.Backend: for a server see
 //     package internal/server, for a worker backend.StartWorker. It reads its settings with
 //     Decode(spec.Options, &section).
 //
-//   - a function Descriptor that returns all of this:
+//   - a function Descriptor that returns all of this, and is all that the folder exports:
 //
 //     func Descriptor() engine.Descriptor {
 //     return engine.Descriptor{
-//     Name: Name, Title: "CTranslate2", Install: "…",
-//     Section: func() engine.Section { return new(Section) },
-//     New:     func(e engine.Env) backend.Backend { return Backend{Python: e.Python} },
+//     Name: "ctranslate2", Title: "CTranslate2", Install: "…",
+//     Section: func() engine.Section { return new(settings) },
+//     New:     func(e engine.Env) backend.Backend { return launcher{Python: e.Python} },
 //     }
 //     }
 //

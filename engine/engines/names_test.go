@@ -22,7 +22,7 @@ var knowing = map[string]string{
 }
 
 // TestOnlyEnginesNameEngines: a fact about an engine stands in the engine's folder. Other
-// packages ask its descriptor, so that they need no change for a new one.
+// packages ask its descriptor and import no engine, so that they need no change for a new one.
 func TestOnlyEnginesNameEngines(t *testing.T) {
 	const root = "../.."
 	names := All().Names()
@@ -42,6 +42,12 @@ func TestOnlyEnginesNameEngines(t *testing.T) {
 		file, err := parser.ParseFile(files, path, nil, 0)
 		if err != nil {
 			return err
+		}
+		for _, i := range file.Imports {
+			_, name, found := strings.Cut(strings.Trim(i.Path.Value, `"`), "llem/engine/")
+			if first, _, _ := strings.Cut(name, "/"); found && slices.Contains(names, first) {
+				t.Errorf("%s imports the engine %s", files.Position(i.Pos()), first)
+			}
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if _, ok := n.(*ast.ImportSpec); ok {

@@ -21,7 +21,7 @@ func TestContainer(t *testing.T) {
 
 // pythonEnv makes this test's program an interpreter: one that runs the worker with an
 // engine that computes nothing.
-const pythonEnv = "LLEM_TEST_PYTHON"
+const pythonEnv = "LLEM_TEST_VLLM_INTERPRETER"
 
 func pythonMain(args []string) int {
 	if len(args) != 1 {
