@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/printed"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -135,6 +136,9 @@ func findClient(name string) (string, error) {
 // first time may have to start its service.
 const askTimeout = 20 * time.Second
 
+// mostOfClient bounds what it prints: a description of a container may be long.
+const mostOfClient = 16 << 20
+
 // askClient runs a short command of the client. What it prints to standard error is in
 // the error.
 func askClient(client string, args ...string) ([]byte, error) {
@@ -142,15 +146,13 @@ func askClient(client string, args ...string) ([]byte, error) {
 	defer cancel()
 	c := exec.CommandContext(ctx, client, args...)
 	c.WaitDelay = time.Second
-	var said bytes.Buffer
-	c.Stderr = &said
-	out, err := c.Output()
-	if ctx.Err() != nil {
+	out, said, err := printed.Output(c, mostOfClient, cancel)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil, note.Failf(codes.ClassNotInstalled, "see whether its service runs: `systemctl status docker`",
 			"`%s %s` does not answer within %v", client, args[0], askTimeout)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w: %s", client, args[0], err, bytes.TrimSpace(said.Bytes()))
+		return nil, fmt.Errorf("%s %s: %w: %s", client, args[0], err, bytes.TrimSpace(said))
 	}
 	return out, nil
 }

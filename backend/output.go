@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -9,12 +8,17 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/llenergymeasure/llem/internal/printed"
 )
 
 // Output runs a short command with more arguments to its end, such as a question for a
-// version, and returns what it printed. In a container it is another one than that of the
+// version, and returns what it printed. One that prints more than [printed.MostAnswer] is
+// ended. In a container it is another one than that of the
 // engine, on the same image.
 func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []byte, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	c.Args = slices.Concat(c.Args, args)
 	run := exec.CommandContext(ctx, c.Path, c.Args...)
 	run.Env, run.WaitDelay = append(os.Environ(), c.Env...), time.Second
@@ -39,11 +43,9 @@ func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []b
 		run.WaitDelay = madeWithin
 		run.Cancel = func() error { box.hangUp(); return nil }
 	}
-	var out, said bytes.Buffer
-	run.Stdout, run.Stderr = &out, &said
-	err = run.Run()
-	if f := notStarted(err, said.String()); f != nil && c.Container != nil {
+	out, said, err := printed.Output(run, printed.MostAnswer, cancel)
+	if f := notStarted(err, string(said)); f != nil && c.Container != nil {
 		err = f
 	}
-	return out.Bytes(), said.Bytes(), err
+	return out, said, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/guardian"
+	"github.com/llenergymeasure/llem/internal/printed"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -140,6 +141,7 @@ func (p *process) run(started chan<- error) {
 	if err != nil {
 		return
 	}
+	log := printed.Keep(p.logPath)
 	p.err = p.cmd.Wait()
 	// Grandchildren may have outlived the child. This comes at once and never
 	// again: later the group's number may belong to somebody else.
@@ -147,16 +149,20 @@ func (p *process) run(started chan<- error) {
 	if p.box != nil {
 		p.box.remove()
 	}
+	log.Close()
 	close(p.exited)
 }
 
 func openLog(path string) (f *os.File, temp bool, err error) {
 	if path == "" {
-		f, err = os.CreateTemp("", "llem-engine-*.log")
-		temp = true
-	} else {
-		f, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+		if f, err = os.CreateTemp("", "llem-engine-*.log"); err != nil {
+			return nil, false, fmt.Errorf("open engine log: %w", err)
+		}
+		f.Close()
+		path, temp = f.Name(), true
 	}
+	// To append: the log may become shorter while it is written.
+	f, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, false, fmt.Errorf("open engine log: %w", err)
 	}

@@ -14,7 +14,7 @@
 //	    requests.parquet  one row per request (type series.Request)
 //	    steps.parquet     one row per engine step (type series.Step)
 //	    counters.parquet  readings of the energy counters (type series.Counter)
-//	    engine.log        what the engine printed
+//	    engine.log        what the engine printed, its first 4 MiB and its last 12
 //	  summary.json    written last; can be rebuilt from runs/
 //
 // A run's folder is written beside its place and renamed into it when complete,

@@ -3,13 +3,13 @@ package measure
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/printed"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -110,15 +110,11 @@ func (e *liveEngine) handOver(path string) error {
 		return fmt.Errorf("read the engine's log: %w", err)
 	}
 	defer from.Close()
-	if _, err := from.Seek(e.logged, io.SeekStart); err != nil {
-		return fmt.Errorf("read the engine's log: %w", err)
-	}
 	to, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("keep the engine's log: %w", err)
 	}
-	n, err := io.Copy(to, from)
-	e.logged += n
+	e.logged, err = printed.Copy(to, from, e.logged)
 	return errors.Join(err, to.Close())
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/printed"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -122,8 +123,8 @@ func (i Interpreter) checkVersion(ctx context.Context, path string) error {
 	const question = "import sys; sys.stdout.write('\\n%d.%d' % sys.version_info[:2])"
 	cmd := exec.CommandContext(ctx, path, "-E", "-S", "-c", question)
 	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
-	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	out, _, err := printed.Output(cmd, printed.MostAnswer, cancel)
+	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(err, printed.ErrTooMuch) {
 		return context.Cause(ctx)
 	}
 	// Wrapper scripts may say something first.

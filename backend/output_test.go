@@ -1,0 +1,47 @@
+package backend
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/internal/printed"
+)
+
+// TestOutputBounded: a program that answers a question without end is ended.
+func TestOutputBounded(t *testing.T) {
+	began := time.Now()
+	out, _, err := Command{Path: "sh"}.Output(t.Context(), "-c", "while :; do echo version version version; done")
+	if !errors.Is(err, printed.ErrTooMuch) || len(out) != printed.MostAnswer {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestLogBounded: an engine that prints without end leaves a log of a bounded length, with
+// its first and its last words.
+func TestLogBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "engine.log")
+	c, err := StartChild(Command{Path: "sh", Args: []string{"-c",
+		"echo first words; head -c 60000000 /dev/zero | tr '\\0' x; echo; echo last words; exit 3"}}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.Exited()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > printed.Head+printed.Tail+1000 || !bytes.HasPrefix(text, []byte("first words\n")) ||
+		!bytes.HasSuffix(text, []byte("last words\n")) || !bytes.Contains(text, []byte("are left out here")) {
+		t.Errorf("%d bytes: %.40q … %q", len(text), text, text[max(0, len(text)-40):])
+	}
+	if tail := c.LogTail(); tail != "last words" {
+		t.Errorf("the tail is %.100q", tail)
+	}
+}
