@@ -2,10 +2,7 @@ package clock
 
 import (
 	"context"
-	"runtime"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Sleep waits for d, or returns early with the context's cause. It is the one wait of the
@@ -22,23 +19,4 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// ThreadCPU returns the processor time of the calling thread. Two readings can be
-// compared only by a goroutine that is locked to its thread.
-func ThreadCPU() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
-}
-
-// OnThread runs f on a thread of its own and returns the processor time it took.
-func OnThread(f func()) time.Duration {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	start := ThreadCPU()
-	f()
-	return ThreadCPU() - start
 }

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/tick"
 )
 
 // worker polls one meter. Its goroutine is the only caller of the meter; what it
@@ -353,9 +354,9 @@ func (w *worker) flush() {
 // cpu is the processor time of the worker's thread and of the meter's helpers.
 func (w *worker) cpu() time.Duration {
 	if h, ok := w.meter.(Helped); ok {
-		return clock.ThreadCPU() + h.HelperCPU()
+		return tick.ThreadCPU() + h.HelperCPU()
 	}
-	return clock.ThreadCPU()
+	return tick.ThreadCPU()
 }
 
 // collected is what the worker has so far and until when.

@@ -84,7 +84,7 @@ func (r *recording) readings(w attribute.Window) []power.Reading {
 			continue
 		}
 		q := power.Reading{Device: "gpu0", Source: power.SourceEnergy, BeforeNS: c[0], AfterNS: c[1],
-			Energy: unit.Energy(c[2]) * unit.Millijoule}
+			Energy: unit.Energy(c[2]) * unit.Joule / 1000}
 		if i > 0 && c[2] != r.Counter[i-1][2] {
 			q.Snapped, q.SinceNS = true, r.Counter[i-1][0]
 		}

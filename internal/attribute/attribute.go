@@ -18,6 +18,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -153,7 +154,7 @@ func (c *Curve) build(s []power.Sample) {
 	}
 	c.sum = make([]float64, len(c.segments)+1)
 	for i, g := range c.segments {
-		c.sum[i+1] = c.sum[i] + g.watts*unit.Seconds(g.end-g.start)
+		c.sum[i+1] = c.sum[i] + g.watts*digits.Seconds(g.end-g.start)
 	}
 }
 
@@ -162,7 +163,7 @@ func (c *Curve) upTo(t int64) float64 {
 	i := sort.Search(len(c.segments), func(i int) bool { return c.segments[i].end > t })
 	e := c.sum[i]
 	if i < len(c.segments) && c.segments[i].start < t {
-		e += c.segments[i].watts * unit.Seconds(t-c.segments[i].start)
+		e += c.segments[i].watts * digits.Seconds(t-c.segments[i].start)
 	}
 	return e
 }
@@ -279,7 +280,7 @@ func MeanPower(samples []power.Sample, w Window) (Mean, error) {
 	var t, p []float64
 	for _, o := range observations(samples, w) {
 		if o.at >= w.Start && o.at <= w.End {
-			t = append(t, unit.Seconds(o.at-w.Start)/w.Duration().Seconds()-0.5)
+			t = append(t, digits.Seconds(o.at-w.Start)/w.Duration().Seconds()-0.5)
 			p = append(p, o.watts)
 		}
 	}

@@ -3,7 +3,7 @@ package attribute
 import (
 	"math"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // basis is a set of power densities over time: piecewise constant functions whose
@@ -21,7 +21,7 @@ func newBasis(breaks []int64, density [][]float64) *basis {
 	for c, d := range density {
 		b.sum[c] = make([]float64, len(breaks))
 		for i := range d {
-			b.sum[c][i+1] = b.sum[c][i] + d[i]*unit.Seconds(breaks[i+1]-breaks[i])
+			b.sum[c][i+1] = b.sum[c][i] + d[i]*digits.Seconds(breaks[i+1]-breaks[i])
 		}
 	}
 	return b
@@ -47,8 +47,8 @@ func (b *basis) mean(from, to int64, row []float64) {
 
 // meanOf is mean where from and to lie in the pieces i and j.
 func (b *basis) meanOf(from, to int64, i, j int, row []float64) {
-	per := 1 / unit.Seconds(to-from)
-	head, tail := unit.Seconds(from-b.breaks[i]), unit.Seconds(to-b.breaks[j])
+	per := 1 / digits.Seconds(to-from)
+	head, tail := digits.Seconds(from-b.breaks[i]), digits.Seconds(to-b.breaks[j])
 	for c := range b.density {
 		row[c] = per * (b.sum[c][j] - b.sum[c][i] + b.density[c][j]*tail - b.density[c][i]*head)
 	}

@@ -6,8 +6,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // edgeReach is how far from a window limit a counter reading may lie.
@@ -29,7 +29,7 @@ func Counter(readings []power.Reading, curve *Curve, w Window) (Estimate, error)
 		return Estimate{}, err
 	}
 	delta := (after.Energy - before.Energy).Joules()
-	mean := delta / unit.Seconds(after.At()-before.At())
+	mean := delta / digits.Seconds(after.At()-before.At())
 	head, tail := edgeOf(*before, w.Start, curve, mean), edgeOf(*after, w.End, curve, mean)
 	return Estimate{
 		Joules: delta - head.joules - tail.joules,
@@ -53,7 +53,7 @@ const settling = 5 * time.Millisecond
 // limit know; those next to it average over both sides.
 func edgeOf(r power.Reading, limit int64, curve *Curve, mean float64) edge {
 	from, to := min(r.At(), limit), max(r.At(), limit)
-	length := unit.Seconds(to - from)
+	length := digits.Seconds(to - from)
 	watts, sd, ok := curve.beyond(r.At() < limit, limit)
 	switch {
 	case ok:
@@ -136,12 +136,12 @@ func steady(readings []power.Reading) error {
 			still = now
 		case now.At()-still.At() > int64(longStill):
 			return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", now.Source,
-				unit.Seconds(now.At()-still.At()))
+				digits.Seconds(now.At()-still.At()))
 		}
 	}
 	if n := len(readings); n > 1 && readings[0].Energy == readings[n-1].Energy {
 		return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", readings[0].Source,
-			unit.Seconds(readings[n-1].At()-readings[0].At()))
+			digits.Seconds(readings[n-1].At()-readings[0].At()))
 	}
 	return nil
 }
@@ -174,13 +174,13 @@ func Snap(readings []power.Reading, w Window) (Window, Estimate, error) {
 
 // edgeBlur is the time in seconds by which a reading's true instant is unknown.
 func edgeBlur(r power.Reading) float64 {
-	call := unit.Seconds(r.AfterNS - r.BeforeNS)
+	call := digits.Seconds(r.AfterNS - r.BeforeNS)
 	switch {
 	case r.Snapped && r.SinceNS != 0:
 		// A call takes its value at the same moment of its course each time. So the
 		// update lies between that moment of the call before and that of this one, and
 		// the moment itself shifts both limits of a window alike.
-		return unit.Seconds(r.BeforeNS - r.SinceNS)
+		return digits.Seconds(r.BeforeNS - r.SinceNS)
 	case r.Refresh > 0:
 		return call + r.Refresh.Seconds()
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -44,7 +45,7 @@ func TestSnappedWindowsOnAnH200(t *testing.T) {
 			}
 			snapped = append(snapped, 100*(e.Joules/w.Duration().Seconds()/watts-1))
 			unsnapped = append(unsnapped,
-				100*((at(readings, start+length)-at(readings, start))/unit.Seconds(length)/watts-1))
+				100*((at(readings, start+length)-at(readings, start))/digits.Seconds(length)/watts-1))
 		}
 		s, u := spread(snapped), spread(unsnapped)
 		t.Logf("%s: 1σ snapped %.2f %%, unsnapped %.2f %% (%d windows)", name, s, u, len(snapped))
@@ -123,7 +124,7 @@ func marks(readings []power.Reading, w Window) []power.Reading {
 func parabola(readings []power.Reading, from, to int64) func(int64) float64 {
 	gram, xy := newMatrix(3), make([]float64, 3)
 	base := readings[0].Energy
-	row := func(t int64) []float64 { x := unit.Seconds(t - from); return []float64{1, x, x * x} }
+	row := func(t int64) []float64 { x := digits.Seconds(t - from); return []float64{1, x, x * x} }
 	for _, r := range readings {
 		if !r.Snapped || r.At() < from || r.At() > to {
 			continue
@@ -242,7 +243,7 @@ func TestMeanPower(t *testing.T) {
 	if drifted > 34 {
 		t.Errorf("drift was found in %d of %d cases without any", drifted, n)
 	}
-	m, err := MeanPower(series(0, 5000*ms, 20*ms, func(t int64) float64 { return 80 + 4*unit.Seconds(t) }),
+	m, err := MeanPower(series(0, 5000*ms, 20*ms, func(t int64) float64 { return 80 + 4*digits.Seconds(t) }),
 		Window{500 * ms, 4500 * ms})
 	if err != nil {
 		t.Fatal(err)
@@ -273,7 +274,7 @@ func TestSmallJump(t *testing.T) {
 		var readings []power.Reading
 		for i := range 9 {
 			at := int64(i) * 5000 * ms
-			joules := 400 * (1 + q.gain) * unit.Seconds(at)
+			joules := 400 * (1 + q.gain) * digits.Seconds(at)
 			if i == 3 {
 				joules -= 400 * q.late.Seconds()
 			}

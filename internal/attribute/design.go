@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // share says to whom the energy of a column belongs in a mixed step.
@@ -50,14 +50,14 @@ func per(line []stretch, amount func(stretch) float64) func(stretch) float64 {
 	for _, s := range line {
 		if a := amount(s); a > 0 {
 			sum += a
-			time += unit.Seconds(s.ns())
+			time += digits.Seconds(s.ns())
 		}
 	}
 	if sum == 0 {
 		return func(stretch) float64 { return 0 }
 	}
 	rate := sum / time
-	return func(s stretch) float64 { return amount(s) / unit.Seconds(s.ns()) / rate }
+	return func(s stretch) float64 { return amount(s) / digits.Seconds(s.ns()) / rate }
 }
 
 // deviation is how far the rate of a step's work lies from its mean over the
@@ -66,7 +66,7 @@ func deviation(line []stretch, k kind, amount func(stretch) float64) func(stretc
 	var sum, square, time float64
 	for _, s := range line {
 		if s.kind == k {
-			t := unit.Seconds(s.ns())
+			t := digits.Seconds(s.ns())
 			a := amount(s)
 			sum, square, time = sum+a*t, square+a*a*t, time+t
 		}
@@ -125,9 +125,9 @@ func model(line []stretch, w Window) []column {
 			{name: "context", share: ofDecode,
 				of: deviation(line, decode, func(s stretch) float64 { return s.context })},
 			{name: "sequences", share: ofDecode,
-				of: deviation(line, decode, func(s stretch) float64 { return s.output / unit.Seconds(s.ns()) })},
+				of: deviation(line, decode, func(s stretch) float64 { return s.output / digits.Seconds(s.ns()) })},
 			{name: "prompt rate", share: ofPrefill,
-				of: deviation(line, prefill, func(s stretch) float64 { return s.prompt / unit.Seconds(s.ns()) })},
+				of: deviation(line, prefill, func(s stretch) float64 { return s.prompt / digits.Seconds(s.ns()) })},
 		} {
 			if d.of != nil {
 				d.signed, d.loose = true, 0.5
@@ -216,7 +216,7 @@ func newDesign(line []stretch, w Window) *design {
 			}
 			density[c][i] = v
 			if i > 0 && i <= len(line) {
-				d.energy[c].add(line[i-1].kind, col.share, v*unit.Seconds(p.ns()))
+				d.energy[c].add(line[i-1].kind, col.share, v*digits.Seconds(p.ns()))
 			}
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // pace is the difference of counter and series, relative to the energy, by which one
@@ -54,7 +54,7 @@ func Jump(readings []power.Reading, curve *Curve) error {
 				return fmt.Errorf(
 					"the energy counter (%s) moved by %.4g J in %.2f s in which the power series (%s) saw %.4g J, "+
 						"%.3g J more or less than at its pace before and after: it jumped or was reset",
-					s.now.Source, s.delta, unit.Seconds(s.now.At()-s.last.At()), curve.source, s.seen, math.Abs(jump))
+					s.now.Source, s.delta, digits.Seconds(s.now.At()-s.last.At()), curve.source, s.seen, math.Abs(jump))
 			}
 		}
 	}
@@ -94,7 +94,7 @@ func (c *Curve) step(last, now power.Reading) (step, bool) {
 		return step{}, false
 	}
 	low, high := c.extremes(Window{w.Start - edgeReach, w.End + edgeReach})
-	s.slack = c.resolution().Seconds()*(high-low) + (1-known)*unit.Seconds(length)*high + 3*c.sampling(w)
+	s.slack = c.resolution().Seconds()*(high-low) + (1-known)*digits.Seconds(length)*high + 3*c.sampling(w)
 	s.high = high
 	return s, true
 }
@@ -262,7 +262,7 @@ func Alone(readings []power.Reading, w Window) (doubt string, err error) {
 	return apart(merged(run), (after.Energy - before.Energy).Joules()), nil
 }
 
-func (s step) length() float64 { return unit.Seconds(s.now.At() - s.last.At()) }
+func (s step) length() float64 { return digits.Seconds(s.now.At() - s.last.At()) }
 
 // merged joins steps that are short against the others with the one before.
 func merged(run []step) []step {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -44,20 +45,20 @@ func (w *world) add(t int64, dt int64, p physics, s backend.Step, pairs, context
 		prefill: p.prompt*float64(s.PrefillTokens) + p.pair*pairs,
 		decode:  p.output*float64(s.DecodeTokens) + p.context*context,
 	}
-	both := p.staticW*unit.Seconds(dt) + p.step
+	both := p.staticW*digits.Seconds(dt) + p.step
 	if kindOf(s) == mixed { // the time that tokens add is theirs
 		own.prefill += p.staticW * perPrompt * float64(s.PrefillTokens)
 		own.decode += p.staticW * perOutput * float64(s.DecodeTokens)
 		both -= p.staticW * (perPrompt*float64(s.PrefillTokens) + perOutput*float64(s.DecodeTokens))
 	}
-	scale := 1 + p.driftPerMinute*unit.Seconds(t)/60
+	scale := 1 + p.driftPerMinute*digits.Seconds(t)/60
 	if p.rippleSD > 0 {
 		scale *= 1 + p.rippleSD*rng.NormFloat64()
 	}
 	own.prefill *= scale
 	own.decode *= scale
 	both *= scale
-	w.piece(t, dt, (own.prefill+own.decode+both)/unit.Seconds(dt))
+	w.piece(t, dt, (own.prefill+own.decode+both)/digits.Seconds(dt))
 	switch kindOf(s) {
 	case prefill:
 		w.truth.prefill += own.prefill + both
@@ -78,7 +79,7 @@ func (w *world) add(t int64, dt int64, p physics, s backend.Step, pairs, context
 func (w *world) idle(t, dt int64, p physics) int64 {
 	w.piece(t, dt, p.idleW)
 	if t >= 0 {
-		w.truth.other += p.idleW * unit.Seconds(dt)
+		w.truth.other += p.idleW * digits.Seconds(dt)
 	}
 	return t + dt
 }
@@ -89,7 +90,7 @@ func (w *world) piece(t, dt int64, watts float64) {
 	}
 	w.breaks = append(w.breaks, t+dt)
 	w.watts = append(w.watts, watts)
-	w.sum = append(w.sum, w.sum[len(w.sum)-1]+watts*unit.Seconds(dt))
+	w.sum = append(w.sum, w.sum[len(w.sum)-1]+watts*digits.Seconds(dt))
 }
 
 func (w *world) joules(t int64) float64 {
@@ -98,7 +99,7 @@ func (w *world) joules(t int64) float64 {
 		return 0
 	}
 	i = min(i, len(w.watts))
-	return w.sum[i-1] + w.watts[i-1]*unit.Seconds(min(t, w.breaks[i])-w.breaks[i-1])
+	return w.sum[i-1] + w.watts[i-1]*digits.Seconds(min(t, w.breaks[i])-w.breaks[i-1])
 }
 
 // filtered is what a low-pass filter shows at t.
@@ -134,7 +135,7 @@ func (w *world) see(s sensor, rng *rand.Rand) []power.Sample {
 		if from < w.breaks[0] || to > w.breaks[len(w.breaks)-1] {
 			continue
 		}
-		v := (w.joules(to) - w.joules(from)) / unit.Seconds(to-from)
+		v := (w.joules(to) - w.joules(from)) / digits.Seconds(to-from)
 		if s.tau > 0 {
 			v = w.filtered(to, float64(s.tau))
 		}

@@ -2,8 +2,7 @@ package attribute
 
 import (
 	"github.com/llenergymeasure/llem/backend"
-
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Shares are the energies of one request.
@@ -46,7 +45,7 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 func (r *regression) stepCost(i int) (s split) {
 	d := r.design
 	for c, col := range d.columns {
-		s.add(d.line[i].kind, col.share, d.basis.density[c][i+1]*unit.Seconds(d.line[i].ns())*r.beta[c])
+		s.add(d.line[i].kind, col.share, d.basis.density[c][i+1]*digits.Seconds(d.line[i].ns())*r.beta[c])
 	}
 	return s
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
@@ -28,6 +27,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -36,7 +36,7 @@ import (
 // stub is a backend that takes a few milliseconds for a request. It fails the
 // experiments of one batch size.
 type stub struct {
-	clock   clock.Clock
+	clock   tick.Clock
 	runs    int
 	failing int
 	batch   int
@@ -201,7 +201,7 @@ type campaign struct {
 // testing/synctest.
 func newCampaign(t *testing.T, e *stub, s *study.Study) *campaign {
 	t.Helper()
-	e.clock = clock.Virtual()
+	e.clock = tick.Virtual()
 	c := &campaign{}
 	c.options = Options{Study: s, Backends: map[string]backend.Backend{"embedded": e},
 		Store:   model.Store{Dir: t.TempDir()},

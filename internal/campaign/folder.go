@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // folder owns what a study leaves on disk: its frozen inputs, the snapshots of its
@@ -22,7 +22,7 @@ import (
 type folder struct {
 	study    *study.Study
 	snapshot *host.Snapshot
-	clock    clock.Clock
+	clock    tick.Clock
 	dir      *store.Dir
 	// made are the runs of earlier processes.
 	made map[store.RunKey]store.Entry
@@ -133,7 +133,7 @@ func (f *folder) spent() time.Duration {
 	for _, e := range f.made {
 		seconds += e.TookS
 	}
-	return unit.Duration(seconds)
+	return digits.Duration(seconds)
 }
 
 // wasMade reports whether a run of an earlier process counts.

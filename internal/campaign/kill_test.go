@@ -14,12 +14,12 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -70,7 +70,7 @@ func TestKilledStudyProcess(t *testing.T) {
 func workOn(t *testing.T, root string) {
 	t.Helper()
 	s, e := killedStudy(t)
-	e.clock = clock.Virtual()
+	e.clock = tick.Virtual()
 	o := Options{Study: s, Clock: e.clock, Backends: map[string]backend.Backend{"embedded": e},
 		Store:   model.Store{Dir: filepath.Join(root, "cache")},
 		Results: filepath.Join(root, "results"), Snapshot: &host.Snapshot{SchemaVersion: 1,

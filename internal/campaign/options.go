@@ -4,11 +4,11 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -43,7 +43,7 @@ type Options struct {
 	NoGaps bool
 	Emit   func(event.Event)
 	// Clock is the time of the study, of its meters and of its engines.
-	Clock clock.Clock
+	Clock tick.Clock
 }
 
 func (o *Options) emit(e event.Event) {

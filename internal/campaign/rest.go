@@ -10,10 +10,10 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Limits of what counts as back at rest, and how long to wait for it.
@@ -97,7 +97,7 @@ func (o *Options) gap(ctx context.Context, found map[string]rest) (time.Duration
 		return 0, nil
 	case g.Mode == terms.GapFixed && g.Seconds > 0:
 		o.emit(event.PhaseStarted{Phase: event.Rest, Detail: fmt.Sprintf("%g s", g.Seconds)})
-		err := o.Clock.Sleep(ctx, unit.Duration(g.Seconds))
+		err := o.Clock.Sleep(ctx, digits.Duration(g.Seconds))
 		return o.Clock.Time().Sub(began), err
 	case g.Mode != terms.GapByCondition || len(found) == 0:
 		return 0, nil

@@ -8,8 +8,8 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // caller is a meter whose single calls can be tested.
@@ -300,7 +300,7 @@ func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sa
 	keep func(*Device, *Agreement)) error {
 	if work == nil {
 		work = func(*power.Sampler) ([]attribute.Window, error) {
-			return nil, t.Sleep(ctx, unit.Duration(seconds))
+			return nil, t.Sleep(ctx, digits.Duration(seconds))
 		}
 	}
 	s, err := t.sample(ctx, time.Second, work)

@@ -1,11 +1,13 @@
 package estimate
 
-import "github.com/llenergymeasure/llem/unit"
+import (
+	"github.com/llenergymeasure/llem/internal/digits"
+)
 
 const (
 	tera = 1e12
 	giga = 1e9
-	mib  = unit.Bytes(1) << 20
+	mib  = digits.Bytes(1) << 20
 )
 
 // hopper are the rates of a full GH100 as in H100 SXM and H200: 132 multiprocessors.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -25,8 +26,8 @@ type Device struct {
 	// Capability is the CUDA compute capability ("9.0"), the gfx name of an AMD
 	// device, or empty.
 	Capability string
-	Memory     unit.Bytes // as the driver reports it, where that is known
-	Bandwidth  float64    // bytes per second
+	Memory     digits.Bytes // as the driver reports it, where that is known
+	Bandwidth  float64      // bytes per second
 	Rates      Rates
 	TDP        unit.Watts
 	// Idle is rough: it was measured on the H200 only.
@@ -88,7 +89,7 @@ func (d Device) Formats() []Format {
 
 // With replaces the catalogue's memory and power limit by those that a driver
 // reports; zero values change nothing.
-func (d Device) With(memory unit.Bytes, limit unit.Watts) Device {
+func (d Device) With(memory digits.Bytes, limit unit.Watts) Device {
 	d.Memory = cmp.Or(memory, d.Memory)
 	d.TDP = cmp.Or(limit, d.TDP)
 	d.Idle = min(d.Idle, d.TDP)
@@ -107,7 +108,7 @@ const (
 )
 
 // Processor is a guess about a host of so many cores.
-func Processor(cores int, memory unit.Bytes) Device {
+func Processor(cores int, memory digits.Bytes) Device {
 	n := float64(max(1, cores))
 	rate := n * coreRate
 	return Device{
@@ -172,7 +173,7 @@ func sortedWords(w []string) string { return strings.Join(slices.Sorted(slices.V
 
 // sized finds the device of which one name has exactly these words and that has about the
 // capacity: drivers report up to 7 % less than is printed on the card.
-func sized(bare []string, capacity unit.Bytes) (Device, bool) {
+func sized(bare []string, capacity digits.Bytes) (Device, bool) {
 	for _, d := range catalogue {
 		for _, n := range d.names() {
 			rest, _ := withoutCapacity(words(n))
@@ -204,12 +205,12 @@ func variant(want []string) (best Device, surplus []string) {
 var capacityWord = regexp.MustCompile(`^([0-9]+)gb?$`)
 
 // withoutCapacity takes the capacity out of the words of a name; 0: it has none.
-func withoutCapacity(want []string) (rest []string, capacity unit.Bytes) {
+func withoutCapacity(want []string) (rest []string, capacity digits.Bytes) {
 	for _, w := range want {
 		if m := capacityWord.FindStringSubmatch(w); m != nil {
 			n, err := strconv.Atoi(m[1])
 			if err == nil && n > 0 && n < 1<<20 {
-				capacity = unit.Bytes(n) << 30
+				capacity = digits.Bytes(n) << 30
 				continue
 			}
 		}
@@ -225,7 +226,7 @@ func withoutSize(name string) []string {
 	})
 }
 
-func gigabytes(b unit.Bytes) float64 { return float64(b) / (1 << 30) }
+func gigabytes(b digits.Bytes) float64 { return float64(b) / (1 << 30) }
 
 func (d Device) names() []string { return append([]string{d.Name}, d.Aliases...) }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -44,7 +45,7 @@ type Fixed struct {
 func (f Fixed) Seconds() float64 { return f.Baseline + f.Start + f.Resident + f.Warmup }
 
 // KWh is the energy of the whole run in kilowatt-hours.
-func (p Prediction) KWh() float64 { return p.Energy.Joules() / (1000 * unit.JoulesPerWattHour) }
+func (p Prediction) KWh() float64 { return p.Energy.Joules() / (1000 * digits.JoulesPerWattHour) }
 
 // Intervals of the roofline, as factors. Fitted: runs on one kind of machine differed
 // by 1.5. Otherwise the constants are nominal. Steps that the host bounds take as long as

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Fit says whether a run fits into memory.
@@ -27,7 +27,7 @@ const mostBatch = 1 << 16
 
 // Fits compares what the run needs on one device with what is free there; 0 takes
 // the whole memory of the device. The Setup must be valid.
-func (s Setup) Fits(free unit.Bytes) Fit {
+func (s Setup) Fits(free digits.Bytes) Fit {
 	if err := s.Validate(); err != nil {
 		return Fit{Reason: "not estimated: " + err.Error()}
 	}
@@ -66,7 +66,7 @@ func (s Setup) Fits(free unit.Bytes) Fit {
 }
 
 // remedy says what would make it fit.
-func (s Setup) remedy(m Memory, free unit.Bytes, batch int) string {
+func (s Setup) remedy(m Memory, free digits.Bytes, batch int) string {
 	if batch > 0 {
 		return fmt.Sprintf("reduce the batch to %d", batch)
 	}
@@ -87,7 +87,7 @@ func (s Setup) remedy(m Memory, free unit.Bytes, batch int) string {
 }
 
 // devicesFor is the smallest power of two of devices on which a batch of 1 fits.
-func (s Setup) devicesFor(free unit.Bytes) int {
+func (s Setup) devicesFor(free digits.Bytes) int {
 	for n := 2 * s.parallel(); n <= 64; n *= 2 {
 		t := s.withBatch(1)
 		t.Parallel = n
@@ -100,7 +100,7 @@ func (s Setup) devicesFor(free unit.Bytes) int {
 
 // LargestBatch is the largest batch, in a workload of at least as many prompts, that
 // fits into so much memory of a device; 0 if none does.
-func (s Setup) LargestBatch(free unit.Bytes) int {
+func (s Setup) LargestBatch(free digits.Bytes) int {
 	return sort.Search(mostBatch, func(i int) bool {
 		t := s.withBatch(i + 1)
 		if t.Validate() != nil {

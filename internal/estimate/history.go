@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -25,9 +26,9 @@ type Run struct {
 	Model     shape.Config
 	// Work is what the window did: Prompts counts all requests, repetitions included.
 	Work    Work
-	Seconds float64     // of the window
-	Energy  unit.Energy // of the window, gross
-	Peak    unit.Bytes  // memory.peak_bytes
+	Seconds float64      // of the window
+	Energy  unit.Energy  // of the window, gross
+	Peak    digits.Bytes // memory.peak_bytes
 }
 
 // correction is what earlier runs say about a Setup: factors on the roofline.
@@ -71,9 +72,9 @@ func correctionFor(s Setup, earlier []Run) correction {
 		use, typical, c.exact = exact, mean, true
 	}
 	if c.runs = len(use.time); c.runs > 0 {
-		c.basis = fmt.Sprintf("roofline corrected by %s", unit.Count(c.runs, "run"))
+		c.basis = fmt.Sprintf("roofline corrected by %s", digits.Count(c.runs, "run"))
 		if c.exact {
-			c.basis = fmt.Sprintf("history (%s)", unit.Count(c.runs, "run"))
+			c.basis = fmt.Sprintf("history (%s)", digits.Count(c.runs, "run"))
 		}
 		c.time = typical(use.time)
 		c.seconds = spread(use.time, c.time, c.exact)
@@ -166,18 +167,18 @@ func (c correction) memory(m Memory) Memory {
 	if c.peakRuns == 0 {
 		return m
 	}
-	total := unit.Bytes(math.Round(float64(m.Total) * c.peak))
+	total := digits.Bytes(math.Round(float64(m.Total) * c.peak))
 	more := total - m.Total
 	m.Device += more
 	m.Total = total
 	// What the shape does not explain is overhead; a part is never negative.
-	for _, part := range []*unit.Bytes{&m.Overhead, &m.Activations, &m.KVCache, &m.Weights} {
+	for _, part := range []*digits.Bytes{&m.Overhead, &m.Activations, &m.KVCache, &m.Weights} {
 		take := max(more, -*part)
 		*part += take
 		more -= take
 	}
-	m.Low = unit.Bytes(float64(total) * (1 - c.peakWidth))
-	m.High = unit.Bytes(float64(total) * (1 + c.peakWidth))
+	m.Low = digits.Bytes(float64(total) * (1 - c.peakWidth))
+	m.High = digits.Bytes(float64(total) * (1 + c.peakWidth))
 	what := "similar runs"
 	if c.exactPeakMean {
 		what = "runs of this configuration"

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -152,7 +153,7 @@ func (m measured) run(t *testing.T) Run {
 	return Run{
 		Device: s.Device.Name, Backend: s.Backend, Attention: s.Attention, Format: s.Format, Model: s.Model,
 		Work:    s.Work,
-		Seconds: m.Window.Seconds, Energy: unit.FromJoules(m.Energy.Total.Value), Peak: unit.Bytes(m.Memory.Peak),
+		Seconds: m.Window.Seconds, Energy: unit.FromJoules(m.Energy.Total.Value), Peak: digits.Bytes(m.Memory.Peak),
 	}
 }
 

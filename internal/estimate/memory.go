@@ -5,38 +5,38 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Memory is what one device (or the host, for the embedded engine) will hold. The
 // parts are those at the moment of the peak and add up to Total.
 type Memory struct {
-	Weights     unit.Bytes
-	KVCache     unit.Bytes
-	Activations unit.Bytes
-	Logits      unit.Bytes
-	Overhead    unit.Bytes // workspaces, tables, rounding, the engine's own buffers
+	Weights     digits.Bytes
+	KVCache     digits.Bytes
+	Activations digits.Bytes
+	Logits      digits.Bytes
+	Overhead    digits.Bytes // workspaces, tables, rounding, the engine's own buffers
 	// Total is the estimate of memory.peak_bytes of a result.
-	Total unit.Bytes
+	Total digits.Bytes
 	// Phase is where the peak is: prefill or decode.
 	Phase string
 	// Context is what driver and libraries hold beside it.
-	Context unit.Bytes
+	Context digits.Bytes
 	// Load is the peak while the model is loaded, where that is the higher one.
-	Load unit.Bytes
+	Load digits.Bytes
 	// Device is what the device will show as used: the context, and what the
 	// allocator keeps or the engine takes for its pool.
-	Device unit.Bytes
+	Device digits.Bytes
 	// CacheAtEnd is the key/value cache after the last token.
-	CacheAtEnd unit.Bytes
-	Low, High  unit.Bytes // rough interval of Total
+	CacheAtEnd digits.Bytes
+	Low, High  digits.Bytes // rough interval of Total
 	Basis      string
 }
 
 // Needed is what must be free for the run to succeed: the context and the higher
 // of the two peaks.
-func (m Memory) Needed() unit.Bytes { return m.Context + max(m.Total, m.Load) }
+func (m Memory) Needed() digits.Bytes { return m.Context + max(m.Total, m.Load) }
 
 // Parts says Needed and its parts in words, largest first.
 func (m Memory) Parts() string {
@@ -70,18 +70,18 @@ func (s Setup) Memory() Memory {
 	}
 	m.Total = m.Weights + m.KVCache + m.Activations + m.Logits + m.Overhead
 	m.Context = p.context
-	kept := unit.Bytes(p.reserve * float64(m.Total-m.Weights-m.Overhead))
+	kept := digits.Bytes(p.reserve * float64(m.Total-m.Weights-m.Overhead))
 	if p.cacheMoves > 1 {
 		// Copies that grow leave gaps: in the simulation as much as they grew, at worst
 		// four times that.
-		kept += max(0, m.CacheAtEnd-unit.Bytes(s.cache(int64(s.batch()), int64(s.Work.Input))))
+		kept += max(0, m.CacheAtEnd-digits.Bytes(s.cache(int64(s.batch()), int64(s.Work.Input))))
 	}
 	m.Device = max(m.Needed(), m.Context+m.Total+kept, s.pool(), m.Needed()-m.KVCache+s.PoolCache)
 	width := nominalWidth
 	if p.fitted && !s.format().quantised() && s.devices() == 1 {
 		width = fittedWidth
 	}
-	m.Low, m.High = unit.Bytes(float64(m.Total)*(1-width)), unit.Bytes(float64(m.Total)*(1+width))
+	m.Low, m.High = digits.Bytes(float64(m.Total)*(1-width)), digits.Bytes(float64(m.Total)*(1+width))
 	return m
 }
 
@@ -128,12 +128,12 @@ func (s Setup) vectors() int64 { return s.Model.Count(shape.Vector, shape.Router
 
 // CacheBytesPerToken is the key/value cache of one token in all layers of one
 // device, none of them windowed.
-func (s Setup) CacheBytesPerToken() unit.Bytes {
+func (s Setup) CacheBytesPerToken() digits.Bytes {
 	n := int64(0)
 	for _, m := range s.Model.Mixers() {
 		n += m.Layers * s.rowOf(m)
 	}
-	return unit.Bytes(n)
+	return digits.Bytes(n)
 }
 
 // cacheRow is the cache of one token in the widest layer.
@@ -198,11 +198,11 @@ func (s Setup) serverMemory(p profile) Memory {
 		cache = s.cache(1, int64(s.CacheTokens))
 	}
 	m := Memory{
-		Weights:     unit.Bytes(s.stageWeights()),
-		KVCache:     unit.Bytes(cache / int64(s.stages())),
-		Activations: unit.Bytes(tokens * (4*int64(c.Hidden) + 3*s.split(ffn)) * e),
+		Weights:     digits.Bytes(s.stageWeights()),
+		KVCache:     digits.Bytes(cache / int64(s.stages())),
+		Activations: digits.Bytes(tokens * (4*int64(c.Hidden) + 3*s.split(ffn)) * e),
 		// In the format and in float32 for the choice of a token.
-		Logits:   unit.Bytes(batch * int64(c.Vocab) * (e + 4)),
+		Logits:   digits.Bytes(batch * int64(c.Vocab) * (e + 4)),
 		Overhead: p.buffers,
 		Phase:    "decode",
 		Basis: "weights, paged cache for the whole batch and one step of prefill by shape; nominal buffers, " +
@@ -233,23 +233,23 @@ func (s Setup) ggmlMemory() Memory {
 	const chunk = 512
 	tokens := min(chunk, batch*int64(w.Input))
 	m := Memory{
-		Weights:     unit.Bytes(s.weights()),
-		KVCache:     unit.Bytes(s.cache(batch, int64(w.Input+w.Output))),
-		Activations: unit.Bytes(4 * tokens * int64(3*c.FFN+4*c.Hidden)),
-		Logits:      unit.Bytes(4 * batch * int64(c.Vocab)),
-		Overhead:    ggmlProcess + unit.Bytes(ggmlPerToken*c.Vocab),
+		Weights:     digits.Bytes(s.weights()),
+		KVCache:     digits.Bytes(s.cache(batch, int64(w.Input+w.Output))),
+		Activations: digits.Bytes(4 * tokens * int64(3*c.FFN+4*c.Hidden)),
+		Logits:      digits.Bytes(4 * batch * int64(c.Vocab)),
+		Overhead:    ggmlProcess + digits.Bytes(ggmlPerToken*c.Vocab),
 		Phase:       "prefill",
 		Basis:       "resident set (VmHWM): weights, cache and graph by shape, program and vocabulary fitted on runs",
 	}
 	if c.Experts > 0 {
-		m.Activations = unit.Bytes(4 * tokens * int64(c.ExpertsUsed*(3*c.ExpertFFN+c.Hidden)+4*c.Hidden))
+		m.Activations = digits.Bytes(4 * tokens * int64(c.ExpertsUsed*(3*c.ExpertFFN+c.Hidden)+4*c.Hidden))
 	}
 	if c.Tied {
 		bits := s.format().bits()
 		if s.Stored.Lookup > 0 {
 			bits = 8 * float64(s.Stored.Lookup) / float64(c.Count(shape.Embedding))
 		}
-		m.Overhead += unit.Bytes(float64(c.Hidden) * float64(c.Vocab) * bits / 8)
+		m.Overhead += digits.Bytes(float64(c.Hidden) * float64(c.Vocab) * bits / 8)
 	}
 	m.CacheAtEnd = m.KVCache
 	return m

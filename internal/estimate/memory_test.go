@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 var shapes = flag.String("shapes", "", "write the folders that testdata/simulate.py reads here")
@@ -45,7 +45,7 @@ func TestWeightsByHand(t *testing.T) {
 	for _, c := range []struct {
 		shape  string
 		format Format
-		want   unit.Bytes
+		want   digits.Bytes
 	}{
 		{"llama-3.1-8b", BF16, 8_030_261_248 * 2}, // 16.06 GB
 		{"llama-3.1-8b", FP32, 8_030_261_248 * 4},
@@ -65,7 +65,7 @@ func TestWeightsByHand(t *testing.T) {
 	} {
 		s := on(t, c.shape, 1, 16, 1)
 		s.Format = c.format
-		if got := unit.Bytes(s.weights()); got != c.want {
+		if got := digits.Bytes(s.weights()); got != c.want {
 			t.Errorf("%s %s: %d, want %d", c.shape, c.format, got, c.want)
 		}
 	}
@@ -73,7 +73,7 @@ func TestWeightsByHand(t *testing.T) {
 
 // TestCacheByHand: 2 · layers · key/value heads · head dimension · 2 bytes.
 func TestCacheByHand(t *testing.T) {
-	for shape, want := range map[string]unit.Bytes{
+	for shape, want := range map[string]digits.Bytes{
 		"llama-3.1-8b": 131_072, "llama-3.1-70b": 327_680, "llama-2-7b": 524_288, "qwen2.5-7b": 57_344,
 		"smollm2-135m": 23_040,
 	} {
@@ -87,12 +87,12 @@ func TestCacheByHand(t *testing.T) {
 	}
 	// gemma-3-1b: 4 of 26 layers see everything, the others 512 tokens.
 	s := on(t, "gemma-3-1b", 1, 1000, 25)
-	if got, want := s.Memory().CacheAtEnd, unit.Bytes(4*1024+22*512)*1024; got != want {
+	if got, want := s.Memory().CacheAtEnd, digits.Bytes(4*1024+22*512)*1024; got != want {
 		t.Errorf("gemma-3-1b: %d, want %d", got, want)
 	}
 	// Two devices hold 4 of 8 heads each; 16 devices one head, none less.
 	s = on(t, "llama-3.1-8b", 1, 100, 1)
-	for n, want := range map[int]unit.Bytes{2: 65_536, 8: 16_384, 16: 16_384} {
+	for n, want := range map[int]digits.Bytes{2: 65_536, 8: 16_384, 16: 16_384} {
 		if s.Parallel = n; s.CacheBytesPerToken() != want {
 			t.Errorf("on %d devices: %d bytes a token, want %d", n, s.CacheBytesPerToken(), want)
 		}
@@ -134,7 +134,7 @@ func TestMemoryGrows(t *testing.T) {
 		for _, attention := range []string{"sdpa", "eager"} {
 			for _, shape := range []string{"smollm2-135m", "llama-3.1-8b", "gemma-3-1b", "qwen3-30b-a3b"} {
 				for name, change := range changes {
-					last := unit.Bytes(0)
+					last := digits.Bytes(0)
 					for i := range 8 {
 						s := on(t, shape, 4, 256, 32)
 						s.Backend, s.Attention = backend, attention
@@ -147,7 +147,7 @@ func TestMemoryGrows(t *testing.T) {
 						}
 					}
 				}
-				last := unit.Bytes(math.MaxInt64)
+				last := digits.Bytes(math.MaxInt64)
 				for _, n := range []int{1, 2, 4, 8, 16} {
 					s := on(t, shape, 4, 256, 32)
 					s.Backend, s.Attention, s.Parallel = backend, attention, n
@@ -282,8 +282,8 @@ func TestMeasuredPeaks(t *testing.T) {
 		prefill, decode := s.batchCost(r.Batch)
 		t.Logf("%v: estimated %v of %v allocated (%+.2f %%), reserved %v, on the device %v of %v; prefill %.4g of "+
 			"%.4g s, decode %.4g of %.4g s",
-			r, m.Total, unit.Bytes(r.Allocated), 100*(float64(m.Total)/float64(r.Allocated)-1),
-			unit.Bytes(r.Reserved), m.Device, unit.Bytes(r.Used),
+			r, m.Total, digits.Bytes(r.Allocated), 100*(float64(m.Total)/float64(r.Allocated)-1),
+			digits.Bytes(r.Reserved), m.Device, digits.Bytes(r.Used),
 			prefill.Seconds, r.Prefill, decode.Seconds, r.Decode)
 		within(t, r.String()+" peak", float64(m.Total), float64(r.Allocated), 0.05)
 		p, err := Estimate(s, nil)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -138,7 +139,7 @@ func runOf(t *testing.T, s Setup, time, energy, peak float64) Run {
 		Device: s.Device.Name, Backend: s.Backend, Attention: s.Attention, Format: s.Format, Model: s.Model,
 		Work: s.Work, Parallel: s.Parallel,
 		Seconds: p.Window.Seconds * time, Energy: unit.FromJoules(p.Window.Energy.Joules() * energy),
-		Peak: unit.Bytes(float64(p.Memory.Total) * peak),
+		Peak: digits.Bytes(float64(p.Memory.Total) * peak),
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Constants of the roofline, fitted on bench/results: PyTorch 2.11 with transformers
@@ -41,10 +41,10 @@ type profile struct {
 	// context is what the driver and the libraries hold on the device; reserve the
 	// part of what is neither weights nor workspace that the allocator keeps beyond
 	// the peak.
-	context unit.Bytes
+	context digits.Bytes
 	reserve float64
 	// buffers are the engine's own, such as captured graphs.
-	buffers unit.Bytes
+	buffers digits.Bytes
 	// pool is the share of the device that the engine takes at start, used or not.
 	pool float64
 	// chunk bounds the prompt tokens of one step; 0 does not.
@@ -130,8 +130,8 @@ func profileOf(backend string) profile {
 }
 
 func profileFrom(p engine.Profile) profile {
-	return profile{memory: p.Memory, ggml: p.GGML, context: unit.Bytes(p.Context), reserve: p.Reserve,
-		buffers: unit.Bytes(p.Buffers), pool: p.Pool, chunk: p.Chunk, launch: p.Launch, step: p.Step,
+	return profile{memory: p.Memory, ggml: p.GGML, context: digits.Bytes(p.Context), reserve: p.Reserve,
+		buffers: digits.Bytes(p.Buffers), pool: p.Pool, chunk: p.Chunk, launch: p.Launch, step: p.Step,
 		elementwise: p.Elementwise, cacheMoves: p.CacheMoves, start: p.Start, loadRate: p.LoadRate, first: p.First,
 		fitted: p.Fitted}
 }

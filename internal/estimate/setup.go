@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Setup is what is estimated: a model on an engine on devices, and its work.
@@ -36,7 +36,7 @@ type Setup struct {
 	Pool float64
 	// PoolCache is the size of the key/value cache that a server takes instead of a
 	// share of the device; 0: it takes a share.
-	PoolCache unit.Bytes
+	PoolCache digits.Bytes
 	// CacheBits is the size of one element of the key/value cache; 0 is that of
 	// activations.
 	CacheBits float64
@@ -142,11 +142,11 @@ func (s Setup) profile() profile {
 
 // pool is what a server takes of the device at start; 0 if it takes what it needs, or a
 // cache of a given size beside that.
-func (s Setup) pool() unit.Bytes {
+func (s Setup) pool() digits.Bytes {
 	if s.PoolCache > 0 {
 		return 0
 	}
-	return unit.Bytes(s.profile().pool * float64(s.Device.Memory))
+	return digits.Bytes(s.profile().pool * float64(s.Device.Memory))
 }
 
 // batch is the size of a full batch: no more than there are prompts.

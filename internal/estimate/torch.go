@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // moment is what a PyTorch engine holds beside its weights at one point of a batch.
@@ -30,22 +30,22 @@ func (s Setup) torchMemory() Memory {
 	w := s.Work
 	batch := int64(s.batch())
 	m := Memory{
-		Weights:     unit.Bytes(s.weights()),
-		KVCache:     unit.Bytes(peak.cache),
-		Activations: unit.Bytes(peak.activations),
-		Logits:      unit.Bytes(peak.logits),
+		Weights:     digits.Bytes(s.weights()),
+		KVCache:     digits.Bytes(peak.cache),
+		Activations: digits.Bytes(peak.activations),
+		Logits:      digits.Bytes(peak.logits),
 		Phase:       peak.phase,
-		CacheAtEnd:  unit.Bytes(s.cache(batch, int64(w.Input+w.Output-1))),
+		CacheAtEnd:  digits.Bytes(s.cache(batch, int64(w.Input+w.Output-1))),
 		Basis: "tensors alive at the peak of torch.cuda.max_memory_allocated (" + peak.phase +
 			"), cuBLAS workspace and rounding of the allocator",
 	}
 	// Ids and positions of the batch, and the outputs of all batches.
 	ids := 8 * (batch*int64(2*w.Input+w.Output) + int64(w.Prompts)*int64(w.Output))
-	m.Overhead = unit.Bytes(s.workspace() + s.rounding() + ids)
-	m.Load = m.Weights + unit.Bytes(s.rounding())
+	m.Overhead = digits.Bytes(s.workspace() + s.rounding() + ids)
+	m.Load = m.Weights + digits.Bytes(s.rounding())
 	if s.Model.Tied {
 		// The output matrix exists until it is tied.
-		m.Load += unit.Bytes(s.split(int64(s.Model.Hidden) * int64(s.Model.Vocab) * s.element()))
+		m.Load += digits.Bytes(s.split(int64(s.Model.Hidden) * int64(s.Model.Vocab) * s.element()))
 	}
 	return m
 }

@@ -7,9 +7,9 @@ import (
 	"sort"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // energy fills the energy part of the record.
@@ -177,7 +177,7 @@ func (j *join) telemetryWarnings() {
 		if d.Series.Gaps > 0 {
 			j.record.Warn(codes.SeriesGaps,
 				fmt.Sprintf("%s: %s in the power series, the longest %.0f ms", d.Device,
-					unit.Count(int(d.Series.Gaps), "gap"), d.Series.LargestGapMS))
+					digits.Count(int(d.Series.Gaps), "gap"), d.Series.LargestGapMS))
 		}
 		for _, reason := range j.gapReasons(d.Device) {
 			j.record.Warn(codes.SeriesGaps, d.Device+": "+reason)

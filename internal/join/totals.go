@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // sum is the total over the counted devices: gains add (the sensors may share
@@ -94,9 +94,9 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	}
 	if n := float64(tokens.RequestsOK); n > 0 {
 		e.PerRequestJ = s.times(1 / n)
-		e.WhPer1000Requests = s.times(1000 / n / unit.JoulesPerWattHour)
+		e.WhPer1000Requests = s.times(1000 / n / digits.JoulesPerWattHour)
 	}
-	const joulesPerKWh = 1000 * unit.JoulesPerWattHour
+	const joulesPerKWh = 1000 * digits.JoulesPerWattHour
 	c := j.record.Config.Energy
 	if c.CarbonIntensity > 0 {
 		e.CO2eG = s.times(c.CarbonIntensity * c.PUE / joulesPerKWh)

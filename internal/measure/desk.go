@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -32,7 +32,7 @@ type Options struct {
 	// Threads is the engine's number of threads where the study leaves it open.
 	Threads int
 	// Clock is the time of the run, of its meters and of its engine.
-	Clock clock.Clock
+	Clock tick.Clock
 	// Program is the version of this program, for the record.
 	Program string
 	// Engines keeps the engine for the next run, and holds the one of the run before; nil

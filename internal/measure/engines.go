@@ -7,21 +7,21 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/printed"
 	"github.com/llenergymeasure/llem/internal/tenants"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Engines keeps the engine of one run for the next one that needs the same. The zero
 // value is ready. Close ends the engine; it may be called more than once.
 type Engines struct {
 	// Clock is the clock of the runs.
-	Clock clock.Clock
+	Clock tick.Clock
 
 	kept *liveEngine
 }
@@ -135,5 +135,5 @@ func (e *liveEngine) keepIdle(devices []result.Device, began time.Time) {
 			e.resident[d.Device] = *d.Resident
 		}
 	}
-	e.since = began.Add(-unit.Duration(age))
+	e.since = began.Add(-digits.Duration(age))
 }

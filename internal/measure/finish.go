@@ -3,13 +3,13 @@ package measure
 import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // collected is what the stages of a run leave.
@@ -51,12 +51,13 @@ func (d *desk) finish(c *collected) series.All {
 // checkStreams warns of what a server's streams do not tell.
 func (d *desk) checkStreams(log *backend.Log) {
 	if n := log.Reconnects; n > 0 {
-		d.warn(codes.Reconnects, unit.Count(n, "connection")+" to the server had to be made within the window: the time "+
-			"for that is in TTFT")
+		d.warn(codes.Reconnects,
+			digits.Count(n, "connection")+" to the server had to be made within the window: the time "+
+				"for that is in TTFT")
 	}
 	if n := log.SharedStamps; n > 0 {
 		d.warn(codes.SharedStamps,
-			unit.Count(n, "token")+" arrived together with the token before: ITL is that of arrivals, and its "+
+			digits.Count(n, "token")+" arrived together with the token before: ITL is that of arrivals, and its "+
 				"small percentiles are too low")
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // idles is what was found of the idle machine.
@@ -120,7 +120,7 @@ func (d *desk) sampleIdle(ctx context.Context, p *tenants.Processes, seconds flo
 	sampler.Start(ctx)
 	mark(ctx, sampler)
 	s.window.Start = d.Clock.Mono()
-	err = d.wait(ctx, unit.Duration(seconds))
+	err = d.wait(ctx, digits.Duration(seconds))
 	s.window.End = d.Clock.Mono()
 	if err == nil {
 		mark(ctx, sampler)
@@ -172,7 +172,7 @@ func (s stretch) confirms(known map[string]result.Idle) bool {
 // remembered is the idle power of every device from an earlier run, or nil if one is
 // missing.
 func (d *desk) remembered() map[string]result.Idle {
-	maxAge := unit.Duration(d.Experiment.Baseline.MaxAgeSeconds)
+	maxAge := digits.Duration(d.Experiment.Baseline.MaxAgeSeconds)
 	if d.Baselines == nil || maxAge == 0 {
 		return nil
 	}

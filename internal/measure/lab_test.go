@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
@@ -57,7 +58,7 @@ type stub struct {
 	warm   time.Duration                                 // that a warm-up takes
 	bareW  float64                                       // power before it is started; 0 is idleW
 
-	clock clock.Clock
+	clock tick.Clock
 
 	mu      sync.Mutex
 	start   int64 // of the first step in the window; 0 before
@@ -307,7 +308,7 @@ func newLab(t *testing.T) *lab {
 	e.Warmup.Runs, e.Baseline = 0, study.Baseline{ResidentSeconds: 0.2}
 	l := &lab{stub: &stub{loaded: backend.Loaded{Info: backend.Info{Version: "1.2", Device: "cuda"},
 		DType: "float16", Threads: 2,
-		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}, clock: clock.Virtual()}}
+		DeviceUUIDs: []string{gpu0.UUID}, Vocab: 512, TextVocab: 256, SharedClock: true}, clock: tick.Virtual()}}
 	l.options = Options{Experiment: e, Engine: engines.All()[0], Cycle: 1, Backend: l.stub,
 		Store: model.Store{Dir: t.TempDir()},
 		Clock: l.clock,

@@ -8,9 +8,9 @@ import (
 	"testing/synctest"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // memoryMeter shows the engine's process with some memory.
@@ -20,8 +20,8 @@ type memoryMeter struct {
 }
 
 // MemoryUsed is that of the test.
-func (m memoryMeter) MemoryUsed(context.Context) (map[string]unit.Bytes, error) {
-	return map[string]unit.Bytes{"gpu0": unit.Bytes(m.used())}, nil
+func (m memoryMeter) MemoryUsed(context.Context) (map[string]digits.Bytes, error) {
+	return map[string]digits.Bytes{"gpu0": digits.Bytes(m.used())}, nil
 }
 
 // TestMemoryOfAServer: an engine without a figure of its own has that of its processes;

@@ -7,11 +7,11 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // input is the model as the engine takes it, and the prompts.
@@ -43,7 +43,7 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 		Progress: func(done, total int64) {
 			if total > 0 {
 				d.emit(event.Progress{Phase: event.Prepare, Fraction: float64(done) / float64(total),
-					Detail: unit.Bytes(done).String() + " of " + unit.Bytes(total).String()})
+					Detail: digits.Bytes(done).String() + " of " + digits.Bytes(total).String()})
 			}
 		},
 	})

@@ -9,9 +9,9 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // measured is one window.
@@ -48,7 +48,7 @@ func (d *desk) measureWindow(ctx context.Context, e *running, w work, l length) 
 
 // measureOnce measures the whole workload, repeated as often as asked for.
 func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m *measured, err error) {
-	detail := unit.Count(len(w.requests), "request")
+	detail := digits.Count(len(w.requests), "request")
 	if l.repeats > 1 {
 		detail += fmt.Sprintf(", %d times", l.repeats)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/hub"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -16,7 +17,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // hubPatience is how long the hub may take to answer.
@@ -184,7 +184,8 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	}
 	if most > have {
 		out = append(out, Problem{Finding{Error: true, Short: "data set", Note: note.Note{Code: codes.Mistake,
-			Message: fmt.Sprintf("dataset %s: has %s, up to %d asked for", set.Source, unit.Count(have, "prompt"), most),
+			Message: fmt.Sprintf("dataset %s: has %s, up to %d asked for", set.Source, digits.Count(have, "prompt"),
+				most),
 			Next: fmt.Sprintf(
 				"lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic; a study that "+
 					"has such a point is refused", have)}},
@@ -193,7 +194,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	if wanted > longest {
 		out = append(out, Problem{Finding{Note: note.Note{Code: codes.PromptsShort,
 			Message: fmt.Sprintf("dataset %s: its longest prompt has %s, and so "+
-				"fewer than the %d tokens of workload.input_tokens", set.Source, unit.Count(longest, "byte"), wanted),
+				"fewer than the %d tokens of workload.input_tokens", set.Source, digits.Count(longest, "byte"), wanted),
 			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"}},
 			func(x study.Experiment) bool {
 				return uses(x) && x.Workload.InputTokens > longest

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
@@ -91,7 +92,7 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	}
 	// Estimates are of what tensors hold; a pool that the engine fills teaches nothing.
 	if p := r.Memory.PeakBytes; p != nil && r.Memory.By() == result.MemoryAllocator {
-		run.Peak = unit.Bytes(*p)
+		run.Peak = digits.Bytes(*p)
 	}
 	return run, true
 }

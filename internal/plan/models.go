@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // mostModels is how many models are described.
@@ -43,7 +43,7 @@ func (n *Need) model() string {
 		}
 		words = append(words, active)
 	}
-	weights := fmt.Sprintf("%v of weights", unit.Bytes(n.WeightBytes))
+	weights := fmt.Sprintf("%v of weights", digits.Bytes(n.WeightBytes))
 	if n.Devices > 1 {
 		weights += " on each device"
 	}

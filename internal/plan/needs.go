@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -19,7 +20,7 @@ import (
 // catalogue.
 type Estimator struct {
 	gpu     *estimate.Device // nil without one
-	free    unit.Bytes       // of the GPU
+	free    digits.Bytes     // of the GPU
 	gpus    int              // how many are here; 0 is not known
 	card    *estimate.Device // the GPU, also one that the catalogue does not have; only its capability counts
 	cpu     estimate.Device
@@ -70,9 +71,9 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
 	e := &Estimator{configs: map[string]shape.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
 		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{}}
-	memory := unit.Bytes(0)
+	memory := digits.Bytes(0)
 	if m := snapshot.Memory.RAMTotalBytes; m != nil {
-		memory = unit.Bytes(*m)
+		memory = digits.Bytes(*m)
 	}
 	e.cpu = estimate.Processor(runtime.NumCPU(), memory)
 	if named != "" {
@@ -101,11 +102,11 @@ func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.
 			if f.PowerLimitW != nil {
 				limit = unit.Watts(*f.PowerLimitW)
 			}
-			d = d.With(unit.Bytes(*f.MemoryTotalBytes), limit)
+			d = d.With(digits.Bytes(*f.MemoryTotalBytes), limit)
 		}
 		e.gpu, e.free = &d, d.Memory
 		if f.MemoryUsedBytes != nil {
-			e.free -= unit.Bytes(*f.MemoryUsedBytes)
+			e.free -= digits.Bytes(*f.MemoryUsedBytes)
 		}
 		break
 	}
@@ -224,13 +225,13 @@ var fixedRange = estimate.Range{Low: 0.7, High: 1.7}
 
 // setup is what is estimated of an experiment, and how much memory is free for it. The
 // device has no name where the engine needs a GPU and none is known.
-func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) (s estimate.Setup, free unit.Bytes,
+func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) (s estimate.Setup, free digits.Bytes,
 	remark string) {
 	format, remark := formatOf(x, sec, config.Stored)
 	w := x.Workload
 	s = estimate.Setup{Model: config, Backend: x.Backend, Profile: sec.profile, Device: e.cpu, Format: format,
 		Attention: sec.Attention,
-		Parallel:  sec.Parallel, Stages: sec.Stages, Pool: sec.Pool, PoolCache: unit.Bytes(sec.PoolCache),
+		Parallel:  sec.Parallel, Stages: sec.Stages, Pool: sec.Pool, PoolCache: digits.Bytes(sec.PoolCache),
 		CacheBits: sec.CacheBits, CacheTokens: sec.CacheTokens, Chunk: sec.Chunk,
 		Work: estimate.Work{Prompts: w.Prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"},
@@ -252,7 +253,7 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 }
 
 // fit says whether it fits on the devices that there are.
-func (e *Estimator) fit(out *Need, s estimate.Setup, free unit.Bytes) {
+func (e *Estimator) fit(out *Need, s estimate.Setup, free digits.Bytes) {
 	if s.Device.Host && free <= 0 {
 		out.Fits, out.Unknown = true, true
 		out.Warnings = append(out.Warnings, "how much memory this host has is not known")

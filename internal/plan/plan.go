@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Plan of a study.
@@ -257,4 +257,4 @@ func (p *Plan) count(s *study.Study) {
 }
 
 // Duration of the whole study.
-func (t Totals) Duration() time.Duration { return unit.Duration(t.Seconds) }
+func (t Totals) Duration() time.Duration { return digits.Duration(t.Seconds) }

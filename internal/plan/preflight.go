@@ -16,13 +16,13 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // preflight finds what stands in the way, all of it at once. In a plan for another
@@ -151,7 +151,7 @@ func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []Problem {
 		f := facts[id]
 		used := ""
 		if f.MemoryUsedBytes != nil {
-			used = fmt.Sprintf(", %v of its memory in use", unit.Bytes(*f.MemoryUsedBytes))
+			used = fmt.Sprintf(", %v of its memory in use", digits.Bytes(*f.MemoryUsedBytes))
 		}
 		var pids []string
 		for _, p := range f.Processes {

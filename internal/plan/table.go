@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // usualWidth of a terminal.
@@ -62,7 +62,7 @@ func (q Point) cells() []string {
 	case n == nil:
 		return []string{"–", "–", "–", "–"}
 	}
-	memory := unit.Bytes(n.Bytes).String()
+	memory := digits.Bytes(n.Bytes).String()
 	if n.Devices > 1 {
 		memory = fmt.Sprintf("%d × %s", n.Devices, memory)
 	}
@@ -77,7 +77,7 @@ func (q Point) cells() []string {
 	case n.Tight:
 		fits = "tight"
 	}
-	return []string{memory, fits, roughly(unit.Duration(n.Seconds)), unit.SI(n.Joules, "J")}
+	return []string{memory, fits, roughly(digits.Duration(n.Seconds)), digits.SI(n.Joules, "J")}
 }
 
 // mostReasons is how many points are named with what they lack.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Text prints the plan for a person, in lines of the given width; 0 is that of an
@@ -39,8 +39,8 @@ func (p *Plan) head(b *strings.Builder) {
 	if name == "" {
 		name = "study"
 	}
-	fmt.Fprintf(b, "%s: %s, %s, %s", name, unit.Count(p.Points, "experiment"), unit.Count(p.Cycles, "cycle"),
-		unit.Count(p.Runs, "run"))
+	fmt.Fprintf(b, "%s: %s, %s, %s", name, digits.Count(p.Points, "experiment"), digits.Count(p.Cycles, "cycle"),
+		digits.Count(p.Runs, "run"))
 	if p.MoreCycles > 0 {
 		fmt.Fprintf(b, ", and up to %d cycles more until the wanted precision is reached", p.MoreCycles)
 	}
@@ -64,8 +64,8 @@ func (p *Plan) head(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, " (modelled%s: %s)\n", sample, t.Basis)
 		fmt.Fprintf(b, "  as a rough interval %s to %s and %s to %s\n",
-			roughly(unit.Duration(t.SecondsRange[0])),
-			roughly(unit.Duration(t.SecondsRange[1])), wattHours(t.KWhRange[0]), wattHours(t.KWhRange[1]))
+			roughly(digits.Duration(t.SecondsRange[0])),
+			roughly(digits.Duration(t.SecondsRange[1])), wattHours(t.KWhRange[0]), wattHours(t.KWhRange[1]))
 	case p.Missing != "":
 		fmt.Fprintf(b, "  no total of time and energy: %s\n", p.Missing)
 	}
@@ -101,10 +101,10 @@ func (p *Plan) order(b *strings.Builder) {
 	switch {
 	case p.Starts == nil:
 	case *p.Starts == p.Runs:
-		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", unit.Count(p.Runs, "start"))
+		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", digits.Count(p.Runs, "start"))
 	default:
-		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", unit.Count(*p.Starts, "start"),
-			unit.Count(p.Runs, "run"))
+		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", digits.Count(*p.Starts, "start"),
+			digits.Count(p.Runs, "run"))
 	}
 }
 
@@ -116,7 +116,7 @@ func (p *Plan) left(b *strings.Builder) {
 		what string
 	}{{p.Merged, "merged with an equal one"}, {p.Filtered, "left out by a condition"}, {p.Refused, "cannot be run"}} {
 		if q.n > 0 {
-			fmt.Fprintf(b, "%s: %s\n", unit.Count(q.n, "point"), q.what)
+			fmt.Fprintf(b, "%s: %s\n", digits.Count(q.n, "point"), q.what)
 		}
 	}
 	for i, d := range p.Duplicates {
@@ -141,7 +141,7 @@ func (p *Plan) left(b *strings.Builder) {
 		if p.Totals != nil && p.Totals.Sample > 0 {
 			about = "about "
 		}
-		fmt.Fprintf(b, "%s%d of %s cannot run as things are\n", about, n, unit.Count(p.Points, "experiment"))
+		fmt.Fprintf(b, "%s%d of %s cannot run as things are\n", about, n, digits.Count(p.Points, "experiment"))
 	}
 }
 
@@ -159,4 +159,4 @@ func roughly(d time.Duration) string {
 }
 
 // wattHours prints an energy in kWh with the prefix that it takes.
-func wattHours(kWh float64) string { return unit.SI(1000*kWh, "Wh") }
+func wattHours(kWh float64) string { return digits.SI(1000*kWh, "Wh") }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Env is the environment variable through which the imitated library and the
@@ -256,7 +256,7 @@ func (f *File) Neighbour(gpu int, from, to int64) float64 {
 	if q.NeighbourUntil != 0 {
 		to = min(to, f.Epoch()+int64(q.NeighbourUntil))
 	}
-	return q.NeighbourWatts * unit.Seconds(max(0, to-from))
+	return q.NeighbourWatts * digits.Seconds(max(0, to-from))
 }
 
 // occupy says which process holds how much memory on a GPU.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // driven is a meter over NVIDIA's driver.
@@ -22,7 +22,7 @@ type driven interface {
 	Calls(device string) []power.Call
 	Ring(device string) ([]power.RingSample, clock.Anchor, error)
 	Processes(ctx context.Context) (map[string][]power.GPUProcess, error)
-	MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error)
+	MemoryUsed(ctx context.Context) (map[string]digits.Bytes, error)
 }
 
 // open makes a simulation in virtual time and opens its GPUs through the library.

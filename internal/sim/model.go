@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Model says how long a step takes and what it costs. A step's energy is
@@ -96,7 +96,7 @@ func (m *Model) cost(w work) (time.Duration, float64) {
 	}
 	s += m.Time.Attention*w.pairs + m.Time.Cache*w.context
 	joules := m.StaticW*s + m.WeightsJ + m.PrefillJ*p + m.AttentionJ*w.pairs + m.DecodeJ*d + m.CacheJ*w.context
-	return unit.Duration(s), joules
+	return digits.Duration(s), joules
 }
 
 // block is constant load for a while, and the power that it is heading for.
@@ -157,7 +157,7 @@ func (s *source) idle(now int64, watts float64) {
 // step spreads a step's energy over its time from now on.
 func (s *source) step(now int64, p plan) {
 	mean := p.joules / p.duration.Seconds()
-	mean *= 1 + s.model.Drift*unit.Seconds(now-s.epoch)/60
+	mean *= 1 + s.model.Drift*digits.Seconds(now-s.epoch)/60
 	n, half := s.divide(p.duration)
 	s.put(now, p.duration, func(i int) float64 {
 		w := mean
@@ -218,7 +218,7 @@ func (s *source) put(now int64, d time.Duration, target func(i int) float64, n i
 			end = now + int64(d)*int64(i+1)/int64(n)
 		}
 		s.last = append(s.last, b)
-		s.caused += b.target * unit.Seconds(now+int64(d)*int64(i+1)/int64(n)-b.start)
+		s.caused += b.target * digits.Seconds(now+int64(d)*int64(i+1)/int64(n)-b.start)
 		s.segments(b, end)
 		level = b.target + (b.from-b.target)*s.decay(end-b.start)
 	}
@@ -227,7 +227,7 @@ func (s *source) put(now int64, d time.Duration, target func(i int) float64, n i
 // joules is what the load from the last step's start to end costs on all GPUs,
 // whenever power follows it.
 func (s *source) joules(end int64) float64 {
-	e := s.caused + s.last[len(s.last)-1].target*unit.Seconds(end-s.planned)
+	e := s.caused + s.last[len(s.last)-1].target*digits.Seconds(end-s.planned)
 	sum := 0.0
 	for _, scale := range s.scale {
 		sum += e * scale

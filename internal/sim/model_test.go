@@ -10,7 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // create makes a simulation in virtual time without sensors.
@@ -51,7 +51,7 @@ func TestEnergyOfAStep(t *testing.T) {
 				}
 				s.idle(at, idle)
 				end := at + int64(time.Second)
-				want := planned + idle*unit.Seconds(end-start-20*int64(17*ms))
+				want := planned + idle*digits.Seconds(end-start-20*int64(17*ms))
 				if got := f.Curve(0).Joules(start, end); !near(got, want, 2e-3) {
 					t.Errorf("%v J, planned %v J", got, want)
 				}
@@ -215,7 +215,7 @@ func TestTwoGPUs(t *testing.T) {
 	if !near(j[1], j[0]/2, 1e-9) || !near(o.Truth.Total, j[0]+j[1], 1e-9) || len(o.Loaded.DeviceUUIDs) != 2 {
 		t.Errorf("joules %v, total %v, on %v", j, o.Truth.Total, o.Loaded.DeviceUUIDs)
 	}
-	if bare := s.Engine.Model.BareW * unit.Seconds(o.Window.End-o.Window.Start); j[2] > bare*1.001 {
+	if bare := s.Engine.Model.BareW * digits.Seconds(o.Window.End-o.Window.Start); j[2] > bare*1.001 {
 		t.Errorf("the empty GPU drew %v J", j[2])
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 const ms = time.Millisecond
@@ -106,7 +106,7 @@ func TestRun(t *testing.T) {
 			checkSensors(t, o)
 			for name, idle := range map[string]*Idle{"bare": o.Bare, "resident": o.Resident} {
 				watts := map[string]float64{"bare": s.Engine.Model.BareW, "resident": s.Engine.Model.IdleW}[name]
-				if got := idle.Joules / unit.Seconds(idle.Window.End-idle.Window.Start); !near(got, watts, 1e-9) {
+				if got := idle.Joules / digits.Seconds(idle.Window.End-idle.Window.Start); !near(got, watts, 1e-9) {
 					t.Errorf("%s: %v W, want %v", name, got, watts)
 				}
 			}
@@ -233,7 +233,7 @@ func TestCounterFaults(t *testing.T) {
 		t.Errorf("the counter jumped by %v J, want 500", got)
 	}
 	frozen, _ := ends(func(f *Faults, now time.Duration) { f.FrozenAfter = now + time.Second })
-	if limit := plain * 3 / unit.Seconds(o.Window.End-o.Window.Start); frozen <= 0 || frozen > limit {
+	if limit := plain * 3 / digits.Seconds(o.Window.End-o.Window.Start); frozen <= 0 || frozen > limit {
 		t.Errorf("the frozen counter says %v J, want at most %v", frozen, limit)
 	}
 }

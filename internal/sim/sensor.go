@@ -3,7 +3,7 @@ package sim
 import (
 	"math"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Streams of randomness, as in nvml/nvml.c.
@@ -90,7 +90,7 @@ func (s *Sensors) counted(c Curve, epoch, k int64) float64 {
 		e = c.until(g.at(k) - int64(s.Counter.Lag))
 	} else {
 		for i := int64(1); i <= k; i++ {
-			e += c.mean(g.at(i)-int64(s.Counter.Lag), int64(s.Counter.PartTime)) * unit.Seconds(g.at(i)-g.at(i-1))
+			e += c.mean(g.at(i)-int64(s.Counter.Lag), int64(s.Counter.PartTime)) * digits.Seconds(g.at(i)-g.at(i-1))
 		}
 	}
 	return s.Counter.Origin + e*(1+s.Counter.Gain)

@@ -20,8 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // lister is a meter that knows which processes use its devices. It must not be asked
@@ -32,13 +33,13 @@ type lister interface {
 
 // memoryReader is a meter that knows the memory in use on its devices.
 type memoryReader interface {
-	MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error)
+	MemoryUsed(ctx context.Context) (map[string]digits.Bytes, error)
 }
 
 // Processes are those seen on the GPUs during a run. The zero value is ready.
 type Processes struct {
 	// Clock is the clock of the run.
-	Clock clock.Clock
+	Clock tick.Clock
 
 	// engine is the engine's process, 0 until it is known. It is started at startNS
 	// and holds its model from readyNS on.
@@ -155,7 +156,7 @@ func (p *Processes) Poll(ctx context.Context, meters []power.Meter) {
 }
 
 // usedOn is the memory in use on the devices of a meter that knows.
-func usedOn(ctx context.Context, m power.Meter) map[string]unit.Bytes {
+func usedOn(ctx context.Context, m power.Meter) map[string]digits.Bytes {
 	u, ok := m.(memoryReader)
 	if !ok {
 		return nil
@@ -165,7 +166,7 @@ func usedOn(ctx context.Context, m power.Meter) map[string]unit.Bytes {
 }
 
 // addUsed adds what was found in use on each device.
-func (p *Processes) addUsed(now int64, all map[string][]power.GPUProcess, used map[string]unit.Bytes) {
+func (p *Processes) addUsed(now int64, all map[string][]power.GPUProcess, used map[string]digits.Bytes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	devices := slices.AppendSeq(slices.Collect(maps.Keys(all)), maps.Keys(used))

@@ -16,8 +16,8 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Names of data sets that are not files.
@@ -226,7 +226,7 @@ func (s *Set) Select(n int) ([]Prompt, error) {
 	if n > have {
 		return nil, wrong(s.Source, nil,
 			fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic",
-				have), fmt.Sprintf("has %s, %d asked for", unit.Count(have, "prompt"), n))
+				have), fmt.Sprintf("has %s, %d asked for", digits.Count(have, "prompt"), n))
 	}
 	return s.Prompts[:n:n], nil
 }
@@ -244,7 +244,7 @@ func (s *Set) Notes() note.List {
 		return cmp.Or(cmp.Compare(s.choices[b], s.choices[a]), strings.Compare(a.used+a.left, b.used+b.left))
 	})
 	for _, c := range made {
-		text := fmt.Sprintf("%s: the prompt of %s is %s", s.Source, unit.Count(s.choices[c], "record"), c.used)
+		text := fmt.Sprintf("%s: the prompt of %s is %s", s.Source, digits.Count(s.choices[c], "record"), c.used)
 		if c.left != "" {
 			text += "; left out: " + c.left
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -44,7 +44,7 @@ func Cost(b *testing.B, m power.Meter, at *int64) {
 // spent is the processor time of this thread and of the meter's own.
 func spent(m power.Meter) time.Duration {
 	if h, ok := m.(power.Helped); ok {
-		return clock.ThreadCPU() + h.HelperCPU()
+		return tick.ThreadCPU() + h.HelperCPU()
 	}
-	return clock.ThreadCPU()
+	return tick.ThreadCPU()
 }

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
@@ -194,7 +194,7 @@ func (m *remoteMeter) background(ctx context.Context) {
 		done := make(chan flight, 1)
 		go func() {
 			var f flight
-			f.cpu = clock.OnThread(func() { f.pages = m.fetchAll(ctx, pageTimeout) })
+			f.cpu = tick.OnThread(func() { f.pages = m.fetchAll(ctx, pageTimeout) })
 			done <- f
 		}()
 		return done

@@ -10,10 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Main runs the program and returns its exit code.
@@ -173,7 +173,7 @@ func (env *Env) explain(err error) {
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {
 		fmt.Fprintln(env.Stderr, es.Error())
-		fmt.Fprintf(env.Stderr, "llem: %s; nothing was started\n", unit.Count(len(es), "mistake"))
+		fmt.Fprintf(env.Stderr, "llem: %s; nothing was started\n", digits.Count(len(es), "mistake"))
 		return
 	}
 	fmt.Fprintf(env.Stderr, "llem: %v\n", err)

@@ -11,12 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // newConfig shows what llem finds on this machine, or what a study resolves to.
@@ -113,7 +113,8 @@ func (env *Env) config(cmd *cobra.Command, args []string, f configFlags) error {
 func (env *Env) studyConfig(v configView) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s; flags over the study over the environment over %s over defaults\n",
-		firstOf(v.Study.Name, v.Study.Path, "study"), unit.Count(v.Study.Experiments, "experiment"), firstOf(v.File, "the user's file"))
+		firstOf(v.Study.Name, v.Study.Path, "study"), digits.Count(v.Study.Experiments, "experiment"), firstOf(v.File,
+			"the user's file"))
 	settingsText(&b, v)
 	_, err := fmt.Fprint(env.Stdout, b.String())
 	return err
@@ -234,7 +235,7 @@ func (env *Env) machine(b *strings.Builder, s *host.Snapshot, c study.ContainerS
 	}
 	fmt.Fprintf(b, "  %-11s %s, %d engine threads by default\n", "cpu", text(s.CPU.Model), host.CPUThreads(s))
 	if s.Memory.RAMTotalBytes != nil {
-		fmt.Fprintf(b, "  %-11s %s\n", "memory", unit.Bytes(*s.Memory.RAMTotalBytes))
+		fmt.Fprintf(b, "  %-11s %s\n", "memory", digits.Bytes(*s.Memory.RAMTotalBytes))
 	}
 	for _, w := range host.Warnings(s) {
 		fmt.Fprintf(b, "  %-11s %s\n", "warning", w.Message)

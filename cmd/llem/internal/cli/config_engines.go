@@ -8,10 +8,10 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // outfit prints the GPUs, what can run engines in containers, and how engines are installed.
@@ -109,7 +109,7 @@ func gpuText(g host.GPU) string {
 		}
 	}
 	if g.VRAMTotalBytes != nil {
-		parts = append(parts, unit.Bytes(*g.VRAMTotalBytes).String())
+		parts = append(parts, digits.Bytes(*g.VRAMTotalBytes).String())
 	}
 	if g.DriverVersion != nil {
 		parts = append(parts, "driver "+*g.DriverVersion)

@@ -5,11 +5,11 @@ import (
 	"errors"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // errorDocument is what a command with --json prints when it fails before it has a result.
@@ -43,7 +43,7 @@ func errorDocumentOf(err error, code int) errorDocument {
 		d.Error.Class, d.Error.Message = codes.ClassInterrupted, "interrupted"
 		d.Error.Next = "`llem run --resume` continues with the runs that are not finished"
 	case mistaken:
-		d.Error.Class, d.Error.Message, d.Error.Next = codes.ClassConfig, unit.Count(len(es), "mistake"), es[0].Next
+		d.Error.Class, d.Error.Message, d.Error.Next = codes.ClassConfig, digits.Count(len(es), "mistake"), es[0].Next
 		for _, e := range es {
 			d.Mistakes = append(d.Mistakes, mistakeView{e.Source, e.Line, e.Col, e.Note})
 		}

@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // reportFlags are the flags of llem report.
@@ -206,7 +206,7 @@ func (env *Env) open(dir string) (*result.StudyResult, error) {
 	}
 	if found.Unchecked > 0 {
 		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version: without %s nothing tells whether the files are what "+
-			"was written\n", unit.Count(found.Unchecked, "run"), store.ManifestFile)
+			"was written\n", digits.Count(found.Unchecked, "run"), store.ManifestFile)
 	}
 	return found.StudyResult, err
 }
@@ -249,7 +249,7 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 	}
 	if unchecked > 0 {
 		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version: without %s nothing tells whether the files are what "+
-			"was written\n", unit.Count(unchecked, "run"), store.ManifestFile)
+			"was written\n", digits.Count(unchecked, "run"), store.ManifestFile)
 	}
 	all = append(all, staleSummary(dir)...)
 	bad := 0

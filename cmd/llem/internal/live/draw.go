@@ -11,8 +11,8 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // The view is at most this high, with the line on which the cursor rests.
@@ -204,7 +204,7 @@ func rowText(r *row) string {
 	case math.IsInf(r.half, 0) || math.IsNaN(r.half):
 		return amount(r.mean, r.metric)
 	}
-	return fmt.Sprintf("%s ±%s %%", amount(r.mean, r.metric), unit.Significant(100*r.half, 2))
+	return fmt.Sprintf("%s ±%s %%", amount(r.mean, r.metric), digits.Significant(100*r.half, 2))
 }
 
 // amount prints a value of a metric.
@@ -213,9 +213,9 @@ func amount(value float64, m event.Metric) string {
 	case m.Name == "":
 		return ""
 	case strings.HasPrefix(m.Unit, "1/"):
-		return unit.Significant(value, 3) + m.Unit[1:]
+		return digits.Significant(value, 3) + m.Unit[1:]
 	}
-	return unit.SI(value, m.Unit)
+	return digits.SI(value, m.Unit)
 }
 
 // cellWidth is how many columns the cycles get.
@@ -274,7 +274,7 @@ func (v *view) legend(first, n int) string {
 		parts = append(parts, strings.Join(names, " or ")+", ±: 95 % interval")
 	}
 	if v.study.Precision > 0 {
-		parts = append(parts, fmt.Sprintf("goal ±%s %%", unit.Significant(100*v.study.Precision, 2)))
+		parts = append(parts, fmt.Sprintf("goal ±%s %%", digits.Significant(100*v.study.Precision, 2)))
 	}
 	return strings.Join(parts, between)
 }
@@ -340,7 +340,7 @@ func (v *view) powerText() string {
 	if len(names) > 3 {
 		who = fmt.Sprintf("%d devices", len(names))
 	}
-	return fmt.Sprintf("%s (%s)", unit.SI(v.power(), "W"), who)
+	return fmt.Sprintf("%s (%s)", digits.SI(v.power(), "W"), who)
 }
 
 // sparkline draws the newest values on a scale from 0 to the most; a blank where there is

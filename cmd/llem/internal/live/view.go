@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // sparks is how many values of power are kept, one per tick: 15 s.
@@ -90,7 +90,7 @@ func (v *view) open(e event.StudyStarted, now time.Time) {
 	if n := len(e.Made); n > 0 {
 		made = fmt.Sprintf(", %d of them made before", n)
 	}
-	v.print("%s%s, results in %s", unit.Count(e.Runs, "run"), made, table.Clean(e.Dir))
+	v.print("%s%s, results in %s", digits.Count(e.Runs, "run"), made, table.Clean(e.Dir))
 }
 
 func (v *view) finish(e event.RunFinished, now time.Time) {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/unit"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Check is what came of computing the numbers of one run again from its raw files.
@@ -51,10 +51,10 @@ func (t Terminal) check(b *strings.Builder, c Check) {
 	case c.Skipped != "":
 		t.wrap(b, first+"skipped: ", "  ", c.Skipped)
 	case len(c.Differ) == 0:
-		fmt.Fprintf(b, "%srecomputed: %s, all match\n", first, unit.Count(c.Numbers, "number"))
+		fmt.Fprintf(b, "%srecomputed: %s, all match\n", first, digits.Count(c.Numbers, "number"))
 	default:
 		t.wrap(b, first+"recomputed: ", "  ",
-			unit.Count(c.Numbers, "number")+", "+
+			digits.Count(c.Numbers, "number")+", "+
 				t.red(fmt.Sprintf("%d do not follow from the raw files", len(c.Differ))))
 		for i, d := range c.Differ {
 			if i == maxShown {

@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // Comparison holds configuration B against A.
@@ -85,7 +85,7 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 			cells[3] = fmt.Sprintf("%.3f to %.3f", m.CI95[0], m.CI95[1])
 		}
 		if m.NA > 1 || m.NB > 1 {
-			cells[4] = unit.Significant(m.PAdjusted, 2)
+			cells[4] = digits.Significant(m.PAdjusted, 2)
 		}
 		rows = append(rows, Row{Label: m.Name, Cells: cells})
 		for _, text := range m.Caveats {
@@ -115,7 +115,7 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 func left(side string, all []result.Exclusion) []string {
 	var out []string
 	for _, x := range all {
-		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", unit.Count(x.Runs, "run"), side,
+		out = append(out, fmt.Sprintf("%s of %s not compared (%s): %s; next: %s", digits.Count(x.Runs, "run"), side,
 			x.Code,
 			x.Message, x.Next))
 	}
@@ -127,11 +127,11 @@ func metricValue(v float64, of string) string {
 	case "ms":
 		return duration(v)
 	case "1/s", "1/J":
-		return unit.Significant(v, 3) + " " + of
+		return digits.Significant(v, 3) + " " + of
 	case "B":
-		return unit.Bytes(int64(v)).String()
+		return digits.Bytes(int64(v)).String()
 	}
-	return unit.SI(v, of)
+	return digits.SI(v, of)
 }
 
 // valueWidth is how wide values of keys are beside numbers.

@@ -5,8 +5,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // energy shows the joules with their provenance.
@@ -23,9 +23,9 @@ func energy(r *result.Record) Section {
 		}
 		s.Rows = append(s.Rows, Row{label, cells})
 	}
-	row("energy", unit.SI(e.TotalJ.Value, "J"), func(p *result.Phase) string { return pointer(p.EnergyJ, "J") })
-	row("  ± stat, 95 %", "±"+unit.SI(half(e.TotalJ.CI95), "J"), phaseInterval)
-	row("  ± gain, 95 %", "±"+unit.SI(e.TotalJ.Gain95, "J"),
+	row("energy", digits.SI(e.TotalJ.Value, "J"), func(p *result.Phase) string { return pointer(p.EnergyJ, "J") })
+	row("  ± stat, 95 %", "±"+digits.SI(half(e.TotalJ.CI95), "J"), phaseInterval)
+	row("  ± gain, 95 %", "±"+digits.SI(e.TotalJ.Gain95, "J"),
 		func(p *result.Phase) string { return plusMinus(p.Gain95) })
 	if e.Phases != nil && e.Phases.SharedJ > 0 {
 		s.Rows = append(s.Rows,
@@ -34,13 +34,13 @@ func energy(r *result.Record) Section {
 	row("per output token", valueOr(e.PerOutputTokenJ, "J"), perOutputToken(r))
 	row("per own token", valueOr(e.PerTotalTokenJ, "J"), perToken)
 	if q := e.PerTotalTokenJ; q != nil {
-		row("  ± stat, 95 %", "±"+unit.SI(half(q.CI95), "J"),
+		row("  ± stat, 95 %", "±"+digits.SI(half(q.CI95), "J"),
 			func(p *result.Phase) string { return interval(p.JPerToken, p.JPerTokenCI95) })
-		row("  ± gain, 95 %", "±"+unit.SI(q.Gain95, "J"),
+		row("  ± gain, 95 %", "±"+digits.SI(q.Gain95, "J"),
 			func(p *result.Phase) string { return plusMinus(p.JPerTokenGain95) })
 	}
 	row("mean power", valueOr(e.MeanW, "W"), func(p *result.Phase) string { return pointer(p.MeanW, "W") })
-	row("time", unit.SI(r.Window.DurationS, "s"), func(p *result.Phase) string { return unit.SI(p.DurationS, "s") })
+	row("time", digits.SI(r.Window.DurationS, "s"), func(p *result.Phase) string { return digits.SI(p.DurationS, "s") })
 	s.Note = strings.Join(energyNotes(r), "\n")
 	s.Detail = strings.Join(energyDetails(r), "\n")
 	return s
@@ -66,7 +66,7 @@ func perOutputToken(r *result.Record) func(*result.Phase) string {
 		if r.Tokens == nil || r.Tokens.Output == 0 || p.EnergyJ == nil {
 			return missing
 		}
-		return unit.SI(*p.EnergyJ/float64(r.Tokens.Output), "J")
+		return digits.SI(*p.EnergyJ/float64(r.Tokens.Output), "J")
 	}
 }
 
@@ -75,7 +75,7 @@ func valueOr(q *result.Quantity, of string) string {
 	if q == nil {
 		return missing
 	}
-	return unit.SI(q.Value, of)
+	return digits.SI(q.Value, of)
 }
 
 // pointer prints a value that may be unknown.
@@ -83,7 +83,7 @@ func pointer(v *float64, of string) string {
 	if v == nil {
 		return missing
 	}
-	return unit.SI(*v, of)
+	return digits.SI(*v, of)
 }
 
 func perToken(p *result.Phase) string { return pointer(p.JPerToken, "J") }
@@ -93,7 +93,7 @@ func plusMinus(v *float64) string {
 	if v == nil {
 		return missing
 	}
-	return "±" + unit.SI(*v, "J")
+	return "±" + digits.SI(*v, "J")
 }
 
 // phaseInterval is the statistical interval of a phase.
@@ -105,9 +105,9 @@ func interval(v *float64, ci *[2]float64) string {
 	case v == nil || ci == nil:
 		return missing
 	case ci[0] == 0 && ci[1] > 0:
-		return "0…" + unit.SI(ci[1], "J")
+		return "0…" + digits.SI(ci[1], "J")
 	}
-	return "±" + unit.SI(half(*ci), "J")
+	return "±" + digits.SI(half(*ci), "J")
 }
 
 // bounds of a phase over all ways of sharing out what mixed steps cost.
@@ -115,7 +115,7 @@ func bounds(p *result.Phase) string {
 	if p.LowJ == nil || p.HighJ == nil {
 		return missing
 	}
-	return unit.SI(*p.LowJ, "J") + "…" + unit.SI(*p.HighJ, "J")
+	return digits.SI(*p.LowJ, "J") + "…" + digits.SI(*p.HighJ, "J")
 }
 
 // half is the half width of an interval.
@@ -126,8 +126,8 @@ func Stated(q *result.Quantity, of string) string { return stated(q, 1, of) }
 
 // stated is Stated of a quantity times a factor.
 func stated(q *result.Quantity, factor float64, of string) string {
-	return fmt.Sprintf("%s ± %s (stat) ± %s (gain)", unit.SI(factor*q.Value, of), unit.SI(factor*half(q.CI95), of),
-		unit.SI(factor*q.Gain95, of))
+	return fmt.Sprintf("%s ± %s (stat) ± %s (gain)", digits.SI(factor*q.Value, of), digits.SI(factor*half(q.CI95), of),
+		digits.SI(factor*q.Gain95, of))
 }
 
 // energyNotes are the lines below the table that every reader needs.
@@ -139,32 +139,32 @@ func energyNotes(r *result.Record) []string {
 	}
 	notes = append(notes, nets(r)...)
 	if q, wh := e.PerRequestJ, e.WhPer1000Requests; q != nil && wh != nil {
-		notes = append(notes, fmt.Sprintf("%s per request · %s Wh per 1000 requests", unit.SI(q.Value, "J"),
-			unit.Significant(wh.Value, 3)))
+		notes = append(notes, fmt.Sprintf("%s per request · %s Wh per 1000 requests", digits.SI(q.Value, "J"),
+			digits.Significant(wh.Value, 3)))
 	}
 	if a := e.Agreement; a != nil && a.DifferencePct != nil {
 		notes = append(notes, fmt.Sprintf("counter %s, integral of the series %s (%+.2f %%)",
-			unit.SI(*a.CounterJ, "J"), unit.SI(*a.IntegralJ, "J"), *a.DifferencePct))
+			digits.SI(*a.CounterJ, "J"), digits.SI(*a.IntegralJ, "J"), *a.DifferencePct))
 	}
 	notes = append(notes, phaseNotes(e)...)
 	if q := e.UnattributedJ; q != nil {
 		notes = append(notes, unattributed(q.Value, e.TotalJ.Value))
 	}
 	if q := e.CO2eG; q != nil {
-		notes = append(notes, unit.SI(q.Value, "g")+" CO2e at the stated grid intensity")
+		notes = append(notes, digits.SI(q.Value, "g")+" CO2e at the stated grid intensity")
 	}
 	if q := e.Cost; q != nil {
-		notes = append(notes, "cost "+unit.Significant(q.Value, 3)+", in the currency of price_per_kwh")
+		notes = append(notes, "cost "+digits.Significant(q.Value, 3)+", in the currency of price_per_kwh")
 	}
 	if w := e.MinWindow; w != nil && w.For1PctS > r.Window.DurationS {
 		notes = append(notes, fmt.Sprintf("±1 %% would take a window of %s, this one has %s: "+
 			"-s energy.min_window=%.0f",
-			unit.SI(w.For1PctS, "s"), unit.SI(r.Window.DurationS, "s"), math.Ceil(w.For1PctS)))
+			digits.SI(w.For1PctS, "s"), digits.SI(r.Window.DurationS, "s"), math.Ceil(w.For1PctS)))
 	}
 	if h := r.Harness; h != nil && h.CPUS > 0 {
-		note := fmt.Sprintf("measuring took %s %% of a core", unit.Significant(100*h.CPUS/r.Window.DurationS, 2))
+		note := fmt.Sprintf("measuring took %s %% of a core", digits.Significant(100*h.CPUS/r.Window.DurationS, 2))
 		if h.EnergyJ != nil {
-			note += ", about " + unit.SI(*h.EnergyJ, "J") + " of the processor's energy"
+			note += ", about " + digits.SI(*h.EnergyJ, "J") + " of the processor's energy"
 		}
 		notes = append(notes, note)
 	}
@@ -190,9 +190,9 @@ func nets(r *result.Record) []string {
 			continue
 		}
 		note := fmt.Sprintf("%s per output token, net of %s %s", stated(q.net, 1/float64(r.Tokens.Output), "J"),
-			q.what, unit.SI(q.idle.Value, "W"))
+			q.what, digits.SI(q.idle.Value, "W"))
 		if age := ageOf(e, q.idle == e.BaselineW); age > 0 {
-			note += fmt.Sprintf(" (measured %s earlier)", unit.SI(age, "s"))
+			note += fmt.Sprintf(" (measured %s earlier)", digits.SI(age, "s"))
 		}
 		notes = append(notes, note)
 	}
@@ -236,7 +236,7 @@ func phaseNotes(e result.Energy) []string {
 		notes = append(notes, fmt.Sprintf("phases by regression of %d power samples on the engine's steps", samples))
 	}
 	if e.Phases.SharedJ > 0 {
-		notes = append(notes, "mixed steps spend "+unit.SI(e.Phases.SharedJ, "J")+
+		notes = append(notes, "mixed steps spend "+digits.SI(e.Phases.SharedJ, "J")+
 			" on both phases together: each has half of it, the bounds give it all to one")
 	}
 	return notes
@@ -248,7 +248,7 @@ func unattributed(joules, total float64) string {
 	if math.Abs(share) < 0.005 {
 		return "unattributed: less than 0.01 % of the total"
 	}
-	return fmt.Sprintf("unattributed: %s (%s %% of the total)", unit.SI(joules, "J"), unit.Significant(share, 2))
+	return fmt.Sprintf("unattributed: %s (%s %% of the total)", digits.SI(joules, "J"), digits.Significant(share, 2))
 }
 
 // energyDetails say what stands behind the numbers: the fits, the parts of the
@@ -266,13 +266,13 @@ func energyDetails(r *result.Record) []string {
 	notes = append(notes, budget("net of idle with the model loaded", e.NetResidentJ)...)
 	if w := e.MinWindow; w != nil {
 		notes = append(notes, fmt.Sprintf("the sensor's timing allows ±1 %% from a window of %s on, ±5 %% from %s",
-			unit.SI(w.For1PctS, "s"), unit.SI(w.For5PctS, "s")))
+			digits.SI(w.For1PctS, "s"), digits.SI(w.For5PctS, "s")))
 	}
 	if h := r.Harness; h != nil {
 		cost := fmt.Sprintf("measuring: %s of processor time, %s of it for %d polls of the sensors, peak memory "+
 			"%s, clocks tied within %s",
-			unit.SI(h.CPUS, "s"), unit.SI(h.SamplerCPUPct/100*r.Window.DurationS,
-				"s"), h.SamplerPolls, unit.Bytes(h.PeakBytes), unit.SI(float64(h.ClockSlackNS)/1e9, "s"))
+			digits.SI(h.CPUS, "s"), digits.SI(h.SamplerCPUPct/100*r.Window.DurationS,
+				"s"), h.SamplerPolls, digits.Bytes(h.PeakBytes), digits.SI(float64(h.ClockSlackNS)/1e9, "s"))
 		notes = append(notes, cost)
 	}
 	return notes
@@ -284,10 +284,10 @@ func fitDetails(f result.PhaseFit) []string {
 		"condition number %s, residual %s",
 		f.Device, f.Samples, fitted(f.WindowMS, f.WindowSDMS), fitted(f.FilterMS, f.FilterSDMS), fitted(f.LagMS,
 			f.LagSDMS),
-		unit.Significant(f.Condition, 3), unit.SI(f.ResidualW, "W"))
+		digits.Significant(f.Condition, 3), digits.SI(f.ResidualW, "W"))
 	var terms []string
 	for _, t := range f.Terms {
-		terms = append(terms, fmt.Sprintf("%s %s ± %s", t.Name, unit.SI(t.W, "W"), unit.SI(t.SDW, "W")))
+		terms = append(terms, fmt.Sprintf("%s %s ± %s", t.Name, digits.SI(t.W, "W"), digits.SI(t.SDW, "W")))
 	}
 	if len(terms) == 0 {
 		return []string{sensor}
@@ -305,7 +305,7 @@ func budget(name string, q *result.Quantity) []string {
 	}
 	var terms []string
 	for _, t := range q.Budget {
-		terms = append(terms, t.Term+" ±"+unit.SI(t.Half95, "J"))
+		terms = append(terms, t.Term+" ±"+digits.SI(t.Half95, "J"))
 	}
 	return []string{"± of " + name + ": " + strings.Join(terms, ", ")}
 }

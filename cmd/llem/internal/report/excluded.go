@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // notCompared marks what is part of no mean, front or comparison.
@@ -63,7 +63,7 @@ func exclusions(s *result.StudyResult) []exclusion {
 			more = fmt.Sprintf("; %d more in the excluded of --json", len(of)-exclusionsShown)
 			of = of[:exclusionsShown]
 		}
-		out = append(out, exclusion{fmt.Sprintf("%s (%s), %s", notCompared, r.Code, unit.Count(r.Runs, "run")),
+		out = append(out, exclusion{fmt.Sprintf("%s (%s), %s", notCompared, r.Code, digits.Count(r.Runs, "run")),
 			fmt.Sprintf("%s; in no mean, front or comparison: %s%s", r.Message, strings.Join(of, "; "), more), r.Next})
 	}
 	return out

@@ -10,10 +10,10 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // repeated says whether any configuration has run more than once.
@@ -35,13 +35,13 @@ type column struct {
 
 // experimentColumns are the columns of configurations.
 var experimentColumns = []column{
-	{"throughput.output_tokens_per_s", "tok/s", func(v float64) string { return unit.Significant(v, 3) }, false},
+	{"throughput.output_tokens_per_s", "tok/s", func(v float64) string { return digits.Significant(v, 3) }, false},
 	{"latency.ttft_ms.p50", "TTFT", duration, false},
 	{"latency.itl_ms.p50", "ITL", duration, false},
-	{"energy.per_output_token_j", "J/out", func(v float64) string { return unit.SI(v, "J") }, true},
-	{"energy.phases.prefill.j_per_token", "J/prefill", func(v float64) string { return unit.SI(v, "J") }, false},
-	{"energy.phases.decode.j_per_token", "J/decode", func(v float64) string { return unit.SI(v, "J") }, false},
-	{"energy.mean_w", "power", func(v float64) string { return unit.SI(v, "W") }, false},
+	{"energy.per_output_token_j", "J/out", func(v float64) string { return digits.SI(v, "J") }, true},
+	{"energy.phases.prefill.j_per_token", "J/prefill", func(v float64) string { return digits.SI(v, "J") }, false},
+	{"energy.phases.decode.j_per_token", "J/decode", func(v float64) string { return digits.SI(v, "J") }, false},
+	{"energy.mean_w", "power", func(v float64) string { return digits.SI(v, "W") }, false},
 }
 
 // columnsWith are the usual columns and those of the metrics that were asked for.
@@ -75,7 +75,7 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 			if m, ok := e.Metrics.Get(c.metric); ok {
 				value = c.print(m.Mean) + methodMark(c.metric, e, s)
 				if m.CI95 != nil && m.Mean != 0 {
-					spread = fmt.Sprintf("%s %%", unit.Significant(50*(m.CI95[1]-m.CI95[0])/m.Mean, 2))
+					spread = fmt.Sprintf("%s %%", digits.Significant(50*(m.CI95[1]-m.CI95[0])/m.Mean, 2))
 				}
 			}
 			cells = append(cells, value)
@@ -193,7 +193,7 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 			b.WriteString("\n")
 		}
 		if i == caveatsShown {
-			fmt.Fprintf(b, "%s: in the caveats of --json\n", unit.Count(len(all)-i, "more caution"))
+			fmt.Fprintf(b, "%s: in the caveats of --json\n", digits.Count(len(all)-i, "more caution"))
 			break
 		}
 		t.wrap(b, t.warn("caution")+": ", "         ", text)
@@ -215,7 +215,7 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	}
 	b.WriteString(rows.Markdown())
 	if shown < len(s.Experiments) {
-		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, unit.Count(len(s.Experiments), "configuration"))
+		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, digits.Count(len(s.Experiments), "configuration"))
 	}
 	for _, x := range exclusions(s) {
 		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)

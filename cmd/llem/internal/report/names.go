@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // subject is what is to be named: a run, or a configuration.
@@ -142,7 +142,7 @@ var facts = []func(subject) string{
 	func(s subject) string { return s.config.Backend },
 	func(s subject) string { return cmp.Or(s.dtype, s.config.DType) },
 	func(s subject) string { return "batch " + s.config.BatchText() },
-	func(s subject) string { return unit.Count(s.config.Workload.Prompts, "prompt") },
+	func(s subject) string { return digits.Count(s.config.Workload.Prompts, "prompt") },
 	func(s subject) string { return fmt.Sprintf("%d in", s.config.Workload.InputTokens) },
 	func(s subject) string { return fmt.Sprintf("%d out", s.config.Workload.OutputTokens) },
 }

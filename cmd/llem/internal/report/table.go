@@ -6,10 +6,10 @@ import (
 	"path"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // table prints one line per run, or one per configuration if any has run more than
@@ -95,7 +95,7 @@ func (t Terminal) failures(b *strings.Builder, s *result.StudyResult) error {
 	}
 	if more > 0 {
 		fmt.Fprintf(b, "\n%s without a result are not described here: their class and message are in the rows "+
-			"of --json\n", unit.Count(more, "more run"))
+			"of --json\n", digits.Count(more, "more run"))
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (t Terminal) print(b *strings.Builder, rows table.Table) {
 func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 	if shown < all {
 		t.wrap(b, "  ", "  ", fmt.Sprintf("the first %d of %s; `llem report DIR` with --limit N (0: all), --sort "+
-			"METRIC, --pareto, --best or --format csv shows others", shown, unit.Count(all, what)))
+			"METRIC, --pareto, --best or --format csv shows others", shown, digits.Count(all, what)))
 	}
 }
 
@@ -186,7 +186,7 @@ func (t Terminal) shared(b *strings.Builder, doubts []result.Doubt, runs int) {
 		}
 		in := ""
 		if d.Runs < runs {
-			in = fmt.Sprintf(" (%d of %s)", d.Runs, unit.Count(runs, "run"))
+			in = fmt.Sprintf(" (%d of %s)", d.Runs, digits.Count(runs, "run"))
 		}
 		t.wrap(b, t.warn(d.Kind)+in+": ", "         ", d.Message)
 	}
@@ -201,7 +201,7 @@ func orName(s string) string {
 
 // tally counts the runs by what became of them.
 func tally(s *result.StudyResult) string {
-	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, unit.Count(s.Planned, "run"))}
+	parts := []string{fmt.Sprintf("%d of %s ok", s.OK, digits.Count(s.Planned, "run"))}
 	excluded := 0
 	for i := range s.Experiments {
 		excluded += s.Experiments[i].OK - s.Experiments[i].Compared()
@@ -249,18 +249,18 @@ func figures(r *result.Record) []string {
 		cells[last] = string(r.Status)
 		return cells
 	}
-	cells[0], cells[1], cells[2] = unit.Significant(r.Throughput.OutputTokensPerS,
+	cells[0], cells[1], cells[2] = digits.Significant(r.Throughput.OutputTokensPerS,
 		3), p50(r.Latency.TTFT), p50(r.Latency.ITL)
 	e := r.Energy
 	if e.PerOutputTokenJ == nil {
 		cells[last] = "not measured" + mark(r)
 		return cells
 	}
-	cells[3] = unit.SI(e.PerOutputTokenJ.Value, "J")
+	cells[3] = digits.SI(e.PerOutputTokenJ.Value, "J")
 	if p := e.Phases; p != nil {
 		cells[4], cells[5] = perToken(p.Prefill), perToken(p.Decode)
 	}
-	cells[6], cells[last] = unit.SI(e.MeanW.Value, "W"), string(r.Energy.Provenance)+mark(r)
+	cells[6], cells[last] = digits.SI(e.MeanW.Value, "W"), string(r.Energy.Provenance)+mark(r)
 	return cells
 }
 

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 // View is a run, ready to print.
@@ -77,18 +77,18 @@ func title(r *result.Record) string {
 
 func subtitle(r *result.Record) string {
 	w := r.Config.Workload
-	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", unit.Count(w.Prompts, "prompt"), w.InputTokens,
+	s := fmt.Sprintf("%s, at most %d tokens in, %d out, batch %s", digits.Count(w.Prompts, "prompt"), w.InputTokens,
 		w.OutputTokens, r.Config.BatchText())
 	repeats := 1
 	if r.Window != nil && r.Window.Repeats > 1 {
 		repeats = r.Window.Repeats
 	}
 	if t := r.Tokens; t != nil && t.Prompt == int64(repeats*w.Prompts*w.InputTokens) {
-		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %s", unit.Count(w.Prompts, "prompt"), w.InputTokens,
+		s = fmt.Sprintf("%s, %d tokens in, %d out, batch %s", digits.Count(w.Prompts, "prompt"), w.InputTokens,
 			w.OutputTokens, r.Config.BatchText())
 	}
 	if r.Backend.Threads > 0 {
-		s += ", " + unit.Count(r.Backend.Threads, "thread")
+		s += ", " + digits.Count(r.Backend.Threads, "thread")
 	}
 	if repeats > 1 {
 		s += fmt.Sprintf(", %d times over", repeats)
@@ -113,25 +113,26 @@ func speed(r *result.Record) Section {
 	}
 	t := r.Throughput
 	s.Note = fmt.Sprintf("%s output tokens/s · %s total tokens/s · %s requests/s over %s",
-		unit.Significant(t.OutputTokensPerS, 3), unit.Significant(t.TotalTokensPerS, 3),
-		unit.Significant(t.RequestsPerS, 3), unit.SI(r.Window.DurationS, "s"))
+		digits.Significant(t.OutputTokensPerS, 3), digits.Significant(t.TotalTokensPerS, 3),
+		digits.Significant(t.RequestsPerS, 3), digits.SI(r.Window.DurationS, "s"))
 	return s
 }
 
 // duration prints milliseconds with an SI prefix.
-func duration(ms float64) string { return unit.SI(ms/1e3, "s") }
+func duration(ms float64) string { return digits.SI(ms/1e3, "s") }
 
 // work shows compute and memory.
 func work(r *result.Record) Section {
 	s := Section{Name: "Work", Columns: []string{"total", "prefill", "decode"}}
 	if c := r.Compute; c != nil {
 		s.Rows = append(s.Rows,
-			Row{"FLOPs", []string{unit.SI(c.FLOPs, "FLOP"), unit.SI(c.FLOPsPrefill, "FLOP"),
-				unit.SI(c.FLOPsDecode, "FLOP")}})
+			Row{"FLOPs", []string{digits.SI(c.FLOPs, "FLOP"), digits.SI(c.FLOPsPrefill, "FLOP"),
+				digits.SI(c.FLOPsDecode, "FLOP")}})
 		s.Note = fmt.Sprintf("%s parameters (%s without embeddings) · %s",
-			unit.SI(float64(c.Parameters), ""), unit.SI(float64(c.NonEmbedding), ""), unit.SI(c.FLOPsPerS, "FLOP/s"))
+			digits.SI(float64(c.Parameters), ""), digits.SI(float64(c.NonEmbedding), ""), digits.SI(c.FLOPsPerS,
+				"FLOP/s"))
 		if c.FLOPsPerJ != nil {
-			s.Note += " · " + unit.SI(*c.FLOPsPerJ, "FLOP/J")
+			s.Note += " · " + digits.SI(*c.FLOPsPerJ, "FLOP/J")
 		}
 	} else {
 		s.Rows = append(s.Rows, Row{"FLOPs", []string{missing, missing, missing}})
@@ -141,7 +142,7 @@ func work(r *result.Record) Section {
 		memory += " (" + r.Memory.PeakSource + ")"
 	}
 	if p := r.Memory.ProcessPeakBytes; p != nil && r.Memory.ProcessMethod != r.Memory.Method {
-		memory += ", of its processes " + unit.Bytes(*p).String() + " (" + string(r.Memory.ProcessMethod) + ")"
+		memory += ", of its processes " + digits.Bytes(*p).String() + " (" + string(r.Memory.ProcessMethod) + ")"
 	}
 	memory += ", weights and KV cache by shape " + bytesOr(r.Memory.EstimatedBytes)
 	tokens := fmt.Sprintf("tokens: %d of prompts, %d of output", r.Tokens.Prompt, r.Tokens.Output)
@@ -153,7 +154,7 @@ func bytesOr(b *int64) string {
 	if b == nil {
 		return missing
 	}
-	return unit.Bytes(*b).String()
+	return digits.Bytes(*b).String()
 }
 
 // Line is the run in one line.
@@ -170,7 +171,7 @@ func Line(r *result.Record) string {
 		}
 		return b.String()
 	}
-	b.WriteString(unit.Significant(r.Throughput.OutputTokensPerS, 3) + " tok/s")
+	b.WriteString(digits.Significant(r.Throughput.OutputTokensPerS, 3) + " tok/s")
 	if r.Latency.TTFT != nil {
 		fmt.Fprintf(&b, ", TTFT p50 %s", duration(r.Latency.TTFT.P50))
 	}
@@ -180,8 +181,8 @@ func Line(r *result.Record) string {
 	} else {
 		fmt.Fprintf(&b, ", %s/output token", Stated(e.PerOutputTokenJ, "J"))
 		if p := e.Phases; p != nil && p.Prefill.JPerToken != nil && p.Decode.JPerToken != nil {
-			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", unit.SI(*p.Prefill.JPerToken, "J"),
-				unit.SI(*p.Decode.JPerToken, "J"))
+			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", digits.SI(*p.Prefill.JPerToken, "J"),
+				digits.SI(*p.Decode.JPerToken, "J"))
 		}
 		if e.Provenance == result.Modelled || e.Provenance == result.Simulated {
 			b.WriteString(" [" + string(e.Provenance) + "]")

@@ -66,7 +66,7 @@ func (m *Meter) gpu(device string) *nvmlGPU {
 
 func (g *nvmlGPU) energyCall() (float64, uint64, error) {
 	mj, err := g.dev.Energy()
-	return (unit.Energy(mj) * unit.Millijoule).Joules(), 0, err
+	return (unit.Energy(mj) * unit.Joule / 1000).Joules(), 0, err
 }
 
 // samplesCall asks for the whole ring, which is what the call costs at its first

@@ -11,7 +11,8 @@ import (
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock"
-	"github.com/llenergymeasure/llem/clock"
+
+	"github.com/llenergymeasure/llem/internal/tick"
 )
 
 // mockLibrary exports every symbol but nvmlDeviceGetMigMode.
@@ -186,7 +187,7 @@ func BenchmarkNVMLCalls(b *testing.B) {
 		{"Facts", func() { d.Facts() }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			cpu := clock.OnThread(func() {
+			cpu := tick.OnThread(func() {
 				for b.Loop() {
 					c.call()
 				}

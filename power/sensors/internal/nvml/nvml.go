@@ -10,8 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
@@ -346,7 +347,7 @@ func (m *Meter) Counters(ctx context.Context) ([]power.Reading, error) {
 	var wg sync.WaitGroup
 	for i, g := range gpus[min(1, len(gpus)):] {
 		wg.Go(func() {
-			cpu[i+1] = clock.OnThread(func() { readings[i+1], errs[i+1] = m.readCounter(g) })
+			cpu[i+1] = tick.OnThread(func() { readings[i+1], errs[i+1] = m.readCounter(g) })
 		})
 	}
 	if len(gpus) > 0 {
@@ -372,7 +373,7 @@ func (m *Meter) readCounter(g *nvmlGPU) (power.Reading, error) {
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", g.device.ID, err)
 	}
-	r.Energy = unit.Energy(mj) * unit.Millijoule
+	r.Energy = unit.Energy(mj) * unit.Joule / 1000
 	return r, nil
 }
 
@@ -392,10 +393,10 @@ func (m *Meter) Facts() []power.GPUFacts {
 }
 
 // MemoryUsed is the memory in use on each GPU, by any process.
-func (m *Meter) MemoryUsed(ctx context.Context) (map[string]unit.Bytes, error) {
-	return eachGPU(ctx, m, func(d nvmlDevice) (unit.Bytes, error) {
+func (m *Meter) MemoryUsed(ctx context.Context) (map[string]digits.Bytes, error) {
+	return eachGPU(ctx, m, func(d nvmlDevice) (digits.Bytes, error) {
 		used, err := d.MemoryUsed()
-		return unit.Bytes(used), err
+		return digits.Bytes(used), err
 	})
 }
 

@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
-	"github.com/llenergymeasure/llem/unit"
 )
 
 func notSupported(call string) error { return nvmlError{call, nvmlNotSupported, "Not Supported"} }
@@ -482,7 +482,7 @@ func TestNVMLHelpers(t *testing.T) {
 		if facts[0].Index != 2 || *facts[1].UUID != lib.gpus[0].id.UUID {
 			t.Errorf("facts %+v", facts)
 		}
-		if used, err := m.MemoryUsed(t.Context()); used["gpu2"] != unit.Bytes(1<<30) || err != nil {
+		if used, err := m.MemoryUsed(t.Context()); used["gpu2"] != digits.Bytes(1<<30) || err != nil {
 			t.Errorf("MemoryUsed = %v, %v", used, err)
 		}
 		if list, err := m.Processes(t.Context()); list["gpu0"][0].PID != 42 || err != nil {

@@ -1,9 +1,11 @@
-package clock
+package tick
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // TestVirtual: in a bubble, the monotonic clock advances with the virtual time, and only
@@ -30,7 +32,7 @@ func TestVirtual(t *testing.T) {
 // TestZeroClock is the machine's.
 func TestZeroClock(t *testing.T) {
 	var c Clock
-	if d := c.Mono() - Mono(); d > 0 || d < -int64(time.Minute) {
+	if d := c.Mono() - clock.Mono(); d > 0 || d < -int64(time.Minute) {
 		t.Errorf("differs from CLOCK_MONOTONIC by %d ns", d)
 	}
 	if d := c.Anchor().Unix(c.Mono()) - c.Time().UnixNano(); d > int64(time.Minute) || d < -int64(time.Minute) {

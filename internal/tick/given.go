@@ -1,8 +1,12 @@
-package clock
+// Package tick has a clock that is given to what runs by it, which tests replace, and the
+// processor time of a thread.
+package tick
 
 import (
 	"context"
 	"time"
+
+	"github.com/llenergymeasure/llem/clock"
 )
 
 // Clock is a clock that is given to what runs by it. The zero value is the machine's own.
@@ -22,17 +26,17 @@ func Virtual() Clock {
 // Mono returns CLOCK_MONOTONIC in nanoseconds.
 func (c Clock) Mono() int64 {
 	if c.mono == nil {
-		return Mono()
+		return clock.Mono()
 	}
 	return c.mono()
 }
 
 // Anchor ties the monotonic clock to the wall clock.
-func (c Clock) Anchor() Anchor {
+func (c Clock) Anchor() clock.Anchor {
 	if c.mono == nil {
-		return Now()
+		return clock.Now()
 	}
-	return Anchor{MonoNS: c.mono(), UnixNS: time.Now().UnixNano()}
+	return clock.Anchor{MonoNS: c.mono(), UnixNS: time.Now().UnixNano()}
 }
 
 // Time returns the time of the wall clock, by which contexts end, too.
@@ -42,4 +46,4 @@ func (Clock) Time() time.Time { return time.Now() }
 func (c Clock) Since(mono int64) float64 { return float64(c.Mono()-mono) / 1e9 }
 
 // Sleep waits for d, or returns early with the context's cause.
-func (Clock) Sleep(ctx context.Context, d time.Duration) error { return Sleep(ctx, d) }
+func (Clock) Sleep(ctx context.Context, d time.Duration) error { return clock.Sleep(ctx, d) }

@@ -1,0 +1,98 @@
+// Package digits prints numbers for people: with SI prefixes, with significant digits,
+// counted. Sizes in bytes and seconds are among them.
+package digits
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+// JoulesPerWattHour converts watt-hours to joules (1 Wh = 3600 J).
+const JoulesPerWattHour = 3600
+
+// Bytes is a size in bytes.
+type Bytes int64
+
+// String prints b in powers of 1024, such as "1.50 GiB".
+func (b Bytes) String() string {
+	if b < 0 {
+		return "-" + (-b).String()
+	}
+	if b < 1024 {
+		return strconv.FormatInt(int64(b), 10) + " B"
+	}
+	v, prefixes := float64(b), "KMGTPE"
+	i := -1
+	for v >= 1024 && i < len(prefixes)-1 {
+		v /= 1024
+		i++
+	}
+	return Significant(v, 3) + " " + prefixes[i:i+1] + "iB"
+}
+
+// siSteps lists the prefixes that SI uses, largest first.
+var siSteps = []struct {
+	factor float64
+	prefix string
+}{
+	{1e18, "E"}, {1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"},
+	{1, ""}, {1e-3, "m"}, {1e-6, "µ"}, {1e-9, "n"},
+}
+
+// SI prints v in the given unit with three significant digits and the SI prefix
+// that brings it between 1 and 1000.
+func SI(v float64, unit string) string {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return Significant(v, 3) + " " + unit
+	}
+	abs := math.Abs(v)
+	for i, s := range siSteps {
+		// 0.9995 is where three digits would round up into the next prefix.
+		if abs >= s.factor*0.9995 || i == len(siSteps)-1 {
+			return Significant(v/s.factor, 3) + " " + s.prefix + unit
+		}
+	}
+	return ""
+}
+
+// Significant prints v with n significant digits and no exponent, never
+// shortening the integer part: Significant(1234.5, 3) is "1234" (or "1235").
+func Significant(v float64, n int) string {
+	switch {
+	case math.IsNaN(v):
+		return "n/a"
+	case math.IsInf(v, 0):
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case v == 0:
+		return "0"
+	}
+	digits := decimals(v, n)
+	// Rounding may carry into a new digit: 9.996 at three digits is 10.0.
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'f', digits, 64), 64)
+	if err == nil && rounded != 0 {
+		digits = decimals(rounded, n)
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
+}
+
+// decimals is how many digits after the point show n significant digits of v.
+func decimals(v float64, n int) int {
+	d := n - 1 - int(math.Floor(math.Log10(math.Abs(v))))
+	return max(d, 0)
+}
+
+// Count prints a number of things: 1 run, 2 runs.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Seconds converts nanoseconds of a clock.
+func Seconds(ns int64) float64 { return float64(ns) / 1e9 }
+
+// Duration converts seconds.
+func Duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
