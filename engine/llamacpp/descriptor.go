@@ -23,13 +23,13 @@ var cacheTypes = []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl"
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: name, Title: "llama.cpp", Aliases: []string{"llama_cpp", "llama.cpp"},
+		Name: name, Title: title, Aliases: []string{"llama_cpp", "llama.cpp"},
 		Section: func() engine.Section { return new(settings) },
 		Serves:  func(engine.Section) bool { return true },
 		GGUF:    true, Sequences: slots,
 		Estimate: estimate,
 		GPU:      func(s engine.Section) bool { return s.(*settings).gpuLayers != "0" },
-		Image:    "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: "llama-server",
+		Image:    "ghcr.io/ggml-org/llama.cpp:server-cuda", Program: program,
 		Install: install, Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),

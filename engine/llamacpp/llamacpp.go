@@ -35,13 +35,18 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// name of the backend in study files.
-const name = "llamacpp"
+const (
+	// name of the backend in study files, and title as the engine's makers write it.
+	name  = "llamacpp"
+	title = "llama.cpp"
+	// program is the server.
+	program = "llama-server"
+)
 
-// newBackend returns the backend. program is the path of llama-server; empty takes that of PATH.
-func newBackend(program string) server.Backend {
-	return server.Backend{Program: program, Product: server.Product{
-		Name: name, Title: "llama.cpp", Program: "llama-server", Install: install, Info: ask,
+// newBackend returns the backend. path is that of llama-server; empty takes that of PATH.
+func newBackend(path string) server.Backend {
+	return server.Backend{Program: path, Product: server.Product{
+		Name: name, Title: title, Program: program, Install: install, Info: ask,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},

@@ -26,14 +26,17 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// name of the backend in study files.
-const name = "sglang"
+const (
+	// name of the backend in study files, and title as the engine's makers write it.
+	name  = "sglang"
+	title = "SGLang"
+)
 
 // newBackend returns the backend. python is an interpreter that has SGLang; empty takes that of the
 // virtual environment, or of PATH.
 func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
-		Name: name, Title: "SGLang", Module: "sglang.launch_server", Package: "sglang", Install: install,
+		Name: name, Title: title, Module: "sglang.launch_server", Package: "sglang", Install: install,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},

@@ -17,13 +17,13 @@ const (
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: name, Title: "TensorRT-LLM", Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
+		Name: name, Title: title, Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,
 		Serves:   func(engine.Section) bool { return true },
 		Image:    "nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc5", // has no tag "latest"
-		Program:  "trtllm-serve",
+		Program:  program,
 		Install:  install, Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),

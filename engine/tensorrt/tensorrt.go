@@ -28,14 +28,19 @@ import (
 	"github.com/llenergymeasure/llem/internal/server"
 )
 
-// name of the backend in study files.
-const name = "tensorrt"
+const (
+	// name of the backend in study files, and title as the engine's makers write it.
+	name  = "tensorrt"
+	title = "TensorRT-LLM"
+	// program is the server.
+	program = "trtllm-serve"
+)
 
 // newBackend returns the backend. python is an interpreter that has TensorRT-LLM; empty takes the
 // trtllm-serve of PATH.
 func newBackend(python string) server.Backend {
 	return server.Backend{Python: python, Product: server.Product{
-		Name: name, Title: "TensorRT-LLM", Program: "trtllm-serve", Package: "tensorrt_llm", Install: install,
+		Name: name, Title: title, Program: program, Package: "tensorrt_llm", Install: install,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},

@@ -18,12 +18,12 @@ const (
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: name, Title: "vLLM",
+		Name: name, Title: title,
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,
 		Serves:   func(s engine.Section) bool { return s.(*settings).mode != offlineMode },
-		Image:    "vllm/vllm-openai", Program: "vllm",
+		Image:    "vllm/vllm-openai", Program: program,
 		Install: install, Variable: variable,
 		Profile:  profile(),
 		Symptoms: symptoms(),

@@ -23,8 +23,13 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// name of the backend in study files.
-const name = "vllm"
+const (
+	// name of the backend in study files, and title as the engine's makers write it.
+	name  = "vllm"
+	title = "vLLM"
+	// program is the server.
+	program = "vllm"
+)
 
 // launcher starts vLLM: its server, or the worker of mode offline.
 type launcher struct{ server.Backend }
@@ -33,7 +38,7 @@ type launcher struct{ server.Backend }
 // of PATH.
 func newBackend(python string) launcher {
 	return launcher{server.Backend{Python: python, Product: server.Product{
-		Name: name, Title: "vLLM", Program: "vllm", Package: "vllm", Install: install, Device: device,
+		Name: name, Title: title, Program: program, Package: "vllm", Install: install, Device: device,
 		Engine: func(cmd backend.Command, info backend.Info) server.Engine {
 			return &dialect{command: cmd, info: info}
 		},
