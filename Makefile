@@ -20,11 +20,11 @@ export CGO_ENABLED ?= 1
 # Packages that hold the C++ engine: tested without the race detector, which does
 # not see C++ and would only slow it down.
 ENGINE := ./engine/embedded/...
-PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded -e '/attribute$$' -e '/internal/join$$')
+PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded $(foreach p,$(LONG),-e '$(p:.%=%)$$'))
 
-# Maths without goroutines, which the race detector slows by ten: with it the statistical tests take smaller
-# samples (-short), without it all of them.
-MATHS := ./internal/attribute ./internal/join
+# Packages with maths or large inputs on one goroutine, which the race detector slows by up to twenty: with it the
+# tests that ask testing.Short take smaller samples, without it all of them.
+LONG := ./internal/attribute ./internal/join ./internal/doctor ./internal/convert ./internal/store
 
 .PHONY: demo build release test test-python lint bench fuzz accuracy clean
 
@@ -45,12 +45,13 @@ release:
 # hundreds of helper processes that are built with it.
 test: export GORACE ?= atexit_sleep_ms=0
 # Tests that say t.Parallel wait for processes and clocks: more of them run at once than there are processors.
-test: TEST = $(GO) test -shuffle=on -parallel 8
+# All checks of go vet come first, so that none is made again for each pass.
+test: TEST = $(GO) test -vet=off -shuffle=on -parallel 8
 test:
 	$(GO) vet ./...
 	$(TEST) -race $(PURE)
-	$(TEST) -race -short $(MATHS)
-	$(TEST) $(MATHS) $(ENGINE)
+	$(TEST) -race -short $(LONG)
+	$(TEST) $(LONG) $(ENGINE)
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/llem
 
 # Engines whose tests ask for an interpreter.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -306,8 +307,11 @@ func TestTokenGap(t *testing.T) {
 func TestMemory(t *testing.T) {
 	c := checkpoints()["llama3-bf16"]
 	dir := c.write(t)
-	const rows = 2 << 20 // of 64 weights in 2 bytes: 256 MiB, of which the disk holds nothing
-	head := `{"big.weight":{"dtype":"BF16","shape":[2097152,64],"data_offsets":[0,268435456]}}`
+	rows := int64(2 << 20) // of 64 weights in 2 bytes: 256 MiB, of which the disk holds nothing
+	if testing.Short() {
+		rows /= 16 // less than may be allocated: what is left is the race detector's part, the workers
+	}
+	head := fmt.Sprintf(`{"big.weight":{"dtype":"BF16","shape":[%d,64],"data_offsets":[0,%d]}}`, rows, rows*64*2)
 	f, err := os.Create(filepath.Join(dir, "extra.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -334,7 +338,7 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	workers := uint64(runtime.GOMAXPROCS(0))
-	if n := after.TotalAlloc - before.TotalAlloc; st.Size() < 128<<20 || n > 32<<20+workers*8<<20 {
+	if n := after.TotalAlloc - before.TotalAlloc; st.Size() < rows*64 || n > 32<<20+workers*8<<20 {
 		t.Errorf("%d bytes allocated for a file of %d", n, st.Size())
 	}
 }
