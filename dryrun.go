@@ -59,7 +59,7 @@ func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, err
 	if o.Results == "" {
 		o.Results = "results"
 	}
-	meters, missing := machine.Meters(ctx, false)
+	meters, missing := machine.Meters(ctx, false, machine.NeedsOf(s).Pages()...)
 	defer machine.Close(meters)
 	snapshot, err := machine.Snapshot(ctx, meters, s.Engines)
 	if err != nil {

@@ -63,6 +63,10 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 	case o.Needs.Power:
 		m.own, m.Missing = Meters(ctx, o.Estimate, o.Needs.Remotes...)
 	}
+	if err := o.Needs.pages(m.Missing); err != nil {
+		m.Close()
+		return nil, err
+	}
 	m.Backends = backends(o.Needs.Known, env)
 	for _, b := range o.Backends {
 		m.Backends[b.Name()] = b

@@ -53,6 +53,7 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	}
 	if !asked.Simulated && asked.Power {
 		problems = append(problems, unmetered(o.Meters, o.Missing)...)
+		problems = append(problems, o.unreadable(asked)...)
 	}
 	if asked.GPU && o.GPU == "" {
 		problems = append(problems, occupied(o.Meters, facts)...)

@@ -120,6 +120,17 @@ func unmetered(meters []power.Meter, missing []power.Unavailable) []Problem {
 		Message: "no power sensor can be read: energy will be null", Next: next}}}}
 }
 
+// unreadable are the metrics pages that the study names and that cannot be used.
+func (o CheckOptions) unreadable(asked machine.Needs) []Problem {
+	var out []Problem
+	for _, u := range asked.Unreadable(o.Missing) {
+		out = append(out, Problem{Finding: Finding{Error: o.GPU == "", Short: "energy.remote",
+			Note: note.Note{Code: codes.NoSensor, Message: "energy.remote: " + u.Message, Next: machine.RemoteFix(u)}},
+			Concerns: func(e study.Experiment) bool { return e.Energy.Remote != "" }})
+	}
+	return out
+}
+
 // missingGPUs says which GPUs are visible beside others and cannot be measured.
 func missingGPUs(meters []power.Meter, missing []power.Unavailable) []Problem {
 	if !machine.Metered(meters, func(_ power.Meter, d power.Device) bool { return d.Kind == power.GPU }) {

@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // TestOccupied: others on a GPU are named, and memory that nobody seems to hold.
@@ -25,5 +27,29 @@ func TestOccupied(t *testing.T) {
 		if q.Error || !strings.HasPrefix(q.Message, want[i]) {
 			t.Errorf("%q, want %q", q.Message, want[i])
 		}
+	}
+}
+
+// TestUnreadablePages: a metrics page that cannot be used stops the experiments that name it,
+// and one device of a page does not.
+func TestUnreadablePages(t *testing.T) {
+	asked := machine.Needs{Power: true, Remotes: []string{"wall=http://host/metrics#m:W"}}
+	o := CheckOptions{Missing: []power.Unavailable{
+		power.NoSensor("rapl", "there is none", ""),
+		power.NoSensor("remote.dcgm dcgm-gpu1", "no usable value", "look"),
+		power.NoSensor("remote.wall", "http://host/metrics cannot be read: it is a web page", "give the path"),
+	}}
+	list := o.unreadable(asked)
+	if len(list) != 1 || !list[0].Error || list[0].Next != "give the path; or leave energy.remote out" ||
+		list[0].Message != "energy.remote: http://host/metrics cannot be read: it is a web page" {
+		t.Fatalf("%+v", list)
+	}
+	var with, without study.Experiment
+	with.Energy.Remote = asked.Remotes[0]
+	if !list[0].Concerns(with) || list[0].Concerns(without) {
+		t.Error("it concerns the wrong experiments")
+	}
+	if o.GPU = "h100"; o.unreadable(asked)[0].Error {
+		t.Error("the pages of this machine stop a plan for another one")
 	}
 }

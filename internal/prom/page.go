@@ -47,6 +47,12 @@ var ErrHTML = errors.New("it is a web page and not a page of metrics")
 // ErrNoMetrics says that no line of a page is one of metrics.
 var ErrNoMetrics = errors.New("it holds no metrics")
 
+// ErrMany says that a page has more series of the metrics that are wanted than any exporter.
+var ErrMany = errors.New("it has too many series of one metric")
+
+// mostSeries bounds the series that are wanted of a page.
+const mostSeries = 10_000
+
 // Parse reads the lines of a page whose metric is wanted. The others are not
 // looked at closely, so that a line which only another program understands does no
 // harm. A time stamp behind a value is ignored.
@@ -81,6 +87,9 @@ func Parse(page []byte, wanted func(metric string) bool) ([]Series, error) {
 			return nil, fmt.Errorf("line %d, %s: %w", number, name, err)
 		}
 		metrics = true
+		if len(list) == mostSeries {
+			return nil, fmt.Errorf("%w: more than %d, the last of %s", ErrMany, mostSeries, name)
+		}
 		list = append(list, s)
 	}
 	if !metrics {

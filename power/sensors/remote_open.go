@@ -179,11 +179,18 @@ func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.D
 				"another exporter, "+
 				"name the metric: "+t.Name+"="+t.URL+"#metric:W")
 	}
+	if len(gpus) > mostGPUs {
+		return power.NoSensor(m.name, fmt.Sprintf("%s: there are %d GPUs on the page, more than %d are not read", t.URL,
+			len(gpus), mostGPUs), "give the page of the exporter on the engine's host")
+	}
 	for _, g := range gpus {
 		m.addDCGMGPU(t, g, page, local)
 	}
 	return nil
 }
+
+// mostGPUs bounds those of one page: each is looked for on it twice a second.
+const mostGPUs = 256
 
 // dcgmGPUs groups the rows of a page by GPU, in their order.
 func dcgmGPUs(page []prom.Series) []*dcgmGPU {
