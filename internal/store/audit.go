@@ -29,10 +29,12 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 	if len(f.runs) <= maxRecords {
 		f.read()
 	}
-	a := audit{dir: dir, summary: s, rows: f.rows()}
-	a.runs()
-	a.counts()
-	a.means()
+	a := audit{summary: s, rows: f.rows()}
+	a.runs(f.lost)
+	if len(f.lost) == 0 {
+		a.counts()
+		a.means()
+	}
 	a.records(f)
 	problems := f.problems
 	if len(a.wrong) > 0 {
@@ -44,7 +46,6 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 
 // audit compares a summary with the rows of the folder.
 type audit struct {
-	dir     string
 	summary *result.StudyResult
 	rows    []result.Row
 	wrong   []string
@@ -63,8 +64,8 @@ func (a *audit) text() string {
 	return strings.Join(a.wrong, ", ") + more
 }
 
-// runs compares the runs in brief. A summary of an earlier version has records alone.
-func (a *audit) runs() {
+// runs compares the runs in brief, those apart that are lost. A summary of an earlier version has records alone.
+func (a *audit) runs(lost map[RunKey]bool) {
 	has := map[RunKey]result.Row{}
 	for _, r := range a.summary.Rows {
 		has[RunKey{r.ID, r.Cycle}] = r
@@ -85,17 +86,15 @@ func (a *audit) runs() {
 			a.add("%s differs", runName(key))
 		}
 	}
-	for _, key := range sortedKeys(keysOf(has)) {
+	more := map[RunKey]bool{}
+	for key := range has {
+		if !lost[key] {
+			more[key] = true
+		}
+	}
+	for _, key := range sortedKeys(more) {
 		a.add("%s is not among the runs", runName(key))
 	}
-}
-
-func keysOf(rows map[RunKey]result.Row) map[RunKey]bool {
-	out := make(map[RunKey]bool, len(rows))
-	for key := range rows {
-		out[key] = true
-	}
-	return out
 }
 
 func runName(key RunKey) string { return filepath.Base(result.RunPath(key.ID, key.Cycle)) }
@@ -150,6 +149,7 @@ func (a *audit) means() {
 			has, ok := e.Metrics.Get(m.Name)
 			if want, there := own.Get(m.Name); ok && (!there || has.N != want.N || !close(has.Mean, want.Mean)) {
 				a.add("%s of %s differs", m.Name, e.ID)
+				break // so do others, probably
 			}
 		}
 	}

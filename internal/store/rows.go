@@ -80,8 +80,9 @@ type found struct {
 	dir string
 	// runs are there, in the order of the journal, then those that it lacks.
 	runs []foundRun
-	// problems are lines without a run.
+	// problems are lines without a run, and records that cannot be used; lost are their runs.
 	problems []Problem
+	lost     map[RunKey]bool
 	// noJournal reports runs without a journal; unchecked counts runs without a manifest.
 	noJournal bool
 	unchecked int
@@ -121,6 +122,7 @@ func (f *found) record(r foundRun) (*result.Record, bool) {
 	rec, err := result.ReadRun(f.dir, r.ID, r.Cycle)
 	if err != nil {
 		f.problems = append(f.problems, unusable(r.Entry, err))
+		f.lost[RunKey{r.ID, r.Cycle}] = true
 	}
 	return rec, err == nil
 }
@@ -139,6 +141,7 @@ func (f *found) read() {
 			if len(problems) == 0 {
 				f.problems = append(f.problems, unusable(r.Entry, err))
 			}
+			f.lost[RunKey{r.ID, r.Cycle}] = true
 			continue
 		}
 		if r.rec = rec; r.believed && !r.sameNumbers(RowOf(rec)) {
@@ -187,7 +190,7 @@ func lookAt(dir string) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &found{dir: dir}
+	f := &found{dir: dir, lost: map[RunKey]bool{}}
 	journal, err := ReadJournal(dir)
 	if f.noJournal = errors.Is(err, fs.ErrNotExist); err != nil && (!f.noJournal || len(there) == 0) {
 		return nil, err
@@ -207,6 +210,7 @@ func lookAt(dir string) (*found, error) {
 			}
 			f.problems = append(f.problems, Problem{e.Run, "is missing: " + JournalFile + " names it",
 				"restore the folder from a copy, or make the run again: llem run --resume=" + dir})
+			f.lost[key] = true
 			continue
 		}
 		delete(there, key)

@@ -188,6 +188,19 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 			}
 		}
 	}
+	t.cautions(b, all)
+}
+
+// ofStudy prints what there is to doubt about the study alone.
+func (t Terminal) ofStudy(b *strings.Builder, s *result.StudyResult) {
+	var all []string
+	for _, w := range s.Caveats {
+		all = append(all, w.Message)
+	}
+	t.cautions(b, all)
+}
+
+func (t Terminal) cautions(b *strings.Builder, all []string) {
 	for i, text := range all {
 		if i == 0 {
 			b.WriteString("\n")

@@ -27,6 +27,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	large := s.Runs == nil
 	if t.Verbose || !large && !repeated(s) {
 		t.runs(b, s, runs)
+		t.ofStudy(b, s)
 	} else {
 		t.experiments(b, s)
 	}

@@ -46,6 +46,7 @@ func (t Terminal) Study(w io.Writer, s *result.StudyResult) error {
 	var b strings.Builder
 	if r := s.Experiment(); r != nil && s.Planned <= 1 {
 		t.run(&b, NewView(r))
+		t.ofStudy(&b, s)
 	} else {
 		if err := t.table(&b, s); err != nil {
 			return err
