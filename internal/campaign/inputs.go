@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/workload"
@@ -83,7 +84,7 @@ func read(kind, name string) (input, error) {
 		return in, fs.ErrNotExist // an id, perhaps
 	}
 	if kind == "dataset" {
-		f, err := os.Open(path)
+		f, err := disk.Open(path, disk.Unbounded)
 		if err != nil {
 			return in, err
 		}
@@ -121,7 +122,7 @@ func listFiles(w io.Writer, path string) error {
 // sameInputs refuses to resume a study whose files have changed. Studies of earlier
 // versions have not frozen them.
 func sameInputs(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, inputsFile))
+	text, err := disk.ReadFile(filepath.Join(dir, inputsFile), disk.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -163,7 +164,7 @@ func sameInputs(dir string) error {
 // speed would belong to two devices under one id. Another host with the same GPU goes, as a
 // caveat of the summary.
 func sameMachine(path string, now *host.Snapshot) error {
-	text, err := os.ReadFile(filepath.Join(path, store.EnvFile))
+	text, err := disk.ReadFile(filepath.Join(path, store.EnvFile), disk.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -121,7 +121,7 @@ func openLock(path string) (*os.File, error) {
 	for range 3 {
 		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 		if errors.Is(err, fs.ErrPermission) { // flock needs no right to write
-			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return f, err

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -48,7 +49,7 @@ func holderOf(path string) (string, error) {
 	if err != nil || !held {
 		return "", err
 	}
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, disk.MaxSmall)
 	if holder := strings.TrimSpace(string(text[:min(len(text), 200)])); err == nil && holder != "" {
 		return holder, nil
 	}

@@ -17,12 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/pyjson"
@@ -77,7 +77,11 @@ func Check(dir string) error {
 
 // readConfig reads config.json and finds the family.
 func readConfig(dir string, o Options) (*config, family, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	path := filepath.Join(dir, "config.json")
+	raw, err := disk.ReadFile(path, disk.MaxSmall)
+	if _, odd := errors.AsType[*disk.OddFileError](err); odd {
+		return nil, family{}, disk.ReadError(path, err)
+	}
 	if err != nil {
 		return nil, family{}, fault.New(codes.ClassModelNotFound, err, "name a Hugging Face model folder",
 			"cannot read the configuration of %s", dir)

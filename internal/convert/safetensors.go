@@ -3,6 +3,7 @@ package convert
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
@@ -61,7 +63,10 @@ func openWeights(dir string) (_ *weights, err error) {
 	}
 	seen := map[string]string{}
 	for _, name := range names {
-		f, err := os.Open(filepath.Join(dir, name))
+		f, err := disk.Open(filepath.Join(dir, name), disk.Unbounded)
+		if _, odd := errors.AsType[*disk.OddFileError](err); odd {
+			return nil, disk.ReadError(name, err)
+		}
 		if err != nil {
 			return nil, fault.New(codes.ClassCorruptModel, err, "download the model again", "%s is not complete", dir)
 		}

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/pyjson"
 )
@@ -57,7 +57,7 @@ func readVocabulary(dir string) (*vocabulary, error) {
 		return nil, err
 	}
 	v := &vocabulary{model: "gpt2", pre: "default"}
-	piece, err := os.ReadFile(filepath.Join(dir, "tokenizer.model"))
+	piece, err := disk.ReadFile(filepath.Join(dir, "tokenizer.model"), disk.MaxDocument)
 	switch {
 	case err == nil:
 		v.model = "llama"
@@ -82,12 +82,12 @@ func readVocabulary(dir string) (*vocabulary, error) {
 
 // readJSON decodes a file of the folder, and reports whether there is one.
 func readJSON(dir, name string, v any) (bool, error) {
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	b, err := disk.ReadFile(filepath.Join(dir, name), disk.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, disk.ReadError(name, err)
 	}
 	if err := pyjson.Unmarshal(b, v); err != nil {
 		return false, fmt.Errorf("%s: %w", name, err)

@@ -97,6 +97,15 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// Check returns why a file would not be opened by [Open], nil also where there is none.
+func Check(path string, most int64) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil //nolint:nilerr // whoever opens it will tell
+	}
+	return odd(path, info, most)
+}
+
 // odd returns why a file is not opened, or nil.
 func odd(path string, info fs.FileInfo, most int64) error {
 	const next = "put the file itself there: a pipe or a device may never end"

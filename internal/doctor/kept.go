@@ -64,7 +64,7 @@ func Cached(dir, key string, now time.Time) *Report {
 
 // cached reads one file; nil if it cannot be read or is older than 30 days.
 func cached(path string, now time.Time) *Report {
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, disk.MaxSmall)
 	if err != nil {
 		return nil
 	}

@@ -3,10 +3,10 @@ package gguf
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
@@ -52,7 +52,7 @@ func (h Header) tokenTypes(path string) ([]int32, error) {
 		if s.key != "tokenizer.ggml.token_type" || !ok || a.kind != typeInt32 && a.kind != typeUint32 {
 			continue
 		}
-		f, err := os.Open(path)
+		f, err := disk.Open(path, disk.Unbounded)
 		if err != nil {
 			return nil, err
 		}

@@ -85,21 +85,18 @@ type kvSpan struct {
 
 // ReadFile reads and checks the header of the file at path.
 func ReadFile(path string) (Header, error) {
-	f, err := os.Open(path)
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return Header{}, fault.New(codes.ClassModelNotFound, nil, "name the .gguf file inside it",
+			"%s is a folder, not a GGUF file", path)
+	}
+	f, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return Header{}, fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no file %s", path)
-		}
-		return Header{}, fault.New(codes.ClassPermission, err, "check that you may read it", "cannot open %s", path)
+		return Header{}, disk.ReadError(path, err)
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
 		return Header{}, fmt.Errorf("reading %s: %w", path, err)
-	}
-	if st.IsDir() {
-		return Header{}, fault.New(codes.ClassModelNotFound, nil, "name the .gguf file inside it",
-			"%s is a folder, not a GGUF file", path)
 	}
 	h, err := Read(f, st.Size())
 	if err != nil {

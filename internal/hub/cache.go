@@ -60,7 +60,7 @@ func (c cache) commit(id ID) string {
 	if commitHash.MatchString(id.Rev) {
 		return id.Rev
 	}
-	b, err := os.ReadFile(filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.Rev)))
+	b, err := disk.ReadFile(filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.Rev)), disk.MaxSmall)
 	if s := strings.TrimSpace(string(b)); err == nil && commitHash.MatchString(s) {
 		return s
 	}
@@ -73,7 +73,7 @@ func (c cache) setCommit(id ID, commit string) error {
 		return nil
 	}
 	path := filepath.Join(c.repo(id), "refs", filepath.FromSlash(id.Rev))
-	if old, err := os.ReadFile(path); err == nil && string(old) == commit {
+	if old, err := disk.ReadFile(path, disk.MaxSmall); err == nil && string(old) == commit {
 		return nil
 	}
 	return disk.Replace(path, int64(len(commit)), func(f *os.File) error {
@@ -97,7 +97,7 @@ func (c cache) complete(id ID) (dir, commit string, ok bool) {
 func usableSnapshot(dir, file string) bool {
 	has := func(name string) bool {
 		st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name)))
-		return err == nil && st.Size() > 0
+		return err == nil && st.Mode().IsRegular() && st.Size() > 0
 	}
 	if file != "" {
 		return has(file)
@@ -117,7 +117,7 @@ func allShards(index string, has func(string) bool) bool {
 	var doc struct {
 		Map map[string]string `json:"weight_map"`
 	}
-	b, err := os.ReadFile(index)
+	b, err := disk.ReadFile(index, disk.MaxDocument)
 	if err != nil || json.Unmarshal(b, &doc) != nil || len(doc.Map) == 0 {
 		return false
 	}
@@ -127,6 +127,25 @@ func allShards(index string, has func(string) bool) bool {
 		}
 	}
 	return true
+}
+
+// heal removes files that stand where the cache has folders. Earlier versions took them from hubs
+// that sent ".." or "." as the hash of a file.
+func (c cache) heal(id ID) error {
+	for _, path := range []string{c.repo(id), filepath.Join(c.repo(id), "blobs")} {
+		if st, err := os.Lstat(path); err == nil && st.Mode().IsRegular() {
+			if err := os.Remove(path); err != nil {
+				return disk.WriteError(path, 0, err)
+			}
+		}
+	}
+	return nil
+}
+
+// regular reports whether there is a file at path, or a link to one.
+func regular(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
 }
 
 // link puts the blob into the snapshot under the file's name.

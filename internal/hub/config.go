@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
@@ -49,9 +50,19 @@ func (h *Client) Config(ctx context.Context, id ID) ([]byte, error) {
 	if method == http.MethodHead {
 		return nil, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, mostConfig))
-	if err != nil {
+	if err := h.plain(resp, "config.json of "+id.Name); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, mostConfig+1))
+	switch {
+	case err != nil:
 		return nil, fault.New(codes.ClassOffline, err, "try again", "reading config.json of %s", id.Name)
+	case len(data) > mostConfig:
+		return nil, fault.New(codes.ClassDownloadFailed, nil, checkEndpoint, "config.json of %s is longer than %s",
+			id.Name,
+			disk.SizeText(mostConfig))
+	case isHTML(data):
+		return nil, h.notAsExpected("config.json of "+id.Name, data, errors.ErrUnsupported)
 	}
 	return data, nil
 }

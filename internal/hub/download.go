@@ -62,6 +62,9 @@ func (h *Client) offlineError(id ID) error {
 
 // fetchFiles downloads the files that the snapshot does not have.
 func (h *Client) fetchFiles(ctx context.Context, id ID, commit string, files []sibling) error {
+	if err := h.cache.heal(id); err != nil {
+		return err
+	}
 	// The configuration comes first: it tells whether the weights are of use.
 	rank := func(name string) int {
 		if name == "config.json" {
@@ -75,9 +78,9 @@ func (h *Client) fetchFiles(ctx context.Context, id ID, commit string, files []s
 	var missing []sibling
 	var total int64
 	for _, f := range files {
-		if _, err := os.Stat(filepath.Join(h.cache.snapshot(id, commit), filepath.FromSlash(f.Name))); err != nil {
+		if !regular(filepath.Join(h.cache.snapshot(id, commit), filepath.FromSlash(f.Name))) {
 			missing = append(missing, f)
-			total += f.Size
+			total += max(0, f.Size)
 		}
 	}
 	var before int64
@@ -95,7 +98,7 @@ func (h *Client) fetchFiles(ctx context.Context, id ID, commit string, files []s
 				return err
 			}
 		}
-		before += f.Size
+		before += max(0, f.Size)
 		report(0)
 	}
 	return nil
@@ -114,10 +117,13 @@ func (h *Client) head(ctx context.Context, id ID, commit, name string) (remoteFi
 	f := remoteFile{url: fmt.Sprintf("%s/%s/resolve/%s/%s", h.Endpoint, id.Name, commit, escapePath(name))}
 	c := *h.client
 	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if err := follow(req, via); err != nil {
+			return err
+		}
 		if req.URL.Host != via[0].URL.Host {
 			return http.ErrUseLastResponse
 		}
-		return keepTokenHome(req, via)
+		return nil
 	}
 	err := h.retry(ctx, func() error {
 		resp, err := h.do(ctx, &c, http.MethodHead, f.url, 0)
@@ -133,10 +139,9 @@ func (h *Client) head(ctx context.Context, id ID, commit, name string) (remoteFi
 		f.size = announcedSize(resp)
 		return nil
 	})
-	if err == nil && !safeETag.MatchString(f.etag) {
-		err = fault.New(codes.ClassDownloadFailed, nil, "check HF_ENDPOINT", "%s gave no usable ETag for %s",
-			h.Endpoint,
-			name)
+	if err == nil && !safeETag(f.etag) {
+		err = fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
+			"%s gave no usable ETag for %s, by which the cache would keep it: %.40q", h.Endpoint, name, f.etag)
 	}
 	return f, err
 }
@@ -168,13 +173,16 @@ func (h *Client) fetchFile(ctx context.Context, id ID, commit string, s sibling,
 	if err != nil {
 		return err
 	}
+	if f.size < 0 && s.Size > 0 {
+		f.size = s.Size // what the list of files says
+	}
 	blob := h.cache.blob(id, f.etag)
 	unlock, err := disk.Lock(ctx, h.cache.lock(id, f.etag))
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if st, err := os.Stat(blob); err != nil || f.size >= 0 && st.Size() != f.size {
+	if st, err := os.Stat(blob); err != nil || !st.Mode().IsRegular() || f.size >= 0 && st.Size() != f.size {
 		part := blob + ".incomplete"
 		if err := h.fetchBlob(ctx, download{hub: h, id: id, name: s.Name, remote: f, report: report},
 			part); err != nil {
@@ -208,7 +216,7 @@ func (h *Client) fetchBlob(ctx context.Context, d download, part string) error {
 		return disk.WriteError(part, size, err)
 	}
 	var err error
-	if d.out, err = os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+	if d.out, err = disk.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644, disk.Unbounded); err != nil {
 		return disk.WriteError(part, size, err)
 	}
 	defer d.out.Close()
@@ -219,6 +227,9 @@ func (h *Client) fetchBlob(ctx context.Context, d download, part string) error {
 		return err
 	}
 	if err := d.run(ctx); err != nil {
+		if _, ok := errors.AsType[*tooLong](err); ok {
+			_ = os.Remove(part) // it is nothing to continue from
+		}
 		return err
 	}
 	return disk.WriteError(part, size, d.out.Sync())
@@ -275,7 +286,20 @@ func (d *download) part(ctx context.Context) (bool, error) {
 		if err := d.hub.status(resp, d.id, d.name); err != nil {
 			return false, err
 		}
+		if resp.StatusCode != http.StatusOK {
+			return false, fault.New(codes.ClassDownloadFailed, nil, checkEndpoint, "%s answered %s in place of %s",
+				d.hub.Endpoint, resp.Status, d.name)
+		}
 		d.have = 0 // the server sends the file from its beginning
+	}
+	if err := d.hub.plain(resp, d.name); err != nil {
+		return false, err
+	}
+	if size < 0 && resp.ContentLength >= 0 {
+		d.remote.size = d.have + resp.ContentLength
+		if err := disk.CheckSpace(filepath.Dir(d.out.Name()), resp.ContentLength); err != nil {
+			return false, err
+		}
 	}
 	if err := d.out.Truncate(d.have); err != nil {
 		return false, disk.WriteError(d.out.Name(), size, err)
@@ -298,6 +322,9 @@ func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 		n, err := body.Read(buf)
 		idle.Reset(stall)
 		if n > 0 {
+			if err := d.fits(int64(n)); err != nil {
+				return false, err
+			}
 			if _, err := d.out.WriteAt(buf[:n], d.have); err != nil {
 				return false, disk.WriteError(d.out.Name(), size, err)
 			}
@@ -318,10 +345,53 @@ func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 	}
 }
 
+// Limits on files of which neither the list of files nor an answer says the size, in bytes.
+const (
+	mostWeights = 16 << 30
+	mostOther   = disk.MaxDocument
+	// spaceStep is after how many bytes the disk is looked at again.
+	spaceStep = 64 << 20
+)
+
+// tooLong is the refusal to go on with a file that is longer than it may be.
+type tooLong struct{ err error }
+
+func (t *tooLong) Error() string { return t.err.Error() }
+func (t *tooLong) Unwrap() error { return t.err }
+
+// fits refuses the next n bytes where the file would be longer than its size, or than the limit of
+// files without one.
+func (d *download) fits(n int64) error {
+	size, have := d.remote.size, d.have+n
+	if size >= 0 {
+		if have <= size {
+			return nil
+		}
+		return &tooLong{fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
+			"%s sent more of %s than the %s that it said; what had come was deleted", d.hub.Endpoint, d.name,
+			disk.SizeText(size))}
+	}
+	most := int64(mostOther)
+	switch filepath.Ext(d.name) {
+	case ".safetensors", ".gguf", ".bin":
+		most = mostWeights
+	}
+	if have > most {
+		return &tooLong{fault.New(codes.ClassDownloadFailed, nil,
+			checkEndpoint+", or put the file into a folder of your own and name that",
+			"%s does not say how long %s is, and more than %s, the limit of such files, came; it was deleted",
+			d.hub.Endpoint, d.name, disk.SizeText(most))}
+	}
+	if d.have/spaceStep != have/spaceStep {
+		return disk.CheckSpace(filepath.Dir(d.out.Name()), spaceStep)
+	}
+	return nil
+}
+
 // verify compares the downloaded file with the hub's hash and deletes it when
 // they differ.
 func verify(path string, f remoteFile, name string) error {
-	in, err := os.Open(path)
+	in, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
 		return disk.WriteError(path, f.size, err)
 	}
@@ -329,6 +399,12 @@ func verify(path string, f remoteFile, name string) error {
 	st, err := in.Stat()
 	if err != nil {
 		return disk.WriteError(path, f.size, err)
+	}
+	start := make([]byte, 512)
+	if n, _ := in.ReadAt(start, 0); isHTML(start[:n]) {
+		_ = os.Remove(path)
+		return fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
+			"in place of %s an HTML page came, such as the login page of a proxy; it was deleted", name)
 	}
 	var sum hash.Hash
 	switch {

@@ -7,10 +7,8 @@ package hub
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -39,6 +37,8 @@ type Client struct {
 
 	wait  func(context.Context, time.Duration) error // sleeps between attempts
 	stall time.Duration                              // a download without data for this long is cut
+	// slowest is the longest that a list of files may take to arrive.
+	slowest time.Duration
 }
 
 // Options say where the hub is and what is wanted of it. The zero value is the
@@ -67,7 +67,7 @@ var (
 	repoPattern = regexp.MustCompile(`^([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?(?::([\w./-]+\.gguf))?$`)
 	commitHash  = regexp.MustCompile(`^[0-9a-f]{40}$`)
 	sha256Hash  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	safeETag    = regexp.MustCompile(`^[\w.-]{1,200}$`)
+	etagPattern = regexp.MustCompile(`^[\w.-]{1,200}$`)
 )
 
 // ParseID reads org/name[@revision][:file.gguf].
@@ -87,7 +87,8 @@ func ParseID(s string) (ID, bool) {
 func New(o Options) *Client {
 	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/")
 	o.Token = cmp.Or(o.Token, os.Getenv("HF_TOKEN"))
-	h := &Client{Options: o, cache: cache{cacheDir()}, offline: OfflineSet(), wait: clock.Sleep, stall: time.Minute}
+	h := &Client{Options: o, cache: cache{cacheDir()}, offline: OfflineSet(), wait: clock.Sleep, stall: time.Minute,
+		slowest: 2 * time.Minute}
 	c := http.Client{}
 	if o.HTTP != nil {
 		c = *o.HTTP
@@ -97,21 +98,9 @@ func New(o Options) *Client {
 		t.ResponseHeaderTimeout = 30 * time.Second
 		c.Transport = t
 	}
-	c.CheckRedirect = keepTokenHome
+	c.CheckRedirect = follow
 	h.client = &c
 	return h
-}
-
-// keepTokenHome drops the token as soon as a redirect leaves the first host
-// and port; storage URLs carry their own signature.
-func keepTokenHome(req *http.Request, via []*http.Request) error {
-	if len(via) >= 10 {
-		return errors.New("stopped after 10 redirects")
-	}
-	if req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme {
-		req.Header.Del("Authorization")
-	}
-	return nil
 }
 
 // OfflineSet reports whether the user wants nothing from the hub.
@@ -139,6 +128,8 @@ func (h *Client) list(ctx context.Context, id ID) (listing, error) {
 	u := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", h.Endpoint, id.Name, url.PathEscape(id.Rev))
 	var l listing
 	err := h.retry(ctx, func() error {
+		ctx, cut := context.WithCancel(ctx)
+		defer cut()
 		resp, err := h.do(ctx, h.client, http.MethodGet, u, 0)
 		if err != nil {
 			return err
@@ -147,22 +138,17 @@ func (h *Client) list(ctx context.Context, id ID) (listing, error) {
 		if err := h.status(resp, id, ""); err != nil {
 			return err
 		}
-		l = listing{}
-		if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&l); err != nil {
-			return fmt.Errorf("reading the list of files of %s: %w", id.Name, err)
-		}
-		return nil
+		l, err = h.readListing(ctx, resp, cut, id)
+		return err
 	})
-	if err == nil && !commitHash.MatchString(l.SHA) {
-		err = fault.New(codes.ClassDownloadFailed, nil, "check HF_ENDPOINT",
-			"%s did not answer like a Hugging Face hub",
-			h.Endpoint)
-	}
 	return l, err
 }
 
 // do sends one request. from > 0 asks for the rest of the file from there.
 func (h *Client) do(ctx context.Context, c *http.Client, method, u string, from int64) (*http.Response, error) {
+	if err := h.checkURL(); err != nil {
+		return nil, err
+	}
 	req, err := http.NewRequestWithContext(ctx, method, u, nil)
 	if err != nil {
 		return nil, fault.New(codes.ClassDownloadFailed, err, "check HF_ENDPOINT", "cannot ask %s", u)
@@ -176,16 +162,10 @@ func (h *Client) do(ctx context.Context, c *http.Client, method, u string, from 
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 	}
 	resp, err := c.Do(req)
-	switch {
-	case err == nil:
-		return resp, nil
-	case ctx.Err() != nil:
-		return nil, fault.New(codes.ClassInterrupted, ctx.Err(), "run it again to continue where it stopped",
-			"the download was interrupted")
+	if err != nil {
+		return nil, h.failed(ctx, err)
 	}
-	return nil, &transient{fault.New(codes.ClassOffline, err,
-		"check the network, HF_ENDPOINT and HTTPS_PROXY; random:<shape> and local files need no network",
-		"cannot reach %s", h.Endpoint)}
+	return resp, nil
 }
 
 // status turns an answer that is no success into a [fault.Error].
@@ -199,6 +179,14 @@ func (h *Client) status(resp *http.Response, id ID, file string) error {
 	switch {
 	case resp.StatusCode < 400:
 		return nil
+	case resp.StatusCode == http.StatusProxyAuthRequired, resp.StatusCode == http.StatusNetworkAuthenticationRequired:
+		return fault.New(codes.ClassDownloadFailed, nil,
+			"log in to the network in a browser, or give user and password in HTTPS_PROXY",
+			"a proxy wants a login before it lets %s through (%s)", what, resp.Status)
+	case resp.StatusCode == http.StatusForbidden && code == "" && isPage(resp):
+		return fault.New(codes.ClassGated, nil,
+			"open "+page+" in a browser: accept its licence and set HF_TOKEN, or ask whoever runs the proxy",
+			"%s answered 403 for %s with an HTML page: the hub or a proxy in between refuses it", h.Endpoint, what)
 	case resp.StatusCode == http.StatusForbidden, code == "GatedRepo":
 		return fault.New(codes.ClassGated, nil,
 			"accept its licence at "+page+" and set HF_TOKEN to a token of that account",
@@ -222,13 +210,23 @@ func (h *Client) status(resp *http.Response, id ID, file string) error {
 		return fault.New(codes.ClassModelNotFound, nil, "check the spelling; a private model needs HF_TOKEN",
 			"there is no model %s on %s", id.Name, h.Endpoint)
 	}
-	e := fault.New(codes.ClassDownloadFailed, nil, "try again later", "%s answered %s for %s", h.Endpoint, resp.Status,
-		what)
-	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests ||
-		resp.StatusCode == http.StatusRequestTimeout {
+	next, again := checkEndpoint, false
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests:
+		next, again = "try again later; the hub allows more requests with HF_TOKEN set", true
+	case resp.StatusCode >= 500, resp.StatusCode == http.StatusRequestTimeout:
+		next, again = "try again later: the fault is not here, but at the hub or a proxy", true
+	}
+	e := fault.New(codes.ClassDownloadFailed, nil, next, "%s answered %s for %s", h.Endpoint, resp.Status, what)
+	if again {
 		return &transient{e}
 	}
 	return e
+}
+
+// isPage reports whether an answer says that it is a page of the web.
+func isPage(resp *http.Response) bool {
+	return strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "text/html")
 }
 
 // transient marks a failure that may be gone at the next attempt.

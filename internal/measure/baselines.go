@@ -50,7 +50,7 @@ func (b *Baselines) load() {
 	if b.Path == "" {
 		return
 	}
-	if text, err := os.ReadFile(b.Path); err == nil {
+	if text, err := disk.ReadFile(b.Path, disk.MaxSmall); err == nil {
 		if json.Unmarshal(text, &b.entries) != nil {
 			b.entries = map[string]entry{}
 		}

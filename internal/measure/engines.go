@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/printed"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/tick"
@@ -105,7 +106,7 @@ func (e *liveEngine) handOver(path string) error {
 	if e.log == "" || path == "" {
 		return nil
 	}
-	from, err := os.Open(e.log)
+	from, err := disk.Open(e.log, disk.Unbounded)
 	if err != nil {
 		return fmt.Errorf("read the engine's log: %w", err)
 	}

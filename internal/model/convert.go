@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/convert"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -21,7 +23,11 @@ import (
 // been yet or the folder has changed since.
 func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progress func(done, total int64)) (Location,
 	error) {
-	raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	config := filepath.Join(dir, "config.json")
+	raw, err := disk.ReadFile(config, disk.MaxSmall)
+	if _, odd := errors.AsType[*disk.OddFileError](err); odd {
+		return Location{}, disk.ReadError(config, err)
+	}
 	if err != nil {
 		return Location{}, fault.New(codes.ClassModelNotFound, err, "name a Hugging Face model folder",
 			"cannot read the configuration of %s", dir)

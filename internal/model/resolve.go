@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/convert"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
@@ -318,7 +319,7 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 	}
 	if r.Format == FormatHF {
 		m.Format = FormatHF
-		return m, nil
+		return m, onlyFiles(m.Path)
 	}
 	var dtype gguf.DType // "" keeps what is stored
 	if r.DType != "" && r.DType != "auto" {
@@ -332,6 +333,24 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 	}
 	err = m.describeGGUF(loc.Path)
 	return m, err
+}
+
+// onlyFiles refuses a folder for a Python engine, which would open what it finds there and wait
+// for a pipe, or read a device until the memory is full.
+func onlyFiles(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return disk.ReadError(dir, err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			if err := disk.Check(path, disk.Unbounded); err != nil {
+				return disk.ReadError(path, err)
+			}
+		}
+	}
+	return nil
 }
 
 // resolveHub downloads a repository of the hub.

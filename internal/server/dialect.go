@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -230,7 +231,7 @@ func pythonProgram(given string) (string, error) {
 // interpreter is the one that runs a program which pip has installed: its first line
 // names it. It is "" of other programs.
 func interpreter(program string) string {
-	f, err := os.Open(program)
+	f, err := disk.Open(program, disk.Unbounded)
 	if err != nil {
 		return ""
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"os"
 	"path/filepath"
 )
@@ -42,7 +43,7 @@ func Vocabulary(folder string) (size, text int, err error) {
 }
 
 func readJSON(path string, into any) error {
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadFile(path, disk.MaxDocument)
 	if err != nil {
 		return err
 	}

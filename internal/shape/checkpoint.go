@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"io"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func (p checkpoint) index() (names []string, total int64, ok bool) {
 		} `json:"metadata"`
 		Map map[string]string `json:"weight_map"`
 	}
-	b, err := readRegular(filepath.Join(p.dir, "model.safetensors.index.json"), maxIndex)
+	b, err := disk.ReadFile(filepath.Join(p.dir, "model.safetensors.index.json"), maxIndex)
 	if err != nil || json.Unmarshal(b, &doc) != nil || len(doc.Map) == 0 {
 		return nil, 0, false
 	}
@@ -77,18 +78,15 @@ func (p checkpoint) tensors() ([]saved, bool) {
 
 // savedIn reads the header of one file: its length in 8 bytes, then JSON.
 func savedIn(path string) ([]saved, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	f, err := os.Open(path)
+	f, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	var size [8]byte
 	if _, err := io.ReadFull(f, size[:]); err != nil {
 		return nil, err
@@ -134,18 +132,6 @@ func (t saved) elements() int64 {
 		n *= d
 	}
 	return n
-}
-
-// readRegular reads a file that is one, and no longer than most.
-func readRegular(path string, most int64) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() || st.Size() > most {
-		return nil, errors.New("not a regular file of a usual size")
-	}
-	return os.ReadFile(path)
 }
 
 // settle completes what config.json leaves open: the bytes of quantised weights, and whether there

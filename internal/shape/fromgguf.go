@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
@@ -307,9 +307,9 @@ const mostNorm = 1 << 20
 
 // checkNorms refuses norms with weights that are no numbers: whatever such a model computes is NaN.
 func checkNorms(path string, h gguf.Header) error {
-	f, err := os.Open(path)
+	f, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
-		return fault.New(codes.ClassPermission, err, "check that you may read it", "cannot open %s", path)
+		return disk.ReadError(path, err)
 	}
 	defer f.Close()
 	for _, t := range h.Tensors {

@@ -21,7 +21,7 @@ import (
 // FromHFFolder reads dir/config.json, and the list of tensors of a model whose family is not known.
 func FromHFFolder(dir string) (Config, error) {
 	path := filepath.Join(dir, "config.json")
-	b, err := os.ReadFile(path)
+	b, err := disk.ReadFile(path, disk.MaxSmall)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, statErr := os.Stat(dir); statErr != nil {
@@ -31,7 +31,7 @@ func FromHFFolder(dir string) (Config, error) {
 			"a Hugging Face model folder has a config.json and *.safetensors; name that folder",
 			"%s has no config.json", dir)
 	case err != nil:
-		return Config{}, fault.New(codes.ClassPermission, err, "check that you may read it", "cannot read %s", path)
+		return Config{}, disk.ReadError(path, err)
 	}
 	c, err := FromHFConfig(b)
 	files := checkpointOf(dir)

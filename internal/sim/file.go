@@ -15,6 +15,7 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // Env is the environment variable through which the imitated library and the
@@ -109,7 +110,7 @@ func Create(path string, o Options) (*File, error) {
 
 // Open maps a file that another process has created.
 func Open(path string) (*File, error) {
-	raw, err := os.OpenFile(path, os.O_RDWR, 0)
+	raw, err := disk.OpenFile(path, os.O_RDWR, 0, disk.Unbounded)
 	if err != nil {
 		return nil, fmt.Errorf("open the simulation's file: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -91,7 +92,7 @@ func loadFile(path string) (*Set, error) {
 		return nil, wrong(path, nil, `convert it to .jsonl: one object like {"prompt": "…"} per line`,
 			fmt.Sprintf("cannot read prompts from a file named %q", filepath.Base(path)))
 	default:
-		f, err := os.Open(path)
+		f, err := disk.Open(path, maxUnpacked)
 		if err != nil {
 			return nil, unreadable(path, err)
 		}
@@ -141,6 +142,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 func unreadable(path string, err error) error {
+	if odd, ok := errors.AsType[*disk.OddFileError](err); ok {
+		return wrong(path, nil, odd.Next, "is "+odd.What)
+	}
 	if cause, ok := errors.AsType[*fs.PathError](err); ok {
 		err = cause.Err // the path is in the message already
 	}

@@ -40,6 +40,9 @@ type Hub struct {
 	Corrupt  bool           // storage sends other bytes
 	Leaked   bool           // storage saw a token
 	Slow     atomic.Bool    // storage sends half and then waits
+	// Instead, which may be nil, answers requests to the hub ("api") and its storage ("storage")
+	// in their place, or reports false.
+	Instead func(where string, w http.ResponseWriter, r *http.Request) bool
 }
 
 // New starts a hub with these files, and points the environment of the test at no other.
@@ -80,6 +83,9 @@ func (h *Hub) serveAPI(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.mu.Unlock()
+	if h.Instead != nil && h.Instead("api", w, r) {
+		return
+	}
 	if status != 0 {
 		if h.Code != "" {
 			w.Header().Set("X-Error-Code", h.Code)
@@ -124,6 +130,9 @@ func (h *Hub) serveStorage(w http.ResponseWriter, r *http.Request) {
 		h.Cuts--
 	}
 	h.mu.Unlock()
+	if h.Instead != nil && h.Instead("storage", w, r) {
+		return
+	}
 	if h.Corrupt {
 		b = bytes.Repeat([]byte{'x'}, len(b))
 	}
