@@ -94,11 +94,10 @@ func TestFromHFConfigMistakes(t *testing.T) {
 
 func FuzzFromHFConfig(f *testing.F) {
 	for _, s := range shape.Shapes() {
-		cfg, err := hfFiles(s.Config, gguf.BFloat16)
+		m, err := hfConfig(s.Config, gguf.BFloat16)
 		if err != nil {
 			f.Fatal(err)
 		}
-		m := cfg["config.json"].(map[string]any)
 		var b bytes.Buffer
 		b.WriteString(`{"model_type":"` + m["model_type"].(string) + `","hidden_size":64}`)
 		f.Add(b.Bytes())
