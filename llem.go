@@ -155,7 +155,7 @@ func WorkerMain() {
 		guardian.HandsOver()
 		return
 	}
-	serve := workers.Find(os.Args[2])
+	serve := workers.Find(os.Args[2], os.Getenv)
 	if os.Args[2] == guardian.Name {
 		serve = guardian.Main
 	}

@@ -67,9 +67,10 @@ func (b launcher) command() (backend.Command, error) {
 	return self.Command(name)
 }
 
-// WorkerMain is the engine's process. It returns when the parent says stop.
-func WorkerMain() error {
-	f, err := openFile(os.Getenv(sim.Env))
+// WorkerMain is the engine's process, with its environment. It returns when the parent says
+// stop.
+func WorkerMain(getenv func(string) string) error {
+	f, err := openFile(getenv(sim.Env))
 	if err != nil {
 		return err
 	}

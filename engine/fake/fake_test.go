@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 			}
 		}()
 	}
-	if err := WorkerMain(); err != nil {
+	if err := WorkerMain(os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

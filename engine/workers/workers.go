@@ -10,10 +10,10 @@ import (
 )
 
 // Find returns what an engine's process does until its parent says stop; nil if the engine
-// does not run in this program.
-func Find(engine string) func() error {
+// does not run in this program. It gets environment variables from getenv.
+func Find(engine string, getenv func(string) string) func() error {
 	return map[string]func() error{
 		embedded.Descriptor().Name: ggml.WorkerMain,
-		fake.Descriptor().Name:     fake.WorkerMain,
+		fake.Descriptor().Name:     func() error { return fake.WorkerMain(getenv) },
 	}[engine]
 }
