@@ -8,7 +8,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend/internal/lines"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -66,7 +68,7 @@ func (w *worker) spawnInside(cmd Command) error {
 
 // listen begins to read replies.
 func (w *worker) listen(send, receive *os.File) {
-	w.send = send
+	w.send, w.vital = send, w.proc.vital(w.opt.StallTimeout, false)
 	go w.read(receive)
 	go func() {
 		// A process that left the group may hold the pipe open for ever.
@@ -82,9 +84,9 @@ const drainTime = time.Second
 func (w *worker) read(receive *os.File) {
 	defer close(w.replies)
 	defer receive.Close()
-	d := newDecoder[reply](receive)
+	d := lines.NewDecoder[reply](receive)
 	for {
-		msg, err := d.next()
+		msg, err := d.Next()
 		w.proc.box.opened()
 		w.replies <- received{msg, err}
 		if err != nil {
@@ -95,10 +97,12 @@ func (w *worker) read(receive *os.File) {
 
 // next returns the next reply to command id, or the failure it reports.
 func (w *worker) next(ctx context.Context, id int64, doing string) (reply, error) {
+	ctx, stop := w.vital.Watch(ctx)
+	defer stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return reply{}, ctx.Err()
+			return reply{}, w.given(ctx, doing)
 		case got, ok := <-w.replies:
 			switch {
 			case !ok || errors.Is(got.err, io.EOF) || errors.Is(got.err, io.ErrUnexpectedEOF),
@@ -129,28 +133,40 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	}
 	w.lastID++
 	c.ID = w.lastID
-	line, err := encode(c)
+	line, err := lines.Encode(c)
 	if err != nil {
 		f := &note.Failure{Class: codes.ClassProtocol, Message: fmt.Sprintf("send %q to the %s engine", c.Op, w.name),
 			Err:  err,
 			Next: "this is a bug in llem"}
-		if errors.Is(err, errLineTooLong) {
+		if errors.Is(err, lines.ErrTooLong) {
 			f.Class, f.Next = codes.ClassConfig, "use fewer or shorter prompts"
 		}
 		return 0, f
 	}
-	n, err := writeUntil(ctx, w.send, line)
+	watched, stop := w.vital.Watch(ctx)
+	defer stop()
+	n, err := writeUntil(watched, w.send, line)
 	switch {
 	case err == nil:
 		return c.ID, nil
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, w.lost(doing)
+	case ctx.Err() == nil:
+		return 0, w.given(watched, doing)
 	case n > 0: // half a line: nothing can follow it
 		_ = w.kill(&note.Failure{Class: codes.ClassHung,
 			Next:    "start the engine again; its last lines are in engine.log",
 			Message: fmt.Sprintf("%s engine did not read its commands while %s and was killed", w.name, doing)})
 	}
 	return 0, ctx.Err()
+}
+
+// given is why the end of ctx ended the wait for an engine, which is killed if it stands still.
+func (w *worker) given(ctx context.Context, doing string) error {
+	if s, ok := errors.AsType[*watch.Stalled](context.Cause(ctx)); ok {
+		return w.kill(s.Failure(w.name+" engine", doing))
+	}
+	return ctx.Err()
 }
 
 // writeUntil writes to a pipe until ctx ends; the error is os.ErrDeadlineExceeded

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/kin"
+	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -51,7 +52,11 @@ func (c *Child) Image() *Image { return c.p.image() }
 func (c *Child) Exited() <-chan struct{} { return c.p.exited }
 
 // Notice returns the processes of the engine. They are remembered, to be ended by Close.
-func (c *Child) Notice() kin.Family { return c.p.ward.Notice(c.p.group()) }
+func (c *Child) Notice() kin.Family { return c.p.family() }
+
+// Vital tells whether the engine, which sends something all the time that it works, still does
+// something. One that does not for the limit stands still.
+func (c *Child) Vital(limit time.Duration) *watch.Engine { return c.p.vital(limit, true) }
 
 // Stop sends TERM to the group, waits that long and sends KILL.
 func (c *Child) Stop(wait time.Duration) { c.p.terminate(0, wait) }

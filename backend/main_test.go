@@ -188,6 +188,8 @@ func (w *rawWorker) serve(mode string) error {
 			w.say(`{"id":%d,"event":"tokens","tokens":[]}`, m.ID)
 		case "run":
 			w.run(m.ID, 1)
+		case "adapt":
+			w.say(`{"id":%d,"event":"loaded","loaded":{"vocab":9,"text_vocab":9,"pid":%d}}`, m.ID, os.Getpid())
 		case "pulse":
 			w.pulse(mode, m.ID)
 		case "stop":
@@ -207,6 +209,9 @@ func (w *rawWorker) run(id int64, request int) {
 // misbehave does what the mode says in place of the answer to m. It says whether
 // the command is dealt with.
 func (w *rawWorker) misbehave(mode string, m message) bool {
+	if mode == "stops at "+m.Op {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	}
 	switch mode + "/" + m.Op {
 	case "exits loading/load":
 		fmt.Fprintln(os.Stderr, "CUDA error: no kernel image is available")
@@ -254,6 +259,21 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 		w.grandchild(true)
 		w.grandchild(false)
 		return false
+	case "stops after load/load":
+		go func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) }()
+		return false
+	case "sleeps/run":
+		time.Sleep(time.Hour)
+	case "computes/run":
+		for began := time.Now(); time.Since(began) < 4*stallLimit; {
+		}
+		return false
+	case "waits for a stopped one/run":
+		c := exec.Command("sleep", "3600")
+		_ = c.Start()
+		_ = syscall.Kill(c.Process.Pid, syscall.SIGSTOP)
+		for {
+		}
 	case "stubborn/load":
 		signal.Ignore(syscall.SIGTERM)
 		w.grandchild(false)

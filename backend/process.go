@@ -11,12 +11,15 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/guardian"
+	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/internal/printed"
+	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -50,8 +53,9 @@ type process struct {
 	symptoms []Symptom
 	// box is the container that cmd is the client of; nil if there is none.
 	box *enclosure
-	// ward knows the engine's processes.
+	// ward knows the engine's processes, of which root is the first, once it is known.
 	ward *guardian.Ward
+	root atomic.Int64
 }
 
 // spawn starts cmd with extra files from descriptor 3 on. Output goes to logPath,
@@ -115,10 +119,21 @@ func (p *process) group() int {
 		return 0
 	default:
 	}
-	if p.box != nil {
-		return p.box.pid()
+	if p.box == nil {
+		return p.cmd.Process.Pid
 	}
-	return p.cmd.Process.Pid
+	if p.root.Load() == 0 { // the client takes its time to answer
+		p.root.Store(int64(p.box.pid()))
+	}
+	return int(p.root.Load())
+}
+
+// family are the engine's processes.
+func (p *process) family() kin.Family { return p.ward.Notice(p.group()) }
+
+// vital tells whether the engine still does something; talks is as [watch.Engine] has it.
+func (p *process) vital(limit time.Duration, talks bool) *watch.Engine {
+	return &watch.Engine{Limit: limit, Root: p.group, Family: p.family, Talks: talks}
 }
 
 // close ends the engine, by the kill ladder, and returns when none of its processes is left.
@@ -173,7 +188,7 @@ func openLog(path string) (f *os.File, temp bool, err error) {
 // group, then KILL. It returns when the child is gone and what was left of its
 // group has been killed.
 func (p *process) terminate(voluntary, term time.Duration) {
-	p.ward.Notice(p.group())
+	p.family()
 	if p.waitFor(voluntary) {
 		return
 	}

@@ -1,15 +1,6 @@
 package backend
 
-import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-
-	"github.com/llenergymeasure/llem/note"
-)
+import "github.com/llenergymeasure/llem/note"
 
 // protocolVersion is the version of the worker protocol; parent and worker must
 // agree on it exactly.
@@ -38,9 +29,6 @@ import (
 // size, so that no line grows without bound. A worker whose command
 // pipe ends exits at once: it never outlives its parent.
 const protocolVersion = 1
-
-// maxLine bounds one protocol line, in bytes, without its end.
-const maxLine = 64 << 20
 
 // command is a line from the parent.
 type command struct {
@@ -96,71 +84,3 @@ const (
 	eventError    = "error"
 	eventBye      = "bye"
 )
-
-// errLineTooLong is wrapped by the error for a line over the limit.
-var errLineTooLong = errors.New("protocol line is too long")
-
-// jsonSpace is what JSON counts as white space; a vertical tab is none.
-const jsonSpace = " \t\r\n"
-
-// decoder reads JSON lines of type T. After an error it must not be used again.
-type decoder[T any] struct {
-	r     *bufio.Reader
-	limit int
-}
-
-func newDecoder[T any](r io.Reader) *decoder[T] {
-	return &decoder[T]{r: bufio.NewReaderSize(r, 64<<10), limit: maxLine}
-}
-
-// next returns the next message. It returns io.EOF at a clean end, an error that
-// wraps io.ErrUnexpectedEOF when the stream ends inside a line, one that wraps
-// errLineTooLong as soon as a line is over the limit, and a syntax error that
-// quotes the beginning of the line otherwise.
-func (d *decoder[T]) next() (T, error) {
-	var msg T
-	line, err := d.line()
-	if err != nil {
-		return msg, err
-	}
-	if err := json.Unmarshal(line, &msg); err != nil {
-		return msg, fmt.Errorf("protocol line %.80q: %w", line, err)
-	}
-	return msg, nil
-}
-
-// line returns one line without its end, skipping blank ones.
-func (d *decoder[T]) line() ([]byte, error) {
-	var line []byte
-	for {
-		part, err := d.r.ReadSlice('\n')
-		line = append(line, part...)
-		if len(bytes.TrimSuffix(line, []byte("\n"))) > d.limit {
-			return nil, fmt.Errorf("more than %d bytes: %w", d.limit, errLineTooLong)
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case errors.Is(err, io.EOF) && len(line) > 0:
-			return nil, fmt.Errorf("protocol stream ended inside a line (%.80q): %w", line, io.ErrUnexpectedEOF)
-		case err != nil:
-			return nil, err
-		}
-		if trimmed := bytes.Trim(line, jsonSpace); len(trimmed) > 0 {
-			return trimmed, nil
-		}
-		line = line[:0]
-	}
-}
-
-// encode turns msg into one line.
-func encode(msg any) ([]byte, error) {
-	line, err := json.Marshal(msg)
-	if err != nil {
-		return nil, fmt.Errorf("encode protocol message: %w", err)
-	}
-	if len(line) > maxLine {
-		return nil, fmt.Errorf("%d bytes, the limit is %d: %w", len(line), maxLine, errLineTooLong)
-	}
-	return append(line, '\n'), nil
-}

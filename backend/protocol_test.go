@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/llenergymeasure/llem/backend/internal/lines"
 )
 
 // ending is how a stream of lines ends for its reader.
@@ -31,7 +33,7 @@ func endingOf(err error) ending {
 		return cleanEnd
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return tornEnd
-	case errors.Is(err, errLineTooLong):
+	case errors.Is(err, lines.ErrTooLong):
 		return longEnd
 	}
 	return syntaxEnd
@@ -39,11 +41,11 @@ func endingOf(err error) ending {
 
 // decodeAll reads messages until the first error.
 func decodeAll[T any](r io.Reader, limit int) ([]T, error) {
-	d := newDecoder[T](r)
-	d.limit = limit
+	d := lines.NewDecoder[T](r)
+	d.Limit = limit
 	var all []T
 	for {
-		msg, err := d.next()
+		msg, err := d.Next()
 		if err != nil {
 			return all, err
 		}
@@ -65,7 +67,7 @@ func expected[T any](data []byte, limit int) ([]T, ending) {
 			return all, tornEnd
 		}
 		data = rest
-		if len(bytes.Trim(line, jsonSpace)) == 0 {
+		if len(bytes.Trim(line, " \t\r\n")) == 0 {
 			continue
 		}
 		var msg T
@@ -99,18 +101,18 @@ func checkDecoder[T any](t *testing.T, data []byte, limit int) {
 // checkRoundTrip: one encoding decodes to a message with the same encoding.
 func checkRoundTrip[T any](t *testing.T, msg T) {
 	t.Helper()
-	first, err := encode(msg)
+	first, err := lines.Encode(msg)
 	if err != nil {
 		t.Fatalf("encode %+v: %v", msg, err)
 	}
 	if n := bytes.Count(first, []byte("\n")); n != 1 {
 		t.Fatalf("%q has %d line ends, want 1", first, n)
 	}
-	back, err := decodeAll[T](bytes.NewReader(first), maxLine)
+	back, err := decodeAll[T](bytes.NewReader(first), lines.Max)
 	if err != io.EOF || len(back) != 1 { //nolint:errorlint // a clean end is io.EOF itself
 		t.Fatalf("decode %q = %d messages, %v", first, len(back), err)
 	}
-	second, err := encode(back[0])
+	second, err := lines.Encode(back[0])
 	if err != nil || !bytes.Equal(first, second) {
 		t.Fatalf("encoded %q, after decoding %q (%v)", first, second, err)
 	}
@@ -178,7 +180,7 @@ func TestDecoderRefusesLongLineEarly(t *testing.T) {
 	var r endless
 	_, err := decodeAll[reply](&r, limit)
 	if endingOf(err) != longEnd {
-		t.Errorf("endless line: %v, want %v", err, errLineTooLong)
+		t.Errorf("endless line: %v, want %v", err, lines.ErrTooLong)
 	}
 	if r.read > limit+64<<10 {
 		t.Errorf("%d bytes of an endless line were read, want at most the limit %d and one buffer", r.read, limit)
@@ -188,7 +190,7 @@ func TestDecoderRefusesLongLineEarly(t *testing.T) {
 func TestDecoderPassesOnReadErrors(t *testing.T) {
 	broken := errors.New("broken pipe")
 	got, err := decodeAll[command](io.MultiReader(strings.NewReader(`{"id":7}`+"\n"), iotest.ErrReader(broken)),
-		maxLine)
+		lines.Max)
 	if !errors.Is(err, broken) || len(got) != 1 || got[0].ID != 7 {
 		t.Errorf("decode = %+v, %v, want command 7, then %v", got, err, broken)
 	}
@@ -196,14 +198,14 @@ func TestDecoderPassesOnReadErrors(t *testing.T) {
 
 func TestDecoderQuotesTheLine(t *testing.T) {
 	line := "Traceback" + strings.Repeat(" very", 100)
-	_, err := decodeAll[reply](strings.NewReader(line+"\n"), maxLine)
+	_, err := decodeAll[reply](strings.NewReader(line+"\n"), lines.Max)
 	if err == nil || !strings.Contains(err.Error(), "Traceback very") || len(err.Error()) > 300 {
 		t.Errorf("error %v, want the beginning of the line", err)
 	}
 }
 
 func TestEncodeErrors(t *testing.T) {
-	if _, err := encode(reply{Fraction: math.NaN()}); err == nil {
+	if _, err := lines.Encode(reply{Fraction: math.NaN()}); err == nil {
 		t.Error("encoding NaN succeeded")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend/internal/lines"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
@@ -83,9 +84,9 @@ func serve(engine Engine, in io.Reader, out io.Writer, orphaned func()) error {
 	commands := make(chan task)
 	readErr := make(chan error, 1)
 	go func() {
-		d := newDecoder[command](in)
+		d := lines.NewDecoder[command](in)
 		for {
-			c, err := d.next()
+			c, err := d.Next()
 			if err != nil {
 				if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 					orphaned()
@@ -322,7 +323,7 @@ func (e *writeError) Unwrap() error { return e.err }
 // write sends one reply. An error of the pipe is a writeError; any other says that
 // this reply cannot be sent, and leaves the pipe usable.
 func (s *server) write(r reply) error {
-	line, err := encode(r)
+	line, err := lines.Encode(r)
 	if err != nil {
 		return err
 	}

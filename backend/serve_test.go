@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/llenergymeasure/llem/backend/internal/lines"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -63,7 +64,7 @@ func serveAll(t *testing.T, engine Engine, commands string) (replies []reply, or
 		}
 	}()
 	err = serve(engine, in, &out, func() { orphaned = true })
-	replies, decodeErr := decodeAll[reply](&out, maxLine)
+	replies, decodeErr := decodeAll[reply](&out, lines.Max)
 	if endingOf(decodeErr) != cleanEnd {
 		t.Fatalf("replies end with %v", decodeErr)
 	}
@@ -143,11 +144,11 @@ func TestServeOrphaned(t *testing.T) {
 
 // A reply that is too long to send is a failure of its command alone.
 func TestServeReplyTooLong(t *testing.T) {
-	engine := stub{info: func() (Info, error) { return Info{Version: strings.Repeat("x", maxLine)}, nil }}
+	engine := stub{info: func() (Info, error) { return Info{Version: strings.Repeat("x", lines.Max)}, nil }}
 	got, _, err := serveAll(t, &engine,
 		`{"id":1,"op":"hello"}`+"\n"+`{"id":2,"op":"run","run":{}}`+"\n"+`{"id":3,"op":"stop"}`+"\n")
 	if err != nil || len(got) != 4 || got[0].Event != eventError ||
-		!strings.Contains(got[0].Failure.Message, errLineTooLong.Error()) {
+		!strings.Contains(got[0].Failure.Message, lines.ErrTooLong.Error()) {
 		t.Errorf("serve = %q, %v, want a failure, then an answer", events(got), err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -18,7 +19,9 @@ type WorkerOptions struct {
 	HelloTimeout time.Duration // interpreter start and imports; default 2 min
 	LoadTimeout  time.Duration // reading and placing the weights; default 30 min
 	StopTimeout  time.Duration // between "stop" and TERM; default 5 s
-	LogPath      string        // engine log; a temporary file if empty
+	// StallTimeout is how long it may send nothing and use no processor time; default 5 min.
+	StallTimeout time.Duration
+	LogPath      string // engine log; a temporary file if empty
 	// Cleanup removes what the worker was started from. It is called once: when the worker is
 	// gone, or could not be started. Nil is nothing.
 	Cleanup func() error
@@ -33,6 +36,7 @@ func (o WorkerOptions) withDefaults() WorkerOptions {
 	set(&o.HelloTimeout, 2*time.Minute)
 	set(&o.LoadTimeout, 30*time.Minute)
 	set(&o.StopTimeout, 5*time.Second)
+	set(&o.StallTimeout, 5*time.Minute)
 	return o
 }
 
@@ -48,6 +52,7 @@ type worker struct {
 	name    string
 	opt     WorkerOptions
 	proc    *process
+	vital   *watch.Engine
 	send    *os.File
 	replies chan received
 	lastID  int64
@@ -183,7 +188,7 @@ func (w *worker) take(l Loaded, start int64) {
 	if w.proc.box != nil { // where its own number means nothing
 		l.PID = w.proc.box.pid()
 	}
-	w.proc.ward.Notice(w.proc.group())
+	w.proc.family()
 	w.loaded = l
 }
 

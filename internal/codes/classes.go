@@ -74,7 +74,7 @@ func Classes() []ClassEntry {
 		{ClassWriteFailed, Failed, "A file could not be written."},
 		{ClassProtocol, Failed, "The engine and llem did not understand each other."},
 		{ClassCrashed, Failed, "The engine's process ended by itself."},
-		{ClassHung, Failed, "The engine stopped answering and was killed."},
+		{ClassHung, Failed, "The engine stood still or did not answer, and was ended."},
 		{ClassEngine, Failed, "The engine reported an error of its own."},
 		{ClassClock, Failed, "The engine's clock is not the one by which the sensors are read."},
 		{ClassConfig, Failed, "The configuration asks for something that cannot be done."},

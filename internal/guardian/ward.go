@@ -2,15 +2,17 @@ package guardian
 
 import (
 	"maps"
+	"sync"
 
 	"github.com/llenergymeasure/llem/internal/kin"
 )
 
-// Ward is an engine under guard, as the program that runs it sees it. Its methods are
-// called one at a time.
+// Ward is an engine under guard, as the program that runs it sees it. Notice may be called
+// at any time.
 type Ward struct {
 	charge charge
 	guard  *guard
+	mu     sync.Mutex // guards known
 	// known are its processes as they were at some times: not all can be told later.
 	known kin.Family
 }
@@ -54,15 +56,21 @@ func (w *Ward) engine(group int) kin.Engine {
 
 // Notice looks for the engine's processes, remembers them and returns all so far.
 func (w *Ward) Notice(group int) kin.Family {
-	maps.Copy(w.known, w.engine(group).Find())
-	return w.known
+	found := w.engine(group).Find()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.Copy(w.known, found)
+	return maps.Clone(w.known)
 }
 
 // Bury ends what is left of an engine that has been stopped, and releases the guardian. Group
 // is the engine's from before it was stopped, 0 if it had exited by then.
 func (w *Ward) Bury(name string, group int) error {
 	defer w.Release()
-	return w.engine(group).Bury(name, w.known, goneWithin)
+	w.mu.Lock()
+	known := maps.Clone(w.known)
+	w.mu.Unlock()
+	return w.engine(group).Bury(name, known, goneWithin)
 }
 
 // Release ends the guardian of an engine that has ended, or could not be started.

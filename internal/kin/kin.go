@@ -103,8 +103,8 @@ func all() []Process {
 	return out
 }
 
-// ticks are the clock ticks of a second in /proc: the same on all of Linux's processors.
-const ticks = 100
+// Ticks are the clock ticks of a second in /proc: the same on all of Linux's processors.
+const Ticks = 100
 
 // Now is the time as processes have it that begin now, or a tick before.
 func Now() uint64 {
@@ -112,7 +112,7 @@ func Now() uint64 {
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
 		return 0
 	}
-	return uint64(t.Nano() / (1e9 / ticks))
+	return uint64(t.Nano() / (1e9 / Ticks))
 }
 
 // Adopt makes this process the parent of its engines' orphans, which are found thereby. It is

@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/watch"
 )
 
 // Schedule says how long after the start of a run a request is due, by its place in the
@@ -29,14 +30,11 @@ type client struct {
 	streams int
 	// schedule says when each request is due; nil is at once.
 	schedule Schedule
-	// stall is how long no byte may arrive at all.
-	stall time.Duration
+	// vital tells whether the engine still does something.
+	vital *watch.Engine
 	// vocab is the number of token ids of the model; 0 where it is not known.
 	vocab int
 }
-
-// errStall says that the engine has gone silent.
-var errStall = errors.New("the engine has sent nothing")
 
 // stream is one connection and what is read over it.
 type stream struct {
@@ -46,8 +44,6 @@ type stream struct {
 	got  events
 	// shared counts tokens that came in one event with the token before.
 	shared int
-	// heard is when bytes arrived last on any stream.
-	heard *atomic.Int64
 	// reconnects counts connections that the server had closed between two requests.
 	reconnects int
 }
@@ -64,12 +60,11 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	for i, p := range w.Requests {
 		bodies[i] = c.engine.Request(c.spec, p, w.OutputTokens)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var heard atomic.Int64
+	ctx, unwatch := c.vital.Watch(ctx)
+	defer unwatch()
 	streams := make([]*stream, n)
 	for i := range streams {
-		s := &stream{client: c, heard: &heard}
+		s := &stream{client: c}
 		var err error
 		if s.conn, err = dial(ctx, c.address); err != nil {
 			closeAll(streams)
@@ -90,7 +85,6 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 			TokenNS: make([]int64, 0, w.OutputTokens)}
 	}
 	log.StartNS = clock.Mono()
-	heard.Store(log.StartNS)
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -118,7 +112,6 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 			begin = end
 		}
 	}()
-	c.watch(ctx, finished, &heard, cancel)
 	<-finished
 	log.EndNS = clock.Mono()
 	for _, s := range streams {
@@ -136,6 +129,7 @@ func (c *client) due(ctx context.Context, start int64, i int) bool {
 	if c.schedule == nil {
 		return true
 	}
+	defer func() { c.vital.Heard(clock.Mono()) }() // it had nothing to do
 	wait := time.Duration(start + int64(c.schedule(i)) - clock.Mono())
 	if wait <= 0 {
 		return true
@@ -160,26 +154,6 @@ func closeAll(streams []*stream) {
 	}
 }
 
-// watch ends a run in which nothing arrives any more.
-func (c *client) watch(ctx context.Context, finished <-chan struct{}, heard *atomic.Int64,
-	cancel context.CancelCauseFunc) {
-	look := time.NewTicker(max(c.stall/20, time.Millisecond))
-	defer look.Stop()
-	for {
-		select {
-		case <-finished:
-			return
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			if silent := time.Duration(clock.Mono() - heard.Load()); silent > c.stall {
-				cancel(fmt.Errorf("%w for %v", errStall, silent.Round(time.Millisecond)))
-				return
-			}
-		}
-	}
-}
-
 // request sends one request and reads its stream.
 func (s *stream) request(ctx context.Context, body Request, out *backend.Request, output int) {
 	s.got.reset()
@@ -200,7 +174,7 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 		return
 	}
 	most := mostBytes(out.PromptTokens, output, body.Repeats)
-	if err := s.got.readAll(s.conn, most, func(at int64) { s.heard.Store(at) }); err != nil {
+	if err := s.got.readAll(s.conn, most, s.vital.Heard); err != nil {
 		_ = s.interpret(out, output) // what came before stays on record
 		out.OutputTokens = len(out.TokenNS)
 		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)

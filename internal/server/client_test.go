@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/servertest"
+	"github.com/llenergymeasure/llem/internal/watch"
 )
 
 // Request of [completions] is one that the stub of vLLM takes.
@@ -35,7 +36,7 @@ func stubbed(t *testing.T, streams int, s Schedule, step time.Duration) *client 
 		_ = servertest.New(servertest.Options{Dialect: servertest.VLLM{}, Step: step}).Serve(l)
 	}()
 	return &client{engine: completions{}, address: l.Addr().String(), streams: streams, schedule: s,
-		stall: 5 * time.Second}
+		vital: &watch.Engine{Limit: 5 * time.Second, Talks: true}}
 }
 
 func sixPrompts() backend.Workload {

@@ -15,13 +15,16 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
 
 // Options bounds how long a server may take. Zero values mean the defaults.
 type Options struct {
 	StartTimeout time.Duration // until it is healthy; default 30 min
-	StallTimeout time.Duration // without a byte of any stream; default 5 min
+	// StallTimeout is how long it may send nothing and use no processor time to speak of;
+	// default 5 min.
+	StallTimeout time.Duration
 	StopTimeout  time.Duration // between TERM and KILL; default 20 s
 	// Streams is how many requests are under way at once; 0 is all.
 	Streams int
@@ -131,8 +134,12 @@ const healthEvery = 200 * time.Millisecond
 
 // ready waits for the server, and asks it what it is.
 func (s *Session) ready(outer context.Context) error {
-	ctx, cancel := context.WithTimeout(outer, s.opt.StartTimeout)
+	limited, cancel := context.WithTimeout(outer, s.opt.StartTimeout)
 	defer cancel()
+	vital := s.child.Vital(s.opt.StallTimeout)
+	vital.Talks = false // while it loads
+	ctx, unwatch := vital.Watch(limited)
+	defer unwatch()
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	last := "nothing listens on " + s.address
@@ -143,6 +150,9 @@ func (s *Session) ready(outer context.Context) error {
 		case <-ctx.Done():
 			if outer.Err() != nil {
 				return context.Cause(outer)
+			}
+			if stalled, ok := errors.AsType[*watch.Stalled](context.Cause(ctx)); ok {
+				return s.stopped(stalled, "starting")
 			}
 			return &note.Failure{Class: codes.ClassStartTimeout, LogTail: s.child.LogTail(),
 				Message: fmt.Sprintf("%s was not ready within %v: %s", s.engine.Name(), s.opt.StartTimeout, last),
@@ -267,7 +277,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		return nil, err
 	}
 	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams),
-		schedule: s.opt.Schedule, stall: s.opt.StallTimeout,
+		schedule: s.opt.Schedule, vital: s.child.Vital(s.opt.StallTimeout),
 		vocab: s.loaded.Vocab}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
@@ -280,8 +290,13 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		case <-stop:
 		}
 	}()
-	counters := s.sample(ctx)
+	polling, hurry := context.WithCancel(ctx)
+	defer hurry()
+	counters := s.sample(polling)
 	log, err := c.run(ctx, w)
+	if err != nil { // a server that stands still would hold up each question
+		hurry()
+	}
 	readings := counters()
 	if err == nil {
 		if w.Finished != nil {
@@ -290,16 +305,25 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		log.Steps, log.StepClock = steps(readings, log), "counters"
 		return log, s.brokenFormat(log)
 	}
-	switch {
-	case errors.Is(err, errStall):
-		s.child.Stop(s.opt.StopTimeout)
-		return nil, &note.Failure{Class: codes.ClassHung,
-			Message: fmt.Sprintf("%s: %v, with requests under way; it was stopped", s.engine.Name(), err),
-			Next:    "see engine.log for what it was doing", LogTail: s.child.LogTail()}
+	switch stalled, ok := errors.AsType[*watch.Stalled](err); {
+	case ok:
+		return nil, s.stopped(stalled, "running, with requests under way")
 	case errors.Is(err, errExited):
 		return nil, s.child.Failure(s.engine.Name(), "running")
 	}
 	return nil, s.failed(ctx, err, "running")
+}
+
+// stopped ends a server that stands still, and is its failure.
+func (s *Session) stopped(why *watch.Stalled, doing string) error {
+	wait := s.opt.StopTimeout
+	if len(why.Stopped) > 0 { // they could not handle a signal
+		wait = 0
+	}
+	s.child.Stop(wait)
+	f := why.Failure(s.engine.Name(), doing)
+	f.LogTail = s.child.LogTail()
+	return f
 }
 
 // errExited says that the server's process has ended.

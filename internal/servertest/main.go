@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -61,6 +62,8 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 			"not supported for now.\n"+
 			"RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}")
 		return 1
+	case StopsLoading:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	case BadFlag:
 		fmt.Fprintln(stderr, "usage: stub [-h]\nstub: error: unrecognized arguments: --no-such")
 		return 2

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
@@ -30,6 +31,8 @@ const (
 	DiesLoading   Fault = "dies-loading"   // exits before it is healthy, with a traceback
 	DiesStreaming Fault = "dies-streaming" // exits after a few tokens
 	Stalls        Fault = "stalls"         // stops sending after a few tokens
+	Stopped       Fault = "stopped"        // stops itself (SIGSTOP) after a few tokens
+	StopsLoading  Fault = "stops-loading"  // stops itself before it is healthy
 	Answers500    Fault = "answers-500"    // on every request
 	Malformed     Fault = "malformed"      // events that are no JSON
 	BreaksOff     Fault = "breaks-off"     // closes a stream in the middle of an event
@@ -294,6 +297,8 @@ func (s *Stub) misbehave(w http.ResponseWriter, flush http.Flusher) bool {
 		os.Exit(1)
 	case Stalls:
 		select {}
+	case Stopped:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	case Malformed:
 		_, _ = w.Write([]byte("data: {\"choices\": [{\"text\"\n\n"))
 		flush.Flush()

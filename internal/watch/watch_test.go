@@ -1,0 +1,120 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/kin"
+)
+
+const limit = 500 * time.Millisecond
+
+// engine starts a shell script as an engine.
+func engine(t *testing.T, script string) *Engine {
+	t.Helper()
+	c := exec.Command("sh", "-c", script)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := c.Process.Pid
+	t.Cleanup(func() { _ = syscall.Kill(-pid, syscall.SIGKILL); _ = c.Wait() })
+	e := kin.Engine{Group: pid}
+	return &Engine{Limit: limit, Root: func() int { return pid }, Family: e.Find}
+}
+
+// TestWatch: what stands still is told from what works.
+func TestWatch(t *testing.T) {
+	const spin, sleep = "while :; do :; done", "sleep 300"
+	for name, q := range map[string]struct {
+		script string
+		talks  bool
+		want   string // empty: it works
+	}{
+		"sleeps":                      {sleep, false, "no processor time"},
+		"computes":                    {spin, false, ""},
+		"a child computes":            {"sh -c '" + spin + "; :'; :", false, ""},
+		"a stopped child":             {"sleep 300 & kill -STOP $!; " + spin, false, "stopped (state T)"},
+		"uses a little":               {"while :; do sleep 0.02; done", false, ""},
+		"a server that sleeps":        {sleep, true, "no processor time"},
+		"a server that computes":      {spin, true, ""},
+		"a server that uses a little": {"while :; do sleep 0.2; done", true, "no processor time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := engine(t, q.script)
+			e.Talks = q.talks
+			ctx, stop := e.Watch(t.Context())
+			defer stop()
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * limit):
+			}
+			stalled, ok := errors.AsType[*Stalled](context.Cause(ctx))
+			if ok != (q.want != "") || ok && !strings.Contains(stalled.Error(), q.want) {
+				t.Errorf("%v, want %q", context.Cause(ctx), q.want)
+			}
+			if ok && stalled.Failure("some engine", "loading").Class != codes.ClassHung {
+				t.Error("it has another class")
+			}
+		})
+	}
+}
+
+// TestHeard: what sends something does not stand still, and its silence begins then.
+func TestHeard(t *testing.T) {
+	t.Parallel()
+	e := engine(t, "sleep 300")
+	ctx, stop := e.Watch(t.Context())
+	defer stop()
+	for range 20 {
+		e.Heard(clock.Mono())
+		time.Sleep(limit / 8)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%v while it spoke", context.Cause(ctx))
+	}
+	last := clock.Mono()
+	<-ctx.Done()
+	if silent := time.Duration(clock.Mono() - last); silent < limit*3/4 {
+		t.Errorf("it was given up after %v", silent)
+	}
+}
+
+// TestUnknown: where no process is known, the silence of a server alone counts, and nothing
+// without a limit.
+func TestUnknown(t *testing.T) {
+	t.Parallel()
+	for _, e := range []*Engine{nil, {}, {Limit: limit}, {Limit: limit, Talks: true, Root: func() int { return 0 }}} {
+		ctx, stop := e.Watch(t.Context())
+		select {
+		case <-ctx.Done():
+			if e == nil || !e.Talks {
+				t.Errorf("%+v: %v", e, context.Cause(ctx))
+			}
+		case <-time.After(2 * limit):
+			if e != nil && e.Talks {
+				t.Error("a server's silence was not noticed")
+			}
+		}
+		stop()
+	}
+}
+
+// TestSuspended: the time in which this program did not run is not the engine's.
+func TestSuspended(t *testing.T) {
+	t.Parallel()
+	l := look{Engine: engine(t, "sleep 300")}
+	for range 4 {
+		if stalled := l.after(waited(0, int64(time.Hour), limit/looks)); stalled != nil {
+			t.Errorf("given up after four looks: %v", stalled)
+		}
+	}
+}
