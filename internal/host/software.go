@@ -233,7 +233,7 @@ var packages = []string{"nvidia-*", "onnxruntime*", "cupy-*", "cuda-*", "rocm*",
 // relevant reports whether a package is one of a list.
 func relevant(name string, lists ...[]string) bool {
 	return slices.ContainsFunc(slices.Concat(lists...), func(p string) bool {
-		begin, any := strings.CutSuffix(p, "*")
-		return name == p || any && strings.HasPrefix(name, begin)
+		begin, open := strings.CutSuffix(p, "*")
+		return name == p || open && strings.HasPrefix(name, begin)
 	})
 }
