@@ -287,6 +287,10 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 		w.say(`{"id":%d,"event":"finished"}`, m.ID)
 	case "done only/run":
 		w.say(`{"id":%d,"event":"done"}`, m.ID)
+	case "endless log/run":
+		for {
+			w.say(`{"id":%d,"event":"requests","requests":[{"id":1,"ok":true}]}`, m.ID)
+		}
 	case "garbage/run":
 		w.say("Traceback (most recent call last):")
 	case "torn/run":

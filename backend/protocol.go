@@ -30,6 +30,9 @@ import "github.com/llenergymeasure/llem/note"
 // pipe ends exits at once: it never outlives its parent.
 const protocolVersion = 1
 
+// mostSteps bounds the steps of a run.
+const mostSteps = 1 << 23
+
 // command is a line from the parent.
 type command struct {
 	V     int       `json:"v,omitempty"`

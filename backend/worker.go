@@ -232,6 +232,9 @@ func (w *worker) collect(ctx context.Context, id int64, work Workload) (*Log, er
 		if err != nil {
 			return nil, err
 		}
+		if len(log.Requests) > len(work.Requests) || len(log.Steps) > mostSteps {
+			return nil, w.protocolError("%d requests and %d steps in its log", len(log.Requests), len(log.Steps))
+		}
 		switch r.Event {
 		case eventProgress:
 			if work.Progress != nil {

@@ -181,6 +181,7 @@ func TestRunFailures(t *testing.T) {
 		{"garbage", failure{codes.ClassProtocol, "Traceback (most recent call last)", "bug in the worker", ""}},
 		{"torn", failure{codes.ClassCrashed, "exited normally while running", "log_tail", ""}},
 		{"no done", failure{codes.ClassCrashed, "exited normally while running", "log_tail", ""}},
+		{"endless log", failure{codes.ClassProtocol, "requests and 0 steps in its log", "bug in the worker", ""}},
 		{"done only", failure{codes.ClassProtocol, "never finished", "bug in the worker", ""}},
 		{"finished without content", failure{codes.ClassProtocol, "without content", "bug in the worker", ""}},
 		{"dies in the log", failure{codes.ClassCrashed, "was ended by signal segmentation fault", "log_tail", ""}},

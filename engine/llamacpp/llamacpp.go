@@ -94,12 +94,12 @@ func ofContainer(err error) bool {
 // versionOf finds "version: 4567 (abc)", or the number alone as other programs print it.
 func versionOf(text string) (string, bool) {
 	for line := range strings.Lines(text) {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "version: "); ok {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "version: "); ok && len(v) <= 200 {
 			return v, true
 		}
 	}
 	text = strings.TrimSpace(text)
-	return text, text != "" && !strings.ContainsAny(text, " \n")
+	return text, text != "" && len(text) <= 200 && !strings.ContainsAny(text, " \n")
 }
 
 // deviceOf reads a list of devices.

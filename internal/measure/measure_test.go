@@ -104,6 +104,26 @@ func TestSeriesOfARun(t *testing.T) {
 	})
 }
 
+// early makes a request end a token before it should.
+func early(q *backend.Request) {
+	q.OutputTokens--
+	q.TokenNS = q.TokenNS[:q.OutputTokens]
+}
+
+// TestClaims: tokens that an engine counts and did not give are in no number.
+func TestClaims(t *testing.T) {
+	virtually(func(t *testing.T) {
+		l := newLab(t)
+		l.edit = func(log *backend.Log) { log.Requests[1].OutputTokens *= 2 }
+		rec := l.measure(t, result.OK)
+		msg, _ := warned(rec, "requests_failed")
+		if !strings.HasPrefix(msg, "1 of 3 requests failed") || rec.Tokens.Output != 22 ||
+			rec.Tokens.RequestsFailed != 1 {
+			t.Errorf("warning %q, tokens %+v", msg, rec.Tokens)
+		}
+	})(t)
+}
+
 func TestUnequalWork(t *testing.T) {
 	for name, q := range map[string]struct {
 		edit func(*backend.Log)
@@ -112,13 +132,14 @@ func TestUnequalWork(t *testing.T) {
 		"prefix cache": {func(log *backend.Log) { log.Requests[0].PromptComputed = 1 },
 			"the engine computed 17 prompt and 33 output tokens, it was given 24 and asked for 33: the run is not " +
 				"compared with others"},
-		"early end": {func(log *backend.Log) { log.Requests[1].OutputTokens-- },
+		"early end": {func(log *backend.Log) { early(&log.Requests[1]) },
 			"the engine computed 24 prompt and 32 output tokens, it was given 24 and asked for 33: the run is not " +
 				"compared with others"},
-		"one early, one late": {func(
-			log *backend.Log) {
-			log.Requests[1].OutputTokens--
-			log.Requests[2].OutputTokens++
+		"one early, one late": {func(log *backend.Log) {
+			early(&log.Requests[1])
+			late := &log.Requests[2]
+			late.OutputTokens++
+			late.TokenNS = append(late.TokenNS, late.EndNS)
 		},
 			"2 of 3 requests got more or fewer tokens than they asked for, though the sums are right: the run is " +
 				"not compared with others"},

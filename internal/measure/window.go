@@ -86,6 +86,9 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	if err == nil {
 		err = d.Clock.Sleep(ctx, settle)
 	}
+	if err == nil {
+		err = checkCounts(m.log, len(load.Requests))
+	}
 	return m, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,7 +159,7 @@ func closeAll(streams []*stream) {
 func (s *stream) request(ctx context.Context, body Request, out *backend.Request, output int) {
 	s.got.reset()
 	fail := func(format string, args ...any) {
-		out.OK, out.Failure = false, fmt.Sprintf(format, args...)
+		out.OK, out.Failure = false, clipped(fmt.Sprintf(format, args...), longestFailure)
 		out.EndNS = clock.Mono()
 	}
 	status, err := s.post(ctx, body, out)
@@ -184,6 +185,20 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 	if err := s.interpret(out, output); err != nil {
 		fail("%v", err)
 	}
+}
+
+// What is kept of an engine's own words about a request, in bytes.
+const (
+	longestFailure = 4 << 10
+	longestReason  = 100
+)
+
+// clipped is the beginning of a text that may be long.
+func clipped(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // post sends the request. A connection that the server has closed since the last one
@@ -287,7 +302,7 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 			out.EndNS = at
 		}
 		if e.Finish != "" {
-			out.FinishReason = e.Finish
+			out.FinishReason = clipped(e.Finish, longestReason)
 		}
 		if e.Usage != nil {
 			usage = e.Usage

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -348,5 +349,30 @@ func TestMostBytes(t *testing.T) {
 		if n := mostBytes(q.prompt, q.output, q.repeats); n < q.least || n > q.most {
 			t.Errorf("%+v: %d", q, n)
 		}
+	}
+}
+
+// TestPlausible: counters that no server can have are not read.
+func TestPlausible(t *testing.T) {
+	for _, c := range []Counters{{}, {Prompt: 1e12, Cached: 5, Output: 3, Steps: 2, Running: 1}} {
+		if !c.plausible() {
+			t.Errorf("%+v is refused", c)
+		}
+	}
+	for _, c := range []Counters{{Prompt: math.NaN()}, {Cached: -1}, {Output: math.Inf(1)}, {Steps: 1e300},
+		{Running: math.Inf(-1)}} {
+		if c.plausible() {
+			t.Errorf("%+v is read", c)
+		}
+	}
+}
+
+// TestClipped: an engine's own words about a request are kept up to a length.
+func TestClipped(t *testing.T) {
+	if s := clipped("short", 10); s != "short" {
+		t.Errorf("%q", s)
+	}
+	if s := clipped(strings.Repeat("ä", 1<<20), 101); s != strings.Repeat("ä", 50)+"…" {
+		t.Errorf("%q", s)
 	}
 }

@@ -30,7 +30,7 @@ func (s *Session) sample(ctx context.Context) func() []reading {
 	read := func() {
 		r := reading{before: clock.Mono()}
 		c, err := counted.Counters(ctx, s.ask)
-		if r.after = clock.Mono(); err == nil {
+		if r.after = clock.Mono(); err == nil && c.plausible() {
 			r.Counters = c
 			list = append(list, r)
 		}
@@ -58,6 +58,20 @@ func (s *Session) sample(ctx context.Context) func() []reading {
 		read()
 		return list
 	}
+}
+
+// mostCounted is more than any server counts.
+const mostCounted = 1e15
+
+// plausible reports whether counters are numbers that tokens and steps can have: others are
+// not read at all.
+func (c Counters) plausible() bool {
+	for _, v := range []float64{c.Prompt, c.Cached, c.Output, c.Steps, c.Running} {
+		if !(v >= 0 && v <= mostCounted) { // NaN is neither
+			return false
+		}
+	}
+	return true
 }
 
 // steps turns counters into steps of tier T2: what all steps between two readings did

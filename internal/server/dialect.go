@@ -265,6 +265,9 @@ func packageOf(ctx context.Context, python backend.Command, name string) (string
 // themselves first.
 const versionTimeout = 2 * time.Minute
 
+// longestVersion is more than any version has, in bytes.
+const longestVersion = 200
+
 // versionOf asks a program for its version: the last word of the last line it prints.
 func versionOf(ctx context.Context, cmd backend.Command, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
@@ -274,7 +277,7 @@ func versionOf(ctx context.Context, cmd backend.Command, args ...string) (string
 	switch {
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", context.Cause(ctx)
-	case err != nil || len(fields) == 0:
+	case err != nil || len(fields) == 0 || len(fields[len(fields)-1]) > longestVersion:
 		if f, ok := errors.AsType[*note.Failure](err); ok { // of its container
 			return "", f
 		}

@@ -1,0 +1,34 @@
+package measure
+
+import (
+	"fmt"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/note"
+)
+
+// checkCounts holds what an engine counts against what it gave: a request whose numbers
+// differ has failed, whatever the engine says of it. A count is what energy is divided by.
+func checkCounts(log *backend.Log, asked int) error {
+	if len(log.Requests) > asked {
+		return note.Failf(codes.ClassProtocol, "this is a bug in the engine's worker; see engine.log",
+			"the engine answered %d requests, it was given %d", len(log.Requests), asked)
+	}
+	for i := range log.Requests {
+		q := &log.Requests[i]
+		if !q.OK {
+			continue
+		}
+		switch {
+		case q.OutputTokens != len(q.TokenNS):
+			q.Failure = fmt.Sprintf("the engine counts %d output tokens, it gave the times of %d", q.OutputTokens,
+				len(q.TokenNS))
+		case q.PromptTokens < 0 || q.PromptComputed < 0 || q.PromptComputed > q.PromptTokens:
+			q.Failure = fmt.Sprintf("the engine counts %d prompt tokens, of which it computed %d", q.PromptTokens,
+				q.PromptComputed)
+		}
+		q.OK = q.Failure == ""
+	}
+	return nil
+}
