@@ -53,3 +53,23 @@ func TestUnreadablePages(t *testing.T) {
 		t.Error("the pages of this machine stop a plan for another one")
 	}
 }
+
+// oneGPU is a meter with a sensor.
+type oneGPU struct{ power.Meter }
+
+func (oneGPU) Devices() []power.Device { return []power.Device{{ID: "gpu0", Kind: power.GPU}} }
+
+// TestMissingGPUs: a GPU that cannot be used is named beside the ones that can; without
+// any sensor the plan says that instead.
+func TestMissingGPUs(t *testing.T) {
+	gone := []power.Unavailable{power.NoSensor("rapl", "no zones", ""),
+		power.NoSensor("nvml gpu1", "the driver has lost this GPU", "reboot")}
+	got := unmetered([]power.Meter{oneGPU{}}, gone)
+	if len(got) != 1 || got[0].Error || !strings.HasPrefix(got[0].Message, "nvml gpu1: the driver has lost") ||
+		got[0].Next != "reboot" {
+		t.Errorf("%+v, want gpu1 alone", got)
+	}
+	if got := unmetered(nil, gone); len(got) != 1 || !strings.HasPrefix(got[0].Message, "no power sensor") {
+		t.Errorf("without a meter: %+v", got)
+	}
+}

@@ -114,3 +114,38 @@ func TestOpenRemoteMistakes(t *testing.T) {
 		t.Errorf("missing %+v", missing)
 	}
 }
+
+// TestOneBadRemoteLeavesTheOthers: a mistake in an entry, a page that cannot be read, a
+// metric that is not there and a name that is taken, each beside what works.
+func TestOneBadRemoteLeavesTheOthers(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/e" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, "p 12\nq 13\n")
+	}))
+	defer srv.Close()
+	for name, c := range map[string]struct {
+		remote []string
+		want   string // of the message
+	}{
+		"entry":  {[]string{"host:9400", "wall=" + srv.URL + "/m#p:W"}, "want http://host:port/path"},
+		"taken":  {[]string{"wall=" + srv.URL + "/m#p:W", "wall=" + srv.URL + "/m#q:W"}, "the name wall is taken"},
+		"page":   {[]string{"wall=" + srv.URL + "/m#p:W", "wall=" + srv.URL + "/e#q:J"}, "404 Not Found"},
+		"metric": {[]string{"wall=" + srv.URL + "/m#p:W", "wall=" + srv.URL + "/m#x:J"}, "there is no metric x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			meters, missing := Open(t.Context(), Options{Only: without("nvml", "hwmon", "rapl"), Remote: c.remote})
+			if len(meters) != 1 || len(missing) != 1 || !strings.Contains(missing[0].Message, c.want) {
+				t.Fatalf("meters %v, missing %+v; want wall, and %q missing", meters, missing, c.want)
+			}
+			defer meters[0].Close()
+			var trace power.Trace
+			if err := meters[0].Poll(t.Context(), &trace); err != nil || len(trace.Samples) != 1 ||
+				trace.Samples[0].Power != 12 || trace.Samples[0].Device != "wall" {
+				t.Errorf("%+v, %v", trace, err)
+			}
+		})
+	}
+}
