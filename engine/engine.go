@@ -138,6 +138,8 @@ type Estimate struct {
 	Attention string
 	// Quantization of the weights by the name of its method, or empty.
 	Quantization string
+	// Weights is how the engine quantises a model as it loads it; without a format it does not.
+	Weights Weights
 	// Quantized reports that the shape of a model alone does not say how large its weights
 	// are.
 	Quantized bool
@@ -157,6 +159,20 @@ type Estimate struct {
 	PoolCache int64
 	// Chunk bounds the prompt tokens of one step; 0 is the engine's default.
 	Chunk int
+}
+
+// Weights is how an engine quantises the linear layers of a model as it loads it. Embeddings,
+// norms and the output matrix stay in the dtype.
+type Weights struct {
+	// Format is what products are computed from: int4, int8 or fp8.
+	Format string
+	// Bits of one weight, with its part of the scales and offsets of its group.
+	Bits float64
+	// RowBytes are the bytes of the scale of an output row.
+	RowBytes int64
+	// Columns is the number of which the columns of a matrix are padded to a multiple; 0
+	// leaves them.
+	Columns int64
 }
 
 // DefaultSequences is [Descriptor.Sequences] where it is 0.

@@ -137,12 +137,34 @@ func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	var unknown []string
 	for _, f := range s.Fields() {
-		if f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" {
+		if f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" &&
+			f.Key != "quantization" {
 			unknown = append(unknown, f.Key+"="+f.Get().String())
 		}
 	}
 	return engine.Estimate{Attention: s.AttnImplementation, Unknown: strings.Join(unknown, ", "),
-		Quantized: s.Quantization != ""}
+		Quantized: s.Quantization != "", Weights: s.weights()}
+}
+
+// weights are how the libraries keep the linear layers, by the defaults that
+// llem_worker/quantise.py leaves them: LLM.int8() with a 32-bit scale for each row; NF4 in
+// blocks of 64 whose scales are 8 bits, with a 32-bit one for 256 of these; int8 with a 16-bit
+// scale for each row; int4 in groups of 128 with a 16-bit scale and offset, laid out in tiles of
+// 1024 columns; float8 with a 32-bit scale for each row.
+func (s *settings) weights() engine.Weights {
+	switch s.Quantization {
+	case "bitsandbytes-8bit":
+		return engine.Weights{Format: "int8", Bits: 8, RowBytes: 4}
+	case "bitsandbytes-4bit":
+		return engine.Weights{Format: "int4", Bits: 4 + 8.0/64 + 32.0/(64*256)}
+	case "torchao-int8":
+		return engine.Weights{Format: "int8", Bits: 8, RowBytes: 2}
+	case "torchao-int4":
+		return engine.Weights{Format: "int4", Bits: 4 + 32.0/128, Columns: 1024}
+	case "torchao-float8":
+		return engine.Weights{Format: "fp8", Bits: 8, RowBytes: 4}
+	}
+	return engine.Weights{}
 }
 
 // profile was fitted to bench/results. Host seconds: decode steps of 17 to 28 ms on virtual

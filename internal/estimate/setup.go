@@ -25,7 +25,10 @@ type Setup struct {
 	// Stored are the bytes of weights that stay as they are in their files: those of a GGUF file, or
 	// of a quantised checkpoint. Format is then what is computed in. Zero: Format decides.
 	Stored shape.StoredBytes
-	Device Device
+	// LoadsWhole says that the weights are loaded as they would be without Stored, and made
+	// smaller then.
+	LoadsWhole bool
+	Device     Device
 	// Parallel is the number of devices that share every layer; 0 is 1.
 	Parallel int
 	// Stages is the number of groups of devices that share the layers among them and

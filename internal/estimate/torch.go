@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/shape"
 )
 
 // moment is what a PyTorch engine holds beside its weights at one point of a batch.
@@ -42,7 +43,11 @@ func (s Setup) torchMemory() Memory {
 	// Ids and positions of the batch, and the outputs of all batches.
 	ids := 8 * (batch*int64(2*w.Input+w.Output) + int64(w.Prompts)*int64(w.Output))
 	m.Overhead = digits.Bytes(s.workspace() + s.rounding() + ids)
-	m.Load = m.Weights + digits.Bytes(s.rounding())
+	loaded := s
+	if s.LoadsWhole {
+		loaded.Stored, loaded.Format = shape.StoredBytes{}, s.format().compute()
+	}
+	m.Load = digits.Bytes(loaded.weights() + s.rounding())
 	if s.Model.Tied {
 		// The output matrix exists until it is tied.
 		m.Load += digits.Bytes(s.split(int64(s.Model.Hidden) * int64(s.Model.Vocab) * s.element()))

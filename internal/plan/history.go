@@ -63,7 +63,7 @@ func (e *Estimator) runOf(r *result.Record) (estimate.Run, bool) {
 	if r.Window.Repeats > 1 && r.Window.Round == 0 && r.Config.Workload.Concurrency == 0 && d.Serves != nil {
 		return estimate.Run{}, false // of an earlier version: the repeats ran together
 	}
-	if sec.Unknown != "" {
+	if sec.Unknown != "" || sec.Weights.Format != "" {
 		return estimate.Run{}, false // estimates do not know them, and would learn them as what they know
 	}
 	config, err := e.config(r.Config.Model)

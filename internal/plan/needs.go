@@ -163,6 +163,10 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if err != nil {
 		return nil, err.Error()
 	}
+	config, reason := key.section.quantised(config, x)
+	if reason != "" {
+		return nil, reason
+	}
 	if _, known := config.StoredBytes(); config.Stored.Quant != nil && !known {
 		return nil, "how many bits the quantisation " + config.Stored.Format + " of " + x.Model + " keeps is not known"
 	}
@@ -238,6 +242,7 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
 			WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
 	s.Stored, _ = config.StoredBytes()
+	s.LoadsWhole = sec.Weights.Format != ""
 	if n := sec.Copies; n > 1 { // each takes its part of the prompts
 		s.Work.Prompts = (w.Prompts + n - 1) / n
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -337,5 +338,53 @@ func TestKnobsAreNotEstimated(t *testing.T) {
 	x.Section = `{"batch_size":1,"attn_implementation":"sdpa","device":"auto","compile":"default"}`
 	if n, why := e.Need(x); n != nil || !strings.Contains(why, "compile=default") {
 		t.Errorf("%+v, %q: want no estimate, for the compiled step", n, why)
+	}
+}
+
+// TestQuantisedAtLoad: linear layers take the bits of the scheme, the embedding, the output
+// matrix and the norms stay in 16 bits, and loading needs the whole weights. The right figure of
+// NF4 is the 5.70 GB of published checkpoints.
+func TestQuantisedAtLoad(t *testing.T) {
+	e := estimator(t, "h200")
+	x := study.DefaultExperiment(engines.Find(nil, "pytorch"))
+	of := func(model, quantization string) (*Need, string) {
+		x.Model = model
+		x.Section = engine.JSON(`{"batch_size":1,"attn_implementation":"sdpa","device":"auto","quantization":"` +
+			quantization + `"}`)
+		return e.Need(x)
+	}
+	const linear, rows, rest, whole = 6_979_321_856, 32 * (2*4096 + 2*1024 + 2*14336 + 4096), 2_101_878_784, 16.06e9
+	for quantization, want := range map[string]float64{
+		"bitsandbytes-8bit": linear + 4*rows + rest,
+		"bitsandbytes-4bit": 5.70e9,
+		"torchao-int8":      linear + 2*rows + rest,
+		"torchao-int4":      linear*4.25/8 + rest,
+		"torchao-float8":    linear + 4*rows + rest,
+	} {
+		n, why := of("random:llama-3.1-8b", quantization)
+		if n == nil {
+			t.Errorf("%s: no estimate: %s", quantization, why)
+			continue
+		}
+		if got := float64(n.WeightBytes); math.Abs(got/want-1) > 0.002 {
+			t.Errorf("%s: weights of %.0f bytes, want %.0f", quantization, got, want)
+		}
+		if device := float64(n.DeviceBytes); device < whole || device > 1.1*whole || float64(n.Bytes) > 0.7*whole {
+			t.Errorf("%s: needs %d bytes and %.0f of the device, want there the whole weights", quantization, n.Bytes,
+				device)
+		}
+	}
+	// 3584 columns are padded to 4096 in tiles of 1024.
+	four, _ := of("random:qwen2.5-7b", "torchao-int4")
+	eight, _ := of("random:qwen2.5-7b", "bitsandbytes-4bit")
+	if four == nil || eight == nil || float64(four.WeightBytes) < 1.08*float64(eight.WeightBytes) {
+		t.Errorf("padded int4 %+v, NF4 %+v", four, eight)
+	}
+	if n, why := of("random:qwen3-30b-a3b", "torchao-int8"); n != nil || !strings.Contains(why, "experts") {
+		t.Errorf("experts: %+v, %q", n, why)
+	}
+	x.DType = "float32"
+	if n, why := of("random:llama-3.1-8b", "torchao-int8"); n != nil || !strings.Contains(why, "float32") {
+		t.Errorf("float32: %+v, %q", n, why)
 	}
 }

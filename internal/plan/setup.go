@@ -66,6 +66,27 @@ func formatOf(x study.Experiment, s section, stored shape.Stored) (estimate.Form
 		" keeps is in the model's files: estimated as " + string(dtype)
 }
 
+// quantised is a model whose linear layers the engine quantises as it loads it; a reason where
+// it is not known what that leaves.
+func (s section) quantised(c shape.Config, x study.Experiment) (shape.Config, string) {
+	w := s.Weights
+	switch {
+	case w.Format == "":
+		return c, ""
+	case x.DType == string(estimate.FP32):
+		return c, "no estimate knows quantised weights beside others in float32"
+	case c.Stored.Quant != nil || c.Stored.File:
+		return c, "the weights of " + x.Model + " are quantised already"
+	case c.Experts > 0:
+		return c, "which matrices of the experts of " + x.Model + " are quantised depends on the version of the library"
+	case c.Parameters().Vision > 0:
+		return c, "which matrices of the vision tower of " + x.Model + " are quantised is not known"
+	}
+	c.Stored = shape.Stored{Format: w.Format,
+		Quant: &shape.Quant{Type: w.Format, Bits: w.Bits, PerRow: w.RowBytes, Columns: w.Columns}}
+	return c, ""
+}
+
 // storedFormat is what weights are computed from that stay as they are in their files; false where
 // the experiment decides.
 func storedFormat(s shape.Stored) (estimate.Format, bool) {

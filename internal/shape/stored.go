@@ -30,6 +30,9 @@ type Quant struct {
 	Bits float64
 	// PerRow are the bytes of the scale of an output row.
 	PerRow int64
+	// Columns is the number of which the columns of a matrix are padded to a multiple; 0 and 1
+	// leave them.
+	Columns int64
 	// ExpertsOnly leaves all but the experts as they were.
 	ExpertsOnly bool
 }
@@ -77,6 +80,9 @@ func (s Stored) bytesOf(w Weight) int64 {
 	q := s.Quant
 	if q == nil || q.Bits == 0 || w.Role != Expert && (w.Role != Matrix || q.ExpertsOnly) {
 		return 2 * w.Elements()
+	}
+	if pad := max(1, q.Columns); w.In%pad != 0 {
+		w.In += pad - w.In%pad
 	}
 	return int64(float64(w.Elements())*q.Bits/8) + q.PerRow*w.Out*w.Count
 }

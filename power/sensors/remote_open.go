@@ -68,6 +68,11 @@ func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop fun
 	if len(m.devices) == 0 {
 		return m, m.missing[0]
 	}
+	for i := range m.missing { // the name alone stands for the whole source
+		if m.missing[i].Source == m.name {
+			m.missing[i].Source += " (in part)"
+		}
+	}
 	// A page that could not be read is not fetched again: nothing on it is metered.
 	m.pages = slices.DeleteFunc(m.pages, func(address string) bool { return pages[address].err != nil })
 	m.background(ctx)
