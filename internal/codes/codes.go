@@ -94,6 +94,7 @@ const (
 	FLOPsUnknown     note.Code = "flops_unknown"
 	FLOPsApproximate note.Code = "flops_approximate"
 	PartCounted      note.Code = "part_counted"
+	TokenOutside     note.Code = "token_outside"
 )
 
 // Codes of notes about a configuration or a study over its runs.
@@ -200,6 +201,7 @@ func Codes() []Entry {
 		{FLOPsUnknown, Missing, "Parameters and FLOPs of the model are unknown."},
 		{FLOPsApproximate, Care, "The model's family is not known, so FLOPs are those of an ordinary transformer."},
 		{PartCounted, Told, "The model has a vision tower; the note says what is counted."},
+		{TokenOutside, Care, "The model's config.json names a first or last token that its vocabulary does not have."},
 
 		{PrecisionNotReached, Care, "The wanted precision was not reached after the most cycles allowed."},
 		{PrecisionUnknown, Missing, "The metric whose precision was wanted was not measured."},

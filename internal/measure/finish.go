@@ -81,6 +81,9 @@ func (d *desk) compute(in input, requests []backend.Request) {
 	if counted := config.Counted(); counted != "" {
 		d.record.Warn(codes.PartCounted, counted)
 	}
+	if config.Outside != "" {
+		d.record.Warn(codes.TokenOutside, config.Outside)
+	}
 	p, f := config.Parameters(), config.FLOPs(lengths)
 	d.record.Compute = &result.Compute{
 		Parameters: p.Total, NonEmbedding: p.NonEmbedding, Active: p.Active,

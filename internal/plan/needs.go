@@ -188,6 +188,9 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	if remark != "" {
 		out.Warnings = append(out.Warnings, remark)
 	}
+	if config.Outside != "" {
+		out.Warnings = append(out.Warnings, config.Outside)
+	}
 	out.SecondsRange, out.JoulesRange = ranges(p, float64(copies))
 	e.fit(out, s, free)
 	e.known[key] = out

@@ -55,6 +55,10 @@ type Config struct {
 	SlidingWindow int // tokens a windowed layer can look back on; 0 means all layers see everything
 	GlobalEvery   int // every n-th layer ignores the window; 0 means none does
 
+	// Outside tells of special token ids that are not in the vocabulary, and what follows;
+	// empty: all are, or none is named.
+	Outside string
+
 	AttnSoftcap  float64 // Gemma 2: logit soft caps; 0 means none
 	FinalSoftcap float64
 	QueryScalar  int // Gemma: attention scale is 1/sqrt(QueryScalar); 0 means HeadDim

@@ -135,3 +135,53 @@ func TestConfigsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestPublishedActive: the published figures of active parameters follow one of two rules. All
+// count the output matrix; some leave out the embedding, of which a token reads one row.
+func TestPublishedActive(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		published float64 // in units of 10⁹
+		digit     float64 // of the published figure that is the last
+		without   bool    // the embedding
+	}{
+		{"mixtral-8x7b", 12.9, 0.1, false},    // Jiang et al. 2024
+		{"qwen3-30b-a3b", 3.3, 0.1, false},    // model card
+		{"qwen15-moe-a2.7b", 2.7, 0.1, false}, // model card
+		{"llama4-scout", 17, 1, false},        // model card
+		{"gpt-oss-20b", 3.6, 0.1, true},       // model card: "3.61 B", without embeddings
+		{"deepseek-v2-lite", 2.4, 0.1, true},  // model card
+		{"deepseek-v3", 37, 1, true},          // DeepSeek-AI 2024
+	} {
+		config, err := FromHFFolder(filepath.Join("testdata", "configs", c.name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		with := float64(config.Parameters().Active) / 1e9
+		without := with - float64(config.Count(Embedding))/1e9
+		if got := map[bool]float64{false: with, true: without}[c.without]; math.Abs(got-c.published) > 0.56*c.digit {
+			t.Errorf("%s: %.2f·10⁹ active, %.2f without the embedding; published are %v", c.name, with, without,
+				c.published)
+		}
+	}
+}
+
+// TestSpecialsOutsideTheVocabulary: of the ids of the first and last token.
+func TestSpecialsOutsideTheVocabulary(t *testing.T) {
+	const start = `{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+		"intermediate_size": 192, "vocab_size": 512, "max_position_embeddings": 2048, `
+	for ids, want := range map[string]string{
+		`"bos_token_id": 1, "eos_token_id": 511`:        "",
+		`"bos_token_id": null, "eos_token_id": -1`:      "",
+		`"pad_token_id": 512`:                           "",
+		`"bos_token_id": 512, "eos_token_id": 2`:        "bos_token_id 512 ",
+		`"bos_token_id": 1, "eos_token_id": [2, 90000]`: "eos_token_id 90000 ",
+		`"bos_token_id": -7`:                            "bos_token_id -7 ",
+	} {
+		c, err := FromHFConfig([]byte(start + ids + "}"))
+		if err != nil || (want == "") != (c.Outside == "") || !strings.HasPrefix(c.Outside, want) {
+			t.Errorf("%s: %q, %v; want %q", ids, c.Outside, err, want)
+		}
+	}
+}

@@ -95,11 +95,36 @@ func FromHFConfig(data []byte) (Config, error) {
 	if stored.Quant != nil {
 		c.Stored = stored
 	}
+	c.Outside = outside(outer.m, f.m, c.Vocab)
 	if f.err != nil {
 		return Config{}, fault.New(codes.ClassCorruptModel, f.err, "check the model's config.json",
 			"config.json has a value of the wrong kind")
 	}
 	return c, c.Validate()
+}
+
+// outside names the ids of the first and last token of a sequence that no row of the embedding
+// has. An engine may stop with an error at the first, and never ends a sequence by the last. -1
+// is written for none.
+func outside(outer, inner map[string]any, vocab int) string {
+	if vocab <= 0 {
+		return ""
+	}
+	for _, key := range []string{"bos_token_id", "eos_token_id"} {
+		for _, m := range []map[string]any{outer, inner} {
+			ids, many := m[key].([]any)
+			if !many {
+				ids = []any{m[key]}
+			}
+			for _, id := range ids {
+				if n, ok := id.(float64); ok && (n >= float64(vocab) || n < -1) {
+					return fmt.Sprintf("%s %.0f of config.json is outside of the vocabulary of %d tokens: the engine may "+
+						"refuse it, or never see the end of an answer", key, n, vocab)
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // plain reports whether the fields of [Config] describe the model.
