@@ -32,5 +32,28 @@ func Reads(path string) error {
 				"the layers of %s differ in %s, and the embedded engine takes all layers to be alike", path, key)
 		}
 	}
-	return nil
+	if h.Has("tokenizer.ggml.tokens") && !h.Has("tokenizer.ggml.token_type") {
+		return fault.New(codes.ClassUnsupportedModel, nil, "download or generate it again, or use --backend llamacpp",
+			"%s does not say of what types its tokens are (tokenizer.ggml.token_type), which the embedded engine "+
+				"asks for", path)
+	}
+	return turns(path, h, arch)
+}
+
+// turns checks how many values of a head are rotated by their position: with an odd number, or
+// more than there are, the engine aborts in the middle of a run.
+func turns(path string, h gguf.Header, arch string) error {
+	n, given := h.Uint(arch + ".rope.dimension_count")
+	width, _ := h.Uint(arch + ".attention.key_length")
+	if width == 0 {
+		hidden, _ := h.Uint(arch + ".embedding_length")
+		heads, _ := h.PerLayer(arch + ".attention.head_count")
+		width = hidden / max(1, heads)
+	}
+	if !given || width == 0 || n%2 == 0 && n <= width {
+		return nil
+	}
+	return fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
+		"%s contradicts itself: %s.rope.dimension_count is %d, and its heads have %d values (it has to be even, and "+
+			"not more)", path, arch, n, width)
 }

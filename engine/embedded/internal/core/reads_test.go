@@ -65,3 +65,38 @@ func TestReads(t *testing.T) {
 		}
 	}
 }
+
+// TestReadsTurns: with such a number of rotated values ggml aborts in the middle of a run.
+func TestReadsTurns(t *testing.T) {
+	for _, c := range []struct {
+		kv map[string][]uint32
+		ok bool
+	}{
+		{map[string][]uint32{"llama.rope.dimension_count": {16}}, true},
+		{map[string][]uint32{"llama.rope.dimension_count": {8}}, true},
+		{map[string][]uint32{}, true},
+		{map[string][]uint32{"llama.rope.dimension_count": {1}}, false},
+		{map[string][]uint32{"llama.rope.dimension_count": {18}}, false},
+		{map[string][]uint32{"llama.rope.dimension_count": {18}, "llama.attention.key_length": {32}}, true},
+		{map[string][]uint32{"llama.rope.dimension_count": {1 << 20}}, false},
+		{map[string][]uint32{"llama.rope.dimension_count": {1<<32 - 1}}, false},
+	} {
+		c.kv["llama.embedding_length"], c.kv["llama.attention.head_count"] = []uint32{64}, []uint32{4}
+		err := Reads(header(t, c.kv))
+		if c.ok && err != nil || !c.ok && fault.Class(err) != codes.ClassCorruptModel {
+			t.Errorf("%v: %v", c.kv, err)
+		}
+	}
+}
+
+// TestReadsTokenTypes: without them the engine fails at the first prompt.
+func TestReadsTokenTypes(t *testing.T) {
+	kv := map[string][]uint32{"tokenizer.ggml.tokens": {1, 2}}
+	if err := Reads(header(t, kv)); fault.Class(err) != codes.ClassUnsupportedModel {
+		t.Errorf("without: %v", err)
+	}
+	kv["tokenizer.ggml.token_type"] = []uint32{1, 1}
+	if err := Reads(header(t, kv)); err != nil {
+		t.Errorf("with: %v", err)
+	}
+}
