@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/enginefake"
 )
 
 // boxed starts this test binary as a worker in a container of the fake docker.
@@ -40,7 +41,7 @@ func TestContainerConformance(t *testing.T) {
 		Backend: boxed{testBackend{mode: "fake", opt: patient}},
 		Noisy:   boxed{testBackend{mode: "noisy", opt: patient}},
 		Spec:    backend.Spec{Model: "fake", DType: "float32"},
-		Tokens:  backendtest.FakeTokens,
+		Tokens:  enginefake.FakeTokens,
 
 		Parallel: true,
 	})

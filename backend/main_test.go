@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/guardian"
 )
 
@@ -44,12 +44,12 @@ func TestMain(m *testing.M) {
 
 // workerMain is the life of a worker that behaves, or misbehaves, in one way.
 func workerMain(mode string) error {
-	fake := &backendtest.FakeEngine{StepTime: 200 * time.Microsecond}
+	fake := &enginefake.FakeEngine{StepTime: 200 * time.Microsecond}
 	switch mode {
 	case "fake":
 		return backend.ServeWorker(fake)
 	case "fast":
-		return backend.ServeWorker(&backendtest.FakeEngine{})
+		return backend.ServeWorker(&enginefake.FakeEngine{})
 	case "noisy":
 		go noise()
 		return backend.ServeWorker(fake)
@@ -80,7 +80,7 @@ func noise() {
 
 // fragile panics in its first run.
 type fragile struct {
-	*backendtest.FakeEngine
+	*enginefake.FakeEngine
 	runs int
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -48,7 +49,7 @@ func TestConformance(t *testing.T) {
 		Backend: testBackend{mode: "fake"},
 		Noisy:   testBackend{mode: "noisy"},
 		Spec:    backend.Spec{Model: "fake", DType: "float32"},
-		Tokens:  backendtest.FakeTokens,
+		Tokens:  enginefake.FakeTokens,
 
 		Parallel: true,
 	})

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/powerfake"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/power/powertest"
 )
 
 // BenchmarkSamplerWaiting is the real thing over a fake meter at rest: timers,
@@ -13,7 +13,7 @@ import (
 func BenchmarkSamplerWaiting(b *testing.B) {
 	var share float64
 	for b.Loop() {
-		s := power.NewSampler(powertest.NewFake(powertest.FakeOptions{GPUs: 8}))
+		s := power.NewSampler(powerfake.NewFake(powerfake.FakeOptions{GPUs: 8}))
 		s.Start(b.Context())
 		time.Sleep(2 * time.Second)
 		share = max(share, 100*s.Stop(b.Context()).Cost.Share())

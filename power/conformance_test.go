@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/powerfake"
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
@@ -17,7 +18,7 @@ func TestFakeConforms(t *testing.T) {
 	powertest.Run(t, func(t *testing.T) powertest.Subject {
 		now := bubbleClock()
 		opened := now()
-		m := powertest.NewFake(powertest.FakeOptions{GPUs: 2, Latency: time.Millisecond, Now: now})
+		m := powerfake.NewFake(powerfake.FakeOptions{GPUs: 2, Latency: time.Millisecond, Now: now})
 		return powertest.Subject{Meter: m, Now: now, OpenedNS: opened, Power: 300}
 	})
 }

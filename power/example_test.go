@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/powerfake"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/power/powertest"
 )
 
 // Measure what an imagined GPU draws between two changes of its energy counter.
 func ExampleSampler() {
 	ctx := context.Background()
-	meter := powertest.NewFake(powertest.FakeOptions{}) // sensors.Open finds real ones
+	meter := powerfake.NewFake(powerfake.FakeOptions{}) // sensors.Open finds real ones
 	sampler := power.NewSampler(meter)
 	sampler.Start(ctx)
 	first := sampler.Mark(ctx, time.Second)
@@ -32,7 +32,7 @@ func ExampleSampler() {
 }
 
 func ExampleLoad() {
-	prefillThenDecode := powertest.Load{{For: 200 * time.Millisecond, Power: 650}, {Power: 400}}
+	prefillThenDecode := powerfake.Load{{For: 200 * time.Millisecond, Power: 650}, {Power: 400}}
 	fmt.Println(prefillThenDecode.At(100*time.Millisecond), prefillThenDecode.At(time.Second))
 	// Output: 650 W 400 W
 }

@@ -23,7 +23,7 @@ func ringOf(device string, n int, rng *rand.Rand, take func(Sample)) {
 		}
 		watts = min(max(watts+60*rng.NormFloat64(), 80), 700)
 		mono := int64(1000*time.Second) + int64(i)*int64(20*time.Millisecond) + rng.Int64N(15_000)*1000
-		take(Sample{MonoNS: mono, UnixNS: mono + offset, Device: device, Source: SourceSamples,
+		take(Sample{MonoNS: mono, UnixNS: mono + offset, Device: device, Source: "nvml.samples",
 			Power: unit.Watts(math.Round(1000*watts) / 1000), Window: 20 * time.Millisecond})
 	}
 }
@@ -89,7 +89,7 @@ func TestSamplerMemory(t *testing.T) {
 					MemClockMHz: new(3201.0), UtilizationPct: new(100.0), MemoryUsedBytes: new(int64(1 << 36)),
 					Throttle: new(int64(4))})
 			if samples%250 == 0 {
-				w.scratch.Counters = append(w.scratch.Counters, Reading{Device: device, Source: SourceEnergy})
+				w.scratch.Counters = append(w.scratch.Counters, Reading{Device: device, Source: "nvml.energy"})
 			}
 			w.flush()
 		})

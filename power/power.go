@@ -13,8 +13,8 @@
 //
 // A [Sampler] polls a set of meters while something else runs and hands back a
 // [Trace]. Everything carries CLOCK_MONOTONIC nanoseconds, the clock of the
-// engine's step log. [Open] finds what this machine has and explains what it
-// lacks. This package does no attribution: that a second of the
+// engine's step log. Package power/sensors finds what this machine has and explains
+// what it lacks. This package does no attribution: that a second of the
 // series belongs to a decode step is said elsewhere, from the trace.
 package power
 
@@ -46,14 +46,6 @@ const (
 	// GPU that is also read here, or a meter of the whole machine. It is shown and
 	// never added.
 	Remote Kind = "remote"
-)
-
-// Scopes of a [Device].
-const (
-	// ScopeGPU is the GPU alone.
-	ScopeGPU = "gpu"
-	// ScopeModule is the GPU with the processor and memory around it.
-	ScopeModule = "module"
 )
 
 // Device is one metered thing.
@@ -295,11 +287,6 @@ type Unavailable struct {
 	note.Note
 }
 
-// NoSensor returns why a source cannot be read, and what would help.
-func NoSensor(source, message, next string) Unavailable {
-	return Unavailable{source, note.Note{Code: codes.SensorMissing, Message: message, Next: next}}
-}
-
 // Error makes an Unavailable the error of the function that tried to open the
 // sensors.
 func (u Unavailable) Error() string {
@@ -318,26 +305,6 @@ func (u *Unavailable) UnmarshalJSON(text []byte) error {
 	}
 	u.Code = cmp.Or(u.Code, codes.SensorMissing)
 	return u.ReadEarlier(text)
-}
-
-// SourceRefresh is how often the value behind a polled source changed, measured
-// while it was polled.
-type SourceRefresh struct {
-	// Device is the ID of the device.
-	Device string
-	// Source names the call.
-	Source string
-	// Period is the median time between two changes; zero while too few were seen.
-	Period time.Duration
-	// Changes is how many changes were seen.
-	Changes int
-}
-
-// Refresher is a meter that measures the refresh of what it polls. Refreshes must
-// not run at the same time as Poll or Counters.
-type Refresher interface {
-	// Refreshes returns what was measured so far, by device and source.
-	Refreshes() []SourceRefresh
 }
 
 // Warner is a meter that opened with doubts, such as a device order that it

@@ -10,18 +10,19 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/powerfake"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/unit"
 )
 
 // sampling runs f in simulated time with a sampler over one fake meter.
-func sampling(t *testing.T, opts powertest.FakeOptions, f func(t *testing.T, s *power.Sampler, now func() int64)) {
+func sampling(t *testing.T, opts powerfake.FakeOptions, f func(t *testing.T, s *power.Sampler, now func() int64)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
 		opts.Now = now
-		s := power.NewSampler(powertest.NewFake(opts))
+		s := power.NewSampler(powerfake.NewFake(opts))
 		s.Now = now
 		f(t, s, now)
 	})
@@ -29,8 +30,8 @@ func sampling(t *testing.T, opts powertest.FakeOptions, f func(t *testing.T, s *
 
 func TestMarkSnapsToTheCounter(t *testing.T) {
 	// A step in the middle makes the counter's edges matter.
-	opts := powertest.FakeOptions{GPUs: 2, Latency: 2 * time.Millisecond,
-		Power: powertest.Load{{For: 2 * time.Second, Power: 100}, {Power: 500}}.At}
+	opts := powerfake.FakeOptions{GPUs: 2, Latency: 2 * time.Millisecond,
+		Power: powerfake.Load{{For: 2 * time.Second, Power: 100}, {Power: 500}}.At}
 	sampling(t, opts, func(t *testing.T, s *power.Sampler, now func() int64) {
 		s.Start(t.Context())
 		time.Sleep(2345 * time.Millisecond)
@@ -60,7 +61,7 @@ func TestMarkSnapsToTheCounter(t *testing.T) {
 }
 
 func TestMarkGivesUpAfterTheSnapTime(t *testing.T) {
-	sampling(t, powertest.FakeOptions{Refresh: time.Minute}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powerfake.FakeOptions{Refresh: time.Minute}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		s.Start(t.Context())
 		begin := now()
 		readings := s.Mark(t.Context(), 300*time.Millisecond)
@@ -82,7 +83,7 @@ func TestMarkGivesUpAfterTheSnapTime(t *testing.T) {
 }
 
 func TestTraceCoversStartToStop(t *testing.T) {
-	sampling(t, powertest.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powerfake.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		time.Sleep(10 * time.Second) // opened long before: those samples are not ours
 		start := now()
 		s.CounterInterval = time.Second // whatever a reading costs
@@ -109,7 +110,7 @@ func TestTraceCoversStartToStop(t *testing.T) {
 }
 
 func TestFailingMeterLeavesAGap(t *testing.T) {
-	sampling(t, powertest.FakeOptions{FailAfter: 3 * time.Second},
+	sampling(t, powerfake.FakeOptions{FailAfter: 3 * time.Second},
 		func(t *testing.T, s *power.Sampler, now func() int64) {
 			start := now()
 			s.Start(t.Context())
@@ -134,8 +135,8 @@ func TestFailingMeterLeavesAGap(t *testing.T) {
 }
 
 func TestDropoutsAndResets(t *testing.T) {
-	opts := powertest.FakeOptions{
-		Dropouts:   []powertest.Dropout{{From: time.Second, To: 1500 * time.Millisecond}},
+	opts := powerfake.FakeOptions{
+		Dropouts:   []powerfake.Dropout{{From: time.Second, To: 1500 * time.Millisecond}},
 		ResetAfter: 3 * time.Second,
 	}
 	sampling(t, opts, func(t *testing.T, s *power.Sampler, now func() int64) {
@@ -160,7 +161,7 @@ func TestDropoutsAndResets(t *testing.T) {
 }
 
 func TestOnPowerIsSlow(t *testing.T) {
-	sampling(t, powertest.FakeOptions{GPUs: 2}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powerfake.FakeOptions{GPUs: 2}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		calls := make(map[string]int)
 		s.OnPower = func(device string, w unit.Watts) {
 			if w != 300 {
@@ -192,7 +193,7 @@ func (m scripted) Poll(ctx context.Context, t *power.Trace) error { return m.pol
 func TestPanicIsContained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
-		good := powertest.NewFake(powertest.FakeOptions{Now: now})
+		good := powerfake.NewFake(powerfake.FakeOptions{Now: now})
 		polls := 0
 		bad := scripted{good, func(context.Context, *power.Trace) error {
 			if polls++; polls > 3 {
@@ -200,7 +201,7 @@ func TestPanicIsContained(t *testing.T) {
 			}
 			return nil
 		}}
-		s := power.NewSampler(bad, powertest.NewFake(powertest.FakeOptions{Now: now}))
+		s := power.NewSampler(bad, powerfake.NewFake(powerfake.FakeOptions{Now: now}))
 		s.Now = now
 		s.Start(t.Context())
 		time.Sleep(3 * time.Second)
@@ -223,14 +224,14 @@ func TestStuckMeterHoldsNobodyUp(t *testing.T) {
 		now := bubbleClock()
 		release := make(chan struct{})
 		polls := 0
-		stuck := scripted{powertest.NewFake(powertest.FakeOptions{Now: now}),
+		stuck := scripted{powerfake.NewFake(powerfake.FakeOptions{Now: now}),
 			func(context.Context, *power.Trace) error {
 				if polls++; polls > 2 {
 					<-release
 				}
 				return nil
 			}}
-		s := power.NewSampler(stuck, powertest.NewFake(powertest.FakeOptions{Now: now}))
+		s := power.NewSampler(stuck, powerfake.NewFake(powerfake.FakeOptions{Now: now}))
 		s.Now = now
 		s.Start(t.Context())
 		time.Sleep(2 * time.Second)
@@ -249,7 +250,7 @@ func TestStuckMeterHoldsNobodyUp(t *testing.T) {
 }
 
 func TestSamplingEndsWithItsContext(t *testing.T) {
-	sampling(t, powertest.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
+	sampling(t, powerfake.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s.Start(ctx)
 		time.Sleep(2 * time.Second)
@@ -265,7 +266,7 @@ func TestSamplingEndsWithItsContext(t *testing.T) {
 func TestErrorsAreRecordedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
-		fake := powertest.NewFake(powertest.FakeOptions{Now: now})
+		fake := powerfake.NewFake(powerfake.FakeOptions{Now: now})
 		polls := 0
 		s := power.NewSampler(scripted{fake, func(ctx context.Context, trace *power.Trace) error {
 			polls++
@@ -303,7 +304,7 @@ func TestMergeGaps(t *testing.T) {
 func TestFakeNoiseIsSeeded(t *testing.T) {
 	run := func(seed uint64) []power.Sample {
 		c := newManual()
-		m := powertest.NewFake(powertest.FakeOptions{Noise: 0.05, Seed: seed, Now: c.now})
+		m := powerfake.NewFake(powerfake.FakeOptions{Noise: 0.05, Seed: seed, Now: c.now})
 		c.pass(20 * time.Second)
 		var trace power.Trace
 		if err := m.Poll(t.Context(), &trace); err != nil {
@@ -330,13 +331,13 @@ func TestFakeNoiseIsSeeded(t *testing.T) {
 }
 
 func TestLoads(t *testing.T) {
-	load := powertest.Load{{For: time.Second, Power: 100}, {For: time.Second, Power: 200}, {Power: 50}}
-	square := powertest.Square(100*time.Millisecond, 0.25, 10, 90)
+	load := powerfake.Load{{For: time.Second, Power: 100}, {For: time.Second, Power: 200}, {Power: 50}}
+	square := powerfake.Square(100*time.Millisecond, 0.25, 10, 90)
 	for _, c := range []struct {
 		got, want unit.Watts
 	}{
 		{load.At(0), 100}, {load.At(999 * time.Millisecond), 100}, {load.At(time.Second), 200},
-		{load.At(time.Hour), 50}, {powertest.Load(nil).At(5), 0},
+		{load.At(time.Hour), 50}, {powerfake.Load(nil).At(5), 0},
 		{square(0), 90}, {square(24 * time.Millisecond), 90}, {square(26 * time.Millisecond),
 			10}, {square(99 * time.Millisecond), 10},
 	} {

@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/power/sensors"
@@ -45,7 +46,7 @@ type output struct {
 	Gaps       []power.Gap         `json:"gaps"`
 	Errors     []string            `json:"errors"`
 	Missing    []power.Unavailable `json:"missing"`
-	Facts      []power.GPUFacts    `json:"facts,omitempty"`
+	Facts      []sensor.GPUFacts   `json:"facts,omitempty"`
 	CostPct    float64             `json:"cost_pct_of_core"`
 	Polls      int                 `json:"polls"`
 	FirstState *power.Telemetry    `json:"telemetry,omitempty"`
@@ -85,7 +86,7 @@ func run(ctx context.Context, args []string) error {
 				fmt.Fprintln(os.Stderr, "power: close:", err)
 			}
 		}()
-		if n, ok := m.(interface{ Facts() []power.GPUFacts }); ok && *facts {
+		if n, ok := m.(interface{ Facts() []sensor.GPUFacts }); ok && *facts {
 			out.Facts = n.Facts()
 		}
 	}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -83,7 +84,7 @@ func (r *recording) readings(w attribute.Window) []power.Reading {
 		if c[1] < w.Start-1e9 || c[0] > w.End+1e9 {
 			continue
 		}
-		q := power.Reading{Device: "gpu0", Source: power.SourceEnergy, BeforeNS: c[0], AfterNS: c[1],
+		q := power.Reading{Device: "gpu0", Source: sensor.SourceEnergy, BeforeNS: c[0], AfterNS: c[1],
 			Energy: unit.Energy(c[2]) * unit.Joule / 1000}
 		if i > 0 && c[2] != r.Counter[i-1][2] {
 			q.Snapped, q.SinceNS = true, r.Counter[i-1][0]
@@ -98,7 +99,7 @@ func (r *recording) ring(w attribute.Window) []power.Sample {
 	var out []power.Sample
 	for _, s := range r.Ring {
 		if s[0] > w.Start-2e9 && s[0] < w.End+2e9 {
-			out = append(out, power.Sample{MonoNS: s[0], Device: "gpu0", Source: power.SourceSamples,
+			out = append(out, power.Sample{MonoNS: s[0], Device: "gpu0", Source: sensor.SourceSamples,
 				Power: unit.Watts(float64(s[1]) / 1e3), Window: 20 * time.Millisecond})
 		}
 	}
@@ -348,7 +349,7 @@ func (r *recording) methods(w window) []answer {
 	total, _ := attribute.Counter(r.readings(span), nil, span)
 	return append([]answer{
 		estimate("llem, ring", r.ring(span)),
-		estimate("llem, POWER_INSTANT", polled(r.Instant, power.SourceInstant, 0, span)),
-		estimate("llem, 1 s average", polled(r.Average, power.SourceAverage, time.Second, span)),
+		estimate("llem, POWER_INSTANT", polled(r.Instant, sensor.SourceInstant, 0, span)),
+		estimate("llem, 1 s average", polled(r.Average, sensor.SourceAverage, time.Second, span)),
 	}, r.naive(w, total.Joules)...)
 }

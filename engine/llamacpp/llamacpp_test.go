@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/enginetest"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/server"
@@ -34,7 +35,7 @@ func spec(t *testing.T, shape string) backend.Spec {
 }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, name, stub, spec(t, "tiny-llama"), backendtest.FakeTokens)
+	enginetest.Conformance(t, name, stub, spec(t, "tiny-llama"), enginefake.FakeTokens)
 }
 
 func TestStub(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
 
@@ -28,7 +28,7 @@ func pythonMain(args []string) int {
 		return 1
 	}
 	_, err := os.Stat(filepath.Join(args[0], "llem_vllm", "engine.py"))
-	if err != nil || backend.ServeWorker(&backendtest.FakeEngine{}) != nil {
+	if err != nil || backend.ServeWorker(&enginefake.FakeEngine{}) != nil {
 		return 1
 	}
 	return 0

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/backend"
-	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/enginetest"
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
@@ -27,7 +27,7 @@ func stub(s servertest.Stubbed) backend.Backend {
 }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, name, stub, servertest.Spec(t), backendtest.FakeTokens)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), enginefake.FakeTokens)
 }
 
 func TestStub(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // TestNoPhaseIsNegative: whatever the run, the sensor and its noise, what is printed of
 // a phase lies between its bounds, and none lies below zero.
 func TestNoPhaseIsNegative(t *testing.T) {
-	sensors := []sensor{ring20, ring20w10, ringRC, instantRC, instant}
+	sensors := []view{ring20, ring20w10, ringRC, instantRC, instant}
 	nothing, refused := 0, 0
 	for seed := range uint64(samples(120, 12)) {
 		rng := rand.New(rand.NewPCG(seed, 11))

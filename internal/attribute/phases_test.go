@@ -13,6 +13,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -117,8 +118,8 @@ func (w *world) filtered(t int64, tau float64) float64 {
 	return sum
 }
 
-// sensor describes how a world is seen.
-type sensor struct {
+// view describes how a world is seen.
+type view struct {
 	source                       string
 	spacing, window, lag, stated time.Duration
 	noise                        float64 // relative
@@ -126,7 +127,7 @@ type sensor struct {
 	tau                          time.Duration // a low-pass filter instead of a window
 }
 
-func (w *world) see(s sensor, rng *rand.Rand) []power.Sample {
+func (w *world) see(s view, rng *rand.Rand) []power.Sample {
 	var out []power.Sample
 	for t := w.window.Start - 500*ms + int64(rng.Float64()*float64(s.spacing)); t < w.window.End+
 		300*ms; t += int64(s.spacing) {
@@ -265,17 +266,17 @@ func continuous(p physics, slots, chunk int, length float64, rng *rand.Rand) *wo
 }
 
 var (
-	ring20 = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond,
+	ring20 = view{source: sensor.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond,
 		stated: 20 * time.Millisecond, noise: 0.02}
-	ring20w10 = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 10 * time.Millisecond,
+	ring20w10 = view{source: sensor.SourceSamples, spacing: 20 * time.Millisecond, window: 10 * time.Millisecond,
 		stated: 20 * time.Millisecond, lag: 4 * time.Millisecond, noise: 0.02}
-	ringRC = sensor{source: power.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond,
+	ringRC = view{source: sensor.SourceSamples, spacing: 20 * time.Millisecond, window: 20 * time.Millisecond,
 		stated: 20 * time.Millisecond, lag: 5 * time.Millisecond, tau: 13 * time.Millisecond, noise: 0.02}
-	instantRC = sensor{source: power.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond,
+	instantRC = view{source: sensor.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond,
 		lag: 6 * time.Millisecond, tau: 13 * time.Millisecond, noise: 0.02, polled: 5 * time.Millisecond}
-	instant = sensor{source: power.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond,
+	instant = view{source: sensor.SourceInstant, spacing: 100 * time.Millisecond, window: 25 * time.Millisecond,
 		lag: 8 * time.Millisecond, noise: 0.02, polled: 5 * time.Millisecond}
-	average = sensor{source: power.SourceAverage, spacing: 100 * time.Millisecond, window: time.Second,
+	average = view{source: sensor.SourceAverage, spacing: 100 * time.Millisecond, window: time.Second,
 		stated: time.Second, lag: 15 * time.Millisecond, noise: 0.005, polled: 5 * time.Millisecond}
 )
 
@@ -286,7 +287,7 @@ type score struct {
 	refused             []string
 }
 
-func (c *score) take(w *world, s sensor, rng *rand.Rand) {
+func (c *score) take(w *world, s view, rng *rand.Rand) {
 	got, err := Phases(Options{Samples: w.see(s, rng), Steps: w.steps, Requests: w.requests, Window: w.window,
 		Tier: backend.TierExact})
 	switch {
@@ -353,7 +354,7 @@ func TestSplitHitsTheTruth(t *testing.T) {
 	var all score
 	for name, q := range map[string]struct {
 		world func(*rand.Rand) *world
-		s     sensor
+		s     view
 		limit float64 // of the median error of prefill
 	}{
 		"ring, 20 ms, 50 tokens":            {static(20, 50), ringRC, 0.02},
@@ -406,7 +407,7 @@ func TestWhatCannotBeKnownIsRefused(t *testing.T) {
 	}
 	for name, q := range map[string]struct {
 		world func(*rand.Rand) *world
-		s     sensor
+		s     view
 		want  string
 	}{
 		"prefill too rare": {func(rng *rand.Rand) *world {
@@ -557,12 +558,12 @@ func TestKernelOfAnH200(t *testing.T) {
 	var ring, instant []power.Sample
 	for _, r := range rec.Ring {
 		ring = append(ring, power.Sample{MonoNS: r[0] * 1000, Power: unit.Watts(float64(r[1]) / 1e3),
-			Source: power.SourceSamples, Window: 20 * time.Millisecond})
+			Source: sensor.SourceSamples, Window: 20 * time.Millisecond})
 	}
 	for _, r := range rec.Instant {
 		instant = append(instant,
 			power.Sample{SinceNS: r[0] * 1000, MonoNS: r[1] * 1000, Power: unit.Watts(float64(r[2]) / 1e3),
-				Source: power.SourceInstant})
+				Source: sensor.SourceInstant})
 	}
 	for name, samples := range map[string][]power.Sample{"ring": ring, "instant": instant} {
 		k, err := FitKernel(samples, on, Window{0, rec.End * 1000})
@@ -578,7 +579,7 @@ func TestKernelOfAnH200(t *testing.T) {
 
 // TestFitKernel finds kernels that are known.
 func TestFitKernel(t *testing.T) {
-	for name, s := range map[string]sensor{"box": ring20, "narrow": ring20w10, "filter": ringRC, "part-time": instant,
+	for name, s := range map[string]view{"box": ring20, "narrow": ring20w10, "filter": ringRC, "part-time": instant,
 		"slow": average} {
 		rng := rand.New(rand.NewPCG(2, 3))
 		w := &world{}

@@ -1,6 +1,9 @@
 package attribute
 
-import "github.com/llenergymeasure/llem/power"
+import (
+	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/power"
+)
 
 // msNS is a millisecond in nanoseconds.
 const msNS = 1e6
@@ -16,19 +19,19 @@ type belief struct {
 var beliefs = map[string][]belief{
 	// The driver's ring: on an H200 a low-pass filter of 13 ms behind a lag of 5 ms
 	// (bench/results); an average over its spacing elsewhere, for all that is known.
-	power.SourceSamples: {
+	sensor.SourceSamples: {
 		{lag: 5, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
 		{lag: 5, lagSD: 9, window: 0, windowSD: 8, filter: 3, filterSD: 4, relative: true},
 	},
 	// Polled, so that the stamp is that of the update: on an H200 the same filter as
 	// the ring's, seen every 100 ms; an average over 25 to 100 ms on other cards
 	// (measured over many of them in arXiv 2312.02741).
-	power.SourceInstant: {
+	sensor.SourceInstant: {
 		{lag: 6, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
 		{lag: 6, lagSD: 9, window: 28, windowSD: 20, filter: 3, filterSD: 4},
 	},
 	// One second on Ampere and newer.
-	power.SourceAverage: {{lag: 20, lagSD: 30, window: 1000, windowSD: 60, filter: 3, filterSD: 4}},
+	sensor.SourceAverage: {{lag: 20, lagSD: 30, window: 1000, windowSD: 60, filter: 3, filterSD: 4}},
 }
 
 // exact is the belief for differences of an energy counter: their windows are the

@@ -19,12 +19,12 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/powerfake"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -311,7 +311,7 @@ func TestGapByCondition(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := tick.Virtual()
-				fake := powertest.NewFake(powertest.FakeOptions{Now: c.Mono, Power: func(e time.Duration) unit.Watts {
+				fake := powerfake.NewFake(powerfake.FakeOptions{Now: c.Mono, Power: func(e time.Duration) unit.Watts {
 					if q.busy(e) {
 						return 200
 					}
@@ -336,7 +336,7 @@ func TestGapByCondition(t *testing.T) {
 }
 
 // cold is a fake that passes for a sensor.
-type cold struct{ *powertest.Fake }
+type cold struct{ *powerfake.Fake }
 
 func (r cold) Devices() []power.Device {
 	all := r.Fake.Devices()

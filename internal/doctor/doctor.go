@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -39,7 +40,7 @@ type Options struct {
 	Meters  []power.Meter
 	Missing []power.Unavailable
 	// Facts describe GPUs by device.
-	Facts map[string]power.GPUFacts
+	Facts map[string]sensor.GPUFacts
 	// Loads start what keeps the devices busy, one after the other. NoLoad says why
 	// there is none.
 	Loads  []func(ctx context.Context) (Load, error)

@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/doctor"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -122,8 +123,8 @@ func examineBy(t *testing.T, jitter time.Duration, edit func(*sim.Sensors),
 		}
 		m := meters[0]
 		defer m.Close()
-		facts := m.(interface{ Facts() []power.GPUFacts }).Facts()
-		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]power.GPUFacts{"gpu0": facts[0]},
+		facts := m.(interface{ Facts() []sensor.GPUFacts }).Facts()
+		o := doctor.Options{Meters: []power.Meter{m}, Facts: map[string]sensor.GPUFacts{"gpu0": facts[0]},
 			Loads: []func(context.Context) (doctor.Load,
 				error){func(context.Context) (doctor.Load, error) { return pulser{f, c, 700}, nil }},
 			Now: c.Mono, Sleep: func(ctx context.Context, d time.Duration) error { time.Sleep(d); return ctx.Err() }}
@@ -180,9 +181,9 @@ func TestGoodSensors(t *testing.T) {
 	}
 	for _, q := range d.Refresh {
 		switch q.Source {
-		case power.SourceEnergy, power.SourceInstant:
+		case sensor.SourceEnergy, sensor.SourceInstant:
 			near(t, "refresh of "+q.Source, q.MedianMS, 100, 5)
-		case power.SourceSamples:
+		case sensor.SourceSamples:
 			near(t, "refresh of "+q.Source, q.MedianMS, 20, 2)
 		}
 	}
@@ -197,8 +198,8 @@ func TestGoodSensors(t *testing.T) {
 	if d.Duty.SwingPct > 2 {
 		t.Errorf("duty swings by %.1f %%", d.Duty.SwingPct)
 	}
-	for source, want := range map[string]float64{power.SourceInstant: 12.5, power.SourceAverage: 500,
-		power.SourceEnergy: 50} {
+	for source, want := range map[string]float64{sensor.SourceInstant: 12.5, sensor.SourceAverage: 500,
+		sensor.SourceEnergy: 50} {
 		i := slices.IndexFunc(d.Others, func(k doctor.SensorKernel) bool { return k.Source == source })
 		if i < 0 {
 			t.Errorf("%s was not tested: %+v", source, r.Skipped)
@@ -286,8 +287,8 @@ func TestHistogram(t *testing.T) {
 		s.Instant.Refresh, s.Instant.Noise = 50*time.Millisecond, 0.02
 		s.Counter.Jitter = 0
 	}, func(o *doctor.Options) { o.Quick = true })
-	want := map[string][2]float64{power.SourceSamples: {13, 32}, power.SourceInstant: {42, 56},
-		power.SourceEnergy: {75, 130}}
+	want := map[string][2]float64{sensor.SourceSamples: {13, 32}, sensor.SourceInstant: {42, 56},
+		sensor.SourceEnergy: {75, 130}}
 	for _, q := range r.Devices[0].Refresh {
 		limits, ok := want[q.Source]
 		if !ok {
@@ -347,7 +348,7 @@ func TestText(t *testing.T) {
 // TestNoSensors is the plain machine.
 func TestNoSensors(t *testing.T) {
 	r, err := doctor.Run(t.Context(),
-		doctor.Options{Missing: []power.Unavailable{power.NoSensor("rapl", "no permission", "chmod")}})
+		doctor.Options{Missing: []power.Unavailable{sensor.NoSensor("rapl", "no permission", "chmod")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -189,7 +190,7 @@ func (t *tester) period(load Load) (time.Duration, bool) {
 	for _, d := range t.report.Devices {
 		for _, r := range d.Refresh {
 			if p := time.Duration(r.PeriodMS * float64(time.Millisecond)); under(load, d) &&
-				r.Source == power.SourceEnergy && p >= minPeriod {
+				r.Source == sensor.SourceEnergy && p >= minPeriod {
 				return p, true
 			}
 		}

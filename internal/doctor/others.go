@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -63,7 +64,7 @@ func (t *tester) others(ctx context.Context, load Load) error {
 // poll is one way of reading and what it gave.
 type poll struct {
 	device  *Device
-	call    power.Call
+	call    sensor.Call
 	samples []power.Sample
 
 	value   float64
@@ -91,7 +92,7 @@ func (t *tester) otherCalls(load Load) []*poll {
 				})
 				works := slices.ContainsFunc(d.Calls,
 					func(c CallCost) bool { return c.Source == call.Source && c.Error == "" })
-				if works && !fast && call.Source != d.series && call.Source != power.SourceSamples {
+				if works && !fast && call.Source != d.series && call.Source != sensor.SourceSamples {
 					out = append(out, &poll{device: d, call: call})
 				}
 			}
@@ -141,7 +142,7 @@ func (p *poll) read(now func() int64) error {
 		if p.call.Energy {
 			s.Window = time.Duration(at - p.changed)
 			s.Power = unit.Watts((v - p.value) / s.Window.Seconds())
-		} else if p.call.Source == power.SourceAverage {
+		} else if p.call.Source == sensor.SourceAverage {
 			s.Window = time.Second // where the search begins
 		}
 		if p.changed != 0 || !p.call.Energy {

@@ -9,12 +9,13 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
 // caller is a meter whose single calls can be tested.
 type caller interface {
-	Calls(device string) []power.Call
+	Calls(device string) []sensor.Call
 }
 
 // processLister is a meter that knows the processes on its devices.
@@ -103,7 +104,7 @@ func (t *tester) refresh(ctx context.Context) error {
 }
 
 // watch polls one call; nil if it fails or never changes.
-func (t *tester) watch(ctx context.Context, call power.Call) (*Refresh, error) {
+func (t *tester) watch(ctx context.Context, call sensor.Call) (*Refresh, error) {
 	var changes []int64
 	last, _, err := call.Read()
 	if err != nil {
@@ -160,7 +161,7 @@ func histogram(gaps []float64) []Bin {
 
 // ringReader is a meter whose driver keeps a ring of samples.
 type ringReader interface {
-	Ring(device string) ([]power.RingSample, clock.Anchor, error)
+	Ring(device string) ([]sensor.RingSample, clock.Anchor, error)
 }
 
 // rings looks at what the driver's rings hold, and how old their newest entry is.
@@ -312,7 +313,7 @@ func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sa
 		d.series = a.Series
 		keep(d, a)
 		if samples, _ := s.of(d.Device); d.Clock == nil {
-			d.Clock = power.ClockOf(samples)
+			d.Clock = sensor.ClockOf(samples)
 		}
 		for _, x := range s.trace.Telemetry {
 			if x.Device == d.Device && x.Throttle != nil {

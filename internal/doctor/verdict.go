@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -82,7 +83,7 @@ func (r *Report) judgeDevice(d *Device) {
 		r.polling(d.Device, q)
 	}
 	for _, c := range d.Calls {
-		if c.Error == "" && c.Source == power.SourceEnergy && c.MedianUS > 500 {
+		if c.Error == "" && c.Source == sensor.SourceEnergy && c.MedianUS > 500 {
 			r.find(Good, codes.SlowRead, d.Device, "", "one read of the counter takes %.1f ms: it is read rarely",
 				c.MedianUS/1e3)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -84,7 +85,7 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	o := outcome{point: p, rec: rec}
 	if q := rec.Energy.TotalJ; q != nil {
 		gain := p.GPUs[0].Counter.Gain
-		if !strings.Contains(q.Source, power.SourceEnergy) {
+		if !strings.Contains(q.Source, sensor.SourceEnergy) {
 			gain = seriesGain(p.GPUs[0])
 		}
 		o.total = compare(q.Value, q.CI95[0], q.CI95[1], q.Gain95, out.Truth.Total, gain)

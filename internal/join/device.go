@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -178,7 +179,7 @@ func (d *deviceEnergy) widen(r power.Reading, w attribute.Window, seriesErr erro
 	switch {
 	case d.device.SwingPct != nil:
 		swing = *d.device.SwingPct / 100
-	case r.Source == power.SourceEnergy:
+	case r.Source == sensor.SourceEnergy:
 		swing = assumedSwing
 	}
 	curve := d.curve
@@ -231,7 +232,7 @@ func (d *deviceEnergy) describe(w attribute.Window) {
 			Source: q.Source, Samples: q.Samples, SamplesPerS: float64(q.Samples) / w.Duration().Seconds(),
 			WindowMS: milliseconds(q.Averaging), LargestGapMS: milliseconds(q.LargestGap), Gaps: q.Gaps,
 			CoveragePct: 100 * q.Coverage,
-			Clock:       power.ClockOf(d.samples),
+			Clock:       sensor.ClockOf(d.samples),
 		}
 	}
 	if d.err != nil {

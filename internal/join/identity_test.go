@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
-	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/unit"
@@ -89,7 +89,7 @@ func TestIdentity(t *testing.T) {
 // doubts.
 func checkStated(t *testing.T, name string, p *result.Phase) {
 	t.Helper()
-	if p.Method != attribute.Method || p.Source != power.SourceFake {
+	if p.Method != attribute.Method || p.Source != sensor.SourceFake {
 		t.Errorf("%s: method %q, source %q", name, p.Method, p.Source)
 	}
 	if (p.JPerToken != nil) != (p.Tokens > 0) || (p.JPerTokenCI95 != nil) != (p.Tokens > 0) ||

@@ -10,6 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -45,7 +46,7 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 		for t := at - spacing; t < at; t++ {
 			sum += watts(t)
 		}
-		out = append(out, power.Sample{MonoNS: at * ms, Device: device, Source: power.SourceFake,
+		out = append(out, power.Sample{MonoNS: at * ms, Device: device, Source: sensor.SourceFake,
 			Power: unit.Watts(sum / spacing), Window: spacing * time.Millisecond})
 	}
 	return out
@@ -223,7 +224,7 @@ func TestTooShort(t *testing.T) {
 		return 100
 	})
 	reading := func(at int64, joules float64) power.Reading {
-		return power.Reading{Device: "gpu0", Source: power.SourceFake, BeforeNS: at, AfterNS: at + ms,
+		return power.Reading{Device: "gpu0", Source: sensor.SourceFake, BeforeNS: at, AfterNS: at + ms,
 			SinceNS: at - 4*ms, Snapped: true, Energy: unit.Energy(joules * 1e6)}
 	}
 	d := &deviceEnergy{device: Device{Device: gpu0}, out: &result.Device{}}

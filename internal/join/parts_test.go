@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -130,9 +131,9 @@ func TestProfileOfTheSeries(t *testing.T) {
 	swing := 3.0
 	m.SetDevices([]power.Device{gpu0, gpu1}, map[string]result.Idle{"gpu1": {W: 7, AgeS: 1}},
 		map[string]*power.Profile{"gpu0": {SwingPct: &swing,
-			Sources: []power.SourceProfile{{Source: "another"}, {Source: power.SourceFake}}}})
+			Sources: []power.SourceProfile{{Source: "another"}, {Source: sensor.SourceFake}}}})
 	a, b := m.Devices[0], m.Devices[1]
-	if a.Profile == nil || a.Profile.Source != power.SourceFake || a.SwingPct != &swing || a.Known != nil {
+	if a.Profile == nil || a.Profile.Source != sensor.SourceFake || a.SwingPct != &swing || a.Known != nil {
 		t.Errorf("gpu0: %+v, want the profile of its source", a)
 	}
 	if b.Profile != nil || b.SwingPct != nil || b.Known == nil || b.Known.W != 7 {

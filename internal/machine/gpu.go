@@ -2,12 +2,12 @@ package machine
 
 import (
 	"github.com/llenergymeasure/llem/internal/host"
-	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/internal/sensor"
 )
 
 // gpuOf turns what the driver says of a GPU into the form of the snapshot. What
 // the driver does not report stays unknown, with its reason.
-func gpuOf(f power.GPUFacts) host.GPU {
+func gpuOf(f sensor.GPUFacts) host.GPU {
 	vendor := "nvidia"
 	g := host.GPU{
 		Index: f.Index, UUID: f.UUID, Name: f.Name, Vendor: &vendor, VRAMTotalBytes: f.MemoryTotalBytes,

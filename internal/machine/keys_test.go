@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -35,7 +36,7 @@ func TestSensorKeys(t *testing.T) {
 			{ID: "dram-0", Kind: power.DRAM, Name: "Xeon"}}},
 		shown{"model", []power.Device{{ID: "model", Kind: power.CPU, Modelled: true}}},
 		shown{"remote.dcgm", []power.Device{{ID: "dcgm-gpu0", Kind: power.Remote, OverNetwork: true}}},
-	}, map[string]power.GPUFacts{"gpu0": {UUID: &uuid, DriverVersion: &version}})
+	}, map[string]sensor.GPUFacts{"gpu0": {UUID: &uuid, DriverVersion: &version}})
 	seen := map[string]string{}
 	for id, holds := range map[string]string{"gpu0": "GPU-1-580.1", "gpu0-module": "580.1", "amd0": "0000:01:00.0",
 		"intel0": "0000:02:00.0", "package-0": "Xeon", "dram-0": "Xeon"} {

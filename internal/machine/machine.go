@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors"
@@ -173,7 +174,7 @@ func Snapshot(ctx context.Context, meters []power.Meter, known engine.Descriptor
 	}
 	gpus := []host.GPU{}
 	for _, m := range meters {
-		if nvml, ok := m.(interface{ Facts() []power.GPUFacts }); ok {
+		if nvml, ok := m.(interface{ Facts() []sensor.GPUFacts }); ok {
 			for _, f := range nvml.Facts() {
 				gpus = append(gpus, gpuOf(f))
 			}

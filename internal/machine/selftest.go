@@ -9,14 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/llenergymeasure/llem/internal/doctor"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
 // Facts returns what the driver reports about the GPUs, by device.
-func Facts(meters []power.Meter) map[string]power.GPUFacts {
-	out := map[string]power.GPUFacts{}
+func Facts(meters []power.Meter) map[string]sensor.GPUFacts {
+	out := map[string]sensor.GPUFacts{}
 	for _, m := range meters {
-		nvml, ok := m.(interface{ Facts() []power.GPUFacts })
+		nvml, ok := m.(interface{ Facts() []sensor.GPUFacts })
 		if !ok {
 			continue
 		}
@@ -30,7 +31,7 @@ func Facts(meters []power.Meter) map[string]power.GPUFacts {
 	return out
 }
 
-func driverOf(f power.GPUFacts) string {
+func driverOf(f sensor.GPUFacts) string {
 	if f.DriverVersion == nil {
 		return ""
 	}
@@ -65,7 +66,7 @@ func Metered(meters []power.Meter, match func(power.Meter, power.Device) bool) b
 
 // Keys names the sensors for which a self-test holds, by device: card and driver
 // of an NVIDIA GPU; elsewhere this host, what the sensor belongs to, and the kernel.
-func Keys(meters []power.Meter, facts map[string]power.GPUFacts) map[string]string {
+func Keys(meters []power.Meter, facts map[string]sensor.GPUFacts) map[string]string {
 	out := map[string]string{}
 	driver := ""
 	for id, f := range facts {

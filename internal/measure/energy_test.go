@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -210,7 +211,7 @@ func TestModelledPowerIsLabelled(t *testing.T) {
 		m := l.newMeter(modelled)
 		m.counters = noCounters
 		l.options.Meters = []power.Meter{m}
-		l.options.Missing = []power.Unavailable{power.NoSensor("rapl", "permission denied", "chmod a+r …")}
+		l.options.Missing = []power.Unavailable{sensor.NoSensor("rapl", "permission denied", "chmod a+r …")}
 		r := l.withEnergy(t)
 		e := r.Energy
 		if e.Provenance != result.Modelled {
@@ -230,7 +231,7 @@ func TestModelledPowerIsLabelled(t *testing.T) {
 
 // TestNoSensor: no energy is null, with the reason and what would help.
 func TestNoSensor(t *testing.T) {
-	nvml := []power.Unavailable{power.NoSensor("nvml", "no driver", "load it")}
+	nvml := []power.Unavailable{sensor.NoSensor("nvml", "no driver", "load it")}
 	for name, q := range map[string]struct {
 		device string
 		meters func(*stub) []power.Meter

@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/power"
@@ -29,7 +30,7 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 		for t := at - spacing; t < at; t++ {
 			sum += watts(t)
 		}
-		out = append(out, power.Sample{MonoNS: at * ms, Device: device, Source: power.SourceFake,
+		out = append(out, power.Sample{MonoNS: at * ms, Device: device, Source: sensor.SourceFake,
 			Power: unit.Watts(sum / spacing), Window: spacing * time.Millisecond})
 	}
 	return out
@@ -45,17 +46,17 @@ func TestConfirmed(t *testing.T) {
 		known result.Idle
 		want  bool
 	}{
-		"the same":       {result.Idle{W: 81, Half95: 0.5, Source: power.SourceFake}, true},
-		"within 2 %":     {result.Idle{W: 82.3, Half95: 0.1, Source: power.SourceFake}, true},
-		"more power":     {result.Idle{W: 90, Half95: 0.5, Source: power.SourceFake}, false},
-		"less power":     {result.Idle{W: 70, Half95: 0.5, Source: power.SourceFake}, false},
+		"the same":       {result.Idle{W: 81, Half95: 0.5, Source: sensor.SourceFake}, true},
+		"within 2 %":     {result.Idle{W: 82.3, Half95: 0.1, Source: sensor.SourceFake}, true},
+		"more power":     {result.Idle{W: 90, Half95: 0.5, Source: sensor.SourceFake}, false},
+		"less power":     {result.Idle{W: 70, Half95: 0.5, Source: sensor.SourceFake}, false},
 		"another source": {result.Idle{W: 81, Half95: 0.5, Source: "nvml.energy"}, false},
 	} {
 		if got := s.confirms(map[string]result.Idle{"gpu0": q.known}); got != q.want {
 			t.Errorf("%s: confirmed %v, want %v", name, got, q.want)
 		}
 	}
-	if s.confirms(map[string]result.Idle{"gpu7": {W: 81, Source: power.SourceFake}}) {
+	if s.confirms(map[string]result.Idle{"gpu7": {W: 81, Source: sensor.SourceFake}}) {
 		t.Error("a device without samples was confirmed")
 	}
 }
@@ -211,7 +212,7 @@ func TestTwoIdlePowers(t *testing.T) {
 			t.Errorf("net_j %+v, net_resident_j %+v", e.NetJ, e.NetResidentJ)
 		}
 		if d := e.Devices[0]; *d.BaselineW != d.Bare.W || *d.ResidentW != d.Resident.W ||
-			d.Bare.Source != power.SourceFake {
+			d.Bare.Source != sensor.SourceFake {
 			t.Errorf("device %+v", d)
 		}
 	})

@@ -16,10 +16,10 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/powerfake"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
-	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -221,7 +221,7 @@ func truth(w *result.Window) float64 {
 
 // meter is a fake whose devices and faults the test chooses.
 type meter struct {
-	*powertest.Fake
+	*powerfake.Fake
 	devices  []power.Device
 	warnings note.List
 	// poll and counters change what the fake says.
@@ -232,7 +232,7 @@ type meter struct {
 // newMeter is a sensor of devices that all draw the power of the schedule.
 func (e *stub) newMeter(devices ...power.Device) *meter {
 	var opened int64
-	o := powertest.FakeOptions{GPUs: len(devices), Spacing: 5 * time.Millisecond, Now: func() int64 {
+	o := powerfake.FakeOptions{GPUs: len(devices), Spacing: 5 * time.Millisecond, Now: func() int64 {
 		now := e.clock.Mono()
 		if opened == 0 {
 			opened = now
@@ -240,7 +240,7 @@ func (e *stub) newMeter(devices ...power.Device) *meter {
 		return now
 	}}
 	o.Power = func(elapsed time.Duration) unit.Watts { return unit.Watts(e.watts(opened + int64(elapsed))) }
-	return &meter{Fake: powertest.NewFake(o), devices: devices}
+	return &meter{Fake: powerfake.NewFake(o), devices: devices}
 }
 
 // Devices are those of the test.

@@ -14,6 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -88,7 +89,7 @@ func TestSeriesOfARun(t *testing.T) {
 		}
 		inside := 0
 		for _, p := range out.Series.Power {
-			if p.Device != "gpu0" || p.Source != power.SourceFake || p.WindowMS != 5 {
+			if p.Device != "gpu0" || p.Source != sensor.SourceFake || p.WindowMS != 5 {
 				t.Fatalf("power row = %+v", p)
 			}
 			if w := out.Record.Window; p.MonoNS >= w.StartMonoNS && p.MonoNS <= w.EndMonoNS {

@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/shape"
-	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -68,7 +68,7 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 }
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
-func NewEstimator(named string, facts map[string]power.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
+func NewEstimator(named string, facts map[string]sensor.GPUFacts, snapshot *host.Snapshot) (*Estimator, error) {
 	e := &Estimator{configs: map[string]shape.Config{}, errs: map[string]error{}, known: map[estimated]*Need{},
 		sections: map[sectionKey]section{}, found: map[string]*engine.Descriptor{}}
 	memory := digits.Bytes(0)

@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
-	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -102,7 +102,7 @@ func TestEngineDecidesOnBatch(t *testing.T) {
 // TestTooFewGPUs: a machine that has one cannot share a model among four.
 func TestTooFewGPUs(t *testing.T) {
 	name := "NVIDIA H200"
-	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name}}, &host.Snapshot{})
+	e, err := NewEstimator("", map[string]sensor.GPUFacts{"gpu0": {Name: &name}}, &host.Snapshot{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestObjectionsConcern(t *testing.T) {
 // TestObjectionsOfOtherCards: the capability counts, also of a card that the catalogue lacks.
 func TestObjectionsOfOtherCards(t *testing.T) {
 	name, capability := "Quadro RTX 5000", "7.5"
-	e, err := NewEstimator("", map[string]power.GPUFacts{"gpu0": {Name: &name, ComputeCapability: &capability}},
+	e, err := NewEstimator("", map[string]sensor.GPUFacts{"gpu0": {Name: &name, ComputeCapability: &capability}},
 		&host.Snapshot{})
 	if err != nil {
 		t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/note"
-	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/study"
@@ -120,7 +120,7 @@ func TestProblems(t *testing.T) {
 func TestGPUOfTheMachine(t *testing.T) {
 	name, total, used := "NVIDIA H200", int64(150e9), int64(149e9)
 	e, err := NewEstimator("",
-		map[string]power.GPUFacts{"gpu0": {Name: &name, MemoryTotalBytes: &total, MemoryUsedBytes: &used}},
+		map[string]sensor.GPUFacts{"gpu0": {Name: &name, MemoryTotalBytes: &total, MemoryUsedBytes: &used}},
 		&host.Snapshot{})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -150,7 +151,7 @@ func missingGPUs(meters []power.Meter, missing []power.Unavailable) []Problem {
 const muchMemory = 2 << 30
 
 // occupied says which GPUs others use. Nothing is locked: a study may start meanwhile.
-func occupied(meters []power.Meter, facts map[string]power.GPUFacts) []Problem {
+func occupied(meters []power.Meter, facts map[string]sensor.GPUFacts) []Problem {
 	var out []Problem
 	warn := func(code note.Code, message, next string) {
 		out = append(out, Problem{Finding: Finding{Note: note.Note{Code: code, Message: message, Next: next}}})

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/internal/machine"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -12,7 +13,7 @@ import (
 // TestOccupied: others on a GPU are named, and memory that nobody seems to hold.
 func TestOccupied(t *testing.T) {
 	much, little := int64(30<<30), int64(600<<20)
-	got := occupied(nil, map[string]power.GPUFacts{
+	got := occupied(nil, map[string]sensor.GPUFacts{
 		"gpu0": {Processes: []power.GPUProcess{{PID: 42}, {PID: 43}}, MemoryUsedBytes: &much},
 		"gpu1": {Processes: []power.GPUProcess{}, MemoryUsedBytes: &much},
 		"gpu2": {Processes: []power.GPUProcess{}, MemoryUsedBytes: &little},
@@ -35,9 +36,9 @@ func TestOccupied(t *testing.T) {
 func TestUnreadablePages(t *testing.T) {
 	asked := machine.Needs{Power: true, Remotes: []string{"wall=http://host/metrics#m:W"}}
 	o := CheckOptions{Missing: []power.Unavailable{
-		power.NoSensor("rapl", "there is none", ""),
-		power.NoSensor("remote.dcgm dcgm-gpu1", "no usable value", "look"),
-		power.NoSensor("remote.wall", "http://host/metrics cannot be read: it is a web page", "give the path"),
+		sensor.NoSensor("rapl", "there is none", ""),
+		sensor.NoSensor("remote.dcgm dcgm-gpu1", "no usable value", "look"),
+		sensor.NoSensor("remote.wall", "http://host/metrics cannot be read: it is a web page", "give the path"),
 	}}
 	list := o.unreadable(asked)
 	if len(list) != 1 || !list[0].Error || list[0].Next != "give the path; or leave energy.remote out" ||
@@ -62,8 +63,8 @@ func (oneGPU) Devices() []power.Device { return []power.Device{{ID: "gpu0", Kind
 // TestMissingGPUs: a GPU that cannot be used is named beside the ones that can; without
 // any sensor the plan says that instead.
 func TestMissingGPUs(t *testing.T) {
-	gone := []power.Unavailable{power.NoSensor("rapl", "no zones", ""),
-		power.NoSensor("nvml gpu1", "the driver has lost this GPU", "reboot")}
+	gone := []power.Unavailable{sensor.NoSensor("rapl", "no zones", ""),
+		sensor.NoSensor("nvml gpu1", "the driver has lost this GPU", "reboot")}
 	got := unmetered([]power.Meter{oneGPU{}}, gone)
 	if len(got) != 1 || got[0].Error || !strings.HasPrefix(got[0].Message, "nvml gpu1: the driver has lost") ||
 		got[0].Next != "reboot" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/internal/enginefake"
 )
 
 // python is any interpreter: what is tested here needs no package.
@@ -52,7 +53,7 @@ func left(t *testing.T) {
 
 // TestConformance: the protocol's Python side.
 func TestConformance(t *testing.T) {
-	backendtest.Run(t, backendtest.Suite{Backend: newFake(t), Tokens: backendtest.FakeTokens,
+	backendtest.Run(t, backendtest.Suite{Backend: newFake(t), Tokens: enginefake.FakeTokens,
 		Spec: backend.Spec{Model: "fake", Path: "fake", DType: "float32"}})
 	left(t)
 }

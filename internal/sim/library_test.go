@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -18,9 +19,9 @@ import (
 type driven interface {
 	power.Meter
 	Missing() []power.Unavailable
-	Facts() []power.GPUFacts
-	Calls(device string) []power.Call
-	Ring(device string) ([]power.RingSample, clock.Anchor, error)
+	Facts() []sensor.GPUFacts
+	Calls(device string) []sensor.Call
+	Ring(device string) ([]sensor.RingSample, clock.Anchor, error)
 	Processes(ctx context.Context) (map[string][]power.GPUProcess, error)
 	MemoryUsed(ctx context.Context) (map[string]digits.Bytes, error)
 }
@@ -141,7 +142,7 @@ func TestLibraryIsTheGoModel(t *testing.T) {
 				}
 			}
 			for _, call := range m.Calls(id) {
-				if call.Source != power.SourceEnergy {
+				if call.Source != sensor.SourceEnergy {
 					continue
 				}
 				got, _, err := call.Read()
@@ -176,18 +177,18 @@ func TestHeldValues(t *testing.T) {
 		time.Sleep(2050 * ms)
 		f.Append(0, c.Now(), 480)
 		time.Sleep(49 * ms)
-		if w, _ := read(power.SourceInstant); w != 80 {
+		if w, _ := read(sensor.SourceInstant); w != 80 {
 			t.Errorf("instant before its update: %v W", w)
 		}
 		time.Sleep(11 * ms) // the update at 2.1 s has seen 25 ms at 480 W
-		if w, stamp := read(power.SourceInstant); w != 480 || stamp != int64(2110*ms) {
+		if w, stamp := read(sensor.SourceInstant); w != 480 || stamp != int64(2110*ms) {
 			t.Errorf("instant after its update: %v W stamped %v", w, time.Duration(stamp))
 		}
-		if w, _ := read(power.SourceAverage); math.Abs(w-100) > 0.01 { // 50 ms of 1 s
+		if w, _ := read(sensor.SourceAverage); math.Abs(w-100) > 0.01 { // 50 ms of 1 s
 			t.Errorf("average: %v W, want 100", w)
 		}
 		f.Sensors(0).Instant.HeldStamp = 1
-		if _, stamp := read(power.SourceInstant); stamp != int64(2100*ms) {
+		if _, stamp := read(sensor.SourceInstant); stamp != int64(2100*ms) {
 			t.Errorf("held stamp %v", time.Duration(stamp))
 		}
 	})

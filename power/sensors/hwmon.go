@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
@@ -31,7 +32,7 @@ type hwmonMeter struct {
 }
 
 // errNoHwmon is the reason on a machine that has none of this hardware.
-var errNoHwmon = power.NoSensor("hwmon", "no AMD or Intel GPU and no Grace module here", "")
+var errNoHwmon = sensor.NoSensor("hwmon", "no AMD or Intel GPU and no Grace module here", "")
 
 // openHwmon finds the sensors that can be read. If there is none the error is a
 // [power.Unavailable], and the meter is there for its list of what is missing only.
@@ -91,8 +92,8 @@ func (m *hwmonMeter) Warnings() note.List { return slices.Clone(m.warnings) }
 func (m *hwmonMeter) Interval() time.Duration { return hwmonInterval }
 
 // Refreshes is how often the power values changed.
-func (m *hwmonMeter) Refreshes() []power.SourceRefresh {
-	var list []power.SourceRefresh
+func (m *hwmonMeter) Refreshes() []sensor.SourceRefresh {
+	var list []sensor.SourceRefresh
 	for _, g := range m.gauges {
 		list = append(list, g.Refresh())
 	}
@@ -125,11 +126,11 @@ func (m *hwmonMeter) Counters(ctx context.Context) ([]power.Reading, error) {
 }
 
 // Calls are the ways of reading a device.
-func (m *hwmonMeter) Calls(device string) []power.Call {
-	var out []power.Call
+func (m *hwmonMeter) Calls(device string) []sensor.Call {
+	var out []sensor.Call
 	for _, g := range m.gauges {
 		if g.Device == device {
-			out = append(out, power.Call{Name: g.Source + " power", Source: g.Source,
+			out = append(out, sensor.Call{Name: g.Source + " power", Source: g.Source,
 				Read: func() (float64, uint64, error) {
 					w, err := g.Read()
 					return float64(w), 0, err

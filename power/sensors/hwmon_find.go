@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -94,19 +95,19 @@ func (m *hwmonMeter) addCard(c card) {
 }
 
 func (m *hwmonMeter) addAMD(c card) {
-	d := power.Device{ID: fmt.Sprintf("amd%d", c.index), Kind: power.GPU, Scope: power.ScopeGPU, UUID: c.pci,
+	d := power.Device{ID: fmt.Sprintf("amd%d", c.index), Kind: power.GPU, Scope: sensor.ScopeGPU, UUID: c.pci,
 		Name: c.name("AMD GPU")}
 	if id, err := readWord(filepath.Join(c.dir, "unique_id")); err == nil && id != "" {
 		d.UUID = "GPU-" + id // as ROCm writes it
 	}
 	if isAPU(c.dir) {
-		d.Kind, d.Scope = power.Module, power.ScopeModule
+		d.Kind, d.Scope = power.Module, sensor.ScopeModule
 		d.Name += " (APU: its power includes the processor)"
 	}
 	var errs []error
 	for _, h := range monitors(c.dir, "amdgpu") {
 		for _, file := range []struct{ name, source string }{
-			{"power1_average", power.SourceAMDAverage}, {"power1_input", power.SourceAMDInput},
+			{"power1_average", sensor.SourceAMDAverage}, {"power1_input", sensor.SourceAMDInput},
 		} {
 			err := m.addGauge(d, file.source, filepath.Join(h, file.name), 0)
 			if err == nil {
@@ -136,17 +137,17 @@ func isAPU(dir string) bool {
 }
 
 func (m *hwmonMeter) addIntel(c card) {
-	d := power.Device{ID: fmt.Sprintf("intel%d", c.index), Kind: power.GPU, Scope: power.ScopeGPU, UUID: c.pci,
+	d := power.Device{ID: fmt.Sprintf("intel%d", c.index), Kind: power.GPU, Scope: sensor.ScopeGPU, UUID: c.pci,
 		Name: c.name("Intel GPU")}
 	var errs []error
 	for _, file := range []struct{ driver, name, source string }{
-		{"i915", "energy1_input", power.SourceI915}, {"xe", "energy1_input", power.SourceXe}, {"xe", "energy2_input",
-			power.SourceXePackage},
+		{"i915", "energy1_input", sensor.SourceI915}, {"xe", "energy1_input", sensor.SourceXe}, {"xe", "energy2_input",
+			sensor.SourceXePackage},
 	} {
 		for _, h := range monitors(c.dir, file.driver) {
 			err := m.addCounter(d, file.source, filepath.Join(h, file.name))
 			if err == nil {
-				if file.source == power.SourceXePackage {
+				if file.source == sensor.SourceXePackage {
 					m.warnings.Warn(codes.Sensor,
 						d.ID+" has a counter of the GPU package only: the card's memory and voltage regulators "+
 							"are not in it")
@@ -205,7 +206,7 @@ func numbered(dir string) []string {
 // hwmonUnreadable explains why a device is missing. Files that do not exist say
 // less than those that cannot be read.
 func hwmonUnreadable(d power.Device, errs []error, absent, fix string) power.Unavailable {
-	u := power.NoSensor("hwmon "+d.ID, absent, fix)
+	u := sensor.NoSensor("hwmon "+d.ID, absent, fix)
 	for _, err := range errs {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -243,9 +244,9 @@ func (m *hwmonMeter) addGrace(sysfs, proc string) {
 				d.Name = "CPU cores of Grace socket " + s.socket
 			case "module":
 				d.ID, d.Kind, d.Scope, d.Name = "grace-module-"+
-					s.socket, power.Module, power.ScopeModule, "module of Grace socket "+s.socket
+					s.socket, power.Module, sensor.ScopeModule, "module of Grace socket "+s.socket
 			}
-			if err := m.addGauge(d, power.SourceGrace, filepath.Join(s.dir, "power1_average"),
+			if err := m.addGauge(d, sensor.SourceGrace, filepath.Join(s.dir, "power1_average"),
 				graceWindow(s.dir)); err != nil {
 				m.missing = append(m.missing,
 					hwmonUnreadable(d, []error{err}, "the power meter has no value", graceFix))
@@ -258,7 +259,7 @@ func (m *hwmonMeter) addGrace(sysfs, proc string) {
 	}
 	if len(sensors) == 0 && maybeGrace(proc) {
 		m.missing = append(m.missing,
-			power.NoSensor("hwmon grace-cpu-0", "the kernel lists no ACPI power meter of a Grace module",
+			sensor.NoSensor("hwmon grace-cpu-0", "the kernel lists no ACPI power meter of a Grace module",
 				"if this is a Grace processor: "+
 					graceFix))
 	}

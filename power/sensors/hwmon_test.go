@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 )
@@ -113,56 +114,56 @@ func TestHwmonDevices(t *testing.T) {
 			s.write(h+"/power1_input", "310000000")
 			s.write("class/drm/card0/device/unique_id", "5f2a4c1d00ab12cd")
 			s.write("class/drm/card0/device/gpu_metrics", "\x80\x00\x01\x03 and more")
-		}, "amd0 gpu GPU-5f2a4c1d00ab12cd", power.SourceAMDAverage, "", ""},
+		}, "amd0 gpu GPU-5f2a4c1d00ab12cd", sensor.SourceAMDAverage, "", ""},
 		"amdgpu input": {func(s sysfs) {
 			s.write(s.card(0, amd, "0000:03:00.0", "amdgpu")+"/power1_input", "310000000")
-		}, "amd0 gpu 0000:03:00.0", power.SourceAMDInput, "", ""},
+		}, "amd0 gpu 0000:03:00.0", sensor.SourceAMDInput, "", ""},
 		"amdgpu average is garbage": {func(s sysfs) {
 			h := s.card(0, amd, "0000:03:00.0", "amdgpu")
 			s.write(h+"/power1_average", "N/A")
 			s.write(h+"/power1_input", "310000000")
-		}, "amd0 gpu 0000:03:00.0", power.SourceAMDInput, "", ""},
+		}, "amd0 gpu 0000:03:00.0", sensor.SourceAMDInput, "", ""},
 		"APU": {func(s sysfs) {
 			s.write(s.card(0, amd, "0000:c1:00.0", "amdgpu")+"/power1_input", "28000000")
 			s.write("class/drm/card0/device/gpu_metrics", apu)
-		}, "amd0 module 0000:c1:00.0", power.SourceAMDInput, "", ""},
+		}, "amd0 module 0000:c1:00.0", sensor.SourceAMDInput, "", ""},
 		"second die of an MI250": {func(s sysfs) {
 			s.write(s.card(1, amd, "0000:c9:00.0", "amdgpu")+"/power1_average", "0")
 			s.write(s.card(2, amd, "0000:c1:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd0 gpu 0000:c1:00.0", power.SourceAMDAverage, "hwmon amd1: the sensor reports 0 W", ""},
+		}, "amd0 gpu 0000:c1:00.0", sensor.SourceAMDAverage, "hwmon amd1: the sensor reports 0 W", ""},
 		"amdgpu without sensor": {func(s sysfs) {
 			s.card(0, amd, "0000:03:00.0", "amdgpu")
 			s.write(s.card(1, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd1 gpu 0000:04:00.0", power.SourceAMDAverage, "hwmon amd0: the amdgpu driver offers no power sensor",
+		}, "amd1 gpu 0000:04:00.0", sensor.SourceAMDAverage, "hwmon amd0: the amdgpu driver offers no power sensor",
 			"on the host"},
 		"i915": {func(s sysfs) {
 			s.write(s.card(0, intel, "0000:03:00.0", "i915")+"/energy1_input", "1000")
-		}, "intel0 gpu 0000:03:00.0", power.SourceI915, "", ""},
+		}, "intel0 gpu 0000:03:00.0", sensor.SourceI915, "", ""},
 		"xe": {func(s sysfs) {
 			h := s.card(0, intel, "0000:03:00.0", "xe")
 			s.write(h+"/energy1_input", "1000")
 			s.write(h+"/energy2_input", "900")
-		}, "intel0 gpu 0000:03:00.0", power.SourceXe, "", ""},
+		}, "intel0 gpu 0000:03:00.0", sensor.SourceXe, "", ""},
 		"xe package": {func(s sysfs) {
 			s.write(s.card(0, intel, "0000:03:00.0", "xe")+"/energy2_input", "900")
-		}, "intel0 gpu 0000:03:00.0", power.SourceXePackage, "", ""},
+		}, "intel0 gpu 0000:03:00.0", sensor.SourceXePackage, "", ""},
 		"old i915 beside integrated graphics": {func(s sysfs) {
 			s.card(0, intel, "0000:00:02.0", "")
 			s.card(1, intel, "0000:03:00.0", "")
 			s.write(s.card(2, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd0 gpu 0000:04:00.0", power.SourceAMDAverage, "hwmon intel1: the kernel offers no energy counter",
+		}, "amd0 gpu 0000:04:00.0", sensor.SourceAMDAverage, "hwmon intel1: the kernel offers no energy counter",
 			"Linux 6.2"},
 		"two vendors": {func(s sysfs) {
 			s.write(s.card(0, intel, "0000:05:00.0", "xe")+"/energy1_input", "1000")
 			s.write(s.card(1, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "90000000")
 			s.card(2, "0x10de", "0000:06:00.0", "nvidia")
 			s.card(3, "0x1a03", "0000:07:00.0", "ast")
-		}, "amd0 gpu 0000:04:00.0, intel0 gpu 0000:05:00.0", power.SourceAMDAverage, "", ""},
+		}, "amd0 gpu 0000:04:00.0, intel0 gpu 0000:05:00.0", sensor.SourceAMDAverage, "", ""},
 		"garbage": {func(s sysfs) {
 			s.write(s.card(0, intel, "0000:03:00.0", "xe")+"/energy1_input", "-5")
 			s.write(s.card(1, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "99999999999999")
 			s.write(s.card(2, amd, "0000:05:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd1 gpu 0000:05:00.0", power.SourceAMDAverage,
+		}, "amd1 gpu 0000:05:00.0", sensor.SourceAMDAverage,
 			"hwmon amd0: the sensor reports more power than any device draws", ""},
 		"unreadable": {func(s sysfs) {
 			h := s.card(0, amd, "0000:03:00.0", "amdgpu")
@@ -170,19 +171,19 @@ func TestHwmonDevices(t *testing.T) {
 				s.t.Fatal(err)
 			}
 			s.write(s.card(1, amd, "0000:04:00.0", "amdgpu")+"/power1_average", "90000000")
-		}, "amd1 gpu 0000:04:00.0", power.SourceAMDAverage, "is a directory", ""},
+		}, "amd1 gpu 0000:04:00.0", sensor.SourceAMDAverage, "is a directory", ""},
 		"Grace Hopper": {func(s sysfs) {
 			s.grace(1, "Module Power Socket 0", 600)
 			s.grace(2, "Grace Power Socket 0", 200)
 			s.grace(3, "CPU Power Socket 0", 120)
 			s.grace(4, "SysIO Power Socket 0", 30)
 			s.write("class/hwmon/hwmon5/name", "power_meter") // of something else
-		}, "grace-cpu-0 cpu , grace-module-0 module ", power.SourceGrace, "", ""},
+		}, "grace-cpu-0 cpu , grace-module-0 module ", sensor.SourceGrace, "", ""},
 		"Grace, two sockets, one without the sum": {func(s sysfs) {
 			s.grace(1, "Grace Power Socket 0", 200)
 			s.grace(10, "CPU Power Socket 0", 120)
 			s.grace(3, "CPU Power Socket 1", 110)
-		}, "grace-cpu-0 cpu , grace-cpu-1 cpu ", power.SourceGrace, "", ""},
+		}, "grace-cpu-0 cpu , grace-cpu-1 cpu ", sensor.SourceGrace, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, clk := newSysfs(t), newManual()
@@ -306,7 +307,7 @@ func TestHwmonIntelCountsEnergy(t *testing.T) {
 	path := s.write(s.card(0, intel, "0000:03:00.0", "i915")+"/energy1_input", "7000000")
 	m := openSysfs(t, s, c)
 	first, err := m.Counters(t.Context())
-	if err != nil || len(first) != 1 || first[0].Energy != 7_000_000 || first[0].Source != power.SourceI915 {
+	if err != nil || len(first) != 1 || first[0].Energy != 7_000_000 || first[0].Source != sensor.SourceI915 {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	trace, failures := polls(t, m, c, 20, func(i int) {

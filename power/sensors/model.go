@@ -12,11 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
-	"golang.org/x/sys/unix"
 )
 
 // Constants of the CPU power model.
@@ -79,11 +81,11 @@ func openModel(opts modelOptions, c power.Clocks) (*cpuModel, error) {
 	}
 	info, err := os.ReadFile(filepath.Join(root, "cpuinfo"))
 	if err != nil {
-		return nil, power.NoSensor("model", "the processor is unknown: "+err.Error(), "")
+		return nil, sensor.NoSensor("model", "the processor is unknown: "+err.Error(), "")
 	}
 	busy, total, counted, err := m.load()
 	if err != nil {
-		return nil, power.NoSensor("model", "the load of the processor is unknown: "+err.Error(), "")
+		return nil, sensor.NoSensor("model", "the load of the processor is unknown: "+err.Error(), "")
 	}
 	m.busy, m.total, m.lastNS = busy, total, c.Mono()
 	cpu := parseCPUInfo(info)
@@ -145,7 +147,7 @@ func (m *cpuModel) Poll(ctx context.Context, t *power.Trace) error {
 	}
 	share := float64(busy-m.busy) / float64(total-m.total)
 	t.Samples = append(t.Samples, power.Sample{
-		MonoNS: now.MonoNS, UnixNS: now.UnixNS, Device: m.device.ID, Source: power.SourceModel,
+		MonoNS: now.MonoNS, UnixNS: now.UnixNS, Device: m.device.ID, Source: sensor.SourceModel,
 		Power: m.power(share), Window: time.Duration(now.MonoNS - m.lastNS),
 	})
 	m.busy, m.total, m.lastNS = busy, total, now.MonoNS

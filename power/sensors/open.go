@@ -3,7 +3,7 @@
 // [Open] finds what there is: NVML for NVIDIA GPUs, hwmon for AMD and Intel GPUs and
 // for Grace, RAPL for CPU packages, the metrics pages that it is given, and a model of
 // the processor where the user asked for an estimate. Each becomes a [power.Meter],
-// some with more methods than that ([power.Warner], [power.Refresher]).
+// some with more methods than that ([power.Warner], [power.Helped]).
 package sensors
 
 import (
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/nvml"
 )
@@ -157,7 +158,7 @@ func (o *opener) cpu() {
 
 // neither explains why both ways to RAPL are closed.
 func neither(powercap, perf power.Unavailable) power.Unavailable {
-	u := power.NoSensor("rapl", powercap.Message+"; through perf: "+perf.Message, powercap.Next)
+	u := sensor.NoSensor("rapl", powercap.Message+"; through perf: "+perf.Message, powercap.Next)
 	if perf != errNoPerf && perf.Next != "" { // without events, the powercap files are the way
 		u.Next = perf.Next
 		if powercap.Next != "" {
@@ -215,7 +216,7 @@ func (o *opener) targets() []prom.Target {
 	for _, entry := range o.opts.Remote {
 		read, err := prom.ParseTargets(strings.Join(append(slices.Clone(kept), entry), " "))
 		if err != nil {
-			o.missing = append(o.missing, power.NoSensor("remote", err.Error(), ""))
+			o.missing = append(o.missing, sensor.NoSensor("remote", err.Error(), ""))
 			continue
 		}
 		targets, kept = read, append(kept, entry)
@@ -228,5 +229,5 @@ func reason(source string, err error) power.Unavailable {
 	if u, ok := errors.AsType[power.Unavailable](err); ok {
 		return u
 	}
-	return power.NoSensor(source, err.Error(), "")
+	return sensor.NoSensor(source, err.Error(), "")
 }

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
-	"golang.org/x/sys/unix"
 )
 
 // perfMeter is the meter of CPU packages and of their DRAM over performance events. The
@@ -53,7 +55,7 @@ func openPerf(opts roots, open perfOpener, c power.Clocks) (*perfMeter, error) {
 			continue
 		}
 		m.files = append(m.files, counter)
-		m.zones.list = append(m.zones.list, &zone{device: f.device, source: power.SourcePerf, refresh: raplRefresh,
+		m.zones.list = append(m.zones.list, &zone{device: f.device, source: sensor.SourcePerf, refresh: raplRefresh,
 			read: func() (uint64, error) { return microjoules(counter, f.scale) }})
 	}
 	if len(m.zones.list) == 0 {
@@ -99,7 +101,7 @@ func (m *perfMeter) Counters(ctx context.Context) ([]power.Reading, error) {
 }
 
 // Calls are the ways of reading a device.
-func (m *perfMeter) Calls(device string) []power.Call { return m.zones.calls(device) }
+func (m *perfMeter) Calls(device string) []sensor.Call { return m.zones.calls(device) }
 
 // Close closes the events.
 func (m *perfMeter) Close() error {

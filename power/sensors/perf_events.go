@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/llenergymeasure/llem/power"
 	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/power"
 )
 
 // perfFound is an event that is to be opened.
@@ -42,7 +44,7 @@ func findPerf(opts roots) ([]perfFound, error) {
 		return nil, errNoPerf
 	}
 	broken := func(err error) error {
-		return power.NoSensor("perf", "the kernel's description of its energy events is not understood: "+err.Error(),
+		return sensor.NoSensor("perf", "the kernel's description of its energy events is not understood: "+err.Error(),
 			"")
 	}
 	if err != nil {
@@ -87,7 +89,7 @@ func findPerf(opts roots) ([]perfFound, error) {
 }
 
 // errNoPerf is the reason where the kernel offers no energy events.
-var errNoPerf = power.NoSensor("perf", "the kernel has no energy events", "sudo modprobe rapl")
+var errNoPerf = sensor.NoSensor("perf", "the kernel has no energy events", "sudo modprobe rapl")
 
 // perfEvent reads an event's number and scale. The files hold "event=0x02",
 // "2.3283064365386962890625e-10" and "Joules".
@@ -182,7 +184,7 @@ func readWord(path string) (string, error) {
 
 // perfUnreadable explains why an event cannot be opened.
 func perfUnreadable(opts roots, f perfFound, err error) power.Unavailable {
-	u := power.NoSensor("perf "+f.device.ID, err.Error(), "")
+	u := sensor.NoSensor("perf "+f.device.ID, err.Error(), "")
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		u.Message = "this user may not open the kernel's energy events"

@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
-	"golang.org/x/sys/unix"
 )
 
 const perfScale = 2.3283064365386962890625e-10 // 2^-32 J, of every kernel
@@ -257,8 +259,8 @@ func TestKernelPerf(t *testing.T) {
 }
 
 func TestNeither(t *testing.T) {
-	powercap := power.NoSensor("rapl", "only root may read it", "sudo chmod a+r it")
-	perf := power.NoSensor("perf", "this user may not", "sudo setcap cap_perfmon+ep llem")
+	powercap := sensor.NoSensor("rapl", "only root may read it", "sudo chmod a+r it")
+	perf := sensor.NoSensor("perf", "this user may not", "sudo setcap cap_perfmon+ep llem")
 	for _, c := range []struct {
 		powercap, perf power.Unavailable
 		reason, fix    string
@@ -267,7 +269,7 @@ func TestNeither(t *testing.T) {
 			"sudo setcap cap_perfmon+ep llem; or sudo chmod a+r it"},
 		{powercap, errNoPerf, "only root may read it; through perf: the kernel has no energy events",
 			"sudo chmod a+r it"},
-		{power.NoSensor("rapl", "hidden", ""), perf, "hidden; through perf: this user may not",
+		{sensor.NoSensor("rapl", "hidden", ""), perf, "hidden; through perf: this user may not",
 			"sudo setcap cap_perfmon+ep llem"},
 	} {
 		if got := neither(c.powercap, c.perf); got.Source != "rapl" || got.Message != c.reason || got.Next != c.fix {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -42,7 +43,7 @@ func openRAPL(opts roots, c power.Clocks) (*raplMeter, error) {
 			continue
 		}
 		m.zones.list = append(m.zones.list,
-			&zone{device: f.device, source: power.SourceRAPL, read: file.read, wrap: f.wrap, refresh: raplRefresh})
+			&zone{device: f.device, source: sensor.SourceRAPL, read: file.read, wrap: f.wrap, refresh: raplRefresh})
 	}
 	if len(m.zones.list) == 0 {
 		u := m.missing[0]
@@ -76,4 +77,4 @@ func (m *raplMeter) Counters(ctx context.Context) ([]power.Reading, error) {
 func (m *raplMeter) Close() error { return nil }
 
 // Calls are the ways of reading a device.
-func (m *raplMeter) Calls(device string) []power.Call { return m.zones.calls(device) }
+func (m *raplMeter) Calls(device string) []sensor.Call { return m.zones.calls(device) }

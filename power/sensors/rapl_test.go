@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/unit"
@@ -281,7 +282,7 @@ func TestZoneCalls(t *testing.T) {
 	x.zone("intel-rapl:0:2", "dram", 2_000_000, raplRange)
 	m := openTree(t, x, newManual())
 	calls := m.Calls("dram-0")
-	if len(calls) != 1 || calls[0].Source != power.SourceRAPL || !calls[0].Energy {
+	if len(calls) != 1 || calls[0].Source != sensor.SourceRAPL || !calls[0].Energy {
 		t.Fatalf("calls %+v, want the counter of the memory", calls)
 	}
 	if v, stamp, err := calls[0].Read(); v != 2 || stamp != 0 || err != nil {

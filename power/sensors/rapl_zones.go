@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -32,7 +33,7 @@ func findZones(opts roots) ([]raplFound, error) {
 	root := filepath.Join(opts.sysfs(), "class", "powercap")
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, power.NoSensor("rapl", err.Error(), "")
+		return nil, sensor.NoSensor("rapl", err.Error(), "")
 	}
 	var names []string
 	for _, e := range entries {
@@ -102,7 +103,7 @@ func zoneRange(dir string) uint64 {
 
 // zoneUnreadable explains why a zone's counter cannot be read.
 func zoneUnreadable(f raplFound, err error) power.Unavailable {
-	u := power.NoSensor("rapl "+f.device.ID, err.Error(), "")
+	u := sensor.NoSensor("rapl "+f.device.ID, err.Error(), "")
 	if errors.Is(err, fs.ErrPermission) {
 		u.Message = "only root may read " + f.dir + "/energy_uj"
 		u.Next = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj — until the next reboot; it lets " +
@@ -113,7 +114,7 @@ func zoneUnreadable(f raplFound, err error) power.Unavailable {
 
 // noZones explains an empty tree.
 func noZones(opts roots, listed, named int) power.Unavailable {
-	u := power.NoSensor("rapl", "", "")
+	u := sensor.NoSensor("rapl", "", "")
 	cpuinfo, err := os.ReadFile(filepath.Join(opts.proc(), "cpuinfo"))
 	if err != nil {
 		u.Message = "no RAPL zones, and the processor is unknown: " + err.Error()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -113,8 +114,8 @@ func (m *remoteMeter) Warnings() note.List { return slices.Clone(m.warnings) }
 func (m *remoteMeter) Interval() time.Duration { return remoteInterval }
 
 // Refreshes is how often the values changed.
-func (m *remoteMeter) Refreshes() []power.SourceRefresh {
-	var list []power.SourceRefresh
+func (m *remoteMeter) Refreshes() []sensor.SourceRefresh {
+	var list []sensor.SourceRefresh
 	for _, d := range m.devices {
 		if d.power != nil {
 			list = append(list, d.series.Refresh())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/prom"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 )
@@ -44,7 +45,7 @@ func openRemoteHTTP(ctx context.Context, opts remoteOptions, c power.Clocks) (*r
 func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop func(), c power.Clocks) (*remoteMeter,
 	error) {
 	if len(opts.Targets) == 0 {
-		return nil, power.NoSensor("remote", "no page is named", "")
+		return nil, sensor.NoSensor("remote", "no page is named", "")
 	}
 	m := &remoteMeter{name: "remote." + opts.Targets[0].Name, fetch: fetch, stop: stop, clocks: c,
 		wanted: make(map[string]bool)}
@@ -83,7 +84,8 @@ func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop fun
 func (m *remoteMeter) addTarget(t prom.Target, page fetched, local []power.Device) error {
 	switch {
 	case page.err != nil:
-		return power.NoSensor(m.name, fmt.Sprintf("%s cannot be read: %v", t.URL, page.err), remoteFix(t.URL, page.err))
+		return sensor.NoSensor(m.name, fmt.Sprintf("%s cannot be read: %v", t.URL, page.err),
+			remoteFix(t.URL, page.err))
 	case t.Metric == "":
 		return m.addDCGM(t, page.series, local)
 	}
@@ -95,7 +97,7 @@ func (m *remoteMeter) dropNamesakes(local []power.Device) {
 	m.devices = slices.DeleteFunc(m.devices, func(d *remoteDevice) bool {
 		taken := slices.ContainsFunc(local, func(l power.Device) bool { return l.ID == d.device.ID })
 		if taken {
-			m.missing = append(m.missing, power.NoSensor(m.name,
+			m.missing = append(m.missing, sensor.NoSensor(m.name,
 				fmt.Sprintf("the name %s belongs to a device of this machine", d.device.ID),
 				"give the remote source another name"))
 		}
@@ -106,7 +108,7 @@ func (m *remoteMeter) dropNamesakes(local []power.Device) {
 // probe refuses a metric without a usable value.
 func (m *remoteMeter) probe(x *remoteMetric, page []prom.Series) error {
 	if _, err := x.value(page); err != nil {
-		return power.NoSensor(m.name, x.page+": "+err.Error(), remoteFix(x.page, err))
+		return sensor.NoSensor(m.name, x.page+": "+err.Error(), remoteFix(x.page, err))
 	}
 	return nil
 }
@@ -123,7 +125,7 @@ func (m *remoteMeter) addMetric(t prom.Target, page []prom.Series) error {
 		}
 	}
 	absent := func(reason, fix string) error {
-		return power.NoSensor(m.name, t.URL+": "+reason, fix)
+		return sensor.NoSensor(m.name, t.URL+": "+reason, fix)
 	}
 	switch {
 	case len(named) == 0:
@@ -178,14 +180,14 @@ type dcgmGPU struct {
 func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.Device) error {
 	gpus := dcgmGPUs(page)
 	if len(gpus) == 0 {
-		return power.NoSensor(m.name,
+		return sensor.NoSensor(m.name,
 			fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower,
 				dcgmEnergy), "enable them in the exporter's file of counters (dcgm-exporter -f); for "+
 				"another exporter, "+
 				"name the metric: "+t.Name+"="+t.URL+"#metric:W")
 	}
 	if len(gpus) > mostGPUs {
-		return power.NoSensor(m.name, fmt.Sprintf("%s: there are %d GPUs on the page, more than %d are not read", t.URL,
+		return sensor.NoSensor(m.name, fmt.Sprintf("%s: there are %d GPUs on the page, more than %d are not read", t.URL,
 			len(gpus), mostGPUs), "give the page of the exporter on the engine's host")
 	}
 	for _, g := range gpus {
@@ -256,12 +258,12 @@ func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, 
 	}
 	if d.power == nil && d.energy == nil {
 		m.missing = append(m.missing,
-			power.NoSensor(m.name+" "+id, strings.Join(problems, "; "),
+			sensor.NoSensor(m.name+" "+id, strings.Join(problems, "; "),
 				"look at the page: curl -s "+t.URL+" | grep DCGM_FI_DEV_POWER"))
 		return
 	}
 	kind := dcgmKind(g, local)
-	added := m.add(power.Device{ID: id, Kind: kind, Name: g.model, UUID: g.uuid, Scope: power.ScopeGPU,
+	added := m.add(power.Device{ID: id, Kind: kind, Name: g.model, UUID: g.uuid, Scope: sensor.ScopeGPU,
 		OverNetwork: true})
 	if added.device.Name == "" {
 		added.device.Name = "GPU " + g.index + " of " + t.Name

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -104,12 +106,12 @@ func (m *zones) counters(ctx context.Context) ([]power.Reading, error) {
 	return readings, errors.Join(errs...)
 }
 
-// calls are the ways of reading a device; see [power.Call].
-func (m *zones) calls(device string) []power.Call {
-	var out []power.Call
+// calls are the ways of reading a device; see [sensor.Call].
+func (m *zones) calls(device string) []sensor.Call {
+	var out []sensor.Call
 	for _, z := range m.list {
 		if z.device.ID == device {
-			out = append(out, power.Call{Name: z.source + " energy counter", Source: z.source, Energy: true,
+			out = append(out, sensor.Call{Name: z.source + " energy counter", Source: z.source, Energy: true,
 				Read: func() (float64, uint64, error) {
 					uj, err := z.read()
 					return unit.Energy(uj).Joules(), 0, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -39,7 +40,7 @@ type nvmlDevice interface {
 	// Telemetry leaves the stamp and the device name to the caller.
 	Telemetry() power.Telemetry
 	// Facts leaves the index to the caller.
-	Facts() power.GPUFacts
+	Facts() sensor.GPUFacts
 	MemoryUsed() (int64, error)
 	Processes() ([]power.GPUProcess, error)
 }
@@ -132,7 +133,7 @@ func nvmlUnavailable(err error) error {
 	if _, ok := errors.AsType[power.Unavailable](err); ok {
 		return err
 	}
-	u := power.NoSensor("nvml", "", "")
+	u := sensor.NoSensor("nvml", "", "")
 	switch nvmlCode(err) {
 	case nvmlLibraryNotFound, nvmlFuncNotFound:
 		u.Message = "libnvidia-ml.so.1 was not found: no NVIDIA driver here"

@@ -4,46 +4,46 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/unit"
 )
 
 // Calls lists the ways of reading one GPU, whether or not they work there; it is
 // empty for a device that the meter does not have. The calls of one device must
 // not run while a sampler polls the meter: they would delay each other.
-func (m *Meter) Calls(device string) []power.Call {
+func (m *Meter) Calls(device string) []sensor.Call {
 	g := m.gpu(device)
 	if g == nil {
 		return nil
 	}
-	return []power.Call{
-		{Name: "nvmlDeviceGetTotalEnergyConsumption", Source: power.SourceEnergy, Energy: true, Read: g.energyCall},
-		{Name: "nvmlDeviceGetSamples(TOTAL_POWER)", Source: power.SourceSamples, Read: g.samplesCall},
-		{Name: "nvmlDeviceGetFieldValues(POWER_INSTANT)", Source: power.SourceInstant, Read: g.instantCall},
-		{Name: "nvmlDeviceGetPowerUsage", Source: power.SourceAverage, Read: g.averageCall},
+	return []sensor.Call{
+		{Name: "nvmlDeviceGetTotalEnergyConsumption", Source: sensor.SourceEnergy, Energy: true, Read: g.energyCall},
+		{Name: "nvmlDeviceGetSamples(TOTAL_POWER)", Source: sensor.SourceSamples, Read: g.samplesCall},
+		{Name: "nvmlDeviceGetFieldValues(POWER_INSTANT)", Source: sensor.SourceInstant, Read: g.instantCall},
+		{Name: "nvmlDeviceGetPowerUsage", Source: sensor.SourceAverage, Read: g.averageCall},
 	}
 }
 
 // Ring reads everything that the driver's ring of power samples holds, oldest
 // first, and how the wall clock of its stamps lay at that time. The rule of Calls
 // holds here too.
-func (m *Meter) Ring(device string) ([]power.RingSample, clock.Anchor, error) {
+func (m *Meter) Ring(device string) ([]sensor.RingSample, clock.Anchor, error) {
 	g := m.gpu(device)
 	if g == nil {
-		return nil, clock.Anchor{}, power.NoSensor("nvml "+device, "there is no such device", "")
+		return nil, clock.Anchor{}, sensor.NoSensor("nvml "+device, "there is no such device", "")
 	}
 	raw, err := g.dev.Samples(0)
 	now := m.clocks.Anchor()
 	if err != nil {
 		return nil, now, err
 	}
-	ring := make([]power.RingSample, 0, len(raw))
+	ring := make([]sensor.RingSample, 0, len(raw))
 	for _, s := range raw {
 		if s.StampUS != 0 { // an entry that was never filled
-			ring = append(ring, power.RingSample{StampUS: s.StampUS, Power: unit.Watts(s.Milliwatts / 1000)})
+			ring = append(ring, sensor.RingSample{StampUS: s.StampUS, Power: unit.Watts(s.Milliwatts / 1000)})
 		}
 	}
-	slices.SortFunc(ring, func(a, b power.RingSample) int {
+	slices.SortFunc(ring, func(a, b sensor.RingSample) int {
 		switch {
 		case a.StampUS < b.StampUS:
 			return -1

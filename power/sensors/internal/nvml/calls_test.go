@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/internal/sensor"
 )
 
 func TestCalls(t *testing.T) {
@@ -17,14 +17,14 @@ func TestCalls(t *testing.T) {
 		names = append(names, c.Source)
 		value, stamp, err := c.Read()
 		want := 300.0
-		if c.Source == power.SourceEnergy {
+		if c.Source == sensor.SourceEnergy {
 			want = 3000 // ten seconds at 300 W
 		}
-		if err != nil || value != want || (stamp != 0) != (c.Source == power.SourceSamples) {
+		if err != nil || value != want || (stamp != 0) != (c.Source == sensor.SourceSamples) {
 			t.Errorf("%s = %v, stamp %d, %v, want %v", c.Source, value, stamp, err, want)
 		}
 	}
-	want := []string{power.SourceEnergy, power.SourceSamples, power.SourceInstant, power.SourceAverage}
+	want := []string{sensor.SourceEnergy, sensor.SourceSamples, sensor.SourceInstant, sensor.SourceAverage}
 	if !slices.Equal(names, want) {
 		t.Errorf("sources %v, want %v", names, want)
 	}

@@ -7,11 +7,13 @@ import (
 	"math"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
 // ask makes one call for the snapshot: the converted answer, or nil and a reason.
-func ask[T, U any](f *power.GPUFacts, field string, call func() (T, nvml.Return), convert func(T) U) *U {
+func ask[T, U any](f *sensor.GPUFacts, field string, call func() (T, nvml.Return), convert func(T) U) *U {
 	v, ret := call()
 	if err := nvmlFailure("nvml", ret); err != nil {
 		miss(f, field, err)
@@ -33,8 +35,8 @@ func with[A, T any](call func(A) (T, nvml.Return), arg A) func() (T, nvml.Return
 	return func() (T, nvml.Return) { return call(arg) }
 }
 
-func (d *goDevice) Facts() power.GPUFacts {
-	f, dev := &power.GPUFacts{}, d.dev
+func (d *goDevice) Facts() sensor.GPUFacts {
+	f, dev := &sensor.GPUFacts{}, d.dev
 	f.UUID = ask(f, "uuid", dev.GetUUID, same)
 	f.Name = ask(f, "name", dev.GetName, same)
 	f.BusID = ask(f, "bus_id", dev.GetPciInfo, busID)

@@ -1,9 +1,11 @@
 package nvml
 
-import "github.com/llenergymeasure/llem/power"
+import (
+	"github.com/llenergymeasure/llem/internal/sensor"
+)
 
 // miss notes why a field of the snapshot is empty.
-func miss(f *power.GPUFacts, field string, err error) {
+func miss(f *sensor.GPUFacts, field string, err error) {
 	if f.Missing == nil {
 		f.Missing = make(map[string]string)
 	}

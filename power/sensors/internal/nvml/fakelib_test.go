@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -195,7 +196,7 @@ func (g *fakeGPU) Telemetry() power.Telemetry {
 	return power.Telemetry{TemperatureC: new(40.0), Throttle: new(int64(0))}
 }
 
-func (g *fakeGPU) Facts() power.GPUFacts { return power.GPUFacts{Name: &g.id.Name, UUID: &g.id.UUID} }
+func (g *fakeGPU) Facts() sensor.GPUFacts { return sensor.GPUFacts{Name: &g.id.Name, UUID: &g.id.UUID} }
 
 func (g *fakeGPU) MemoryUsed() (int64, error) { return 1 << 30, nil }
 

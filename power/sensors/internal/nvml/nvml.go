@@ -12,6 +12,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -102,7 +103,7 @@ func (m *Meter) openGPUs(ctx context.Context, opts Options) error {
 		return err
 	}
 	if len(devices) == 0 {
-		return power.NoSensor("nvml", "the driver is loaded but sees no GPU",
+		return sensor.NoSensor("nvml", "the driver is loaded but sees no GPU",
 			"check the GPU with lspci and dmesg; in a container, pass the GPUs in (docker run --gpus all)")
 	}
 	ids := identify(devices)
@@ -142,7 +143,7 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 	}
 	sensors := sensorsOf(dev, id)
 	g := &nvmlGPU{dev: dev, index: index, sensors: sensors,
-		device: power.Device{ID: name, Kind: power.GPU, Name: id.Name, UUID: id.UUID, Scope: power.ScopeGPU}}
+		device: power.Device{ID: name, Kind: power.GPU, Name: id.Name, UUID: id.UUID, Scope: sensor.ScopeGPU}}
 	series, seriesErr := openSeries(ctx, name, sensors, id, m.clocks)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -160,7 +161,7 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 		return nil
 	case silent:
 		m.missing = append(m.missing,
-			power.NoSensor("nvml "+name,
+			sensor.NoSensor("nvml "+name,
 				fmt.Sprintf("%s reports neither power nor energy: %v", id.Name, lost), ""))
 	case seriesErr != nil:
 		m.warnings.Warnf(codes.Sensor, "%s has an energy counter but no power reading: %v", name, seriesErr)
@@ -230,8 +231,8 @@ func (m *Meter) polled() bool {
 }
 
 // Refreshes is how often the polled values changed.
-func (m *Meter) Refreshes() []power.SourceRefresh {
-	var list []power.SourceRefresh
+func (m *Meter) Refreshes() []sensor.SourceRefresh {
+	var list []sensor.SourceRefresh
 	for _, g := range m.all() {
 		if p, ok := g.series.(*poll.Point); ok {
 			list = append(list, p.Refresh())
@@ -367,7 +368,7 @@ func (m *Meter) Counters(ctx context.Context) ([]power.Reading, error) {
 }
 
 func (m *Meter) readCounter(g *nvmlGPU) (power.Reading, error) {
-	r := power.Reading{Device: g.device.ID, Source: power.SourceEnergy, BeforeNS: m.clocks.Mono()}
+	r := power.Reading{Device: g.device.ID, Source: sensor.SourceEnergy, BeforeNS: m.clocks.Mono()}
 	mj, err := g.sensors.Energy()
 	r.AfterNS = m.clocks.Mono()
 	if err != nil {
@@ -383,8 +384,8 @@ func (m *Meter) HelperCPU() time.Duration { return m.helpers }
 // Facts describes the GPUs for the environment snapshot, in the order of Devices,
 // without modules.
 // It must not run at the same time as Poll or Counters.
-func (m *Meter) Facts() []power.GPUFacts {
-	list := make([]power.GPUFacts, len(m.gpus))
+func (m *Meter) Facts() []sensor.GPUFacts {
+	list := make([]sensor.GPUFacts, len(m.gpus))
 	for i, g := range m.gpus {
 		list[i] = g.dev.Facts()
 		list[i].Index = g.index

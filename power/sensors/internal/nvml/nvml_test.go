@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/powertest"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
@@ -152,25 +153,25 @@ func TestNVMLPicksTheBestSource(t *testing.T) {
 		window   time.Duration
 		interval time.Duration
 	}{
-		"ring": {func(*fakeGPU) {}, power.SourceSamples, 20 * time.Millisecond, lookInterval},
-		"ring 100 ms": {func(g *fakeGPU) { g.spacing = 100 * time.Millisecond }, power.SourceSamples,
+		"ring": {func(*fakeGPU) {}, sensor.SourceSamples, 20 * time.Millisecond, lookInterval},
+		"ring 100 ms": {func(g *fakeGPU) { g.spacing = 100 * time.Millisecond }, sensor.SourceSamples,
 			100 * time.Millisecond, lookInterval},
-		"no ring": {func(g *fakeGPU) { g.noRing = notSupported("GetSamples") }, power.SourceInstant, 0,
+		"no ring": {func(g *fakeGPU) { g.noRing = notSupported("GetSamples") }, sensor.SourceInstant, 0,
 			pointInterval},
-		"empty ring": {func(g *fakeGPU) { g.depth = 0 }, power.SourceInstant, 0, pointInterval},
-		"frozen ring": {func(g *fakeGPU) { g.frozenNS = g.startNS + int64(time.Second) }, power.SourceInstant, 0,
+		"empty ring": {func(g *fakeGPU) { g.depth = 0 }, sensor.SourceInstant, 0, pointInterval},
+		"frozen ring": {func(g *fakeGPU) { g.frozenNS = g.startNS + int64(time.Second) }, sensor.SourceInstant, 0,
 			pointInterval},
-		"other clock": {func(g *fakeGPU) { g.wallStep = -time.Hour }, power.SourceInstant, 0, pointInterval},
+		"other clock": {func(g *fakeGPU) { g.wallStep = -time.Hour }, sensor.SourceInstant, 0, pointInterval},
 		"average": {func(g *fakeGPU) { ampere(g); g.noRing, g.noInstant = notSupported("a"), notSupported("b") },
-			power.SourceAverage, time.Second, pointInterval},
+			sensor.SourceAverage, time.Second, pointInterval},
 		"old average": {func(g *fakeGPU) {
 			g.id.Architecture, g.noRing, g.noInstant = 5, notSupported("a"),
 				notSupported("b")
-		}, power.SourceAverage, 0, pointInterval},
+		}, sensor.SourceAverage, 0, pointInterval},
 		"A100 average": {func(g *fakeGPU) {
 			ampere(g)
 			g.id.Minor, g.noRing, g.noInstant = 0, notSupported("a"), notSupported("b")
-		}, power.SourceAverage, 0, pointInterval},
+		}, sensor.SourceAverage, 0, pointInterval},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, now func() int64) {
@@ -262,7 +263,7 @@ func TestPointRecordsChanges(t *testing.T) {
 			t.Errorf("%d changes in 5 s, want about 50", changed)
 		}
 		got := m.Refreshes()
-		if len(got) != 1 || got[0].Source != power.SourceInstant || got[0].Device != "gpu0" ||
+		if len(got) != 1 || got[0].Source != sensor.SourceInstant || got[0].Device != "gpu0" ||
 			(got[0].Period-refresh).Abs() > pointInterval {
 			t.Errorf("refreshes %+v, want 100 ms", got)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -79,7 +80,7 @@ func hasCode(err error, code int) bool {
 
 // refusal explains why a GPU of the driver's list cannot be used, and what would help.
 func refusal(index int, err error) power.Unavailable {
-	u := power.NoSensor(fmt.Sprintf("nvml gpu%d", index), "", "")
+	u := sensor.NoSensor(fmt.Sprintf("nvml gpu%d", index), "", "")
 	others := "; until then, name the other GPUs in CUDA_VISIBLE_DEVICES by their UUIDs (nvidia-smi -L)"
 	switch unusableCode(err) {
 	case nvmlLost:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -90,7 +91,7 @@ func (r *ringSeries) Poll(t *power.Trace) error {
 		}
 		r.coveredNS = max(r.coveredNS, at)
 		t.Samples = append(t.Samples, power.Sample{
-			MonoNS: at, UnixNS: int64(s.StampUS) * 1000, Device: r.device, Source: power.SourceSamples,
+			MonoNS: at, UnixNS: int64(s.StampUS) * 1000, Device: r.device, Source: sensor.SourceSamples,
 			Power: unit.Watts(s.Milliwatts / 1000), Window: r.spacing,
 		})
 	}
@@ -123,7 +124,7 @@ func (r *ringSeries) gap(t *power.Trace, end int64, reason string) {
 	if end <= r.coveredNS {
 		return
 	}
-	t.Gaps = append(t.Gaps, power.Gap{Device: r.device, Source: power.SourceSamples, StartNS: r.coveredNS, EndNS: end,
+	t.Gaps = append(t.Gaps, power.Gap{Device: r.device, Source: sensor.SourceSamples, StartNS: r.coveredNS, EndNS: end,
 		Reason: reason})
 	r.coveredNS = end
 }

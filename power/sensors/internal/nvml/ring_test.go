@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -56,7 +57,7 @@ func TestRingReportsOverrunAndSilence(t *testing.T) {
 		start := now()
 		time.Sleep(5 * time.Second) // the ring holds 2.38 s
 		trace := mustPoll(t, m)
-		want := power.Gap{Device: "gpu0", Source: power.SourceSamples, StartNS: start,
+		want := power.Gap{Device: "gpu0", Source: sensor.SourceSamples, StartNS: start,
 			EndNS: start + int64(5*time.Second-119*20*time.Millisecond)}
 		if len(trace.Gaps) != 1 || len(trace.Samples) != 119 {
 			t.Fatalf("gaps %+v, %d samples", trace.Gaps, len(trace.Samples))

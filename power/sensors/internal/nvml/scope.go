@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -43,7 +44,7 @@ func (m *Meter) openModule(ctx context.Context, g *nvmlGPU, gpu nvmlSensors, id 
 		return nil
 	}
 	x := &nvmlGPU{dev: g.dev, index: g.index, sensors: module, counter: counterErr == nil, device: g.device}
-	x.device.ID, x.device.Kind, x.device.Scope = g.device.ID+"-module", power.Module, power.ScopeModule
+	x.device.ID, x.device.Kind, x.device.Scope = g.device.ID+"-module", power.Module, sensor.ScopeModule
 	x.device.Name = "module of " + id.Name
 	// The UUID is the GPU's: no engine runs on a module.
 	x.device.UUID = ""
@@ -62,7 +63,7 @@ func (m *Meter) openModule(ctx context.Context, g *nvmlGPU, gpu nvmlSensors, id 
 
 // migRefused explains why a GPU in MIG mode is no device.
 func migRefused(name string, index int) power.Unavailable {
-	return power.NoSensor("nvml "+name,
+	return sensor.NoSensor("nvml "+name,
 		"it is in MIG mode, and power exists for the whole GPU only: what the other slices draw would be "+
 			"counted too", fmt.Sprintf(
 			"turn MIG mode off (sudo nvidia-smi -i %d -mig 0) and run with nothing else on this GPU",

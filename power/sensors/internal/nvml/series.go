@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 	"github.com/llenergymeasure/llem/unit"
@@ -41,7 +42,7 @@ func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIden
 	}
 	_, instantErr := src.Instant()
 	if instantErr == nil {
-		return poll.New(device, power.SourceInstant, 0, pointInterval, c, func() (unit.Watts, error) {
+		return poll.New(device, sensor.SourceInstant, 0, pointInterval, c, func() (unit.Watts, error) {
 			v, err := src.Instant()
 			return unit.Watts(v.Milliwatts / 1000), err
 		}), nil
@@ -54,7 +55,7 @@ func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIden
 	if id.averagesPower() {
 		window = time.Second
 	}
-	return poll.New(device, power.SourceAverage, window, pointInterval, c, func() (unit.Watts, error) {
+	return poll.New(device, sensor.SourceAverage, window, pointInterval, c, func() (unit.Watts, error) {
 		mw, err := src.Average()
 		return unit.Watts(float64(mw) / 1000), err
 	}), nil

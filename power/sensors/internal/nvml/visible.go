@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -43,7 +44,7 @@ func visibleGPUs(spec *string, gpus []nvmlIdentity) (visible, error) {
 	for _, entry := range entries {
 		entry = strings.TrimSpace(entry)
 		if strings.HasPrefix(entry, "MIG-") {
-			v.missing = append(v.missing, power.NoSensor("nvml", fmt.Sprintf(
+			v.missing = append(v.missing, sensor.NoSensor("nvml", fmt.Sprintf(
 				"CUDA_VISIBLE_DEVICES names %s, a slice of a GPU, but power is measured for whole GPUs only",
 				entry), "name the GPU itself, with MIG mode off (sudo nvidia-smi -mig 0)"))
 			break
@@ -60,7 +61,7 @@ func visibleGPUs(spec *string, gpus []nvmlIdentity) (visible, error) {
 		v.add(i, gpus[i])
 	}
 	if len(v.chosen)+len(v.missing) == 0 {
-		return v, power.NoSensor("nvml",
+		return v, sensor.NoSensor("nvml",
 			fmt.Sprintf("CUDA_VISIBLE_DEVICES=%q leaves none of the %d GPUs visible", *spec,
 				len(gpus)), "unset CUDA_VISIBLE_DEVICES")
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/internal/sensor"
 )
 
 const (
@@ -135,6 +135,6 @@ func (c *Changes) frozen(now int64) bool {
 }
 
 // Profile returns the measured refresh under its names.
-func (c *Changes) Profile(device, source string) power.SourceRefresh {
-	return power.SourceRefresh{Device: device, Source: source, Period: c.refresh, Changes: c.count}
+func (c *Changes) Profile(device, source string) sensor.SourceRefresh {
+	return sensor.SourceRefresh{Device: device, Source: source, Period: c.refresh, Changes: c.count}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -92,4 +93,4 @@ func (p *Point) Affirm(t *power.Trace) {
 }
 
 // Refresh returns how often the value changed.
-func (p *Point) Refresh() power.SourceRefresh { return p.changes.Profile(p.Device, p.Source) }
+func (p *Point) Refresh() sensor.SourceRefresh { return p.changes.Profile(p.Device, p.Source) }

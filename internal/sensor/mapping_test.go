@@ -1,17 +1,20 @@
-package power
+package sensor
 
 import (
 	"math"
 	"testing"
+
+	"github.com/llenergymeasure/llem/power"
 )
 
 // ringSamples are ten seconds of a ring, 50 entries a poll, whose wall clock runs 20
 // ppm fast; each mapping is off by what jitter says.
-func ringSamples(jitter func(poll int64) int64) []Sample {
-	var out []Sample
+func ringSamples(jitter func(poll int64) int64) []power.Sample {
+	var out []power.Sample
 	for i := range int64(500) {
 		mono, poll := i*20e6, i/50
-		out = append(out, Sample{MonoNS: mono, UnixNS: mono + 1e18 + poll*20_000 + jitter(poll), Source: SourceSamples})
+		out = append(out, power.Sample{MonoNS: mono, UnixNS: mono + 1e18 + poll*20_000 + jitter(poll),
+			Source: SourceSamples})
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package power
+package sensor
 
 // Sources of power and energy behind NVML, best first.
 const (
@@ -39,6 +39,6 @@ const (
 	SourcePerf = "perf"
 	// SourceModel is the series of the CPU power model.
 	SourceModel = "model.cpu"
-	// SourceFake is the series and the counter of powertest.Fake.
+	// SourceFake is the series and the counter of powerfake.Fake.
 	SourceFake = "fake"
 )

@@ -1,4 +1,4 @@
-package power
+package sensor
 
 import "github.com/llenergymeasure/llem/unit"
 

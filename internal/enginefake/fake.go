@@ -1,4 +1,5 @@
-package backendtest
+// Package enginefake is an engine that computes nothing, for tests.
+package enginefake
 
 import (
 	"context"
@@ -33,8 +34,6 @@ type FakeEngine struct {
 	spec   backend.Spec
 	loaded bool
 }
-
-var _ backend.Engine = (*FakeEngine)(nil)
 
 // Info implements backend.Engine.
 func (*FakeEngine) Info() (backend.Info, error) {

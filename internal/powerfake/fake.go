@@ -1,4 +1,4 @@
-package powertest
+package powerfake
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -143,7 +144,7 @@ func (f *Fake) Poll(ctx context.Context, t *power.Trace) error {
 		if dropped, begins := f.dropped(at); dropped {
 			for i := range f.opts.GPUs {
 				if begins {
-					t.Gaps = append(t.Gaps, power.Gap{Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake,
+					t.Gaps = append(t.Gaps, power.Gap{Device: fmt.Sprintf("gpu%d", i), Source: sensor.SourceFake,
 						StartNS: stamp - int64(f.opts.Spacing), EndNS: f.dropoutEnd(at),
 						Reason: "the fake was told to drop samples"})
 				}
@@ -157,7 +158,8 @@ func (f *Fake) Poll(ctx context.Context, t *power.Trace) error {
 				watts *= unit.Watts(1 + f.opts.Noise*f.rng.NormFloat64())
 			}
 			t.Samples = append(t.Samples, power.Sample{MonoNS: stamp, UnixNS: f.unixNS + int64(at),
-				Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake, Power: max(watts, 0), Window: f.opts.Window})
+				Device: fmt.Sprintf("gpu%d", i), Source: sensor.SourceFake, Power: max(watts,
+					0), Window: f.opts.Window})
 		}
 	}
 	return nil
@@ -205,7 +207,7 @@ func (f *Fake) Counters(ctx context.Context) ([]power.Reading, error) {
 	f.addUp(elapsed.Truncate(f.opts.Refresh))
 	readings := make([]power.Reading, f.opts.GPUs)
 	for i := range readings {
-		readings[i] = power.Reading{Device: fmt.Sprintf("gpu%d", i), Source: power.SourceFake, BeforeNS: before,
+		readings[i] = power.Reading{Device: fmt.Sprintf("gpu%d", i), Source: sensor.SourceFake, BeforeNS: before,
 			AfterNS: after,
 			Energy:  unit.FromJoules(f.energy - f.reset), Refresh: f.opts.Refresh}
 	}

@@ -1,0 +1,2 @@
+// Package powerfake is a meter without sensors, for tests.
+package powerfake
