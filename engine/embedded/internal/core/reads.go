@@ -32,6 +32,12 @@ func Reads(path string) error {
 				"the layers of %s differ in %s, and the embedded engine takes all layers to be alike", path, key)
 		}
 	}
+	for _, t := range h.Tensors {
+		if slices.Contains(removed, t.Kind) {
+			return fault.New(codes.ClassUnsupportedDType, nil, "use the model in another format",
+				"the tensor %s of %s is in format %d of ggml, which ggml has given up", t.Name, path, t.Kind)
+		}
+	}
 	if h.Has("tokenizer.ggml.tokens") && !h.Has("tokenizer.ggml.token_type") {
 		return fault.New(codes.ClassUnsupportedModel, nil, "download or generate it again, or use --backend llamacpp",
 			"%s does not say of what types its tokens are (tokenizer.ggml.token_type), which the embedded engine "+
@@ -39,6 +45,10 @@ func Reads(path string) error {
 	}
 	return turns(path, h, arch)
 }
+
+// removed are numbers of formats that ggml had once. They have no size any more, by which the engine
+// divides.
+var removed = []uint32{4, 5, 31, 32, 33, 36, 37, 38}
 
 // turns checks how many values of a head are rotated by their position: with an odd number, or
 // more than there are, the engine aborts in the middle of a run.

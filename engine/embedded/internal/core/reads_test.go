@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // header writes the start of a GGUF file without tensors, with keys of type uint32 or lists of them.
@@ -98,5 +99,29 @@ func TestReadsTokenTypes(t *testing.T) {
 	kv["tokenizer.ggml.token_type"] = []uint32{1, 1}
 	if err := Reads(header(t, kv)); err != nil {
 		t.Errorf("with: %v", err)
+	}
+}
+
+// TestReadsRemovedFormats: the engine divides by the size of such a format, which is 0.
+func TestReadsRemovedFormats(t *testing.T) {
+	le := binary.LittleEndian
+	for kind, class := range map[uint32]note.Class{0: "", 33: codes.ClassUnsupportedDType} {
+		path := header(t, nil)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		le.PutUint64(b[8:], 1) // one tensor, after the only key
+		b = b[:4+4+8+8+8+len("general.architecture")+4+8+len("llama")]
+		b = append(le.AppendUint64(b, 1), 'x')
+		b = le.AppendUint64(le.AppendUint32(b, 1), 32)
+		b = le.AppendUint64(le.AppendUint32(b, kind), 0)
+		b = append(b, make([]byte, 1024)...)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Reads(path); fault.Class(err) != class || class == "" && err != nil {
+			t.Errorf("format %d: %v", kind, err)
+		}
 	}
 }
