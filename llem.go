@@ -17,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/plan"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
@@ -129,12 +130,16 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 	if o.Results == "" {
 		o.Results = "results"
 	}
+	expected, err := plan.For(s, m.Meters, snapshot)
+	if err != nil {
+		return nil, err
+	}
 	return campaign.Run(ctx, campaign.Options{
 		Study: s, Backends: m.Backends, Meters: m.Meters, Missing: m.Missing,
 		Store: model.Store{Dir: cache}, Results: o.Results, Snapshot: snapshot,
 		Baselines: &measure.Baselines{Path: filepath.Join(cache, "baselines.json")},
 		Profiles:  known, SelfTest: selfTest,
-		Timeout: o.Timeout, FailFast: o.FailFast, Emit: o.observe,
+		Timeout: o.Timeout, Expected: expected.Longest, FailFast: o.FailFast, Emit: o.observe,
 		Resume: o.Resume, RetryFailed: o.RetryFailed, NoGaps: o.NoGaps,
 	})
 }

@@ -31,8 +31,10 @@ type Options struct {
 	SelfTest any
 	// Snapshot describes the machine; it is completed with what engines report.
 	Snapshot *host.Snapshot
-	// Timeout bounds one run; 0 is no bound.
+	// Timeout bounds one run; 0 bounds its phases by what they are expected to take.
 	Timeout time.Duration
+	// Expected is about how long a run takes at most, 0 where that is not known.
+	Expected func(study.Experiment) time.Duration
 	// FailFast ends the study with the first run that fails.
 	FailFast bool
 	// Resume is the folder of an earlier study to continue; finished runs are skipped.

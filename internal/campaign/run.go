@@ -26,7 +26,7 @@ func (o *Options) measure(ctx context.Context, f *folder, engines *measure.Engin
 			Meters: o.Meters, Missing: o.Missing, Warnings: host.Warnings(o.Snapshot), Store: o.Store,
 			Threads:   host.CPUThreads(o.Snapshot),
 			Baselines: o.Baselines, Profiles: o.Profiles, Engines: engines, Program: host.CurrentBuild().Name(),
-			LogPath: log, Emit: o.Emit, Clock: o.Clock,
+			LogPath: log, Expected: o.Expected, Limited: o.Timeout > 0, Emit: o.Emit, Clock: o.Clock,
 		})
 		f.describe(out.Loaded)
 		out.Record.Timing.GapS, out.Record.Timing.TookS = gap.Seconds(), f.took()

@@ -44,6 +44,11 @@ type Options struct {
 	Baselines *Baselines
 	// Profiles are what a self-test found about the sensors, by device.
 	Profiles map[string]*power.Profile
+	// Limited says that the run has a time limit, with [ErrTimeout] as the cause. Without one
+	// its phases are bounded by what they are expected to take; Expected tells about how long
+	// all of a run takes at most, 0 or nil where that is not known.
+	Limited  bool
+	Expected func(study.Experiment) time.Duration
 	// Emit receives what happens; it must return quickly.
 	Emit func(event.Event)
 }

@@ -62,7 +62,11 @@ func Run(ctx context.Context, o Options) (*Outcome, error) {
 			Message: "the run took longer than its limit (" + d.doing + ")",
 			Next:    "raise --timeout, or use fewer prompts or output tokens"}
 	}
-	fail(d.record, result.Failed, asFailure(err))
+	f := *asFailure(err)
+	if f.Class == codes.ClassHung {
+		f.Message += " (in the phase " + d.doing + ")"
+	}
+	fail(d.record, result.Failed, &f)
 	return out, nil
 }
 

@@ -24,7 +24,7 @@ func (d *desk) warmUp(ctx context.Context, session backend.Session, w work) (too
 	for i := range runs {
 		d.phase(event.Warmup, fmt.Sprintf("%d of %d", i+1, runs))
 		start := d.Clock.Mono()
-		if _, err := session.Run(ctx, w.of(sample, 1)); err != nil {
+		if err := d.warmOnce(ctx, session, w.of(sample, 1)); err != nil {
 			return 0, err
 		}
 		tookNS = (d.Clock.Mono() - start) * int64(w.batch) / int64(len(sample))
@@ -34,4 +34,11 @@ func (d *desk) warmUp(ctx context.Context, session backend.Session, w work) (too
 		d.record.Warn(codes.NoWarmUp, "warmup.runs is 0: the first requests include one-time costs")
 	}
 	return tookNS, nil
+}
+
+func (d *desk) warmOnce(ctx context.Context, session backend.Session, load backend.Workload) error {
+	ctx, cancel := d.bounded(ctx, 0)
+	defer cancel()
+	_, err := session.Run(ctx, load)
+	return err
 }

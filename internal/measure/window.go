@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
@@ -79,7 +80,9 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	mark(ctx, sampler)
 	m.cpuStart = readCPU()
 	m.window.Start = d.Clock.Mono()
-	m.log, err = e.session.Run(ctx, load)
+	bounded, cancel := d.bounded(ctx, time.Duration(l.warmNS*int64(w.batches()*l.repeats)))
+	defer cancel()
+	m.log, err = e.session.Run(bounded, load)
 	if err == nil && m.window.End == 0 {
 		err = note.Failf(codes.ClassProtocol, "", "the engine gave results without saying that it finished")
 	}

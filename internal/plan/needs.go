@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -195,6 +197,25 @@ func (e *Estimator) Need(x study.Experiment) (*Need, string) {
 	e.fit(out, s, free)
 	e.known[key] = out
 	return out, ""
+}
+
+// Longest is about how long a run takes at most, everything in it but a download of its model;
+// 0 where it cannot be estimated.
+func (e *Estimator) Longest(x study.Experiment) time.Duration {
+	n, _ := e.Need(x)
+	if n == nil {
+		return 0
+	}
+	return digits.Duration(n.SecondsRange[1])
+}
+
+// For makes an estimator of a study's runs on this machine.
+func For(s *study.Study, meters []power.Meter, snapshot *host.Snapshot) (*Estimator, error) {
+	e, err := NewEstimator("", machine.Facts(meters), snapshot)
+	if err == nil {
+		e.engines = s.Engines
+	}
+	return e, err
 }
 
 // describe fills in what the model is.
