@@ -19,7 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend/internal/client"
 	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/internal/scratch"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -60,7 +60,7 @@ func enclose(c *Container) (*enclosure, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := scratch.Dir("container")
+	dir, err := os.MkdirTemp("", "llem-container-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder to talk to a container: %w", err)
 	}
@@ -181,7 +181,7 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 		args = append(args, "--mount", client.Mount(dir, true))
 	}
 	// The image knows no name for the user's number; libraries that ask want one.
-	env := slices.Concat(client.PassedOn(os.Environ()),
+	env := slices.Concat(secret.PassedOn(os.Environ()),
 		[]string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env,
 		client.GPUVariables(seen))
 	for _, kv := range client.LastOf(env) {

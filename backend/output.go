@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/printed"
+	"github.com/llenergymeasure/llem/internal/secret"
 )
 
 // Output runs a short command with more arguments to its end, such as a question for a
@@ -21,7 +22,7 @@ func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []b
 	defer cancel()
 	c.Args = slices.Concat(c.Args, args)
 	run := exec.CommandContext(ctx, c.Path, c.Args...)
-	run.Env, run.WaitDelay = append(os.Environ(), c.Env...), time.Second
+	run.Env, run.WaitDelay = append(secret.Env(os.Environ()), c.Env...), time.Second
 	if c.Container != nil {
 		box, err := enclose(c.Container)
 		if err != nil {

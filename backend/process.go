@@ -19,7 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/internal/printed"
-	"github.com/llenergymeasure/llem/internal/scratch"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -63,7 +63,7 @@ type process struct {
 // or to a temporary file if that is empty.
 func spawn(cmd Command, logPath string, extra []*os.File) (*process, error) {
 	c := exec.Command(cmd.Path, cmd.Args...)
-	c.Env = append(os.Environ(), cmd.Env...)
+	c.Env = append(secret.Env(os.Environ()), cmd.Env...)
 	c.ExtraFiles = extra
 	return start(c, logPath, nil, cmd.Symptoms)
 }
@@ -171,7 +171,7 @@ func (p *process) run(started chan<- error) {
 
 func openLog(path string) (f *os.File, temp bool, err error) {
 	if path == "" {
-		if f, err = scratch.File("engine", ".log"); err != nil {
+		if f, err = os.CreateTemp("", "llem-engine-*.log"); err != nil {
 			return nil, false, fmt.Errorf("open engine log: %w", err)
 		}
 		f.Close()

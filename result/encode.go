@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/intern"
+	"github.com/llenergymeasure/llem/internal/secret"
 )
 
 // Encode writes the result as one JSON document. That of a large study has a line for
@@ -89,12 +90,16 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 	}
 	defer f.Close()
 	var s StudyResult
-	if err := s.decode(json.NewDecoder(bufio.NewReaderSize(f, 1<<16)), headOnly); err != nil {
+	watch := secret.NewWatch(f)
+	if err := s.decode(json.NewDecoder(bufio.NewReaderSize(watch, 1<<16)), headOnly); err != nil {
 		return nil, fmt.Errorf("read the study %s: %w", dir, err)
 	}
 	if s.SchemaVersion != SchemaVersion {
 		return nil, fmt.Errorf("summary %s has schema version %d; this llem reads version %d",
 			filepath.Join(dir, SummaryFile), s.SchemaVersion, SchemaVersion)
+	}
+	if watch.Odd() {
+		secret.CleanPlain(&s)
 	}
 	s.simulated()
 	for i, e := range s.Experiments {

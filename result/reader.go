@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"path/filepath"
 )
 
@@ -20,6 +21,9 @@ func ReadRecord(path string) (*Record, error) {
 	if r.SchemaVersion != SchemaVersion {
 		return nil, fmt.Errorf("result %s has schema version %d; this llem reads version %d", path, r.SchemaVersion,
 			SchemaVersion)
+	}
+	if secret.Odd(b) {
+		secret.CleanPlain(&r)
 	}
 	r.Energy.Provenance = r.Energy.Provenance.Of(r.Backend.Name)
 	return &r, nil

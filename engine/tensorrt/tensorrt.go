@@ -25,7 +25,6 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/option"
-	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/server"
 )
 
@@ -76,7 +75,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if err != nil {
 		return server.Launch{}, server.NoFolder(spec.Model, err)
 	}
-	dir, err := scratch.Dir("tensorrt")
+	dir, err := os.MkdirTemp("", "llem-tensorrt-")
 	if err != nil {
 		return server.Launch{}, fmt.Errorf("make a folder for the settings: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -99,7 +100,7 @@ func lockFile(path string) (*os.File, error) {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			text := make([]byte, 200)
 			n, _ := f.ReadAt(text, 0)
-			holder := strings.TrimSpace(string(text[:n]))
+			holder := secret.Plain(strings.TrimSpace(string(text[:n])))
 			if holder == "" {
 				holder = "it does not say which"
 			}
@@ -123,6 +124,11 @@ func openLock(path string) (*os.File, error) {
 		if errors.Is(err, fs.ErrPermission) { // flock needs no right to write
 			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		}
+		if err == nil {
+			if err = alone(f); err != nil {
+				return nil, err
+			}
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return f, err
 		}
@@ -135,4 +141,18 @@ func openLock(path string) (*os.File, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s comes and goes", path)
+}
+
+// alone refuses what is not an ordinary file of one name: another name of a file of the user's would be
+// written to.
+func alone(f *os.File) error {
+	var st unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &st)
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1) {
+		err = fmt.Errorf("%s is a link or not an ordinary file: remove it", f.Name())
+	}
+	if err != nil {
+		f.Close()
+	}
+	return err
 }

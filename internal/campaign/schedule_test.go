@@ -395,6 +395,21 @@ func TestLockFile(t *testing.T) {
 		g.Close()
 		t.Error("a symbolic link was followed")
 	}
+	other := filepath.Join(dir, "precious")
+	if err := os.WriteFile(other, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hard := filepath.Join(dir, "llem-GPU-c.lock")
+	if err := os.Link(other, hard); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := lockFile(hard); err == nil {
+		g.Close()
+		t.Error("a hard link was taken for a lock")
+	}
+	if text, err := os.ReadFile(other); err != nil || string(text) != "mine" {
+		t.Errorf("the other file holds %q, %v", text, err)
+	}
 }
 
 // TestLockDir: the folder is the same for everybody; root's right to write anywhere

@@ -29,7 +29,7 @@ func Replace(path string, size int64, write func(*os.File) error) (err error) {
 	if err := CheckSpace(dir, size); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	f, err := createTemp(dir, "."+filepath.Base(path)+".tmp-")
 	if err != nil {
 		return err
 	}
@@ -40,9 +40,6 @@ func Replace(path string, size int64, write func(*os.File) error) (err error) {
 		}
 	}()
 	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // WriteFile writes a file atomically: a temporary file in the same folder, synced,
 // then renamed. On error nothing is left and an earlier file is intact.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	f, err := createTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
 		return Problem("write", path, err)
 	}
@@ -33,9 +34,6 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if err := b.Flush(); err != nil {
 		return err
 	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
@@ -46,6 +44,17 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// createTemp makes a file whose name begins with prefix, with the rights that the user's umask leaves:
+// it becomes a file of results.
+func createTemp(dir, prefix string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(filepath.Join(dir, prefix+rand.Text()[:10]), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
 }
 
 // EncodeJSON writes a value as results have it: indented, with < and > as they are.

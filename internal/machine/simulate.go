@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -27,7 +26,7 @@ func simulate(ctx context.Context) (s simulation, end func(), err error) {
 		s.meters, s.missing = Meters(ctx, false)
 		return s, func() {}, nil
 	}
-	dir, err := scratch.Dir("simulation")
+	dir, err := os.MkdirTemp("", "llem-simulation-")
 	if err != nil {
 		return s, nil, fmt.Errorf("make a folder for the simulated GPU: %w", err)
 	}

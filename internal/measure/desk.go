@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/tick"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -81,7 +82,9 @@ func (d *desk) warn(code note.Code, message string) {
 }
 
 // show shows a warning to the user at once.
-func (d *desk) show(code note.Code, message string) { d.emit(event.Note{Code: code, Message: message}) }
+func (d *desk) show(code note.Code, message string) {
+	d.emit(event.Note{Code: code, Message: secret.Text(message)})
+}
 
 // devices are the ones of all meters.
 func (d *desk) devices() []power.Device {

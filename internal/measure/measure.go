@@ -18,6 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/internal/workload"
@@ -173,6 +174,7 @@ func newRecord(o Options) *result.Record {
 
 func fail(r *result.Record, status result.Status, f *note.Failure) {
 	r.Status, r.Failure = status, f.Whole()
+	secret.Clean(r.Failure)
 	if r.Energy.Reason == "" {
 		r.Energy.Reason = "the run did not finish"
 	}

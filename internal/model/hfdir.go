@@ -31,6 +31,10 @@ func WriteHFDir(path string, shape shape.Config, dtype gguf.DType) error {
 		return disk.WriteError(path, 0, err)
 	}
 	defer os.RemoveAll(tmp)
+	tmp = filepath.Join(tmp, "model") // a folder with the rights that the user's umask leaves
+	if err := os.Mkdir(tmp, 0o777); err != nil {
+		return disk.WriteError(path, 0, err)
+	}
 	var size int64
 	for name, v := range files {
 		b, err := json.MarshalIndent(v, "", " ")
@@ -38,12 +42,9 @@ func WriteHFDir(path string, shape shape.Config, dtype gguf.DType) error {
 			return fmt.Errorf("encoding %s of %s: %w", name, path, err)
 		}
 		size += int64(len(b))
-		if err := os.WriteFile(filepath.Join(tmp, name), append(b, '\n'), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(tmp, name), append(b, '\n'), 0o666); err != nil {
 			return disk.WriteError(path, size, err)
 		}
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return disk.WriteError(path, size, err)
 	}
 	return disk.WriteError(path, size, replaceDir(tmp, path))
 }

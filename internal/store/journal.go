@@ -13,6 +13,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/intern"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -120,6 +121,9 @@ func entries(dir string, r io.Reader) iter.Seq2[Entry, error] {
 				yield(Entry{}, &DamageError{dir, []Problem{{fmt.Sprintf("%s:%d", JournalFile, n), "cannot be used: " +
 					err.Error(), journalNext(dir)}}})
 				return
+			}
+			if secret.Odd(line) {
+				secret.CleanPlain(&e)
 			}
 			shared.Share(&e.Row)
 			if e.Simulated() && (e.Provenance == result.Measured || e.Provenance == result.Modelled) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -149,10 +150,13 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(r.LogPath()); err == nil {
+	if found, err := cleanLog(r.LogPath()); err != nil {
+		return disk.Problem("take secrets out of", r.LogPath(), err)
+	} else if found {
 		r.files["engine_log"] = engineLog
 	}
 	rec.Files = r.files
+	cleanRecord(rec)
 	err = disk.WriteFile(filepath.Join(r.path, result.RecordFile),
 		func(w io.Writer) error { return disk.EncodeJSON(w, rec) })
 	if err != nil {
@@ -173,6 +177,15 @@ func (r *Run) Commit(rec *result.Record, s series.All) error {
 		return err
 	}
 	return r.dir.appendJournal(rec, sum)
+}
+
+// cleanRecord takes secrets and commands to terminals out of what others have said: engines, sensors and
+// the system. The configuration is the user's own and stays.
+func cleanRecord(rec *result.Record) {
+	secret.Clean(rec.Failure)
+	secret.Clean(&rec.Warnings)
+	secret.Clean(&rec.Energy.Reason)
+	secret.CleanPlain(&rec.Backend)
 }
 
 // Abort removes an unfinished folder.

@@ -98,26 +98,6 @@ func fields(list ...string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// PassedOn are the variables of this machine that engines take settings from, and that
-// name nothing which the container lacks.
-func PassedOn(environ []string) []string {
-	prefixes := []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_",
-		"PYTORCH_", "TORCHINDUCTOR_",
-		"VLLM_", "SGLANG_", "GGML_", "LLAMA_", "TLLM_", "TRTLLM_"}
-	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
-		name, text, _ := strings.Cut(kv, "=")
-		return name == "CUDA_HOME" || name == "CUDA_PATH" || strings.HasPrefix(text, "/") ||
-			secret(name) ||
-			!slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
-	})
-}
-
-// secret says by its name that a variable must not stand in a command line, which all can read.
-func secret(name string) bool {
-	return slices.ContainsFunc([]string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD"},
-		func(end string) bool { return strings.HasSuffix(name, end) })
-}
-
 // LastOf keeps the last of several values of a variable: clients do not agree on which holds.
 func LastOf(env []string) []string {
 	var out []string

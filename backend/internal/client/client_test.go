@@ -52,15 +52,7 @@ func TestUserOfContainer(t *testing.T) {
 	}
 }
 
-func TestPassedOn(t *testing.T) {
-	got := PassedOn([]string{"PATH=/bin", "OMP_NUM_THREADS=4", "HF_TOKEN=x", "CUDA_HOME=/usr/local/cuda",
-		"VLLM_CACHE_ROOT=/scratch", "NCCL_DEBUG=INFO",
-		"TORCH_SYMM_MEM_DISABLE_MULTICAST=1", "NVSHMEM_DISABLE_NVLS=1", "LLAMA_ARG_POLL=0", "VLLM_API_KEY=secret",
-		"VLLM_HUB_TOKEN=x", "SGLANG_CLIENT_SECRET=x", "NCCL_PASSWORD=x", "VLLM_SECRET_ROUNDS=3"})
-	if diff := cmp.Diff([]string{"OMP_NUM_THREADS=4", "NCCL_DEBUG=INFO", "TORCH_SYMM_MEM_DISABLE_MULTICAST=1",
-		"NVSHMEM_DISABLE_NVLS=1", "LLAMA_ARG_POLL=0", "VLLM_SECRET_ROUNDS=3"}, got); diff != "" {
-		t.Errorf("passed on (-want +got):\n%s", diff)
-	}
+func TestLastOf(t *testing.T) {
 	if diff := cmp.Diff([]string{"B=2", "A=3", "AB=4"}, LastOf([]string{"A=1", "B=2", "A=3", "AB=4"})); diff != "" {
 		t.Errorf("last (-want +got):\n%s", diff)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/plan"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -165,21 +165,21 @@ func isUsage(err error) bool {
 
 // explain prints an error for a person: what, where and what next.
 func (env *Env) explain(err error) {
-	if errors.Is(err, errRunsFailed) || errors.Is(err, syscall.EPIPE) {
-		return // the report has said it, or nobody reads it
+	if errors.Is(err, errRunsFailed) {
+		return // the report has said it
 	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		fmt.Fprintln(env.Stderr, "llem: interrupted; what was finished is kept, and `llem run --resume` goes on")
 		return
 	}
 	if es, ok := errors.AsType[study.Errors](err); ok {
-		fmt.Fprintln(env.Stderr, es.Error())
+		fmt.Fprintln(env.Stderr, secret.Text(es.Error()))
 		fmt.Fprintf(env.Stderr, "llem: %s; nothing was started\n", digits.Count(len(es), "mistake"))
 		return
 	}
-	fmt.Fprintf(env.Stderr, "llem: %v\n", err)
+	fmt.Fprintf(env.Stderr, "llem: %s\n", secret.Text(err.Error()))
 	if next := nextOf(err); next != "" {
-		fmt.Fprintf(env.Stderr, "  next: %s\n", next)
+		fmt.Fprintf(env.Stderr, "  next: %s\n", secret.Text(next))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -50,5 +51,6 @@ func errorDocumentOf(err error, code int) errorDocument {
 	case isUsage(err):
 		d.Error.Class = codes.ClassConfig
 	}
+	secret.Clean(&d)
 	return d
 }

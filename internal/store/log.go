@@ -1,0 +1,63 @@
+package store
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/secret"
+)
+
+// cleanLog takes secrets out of what an engine printed, if there are any. It reports whether there is a
+// log.
+func cleanLog(path string) (found bool, err error) {
+	hidden := errors.New("a secret was found")
+	err = hiddenLines(path, func(line, clean string) error {
+		if line != clean {
+			return hidden
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case !errors.Is(err, hidden):
+		return true, err
+	}
+	return true, disk.WriteFile(path, func(w io.Writer) error {
+		return hiddenLines(path, func(_, clean string) error {
+			_, err := io.WriteString(w, clean)
+			return err
+		})
+	})
+}
+
+// hiddenLines calls f with each line of a file, as it is and without secrets. A longer line comes in
+// parts.
+func hiddenLines(path string, f func(line, clean string) error) error {
+	const longest = 1 << 20
+	file, err := disk.OpenFile(path, os.O_RDONLY, 0, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r := bufio.NewReaderSize(file, longest)
+	for {
+		line, err := r.ReadSlice('\n')
+		if len(line) > 0 {
+			if err := f(string(line), secret.Hide(string(line))); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}
