@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"regexp"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 // Field is one key of a [Section]: its name, what it accepts and means, and where its value

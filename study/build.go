@@ -39,12 +39,12 @@ func (b reading) build() (*Study, error) {
 	b.CheckAxes()
 	b.RequireModel()
 	if len(b.Errs) > 0 {
-		return nil, b.Mistakes()
+		return nil, mistakes(b.Mistakes())
 	}
 	c := &collector{reading: b, out: &Study{Name: b.Name, Execution: execution}, seed: maphash.MakeSeed()}
 	outcome := expand.Run(b.Source, expand.Options{Room: c.room, Take: c.take})
 	if len(b.Errs) > 0 {
-		return nil, b.Mistakes()
+		return nil, mistakes(b.Mistakes())
 	}
 	c.finish(outcome)
 	if _, given := b.Execution["execution.seed"]; !given && execution.Order == terms.Shuffle {

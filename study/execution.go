@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/llenergymeasure/llem/grammar"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/source"
 	"github.com/llenergymeasure/llem/internal/study/terms"
@@ -207,7 +207,7 @@ func executionFields() []executionKey {
 }
 
 // resolveExecution puts explicit keys over the profile over the defaults.
-func resolveExecution(settings map[string]source.Placed) (Execution, *Error) {
+func resolveExecution(settings map[string]source.Placed) (Execution, *grammar.Error) {
 	x := defaultExecution()
 	if p, ok := settings["execution.profile"]; ok {
 		profile := profiles[p.V.Text]

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 

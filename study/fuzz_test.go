@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/expression"
 )
 

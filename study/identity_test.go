@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 

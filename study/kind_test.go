@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 func TestParseWhole(t *testing.T) {

@@ -1,17 +1,54 @@
 package study
 
 import (
+	"strings"
+
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/source"
+	"github.com/llenergymeasure/llem/note"
 )
 
 // Error is one mistake in a study file or a setting: a note with a position.
-type Error = grammar.Error
+type Error struct {
+	note.Note
+	// Source is the file's name, or the flag that the text came from.
+	Source string
+	// Line and Col count from 1; both are 0 where there is no position.
+	Line, Col int
+	// Excerpt is the line of the source.
+	Excerpt string
+	// Width is how many columns the caret line marks.
+	Width int
+}
+
+// Error gives "source:line:col: message".
+func (e *Error) Error() string { return (*grammar.Error)(e).Error() }
+
+// Detail adds the source line with a caret, and the next step.
+func (e *Error) Detail() string { return (*grammar.Error)(e).Detail() }
 
 // Errors is every mistake found, in the order of the sources.
-type Errors = grammar.Errors
+type Errors []*Error
+
+// Error lists the mistakes, each with its line and next step.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Detail()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// mistakes are what the sources of a study got wrong, for the caller of this package.
+func mistakes(found grammar.Errors) Errors {
+	out := make(Errors, len(found))
+	for i, e := range found {
+		out[i] = (*Error)(e)
+	}
+	return out
+}
 
 // Setting is a key with a value, from the command line or from [Set].
 type Setting struct {
@@ -59,7 +96,7 @@ func read(o Options) (*Study, reading, error) {
 	b.Machine(o.User, o.Getenv)
 	if o.Path != "" {
 		if problem := b.StudyFile(o.Path); problem != nil {
-			return nil, b, Errors{problem}
+			return nil, b, mistakes(grammar.Errors{problem})
 		}
 	}
 	settings := make([]source.Setting, len(o.Settings))

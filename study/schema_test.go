@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 // TestSchemaHasEveryKey: in all its spellings, with a description.

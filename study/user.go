@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
@@ -69,7 +69,7 @@ func Machine(o Options) ([]Origin, error) {
 	b := newReading(o.Engines)
 	b.Machine(o.User, o.Getenv)
 	if len(b.Errs) > 0 {
-		return nil, b.Mistakes()
+		return nil, mistakes(b.Mistakes())
 	}
 	return append(b.ownOrigins(), b.machineOrigins()...), nil
 }

@@ -15,8 +15,8 @@ import (
 // knowing are the files outside of engine/ that name an engine, each with its reason.
 var knowing = map[string]string{
 	"cmd/llem/internal/cli/doctor.go": "the load of a self-test is made by PyTorch, which is a value of --load",
-	"power/source.go":                 "the fake sensor, which is not the fake engine",
-	"power/powertest/fake.go":         "the fake sensor",
+	"internal/sensor/source.go":       "the fake sensor, which is not the fake engine",
+	"internal/powerfake/fake.go":      "the fake sensor",
 	"result/record.go":                "results from before provenance had a value for simulated energy",
 	"study/canonical.go":              "IDs: what dtype auto stands for",
 }

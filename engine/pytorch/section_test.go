@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 // TestUsualValueIsTheZeroValue: it is got where nothing was put, and putting it leaves

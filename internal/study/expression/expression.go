@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )

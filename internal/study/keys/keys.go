@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 // Field is one key: its dotted name, what it means and accepts, and where its value stands.

@@ -1,7 +1,7 @@
 package keys
 
 import (
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/prom"
 )
 

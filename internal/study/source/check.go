@@ -7,7 +7,7 @@ package source
 import (
 	"slices"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 

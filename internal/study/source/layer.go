@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/expression"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )

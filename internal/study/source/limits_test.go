@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/grammar"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 // TestManyMistakes: the list of mistakes has an end, and says how many are not in it.
