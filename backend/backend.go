@@ -19,7 +19,6 @@ package backend
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
@@ -279,6 +278,3 @@ type Step struct {
 	// step.
 	ContextTokens int64 `json:"context_tokens"`
 }
-
-// Duration of the step.
-func (s Step) Duration() time.Duration { return time.Duration(s.EndNS - s.StartNS) }

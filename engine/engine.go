@@ -20,7 +20,7 @@
 //     From it come the reading of study files, `llem schema`, `llem config`, the reference in
 //     docs/studies.md, what an experiment holds (canonical JSON) and the ID of an
 //     experiment. New keys are Optional or OmitZero, so that earlier experiments keep their
-//     IDs. The key of the batch size has one of the names of [BatchKeys].
+//     IDs. The key of the batch size has a name such as max_batch_size, max_num_seqs or batch_size.
 //
 //   - a launcher, which starts the engine and implements backend.Backend: for a server see
 //     package internal/server, for a worker backend.StartWorker. It reads its settings with
@@ -366,13 +366,13 @@ func Check(d Descriptor) error {
 				bad("the default of %s %v", f.Key, err)
 			}
 		}
-		if slices.Contains(BatchKeys(), f.Key) {
+		if slices.Contains(batchKeys(), f.Key) {
 			batch++
 		}
 		seen[f.Key] = true
 	}
 	if batch != 1 {
-		bad("%d keys are named as a batch size is, want one of %s", batch, strings.Join(BatchKeys(), ", "))
+		bad("%d keys are named as a batch size is, want one of %s", batch, strings.Join(batchKeys(), ", "))
 	}
 	again := d.Section()
 	if err := Decode([]byte(Encode(s)), again); err != nil {

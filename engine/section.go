@@ -172,16 +172,16 @@ func (f Field) decode(v any) error {
 	return nil
 }
 
-// BatchKeys are the names of the key that holds the most sequences of one step, in any
+// batchKeys are the names of the key that holds the most sequences of one step, in any
 // engine's section. A result shows its batch size by them also where this program does not
 // have the engine.
-func BatchKeys() []string {
+func batchKeys() []string {
 	return []string{"batch_size", "max_num_seqs", "max_running_requests", "max_batch_size", "parallel"}
 }
 
 // Batch is the most sequences of one step; 0 is the engine's choice.
 func (j JSON) Batch() int {
-	for _, key := range BatchKeys() {
+	for _, key := range batchKeys() {
 		_, rest, ok := strings.Cut(string(j), `"`+key+`":`)
 		if !ok {
 			continue
@@ -197,7 +197,7 @@ func (j JSON) Batch() int {
 // BatchField is the index of the field that holds the batch size; -1 if there is none.
 func BatchField(fields []Field) int {
 	for i, f := range fields {
-		if slices.Contains(BatchKeys(), f.Key) {
+		if slices.Contains(batchKeys(), f.Key) {
 			return i
 		}
 	}

@@ -232,7 +232,7 @@ func changed(now, then []Experiment) []string {
 // differences lists the keys in which two experiments differ, as "key is X, was Y".
 func (e Experiment) differences(then Experiment) []string {
 	var out []string
-	for _, k := range ResolvedKeys(e, then) {
+	for _, k := range resolvedKeys(e, then) {
 		a, b := k.Text(e), k.Text(then)
 		if a != b {
 			out = append(out, fmt.Sprintf("%s is %s, was %s", k.Name, orUnset(a), orUnset(b)))

@@ -140,16 +140,6 @@ func (k *table) fill(e *Experiment, v keys.Values) {
 	e.Section = own.text
 }
 
-// Keys lists every key of an experiment with what it accepts, for documentation and help.
-func Keys(engines engine.Descriptors) [][2]string {
-	fields := newTable(engines).Fields
-	out := make([][2]string, len(fields))
-	for i, f := range fields {
-		out[i] = [2]string{f.Key, f.Kind.Want}
-	}
-	return out
-}
-
 // BatchKeys lists the key of each engine that holds the batch size.
 func BatchKeys(engines engine.Descriptors) []string {
 	k := newTable(engines)

@@ -9,11 +9,11 @@ import (
 // experiments by it alone, so that one experiment has the same name everywhere.
 type Naming struct {
 	// Columns are the keys that vary, in the order of the grammar.
-	Columns []NameColumn
+	Columns []nameColumn
 }
 
-// NameColumn is a key that varies, or keys of several engines that share a name: an experiment has one of them.
-type NameColumn struct {
+// nameColumn is a key that varies, or keys of several engines that share a name: an experiment has one of them.
+type nameColumn struct {
 	// Name is the last part of the key, or the whole key where two columns would have the same name.
 	Name string
 	keys []Key
@@ -31,11 +31,11 @@ func NameBy(varying []Key, all []Experiment) Naming {
 		if aside[k.Name] {
 			continue
 		}
-		if i := slices.IndexFunc(n.Columns, func(c NameColumn) bool { return c.takes(k) }); i >= 0 {
+		if i := slices.IndexFunc(n.Columns, func(c nameColumn) bool { return c.takes(k) }); i >= 0 {
 			n.Columns[i].keys = append(n.Columns[i].keys, k)
 			continue
 		}
-		n.Columns = append(n.Columns, NameColumn{k.Short(), []Key{k}})
+		n.Columns = append(n.Columns, nameColumn{k.short(), []Key{k}})
 	}
 	n.complete(all)
 	short := map[string]int{}
@@ -51,17 +51,17 @@ func NameBy(varying []Key, all []Experiment) Naming {
 }
 
 // takes reports whether a key may share the column: it has the same name in the section of another engine.
-func (c NameColumn) takes(k Key) bool {
-	return k.Short() == c.keys[0].Short() && k.Section() != "" &&
-		!slices.ContainsFunc(c.keys, func(o Key) bool { return o.Section() == "" || o.Section() == k.Section() })
+func (c nameColumn) takes(k Key) bool {
+	return k.short() == c.keys[0].short() && k.section() != "" &&
+		!slices.ContainsFunc(c.keys, func(o Key) bool { return o.section() == "" || o.section() == k.section() })
 }
 
 // complete adds keys of other engines that do not vary, so that their experiments have a value in the column too.
 func (n Naming) complete(all []Experiment) {
-	if !slices.ContainsFunc(n.Columns, func(c NameColumn) bool { return c.keys[0].Section() != "" }) {
+	if !slices.ContainsFunc(n.Columns, func(c nameColumn) bool { return c.keys[0].section() != "" }) {
 		return
 	}
-	for _, k := range ResolvedKeys(distinct(all)...) {
+	for _, k := range resolvedKeys(distinct(all)...) {
 		for i := range n.Columns {
 			if c := &n.Columns[i]; c.takes(k) {
 				c.keys = append(c.keys, k)
@@ -74,9 +74,9 @@ func (n Naming) complete(all []Experiment) {
 const unset = "default"
 
 // Value is the experiment's value; empty if it has none of the column's keys.
-func (c NameColumn) Value(e Experiment) string {
+func (c nameColumn) Value(e Experiment) string {
 	for _, k := range c.keys {
-		if !k.In(e) {
+		if !k.in(e) {
 			continue
 		}
 		if text := k.Text(e); text != "" {
@@ -88,7 +88,7 @@ func (c NameColumn) Value(e Experiment) string {
 }
 
 // Has reports whether the column is that of a key, given by its dotted name.
-func (c NameColumn) Has(key string) bool {
+func (c nameColumn) Has(key string) bool {
 	return slices.ContainsFunc(c.keys, func(k Key) bool { return k.Name == key })
 }
 
@@ -101,7 +101,7 @@ func (n Naming) Heads() []string {
 	return out
 }
 
-// Values are the experiment's values, one for each column; see [NameColumn.Value].
+// Values are the experiment's values, one for each column; see nameColumn.Value.
 func (n Naming) Values(e Experiment) []string {
 	out := make([]string, len(n.Columns))
 	for i, c := range n.Columns {
@@ -112,7 +112,7 @@ func (n Naming) Values(e Experiment) []string {
 
 // Varies reports whether a key, given by its dotted name, is among those that vary.
 func (n Naming) Varies(key string) bool {
-	return slices.ContainsFunc(n.Columns, func(c NameColumn) bool { return c.Has(key) })
+	return slices.ContainsFunc(n.Columns, func(c nameColumn) bool { return c.Has(key) })
 }
 
 // Label names an experiment in a line of text, such as "pytorch float16 batch_size=8": a model, an engine and a type

@@ -90,9 +90,9 @@ func sweepProperties(links schema) []property {
 	}
 }
 
-// Reference lists all keys of a study file as Markdown: a table for what every
+// reference lists all keys of a study file as Markdown: a table for what every
 // experiment has, one for each backend's section, and one for the execution.
-func Reference(engines engine.Descriptors) string {
+func reference(engines engine.Descriptors) string {
 	k := newTable(engines)
 	var b strings.Builder
 	table := ""

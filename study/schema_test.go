@@ -71,7 +71,7 @@ func TestSchemaHasEveryKey(t *testing.T) {
 
 // TestReferenceHasEveryKey: each on a line of its own.
 func TestReferenceHasEveryKey(t *testing.T) {
-	text := Reference(engines.All())
+	text := reference(engines.All())
 	for _, f := range grammarOfAll().Fields {
 		if strings.Count(text, "\n| `"+f.Key+"` |") != 1 {
 			t.Errorf("%s is missing", f.Key)
@@ -98,7 +98,7 @@ func TestDocsHaveTheReference(t *testing.T) {
 	if !ok {
 		t.Fatalf("%s has no %q", file, head)
 	}
-	want := strings.TrimRight(Reference(engines.All()), "\n") + "\n"
+	want := strings.TrimRight(reference(engines.All()), "\n") + "\n"
 	if *update {
 		if err := os.WriteFile(file, []byte(before+head+want), 0o644); err != nil {
 			t.Fatal(err)

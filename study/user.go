@@ -48,8 +48,8 @@ func ownKinds() map[string]grammar.Kind {
 	return map[string]grammar.Kind{"python": grammar.Line("the path of a Python interpreter")}
 }
 
-// MachineKeys lists the keys that a user's own file and the environment may set.
-func MachineKeys(engines engine.Descriptors) []string { return newTable(engines).AllMachineKeys() }
+// machineKeyNames lists the keys that a user's own file and the environment may set.
+func machineKeyNames(engines engine.Descriptors) []string { return newTable(engines).AllMachineKeys() }
 
 // Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
 func Variable(key string) string { return keys.Variable(key) }

@@ -103,8 +103,8 @@ func TestMachine(t *testing.T) {
 			t.Errorf("%s: %q, want %q", key, found[key], want)
 		}
 	}
-	if len(got) != len(MachineKeys(engines.All())) {
-		t.Errorf("%d keys, want %d", len(got), len(MachineKeys(engines.All())))
+	if len(got) != len(machineKeyNames(engines.All())) {
+		t.Errorf("%d keys, want %d", len(got), len(machineKeyNames(engines.All())))
 	}
 }
 

@@ -19,8 +19,8 @@ type Key struct {
 	backend, zero string
 }
 
-// ResolvedKeys lists every value of some experiments, in the order of their JSON.
-func ResolvedKeys(all ...Experiment) []Key {
+// resolvedKeys lists every value of some experiments, in the order of their JSON.
+func resolvedKeys(all ...Experiment) []Key {
 	out := keysOf(reflect.TypeFor[experimentHead](), "", nil, 0)
 	out = append(out, sectionKeys(all)...)
 	tail, _ := reflect.TypeFor[Experiment]().FieldByName("Runner")
@@ -133,18 +133,18 @@ func distinct(all []Experiment) []Experiment {
 	return out
 }
 
-// Section is the engine whose section has the key, or empty.
-func (k Key) Section() string { return k.backend }
+// section is the engine whose section has the key, or empty.
+func (k Key) section() string { return k.backend }
 
-// Short is the key without its section.
-func (k Key) Short() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
+// short is the key without its section.
+func (k Key) short() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
 
-// In reports whether an experiment has the key: sections of other engines are not there.
-func (k Key) In(e Experiment) bool { return k.backend == "" || k.backend == e.Backend }
+// in reports whether an experiment has the key: sections of other engines are not there.
+func (k Key) in(e Experiment) bool { return k.backend == "" || k.backend == e.Backend }
 
 // Text prints the value; empty where its section is not there, or nothing is given.
 func (k Key) Text(e Experiment) string {
-	if !k.In(e) {
+	if !k.in(e) {
 		return ""
 	}
 	if k.backend == "" {
@@ -173,7 +173,7 @@ func Varying(all []Experiment) []Key {
 	}
 	var out []Key
 	few := distinct(all)
-	for _, k := range ResolvedKeys(few...) {
+	for _, k := range resolvedKeys(few...) {
 		if k.backend != "" && varies(k, few) || k.backend == "" && k.variesIn(all) {
 			out = append(out, k)
 		}
@@ -186,7 +186,7 @@ func varies(k Key, all []Experiment) bool {
 	first := ""
 	seen := false
 	for _, e := range all {
-		if !k.In(e) {
+		if !k.in(e) {
 			continue
 		}
 		text := k.Text(e)
