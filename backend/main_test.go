@@ -211,6 +211,7 @@ func (w *rawWorker) run(id int64, request int) {
 func (w *rawWorker) misbehave(mode string, m message) bool {
 	if mode == "stops at "+m.Op {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(time.Hour) // the signal may come to another thread first
 	}
 	switch mode + "/" + m.Op {
 	case "exits loading/load":
@@ -260,8 +261,9 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 		w.grandchild(false)
 		return false
 	case "stops after load/load":
-		go func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) }()
-		return false
+		w.say(`{"id":%d,"event":"loaded","loaded":{"pid":%d}}`, m.ID, os.Getpid())
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(time.Hour)
 	case "sleeps/run":
 		time.Sleep(time.Hour)
 	case "computes/run":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -23,6 +24,12 @@ func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []b
 	c.Args = slices.Concat(c.Args, args)
 	run := exec.CommandContext(ctx, c.Path, c.Args...)
 	run.Env, run.WaitDelay = append(secret.Env(os.Environ()), c.Env...), time.Second
+	// It ends with this process, and all that it has started with ctx. The death signal comes
+	// when the thread that started it ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	run.Cancel = func() error { return syscall.Kill(-run.Process.Pid, syscall.SIGKILL) }
 	if c.Container != nil {
 		box, err := enclose(c.Container)
 		if err != nil {

@@ -2,12 +2,14 @@ package backend
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/internal/printed"
 )
 
@@ -44,4 +46,22 @@ func TestLogBounded(t *testing.T) {
 	if tail := c.LogTail(); tail != "last words" {
 		t.Errorf("the tail is %.100q", tail)
 	}
+}
+
+// TestOutputEnds: a program that does not answer ends with the question, and what it has
+// started too.
+func TestOutputEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	mark := kin.NewMark()
+	if _, _, err := (Command{Path: "sh", Env: []string{mark}}).Output(ctx, "-c", "sleep 300 & sleep 300"); err == nil {
+		t.Error("an answer")
+	}
+	for range 100 {
+		if len((kin.Engine{Mark: mark}).Find().Living()) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("left behind: %v", kin.Engine{Mark: mark}.Find())
 }

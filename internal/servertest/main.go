@@ -64,6 +64,7 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 		return 1
 	case StopsLoading:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(time.Hour) // the signal may come to another thread first
 	case BadFlag:
 		fmt.Fprintln(stderr, "usage: stub [-h]\nstub: error: unrecognized arguments: --no-such")
 		return 2

@@ -299,6 +299,7 @@ func (s *Stub) misbehave(w http.ResponseWriter, flush http.Flusher) bool {
 		select {}
 	case Stopped:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(time.Hour) // the signal may come to another thread first
 	case Malformed:
 		_, _ = w.Write([]byte("data: {\"choices\": [{\"text\"\n\n"))
 		flush.Flush()
