@@ -131,6 +131,9 @@ func TestStoredBytes(t *testing.T) {
 			t.Errorf("%s: %v", c.main, err)
 			continue
 		}
+		if folder, err := Describe(filepath.Dir(path)); err != nil || folder.Parameters() != got.Parameters() {
+			t.Errorf("%s: the folder that holds the one file: %+v, %v", c.main, folder.Parameters(), err)
+		}
 		weights, _ := got.EstimateBytes("float16", 1, 1)
 		if math.Abs(float64(weights)/(1<<30)/c.gib-1) > 0.005 {
 			t.Errorf("%s: %.3f GiB, want %.3f", c.main, float64(weights)/(1<<30), c.gib)

@@ -134,19 +134,26 @@ func Describe(model string) (shape.Config, error) {
 	case KindRandom:
 		return at.shape.Config, nil
 	case KindFolder:
+		if path, ok := FileOf(model); ok {
+			return describeFile(path)
+		}
 		return shape.FromHFFolder(at.path)
 	case KindGGUF:
-		m := Resolved{}
-		if err := m.describeGGUF(at.path); err != nil {
-			return shape.Config{}, err
-		}
-		return m.Config, m.ConfigErr
+		return describeFile(at.path)
 	}
 	if c, ok := described(at.id); ok {
 		return c, nil
 	}
 	return shape.Config{}, fault.New(codes.ClassModelNotFound, nil, "run it once, or name its folder",
 		"the shape of %s is known only once it has been fetched", model)
+}
+
+func describeFile(path string) (shape.Config, error) {
+	m := Resolved{}
+	if err := m.describeGGUF(path); err != nil {
+		return shape.Config{}, err
+	}
+	return m.Config, m.ConfigErr
 }
 
 // place is where a model is to be found.
