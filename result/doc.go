@@ -3,10 +3,13 @@
 // compared by. llem.Open reads the folder of a study, also of one that still runs.
 //
 //	results/<study>-<UTC time>/
-//	  study.yaml      the resolved study, frozen at the start
+//	  study.yaml      the resolved study, frozen at the start; its first line has the number of
+//	                  its experiments and the SHA-256 sum of the other lines
 //	  env.json        snapshot of the machine
 //	  inputs.json     hashes of the data sets and models that are files
-//	  journal.jsonl   one fsynced line per finished run: the run in brief
+//	  journal.jsonl   one fsynced line per finished run: the run in brief, the SHA-256 sum of its
+//	                  manifest (manifest_sha256), and that of the line before this last key
+//	                  (line_sha256)
 //	  runs/<id>-c<cycle>/
 //	    result.json       every number with its unit in the name (type Record)
 //	    power.parquet     the power series (type series.Power)
@@ -14,11 +17,12 @@
 //	    requests.parquet  one row per request (type series.Request)
 //	    steps.parquet     one row per engine step (type series.Step)
 //	    counters.parquet  readings of the energy counters (type series.Counter)
-//	    engine.log        what the engine printed, its first 4 MiB and its last 12
+//	    engine.log        what the engine printed
+//	    manifest.sha256   the sums of the other files, for sha256sum -c
 //	  summary.json    written last; can be rebuilt from runs/
 //
 // A run's folder is written beside its place and renamed into it when complete,
 // and only then is its journal line appended: a crash repeats at most one run and
-// never leaves half of one. JSON numbers that were not measured are null, with
-// the reason beside them.
+// never leaves half of one. Folders of earlier versions have no sums and are read all the
+// same. JSON numbers that were not measured are null, with the reason beside them.
 package result

@@ -38,7 +38,8 @@ func newReport(env *Env) *cobra.Command {
 		Use:   "report DIR",
 		Short: "Print the results in a study's folder, or compute them again from the raw files",
 		Long: "Print the results in a study's folder. With --recompute, compute every number again from\n" +
-			"the raw files of each run and say whether they match; DIR may then be one run's folder too.\n\n" +
+			"the raw files of each run, compare all its files with their SHA-256 sums, and say whether they\n" +
+			"match; DIR may then be one run's folder too.\n\n" +
 			"Exit codes: 0 done, 1 a number does not match or a file cannot be read, 2 usage.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

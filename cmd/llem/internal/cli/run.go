@@ -75,7 +75,7 @@ func newRun(env *Env) *cobra.Command {
 		Long: "Measure one experiment or a study. Flags override the file. A value with commas or a\n" +
 			"range (1,8,32 or 1..64*2) makes its key an axis of a sweep.\n\n" +
 			"Results go to standard output, progress to standard error. Exit codes: 0 all runs ok,\n" +
-			"1 a run failed, 2 usage or configuration, 130 interrupted.",
+			"1 a run failed or is left to make, 2 usage or configuration, 130 interrupted.",
 		Example: "  llem run --model random:smollm2-135m\n" +
 			"  llem run --model ./model.gguf --batch-size 1,4 --cycles 3\n" +
 			"  llem run study.yaml -s workload.prompts=32",
