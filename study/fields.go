@@ -76,6 +76,9 @@ func common(backends []string, sampling string) []commonKey {
 			func(s *Experiment) *float64 { return &s.Energy.PUE })),
 		aside(numberField("energy.price_per_kwh", 0, 1e6, "price in the user's currency; 0 is not stated",
 			func(s *Experiment) *float64 { return &s.Energy.PricePerKWh })),
+		aside(wordField("energy.currency", "the currency of the price, printed beside each cost",
+			grammar.Pattern("the code of a currency such as EUR or USD", `^[A-Z]{3}$`),
+			func(s *Experiment) *string { return &s.Energy.Currency })),
 		seedField("seed", "seed of prompts and random weights", func(s *Experiment) *uint64 { return &s.Seed }),
 	}, runnerFields(backends))
 }

@@ -33,6 +33,8 @@ func anyValue(f *keys.Field, rng *rand.Rand) string {
 		return []string{"auto", "all", "12"}[rng.IntN(3)]
 	case f.Key == "llamacpp.poll":
 		return strconv.Itoa(rng.IntN(101))
+	case f.Key == "energy.currency":
+		return []string{"EUR", "USD", "JPY"}[rng.IntN(3)]
 	case f.Key == "energy.remote":
 		return "http://node:9400/metrics"
 	}

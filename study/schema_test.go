@@ -30,7 +30,8 @@ func TestSchemaHasEveryKey(t *testing.T) {
 		if !ok || d["description"] == "" || d["description"] == nil {
 			t.Errorf("%s has no description", f.Key)
 		}
-		if _, ok := d["default"]; !ok && !f.Optional && f.Key != "model" && f.Key != "energy.remote" {
+		if _, ok := d["default"]; !ok && !f.Optional && f.Key != "model" && f.Key != "energy.remote" &&
+			f.Key != "energy.currency" {
 			t.Errorf("%s has no default", f.Key)
 		}
 		if f.Kind.Enum != nil && f.Kind.Basic == grammar.IsText && !strings.Contains(string(mustJSON(t, d)), `"enum"`) {

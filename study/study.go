@@ -169,6 +169,8 @@ type Energy struct {
 	PUE float64 `json:"pue"`
 	// PricePerKWh is in the user's currency; 0: not stated.
 	PricePerKWh float64 `json:"price_per_kwh"`
+	// Currency is the code of the price's currency, such as EUR; empty: not stated.
+	Currency string `json:"currency,omitempty"`
 }
 
 // DefaultExperiment is what a study gets that names only a model, on an engine.

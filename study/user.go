@@ -16,7 +16,7 @@ import (
 // machineKeys are the keys of a user's own file and of the environment: what belongs
 // to a machine, and not to what a study asks.
 var machineKeys = []string{
-	"energy.price_per_kwh", "energy.carbon_intensity_g_per_kwh", "energy.pue", "energy.remote",
+	"energy.price_per_kwh", "energy.currency", "energy.carbon_intensity_g_per_kwh", "energy.pue", "energy.remote",
 	"baseline.max_age_seconds", ownOfEngines,
 	"container.image", "container.program", "container.client",
 	"execution.gap_seconds", "execution.rest.degrees", "execution.rest.power_pct", "execution.rest.at_most",

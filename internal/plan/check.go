@@ -61,7 +61,7 @@ func Check(ctx context.Context, s *study.Study, o CheckOptions) (*Plan, error) {
 	po := Options{Study: s, Limit: o.Limit, Only: o.Only, Problems: problems, Device: needs.Name(),
 		Estimate: needs.Need, Sample: needs.Sample(s.Experiments)}
 	if len(s.Experiments) > 0 {
-		po.Price = s.Experiments[0].Energy.PricePerKWh
+		po.Price, po.Currency = s.Experiments[0].Energy.PricePerKWh, s.Experiments[0].Energy.Currency
 	}
 	return New(po), nil
 }

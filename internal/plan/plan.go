@@ -135,6 +135,8 @@ type Totals struct {
 	Seconds float64  `json:"seconds"`
 	KWh     float64  `json:"kwh"`
 	Cost    *float64 `json:"cost"`
+	// Currency is the code of the cost's currency; empty where it is not stated.
+	Currency string `json:"currency,omitempty"`
 	// SecondsRange and KWhRange add up the ends of the intervals: what a machine does to
 	// one run it does to all.
 	SecondsRange [2]float64 `json:"seconds_range"`
@@ -182,7 +184,8 @@ type Options struct {
 	// or those of one backend or model.
 	Problems []Problem
 	// Price per kWh, 0 where it is not known.
-	Price float64
+	Price    float64
+	Currency string
 }
 
 // Problem stops the points for which Concerns is true.

@@ -57,7 +57,9 @@ func (p *Plan) points(o Options, axes []study.Key) {
 	if judged > 0 {
 		p.Runnable = (unhindered*fit + judged - 1) / judged // rounded up: one that runs is not none
 	}
-	p.Totals, p.Missing = sum.totals(p.Cycles, o.Price)
+	if p.Totals, p.Missing = sum.totals(p.Cycles, o.Price); p.Totals != nil && p.Totals.Cost != nil {
+		p.Totals.Currency = o.Currency
+	}
 }
 
 // problemsOf are all errors that concern an experiment, in full and in a word each.

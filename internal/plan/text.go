@@ -56,7 +56,7 @@ func (p *Plan) head(b *strings.Builder) {
 	case t != nil:
 		fmt.Fprintf(b, "  about %s and %s", roughly(t.Duration()), wattHours(t.KWh))
 		if t.Cost != nil {
-			fmt.Fprintf(b, ", %.2g at the stated price", *t.Cost)
+			fmt.Fprintf(b, ", %s %s", digits.Significant(*t.Cost, 2), cmp.Or(t.Currency, "at the stated price"))
 		}
 		sample := ""
 		if t.Sample > 0 {

@@ -1,12 +1,14 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // energy shows the joules with their provenance.
@@ -154,7 +156,7 @@ func energyNotes(r *result.Record) []string {
 		notes = append(notes, digits.SI(q.Value, "g")+" CO2e at the stated grid intensity")
 	}
 	if q := e.Cost; q != nil {
-		notes = append(notes, "cost "+digits.Significant(q.Value, 3)+", in the currency of price_per_kwh")
+		notes = append(notes, "cost "+digits.Significant(q.Value, 3)+" "+currencyOf(r.Config.Energy))
 	}
 	if w := e.MinWindow; w != nil && w.For1PctS > r.Window.DurationS {
 		notes = append(notes, fmt.Sprintf("±1 %% would take a window of %s, this one has %s: "+
@@ -308,4 +310,9 @@ func budget(name string, q *result.Quantity) []string {
 		terms = append(terms, t.Term+" ±"+digits.SI(t.Half95, "J"))
 	}
 	return []string{"± of " + name + ": " + strings.Join(terms, ", ")}
+}
+
+// currencyOf is what a cost is in.
+func currencyOf(e study.Energy) string {
+	return cmp.Or(e.Currency, "(energy.currency is not stated)")
 }
