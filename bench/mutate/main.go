@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -56,11 +57,12 @@ func run(under string) (survivors int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
+	all = slices.DeleteFunc(all, func(m mutation) bool { return !strings.HasPrefix(m.file, under) })
+	if err := whole(all); err != nil {
+		return 0, err
+	}
 	broken := 0
 	for _, m := range all {
-		if !strings.HasPrefix(m.file, under) {
-			continue
-		}
 		seen, err := m.seen(dir)
 		if err != nil {
 			fmt.Println(err)
@@ -117,14 +119,53 @@ func parse(text string) ([]mutation, error) {
 // patience is for tests that a mutation makes wait for ever.
 const patience = 3 * time.Minute
 
-// seen reports whether the tests of the file's package fail with the mutation.
-func (m mutation) seen(dir string) (bool, error) {
-	text, err := os.ReadFile(m.file)
+// whole reports an error if the tests fail without a mutation: they would "see" each of them.
+func whole(all []mutation) error {
+	tested := map[string]bool{}
+	for _, m := range all {
+		for _, pkg := range m.packages() {
+			if tested[pkg] {
+				continue
+			}
+			tested[pkg] = true
+			if out, err := test(context.Background(), "-short", pkg).CombinedOutput(); err != nil {
+				return fmt.Errorf("the tests of %s fail without a mutation: %w\n%s", pkg, err, out)
+			}
+		}
+	}
+	return nil
+}
+
+// packages are the ones whose tests must see the mutation.
+func (m mutation) packages() []string {
+	return append([]string{"./" + filepath.Dir(m.file)}, m.tests...)
+}
+
+// test runs tests as all mutations do. Without cgo it takes seconds less.
+func test(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, "go", append([]string{"test", "-failfast", "-vet=off", "-parallel", "8", "-timeout",
+		"2m"}, args...)...)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return c
+}
+
+// apply is the text of the mutation's file with the mutation. Root is the folder of the module.
+func (m mutation) apply(root string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(root, m.file))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if n := bytes.Count(text, []byte(m.old)); n != 1 {
-		return false, fmt.Errorf("%s: %q occurs %d times, want once: mend the list", m.file, m.old, n)
+		return nil, fmt.Errorf("%s: %q occurs %d times, want once: correct the list", m.file, m.old, n)
+	}
+	return bytes.Replace(text, []byte(m.old), []byte(m.new), 1), nil
+}
+
+// seen reports whether the tests of the file's package fail with the mutation.
+func (m mutation) seen(dir string) (bool, error) {
+	text, err := m.apply(".")
+	if err != nil {
+		return false, err
 	}
 	path, err := filepath.Abs(m.file)
 	if err != nil {
@@ -135,19 +176,38 @@ func (m mutation) seen(dir string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	text = bytes.Replace(text, []byte(m.old), []byte(m.new), 1)
 	if err := errors.Join(os.WriteFile(changed, text, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return false, err
 	}
-	pkg := "./" + filepath.Dir(m.file)
-	args := append([]string{"test", "-overlay", overlay, "-failfast", "-vet=off", "-parallel", "8", "-timeout", "2m",
-		pkg},
-		m.tests...)
-	if out, err := exec.Command("go", "build", "-overlay", overlay, pkg).CombinedOutput(); err != nil {
-		return false, fmt.Errorf("%s with %q does not build: %w\n%s", m.file, m.new, err, out)
+	fails, err := m.fails(overlay, "-short")
+	// The long tests, where there are some, only if they have to.
+	if err == nil && !fails && m.survives == "" && m.hasLong() {
+		return m.fails(overlay, "-short=false")
 	}
+	return fails, err
+}
+
+// hasLong reports whether some tests of the mutation are left out by -short.
+func (m mutation) hasLong() bool {
+	for _, pkg := range m.packages() {
+		files, _ := filepath.Glob(filepath.Join(pkg, "*_test.go"))
+		for _, f := range files {
+			if text, err := os.ReadFile(f); err == nil && bytes.Contains(text, []byte("testing.Short()")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fails reports whether the tests fail with a mutation. One that does not compile is an error.
+func (m mutation) fails(overlay, how string) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	// Each test is given little time: one that waits for ever has seen it, too.
-	return exec.CommandContext(ctx, "go", args...).Run() != nil, nil
+	out, err := test(ctx, append([]string{how, "-overlay", overlay}, m.packages()...)...).CombinedOutput()
+	if bytes.Contains(out, []byte("[build failed]")) {
+		return false, fmt.Errorf("%s with %q does not build: %w\n%s", m.file, m.new, err, out)
+	}
+	return err != nil, nil
 }

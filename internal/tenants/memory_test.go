@@ -95,7 +95,7 @@ func holder(t *testing.T, own, child, before int) int {
 // besides is what such a program takes besides, at most: more with the race detector.
 func besides(t *testing.T) int64 {
 	t.Helper()
-	_, peak := residentOf(holder(t, 0, 0, 0))
+	_, peak := machine.resident(holder(t, 0, 0, 0))
 	return peak + peak/2
 }
 

@@ -10,10 +10,7 @@ import (
 	"context"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -253,26 +250,11 @@ func (p *Processes) own(pid int) bool {
 		if pid == os.Getpid() || pid == p.engine { // which in a container does not descend from this program
 			return true
 		}
-		if pid = parentOf(pid); pid <= 1 {
+		if pid, _ = machine.kin(pid); pid <= 1 {
 			break
 		}
 	}
 	return false
-}
-
-// parentOf is the parent of a process, 0 where there is none to be seen.
-func parentOf(pid int) int {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0
-	}
-	// pid (command) state ppid …; a command may hold anything.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 2 {
-		return 0
-	}
-	parent, _ := strconv.Atoi(fields[1])
-	return parent
 }
 
 // Listed reports whether some meter can name the processes on a device.

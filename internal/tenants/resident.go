@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -27,6 +25,7 @@ const (
 // of one process the peak is exact, of several it is the most that was seen at once, and
 // no less than the peak of any of them.
 type MemoryWatch struct {
+	proc       procFS
 	root       int
 	stop, done chan struct{}
 	once       sync.Once
@@ -40,9 +39,11 @@ type MemoryWatch struct {
 
 // WatchMemory begins to follow a process. The kernel's peaks are reset, so that
 // loading and earlier runs do not count, or left out where they cannot be.
-func WatchMemory(root int) *MemoryWatch {
-	w := &MemoryWatch{root: root, stop: make(chan struct{}), done: make(chan struct{}),
-		sinceReset: forgetPeaks(treeOf(root))}
+func WatchMemory(root int) *MemoryWatch { return watchMemory(machine, root) }
+
+func watchMemory(proc procFS, root int) *MemoryWatch {
+	w := &MemoryWatch{proc: proc, root: root, stop: make(chan struct{}), done: make(chan struct{}),
+		sinceReset: proc.forgetPeaks(proc.tree(root))}
 	go w.run()
 	return w
 }
@@ -52,17 +53,17 @@ func (w *MemoryWatch) run() {
 	defer close(w.done)
 	tick := time.NewTicker(residentEvery)
 	defer tick.Stop()
-	tree := treeOf(w.root)
+	tree := w.proc.tree(w.root)
 	w.read(tree)
 	for n := 1; ; n++ {
 		select {
 		case <-w.stop:
-			w.read(treeOf(w.root))
+			w.read(w.proc.tree(w.root))
 			return
 		case <-tick.C:
 		}
 		if n%rescan == 0 {
-			tree = treeOf(w.root)
+			tree = w.proc.tree(w.root)
 		}
 		w.read(tree)
 	}
@@ -72,7 +73,7 @@ func (w *MemoryWatch) run() {
 func (w *MemoryWatch) Again() *MemoryWatch {
 	w.End()
 	<-w.done
-	next := &MemoryWatch{root: w.root, stop: make(chan struct{}), done: make(chan struct{}),
+	next := &MemoryWatch{proc: w.proc, root: w.root, stop: make(chan struct{}), done: make(chan struct{}),
 		sinceReset: w.sinceReset, peak: w.peak, processes: w.processes}
 	go next.run()
 	return next
@@ -105,7 +106,7 @@ func (w *MemoryWatch) read(tree []int) {
 	var sum, highest int64
 	n := 0
 	for _, pid := range tree {
-		now, peak := residentOf(pid)
+		now, peak := w.proc.resident(pid)
 		if now == 0 {
 			continue // it has ended
 		}
@@ -119,9 +120,36 @@ func (w *MemoryWatch) read(tree []int) {
 	w.peak = max(w.peak, sum)
 }
 
-// residentOf are the resident memory of a process and its peak (proc_pid_status(5)).
-func residentOf(pid int) (now, peak int64) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+// procFS is a folder with the files of proc(5).
+type procFS string
+
+// machine is where this machine has it.
+const machine procFS = "/proc"
+
+// file is the path of a file of a process.
+func (f procFS) file(pid int, name string) string {
+	return filepath.Join(string(f), strconv.Itoa(pid), name)
+}
+
+// kin are the parent and the group of a process, 0 where they are not to be seen (proc_pid_stat(5)).
+func (f procFS) kin(pid int) (parent, group int) {
+	text, err := os.ReadFile(f.file(pid, "stat"))
+	if err != nil {
+		return 0, 0
+	}
+	// pid (command) state ppid pgrp …; a command may hold anything.
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) < 3 {
+		return 0, 0
+	}
+	parent, _ = strconv.Atoi(string(fields[1]))
+	group, _ = strconv.Atoi(string(fields[2]))
+	return parent, group
+}
+
+// resident returns the resident memory of a process and its peak (proc_pid_status(5)).
+func (f procFS) resident(pid int) (now, peak int64) {
+	text, err := os.ReadFile(f.file(pid, "status"))
 	if err != nil {
 		return 0, 0
 	}
@@ -142,40 +170,39 @@ func statusBytes(text []byte, key string) int64 {
 }
 
 // forgetPeaks resets the kernel's peaks (proc_pid_clear_refs(5)). It reports whether it could for all.
-func forgetPeaks(tree []int) bool {
+func (f procFS) forgetPeaks(tree []int) bool {
 	all := true
 	for _, pid := range tree {
-		all = os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "clear_refs"), []byte("5"), 0o200) == nil && all
+		all = os.WriteFile(f.file(pid, "clear_refs"), []byte("5"), 0o200) == nil && all
 	}
 	return all
 }
 
-// treeOf are a process, its group and all that descend from them, even if they have
-// left the group.
-func treeOf(root int) []int {
-	entries, err := os.ReadDir("/proc")
+// tree returns a process, its group and all that descend from them, even if they have left the group.
+func (f procFS) tree(root int) []int {
+	entries, err := os.ReadDir(string(f))
 	if err != nil {
 		return nil
 	}
-	children, group := map[int][]int{}, []int{}
+	children, members := map[int][]int{}, []int{}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		parent := parentOf(pid)
+		parent, group := f.kin(pid)
 		children[parent] = append(children[parent], pid)
-		if g, err := unix.Getpgid(pid); pid == root || err == nil && g == root {
-			group = append(group, pid)
+		if pid == root || group == root {
+			members = append(members, pid)
 		}
 	}
 	var out []int
 	seen := map[int]bool{os.Getpid(): true}
-	for len(group) > 0 {
-		pid := group[0]
-		if group = group[1:]; !seen[pid] {
+	for len(members) > 0 {
+		pid := members[0]
+		if members = members[1:]; !seen[pid] {
 			seen[pid] = true
-			out, group = append(out, pid), append(group, children[pid]...)
+			out, members = append(out, pid), append(members, children[pid]...)
 		}
 	}
 	return out
