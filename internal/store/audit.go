@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,10 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 	if len(f.runs) <= maxRecords {
 		f.read()
 	}
-	a := audit{summary: s, rows: f.rows()}
+	a := audit{summary: s, rows: f.rows(), backends: map[string]string{}}
+	for _, e := range s.Experiments {
+		a.backends[e.ID] = e.Config.Backend
+	}
 	a.runs(f.lost)
 	if len(f.lost) == 0 {
 		a.counts()
@@ -48,7 +52,9 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 type audit struct {
 	summary *result.StudyResult
 	rows    []result.Row
-	wrong   []string
+	// backends are those of the configurations.
+	backends map[string]string
+	wrong    []string
 }
 
 func (a *audit) add(format string, args ...any) {
@@ -82,7 +88,8 @@ func (a *audit) runs(lost map[RunKey]bool) {
 		switch {
 		case !ok:
 			a.add("it lacks %s", runName(key))
-		case r.Status != own.Status || !sameValues(r.Values, own.Values):
+		case r.Status != own.Status || !sameValues(r.Values, own.Values) || r.Class != own.Class ||
+			r.Provenance.Of(a.backends[own.ID]) != own.Provenance.Of(a.backends[own.ID]):
 			a.add("%s differs", runName(key))
 		}
 	}
@@ -129,40 +136,92 @@ func (a *audit) counts() {
 	}
 }
 
-// means compares the means of the configurations.
+// means compares the configurations: how many of their runs there are, what stands behind the energy, and the
+// metrics.
 func (a *audit) means() {
-	runs := map[string][]result.Values{}
+	rows := map[string][]result.Row{}
 	for _, r := range a.rows {
-		if r.Comparable() {
-			runs[r.ID] = append(runs[r.ID], r.Values)
-		}
+		rows[r.ID] = append(rows[r.ID], r)
 	}
-	there := map[string]bool{}
-	for _, e := range a.summary.Experiments {
-		there[e.ID] = true
-		own, err := result.SpreadsOf(runs[e.ID])
+	for i := range a.summary.Experiments {
+		e := &a.summary.Experiments[i]
+		own := rows[e.ID]
+		delete(rows, e.ID)
+		a.runsOf(e, own)
+		var values []result.Values
+		for _, r := range own {
+			if r.Comparable() {
+				values = append(values, r.Values)
+			}
+		}
+		spreads, err := result.SpreadsOf(values)
 		if err != nil {
 			a.add("the metrics of %s: %v", e.ID, err)
 			continue
 		}
 		for _, m := range result.Metrics() {
 			has, ok := e.Metrics.Get(m.Name)
-			if want, there := own.Get(m.Name); ok && (!there || has.N != want.N || !close(has.Mean, want.Mean)) {
+			if want, there := spreads.Get(m.Name); ok && (!there || !sameSpread(has, want)) {
 				a.add("%s of %s differs", m.Name, e.ID)
 				break // so do others, probably
 			}
 		}
 	}
-	for _, r := range a.rows {
-		if !there[r.ID] {
-			there[r.ID] = true
-			a.add("it lacks the configuration %s", r.ID)
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		a.add("it lacks the configuration %s", id)
+	}
+	a.standings()
+}
+
+// runsOf compares the runs of a configuration. An energy is called measured, modelled or simulated only if a run's is;
+// of those without energy versions make different words.
+func (a *audit) runsOf(e *result.ExperimentSummary, own []result.Row) {
+	ok, known := 0, false
+	for _, r := range own {
+		if r.Status == result.OK {
+			ok++
+		}
+		known = known || r.Provenance.Of(e.Config.Backend) == e.Provenance
+	}
+	if e.OK != ok {
+		a.add("ok of %s is %d and should be %d", e.ID, e.OK, ok)
+	}
+	switch e.Provenance {
+	case result.Measured, result.Modelled, result.Simulated:
+		if !known {
+			a.add("no run of %s is %s", e.ID, e.Provenance)
 		}
 	}
 }
 
-// close compares means that two versions may have rounded in different ways.
-func close(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) }
+// standings compares the places of the configurations.
+func (a *audit) standings() {
+	want, err := a.summary.Pareto()
+	if err != nil || len(a.wrong) > 0 { // of numbers that differ they differ, too
+		return
+	}
+	for i, e := range a.summary.Experiments {
+		if e.Standing != nil && (e.Standing.Status != want[i].Status || e.Standing.By != want[i].By) {
+			a.add("the standing of %s differs", e.ID)
+		}
+	}
+}
+
+// sameSpread compares spreads that two versions may have rounded in different ways.
+func sameSpread(a, b result.Spread) bool {
+	same := a.N == b.N && near(a.Mean, b.Mean) && near(a.Median, b.Median) && near(a.Min, b.Min) &&
+		near(a.Max, b.Max) &&
+		(a.SD == nil) == (b.SD == nil) && (a.CI95 == nil) == (b.CI95 == nil)
+	if same && a.SD != nil {
+		same = near(*a.SD, *b.SD)
+	}
+	if same && a.CI95 != nil {
+		same = near(a.CI95[0], b.CI95[0]) && near(a.CI95[1], b.CI95[1])
+	}
+	return same
+}
+
+func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b)) }
 
 // records compares the records that the summary holds with the ones of the runs.
 func (a *audit) records(f *found) {

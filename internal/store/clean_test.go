@@ -24,12 +24,14 @@ func TestSecretsStayOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := strings.Repeat("line\n", 3) + "token " + token + "\n" + strings.Repeat("x", 2<<20) + "\nhttp://me:sekret@hub/x"
+	log := strings.Repeat("line\n", 3) + "token " + token + "\n" + strings.Repeat("x", 2<<20) +
+		"\nhttp://me:sekret@hub/x"
 	if err := os.WriteFile(run.LogPath(), []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	rec := &result.Record{SchemaVersion: 1, ID: "0123456789ab", Cycle: 1, Status: result.Failed,
-		Failure: &note.Failure{Class: "engine_error", Message: "http://me:sekret@hub refused " + token, Next: "use \x1b[31m" + token,
+		Failure: &note.Failure{Class: "engine_error", Message: "http://me:sekret@hub refused " + token,
+			Next:    "use \x1b[31m" + token,
 			LogTail: "a\n" + token + "\x1b]0;title\x07"},
 		Warnings: note.List{{Code: "engine", Message: "uses " + token}}}
 	if err := run.Commit(rec, series.All{}); err != nil {

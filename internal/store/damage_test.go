@@ -85,6 +85,16 @@ func TestDamage(t *testing.T) {
 		"a value in the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"mean": [0-9.]+`, `"mean": 1e-9`))
 		}, "summary.json does not have what the runs have", false, ""},
+		"an interval in the summary": {func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"sd": [0-9.]+`, `"sd": 0.5`))
+		}, " differs", false, ""},
+		"runs of a configuration in the summary": {func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, result.SummaryFile), replace(`      "ok": 2`, `      "ok": 3`))
+		}, " is 3 and should be 2", false, ""},
+		"a standing in the summary": {func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"status": "(front|uncertain|dominated)"`,
+				`"status": "excluded"`))
+		}, "the standing of ", false, ""},
 		"a value of a row in the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile),
 				replace(`"energy.total_j": [0-9.]+,`, `"energy.total_j": 7,`))
