@@ -89,7 +89,7 @@ func (s *Stalled) Failure(name, doing string) *note.Failure {
 		next = "find out what sent SIGSTOP (a scheduler, a debugger, another user), then run it again"
 	}
 	return &note.Failure{Class: codes.ClassHung, Next: next,
-		Message: fmt.Sprintf("%s stood still while %s: %v; it was stopped", name, doing, s)}
+		Message: fmt.Sprintf("%s stood still while %s: %v; it was ended", name, doing, s)}
 }
 
 // Watch returns a context that ends when the engine stands still, with a [Stalled] as its

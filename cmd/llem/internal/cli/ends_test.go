@@ -18,13 +18,15 @@ import (
 )
 
 // forking is an engine that starts three processes which ignore TERM, and serves then: one
-// in its group, one in a session of its own, and a daemon whose parents are gone.
+// in its group, one in a session of its own, and a daemon whose parents are gone. A second
+// daemon has nothing in its environment.
 const forking = `#!/bin/sh
 if [ "$1" != --version ] && [ "$1" != --help ] && [ "$1" != --list-devices ]; then
 	sh -c 'trap "" TERM HUP; echo $$ >"$0.group"; while :; do sleep 300; done' "$0" &
 	setsid sh -c 'trap "" TERM HUP; echo $$ >"$0.session"; while :; do sleep 300; done' "$0" &
 	(setsid sh -c 'trap "" TERM HUP; echo $$ >"$0.daemon"; while :; do sleep 300; done' "$0" &) &
-	while [ ! -s "$0.group" ] || [ ! -s "$0.session" ] || [ ! -s "$0.daemon" ]; do sleep 0.01; done
+	(setsid env -i sh -c 'echo $$ >"$0.bare"; exec sleep 300' "$0" &) &
+	while [ ! -s "$0.bare" ] || [ ! -s "$0.group" ] || [ ! -s "$0.session" ] || [ ! -s "$0.daemon" ]; do sleep 0.01; done
 fi
 exec "$LLEM_TEST_SERVER" "$@"
 `
@@ -153,6 +155,7 @@ func TestEnds(t *testing.T) {
 			if code := f.ended(t); code != q.code {
 				t.Errorf("exit code %d, want %d\n%s", code, q.code, f.out())
 			}
+			f.noBareDaemon(t, q.sig == syscall.SIGKILL)
 			if temporary, _ := filepath.Glob(filepath.Join(f.root, "llem-*")); len(temporary) > 0 {
 				t.Errorf("left behind: %q", temporary)
 			}
@@ -160,6 +163,24 @@ func TestEnds(t *testing.T) {
 				f.wantInterrupted(t)
 			}
 		})
+	}
+}
+
+// noBareDaemon checks that the daemon without an environment is gone. A guardian cannot tell
+// that it is the engine's; llem can, whose child it has become.
+func (f *family) noBareDaemon(t *testing.T, killed bool) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(f.root, "engine.bare"))
+	pid, convErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || convErr != nil {
+		t.Fatalf("no daemon: %q, %v", text, err)
+	}
+	switch {
+	case killed:
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	case alive(pid):
+		t.Errorf("the daemon %d without an environment is left", pid)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
