@@ -148,6 +148,9 @@ func (a *audit) means() {
 		own := rows[e.ID]
 		delete(rows, e.ID)
 		a.runsOf(e, own)
+		if e.Config.ID() != e.ID {
+			a.add("the configuration of %s is another one", e.ID)
+		}
 		var values []result.Values
 		for _, r := range own {
 			if r.Comparable() {

@@ -137,6 +137,12 @@ func TestDamage(t *testing.T) {
 		"a sum cut off a line of the journal": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, JournalFile), replace(`,"line_sha256":"[0-9a-f]*"`, ``))
 		}, "it is not what was written", false, "it is not what was written"},
+		"a configuration in the summary": {func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"speed": 1`, `"speed": 2`))
+		}, "the configuration of ", false, ""},
+		"a journal that ends early": {func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, JournalFile), func(b []byte) []byte { return b[:len(b)/3] })
+		}, "journal.jsonl lacks the lines of 3 runs", false, "journal.jsonl lacked the lines of 3 runs"},
 		"no journal": {func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(dir, JournalFile))
 		}, "journal.jsonl is missing, and runs are there", false, "was written again from the records of 4 runs"},

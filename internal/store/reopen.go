@@ -115,6 +115,7 @@ func (d *Dir) enterFinished(noJournal bool) error {
 	if err := damaged(d.path, problems); err != nil {
 		return err
 	}
+	entered := 0
 	for i, key := range keys {
 		switch l := looks[i]; {
 		case l.gone:
@@ -122,11 +123,16 @@ func (d *Dir) enterFinished(noJournal bool) error {
 		case l.rec != nil:
 			d.made[key] = entryOf(l.rec, l.manifest)
 			if l.enter {
+				entered++
 				if err := d.appendJournal(l.rec, l.manifest); err != nil {
 					return err
 				}
 			}
 		}
+	}
+	if entered > 1 && !noJournal { // a crash costs one
+		d.repairs.Warnf(codes.JournalGone, "%s lacked the lines of %d runs: they were written again from their records",
+			JournalFile, entered)
 	}
 	if unchecked > 0 {
 		d.repairs.Warnf(codes.FilesUnchecked, "%d runs were stored by an earlier version, without %s: nothing tells "+

@@ -219,6 +219,11 @@ func lookAt(dir string) (*found, error) {
 			f.unchecked++
 		}
 	}
+	if n := len(there); n > 1 && !f.noJournal {
+		f.problems = append(f.problems,
+			Problem{JournalFile, fmt.Sprintf("lacks the lines of %d runs that are there: a "+
+				"crash costs one at most", n), journalNext(dir)})
+	}
 	for _, key := range sortedKeys(there) {
 		f.runs = append(f.runs, foundRun{Entry: Entry{Row: result.Row{ID: key.ID, Cycle: key.Cycle},
 			Run: result.RunPath(key.ID, key.Cycle)}})
