@@ -13,3 +13,6 @@ func MergeGaps(g []Gap, start int64) []Gap { return mergeGaps(g, start) }
 func CounterInterval(set, cost time.Duration) time.Duration {
 	return (&worker{sampler: &Sampler{CounterInterval: set}}).counterInterval(cost)
 }
+
+// BetweenReads is the pause between the reads of a Mark.
+func BetweenReads(first []Reading) time.Duration { return betweenReads(first) }

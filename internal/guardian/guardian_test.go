@@ -247,5 +247,8 @@ func TestBury(t *testing.T) {
 	if !ended(pid)() {
 		t.Error("it was left alive")
 	}
+	if _, err := w.guard.pipe.Stat(); err == nil {
+		t.Error("its guardian was not released")
+	}
 	until(t, "the guardian ends", ended(guard))
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/sensor"
@@ -51,6 +52,7 @@ func TestConfirmed(t *testing.T) {
 		"more power":     {result.Idle{W: 90, Half95: 0.5, Source: sensor.SourceFake}, false},
 		"less power":     {result.Idle{W: 70, Half95: 0.5, Source: sensor.SourceFake}, false},
 		"another source": {result.Idle{W: 81, Half95: 0.5, Source: "nvml.energy"}, false},
+		"not known well": {result.Idle{W: 90, Half95: 9, Source: sensor.SourceFake}, true},
 	} {
 		if got := s.confirms(map[string]result.Idle{"gpu0": q.known}); got != q.want {
 			t.Errorf("%s: confirmed %v, want %v", name, got, q.want)
@@ -58,6 +60,73 @@ func TestConfirmed(t *testing.T) {
 	}
 	if s.confirms(map[string]result.Idle{"gpu7": {W: 81, Source: sensor.SourceFake}}) {
 		t.Error("a device without samples was confirmed")
+	}
+}
+
+// TestFalls: power that falls is of a machine that comes to rest; power that rises is not, nor a remote sensor's.
+func TestFalls(t *testing.T) {
+	remote := gpu0
+	remote.OverNetwork = true
+	for name, q := range map[string]struct {
+		device power.Device
+		slope  float64 // in watts per millisecond
+		want   bool
+	}{
+		"steady":       {gpu0, 0, false},
+		"falls":        {gpu0, -0.01, true},
+		"rises":        {gpu0, 0.01, false},
+		"falls afar":   {remote, -0.01, false},
+		"no GPU falls": {power.Device{ID: gpu0.ID, Kind: power.CPU}, -0.01, false},
+	} {
+		s := stretch{attribute.Window{Start: 1000 * ms, End: 4000 * ms}, power.Trace{Samples: sampled("gpu0", 500, 4500,
+			func(t int64) float64 { return 110 + q.slope*float64(t) + float64(t/20%3) })}}
+		if got := s.falls([]power.Device{q.device}); got != q.want {
+			t.Errorf("%s: %v, want %v", name, got, q.want)
+		}
+	}
+}
+
+// TestBaselinesAge: a remembered power holds for a time, and not before it was measured.
+func TestBaselinesAge(t *testing.T) {
+	b, now := &Baselines{}, time.Now()
+	if err := b.put(gpu0, result.Idle{W: 80}, now); err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[time.Duration]bool{0: true, time.Hour: true, time.Hour + time.Second: false,
+		-time.Second: false} {
+		if idle, ok := b.get(gpu0, time.Hour, now.Add(after)); ok != want || ok && (idle.W != 80 || idle.AgeS <= 0) {
+			t.Errorf("after %v: %+v, %v", after, idle, ok)
+		}
+	}
+}
+
+// TestStreamsInDoubt: one connection or token suffices for the warning.
+func TestStreamsInDoubt(t *testing.T) {
+	for n := range 2 {
+		d := &desk{record: &result.Record{}}
+		d.checkStreams(&backend.Log{Reconnects: n, SharedStamps: n})
+		_, again := warned(d.record, codes.Reconnects)
+		_, shared := warned(d.record, codes.SharedStamps)
+		if again != (n > 0) || shared != (n > 0) {
+			t.Errorf("%d of each: warnings %v", n, d.record.Warnings)
+		}
+	}
+}
+
+// TestLongestMinWindow: of several devices the one that needs the longest window decides, unless the study does.
+func TestLongestMinWindow(t *testing.T) {
+	d := &desk{Options: Options{Meters: []power.Meter{nil}}}
+	d.Profiles = map[string]*power.Profile{}
+	for i, seconds := range []float64{1, 2, 9, 4, 3, 5} {
+		d.Profiles[string(rune('a'+i))] = &power.Profile{MinWindowS: seconds}
+	}
+	for range 50 { // a map has another order each time
+		if got := d.minWindow(); got != 9 {
+			t.Fatalf("%g s, want 9", got)
+		}
+	}
+	if d.Experiment.Energy.MinWindow = 2; d.minWindow() != 2 {
+		t.Errorf("%g s, want the 2 that the study asks for", d.minWindow())
 	}
 }
 

@@ -25,6 +25,18 @@ func TestEnv(t *testing.T) {
 	}
 }
 
+// TestPassAll: a star alone names no family of variables, and the case of a name hides no secret.
+func TestPassAll(t *testing.T) {
+	if got := names(Env([]string{"LLEM_PASS_ENV=*", "OTHER=1", "TZ=UTC"})); !slices.Equal(got, []string{"LLEM_PASS_ENV", "TZ"}) {
+		t.Errorf("given to an engine: %q", got)
+	}
+	for _, name := range []string{"db_password", "Hub_Token", "api_key"} {
+		if !IsSecret(name) {
+			t.Errorf("%s is not taken for a secret", name)
+		}
+	}
+}
+
 // TestPassedOn: what a container is given, too, and none of it secret.
 func TestPassedOn(t *testing.T) {
 	got := PassedOn([]string{"PATH=/bin", "OMP_NUM_THREADS=4", "HF_TOKEN=x", "CUDA_HOME=/usr/local/cuda",
@@ -49,13 +61,14 @@ func names(env []string) []string {
 
 func TestSecretsAreReplaced(t *testing.T) {
 	r := replacer([]string{"HF_TOKEN=hf_short123", "AWS_SECRET_ACCESS_KEY=abcdefgh/ijkl", "X_TOKEN=short", "HOME=/root/longer",
-		"HF_ENDPOINT=http://user:sekret-word@host", "A_TOKEN=abcdefgh"})
+		"HF_ENDPOINT=http://user:sekret-word@host", "A_TOKEN=abcdefgh", "B_ENDPOINT=http://user:hub@host"})
 	for in, want := range map[string]string{
 		"the token hf_short123 is wrong": "the token [HF_TOKEN] is wrong",
 		"abcdefgh/ijkl":                  "[AWS_SECRET_ACCESS_KEY]",
 		"abcdefgh":                       "[A_TOKEN]",
 		"short /root/longer":             "short /root/longer",
 		"sekret-word":                    "[HF_ENDPOINT]",
+		"a hub is ahead":                 "a hub is ahead",
 	} {
 		if got := r.Replace(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
@@ -75,6 +88,7 @@ func TestText(t *testing.T) {
 		"a\rb\r\nc\bd\x00":                      "a\nb\ncd",
 		"\u009b31mC1\u0085":                     "31mC1",
 		"\u202eabc\u2066":                       "abc",
+		"\u202aa\u2069b\u2029":                  "ab\u2029",
 		"\x1bP1;2q sixel \x1b\\done \x1b[":      "done ",
 	} {
 		if got := Text(in); got != want {

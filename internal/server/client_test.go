@@ -352,6 +352,21 @@ func TestMostBytes(t *testing.T) {
 	}
 }
 
+// TestLongAnswer: a stream may have as many bytes as its request needs, and not one more.
+func TestLongAnswer(t *testing.T) {
+	const stream = "data: 12345\n\n"
+	for most, ok := range map[int]bool{len(stream): true, len(stream) - 1: false} {
+		c := answering(t, []byte("HTTP/1.1 200 OK\r\n\r\n"+stream))
+		if _, err := c.head(); err != nil {
+			t.Fatal(err)
+		}
+		var e events
+		if err := e.readAll(c, most, func(int64) {}); (err == nil) != ok || (len(e.list) == 1) != ok {
+			t.Errorf("%d of %d bytes are allowed: %d events, %v", most, len(stream), len(e.list), err)
+		}
+	}
+}
+
 // TestPlausible: counters that no server can have are not read.
 func TestPlausible(t *testing.T) {
 	for _, c := range []Counters{{}, {Prompt: 1e12, Cached: 5, Output: 3, Steps: 2, Running: 1}} {

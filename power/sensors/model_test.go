@@ -20,6 +20,16 @@ func writeProc(t *testing.T, root, cpuinfo, stat string) {
 	replace(t, filepath.Join(root, "stat"), stat)
 }
 
+// TestModelIsBounded: the kernel's counts of idle time may go back, and the power is that of all cores at most.
+func TestModelIsBounded(t *testing.T) {
+	m := &cpuModel{cores: 4, perCore: 10}
+	for share, want := range map[float64]float64{0: 10, 0.5: 25, 1: 40, 1.5: 40} {
+		if got := float64(m.power(share)); math.Abs(got-want) > 1e-9 {
+			t.Errorf("%g W at %g of the time, want %g", got, share, want)
+		}
+	}
+}
+
 // TestModelFollowsUsableCores: four of the threads may be used, two cores' worth;
 // what the others do does not count.
 func TestModelFollowsUsableCores(t *testing.T) {
