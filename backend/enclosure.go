@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend/internal/client"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -60,7 +61,7 @@ func enclose(c *Container) (*enclosure, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "llem-container-")
+	dir, err := scratch.Dir("container")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder to talk to a container: %w", err)
 	}

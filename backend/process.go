@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/internal/printed"
+	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
@@ -171,7 +172,7 @@ func (p *process) run(started chan<- error) {
 
 func openLog(path string) (f *os.File, temp bool, err error) {
 	if path == "" {
-		if f, err = os.CreateTemp("", "llem-engine-*.log"); err != nil {
+		if f, err = scratch.File("engine", ".log"); err != nil {
 			return nil, false, fmt.Errorf("open engine log: %w", err)
 		}
 		f.Close()

@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/self"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/sim"
@@ -82,7 +83,7 @@ func openFile(path string) (*sim.File, error) {
 	if path != "" {
 		return sim.Open(path)
 	}
-	dir, err := os.MkdirTemp("", "llem-simulation-")
+	dir, err := scratch.Dir("simulation")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the simulated GPU: %w", err)
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/option"
+	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/server"
 )
 
@@ -75,7 +76,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if err != nil {
 		return server.Launch{}, server.NoFolder(spec.Model, err)
 	}
-	dir, err := os.MkdirTemp("", "llem-tensorrt-")
+	dir, err := scratch.Dir("tensorrt")
 	if err != nil {
 		return server.Launch{}, fmt.Errorf("make a folder for the settings: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -49,8 +50,10 @@ type Machine struct {
 	end func()        // of the simulation
 }
 
-// Open finds engines and sensors. Nothing is left open after an error.
+// Open finds engines and sensors, and removes what killed processes of this program have left in $TMPDIR. Nothing is
+// left open after an error.
 func Open(ctx context.Context, o Options) (*Machine, error) {
+	scratch.Sweep()
 	env := engine.Env{Python: o.Python, Getenv: os.Getenv}
 	m := &Machine{end: func() {}}
 	switch {

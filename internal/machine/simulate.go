@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -26,7 +27,7 @@ func simulate(ctx context.Context) (s simulation, end func(), err error) {
 		s.meters, s.missing = Meters(ctx, false)
 		return s, func() {}, nil
 	}
-	dir, err := os.MkdirTemp("", "llem-simulation-")
+	dir, err := scratch.Dir("simulation")
 	if err != nil {
 		return s, nil, fmt.Errorf("make a folder for the simulated GPU: %w", err)
 	}

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
+	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -109,7 +109,7 @@ func (d *desk) engineLog() (string, error) {
 	if d.Engines == nil {
 		return "", nil
 	}
-	f, err := os.CreateTemp("", "llem-engine-*.log")
+	f, err := scratch.File("engine", ".log")
 	if err != nil {
 		return "", fmt.Errorf("make a file for the engine's log: %w", err)
 	}

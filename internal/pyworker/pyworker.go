@@ -15,6 +15,7 @@ import (
 	"os"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/scratch"
 )
 
 // protocol is what all workers import.
@@ -92,7 +93,7 @@ func (w Worker) StartPulser(ctx context.Context, python, device string) (*backen
 // unpack writes the worker into a private folder, which is removed when the worker is gone.
 // Files, and not a program on the command line: tracebacks then show the lines.
 func (w Worker) unpack(python string) (backend.Command, backend.WorkerOptions, error) {
-	dir, err := os.MkdirTemp("", "llem-"+w.Name+"-*")
+	dir, err := scratch.Dir(w.Name)
 	if err != nil {
 		return backend.Command{}, w.Limits, fmt.Errorf("unpack the %s worker: %w", w.Name, err)
 	}

@@ -331,6 +331,37 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// TestReopenSweeps: what a killed process was writing is removed, and nothing else.
+func TestReopenSweeps(t *testing.T) {
+	t.Parallel()
+	dir, _ := wholeStudy(t)
+	half := []string{".summary.json-12345", ".study.yaml-1", ".env-2.json-77",
+		"runs/0123456789ab-c1.partial/engine.log"}
+	kept := []string{".notes", "notes.json-1", ".summary.json-x", "runs/0123456789ab-c1.mine/engine.log"}
+	for _, name := range slices.Concat(half, kept) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		rewrite(t, path, []byte("half"))
+	}
+	d, made, err := Reopen(dir)
+	if err != nil || len(made) != 4 {
+		t.Fatalf("%d runs, %v", len(made), err)
+	}
+	d.Close()
+	for _, name := range half {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v, want it gone", name, err)
+		}
+	}
+	for _, name := range kept {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestEarlierFolder: a folder without sums is read and resumed, and it is told once.
 func TestEarlierFolder(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -75,9 +76,38 @@ func (d *Dir) reconcile(noJournal bool) error {
 	if err := d.enterFinished(noJournal); err != nil {
 		return err
 	}
+	if err := d.sweep(); err != nil {
+		return err
+	}
 	// The summary is that of an earlier part. It is made again at the end of this one, or from the runs.
 	if err := os.Remove(filepath.Join(d.path, result.SummaryFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return disk.Problem("remove the summary of the part before", d.path, err)
+	}
+	return nil
+}
+
+// temporary finds the names under which files of the folder are written before they get their own.
+var temporary = regexp.MustCompile(`^\.[a-z0-9-]+\.(json|yaml)-[0-9]+$`)
+
+// sweep removes what a killed process was writing: nobody else writes here.
+func (d *Dir) sweep() error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return disk.Problem("look at the study's folder", d.path, err)
+	}
+	partial, err := filepath.Glob(filepath.Join(d.path, result.RunsDir, "*"+Partial))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() && temporary.MatchString(e.Name()) {
+			partial = append(partial, filepath.Join(d.path, e.Name()))
+		}
+	}
+	for _, path := range partial {
+		if err := os.RemoveAll(path); err != nil {
+			return disk.Problem("remove what a killed process left", path, err)
+		}
 	}
 	return nil
 }

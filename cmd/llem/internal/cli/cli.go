@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -165,8 +166,8 @@ func isUsage(err error) bool {
 
 // explain prints an error for a person: what, where and what next.
 func (env *Env) explain(err error) {
-	if errors.Is(err, errRunsFailed) {
-		return // the report has said it
+	if errors.Is(err, errRunsFailed) || errors.Is(err, syscall.EPIPE) {
+		return // the report has said it, or nobody reads it
 	}
 	if errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled) {
 		fmt.Fprintln(env.Stderr, "llem: interrupted; what was finished is kept, and `llem run --resume` goes on")

@@ -34,19 +34,20 @@ type Env struct {
 	// Columns, if set, is the width of the terminal on standard output, 0 if it is
 	// not known.
 	Columns func() int
-	// Signals, if set, ends the returned context at the first interrupt and the
-	// process at the second.
+	// Signals, if set, ends the returned context at the first interrupt, or when nobody reads what is
+	// printed, and the process at the second interrupt.
 	Signals func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // ProcessEnv is the environment of this process.
 func ProcessEnv() Env {
+	p := &pipes{}
 	return Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Environ:  os.Environ,
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: stream{os.Stdout, p}, Stderr: stream{os.Stderr, p},
+		Getenv: os.Getenv, Environ: os.Environ,
 		StdinTTY: isTerminal(os.Stdin), StdoutTTY: isTerminal(os.Stdout), StderrTTY: isTerminal(os.Stderr),
 		Columns: func() int { return columns(os.Stdout) },
-		Signals: interruptible,
+		Signals: p.interruptible,
 	}
 }
 

@@ -1,0 +1,93 @@
+// Package scratch makes the temporary files and folders of this program, and removes what a killed one has left.
+//
+// Each name tells whose it is: the process, with the time of its start, and the system in which that process has
+// its number: one boot, one namespace of processes. [Sweep] removes what belongs to processes of this system that are
+// gone. What belongs to another system, such as a container that shares the folder, is left alone.
+package scratch
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/llenergymeasure/llem/internal/kin"
+)
+
+// Dir makes a folder for something of this kind, in $TMPDIR. The caller removes it.
+func Dir(kind string) (string, error) { return os.MkdirTemp("", pattern(kind)) }
+
+// File makes a file for something of this kind, in $TMPDIR, whose name ends in suffix. The caller
+// closes and removes it.
+func File(kind, suffix string) (*os.File, error) { return os.CreateTemp("", pattern(kind)+suffix) }
+
+// pattern is that of the names of this process: llem-KIND-SYSTEM.PID.START-RANDOM.
+func pattern(kind string) string {
+	own, ok := kin.Read(os.Getpid())
+	system := system()
+	if !ok || system == "" {
+		return "llem-" + kind + "-*" // nobody can tell when this process is gone
+	}
+	return fmt.Sprintf("llem-%s-%s.%d.%d-*", kind, system, own.PID, own.Start)
+}
+
+// names finds the system, the process and its start in a name.
+var names = regexp.MustCompile(`^llem-[a-z0-9]+-([0-9a-f]{8})\.([0-9]+)\.([0-9]+)-`)
+
+// system names this boot and this namespace of processes; empty where there is no such thing.
+func system() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	space, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(string(boot)) + space))
+	return fmt.Sprintf("%x", sum[:4])
+}
+
+// Sweep removes what processes of this user have left in $TMPDIR that are gone. It is not an error that something
+// cannot be removed: the next one tries again.
+func Sweep() {
+	here := system()
+	if here == "" {
+		return
+	}
+	entries, err := os.ReadDir(os.TempDir())
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		m := names.FindStringSubmatch(e.Name())
+		if m == nil || m[1] != here || !own(e) || lives(m[2], m[3]) {
+			continue
+		}
+		_ = os.RemoveAll(filepath.Join(os.TempDir(), e.Name()))
+	}
+}
+
+// own reports whether a file is that of this user: a name proves nothing in a folder that all share.
+func own(e os.DirEntry) bool {
+	info, err := e.Info()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
+}
+
+// lives reports whether a process is there which started then.
+func lives(pid, start string) bool {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return true
+	}
+	p, ok := kin.Read(n)
+	return ok && strconv.FormatUint(p.Start, 10) == start && !p.Dead()
+}
