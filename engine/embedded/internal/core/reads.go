@@ -37,6 +37,11 @@ func Reads(path string) error {
 			return fault.New(codes.ClassUnsupportedDType, nil, "use the model in another format",
 				"the tensor %s of %s is in format %d of ggml, which ggml has given up", t.Name, path, t.Kind)
 		}
+		if t.Kind >= formats {
+			return fault.New(codes.ClassUnsupportedDType, nil, "use the model in another format, or --backend llamacpp "+
+				"with a newer llama.cpp", "the tensor %s of %s is in format %d of ggml, which the embedded engine does "+
+				"not know", t.Name, path, t.Kind)
+		}
 	}
 	if h.Has("tokenizer.ggml.tokens") && !h.Has("tokenizer.ggml.token_type") {
 		return fault.New(codes.ClassUnsupportedModel, nil, "download or generate it again, or use --backend llamacpp",
@@ -49,6 +54,10 @@ func Reads(path string) error {
 // removed are numbers of formats that ggml had once. They have no size any more, by which the engine
 // divides.
 var removed = []uint32{4, 5, 31, 32, 33, 36, 37, 38}
+
+// formats is the number of formats that the engine's ggml knows (GGML_TYPE_COUNT); it aborts on
+// others.
+const formats = 40
 
 // turns checks how many values of a head are rotated by their position: with an odd number, or
 // more than there are, the engine aborts in the middle of a run.

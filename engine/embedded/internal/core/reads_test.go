@@ -102,10 +102,12 @@ func TestReadsTokenTypes(t *testing.T) {
 	}
 }
 
-// TestReadsRemovedFormats: the engine divides by the size of such a format, which is 0.
-func TestReadsRemovedFormats(t *testing.T) {
+// TestReadsFormats: the engine divides by the size of a removed format, which is 0, and aborts on
+// one that it does not know.
+func TestReadsFormats(t *testing.T) {
 	le := binary.LittleEndian
-	for kind, class := range map[uint32]note.Class{0: "", 33: codes.ClassUnsupportedDType} {
+	for kind, class := range map[uint32]note.Class{0: "", 33: codes.ClassUnsupportedDType,
+		40: codes.ClassUnsupportedDType, 200: codes.ClassUnsupportedDType} {
 		path := header(t, nil)
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -114,9 +116,9 @@ func TestReadsRemovedFormats(t *testing.T) {
 		le.PutUint64(b[8:], 1) // one tensor, after the only key
 		b = b[:4+4+8+8+8+len("general.architecture")+4+8+len("llama")]
 		b = append(le.AppendUint64(b, 1), 'x')
-		b = le.AppendUint64(le.AppendUint32(b, 1), 32)
+		b = le.AppendUint64(le.AppendUint32(b, 1), 256)
 		b = le.AppendUint64(le.AppendUint32(b, kind), 0)
-		b = append(b, make([]byte, 1024)...)
+		b = append(b, make([]byte, 2048)...)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
