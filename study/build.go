@@ -1,9 +1,6 @@
 package study
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"fmt"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -88,7 +85,7 @@ func (c *collector) take(p *expand.Point) bool {
 			break
 		}
 		// Equal sections are one text.
-		if c.out.Experiments[i].measured() == e.measured() {
+		if c.out.Experiments[i].Measured() == e.Measured() {
 			c.out.Merged++
 			if len(c.out.Duplicates) < keys.MaxListed {
 				c.out.Duplicates = append(c.out.Duplicates, Duplicate{p.Describe(), e.ID()})
@@ -148,18 +145,11 @@ func (c *collector) finish(o expand.Outcome) {
 	}
 }
 
-// ownSeed is the seed of a study's shuffles where none is given: that of its experiments,
-// so that two studies do not share an order by accident.
+// ownSeed is the seed of a study's shuffles where none is given.
 func (s *Study) ownSeed() uint64 {
 	ids := make([]string, len(s.Experiments))
 	for i, e := range s.Experiments {
 		ids[i] = e.ID()
 	}
-	slices.Sort(ids)
-	h := sha256.New()
-	for _, id := range ids {
-		fmt.Fprintln(h, id)
-	}
-	// A seed is a number that YAML and JSON keep exactly.
-	return binary.BigEndian.Uint64(h.Sum(nil)) >> 11
+	return keys.Seed(ids)
 }

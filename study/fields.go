@@ -59,9 +59,9 @@ func common(backends []string, sampling string) []commonKey {
 		numberField("baseline.resident_seconds", 0, 3600,
 			"time for which the idle engine is measured with the model loaded",
 			func(s *Experiment) *float64 { return &s.Baseline.ResidentSeconds }),
-		aside(numberField("baseline.max_age_seconds", 0, 30*86400,
+		numberField("baseline.max_age_seconds", 0, 30*86400,
 			"age up to which an earlier baseline is used again; 0 always measures",
-			func(s *Experiment) *float64 { return &s.Baseline.MaxAgeSeconds })),
+			func(s *Experiment) *float64 { return &s.Baseline.MaxAgeSeconds }),
 		numberField("energy.min_window", 0, 86400,
 			"least length of the measured window in seconds; 0 takes what the sensors need",
 			func(s *Experiment) *float64 { return &s.Energy.MinWindow }),
@@ -69,23 +69,23 @@ func common(backends []string, sampling string) []commonKey {
 			func(s *Experiment) *string { return &s.Energy.Sources }, "auto", "none"),
 		remoteField("energy.remote", "metrics pages that are read beside the sensors of this machine",
 			func(s *Experiment) *string { return &s.Energy.Remote }),
-		aside(numberField("energy.carbon_intensity_g_per_kwh", 0, 1e5,
+		numberField("energy.carbon_intensity_g_per_kwh", 0, 1e5,
 			"grams of CO2-equivalent per kilowatt-hour; 0 is not stated",
-			func(s *Experiment) *float64 { return &s.Energy.CarbonIntensity })),
-		aside(numberField("energy.pue", 1, 10, "power usage effectiveness of the building; scales carbon and cost only",
-			func(s *Experiment) *float64 { return &s.Energy.PUE })),
-		aside(numberField("energy.price_per_kwh", 0, 1e6, "price in the user's currency; 0 is not stated",
-			func(s *Experiment) *float64 { return &s.Energy.PricePerKWh })),
-		aside(wordField("energy.currency", "the currency of the price, printed beside each cost",
+			func(s *Experiment) *float64 { return &s.Energy.CarbonIntensity }),
+		numberField("energy.pue", 1, 10, "power usage effectiveness of the building; scales carbon and cost only",
+			func(s *Experiment) *float64 { return &s.Energy.PUE }),
+		numberField("energy.price_per_kwh", 0, 1e6, "price in the user's currency; 0 is not stated",
+			func(s *Experiment) *float64 { return &s.Energy.PricePerKWh }),
+		wordField("energy.currency", "the currency of the price, printed beside each cost",
 			grammar.Pattern("the code of a currency such as EUR or USD", `^[A-Z]{3}$`),
-			func(s *Experiment) *string { return &s.Energy.Currency })),
+			func(s *Experiment) *string { return &s.Energy.Currency }),
 		seedField("seed", "seed of prompts and random weights", func(s *Experiment) *uint64 { return &s.Seed }),
 	}, runnerFields(backends))
 }
 
 func newField(key, help string, k grammar.Kind, get func(*Experiment) grammar.Value,
 	put func(*Experiment, grammar.Value)) commonKey {
-	return commonKey{&keys.Field{Key: key, Help: help, Kind: k}, get, put}
+	return commonKey{&keys.Field{Key: key, Help: help, Kind: k, Aside: slices.Contains(keys.Asides(), key)}, get, put}
 }
 
 // presetGreedy takes the most likely token.
@@ -103,12 +103,6 @@ func preset(key, help string, allowed ...string) commonKey {
 	return f
 }
 
-// aside marks a field that changes nothing of the measurement.
-func aside(f commonKey) commonKey {
-	f.Aside = true
-	return f
-}
-
 func wordField(key, help string, k grammar.Kind, at func(*Experiment) *string) commonKey {
 	return newField(key, help, k, func(s *Experiment) grammar.Value { return grammar.Value{Text: *at(s)} },
 		func(s *Experiment, v grammar.Value) { *at(s) = v.Text })
@@ -123,7 +117,7 @@ func choiceField(key, help string, at func(*Experiment) *string, allowed ...stri
 }
 
 func remoteField(key, help string, at func(*Experiment) *string) commonKey {
-	f := aside(wordField(key, help, keys.RemotePages(), at))
+	f := wordField(key, help, keys.RemotePages(), at)
 	f.Undivided = true
 	return f
 }
@@ -150,13 +144,4 @@ func numberField(key string, low, high float64, help string, at func(*Experiment
 	return newField(key, help, grammar.Float(low, high),
 		func(s *Experiment) grammar.Value { return grammar.Value{Number: *at(s)} },
 		func(s *Experiment, v grammar.Value) { *at(s) = v.Number })
-}
-
-// asides are the keys that change nothing of the measurement.
-func asides() map[string]bool {
-	out := map[string]bool{}
-	for _, f := range common(nil, "") {
-		out[f.Key] = f.Aside
-	}
-	return out
 }

@@ -33,7 +33,7 @@ func perBackendField(backends []string, key, want, help string, at func(*Experim
 		}
 		return v, err
 	}
-	f := aside(wordField(key, help, k, at))
+	f := wordField(key, help, k, at)
 	f.Undivided, f.Optional = true, true
 	return f
 }
@@ -49,8 +49,8 @@ func runnerFields(backends []string) []commonKey {
 			"a program of the image, or BACKEND=PROGRAM with commas between several",
 			"the engine in the image; left out, llem, python3, vllm and so on",
 			func(s *Experiment) *string { return &s.Container.Program }),
-		aside(choiceField("container.client", "what starts containers; auto takes docker, else podman",
-			func(s *Experiment) *string { return &s.Container.Client }, terms.ClientAuto, "docker", "podman")),
+		choiceField("container.client", "what starts containers; auto takes docker, else podman",
+			func(s *Experiment) *string { return &s.Container.Client }, terms.ClientAuto, "docker", "podman"),
 	}
 }
 

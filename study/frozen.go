@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -153,129 +152,10 @@ func (g *Gap) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Differences says in what a study differs from the one that was frozen, in words;
-// none if the runs that they ask for are the same.
-func (s *Study) Differences(frozen *Study) []string {
-	added, gone := s.without(frozen), frozen.without(s)
-	var out []string
-	// Experiments that stand at the same place of both lists are the same ones changed.
-	if len(added) == len(gone) && len(s.Experiments) == len(frozen.Experiments) {
-		out = changed(added, gone)
-	}
-	if out == nil {
-		keys := Varying(append(measuredOf(added), measuredOf(gone)...))
-		out = append(only("not in the study that was started", added, keys),
-			only("no longer in the study", gone, keys)...)
-	}
-	a, b := s.Execution, frozen.Execution
-	if a.Cycles != b.Cycles {
-		out = append(out, fmt.Sprintf("execution.cycles is %d, was %d", a.Cycles, b.Cycles))
-	}
-	if a.Order != b.Order {
-		out = append(out, fmt.Sprintf("execution.order is %s, was %s", a.Order, b.Order))
-	}
-	// A seed that comes from the experiments differs with them.
-	own := a.Seed == s.ownSeed() && b.Seed == frozen.ownSeed()
-	if a.Order == terms.Shuffle && a.Seed != b.Seed && !own {
-		out = append(out, fmt.Sprintf("execution.seed is %d, was %d", a.Seed, b.Seed))
-	}
-	if a.Until != b.Until {
-		out = append(out, fmt.Sprintf("execution.until is %v, was %v", a.Until, b.Until))
-	}
-	return out
-}
-
 // String is the goal in words.
 func (u Until) String() string {
 	if u.MaxCycles == 0 {
 		return "not set"
 	}
 	return fmt.Sprintf("%s to %g in at most %d cycles", u.Metric, u.RelativeHalfWidth, u.MaxCycles)
-}
-
-// without lists the experiments that the other study has not.
-func (s *Study) without(other *Study) []Experiment {
-	has := map[string]bool{}
-	for _, e := range other.Experiments {
-		has[e.ID()] = true
-	}
-	var out []Experiment
-	for _, e := range s.Experiments {
-		if !has[e.ID()] {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-// mostDifferences is how many experiments, or keys, are named.
-const mostDifferences = 5
-
-// changed names the keys that differ between experiments in pairs, with both values, if
-// every pair differs in the same few keys in the same way; nil otherwise.
-func changed(now, then []Experiment) []string {
-	var out []string
-	for i := range now {
-		d := now[i].measured().differences(then[i].measured())
-		if i == 0 {
-			out = d
-		} else if !slices.Equal(out, d) {
-			return nil
-		}
-	}
-	if len(out) > mostDifferences {
-		return nil
-	}
-	return out
-}
-
-// differences lists the keys in which two experiments differ, as "key is X, was Y".
-func (e Experiment) differences(then Experiment) []string {
-	var out []string
-	for _, k := range resolvedKeys(e, then) {
-		a, b := k.Text(e), k.Text(then)
-		if a != b {
-			out = append(out, fmt.Sprintf("%s is %s, was %s", k.Name, orUnset(a), orUnset(b)))
-		}
-	}
-	return out
-}
-
-func orUnset(text string) string {
-	if text == "" {
-		return "not set"
-	}
-	return text
-}
-
-// measuredOf drops from all what does not change a measurement.
-func measuredOf(list []Experiment) []Experiment {
-	out := make([]Experiment, len(list))
-	for i, e := range list {
-		out[i] = e.measured()
-	}
-	return out
-}
-
-// only lists experiments, the first few by name and with the values of the keys.
-func only(what string, list []Experiment, keys []Key) []string {
-	var out []string
-	for _, e := range list[:min(len(list), mostDifferences)] {
-		var values []string
-		for _, k := range keys {
-			if text := k.Text(e); text != "" {
-				values = append(values, k.Name+"="+text)
-			}
-		}
-		text := fmt.Sprintf("%s: %s (%s)", what, e.Label(), e.ID())
-		if len(values) > 0 {
-			text += " " + strings.Join(values, " ")
-		}
-		out = append(out, text)
-	}
-	slices.Sort(out)
-	if len(list) > mostDifferences {
-		out = append(out, fmt.Sprintf("%s: %d more", what, len(list)-mostDifferences))
-	}
-	return out
 }

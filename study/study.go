@@ -74,33 +74,33 @@ func (i *Invalid) UnmarshalJSON(text []byte) error {
 
 // Experiment is one configuration to measure. All fields are resolved: nothing
 // here depends on a default that is applied later. Its JSON has the section under the name
-// of the backend.
+// of the backend, after the seed.
 type Experiment struct {
 	// Model as the user names it.
-	Model string
+	Model string `json:"model"`
 	// Backend is the name of the engine.
-	Backend string
+	Backend string `json:"backend"`
 	// DType of the weights, or auto.
-	DType string
+	DType string `json:"dtype"`
 	// Workload is the work that the engine gets.
-	Workload Workload
+	Workload Workload `json:"workload"`
 	// Decoding is how tokens are chosen.
-	Decoding Decoding
+	Decoding Decoding `json:"decoding"`
 	// Warmup is what runs before the window.
-	Warmup Warmup
+	Warmup Warmup `json:"warmup"`
 	// Baseline is how the idle machine is measured.
-	Baseline Baseline
+	Baseline Baseline `json:"baseline"`
 	// Energy is what is measured and converted.
-	Energy Energy
+	Energy Energy `json:"energy"`
 	// Seed of prompts and random weights.
-	Seed uint64
+	Seed uint64 `json:"seed"`
 	// Section holds the settings of the engine. Experiments of a study share equal ones.
-	Section engine.JSON
+	Section engine.JSON `json:"-"`
 
 	// Runner is what the engine runs as: process or container.
-	Runner string
+	Runner string `json:"runner,omitempty"`
 	// Container is where the engine runs, if the runner is container.
-	Container ContainerSection
+	Container ContainerSection `json:"container,omitzero"`
 }
 
 // Workload is the fixed work that every engine gets.
@@ -215,7 +215,7 @@ const idVersion = "llem-1"
 
 // ID identifies the meaning of the experiment in 12 hexadecimal digits.
 func (e Experiment) ID() string {
-	canonical := e.measured().anywhere()
+	canonical := e.Measured().anywhere()
 	b, err := canonical.MarshalJSON()
 	if err != nil {
 		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal
@@ -224,10 +224,10 @@ func (e Experiment) ID() string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// measured drops what does not change the measurement: what results are converted
-// to, which remote pages check them, and how long a baseline stays good. It has one
-// spelling for what means the same.
-func (e Experiment) measured() Experiment {
+// Measured is the experiment without what does not change the measurement: what results are
+// converted to, which remote pages check them, and how long a baseline stays good. What means
+// the same is spelled in one way.
+func (e Experiment) Measured() Experiment {
 	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
 	e.Baseline.MaxAgeSeconds = usualBaselineAge
 	e.Model, e.Workload.Dataset = canonicalModel(e.Model), canonicalDataset(e.Workload.Dataset)

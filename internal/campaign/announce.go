@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -14,10 +15,10 @@ import (
 type announcer struct {
 	study *study.Study
 	// names are the ones of the study's experiments.
-	names study.Naming
+	names naming.Naming
 }
 
-func newAnnouncer(s *study.Study) announcer { return announcer{s, study.NewNaming(s.Experiments)} }
+func newAnnouncer(s *study.Study) announcer { return announcer{s, naming.Of(s.Experiments)} }
 
 // opening is the event that opens the study: its grid, and what of it an earlier
 // process has made, as the journal says.

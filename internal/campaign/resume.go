@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -77,7 +78,7 @@ func Frozen(dir string, given *study.Study) (*study.Study, error) {
 		return nil, &ResumeError{Msg: err.Error(), Next: "restore the file, or start the study again without --resume"}
 	}
 	if given != nil {
-		if d := given.Differences(frozen); len(d) > 0 {
+		if d := naming.Differences(given, frozen); len(d) > 0 {
 			return nil, &ResumeError{Msg: "the study is not the one that was started in " + dir, Differences: d,
 				Next: "start it anew without --resume, or leave the study file out to finish the one that was started"}
 		}

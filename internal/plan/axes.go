@@ -3,6 +3,7 @@ package plan
 import (
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -10,7 +11,7 @@ import (
 const mostValues = 12
 
 // describe lists the values of the axes.
-func describe(axes []study.Key, all []study.Experiment) []Axis {
+func describe(axes []naming.Key, all []study.Experiment) []Axis {
 	out := []Axis{}
 	for _, f := range axes {
 		a := Axis{Key: f.Name, Values: []string{}}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
@@ -54,7 +55,7 @@ type Plan struct {
 	// Unfit counts the estimated points that do not fit into memory.
 	Unfit int `json:"unfit"`
 	// naming names the points.
-	naming study.Naming
+	naming naming.Naming
 }
 
 // Axis is a key whose values differ.
@@ -206,9 +207,9 @@ func New(o Options) *Plan {
 	if most := s.Execution.Until.MaxCycles; most > p.Cycles {
 		p.MoreCycles = most - p.Cycles
 	}
-	axes := study.Varying(s.Experiments)
+	axes := naming.Varying(s.Experiments)
 	p.Axes = describe(axes, s.Experiments)
-	p.naming = study.NameBy(axes, s.Experiments)
+	p.naming = naming.By(axes, s.Experiments)
 	p.points(o, axes)
 	first := campaign.First(s, o.Limit)
 	starts := campaign.Starts(s, first)

@@ -5,11 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // points describes the points and adds them up.
-func (p *Plan) points(o Options, axes []study.Key) {
+func (p *Plan) points(o Options, axes []naming.Key) {
 	sum := newSum(o, p.Points)
 	unhindered, judged, fit := 0, 0, 0 // of the points: without a problem, estimated of these, and fitting
 	for i, e := range o.Study.Experiments {

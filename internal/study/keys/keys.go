@@ -4,6 +4,9 @@
 package keys
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -106,6 +109,24 @@ func (s *Set) Defaults() Values { return slices.Clone(s.Initial) }
 // AllMachineKeys lists the keys that a user's own file and the environment may set.
 func (s *Set) AllMachineKeys() []string {
 	return append(slices.Sorted(maps.Keys(s.OwnKinds)), s.Machine...)
+}
+
+// Asides lists the keys that change nothing of the measurement, see [Field.Aside].
+func Asides() []string {
+	return []string{"baseline.max_age_seconds", "energy.remote", "energy.carbon_intensity_g_per_kwh", "energy.pue",
+		"energy.price_per_kwh", "energy.currency", "container.image", "container.program", "container.client"}
+}
+
+// Seed is the seed of a study's shuffles where none is given: it is made of the IDs of the experiments, so that two
+// studies do not share an order by accident. It sorts the IDs.
+func Seed(ids []string) uint64 {
+	slices.Sort(ids)
+	h := sha256.New()
+	for _, id := range ids {
+		fmt.Fprintln(h, id)
+	}
+	// A seed is a number that YAML and JSON keep exactly.
+	return binary.BigEndian.Uint64(h.Sum(nil)) >> 11
 }
 
 // Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.

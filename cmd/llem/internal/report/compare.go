@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -39,7 +40,7 @@ type ComparedKey struct {
 // Differing lists the keys in which two configurations differ.
 func Differing(a, b study.Experiment) []ComparedKey {
 	out := []ComparedKey{}
-	for _, k := range study.Varying([]study.Experiment{a, b}) {
+	for _, k := range naming.Varying([]study.Experiment{a, b}) {
 		out = append(out, ComparedKey{k.Name, k.Text(a), k.Text(b)})
 	}
 	return out

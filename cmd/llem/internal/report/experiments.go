@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -269,7 +270,7 @@ var csvColumns = []csvColumn{
 }
 
 // csvOf are the columns of a study: the keys that vary, then the others.
-func csvOf(varying []study.Key) []csvColumn {
+func csvOf(varying []naming.Key) []csvColumn {
 	var keys []csvColumn
 	others := slices.Clone(csvColumns)
 	for _, k := range varying {
@@ -296,7 +297,7 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	for i, e := range s.Experiments {
 		configs[i] = e.Config
 	}
-	columns := csvOf(study.Varying(configs))
+	columns := csvOf(naming.Varying(configs))
 	out := csv.NewWriter(w)
 	var head []string
 	for _, c := range columns {

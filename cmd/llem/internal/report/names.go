@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -36,7 +37,7 @@ func configurations(s *result.StudyResult) []subject {
 
 // names are subjects by name: by the keys that vary in the study, and by what becomes of them in a run.
 type names struct {
-	study.Naming
+	naming.Naming
 	subjects []subject
 	// types, batches and cycles report that the types which engines used, their batches, or the cycles differ where no
 	// key does.
@@ -44,12 +45,12 @@ type names struct {
 }
 
 // Naming names the experiments of a study that has results.
-func Naming(s *result.StudyResult) study.Naming {
+func Naming(s *result.StudyResult) naming.Naming {
 	all := make([]study.Experiment, len(s.Experiments))
 	for i := range s.Experiments {
 		all[i] = s.Experiments[i].Config
 	}
-	return study.NewNaming(all)
+	return naming.Of(all)
 }
 
 // nameConfigurations names the experiments of a study.
@@ -64,10 +65,10 @@ func nameRuns(s *result.StudyResult, runs []*result.Record) names {
 	if len(s.Experiments) > 0 {
 		return newNames(Naming(s), all)
 	}
-	return newNames(study.NewNaming(configs), all)
+	return newNames(naming.Of(configs), all)
 }
 
-func newNames(n study.Naming, subjects []subject) names {
+func newNames(n naming.Naming, subjects []subject) names {
 	out := names{Naming: n, subjects: subjects, batches: otherBatches(subjects)}
 	for _, s := range subjects {
 		first := subjects[0]

@@ -1,8 +1,13 @@
-package study
+// Package naming tells experiments apart: by the keys whose values are not the same in all of a study, in names that
+// plans, events, reports and tables have in common, and in words where a study is no longer what it was.
+package naming
 
 import (
 	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // Naming names the experiments of a study by the keys whose values vary. Plans, events, reports and tables name
@@ -19,16 +24,15 @@ type nameColumn struct {
 	keys []Key
 }
 
-// NewNaming names experiments by the keys that vary among them, but for those that change nothing of the measurement,
+// Of names experiments by the keys that vary among them, but for those that change nothing of the measurement,
 // such as a price. Without any, as for a single experiment, it has no columns.
-func NewNaming(all []Experiment) Naming { return NameBy(Varying(all), all) }
+func Of(all []study.Experiment) Naming { return By(Varying(all), all) }
 
-// NameBy names experiments by the given keys of [Varying].
-func NameBy(varying []Key, all []Experiment) Naming {
+// By names experiments by the given keys of [Varying].
+func By(varying []Key, all []study.Experiment) Naming {
 	var n Naming
-	aside := asides()
 	for _, k := range varying {
-		if aside[k.Name] {
+		if slices.Contains(keys.Asides(), k.Name) {
 			continue
 		}
 		if i := slices.IndexFunc(n.Columns, func(c nameColumn) bool { return c.takes(k) }); i >= 0 {
@@ -57,7 +61,7 @@ func (c nameColumn) takes(k Key) bool {
 }
 
 // complete adds keys of other engines that do not vary, so that their experiments have a value in the column too.
-func (n Naming) complete(all []Experiment) {
+func (n Naming) complete(all []study.Experiment) {
 	if !slices.ContainsFunc(n.Columns, func(c nameColumn) bool { return c.keys[0].section() != "" }) {
 		return
 	}
@@ -74,7 +78,7 @@ func (n Naming) complete(all []Experiment) {
 const unset = "default"
 
 // Value is the experiment's value; empty if it has none of the column's keys.
-func (c nameColumn) Value(e Experiment) string {
+func (c nameColumn) Value(e study.Experiment) string {
 	for _, k := range c.keys {
 		if !k.in(e) {
 			continue
@@ -102,7 +106,7 @@ func (n Naming) Heads() []string {
 }
 
 // Values are the experiment's values, one for each column; see nameColumn.Value.
-func (n Naming) Values(e Experiment) []string {
+func (n Naming) Values(e study.Experiment) []string {
 	out := make([]string, len(n.Columns))
 	for i, c := range n.Columns {
 		out[i] = c.Value(e)
@@ -117,7 +121,7 @@ func (n Naming) Varies(key string) bool {
 
 // Label names an experiment in a line of text, such as "pytorch float16 batch_size=8": a model, an engine and a type
 // stand for themselves. Where no key varies it is the experiment's own label.
-func (n Naming) Label(e Experiment) string {
+func (n Naming) Label(e study.Experiment) string {
 	var words []string
 	for _, c := range n.Columns {
 		switch v := c.Value(e); {

@@ -1,4 +1,4 @@
-package study
+package naming
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // Key is a value inside an experiment, by its dotted name.
@@ -20,25 +21,25 @@ type Key struct {
 }
 
 // resolvedKeys lists every value of some experiments, in the order of their JSON.
-func resolvedKeys(all ...Experiment) []Key {
-	out := keysOf(reflect.TypeFor[experimentHead](), "", nil, 0)
-	out = append(out, sectionKeys(all)...)
-	tail, _ := reflect.TypeFor[Experiment]().FieldByName("Runner")
-	return append(out, keysOf(reflect.TypeFor[experimentTail](), "", nil, tail.Index[0])...)
+func resolvedKeys(all ...study.Experiment) []Key {
+	return keysOf(reflect.TypeFor[study.Experiment](), "", nil, sectionKeys(all))
 }
 
-// keysOf lists the values of a struct whose fields lie in an experiment from an index on.
-func keysOf(t reflect.Type, prefix string, path []int, from int) []Key {
+// keysOf lists the values of a struct in an experiment. Those of the section are given.
+func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 	var out []Key
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		at := append(slices.Clone(path), from+i)
-		if f.Type.Kind() == reflect.Struct {
-			out = append(out, keysOf(f.Type, prefix+name+".", at, 0)...)
-			continue
+		at := append(slices.Clone(path), i)
+		switch {
+		case f.Type == reflect.TypeFor[engine.JSON]():
+			out = append(out, section...)
+		case f.Type.Kind() == reflect.Struct:
+			out = append(out, keysOf(f.Type, prefix+name+".", at, nil)...)
+		default:
+			out = append(out, Key{Name: prefix + name, path: at})
 		}
-		out = append(out, Key{Name: prefix + name, path: at})
 	}
 	return out
 }
@@ -84,7 +85,7 @@ func settingsOf(section engine.JSON) []setting {
 
 // sectionKeys lists the keys of all sections. A key that only some sections give stands
 // before the one that follows it there.
-func sectionKeys(all []Experiment) []Key {
+func sectionKeys(all []study.Experiment) []Key {
 	var backends []string
 	byBackend := map[string][]Key{}
 	for _, e := range distinct(all) {
@@ -116,13 +117,13 @@ func sectionKeys(all []Experiment) []Key {
 }
 
 // distinct are experiments among which every section occurs once.
-func distinct(all []Experiment) []Experiment {
+func distinct(all []study.Experiment) []study.Experiment {
 	type own struct {
 		backend string
 		section engine.JSON
 	}
 	seen := map[own]bool{}
-	var out []Experiment
+	var out []study.Experiment
 	for i := range all {
 		e := &all[i]
 		if k := (own{e.Backend, e.Section}); !seen[k] {
@@ -140,10 +141,10 @@ func (k Key) section() string { return k.backend }
 func (k Key) short() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
 
 // in reports whether an experiment has the key: sections of other engines are not there.
-func (k Key) in(e Experiment) bool { return k.backend == "" || k.backend == e.Backend }
+func (k Key) in(e study.Experiment) bool { return k.backend == "" || k.backend == e.Backend }
 
 // Text prints the value; empty where its section is not there, or nothing is given.
-func (k Key) Text(e Experiment) string {
+func (k Key) Text(e study.Experiment) string {
 	if !k.in(e) {
 		return ""
 	}
@@ -167,7 +168,7 @@ func (k Key) Text(e Experiment) string {
 }
 
 // Varying are the keys whose values are not the same in all experiments that have them.
-func Varying(all []Experiment) []Key {
+func Varying(all []study.Experiment) []Key {
 	if len(all) == 0 {
 		return nil
 	}
@@ -182,7 +183,7 @@ func Varying(all []Experiment) []Key {
 }
 
 // varies reports whether a key of a section has several values.
-func varies(k Key, all []Experiment) bool {
+func varies(k Key, all []study.Experiment) bool {
 	first := ""
 	seen := false
 	for _, e := range all {
@@ -199,7 +200,7 @@ func varies(k Key, all []Experiment) bool {
 }
 
 // variesIn reports whether a key of every experiment has several values.
-func (k Key) variesIn(all []Experiment) bool {
+func (k Key) variesIn(all []study.Experiment) bool {
 	first := reflect.ValueOf(&all[0]).Elem().FieldByIndex(k.path).Interface()
 	for i := range all {
 		if reflect.ValueOf(&all[i]).Elem().FieldByIndex(k.path).Interface() != first {

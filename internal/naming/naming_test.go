@@ -1,9 +1,10 @@
-package study_test
+package naming_test
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -47,7 +48,7 @@ sweep: {seed: [1, 2], decoding.seed: [3, 4]}
 			if err != nil {
 				t.Fatal(err)
 			}
-			n := study.NewNaming(s.Experiments)
+			n := naming.Of(s.Experiments)
 			if got := strings.Join(n.Heads(), " "); got != q.heads {
 				t.Errorf("columns %q, want %q", got, q.heads)
 			}

@@ -1,0 +1,139 @@
+package naming
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// Differences names in words what a study differs in from the one that was frozen; none if the runs that they ask for
+// are the same.
+func Differences(s, frozen *study.Study) []string {
+	added, gone := without(s, frozen), without(frozen, s)
+	var out []string
+	// Experiments that stand at the same place of both lists are the same ones changed.
+	if len(added) == len(gone) && len(s.Experiments) == len(frozen.Experiments) {
+		out = changed(added, gone)
+	}
+	if out == nil {
+		varying := Varying(append(measuredOf(added), measuredOf(gone)...))
+		out = append(only("not in the study that was started", added, varying),
+			only("no longer in the study", gone, varying)...)
+	}
+	a, b := s.Execution, frozen.Execution
+	if a.Cycles != b.Cycles {
+		out = append(out, fmt.Sprintf("execution.cycles is %d, was %d", a.Cycles, b.Cycles))
+	}
+	if a.Order != b.Order {
+		out = append(out, fmt.Sprintf("execution.order is %s, was %s", a.Order, b.Order))
+	}
+	// A seed that comes from the experiments differs with them.
+	own := a.Seed == ownSeed(s) && b.Seed == ownSeed(frozen)
+	if a.Order == terms.Shuffle && a.Seed != b.Seed && !own {
+		out = append(out, fmt.Sprintf("execution.seed is %d, was %d", a.Seed, b.Seed))
+	}
+	if a.Until != b.Until {
+		out = append(out, fmt.Sprintf("execution.until is %v, was %v", a.Until, b.Until))
+	}
+	return out
+}
+
+// ownSeed is the seed of a study that gives none.
+func ownSeed(s *study.Study) uint64 {
+	ids := make([]string, len(s.Experiments))
+	for i, e := range s.Experiments {
+		ids[i] = e.ID()
+	}
+	return keys.Seed(ids)
+}
+
+// without lists the experiments that the other study has not.
+func without(s, other *study.Study) []study.Experiment {
+	has := map[string]bool{}
+	for _, e := range other.Experiments {
+		has[e.ID()] = true
+	}
+	var out []study.Experiment
+	for _, e := range s.Experiments {
+		if !has[e.ID()] {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// mostDifferences is how many experiments, or keys, are named.
+const mostDifferences = 5
+
+// changed names the keys that differ between experiments in pairs, with both values, if
+// every pair differs in the same few keys in the same way; nil otherwise.
+func changed(now, then []study.Experiment) []string {
+	var out []string
+	for i := range now {
+		d := differences(now[i].Measured(), then[i].Measured())
+		if i == 0 {
+			out = d
+		} else if !slices.Equal(out, d) {
+			return nil
+		}
+	}
+	if len(out) > mostDifferences {
+		return nil
+	}
+	return out
+}
+
+// differences lists the keys in which two experiments differ, as "key is X, was Y".
+func differences(e, then study.Experiment) []string {
+	var out []string
+	for _, k := range resolvedKeys(e, then) {
+		a, b := k.Text(e), k.Text(then)
+		if a != b {
+			out = append(out, fmt.Sprintf("%s is %s, was %s", k.Name, orUnset(a), orUnset(b)))
+		}
+	}
+	return out
+}
+
+func orUnset(text string) string {
+	if text == "" {
+		return "not set"
+	}
+	return text
+}
+
+// measuredOf drops from all what does not change a measurement.
+func measuredOf(list []study.Experiment) []study.Experiment {
+	out := make([]study.Experiment, len(list))
+	for i, e := range list {
+		out[i] = e.Measured()
+	}
+	return out
+}
+
+// only lists experiments, the first few by name and with the values of the keys.
+func only(what string, list []study.Experiment, varying []Key) []string {
+	var out []string
+	for _, e := range list[:min(len(list), mostDifferences)] {
+		var values []string
+		for _, k := range varying {
+			if text := k.Text(e); text != "" {
+				values = append(values, k.Name+"="+text)
+			}
+		}
+		text := fmt.Sprintf("%s: %s (%s)", what, e.Label(), e.ID())
+		if len(values) > 0 {
+			text += " " + strings.Join(values, " ")
+		}
+		out = append(out, text)
+	}
+	slices.Sort(out)
+	if len(list) > mostDifferences {
+		out = append(out, fmt.Sprintf("%s: %d more", what, len(list)-mostDifferences))
+	}
+	return out
+}
