@@ -20,14 +20,21 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// commit makes a run with energy and writes it as a study would.
-func commit(t *testing.T, l *lab) (string, *result.Record) {
+// inBubble makes a run in virtual time and returns what it collected. Its Parquet files are for the test to
+// write and read outside of the bubble: the library keeps decoders for the whole process, and a channel
+// that was made in one bubble cannot be used outside of it.
+func inBubble(t *testing.T, configure func(*lab)) *Outcome {
 	t.Helper()
-	out, err := Run(t.Context(), l.options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return onDisk(t, out), out.Record
+	var out *Outcome
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		configure(l)
+		var err error
+		if out, err = Run(t.Context(), l.options); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return out
 }
 
 // onDisk puts a run on disk and returns its folder.
@@ -51,103 +58,95 @@ func onDisk(t *testing.T, out *Outcome) string {
 // TestRecomputeFindsMore: the words that say what a number is, the parts of the
 // requests, and runs without numbers.
 func TestRecomputeFindsMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t)
-		l.options.Meters = []power.Meter{l.newMeter(gpu0)}
-		out, err := Run(t.Context(), l.options)
-		if err != nil {
-			t.Fatal(err)
+	out := inBubble(t, func(l *lab) { l.options.Meters = []power.Meter{l.newMeter(gpu0)} })
+	if out.Record.Energy.Phases == nil {
+		t.Fatalf("no phases: %s", out.Record.Energy.PhasesReason)
+	}
+	for want, change := range map[string]func(){
+		"energy.provenance":            func() { out.Record.Energy.Provenance = result.Modelled },
+		"requests.parquet.1.prefill_j": func() { out.Series.Requests[1].PrefillJ = new(1.0) },
+		"requests.parquet.2.decode_j":  func() { out.Series.Requests[2].DecodeJ = nil },
+		"energy.net_j.value":           func() { out.Record.Energy.NetJ = &result.Quantity{} },
+	} {
+		record, requests := *out.Record, slices.Clone(out.Series.Requests)
+		change()
+		got := join.Recompute(onDisk(t, out))
+		if got.Error != "" ||
+			!slices.ContainsFunc(got.Differ, func(d join.Difference) bool { return d.Key == want }) {
+			t.Errorf("%s was changed: %+v", want, got)
 		}
-		if out.Record.Energy.Phases == nil {
-			t.Fatalf("no phases: %s", out.Record.Energy.PhasesReason)
-		}
-		for want, change := range map[string]func(){
-			"energy.provenance":            func() { out.Record.Energy.Provenance = result.Modelled },
-			"requests.parquet.1.prefill_j": func() { out.Series.Requests[1].PrefillJ = new(1.0) },
-			"requests.parquet.2.decode_j":  func() { out.Series.Requests[2].DecodeJ = nil },
-			"energy.net_j.value":           func() { out.Record.Energy.NetJ = &result.Quantity{} },
-		} {
-			record, requests := *out.Record, slices.Clone(out.Series.Requests)
-			change()
-			got := join.Recompute(onDisk(t, out))
-			if got.Error != "" ||
-				!slices.ContainsFunc(got.Differ, func(d join.Difference) bool { return d.Key == want }) {
-				t.Errorf("%s was changed: %+v", want, got)
-			}
-			*out.Record, out.Series.Requests = record, requests
-		}
+		*out.Record, out.Series.Requests = record, requests
+	}
 
-		failed := *out.Record
-		failed.Status, failed.Failure = result.Failed, &note.Failure{Class: codes.ClassOOMGPU}
-		got := join.Recompute(onDisk(t, &Outcome{Record: &failed}))
-		if got.Skipped != "the run has no numbers: it is failed (oom_gpu)" || got.Error != "" || got.Numbers != 0 {
-			t.Errorf("a failed run: %+v, want it skipped with the reason", got)
-		}
-		if got := join.Recompute(t.TempDir()); got.Error == "" || got.Next == "" {
-			t.Errorf("an empty folder: %+v, want an error and what to do", got)
-		}
-	})
+	failed := *out.Record
+	failed.Status, failed.Failure = result.Failed, &note.Failure{Class: codes.ClassOOMGPU}
+	got := join.Recompute(onDisk(t, &Outcome{Record: &failed}))
+	if got.Skipped != "the run has no numbers: it is failed (oom_gpu)" || got.Error != "" || got.Numbers != 0 {
+		t.Errorf("a failed run: %+v, want it skipped with the reason", got)
+	}
+	if got := join.Recompute(t.TempDir()); got.Error == "" || got.Next == "" {
+		t.Errorf("an empty folder: %+v, want an error and what to do", got)
+	}
 }
 
 // TestRecompute: the files give every number again, and a number that was changed
 // is found.
 func TestRecompute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t)
+	out := inBubble(t, func(l *lab) {
 		l.options.Experiment.Baseline.Seconds = 0.3
 		l.options.Meters = []power.Meter{l.newMeter(gpu0), l.newMeter(cpu0)}
 		l.options.Profiles = map[string]*power.Profile{"gpu0": {SwingPct: new(12.0)}}
-		dir, rec := commit(t, l)
-		if !slices.ContainsFunc(rec.Energy.TotalJ.Budget,
-			func(b result.BudgetTerm) bool { return strings.HasPrefix(b.Term, "aliasing") }) {
-			t.Errorf("budget %+v: the self-test's swing is not in it", rec.Energy.TotalJ.Budget)
-		}
-		if rec.Energy.Phases == nil || rec.Energy.NetResidentJ == nil {
-			t.Fatalf("the run lacks phases (%s) or a net energy", rec.Energy.PhasesReason)
-		}
-		got := join.Recompute(dir)
-		if got.Error != "" || len(got.Differ) > 0 || got.Numbers < 100 {
-			t.Fatalf("recomputed: %+v, want more than 100 equal numbers", got)
-		}
-
-		path := filepath.Join(dir, result.RecordFile)
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var tampered result.Record
-		if err := json.Unmarshal(text, &tampered); err != nil {
-			t.Fatal(err)
-		}
-		tampered.Energy.TotalJ.Value *= 1.01
-		changed, err := json.Marshal(tampered)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, changed, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		got = join.Recompute(dir)
-		if !slices.ContainsFunc(got.Differ, func(d join.Difference) bool { return d.Key == "energy.total_j.value" }) ||
-			len(got.Differ) != 1 {
-			t.Errorf("after a change of total_j: %+v, want just that", got.Differ)
-		}
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		for _, spoil := range []func(string) error{
-			func(p string) error { return os.Truncate(p, 100) },
-			os.Remove,
-		} {
-			if err := spoil(filepath.Join(dir, "power.parquet")); err != nil {
-				t.Fatal(err)
-			}
-			if got := join.Recompute(dir); !strings.Contains(got.Error, "power.parquet") ||
-				!strings.Contains(got.Next, "restore") {
-				t.Errorf("with a spoilt series: %+v, want an error that names it and what to do", got)
-			}
-		}
 	})
+	dir, rec := onDisk(t, out), out.Record
+	if !slices.ContainsFunc(rec.Energy.TotalJ.Budget,
+		func(b result.BudgetTerm) bool { return strings.HasPrefix(b.Term, "aliasing") }) {
+		t.Errorf("budget %+v: the self-test's swing is not in it", rec.Energy.TotalJ.Budget)
+	}
+	if rec.Energy.Phases == nil || rec.Energy.NetResidentJ == nil {
+		t.Fatalf("the run lacks phases (%s) or a net energy", rec.Energy.PhasesReason)
+	}
+	got := join.Recompute(dir)
+	if got.Error != "" || len(got.Differ) > 0 || got.Numbers < 100 {
+		t.Fatalf("recomputed: %+v, want more than 100 equal numbers", got)
+	}
+
+	path := filepath.Join(dir, result.RecordFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tampered result.Record
+	if err := json.Unmarshal(text, &tampered); err != nil {
+		t.Fatal(err)
+	}
+	tampered.Energy.TotalJ.Value *= 1.01
+	changed, err := json.Marshal(tampered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, changed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got = join.Recompute(dir)
+	if !slices.ContainsFunc(got.Differ, func(d join.Difference) bool { return d.Key == "energy.total_j.value" }) ||
+		len(got.Differ) != 1 {
+		t.Errorf("after a change of total_j: %+v, want just that", got.Differ)
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, spoil := range []func(string) error{
+		func(p string) error { return os.Truncate(p, 100) },
+		os.Remove,
+	} {
+		if err := spoil(filepath.Join(dir, "power.parquet")); err != nil {
+			t.Fatal(err)
+		}
+		if got := join.Recompute(dir); !strings.Contains(got.Error, "power.parquet") ||
+			!strings.Contains(got.Next, "restore") {
+			t.Errorf("with a spoilt series: %+v, want an error that names it and what to do", got)
+		}
+	}
 }
 
 // TestRequestsShareTheEnergy: the parts of the requests on disk add up to the
