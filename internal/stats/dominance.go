@@ -92,6 +92,8 @@ type table struct {
 	value, low, high []float64
 	// excluded says why a row cannot be compared; empty if it can.
 	excluded []string
+	// compared counts how often the sweeps of Pareto have looked at another row.
+	compared int
 }
 
 func newTable(points [][]Point, metrics []Metric) (*table, error) {

@@ -47,7 +47,12 @@ func Pareto(points [][]Point, metrics []Metric) ([]Standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	standings, rows := make([]Standing, len(points)), make([]int, 0, len(points))
+	return t.standings(), nil
+}
+
+// standings has the place of each row.
+func (t *table) standings() []Standing {
+	standings, rows := make([]Standing, len(t.excluded)), make([]int, 0, len(t.excluded))
 	for i, reason := range t.excluded {
 		standings[i] = Standing{Status: Front, By: -1}
 		if reason != "" {
@@ -60,7 +65,7 @@ func Pareto(points [][]Point, metrics []Metric) ([]Standing, error) {
 	for column := range t.columns {
 		t.bySeparation(column, rows, standings)
 	}
-	return standings, nil
+	return standings
 }
 
 // byValue marks as Uncertain what is dominated by value. In the order of their
@@ -121,6 +126,7 @@ type frontier struct {
 // find returns a row that is not above i in any column looked at.
 func (f *frontier) find(i int) (int, bool) {
 	for _, r := range f.rows {
+		f.compared++
 		if below(f.row(r), f.row(i), f.but) {
 			return r, true
 		}
@@ -133,6 +139,7 @@ func (f *frontier) add(i int) {
 	if _, found := f.find(i); found {
 		return
 	}
+	f.compared += len(f.rows)
 	f.rows = slices.DeleteFunc(f.rows, func(r int) bool { return below(f.row(i), f.row(r), f.but) })
 	f.rows = append(f.rows, i)
 }
