@@ -37,13 +37,9 @@ func startInside(cmd Command, logPath string) (*Child, error) {
 	return &Child{p}, nil
 }
 
-// PID of the process, or of the first one in its container.
-func (c *Child) PID() int {
-	if c.p.box != nil {
-		return c.p.box.pid()
-	}
-	return c.p.cmd.Process.Pid
-}
+// PID of the process, or of the first one in its container; 0 if that is not known. It is for an engine
+// that has answered.
+func (c *Child) PID() int { return c.p.answered() }
 
 // Image is what the process runs from; nil outside of containers.
 func (c *Child) Image() *Image { return c.p.image() }

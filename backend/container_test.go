@@ -61,8 +61,23 @@ func TestContainerImage(t *testing.T) {
 	if !s.Loaded().SharedClock {
 		t.Error("no shared clock")
 	}
-	if len(backendtest.Live(s.Loaded().PID)) == 0 {
+	if len(backendtest.Live(t, s.Loaded().PID)) == 0 {
 		t.Errorf("process %d is not the container's first", s.Loaded().PID)
+	}
+}
+
+// An engine that answers before its client knows the container's number has that number yet.
+func TestContainerNumberedLate(t *testing.T) {
+	c := box()
+	c.Client, _ = dockerOf(t, "late")
+	t.Parallel()
+	s, err := testBackend{"fake", patient}.Start(t.Context(), backend.Spec{Container: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if pid := s.Loaded().PID; pid <= 0 || len(backendtest.Live(t, pid)) == 0 {
+		t.Errorf("the engine is process %d", pid)
 	}
 }
 
@@ -233,7 +248,7 @@ func TestContainerParentDeath(t *testing.T) {
 			}
 			line, err := bufio.NewReader(out).ReadString('\n')
 			pid, convErr := strconv.Atoi(strings.TrimSpace(line))
-			if len(backendtest.Live(pid)) == 0 {
+			if len(backendtest.Live(t, pid)) == 0 {
 				t.Errorf("nothing runs in the group %d", pid)
 			}
 			_ = parent.Process.Kill()
@@ -370,7 +385,7 @@ func TestContainerKilledEngine(t *testing.T) {
 	}
 	defer s.Close()
 	time.AfterFunc(200*time.Millisecond, func() {
-		for _, line := range backendtest.Live(s.Loaded().PID) { // the engine is not the group's leader
+		for _, line := range backendtest.Live(t, s.Loaded().PID) { // the engine is not the group's leader
 			if strings.Contains(line, "(backend.test)") {
 				n, _ := strconv.Atoi(line[:strings.IndexByte(line, ' ')])
 				_ = syscall.Kill(n, syscall.SIGKILL)

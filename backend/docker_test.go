@@ -211,6 +211,9 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 	if err := c.Start(); err != nil {
 		return say(125, "docker: %v", err)
 	}
+	if mode == "late" { // the engine answers before the service has noted it
+		time.Sleep(500 * time.Millisecond)
+	}
 	if err := os.WriteFile(state(name), []byte(strconv.Itoa(c.Process.Pid)), 0o600); err != nil {
 		return say(125, "%v", err)
 	}

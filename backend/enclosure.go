@@ -197,20 +197,44 @@ func (e *enclosure) podman() bool { return isPodman(e.client) }
 func isPodman(client string) bool { return strings.HasPrefix(filepath.Base(client), "podman") }
 
 // pid is the container's first process as this machine numbers it, 0 if it is not known.
-// All of the engine is in its process group. A service numbers otherwise where llem itself is
-// in a container: the shell is known by its folder.
+// All of the engine is in its process group.
 func (e *enclosure) pid() int {
+	pid, _ := e.number()
+	return pid
+}
+
+// number is pid, and whether the client has a number at all. A service numbers otherwise where
+// llem itself is in a container: the shell is known by its folder.
+func (e *enclosure) number() (pid int, known bool) {
 	out, err := askClient(e.client, "inspect", "--format", "{{.State.Pid}}", e.name)
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	number := strings.TrimSpace(string(out))
-	line, err := os.ReadFile(filepath.Join("/proc", number, "cmdline"))
+	if pid, err = strconv.Atoi(strings.TrimSpace(string(out))); err != nil || pid <= 0 {
+		return 0, false
+	}
+	line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil || !bytes.Contains(line, []byte(e.dir)) {
-		return 0
+		return 0, true
 	}
-	pid, _ := strconv.Atoi(number)
-	return pid
+	return pid, true
+}
+
+// numberedWithin bounds the wait for the number of a container whose engine has answered.
+const numberedWithin = 5 * time.Second
+
+// answered is the first process of an engine that has answered, 0 if it is not known. An engine may
+// answer before its client has noted the number of the container that it has just started.
+func (p *process) answered() int {
+	if p.box == nil {
+		return p.cmd.Process.Pid
+	}
+	for end := time.Now().Add(numberedWithin); ; {
+		pid, known := p.box.number()
+		if known || time.Now().After(end) || p.waitFor(50*time.Millisecond) {
+			return pid
+		}
+	}
 }
 
 // remove ends the container, if it is still there, and everything made for it.

@@ -186,7 +186,7 @@ func (w *worker) Adapt(ctx context.Context, spec Spec) error {
 func (w *worker) take(l Loaded, start int64) {
 	l.LoadNS, l.SharedClock, l.Image = clock.Mono()-start, w.shared, w.proc.image()
 	if w.proc.box != nil { // where its own number means nothing
-		l.PID = w.proc.box.pid()
+		l.PID = w.proc.answered()
 	}
 	w.proc.family()
 	w.loaded = l

@@ -252,7 +252,7 @@ func TestTokenListsMustMatch(t *testing.T) {
 func TestStubbornWorker(t *testing.T) {
 	t.Parallel()
 	s := start(t, "stubborn", impatient)
-	if n := len(backendtest.Live(s.Loaded().PID)); n != 2 {
+	if n := len(backendtest.Live(t, s.Loaded().PID)); n != 2 {
 		t.Fatalf("%d processes in the worker's group, want it and its child", n)
 	}
 	began := time.Now()
@@ -600,7 +600,7 @@ func checkGone(t *testing.T, pid int) {
 	t.Helper()
 	var left []string
 	for range 500 {
-		if left = backendtest.Live(pid); len(left) == 0 {
+		if left = backendtest.Live(t, pid); len(left) == 0 {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

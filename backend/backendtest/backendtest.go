@@ -87,6 +87,16 @@ func (s Suite) start(t *testing.T, b backend.Backend, batch int) backend.Session
 	return session
 }
 
+// process is the number of the engine's process, which must be known: a signal to 0 would reach the test.
+func process(t *testing.T, session backend.Session) int {
+	t.Helper()
+	pid := session.Loaded().PID
+	if pid <= 0 {
+		t.Fatalf("the engine's process is %d", pid)
+	}
+	return pid
+}
+
 func details(err error) string {
 	if f, ok := errors.AsType[*note.Failure](err); ok {
 		return "\nclass: " + string(f.Class) + "\nhint: " + f.Next + "\nlog: " + f.LogTail
@@ -296,7 +306,7 @@ func (s Suite) refuses(t *testing.T) {
 
 func (s Suite) cancel(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
-	pid := session.Loaded().PID
+	pid := process(t, session)
 	took, err := cancelledRun(t, session, 300*time.Millisecond)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled run = %v, want context.Canceled", err)
@@ -337,7 +347,7 @@ func longWork() backend.Workload {
 
 func (s Suite) crash(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
-	pid := session.Loaded().PID
+	pid := process(t, session)
 	time.AfterFunc(300*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	start := time.Now()
 	_, err := session.Run(t.Context(), longWork())
@@ -358,7 +368,7 @@ func (s Suite) crash(t *testing.T) {
 // hang stops the process: it can answer nothing any more.
 func (s Suite) hang(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
-	pid := session.Loaded().PID
+	pid := process(t, session)
 	time.AfterFunc(200*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGSTOP) })
 	took, err := cancelledRun(t, session, 500*time.Millisecond)
 	if took > cancelWithin {
@@ -373,7 +383,7 @@ func (s Suite) hang(t *testing.T) {
 
 func (s Suite) close(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
-	pid := session.Loaded().PID
+	pid := process(t, session)
 	if err := session.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
@@ -402,8 +412,8 @@ func (s Suite) noise(t *testing.T) {
 func mustBeGone(t *testing.T, pid int) {
 	t.Helper()
 	var left []string
-	for range 50 {
-		if left = Live(pid); len(left) == 0 {
+	for range 250 {
+		if left = Live(t, pid); len(left) == 0 {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -412,8 +422,13 @@ func mustBeGone(t *testing.T, pid int) {
 }
 
 // Live lists the processes of a group, and its first wherever it is, that have not ended:
-// number, name and state.
-func Live(group int) []string {
+// number, name and state. Without a group the test fails: 0 is that of the kernel's threads.
+func Live(t testing.TB, group int) []string {
+	t.Helper()
+	if group <= 0 {
+		t.Errorf("the engine's process group is not known: %d", group)
+		return nil
+	}
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	var out []string
 	for _, file := range files {
