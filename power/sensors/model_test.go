@@ -30,6 +30,15 @@ func TestModelIsBounded(t *testing.T) {
 	}
 }
 
+// TestLongestName: of several processors of the table that a name holds, the longest counts, wherever it stands.
+func TestLongestName(t *testing.T) {
+	for _, name := range []string{"EPYC 9374F", "EPYC 9374F with i7-8700K", "i7-8700K, EPYC 9374F"} {
+		if got, origin := tdpPerCore(name); got != 320./32 || !strings.Contains(origin, "EPYC 9374F, 320 W") {
+			t.Errorf("%s: %g W per core (%s)", name, float64(got), origin)
+		}
+	}
+}
+
 // TestModelFollowsUsableCores: four of the threads may be used, two cores' worth;
 // what the others do does not count.
 func TestModelFollowsUsableCores(t *testing.T) {

@@ -66,6 +66,16 @@ func TestRAPLDevices(t *testing.T) {
 	}
 }
 
+// TestRAPLWithoutDRAM: the cores of a package are not taken for its memory.
+func TestRAPLWithoutDRAM(t *testing.T) {
+	x := newTree(t)
+	x.zone("intel-rapl:0", "package-0", 1, raplRange)
+	x.zone("intel-rapl:0:0", "core", 1, raplRange)
+	if got := ids(openTree(t, x, newManual())); !slices.Equal(got, []string{"package-0"}) {
+		t.Errorf("devices %v, want the package alone", got)
+	}
+}
+
 func TestRAPLTakesMMIOWhereNothingElseIs(t *testing.T) {
 	x := newTree(t)
 	x.zone("intel-rapl-mmio:0", "package-0", 1, raplRange)
