@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
@@ -137,7 +138,7 @@ func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	var unknown []string
 	for _, f := range s.Fields() {
-		if f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" &&
+		if f := grammar.Slot(f); f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" &&
 			f.Key != "quantization" {
 			unknown = append(unknown, f.Key+"="+f.Get().String())
 		}
