@@ -211,3 +211,28 @@ func TestNewestUnfinished(t *testing.T) {
 		t.Errorf("%s, %v: runs that failed are left to be made again", got, err)
 	}
 }
+
+// TestLimitsAreGiven: a study that is resumed has the limits that are given now; what it measures is that of the
+// frozen one.
+func TestLimitsAreGiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCampaign(t, &stub{}, newStudy(t, 1, onceInOrder))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		res, _ := Run(ctx, c.options)
+		given := newStudy(t, 1, onceInOrder)
+		x := &given.Execution
+		x.RunTimeout, x.StudyTimeout, x.MaxFailures = study.Duration(time.Minute), study.Duration(time.Hour), 7
+		got, err := Frozen(res.Dir, given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if y := got.Execution; y.RunTimeout != x.RunTimeout || y.StudyTimeout != x.StudyTimeout || y.MaxFailures != 7 {
+			t.Errorf("%+v, want the limits of %+v", y, x)
+		}
+		given.Experiments[0].Seed++
+		if _, err := Frozen(res.Dir, given); err == nil {
+			t.Error("another experiment was taken for the one that was started")
+		}
+	})
+}
