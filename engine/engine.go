@@ -85,6 +85,9 @@ type Descriptor struct {
 	Reads func(path string) error
 	// Greedy reports that the engine takes the most likely token, whatever it is told.
 	Greedy bool
+	// Chats reports that the engine can put prompts into the chat template of its model:
+	// its sessions are of type chat.Templater.
+	Chats bool
 	// Serves reports whether requests are sent one by one, to a server; nil is a worker,
 	// which is given all at once.
 	Serves func(Section) bool

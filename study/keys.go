@@ -15,6 +15,7 @@ type table struct {
 	engines engine.Descriptors
 	// common are the keys that every experiment has; their slots are their places.
 	common []commonKey
+	able   able
 	// preset is the key of that name.
 	preset *keys.Field
 	// sections are the engines' sections by name.
@@ -40,16 +41,20 @@ func newTable(list engine.Descriptors) *table {
 	k := &table{engines: list, sections: map[string]*section{}, Set: &keys.Set{Backends: list.Names(),
 		Aliases: map[string]string{}, Batch: map[string]*keys.Field{}, Spans: map[string]keys.Span{},
 		OwnKinds: ownKinds()}}
-	var sampling []string
+	var sampling, templates []string
 	for _, d := range list {
 		if !d.Greedy {
 			sampling = append(sampling, d.Name)
+		}
+		if d.Chats {
+			templates = append(templates, d.Name)
 		}
 		for _, word := range d.Aliases {
 			k.Aliases[word] = d.Name
 		}
 	}
-	k.addCommon(strings.Join(sampling, ", "))
+	k.able = able{strings.Join(sampling, ", "), strings.Join(templates, ", ")}
+	k.addCommon()
 	for i := range list {
 		k.addSection(&list[i])
 	}
@@ -64,13 +69,13 @@ func newTable(list engine.Descriptors) *table {
 
 // addCommon adds the keys of every experiment, with the values of a study that says
 // nothing.
-func (k *table) addCommon(sampling string) {
+func (k *table) addCommon() {
 	var initial Experiment
 	if len(k.engines) > 0 {
 		initial = DefaultExperiment(k.engines[0])
 	}
 	initial.Decoding.TopP = 1
-	k.common = common(k.Backends, sampling)
+	k.common = common(k.Backends, k.able)
 	k.Common = len(k.common)
 	for i, f := range k.common {
 		f.Slot = i

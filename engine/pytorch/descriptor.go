@@ -16,7 +16,7 @@ const variable = "LLEM_PYTHON_PYTORCH"
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "PyTorch", Aliases: []string{"transformers", "torch",
-			"hf"}, Summary: "transformers in a Python worker",
+			"hf"}, Summary: "transformers in a Python worker", Chats: true,
 		Section:  func() engine.Section { return defaults() },
 		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*settings).conflict(j) },
 		Forget:   forget,
