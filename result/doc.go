@@ -20,6 +20,7 @@
 //	    engine.log        what the engine printed
 //	    manifest.sha256   the sums of the other files, for sha256sum -c
 //	  summary.json    written last; can be rebuilt from runs/
+//	  manifest.sha256 the sums of the JSON files beside it
 //
 // A run's folder is written beside its place and renamed into it when complete,
 // and only then is its journal line appended: a crash repeats at most one run and

@@ -5,7 +5,6 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -26,8 +25,7 @@ func (b launcher) StartLoad(ctx context.Context, device string) (*backend.Pulser
 func validDevice(name string) bool {
 	for _, f := range new(settings).Fields() {
 		if f.Key == "device" {
-			slot := grammar.Slot(f)
-			_, err := slot.Kind().Parse(name)
+			_, err := f.Kind().Parse(name)
 			return err == nil
 		}
 	}

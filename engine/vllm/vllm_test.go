@@ -4,7 +4,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/enginefake"
@@ -28,7 +27,7 @@ func stub(s servertest.Stubbed) backend.Backend {
 }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, name, stub, servertest.Spec(t), enginefake.FakeTokens, enginefake.FakeTemplate)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), enginefake.FakeTokens)
 }
 
 func TestStub(t *testing.T) {
@@ -66,11 +65,4 @@ func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
 		return (&dialect{}).Request(s, p, output).Body
 	})
-}
-
-// TestTemplateRefused: what the model's template does not take is a failure in the server's words, with the next step.
-func TestTemplateRefused(t *testing.T) {
-	b := stub(servertest.Stubbed{Command: servertest.Command(t, name, servertest.None), Start: 20 * time.Second,
-		Stall: 3 * time.Second})
-	enginetest.Refused(t, b, servertest.Spec(t))
 }

@@ -75,11 +75,13 @@ func (f *folder) reopen(path string) error {
 			break
 		}
 	}
-	err := errors.Join(sameInputs(path), sameMachine(path, f.snapshot))
-	if err != nil {
-		return err
+	err := store.VerifyStudy(path, false)
+	if err == nil {
+		if err := errors.Join(sameInputs(path), sameMachine(path, f.snapshot)); err != nil {
+			return err
+		}
+		f.dir, f.made, err = store.Reopen(path)
 	}
-	f.dir, f.made, err = store.Reopen(path)
 	if damage, ok := errors.AsType[*store.DamageError](err); ok {
 		return &ResumeError{Msg: damage.Error(), Next: damage.NextStep()}
 	}

@@ -131,7 +131,8 @@ func sameInputs(dir string) error {
 		err = json.Unmarshal(text, &then)
 	}
 	if err != nil {
-		return fmt.Errorf("read the inputs of the study: %w", err)
+		return &ChangedError{fmt.Sprintf("cannot read the inputs of the study, %s: %v", filepath.Join(dir, inputsFile), err),
+			"restore it from a copy: without it nothing tells whether the study's files have changed"}
 	}
 	var errs []error
 	for _, was := range then {
@@ -173,7 +174,9 @@ func sameMachine(path string, now *host.Snapshot) error {
 		err = json.Unmarshal(text, &then)
 	}
 	if err != nil {
-		return fmt.Errorf("read the machine of the study's first part: %w", err)
+		return &ChangedError{fmt.Sprintf("cannot read the machine of the study's first part, %s: %v",
+			filepath.Join(path, store.EnvFile), err),
+			"restore it from a copy: without it nothing tells whether the GPU is the same"}
 	}
 	if a, b := gpus(&then), gpus(now); a != b {
 		return &ChangedError{fmt.Sprintf("the study began on %s; here is %s: its runs would not be comparable", a, b),

@@ -1,11 +1,13 @@
 package convert
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +42,9 @@ func (s stored) elements() int64 {
 	return n
 }
 
+// indexFile tells in which file of a checkpoint each tensor is.
+const indexFile = "model.safetensors.index.json"
+
 // maxHeader is the longest header of a safetensors file, as in the reference.
 const maxHeader = 100_000_000
 
@@ -66,6 +71,10 @@ func openWeights(dir string) (_ *weights, err error) {
 		f, err := disk.Open(filepath.Join(dir, name), disk.Unbounded)
 		if _, odd := errors.AsType[*disk.OddFileError](err); odd {
 			return nil, disk.ReadError(name, err)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.New(codes.ClassCorruptModel, nil, "download the model again",
+				"%s is not complete: %s names the file %q, which is not there", dir, indexFile, name)
 		}
 		if err != nil {
 			return nil, fault.New(codes.ClassCorruptModel, err, "download the model again", "%s is not complete", dir)
@@ -95,13 +104,13 @@ func weightFiles(dir string) ([]string, error) {
 	var index struct {
 		Map map[string]string `json:"weight_map"`
 	}
-	if _, err := readJSON(dir, "model.safetensors.index.json", &index); err != nil {
+	if _, err := readJSON(dir, indexFile, &index); err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, name := range index.Map {
 		if !filepath.IsLocal(name) {
-			return nil, fmt.Errorf("model.safetensors.index.json names the file %s", name)
+			return nil, fmt.Errorf("%s names the file %s", indexFile, name)
 		}
 		names = append(names, name)
 	}
@@ -181,7 +190,25 @@ func safetensorsHeader(r io.ReaderAt, size int64) ([]stored, error) {
 		}
 		out = append(out, t)
 	}
-	return out, nil
+	return out, whole(out, data, size)
+}
+
+// whole refuses tensors that overlap, and bytes of a file that belong to none: the format has neither, and
+// one changed digit of an offset would give a tensor the weights of its neighbour.
+func whole(tensors []stored, data, size int64) error {
+	byPlace := slices.SortedFunc(slices.Values(tensors), func(a, b stored) int { return cmp.Compare(a.at, b.at) })
+	at, before := data, "the header"
+	for _, t := range byPlace {
+		if t.at != at {
+			return fmt.Errorf("tensor %s begins at byte %d of the data, %s ends at %d", t.name, t.at-data, before, at-data)
+		}
+		at += t.elements() * int64(t.dtype.Info().Size)
+		before = "tensor " + t.name
+	}
+	if at != size {
+		return fmt.Errorf("its tensors end at byte %d of the data, which has %d", at-data, size-data)
+	}
+	return nil
 }
 
 // plainDType is the format that a safetensors file calls name.

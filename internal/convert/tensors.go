@@ -125,7 +125,8 @@ func checkComplete(have map[string]bool, layers uint32) error {
 			"the weights lack tensor %s", name)
 	}
 	for i := range layers {
-		for _, part := range []string{"attn_q", "ffn_down"} {
+		for _, part := range []string{"attn_q", "attn_k", "attn_v", "attn_output", "attn_norm", "ffn_gate", "ffn_up",
+			"ffn_down", "ffn_norm"} {
 			if name := fmt.Sprintf("blk.%d.%s.weight", i, part); !have[name] {
 				return missing(name)
 			}

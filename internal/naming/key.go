@@ -1,7 +1,6 @@
 package naming
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -9,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
-	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -18,7 +16,7 @@ type Key struct {
 	// Name is the dotted name.
 	Name string
 	path []int // through structs
-	// backend has the key in its section, if it is of one; zero is its value where it is not given.
+	// backend has the key in its section; zero is its value where it is not given.
 	backend, zero string
 }
 
@@ -40,18 +38,10 @@ func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 		case f.Type.Kind() == reflect.Struct:
 			out = append(out, keysOf(f.Type, prefix+name+".", at, nil)...)
 		default:
-			out = append(out, Key{Name: prefix + name, path: at, zero: empty(prefix + name)})
+			out = append(out, Key{Name: prefix + name, path: at})
 		}
 	}
 	return out
-}
-
-// empty is the word of a study for an empty text of an experiment.
-func empty(key string) string {
-	if key == terms.TemplateKey {
-		return terms.TemplateNone
-	}
-	return ""
 }
 
 // setting is one value of a section.
@@ -159,7 +149,7 @@ func (k Key) Text(e study.Experiment) string {
 		return ""
 	}
 	if k.backend == "" {
-		return cmp.Or(fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface()), k.zero)
+		return fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface())
 	}
 	name := k.Name[len(k.backend)+1:]
 	// A key in quotes with a colon is not part of a text, whose quotes have a backslash.

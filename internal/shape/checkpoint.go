@@ -1,10 +1,11 @@
 package shape
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"github.com/llenergymeasure/llem/internal/disk"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // checkpoint are the weights of a folder, as far as their headers and their index tell.
@@ -27,6 +30,7 @@ type saved struct {
 	name  string
 	dtype string
 	shape []int64 // as in Python: rows first
+	from  int64   // in the data of the file
 	bytes int64
 }
 
@@ -113,11 +117,21 @@ func savedIn(path string) ([]saved, error) {
 		if name == "__metadata__" || json.Unmarshal(raw, &e) != nil {
 			continue
 		}
-		t := saved{name, e.DType, e.Shape, e.Offsets[1] - e.Offsets[0]}
+		t := saved{name, e.DType, e.Shape, e.Offsets[0], e.Offsets[1] - e.Offsets[0]}
 		if t.bytes < 0 || t.elements() < 0 {
 			return nil, errors.New("impossible tensor " + name)
 		}
 		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b saved) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.bytes, b.bytes))
+	})
+	at := int64(0)
+	for _, t := range out {
+		if t.from != at {
+			return nil, fmt.Errorf("tensor %s begins at byte %d of the data and should at %d", t.name, t.from, at)
+		}
+		at += t.bytes
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -22,10 +23,8 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 	if f.noJournal {
 		f.problems = append(f.problems, noJournal(dir))
 	}
-	if _, _, err := readFrozen(dir); err != nil {
-		if damage, bad := err.(*DamageError); bad { //nolint:errorlint // it is not wrapped
-			f.problems = append(f.problems, damage.Problems...)
-		}
+	if damage, bad := errors.AsType[*DamageError](VerifyStudy(dir, true)); bad {
+		f.problems = append(f.problems, damage.Problems...)
 	}
 	if len(f.runs) <= maxRecords {
 		f.read()

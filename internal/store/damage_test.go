@@ -300,7 +300,7 @@ func TestManifest(t *testing.T) {
 			t.Errorf("sha256sum: %v\n%s, want 6 files", err, out)
 		}
 	}
-	if problems, unchecked := VerifyRun(run); len(problems) > 0 || unchecked {
+	if problems, unchecked := VerifyRun(run, ""); len(problems) > 0 || unchecked {
 		t.Fatalf("undamaged: %+v, unchecked %v", problems, unchecked)
 	}
 	files, err := os.ReadDir(run)
@@ -317,7 +317,7 @@ func TestManifest(t *testing.T) {
 			changed := bytes.Clone(text)
 			changed[i] ^= 1 << (i % 8)
 			rewrite(t, path, changed)
-			if problems, unchecked := VerifyRun(run); len(problems) == 0 || unchecked {
+			if problems, unchecked := VerifyRun(run, ""); len(problems) == 0 || unchecked {
 				t.Errorf("bit %d of byte %d of %s was flipped unseen", i%8, i, f.Name())
 			}
 		}
@@ -326,7 +326,7 @@ func TestManifest(t *testing.T) {
 	if err := os.Remove(filepath.Join(run, ManifestFile)); err != nil {
 		t.Fatal(err)
 	}
-	if problems, unchecked := VerifyRun(run); len(problems) > 0 || !unchecked {
+	if problems, unchecked := VerifyRun(run, ""); len(problems) > 0 || !unchecked {
 		t.Errorf("without a manifest: %+v, unchecked %v", problems, unchecked)
 	}
 }

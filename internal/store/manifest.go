@@ -11,7 +11,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,7 +22,8 @@ import (
 )
 
 // ManifestFile, in the folder of a run, has the SHA-256 sum of each of its other files, as sha256sum
-// writes them: `sha256sum -c manifest.sha256` checks them there.
+// writes them: `sha256sum -c manifest.sha256` checks them there. The one in the folder of the study is of its
+// JSON files; its study.yaml and its journal have their sums in themselves.
 const ManifestFile = "manifest.sha256"
 
 // mostManifest bounds what is read as a manifest: a run has ten files or so.
@@ -51,13 +54,18 @@ func sumOfFile(path string) (string, error) {
 
 // writeManifest writes the sums of the files of a run's folder, and returns the sum of what it wrote.
 func writeManifest(folder string) (string, error) {
+	return writeSums(folder, func(name string) bool { return name != ManifestFile })
+}
+
+// writeSums writes the sums of some files of a folder.
+func writeSums(folder string, of func(name string) bool) (string, error) {
 	entries, err := os.ReadDir(folder) // in the order of names
 	if err != nil {
-		return "", disk.Problem("list the files of the run", folder, err)
+		return "", disk.Problem("list the files of", folder, err)
 	}
 	var text bytes.Buffer
 	for _, e := range entries {
-		if !e.Type().IsRegular() || e.Name() == ManifestFile {
+		if !e.Type().IsRegular() || !of(e.Name()) {
 			continue
 		}
 		sum, err := sumOfFile(filepath.Join(folder, e.Name()))
@@ -81,6 +89,17 @@ type manifest struct {
 
 // readManifest reads the manifest of a run's folder; fs.ErrNotExist of a run that an earlier version stored.
 func readManifest(folder string) (*manifest, error) {
+	m, err := readSums(folder)
+	if err == nil && m.sums[result.RecordFile] == "" {
+		return nil, fmt.Errorf("it has no line for %s", result.RecordFile)
+	}
+	return m, err
+}
+
+// sumLine is a line of a manifest.
+var sumLine = regexp.MustCompile(`^([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]*)$`)
+
+func readSums(folder string) (*manifest, error) {
 	path := filepath.Join(folder, ManifestFile)
 	text, err := disk.ReadFile(path, mostManifest)
 	if err != nil {
@@ -89,24 +108,83 @@ func readManifest(folder string) (*manifest, error) {
 	m := &manifest{sums: map[string]string{}, sum: sumOfText(text)}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
-		sum, name, ok := strings.Cut(lines.Text(), "  ")
-		if !ok || len(sum) != 2*sha256.Size || name != filepath.Base(name) {
+		line := sumLine.FindStringSubmatch(lines.Text())
+		if line == nil {
 			return nil, fmt.Errorf("line %d is not a SHA-256 sum and the name of a file", n)
 		}
-		m.sums[name] = sum
+		m.sums[line[2]] = line[1]
 	}
-	if err := lines.Err(); err != nil {
-		return nil, err
+	return m, lines.Err()
+}
+
+// summed is whether the manifest of a study has the sum of a file.
+func summed(name string) bool { return strings.HasSuffix(name, ".json") }
+
+// change changes files of a study that its manifest has the sums of. There is none meanwhile, so that a crash
+// leaves no sum of another text.
+func (d *Dir) change(write func() error) error {
+	file := filepath.Join(d.path, ManifestFile)
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return disk.Problem("replace", file, err)
 	}
-	if m.sums[result.RecordFile] == "" {
-		return nil, fmt.Errorf("it has no line for %s", result.RecordFile)
+	if err := write(); err != nil {
+		return err
 	}
-	return m, nil
+	_, err := writeSums(d.path, summed)
+	return err
+}
+
+// VerifyStudy compares the files of a study's folder, without its journal and its runs, with their sums; what is
+// not what was written is in a [*DamageError]. A study of an earlier version has none, and one that was killed may
+// have none. A summary that is not there can be made again, and a study that is resumed makes it again anyway: without
+// summary it is not looked at.
+func VerifyStudy(dir string, summary bool) error {
+	problems := verifySums(dir, summary)
+	_, _, err := readFrozen(dir)
+	if damage, bad := errors.AsType[*DamageError](err); bad {
+		problems = append(problems, damage.Problems...)
+	}
+	return damaged(dir, problems)
+}
+
+func verifySums(dir string, summary bool) (problems []Problem) {
+	m, err := readSums(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && len(m.sums) == 0:
+		err = errors.New("it names no file")
+	}
+	if err != nil {
+		return []Problem{{ManifestFile, "cannot be read: " + cause(err), restoreStudy}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.sums)) {
+		next := restoreStudy
+		if name == result.SummaryFile && !summary {
+			continue
+		}
+		if name == result.SummaryFile {
+			next = "delete " + filepath.Join(dir, name) + ": the report is then made from the runs themselves"
+		}
+		switch sum, err := sumOfFile(filepath.Join(dir, name)); {
+		case errors.Is(err, fs.ErrNotExist) && name == result.SummaryFile:
+		case errors.Is(err, fs.ErrNotExist):
+			problems = append(problems, Problem{name, "is missing, and " + ManifestFile + " names it", next})
+		case err != nil:
+			problems = append(problems, Problem{name, "cannot be read: " + cause(err), next})
+		case sum != m.sums[name]:
+			problems = append(problems, Problem{name, otherSum(sum, ManifestFile, m.sums[name]), next})
+		}
+	}
+	return problems
 }
 
 // restore is what to do about a file of a run that is not what was written.
 const restore = "restore it from a copy of the folder; without one the run can only be made again: move its " +
 	"folder away and resume the study"
+
+// restoreStudy is what to do about a file beside the runs.
+const restoreStudy = "restore it from a copy of the folder"
 
 // verify compares files of a run with its manifest, all of them if none is named. A run without a
 // manifest has no problems, and unchecked is true.
@@ -143,30 +221,22 @@ func otherSum(sum, where, want string) string {
 	return fmt.Sprintf("is not what was written: its SHA-256 sum is %.12s…, %s has %.12s…", sum, where, want)
 }
 
-// VerifyRun compares all files of a run's folder with its manifest. A run that an earlier version
-// stored has none: unchecked is true.
-func VerifyRun(folder string) (problems []Problem, unchecked bool) {
-	return verify(folder, filepath.Base(folder), "")
+// VerifyRun compares all files of a run's folder with its manifest, and the manifest with the sum of it that the
+// journal has (see [Manifests]); "" if that is not known. A run that an earlier version stored has none: unchecked is
+// true.
+func VerifyRun(folder, manifest string) (problems []Problem, unchecked bool) {
+	return verify(folder, filepath.Base(folder), manifest)
 }
 
-// OtherManifests are the runs, by their folders below that of the study, whose manifest is not the one that
-// the journal names.
-func OtherManifests(dir string) (map[string]bool, error) {
+// Manifests are the sums of the manifests that the journal has, by the names of the runs' folders.
+func Manifests(dir string) (map[string]string, error) {
 	entries, err := ReadJournal(dir)
 	if err != nil {
 		return nil, err
 	}
-	named := map[string]string{}
+	out := map[string]string{}
 	for _, e := range entries {
-		named[e.Run] = e.Manifest // the last try counts
-	}
-	out := map[string]bool{}
-	for run, sum := range named {
-		if sum == "" {
-			continue
-		}
-		m, err := readManifest(filepath.Join(dir, filepath.FromSlash(run)))
-		out[run] = err != nil || m.sum != sum
+		out[path.Base(e.Run)] = e.Manifest // the last try counts
 	}
 	return out, nil
 }

@@ -96,6 +96,7 @@ func rebuild(dir string) (*Opened, error) {
 	if f.noJournal {
 		problems = append(problems, noJournal(dir))
 	}
+	problems = append(problems, verifySums(dir, true)...)
 	return &Opened{r, true, f.unchecked}, damaged(dir, problems)
 }
 

@@ -97,12 +97,14 @@ func fileName(s string) string {
 
 // WriteJSON writes one JSON file of the folder atomically.
 func (d *Dir) WriteJSON(name string, v any) error {
-	return disk.WriteFile(filepath.Join(d.path, name), func(w io.Writer) error { return disk.EncodeJSON(w, v) })
+	return d.change(func() error {
+		return disk.WriteFile(filepath.Join(d.path, name), func(w io.Writer) error { return disk.EncodeJSON(w, v) })
+	})
 }
 
 // WriteSummary writes summary.json.
 func (d *Dir) WriteSummary(s *result.StudyResult) error {
-	return disk.WriteFile(filepath.Join(d.path, result.SummaryFile), s.Encode)
+	return d.change(func() error { return disk.WriteFile(filepath.Join(d.path, result.SummaryFile), s.Encode) })
 }
 
 // WriteText writes one text file of the folder atomically.

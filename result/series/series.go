@@ -3,14 +3,17 @@
 package series
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // All is the raw data of a run.
@@ -171,11 +174,74 @@ func ReadFile[T any](path string) (rows []T, err error) {
 			err = fmt.Errorf("read series %s: damaged file: %v", path, r)
 		}
 	}()
-	rows, err = parquet.Read[T](f, info.Size())
+	rows, err = readRows[T](f, info.Size())
 	if err != nil {
 		return nil, fmt.Errorf("read series %s: %w", path, err)
 	}
 	return rows, nil
+}
+
+// readRows reads a file some rows at a time, since nothing but the rows that come tells whether there are as many
+// as it says.
+func readRows[T any](f io.ReaderAt, size int64) ([]T, error) {
+	if err := footed(f, size); err != nil {
+		return nil, err
+	}
+	file, err := parquet.OpenFile(f, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return nil, err
+	}
+	if err := ours(file.Metadata()); err != nil {
+		return nil, err
+	}
+	reader := parquet.NewGenericReader[T](file)
+	defer reader.Close()
+	var rows []T
+	for {
+		part := make([]T, min(1<<12, 1+max(0, file.NumRows()-int64(len(rows)))))
+		n, err := reader.Read(part)
+		rows = append(rows, part[:n]...)
+		switch {
+		case errors.Is(err, io.EOF) && int64(len(rows)) != file.NumRows():
+			return nil, fmt.Errorf("damaged file: it has %d rows and says %d", len(rows), file.NumRows())
+		case errors.Is(err, io.EOF):
+			return rows, nil
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return nil, io.ErrNoProgress
+		}
+	}
+}
+
+// footed refuses a file whose last bytes give its footer more than the file has: the library takes the memory
+// before it looks.
+func footed(f io.ReaderAt, size int64) error {
+	var end [8]byte
+	if size < int64(len(end)) {
+		return errors.New("damaged file: it is too short")
+	}
+	if _, err := f.ReadAt(end[:], size-int64(len(end))); err != nil {
+		return err
+	}
+	if n := int64(binary.LittleEndian.Uint32(end[:])); n > size-int64(len(end)) {
+		return fmt.Errorf("damaged file: its footer has %d bytes, and the file %d", n, size)
+	}
+	return nil
+}
+
+// ours refuses a file with another compression than [Write] has. Of the library's decoders that of LZ4 takes more
+// and more memory on damaged data, and one bit makes LZ4 of Zstandard.
+func ours(meta *format.FileMetaData) error {
+	for _, group := range meta.RowGroups {
+		for _, column := range group.Columns {
+			if codec := column.MetaData.Codec; codec != format.Zstd {
+				return fmt.Errorf("damaged file: column %s is compressed as %v", strings.Join(column.MetaData.PathInSchema, "."),
+					codec)
+			}
+		}
+	}
+	return nil
 }
 
 // Read reads the series files of a run's folder that its record names; what it

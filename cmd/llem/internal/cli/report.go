@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -240,19 +241,22 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 	}
 	var all []join.Recomputed
 	unchecked := 0
+	manifests, _ := store.Manifests(dir) // a journal that cannot be read is reported below
 	for _, run := range runs {
-		r := join.Recompute(run)
-		problems, none := store.VerifyRun(run)
+		problems, none := store.VerifyRun(run, manifests[filepath.Base(run)])
+		r := recomputed(run, problems)
 		if none && r.Error == "" {
 			unchecked++
 		}
-		all = append(all, withProblems(r, problems))
+		all = append(all, r)
 	}
 	if unchecked > 0 {
 		fmt.Fprintf(env.Stderr, "llem: %s of an earlier version: without %s nothing tells whether the files are what "+
 			"was written\n", digits.Count(unchecked, "run"), store.ManifestFile)
 	}
-	all = append(all, staleSummary(dir)...)
+	if runs[0] != dir {
+		all = append(append(all, besideRuns(dir)...), staleSummary(dir)...)
+	}
 	bad := 0
 	for _, r := range all {
 		if r.Error != "" || len(r.Differ) > 0 || len(r.Files) > 0 {
@@ -270,15 +274,39 @@ func (env *Env) recompute(dir string, f reportFlags) error {
 	return err
 }
 
-// withProblems adds what is wrong with the files of a run, whatever its numbers are.
-func withProblems(r join.Recomputed, problems []store.Problem) join.Recomputed {
+// recomputed computes the numbers of a run again, with what is wrong with its files. Damaged series are not read:
+// a bit of a Parquet file can ask for more memory than there is.
+func recomputed(run string, problems []store.Problem) join.Recomputed {
+	var r join.Recomputed
+	bad := slices.IndexFunc(problems, func(p store.Problem) bool {
+		_, err := os.Stat(filepath.Join(filepath.Dir(run), filepath.FromSlash(p.File)))
+		return err == nil && (strings.HasSuffix(p.File, ".parquet") || strings.HasSuffix(p.File, store.ManifestFile))
+	})
+	if bad < 0 {
+		r = join.Recompute(run)
+	} else {
+		r = join.Recomputed{Run: filepath.Base(run), Differ: []join.Difference{},
+			Error: filepath.Base(problems[bad].File) + " is not what was written",
+			Next: "restore the file from a copy of the folder; without it the numbers cannot be checked, only measured " +
+				"again"}
+	}
 	for _, p := range problems {
 		r.Files = append(r.Files, p.File+" "+p.What)
-		if r.Next == "" {
-			r.Next = p.Next
-		}
+		r.Next = cmp.Or(r.Next, p.Next)
 	}
 	return r
+}
+
+// besideRuns reports what is wrong with the files beside the runs.
+func besideRuns(dir string) (out []join.Recomputed) {
+	damage, _ := errors.AsType[*store.DamageError](store.VerifyStudy(dir, true))
+	if damage == nil {
+		return nil
+	}
+	for _, p := range damage.Problems {
+		out = append(out, join.Recomputed{Run: p.File, Differ: []join.Difference{}, Error: "it " + p.What, Next: p.Next})
+	}
+	return out
 }
 
 // checks are recomputations as the printer takes them.
@@ -321,8 +349,7 @@ func staleJournal(dir string) []join.Recomputed {
 		Next: "move " + filepath.Join(dir, store.JournalFile) + " and " + result.SummaryFile +
 			" away: `llem report` then reads the runs themselves"}
 	rows, err := store.Rows(dir)
-	otherManifest, journalErr := store.OtherManifests(dir)
-	if err == nil && !errors.Is(journalErr, fs.ErrNotExist) {
+	if _, journalErr := store.ReadJournal(dir); err == nil && !errors.Is(journalErr, fs.ErrNotExist) {
 		err = journalErr
 	}
 	if err != nil {
@@ -332,7 +359,7 @@ func staleJournal(dir string) []join.Recomputed {
 	var differ []string
 	for _, r := range rows {
 		own, err := result.ReadRun(dir, r.ID, r.Cycle)
-		if err != nil || !sameJSON(r, store.RowOf(own)) || otherManifest[result.RunPath(r.ID, r.Cycle)] {
+		if err != nil || !sameJSON(r, store.RowOf(own)) {
 			differ = append(differ, nameOf(r.ID, r.Cycle))
 		}
 	}
