@@ -106,7 +106,7 @@ type Descriptor struct {
 	// Profile is what the engine adds to a model's arithmetic; nil: nothing is estimated.
 	Profile *Profile
 	// ChoosesDType reports that dtype auto is left to the engine, which knows what its device
-	// computes in; estimates take it to be [Descriptor.UsualDType].
+	// computes in; estimates take it to be [Descriptor.DType].
 	ChoosesDType bool
 	// Simulated reports that the engine computes nothing.
 	Simulated bool
@@ -175,36 +175,6 @@ type Weights struct {
 	Columns int64
 }
 
-// DefaultSequences is [Descriptor.Sequences] where it is 0.
-const DefaultSequences = 256
-
-// Steps is how many sequences are in a full step of an experiment's engine.
-func (d *Descriptor) Steps(j JSON) int { return cmp.Or(j.Batch(), d.Sequences, DefaultSequences) }
-
-// Recipe is the Dockerfile in the source folder that builds an image of the engine; empty for
-// an image of its makers or of the user.
-func (d *Descriptor) Recipe(image string) string {
-	if d.Image != "" || image != "llem-"+d.Name {
-		return ""
-	}
-	return "docker/" + d.Name + ".Dockerfile"
-}
-
-// UsualDType is what dtype auto stands for.
-func (d *Descriptor) UsualDType() string { return cmp.Or(d.DType, "bfloat16") }
-
-// Knows reads what estimates need from a section.
-func (d *Descriptor) Knows(j JSON) Estimate {
-	if d.Estimate == nil {
-		return Estimate{}
-	}
-	s, err := d.Read(j)
-	if err != nil {
-		return Estimate{Unknown: err.Error()}
-	}
-	return d.Estimate(s)
-}
-
 // Env is where engines are started.
 type Env struct {
 	// Python is the interpreter that the user named for all Python engines, or empty.
@@ -263,57 +233,6 @@ func Conflictf(key, next, format string, args ...any) *Conflict {
 // Message says what does not fit. It is made only when it is asked for: a sweep may have a
 // million points that cannot be run.
 func (c *Conflict) Message() string { return fmt.Sprintf(c.format, c.args...) }
-
-// common finds conflicts that concern every engine, before its own.
-func (d *Descriptor) common(s Section, j Job) *Conflict {
-	switch {
-	case j.Concurrency > 0 && (d.Serves == nil || !d.Serves(s)):
-		return Conflictf("workload.concurrency", "leave it out, or set the batch size",
-			"workload.concurrency is %d, but the %s backend is given all requests at once", j.Concurrency, d.Name)
-	case j.Temperature > 0 && d.Greedy:
-		return Conflictf("decoding.temperature", "use decoding.preset: greedy",
-			"decoding.temperature is %g, but the %s backend takes the most likely token only", j.Temperature, d.Name)
-	case !d.GGUF && !d.Simulated && (j.DType == "q8_0" || j.DType == "q4_0"):
-		return Conflictf("dtype", "use float32, float16 or bfloat16, or backend: embedded",
-			"dtype %s is a ggml format that the %s backend does not run", j.DType, d.Name)
-	}
-	return nil
-}
-
-// Conflicts returns the first pair of values that do not fit together, or nil.
-func (d *Descriptor) Conflicts(s Section, j Job) *Conflict {
-	if c := d.common(s, j); c != nil || d.Conflict == nil {
-		return c
-	}
-	return d.Conflict(s, j)
-}
-
-// Read decodes a section of an experiment.
-func (d *Descriptor) Read(j JSON) (Section, error) {
-	s := d.Section()
-	if err := Decode([]byte(j), s); err != nil {
-		return s, fmt.Errorf("read the %s section: %w", d.Name, err)
-	}
-	return s, nil
-}
-
-// MayUseGPU reports whether the engine may use a GPU with these settings.
-func (d *Descriptor) MayUseGPU(j JSON) bool {
-	if d.GPU == nil {
-		return true
-	}
-	s, err := d.Read(j)
-	return err != nil || d.GPU(s)
-}
-
-// DemandsGPU reports whether the engine cannot start without a GPU with these settings.
-func (d *Descriptor) DemandsGPU(j JSON) bool {
-	if d.Demands == nil {
-		return false
-	}
-	s, err := d.Read(j)
-	return err == nil && d.Demands(s)
-}
 
 // Descriptors holds engines by name, in the order of documentation. The first is the default.
 type Descriptors []Descriptor

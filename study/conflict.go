@@ -2,6 +2,7 @@ package study
 
 import (
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
@@ -12,7 +13,8 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 			"decoding.preset greedy is temperature 0, but decoding.temperature is %g", e.Decoding.Temperature)
 	}
 	own := k.sections[e.Backend]
-	return own.descriptor.Conflicts(own.bound, engine.Job{DType: e.DType, Synthetic: e.Workload.Dataset == "synthetic",
-		InputTokens: e.Workload.InputTokens, OutputTokens: e.Workload.OutputTokens, WarmupRuns: e.Warmup.Runs,
-		Concurrency: e.Workload.Concurrency, Temperature: e.Decoding.Temperature})
+	return about.Conflicts(own.descriptor, own.bound,
+		engine.Job{DType: e.DType, Synthetic: e.Workload.Dataset == "synthetic",
+			InputTokens: e.Workload.InputTokens, OutputTokens: e.Workload.OutputTokens, WarmupRuns: e.Warmup.Runs,
+			Concurrency: e.Workload.Concurrency, Temperature: e.Decoding.Temperature})
 }

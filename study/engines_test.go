@@ -3,6 +3,7 @@ package study
 import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
@@ -38,7 +39,7 @@ func defaultExperiment(backend string) Experiment { return DefaultExperiment(des
 // setKey changes a value of an experiment's section.
 func setKey(e *Experiment, key string, value any) {
 	d := descriptor(e.Backend)
-	s, err := d.Read(e.Section)
+	s, err := about.Read(&d, e.Section)
 	if err != nil {
 		panic(err)
 	}

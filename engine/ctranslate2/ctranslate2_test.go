@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -164,7 +165,7 @@ func TestSection(t *testing.T) {
 		`{"device":"cpu","flash_attention":true}`:        "ctranslate2.flash_attention",
 		`{"device":"cpu"}`:                               "dtype",
 	} {
-		s, err := d.Read(engine.JSON(section))
+		s, err := about.Read(&d, engine.JSON(section))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +173,8 @@ func TestSection(t *testing.T) {
 		if want == "dtype" {
 			dtype = "bfloat16"
 		}
-		if c := d.Conflicts(s, engine.Job{DType: dtype}); (c == nil) != (want == "") || c != nil && c.Key != want {
+		if c := about.Conflicts(&d, s, engine.Job{DType: dtype}); (c == nil) != (want == "") ||
+			c != nil && c.Key != want {
 			t.Errorf("%s: %+v, want a conflict of %q", section, c, want)
 		}
 	}

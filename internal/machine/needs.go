@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -73,7 +74,7 @@ func NeedsOf(s *study.Study) Needs {
 			n.Engines = append(n.Engines, e.Backend)
 		}
 		d := s.Engine(e.Backend)
-		n.GPU = n.GPU || d.MayUseGPU(e.Section)
+		n.GPU = n.GPU || about.MayUseGPU(&d, e.Section)
 		n.Power = n.Power || e.Energy.Sources != "none"
 		n.Simulated = n.Simulated && d.Simulated
 		if r := e.Energy.Remote; r != "" && !slices.Contains(n.Remotes, r) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
@@ -24,7 +25,7 @@ func ContainerOf(d engine.Descriptor, e study.Experiment) (*backend.Container, e
 			"the %s backend runs in no container: it computes nothing", e.Backend)
 	}
 	image := e.Image(d.Image)
-	c := &backend.Container{Image: image, Recipe: d.Recipe(image), Program: e.Program(d.Program)}
+	c := &backend.Container{Image: image, Recipe: about.Recipe(&d, image), Program: e.Program(d.Program)}
 	if e.Container.Client != terms.ClientAuto {
 		c.Client = e.Container.Client
 	}
@@ -62,13 +63,13 @@ func hasDriver() bool {
 
 // gpusFor are the GPUs that an experiment's container may use: the ones that are measured.
 func gpusFor(d engine.Descriptor, section engine.JSON, measured []string, driver bool) []string {
-	if !d.MayUseGPU(section) {
+	if !about.MayUseGPU(&d, section) {
 		return nil
 	}
 	if len(measured) > 0 {
 		return measured
 	}
-	if driver || d.DemandsGPU(section) {
+	if driver || about.DemandsGPU(&d, section) {
 		return []string{"all"}
 	}
 	return nil // there is none to be seen

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/join"
@@ -141,7 +142,7 @@ func (d *desk) listedGPUs() []string {
 // estimatedBytes is weights and cache by the shape; nil where it is not known.
 func (c *collected) estimatedBytes() *int64 {
 	e := c.input.experiment
-	if c.input.engine.Knows(e.Section).Quantized {
+	if about.Estimate(&c.input.engine, e.Section).Quantized {
 		return nil // the shape alone says nothing of quantised weights
 	}
 	if c.input.model.ConfigErr != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -103,7 +104,7 @@ func (in input) dtype() string {
 	case in.engine.ChoosesDType:
 		return terms.DTypeAuto
 	}
-	return in.engine.UsualDType()
+	return about.DType(&in.engine)
 }
 
 // shape turns prompts into token ids of exact length.

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -60,7 +61,7 @@ func (s *Sharing) forget(d engine.Descriptor, e study.Experiment) forgotten {
 		return f
 	}
 	f := forgotten{section: e.Section}
-	if section, err := d.Read(e.Section); err == nil {
+	if section, err := about.Read(&d, e.Section); err == nil {
 		f.anyLength = d.Forget(section)
 		f.section = engine.Encode(section)
 	}

@@ -6,13 +6,14 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // setKey changes a value of an experiment's section.
 func setKey(e *study.Experiment, key string, value any) {
 	d := engines.Find(nil, e.Backend)
-	s, err := d.Read(e.Section)
+	s, err := about.Read(&d, e.Section)
 	if err == nil {
 		var text []byte
 		if text, err = json.Marshal(map[string]any{key: value}); err == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/scratch"
@@ -138,7 +139,7 @@ func (d *desk) engineSettings() study.Experiment {
 	if d.minWindow() > 0 {
 		size = min(size, e.Workload.Prompts)
 	}
-	if s, err := d.Engine.Read(e.Section); err == nil && d.Engine.Settle != nil {
+	if s, err := about.Read(&d.Engine, e.Section); err == nil && d.Engine.Settle != nil {
 		d.Engine.Settle(s, size, d.Threads)
 		e.Section = engine.Encode(s)
 	}

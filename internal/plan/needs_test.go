@@ -13,6 +13,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/sensor"
@@ -319,7 +320,7 @@ func TestHistoryIsExact(t *testing.T) {
 	}
 	e.earlier = []estimate.Run{{Device: "H200 SXM", Backend: "vllm", Format: estimate.BF16, Model: config,
 		Exact: string(all[0].Section), Seconds: 9,
-		Work: estimate.Work{Prompts: 16, Batch: engine.DefaultSequences, Input: 256, Output: 64}}}
+		Work: estimate.Work{Prompts: 16, Batch: about.DefaultSequences, Input: 256, Output: 64}}}
 	for i, want := range []string{"history (1 run)", "roofline corrected by 1 run"} {
 		if n, reason := e.Need(all[i]); n == nil || n.Basis != want {
 			t.Errorf("%+v, %s: %+v, want %s", all[i].Section, reason, n, want)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/study"
@@ -37,8 +38,8 @@ func (e *Estimator) sectionOf(x study.Experiment) section {
 	s, ok := e.sections[key]
 	if !ok {
 		d := e.engineOf(x.Backend)
-		s = section{d.Knows(x.Section), cmp.Or(d.Title, d.Name), d.UsualDType(), d.Profile, d.Steps(x.Section),
-			d.MayUseGPU(x.Section), d.HostToo, d.Simulated}
+		s = section{about.Estimate(d, x.Section), cmp.Or(d.Title, d.Name), about.DType(d), d.Profile,
+			about.Steps(d, x.Section), about.MayUseGPU(d, x.Section), d.HostToo, d.Simulated}
 		e.sections[key] = s
 	}
 	return s

@@ -8,6 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/study/terms"
@@ -97,7 +98,7 @@ func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerS
 			b.WriteString(", on this machine\n")
 			continue
 		}
-		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, image, d.Recipe(image)))
+		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, image, about.Recipe(&d, image)))
 	}
 }
 

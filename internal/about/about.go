@@ -1,0 +1,93 @@
+// Package about answers what the rest of the program asks about an experiment's engine, from its descriptor and the
+// section of the experiment: where a descriptor says nothing, what is usual.
+package about
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/llenergymeasure/llem/engine"
+)
+
+// DefaultSequences is [engine.Descriptor.Sequences] where it is 0.
+const DefaultSequences = 256
+
+// Steps is how many sequences are in a full step of an experiment's engine.
+func Steps(d *engine.Descriptor, j engine.JSON) int {
+	return cmp.Or(j.Batch(), d.Sequences, DefaultSequences)
+}
+
+// Recipe is the Dockerfile in the source folder that builds an image of the engine; empty for
+// an image of its makers or of the user.
+func Recipe(d *engine.Descriptor, image string) string {
+	if d.Image != "" || image != "llem-"+d.Name {
+		return ""
+	}
+	return "docker/" + d.Name + ".Dockerfile"
+}
+
+// DType is what dtype auto stands for.
+func DType(d *engine.Descriptor) string { return cmp.Or(d.DType, "bfloat16") }
+
+// Estimate reads what estimates need from a section.
+func Estimate(d *engine.Descriptor, j engine.JSON) engine.Estimate {
+	if d.Estimate == nil {
+		return engine.Estimate{}
+	}
+	s, err := Read(d, j)
+	if err != nil {
+		return engine.Estimate{Unknown: err.Error()}
+	}
+	return d.Estimate(s)
+}
+
+// common finds conflicts that concern every engine, before its own.
+func common(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Conflict {
+	switch {
+	case j.Concurrency > 0 && (d.Serves == nil || !d.Serves(s)):
+		return engine.Conflictf("workload.concurrency", "leave it out, or set the batch size",
+			"workload.concurrency is %d, but the %s backend is given all requests at once", j.Concurrency, d.Name)
+	case j.Temperature > 0 && d.Greedy:
+		return engine.Conflictf("decoding.temperature", "use decoding.preset: greedy",
+			"decoding.temperature is %g, but the %s backend takes the most likely token only", j.Temperature, d.Name)
+	case !d.GGUF && !d.Simulated && (j.DType == "q8_0" || j.DType == "q4_0"):
+		return engine.Conflictf("dtype", "use float32, float16 or bfloat16, or backend: embedded",
+			"dtype %s is a ggml format that the %s backend does not run", j.DType, d.Name)
+	}
+	return nil
+}
+
+// Conflicts returns the first pair of values that do not fit together, or nil.
+func Conflicts(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Conflict {
+	if c := common(d, s, j); c != nil || d.Conflict == nil {
+		return c
+	}
+	return d.Conflict(s, j)
+}
+
+// Read decodes a section of an experiment.
+func Read(d *engine.Descriptor, j engine.JSON) (engine.Section, error) {
+	s := d.Section()
+	if err := engine.Decode([]byte(j), s); err != nil {
+		return s, fmt.Errorf("read the %s section: %w", d.Name, err)
+	}
+	return s, nil
+}
+
+// MayUseGPU reports whether the engine may use a GPU with these settings.
+func MayUseGPU(d *engine.Descriptor, j engine.JSON) bool {
+	if d.GPU == nil {
+		return true
+	}
+	s, err := Read(d, j)
+	return err != nil || d.GPU(s)
+}
+
+// DemandsGPU reports whether the engine cannot start without a GPU with these settings.
+func DemandsGPU(d *engine.Descriptor, j engine.JSON) bool {
+	if d.Demands == nil {
+		return false
+	}
+	s, err := Read(d, j)
+	return err == nil && d.Demands(s)
+}
