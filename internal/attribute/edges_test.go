@@ -38,3 +38,29 @@ func TestEdgesOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestBeyond: the power around a window is the mean of the samples there, with the standard error of a mean; power
+// that scatters much is not known.
+func TestBeyond(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	for name, q := range map[string]struct {
+		swing float64
+		ok    bool
+	}{"steady": {0, true}, "scatters": {10, true}, "scatters much": {16, false}} {
+		c := &Curve{spacing: 20 * time.Millisecond}
+		for i := range int64(100) {
+			c.times = append(c.times, i*20*ms)
+			c.watts = append(c.watts, 100+q.swing*float64(1-i%2*2))
+		}
+		watts, sd, ok := c.beyond(true, 2000*ms)
+		n := 0.0
+		for _, at := range c.times {
+			if at >= 2000*ms-reach && at <= 2000*ms-int64(2*settling) {
+				n++
+			}
+		}
+		if math.Abs(watts-100) > q.swing/n+1e-9 || math.Abs(sd-q.swing/math.Sqrt(n-1)) > 0.01*sd+1e-6 || ok != q.ok {
+			t.Errorf("%s: %g W ± %g of %g samples, known: %v", name, watts, sd, n, ok)
+		}
+	}
+}

@@ -288,3 +288,14 @@ func TestSameTolerance(t *testing.T) {
 		}
 	}
 }
+
+// TestAdd: energies of devices add up, their errors in quadrature; one that is refused refuses the sum.
+func TestAdd(t *testing.T) {
+	var sum attribute.Phase
+	add(&sum, attribute.Phase{Joules: 10, Half95: 3, Low: 8, High: 12, Tokens: 5, Duration: time.Second})
+	add(&sum, attribute.Phase{Joules: 20, Half95: 4, Low: 15, High: 30, Tokens: 5, Duration: time.Second, Refused: "why"})
+	want := attribute.Phase{Joules: 30, Half95: 5, Low: 23, High: 42, Tokens: 5, Duration: time.Second, Refused: "why"}
+	if sum != want {
+		t.Errorf("%+v, want %+v", sum, want)
+	}
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/study"
+)
+
+// TestWantedPrecision: it is reached where half the interval is as wide, and not where it is a little wider.
+func TestWantedPrecision(t *testing.T) {
+	const metric = "energy.per_output_token_j"
+	for wanted, met := range map[float64]bool{0.02: false, 0.0248: false, 0.0249: true, 0.05: true} { // ± 2.484 of 100
+		s := runsOf(t, [][]float64{{99, 100, 101}}, [][]float64{{1, 1, 1}})
+		s.Experiments = nil
+		if err := summarizeRuns(s, study.Until{Metric: metric, RelativeHalfWidth: wanted, MaxCycles: 3}); err != nil {
+			t.Fatal(err)
+		}
+		e := s.Experiments[0]
+		_, warned := e.Caveats.Find(codes.PrecisionNotReached)
+		if p := e.Precision; p == nil || p.Met != met || warned == met || *p.Reached < 0.0248 || *p.Reached > 0.0249 {
+			t.Errorf("wanted %g: %+v, caveats %v", wanted, p, e.Caveats)
+		}
+	}
+}
+
+// TestLineOfAnotherRun: a line of an earlier version, without a sum, must at least name its own run.
+func TestLineOfAnotherRun(t *testing.T) {
+	for line, ok := range map[string]bool{
+		`{"id":"a","cycle":1,"status":"ok","run":"runs/a-c1"}`: true,
+		`{"id":"a","cycle":1,"status":"ok","run":"runs/a-c2"}`: false,
+		`{"id":"a","cycle":0,"status":"ok","run":"runs/a-c0"}`: false,
+		`{"id":"b","cycle":1,"status":"ok","run":"../a-c1"}`:   false,
+		`{}`: false,
+	} {
+		if _, err := parseJournal("j", strings.NewReader(line+"\n")); (err == nil) != ok {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// TestManifestNeedsTheRecord: a manifest that does not name the record covers nothing, and one that names a file of
+// another folder is not one.
+func TestManifestNeedsTheRecord(t *testing.T) {
+	sum := strings.Repeat("0", 64)
+	for text, ok := range map[string]bool{
+		sum + "  " + result.RecordFile + "\n":                          true,
+		sum + "  power.parquet\n":                                      false,
+		sum + "  " + result.RecordFile + "\n" + sum + "  ../other/a\n": false,
+		sum + "  " + result.RecordFile + "\n" + sum + "  a/../../b\n":  false,
+		sum[1:] + "  " + result.RecordFile + "\n":                      false,
+		sum + " " + result.RecordFile + "\n":                           false,
+		"":                                                             false,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, ManifestFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readManifest(dir); (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestSameNumbers: a line has the numbers of its run, those that are not there among them; one of an earlier version,
+// without a manifest, may lack some.
+func TestSameNumbers(t *testing.T) {
+	none := math.NaN()
+	for name, q := range map[string]struct {
+		manifest  string
+		line, own result.Values
+		want      bool
+	}{
+		"the same":                       {"sum", result.Values{1, none}, result.Values{1, none}, true},
+		"another":                        {"sum", result.Values{1, none}, result.Values{2, none}, false},
+		"one more":                       {"sum", result.Values{1, 2}, result.Values{1, none}, false},
+		"one less":                       {"sum", result.Values{1, none}, result.Values{1, 2}, false},
+		"one less, of an earlier":        {"", result.Values{1, none}, result.Values{1, 2}, true},
+		"one more, of an earlier":        {"", result.Values{1, 2}, result.Values{1, none}, false},
+		"a metric that is not known now": {"", result.Values{1, 2}, result.Values{1}, false},
+	} {
+		e := Entry{Row: result.Row{ID: "a", Cycle: 1, Status: result.OK, Values: q.line}, Manifest: q.manifest}
+		if got := e.sameNumbers(result.Row{ID: "a", Cycle: 1, Status: result.OK, Values: q.own}); got != q.want {
+			t.Errorf("%s: same %v, want %v", name, got, q.want)
+		}
+	}
+}
