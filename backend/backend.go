@@ -49,7 +49,8 @@ type Backend interface {
 	Start(ctx context.Context, spec Spec) (Session, error)
 }
 
-// Session is an engine with a model loaded. One call at a time.
+// Session is an engine with a model loaded. One call at a time. One that can put
+// conversations into the chat template of its model is a chat.Templater.
 type Session interface {
 	// Loaded describes the engine as it actually runs.
 	Loaded() Loaded

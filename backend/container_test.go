@@ -38,10 +38,11 @@ func TestContainerConformance(t *testing.T) {
 		empty(t, "temporary files", tmp)
 	})
 	backendtest.Run(t, backendtest.Suite{
-		Backend: boxed{testBackend{mode: "fake", opt: patient}},
-		Noisy:   boxed{testBackend{mode: "noisy", opt: patient}},
-		Spec:    backend.Spec{Model: "fake", DType: "float32"},
-		Tokens:  enginefake.FakeTokens,
+		Backend:  boxed{testBackend{mode: "fake", opt: patient}},
+		Noisy:    boxed{testBackend{mode: "noisy", opt: patient}},
+		Spec:     backend.Spec{Model: "fake", DType: "float32"},
+		Tokens:   enginefake.FakeTokens,
+		Template: enginefake.FakeTemplate,
 
 		Parallel: true,
 	})

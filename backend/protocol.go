@@ -1,6 +1,9 @@
 package backend
 
-import "github.com/llenergymeasure/llem/note"
+import (
+	"github.com/llenergymeasure/llem/backend/chat"
+	"github.com/llenergymeasure/llem/note"
+)
 
 // protocolVersion is the version of the worker protocol; parent and worker must
 // agree on it exactly.
@@ -15,6 +18,7 @@ import "github.com/llenergymeasure/llem/note"
 //	{"id":2,"op":"load","load":{…}}      progress…, then {"event":"loaded","loaded":{…}}
 //	{"id":2,"op":"adapt","load":{…}}     {"event":"loaded","loaded":{…}}, with the model left as it is
 //	{"id":3,"op":"tokenize","texts":[…]} {"event":"tokens","tokens":[[…],…]}
+//	{"id":3,"op":"template","chats":[…]} {"event":"tokens",…} in the chat template; not every worker can
 //	{"id":4,"op":"run","run":{…}}        progress…, finished, requests…, steps…, done
 //	{"id":4,"op":"pulse","pulse":{…}}    {"event":"pulsed","pulsed":{…}}; not every worker can
 //	{"id":5,"op":"cancel"}               (no reply: the run answers)
@@ -35,12 +39,14 @@ const mostSteps = 1 << 23
 
 // command is a line from the parent.
 type command struct {
-	V     int       `json:"v,omitempty"`
-	ID    int64     `json:"id"`
-	Op    string    `json:"op"`
-	Load  *Spec     `json:"load,omitempty"`
-	Texts []string  `json:"texts,omitempty"`
-	Run   *Workload `json:"run,omitempty"`
+	V     int      `json:"v,omitempty"`
+	ID    int64    `json:"id"`
+	Op    string   `json:"op"`
+	Load  *Spec    `json:"load,omitempty"`
+	Texts []string `json:"texts,omitempty"`
+	// Chats are conversations, for the chat template.
+	Chats []chat.Conversation `json:"chats,omitempty"`
+	Run   *Workload           `json:"run,omitempty"`
 	// Pulse is a load for a sensor self-test.
 	Pulse *pulseWork `json:"pulse,omitempty"`
 }

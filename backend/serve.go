@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/backend/internal/lines"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -20,7 +20,8 @@ import (
 )
 
 // Engine is the worker's end of a session: one model in this process. The
-// methods are called one at a time; a panic becomes a failure of the call.
+// methods are called one at a time; a panic becomes a failure of the call. One that knows
+// the chat template of its model is a chat.Templater.
 type Engine interface {
 	// Info describes the engine.
 	Info() (Info, error)
@@ -173,8 +174,8 @@ func (s *server) dispatch(c task) (err error) {
 		return s.load(c.command)
 	case "adapt":
 		return s.adapt(c.command)
-	case "tokenize":
-		tokens, err := s.engine.Tokenize(c.Texts)
+	case "tokenize", "template":
+		tokens, err := s.tokens(c)
 		if err != nil {
 			return err
 		}
@@ -184,6 +185,17 @@ func (s *server) dispatch(c task) (err error) {
 	default:
 		return note.Failf(codes.ClassProtocol, "", "unknown command %q", c.Op)
 	}
+}
+
+// tokens turns texts, or conversations, into token ids.
+func (s *server) tokens(c task) ([][]int32, error) {
+	if c.Op == "tokenize" {
+		return s.engine.Tokenize(c.Texts)
+	}
+	if t, ok := s.engine.(chat.Templater); ok {
+		return t.Template(c.ctx, c.Chats)
+	}
+	return nil, chat.Unable("this engine")
 }
 
 // recovered turns a panic into a failure that can be sent.
@@ -253,42 +265,18 @@ func (s *server) sendLog(id int64, log *Log) error {
 		StartNS: log.StartNS, EndNS: log.EndNS, StepClock: log.StepClock,
 		PeakMemoryBytes: log.PeakMemoryBytes, MemorySource: log.MemorySource,
 	}})
-	for part := range parts(log.Requests, requestWeight) {
+	for part := range lines.Parts(log.Requests, requestWeight) {
 		err = errors.Join(err, s.write(reply{ID: id, Event: eventRequests, Requests: part}))
 	}
-	for part := range parts(log.Steps, stepWeight) {
+	for part := range lines.Parts(log.Steps, stepWeight) {
 		err = errors.Join(err, s.write(reply{ID: id, Event: eventSteps, Steps: part}))
 	}
 	return errors.Join(err, s.write(reply{ID: id, Event: eventDone}))
 }
 
-// partNumbers bounds a line of the logs by the numbers in it: about 2 MiB.
-const partNumbers = 100_000
-
 // requestWeight and stepWeight are about the numbers in an entry.
 func requestWeight(r Request) int { return 16 + len(r.TokenNS) + len(r.Output) }
 func stepWeight(Step) int         { return 8 }
-
-// parts cuts a log into pieces of at most partNumbers in weight, but of one entry
-// at least.
-func parts[T any](all []T, weight func(T) int) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
-		start, sum := 0, 0
-		for i, entry := range all {
-			w := weight(entry)
-			if i > start && sum+w > partNumbers {
-				if !yield(all[start:i]) {
-					return
-				}
-				start, sum = i, 0
-			}
-			sum += w
-		}
-		if start < len(all) {
-			yield(all[start:])
-		}
-	}
-}
 
 // progressEvery limits how often progress is reported.
 const progressEvery = 500 * time.Millisecond

@@ -97,6 +97,8 @@ func TestServe(t *testing.T) {
 			"1 hello\n2 progress\n2 progress\n2 loaded\n3 finished\n3 done\n"},
 		{"content is missing", stub{}, `{"id":2,"op":"load"}` + "\n" + `{"id":3,"op":"run"}` + "\n",
 			"2 error protocol: load without a specification\n3 error protocol: run without a workload\n"},
+		{"no chat template", stub{}, `{"id":5,"op":"template","chats":[[{"role":"user","content":"a"}]]}` + "\n",
+			"5 error config: this engine has no way to put a prompt into the chat template of its model\n"},
 		{"unknown command", stub{}, `{"id":5,"op":"sing"}` + "\n", "5 error protocol: unknown command \"sing\"\n"},
 		{"cancel without a run", stub{}, `{"id":5,"op":"cancel"}` + "\n" + `{"id":6,"op":"run","run":{}}` + "\n",
 			"6 finished\n6 done\n"},
@@ -200,33 +202,6 @@ func TestServeRunsBackToBack(t *testing.T) {
 	}
 	if got := strings.Count(out.String(), `"done"`); got != 10 {
 		t.Errorf("%d of 10 runs finished:\n%s", got, out.String())
-	}
-}
-
-func TestParts(t *testing.T) {
-	tests := []struct {
-		name    string
-		weights []int
-		want    [][]int
-	}{
-		{"none", nil, nil},
-		{"one", []int{1}, [][]int{{1}}},
-		{"exactly full", []int{partNumbers / 2, partNumbers / 2, 1}, [][]int{{partNumbers / 2, partNumbers / 2}, {1}}},
-		{"too heavy alone", []int{1, 2 * partNumbers, 1, 1}, [][]int{{1}, {2 * partNumbers}, {1, 1}}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			var got [][]int
-			for part := range parts(test.weights, func(w int) int { return w }) {
-				got = append(got, part)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("parts (-want +got):\n%s", diff)
-			}
-		})
-	}
-	for range parts([]int{partNumbers, partNumbers}, func(w int) int { return w }) {
-		break // must not go on
 	}
 }
 

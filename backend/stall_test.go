@@ -70,7 +70,11 @@ func TestStoppedWorker(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			f := backend.AsFailure(q.do(t, mode))
+			err := q.do(t, mode)
+			if err == nil {
+				t.Fatal("nothing was noticed")
+			}
+			f := backend.AsFailure(err)
 			if f.Class != codes.ClassHung || !strings.Contains(f.Message, "stood still while "+q.doing) ||
 				!strings.Contains(f.Message, "stopped (state T)") || !strings.Contains(f.Next, "SIGSTOP") {
 				t.Errorf("%s: %q, next %q; want it stopped while %s", f.Class, f.Message, f.Next, q.doing)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/watch"
@@ -197,12 +198,23 @@ func (w *worker) Loaded() Loaded { return w.loaded }
 
 // Tokenize implements Session.
 func (w *worker) Tokenize(ctx context.Context, texts []string) ([][]int32, error) {
-	r, err := w.ask(ctx, command{Op: "tokenize", Texts: texts}, "tokenizing", eventTokens)
+	return w.tokens(ctx, command{Op: "tokenize", Texts: texts}, "tokenizing", len(texts))
+}
+
+// Template implements chat.Templater.
+func (w *worker) Template(ctx context.Context, conversations []chat.Conversation) ([][]int32, error) {
+	return w.tokens(ctx, command{Op: "template", Chats: conversations}, "applying the chat template",
+		len(conversations))
+}
+
+// tokens asks for the token ids of n texts.
+func (w *worker) tokens(ctx context.Context, c command, doing string, n int) ([][]int32, error) {
+	r, err := w.ask(ctx, c, doing, eventTokens)
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Tokens) != len(texts) {
-		return nil, w.protocolError("%d token lists for %d texts", len(r.Tokens), len(texts))
+	if len(r.Tokens) != n {
+		return nil, w.protocolError("%d token lists for %d texts", len(r.Tokens), n)
 	}
 	return r.Tokens, nil
 }

@@ -46,10 +46,11 @@ func (b testBackend) Start(ctx context.Context, spec backend.Spec) (backend.Sess
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
-		Backend: testBackend{mode: "fake"},
-		Noisy:   testBackend{mode: "noisy"},
-		Spec:    backend.Spec{Model: "fake", DType: "float32"},
-		Tokens:  enginefake.FakeTokens,
+		Backend:  testBackend{mode: "fake"},
+		Noisy:    testBackend{mode: "noisy"},
+		Spec:     backend.Spec{Model: "fake", DType: "float32"},
+		Tokens:   enginefake.FakeTokens,
+		Template: enginefake.FakeTemplate,
 
 		Parallel: true,
 	})

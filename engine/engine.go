@@ -49,6 +49,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
 // Descriptor is what the program knows about one engine. Functions get sections of the
@@ -84,6 +85,9 @@ type Descriptor struct {
 	Reads func(path string) error
 	// Greedy reports that the engine takes the most likely token, whatever it is told.
 	Greedy bool
+	// Chats reports that the engine can put prompts into the chat template of its model:
+	// its sessions are of type chat.Templater.
+	Chats bool
 	// Serves reports whether requests are sent one by one, to a server; nil is a worker,
 	// which is given all at once.
 	Serves func(Section) bool
@@ -268,30 +272,33 @@ func Check(d Descriptor) error {
 		return errors.Join(errs...)
 	}
 	s := d.Section()
-	fields := s.Fields()
 	seen := map[string]bool{}
 	batch := 0
-	for _, f := range fields {
+	for _, f := range slots(s) {
+		if err := f.Check(); err != nil {
+			bad("%v", err)
+			continue
+		}
 		switch {
 		case !name.MatchString(f.Key) || seen[f.Key]:
 			bad("the key %q is doubled or not a lower-case word", f.Key)
 		case f.Help == "":
 			bad("%s has no meaning", f.Key)
-		case f.Left() && !f.isZero():
+		case f.IsOptional && f.Given():
 			bad("%s is optional, but has a default", f.Key)
 		}
-		if v := f.Get(); !f.Left() {
+		if v := f.Get(); !f.IsOptional {
 			if _, err := f.Kind().Parse(f.Kind().Format(v)); err != nil {
 				bad("the default of %s %v", f.Key, err)
 			}
 		}
-		if slices.Contains(batchKeys(), f.Key) {
+		if slices.Contains(grammar.BatchKeys(), f.Key) {
 			batch++
 		}
 		seen[f.Key] = true
 	}
 	if batch != 1 {
-		bad("%d keys are named as a batch size is, want one of %s", batch, strings.Join(batchKeys(), ", "))
+		bad("%d keys are named as a batch size is, want one of %s", batch, strings.Join(grammar.BatchKeys(), ", "))
 	}
 	again := d.Section()
 	if err := Decode([]byte(Encode(s)), again); err != nil {

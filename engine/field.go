@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"regexp"
 
 	"github.com/llenergymeasure/llem/internal/grammar"
@@ -15,65 +14,67 @@ type Field struct {
 	Key string
 	// Help says what the key means.
 	Help string
-	// IsList reports that a list of numbers is one value.
-	IsList bool
 	// Own is what the engine itself calls the key, if that is not Key: an option, or a part
 	// of one that is an object, as in kv_cache_config.dtype.
 	Own string
-
-	kind func() grammar.Kind
-	// One of the three is where the value lies.
-	text   *string
-	whole  *int
-	number *float64
-	// isSwitch reports that text is that of a Toggle.
-	isSwitch           bool
-	optional, omitZero bool
-	machine            bool
-	zero               grammar.Value
+	// At is where the value lies: a *string, *int or *float64.
+	At any
+	// IsSwitch reports that the text at At is that of a Toggle, IsList that a list of numbers is
+	// one value.
+	IsSwitch, IsList bool
+	// Want says in words what a text should be; empty is one of Words.
+	Want string
+	// Pattern is a regular expression that a text matches; empty is any line.
+	Pattern string
+	// Words are all texts there are, or examples of what matches Pattern.
+	Words []string
+	// Low and High bound a number.
+	Low, High float64
+	// Most bounds whole numbers that are among the texts; 0 is none.
+	Most int
+	// Zero is a value for which the zero value stands; empty is the zero value itself.
+	Zero string
+	// IsOptional leaves the default to the engine, and OmitsZero leaves the zero value out of
+	// an experiment.
+	IsOptional, OmitsZero bool
+	// IsMachine reports that the key may stand in a user's own file.
+	IsMachine bool
 }
 
 // Whole is a whole number from low to high.
 func Whole(at *int, key string, low, high int64, help string) Field {
-	return Field{Key: key, Help: help, whole: at, kind: func() grammar.Kind { return grammar.Integer(low, high) }}
+	return Field{Key: key, Help: help, At: at, Low: float64(low), High: float64(high)}
 }
 
 // Number is a number from low to high.
 func Number(at *float64, key string, low, high float64, help string) Field {
-	return Field{Key: key, Help: help, number: at, kind: func() grammar.Kind { return grammar.Float(low, high) }}
+	return Field{Key: key, Help: help, At: at, Low: low, High: high}
 }
 
 // Text is any text of one line; want says in words what it should be.
 func Text(at *string, key, want, help string) Field {
-	return Field{Key: key, Help: help, text: at, kind: func() grammar.Kind { return grammar.Line(want) }}
+	return Field{Key: key, Help: help, At: at, Want: want}
 }
 
 // Choice is one of a few words.
 func Choice(at *string, key, help string, words ...string) Field {
-	return Field{Key: key, Help: help, text: at, kind: func() grammar.Kind { return grammar.Choice(words...) }}
+	return Field{Key: key, Help: help, At: at, Words: words}
 }
 
 // Pattern is a text that matches a regular expression; want says in words what it should
 // be, and words are examples, from which the nearest is suggested for a wrong one.
 func Pattern(at *string, key, want, pattern, help string, words ...string) Field {
-	return Field{Key: key, Help: help, text: at,
-		kind: func() grammar.Kind { return grammar.Pattern(want, pattern, words...) }}
+	return Field{Key: key, Help: help, At: at, Want: want, Pattern: pattern, Words: words}
 }
 
 // Switch is on, off, or left to the engine.
 func Switch(at *Toggle, key, help string) Field {
-	return Field{Key: key, Help: help, text: (*string)(at), isSwitch: true, kind: grammar.Switch}
+	return Field{Key: key, Help: help, At: (*string)(at), IsSwitch: true}
 }
 
 // List is a list of numbers, or a text with commas between them; it is kept as that text.
 func List(at *string, key, want, pattern, help string) Field {
-	return Field{Key: key, Help: help, text: at, IsList: true, kind: func() grammar.Kind {
-		k := grammar.Pattern(want, pattern)
-		number := map[string]any{"type": "number", "minimum": 0}
-		k.Schema = map[string]any{"anyOf": []any{k.Schema,
-			map[string]any{"type": "array", "items": number, "minItems": 1}}}
-		return k
-	}}
+	return Field{Key: key, Help: help, At: at, IsList: true, Want: want, Pattern: pattern}
 }
 
 // As names the key as the engine itself does, see [Field.Own].
@@ -84,7 +85,7 @@ func (f Field) As(own string) Field {
 
 // Optional leaves the default to the engine: the zero value is not given.
 func (f Field) Optional() Field {
-	f.optional, f.omitZero = true, true
+	f.IsOptional, f.OmitsZero = true, true
 	return f
 }
 
@@ -99,83 +100,37 @@ func Optional(fields ...Field) []Field {
 // OmitZero leaves the zero value out of an experiment, so that experiments from before the
 // key existed keep their IDs.
 func (f Field) OmitZero() Field {
-	f.omitZero = true
+	f.OmitsZero = true
 	return f
 }
 
 // ZeroMeans is a value for which the zero value stands, as in [Field.OmitZero].
 func (f Field) ZeroMeans(text string) Field {
-	k := f.kind()
-	v, err := k.Parse(text)
-	if err != nil {
-		panic(f.Key + " " + err.Error()) // of a constant in a program
-	}
-	f.zero, f.omitZero = v, true
+	f.Zero, f.OmitsZero = text, true
 	return f
 }
 
 // OrNumber says that whole numbers up to most are among a field's texts.
 func (f Field) OrNumber(most int) Field {
-	kind := f.kind
-	f.kind = func() grammar.Kind {
-		k := kind()
-		k.Schema = map[string]any{"anyOf": []any{
-			map[string]any{"type": "integer", "minimum": 0, "maximum": most}, k.Schema}}
-		return k
-	}
+	f.Most = most
 	return f
 }
 
 // OfMachine marks a key that belongs to a machine as much as to a study: it may stand in a
 // user's own file and in the environment.
 func (f Field) OfMachine() Field {
-	f.machine = true
+	f.IsMachine = true
 	return f
 }
 
-// IsMachine reports whether the key may stand in a user's own file.
-func (f Field) IsMachine() bool { return f.machine }
-
-// Kind is what the key accepts.
-func (f Field) Kind() grammar.Kind { return f.kind() }
-
-// Left reports whether the default is the engine's own.
-func (f Field) Left() bool { return f.optional }
-
-// Get is the value in the section.
-func (f Field) Get() grammar.Value {
-	switch {
-	case f.text != nil:
-		return grammar.Value{Text: cmp.Or(*f.text, f.zero.Text)}
-	case f.whole != nil:
-		n := cmp.Or(*f.whole, int(f.zero.Whole))
-		return grammar.Value{Whole: int64(n), Number: float64(n)}
+// slots are fields with what reads and writes their values.
+func slots(s Section) []grammar.Slot {
+	fields := s.Fields()
+	out := make([]grammar.Slot, len(fields))
+	for i, f := range fields {
+		out[i] = grammar.Slot(f)
 	}
-	return grammar.Value{Number: cmp.Or(*f.number, f.zero.Number)}
-}
-
-// Set changes the value in the section.
-func (f Field) Set(v grammar.Value) {
-	if v == f.zero {
-		v = grammar.Value{}
-	}
-	switch {
-	case f.text != nil:
-		*f.text = v.Text
-	case f.whole != nil:
-		*f.whole = int(v.Whole)
-	default:
-		*f.number = v.Number
-	}
-}
-
-// Given reports whether the section holds another value than the zero one.
-func (f Field) Given() bool { return !f.isZero() }
-
-// isZero reports whether the zero value is in the section.
-func (f Field) isZero() bool {
-	return (f.text == nil || *f.text == "") && (f.whole == nil || *f.whole == 0) &&
-		(f.number == nil || *f.number == 0)
+	return out
 }
 
 // name is the form of keys.

@@ -1,9 +1,12 @@
 package study
 
 import (
+	"strings"
+
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/study/keys"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
 // conflict finds values that do not fit together, or nil.
@@ -12,9 +15,31 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 		return engine.Conflictf("decoding.temperature", "leave one of them out",
 			"decoding.preset greedy is temperature 0, but decoding.temperature is %g", e.Decoding.Temperature)
 	}
+	if c := k.templateConflict(e); c != nil {
+		return c
+	}
 	own := k.sections[e.Backend]
 	return about.Conflicts(own.descriptor, own.bound,
 		engine.Job{DType: e.DType, Synthetic: e.Workload.Dataset == "synthetic",
 			InputTokens: e.Workload.InputTokens, OutputTokens: e.Workload.OutputTokens, WarmupRuns: e.Warmup.Runs,
 			Concurrency: e.Workload.Concurrency, Temperature: e.Decoding.Temperature})
+}
+
+// templateConflict finds prompts that cannot be put into a chat template.
+func (k *table) templateConflict(e *Experiment) *engine.Conflict {
+	switch {
+	case e.Workload.ChatTemplate == "":
+		return nil
+	case e.Workload.Dataset == "synthetic":
+		return engine.Conflictf(terms.TemplateKey, "leave it out, or use a data set of texts, such as dataset: builtin",
+			terms.TemplateKey+" is model, but dataset synthetic is made of token ids, not of texts")
+	case strings.HasPrefix(canonicalModel(e.Model), "random:"):
+		return engine.Conflictf(terms.TemplateKey, "leave it out, or name a trained model",
+			terms.TemplateKey+" is model, but %s is a random model, which has no chat template", e.Model)
+	case !k.sections[e.Backend].descriptor.Chats:
+		return engine.Conflictf(terms.TemplateKey, "leave it out, or use one of the backends "+k.able.templates,
+			terms.TemplateKey+" is model, but the %s backend has no way to put a prompt into the chat template of its model",
+			e.Backend)
+	}
+	return nil
 }

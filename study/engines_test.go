@@ -44,7 +44,7 @@ func setKey(e *Experiment, key string, value any) {
 		panic(err)
 	}
 	for _, f := range s.Fields() {
-		if f.Key == key {
+		if f := grammar.Slot(f); f.Key == key {
 			v := f.Get()
 			switch value := value.(type) {
 			case int:

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -20,8 +21,11 @@ type commonKey struct {
 // dtypes that some backend runs.
 var dtypes = []string{terms.DTypeAuto, "float32", "float16", "bfloat16", "q8_0", "q4_0"}
 
+// able names the engines that can do what others cannot, with commas between them.
+type able struct{ sampling, templates string }
+
 // common are the keys that every experiment has. Order is the order of documentation.
-func common(backends []string, sampling string) []commonKey {
+func common(backends []string, able able) []commonKey {
 	return slices.Concat([]commonKey{
 		textField("model", "a model: random:SHAPE, a .gguf file, a folder, or a Hugging Face id",
 			"the model to run; random:SHAPE has random weights and needs no download",
@@ -32,6 +36,9 @@ func common(backends []string, sampling string) []commonKey {
 			func(s *Experiment) *string { return &s.DType }, dtypes...),
 		textField("workload.dataset", "builtin, synthetic or the path of a .jsonl, .json or .csv file",
 			"where prompts come from", func(s *Experiment) *string { return &s.Workload.Dataset }),
+		wordField(terms.TemplateKey, "the chat template around a prompt of a data set; model is the model's own, "+
+			"for "+able.templates+" only", grammar.Choice(terms.TemplateNone, terms.TemplateModel),
+			func(s *Experiment) *string { return &s.Workload.ChatTemplate }).empty(terms.TemplateNone),
 		wholeField("workload.prompts", 1, 1e6, "number of prompts",
 			func(s *Experiment) *int { return &s.Workload.Prompts }),
 		wholeField("workload.input_tokens", 1, 1e7,
@@ -44,7 +51,7 @@ func common(backends []string, sampling string) []commonKey {
 		wholeField("workload.concurrency", 0, 1e6,
 			"requests that a server is sent at once, a new one as soon as one ends; 0 sends all at once",
 			func(s *Experiment) *int { return &s.Workload.Concurrency }),
-		numberField("decoding.temperature", 0, 10, "0 is greedy decoding; more is for "+sampling+" only",
+		numberField("decoding.temperature", 0, 10, "0 is greedy decoding; more is for "+able.sampling+" only",
 			func(s *Experiment) *float64 { return &s.Decoding.Temperature }),
 		numberField("decoding.top_p", 0.001, 1, "least probability of the tokens to choose from, together; 1 is all",
 			func(s *Experiment) *float64 { return &s.Decoding.TopP }),
@@ -101,6 +108,19 @@ func preset(key, help string, allowed ...string) commonKey {
 		func(*Experiment, grammar.Value) {})
 	f.Optional, f.Preset = true, true
 	return f
+}
+
+// empty makes an empty text in an experiment stand for a word of the key.
+func (c commonKey) empty(word string) commonKey {
+	read, write := c.read, c.write
+	c.read = func(e *Experiment) grammar.Value { return grammar.Value{Text: cmp.Or(read(e).Text, word)} }
+	c.write = func(e *Experiment, v grammar.Value) {
+		if v.Text == word {
+			v.Text = ""
+		}
+		write(e, v)
+	}
+	return c
 }
 
 func wordField(key, help string, k grammar.Kind, at func(*Experiment) *string) commonKey {

@@ -101,6 +101,7 @@ func one(t *testing.T, text string) (Experiment, bool) {
 			strings.Contains(err.Error(), "most likely token only") ||
 			strings.Contains(err.Error(), "all requests at once") ||
 			strings.Contains(err.Error(), "is temperature 0, but") ||
+			strings.Contains(err.Error(), "chat_template is model, but") ||
 			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "both choose") ||
 			strings.Contains(err.Error(), "means nothing") || strings.Contains(err.Error(), "is less than") {
 			return Experiment{}, false
@@ -178,7 +179,7 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 				base[section+".speculative_"+method] = "one"
 			}
 		}
-		if f.Key == "workload.concurrency" {
+		if f.Key == "workload.concurrency" || f.Key == "workload.chat_template" {
 			backend, base["backend"] = VLLM, VLLM
 		}
 		switch f.Key { // those that need another key

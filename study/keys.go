@@ -1,6 +1,7 @@
 package study
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
@@ -14,6 +15,7 @@ type table struct {
 	engines engine.Descriptors
 	// common are the keys that every experiment has; their slots are their places.
 	common []commonKey
+	able   able
 	// preset is the key of that name.
 	preset *keys.Field
 	// sections are the engines' sections by name.
@@ -25,7 +27,7 @@ type section struct {
 	descriptor *engine.Descriptor
 	span       keys.Span
 	bound      engine.Section
-	fields     []engine.Field
+	fields     []grammar.Slot
 	// last are the values in bound, and text is their form in an experiment.
 	last []grammar.Value
 	text engine.JSON
@@ -39,16 +41,20 @@ func newTable(list engine.Descriptors) *table {
 	k := &table{engines: list, sections: map[string]*section{}, Set: &keys.Set{Backends: list.Names(),
 		Aliases: map[string]string{}, Batch: map[string]*keys.Field{}, Spans: map[string]keys.Span{},
 		OwnKinds: ownKinds()}}
-	var sampling []string
+	var sampling, templates []string
 	for _, d := range list {
 		if !d.Greedy {
 			sampling = append(sampling, d.Name)
+		}
+		if d.Chats {
+			templates = append(templates, d.Name)
 		}
 		for _, word := range d.Aliases {
 			k.Aliases[word] = d.Name
 		}
 	}
-	k.addCommon(strings.Join(sampling, ", "))
+	k.able = able{strings.Join(sampling, ", "), strings.Join(templates, ", ")}
+	k.addCommon()
 	for i := range list {
 		k.addSection(&list[i])
 	}
@@ -63,13 +69,13 @@ func newTable(list engine.Descriptors) *table {
 
 // addCommon adds the keys of every experiment, with the values of a study that says
 // nothing.
-func (k *table) addCommon(sampling string) {
+func (k *table) addCommon() {
 	var initial Experiment
 	if len(k.engines) > 0 {
 		initial = DefaultExperiment(k.engines[0])
 	}
 	initial.Decoding.TopP = 1
-	k.common = common(k.Backends, sampling)
+	k.common = common(k.Backends, k.able)
 	k.Common = len(k.common)
 	for i, f := range k.common {
 		f.Slot = i
@@ -81,13 +87,15 @@ func (k *table) addCommon(sampling string) {
 // addSection adds the keys of an engine.
 func (k *table) addSection(d *engine.Descriptor) {
 	s := &section{descriptor: d, bound: d.Section(), shared: map[string]engine.JSON{}}
-	s.fields = s.bound.Fields()
+	for _, f := range s.bound.Fields() {
+		s.fields = append(s.fields, grammar.Slot(f))
+	}
 	s.span.From = len(k.Initial)
 	for j := range s.fields {
 		f := sectionField(d.Name, &s.fields[j], len(k.Initial))
 		k.Fields = append(k.Fields, f)
 		k.Initial = append(k.Initial, s.fields[j].Get())
-		if j == engine.BatchField(s.fields) {
+		if slices.Contains(grammar.BatchKeys(), s.fields[j].Key) {
 			k.Batch[d.Name] = f
 		}
 	}
@@ -96,9 +104,9 @@ func (k *table) addSection(d *engine.Descriptor) {
 }
 
 // sectionField is the key of a section as a key of a study.
-func sectionField(name string, f *engine.Field, slot int) *keys.Field {
+func sectionField(name string, f *grammar.Slot, slot int) *keys.Field {
 	return &keys.Field{Key: name + "." + f.Key, Help: f.Help, Kind: f.Kind(), Section: name, Undivided: f.IsList,
-		List: f.IsList, Optional: f.Left(), Machine: f.IsMachine(), Slot: slot}
+		List: f.IsList, Optional: f.IsOptional, Machine: f.IsMachine, Slot: slot}
 }
 
 // load puts the values of a point into the section, unless they are there.
@@ -111,7 +119,7 @@ func (s *section) load(all keys.Values) {
 		s.fields[i].Set(values[i])
 	}
 	s.last = append(s.last[:0], values...)
-	s.buffer = engine.Append(s.buffer[:0], s.fields)
+	s.buffer = grammar.Append(s.buffer[:0], s.fields)
 	text, ok := s.shared[string(s.buffer)]
 	if !ok {
 		text = engine.JSON(s.buffer)

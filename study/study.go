@@ -107,6 +107,9 @@ type Experiment struct {
 type Workload struct {
 	// Dataset is builtin, synthetic, or the path of a .jsonl, .json or .csv file.
 	Dataset string `json:"dataset"`
+	// ChatTemplate is model, for the model's own template around the prompts of a data set, or
+	// empty for none.
+	ChatTemplate string `json:"chat_template,omitempty"`
 	// Prompts is the number of requests.
 	Prompts int `json:"prompts"`
 	// InputTokens is the exact length of a synthetic prompt, and the longest

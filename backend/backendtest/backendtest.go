@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
@@ -33,6 +34,9 @@ type Suite struct {
 	Noisy backend.Backend
 	// Tokens, if set, is what Tokenize must return for a text.
 	Tokens func(text string) []int32
+	// Template, if set, is what the engine makes of a conversation in the chat template of its
+	// model; without it the engine must refuse.
+	Template func(chat.Conversation) []int32
 	// StepSlack tolerates step limits that come from another clock (CUDA events).
 	StepSlack time.Duration
 	// Parallel runs the parts of the suite beside each other: for an engine that waits more than it computes.
@@ -60,6 +64,7 @@ func Run(t *testing.T, s Suite) {
 	}
 	run("Probe", s.probe)
 	run("Tokenize", s.tokenize)
+	run("Template", s.template)
 	run("Log", s.log)
 	run("SingleToken", s.singleToken)
 	run("Repeatable", s.repeatable)
@@ -145,6 +150,34 @@ func (s Suite) tokenize(t *testing.T) {
 		if want := s.Tokens(text); !slices.Equal(got[i], want) {
 			t.Errorf("tokenize %q = %v, want %v", text, got[i], want)
 		}
+	}
+}
+
+// template: a conversation comes back in the chat template of the model; an engine or a model
+// without one refuses, and can go on.
+func (s Suite) template(t *testing.T) {
+	session := s.start(t, s.Backend, 1)
+	var got [][]int32
+	err := error(chat.Unable(s.Backend.Name()))
+	all := []chat.Conversation{{{Role: "user", Content: "Hello, 東京!"}},
+		{{Role: "system", Content: "Be brief."}, {Role: "user", Content: "a"}}}
+	templater, ok := session.(chat.Templater)
+	if ok {
+		got, err = templater.Template(t.Context(), all)
+	}
+	switch {
+	case s.Template == nil && !refusal(err):
+		t.Errorf("template = %v, %v; want a failure", got, err)
+	case s.Template != nil && (err != nil || len(got) != len(all)):
+		t.Fatalf("template: %v%s, with %d lists of tokens for %d conversations", err, details(err), len(got), len(all))
+	}
+	for i := range got {
+		if want := s.Template(all[i]); !slices.Equal(got[i], want) {
+			t.Errorf("template of %v = %v, want %v", all[i], got[i], want)
+		}
+	}
+	if _, err := session.Run(t.Context(), backend.Workload{Requests: prompts(5), OutputTokens: 2}); err != nil {
+		t.Errorf("run after the template: %v", err)
 	}
 }
 

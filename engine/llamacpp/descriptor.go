@@ -23,7 +23,7 @@ var cacheTypes = []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl"
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: name, Title: title, Aliases: []string{"llama_cpp", "llama.cpp"},
+		Name: name, Title: title, Aliases: []string{"llama_cpp", "llama.cpp"}, Chats: true,
 		Section: func() engine.Section { return new(settings) },
 		Serves:  func(engine.Section) bool { return true },
 		GGUF:    true, Sequences: slots,

@@ -28,6 +28,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/option"
@@ -120,12 +121,15 @@ func deviceOf(list string) string {
 type dialect struct {
 	command backend.Command
 	info    backend.Info
+	// chats reports that the model has a chat template.
+	chats bool
 }
 
 var (
 	_ server.Engine    = (*dialect)(nil)
 	_ server.Describer = (*dialect)(nil)
 	_ server.Tokenizer = (*dialect)(nil)
+	_ server.Templater = (*dialect)(nil)
 	_ server.Counted   = (*dialect)(nil)
 )
 
@@ -151,6 +155,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 			Message: "look at the model " + spec.Model, Err: err,
 			Next: "give a GGUF file, or a model of the form random:SHAPE"}
 	}
+	e.chats = facts.Template
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"--help"})
 	section, err := server.Section(spec.Options)
 	if err != nil {
@@ -314,6 +319,33 @@ func (*dialect) Read(data []byte) (server.Event, error) {
 func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
 	return server.AskTokens(ctx, ask, "/tokenize",
 		map[string]any{"content": text, "add_special": false, "parse_special": false})
+}
+
+// Template implements server.Templater as the server itself handles a conversation: it takes
+// the first token off what the template writes if tokenizing adds it.
+func (e *dialect) Template(ctx context.Context, ask server.Ask, c chat.Conversation) ([]int32, error) {
+	if !e.chats { // where the server would take ChatML for it
+		return nil, note.Failf(codes.ClassConfig, "use workload.chat_template: none", "the model has no chat template")
+	}
+	body, err := json.Marshal(map[string]any{"messages": c})
+	if err != nil {
+		return nil, fmt.Errorf("encode a conversation: %w", err)
+	}
+	answer, err := ask(ctx, "POST", "/apply-template", body)
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		Prompt *string `json:"prompt"`
+	}
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return nil, fmt.Errorf("read the prompt in the chat template: %w", err)
+	}
+	if got.Prompt == nil {
+		return nil, errors.New("the answer of /apply-template has no prompt")
+	}
+	return server.AskTokens(ctx, ask, "/tokenize",
+		map[string]any{"content": *got.Prompt, "add_special": true, "parse_special": true})
 }
 
 // Describe implements server.Describer: the model as the server sees it.

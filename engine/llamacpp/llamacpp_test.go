@@ -3,14 +3,17 @@ package llamacpp
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/enginetest"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/server"
 	"github.com/llenergymeasure/llem/internal/servertest"
@@ -35,7 +38,7 @@ func spec(t *testing.T, shape string) backend.Spec {
 }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, name, stub, spec(t, "tiny-llama"), enginefake.FakeTokens)
+	enginetest.Conformance(t, name, stub, spec(t, "tiny-llama"), enginefake.FakeTokens, nil)
 }
 
 func TestStub(t *testing.T) {
@@ -169,4 +172,31 @@ func TestSampling(t *testing.T) {
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	servertest.Container(t, name, stub, spec(t, "tiny-llama"))
+}
+
+// TestTemplate: a conversation in the model's own template is tokenized as the server does it, which adds the token of
+// the beginning and reads special tokens; without a template in the file nothing is asked.
+func TestTemplate(t *testing.T) {
+	s := spec(t, "tiny-llama")
+	s.BatchSize, s.MaxContext, s.Path = 1, 64, filepath.Join(t.TempDir(), "chat.gguf")
+	file := gguf.File{Meta: map[string]any{"general.architecture": "llama",
+		"tokenizer.ggml.tokens":   make([]string, 300),
+		"tokenizer.chat_template": "{{ messages }}"}}
+	if err := file.Write(t.Context(), s.Path); err != nil {
+		t.Fatal(err)
+	}
+	b := stub(servertest.Stubbed{Command: servertest.Command(t, name, servertest.None), Start: 20 * time.Second,
+		Stall: 3 * time.Second})
+	session, err := b.Start(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	c := chat.Conversation{{Role: "user", Content: "Hi"}}
+	got, err := session.(chat.Templater).Template(t.Context(), []chat.Conversation{c})
+	want := append([]int32{servertest.Begin}, enginefake.FakeTokens(servertest.InTemplate(c))...)
+	if err != nil || len(got) != 1 || !slices.Equal(got[0], want) {
+		t.Errorf("template = %v, %v; want %v", got, err, want)
+	}
+	enginetest.Refused(t, b, s)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/option"
 )
 
@@ -15,7 +16,7 @@ const variable = "LLEM_PYTHON_PYTORCH"
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "PyTorch", Aliases: []string{"transformers", "torch",
-			"hf"}, Summary: "transformers in a Python worker",
+			"hf"}, Summary: "transformers in a Python worker", Chats: true,
 		Section:  func() engine.Section { return defaults() },
 		Conflict: func(s engine.Section, j engine.Job) *engine.Conflict { return s.(*settings).conflict(j) },
 		Forget:   forget,
@@ -137,7 +138,7 @@ func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	var unknown []string
 	for _, f := range s.Fields() {
-		if f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" &&
+		if f := grammar.Slot(f); f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" &&
 			f.Key != "quantization" {
 			unknown = append(unknown, f.Key+"="+f.Get().String())
 		}

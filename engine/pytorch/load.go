@@ -5,6 +5,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -25,7 +26,8 @@ func (b launcher) StartLoad(ctx context.Context, device string) (*backend.Pulser
 func validDevice(name string) bool {
 	for _, f := range new(settings).Fields() {
 		if f.Key == "device" {
-			_, err := f.Kind().Parse(name)
+			slot := grammar.Slot(f)
+			_, err := slot.Kind().Parse(name)
 			return err == nil
 		}
 	}

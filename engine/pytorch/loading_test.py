@@ -125,6 +125,31 @@ class TokenizerTest(ModelTest):
         tokenizer = tokens.Tokenizer.from_folder(self.folder)
         self.assertEqual(tokenizer.encode(["Aé\n", ""]), [[0x41, 0xC3, 0xA9, 0x0A], []])
 
+    def test_template(self):
+        """In the template is what transformers itself makes of a conversation."""
+        import transformers
+
+        template = "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}" \
+                   "{% if add_generation_prompt %}<assistant>{% endif %}"
+        (pathlib.Path(self.folder) / "chat_template.jinja").write_text(template)
+        (pathlib.Path(self.folder) / "tokenizer_config.json").write_text(
+            '{"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|bos|>", "eos_token": "<|eos|>"}')
+        turns = [{"role": "system", "content": "Aé"}, {"role": "user", "content": " x\n"}]
+        tokenizer = tokens.Tokenizer.from_folder(self.folder)
+        whole = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+        got = tokenizer.template([turns, turns[1:]])
+        self.assertEqual(got[0], tokens.in_template(whole, turns, tokenize=True))
+        self.assertEqual(got[0][0], whole.bos_token_id)
+        self.assertEqual(got[0].count(whole.eos_token_id), 2)
+        self.assertEqual(bytes(got[1][-11:]), b"<assistant>")
+        self.assertLess(len(got[1]), len(got[0]))
+
+    def test_no_template(self):
+        with self.assertRaises(failures.Failure) as caught:
+            tokens.Tokenizer.from_folder(self.folder).template([[{"role": "user", "content": "x"}]])
+        self.assertEqual(caught.exception.failure_class, "config")
+        self.assertIn("template", caught.exception.message)
+
     def test_broken_file(self):
         (pathlib.Path(self.folder) / "tokenizer.json").write_text("{}")
         with self.assertRaises(failures.Failure) as caught:

@@ -5,6 +5,7 @@ import (
 	"embed"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/pyworker"
 )
 
@@ -66,7 +67,19 @@ func (b launcher) interpreter(ctx context.Context) (string, error) {
 // session fills in the options that are given to a loaded model, as Start does.
 type session struct{ backend.Session }
 
-var _ backend.Adapter = session{}
+var (
+	_ backend.Adapter = session{}
+	_ chat.Templater  = session{}
+)
+
+// Template implements chat.Templater.
+func (s session) Template(ctx context.Context, conversations []chat.Conversation) ([][]int32, error) {
+	t, ok := s.Session.(chat.Templater)
+	if !ok {
+		return nil, chat.Unable(name)
+	}
+	return t.Template(ctx, conversations)
+}
 
 // Adapt implements backend.Adapter; see package study for what can change while the
 // model stays loaded.

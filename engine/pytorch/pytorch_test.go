@@ -18,6 +18,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/backendtest"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
@@ -335,3 +336,46 @@ func TestWorkerScripts(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestTemplate: the worker's own tokenizer puts conversations into the template of the model's folder, as text in which
+// special tokens are tokens; a template that refuses a conversation is told in its own words.
+func TestTemplate(t *testing.T) {
+	python := testPython(t)
+	spec := tinySpec(t)
+	spec.Options, spec.MaxContext = json.RawMessage(`{"device":"cpu"}`), 128
+	const template = "{{ bos_token }}{% for m in messages %}{% if m.role == 'tool' %}{{ " +
+		"raise_exception('no tools') }}" +
+		"{% endif %}[{{ m.role }}]{{ m.content | trim }}{% endfor %}{% if add_generation_prompt " +
+		"%}[assistant]{% endif %}"
+	if err := os.WriteFile(filepath.Join(spec.Path, "chat_template.jinja"), []byte(template), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	session, err := launcher{Python: python}.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	templater := session.(chat.Templater)
+	got, err := templater.Template(t.Context(), []chat.Conversation{{{Role: "user", Content: " Größe 東京 "}},
+		{{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Hi"}}})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("template = %v, %v", got, err)
+	}
+	for i, text := range []string{"[user]Größe 東京[assistant]", "[system]Be brief.[user]Hi[assistant]"} {
+		want := append([]int32{beginToken}, model.ByteTokenizer{}.Encode(text)...)
+		if !slices.Equal(got[i], want) {
+			t.Errorf("conversation %d = %v, want %v", i, got[i], want)
+		}
+	}
+	_, err = templater.Template(t.Context(), []chat.Conversation{{{Role: "tool", Content: "x"}}})
+	if f := backend.AsFailure(err); f.Class != codes.ClassConfig || !strings.Contains(f.Error(), "no tools") ||
+		!strings.Contains(f.Next, "chat_template: none") {
+		t.Errorf("a tool: %v (%s, %q)", err, f.Class, f.Next)
+	}
+	if ids, err := session.Tokenize(t.Context(), []string{"ab"}); err != nil || !slices.Equal(ids[0], []int32{97, 98}) {
+		t.Errorf("tokenize after that = %v, %v", ids, err)
+	}
+}
+
+// beginToken is the id of the token with which texts of a random model begin, where a template asks for it.
+const beginToken = model.TokenBOS

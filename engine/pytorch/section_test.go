@@ -15,6 +15,7 @@ func TestUsualValueIsTheZeroValue(t *testing.T) {
 	s := defaults()
 	before := engine.Encode(s)
 	for _, f := range s.Fields() {
+		f := grammar.Slot(f)
 		text, ok := want[f.Key]
 		if !ok {
 			continue

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, name, stub, servertest.Spec(t), enginefake.FakeTokens)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), enginefake.FakeTokens, nil)
 }
 
 // TestStub: both formats of the stream.

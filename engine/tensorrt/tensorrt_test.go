@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 func stub(s servertest.Stubbed) backend.Backend { return enginetest.Stub(newBackend(""), s) }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, name, stub, servertest.Spec(t), nil)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), nil, nil)
 }
 
 func TestStub(t *testing.T) {

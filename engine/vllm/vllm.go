@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/prom"
@@ -73,6 +74,7 @@ var (
 	_ server.Engine    = (*dialect)(nil)
 	_ server.Describer = (*dialect)(nil)
 	_ server.Tokenizer = (*dialect)(nil)
+	_ server.Templater = (*dialect)(nil)
 	_ server.Counted   = (*dialect)(nil)
 )
 
@@ -187,6 +189,12 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, _ *backend.Loade
 func (*dialect) Tokenize(ctx context.Context, ask server.Ask, text string) ([]int32, error) {
 	return server.AskTokens(ctx, ask, "/tokenize",
 		map[string]any{"model": served, "prompt": text, "add_special_tokens": false})
+}
+
+// Template implements server.Templater: the template brings its special tokens.
+func (*dialect) Template(ctx context.Context, ask server.Ask, c chat.Conversation) ([]int32, error) {
+	return server.AskTokens(ctx, ask, "/tokenize", map[string]any{"model": served, "messages": c,
+		"add_generation_prompt": true, "add_special_tokens": false})
 }
 
 // Counters implements server.Counted, from vLLM's metrics

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/enginefake"
@@ -27,7 +28,7 @@ func stub(s servertest.Stubbed) backend.Backend {
 }
 
 func TestConformance(t *testing.T) {
-	enginetest.Conformance(t, name, stub, servertest.Spec(t), enginefake.FakeTokens)
+	enginetest.Conformance(t, name, stub, servertest.Spec(t), enginefake.FakeTokens, enginefake.FakeTemplate)
 }
 
 func TestStub(t *testing.T) {
@@ -65,4 +66,11 @@ func TestSampling(t *testing.T) {
 	servertest.Sampling(t, func(s backend.Spec, p backend.Prompt, output int) []byte {
 		return (&dialect{}).Request(s, p, output).Body
 	})
+}
+
+// TestTemplateRefused: what the model's template does not take is a failure in the server's words, with the next step.
+func TestTemplateRefused(t *testing.T) {
+	b := stub(servertest.Stubbed{Command: servertest.Command(t, name, servertest.None), Start: 20 * time.Second,
+		Stall: 3 * time.Second})
+	enginetest.Refused(t, b, servertest.Spec(t))
 }

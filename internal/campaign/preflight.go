@@ -59,6 +59,10 @@ func Problems(s *study.Study) []Problem {
 			func(o study.Experiment) bool {
 				return o.Model == e.Model && o.Backend == e.Backend && o.DType == e.DType
 			})
+		once(about{"template", "", e.Model + " " + e.Workload.ChatTemplate}, func() error { return checkTemplate(e) },
+			func(o study.Experiment) bool {
+				return o.Model == e.Model && o.Workload.ChatTemplate == e.Workload.ChatTemplate
+			})
 		once(about{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
 			func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
 	}
@@ -74,6 +78,14 @@ func checkModel(s *study.Study, e study.Experiment) error {
 		return s.Engine(e.Backend).Reads(path)
 	}
 	return nil
+}
+
+// checkTemplate finds a model without the chat template that its prompts are to be put into.
+func checkTemplate(e study.Experiment) error {
+	if e.Workload.ChatTemplate != terms.TemplateModel {
+		return nil
+	}
+	return model.CheckTemplate(e.Model, "")
 }
 
 // checkDType finds a dtype that a finished GGUF file does not have.

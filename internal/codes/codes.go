@@ -85,6 +85,7 @@ const (
 	NoWarmUp         note.Code = "no_warmup"
 	DatasetSkipped   note.Code = "dataset_skipped"
 	DatasetFields    note.Code = "dataset_fields"
+	ChatTemplate     note.Code = "chat_template"
 	Synthetic        note.Code = "synthetic"
 	Simulated        note.Code = "simulated"
 	Engine           note.Code = "engine"
@@ -192,6 +193,7 @@ func Codes() []Entry {
 		{NoWarmUp, Care, "There was no warm-up, so the first requests include one-time costs."},
 		{DatasetSkipped, Told, "Lines of the data set hold no prompt and were skipped."},
 		{DatasetFields, Told, "Prompts were joined from several fields, or fields that could hold one were left out."},
+		{ChatTemplate, Told, "How many prompt tokens are the chat template's, and how many prompts it made too long."},
 		{Synthetic, Told, "The weights are random: the energy is that of the shape, not of a trained model."},
 		{Simulated, Care, "The GPU does not exist; time, power and energy follow a made-up model."},
 		{Engine, Told, "The engine reported something about how it runs the model."},

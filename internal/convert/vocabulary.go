@@ -224,7 +224,7 @@ func (v *vocabulary) readSpecials(dir string, added []addedToken) error {
 	if _, err := readJSON(dir, "generation_config.json", &generation); err != nil {
 		return err
 	}
-	if err := v.readTemplate(config["chat_template"]); err != nil {
+	if err := v.readTemplate(dir, config["chat_template"]); err != nil {
 		return err
 	}
 	ids := make(map[string]int, len(added))
@@ -263,8 +263,17 @@ func tokenText(raw json.RawMessage) string {
 	return token.Text
 }
 
-// readTemplate reads the chat template: one, or several with names.
-func (v *vocabulary) readTemplate(raw json.RawMessage) error {
+// readTemplate reads the chat template: a file of its own, or one in the settings of the
+// tokenizer, or several there with names.
+func (v *vocabulary) readTemplate(dir string, raw json.RawMessage) error {
+	const file = "chat_template.jinja"
+	switch b, err := disk.ReadFile(filepath.Join(dir, file), disk.MaxDocument); {
+	case err == nil:
+		v.template = string(b)
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return disk.ReadError(file, err)
+	}
 	if raw == nil || json.Unmarshal(raw, &v.template) == nil {
 		return nil
 	}

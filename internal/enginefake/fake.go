@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
@@ -22,6 +23,15 @@ func FakeTokens(text string) []int32 {
 		ids[i] = int32(text[i])
 	}
 	return ids
+}
+
+// FakeTemplate is what a FakeEngine makes of a conversation.
+func FakeTemplate(c chat.Conversation) []int32 {
+	text := ""
+	for _, m := range c {
+		text += "<" + m.Role + ">" + m.Content
+	}
+	return FakeTokens(text + "<assistant>")
 }
 
 // FakeEngine is a backend.Engine without a model. It computes nothing and logs
@@ -65,6 +75,15 @@ func (*FakeEngine) Tokenize(texts []string) ([][]int32, error) {
 	out := make([][]int32, len(texts))
 	for i, text := range texts {
 		out[i] = FakeTokens(text)
+	}
+	return out, nil
+}
+
+// Template implements chat.Templater.
+func (e *FakeEngine) Template(_ context.Context, conversations []chat.Conversation) ([][]int32, error) {
+	out := make([][]int32, len(conversations))
+	for i, c := range conversations {
+		out[i] = FakeTemplate(c)
 	}
 	return out, nil
 }

@@ -16,6 +16,8 @@ type Info struct {
 	Vocab, TextVocab int
 	// DType is the format of most weights, "" if it is none that this package writes.
 	DType DType
+	// Template reports a chat template.
+	Template bool
 }
 
 // ReadInfo reads the header of a GGUF file.
@@ -24,7 +26,7 @@ func ReadInfo(path string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{Vocab: h.Vocab(), DType: h.DType()}
+	info := Info{Vocab: h.Vocab(), DType: h.DType(), Template: h.Text("tokenizer.chat_template") != ""}
 	if info.Vocab < 1 {
 		return info, fault.New(codes.ClassCorruptModel, nil, "download or generate it again", "%s has no vocabulary",
 			path)

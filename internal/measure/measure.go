@@ -119,7 +119,7 @@ func (d *desk) stages(ctx context.Context, out *Outcome) (err error) {
 // collect measures on an engine that has loaded its model.
 func (d *desk) collect(ctx context.Context, c *collected) error {
 	e := c.engine
-	requests, err := c.input.shape(ctx, e.session)
+	requests, err := d.requests(ctx, c.input, e.session)
 	if err != nil {
 		return err
 	}

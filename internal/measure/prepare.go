@@ -2,8 +2,10 @@ package measure
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/about"
@@ -56,6 +58,11 @@ func (d *desk) prepare(ctx context.Context) (input, error) {
 		d.record.Warn(codes.Synthetic,
 			"random weights: the arithmetic and its energy are those of the shape, not of a trained model")
 	}
+	if d.Experiment.Workload.ChatTemplate == terms.TemplateModel {
+		if err := model.CheckTemplate(d.Experiment.Model, in.model.Path); err != nil {
+			return in, err
+		}
+	}
 	return in, in.checkDType()
 }
 
@@ -105,6 +112,52 @@ func (in input) dtype() string {
 		return terms.DTypeAuto
 	}
 	return about.DType(&in.engine)
+}
+
+// requests are the prompts as the engine is given them. What a chat template adds is told.
+func (d *desk) requests(ctx context.Context, in input, session backend.Session) ([]workload.Request, error) {
+	if d.Experiment.Workload.ChatTemplate != terms.TemplateModel {
+		return in.shape(ctx, session)
+	}
+	t, ok := session.(chat.Templater)
+	if !ok {
+		return nil, chat.Unable(in.engine.Name)
+	}
+	out, err := workload.Template(in.prompts, d.Experiment.Workload.InputTokens,
+		func(all []chat.Conversation) ([][]int32, error) { return t.Template(ctx, all) })
+	if err != nil {
+		return nil, err
+	}
+	return out.Requests, d.tellTemplate(ctx, session, out)
+}
+
+// tellTemplate tells what the chat template has added to the texts.
+func (d *desk) tellTemplate(ctx context.Context, session backend.Session, out workload.Templated) error {
+	var texts []string
+	for _, c := range out.Conversations {
+		for _, m := range c {
+			texts = append(texts, m.Content)
+		}
+	}
+	ids, err := session.Tokenize(ctx, texts)
+	if err != nil {
+		return err
+	}
+	total, plain := 0, 0
+	for _, q := range out.Requests {
+		total += len(q.Tokens)
+	}
+	for _, text := range ids {
+		plain += len(text)
+	}
+	told := fmt.Sprintf("%d of the %d prompt tokens of the workload are those of the model's chat template",
+		total-plain, total)
+	if out.Shortened > 0 {
+		told += fmt.Sprintf("; the text of %s was shortened to make it %d tokens with the template",
+			digits.Count(out.Shortened, "prompt"), d.Experiment.Workload.InputTokens)
+	}
+	d.warn(codes.ChatTemplate, told)
+	return nil
 }
 
 // shape turns prompts into token ids of exact length.

@@ -20,7 +20,7 @@ import (
 const formatVersion = 1
 
 // convertVersion is the same for what a Hugging Face folder is converted to.
-const convertVersion = 2
+const convertVersion = 3
 
 // Store is the folder where generated and converted models are kept. Several
 // processes may use it at once. The zero Store uses [DefaultCacheDir].

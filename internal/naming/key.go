@@ -1,6 +1,7 @@
 package naming
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -16,7 +18,7 @@ type Key struct {
 	// Name is the dotted name.
 	Name string
 	path []int // through structs
-	// backend has the key in its section; zero is its value where it is not given.
+	// backend has the key in its section, if it is of one; zero is its value where it is not given.
 	backend, zero string
 }
 
@@ -38,10 +40,18 @@ func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 		case f.Type.Kind() == reflect.Struct:
 			out = append(out, keysOf(f.Type, prefix+name+".", at, nil)...)
 		default:
-			out = append(out, Key{Name: prefix + name, path: at})
+			out = append(out, Key{Name: prefix + name, path: at, zero: empty(prefix + name)})
 		}
 	}
 	return out
+}
+
+// empty is the word of a study for an empty text of an experiment.
+func empty(key string) string {
+	if key == terms.TemplateKey {
+		return terms.TemplateNone
+	}
+	return ""
 }
 
 // setting is one value of a section.
@@ -149,7 +159,7 @@ func (k Key) Text(e study.Experiment) string {
 		return ""
 	}
 	if k.backend == "" {
-		return fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface())
+		return cmp.Or(fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface()), k.zero)
 	}
 	name := k.Name[len(k.backend)+1:]
 	// A key in quotes with a colon is not part of a text, whose quotes have a backslash.

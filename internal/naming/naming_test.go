@@ -26,6 +26,8 @@ sweep:
 `, "concurrency top_p min_window gpu_memory_utilization enable_chunked_prefill",
 			"concurrency=1 top_p=0.5 min_window=5 gpu_memory_utilization=0.5 enable_chunked_prefill=true",
 			"concurrency=16 top_p=0.9 min_window=50 gpu_memory_utilization=0.9 enable_chunked_prefill=false"},
+		"a chat template, or none": {"model: m/n\nbackend: vllm\nsweep: {workload.chat_template: [none, model]}\n",
+			"chat_template", "chat_template=none", "chat_template=model"},
 		"engines share a column": {`
 model: random:tiny-llama
 backend: [embedded, pytorch]

@@ -25,16 +25,17 @@ const hubPatience = 5 * time.Second
 // Models finds what is wrong with the models of a study, and tells the estimator what
 // the hub says of those that are not here.
 func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error) {
-	type pair struct{ backend, model string }
+	type pair struct{ backend, model, template string }
 	seen, names := map[pair]bool{}, []string{}
 	few := &study.Study{Execution: s.Execution, Engines: s.Engines}
 	for i := range s.Experiments {
 		x := s.Experiments[i]
-		if seen[pair{x.Backend, x.Model}] {
+		at := pair{x.Backend, x.Model, x.Workload.ChatTemplate}
+		if seen[at] {
 			continue
 		}
-		seen[pair{x.Backend, x.Model}] = true
-		if hub := (pair{"", x.Model}); !seen[hub] && !s.Engine(x.Backend).Simulated && model.IsHub(x.Model) {
+		seen[at] = true
+		if hub := (pair{model: x.Model}); !seen[hub] && !s.Engine(x.Backend).Simulated && model.IsHub(x.Model) {
 			seen[hub] = true
 			names = append(names, x.Model)
 		}
@@ -174,7 +175,10 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 	have, most, wanted := len(set.Prompts), 0, 0
 	for i := range s.Experiments {
 		if w := s.Experiments[i].Workload; w.Dataset == set.Source {
-			most, wanted = max(most, w.Prompts), max(wanted, w.InputTokens)
+			most = max(most, w.Prompts)
+			if w.ChatTemplate == "" { // which adds tokens that nobody has counted yet
+				wanted = max(wanted, w.InputTokens)
+			}
 		}
 	}
 	var out []Problem
@@ -197,7 +201,7 @@ func prompts(set *workload.Set, s *study.Study) []Problem {
 				"fewer than the %d tokens of workload.input_tokens", set.Source, digits.Count(longest, "byte"), wanted),
 			Next: "dataset: synthetic has prompts of exactly that length; estimates take the stated length"}},
 			func(x study.Experiment) bool {
-				return uses(x) && x.Workload.InputTokens > longest
+				return uses(x) && x.Workload.ChatTemplate == "" && x.Workload.InputTokens > longest
 			}})
 	}
 	return out

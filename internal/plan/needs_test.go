@@ -15,8 +15,11 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/estimate"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/study"
 )
 
@@ -243,6 +246,38 @@ func TestDatasets(t *testing.T) {
 	if got := Datasets(parse(t, "model: random:tiny-llama\nworkload.dataset: none.jsonl\n")); len(got) != 1 ||
 		!strings.Contains(got[0].Message, "none.jsonl") {
 		t.Errorf("a missing file: %+v", got)
+	}
+}
+
+// TestTemplates: points whose prompts are to be put into a chat template that the model's folder
+// does not have are found
+// before the run, and only they; a template may make prompts as long as they are to be.
+func TestTemplates(t *testing.T) {
+	dir := t.TempDir()
+	tiny, err := shape.Lookup("tiny-llama")
+	if err == nil {
+		err = model.WriteHFDir(dir, tiny.Config, gguf.BFloat16)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := parse(t, "model: "+dir+"\nbackend: pytorch\nworkload.input_tokens: 4000\n"+
+		"sweep: {workload.chat_template: [none, model]}\n")
+	found, err := Models(t.Context(), s, estimator(t, "h200"))
+	if err != nil || len(found) != 1 || !found[0].Error ||
+		!strings.Contains(found[0].Message, "has no chat template") ||
+		found[0].Concerns(s.Experiments[0]) || !found[0].Concerns(s.Experiments[1]) {
+		t.Errorf("%+v, %v", found, err)
+	}
+	short := Datasets(s)
+	if len(short) != 1 || !short[0].Concerns(s.Experiments[0]) || short[0].Concerns(s.Experiments[1]) {
+		t.Errorf("%+v", short)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Models(t.Context(), s, estimator(t, "h200")); err != nil || len(found) != 0 {
+		t.Errorf("with a template: %+v, %v", found, err)
 	}
 }
 

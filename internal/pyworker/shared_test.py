@@ -12,7 +12,7 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from llem_protocol import failures, process, serve, work  # noqa: E402
+from llem_protocol import failures, process, serve, tokens, work  # noqa: E402
 
 
 class Thing:
@@ -30,7 +30,7 @@ class WorkerTest(unittest.TestCase):
 
     def test_unknown_commands_and_too_early_ones(self):
         worker, send = self.worker(run=lambda self, *_: self.loaded_engine())
-        for op in ("run", "adapt", "tokenize", "dance", None):
+        for op in ("run", "adapt", "tokenize", "template", "dance", None):
             worker.answer({"id": 1, "op": op})
             self.assertEqual(self.failure(send)["class"], "protocol")
 
@@ -59,6 +59,25 @@ class WorkerTest(unittest.TestCase):
         worker.engine = mock.Mock(tokenizer=None)
         worker.answer({"id": 1, "op": "tokenize", "texts": ["a"]})
         self.assertEqual(self.failure(send)["class"], "model_not_found")
+
+    def test_conversations(self):
+        worker, send = self.worker()
+        worker.engine = mock.Mock()
+        worker.engine.tokenizer.template.return_value = [[1, 2]]
+        worker.answer({"id": 1, "op": "template", "chats": [[{"role": "user", "content": "a"}]]})
+        send.assert_called_with(1, "tokens", tokens=[[1, 2]])
+        worker.engine.tokenizer.template.assert_called_with([[{"role": "user", "content": "a"}]])
+        worker.engine = mock.Mock(tokenizer=None)
+        worker.answer({"id": 2, "op": "template", "chats": []})
+        self.assertEqual(self.failure(send)["class"], "model_not_found")
+
+    def test_a_template_speaks_for_itself(self):
+        tokenizer = mock.Mock()
+        tokenizer.apply_chat_template.side_effect = ValueError("roles must alternate")
+        with self.assertRaises(failures.Failure) as caught:
+            tokens.in_template(tokenizer, [], tokenize=True)
+        self.assertEqual(caught.exception.failure_class, "config")
+        self.assertIn("roles must alternate", caught.exception.message)
 
     def test_exceptions(self):
         cases = {"oom_host": MemoryError("x"), "disk_full": OSError(28, "No space left"), "engine_error": KeyError("y"),

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 )
 
 // Engine is what is particular to one engine. Its methods may be called concurrently.
@@ -82,6 +83,13 @@ type Describer interface {
 type Tokenizer interface {
 	// Tokenize returns the token ids of a text.
 	Tokenize(ctx context.Context, ask Ask, text string) ([]int32, error)
+}
+
+// Templater is an [Engine] whose server puts a conversation into the chat template of its
+// model.
+type Templater interface {
+	// Template returns the token ids of a conversation in the template.
+	Template(ctx context.Context, ask Ask, c chat.Conversation) ([]int32, error)
 }
 
 // Counted is an [Engine] whose server counts tokens while it works.

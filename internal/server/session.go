@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/watch"
@@ -63,6 +64,7 @@ type Session struct {
 var (
 	_ backend.Session = (*Session)(nil)
 	_ backend.Adapter = (*Session)(nil)
+	_ chat.Templater  = (*Session)(nil)
 )
 
 // starts is how many ports a server is started on before it is given up.
@@ -210,9 +212,20 @@ func (s *Session) ask(ctx context.Context, method, path string, body []byte) ([]
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	case status != 200:
-		return nil, fmt.Errorf("%s %s: the server answered %d: %.200s", method, path, status, bytes.TrimSpace(text))
+		return nil, &refusedError{method + " " + path, status, bytes.TrimSpace(text)}
 	}
 	return text, nil
+}
+
+// refusedError is an answer other than 200.
+type refusedError struct {
+	request string
+	status  int
+	text    []byte
+}
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("%s: the server answered %d: %.200s", e.request, e.status, e.text)
 }
 
 // failed is the failure behind an error of a request: the end of the server, if that is
@@ -265,6 +278,28 @@ func (s *Session) Tokenize(ctx context.Context, texts []string) ([][]int32, erro
 		ids, err := t.Tokenize(ctx, s.ask, text)
 		if err != nil {
 			return nil, s.failed(ctx, err, fmt.Sprintf("tokenizing text %d", i+1))
+		}
+		out[i] = ids
+	}
+	return out, nil
+}
+
+// Template implements chat.Templater.
+func (s *Session) Template(ctx context.Context, conversations []chat.Conversation) ([][]int32, error) {
+	t, ok := s.engine.(Templater)
+	if !ok {
+		return nil, chat.Unable(s.engine.Name())
+	}
+	out := make([][]int32, len(conversations))
+	for i, c := range conversations {
+		ids, err := t.Template(ctx, s.ask, c)
+		if _, ok := errors.AsType[*refusedError](err); ok {
+			return nil, &note.Failure{Class: codes.ClassConfig, Err: err,
+				Message: fmt.Sprintf("%s cannot put a prompt into the chat template of its model", s.engine.Name()),
+				Next:    "use workload.chat_template: none, or a data set whose turns the template takes"}
+		}
+		if err != nil {
+			return nil, s.failed(ctx, err, fmt.Sprintf("putting conversation %d into the chat template", i+1))
 		}
 		out[i] = ids
 	}

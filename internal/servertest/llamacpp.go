@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+
+	"github.com/llenergymeasure/llem/backend/chat"
 )
 
 // LlamaCpp answers as llama-server's /completion does.
@@ -80,6 +82,39 @@ func (LlamaCpp) Pages(s *Stub) map[string]http.HandlerFunc {
 			fmt.Fprint(w, `{"object":"list","data":[{"id":"m","object":"model","meta":{"vocab_type":2,`+
 				`"n_vocab":300,"n_ctx_train":4096,"n_embd":64,"n_params":1000,"size":2000}}]}`)
 		},
-		"/tokenize": tokenize("content"),
+		"/tokenize": tokenizeBegin,
+		"/apply-template": func(w http.ResponseWriter, r *http.Request) {
+			var q struct {
+				Messages chat.Conversation `json:"messages"`
+			}
+			if err := json.NewDecoder(r.Body).Decode(&q); err != nil || refuses(q.Messages) {
+				http.Error(w, `{"error":{"code":500,"message":"Conversation roles must alternate",`+
+					`"type":"server_error"}}`,
+					http.StatusInternalServerError)
+				return
+			}
+			_ = json.NewEncoder(w).Encode(map[string]string{"prompt": InTemplate(q.Messages)})
+		},
 	}
+}
+
+// Begin is the id of the token that a stub of llama-server puts before a prompt.
+const Begin = 256
+
+// tokenizeBegin answers as llama-server does, with the token of the beginning where it is asked for.
+func tokenizeBegin(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Content string `json:"content"`
+		Add     bool   `json:"add_special"`
+		Parse   bool   `json:"parse_special"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Add != q.Parse {
+		http.Error(w, `{"error":{"message":"special tokens are added, or parsed, alone"}}`, http.StatusBadRequest)
+		return
+	}
+	ids := bytesOf(q.Content)
+	if q.Add {
+		ids = fmt.Sprint(Begin, ",", ids)
+	}
+	fmt.Fprintf(w, `{"tokens":[%s]}`, ids)
 }

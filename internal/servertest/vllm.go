@@ -1,11 +1,16 @@
 package servertest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/llenergymeasure/llem/backend/chat"
 )
 
 // VLLM answers as vLLM's completions API does, with return_token_ids.
@@ -116,8 +121,49 @@ func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
 			fmt.Fprintf(w, "# TYPE vllm:iteration_tokens_total histogram\nvllm:iteration_tokens_total_count%s %d.0\n",
 				labels, steps)
 		},
-		"/tokenize": tokenize("prompt"),
+		"/tokenize": s.tokenizeChat,
 	}
+}
+
+// tokenizeChat answers as tokenize does where a prompt is given, and with a conversation in the
+// template where messages are.
+func (s *Stub) tokenizeChat(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Messages chat.Conversation `json:"messages"`
+		Generate bool              `json:"add_generation_prompt"`
+		Special  *bool             `json:"add_special_tokens"`
+	}
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &q)
+	}
+	switch r.Body = io.NopCloser(bytes.NewReader(body)); {
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case q.Messages == nil:
+		tokenize("prompt")(w, r)
+	case !q.Generate || q.Special == nil || *q.Special || refuses(q.Messages):
+		http.Error(w, `{"error":{"message":"Conversation roles must alternate","code":400}}`, http.StatusBadRequest)
+	default:
+		text := InTemplate(q.Messages)
+		fmt.Fprintf(w, `{"count":%d,"max_model_len":4096,"tokens":[%s]}`, len(text), bytesOf(text))
+	}
+}
+
+// Refused is a role that the template of a stub does not take.
+const Refused = "tool"
+
+func refuses(c chat.Conversation) bool {
+	return slices.ContainsFunc(c, func(m chat.Message) bool { return m.Role == Refused })
+}
+
+// InTemplate is a conversation in the chat template of a stub.
+func InTemplate(c chat.Conversation) string {
+	text := ""
+	for _, m := range c {
+		text += "<" + m.Role + ">" + m.Content
+	}
+	return text + "<assistant>"
 }
 
 // tokenize answers with the bytes of a text as token ids. The text is the request's

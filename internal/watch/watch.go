@@ -3,12 +3,12 @@
 // An engine writes nothing while it computes a batch, and a long prompt may take an hour on a
 // processor: silence alone says nothing. The kernel knows more: an engine that works uses
 // processor time, also one whose work is on a GPU, since a processor starts each of its
-// kernels. It stands still if it has neither sent anything nor used any processor time for
-// the limit, or if it has sent nothing and one of its processes has been stopped (state T, as
-// by SIGSTOP), for whose part the others may wait in a loop. Of a server with requests under
-// way, a quarter of a processor is expected: its program uses a little in any case. An engine
-// that waits in a loop for something else looks like one that works: only a limit of time
-// ends it.
+// kernels, or it waits for a processor that others have (state R). It stands still if for the
+// limit it has neither sent anything nor used or wanted a processor, or if it has sent nothing
+// and one of its processes has been stopped (state T, as by SIGSTOP), for whose part the others
+// may wait in a loop. Of a server with requests under way, a quarter of a processor is expected:
+// its program uses a little in any case. An engine that waits in a loop for something else looks
+// like one that works: only a limit of time ends it.
 //
 // The time in which this program was itself stopped does not count.
 package watch
@@ -176,7 +176,7 @@ func (l *look) after(step time.Duration) *Stalled {
 	switch {
 	case !ok, p.Dead(), p.State == 't': // its end is seen elsewhere; a debugger holds it
 		l.idle = 0
-	case !l.Talks && p.CPU != l.root:
+	case !l.Talks && (p.CPU != l.root || p.State == 'R'):
 		l.root, l.idle = p.CPU, 0
 	}
 	if l.idle < l.Limit/2 && l.quiet < l.Limit/2 {
@@ -241,7 +241,7 @@ func (l *look) works(now kin.Family, step time.Duration) bool {
 	if l.Talks {
 		return runs || float64(ticks)/kin.Ticks >= share*l.ago.Seconds()
 	}
-	return ticks > 0
+	return runs || ticks > 0
 }
 
 // read reads the processes that were found at first: to look for others costs more.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/disk"
@@ -39,7 +40,7 @@ type Prompt struct {
 	Origin string // where it was read: file:line
 	// Messages are the conversation up to and with the user's turn that is Text; nil where the record
 	// has none.
-	Messages []Message
+	Messages chat.Conversation
 }
 
 // Set is a data set as read: every usable prompt, in file order.

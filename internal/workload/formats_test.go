@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/backend/chat"
 )
 
 // TestFormats: records as public data sets have them, and what is told of how they were read.
@@ -20,22 +22,24 @@ func TestFormats(t *testing.T) {
 		name, file, text string
 		want             []string
 		notes            []string
-		messages         []Message
+		messages         chat.Conversation
 	}{
 		{name: "messages of a chat", file: "a.jsonl",
 			text: `{"messages":[{"role":"system","content":"You are"},{"role":"user","content":"Hi there"},` +
 				`{"role":"assistant","content":"Hello"}]}`,
-			want: []string{"Hi there"}, messages: []Message{{"system", "You are"}, {"user", "Hi there"}}},
+			want:     []string{"Hi there"},
+			messages: chat.Conversation{{Role: "system", Content: "You are"}, {Role: "user", Content: "Hi there"}}},
 		{name: "a message in parts", file: "a.jsonl",
 			text: `{"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"text",` +
 				`"text":"there"}]}]}`,
-			want: []string{"Hi\nthere"}, messages: []Message{{"user", "Hi\nthere"}}},
+			want: []string{"Hi\nthere"}, messages: chat.Conversation{{Role: "user", Content: "Hi\nthere"}}},
 		{name: "conversations with role and content", file: "a.json",
 			text: `[{"id":"c","conversations":[{"role":"user","content":"hello there"}]}]`,
-			want: []string{"hello there"}, messages: []Message{{"user", "hello there"}}},
+			want: []string{"hello there"}, messages: chat.Conversation{{Role: "user", Content: "hello there"}}},
 		{name: "turns", file: "a.jsonl",
-			text: `{"question_id":81,"category":"writing","turns":["Compose a blog post","Rewrite it"]}`,
-			want: []string{"Compose a blog post"}, messages: []Message{{"user", "Compose a blog post"}}},
+			text:     `{"question_id":81,"category":"writing","turns":["Compose a blog post","Rewrite it"]}`,
+			want:     []string{"Compose a blog post"},
+			messages: chat.Conversation{{Role: "user", Content: "Compose a blog post"}}},
 		{name: "an instruction with its context", file: "a.jsonl",
 			text: `{"instruction":"When did it start?","context":"It began in 2000.","response":"2000",` +
 				`"category":"closed_qa"}`,
@@ -64,7 +68,7 @@ func TestFormats(t *testing.T) {
 			want:  []string{"Shorten.\n\nA tale."},
 			notes: []string{fmt.Sprintf(noted, "a.CSV", "instruction + context")}},
 		{name: "a table of conversations", file: "a.csv", text: "turns\n\"[\"\"a\"\",\"\"b\"\"]\"\n",
-			want: []string{"a"}, messages: []Message{{"user", "a"}}},
+			want: []string{"a"}, messages: chat.Conversation{{Role: "user", Content: "a"}}},
 		{name: "a compressed file", file: "a.jsonl.gz", text: `{"prompt":"packed"}`, want: []string{"packed"}},
 		{name: "a compressed table", file: "a.csv.gz", text: "prompt\npacked\n", want: []string{"packed"}},
 	}

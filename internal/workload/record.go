@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
@@ -37,15 +38,7 @@ var talks = [...]talk{
 // talk is a field that holds a conversation: what its elements are, and how they are read.
 type talk struct {
 	field, want string
-	read        func([]json.RawMessage) ([]Message, error)
-}
-
-// Message is one turn of a conversation.
-type Message struct {
-	// Role is system, user or assistant, as chat templates name them.
-	Role string `json:"role"`
-	// Content is the text.
-	Content string `json:"content"`
+	read        func([]json.RawMessage) (chat.Conversation, error)
 }
 
 // errNoHumanTurn marks a well-formed conversation in which no human speaks.
@@ -198,7 +191,7 @@ const roleUser = "user"
 
 // messages reads a conversation up to the first turn of the user that has text, which is the last
 // message.
-func (t talk) messages(data json.RawMessage) ([]Message, error) {
+func (t talk) messages(data json.RawMessage) (chat.Conversation, error) {
 	if kind := kindOf(data); kind != "an array" {
 		return nil, fmt.Errorf(`%q is %s, want an array of %s`, t.field, kind, t.want)
 	}
@@ -210,7 +203,7 @@ func (t talk) messages(data json.RawMessage) ([]Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []Message
+	var out chat.Conversation
 	for _, m := range all {
 		if strings.TrimSpace(m.Content) == "" {
 			continue
@@ -226,21 +219,21 @@ func (t talk) messages(data json.RawMessage) ([]Message, error) {
 }
 
 // readTurns reads a conversation of which only what the user says is given.
-func readTurns(turns []json.RawMessage) ([]Message, error) {
-	var out []Message
+func readTurns(turns []json.RawMessage) (chat.Conversation, error) {
+	var out chat.Conversation
 	for i, raw := range turns {
 		var text string
 		if kindOf(raw) != "a string" || json.Unmarshal(raw, &text) != nil {
 			return nil, fmt.Errorf("turn %d of the conversation is %s, want a string", i+1, kindOf(raw))
 		}
-		out = append(out, Message{roleUser, text})
+		out = append(out, chat.Message{Role: roleUser, Content: text})
 	}
 	return out, nil
 }
 
 // readMessages reads a conversation of which each turn says who speaks.
-func readMessages(turns []json.RawMessage) ([]Message, error) {
-	var out []Message
+func readMessages(turns []json.RawMessage) (chat.Conversation, error) {
+	var out chat.Conversation
 	for i, raw := range turns {
 		m, err := readMessage(raw)
 		if err != nil {
@@ -253,23 +246,24 @@ func readMessages(turns []json.RawMessage) ([]Message, error) {
 
 // readMessage reads one turn in either of the two ways in which people write it: role and content,
 // or from and value.
-func readMessage(raw json.RawMessage) (Message, error) {
+func readMessage(raw json.RawMessage) (chat.Message, error) {
 	var fields map[string]json.RawMessage
 	if kindOf(raw) != "an object" || json.Unmarshal(raw, &fields) != nil {
-		return Message{}, errors.New("is not an object")
+		return chat.Message{}, errors.New("is not an object")
 	}
 	role, content := stringOf(fields["role"]), fields["content"]
 	if role == "" {
 		role, content = stringOf(fields["from"]), fields["value"]
 	}
 	if role == "" {
-		return Message{}, errors.New(`does not say who it is from: want "role": "user" or "from": "human" or the like`)
+		return chat.Message{}, errors.New(`does not say who it is from: want "role": "user" or "from": "human" ` +
+			"or the like")
 	}
 	if role == "human" {
 		role = roleUser
 	}
 	text, err := contentOf(content)
-	return Message{role, text}, err
+	return chat.Message{Role: role, Content: text}, err
 }
 
 // contentOf reads what a turn says: a string, or the text parts of a list of parts.

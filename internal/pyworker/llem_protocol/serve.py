@@ -111,7 +111,8 @@ class Worker:
 
     def operations(self) -> dict[str, Callable[[int, dict], None]]:
         """What is done for each command."""
-        return {"hello": self.hello, "load": self.load, "adapt": self.adapt, "tokenize": self.tokenize, "run": self.run}
+        return {"hello": self.hello, "load": self.load, "adapt": self.adapt, "tokenize": self.tokenize,
+                "template": self.template, "run": self.run}
 
     def translate(self, exc: Exception) -> Failure:
         """The failure that an exception of the engine's libraries means."""
@@ -165,6 +166,14 @@ class Worker:
             raise Failure("model_not_found", "the model's folder holds no tokenizer",
                           "use workload.dataset: synthetic, which needs none")
         self.outbox.send(command_id, "tokens", tokens=tokenizer.encode(command.get("texts") or []))
+
+    def template(self, command_id: int, command: dict) -> None:
+        """Turn conversations into token ids, in the chat template of the model."""
+        tokenizer = self.loaded_engine().tokenizer
+        if tokenizer is None:
+            raise Failure("model_not_found", "the model's folder holds no tokenizer",
+                          "use workload.dataset: synthetic, which needs none")
+        self.outbox.send(command_id, "tokens", tokens=tokenizer.template(command.get("chats") or []))
 
     def is_cancelled(self, command_id: int) -> Callable[[], bool]:
         """A function that tells whether the parent has cancelled a run."""

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import os
 
-from .failures import Failure
+from .failures import Failure, shorten
 
 # Special tokens below this id are taken for a block at the front of the
 # vocabulary (padding, begin and end), which does not end the ordinary text.
 LEADING_SPECIALS = 256
 
 
+def in_template(tokenizer, turns: list[dict], tokenize: bool):
+    """A conversation in the chat template of a tokenizer's model, as text or as token ids."""
+    try:
+        out = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=tokenize, return_dict=False)
+    except Exception as exc:  # noqa: BLE001: a template is a program, and says itself what it does not take
+        raise Failure("config", shorten(f"cannot put a prompt into the chat template of the model: {exc}"),
+                      "use workload.chat_template: none, or a data set whose turns the template takes") from exc
+    return out
+
+
 class Tokenizer:
     """A model's tokenizer; adds no special tokens."""
 
-    def __init__(self, encode_batch, size: int, special_ids: set[int]) -> None:
+    def __init__(self, encode_batch, size: int, special_ids: set[int], folder: str = "", whole=None) -> None:
         self.encode_batch = encode_batch
         self.size = size
         self.special_ids = special_ids
+        # Where the files are, and what transformers makes of them, once it is needed.
+        self.folder = folder
+        self.whole = whole
 
     @classmethod
     def from_folder(cls, path: str) -> Tokenizer | None:
@@ -47,7 +60,7 @@ class Tokenizer:
             return [encoding.ids for encoding in encoded]
 
         special = {token_id for token_id, token in added.items() if token.special}
-        return cls(encode, tokenizer.get_vocab_size(), special)
+        return cls(encode, tokenizer.get_vocab_size(), special, os.path.dirname(file))
 
     @classmethod
     def from_pretrained(cls, path: str) -> Tokenizer:
@@ -59,11 +72,20 @@ class Tokenizer:
         def encode(texts):
             return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
-        return cls(encode, len(tokenizer), set(tokenizer.all_special_ids))
+        return cls(encode, len(tokenizer), set(tokenizer.all_special_ids), path, tokenizer)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """The token ids of every text."""
         return [list(ids) for ids in self.encode_batch(texts)]
+
+    def template(self, conversations: list[list[dict]]) -> list[list[int]]:
+        """The token ids of every conversation, up to where the answer begins."""
+        if self.whole is None:
+            import transformers
+
+            self.whole = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+        # The text is tokenized as prompts without a template are: the template has written its special tokens.
+        return self.encode([in_template(self.whole, turns, tokenize=False) for turns in conversations])
 
     def text_vocab(self, vocab: int) -> int:
         """A bound below which ids stand for ordinary text."""

@@ -70,3 +70,14 @@ const (
 	// engine of its own, and more until energy per output token is known to 2 %.
 	Publication = "publication"
 )
+
+// The chat template around prompts.
+const (
+	// TemplateKey is its key.
+	TemplateKey = "workload.chat_template"
+	// TemplateNone is no template. An experiment says it with an empty text, as experiments
+	// from before there were templates do.
+	TemplateNone = "none"
+	// TemplateModel puts the prompts of a data set into the model's own template.
+	TemplateModel = "model"
+)

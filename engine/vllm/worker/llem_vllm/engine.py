@@ -15,6 +15,7 @@ from collections.abc import Callable
 from llem_protocol import process
 from llem_protocol.failures import Failure
 from llem_protocol.serve import interrupted
+from llem_protocol.tokens import in_template
 from llem_protocol.work import Reporter, rounds
 
 # Keys of the section that are parts of one argument.
@@ -127,6 +128,11 @@ class Engine:
         """Token ids without special tokens."""
         tokenizer = self.llm.get_tokenizer()
         return [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+
+    def template(self, conversations: list[list[dict]]) -> list[list[int]]:
+        """Token ids in the chat template of the model."""
+        tokenizer = self.llm.get_tokenizer()
+        return [list(in_template(tokenizer, turns, tokenize=True)) for turns in conversations]
 
     def check(self, requests: list[dict], output: int) -> None:
         """Refuse work that the engine would do in part."""

@@ -28,6 +28,10 @@ class Worker(serve.Worker):
         """Turn texts into token ids."""
         self.outbox.send(command_id, "tokens", tokens=self.loaded_engine().tokenize(command.get("texts") or []))
 
+    def template(self, command_id: int, command: dict) -> None:
+        """Turn conversations into token ids, in the chat template of the model."""
+        self.outbox.send(command_id, "tokens", tokens=self.loaded_engine().template(command.get("chats") or []))
+
     def run(self, command_id: int, command: dict) -> None:
         """Run a workload and send its logs afterwards."""
         log = self.loaded_engine().run(

@@ -1,0 +1,36 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/engine"
+)
+
+// fields are a section of whatever fields a test gives it.
+type fields []engine.Field
+
+func (f *fields) Fields() []engine.Field { return *f }
+
+// TestCheckFields: a field that was written by hand is checked before a study is read.
+func TestCheckFields(t *testing.T) {
+	var text string
+	var n int
+	batch := engine.Whole(&n, "batch_size", 1, 8, "the batch").Optional()
+	for want, f := range map[string]engine.Field{
+		"x lies in a *bool":                   {Key: "x", Help: "h", At: new(bool)},
+		"x lies in a <nil>":                   {Key: "x", Help: "h"},
+		"x accepts no text":                   {Key: "x", Help: "h", At: &text},
+		"the zero value of x is \"many\"":     engine.Whole(&n, "x", 0, 9, "h").ZeroMeans("many"),
+		"the zero value of x is \"c\"; want ": engine.Choice(&text, "x", "h", "a", "b").ZeroMeans("c"),
+		"":                                    engine.Choice(&text, "x", "h", "a", "b").ZeroMeans("b"),
+	} {
+		err := engine.Check(engine.Descriptor{Name: "own", Title: "Own",
+			Section: func() engine.Section { return &fields{f, batch} },
+			New:     func(engine.Env) backend.Backend { return nil }})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", f, err, want)
+		}
+	}
+}
