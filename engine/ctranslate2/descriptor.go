@@ -42,7 +42,7 @@ func (s *settings) Fields() []engine.Field {
 // Descriptor is what the program knows about this engine.
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
-		Name: name, Title: "CTranslate2", Summary: "a C++ engine in a Python worker", Chats: true,
+		Name: name, Title: "CTranslate2", Summary: "a C++ engine in a Python worker",
 		Section:  func() engine.Section { return &settings{batchSize: 1, device: "auto"} },
 		Conflict: conflict,
 		Forget: func(s engine.Section) bool {

@@ -6,7 +6,7 @@ import gc
 import time
 
 from llem_protocol import serve
-from llem_protocol.failures import Cancelled
+from llem_protocol.failures import Cancelled, Failure
 
 from . import environment
 from .failures import from_exception
@@ -34,6 +34,11 @@ class Worker(serve.Worker):
         self.release_memory()
         self.engine = loading.load(loading.Request.from_spec(command["load"]), progress)
         self.send_loaded(command_id, started_ns)
+
+    def template(self, command_id: int, command: dict) -> None:
+        """Refuse: what reads chat templates is not in this process, see environment."""
+        raise Failure("config", "ctranslate2 has no way to put a prompt into the chat template of its model",
+                      "use workload.chat_template: none, or another backend")
 
     def run(self, command_id: int, command: dict) -> None:
         """Run a workload and send its logs afterwards."""
