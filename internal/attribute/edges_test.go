@@ -1,10 +1,12 @@
 package attribute
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -61,6 +63,141 @@ func TestBeyond(t *testing.T) {
 		}
 		if math.Abs(watts-100) > q.swing/n+1e-9 || math.Abs(sd-q.swing/math.Sqrt(n-1)) > 0.01*sd+1e-6 || ok != q.ok {
 			t.Errorf("%s: %g W ± %g of %g samples, known: %v", name, watts, sd, n, ok)
+		}
+	}
+}
+
+// TestKinds: what a step does; one with prompts and a single token is mixed.
+func TestKinds(t *testing.T) {
+	for _, q := range []struct {
+		prompt, output int
+		want           kind
+	}{{0, 0, idle}, {5, 0, prefill}, {0, 1, decode}, {0, 9, decode}, {5, 1, mixed}, {1, 9, mixed}} {
+		if got := kindOf(backend.Step{PrefillTokens: q.prompt, DecodeTokens: q.output}); got != q.want {
+			t.Errorf("%d prompt and %d output tokens: %v, want %v", q.prompt, q.output, got, q.want)
+		}
+	}
+}
+
+// TestSingular: columns that say the same have no inverse.
+func TestSingular(t *testing.T) {
+	for name, q := range map[string]struct {
+		rows [][]float64
+		ok   bool
+	}{
+		"apart":        {[][]float64{{1, 0}, {1, 1}, {1, 2}}, true},
+		"the same":     {[][]float64{{1, 3}, {1, 3}, {1, 3}}, false},
+		"nearly":       {[][]float64{{1, 3}, {2, 6}, {3, 9.0000001}}, false},
+		"a multiple":   {[][]float64{{1, 7}, {2, 14}, {3, 21}}, false},
+		"one is empty": {[][]float64{{1, 0}, {1, 0}}, false},
+	} {
+		m := newMatrix(2)
+		for _, row := range q.rows {
+			m.addOuter(row, 1)
+		}
+		if inv, ok := m.inverse(); ok != q.ok {
+			t.Errorf("%s: %v, %v", name, inv, ok)
+		}
+	}
+}
+
+// TestSeesInto: a series sees into a period in which it has three samples.
+func TestSeesInto(t *testing.T) {
+	for spacing, want := range map[time.Duration]bool{20: true, 33: true, 34: false, 100: false} {
+		c := &Curve{spacing: spacing * time.Millisecond}
+		if got := c.Sees(power.Reading{Refresh: 100 * time.Millisecond}); got != want {
+			t.Errorf("samples every %d ms: %v, want %v", spacing, got, want)
+		}
+	}
+}
+
+// TestIntegralOfTheUnknown: the little of a window that the series does not cover has its mean power.
+func TestIntegralOfTheUnknown(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	var samples []power.Sample
+	for i := range int64(501) {
+		samples = append(samples, power.Sample{MonoNS: i * 20 * ms, Source: "s", Power: 100, Window: 20 * time.Millisecond})
+	}
+	c, err := NewCurve(samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seconds, known := range map[float64]bool{9: true, 10.15: true, 10.3: false, 20: false} { // of 10
+		e, err := c.Integral(Window{End: int64(seconds * 1e9)})
+		if (err == nil) != known || known && math.Abs(e.Joules-100*seconds) > 0.01 {
+			t.Errorf("%g s: %+v, %v, want %g J: %v", seconds, e, err, 100*seconds, known)
+		}
+	}
+}
+
+// TestLineOfFew: the interval of a mean of few samples is Student's.
+func TestLineOfFew(t *testing.T) {
+	at := []float64{-0.5, -0.3, -0.1, 0.1, 0.3, 0.5}
+	off := []float64{1, -1, -1, 1, 1, -1} // which no line explains, nor the one before
+	watts, sum := make([]float64, len(at)), 0.0
+	for i := range at {
+		watts[i] = 100 + off[i]
+		sum += at[i] * off[i]
+	}
+	var m Mean
+	m.line(at, watts)
+	b := sum / 0.7 // the squares of the times
+	u, e := make([][]float64, len(at)), make([]float64, len(at))
+	for i := range at {
+		e[i] = off[i] - b*at[i]
+		u[i] = []float64{e[i] / 6, 0}
+	}
+	want := 2.776445 * math.Sqrt(neweyWest(u, bandwidth(e, 1)).at(0, 0)) // four degrees of freedom
+	if math.Abs(m.Half95-want) > 1e-3 || math.Abs(m.Drift-b) > 1e-9 {
+		t.Errorf("± %g W, drift %g, want ± %g and %g", m.Half95, m.Drift, want, b)
+	}
+}
+
+// TestRise: a step that is ahead of the series, and behind what the pace of the others may be, has not jumped.
+func TestRise(t *testing.T) {
+	exact := func(at int64) power.Reading {
+		return power.Reading{BeforeNS: at, AfterNS: at + 2, SinceNS: at - 2, Snapped: true}
+	}
+	first := power.Reading{BeforeNS: 1, AfterNS: 1} // which may have been late
+	for name, q := range map[string]struct{ delta, want float64 }{
+		"between":      {102, 0},
+		"ahead of all": {109, 4},
+		"behind all":   {97, -3},
+	} {
+		run := []step{{last: first, now: exact(1e9), delta: 105, seen: 100, high: 100},
+			{last: exact(1e9), now: exact(2e9), delta: q.delta, seen: 100, high: 100}}
+		if got := rise(run, 1); math.Abs(got-q.want) > 1e-3 {
+			t.Errorf("%s: %g J, want %g", name, got, q.want)
+		}
+	}
+}
+
+// TestTimeline: the stretches cover the window from end to end; steps that leave it or overlap are refused.
+func TestTimeline(t *testing.T) {
+	step := func(from, to int64) backend.Step { return backend.Step{StartNS: from, EndNS: to, DecodeTokens: 1} }
+	for name, q := range map[string]struct {
+		steps []backend.Step
+		want  string // kinds and ends
+	}{
+		"in the middle": {[]backend.Step{step(120, 150)}, "idle 120 decode 150 idle 200 "},
+		"all of it":     {[]backend.Step{step(150, 200), step(100, 150)}, "decode 150 decode 200 "},
+		"an empty one":  {[]backend.Step{step(100, 150), step(150, 150)}, "decode 150 idle 200 "},
+		"too early":     {[]backend.Step{step(99, 150)}, ""},
+		"too late":      {[]backend.Step{step(150, 201)}, ""},
+		"overlapping":   {[]backend.Step{step(100, 150), step(149, 160)}, ""},
+		"none":          {nil, ""},
+	} {
+		line, err := timeline(q.steps, nil, Window{100, 200})
+		got, at := "", int64(100)
+		for _, s := range line {
+			if s.start != at {
+				t.Errorf("%s: %+v does not begin at %d", name, s, at)
+			}
+			at = s.end
+			got += fmt.Sprintf("%s %d ", map[kind]string{idle: "idle", decode: "decode"}[s.kind], s.end)
+		}
+		if got != q.want || (err == nil) != (q.want != "") {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, q.want)
 		}
 	}
 }

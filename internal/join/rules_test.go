@@ -6,11 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 	"github.com/llenergymeasure/llem/unit"
 )
 
@@ -297,5 +299,42 @@ func TestAdd(t *testing.T) {
 	want := attribute.Phase{Joules: 30, Half95: 5, Low: 23, High: 42, Tokens: 5, Duration: time.Second, Refused: "why"}
 	if sum != want {
 		t.Errorf("%+v, want %+v", sum, want)
+	}
+}
+
+// TestCheckWork: whatever an engine did not compute as it was given makes the run one of other work.
+func TestCheckWork(t *testing.T) {
+	request := func(computed, output int) backend.Request {
+		return backend.Request{OK: true, PromptTokens: 10, PromptComputed: computed, OutputTokens: output}
+	}
+	for name, q := range map[string]struct {
+		requests []backend.Request
+		want     string
+	}{
+		"as asked for":             {[]backend.Request{request(10, 3), request(10, 3)}, ""},
+		"a prompt from a cache":    {[]backend.Request{request(10, 3), request(6, 3)}, "computed 16 prompt"},
+		"one token less":           {[]backend.Request{request(10, 3), request(10, 2)}, "5 output tokens"},
+		"one more, one less":       {[]backend.Request{request(10, 2), request(10, 4)}, "2 of 2 requests"},
+		"one prompt in two halves": {[]backend.Request{request(8, 3), request(12, 3)}, "2 of 2 requests"},
+	} {
+		j := &join{Material: &Material{Given: 20, Asked: 6, Requests: q.requests}, record: &result.Record{}}
+		var tokens result.Tokens
+		countTokens(&tokens, q.requests)
+		j.checkWork(tokens)
+		text, warned := warned(j.record, codes.UnequalWork)
+		if warned != (q.want != "") || !strings.Contains(text, q.want) {
+			t.Errorf("%s: %q, want %q", name, text, q.want)
+		}
+	}
+}
+
+// TestKnownBare: an idle power of an earlier run is taken over when a run is read again; its own is computed again.
+func TestKnownBare(t *testing.T) {
+	for age, known := range map[float64]bool{0: false, 5: true} {
+		rec := &result.Record{Window: &result.Window{}}
+		rec.Energy.Devices = []result.Device{{Device: "gpu0", Bare: &result.Idle{W: 80, AgeS: age}}}
+		if got := load(rec, series.All{}).Devices[0].Known != nil; got != known {
+			t.Errorf("measured %g s before: taken over %v, want %v", age, got, known)
+		}
 	}
 }

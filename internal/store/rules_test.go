@@ -90,3 +90,40 @@ func TestSameNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestLastManifest: of a run that was made again the line of the last try has the sum that counts, and a torn end of the
+// journal is cut off when the study is opened again.
+func TestLastManifest(t *testing.T) {
+	dir, _ := smallStudy(t, 1, 1)
+	path := filepath.Join(dir, JournalFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(whole, `{"id":"torn`...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, _, err := Reopen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if text, err := os.ReadFile(path); err != nil || string(text) != string(whole) {
+		t.Errorf("the journal is %q, %v, want %q", text, err, whole)
+	}
+	var text []byte
+	for _, sum := range []string{"one", "two"} {
+		line, err := Entry{Row: result.Row{ID: "a", Cycle: 1, Status: result.OK}, Run: "runs/a-c1", Manifest: sum}.line()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, line...)
+	}
+	other := t.TempDir()
+	if err := os.WriteFile(filepath.Join(other, JournalFile), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Manifests(other); err != nil || got["a-c1"] != "two" {
+		t.Errorf("%v, %v, want that of the last try", got, err)
+	}
+}
