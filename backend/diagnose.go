@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/printed"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -209,21 +210,10 @@ func diagnoseLine(text, line string, own []symptom) (note.Failure, bool) {
 			if s.Advise != nil {
 				next = cmp.Or(s.Advise(text), next)
 			}
-			return note.Failure{Class: s.Class, Next: next, Message: shorten(line)}, true
+			return note.Failure{Class: s.Class, Next: next, Message: printed.Line(line)}, true
 		}
 	}
 	return note.Failure{}, false
-}
-
-// longestLine is how much of the decisive line is kept.
-const longestLine = 400
-
-func shorten(line string) string {
-	line = strings.ToValidUTF8(strings.TrimSpace(line), "�")
-	if r := []rune(line); len(r) > longestLine {
-		line = string(r[:longestLine]) + "…"
-	}
-	return line
 }
 
 // diagnose completes a failure from a log, and reports whether it could.

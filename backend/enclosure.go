@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend/internal/client"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/runners"
 	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/note"
@@ -206,7 +207,7 @@ func (e *enclosure) pid() int {
 // number is pid, and whether the client has a number at all. A service numbers otherwise where
 // llem itself is in a container: the shell is known by its folder.
 func (e *enclosure) number() (pid int, known bool) {
-	out, err := askClient(e.client, "inspect", "--format", "{{.State.Pid}}", e.name)
+	out, err := runners.Ask(e.client, "inspect", "--format", "{{.State.Pid}}", e.name)
 	if err != nil {
 		return 0, false
 	}
@@ -239,7 +240,7 @@ func (p *process) answered() int {
 
 // remove ends the container, if it is still there, and everything made for it.
 func (e *enclosure) remove() {
-	_, err := askClient(e.client, "rm", "--force", e.name)
+	_, err := runners.Ask(e.client, "rm", "--force", e.name)
 	if err != nil && !gone(err.Error()) {
 		e.left = &note.Failure{Class: codes.ClassHung, Message: "the container " + e.name + " could not be removed",
 			Err:  err,
@@ -318,7 +319,7 @@ func notStarted(err error, text string) *note.Failure {
 	if code := exit.ExitCode(); code < 125 || code > 127 {
 		return nil
 	}
-	return containerFailure(text)
+	return runners.Failure(text)
 }
 
 // user makes the engine's files this user's. Inside, the numbers are those of outside, and

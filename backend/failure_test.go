@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -51,8 +52,8 @@ func TestAsFailure(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, AsFailure(test.err)); diff != "" {
-				t.Errorf("AsFailure(%v) (-want +got):\n%s", test.err, diff)
+			if diff := cmp.Diff(test.want, fault.As(test.err)); diff != "" {
+				t.Errorf("fault.As(%v) (-want +got):\n%s", test.err, diff)
 			}
 		})
 	}

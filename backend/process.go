@@ -19,6 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/guardian"
 	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/internal/printed"
+	"github.com/llenergymeasure/llem/internal/runners"
 	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/secret"
 	"github.com/llenergymeasure/llem/internal/watch"
@@ -373,7 +374,7 @@ func service(client string) (where, host string) {
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
 		return "DOCKER_HOST", host
 	}
-	out, err := askClient(client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	out, err := runners.Ask(client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	if err != nil {
 		return "", "" // an old client has none; whatever else is wrong is seen next
 	}

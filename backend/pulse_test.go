@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -87,7 +88,7 @@ func TestPulserIsNotStarted(t *testing.T) {
 	for mode, want := range map[string]note.Class{"other clock": codes.ClassClock,
 		"pulse empty": codes.ClassProtocol} {
 		_, err := startPulser(t, mode)
-		if f := backend.AsFailure(err); err == nil || f.Class != want {
+		if f := fault.As(err); err == nil || f.Class != want {
 			t.Errorf("%s: %v, want class %s", mode, err, want)
 		}
 	}
@@ -109,7 +110,7 @@ func TestPulseFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = p.Pulse(t.Context(), pattern)
-			if f := backend.AsFailure(err); err == nil || f.Class != want.class ||
+			if f := fault.As(err); err == nil || f.Class != want.class ||
 				!strings.Contains(f.Message, want.message) {
 				t.Errorf("Pulse() = %v, want %v", err, want)
 			}
@@ -136,7 +137,7 @@ func TestPulseCancelled(t *testing.T) {
 			again, cancelAgain := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancelAgain()
 			_, err = p.Pulse(again, pattern)
-			if hung := backend.AsFailure(err).Class == codes.ClassHung; hung == survives {
+			if hung := fault.As(err).Class == codes.ClassHung; hung == survives {
 				t.Errorf("after the cancel: %v, want a live worker: %v", err, survives)
 			}
 		})

@@ -6,19 +6,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/runners"
 )
 
 func TestRunners(t *testing.T) {
 	fakeDocker(t, "docker")
-	got := backend.Runners("llem-embedded", "llem-pytorch", "vllm/vllm-openai", "vllm/vllm-openai:v0.11.0")
-	want := []backend.Runner{
+	got := runners.Look("llem-embedded", "llem-pytorch", "vllm/vllm-openai", "vllm/vllm-openai:v0.11.0")
+	want := []runners.Runner{
 		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime",
 			Images: []string{"llem-embedded", "llem-pytorch", "vllm/vllm-openai:v0.11.0"}},
 		{Client: "podman"},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(backend.Runner{}, "Trouble", "Reason", "Next")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(runners.Runner{}, "Trouble", "Reason", "Next")); diff != "" {
 		t.Errorf("runners (-want +got):\n%s", diff)
 	}
 	if got[0].Trouble != nil {
@@ -38,6 +38,6 @@ func TestRunnersOutOfReach(t *testing.T) {
 	} {
 		fakeDocker(t, "docker")
 		t.Setenv("LLEM_TEST_DOCKER", mode)
-		want.check(t, backend.Runners()[0].Trouble)
+		want.check(t, runners.Look()[0].Trouble)
 	}
 }

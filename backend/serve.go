@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/internal/lines"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -148,7 +149,7 @@ func (s *server) answer(c task) error {
 	if w, ok := errors.AsType[*writeError](err); ok {
 		return w
 	}
-	f := AsFailure(err)
+	f := fault.As(err)
 	if errors.Is(err, context.Canceled) {
 		f = &note.Failure{Class: codes.ClassInterrupted, Message: "the run was cancelled"}
 	}

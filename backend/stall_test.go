@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 )
 
 // stallLimit is how long workers of these tests may stand still.
@@ -74,7 +75,7 @@ func TestStoppedWorker(t *testing.T) {
 			if err == nil {
 				t.Fatal("nothing was noticed")
 			}
-			f := backend.AsFailure(err)
+			f := fault.As(err)
 			if f.Class != codes.ClassHung || !strings.Contains(f.Message, "stood still while "+q.doing) ||
 				!strings.Contains(f.Message, "stopped (state T)") || !strings.Contains(f.Next, "SIGSTOP") {
 				t.Errorf("%s: %q, next %q; want it stopped while %s", f.Class, f.Message, f.Next, q.doing)

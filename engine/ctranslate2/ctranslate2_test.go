@@ -15,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -272,7 +273,7 @@ for prompt in ([65, 66, 67, 68, 69, 70, 71], [80, 81, 82]):
 	for range 2 {
 		session, err := b.Start(t.Context(), s)
 		if err != nil {
-			t.Fatalf("%v\n%s", err, backend.AsFailure(err).LogTail)
+			t.Fatalf("%v\n%s", err, fault.As(err).LogTail)
 		}
 		log, err := session.Run(t.Context(), work)
 		if closeErr := session.Close(); err != nil || closeErr != nil {

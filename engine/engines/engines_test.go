@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/internal/about"
+	"github.com/llenergymeasure/llem/internal/runners"
 )
 
 // TestDescriptors checks what each engine says of itself.
@@ -39,7 +39,7 @@ func TestDocsHaveTheImages(t *testing.T) {
 	for _, d := range All() {
 		image := cmp.Or(d.Image, "llem-"+d.Name)
 		row := fmt.Sprintf("\n| `%s` | `%s` | `%s`", d.Name, image, d.Program)
-		get := "`" + backend.GetImage("docker", image, about.Recipe(&d, image)) + "`"
+		get := "`" + runners.GetImage("docker", image, about.Recipe(&d, image)) + "`"
 		if _, rest, found := strings.Cut(string(text), row); !d.Simulated &&
 			(!found || !strings.Contains(rest[:strings.Index(rest, "\n")], get)) {
 			t.Errorf("docs/backends.md has no row %s … %s", strings.TrimSpace(row), get)
@@ -58,7 +58,7 @@ func TestImages(t *testing.T) {
 			t.Error(err)
 		}
 		image := "llem-" + d.Name
-		if got := backend.GetImage("docker", image, about.Recipe(&d, image)); !strings.HasPrefix(got, "docker build ") {
+		if got := runners.GetImage("docker", image, about.Recipe(&d, image)); !strings.HasPrefix(got, "docker build ") {
 			t.Errorf("the image of %s is got by %q, but docker/ builds it", d.Name, got)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/enginefake"
 	"github.com/llenergymeasure/llem/internal/enginetest"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/server"
@@ -75,7 +76,7 @@ func TestRealModels(t *testing.T) {
 			b.Options.StartTimeout = time.Minute
 			session, err := b.Start(t.Context(), s)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, backend.AsFailure(err).LogTail)
+				t.Fatalf("%v\n%s", err, fault.As(err).LogTail)
 			}
 			defer session.Close()
 			prompt := make([]int32, 50)

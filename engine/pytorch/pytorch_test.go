@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/backendtest"
 	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/shape"
@@ -159,7 +160,7 @@ func TestMissingTorch(t *testing.T) {
 	if got := class(t, err); got != codes.ClassNotInstalled || !strings.Contains(err.Error(), "torch") {
 		t.Errorf("Probe() = %v (%s), want torch to be missing", err, got)
 	}
-	if f := backend.AsFailure(err); !strings.Contains(f.Next, "-m pip install") {
+	if f := fault.As(err); !strings.Contains(f.Next, "-m pip install") {
 		t.Errorf("hint %q does not say how to install", f.Next)
 	}
 	mustBeEmpty(t, os.Getenv("TMPDIR"))
@@ -368,7 +369,7 @@ func TestTemplate(t *testing.T) {
 		}
 	}
 	_, err = templater.Template(t.Context(), []chat.Conversation{{{Role: "tool", Content: "x"}}})
-	if f := backend.AsFailure(err); f.Class != codes.ClassConfig || !strings.Contains(f.Error(), "no tools") ||
+	if f := fault.As(err); f.Class != codes.ClassConfig || !strings.Contains(f.Error(), "no tools") ||
 		!strings.Contains(f.Next, "chat_template: none") {
 		t.Errorf("a tool: %v (%s, %q)", err, f.Class, f.Next)
 	}

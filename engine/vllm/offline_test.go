@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/pyworker"
 	"github.com/llenergymeasure/llem/internal/servertest"
 )
@@ -27,7 +27,7 @@ func TestOfflineMissing(t *testing.T) {
 	s := servertest.Spec(t)
 	s.Options = []byte(`{"mode":"offline"}`)
 	_, err = newBackend(bare).Start(t.Context(), s)
-	f := backend.AsFailure(err)
+	f := fault.As(err)
 	if f.Class != codes.ClassNotInstalled || !strings.Contains(f.Error(), "cannot import vllm") ||
 		!strings.Contains(f.Next, "pip install vllm") {
 		t.Errorf("Start() = %v (%s, %q)", err, f.Class, f.Next)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
@@ -286,7 +287,7 @@ func (r *Report) skip(test, reason, next string) {
 
 // failed notes a test that an error ended, with what its author suggests.
 func (t *tester) failed(test, what string, err error) {
-	f := backend.AsFailure(err)
+	f := fault.As(err)
 	t.report.skip(test, what+f.Message, f.Next)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -32,4 +33,12 @@ func Class(err error) note.Class {
 // New builds an [Error]; a nil cause is allowed.
 func New(class note.Class, cause error, next, format string, args ...any) *Error {
 	return &Error{note.Failure{Class: class, Message: fmt.Sprintf(format, args...), Next: next, Err: cause}}
+}
+
+// As finds the failure in err, or wraps err as one of an engine.
+func As(err error) *note.Failure {
+	if f, ok := errors.AsType[*note.Failure](err); ok {
+		return f
+	}
+	return &note.Failure{Class: codes.ClassEngine, Message: err.Error()}
 }

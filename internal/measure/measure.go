@@ -188,5 +188,5 @@ func asFailure(err error) *note.Failure {
 	if de, ok := errors.AsType[*workload.DatasetError](err); ok {
 		return &note.Failure{Class: codes.ClassConfig, Message: de.Error()}
 	}
-	return backend.AsFailure(err)
+	return fault.As(err)
 }

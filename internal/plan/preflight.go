@@ -17,6 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/sensor"
@@ -71,7 +72,7 @@ func (o CheckOptions) engines(ctx context.Context, s *study.Study) ([]Problem, e
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
-			f := backend.AsFailure(err)
+			f := fault.As(err)
 			text := e.Backend + ": " + f.Error()
 			if o.GPU != "" && f.Class != codes.ClassImage { // which says so itself
 				text = "on this machine, " + text

@@ -8,6 +8,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 )
 
 // product is an engine that comes as a package with a program.
@@ -55,7 +56,7 @@ func TestProbe(t *testing.T) {
 				}
 				return
 			}
-			if f := backend.AsFailure(err); f.Class != codes.ClassNotInstalled || f.Next == "" ||
+			if f := fault.As(err); f.Class != codes.ClassNotInstalled || f.Next == "" ||
 				!strings.Contains(f.Error(), q.fails) {
 				t.Errorf("%v (%s, %q), want a failure with %q", err, f.Class, f.Next, q.fails)
 			}
@@ -100,7 +101,7 @@ func TestWhichInterpreter(t *testing.T) {
 				}
 				return
 			}
-			if f := backend.AsFailure(err); f == nil || f.Class != codes.ClassNotInstalled ||
+			if f := fault.As(err); f == nil || f.Class != codes.ClassNotInstalled ||
 				!strings.Contains(f.Error(), q.want) || f.Next == "" {
 				t.Errorf("%q, %v, want a failure with %q", got, err, q.want)
 			}

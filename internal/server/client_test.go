@@ -16,6 +16,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/servertest"
 	"github.com/llenergymeasure/llem/internal/watch"
 )
@@ -227,7 +228,7 @@ func TestImpostor(t *testing.T) {
 	for name, spec := range map[string]backend.Spec{"process": {}, "container": {Container: box}} {
 		_, err := startServer(t.Context(), impostor{listen: listen}, spec,
 			Options{StartTimeout: 5 * time.Second, StopTimeout: time.Second})
-		if f := backend.AsFailure(err); err == nil || f.Class != codes.ClassPortInUse {
+		if f := fault.As(err); err == nil || f.Class != codes.ClassPortInUse {
 			t.Errorf("%s: %v (%s), want a port in use", name, err, f.Class)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -122,7 +123,7 @@ func TestPackage(t *testing.T) {
 		t.Skip("no Python here")
 	}
 	_, err = packageOf(t.Context(), backend.Command{Path: python}, "no-such-package-of-llem")
-	if f := backend.AsFailure(err); err == nil || f.Class != codes.ClassNotInstalled ||
+	if f := fault.As(err); err == nil || f.Class != codes.ClassNotInstalled ||
 		f.Message != python+" has no package no-such-package-of-llem" {
 		t.Errorf("%v", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/chat"
 	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
@@ -75,7 +76,7 @@ const starts = 3
 func startServer(ctx context.Context, e Engine, spec backend.Spec, o Options) (*Session, error) {
 	for try := 1; ; try++ {
 		s, err := start(ctx, e, spec, o)
-		if err == nil || try == starts || backend.AsFailure(err).Class != codes.ClassPortInUse {
+		if err == nil || try == starts || fault.As(err).Class != codes.ClassPortInUse {
 			return s, err
 		}
 	}

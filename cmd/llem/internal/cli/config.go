@@ -10,11 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
+	"github.com/llenergymeasure/llem/internal/runners"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -188,7 +189,7 @@ func engineViews(ctx context.Context, python string) []engineView {
 	for _, name := range slices.Sorted(maps.Keys(backends)) {
 		info, err := backends[name].Probe(ctx)
 		if err != nil {
-			f := backend.AsFailure(err)
+			f := fault.As(err)
 			out = append(out, engineView{Name: name, Reason: f.Error(), Next: f.Next})
 			continue
 		}
@@ -225,7 +226,7 @@ func (s sensorView) text(b *strings.Builder) {
 
 // machine prints what the snapshot says of CPU, memory and folders.
 func (env *Env) machine(b *strings.Builder, s *host.Snapshot, c study.ContainerSection) {
-	outfit(b, s, backend.Runners(images(c)...), c)
+	outfit(b, s, runners.Look(images(c)...), c)
 	b.WriteString("\nMachine\n")
 	text := func(p *string) string {
 		if p == nil {

@@ -5,18 +5,18 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/runners"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/study"
 )
 
 // outfit prints the GPUs, what can run engines in containers, and how engines are installed.
-func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c study.ContainerSection) {
+func outfit(b *strings.Builder, s *host.Snapshot, found []runners.Runner, c study.ContainerSection) {
 	b.WriteString("\nGPUs\n")
 	if len(s.GPUs) == 0 {
 		b.WriteString("  none that a sensor library shows\n")
@@ -26,7 +26,7 @@ func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c st
 	}
 	b.WriteString("\nRunners\n")
 	fmt.Fprintf(b, "  %-11s always\n", terms.RunProcess)
-	for _, r := range runners {
+	for _, r := range found {
 		runnerText(b, r)
 	}
 	b.WriteString("\nInstalling engines\n")
@@ -35,7 +35,7 @@ func outfit(b *strings.Builder, s *host.Snapshot, runners []backend.Runner, c st
 			fmt.Fprintf(b, "  %-11s %s\n", d.Name, d.Install)
 		}
 	}
-	containers(b, runners, c)
+	containers(b, found, c)
 }
 
 // inContainers are the engines that run in containers too.
@@ -80,12 +80,12 @@ func images(c study.ContainerSection) []string {
 
 // containers prints what a container of each engine is made of, and how to get what is not
 // there; llem fetches nothing.
-func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerSection) {
+func containers(b *strings.Builder, found []runners.Runner, c study.ContainerSection) {
 	client := c.Client
 	if client == "" || client == terms.ClientAuto {
 		client = "docker"
-		if i := slices.IndexFunc(runners, func(r backend.Runner) bool { return r.Trouble == nil }); i >= 0 {
-			client = runners[i].Client
+		if i := slices.IndexFunc(found, func(r runners.Runner) bool { return r.Trouble == nil }); i >= 0 {
+			client = found[i].Client
 		}
 	}
 	b.WriteString("\nEngines in containers (runner: container)\n")
@@ -93,12 +93,12 @@ func containers(b *strings.Builder, runners []backend.Runner, c study.ContainerS
 		e := study.Experiment{Backend: d.Name, Container: c}
 		image := e.Image(d.Image)
 		fmt.Fprintf(b, "  %-11s %s, program %s", d.Name, image, e.Program(d.Program))
-		if slices.ContainsFunc(runners,
-			func(r backend.Runner) bool { return r.Client == client && slices.Contains(r.Images, image) }) {
+		if slices.ContainsFunc(found,
+			func(r runners.Runner) bool { return r.Client == client && slices.Contains(r.Images, image) }) {
 			b.WriteString(", on this machine\n")
 			continue
 		}
-		fmt.Fprintf(b, "; get it: %s\n", backend.GetImage(client, image, about.Recipe(&d, image)))
+		fmt.Fprintf(b, "; get it: %s\n", runners.GetImage(client, image, about.Recipe(&d, image)))
 	}
 }
 
@@ -118,7 +118,7 @@ func gpuText(g host.GPU) string {
 	return strings.Join(parts, ", ")
 }
 
-func runnerText(b *strings.Builder, r backend.Runner) {
+func runnerText(b *strings.Builder, r runners.Runner) {
 	if r.Trouble != nil {
 		fmt.Fprintf(b, "  %-11s not usable: %s\n", r.Client, r.Reason)
 		if r.Next != "" {

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/runners"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -16,7 +16,7 @@ func TestOutfit(t *testing.T) {
 	s := &host.Snapshot{GPUs: []host.GPU{{Index: 1, Name: &name, UUID: &uuid, VRAMTotalBytes: &memory,
 		DriverVersion: &driver}, {Index: 2}}}
 	var b strings.Builder
-	outfit(&b, s, []backend.Runner{
+	outfit(&b, s, []runners.Runner{
 		{Client: "docker", Version: "28.5.1", GPUs: "the service's nvidia runtime", Images: []string{"llem-pytorch"}},
 		{Client: "podman", Trouble: &note.Failure{}, Reason: "there is no podman in PATH",
 			Next: "apt-get install podman"},

@@ -1,4 +1,6 @@
-package backend
+// Package runners knows the programs that start containers, docker and podman: whether they can be used here, what they
+// are asked, and what their complaints mean.
+package runners
 
 import (
 	"cmp"
@@ -8,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -29,8 +32,8 @@ type Runner struct {
 	Next string `json:"next,omitempty"`
 }
 
-// Runners looks for docker and podman, and for images.
-func Runners(images ...string) []Runner {
+// Look looks for docker and podman, and for images.
+func Look(images ...string) []Runner {
 	all := []Runner{probeRunner("docker", "{{.Server.Version}}", images),
 		probeRunner("podman", "{{.Client.Version}}", images)}
 	for i, r := range all {
@@ -43,13 +46,13 @@ func Runners(images ...string) []Runner {
 
 func probeRunner(client, version string, images []string) Runner {
 	r := Runner{Client: client}
-	if _, err := findClient(client); err != nil {
-		r.Trouble = AsFailure(err)
+	if _, err := Find(client); err != nil {
+		r.Trouble = fault.As(err)
 		return r
 	}
-	out, err := askClient(client, "version", "--format", version)
+	out, err := Ask(client, "version", "--format", version)
 	if err != nil {
-		if r.Trouble = containerFailure(err.Error()); r.Trouble == nil {
+		if r.Trouble = Failure(err.Error()); r.Trouble == nil {
 			r.Trouble = &note.Failure{Class: codes.ClassNotInstalled, Message: client + " does not say its version",
 				Err:  err,
 				Next: "try `" + client + " version`"}
@@ -58,7 +61,7 @@ func probeRunner(client, version string, images []string) Runner {
 	}
 	r.Version = strings.TrimSpace(string(out))
 	r.GPUs = toolkit(client)
-	if out, err := askClient(client, "images", "--format", "{{.Repository}}:{{.Tag}}"); err == nil {
+	if out, err := Ask(client, "images", "--format", "{{.Repository}}:{{.Tag}}"); err == nil {
 		here := map[string]bool{}
 		for line := range strings.Lines(string(out)) {
 			here[shortImage(strings.TrimSpace(line))] = true
@@ -84,7 +87,7 @@ func shortImage(name string) string {
 // toolkit finds what gives GPUs to a client's containers.
 func toolkit(client string) string {
 	if client == "docker" {
-		if out, err := askClient(client, "info", "--format", "{{json .Runtimes}}"); err == nil &&
+		if out, err := Ask(client, "info", "--format", "{{json .Runtimes}}"); err == nil &&
 			strings.Contains(string(out), `"nvidia"`) {
 			return "the service's nvidia runtime"
 		}
