@@ -143,6 +143,9 @@ class TokenizerTest(ModelTest):
         self.assertEqual(got[0].count(whole.eos_token_id), 2)
         self.assertEqual(bytes(got[1][-11:]), b"<assistant>")
         self.assertLess(len(got[1]), len(got[0]))
+        tokenizer.forget_template()
+        self.assertIsNone(tokenizer.reader)
+        self.assertEqual(tokenizer.template([turns]), got[:1])
 
     def test_no_template(self):
         with self.assertRaises(failures.Failure) as caught:

@@ -2,6 +2,7 @@ package vllm
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,5 +35,17 @@ func TestOfflineMissing(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "llem-vllm-*")); len(left) > 0 {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// TestOfflineScripts runs the worker's own tests, for which any Python will do.
+func TestOfflineScripts(t *testing.T) {
+	python, err := pyworker.Interpreter{}.Find(t.Context())
+	if err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.CommandContext(t.Context(), python, "-B", "-m", "unittest", "discover", "-p", "*_test.py")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -28,9 +28,10 @@ class Tokenizer:
         self.encode_batch = encode_batch
         self.size = size
         self.special_ids = special_ids
-        # Where the files are, and what transformers makes of them, once it is needed.
+        # Where the files are, what encode_batch has of transformers, and what reads chat templates once it is needed.
         self.folder = folder
         self.whole = whole
+        self.reader = whole
 
     @classmethod
     def from_folder(cls, path: str) -> Tokenizer | None:
@@ -80,12 +81,16 @@ class Tokenizer:
 
     def template(self, conversations: list[list[dict]]) -> list[list[int]]:
         """The token ids of every conversation, up to where the answer begins."""
-        if self.whole is None:
+        if self.reader is None:
             import transformers
 
-            self.whole = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+            self.reader = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         # The text is tokenized as prompts without a template are: the template has written its special tokens.
-        return self.encode([in_template(self.whole, turns, tokenize=False) for turns in conversations])
+        return self.encode([in_template(self.reader, turns, tokenize=False) for turns in conversations])
+
+    def forget_template(self) -> None:
+        """Drop what templates alone need: it would count as memory of a run."""
+        self.reader = self.whole
 
     def text_vocab(self, vocab: int) -> int:
         """A bound below which ids stand for ordinary text."""

@@ -105,9 +105,12 @@ class Worker(serve.Worker):
         """Run a workload and send its logs afterwards."""
         from . import run
 
+        engine = self.loaded_engine()
+        if engine.tokenizer is not None:
+            engine.tokenizer.forget_template()
         try:
             window, results = run.run_workload(
-                self.loaded_engine(),
+                engine,
                 command["run"],
                 cancelled=self.is_cancelled(command_id),
                 progress=self.progress(command_id),
