@@ -226,6 +226,16 @@ func TestClosedLoop(t *testing.T) {
 			t.Parallel()
 			s := measured(t, sim.DefaultSensors(), append(extra, "-s", "warmup.runs=1")...)
 			o, truth := s.finish(t)
+			// A machine that is too busy for these steps gets longer ones, whose delays weigh less.
+			for _, speed := range []string{"0.2", "0.1"} {
+				if !o.imprecise() {
+					break
+				}
+				t.Logf("refused, now at a speed of %s: %+v", speed, *o.Energy.Phases)
+				s = measured(t, sim.DefaultSensors(),
+					append(extra, "-s", "warmup.runs=1", "-s", "fake.speed="+speed)...)
+				o, truth = s.finish(t)
+			}
 			if o.Status != "ok" || o.Energy.Total == nil {
 				t.Fatalf("result %+v; output:\n%s", o, s.out.String())
 			}
@@ -257,6 +267,13 @@ func TestClosedLoop(t *testing.T) {
 			p.Decode.check(t, "decode", truth.Decode.Joules, slack[1])
 		})
 	}
+}
+
+// imprecise reports that a phase is refused for nothing but the width of its interval.
+func (o outcome) imprecise() bool {
+	p := o.Energy.Phases
+	return p != nil && (strings.Contains(p.Prefill.Reason, "is not printed") ||
+		strings.Contains(p.Decode.Reason, "is not printed"))
 }
 
 // check wants a phase that is printed and right: within some joules, or inside its
