@@ -24,7 +24,9 @@ PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded $(foreach p,$(LONG
 
 # Packages with maths or large inputs on one goroutine, which the race detector slows by up to twenty: with it the
 # tests that ask testing.Short take smaller samples, without it all of them.
-LONG := ./internal/attribute ./internal/join ./internal/doctor ./internal/convert ./internal/store
+# So are tests of the whole program: with the race detector those scripts that measure, without it all of them.
+LONG := ./internal/attribute ./internal/join ./internal/doctor ./internal/convert ./internal/store ./internal/stats \
+	./internal/study/source ./study ./cmd/llem/internal/cli
 
 .PHONY: demo build release test test-python lint bench fuzz accuracy clean
 

@@ -111,13 +111,21 @@ func one(t *testing.T, text string) (Experiment, bool) {
 	return s.Experiments[0], true
 }
 
+// often is how many random cases a test takes: a tenth where the race detector makes each slow.
+func often(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 // TestIdentityDoesNotDependOnSpelling: order, nesting, spelling of numbers, defaults
 // that are written out, sections of other backends, and what results are converted to
 // leave the ID alone.
 func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	d := grammarOfAll().Initial
-	for range 2000 {
+	for range often(2000) {
 		backend := allKeys.Backends[rng.IntN(len(allKeys.Backends))]
 		keys := map[string]string{"model": "m/n", "backend": backend}
 		for _, f := range grammarOfAll().Fields {
@@ -274,7 +282,7 @@ func TestBaselineAgeIsAside(t *testing.T) {
 
 // TestMergingIsByID: of two points, one is left if and only if their IDs agree.
 func TestMergingIsByID(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(often(200)) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		var entries []string
 		for range 12 {

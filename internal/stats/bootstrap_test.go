@@ -116,6 +116,9 @@ func second[T any](_ T, err error) error { return err }
 // The nominal 95 % intervals cover the true mean about as often as known of BCa:
 // somewhat less, most so for skewed values.
 func TestBCaCoverage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a million resamples on one goroutine")
+	}
 	rng := rand.New(rand.NewPCG(7, 7))
 	for _, c := range []struct {
 		name        string

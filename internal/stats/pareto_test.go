@@ -125,7 +125,11 @@ func randomMetrics(rng *rand.Rand, k int) []Metric {
 // The sweeps find what comparing every pair finds.
 func TestParetoMatchesAllPairs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(17, 4))
-	for range 400 {
+	cases := 400
+	if testing.Short() {
+		cases = 40
+	}
+	for range cases {
 		k := 1 + rng.IntN(4)
 		points := randomPoints(rng, 1+rng.IntN(40), k, 2+rng.IntN(12), float64(rng.IntN(4)))
 		metrics := randomMetrics(rng, k)

@@ -53,7 +53,10 @@ func TestLongTexts(t *testing.T) {
 // TestLongLine: the time for a line of many values grows as their number does. A position
 // that looks at the whole line takes a minute here.
 func TestLongLine(t *testing.T) {
-	const n = 100_000
+	n := 100_000
+	if testing.Short() {
+		n = 5_000
+	}
 	r := &reader{Source: New(nil)}
 	var text strings.Builder
 	for i := range n {

@@ -45,8 +45,15 @@ func (t tidy) Run() int {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	cache := t.TempDir() // models are generated once for all scripts
+	dir, files := "testdata/script", []string(nil)
+	if testing.Short() { // those that measure: runs, containers, studies that are resumed
+		for _, name := range []string{"container", "fake", "resume"} {
+			files = append(files, filepath.Join(dir, name+".txtar"))
+		}
+		dir = ""
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir, Files: files,
 		Condition: func(name string) (bool, error) {
 			if name != "embedded" { // the engine of that name is in this build
 				return false, fmt.Errorf("there is no condition %q", name)
