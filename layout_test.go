@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -161,6 +162,36 @@ func TestLayout(t *testing.T) {
 		if sources[name] == nil {
 			t.Errorf("%s has a row for %s, which is not a package", layoutFile, name)
 		}
+	}
+}
+
+// TestWidth: no line of code is wider than a screen, a tab being 4 columns. The linter holds
+// it for Go alone. An address is not split.
+func TestWidth(t *testing.T) {
+	const most = 120
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && file != "." && strings.HasPrefix(d.Name(), "."):
+			return filepath.SkipDir
+		case d.IsDir() || !slices.Contains([]string{".go", ".py"}, filepath.Ext(file)):
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			columns := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    "))
+			if columns > most && !strings.Contains(line, "https://") {
+				t.Errorf("%s:%d is %d columns wide, more than %d", file, i+1, columns, most)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -51,7 +51,8 @@ func TestBetweenReads(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	for took, want := range map[int64]time.Duration{0: 2 * time.Millisecond, 4 * ms: 8 * time.Millisecond,
 		300 * ms: 20 * time.Millisecond} {
-		if got := power.BetweenReads([]power.Reading{{BeforeNS: 7, AfterNS: 8}, {BeforeNS: ms, AfterNS: ms + took}}); got != want {
+		if got := power.BetweenReads([]power.Reading{{BeforeNS: 7, AfterNS: 8},
+			{BeforeNS: ms, AfterNS: ms + took}}); got != want {
 			t.Errorf("after reads of %v: %v, want %v", time.Duration(took), got, want)
 		}
 	}

@@ -20,14 +20,16 @@ func TestComparable(t *testing.T) {
 		comparable, made bool
 		unequal          note.Code
 	}{
-		"ok":               {Row{Status: OK}, true, true, ""},
-		"ok, in doubt":     {Row{Status: OK, Warnings: []note.Code{codes.Drift}}, true, true, ""},
-		"ok, other work":   {Row{Status: OK, Warnings: []note.Code{codes.UnequalWork}}, false, true, codes.UnequalWork},
-		"ok, one failed":   {Row{Status: OK, Warnings: []note.Code{codes.RequestsFailed}}, false, true, codes.RequestsFailed},
-		"failed":           {Row{Status: Failed, Class: codes.ClassHung}, false, true, ""},
-		"left out":         {Row{Status: Failed, Class: codes.ClassLeftOut}, false, false, ""},
-		"interrupted":      {Row{Status: Interrupted}, false, false, ""},
-		"interrupted late": {Row{Status: Interrupted, Warnings: []note.Code{codes.UnequalWork}}, false, false, codes.UnequalWork},
+		"ok":             {Row{Status: OK}, true, true, ""},
+		"ok, in doubt":   {Row{Status: OK, Warnings: []note.Code{codes.Drift}}, true, true, ""},
+		"ok, other work": {Row{Status: OK, Warnings: []note.Code{codes.UnequalWork}}, false, true, codes.UnequalWork},
+		"ok, one failed": {Row{Status: OK, Warnings: []note.Code{codes.RequestsFailed}}, false, true,
+			codes.RequestsFailed},
+		"failed":      {Row{Status: Failed, Class: codes.ClassHung}, false, true, ""},
+		"left out":    {Row{Status: Failed, Class: codes.ClassLeftOut}, false, false, ""},
+		"interrupted": {Row{Status: Interrupted}, false, false, ""},
+		"interrupted late": {Row{Status: Interrupted, Warnings: []note.Code{codes.UnequalWork}}, false, false,
+			codes.UnequalWork},
 	} {
 		r := q.row
 		if r.Comparable() != q.comparable || r.Made() != q.made || r.Unequal() != q.unequal {
@@ -45,7 +47,8 @@ func TestStale(t *testing.T) {
 	bad := Row{ID: "a", Status: OK, Warnings: []note.Code{codes.UnequalWork}}
 	good, other := Row{ID: "a", Status: OK}, Row{ID: "a", Status: Interrupted, Warnings: bad.Warnings}
 	for n, want := range map[int]bool{2: true, 3: false, 4: true} {
-		s := &StudyResult{Experiments: []ExperimentSummary{e}, Rows: append([]Row{good, good, other}, slices.Repeat([]Row{bad}, n)...)}
+		s := &StudyResult{Experiments: []ExperimentSummary{e},
+			Rows: append([]Row{good, good, other}, slices.Repeat([]Row{bad}, n)...)}
 		if s.Stale() != want {
 			t.Errorf("%d of its runs are not comparable, 3 are excluded: stale %v, want %v", n, s.Stale(), want)
 		}
@@ -58,7 +61,8 @@ func studyOf(metric string, values ...float64) *StudyResult {
 	for i, x := range values {
 		v := noValues()
 		v[metricIndex(metric)] = x
-		s.Experiments = append(s.Experiments, ExperimentSummary{ID: string(rune('a' + i)), OK: 1, Metrics: Spreads{one: v}})
+		s.Experiments = append(s.Experiments,
+			ExperimentSummary{ID: string(rune('a' + i)), OK: 1, Metrics: Spreads{one: v}})
 	}
 	return s
 }
@@ -66,7 +70,8 @@ func studyOf(metric string, values ...float64) *StudyResult {
 // TestSortBy: the best first, by the metric's own direction, those without a value last and all others in their order.
 func TestSortBy(t *testing.T) {
 	none := math.NaN()
-	for metric, want := range map[string]string{"energy.total_j": "dbface", "throughput.output_tokens_per_s": "afbdce"} {
+	for metric, want := range map[string]string{"energy.total_j": "dbface",
+		"throughput.output_tokens_per_s": "afbdce"} {
 		s := studyOf(metric, 5, 2, none, 1, none, 3)
 		if err := s.SortBy(metric); err != nil {
 			t.Fatal(err)

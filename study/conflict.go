@@ -38,8 +38,8 @@ func (k *table) templateConflict(e *Experiment) *engine.Conflict {
 			terms.TemplateKey+" is model, but %s is a random model, which has no chat template", e.Model)
 	case !k.sections[e.Backend].descriptor.Chats:
 		return engine.Conflictf(terms.TemplateKey, "leave it out, or use one of the backends "+k.able.templates,
-			terms.TemplateKey+" is model, but the %s backend has no way to put a prompt into the chat template of its model",
-			e.Backend)
+			terms.TemplateKey+" is model, but the %s backend has no way to put a prompt into the chat template "+
+				"of its model", e.Backend)
 	}
 	return nil
 }

@@ -95,7 +95,10 @@ def main(study):
     assert len(journal) == summary["planned"] == len(summary["runs"])
     json.loads((study / "env.json").read_text())
     checked = [check_run(study / entry["run"]) for entry in journal]
-    print(f"{study.name}: {len(checked)} runs read by pyarrow {pyarrow.__version__}, pandas {pandas.__version__}, duckdb {duckdb.__version__}")
+    print(
+        f"{study.name}: {len(checked)} runs read by pyarrow {pyarrow.__version__}, "
+        f"pandas {pandas.__version__}, duckdb {duckdb.__version__}"
+    )
 
 
 if __name__ == "__main__":

@@ -75,14 +75,24 @@ class Nvml:
         """Entries of the ring with a later stamp: (µs of the wall clock, mW)."""
         kind, count = ctypes.c_int(), ctypes.c_uint(0)
         status = self.lib.nvmlDeviceGetSamples(
-            self.device, TOTAL_POWER_SAMPLES, ctypes.c_ulonglong(after_us), ctypes.byref(kind), ctypes.byref(count), None
+            self.device,
+            TOTAL_POWER_SAMPLES,
+            ctypes.c_ulonglong(after_us),
+            ctypes.byref(kind),
+            ctypes.byref(count),
+            None,
         )
         if status in (6, 21) or count.value == 0:
             return []
         self.check(status)
         buffer = (Sample * count.value)()
         status = self.lib.nvmlDeviceGetSamples(
-            self.device, TOTAL_POWER_SAMPLES, ctypes.c_ulonglong(after_us), ctypes.byref(kind), ctypes.byref(count), buffer
+            self.device,
+            TOTAL_POWER_SAMPLES,
+            ctypes.c_ulonglong(after_us),
+            ctypes.byref(kind),
+            ctypes.byref(count),
+            buffer,
         )
         if status in (6, 21):
             return []
@@ -253,7 +263,10 @@ def main() -> None:
 
     ring, counter = sorted(data["ring"]), data["counter"]
     gaps = [b[0] - a[0] for a, b in zip(ring, ring[1:])]
-    print(f"ring: {len(ring)} entries, spacing median {statistics.median(gaps) / 1e6:.2f} ms, longest {max(gaps) / 1e6:.1f} ms")
+    print(
+        f"ring: {len(ring)} entries, spacing median {statistics.median(gaps) / 1e6:.2f} ms, "
+        f"longest {max(gaps) / 1e6:.1f} ms"
+    )
     reads = [b - a for a, b, _ in counter]
     print(f"counter: {len(counter)} reads, median {statistics.median(reads) / 1e6:.2f} ms a read")
     print("| block | seconds | counter J | ring J | ring vs counter | edge ms |")
@@ -264,7 +277,10 @@ def main() -> None:
             continue
         t0, t1, joules, width = s
         series = step_joules(ring, t0, t1)
-        print(f"| {b['name']} | {(t1 - t0) / 1e9:.2f} | {joules:.1f} | {series:.1f} | {100 * (series / joules - 1):+.2f} % | {width:.0f} |")
+        print(
+            f"| {b['name']} | {(t1 - t0) / 1e9:.2f} | {joules:.1f} | {series:.1f} | "
+            f"{100 * (series / joules - 1):+.2f} % | {width:.0f} |"
+        )
     for name in ("random 15-300 ms", "random 5-40 ms"):
         profile(name, next(b for b in blocks if b["name"] == name), ring)
 
@@ -285,7 +301,10 @@ def profile(name, b, ring) -> None:
             # Only where the state has not changed again in between.
             if since < 60 and (k == len(others) or others[k] > t):
                 bins.setdefault(int(since // 3), []).append(mw / 1e3)
-        print(f"{name}, {label}: " + " ".join(f"{3 * k}:{statistics.mean(v):.0f}({len(v)})" for k, v in sorted(bins.items())))
+        print(
+            f"{name}, {label}: "
+            + " ".join(f"{3 * k}:{statistics.mean(v):.0f}({len(v)})" for k, v in sorted(bins.items()))
+        )
 
 
 if __name__ == "__main__":

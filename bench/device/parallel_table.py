@@ -6,8 +6,21 @@ import sys
 
 from torch_table import batch_size, number, print_table, value
 
-HEAD = ("setting", "batch", "J/output token", "prefill J/token", "decode J/token", "prefill ms", "ms/decode step", "tokens/s",
-        "mean W", "W of each GPU", "peak GiB", "share of a rank", "warnings")
+HEAD = (
+    "setting",
+    "batch",
+    "J/output token",
+    "prefill J/token",
+    "decode J/token",
+    "prefill ms",
+    "ms/decode step",
+    "tokens/s",
+    "mean W",
+    "W of each GPU",
+    "peak GiB",
+    "share of a rank",
+    "warnings",
+)
 
 
 def setting(run: dict) -> str:

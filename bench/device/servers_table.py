@@ -9,8 +9,20 @@ import sys
 
 from torch_table import number, print_table, value
 
-HEAD = ("engine", "tier", "requests at once", "J/output token", "prefill J/token", "decode J/token", "TTFT p50 ms", "TPOT p50 ms",
-        "tokens/s", "mean W", "peak GiB (method)", "warnings")
+HEAD = (
+    "engine",
+    "tier",
+    "requests at once",
+    "J/output token",
+    "prefill J/token",
+    "decode J/token",
+    "TTFT p50 ms",
+    "TPOT p50 ms",
+    "tokens/s",
+    "mean W",
+    "peak GiB (method)",
+    "warnings",
+)
 
 
 def phase(run: dict, name: str) -> str:
@@ -29,15 +41,23 @@ def row(engine: str, run: dict) -> list[str]:
     prompts = str(run["config"]["workload"]["prompts"])
     if run["status"] != "ok":
         failure = run["failure"] or {}
-        text = f"{run['status']}: {failure.get('class')}: {failure.get('message', '')[:200]}".replace("|", "/").replace("\n", " ")
+        text = f"{run['status']}: {failure.get('class')}: {failure.get('message', '')[:200]}".replace("|", "/").replace(
+            "\n", " "
+        )
         return [engine, "–", prompts, text] + [""] * (len(HEAD) - 4)
     energy, latency, memory = run["energy"], run["latency"], run.get("memory") or {}
     peak = memory.get("peak_bytes")
     return [
-        f"{engine} {run['backend']['version']}", str(run["backend"]["tier"]), prompts, number(value(energy.get("per_output_token_j"))),
-        phase(run, "prefill"), phase(run, "decode"),
-        number(latency["ttft_ms"]["p50"]), number((latency.get("tpot_ms") or {}).get("p50")),
-        number(run["throughput"]["output_tokens_per_s"], 4), number(value(energy.get("mean_w"))),
+        f"{engine} {run['backend']['version']}",
+        str(run["backend"]["tier"]),
+        prompts,
+        number(value(energy.get("per_output_token_j"))),
+        phase(run, "prefill"),
+        phase(run, "decode"),
+        number(latency["ttft_ms"]["p50"]),
+        number((latency.get("tpot_ms") or {}).get("p50")),
+        number(run["throughput"]["output_tokens_per_s"], 4),
+        number(value(energy.get("mean_w"))),
         "–" if not peak else f"{peak / 2**30:.1f} ({memory.get('method') or memory.get('peak_source') or '?'})",
         " ".join(sorted({w["code"] for w in run["warnings"]})) or "–",
     ]

@@ -15,7 +15,9 @@ def number(value, digits=4):
 def row(run):
     """One table row of a run."""
     if run["status"] != "ok":
-        return [run["config"]["model"], run["failure"]["class"], run["failure"]["message"][:80]] + ["–"] * (len(HEAD) - 3)
+        return [run["config"]["model"], run["failure"]["class"], run["failure"]["message"][:80]] + ["–"] * (
+            len(HEAD) - 3
+        )
     energy, config = run["energy"], run["config"]
     agreement = energy["agreement"] or {}
     counted = next((d for d in energy["devices"] if d["counted"]), {})
@@ -24,14 +26,24 @@ def row(run):
     value = lambda q: q["value"] if q else None
     section = config[config["backend"]]
     return [
-        f"{run['backend']['name']} {config['model']} {run['backend']['dtype']} batch {section['batch_size']}, {energy['provenance']}",
-        number(run["throughput"]["output_tokens_per_s"]), number(run["latency"]["ttft_ms"]["p50"]),
-        number(run["latency"]["itl_ms"]["p50"]), number(agreement.get("counter_j"), 5), number(agreement.get("integral_j"), 5),
-        number(agreement.get("difference_pct"), 3), number(value(energy["per_output_token_j"])),
-        number(phases["prefill"].get("j_per_token")), number(phases["decode"].get("j_per_token")),
-        number(value(energy["mean_w"])), number(value(energy["baseline_w"])), number(series.get("samples_per_s")),
-        str(series.get("gaps", "–")), number(series.get("largest_gap_ms"), 3),
-        number(run["harness"]["sampler_cpu_pct"], 2), number((run["memory"]["peak_bytes"] or 0) / 2**30, 4),
+        f"{run['backend']['name']} {config['model']} {run['backend']['dtype']} "
+        f"batch {section['batch_size']}, {energy['provenance']}",
+        number(run["throughput"]["output_tokens_per_s"]),
+        number(run["latency"]["ttft_ms"]["p50"]),
+        number(run["latency"]["itl_ms"]["p50"]),
+        number(agreement.get("counter_j"), 5),
+        number(agreement.get("integral_j"), 5),
+        number(agreement.get("difference_pct"), 3),
+        number(value(energy["per_output_token_j"])),
+        number(phases["prefill"].get("j_per_token")),
+        number(phases["decode"].get("j_per_token")),
+        number(value(energy["mean_w"])),
+        number(value(energy["baseline_w"])),
+        number(series.get("samples_per_s")),
+        str(series.get("gaps", "–")),
+        number(series.get("largest_gap_ms"), 3),
+        number(run["harness"]["sampler_cpu_pct"], 2),
+        number((run["memory"]["peak_bytes"] or 0) / 2**30, 4),
     ]
 
 

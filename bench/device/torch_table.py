@@ -11,8 +11,22 @@ import pathlib
 import sys
 
 DENSE = 990e12  # FLOP/s
-HEAD = ("setting", "batch", "J/output token", "prefill J/token", "decode J/token", "prefill ms", "ms/decode step", "tokens/s", "mean W",
-        "peak GiB", "estimated GiB", "FLOPs utilisation %", "compile s", "warnings")
+HEAD = (
+    "setting",
+    "batch",
+    "J/output token",
+    "prefill J/token",
+    "decode J/token",
+    "prefill ms",
+    "ms/decode step",
+    "tokens/s",
+    "mean W",
+    "peak GiB",
+    "estimated GiB",
+    "FLOPs utilisation %",
+    "compile s",
+    "warnings",
+)
 
 
 def number(value, digits=3) -> str:
@@ -39,7 +53,11 @@ def row(run: dict, estimated: dict) -> list[str]:
     batch = str(run["config"]["pytorch"]["batch_size"])
     if run["status"] != "ok":
         failure = run["failure"] or {}
-        asked = {k: v for k, v in run["config"]["pytorch"].items() if k not in ("batch_size", "device", "attn_implementation")}
+        asked = {
+            k: v
+            for k, v in run["config"]["pytorch"].items()
+            if k not in ("batch_size", "device", "attn_implementation")
+        }
         text = f"{run['status']}: {failure.get('class')}: {failure.get('message', '')[:200]}".replace("|", "/")
         return [" ".join(map(str, asked.values())) or "dynamic", batch, text] + [""] * (len(HEAD) - 3)
     energy, latency, memory = run["energy"], run["latency"], run["memory"]

@@ -189,11 +189,16 @@ def main() -> None:
                 end = time.monotonic_ns()
                 if isinstance(steps, tuple):
                     steps, start = steps
-                windows.append({"config": [size, prompt, output], "kind": kind, "start": start, "end": end, "steps": steps})
+                windows.append(
+                    {"config": [size, prompt, output], "kind": kind, "start": start, "end": end, "steps": steps}
+                )
                 if not steps:
                     return
                 mean = (steps[-1][1] - steps[0][0]) / 1e6 / len(steps)
-                print(f"{config} {kind}: {len(steps)} steps, {(end - start) / 1e9:.1f} s, {mean:.1f} ms a step", flush=True)
+                print(
+                    f"{config} {kind}: {len(steps)} steps, {(end - start) / 1e9:.1f} s, {mean:.1f} ms a step",
+                    flush=True,
+                )
                 time.sleep(0.6)
 
             # About as long as decoding takes.

@@ -30,7 +30,9 @@ class CompileTest(ModelTest):
         self.assertEqual([entry["output"] for entry in log], reference(engine.model, requests, 12))
         self.assertEqual(len(steps), 24)
         used = engine.describe()["settings"]
-        self.assertEqual((used["compile"], used["cache_implementation"], used["cache_tokens"]), ("default", "static", "256"))
+        self.assertEqual(
+            (used["compile"], used["cache_implementation"], used["cache_tokens"]), ("default", "static", "256")
+        )
         self.assertGreater(float(used["compile_s"]), 0)
         # Again, in another order: nothing is compiled, the shapes are known.
         graphs = compiled.compiled_graphs()
@@ -41,7 +43,9 @@ class CompileTest(ModelTest):
         self.assertEqual(self.failure(execute, engine, requests[:3], 12).failure_class, "config")
         execute(engine, requests[:4], 12)
         # Adapted, it may be warmed up anew.
-        loading.adapt(engine, loading.Request.from_spec(spec(self.folder, batch_size=3, options=options(prefill_chunk_size=8))))
+        loading.adapt(
+            engine, loading.Request.from_spec(spec(self.folder, batch_size=3, options=options(prefill_chunk_size=8)))
+        )
         _, log, _ = execute(engine, requests, 12)
         self.assertEqual([entry["output"] for entry in log], reference(engine.model, requests, 12))
 

@@ -37,8 +37,10 @@ class ContinuousTest(ModelTest):
                 self.assertEqual([entry["output"] for entry in execute(engine, requests, 12)[1]], expected)
                 self.assertEqual(engine.describe()["attention"], "paged|" + attention)
                 used = engine.describe()["settings"]
-                self.assertEqual((used["batching"], used["max_requests_per_batch"], used["async_batching"], used["block_sharing"]),
-                                 ("continuous", "4", "false", "false"))
+                self.assertEqual(
+                    (used["batching"], used["max_requests_per_batch"], used["async_batching"], used["block_sharing"]),
+                    ("continuous", "4", "false", "false"),
+                )
 
     def check_stamps(self, window, log, steps):
         previous = window["start_ns"]

@@ -80,7 +80,9 @@ class CudaTest(ModelTest):
                     self.skipTest(f"needs {method.package}")
                 if torch.cuda.get_device_capability() < method.capability:
                     self.skipTest("the GPU is too old")
-                engine = load(self.folder, dtype="bfloat16", batch_size=2, options={"device": "cuda", "quantization": name})
+                engine = load(
+                    self.folder, dtype="bfloat16", batch_size=2, options={"device": "cuda", "quantization": name}
+                )
                 self.assertLess(engine.describe()["weight_bytes"], whole)
                 _, log, _ = execute(engine, prompts(5, 17), 8)
                 self.assertEqual([entry["output_tokens"] for entry in log], [8, 8])

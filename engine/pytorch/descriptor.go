@@ -138,8 +138,8 @@ func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	var unknown []string
 	for _, f := range s.Fields() {
-		if f := grammar.Slot(f); f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" && f.Key != "device" &&
-			f.Key != "quantization" {
+		if f := grammar.Slot(f); f.Given() && f.Key != "batch_size" && f.Key != "attn_implementation" &&
+			f.Key != "device" && f.Key != "quantization" {
 			unknown = append(unknown, f.Key+"="+f.Get().String())
 		}
 	}

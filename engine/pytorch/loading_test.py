@@ -44,12 +44,21 @@ class LoadingTest(ModelTest):
         used = load(self.folder, options={"device": "cpu", "threads": before + 1, "matmul_precision": "medium",
                                           "cache_implementation": "static", "prefill_chunk_size": 16}).describe()
         self.assertEqual(used["threads"], before + 1)
-        self.assertEqual(used["settings"], {"cache_implementation": "static", "cache_tokens": "256", "prefill_chunk_size": "16",
-                                            "matmul_precision": "medium"})
+        self.assertEqual(
+            used["settings"],
+            {
+                "cache_implementation": "static",
+                "cache_tokens": "256",
+                "prefill_chunk_size": "16",
+                "matmul_precision": "medium",
+            },
+        )
         # Each load says it anew: nothing of an earlier one stays.
         self.assertEqual(load(self.folder).describe()["settings"]["matmul_precision"], "highest")
         self.assertEqual(self.failure(dtype="bfloat16", options={"matmul_precision": "high"}).failure_class, "config")
-        self.assertEqual(self.failure(options={"device": "cpu", "attn_implementation": "flash_attention_3"}).failure_class, "config")
+        self.assertEqual(
+            self.failure(options={"device": "cpu", "attn_implementation": "flash_attention_3"}).failure_class, "config"
+        )
 
     def test_adapting(self):
         engine = load(self.folder, batch_size=2)
@@ -60,7 +69,9 @@ class LoadingTest(ModelTest):
             loading.adapt(engine, loading.Request.from_spec(spec(self.folder, **changes)))
             return engine.describe()["settings"]
 
-        self.assertEqual(adapt(options={"device": "cpu", "cache_implementation": "static"}, max_context=64)["cache_tokens"], "64")
+        self.assertEqual(
+            adapt(options={"device": "cpu", "cache_implementation": "static"}, max_context=64)["cache_tokens"], "64"
+        )
         self.assertEqual([entry["output"] for entry in execute(engine, requests, 8)[1]], expected)
         self.assertEqual(adapt(options={"device": "cpu", "prefill_chunk_size": 4})["prefill_chunk_size"], "4")
         self.assertEqual([entry["output"] for entry in execute(engine, requests, 8)[1]], expected)

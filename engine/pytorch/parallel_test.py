@@ -146,7 +146,9 @@ class ParallelTest(SharedTest):
         with mock.patch.dict(os.environ, wanted):
             worker = self.loaded()
         for pid in (worker.process.pid, *worker.ranks):
-            variables = dict(entry.partition("=")[::2] for entry in pathlib.Path(f"/proc/{pid}/environ").read_text().split("\0"))
+            variables = dict(
+                entry.partition("=")[::2] for entry in pathlib.Path(f"/proc/{pid}/environ").read_text().split("\0")
+            )
             self.assertEqual({key: variables.get(key) for key in wanted}, wanted)
         # A rank that is gone in between is told with the next run.
         os.kill(worker.ranks[0], signal.SIGTERM)
@@ -182,8 +184,11 @@ class ParallelTest(SharedTest):
         broken = self.folder + "/sitecustomize.py"
         pathlib.Path(broken).write_text(
             "import os\nif os.environ.get('LLEM_RANK_TEST') and len(__import__('sys').orig_argv) > 2:\n"
-            "    import torch\n    def broken(*_, **__): raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')\n"
-            "    torch.nn.functional.scaled_dot_product_attention = broken\n")
+            "    import torch\n"
+            "    def broken(*_, **__):\n"
+            "        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')\n"
+            "    torch.nn.functional.scaled_dot_product_attention = broken\n"
+        )
         with mock.patch.dict(os.environ, {"LLEM_RANK_TEST": "1", "PYTHONPATH": self.folder}):
             worker = self.loaded()
         worker.tell(id=2, op="run", run={"requests": prompts(3), "output_tokens": 2})
@@ -209,7 +214,9 @@ class CudaParallelTest(SharedTest):
         window, log, steps = self.run_all(worker, requests, 12)
         whole = load(self.folder, options={"device": "cuda"})
         self.assertEqual([entry["output"] for entry in log], reference(whole.model, requests, 12))
-        self.assertEqual((window["step_clock"], window["memory_source"]), ("cuda events", "torch.cuda.max_memory_allocated"))
+        self.assertEqual(
+            (window["step_clock"], window["memory_source"]), ("cuda events", "torch.cuda.max_memory_allocated")
+        )
         self.assertEqual(len(steps), 36)
         self.assertTrue(all(step["end_ns"] > step["start_ns"] for step in steps))
 
@@ -236,8 +243,18 @@ class CudaParallelTest(SharedTest):
 
     def test_half_precision(self):
         """A larger shape in bfloat16: both ranks choose the same tokens, step by step, or the run fails."""
-        write_model(self.folder, {**TINY_LLAMA, "hidden_size": 1024, "intermediate_size": 2048, "num_attention_heads": 8,
-                                  "num_key_value_heads": 4, "initializer_range": 0.05, "tie_word_embeddings": True})
+        write_model(
+            self.folder,
+            {
+                **TINY_LLAMA,
+                "hidden_size": 1024,
+                "intermediate_size": 2048,
+                "num_attention_heads": 8,
+                "num_key_value_heads": 4,
+                "initializer_range": 0.05,
+                "tie_word_embeddings": True,
+            },
+        )
         worker = self.loaded(dtype="bfloat16", batch_size=4)
         _, log, _ = self.run_all(worker, prompts(100, 30, 7, 64), 32)
         self.assertEqual([entry["output_tokens"] for entry in log], [32] * 4)
@@ -270,7 +287,10 @@ class RefusalTest(ModelTest):
                 failure = self.refused(**options)
                 self.assertEqual(failure.failure_class, "config")
                 self.assertIn(word, failure.message)
-        with mock.patch("torch.cuda.is_available", return_value=True), mock.patch("torch.cuda.device_count", return_value=1):
+        with (
+            mock.patch("torch.cuda.is_available", return_value=True),
+            mock.patch("torch.cuda.device_count", return_value=1),
+        ):
             failure = self.refused(device="cuda")
         self.assertEqual((failure.failure_class, failure.message),
                          ("no_device", "pytorch.tensor_parallel_size 2 needs 2 GPUs, PyTorch sees 1"))

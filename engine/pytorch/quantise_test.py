@@ -53,7 +53,11 @@ class QuantisedTest(ModelTest):
 
     def layer_bytes(self, engine, whole) -> float:
         """Bits of a weight in the linear layers, scales included."""
-        kept = sum(p.numel() for e in (whole.model.get_input_embeddings(), whole.model.get_output_embeddings()) for p in e.parameters())
+        kept = sum(
+            p.numel()
+            for e in (whole.model.get_input_embeddings(), whole.model.get_output_embeddings())
+            for p in e.parameters()
+        )
         norms = sum(p.numel() for name, p in whole.model.named_parameters() if "norm" in name)
         size = whole.model.dtype.itemsize
         linear = whole.parameters - kept - norms
@@ -78,8 +82,15 @@ class QuantisedTest(ModelTest):
         drawn = load(self.folder)
         drawn.model.save_pretrained(self.folder)
         requests = prompts(6, 9)
-        outputs = [[entry["output"] for entry in execute(load(self.folder, synthetic=synthetic, options=options("torchao-int8")),
-                                                         requests, 8)[1]] for synthetic in (True, False)]
+        outputs = [
+            [
+                entry["output"]
+                for entry in execute(
+                    load(self.folder, synthetic=synthetic, options=options("torchao-int8")), requests, 8
+                )[1]
+            ]
+            for synthetic in (True, False)
+        ]
         self.assertEqual(outputs[0], outputs[1])
 
     def test_refusals(self):

@@ -37,8 +37,13 @@ class SpreadTest(ModelTest):
                 spread.spread(model, ["first", "last"])
             self.assertIn("does not know where", caught.exception.message)
             self.assertEqual([places[layer] for layer in model.model.layers], ["first"] * 3 + ["last"] * 2)
-            self.assertEqual([places[part] for part in (model.model.embed_tokens, model.model.rotary_emb, model.model.norm, model.lm_head)],
-                             ["first", "first", "last", output])
+            self.assertEqual(
+                [
+                    places[part]
+                    for part in (model.model.embed_tokens, model.model.rotary_emb, model.model.norm, model.lm_head)
+                ],
+                ["first", "first", "last", output],
+            )
 
     def test_refusals(self):
         def refused(**options):

@@ -131,7 +131,8 @@ func sameInputs(dir string) error {
 		err = json.Unmarshal(text, &then)
 	}
 	if err != nil {
-		return &ChangedError{fmt.Sprintf("cannot read the inputs of the study, %s: %v", filepath.Join(dir, inputsFile), err),
+		return &ChangedError{fmt.Sprintf("cannot read the inputs of the study, %s: %v",
+			filepath.Join(dir, inputsFile), err),
 			"restore it from a copy: without it nothing tells whether the study's files have changed"}
 	}
 	var errs []error

@@ -24,7 +24,8 @@ import (
 
 // TestFirst: the first runs are those of the whole order, for any number of them.
 func TestFirst(t *testing.T) {
-	for _, order := range []string{terms.Sequential, terms.Interleave, terms.Reverse, terms.Shuffle, terms.LatinSquare} {
+	for _, order := range []string{terms.Sequential, terms.Interleave, terms.Reverse, terms.Shuffle,
+		terms.LatinSquare} {
 		s := newStudy(t, 3, study.Execution{Cycles: 4, Order: order, Seed: 3})
 		all := batches(Order(s))
 		for n := range 15 {
@@ -168,10 +169,11 @@ func TestEnded(t *testing.T) {
 		interrupted bool
 		want        result.Ended
 	}{
-		"complete":                    {result.StudyResult{Complete: true}, nil, false, result.EndComplete},
-		"complete, then interrupted":  {result.StudyResult{Complete: true}, nil, true, result.EndComplete},
-		"interrupted":                 {result.StudyResult{}, context.Canceled, true, result.EndInterrupted},
-		"out of time":                 {result.StudyResult{}, fmt.Errorf("x: %w", &TimeoutError{}), true, result.EndTimeout},
+		"complete":                   {result.StudyResult{Complete: true}, nil, false, result.EndComplete},
+		"complete, then interrupted": {result.StudyResult{Complete: true}, nil, true, result.EndComplete},
+		"interrupted":                {result.StudyResult{}, context.Canceled, true, result.EndInterrupted},
+		"out of time": {result.StudyResult{}, fmt.Errorf("x: %w", &TimeoutError{}), true,
+			result.EndTimeout},
 		"first failure":               {result.StudyResult{}, errFailFast, false, result.EndFailFast},
 		"runs left out":               {result.StudyResult{LeftOut: 1}, nil, false, result.EndFailures},
 		"an error":                    {result.StudyResult{Complete: true}, oops, false, result.EndError},
@@ -190,7 +192,8 @@ func TestNewestUnfinished(t *testing.T) {
 		dir := filepath.Join(root, name)
 		at := time.Unix(1_700_000_000+int64(i), 0)
 		path := filepath.Join(dir, store.StudyFile)
-		if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(path, []byte("x"), 0o600), os.Chtimes(path, at, at)); err != nil {
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(path, []byte("x"), 0o600),
+			os.Chtimes(path, at, at)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -79,7 +79,8 @@ func Classes() []ClassEntry {
 		{ClassClock, Failed, "The engine's clock is not the one by which the sensors are read."},
 		{ClassConfig, Failed, "The configuration asks for something that cannot be done."},
 		{ClassInterrupted, Unmade, "The user or the system ended the run."},
-		{ClassTimeout, Failed, "The run took longer than --timeout allows, or a phase of it much longer than expected."},
+		{ClassTimeout, Failed,
+			"The run took longer than --timeout allows, or a phase of it much longer than expected."},
 		{ClassLeftOut, Unmade, "The run was not made, since others with its backend kept failing."},
 	}
 }

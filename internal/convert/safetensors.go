@@ -200,7 +200,8 @@ func whole(tensors []stored, data, size int64) error {
 	at, before := data, "the header"
 	for _, t := range byPlace {
 		if t.at != at {
-			return fmt.Errorf("tensor %s begins at byte %d of the data, %s ends at %d", t.name, t.at-data, before, at-data)
+			return fmt.Errorf("tensor %s begins at byte %d of the data, %s ends at %d", t.name, t.at-data, before,
+				at-data)
 		}
 		at += t.elements() * int64(t.dtype.Info().Size)
 		before = "tensor " + t.name

@@ -146,7 +146,8 @@ func (f Format) Check(t testing.TB, seed uint64, n int) Tally {
 		case broken:
 			t.Errorf("%s, %s: %v", f.Name, c.How, err)
 		case err != nil && !f.named(err):
-			t.Errorf("%s, %s: the error does not name %s: %.300s", f.Name, c.How, strings.Join(f.Names, ", "), err.Error())
+			t.Errorf("%s, %s: the error does not name %s: %.300s", f.Name, c.How, strings.Join(f.Names, ", "),
+				err.Error())
 		case err != nil:
 			out.Refused++
 		case says == intact:

@@ -58,7 +58,8 @@ func TestGapReasons(t *testing.T) {
 		if q.from < 0 {
 			g = power.Gap{Device: "gpu1", StartNS: 11_000 * ms, EndNS: 12_000 * ms, Reason: "lost"}
 		}
-		j := &join{Material: &Material{Window: attribute.Window{Start: 10_000 * ms, End: (10_000 + 1000*q.seconds) * ms},
+		j := &join{Material: &Material{Window: attribute.Window{Start: 10_000 * ms,
+			End: (10_000 + 1000*q.seconds) * ms},
 			Gaps: []power.Gap{g}}}
 		got := j.gapReasons("gpu0")
 		if len(got) > 1 || (len(got) == 1) != (q.want != "") || q.want != "" && !strings.HasPrefix(got[0], q.want) {
@@ -73,7 +74,8 @@ func TestIdleByCounter(t *testing.T) {
 	w := attribute.Window{Start: 1000 * ms, End: 4000 * ms}
 	samples := sampled("gpu0", 500, 4500, func(at int64) float64 { return 80 + 10*float64(at/20%3) })
 	at := func(t int64) power.Reading {
-		return power.Reading{Device: "gpu0", Source: "counter", BeforeNS: t * ms, AfterNS: t*ms + ms, SinceNS: t*ms - ms,
+		return power.Reading{Device: "gpu0", Source: "counter", BeforeNS: t * ms, AfterNS: t*ms + ms,
+			SinceNS: t*ms - ms,
 			Snapped: true, Refresh: time.Millisecond, Energy: unit.Energy(100 * t * 1000)} // 100 W
 	}
 	readings := []power.Reading{at(1000), at(4000)}
@@ -120,7 +122,8 @@ func TestGainOfPhases(t *testing.T) {
 // TestHarnessShareIsBounded: two clocks of processor time may say that this program had more than all.
 func TestHarnessShareIsBounded(t *testing.T) {
 	d := &deviceEnergy{device: Device{Device: cpu0}, total: attribute.Estimate{Joules: 100}, bare: result.Idle{W: 20}}
-	below := &deviceEnergy{device: Device{Device: cpu0}, total: attribute.Estimate{Joules: 10}, bare: result.Idle{W: 20}}
+	below := &deviceEnergy{device: Device{Device: cpu0}, total: attribute.Estimate{Joules: 10},
+		bare: result.Idle{W: 20}}
 	for used, want := range map[float64]float64{0.5: 20, 1: 40, 1.5: 60, 2: 60} {
 		j := &join{Material: &Material{Window: attribute.Window{End: 2000 * ms}},
 			record: &result.Record{Harness: &result.Harness{CPUS: used, HostCPUS: new(1.5)}}}
@@ -132,8 +135,9 @@ func TestHarnessShareIsBounded(t *testing.T) {
 // TestWorst: devices are as good as the worst of them, in whatever order they come.
 func TestWorst(t *testing.T) {
 	device := func(verdict string, counter, integral float64) *deviceEnergy {
-		return &deviceEnergy{device: Device{Device: gpu0}, out: &result.Device{Agreement: &result.Agreement{Verdict: verdict,
-			CounterJ: &counter, IntegralJ: &integral, DifferencePct: new(100 * (integral - counter) / counter)}}}
+		return &deviceEnergy{device: Device{Device: gpu0},
+			out: &result.Device{Agreement: &result.Agreement{Verdict: verdict,
+				CounterJ: &counter, IntegralJ: &integral, DifferencePct: new(100 * (integral - counter) / counter)}}}
 	}
 	bad, good := device("warn", 100, 105), device("ok", 100, 96)
 	for _, all := range [][]*deviceEnergy{{bad, good}, {good, bad}} {
@@ -190,7 +194,8 @@ func TestWiden(t *testing.T) {
 		d.widen(power.Reading{Source: source, Refresh: refresh}, w, nil)
 		return d.total.Half95, d.alias
 	}
-	if total, alias := half(sensor.SourceEnergy, nil, nil, 100*time.Millisecond); alias <= 1 || total != math.Hypot(3, alias) {
+	total, alias := half(sensor.SourceEnergy, nil, nil, 100*time.Millisecond)
+	if alias <= 1 || total != math.Hypot(3, alias) {
 		t.Errorf("an unknown counter of NVML: ± %g J, of which %g for aliasing", total, alias)
 	}
 	if total, alias := half(sensor.SourceEnergy, new(0.0), nil, 100*time.Millisecond); alias != 0 || total != 3 {
@@ -201,7 +206,7 @@ func TestWiden(t *testing.T) {
 	}
 	// A series of pulses, which the counter may miss: no more than they differ.
 	pulses := sampled("gpu0", 0, 4000, func(at int64) float64 { return 2 * flat(at) * float64(1-at/100%2) })
-	_, alias := half(sensor.SourceEnergy, nil, pulses, 100*time.Millisecond)
+	_, alias = half(sensor.SourceEnergy, nil, pulses, 100*time.Millisecond)
 	near(t, "aliasing beside a series that sees it", alias, gainApart*200, 1e-9)
 }
 
@@ -217,7 +222,8 @@ func mustCurve(t *testing.T, samples []power.Sample) *attribute.Curve {
 // TestDerived: what follows from the energy, with its intervals.
 func TestDerived(t *testing.T) {
 	m := handmade(6, 200)
-	m.Samples = append(m.Samples, sampled("gpu0", 1000, 4000, func(at int64) float64 { return 12 + float64(at/20%3) })...)
+	m.Samples = append(m.Samples,
+		sampled("gpu0", 1000, 4000, func(at int64) float64 { return 12 + float64(at/20%3) })...)
 	m.Bare = attribute.Window{Start: 1000 * ms, End: 4000 * ms}
 	rec := &result.Record{Window: &result.Window{Repeats: 1}}
 	rec.Config.Energy.CarbonIntensity, rec.Config.Energy.PUE, rec.Config.Energy.PricePerKWh = 400, 1.5, 0.3
@@ -261,7 +267,8 @@ func TestNetInDoubt(t *testing.T) {
 // TestWindowFor: the window that it returns has the uncertainty that was asked for: of the limits it falls with the
 // length, of aliasing with its root.
 func TestWindowFor(t *testing.T) {
-	for _, s := range []sum{{joules: 100, half: 5}, {joules: 100, half: 5, alias: 5}, {joules: 100, half: 5, alias: 3}} {
+	for _, s := range []sum{{joules: 100, half: 5}, {joules: 100, half: 5, alias: 5},
+		{joules: 100, half: 5, alias: 3}} {
 		const seconds, share = 10.0, 0.01
 		times := s.windowFor(share, seconds) / seconds
 		limits := math.Sqrt(s.half*s.half-s.alias*s.alias) / s.joules / times
@@ -295,7 +302,8 @@ func TestSameTolerance(t *testing.T) {
 func TestAdd(t *testing.T) {
 	var sum attribute.Phase
 	add(&sum, attribute.Phase{Joules: 10, Half95: 3, Low: 8, High: 12, Tokens: 5, Duration: time.Second})
-	add(&sum, attribute.Phase{Joules: 20, Half95: 4, Low: 15, High: 30, Tokens: 5, Duration: time.Second, Refused: "why"})
+	add(&sum, attribute.Phase{Joules: 20, Half95: 4, Low: 15, High: 30, Tokens: 5, Duration: time.Second,
+		Refused: "why"})
 	want := attribute.Phase{Joules: 30, Half95: 5, Low: 23, High: 42, Tokens: 5, Duration: time.Second, Refused: "why"}
 	if sum != want {
 		t.Errorf("%+v, want %+v", sum, want)

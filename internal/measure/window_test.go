@@ -118,7 +118,8 @@ func TestSettles(t *testing.T) {
 			t.Fatal(err, out.Record.Failure)
 		}
 		p := out.Series.Power
-		if after := time.Duration(p[len(p)-1].MonoNS - out.Record.Window.EndMonoNS); after < settle-20*time.Millisecond {
+		after := time.Duration(p[len(p)-1].MonoNS - out.Record.Window.EndMonoNS)
+		if after < settle-20*time.Millisecond {
 			t.Errorf("the last sample is %v after the window, want about %v", after, settle)
 		}
 	})

@@ -22,7 +22,8 @@ var places = []string{
 	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "TZ", "TERM", "LANG", "LANGUAGE", "LC_", "PWD",
 	"LD_", "LIBRARY_PATH", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "PKG_CONFIG_PATH", "CC", "CXX", "XDG_",
 	"PYTHON", "PYENV_", "VIRTUAL_ENV", "CONDA_", "MAMBA_", "UV_PYTHON", "MODULEPATH", "LOADEDMODULES",
-	"NVIDIA_", "ROCM_", "HIP_", "HSA_", "ROCR_", "AMD_", "MIOPEN_", "ROCBLAS_", "HIPBLASLT_", "GPU_", "ZE_", "SYCL_", "ONEAPI_",
+	"NVIDIA_", "ROCM_", "HIP_", "HSA_", "ROCR_", "AMD_", "MIOPEN_", "ROCBLAS_", "HIPBLASLT_", "GPU_", "ZE_", "SYCL_",
+	"ONEAPI_",
 	"SLURM_", "PMI_", "PMIX_", "OMPI_", "UCX_", "FI_", "GLOO_", "KMP_", "GOMP_", "NUMEXPR_", "MALLOC_", "TBB_",
 	"HF_HOME", "HF_HUB_", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_", "TOKENIZERS_", "SAFETENSORS_", "TORCH_", "TRITON_",
 	"FLASHINFER_", "FLASH_ATTENTION_", "DG_", "SGL_", "TVM_", "TENSORRT_", "XFORMERS_", "CT2_", "BNB_",
@@ -78,7 +79,8 @@ func named(name string, list []string) bool {
 // IsSecret reports whether the name of a variable says that its value is secret.
 func IsSecret(name string) bool {
 	name = strings.ToUpper(name)
-	return slices.ContainsFunc([]string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "JWT"},
+	return slices.ContainsFunc([]string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS",
+		"JWT"},
 		func(word string) bool { return name == word || strings.HasSuffix(name, "_"+word) }) ||
 		name == "AWS_ACCESS_KEY_ID" || name == "PGPASSWORD"
 }

@@ -12,22 +12,27 @@ import (
 
 func TestEnv(t *testing.T) {
 	environ := []string{"PATH=/bin", "HOME=/root", "HF_TOKEN=hf_abc", "AWS_SECRET_ACCESS_KEY=x", "AWS_ACCESS_KEY_ID=y",
-		"GITHUB_TOKEN=z", "CUDA_VISIBLE_DEVICES=1", "CUDA_HOME=/usr/cuda", "VLLM_API_KEY=k", "VLLM_USE_V1=1", "PYTHONPATH=/p",
-		"HF_HOME=/hf", "DATABASE_URL=postgres://u:p@h/d", "LLEM_PASS_ENV=MY_VAR, SITE_*", "MY_VAR=1", "SITE_LIB=2", "OTHER=3",
+		"GITHUB_TOKEN=z", "CUDA_VISIBLE_DEVICES=1", "CUDA_HOME=/usr/cuda", "VLLM_API_KEY=k", "VLLM_USE_V1=1",
+		"PYTHONPATH=/p",
+		"HF_HOME=/hf", "DATABASE_URL=postgres://u:p@h/d", "LLEM_PASS_ENV=MY_VAR, SITE_*", "MY_VAR=1", "SITE_LIB=2",
+		"OTHER=3",
 		"PATHOLOGICAL=1", "SLURM_JOB_ID=7", "SLURM_JWT=t", "db_password=x"}
-	want := []string{"PATH", "HOME", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "VLLM_USE_V1", "PYTHONPATH", "HF_HOME", "LLEM_PASS_ENV",
+	want := []string{"PATH", "HOME", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "VLLM_USE_V1", "PYTHONPATH", "HF_HOME",
+		"LLEM_PASS_ENV",
 		"MY_VAR", "SITE_LIB", "SLURM_JOB_ID"}
 	if got := names(Env(environ)); !slices.Equal(got, want) {
 		t.Errorf("given to an engine: %q, want %q", got, want)
 	}
-	if got, want := names(PassedOn(environ)), []string{"CUDA_VISIBLE_DEVICES", "VLLM_USE_V1"}; !slices.Equal(got, want) {
+	want = []string{"CUDA_VISIBLE_DEVICES", "VLLM_USE_V1"}
+	if got := names(PassedOn(environ)); !slices.Equal(got, want) {
 		t.Errorf("given to a container: %q, want %q", got, want)
 	}
 }
 
 // TestPassAll: a star alone names no family of variables, and the case of a name hides no secret.
 func TestPassAll(t *testing.T) {
-	if got := names(Env([]string{"LLEM_PASS_ENV=*", "OTHER=1", "TZ=UTC"})); !slices.Equal(got, []string{"LLEM_PASS_ENV", "TZ"}) {
+	got := names(Env([]string{"LLEM_PASS_ENV=*", "OTHER=1", "TZ=UTC"}))
+	if !slices.Equal(got, []string{"LLEM_PASS_ENV", "TZ"}) {
 		t.Errorf("given to an engine: %q", got)
 	}
 	for _, name := range []string{"db_password", "Hub_Token", "api_key"} {
@@ -60,7 +65,8 @@ func names(env []string) []string {
 }
 
 func TestSecretsAreReplaced(t *testing.T) {
-	r := replacer([]string{"HF_TOKEN=hf_short123", "AWS_SECRET_ACCESS_KEY=abcdefgh/ijkl", "X_TOKEN=short", "HOME=/root/longer",
+	r := replacer([]string{"HF_TOKEN=hf_short123", "AWS_SECRET_ACCESS_KEY=abcdefgh/ijkl", "X_TOKEN=short",
+		"HOME=/root/longer",
 		"HF_ENDPOINT=http://user:sekret-word@host", "A_TOKEN=abcdefgh", "B_ENDPOINT=http://user:hub@host"})
 	for in, want := range map[string]string{
 		"the token hf_short123 is wrong": "the token [HF_TOKEN] is wrong",
@@ -112,7 +118,8 @@ func TestClean(t *testing.T) {
 		Number int
 		Bytes  []byte
 		hidden string
-	}{"\x1ba", "\x1bb", &part{"\x1bc"}, []part{{"\x1bd"}}, []string{"\x1be"}, map[string]string{"k": "\x1bf"}, "\x1bg", 1,
+	}{"\x1ba", "\x1bb", &part{"\x1bc"}, []part{{"\x1bd"}}, []string{"\x1be"}, map[string]string{"k": "\x1bf"},
+		"\x1bg", 1,
 		[]byte("\x1b"), "\x1bh"}
 	Clean(&v)
 	got := []string{v.Name, string(v.Word), v.Part.Text, v.Parts[0].Text, v.List[0], v.Map["k"], v.Any.(string)}
@@ -125,7 +132,8 @@ func TestClean(t *testing.T) {
 
 // TestWatch: whatever Plain removes is seen, in any cut of the text.
 func TestWatch(t *testing.T) {
-	for text, odd := range map[string]bool{"plain, 1 µs – 2 é": false, "a\\u001bb": true, "x\x7f": true, "\u009b31m": true,
+	for text, odd := range map[string]bool{"plain, 1 µs – 2 é": false, "a\\u001bb": true, "x\x7f": true,
+		"\u009b31m": true,
 		"\u202eabc": true, "\u2066": true, "\u2013\u00b5": false, `a\rb`: true} {
 		for cut := range len(text) + 1 {
 			w := NewWatch(io.MultiReader(strings.NewReader(text[:cut]), strings.NewReader(text[cut:])))
@@ -143,7 +151,8 @@ func TestWatch(t *testing.T) {
 
 // FuzzText: what comes out holds nothing that a terminal obeys, and is not changed again.
 func FuzzText(f *testing.F) {
-	for _, s := range []string{"\x1b[31mred", "\x1b]0;x\x07", "a\r\nb", "\u009b", "http://u:p@h", "\x1b\x1b[[0m", "\x1b]\x1b]x"} {
+	for _, s := range []string{"\x1b[31mred", "\x1b]0;x\x07", "a\r\nb", "\u009b", "http://u:p@h", "\x1b\x1b[[0m",
+		"\x1b]\x1b]x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

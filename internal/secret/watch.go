@@ -36,9 +36,10 @@ func (w *Watch) Odd() bool { return w.odd }
 
 // Odd reports whether JSON may hold a character that [Plain] removes, as it is or as an escape.
 func Odd(text []byte) bool {
-	return bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\r`)) || bytes.Contains(text, []byte(`\b`)) ||
-		bytes.Contains(text, []byte(`\f`)) || bytes.IndexByte(text, 0x7f) >= 0 ||
-		follows(text, "\xc2", 0x80, 0x9f) || follows(text, "\xe2\x80", 0xaa, 0xae) || follows(text, "\xe2\x81", 0xa6, 0xa9)
+	return bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\r`)) ||
+		bytes.Contains(text, []byte(`\b`)) || bytes.Contains(text, []byte(`\f`)) || bytes.IndexByte(text, 0x7f) >= 0 ||
+		follows(text, "\xc2", 0x80, 0x9f) || follows(text, "\xe2\x80", 0xaa, 0xae) ||
+		follows(text, "\xe2\x81", 0xa6, 0xa9)
 }
 
 // follows reports whether text holds start followed by a byte of a range.

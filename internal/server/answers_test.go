@@ -63,11 +63,13 @@ func TestAnswers(t *testing.T) {
 		"its own failure":       {0, []Event{one, {Failure: "out of blocks"}, usage(8, 1, 0)}, "out of blocks", 0, 0},
 	} {
 		out, s, err := answered(t, q.vocab, q.said...)
-		if (err != nil) != (q.failed != "") || err != nil && !strings.Contains(err.Error(), q.failed) || out.OK != (err == nil) {
+		if (err != nil) != (q.failed != "") || err != nil && !strings.Contains(err.Error(), q.failed) ||
+			out.OK != (err == nil) {
 			t.Errorf("%s: %v, want %q", name, err, q.failed)
 		}
 		if err == nil && (out.PromptComputed != q.computed || s.shared != q.shared) {
-			t.Errorf("%s: computed %d prompt tokens, %d share a stamp, want %d and %d", name, out.PromptComputed, s.shared,
+			t.Errorf("%s: computed %d prompt tokens, %d share a stamp, want %d and %d", name, out.PromptComputed,
+				s.shared,
 				q.computed, q.shared)
 		}
 	}

@@ -118,8 +118,8 @@ func outside(outer, inner map[string]any, vocab int) string {
 			}
 			for _, id := range ids {
 				if n, ok := id.(float64); ok && (n >= float64(vocab) || n < -1) {
-					return fmt.Sprintf("%s %.0f of config.json is outside of the vocabulary of %d tokens: the engine may "+
-						"refuse it, or never see the end of an answer", key, n, vocab)
+					return fmt.Sprintf("%s %.0f of config.json is outside of the vocabulary of %d tokens: the engine "+
+						"may refuse it, or never see the end of an answer", key, n, vocab)
 				}
 			}
 		}

@@ -65,7 +65,8 @@ type Stalled struct {
 
 // Error says since when, and what its processes do.
 func (s *Stalled) Error() string {
-	text := fmt.Sprintf("nothing came from it for %v, and it used no processor time to speak of", s.For.Round(time.Millisecond))
+	text := fmt.Sprintf("nothing came from it for %v, and it used no processor time to speak of",
+		s.For.Round(time.Millisecond))
 	if len(s.Stopped) > 0 {
 		text = fmt.Sprintf("nothing came from it for %v, and of its processes these are stopped (state T): %s",
 			s.For.Round(time.Millisecond), strings.Trim(fmt.Sprint(s.Stopped), "[]"))
@@ -84,7 +85,8 @@ const mostNamed = 16
 
 // Failure is that of an engine which stood still while doing something, and was stopped.
 func (s *Stalled) Failure(name, doing string) *note.Failure {
-	next := "see engine.log for its last lines, and `dmesg` for errors of the GPU (Xid) or of the disk; then run it again"
+	next := "see engine.log for its last lines, and `dmesg` for errors of the GPU (Xid) or of the disk; " +
+		"then run it again"
 	if len(s.Stopped) > 0 {
 		next = "find out what sent SIGSTOP (a scheduler, a debugger, another user), then run it again"
 	}

@@ -183,12 +183,12 @@ func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.D
 		return sensor.NoSensor(m.name,
 			fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower,
 				dcgmEnergy), "enable them in the exporter's file of counters (dcgm-exporter -f); for "+
-				"another exporter, "+
-				"name the metric: "+t.Name+"="+t.URL+"#metric:W")
+				"another exporter, name the metric: "+t.Name+"="+t.URL+"#metric:W")
 	}
 	if len(gpus) > mostGPUs {
-		return sensor.NoSensor(m.name, fmt.Sprintf("%s: there are %d GPUs on the page, more than %d are not read", t.URL,
-			len(gpus), mostGPUs), "give the page of the exporter on the engine's host")
+		return sensor.NoSensor(m.name,
+			fmt.Sprintf("%s: there are %d GPUs on the page, more than %d are not read", t.URL, len(gpus), mostGPUs),
+			"give the page of the exporter on the engine's host")
 	}
 	for _, g := range gpus {
 		m.addDCGMGPU(t, g, page, local)

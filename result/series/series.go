@@ -236,7 +236,8 @@ func ours(meta *format.FileMetaData) error {
 	for _, group := range meta.RowGroups {
 		for _, column := range group.Columns {
 			if codec := column.MetaData.Codec; codec != format.Zstd {
-				return fmt.Errorf("damaged file: column %s is compressed as %v", strings.Join(column.MetaData.PathInSchema, "."),
+				return fmt.Errorf("damaged file: column %s is compressed as %v",
+					strings.Join(column.MetaData.PathInSchema, "."),
 					codec)
 			}
 		}

@@ -165,8 +165,9 @@ func (c *corpus) handwritten() []damage.Format {
 			Read: dryRun(study, []byte(damagedStudy))},
 		{Name: "user settings", Names: []string{"config.yaml"}, Intact: []byte(damagedSettings), ByNature: byHand,
 			Read: dryRun(settings, nil)},
-		{Name: "data set, front door", Names: []string{"prompts.jsonl"}, Intact: []byte(damagedPrompts), ByNature: byHand,
-			Read: dryRun(c.path("prompts.jsonl"), []byte(damagedPrompts))},
+		{Name: "data set, front door", Names: []string{"prompts.jsonl"}, Intact: []byte(damagedPrompts),
+			ByNature: byHand,
+			Read:     dryRun(c.path("prompts.jsonl"), []byte(damagedPrompts))},
 	}
 }
 
@@ -179,8 +180,9 @@ func (c *corpus) datasets() []damage.Format {
 	var out []damage.Format
 	for _, f := range []struct{ name, text, nature string }{
 		{"set.jsonl", damagedPrompts, byHand},
-		{"talks.jsonl", `{"messages":[{"role":"user","content":"Hello?"},{"role":"assistant","content":"Yes."}]}` + "\n" +
-			`{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Why?"}]}` + "\n", byHand},
+		{"talks.jsonl", `{"messages":[{"role":"user","content":"Hello?"},{"role":"assistant","content":"Yes."}]}` +
+			"\n" + `{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Why?"}]}` + "\n",
+			byHand},
 		{"set.json", `[{"prompt": "What is it?"}, {"prompt": "Who was it, and why?"}]`, byHand},
 		{"set.csv", "id,prompt\n1,\"What, in short, is it?\"\n2,Who was it\n3,\"He said \"\"no\"\"\"\n", byHand},
 		{"set.jsonl.gz", zipped.String(), ""},
@@ -464,7 +466,8 @@ func (c *corpus) makeFolder(folder string) {
 			for range n {
 				data = append(data, byte(len(data)), byte(0x30+len(data)%4)) // 0.125 to 0.5
 			}
-			head[tensor] = map[string]any{"dtype": "F16", "shape": tensors[tensor], "data_offsets": []int{from, len(data)}}
+			head[tensor] = map[string]any{"dtype": "F16", "shape": tensors[tensor],
+				"data_offsets": []int{from, len(data)}}
 			where[tensor] = name
 		}
 		text := []byte(sorted(head))
@@ -531,7 +534,8 @@ func (c *corpus) hub() damage.Format {
 		return true
 	}
 	n := 0
-	return damage.Format{Name: "listing of a hub", Names: []string{"org/damaged", "org--damaged", h.API.URL}, Intact: listing, ByNature: answered,
+	return damage.Format{Name: "listing of a hub", Names: []string{"org/damaged", "org--damaged", h.API.URL},
+		Intact: listing, ByNature: answered,
 		Read: func(damaged []byte) (string, error) {
 			text = damaged
 			n++

@@ -26,7 +26,9 @@ if [ "$1" != --version ] && [ "$1" != --help ] && [ "$1" != --list-devices ]; th
 	setsid sh -c 'trap "" TERM HUP; echo $$ >"$0.session"; while :; do sleep 300; done' "$0" &
 	(setsid sh -c 'trap "" TERM HUP; echo $$ >"$0.daemon"; while :; do sleep 300; done' "$0" &) &
 	(setsid env -i sh -c 'echo $$ >"$0.bare"; exec sleep 300' "$0" &) &
-	while [ ! -s "$0.bare" ] || [ ! -s "$0.group" ] || [ ! -s "$0.session" ] || [ ! -s "$0.daemon" ]; do sleep 0.01; done
+	while [ ! -s "$0.bare" ] || [ ! -s "$0.group" ] || [ ! -s "$0.session" ] || [ ! -s "$0.daemon" ]; do
+		sleep 0.01
+	done
 fi
 exec "$LLEM_TEST_SERVER" "$@"
 `

@@ -179,7 +179,8 @@ func checkMetric(name string) error {
 func (env *Env) best(res *result.StudyResult, f reportFlags) error {
 	c, err := res.Best(f.best, f.where...)
 	if err != nil {
-		return &usageError{err.Error(), "`llem report DIR` prints what was measured; --best and --where take those metrics"}
+		return &usageError{err.Error(),
+			"`llem report DIR` prints what was measured; --best and --where take those metrics"}
 	}
 	if f.json {
 		return env.printJSON(c)
@@ -287,8 +288,8 @@ func recomputed(run string, problems []store.Problem) join.Recomputed {
 	} else {
 		r = join.Recomputed{Run: filepath.Base(run), Differ: []join.Difference{},
 			Error: filepath.Base(problems[bad].File) + " is not what was written",
-			Next: "restore the file from a copy of the folder; without it the numbers cannot be checked, only measured " +
-				"again"}
+			Next: "restore the file from a copy of the folder; without it the numbers cannot be checked, " +
+				"only measured again"}
 	}
 	for _, p := range problems {
 		r.Files = append(r.Files, p.File+" "+p.What)
@@ -304,7 +305,8 @@ func besideRuns(dir string) (out []join.Recomputed) {
 		return nil
 	}
 	for _, p := range damage.Problems {
-		out = append(out, join.Recomputed{Run: p.File, Differ: []join.Difference{}, Error: "it " + p.What, Next: p.Next})
+		out = append(out, join.Recomputed{Run: p.File, Differ: []join.Difference{}, Error: "it " + p.What,
+			Next: p.Next})
 	}
 	return out
 }

@@ -257,8 +257,10 @@ func (env *Env) resumed(o *study.Options, f runFlags, options *llem.Options) (*s
 	if o.Path != "" || len(o.Settings) > 0 {
 		var err error
 		if o.Path == "" && !slices.ContainsFunc(o.Settings, func(s study.Setting) bool { return s.Key == modelKey }) {
-			return nil, &usageError{fmt.Sprintf("--resume continues a study as it was started, and %s alone is not a study",
-				o.Settings[0].Flag), "leave it out to continue; to change the study, start a new one without --resume"}
+			return nil, &usageError{
+				fmt.Sprintf("--resume continues a study as it was started, and %s alone is not a study",
+					o.Settings[0].Flag),
+				"leave it out to continue; to change the study, start a new one without --resume"}
 		}
 		if given, err = study.Load(*o); err != nil {
 			return nil, err

@@ -38,9 +38,10 @@ func Reads(path string) error {
 				"the tensor %s of %s is in format %d of ggml, which ggml has given up", t.Name, path, t.Kind)
 		}
 		if t.Kind >= formats {
-			return fault.New(codes.ClassUnsupportedDType, nil, "use the model in another format, or --backend llamacpp "+
-				"with a newer llama.cpp", "the tensor %s of %s is in format %d of ggml, which the embedded engine does "+
-				"not know", t.Name, path, t.Kind)
+			return fault.New(codes.ClassUnsupportedDType, nil,
+				"use the model in another format, or --backend llamacpp with a newer llama.cpp",
+				"the tensor %s of %s is in format %d of ggml, which the embedded engine does not know",
+				t.Name, path, t.Kind)
 		}
 	}
 	if h.Has("tokenizer.ggml.tokens") && !h.Has("tokenizer.ggml.token_type") {

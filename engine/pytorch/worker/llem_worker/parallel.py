@@ -48,7 +48,9 @@ class Group:
         os.environ.update(RANK=str(self.rank), LOCAL_RANK=str(self.rank), WORLD_SIZE=str(self.size))
         if device.type == "cpu":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine
-        store = dist.TCPStore("127.0.0.1", self.port, self.size, is_master=False, timeout=TIMEOUT, wait_for_workers=False)
+        store = dist.TCPStore(
+            "127.0.0.1", self.port, self.size, is_master=False, timeout=TIMEOUT, wait_for_workers=False
+        )
         on_gpu = {"device_id": device} if device.type == "cuda" else {}
         dist.init_process_group(library(device), store=store, rank=self.rank, world_size=self.size,
                                 timeout=TIMEOUT, **on_gpu)
@@ -102,7 +104,9 @@ def check_libraries(on_gpu: bool) -> None:
     import transformers
 
     distributed = torch.distributed
-    if not distributed.is_available() or not (distributed.is_nccl_available() if on_gpu else distributed.is_gloo_available()):
+    if not distributed.is_available() or not (
+        distributed.is_nccl_available() if on_gpu else distributed.is_gloo_available()
+    ):
         raise Failure("version_mismatch",
                       f"torch {torch.__version__} is built without {'nccl' if on_gpu else 'gloo'}, "
                       "which pytorch.tensor_parallel_size needs", "install a build of PyTorch that has it")
@@ -126,9 +130,12 @@ def check_sizes(request: Request, config) -> None:
     for name in SHARED_SIZES:
         value = getattr(config, name, None)
         if isinstance(value, int) and value % size:
-            raise Failure("config", f"pytorch.tensor_parallel_size {size} does not divide {name} {value} of model {request.model}",
-                          "choose a size that divides the heads, the key and value heads, "
-                          "the intermediate size and the vocabulary")
+            raise Failure(
+                "config",
+                f"pytorch.tensor_parallel_size {size} does not divide {name} {value} of model {request.model}",
+                "choose a size that divides the heads, the key and value heads, "
+                "the intermediate size and the vocabulary",
+            )
 
 
 def device_of(request: Request, group: Group) -> torch.device:

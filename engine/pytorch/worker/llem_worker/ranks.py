@@ -81,7 +81,9 @@ class Rank:
         """Its next answer, which must be one of these."""
         answer = self.answers.get()
         if answer["event"] not in events:
-            raise Failure("protocol", f"{self.name} says {answer['event']}, not {' or '.join(events)}", "this is a bug in llem")
+            raise Failure(
+                "protocol", f"{self.name} says {answer['event']}, not {' or '.join(events)}", "this is a bug in llem"
+            )
         return answer
 
 
@@ -162,8 +164,11 @@ class Leader(Group):
         others = [rank for rank in self.ranks if rank.next("done")["digest"] != digest]
         self.busy = False
         if others:
-            raise Failure("engine_error", f"rank 0 and {others[0].name} computed different tokens",
-                          "use GPUs of one kind (`nvidia-smi -L`); if they are, look for errors with `nvidia-smi -q -d ECC`")
+            raise Failure(
+                "engine_error",
+                f"rank 0 and {others[0].name} computed different tokens",
+                "use GPUs of one kind (`nvidia-smi -L`); if they are, look for errors with `nvidia-smi -q -d ECC`",
+            )
 
     def stopped(self) -> None:
         """Wait until all ranks have stopped a cancelled run."""

@@ -138,8 +138,11 @@ def check_parallel(request: Request) -> None:
             raise Failure("config", f"{size} does not run with pytorch.{key} {value}",
                           f"set pytorch.{key}: {needed}, or pytorch.tensor_parallel_size: 1")
     if request.device not in ("auto", "cpu", "cuda"):
-        raise Failure("config", f"{size} runs on the first {request.tensor_parallel} visible GPUs, not on {request.device} alone",
-                      "leave out pytorch.device, and choose GPUs with CUDA_VISIBLE_DEVICES")
+        raise Failure(
+            "config",
+            f"{size} runs on the first {request.tensor_parallel} visible GPUs, not on {request.device} alone",
+            "leave out pytorch.device, and choose GPUs with CUDA_VISIBLE_DEVICES",
+        )
 
 
 def choose_device(name: str) -> torch.device:

@@ -19,7 +19,11 @@ from llem_protocol.tokens import in_template
 from llem_protocol.work import Reporter, rounds
 
 # Keys of the section that are parts of one argument.
-SPECULATIVE = {"speculative_method": "method", "speculative_model": "model", "num_speculative_tokens": "num_speculative_tokens"}
+SPECULATIVE = {
+    "speculative_method": "method",
+    "speculative_model": "model",
+    "num_speculative_tokens": "num_speculative_tokens",
+}
 
 
 def describe() -> dict:
@@ -49,7 +53,9 @@ def arguments(spec: dict) -> dict:
     if "cudagraph_mode" in options:
         compilation["cudagraph_mode"] = options.pop("cudagraph_mode")
     if "cudagraph_capture_sizes" in options:
-        compilation["cudagraph_capture_sizes"] = [int(n) for n in str(options.pop("cudagraph_capture_sizes")).split(",")]
+        compilation["cudagraph_capture_sizes"] = [
+            int(n) for n in str(options.pop("cudagraph_capture_sizes")).split(",")
+        ]
     draft = {name: options.pop(key) for key, name in SPECULATIVE.items() if key in options}
     if draft:
         options["speculative_config"] = draft
@@ -143,11 +149,18 @@ class Engine:
             if not tokens:
                 raise Failure("config", f"prompt {request['id']} has no tokens", "remove the empty prompt")
             if len(tokens) + output > self.spec["max_context"]:
-                raise Failure("kv_too_small", f"prompt {request['id']} needs a context of {len(tokens) + output} tokens, "
-                              f"the engine holds {self.spec['max_context']}", "use shorter prompts or fewer output tokens")
+                raise Failure(
+                    "kv_too_small",
+                    f"prompt {request['id']} needs a context of {len(tokens) + output} tokens, "
+                    f"the engine holds {self.spec['max_context']}",
+                    "use shorter prompts or fewer output tokens",
+                )
             if min(tokens) < 0 or max(tokens) >= self.vocab:
-                raise Failure("config", f"prompt {request['id']} contains a token id outside the vocabulary of {self.vocab}",
-                              "use the tokenizer of this model")
+                raise Failure(
+                    "config",
+                    f"prompt {request['id']} contains a token id outside the vocabulary of {self.vocab}",
+                    "use the tokenizer of this model",
+                )
 
     def submit(self, requests: list[dict], sampling, log: dict) -> None:
         """Give requests to the engine, and begin their entries in the log."""
@@ -205,7 +218,9 @@ class Engine:
         # Of several devices each has a process of its own: this one knows nothing of them.
         alone = self.engine.vllm_config.parallel_config.world_size == 1
         peak, source = peak_memory() if alone else (0, "")
-        finished({"start_ns": start, "end_ns": end, "peak_memory_bytes": peak, "memory_source": source, "step_clock": "host"})
+        finished(
+            {"start_ns": start, "end_ns": end, "peak_memory_bytes": peak, "memory_source": source, "step_clock": "host"}
+        )
         return {"steps": step_log(raw, log), "requests": [finish(entry) for entry in log.values()]}
 
 

@@ -40,7 +40,9 @@ class TransformerDecoderModelSpec:
             json.dump(self.tokens, file)
         with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
             json.dump(vars(self.config), file)
-        arrays = [(name, value) for name, value in variables(self.decoder, "decoder") if isinstance(value, numpy.ndarray)]
+        arrays = [
+            (name, value) for name, value in variables(self.decoder, "decoder") if isinstance(value, numpy.ndarray)
+        ]
         with open(os.path.join(folder, "model.bin"), "wb") as file:
 
             def text(value):
