@@ -22,7 +22,7 @@ export CGO_ENABLED ?= 1
 ENGINE := ./engine/embedded/...
 PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded $(foreach p,$(LONG),-e '$(p:.%=%)$$'))
 
-# Packages with maths or large inputs on one goroutine, which the race detector slows by up to twenty: with it the
+# Packages whose tests calculate much or read large inputs, which the race detector slows by up to twenty: with it the
 # tests that ask testing.Short take smaller samples, without it all of them.
 # So are tests of the whole program: with the race detector those scripts that measure, without it all of them.
 LONG := ./internal/attribute ./internal/join ./internal/doctor ./internal/convert ./internal/store ./internal/stats \

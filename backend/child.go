@@ -1,10 +1,11 @@
 package backend
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"time"
 
-	"github.com/llenergymeasure/llem/internal/kin"
-	"github.com/llenergymeasure/llem/internal/watch"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -47,12 +48,19 @@ func (c *Child) Image() *Image { return c.p.image() }
 // Exited is closed when the process is gone.
 func (c *Child) Exited() <-chan struct{} { return c.p.exited }
 
-// Notice returns the processes of the engine. They are remembered, to be ended by Close.
-func (c *Child) Notice() kin.Family { return c.p.family() }
+// Notice returns the numbers of the engine's processes. They are remembered, to be ended by Close.
+func (c *Child) Notice() []int { return slices.Sorted(maps.Keys(c.p.family())) }
 
-// Vital tells whether the engine, which sends something all the time that it works, still does
-// something. One that does not for the limit stands still.
-func (c *Child) Vital(limit time.Duration) *watch.Engine { return c.p.vital(limit, true) }
+// Vital tells whether the engine still does something: Watch returns a context that ends when it
+// has not for the limit, and the function that ends watching. An engine that talks sends
+// something all the time that it works, or computes a prompt: Heard notes when it did, in
+// nanoseconds of CLOCK_MONOTONIC.
+func (c *Child) Vital(limit time.Duration, talks bool) interface {
+	Watch(parent context.Context) (ctx context.Context, end func())
+	Heard(at int64)
+} {
+	return c.p.vital(limit, talks)
+}
 
 // Stop sends TERM to the group, waits that long and sends KILL.
 func (c *Child) Stop(wait time.Duration) { c.p.terminate(0, wait) }

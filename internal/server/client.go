@@ -13,7 +13,6 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
-	"github.com/llenergymeasure/llem/internal/watch"
 )
 
 // Schedule says how long after the start of a run a request is due, by its place in the
@@ -32,9 +31,22 @@ type client struct {
 	// schedule says when each request is due; nil is at once.
 	schedule Schedule
 	// vital tells whether the engine still does something.
-	vital *watch.Engine
+	vital vital
 	// vocab is the number of token ids of the model; 0 where it is not known.
 	vocab int
+}
+
+// vital is what backend.Child.Vital returns.
+type vital interface {
+	Watch(parent context.Context) (ctx context.Context, end func())
+	Heard(at int64)
+}
+
+// heard notes that the engine has sent something.
+func (c *client) heard(at int64) {
+	if c.vital != nil {
+		c.vital.Heard(at)
+	}
 }
 
 // stream is one connection and what is read over it.
@@ -130,7 +142,7 @@ func (c *client) due(ctx context.Context, start int64, i int) bool {
 	if c.schedule == nil {
 		return true
 	}
-	defer func() { c.vital.Heard(clock.Mono()) }() // it had nothing to do
+	defer func() { c.heard(clock.Mono()) }() // it had nothing to do
 	wait := time.Duration(start + int64(c.schedule(i)) - clock.Mono())
 	if wait <= 0 {
 		return true
@@ -175,7 +187,7 @@ func (s *stream) request(ctx context.Context, body Request, out *backend.Request
 		return
 	}
 	most := mostBytes(out.PromptTokens, output, body.Repeats)
-	if err := s.got.readAll(s.conn, most, s.vital.Heard); err != nil {
+	if err := s.got.readAll(s.conn, most, s.heard); err != nil {
 		_ = s.interpret(out, output) // what came before stays on record
 		out.OutputTokens = len(out.TokenNS)
 		fail("after %d of %d tokens: %v", len(out.TokenNS), output, err)

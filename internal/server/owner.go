@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/internal/kin"
 	"github.com/llenergymeasure/llem/note"
 )
 
@@ -54,12 +53,12 @@ func holds(pid int, sockets map[string]bool) (yes, known bool) {
 
 // ours refuses a server that listens on the port and is none of the engine's processes.
 // Where it cannot be told, it is taken for the engine's.
-func ours(name string, port int, family kin.Family) error {
+func ours(name string, port int, processes []int) error {
 	sockets := listening(port)
 	if len(sockets) == 0 {
 		return nil
 	}
-	for pid := range family {
+	for _, pid := range processes {
 		if yes, known := holds(pid, sockets); yes || !known {
 			return nil
 		}

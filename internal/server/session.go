@@ -139,8 +139,7 @@ const healthEvery = 200 * time.Millisecond
 func (s *Session) ready(outer context.Context) error {
 	limited, cancel := context.WithTimeout(outer, s.opt.StartTimeout)
 	defer cancel()
-	vital := s.child.Vital(s.opt.StallTimeout)
-	vital.Talks = false // while it loads
+	vital := s.child.Vital(s.opt.StallTimeout, false) // it is silent while it loads
 	ctx, unwatch := vital.Watch(limited)
 	defer unwatch()
 	tick := time.NewTicker(healthEvery)
@@ -171,8 +170,8 @@ func (s *Session) ready(outer context.Context) error {
 			last = err.Error()
 		}
 	}
-	if family := s.child.Notice(); len(family) > 0 { // the client of a container may not say which its process is
-		if err := ours(s.engine.Name(), s.port, family); err != nil {
+	if processes := s.child.Notice(); len(processes) > 0 { // the client of a container may not say which its process is
+		if err := ours(s.engine.Name(), s.port, processes); err != nil {
 			return err
 		}
 	}
@@ -313,7 +312,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		return nil, err
 	}
 	c := &client{engine: s.engine, spec: s.spec, address: s.address, streams: cmp.Or(w.Concurrency, s.opt.Streams),
-		schedule: s.opt.Schedule, vital: s.child.Vital(s.opt.StallTimeout),
+		schedule: s.opt.Schedule, vital: s.child.Vital(s.opt.StallTimeout, true),
 		vocab: s.loaded.Vocab}
 	ctx, dead := context.WithCancelCause(ctx)
 	defer dead(nil)
