@@ -11,9 +11,15 @@ import (
 // uniform are the architectures whose layers the engine takes to be alike.
 var uniform = []string{"llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3"}
 
-// Reads refuses GGUF files that the engine would abort on: a part of a model, of which it misses
-// tensors, and layers that differ in their heads, which it takes to be alike. The error is a
-// [*fault.Error].
+// Architectures are the names of those that the engine has, as GGUF files write them.
+var Architectures = []string{"bert", "deepseek2", "deepseekocr", "gemma2", "gemma3", "gemma3n", "glm4moelite", "glmocr",
+	"gpt-oss", "gptoss", "lfm2", "lfm2moe", "llama", "llama4", "mistral3", "mllama", "nemotron_h", "nemotron_h_moe",
+	"nomic-bert", "nomic-bert-moe", "olmo3", "qwen2", "qwen25vl", "qwen3", "qwen35", "qwen35moe", "qwen3moe",
+	"qwen3next", "qwen3vl", "qwen3vlmoe"}
+
+// Reads refuses GGUF files that the engine lacks the architecture or the tokenizer of, or would abort
+// on: a part of a model, of which it misses tensors, and layers that differ in their heads, which it
+// takes to be alike. The error is a [*fault.Error].
 func Reads(path string) error {
 	h, err := gguf.ReadFile(path)
 	if err != nil {
@@ -25,6 +31,9 @@ func Reads(path string) error {
 			"%s is part %d of %d of a model, and the embedded engine reads whole files", path, part+1, parts)
 	}
 	arch := h.Text("general.architecture")
+	if err := lacks(path, h, arch); err != nil {
+		return err
+	}
 	for _, key := range []string{"attention.head_count", "attention.head_count_kv"} {
 		key = arch + "." + key
 		if _, alike := h.PerLayer(key); h.Has(key) && !alike && slices.Contains(uniform, arch) {
@@ -50,6 +59,33 @@ func Reads(path string) error {
 				"asks for", path)
 	}
 	return turns(path, h, arch)
+}
+
+// lacks reports what the engine says at the load of a file that it has no code for, and keys without
+// which it aborts there.
+func lacks(path string, h gguf.Header, arch string) error {
+	refused := func(next, format string, a ...any) error {
+		return fault.New(codes.ClassUnsupportedModel, nil, next, format, a...)
+	}
+	experts, _ := h.Uint("llama.expert_count")
+	switch words := h.Text("tokenizer.ggml.model"); {
+	case !slices.Contains(Architectures, arch):
+		return refused("use --backend llamacpp",
+			"the embedded engine has no code for the architecture %q of %s", arch, path)
+	case arch == "llama" && experts > 0:
+		return refused("use --backend llamacpp", "%s has %d experts, and the embedded engine has no code for llama "+
+			"models with experts", path, experts)
+	case !h.Has("tokenizer.ggml.tokens"):
+		return refused("use --backend llamacpp, or a file with its tokenizer", "%s has no tokenizer, which the embedded "+
+			"engine asks for", path)
+	case arch == "llama" && words != "gpt2" && words != "llama":
+		return refused("use --backend llamacpp", "the embedded engine has no code for the tokenizer %q of %s", words,
+			path)
+	case slices.Contains(uniform, arch) && !h.Has(arch+".attention.head_count_kv"):
+		return refused("use --backend llamacpp, which takes as many as of queries", "%s does not say how many heads its "+
+			"keys and values have (%s.attention.head_count_kv), which the embedded engine asks for", path, arch)
+	}
+	return nil
 }
 
 // removed are numbers of formats that ggml had once. They have no size any more, by which the engine

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -10,36 +11,75 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
+	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/note"
 )
 
-// header writes the start of a GGUF file without tensors, with keys of type uint32 or lists of them.
+// header writes a GGUF file with one tensor and all that the engine asks for, then keys of type uint32 or
+// lists of them instead; without a value a key is left out.
 func header(t *testing.T, kv map[string][]uint32) string {
 	t.Helper()
-	le := binary.LittleEndian
-	text := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
-	b := le.AppendUint32([]byte("GGUF"), 3)
-	b = le.AppendUint64(le.AppendUint64(b, 0), uint64(len(kv)+1))
-	b = text(le.AppendUint32(text(b, "general.architecture"), 8), "llama")
+	meta := map[string]any{"general.architecture": "llama", "llama.attention.head_count_kv": uint32(4),
+		"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": []string{"a", "b"},
+		"tokenizer.ggml.token_type": []int32{1, 1}}
 	for k, v := range kv {
-		b = text(b, k)
-		if len(v) == 1 {
-			b = le.AppendUint32(le.AppendUint32(b, 4), v[0])
-			continue
-		}
-		b = le.AppendUint64(le.AppendUint32(le.AppendUint32(b, 9), 4), uint64(len(v)))
-		for _, n := range v {
-			b = le.AppendUint32(b, n)
+		switch len(v) {
+		case 0:
+			delete(meta, k)
+		case 1:
+			meta[k] = v[0]
+		default:
+			var list []int32
+			for _, n := range v {
+				list = append(list, int32(n))
+			}
+			meta[k] = list
 		}
 	}
-	for len(b)%32 != 0 {
-		b = append(b, 0)
-	}
+	return written(t, meta)
+}
+
+func written(t *testing.T, meta map[string]any) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.gguf")
-	if err := os.WriteFile(path, b, 0o600); err != nil {
+	f := gguf.File{Meta: meta, Tensors: []gguf.Tensor{{Name: "x", DType: gguf.Float32, Shape: []int64{256}}},
+		Fill: func([]byte, int, int64) error { return nil }}
+	if err := f.Write(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestLacks: what the engine has no code for is refused before the run, and in a dry run.
+func TestLacks(t *testing.T) {
+	for name, c := range map[string]struct {
+		key   string
+		value any
+		ok    bool
+	}{
+		"whole":              {"llama.expert_count", uint32(0), true},
+		"sentence pieces":    {"tokenizer.ggml.model", "llama", true},
+		"no architecture":    {"general.architecture", nil, false},
+		"other architecture": {"general.architecture", "granite", false},
+		"experts":            {"llama.expert_count", uint32(8), false},
+		"no tokens":          {"tokenizer.ggml.tokens", nil, false},
+		"other tokenizer":    {"tokenizer.ggml.model", "rwkv", false},
+		"no heads of keys":   {"llama.attention.head_count_kv", nil, false},
+	} {
+		meta := map[string]any{"general.architecture": "llama", "llama.attention.head_count_kv": uint32(4),
+			"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": []string{"a", "b"},
+			"tokenizer.ggml.token_type": []int32{1, 1}}
+		meta[c.key] = c.value
+		if c.value == nil {
+			delete(meta, c.key)
+		}
+		err := Reads(written(t, meta))
+		f, ok := errors.AsType[*fault.Error](err)
+		if c.ok && err != nil || !c.ok && (!ok || f.Class != codes.ClassUnsupportedModel ||
+			!strings.Contains(f.Next, "llamacpp")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestReads: the engine aborts on parts of models and on layers that differ, so that both are
@@ -92,7 +132,7 @@ func TestReadsTurns(t *testing.T) {
 
 // TestReadsTokenTypes: without them the engine fails at the first prompt.
 func TestReadsTokenTypes(t *testing.T) {
-	kv := map[string][]uint32{"tokenizer.ggml.tokens": {1, 2}}
+	kv := map[string][]uint32{"tokenizer.ggml.token_type": nil}
 	if err := Reads(header(t, kv)); fault.Class(err) != codes.ClassUnsupportedModel {
 		t.Errorf("without: %v", err)
 	}
@@ -105,7 +145,10 @@ func TestReadsTokenTypes(t *testing.T) {
 // TestReadsFormats: the engine divides by the size of a removed format, which is 0, and aborts on
 // one that it does not know.
 func TestReadsFormats(t *testing.T) {
-	le := binary.LittleEndian
+	of := func(kind uint32) []byte { // of the tensor x of 256 numbers
+		le := binary.LittleEndian
+		return le.AppendUint32(le.AppendUint64(le.AppendUint32([]byte("x"), 1), 256), kind)
+	}
 	for kind, class := range map[uint32]note.Class{0: "", 33: codes.ClassUnsupportedDType,
 		40: codes.ClassUnsupportedDType, 200: codes.ClassUnsupportedDType} {
 		path := header(t, nil)
@@ -113,13 +156,7 @@ func TestReadsFormats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		le.PutUint64(b[8:], 1) // one tensor, after the only key
-		b = b[:4+4+8+8+8+len("general.architecture")+4+8+len("llama")]
-		b = append(le.AppendUint64(b, 1), 'x')
-		b = le.AppendUint64(le.AppendUint32(b, 1), 256)
-		b = le.AppendUint64(le.AppendUint32(b, kind), 0)
-		b = append(b, make([]byte, 2048)...)
-		if err := os.WriteFile(path, b, 0o600); err != nil {
+		if err := os.WriteFile(path, bytes.Replace(b, of(0), of(kind), 1), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := Reads(path); fault.Class(err) != class || class == "" && err != nil {
