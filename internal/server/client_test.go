@@ -250,7 +250,8 @@ func (c *contested) Launch(_ context.Context, _ backend.Spec, port int) (Launch,
 	return Launch{Command: command, Health: servertest.VLLM{}.Health()}, nil
 }
 
-// TestPortTaken: a port that was taken meanwhile costs another start.
+// TestPortTaken: a port that was taken meanwhile costs another start, and not the time of a question
+// that is never answered.
 func TestPortTaken(t *testing.T) {
 	l := &contested{command: servertest.Command(t, "vllm", servertest.None), impostor: impostor{listen: func(port int) {
 		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
@@ -260,7 +261,7 @@ func TestPortTaken(t *testing.T) {
 		t.Cleanup(func() { l.Close() })
 	}}}
 	s, err := startServer(t.Context(), l, backend.Spec{LogPath: filepath.Join(t.TempDir(), "engine.log")},
-		Options{StartTimeout: 20 * time.Second, StopTimeout: time.Second})
+		Options{StartTimeout: askTimeout - time.Second, StopTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

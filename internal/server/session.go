@@ -142,6 +142,15 @@ func (s *Session) ready(outer context.Context) error {
 	vital := s.child.Vital(s.opt.StallTimeout, false) // it is silent while it loads
 	ctx, unwatch := vital.Watch(limited)
 	defer unwatch()
+	asking, stop := context.WithCancel(ctx) // another program on the port may never answer
+	defer stop()
+	go func() {
+		select {
+		case <-s.child.Exited():
+			stop()
+		case <-asking.Done():
+		}
+	}()
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	last := "nothing listens on " + s.address
@@ -161,12 +170,12 @@ func (s *Session) ready(outer context.Context) error {
 				Next:    "see engine.log for what it was doing"}
 		case <-tick.C:
 		}
-		_, err := s.ask(ctx, "GET", s.launch.Health, nil)
+		_, err := s.ask(asking, "GET", s.launch.Health, nil)
 		if err == nil {
 			break
 		}
-		// A question that the time limit cut short says nothing of the server.
-		if timeout, ok := errors.AsType[net.Error](err); ctx.Err() == nil && (!ok || !timeout.Timeout()) {
+		// A question that the time limit, or the engine's end, cut short says nothing of the server.
+		if timeout, ok := errors.AsType[net.Error](err); asking.Err() == nil && (!ok || !timeout.Timeout()) {
 			last = err.Error()
 		}
 	}
