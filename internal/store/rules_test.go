@@ -91,8 +91,8 @@ func TestSameNumbers(t *testing.T) {
 	}
 }
 
-// TestLastManifest: of a run that was made again the line of the last try has the sum that counts, and a torn end of the
-// journal is cut off when the study is opened again.
+// TestLastManifest: of a run that was made again the line of the last try has the sum that
+// counts, and a torn end of the journal is cut off when the study is opened again.
 func TestLastManifest(t *testing.T) {
 	dir, _ := smallStudy(t, 1, 1)
 	path := filepath.Join(dir, JournalFile)
@@ -113,7 +113,8 @@ func TestLastManifest(t *testing.T) {
 	}
 	var text []byte
 	for _, sum := range []string{"one", "two"} {
-		line, err := Entry{Row: result.Row{ID: "a", Cycle: 1, Status: result.OK}, Run: "runs/a-c1", Manifest: sum}.line()
+		line, err := Entry{Row: result.Row{ID: "a", Cycle: 1, Status: result.OK}, Run: "runs/a-c1",
+			Manifest: sum}.line()
 		if err != nil {
 			t.Fatal(err)
 		}
