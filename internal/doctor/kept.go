@@ -46,7 +46,7 @@ func (r *Report) Save(dir string, key func(device string) string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return fmt.Errorf("keep the self-test: %w", err)
 		}
-		if err := disk.WriteFile(path, r.JSON); err != nil {
+		if err := disk.WriteSummed(path, r.JSON); err != nil {
 			return fmt.Errorf("keep the self-test: %w", err)
 		}
 	}
@@ -64,7 +64,7 @@ func Cached(dir, key string, now time.Time) *Report {
 
 // cached reads one file; nil if it cannot be read or is older than 30 days.
 func cached(path string, now time.Time) *Report {
-	text, err := disk.ReadFile(path, disk.MaxSmall)
+	text, err := disk.ReadSummed(path, disk.MaxSmall)
 	if err != nil {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (b *Baselines) load() {
 	if b.Path == "" {
 		return
 	}
-	if text, err := disk.ReadFile(b.Path, disk.MaxSmall); err == nil {
+	if text, err := disk.ReadSummed(b.Path, disk.MaxSmall); err == nil {
 		if json.Unmarshal(text, &b.entries) != nil {
 			b.entries = map[string]entry{}
 		}
@@ -87,7 +87,7 @@ func (b *Baselines) put(d power.Device, idle result.Idle, now time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(b.Path), 0o755); err != nil {
 		return fmt.Errorf("remember the baseline: %w", err)
 	}
-	return disk.WriteFile(b.Path, func(w io.Writer) error {
+	return disk.WriteSummed(b.Path, func(w io.Writer) error {
 		_, err := w.Write(text)
 		return err
 	})

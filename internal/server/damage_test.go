@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,4 +56,16 @@ func TestDamagedStreams(t *testing.T) {
 	}}
 	tally := f.Check(t, seed, damage.Number(2000, 300))
 	damage.Table(t, []damage.Tally{tally})
+}
+
+// TestVocabularyAsPythonWrites: Python writes Infinity into a config.json, which JSON does not have.
+func TestVocabularyAsPythonWrites(t *testing.T) {
+	folder := t.TempDir()
+	config := `{"vocab_size": 300, "time_step_limit": [0.0, Infinity]}`
+	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if size, text, err := Vocabulary(folder); size != 300 || text != 300 || err != nil {
+		t.Errorf("%d, %d, %v, want 300", size, text, err)
+	}
 }

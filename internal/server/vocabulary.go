@@ -1,11 +1,12 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
-	"github.com/llenergymeasure/llem/internal/disk"
 	"os"
 	"path/filepath"
+
+	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
 // Vocabulary reads how many token ids a model in a Hugging Face folder has, and below
@@ -47,7 +48,7 @@ func readJSON(path string, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, into); err != nil {
+	if err := pyjson.Unmarshal(b, into); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return nil
