@@ -82,24 +82,18 @@ func document(v any) ([]byte, error) {
 // Unfit reports whether energy cannot be measured on this machine.
 func (t *SelfTest) Unfit() bool { return t.report.Unfit() }
 
-// Loads of a self-test.
-const (
-	loadAuto = "auto"
-	loadCPU  = "cpu"
-	loadNone = "none"
-)
-
 // Doctor tests the power sensors of this machine. What it learns of a GPU is kept in
 // the cache folder for later measurements.
 func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	if err := self.Check(); err != nil {
 		return nil, err
 	}
-	o.Load = cmp.Or(o.Load, loadAuto)
-	engines := machine.Loaders(o.Python)
-	if err := knownLoad(o.Load, engines); err != nil {
-		return nil, err
+	o.Load = cmp.Or(o.Load, machine.LoadAuto)
+	if loads := machine.Loads(); !slices.Contains(loads, o.Load) {
+		return nil, fmt.Errorf("the load %q of a self-test is unknown: use one of %s", o.Load,
+			strings.Join(loads, ", "))
 	}
+	engines := machine.Loaders(o.Python)
 	cache, err := model.DefaultCacheDir()
 	if err != nil {
 		return nil, err
@@ -116,13 +110,15 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	t := doctor.Options{Meters: meters, Missing: missing, Facts: facts, Quick: o.Quick, Say: o.Say, Now: clock.Mono,
 		Sleep: clock.Sleep}
 	gpu, cpu := machine.OnGPU(meters), machine.OnCPU(meters)
-	i := slices.IndexFunc(engines, func(e machine.Loader) bool { return o.Load == loadAuto || o.Load == e.Name() })
+	i := slices.IndexFunc(engines, func(e machine.Loader) bool {
+		return o.Load == machine.LoadAuto || o.Load == e.Name()
+	})
 	if gpu && i >= 0 {
 		t.Loads = append(t.Loads, func(ctx context.Context) (doctor.Load, error) {
 			return engines[i].StartLoad(ctx, "cuda")
 		})
 	}
-	if cpu && (o.Load == loadAuto || o.Load == loadCPU) {
+	if cpu && (o.Load == machine.LoadAuto || o.Load == machine.LoadCPU) {
 		t.Loads = append(t.Loads, func(context.Context) (doctor.Load, error) {
 			// One core stays free for the sampler.
 			return doctor.Spin{Cores: max(1, runtime.NumCPU()-1), Now: clock.Mono, Sleep: clock.Sleep}, nil
@@ -143,26 +139,14 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	return out, r.Save(cache, func(device string) string { return keys[device] })
 }
 
-// knownLoad refuses a load that there is none of.
-func knownLoad(asked string, engines []machine.Loader) error {
-	known := []string{loadAuto}
-	for _, e := range engines {
-		known = append(known, e.Name())
-	}
-	if known = append(known, loadCPU); slices.Contains(append(known, loadNone), asked) {
-		return nil
-	}
-	return fmt.Errorf("the load %q of a self-test is unknown: use %s or none", asked, strings.Join(known, ", "))
-}
-
 // noLoad reports why there is no load.
 func noLoad(asked string, sensors bool) string {
 	switch {
-	case asked == loadNone:
+	case asked == machine.LoadNone:
 		return "--load none"
-	case asked == loadCPU && sensors:
+	case asked == machine.LoadCPU && sensors:
 		return "--load cpu: there is no sensor of a processor"
-	case asked != loadAuto && sensors:
+	case asked != machine.LoadAuto && sensors:
 		return "--load " + asked + ": there is no NVIDIA GPU with a sensor"
 	}
 	return "there is no sensor whose device could be kept busy"

@@ -79,9 +79,15 @@ type Adapter interface {
 func Adapt(ctx context.Context, s Session, spec Spec) error {
 	a, ok := s.(Adapter)
 	if !ok {
-		return note.Failf(codes.ClassConfig, "start the engine anew", "it has no way to change its settings")
+		return NeedsRestart("it has no way to change its settings")
 	}
 	return a.Adapt(ctx, spec)
+}
+
+// NeedsRestart is the failure of a running engine that was asked for settings which it
+// takes only when it is started.
+func NeedsRestart(format string, args ...any) error {
+	return note.Failf(codes.ClassConfig, "start the engine again", format, args...)
 }
 
 // Info describes an engine that can be started.

@@ -231,7 +231,7 @@ func (s *server) adapt(c command) error {
 	}
 	engine, ok := s.engine.(Adaptable)
 	if !ok {
-		return note.Failf(codes.ClassConfig, "start the engine anew", "this engine cannot change its settings")
+		return NeedsRestart("this engine cannot change its settings")
 	}
 	loaded, err := engine.Adapt(*c.Load)
 	if err != nil {

@@ -116,7 +116,7 @@ func (e *worker) Info() (backend.Info, error) {
 // Adapt implements backend.Adaptable: what stays is the model, and the time to load it.
 func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if e.Engine == nil || spec.Path != e.path {
-		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine anew", "another model is loaded")
+		return backend.Loaded{}, backend.NeedsRestart("another model is loaded")
 	}
 	e.resident = true
 	return e.Load(context.Background(), spec, func(string, float64) {})

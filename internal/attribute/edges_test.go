@@ -116,7 +116,8 @@ func TestIntegralOfTheUnknown(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	var samples []power.Sample
 	for i := range int64(501) {
-		samples = append(samples, power.Sample{MonoNS: i * 20 * ms, Source: "s", Power: 100, Window: 20 * time.Millisecond})
+		samples = append(samples,
+			power.Sample{MonoNS: i * 20 * ms, Source: "s", Power: 100, Window: 20 * time.Millisecond})
 	}
 	c, err := NewCurve(samples)
 	if err != nil {

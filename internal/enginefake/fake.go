@@ -65,7 +65,7 @@ func (e *FakeEngine) Load(_ context.Context, spec backend.Spec, progress func(st
 // Adapt implements backend.Adaptable.
 func (e *FakeEngine) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if !e.loaded || spec.Path != e.spec.Path {
-		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine anew", "another model is loaded")
+		return backend.Loaded{}, backend.NeedsRestart("another model is loaded")
 	}
 	return e.Load(context.Background(), spec, func(string, float64) {})
 }

@@ -17,6 +17,25 @@ type Loader interface {
 	StartLoad(ctx context.Context, device string) (*backend.Pulser, error)
 }
 
+// What a self-test may be told to use, beside the name of a [Loader].
+const (
+	// LoadAuto is whatever there is.
+	LoadAuto = "auto"
+	// LoadCPU is arithmetic on the processor.
+	LoadCPU = "cpu"
+	// LoadNone is nothing.
+	LoadNone = "none"
+)
+
+// Loads lists what a self-test may be told to keep the devices busy with.
+func Loads() []string {
+	loads := []string{LoadAuto}
+	for _, l := range Loaders("") {
+		loads = append(loads, l.Name())
+	}
+	return append(loads, LoadCPU, LoadNone)
+}
+
 // Loaders returns the engines that can make a load, with python as the interpreter of Python
 // engines.
 func Loaders(python string) []Loader {

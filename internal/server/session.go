@@ -268,8 +268,7 @@ func (s *Session) Adapt(_ context.Context, spec backend.Spec) error {
 		old.SampleSeed() == spec.SampleSeed() && old.BatchSize == spec.BatchSize && old.MaxContext == spec.MaxContext &&
 		bytes.Equal(old.Options, spec.Options) && reflect.DeepEqual(old.Container, spec.Container)
 	if !same {
-		return note.Failf(codes.ClassConfig, "start the engine anew", "%s was started with other settings",
-			s.engine.Name())
+		return backend.NeedsRestart("%s was started with other settings", s.engine.Name())
 	}
 	s.spec = spec
 	return nil

@@ -91,8 +91,7 @@ func (e *worker) Adapt(spec backend.Spec) (backend.Loaded, error) {
 		return backend.Loaded{}, err
 	}
 	if e.model == nil || opt != e.opt || spec.Path != e.spec.Path || spec.MaxContext != e.spec.MaxContext {
-		return backend.Loaded{}, note.Failf(codes.ClassConfig, "start the engine anew",
-			"the KV cache was laid out for other sizes")
+		return backend.Loaded{}, backend.NeedsRestart("the KV cache was laid out for other sizes")
 	}
 	e.spec = spec
 	return e.describe()

@@ -20,6 +20,11 @@ class Failure(Exception):
         return {"class": self.failure_class, "message": self.message, "next": self.next_step}
 
 
+def needs_restart(message: str) -> Failure:
+    """A running engine was asked for settings that it takes only when it is started."""
+    return Failure("config", message, "start the engine again")
+
+
 class Cancelled(Exception):
     """The parent asked to stop."""
 

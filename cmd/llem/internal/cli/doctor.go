@@ -14,6 +14,7 @@ import (
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/internal/disk"
+	"github.com/llenergymeasure/llem/internal/machine"
 )
 
 // errUnfit ends a self-test that found the machine unfit to measure.
@@ -24,7 +25,7 @@ func newDoctor(env *Env) *cobra.Command {
 	var o llem.DoctorOptions
 	var asJSON bool
 	var file string
-	loads := []string{"auto", "pytorch", "cpu", "none"}
+	loads := machine.Loads()
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Test the power sensors: what they cost, how late they are, whether they agree",
@@ -51,7 +52,8 @@ and put it beside their results as doctor.json.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.Quick, "quick", false, "leave out what needs a load")
-	f.StringVar(&o.Load, "load", loads[0], "what keeps the devices busy: auto, pytorch (GPUs), cpu or none")
+	f.StringVar(&o.Load, "load", machine.LoadAuto, "what keeps the devices busy, one of "+strings.Join(loads, ", ")+
+		" (an engine: the GPUs)")
 	f.StringVar(&o.Python, "python", "", "interpreter that has torch")
 	f.BoolVar(&asJSON, "json", false, "print the outcome as one JSON document")
 	f.StringVarP(&file, "output", "o", "", "also write the JSON document to this file")

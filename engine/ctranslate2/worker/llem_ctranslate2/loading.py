@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 import ctranslate2
-from llem_protocol.failures import Failure
+from llem_protocol.failures import Failure, needs_restart
 from llem_protocol.tokens import Tokenizer
 
 from . import binary, convert, environment, shapes
@@ -99,7 +99,7 @@ class Engine:
         request = settled(Request.from_spec(spec), self.generator.device)
         free = {"batch_size": self.request.batch_size, "max_context": self.request.max_context}
         if dataclasses.replace(request, **free) != self.request:
-            raise Failure("config", "the loaded model cannot take these settings", "start the engine anew")
+            raise needs_restart("the loaded model cannot take these settings")
         self.request = request
 
 

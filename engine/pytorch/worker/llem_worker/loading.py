@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from llem_protocol.failures import Failure
+from llem_protocol.failures import Failure, needs_restart
 from llem_protocol.tokens import Tokenizer
 
 from . import compiled, continuous, masks, parallel, quantise, spread
@@ -168,7 +168,7 @@ def adapt(engine: Engine, request: Request) -> None:
     if request.compile == engine.request.compile == "off":
         free["cache"] = engine.request.cache
     if dataclasses.replace(request, **free) != engine.request:
-        raise Failure("config", "the loaded model cannot take these settings", "start the engine anew")
+        raise needs_restart("the loaded model cannot take these settings")
     check_options(request)
     longest, notes = context_limit(request, engine.model.config.get_text_config())
     # What the settings before took is free before the new ones take theirs.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from llem_protocol import process
-from llem_protocol.failures import Failure
+from llem_protocol.failures import Failure, needs_restart
 from llem_protocol.serve import interrupted
 from llem_protocol.tokens import in_template
 from llem_protocol.work import Reporter, rounds
@@ -106,7 +106,7 @@ class Engine:
         """The engine stays as it was started; how tokens are chosen may differ."""
         fixed = ("path", "synthetic", "dtype", "seed", "batch_size", "max_context", "options")
         if any(spec.get(key) != self.spec.get(key) for key in fixed):
-            raise Failure("config", "the engine was started with other settings", "start the engine anew")
+            raise needs_restart("the engine was started with other settings")
         self.spec = spec
 
     def describe(self) -> dict:

@@ -4,7 +4,7 @@ import time
 import zlib
 
 from llem_protocol import process, serve, work
-from llem_protocol.failures import Cancelled, Failure
+from llem_protocol.failures import Cancelled, needs_restart
 
 STEP_S = 0.0005
 VOCAB = 256
@@ -30,7 +30,7 @@ class Engine:
 
     def adapt(self, spec):
         if spec["path"] != self.spec["path"]:
-            raise Failure("config", "another model is loaded", "start the engine anew")
+            raise needs_restart("another model is loaded")
         self.spec = spec
 
 
