@@ -33,7 +33,8 @@ func TestArchitectures(t *testing.T) {
 			t.Errorf("the engine has no %s", arch)
 		}
 	}
-	for _, arch := range []string{"granite", "granitemoe", "falcon", "gpt2", "gptneox", "phi3", "mamba", "jamba", "olmo2",
+	for _, arch := range []string{"granite", "granitemoe", "falcon", "gpt2", "gptneox", "phi3", "mamba", "jamba",
+		"olmo2",
 		"stablelm", "starcoder2", "command-r", "gemma", "glm4", "smollm3", "qwen2moe", "deepseek", "ernie4_5"} {
 		if has(arch) {
 			t.Errorf("the engine has %s, which is not in the list", arch)
