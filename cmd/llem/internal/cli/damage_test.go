@@ -70,7 +70,7 @@ func TestDamagedFiles(t *testing.T) {
 		check(f, 60, 6)
 	}
 	for _, f := range c.study() {
-		check(f, 60, 6)
+		check(f, 60, 2)
 	}
 	n := damage.Table(t, all)
 	if want := damage.Number(1000, 100); n < want {
