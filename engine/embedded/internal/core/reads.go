@@ -77,15 +77,14 @@ func lacks(path string, h gguf.Header, arch string) error {
 			"models with experts", path, experts)
 	case !h.Has("tokenizer.ggml.tokens"):
 		return refused("use --backend llamacpp, or a file with its tokenizer",
-			"%s has no tokenizer, which the embedded "+
-				"engine asks for", path)
+			"%s has no tokenizer, which the embedded engine asks for", path)
 	case arch == "llama" && words != "gpt2" && words != "llama":
 		return refused("use --backend llamacpp", "the embedded engine has no code for the tokenizer %q of %s", words,
 			path)
 	case slices.Contains(uniform, arch) && !h.Has(arch+".attention.head_count_kv"):
 		return refused("use --backend llamacpp, which takes as many as of queries",
-			"%s does not say how many heads its "+
-				"keys and values have (%s.attention.head_count_kv), which the embedded engine asks for", path, arch)
+			"%s does not say how many heads its keys and values have (%s.attention.head_count_kv), which the embedded "+
+				"engine asks for", path, arch)
 	}
 	return nil
 }
