@@ -3,7 +3,6 @@ package study
 import (
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
-	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
@@ -35,30 +34,6 @@ func descriptor(name string) engine.Descriptor {
 
 // defaultExperiment is that of an engine.
 func defaultExperiment(backend string) Experiment { return DefaultExperiment(descriptor(backend)) }
-
-// setKey changes a value of an experiment's section.
-func setKey(e *Experiment, key string, value any) {
-	d := descriptor(e.Backend)
-	s, err := about.Read(&d, e.Section)
-	if err != nil {
-		panic(err)
-	}
-	for _, f := range s.Fields() {
-		if f := grammar.Slot(f); f.Key == key {
-			v := f.Get()
-			switch value := value.(type) {
-			case int:
-				v.Whole, v.Number = int64(value), float64(value)
-			case string:
-				v.Text = value
-			}
-			f.Set(v)
-			e.Section = engine.Encode(s)
-			return
-		}
-	}
-	panic(key)
-}
 
 // pointWith are the values of a study that says nothing but some keys.
 func pointWith(set map[string]any) keys.Values {

@@ -92,7 +92,7 @@ func TestResumeOfACutStudy(t *testing.T) {
 		e.started = 0
 		whole := text[bytes.IndexByte(text, '\n')+1:]
 		read := 0
-		for i := 0; i < len(text); i++ {
+		for i := range text {
 			if text[i] != '\n' {
 				continue
 			}

@@ -23,7 +23,7 @@ import (
 const (
 	// SeedEnv sets the seed of the copies.
 	SeedEnv = "LLEM_TEST_SEED"
-	// AllEnv, set to full, asks for all copies and not a sample.
+	// AllEnv asks, set to full, for all copies and not a sample.
 	AllEnv = "LLEM_TEST_DAMAGE"
 )
 

@@ -4,6 +4,7 @@ package enginefake
 import (
 	"context"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
@@ -27,11 +28,11 @@ func FakeTokens(text string) []int32 {
 
 // FakeTemplate is what a FakeEngine makes of a conversation.
 func FakeTemplate(c chat.Conversation) []int32 {
-	text := ""
+	var text strings.Builder
 	for _, m := range c {
-		text += "<" + m.Role + ">" + m.Content
+		text.WriteString("<" + m.Role + ">" + m.Content)
 	}
-	return FakeTokens(text + "<assistant>")
+	return FakeTokens(text.String() + "<assistant>")
 }
 
 // FakeEngine is a backend.Engine without a model. It computes nothing and logs

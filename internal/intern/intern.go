@@ -31,8 +31,8 @@ func (p Pool) share(v reflect.Value) {
 			v.SetString(p.Keep(v.String()))
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			p.share(v.Field(i))
+		for _, field := range v.Fields() {
+			p.share(field)
 		}
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.String {

@@ -177,7 +177,7 @@ func (j *join) telemetryWarnings() {
 		if d.Series.Gaps > 0 {
 			j.record.Warn(codes.SeriesGaps,
 				fmt.Sprintf("%s: %s in the power series, the longest %.0f ms", d.Device,
-					digits.Count(int(d.Series.Gaps), "gap"), d.Series.LargestGapMS))
+					digits.Count(d.Series.Gaps, "gap"), d.Series.LargestGapMS))
 		}
 		for _, reason := range j.gapReasons(d.Device) {
 			j.record.Warn(codes.SeriesGaps, d.Device+": "+reason)

@@ -143,25 +143,25 @@ func TestShortLog(t *testing.T) {
 // TestOutput: a program that does not stop to print is ended, and what it printed first is
 // there.
 func TestOutput(t *testing.T) {
-	run := func(script string) (string, string, error, time.Duration) {
+	run := func(script string) (string, string, time.Duration, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		c := exec.CommandContext(ctx, "sh", "-c", script)
 		c.WaitDelay = time.Second
 		began := time.Now()
 		out, said, err := Output(c, 64<<10, cancel)
-		return string(out), string(said), err, time.Since(began)
+		return string(out), string(said), time.Since(began), err
 	}
-	if out, said, err, _ := run("echo a; echo b >&2"); out != "a\n" || said != "b\n" || err != nil {
+	if out, said, _, err := run("echo a; echo b >&2"); out != "a\n" || said != "b\n" || err != nil {
 		t.Errorf("%q, %q, %v", out, said, err)
 	}
-	_, _, err, _ := run("echo why >&2; exit 3")
+	_, _, _, err := run("echo why >&2; exit 3")
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || string(exit.Stderr) != "why\n" {
 		t.Errorf("%v, want what it printed", err)
 	}
 	for _, script := range []string{"yes", "yes >&2",
 		"trap '' PIPE TERM; while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyy; done"} {
-		out, said, err, took := run(script)
+		out, said, took, err := run(script)
 		if !errors.Is(err, ErrTooMuch) || len(out)+len(said) != 64<<10 || took > 10*time.Second {
 			t.Errorf("%s: %d and %d bytes, %v after %v", script, len(out), len(said), err, took)
 		}

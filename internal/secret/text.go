@@ -104,7 +104,7 @@ func clean(v reflect.Value, text func(string) string) {
 			clean(v.Elem(), text)
 		}
 	case reflect.Interface:
-		if s, ok := v.Interface().(string); ok && v.CanSet() {
+		if s, ok := reflect.TypeAssert[string](v); ok && v.CanSet() {
 			v.Set(reflect.ValueOf(text(s)))
 		} else if !v.IsNil() {
 			clean(v.Elem(), text)

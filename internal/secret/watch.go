@@ -3,6 +3,7 @@ package secret
 import (
 	"bytes"
 	"io"
+	"slices"
 )
 
 // Watch is a reader of JSON that sees whether its texts may hold what [Plain] removes, so that documents
@@ -21,7 +22,7 @@ func (w *Watch) Read(p []byte) (int, error) {
 	n, err := w.from.Read(p)
 	if !w.odd && n > 0 {
 		const before = 2 // bytes of the longest character that is looked for, less one
-		head := append(w.last, p[:min(n, before)]...)
+		head := slices.Concat(w.last, p[:min(n, before)])
 		w.odd = Odd(head) || Odd(p[:n])
 		if n >= before {
 			head = p[:n]

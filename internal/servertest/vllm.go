@@ -159,11 +159,11 @@ func refuses(c chat.Conversation) bool {
 
 // InTemplate is a conversation in the chat template of a stub.
 func InTemplate(c chat.Conversation) string {
-	text := ""
+	var text strings.Builder
 	for _, m := range c {
-		text += "<" + m.Role + ">" + m.Content
+		text.WriteString("<" + m.Role + ">" + m.Content)
 	}
-	return text + "<assistant>"
+	return text.String() + "<assistant>"
 }
 
 // tokenize answers with the bytes of a text as token ids. The text is the request's

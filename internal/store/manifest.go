@@ -21,9 +21,9 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// ManifestFile, in the folder of a run, has the SHA-256 sum of each of its other files, as sha256sum
-// writes them: `sha256sum -c manifest.sha256` checks them there. The one in the folder of the study is of its
-// JSON files; its study.yaml and its journal have their sums in themselves.
+// ManifestFile has, in the folder of a run, the SHA-256 sum of each of its other files, as
+// sha256sum writes them: `sha256sum -c manifest.sha256` checks them there. The one in the folder
+// of the study is of its JSON files; its study.yaml and its journal have their sums in themselves.
 const ManifestFile = "manifest.sha256"
 
 // mostManifest bounds what is read as a manifest: a run has ten files or so.

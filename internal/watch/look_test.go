@@ -104,7 +104,7 @@ func TestStoppedShortly(t *testing.T) {
 func TestLatecomers(t *testing.T) {
 	l, _ := looked(t, false)
 	first, calls := l.Family(), 0
-	l.Engine.Family = func() kin.Family {
+	l.Family = func() kin.Family {
 		out := maps.Clone(first)
 		if calls++; calls > 1 {
 			out[1<<30] = kin.Process{PID: 1 << 30, CPU: 50, State: 'S'}

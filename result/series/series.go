@@ -195,7 +195,7 @@ func readRows[T any](f io.ReaderAt, size int64) ([]T, error) {
 		return nil, err
 	}
 	reader := parquet.NewGenericReader[T](file)
-	defer reader.Close()
+	defer func() { _ = reader.Close() }() // it was read only
 	var rows []T
 	for {
 		part := make([]T, min(1<<12, 1+max(0, file.NumRows()-int64(len(rows)))))

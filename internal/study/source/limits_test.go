@@ -40,7 +40,7 @@ func TestLongTexts(t *testing.T) {
 		t.Errorf("the mistake has %d bytes", len(text))
 	}
 	lines := strings.Split(text, "\n")
-	if len(lines) < 3 || strings.Index(lines[2], "^") < 0 {
+	if len(lines) < 3 || !strings.Contains(lines[2], "^") {
 		t.Fatalf("no caret: %.3000q", text)
 	}
 	above, carets := []rune(lines[1]), []rune(lines[2])

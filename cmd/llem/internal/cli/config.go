@@ -34,7 +34,7 @@ func newConfig(env *Env) *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	studyFlags(cmd, &f.set)
-	flags.StringVar(&f.python, "python", "", "interpreter for the pytorch backend")
+	flags.StringVar(&f.python, "python", "", "interpreter for Python backends")
 	flags.BoolVar(&f.json, "json", false, "print one JSON document")
 	return cmd
 }
