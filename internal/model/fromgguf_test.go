@@ -22,8 +22,8 @@ type piece struct {
 }
 
 // ggmlKinds are numbers, weights and bytes of a block, from ggml.h.
-var ggmlKinds = map[string][3]uint64{"f32": {0, 1, 4}, "f16": {1, 1, 2}, "q8_0": {8, 32, 34}, "q4_k": {12, 256, 144},
-	"q6_k": {14, 256, 210}, "iq2_xxs": {16, 256, 66}, "mxfp4": {39, 32, 17}, "nvfp4": {40, 64, 36}, "novel": {99, 8, 5}}
+var ggmlKinds = map[string][3]uint64{"f32": {0, 1, 4}, "f16": {1, 1, 2}, "bf16": {30, 1, 2}, "q8_0": {8, 32, 34},
+	"q4_k": {12, 256, 144}, "q6_k": {14, 256, 210}, "iq2_xxs": {16, 256, 66}, "mxfp4": {39, 32, 17}, "nvfp4": {40, 64, 36}, "novel": {99, 8, 5}}
 
 // writeSparse writes a file with the pieces, whose data are zeros that take no place on the disk.
 func writeSparse(t *testing.T, path string, kv map[string]any, pieces []piece) {
@@ -250,28 +250,42 @@ func TestNotAModel(t *testing.T) {
 	}
 }
 
-// TestNormNotFinite: a norm that is NaN or infinite makes all that follows it NaN.
-func TestNormNotFinite(t *testing.T) {
-	keys, pieces := llamaPieces(2, 256, 512, 4, 2, 512, "f16", "f16")
-	for _, bits := range []uint32{0x7fc00000, 0x7f800000, 0xff800000} {
+// TestNotFinite: a weight that is NaN or infinite makes all that follows it NaN. Norms are read as a
+// whole, other weights at both ends.
+func TestNotFinite(t *testing.T) {
+	for _, q := range []struct {
+		kind   string
+		tensor int // of token_embd, output_norm, output
+		from   int64
+		bits   []byte
+	}{
+		{"f16", 1, 8, []byte{0, 0, 0xc0, 0x7f}}, {"f16", 1, 8, []byte{0, 0, 0x80, 0x7f}},
+		{"f16", 1, 8, []byte{0, 0, 0x80, 0xff}}, {"f16", 0, 64, []byte{0, 0x7e}}, {"f16", 2, -2, []byte{0, 0x7c}},
+		{"f16", 2, -4096, []byte{0, 0xfc}}, {"bf16", 0, 0, []byte{0x80, 0x7f}}, {"bf16", 2, -2, []byte{0xc0, 0xff}},
+		{"f32", 2, -4, []byte{0, 0, 0xc0, 0x7f}},
+	} {
+		keys, pieces := llamaPieces(2, 256, 512, 4, 2, 512, q.kind, q.kind)
 		path := filepath.Join(t.TempDir(), "x.gguf")
 		writeSparse(t, path, keys, pieces)
 		h, err := shape.ReadGGUF(path)
 		if err != nil {
 			t.Fatal(err)
 		}
+		tensor := h.Tensors[q.tensor]
+		if q.from < 0 {
+			q.from += int64(tensor.Size)
+		}
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.WriteAt(binary.LittleEndian.AppendUint32(nil, bits),
-			h.Data+int64(h.Tensors[1].Offset)+8); err != nil {
+		if _, err := f.WriteAt(q.bits, h.Data+int64(tensor.Offset)+q.from); err != nil {
 			t.Fatal(err)
 		}
 		f.Close()
 		if _, err := Describe(path); fault.Class(err) != codes.ClassCorruptModel ||
-			!strings.Contains(err.Error(), "output_norm.weight") {
-			t.Errorf("%#x: %v", bits, err)
+			!strings.Contains(err.Error(), tensor.Name+" of ") {
+			t.Errorf("%s %#x in %s: %v", q.kind, q.bits, tensor.Name, err)
 		}
 	}
 }

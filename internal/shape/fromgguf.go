@@ -43,7 +43,7 @@ func ReadGGUF(path string) (gguf.Header, error) {
 		return h, fault.New(codes.ClassUnsupportedModel, nil, "name the model that it belongs to",
 			"%s is of the type %s, not a model", path, kind)
 	}
-	if err := checkNorms(path, h); err != nil {
+	if err := checkFinite(path, h); err != nil {
 		return h, err
 	}
 	part, parts := h.Split()
@@ -302,32 +302,60 @@ func ggufRole(name string, dims int) Role {
 	return Matrix
 }
 
-// mostNorm is the longest norm that is looked at, in bytes.
-const mostNorm = 1 << 20
+// mostNorm is the longest norm that is looked at as a whole, in bytes; of other weights, whose files may
+// have hundreds of gigabytes, it is the first and the last lookedAt bytes of each tensor.
+const (
+	mostNorm = 1 << 20
+	lookedAt = 4 << 10
+)
 
-// checkNorms refuses norms with weights that are no numbers: whatever such a model computes is NaN.
-func checkNorms(path string, h gguf.Header) error {
+// checkFinite refuses weights that are no numbers: whatever such a model computes is NaN. Weights in
+// formats of blocks are not looked at.
+func checkFinite(path string, h gguf.Header) error {
 	f, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
 		return disk.ReadError(path, err)
 	}
 	defer f.Close()
 	for _, t := range h.Tensors {
-		if !strings.HasSuffix(t.Name, "norm.weight") || gguf.DTypeOfKind(t.Kind) != gguf.Float32 || t.Size > mostNorm {
+		width, exponent := exponentOf(gguf.DTypeOfKind(t.Kind))
+		if !strings.HasSuffix(t.Name, ".weight") || width == 0 {
 			continue
 		}
-		b := make([]byte, t.Size)
-		if _, err := f.ReadAt(b, h.Data+int64(t.Offset)); err != nil {
+		first, last := int64(t.Size), int64(0)
+		if t.Size > 2*lookedAt && (!strings.HasSuffix(t.Name, "norm.weight") || t.Size > mostNorm) {
+			first, last = lookedAt, lookedAt
+		}
+		b := make([]byte, first+last)
+		_, err := f.ReadAt(b[:first], h.Data+int64(t.Offset))
+		if err == nil && last > 0 {
+			_, err = f.ReadAt(b[first:], h.Data+int64(t.Offset+t.Size)-last)
+		}
+		if err != nil {
 			return fault.New(codes.ClassCorruptModel, err, "download or generate it again", "cannot read %s of %s",
 				t.Name, path)
 		}
-		for ; len(b) >= 4; b = b[4:] {
+		for ; len(b) >= width; b = b[width:] {
 			// All bits of the exponent are set in an infinity and in what is not a number.
-			if binary.LittleEndian.Uint32(b)>>23&0xff == 0xff {
+			if binary.LittleEndian.Uint16(b[width-2:])&exponent == exponent {
 				return fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
 					"%s of %s has weights that are not finite numbers", t.Name, path)
 			}
 		}
 	}
 	return nil
+}
+
+// exponentOf returns the bytes of a number, and the bits of its exponent in the last two of them; 0 for
+// formats of blocks.
+func exponentOf(d gguf.DType) (width int, bits uint16) {
+	switch d {
+	case gguf.Float32:
+		return 4, 0x7f80
+	case gguf.BFloat16:
+		return 2, 0x7f80
+	case gguf.Float16:
+		return 2, 0x7c00
+	}
+	return 0, 0
 }
