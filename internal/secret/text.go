@@ -50,11 +50,11 @@ var (
 // Text returns a text from outside without secrets and without commands to a terminal. Line breaks and
 // tabs stay.
 func Text(s string) string {
-	return Hide(Plain(s))
+	return hide(Plain(s))
 }
 
-// Hide returns a text without secrets; commands to a terminal stay.
-func Hide(s string) string {
+// hide returns a text without secrets; commands to a terminal stay.
+func hide(s string) string {
 	s = known().Replace(s)
 	if strings.Contains(s, "://") {
 		s = userinfo.ReplaceAllString(s, "$1")

@@ -25,7 +25,7 @@ func TestSecretsStayOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := strings.Repeat("line\n", 3) + "token " + token + "\n" + strings.Repeat("x", 2<<20) +
-		"\nhttp://me:sekret@hub/x"
+		"\n\x1b]0;title\a\x1b[31mhttp://me:sekret@hub/x"
 	if err := os.WriteFile(run.LogPath(), []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestSecretsStayOut(t *testing.T) {
 		}
 		files++
 		b, err := os.ReadFile(path)
-		for _, bad := range []string{token, "sekret", "title", "\\u001b"} {
+		for _, bad := range []string{token, "sekret", "title", "\\u001b", "\x1b"} {
 			if strings.Contains(string(b), bad) {
 				t.Errorf("%s holds %q", path, bad)
 			}
@@ -55,7 +55,7 @@ func TestSecretsStayOut(t *testing.T) {
 		t.Errorf("%d files, error %v", files, err)
 	}
 	b, err := os.ReadFile(filepath.Join(d.path, "runs", "0123456789ab-c1", "engine.log"))
-	want := strings.NewReplacer(token, "[token]", "me:sekret@", "").Replace(log)
+	want := strings.NewReplacer(token, "[token]", "\x1b]0;title\a\x1b[31m", "", "me:sekret@", "").Replace(log)
 	if err != nil || string(b) != want {
 		t.Errorf("the log has %d bytes, want %d: %v", len(b), len(want), err)
 	}

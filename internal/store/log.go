@@ -12,11 +12,11 @@ import (
 	"github.com/llenergymeasure/llem/internal/secret"
 )
 
-// cleanLog takes secrets out of what an engine printed, if there are any. It reports whether there is a
-// log.
+// cleanLog takes secrets and commands to a terminal out of what an engine printed, if there are any. It
+// reports whether there is a log.
 func cleanLog(path string) (found bool, err error) {
-	hidden := errors.New("a secret was found")
-	err = hiddenLines(path, func(line, clean string) error {
+	hidden := errors.New("there is something to take out")
+	err = cleanLines(path, func(line, clean string) error {
 		if line != clean {
 			return hidden
 		}
@@ -29,16 +29,16 @@ func cleanLog(path string) (found bool, err error) {
 		return true, err
 	}
 	return true, disk.WriteFile(path, func(w io.Writer) error {
-		return hiddenLines(path, func(_, clean string) error {
+		return cleanLines(path, func(_, clean string) error {
 			_, err := io.WriteString(w, clean)
 			return err
 		})
 	})
 }
 
-// hiddenLines calls f with each line of a file, as it is and without secrets. A longer line comes in
+// cleanLines calls f with each line of a file, as it is and as it is kept. A longer line comes in
 // parts.
-func hiddenLines(path string, f func(line, clean string) error) error {
+func cleanLines(path string, f func(line, clean string) error) error {
 	const longest = 1 << 20
 	file, err := disk.OpenFile(path, os.O_RDONLY, 0, math.MaxInt64)
 	if err != nil {
@@ -49,7 +49,7 @@ func hiddenLines(path string, f func(line, clean string) error) error {
 	for {
 		line, err := r.ReadSlice('\n')
 		if len(line) > 0 {
-			if err := f(string(line), secret.Hide(string(line))); err != nil {
+			if err := f(string(line), secret.Text(string(line))); err != nil {
 				return err
 			}
 		}
