@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,13 +40,20 @@ func Main(env Env) int {
 		return code
 	}
 	env.explain(err)
-	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON && out.n == 0 {
+	if asksJSON(cmd, env.Args) && out.n == 0 {
 		// A program that reads standard output gets a document whatever happens.
 		if err := env.printJSON(errorDocumentOf(err, code)); err != nil {
 			fmt.Fprintf(env.Stderr, "llem: write to standard output: %v\n", err)
 		}
 	}
 	return code
+}
+
+// asksJSON reports whether a command was asked for a document, which flags that it does not know may
+// have kept it from reading.
+func asksJSON(cmd *cobra.Command, args []string) bool {
+	flag := cmd.Flags().Lookup("json")
+	return flag != nil && (flag.Value.String() == "true" || slices.Contains(args, "--json"))
 }
 
 // counted is a writer that knows whether anything was written.
