@@ -23,7 +23,8 @@ type piece struct {
 
 // ggmlKinds are numbers, weights and bytes of a block, from ggml.h.
 var ggmlKinds = map[string][3]uint64{"f32": {0, 1, 4}, "f16": {1, 1, 2}, "bf16": {30, 1, 2}, "q8_0": {8, 32, 34},
-	"q4_k": {12, 256, 144}, "q6_k": {14, 256, 210}, "iq2_xxs": {16, 256, 66}, "mxfp4": {39, 32, 17}, "nvfp4": {40, 64, 36}, "novel": {99, 8, 5}}
+	"q4_k": {12, 256, 144}, "q6_k": {14, 256, 210}, "iq2_xxs": {16, 256, 66}, "mxfp4": {39, 32, 17},
+	"nvfp4": {40, 64, 36}, "novel": {99, 8, 5}}
 
 // writeSparse writes a file with the pieces, whose data are zeros that take no place on the disk.
 func writeSparse(t *testing.T, path string, kv map[string]any, pieces []piece) {
