@@ -25,7 +25,7 @@ model: random:tiny-llama
 backend: fake
 workload: {prompts: 4, input_tokens: 16, output_tokens: 16}
 baseline: {seconds: 0.5, resident_seconds: 0.5}
-energy: {min_window: 0}
+energy: {min_window: 1}
 `), 0o644); err != nil {
 		log.Fatal(err)
 	}
