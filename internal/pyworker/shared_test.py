@@ -12,7 +12,22 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from llem_protocol import failures, process, serve, tokens, work  # noqa: E402
+from llem_protocol import failures, process, serve, spec, tokens, work  # noqa: E402
+
+
+class SpecTest(unittest.TestCase):
+    def test_what_is_absent_has_its_default(self):
+        usual = {"model": "/m", "path": "/m", "synthetic": False, "dtype": "auto", "seed": 0, "batch_size": 1,
+                 "max_context": 0}
+        self.assertEqual(spec.common({"path": "/m"}, "auto"), usual)
+        self.assertEqual(spec.common({"path": "/m", "options": None, "dtype": ""}, "auto"), usual)
+
+    def test_the_batch_size_of_the_spec_comes_before_that_of_the_section(self):
+        asked = {"path": "/m", "model": "org/m", "synthetic": True, "dtype": "float16", "seed": "7", "max_context": 64,
+                 "options": {"batch_size": 4}}
+        self.assertEqual(spec.common(asked, "auto"), {"model": "org/m", "path": "/m", "synthetic": True,
+                         "dtype": "float16", "seed": 7, "batch_size": 4, "max_context": 64})
+        self.assertEqual(spec.common({**asked, "batch_size": 2}, "auto")["batch_size"], 2)
 
 
 class Thing:

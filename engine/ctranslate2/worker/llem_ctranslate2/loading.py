@@ -11,6 +11,7 @@ import tempfile
 
 import ctranslate2
 from llem_protocol.failures import Failure, needs_restart
+from llem_protocol.spec import common, options_of
 from llem_protocol.tokens import Tokenizer
 
 from . import binary, convert, environment, shapes
@@ -41,15 +42,9 @@ class Request:
     @classmethod
     def from_spec(cls, spec: dict) -> Request:
         """Read a Spec; absent options have their defaults."""
-        options = spec.get("options") or {}
+        options = options_of(spec)
         return cls(
-            model=spec.get("model") or spec["path"],
-            path=spec["path"],
-            synthetic=bool(spec.get("synthetic")),
-            dtype=spec.get("dtype") or AUTO,
-            seed=int(spec.get("seed") or 0),
-            batch_size=int(spec.get("batch_size") or options.get("batch_size") or 1),
-            max_context=int(spec.get("max_context") or 0),
+            **common(spec, dtype=AUTO),
             device=options.get("device") or "auto",
             compute_type=options.get("compute_type") or "",
             threads=int(options.get("intra_threads") or 0),

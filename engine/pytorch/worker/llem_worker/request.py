@@ -10,6 +10,7 @@ import sys
 import torch
 
 from llem_protocol.failures import Failure
+from llem_protocol.spec import common, options_of
 
 from . import quantise
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -53,15 +54,9 @@ class Request:
     @classmethod
     def from_spec(cls, spec: dict) -> Request:
         """Read a Spec; absent options have their defaults."""
-        options = spec.get("options") or {}
+        options = options_of(spec)
         return cls(
-            model=spec.get("model") or spec["path"],
-            path=spec["path"],
-            synthetic=bool(spec.get("synthetic")),
-            dtype=spec.get("dtype") or "bfloat16",
-            seed=int(spec.get("seed") or 0),
-            batch_size=int(spec.get("batch_size") or options.get("batch_size") or 1),
-            max_context=int(spec.get("max_context") or 0),
+            **common(spec, dtype="bfloat16"),
             attention=options.get("attn_implementation") or "sdpa",
             device=options.get("device") or "auto",
             batching=options.get("batching") or "static",
