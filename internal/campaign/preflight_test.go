@@ -81,6 +81,19 @@ func TestModelsOfEngines(t *testing.T) {
 		model.WriteHFDir(folder, shape.Config, gguf.BFloat16)); err != nil {
 		t.Fatal(err)
 	}
+	novel, quantised := filepath.Join(dir, "novel"), filepath.Join(dir, "quantised")
+	for path, config := range map[string]string{
+		novel: `{"model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"]`,
+		quantised: `{"model_type": "llama", "architectures": ["LlamaForCausalLM"], ` +
+			`"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}`,
+	} {
+		config += `, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, ` +
+			`"intermediate_size": 128, "vocab_size": 256, "num_local_experts": 4, "num_experts_per_tok": 2}`
+		if err := errors.Join(os.Mkdir(path, 0o755),
+			os.WriteFile(filepath.Join(path, "config.json"), []byte(config), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	readsGGUF := map[string]bool{"embedded": true, "llamacpp": true}
 	for _, d := range engines.All() {
 		for name, q := range map[string]struct {
@@ -91,6 +104,9 @@ func TestModelsOfEngines(t *testing.T) {
 			"a .gguf file":          {file, readsGGUF[d.Name]},
 			"a folder with a .gguf": {only, readsGGUF[d.Name]},
 			"a folder of the hub's": {folder, true},
+			// Engines that read GGUF files get a converted one.
+			"an architecture that is not converted": {novel, !readsGGUF[d.Name]},
+			"weights that are not converted":        {quantised, !readsGGUF[d.Name]},
 		} {
 			e := study.DefaultExperiment(d)
 			e.Model, e.Workload.Dataset = q.model, "synthetic"

@@ -119,6 +119,9 @@ func Check(r Request) error {
 		if fault.Class(err) == codes.ClassUnsupportedModel {
 			err = nil // the engine decides
 		}
+		if err == nil && r.Format == FormatGGUF {
+			err = convert.Check(at.path)
+		}
 	}
 	return err
 }
