@@ -154,6 +154,12 @@ func safetensorsHeader(r io.ReaderAt, size int64) ([]stored, error) {
 	}
 	n := binary.LittleEndian.Uint64(head)
 	if n > maxHeader || int64(n) > size-8 {
+		start := make([]byte, min(size, 512))
+		if _, err := r.ReadAt(start, 0); err == nil {
+			if look, ok := disk.LookOf(start); ok {
+				return nil, fault.New(codes.ClassCorruptModel, nil, look.Next, "%v", look)
+			}
+		}
 		return nil, fmt.Errorf("it is not a safetensors file, or truncated: its header has %d bytes", n)
 	}
 	head = make([]byte, n)

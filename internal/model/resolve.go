@@ -122,8 +122,37 @@ func Check(r Request) error {
 		if err == nil && r.Format == FormatGGUF {
 			err = convert.Check(at.path)
 		}
+		if err == nil {
+			err = checkWeights(at.path)
+		}
 	}
 	return err
+}
+
+// checkWeights finds what downloads leave in place of the weights of a folder, such as the pointers of
+// Git LFS, and files that cannot be read.
+func checkWeights(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil //nolint:nilerr // the configuration has been read from it
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".safetensors" {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		f, err := disk.Open(path, disk.Unbounded)
+		if err != nil {
+			return disk.ReadError(path, err)
+		}
+		start := make([]byte, 512)
+		n, _ := f.ReadAt(start, 0)
+		f.Close()
+		if look, ok := disk.LookOf(start[:n]); ok {
+			return fault.New(codes.ClassCorruptModel, nil, look.Next, "%s cannot be read: %v", path, look)
+		}
+	}
+	return nil
 }
 
 // Describe reads the architecture of a model without fetching or making anything. Of a

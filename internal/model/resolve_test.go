@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -318,5 +319,34 @@ func TestResolveHubGGUF(t *testing.T) {
 	got, err := s.Resolve(context.Background(), Request{Model: "org/name", DType: "q8_0", Endpoint: h.API.URL})
 	if err != nil || got.DType != gguf.Q8_0 {
 		t.Errorf("with both on disk: %+v, %v", got, err)
+	}
+}
+
+// TestCheckWeights: what stands in place of weights is named before a run, for every engine.
+func TestCheckWeights(t *testing.T) {
+	const config = `{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, ` +
+		`"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 256}`
+	for text, want := range map[string]string{
+		"": "", // planned from the configuration alone
+		"\x08\x00\x00\x00\x00\x00\x00\x00{}      ":                              "",
+		"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n": "git lfs pull",
+		"<!DOCTYPE html><html>Sign in</html>":                                   "look at it in a browser",
+	} {
+		dir := t.TempDir()
+		err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600)
+		if text != "" {
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte(text), 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{FormatGGUF, FormatHF} {
+			err := Check(Request{Model: dir, Format: format})
+			f, refused := errors.AsType[*fault.Error](err)
+			if refused != (want != "") || refused && (f.Class != codes.ClassCorruptModel ||
+				!strings.Contains(f.Next, want)) {
+				t.Errorf("%q as %s: %v, want %q", text, format, err, want)
+			}
+		}
 	}
 }
