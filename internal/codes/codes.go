@@ -105,6 +105,7 @@ const (
 	WorkloadsDiffer       note.Code = "workloads_differ"
 	MachinesDiffer        note.Code = "machines_differ"
 	MemoryMethodsDiffer   note.Code = "memory_methods_differ"
+	ProvenancesDiffer     note.Code = "provenances_differ"
 	LatinSquareUnbalanced note.Code = "latin_square_unbalanced"
 	JournalGone           note.Code = "journal_gone"
 	RunGone               note.Code = "run_gone"
@@ -210,6 +211,7 @@ func Codes() []Entry {
 		{WorkloadsDiffer, Care, "Runs of one configuration did not compute the same token ids."},
 		{MachinesDiffer, Care, "Runs of one study were made on different machines."},
 		{MemoryMethodsDiffer, Care, "Peaks of memory were taken by different methods and are not comparable."},
+		{ProvenancesDiffer, Care, "The energy of some runs of a configuration is measured, and that of others is not."},
 		{LatinSquareUnbalanced, Care, "The cycles do not fill a latin square, so order effects are not balanced."},
 		{JournalGone, Told, "The journal of a resumed study was missing and was written again from its runs."},
 		{RunGone, Told, "Runs of a resumed study were not there any more and are made again."},

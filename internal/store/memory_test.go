@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -43,5 +44,33 @@ func TestMemoryMethodsDiffer(t *testing.T) {
 	}
 	if m := spread(t, s.Experiments[0], "memory.process_peak_bytes"); m.Mean != 9 || m.N != 2 {
 		t.Errorf("%+v, want 9 bytes of 2 runs", m)
+	}
+}
+
+// TestProvenance: the label of a configuration is that of the runs in its mean, not of its first run.
+func TestProvenance(t *testing.T) {
+	for _, q := range []struct {
+		runs [2]result.Provenance
+		want result.Provenance
+		care bool
+	}{
+		{[2]result.Provenance{result.None, result.Measured}, result.Measured, false},
+		{[2]result.Provenance{result.Measured, result.None}, result.Measured, false},
+		{[2]result.Provenance{result.Measured, result.Modelled}, result.Modelled, true},
+		{[2]result.Provenance{result.Simulated, result.Measured}, result.Simulated, true},
+		{[2]result.Provenance{result.None, result.None}, result.None, false},
+	} {
+		s := runsOf(t, [][]float64{{1, 1}}, [][]float64{{1, 1}})
+		for i, p := range q.runs {
+			s.Runs[i].Energy.Provenance = p
+		}
+		if err := summarizeRuns(s, study.Until{}); err != nil {
+			t.Fatal(err)
+		}
+		e := s.Experiments[0]
+		care := slices.ContainsFunc(e.Caveats, func(n note.Note) bool { return n.Code == codes.ProvenancesDiffer })
+		if e.Provenance != q.want || care != q.care {
+			t.Errorf("%v: %s, caveats %v", q.runs, e.Provenance, e.Caveats)
+		}
 	}
 }

@@ -82,6 +82,7 @@ func (e experiment) fold(runs []*result.Row, until study.Until) error {
 		about = good[0]
 	}
 	e.Status, e.DType, e.Provenance = about.Status, about.DType, about.Provenance
+	e.provenance(good)
 	var err error
 	if e.Metrics, err = result.SpreadsOf(values(good)); err != nil {
 		return err
@@ -97,6 +98,26 @@ func (e experiment) fold(runs []*result.Row, until study.Until) error {
 		}
 	}
 	return nil
+}
+
+// provenance is that of the runs whose energy is in the mean, whichever was the first; where they
+// differ, the one that says least.
+func (e experiment) provenance(good []*result.Row) {
+	found := map[result.Provenance]bool{}
+	for _, r := range good {
+		found[r.Provenance] = true
+	}
+	var kinds int
+	for _, p := range []result.Provenance{result.Measured, result.Modelled, result.Simulated} {
+		if found[p] {
+			e.Provenance = p
+			kinds++
+		}
+	}
+	if kinds > 1 {
+		e.Caveats.Warn(codes.ProvenancesDiffer, "the energy of its runs does not have one provenance (see the rows of "+
+			"--json): its mean is labelled as the weakest of them")
+	}
 }
 
 // values are the metrics of runs.
