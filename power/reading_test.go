@@ -86,6 +86,7 @@ func TestMarkKeepsTheFirstChange(t *testing.T) {
 		s.CounterInterval = time.Hour
 		s.Start(t.Context())
 		time.Sleep(30 * time.Millisecond)
+		synctest.Wait()
 		already := len(m.reads)
 		got := s.Mark(t.Context(), time.Second)
 		s.Stop(t.Context())

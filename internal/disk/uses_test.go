@@ -23,7 +23,7 @@ var exceptions = map[string]string{
 	"internal/disk os.OpenFile":           "this package",
 	"internal/printed os.OpenFile":        "the log of an engine, which this program has made",
 	"internal/server os.ReadFile":         "the kernel's tables of connections",
-	"internal/surface os.ReadFile":        "the source of this program, for tests",
+	"internal/surface os.ReadFile":        "the sources of this module",
 	"internal/tenants os.ReadFile":        "the kernel's accounts of processes, below a root that only tests give",
 	"power/sensors os.Open":               "the kernel's sensors, below a root that only tests give",
 	"power/sensors os.ReadFile":           "the kernel's sensors, below a root that only tests give",
