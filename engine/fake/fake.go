@@ -129,7 +129,11 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return backend.Loaded{}, &note.Failure{Class: codes.ClassConfig, Message: "read the fake section", Err: err,
 			Next: "fake.batching is static or continuous, fake.speed is above 0"}
 	}
-	config, err := shape.FromHFFolder(spec.Path)
+	read := shape.FromHFFolder
+	if filepath.Ext(spec.Path) == ".gguf" {
+		read = shape.FromGGUF
+	}
+	config, err := read(spec.Path)
 	if err != nil {
 		return backend.Loaded{}, note.Failf(codes.ClassUnsupportedModel,
 			"use random:SHAPE, such as random:llama-3.1-8b",

@@ -41,6 +41,10 @@ func Estimate(d *engine.Descriptor, j engine.JSON) engine.Estimate {
 	return d.Estimate(s)
 }
 
+// TakesGGUF reports whether an engine is given a model as a GGUF file: one that reads such files always
+// is, and one that computes nothing takes what there is.
+func TakesGGUF(d *engine.Descriptor, isFile bool) bool { return d.GGUF || d.Simulated && isFile }
+
 // common finds conflicts that concern every engine, before its own.
 func common(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Conflict {
 	switch {

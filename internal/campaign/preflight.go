@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
@@ -38,9 +39,9 @@ type Problem struct {
 // Problems are what Preflight reports, with what they concern.
 func Problems(s *study.Study) []Problem {
 	var out []Problem
-	type about struct{ what, backend, name string }
-	seen := map[about]bool{}
-	once := func(a about, check func() error, concerns func(study.Experiment) bool) {
+	type asked struct{ what, backend, name string }
+	seen := map[asked]bool{}
+	once := func(a asked, check func() error, concerns func(study.Experiment) bool) {
 		if seen[a] {
 			return
 		}
@@ -52,18 +53,18 @@ func Problems(s *study.Study) []Problem {
 		}
 	}
 	for _, e := range s.Experiments {
-		once(about{"model", e.Backend, e.Model}, func() error {
+		once(asked{"model", e.Backend, e.Model}, func() error {
 			return checkModel(s, e)
 		}, func(o study.Experiment) bool { return o.Model == e.Model && o.Backend == e.Backend })
-		once(about{"dtype", e.Backend, e.Model + " " + e.DType}, func() error { return checkDType(s, e) },
+		once(asked{"dtype", e.Backend, e.Model + " " + e.DType}, func() error { return checkDType(s, e) },
 			func(o study.Experiment) bool {
 				return o.Model == e.Model && o.Backend == e.Backend && o.DType == e.DType
 			})
-		once(about{"template", "", e.Model + " " + e.Workload.ChatTemplate}, func() error { return checkTemplate(e) },
+		once(asked{"template", "", e.Model + " " + e.Workload.ChatTemplate}, func() error { return checkTemplate(e) },
 			func(o study.Experiment) bool {
 				return o.Model == e.Model && o.Workload.ChatTemplate == e.Workload.ChatTemplate
 			})
-		once(about{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
+		once(asked{"dataset", "", e.Workload.Dataset}, func() error { return checkDataset(s, e.Workload.Dataset) },
 			func(o study.Experiment) bool { return o.Workload.Dataset == e.Workload.Dataset })
 	}
 	return out
@@ -91,7 +92,7 @@ func checkTemplate(e study.Experiment) error {
 // checkDType finds a dtype that a finished GGUF file does not have.
 func checkDType(s *study.Study, e study.Experiment) error {
 	path, ok := model.FileOf(e.Model)
-	if !ok || !s.Engine(e.Backend).GGUF || e.DType == terms.DTypeAuto {
+	if !ok || formatOf(s, e) != model.FormatGGUF || e.DType == terms.DTypeAuto {
 		return nil
 	}
 	h, err := gguf.ReadFile(path)
@@ -103,7 +104,8 @@ func checkDType(s *study.Study, e study.Experiment) error {
 
 // formatOf is what the engine of an experiment loads.
 func formatOf(s *study.Study, e study.Experiment) string {
-	if s.Engine(e.Backend).GGUF {
+	d := s.Engine(e.Backend)
+	if _, isFile := model.FileOf(e.Model); about.TakesGGUF(&d, isFile) {
 		return model.FormatGGUF
 	}
 	return model.FormatHF

@@ -95,14 +95,15 @@ func TestModelsOfEngines(t *testing.T) {
 		}
 	}
 	readsGGUF := map[string]bool{"embedded": true, "llamacpp": true}
+	takesGGUF := map[string]bool{"embedded": true, "llamacpp": true, "fake": true} // fake computes nothing
 	for _, d := range engines.All() {
 		for name, q := range map[string]struct {
 			model string
 			taken bool
 		}{
 			"random":                {"random:tiny-llama", true},
-			"a .gguf file":          {file, readsGGUF[d.Name]},
-			"a folder with a .gguf": {only, readsGGUF[d.Name]},
+			"a .gguf file":          {file, takesGGUF[d.Name]},
+			"a folder with a .gguf": {only, takesGGUF[d.Name]},
 			"a folder of the hub's": {folder, true},
 			// Engines that read GGUF files get a converted one.
 			"an architecture that is not converted": {novel, !readsGGUF[d.Name]},

@@ -88,7 +88,8 @@ func (d *desk) readPrompts(in *input) error {
 
 // takesGGUF reports whether the engine reads a .gguf file, which has its type of weights.
 func (in input) takesGGUF() bool {
-	return in.engine.GGUF
+	_, isFile := model.FileOf(in.experiment.Model)
+	return about.TakesGGUF(&in.engine, isFile)
 }
 
 // checkDType refuses a dtype that a finished GGUF file does not have.

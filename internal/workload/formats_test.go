@@ -27,7 +27,10 @@ func TestFormats(t *testing.T) {
 		{name: "messages of a chat", file: "a.jsonl",
 			text: `{"messages":[{"role":"system","content":"You are"},{"role":"user","content":"Hi there"},` +
 				`{"role":"assistant","content":"Hello"}]}`,
-			want:     []string{"Hi there"},
+			want: []string{"Hi there"},
+			notes: []string{fmt.Sprintf(noted, "a.jsonl",
+				"the first turn of the user; left out: what the system says, "+
+					"unless workload.chat_template is model")},
 			messages: chat.Conversation{{Role: "system", Content: "You are"}, {Role: "user", Content: "Hi there"}}},
 		{name: "a message in parts", file: "a.jsonl",
 			text: `{"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"text",` +
@@ -39,6 +42,7 @@ func TestFormats(t *testing.T) {
 		{name: "turns", file: "a.jsonl",
 			text:     `{"question_id":81,"category":"writing","turns":["Compose a blog post","Rewrite it"]}`,
 			want:     []string{"Compose a blog post"},
+			notes:    []string{fmt.Sprintf(noted, "a.jsonl", "the first turn of the user; left out: later turns")},
 			messages: chat.Conversation{{Role: "user", Content: "Compose a blog post"}}},
 		{name: "an instruction with its context", file: "a.jsonl",
 			text: `{"instruction":"When did it start?","context":"It began in 2000.","response":"2000",` +
@@ -68,7 +72,8 @@ func TestFormats(t *testing.T) {
 			want:  []string{"Shorten.\n\nA tale."},
 			notes: []string{fmt.Sprintf(noted, "a.CSV", "instruction + context")}},
 		{name: "a table of conversations", file: "a.csv", text: "turns\n\"[\"\"a\"\",\"\"b\"\"]\"\n",
-			want: []string{"a"}, messages: chat.Conversation{{Role: "user", Content: "a"}}},
+			want: []string{"a"}, messages: chat.Conversation{{Role: "user", Content: "a"}},
+			notes: []string{fmt.Sprintf(noted, "a.csv", "the first turn of the user; left out: later turns")}},
 		{name: "a compressed file", file: "a.jsonl.gz", text: `{"prompt":"packed"}`, want: []string{"packed"}},
 		{name: "a compressed table", file: "a.csv.gz", text: "prompt\npacked\n", want: []string{"packed"}},
 	}

@@ -125,12 +125,14 @@ func promptOf(fields map[string]json.RawMessage) (Prompt, choice, error) {
 	}
 	for _, t := range talks {
 		if raw := fields[t.field]; present(raw) {
-			var err error
-			p.Messages, err = t.messages(raw)
-			if err == nil {
-				p.Text = p.Messages[len(p.Messages)-1].Content
+			all, err := t.messages(raw)
+			if err != nil {
+				return p, choice{}, err
 			}
-			return p, choice{}, err
+			var made choice
+			p.Messages, made = firstOfUser(all)
+			p.Text = p.Messages[len(p.Messages)-1].Content
+			return p, made, nil
 		}
 	}
 	if blank != "" {
@@ -189,8 +191,7 @@ func empty(raw json.RawMessage) bool {
 
 const roleUser = "user"
 
-// messages reads a conversation up to the first turn of the user that has text, which is the last
-// message.
+// messages reads a conversation in which the user says something: turns without text are left out.
 func (t talk) messages(data json.RawMessage) (chat.Conversation, error) {
 	if kind := kindOf(data); kind != "an array" {
 		return nil, fmt.Errorf(`%q is %s, want an array of %s`, t.field, kind, t.want)
@@ -203,19 +204,33 @@ func (t talk) messages(data json.RawMessage) (chat.Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out chat.Conversation
-	for _, m := range all {
-		if strings.TrimSpace(m.Content) == "" {
-			continue
-		}
-		switch m.Role {
-		case roleUser:
-			return append(out, m), nil
-		case "system", "developer":
-			out = append(out, m)
-		}
+	all = slices.DeleteFunc(all, func(m chat.Message) bool { return strings.TrimSpace(m.Content) == "" })
+	if !slices.ContainsFunc(all, ofUser) {
+		return nil, errNoHumanTurn
 	}
-	return nil, errNoHumanTurn
+	return all, nil
+}
+
+func ofUser(m chat.Message) bool { return m.Role == roleUser }
+
+// firstOfUser is a conversation up to the first turn of the user, with what the system said before, and
+// what was left out of it beside the answers.
+func firstOfUser(all chat.Conversation) (chat.Conversation, choice) {
+	i := slices.IndexFunc(all, ofUser)
+	first := slices.DeleteFunc(slices.Clone(all[:i+1]), func(m chat.Message) bool {
+		return !ofUser(m) && m.Role != "system" && m.Role != "developer"
+	})
+	var left []string
+	if len(first) > 1 {
+		left = append(left, "what the system says, unless workload.chat_template is model")
+	}
+	if slices.ContainsFunc(all[i+1:], ofUser) {
+		left = append(left, "later turns")
+	}
+	if len(left) == 0 {
+		return first, choice{}
+	}
+	return first, choice{used: "the first turn of the user", left: strings.Join(left, ", ")}
 }
 
 // readTurns reads a conversation of which only what the user says is given.

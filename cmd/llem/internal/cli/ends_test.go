@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -127,6 +128,11 @@ func (f *family) ended(t *testing.T) int {
 // signal that can be handled leaves the run on record.
 func TestEnds(t *testing.T) {
 	t.Parallel()
+	// Where the tests themselves run under nohup, a child would ignore HUP, too: what has a handler is as
+	// usual in a child.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
 	for name, q := range map[string]struct {
 		sig  syscall.Signal
 		code int
