@@ -25,8 +25,9 @@ PURE = $(shell $(GO) list ./... | grep -v -e /engine/embedded $(foreach p,$(LONG
 # Packages whose tests calculate much or read large inputs, which the race detector slows by up to twenty: with it the
 # tests that ask testing.Short take smaller samples, without it all of them.
 # So are tests of the whole program: with the race detector those scripts that measure, without it all of them.
-LONG := ./internal/attribute ./internal/join ./internal/doctor ./internal/convert ./internal/store ./internal/stats \
-	./internal/study/source ./study ./cmd/llem/internal/cli
+# The longest comes first: it waits for processes, and the others compute meanwhile.
+LONG := ./cmd/llem/internal/cli ./internal/join ./internal/attribute ./internal/doctor ./internal/store \
+	./internal/convert ./internal/stats ./internal/study/source ./study
 
 .PHONY: demo build release test test-python lint bench fuzz accuracy clean
 

@@ -40,7 +40,7 @@ type Problem struct {
 func Problems(s *study.Study) []Problem {
 	var out []Problem
 	type asked struct{ what, backend, name string }
-	seen := map[asked]bool{}
+	seen, several := map[asked]bool{}, false
 	once := func(a asked, check func() error, concerns func(study.Experiment) bool) {
 		if seen[a] {
 			return
@@ -48,9 +48,15 @@ func Problems(s *study.Study) []Problem {
 		seen[a] = true
 		if err := check(); err != nil {
 			for _, m := range mistakes(err) {
+				if a.what == "model" && several && fault.Class(err) == codes.ClassModelNotFound {
+					m.Next += "; a comma separates models, unless a file or folder of the whole name exists"
+				}
 				out = append(out, Problem{m, concerns})
 			}
 		}
+	}
+	for _, e := range s.Experiments {
+		several = several || e.Model != s.Experiments[0].Model
 	}
 	for _, e := range s.Experiments {
 		once(asked{"model", e.Backend, e.Model}, func() error {
