@@ -44,15 +44,19 @@ func (e *DamageError) Error() string {
 	return b.String()
 }
 
-// NextStep is what to do, once for each thing that is to be done.
+// NextStep is what to do, a line for each thing that is to be done, after the first file that it is about.
 func (e *DamageError) NextStep() string {
-	var steps []string
+	var steps, lines []string
 	for _, p := range e.Problems {
 		if p.Next != "" && !slices.Contains(steps, p.Next) {
 			steps = append(steps, p.Next)
+			lines = append(lines, p.File+": "+p.Next)
 		}
 	}
-	return strings.Join(steps, "; ")
+	if len(steps) == 1 {
+		return steps[0]
+	}
+	return strings.Join(lines, "\n        ")
 }
 
 // damaged is nil without problems.
