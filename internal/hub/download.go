@@ -353,7 +353,7 @@ const (
 	spaceStep = 64 << 20
 )
 
-// tooLong is the refusal to go on with a file that is longer than it may be.
+// tooLong refuses a file that is longer than it may be.
 type tooLong struct{ err error }
 
 func (t *tooLong) Error() string { return t.err.Error() }

@@ -15,7 +15,8 @@ import (
 // each record.
 func readCSV(path string, r io.Reader) (*Set, error) {
 	set := &Set{Source: path}
-	mistakes := wrong(path, nil, "", "")
+	mistakes := wrong(path, nil, "name the columns in the first line, separated by commas, such as prompt or "+
+		"instruction,context; correct these lines or take them out", "")
 	table := csv.NewReader(r)
 	table.ReuseRecord = true
 	header, err := table.Read()

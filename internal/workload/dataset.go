@@ -156,7 +156,8 @@ func unreadable(path string, err error) error {
 func read(source, name string, r io.Reader) (*Set, error) {
 	scan := newScanner(r, maxRecord)
 	set := &Set{Source: source}
-	mistakes := wrong(source, nil, "", "")
+	mistakes := wrong(source, nil, `write one object like {"prompt": "…"} per line, or one array of them; correct `+
+		`these lines or take them out`, "")
 	for scan.next() {
 		rec := scan.record()
 		if rec.problem != "" {
@@ -199,8 +200,6 @@ func (s *Set) add(p Prompt, made choice, origin string, line int, err error) err
 // whole returns the set, or what is wrong with its file.
 func (s *Set) whole(mistakes *DatasetError) (*Set, error) {
 	if len(mistakes.Problems) > 0 {
-		mistakes.Next = `write one object like {"prompt": "…"} per line, or one array of them; correct these ` +
-			`lines or take them out`
 		return nil, mistakes
 	}
 	if len(s.Prompts) == 0 {

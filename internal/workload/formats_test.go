@@ -116,6 +116,7 @@ func TestFormatMistakes(t *testing.T) {
 		{"too many columns", "a.csv", "prompt\nx,y\nz\n", "a.csv:2: not valid CSV: wrong number of fields"},
 		{"an empty table", "a.csv", "", "a.csv: holds no prompts"},
 		{"a table without prompts", "a.csv", "answer\nx\n", "a.csv:2: no prompt: want one of prompt, instruction"},
+		{"semicolons", "a.csv", "prompt;id\nx;1\n", "name the columns in the first line, separated by commas"},
 		{"Latin 1", "a.csv", "prompt\n\xe4\n", "a.csv:2: not valid UTF-8"},
 		{"not compressed", "b.jsonl.gz", "", "not a gzip file"},
 	}
