@@ -133,6 +133,7 @@ const (
 	EngineMissing     note.Code = "engine_missing"
 	FolderUnwritable  note.Code = "folder_unwritable"
 	ModelUnreachable  note.Code = "model_unreachable"
+	NoWeights         note.Code = "no_weights"
 	ContextExceeded   note.Code = "context_exceeded"
 	PromptsShort      note.Code = "prompts_short"
 	DeviceUnsupported note.Code = "device_unsupported"
@@ -233,6 +234,7 @@ func Codes() []Entry {
 		{EngineMissing, Refused, "An engine of the study cannot be started here."},
 		{FolderUnwritable, Refused, "Results cannot be written to the folder."},
 		{ModelUnreachable, Refused, "The hub does not answer for a model, or does not give it to this user."},
+		{NoWeights, Care, "The folder of a model has no weights: a plan needs none, a run does."},
 		{ContextExceeded, Care, "The sequences are longer than the model was made for."},
 		{PromptsShort, Care, "No prompt of the data set is as long as workload.input_tokens."},
 		{DeviceUnsupported, Refused, "The device does not compute in what the configuration asks for."},

@@ -99,3 +99,21 @@ func described(id hub.ID) (shape.Config, bool) {
 	}
 	return shape.Config{}, false
 }
+
+// Bare reports whether a name is a folder of this machine that has a config.json and no weights: enough
+// for an estimate, and not for a run.
+func Bare(name string) bool {
+	at, err := locate(name)
+	if err != nil || at.kind != KindFolder {
+		return false
+	}
+	if _, err := os.Stat(filepath.Join(at.path, "config.json")); err != nil {
+		return false
+	}
+	for _, weights := range []string{"*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf"} {
+		if found, _ := filepath.Glob(filepath.Join(at.path, weights)); len(found) > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -46,8 +46,27 @@ func Models(ctx context.Context, s *study.Study, e *Estimator) ([]Problem, error
 	for _, q := range campaign.Problems(few) {
 		out = append(out, problemOf(q, "model"))
 	}
+	out = append(out, bare(few)...)
 	found, err := reach(ctx, names, e)
 	return append(out, found...), err
+}
+
+// bare warns of models that are there as a configuration alone: they can be planned with, and not run.
+func bare(s *study.Study) []Problem {
+	var out []Problem
+	seen := map[string]bool{}
+	for _, x := range s.Experiments {
+		if seen[x.Model] || s.Engine(x.Backend).Simulated || !model.Bare(x.Model) {
+			continue
+		}
+		seen[x.Model] = true
+		out = append(out, Problem{Finding{Note: note.Note{Code: codes.NoWeights,
+			Message: "model: " + x.Model + " has a config.json but no weights: it can be planned with, and no run " +
+				"of it starts",
+			Next: "download the model completely"}},
+			func(o study.Experiment) bool { return o.Model == x.Model }})
+	}
+	return out
 }
 
 func problemOf(q campaign.Problem, short string) Problem {

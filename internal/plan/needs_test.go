@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -256,7 +257,8 @@ func TestTemplates(t *testing.T) {
 	dir := t.TempDir()
 	tiny, err := shape.Lookup("tiny-llama")
 	if err == nil {
-		err = model.WriteHFDir(dir, tiny.Config, gguf.BFloat16)
+		err = errors.Join(model.WriteHFDir(dir, tiny.Config, gguf.BFloat16),
+			os.WriteFile(filepath.Join(dir, "pytorch_model.bin"), []byte("weights"), 0o600))
 	}
 	if err != nil {
 		t.Fatal(err)
