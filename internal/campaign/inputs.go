@@ -71,7 +71,8 @@ func inputsOf(s *study.Study) ([]input, error) {
 // read describes one file; the error is fs.ErrNotExist for what is not a file.
 func read(kind, name string) (input, error) {
 	in := input{Kind: kind, Name: name}
-	if name == workload.Builtin || name == workload.SyntheticSource || strings.HasPrefix(name, "random:") {
+	inside := name == workload.Builtin || name == workload.BuiltinFirst || name == workload.SyntheticSource
+	if inside || strings.HasPrefix(name, "random:") {
 		return in, fs.ErrNotExist
 	}
 	path, err := filepath.Abs(name)

@@ -76,7 +76,7 @@ func (d *desk) readPrompts(in *input) error {
 	if err != nil {
 		return err
 	}
-	if in.prompts, err = set.Select(w.Prompts); err != nil {
+	if in.prompts, err = set.Select(w.Prompts, d.Experiment.Seed); err != nil {
 		return err
 	}
 	for _, n := range set.Notes() {

@@ -1,10 +1,8 @@
 package workload
 
 import (
-	"bytes"
 	"cmp"
 	"compress/gzip"
-	_ "embed" // the built-in prompts
 	"errors"
 	"fmt"
 	"io"
@@ -24,13 +22,11 @@ import (
 
 // Names of data sets that are not files.
 const (
-	Builtin         = "builtin"   // the prompts inside the program
+	Builtin         = "builtin"   // the prompts inside the program, in the order of a seed
+	BuiltinFirst    = "builtin-1" // their first edition, in an order of its own
 	SyntheticSource = "synthetic" // random token ids, see [Synthetic]
 	hubPrefix       = "hf:"
 )
-
-//go:embed builtin.jsonl
-var builtinJSONL []byte
 
 // Prompt is one text that an engine is asked to continue.
 type Prompt struct {
@@ -43,16 +39,18 @@ type Prompt struct {
 	Messages chat.Conversation
 }
 
-// Set is a data set as read: every usable prompt, in file order.
+// Set is a data set as read: every usable prompt, in file order; those inside the program kind
+// after kind.
 type Set struct {
 	Source  string // as the user wrote it
 	Prompts []Prompt
 	Skipped []int // lines of the conversations left out because no human turn has text
 
-	choices map[choice]int // how often the prompt was made in a way that is to be told
+	shuffled bool           // a seed decides on choice and order
+	choices  map[choice]int // how often the prompt was made in a way that is to be told
 }
 
-// Load reads the data set that source names: [Builtin], or the path of a
+// Load reads the data set that source names: [Builtin], [BuiltinFirst], or the path of a
 // .jsonl, .json or .csv file, which may be compressed with gzip (.jsonl.gz). What a user can get
 // wrong comes back as one
 // *[DatasetError] that lists every bad line.
@@ -61,7 +59,9 @@ func Load(source string) (*Set, error) {
 	case source == "":
 		return nil, wrong(source, nil, wantSources, "no dataset given")
 	case source == Builtin:
-		return read(source, "builtin.jsonl", bytes.NewReader(builtinJSONL))
+		return readBuiltin(source)
+	case source == BuiltinFirst:
+		return firstEdition()
 	case source == SyntheticSource:
 		return nil, errors.New("load dataset synthetic: it is made of token ids and has no text to read")
 	case strings.HasPrefix(source, hubPrefix):
@@ -218,10 +218,11 @@ func noPrompts(set *Set) error {
 	return e
 }
 
-// Select gives the first n prompts in file order. It never repeats one to
+// Select gives n prompts: the first ones of a file in file order, whatever the seed, and of those
+// inside the program the first ones in the order of the seed. It never repeats one to
 // reach n: an engine that caches prefixes would do the second for almost
 // nothing.
-func (s *Set) Select(n int) ([]Prompt, error) {
+func (s *Set) Select(n int, seed uint64) ([]Prompt, error) {
 	have := len(s.Prompts)
 	if n < 1 {
 		return nil, wrong(s.Source, nil, "set -n or workload.prompts to 1 or more",
@@ -231,6 +232,9 @@ func (s *Set) Select(n int) ([]Prompt, error) {
 		return nil, wrong(s.Source, nil,
 			fmt.Sprintf("lower -n or workload.prompts to %d, give a larger file, or use dataset: synthetic",
 				have), fmt.Sprintf("has %s, %d asked for", digits.Count(have, "prompt"), n))
+	}
+	if s.shuffled {
+		return shuffle(s.Prompts, seed)[:n:n], nil
 	}
 	return s.Prompts[:n:n], nil
 }

@@ -204,11 +204,11 @@ func TestRecordLimit(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	set := &Set{Source: "f", Prompts: []Prompt{{ID: "a"}, {ID: "b"}, {ID: "c"}}}
-	got, err := set.Select(2)
+	got, err := set.Select(2, 0)
 	if err != nil || len(got) != 2 || got[0].ID != "a" || got[1].ID != "b" || cap(got) != 2 {
 		t.Errorf("Select(2) = %v, %v", got, err)
 	}
-	if got, err := set.Select(3); err != nil || len(got) != 3 {
+	if got, err := set.Select(3, 0); err != nil || len(got) != 3 {
 		t.Errorf("Select(3) = %v, %v", got, err)
 	}
 	for n, want := range map[int]string{
@@ -216,7 +216,7 @@ func TestSelect(t *testing.T) {
 			"dataset: synthetic",
 		0: "dataset f: 0 prompts asked for: set -n or workload.prompts to 1 or more",
 	} {
-		if _, err := set.Select(n); err == nil || err.Error() != want {
+		if _, err := set.Select(n, 0); err == nil || err.Error() != want {
 			t.Errorf("Select(%d) = %v\nwant %s", n, err, want)
 		}
 	}

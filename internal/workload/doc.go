@@ -11,6 +11,12 @@
 // [Hash] names a list of requests by its token ids. Two runs with the same
 // hash did the same work, whatever engine did it.
 //
+// # Built-in prompts
+//
+// The folder builtin has a file for each kind of prompt, named after the kind, with one
+// {"prompt": "…"} on each line. New prompts are added at the end of a file, or as a file of
+// a new kind. [Set.Select] takes them in the order of a seed, those of a file as they stand.
+//
 // # Prompt files
 //
 // A file named .jsonl or .json holds one JSON object per line, blank lines

@@ -12,7 +12,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	prompts, err := set.Select(2)
+	prompts, err := set.Select(2, 1)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -32,8 +32,8 @@ func Example() {
 		fmt.Println(r.ID, r.Task, len(r.Tokens))
 	}
 	// Output:
-	// 0 qa 128
-	// 1 code 128
+	// 0 creative 128
+	// 1 rewrite 128
 }
 
 func ExampleSynthetic() {
