@@ -2,28 +2,24 @@ package result
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Unequal is the code of the warning that keeps the run out of every mean and comparison: the
-// engine did other work than it was asked for. The energy of failed requests is in the total and
-// their tokens are not, so that figures per token or request are of other work, too. It is empty if
-// there is none.
-func (r Row) Unequal() note.Code {
-	for _, code := range []note.Code{codes.UnequalWork, codes.RequestsFailed} {
-		if slices.Contains(r.Warnings, code) {
-			return code
-		}
-	}
-	return ""
-}
+// Unequal is the code of the warning that keeps the run out of every mean and comparison, by the
+// table of codes: its energy cannot be attributed, or the engine did other work than it was asked
+// for. The energy of failed requests is in the total and their tokens are not, so that figures per
+// token or request are of other work, too. It is empty if there is none.
+func (r Row) Unequal() note.Code { return codes.ExcludedBy(r.Warnings) }
+
+// Flags are the codes of the warnings that mark every line of the run, by the table of codes, the
+// heaviest first.
+func (r Row) Flags() []note.Code { return codes.FlagsOf(r.Warnings) }
 
 // Comparable says that the run may stand for its configuration in means, intervals,
-// comparisons, fronts and estimates: it was ok and did the work that it was asked for.
-// This is the one definition.
+// comparisons, fronts and estimates: it was ok, it did the work that it was asked for, and its
+// energy is its own. This is the one definition.
 func (r Row) Comparable() bool { return r.Status == OK && r.Unequal() == "" }
 
 // brief is as much of a record as tells whether it is comparable.
@@ -33,6 +29,9 @@ func (r *Record) brief() Row {
 
 // Unequal is that of the record's row.
 func (r *Record) Unequal() note.Code { return r.brief().Unequal() }
+
+// Marks are the flags of the record's row.
+func (r *Record) Marks() []note.Code { return r.brief().Flags() }
 
 // Comparable is that of the record's row.
 func (r *Record) Comparable() bool { return r.brief().Comparable() }

@@ -17,7 +17,11 @@ type ExperimentSummary struct {
 	Failed int `json:"failed"`
 	// LeftOut runs were not made because their backend kept failing.
 	LeftOut int `json:"left_out,omitempty"`
-	// Excluded are runs among the OK ones that did other work than they were asked for.
+	// Flags are the codes of doubts that mark every line of the configuration: of the runs in its
+	// means, or of all where none is, and of Caveats.
+	Flags []note.Code `json:"flags,omitempty"`
+	// Excluded are runs among the OK ones that are in no mean: they did other work than they were
+	// asked for, or their energy is not theirs alone.
 	Excluded []Exclusion `json:"excluded,omitempty"`
 	// Status is that of the runs: ok if one of them is.
 	Status Status `json:"status"`

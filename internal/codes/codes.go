@@ -3,7 +3,12 @@
 // (go test ./internal/codes -update). Results, scripts and programs know them as texts.
 package codes
 
-import "github.com/llenergymeasure/llem/note"
+import (
+	"slices"
+	"sync"
+
+	"github.com/llenergymeasure/llem/note"
+)
 
 // Consequence is what follows from a note or a failure.
 type Consequence string
@@ -14,10 +19,14 @@ const (
 	Told Consequence = "told"
 	// Care: the numbers it is about are to be read with care.
 	Care Consequence = "care"
+	// Flagged: a number may be off by more than its interval.
+	Flagged Consequence = "flagged"
 	// Missing: a number is null or was not determined.
 	Missing Consequence = "missing"
 	// Excluded: the run is kept out of means, comparisons, fronts and estimates.
 	Excluded Consequence = "excluded"
+	// Withheld: the number would be that of another quantity. It is null, and the run is excluded.
+	Withheld Consequence = "withheld"
 	// Refused: what it is about is not started.
 	Refused Consequence = "refused"
 	// Failed: the run has no result.
@@ -25,6 +34,40 @@ const (
 	// Unmade: the run counts as not made, and is made when the study is resumed.
 	Unmade Consequence = "unmade"
 )
+
+// Effect is what a doubt does to the numbers of a run as they are printed. What can make a number
+// one of another quantity refuses, what can change it by more than its interval flags, all else
+// cautions.
+type Effect string
+
+// Effects.
+const (
+	// Refuses: the number is null with the reason, and the run is compared with none.
+	Refuses Effect = "refuse"
+	// Flags: the number is printed, and every line of the run is marked, the line to paste too.
+	Flags Effect = "flag"
+	// Cautions: the doubt is told beneath.
+	Cautions Effect = "caution"
+	// NoEffect: it is not a doubt about a number.
+	NoEffect Effect = ""
+)
+
+// Effect is what follows for the numbers of a run.
+func (c Consequence) Effect() Effect {
+	switch c {
+	case Withheld:
+		return Refuses
+	case Flagged, Excluded:
+		return Flags
+	case Care, Missing:
+		return Cautions
+	}
+	return NoEffect
+}
+
+// Excludes reports whether a run with such a doubt is kept out of means, comparisons, fronts and
+// estimates.
+func (c Consequence) Excludes() bool { return c == Excluded || c == Withheld }
 
 // Entry is a line of the table of codes.
 type Entry struct {
@@ -51,11 +94,25 @@ const (
 
 // Codes of notes about the GPUs of a run and who uses them.
 const (
+	GPUForeignWork     note.Code = "gpu_foreign_work"
+	GPUSharedAllowed   note.Code = "gpu_shared_allowed"
 	GPUShared          note.Code = "gpu_shared"
 	GPUProcessesHidden note.Code = "gpu_processes_hidden"
 	GPUUnknown         note.Code = "gpu_unknown"
 	GPUBusy            note.Code = "gpu_busy"
 	Throttled          note.Code = "throttled"
+	PowerCapped        note.Code = "power_capped"
+	ClocksMoved        note.Code = "clocks_moved"
+	ClocksHeld         note.Code = "clocks_held"
+	TemperatureDrift   note.Code = "temperature_drift"
+	HostBusy           note.Code = "host_busy"
+	CPUShared          note.Code = "cpu_shared"
+)
+
+// Codes of notes about a meter of the whole machine.
+const (
+	NodeFrozen      note.Code = "node_frozen"
+	NodeShortWindow note.Code = "node_short_window"
 )
 
 // Codes of notes about the sensors and the energy.
@@ -167,11 +224,27 @@ func Codes() []Entry {
 		{MixedSoftware, Care, "The workers of the study run on different software."},
 		{NotAtRest, Care, "A GPU was still warmer or busier than wanted when the longest pause was over."},
 
-		{GPUShared, Care, "Other processes were on the GPU; their energy cannot be told apart."},
+		{GPUForeignWork, Withheld,
+			"Other work ran on a GPU that is counted: its energy is a total of the board, not the " +
+				"run's."},
+		{GPUSharedAllowed, Flagged, "Other work ran on a GPU that is counted, and energy.allow_shared asks for the " +
+			"numbers all the same."},
+		{GPUShared, Flagged, "Other processes held the GPU; none was seen to work in the window, but idle " +
+			"power and net energy may be theirs in part."},
 		{GPUProcessesHidden, Care, "The driver does not show the processes on the GPU, so others may have been there."},
-		{GPUUnknown, Care, "The engine did not report which GPU it uses, so the energy of all of them is counted."},
+		{GPUUnknown, Flagged, "The engine did not report which GPU it uses, so the energy of all of them is counted."},
 		{GPUBusy, Refused, "Another measurement of this program holds the GPU."},
-		{Throttled, Care, "The clocks of the GPU were held back."},
+		{Throttled, Flagged, "The clocks of the GPU were held back by heat or by its power supply."},
+		{PowerCapped, Told, "The power limit held the clocks of the GPU back, as it does at full load."},
+		{ClocksMoved, Care, "The clocks of a GPU were not pinned and moved in the window."},
+		{ClocksHeld, Flagged, "The clocks of a GPU are set below what the card does by itself."},
+		{TemperatureDrift, Care, "The temperature of a GPU changed by more than 10 °C: its leakage changed with it."},
+		{HostBusy, Care, "Other processes of the machine used much processor time in the window."},
+		{CPUShared, Flagged, "Other processes used much of the processors that are counted: their energy is " +
+			"in the total."},
+
+		{NodeFrozen, Missing, "The meter of the machine stood still while the power changed, so it is not used."},
+		{NodeShortWindow, Flagged, "The window is shorter than the meter of the machine needs."},
 
 		{SensorMissing, Missing, "A power sensor cannot be read here."},
 		{NoSensor, Missing, "No power sensor can be read here, so energy is not measured."},
@@ -179,8 +252,8 @@ func Codes() []Entry {
 		{SensorError, Care, "A sensor failed while it was sampled."},
 		{SeriesGaps, Care, "The power series of a device has gaps in the window."},
 		{SamplerMemory, Care, "The sampled series took much memory during the window."},
-		{Agreement, Care, "How far a device's energy counter and its power series agree."},
-		{UncheckedCounter, Care, "The energy counter could not be checked against a second source."},
+		{Agreement, Flagged, "How far a device's energy counter and its power series agree."},
+		{UncheckedCounter, Flagged, "The energy counter could not be checked against a second source."},
 		{NoBaseline, Missing, "There is no idle power from before the engine's start, so net energy is null."},
 		{BaselineDrift, Care, "The idle power moved while it was measured."},
 		{BaselineCache, Told, "The idle power could not be remembered for later runs."},
@@ -188,20 +261,20 @@ func Codes() []Entry {
 		{ShortWindow, Care, "The window is so short that the timing of the sensor's readings dominates the energy."},
 		{MinWindow, Care, "The window is shorter than energy.min_window asks for."},
 		{WindowRepeated, Told, "The workload was repeated in the window until it was long enough."},
-		{Unattributed, Care, "A large part of the energy belongs to no phase."},
+		{Unattributed, Flagged, "A large part of the energy belongs to no phase."},
 
 		{UnequalWork, Excluded, "The engine did not compute the tokens that it was given and asked for."},
 		{RequestsFailed, Excluded, "Requests failed, and the energy that they took is in the total."},
-		{NoWarmUp, Care, "There was no warm-up, so the first requests include one-time costs."},
+		{NoWarmUp, Flagged, "There was no warm-up, so the first requests include one-time costs."},
 		{DatasetSkipped, Told, "Lines of the data set hold no prompt and were skipped."},
 		{DatasetFields, Told, "Prompts were joined from several fields, or fields that could hold one were left out."},
 		{ChatTemplate, Told, "How many prompt tokens are the chat template's, and how many prompts it made too long."},
-		{Synthetic, Told, "The weights are random: the energy is that of the shape, not of a trained model."},
-		{Simulated, Care, "The GPU does not exist; time, power and energy follow a made-up model."},
+		{Synthetic, Flagged, "The weights are random: the energy is that of the shape, not of a trained model."},
+		{Simulated, Flagged, "The GPU does not exist; time, power and energy follow a made-up model."},
 		{Engine, Told, "The engine reported something about how it runs the model."},
 		{EngineRestarted, Told, "The engine was started again, since it could not take over the next run's settings."},
-		{Reconnects, Care, "Connections to the server had to be made within the window."},
-		{SharedStamps, Care, "Tokens arrived together, so the times between them are not known."},
+		{Reconnects, Flagged, "Connections to the server had to be made within the window."},
+		{SharedStamps, Flagged, "Tokens arrived together, so the times between them are not known."},
 		{FLOPsUnknown, Missing, "Parameters and FLOPs of the model are unknown."},
 		{FLOPsApproximate, Care, "The model's family is not known, so FLOPs are those of an ordinary transformer."},
 		{PartCounted, Told, "The model has a vision tower; the note says what is counted."},
@@ -209,10 +282,11 @@ func Codes() []Entry {
 
 		{PrecisionNotReached, Care, "The wanted precision was not reached after the most cycles allowed."},
 		{PrecisionUnknown, Missing, "The metric whose precision was wanted was not measured."},
-		{WorkloadsDiffer, Care, "Runs of one configuration did not compute the same token ids."},
-		{MachinesDiffer, Care, "Runs of one study were made on different machines."},
+		{WorkloadsDiffer, Flagged, "Runs of one configuration did not compute the same token ids."},
+		{MachinesDiffer, Flagged, "Runs of one study were made on different machines."},
 		{MemoryMethodsDiffer, Care, "Peaks of memory were taken by different methods and are not comparable."},
-		{ProvenancesDiffer, Care, "The energy of some runs of a configuration is measured, and that of others is not."},
+		{ProvenancesDiffer, Flagged,
+			"The energy of some runs of a configuration is measured, and that of others is not."},
 		{LatinSquareUnbalanced, Care, "The cycles do not fill a latin square, so order effects are not balanced."},
 		{JournalGone, Told, "The journal of a resumed study was missing and was written again from its runs."},
 		{RunGone, Told, "Runs of a resumed study were not there any more and are made again."},
@@ -247,18 +321,57 @@ func Codes() []Entry {
 		{RingShort, Care, "The driver's ring of samples is read less often than it overflows."},
 		{ClockJitter, Care, "The wall clock jitters against the monotonic clock."},
 		{PersistenceOff, Care, "Persistence mode is off, so the counter restarts when nothing uses the driver."},
-		{PowerLimit, Care, "The power limit is below the default of the card."},
+		{PowerLimit, Flagged, "The power limit is below the default of the card."},
 		{ECCOff, Told, "ECC is off: memory is faster and larger than with it."},
 		{Resolution, Told, "Which windows and phases the device resolves."},
 	}
 }
 
+// table is made once: rows of a study ask it for every run.
+var table = sync.OnceValue(func() map[note.Code]Entry {
+	out := map[note.Code]Entry{}
+	for _, e := range Codes() {
+		out[e.Code] = e
+	}
+	return out
+})
+
 // Lookup returns the line of a code.
 func Lookup(code note.Code) (Entry, bool) {
-	for _, e := range Codes() {
-		if e.Code == code {
-			return e, true
+	e, ok := table()[code]
+	return e, ok
+}
+
+// FlagsOf returns those of the codes that mark every line of their run, each once: the ones that
+// refuse a number, then the ones that exclude the run, then the others, in their order.
+func FlagsOf(list []note.Code) []note.Code {
+	var out []note.Code
+	for _, c := range []Consequence{Withheld, Excluded, Flagged} {
+		for _, code := range list {
+			if e, ok := Lookup(code); ok && e.Consequence == c && !slices.Contains(out, code) {
+				out = append(out, code)
+			}
 		}
 	}
-	return Entry{}, false
+	return out
+}
+
+// ExcludedBy returns the first of the codes that keeps its run out of means and comparisons, one
+// that refuses a number before others; it is empty if there is none.
+func ExcludedBy(list []note.Code) note.Code {
+	for _, code := range FlagsOf(list) {
+		if e, _ := Lookup(code); e.Consequence.Excludes() {
+			return code
+		}
+	}
+	return ""
+}
+
+// WithheldBy returns the first of the codes that refuses a number; it is empty if there is none.
+func WithheldBy(list []note.Code) note.Code {
+	code := ExcludedBy(list)
+	if e, _ := Lookup(code); e.Consequence == Withheld {
+		return code
+	}
+	return ""
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/llenergymeasure/llem/note"
 )
 
 var update = flag.Bool("update", false, "write docs/codes.md")
@@ -80,8 +82,10 @@ func checkLine(t *testing.T, code string, c Consequence, meaning string) {
 var consequences = [][2]string{
 	{string(Told), "nothing; the numbers stand"},
 	{string(Care), "the numbers it is about are to be read with care"},
+	{string(Flagged), "a number may be off by more than its interval"},
 	{string(Missing), "a number is null or was not determined"},
 	{string(Excluded), "the run is kept out of means, comparisons, fronts and estimates"},
+	{string(Withheld), "the number would be that of another quantity: it is null, and the run is excluded"},
 	{string(Refused), "what it is about is not started"},
 	{string(Failed), "the run has no result"},
 	{string(Unmade), "the run counts as not made, and is made when the study is resumed"},
@@ -95,13 +99,19 @@ func document() string {
 		"every failure\nhas a `class`, a `message`, the `next` step and a `log_tail`. Codes and classes do not " +
 		"change between versions; messages\nmay. Earlier versions wrote `hint` or `fix` for `next`, and `reason` or " +
 		"`text` for some messages; both are read.\n\n" +
-		"| consequence | |\n|---|---|\n")
+		"| consequence | | effect |\n|---|---|---|\n")
 	for _, q := range consequences {
-		fmt.Fprintf(&b, "| %s | %s |\n", q[0], q[1])
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", q[0], q[1], Consequence(q[0]).Effect())
 	}
-	b.WriteString("\n## Doubts\n\n| code | consequence | meaning |\n|---|---|---|\n")
+	b.WriteString("\nThe effect is what becomes of the numbers of a run with such a doubt. **refuse**: the " +
+		"number is null " +
+		"with the reason, and\nthe run is part of no mean, comparison, front or estimate. **flag**: the number is " +
+		"printed, and every line of the run is\nmarked with the code: rows of tables, the column `flags` of CSV and " +
+		"JSON, the one line to paste. **caution**: it is told\nbeneath. What can make a number one of another " +
+		"quantity refuses; what can change it by more than its interval flags.\n" +
+		"\n## Doubts\n\n| code | consequence | effect | meaning |\n|---|---|---|---|\n")
 	for _, e := range Codes() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Code, e.Consequence, e.Meaning)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", e.Code, e.Consequence, e.Consequence.Effect(), e.Meaning)
 	}
 	b.WriteString("\n## Failures\n\n| class | consequence | meaning |\n|---|---|---|\n")
 	for _, e := range Classes() {
@@ -135,4 +145,20 @@ func literal(x ast.Expr) (string, bool) {
 	}
 	s, err := strconv.Unquote(lit.Value)
 	return s, err == nil
+}
+
+// TestFlags: which doubts mark the lines of a run, and which exclude it, in their order.
+func TestFlags(t *testing.T) {
+	all := []note.Code{Engine, Simulated, RequestsFailed, VirtualMachine, GPUForeignWork, Simulated, "unknown"}
+	if got, want := FlagsOf(all), []note.Code{GPUForeignWork, RequestsFailed, Simulated}; !slices.Equal(got, want) {
+		t.Errorf("flags %v, want %v", got, want)
+	}
+	for _, q := range []struct {
+		list               []note.Code
+		excluded, withheld note.Code
+	}{{all, GPUForeignWork, GPUForeignWork}, {all[:4], RequestsFailed, ""}, {all[:2], "", ""}, {nil, "", ""}} {
+		if e, w := ExcludedBy(q.list), WithheldBy(q.list); e != q.excluded || w != q.withheld {
+			t.Errorf("%v: excluded by %q, withheld by %q; want %q and %q", q.list, e, w, q.excluded, q.withheld)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -144,9 +145,12 @@ func (j *join) harnessShare(devices []*deviceEnergy) {
 
 // throttleReasons are the bits of NVML's clocks-event mask that slow a GPU down.
 var throttleReasons = map[int64]string{
-	0x04: "power cap", 0x08: "hardware slowdown", 0x20: "software thermal slowdown",
+	powerCap: "power cap", 0x08: "hardware slowdown", 0x20: "software thermal slowdown",
 	0x40: "hardware thermal slowdown", 0x80: "hardware power brake",
 }
+
+// powerCap is the bit of the power limit.
+const powerCap = int64(0x04)
 
 // telemetryWarnings reports throttling and series with holes.
 func (j *join) telemetryWarnings() {
@@ -167,7 +171,11 @@ func (j *join) telemetryWarnings() {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		j.record.Warn(codes.Throttled,
+		code := codes.Throttled
+		if strings.HasSuffix(name, " "+throttleReasons[powerCap]) {
+			code = codes.PowerCapped // what the limit is for
+		}
+		j.record.Warn(code,
 			fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
 	}
 	for _, d := range j.record.Energy.Devices {

@@ -2,6 +2,7 @@ package join
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/sensor"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -21,19 +23,21 @@ func TestThrottled(t *testing.T) {
 	for name, q := range map[string]struct {
 		at   int64
 		bits int64
-		want bool
+		want note.Code
 	}{
-		"at its beginning": {1000, 0x04, true},
-		"at its end":       {2000, 0x40, true},
-		"before":           {999, 0x04, false},
-		"after":            {2001, 0x04, false},
-		"idle":             {1500, 0x01, false},
+		"at its beginning": {1000, 0x20, codes.Throttled},
+		"at its end":       {2000, 0x40, codes.Throttled},
+		"before":           {999, 0x20, ""},
+		"after":            {2001, 0x20, ""},
+		"idle":             {1500, 0x01, ""},
+		"the power limit":  {1500, 0x04, codes.PowerCapped},
 	} {
 		j := &join{Material: &Material{Window: attribute.Window{Start: 1000, End: 2000},
 			Telemetry: []power.Telemetry{{MonoNS: q.at, Device: "gpu0", Throttle: &q.bits}}}, record: &result.Record{}}
 		j.telemetryWarnings()
-		if text, got := warned(j.record, codes.Throttled); got != q.want {
-			t.Errorf("%s: warning %q, want %v", name, text, q.want)
+		want := slices.DeleteFunc([]note.Code{q.want}, func(c note.Code) bool { return c == "" })
+		if got := j.record.Warnings.Codes(); !slices.Equal(got, want) {
+			t.Errorf("%s: warnings %v, want %q", name, got, q.want)
 		}
 	}
 }

@@ -11,6 +11,10 @@ import (
 
 // unequal are the codes that [result.Row.Unequal] returns, in words, with what to do.
 var unequal = note.List{
+	{Code: codes.GPUForeignWork, Message: "other work ran on a GPU that is counted, so that its energy is a total of " +
+		"the board and not the run's",
+		Next: "run the configuration again on GPUs that nobody else uses (nvidia-smi lists processes; " +
+			"CUDA_VISIBLE_DEVICES chooses); to have the numbers all the same, marked, add --allow-shared"},
 	{Code: codes.UnequalWork, Message: "the engine did not compute the tokens that it was given and asked for",
 		Next: "look for a prefix cache, prompts that are cut to the model's context, or an output that ends " +
 			"early; mend " +
@@ -46,6 +50,5 @@ func (e experiment) noMetrics() string {
 	for _, x := range e.Excluded {
 		codes = append(codes, string(x.Code))
 	}
-	return fmt.Sprintf("none of its %d ok runs did the work that it was asked for (%s)", e.OK,
-		strings.Join(codes, ", "))
+	return fmt.Sprintf("none of its %d ok runs can be compared (%s)", e.OK, strings.Join(codes, ", "))
 }

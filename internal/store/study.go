@@ -126,6 +126,10 @@ func (s summary) caveats(x study.Execution, n int) {
 	if text := machines(s.Dir); text != "" {
 		s.Caveats.Warn(codes.MachinesDiffer, text)
 	}
+	for i := range s.Experiments {
+		e := &s.Experiments[i]
+		e.Flags = codes.FlagsOf(append(e.Flags, s.Caveats.Codes()...))
+	}
 }
 
 // Unbalanced says why the cycles do not fill a latin square of n experiments; empty if

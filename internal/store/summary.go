@@ -89,6 +89,7 @@ func (e experiment) fold(runs []*result.Row, until study.Until) error {
 	}
 	e.memory(good)
 	e.precision(good, until)
+	defer e.flags(good, bad)
 	for _, r := range good[min(1, len(good)):] {
 		if r.WorkloadHash != good[0].WorkloadHash {
 			e.Caveats.Warnf(codes.WorkloadsDiffer,
@@ -118,6 +119,19 @@ func (e experiment) provenance(good []*result.Row) {
 		e.Caveats.Warn(codes.ProvenancesDiffer, "the energy of its runs does not have one provenance (see the rows of "+
 			"--json): its mean is labelled as the weakest of them")
 	}
+}
+
+// flags are those of the runs in the means and of what was found of them together; without a run
+// in the means, those of the others.
+func (e experiment) flags(good []*result.Row, bad []result.Row) {
+	var all []note.Code
+	for _, r := range good {
+		all = append(all, r.Warnings...)
+	}
+	for _, r := range bad[:len(bad)*min(1, max(0, 1-len(good)))] {
+		all = append(all, r.Warnings...)
+	}
+	e.Flags = codes.FlagsOf(append(all, e.Caveats.Codes()...))
 }
 
 // values are the metrics of runs.

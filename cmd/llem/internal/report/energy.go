@@ -17,6 +17,9 @@ func energy(r *result.Record) Section {
 	if e.TotalJ == nil {
 		return Section{Name: "Energy (not measured)", Note: e.Reason}
 	}
+	if e.PerOutputTokenJ == nil && r.Unequal() != "" {
+		return board(r)
+	}
 	s := Section{Name: "Energy (" + provenance(r) + ")", Columns: []string{"total", "prefill", "decode", "other"}}
 	row := func(label, total string, cell func(*result.Phase) string) {
 		cells := []string{total, missing, missing, missing}
@@ -46,6 +49,17 @@ func energy(r *result.Record) Section {
 	s.Note = strings.Join(energyNotes(r), "\n")
 	s.Detail = strings.Join(energyDetails(r), "\n")
 	return s
+}
+
+// board shows the energy of GPUs on which other work ran, too: a total, and nothing per token.
+func board(r *result.Record) Section {
+	e := r.Energy
+	return Section{Name: "Energy (NOT ATTRIBUTABLE to the run: a total of the board)",
+		Columns: []string{"total"},
+		Rows: []Row{{"energy of the board", []string{digits.SI(e.TotalJ.Value, "J")}},
+			{"mean power of the board", []string{valueOr(e.MeanW, "W")}},
+			{"per output token", []string{missing}}},
+		Note: e.Reason}
 }
 
 func provenance(r *result.Record) string {

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -19,6 +21,35 @@ func mark(r *result.Record) string {
 		return ""
 	}
 	return ", " + notCompared
+}
+
+// flagWords are codes of flags in a cell.
+func flagWords(flags []note.Code) string {
+	var out []string
+	for _, code := range flags {
+		out = append(out, string(code))
+	}
+	return strings.Join(out, " ")
+}
+
+// rowFlags are the flags in a row of a table. Two are told by other words of the row: the provenance
+// of a simulated energy, and the name of a model with random weights.
+func rowFlags(flags []note.Code) string {
+	return cmp.Or(flagWords(slices.DeleteFunc(slices.Clone(flags),
+		func(c note.Code) bool { return c == codes.Simulated || c == codes.Synthetic })), missing)
+}
+
+// lineFlags are the flags of a run for the line to paste, but for the one that excludes it and the
+// one that its provenance repeats.
+func lineFlags(r *result.Record) string {
+	all := r.Marks()
+	if r.Synthetic && !slices.Contains(all, codes.Synthetic) { // of a run whose doubts say nothing of it
+		all = append(all, codes.Synthetic)
+	}
+	out := slices.DeleteFunc(all, func(c note.Code) bool {
+		return c == r.Unequal() || c == codes.Simulated && r.Energy.Provenance == result.Simulated
+	})
+	return strings.Join(strings.Fields(flagWords(out)), ", ")
 }
 
 // excludedWhy are the codes of a configuration's exclusions, with the number of runs.

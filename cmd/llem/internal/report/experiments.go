@@ -68,7 +68,7 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 			heads = append(heads, "±95 %")
 		}
 	}
-	rows := named.table("experiment", append(heads, "front", "energy"))
+	rows := named.table("experiment", append(heads, "front", "energy", "flags"))
 	for i, e := range s.Experiments[:n] {
 		cells := append(named.values(i), runsWord(e))
 		for _, c := range columns {
@@ -84,7 +84,7 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 				cells = append(cells, spread)
 			}
 		}
-		rows.Rows = append(rows.Rows, append(cells, standingWord(e.Standing), energyWord(e)))
+		rows.Rows = append(rows.Rows, append(cells, standingWord(e.Standing), energyWord(e), rowFlags(e.Flags)))
 	}
 	return rows.DropEmpty()
 }
@@ -264,6 +264,7 @@ var csvColumns = []csvColumn{
 	{"runs_left_out", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.LeftOut) }},
 	{"runs_excluded", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.OK - e.Compared()) }},
 	{"excluded_why", "", excludedWhy},
+	{"flags", "", func(e result.ExperimentSummary) string { return flagWords(e.Flags) }},
 	{"memory_method", "", func(e result.ExperimentSummary) string { return string(e.MemoryMethod) }},
 	{"process_memory_method", "", func(e result.ExperimentSummary) string { return string(e.ProcessMethod) }},
 	{"energy_provenance", "", func(e result.ExperimentSummary) string { return string(e.Provenance) }},

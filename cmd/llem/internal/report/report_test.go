@@ -400,10 +400,10 @@ func TestLine(t *testing.T) {
 		{measuredGPU(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: 330 " +
 			"tok/s, TTFT p50 212 ms, " +
 			"1.35 J ± 1.50 mJ (stat) ± 67.4 mJ (gain)/output token (prefill 34.2 mJ, decode 1.21 J per token) " +
-			"[nvml.counter] [synthetic weights]"},
+			"[nvml.counter] [synthetic]"},
 		{modelledCPU(), "random:smollm2-135m, embedded ggml (ollama 0.17.4), float16, batch 1, 256→64 tokens x " +
 			"16: 330 tok/s, TTFT p50 212 ms, " +
-			"598 mJ ± 9.00 mJ (stat) ± 299 mJ (gain)/output token [modelled] [synthetic weights]"},
+			"598 mJ ± 9.00 mJ (stat) ± 299 mJ (gain)/output token [modelled] [synthetic]"},
 		{bare, "./models/some-finetune.Q4_K_M.gguf, embedded, auto, batch 1, 256→64 tokens x 16: 330 tok/s, " +
 			"energy not measured"},
 		{failed(), "random:llama-3.1-8b, pytorch 2.8.0+cu128, bfloat16, batch 8, 512→128 tokens x 64: " +

@@ -220,7 +220,7 @@ func tally(s *result.StudyResult) string {
 }
 
 // figureHeads are the columns of figures.
-var figureHeads = []string{"tok/s", "TTFT", "ITL", "J/out", "J/prefill", "J/decode", "power", "energy"}
+var figureHeads = []string{"tok/s", "TTFT", "ITL", "J/out", "J/prefill", "J/decode", "power", "energy", "flags"}
 
 // tableNote explains the columns that are there.
 func tableNote(heads []string) string {
@@ -235,6 +235,8 @@ func tableNote(heads []string) string {
 			notes = append(notes, "J/out: whole energy per output token")
 		case "J/prefill":
 			notes = append(notes, "J/prefill, J/decode: energy of the phase per token of the phase")
+		case "flags":
+			notes = append(notes, "flags: doubts about the row, explained below")
 		}
 	}
 	return strings.Join(notes, " · ")
@@ -245,7 +247,8 @@ func figures(r *result.Record) []string {
 	for i := range cells {
 		cells[i] = missing
 	}
-	last := len(cells) - 1
+	last := len(cells) - 2
+	cells[last+1] = rowFlags(r.Marks())
 	if r.Status != result.OK {
 		cells[last] = string(r.Status)
 		return cells
@@ -253,7 +256,11 @@ func figures(r *result.Record) []string {
 	cells[0], cells[1], cells[2] = digits.Significant(r.Throughput.OutputTokensPerS,
 		3), p50(r.Latency.TTFT), p50(r.Latency.ITL)
 	e := r.Energy
-	if e.PerOutputTokenJ == nil {
+	switch {
+	case e.PerOutputTokenJ == nil && e.TotalJ != nil:
+		cells[6], cells[last] = digits.SI(e.MeanW.Value, "W"), "not attributable"+mark(r)
+		return cells
+	case e.PerOutputTokenJ == nil:
 		cells[last] = "not measured" + mark(r)
 		return cells
 	}

@@ -176,9 +176,12 @@ func Line(r *result.Record) string {
 		fmt.Fprintf(&b, ", TTFT p50 %s", duration(r.Latency.TTFT.P50))
 	}
 	e := r.Energy
-	if e.PerOutputTokenJ == nil {
+	switch {
+	case e.PerOutputTokenJ == nil && e.TotalJ != nil:
+		b.WriteString(", energy not attributable")
+	case e.PerOutputTokenJ == nil:
 		b.WriteString(", energy not measured")
-	} else {
+	default:
 		fmt.Fprintf(&b, ", %s/output token", Stated(e.PerOutputTokenJ, "J"))
 		if p := e.Phases; p != nil && p.Prefill.JPerToken != nil && p.Decode.JPerToken != nil {
 			fmt.Fprintf(&b, " (prefill %s, decode %s per token)", digits.SI(*p.Prefill.JPerToken, "J"),
@@ -190,11 +193,11 @@ func Line(r *result.Record) string {
 			b.WriteString(" [" + strings.Join(e.Sources, ", ") + "]")
 		}
 	}
-	if r.Synthetic {
-		b.WriteString(" [synthetic weights]")
-	}
 	if code := r.Unequal(); code != "" {
 		b.WriteString(" [" + notCompared + ": " + string(code) + "]")
+	}
+	if flags := lineFlags(r); flags != "" {
+		b.WriteString(" [" + flags + "]")
 	}
 	return b.String()
 }
