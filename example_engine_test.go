@@ -132,8 +132,9 @@ func (e *echo) batch(ctx context.Context, prompts []backend.Prompt, tokens int, 
 		for i, p := range prompts {
 			r := &requests[i]
 			if n == 0 {
-				*r = backend.Request{ID: p.ID, SubmittedNS: submitted, PrefillStartNS: step.StartNS,
-					FirstTokenNS: step.EndNS, PromptTokens: len(p.Tokens), PromptComputed: len(p.Tokens)}
+				*r = backend.Request{ID: p.ID, SubmittedNS: submitted, StartedNS: submitted,
+					PrefillStartNS: step.StartNS, FirstTokenNS: step.EndNS,
+					PromptTokens: len(p.Tokens), PromptComputed: len(p.Tokens)}
 				step.PrefillTokens += len(p.Tokens)
 			} else {
 				step.DecodeTokens++

@@ -241,12 +241,26 @@ type Log struct {
 }
 
 // Request is one request as the engine saw it. Stamps are CLOCK_MONOTONIC
-// nanoseconds.
+// nanoseconds. Three of them make its latencies:
+//
+//	arrived ──── queue ────▶ started ──── service ────▶ first token ──▶ end
+//	└────────────────────── response ─────────────────▶
+//
+// A request has arrived when it could have been served: with the round that it belongs to,
+// when it is due, or, in a closed loop, when its client is free. It has started when the
+// engine began its work on it: its static batch was handed over, or the scheduler took it
+// into a step for the first time.
 type Request struct {
 	// ID is that of the prompt.
 	ID int `json:"id"`
-	// SubmittedNS is when the engine was given the request.
+	// ArrivedNS is when the request could have been served; 0 is the first SubmittedNS of
+	// its round.
+	ArrivedNS int64 `json:"arrived_ns,omitempty"`
+	// SubmittedNS is when the engine was given the request: the whole static batch, or the
+	// request as it entered the engine's own queue.
 	SubmittedNS int64 `json:"submitted_ns"`
+	// StartedNS is when the engine began its work on the request; 0 where it is not known.
+	StartedNS int64 `json:"started_ns,omitempty"`
 	// PrefillStartNS is when its first prompt token was processed.
 	PrefillStartNS int64 `json:"prefill_start_ns"`
 	// FirstTokenNS is when its first output token was there.

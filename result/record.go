@@ -145,17 +145,27 @@ type Tokens struct {
 	Asked int64 `json:"output_asked"`
 }
 
-// Latency holds the distributions over requests (TTFT, TPOT, end to end) and over
-// tokens (ITL), in milliseconds.
+// Latency holds the distributions over requests (queue, TTFT, TPOT, end to end) and over
+// tokens (ITL), in milliseconds. Service times count from the start of the engine's work on a
+// request, response times from its arrival; the queue lies between the two.
 type Latency struct {
-	// TTFT is the time to the first token, per request.
+	// TTFT is the service time to the first token, per request; nil where it is not known when
+	// requests started.
 	TTFT *Distribution `json:"ttft_ms"`
 	// ITL is the time between two tokens.
 	ITL *Distribution `json:"itl_ms"`
 	// TPOT is the mean time per output token after the first, per request.
 	TPOT *Distribution `json:"tpot_ms"`
-	// E2E is the time from submission to the last token, per request.
+	// E2E is the service time to the last token, per request; nil where TTFT is.
 	E2E *Distribution `json:"e2e_ms"`
+	// Queue is the time from arrival to start, per request; nil where TTFT is.
+	Queue *Distribution `json:"queue_ms"`
+	// ResponseTTFT is the time from arrival to the first token, per request.
+	ResponseTTFT *Distribution `json:"response_ttft_ms"`
+	// ResponseE2E is the time from arrival to the last token, per request.
+	ResponseE2E *Distribution `json:"response_e2e_ms"`
+	// Reason is why the service times and the queue are nil, or the response times.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Distribution summarises values. SD is null for a single value.

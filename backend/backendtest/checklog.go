@@ -44,7 +44,19 @@ func checkRequest(t *testing.T, want backend.Prompt, output int, r backend.Reque
 		t.Errorf("request %d: first token %d and end %d do not fit its stamps %v", r.ID, r.FirstTokenNS, r.EndNS,
 			r.TokenNS)
 	}
-	order := append([]int64{log.StartNS, r.SubmittedNS, r.PrefillStartNS}, r.TokenNS...)
+	order := []int64{log.StartNS}
+	if r.ArrivedNS != 0 {
+		order = append(order, r.ArrivedNS)
+	}
+	order = append(order, r.SubmittedNS)
+	if r.StartedNS != 0 {
+		order = append(order, r.StartedNS)
+	}
+	order = append(append(order, r.FirstTokenNS), r.TokenNS...)
+	if r.PrefillStartNS < r.SubmittedNS || r.PrefillStartNS > r.FirstTokenNS {
+		t.Errorf("request %d: its prefill began at %d, it was submitted at %d and its first token came at %d", r.ID,
+			r.PrefillStartNS, r.SubmittedNS, r.FirstTokenNS)
+	}
 	order = append(order, r.EndNS, log.EndNS)
 	for i := 1; i < len(order); i++ {
 		if order[i] < order[i-1] {

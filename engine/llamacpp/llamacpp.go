@@ -198,7 +198,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path,
 			Args: append(args, flags.Of(option.Named(new(settings).Fields(), section))...), Env: e.command.Env},
-		Health: "/health", Loaded: loaded, Known: known,
+		Health: "/health", Together: slots, Loaded: loaded, Known: known,
 	}, nil
 }
 
@@ -262,6 +262,8 @@ type chunk struct {
 	Timings   *struct {
 		Cached int `json:"cache_n"`
 		Prompt int `json:"prompt_n"`
+		// PromptMS is from the beginning of the prompt to the first token, in milliseconds.
+		PromptMS *float64 `json:"prompt_ms"`
 	} `json:"timings"`
 	Error *struct {
 		Message string `json:"message"`
@@ -301,6 +303,9 @@ func (*dialect) Read(data []byte) (server.Event, error) {
 	}
 	if c.Timings.Cached < 0 || c.Timings.Prompt < 0 {
 		return e, fmt.Errorf("%d prompt tokens are cached and %d computed", c.Timings.Cached, c.Timings.Prompt)
+	}
+	if ms := c.Timings.PromptMS; ms != nil {
+		e.Prefill = new(time.Duration(*ms * float64(time.Millisecond)))
 	}
 	switch {
 	case c.Truncated:
@@ -382,6 +387,7 @@ func (*dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, 
 	return server.ReadCounters(page, map[string]func(*server.Counters) *float64{
 		"llamacpp:prompt_tokens_total": func(c *server.Counters) *float64 { return &c.Prompt },
 		"llamacpp:n_decode_total":      func(c *server.Counters) *float64 { return &c.Steps },
+		"llamacpp:requests_deferred":   func(c *server.Counters) *float64 { return &c.Waiting },
 		"llamacpp:requests_processing": func(c *server.Counters) *float64 { return &c.Running },
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -165,6 +166,8 @@ type chunk struct {
 		Prompt int `json:"prompt_tokens"`
 		Output int `json:"completion_tokens"`
 		Cached int `json:"cached_tokens"`
+		// Queued is in seconds; older versions do not say it.
+		Queued *float64 `json:"queue_time"`
 	} `json:"meta_info"`
 	Error *struct {
 		Message string `json:"message"`
@@ -191,6 +194,9 @@ func (e *dialect) Read(data []byte) (server.Event, error) {
 		event.Tokens = len(c.OutputIDs)
 	} else {
 		event.Total = len(c.OutputIDs)
+	}
+	if c.Meta.Queued != nil {
+		event.Queued = new(time.Duration(*c.Meta.Queued * float64(time.Second)))
 	}
 	if f := c.Meta.Finish; f != nil {
 		event.Finish = f.Type
@@ -242,7 +248,10 @@ func (*dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, 
 		return server.Counters{}, err
 	}
 	const tokens, running = "sglang:realtime_tokens_total", "sglang:num_running_reqs"
-	list, err := prom.Parse(page, func(name string) bool { return name == tokens || name == running })
+	const waiting = "sglang:num_queue_reqs"
+	list, err := prom.Parse(page, func(name string) bool {
+		return name == tokens || name == running || name == waiting
+	})
 	if err != nil {
 		return server.Counters{}, fmt.Errorf("read the engine's counters: %w", err)
 	}
@@ -251,6 +260,8 @@ func (*dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, 
 		switch {
 		case s.Name == running:
 			c.Running += s.Value
+		case s.Name == waiting:
+			c.Waiting += s.Value
 		case s.Label("mode") == "prefill_compute":
 			c.Prompt += s.Value
 		case s.Label("mode") == "prefill_cache":

@@ -92,12 +92,15 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 		Command: backend.Command{Path: e.command.Path, Args: args,
 			Env:     append(append(server.Offline(), e.command.Env...), "TRTLLM_NO_USAGE_STATS=1"),
 			Folders: []string{dir}},
-		Health:  "/health",
+		Health: "/health", Together: together,
 		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		Known:   known,
 		Cleanup: cleanup,
 	}, nil
 }
+
+// together is the server's own max_batch_size.
+const together = 2048
 
 // maxSteps is how many steps the server remembers between two readings.
 const maxSteps = 10_000
@@ -170,6 +173,7 @@ func (*dialect) Read(data []byte) (server.Event, error) { return server.ReadComp
 
 // step is what the server says about one step.
 type step struct {
+	Queued   float64 `json:"numQueuedRequests"`
 	InFlight *struct {
 		ContextTokens float64 `json:"numCtxTokens"`
 		Scheduled     float64 `json:"numScheduledRequests"`
@@ -194,7 +198,7 @@ func (e *dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters
 		}
 		e.total.Steps++
 		e.total.Prompt += s.InFlight.ContextTokens
-		e.total.Running = s.InFlight.Scheduled
+		e.total.Running, e.total.Waiting = s.InFlight.Scheduled, s.Queued
 	}
 	return e.total, nil
 }

@@ -81,6 +81,9 @@ var (
 // Name implements server.Engine.
 func (*dialect) Name() string { return name }
 
+// together is the smallest default that max_num_seqs has on any device: that of a processor.
+const together = 128
+
 // served is the name under which requests ask for the model.
 const served = "llem"
 
@@ -104,8 +107,8 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	env := append(append(server.Offline(), e.command.Env...), "VLLM_NO_USAGE_STATS=1")
 	return server.Launch{
 		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Env: env},
-		Health:  "/health",
-		Loaded:  backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
+		Health:  "/health", Together: together,
+		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		// Newer versions print all options only when asked for them.
 		Known: server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help=all"},
 			[]string{"serve", "--help"}),
@@ -208,6 +211,7 @@ func (*dialect) Counters(ctx context.Context, ask server.Ask) (server.Counters, 
 		"vllm:prompt_tokens_total":          func(c *server.Counters) *float64 { return &c.Prompt },
 		"vllm:generation_tokens_total":      func(c *server.Counters) *float64 { return &c.Output },
 		"vllm:iteration_tokens_total_count": func(c *server.Counters) *float64 { return &c.Steps },
+		"vllm:num_requests_waiting":         func(c *server.Counters) *float64 { return &c.Waiting },
 		"vllm:num_requests_running":         func(c *server.Counters) *float64 { return &c.Running },
 		"vllm:prefix_cache_hits_total":      func(c *server.Counters) *float64 { return &c.Cached },
 	})

@@ -140,8 +140,8 @@ func (e *FakeEngine) batch(ctx context.Context, prompts []backend.Prompt, output
 	submitted := clock.Mono()
 	prefill := 0
 	for i, p := range prompts {
-		requests[i] = backend.Request{ID: p.ID, SubmittedNS: submitted, PromptTokens: len(p.Tokens),
-			PromptComputed: len(p.Tokens)}
+		requests[i] = backend.Request{ID: p.ID, SubmittedNS: submitted, StartedNS: submitted,
+			PromptTokens: len(p.Tokens), PromptComputed: len(p.Tokens)}
 		prefill += len(p.Tokens)
 	}
 	for n := range output {

@@ -22,6 +22,7 @@ import (
 // configuration, the operations of the model, the processor time of the program. Show, if
 // not nil, also receives the warnings that a user should see at once.
 func Compute(m *Material, rec *result.Record, show func(code note.Code, message string)) series.All {
+	m.stamp(rec)
 	s := m.store(rec)
 	j := &join{Material: m, record: rec, show: show}
 	j.compute()
@@ -35,7 +36,7 @@ func (j *join) compute() {
 	j.record.Window.DurationS = seconds
 	countTokens(j.record.Tokens, j.Requests)
 	tokens := *j.record.Tokens
-	j.record.Latency = latency(j.Requests)
+	j.record.Latency = latency(j.Requests, j.record.Config.BatchSize())
 	j.record.Throughput = &result.Throughput{
 		OutputTokensPerS: float64(tokens.Output) / seconds,
 		TotalTokensPerS:  float64(tokens.Prompt+tokens.Output) / seconds,

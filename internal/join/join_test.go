@@ -238,46 +238,6 @@ func TestTooShort(t *testing.T) {
 	}
 }
 
-// TestLatency against values computed by hand.
-func TestLatency(t *testing.T) {
-	const ms = int64(1e6)
-	got := latency([]backend.Request{
-		// 10 ms to the first token, then gaps of 2, 4 and 6 ms; ends 1 ms later.
-		{OK: true, SubmittedNS: 100 * ms, FirstTokenNS: 110 * ms, EndNS: 123 * ms, OutputTokens: 4,
-			TokenNS: []int64{110 * ms, 112 * ms, 116 * ms, 122 * ms}},
-		// A single token has a TTFT, but neither TPOT nor ITL.
-		{OK: true, SubmittedNS: 200 * ms, FirstTokenNS: 230 * ms, EndNS: 230 * ms, OutputTokens: 1,
-			TokenNS: []int64{230 * ms}},
-		// A failed request counts nowhere.
-		{SubmittedNS: 0, FirstTokenNS: 900 * ms, EndNS: 1000 * ms, OutputTokens: 2,
-			TokenNS: []int64{900 * ms, 1000 * ms}},
-	})
-	for name, q := range map[string]struct {
-		d              *result.Distribution
-		n              int
-		mean, min, max float64
-	}{
-		"TTFT": {got.TTFT, 2, 20, 10, 30},
-		"ITL":  {got.ITL, 3, 4, 2, 6},
-		"TPOT": {got.TPOT, 1, 13.0 / 3, 13.0 / 3, 13.0 / 3}, // (23 − 10) / (4 − 1)
-		"e2e":  {got.E2E, 2, 26.5, 23, 30},
-	} {
-		if q.d.N != q.n {
-			t.Errorf("%s: n = %d, want %d", name, q.d.N, q.n)
-		}
-		near(t, name+" mean", q.d.Mean, q.mean, 1e-9)
-		near(t, name+" min", q.d.Min, q.min, 1e-9)
-		near(t, name+" max", q.d.Max, q.max, 1e-9)
-	}
-	if got.TPOT.SD != nil || got.TTFT.SD == nil {
-		t.Errorf("sd of one value %v, of two %v; want null and a number", got.TPOT.SD, got.TTFT.SD)
-	}
-	near(t, "TTFT p90", got.TTFT.P90, 28, 1e-9)
-	if none := latency(nil); none.TTFT != nil || none.ITL != nil {
-		t.Errorf("latency of nothing = %+v, want nulls", none)
-	}
-}
-
 // TestDriftIsReported: a machine that is still cooling has no good baseline.
 func TestDriftIsReported(t *testing.T) {
 	j := &join{Material: &Material{}, record: &result.Record{}}

@@ -232,17 +232,34 @@ func unpackStep(s series.Step) backend.Step {
 }
 
 func packRequest(q backend.Request) series.Request {
-	return series.Request{ID: int64(q.ID), SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
+	return series.Request{ID: int64(q.ID), ArrivedNS: knownStamp(q.ArrivedNS), StartedNS: knownStamp(q.StartedNS),
+		SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
 		FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int64(q.PromptTokens),
 		PromptComputed: int64(q.PromptComputed), OutputTokens: int64(q.OutputTokens),
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
 }
 
 func unpackRequest(q series.Request) backend.Request {
-	return backend.Request{ID: int(q.ID), SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
+	return backend.Request{ID: int(q.ID), ArrivedNS: stampOf(q.ArrivedNS), StartedNS: stampOf(q.StartedNS),
+		SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
 		FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int(q.PromptTokens),
 		PromptComputed: int(q.PromptComputed), OutputTokens: int(q.OutputTokens),
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
+}
+
+// knownStamp is a stamp of a request, or nil where there is none.
+func knownStamp(ns int64) *int64 {
+	if ns == 0 {
+		return nil
+	}
+	return &ns
+}
+
+func stampOf(ns *int64) int64 {
+	if ns == nil {
+		return 0
+	}
+	return *ns
 }
 
 // shareOut writes the requests' parts of the phases into their rows; nil is none.

@@ -3,7 +3,6 @@ package join
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -58,29 +57,6 @@ func (j *join) uneven() (n int) {
 		}
 	}
 	return n
-}
-
-const millisecond = float64(time.Millisecond)
-
-// latency summarises the successful requests. TPOT needs two tokens.
-func latency(requests []backend.Request) *result.Latency {
-	var ttft, itl, tpot, e2e []float64
-	for _, q := range requests {
-		if !q.OK {
-			continue
-		}
-		first, whole := float64(q.FirstTokenNS-q.SubmittedNS), float64(q.EndNS-q.SubmittedNS)
-		ttft = append(ttft, first/millisecond)
-		e2e = append(e2e, whole/millisecond)
-		if n := q.OutputTokens; n > 1 {
-			tpot = append(tpot, (whole-first)/float64(n-1)/millisecond)
-		}
-		for i := 1; i < len(q.TokenNS); i++ {
-			itl = append(itl, float64(q.TokenNS[i]-q.TokenNS[i-1])/millisecond)
-		}
-	}
-	return &result.Latency{TTFT: distribution(ttft), ITL: distribution(itl), TPOT: distribution(tpot),
-		E2E: distribution(e2e)}
 }
 
 func distribution(values []float64) *result.Distribution {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,14 +62,19 @@ type stream struct {
 	reconnects int
 }
 
+// atOnce is how many requests of a workload are under way at the same time, at most.
+func (c *client) atOnce(w backend.Workload) int {
+	most := len(w.Rounds()[0])
+	if c.streams > 0 {
+		most = min(most, c.streams)
+	}
+	return most
+}
+
 // run sends all requests, round by round, and returns what happened to each, in their order.
 // Connections are made before the clock starts.
 func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
-	rounds := w.Rounds()
-	n := c.streams
-	if most := len(rounds[0]); n <= 0 || n > most {
-		n = most
-	}
+	rounds, n := w.Rounds(), c.atOnce(w)
 	bodies := make([]Request, len(w.Requests))
 	for i, p := range w.Requests {
 		bodies[i] = c.engine.Request(c.spec, p, w.OutputTokens)
@@ -105,6 +111,7 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 		begin := 0
 		for _, round := range rounds {
 			var next atomic.Int64
+			opened := clock.Mono()
 			end := begin + len(round)
 			var all sync.WaitGroup
 			for _, s := range streams {
@@ -113,6 +120,12 @@ func (c *client) run(ctx context.Context, w backend.Workload) (*backend.Log, err
 						i := begin + int(next.Add(1)) - 1
 						if i >= end || !c.due(ctx, log.StartNS, i) {
 							return
+						}
+						switch q := &log.Requests[i]; {
+						case c.schedule != nil:
+							q.ArrivedNS = log.StartNS + int64(c.schedule(i))
+						case n == len(rounds[0]): // in a closed loop it comes when its client is free
+							q.ArrivedNS = opened
 						}
 						s.request(ctx, bodies[i], &log.Requests[i], w.OutputTokens)
 						if d := done.Add(1); w.Progress != nil {
@@ -218,6 +231,7 @@ func clipped(s string, most int) string {
 func (s *stream) post(ctx context.Context, body Request, out *backend.Request) (int, error) {
 	out.SubmittedNS = clock.Mono()
 	out.PrefillStartNS = out.SubmittedNS
+	out.ArrivedNS = cmp.Or(out.ArrivedNS, out.SubmittedNS)
 	status, err := s.conn.send("POST", body.Path, body.Body)
 	if err == nil || !s.conn.idleClosed(err) || ctx.Err() != nil {
 		return status, err
@@ -282,10 +296,28 @@ func outside(ids []int32, vocab int) (int32, bool) {
 	return 0, false
 }
 
+// startOf is when the engine began its work on a request by its own word: how long it was in
+// the queue, or how long its prompt took. 0 is not known: the engine says neither, or what
+// cannot be.
+func startOf(q *backend.Request, queued, prefill *time.Duration) int64 {
+	at := int64(0)
+	switch {
+	case queued != nil:
+		at = q.SubmittedNS + int64(*queued)
+	case prefill != nil:
+		at = q.FirstTokenNS - int64(*prefill)
+	}
+	if at < q.SubmittedNS || at > q.FirstTokenNS {
+		return 0
+	}
+	return at
+}
+
 // interpret reads the events of a request that is over.
 func (s *stream) interpret(out *backend.Request, output int) error {
 	var usage *Usage
 	var failure string
+	var queued, prefill *time.Duration
 	for i := range s.got.list {
 		e, err := s.engine.Read(s.got.data(i))
 		if err != nil {
@@ -322,10 +354,14 @@ func (s *stream) interpret(out *backend.Request, output int) error {
 		if e.Failure != "" {
 			failure = e.Failure
 		}
+		if e.Queued != nil || e.Prefill != nil {
+			queued, prefill = e.Queued, e.Prefill
+		}
 	}
 	out.OutputTokens = len(out.TokenNS)
 	if len(out.TokenNS) > 0 {
 		out.FirstTokenNS = out.TokenNS[0]
+		out.StartedNS = startOf(out, queued, prefill)
 	}
 	if len(out.Output) != len(out.TokenNS) {
 		out.Output = nil // which token has no id cannot be told

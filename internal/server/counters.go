@@ -66,12 +66,33 @@ const mostCounted = 1e15
 // plausible reports whether counters are numbers that tokens and steps can have: others are
 // not read at all.
 func (c Counters) plausible() bool {
-	for _, v := range []float64{c.Prompt, c.Cached, c.Output, c.Steps, c.Running} {
+	for _, v := range []float64{c.Prompt, c.Cached, c.Output, c.Steps, c.Running, c.Waiting} {
 		if !(v >= 0 && v <= mostCounted) { // NaN is neither
 			return false
 		}
 	}
 	return true
+}
+
+// queued reports whether requests waited in the engine: two readings in a row saw some. One
+// reading may see requests that wait for the end of the step that runs.
+func queued(list []reading) bool {
+	for i := 1; i < len(list); i++ {
+		if list[i-1].Waiting > 0 && list[i].Waiting > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// startedAtOnce stamps the start of requests for which the engine had room: it began with
+// each as soon as it had it.
+func startedAtOnce(requests []backend.Request) {
+	for i := range requests {
+		if q := &requests[i]; q.StartedNS == 0 {
+			q.StartedNS = q.SubmittedNS
+		}
+	}
 }
 
 // steps turns counters into steps of tier T2: what all steps between two readings did

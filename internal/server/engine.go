@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/chat"
@@ -29,6 +30,9 @@ type Launch struct {
 	Health string
 	// Loaded is what is known of the engine before it is asked; Describe completes it.
 	Loaded backend.Loaded
+	// Together is how many requests the engine runs at once at least, where the study does not
+	// bound them; 0 where that is not known.
+	Together int
 	// Known are the options that the program has; nil where it does not say.
 	Known Known
 	// Cleanup removes what the launch has written; nil if nothing.
@@ -63,6 +67,9 @@ type Event struct {
 	Usage *Usage
 	// Failure is the engine's message about a request that failed.
 	Failure string
+	// Queued is how long the request was in the engine's queue, and Prefill how long the
+	// engine then took for its prompt; nil where it does not say.
+	Queued, Prefill *time.Duration
 }
 
 // Usage counts tokens as the engine does.
@@ -107,6 +114,7 @@ type Counters struct {
 	Output  float64
 	Steps   float64 // of the engine; 0 if it does not count them
 	Running float64 // sequences in the batch now
+	Waiting float64 // requests in the queue now; 0 where the engine does not say
 }
 
 // Ask sends a short request to the server: an answer other than 200 is an error.

@@ -87,7 +87,7 @@ func (e *Engine) together(ctx context.Context, w backend.Workload, log *backend.
 			if len(q.later) > 0 {
 				next := q.later[0]
 				q.later = q.later[1:]
-				next.request.SubmittedNS = s.request.EndNS
+				next.request.ArrivedNS, next.request.SubmittedNS = s.request.EndNS, s.request.EndNS
 				q.waiting = append(q.waiting, next)
 			}
 		}
@@ -115,7 +115,7 @@ func (e *Engine) arrive(w backend.Workload) *queue {
 			gap := -math.Log(uniform(e.opts.Seed, ringNoise+301, int64(i))) / a.Rate
 			at += int64(gap * float64(time.Second))
 		}
-		s.request.SubmittedNS = at
+		s.request.ArrivedNS, s.request.SubmittedNS = at, at
 		q.waiting = append(q.waiting, s)
 	}
 	return q
@@ -177,7 +177,7 @@ func (e *Engine) iterate(ctx context.Context, q *queue, log *backend.Log) error 
 		return err
 	}
 	for _, s := range starting {
-		s.request.PrefillStartNS = step.StartNS
+		s.request.StartedNS, s.request.PrefillStartNS = step.StartNS, step.StartNS
 	}
 	for _, s := range append(decoding, finishing...) {
 		s.request.Output = append(s.request.Output, e.token(s.prompt, len(s.request.TokenNS)))

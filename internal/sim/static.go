@@ -53,7 +53,7 @@ func (e *Engine) batch(ctx context.Context, prompts []backend.Prompt, outputs in
 	}
 	for i := range requests {
 		r := &requests[i]
-		r.SubmittedNS, r.PrefillStartNS = submitted, submitted
+		r.SubmittedNS, r.StartedNS, r.PrefillStartNS = submitted, submitted, submitted
 		complete(r)
 	}
 	log.Requests = append(log.Requests, requests...)
@@ -67,4 +67,5 @@ func complete(r *backend.Request) {
 	r.OutputTokens, r.FinishReason, r.OK = n, "length", true
 	// A logged stamp may be off: no request starts before it was sent.
 	r.PrefillStartNS = max(r.PrefillStartNS, r.SubmittedNS)
+	r.StartedNS = max(r.StartedNS, r.SubmittedNS)
 }

@@ -98,9 +98,15 @@ type Request struct {
 	ID int64 `parquet:"id"`
 	// Task is where the prompt comes from; it may be empty.
 	Task string `parquet:"task,dict"`
+	// ArrivedNS is when the request could have been served, in nanoseconds of
+	// CLOCK_MONOTONIC; null in files of earlier versions.
+	ArrivedNS *int64 `parquet:"arrived_ns,optional"`
 	// SubmittedNS is when the engine was given the request, in nanoseconds of
 	// CLOCK_MONOTONIC.
 	SubmittedNS int64 `parquet:"submitted_ns"`
+	// StartedNS is when the engine began its work on the request; null where that is not
+	// known, and in files of earlier versions.
+	StartedNS *int64 `parquet:"started_ns,optional"`
 	// PrefillStartNS is when its first prompt token was processed.
 	PrefillStartNS int64 `parquet:"prefill_start_ns"`
 	// FirstTokenNS is when its first output token was there.

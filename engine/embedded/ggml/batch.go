@@ -54,7 +54,7 @@ func (b *batch) run(ctx context.Context) error {
 	}
 	submitted := clock.Mono()
 	for i := range b.seqs {
-		b.seqs[i].req.SubmittedNS = submitted
+		b.seqs[i].req.SubmittedNS, b.seqs[i].req.StartedNS = submitted, submitted
 	}
 	if err := b.prefill(ctx); err != nil {
 		return err

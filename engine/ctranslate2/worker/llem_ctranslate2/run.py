@@ -108,6 +108,7 @@ def request_log(results: list[Batch]) -> Iterator[dict]:
             yield {
                 "id": request["id"],
                 "submitted_ns": batch.submitted_ns,
+                "started_ns": batch.submitted_ns,
                 "prefill_start_ns": batch.submitted_ns,
                 "first_token_ns": stamps[0],
                 "end_ns": stamps[-1],

@@ -165,6 +165,7 @@ def request_entry(entry: Progress, submitted_ns: int) -> dict:
     return {
         "id": entry.request["id"],
         "submitted_ns": submitted_ns,
+        "started_ns": entry.prefill_start_ns,
         "prefill_start_ns": entry.prefill_start_ns,
         "first_token_ns": entry.token_ns[0],
         "end_ns": entry.token_ns[-1],

@@ -91,6 +91,7 @@ def request_log(results: list[BatchResult] | continuous.Log) -> Iterator[dict]:
             yield {
                 "id": request_id,
                 "submitted_ns": result.submitted_ns,
+                "started_ns": result.submitted_ns,
                 "prefill_start_ns": result.start_ns,
                 "first_token_ns": result.token_ns[0],
                 "end_ns": result.token_ns[-1],

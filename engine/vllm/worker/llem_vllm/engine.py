@@ -241,7 +241,7 @@ def step_log(raw: list[tuple], log: dict) -> list[dict]:
             if entry is None:
                 continue
             if not entry["prefill_start_ns"]:
-                entry["prefill_start_ns"] = begun
+                entry["started_ns"] = entry["prefill_start_ns"] = begun
                 computed[name] = entry.get("cached", 0)
             before = computed[name]
             part = max(0, min(tokens, entry["prompt_tokens"] - before))

@@ -85,7 +85,7 @@ def one(batch, output, seed, cancelled, log, steps):
         tokens = [
             zlib.crc32(bytes(f"{seed} {number} {request['tokens']}", "ascii")) % VOCAB for number in range(output)
         ]
-        log.append({"id": request["id"], "submitted_ns": began, "prefill_start_ns": began, "first_token_ns": stamps[0],
-                    "end_ns": stamps[-1], "token_ns": stamps, "prompt_tokens": len(request["tokens"]),
-                    "prompt_computed": len(request["tokens"]), "output_tokens": output, "finish_reason": "length",
-                    "ok": True, "output": tokens})
+        log.append({"id": request["id"], "submitted_ns": began, "started_ns": began, "prefill_start_ns": began,
+                    "first_token_ns": stamps[0], "end_ns": stamps[-1], "token_ns": stamps,
+                    "prompt_tokens": len(request["tokens"]), "prompt_computed": len(request["tokens"]),
+                    "output_tokens": output, "finish_reason": "length", "ok": True, "output": tokens})
