@@ -59,12 +59,21 @@ func TestStale(t *testing.T) {
 func studyOf(metric string, values ...float64) *StudyResult {
 	s := &StudyResult{}
 	for i, x := range values {
-		v := noValues()
-		v[metricIndex(metric)] = x
+		v := valuesWith(map[string]float64{metric: x})
 		s.Experiments = append(s.Experiments,
 			ExperimentSummary{ID: string(rune('a' + i)), OK: 1, Metrics: Spreads{one: v}})
 	}
 	return s
+}
+
+// valuesWith has the given metrics; NaN is none.
+func valuesWith(named map[string]float64) Values {
+	all := make([]float64, len(metricInfos))
+	fill(all)
+	for name, x := range named {
+		all[metricIndex(name)] = x
+	}
+	return packed(all)
 }
 
 // TestSortBy: the best first, by the metric's own direction, those without a value last and all others in their order.
@@ -142,7 +151,7 @@ func TestBlocks(t *testing.T) {
 func TestValuesThatAreCut(t *testing.T) {
 	for text, want := range map[string]bool{`{"energy.total_j":1}`: true, `{}`: true, `{"energy.total_j":1}}`: false,
 		`{}x`: false, `{"energy.total_j":1,`: false, `{"energy.total_j":1`: false, `{`: false} {
-		if got := noValues().read([]byte(text)); got != want {
+		if got := readPlain(make([]float64, len(metricInfos)), []byte(text), ""); got != want {
 			t.Errorf("%s: read %v, want %v", text, got, want)
 		}
 	}
@@ -173,8 +182,7 @@ func TestOtherSchemas(t *testing.T) {
 
 // TestLargeSummary: the rows of a large study have the main metrics alone.
 func TestLargeSummary(t *testing.T) {
-	v := noValues()
-	v[metricIndex("energy.total_j")], v[metricIndex("latency.e2e_ms.p99")] = 3, 4
+	v := valuesWith(map[string]float64{"energy.total_j": 3, "latency.e2e_ms.p99": 4})
 	s := &StudyResult{SchemaVersion: SchemaVersion, RunsReason: "too many", Rows: []Row{{ID: "a", Values: v}}}
 	var b bytes.Buffer
 	if err := s.Encode(&b); err != nil {

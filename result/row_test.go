@@ -8,8 +8,18 @@ import (
 
 // TestValues: what is written is what is read, in the plain form and in any other.
 func TestValues(t *testing.T) {
-	v := noValues()
-	v[0], v[3], v[len(v)-1] = 1.25e-9, -3, 1e300
+	all := make([]float64, len(metricInfos))
+	fill(all)
+	all[0], all[3], all[70], all[len(all)-1] = 1.25e-9, -3, 7, 1e300
+	v := packed(all)
+	for i, want := range map[int]float64{0: 1.25e-9, 3: -3, 70: 7, len(all) - 1: 1e300} {
+		if got, ok := v.Get(metricInfos[i].Name); !ok || got != want {
+			t.Errorf("%s is %v, %v, want %v", metricInfos[i].Name, got, ok, want)
+		}
+	}
+	if _, ok := v.Get(metricInfos[1].Name); ok {
+		t.Errorf("%s has a value", metricInfos[1].Name)
+	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package result
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -85,16 +84,62 @@ func (s *Spread) UnmarshalJSON(text []byte) error {
 // keep one number for each.
 type Spreads struct {
 	one  Values
-	many map[string]Spread
+	many []placed
+}
+
+// placed is the spread of the metric at a place of [Metrics], without the pointers: a large
+// study has a million of them.
+type placed struct {
+	place, n                                       int32
+	mean, median, sd, min, max, p5, p95, low, high float64
+	caveats                                        *note.List
+}
+
+func place(i int, s Spread) placed {
+	p := placed{int32(i), int32(s.N), s.Mean, s.Median, math.NaN(), s.Min, s.Max, s.P5, s.P95, math.NaN(),
+		math.NaN(), nil}
+	if s.SD != nil {
+		p.sd = *s.SD
+	}
+	if s.CI95 != nil {
+		p.low, p.high = s.CI95[0], s.CI95[1]
+	}
+	if len(s.Caveats) > 0 {
+		p.caveats = new(slices.Clone(s.Caveats))
+	}
+	return p
+}
+
+// spread is what was placed.
+func (p *placed) spread() Spread {
+	s := Spread{N: int(p.n), Mean: p.mean, Median: p.median, Min: p.min, Max: p.max, P5: p.p5, P50: p.median,
+		P95: p.p95}
+	if !math.IsNaN(p.sd) {
+		s.SD = &p.sd
+	}
+	if !math.IsNaN(p.low) {
+		s.CI95 = &[2]float64{p.low, p.high}
+	}
+	if p.caveats != nil {
+		s.Caveats = *p.caveats
+	}
+	return s
 }
 
 // Get is the spread of a metric; false where no run has it.
 func (s Spreads) Get(metric string) (Spread, bool) {
-	if s.many != nil {
-		m, ok := s.many[metric]
-		return m, ok
+	i := metricIndex(metric)
+	if i < 0 {
+		return Spread{}, false
 	}
-	v, ok := s.one.Get(metric)
+	if s.many != nil {
+		at, ok := slices.BinarySearchFunc(s.many, i, func(p placed, i int) int { return int(p.place) - i })
+		if !ok {
+			return Spread{}, false
+		}
+		return s.many[at].spread(), true
+	}
+	v, ok := s.one.at(i)
 	return single(v), ok
 }
 
@@ -107,25 +152,27 @@ func (s Spreads) Equal(o Spreads) bool {
 
 // MarshalJSON writes an object of spreads by metric, or null where there is none.
 func (s Spreads) MarshalJSON() ([]byte, error) {
-	if s.many != nil {
-		return json.Marshal(s.many)
-	}
-	if !slices.ContainsFunc(s.one, func(v float64) bool { return !math.IsNaN(v) }) {
+	if len(s.many)+len(s.one.of) == 0 {
 		return []byte("null"), nil
 	}
 	out := []byte{'{'}
-	for i, v := range s.one {
-		if math.IsNaN(v) {
-			continue
-		}
+	add := func(place int, value Spread) error {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		number, err := json.Marshal(lone{1, v})
-		if err != nil {
+		text, err := json.Marshal(value)
+		out = append(fmt.Appendf(out, "%q:", metricInfos[place].Name), text...)
+		return err
+	}
+	for i := range s.many {
+		if err := add(int(s.many[i].place), s.many[i].spread()); err != nil {
 			return nil, err
 		}
-		out = append(fmt.Appendf(out, "%q:", metricInfos[i].Name), number...)
+	}
+	for i, v := range s.one.all() {
+		if err := add(i, single(v)); err != nil {
+			return nil, err
+		}
 	}
 	return append(out, '}'), nil
 }
@@ -133,36 +180,29 @@ func (s Spreads) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON writes. Metrics that this version does not know
 // are left out.
 func (s *Spreads) UnmarshalJSON(text []byte) error {
-	if s.one = noValues(); s.one.readLone(text) {
-		s.many = nil
+	var room [mostMetrics]float64
+	all := room[:len(metricInfos)]
+	fill(all)
+	if *s = (Spreads{}); readPlain(all, text, loneHead) {
+		s.one = packed(all)
 		return nil
 	}
-	var all map[string]Spread
-	if err := json.Unmarshal(text, &all); err != nil {
+	var named map[string]Spread
+	if err := json.Unmarshal(text, &named); err != nil || named == nil {
 		return err
 	}
-	*s = Spreads{one: noValues()}
-	for name, m := range all {
-		i := metricIndex(name)
-		if i < 0 {
-			delete(all, name)
-		} else if s.one[i] = m.Mean; m.N != 1 {
-			s.many = all
+	fill(all)
+	lone := true
+	for i, m := range metricInfos {
+		if spread, ok := named[m.Name]; ok {
+			s.many = append(s.many, place(i, spread))
+			all[i], lone = spread.Mean, lone && spread.N == 1
 		}
 	}
-	if s.many != nil {
-		s.one = nil
+	if lone {
+		*s = Spreads{one: packed(all)}
 	}
 	return nil
-}
-
-// readLone takes the spreads of one run in the form in which MarshalJSON writes them. It
-// says whether the text was of that form.
-func (v Values) readLone(text []byte) bool {
-	const before, after = `:{"n":1,"mean":`, `}`
-	plain := bytes.ReplaceAll(text, []byte(before), []byte(":"))
-	plain = bytes.ReplaceAll(plain, []byte(after), nil)
-	return bytes.Count(text, []byte(before)) == bytes.Count(text, []byte(":{")) && v.read(append(plain, '}'))
 }
 
 // SpreadsOf describes the metrics of runs that are comparable, in the order in which they were
@@ -174,13 +214,13 @@ func SpreadsOf(runs []Values) (Spreads, error) {
 	if len(runs) == 1 {
 		return Spreads{one: runs[0]}, nil
 	}
-	out := Spreads{many: map[string]Spread{}}
+	var out Spreads
 	values := make([]float64, 0, len(runs))
 	for i, m := range metricInfos {
 		values = values[:0]
 		for _, v := range runs {
-			if i < len(v) && !math.IsNaN(v[i]) {
-				values = append(values, v[i])
+			if x, ok := v.at(i); ok {
+				values = append(values, x)
 			}
 		}
 		if len(values) == 0 {
@@ -190,8 +230,18 @@ func SpreadsOf(runs []Values) (Spreads, error) {
 		if err != nil {
 			return out, fmt.Errorf("%s: %w", m.Name, err)
 		}
-		out.many[m.Name] = s
+		p := place(i, s)
+		if p.caveats != nil {
+			same := slices.IndexFunc(out.many, func(o placed) bool {
+				return o.caveats != nil && slices.Equal(*o.caveats, *p.caveats)
+			})
+			if same >= 0 {
+				p.caveats = out.many[same].caveats // many numbers are the same in all runs
+			}
+		}
+		out.many = append(out.many, p)
 	}
+	out.many = slices.Clip(out.many)
 	return out, nil
 }
 

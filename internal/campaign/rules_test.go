@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,14 +61,12 @@ func TestImprecise(t *testing.T) {
 	const metric = "energy.total_j"
 	s := newStudy(t, 1, study.Execution{Cycles: 3, Until: study.Until{Metric: metric, MaxCycles: 9}})
 	id := s.Experiments[0].ID()
-	place := slices.IndexFunc(result.Metrics(), func(m result.MetricInfo) bool { return m.Name == metric })
 	row := func(joules float64, warnings ...note.Code) result.Row {
-		v := make(result.Values, len(result.Metrics()))
-		for i := range v {
-			v[i] = math.NaN()
+		r := &result.Record{Status: result.OK}
+		if !math.IsNaN(joules) {
+			r.Energy.TotalJ = &result.Quantity{Value: joules}
 		}
-		v[place] = joules
-		return result.Row{ID: id, Status: result.OK, Values: v, Warnings: warnings}
+		return result.Row{ID: id, Status: result.OK, Values: result.ValuesOf(r), Warnings: warnings}
 	}
 	x := &schedule{Options: &Options{Study: s}, values: map[string][]float64{}}
 	for _, joules := range []float64{99, 100, 101} { // ± 2.48 by Student

@@ -87,7 +87,7 @@ func (a *audit) runs(lost map[RunKey]bool) {
 		switch {
 		case !ok:
 			a.add("it lacks %s", runName(key))
-		case r.Status != own.Status || !sameValues(r.Values, own.Values) || r.Class != own.Class ||
+		case r.Status != own.Status || !r.Values.Within(own.Values) || r.Class != own.Class ||
 			r.Provenance.Of(a.backends[own.ID]) != own.Provenance.Of(a.backends[own.ID]):
 			a.add("%s differs", runName(key))
 		}
@@ -104,17 +104,6 @@ func (a *audit) runs(lost map[RunKey]bool) {
 }
 
 func runName(key RunKey) string { return filepath.Base(result.RunPath(key.ID, key.Cycle)) }
-
-// sameValues compares the metrics that a summary has. One of a large study has the main ones, and one of an earlier
-// version those that there were.
-func sameValues(summary, own result.Values) bool {
-	for i, v := range summary {
-		if !math.IsNaN(v) && (i >= len(own) || v != own[i]) {
-			return false
-		}
-	}
-	return true
-}
 
 // counts compares how many runs there are of each kind.
 func (a *audit) counts() {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,8 +14,9 @@ import (
 
 // RowOf is a record in brief.
 func RowOf(r *result.Record) result.Row {
-	row := result.Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: valuesOf(r), Provenance: r.Energy.Provenance,
-		DType: r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
+	row := result.Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: result.ValuesOf(r),
+		Provenance: r.Energy.Provenance,
+		DType:      r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
 		WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS}
 	if r.Failure != nil {
 		row.Class, row.Message = r.Failure.Class, r.Failure.Message
@@ -26,20 +26,6 @@ func RowOf(r *result.Record) result.Row {
 	}
 	row.Warnings = r.Warnings.Codes()
 	return row
-}
-
-// valuesOf are the metrics of a record.
-func valuesOf(r *result.Record) result.Values {
-	metrics := result.Metrics()
-	v := make(result.Values, len(metrics))
-	for i, m := range metrics {
-		x, ok := m.Value(r)
-		if !ok {
-			x = math.NaN()
-		}
-		v[i] = x
-	}
-	return v
 }
 
 // Records yields the finished runs of a study's folder in the order in which they were
@@ -101,7 +87,7 @@ type foundRun struct {
 func (f *found) rows() []result.Row {
 	rows := make([]result.Row, 0, len(f.runs))
 	f.runs = slices.DeleteFunc(f.runs, func(r foundRun) bool {
-		if r.believed && r.Values != nil {
+		if r.believed && r.Values.Known() && r.rec == nil {
 			rows = append(rows, r.Row)
 			return false
 		}
@@ -167,21 +153,13 @@ func unusable(e Entry, err error) Problem {
 	return Problem{e.Run + "/" + result.RecordFile, "cannot be used: " + err.Error(), restore}
 }
 
-// sameNumbers reports whether a line has the outcome and the numbers of its run. A line of an earlier version
-// lacks some, or all.
+// sameNumbers reports whether the outcome and the numbers of a line are those of its run. A line of an earlier
+// version lacks some, or all.
 func (e Entry) sameNumbers(own result.Row) bool {
 	if e.Status != own.Status || e.ID != own.ID || e.Cycle != own.Cycle {
 		return false
 	}
-	for i, v := range e.Values {
-		if e.Manifest == "" && math.IsNaN(v) {
-			continue
-		}
-		if i >= len(own.Values) || v != own.Values[i] && !(math.IsNaN(v) && math.IsNaN(own.Values[i])) {
-			return false
-		}
-	}
-	return true
+	return e.Values.Within(own.Values)
 }
 
 // lookAt compares the journal with the folders of runs.

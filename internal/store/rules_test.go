@@ -67,24 +67,30 @@ func TestManifestNeedsTheRecord(t *testing.T) {
 	}
 }
 
-// TestSameNumbers: a line has the numbers of its run, those that are not there among them; one of an earlier version,
-// without a manifest, may lack some.
+// TestSameNumbers: a line has the numbers of its run; one of an earlier version may lack some.
 func TestSameNumbers(t *testing.T) {
+	values := func(total, net float64) result.Values {
+		quantity := func(v float64) *result.Quantity {
+			if math.IsNaN(v) {
+				return nil
+			}
+			return &result.Quantity{Value: v}
+		}
+		return result.ValuesOf(&result.Record{Status: result.OK,
+			Energy: result.Energy{TotalJ: quantity(total), NetJ: quantity(net)}})
+	}
 	none := math.NaN()
 	for name, q := range map[string]struct {
-		manifest  string
 		line, own result.Values
 		want      bool
 	}{
-		"the same":                       {"sum", result.Values{1, none}, result.Values{1, none}, true},
-		"another":                        {"sum", result.Values{1, none}, result.Values{2, none}, false},
-		"one more":                       {"sum", result.Values{1, 2}, result.Values{1, none}, false},
-		"one less":                       {"sum", result.Values{1, none}, result.Values{1, 2}, false},
-		"one less, of an earlier":        {"", result.Values{1, none}, result.Values{1, 2}, true},
-		"one more, of an earlier":        {"", result.Values{1, 2}, result.Values{1, none}, false},
-		"a metric that is not known now": {"", result.Values{1, 2}, result.Values{1}, false},
+		"the same": {values(1, none), values(1, none), true},
+		"another":  {values(1, none), values(2, none), false},
+		"one more": {values(1, 2), values(1, none), false},
+		"one less": {values(1, none), values(1, 2), true},
+		"none":     {result.Values{}, values(1, 2), true},
 	} {
-		e := Entry{Row: result.Row{ID: "a", Cycle: 1, Status: result.OK, Values: q.line}, Manifest: q.manifest}
+		e := Entry{Row: result.Row{ID: "a", Cycle: 1, Status: result.OK, Values: q.line}}
 		if got := e.sameNumbers(result.Row{ID: "a", Cycle: 1, Status: result.OK, Values: q.own}); got != q.want {
 			t.Errorf("%s: same %v, want %v", name, got, q.want)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -74,26 +75,34 @@ func largeStudy(tb testing.TB, n, cycles int) (string, *study.Study) {
 // fullRecord has every metric.
 func fullRecord(e study.Experiment, cycle int) *result.Record {
 	x := 1 + 0.01*float64(cycle%7) + 1e-6*float64(e.Seed)
-	q := func(v float64) *result.Quantity { return &result.Quantity{Value: v * x} }
-	d := func(v float64) *result.Distribution {
-		return &result.Distribution{N: 3, Mean: v * x, P50: v * x, P99: 2 * v * x}
+	r := &result.Record{}
+	everything(reflect.ValueOf(r).Elem(), x)
+	r.SchemaVersion, r.ID, r.Cycle, r.Status, r.Config = result.SchemaVersion, e.ID(), cycle, result.OK, e
+	r.Backend = result.Backend{Name: "fake", DType: "float16"}
+	r.Energy.Provenance, r.WorkloadHash = result.Modelled, fmt.Sprintf("%016x", e.Seed)
+	r.Energy.Reason, r.Memory.Method, r.Memory.ProcessMethod = "", "", ""
+	r.Warnings = note.List{{Code: codes.Simulated, Message: "the GPU does not exist"}}
+	r.Timing.TookS = 12.5
+	return r
+}
+
+// everything gives every number of a value, which stands for something, a value near x.
+func everything(v reflect.Value, x float64) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		everything(v.Elem(), x)
+	case reflect.Struct:
+		for f, in := range v.Fields() {
+			if f.IsExported() && f.Name != "Config" && f.Name != "Failure" {
+				everything(in, x*(1+1e-3*float64(in.NumMethod()+len(f.Name))))
+			}
+		}
+	case reflect.Float64:
+		v.SetFloat(123.456 * x)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(1e9 * x))
 	}
-	peak, flops := int64(1e9), 3e9
-	jt := 0.123456 * x
-	return &result.Record{SchemaVersion: result.SchemaVersion, ID: e.ID(), Cycle: cycle, Status: result.OK, Config: e,
-		Backend: result.Backend{Name: "fake", DType: "float16"},
-		Throughput: &result.Throughput{OutputTokensPerS: 123.456 / x, TotalTokensPerS: 234.5678 / x,
-			RequestsPerS: 1.2345 / x},
-		Latency: &result.Latency{TTFT: d(12.34567), ITL: d(3.45678), TPOT: d(3.56789), E2E: d(345.678)},
-		Energy: result.Energy{Provenance: result.Modelled, PerOutputTokenJ: q(0.512345), PerTotalTokenJ: q(0.2123),
-			PerRequestJ: q(13.123), TotalJ: q(1234.5), NetJ: q(1000.1),
-			MeanW: q(312.345), TokensPerJ: q(2.0012), Phases: &result.Phases{Prefill: &result.Phase{JPerToken: &jt},
-				Decode: &result.Phase{JPerToken: &jt}}},
-		Memory: result.Memory{PeakBytes: &peak}, Compute: &result.Compute{FLOPsPerJ: &flops},
-		WorkloadHash: fmt.Sprintf("%016x",
-			e.Seed),
-		Warnings: note.List{{Code: codes.Simulated, Message: "the GPU does not exist"}},
-		Timing:   result.Timing{TookS: 12.5}}
 }
 
 // heap is what is alive.
@@ -112,6 +121,11 @@ func TestLargeStudy(t *testing.T) {
 	}
 	const n, cycles = scaleRuns / 20, 20
 	dir, s := largeStudy(t, n, cycles)
+	for _, m := range result.Metrics() {
+		if _, ok := m.Value(fullRecord(s.Experiments[0], 1)); !ok {
+			t.Errorf("%s is not in the records of this test", m.Name)
+		}
+	}
 	before := heap()
 	res, err := Summarize(dir, s, time.Now())
 	if err != nil {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -64,25 +63,6 @@ func TestOneMethod(t *testing.T) {
 		{a, b}: result.MemoryMixed, {result.MemoryMixed, a}: result.MemoryMixed} {
 		if got := oneMethod(q[0], q[1]); got != want {
 			t.Errorf("%q and %q: %q, want %q", q[0], q[1], got, want)
-		}
-	}
-}
-
-// TestSameValuesOfASummary: it may have fewer metrics than the run, and no other ones.
-func TestSameValuesOfASummary(t *testing.T) {
-	none := math.NaN()
-	for name, q := range map[string]struct {
-		summary, own result.Values
-		want         bool
-	}{
-		"the same": {result.Values{1, 2}, result.Values{1, 2}, true},
-		"fewer":    {result.Values{1, none}, result.Values{1, 2}, true},
-		"another":  {result.Values{1, 3}, result.Values{1, 2}, false},
-		"more":     {result.Values{1, 2}, result.Values{1, none}, false},
-		"longer":   {result.Values{1, 2}, result.Values{1}, false},
-	} {
-		if got := sameValues(q.summary, q.own); got != q.want {
-			t.Errorf("%s: %v, want %v", name, got, q.want)
 		}
 	}
 }

@@ -1,0 +1,122 @@
+package result
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// notMetrics are the numbers of result.json by which runs are not compared, and why.
+var notMetrics = map[string]string{
+	`^schema_version$`:          "the version of the form",
+	`^cycle$`:                   "which run of its configuration it is",
+	`^config\.`:                 "what was asked for is not what was found; rows are named by it",
+	`^backend\.threads$`:        "a setting",
+	`^window\.round$`:           "a setting",
+	`^backend\.engine_run$`:     "which run of its engine it is",
+	`\.n$`:                      "how many values stand behind others",
+	`mono_ns$`:                  "a stamp",
+	`ci95\[\]$`:                 "the interval of another number",
+	`gain95$`:                   "the uncertainty of another number",
+	`^energy\.devices\[\]`:      "there are several; the energies of the run are their sums",
+	`^energy\.phases\.fits\[\]`: "there are several; the phases come from them",
+	`^harness\.gaps\[\]`:        "there are several",
+}
+
+// excluded reports whether a path is one of notMetrics, which it counts.
+func excluded(path string, used map[string]bool) bool {
+	found := false
+	for p := range notMetrics {
+		if regexp.MustCompile(p).MatchString(path) {
+			used[p], found = true, true
+		}
+	}
+	return found
+}
+
+// numbersOf collects the paths of the numbers of a type as JSON names them.
+func numbersOf(t reflect.Type, path string, into *[]string) {
+	switch t.Kind() {
+	case reflect.Pointer:
+		numbersOf(t.Elem(), path, into)
+	case reflect.Struct:
+		if t == reflect.TypeFor[Quantity]() {
+			*into = append(*into, path)
+			return
+		}
+		for f := range t.Fields() {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			switch {
+			case f.Anonymous && name == "":
+				numbersOf(f.Type, path, into)
+			case f.IsExported() && name != "-":
+				if name == "" {
+					name = f.Name
+				}
+				numbersOf(f.Type, strings.TrimPrefix(path+"."+name, "."), into)
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		numbersOf(t.Elem(), path+"[]", into)
+	case reflect.Map:
+		numbersOf(t.Elem(), path+"[]", into)
+	case reflect.Float64, reflect.Float32, reflect.Int, reflect.Int64, reflect.Int32, reflect.Uint, reflect.Uint64:
+		*into = append(*into, path)
+	}
+}
+
+// TestEveryNumberIsAMetric: a number of result.json stands in the table of metrics, or among the few by which
+// runs are not compared; and the table has no other.
+func TestEveryNumberIsAMetric(t *testing.T) {
+	var paths []string
+	numbersOf(reflect.TypeFor[Record](), "", &paths)
+	used := map[string]bool{}
+	var metrics []string
+	for _, path := range paths {
+		if !excluded(path, used) {
+			metrics = append(metrics, path)
+		}
+	}
+	var table []string
+	for _, m := range Metrics() {
+		table = append(table, m.Name)
+	}
+	for _, name := range metrics {
+		if !slices.Contains(table, name) {
+			t.Errorf("%s is no metric: add its line to metrictable.go, or the reason why not to notMetrics", name)
+		}
+	}
+	for _, name := range table {
+		if !slices.Contains(metrics, name) {
+			t.Errorf("%s is a metric, and no number of result.json", name)
+		}
+	}
+	for p := range notMetrics {
+		if !used[p] {
+			t.Errorf("%s is none of the numbers of result.json", p)
+		}
+	}
+}
+
+// TestMetricTable: names and labels differ, each has its meaning, and there is room for all.
+func TestMetricTable(t *testing.T) {
+	names, labels := map[string]bool{}, map[string]string{}
+	for _, m := range Metrics() {
+		if names[m.Name] {
+			t.Errorf("%s stands twice", m.Name)
+		}
+		names[m.Name] = true
+		if other := labels[m.Label]; other != "" {
+			t.Errorf("%s and %s are both labelled %s", other, m.Name, m.Label)
+		}
+		labels[m.Label] = m.Name
+		if !strings.HasSuffix(m.Meaning, ".") || strings.Count(m.Meaning, ". ") > 0 {
+			t.Errorf("%s: %q is not a sentence", m.Name, m.Meaning)
+		}
+	}
+	if n := len(Metrics()); n > mostMetrics {
+		t.Errorf("%d metrics, and room for %d", n, mostMetrics)
+	}
+}
