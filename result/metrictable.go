@@ -131,11 +131,17 @@ var distributions = []struct {
 	what string
 	of   func(*Latency) *Distribution
 }{
-	{"ttft_ms", "TTFT", "times to the first token", func(l *Latency) *Distribution { return l.TTFT }},
+	{"ttft_ms", "TTFT", "service times to the first token", func(l *Latency) *Distribution { return l.TTFT }},
 	{"itl_ms", "ITL", "times between two tokens", func(l *Latency) *Distribution { return l.ITL }},
 	{"tpot_ms", "TPOT", "times per output token after the first, by request",
 		func(l *Latency) *Distribution { return l.TPOT }},
-	{"e2e_ms", "E2E", "times from submission to the last token", func(l *Latency) *Distribution { return l.E2E }},
+	{"e2e_ms", "E2E", "service times to the last token", func(l *Latency) *Distribution { return l.E2E }},
+	{"queue_ms", "queue", "times from arrival to start, by request",
+		func(l *Latency) *Distribution { return l.Queue }},
+	{"response_ttft_ms", "response TTFT", "times from arrival to the first token",
+		func(l *Latency) *Distribution { return l.ResponseTTFT }},
+	{"response_e2e_ms", "response E2E", "times from arrival to the last token",
+		func(l *Latency) *Distribution { return l.ResponseE2E }},
 }
 
 // distributionNumbers are the numbers of one distribution.
