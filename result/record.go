@@ -57,6 +57,8 @@ type Record struct {
 	Memory Memory `json:"memory"`
 	// WorkloadHash is equal for runs that computed the same token ids.
 	WorkloadHash string `json:"workload_hash,omitempty"`
+	// Warmup is what the warm-up did; nil if there was none.
+	Warmup *Warmup `json:"warmup,omitempty"`
 	// Timing is where the time outside the window went, in seconds.
 	Timing Timing `json:"timing"`
 	// Harness is what measuring itself cost.
@@ -166,6 +168,9 @@ type Latency struct {
 	ResponseE2E *Distribution `json:"response_e2e_ms"`
 	// Reason is why the service times and the queue are nil, or the response times.
 	Reason string `json:"reason,omitempty"`
+	// Excluded is how many requests are in none of these, since they paid for the first use of
+	// a shape.
+	Excluded int `json:"excluded"`
 }
 
 // Distribution summarises values. SD is null for a single value.
@@ -188,6 +193,29 @@ type Distribution struct {
 	P99 float64 `json:"p99"`
 	// Max is the largest value.
 	Max float64 `json:"max"`
+}
+
+// Warmup is what was run before the window, to be thrown away.
+type Warmup struct {
+	// Cover is all or sizes: which shapes were to be run.
+	Cover string `json:"cover"`
+	// Runs is how often a part of the workload ran with all of its output tokens.
+	Runs int `json:"runs"`
+	// Shapes is how many shapes the window has that differ: numbers of sequences and lengths of
+	// prompts that are computed together.
+	Shapes int `json:"shapes"`
+	// Warmed is how many of them were run, and Buckets which others each stands for: exact is
+	// none.
+	Warmed int `json:"warmed"`
+	// Buckets is empty with cover sizes.
+	Buckets string `json:"buckets,omitempty"`
+	// Rounds is how often these were run with a few output tokens.
+	Rounds int `json:"rounds"`
+	// Outcome is steady (a round took as long as the one before), unsteady (no round did), limit
+	// (warmup.max_seconds was over before), or empty with cover sizes.
+	Outcome string `json:"outcome,omitempty"`
+	// Seconds is how long all of it took.
+	Seconds float64 `json:"seconds"`
 }
 
 // Throughput over the window.

@@ -59,8 +59,14 @@ func common(backends []string, able able) []commonKey {
 			func(s *Experiment) *int { return &s.Decoding.TopK }),
 		seedField("decoding.seed", "seed of the choice; 0 takes the key seed",
 			func(s *Experiment) *uint64 { return &s.Decoding.Seed }),
-		wholeField("warmup.runs", 0, 1000, "discarded runs of the same workload",
+		wholeField("warmup.runs", 0, 1000,
+			"discarded runs of a full batch and the smaller last one; 0 is no warm-up at all",
 			func(s *Experiment) *int { return &s.Warmup.Runs }),
+		wordField("warmup.cover", "all runs every shape of the window before that, with a few output tokens, until "+
+			"the times settle; sizes does not", grammar.Choice(terms.CoverAll, terms.CoverSizes),
+			func(s *Experiment) *string { return &s.Warmup.Cover }).empty(terms.CoverAll),
+		numberField("warmup.max_seconds", 0.1, 86400, "time for the shapes at most, in seconds",
+			func(s *Experiment) *float64 { return &s.Warmup.MaxSeconds }).zero(terms.WarmupSeconds),
 		numberField("baseline.seconds", 0, 3600, "time for which the idle machine is measured before the engine starts",
 			func(s *Experiment) *float64 { return &s.Baseline.Seconds }),
 		numberField("baseline.resident_seconds", 0, 3600,
@@ -117,6 +123,19 @@ func (c commonKey) empty(word string) commonKey {
 	c.write = func(e *Experiment, v grammar.Value) {
 		if v.Text == word {
 			v.Text = ""
+		}
+		write(e, v)
+	}
+	return c
+}
+
+// zero makes 0 in an experiment stand for the usual number of the key.
+func (c commonKey) zero(usual float64) commonKey {
+	read, write := c.read, c.write
+	c.read = func(e *Experiment) grammar.Value { return grammar.Value{Number: cmp.Or(read(e).Number, usual)} }
+	c.write = func(e *Experiment, v grammar.Value) {
+		if v.Number == usual {
+			v.Number = 0
 		}
 		write(e, v)
 	}

@@ -137,10 +137,16 @@ type Decoding struct {
 	Seed uint64 `json:"seed,omitempty"`
 }
 
-// Warmup is the number of discarded runs of the same workload.
+// Warmup is what runs before the window, to be thrown away.
 type Warmup struct {
-	// Runs is how often the workload runs.
+	// Runs is how often a full batch and the smaller last one run with all of their output
+	// tokens; an engine that batches by itself runs the whole workload. 0 is no warm-up.
 	Runs int `json:"runs"`
+	// Cover is sizes, which runs nothing else, or empty: all shapes of the window are run
+	// before, with a few output tokens.
+	Cover string `json:"cover,omitempty"`
+	// MaxSeconds bounds the time for that, in seconds; 0 is 60.
+	MaxSeconds float64 `json:"max_seconds,omitempty"`
 }
 
 // Baseline is the time for which the idle machine is measured.
@@ -234,8 +240,20 @@ func (e Experiment) Measured() Experiment {
 	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
 	e.Baseline.MaxAgeSeconds = usualBaselineAge
 	e.Model, e.Workload.Dataset = canonicalModel(e.Model), canonicalDataset(e.Workload.Dataset)
+	e.Warmup = e.Warmup.canonical()
 	e.Decoding, e.DType = e.Decoding.canonical(), canonicalDType(e.DType, e.Backend, e.Model)
 	return e
+}
+
+// canonical is the warm-up without what does nothing.
+func (w Warmup) canonical() Warmup {
+	switch {
+	case w.Runs == 0:
+		return Warmup{}
+	case w.Cover == terms.CoverSizes:
+		w.MaxSeconds = 0
+	}
+	return w
 }
 
 // Label names the experiment for a person.

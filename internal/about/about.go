@@ -5,6 +5,7 @@ package about
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
 )
@@ -15,6 +16,12 @@ const DefaultSequences = 256
 // Steps is how many sequences are in a full step of an experiment's engine.
 func Steps(d *engine.Descriptor, j engine.JSON) int {
 	return cmp.Or(j.Batch(), d.Sequences, DefaultSequences)
+}
+
+// Static reports whether an engine puts requests into batches that run one after the other, and
+// not each in as soon as there is room.
+func Static(d *engine.Descriptor, j engine.JSON) bool {
+	return d.Settle != nil && !strings.Contains(string(j), `"batching":"continuous"`)
 }
 
 // Recipe is the Dockerfile in the source folder that builds an image of the engine; empty for

@@ -140,6 +140,8 @@ const (
 	UnequalWork      note.Code = "unequal_work"
 	RequestsFailed   note.Code = "requests_failed"
 	NoWarmUp         note.Code = "no_warmup"
+	WarmUpLimit      note.Code = "warmup_limit"
+	FirstUse         note.Code = "first_use"
 	DatasetSkipped   note.Code = "dataset_skipped"
 	DatasetFields    note.Code = "dataset_fields"
 	ChatTemplate     note.Code = "chat_template"
@@ -266,6 +268,8 @@ func Codes() []Entry {
 		{UnequalWork, Excluded, "The engine did not compute the tokens that it was given and asked for."},
 		{RequestsFailed, Excluded, "Requests failed, and the energy that they took is in the total."},
 		{NoWarmUp, Flagged, "There was no warm-up, so the first requests include one-time costs."},
+		{WarmUpLimit, Care, "The warm-up did not reach all shapes of the window, or its times did not settle."},
+		{FirstUse, Care, "Requests paid for the first use of a shape within the window."},
 		{DatasetSkipped, Told, "Lines of the data set hold no prompt and were skipped."},
 		{DatasetFields, Told, "Prompts were joined from several fields, or fields that could hold one were left out."},
 		{ChatTemplate, Told, "How many prompt tokens are the chat template's, and how many prompts it made too long."},

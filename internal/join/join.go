@@ -27,6 +27,7 @@ func Compute(m *Material, rec *result.Record, show func(code note.Code, message 
 	j := &join{Material: m, record: rec, show: show}
 	j.compute()
 	shareOut(s.Requests, j.shares)
+	j.mark(s.Requests)
 	return s
 }
 
@@ -36,7 +37,8 @@ func (j *join) compute() {
 	j.record.Window.DurationS = seconds
 	countTokens(j.record.Tokens, j.Requests)
 	tokens := *j.record.Tokens
-	j.record.Latency = latency(j.Requests, j.record.Config.BatchSize())
+	j.record.Latency = latency(j.steady(), j.record.Config.BatchSize())
+	j.record.Latency.Excluded = len(j.firstUses)
 	j.record.Throughput = &result.Throughput{
 		OutputTokensPerS: float64(tokens.Output) / seconds,
 		TotalTokensPerS:  float64(tokens.Prompt+tokens.Output) / seconds,

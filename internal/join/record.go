@@ -13,6 +13,8 @@ type join struct {
 	record *result.Record
 	// show, if set, also receives warnings at once.
 	show func(code note.Code, message string)
+	// firstUses are the ids of the requests that are left out of the latencies.
+	firstUses map[int]bool
 	// shares are the requests' parts of the phases; nil without a split.
 	shares []attribute.Shares
 }

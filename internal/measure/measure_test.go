@@ -44,8 +44,8 @@ func TestRecordOfARun(t *testing.T) {
 		near(t, "window on the wall clock", r.Window.End.Sub(r.Window.Start).Seconds(), s, 1e-6)
 		near(t, "TTFT", r.Latency.TTFT.P50, 120, 1e-6)
 		near(t, "ITL", r.Latency.ITL.P99, 20, 1e-6)
-		if l.warmed != 2 || l.closed == 0 {
-			t.Errorf("%d warm-ups and %d times closed, want 2 and at least 1", l.warmed, l.closed)
+		if l.warmed != 4 || l.closed == 0 {
+			t.Errorf("%d warm-ups and %d times closed, want 4 and at least 1", l.warmed, l.closed)
 		}
 		if l.spec.Synthetic != true || l.spec.DType != "float16" || l.spec.MaxContext != promptLen+outputLen ||
 			!strings.Contains(string(l.spec.Options), `"threads":7`) || len(l.spec.Symptoms) == 0 {
@@ -71,7 +71,8 @@ func TestRecordOfARun(t *testing.T) {
 				phases = append(phases, p.Phase)
 			}
 		}
-		if diff := cmp.Diff([]event.Phase{event.Prepare, event.Load, event.Warmup, event.Warmup, event.Measure,
+		if diff := cmp.Diff([]event.Phase{event.Prepare, event.Load, event.Warmup, event.Warmup, event.Warmup,
+			event.Warmup, event.Measure,
 			event.Finish}, phases); diff != "" {
 			t.Errorf("phases (-want +got):\n%s", diff)
 		}

@@ -74,30 +74,6 @@ func TestMemoryOfTheSecondWindow(t *testing.T) {
 	})
 }
 
-// TestWarmUpLength: the last warm-up tells how long the first batch takes, not that and a smaller one; where that
-// decides on the window, there are two.
-func TestWarmUpLength(t *testing.T) {
-	for name, q := range map[string]struct {
-		runs, warmed int
-		minWindow    float64
-	}{
-		"one":               {1, 1, 0},
-		"one for a window":  {1, 2, 1},
-		"four for a window": {4, 4, 1},
-	} {
-		t.Run(name, virtually(func(t *testing.T) {
-			l := newLab(t)
-			l.options.Experiment.Warmup.Runs, l.options.Experiment.Energy.MinWindow = q.runs, q.minWindow
-			l.warm = 500 * time.Millisecond // for three requests and two
-			d := &desk{Options: l.options, record: &result.Record{}}
-			took, err := d.warmUp(t.Context(), l.stub, work{requests: make([]workload.Request, 5), batch: 3})
-			if err != nil || took != int64(300*time.Millisecond) || l.warmed != q.warmed {
-				t.Errorf("%v after %d warm-ups, %v, want 300ms after %d", time.Duration(took), l.warmed, err, q.warmed)
-			}
-		}))
-	}
-}
-
 // TestBatches: the last batch may be smaller.
 func TestBatches(t *testing.T) {
 	for _, q := range [][3]int{{6, 3, 2}, {7, 3, 3}, {2, 3, 1}, {3, 3, 1}} {

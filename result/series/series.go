@@ -132,6 +132,9 @@ type Request struct {
 	PrefillJ *float64 `parquet:"prefill_j,optional"`
 	// DecodeJ is in joules, like PrefillJ.
 	DecodeJ *float64 `parquet:"decode_j,optional"`
+	// FirstUse reports that the request paid for the first use of a shape, and is in no
+	// latency.
+	FirstUse bool `parquet:"first_use"`
 }
 
 // Step is a row of steps.parquet.

@@ -81,3 +81,15 @@ const (
 	// TemplateModel puts the prompts of a data set into the model's own template.
 	TemplateModel = "model"
 )
+
+// What a warm-up runs.
+const (
+	// CoverAll runs all shapes of the window. An experiment says it with an empty text, as
+	// experiments from before there was a choice do.
+	CoverAll = "all"
+	// CoverSizes runs the batch sizes of the window.
+	CoverSizes = "sizes"
+	// WarmupSeconds is how long the shapes of a window are run at most, where a study does not
+	// say it.
+	WarmupSeconds = 60
+)

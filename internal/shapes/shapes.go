@@ -1,0 +1,153 @@
+// Package shapes tells the shapes of a workload: what decides which kernels an engine's step
+// runs and how much memory it takes. An engine that meets a shape for the first time chooses
+// and loads kernels, and its allocator grows; that costs time which later steps do not take.
+//
+//	requests ─ Of ─▶ shapes ─ Choose ─▶ the ones to warm up       (before the window)
+//	stamps, steps ─ Find ─▶ requests that paid for a first use    (after it)
+//
+// All of it is a pure function of lengths and stamps.
+package shapes
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
+
+// Shape is a batch of prompts as a prefill step sees it.
+type Shape struct {
+	// Sequences are computed together.
+	Sequences int
+	// Longest is the length that the others are padded to, in tokens.
+	Longest int
+	// Tokens is the sum of the lengths, without padding.
+	Tokens int
+}
+
+// Of is the shape of prompts of these lengths, in tokens.
+func Of(lengths []int) Shape {
+	s := Shape{Sequences: len(lengths)}
+	for _, n := range lengths {
+		s.Longest = max(s.Longest, n)
+		s.Tokens += n
+	}
+	return s
+}
+
+// Most is how many shapes are warmed up one by one; more are put into buckets.
+const Most = 32
+
+// bucketTokens is the width of a bucket in tokens.
+const bucketTokens = 64
+
+// Buckets of shapes, as results name them.
+const (
+	// Exact: each shape stands for itself.
+	Exact = "exact"
+	// Of64: the longest shape stands for all of its number of sequences and its 64 tokens.
+	Of64 = "64 tokens"
+	// Powers: the longest one stands for all up to its power of two.
+	Powers = "powers of two"
+)
+
+// Chosen are the shapes to warm up.
+type Chosen struct {
+	// Places of the chosen ones in the list, the longest first.
+	Places []int
+	// Distinct is how many shapes differ.
+	Distinct int
+	// Buckets is [Exact], [Of64] or [Powers].
+	Buckets string
+}
+
+// Choose returns the shapes that stand for all: every different one where there are at most
+// [Most], else the longest of each bucket, with the shortest and the longest of each number of
+// sequences.
+func Choose(all []Shape) Chosen {
+	out := Chosen{Buckets: Exact, Places: firstOf(all, func(s Shape) Shape { return s })}
+	out.Distinct = len(out.Places)
+	for _, b := range []struct {
+		name string
+		of   func(longest int) int
+	}{{Of64, func(n int) int { return (n + bucketTokens - 1) / bucketTokens }},
+		{Powers, func(n int) int { return bits.Len(uint(max(n, 1) - 1)) }}} {
+		if len(out.Places) <= Most {
+			break
+		}
+		out.Buckets, out.Places = b.name, ends(all, b.of)
+	}
+	slices.SortStableFunc(out.Places, func(a, b int) int {
+		return cmp.Or(cmp.Compare(all[b].Longest, all[a].Longest), cmp.Compare(all[b].Tokens, all[a].Tokens))
+	})
+	return out
+}
+
+// firstOf returns the places of the first shape of each key.
+func firstOf[K comparable](all []Shape, key func(Shape) K) []int {
+	seen := map[K]bool{}
+	var out []int
+	for i, s := range all {
+		if k := key(s); !seen[k] {
+			seen[k] = true
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// ends returns the places of the longest shape of each bucket, and of the shortest shape of
+// each number of sequences.
+func ends(all []Shape, of func(longest int) int) []int {
+	type bucket struct{ sequences, tokens int }
+	longest, shortest := map[bucket]int{}, map[int]int{}
+	for i, s := range all {
+		key := bucket{s.Sequences, of(s.Longest)}
+		if at, ok := longest[key]; !ok || s.Longest > all[at].Longest {
+			longest[key] = i
+		}
+		if at, ok := shortest[s.Sequences]; !ok || s.Longest < all[at].Longest {
+			shortest[s.Sequences] = i
+		}
+	}
+	var out []int
+	for _, at := range longest {
+		out = append(out, at)
+	}
+	for _, at := range shortest {
+		out = append(out, at)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Sizes are the numbers of sequences through which a batch grows to most: the powers of two
+// below it.
+func Sizes(most int) []int {
+	var out []int
+	for n := 1; n < most; n *= 2 {
+		out = append(out, n)
+	}
+	return out
+}
+
+// Steady reports whether a round of times, in seconds, took as long as the round before: the
+// sum within 15 %, and each time within half of the shorter one and 5 ms. A first use is far
+// outside, and the noise of a host that launches kernels is inside.
+func Steady(before, now []float64) bool {
+	if len(before) != len(now) || len(now) == 0 {
+		return false
+	}
+	var x, y float64
+	for i := range now {
+		if !near(before[i], now[i], 0.5) {
+			return false
+		}
+		x, y = x+before[i], y+now[i]
+	}
+	return near(x, y, 0.15)
+}
+
+// steadySeconds is a difference that means nothing.
+const steadySeconds = 5e-3
+
+func near(a, b, share float64) bool { return max(a, b)-min(a, b) <= share*min(a, b)+steadySeconds }
