@@ -29,7 +29,8 @@ func (j *join) steady() []backend.Request {
 		return j.Requests
 	case float64(n) > mostExcluded*float64(ok):
 		j.warn(codes.FirstUse, fmt.Sprintf("%d of %d requests paid for the first use of a shape within the window: "+
-			"so many are in the latencies; raise warmup.max_seconds, or look for what the warm-up does not reach", n, ok))
+			"so many are in the latencies; raise warmup.max_seconds, or look for what the warm-up does not reach", n,
+			ok))
 		j.firstUses = nil
 		return j.Requests
 	}

@@ -44,7 +44,7 @@ const (
 	// spread is taken from.
 	mostCompared, mostSpread = 200, 64
 	// chance is the probability below which pauses do not explain what was found.
-	chance = 0.03
+	chance = 0.05
 )
 
 // Pauses are the times by which the engine's later tokens were late, which has nothing to do
@@ -73,7 +73,7 @@ type candidate struct {
 // The first use of a key that took more than twice its bound, by six standard deviations and by
 // 2 ms, may be a first use. It is one unless pauses come at any time: if those that were found
 // and the pauses in later uses of keys and between the engine's later tokens were spread over
-// all that time by chance, so many would hit first uses with a probability of less than 3 %.
+// all that time by chance, so many would hit first uses with a probability of less than 5 %.
 // Pauses shorter than half of what was found do not count. Without later uses and tokens,
 // nothing is found.
 func Find(uses []Use, pauses Pauses) []int {

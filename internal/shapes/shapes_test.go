@@ -33,7 +33,8 @@ func TestChoose(t *testing.T) {
 		}
 		last := got.Places[len(got.Places)-1]
 		if all[got.Places[0]].Longest != all[len(all)-1].Longest || all[last].Longest != 1 {
-			t.Errorf("%d lengths: from %v to %v, want the shortest and the longest", c.top, all[last], all[got.Places[0]])
+			t.Errorf("%d lengths: from %v to %v, want the shortest and the longest", c.top, all[last],
+				all[got.Places[0]])
 		}
 	}
 }
