@@ -32,8 +32,8 @@ func Example() {
 		fmt.Println(r.ID, r.Task, len(r.Tokens))
 	}
 	// Output:
-	// 0 creative 128
-	// 1 rewrite 128
+	// 0 summarize 128
+	// 1 extract 128
 }
 
 func ExampleSynthetic() {
