@@ -26,35 +26,55 @@ const (
 type Comparison struct {
 	// MeanA and MeanB are the means of the two samples, in their unit.
 	MeanA, MeanB float64
-	// Ratio is mean of b / mean of a. Its value is NaN, with a caveat, unless all
-	// values are positive.
+	// Ratio is the geometric mean of b over that of a, of pairs the geometric mean of their
+	// ratios. Its value is NaN, with a caveat, unless all values are positive.
 	Ratio Estimate
-	// Direction is how b differs from a, beyond chance.
+	// Difference is the mean of b less that of a, in their unit.
+	Difference Estimate
+	// Direction is where b lies, chance included.
 	Direction Direction
-	// P is the two-sided p-value of a permutation test of equal means.
+	// Test is what P comes from.
+	Test Test
+	// P is the two-sided p-value of Student's t, NaN where nothing can be tested: one value, or
+	// values without scatter.
 	P float64
-	// SmallestP is the least that P can be with this number of values.
-	SmallestP float64
-	// Exact tells that all arrangements were gone through, none drawn at random.
-	Exact bool
+	// Permutation is the test that assumes nothing about the shape of the values.
+	Permutation Permutation
+	// Scatter is that of the logarithms, or of the values where there is no ratio.
+	Scatter Scatter
 	// Caveats are doubts about the comparison.
 	Caveats note.List
 }
 
+// Test names a test of two samples.
+type Test string
+
+// Tests of [Compare].
+const (
+	PairedLogs Test = "paired t of logarithms"
+	WelchLogs  Test = "Welch's t of logarithms"
+	PairedT    Test = "paired t"
+	WelchT     Test = "Welch's t"
+	NoTest     Test = "none"
+)
+
 // Compare holds b against a. Paired means that a[i] and b[i] were measured
 // together, such as in one cycle, so that what disturbed one disturbed the other.
 //
-// The ratio of means has Student's interval of its logarithm for fewer than 20
-// values (in the smaller sample) and the BCa interval from there on, since the
-// bootstrap is too narrow for few; Ratio.Method tells which. Pairs are resampled
-// as pairs, independent samples each on its own.
+// The answer is that of Student's t on the logarithms of the values, since what
+// disturbs a measurement multiplies it: of the differences of pairs, or of two
+// independent samples with the degrees of freedom of Welch (1947). Ratio has the
+// interval of that test, so that it leaves out 1 exactly where P is below
+// 1 − Level. Where values are not positive, the same is done with the values, and
+// Difference has the interval. Of lognormal pairs 5 % are called different at the
+// level of 5 %, of other shapes 2 to 6 % (simulated); a t has power from two
+// values on.
 //
-// The test flips the signs of the pairs' differences (Fisher 1935), through all
-// 2ⁿ for up to 14 pairs, or deals the values of independent samples anew (Pitman
-// 1937), through all deals if at most 100 000. Beyond, it draws Resamples of them
-// at random. P is twice the smaller tail. A test of independent samples is exact
-// for equal distributions; where spreads differ much, only the interval looks at
-// the means alone.
+// Permutation stands beside it: exact without any assumption on the shape, and
+// unable to say anything with few values. It flips the signs of the pairs'
+// differences (Fisher 1935), through all 2ⁿ for up to 14 pairs, or deals the
+// values of independent samples afresh (Pitman 1937), through all deals if at
+// most 100 000. Beyond, it draws Resamples of them at random.
 func Compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 	o, err := options.filled()
 	if err != nil {
@@ -67,19 +87,37 @@ func Compare(a, b []float64, paired bool, options Options) (Comparison, error) {
 		return Comparison{}, fmt.Errorf("compare pairs: %d values against %d", len(a), len(b))
 	}
 	a, b = ordered(a, b, paired)
-	c := Comparison{MeanA: Mean(a), MeanB: Mean(b), Ratio: ratioOfMeans(a, b, paired, o)}
-	test := shuffleGroups
+	c := Comparison{MeanA: Mean(a), MeanB: Mean(b), P: math.NaN(), Test: NoTest}
+	c.contrast(a, b, paired, o.Level)
 	if paired {
-		test = comparePairs
-	}
-	t := test(a, b, o)
-	c.P, c.SmallestP, c.Exact = t.p, t.smallest, t.exact
-	c.Direction = direction(c.MeanA, c.MeanB)
-	if c.SmallestP >= 1-o.Level {
-		c.Caveats.Warnf(codes.OutOfReach,
-			"with so few values p cannot be below %.3g, so no difference can be significant", c.SmallestP)
+		c.Permutation = comparePairs(a, b, o)
+	} else {
+		c.Permutation = shuffleGroups(a, b, o)
 	}
 	return c, nil
+}
+
+// contrast fills in the t test and its intervals.
+func (c *Comparison) contrast(a, b []float64, paired bool, level float64) {
+	of, test, testLogs := contrastGroups, WelchT, WelchLogs
+	if paired {
+		of, test, testLogs = contrastPairs, PairedT, PairedLogs
+	}
+	plain, scale := of(a, b), size(a, b)
+	c.Difference, c.Ratio = plain.interval(scale, level), unbounded(math.NaN(), level)
+	c.Direction, c.P, c.Scatter = direction(c.MeanA, c.MeanB), plain.test(scale), plain.scatter
+	if !positive(a) || !positive(b) {
+		c.Ratio.Caveats.Warn(codes.NoRatio, "a ratio needs positive values")
+	} else {
+		of := of(logs(a), logs(b))
+		e := of.interval(1, level)
+		e.Value, e.Low, e.High = math.Exp(e.Value), math.Exp(e.Low), math.Exp(e.High)
+		c.Ratio, c.P, c.Scatter, test = e, of.test(1), of.scatter, testLogs
+		c.Direction = direction(1, e.Value)
+	}
+	if !math.IsNaN(c.P) {
+		c.Test = test
+	}
 }
 
 // direction of b from a; a difference in the last digits is that of summing in
@@ -125,7 +163,7 @@ func ordered(a, b []float64, paired bool) (x, y []float64) {
 }
 
 // comparePairs is the test of the pairs' differences.
-func comparePairs(a, b []float64, o Options) permutation {
+func comparePairs(a, b []float64, o Options) Permutation {
 	differences := make([]float64, len(a))
 	for i := range a {
 		differences[i] = b[i] - a[i]

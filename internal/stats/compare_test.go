@@ -10,46 +10,57 @@ import (
 )
 
 func TestCompareSmall(t *testing.T) {
+	none := math.NaN()
 	for _, c := range []struct {
 		name      string
 		a, b      []float64
 		paired    bool
 		ratio, p  float64
+		shuffled  float64 // p of the permutation test
 		smallest  float64
 		direction Direction
-		codes     []note.Code
-		method    Method
+		test      Test
 	}{
-		{"three pairs", []float64{10, 11, 12}, []float64{8, 9, 9}, true, 26. / 33, 0.25, 0.25, Decrease,
-			[]note.Code{codes.OutOfReach}, MethodStudent},
-		{"six pairs", seq(6), []float64{2, 3, 4, 5, 6, 7}, true, 27. / 21, 2. / 64, 2. / 64, Increase, nil,
-			MethodStudent},
-		{"three against three", []float64{1, 2, 3}, []float64{4, 5, 6}, false, 2.5, 0.1, 0.1, Increase,
-			[]note.Code{codes.OutOfReach}, MethodStudent},
-		{"one against one", []float64{2}, []float64{3}, false, 1.5, 1, 1, Increase, []note.Code{codes.OutOfReach},
-			MethodNone},
-		{"one pair", []float64{2}, []float64{3}, true, 1.5, 1, 1, Increase, []note.Code{codes.OutOfReach}, MethodNone},
-		{"same", []float64{0.1, 0.2, 0.3}, []float64{0.3, 0.1, 0.2}, true, 1, 1, 0.25, NoChange,
-			[]note.Code{codes.OutOfReach}, MethodStudent},
-		{"constant", []float64{2, 2, 2, 2}, []float64{1, 1, 1, 1}, false, 0.5, 2. / 70, 2. / 70, Decrease, nil,
-			MethodBCa},
-		{"negative", []float64{-1, 2, 2, 2}, []float64{1, 1, 1, 1.5}, false, math.NaN(), 54. / 70, 2. / 70, Decrease,
-			nil, MethodNone},
+		{"three pairs", []float64{10, 11, 12}, []float64{8, 9, 9}, true, math.Cbrt(648. / 1320), 0.0118757037, 0.25,
+			0.25,
+			Decrease, PairedLogs},
+		{"three against three", []float64{1, 2, 3}, []float64{4, 5, 6}, false, math.Cbrt(20), 0.0755973528, 0.1, 0.1,
+			Increase, WelchLogs},
+		{"one against one", []float64{2}, []float64{3}, false, 1.5, none, 1, 1, Increase, NoTest},
+		{"one pair", []float64{2}, []float64{3}, true, 1.5, none, 1, 1, Increase, NoTest},
+		{"one against two", []float64{2}, []float64{3, 3.1}, false, math.Sqrt(9.3) / 2, none, 2. / 3, 2. / 3, Increase,
+			NoTest},
+		{"equal in sum", []float64{0.1, 0.2, 0.3}, []float64{0.3, 0.1, 0.2}, true, 1, 1, 1, 0.25, NoChange, PairedLogs},
+		{"constant", []float64{2, 2, 2, 2}, []float64{1, 1, 1, 1}, false, 0.5, none, 2. / 70, 2. / 70, Decrease,
+			NoTest},
+		{"constant quotient", []float64{0.1, 0.2, 0.3}, []float64{0.7, 1.4, 2.1}, true, 7, none, 0.25, 0.25, Increase,
+			NoTest},
+		{"one side constant", []float64{2, 2, 2}, []float64{3, 3.1, 3.2}, false, math.Cbrt(29.76) / 2, 0.00180530927,
+			0.1,
+			0.1, Increase, WelchLogs},
+		{"negative", []float64{-1, 2, 2, 2}, []float64{1, 1, 1, 1.5}, false, none, 0.879356049, 54. / 70, 2. / 70,
+			Decrease,
+			WelchT},
+		{"all zero", []float64{0, 0, 0}, []float64{0, 0, 0}, true, none, none, 1, 0.25, NoChange, NoTest},
 	} {
 		got, err := Compare(c.a, c.b, c.paired, Options{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if !near(got.Ratio.Value, c.ratio, 1e-12) && !(math.IsNaN(c.ratio) && math.IsNaN(got.Ratio.Value)) {
+		alike := func(v, want, within float64) bool {
+			return math.IsNaN(v) && math.IsNaN(want) || near(v, want, within)
+		}
+		if !alike(got.Ratio.Value, c.ratio, 1e-12) {
 			t.Errorf("%s: ratio %v, want %v", c.name, got.Ratio.Value, c.ratio)
 		}
-		if c.name != "negative" && !near(got.P, c.p, 1e-12) || !near(got.SmallestP, c.smallest, 1e-12) || !got.Exact {
-			t.Errorf("%s: p %v, smallest %v, exact %v, want %v, %v", c.name, got.P, got.SmallestP, got.Exact, c.p,
-				c.smallest)
+		if !alike(got.P, c.p, 1e-6) || got.Test != c.test || got.Direction != c.direction {
+			t.Errorf("%s: p %v of %s, %s, want %v of %s, %s", c.name, got.P, got.Test, got.Direction, c.p, c.test,
+				c.direction)
 		}
-		if got.Direction != c.direction || got.Ratio.Method != c.method || !slices.Equal(got.Caveats.Codes(), c.codes) {
-			t.Errorf("%s: %s, %s, %v", c.name, got.Direction, got.Ratio.Method, got.Caveats)
+		if p := got.Permutation; c.name != "negative" && !near(p.P, c.shuffled, 1e-12) ||
+			!near(p.SmallestP, c.smallest, 1e-12) || !p.Exact {
+			t.Errorf("%s: permutation %+v, want %v of at least %v", c.name, p, c.shuffled, c.smallest)
 		}
 	}
 }
@@ -59,13 +70,9 @@ func TestSampledPIsBounded(t *testing.T) {
 	for _, paired := range []bool{true, false} {
 		got, err := Compare(seq(25), mapped(seq(25), func(v float64) float64 { return v + 100 }), paired,
 			Options{Resamples: 199})
-		if err != nil || got.P != 2./200 || got.SmallestP != got.P || got.Exact {
+		if err != nil || got.Permutation != (Permutation{P: 2. / 200, SmallestP: 2. / 200}) {
 			t.Errorf("paired %v: %+v, %v", paired, got, err)
 		}
-	}
-	got, err := Compare(seq(25), seq(25), true, Options{Level: 0.995, Resamples: 199})
-	if err != nil || !slices.Equal(got.Caveats.Codes(), []note.Code{codes.OutOfReach}) {
-		t.Errorf("%+v, %v", got.Caveats, err)
 	}
 }
 
@@ -106,7 +113,7 @@ func TestPermutationIsValid(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got.P <= 0.05 {
+				if got.Permutation.P <= 0.05 {
 					found++
 				}
 			}

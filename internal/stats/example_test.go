@@ -25,13 +25,13 @@ func ExampleCompare() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("energy x %.3f [%.3f, %.3f], p = %.2f\n", c.Ratio.Value, c.Ratio.Low, c.Ratio.High, c.P)
-	for _, v := range c.Caveats {
-		fmt.Println(v.Message)
-	}
+	fmt.Printf("energy x %.3f [%.3f, %.3f], p = %.1g\n", c.Ratio.Value, c.Ratio.Low, c.Ratio.High, c.P)
+	fmt.Printf("by permutation p = %v, at least %v\n", c.Permutation.P, c.Permutation.SmallestP)
+	fmt.Printf("three pairs show %.1f %%\n", 100*c.Scatter.Visible(3, 0.05))
 	// Output:
-	// energy x 0.745 [0.739, 0.751], p = 0.25
-	// with so few values p cannot be below 0.25, so no difference can be significant
+	// energy x 0.745 [0.739, 0.751], p = 4e-05
+	// by permutation p = 0.25, at least 0.25
+	// three pairs show 1.3 %
 }
 
 func ExamplePareto() {

@@ -23,13 +23,10 @@ type oracle struct {
 	Ratio []struct {
 		A, B      []float64
 		Paired    bool
+		Value, P  float64
 		Low, High float64
 	}
-	SmallRatio []struct {
-		A, B      []float64
-		Paired    bool
-		Low, High float64
-	} `json:"small_ratio"`
+	Power            [][4]float64
 	Permutation      []comparisonCase
 	PermutationLarge []comparisonCase `json:"permutation_large"`
 	Trend            []struct {
@@ -100,20 +97,19 @@ func TestBCaMatchesSciPy(t *testing.T) {
 
 func TestRatioMatchesSciPy(t *testing.T) {
 	for i, c := range loadOracle(t).Ratio {
-		got, err := Compare(c.A, c.B, c.Paired, Options{Resamples: 20000, Seed: 3})
-		e, slack := got.Ratio, monteCarlo*(c.High-c.Low)
-		if err != nil || math.Abs(e.Low-c.Low) > slack || math.Abs(e.High-c.High) > slack || e.Method != MethodBCa {
-			t.Errorf("case %d: %+v, %v, want [%v, %v]", i, e, err, c.Low, c.High)
+		got, err := Compare(c.A, c.B, c.Paired, Options{})
+		e := got.Ratio
+		if err != nil || !near(e.Value, c.Value, 1e-12) || !near(e.Low, c.Low, 1e-9) || !near(e.High, c.High, 1e-9) ||
+			!near(got.P, c.P, 1e-9) {
+			t.Errorf("case %d: %+v, p %v, %v, want %v [%v, %v], p %v", i, e, got.P, err, c.Value, c.Low, c.High, c.P)
 		}
 	}
 }
 
-func TestSmallRatioMatchesSciPy(t *testing.T) {
-	for i, c := range loadOracle(t).SmallRatio {
-		got, err := Compare(c.A, c.B, c.Paired, Options{})
-		e := got.Ratio
-		if err != nil || !near(e.Low, c.Low, 1e-9) || !near(e.High, c.High, 1e-9) || e.Method != MethodStudent {
-			t.Errorf("case %d: %+v, %v, want [%v, %v]", i, e, err, c.Low, c.High)
+func TestPowerMatchesSciPy(t *testing.T) {
+	for _, c := range loadOracle(t).Power {
+		if got := tPower(c[1], c[0], c[2]); math.Abs(got-c[3]) > 1e-3 {
+			t.Errorf("power(df %v, noncentrality %v, level %v) = %v, want %v", c[0], c[1], c[2], got, c[3])
 		}
 	}
 }
@@ -122,16 +118,17 @@ func TestPermutationMatchesSciPy(t *testing.T) {
 	o := loadOracle(t)
 	for i, c := range o.Permutation {
 		got, err := Compare(c.A, c.B, c.Paired, Options{})
-		if err != nil || !near(got.P, c.P, 1e-12) || !got.Exact {
-			t.Errorf("case %d: p = %v (exact %v), %v, want %v", i, got.P, got.Exact, err, c.P)
+		if err != nil || !near(got.Permutation.P, c.P, 1e-12) || !got.Permutation.Exact {
+			t.Errorf("case %d: p = %v (exact %v), %v, want %v", i, got.Permutation.P, got.Permutation.Exact, err, c.P)
 		}
 	}
 	for i, c := range o.PermutationLarge {
 		const draws = 40000
 		got, err := Compare(c.A, c.B, c.Paired, Options{Resamples: draws})
 		// Four standard errors of a doubled tail.
-		if err != nil || math.Abs(got.P-c.P) > 8*math.Sqrt(c.P/2/draws) || got.Exact {
-			t.Errorf("large case %d: p = %v (exact %v), %v, want about %v", i, got.P, got.Exact, err, c.P)
+		if err != nil || math.Abs(got.Permutation.P-c.P) > 8*math.Sqrt(c.P/2/draws) || got.Permutation.Exact {
+			t.Errorf("large case %d: p = %v (exact %v), %v, want about %v", i, got.Permutation.P,
+				got.Permutation.Exact, err, c.P)
 		}
 	}
 }

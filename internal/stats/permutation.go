@@ -8,13 +8,30 @@ const (
 	exactArrangements = 100_000
 )
 
-// permutation is the outcome of a permutation test.
-type permutation struct {
-	// p is two-sided: twice the smaller tail, at most 1.
-	p float64
-	// smallest is the least p that values of this number can have.
-	smallest float64
-	exact    bool
+// Permutation is the outcome of a permutation test.
+type Permutation struct {
+	// P is two-sided: twice the smaller tail, at most 1.
+	P float64
+	// SmallestP is the least P that values of this number can have.
+	SmallestP float64
+	// Exact tells that all arrangements were gone through, none drawn at random.
+	Exact bool
+}
+
+// PermutationNeeds is the least number of pairs, or of values on each side, with which a permutation test can have a
+// p-value below alpha.
+func PermutationNeeds(paired bool, alpha float64) int {
+	for n := 1; n < exactPairs; n++ {
+		least := math.Ldexp(2, -n)
+		if !paired {
+			count, _ := arrangements(2*n, n)
+			least = 2 / float64(count)
+		}
+		if least < alpha {
+			return n
+		}
+	}
+	return exactPairs
 }
 
 // tails counts the arrangements on either side of the observed sum. Sums that
@@ -57,14 +74,14 @@ func (t *tails) sampled() float64 {
 // flipSigns tests whether the differences of pairs are centred on 0: under the
 // null hypothesis each could as well have the other sign (Fisher, The Design of
 // Experiments, 1935).
-func flipSigns(differences []float64, o Options) permutation {
+func flipSigns(differences []float64, o Options) Permutation {
 	n := len(differences)
 	t := newTails(sum(differences), differences)
 	if n <= exactPairs {
 		for signs := range 1 << n {
 			t.add(signedSum(differences, uint64(signs)))
 		}
-		return permutation{p: t.exact(), smallest: min(1, math.Ldexp(2, -n)), exact: true}
+		return Permutation{P: t.exact(), SmallestP: min(1, math.Ldexp(2, -n)), Exact: true}
 	}
 	rng := o.generator(streamPermutation)
 	for range o.Resamples {
@@ -74,7 +91,7 @@ func flipSigns(differences []float64, o Options) permutation {
 		}
 		t.add(s)
 	}
-	return permutation{p: t.sampled(), smallest: 2 / float64(o.Resamples+1)}
+	return Permutation{P: t.sampled(), SmallestP: 2 / float64(o.Resamples+1)}
 }
 
 // signedSum is the sum of up to 64 values, those of set bits negated.
@@ -92,7 +109,7 @@ func signedSum(values []float64, signs uint64) float64 {
 // shuffleGroups tests whether two independent samples have one mean: under the
 // null hypothesis any of the values could as well have been in the other sample
 // (Pitman 1937).
-func shuffleGroups(a, b []float64, o Options) permutation {
+func shuffleGroups(a, b []float64, o Options) Permutation {
 	if len(b) < len(a) {
 		// The total is fixed, so the sum of either group tells the same; two-sided, the
 		// smaller one will do.
@@ -103,7 +120,7 @@ func shuffleGroups(a, b []float64, o Options) permutation {
 	t := newTails(sum(pooled[:k]), pooled)
 	if count, ok := arrangements(len(pooled), k); ok {
 		eachGroup(pooled, k, t.add)
-		return permutation{p: t.exact(), smallest: min(1, 2/float64(count)), exact: true}
+		return Permutation{P: t.exact(), SmallestP: min(1, 2/float64(count)), Exact: true}
 	}
 	rng := o.generator(streamPermutation)
 	for range o.Resamples {
@@ -115,7 +132,7 @@ func shuffleGroups(a, b []float64, o Options) permutation {
 		}
 		t.add(s)
 	}
-	return permutation{p: t.sampled(), smallest: 2 / float64(o.Resamples+1)}
+	return Permutation{P: t.sampled(), SmallestP: 2 / float64(o.Resamples+1)}
 }
 
 // centred joins the samples less their common mean, so that a large offset does

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/compare"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/table"
@@ -16,18 +17,15 @@ import (
 
 // Comparison holds configuration B against A.
 type Comparison struct {
+	*compare.Comparison
 	A string `json:"a"`
 	B string `json:"b"`
-	// Paired says that values of the same cycle were held against each other.
-	Paired bool `json:"paired"`
 	// ExcludedA and ExcludedB are runs that were ok and are not compared.
 	ExcludedA []result.Exclusion `json:"excluded_a,omitempty"`
 	ExcludedB []result.Exclusion `json:"excluded_b,omitempty"`
 
 	// Differ are the keys in which the two configurations differ.
-	Differ   []ComparedKey    `json:"differ"`
-	Metrics  []ComparedMetric `json:"metrics"`
-	Warnings []string         `json:"warnings,omitempty"`
+	Differ []ComparedKey `json:"differ"`
 }
 
 // ComparedKey is a key with different values on both sides; a value is empty where the side does not have the key.
@@ -46,70 +44,100 @@ func Differing(a, b study.Experiment) []ComparedKey {
 	return out
 }
 
-// ComparedMetric is one number on both sides.
-type ComparedMetric struct {
-	Name string `json:"name"`
-	Unit string `json:"unit"`
-	// A and B are the means over NA and NB runs.
-	A  float64 `json:"a"`
-	B  float64 `json:"b"`
-	NA int     `json:"n_a"`
-	NB int     `json:"n_b"`
-	// Ratio is B / A with its 95 % interval; null where it cannot be known.
-	Ratio *float64    `json:"ratio"`
-	CI95  *[2]float64 `json:"ci95"`
-	// P is that of a permutation test, PAdjusted corrected for all metrics.
-	P         float64  `json:"p"`
-	PAdjusted float64  `json:"p_adjusted"`
-	Caveats   []string `json:"caveats,omitempty"`
-}
-
-// Comparison prints two configurations side by side.
+// Comparison prints the answer, then two configurations side by side.
 func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 	var b strings.Builder
+	t.styled(&b, t.bold, c.Answer)
+	b.WriteString("\n")
 	t.wrap(&b, "A  ", "   ", c.A)
 	t.wrap(&b, "B  ", "   ", c.B)
+	if len(c.Differ) > 0 {
+		b.WriteString("\n")
+		rows := []Row{{Label: "", Cells: []string{"A", "B"}}}
+		for _, k := range c.Differ {
+			values := table.Shorten([]string{cmp.Or(k.A, missing), cmp.Or(k.B, missing)}, valueWidth)
+			rows = append(rows, Row{Label: k.Key, Cells: values})
+		}
+		t.columns(&b, 2, rows)
+	}
 	b.WriteString("\n")
-	rows := []Row{{Label: "", Cells: []string{"A", "B", "B / A", "95 %", "p"}}}
-	for _, k := range c.Differ {
-		values := table.Shorten([]string{cmp.Or(k.A, missing), cmp.Or(k.B, missing)}, valueWidth)
-		rows = append(rows, Row{Label: k.Key, Cells: append(values, "", "", "")})
+	t.print(&b, comparedRows(c.Metrics))
+	for _, text := range comparedNotes(c) {
+		t.wrap(&b, "  ", "  ", text)
 	}
-	seen := map[string]bool{}
-	var caveats []string
-	for _, m := range c.Metrics {
-		cells := []string{metricValue(m.A, m.Unit), metricValue(m.B, m.Unit), missing, missing, missing}
-		if m.Ratio != nil {
-			cells[2] = fmt.Sprintf("%.3f", *m.Ratio)
-		}
-		if m.CI95 != nil {
-			cells[3] = fmt.Sprintf("%.3f to %.3f", m.CI95[0], m.CI95[1])
-		}
-		if m.NA > 1 || m.NB > 1 {
-			cells[4] = digits.Significant(m.PAdjusted, 2)
-		}
-		rows = append(rows, Row{Label: m.Name, Cells: cells})
-		for _, text := range m.Caveats {
-			if !seen[text] {
-				seen[text] = true
-				caveats = append(caveats, text)
-			}
-		}
-	}
-	t.columns(&b, 2, rows)
-	how := "independent runs"
-	if c.Paired {
-		how = "runs of the same cycle in pairs"
-	}
-	t.wrap(&b, "  ", "  ", how+
-		"; p by permutation, corrected for the number of metrics (Holm); the sensor's gain cancels in ratios "+
-		"on one device")
-	for _, text := range append(append(left("A", c.ExcludedA), left("B", c.ExcludedB)...),
-		append(c.Warnings, caveats...)...) {
+	for _, text := range append(append(left("A", c.ExcludedA), left("B", c.ExcludedB)...), c.Warnings...) {
 		t.wrap(&b, t.warn("caution")+": ", "         ", text)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// comparedRows is the table of metrics: what is known of the change, then the values.
+func comparedRows(metrics []compare.Metric) table.Table {
+	rows := table.Table{Head: []string{"", "B to A", "95 %", "", "A", "B", "visible"}, Names: 1, Indent: 2}
+	for _, m := range metrics {
+		change, interval := m.Change()
+		visible := missing
+		if m.Visible != nil && m.Ratio != nil {
+			visible = compare.Amount(m.Visible.From)
+		}
+		rows.Rows = append(rows.Rows, []string{m.Label, cmp.Or(change, missing), cmp.Or(interval, missing),
+			verdictWord(m.Verdict), metricValue(m.A, m.Unit), metricValue(m.B, m.Unit), visible})
+	}
+	return rows.DropEmpty()
+}
+
+// verdictWord is a verdict in a column.
+func verdictWord(v compare.Verdict) string {
+	switch v {
+	case compare.MaybeLower:
+		return "lower?"
+	case compare.MaybeHigher:
+		return "higher?"
+	case compare.NotTested:
+		return missing
+	}
+	return string(v)
+}
+
+// comparedNotes explain the table.
+func comparedNotes(c *Comparison) []string {
+	how := "in pairs by cycle: " + c.PairedWhy
+	if !c.Paired {
+		how = "not in pairs: " + c.PairedWhy + ", so what else changed between them (temperature, other work) counts " +
+			"as a difference, too"
+	}
+	first := c.Metrics[0]
+	if first.Test == nil {
+		return []string{how}
+	}
+	out := []string{how, fmt.Sprintf("lower, higher: beyond chance (p < 0.05 by Student's t of logarithms), %s on its "+
+		"own%s; not told: chance explains it, and visible is what so many runs show four times in five",
+		first.Label, together(len(c.Metrics)-1))}
+	p := first.Permutation
+	text := fmt.Sprintf("%s: p %s; by permutation, which assumes nothing of the shape of the values, %s",
+		first.Label, chance(first.Test.P), digits.Significant(p.P, 2))
+	if p.LeastP >= 0.05 {
+		text += fmt.Sprintf(": with so few runs it cannot be below %s, with %d it can be below 0.05",
+			digits.Significant(p.LeastP, 2), p.Needs)
+	}
+	return append(out, text)
+}
+
+// chance is a p-value behind its sign.
+func chance(p float64) string {
+	if p < 1e-4 {
+		return "< 0.0001"
+	}
+	return "= " + digits.Significant(p, 2)
+}
+
+// together says how the other metrics are tested.
+func together(others int) string {
+	if others < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", the other %d together (Holm), where ? marks what may be chance among so many", others)
 }
 
 // left says which runs of a side are not compared.

@@ -1,0 +1,402 @@
+// Package compare holds the runs of two configurations against each other, number by number: by how much they differ,
+// whether chance explains it, and where it cannot be known, what would be needed to know it.
+//
+// One number, the primary one, is tested at the full level of 5 %. The others are tested together: their p-values are
+// corrected for their number (Holm), so that the chance of any false finding among them stays below 5 %, too. Every
+// number has the least difference that as many runs with as much scatter would show: below it nothing can be said.
+package compare
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/stats"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// Side is one configuration with its comparable runs.
+type Side struct {
+	// Study is the folder that the runs were made in.
+	Study string
+	Runs  []*result.Record
+}
+
+// Options of a comparison.
+type Options struct {
+	// Primary names the metric that is tested on its own; empty is the first of primaries that both
+	// sides have.
+	Primary string
+	// All takes every metric, not the main ones.
+	All bool
+}
+
+// Comparison is what was found.
+type Comparison struct {
+	// Answer is one sentence about the primary metric.
+	Answer string `json:"answer"`
+	// Primary names the metric that is tested on its own.
+	Primary string `json:"primary"`
+	// Paired says that values of the same cycle were held against each other, and PairedWhy why, or
+	// why not.
+	Paired    bool   `json:"paired"`
+	PairedWhy string `json:"paired_why"`
+	// Metrics begin with the primary one.
+	Metrics []Metric `json:"metrics"`
+	// Warnings are reasons to doubt all of it.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Verdict says in words what is known of a difference.
+type Verdict string
+
+// Verdicts.
+const (
+	// Lower and Higher: B differs, beyond chance.
+	Lower  Verdict = "lower"
+	Higher Verdict = "higher"
+	// MaybeLower and MaybeHigher: the interval leaves out equality, but with as many metrics one of
+	// them may do so by chance.
+	MaybeLower  Verdict = "maybe lower"
+	MaybeHigher Verdict = "maybe higher"
+	// NotTold: chance explains it. The difference may be anything inside the interval.
+	NotTold Verdict = "not told"
+	// Same: all runs of both sides have the same value.
+	Same Verdict = "same"
+	// NotTested: there is one run on a side, so nothing is known of chance.
+	NotTested Verdict = "not tested"
+)
+
+// Metric is one number on both sides.
+type Metric struct {
+	Name string `json:"name"`
+	Unit string `json:"unit"`
+	// Label is the heading of a column with the metric.
+	Label string `json:"-"`
+	// A and B are the means over NA and NB runs.
+	A  float64 `json:"a"`
+	B  float64 `json:"b"`
+	NA int     `json:"n_a"`
+	NB int     `json:"n_b"`
+	// Ratio is B / A (of geometric means) with its 95 % interval; null where it cannot be known.
+	Ratio *float64    `json:"ratio"`
+	CI95  *[2]float64 `json:"ratio_ci95"`
+	// Difference is B − A in the unit, with its 95 % interval.
+	Difference     float64     `json:"difference"`
+	DifferenceCI95 *[2]float64 `json:"difference_ci95"`
+	Verdict        Verdict     `json:"verdict"`
+	// Test is what Verdict comes from; null where nothing could be tested.
+	Test *Test `json:"test"`
+	// Permutation assumes nothing about the shape of the values, and can find nothing in few.
+	Permutation Permutation `json:"permutation"`
+	// Visible is what as many runs of this scatter can show; null where the scatter is not known.
+	Visible *Visible `json:"visible"`
+
+	scatter stats.Scatter
+}
+
+// Test is a test of two samples.
+type Test struct {
+	Name string `json:"name"`
+	// P is the chance of such a difference or a larger one if there were none, and PAdjusted that
+	// corrected for the number of secondary metrics; of the primary metric both are the same.
+	P         float64 `json:"p"`
+	PAdjusted float64 `json:"p_adjusted"`
+}
+
+// Permutation is a permutation test.
+type Permutation struct {
+	P float64 `json:"p"`
+	// LeastP is the least P that so many runs can have, and Needs the number of runs on each side
+	// from which it is below 0.05.
+	LeastP float64 `json:"least_p"`
+	Needs  int     `json:"cycles_needed"`
+}
+
+// Visible says what a number of runs can show four times in five.
+type Visible struct {
+	// From is the least relative difference that the runs at hand show, and FromFive that of five on
+	// each side. Where there is no ratio both are in the unit of the metric.
+	From     float64 `json:"from"`
+	FromFive float64 `json:"from_with_5_cycles"`
+	// Needed is how many runs on each side would show a difference as large as the one seen; 0 is
+	// more than 10,000.
+	Needed int `json:"cycles_for_the_difference_seen"`
+}
+
+// level is the chance of a false finding that is taken.
+const level = 0.05
+
+// primaries are the metrics by which configurations are told apart where none is asked for.
+var primaries = []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}
+
+// mainMetrics are compared by default. The more metrics, the larger a difference must be for any one of them.
+var mainMetrics = []string{"energy.per_output_token_j", "energy.mean_w", "energy.phases.prefill.j_per_token",
+	"energy.phases.decode.j_per_token",
+	"throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50", "memory.peak_bytes"}
+
+// ErrNothing is the refusal of two sides that have no number in common.
+var ErrNothing = errors.New("the two have no number in common")
+
+// ErrPrimary is the refusal of a primary metric that one side does not have.
+var ErrPrimary = errors.New("is not measured on both sides")
+
+// Sides holds b against a.
+func Sides(a, b Side, o Options) (*Comparison, error) {
+	c := &Comparison{}
+	c.Paired, c.PairedWhy = inPairs(a, b)
+	if a.Runs[0].WorkloadHash != b.Runs[0].WorkloadHash {
+		c.Warnings = append(c.Warnings, "the two did not compute the same token ids: their workloads differ")
+	}
+	if err := c.collect(a, b, o); err != nil {
+		return nil, err
+	}
+	if len(c.Metrics) == 0 {
+		return nil, ErrNothing
+	}
+	if err := c.choosePrimary(o.Primary); err != nil {
+		return nil, err
+	}
+	if err := c.judge(); err != nil {
+		return nil, err
+	}
+	c.Answer = c.answer(a, b)
+	return c, nil
+}
+
+// collect compares the metrics one by one.
+func (c *Comparison) collect(a, b Side, o Options) error {
+	own := len(c.Warnings)
+	for _, m := range result.Metrics() {
+		// Where the engines' own peaks differ in kind, those of their processes stand in.
+		if !o.All && m.Name != o.Primary && !slices.Contains(mainMetrics, m.Name) &&
+			(len(c.Warnings) == own || m.Name != "memory.process_peak_bytes") {
+			continue
+		}
+		if text := otherMethods(m, a.Runs, b.Runs); text != "" {
+			c.Warnings = append(c.Warnings, text)
+			continue
+		}
+		x, y := valuesOf(m, a.Runs, b.Runs, c.Paired)
+		if len(x) == 0 || len(y) == 0 {
+			continue
+		}
+		found, err := stats.Compare(x, y, c.Paired, stats.Options{Level: 1 - level, Seed: 1})
+		if err != nil {
+			return fmt.Errorf("compare %s: %w", m.Name, err)
+		}
+		c.Metrics = append(c.Metrics, metricOf(m, found, len(x), len(y), c.Paired))
+	}
+	return nil
+}
+
+// metricOf is what was found of one metric.
+func metricOf(m result.MetricInfo, found stats.Comparison, n, k int, paired bool) Metric {
+	out := Metric{Name: m.Name, Unit: m.Unit, Label: m.Label, A: found.MeanA, B: found.MeanB, NA: n, NB: k,
+		Difference: found.Difference.Value, DifferenceCI95: interval(found.Difference), CI95: interval(found.Ratio),
+		Permutation: Permutation{P: found.Permutation.P, LeastP: found.Permutation.SmallestP,
+			Needs: stats.PermutationNeeds(paired, level)}}
+	if !math.IsNaN(found.Ratio.Value) {
+		out.Ratio = &found.Ratio.Value
+	}
+	if found.Test != stats.NoTest {
+		out.Test = &Test{Name: string(found.Test), P: found.P, PAdjusted: found.P}
+	}
+	out.scatter = found.Scatter
+	switch {
+	case out.Test != nil:
+		out.Verdict = NotTold
+	case min(n, k) < 2:
+		out.Verdict = NotTested
+	case found.Direction == stats.Decrease:
+		out.Verdict = Lower
+	case found.Direction == stats.Increase:
+		out.Verdict = Higher
+	default:
+		out.Verdict = Same
+	}
+	return out
+}
+
+func interval(e stats.Estimate) *[2]float64 {
+	if !e.HasInterval() {
+		return nil
+	}
+	return &[2]float64{e.Low, e.High}
+}
+
+// choosePrimary puts the primary metric first.
+func (c *Comparison) choosePrimary(asked string) error {
+	at := -1
+	for _, name := range append([]string{asked}, primaries...) {
+		at = slices.IndexFunc(c.Metrics, func(m Metric) bool { return m.Name == name })
+		if at < 0 && asked != "" {
+			return fmt.Errorf("%s %w", asked, ErrPrimary)
+		}
+		if at >= 0 {
+			break
+		}
+	}
+	at = max(at, 0)
+	primary := c.Metrics[at]
+	c.Metrics = append([]Metric{primary}, slices.Delete(c.Metrics, at, at+1)...)
+	if c.Primary = primary.Name; asked == "" && c.Primary != primaries[0] {
+		c.Warnings = append(c.Warnings,
+			fmt.Sprintf("%s is not known on both sides: %s takes its place", primaries[0], c.Primary))
+	}
+	return nil
+}
+
+// judge puts in the verdicts: of the primary metric at the full level, of the others after Holm.
+func (c *Comparison) judge() error {
+	var p []float64
+	for _, m := range c.Metrics[1:] {
+		if m.Test != nil {
+			p = append(p, m.Test.P)
+		}
+	}
+	adjusted, err := stats.Holm(p)
+	if err != nil {
+		return fmt.Errorf("correct for the number of metrics: %w", err)
+	}
+	for i := range c.Metrics {
+		m := &c.Metrics[i]
+		alpha := level
+		if i > 0 {
+			alpha = level / float64(max(1, len(p)))
+		}
+		if m.Test != nil && i > 0 {
+			m.Test.PAdjusted, adjusted = adjusted[0], adjusted[1:]
+		}
+		m.decide()
+		m.Visible = m.visible(c.Paired, alpha)
+	}
+	return nil
+}
+
+// decide makes the verdict of a test.
+func (m *Metric) decide() {
+	if m.Test == nil || m.Test.P >= level {
+		return
+	}
+	lower := m.Difference < 0
+	if m.Ratio != nil {
+		lower = *m.Ratio < 1
+	}
+	switch sure := m.Test.PAdjusted < level; {
+	case sure && lower:
+		m.Verdict = Lower
+	case sure:
+		m.Verdict = Higher
+	case lower:
+		m.Verdict = MaybeLower
+	default:
+		m.Verdict = MaybeHigher
+	}
+}
+
+// visible says what the runs can show at a level.
+func (m *Metric) visible(paired bool, alpha float64) *Visible {
+	if m.Test == nil {
+		return nil
+	}
+	n := min(m.NA, m.NB)
+	v := Visible{From: m.scatter.Visible(n, alpha), FromFive: m.scatter.Visible(five, alpha)}
+	seen := m.Difference
+	if m.Ratio != nil {
+		seen = math.Log(*m.Ratio)
+		v.From, v.FromFive = math.Expm1(v.From), math.Expm1(v.FromFive)
+	}
+	if math.IsNaN(v.From) || math.IsInf(v.From, 0) {
+		return nil
+	}
+	v.Needed = m.scatter.Needed(seen, alpha)
+	return &v
+}
+
+// five is the number of cycles that a study for publication has at least.
+const five = 5
+
+// inPairs tells whether the runs of a cycle were made together on both sides, so that what disturbed one disturbed the
+// other, and why. That is so if each cycle's two runs were both made before the next cycle's, on the same GPUs.
+func inPairs(a, b Side) (paired bool, why string) {
+	if a.Study != b.Study {
+		return false, "the two are of different studies"
+	}
+	second := map[int]*result.Record{}
+	for _, r := range b.Runs {
+		second[r.Cycle] = r
+	}
+	first := slices.Clone(a.Runs)
+	slices.SortFunc(first, func(x, y *result.Record) int { return cmp.Compare(x.Cycle, y.Cycle) })
+	common, end := 0, int64(math.MinInt64)
+	for _, x := range first {
+		y, both := second[x.Cycle]
+		if !both {
+			continue
+		}
+		if common++; x.Window == nil || y.Window == nil {
+			return false, "it is not known when the runs were made"
+		}
+		if !slices.Equal(x.Backend.GPUs, y.Backend.GPUs) {
+			return false, "the runs of a cycle were on different GPUs"
+		}
+		// The wall clock, since a study may go on after a restart of the machine.
+		if min(x.Window.Start.UnixNano(), y.Window.Start.UnixNano()) < end {
+			return false, "the runs of a cycle were not made one after the other"
+		}
+		end = max(x.Window.Start.UnixNano(), y.Window.Start.UnixNano())
+	}
+	if common == 0 {
+		return false, "they have no cycle in common"
+	}
+	return true, "the runs of each cycle were made one after the other"
+}
+
+// otherMethods says that a peak of memory is not the same thing on both sides.
+func otherMethods(m result.MetricInfo, a, b []*result.Record) string {
+	methods := func(runs []*result.Record) (out []string) {
+		for _, r := range runs {
+			if by := string(m.MethodOf(r)); by != "" && !slices.Contains(out, by) {
+				out = append(out, by)
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	x, y := methods(a), methods(b)
+	if len(x) == 0 || len(y) == 0 || len(x) == 1 && slices.Equal(x, y) {
+		return ""
+	}
+	return fmt.Sprintf("%s is not compared: it is measured by %s in A and by %s in B (see Memory in docs/metrics.md)",
+		m.Name, strings.Join(x, ", "), strings.Join(y, ", "))
+}
+
+// valuesOf are a metric's values on both sides; paired ones are those of the cycles
+// that both have.
+func valuesOf(m result.MetricInfo, a, b []*result.Record, paired bool) (x, y []float64) {
+	other := map[int]float64{}
+	for _, r := range b {
+		if v, ok := m.Value(r); ok {
+			other[r.Cycle] = v
+			if !paired {
+				y = append(y, v)
+			}
+		}
+	}
+	for _, r := range a {
+		v, ok := m.Value(r)
+		if !ok {
+			continue
+		}
+		if w, both := other[r.Cycle]; paired && both {
+			x, y = append(x, v), append(y, w)
+		} else if !paired {
+			x = append(x, v)
+		}
+	}
+	return x, y
+}

@@ -1,0 +1,197 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/digits"
+)
+
+// Change is B against A as a percentage, or as a factor where that is easier to read: the value, and its 95 % interval,
+// empty where there is none. Without a ratio both are empty.
+func (m Metric) Change() (value, interval string) {
+	if m.Ratio == nil {
+		return "", ""
+	}
+	if m.CI95 == nil {
+		if m.factor() {
+			return "× " + digits.Significant(*m.Ratio, 3), ""
+		}
+		return signed(*m.Ratio, places(*m.Ratio-1)) + " %", ""
+	}
+	low, high := m.CI95[0], m.CI95[1]
+	if m.factor() {
+		return "× " + digits.Significant(*m.Ratio, 3),
+			digits.Significant(low, 3) + " to " + digits.Significant(high, 3)
+	}
+	n := places((high - low) / 2)
+	if low == high {
+		n = places(*m.Ratio - 1)
+	}
+	return signed(*m.Ratio, n) + " %", signed(low, n) + " to " + signed(high, n) + " %"
+}
+
+// factor tells whether the ratio is printed as a factor.
+func (m Metric) factor() bool {
+	low, high := *m.Ratio, *m.Ratio
+	if m.CI95 != nil {
+		low, high = m.CI95[0], m.CI95[1]
+	}
+	return *m.Ratio < 0.5 || *m.Ratio > 2 || low < 0.2 || high > 5
+}
+
+// places is how many decimals a percentage has of which this share is known in two digits.
+func places(share float64) int {
+	if share == 0 {
+		return 0
+	}
+	return min(3, max(0, 1-int(math.Floor(math.Log10(100*math.Abs(share))))))
+}
+
+// signed is a ratio as a percentage with its sign.
+func signed(ratio float64, decimals int) string {
+	text := fmt.Sprintf("%+.*f", decimals, 100*(ratio-1))
+	if strings.Trim(text, "+-0.") == "" {
+		return text[1:]
+	}
+	return strings.Replace(text, "-", "−", 1)
+}
+
+// lies says in words where a ratio lies: 46.5 % lower, 481 times.
+func (m Metric) lies(ratio float64, decimals int) string {
+	switch text := fmt.Sprintf("%.*f %%", decimals, 100*math.Abs(ratio-1)); {
+	case m.factor():
+		return digits.Significant(ratio, 3) + " times"
+	case ratio < 1:
+		return text + " lower"
+	default:
+		return text + " higher"
+	}
+}
+
+// range95 says in words where the interval lies: 46.1 to 46.9 % lower, or from 0.2 % lower to 0.3 % higher.
+func (m Metric) range95(decimals int) string {
+	low, high := m.lies(m.CI95[0], decimals), m.lies(m.CI95[1], decimals)
+	unit := low[strings.IndexByte(low, ' '):]
+	if !strings.HasSuffix(high, unit) {
+		return "from " + low + " to " + high
+	}
+	if low, high = strings.TrimSuffix(low, unit), strings.TrimSuffix(high, unit); m.CI95[1] < 1 && !m.factor() {
+		low, high = high, low
+	}
+	return low + " to " + high + unit
+}
+
+// change says in words by how much B differs, and how well that is known.
+func (m Metric) change() (value, between string) {
+	if m.Ratio == nil {
+		value = digits.SI(math.Abs(m.Difference), m.Unit) + " higher"
+		if m.Difference < 0 {
+			value = digits.SI(-m.Difference, m.Unit) + " lower"
+		}
+		if m.DifferenceCI95 != nil {
+			between = fmt.Sprintf("from %s to %s", digits.SI(m.DifferenceCI95[0], m.Unit),
+				digits.SI(m.DifferenceCI95[1], m.Unit))
+		}
+		return value, between
+	}
+	n := places(*m.Ratio - 1)
+	if m.CI95 != nil && m.CI95[0] < m.CI95[1] {
+		n = places((m.CI95[1] - m.CI95[0]) / 2)
+		between = m.range95(n)
+	}
+	if value = m.lies(*m.Ratio, n); m.factor() {
+		value += " as high"
+	}
+	return value, between
+}
+
+// answer is one sentence or two about the primary metric.
+func (c *Comparison) answer(a, b Side) string {
+	m := c.Metrics[0]
+	runs := digits.Count(m.NA, "cycle") + " in pairs"
+	if !c.Paired || m.Verdict == NotTested {
+		runs = fmt.Sprintf("%d and %s", m.NA, digits.Count(m.NB, "run"))
+		if m.NA == m.NB {
+			runs = digits.Count(m.NA, "run") + " each"
+		}
+	}
+	value, between := m.change()
+	than := " in B than in A"
+	if m.Ratio != nil && m.factor() {
+		than = " in B as in A"
+	}
+	switch m.Verdict {
+	case Same:
+		return fmt.Sprintf("%s is the same in all runs of both (%s).", m.Name, runs)
+	case NotTested:
+		return fmt.Sprintf("%s is %s%s, by %s: how far runs lie apart by chance is not known, so it cannot be told "+
+			"from chance.%s Make 3 to 5 cycles of each.", m.Name, value, than, runs, own(m, a, b))
+	case NotTold:
+		return fmt.Sprintf("Whether %s differs cannot be told with %s: B lies %s. %s", m.Name, runs, between,
+			m.Limits())
+	}
+	if between == "" {
+		return fmt.Sprintf("%s is %s%s, with the same change in every run (%s).", m.Name, value, than, runs)
+	}
+	return fmt.Sprintf("%s is %s%s (95 %%: %s; %s).", m.Name, value, than, between, runs)
+}
+
+// most is the number of cycles above which no number is given.
+const most = 200
+
+// Limits says what the runs at hand show, and what more of them would; empty where that is not known.
+func (m Metric) Limits() string {
+	v := m.Visible
+	if v == nil {
+		return ""
+	}
+	n := min(m.NA, m.NB)
+	text := fmt.Sprintf("%d show differences from %s", n, m.amount(v.From))
+	if n < five {
+		text += fmt.Sprintf(", %d would from %s", five, m.amount(v.FromFive))
+	}
+	seen := m.Difference
+	if m.Ratio != nil {
+		seen = *m.Ratio - 1
+	}
+	switch {
+	case seen == 0:
+	case v.Needed == 0 || v.Needed > most:
+		text += fmt.Sprintf("; the %s seen would take more than %d", m.amount(math.Abs(seen)), most)
+	case v.Needed > n:
+		text += fmt.Sprintf("; the %s seen would take about %d", m.amount(math.Abs(seen)), v.Needed)
+	}
+	return text + "."
+}
+
+// amount is a difference as a percentage, or in the unit where there is no ratio.
+func (m Metric) amount(v float64) string {
+	if m.Ratio == nil {
+		return digits.SI(v, m.Unit)
+	}
+	return Amount(v)
+}
+
+// Amount is a relative difference as a percentage, or as a factor.
+func Amount(v float64) string {
+	if v > 9 {
+		return digits.Significant(1+v, 2) + " times"
+	}
+	return digits.Significant(100*v, 2) + " %"
+}
+
+// own are the intervals of two single runs, where they have one.
+func own(m Metric, a, b Side) string {
+	var texts []string
+	for _, s := range []Side{a, b} {
+		q := s.Runs[0].Energy.PerOutputTokenJ
+		if m.Name != primaries[0] || len(s.Runs) != 1 || q == nil {
+			return ""
+		}
+		texts = append(texts, digits.SI(q.CI95[0], m.Unit)+" to "+digits.SI(q.CI95[1], m.Unit))
+	}
+	return fmt.Sprintf(" The runs' own 95 %% intervals, of the sensor alone, are %s in A and %s in B.", texts[0],
+		texts[1])
+}
