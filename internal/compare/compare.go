@@ -310,7 +310,7 @@ func (m *Metric) visible(paired bool, alpha float64) *Visible {
 		seen = math.Log(*m.Ratio)
 		v.From, v.FromFive = math.Expm1(v.From), math.Expm1(v.FromFive)
 	}
-	if math.IsNaN(v.From) || math.IsInf(v.From, 0) {
+	if !(v.From < math.MaxFloat64 && v.FromFive < math.MaxFloat64) {
 		return nil
 	}
 	v.Needed = m.scatter.Needed(seen, alpha)

@@ -176,6 +176,9 @@ func (m Metric) amount(v float64) string {
 
 // Amount is a relative difference as a percentage, or as a factor.
 func Amount(v float64) string {
+	if v > 99 {
+		return "over 100 times"
+	}
 	if v > 9 {
 		return digits.Significant(1+v, 2) + " times"
 	}
