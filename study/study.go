@@ -167,6 +167,10 @@ type Energy struct {
 	// MinWindow is the least length of the measured window in seconds: a shorter
 	// workload is repeated. 0 takes what a self-test of the sensors asks for.
 	MinWindow float64 `json:"min_window"`
+	// MaxWindow is the length in seconds up to which a window is lengthened so that its energy
+	// can be split by phase; 0 never lengthens it for that. It is no part of the ID: how long a
+	// window becomes by itself depends on what is measured.
+	MaxWindow float64 `json:"max_window,omitempty"`
 	// Remote lists metrics pages that are read beside the sensors of this machine, in
 	// the grammar of docs/power.md; empty: none. It is no part of the ID: where a
 	// check comes from does not change what is measured.
@@ -191,7 +195,7 @@ func DefaultExperiment(d engine.Descriptor) Experiment {
 		Workload: Workload{Dataset: "builtin", Prompts: 16, InputTokens: 256, OutputTokens: 64},
 		Warmup:   Warmup{Runs: 1},
 		Baseline: Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: usualBaselineAge},
-		Energy:   Energy{Sources: "auto", PUE: 1},
+		Energy:   Energy{Sources: "auto", MaxWindow: usualMaxWindow, PUE: 1},
 		Seed:     1,
 
 		Runner:    terms.RunProcess,
@@ -199,8 +203,11 @@ func DefaultExperiment(d engine.Descriptor) Experiment {
 	}
 }
 
-// usualBaselineAge in seconds.
-const usualBaselineAge = 1800
+// usualBaselineAge and usualMaxWindow are in seconds.
+const (
+	usualBaselineAge = 1800
+	usualMaxWindow   = 30
+)
 
 // BatchSize is the most sequences that are processed together; 0 leaves it to the
 // engine.

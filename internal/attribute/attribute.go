@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -294,25 +295,25 @@ func MeanPower(samples []power.Sample, w Window) (Mean, error) {
 
 // line fits watts = a + b·t and takes the intervals from the residuals.
 func (m *Mean) line(t, p []float64) {
-	gram := newMatrix(2)
+	gram := linear.NewMatrix(2)
 	xy := make([]float64, 2)
 	for i := range t {
 		x := []float64{1, t[i]}
-		gram.addOuter(x, 1)
+		gram.AddOuter(x, 1)
 		xy[0], xy[1] = xy[0]+p[i], xy[1]+p[i]*t[i]
 	}
-	inv, ok := gram.inverse()
+	inv, ok := gram.Inverse()
 	if !ok {
 		return
 	}
-	beta := inv.times(xy)
+	beta := inv.Times(xy)
 	e, u := make([]float64, len(t)), make([][]float64, len(t))
 	for i := range t {
 		e[i] = p[i] - beta[0] - beta[1]*t[i]
-		u[i] = inv.times([]float64{e[i], t[i] * e[i]})
+		u[i] = inv.Times([]float64{e[i], t[i] * e[i]})
 	}
 	cov := neweyWest(u, bandwidth(e, 1))
 	q := student975(float64(len(t) - 2))
-	m.Half95 = q * math.Sqrt(max(0, cov.at(0, 0)))
-	m.Drift, m.DriftHalf95 = beta[1], q*math.Sqrt(max(0, cov.at(1, 1)))
+	m.Half95 = q * math.Sqrt(max(0, cov.At(0, 0)))
+	m.Drift, m.DriftHalf95 = beta[1], q*math.Sqrt(max(0, cov.At(1, 1)))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -122,7 +123,7 @@ func marks(readings []power.Reading, w Window) []power.Reading {
 
 // parabola is the energy up to an instant by a least-squares fit to the updates.
 func parabola(readings []power.Reading, from, to int64) func(int64) float64 {
-	gram, xy := newMatrix(3), make([]float64, 3)
+	gram, xy := linear.NewMatrix(3), make([]float64, 3)
 	base := readings[0].Energy
 	row := func(t int64) []float64 { x := digits.Seconds(t - from); return []float64{1, x, x * x} }
 	for _, r := range readings {
@@ -130,13 +131,13 @@ func parabola(readings []power.Reading, from, to int64) func(int64) float64 {
 			continue
 		}
 		x := row(r.At())
-		gram.addOuter(x, 1)
+		gram.AddOuter(x, 1)
 		for i := range x {
 			xy[i] += x[i] * (r.Energy - base).Joules()
 		}
 	}
-	inv, _ := gram.inverse()
-	beta := inv.times(xy)
+	inv, _ := gram.Inverse()
+	beta := inv.Times(xy)
 	return func(t int64) float64 { x := row(t); return beta[0] + beta[1]*x[1] + beta[2]*x[2] }
 }
 

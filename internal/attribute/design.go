@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/linear"
 )
 
 // share says to whom the energy of a column belongs in a mixed step.
@@ -251,14 +252,14 @@ const maxCondition = 30
 // the phases without a trace, keeping it in makes the intervals wide.
 func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
 	all := rows(d.basis)
-	full := newMatrix(len(d.columns))
+	full := linear.NewMatrix(len(d.columns))
 	for _, x := range all {
-		full.addOuter(x, 1)
+		full.AddOuter(x, 1)
 	}
 	var kept, needed []int
 	condition := 1.0
 	for c, col := range d.columns {
-		if !(full.at(c, c) > 0) {
+		if !(full.At(c, c) > 0) {
 			if col.needed && d.occurs(c) {
 				return 0, fmt.Errorf("no power sample falls into the steps with %s", col.name)
 			}
@@ -269,8 +270,11 @@ func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
 			continue
 		}
 		needed = append(needed, c)
-		if condition = full.pick(needed).condition(); condition > maxCondition || len(all) < 4*len(kept) {
-			return condition, &illConditioned{col.name, condition, len(all), d.mixed()}
+		switch condition = full.Pick(needed).Condition(); {
+		case condition > maxCondition:
+			return condition, &illConditioned{col.name, condition, d.mixed()}
+		case len(all) < 4*len(kept):
+			return condition, d.tooFew(len(all), 4*len(kept))
 		}
 	}
 	columns, energy := make([]column, len(kept)), make([]split, len(kept))
@@ -296,15 +300,17 @@ func (d *design) occurs(c int) bool {
 type illConditioned struct {
 	term      string
 	condition float64
-	samples   int
 	mixed     bool
 }
 
+// tooFew says that there are fewer samples than the terms of the model take.
+func (d *design) tooFew(samples, needed int) error {
+	w := Window{d.line[0].start, d.line[len(d.line)-1].end}
+	return &shortError{fmt.Sprintf("%d power samples in %.2g s are too few to tell the phases apart", samples,
+		w.Duration().Seconds()), w, max(2, float64(needed)/float64(samples))}
+}
+
 func (e *illConditioned) Error() string {
-	if e.condition <= maxCondition {
-		return fmt.Sprintf("%d power samples are too few to tell the phases apart: "+
-			"use more prompts or longer outputs", e.samples)
-	}
 	why := "the sensor blurs the phases into each other; use longer prompts, longer outputs or a larger batch"
 	if e.mixed {
 		why = "the steps are too much alike: the mixture of prompt tokens and decoding sequences hardly varies " +

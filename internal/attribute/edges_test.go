@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/unit"
 )
@@ -91,11 +92,11 @@ func TestSingular(t *testing.T) {
 		"a multiple":   {[][]float64{{1, 7}, {2, 14}, {3, 21}}, false},
 		"one is empty": {[][]float64{{1, 0}, {1, 0}}, false},
 	} {
-		m := newMatrix(2)
+		m := linear.NewMatrix(2)
 		for _, row := range q.rows {
-			m.addOuter(row, 1)
+			m.AddOuter(row, 1)
 		}
-		if inv, ok := m.inverse(); ok != q.ok {
+		if inv, ok := m.Inverse(); ok != q.ok {
 			t.Errorf("%s: %v, %v", name, inv, ok)
 		}
 	}
@@ -148,7 +149,7 @@ func TestLineOfFew(t *testing.T) {
 		e[i] = off[i] - b*at[i]
 		u[i] = []float64{e[i] / 6, 0}
 	}
-	want := 2.776445 * math.Sqrt(neweyWest(u, bandwidth(e, 1)).at(0, 0)) // four degrees of freedom
+	want := 2.776445 * math.Sqrt(neweyWest(u, bandwidth(e, 1)).At(0, 0)) // four degrees of freedom
 	if math.Abs(m.Half95-want) > 1e-3 || math.Abs(m.Drift-b) > 1e-9 {
 		t.Errorf("± %g W, drift %g, want ± %g and %g", m.Half95, m.Drift, want, b)
 	}

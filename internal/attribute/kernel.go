@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -104,7 +105,7 @@ type regression struct {
 	mean   float64 // of the observations, in watts
 	// cov covers the free columns, then the lag, then the window where they
 	// matter; influence is what a watt more in each observation does to these.
-	cov       matrix
+	cov       linear.Matrix
 	influence [][]float64
 	bandwidth int
 }
@@ -171,26 +172,26 @@ func (s *sight) rows(obs []observation, belief prior, k params) [][]float64 {
 func (r *regression) solve(obs []observation, k params) (beta []float64, free []int, rss float64, ok bool) {
 	x := r.sight.rows(obs, r.prior, k)
 	p := len(r.design.columns)
-	gram, xy := newMatrix(p), make([]float64, p)
+	gram, xy := linear.NewMatrix(p), make([]float64, p)
 	signed := make([]bool, p)
 	for c, col := range r.design.columns {
 		signed[c] = col.signed
 	}
 	for c, col := range r.design.columns {
-		gram.add(c, c, r.ridge(col))
+		gram.Add(c, c, r.ridge(col))
 	}
 	for i, o := range obs {
-		gram.addOuter(x[i], 1)
+		gram.AddOuter(x[i], 1)
 		for c, v := range x[i] {
 			xy[c] += v * o.watts
 		}
 	}
-	beta, free, ok = leastSquares(gram, xy, signed)
+	beta, free, ok = linear.LeastSquares(gram, xy, signed)
 	if !ok {
 		return nil, nil, 0, false
 	}
 	for i, o := range obs {
-		e := o.watts - dot(x[i], beta)
+		e := o.watts - linear.Dot(x[i], beta)
 		rss += e * e
 	}
 	return beta, free, rss, true
@@ -315,7 +316,7 @@ func (r *regression) fit() error {
 		}
 		df := len(r.obs) - len(r.free) - 2
 		if df < 3 {
-			return fmt.Errorf("%d power samples are too few: use more prompts or longer outputs", len(r.obs))
+			return r.design.tooFew(len(r.obs), len(r.free)+5)
 		}
 		r.sigma = math.Sqrt(r.rss/float64(df)) + 1e-6*r.mean
 	}
@@ -338,7 +339,7 @@ func (r *regression) slope(param int) []float64 {
 	high, low := rows(r.design.basis, r.obs, r.prior, up), rows(r.design.basis, r.obs, r.prior, down)
 	g := make([]float64, len(r.obs))
 	for i := range g {
-		g[i] = (dot(high[i], r.beta) - dot(low[i], r.beta)) / (up[param] - down[param])
+		g[i] = (linear.Dot(high[i], r.beta) - linear.Dot(low[i], r.beta)) / (up[param] - down[param])
 	}
 	return g
 }
@@ -358,7 +359,7 @@ func (r *regression) covariance() error {
 	}
 	z := make([][]float64, n)
 	e := make([]float64, n)
-	bread := newMatrix(p + kernelParams)
+	bread := linear.NewMatrix(p + kernelParams)
 	for i := range z {
 		z[i] = make([]float64, p+kernelParams)
 		for j, c := range r.free {
@@ -367,8 +368,8 @@ func (r *regression) covariance() error {
 		for k, g := range slopes {
 			z[i][p+k] = g[i]
 		}
-		e[i] = r.obs[i].watts - dot(x[i], r.beta)
-		bread.addOuter(z[i], 1)
+		e[i] = r.obs[i].watts - linear.Dot(x[i], r.beta)
+		bread.AddOuter(z[i], 1)
 	}
 	known := make([]float64, p+kernelParams)
 	for j, c := range r.free {
@@ -378,18 +379,18 @@ func (r *regression) covariance() error {
 		known[p+k] = square(r.sigma / max(sd, 1e3)) // a parameter without doubt is held
 	}
 	for k, q := range known {
-		bread.add(k, k, q)
+		bread.Add(k, k, q)
 	}
-	inv, ok := bread.inverse()
+	inv, ok := bread.Inverse()
 	if !ok {
 		return errors.New("the power samples cannot tell the phases apart at all")
 	}
 	r.influence = make([][]float64, n)
 	u := make([][]float64, n)
 	for i := range z {
-		r.influence[i] = inv.times(z[i])
+		r.influence[i] = inv.Times(z[i])
 		u[i] = slices.Clone(r.influence[i])
-		scale := e[i] / max(0.1, 1-dot(z[i], u[i]))
+		scale := e[i] / max(0.1, 1-linear.Dot(z[i], u[i]))
 		for j := range u[i] {
 			u[i][j] *= scale
 		}
@@ -399,9 +400,9 @@ func (r *regression) covariance() error {
 	column := make([]float64, p+kernelParams)
 	for k, q := range known {
 		for j := range column {
-			column[j] = inv.at(j, k)
+			column[j] = inv.At(j, k)
 		}
-		r.cov.addOuter(column, r.sigma*r.sigma*q)
+		r.cov.AddOuter(column, r.sigma*r.sigma*q)
 	}
 	return nil
 }
@@ -435,9 +436,9 @@ func bandwidth(e []float64, least int) int {
 }
 
 // neweyWest is the long-run variance of the sum of the influences.
-func neweyWest(u [][]float64, bandwidth int) matrix {
+func neweyWest(u [][]float64, bandwidth int) linear.Matrix {
 	p := len(u[0])
-	v := newMatrix(p)
+	v := linear.NewMatrix(p)
 	for lag := 0; lag <= bandwidth; lag++ {
 		w := 1 - float64(lag)/float64(bandwidth+1)
 		for i := lag; i < len(u); i++ {
@@ -448,7 +449,7 @@ func neweyWest(u [][]float64, bandwidth int) matrix {
 					if lag > 0 {
 						s += a[k] * b[j]
 					}
-					v.a[j*p+k] += w * s
+					v.Add(j, k, w*s)
 				}
 			}
 		}
@@ -462,12 +463,12 @@ func (r *regression) estimate(c []float64) (value, sd, df float64) {
 	for j, f := range r.free {
 		full[j] = c[f]
 	}
-	value = dot(c, r.beta)
-	sd = math.Sqrt(max(0, dot(full, r.cov.times(full))))
+	value = linear.Dot(c, r.beta)
+	sd = math.Sqrt(max(0, linear.Dot(full, r.cov.Times(full))))
 	// Degrees of freedom: by how evenly the observations carry the estimate.
 	var two, four float64
 	for _, u := range r.influence {
-		a := dot(u, full)
+		a := linear.Dot(u, full)
 		two += a * a
 		four += a * a * a * a
 	}
@@ -484,7 +485,7 @@ func (r *regression) estimate(c []float64) (value, sd, df float64) {
 func (r *regression) sensor() Kernel {
 	sd := func(k int) time.Duration {
 		i := len(r.free) + k
-		return time.Duration(math.Sqrt(max(0, r.cov.at(i, i))))
+		return time.Duration(math.Sqrt(max(0, r.cov.At(i, i))))
 	}
 	return Kernel{
 		Lag: time.Duration(r.kernel[lagParam]), LagSD: sd(lagParam),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/linear"
 	"github.com/llenergymeasure/llem/power"
 )
 
@@ -47,6 +48,9 @@ type Phase struct {
 	Refused string
 	// degrees of freedom of the interval.
 	degrees float64
+	// more is how many times as long the window would have to be where Refused says so; 0 is
+	// where no length helps.
+	more float64
 }
 
 // Term is one term of the fitted power model: a mean power in watts while the work
@@ -132,7 +136,7 @@ func Phases(o Options) (Split, error) {
 		s.widen(splitOf(other, line))
 	}
 	s.Condition = condition
-	s.refuse(line)
+	s.refuse(line, o.Window)
 	s.Other.notNegative()
 	if o.Tier == backend.TierCounters {
 		s.boundsOnly()
@@ -187,9 +191,9 @@ func covered(obs []observation, w Window) error {
 		}
 	}
 	longest = max(longest, w.End-at)
-	if inside < 8 {
-		return fmt.Errorf("the window holds %d power samples, too few for a phase split: use more prompts or "+
-			"longer outputs", inside)
+	if inside < leastSamples {
+		return &shortError{fmt.Sprintf("the window of %.2g s holds %d power samples, too few for a phase split",
+			w.Duration().Seconds(), inside), w, leastSamples / max(0.5, float64(inside))}
 	}
 	// A hole is harmless for the weights as long as little time lies in holes.
 	var hole int64
@@ -214,6 +218,9 @@ func covered(obs []observation, w Window) error {
 	}
 	return nil
 }
+
+// leastSamples is the number of power samples from which a window is split.
+const leastSamples = 8
 
 // maxHoles is the part of the window that may lie in gaps of the series.
 const maxHoles = 1 - minCoverage
@@ -264,7 +271,7 @@ func (s *Split) fill(r *regression, line []stretch) {
 		func(e split) float64 { return e.decode + e.both })
 	other := func(e split) float64 { return e.other }
 	phase(&s.Other, other, other, other)
-	s.Shared = max(0, 2*dot(part(func(e split) float64 { return e.both }), r.beta))
+	s.Shared = max(0, 2*linear.Dot(part(func(e split) float64 { return e.both }), r.beta))
 	for c, col := range d.columns {
 		unit := make([]float64, len(d.columns))
 		unit[c] = 1
@@ -282,7 +289,7 @@ const minDegrees = 6
 const maxBlur = 100
 
 // refuse marks the phases that cannot be defended.
-func (s *Split) refuse(line []stretch) {
+func (s *Split) refuse(line []stretch, w Window) {
 	for _, q := range []struct {
 		name  string
 		phase *Phase
@@ -291,7 +298,7 @@ func (s *Split) refuse(line []stretch) {
 		if q.phase.Duration == 0 {
 			continue
 		}
-		q.phase.Refused = q.phase.refused(q.name)
+		q.phase.refuse(q.name, w)
 		if lasts := longest(line, q.kind); q.phase.Refused == "" && lasts > 0 && s.Kernel.blur() > maxBlur*lasts {
 			q.phase.Refused = fmt.Sprintf(
 				"%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer "+
@@ -310,8 +317,7 @@ func (p *Phase) notNegative() {
 	case p.Joules+p.Half95 < 0:
 		p.Refused = fmt.Sprintf(
 			"the fit gives the time between the steps %.3g ± %.2g J (95 %%), which no machine draws: the samples "+
-				"cannot tell it from the steps beside it; "+
-				"repeat the workload more often (more prompts)", p.Joules, p.Half95)
+				"cannot tell it from the steps beside it; a longer window may (energy.min_window)", p.Joules, p.Half95)
 	default:
 		high := p.Joules + p.Half95
 		p.Joules, p.Half95, p.Low, p.High = 0, high, 0, high
@@ -350,20 +356,44 @@ func longest(line []stretch, k kind) time.Duration {
 	return time.Duration(best)
 }
 
-// refused says why a phase cannot be defended.
-func (p *Phase) refused(name string) string {
+// refuse says why a phase cannot be defended, and from which length of the window on it could be.
+func (p *Phase) refuse(name string, w Window) {
+	var why string
 	switch {
 	case p.degrees < minDegrees:
-		return fmt.Sprintf("%s is seen by too few power samples (about %.0f carry it): repeat the workload more "+
-			"often (more prompts), or use a larger batch", name, p.degrees+1)
+		why = fmt.Sprintf("%s is seen by too few power samples in %.2g s (about %.0f carry it, %d are needed)", name,
+			w.Duration().Seconds(), p.degrees+1, minDegrees+1)
+		p.more = (minDegrees + 1) / p.degrees
 	case p.Joules <= 0:
-		return fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor: repeat the "+
-			"workload more often (more prompts), or use longer prompts or outputs", name)
+		why = fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor", name)
+		p.more = unknownMore
 	case p.Half95 > maxRelative*p.Joules:
-		more := math.Ceil(square(p.Half95 / p.Joules / maxRelative))
-		return fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%): more than ±%.0f %% is not printed; repeat "+
-			"the workload about %.0f times as often (more prompts)",
-			name, p.Joules, p.Half95, 100*maxRelative, max(2, more))
+		why = fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%), and more than ±%.0f %% is not printed", name,
+			p.Joules, p.Half95, 100*maxRelative)
+		p.more = max(2, square(p.Half95/p.Joules/maxRelative))
+	default:
+		return
 	}
-	return ""
+	p.Refused = (&shortError{why, w, p.more}).Error()
+}
+
+// unknownMore is how many times as long a window is asked for where nothing tells how long it
+// would have to be.
+const unknownMore = 4
+
+// shortError says that a window is too short to be split.
+type shortError struct {
+	what   string
+	window Window
+	// more is how many times as long it would have to be.
+	more float64
+}
+
+func (e *shortError) Error() string {
+	// In whole seconds, and not more exactly than it is known.
+	seconds := math.Ceil(e.more * e.window.Duration().Seconds())
+	if seconds > 100 {
+		seconds = 10 * math.Ceil(seconds/10)
+	}
+	return fmt.Sprintf("%s: set energy.min_window: %.0f", e.what, seconds)
 }

@@ -49,7 +49,7 @@ type deviceEnergy struct {
 func (j *join) devices() []*deviceEnergy {
 	var out []*deviceEnergy
 	for i, dev := range j.Devices {
-		d := &deviceEnergy{device: dev, counted: j.counts(dev.Device), out: &j.record.Energy.Devices[i]}
+		d := &deviceEnergy{device: dev, counted: j.Engine.Counts(dev.Device), out: &j.record.Energy.Devices[i]}
 		d.measure(between(j.samples(dev.ID), j.Window), j.readings(dev.ID), j.Window)
 		d.bare, d.resident = j.idleOf(dev.ID, d.counter, j.Bare), j.idleOf(dev.ID, d.counter, j.Resident)
 		if dev.Known != nil {
@@ -91,20 +91,6 @@ func (j *join) unmetered() (uuid string, ok bool) {
 		}
 	}
 	return "", false
-}
-
-// counts reports whether a device runs the model.
-func (j *join) counts(d power.Device) bool {
-	if j.record.Energy.Scope == "cpu" {
-		return d.Kind == power.CPU || d.Kind == power.DRAM
-	}
-	if d.Kind != power.GPU {
-		return false
-	}
-	if d.OverNetwork { // it may be another machine's
-		return slices.Contains(j.Engine.GPUs, d.UUID)
-	}
-	return d.UUID == "" || len(j.Engine.GPUs) == 0 || slices.Contains(j.Engine.GPUs, d.UUID)
 }
 
 // measure computes the energy of the window by counter and by integral. The

@@ -67,6 +67,19 @@ func (e Engine) OnGPU() bool {
 	return len(e.GPUs) > 0 || onGPU(e.Device)
 }
 
+// Counts reports whether a device runs the model, so that its energy is the engine's.
+func (e Engine) Counts(d power.Device) bool {
+	switch {
+	case !e.OnGPU():
+		return d.Kind == power.CPU || d.Kind == power.DRAM
+	case d.Kind != power.GPU:
+		return false
+	case d.OverNetwork: // it may be another machine's
+		return slices.Contains(e.GPUs, d.UUID)
+	}
+	return d.UUID == "" || len(e.GPUs) == 0 || slices.Contains(e.GPUs, d.UUID)
+}
+
 // EngineOf returns what is known of an engine that has loaded its model.
 func EngineOf(l backend.Loaded) Engine {
 	e := Engine{Tier: cmp.Or(l.Tier, backend.TierExact), Device: l.Device, GPUs: l.DeviceUUIDs}

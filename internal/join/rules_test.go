@@ -176,9 +176,11 @@ func TestCounts(t *testing.T) {
 		"memory":                   {"cpu", dram, nil, true},
 		"a GPU beside a processor": {"cpu", gpu0, nil, false},
 	} {
-		j := &join{Material: &Material{Engine: Engine{GPUs: q.gpus}},
-			record: &result.Record{Energy: result.Energy{Scope: q.scope}}}
-		if got := j.counts(q.device); got != q.want {
+		device := q.scope
+		if device == "gpu" {
+			device = "cuda"
+		}
+		if got := (Engine{Device: device, GPUs: q.gpus}).Counts(q.device); got != q.want {
 			t.Errorf("%s: counted %v, want %v", name, got, q.want)
 		}
 	}

@@ -61,6 +61,8 @@ type desk struct {
 	record *result.Record
 	// doing is the phase that the run is in.
 	doing string
+	// warmed is the last workload of the warm-up.
+	warmed warmed
 }
 
 // phase begins a phase.

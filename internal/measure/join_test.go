@@ -172,7 +172,7 @@ func TestBatchesOfARepeatedWorkload(t *testing.T) {
 			settings := d.engineSettings()
 			full := settings.BatchSize()
 			w := newWork(d.Experiment, requests)
-			for _, round := range w.repeated(d.newLength(w, warmNS).repeats).Rounds() {
+			for _, round := range w.repeated(d.leastLength(w, warmNS).repeats).Rounds() {
 				if len(round) != prompts || round[0].ID%w.stride() != 0 || full > prompts {
 					t.Errorf("%d prompts in batches of %d: a round of %d from %d in batches of %d", prompts, batch,
 						len(round), round[0].ID, full)

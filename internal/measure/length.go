@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -30,10 +31,27 @@ type length struct {
 	warmNS int64
 	// repeats is how often the workload runs in the window.
 	repeats int
+	// forPhases says that the phases want it, and noPhases why they cannot have it.
+	forPhases bool
+	noPhases  string
+}
+
+// mayRepeat reports whether the workload may run more than once in the window.
+func (d *desk) mayRepeat() bool {
+	return d.minWindow() > 0 || len(d.Meters) > 0 && d.Experiment.Energy.MaxWindow > 0
 }
 
 // newLength plans the window, judged by the warm-up.
-func (d *desk) newLength(w work, warmNS int64) length {
+func (d *desk) newLength(ctx context.Context, c *collected, warmNS int64) (length, error) {
+	l := d.leastLength(c.work, warmNS)
+	if warmNS <= 0 || len(d.Meters) == 0 || d.Experiment.Energy.MaxWindow <= 0 {
+		return l, nil
+	}
+	return d.lengthForPhases(ctx, c, l)
+}
+
+// leastLength is the length that the energy in all takes.
+func (d *desk) leastLength(w work, warmNS int64) length {
 	l := length{warmNS: warmNS, repeats: 1}
 	if len(d.Meters) == 0 {
 		return l
@@ -90,7 +108,7 @@ func (d *desk) lengthened(l length, got attribute.Window) (length, bool) {
 
 // tooShort warns of a window that is shorter than wanted.
 func (d *desk) tooShort(l length, w attribute.Window) {
-	if got := w.Duration().Seconds(); got < l.seconds && l.warmNS > 0 {
+	if got := w.Duration().Seconds(); got < l.seconds && l.warmNS > 0 && !l.forPhases {
 		d.warn(codes.MinWindow, fmt.Sprintf("the window of %.3g s, in which the workload ran %d times, is shorter "+
 			"than the %.3g s that %s: "+
 			"use more prompts, or raise energy.min_window", got, l.repeats, l.seconds, l.who))

@@ -113,6 +113,7 @@ func (d *desk) stages(ctx context.Context, out *Outcome) (err error) {
 		d.warn(n.Code, n.Message)
 	}
 	d.tooShort(c.measured.length, c.measured.window)
+	d.noPhases(c.measured.length)
 	return nil
 }
 
@@ -137,8 +138,11 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 		return err
 	}
 	c.processes.Poll(ctx, d.Meters)
-	c.measured, err = d.measureWindow(ctx, e, c.work, d.newLength(c.work, warmNS))
+	l, err := d.newLength(ctx, c, warmNS)
 	if err != nil {
+		return err
+	}
+	if c.measured, err = d.measureWindow(ctx, e, c.work, l); err != nil {
 		return err
 	}
 	c.processes.Poll(ctx, d.Meters)

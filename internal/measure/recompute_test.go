@@ -177,14 +177,14 @@ func TestRequestsShareTheEnergy(t *testing.T) {
 func TestMinWindow(t *testing.T) {
 	d := &desk{Options: Options{Meters: []power.Meter{nil}}, record: &result.Record{}}
 	w := newWork(d.Experiment, make([]workload.Request, 3))
-	if l := d.newLength(w, 1e9); l.seconds != 0 || l.repeats != 1 {
+	if l := d.leastLength(w, 1e9); l.seconds != 0 || l.repeats != 1 {
 		t.Errorf("without a wish or a self-test: %+v, want any length and 1 repeat", l)
 	}
 	d.Profiles = map[string]*power.Profile{"gpu0": {MinWindowS: 2}, "gpu1": {MinWindowS: 3}}
-	if l := d.newLength(w, 1e9); l.seconds != 3 || l.repeats != 2 || len(d.record.Warnings) > 0 {
+	if l := d.leastLength(w, 1e9); l.seconds != 3 || l.repeats != 2 || len(d.record.Warnings) > 0 {
 		t.Errorf("after a self-test: %+v, want 3 s and 2 repeats of 3 batches of 1 s", l)
 	}
-	if l := d.newLength(w, 0); l.repeats != 1 || len(d.record.Warnings) == 0 {
+	if l := d.leastLength(w, 0); l.repeats != 1 || len(d.record.Warnings) == 0 {
 		t.Errorf("without a warm-up: %+v and %v, want 1 repeat and a warning", l, d.record.Warnings)
 	}
 }

@@ -81,7 +81,7 @@ func TestShortWindowWarns(t *testing.T) {
 		if q.unmetered {
 			d.Meters = nil
 		}
-		l := d.newLength(newWork(d.Experiment, make([]workload.Request, 3)), 1)
+		l := d.leastLength(newWork(d.Experiment, make([]workload.Request, 3)), 1)
 		l.repeats = q.repeats
 		d.tooShort(l, lasting(q.got))
 		msg, ok := warned(d.record, codes.MinWindow)

@@ -136,7 +136,7 @@ func (d *desk) spec(in input, log string) backend.Spec {
 func (d *desk) engineSettings() study.Experiment {
 	e := d.Experiment
 	size := e.BatchSize()
-	if d.minWindow() > 0 {
+	if d.mayRepeat() {
 		size = min(size, e.Workload.Prompts)
 	}
 	if s, err := about.Read(&d.Engine, e.Section); err == nil && d.Engine.Settle != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/about"
+	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/shapes"
 	"github.com/llenergymeasure/llem/internal/study/terms"
@@ -58,7 +59,7 @@ func (d *desk) warmUp(ctx context.Context, session backend.Session, w work) (too
 // warmup.runs says, and the longest batch once before, for the longest context.
 func (d *desk) warmRuns(ctx context.Context, session backend.Session, w work, c cover) (tookNS int64, err error) {
 	runs, all := d.record.Warmup.Runs, d.record.Warmup.Cover == terms.CoverAll
-	if !all && runs == 1 && d.minWindow() > 0 {
+	if !all && runs == 1 && d.mayRepeat() {
 		runs = 2 // the first one is slow: it says little about how long the window will be
 	}
 	d.record.Warmup.Runs = runs
@@ -83,8 +84,9 @@ func (d *desk) warmOnce(ctx context.Context, session backend.Session, load backe
 	ctx, cancel := d.bounded(ctx, 0)
 	defer cancel()
 	start := d.Clock.Mono()
-	_, err := session.Run(ctx, load)
-	return d.Clock.Mono() - start, err
+	log, err := session.Run(ctx, load)
+	d.warmed = warmed{log, attribute.Window{Start: start, End: d.Clock.Mono()}}
+	return int64(d.warmed.window.Duration()), err
 }
 
 // warmShapes runs the groups with a few output tokens, round after round, until a round takes

@@ -1,20 +1,26 @@
-package attribute
+// Package linear is the little linear algebra that fits need: small dense symmetric
+// matrices, their inverse and condition, and least squares whose weights are not negative.
+package linear
 
 import "math"
 
-// matrix is a small dense symmetric matrix, row by row.
-type matrix struct {
+// Matrix is a small dense symmetric matrix, row by row.
+type Matrix struct {
 	n int
 	a []float64
 }
 
-func newMatrix(n int) matrix { return matrix{n, make([]float64, n*n)} }
+// NewMatrix makes one of zeros.
+func NewMatrix(n int) Matrix { return Matrix{n, make([]float64, n*n)} }
 
-func (m matrix) at(i, j int) float64     { return m.a[i*m.n+j] }
-func (m matrix) add(i, j int, v float64) { m.a[i*m.n+j] += v }
+// At is an element.
+func (m Matrix) At(i, j int) float64 { return m.a[i*m.n+j] }
 
-// addOuter adds w·x·xᵀ.
-func (m matrix) addOuter(x []float64, w float64) {
+// Add adds to an element.
+func (m Matrix) Add(i, j int, v float64) { m.a[i*m.n+j] += v }
+
+// AddOuter adds w·x·xᵀ.
+func (m Matrix) AddOuter(x []float64, w float64) {
 	for i, xi := range x {
 		if xi == 0 {
 			continue
@@ -26,47 +32,47 @@ func (m matrix) addOuter(x []float64, w float64) {
 	}
 }
 
-// pick is the part of the matrix that belongs to some of its indices.
-func (m matrix) pick(index []int) matrix {
-	p := newMatrix(len(index))
+// Pick is the part of the matrix that belongs to some of its indices.
+func (m Matrix) Pick(index []int) Matrix {
+	p := NewMatrix(len(index))
 	for i, a := range index {
 		for j, b := range index {
-			p.a[i*p.n+j] = m.at(a, b)
+			p.a[i*p.n+j] = m.At(a, b)
 		}
 	}
 	return p
 }
 
-// inverse of a positive definite matrix; false if it is singular to working
+// Inverse of a positive definite matrix; false if it is singular to working
 // precision.
-func (m matrix) inverse() (matrix, bool) {
+func (m Matrix) Inverse() (Matrix, bool) {
 	// Scaled to a unit diagonal, so that the units of the columns do not matter.
 	scale := make([]float64, m.n)
 	for i := range scale {
-		d := m.at(i, i)
+		d := m.At(i, i)
 		if !(d > 0) {
-			return matrix{}, false
+			return Matrix{}, false
 		}
 		scale[i] = 1 / math.Sqrt(d)
 	}
-	l := newMatrix(m.n)
+	l := NewMatrix(m.n)
 	for i := range m.n {
 		for j := range i + 1 {
-			s := m.at(i, j) * scale[i] * scale[j]
+			s := m.At(i, j) * scale[i] * scale[j]
 			for k := range j {
-				s -= l.at(i, k) * l.at(j, k)
+				s -= l.At(i, k) * l.At(j, k)
 			}
 			if i == j {
 				if s < 1e-12 {
-					return matrix{}, false
+					return Matrix{}, false
 				}
 				l.a[i*l.n+i] = math.Sqrt(s)
 			} else {
-				l.a[i*l.n+j] = s / l.at(j, j)
+				l.a[i*l.n+j] = s / l.At(j, j)
 			}
 		}
 	}
-	inv := newMatrix(m.n)
+	inv := NewMatrix(m.n)
 	column := make([]float64, m.n)
 	for c := range m.n {
 		for i := range m.n { // L·y = e_c
@@ -75,16 +81,16 @@ func (m matrix) inverse() (matrix, bool) {
 				s = 1
 			}
 			for k := range i {
-				s -= l.at(i, k) * column[k]
+				s -= l.At(i, k) * column[k]
 			}
-			column[i] = s / l.at(i, i)
+			column[i] = s / l.At(i, i)
 		}
 		for i := m.n - 1; i >= 0; i-- { // Lᵀ·x = y
 			s := column[i]
 			for k := i + 1; k < m.n; k++ {
-				s -= l.at(k, i) * column[k]
+				s -= l.At(k, i) * column[k]
 			}
-			column[i] = s / l.at(i, i)
+			column[i] = s / l.At(i, i)
 		}
 		for i := range m.n {
 			inv.a[i*inv.n+c] = column[i] * scale[i] * scale[c]
@@ -93,30 +99,30 @@ func (m matrix) inverse() (matrix, bool) {
 	return inv, true
 }
 
-// times is the product with a vector.
-func (m matrix) times(x []float64) []float64 {
+// Times is the product with a vector.
+func (m Matrix) Times(x []float64) []float64 {
 	y := make([]float64, m.n)
 	for i := range y {
-		y[i] = dot(m.a[i*m.n:i*m.n+m.n], x)
+		y[i] = Dot(m.a[i*m.n:i*m.n+m.n], x)
 	}
 	return y
 }
 
-// condition is the condition number of the design behind a Gram matrix, its
+// Condition is the condition number of the design behind a Gram matrix, its
 // columns scaled to unit length: the square root of the ratio of the extreme
 // eigenvalues (Belsley, Kuh and Welsch, 1980).
-func (m matrix) condition() float64 {
+func (m Matrix) Condition() float64 {
 	if m.n == 0 {
 		return 1
 	}
-	s := newMatrix(m.n)
+	s := NewMatrix(m.n)
 	for i := range m.n {
 		for j := range m.n {
-			d := m.at(i, i) * m.at(j, j)
+			d := m.At(i, i) * m.At(j, j)
 			if !(d > 0) {
 				return math.Inf(1)
 			}
-			s.a[i*s.n+j] = m.at(i, j) / math.Sqrt(d)
+			s.a[i*s.n+j] = m.At(i, j) / math.Sqrt(d)
 		}
 	}
 	low, high := math.Inf(1), 0.0
@@ -130,12 +136,12 @@ func (m matrix) condition() float64 {
 }
 
 // eigenvalues by Jacobi rotations; the matrix is overwritten.
-func (m matrix) eigenvalues() []float64 {
+func (m Matrix) eigenvalues() []float64 {
 	for range 60 {
 		off := 0.0
 		for i := range m.n {
 			for j := range i {
-				off += m.at(i, j) * m.at(i, j)
+				off += m.At(i, j) * m.At(i, j)
 			}
 		}
 		if off < 1e-24 {
@@ -149,17 +155,17 @@ func (m matrix) eigenvalues() []float64 {
 	}
 	values := make([]float64, m.n)
 	for i := range values {
-		values[i] = m.at(i, i)
+		values[i] = m.At(i, i)
 	}
 	return values
 }
 
-func (m matrix) rotate(p, q int) {
-	apq := m.at(p, q)
+func (m Matrix) rotate(p, q int) {
+	apq := m.At(p, q)
 	if apq == 0 {
 		return
 	}
-	theta := (m.at(q, q) - m.at(p, p)) / (2 * apq)
+	theta := (m.At(q, q) - m.At(p, p)) / (2 * apq)
 	t := 1 / (math.Abs(theta) + math.Sqrt(theta*theta+1))
 	if theta < 0 {
 		t = -t
@@ -167,18 +173,17 @@ func (m matrix) rotate(p, q int) {
 	c := 1 / math.Sqrt(t*t+1)
 	s := t * c
 	for k := range m.n {
-		kp, kq := m.at(k, p), m.at(k, q)
+		kp, kq := m.At(k, p), m.At(k, q)
 		m.a[k*m.n+p], m.a[k*m.n+q] = c*kp-s*kq, s*kp+c*kq
 	}
 	for k := range m.n {
-		pk, qk := m.at(p, k), m.at(q, k)
+		pk, qk := m.At(p, k), m.At(q, k)
 		m.a[p*m.n+k], m.a[q*m.n+k] = c*pk-s*qk, s*pk+c*qk
 	}
 }
 
-func square(x float64) float64 { return x * x }
-
-func dot(a, b []float64) float64 {
+// Dot is the product of two vectors.
+func Dot(a, b []float64) float64 {
 	s := 0.0
 	for i := range a {
 		s += a[i] * b[i]
@@ -186,10 +191,10 @@ func dot(a, b []float64) float64 {
 	return s
 }
 
-// leastSquares minimises |Xβ − y|² given XᵀX and Xᵀy, with β ≥ 0 where signed is
+// LeastSquares minimises |Xβ − y|² given XᵀX and Xᵀy, with β ≥ 0 where signed is
 // false (Lawson and Hanson, 1974, on the normal equations). free lists the columns
 // that are not held at zero.
-func leastSquares(gram matrix, xy []float64, signed []bool) (beta []float64, free []int, ok bool) {
+func LeastSquares(gram Matrix, xy []float64, signed []bool) (beta []float64, free []int, ok bool) {
 	beta = make([]float64, gram.n)
 	held := make([]bool, gram.n)
 	for range 3*gram.n + 3 {
@@ -199,7 +204,7 @@ func leastSquares(gram matrix, xy []float64, signed []bool) (beta []float64, fre
 				free = append(free, i)
 			}
 		}
-		inv, ok := gram.pick(free).inverse()
+		inv, ok := gram.Pick(free).Inverse()
 		if !ok {
 			return nil, nil, false
 		}
@@ -207,7 +212,7 @@ func leastSquares(gram matrix, xy []float64, signed []bool) (beta []float64, fre
 		for i, f := range free {
 			part[i] = xy[f]
 		}
-		part = inv.times(part)
+		part = inv.Times(part)
 		worst, at := 0.0, -1
 		for i, f := range free {
 			if !signed[f] && part[i] < worst {
@@ -228,8 +233,8 @@ func leastSquares(gram matrix, xy []float64, signed []bool) (beta []float64, fre
 			if !held[i] {
 				continue
 			}
-			slope := xy[i] - dot(gram.a[i*gram.n:i*gram.n+gram.n], beta)
-			if scale := math.Sqrt(gram.at(i, i)); scale > 0 && slope/scale > worst*math.Abs(xy[i])/scale+1e-12 {
+			slope := xy[i] - Dot(gram.a[i*gram.n:i*gram.n+gram.n], beta)
+			if scale := math.Sqrt(gram.At(i, i)); scale > 0 && slope/scale > worst*math.Abs(xy[i])/scale+1e-12 {
 				at = i
 				worst = math.Inf(1)
 			}
@@ -240,27 +245,4 @@ func leastSquares(gram matrix, xy []float64, signed []bool) (beta []float64, fre
 		held[at] = false
 	}
 	return beta, free, true
-}
-
-// student975 is the 97.5 % point of Student's t (Cornish–Fisher expansion around
-// the normal, Abramowitz and Stegun 26.7.5; below 0.5 % off from 3 degrees on). It is not the exact quantile of the
-// statistics over runs: results that are stored must come out of their raw files again, digit by digit.
-func student975(df float64) float64 {
-	const z = 1.959963984540054
-	if df < 1 {
-		df = 1
-	}
-	if df < 3 { // exact at 1 and 2, log-linear between, the expansion is poor here
-		const t1, t2, t3 = 12.706, 4.303, 3.182
-		if df < 2 {
-			return t1 * math.Pow(t2/t1, df-1)
-		}
-		return t2 * math.Pow(t3/t2, df-2)
-	}
-	z2 := z * z
-	g1 := z * (z2 + 1) / 4
-	g2 := z * (5*z2*z2 + 16*z2 + 3) / 96
-	g3 := z * (3*z2*z2*z2 + 19*z2*z2 + 17*z2 - 15) / 384
-	g4 := z * (79*z2*z2*z2*z2 + 776*z2*z2*z2 + 1482*z2*z2 - 1920*z2 - 945) / 92160
-	return z + g1/df + g2/(df*df) + g3/(df*df*df) + g4/(df*df*df*df)
 }
