@@ -70,7 +70,7 @@ func TestNegativeIdleTime(t *testing.T) {
 	} {
 		p := Phase{Joules: q.joules, Half95: q.half, Low: max(0, q.joules-q.half), High: q.joules + q.half}
 		p.notNegative()
-		if (p.Refused != "") != q.refused || q.refused && !strings.Contains(p.Refused, "more prompts") {
+		if (p.Refused != "") != q.refused || q.refused && !strings.Contains(p.Refused, "energy.min_window") {
 			t.Errorf("%v ± %v J: refused %q", q.joules, q.half, p.Refused)
 		}
 		if !q.refused && p != q.want {

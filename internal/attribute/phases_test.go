@@ -412,7 +412,7 @@ func TestWhatCannotBeKnownIsRefused(t *testing.T) {
 	}{
 		"prefill too rare": {func(rng *rand.Rand) *world {
 			return static(h200ish, 8, 100, 400, 5*time.Millisecond, 12*time.Millisecond, 9, rng)
-		}, instant, "more prompts"},
+		}, instant, "energy.min_window"},
 		"blurred": {func(rng *rand.Rand) *world {
 			return static(h200ish, 8, 400, 5, 20*time.Millisecond, 12*time.Millisecond, 9, rng)
 		}, average, "condition number"},

@@ -112,7 +112,11 @@ func (e *stub) Tokenize(_ context.Context, texts []string) ([][]int32, error) {
 func (e *stub) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if w.Finished == nil {
 		e.warmed++
-		return &backend.Log{}, clock.Sleep(ctx, e.warm)
+		log := &backend.Log{}
+		if e.warm == batchTime { // as in the window
+			log.EndNS = scheduleBatch(log, e.clock.Mono(), w.Requests, w.OutputTokens)
+		}
+		return log, clock.Sleep(ctx, e.warm)
 	}
 	e.windows++
 	if e.run != nil {
