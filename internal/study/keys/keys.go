@@ -113,7 +113,8 @@ func (s *Set) AllMachineKeys() []string {
 
 // Asides lists the keys that change nothing of the measurement, see [Field.Aside].
 func Asides() []string {
-	return []string{"baseline.max_age_seconds", "energy.max_window", "energy.remote", "energy.carbon_intensity_g_per_kwh", "energy.pue",
+	return []string{"baseline.max_age_seconds", "energy.max_window", "energy.remote",
+		"energy.carbon_intensity_g_per_kwh", "energy.pue",
 		"energy.price_per_kwh", "energy.currency", "container.image", "container.program", "container.client"}
 }
 
