@@ -63,7 +63,8 @@ func (e *ExperimentSummary) Compared() int {
 }
 
 // Stale says that the summary was made by a version that let runs into its figures which
-// are not comparable: those figures are wrong.
+// are not comparable, or whose times to the first token were response times on engines that
+// queue requests: those figures are wrong.
 func (s *StudyResult) Stale() bool {
 	bad := map[string]int{}
 	for _, r := range s.Rows {
@@ -72,7 +73,7 @@ func (s *StudyResult) Stale() bool {
 		}
 	}
 	for i := range s.Experiments {
-		if e := &s.Experiments[i]; e.OK-e.Compared() != bad[e.ID] {
+		if e := &s.Experiments[i]; e.OK-e.Compared() != bad[e.ID] || e.mixed() {
 			return true
 		}
 	}

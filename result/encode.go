@@ -102,6 +102,9 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 		secret.CleanPlain(&s)
 	}
 	s.simulated()
+	for _, r := range s.Runs {
+		r.Latency.convert(r.Config)
+	}
 	for i, e := range s.Experiments {
 		if e.Standing != nil {
 			s.Experiments[i].Standing.ID = e.ID

@@ -26,6 +26,7 @@ func ReadRecord(path string) (*Record, error) {
 		secret.CleanPlain(&r)
 	}
 	r.Energy.Provenance = r.Energy.Provenance.Of(r.Backend.Name)
+	r.Latency.convert(r.Config)
 	return &r, nil
 }
 

@@ -100,10 +100,15 @@ func (v Values) all() iter.Seq2[int, float64] {
 func (v Values) Equal(o Values) bool { return v.has == o.has && slices.Equal(v.of, o.of) }
 
 // Within reports whether another set of values has all of these. That of an earlier version
-// lacks the metrics that there were not.
+// lacks the metrics that there were not, and may have response times as service times.
 func (v Values) Within(o Values) bool {
+	earlier := v.Earlier()
 	for i, x := range v.all() {
-		if y, ok := o.at(i); !ok || x != y {
+		y, ok := o.at(i)
+		if !ok && earlier {
+			y, ok = o.Get(responseName(metricInfos[i].Name))
+		}
+		if !ok || x != y {
 			return false
 		}
 	}

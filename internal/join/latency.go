@@ -7,6 +7,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/result"
+	"github.com/llenergymeasure/llem/result/series"
 )
 
 const millisecond = float64(time.Millisecond)
@@ -45,6 +46,30 @@ func latency(requests []backend.Request, batch int) *result.Latency {
 		return out
 	}
 	out.Queue, out.TTFT, out.E2E = distribution(queue), distribution(ttft), distribution(e2e)
+	return out
+}
+
+// earlier reports whether the rows are of a version that recorded one stamp for the arrival of a
+// request and the start of its service.
+func earlier(rows []series.Request) bool {
+	return !slices.ContainsFunc(rows, func(q series.Request) bool { return q.ArrivedNS != nil })
+}
+
+// asEarlier summarises the requests as that version did, from their submission, under the names
+// that the record has now.
+func asEarlier(requests []backend.Request, recorded *result.Latency) *result.Latency {
+	requests = slices.Clone(requests)
+	for i := range requests {
+		q := &requests[i]
+		q.ArrivedNS, q.StartedNS = q.SubmittedNS, q.SubmittedNS
+	}
+	out := latency(requests, 0)
+	out.Queue = nil
+	if recorded != nil && recorded.TTFT == nil {
+		out.TTFT, out.E2E = nil, nil
+	} else {
+		out.ResponseTTFT, out.ResponseE2E = nil, nil
+	}
 	return out
 }
 

@@ -3,6 +3,7 @@ package join
 import (
 	"context"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -210,4 +211,15 @@ func inFlight(l *backend.Log, since func(backend.Request) int64) float64 {
 		}
 	}
 	return float64(sum) / float64(looks)
+}
+
+// TestRecomputeEarlierLatencies: the latencies of a run that recorded neither arrivals nor starts
+// come out of its files, under the names that they have now.
+func TestRecomputeEarlierLatencies(t *testing.T) {
+	for _, run := range []string{"a0ad14b62020-c1", "12b25febfcc7-c1"} {
+		out := Recompute(filepath.Join("..", "..", "testdata", "stored", "queued", result.RunsDir, run))
+		if out.Error != "" || len(out.Differ) > 0 || out.Numbers < 100 {
+			t.Errorf("%s: %+v", run, out)
+		}
+	}
 }

@@ -78,6 +78,9 @@ func Recompute(dir string) Recomputed {
 	}
 	again := again(rec)
 	computed := Compute(m, again, nil)
+	if earlier(recorded.Requests) {
+		again.Latency = asEarlier(m.Requests, rec.Latency)
+	}
 	out.compare(flat(rec), flat(again))
 	out.compare(flatShares(recorded.Requests), flatShares(computed.Requests))
 	out.otherVersion(rec.Program, host.CurrentBuild().Name())

@@ -63,3 +63,49 @@ func TestEarlierSimulatedRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestEarlierLatencies: an earlier version had response times under the names of service times
+// where an engine queued requests itself. They have their own names now, wherever they are read,
+// and no mean is of both kinds.
+func TestEarlierLatencies(t *testing.T) {
+	t.Parallel()
+	const static, continuous = "a0ad14b62020", "12b25febfcc7"
+	dir := filepath.Join(t.TempDir(), "queued")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "testdata", "stored", "queued"))); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := Open(dir)
+	if err != nil || stored.Rebuilt {
+		t.Fatalf("%+v, %v", stored, err)
+	}
+	if err := os.Remove(filepath.Join(dir, result.SummaryFile)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(dir)
+	if err != nil && !strings.Contains(err.Error(), result.SummaryFile) {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*result.StudyResult{"stored": stored.StudyResult, "made again": again.StudyResult} {
+		for _, e := range s.Experiments {
+			service, isService := e.Metrics.Get("latency.ttft_ms.p50")
+			response, isResponse := e.Metrics.Get("latency.response_ttft_ms.p50")
+			switch e.ID {
+			case static:
+				if !isService || service.Mean > 5 || isResponse {
+					t.Errorf("%s: static: TTFT %+v, response %+v", name, service, response)
+				}
+			case continuous:
+				if isService || !isResponse || response.Mean < 20 {
+					t.Errorf("%s: continuous: TTFT %+v, response %+v", name, service, response)
+				}
+			default:
+				t.Errorf("configuration %s", e.ID)
+			}
+		}
+		for r, err := range s.Records() {
+			if err != nil || r.Latency.Reason == "" || (r.Latency.TTFT == nil) != (r.ID == continuous) {
+				t.Errorf("%s: %s has latency %+v, %v", name, r.ID, r.Latency, err)
+			}
+		}
+	}
+}

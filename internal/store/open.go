@@ -55,14 +55,15 @@ func Open(dir string) (*Opened, error) {
 	return nil, fmt.Errorf("%w: this is not the folder of a study", err)
 }
 
-// fresh makes the result of a study again whose means hold runs that are not comparable; the means of the runs
-// themselves do not.
+// fresh makes the result of a study again whose means hold what is not comparable (see [result.StudyResult.Stale]);
+// the means of the runs themselves do not.
 func fresh(dir string, s *result.StudyResult) (*Opened, error) {
 	rebuilt, err := rebuild(dir)
 	if rebuilt == nil {
 		return nil, fmt.Errorf(
 			"the summary of %s was made by an earlier llem, whose means hold runs that did other work than they "+
-				"were asked for, and it cannot be made again from %s: %w", dir, filepath.Join(dir, result.RunsDir), err)
+				"were asked for, or response times as times to the first token, and it "+
+				"cannot be made again from %s: %w", dir, filepath.Join(dir, result.RunsDir), err)
 	}
 	rebuilt.Finished, rebuilt.Ended, rebuilt.Rebuilt = s.Finished, s.Ended, false
 	return rebuilt, err

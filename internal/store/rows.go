@@ -87,7 +87,7 @@ type foundRun struct {
 func (f *found) rows() []result.Row {
 	rows := make([]result.Row, 0, len(f.runs))
 	f.runs = slices.DeleteFunc(f.runs, func(r foundRun) bool {
-		if r.believed && r.Values.Known() && r.rec == nil {
+		if r.believed && r.Values.Known() && !r.Values.Earlier() && r.rec == nil {
 			rows = append(rows, r.Row)
 			return false
 		}

@@ -338,7 +338,8 @@ func staleSummary(dir string) []join.Recomputed {
 		return []join.Recomputed{stale}
 	}
 	if summary.Stale() {
-		stale.Error = "its means hold runs that did other work than they were asked for: an earlier llem made it"
+		stale.Error = "its means hold runs that did other work than they were asked for, or response times as " +
+			"times to the first token: an earlier llem made it"
 		return append([]join.Recomputed{stale}, staleJournal(dir)...)
 	}
 	return append(differing(stale, differences(dir, summary)), staleJournal(dir)...)
