@@ -60,7 +60,7 @@ type Options struct {
 // LoadFile reads a study file. Settings override what it says. The error is
 // [study.Errors] if file or settings contain mistakes: all of them, with positions.
 func LoadFile(path string, settings ...study.Setting) (*study.Study, error) {
-	return study.Load(study.Options{Path: path, Settings: settings})
+	return study.Load(study.Options{Path: path, Settings: settings, Stored: model.AutoDType})
 }
 
 // PlannedRun is one run of a study.

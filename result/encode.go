@@ -148,7 +148,7 @@ func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
 		case headOnly && (key == "experiments" || key == "runs"):
 			return s.head(head)
 		case key == "experiments":
-			err = decodeList(d, &s.Experiments, nil)
+			err = decodeList(d, &s.Experiments, func(e *ExperimentSummary) { e.Config = e.Config.Recorded(e.ID) })
 		case key == "rows":
 			err = decodeList(d, &s.Rows, func(r *Row) { shared.Share(r) })
 		case key == "runs":

@@ -25,6 +25,7 @@ func ReadRecord(path string) (*Record, error) {
 	if secret.Odd(b) {
 		secret.CleanPlain(&r)
 	}
+	r.Config = r.Config.Recorded(r.ID)
 	r.Energy.Provenance = r.Energy.Provenance.Of(r.Backend.Name)
 	r.Latency.convert(r.Config)
 	return &r, nil

@@ -4,9 +4,11 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/expand"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 	"github.com/llenergymeasure/llem/internal/study/source"
@@ -16,7 +18,8 @@ import (
 // reading is what the sources of a study say, over the grammar of its engines.
 type reading struct {
 	*source.Source
-	table *table
+	table  *table
+	stored func(model string) string // see [Options]
 }
 
 func newReading(list engine.Descriptors) reading {
@@ -24,7 +27,7 @@ func newReading(list engine.Descriptors) reading {
 		list = engines.All()
 	}
 	t := newTable(list)
-	return reading{source.New(t.Set), t}
+	return reading{Source: source.New(t.Set), table: t}
 }
 
 // build makes the study, or returns every mistake.
@@ -38,7 +41,8 @@ func (b reading) build() (*Study, error) {
 	if len(b.Errs) > 0 {
 		return nil, mistakes(b.Mistakes())
 	}
-	c := &collector{reading: b, out: &Study{Name: b.Name, Execution: execution}, seed: maphash.MakeSeed()}
+	c := &collector{reading: b, out: &Study{Name: b.Name, Execution: execution}, seed: maphash.MakeSeed(),
+		types: map[string]string{}}
 	outcome := expand.Run(b.Source, expand.Options{Room: c.room, Take: c.take})
 	if len(b.Errs) > 0 {
 		return nil, mistakes(b.Mistakes())
@@ -59,6 +63,10 @@ type collector struct {
 	seed maphash.Seed
 	// next is the experiment of the point at hand.
 	next Experiment
+	// meant is its meaning without the section, for the hash.
+	meant Experiment
+	// types are what stored has said, by model.
+	types map[string]string
 }
 
 // room makes room for all points, which costs no memory before it is written to.
@@ -78,6 +86,12 @@ func (c *collector) take(p *expand.Point) bool {
 		p.Refuse(r.Key, r.Message, r.Next)
 		return true
 	}
+	if p.ID != nil && !c.named(p, e) {
+		return false
+	}
+	if e.DType != terms.DTypeAuto && e.DType == c.storedDType(e) {
+		e.DType = terms.DTypeAuto
+	}
 	h := c.hash(p, e)
 	for {
 		i, hit := c.seen[h]
@@ -94,11 +108,6 @@ func (c *collector) take(p *expand.Point) bool {
 		}
 		h++
 	}
-	if p.ID != nil && p.ID.Text != e.ID() {
-		c.Fail(p.ID.At, "remove the id: it is made from the values",
-			"entry %d of experiments has the id %q, but its values make it %s", p.Entry, p.ID.Text, e.ID())
-		return false
-	}
 	if len(c.out.Experiments) == keys.MaxPoints {
 		c.Fail(c.Nowhere(), "use fewer values", "the study has more than %d experiments", keys.MaxPoints)
 		return false
@@ -108,22 +117,49 @@ func (c *collector) take(p *expand.Point) bool {
 	return true
 }
 
+// named reports whether an entry of experiments has the ID that it says, of this version or an
+// earlier one: then it means what it meant there.
+func (c *collector) named(p *expand.Point, e *Experiment) bool {
+	meant := e.Recorded(p.ID.Text)
+	if meant.ID() != p.ID.Text {
+		c.Fail(p.ID.At, "remove the id: it is made from the values",
+			"entry %d of experiments has the id %q, but its values make it %s", p.Entry, p.ID.Text, e.ID())
+		return false
+	}
+	meant.RecordedID = ""
+	*e = meant
+	return true
+}
+
+// storedDType is what auto stands for where an engine takes the type that the model's files hold;
+// empty if that is not known.
+func (c *collector) storedDType(e *Experiment) string {
+	d := engines.Find(c.table.engines, e.Backend)
+	model := canonicalModel(e.Model)
+	if c.stored == nil || !d.GGUF || isRandom(model) {
+		return ""
+	}
+	if _, seen := c.types[model]; !seen {
+		c.types[model] = c.stored(model)
+	}
+	return c.types[model]
+}
+
 // hash is that of the values in which points can differ.
 func (c *collector) hash(p *expand.Point, e *Experiment) uint64 {
 	const odd = 0x9e3779b97f4a7c15
 	h := maphash.String(c.seed, p.Backend)
+	c.meant = *e
+	c.meant.Section = "" // its values are hashed
+	c.meant = c.meant.Measured()
 	for _, f := range p.Varied {
 		v := f.Get(p.Values)
-		if f.Slot < c.Common {
-			v = c.table.common[f.Slot].read(e)
-		}
-		switch f.Key { // equal IDs need equal hashes
-		case "model":
-			v.Text = canonicalModel(v.Text)
-		case "workload.dataset":
-			v.Text = canonicalDataset(v.Text)
-		case "dtype":
-			v.Text = canonicalDType(v.Text, p.Backend, canonicalModel(e.Model))
+		switch { // equal IDs need equal hashes
+		case f.Slot < c.Common:
+			v = c.table.common[f.Slot].read(&c.meant)
+		case slices.Contains(grammar.BatchKeys(), strings.TrimPrefix(f.Key, f.Section+".")):
+			n := e.filledBatch()
+			v = grammar.Value{Whole: int64(n), Number: float64(n)}
 		}
 		if v.Text != "" {
 			h ^= maphash.String(c.seed, v.Text)

@@ -1,10 +1,17 @@
 package study
 
 import (
+	"cmp"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/llenergymeasure/llem/engine"
+	"github.com/llenergymeasure/llem/engine/engines"
+	"github.com/llenergymeasure/llem/internal/about"
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
@@ -23,10 +30,21 @@ func canonicalModel(name string) string {
 	return canonicalPath(name, func(clean string) bool { return hubName.MatchString(clean) })
 }
 
+// Data sets that are not files.
+const (
+	builtin = "builtin"
+	// builtinFirst are the built-in prompts of versions that had one order of them.
+	builtinFirst = "builtin-1"
+	// builtinNow is what IDs have for the built-in prompts of this version. It changes with them:
+	// see TestSecondEdition of package workload.
+	builtinNow = "builtin-2"
+	synthetic  = "synthetic"
+)
+
 // canonicalDataset spells the name of a data set.
 func canonicalDataset(name string) string {
 	return canonicalPath(name, func(clean string) bool {
-		return clean == "builtin" || clean == "synthetic" || strings.HasPrefix(clean, "hf:")
+		return clean == builtin || clean == builtinFirst || clean == synthetic || strings.HasPrefix(clean, "hf:")
 	})
 }
 
@@ -44,16 +62,40 @@ func canonicalPath(path string, other func(clean string) bool) string {
 	return clean
 }
 
-// halfByDefault is the engine on which auto is float16 for random models, as IDs of
-// version [idVersion] have it.
-const halfByDefault = "embedded"
+// traits are what IDs know of an engine.
+type traits struct {
+	// gguf, chooses and simulated are those of [engine.Descriptor], auto is what dtype auto stands
+	// for where the engine leaves that to llem.
+	gguf, chooses, simulated bool
+	auto                     string
+	// settles reports that the engine is given no larger batch than the workload fills.
+	settles bool
+}
 
-// canonicalDType is auto where the type is the one that auto stands for in any case.
-func canonicalDType(dtype, backend, model string) string {
-	if dtype == "float16" && backend == halfByDefault && strings.HasPrefix(model, "random:") {
-		return terms.DTypeAuto
+// engineTraits has this program's engines by name. IDs do not depend on the engines of a study:
+// of others nothing is known.
+var engineTraits = sync.OnceValue(func() map[string]traits {
+	out := map[string]traits{}
+	for _, d := range engines.All() {
+		out[d.Name] = traits{d.GGUF, d.ChoosesDType, d.Simulated, about.DType(&d), d.Settle != nil}
 	}
-	return dtype
+	return out
+})
+
+// isRandom reports whether a model, in canonical spelling, has random weights.
+func isRandom(model string) bool { return strings.HasPrefix(model, "random:") }
+
+// autoOf is what dtype auto is for a model of which only the name is known; empty if that is not
+// enough. Engines that read GGUF files take the type in the file, random weights of theirs are
+// float16.
+func (t traits) autoOf(model string) string {
+	switch {
+	case t.gguf && isRandom(model):
+		return "float16"
+	case t.gguf, t.chooses, t.simulated && !isRandom(model):
+		return ""
+	}
+	return t.auto
 }
 
 // canonical drops what a greedy choice does not look at.
@@ -65,4 +107,81 @@ func (d Decoding) canonical() Decoding {
 		d.TopP = 0
 	}
 	return d
+}
+
+// canonical spells what means the same in one way: what changes nothing has its default.
+func (e Experiment) canonical() Experiment {
+	t, known := engineTraits()[e.Backend]
+	e.Model, e.Workload.Dataset = canonicalModel(e.Model), canonicalDataset(e.Workload.Dataset)
+	if known && e.DType == t.autoOf(e.Model) {
+		e.DType = terms.DTypeAuto
+	}
+	if n := e.filledBatch(); n < e.BatchSize() {
+		e.Section = withBatch(e.Section, n)
+	}
+	// A workload that is repeated has no more requests under way than there are in it.
+	e.Workload.Concurrency = min(e.Workload.Concurrency, e.Workload.Prompts)
+	if e.Energy.Sources == "none" {
+		e.Energy.MinWindow, e.Baseline.Seconds = 0, usualBaseline.Seconds
+	}
+	if e.Energy.Sources == "none" || e.Baseline.Seconds == 0 {
+		e.Baseline.ResidentSeconds = usualBaseline.ResidentSeconds
+	}
+	e.Warmup = e.Warmup.canonical()
+	e.Decoding, e.Seed = e.seeds(!known || t.simulated)
+	return e
+}
+
+// canonical is the warm-up without what does nothing.
+func (w Warmup) canonical() Warmup {
+	switch {
+	case w.Runs == 0:
+		return Warmup{}
+	case w.Cover == terms.CoverSizes:
+		w.MaxSeconds = 0
+	}
+	return w
+}
+
+// filledBatch is the batch size, or what the workload fills of it where the engine is given no
+// larger one.
+func (e Experiment) filledBatch() int {
+	n := e.BatchSize()
+	if engineTraits()[e.Backend].settles {
+		return min(n, e.Workload.Prompts)
+	}
+	return n
+}
+
+// seeds are the decoding and the seed, as far as they change anything: the seed decides on random
+// weights, on the prompts inside the program and synthetic ones, and on the tokens that are
+// chosen if these have no seed of their own. A simulated engine draws its own noise from it.
+func (e Experiment) seeds(always bool) (Decoding, uint64) {
+	d, dataset := e.Decoding.canonical(), e.Workload.Dataset
+	used := always || isRandom(e.Model) || dataset == builtin || dataset == synthetic
+	switch {
+	case used && d.Seed == e.Seed:
+		d.Seed = 0
+	case used:
+	case d.Temperature > 0: // one seed, of the choice alone
+		seed := cmp.Or(d.Seed, e.Seed)
+		d.Seed = 0
+		return d, seed
+	default:
+		return d, usualSeed
+	}
+	return d, e.Seed
+}
+
+// withBatch is a section with another batch size.
+func withBatch(section engine.JSON, n int) engine.JSON {
+	for _, key := range grammar.BatchKeys() {
+		head, rest, found := strings.Cut(string(section), `"`+key+`":`)
+		if !found {
+			continue
+		}
+		rest = strings.TrimLeft(rest, "0123456789")
+		return engine.JSON(head + `"` + key + `":` + strconv.Itoa(n) + rest)
+	}
+	return section
 }

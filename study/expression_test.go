@@ -74,28 +74,28 @@ func TestExpressionLimits(t *testing.T) {
 // study without, for which the conditions hold.
 func TestWhereIsABruteForceFilter(t *testing.T) {
 	const axes = "model: m/n\nbackend: [embedded, fake]\nsweep:\n  dtype: [float32, float16, q8_0]\n  " +
-		"embedded.batch_size: 1..16*2\n  fake.batch_size: [3, 9]\n  workload.prompts: 1..40+3\n  " +
+		"embedded.batch_size: 1..16*2\n  fake.batch_size: [3, 9]\n  workload.prompts: 16..55+3\n  " +
 		"workload.input_tokens: [16, 100]\n"
 	all, err := Parse("s.yaml", []byte(axes))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, keep := range map[string]func(Experiment) bool{
-		"workload.prompts * batch <= 100": func(
+		"workload.prompts * batch <= 200": func(
 			e Experiment) bool {
-			return e.Workload.Prompts*e.BatchSize() <= 100
+			return e.Workload.Prompts*e.BatchSize() <= 200
 		},
 		"dtype in ('float32', 'q8_0') or batch > 3": func(e Experiment) bool {
 			return e.DType != "float16" ||
 				e.BatchSize() > 3
 		},
-		"embedded.batch_size < workload.prompts": func(e Experiment) bool {
+		"embedded.batch_size * 3 < workload.prompts": func(e Experiment) bool {
 			return e.Backend != Embedded ||
-				e.BatchSize() < e.Workload.Prompts
+				e.BatchSize()*3 < e.Workload.Prompts
 		},
-		"not (backend == 'fake' and workload.prompts > 9)": func(e Experiment) bool {
+		"not (backend == 'fake' and workload.prompts > 30)": func(e Experiment) bool {
 			return e.Backend != Fake ||
-				e.Workload.Prompts <= 9
+				e.Workload.Prompts <= 30
 		},
 		"workload.prompts % batch == 0 and workload.input_tokens - 16 == 0": func(e Experiment) bool {
 			return e.Workload.Prompts%e.BatchSize() == 0 && e.Workload.InputTokens == 16

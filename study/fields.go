@@ -95,7 +95,8 @@ func common(backends []string, able able) []commonKey {
 		wordField("energy.currency", "the currency of the price, printed beside each cost",
 			grammar.Pattern("the code of a currency such as EUR or USD", `^[A-Z]{3}$`),
 			func(s *Experiment) *string { return &s.Energy.Currency }),
-		seedField("seed", "seed of prompts and random weights", func(s *Experiment) *uint64 { return &s.Seed }),
+		seedField("seed", "seed of built-in and synthetic prompts, and of random weights",
+			func(s *Experiment) *uint64 { return &s.Seed }),
 	}, runnerFields(backends))
 }
 

@@ -105,13 +105,3 @@ func (e Experiment) Image(usual string) string {
 
 // Program is the engine in that image: usual if the study names none.
 func (e Experiment) Program(usual string) string { return e.ofBackend(e.Container.Program, usual) }
-
-// anywhere drops what says where on this machine the engine is found. A process, which
-// every engine was before there were containers, is not named.
-func (e Experiment) anywhere() Experiment {
-	if e.Runner == terms.RunProcess {
-		e.Runner = ""
-	}
-	e.Container = ContainerSection{}
-	return e
-}

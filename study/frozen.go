@@ -28,11 +28,12 @@ func ParseFrozen(text []byte) (*Study, error) {
 	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true,
 		Experiments: make([]Experiment, 0, len(frozen.Experiments))}
 	for i, e := range frozen.Experiments {
-		if e.Section == "" || e.Experiment.ID() != e.ID {
+		own := e.Experiment.Recorded(e.ID)
+		if e.Section == "" || own.ID() != e.ID {
 			return nil, fmt.Errorf("experiment %d (%s) is not what its id says: the file was changed, or written by "+
 				"another version of llem", i+1, e.ID)
 		}
-		s.Experiments = append(s.Experiments, e.Experiment)
+		s.Experiments = append(s.Experiments, own)
 	}
 	return s, nil
 }

@@ -78,6 +78,10 @@ type Options struct {
 	// Engines are what a study may run on; the first is the default. Nil is all engines
 	// of this program.
 	Engines engine.Descriptors
+	// Stored gives the type that an engine which reads GGUF files finds in a model if it is asked
+	// for dtype auto: an experiment with that type is the one with auto. It is empty where nothing
+	// on this machine tells; nil looks at no model.
+	Stored func(model string) string
 }
 
 // Load reads a study. The error is [Errors] if the sources contain mistakes.
@@ -92,7 +96,7 @@ func read(o Options) (*Study, reading, error) {
 		o.Engines = engines.All() // once, and not for every question about an experiment
 	}
 	b := newReading(o.Engines)
-	b.Origin = o.Path
+	b.Origin, b.stored = o.Path, o.Stored
 	b.Machine(o.User, o.Getenv)
 	if o.Path != "" {
 		if problem := b.StudyFile(o.Path); problem != nil {

@@ -38,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 		{"one value ends an axis", grid, []string{"dtype=float16"}, 3, 0,
 			func(e Experiment) bool { return e.DType == "float16" }},
 		{"a list replaces an axis", grid, []string{"dtype=q8_0,q4_0,float32"}, 9, 0, nil},
-		{"a range", grid, []string{"embedded.batch_size=1..64*4"}, 8, 0, nil},
+		{"a range", grid, []string{"embedded.batch_size=1..8*2"}, 8, 0, nil},
 		{"spaces", grid, []string{"embedded.batch_size=1, 2"}, 4, 0, nil},
 		{"a new axis", grid, []string{"seed=1..3"}, 18, 0, nil},
 		{"sweep. in front", grid, []string{"sweep.seed=1..3"}, 18, 0, nil},

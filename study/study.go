@@ -1,10 +1,7 @@
 package study
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strconv"
 
 	"github.com/llenergymeasure/llem/engine"
@@ -92,7 +89,7 @@ type Experiment struct {
 	Baseline Baseline `json:"baseline"`
 	// Energy is what is measured and converted.
 	Energy Energy `json:"energy"`
-	// Seed of prompts and random weights.
+	// Seed of the choice among built-in prompts, of synthetic ones and of random weights.
 	Seed uint64 `json:"seed"`
 	// Section holds the settings of the engine. Experiments of a study share equal ones.
 	Section engine.JSON `json:"-"`
@@ -101,11 +98,16 @@ type Experiment struct {
 	Runner string `json:"runner,omitempty"`
 	// Container is where the engine runs, if the runner is container.
 	Container ContainerSection `json:"container,omitzero"`
+
+	// RecordedID is the ID in results of an earlier version whose rules made another ID of the same
+	// values; empty otherwise. See [Experiment.Recorded].
+	RecordedID string `json:"-"`
 }
 
 // Workload is the fixed work that every engine gets.
 type Workload struct {
-	// Dataset is builtin, synthetic, or the path of a .jsonl, .json or .csv file.
+	// Dataset is builtin, builtin-1 (the built-in prompts of earlier versions), synthetic, or the
+	// path of a .jsonl, .json or .csv file.
 	Dataset string `json:"dataset"`
 	// ChatTemplate is model, for the model's own template around the prompts of a data set, or
 	// empty for none.
@@ -192,22 +194,24 @@ func DefaultExperiment(d engine.Descriptor) Experiment {
 		Backend:  d.Name,
 		Section:  engine.Encode(d.Section()),
 		DType:    terms.DTypeAuto,
-		Workload: Workload{Dataset: "builtin", Prompts: 16, InputTokens: 256, OutputTokens: 64},
+		Workload: Workload{Dataset: builtin, Prompts: 16, InputTokens: 256, OutputTokens: 64},
 		Warmup:   Warmup{Runs: 1},
-		Baseline: Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: usualBaselineAge},
+		Baseline: usualBaseline,
 		Energy:   Energy{Sources: "auto", MaxWindow: usualMaxWindow, PUE: 1},
-		Seed:     1,
+		Seed:     usualSeed,
 
 		Runner:    terms.RunProcess,
 		Container: ContainerSection{Client: terms.ClientAuto},
 	}
 }
 
-// usualBaselineAge and usualMaxWindow are in seconds.
-const (
-	usualBaselineAge = 1800
-	usualMaxWindow   = 30
-)
+// usualMaxWindow is in seconds.
+const usualMaxWindow = 30
+
+// Defaults that stand in IDs for values which make no difference.
+var usualBaseline = Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: 1800}
+
+const usualSeed = 1
 
 // BatchSize is the most sequences that are processed together; 0 leaves it to the
 // engine.
@@ -224,43 +228,6 @@ func (e Experiment) BatchText() string {
 		return strconv.Itoa(n)
 	}
 	return "auto"
-}
-
-// idVersion is part of every ID; it changes when the meaning of a key changes.
-const idVersion = "llem-1"
-
-// ID identifies the meaning of the experiment in 12 hexadecimal digits.
-func (e Experiment) ID() string {
-	canonical := e.Measured().anywhere()
-	b, err := canonical.MarshalJSON()
-	if err != nil {
-		panic(fmt.Sprintf("marshal experiment: %v", err)) // finite numbers and strings marshal
-	}
-	sum := sha256.Sum256(append([]byte(idVersion+"\n"), b...))
-	return hex.EncodeToString(sum[:6])
-}
-
-// Measured is the experiment without what does not change the measurement: what results are
-// converted to, which remote pages check them, and how long a baseline stays good. What means
-// the same is spelled in one way.
-func (e Experiment) Measured() Experiment {
-	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
-	e.Baseline.MaxAgeSeconds = usualBaselineAge
-	e.Model, e.Workload.Dataset = canonicalModel(e.Model), canonicalDataset(e.Workload.Dataset)
-	e.Warmup = e.Warmup.canonical()
-	e.Decoding, e.DType = e.Decoding.canonical(), canonicalDType(e.DType, e.Backend, e.Model)
-	return e
-}
-
-// canonical is the warm-up without what does nothing.
-func (w Warmup) canonical() Warmup {
-	switch {
-	case w.Runs == 0:
-		return Warmup{}
-	case w.Cover == terms.CoverSizes:
-		w.MaxSeconds = 0
-	}
-	return w
 }
 
 // Label names the experiment for a person.

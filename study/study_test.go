@@ -33,7 +33,7 @@ func TestSweepIsAProduct(t *testing.T) {
 	s, err := Parse("s.yaml", []byte(`
 model: random:tiny-llama
 backend: [pytorch, embedded]
-workload: {prompts: 2}
+workload: {prompts: 4}
 sweep:
   dtype: [float32, float16]
   embedded.batch_size: 1..4*2

@@ -114,7 +114,7 @@ func newStudy(t *testing.T, n int, x study.Execution) *study.Study {
 		e := study.DefaultExperiment(engines.All()[0])
 		e.Model = "random:tiny-llama"
 		e.Section = engine.JSON(fmt.Sprintf(`{"batch_size":%d,"threads":0,"prefill_chunk":512}`, i+1))
-		e.Workload = study.Workload{Dataset: "synthetic", Prompts: 2, InputTokens: 4, OutputTokens: 1}
+		e.Workload = study.Workload{Dataset: "synthetic", Prompts: 8, InputTokens: 4, OutputTokens: 1}
 		e.Warmup.Runs, e.Baseline.Seconds, e.Energy.Sources = 0, 0, "none"
 		s.Experiments = append(s.Experiments, e)
 	}

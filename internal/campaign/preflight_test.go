@@ -27,7 +27,7 @@ func TestPreflight(t *testing.T) {
 	}
 	short := file("short.jsonl", "{\"prompt\": \"one\"}\n")
 	bad := file("bad.jsonl", "{\"prompt\": \"one\"}\n{\"prompt\": \n")
-	enough := file("enough.jsonl", "{\"prompt\": \"one\"}\n{\"prompt\": \"two\"}\n")
+	enough := file("enough.jsonl", strings.Repeat("{\"prompt\": \"one\"}\n", 8))
 	for name, q := range map[string]struct {
 		change func(e []study.Experiment)
 		want   []string // one per mistake

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/naming"
 	"github.com/llenergymeasure/llem/internal/store"
+	"github.com/llenergymeasure/llem/internal/study/terms"
+	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -61,6 +65,33 @@ func finished(dir string, retryFailed bool) bool {
 	return err == nil && s.Complete && (s.Failed == 0 || !retryFailed)
 }
 
+// meaningIn is what an experiment means in a study that is resumed. The built-in prompts are those of the version
+// that started the study, which also may have known less of the types in a model's files.
+func meaningIn(frozen *study.Study) func(study.Experiment) study.Experiment {
+	edition := workload.Builtin
+	if slices.ContainsFunc(frozen.Experiments, func(e study.Experiment) bool {
+		return e.Workload.Dataset == workload.BuiltinFirst
+	}) {
+		edition = workload.BuiltinFirst
+	}
+	types := map[string]string{}
+	return func(e study.Experiment) study.Experiment {
+		e = e.Measured()
+		if e.Workload.Dataset == workload.Builtin && edition != workload.Builtin {
+			e.Workload.Dataset = edition
+		}
+		if e.DType != terms.DTypeAuto && frozen.Engine(e.Backend).GGUF {
+			if _, seen := types[e.Model]; !seen {
+				types[e.Model] = model.AutoDType(e.Model)
+			}
+			if e.DType == types[e.Model] {
+				e.DType = terms.DTypeAuto
+			}
+		}
+		return e.Measured() // some seeds mean nothing to the first edition
+	}
+}
+
 // Frozen is the study of a folder, as it was started. If given is not nil it must ask
 // for the same runs; its limits count.
 func Frozen(dir string, given *study.Study) (*study.Study, error) {
@@ -78,7 +109,7 @@ func Frozen(dir string, given *study.Study) (*study.Study, error) {
 		return nil, &ResumeError{Msg: err.Error(), Next: "restore the file, or start the study again without --resume"}
 	}
 	if given != nil {
-		if d := naming.Differences(given, frozen); len(d) > 0 {
+		if d := naming.Differences(given, frozen, meaningIn(frozen)); len(d) > 0 {
 			return nil, &ResumeError{Msg: "the study is not the one that was started in " + dir, Differences: d,
 				Next: "start it anew without --resume, or leave the study file out to finish the one that was started"}
 		}

@@ -75,6 +75,31 @@ func Check(dir string) error {
 	return err
 }
 
+// DType is the type that the matrices of a folder are converted to where [Options.DType] is empty. It is empty if they
+// differ, or the folder cannot be converted.
+func DType(dir string) gguf.DType {
+	if Check(dir) != nil {
+		return ""
+	}
+	w, err := openWeights(dir)
+	if err != nil {
+		return ""
+	}
+	defer w.close()
+	var all gguf.DType
+	for _, s := range w.tensors {
+		own := storedAs(s, "")
+		if len(s.shape) < 2 {
+			continue
+		}
+		if all != "" && own != all {
+			return ""
+		}
+		all = own
+	}
+	return all
+}
+
 // readConfig reads config.json and finds the family.
 func readConfig(dir string, o Options) (*config, family, error) {
 	path := filepath.Join(dir, "config.json")

@@ -43,10 +43,11 @@ var ErrTimeout = errors.New("time limit reached")
 // failure in it; the error is nil then. The error is the context's when it
 // was cancelled.
 func Run(ctx context.Context, o Options) (*Outcome, error) {
-	if o.Experiment.Energy.Sources == "none" {
-		o.Meters = nil // they may be open for another experiment of the study
-	}
 	d := &desk{Options: o, record: newRecord(o)}
+	if o.Experiment.Energy.Sources == "none" {
+		d.Meters = nil // they may be open for another experiment of the study
+		d.Experiment.Energy.MinWindow = 0
+	}
 	out := &Outcome{Record: d.record}
 	err := d.stages(ctx, out)
 	if err == nil {

@@ -131,14 +131,11 @@ func (d *desk) spec(in input, log string) backend.Spec {
 	}
 }
 
-// engineSettings is the experiment with what the study leaves open. A workload that
-// may be repeated must not be put into larger batches than it fills once.
+// engineSettings is the experiment with what the study leaves open. A workload must not be put into
+// larger batches than it fills once, for it may be repeated.
 func (d *desk) engineSettings() study.Experiment {
 	e := d.Experiment
-	size := e.BatchSize()
-	if d.mayRepeat() {
-		size = min(size, e.Workload.Prompts)
-	}
+	size := min(e.BatchSize(), e.Workload.Prompts)
 	if s, err := about.Read(&d.Engine, e.Section); err == nil && d.Engine.Settle != nil {
 		d.Engine.Settle(s, size, d.Threads)
 		e.Section = engine.Encode(s)

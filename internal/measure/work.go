@@ -18,8 +18,8 @@ type work struct {
 }
 
 func newWork(e study.Experiment, requests []workload.Request) work {
-	w := work{requests: requests, outputTokens: e.Workload.OutputTokens, concurrency: e.Workload.Concurrency,
-		batch: len(requests)}
+	w := work{requests: requests, outputTokens: e.Workload.OutputTokens,
+		concurrency: min(e.Workload.Concurrency, len(requests)), batch: len(requests)}
 	if n := e.BatchSize(); n > 0 {
 		w.batch = min(n, len(requests))
 	}
@@ -28,7 +28,7 @@ func newWork(e study.Experiment, requests []workload.Request) work {
 
 // repeated makes the engine's workload of all requests, several times over. Each time is
 // a round of its own, so that no more requests are under way than in one; a closed loop
-// does not stop between them.
+// does not stop between them, and has no more under way either.
 func (w work) repeated(times int) backend.Workload { return w.of(w.requests, times) }
 
 func (w work) of(requests []workload.Request, times int) backend.Workload {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/convert"
 	"github.com/llenergymeasure/llem/internal/fault"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/hub"
@@ -37,6 +38,34 @@ func FileOf(name string) (string, bool) {
 	}
 	all, _ := filepath.Glob(filepath.Join(at.path, "*.gguf"))
 	return append(all, "")[0], len(all) == 1
+}
+
+// AutoDType is the type of the weights that an engine which reads GGUF files is given for dtype auto: that of a GGUF
+// file, or of the one that a folder of safetensors becomes. It looks at the files of this machine only and is empty
+// where they do not tell, for mixtures of types, and for a repository with GGUF files, of which the dtype chooses one.
+func AutoDType(name string) string {
+	if path, ok := FileOf(name); ok {
+		h, err := gguf.ReadFile(path)
+		if err != nil {
+			return ""
+		}
+		return string(h.DType())
+	}
+	at, err := locate(name)
+	if err != nil {
+		return ""
+	}
+	switch at.kind {
+	case KindFolder:
+		return string(convert.DType(at.path))
+	case KindHub:
+		dir, cached := hub.Cached(at.id)
+		if files, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); !cached || at.id.File != "" || len(files) > 0 {
+			return ""
+		}
+		return string(convert.DType(dir))
+	}
+	return ""
 }
 
 // CheckDType refuses a dtype that a finished GGUF file does not have.

@@ -11,9 +11,10 @@ import (
 )
 
 // Differences names in words what a study differs in from the one that was frozen; none if the runs that they ask for
-// are the same.
-func Differences(s, frozen *study.Study) []string {
-	added, gone := without(s, frozen), without(frozen, s)
+// are the same. Experiments are the same if their meanings are equal: [study.Experiment.Measured], or what is known
+// beyond it.
+func Differences(s, frozen *study.Study, meaning func(study.Experiment) study.Experiment) []string {
+	added, gone := without(s, frozen, meaning), without(frozen, s, meaning)
 	var out []string
 	// Experiments that stand at the same place of both lists are the same ones changed.
 	if len(added) == len(gone) && len(s.Experiments) == len(frozen.Experiments) {
@@ -52,14 +53,14 @@ func ownSeed(s *study.Study) uint64 {
 }
 
 // without lists the experiments that the other study has not.
-func without(s, other *study.Study) []study.Experiment {
-	has := map[string]bool{}
+func without(s, other *study.Study, meaning func(study.Experiment) study.Experiment) []study.Experiment {
+	has := make(map[study.Experiment]bool, len(other.Experiments))
 	for _, e := range other.Experiments {
-		has[e.ID()] = true
+		has[meaning(e)] = true
 	}
 	var out []study.Experiment
 	for _, e := range s.Experiments {
-		if !has[e.ID()] {
+		if !has[meaning(e)] {
 			out = append(out, e)
 		}
 	}

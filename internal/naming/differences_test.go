@@ -19,7 +19,7 @@ func TestDifferences(t *testing.T) {
 	}
 	a := parse("sweep: {seed: 1..3}\nexecution: {cycles: 2, order: shuffle}")
 	b := parse("sweep: {seed: 2..12}\nexecution: {cycles: 3, order: shuffle, seed: 9}")
-	d := strings.Join(naming.Differences(b, a), "\n")
+	d := strings.Join(naming.Differences(b, a, study.Experiment.Measured), "\n")
 	for _, want := range []string{"not in the study that was started: random:tiny-llama",
 		"not in the study that was started: 4 more",
 		"no longer in the study: random:tiny-llama", "execution.cycles is 3, was 2", "execution.seed is 9, was "} {
@@ -29,17 +29,19 @@ func TestDifferences(t *testing.T) {
 	}
 	// What is in no label is named with both values; a seed that nobody gave is not.
 	changed := parse("warmup.runs: 4\nsweep: {seed: 1..3}\nexecution: {cycles: 2, order: shuffle}")
-	if d := naming.Differences(changed, a); len(d) != 1 || d[0] != "warmup.runs is 4, was 1" {
+	d = strings.Join(naming.Differences(changed, a, study.Experiment.Measured), "\n")
+	if d != "warmup.runs is 4, was 1" {
 		t.Errorf("differences %q", d)
 	}
 	fewer := parse("warmup.runs: 4\nsweep: {seed: 1..2}\nexecution: {cycles: 2, order: shuffle}")
-	if d := strings.Join(naming.Differences(fewer, a), "\n"); !strings.Contains(d, "warmup.runs=4 seed=1") ||
-		!strings.Contains(d, "warmup.runs=1 seed=3") || strings.Contains(d, "execution.seed") {
+	d = strings.Join(naming.Differences(fewer, a, study.Experiment.Measured), "\n")
+	if !strings.Contains(d, "warmup.runs=4 seed=1") || !strings.Contains(d, "warmup.runs=1 seed=3") ||
+		strings.Contains(d, "execution.seed") {
 		t.Errorf("differences\n%s", d)
 	}
 	if d := naming.Differences(a,
 		parse("name: other\nenergy: {price_per_kwh: 1}\nsweep: {seed: [3, 1, 2]}\nexecution: "+
-			"{cycles: 2, order: shuffle, run_timeout: 3h}")); len(d) > 0 {
+			"{cycles: 2, order: shuffle, run_timeout: 3h}"), study.Experiment.Measured); len(d) > 0 {
 		t.Errorf("differences in what does not matter: %v", slices.Compact(d))
 	}
 }

@@ -37,6 +37,7 @@ func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 		switch {
 		case f.Type == reflect.TypeFor[engine.JSON]():
 			out = append(out, section...)
+		case name == "-": // is not a key
 		case f.Type.Kind() == reflect.Struct:
 			out = append(out, keysOf(f.Type, prefix+name+".", at, nil)...)
 		default:

@@ -20,6 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/machine"
+	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
 )
@@ -331,7 +332,7 @@ func firstOf(values ...string) string {
 
 // studyOptions turns the command line into settings over the study file.
 func studyOptions(cmd *cobra.Command, args, set []string, getenv func(string) string) (study.Options, error) {
-	o := study.Options{User: study.UserFile(getenv), Getenv: getenv}
+	o := study.Options{User: study.UserFile(getenv), Getenv: getenv, Stored: model.AutoDType}
 	if len(args) == 1 {
 		o.Path = args[0]
 	}
