@@ -112,11 +112,38 @@ func (s Setup) fixed(c correction) Fixed {
 		sample.Work.Prompts = s.batch() + s.Work.Prompts%s.batch()
 		prefill, decode := sample.once()
 		warm := c.apply(prefill).plus(c.apply(decode)).times(float64(a.WarmupRuns))
-		f.Warmup = warm.Seconds + p.first
-		joules += warm.Energy.Joules() + p.first*resident
+		cover := s.cover(c)
+		f.Warmup = warm.Seconds + cover.Seconds + p.first
+		joules += warm.Energy.Joules() + cover.Energy.Joules() + p.first*resident
 	}
 	f.Energy = unit.FromJoules(joules)
 	return f
+}
+
+// A warm-up runs each shape with a few output tokens, in two rounds where nothing is used first
+// and three otherwise. How many shapes there are is not known before prompts are tokenised: as
+// many as batches, at most those that are run one by one.
+const (
+	coverTokens, coverRounds, coverMost = 4, 3, 32
+)
+
+// cover is the part of the warm-up that runs the shapes of the workload.
+func (s Setup) cover(c correction) Phase {
+	if s.Around.WarmupSeconds <= 0 {
+		return Phase{}
+	}
+	n := (s.Work.Prompts + s.batch() - 1) / s.batch()
+	if !s.Work.Padded {
+		n = min(n, 2)
+	}
+	sample := s
+	sample.Work.Prompts, sample.Work.Output = s.batch(), min(s.Work.Output, coverTokens)
+	prefill, decode := sample.once()
+	all := c.apply(prefill).plus(c.apply(decode)).times(float64(coverRounds * min(n, coverMost)))
+	if all.Seconds > s.Around.WarmupSeconds {
+		all = all.times(s.Around.WarmupSeconds / all.Seconds)
+	}
+	return all
 }
 
 // warnings say where the model is known to be weak.

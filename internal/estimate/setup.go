@@ -72,7 +72,10 @@ type Around struct {
 	BaselineSeconds float64 // idle, before the engine
 	ResidentSeconds float64 // idle, with the model loaded
 	WarmupRuns      int     // of a full batch and the smaller last one
-	MinWindow       float64 // seconds; a shorter workload is repeated
+	// WarmupSeconds bounds the time for the shapes of the workload before that; 0: they are not
+	// run.
+	WarmupSeconds float64
+	MinWindow     float64 // seconds; a shorter workload is repeated
 }
 
 // Limits of what is estimated, far above what runs, so that sums do not overflow.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/internal/sensor"
 	"github.com/llenergymeasure/llem/internal/shape"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/study"
 	"github.com/llenergymeasure/llem/unit"
@@ -47,6 +49,7 @@ type estimated struct {
 	prompts, input, output    int
 	batch, warmup             int
 	idle, resident, minWindow float64
+	shapes                    float64 // seconds for the shapes of the warm-up
 	section                   section
 }
 
@@ -67,7 +70,15 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset,
 		prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
 		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds,
-		minWindow: x.Energy.MinWindow, section: e.sectionOf(x)}
+		minWindow: x.Energy.MinWindow, shapes: shapeSeconds(x.Warmup), section: e.sectionOf(x)}
+}
+
+// shapeSeconds is how long the warm-up runs the shapes of the workload at most; 0: it does not.
+func shapeSeconds(w study.Warmup) float64 {
+	if w.Runs == 0 || w.Cover == terms.CoverSizes {
+		return 0
+	}
+	return cmp.Or(w.MaxSeconds, terms.WarmupSeconds)
 }
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
@@ -265,7 +276,7 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 		Work: estimate.Work{Prompts: w.Prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"},
 		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
-			WarmupRuns: x.Warmup.Runs, MinWindow: x.Energy.MinWindow}}
+			WarmupRuns: x.Warmup.Runs, WarmupSeconds: shapeSeconds(x.Warmup), MinWindow: x.Energy.MinWindow}}
 	s.Stored, _ = config.StoredBytes()
 	s.LoadsWhole = sec.Weights.Format != ""
 	if n := sec.Copies; n > 1 { // each takes its part of the prompts

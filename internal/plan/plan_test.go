@@ -159,8 +159,8 @@ func TestLearn(t *testing.T) {
 		"together by vLLM": {vllm, result.Window{DurationS: 4 * 123, Repeats: 4}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := parse(t, "model: random:llama-3.1-8b\ndtype: bfloat16\nworkload: {dataset: synthetic, prompts: 8}\n"+
-				q.engine).Experiments[0]
+			x := parse(t, "model: random:llama-3.1-8b\ndtype: bfloat16\nwarmup: {cover: sizes}\n"+
+				"workload: {dataset: synthetic, prompts: 8}\n"+q.engine).Experiments[0]
 			dir, err := store.Create(t.TempDir(), "earlier", time.Now())
 			if err != nil {
 				t.Fatal(err)

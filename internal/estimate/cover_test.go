@@ -1,0 +1,34 @@
+package estimate
+
+import (
+	"math"
+	"testing"
+)
+
+// TestCoverTakesTime: the shapes of a workload are part of the warm-up, within their limit.
+func TestCoverTakesTime(t *testing.T) {
+	warm := func(seconds float64, prompts int, padded bool, runs int) float64 {
+		s := on(t, "llama-3.1-8b", 1, 256, 64)
+		s.Work.Prompts, s.Work.Batch, s.Work.Padded = prompts, 1, padded
+		s.Around = Around{WarmupRuns: runs, WarmupSeconds: seconds}
+		p, err := Estimate(s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Fixed.Warmup
+	}
+	none := warm(0, 16, true, 1)
+	sixteen, same := warm(60, 16, true, 1)-none, warm(60, 16, false, 1)-none
+	if math.Abs(sixteen-8*same) > 1e-9 || same <= 0 {
+		t.Errorf("16 shapes take %v s, 2 take %v s", sixteen, same)
+	}
+	if got := warm(60, 1000, true, 1) - none; math.Abs(got-2*sixteen) > 1e-9 {
+		t.Errorf("1000 shapes take %v s, 16 take %v s", got, sixteen)
+	}
+	if got := warm(0.5, 1000, true, 1) - none; math.Abs(got-0.5) > 1e-9 {
+		t.Errorf("a limit of 0.5 s gives %v s", got)
+	}
+	if got := warm(60, 16, true, 0); got != 0 {
+		t.Errorf("no warm-up takes %v s", got)
+	}
+}
