@@ -169,7 +169,11 @@ func latencyMetrics() []MetricInfo {
 				}})
 		}
 	}
-	return out
+	return append(out, MetricInfo{Name: "latency.excluded", Label: "first uses",
+		Meaning: "Requests that are in no latency, since they paid for the first use of a shape.",
+		of: func(r *Record) float64 {
+			return number(part(r.Latency, func(l *Latency) *float64 { return new(float64(l.Excluded)) }))
+		}})
 }
 
 var memoryMetrics = []MetricInfo{

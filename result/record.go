@@ -195,7 +195,7 @@ type Distribution struct {
 	Max float64 `json:"max"`
 }
 
-// Warmup is what was run before the window, to be thrown away.
+// Warmup is what was run before the window, to be thrown away. How long it took is in [Timing].
 type Warmup struct {
 	// Cover is all or sizes: which shapes were to be run.
 	Cover string `json:"cover"`
@@ -214,8 +214,6 @@ type Warmup struct {
 	// Outcome is steady (a round took as long as the one before), unsteady (no round did), limit
 	// (warmup.max_seconds was over before), or empty with cover sizes.
 	Outcome string `json:"outcome,omitempty"`
-	// Seconds is how long all of it took.
-	Seconds float64 `json:"seconds"`
 }
 
 // Throughput over the window.

@@ -51,7 +51,6 @@ func (d *desk) warmUp(ctx context.Context, session backend.Session, w work) (too
 		return 0, err
 	}
 	d.record.Timing.WarmupS = d.Clock.Since(began)
-	d.record.Warmup.Seconds = d.record.Timing.WarmupS
 	return tookNS, nil
 }
 

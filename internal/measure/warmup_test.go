@@ -147,10 +147,10 @@ func TestWarmUpCovers(t *testing.T) {
 				t.Errorf("runs (-want +got):\n%s", diff)
 			}
 			got := *d.record.Warmup
-			if got.Seconds <= 0 || got.Seconds != d.record.Timing.WarmupS {
-				t.Errorf("%v s, in all %v", got.Seconds, d.record.Timing.WarmupS)
+			if d.record.Timing.WarmupS <= 0 {
+				t.Error("it took no time")
 			}
-			if q.want.Runs, got.Seconds = 1, 0; q.want.Cover == "" {
+			if q.want.Runs = 1; q.want.Cover == "" {
 				q.want.Cover = terms.CoverAll
 			}
 			if diff := cmp.Diff(q.want, got); diff != "" {

@@ -114,7 +114,8 @@ func speed(r *result.Record) Section {
 	t := r.Throughput
 	s.Note = fmt.Sprintf("%s output tokens/s · %s total tokens/s · %s requests/s over %s",
 		digits.Significant(t.OutputTokensPerS, 3), digits.Significant(t.TotalTokensPerS, 3),
-		digits.Significant(t.RequestsPerS, 3), digits.SI(r.Window.DurationS, "s"))
+		digits.Significant(t.RequestsPerS, 3), digits.SI(r.Window.DurationS, "s")) + leftOut(r.Latency)
+	s.Detail = warmup(r)
 	return s
 }
 
