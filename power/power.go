@@ -156,6 +156,19 @@ type Presence struct {
 	FirstNS int64
 	// LastNS is when it was last seen.
 	LastNS int64
+	// BusyPct is the largest share of time, in percent, in which its kernels ran between two
+	// looks; nil where the device does not say. A process that only holds memory has 0.
+	BusyPct *float64
+	// BusyNS is when it was last seen to work, in nanoseconds of CLOCK_MONOTONIC; 0 is never.
+	BusyNS int64
+}
+
+// Join takes over what another look found of the same process.
+func (p *Presence) Join(o Presence) {
+	p.FirstNS, p.LastNS, p.BusyNS = min(p.FirstNS, o.FirstNS), max(p.LastNS, o.LastNS), max(p.BusyNS, o.BusyNS)
+	if o.BusyPct != nil && (p.BusyPct == nil || *o.BusyPct > *p.BusyPct) {
+		p.BusyPct = o.BusyPct
+	}
 }
 
 // MemoryLook is the memory of a device in use at an instant, by all and by each process.
@@ -219,7 +232,7 @@ func (t *Trace) Saw(p Presence) {
 	for i := range t.Processes {
 		q := &t.Processes[i]
 		if q.Device == p.Device && q.PID == p.PID {
-			q.FirstNS, q.LastNS = min(q.FirstNS, p.FirstNS), max(q.LastNS, p.LastNS)
+			q.Join(p)
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package power_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,21 +29,22 @@ func TestAt(t *testing.T) {
 	}
 }
 
-// TestSaw: looks at a process are one stretch, in whatever order they come.
+// TestSaw: looks at a process are one stretch, in whatever order they come, with the most that it worked.
 func TestSaw(t *testing.T) {
+	at := func(device string, pid int, from, to int64, busy *float64, worked int64) power.Presence {
+		return power.Presence{Device: device, PID: pid, FirstNS: from, LastNS: to, BusyPct: busy, BusyNS: worked}
+	}
 	var trace power.Trace
-	for _, p := range []power.Presence{{"gpu0", 7, 20, 30}, {"gpu0", 7, 10, 15}, {"gpu0", 7, 22, 40}, {"gpu0", 8, 1, 2},
-		{"gpu1", 7, 50, 60}, {"gpu0", 7, 25, 26}} {
+	little, much := new(3.0), new(97.0)
+	for _, p := range []power.Presence{at("gpu0", 7, 20, 30, nil, 0), at("gpu0", 7, 10, 15, much, 15),
+		at("gpu0", 7, 22, 40, little, 0), at("gpu0", 8, 1, 2, nil, 0), at("gpu1", 7, 50, 60, little, 0),
+		at("gpu0", 7, 25, 26, nil, 0)} {
 		trace.Saw(p)
 	}
-	want := []power.Presence{{"gpu0", 7, 10, 40}, {"gpu0", 8, 1, 2}, {"gpu1", 7, 50, 60}}
-	if len(trace.Processes) != len(want) {
-		t.Fatalf("%v, want %v", trace.Processes, want)
-	}
-	for i, p := range trace.Processes {
-		if p != want[i] {
-			t.Errorf("%v, want %v", p, want[i])
-		}
+	want := []power.Presence{at("gpu0", 7, 10, 40, much, 15), at("gpu0", 8, 1, 2, nil, 0),
+		at("gpu1", 7, 50, 60, little, 0)}
+	if !slices.Equal(trace.Processes, want) {
+		t.Errorf("%v, want %v", trace.Processes, want)
 	}
 }
 

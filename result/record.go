@@ -386,6 +386,12 @@ type Device struct {
 	Bare *Idle `json:"bare_idle,omitempty"`
 	// Resident is the idle power with the model loaded.
 	Resident *Idle `json:"resident_idle,omitempty"`
+	// IdleLimitW is more than an idle card of the model draws, in watts; 0 where it is not known.
+	IdleLimitW float64 `json:"idle_limit_w,omitempty"`
+	// Others are processes on the device that are not the run's.
+	Others []Tenant `json:"others,omitempty"`
+	// WorkHidden reports that the driver does not tell which processes work on the device.
+	WorkHidden bool `json:"work_hidden,omitempty"`
 	// Agreement compares its counter and its series.
 	Agreement *Agreement `json:"agreement"`
 	// Series describes its power series.
@@ -396,6 +402,23 @@ type Device struct {
 	SwingPct *float64 `json:"swing_pct,omitempty"`
 	// Reason is why EnergyJ is null.
 	Reason string `json:"reason,omitempty"`
+}
+
+// Tenant is a process on a GPU that is not the run's.
+type Tenant struct {
+	// PID is the process id; inside a container it may be the host's.
+	PID int `json:"pid"`
+	// FromS and ToS are when it was first and last seen, in seconds from the window's start.
+	FromS float64 `json:"from_s"`
+	// ToS is negative for a process that had gone before the window.
+	ToS float64 `json:"to_s"`
+	// BusyPct is the largest share of time in which its kernels ran, in percent; null where the
+	// driver does not say.
+	BusyPct *float64 `json:"busy_pct"`
+	// BusyS is when it was last seen to work, in seconds from the window's start; null is never.
+	BusyS *float64 `json:"busy_s"`
+	// Doubtful reports that it may be the engine, whose process ids are of another namespace.
+	Doubtful bool `json:"doubtful,omitempty"`
 }
 
 // Idle is the power of an idle device.

@@ -83,6 +83,9 @@ func common(backends []string, able able) []commonKey {
 			func(s *Experiment) *float64 { return &s.Energy.MaxWindow }),
 		choiceField("energy.sources", "auto reads every sensor that can be read",
 			func(s *Experiment) *string { return &s.Energy.Sources }, "auto", "none"),
+		switchField("energy.allow_shared",
+			"print numbers of a GPU on which other work ran, marked, instead of refusing them",
+			func(s *Experiment) *bool { return &s.Energy.AllowShared }),
 		remoteField("energy.remote", "metrics pages that are read beside the sensors of this machine",
 			func(s *Experiment) *string { return &s.Energy.Remote }),
 		numberField("energy.carbon_intensity_g_per_kwh", 0, 1e5,
@@ -172,6 +175,17 @@ func wholeField(key string, low, high int64, help string, at func(*Experiment) *
 			v grammar.Value) {
 			*at(s) = int(v.Whole)
 		})
+}
+
+func switchField(key, help string, at func(*Experiment) *bool) commonKey {
+	return newField(key, help, grammar.Switch(),
+		func(s *Experiment) grammar.Value {
+			if *at(s) {
+				return grammar.Value{Text: grammar.True}
+			}
+			return grammar.Value{Text: grammar.False}
+		},
+		func(s *Experiment, v grammar.Value) { *at(s) = v.Text == grammar.True })
 }
 
 func seedField(key, help string, at func(*Experiment) *uint64) commonKey {

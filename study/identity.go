@@ -54,7 +54,7 @@ func (e Experiment) Measured() Experiment {
 // machine the engine is found.
 func (e Experiment) measuredOnly() Experiment {
 	e.RecordedID, e.Container = "", ContainerSection{}
-	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow}
+	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow, AllowShared: e.Energy.AllowShared}
 	e.Baseline.MaxAgeSeconds = usualBaseline.MaxAgeSeconds
 	return e
 }

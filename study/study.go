@@ -177,6 +177,9 @@ type Energy struct {
 	// the grammar of docs/power.md; empty: none. It is no part of the ID: where a
 	// check comes from does not change what is measured.
 	Remote string `json:"remote,omitempty"`
+	// AllowShared prints numbers of a GPU on which other work ran, marked, where they are refused
+	// otherwise.
+	AllowShared bool `json:"allow_shared,omitempty"`
 	// CarbonIntensity in grams of CO2-equivalent per kilowatt-hour; 0: not stated.
 	CarbonIntensity float64 `json:"carbon_intensity_g_per_kwh"`
 	// PUE is the power usage effectiveness of the building; it scales carbon and

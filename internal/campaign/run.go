@@ -3,13 +3,22 @@ package campaign
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
+	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/host"
 	"github.com/llenergymeasure/llem/internal/measure"
+	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
 )
+
+// machineWarnings are doubts about the machine that hold for every run. Who is on the GPUs that a run
+// uses, it finds out itself.
+func machineWarnings(s *host.Snapshot) note.List {
+	return slices.DeleteFunc(host.Warnings(s), func(n note.Note) bool { return n.Code == codes.GPUShared })
+}
 
 // measure measures one run and commits it. An interrupted run is committed too:
 // what happened is on record, and it is not counted as done.
@@ -23,7 +32,8 @@ func (o *Options) measure(ctx context.Context, f *folder, engines *measure.Engin
 	return f.add(p, func(log string) (*result.Record, series.All, error) {
 		out, err := measure.Run(ctx, measure.Options{Engine: o.Study.Engine(p.Experiment.Backend),
 			Experiment: p.Experiment, Cycle: p.Cycle, Backend: o.Backends[p.Experiment.Backend],
-			Meters: o.Meters, Missing: o.Missing, Warnings: host.Warnings(o.Snapshot), Store: o.Store,
+			Meters: o.Meters, Missing: o.Missing, Warnings: machineWarnings(o.Snapshot), Store: o.Store,
+			Cards:     host.CardWarnings(o.Snapshot),
 			Threads:   host.CPUThreads(o.Snapshot),
 			Baselines: o.Baselines, Profiles: o.Profiles, Engines: engines, Program: host.CurrentBuild().Name(),
 			LogPath: log, Expected: o.Expected, Limited: o.Timeout > 0, Emit: o.Emit, Clock: o.Clock,

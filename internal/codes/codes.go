@@ -331,33 +331,50 @@ func Codes() []Entry {
 	}
 }
 
-// table is made once: rows of a study ask it for every run.
-var table = sync.OnceValue(func() map[note.Code]Entry {
-	out := map[note.Code]Entry{}
-	for _, e := range Codes() {
-		out[e.Code] = e
+// places are the lines of the table by code. They are made once: rows of a study ask for every run.
+var places = sync.OnceValue(func() map[note.Code]place {
+	out := map[note.Code]place{}
+	for i, e := range Codes() {
+		out[e.Code] = place{e, i}
 	}
 	return out
 })
 
-// Lookup returns the line of a code.
-func Lookup(code note.Code) (Entry, bool) {
-	e, ok := table()[code]
-	return e, ok
+// place is a line of the table and its number.
+type place struct {
+	Entry
+	at int
 }
 
-// FlagsOf returns those of the codes that mark every line of their run, each once: the ones that
-// refuse a number, then the ones that exclude the run, then the others, in their order.
+// Lookup returns the line of a code.
+func Lookup(code note.Code) (Entry, bool) {
+	p, ok := places()[code]
+	return p.Entry, ok
+}
+
+// weight orders flags: what refuses a number, then what excludes the run, then the others, each as
+// the table has them.
+func (p place) weight() int {
+	n := slices.Index([]Consequence{Withheld, Excluded, Flagged}, p.Consequence)
+	return n*len(places()) + p.at
+}
+
+// FlagsOf returns those of the codes that mark every line of their run, each once, the heaviest
+// first.
 func FlagsOf(list []note.Code) []note.Code {
-	var out []note.Code
-	for _, c := range []Consequence{Withheld, Excluded, Flagged} {
-		for _, code := range list {
-			if e, ok := Lookup(code); ok && e.Consequence == c && !slices.Contains(out, code) {
-				out = append(out, code)
-			}
+	var out []place
+	for _, code := range list {
+		p, ok := places()[code]
+		if effect := p.Consequence.Effect(); ok && (effect == Refuses || effect == Flags) && !slices.Contains(out, p) {
+			out = append(out, p)
 		}
 	}
-	return out
+	slices.SortFunc(out, func(a, b place) int { return a.weight() - b.weight() })
+	var flags []note.Code
+	for _, p := range out {
+		flags = append(flags, p.Code)
+	}
+	return flags
 }
 
 // ExcludedBy returns the first of the codes that keeps its run out of means and comparisons, one

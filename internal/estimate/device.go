@@ -119,6 +119,18 @@ func Processor(cores int, memory digits.Bytes) Device {
 	}
 }
 
+// IdleLimit is more than an idle card of a name draws, also one that holds a context or has just
+// worked: three times its idle power or half of its power limit, whichever is more. An H200 idles
+// at 79 W, at 124 W with a context; small cards do not lower their clocks as far. It is 0 for a name
+// that is not in the catalogue.
+func IdleLimit(name string) unit.Watts {
+	d, err := Lookup(name)
+	if err != nil {
+		return 0
+	}
+	return max(3*d.Idle, d.TDP/2)
+}
+
 // Devices returns the catalogue.
 func Devices() []Device { return slices.Clone(catalogue) }
 

@@ -48,6 +48,7 @@ type GPU struct {
 	MemClockMaxMHz          *int `json:"mem_clock_max_mhz"`
 	SMClockApplicationsMHz  *int `json:"sm_clock_applications_mhz"`
 	MemClockApplicationsMHz *int `json:"mem_clock_applications_mhz"`
+	SMClockDefaultMHz       *int `json:"sm_clock_default_mhz"` // to which applications clocks are reset
 
 	TemperatureC         *float64 `json:"temperature_c"`
 	TemperatureSlowdownC *float64 `json:"temperature_slowdown_c"`

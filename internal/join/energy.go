@@ -49,6 +49,15 @@ func (j *join) energy(tokens result.Tokens) {
 			return
 		}
 	}
+	if why := j.foreignWork(counted); why != "" {
+		if !j.record.Config.Energy.AllowShared {
+			j.refuse(counted, why)
+			return
+		}
+		j.warn(codes.GPUSharedAllowed,
+			"other work ran on the GPU ("+why+"): its energy is in every number of this run, "+
+				"which energy.allow_shared asks for all the same")
+	}
 	j.totals(counted, tokens)
 	j.phases(counted)
 }

@@ -59,6 +59,12 @@ type Device struct {
 	// the counter, in percent (see [power.Profile]); nil is nothing.
 	Profile  *power.SourceProfile
 	SwingPct *float64
+	// IdleLimitW is more than an idle card of the model draws, in watts; 0 where it is not known.
+	IdleLimitW float64
+	// Others are processes on the device that are not the run's. WorkHidden reports that the driver
+	// does not tell which processes work there.
+	Others     []result.Tenant
+	WorkHidden bool
 }
 
 // OnGPU reports whether an engine runs its model on a GPU, whose energy is then booked,

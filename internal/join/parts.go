@@ -145,14 +145,17 @@ func storeDevices(m *Material, rec *result.Record, _ *series.All) {
 	for _, d := range m.Devices {
 		rec.Energy.Devices = append(rec.Energy.Devices, result.Device{Device: d.ID, Kind: string(d.Kind), Name: d.Name,
 			UUID: d.UUID, Modelled: d.Modelled, Scope: d.Scope, OverNetwork: d.OverNetwork, Bare: d.Known,
-			Profile: d.Profile, SwingPct: d.SwingPct})
+			Profile: d.Profile, SwingPct: d.SwingPct, IdleLimitW: d.IdleLimitW, Others: d.Others,
+			WorkHidden: d.WorkHidden})
 	}
 }
 
 func loadDevices(m *Material, rec *result.Record, _ *series.All) {
 	for _, r := range rec.Energy.Devices {
 		d := Device{Device: power.Device{ID: r.Device, Kind: power.Kind(r.Kind), Name: r.Name, UUID: r.UUID,
-			Modelled: r.Modelled, Scope: r.Scope, OverNetwork: r.OverNetwork}, Profile: r.Profile, SwingPct: r.SwingPct}
+			Modelled: r.Modelled, Scope: r.Scope, OverNetwork: r.OverNetwork}, Profile: r.Profile,
+			SwingPct: r.SwingPct, IdleLimitW: r.IdleLimitW,
+			Others: r.Others, WorkHidden: r.WorkHidden}
 		if r.Bare != nil && r.Bare.AgeS > 0 { // else it was measured in this run
 			d.Known = r.Bare
 		}

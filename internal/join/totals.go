@@ -72,17 +72,7 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	e := &j.record.Energy
 	s := addUp(counted)
 	seconds := j.Window.Duration().Seconds()
-	e.Provenance = result.Measured
-	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Modelled }) {
-		// A modelled GPU is a simulated one: only the power of processors is modelled.
-		e.Provenance, e.Reason = result.Simulated, "simulated, not measured: the GPU does not exist"
-		if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Kind != power.GPU }) {
-			e.Provenance = result.Modelled
-			e.Reason = "modelled, not measured: no CPU power sensor can be read here" + j.missing("cpu")
-		}
-	}
-	e.Provenance = e.Provenance.Of(j.record.Backend.Name)
-	e.Sources = strings.Split(s.source, ", ")
+	j.source(counted, s)
 	e.TotalJ, e.MeanW = s.times(1), s.times(1/seconds)
 	j.net(counted, s, seconds)
 	if n := float64(tokens.Output); n > 0 {
@@ -109,6 +99,22 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 		j.record.Compute.FLOPsPerJ = &perJ
 	}
 	j.precision(s, seconds)
+}
+
+// source tells what stands behind the energy.
+func (j *join) source(counted []*deviceEnergy, s sum) {
+	e := &j.record.Energy
+	e.Provenance = result.Measured
+	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Modelled }) {
+		// A modelled GPU is a simulated one: only the power of processors is modelled.
+		e.Provenance, e.Reason = result.Simulated, "simulated, not measured: the GPU does not exist"
+		if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Kind != power.GPU }) {
+			e.Provenance = result.Modelled
+			e.Reason = "modelled, not measured: no CPU power sensor can be read here" + j.missing("cpu")
+		}
+	}
+	e.Provenance = e.Provenance.Of(j.record.Backend.Name)
+	e.Sources = strings.Split(s.source, ", ")
 }
 
 // windowFor is the length of a window, in seconds, in which the half width is a share of

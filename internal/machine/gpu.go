@@ -20,6 +20,7 @@ func gpuOf(f sensor.GPUFacts) host.GPU {
 		PowerLimitW: f.PowerLimitW, PowerLimitDefaultW: f.PowerLimitDefaultW,
 		PowerLimitMinW: f.PowerLimitMinW, PowerLimitMaxW: f.PowerLimitMaxW,
 		SMClockMHz: intOf(f.SMClockMHz), SMClockMaxMHz: intOf(f.SMClockMaxMHz),
+		SMClockApplicationsMHz: intOf(f.SMClockSetMHz), SMClockDefaultMHz: intOf(f.SMClockDefaultMHz),
 		MemClockMHz: intOf(f.MemClockMHz), MemClockMaxMHz: intOf(f.MemClockMaxMHz),
 		TemperatureC: floatOf(f.TemperatureC), TemperatureSlowdownC: floatOf(f.SlowdownC),
 		FanSpeedPct: floatOf(f.FanPct),

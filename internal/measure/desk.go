@@ -29,7 +29,9 @@ type Options struct {
 	Missing []power.Unavailable
 	// Warnings are doubts about the machine that hold for every run.
 	Warnings note.List
-	Store    model.Store
+	// Cards are doubts about GPUs by their UUIDs, for the runs that use them.
+	Cards map[string]note.List
+	Store model.Store
 	// Threads is the engine's number of threads where the study leaves it open.
 	Threads int
 	// Clock is the time of the run, of its meters and of its engine.

@@ -175,8 +175,8 @@ func TestLaterRunKnowsTheNeighbours(t *testing.T) {
 			return map[string][]power.GPUProcess{"gpu0": {{PID: 1}}}
 		}}}
 		for n := 1; n <= 2; n++ {
-			msg, told := warned(run(), codes.GPUShared)
-			if !told || !strings.Contains(msg, "before the engine was started (gpu0: process 1)") {
+			msg, told := warned(run(), codes.GPUForeignWork)
+			if !told || !strings.Contains(msg, "gpu0: process 1 was there in the window") {
 				t.Errorf("run %d: warning %q, want one about the process that was there before", n, msg)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/estimate"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/shape"
 	"github.com/llenergymeasure/llem/internal/tenants"
@@ -31,6 +32,16 @@ func (c *collected) material(d *desk) *join.Material {
 		Resident: c.idles.resident, Missing: d.Missing}
 	m.SetTrace(w.trace)
 	m.SetDevices(d.devices(), c.idles.known, d.Profiles)
+	for i := range m.Devices {
+		dev := &m.Devices[i]
+		if dev.Kind != power.GPU || dev.Modelled {
+			continue
+		}
+		dev.IdleLimitW = float64(estimate.IdleLimit(dev.Name))
+		if dev.WorkHidden = true; !dev.OverNetwork && tenants.Listed(d.Meters, dev.ID) {
+			dev.Others, dev.WorkHidden = c.processes.Others(dev.ID, w.window)
+		}
+	}
 	return m
 }
 
@@ -45,6 +56,11 @@ func (d *desk) finish(c *collected) series.All {
 	d.checkStreams(m.log)
 	d.harness(m)
 	series := join.Compute(c.material(d), d.record, d.show)
+	for _, dev := range d.record.Energy.Devices {
+		if dev.Counted {
+			d.record.Warnings = append(d.record.Warnings, d.Cards[dev.UUID]...)
+		}
+	}
 	d.memory(c)
 	return series
 }

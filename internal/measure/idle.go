@@ -195,7 +195,8 @@ func (d *desk) remember(s stretch, p *tenants.Processes) {
 	}
 	for _, dev := range d.devices() {
 		idle := join.Idle(s.trace, dev.ID, s.window)
-		if idle.Reason != "" || idle.W <= 0 || math.Abs(idle.DriftW) > join.MaxDrift*idle.W {
+		if idle.Reason != "" || idle.W <= 0 || math.Abs(idle.DriftW) > join.MaxDrift*idle.W ||
+			join.Worked(s.trace, dev.ID, s.window) {
 			continue
 		}
 		if err := d.Baselines.put(dev, idle, d.Clock.Time()); err != nil {

@@ -206,17 +206,14 @@ func TestSharedGPUInARun(t *testing.T) {
 			return all
 		}}
 		l.options.Meters = []power.Meter{m}
-		var text []string
-		for _, w := range l.withEnergy(t).Warnings {
-			if w.Code == codes.GPUShared {
-				text = append(text, w.Message)
-			}
-		}
-		all := strings.Join(text, "\n")
-		if len(text) != 2 || !strings.Contains(text[0], "gpu0: process 7") ||
-			!strings.Contains(text[1], "gpu0: process 10") ||
+		r := l.withEnergy(t)
+		all, told := warned(r, codes.GPUForeignWork)
+		if !told || !strings.Contains(all, "gpu0: process 7 was there in the window") ||
 			strings.Contains(all, "process 9") || strings.Contains(all, "gpu1") {
-			t.Errorf("warnings %q, want 7 before and 10 during the window, on gpu0 alone", text)
+			t.Errorf("warnings %+v, want 7 during the window, on gpu0 alone", r.Warnings)
+		}
+		if _, told := warned(r, codes.GPUShared); told || r.Energy.PerOutputTokenJ != nil || r.Energy.TotalJ == nil {
+			t.Errorf("%+v, want the board's total and no more", r.Energy)
 		}
 	})
 }

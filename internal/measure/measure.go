@@ -12,6 +12,7 @@ package measure
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/event"
@@ -110,8 +111,11 @@ func (d *desk) stages(ctx context.Context, out *Outcome) (err error) {
 	}
 	out.Series = d.finish(c)
 	c.engine.keepIdle(d.record.Energy.Devices, began)
+	told := d.record.Warnings.Codes() // with the processes that work
 	for _, n := range c.processes.Warnings(d.listedGPUs(), c.measured.window) {
-		d.warn(n.Code, n.Message)
+		if n.Code != codes.GPUShared || codes.WithheldBy(told) == "" && !slices.Contains(told, codes.GPUSharedAllowed) {
+			d.warn(n.Code, n.Message)
+		}
 	}
 	d.tooShort(c.measured.length, c.measured.window)
 	d.noPhases(c.measured.length)

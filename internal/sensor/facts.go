@@ -56,6 +56,10 @@ type GPUFacts struct {
 	SMClockMHz *int64 `json:"sm_clock_mhz"`
 	// SMClockMaxMHz is their highest clock.
 	SMClockMaxMHz *int64 `json:"sm_clock_max_mhz"`
+	// SMClockSetMHz is the applications clock, SMClockDefaultMHz the one to which it is reset.
+	SMClockSetMHz *int64 `json:"sm_clock_applications_mhz"`
+	// SMClockDefaultMHz is how the card came.
+	SMClockDefaultMHz *int64 `json:"sm_clock_default_mhz"`
 	// MemClockMHz is the clock of the memory now.
 	MemClockMHz *int64 `json:"mem_clock_mhz"`
 	// MemClockMaxMHz is its highest clock.

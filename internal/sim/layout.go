@@ -13,7 +13,7 @@ import (
 // instants are CLOCK_MONOTONIC nanoseconds.
 const (
 	layoutMagic   = 0x4d49534d454c4c31 // "1LLEMSIM" in memory
-	layoutVersion = 4
+	layoutVersion = 5
 	pageBytes     = 4096
 )
 
@@ -111,6 +111,7 @@ type Faults struct {
 	NeighbourPID    int64
 	NeighbourBytes  int64
 	NeighbourWatts  float64 // that it draws meanwhile, above what the engine does
+	NeighbourBusy   int64   // the share of time in which its kernels run, in percent
 }
 
 // Sensors is one simulated GPU as its driver shows it.
@@ -127,6 +128,8 @@ type Sensors struct {
 	PowerDefaultMW int64 // the limit that the card came with
 	NotPersistent  int64 // 1: persistence mode is off
 	MemoryTotal    int64 // bytes
+	ECCOff         int64 // 1: ECC is off
+	ClockMHz       int64 // that the processors are set to; 0 is the highest
 
 	name [64]byte
 	uuid [64]byte

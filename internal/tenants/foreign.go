@@ -8,7 +8,32 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/note"
+	"github.com/llenergymeasure/llem/result"
 )
+
+// Others returns the processes on a device that are not this run's, and whether the driver does not
+// tell which processes work there.
+func (p *Processes) Others(device string, w attribute.Window) (others []result.Tenant, workHidden bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, later := p.foreign(device, w)
+	for _, s := range append(before, later...) {
+		t := result.Tenant{PID: s.PID, FromS: float64(s.FirstNS-w.Start) / 1e9, ToS: float64(s.LastNS-w.Start) / 1e9,
+			BusyPct: s.BusyPct, Doubtful: s.doubtful}
+		if s.BusyNS != 0 {
+			t.BusyS = new(float64(s.BusyNS-w.Start) / 1e9)
+		}
+		others = append(others, t)
+	}
+	return others, !slices.ContainsFunc(p.on(device),
+		func(s seen) bool { return s.LastNS >= p.startNS && s.BusyPct != nil })
+}
+
+// shows reports whether the driver shows processes since the engine's start: if not even the
+// engine's, it would show no other process either.
+func (p *Processes) shows(device string) bool {
+	return slices.ContainsFunc(p.on(device), func(s seen) bool { return s.LastNS >= p.startNS })
+}
 
 // Warnings warns of other processes on the GPUs that ran the model, whose processes can be
 // [Listed]: what they draw is in every number.
@@ -20,7 +45,9 @@ func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 	for _, d := range devices {
 		p.warnHidden(&out, d)
 		early, late := p.foreign(d, w)
-		before = append(before, early...)
+		for _, s := range early {
+			before = append(before, s.name())
+		}
 		for _, s := range late {
 			if s.LastNS < w.Start {
 				gone = append(gone, s.name())
@@ -32,8 +59,8 @@ func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 	if len(before) > 0 {
 		out.Warn(codes.GPUShared, "other processes were on the GPU before the engine was started ("+
 			strings.Join(before, "; ")+
-			"): their power is in the baseline, and in the energy if they stayed; stop them, or choose another "+
-			"GPU with CUDA_VISIBLE_DEVICES")
+			"): none was seen to work in the window, but a GPU with a context idles at more power, which is in the "+
+			"baseline and not in net energy; stop them, or choose another GPU with CUDA_VISIBLE_DEVICES")
 	}
 	if len(gone) > 0 {
 		out.Warn(codes.GPUShared,
@@ -44,15 +71,14 @@ func (p *Processes) Warnings(devices []string, w attribute.Window) note.List {
 	}
 	if len(beside) > 0 {
 		out.Warn(codes.GPUShared, "another process was on the GPU during the window ("+strings.Join(beside, "; ")+
-			"): its energy is in this result, which is not that of the model alone; run it again on an idle GPU")
+			"): it was not seen to work, and held memory only; run it again on an idle GPU")
 	}
 	return out
 }
 
-// warnHidden warns where the driver does not show even the engine: it would show no
-// other process either.
+// warnHidden warns where the driver shows no processes.
 func (p *Processes) warnHidden(out *note.List, device string) {
-	if slices.ContainsFunc(p.on(device), func(s seen) bool { return s.LastNS >= p.startNS }) {
+	if p.shows(device) {
 		return
 	}
 	why := "not even the engine's"
@@ -68,7 +94,7 @@ func (p *Processes) warnHidden(out *note.List, device string) {
 // that were there before the engine, and the ones that came later. Where none is known to be
 // the engine's, process ids belong to another namespace: one that came with the model
 // and stayed is taken for the engine; of several it is not known which.
-func (p *Processes) foreign(device string, w attribute.Window) (before []string, later []seen) {
+func (p *Processes) foreign(device string, w attribute.Window) (before, later []seen) {
 	engine := false
 	var candidates []int
 	for _, s := range p.on(device) {
@@ -76,7 +102,7 @@ func (p *Processes) foreign(device string, w attribute.Window) (before []string,
 		case s.own:
 			engine = true
 		case s.FirstNS <= p.startNS:
-			before = append(before, s.name())
+			before = append(before, s)
 		default:
 			later = append(later, s)
 			if s.FirstNS <= p.readyNS && s.LastNS >= w.Start {

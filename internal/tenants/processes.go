@@ -72,8 +72,7 @@ func (p *Processes) add(list []power.Presence, own func(pid int) bool) {
 			p.seen = append(p.seen, seen{Presence: q, own: own(q.PID)})
 			continue
 		}
-		s := &p.seen[i]
-		s.FirstNS, s.LastNS = min(s.FirstNS, q.FirstNS), max(s.LastNS, q.LastNS)
+		p.seen[i].Join(q)
 	}
 }
 

@@ -20,7 +20,7 @@
 // ---- the shared file ----
 
 #define LAYOUT_MAGIC 0x4d49534d454c4c31ULL
-#define LAYOUT_VERSION 4
+#define LAYOUT_VERSION 5
 #define PAGE 4096
 
 typedef struct {
@@ -54,6 +54,7 @@ typedef struct {
 	uint64_t throttle_reasons;
 	int64_t neighbour_after, neighbour_until, neighbour_pid, neighbour_bytes;
 	double neighbour_watts;
+	int64_t neighbour_busy;
 } faults_t;
 
 typedef struct {
@@ -62,7 +63,7 @@ typedef struct {
 	point_t instant, average;
 	counter_t counter;
 	faults_t faults;
-	int64_t mig, power_limit_mw, power_default_mw, not_persistent, memory_total;
+	int64_t mig, power_limit_mw, power_default_mw, not_persistent, memory_total, ecc_off, clock_mhz;
 	char name[64], uuid[64];
 	_Atomic int64_t engine_pid, engine_bytes, reads, reads_shown, read_update;
 	_Atomic uint64_t count;
@@ -343,6 +344,12 @@ typedef struct {
 	unsigned gpu_instance, compute_instance;
 } process_t;
 
+typedef struct {
+	unsigned pid;
+	unsigned long long stamp_us;
+	unsigned sm, memory, encoder, decoder;
+} busy_t;
+
 // map opens the simulation that the environment names.
 static ret_t map(void) {
 	const char *path = getenv("LLEM_SIM");
@@ -620,8 +627,24 @@ API ret_t nvmlDeviceGetCurrentClocksThrottleReasons(device_t g, unsigned long lo
 
 API ret_t nvmlDeviceGetUtilizationRates(device_t g, utilization_t *u) {
 	CHECK(g);
-	u->gpu = g->engine_pid ? 100 : 0;
+	u->gpu = g->engine_pid ? 100 : neighbour(g, now_ns()) ? (unsigned)g->faults.neighbour_busy : 0;
 	u->memory = u->gpu / 2;
+	return SUCCESS;
+}
+
+// A process is in the list if it has worked since a stamp.
+API ret_t nvmlDeviceGetProcessUtilization(device_t g, busy_t *list, unsigned *count, unsigned long long after) {
+	CHECK(g);
+	int64_t now = now_ns();
+	int works = neighbour(g, now) && g->faults.neighbour_busy > 0 && wall_us(now) > after;
+	if (!works)
+		return NOT_FOUND;
+	if (!list || *count == 0) {
+		*count = 1;
+		return INSUFFICIENT_SIZE;
+	}
+	list[0] = (busy_t){(unsigned)g->faults.neighbour_pid, wall_us(now), (unsigned)g->faults.neighbour_busy, 0, 0, 0};
+	*count = 1;
 	return SUCCESS;
 }
 
@@ -649,9 +672,21 @@ API ret_t nvmlDeviceGetPowerManagementLimitConstraints(device_t g, unsigned *low
 	return SUCCESS;
 }
 
+API ret_t nvmlDeviceGetApplicationsClock(device_t g, int which, unsigned *mhz) {
+	CHECK(g);
+	*mhz = which == 2 ? 3201 : g->clock_mhz ? (unsigned)g->clock_mhz : 1980;
+	return SUCCESS;
+}
+
+API ret_t nvmlDeviceGetDefaultApplicationsClock(device_t g, int which, unsigned *mhz) {
+	CHECK(g);
+	*mhz = which == 2 ? 3201 : 1980;
+	return SUCCESS;
+}
+
 API ret_t nvmlDeviceGetEccMode(device_t g, unsigned *current, unsigned *pending) {
 	CHECK(g);
-	*current = *pending = 1;
+	*current = *pending = !g->ecc_off;
 	return SUCCESS;
 }
 

@@ -108,7 +108,10 @@ type outcome struct {
 	}
 	Energy struct {
 		Reason string
+		Scope  string
 		Total  *quantity `json:"total_j"`
+		Token  *quantity `json:"per_output_token_j"`
+		Net    *quantity `json:"net_j"`
 		Phases *struct {
 			Prefill, Decode phase
 		}
@@ -307,10 +310,15 @@ func TestClosedLoopFaults(t *testing.T) {
 	}
 	neighbour := func(f *sim.Faults, at time.Duration) {
 		f.NeighbourPID, f.NeighbourBytes, f.NeighbourWatts, f.NeighbourAfter = int64(os.Getpid()), 20<<30, 150, at
+		f.NeighbourBusy = 97
 	}
 	visitor := func(f *sim.Faults, at time.Duration) {
 		f.NeighbourUntil = at + 1500*time.Millisecond
 		neighbour(f, at)
+	}
+	// A process that holds memory and does not work.
+	paused := func(f *sim.Faults, at time.Duration) {
+		f.NeighbourPID, f.NeighbourBytes, f.NeighbourAfter = int64(os.Getpid()), 20<<30, at
 	}
 	cases := map[string]*mishap{}
 	for name, c := range map[string]mishap{
@@ -337,11 +345,18 @@ func TestClosedLoopFaults(t *testing.T) {
 				at
 		}), want: "power cap"},
 		"sliced":    {start: func(s *sim.Sensors) { s.MIG = 1 }, want: "MIG", null: true},
-		"neighbour": {inject: later(neighbour), want: "gpu_shared: another process was on the GPU during the window"},
-		"visitor":   {inject: later(visitor), want: "gpu_shared: another process was on the GPU during the window"},
-		"latecomer": {loading: later(neighbour), want: "gpu_shared: another process was on the GPU during the window"},
+		"neighbour": {inject: later(neighbour), want: "gpu_foreign_work: ", refused: true},
+		"visitor":   {inject: later(visitor), want: "gpu_foreign_work: ", refused: true},
+		"latecomer": {loading: later(neighbour), want: "ran kernels during the window, in up to 97 % of the time",
+			refused: true},
 		"squatter": {start: func(s *sim.Sensors) { neighbour(&s.Faults, time.Nanosecond) },
-			want: "gpu_shared: other processes were on the GPU before the engine"},
+			want: "gpu_foreign_work: ", refused: true},
+		"allowed": {start: func(s *sim.Sensors) { neighbour(&s.Faults, time.Nanosecond) },
+			extra: []string{"--allow-shared"}, want: "gpu_shared_allowed: ", line: "[gpu_shared_allowed, "},
+		"notebook": {start: func(s *sim.Sensors) { paused(&s.Faults, time.Nanosecond) },
+			want: "gpu_shared: other processes were on the GPU before the engine", line: "[gpu_shared, "},
+		"waiting": {inject: later(paused), want: "gpu_shared: another process was on the GPU during the window",
+			line: "[gpu_shared, "},
 	} {
 		cases[name] = &c
 	}
@@ -351,7 +366,7 @@ func TestClosedLoopFaults(t *testing.T) {
 		if c.start != nil {
 			c.start(&gpu)
 		}
-		c.simulation = measured(t, gpu)
+		c.simulation = measured(t, gpu, c.extra...)
 	}
 	waitFor(t, "all engines to run", func() bool {
 		waiting := false
@@ -386,7 +401,33 @@ type mishap struct {
 	inject     func(f *sim.File, at time.Duration) // wrong inside the window
 	want       string                              // must be in the doubts
 	null       bool                                // energy must be refused
+	refused    bool                                // the energy is a total of the board and nothing else
+	extra      []string                            // arguments
+	line       string                              // must be in the line to paste
 	simulation *simulation
+}
+
+// checkRefused wants the energy of a GPU on which others worked to be that of the board alone, in the
+// result, in the line to paste and by the exit code; and of others to be all that there is.
+func (c *mishap) checkRefused(t *testing.T, o outcome) {
+	t.Helper()
+	e, out, code := o.Energy, c.simulation.out.String(), c.simulation.cmd.ProcessState.ExitCode()
+	if !c.refused {
+		if e.Scope == "board" || e.Total != nil && (e.Token == nil || code != 0) {
+			t.Errorf("scope %q, per token %v, exit code %d, want the run's energy", e.Scope, e.Token, code)
+		}
+		return
+	}
+	if e.Total == nil || e.Scope != "board" || e.Token != nil || e.Net != nil || e.Phases != nil ||
+		e.PhasesReason == "" {
+		t.Errorf("energy %+v, want that of the board alone", e)
+	}
+	for _, want := range []string{"energy not attributable [not compared: gpu_foreign_work] [",
+		"llem: the energy of 1 of 1 run cannot be attributed", "--allow-shared"} {
+		if code != 1 || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, want 1 and %q in:\n%s", code, want, out)
+		}
+	}
 }
 
 func (c *mishap) check(t *testing.T) {
@@ -399,9 +440,13 @@ func (c *mishap) check(t *testing.T) {
 	if doubts := o.doubts(); !strings.Contains(doubts, c.want) {
 		t.Errorf("nothing says %q:\n%s\noutput:\n%s", c.want, doubts, c.simulation.out.String())
 	}
-	if strings.Contains(c.want, "gpu_shared") {
+	if strings.Contains(c.want, "gpu_shared") || c.refused {
 		o.checkMemory(t)
 	}
+	if c.line != "" && !strings.Contains(c.simulation.out.String(), c.line) {
+		t.Errorf("the line does not have %q:\n%s", c.line, c.simulation.out.String())
+	}
+	c.checkRefused(t, o)
 	switch q := o.Energy.Total; {
 	case q == nil && o.Energy.Reason == "":
 		t.Error("energy is null without a reason")

@@ -19,6 +19,8 @@ import (
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/campaign"
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
@@ -32,6 +34,7 @@ type runFlags struct {
 	python   string
 	timeout  time.Duration
 	estimate bool
+	shared   bool
 	json     bool
 	quiet    bool
 	verbose  bool
@@ -76,7 +79,8 @@ func newRun(env *Env) *cobra.Command {
 		Long: "Measure one experiment or a study. Flags override the file. A value with commas or a\n" +
 			"range (1,8,32 or 1..64*2) makes its key an axis of a sweep.\n\n" +
 			"Results go to standard output, progress to standard error. Exit codes: 0 all runs ok,\n" +
-			"1 a run failed or is left to make, 2 usage or configuration, 130 interrupted.",
+			"1 a run failed, is left to make or has energy that is not its own, 2 usage or\n" +
+			"configuration, 130 interrupted.",
 		Example: "  llem run --model random:smollm2-135m\n" +
 			"  llem run --model ./model.gguf --batch-size 1,4 --cycles 3\n" +
 			"  llem run study.yaml -s workload.prompts=32",
@@ -91,6 +95,8 @@ func newRun(env *Env) *cobra.Command {
 		"interpreter for Python backends (default: $LLEM_PYTHON_VLLM and so on, $VIRTUAL_ENV, PATH)")
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of one run, such as 30m")
 	flags.BoolVar(&f.estimate, "estimate", false, "model CPU power where no sensor can be read; labelled as modelled")
+	flags.BoolVar(&f.shared, "allow-shared", false,
+		"numbers of a GPU on which other work ran are printed, marked, instead of refused (energy.allow_shared)")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "stop at the first failed run")
 	flags.StringVar(&f.resume, "resume", "",
 		"go on with a study: its folder, or without one the newest that is unfinished")
@@ -132,6 +138,9 @@ func (env *Env) run(cmd *cobra.Command, args []string, f runFlags) error {
 	}
 	if err := f.check(cmd.Flags().Changed); err != nil {
 		return err
+	}
+	if f.shared {
+		o.Settings = append(o.Settings, settingOf("--allow-shared", "energy.allow_shared", "true"))
 	}
 	f.python = firstOf(f.python, study.Interpreter(o))
 	for _, line := range env.unknownVariables() {
@@ -281,10 +290,36 @@ func (env *Env) finish(res *result.StudyResult, err error, asJSON bool) error {
 	case err != nil:
 	case res.Failed > 0:
 		err = errRunsFailed
+	case withheld(res) > 0:
+		err = &withheldError{withheld(res), len(res.Rows)}
 	case !res.Complete:
 		err = errIncomplete
 	}
 	return err
+}
+
+// withheld is how many runs have numbers that are refused.
+func withheld(res *result.StudyResult) (n int) {
+	for _, r := range res.Rows {
+		if r.Status == result.OK && codes.WithheldBy(r.Warnings) != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// withheldError: runs finished, and their energy is not their own.
+type withheldError struct{ runs, of int }
+
+func (e *withheldError) Error() string {
+	return fmt.Sprintf("the energy of %d of %s cannot be attributed: other work ran on a GPU that is counted", e.runs,
+		digits.Count(e.of, "run"))
+}
+
+// NextStep is what to do about it.
+func (e *withheldError) NextStep() string {
+	return "run again on GPUs that nobody else uses (nvidia-smi lists processes; CUDA_VISIBLE_DEVICES chooses), or " +
+		"with --allow-shared to have the numbers, marked"
 }
 
 func (env *Env) print(res *result.StudyResult, asJSON, verbose bool) error {

@@ -43,6 +43,10 @@ type nvmlDevice interface {
 	Facts() sensor.GPUFacts
 	MemoryUsed() (int64, error)
 	Processes() ([]power.GPUProcess, error)
+	// Busy is the largest share of time, in percent, in which kernels of each process ran, in
+	// samples that the driver took after a stamp (µs of the wall clock). A process that is not
+	// in it did not work.
+	Busy(after uint64) (map[int]float64, error)
 }
 
 // nvmlSensors are the calls that return power or energy.

@@ -207,6 +207,28 @@ func (d *goDevice) Processes() ([]power.GPUProcess, error) {
 	return processes(infos), nvmlFailure("nvmlDeviceGetComputeRunningProcesses", ret)
 }
 
+func (d *goDevice) Busy(after uint64) (map[int]float64, error) {
+	const call = "nvmlDeviceGetProcessUtilization"
+	if !d.lib.has(call) {
+		return nil, nvmlFailure(call, nvml.ERROR_FUNCTION_NOT_FOUND)
+	}
+	list, ret := d.dev.GetProcessUtilization(after)
+	busy := map[int]float64{}
+	switch ret {
+	case nvml.ERROR_NOT_FOUND: // no process has worked
+		return busy, nil
+	case nvml.SUCCESS, nvml.ERROR_INSUFFICIENT_SIZE: // of an empty list
+	default:
+		return nil, nvmlFailure(call, ret)
+	}
+	for _, s := range list {
+		if s.SmUtil <= 100 && s.TimeStamp > after {
+			busy[int(s.Pid)] = max(busy[int(s.Pid)], float64(s.SmUtil))
+		}
+	}
+	return busy, nil
+}
+
 func (d *goDevice) architecture() (nvml.DeviceArchitecture, nvml.Return) {
 	if !d.lib.has("nvmlDeviceGetArchitecture") {
 		return 0, nvml.ERROR_FUNCTION_NOT_FOUND

@@ -79,6 +79,11 @@ func (d *goDevice) Facts() sensor.GPUFacts {
 
 	f.SMClockMHz = ask(f, "sm_clock_mhz", with(dev.GetClockInfo, nvml.CLOCK_SM), toInt)
 	f.SMClockMaxMHz = ask(f, "sm_clock_max_mhz", with(dev.GetMaxClockInfo, nvml.CLOCK_SM), toInt)
+	if d.lib.has("nvmlDeviceGetApplicationsClock") && d.lib.has("nvmlDeviceGetDefaultApplicationsClock") {
+		f.SMClockSetMHz = ask(f, "sm_clock_applications_mhz", with(dev.GetApplicationsClock, nvml.CLOCK_SM), toInt)
+		f.SMClockDefaultMHz = ask(f, "sm_clock_default_mhz", with(dev.GetDefaultApplicationsClock, nvml.CLOCK_SM),
+			toInt)
+	}
 	f.MemClockMHz = ask(f, "mem_clock_mhz", with(dev.GetClockInfo, nvml.CLOCK_MEM), toInt)
 	f.MemClockMaxMHz = ask(f, "mem_clock_max_mhz", with(dev.GetMaxClockInfo, nvml.CLOCK_MEM), toInt)
 	f.TemperatureC = ask(f, "temperature_c", with(dev.GetTemperature, nvml.TEMPERATURE_GPU), toInt)

@@ -50,6 +50,8 @@ func TestFactsKeepsReasonsForWhatIsMissing(t *testing.T) {
 		GetPowerManagementLimitConstraintsFunc: pair(uint32(200000), uint32(700000)),
 		GetClockInfoFunc:                       clockMHz,
 		GetMaxClockInfoFunc:                    clockMHz,
+		GetApplicationsClockFunc:               clockMHz,
+		GetDefaultApplicationsClockFunc:        clockMHz,
 		GetTemperatureFunc: func(nvml.TemperatureSensors) (uint32, nvml.Return) {
 			return 30,
 				nvml.SUCCESS

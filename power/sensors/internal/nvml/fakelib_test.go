@@ -77,6 +77,9 @@ type fakeGPU struct {
 	wave func(ns int64) float64
 	// held are the processes on the GPU at an instant; nil is one whose memory is hidden.
 	held func(ns int64) []power.GPUProcess
+	// busyNow are the processes that work; noBusy is why the driver does not say.
+	busyNow map[int]float64
+	noBusy  error
 }
 
 func (g *fakeGPU) shown() float64 {
@@ -199,6 +202,13 @@ func (g *fakeGPU) Telemetry() power.Telemetry {
 func (g *fakeGPU) Facts() sensor.GPUFacts { return sensor.GPUFacts{Name: &g.id.Name, UUID: &g.id.UUID} }
 
 func (g *fakeGPU) MemoryUsed() (int64, error) { return 1 << 30, nil }
+
+func (g *fakeGPU) Busy(uint64) (map[int]float64, error) {
+	if g.noBusy != nil {
+		return nil, g.noBusy
+	}
+	return g.busyNow, nil
+}
 
 func (g *fakeGPU) Processes() ([]power.GPUProcess, error) {
 	if g.held != nil {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/llenergymeasure/llem/clock"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/sensor"
@@ -50,6 +51,7 @@ type nvmlGPU struct {
 	series  powerSeries // nil: no power reading
 	counter bool
 	dueNS   int64 // when a ring beside polled GPUs is due
+	lookNS  int64 // when the processes were last looked at
 }
 
 // Options select GPUs.
@@ -270,7 +272,7 @@ func (m *Meter) Poll(ctx context.Context, t *power.Trace) error {
 	if now >= m.lookNS {
 		m.lookNS = now + int64(lookInterval)*9/10
 		for _, g := range m.gpus {
-			g.look(t, m.clocks.Mono())
+			g.look(t, m.clocks.Anchor())
 		}
 	}
 	return errors.Join(errs...)
@@ -278,7 +280,9 @@ func (m *Meter) Poll(ctx context.Context, t *power.Trace) error {
 
 // look appends the processes on a GPU and the memory that they hold. The list costs 10
 // to 30 µs on an H100. A driver that hides it says so when [Meter.Processes] is asked.
-func (g *nvmlGPU) look(t *power.Trace, now int64) {
+func (g *nvmlGPU) look(t *power.Trace, anchor clock.Anchor) {
+	now := anchor.MonoNS
+	busy := g.busy(anchor)
 	l := power.MemoryLook{MonoNS: now, Device: g.device.ID}
 	if used, err := g.dev.MemoryUsed(); err == nil {
 		l.UsedBytes = &used
@@ -288,9 +292,40 @@ func (g *nvmlGPU) look(t *power.Trace, now int64) {
 		l.Processes = list
 	}
 	for _, p := range list {
-		t.Saw(power.Presence{Device: g.device.ID, PID: p.PID, FirstNS: now, LastNS: now})
+		seen := power.Presence{Device: g.device.ID, PID: p.PID, FirstNS: now, LastNS: now}
+		if busy != nil {
+			seen.BusyPct = new(busy[p.PID])
+		}
+		if busy[p.PID] >= works {
+			seen.BusyNS = now
+		}
+		delete(busy, p.PID)
+		t.Saw(seen)
+	}
+	for pid, pct := range busy { // graphics, or gone since
+		if pct >= works {
+			t.Saw(power.Presence{Device: g.device.ID, PID: pid, FirstNS: now, LastNS: now, BusyPct: &pct, BusyNS: now})
+		}
 	}
 	t.Looked(l)
+}
+
+// works is the share of time, in percent, from which on a process is said to work on a GPU.
+const works = 5.0
+
+// longestLook bounds how far back the work of processes is asked for: what they did before the
+// meter was polled is not of interest.
+const longestLook = time.Second
+
+// busy is which processes have worked since the last look; nil where the driver does not say.
+func (g *nvmlGPU) busy(now clock.Anchor) map[int]float64 {
+	since := max(g.lookNS, now.MonoNS-int64(longestLook))
+	g.lookNS = now.MonoNS
+	busy, err := g.dev.Busy(uint64(max(0, now.Unix(since)/1000)))
+	if err != nil {
+		return nil
+	}
+	return busy
 }
 
 // affirm lets every polled GPU that works show it, when another one does not.
