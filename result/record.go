@@ -173,28 +173,6 @@ type Latency struct {
 	Excluded int `json:"excluded"`
 }
 
-// Distribution summarises values. SD is null for a single value.
-type Distribution struct {
-	// N is the number of values.
-	N int `json:"n"`
-	// Mean of the values, in their unit, like all numbers here but N.
-	Mean float64 `json:"mean"`
-	// SD is the sample standard deviation; null for fewer than two values.
-	SD *float64 `json:"sd"`
-	// Min is the smallest value.
-	Min float64 `json:"min"`
-	// P50 is the median.
-	P50 float64 `json:"p50"`
-	// P90 is the 90th percentile.
-	P90 float64 `json:"p90"`
-	// P95 is the 95th percentile.
-	P95 float64 `json:"p95"`
-	// P99 is the 99th percentile.
-	P99 float64 `json:"p99"`
-	// Max is the largest value.
-	Max float64 `json:"max"`
-}
-
 // Warmup is what was run before the window, to be thrown away. How long it took is in [Timing].
 type Warmup struct {
 	// Cover is all or sizes: which shapes were to be run.

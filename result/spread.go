@@ -16,7 +16,8 @@ import (
 type Spread struct {
 	// N is the number of runs with a value.
 	N int `json:"n"`
-	// Mean of the values, in the unit of the metric, like all numbers here but N.
+	// Mean of the values, in the unit of the metric, like all numbers here but N; NaN, and
+	// absent from JSON like what follows, where no run has a value and Pooled has one.
 	Mean float64 `json:"mean"`
 	// Median of the values.
 	Median float64  `json:"median"`
@@ -31,10 +32,32 @@ type Spread struct {
 	P50 float64 `json:"p50"`
 	// P95 is the 95th percentile.
 	P95 float64 `json:"p95"`
-	// CI95 is Student's 95 % interval of the mean; null for one run.
+	// CI95 is the 95 % interval of the mean; null for one run.
 	CI95 *[2]float64 `json:"ci95"`
+	// Method is how CI95 was found: student-t, or bca for 20 runs or more that are skewed.
+	Method string `json:"method,omitempty"`
+	// Pooled is, for a percentile over the requests, that of the requests of all runs
+	// together.
+	Pooled *Pooled `json:"pooled,omitempty"`
 	// Caveats are reasons to read the numbers with care.
 	Caveats note.List `json:"caveats,omitempty"`
+}
+
+// Pooled is a percentile of what several runs saw, taken together: the mean of the
+// percentiles of the runs is not one.
+type Pooled struct {
+	// Value is the percentile; null where there are too few values, and Reason says so.
+	Value *float64 `json:"value"`
+	// CI95 is its 95 % interval; null where runs and values are too few for one.
+	CI95 *[2]float64 `json:"ci95"`
+	// Method is how CI95 was found: woodruff, with the runs as clusters.
+	Method string `json:"method,omitempty"`
+	// Runs is how many runs the values come from, Values how many values there are.
+	Runs int `json:"runs"`
+	// Values is a number of requests, or of gaps between tokens.
+	Values int `json:"values"`
+	// Reason is why Value is null, or which runs are not in it.
+	Reason string `json:"reason,omitempty"`
 }
 
 // single is the spread of one run: none.
@@ -42,40 +65,66 @@ func single(v float64) Spread {
 	return Spread{N: 1, Mean: v, Median: v, Min: v, Max: v, P5: v, P50: v, P95: v}
 }
 
+// Figure is the number that stands for the configuration, with its 95 % interval, if there is one,
+// and how that was found: the pooled percentile, or else the mean.
+func (s Spread) Figure() (value float64, ci95 *[2]float64, method string) {
+	if s.Pooled != nil && s.Pooled.Value != nil {
+		return *s.Pooled.Value, s.Pooled.CI95, s.Pooled.Method
+	}
+	return s.Mean, s.CI95, s.Method
+}
+
+// known reports whether there is a number that stands for the configuration.
+func (s Spread) known() bool { return s.N > 0 || s.Pooled != nil && s.Pooled.Value != nil }
+
 // point is the spread as the comparisons take it.
 func (s Spread) point() stats.Point {
-	p := stats.Point{Value: s.Mean, Low: math.NaN(), High: math.NaN()}
-	if s.CI95 != nil {
-		p.Low, p.High = s.CI95[0], s.CI95[1]
+	value, ci95, _ := s.Figure()
+	p := stats.Point{Value: value, Low: math.NaN(), High: math.NaN()}
+	if ci95 != nil {
+		p.Low, p.High = ci95[0], ci95[1]
 	}
 	return p
 }
 
 // lone is how the spread of one run is written: there is nothing else to say, and a
-// study may have 100 000 of them.
+// study may have 100 000 of them. Of a percentile that no run has by itself the mean is left
+// out, too.
 type lone struct {
-	N    int     `json:"n"`
-	Mean float64 `json:"mean"`
+	N      int      `json:"n"`
+	Mean   *float64 `json:"mean,omitempty"`
+	Pooled *Pooled  `json:"pooled,omitempty"`
 }
 
 // MarshalJSON writes n and mean alone for one run.
 func (s Spread) MarshalJSON() ([]byte, error) {
-	if s.N == 1 {
-		return json.Marshal(lone{1, s.Mean})
+	switch s.N {
+	case 0:
+		return json.Marshal(lone{Pooled: s.Pooled})
+	case 1:
+		return json.Marshal(lone{1, &s.Mean, s.Pooled})
 	}
 	type plain Spread
 	return json.Marshal(plain(s))
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads what MarshalJSON writes. Earlier versions knew one method.
 func (s *Spread) UnmarshalJSON(text []byte) error {
 	type plain Spread
 	var p plain
 	if err := json.Unmarshal(text, &p); err != nil {
 		return err
 	}
-	if *s = Spread(p); s.N == 1 {
+	*s = Spread(p)
+	switch {
+	case s.N == 0:
+		*s = single(math.NaN())
+		s.N, s.Pooled = 0, p.Pooled
+	case s.N == 1:
 		*s = single(p.Mean)
+		s.Pooled = p.Pooled
+	case s.CI95 != nil && s.Method == "":
+		s.Method = string(stats.MethodStudent)
 	}
 	return nil
 }
@@ -92,12 +141,14 @@ type Spreads struct {
 type placed struct {
 	place, n                                       int32
 	mean, median, sd, min, max, p5, p95, low, high float64
+	method                                         string
+	pooled                                         *Pooled
 	caveats                                        *note.List
 }
 
 func place(i int, s Spread) placed {
 	p := placed{int32(i), int32(s.N), s.Mean, s.Median, math.NaN(), s.Min, s.Max, s.P5, s.P95, math.NaN(),
-		math.NaN(), nil}
+		math.NaN(), s.Method, s.Pooled, nil}
 	if s.SD != nil {
 		p.sd = *s.SD
 	}
@@ -113,7 +164,7 @@ func place(i int, s Spread) placed {
 // spread is what was placed.
 func (p *placed) spread() Spread {
 	s := Spread{N: int(p.n), Mean: p.mean, Median: p.median, Min: p.min, Max: p.max, P5: p.p5, P50: p.median,
-		P95: p.p95}
+		P95: p.p95, Method: p.method, Pooled: p.pooled}
 	if !math.IsNaN(p.sd) {
 		s.SD = &p.sd
 	}
@@ -126,21 +177,52 @@ func (p *placed) spread() Spread {
 	return s
 }
 
-// Get is the spread of a metric; false where no run has it.
+// Get is the spread of a metric; false where the runs do not have it.
 func (s Spreads) Get(metric string) (Spread, bool) {
 	i := metricIndex(metric)
 	if i < 0 {
 		return Spread{}, false
 	}
 	if s.many != nil {
-		at, ok := slices.BinarySearchFunc(s.many, i, func(p placed, i int) int { return int(p.place) - i })
+		at, ok := s.find(i)
 		if !ok {
 			return Spread{}, false
 		}
-		return s.many[at].spread(), true
+		found := s.many[at].spread()
+		return found, found.known()
 	}
 	v, ok := s.one.at(i)
 	return single(v), ok
+}
+
+// find is where the spread of the metric at a place stands, or would.
+func (s Spreads) find(place int) (int, bool) {
+	return slices.BinarySearchFunc(s.many, place, func(p placed, i int) int { return int(p.place) - i })
+}
+
+// Why is the reason why a metric has no value over several runs, where it is known.
+func (s Spreads) Why(metric string) string {
+	if i := metricIndex(metric); i >= 0 {
+		if at, ok := s.find(i); ok && s.many[at].n == 0 && s.many[at].pooled != nil {
+			return s.many[at].pooled.Reason
+		}
+	}
+	return ""
+}
+
+// Pool adds the pooled percentile of a metric.
+func (s *Spreads) Pool(metric string, p Pooled) {
+	i := metricIndex(metric)
+	if i < 0 || s.many == nil {
+		return
+	}
+	at, ok := s.find(i)
+	if !ok {
+		none := single(math.NaN())
+		none.N = 0
+		s.many = slices.Insert(s.many, at, place(i, none))
+	}
+	s.many[at].pooled = &p
 }
 
 // Equal compares spreads.
@@ -184,6 +266,7 @@ func (s *Spreads) UnmarshalJSON(text []byte) error {
 	all := room[:len(metricInfos)]
 	fill(all)
 	if *s = (Spreads{}); readPlain(all, text, loneHead) {
+		dropUncounted(all)
 		s.one = packed(all)
 		return nil
 	}
@@ -193,10 +276,14 @@ func (s *Spreads) UnmarshalJSON(text []byte) error {
 	}
 	fill(all)
 	lone := true
+	_, counted := named[countedBy]
 	for i, m := range metricInfos {
+		if !counted && m.floored() {
+			continue
+		}
 		if spread, ok := named[m.Name]; ok {
 			s.many = append(s.many, place(i, spread))
-			all[i], lone = spread.Mean, lone && spread.N == 1
+			all[i], lone = spread.Mean, lone && spread.N == 1 && spread.Pooled == nil
 		}
 	}
 	if lone {
@@ -256,12 +343,12 @@ func spreadOf(values []float64) (Spread, error) {
 	sum, _ := stats.Summarize(values)
 	out := Spread{N: sum.N, Mean: sum.Mean, Median: sum.Median, Min: sum.Min, Max: sum.Max, SD: &sum.SD,
 		P5: sum.Percentile(5), P50: sum.Median, P95: sum.Percentile(95)}
-	e, err := stats.MeanInterval(values, stats.DefaultLevel)
+	e, err := stats.MeanByShape(values)
 	if err != nil {
 		return out, err
 	}
 	if e.HasInterval() {
-		out.CI95 = &[2]float64{e.Low, e.High}
+		out.CI95, out.Method = &[2]float64{e.Low, e.High}, string(e.Method)
 	}
 	caveats := e.Caveats
 	if flags, err := stats.Outliers(values); err == nil {

@@ -13,7 +13,9 @@ func TestSpreadIsReadBack(t *testing.T) {
 	for name, want := range map[string]Spread{
 		"one run": {N: 1, Mean: 5, Median: 5, Min: 5, Max: 5, P5: 5, P50: 5, P95: 5},
 		"two runs": {N: 2, Mean: 5, Median: 4, SD: &sd, Min: 1, Max: 9, P5: 2, P50: 3, P95: 8,
-			CI95: &[2]float64{0, 10}},
+			CI95: &[2]float64{0, 10}, Method: "bca"},
+		"a percentile of all together": {N: 1, Mean: 5, Median: 5, Min: 5, Max: 5, P5: 5, P50: 5, P95: 5,
+			Pooled: &Pooled{Value: &sd, CI95: &[2]float64{0, 1}, Method: "woodruff", Runs: 2, Values: 99}},
 	} {
 		text, err := json.Marshal(want)
 		if err != nil {

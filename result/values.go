@@ -168,8 +168,25 @@ func (v *Values) UnmarshalJSON(text []byte) error {
 			}
 		}
 	}
+	dropUncounted(all)
 	*v = packed(all)
 	return nil
+}
+
+// countedBy is a metric that earlier versions do not have. Those wrote high percentiles of any
+// number of values, and did not say of how many.
+const countedBy = "tokens.requests_ok"
+
+// dropUncounted leaves percentiles out of which nobody knows whether there were enough values.
+func dropUncounted(all []float64) {
+	if !math.IsNaN(all[metricIndex(countedBy)]) {
+		return
+	}
+	for i, m := range metricInfos {
+		if m.floored() {
+			all[i] = math.NaN()
+		}
+	}
 }
 
 // fill makes all values missing.

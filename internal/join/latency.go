@@ -39,13 +39,13 @@ func latency(requests []backend.Request, batch int) *result.Latency {
 			itl = append(itl, float64(q.TokenNS[i]-q.TokenNS[i-1])/millisecond)
 		}
 	}
-	out := &result.Latency{ITL: distribution(itl), TPOT: distribution(tpot),
-		ResponseTTFT: distribution(responseTTFT), ResponseE2E: distribution(responseE2E)}
+	out := &result.Latency{ITL: result.DistributionOf(itl), TPOT: result.DistributionOf(tpot),
+		ResponseTTFT: result.DistributionOf(responseTTFT), ResponseE2E: result.DistributionOf(responseE2E)}
 	if unknown > 0 { // what is known of the others would not stand for all
 		out.Reason = unknownStart(batch, mostUnderWay(requests), unknown, all)
 		return out
 	}
-	out.Queue, out.TTFT, out.E2E = distribution(queue), distribution(ttft), distribution(e2e)
+	out.Queue, out.TTFT, out.E2E = result.DistributionOf(queue), result.DistributionOf(ttft), result.DistributionOf(e2e)
 	return out
 }
 

@@ -2,11 +2,9 @@ package join
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -57,17 +55,4 @@ func (j *join) uneven() (n int) {
 		}
 	}
 	return n
-}
-
-func distribution(values []float64) *result.Distribution {
-	s, ok := stats.Summarize(values)
-	if !ok {
-		return nil
-	}
-	d := &result.Distribution{N: s.N, Mean: s.Mean, Min: s.Min, Max: s.Max,
-		P50: s.Percentile(50), P90: s.Percentile(90), P95: s.Percentile(95), P99: s.Percentile(99)}
-	if !math.IsNaN(s.SD) {
-		d.SD = &s.SD
-	}
-	return d
 }

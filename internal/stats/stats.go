@@ -82,6 +82,8 @@ const (
 	MethodPercentile Method = "percentile"
 	MethodStudent    Method = "student-t"
 	MethodSen        Method = "sen"
+	MethodOrder      Method = "order-statistics"
+	MethodWoodruff   Method = "woodruff"
 )
 
 // Estimate is a value with its confidence interval.

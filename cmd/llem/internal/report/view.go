@@ -5,6 +5,8 @@ package report
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -99,6 +101,7 @@ func subtitle(r *result.Record) string {
 // speed shows throughput and latency.
 func speed(r *result.Record) Section {
 	s := Section{Name: "Speed", Columns: []string{"mean", "p50", "p90", "p99"}}
+	few := map[string][]string{}
 	for _, q := range []struct {
 		label string
 		d     *result.Distribution
@@ -107,7 +110,8 @@ func speed(r *result.Record) Section {
 		if q.d == nil {
 			row.Cells = []string{missing, missing, missing, missing}
 		} else {
-			row.Cells = []string{duration(q.d.Mean), duration(q.d.P50), duration(q.d.P90), duration(q.d.P99)}
+			row.Cells = []string{duration(q.d.Mean), duration(q.d.P50), durationOr(q.d.P90), durationOr(q.d.P99)}
+			few[q.d.Reason] = append(few[q.d.Reason], q.label)
 		}
 		s.Rows = append(s.Rows, row)
 	}
@@ -116,11 +120,24 @@ func speed(r *result.Record) Section {
 		digits.Significant(t.OutputTokensPerS, 3), digits.Significant(t.TotalTokensPerS, 3),
 		digits.Significant(t.RequestsPerS, 3), digits.SI(r.Window.DurationS, "s")) + leftOut(r.Latency)
 	s.Detail = warmup(r)
+	for _, reason := range slices.Sorted(maps.Keys(few)) {
+		if reason != "" {
+			s.Note += "\n" + strings.Join(few[reason], ", ") + ": " + reason
+		}
+	}
 	return s
 }
 
 // duration prints milliseconds with an SI prefix.
 func duration(ms float64) string { return digits.SI(ms/1e3, "s") }
+
+// durationOr prints milliseconds that may not be known.
+func durationOr(ms *float64) string {
+	if ms == nil {
+		return missing
+	}
+	return duration(*ms)
+}
 
 // work shows compute and memory.
 func work(r *result.Record) Section {
