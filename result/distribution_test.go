@@ -89,9 +89,9 @@ func TestPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Pool("latency.ttft_ms.p50", Pooled{Value: new(7.0), CI95: &[2]float64{6, 8}, Runs: 2, Values: 32})
-	s.Pool("latency.ttft_ms.p90", Pooled{Value: new(9.0), Runs: 2, Values: 64})
-	s.Pool("latency.ttft_ms.p99", Pooled{Runs: 2, Values: 32, Reason: "too few"})
+	s.Pool("latency.ttft_ms.p50", &Pooled{Value: new(7.0), CI95: &[2]float64{6, 8}, Runs: 2, Values: 32})
+	s.Pool("latency.ttft_ms.p90", &Pooled{Value: new(9.0), Runs: 2, Values: 64})
+	s.Pool("latency.ttft_ms.p99", &Pooled{Runs: 2, Values: 32, Reason: "too few"})
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

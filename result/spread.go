@@ -210,8 +210,8 @@ func (s Spreads) Why(metric string) string {
 	return ""
 }
 
-// Pool adds the pooled percentile of a metric.
-func (s *Spreads) Pool(metric string, p Pooled) {
+// Pool adds the pooled percentile of a metric over several runs.
+func (s *Spreads) Pool(metric string, p *Pooled) {
 	i := metricIndex(metric)
 	if i < 0 || s.many == nil {
 		return
@@ -222,7 +222,7 @@ func (s *Spreads) Pool(metric string, p Pooled) {
 		none.N = 0
 		s.many = slices.Insert(s.many, at, place(i, none))
 	}
-	s.many[at].pooled = &p
+	s.many[at].pooled = p
 }
 
 // Equal compares spreads.

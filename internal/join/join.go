@@ -12,6 +12,8 @@
 package join
 
 import (
+	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -22,7 +24,7 @@ import (
 // configuration, the operations of the model, the processor time of the program. Show, if
 // not nil, also receives the warnings that a user should see at once.
 func Compute(m *Material, rec *result.Record, show func(code note.Code, message string)) series.All {
-	m.stamp(rec)
+	latencies.Stamp(m.Requests, rec, m.Engine.Tier == backend.TierExact)
 	s := m.store(rec)
 	j := &join{Material: m, record: rec, show: show}
 	j.compute()

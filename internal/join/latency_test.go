@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/internal/sim"
 	"github.com/llenergymeasure/llem/result"
 )
@@ -125,7 +126,7 @@ func TestStamps(t *testing.T) {
 		m := &Material{Engine: Engine{Tier: q.tier}, Requests: q.requests}
 		rec := &result.Record{Window: &result.Window{Round: q.round}}
 		rec.Config.Workload.Concurrency = q.concurrency
-		m.stamp(rec)
+		latencies.Stamp(m.Requests, rec, m.Engine.Tier == backend.TierExact)
 		var got []stamps
 		for _, r := range m.Requests {
 			got = append(got, stamps{r.ArrivedNS, r.StartedNS})
@@ -151,7 +152,7 @@ func TestLittlesLaw(t *testing.T) {
 	service := map[string]float64{}
 	for name, l := range log {
 		m := &Material{Engine: Engine{Tier: backend.TierExact}, Requests: l.Requests}
-		m.stamp(&result.Record{})
+		latencies.Stamp(m.Requests, &result.Record{}, m.Engine.Tier == backend.TierExact)
 		got := latency(m.Requests, 0)
 		seconds := float64(l.EndNS-l.StartNS) / 1e9
 		rate := float64(len(l.Requests)) / seconds

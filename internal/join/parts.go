@@ -9,6 +9,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/attribute"
+	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/power"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -42,7 +43,7 @@ var parts = []part{
 	listOf(func(m *Material) *[]backend.Step { return &m.Steps },
 		func(s *series.All) *[]series.Step { return &s.Steps }, packStep, unpackStep),
 	listOf(func(m *Material) *[]backend.Request { return &m.Requests },
-		func(s *series.All) *[]series.Request { return &s.Requests }, packRequest, unpackRequest),
+		func(s *series.All) *[]series.Request { return &s.Requests }, packRequest, latencies.Unpack),
 	{storeTasks, loadTasks}, // after the requests
 }
 
@@ -242,27 +243,12 @@ func packRequest(q backend.Request) series.Request {
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
 }
 
-func unpackRequest(q series.Request) backend.Request {
-	return backend.Request{ID: int(q.ID), ArrivedNS: stampOf(q.ArrivedNS), StartedNS: stampOf(q.StartedNS),
-		SubmittedNS: q.SubmittedNS, PrefillStartNS: q.PrefillStartNS,
-		FirstTokenNS: q.FirstTokenNS, EndNS: q.EndNS, TokenNS: q.TokenNS, PromptTokens: int(q.PromptTokens),
-		PromptComputed: int(q.PromptComputed), OutputTokens: int(q.OutputTokens),
-		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
-}
-
 // knownStamp is a stamp of a request, or nil where there is none.
 func knownStamp(ns int64) *int64 {
 	if ns == 0 {
 		return nil
 	}
 	return &ns
-}
-
-func stampOf(ns *int64) int64 {
-	if ns == nil {
-		return 0
-	}
-	return *ns
 }
 
 // shareOut writes the requests' parts of the phases into their rows; nil is none.

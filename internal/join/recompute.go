@@ -11,7 +11,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/host"
+	"github.com/llenergymeasure/llem/internal/latencies"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/result/series"
@@ -78,13 +80,46 @@ func Recompute(dir string) Recomputed {
 	}
 	again := again(rec)
 	computed := Compute(m, again, nil)
-	if earlier(recorded.Requests) {
+	if latencies.Earlier(recorded.Requests) {
 		again.Latency = asEarlier(m.Requests, rec.Latency)
 	}
-	out.compare(flat(rec), flat(again))
+	added, err := addedSince(dir)
+	if err != nil {
+		return out.failed(err, "keep what is there and run the experiment again")
+	}
+	had, has := flat(rec), flat(again)
+	maps.DeleteFunc(has, func(key string, _ any) bool { return had[key] == nil && added(key) })
+	maps.DeleteFunc(had, func(key string, v any) bool { return v == nil && added(key) })
+	out.compare(had, has)
 	out.compare(flatShares(recorded.Requests), flatShares(computed.Requests))
 	out.otherVersion(rec.Program, host.CurrentBuild().Name())
 	return out
+}
+
+// addedSince returns what tells the numbers that the version which made a record did not have:
+// the record lacks their keys, or those of what holds them. Keys that were taken out show in the sums of the files.
+func addedSince(dir string) (func(key string) bool, error) {
+	text, err := disk.ReadFile(filepath.Join(dir, result.RecordFile), disk.MaxDocument)
+	if err != nil {
+		return nil, err
+	}
+	var tree map[string]any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return nil, err
+	}
+	return func(key string) bool {
+		var at any = tree
+		for part := range strings.SplitSeq(key, ".") {
+			object, ok := at.(map[string]any)
+			if !ok {
+				return false
+			}
+			if at, ok = object[part]; !ok {
+				return len(object) > 0
+			}
+		}
+		return false
+	}, nil
 }
 
 // failed is the outcome of a run that cannot be read.

@@ -68,37 +68,44 @@ func betaCDF(a, b, x float64) float64 {
 // particular to it.
 type Clusters [][]float64
 
-// Percentile is the p-th percentile of all values together (type 7), with Woodruff's interval
-// for clusters (1952; Särndal, Swensson and Wretman, Model Assisted Survey Sampling, 1992,
-// §5.11). The share of values at or below the percentile has a standard error: that between the
-// clusters, and no less than the binomial one of independent values. Student's t with one degree
-// of freedom fewer than clusters spans it, and the percentiles at its ends are the interval. There is no
+// Percentiles are percentiles of all values together (type 7), with Woodruff's interval for
+// clusters (1952; Särndal, Swensson and Wretman, Model Assisted Survey Sampling, 1992, §5.11). The
+// share of values at or below the percentile has a standard error: that between the clusters, and
+// no less than the binomial one of independent values. Student's t with one degree of freedom
+// fewer than clusters spans it, and the percentiles at its ends are the interval. There is no
 // interval where that leaves the values.
-func (c Clusters) Percentile(p, level float64) Estimate {
+func (c Clusters) Percentiles(level float64, ps ...float64) []Estimate {
 	all := slices.Concat(c...)
 	slices.Sort(all)
+	out := make([]Estimate, len(ps))
+	for i, p := range ps {
+		out[i] = c.percentile(all, p/100, level)
+	}
+	return out
+}
+
+// percentile is the quantile q of all values, sorted.
+func (c Clusters) percentile(all []float64, q, level float64) Estimate {
 	if len(all) == 0 {
 		return unbounded(math.NaN(), level)
 	}
-	q := p / 100
 	e := unbounded(quantile(all, q), level)
-	runs := 0
-	between := 0.0
+	clusters, between := 0, 0.0
 	for _, v := range c {
 		if len(v) == 0 {
 			continue
 		}
-		runs++
+		clusters++
 		below := sort.Search(len(v), func(i int) bool { return v[i] > e.Value })
 		d := float64(below) - q*float64(len(v))
 		between += d * d
 	}
-	if runs < 2 {
+	if clusters < 2 {
 		return e
 	}
 	n := float64(len(all))
-	variance := max(between*float64(runs)/float64(runs-1)/(n*n), q*(1-q)/n)
-	half := studentQuantile((1-level)/2, float64(runs-1)) * math.Sqrt(variance)
+	variance := max(between*float64(clusters)/float64(clusters-1)/(n*n), q*(1-q)/n)
+	half := studentQuantile((1-level)/2, float64(clusters-1)) * math.Sqrt(variance)
 	if q-half < 1/(n+1) || q+half > n/(n+1) {
 		return e
 	}

@@ -64,13 +64,13 @@ func TestOrderIntervalCovers(t *testing.T) {
 // TestClusters: the pooled percentile is that of all values, and its interval holds the truth though values
 // of one run lie together, where that of independent values would not.
 func TestClusters(t *testing.T) {
-	if e := (Clusters{{1, 2}, {3, 4, 5}}).Percentile(50, 0.95); e.Value != 3 {
+	if e := (Clusters{{1, 2}, {3, 4, 5}}).Percentiles(0.95, 50)[0]; e.Value != 3 {
 		t.Errorf("median %v, want 3", e.Value)
 	}
-	if e := (Clusters{{1, 2, 3}, nil}).Percentile(50, 0.95); e.Value != 2 || e.HasInterval() {
+	if e := (Clusters{{1, 2, 3}, nil}).Percentiles(0.95, 50)[0]; e.Value != 2 || e.HasInterval() {
 		t.Errorf("one run: %+v", e)
 	}
-	if e := (Clusters{}).Percentile(50, 0.95); !math.IsNaN(e.Value) {
+	if e := (Clusters{}).Percentiles(0.95, 50)[0]; !math.IsNaN(e.Value) {
 		t.Errorf("no values: %+v", e)
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -86,7 +86,7 @@ func TestClusters(t *testing.T) {
 			slices.Sort(v)
 			c = append(c, v)
 		}
-		e := c.Percentile(50, 0.95)
+		e := c.Percentiles(0.95, 50)[0]
 		switch {
 		case !e.HasInterval():
 			without++

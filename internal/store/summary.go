@@ -1,8 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/stats"
@@ -38,11 +42,15 @@ func (s summary) summarize(until study.Until, config func(result.Row) (study.Exp
 		r.Provenance = r.Provenance.Of(s.Experiments[k].Config.Backend)
 		runs[k] = append(runs[k], r)
 	}
-	for i := range s.Experiments {
+	errs := make([]error, len(s.Experiments))
+	each(len(s.Experiments), func(i int) {
 		e := experiment{&s.Experiments[i]}
-		if err := e.fold(runs[i], until); err != nil {
-			return fmt.Errorf("summarize %s: %w", e.ID, err)
+		if err := e.fold(s.Dir, runs[i], until); err != nil {
+			errs[i] = fmt.Errorf("summarize %s: %w", e.ID, err)
 		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	if len(s.Experiments) < 2 {
 		return nil
@@ -54,8 +62,22 @@ func (s summary) summarize(until study.Until, config func(result.Row) (study.Exp
 	return err
 }
 
+// each calls a function with every number below n, on all processors.
+func each(n int, do func(int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // fold takes the runs of the experiment in.
-func (e experiment) fold(runs []*result.Row, until study.Until) error {
+func (e experiment) fold(dir string, runs []*result.Row, until study.Until) error {
 	var good []*result.Row
 	var bad []result.Row
 	about := runs[0]
@@ -87,6 +109,7 @@ func (e experiment) fold(runs []*result.Row, until study.Until) error {
 	if e.Metrics, err = result.SpreadsOf(values(good)); err != nil {
 		return err
 	}
+	e.pool(dir, good)
 	e.memory(good)
 	e.precision(good, until)
 	defer e.flags(good, bad)
