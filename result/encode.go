@@ -29,23 +29,27 @@ func (s *StudyResult) Encode(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 1<<16)
 	b.Write(text[:bytes.LastIndex(text, []byte(`"experiments":null`))])
 	if err := encodeLines(b, "experiments", len(s.Experiments),
-		func(i int) any { return s.Experiments[i] }); err != nil {
+		func(i int) any { return s.Experiments[i].brief(len(s.Experiments)) }); err != nil {
 		return err
 	}
-	var places []int
-	for _, name := range mainMetrics {
-		places = append(places, metricIndex(name))
-	}
 	b.WriteString(",\n")
-	if err := encodeLines(b, "rows", len(s.Rows), func(i int) any {
-		r := s.Rows[i]
-		r.Values = r.Values.only(places)
-		return r
-	}); err != nil {
+	if err := encodeLines(b, "rows", len(s.Rows), func(i int) any { return s.Rows[i].Brief() }); err != nil {
 		return err
 	}
 	b.WriteString(",\n\"runs\":null}\n")
 	return b.Flush()
+}
+
+// mostInFull is how many configurations have all of their metrics in a summary. The journal has them, too.
+const mostInFull = 10_000
+
+// brief is the configuration with the main metrics alone if it has a single run and is one of very
+// many: 100,000 of them would take a gigabyte.
+func (e ExperimentSummary) brief(of int) ExperimentSummary {
+	if of > mostInFull && e.Metrics.many == nil {
+		e.Metrics.one = e.Metrics.one.only(mainPlaces)
+	}
+	return e
 }
 
 // encodeLines writes a list with one line for each element.

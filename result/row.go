@@ -46,6 +46,12 @@ func (r Row) Simulated() bool {
 	return r.Provenance == Simulated || slices.Contains(r.Warnings, codes.Simulated)
 }
 
+// Brief is the row with the main metrics alone, as summaries of large studies have it.
+func (r Row) Brief() Row {
+	r.Values = r.Values.only(mainPlaces)
+	return r
+}
+
 // Made says that the run has been made, well or badly.
 func (r Row) Made() bool {
 	return r.Status == OK || r.Status == Failed && r.Class != codes.ClassLeftOut

@@ -104,3 +104,13 @@ func (s *StudyResult) Records() iter.Seq2[*Record, error] {
 // mainMetrics are those that the rows of a large study's summary have.
 var mainMetrics = []string{"energy.per_output_token_j", "energy.total_j", "energy.mean_w",
 	"throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50"}
+
+// mainPlaces are their places, in order.
+var mainPlaces = func() (places []int) {
+	for i, m := range metricInfos {
+		if slices.Contains(mainMetrics, m.Name) {
+			places = append(places, i)
+		}
+	}
+	return places
+}()

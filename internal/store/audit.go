@@ -39,6 +39,9 @@ func audited(dir string, s *result.StudyResult) (*Opened, error) {
 		a.means()
 	}
 	a.records(f)
+	if len(f.lost)+len(a.wrong) == 0 {
+		a.complete(dir)
+	}
 	problems := f.problems
 	if len(a.wrong) > 0 {
 		problems = append(problems, Problem{result.SummaryFile, "does not have what the runs have: " + a.text(),
@@ -54,6 +57,9 @@ type audit struct {
 	// backends are those of the configurations.
 	backends map[string]string
 	wrong    []string
+	// own are the metrics of the configurations by their runs, and good the runs behind them.
+	own  []result.Spreads
+	good [][]*result.Row
 }
 
 func (a *audit) add(format string, args ...any) {
@@ -139,20 +145,24 @@ func (a *audit) means() {
 		if e.Config.ID() != e.ID {
 			a.add("the configuration of %s is another one", e.ID)
 		}
-		var values []result.Values
-		for _, r := range own {
-			if r.Comparable() {
-				values = append(values, r.Values)
+		var good []*result.Row
+		for i := range own {
+			if own[i].Comparable() {
+				good = append(good, &own[i])
 			}
 		}
-		spreads, err := result.SpreadsOf(values)
+		spreads, err := result.SpreadsOf(values(good))
 		if err != nil {
 			a.add("the metrics of %s: %v", e.ID, err)
 			continue
 		}
+		a.own, a.good = append(a.own, spreads), append(a.good, good)
 		for _, m := range result.Metrics() {
 			has, ok := e.Metrics.Get(m.Name)
-			if want, there := spreads.Get(m.Name); ok && (!there || !sameSpread(has, want)) {
+			if !ok || has.N == 0 {
+				continue // percentiles of the requests of all runs are not in the rows
+			}
+			if want, there := spreads.Get(m.Name); !there || !sameSpread(has, want) {
 				a.add("%s of %s differs", m.Name, e.ID)
 				break // so do others, probably
 			}
@@ -162,6 +172,41 @@ func (a *audit) means() {
 		a.add("it lacks the configuration %s", id)
 	}
 	a.standings()
+}
+
+// complete gives a summary the metrics that it lacks: the one of a large study is written without some, and
+// earlier versions knew fewer. What is pooled stays.
+func (a *audit) complete(dir string) {
+	for i := range a.summary.Experiments {
+		e := experiment{&a.summary.Experiments[i]}
+		was := e.Metrics
+		e.Metrics = a.own[i]
+		if n := len(a.good[i]); n < 2 || !a.keep(e, was) && len(a.rows) <= maxRecords {
+			e.pool(dir, a.good[i])
+		}
+	}
+	if len(a.rows) > maxRecords {
+		return
+	}
+	own := map[RunKey]result.Values{}
+	for _, r := range a.rows {
+		own[RunKey{r.ID, r.Cycle}] = r.Values
+	}
+	for i := range a.summary.Rows {
+		r := &a.summary.Rows[i]
+		r.Values = own[RunKey{r.ID, r.Cycle}]
+	}
+}
+
+// keep takes over what is pooled, if anything is.
+func (a *audit) keep(e experiment, was result.Spreads) (found bool) {
+	for _, m := range result.Metrics() {
+		if s, _ := was.Get(m.Name); s.Pooled != nil {
+			e.Metrics.Pool(m.Name, s.Pooled)
+			found = true
+		}
+	}
+	return found
 }
 
 // runsOf compares the runs of a configuration. An energy is called measured, modelled or simulated only if a run's is;
@@ -206,7 +251,7 @@ func sameSpread(a, b result.Spread) bool {
 	if same && a.SD != nil {
 		same = near(*a.SD, *b.SD)
 	}
-	if same && a.CI95 != nil {
+	if same && a.CI95 != nil && a.Method == b.Method { // versions choose the method in different ways
 		same = near(a.CI95[0], b.CI95[0]) && near(a.CI95[1], b.CI95[1])
 	}
 	return same

@@ -38,6 +38,11 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	if err := out.summarize(s.Execution.Until, configs(out.Dir, s)); err != nil {
 		return nil, err
 	}
+	if len(out.Rows) > maxRecords {
+		for i := range out.Rows {
+			out.Rows[i] = out.Rows[i].Brief()
+		}
+	}
 	if err := out.collectWarnings(); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,13 @@ func copyStored(t *testing.T, name string) string {
 	return dir
 }
 
+// fewValues are the high percentiles of latency, which the earlier version told of four values, and
+// highPercentile is one that is told still.
+var (
+	fewValues      = regexp.MustCompile(`latency\.\w+\.p9[059]`)
+	highPercentile = regexp.MustCompile(`latency\.(ttft|tpot|e2e|queue)_ms\.p9[059](\.mean|\.value)?$`)
+)
+
 // TestStoredResults: results of an earlier version keep their ids and numbers, whole
 // and with their summary made again, and every number follows from the raw files.
 func TestStoredResults(t *testing.T) {
@@ -64,8 +72,19 @@ func TestStoredResults(t *testing.T) {
 				if err := json.Unmarshal([]byte(out), &now); err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(numbers(want), numbers(now)); diff != "" {
-					t.Errorf("summary stored %v: numbers differ (-stored +now):\n%s", whole, diff)
+				has := numbers(now)
+				for path, was := range numbers(want) {
+					if fewValues.MatchString(path) {
+						continue
+					}
+					if diff := cmp.Diff(was, has[path]); diff != "" {
+						t.Errorf("summary stored %v: %s differs (-stored +now):\n%s", whole, path, diff)
+					}
+				}
+				for path := range has {
+					if highPercentile.MatchString(path) {
+						t.Errorf("summary stored %v: %s is told of so few values", whole, path)
+					}
 				}
 			}
 			got, out, errs := llemMain(t, "report", "--recompute", dir)
