@@ -10,7 +10,7 @@ import (
 // the numbers that are missing.
 func metricTable() []MetricInfo {
 	return slices.Concat(energyMetrics(), phaseMetrics(), throughputMetrics, latencyMetrics(), memoryMetrics,
-		computeMetrics(), tokenMetrics(), windowMetrics(), warmupMetrics(), timingMetrics(), harnessMetrics())
+		computeMetrics(), tokenMetrics(), windowMetrics(), timingMetrics(), harnessMetrics())
 }
 
 // energyMetrics are the energies of the window.
@@ -241,25 +241,6 @@ func windowMetrics() []MetricInfo {
 			func(r *Record) float64 {
 				return number(part(r.Window, func(w *Window) *float64 { return new(float64(w.Repeats)) }))
 			}},
-	}
-}
-
-func warmupMetrics() []MetricInfo {
-	of := func(name, unit, label, meaning string, get func(*Warmup) float64) MetricInfo {
-		return MetricInfo{"warmup." + name, unit, false, label, meaning, func(r *Record) float64 {
-			return number(part(r.Warmup, func(w *Warmup) *float64 { return new(get(w)) }))
-		}}
-	}
-	return []MetricInfo{
-		of("seconds", "s", "warming", "Duration of all warm-up runs.", func(w *Warmup) float64 { return w.Seconds }),
-		of("shapes", "", "shapes", "Shapes of the window that differ.",
-			func(w *Warmup) float64 { return float64(w.Shapes) }),
-		of("warmed", "", "shapes warmed", "Shapes that the warm-up ran.",
-			func(w *Warmup) float64 { return float64(w.Warmed) }),
-		of("rounds", "", "warm-up rounds", "How often the warm-up ran the shapes.",
-			func(w *Warmup) float64 { return float64(w.Rounds) }),
-		of("runs", "", "warm-up runs", "How often the warm-up ran a part of the workload with all output tokens.",
-			func(w *Warmup) float64 { return float64(w.Runs) }),
 	}
 }
 
