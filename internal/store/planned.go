@@ -11,7 +11,7 @@ import (
 
 // parsePlan reads what the frozen study.yaml of a results folder says about how many
 // runs were planned: the study's name, its execution, and as many experiments as it
-// had. The experiments are empty: their settings are in the records of their runs.
+// had. The experiments have nothing but their IDs: their settings are in the records of their runs.
 func parsePlan(text []byte) (*study.Study, error) {
 	var frozen struct {
 		Name      string `yaml:"name"`
@@ -29,6 +29,9 @@ func parsePlan(text []byte) (*study.Study, error) {
 		return nil, errors.New("it names no experiments")
 	}
 	s := &study.Study{Name: frozen.Name, Experiments: make([]study.Experiment, len(frozen.Experiments))}
+	for i, e := range frozen.Experiments {
+		s.Experiments[i].RecordedID, _ = e["id"].(string)
+	}
 	s.Execution.Cycles, s.Execution.Order, s.Execution.Seed = frozen.Execution.Cycles, frozen.Execution.Order,
 		frozen.Execution.Seed
 	return s, nil

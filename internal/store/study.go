@@ -35,7 +35,7 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	}
 	out.Rows = f.rows()
 	out.count()
-	if err := out.summarize(s.Execution.Until, configs(out.Dir, s)); err != nil {
+	if err := out.summarize(s, configs(out.Dir, s)); err != nil {
 		return nil, err
 	}
 	if len(out.Rows) > maxRecords {

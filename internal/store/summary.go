@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,12 +23,12 @@ type summary struct{ *result.StudyResult }
 // experiment is a configuration while its runs are folded.
 type experiment struct{ *result.ExperimentSummary }
 
-// summarize makes the summaries of the experiments of the rows, in the order in which
-// they first ran. The configuration of an experiment is asked for once.
-func (s summary) summarize(until study.Until, config func(result.Row) (study.Experiment, error)) error {
+// summarize makes the summaries of the experiments of the rows, in the order of the study,
+// whatever the order of the runs. The configuration of an experiment is asked for once.
+func (s summary) summarize(of *study.Study, config func(result.Row) (study.Experiment, error)) error {
 	s.Experiments = []result.ExperimentSummary{}
 	at, runs := map[string]int{}, [][]*result.Row{}
-	for i := range s.Rows {
+	for _, i := range inOrder(s.Rows, of) {
 		r := &s.Rows[i]
 		k, ok := at[r.ID]
 		if !ok {
@@ -45,7 +47,7 @@ func (s summary) summarize(until study.Until, config func(result.Row) (study.Exp
 	errs := make([]error, len(s.Experiments))
 	each(len(s.Experiments), func(i int) {
 		e := experiment{&s.Experiments[i]}
-		if err := e.fold(s.Dir, runs[i], until); err != nil {
+		if err := e.fold(s.Dir, runs[i], of.Execution.Until); err != nil {
 			errs[i] = fmt.Errorf("summarize %s: %w", e.ID, err)
 		}
 	})
@@ -74,6 +76,26 @@ func each(n int, do func(int)) {
 		})
 	}
 	all.Wait()
+}
+
+// inOrder are the places of rows, those of the first experiment of a study first. Experiments that
+// it does not have follow, in the order in which they first ran.
+func inOrder(rows []result.Row, of *study.Study) []int {
+	rank := make(map[string]int, len(of.Experiments))
+	for i, e := range of.Experiments {
+		rank[e.ID()] = i
+	}
+	for _, r := range rows {
+		if _, known := rank[r.ID]; !known {
+			rank[r.ID] = len(of.Experiments) + len(rank)
+		}
+	}
+	out := make([]int, len(rows))
+	for i := range out {
+		out[i] = i
+	}
+	slices.SortStableFunc(out, func(a, b int) int { return cmp.Compare(rank[rows[a].ID], rank[rows[b].ID]) })
+	return out
 }
 
 // fold takes the runs of the experiment in.

@@ -45,7 +45,8 @@ func summarizeRuns(s *result.StudyResult, until study.Until) error {
 		s.Rows = append(s.Rows, RowOf(r))
 		configs[r.ID] = r.Config
 	}
-	return summary{s}.summarize(until, func(r result.Row) (study.Experiment, error) { return configs[r.ID], nil })
+	of := &study.Study{Execution: study.Execution{Until: until}}
+	return summary{s}.summarize(of, func(r result.Row) (study.Experiment, error) { return configs[r.ID], nil })
 }
 
 // spread is that of a metric that is there.
@@ -127,5 +128,25 @@ func TestCaveats(t *testing.T) {
 		if _, ok := c.Find(want); !ok {
 			t.Errorf("caveats %+v, want %s", c, want)
 		}
+	}
+}
+
+// TestOrderOfTheStudy: configurations stand in the order of the study, whatever ran first; what the
+// study does not have follows.
+func TestOrderOfTheStudy(t *testing.T) {
+	of := &study.Study{}
+	for _, id := range []string{"a", "b", "c"} {
+		of.Experiments = append(of.Experiments, study.Experiment{RecordedID: id})
+	}
+	rows := []result.Row{}
+	for _, id := range []string{"y", "c", "a", "x", "b", "c", "y", "a"} {
+		rows = append(rows, result.Row{ID: id})
+	}
+	var got []string
+	for _, i := range inOrder(rows, of) {
+		got = append(got, rows[i].ID)
+	}
+	if text := strings.Join(got, " "); text != "a a b c c y y x" {
+		t.Errorf("in the order %s", text)
 	}
 }

@@ -150,17 +150,3 @@ func TestPyTorchMissing(t *testing.T) {
 		}
 	}
 }
-
-func TestAsk(t *testing.T) {
-	names := []string{"embedded", "pytorch"}
-	for in, want := range map[string]string{"\n": "embedded", "2\n": "pytorch", "pytorch\n": "pytorch",
-		"7\nx\n1\n": "embedded", "": "embedded"} {
-		var out strings.Builder
-		if got := ask(strings.NewReader(in), &out, names); got != want {
-			t.Errorf("ask(%q) = %q, want %q", in, got, want)
-		}
-		if !strings.Contains(out.String(), "--backend") {
-			t.Errorf("the question does not say how to skip it: %q", out.String())
-		}
-	}
-}

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +19,6 @@ import (
 	"github.com/llenergymeasure/llem/internal/campaign"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
-	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/model"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -405,56 +402,3 @@ func settingOf(flag, key, value string) study.Setting {
 }
 
 const modelKey = "model"
-
-// chooseBackend asks which backend to use when none was named, several can run
-// here, and a person is there to answer. It returns "" to keep what the study
-// has.
-func (env *Env) chooseBackend(ctx context.Context, s *study.Study, python string) (string, error) {
-	if s.BackendNamed || !env.StdinTTY || !env.StderrTTY {
-		return "", nil
-	}
-	backends := machine.Backends(nil, python)
-	var names []string
-	for name, b := range backends {
-		if _, err := b.Probe(ctx); err == nil {
-			names = append(names, name)
-		}
-	}
-	if len(names) < 2 {
-		return "", context.Cause(ctx)
-	}
-	slices.Sort(names)
-	answer := make(chan string, 1)
-	go func() { answer <- ask(env.Stdin, env.Stderr, names) }()
-	select {
-	case name := <-answer:
-		return name, nil
-	case <-ctx.Done(): // the reader of standard input ends with the process
-		return "", context.Cause(ctx)
-	}
-}
-
-// ask lets a person choose one of names; an empty answer takes the first.
-func ask(in io.Reader, out io.Writer, names []string) string {
-	fmt.Fprintln(out, "Several backends can run here (name one with --backend to skip this question):")
-	for i, name := range names {
-		fmt.Fprintf(out, "  %d  %s\n", i+1, name)
-	}
-	r := bufio.NewReader(in)
-	for {
-		fmt.Fprintf(out, "Which one? [1] ")
-		line, err := r.ReadString('\n')
-		answer := strings.TrimSpace(line)
-		if n, convErr := strconv.Atoi(answer); convErr == nil && n >= 1 && n <= len(names) {
-			return names[n-1]
-		}
-		switch {
-		case answer == "":
-			return names[0]
-		case slices.Contains(names, answer):
-			return answer
-		case err != nil:
-			return names[0]
-		}
-	}
-}
