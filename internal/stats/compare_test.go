@@ -131,14 +131,16 @@ func TestOutliers(t *testing.T) {
 		want   []bool
 	}{
 		{[]float64{9, 10, 100, 11, 10.5}, []bool{false, false, true, false, false}},
-		{[]float64{5, 5, 5, 5, 5, 5, 5, 9}, []bool{false, false, false, false, false, false, false, true}},
+		{[]float64{5, 5, 5, 5, 5, 5, 5, 9}, []bool{false, false, false, false, false, false, false, true}}, // no MAD
 		{[]float64{5, 5, 5, 5, 5, 5, 9, 9}, make([]bool, 8)},
 		{[]float64{5, 5, 5, 5, 5}, make([]bool, 5)},
-		{[]float64{1, 1.1, 100}, make([]bool, 3)},
+		{[]float64{1, 100}, make([]bool, 2)},
+		{[]float64{1, 1.1, 17}, make([]bool, 3)}, // 159 times as far off
+		{[]float64{1, 1.1, 17.6}, []bool{false, false, true}},
 		{[]float64{1, 2, 3, 4, 5, 6}, make([]bool, 6)},
-		// 4.5 and 5.4 times the MAD are 3.0 and 3.6 standard deviations of a normal distribution.
-		{[]float64{9, 10, 10.5, 11, 12.75}, make([]bool, 5)},
-		{[]float64{9, 10, 10.5, 11, 13.2}, []bool{false, false, false, false, true}},
+		// 26 and 28 times the MAD.
+		{[]float64{9, 10, 10.5, 11, 23.5}, make([]bool, 5)},
+		{[]float64{9, 10, 10.5, 11, 24.5}, []bool{false, false, false, false, true}},
 	} {
 		got, err := Outliers(c.values)
 		if err != nil || !slices.Equal(got, c.want) {
@@ -149,6 +151,27 @@ func TestOutliers(t *testing.T) {
 	// |x − 10.5| is 1.5, 0.5, 89.5, 0.5, 0.
 	if s.Median != 10.5 || s.MAD() != 0.5 || !slices.Equal(s.Caveats.Codes(), []note.Code{codes.Outliers}) {
 		t.Errorf("median %v, MAD %v, %v", s.Median, s.MAD(), s.Caveats)
+	}
+}
+
+// Of normal samples about one in a hundred is said to have an outlier, whatever their size.
+func TestOutliersAreRare(t *testing.T) {
+	rng := Options{Seed: 6}.generator(9)
+	const tests = 20000
+	for _, n := range []int{3, 4, 5, 8, 12, 30} {
+		flagged := 0
+		for range tests {
+			values := make([]float64, n)
+			for i := range values {
+				values[i] = rng.NormFloat64()
+			}
+			if flags, _ := Outliers(values); slices.Contains(flags, true) {
+				flagged++
+			}
+		}
+		if share := float64(flagged) / tests; share < 0.006 || share > 0.014 {
+			t.Errorf("%d values: %.4f of samples have an outlier, want 0.01", n, share)
+		}
 	}
 }
 

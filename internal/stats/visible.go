@@ -40,7 +40,7 @@ func (s Scatter) Visible(n int, alpha float64) float64 {
 	for s.power(n, high, alpha) < Power {
 		low, high = high, 2*high
 	}
-	for range 40 {
+	for range 24 {
 		if middle := (low + high) / 2; s.power(n, middle, alpha) < Power {
 			low = middle
 		} else {

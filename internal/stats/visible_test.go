@@ -137,3 +137,31 @@ func TestVisibleAtTheEnds(t *testing.T) {
 		t.Errorf("a permutation test needs %d pairs, %d values on each side", n, m)
 	}
 }
+
+// Looking after every value stops where the values happen to lie close together. From five on the final interval holds
+// the mean in 92 to 95 % of cases, from two on in 87 % at worst: docs/studies.md says so.
+func TestRepeatedLooks(t *testing.T) {
+	rng := Options{Seed: 7}.generator(9)
+	const tests, goal, most = 4000, 0.02, 20
+	for _, c := range []struct {
+		first               int
+		sd, lowest, highest float64
+	}{{5, 0.01, 0.935, 0.96}, {5, 0.03, 0.915, 0.945}, {2, 0.03, 0.86, 0.90}} {
+		held := 0
+		for range tests {
+			var values []float64
+			for half := math.Inf(1); len(values) < c.first || half > goal && len(values) < most; {
+				values = append(values, 1+c.sd*rng.NormFloat64())
+				half, _ = RelativeHalfWidth(values)
+			}
+			if e, _ := MeanInterval(values, 0); e.Low <= 1 && 1 <= e.High {
+				held++
+			}
+		}
+		if share := float64(held) / tests; share < c.lowest || share > c.highest {
+			t.Errorf("from %d values with a deviation of %v: %.3f of intervals hold the mean, want %v to %v", c.first,
+				c.sd,
+				share, c.lowest, c.highest)
+		}
+	}
+}

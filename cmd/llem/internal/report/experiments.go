@@ -158,12 +158,25 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	note := tableNote(rows.Head)
 	if slices.Contains(rows.Head, "±95 %") {
 		note += " · ±95 %: of the mean over the runs"
+		if driftUnseen(s) {
+			note += ", in which no drift can be seen: that takes 5"
+		}
 	}
 	t.wrap(b, "  ", "  ", note)
 	if slices.Contains(rows.Head, "front") {
 		t.wrap(b, "  ", "  ", frontNote(t.Front))
 	}
 	t.caveats(b, s, named)
+}
+
+// driftAtLeast is the number of runs from which a drift can be seen.
+const driftAtLeast = 5
+
+// driftUnseen tells whether a configuration has too few repeats for the test of drift.
+func driftUnseen(s *result.StudyResult) bool {
+	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
+		return e.Compared() > 1 && e.Compared() < driftAtLeast
+	})
 }
 
 // caveatsShown is how many cautions are printed.
