@@ -31,29 +31,35 @@ func repeated(s *result.StudyResult) bool {
 type column struct {
 	metric, head string
 	print        func(float64) string
-	spread       bool
+	// spread is beside the metric; asked columns are shown whatever they hold.
+	spread, asked bool
 }
 
 // experimentColumns are the columns of configurations.
 var experimentColumns = []column{
-	{"throughput.output_tokens_per_s", "tok/s", func(v float64) string { return digits.Significant(v, 3) }, false},
-	{"latency.ttft_ms.p50", "TTFT", duration, false},
-	{"latency.itl_ms.p50", "ITL", duration, false},
-	{"energy.per_output_token_j", "J/out", func(v float64) string { return digits.SI(v, "J") }, true},
-	{"energy.phases.prefill.j_per_token", "J/prefill", func(v float64) string { return digits.SI(v, "J") }, false},
-	{"energy.phases.decode.j_per_token", "J/decode", func(v float64) string { return digits.SI(v, "J") }, false},
-	{"energy.mean_w", "power", func(v float64) string { return digits.SI(v, "W") }, false},
+	{"throughput.output_tokens_per_s", "tok/s", func(v float64) string { return digits.Significant(v, 3) }, false,
+		false},
+	{"latency.queue_ms.p50", queueHead, duration, false, false},
+	{"latency.ttft_ms.p50", "TTFT", duration, false, false},
+	{"latency.response_ttft_ms.p50", responseHead, duration, false, false},
+	{"latency.itl_ms.p50", "ITL", duration, false, false},
+	{"energy.per_output_token_j", "J/out", func(v float64) string { return digits.SI(v, "J") }, true, false},
+	{"energy.phases.prefill.j_per_token", "J/prefill", func(v float64) string { return digits.SI(v, "J") }, false,
+		false},
+	{"energy.phases.decode.j_per_token", "J/decode", func(v float64) string { return digits.SI(v, "J") }, false, false},
+	{"energy.mean_w", "power", func(v float64) string { return digits.SI(v, "W") }, false, false},
 }
 
 // columnsWith are the usual columns and those of the metrics that were asked for.
 func columnsWith(metrics ...string) []column {
 	out := slices.Clone(experimentColumns)
 	for _, name := range metrics {
-		if slices.ContainsFunc(out, func(c column) bool { return c.metric == name }) {
+		if i := slices.IndexFunc(out, func(c column) bool { return c.metric == name }); i >= 0 {
+			out[i].asked = true
 			continue
 		}
 		if m, err := result.Metric(name); err == nil {
-			out = append(out, column{name, name, func(v float64) string { return metricValue(v, m.Unit) }, false})
+			out = append(out, column{name, name, func(v float64) string { return metricValue(v, m.Unit) }, false, true})
 		}
 	}
 	return out
@@ -86,7 +92,12 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 		}
 		rows.Rows = append(rows.Rows, append(cells, standingWord(e.Standing), energyWord(e), rowFlags(e.Flags)))
 	}
-	return rows.DropEmpty()
+	q := queuesIn(s.Experiments[:n])
+	for _, c := range columns {
+		q.waited = q.waited || c.asked && c.head == queueHead
+		q.unknown = q.unknown || c.asked && c.head == responseHead
+	}
+	return forQueues(rows, q).DropEmpty()
 }
 
 // methodMark says what a peak of memory is where not all of the study are the same.

@@ -116,7 +116,7 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	for i, r := range shown {
 		rows.Rows = append(rows.Rows, append(named.values(i), figures(r)...))
 	}
-	rows = rows.DropEmpty()
+	rows = forQueues(rows, queuesOf(shown)).DropEmpty()
 	t.print(b, rows)
 	t.cut(b, len(shown), max(len(s.Runs), len(s.Rows)), "run")
 	t.wrap(b, "  ", "  ", tableNote(rows.Head))
@@ -220,7 +220,8 @@ func tally(s *result.StudyResult) string {
 }
 
 // figureHeads are the columns of figures.
-var figureHeads = []string{"tok/s", "TTFT", "ITL", "J/out", "J/prefill", "J/decode", "power", "energy", "flags"}
+var figureHeads = []string{"tok/s", queueHead, "TTFT", responseHead, "ITL", "J/out", "J/prefill", "J/decode", "power",
+	"energy", "flags"}
 
 // tableNote explains the columns that are there.
 func tableNote(heads []string) string {
@@ -231,6 +232,10 @@ func tableNote(heads []string) string {
 			notes = append(notes, "tok/s: output tokens")
 		case "TTFT":
 			notes = append(notes, "TTFT, ITL: medians")
+		case queueHead:
+			notes = append(notes, "queue: median time before the engine began, not in TTFT")
+		case responseHead:
+			notes = append(notes, "response: median time to the first token with the queue")
 		case "J/out":
 			notes = append(notes, "J/out: whole energy per output token")
 		case "J/prefill":
@@ -253,22 +258,23 @@ func figures(r *result.Record) []string {
 		cells[last] = string(r.Status)
 		return cells
 	}
-	cells[0], cells[1], cells[2] = digits.Significant(r.Throughput.OutputTokensPerS,
-		3), p50(r.Latency.TTFT), p50(r.Latency.ITL)
+	l := r.Latency
+	cells[0] = digits.Significant(r.Throughput.OutputTokensPerS, 3)
+	cells[1], cells[2], cells[3], cells[4] = p50(l.Queue), p50(l.TTFT), p50(l.ResponseTTFT), p50(l.ITL)
 	e := r.Energy
 	switch {
 	case e.PerOutputTokenJ == nil && e.TotalJ != nil:
-		cells[6], cells[last] = digits.SI(e.MeanW.Value, "W"), "not attributable"+mark(r)
+		cells[8], cells[last] = digits.SI(e.MeanW.Value, "W"), "not attributable"+mark(r)
 		return cells
 	case e.PerOutputTokenJ == nil:
 		cells[last] = "not measured" + mark(r)
 		return cells
 	}
-	cells[3] = digits.SI(e.PerOutputTokenJ.Value, "J")
+	cells[5] = digits.SI(e.PerOutputTokenJ.Value, "J")
 	if p := e.Phases; p != nil {
-		cells[4], cells[5] = perToken(p.Prefill), perToken(p.Decode)
+		cells[6], cells[7] = perToken(p.Prefill), perToken(p.Decode)
 	}
-	cells[6], cells[last] = digits.SI(e.MeanW.Value, "W"), string(r.Energy.Provenance)+mark(r)
+	cells[8], cells[last] = digits.SI(e.MeanW.Value, "W"), string(r.Energy.Provenance)+mark(r)
 	return cells
 }
 

@@ -102,10 +102,7 @@ func subtitle(r *result.Record) string {
 func speed(r *result.Record) Section {
 	s := Section{Name: "Speed", Columns: []string{"mean", "p50", "p90", "p99"}}
 	few := map[string][]string{}
-	for _, q := range []struct {
-		label string
-		d     *result.Distribution
-	}{{"TTFT", r.Latency.TTFT}, {"ITL", r.Latency.ITL}, {"TPOT", r.Latency.TPOT}, {"end to end", r.Latency.E2E}} {
+	for _, q := range latencies(r) {
 		row := Row{Label: q.label}
 		if q.d == nil {
 			row.Cells = []string{missing, missing, missing, missing}
@@ -119,6 +116,9 @@ func speed(r *result.Record) Section {
 	s.Note = fmt.Sprintf("%s output tokens/s · %s total tokens/s · %s requests/s over %s",
 		digits.Significant(t.OutputTokensPerS, 3), digits.Significant(t.TotalTokensPerS, 3),
 		digits.Significant(t.RequestsPerS, 3), digits.SI(r.Window.DurationS, "s")) + leftOut(r.Latency)
+	if why := r.Latency.Reason; why != "" {
+		s.Note += "\n" + why
+	}
 	s.Detail = warmup(r)
 	for _, reason := range slices.Sorted(maps.Keys(few)) {
 		if reason != "" {
@@ -126,6 +126,27 @@ func speed(r *result.Record) Section {
 		}
 	}
 	return s
+}
+
+// latencies are the rows of latency: queue and response where there was a queue, or where service
+// times are not known.
+func latencies(r *result.Record) []labelled {
+	l := r.Latency
+	rows := []labelled{{"TTFT", l.TTFT}, {"ITL", l.ITL}, {"TPOT", l.TPOT}, {"end to end", l.E2E}}
+	q := queuesOf([]*result.Record{r})
+	if q.waited {
+		rows = slices.Insert(rows, 0, labelled{queueHead, l.Queue})
+	}
+	if q.waited || q.unknown {
+		rows = append(rows, labelled{"response: first", l.ResponseTTFT}, labelled{"response: last", l.ResponseE2E})
+	}
+	return rows
+}
+
+// labelled is a row of latency.
+type labelled struct {
+	label string
+	d     *result.Distribution
 }
 
 // duration prints milliseconds with an SI prefix.
@@ -190,9 +211,7 @@ func Line(r *result.Record) string {
 		return b.String()
 	}
 	b.WriteString(digits.Significant(r.Throughput.OutputTokensPerS, 3) + " tok/s")
-	if r.Latency.TTFT != nil {
-		fmt.Fprintf(&b, ", TTFT p50 %s", duration(r.Latency.TTFT.P50))
-	}
+	b.WriteString(firstToken(r.Latency))
 	e := r.Energy
 	switch {
 	case e.PerOutputTokenJ == nil && e.TotalJ != nil:

@@ -1,0 +1,91 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/llenergymeasure/llem/internal/table"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// TTFT is a service time: what a request waited before the engine began with it stands in a
+// column of its own, where there is something to tell; and where that is not known, the response
+// time, which has both.
+const (
+	queueHead    = "queue"
+	responseHead = "response"
+)
+
+// queues says which of the two columns there is need of.
+type queues struct{ waited, unknown bool }
+
+// noticeable is the part of the service time that a queue must be to be shown.
+const noticeable = 0.01
+
+// add takes in mean times; absent ones are not known.
+func (q *queues) add(queue, service, response float64, isQueue, isService, isResponse bool) {
+	q.waited = q.waited || isQueue && isService && queue > noticeable*service
+	q.unknown = q.unknown || isResponse && !isService && response > 0
+}
+
+// queuesOf looks at runs.
+func queuesOf(runs []*result.Record) (q queues) {
+	for _, r := range runs {
+		if l := r.Latency; r.Status == result.OK && l != nil {
+			queue, isQueue := mean(l.Queue)
+			service, isService := mean(l.TTFT)
+			response, isResponse := mean(l.ResponseTTFT)
+			q.add(queue, service, response, isQueue, isService, isResponse)
+		}
+	}
+	return q
+}
+
+func mean(d *result.Distribution) (float64, bool) {
+	if d == nil {
+		return 0, false
+	}
+	return d.Mean, true
+}
+
+// queuesIn looks at configurations.
+func queuesIn(experiments []result.ExperimentSummary) (q queues) {
+	for i := range experiments {
+		mean := func(name string) (float64, bool) {
+			m, ok := experiments[i].Metrics.Get("latency." + name + ".mean")
+			return m.Mean, ok
+		}
+		queue, isQueue := mean("queue_ms")
+		service, isService := mean("ttft_ms")
+		response, isResponse := mean("response_ttft_ms")
+		q.add(queue, service, response, isQueue, isService, isResponse)
+	}
+	return q
+}
+
+// forQueues blanks the columns that there is no need of.
+func forQueues(t table.Table, q queues) table.Table {
+	for head, need := range map[string]bool{queueHead: q.waited, responseHead: q.unknown} {
+		if at := slices.Index(t.Head, head); at >= t.Names && !need {
+			for _, row := range t.Rows {
+				row[at] = missing
+			}
+		}
+	}
+	return t
+}
+
+// firstToken is the time to the first token in words: of service, and what was waited before; the
+// response time where the two are not known.
+func firstToken(l *result.Latency) string {
+	switch {
+	case l == nil:
+	case l.TTFT != nil && l.Queue != nil && l.Queue.Mean > noticeable*l.TTFT.Mean:
+		return fmt.Sprintf(", TTFT p50 %s after %s in the queue", p50(l.TTFT), p50(l.Queue))
+	case l.TTFT != nil:
+		return ", TTFT p50 " + p50(l.TTFT)
+	case l.ResponseTTFT != nil:
+		return ", TTFT p50 with the queue " + p50(l.ResponseTTFT)
+	}
+	return ""
+}
