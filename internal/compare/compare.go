@@ -169,19 +169,25 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 
 // collect compares the metrics one by one.
 func (c *Comparison) collect(a, b Side, o Options) error {
-	own := len(c.Warnings)
+	otherMemory, noService := false, false
 	for _, m := range result.Metrics() {
-		// Where the engines' own peaks differ in kind, those of their processes stand in.
-		if !o.All && m.Name != o.Primary && !slices.Contains(mainMetrics, m.Name) &&
-			(len(c.Warnings) == own || m.Name != "memory.process_peak_bytes") {
+		// Where the engines' own peaks differ in kind, those of their processes stand in, and response
+		// times where one side does not know its service times.
+		standsIn := otherMemory && m.Name == "memory.process_peak_bytes" ||
+			noService && m.Name == "latency.response_ttft_ms.p50"
+		if !o.All && m.Name != o.Primary && !slices.Contains(mainMetrics, m.Name) && !standsIn {
 			continue
 		}
 		if text := otherMethods(m, a.Runs, b.Runs); text != "" {
-			c.Warnings = append(c.Warnings, text)
+			c.Warnings, otherMemory = append(c.Warnings, text), true
 			continue
 		}
 		x, y := valuesOf(m, a.Runs, b.Runs, c.Paired)
 		if len(x) == 0 || len(y) == 0 {
+			if why := oneSide(m, a.Runs, b.Runs); why != "" && !o.All && m.Name != primaries[0] {
+				c.Warnings = append(c.Warnings, why)
+			}
+			noService = noService || m.Name == serviceMetric
 			continue
 		}
 		found, err := stats.Compare(x, y, c.Paired, stats.Options{Level: 1 - level, Seed: 1})
@@ -191,6 +197,29 @@ func (c *Comparison) collect(a, b Side, o Options) error {
 		c.Metrics = append(c.Metrics, metricOf(m, found, len(x), len(y), c.Paired))
 	}
 	return nil
+}
+
+// serviceMetric is the time to the first token, which may not be known of a server with a queue.
+const serviceMetric = "latency.ttft_ms.p50"
+
+// oneSide says that a metric is known of one side alone, and why; empty if it is of both or none.
+func oneSide(m result.MetricInfo, a, b []*result.Record) string {
+	has := func(runs []*result.Record) bool {
+		return slices.ContainsFunc(runs, func(r *result.Record) bool { _, ok := m.Value(r); return ok })
+	}
+	inA, inB := has(a), has(b)
+	if inA == inB {
+		return ""
+	}
+	without, runs := "B", b
+	if inB {
+		without, runs = "A", a
+	}
+	text := fmt.Sprintf("%s is not compared: %s does not have it", m.Label, without)
+	if l := runs[0].Latency; m.Name == serviceMetric && l != nil && l.Reason != "" {
+		text += ", since " + l.Reason
+	}
+	return text
 }
 
 // metricOf is what was found of one metric.

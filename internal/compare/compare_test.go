@@ -66,6 +66,49 @@ func sideOf(study string, from, step int, joules ...float64) Side {
 	return s
 }
 
+// TestServiceTimesOfOneSide: where one side does not know its service times, nothing takes their
+// place under their name: response times are compared, as such, and the reason is told.
+func TestServiceTimesOfOneSide(t *testing.T) {
+	of := func(l result.Latency, energy ...float64) Side {
+		s := sideOf("s", 1, 2, energy...)
+		for _, r := range s.Runs {
+			r.Latency = &l
+		}
+		return s
+	}
+	at := func(ms float64) *result.Distribution {
+		return &result.Distribution{N: 64, Mean: ms, Min: ms, P50: ms, Max: ms}
+	}
+	known := result.Latency{TTFT: at(15), Queue: at(0), ResponseTTFT: at(15)}
+	unknown := result.Latency{ResponseTTFT: at(1730), Reason: "its queue cannot be seen"}
+	for name, q := range map[string]struct {
+		a, b    result.Latency
+		metric  string
+		none    string
+		warning string
+	}{
+		"both": {known, known, "latency.ttft_ms.p50", "latency.response_ttft_ms.p50", ""},
+		"one": {known, unknown, "latency.response_ttft_ms.p50", "latency.ttft_ms.p50",
+			"TTFT is not compared: B does not have it, since its queue cannot be seen"},
+		"neither": {unknown, unknown, "latency.response_ttft_ms.p50", "latency.ttft_ms.p50", ""},
+	} {
+		c, err := Sides(of(q.a, 1, 1.1, 1), of(q.b, 1, 1, 1.1), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]bool{}
+		for _, m := range c.Metrics {
+			names[m.Name] = true
+		}
+		if !names[q.metric] || names[q.none] {
+			t.Errorf("%s: compared %v, want %s and not %s", name, names, q.metric, q.none)
+		}
+		if text := strings.Join(c.Warnings, "; "); text != q.warning {
+			t.Errorf("%s: cautions %q, want %q", name, text, q.warning)
+		}
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	elsewhere := sideOf("s", 1, 2, 1, 1, 1)
 	elsewhere.Runs[1].Backend.GPUs = []string{"GPU-2"}

@@ -65,6 +65,11 @@ func columnsWith(metrics ...string) []column {
 	return out
 }
 
+// columnsOf are the columns of the first n configurations, with the metrics that were asked for.
+func (t Terminal) columnsOf(s *result.StudyResult, n int) []column {
+	return queuesIn(s.Experiments[:n]).columns(columnsWith(append(slices.Clone(t.Front), t.Sort)...))
+}
+
 // experimentTable is the table of the first n configurations over their cycles.
 func experimentTable(s *result.StudyResult, named names, columns []column, n int) table.Table {
 	heads := []string{"runs"}
@@ -92,12 +97,7 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 		}
 		rows.Rows = append(rows.Rows, append(cells, standingWord(e.Standing), energyWord(e), rowFlags(e.Flags)))
 	}
-	q := queuesIn(s.Experiments[:n])
-	for _, c := range columns {
-		q.waited = q.waited || c.asked && c.head == queueHead
-		q.unknown = q.unknown || c.asked && c.head == responseHead
-	}
-	return forQueues(rows, q).DropEmpty()
+	return rows.DropEmpty()
 }
 
 // methodMark says what a peak of memory is where not all of the study are the same.
@@ -163,7 +163,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	}
 	b.WriteString("\n")
 	shown := t.limit(len(s.Experiments))
-	rows := experimentTable(s, named, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
+	rows := experimentTable(s, named, t.columnsOf(s, shown), shown)
 	t.print(b, rows)
 	t.cut(b, shown, len(s.Experiments), "configuration")
 	note := tableNote(rows.Head)
@@ -246,7 +246,7 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	}
 	named := nameConfigurations(s)
 	shown := t.limit(len(s.Experiments))
-	rows := experimentTable(s, named, columnsWith(append(slices.Clone(t.Front), t.Sort)...), shown)
+	rows := experimentTable(s, named, t.columnsOf(s, shown), shown)
 	var b strings.Builder
 	if common := named.common(); common != "" {
 		fmt.Fprintf(&b, "%s\n\n", common)

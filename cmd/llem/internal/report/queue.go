@@ -63,13 +63,24 @@ func queuesIn(experiments []result.ExperimentSummary) (q queues) {
 	return q
 }
 
-// forQueues blanks the columns that there is no need of.
-func forQueues(t table.Table, q queues) table.Table {
-	for head, need := range map[string]bool{queueHead: q.waited, responseHead: q.unknown} {
-		if at := slices.Index(t.Head, head); at >= t.Names && !need {
-			for _, row := range t.Rows {
-				row[at] = missing
-			}
+// hides reports whether there is no need of a column.
+func (q queues) hides(head string) bool {
+	return head == queueHead && !q.waited || head == responseHead && !q.unknown
+}
+
+// columns leaves out those that there is no need of, and that nobody has asked for.
+func (q queues) columns(all []column) []column {
+	return slices.DeleteFunc(slices.Clone(all), func(c column) bool { return !c.asked && q.hides(c.head) })
+}
+
+// blank empties the columns of a table that there is no need of.
+func (q queues) blank(t table.Table) table.Table {
+	for at, head := range t.Head {
+		if at < t.Names || !q.hides(head) {
+			continue
+		}
+		for _, row := range t.Rows {
+			row[at] = missing
 		}
 	}
 	return t

@@ -116,7 +116,7 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	for i, r := range shown {
 		rows.Rows = append(rows.Rows, append(named.values(i), figures(r)...))
 	}
-	rows = forQueues(rows, queuesOf(shown)).DropEmpty()
+	rows = queuesOf(shown).blank(rows).DropEmpty()
 	t.print(b, rows)
 	t.cut(b, len(shown), max(len(s.Runs), len(s.Rows)), "run")
 	t.wrap(b, "  ", "  ", tableNote(rows.Head))
