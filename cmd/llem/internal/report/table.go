@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/digits"
@@ -43,7 +44,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 // firstRuns are the records of the runs that the table may show.
 func (t Terminal) firstRuns(s *result.StudyResult) ([]*result.Record, error) {
 	if s.Runs != nil {
-		return s.Runs[:min(len(s.Runs), t.limit(len(s.Runs)))], nil
+		return inOrder(s)[:min(len(s.Runs), t.limit(len(s.Runs)))], nil
 	}
 	var out []*result.Record
 	if !t.Verbose {
@@ -58,6 +59,17 @@ func (t Terminal) firstRuns(s *result.StudyResult) ([]*result.Record, error) {
 		}
 	}
 	return out, nil
+}
+
+// inOrder are the runs in the order of the configurations, whatever ran first.
+func inOrder(s *result.StudyResult) []*result.Record {
+	rank := make(map[string]int, len(s.Experiments))
+	for i, e := range s.Experiments {
+		rank[e.ID] = i
+	}
+	return slices.SortedStableFunc(slices.Values(s.Runs), func(a, b *result.Record) int {
+		return cmp.Compare(rank[a.ID], rank[b.ID])
+	})
 }
 
 // failuresShown is how many of the failed runs of a large study are described.
