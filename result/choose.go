@@ -174,9 +174,11 @@ func (s *StudyResult) SortBy(metric string) error {
 	slices.SortStableFunc(s.Experiments, func(a, b ExperimentSummary) int {
 		x, okX := a.Metrics.Get(metric)
 		y, okY := b.Metrics.Get(metric)
+		u, _, _ := x.Figure()
+		v, _, _ := y.Figure()
 		switch {
-		case okX && okY && x.Mean != y.Mean:
-			if (x.Mean < y.Mean) != m.HigherIsBetter {
+		case okX && okY && u != v:
+			if (u < v) != m.HigherIsBetter {
 				return -1
 			}
 			return 1

@@ -1,6 +1,9 @@
 package result
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -119,5 +122,37 @@ func TestMetricTable(t *testing.T) {
 	}
 	if n := len(Metrics()); n > mostMetrics {
 		t.Errorf("%d metrics, and room for %d", n, mostMetrics)
+	}
+}
+
+var update = flag.Bool("update", false, "write docs/metric-table.md")
+
+// TestMetricDocs: docs/metric-table.md is what the table says.
+func TestMetricDocs(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Metrics\n\n" +
+		"Every number of `result.json` by which runs are compared, made from the table in package `result`\n" +
+		"(`go test ./result -run MetricDocs -update`). A name is the path in `result.json`. Each of them can order\n" +
+		"the configurations (`llem report DIR --sort`), be a column (`--columns`), an axis of the front " +
+		"(`--pareto`), what\n" +
+		"is to be best (`--best`) or bounded (`--where`), and is in CSV and `summary.json`. What the numbers\n" +
+		"are made of stands in [metrics.md](metrics.md).\n\n" +
+		"| metric | unit | better | column | meaning |\n|---|---|---|---|---|\n")
+	for _, m := range Metrics() {
+		better := "lower"
+		if m.HigherIsBetter {
+			better = "higher"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", m.Name, m.Unit, better, m.Label, m.Meaning)
+	}
+	const path = "../docs/metric-table.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || string(text) != b.String() {
+		t.Errorf("%s is not what the table says (%v): run the test with -update", path, err)
 	}
 }

@@ -25,7 +25,7 @@ import (
 type reportFlags struct {
 	json, recompute, verbose bool
 	sort, format, best       string
-	where, pareto            []string
+	where, pareto, columns   []string
 	limit                    int
 }
 
@@ -68,13 +68,36 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringSliceVar(&f.pareto, "pareto", nil,
 		"judge the configurations by these metrics at once, such as energy.per_output_token_j,latency.ttft_ms.p99; "+
 			"without names by "+strings.Join(result.ParetoMetrics(), ","))
+	flags.StringSliceVar(&f.columns, "columns", nil,
+		"show these metrics instead of the usual columns, such as energy.co2e_g,latency.tpot_ms.p50 "+
+			"(docs/metric-table.md has all)")
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p99<200'")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
 		"show how the phases were found and what the intervals are made of")
+	completeMetrics(cmd, "sort", "best", "pareto", "columns", "where")
 	return cmd
+}
+
+// completeMetrics lets the shell complete the names of metrics as values of flags.
+func completeMetrics(cmd *cobra.Command, flags ...string) {
+	names := func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		before := typed[:strings.LastIndexByte(typed, ',')+1] // of a list
+		var out []string
+		for _, m := range result.Metrics() {
+			if strings.HasPrefix(m.Name, typed[len(before):]) {
+				out = append(out, cobra.CompletionWithDesc(before+m.Name, m.Meaning))
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+	for _, flag := range flags {
+		if err := cmd.RegisterFlagCompletionFunc(flag, names); err != nil {
+			panic(err) // a flag that the command does not have
+		}
+	}
 }
 
 // withDefaults gives --pareto its metrics where it stands without names: last, before another flag, or before a folder.
@@ -105,7 +128,7 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		return &usageError{"--where goes with --best",
 			"name what is to be best, such as --best energy.per_output_token_j"}
 	}
-	for _, name := range append([]string{f.sort, f.best}, f.pareto...) {
+	for _, name := range slices.Concat([]string{f.sort, f.best}, f.pareto, f.columns) {
 		if err := checkMetric(name); err != nil {
 			return err
 		}
@@ -124,7 +147,7 @@ func (env *Env) printReport(res *result.StudyResult, f reportFlags, limited bool
 		return err
 	}
 	t := env.terminal(f.verbose)
-	t.Sort, t.Front, t.Limit = f.sort, f.pareto, f.limit
+	t.Sort, t.Front, t.Show, t.Limit = f.sort, f.pareto, f.columns, f.limit
 	if f.limit == 0 {
 		t.Limit = -1
 	}
@@ -167,12 +190,12 @@ func checkMetric(name string) error {
 		return nil
 	}
 	near := result.NearMetric(name)
+	next := "use one of " + strings.Join(near, ", ")
 	if len(near) == 0 {
-		for _, m := range result.Metrics() {
-			near = append(near, m.Name)
-		}
+		next = "docs/metric-table.md lists them, such as " +
+			strings.Join(result.ParetoMetrics(), " and ")
 	}
-	return &usageError{fmt.Sprintf("there is no metric %q", name), "use one of " + strings.Join(near, ", ")}
+	return &usageError{fmt.Sprintf("there is no metric %q", name), next}
 }
 
 // best names the configuration with the best value under limits.

@@ -206,7 +206,7 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 		t.print(&b, rows)
 	}
 	if c.Best != nil {
-		if m, ok := c.Best.Metrics.Get(q.Metric); ok && m.CI95 == nil {
+		if m, ok := c.Best.Metrics.Get(q.Metric); ok && m.N == 1 {
 			t.wrap(&b, "  ", "  ", "one run: nothing is known of its spread")
 		}
 	}
@@ -222,12 +222,13 @@ func chosen(e result.ExperimentSummary, metric string) []string {
 	if !ok || err != nil {
 		return cells
 	}
-	cells[0], cells[2] = metricValue(m.Mean, info.Unit), strconv.Itoa(m.N)
+	figure, ci95, _ := m.Figure()
+	cells[0], cells[2] = metricValue(figure, info.Unit), strconv.Itoa(e.Compared())
 	if by := e.Method(metric); by != "" {
 		cells[0] += " by " + string(by)
 	}
-	if m.CI95 != nil {
-		cells[1] = metricValue(m.CI95[0], info.Unit) + " to " + metricValue(m.CI95[1], info.Unit)
+	if ci95 != nil {
+		cells[1] = metricValue(ci95[0], info.Unit) + " to " + metricValue(ci95[1], info.Unit)
 	}
 	return cells
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,24 +51,35 @@ var experimentColumns = []column{
 	{"energy.mean_w", "power", func(v float64) string { return digits.SI(v, "W") }, false, false},
 }
 
-// columnsWith are the usual columns and those of the metrics that were asked for.
-func columnsWith(metrics ...string) []column {
+// shown are the usual columns and the metrics by which the table is judged and ordered, or the ones
+// that were asked for.
+func (t Terminal) shown(s *result.StudyResult) []column {
 	out := slices.Clone(experimentColumns)
-	for _, name := range metrics {
+	if len(t.Show) > 0 {
+		out = nil
+	}
+	for _, name := range slices.Concat(t.Show, t.Front, []string{t.Sort}) {
 		if i := slices.IndexFunc(out, func(c column) bool { return c.metric == name }); i >= 0 {
 			out[i].asked = true
 			continue
 		}
-		if m, err := result.Metric(name); err == nil {
-			out = append(out, column{name, name, func(v float64) string { return metricValue(v, m.Unit) }, false, true})
+		m, err := result.Metric(name)
+		if err != nil {
+			continue
 		}
+		head := m.Name
+		if slices.Contains(t.Show, name) {
+			head = m.Label
+		}
+		out = append(out, column{name, head, func(v float64) string { return metricValue(v, m.Unit) },
+			slices.Contains(t.Show, name) && repeated(s), true})
 	}
 	return out
 }
 
 // columnsOf are the columns of the first n configurations, with the metrics that were asked for.
 func (t Terminal) columnsOf(s *result.StudyResult, n int) []column {
-	return queuesIn(s.Experiments[:n]).columns(columnsWith(append(slices.Clone(t.Front), t.Sort)...))
+	return queuesIn(s.Experiments[:n]).columns(t.shown(s))
 }
 
 // experimentTable is the table of the first n configurations over their cycles.
@@ -85,9 +97,10 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 		for _, c := range columns {
 			value, spread := missing, missing
 			if m, ok := e.Metrics.Get(c.metric); ok {
-				value = c.print(m.Mean) + methodMark(c.metric, e, s)
-				if m.CI95 != nil && m.Mean != 0 {
-					spread = fmt.Sprintf("%s %%", digits.Significant(50*(m.CI95[1]-m.CI95[0])/m.Mean, 2))
+				figure, ci95, _ := m.Figure()
+				value = c.print(figure) + methodMark(c.metric, e, s)
+				if ci95 != nil && figure != 0 {
+					spread = fmt.Sprintf("%s %%", digits.Significant(50*(ci95[1]-ci95[0])/figure, 2))
 				}
 			}
 			cells = append(cells, value)
@@ -166,7 +179,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	rows := experimentTable(s, named, t.columnsOf(s, shown), shown)
 	t.print(b, rows)
 	t.cut(b, shown, len(s.Experiments), "configuration")
-	note := tableNote(rows.Head)
+	note := cmp.Or(t.shownNote(), tableNote(rows.Head))
 	if slices.Contains(rows.Head, "±95 %") {
 		note += " · ±95 %: of the mean over the runs"
 		if driftUnseen(s) {
@@ -188,6 +201,17 @@ func driftUnseen(s *result.StudyResult) bool {
 	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
 		return e.Compared() > 1 && e.Compared() < driftAtLeast
 	})
+}
+
+// shownNote says what the columns are that were asked for.
+func (t Terminal) shownNote() string {
+	var notes []string
+	for _, name := range t.Show {
+		if m, err := result.Metric(name); err == nil {
+			notes = append(notes, m.Label+": "+strings.ToLower(m.Meaning[:1])+strings.TrimSuffix(m.Meaning[1:], "."))
+		}
+	}
+	return strings.Join(notes, " · ")
 }
 
 // caveatsShown is how many cautions are printed.
@@ -312,8 +336,58 @@ func csvOf(varying []naming.Key) []csvColumn {
 	return append(keys, others...)
 }
 
-// CSV prints every metric of the first n configurations (less than 0: all): mean,
-// interval, percentiles and number of runs, after every key whose value varies.
+// spreadColumns are the columns of a metric, by what follows its name.
+var spreadColumns = []struct {
+	name string
+	text func(result.Spread) string
+}{
+	{"", func(s result.Spread) string { v, _, _ := s.Figure(); return csvNumber(v) }},
+	{".n", func(s result.Spread) string { return strconv.Itoa(s.N) }},
+	{".mean", func(s result.Spread) string { return csvNumber(s.Mean) }},
+	{".median", func(s result.Spread) string { return csvNumber(s.Median) }},
+	{".sd", func(s result.Spread) string {
+		if s.SD == nil {
+			return ""
+		}
+		return csvNumber(*s.SD)
+	}},
+	{".min", func(s result.Spread) string { return csvNumber(s.Min) }},
+	{".max", func(s result.Spread) string { return csvNumber(s.Max) }},
+	{".p5", func(s result.Spread) string { return betweenRuns(s, s.P5) }},
+	{".p50", func(s result.Spread) string { return betweenRuns(s, s.P50) }},
+	{".p95", func(s result.Spread) string { return betweenRuns(s, s.P95) }},
+	{".ci95_low", func(s result.Spread) string { return intervalEnd(s, 0) }},
+	{".ci95_high", func(s result.Spread) string { return intervalEnd(s, 1) }},
+	{".method", func(s result.Spread) string { _, _, method := s.Figure(); return method }},
+}
+
+// betweenRuns is empty for one run.
+func betweenRuns(s result.Spread, v float64) string {
+	if s.N < 2 {
+		return ""
+	}
+	return csvNumber(v)
+}
+
+func csvNumber(v float64) string {
+	if math.IsNaN(v) {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// intervalEnd is one end of the interval of the figure.
+func intervalEnd(s result.Spread, end int) string {
+	_, ci95, _ := s.Figure()
+	if ci95 == nil {
+		return ""
+	}
+	return csvNumber(ci95[end])
+}
+
+// CSV prints every metric of the first n configurations (less than 0: all), after every key whose
+// value varies: the figure that stands for the configuration; number, mean, median, standard
+// deviation, least and largest of the runs' values; interval of the figure and its method.
 func CSV(w io.Writer, s *result.StudyResult, n int) error {
 	if n < 0 || n > len(s.Experiments) {
 		n = len(s.Experiments)
@@ -329,8 +403,9 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 		head = append(head, c.head)
 	}
 	for _, m := range result.Metrics() {
-		head = append(head, m.Name, m.Name+".ci95_low", m.Name+".ci95_high", m.Name+".p5", m.Name+".p50",
-			m.Name+".p95", m.Name+".n")
+		for _, c := range spreadColumns {
+			head = append(head, m.Name+c.name)
+		}
 	}
 	if err := out.Write(head); err != nil {
 		return err
@@ -350,20 +425,16 @@ func CSV(w io.Writer, s *result.StudyResult, n int) error {
 
 // metricCells are the columns of all metrics.
 func metricCells(e result.ExperimentSummary) []string {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	var row []string
 	for _, m := range result.Metrics() {
-		cells := make([]string, 7)
-		if v, ok := e.Metrics.Get(m.Name); ok {
-			cells[0], cells[6] = number(v.Mean), strconv.Itoa(v.N)
-			if v.CI95 != nil {
-				cells[1], cells[2] = number(v.CI95[0]), number(v.CI95[1])
+		v, ok := e.Metrics.Get(m.Name)
+		for _, c := range spreadColumns {
+			text := ""
+			if ok {
+				text = c.text(v)
 			}
-			if v.N > 1 {
-				cells[3], cells[4], cells[5] = number(v.P5), number(v.P50), number(v.P95)
-			}
+			row = append(row, text)
 		}
-		row = append(row, cells...)
 	}
 	return row
 }

@@ -26,7 +26,7 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 		return err
 	}
 	large := s.Runs == nil
-	if t.Verbose || !large && !repeated(s) {
+	if t.Verbose || !large && !repeated(s) && len(t.Show) == 0 {
 		t.runs(b, s, runs)
 		t.ofStudy(b, s)
 	} else {

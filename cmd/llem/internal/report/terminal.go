@@ -23,6 +23,8 @@ type Terminal struct {
 	Limit int
 	// Front names the metrics of the standings; empty: those of a summary.
 	Front []string
+	// Show names the metrics of the columns; empty: the usual ones.
+	Show []string
 	// Sort names the metric by which the configurations are ordered, if any.
 	Sort string
 }
