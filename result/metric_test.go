@@ -13,20 +13,21 @@ import (
 
 // notMetrics are the numbers of result.json by which runs are not compared, and why.
 var notMetrics = map[string]string{
-	`^schema_version$`:          "the version of the form",
-	`^cycle$`:                   "which run of its configuration it is",
-	`^config\.`:                 "what was asked for is not what was found; rows are named by it",
-	`^backend\.threads$`:        "a setting",
-	`^window\.round$`:           "a setting",
-	`^warmup\.`:                 "what was done before the window; its time is timing.warmup_s",
-	`^backend\.engine_run$`:     "which run of its engine it is",
-	`\.n$`:                      "how many values stand behind others",
-	`mono_ns$`:                  "a stamp",
-	`ci95\[\]$`:                 "the interval of another number",
-	`gain95$`:                   "the uncertainty of another number",
-	`^energy\.devices\[\]`:      "there are several; the energies of the run are their sums",
-	`^energy\.phases\.fits\[\]`: "there are several; the phases come from them",
-	`^harness\.gaps\[\]`:        "there are several",
+	`^schema_version$`:            "the version of the form",
+	`^cycle$`:                     "which run of its configuration it is",
+	`^config\.`:                   "what was asked for is not what was found; rows are named by it",
+	`^backend\.threads$`:          "a setting",
+	`^window\.round$`:             "a setting",
+	`^warmup\.`:                   "what was done before the window; its time is timing.warmup_s",
+	`^backend\.engine_run$`:       "which run of its engine it is",
+	`\.n$`:                        "how many values stand behind others",
+	`mono_ns$`:                    "a stamp",
+	`ci95\[\]$`:                   "the interval of another number",
+	`gain95$`:                     "the uncertainty of another number",
+	`^energy\.node_min_window_s$`: "what its meter needs, not what the run took",
+	`^energy\.devices\[\]`:        "there are several; the energies of the run are their sums",
+	`^energy\.phases\.fits\[\]`:   "there are several; the phases come from them",
+	`^harness\.gaps\[\]`:          "there are several",
 }
 
 // excluded reports whether a path is one of notMetrics, which it counts.

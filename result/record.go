@@ -298,6 +298,21 @@ type Energy struct {
 	// PhasesReason says why phases is null.
 	PhasesReason string `json:"phases_reason,omitempty"`
 
+	// NodeJ is the energy of the whole machine by its own meter, which contains that of the devices;
+	// null without such a meter, or with NodeReason.
+	NodeJ *Quantity `json:"node_j,omitempty"`
+	// NodeW is its mean power, in watts.
+	NodeW *Quantity `json:"node_w,omitempty"`
+	// NodePerOutputTokenJ is joules of the whole machine per generated token.
+	NodePerOutputTokenJ *Quantity `json:"node_per_output_token_j,omitempty"`
+	// NodeOverheadJ is NodeJ less TotalJ: everything else of the machine, losses of its power
+	// supply included.
+	NodeOverheadJ *Quantity `json:"node_overhead_j,omitempty"`
+	// NodeMinWindowS is the window that the meter needs, in seconds.
+	NodeMinWindowS *float64 `json:"node_min_window_s,omitempty"`
+	// NodeReason is why NodeJ is null although a meter was read.
+	NodeReason string `json:"node_reason,omitempty"`
+
 	// PerOutputTokenJ is joules per generated token.
 	PerOutputTokenJ *Quantity `json:"per_output_token_j"`
 	// PerTotalTokenJ is joules per prompt or generated token.

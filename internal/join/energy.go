@@ -32,6 +32,7 @@ func (j *join) energy(tokens result.Tokens) {
 			counted = append(counted, d)
 		}
 	}
+	defer j.node(all, tokens)
 	j.sensorNotes(counted)
 	j.harnessShare(all)
 	if len(counted) == 0 {

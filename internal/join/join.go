@@ -52,4 +52,5 @@ func (j *join) compute() {
 	}
 	j.energy(tokens)
 	j.telemetryWarnings()
+	j.state()
 }

@@ -62,6 +62,26 @@ func board(r *result.Record) Section {
 		Note: e.Reason}
 }
 
+// node shows the energy of the whole machine by its own meter.
+func node(r *result.Record) Section {
+	e := r.Energy
+	if e.NodeJ == nil {
+		return Section{Name: "Node (not measured)", Note: e.NodeReason}
+	}
+	s := Section{Name: "Node (the whole machine, measured: " + e.NodeJ.Source + ")", Columns: []string{"total"},
+		Rows: []Row{{"energy", []string{digits.SI(e.NodeJ.Value, "J")}},
+			{"  ± stat, 95 %", []string{"±" + digits.SI(half(e.NodeJ.CI95), "J")}},
+			{"  ± gain, 95 %", []string{"±" + digits.SI(e.NodeJ.Gain95, "J")}},
+			{"per output token", []string{valueOr(e.NodePerOutputTokenJ, "J")}},
+			{"mean power", []string{valueOr(e.NodeW, "W")}}}}
+	s.Note = "it contains the devices above and is never added to them"
+	if q := e.NodeOverheadJ; q != nil {
+		s.Rows = append(s.Rows, Row{"beside the devices", []string{digits.SI(q.Value, "J")}})
+		s.Note += "; beside the devices: " + Stated(q, "J") + ", losses of the power supply included"
+	}
+	return s
+}
+
 func provenance(r *result.Record) string {
 	sources := strings.Join(r.Energy.Sources, ", ")
 	switch r.Energy.Provenance {

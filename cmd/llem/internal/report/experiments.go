@@ -49,6 +49,7 @@ var experimentColumns = []column{
 		false},
 	{"energy.phases.decode.j_per_token", "J/decode", func(v float64) string { return digits.SI(v, "J") }, false, false},
 	{"energy.mean_w", "power", func(v float64) string { return digits.SI(v, "W") }, false, false},
+	{"energy.node_per_output_token_j", "node J/out", func(v float64) string { return digits.SI(v, "J") }, false, false},
 }
 
 // shown are the usual columns and the metrics by which the table is judged and ordered, or the ones

@@ -250,6 +250,8 @@ func tableNote(heads []string) string {
 			notes = append(notes, "response: median time to the first token with the queue")
 		case "J/out":
 			notes = append(notes, "J/out: whole energy per output token")
+		case "node J/out":
+			notes = append(notes, "node J/out: that of the whole machine by its own meter")
 		case "J/prefill":
 			notes = append(notes, "J/prefill, J/decode: energy of the phase per token of the phase")
 		case "flags":

@@ -55,7 +55,11 @@ func NewView(r *result.Record) View {
 	if r.Status != result.OK {
 		return v
 	}
-	v.Sections = []Section{speed(r), energy(r), work(r)}
+	v.Sections = []Section{speed(r), energy(r)}
+	if r.Energy.NodeJ != nil || r.Energy.NodeReason != "" {
+		v.Sections = append(v.Sections, node(r))
+	}
+	v.Sections = append(v.Sections, work(r))
 	v.Line = Line(r)
 	return v
 }
@@ -229,6 +233,9 @@ func Line(r *result.Record) string {
 		} else {
 			b.WriteString(" [" + strings.Join(e.Sources, ", ") + "]")
 		}
+	}
+	if q := e.NodePerOutputTokenJ; q != nil {
+		b.WriteString(", node " + Stated(q, "J") + "/output token [" + q.Source + "]")
 	}
 	if code := r.Unequal(); code != "" {
 		b.WriteString(" [" + notCompared + ": " + string(code) + "]")

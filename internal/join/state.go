@@ -1,0 +1,62 @@
+package join
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/power"
+)
+
+// Changes of a GPU's state in a window that are told.
+const (
+	warms      = 10.0 // °C
+	clockMoves = 0.03 // of the highest clock
+	underLoad  = 50.0 // utilisation in percent, from which on clocks are those of work
+)
+
+// state warns of what changed about the counted GPUs in the window: temperature and clocks.
+func (j *join) state() {
+	for _, d := range j.record.Energy.Devices {
+		if !d.Counted || d.Kind != string(power.GPU) {
+			continue
+		}
+		var degrees, clocks []float64
+		for _, t := range j.Telemetry {
+			if t.Device != d.Device || t.MonoNS < j.Window.Start || t.MonoNS > j.Window.End {
+				continue
+			}
+			if t.TemperatureC != nil {
+				degrees = append(degrees, *t.TemperatureC)
+			}
+			if t.SMClockMHz != nil && t.UtilizationPct != nil && *t.UtilizationPct >= underLoad {
+				clocks = append(clocks, *t.SMClockMHz)
+			}
+		}
+		if low, high := ends(degrees); high-low > warms {
+			j.record.Warn(codes.TemperatureDrift,
+				fmt.Sprintf("%s: the temperature went from %.0f to %.0f °C in the window "+
+					"(%.0f to %.0f °C): the same work draws more on a warmer chip; warm up for longer "+
+					"(warmup.runs), or let "+
+					"runs rest alike (execution.rest)", d.Device, degrees[0], degrees[len(degrees)-1], low, high))
+		}
+		if low, high := ends(clocks); high > 0 && high-low > clockMoves*high {
+			j.record.Warn(codes.ClocksMoved,
+				fmt.Sprintf("%s: the clock of the processors was not pinned and moved between "+
+					"%.0f and %.0f MHz in the window: time and energy of the same work differ by it from run to run; "+
+					"nvidia-smi -lgc pins it", d.Device, low, high))
+		}
+	}
+}
+
+// ends are the least and the largest value; both 0 without one.
+func ends(values []float64) (low, high float64) {
+	if len(values) == 0 {
+		return 0, 0
+	}
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, v := range values {
+		low, high = min(low, v), max(high, v)
+	}
+	return low, high
+}
