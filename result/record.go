@@ -95,8 +95,16 @@ type Backend struct {
 	// Attention is the implementation of attention.
 	Attention string `json:"attention,omitempty"`
 	// Threads is the number of the engine's processor threads.
-	Threads  int               `json:"threads,omitempty"`
-	Settings map[string]string `json:"settings,omitempty"` // other knobs, as the engine used them
+	Threads int `json:"threads,omitempty"`
+	// Effective is what the engine says that it used, by the keys of a study: vllm.attention_backend. Results of
+	// earlier versions have none.
+	Effective map[string]string `json:"effective,omitempty"`
+	// Overridden are the keys for which it used something else than it was asked for.
+	Overridden []string `json:"overridden,omitempty"`
+	// Unread are the keys that were given and of which it does not say what it used.
+	Unread []string `json:"not_read_back,omitempty"`
+	// Settings are other knobs, as the engine used them. Earlier versions had keys of the study among them.
+	Settings map[string]string `json:"settings,omitempty"`
 	// GPUs are the UUIDs of the GPUs that held the model.
 	GPUs []string `json:"gpu_uuids,omitempty"`
 	// StepClock is how the limits of steps were taken.

@@ -41,7 +41,8 @@ def value(quantity):
 
 def setting(run: dict) -> str:
     """What the engine used, in words."""
-    used, asked = run["backend"].get("settings") or {}, run["config"]["pytorch"]
+    used, asked = dict(run["backend"].get("settings") or {}), run["config"]["pytorch"]
+    used |= {k.removeprefix("pytorch."): v for k, v in (run["backend"].get("effective") or {}).items()}
     words = [used.get("cache_implementation", asked.get("cache_implementation", "dynamic"))]
     words += [used.get("compile", "")] if used.get("compile", "off") != "off" else []
     words += [used["quantization"]] if used.get("quantization", "none") != "none" else []

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/engine"
@@ -149,6 +150,8 @@ func (e *worker) Load(ctx context.Context, spec backend.Spec, progress func(stri
 		return l, err
 	}
 	l.Parameters = config.Parameters().Total
+	l.Settings = map[string]string{"dtype": l.DType, "batch_size": strconv.Itoa(options.BatchSize),
+		"batching": o.Batching, "speed": strconv.FormatFloat(o.Speed, 'g', -1, 64)}
 	l.Info, err = e.Info()
 	return l, err
 }

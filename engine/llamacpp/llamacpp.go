@@ -123,6 +123,8 @@ type dialect struct {
 	info    backend.Info
 	// chats reports that the model has a chat template.
 	chats bool
+	// log is the file of what the server prints, and layers what was asked of n_gpu_layers.
+	log, layers string
 }
 
 var (
@@ -135,6 +137,9 @@ var (
 
 // Name implements server.Engine.
 func (*dialect) Name() string { return name }
+
+// mixed is the type of weights of several types.
+const mixed = "mixed"
 
 const (
 	// slots is how many the server has where the study leaves it open: its own choice,
@@ -186,7 +191,11 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	}
 	dtype := string(facts.DType)
 	if dtype == "" {
-		dtype = "mixed"
+		dtype = mixed
+	}
+	e.log = spec.LogPath
+	if v := section["n_gpu_layers"]; v != nil {
+		e.layers = fmt.Sprint(v)
 	}
 	loaded := backend.Loaded{Info: e.info, DType: dtype, Vocab: facts.Vocab, TextVocab: facts.TextVocab}
 	if section["n_gpu_layers"] == "0" {
@@ -353,8 +362,12 @@ func (e *dialect) Template(ctx context.Context, ask server.Ask, c chat.Conversat
 		map[string]any{"content": *got.Prompt, "add_special": true, "parse_special": true})
 }
 
-// Describe implements server.Describer: the model as the server sees it.
-func (*dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+// Describe implements server.Describer: the model as the server sees it, and what it uses.
+func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+	l.Settings = printed(server.Printed(e.log), e.layers)
+	if l.DType != mixed {
+		l.Settings["dtype"] = l.DType
+	}
 	answer, err := ask(ctx, "GET", "/v1/models", nil)
 	if err != nil {
 		return fmt.Errorf("ask for the model in use: %w", err)

@@ -40,18 +40,18 @@ class LoadingTest(ModelTest):
         self.addCleanup(torch.set_num_threads, before)
         self.addCleanup(torch.set_float32_matmul_precision, "highest")
         used = load(self.folder).describe()
-        self.assertEqual(used["settings"], {"cache_implementation": "dynamic", "matmul_precision": "highest"})
+        defaults = {"dtype": "float32", "attn_implementation": "sdpa", "device": "cpu", "batch_size": "1",
+                    "batching": "static", "compile": "off", "prefill_chunk_size": "0", "quantization": "none",
+                    "device_map": "single", "threads": str(before), "tensor_parallel_size": "1",
+                    "cache_implementation": "dynamic", "matmul_precision": "highest"}
+        self.assertEqual(used["settings"], defaults)
         used = load(self.folder, options={"device": "cpu", "threads": before + 1, "matmul_precision": "medium",
                                           "cache_implementation": "static", "prefill_chunk_size": 16}).describe()
         self.assertEqual(used["threads"], before + 1)
         self.assertEqual(
             used["settings"],
-            {
-                "cache_implementation": "static",
-                "cache_tokens": "256",
-                "prefill_chunk_size": "16",
-                "matmul_precision": "medium",
-            },
+            {**defaults, "cache_implementation": "static", "cache_tokens": "256", "prefill_chunk_size": "16",
+             "matmul_precision": "medium", "threads": str(before + 1)},
         )
         # Each load says it anew: nothing of an earlier one stays.
         self.assertEqual(load(self.folder).describe()["settings"]["matmul_precision"], "highest")

@@ -231,8 +231,10 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 		return fmt.Errorf("read the settings in use: %w", err)
 	}
 	l.Attention = got.Attention
+	l.Settings = inUse(answer)
 	if got.DType != "" && got.DType != "auto" {
 		l.DType = got.DType
+		l.Settings["dtype"] = got.DType
 	}
 	if got.DisableRadix != nil && !*got.DisableRadix && !e.cache {
 		return note.Failf(codes.ClassConfig, "set sglang.disable_radix_cache: false to measure with the cache",

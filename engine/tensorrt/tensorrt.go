@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"sync"
 
@@ -52,14 +53,17 @@ func newBackend(python string) server.Backend {
 type dialect struct {
 	command backend.Command
 	info    backend.Info
+	// log is the file of what the server prints.
+	log string
 
 	mu    sync.Mutex // guards total
 	total server.Counters
 }
 
 var (
-	_ server.Engine  = (*dialect)(nil)
-	_ server.Counted = (*dialect)(nil)
+	_ server.Engine    = (*dialect)(nil)
+	_ server.Describer = (*dialect)(nil)
+	_ server.Counted   = (*dialect)(nil)
 )
 
 // Name implements server.Engine.
@@ -68,6 +72,7 @@ func (*dialect) Name() string { return name }
 // Launch implements server.Engine.
 func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (server.Launch, error) {
 	known := server.OptionsOf(ctx, e.command, e.info.Version, []string{"serve", "--help"}, []string{"--help"})
+	e.log = spec.LogPath
 	config, err := config(spec)
 	if err != nil {
 		return server.Launch{}, err
@@ -170,6 +175,20 @@ func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.
 
 // Read implements server.Engine: an event of the completions API.
 func (*dialect) Read(data []byte) (server.Event, error) { return server.ReadCompletion(data) }
+
+// inUse are the settings that the server prints when its engine is made, by the names of the keys.
+var inUse = map[string][]*regexp.Regexp{
+	"max_seq_len":      {regexp.MustCompile(`\bmax_seq_len=([0-9]+), max_num_requests=`)},
+	"max_batch_size":   {regexp.MustCompile(`\bmax_num_requests=([0-9]+)`)},
+	"max_num_tokens":   {regexp.MustCompile(`max_num_requests=[0-9]+, max_num_tokens=([0-9]+)`)},
+	"tokens_per_block": {regexp.MustCompile(`(?i)number of tokens per block: ([0-9]+)`)},
+}
+
+// Describe implements server.Describer: what the server has printed of its settings.
+func (e *dialect) Describe(_ context.Context, _ server.Ask, l *backend.Loaded) error {
+	l.Settings = server.Found(server.Printed(e.log), inUse)
+	return nil
+}
 
 // step is what the server says about one step.
 type step struct {

@@ -86,3 +86,22 @@ func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	servertest.Container(t, name, stub, servertest.Spec(t))
 }
+
+// TestDescribe: what the server has printed, by the names of the keys.
+func TestDescribe(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "engine.log")
+	text := "[TRT-LLM] [RANK 0] [I] max_seq_len=2048, max_num_requests=16, max_num_tokens=8192, max_batch_size=16\n" +
+		"[TensorRT-LLM][INFO] Number of tokens per block: 32.\n"
+	if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var l backend.Loaded
+	if err := (&dialect{log: log}).Describe(t.Context(), nil, &l); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"max_seq_len": "2048", "max_batch_size": "16", "max_num_tokens": "8192",
+		"tokens_per_block": "32"}
+	if !reflect.DeepEqual(l.Settings, want) {
+		t.Errorf("%v, want %v", l.Settings, want)
+	}
+}

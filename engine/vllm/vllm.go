@@ -10,6 +10,7 @@
 package vllm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -68,6 +69,8 @@ type dialect struct {
 	info    backend.Info
 	// cache says that the study wants the prefix cache.
 	cache bool
+	// log is the file of what the server prints.
+	log string
 }
 
 var (
@@ -100,6 +103,7 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if err != nil {
 		return server.Launch{}, err
 	}
+	e.log = spec.LogPath
 	vocab, text, err := server.Vocabulary(spec.Path)
 	if err != nil {
 		return server.Launch{}, server.NoFolder(spec.Model, err)
@@ -168,9 +172,10 @@ func (*dialect) Read(data []byte) (server.Event, error) { return server.ReadComp
 // cacheInfo is a metric whose labels are the settings of the cache.
 const cacheInfo = "vllm:cache_config_info"
 
-// Describe implements server.Describer: the prefix cache is as it was asked for. A
-// version that does not say so is judged by what each answer says was cached.
-func (e *dialect) Describe(ctx context.Context, ask server.Ask, _ *backend.Loaded) error {
+// Describe implements server.Describer: what the server says that it uses. The prefix cache must be as it
+// was asked for; a version that does not say so is judged by what each answer says was cached.
+func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+	l.Settings = printed(server.Printed(e.log))
 	page, err := ask(ctx, "GET", "/metrics", nil)
 	if err != nil {
 		return err
@@ -184,7 +189,14 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, _ *backend.Loade
 			return note.Failf(codes.ClassConfig, "set vllm.enable_prefix_caching: true to measure with the cache",
 				"vLLM keeps a prefix cache although it was told not to: it would not compute what it is given")
 		}
+		for label, key := range cacheLabels {
+			if v := s.Label(label); v != "" {
+				l.Settings[key] = v
+			}
+		}
 	}
+	l.DType = cmp.Or(l.Settings["dtype"], l.DType)
+	l.Attention = l.Settings["attention_backend"]
 	return nil
 }
 

@@ -137,24 +137,25 @@ const (
 
 // Codes of notes about the work of a run.
 const (
-	UnequalWork      note.Code = "unequal_work"
-	RequestsFailed   note.Code = "requests_failed"
-	NoWarmUp         note.Code = "no_warmup"
-	WarmUpLimit      note.Code = "warmup_limit"
-	FirstUse         note.Code = "first_use"
-	DatasetSkipped   note.Code = "dataset_skipped"
-	DatasetFields    note.Code = "dataset_fields"
-	ChatTemplate     note.Code = "chat_template"
-	Synthetic        note.Code = "synthetic"
-	Simulated        note.Code = "simulated"
-	Engine           note.Code = "engine"
-	EngineRestarted  note.Code = "engine_restarted"
-	Reconnects       note.Code = "reconnects"
-	SharedStamps     note.Code = "shared_stamps"
-	FLOPsUnknown     note.Code = "flops_unknown"
-	FLOPsApproximate note.Code = "flops_approximate"
-	PartCounted      note.Code = "part_counted"
-	TokenOutside     note.Code = "token_outside"
+	UnequalWork       note.Code = "unequal_work"
+	RequestsFailed    note.Code = "requests_failed"
+	NoWarmUp          note.Code = "no_warmup"
+	WarmUpLimit       note.Code = "warmup_limit"
+	FirstUse          note.Code = "first_use"
+	DatasetSkipped    note.Code = "dataset_skipped"
+	DatasetFields     note.Code = "dataset_fields"
+	ChatTemplate      note.Code = "chat_template"
+	Synthetic         note.Code = "synthetic"
+	Simulated         note.Code = "simulated"
+	Engine            note.Code = "engine"
+	EngineRestarted   note.Code = "engine_restarted"
+	SettingOverridden note.Code = "setting_overridden"
+	Reconnects        note.Code = "reconnects"
+	SharedStamps      note.Code = "shared_stamps"
+	FLOPsUnknown      note.Code = "flops_unknown"
+	FLOPsApproximate  note.Code = "flops_approximate"
+	PartCounted       note.Code = "part_counted"
+	TokenOutside      note.Code = "token_outside"
 )
 
 // Codes of notes about a configuration or a study over its runs.
@@ -277,6 +278,7 @@ func Codes() []Entry {
 		{Simulated, Flagged, "The GPU does not exist; time, power and energy follow a made-up model."},
 		{Engine, Told, "The engine reported something about how it runs the model."},
 		{EngineRestarted, Told, "The engine was started again, since it could not take over the next run's settings."},
+		{SettingOverridden, Flagged, "The engine used another value of a setting than it was asked for."},
 		{Reconnects, Flagged, "Connections to the server had to be made within the window."},
 		{SharedStamps, Flagged, "Tokens arrived together, so the times between them are not known."},
 		{FLOPsUnknown, Missing, "Parameters and FLOPs of the model are unknown."},

@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/event"
 	"github.com/llenergymeasure/llem/internal/about"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/effective"
 	"github.com/llenergymeasure/llem/internal/join"
 	"github.com/llenergymeasure/llem/internal/scratch"
 	"github.com/llenergymeasure/llem/internal/tenants"
@@ -159,6 +160,7 @@ func (d *desk) ready(e *running, began int64) {
 		}
 	}
 	e.describe(&d.record.Backend)
+	d.compareSettings(e.loaded)
 	if pid := e.loaded.PID; pid > 0 && !e.onGPU() {
 		e.memory = tenants.WatchMemory(pid)
 	}
@@ -172,10 +174,20 @@ func (e *running) describe(b *result.Backend) {
 	l := e.loaded
 	b.Version, b.Device, b.DType, b.Attention = l.Version, l.Device, l.DType, l.Attention
 	b.Threads, b.GPUs, b.Versions, b.EngineRun = l.Threads, l.DeviceUUIDs, l.Versions, e.runs
-	b.Settings = l.Settings
 	b.Tier = string(join.EngineOf(l).Tier)
 	if i := l.Image; i != nil {
 		b.Image, b.ImageID, b.ImageDigest = i.Name, i.ID, i.Digest
+	}
+}
+
+// compareSettings holds what the engine was asked for against what it used.
+func (d *desk) compareSettings(l backend.Loaded) {
+	asked := d.engineSettings()
+	r := effective.Of(&d.Engine, asked.Section, asked.DType, l.Settings)
+	b := &d.record.Backend
+	b.Effective, b.Overridden, b.Unread, b.Settings = r.Used, r.Overridden, r.Unread, r.Others
+	for _, text := range r.Messages {
+		d.warn(codes.SettingOverridden, text)
 	}
 }
 

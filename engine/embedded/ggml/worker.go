@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ollama/ollama/ml"
@@ -112,6 +113,8 @@ func (e *worker) describe() (backend.Loaded, error) {
 	return backend.Loaded{
 		Info: info, DType: e.spec.DType, Attention: "ggml", Threads: e.opt.Threads,
 		Vocab: e.vocab, TextVocab: textVocab(e.text), WeightBytes: weights,
+		Settings: map[string]string{"dtype": e.spec.DType, "batch_size": strconv.Itoa(e.opt.BatchSize),
+			"threads": strconv.Itoa(e.opt.Threads), "prefill_chunk": strconv.Itoa(e.opt.PrefillChunk)},
 	}, nil
 }
 

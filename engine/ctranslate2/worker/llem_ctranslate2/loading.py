@@ -71,7 +71,9 @@ class Engine:
         generator = self.generator
         on_cuda = generator.device == "cuda"
         uuids = [environment.gpu_uuid(index) for index in generator.device_index] if on_cuda else []
-        settings = {"compute_type": generator.compute_type, "inter_threads": str(generator.num_generators)}
+        settings = {"compute_type": generator.compute_type, "inter_threads": str(generator.num_generators),
+                    "dtype": float_type(generator.compute_type), "batch_size": str(self.request.batch_size),
+                    "device": generator.device + (f":{generator.device_index[0]}" if on_cuda else "")}
         if self.request.threads:
             settings["intra_threads"] = str(self.request.threads)
         if self.request.flash_attention:

@@ -49,7 +49,7 @@ class Engine:
         text_vocab = self.tokenizer.text_vocab(self.vocab) if self.tokenizer else self.vocab
         return {
             "device": self.device.type,
-            "dtype": self.request.dtype if self.quantised else str(self.model.dtype).removeprefix("torch."),
+            "dtype": self.dtype(),
             "attention": attention_of(self.model),
             "threads": torch.get_num_threads(),
             "device_uuids": [uuid for device in self.devices for uuid in device_uuids(device)]
@@ -63,10 +63,19 @@ class Engine:
             "notes": self.notes,
         }
 
+    def dtype(self) -> str:
+        """The type of the weights; of quantised ones, that of what is not."""
+        return self.request.dtype if self.quantised else str(self.model.dtype).removeprefix("torch.")
+
     def settings(self) -> dict[str, str]:
-        """Further knobs as they are used, by the names of their keys."""
-        return {**self.forward.settings(), **self.quantised, **self.placed,
+        """What is used, by the names of the keys where there is one."""
+        used = {"dtype": self.dtype(), "attn_implementation": attention_of(self.model).removeprefix("paged|"),
+                "device": str(self.device), "batch_size": str(self.batch_size), "batching": "static",
+                "compile": "off", "prefill_chunk_size": "0", "quantization": "none", "device_map": "single",
+                "threads": str(torch.get_num_threads()),
+                "tensor_parallel_size": str(self.group.size if self.group else 1),
                 "matmul_precision": torch.get_float32_matmul_precision()}
+        return {**used, **self.forward.settings(), **self.quantised, **self.placed}
 
 
 def load(request: Request, progress: Callable[[str, float], None], group: parallel.Group | None = None) -> Engine:
