@@ -151,6 +151,7 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 	if a.Runs[0].WorkloadHash != b.Runs[0].WorkloadHash {
 		c.Warnings = append(c.Warnings, "the two did not compute the same token ids: their workloads differ")
 	}
+	c.Warnings = append(c.Warnings, usedDifferently(a.Runs[0], b.Runs[0])...)
 	if err := c.collect(a, b, o); err != nil {
 		return nil, err
 	}
