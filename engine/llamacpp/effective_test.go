@@ -15,7 +15,7 @@ func TestPrinted(t *testing.T) {
 0.04.485.315 I llama_context: n_ubatch      = 512
 0.04.485.316 I llama_context: flash_attn    = auto
 0.04.485.316 I llama_context: kv_unified    = false
-0.04.530.089 I llama_kv_cache: size =  640.00 MiB (  4096 cells,  40 layers,  1/1 seqs), K (q8_0):  320.00 MiB, V (f16):  320.00 MiB
+llama_kv_cache: size = 640 MiB ( 4096 cells, 40 layers, 1/1 seqs), K (q8_0): 320 MiB, V (f16): 320 MiB
 0.04.530.656 I llama_context: Flash Attention was auto, set to disabled
 0.05.000.000 I system_info: n_threads = 8 (n_threads_batch = 16) / 32 | CUDA : ARCHS = 900 |
 `

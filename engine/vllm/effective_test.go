@@ -16,8 +16,8 @@ func TestPrinted(t *testing.T) {
 			"cudagraph_capture_sizes": "1, 2, 4, 8, 16", "attention_backend": "FLASH_ATTN", "async_scheduling": "true",
 			"max_num_batched_tokens": "2048", "speculative_method": "None", "mode": "serve"},
 		"testdata/printed/guesses.log": {"dtype": "float16", "enforce_eager": "True", "speculative_method": "ngram",
-			"speculative_model": "None", "num_speculative_tokens": "3", "enable_chunked_prefill": "False", "attention_backend": "TRITON_ATTN",
-			"async_scheduling": "false", "mode": "serve"},
+			"speculative_model": "None", "num_speculative_tokens": "3", "enable_chunked_prefill": "False",
+			"attention_backend": "TRITON_ATTN", "async_scheduling": "false", "mode": "serve"},
 		"/dev/null": {"mode": "serve"},
 	} {
 		text, err := os.ReadFile(file)

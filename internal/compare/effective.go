@@ -17,7 +17,8 @@ func usedDifferently(a, b *result.Record) []string {
 	for _, d := range effective.Differences(a.Backend.Effective, b.Backend.Effective, func(key string) bool {
 		return slices.ContainsFunc(asked, func(k naming.Key) bool { return k.Name == key })
 	}) {
-		out = append(out, fmt.Sprintf("the engines used %s: A %s, B %s, which the studies do not name", d.Key, d.A, d.B))
+		out = append(out, fmt.Sprintf("the engines used %s: A %s, B %s, which the studies do not name", d.Key, d.A,
+			d.B))
 	}
 	return out
 }

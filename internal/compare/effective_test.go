@@ -20,7 +20,8 @@ func TestUsedDifferently(t *testing.T) {
 			"vllm.max_num_seqs": batch, "vllm.attention_backend": attention, "vllm.enable_chunked_prefill": chunk}}}
 	}
 	got := usedDifferently(record("8", "FLASH_ATTN", "true"), record("16", "TRITON_ATTN", "True"))
-	want := []string{"the engines used vllm.attention_backend: A FLASH_ATTN, B TRITON_ATTN, which the studies do not name"}
+	want := []string{"the engines used vllm.attention_backend: A FLASH_ATTN, B TRITON_ATTN, " +
+		"which the studies do not name"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
