@@ -3,8 +3,8 @@
 // run measures another configuration than its study names.
 //
 // An engine reports what it used as backend.Loaded.Settings: by the names of the keys of its section where there is
-// one, dtype among them, in the words that the keys accept. A key that is not there was not read back, and nothing is said
-// about it but that.
+// one, dtype among them, in the words that the keys accept. A key that is not there was not read back, and nothing is
+// said about it but that.
 package effective
 
 import (
