@@ -18,8 +18,8 @@ func testOverriddenSetting(t *testing.T) {
 	l.loaded.Settings = map[string]string{"prefill_chunk": "64", "batch_size": "1", "blocks": "7"}
 	r := l.measure(t, result.OK)
 	b := r.Backend
-	if b.Effective["embedded.prefill_chunk"] != "64" ||
-		!slices.Equal(b.Overridden, []string{"embedded.prefill_chunk"}) || len(b.Settings) != 1 || b.Settings["blocks"] != "7" {
+	if overridden := []string{"embedded.prefill_chunk"}; b.Effective[overridden[0]] != "64" ||
+		!slices.Equal(b.Overridden, overridden) || len(b.Settings) != 1 || b.Settings["blocks"] != "7" {
 		t.Errorf("effective %v, overridden %q, settings %v", b.Effective, b.Overridden, b.Settings)
 	}
 	i := slices.IndexFunc(r.Warnings, func(n note.Note) bool { return n.Code == codes.SettingOverridden })
