@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/enginefake"
@@ -83,4 +84,19 @@ func TestSampling(t *testing.T) {
 func TestContainer(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	servertest.Container(t, name, stub, servertest.Spec(t))
+}
+
+// TestQueueTime: newer servers tell how long a request waited.
+func TestQueueTime(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		`,"queue_time":0.25`: 250 * time.Millisecond,
+		`,"queue_time":0.0`:  0,
+		``:                   -1,
+	} {
+		e, err := new(dialect).Read([]byte(`{"output_ids":[1],"meta_info":{"prompt_tokens":3,"completion_tokens":1` + text +
+			`}}`))
+		if err != nil || (e.Queued == nil) != (want < 0) || e.Queued != nil && *e.Queued != want {
+			t.Errorf("%q: %+v, %v, want %v", text, e, err, want)
+		}
+	}
 }

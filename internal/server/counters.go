@@ -85,9 +85,12 @@ func queued(list []reading) bool {
 	return false
 }
 
-// startedAtOnce stamps the start of requests for which the engine had room: it began with
-// each as soon as it had it.
-func startedAtOnce(requests []backend.Request) {
+// startedAtOnce stamps the start of requests for all of which the engine had room: it began with
+// each as soon as it had it. 0 is no room that is known.
+func startedAtOnce(requests []backend.Request, atOnce, room int, list []reading) {
+	if atOnce > room || queued(list) {
+		return
+	}
 	for i := range requests {
 		if q := &requests[i]; q.StartedNS == 0 {
 			q.StartedNS = q.SubmittedNS

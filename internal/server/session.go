@@ -345,9 +345,7 @@ func (s *Session) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 		if w.Finished != nil {
 			w.Finished()
 		}
-		if room := cmp.Or(s.spec.BatchSize, s.launch.Together); c.atOnce(w) <= room && !queued(readings) {
-			startedAtOnce(log.Requests)
-		}
+		startedAtOnce(log.Requests, c.atOnce(w), cmp.Or(s.spec.BatchSize, s.launch.Together), readings)
 		log.Steps, log.StepClock = steps(readings, log), "counters"
 		return log, s.brokenFormat(log)
 	}
