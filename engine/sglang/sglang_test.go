@@ -93,8 +93,8 @@ func TestQueueTime(t *testing.T) {
 		`,"queue_time":0.0`:  0,
 		``:                   -1,
 	} {
-		e, err := new(dialect).Read([]byte(`{"output_ids":[1],"meta_info":{"prompt_tokens":3,"completion_tokens":1` + text +
-			`}}`))
+		e, err := new(dialect).Read([]byte(
+			`{"output_ids":[1],"meta_info":{"prompt_tokens":3,"completion_tokens":1` + text + `}}`))
 		if err != nil || (e.Queued == nil) != (want < 0) || e.Queued != nil && *e.Queued != want {
 			t.Errorf("%q: %+v, %v, want %v", text, e, err, want)
 		}

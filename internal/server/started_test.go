@@ -30,8 +30,10 @@ func TestArrived(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, r := range log.Requests {
-				if want := q.want(log, i); r.ArrivedNS != want || r.ArrivedNS > r.SubmittedNS || r.ArrivedNS < log.StartNS {
-					t.Errorf("request %d arrived at %d, was sent at %d; want %d (start %d)", i, r.ArrivedNS, r.SubmittedNS,
+				want := q.want(log, i)
+				if r.ArrivedNS != want || r.ArrivedNS > r.SubmittedNS || r.ArrivedNS < log.StartNS {
+					t.Errorf("request %d arrived at %d, was sent at %d; want %d (start %d)", i, r.ArrivedNS,
+						r.SubmittedNS,
 						want, log.StartNS)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -205,6 +206,9 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 	if len(rows.Rows) > 0 {
 		t.print(&b, rows)
 	}
+	for _, text := range q.unjudged() {
+		t.wrap(&b, "  ", "  ", text)
+	}
 	if c.Best != nil {
 		if m, ok := c.Best.Metrics.Get(q.Metric); ok && m.N == 1 {
 			t.wrap(&b, "  ", "  ", "one run: nothing is known of its spread")
@@ -213,6 +217,38 @@ func (t Terminal) Best(w io.Writer, q Best) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// unjudged says which configurations cannot be chosen, since a number that is asked for is not
+// known of them: no other one takes its place.
+func (q Best) unjudged() []string {
+	asked := []string{q.Metric}
+	for _, limit := range q.Limits {
+		asked = append(asked, strings.TrimSpace(limit[:max(0, strings.IndexAny(limit, "<>"))]))
+	}
+	names := Naming(q.Study)
+	var out []string
+	for i, metric := range asked {
+		if slices.Contains(asked[:i], metric) {
+			continue
+		}
+		var without []string
+		for _, e := range q.Study.Experiments {
+			if _, ok := e.Metrics.Get(metric); !ok && e.Compared() > 0 {
+				without = append(without, cmp.Or(names.Label(e.Config), e.ID))
+			}
+		}
+		if n := len(without); n > mostUnjudged {
+			without = append(without[:mostUnjudged], fmt.Sprintf("%d more", n-mostUnjudged))
+		}
+		if len(without) > 0 {
+			out = append(out, fmt.Sprintf("not judged, since %s is not known: %s", metric, strings.Join(without, "; ")))
+		}
+	}
+	return out
+}
+
+// mostUnjudged is how many configurations are named.
+const mostUnjudged = 5
 
 // chosen are the value of a metric, its interval and the number of its runs.
 func chosen(e result.ExperimentSummary, metric string) []string {

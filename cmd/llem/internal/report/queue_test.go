@@ -51,3 +51,40 @@ func TestQueues(t *testing.T) {
 		})
 	}
 }
+
+// TestUnjudged: a configuration without a service time is not chosen by one, and is named.
+func TestUnjudged(t *testing.T) {
+	known := queued(&result.Latency{TTFT: distribution(15), Queue: distribution(1700),
+		ResponseTTFT: distribution(1715)})
+	unknown := queued(&result.Latency{ResponseTTFT: distribution(1715), Reason: "it does not tell"})
+	unknown.Config.Section = pytorchSection(4)
+	unknown.ID = unknown.Config.ID()
+	s := studyOf("s", known, unknown)
+	for _, r := range s.Runs {
+		spreads, err := result.SpreadsOf([]result.Values{result.ValuesOf(r)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Experiments = append(s.Experiments, result.ExperimentSummary{ID: r.ID, Config: r.Config, OK: 1,
+			Status: result.OK, Metrics: spreads})
+	}
+	if q := queuesIn(s.Experiments); !q.waited || !q.unknown {
+		t.Errorf("%+v, want columns for the queue and the response", q)
+	}
+	if q := queuesIn(s.Experiments[1:]); q.waited || !q.unknown {
+		t.Errorf("%+v, want a column for the response alone", q)
+	}
+	const limit = "latency.ttft_ms.p50<20"
+	c, err := s.Best("energy.per_output_token_j", limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := (Terminal{}).Best(&b, Best{s, "energy.per_output_token_j", []string{limit}, c}); err != nil {
+		t.Fatal(err)
+	}
+	if c.Best != nil || len(c.Possible) != 1 || c.Possible[0].ID != known.ID || // of one run each
+		!strings.Contains(b.String(), "not judged, since latency.ttft_ms.p50 is not known: batch_size=4\n") {
+		t.Errorf("best %+v:\n%s", c.Best, b.String())
+	}
+}
