@@ -205,8 +205,8 @@ func TestTemplate(t *testing.T) {
 // TestPromptTime: the server tells how long a prompt took, from which the start of a request
 // follows.
 func TestPromptTime(t *testing.T) {
-	e, err := new(dialect).Read([]byte(`{"content":"","tokens":[],"stop":true,"stop_type":"limit","tokens_predicted":2,` +
-		`"tokens_evaluated":3,"timings":{"cache_n":0,"prompt_n":3,"prompt_ms":12.5}}`))
+	e, err := new(dialect).Read([]byte(`{"content":"","tokens":[],"stop":true,"stop_type":"limit",` +
+		`"tokens_predicted":2,"tokens_evaluated":3,"timings":{"cache_n":0,"prompt_n":3,"prompt_ms":12.5}}`))
 	if err != nil || e.Prefill == nil || *e.Prefill != 12500*time.Microsecond || e.Queued != nil {
 		t.Errorf("%+v, %v", e, err)
 	}
