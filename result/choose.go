@@ -158,7 +158,10 @@ func (s *StudyResult) whyNone(metric string) string {
 		}
 	}
 	for _, r := range s.Rows {
-		if r.Reason != "" && strings.HasPrefix(metric, "energy.") {
+		if why := whyMissing(r.Missing, metric); why != "" {
+			return ": " + why
+		}
+		if r.Reason != "" && strings.HasPrefix(metric, "energy.") { // of an earlier version
 			return ": " + r.Reason
 		}
 	}

@@ -26,6 +26,8 @@ type Row struct {
 	Provenance Provenance `json:"provenance,omitempty"`
 	// Reason is why a run that was ok has no energy.
 	Reason string `json:"reason,omitempty"`
+	// Missing are the reasons why a run that was ok lacks numbers, those of its energy included.
+	Missing []Missing `json:"missing,omitempty"`
 	// MemoryMethod is what memory.peak_bytes counts, ProcessMethod what
 	// memory.process_peak_bytes does.
 	MemoryMethod MemoryMethod `json:"memory_method,omitempty"`

@@ -38,6 +38,9 @@ type ExperimentSummary struct {
 	Metrics Spreads `json:"metrics"`
 	// MetricsReason is empty where Metrics are not null.
 	MetricsReason string `json:"metrics_reason,omitempty"`
+	// Missing are the reasons why runs that are comparable lack numbers, each once with its number
+	// of runs; of all that were ok where none is comparable.
+	Missing []Missing `json:"missing,omitempty"`
 	// Precision is what became of the wanted precision; null where none was wanted.
 	Precision *Precision `json:"precision,omitempty"`
 	// Standing is the place among all configurations by ParetoMetrics; null with a

@@ -1,30 +1,40 @@
-// Package intern keeps one copy of equal texts: the rows of a large study repeat a few
-// of them a hundred thousand times.
+// Package intern keeps one copy of equal texts, and of equal lists: the rows of a large study
+// repeat a few of them a hundred thousand times.
 package intern
 
-import "reflect"
+import (
+	"fmt"
+	"reflect"
+)
 
-// Pool holds the texts that were seen.
-type Pool map[string]string
+// Pool holds the texts and lists that were seen. The zero value is ready.
+type Pool struct {
+	texts map[string]string
+	// lists are found by their type and what they hold.
+	lists map[string]reflect.Value
+}
 
 // Keep returns the first text that was equal to s.
-func (p Pool) Keep(s string) string {
+func (p *Pool) Keep(s string) string {
 	if s == "" {
 		return s
 	}
-	old, ok := p[s]
+	old, ok := p.texts[s]
 	if !ok {
-		p[s] = s
+		if p.texts == nil {
+			p.texts = map[string]string{}
+		}
+		p.texts[s] = s
 		return s
 	}
 	return old
 }
 
-// Share replaces the texts of a struct, and of its lists of texts, by the copies that are kept. v is
-// a pointer to the struct.
-func (p Pool) Share(v any) { p.share(reflect.ValueOf(v).Elem()) }
+// Share replaces the texts of a struct, and its lists of texts and of structs, by the copies that
+// are kept: they are not to be written to. v is a pointer to the struct.
+func (p *Pool) Share(v any) { p.share(reflect.ValueOf(v).Elem()) }
 
-func (p Pool) share(v reflect.Value) {
+func (p *Pool) share(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
 		if v.CanSet() {
@@ -35,10 +45,27 @@ func (p Pool) share(v reflect.Value) {
 			p.share(field)
 		}
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.String {
-			for i := range v.Len() {
-				p.share(v.Index(i))
-			}
+		if k := v.Type().Elem().Kind(); k == reflect.String || k == reflect.Struct {
+			p.shareList(v)
 		}
 	}
+}
+
+// shareList takes the list that was seen before, or shares what this one holds.
+func (p *Pool) shareList(v reflect.Value) {
+	if v.Len() == 0 || !v.CanSet() {
+		return
+	}
+	key := fmt.Sprintf("%v%q", v.Type(), v.Interface())
+	if old, ok := p.lists[key]; ok {
+		v.Set(old)
+		return
+	}
+	for i := range v.Len() {
+		p.share(v.Index(i))
+	}
+	if p.lists == nil {
+		p.lists = map[string]reflect.Value{}
+	}
+	p.lists[key] = reflect.ValueOf(v.Slice3(0, v.Len(), v.Len()).Interface())
 }

@@ -19,11 +19,38 @@ func TestShare(t *testing.T) {
 	fresh := func() row {
 		return row{inner{strings.Clone("a text")}, code(strings.Clone("id")), []code{code(strings.Clone("id"))}, 1}
 	}
-	p, a, b := Pool{}, fresh(), fresh()
+	p, a, b := &Pool{}, fresh(), fresh()
 	p.Share(&a)
 	p.Share(&b)
 	same := func(x, y string) bool { return x == y && unsafe.StringData(x) == unsafe.StringData(y) }
 	if !same(string(a.ID), string(b.ID)) || !same(string(a.ID), string(b.Codes[0])) || b.Text != "a text" || b.N != 1 {
 		t.Errorf("%+v and %+v do not share their texts", a, b)
+	}
+}
+
+// TestShareLists: equal lists of two rows are one, of texts and of structs; others are not.
+func TestShareLists(t *testing.T) {
+	type why struct {
+		Of   string
+		Runs int
+	}
+	type row struct {
+		Codes []string
+		Why   []why
+	}
+	p := &Pool{}
+	a, b := row{[]string{"a", "b"}, []why{{"x", 1}}}, row{[]string{"a", "b"}, []why{{"x", 1}}}
+	c := row{[]string{"a b"}, []why{{"x", 2}}}
+	for _, r := range []*row{&a, &b, &c} {
+		p.Share(r)
+	}
+	if &a.Codes[0] != &b.Codes[0] || &a.Why[0] != &b.Why[0] {
+		t.Error("equal lists are two")
+	}
+	if c.Codes[0] != "a b" || c.Why[0].Runs != 2 {
+		t.Errorf("%+v is not what it was", c)
+	}
+	if b.Codes = append(b.Codes, "c"); len(a.Codes) != 2 || cap(a.Codes) != 2 {
+		t.Error("what is appended to one list is written into the other")
 	}
 }

@@ -17,7 +17,7 @@ func RowOf(r *result.Record) result.Row {
 	row := result.Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: result.ValuesOf(r),
 		Provenance: r.Energy.Provenance,
 		DType:      r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
-		WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS}
+		WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS, Missing: r.Missing()}
 	if r.Failure != nil {
 		row.Class, row.Message = r.Failure.Class, r.Failure.Message
 	}

@@ -132,6 +132,7 @@ func (e experiment) fold(dir string, runs []*result.Row, until study.Until) erro
 		return err
 	}
 	e.pool(dir, good)
+	e.missing(good, bad)
 	e.memory(good)
 	e.precision(good, until)
 	defer e.flags(good, bad)
@@ -177,6 +178,20 @@ func (e experiment) flags(good []*result.Row, bad []result.Row) {
 		all = append(all, r.Warnings...)
 	}
 	e.Flags = codes.FlagsOf(append(all, e.Caveats.Codes()...))
+}
+
+// missing folds why runs lack numbers.
+func (e experiment) missing(good []*result.Row, bad []result.Row) {
+	var all [][]result.Missing
+	for _, r := range good {
+		all = append(all, r.Missing)
+	}
+	if len(good) == 0 {
+		for _, r := range bad {
+			all = append(all, r.Missing)
+		}
+	}
+	e.Missing = result.MissingOf(all...)
 }
 
 // values are the metrics of runs.

@@ -36,11 +36,12 @@ var formats = []string{"text", "md", "csv"}
 func newReport(env *Env) *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
-		Use:   "report DIR",
+		Use:   "report DIR[:ID]",
 		Short: "Print the results in a study's folder, or compute them again from the raw files",
-		Long: "Print the results in a study's folder. With --recompute, compute every number again from\n" +
-			"the raw files of each run, compare all its files with their SHA-256 sums, and say whether they\n" +
-			"match; DIR may then be one run's folder too.\n\n" +
+		Long: "Print the results in a study's folder. The folder of one run, DIR/runs/ID-c1, or DIR:ID and\n" +
+			"DIR:ID-c2 (the first digits of the id do), is printed in full.\n\n" +
+			"With --recompute, compute every number again from the raw files of each run, compare all its\n" +
+			"files with their SHA-256 sums, and say whether they match; DIR is a study or one run's folder.\n\n" +
 			"Exit codes: 0 done, 1 a number does not match or a file cannot be read, 2 usage.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -132,6 +133,12 @@ func (env *Env) report(dir string, f reportFlags, limited bool) error {
 		if err := checkMetric(name); err != nil {
 			return err
 		}
+	}
+	if one, err := env.findRun(dir); one != nil || err != nil {
+		if err != nil {
+			return err
+		}
+		return env.printRun(one, f)
 	}
 	res, damage := env.open(dir)
 	if res == nil {

@@ -177,7 +177,8 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	}
 	b.WriteString("\n")
 	shown := t.limit(len(s.Experiments))
-	rows := experimentTable(s, named, t.columnsOf(s, shown), shown)
+	columns := t.columnsOf(s, shown)
+	rows := experimentTable(s, named, columns, shown)
 	t.print(b, rows)
 	t.cut(b, shown, len(s.Experiments), "configuration")
 	note := cmp.Or(t.shownNote(), tableNote(rows.Head))
@@ -191,6 +192,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	if slices.Contains(rows.Head, "front") {
 		t.wrap(b, "  ", "  ", frontNote(t.Front))
 	}
+	t.gaps(b, columns, lackingConfigurations(s, named, shown))
 	t.caveats(b, s, named)
 }
 
@@ -271,7 +273,8 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	}
 	named := nameConfigurations(s)
 	shown := t.limit(len(s.Experiments))
-	rows := experimentTable(s, named, t.columnsOf(s, shown), shown)
+	columns := t.columnsOf(s, shown)
+	rows := experimentTable(s, named, columns, shown)
 	var b strings.Builder
 	if common := named.common(); common != "" {
 		fmt.Fprintf(&b, "%s\n\n", common)
@@ -279,6 +282,11 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	b.WriteString(rows.Markdown())
 	if shown < len(s.Experiments) {
 		fmt.Fprintf(&b, "\nThe first %d of %s.\n", shown, digits.Count(len(s.Experiments), "configuration"))
+	}
+	lacking := lackingConfigurations(s, named, shown)
+	for _, g := range gapsOf(columns, lacking) {
+		head, reason := g.text(lacking)
+		fmt.Fprintf(&b, "\n%s: %s.\n", head, reason)
 	}
 	for _, x := range exclusions(s) {
 		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)
@@ -314,6 +322,7 @@ var csvColumns = []csvColumn{
 	{"runs_excluded", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.OK - e.Compared()) }},
 	{"excluded_why", "", excludedWhy},
 	{"flags", "", func(e result.ExperimentSummary) string { return flagWords(e.Flags) }},
+	{"missing_why", "", missingWhy},
 	{"memory_method", "", func(e result.ExperimentSummary) string { return string(e.MemoryMethod) }},
 	{"process_memory_method", "", func(e result.ExperimentSummary) string { return string(e.ProcessMethod) }},
 	{"energy_provenance", "", func(e result.ExperimentSummary) string { return string(e.Provenance) }},

@@ -120,9 +120,7 @@ func speed(r *result.Record) Section {
 	s.Note = fmt.Sprintf("%s output tokens/s · %s total tokens/s · %s requests/s over %s",
 		digits.Significant(t.OutputTokensPerS, 3), digits.Significant(t.TotalTokensPerS, 3),
 		digits.Significant(t.RequestsPerS, 3), digits.SI(r.Window.DurationS, "s")) + leftOut(r.Latency)
-	if why := r.Latency.Reason; why != "" {
-		s.Note += "\n" + why
-	}
+	s.Note += whyWithout(r, "latency", slices.Collect(maps.Keys(few))...)
 	s.Detail = warmup(r)
 	for _, reason := range slices.Sorted(maps.Keys(few)) {
 		if reason != "" {
@@ -151,6 +149,40 @@ func latencies(r *result.Record) []labelled {
 type labelled struct {
 	label string
 	d     *result.Distribution
+}
+
+// whyWithout are lines on why numbers of a part of the record are missing, but for what has been told.
+func whyWithout(r *result.Record, part string, told ...string) string {
+	var reasons []string
+	labels := map[string][]string{}
+	for _, m := range r.Missing() {
+		if m.Of != part && !strings.HasPrefix(m.Of, part+".") || slices.Contains(told, m.Reason) {
+			continue
+		}
+		if labels[m.Reason] == nil {
+			reasons = append(reasons, m.Reason)
+		}
+		labels[m.Reason] = append(labels[m.Reason], labelsOf(r, m)...)
+	}
+	var out string
+	for _, reason := range reasons {
+		out += "\nno " + strings.Join(labels[reason], ", ") + ": " + reason
+	}
+	return out
+}
+
+// labelsOf are the headings of the metrics that a reason is about: of a distribution its name alone.
+func labelsOf(r *result.Record, why result.Missing) []string {
+	var out []string
+	for _, m := range result.Metrics() {
+		if _, ok := m.Value(r); ok || !why.Holds(m.Name) {
+			continue
+		}
+		if n := len(out); n == 0 || !strings.HasPrefix(m.Label, out[n-1]+" ") {
+			out = append(out, m.Label)
+		}
+	}
+	return out
 }
 
 // duration prints milliseconds with an SI prefix.
@@ -188,6 +220,7 @@ func work(r *result.Record) Section {
 		memory += ", of its processes " + digits.Bytes(*p).String() + " (" + string(r.Memory.ProcessMethod) + ")"
 	}
 	memory += ", weights and KV cache by shape " + bytesOr(r.Memory.EstimatedBytes)
+	memory += whyWithout(r, "memory") + whyWithout(r, "compute")
 	tokens := fmt.Sprintf("tokens: %d of prompts, %d of output", r.Tokens.Prompt, r.Tokens.Output)
 	s.Note = strings.TrimPrefix(s.Note+"\n"+tokens+"\n"+memory, "\n")
 	return s

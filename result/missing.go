@@ -1,0 +1,149 @@
+package result
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+)
+
+// Missing is why numbers are not there.
+type Missing struct {
+	// Of is what the names of the metrics begin with, such as energy.phases.
+	Of string `json:"of"`
+	// Reason is why they are missing.
+	Reason string `json:"reason"`
+	// Runs is how many runs of a configuration lack them, in like words; 0 of a single run.
+	Runs int `json:"runs,omitempty"`
+}
+
+// Holds reports whether the reason is that of a metric.
+func (m Missing) Holds(metric string) bool {
+	return metric == m.Of || strings.HasPrefix(metric, m.Of+".")
+}
+
+// Missing are the reasons why a run that was ok lacks numbers. The more exact ones stand first.
+func (r *Record) Missing() []Missing {
+	if r.Status != OK {
+		return nil
+	}
+	var out []Missing
+	add := func(of, reason string) {
+		if reason != "" {
+			out = append(out, Missing{Of: of, Reason: reason})
+		}
+	}
+	e := &r.Energy
+	if e.TotalJ != nil {
+		r.missingPhases(add)
+	}
+	if e.TotalJ == nil || e.PerOutputTokenJ == nil {
+		add("energy", e.Reason)
+	}
+	if l := r.Latency; l != nil {
+		l.missing(add)
+	}
+	if r.Memory.PeakBytes == nil || r.Memory.ProcessPeakBytes == nil {
+		add("memory", r.Memory.Reason)
+	}
+	if w, ok := r.Warnings.Find(codes.FLOPsUnknown); ok && r.Compute == nil {
+		add("compute", w.Message)
+	}
+	return out
+}
+
+// missingPhases adds why there is no split, or a part of it is missing. Prefill and decode are
+// mostly refused for one reason.
+func (r *Record) missingPhases(add func(of, reason string)) {
+	p := r.Energy.Phases
+	if p == nil {
+		add("energy.phases", r.Energy.PhasesReason)
+		return
+	}
+	reason := func(p *Phase) string {
+		if p == nil || p.EnergyJ != nil {
+			return ""
+		}
+		return p.Reason
+	}
+	prefill, decode := reason(p.Prefill), reason(p.Decode)
+	add("energy.phases.other", reason(p.Other))
+	if prefill != "" && alike(prefill, strings.ReplaceAll(decode, "decode", "prefill")) {
+		add("energy.phases", later(prefill, decode))
+		return
+	}
+	add("energy.phases.prefill", prefill)
+	add("energy.phases.decode", decode)
+}
+
+// missing adds why latencies are missing.
+func (l *Latency) missing(add func(of, reason string)) {
+	const oneToken = "a request of one token has no time between tokens"
+	for _, d := range distributions {
+		switch q := d.of(l); {
+		case q != nil:
+			add("latency."+d.name, q.Reason)
+		case l.ITL == nil && (d.name == "itl_ms" || d.name == "tpot_ms"):
+			add("latency."+d.name, oneToken)
+		}
+	}
+	add("latency", l.Reason)
+}
+
+// digitsOf are the numbers of a text.
+var digitsOf = regexp.MustCompile(`[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?`)
+
+// alike reports whether two reasons differ in their numbers alone.
+func alike(a, b string) bool {
+	return a == b || digitsOf.ReplaceAllString(a, "#") == digitsOf.ReplaceAllString(b, "#")
+}
+
+// later is the reason of two that are alike whose last number is larger: what would do for one
+// and the other.
+func later(a, b string) string {
+	last := func(text string) float64 {
+		all := digitsOf.FindAllString(text, -1)
+		if len(all) == 0 {
+			return 0
+		}
+		v, _ := strconv.ParseFloat(all[len(all)-1], 64)
+		return v
+	}
+	if last(b) > last(a) {
+		return b
+	}
+	return a
+}
+
+// MissingOf are the reasons of several runs, each once with the number of its runs; those that
+// differ in numbers alone are one.
+func MissingOf(runs ...[]Missing) []Missing {
+	var out []Missing
+	for _, run := range runs {
+		for _, m := range run {
+			i := slices.IndexFunc(out, func(o Missing) bool { return o.Of == m.Of && alike(o.Reason, m.Reason) })
+			if i < 0 {
+				out = append(out, m)
+				i = len(out) - 1
+				out[i].Runs = 0
+			}
+			out[i].Runs += max(1, m.Runs)
+			out[i].Reason = later(out[i].Reason, m.Reason)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Missing) int { return cmp.Compare(len(b.Of), len(a.Of)) })
+	return out
+}
+
+// whyMissing is the reason why a metric is missing; empty where none is known.
+func whyMissing(all []Missing, metric string) string {
+	for _, m := range all {
+		if m.Holds(metric) {
+			return m.Reason
+		}
+	}
+	return ""
+}
