@@ -52,6 +52,9 @@ type nvmlGPU struct {
 	counter bool
 	dueNS   int64 // when a ring beside polled GPUs is due
 	lookNS  int64 // when the processes were last looked at
+	// unlisted are processes that worked at the last look and had no compute context: graphics, or
+	// one that has ended since, which the next look does not find.
+	unlisted map[int]float64
 }
 
 // Options select GPUs.
@@ -302,11 +305,15 @@ func (g *nvmlGPU) look(t *power.Trace, anchor clock.Anchor) {
 		delete(busy, p.PID)
 		t.Saw(seen)
 	}
-	for pid, pct := range busy { // graphics, or gone since
-		if pct >= works {
+	if len(list) == 0 { // whose ids the driver does not show here
+		busy = nil
+	}
+	for pid, pct := range busy {
+		if pct >= works && g.unlisted[pid] >= works {
 			t.Saw(power.Presence{Device: g.device.ID, PID: pid, FirstNS: now, LastNS: now, BusyPct: &pct, BusyNS: now})
 		}
 	}
+	g.unlisted = busy
 	t.Looked(l)
 }
 
