@@ -33,6 +33,10 @@ type Row struct {
 	MemoryMethod MemoryMethod `json:"memory_method,omitempty"`
 	// ProcessMethod is empty where memory was not measured, like MemoryMethod.
 	ProcessMethod MemoryMethod `json:"process_method,omitempty"`
+	// Version is that of the engine.
+	Version string `json:"version,omitempty"`
+	// Device names the devices whose energy is counted, or what the model ran on.
+	Device string `json:"device,omitempty"`
 	// DType is what the engine used.
 	DType string `json:"dtype,omitempty"`
 	// WorkloadHash is equal for runs that computed the same token ids.

@@ -25,9 +25,15 @@ type ExperimentSummary struct {
 	Excluded []Exclusion `json:"excluded,omitempty"`
 	// Status is that of the runs: ok if one of them is.
 	Status Status `json:"status"`
-	// DType and Provenance are those of a run that was ok.
+	// Version is that of the engine in the runs behind the means, and Device what they ran on, like
+	// DType with the number of runs behind each where these differ.
+	Version string `json:"version,omitempty"`
+	// Device names the devices whose energy is counted.
+	Device string `json:"device,omitempty"`
+	// DType is what the engine used.
 	DType string `json:"dtype,omitempty"`
-	// Provenance is what stands behind the energy.
+	// Provenance is what stands behind the energy that is in the means: metrics.energy.total_j.n tells
+	// of how many runs.
 	Provenance Provenance `json:"provenance,omitempty"`
 	// MemoryMethod and ProcessMethod are those of the runs, "mixed" if not all the same.
 	MemoryMethod MemoryMethod `json:"memory_method,omitempty"`

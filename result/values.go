@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Values are the metrics that a run has. A study may have 100,000 of them, so that there is
@@ -113,6 +114,18 @@ func (v Values) Within(o Values) bool {
 		}
 	}
 	return true
+}
+
+// WithoutEnergy are the values without the ones that energy is part of.
+func (v Values) WithoutEnergy() Values {
+	var places []int
+	for i := range v.all() {
+		if name := metricInfos[i].Name; !strings.HasPrefix(name, "energy.") && name != "compute.flops_per_j" &&
+			name != "harness.energy_j" {
+			places = append(places, i)
+		}
+	}
+	return v.only(places)
 }
 
 // only keeps the metrics of these places, in order.

@@ -166,6 +166,7 @@ const (
 	MachinesDiffer        note.Code = "machines_differ"
 	MemoryMethodsDiffer   note.Code = "memory_methods_differ"
 	ProvenancesDiffer     note.Code = "provenances_differ"
+	RunsDiffer            note.Code = "runs_differ"
 	LatinSquareUnbalanced note.Code = "latin_square_unbalanced"
 	JournalGone           note.Code = "journal_gone"
 	RunGone               note.Code = "run_gone"
@@ -293,6 +294,8 @@ func Codes() []Entry {
 		{MemoryMethodsDiffer, Care, "Peaks of memory were taken by different methods and are not comparable."},
 		{ProvenancesDiffer, Flagged,
 			"The energy of some runs of a configuration is measured, and that of others is not."},
+		{RunsDiffer, Flagged,
+			"Runs of one configuration had different devices, engine versions or number formats."},
 		{LatinSquareUnbalanced, Care, "The cycles do not fill a latin square, so order effects are not balanced."},
 		{JournalGone, Told, "The journal of a resumed study was missing and was written again from its runs."},
 		{RunGone, Told, "Runs of a resumed study were not there any more and are made again."},

@@ -151,7 +151,7 @@ func (a *audit) means() {
 				good = append(good, &own[i])
 			}
 		}
-		spreads, err := result.SpreadsOf(values(good))
+		spreads, err := result.SpreadsOf(valuesOf(good))
 		if err != nil {
 			a.add("the metrics of %s: %v", e.ID, err)
 			continue

@@ -56,11 +56,11 @@ func TestProvenance(t *testing.T) {
 	}{
 		{[2]result.Provenance{result.None, result.Measured}, result.Measured, false},
 		{[2]result.Provenance{result.Measured, result.None}, result.Measured, false},
-		{[2]result.Provenance{result.Measured, result.Modelled}, result.Modelled, true},
-		{[2]result.Provenance{result.Simulated, result.Measured}, result.Simulated, true},
+		{[2]result.Provenance{result.Measured, result.Modelled}, result.Measured, true},
+		{[2]result.Provenance{result.Simulated, result.Measured}, result.Measured, true},
 		{[2]result.Provenance{result.None, result.None}, result.None, false},
 	} {
-		s := runsOf(t, [][]float64{{1, 1}}, [][]float64{{1, 1}})
+		s := runsOf(t, [][]float64{{1, 3}}, [][]float64{{1, 1}})
 		for i, p := range q.runs {
 			s.Runs[i].Energy.Provenance = p
 		}
@@ -69,8 +69,37 @@ func TestProvenance(t *testing.T) {
 		}
 		e := s.Experiments[0]
 		care := slices.ContainsFunc(e.Caveats, func(n note.Note) bool { return n.Code == codes.ProvenancesDiffer })
+		if m, ok := e.Metrics.Get("energy.per_output_token_j"); q.care && (!ok || m.N != 1 ||
+			m.Mean != map[bool]float64{true: 1, false: 3}[q.runs[0] == q.want]) {
+			t.Errorf("%v: the energy is %+v, want that of the run that is %s", q.runs, m, q.want)
+		}
+		if m, _ := e.Metrics.Get("throughput.output_tokens_per_s"); m.N != 2 {
+			t.Errorf("%v: the throughput is %+v, want that of both runs", q.runs, m)
+		}
 		if e.Provenance != q.want || care != q.care {
 			t.Errorf("%v: %s, caveats %v", q.runs, e.Provenance, e.Caveats)
 		}
+	}
+}
+
+// TestRunsDiffer: what is not the same in all runs is told with the number of runs, in the summary and as a
+// caution.
+func TestRunsDiffer(t *testing.T) {
+	s := runsOf(t, [][]float64{{1, 1, 1}}, [][]float64{{1, 1, 1}})
+	for i, version := range []string{"1.0", "2.0", "1.0"} {
+		s.Runs[i].Backend.Version, s.Runs[i].Backend.DType = version, "float16"
+		s.Runs[i].Energy.Devices = []result.Device{{Device: "gpu0", Name: "A GPU", Counted: true},
+			{Device: "gpu1", Name: "A GPU", Counted: true}, {Device: "gpu2", Name: "An idle one"}}
+	}
+	if err := summarizeRuns(s, study.Until{}); err != nil {
+		t.Fatal(err)
+	}
+	e := s.Experiments[0]
+	if e.Version != "1.0 (2 of 3), 2.0 (1 of 3)" || e.DType != "float16" || e.Device != "2 × A GPU" {
+		t.Errorf("version %q, type %q, device %q", e.Version, e.DType, e.Device)
+	}
+	if n := len(e.Caveats); n != 1 || e.Caveats[0].Code != codes.RunsDiffer ||
+		!strings.Contains(e.Caveats[0].Message, "engine version: 1.0 (2 of 3)") {
+		t.Errorf("caveats %+v", e.Caveats)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ func RowOf(r *result.Record) result.Row {
 	row := result.Row{ID: r.ID, Cycle: r.Cycle, Status: r.Status, Values: result.ValuesOf(r),
 		Provenance: r.Energy.Provenance,
 		DType:      r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
+		Version: r.Backend.Version, Device: deviceOf(r),
 		WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS, Missing: r.Missing()}
 	if r.Failure != nil {
 		row.Class, row.Message = r.Failure.Class, r.Failure.Message
@@ -26,6 +28,27 @@ func RowOf(r *result.Record) result.Row {
 	}
 	row.Warnings = r.Warnings.Codes()
 	return row
+}
+
+// deviceOf names the devices whose energy is counted, each kind once, or else what the model ran on.
+func deviceOf(r *result.Record) string {
+	count := map[string]int{}
+	for _, d := range r.Energy.Devices {
+		if d.Counted && d.Name != "" {
+			count[d.Name]++
+		}
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		if n := count[name]; n > 1 {
+			name = fmt.Sprintf("%d × %s", n, name)
+		}
+		parts = append(parts, name)
+	}
+	if len(parts) == 0 {
+		return r.Backend.Device
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Records yields the finished runs of a study's folder in the order in which they were

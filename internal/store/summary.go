@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -127,8 +129,9 @@ func (e experiment) fold(dir string, runs []*result.Row, until study.Until) erro
 	}
 	e.Status, e.DType, e.Provenance = about.Status, about.DType, about.Provenance
 	e.provenance(good)
+	e.alike(good)
 	var err error
-	if e.Metrics, err = result.SpreadsOf(values(good)); err != nil {
+	if e.Metrics, err = result.SpreadsOf(valuesOf(good)); err != nil {
 		return err
 	}
 	e.pool(dir, good)
@@ -147,24 +150,81 @@ func (e experiment) fold(dir string, runs []*result.Row, until study.Until) erro
 	return nil
 }
 
-// provenance is that of the runs whose energy is in the mean, whichever was the first; where they
-// differ, the one that says least.
-func (e experiment) provenance(good []*result.Row) {
-	found := map[result.Provenance]bool{}
-	for _, r := range good {
-		found[r.Provenance] = true
+// strongest are the provenances of energy, the one that says most first.
+var strongest = []result.Provenance{result.Measured, result.Modelled, result.Simulated}
+
+// provenanceOf is the one that says most of those of the runs: the energy of runs that have another one is in no
+// mean with it. It is empty where no run has energy. Of is how many runs have it.
+func provenanceOf(runs []*result.Row) (p result.Provenance, of int, mixed bool) {
+	count := map[result.Provenance]int{}
+	for _, r := range runs {
+		count[r.Provenance]++
 	}
-	var kinds int
-	for _, p := range []result.Provenance{result.Measured, result.Modelled, result.Simulated} {
-		if found[p] {
-			e.Provenance = p
-			kinds++
+	for _, kind := range strongest {
+		switch {
+		case count[kind] == 0:
+		case p == "":
+			p, of = kind, count[kind]
+		default:
+			mixed = true
 		}
 	}
-	if kinds > 1 {
-		e.Caveats.Warn(codes.ProvenancesDiffer, "the energy of its runs does not have one provenance (see the rows of "+
-			"--json): its mean is labelled as the weakest of them")
+	return p, of, mixed
+}
+
+// provenance is that of the runs whose energy is in the mean, whichever was the first.
+func (e experiment) provenance(good []*result.Row) {
+	p, n, mixed := provenanceOf(good)
+	if p != "" {
+		e.Provenance = p
 	}
+	if mixed {
+		e.Caveats.Warnf(codes.ProvenancesDiffer,
+			"the energy of %d of %d runs is %s: the mean is over these alone (see "+
+				"the rows of --json)", n, len(good), p)
+	}
+}
+
+// alike notes what is not the same in all runs behind the means, with counts.
+func (e experiment) alike(good []*result.Row) {
+	for _, q := range []struct {
+		what string
+		of   func(*result.Row) string
+		into *string
+	}{
+		{"number format", func(r *result.Row) string { return r.DType }, &e.DType},
+		{"engine version", func(r *result.Row) string { return r.Version }, &e.Version},
+		{"device", func(r *result.Row) string { return r.Device }, &e.Device},
+	} {
+		count := map[string]int{}
+		for _, r := range good {
+			if v := q.of(r); v != "" {
+				count[v]++
+			}
+		}
+		var parts []string
+		for _, v := range slices.Sorted(maps.Keys(count)) {
+			if *q.into = v; len(count) > 1 {
+				parts = append(parts, fmt.Sprintf("%s (%d of %d)", v, count[v], len(good)))
+			}
+		}
+		if len(parts) > 0 {
+			*q.into = strings.Join(parts, ", ")
+			e.Caveats.Warnf(codes.RunsDiffer, "its runs do not have one %s: %s", q.what, *q.into)
+		}
+	}
+}
+
+// valuesOf are the metrics of runs; those of energy only of the runs whose provenance is that of the mean.
+func valuesOf(runs []*result.Row) []result.Values {
+	out := make([]result.Values, len(runs))
+	p, _, mixed := provenanceOf(runs)
+	for i, r := range runs {
+		if out[i] = r.Values; mixed && r.Provenance != p {
+			out[i] = r.Values.WithoutEnergy()
+		}
+	}
+	return out
 }
 
 // flags are those of the runs in the means and of what was found of them together; without a run
@@ -194,15 +254,6 @@ func (e experiment) missing(good []*result.Row, bad []result.Row) {
 	e.Missing = result.MissingOf(all...)
 }
 
-// values are the metrics of runs.
-func values(runs []*result.Row) []result.Values {
-	out := make([]result.Values, len(runs))
-	for i, r := range runs {
-		out[i] = r.Values
-	}
-	return out
-}
-
 // precision holds the runs against the wanted precision.
 func (e experiment) precision(good []*result.Row, until study.Until) {
 	if until.MaxCycles == 0 || len(good) == 0 {
@@ -211,8 +262,8 @@ func (e experiment) precision(good []*result.Row, until study.Until) {
 	p := &result.Precision{Metric: until.Metric, Wanted: until.RelativeHalfWidth}
 	e.Precision = p
 	var values []float64
-	for _, r := range good {
-		if v, ok := r.Values.Get(until.Metric); ok {
+	for _, own := range valuesOf(good) {
+		if v, ok := own.Get(until.Metric); ok {
 			values = append(values, v)
 		}
 	}

@@ -392,11 +392,21 @@ func staleJournal(dir string) []join.Recomputed {
 	var differ []string
 	for _, r := range rows {
 		own, err := result.ReadRun(dir, r.ID, r.Cycle)
-		if err != nil || !sameJSON(r, store.RowOf(own)) {
+		if err != nil || !sameRow(r, store.RowOf(own)) {
 			differ = append(differ, nameOf(r.ID, r.Cycle))
 		}
 	}
 	return differing(stale, differ)
+}
+
+// sameRow compares a line of the journal with the row of its run. One of an earlier version lacks what that did not
+// know.
+func sameRow(line, own result.Row) bool {
+	if line.Values.Within(own.Values) {
+		line.Values = own.Values
+	}
+	line.Version, line.Device = cmp.Or(line.Version, own.Version), cmp.Or(line.Device, own.Device)
+	return sameJSON(line, own)
 }
 
 // differing is an outcome that names the runs it is about; none if there are none.

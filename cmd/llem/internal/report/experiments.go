@@ -141,6 +141,9 @@ func energyWord(e result.ExperimentSummary) string {
 	case !known:
 		return "not measured"
 	}
+	if m, _ := e.Metrics.Get("energy.per_output_token_j"); m.N < e.Compared() {
+		return fmt.Sprintf("%d of %d %s", m.N, e.Compared(), e.Provenance)
+	}
 	return string(e.Provenance)
 }
 
@@ -288,6 +291,11 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 		head, reason := g.text(lacking)
 		fmt.Fprintf(&b, "\n%s: %s.\n", head, reason)
 	}
+	for i, e := range s.Experiments[:shown] {
+		for _, w := range e.Caveats {
+			fmt.Fprintf(&b, "\nCaution, %s: %s.\n", named.label(i), w.Message)
+		}
+	}
 	for _, x := range exclusions(s) {
 		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)
 	}
@@ -325,6 +333,8 @@ var csvColumns = []csvColumn{
 	{"missing_why", "", missingWhy},
 	{"memory_method", "", func(e result.ExperimentSummary) string { return string(e.MemoryMethod) }},
 	{"process_memory_method", "", func(e result.ExperimentSummary) string { return string(e.ProcessMethod) }},
+	{"device", "", func(e result.ExperimentSummary) string { return e.Device }},
+	{"engine_version", "", func(e result.ExperimentSummary) string { return e.Version }},
 	{"energy_provenance", "", func(e result.ExperimentSummary) string { return string(e.Provenance) }},
 }
 
