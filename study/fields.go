@@ -47,7 +47,8 @@ func common(backends []string, able able) []commonKey {
 		wholeField("workload.output_tokens", 1, 1e6,
 			"tokens to generate for each prompt; the end-of-sequence token is ignored",
 			func(s *Experiment) *int { return &s.Workload.OutputTokens }),
-		preset("decoding.preset", "greedy is temperature 0", presetGreedy),
+		preset(presetKey, "greedy is temperature 0; sampled is 1, chat 0.7 and focused 0.2, both with top_p 0.95, "+
+			"for "+able.sampling+" only", presetGreedy, "sampled", "chat", "focused"),
 		wholeField("workload.concurrency", 0, 1e6,
 			"requests that a server is sent at once, a new one as soon as one ends; 0 sends all at once",
 			func(s *Experiment) *int { return &s.Workload.Concurrency }),
@@ -110,6 +111,19 @@ func newField(key, help string, k grammar.Kind, get func(*Experiment) grammar.Va
 
 // presetGreedy takes the most likely token.
 const presetGreedy = "greedy"
+
+// presetOf returns what a preset stands for; greedy and no preset stand for the zero value.
+func presetOf(name string) Decoding {
+	switch name {
+	case "sampled":
+		return Decoding{Temperature: 1}
+	case "chat":
+		return Decoding{Temperature: 0.7, TopP: 0.95}
+	case "focused":
+		return Decoding{Temperature: 0.2, TopP: 0.95}
+	}
+	return Decoding{}
+}
 
 // presetKey is the key that is shorthand for settings of decoding.
 const presetKey = "decoding.preset"

@@ -142,6 +142,15 @@ func (k *table) fill(e *Experiment, v keys.Values) {
 	for i := range k.common {
 		k.common[i].write(e, v[i])
 	}
+	if p := presetOf(k.preset.Get(v).Text); p.Temperature > 0 {
+		// What is given beside a preset stands.
+		if e.Decoding.Temperature == 0 {
+			e.Decoding.Temperature = p.Temperature
+		}
+		if e.Decoding.TopP == 1 && p.TopP > 0 {
+			e.Decoding.TopP = p.TopP
+		}
+	}
 	e.Decoding = e.Decoding.canonical()
 	own := k.sections[e.Backend]
 	own.load(v)

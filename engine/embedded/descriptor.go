@@ -20,7 +20,7 @@ func Descriptor() engine.Descriptor {
 		Name: core.Name, Title: "the embedded engine", Summary: "ggml inside of llem, on the CPU",
 		Section: func() engine.Section { return core.Defaults() },
 		Settle:  settle,
-		GGUF:    true, Reads: core.Reads, Greedy: true, DType: "float16",
+		GGUF:    true, Reads: core.Reads, DType: "float16",
 		GPU:      func(engine.Section) bool { return false },
 		Program:  "llem",
 		Profile:  profile(),

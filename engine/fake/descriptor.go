@@ -16,11 +16,11 @@ func Descriptor() engine.Descriptor {
 			*s.(*settings) = settings{}
 			return true
 		},
-		Settle: func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
-		Greedy: true, Simulated: true,
-		GPU:     func(engine.Section) bool { return false },
-		Profile: profile(),
-		New:     func(e engine.Env) backend.Backend { return launcher{Simulation: e.Simulation} },
+		Settle:    func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
+		Simulated: true,
+		GPU:       func(engine.Section) bool { return false },
+		Profile:   profile(),
+		New:       func(e engine.Env) backend.Backend { return launcher{Simulation: e.Simulation} },
 	}
 }
 

@@ -22,8 +22,8 @@ func Descriptor() engine.Descriptor {
 		Forget:   forget,
 		Settle:   func(s engine.Section, batch, _ int) { s.(*settings).BatchSize = batch },
 		Estimate: estimate,
-		Greedy:   true, HostToo: true,
-		GPU: func(s engine.Section) bool { return s.(*settings).Device != "cpu" },
+		HostToo:  true,
+		GPU:      func(s engine.Section) bool { return s.(*settings).Device != "cpu" },
 		Demands: func(s engine.Section) bool {
 			device := s.(*settings).Device
 			return device != "auto" && device != "cpu"
@@ -70,6 +70,14 @@ func (s *settings) conflict(j engine.Job) *engine.Conflict {
 	case flash && s.CacheImplementation == "static":
 		return at("attn_implementation", "use sdpa, or the dynamic cache",
 			"%s does not run with pytorch.cache_implementation static", s.AttnImplementation)
+	case j.Temperature > 0 && s.Compile != "":
+		return engine.Conflictf("decoding.temperature", "use decoding.preset: greedy, or pytorch.compile: off",
+			"decoding.temperature %g does not run with pytorch.compile %s: its step takes the most likely token",
+			j.Temperature, s.Compile)
+	case j.Temperature > 0 && s.Batching == "continuous":
+		return engine.Conflictf("decoding.temperature", "use decoding.preset: greedy, or pytorch.batching: static",
+			"decoding.temperature %g does not run with pytorch.batching continuous: its scheduler takes the "+
+				"most likely token", j.Temperature)
 	case s.Compile != "":
 		if c := s.compiling(j, at); c != nil {
 			return c

@@ -13,6 +13,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/clock"
+	"github.com/llenergymeasure/llem/engine/embedded/internal/core"
 )
 
 // batch is one static batch: its sequences are prefilled, then decoded together
@@ -28,6 +29,7 @@ type batch struct {
 type sequence struct {
 	prompt []int32
 	fed    int // tokens of this sequence in the KV cache
+	choose *core.Sampler
 	req    *backend.Request
 }
 
@@ -39,7 +41,8 @@ func newBatch(e *worker, prompts []backend.Prompt, output int, log *backend.Log)
 			ID: p.ID, PromptTokens: len(p.Tokens),
 			TokenNS: make([]int64, 0, output), Output: make([]int32, 0, output),
 		})
-		b.seqs[i] = sequence{prompt: p.Tokens, req: &log.Requests[len(log.Requests)-1]}
+		b.seqs[i] = sequence{prompt: p.Tokens, choose: core.NewSampler(e.spec, p.ID),
+			req: &log.Requests[len(log.Requests)-1]}
 	}
 	return b
 }
@@ -147,7 +150,7 @@ func (s *step) add(slot int, seq *sequence, tokens []int32, last bool) {
 	}
 }
 
-// forward computes one step, takes the greedy tokens and logs the step. The
+// forward computes one step, takes the tokens and logs the step. The
 // prefill of the sequences from firstPrefill on starts with this step unless it
 // has started already.
 func (b *batch) forward(s *step, entry backend.Step, firstPrefill int) error {
@@ -177,7 +180,7 @@ func (b *batch) forward(s *step, entry backend.Step, firstPrefill int) error {
 	return nil
 }
 
-// compute runs the model on one step and returns the greedy token of each wanted
+// compute runs the model on one step and returns the token chosen for each wanted
 // position.
 func (e *worker) compute(s *step) ([]int32, error) {
 	ctx := e.model.Backend().NewContext()
@@ -196,7 +199,7 @@ func (e *worker) compute(s *step) ([]int32, error) {
 	next := make([]int32, len(s.outputs))
 	width := len(values) / len(outputs)
 	for i := range next {
-		next[i] = argmax(values[i*width : (i+1)*width])
+		next[i] = s.takers[i].choose.Choose(values[i*width : (i+1)*width])
 	}
 	return next, nil
 }
@@ -213,17 +216,6 @@ func (e *worker) graph(ctx ml.Context, s *step, outputs []int32) (ml.Tensor, err
 		return nil, fmt.Errorf("build an engine step of %d tokens: %w", len(s.tokens), err)
 	}
 	return logits, nil
-}
-
-// argmax is greedy sampling: the index of the largest logit, the first of equals.
-func argmax(logits []float32) int32 {
-	best := 0
-	for i, v := range logits {
-		if v > logits[best] {
-			best = i
-		}
-	}
-	return int32(best)
 }
 
 // reserve allocates working memory for the largest steps, a full prefill chunk

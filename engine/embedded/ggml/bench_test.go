@@ -171,3 +171,14 @@ func (l *bareLoop) step(b *testing.B, tokens, positions []int32, sequences []int
 	}
 	return next
 }
+
+// argmax is greedy sampling: the index of the largest logit, the first of equals.
+func argmax(logits []float32) int32 {
+	best := 0
+	for i, v := range logits {
+		if v > logits[best] {
+			best = i
+		}
+	}
+	return int32(best)
+}

@@ -1,4 +1,4 @@
-"""Greedy decoding of one static batch, with stamps.
+"""Decoding of one static batch, with stamps.
 
 The loop asks the device to finish at three points only: before the batch, at the
 first token and at the end. In between it launches work ahead of the device and
@@ -22,6 +22,7 @@ from llem_protocol.failures import Cancelled, Failure
 
 from . import masks
 from .batches import Batch
+from .sampling import Chooser, Decoding
 
 class HostClock:
     """Step limits from the host: the device computes before it returns."""
@@ -108,8 +109,9 @@ class Forward:
 
     grad_mode = torch.inference_mode
 
-    def __init__(self, model: torch.nn.Module, caches=None, chunk: int = 0) -> None:
+    def __init__(self, model: torch.nn.Module, caches=None, chunk: int = 0, decoding: Decoding = Decoding()) -> None:
         self.model = model
+        self.choose = Chooser(decoding)
         self.caches = caches
         self.chunk = chunk
         accepted = inspect.signature(model.forward).parameters
@@ -149,7 +151,7 @@ class Forward:
         with masks.columns_before(begin):
             out = self.model(input_ids=ids, past_key_values=cache, **varying, **self.fixed)
         # Of a model over several devices the last one has the logits.
-        return out.logits[:, -1].argmax(dim=-1, keepdim=True).to(ids.device, non_blocking=True), out.past_key_values
+        return self.choose(out.logits[:, -1]).to(ids.device, non_blocking=True), out.past_key_values
 
     def settings(self) -> dict[str, str]:
         """What is used, by the names of the keys."""

@@ -154,12 +154,12 @@ def make_forward(
             raise no_length(request)
         return continuous.Scheduler(model, device, request.attention, request.batch_size, longest)
     if request.cache == "dynamic":
-        return Forward(model, None, request.chunk)
+        return Forward(model, None, request.chunk, request.decoding)
     if not longest:
         raise no_length(request)
     caches = StaticCaches(model, longest, keep=request.compile != "off")
     if request.compile == "off":
-        return Forward(model, caches, request.chunk)
+        return Forward(model, caches, request.chunk, request.decoding)
     forward = compiled.CompiledForward(model, caches, request.chunk, request.compile, device)
     forward.warm(request.batch_size)
     return forward
@@ -173,7 +173,7 @@ def no_length(request: Request) -> Failure:
 
 def adapt(engine: Engine, request: Request) -> None:
     """Take another batch size, length, chunk or cache; whatever else differs needs another model."""
-    free = {name: getattr(engine.request, name) for name in ("batch_size", "max_context", "chunk")}
+    free = {name: getattr(engine.request, name) for name in ("batch_size", "max_context", "chunk", "decoding")}
     if request.compile == engine.request.compile == "off":
         free["cache"] = engine.request.cache
     if dataclasses.replace(request, **free) != engine.request:

@@ -13,6 +13,7 @@ from llem_protocol.failures import Failure
 from llem_protocol.spec import common, options_of
 
 from . import quantise
+from .sampling import Decoding
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 BATCHINGS = ("static", "continuous")
@@ -50,6 +51,7 @@ class Request:
     chunk: int = 0
     device_map: str = "single"
     tensor_parallel: int = 1
+    decoding: Decoding = Decoding()
 
     @classmethod
     def from_spec(cls, spec: dict) -> Request:
@@ -68,6 +70,7 @@ class Request:
             chunk=int(options.get("prefill_chunk_size") or 0),
             device_map=options.get("device_map") or "single",
             tensor_parallel=int(options.get("tensor_parallel_size") or 1),
+            decoding=Decoding.from_spec(spec),
         )
 
     @property
@@ -111,6 +114,10 @@ def check_options(request: Request) -> None:
                       "with a dynamic cache, static batches and whole weights",
                       "leave out pytorch.device, cache_implementation, batching and quantization, "
                       "or set pytorch.device_map: single")
+    for key, value, needed in (("compile", request.compile, "off"), ("batching", request.batching, "static")):
+        if request.decoding.temperature and value != needed:
+            raise Failure("config", f"decoding.temperature {request.decoding.temperature} does not run with "
+                          f"pytorch.{key} {value}", f"set pytorch.{key}: {needed}, or decoding.preset: greedy")
     if request.tensor_parallel != 1:
         check_parallel(request)
     if not os.path.isfile(os.path.join(request.path, "config.json")):

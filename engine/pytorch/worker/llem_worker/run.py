@@ -41,6 +41,7 @@ def run_workload(
         batches = make_batches(requests, engine.batch_size, output_tokens, together)
         if output_tokens > 1:
             engine.forward.prepare({batch.size for batch in batches})
+        engine.forward.choose.begin()
         work = functools.partial(run_batches, engine, batches, output_tokens, clock, cancelled, told)
     graphs = compiled_graphs()
     with quiet_collector(), engine.forward.grad_mode():
