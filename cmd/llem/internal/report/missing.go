@@ -53,7 +53,10 @@ func lackingConfigurations(s *result.StudyResult, named names, n int) []lacking 
 			continue
 		}
 		l := lacking{named.label(i), e.Compared(), func(metric string) int {
-			m, _ := e.Metrics.Get(metric)
+			m, ok := e.Metrics.Get(metric)
+			if ok && m.Pooled != nil && m.Pooled.Value != nil {
+				return e.Compared() // of the requests of all runs, though a run alone may have too few
+			}
 			return m.N
 		}, e.Missing}
 		if l.missing == nil {
