@@ -89,6 +89,13 @@ func TestPool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	few := Spread{N: 3, Mean: 2, CI95: &[2]float64{1, 3}, Method: "student-t"}
+	for value, want := range map[float64]string{2.5: "student-t", 4: ""} {
+		few.Pooled = &Pooled{Value: &value}
+		if v, ci, method := few.Figure(); v != value || method != want || (ci == nil) != (want == "") {
+			t.Errorf("pooled %v without an interval: %v, %v, %s", value, v, ci, method)
+		}
+	}
 	s.Pool("latency.ttft_ms.p50", &Pooled{Value: new(7.0), CI95: &[2]float64{6, 8}, Runs: 2, Values: 32})
 	s.Pool("latency.ttft_ms.p90", &Pooled{Value: new(9.0), Runs: 2, Values: 64})
 	s.Pool("latency.ttft_ms.p99", &Pooled{Runs: 2, Values: 32, Reason: "too few"})

@@ -66,12 +66,17 @@ func single(v float64) Spread {
 }
 
 // Figure is the number that stands for the configuration, with its 95 % interval, if there is one,
-// and how that was found: the pooled percentile, or else the mean.
+// and how that was found: the pooled percentile, or else the mean. A pooled percentile without an
+// interval of its own has that of the mean of the runs' percentiles, if it lies in it.
 func (s Spread) Figure() (value float64, ci95 *[2]float64, method string) {
-	if s.Pooled != nil && s.Pooled.Value != nil {
-		return *s.Pooled.Value, s.Pooled.CI95, s.Pooled.Method
+	if s.Pooled == nil || s.Pooled.Value == nil {
+		return s.Mean, s.CI95, s.Method
 	}
-	return s.Mean, s.CI95, s.Method
+	value = *s.Pooled.Value
+	if s.Pooled.CI95 == nil && s.CI95 != nil && s.CI95[0] <= value && value <= s.CI95[1] {
+		return value, s.CI95, s.Method
+	}
+	return value, s.Pooled.CI95, s.Pooled.Method
 }
 
 // known reports whether there is a number that stands for the configuration.
