@@ -153,6 +153,9 @@ type Tokens struct {
 	Given int64 `json:"prompt_given"`
 	// Asked is in tokens, too.
 	Asked int64 `json:"output_asked"`
+	// OutputHash is equal for runs that generated the same tokens for the workload, the first time that it ran in
+	// the window; empty where the engine does not give them.
+	OutputHash string `json:"output_hash,omitempty"`
 }
 
 // Latency holds the distributions over requests (queue, TTFT, TPOT, end to end) and over

@@ -163,6 +163,7 @@ const (
 	PrecisionNotReached   note.Code = "precision_not_reached"
 	PrecisionUnknown      note.Code = "precision_unknown"
 	WorkloadsDiffer       note.Code = "workloads_differ"
+	OutputsDiffer         note.Code = "outputs_differ"
 	MachinesDiffer        note.Code = "machines_differ"
 	MemoryMethodsDiffer   note.Code = "memory_methods_differ"
 	ProvenancesDiffer     note.Code = "provenances_differ"
@@ -290,6 +291,7 @@ func Codes() []Entry {
 		{PrecisionNotReached, Care, "The wanted precision was not reached after the most cycles allowed."},
 		{PrecisionUnknown, Missing, "The metric whose precision was wanted was not measured."},
 		{WorkloadsDiffer, Flagged, "Runs of one configuration did not compute the same token ids."},
+		{OutputsDiffer, Care, "Runs of one configuration did not generate the same tokens."},
 		{MachinesDiffer, Flagged, "Runs of one study were made on different machines."},
 		{MemoryMethodsDiffer, Care, "Peaks of memory were taken by different methods and are not comparable."},
 		{ProvenancesDiffer, Flagged,

@@ -24,6 +24,8 @@ type Material struct {
 	Tasks map[int]string
 	// Given and Asked are prompt tokens given and output tokens asked for.
 	Given, Asked int64
+	// OutputHash is equal for runs that generated the same tokens; empty where they are not known.
+	OutputHash string
 	// Window holds the workload; Bare and Resident are the idle stretches before the
 	// engine was started and with the model loaded. Empty ones were not measured.
 	Window, Bare, Resident attribute.Window

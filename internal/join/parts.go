@@ -132,12 +132,12 @@ func loadEngine(m *Material, rec *result.Record, _ *series.All) {
 }
 
 func storeTokens(m *Material, rec *result.Record, _ *series.All) {
-	rec.Tokens = &result.Tokens{Given: m.Given, Asked: m.Asked}
+	rec.Tokens = &result.Tokens{Given: m.Given, Asked: m.Asked, OutputHash: m.OutputHash}
 }
 
 func loadTokens(m *Material, rec *result.Record, _ *series.All) {
 	if t := rec.Tokens; t != nil {
-		m.Given, m.Asked = t.Given, t.Asked
+		m.Given, m.Asked, m.OutputHash = t.Given, t.Asked, t.OutputHash
 	}
 }
 

@@ -1,6 +1,10 @@
 package measure
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/workload"
 	"github.com/llenergymeasure/llem/study"
@@ -67,3 +71,23 @@ func (w work) tasks(times int) map[int]string {
 
 // batches is the number of batches of the workload.
 func (w work) batches() int { return (len(w.requests) + w.batch - 1) / w.batch }
+
+// outputHash is equal for runs whose engine generated the same tokens for each request, the first time that the
+// workload ran. It is empty where the engine does not give all of them.
+func (w work) outputHash(log *backend.Log) string {
+	if log == nil {
+		return ""
+	}
+	outputs := map[int][]int32{}
+	for _, q := range log.Requests {
+		outputs[q.ID] = q.Output
+	}
+	h := sha256.New()
+	for _, q := range w.requests {
+		if len(outputs[q.ID]) != w.outputTokens {
+			return ""
+		}
+		fmt.Fprintln(h, q.ID, outputs[q.ID])
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}

@@ -19,7 +19,7 @@ func RowOf(r *result.Record) result.Row {
 		Provenance: r.Energy.Provenance,
 		DType:      r.Backend.DType, MemoryMethod: r.Memory.Method, ProcessMethod: r.Memory.ProcessMethod,
 		Version: r.Backend.Version, Device: deviceOf(r),
-		WorkloadHash: r.WorkloadHash, TookS: r.Timing.TookS, Missing: r.Missing()}
+		WorkloadHash: r.WorkloadHash, OutputHash: outputHash(r), TookS: r.Timing.TookS, Missing: r.Missing()}
 	if r.Failure != nil {
 		row.Class, row.Message = r.Failure.Class, r.Failure.Message
 	}
@@ -250,4 +250,11 @@ func runFolders(dir string) (there, again map[RunKey]bool, err error) {
 		}
 	}
 	return there, again, nil
+}
+
+func outputHash(r *result.Record) string {
+	if r.Tokens == nil {
+		return ""
+	}
+	return r.Tokens.OutputHash
 }

@@ -147,7 +147,26 @@ func (e experiment) fold(dir string, runs []*result.Row, until study.Until) erro
 			break
 		}
 	}
+	e.repeatable(good)
 	return nil
+}
+
+// repeatable reports runs that generated other tokens than the first one.
+func (e experiment) repeatable(good []*result.Row) {
+	same, known, first := 0, 0, ""
+	for _, r := range good {
+		if r.OutputHash == "" {
+			continue
+		}
+		first = cmp.Or(first, r.OutputHash)
+		if known++; r.OutputHash == first {
+			same++
+		}
+	}
+	if same < known {
+		e.Caveats.Warnf(codes.OutputsDiffer,
+			"its runs did not generate the same tokens: outputs equal in %d of %d runs", same, known)
+	}
 }
 
 // strongest are the provenances of energy, the one that says most first.
