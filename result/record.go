@@ -96,15 +96,12 @@ type Backend struct {
 	Attention string `json:"attention,omitempty"`
 	// Threads is the number of the engine's processor threads.
 	Threads int `json:"threads,omitempty"`
-	// Effective is what the engine says that it used, by the keys of a study: vllm.attention_backend. Results of
-	// earlier versions have none.
+	// Effective is what the engine says that it used, by the keys of a study.
 	Effective map[string]string `json:"effective,omitempty"`
 	// Overridden are the keys for which it used something else than it was asked for.
-	Overridden []string `json:"overridden,omitempty"`
-	// Unread are the keys that were given and of which it does not say what it used.
-	Unread []string `json:"not_read_back,omitempty"`
-	// Settings are other knobs, as the engine used them. Earlier versions had keys of the study among them.
-	Settings map[string]string `json:"settings,omitempty"`
+	Overridden []string          `json:"overridden,omitempty"`
+	Unread     []string          `json:"not_read_back,omitempty"` // keys that were given, and not read back
+	Settings   map[string]string `json:"settings,omitempty"`      // other knobs, as the engine used them
 	// GPUs are the UUIDs of the GPUs that held the model.
 	GPUs []string `json:"gpu_uuids,omitempty"`
 	// StepClock is how the limits of steps were taken.
@@ -153,8 +150,7 @@ type Tokens struct {
 	Given int64 `json:"prompt_given"`
 	// Asked is in tokens, too.
 	Asked int64 `json:"output_asked"`
-	// OutputHash is equal for runs that generated the same tokens for the workload, the first time that it ran in
-	// the window; empty where the engine does not give them.
+	// OutputHash is equal for runs that generated the same tokens; empty where they are not known.
 	OutputHash string `json:"output_hash,omitempty"`
 }
 

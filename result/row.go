@@ -41,8 +41,7 @@ type Row struct {
 	DType string `json:"dtype,omitempty"`
 	// WorkloadHash is equal for runs that computed the same token ids.
 	WorkloadHash string `json:"workload_hash,omitempty"`
-	// OutputHash is equal for runs that generated the same tokens; empty where they are not known.
-	OutputHash string `json:"output_hash,omitempty"`
+	OutputHash   string `json:"output_hash,omitempty"` // of [Tokens]
 	// Warnings are the codes of the run's warnings, each once.
 	Warnings []note.Code `json:"warnings,omitempty"`
 	// TookS is how long the run took with everything around it, in seconds.

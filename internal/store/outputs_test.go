@@ -11,7 +11,7 @@ import (
 
 // TestOutputsDiffer: runs that generated other tokens are pointed out, and one whose tokens are not known is not.
 func TestOutputsDiffer(t *testing.T) {
-	for hashes, want := range map[string]string{"a a b": "outputs equal in 2 of 3 runs", "- a b": "equal in 1 of 2 runs",
+	for hashes, want := range map[string]string{"a a b": "equal in 2 of 3 runs", "- a b": "equal in 1 of 2 runs",
 		"a a a": "", "a - a": "", "- - -": ""} {
 		s := runsOf(t, [][]float64{{1, 1, 1}}, [][]float64{{1, 1, 1}})
 		for i, h := range strings.Fields(hashes) {
