@@ -18,7 +18,8 @@ var knowing = map[string]string{
 	"internal/sensor/source.go":       "the fake sensor, which is not the fake engine",
 	"internal/powerfake/fake.go":      "the fake sensor",
 	"result/record.go":                "results from before provenance had a value for simulated energy",
-	"study/canonical.go":              "IDs: what dtype auto stands for",
+	"study/identity.go":               "IDs of earlier versions: what dtype auto stood for",
+	"result/earlier.go":               "latencies of earlier versions, which hold the queue on these engines",
 }
 
 // TestOnlyEnginesNameEngines: a fact about an engine stands in the engine's folder. Other

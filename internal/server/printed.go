@@ -2,9 +2,11 @@ package server
 
 import (
 	"io"
-	"os"
+	"math"
 	"regexp"
 	"strings"
+
+	"github.com/llenergymeasure/llem/internal/disk"
 )
 
 // mostPrinted bounds what is read of what a server has printed while it started.
@@ -12,7 +14,7 @@ const mostPrinted = 8 << 20
 
 // Printed is what a server has printed so far into its log; nothing if it cannot be read.
 func Printed(path string) string {
-	f, err := os.Open(path)
+	f, err := disk.Open(path, math.MaxInt64)
 	if err != nil {
 		return ""
 	}
