@@ -105,8 +105,6 @@ const (
 	ClocksMoved        note.Code = "clocks_moved"
 	ClocksHeld         note.Code = "clocks_held"
 	TemperatureDrift   note.Code = "temperature_drift"
-	HostBusy           note.Code = "host_busy"
-	CPUShared          note.Code = "cpu_shared"
 )
 
 // Codes of notes about a meter of the whole machine.
@@ -244,9 +242,6 @@ func Codes() []Entry {
 		{ClocksMoved, Care, "The clocks of a GPU were not pinned and moved in the window."},
 		{ClocksHeld, Flagged, "The clocks of a GPU are set below what the card does by itself."},
 		{TemperatureDrift, Care, "The temperature of a GPU changed by more than 10 °C: its leakage changed with it."},
-		{HostBusy, Care, "Other processes of the machine used much processor time in the window."},
-		{CPUShared, Flagged, "Other processes used much of the processors that are counted: their energy is " +
-			"in the total."},
 
 		{NodeFrozen, Missing, "The meter of the machine stood still while the power changed, so it is not used."},
 		{NodeShortWindow, Flagged, "The window is shorter than the meter of the machine needs."},
