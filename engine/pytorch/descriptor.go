@@ -111,6 +111,9 @@ func (s *settings) sharing(j engine.Job,
 		s.Batching != "" || s.Quantization != ""):
 		return at("device_map", "remove these keys, or use single",
 			"auto does not run with one device, a static cache, continuous batching or quantised weights")
+	case s.DeviceMap == "auto" && s.LoRA != "":
+		return at("lora", "remove it, or use pytorch.device_map: single",
+			"%s does not run with pytorch.device_map auto", s.LoRA)
 	case s.TensorParallelSize > 1 && s.undivided() != "":
 		return at("tensor_parallel_size", "remove one of the two", "%d does not run with pytorch.%s",
 			s.TensorParallelSize, s.undivided())
@@ -133,6 +136,8 @@ func (s *settings) undivided() string {
 		return "quantization " + s.Quantization
 	case s.Batching != "":
 		return "batching " + s.Batching
+	case s.LoRA != "":
+		return "lora " + s.LoRA
 	case s.Compile != "":
 		return "compile " + s.Compile
 	case strings.HasPrefix(s.Device, "cuda:"):

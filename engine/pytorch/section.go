@@ -38,6 +38,8 @@ type settings struct {
 	// TensorParallelSize is the number of processes, each with a GPU, that share every
 	// layer; 0 is 1.
 	TensorParallelSize int
+	// LoRA is "" (none), random:RANK or the folder of an adapter.
+	LoRA string
 }
 
 // Fields implements engine.Section.
@@ -68,5 +70,9 @@ func (s *settings) Fields() []engine.Field {
 			"single", "auto").ZeroMeans("single"),
 		engine.Whole(&s.TensorParallelSize, "tensor_parallel_size", 1, option.ManyDevices,
 			"devices that share each layer: the first visible GPUs, or processes on a CPU").ZeroMeans("1"),
+		engine.Pattern(&s.LoRA, "lora", "none, random:RANK or an absolute path",
+			`^(none|random:[1-9][0-9]{0,3}|/.+)$`,
+			"LoRA adapter, not merged: a folder of peft, or random weights of a rank for q, k, v and o",
+			"none").ZeroMeans("none"),
 	}
 }

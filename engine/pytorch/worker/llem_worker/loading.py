@@ -12,7 +12,7 @@ import torch
 from llem_protocol.failures import Failure, needs_restart
 from llem_protocol.tokens import Tokenizer
 
-from . import compiled, continuous, masks, parallel, quantise, spread
+from . import compiled, continuous, lora, masks, parallel, quantise, spread
 from .caches import StaticCaches
 from .generate import Forward
 from .request import DTYPES, Request, check_options, check_support, choose_device
@@ -31,10 +31,11 @@ class Engine:
     notes: list[str]
     request: Request
     forward: Forward | continuous.Scheduler
-    # Counted before quantising: afterwards a number may hold two weights.
+    # Counted before quantising: afterwards a number may hold two weights. Without an adapter's.
     parameters: int
     quantised: dict[str, str]
     placed: dict[str, str]
+    adapter: dict[str, str]
     # The ranks that share the model; None if it is whole.
     group: parallel.Group | None = None
 
@@ -71,11 +72,12 @@ class Engine:
         """What is used, by the names of the keys where there is one."""
         used = {"dtype": self.dtype(), "attn_implementation": attention_of(self.model).removeprefix("paged|"),
                 "device": str(self.device), "batch_size": str(self.batch_size), "batching": "static",
-                "compile": "off", "prefill_chunk_size": "0", "quantization": "none", "device_map": "single",
+                "compile": "off", "prefill_chunk_size": "0", "quantization": "none",
+                "device_map": "single", "lora": "none",
                 "threads": str(torch.get_num_threads()),
                 "tensor_parallel_size": str(self.group.size if self.group else 1),
                 "matmul_precision": torch.get_float32_matmul_precision()}
-        return {**used, **self.forward.settings(), **self.quantised, **self.placed}
+        return {**used, **self.forward.settings(), **self.quantised, **self.placed, **self.adapter}
 
 
 def load(request: Request, progress: Callable[[str, float], None], group: parallel.Group | None = None) -> Engine:
@@ -110,6 +112,7 @@ def load(request: Request, progress: Callable[[str, float], None], group: parall
     if request.quantization != "none":
         progress("quantising", 0.7)
         quantised = quantise.quantise(model, request.quantization, device)
+    adapter = lora.attach(model, request.lora, request.seed)
     progress("reading tokenizer", 0.8)
     tokenizer = Tokenizer.from_folder(request.path)
     if request.compile != "off":
@@ -128,6 +131,7 @@ def load(request: Request, progress: Callable[[str, float], None], group: parall
         parameters=parameters,
         quantised=quantised,
         placed=placed,
+        adapter=adapter,
         group=group,
     )
 

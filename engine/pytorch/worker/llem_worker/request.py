@@ -12,7 +12,7 @@ import torch
 from llem_protocol.failures import Failure
 from llem_protocol.spec import common, options_of
 
-from . import quantise
+from . import lora, quantise
 from .sampling import Decoding
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
@@ -51,6 +51,7 @@ class Request:
     chunk: int = 0
     device_map: str = "single"
     tensor_parallel: int = 1
+    lora: str = "none"
     decoding: Decoding = Decoding()
 
     @classmethod
@@ -70,6 +71,7 @@ class Request:
             chunk=int(options.get("prefill_chunk_size") or 0),
             device_map=options.get("device_map") or "single",
             tensor_parallel=int(options.get("tensor_parallel_size") or 1),
+            lora=options.get("lora") or "none",
             decoding=Decoding.from_spec(spec),
         )
 
@@ -120,6 +122,10 @@ def check_options(request: Request) -> None:
                           f"pytorch.{key} {value}", f"set pytorch.{key}: {needed}, or decoding.preset: greedy")
     if request.tensor_parallel != 1:
         check_parallel(request)
+    lora.check(request.lora)
+    if request.lora != "none" and request.device_map != "single":
+        raise Failure("config", f"pytorch.lora {request.lora} does not run with pytorch.device_map "
+                      f"{request.device_map}", "set pytorch.device_map: single, or pytorch.lora: none")
     if not os.path.isfile(os.path.join(request.path, "config.json")):
         raise Failure("model_not_found", f"model {request.model}: {request.path} has no config.json",
                       "give a Hugging Face folder, or a model of the form random:<shape>")
@@ -135,6 +141,7 @@ def check_parallel(request: Request) -> None:
         ("quantization", request.quantization, "none"),
         ("batching", request.batching, "static"),
         ("compile", request.compile, "off"),
+        ("lora", request.lora, "none"),
     ):
         if value != needed:
             raise Failure("config", f"{size} does not run with pytorch.{key} {value}",
