@@ -42,7 +42,7 @@ class LoadingTest(ModelTest):
         used = load(self.folder).describe()
         defaults = {"dtype": "float32", "attn_implementation": "sdpa", "device": "cpu", "batch_size": "1",
                     "batching": "static", "compile": "off", "prefill_chunk_size": "0", "quantization": "none",
-                    "device_map": "single", "threads": str(before), "tensor_parallel_size": "1",
+                    "device_map": "single", "lora": "none", "threads": str(before), "tensor_parallel_size": "1",
                     "cache_implementation": "dynamic", "matmul_precision": "highest"}
         self.assertEqual(used["settings"], defaults)
         used = load(self.folder, options={"device": "cpu", "threads": before + 1, "matmul_precision": "medium",
