@@ -195,6 +195,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	if slices.Contains(rows.Head, "front") {
 		t.wrap(b, "  ", "  ", frontNote(t.Front))
 	}
+	t.outputs(b, s)
 	t.gaps(b, columns, lackingConfigurations(s, named, shown))
 	t.caveats(b, s, named)
 }

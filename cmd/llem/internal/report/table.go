@@ -132,6 +132,7 @@ func (t Terminal) runs(b *strings.Builder, s *result.StudyResult, shown []*resul
 	t.print(b, rows)
 	t.cut(b, len(shown), max(len(s.Runs), len(s.Rows)), "run")
 	t.wrap(b, "  ", "  ", tableNote(rows.Head))
+	t.outputs(b, s)
 	t.gaps(b, queuesOf(shown).columns(experimentColumns), lackingRuns(named, shown))
 }
 

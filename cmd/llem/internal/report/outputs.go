@@ -1,0 +1,61 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/llenergymeasure/llem/result"
+)
+
+// repeats counts the runs of one configuration whose tokens are known, and among them those that
+// generated the same as the first.
+type repeats struct {
+	first       string
+	same, known int
+}
+
+// outputs says of the configurations in how many of their runs the tokens were the same, also where all
+// are. Configurations with the same counts share a line; one with fewer than two such runs has none.
+func (t Terminal) outputs(b *strings.Builder, s *result.StudyResult) {
+	of := map[string]*repeats{}
+	count := func(id, hash string) {
+		r := of[id]
+		if r == nil {
+			r = &repeats{first: hash}
+			of[id] = r
+		}
+		if r.known++; hash == r.first {
+			r.same++
+		}
+	}
+	for _, r := range s.Runs {
+		if r.Status == result.OK && r.Tokens != nil && r.Tokens.OutputHash != "" {
+			count(r.ID, r.Tokens.OutputHash)
+		}
+	}
+	if s.Runs == nil {
+		for _, r := range s.Rows {
+			if r.Status == result.OK && r.OutputHash != "" {
+				count(r.ID, r.OutputHash)
+			}
+		}
+	}
+	var lines []string
+	configurations := map[string]int{}
+	for _, e := range s.Experiments {
+		r := of[e.ID]
+		if r == nil || r.known < 2 {
+			continue
+		}
+		line := fmt.Sprintf("outputs equal in %d of %d runs", r.same, r.known)
+		if configurations[line]++; configurations[line] == 1 {
+			lines = append(lines, line)
+		}
+	}
+	for _, line := range lines {
+		if len(s.Experiments) > 1 {
+			line += fmt.Sprintf(" (%d of %d configurations)", configurations[line], len(s.Experiments))
+		}
+		t.wrap(b, "  ", "  ", line)
+	}
+}
