@@ -29,7 +29,7 @@ workload: {dataset: synthetic, prompts: 2, input_tokens: 16, output_tokens: 8}
 warmup: {runs: 1}
 baseline: {seconds: 0, resident_seconds: 0}
 fake: {speed: 100}
-energy: {min_window: 0.3}
+energy: {min_window: 0.3, max_window: 0}
 sweep: {fake.batch_size: [1, 2]}
 execution: {cycles: 3, order: shuffle}
 `
@@ -238,7 +238,7 @@ func (k *killed) outline() string {
 	for _, e := range s.Experiments {
 		fmt.Fprint(&b, e.ID, " ", e.OK, " ", e.Failed)
 		for _, m := range result.Metrics() {
-			if v, ok := e.Metrics.Get(m.Name); ok && !perJoule(m.Name) {
+			if v, ok := e.Metrics.Get(m.Name); ok && !perJoule(m.Name) && !tail(m.Name) {
 				fmt.Fprint(&b, " ", m.Name, " ", v.N)
 			}
 		}
@@ -247,8 +247,15 @@ func (k *killed) outline() string {
 	return b.String()
 }
 
-// perJoule says that a metric needs energy. In windows as short as these the noise of the
-// sensors decides whether there is any.
+// tail reports whether a metric is a percentile that takes many requests: how often the workload is repeated in
+// the window, and so how many there are, is a matter of time.
+func tail(metric string) bool {
+	return strings.HasSuffix(metric, ".p90") || strings.HasSuffix(metric, ".p95") || strings.HasSuffix(metric, ".p99")
+}
+
+// perJoule reports whether a metric needs energy, or the state of the machine around it. In windows as short as
+// these noise decides whether there is any.
 func perJoule(metric string) bool {
-	return strings.HasPrefix(metric, "energy.") || strings.HasSuffix(metric, "_per_j")
+	return strings.HasPrefix(metric, "energy.") || strings.HasPrefix(metric, "harness.") ||
+		strings.HasSuffix(metric, "_per_j")
 }
