@@ -28,7 +28,7 @@ func ParseFrozen(text []byte) (*Study, error) {
 	s := &Study{Name: frozen.Name, Execution: frozen.Execution, BackendNamed: true,
 		Experiments: make([]Experiment, 0, len(frozen.Experiments))}
 	for i, e := range frozen.Experiments {
-		own := e.Experiment.Recorded(e.ID)
+		own := e.Recorded(e.ID)
 		if e.Section == "" || own.ID() != e.ID {
 			return nil, fmt.Errorf("experiment %d (%s) is not what its id says: the file was changed, or written by "+
 				"another version of llem", i+1, e.ID)

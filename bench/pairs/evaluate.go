@@ -111,15 +111,15 @@ func (r recording) sequential(other, n int) (s shares, err error) {
 	return s, err
 }
 
-// resampled draws n of the cycles for each of many pairs, and multiplies the energy of one side.
-func (r recording) resampled(other, n, pairs int, factor float64, seed uint64) (s shares, err error) {
+// resampled draws n of the cycles for each of many equal pairs, and multiplies the energy of one side.
+func (r recording) resampled(n, pairs int, factor float64, seed uint64) (s shares, err error) {
 	rng := rand.New(rand.NewPCG(seed, uint64(n)))
 	for range pairs {
 		var a, b []run
 		picked := rng.Perm(len(r[plain]))[:n]
 		slices.Sort(picked)
 		for _, i := range picked {
-			a, b = append(a, r[plain][i]), append(b, r[other][i])
+			a, b = append(a, r[plain][i]), append(b, r[twin][i])
 		}
 		if err := s.add(a, scaled(b, factor)); err != nil {
 			return s, err
@@ -139,11 +139,11 @@ func (r recording) table(w io.Writer) error {
 	}{
 		{"equal", "run, interleaved", func(n int) (shares, error) { return r.real(twin, n) }},
 		{"equal", "run, one after the other", func(n int) (shares, error) { return r.sequential(twin, n) }},
-		{"equal", "drawn from the runs", func(n int) (shares, error) { return r.resampled(twin, n, drawn, 1, 1) }},
+		{"equal", "drawn from the runs", func(n int) (shares, error) { return r.resampled(n, drawn, 1, 1) }},
 		{"5 % apart", "run, interleaved", func(n int) (shares, error) { return r.real(slow, n) }},
 		{"5 % apart", "run, one after the other", func(n int) (shares, error) { return r.sequential(slow, n) }},
 		{"1 % apart", "drawn, one side scaled", func(n int) (shares, error) {
-			return r.resampled(twin, n, drawn, 1.01, 1)
+			return r.resampled(n, drawn, 1.01, 1)
 		}},
 	} {
 		for n := 2; n <= 5; n++ {

@@ -302,7 +302,7 @@ func (c *Comparison) judge() error {
 			m.Test.PAdjusted, adjusted = adjusted[0], adjusted[1:]
 		}
 		m.decide()
-		m.Visible = m.visible(c.Paired, alpha)
+		m.Visible = m.visible(alpha)
 	}
 	return nil
 }
@@ -329,7 +329,7 @@ func (m *Metric) decide() {
 }
 
 // visible says what the runs can show at a level.
-func (m *Metric) visible(paired bool, alpha float64) *Visible {
+func (m *Metric) visible(alpha float64) *Visible {
 	if m.Test == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ package effective
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -43,9 +44,7 @@ type Report struct {
 func Of(d *engine.Descriptor, section engine.JSON, dtype string, reported map[string]string) Report {
 	r := Report{Used: map[string]string{}, Others: map[string]string{}}
 	rest := map[string]string{}
-	for key, value := range reported {
-		rest[key] = value
-	}
+	maps.Copy(rest, reported)
 	r.take(DTypeKey, DTypeKey, dtype, false, rest)
 	s, err := about.Read(d, section)
 	if err == nil {

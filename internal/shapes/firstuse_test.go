@@ -68,7 +68,7 @@ var builtin = []int{22, 31, 40, 45, 58, 64, 77, 90, 101, 120, 134, 150, 171, 190
 
 // TestInjected: first uses are found, and only they.
 func TestInjected(t *testing.T) {
-	for name, make := range map[string]func(uint64) *machine{"H200": h200, "processor": processor} {
+	for name, build := range map[string]func(uint64) *machine{"H200": h200, "processor": processor} {
 		for _, repeats := range []int{1, 5} {
 			if name == "processor" && repeats == 1 {
 				continue // prefill is a tenth of the time: a single one may be a pause
@@ -77,7 +77,7 @@ func TestInjected(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %d times, %d of 16", name, repeats, share), func(t *testing.T) {
 					missed, extra := 0, 0
 					for seed := range uint64(50) {
-						m := make(seed)
+						m := build(seed)
 						slow := m.r.Perm(len(builtin))[:share]
 						order := m.r.Perm(len(builtin))
 						want := map[int]bool{}
@@ -142,13 +142,13 @@ func TestNoFirstUses(t *testing.T) {
 		if change(quiet); quiet.rate > 0 {
 			allowed = 2
 		}
-		for kind, make := range map[string]func(uint64) *machine{"H200": h200, "processor": processor} {
+		for kind, build := range map[string]func(uint64) *machine{"H200": h200, "processor": processor} {
 			for _, size := range []int{1, 8} {
 				for _, outputs := range []int{4, 64} {
 					for _, repeats := range []int{1, 4} {
 						wrong, windows := 0, 0
 						for seed := range uint64(seeds) {
-							m := make(seed)
+							m := build(seed)
 							change(m)
 							lengths := lengthsOf(m.r, 16*size)
 							for range repeats {

@@ -71,7 +71,7 @@ func TestBuiltinCount(t *testing.T) {
 // words counts the words of a text; two characters of a script without spaces are taken for one.
 func words(text string) int {
 	n, ideographs := 0, 0
-	for _, w := range strings.Fields(text) {
+	for w := range strings.FieldsSeq(text) {
 		here := 0
 		for _, r := range w {
 			if unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai) {

@@ -19,7 +19,7 @@ func TestOutputs(t *testing.T) {
 	} {
 		s := &result.StudyResult{}
 		for id, hashes := range []string{q.first, q.second} {
-			for _, h := range strings.Fields(hashes) {
+			for h := range strings.FieldsSeq(hashes) {
 				r := &result.Record{ID: string(rune('a' + id)), Status: result.OK,
 					Tokens: &result.Tokens{OutputHash: strings.Trim(h, "-")}}
 				s.Runs = append(s.Runs, r)

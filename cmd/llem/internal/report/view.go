@@ -164,11 +164,11 @@ func whyWithout(r *result.Record, part string, told ...string) string {
 		}
 		labels[m.Reason] = append(labels[m.Reason], labelsOf(r, m)...)
 	}
-	var out string
+	var out strings.Builder
 	for _, reason := range reasons {
-		out += "\nno " + strings.Join(labels[reason], ", ") + ": " + reason
+		out.WriteString("\nno " + strings.Join(labels[reason], ", ") + ": " + reason)
 	}
-	return out
+	return out.String()
 }
 
 // labelsOf are the headings of the metrics that a reason is about: of a distribution its name alone.

@@ -2,6 +2,7 @@ package nvml
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -44,10 +45,7 @@ func TestBusy(t *testing.T) {
 		g.held, g.noBusy = q.list, q.no
 		var trace power.Trace
 		for _, busy := range []map[int]float64{q.first, q.second} {
-			g.busyNow = map[int]float64{}
-			for pid, pct := range busy {
-				g.busyNow[pid] = pct
-			}
+			g.busyNow = maps.Clone(busy)
 			now += int64(time.Second)
 			if err := m.Poll(t.Context(), &trace); err != nil {
 				t.Fatal(err)
