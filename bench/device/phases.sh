@@ -14,8 +14,8 @@ date -u; nvidia-smi --query-gpu=name,driver_version,memory.used --format=csv,noh
 study() { # name, further arguments
   local name=$1
   shift
-  timeout "${LIMIT:-250}" "$llem" run -b pytorch -m "$model" -n 16 --batch-size 1,4,16 --output-tokens 32,128 --cycles "${CYCLES:-2}" \
-    --python "$python" -s baseline.seconds=2 -s baseline.resident_seconds=1 --no-gaps -q -o "$OUT/$name" "$@" \
+  timeout "${LIMIT:-250}" "$llem" run -b pytorch -m "$model" -n 16 --batch-size 1,4,16 --output-tokens 32,128 \
+    --cycles "${CYCLES:-2}" --python "$python" -s baseline.seconds=2 -s baseline.resident_seconds=1 --no-gaps -q -o "$OUT/$name" "$@" \
     > "$OUT/$name.txt" 2> "$OUT/$name.err" || echo "$name: exit $?"
   cat "$OUT/$name.txt" "$OUT/$name.err" | head -40
   "$python" - "$OUT/$name" "$name" <<'P'
@@ -23,17 +23,23 @@ study() { # name, further arguments
 import glob, json, sys
 
 runs = [json.load(open(f)) for f in sorted(glob.glob(sys.argv[1] + "/*/runs/*/result.json"))]
+runs = [r for r in runs if r["status"] == "ok"]
 have = why = 0
 for r in runs:
     e, p = r["energy"], r["energy"]["phases"]
     if p and all(p[k] and p[k]["energy_j"] is not None for k in ("prefill", "decode")):
         have += 1
     else:
-        text = e.get("phases_reason") or e.get("reason") or (p and next((p[k].get("reason") for k in ("prefill", "decode") if p[k].get("reason")), ""))
+        parts = [p[k].get("reason") for k in ("prefill", "decode")] if p else []
+        text = e.get("phases_reason") or e.get("reason") or next(filter(None, parts), "")
         why += bool(text)
-        print("   ", r["experiment"].get("batch_size"), f'{r["window"]["duration_s"]:.2f} s:', text)
+        batch = (r["config"].get("pytorch") or {}).get("batch_size", 1)
+        print(f'    batch {batch}, {r["window"]["duration_s"]:.2f} s: {text}')
 w = sorted(r["window"]["duration_s"] for r in runs)
-print(f"{sys.argv[2]}: {len(runs)} runs, {have} with phases, {why} with a reason; windows {w[0]:.2f} to {w[-1]:.2f} s" if runs else "no run")
+if runs:
+    print(f"{sys.argv[2]}: {len(runs)} runs, {have} with phases, {why} with a reason; windows {w[0]:.2f} to {w[-1]:.2f} s")
+else:
+    print(f"{sys.argv[2]}: no run")
 P
 }
 [ "${OLD:-}" ] && study plain -s energy.max_window=0

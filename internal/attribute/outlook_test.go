@@ -65,7 +65,7 @@ func TestTurnsAreEnough(t *testing.T) {
 	}
 }
 
-// TestNoTurnsAreEnough: what no length mends is told at once; what a longer window would do is told with its length.
+// TestNoTurnsAreEnough: what no length can help is told at once; what a longer window would do is told with its length.
 func TestNoTurnsAreEnough(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 7))
 	one := static(h200ish, 1, 256, 32, 15*time.Millisecond, 6*time.Millisecond, 0.01, rng)

@@ -169,7 +169,7 @@ func TestAnswers(t *testing.T) {
 		for _, want := range c.says {
 			i := strings.Index(got.Answer[at:], want)
 			if i < 0 {
-				t.Errorf("%s: %q does not go on with %q after %q", name, got.Answer, want, got.Answer[:at])
+				t.Errorf("%s: %q has not %q after %q", name, got.Answer, want, got.Answer[:at])
 				break
 			}
 			at += i + len(want)

@@ -31,7 +31,7 @@ const automatic = "auto"
 type Report struct {
 	// Used has every key that was read back, with its value.
 	Used map[string]string
-	// Others are further knobs of the engine, for which there is no key.
+	// Others are further settings of the engine that no key of the section sets.
 	Others map[string]string
 	// Overridden are the keys for which the engine used something else than it was asked for, in their
 	// order, and Messages what is to be said of each.
