@@ -147,7 +147,7 @@ func (d *desk) collect(ctx context.Context, c *collected) error {
 	if err != nil {
 		return err
 	}
-	if c.measured, err = d.measureWindow(ctx, e, c.work, l); err != nil {
+	if c.measured, err = d.measureWindow(ctx, c, l); err != nil {
 		return err
 	}
 	c.processes.Poll(ctx, d.Meters)

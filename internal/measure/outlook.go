@@ -54,6 +54,28 @@ func (d *desk) lengthForPhases(ctx context.Context, c *collected, l length) (len
 	return l, nil
 }
 
+// judgedAgain asks the window itself for what its phases take, where the warm-up was so slow that energy.max_window
+// seemed to forbid them. It reports whether the window is measured again with more repeats.
+func (d *desk) judgedAgain(ctx context.Context, c *collected, m *measured) (length, bool, error) {
+	l := m.length
+	if l.noPhases == "" {
+		return l, false, nil
+	}
+	byWarmUp := d.warmed
+	d.warmed = warmed{m.log, m.window}
+	l.noPhases = ""
+	l, err := d.lengthForPhases(ctx, c, l)
+	d.warmed = byWarmUp
+	if err != nil || l.repeats <= m.length.repeats {
+		return l, false, err
+	}
+	seconds := m.window.Duration().Seconds()
+	d.record.Timing.DiscardedWindowS = seconds
+	d.warn(codes.WindowRepeated, fmt.Sprintf("the warm-up was slower than the window of %.3g s, less than the %.3g s "+
+		"that %s; that window is thrown away and measured again with %d times", seconds, l.seconds, l.who, l.repeats))
+	return l, true, nil
+}
+
 // why says that no window up to the limit can be split by phase, where a longer one could.
 func why(n attribute.Need, limit time.Duration) string {
 	if n.Longer == 0 {

@@ -3,6 +3,7 @@ package measure
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/power"
@@ -16,10 +17,12 @@ func TestWindowForPhases(t *testing.T) {
 		repeats     int // at least
 		split       bool
 		warns       bool
+		slow        time.Duration // of the warm-up, per batch
 	}{
 		"long enough":                 {most: 30, repeats: 2, split: true},
 		"never lengthened":            {most: 0, repeats: 1},
 		"the limit binds":             {most: 0.4, repeats: 1, warns: true},
+		"a slow warm-up":              {most: 3, repeats: 2, split: true, slow: 20 * batchTime},
 		"what the study asks for":     {most: 30, least: 5, repeats: 15, split: true},
 		"the limit is for itself, no": {most: 0.4, least: 5, repeats: 15, split: true},
 	} {
@@ -27,7 +30,7 @@ func TestWindowForPhases(t *testing.T) {
 			l := newLab(t)
 			x := &l.options.Experiment
 			x.Warmup.Runs, x.Energy.MaxWindow, x.Energy.MinWindow, x.Section = 1, q.most, q.least, batchOf(3)
-			l.warm, l.batch = batchTime, 3
+			l.warm, l.batch, l.logged = max(batchTime, q.slow), 3, true
 			m := l.newMeter(gpu0)
 			m.poll = every(4)
 			l.options.Meters = []power.Meter{m}

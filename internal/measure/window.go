@@ -32,14 +32,19 @@ type measured struct {
 
 // measureWindow measures the window, and once more where it turns out shorter than
 // wanted: the first one then tells how long one time takes, and is thrown away.
-func (d *desk) measureWindow(ctx context.Context, e *running, w work, l length) (*measured, error) {
+func (d *desk) measureWindow(ctx context.Context, c *collected, l length) (*measured, error) {
+	e, w := c.engine, c.work
 	m, err := d.measureOnce(ctx, e, w, l)
 	if err != nil || noCompletedRequest(m.log) != nil {
 		return m, err
 	}
 	longer, again := d.lengthened(l, m.window)
 	if !again {
-		return m, nil
+		longer, again, err = d.judgedAgain(ctx, c, m)
+	}
+	if err != nil || !again {
+		m.length.noPhases = longer.noPhases
+		return m, err
 	}
 	if e.memory != nil {
 		e.memory = e.memory.Again()
