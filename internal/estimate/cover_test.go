@@ -32,3 +32,32 @@ func TestCoverTakesTime(t *testing.T) {
 		t.Errorf("no warm-up takes %v s", got)
 	}
 }
+
+// TestLongerWindow: a window may be lengthened for its phases as far as the study allows; one that is as long, and
+// one without a warm-up to judge by, is not.
+func TestLongerWindow(t *testing.T) {
+	for name, q := range map[string]struct {
+		runs       int
+		least, max float64
+		want       float64
+	}{
+		"short":            {1, 0, 30, 30},
+		"never lengthened": {1, 0, 0, 0},
+		"no warm-up":       {0, 0, 30, 0},
+		"long enough":      {1, 60, 30, 0},
+	} {
+		s := on(t, "llama-3.1-8b", 1, 256, 64)
+		s.Around = Around{WarmupRuns: q.runs, MinWindow: q.least, MaxWindow: q.max}
+		p, err := Estimate(s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0.0
+		if q.want > 0 {
+			want = q.want - p.Window.Seconds
+		}
+		if math.Abs(p.Longer.Seconds-want) > 1e-9 || want > 0 && p.Longer.Energy <= 0 {
+			t.Errorf("%s: %+v beside a window of %v s", name, p.Longer, p.Window.Seconds)
+		}
+	}
+}

@@ -20,6 +20,9 @@ type Prediction struct {
 	// Window is the measured window, Fixed all that surrounds it.
 	Window Phase
 	Fixed  Fixed
+	// Longer is what a window adds that is lengthened for the split by phase as far as it may be: whether
+	// it is, the warm-up tells.
+	Longer Phase
 	// Seconds and Energy are those of the whole run.
 	Seconds float64
 	Energy  unit.Energy
@@ -79,6 +82,9 @@ func Estimate(s Setup, earlier []Run) (Prediction, error) {
 	}
 	n := float64(out.Repeats)
 	out.Prefill, out.Decode, out.Window = prefill.times(n), decode.times(n), once.times(n)
+	if a := s.Around; a.WarmupRuns > 0 && once.Seconds > 0 && out.Window.Seconds < a.MaxWindow {
+		out.Longer = out.Window.times(a.MaxWindow/out.Window.Seconds - 1)
+	}
 	out.Fixed = s.fixed(c)
 	out.Seconds = out.Fixed.Seconds() + out.Window.Seconds
 	out.Energy = out.Fixed.Energy + out.Window.Energy

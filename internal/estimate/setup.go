@@ -76,6 +76,8 @@ type Around struct {
 	// run.
 	WarmupSeconds float64
 	MinWindow     float64 // seconds; a shorter workload is repeated
+	// MaxWindow is to how many seconds the window may be lengthened for the split by phase; 0: it is not.
+	MaxWindow float64
 }
 
 // Limits of what is estimated, far above what runs, so that sums do not overflow.

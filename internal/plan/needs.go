@@ -49,6 +49,7 @@ type estimated struct {
 	prompts, input, output    int
 	batch, warmup             int
 	idle, resident, minWindow float64
+	maxWindow                 float64
 	shapes                    float64 // seconds for the shapes of the warm-up
 	section                   section
 }
@@ -70,7 +71,7 @@ func (e *Estimator) keyOf(x study.Experiment) estimated {
 	return estimated{exact: exact, model: x.Model, backend: x.Backend, dtype: x.DType, dataset: w.Dataset,
 		prompts: w.Prompts, input: w.InputTokens, output: w.OutputTokens,
 		batch: x.BatchSize(), warmup: x.Warmup.Runs, idle: x.Baseline.Seconds, resident: x.Baseline.ResidentSeconds,
-		minWindow: x.Energy.MinWindow, shapes: shapeSeconds(x.Warmup), section: e.sectionOf(x)}
+		minWindow: x.Energy.MinWindow, maxWindow: maxWindow(x), shapes: shapeSeconds(x.Warmup), section: e.sectionOf(x)}
 }
 
 // shapeSeconds is how long the warm-up runs the shapes of the workload at most; 0: it does not.
@@ -79,6 +80,14 @@ func shapeSeconds(w study.Warmup) float64 {
 		return 0
 	}
 	return cmp.Or(w.MaxSeconds, terms.WarmupSeconds)
+}
+
+// maxWindow is to how many seconds windows may be lengthened for the split by phase.
+func maxWindow(x study.Experiment) float64 {
+	if x.Energy.Sources == "none" {
+		return 0
+	}
+	return x.Energy.MaxWindow
 }
 
 // NewEstimator takes the GPU that is named, or the first that the meters see.
@@ -245,7 +254,8 @@ func (n *Need) describe(s estimate.Setup, p estimate.Prediction, copies int) {
 }
 
 // ranges are rough intervals of a whole run. Starting an engine and its warm-up are known
-// no better than the window, and where that is known from earlier runs, not as well.
+// no better than the window, and where that is known from earlier runs, not as well. The window may be
+// lengthened for the split by phase.
 func ranges(p estimate.Prediction, copies float64) (seconds, joules [2]float64) {
 	idle := p.Fixed.Baseline + p.Fixed.Resident
 	busy := p.Fixed.Seconds() - idle
@@ -256,6 +266,8 @@ func ranges(p estimate.Prediction, copies float64) (seconds, joules [2]float64) 
 		seconds[i] = idle + busy*q.factor + q.seconds
 		joules[i] = copies * (p.Fixed.Energy.Joules()*q.factor + q.joules)
 	}
+	seconds[1] += p.Longer.Seconds
+	joules[1] += copies * p.Longer.Energy.Joules()
 	return seconds, joules
 }
 
@@ -276,7 +288,8 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 		Work: estimate.Work{Prompts: w.Prompts, Batch: sec.steps, Input: w.InputTokens, Output: w.OutputTokens,
 			Padded: w.Dataset != "synthetic"},
 		Around: estimate.Around{BaselineSeconds: x.Baseline.Seconds, ResidentSeconds: x.Baseline.ResidentSeconds,
-			WarmupRuns: x.Warmup.Runs, WarmupSeconds: shapeSeconds(x.Warmup), MinWindow: x.Energy.MinWindow}}
+			WarmupRuns: x.Warmup.Runs, WarmupSeconds: shapeSeconds(x.Warmup), MinWindow: x.Energy.MinWindow,
+			MaxWindow: maxWindow(x)}}
 	s.Stored, _ = config.StoredBytes()
 	s.LoadsWhole = sec.Weights.Format != ""
 	if n := sec.Copies; n > 1 { // each takes its part of the prompts

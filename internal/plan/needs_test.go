@@ -426,3 +426,23 @@ func TestQuantisedAtLoad(t *testing.T) {
 		t.Errorf("float32: %+v, %q", n, why)
 	}
 }
+
+// TestLongerWindows: that windows may be lengthened for the split by phase is in the upper end of the interval, where
+// there are sensors and the study allows it.
+func TestLongerWindows(t *testing.T) {
+	const study = "model: random:llama-3.1-8b\nbackend: pytorch\n" +
+		"workload: {dataset: synthetic, prompts: 16, input_tokens: 64, output_tokens: 16}\n"
+	e := estimator(t, "h200")
+	high := func(energy string) float64 {
+		n := needs(t, e, study+"energy: {"+energy+"}")[0]
+		return n.SecondsRange[1]
+	}
+	never := high("max_window: 0")
+	ten, thirty := high("max_window: 10"), high("max_window: 30")
+	if math.Abs(thirty-ten-20) > 1e-9 || ten <= never {
+		t.Errorf("%v s at most with windows as they are, %v and %v with 10 and 30 s", never, ten, thirty)
+	}
+	if got := high("max_window: 30, sources: none"); math.Abs(got-never) > 1e-9 {
+		t.Errorf("%v s at most without sensors, want %v", got, never)
+	}
+}
