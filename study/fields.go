@@ -66,7 +66,8 @@ func common(backends []string, able able) []commonKey {
 		wordField("warmup.cover", "all runs every shape of the window before that, with a few output tokens, until "+
 			"the times settle; sizes does not", grammar.Choice(terms.CoverAll, terms.CoverSizes),
 			func(s *Experiment) *string { return &s.Warmup.Cover }).empty(terms.CoverAll),
-		numberField("warmup.max_seconds", 0.1, 86400, "time for the shapes at most, in seconds",
+		numberField("warmup.max_seconds", 0.1, 86400,
+			"time for the shapes at most, in seconds; 10 on a processor where it is not stated",
 			func(s *Experiment) *float64 { return &s.Warmup.MaxSeconds }).zero(terms.WarmupSeconds),
 		numberField("baseline.seconds", 0, 3600, "time for which the idle machine is measured before the engine starts",
 			func(s *Experiment) *float64 { return &s.Baseline.Seconds }),

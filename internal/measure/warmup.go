@@ -25,6 +25,8 @@ const (
 	mostRounds = 5
 	// mostGrown is the largest batch that is grown to; servers run no more together.
 	mostGrown = 256
+	// onHost is the device of an engine that computes on the host's processor.
+	onHost = "cpu"
 )
 
 // Outcomes of a warm-up, as results name them.
@@ -97,7 +99,11 @@ func (d *desk) warmShapes(ctx context.Context, session backend.Session, w work, 
 		return nil
 	}
 	w.outputTokens = min(w.outputTokens, fewTokens)
-	end := d.Clock.Mono() + int64(1e9*cmp.Or(d.Experiment.Warmup.MaxSeconds, terms.WarmupSeconds))
+	usual := float64(terms.WarmupSeconds)
+	if session.Loaded().Device == onHost {
+		usual = terms.HostWarmupSeconds
+	}
+	end := d.Clock.Mono() + int64(1e9*cmp.Or(d.Experiment.Warmup.MaxSeconds, usual))
 	out.Buckets, out.Outcome = c.buckets, unsteady
 	var before []float64
 	for out.Rounds < mostRounds && out.Outcome == unsteady {

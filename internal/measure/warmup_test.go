@@ -123,6 +123,14 @@ func TestWarmUpCovers(t *testing.T) {
 			l.options.Experiment.Warmup.MaxSeconds, e.first = 5, time.Second
 		}, []string{"5: 4", "9: 4", "7: 4", "3: 4", "9: 11", "5: 11"},
 			result.Warmup{Shapes: 4, Warmed: 4, Buckets: "exact", Rounds: 1, Outcome: "limit"}},
+		"a processor takes long": {func(_ *lab, e *learning, _ *work) {
+			e.loaded.Device, e.first = "cpu", 3*time.Second
+		}, []string{"5: 4", "9: 4", "7: 4", "3: 4", "9: 11", "5: 11"},
+			result.Warmup{Shapes: 4, Warmed: 4, Buckets: "exact", Rounds: 1, Outcome: "limit"}},
+		"a GPU has the time": {func(_ *lab, e *learning, _ *work) { e.first = 3 * time.Second },
+			[]string{"5: 4", "9: 4", "7: 4", "3: 4", "5: 4", "9: 4", "7: 4", "3: 4", "5: 4", "9: 4", "7: 4", "3: 4",
+				"9: 11", "5: 11"},
+			result.Warmup{Shapes: 4, Warmed: 4, Buckets: "exact", Rounds: 3, Outcome: "steady"}},
 		"an engine that batches by itself": {func(l *lab, e *learning, w *work) {
 			l.options.Engine, e.size, w.batch, e.first = *vllm, 0, 5, 0
 		}, []string{"9 7 5 3: 4", "5: 4", "5 9: 4", "5 9 5 7: 4", "9 7 5 3: 4", "5: 4", "5 9: 4", "5 9 5 7: 4",

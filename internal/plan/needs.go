@@ -303,6 +303,9 @@ func (e *Estimator) setup(x study.Experiment, config shape.Config, sec section) 
 	case !sec.hostToo:
 		s.Device = estimate.Device{}
 	}
+	if s.Device.Host && x.Warmup.MaxSeconds == 0 && s.Around.WarmupSeconds > 0 {
+		s.Around.WarmupSeconds = terms.HostWarmupSeconds
+	}
 	return s, free, remark
 }
 

@@ -92,4 +92,7 @@ const (
 	// WarmupSeconds is how long the shapes of a window are run at most, where a study does not
 	// say it.
 	WarmupSeconds = 60
+	// HostWarmupSeconds is that of engines that compute on the host's processor, which choose no kernels
+	// by shape and take long for each.
+	HostWarmupSeconds = 10
 )
