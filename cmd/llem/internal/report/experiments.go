@@ -231,10 +231,8 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 	for _, w := range s.Caveats {
 		all = append(all, w.Message)
 	}
+	all = append(all, shared(s.Experiments, named)...)
 	for i, e := range s.Experiments {
-		for _, w := range e.Caveats {
-			all = append(all, named.label(i)+": "+w.Message)
-		}
 		for _, c := range experimentColumns {
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
@@ -245,6 +243,32 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 		}
 	}
 	t.cautions(b, all)
+}
+
+// labelsShown is how many configurations are named that share a caution.
+const labelsShown = 3
+
+// shared are the cautions of configurations; those in equal words are one, with the names of the configurations.
+func shared(all []result.ExperimentSummary, named names) (out []string) {
+	var order []string
+	of := map[string][]string{}
+	for i, e := range all {
+		for _, w := range e.Caveats {
+			if of[w.Message] == nil {
+				order = append(order, w.Message)
+			}
+			of[w.Message] = append(of[w.Message], named.label(i))
+		}
+	}
+	for _, message := range order {
+		labels := of[message]
+		head := strings.Join(labels[:min(labelsShown, len(labels))], "; ")
+		if more := len(labels) - labelsShown; more > 0 {
+			head += fmt.Sprintf(" and %d more", more)
+		}
+		out = append(out, head+": "+message)
+	}
+	return out
 }
 
 // ofStudy prints what there is to doubt about the study alone.
@@ -292,10 +316,8 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 		head, reason := g.text(lacking)
 		fmt.Fprintf(&b, "\n%s: %s.\n", head, reason)
 	}
-	for i, e := range s.Experiments[:shown] {
-		for _, w := range e.Caveats {
-			fmt.Fprintf(&b, "\nCaution, %s: %s.\n", named.label(i), w.Message)
-		}
+	for _, text := range shared(s.Experiments[:shown], named) {
+		fmt.Fprintf(&b, "\nCaution, %s.\n", text)
 	}
 	for _, x := range exclusions(s) {
 		fmt.Fprintf(&b, "\n%s: %s. Next: %s.\n", x.head, x.text, x.next)
