@@ -11,6 +11,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/disk"
 	"github.com/llenergymeasure/llem/internal/intern"
+	"github.com/llenergymeasure/llem/internal/jsonlist"
 	"github.com/llenergymeasure/llem/internal/secret"
 )
 
@@ -28,12 +29,12 @@ func (s *StudyResult) Encode(w io.Writer) error {
 	}
 	b := bufio.NewWriterSize(w, 1<<16)
 	b.Write(text[:bytes.LastIndex(text, []byte(`"experiments":null`))])
-	if err := encodeLines(b, "experiments", len(s.Experiments),
+	if err := jsonlist.Encode(b, "experiments", len(s.Experiments),
 		func(i int) any { return s.Experiments[i].brief(len(s.Experiments)) }); err != nil {
 		return err
 	}
 	b.WriteString(",\n")
-	if err := encodeLines(b, "rows", len(s.Rows), func(i int) any { return s.Rows[i].Brief() }); err != nil {
+	if err := jsonlist.Encode(b, "rows", len(s.Rows), func(i int) any { return s.Rows[i].Brief() }); err != nil {
 		return err
 	}
 	b.WriteString(",\n\"runs\":null}\n")
@@ -50,24 +51,6 @@ func (e ExperimentSummary) brief(of int) ExperimentSummary {
 		e.Metrics.one = e.Metrics.one.only(mainPlaces)
 	}
 	return e
-}
-
-// encodeLines writes a list with one line for each element.
-func encodeLines(b *bufio.Writer, key string, n int, of func(int) any) error {
-	fmt.Fprintf(b, "%q:[", key)
-	for i := range n {
-		text, err := json.Marshal(of(i))
-		if err != nil {
-			return fmt.Errorf("encode %s %d: %w", key, i, err)
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('\n')
-		b.Write(text)
-	}
-	b.WriteByte(']')
-	return nil
 }
 
 // ReadStudy reads the summary of a study's folder.
@@ -152,11 +135,11 @@ func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
 		case headOnly && (key == "experiments" || key == "runs"):
 			return s.head(head)
 		case key == "experiments":
-			err = decodeList(d, &s.Experiments, func(e *ExperimentSummary) { e.Config = e.Config.Recorded(e.ID) })
+			err = jsonlist.Decode(d, &s.Experiments, func(e *ExperimentSummary) { e.Config = e.Config.Recorded(e.ID) })
 		case key == "rows":
-			err = decodeList(d, &s.Rows, func(r *Row) { shared.Share(r) })
+			err = jsonlist.Decode(d, &s.Rows, func(r *Row) { shared.Share(r) })
 		case key == "runs":
-			err = decodeList(d, &s.Runs, nil)
+			err = jsonlist.Decode(d, &s.Runs, nil)
 		default:
 			var raw json.RawMessage
 			err = d.Decode(&raw)
@@ -182,27 +165,4 @@ func (s *StudyResult) head(head map[string]json.RawMessage) error {
 		return err
 	}
 	return json.Unmarshal(text, s)
-}
-
-func decodeList[T any](d *json.Decoder, into *[]T, each func(*T)) error {
-	t, err := d.Token()
-	if err != nil || t == nil {
-		return err // null
-	}
-	if t != json.Delim('[') {
-		return fmt.Errorf("%v is no list", t)
-	}
-	*into = []T{}
-	for d.More() {
-		var v T
-		if err := d.Decode(&v); err != nil {
-			return err
-		}
-		if each != nil {
-			each(&v)
-		}
-		*into = append(*into, v)
-	}
-	_, err = d.Token()
-	return err
 }

@@ -28,6 +28,7 @@ var notMetrics = map[string]string{
 	`^energy\.devices\[\]`:        "there are several; the energies of the run are their sums",
 	`^energy\.phases\.fits\[\]`:   "there are several; the phases come from them",
 	`^harness\.gaps\[\]`:          "there are several",
+	`^harness\.host_cores$`:       "a fact of the machine",
 }
 
 // excluded reports whether a path is one of notMetrics, which it counts.

@@ -10,7 +10,8 @@ import (
 // the numbers that are missing.
 func metricTable() []MetricInfo {
 	return slices.Concat(energyMetrics(), phaseMetrics(), throughputMetrics, latencyMetrics(), memoryMetrics,
-		computeMetrics(), tokenMetrics(), windowMetrics(), timingMetrics(), harnessMetrics())
+		computeMetrics(), tokenMetrics(), windowMetrics(), timingMetrics(), harnessMetrics(),
+		gpuMetrics)
 }
 
 // energyMetrics are the energies of the window.
@@ -35,6 +36,18 @@ func energyMetrics() []MetricInfo {
 			func(e *Energy) *Quantity { return e.NetJ }),
 		of("net_resident_j", "J", "net of loaded", "Energy of the window above the idle power with the model loaded.",
 			func(e *Energy) *Quantity { return e.NetResidentJ }),
+		of("net_per_output_token_j", "J", "net J/out",
+			"Energy above the power of the bare machine per generated token.",
+			func(e *Energy) *Quantity { return e.NetPerOutputTokenJ }),
+		of("net_resident_per_output_token_j", "J", "net of loaded J/out",
+			"Energy above the idle power with the model loaded per generated token.",
+			func(e *Energy) *Quantity { return e.NetResidentPerOutputTokenJ }),
+		of("net_per_total_token_j", "J", "net J/token",
+			"Energy above the power of the bare machine per prompt or generated token.",
+			func(e *Energy) *Quantity { return e.NetPerTotalTokenJ }),
+		of("net_per_request_j", "J", "net J/request",
+			"Energy above the power of the bare machine per completed request.",
+			func(e *Energy) *Quantity { return e.NetPerRequestJ }),
 		of("mean_w", "W", "power", "Mean power of the window.", func(e *Energy) *Quantity { return e.MeanW }),
 		of("baseline_w", "W", "idle power", "Idle power of the bare machine.",
 			func(e *Energy) *Quantity { return e.BaselineW }),
@@ -284,6 +297,9 @@ func harnessMetrics() []MetricInfo {
 			func(h *Harness) *float64 { return &h.CPUS }),
 		of("host_cpu_s", "s", "host CPU", "Processor time of all processes in the window.",
 			func(h *Harness) *float64 { return h.HostCPUS }),
+		of("other_cpu_s", "s", "others' CPU",
+			"Processor time of processes that are neither llem's nor the engine's, in the window.",
+			func(h *Harness) *float64 { return h.OtherCPUS }),
 		of("energy_j", "J", "llem energy", "Estimated energy that measuring took in the window.",
 			func(h *Harness) *float64 { return h.EnergyJ }),
 		of("sampler_cpu_pct", "%", "sampler CPU", "Processor time of the sampler, in percent of one core.",
@@ -297,6 +313,15 @@ func harnessMetrics() []MetricInfo {
 		of("clock_slack_ns", "ns", "clock slack", "Uncertainty between wall clock and CLOCK_MONOTONIC.",
 			func(h *Harness) *float64 { return new(float64(h.ClockSlackNS)) }),
 	}
+}
+
+var gpuMetrics = []MetricInfo{
+	{"gpu.temperature_c", "°C", false, "temperature", "Mean temperature of the hottest counted GPU in the window.",
+		func(r *Record) float64 {
+			return number(part(r.GPU, func(g *GPUState) *float64 { return g.TemperatureC }))
+		}},
+	{"gpu.clock_mhz", "MHz", true, "clock", "Mean clock of the slowest counted GPU under load in the window.",
+		func(r *Record) float64 { return number(part(r.GPU, func(g *GPUState) *float64 { return g.ClockMHz })) }},
 }
 
 // part is a number of something that may not be there.

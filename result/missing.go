@@ -2,12 +2,11 @@ package result
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 )
 
 // Missing is why numbers are not there.
@@ -71,8 +70,8 @@ func (r *Record) missingPhases(add func(of, reason string)) {
 	}
 	prefill, decode := reason(p.Prefill), reason(p.Decode)
 	add("energy.phases.other", reason(p.Other))
-	if prefill != "" && alike(prefill, strings.ReplaceAll(decode, "decode", "prefill")) {
-		add("energy.phases", later(prefill, decode))
+	if prefill != "" && digits.Alike(prefill, strings.ReplaceAll(decode, "decode", "prefill")) {
+		add("energy.phases", digits.Later(prefill, decode))
 		return
 	}
 	add("energy.phases.prefill", prefill)
@@ -93,45 +92,20 @@ func (l *Latency) missing(add func(of, reason string)) {
 	add("latency", l.Reason)
 }
 
-// digitsOf are the numbers of a text.
-var digitsOf = regexp.MustCompile(`[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?`)
-
-// alike reports whether two reasons differ in their numbers alone.
-func alike(a, b string) bool {
-	return a == b || digitsOf.ReplaceAllString(a, "#") == digitsOf.ReplaceAllString(b, "#")
-}
-
-// later is the reason of two that are alike whose last number is larger: what would do for one
-// and the other.
-func later(a, b string) string {
-	last := func(text string) float64 {
-		all := digitsOf.FindAllString(text, -1)
-		if len(all) == 0 {
-			return 0
-		}
-		v, _ := strconv.ParseFloat(all[len(all)-1], 64)
-		return v
-	}
-	if last(b) > last(a) {
-		return b
-	}
-	return a
-}
-
 // MissingOf are the reasons of several runs, each once with the number of its runs; those that
 // differ in numbers alone are one.
 func MissingOf(runs ...[]Missing) []Missing {
 	var out []Missing
 	for _, run := range runs {
 		for _, m := range run {
-			i := slices.IndexFunc(out, func(o Missing) bool { return o.Of == m.Of && alike(o.Reason, m.Reason) })
+			i := slices.IndexFunc(out, func(o Missing) bool { return o.Of == m.Of && digits.Alike(o.Reason, m.Reason) })
 			if i < 0 {
 				out = append(out, m)
 				i = len(out) - 1
 				out[i].Runs = 0
 			}
 			out[i].Runs += max(1, m.Runs)
-			out[i].Reason = later(out[i].Reason, m.Reason)
+			out[i].Reason = digits.Later(out[i].Reason, m.Reason)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Missing) int { return cmp.Compare(len(b.Of), len(a.Of)) })

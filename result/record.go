@@ -63,6 +63,8 @@ type Record struct {
 	Timing Timing `json:"timing"`
 	// Harness is what measuring itself cost.
 	Harness *Harness `json:"harness"`
+	// GPU is the state of the GPUs in the window; nil where it was not sampled.
+	GPU *GPUState `json:"gpu,omitempty"`
 	// Warnings are reasons to doubt the result.
 	Warnings note.List `json:"warnings"`
 	// Files are the names of the other files of the run, by what they hold.
@@ -322,6 +324,12 @@ type Energy struct {
 
 	// PerOutputTokenJ is joules per generated token.
 	PerOutputTokenJ *Quantity `json:"per_output_token_j"`
+	// NetPerOutputTokenJ and the two after it are NetJ, NetResidentJ and NetJ per such a unit.
+	NetPerOutputTokenJ         *Quantity `json:"net_per_output_token_j,omitempty"`
+	NetResidentPerOutputTokenJ *Quantity `json:"net_resident_per_output_token_j,omitempty"`
+	NetPerTotalTokenJ          *Quantity `json:"net_per_total_token_j,omitempty"`
+	// NetPerRequestJ is NetJ per completed request.
+	NetPerRequestJ *Quantity `json:"net_per_request_j,omitempty"`
 	// PerTotalTokenJ is joules per prompt or generated token.
 	PerTotalTokenJ *Quantity `json:"per_total_token_j"`
 	// PerRequestJ is joules per completed request.
@@ -617,6 +625,14 @@ type Timing struct {
 	DiscardedWindowS float64 `json:"discarded_window_s"`
 }
 
+// GPUState is the mean state of the counted GPUs in the window.
+type GPUState struct {
+	// TemperatureC is that of the hottest, in degrees Celsius.
+	TemperatureC *float64 `json:"temperature_c"`
+	// ClockMHz is the clock of the slowest under load.
+	ClockMHz *float64 `json:"clock_mhz"`
+}
+
 // Harness is what measuring itself cost during the window, and what went wrong
 // while sampling.
 type Harness struct {
@@ -635,6 +651,11 @@ type Harness struct {
 	// metered.
 	EnergyJ  *float64 `json:"energy_j"`
 	HostCPUS *float64 `json:"host_cpu_s"` // processor time of all processes
+	// OtherCPUS is the part of it that neither this program nor the engine took, in seconds; null where
+	// the engine's processes cannot be seen.
+	OtherCPUS *float64 `json:"other_cpu_s,omitempty"`
+	// HostCores is the number of processors of the machine.
+	HostCores int `json:"host_cores,omitempty"`
 	// ClockSlackNS is how exactly wall clock and CLOCK_MONOTONIC were read together, in
 	// nanoseconds.
 	ClockSlackNS int64 `json:"clock_slack_ns"`

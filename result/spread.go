@@ -287,10 +287,11 @@ func (s *Spreads) UnmarshalJSON(text []byte) error {
 			continue
 		}
 		if spread, ok := named[m.Name]; ok {
-			s.many = append(s.many, place(i, spread))
+			s.add(place(i, spread))
 			all[i], lone = spread.Mean, lone && spread.N == 1 && spread.Pooled == nil
 		}
 	}
+	s.shrink()
 	if lone {
 		*s = Spreads{one: packed(all)}
 	}
@@ -322,20 +323,27 @@ func SpreadsOf(runs []Values) (Spreads, error) {
 		if err != nil {
 			return out, fmt.Errorf("%s: %w", m.Name, err)
 		}
-		p := place(i, s)
-		if p.caveats != nil {
-			same := slices.IndexFunc(out.many, func(o placed) bool {
-				return o.caveats != nil && slices.Equal(*o.caveats, *p.caveats)
-			})
-			if same >= 0 {
-				p.caveats = out.many[same].caveats // many numbers are the same in all runs
-			}
-		}
-		out.many = append(out.many, p)
+		out.add(place(i, s))
 	}
-	out.many = slices.Clip(out.many)
+	out.shrink()
 	return out, nil
 }
+
+// add adds a spread. Caveats that are the same are kept once: many numbers are the same in all runs.
+func (s *Spreads) add(p placed) {
+	if p.caveats != nil {
+		same := slices.IndexFunc(s.many, func(o placed) bool {
+			return o.caveats != nil && slices.Equal(*o.caveats, *p.caveats)
+		})
+		if same >= 0 {
+			p.caveats = s.many[same].caveats
+		}
+	}
+	s.many = append(s.many, p)
+}
+
+// shrink gives back the room that adding took beyond need: a large study has a thousand of these.
+func (s *Spreads) shrink() { s.many = append(make([]placed, 0, len(s.many)), s.many...) }
 
 // Numbers of runs for the drift test: with fewer it cannot find anything, and more are
 // averaged over blocks, since it looks at all pairs.

@@ -82,6 +82,8 @@ type Entry struct {
 // Codes of notes about the machine, known before a run.
 const (
 	NoisyHost         note.Code = "noisy_host"
+	HostBusy          note.Code = "host_busy"
+	HostShared        note.Code = "host_shared"
 	GovernorPowersave note.Code = "governor_powersave"
 	GovernorMixed     note.Code = "governor_mixed"
 	CPUQuota          note.Code = "cpu_quota"
@@ -218,6 +220,10 @@ const (
 func Codes() []Entry {
 	return []Entry{
 		{NoisyHost, Care, "The machine was busy before the run; other work adds power and takes processor time."},
+		{HostBusy, Care, "Other processes took processor time in the window: latencies may be longer, and " +
+			"throughput lower."},
+		{HostShared, Flagged, "Other processes took processor time in the window, and the energy of the processors, " +
+			"which is counted, has theirs in it."},
 		{GovernorPowersave, Care, "The frequency governor powersave decides on the clocks of the processors."},
 		{GovernorMixed, Care, "The processors run under different frequency governors."},
 		{CPUQuota, Care, "The control group allows less processor time than the process has threads for."},
@@ -239,9 +245,10 @@ func Codes() []Entry {
 		{GPUBusy, Refused, "Another measurement of this program holds the GPU."},
 		{Throttled, Flagged, "The clocks of the GPU were held back by heat or by its power supply."},
 		{PowerCapped, Told, "The power limit held the clocks of the GPU back, as it does at full load."},
-		{ClocksMoved, Care, "The clocks of a GPU were not pinned and moved in the window."},
+		{ClocksMoved, Care, "The clocks of a GPU were not pinned and moved in the window, or between runs."},
 		{ClocksHeld, Flagged, "The clocks of a GPU are set below what the card does by itself."},
-		{TemperatureDrift, Care, "The temperature of a GPU changed by more than 10 °C: its leakage changed with it."},
+		{TemperatureDrift, Care, "The temperature of a GPU changed by more than 10 °C in the window, or between " +
+			"runs: its leakage changed with it."},
 
 		{NodeFrozen, Missing, "The meter of the machine stood still while the power changed, so it is not used."},
 		{NodeShortWindow, Flagged, "The window is shorter than the meter of the machine needs."},

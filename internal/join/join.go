@@ -53,4 +53,5 @@ func (j *join) compute() {
 	j.energy(tokens)
 	j.telemetryWarnings()
 	j.state()
+	j.hostWork()
 }

@@ -148,7 +148,7 @@ func again(r *result.Record) *result.Record {
 	n := *r
 	window := *r.Window
 	n.Window = &window
-	n.Tokens, n.Latency, n.Throughput = nil, nil, nil
+	n.Tokens, n.Latency, n.Throughput, n.GPU = nil, nil, nil, nil
 	n.Energy = result.Energy{Provenance: result.None, Sources: []string{}, Devices: []result.Device{}}
 	n.Warnings = nil
 	if r.Compute != nil {
@@ -230,7 +230,7 @@ func same(a, b any) bool {
 func flat(r *result.Record) map[string]any {
 	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency,
 		"throughput": r.Throughput,
-		"energy":     r.Energy, "compute": r.Compute, "harness": r.Harness,
+		"energy":     r.Energy, "compute": r.Compute, "harness": r.Harness, "gpu": r.GPU,
 		"warnings": map[string]note.Code{"work": r.Unequal()}}
 	text, err := json.Marshal(part)
 	if err != nil {

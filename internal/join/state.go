@@ -5,7 +5,9 @@ import (
 	"math"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/power"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // Changes of a GPU's state in a window that are told.
@@ -21,7 +23,7 @@ func (j *join) state() {
 		if !d.Counted || d.Kind != string(power.GPU) {
 			continue
 		}
-		var degrees, clocks []float64
+		var degrees, clocks []float64 // of the window
 		for _, t := range j.Telemetry {
 			if t.Device != d.Device || t.MonoNS < j.Window.Start || t.MonoNS > j.Window.End {
 				continue
@@ -33,6 +35,7 @@ func (j *join) state() {
 				clocks = append(clocks, *t.SMClockMHz)
 			}
 		}
+		j.describe(degrees, clocks)
 		if low, high := ends(degrees); high-low > warms {
 			j.record.Warn(codes.TemperatureDrift,
 				fmt.Sprintf("%s: the temperature went from %.0f to %.0f °C in the window "+
@@ -45,6 +48,24 @@ func (j *join) state() {
 				fmt.Sprintf("%s: the clock of the processors was not pinned and moved between "+
 					"%.0f and %.0f MHz in the window: time and energy of the same work differ by it from run to run; "+
 					"nvidia-smi -lgc pins it", d.Device, low, high))
+		}
+	}
+}
+
+// describe takes the mean temperature and clock of a device into the state of the GPUs: that of the hottest, and of
+// the slowest.
+func (j *join) describe(degrees, clocks []float64) {
+	if len(degrees)+len(clocks) > 0 && j.record.GPU == nil {
+		j.record.GPU = &result.GPUState{}
+	}
+	if g := j.record.GPU; len(degrees) > 0 {
+		if m := stats.Mean(degrees); g.TemperatureC == nil || m > *g.TemperatureC {
+			g.TemperatureC = &m
+		}
+	}
+	if g := j.record.GPU; len(clocks) > 0 {
+		if m := stats.Mean(clocks); g.ClockMHz == nil || m < *g.ClockMHz {
+			g.ClockMHz = &m
 		}
 	}
 }

@@ -78,12 +78,13 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	if n := float64(tokens.Output); n > 0 {
 		e.PerOutputTokenJ = s.times(1 / n)
 		e.TokensPerJ = inverse(*e.PerOutputTokenJ)
+		e.NetPerOutputTokenJ, e.NetResidentPerOutputTokenJ = over(e.NetJ, n), over(e.NetResidentJ, n)
 	}
 	if n := float64(tokens.Prompt + tokens.Output); n > 0 {
-		e.PerTotalTokenJ = s.times(1 / n)
+		e.PerTotalTokenJ, e.NetPerTotalTokenJ = s.times(1/n), over(e.NetJ, n)
 	}
 	if n := float64(tokens.RequestsOK); n > 0 {
-		e.PerRequestJ = s.times(1 / n)
+		e.PerRequestJ, e.NetPerRequestJ = s.times(1/n), over(e.NetJ, n)
 		e.WhPer1000Requests = s.times(1000 / n / digits.JoulesPerWattHour)
 	}
 	const joulesPerKWh = 1000 * digits.JoulesPerWattHour
@@ -150,6 +151,19 @@ func (j *join) precision(s sum, seconds float64) {
 				"±5 %% needs %.2g s, ±1 %% needs %.2g s: use more prompts, longer outputs, or energy.min_window",
 				seconds, 100*rel, e.MinWindow.For5PctS, e.MinWindow.For1PctS))
 	}
+}
+
+// over is a quantity per unit of which there are n; nil if there is no quantity.
+func over(q *result.Quantity, n float64) *result.Quantity {
+	if q == nil {
+		return nil
+	}
+	out := *q
+	out.Value, out.CI95, out.Gain95 = q.Value/n, [2]float64{q.CI95[0] / n, q.CI95[1] / n}, q.Gain95/n
+	out.Budget = each(q.Budget, func(b result.BudgetTerm) result.BudgetTerm {
+		return result.BudgetTerm{Term: b.Term, Half95: b.Half95 / n}
+	})
+	return &out
 }
 
 // inverse turns J per token into tokens per J.

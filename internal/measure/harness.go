@@ -3,9 +3,11 @@ package measure
 import (
 	"fmt"
 
-	"github.com/llenergymeasure/llem/internal/codes"
-	"github.com/llenergymeasure/llem/result"
 	"golang.org/x/sys/unix"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/tenants"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // mostSampled is how much memory the series of a window should take at most; an hour
@@ -20,9 +22,12 @@ func (d *desk) harness(m *measured) {
 		SamplerBytes: m.trace.Cost.Bytes,
 		ClockSlackNS: m.anchor.SlackNS,
 	}
-	if m.cpuStart.host >= 0 && m.cpuEnd.host > m.cpuStart.host {
-		v := (m.cpuEnd.host - m.cpuStart.host).Seconds()
-		h.HostCPUS = &v
+	from, to := m.cpuStart.host, m.cpuEnd.host
+	if from.All >= 0 && to.All > from.All {
+		h.HostCPUS, h.HostCores = new((to.All - from.All).Seconds()), to.Cores
+	}
+	if others, ok := tenants.OtherCPU(from, to, m.newcomers); ok {
+		h.OtherCPUS = new(others.Seconds())
 	}
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) == nil {

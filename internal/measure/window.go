@@ -11,6 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/tenants"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/power"
 )
@@ -26,8 +27,10 @@ type measured struct {
 	round int
 	// given and asked are prompt tokens given and output tokens asked for.
 	given, asked int64
-	// cpuStart and cpuEnd are processor times at the window's limits.
+	// cpuStart and cpuEnd are processor times at the window's limits, and newcomers that of processes of
+	// the run which began in it.
 	cpuStart, cpuEnd cpuTimes
+	newcomers        time.Duration
 }
 
 // measureWindow measures the window, and once more where it turns out shorter than
@@ -74,16 +77,18 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 		d.emit(event.Progress{Phase: event.Measure, Fraction: float64(done) / float64(max(total, 1)),
 			Detail: fmt.Sprintf("%d of %d requests", done, total)})
 	}
+	cpu := tenants.FollowCPU(e.loaded.PID)
 	load.Finished = func() {
 		m.window.End = d.Clock.Mono()
-		m.cpuEnd = readCPU()
+		m.cpuEnd = readCPU(cpu)
 		if e.memory != nil {
 			e.memory.End()
 		}
 		mark(ctx, sampler)
+		m.newcomers = cpu.Newcomers()
 	}
 	mark(ctx, sampler)
-	m.cpuStart = readCPU()
+	m.cpuStart = readCPU(cpu)
 	m.window.Start = d.Clock.Mono()
 	bounded, cancel := d.bounded(ctx, time.Duration(l.warmNS*int64(w.batches()*l.repeats)))
 	defer cancel()

@@ -38,6 +38,7 @@ func Summarize(dir string, s *study.Study, finished time.Time) (*result.StudyRes
 	if err := out.summarize(s, configs(out.Dir, s)); err != nil {
 		return nil, err
 	}
+	out.conditions()
 	if len(out.Rows) > maxRecords {
 		for i := range out.Rows {
 			out.Rows[i] = out.Rows[i].Brief()

@@ -3,6 +3,7 @@ package tenants
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -179,7 +180,11 @@ func (f procFS) forgetPeaks(tree []int) bool {
 }
 
 // tree returns a process, its group and all that descend from them, even if they have left the group.
-func (f procFS) tree(root int) []int {
+func (f procFS) tree(root int) []int { return f.descendants(root, map[int]bool{os.Getpid(): true}) }
+
+// descendants returns a process, its group if it leads one, and all that descend from them, but for those that are
+// left out, whose children count nevertheless if their group is that of the process.
+func (f procFS) descendants(root int, seen map[int]bool) []int {
 	entries, err := os.ReadDir(string(f))
 	if err != nil {
 		return nil
@@ -197,7 +202,10 @@ func (f procFS) tree(root int) []int {
 		}
 	}
 	var out []int
-	seen := map[int]bool{os.Getpid(): true}
+	seen = maps.Clone(seen)
+	if seen == nil {
+		seen = map[int]bool{}
+	}
 	for len(members) > 0 {
 		pid := members[0]
 		if members = members[1:]; !seen[pid] {

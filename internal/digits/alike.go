@@ -1,0 +1,30 @@
+package digits
+
+import (
+	"regexp"
+	"strconv"
+)
+
+// digitsOf are the numbers of a text.
+var digitsOf = regexp.MustCompile(`[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?`)
+
+// Alike reports whether two texts differ in their numbers alone.
+func Alike(a, b string) bool {
+	return a == b || digitsOf.ReplaceAllString(a, "#") == digitsOf.ReplaceAllString(b, "#")
+}
+
+// Later is the one of two texts that are alike whose last number is larger: what would do for both.
+func Later(a, b string) string {
+	last := func(text string) float64 {
+		all := digitsOf.FindAllString(text, -1)
+		if len(all) == 0 {
+			return 0
+		}
+		v, _ := strconv.ParseFloat(all[len(all)-1], 64)
+		return v
+	}
+	if last(b) > last(a) {
+		return b
+	}
+	return a
+}
