@@ -18,6 +18,7 @@ var notMetrics = map[string]string{
 	`^config\.`:                   "what was asked for is not what was found; rows are named by it",
 	`^backend\.threads$`:          "a setting",
 	`^window\.round$`:             "a setting",
+	`^window\.phases_take_s$`:     "what another window takes, and part of a reason",
 	`^warmup\.`:                   "what was done before the window; its time is timing.warmup_s",
 	`^backend\.engine_run$`:       "which run of its engine it is",
 	`\.n$`:                        "how many values stand behind others",

@@ -133,6 +133,9 @@ type Window struct {
 	// had ended; absent where it was given all at once. Earlier versions did so with all
 	// repeats, which ran together on engines that batch by themselves.
 	Round int `json:"round,omitempty"`
+	// PhasesTakeS is how long a window would have to be to be split by phase, in seconds; absent where
+	// this one was expected to do, and less than 0 where no length helps.
+	PhasesTakeS float64 `json:"phases_take_s,omitempty"`
 }
 
 // Tokens counts the work of the window.

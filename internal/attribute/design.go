@@ -307,7 +307,7 @@ type illConditioned struct {
 func (d *design) tooFew(samples, needed int) error {
 	w := Window{d.line[0].start, d.line[len(d.line)-1].end}
 	return &shortError{fmt.Sprintf("%d power samples in %.2g s are too few to tell the phases apart", samples,
-		w.Duration().Seconds()), w, max(2, float64(needed)/float64(samples))}
+		w.Duration().Seconds()), w, max(2, float64(needed)/float64(samples)), 0}
 }
 
 func (e *illConditioned) Error() string {

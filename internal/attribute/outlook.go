@@ -99,7 +99,10 @@ func (o Outlook) refused(turns int) (why string, more float64) {
 		}
 		for _, p := range []Phase{split.Prefill, split.Decode} {
 			if p.Refused != "" {
-				return p.Refused, p.more
+				if p.short == nil {
+					return p.Refused, 0
+				}
+				return p.Refused, p.short.more
 			}
 		}
 	}

@@ -28,6 +28,9 @@ type Options struct {
 	Tier backend.Tier
 	// Profile, if set, is what a self-test found about the sensor.
 	Profile *power.SourceProfile
+	// Takes is how long a window is that can be split, by an [Outlook] of this one: what a refusal asks for. 0
+	// is not known, and less than 0 that no length helps.
+	Takes time.Duration
 }
 
 // Phase is the energy of one kind of work.
@@ -48,9 +51,8 @@ type Phase struct {
 	Refused string
 	// degrees of freedom of the interval.
 	degrees float64
-	// more is how many times as long the window would have to be where Refused says so; 0 is
-	// where no length helps.
-	more float64
+	// short is why the window is too short for the phase; nil where no length helps.
+	short *shortError
 }
 
 // Term is one term of the fitted power model: a mean power in watts while the work
@@ -119,24 +121,24 @@ func Phases(o Options) (Split, error) {
 	}
 	obs := observations(o.Samples, o.Window)
 	if err := covered(obs, o.Window); err != nil {
-		return Split{}, err
+		return Split{}, o.asking(err)
 	}
 	r := &regression{design: newDesign(line, o.Window), obs: obs}
 	priors := priorsOf(o.Samples[0].Source, o.Profile)
 	condition, err := r.design.choose(func(b *basis) [][]float64 { return rows(b, obs, priors[0], priors[0].mean) })
 	if err != nil {
-		return Split{}, err
+		return Split{}, o.asking(err)
 	}
 	fits, err := r.fits(priors)
 	if err != nil {
-		return Split{}, err
+		return Split{}, o.asking(err)
 	}
 	s := splitOf(fits[0], line)
 	for _, other := range fits[1:] {
 		s.widen(splitOf(other, line))
 	}
 	s.Condition = condition
-	s.refuse(line, o.Window)
+	s.refuse(line, o)
 	s.Other.notNegative()
 	if o.Tier == backend.TierCounters {
 		s.boundsOnly()
@@ -193,7 +195,7 @@ func covered(obs []observation, w Window) error {
 	longest = max(longest, w.End-at)
 	if inside < leastSamples {
 		return &shortError{fmt.Sprintf("the window of %.2g s holds %d power samples, too few for a phase split",
-			w.Duration().Seconds(), inside), w, leastSamples / max(0.5, float64(inside))}
+			w.Duration().Seconds(), inside), w, leastSamples / max(0.5, float64(inside)), 0}
 	}
 	// A hole is harmless for the weights as long as little time lies in holes.
 	var hole int64
@@ -289,7 +291,7 @@ const minDegrees = 6
 const maxBlur = 100
 
 // refuse marks the phases that cannot be defended.
-func (s *Split) refuse(line []stretch, w Window) {
+func (s *Split) refuse(line []stretch, o Options) {
 	for _, q := range []struct {
 		name  string
 		phase *Phase
@@ -298,7 +300,7 @@ func (s *Split) refuse(line []stretch, w Window) {
 		if q.phase.Duration == 0 {
 			continue
 		}
-		q.phase.refuse(q.name, w)
+		q.phase.refuse(q.name, o)
 		if lasts := longest(line, q.kind); q.phase.Refused == "" && lasts > 0 && s.Kernel.blur() > maxBlur*lasts {
 			q.phase.Refused = fmt.Sprintf(
 				"%s lasts %.3g ms at a time, but the sensor averages over %.3g ms: use longer prompts, longer "+
@@ -357,24 +359,26 @@ func longest(line []stretch, k kind) time.Duration {
 }
 
 // refuse says why a phase cannot be defended, and from which length of the window on it could be.
-func (p *Phase) refuse(name string, w Window) {
+func (p *Phase) refuse(name string, o Options) {
 	var why string
+	var more float64
 	switch {
 	case p.degrees < minDegrees:
 		why = fmt.Sprintf("%s is seen by too few power samples in %.2g s (about %.0f carry it, %d are needed)", name,
-			w.Duration().Seconds(), p.degrees+1, minDegrees+1)
-		p.more = (minDegrees + 1) / p.degrees
+			o.Window.Duration().Seconds(), p.degrees+1, minDegrees+1)
+		more = (minDegrees + 1) / p.degrees
 	case p.Joules <= 0:
 		why = fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor", name)
-		p.more = unknownMore
+		more = unknownMore
 	case p.Half95 > maxRelative*p.Joules:
 		why = fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%), and more than ±%.0f %% is not printed", name,
 			p.Joules, p.Half95, 100*maxRelative)
-		p.more = max(2, square(p.Half95/p.Joules/maxRelative))
+		more = max(2, square(p.Half95/p.Joules/maxRelative))
 	default:
 		return
 	}
-	p.Refused = (&shortError{why, w, p.more}).Error()
+	p.short = &shortError{why, o.Window, more, o.Takes}
+	p.Refused = p.short.Error()
 }
 
 // unknownMore is how many times as long a window is asked for where nothing tells how long it
@@ -385,15 +389,36 @@ const unknownMore = 4
 type shortError struct {
 	what   string
 	window Window
-	// more is how many times as long it would have to be.
+	// more is how many times as long it would have to be, as far as this window shows.
 	more float64
+	// takes is [Options.Takes], which knows better.
+	takes time.Duration
+}
+
+// asking gives a window that is too short the length that it should have.
+func (o Options) asking(err error) error {
+	if short, ok := errors.AsType[*shortError](err); ok {
+		short.takes = o.Takes
+	}
+	return err
 }
 
 func (e *shortError) Error() string {
-	// In whole seconds, and not more exactly than it is known.
-	seconds := math.Ceil(e.more * e.window.Duration().Seconds())
+	takes := e.takes
+	switch {
+	case takes < 0:
+		return e.what + ", and by what the warm-up showed a longer window would not help"
+	case takes <= e.window.Duration():
+		takes = time.Duration(e.more * float64(e.window.Duration()))
+	}
+	return fmt.Sprintf("%s: set energy.min_window: %.0f", e.what, WindowToAsk(takes))
+}
+
+// WindowToAsk is a length of a window in whole seconds, and not more exactly than it is known.
+func WindowToAsk(d time.Duration) float64 {
+	seconds := math.Ceil(d.Seconds())
 	if seconds > 100 {
 		seconds = 10 * math.Ceil(seconds/10)
 	}
-	return fmt.Sprintf("%s: set energy.min_window: %.0f", e.what, seconds)
+	return seconds
 }

@@ -29,6 +29,9 @@ type Material struct {
 	// Window holds the workload; Bare and Resident are the idle stretches before the
 	// engine was started and with the model loaded. Empty ones were not measured.
 	Window, Bare, Resident attribute.Window
+	// PhasesTakeS is how long a window takes that can be split by phase, as was expected of this one, in seconds: 0
+	// where this one was to do, or nothing is known, and less than 0 where no length helps.
+	PhasesTakeS float64
 	// Devices are metered.
 	Devices []Device
 	// Missing explains the sensors that could not be read.

@@ -103,10 +103,12 @@ func storeWindow(m *Material, rec *result.Record, _ *series.All) {
 		rec.Window = &result.Window{Repeats: 1}
 	}
 	rec.Window.StartMonoNS, rec.Window.EndMonoNS = m.Window.Start, m.Window.End
+	rec.Window.PhasesTakeS = m.PhasesTakeS
 }
 
 func loadWindow(m *Material, rec *result.Record, _ *series.All) {
 	m.Window = attribute.Window{Start: rec.Window.StartMonoNS, End: rec.Window.EndMonoNS}
+	m.PhasesTakeS = rec.Window.PhasesTakeS
 }
 
 // StoreIdle writes the idle stretches into a record, also of a run that fails later. The

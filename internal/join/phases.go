@@ -6,6 +6,7 @@ import (
 
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -24,7 +25,7 @@ func (j *join) phases(counted []*deviceEnergy) {
 	out := &result.Phases{Method: attribute.Method}
 	for _, d := range counted {
 		s, err := attribute.Phases(attribute.Options{Samples: d.samples, Steps: j.Steps, Requests: j.Requests,
-			Window: j.Window, Tier: j.Engine.Tier, Profile: d.device.Profile})
+			Window: j.Window, Tier: j.Engine.Tier, Profile: d.device.Profile, Takes: digits.Duration(j.PhasesTakeS)})
 		if err != nil {
 			refused = d.device.ID + ": " + err.Error()
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/llenergymeasure/llem/internal/attribute"
 	"github.com/llenergymeasure/llem/internal/codes"
@@ -31,9 +32,10 @@ type length struct {
 	warmNS int64
 	// repeats is how often the workload runs in the window.
 	repeats int
-	// forPhases says that the phases want it, and noPhases why they cannot have it.
-	forPhases bool
-	noPhases  string
+	// forPhases says that the phases want it; phasesTake is how long a window they take where that is more than
+	// they can have: 0 is not known, or enough, and less than 0 that no length helps.
+	forPhases  bool
+	phasesTake time.Duration
 }
 
 // mayRepeat reports whether the workload may run more than once in the window.

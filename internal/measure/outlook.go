@@ -42,7 +42,10 @@ func (d *desk) lengthForPhases(ctx context.Context, c *collected, l length) (len
 		}
 	}
 	if need.Turns == 0 {
-		l.noPhases = why(need, limit)
+		l.phasesTake = need.Longer
+		if need.Longer == 0 {
+			l.phasesTake = -time.Second
+		}
 		return l, nil
 	}
 	repeats := int(math.Ceil(spare * float64(need.Turns) / once))
@@ -58,12 +61,12 @@ func (d *desk) lengthForPhases(ctx context.Context, c *collected, l length) (len
 // seemed to forbid them. It reports whether the window is measured again with more repeats.
 func (d *desk) judgedAgain(ctx context.Context, c *collected, m *measured) (length, bool, error) {
 	l := m.length
-	if l.noPhases == "" {
+	if l.phasesTake <= 0 {
 		return l, false, nil
 	}
 	byWarmUp := d.warmed
 	d.warmed = warmed{m.log, m.window}
-	l.noPhases = ""
+	l.phasesTake = 0
 	l, err := d.lengthForPhases(ctx, c, l)
 	d.warmed = byWarmUp
 	if err != nil || l.repeats <= m.length.repeats {
@@ -76,23 +79,16 @@ func (d *desk) judgedAgain(ctx context.Context, c *collected, m *measured) (leng
 	return l, true, nil
 }
 
-// why says that no window up to the limit can be split by phase, where a longer one could.
-func why(n attribute.Need, limit time.Duration) string {
-	if n.Longer == 0 {
-		return ""
-	}
-	seconds := 10 * math.Ceil(n.Longer.Seconds()/10)
-	return fmt.Sprintf("the split of prefill and decode would take a window of about %.0f s, longer than the %.3g s "+
-		"of energy.max_window: set energy.min_window: %.0f", seconds, limit.Seconds(), seconds)
-}
-
 // noPhases warns of phases that are missing since a longer window was not allowed.
 func (d *desk) noPhases(l length) {
 	p := d.record.Energy.Phases
-	if l.noPhases == "" || p != nil && p.Prefill.EnergyJ != nil && p.Decode.EnergyJ != nil {
+	if l.phasesTake <= 0 || p != nil && p.Prefill.EnergyJ != nil && p.Decode.EnergyJ != nil {
 		return
 	}
-	d.warn(codes.MinWindow, l.noPhases)
+	seconds := attribute.WindowToAsk(l.phasesTake)
+	d.warn(codes.MinWindow, fmt.Sprintf("the split of prefill and decode would take a window of about %.0f s, longer "+
+		"than the %.3g s of energy.max_window: set energy.min_window: %.0f", seconds, d.Experiment.Energy.MaxWindow,
+		seconds))
 }
 
 // lookSeconds is how long the sensors are looked at where the idle machine was not measured.

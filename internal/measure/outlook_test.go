@@ -44,6 +44,12 @@ func TestWindowForPhases(t *testing.T) {
 			if warns != q.warns || warns && !strings.Contains(text, "set energy.min_window: ") {
 				t.Errorf("warning %q", text)
 			}
+			_, asked, _ := strings.Cut(text, "set energy.min_window: ")
+			for _, m := range r.Missing() {
+				if _, again, ok := strings.Cut(m.Reason, "set energy.min_window: "); ok && warns && again != asked {
+					t.Errorf("a reason asks for %s s, and the warning for %s s: %s", again, asked, m.Reason)
+				}
+			}
 		}))
 	}
 }

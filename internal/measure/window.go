@@ -46,7 +46,7 @@ func (d *desk) measureWindow(ctx context.Context, c *collected, l length) (*meas
 		longer, again, err = d.judgedAgain(ctx, c, m)
 	}
 	if err != nil || !again {
-		m.length.noPhases = longer.noPhases
+		m.length.phasesTake = longer.phasesTake
 		return m, err
 	}
 	if e.memory != nil {
