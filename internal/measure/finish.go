@@ -29,7 +29,8 @@ func (c *collected) material(d *desk) *join.Material {
 	w := c.measured
 	m := &join.Material{Engine: join.EngineOf(c.engine.loaded), Requests: w.log.Requests, Steps: w.log.Steps,
 		Tasks: c.work.tasks(w.length.repeats), Given: w.given, Asked: w.asked,
-		OutputHash: c.work.outputHash(w.log), Window: w.window, PhasesTakeS: w.length.phasesTake.Seconds(), Bare: c.idles.bare,
+		OutputHash: c.work.outputHash(w.log), Window: w.window, PhasesTakeS: w.length.phasesTake.Seconds(),
+		Bare:     c.idles.bare,
 		Resident: c.idles.resident, Missing: d.Missing}
 	m.SetTrace(w.trace)
 	m.SetDevices(d.devices(), c.idles.known, d.Profiles)
