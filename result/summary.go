@@ -20,6 +20,8 @@ type ExperimentSummary struct {
 	// Flags are the codes of doubts that mark every line of the configuration: of the runs in its
 	// means, or of all where none is, and of Caveats.
 	Flags []note.Code `json:"flags,omitempty"`
+	// Warnings are the codes of the warnings of all runs, each with the number of runs that have it.
+	Warnings []Warned `json:"warnings,omitempty"`
 	// Excluded are runs among the OK ones that are in no mean: they did other work than they were
 	// asked for, or their energy is not theirs alone.
 	Excluded []Exclusion `json:"excluded,omitempty"`
@@ -67,6 +69,12 @@ type Precision struct {
 	Reached *float64 `json:"reached"`
 	// Met reports whether it was reached.
 	Met bool `json:"met"`
+}
+
+// Warned is a code of warnings and the number of Runs that have it.
+type Warned struct {
+	Code note.Code `json:"code"`
+	Runs int       `json:"runs"`
 }
 
 // Doubt is a warning that runs share, in the words of the first that has it.

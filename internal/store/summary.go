@@ -136,6 +136,7 @@ func (e experiment) fold(dir string, runs []*result.Row, until study.Until) erro
 	}
 	e.pool(dir, good)
 	e.missing(good, bad)
+	e.warned(runs)
 	e.memory(good)
 	e.precision(good, until)
 	defer e.flags(good, bad)
@@ -257,6 +258,20 @@ func (e experiment) flags(good []*result.Row, bad []result.Row) {
 		all = append(all, r.Warnings...)
 	}
 	e.Flags = codes.FlagsOf(append(all, e.Caveats.Codes()...))
+}
+
+// warned counts the runs that have a warning.
+func (e experiment) warned(runs []*result.Row) {
+	for _, r := range runs {
+		for _, code := range r.Warnings {
+			i := slices.IndexFunc(e.Warnings, func(w result.Warned) bool { return w.Code == code })
+			if i < 0 {
+				i = len(e.Warnings)
+				e.Warnings = append(e.Warnings, result.Warned{Code: code})
+			}
+			e.Warnings[i].Runs++
+		}
+	}
 }
 
 // missing folds why runs lack numbers.

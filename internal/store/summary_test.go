@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/llenergymeasure/llem/engine"
 	"github.com/llenergymeasure/llem/engine/engines"
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/study/terms"
 	"github.com/llenergymeasure/llem/note"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -148,5 +150,36 @@ func TestOrderOfTheStudy(t *testing.T) {
 	}
 	if text := strings.Join(got, " "); text != "a a b c c y y x" {
 		t.Errorf("in the order %s", text)
+	}
+}
+
+// TestWarningsByConfiguration: the summary counts the runs of each configuration that have a warning.
+func TestWarningsByConfiguration(t *testing.T) {
+	d, err := Create(t.TempDir(), "small", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	s := &study.Study{Name: "small", Execution: study.Execution{Cycles: 3, Order: terms.Interleave}}
+	for i := range 2 {
+		e := study.DefaultExperiment(engines.Find(nil, "fake"))
+		e.Model, e.Seed = "random:tiny-llama", uint64(i+1)
+		s.Experiments = append(s.Experiments, e)
+		for c := range 3 {
+			r := fullRecord(e, c+1)
+			if r.Warnings = nil; i == 1 && c > 0 {
+				r.Warn(codes.HostBusy, "others took processor time")
+				r.Warn(codes.HostBusy, "and more of it")
+			}
+			commit(t, d, r)
+		}
+	}
+	res, err := Summarize(d.Path(), s, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []result.Warned{{Code: codes.HostBusy, Runs: 2}}
+	if got := res.Experiments[1].Warnings; len(res.Experiments[0].Warnings) > 0 || !slices.Equal(got, want) {
+		t.Errorf("%v and %v, want none and %v", res.Experiments[0].Warnings, got, want)
 	}
 }

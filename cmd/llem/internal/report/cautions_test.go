@@ -1,11 +1,16 @@
 package report
 
 import (
+	"bytes"
+	"encoding/csv"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/result"
 )
 
 // TestSharedCautions: a caution that configurations share in equal words is told once, with their names.
@@ -23,5 +28,41 @@ func TestSharedCautions(t *testing.T) {
 		named.label(1) + ": its own"}
 	if diff := cmp.Diff(want, shared(s.Experiments, named)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWarnedConfigurations: a warning that some runs have is told with their number and their configurations, in CSV
+// with the number of each.
+func TestWarnedConfigurations(t *testing.T) {
+	s := swept(t, "model: random:tiny-llama\nbackend: fake\nworkload: {prompts: 64}\nsweep: {fake.batch_size: [1, "+
+		"2, 4]}\n")
+	const message = "others took processor time"
+	for _, i := range []int{0, 2} {
+		s.Runs[i].Warnings.Warn(codes.HostBusy, message)
+		s.Experiments[i].Warnings = []result.Warned{{Code: codes.HostBusy, Runs: 1}}
+	}
+	s.Experiments[2].OK = 2
+	if text, want := render(t, Terminal{}, s), "warning (2 of 3 runs: batch_size=1; batch_size=4): "+
+		message; !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	var b bytes.Buffer
+	if err := CSV(&b, s, -1); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&b).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.Index(rows[0], "warnings")
+	if got, want := []string{rows[1][at], rows[2][at], rows[3][at]}, []string{"host_busy", "",
+		"host_busy (1 of 2)"}; !slices.Equal(got, want) {
+		t.Errorf("CSV %q, want %q", got, want)
+	}
+	for _, i := range []int{0, 1, 2} {
+		s.Experiments[i].Warnings = []result.Warned{{Code: codes.HostBusy, Runs: 1}}
+	}
+	if text, want := render(t, Terminal{}, s), "warning (2 of 3 runs): "+message; !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
 	}
 }

@@ -251,24 +251,32 @@ const labelsShown = 3
 // shared are the cautions of configurations; those in equal words are one, with the names of the configurations.
 func shared(all []result.ExperimentSummary, named names) (out []string) {
 	var order []string
-	of := map[string][]string{}
+	of := map[string][]int{}
 	for i, e := range all {
 		for _, w := range e.Caveats {
 			if of[w.Message] == nil {
 				order = append(order, w.Message)
 			}
-			of[w.Message] = append(of[w.Message], named.label(i))
+			of[w.Message] = append(of[w.Message], i)
 		}
 	}
 	for _, message := range order {
-		labels := of[message]
-		head := strings.Join(labels[:min(labelsShown, len(labels))], "; ")
-		if more := len(labels) - labelsShown; more > 0 {
-			head += fmt.Sprintf(" and %d more", more)
-		}
-		out = append(out, head+": "+message)
+		out = append(out, named.some(of[message])+": "+message)
 	}
 	return out
+}
+
+// some names the first of several subjects, and how many more there are.
+func (n names) some(of []int) string {
+	var labels []string
+	for _, i := range of[:min(labelsShown, len(of))] {
+		labels = append(labels, n.label(i))
+	}
+	head := strings.Join(labels, "; ")
+	if more := len(of) - labelsShown; more > 0 {
+		head += fmt.Sprintf(" and %d more", more)
+	}
+	return head
 }
 
 // ofStudy prints what there is to doubt about the study alone.
@@ -353,12 +361,27 @@ var csvColumns = []csvColumn{
 	{"runs_excluded", "", func(e result.ExperimentSummary) string { return strconv.Itoa(e.OK - e.Compared()) }},
 	{"excluded_why", "", excludedWhy},
 	{"flags", "", func(e result.ExperimentSummary) string { return flagWords(e.Flags) }},
+	{"warnings", "", warningWords},
 	{"missing_why", "", missingWhy},
 	{"memory_method", "", func(e result.ExperimentSummary) string { return string(e.MemoryMethod) }},
 	{"process_memory_method", "", func(e result.ExperimentSummary) string { return string(e.ProcessMethod) }},
 	{"device", "", func(e result.ExperimentSummary) string { return e.Device }},
 	{"engine_version", "", func(e result.ExperimentSummary) string { return e.Version }},
 	{"energy_provenance", "", func(e result.ExperimentSummary) string { return string(e.Provenance) }},
+}
+
+// warningWords are the codes of the warnings of a configuration's runs, with the number of runs where not all have it.
+func warningWords(e result.ExperimentSummary) string {
+	all := e.OK + e.Failed + e.LeftOut
+	var out []string
+	for _, w := range e.Warnings {
+		text := string(w.Code)
+		if w.Runs < all {
+			text += fmt.Sprintf(" (%d of %d)", w.Runs, all)
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
 }
 
 // csvOf are the columns of a study: the keys that vary, then the others.

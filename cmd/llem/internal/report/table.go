@@ -34,9 +34,9 @@ func (t Terminal) table(b *strings.Builder, s *result.StudyResult) error {
 	}
 	t.exclusions(b, s)
 	if large {
-		t.shared(b, s.Doubts, len(s.Rows))
+		t.shared(b, s, s.Doubts, len(s.Rows))
 	} else {
-		t.warnings(b, s.Runs)
+		t.warnings(b, s)
 	}
 	return t.failures(b, s)
 }
@@ -161,7 +161,7 @@ func (t Terminal) cut(b *strings.Builder, shown, all int, what string) {
 
 // warnings prints why energy is missing and the warnings of all runs, each kind
 // once, in the words of the first run that has it.
-func (t Terminal) warnings(b *strings.Builder, runs []*result.Record) {
+func (t Terminal) warnings(b *strings.Builder, s *result.StudyResult) {
 	type doubt struct {
 		kind string
 		code note.Code
@@ -174,7 +174,7 @@ func (t Terminal) warnings(b *strings.Builder, runs []*result.Record) {
 			messages[d] = message
 		}
 	}
-	for _, r := range runs {
+	for _, r := range s.Runs {
 		if r.Status == result.OK && r.Energy.TotalJ == nil {
 			add(doubt{"not measured", note.Code(r.Energy.Reason)}, r.Energy.Reason)
 		}
@@ -190,21 +190,36 @@ func (t Terminal) warnings(b *strings.Builder, runs []*result.Record) {
 	for i, d := range order {
 		all[i] = result.Doubt{Kind: d.kind, Note: note.Note{Code: d.code, Message: messages[d]}, Runs: counts[d]}
 	}
-	t.shared(b, all, len(runs))
+	t.shared(b, s, all, len(s.Runs))
 }
 
-// shared prints doubts that runs share, and in how many of all.
-func (t Terminal) shared(b *strings.Builder, doubts []result.Doubt, runs int) {
+// shared prints doubts that runs share, and which have them, if not all.
+func (t Terminal) shared(b *strings.Builder, s *result.StudyResult, doubts []result.Doubt, runs int) {
+	named := nameConfigurations(s)
 	for i, d := range doubts {
 		if i == 0 {
 			b.WriteString("\n")
 		}
 		in := ""
 		if d.Runs < runs {
-			in = fmt.Sprintf(" (%d of %s)", d.Runs, digits.Count(runs, "run"))
+			in = fmt.Sprintf(" (%d of %s%s)", d.Runs, digits.Count(runs, "run"), warnedIn(s, named, d.Code))
 		}
 		t.wrap(b, t.warn(d.Kind)+in+": ", "         ", d.Message)
 	}
+}
+
+// warnedIn names the configurations whose runs have a warning, if not all of them do.
+func warnedIn(s *result.StudyResult, named names, code note.Code) string {
+	var in []int
+	for i, e := range s.Experiments {
+		if slices.ContainsFunc(e.Warnings, func(w result.Warned) bool { return w.Code == code }) {
+			in = append(in, i)
+		}
+	}
+	if len(in) == 0 || len(in) == len(s.Experiments) {
+		return ""
+	}
+	return ": " + named.some(in)
 }
 
 func orName(s string) string {
