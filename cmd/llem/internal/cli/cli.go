@@ -91,7 +91,8 @@ func newRoot(env *Env) *cobra.Command {
 	})
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(env), newConfig(env), newDoctor(env), newReport(env), newCompare(env), newSchema(env),
+	root.AddCommand(newRun(env), newConfig(env), newDoctor(env), newReport(env), newCompare(env), newPlot(env),
+		newSchema(env),
 		newWorker())
 	return root
 }
@@ -113,7 +114,7 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	hint := "commands: run, config, doctor, report, compare, schema"
+	hint := "commands: run, config, doctor, report, compare, plot, schema"
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean %q?", near[0])
 	}

@@ -1,0 +1,439 @@
+// Package picture makes charts of a study from its folder alone. Each chart comes with the table of its data, so that
+// what a figure shows can be computed again, or drawn by another program.
+package picture
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
+	"github.com/llenergymeasure/llem/internal/figure"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// Options choose what a chart shows.
+type Options struct {
+	// X and Y are metrics; empty takes those of the chart.
+	X, Y string
+	// Over is the swept key of a chart of scaling; empty takes the first whose values are numbers.
+	Over string
+	// Run is the run of a chart of power, as ID-cCYCLE or the first digits of an id; empty takes the first.
+	Run string
+}
+
+// Picture is a chart and the table behind it, whose first row names the columns and their units.
+type Picture struct {
+	Chart interface {
+		Draw(figure.Style) *figure.Drawing
+	}
+	Data [][]string
+}
+
+// Kinds are the charts in the order in which help lists them.
+func Kinds() []string { return []string{"pareto", "phases", "power", "latency", "scaling", "cycles"} }
+
+// Error is a chart that cannot be drawn of a study.
+type Error struct{ What, Next string }
+
+// Error returns what is wrong.
+func (e *Error) Error() string { return e.What }
+
+// NextStep returns what to do about it.
+func (e *Error) NextStep() string { return e.Next }
+
+// New makes a chart of a kind of a study.
+func New(kind string, s *result.StudyResult, o Options) (*Picture, error) {
+	p := study{StudyResult: s, labels: labels(s)}
+	switch kind {
+	case "pareto":
+		return p.pareto(o)
+	case "phases":
+		return p.phases()
+	case "power":
+		return p.power(o)
+	case "latency":
+		return p.latency(o)
+	case "scaling":
+		return p.scaling(o)
+	case "cycles":
+		return p.cycles(o)
+	}
+	return nil, &Error{fmt.Sprintf("there is no chart %q", kind), "use one of " + strings.Join(Kinds(), ", ")}
+}
+
+// study is a study with the names of its configurations.
+type study struct {
+	*result.StudyResult
+	labels []string // by experiment
+}
+
+func labels(s *result.StudyResult) []string {
+	names, out := report.Naming(s), make([]string, len(s.Experiments))
+	for i := range s.Experiments {
+		out[i] = names.Label(s.Experiments[i].Config)
+		for _, flag := range s.Experiments[i].Flags {
+			out[i] += " [" + string(flag) + "]"
+		}
+	}
+	return out
+}
+
+// source returns what the energies of the study are, where they are not all measured: simulated, modelled, or several.
+func (s study) source() string {
+	var kinds []string
+	for _, e := range s.Experiments {
+		if kind := string(e.Provenance); kind != "" && !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	if len(kinds) == 1 && kinds[0] == string(result.Measured) {
+		return ""
+	}
+	return strings.Join(kinds, " and ")
+}
+
+// title names the study and what it measured.
+func (s study) title() string {
+	if len(s.Experiments) == 0 {
+		return s.Name
+	}
+	text := s.Name + ": " + s.Experiments[0].Config.Model
+	if d := s.Experiments[0].Device; d != "" {
+		text += " on " + d
+	}
+	return text
+}
+
+// short are the names of metrics at an axis, where the heading of their column is not clear by itself.
+var short = map[string]string{
+	"energy.per_output_token_j":         "energy per output token",
+	"energy.per_request_j":              "energy per request",
+	"energy.phases.prefill.j_per_token": "energy per prompt token, prefill",
+	"energy.phases.decode.j_per_token":  "energy per token, decode",
+	"energy.mean_w":                     "mean power",
+	"throughput.output_tokens_per_s":    "output tokens per second",
+	"throughput.total_tokens_per_s":     "tokens per second",
+	"throughput.requests_per_s":         "requests per second",
+	"latency.ttft_ms.p50":               "TTFT, median",
+	"latency.ttft_ms.p99":               "TTFT, 99th percentile",
+	"latency.itl_ms.p50":                "ITL, median",
+	"latency.tpot_ms.p50":               "TPOT, median",
+	"latency.e2e_ms.p50":                "end to end, median",
+}
+
+// axis returns the axis of a metric and the factor that brings its values to the unit of the axis. Energy that is not
+// measured is named so.
+func (s study) axis(m result.MetricInfo) (figure.Axis, float64) {
+	label := cmp.Or(short[m.Name], m.Label)
+	if kind := s.source(); kind != "" && strings.HasPrefix(m.Name, "energy.") {
+		label += ", " + kind
+	}
+	switch m.Unit {
+	case "ms":
+		return figure.Axis{Label: label, Unit: "s"}, 1e-3
+	case "J", "W", "s", "B", "Wh", "FLOP", "FLOP/s":
+		return figure.Axis{Label: label, Unit: m.Unit}, 1
+	case "":
+		return figure.Axis{Label: label}, 1
+	}
+	if m.Unit == "1/s" {
+		return figure.Axis{Label: label}, 1
+	}
+	return figure.Axis{Label: label + " (" + m.Unit + ")"}, 1
+}
+
+// metric returns a metric by name, or the usual one.
+func metric(name, usual string) (result.MetricInfo, error) {
+	if name == "" {
+		name = usual
+	}
+	m, err := result.Metric(name)
+	if err != nil {
+		return m, &Error{err.Error(), "docs/metric-table.md lists the metrics"}
+	}
+	return m, nil
+}
+
+// value returns the mean of a metric over the runs of a configuration with its interval: for a single run its own.
+func (s study) value(i int, m result.MetricInfo, factor float64) (figure.Value, bool) {
+	spread, ok := s.Experiments[i].Metrics.Get(m.Name)
+	if !ok {
+		return figure.Value{}, false
+	}
+	v, ci, _ := spread.Figure()
+	out := figure.Exactly(v * factor)
+	if ci != nil {
+		out.Low, out.High = ci[0]*factor, ci[1]*factor
+	}
+	return out, !math.IsNaN(v)
+}
+
+// groups sorts the configurations into series by the first key that varies, if at most six values tell them apart.
+func (s study) groups() (names []string, of []int) {
+	of = make([]int, len(s.Experiments))
+	naming := report.Naming(s.StudyResult)
+	for column := range naming.Heads() {
+		names = nil
+		for i := range s.Experiments {
+			v := naming.Values(s.Experiments[i].Config)[column]
+			at := slices.Index(names, v)
+			if at < 0 {
+				at, names = len(names), append(names, v)
+			}
+			of[i] = at
+		}
+		if len(names) > 1 && len(names) <= 6 && len(names) < len(s.Experiments) {
+			head := naming.Heads()[column]
+			for i, v := range names {
+				if _, err := strconv.ParseFloat(v, 64); err == nil || v == "default" {
+					names[i] = head + " " + v
+				}
+			}
+			return names, of
+		}
+	}
+	return nil, make([]int, len(s.Experiments))
+}
+
+func (s study) pareto(o Options) (*Picture, error) {
+	mx, err := metric(o.X, "throughput.output_tokens_per_s")
+	if err != nil {
+		return nil, err
+	}
+	my, err := metric(o.Y, "energy.per_output_token_j")
+	if err != nil {
+		return nil, err
+	}
+	standings, err := s.Pareto(mx.Name, my.Name)
+	if err != nil {
+		return nil, &Error{err.Error(), "choose other metrics with --x and --y"}
+	}
+	x, fx := s.axis(mx)
+	y, fy := s.axis(my)
+	chart := figure.Pareto{Title: s.title()}
+	var of []int
+	chart.Series, of = s.groups()
+	data := [][]string{{"id", "configuration", mx.Name, "low", "high", my.Name, "low", "high", "front"}}
+	var xs, ys []float64
+	for i := range s.Experiments {
+		vx, okX := s.value(i, mx, fx)
+		vy, okY := s.value(i, my, fy)
+		if !okX || !okY {
+			continue
+		}
+		xs, ys = append(xs, vx.Value), append(ys, vy.Value)
+		chart.Marks = append(chart.Marks, figure.Mark{X: vx, Y: vy, Label: s.labels[i], Series: of[i],
+			Front: front(standings[i].Status)})
+		data = append(data, append([]string{s.Experiments[i].ID, s.labels[i]},
+			append(append(cells(vx, fx), cells(vy, fy)...), standings[i].Status)...))
+	}
+	if len(chart.Marks) == 0 {
+		return nil, s.nothing(mx.Name, my.Name)
+	}
+	x.Log, y.Log = figure.AutoLog(xs), figure.AutoLog(ys)
+	chart.X, chart.Y = x, y
+	return &Picture{chart, data}, nil
+}
+
+func front(status string) figure.Front {
+	switch status {
+	case "front":
+		return figure.OnFront
+	case "uncertain":
+		return figure.Inseparable
+	}
+	return figure.Dominated
+}
+
+// nothing is the error of a study without the metrics of a chart, with the reason that its runs give.
+func (s study) nothing(metrics ...string) error {
+	what, why := "no configuration has "+strings.Join(metrics, " and "), ""
+	for _, e := range s.Experiments {
+		for _, m := range e.Missing {
+			if why == "" && slices.ContainsFunc(metrics, m.Holds) {
+				why = ": " + m.Reason
+			}
+		}
+		if why == "" && e.MetricsReason != "" {
+			why = ": " + e.MetricsReason
+		}
+	}
+	return &Error{what + why, "choose other metrics with --x and --y, or measure again"}
+}
+
+// cells prints a value and its interval in the unit of its metric.
+func cells(v figure.Value, factor float64) []string {
+	out := make([]string, 3)
+	for i, x := range []float64{v.Value, v.Low, v.High} {
+		if !math.IsNaN(x) {
+			out[i] = number(x / factor)
+		}
+	}
+	return out
+}
+
+func number(v float64) string {
+	if math.IsNaN(v) {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'g', 9, 64)
+}
+
+func (s study) phases() (*Picture, error) {
+	parts := []struct{ metric, label string }{{"energy.phases.prefill.energy_j", "prefill"},
+		{"energy.phases.decode.energy_j", "decode"}, {"energy.phases.other.energy_j", "other"},
+		{"energy.unattributed_j", "not attributed"}}
+	m, err := metric("", "energy.per_output_token_j")
+	if err != nil {
+		return nil, err
+	}
+	x, _ := s.axis(m)
+	chart := figure.Phases{Title: s.title(), X: x}
+	head := []string{"id", "configuration", m.Name, "low", "high"}
+	for _, p := range parts {
+		chart.Parts, head = append(chart.Parts, p.label), append(head, p.label+"_j_per_output_token")
+	}
+	data := [][]string{head}
+	for i := range s.Experiments {
+		total, ok := s.value(i, m, 1)
+		if !ok {
+			continue
+		}
+		bar := figure.Bar{Label: s.labels[i], Total: total}
+		row := append([]string{s.Experiments[i].ID, s.labels[i]}, cells(total, 1)...)
+		for _, p := range parts {
+			v := s.perToken(i, p.metric, total.Value)
+			bar.Parts, row = append(bar.Parts, v), append(row, number(v))
+		}
+		chart.Bars, data = append(chart.Bars, bar), append(data, row)
+	}
+	if len(chart.Bars) == 0 {
+		return nil, s.nothing(m.Name)
+	}
+	return &Picture{chart, data}, nil
+}
+
+// perToken returns a part of the energy per output token: its share of the total, of means over the runs.
+func (s study) perToken(i int, part string, perToken float64) float64 {
+	p, ok := s.Experiments[i].Metrics.Get(part)
+	total, has := s.Experiments[i].Metrics.Get("energy.total_j")
+	if !ok || !has || total.Mean <= 0 {
+		return math.NaN()
+	}
+	return p.Mean / total.Mean * perToken
+}
+
+func (s study) cycles(o Options) (*Picture, error) {
+	m, err := metric(o.Y, "energy.per_output_token_j")
+	if err != nil {
+		return nil, err
+	}
+	y, factor := s.axis(m)
+	chart := figure.Cycles{Title: s.title(), X: figure.Axis{Label: "runs in the order in which they were measured"},
+		Y: y}
+	lines := make([]figure.Line, len(s.Experiments))
+	data := [][]string{{"id", "configuration", "cycle", "order", m.Name}}
+	for at, row := range s.Rows {
+		i := slices.IndexFunc(s.Experiments, func(e result.ExperimentSummary) bool { return e.ID == row.ID })
+		v, ok := row.Values.Get(m.Name)
+		if i < 0 || !ok || !row.Comparable() {
+			continue
+		}
+		lines[i].Label = s.labels[i]
+		lines[i].X, lines[i].Y = append(lines[i].X, float64(at+1)), append(lines[i].Y, figure.Exactly(v*factor))
+		data = append(data, []string{row.ID, s.labels[i], strconv.Itoa(row.Cycle), strconv.Itoa(at + 1), number(v)})
+	}
+	chart.Lines = slices.DeleteFunc(lines, func(l figure.Line) bool { return len(l.X) == 0 })
+	if len(chart.Lines) == 0 {
+		return nil, s.nothing(m.Name)
+	}
+	return &Picture{chart, data}, nil
+}
+
+func (s study) scaling(o Options) (*Picture, error) {
+	m, err := metric(o.Y, "energy.per_output_token_j")
+	if err != nil {
+		return nil, err
+	}
+	naming := report.Naming(s.StudyResult)
+	column, err := s.over(naming.Heads(), o.Over)
+	if err != nil {
+		return nil, err
+	}
+	head := naming.Heads()[column]
+	y, factor := s.axis(m)
+	chart := figure.Scaling{Title: s.title(), X: figure.Axis{Label: head}, Y: y}
+	data := [][]string{{"id", "configuration", head, m.Name, "low", "high"}}
+	var xs, ys []float64
+	for i := range s.Experiments {
+		values := naming.Values(s.Experiments[i].Config)
+		x, err := strconv.ParseFloat(values[column], 64)
+		v, ok := s.value(i, m, factor)
+		if err != nil || !ok {
+			continue
+		}
+		label := strings.Join(slices.Delete(slices.Clone(values), column, column+1), " ")
+		at := slices.IndexFunc(chart.Lines, func(l figure.Line) bool { return l.Label == label })
+		if at < 0 {
+			at, chart.Lines = len(chart.Lines), append(chart.Lines, figure.Line{Label: label})
+		}
+		l := &chart.Lines[at]
+		place, _ := slices.BinarySearch(l.X, x)
+		l.X, l.Y = slices.Insert(l.X, place, x), slices.Insert(l.Y, place, v)
+		xs, ys = append(xs, x), append(ys, v.Value)
+		data = append(data, append([]string{s.Experiments[i].ID, s.labels[i], values[column]}, cells(v, factor)...))
+	}
+	if len(chart.Lines) == 0 {
+		return nil, s.nothing(m.Name)
+	}
+	chart.X.Log = slices.Min(xs) > 0 && slices.Max(xs) >= 8*slices.Min(xs)
+	chart.Y.Log = figure.AutoLog(ys)
+	chart.Y.FromZero = !chart.Y.Log
+	return &Picture{chart, data}, nil
+}
+
+// over returns the column of the key over which a metric is drawn.
+func (s study) over(heads []string, name string) (int, error) {
+	naming := report.Naming(s.StudyResult)
+	for c, head := range heads {
+		if name != "" && head != name && !strings.HasSuffix(name, "."+head) {
+			continue
+		}
+		numbers := 0
+		for i := range s.Experiments {
+			if _, err := strconv.ParseFloat(naming.Values(s.Experiments[i].Config)[c], 64); err == nil {
+				numbers++
+			}
+		}
+		if numbers > 1 {
+			return c, nil
+		}
+	}
+	if len(heads) == 0 {
+		return 0, &Error{"the study has a single configuration: nothing to draw over",
+			"sweep a number, such as the batch size"}
+	}
+	return 0, &Error{"no key with numbers varies in the study",
+		"name one of " + strings.Join(heads, ", ") + " with --over"}
+}
+
+// runs returns the records of a configuration's comparable runs with their folders.
+func (s study) runs(id string) (records []*result.Record, folders []string, err error) {
+	for _, row := range s.Rows {
+		if row.ID != id || row.Status != result.OK || !row.Comparable() {
+			continue
+		}
+		r, err := result.ReadRun(s.Dir, row.ID, row.Cycle)
+		if err != nil {
+			return nil, nil, err
+		}
+		records = append(records, r)
+		folders = append(folders, filepath.Join(s.Dir, result.RunPath(row.ID, row.Cycle)))
+	}
+	return records, folders, nil
+}
