@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // Value is a number with its interval. Low and High are NaN where there is none.
@@ -77,15 +78,16 @@ func (p Pareto) Draw(style Style) *Drawing {
 	return d
 }
 
-// describe tells the front in words.
+// describe names the front in words.
 func (p Pareto) describe() string {
-	text := fmt.Sprintf("%s over %s of %d configurations.", p.Y.Label, p.X.Label, len(p.Marks))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s over %s of %d configurations.", p.Y.Label, p.X.Label, len(p.Marks))
 	for _, m := range p.Marks {
 		if m.Front == OnFront {
-			text += fmt.Sprintf(" On the front: %s (%.3g, %.3g).", m.Label, m.X.Value, m.Y.Value)
+			fmt.Fprintf(&b, " On the front: %s (%.3g, %.3g).", m.Label, m.X.Value, m.Y.Value)
 		}
 	}
-	return text
+	return b.String()
 }
 
 // front connects the configurations that nothing beats.

@@ -6,10 +6,7 @@ var okabeIto = []Colour{
 	{0, 114, 178, 1}, {213, 94, 0, 1}, {0, 158, 115, 1}, {204, 121, 167, 1}, {86, 180, 233, 1}, {230, 159, 0, 1},
 }
 
-var (
-	black = Colour{A: 1}
-	white = Colour{255, 255, 255, 1}
-)
+var white = Colour{255, 255, 255, 1}
 
 // series returns the colour of series i.
 func (s Style) series(i int) Colour {

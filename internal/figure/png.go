@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"slices"
 
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/gofont/gobold"
@@ -55,7 +56,7 @@ func (c *canvas) path(p *Path) {
 	if p.Width > 0 && p.Stroke.A > 0 {
 		points := p.Points
 		if p.Closed {
-			points = append(points[:len(points):len(points)], points[0])
+			points = append(slices.Clip(points), points[0])
 		}
 		c.areas(outline(points, p.Width/2, p.Dash), p.Stroke)
 	}

@@ -138,8 +138,7 @@ func (env *Env) plot(dir, chart string, f plotFlags) error {
 
 // wrongChart turns the error of a chart that cannot be drawn into one of usage.
 func wrongChart(err error) error {
-	var wrong *picture.Error
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*picture.Error](err); ok {
 		return &usageError{wrong.What, wrong.Next}
 	}
 	return err
