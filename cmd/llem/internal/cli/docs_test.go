@@ -1,0 +1,344 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/llenergymeasure/llem/internal/termsvg"
+)
+
+var updateDocs = flag.Bool("update", false, "write the outputs of README.md and docs/ from the program")
+
+// repository is the folder that README.md is in.
+const repository = "../../../.."
+
+// TestDocs runs the commands of the documents that show outputs, and compares the outputs.
+//
+// A block that begins with ```console holds commands ("$ llem …") and what they print. What is printed of
+// files of the repository is the same to the last byte. The tutorial measures, which gives other numbers each
+// time: numbers are masked, and the lines shown must be among those printed, in their order, where "…" stands
+// for any lines. A command ends with exit code 0, unless "$ echo $?" follows it. A line "^C" interrupts the
+// command when the line before it has been printed. A yaml block whose first line is "# NAME.yaml" is a file
+// of that name. -update writes the outputs: all of it where the lines shown are not printed any more.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	if testing.Short() || !engineBuilt() {
+		t.Skip("it measures with the embedded engine")
+	}
+	llem := filepath.Join(t.TempDir(), "llem") // the tests' own program does not know the versions of its modules
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", llem, "../..").CombinedOutput(); err != nil {
+		t.Fatalf("build llem: %v\n%s", err, out)
+	}
+	for _, doc := range []struct {
+		name string
+		here bool // its commands read files of the repository, from its root
+	}{{"README.md", true}, {"docs/example-output.md", true}, {"docs/tutorial.md", false}} {
+		t.Run(doc.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			d := document{t: t, llem: llem, dir: root, root: root, here: doc.here}
+			if doc.here {
+				d.dir = repository
+			}
+			file := filepath.Join(repository, doc.name)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := d.run(string(text))
+			if *updateDocs {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// document is a document whose commands are being run.
+type document struct {
+	t    *testing.T
+	here bool   // its commands read files of the repository, from its root
+	dir  string // where its commands run
+	root string // the folder of a user, who has nothing yet
+	llem string // the program
+	code int    // the exit code of the last command
+}
+
+// run runs the blocks of a document and returns it with their outputs.
+func (d *document) run(text string) string {
+	var to strings.Builder
+	lines := strings.SplitAfter(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		to.WriteString(lines[i])
+		kind, fenced := strings.CutPrefix(strings.TrimSpace(lines[i]), "```")
+		if !fenced {
+			continue
+		}
+		end := i + 1
+		for !strings.HasPrefix(strings.TrimSpace(lines[end]), "```") {
+			end++
+		}
+		block := lines[i+1 : end]
+		switch kind {
+		case "console":
+			to.WriteString(d.console(block))
+		case "yaml":
+			d.file(block)
+			fallthrough
+		default:
+			to.WriteString(strings.Join(block, ""))
+		}
+		to.WriteString(lines[end])
+		i = end
+	}
+	return to.String()
+}
+
+// file writes a block that is a file.
+func (d *document) file(block []string) {
+	name, is := strings.CutPrefix(strings.TrimSpace(block[0]), "# ")
+	if !is || filepath.Ext(name) != ".yaml" || strings.ContainsAny(name, " /") || d.here {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(strings.Join(block, "")), 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// console runs the commands of a block and returns it with their outputs.
+func (d *document) console(block []string) string {
+	var to strings.Builder
+	for i := 0; i < len(block); {
+		command, is := strings.CutPrefix(strings.TrimSuffix(block[i], "\n"), "$ ")
+		if !is {
+			d.t.Fatalf("output without a command: %s", block[i])
+		}
+		to.WriteString(block[i])
+		from := i + 1
+		for i++; i < len(block) && !strings.HasPrefix(block[i], "$ "); i++ {
+		}
+		want := strings.Join(block[from:i], "")
+		if command == "echo $?" {
+			to.WriteString(want)
+			continue
+		}
+		if to, is := strings.CutPrefix(command, "cd "); is {
+			d.cd(to)
+			continue
+		}
+		wanted := exitOK
+		if i+1 < len(block) && strings.TrimSpace(block[i]) == "$ echo $?" {
+			var err error
+			if wanted, err = strconv.Atoi(strings.TrimSpace(block[i+1])); err != nil {
+				d.t.Fatal(err)
+			}
+		}
+		if d.here && want == "" && !strings.HasPrefix(command, "llem report") &&
+			!strings.HasPrefix(command, "llem compare") {
+			continue // testdata/check_readme.sh runs it
+		}
+		got := d.command(command, want)
+		if d.code != wanted {
+			d.t.Errorf("$ %s\nexit code %d, want %d\n%s", command, d.code, wanted, got)
+		}
+		to.WriteString(d.compare(command, want, got))
+	}
+	return to.String()
+}
+
+// cd changes the folder of the commands that follow; a pattern stands for the one folder that it matches.
+func (d *document) cd(to string) {
+	found, err := filepath.Glob(filepath.Join(d.dir, to))
+	if err != nil || len(found) != 1 {
+		d.t.Fatalf("cd %s: %v, %v", to, found, err)
+	}
+	d.dir = found[0]
+}
+
+// command runs a command and returns what it prints on both outputs, in their order.
+func (d *document) command(command, want string) string {
+	t := d.t
+	words := strings.Fields(command)
+	if words[0] != "llem" && words[0] != "bin/llem" {
+		t.Fatalf("a document runs %q", command)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer stop()
+	for i, w := range words {
+		words[i] = strings.Trim(w, "'")
+	}
+	cmd := exec.CommandContext(ctx, d.llem, words[1:]...)
+	cmd.Dir = d.dir
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "LLEM_") || strings.HasPrefix(v, "HF_")
+	}), "HOME="+d.root, "LLEM_CACHE="+cacheFolder(), "HF_HUB_OFFLINE=1", "COLUMNS=80", "LC_ALL=C.UTF-8", "CI=1")
+	if d.here {
+		cmd.Env = append(cmd.Env, "LLEM_RESULTS="+d.root)
+	}
+	out := &output{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if before, _, is := strings.Cut(want, "^C\n"); is {
+		lines := strings.Split(strings.TrimSpace(before), "\n")
+		out.waitFor(ctx, masked(lines[len(lines)-1]))
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = cmd.Wait()
+	d.code = cmd.ProcessState.ExitCode()
+	return withoutPlaces(t, out.String(), d.root)
+}
+
+// withoutPlaces is an output without where the repository and a test's folder are on this machine.
+func withoutPlaces(t *testing.T, text, root string) string {
+	t.Helper()
+	here, err := filepath.Abs(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer(here+"/", "", root, "/home/you").Replace(text)
+}
+
+// compare compares the output of a command with that of the document, and returns what stands there.
+func (d *document) compare(command, want, got string) string {
+	if *updateDocs && (want == "" || d.here) {
+		return got
+	}
+	if d.here {
+		if diff := cmp.Diff(want, got); diff != "" {
+			d.t.Errorf("$ %s\nthe document (-) and the program (+) differ; -update writes it:\n%s", command, diff)
+		}
+		return want
+	}
+	rest, now := strings.Split(strings.TrimSuffix(got, "\n"), "\n"), ""
+	for line := range strings.Lines(want) {
+		if line = strings.TrimSuffix(line, "\n"); line == "…" || line == "^C" || line == "" {
+			now += line + "\n"
+			continue
+		}
+		at := slices.IndexFunc(rest, func(printed string) bool { return masked(printed) == masked(line) })
+		if at < 0 && *updateDocs {
+			return got
+		}
+		if at < 0 {
+			d.t.Errorf("$ %s\nthe document has the line\n%s\nwhich is not printed, or not in that order:\n%s",
+				command, line, got)
+			return want
+		}
+		now += rest[at] + "\n"
+		rest = rest[at+1:]
+	}
+	return now
+}
+
+// These are what differs from one measurement to the next: numbers with the prefix of their unit, curves and
+// bars, and widths of columns.
+var (
+	number = regexp.MustCompile(`(?:[-+±]|\b)?\d[\d.,:]*(?:T\d+Z(?:-\d+)?)?(?: ?[µmkMGT]?(J|s|W|Wh|B|iB|FLOP)\b)?`)
+	curve  = regexp.MustCompile(`[\x{2580}-\x{259f}\x{25a0}-\x{25ff}\x{2500}-\x{257f}]+`)
+	spaces = regexp.MustCompile(`\s+`)
+)
+
+// masked is a line without what differs from one measurement to the next.
+func masked(line string) string {
+	line = number.ReplaceAllString(curve.ReplaceAllString(line, " "), "N $1 ")
+	line = strings.ReplaceAll(line, "–", " N ")
+	return strings.TrimSpace(spaces.ReplaceAllString(line, " "))
+}
+
+// output is what a command has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write adds to it.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// String is all of it.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// waitFor waits until a line has been printed that is, masked, the one given.
+func (o *output) waitFor(ctx context.Context, line string) {
+	for ctx.Err() == nil {
+		for printed := range strings.Lines(o.String()) {
+			if masked(printed) == line {
+				return
+			}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// pictureOf is the comment of a document that says which command a picture shows.
+var pictureOf = regexp.MustCompile(`<!-- picture: (docs/pictures/[a-z-]+\.svg) of llem (report [^ ]+(?: -v)?) -->`)
+
+// TestPictures: pictures of the documents show what a command of this version prints on a terminal of 80
+// columns; -update draws them. It changes the working folder, so it runs alone.
+func TestPictures(t *testing.T) {
+	here, err := filepath.Abs(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(here)
+	documents, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := 0
+	for _, doc := range append(documents, "README.md") {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range pictureOf.FindAllStringSubmatch(string(text), -1) {
+			drawn++
+			var out bytes.Buffer
+			code := Main(Env{Args: strings.Fields(m[2]), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out,
+				StdoutTTY: true, Columns: func() int { return 80 }, Getenv: func(name string) string {
+					return map[string]string{"TERM": "xterm-256color", "LANG": "C.UTF-8"}[name]
+				}})
+			if code != exitOK {
+				t.Errorf("llem %s: exit code %d\n%s", m[2], code, out.String())
+				continue
+			}
+			want := termsvg.SVG("$ llem "+m[2]+"\n"+strings.ReplaceAll(out.String(), here+"/", ""), 80)
+			if *updateDocs {
+				if err := os.WriteFile(m[1], want, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := os.ReadFile(m[1]); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s is not what llem %s prints (%v): draw it with -update", m[1], m[2], err)
+			}
+		}
+	}
+	if drawn == 0 {
+		t.Error("no document has a picture")
+	}
+}
