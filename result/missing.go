@@ -11,7 +11,7 @@ import (
 
 // Missing is why numbers are not there.
 type Missing struct {
-	// Of is what the names of the metrics begin with, such as energy.phases.
+	// Of is what the names of the metrics begin with, such as energy.phases or energy.node.
 	Of string `json:"of"`
 	// Reason is why they are missing.
 	Reason string `json:"reason"`
@@ -21,7 +21,7 @@ type Missing struct {
 
 // Holds reports whether the reason is that of a metric.
 func (m Missing) Holds(metric string) bool {
-	return metric == m.Of || strings.HasPrefix(metric, m.Of+".")
+	return metric == m.Of || strings.HasPrefix(metric, m.Of+".") || strings.HasPrefix(metric, m.Of+"_")
 }
 
 // Missing are the reasons why a run that was ok lacks numbers. The more exact ones stand first.
@@ -42,6 +42,7 @@ func (r *Record) Missing() []Missing {
 	if e.TotalJ == nil || e.PerOutputTokenJ == nil {
 		add("energy", e.Reason)
 	}
+	add("energy.node", e.NodeReason)
 	if l := r.Latency; l != nil {
 		l.missing(add)
 	}

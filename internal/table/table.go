@@ -33,10 +33,11 @@ const gap, narrow = 2, 1
 // floor is the width to which names and their heads may be cut.
 const floor = 12
 
-// DropEmpty leaves out figures that no row has.
-func (t Table) DropEmpty() Table {
+// DropEmpty leaves out figures that no row has, but for those under heads that are to be kept.
+func (t Table) DropEmpty(kept ...string) Table {
 	keep := func(column int) bool {
-		return column < t.Names || slices.ContainsFunc(t.Rows, func(r []string) bool { return r[column] != Missing })
+		return column < t.Names || slices.Contains(kept, t.Head[column]) ||
+			slices.ContainsFunc(t.Rows, func(r []string) bool { return r[column] != Missing })
 	}
 	pick := func(row []string) []string {
 		var out []string

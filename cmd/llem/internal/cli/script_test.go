@@ -5,18 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/llenergymeasure/llem"
 	"github.com/llenergymeasure/llem/internal/machine"
 	"github.com/llenergymeasure/llem/internal/servertest"
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain lets scripts and tests start this binary as llem, engine included.
@@ -68,7 +71,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "head": head, "forget": forget,
-			"folder": folder},
+			"folder": folder, "wall": wall},
 	})
 }
 
@@ -99,6 +102,20 @@ func head(ts *testscript.TestScript, _ bool, args []string) {
 	b, err := os.ReadFile(ts.MkAbs(args[1]))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), b[:min(n, len(b))], 0o644))
+}
+
+// wall NAME serves the page of a wall meter, and puts what energy.remote takes for it into the variable NAME. Its power
+// rises and falls by a watt around 300 W, so that nobody takes it for frozen.
+func wall(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: wall NAME")
+	}
+	var asked atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "outlet_watts %g\n", 300+math.Sin(float64(asked.Add(1))))
+	}))
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], "wall="+s.URL+"#outlet_watts:W")
 }
 
 func engineBuilt() bool {

@@ -66,3 +66,24 @@ func TestWarnedConfigurations(t *testing.T) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
 }
+
+// TestAskedColumnsStay: a column that was asked for is there without a value, with what is known of why.
+func TestAskedColumnsStay(t *testing.T) {
+	s := swept(t, "model: random:tiny-llama\nbackend: fake\nworkload: {prompts: 64}\nsweep: "+
+		"{fake.batch_size: [1, 2]}\n")
+	ask := Terminal{Show: []string{"energy.per_output_token_j", "gpu.temperature_c", "latency.queue_ms.p99"}}
+	var md bytes.Buffer
+	if err := ask.Markdown(&md, s); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"text": render(t, ask, s), "Markdown": md.String()} {
+		for _, want := range []string{"temperature", "queue p99", "no run has temperature"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, text)
+			}
+		}
+	}
+	if text := render(t, Terminal{}, s); strings.Contains(text, "no run has") || strings.Contains(text, "node J/out") {
+		t.Errorf("nobody asked:\n%s", text)
+	}
+}

@@ -83,11 +83,15 @@ func (t Terminal) columnsOf(s *result.StudyResult, n int) []column {
 	return queuesIn(s.Experiments[:n]).columns(t.shown(s))
 }
 
-// experimentTable is the table of the first n configurations over their cycles.
-func experimentTable(s *result.StudyResult, named names, columns []column, n int) table.Table {
-	heads := []string{"runs"}
+// experimentTable is the table of the first n configurations over their cycles. Columns of metrics that were asked for
+// by name are there without a value, too.
+func experimentTable(s *result.StudyResult, named names, columns []column, n int, asked ...string) table.Table {
+	heads, kept := []string{"runs"}, []string(nil)
 	for _, c := range columns {
 		heads = append(heads, c.head)
+		if slices.Contains(asked, c.metric) {
+			kept = append(kept, c.head)
+		}
 		if c.spread {
 			heads = append(heads, "±95 %")
 		}
@@ -111,7 +115,7 @@ func experimentTable(s *result.StudyResult, named names, columns []column, n int
 		}
 		rows.Rows = append(rows.Rows, append(cells, standingWord(e.Standing), energyWord(e), rowFlags(e.Flags)))
 	}
-	return rows.DropEmpty()
+	return rows.DropEmpty(kept...)
 }
 
 // methodMark says what a peak of memory is where not all of the study are the same.
@@ -181,7 +185,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	b.WriteString("\n")
 	shown := t.limit(len(s.Experiments))
 	columns := t.columnsOf(s, shown)
-	rows := experimentTable(s, named, columns, shown)
+	rows := experimentTable(s, named, columns, shown, t.Show...)
 	t.print(b, rows)
 	t.cut(b, shown, len(s.Experiments), "configuration")
 	note := cmp.Or(t.shownNote(), tableNote(rows.Head))
@@ -196,7 +200,12 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 		t.wrap(b, "  ", "  ", frontNote(t.Front))
 	}
 	t.outputs(b, s)
-	t.gaps(b, columns, lackingConfigurations(s, named, shown))
+	lacking := lackingConfigurations(s, named, shown)
+	t.gaps(b, columns, lacking)
+	if none := t.nowhere(columns, lacking); none != "" {
+		b.WriteString("\n")
+		t.wrap(b, "", "  ", none)
+	}
 	t.caveats(b, s, named)
 }
 
@@ -310,7 +319,7 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	named := nameConfigurations(s)
 	shown := t.limit(len(s.Experiments))
 	columns := t.columnsOf(s, shown)
-	rows := experimentTable(s, named, columns, shown)
+	rows := experimentTable(s, named, columns, shown, t.Show...)
 	var b strings.Builder
 	if common := named.common(); common != "" {
 		fmt.Fprintf(&b, "%s\n\n", common)
@@ -323,6 +332,9 @@ func (t Terminal) Markdown(w io.Writer, s *result.StudyResult) error {
 	for _, g := range gapsOf(columns, lacking) {
 		head, reason := g.text(lacking)
 		fmt.Fprintf(&b, "\n%s: %s.\n", head, reason)
+	}
+	if none := t.nowhere(columns, lacking); none != "" {
+		fmt.Fprintf(&b, "\n%s.\n", none)
 	}
 	for _, text := range shared(s.Experiments[:shown], named) {
 		fmt.Fprintf(&b, "\nCaution, %s.\n", text)

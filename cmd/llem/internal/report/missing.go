@@ -54,7 +54,10 @@ func lackingConfigurations(s *result.StudyResult, named names, n int) []lacking 
 		}
 		l := lacking{named.label(i), e.Compared(), func(metric string) int {
 			m, ok := e.Metrics.Get(metric)
-			if ok && m.Pooled != nil && m.Pooled.Value != nil {
+			if !ok {
+				return 0
+			}
+			if m.Pooled != nil && m.Pooled.Value != nil {
 				return e.Compared() // of the requests of all runs, though a run alone may have too few
 			}
 			return m.N
@@ -166,4 +169,21 @@ func (t Terminal) gaps(b *strings.Builder, columns []column, rows []lacking) {
 		head, reason := g.text(rows)
 		t.wrap(b, t.warn(head)+": ", "  ", reason)
 	}
+}
+
+// nowhere says which of the metrics that were asked for no run has, where no reason is known; empty if there is none.
+func (t Terminal) nowhere(columns []column, rows []lacking) string {
+	var heads []string
+	for _, c := range columns {
+		known := slices.ContainsFunc(rows, func(l lacking) bool {
+			return l.has(c.metric) > 0 || len(l.needed([]column{c})) > 0
+		})
+		if slices.Contains(t.Show, c.metric) && !known {
+			heads = append(heads, c.head)
+		}
+	}
+	if len(heads) == 0 {
+		return ""
+	}
+	return "no run has " + strings.Join(heads, ", ")
 }

@@ -250,7 +250,7 @@ func tally(s *result.StudyResult) string {
 
 // figureHeads are the columns of figures.
 var figureHeads = []string{"tok/s", queueHead, "TTFT", responseHead, "ITL", "J/out", "J/prefill", "J/decode", "power",
-	"energy", "flags"}
+	"node J/out", "energy", "flags"}
 
 // tableNote explains the columns that are there.
 func tableNote(heads []string) string {
@@ -293,6 +293,9 @@ func figures(r *result.Record) []string {
 	cells[0] = digits.Significant(r.Throughput.OutputTokensPerS, 3)
 	cells[1], cells[2], cells[3], cells[4] = p50(l.Queue), p50(l.TTFT), p50(l.ResponseTTFT), p50(l.ITL)
 	e := r.Energy
+	if q := e.NodePerOutputTokenJ; q != nil {
+		cells[9] = digits.SI(q.Value, "J")
+	}
 	switch {
 	case e.PerOutputTokenJ == nil && e.TotalJ != nil:
 		cells[8], cells[last] = digits.SI(e.MeanW.Value, "W"), "not attributable"+mark(r)

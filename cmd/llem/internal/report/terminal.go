@@ -43,10 +43,10 @@ func (t Terminal) limit(n int) int {
 	return min(n, t.Limit)
 }
 
-// Study prints the run of a study with a single one in full, and a table otherwise.
+// Study prints the run of a study with a single one in full, and a table otherwise, or where columns are asked for.
 func (t Terminal) Study(w io.Writer, s *result.StudyResult) error {
 	var b strings.Builder
-	if r := s.Experiment(); r != nil && s.Planned <= 1 {
+	if r := s.Experiment(); r != nil && s.Planned <= 1 && len(t.Show) == 0 {
 		t.run(&b, NewView(r))
 		t.ofStudy(&b, s)
 	} else {
