@@ -106,8 +106,8 @@ const (
 	// counterInterval is the time between counter readings inside a window, where they
 	// only guard against a reset: one read of NVML's counter keeps a core busy for 4 ms.
 	counterInterval = 5 * time.Second
-	// settle is how long sampling continues after the window, so that the last samples
-	// of every sensor are in.
+	// settle is how long sampling continues after an idle stretch, so that the last samples
+	// of every sensor are in, and at least after the window, see [desk.margins].
 	settle = 150 * time.Millisecond
 	// stopWithin bounds the wait for sensors when sampling ends.
 	stopWithin = 5 * time.Second
@@ -119,6 +119,20 @@ func (d *desk) sampler() *power.Sampler {
 	s.CounterInterval, s.Now = counterInterval, d.Clock.Mono
 	s.OnPower = func(device string, w unit.Watts) { d.emit(event.Power{Device: device, Watts: float64(w)}) }
 	return s
+}
+
+// margins are how long sampling goes before the window and after it: until every meter was polled. What one that is
+// polled twice a second shows is known from its first value on, and up to the window's end only by its next one. They
+// are asked before sampling begins. The fast ones are ready in the time that the counters take.
+func (d *desk) margins() (before, after time.Duration) {
+	var slowest time.Duration
+	for _, m := range d.Meters {
+		slowest = max(slowest, m.Interval())
+	}
+	if after = settle + slowest; slowest > 2*settle {
+		before = after
+	}
+	return before, after
 }
 
 // mark reads the counters at their next change. A sensor that does not answer is

@@ -64,8 +64,12 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 	d.phase(event.Measure, detail)
 	m = &measured{length: l}
 	sampler := d.sampler()
+	before, after := d.margins()
 	sampler.Start(ctx)
 	defer func() { m.trace = stopped(ctx, sampler) }()
+	if err := d.Clock.Sleep(ctx, before); err != nil {
+		return m, err
+	}
 	m.anchor = d.Clock.Anchor()
 	load := w.repeated(l.repeats)
 	m.round = load.Round
@@ -97,7 +101,7 @@ func (d *desk) measureOnce(ctx context.Context, e *running, w work, l length) (m
 		err = note.Failf(codes.ClassProtocol, "", "the engine gave results without saying that it finished")
 	}
 	if err == nil {
-		err = d.Clock.Sleep(ctx, settle)
+		err = d.Clock.Sleep(ctx, after)
 	}
 	if err == nil {
 		err = checkCounts(m.log, len(load.Requests))

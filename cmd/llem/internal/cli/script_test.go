@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -105,14 +104,14 @@ func head(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // wall NAME serves the page of a wall meter, and puts what energy.remote takes for it into the variable NAME. Its power
-// rises and falls by a watt around 300 W, so that nobody takes it for frozen.
+// goes up and down by a watt around 300 W, so that nobody takes it for frozen.
 func wall(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: wall NAME")
 	}
 	var asked atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "outlet_watts %g\n", 300+math.Sin(float64(asked.Add(1))))
+		fmt.Fprintf(w, "outlet_watts %d\n", 299+2*(asked.Add(1)%2))
 	}))
 	ts.Defer(s.Close)
 	ts.Setenv(args[0], "wall="+s.URL+"#outlet_watts:W")
