@@ -16,7 +16,7 @@
 //	workload: {dataset: builtin, prompts: 8, input_tokens: 128, output_tokens: 64}
 //	sweep:
 //	  embedded.batch_size: [1, 4]
-//	execution: {cycles: 3, order: interleave}
+//	execution: {cycles: 3}
 //
 // The file is read by a reader into a layer: fixed values, axes, links, conditions,
 // explicit points and the execution section. Base files and settings are further

@@ -18,7 +18,7 @@ import (
 type Execution struct {
 	// Cycles is how often every experiment runs; at least 1.
 	Cycles int `json:"cycles"`
-	// Order is sequential, interleave, shuffle, reverse or latin_square.
+	// Order is balanced, sequential, interleave, shuffle, reverse or latin_square.
 	Order string `json:"order"`
 	// Seed of the order shuffle: that of the experiments themselves if none is given.
 	Seed uint64 `json:"seed"`
@@ -114,9 +114,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// defaultExecution runs everything once, in the order of the file.
+// defaultExecution runs everything once, with experiments that one engine can serve side by side.
 func defaultExecution() Execution {
-	return Execution{Cycles: 1, Order: terms.Sequential, Seed: 1, Restart: terms.RestartNeeded}
+	return Execution{Cycles: 1, Order: terms.Balanced, Seed: 1, Restart: terms.RestartNeeded}
 }
 
 var profiles = map[string]Execution{
@@ -151,8 +151,8 @@ func executionFields() []executionKey {
 		executionField("execution.cycles", "how often every experiment runs", grammar.Integer(1, 1000),
 			func(x *Execution, v grammar.Value) { x.Cycles = int(v.Whole) }),
 		executionField("execution.order",
-			"sequential AAABBB, interleave ABABAB, shuffle anew each cycle, reverse ABBAAB, or "+
-				"latin_square",
+			"balanced ABBAAB with experiments that one engine can serve side by side, sequential AAABBB, "+
+				"interleave ABABAB, shuffle differently in each cycle, reverse ABBAAB, or latin_square",
 			grammar.Choice(terms.Orders()...), func(x *Execution, v grammar.Value) { x.Order = v.Text }),
 		executionField("execution.seed",
 			"seed of the order shuffle; if left out, it comes from the ids of the experiments",

@@ -85,7 +85,7 @@ func TestFrozenChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string][2]string{
-		"a value": {"seed: 5", "seed: 6"}, "the order": {"order: sequential", "order: any"},
+		"a value": {"seed: 5", "seed: 6"}, "the order": {"order: balanced", "order: any"},
 		"the section": {"embedded:\n", "fake:\n"}, "its end": {string(text[100:]), ""}, "all of it": {string(text),
 			"- 1"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -135,6 +136,7 @@ func TestOrder(t *testing.T) {
 		"sequential": "1/1 1/2 1/3 2/1 2/2 2/3 3/1 3/2 3/3",
 		"interleave": "1/1 2/1 3/1 1/2 2/2 3/2 1/3 2/3 3/3",
 		"reverse":    "1/1 2/1 3/1 3/2 2/2 1/2 1/3 2/3 3/3",
+		"balanced":   "1/1 2/1 3/1 3/2 2/2 1/2 1/3 2/3 3/3",
 	} {
 		if got := batches(Order(newStudy(t, 3, study.Execution{Cycles: 3, Order: order}))); got != want {
 			t.Errorf("%s: %s, want %s", order, got, want)
@@ -142,10 +144,53 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestBalanced: runs that one engine can serve stand side by side, and the engine that ends a cycle starts the next
+// one; where every run has an engine of its own, the order is that of the study. Results of an earlier version share
+// engines, too.
+func TestBalanced(t *testing.T) {
+	s := newStudy(t, 4, study.Execution{Cycles: 3, Order: terms.Balanced})
+	s.Experiments[2].Section, s.Experiments[3].Section = s.Experiments[0].Section, s.Experiments[1].Section
+	for i := range s.Experiments {
+		s.Experiments[i].Workload.Prompts = 10 + i
+		s.Experiments[i].RecordedID = strconv.Itoa(i)
+	}
+	prompts := func(plan []Planned) (out []int) {
+		for _, p := range plan {
+			out = append(out, p.Experiment.Workload.Prompts)
+		}
+		return out
+	}
+	starts := func() (n int) {
+		plan := Order(s)
+		of := Starts(s, plan)
+		for i := range plan {
+			if of(i) {
+				n++
+			}
+		}
+		return n
+	}
+	got := fmt.Sprint(prompts(Order(s)), starts())
+	if want := "[10 12 11 13 13 11 12 10 10 12 11 13] 4"; got != want {
+		t.Errorf("balanced: %s, want %s", got, want)
+	}
+	if got := fmt.Sprint(prompts(First(s, 6))); got != "[10 12 11 13 13 11]" {
+		t.Errorf("the first 6 are %s", got)
+	}
+	s.Execution.Restart = terms.RestartAlways
+	if got := fmt.Sprint(prompts(Order(s))); got != "[10 11 12 13 13 12 11 10 10 11 12 13]" {
+		t.Errorf("an engine for each run: %s", got)
+	}
+	s.Execution.Restart, s.Execution.Order = terms.RestartNeeded, terms.Interleave
+	if n := starts(); n != 12 {
+		t.Errorf("interleave: %d starts", n)
+	}
+}
+
 // TestOrderIsAPermutation: whatever the order, every experiment runs once in every
 // cycle, and outside of sequential order the cycles follow each other.
 func TestOrderIsAPermutation(t *testing.T) {
-	for _, order := range []string{"sequential", "interleave", "reverse", "shuffle"} {
+	for _, order := range []string{"balanced", "sequential", "interleave", "reverse", "shuffle"} {
 		for n := 1; n <= 7; n++ {
 			for cycles := 1; cycles <= 4; cycles++ {
 				for seed := range uint64(5) {

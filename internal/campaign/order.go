@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/llenergymeasure/llem/internal/measure"
 	"github.com/llenergymeasure/llem/internal/study/terms"
@@ -16,8 +17,8 @@ type Planned struct {
 
 // Order lists the runs of a study in the order in which they are made.
 func Order(s *study.Study) []Planned {
-	n, cycles := len(s.Experiments), s.Execution.Cycles
-	out := make([]Planned, 0, n*cycles)
+	cycles := s.Execution.Cycles
+	out := make([]Planned, 0, len(s.Experiments)*cycles)
 	if s.Execution.Order == terms.Sequential {
 		for _, e := range s.Experiments {
 			for c := range cycles {
@@ -26,12 +27,35 @@ func Order(s *study.Study) []Planned {
 		}
 		return out
 	}
+	all := sideBySide(s, s.Experiments)
 	for c := range cycles {
-		for _, i := range cycleOrder(s.Execution, n, c) {
-			out = append(out, Planned{s.Experiments[i], c + 1})
+		for _, i := range cycleOrder(s.Execution, len(all), c) {
+			out = append(out, Planned{all[i], c + 1})
 		}
 	}
 	return out
+}
+
+// sideBySide returns experiments in an order in which the ones that one engine can serve stand side by side, each group
+// at the place of its first one. Forwards and backwards in turn, an engine then serves the end of a cycle and the
+// start of the next. Other orders than balanced, and runs that have an engine each, are left as they are.
+func sideBySide(s *study.Study, all []study.Experiment) []study.Experiment {
+	if s.Execution.Order != terms.Balanced || s.Execution.Restart == terms.RestartAlways {
+		return all
+	}
+	var sharing measure.Sharing
+	place := map[study.Experiment]int{}
+	var groups [][]study.Experiment
+	for _, e := range all {
+		key := sharing.Loads(s.Engine(e.Backend), e)
+		i, seen := place[key]
+		if !seen {
+			i = len(groups)
+			place[key], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], e)
+	}
+	return slices.Concat(groups...)
 }
 
 // Starts returns a function that reports whether an engine is started for the run at i: the
@@ -72,7 +96,7 @@ func cycleOrder(x study.Execution, n, cycle int) []int {
 	case x.Order == terms.Shuffle:
 		rng := rand.New(rand.NewPCG(x.Seed, uint64(cycle)))
 		rng.Shuffle(n, func(i, j int) { order[i], order[j] = order[j], order[i] })
-	case x.Order == terms.Reverse && cycle%2 == 1:
+	case (x.Order == terms.Reverse || x.Order == terms.Balanced) && cycle%2 == 1:
 		for i := range order {
 			order[i] = n - 1 - i
 		}

@@ -23,8 +23,7 @@ import (
 
 // TestFirst: the first runs are those of the whole order, for any number of them.
 func TestFirst(t *testing.T) {
-	for _, order := range []string{terms.Sequential, terms.Interleave, terms.Reverse, terms.Shuffle,
-		terms.LatinSquare} {
+	for _, order := range terms.Orders() {
 		s := newStudy(t, 3, study.Execution{Cycles: 4, Order: order, Seed: 3})
 		all := batches(Order(s))
 		for n := range 15 {

@@ -38,9 +38,14 @@ func (s *Sharing) Same(d engine.Descriptor, a, b study.Experiment) bool {
 	return a.Backend == d.Name && s.lasting(d, a) == s.lasting(d, b)
 }
 
+// Loads returns what an engine is started for in an experiment: experiments for which it is equal can be served by one
+// engine.
+func (s *Sharing) Loads(d engine.Descriptor, e study.Experiment) study.Experiment { return s.lasting(d, e) }
+
 // lasting drops from an experiment what an engine need not be started again for.
 func (s *Sharing) lasting(d engine.Descriptor, e study.Experiment) study.Experiment {
 	length := e.Workload.InputTokens + e.Workload.OutputTokens
+	e.RecordedID = "" // of results of an earlier version
 	e.Workload, e.Decoding, e.Warmup, e.Baseline, e.Energy = study.Workload{}, study.Decoding{}, study.Warmup{},
 		study.Baseline{}, study.Energy{}
 	if d.Forget != nil && e.Backend == d.Name {

@@ -29,7 +29,8 @@ func Differences(s, frozen *study.Study, meaning func(study.Experiment) study.Ex
 	if a.Cycles != b.Cycles {
 		out = append(out, fmt.Sprintf("execution.cycles is %d, was %d", a.Cycles, b.Cycles))
 	}
-	if a.Order != b.Order {
+	// Sequential was the default of earlier versions: the runs are the same ones, in the order of the study's start.
+	if a.Order != b.Order && !(a.Order == terms.Balanced && b.Order == terms.Sequential) {
 		out = append(out, fmt.Sprintf("execution.order is %s, was %s", a.Order, b.Order))
 	}
 	// A seed that comes from the experiments differs with them.

@@ -33,6 +33,17 @@ func TestDifferences(t *testing.T) {
 	if d != "warmup.runs is 4, was 1" {
 		t.Errorf("differences %q", d)
 	}
+	// Sequential was the default of earlier versions, so a study that was started by one and gives no order is resumed.
+	before, now := parse("execution: {cycles: 2, order: sequential}"), parse("execution.cycles: 2")
+	if d := naming.Differences(now, before, study.Experiment.Measured); len(d) > 0 {
+		t.Errorf("differences of a study of an earlier version: %q", d)
+	}
+	for order, given := range map[string]*study.Study{"balanced": before, "interleave": now} {
+		started := parse("execution: {cycles: 2, order: " + order + "}")
+		if d := naming.Differences(given, started, study.Experiment.Measured); len(d) != 1 {
+			t.Errorf("differences of another order than %s: %q", order, d)
+		}
+	}
 	fewer := parse("warmup.runs: 4\nsweep: {seed: 1..2}\nexecution: {cycles: 2, order: shuffle}")
 	d = strings.Join(naming.Differences(fewer, a, study.Experiment.Measured), "\n")
 	if !strings.Contains(d, "warmup.runs=4 seed=1") || !strings.Contains(d, "warmup.runs=1 seed=3") ||

@@ -147,7 +147,7 @@ func TestObjectionsOfOtherCards(t *testing.T) {
 // TestSample: a study with more points than are estimated has totals nevertheless.
 func TestSample(t *testing.T) {
 	s := parse(t, "model: random:llama-3.2-1b\nbackend: vllm\nsweep: {workload.input_tokens: 1..50, "+
-		"workload.output_tokens: 1..100}\n")
+		"workload.output_tokens: 1..100}\nexecution: {order: sequential}\n")
 	e := estimator(t, "h200")
 	p := New(Options{Study: s, Limit: 3, Estimate: e.Need, Sample: e.Sample(s.Experiments)})
 	if p.Totals == nil || p.Totals.Sample != mostEstimates || len(p.Shown) != 3 || p.Shown[1].Need == nil ||

@@ -6,6 +6,7 @@
 package plan
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/campaign"
@@ -32,6 +33,8 @@ type Plan struct {
 	// Starts is how often an engine is started over all runs of the planned cycles: one
 	// serves runs in a row where it can. Null where there are too many runs to count.
 	Starts *int `json:"starts"`
+	// SequentialStarts is how many engine starts the order sequential would take; null where it would not take fewer.
+	SequentialStarts *int `json:"sequential_starts,omitempty"`
 	// MoreCycles is how many cycles may be added until the wanted precision is reached.
 	MoreCycles int `json:"more_cycles"`
 	// Totals are over all points, and null if one of them cannot be estimated, for the
@@ -244,20 +247,46 @@ const mostCounted = 200_000
 // count counts the starts of engines.
 func (p *Plan) count(s *study.Study) {
 	n := p.Runs
-	if s.Execution.Restart != terms.RestartAlways {
-		if p.Runs > mostCounted {
-			return
-		}
-		runs := campaign.Order(s)
-		n = 0
-		starts := campaign.Starts(s, runs)
-		for i := range runs {
-			if starts(i) {
-				n++
-			}
+	if s.Execution.Restart == terms.RestartAlways {
+		p.Starts = &n
+		return
+	}
+	if p.Runs > mostCounted {
+		return
+	}
+	n = starts(s)
+	p.Starts = &n
+	other := *s
+	if other.Execution.Order = terms.Sequential; p.Cycles > 1 {
+		if fewer := starts(&other); fewer < n {
+			p.SequentialStarts = &fewer
 		}
 	}
-	p.Starts = &n
+}
+
+// starts counts the starts of engines in the order of a study.
+func starts(s *study.Study) (n int) {
+	runs := campaign.Order(s)
+	starts := campaign.Starts(s, runs)
+	for i := range runs {
+		if starts(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// fewer describes what the order sequential would save, and what that costs; empty where it saves nothing.
+func (p *Plan) fewer() string {
+	if p.SequentialStarts == nil {
+		return ""
+	}
+	text := fmt.Sprintf("; sequential would take %d", *p.SequentialStarts)
+	if t := p.Totals; t != nil && t.starting > 0 && p.Runs > 0 {
+		saved := t.starting * float64(*p.Starts-*p.SequentialStarts) / float64(p.Runs)
+		text += fmt.Sprintf(" (%s less)", roughly(digits.Duration(saved)))
+	}
+	return text + ", and tell configurations apart less well"
 }
 
 // Duration of the whole study.

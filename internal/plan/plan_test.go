@@ -208,6 +208,31 @@ func TestLearn(t *testing.T) {
 	}
 }
 
+// TestSequentialStarts: the plan tells how many starts the order sequential would save.
+func TestSequentialStarts(t *testing.T) {
+	for order, want := range map[string]string{
+		"":           "4 starts for 12 runs; sequential would take 2, and tell configurations apart less well\n",
+		"interleave": "6 starts for 12 runs; sequential would take 2, and",
+		"sequential": "2 starts for 12 runs\n",
+	} {
+		text := "model: random:llama-3.1-8b\nbackend: fake\nsweep: {dtype: [bfloat16, float16], " +
+			"fake.batch_size: [1, 2]}\n" +
+			"execution: {cycles: 3}\n"
+		if order != "" {
+			text = strings.Replace(text, "cycles: 3", "cycles: 3, order: "+order, 1)
+		}
+		p := New(Options{Study: parse(t, text), Limit: 3})
+		if got := textOf(t, p, 0); !strings.Contains(got, want) {
+			t.Errorf("order %q: no %q in\n%s", order, want, got)
+		}
+	}
+	starts, fewer := 10, 4
+	p := Plan{Starts: &starts, SequentialStarts: &fewer, Runs: 12, Totals: &Totals{starting: 480}}
+	if got, want := p.fewer(), "; sequential would take 4 (4 min less), and tell"; !strings.HasPrefix(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestLoadedEnginesSaveTime: runs that find their engine loaded are not charged for
 // its start.
 func TestLoadedEnginesSaveTime(t *testing.T) {

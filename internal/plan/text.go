@@ -103,8 +103,8 @@ func (p *Plan) order(b *strings.Builder) {
 	case *p.Starts == p.Runs:
 		fmt.Fprintf(b, "every run starts an engine of its own: %s\n", digits.Count(p.Runs, "start"))
 	default:
-		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s\n", digits.Count(*p.Starts, "start"),
-			digits.Count(p.Runs, "run"))
+		fmt.Fprintf(b, "an engine serves runs in a row where it can: %s for %s%s\n", digits.Count(*p.Starts, "start"),
+			digits.Count(p.Runs, "run"), p.fewer())
 	}
 }
 

@@ -36,6 +36,9 @@ const (
 
 // Orders of execution.
 const (
+	// Balanced goes forwards and backwards in turn, with experiments that one engine can serve side by side: ABBAAB.
+	// It is the default.
+	Balanced = "balanced"
 	// Sequential makes all cycles of one experiment before the next: AAABBB.
 	Sequential = "sequential"
 	// Interleave repeats the list: ABABAB.
@@ -49,7 +52,7 @@ const (
 )
 
 // Orders lists the orders of execution.
-func Orders() []string { return []string{Sequential, Interleave, Shuffle, Reverse, LatinSquare} }
+func Orders() []string { return []string{Balanced, Sequential, Interleave, Shuffle, Reverse, LatinSquare} }
 
 // Metrics lists what execution.until can wait for, by its name in a result.
 func Metrics() []string {

@@ -63,7 +63,7 @@ var keyFlags = []struct {
 	{"output-tokens", "", []string{"workload.output_tokens"}, "forced output length, in tokens"},
 	{"batch-size", "", study.BatchKeys(engines.All()), "sequences processed together (servers: at most)"},
 	{"cycles", "", []string{"execution.cycles"}, "how often every experiment runs"},
-	{"order", "", []string{"execution.order"}, "sequential, interleave, shuffle, reverse or latin_square"},
+	{"order", "", []string{"execution.order"}, "balanced, sequential, interleave, shuffle, reverse or latin_square"},
 	{"profile", "", []string{"execution.profile"},
 		"quick (1 cycle), standard (3, with rests) or publication (5 and more)"},
 }
