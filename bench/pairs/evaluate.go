@@ -103,12 +103,23 @@ func (r recording) real(other, n int) (s shares, err error) {
 	return s, err
 }
 
-// sequential compares n runs with the next n of the other configuration, as order: sequential makes them.
-func (r recording) sequential(other, n int) (s shares, err error) {
-	for i := 0; i+2*n <= len(r[plain]) && err == nil; i += 2 * n {
-		err = s.add(r[plain][i:i+n], r[other][i+n:i+2*n])
+// equals are the pairs of equal configurations, and apart the pairs that are 5 % apart, of which a run is in one.
+var (
+	equals = [][2]int{{plain, twin}, {twin, plain}, {slow, slow}}
+	apart  = [][2]int{{plain, slow}}
+)
+
+// sequential compares n runs with the next n of another configuration, as order: sequential makes them.
+// No run is in two of the pairs.
+func (r recording) sequential(configurations [][2]int, n int) (s shares, err error) {
+	for i := 0; i+2*n <= len(r[plain]); i += 2 * n {
+		for _, c := range configurations {
+			if err := s.add(r[c[0]][i:i+n], r[c[1]][i+n:i+2*n]); err != nil {
+				return s, err
+			}
+		}
 	}
-	return s, err
+	return s, nil
 }
 
 // resampled draws n of the cycles for each of many equal pairs, and multiplies the energy of one side.
@@ -138,10 +149,10 @@ func (r recording) table(w io.Writer) error {
 		of        func(n int) (shares, error)
 	}{
 		{"equal", "run, interleaved", func(n int) (shares, error) { return r.real(twin, n) }},
-		{"equal", "run, one after the other", func(n int) (shares, error) { return r.sequential(twin, n) }},
+		{"equal", "run, one after the other", func(n int) (shares, error) { return r.sequential(equals, n) }},
 		{"equal", "drawn from the runs", func(n int) (shares, error) { return r.resampled(n, drawn, 1, 1) }},
 		{"5 % apart", "run, interleaved", func(n int) (shares, error) { return r.real(slow, n) }},
-		{"5 % apart", "run, one after the other", func(n int) (shares, error) { return r.sequential(slow, n) }},
+		{"5 % apart", "run, one after the other", func(n int) (shares, error) { return r.sequential(apart, n) }},
 		{"1 % apart", "drawn, one side scaled", func(n int) (shares, error) {
 			return r.resampled(n, drawn, 1.01, 1)
 		}},

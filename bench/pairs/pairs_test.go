@@ -45,6 +45,26 @@ func TestEqualPairs(t *testing.T) {
 	}
 }
 
+// TestEqualSequential: of pairs that do not differ and were run one after the other at most 8 % are called different.
+func TestEqualSequential(t *testing.T) {
+	for _, name := range []string{"quiet.csv.gz", "loaded.csv.gz"} {
+		r := read(t, name)
+		for _, n := range []int{3, 5} {
+			s, err := r.sequential(equals, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s: %d of %d pairs of %d cycles", name, s.primary, s.pairs, n)
+			between(t, name+", one after the other", s.primary, s.pairs, 0.005, 0.08)
+		}
+	}
+	s, err := read(t, "quiet.csv.gz").sequential(apart, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	between(t, "5 % apart, one after the other", s.primary, s.pairs, 0.95, 1)
+}
+
 // TestFivePercent: of pairs that are 5 % apart at least 80 % are found with 5 cycles on a quiet machine.
 func TestFivePercent(t *testing.T) {
 	r := read(t, "quiet.csv.gz")

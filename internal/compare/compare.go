@@ -22,7 +22,12 @@ import (
 type Side struct {
 	// Study is the folder that the runs were made in.
 	Study string
-	Runs  []*result.Record
+	// Runs are the comparable ones.
+	Runs []*result.Record
+	// Machine describes the machine; empty where it is not known.
+	Machine string
+	// Until is the wanted precision by which the number of cycles was decided; empty if it was fixed.
+	Until string
 }
 
 // Options of a comparison.
@@ -46,6 +51,8 @@ type Comparison struct {
 	PairedWhy string `json:"paired_why"`
 	// Metrics begin with the primary one.
 	Metrics []Metric `json:"metrics"`
+	// Missing is why metrics are not compared.
+	Missing []Gap `json:"missing,omitempty"`
 	// Warnings are reasons to doubt all of it.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -105,6 +112,10 @@ type Test struct {
 	// corrected for the number of secondary metrics; of the primary metric both are the same.
 	P         float64 `json:"p"`
 	PAdjusted float64 `json:"p_adjusted"`
+	// Correlation is the correlation of successive runs, where it is above 0 and the sides are not in pairs: CountAs is
+	// how many independent runs the sides then count as.
+	Correlation float64     `json:"serial_correlation,omitempty"`
+	CountAs     *[2]float64 `json:"runs_count_as,omitempty"`
 }
 
 // Permutation is a permutation test.
@@ -147,11 +158,12 @@ var ErrPrimary = errors.New("is not measured on both sides")
 // Sides holds b against a.
 func Sides(a, b Side, o Options) (*Comparison, error) {
 	c := &Comparison{}
+	a.Runs, b.Runs = byTime(a.Runs), byTime(b.Runs)
 	c.Paired, c.PairedWhy = inPairs(a, b)
 	if a.Runs[0].WorkloadHash != b.Runs[0].WorkloadHash {
 		c.Warnings = append(c.Warnings, "the two did not compute the same token ids: their workloads differ")
 	}
-	c.Warnings = append(c.Warnings, usedDifferently(a.Runs[0], b.Runs[0])...)
+	c.Warnings = append(append(c.Warnings, doubts(a, b)...), usedDifferently(a.Runs[0], b.Runs[0])...)
 	if err := c.collect(a, b, o); err != nil {
 		return nil, err
 	}
@@ -166,6 +178,18 @@ func Sides(a, b Side, o Options) (*Comparison, error) {
 	}
 	c.Answer = c.answer(a, b)
 	return c, nil
+}
+
+// byTime returns runs in the order in which they were made.
+func byTime(runs []*result.Record) []*result.Record {
+	out := slices.Clone(runs)
+	slices.SortStableFunc(out, func(x, y *result.Record) int {
+		if x.Window == nil || y.Window == nil {
+			return cmp.Compare(x.Cycle, y.Cycle)
+		}
+		return x.Window.Start.Compare(y.Window.Start)
+	})
+	return out
 }
 
 // collect compares the metrics one by one.
@@ -183,15 +207,13 @@ func (c *Comparison) collect(a, b Side, o Options) error {
 			c.Warnings, otherMemory = append(c.Warnings, text), true
 			continue
 		}
+		c.lack(m, a.Runs, b.Runs)
 		x, y := valuesOf(m, a.Runs, b.Runs, c.Paired)
 		if len(x) == 0 || len(y) == 0 {
-			if why := oneSide(m, a.Runs, b.Runs); why != "" && !o.All && m.Name != primaries[0] {
-				c.Warnings = append(c.Warnings, why)
-			}
 			noService = noService || m.Name == serviceMetric
 			continue
 		}
-		found, err := stats.Compare(x, y, c.Paired, stats.Options{Level: 1 - level, Seed: 1})
+		found, err := compared(x, y, c.Paired)
 		if err != nil {
 			return fmt.Errorf("compare %s: %w", m.Name, err)
 		}
@@ -200,28 +222,17 @@ func (c *Comparison) collect(a, b Side, o Options) error {
 	return nil
 }
 
+// compared compares values that were taken in pairs, or each side in one stretch, in the order of the values.
+func compared(x, y []float64, paired bool) (stats.Comparison, error) {
+	o := stats.Options{Level: 1 - level, Seed: 1}
+	if paired {
+		return stats.Compare(x, y, true, o)
+	}
+	return stats.CompareSeries(x, y, o)
+}
+
 // serviceMetric is the time to the first token, which may not be known of a server with a queue.
 const serviceMetric = "latency.ttft_ms.p50"
-
-// oneSide says that a metric is known of one side alone, and why; empty if it is of both or none.
-func oneSide(m result.MetricInfo, a, b []*result.Record) string {
-	has := func(runs []*result.Record) bool {
-		return slices.ContainsFunc(runs, func(r *result.Record) bool { _, ok := m.Value(r); return ok })
-	}
-	inA, inB := has(a), has(b)
-	if inA == inB {
-		return ""
-	}
-	without, runs := "B", b
-	if inB {
-		without, runs = "A", a
-	}
-	text := fmt.Sprintf("%s is not compared: %s does not have it", m.Label, without)
-	if l := runs[0].Latency; m.Name == serviceMetric && l != nil && l.Reason != "" {
-		text += ", since " + l.Reason
-	}
-	return text
-}
 
 // metricOf is what was found of one metric.
 func metricOf(m result.MetricInfo, found stats.Comparison, n, k int, paired bool) Metric {
@@ -233,7 +244,10 @@ func metricOf(m result.MetricInfo, found stats.Comparison, n, k int, paired bool
 		out.Ratio = &found.Ratio.Value
 	}
 	if found.Test != stats.NoTest {
-		out.Test = &Test{Name: string(found.Test), P: found.P, PAdjusted: found.P}
+		out.Test = &Test{Name: string(found.Test), P: found.P, PAdjusted: found.P, Correlation: found.Correlation}
+		if found.Correlation > 0 {
+			out.Test.CountAs = &found.Effective
+		}
 	}
 	out.scatter = found.Scatter
 	switch {

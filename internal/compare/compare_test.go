@@ -79,18 +79,19 @@ func TestServiceTimesOfOneSide(t *testing.T) {
 	at := func(ms float64) *result.Distribution {
 		return &result.Distribution{N: 64, Mean: ms, Min: ms, P50: ms, Max: ms}
 	}
-	known := result.Latency{TTFT: at(15), Queue: at(0), ResponseTTFT: at(15)}
-	unknown := result.Latency{ResponseTTFT: at(1730), Reason: "its queue cannot be seen"}
+	known := result.Latency{ITL: at(1), TTFT: at(15), Queue: at(0), ResponseTTFT: at(15)}
+	unknown := result.Latency{ITL: at(1), ResponseTTFT: at(1730), Reason: "its queue cannot be seen"}
 	for name, q := range map[string]struct {
 		a, b    result.Latency
 		metric  string
 		none    string
-		warning string
+		missing string
 	}{
 		"both": {known, known, "latency.ttft_ms.p50", "latency.response_ttft_ms.p50", ""},
 		"one": {known, unknown, "latency.response_ttft_ms.p50", "latency.ttft_ms.p50",
-			"TTFT is not compared: B does not have it, since its queue cannot be seen"},
-		"neither": {unknown, unknown, "latency.response_ttft_ms.p50", "latency.ttft_ms.p50", ""},
+			"no TTFT (B): its queue cannot be seen"},
+		"neither": {unknown, unknown, "latency.response_ttft_ms.p50", "latency.ttft_ms.p50",
+			"no TTFT (A and B): its queue cannot be seen"},
 	} {
 		c, err := Sides(of(q.a, 1, 1.1, 1), of(q.b, 1, 1, 1.1), Options{})
 		if err != nil {
@@ -103,8 +104,12 @@ func TestServiceTimesOfOneSide(t *testing.T) {
 		if !names[q.metric] || names[q.none] {
 			t.Errorf("%s: compared %v, want %s and not %s", name, names, q.metric, q.none)
 		}
-		if text := strings.Join(c.Warnings, "; "); text != q.warning {
-			t.Errorf("%s: cautions %q, want %q", name, text, q.warning)
+		var texts []string
+		for _, g := range c.Missing {
+			texts = append(texts, g.Head()+": "+g.Reason)
+		}
+		if text := strings.Join(texts, "; "); text != q.missing || len(c.Warnings) > 0 {
+			t.Errorf("%s: missing %q, want %q; cautions %q", name, text, q.missing, c.Warnings)
 		}
 	}
 }
@@ -137,7 +142,7 @@ func TestAnswers(t *testing.T) {
 		"many": {sideOf("s", 0, 2, 1, 1.02, 1, 1.02, 1, 1.02), sideOf("s", 1, 2, 1.02, 1.01, 1.02, 1.01, 1.01, 1.01),
 			true, NotTold, []string{"6 show differences from", "%; the 0.3", "seen would take about"}},
 		"one after the other": {sideOf("s", 0, 1, 1, 1.01, 1.02), sideOf("s", 9, 1, 0.9, 0.91, 0.92), false, Lower,
-			[]string{"(95 %: 7.", "3 runs each)"}},
+			[]string{"(95 %: 4.9 to 14.7", "3 runs each)"}},
 		"two studies": {sideOf("s", 0, 2, 1, 1.01, 1.02), sideOf("t", 1, 2, 0.9, 0.91), false, Lower,
 			[]string{"3 and 2 runs"}},
 		"two GPUs": {sideOf("s", 0, 2, 1, 1, 1.1), elsewhere, false, NotTold, []string{"3 runs each"}},

@@ -40,7 +40,9 @@ func (s *Sharing) Same(d engine.Descriptor, a, b study.Experiment) bool {
 
 // Loads returns what an engine is started for in an experiment: experiments for which it is equal can be served by one
 // engine.
-func (s *Sharing) Loads(d engine.Descriptor, e study.Experiment) study.Experiment { return s.lasting(d, e) }
+func (s *Sharing) Loads(d engine.Descriptor, e study.Experiment) study.Experiment {
+	return s.lasting(d, e)
+}
 
 // lasting drops from an experiment what an engine need not be started again for.
 func (s *Sharing) lasting(d engine.Descriptor, e study.Experiment) study.Experiment {

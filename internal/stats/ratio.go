@@ -15,6 +15,10 @@ type contrast struct {
 	// value is the mean of b less that of a; error its standard error, NaN for too few values.
 	value, error float64
 	df           float64
+	// correlation is that of neighbours, and effective how many independent values each sample counts as; both
+	// are 0 where neighbours are not correlated.
+	correlation float64
+	effective   [2]float64
 	// scatter is what the standard error comes from.
 	scatter Scatter
 }

@@ -15,8 +15,10 @@ type Scatter struct {
 	SD float64
 	// DF are the degrees of freedom that SD is known with.
 	DF float64
-	// Paired says that SD is of the differences of pairs.
+	// Paired marks an SD of the differences of pairs.
 	Paired bool
+	// Correlation of neighbouring values, by which each sample counts as fewer; 0 is none.
+	Correlation float64
 }
 
 // likely is SD without the bias of few values: the median of a sample's deviation lies below the true one (Wilson and
@@ -75,6 +77,10 @@ func (s Scatter) Needed(difference, alpha float64) int {
 func (s Scatter) power(n int, difference, alpha float64) float64 {
 	if s.Paired {
 		return tPower(difference*math.Sqrt(float64(n)), float64(n-1), alpha)
+	}
+	if s.Correlation > 0 {
+		count := effective(n, s.Correlation)
+		return tPower(difference*math.Sqrt(count/2), 2*freedom(count), alpha)
 	}
 	// Welch's degrees of freedom lie between n − 1 and 2n − 2; the mean of what they do to the power is about here.
 	df := float64(2*n-2) * float64(n) / float64(n+1)

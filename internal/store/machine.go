@@ -48,17 +48,31 @@ func (m machine) String() string {
 	return strings.Join(append(parts, "kernel "+text(m.OS.Kernel)), ", ")
 }
 
-// machines says that the parts of a study ran on different machines; empty if not, or
+// Machine describes the machine on which a study was started; empty where it is not known.
+func Machine(dir string) string {
+	m, err := readMachine(dir, 1)
+	if err != nil {
+		return ""
+	}
+	return m.String()
+}
+
+// readMachine reads the snapshot of a part of a study.
+func readMachine(dir string, part int) (m machine, err error) {
+	text, err := disk.ReadFile(filepath.Join(dir, EnvPart(part)), disk.MaxDocument)
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(text, &m)
+}
+
+// machines reports that the parts of a study ran on different machines; empty if not, or
 // where it cannot be known.
 func machines(dir string) string {
 	first := ""
 	for n := 1; ; n++ {
-		text, err := disk.ReadFile(filepath.Join(dir, EnvPart(n)), disk.MaxDocument)
+		m, err := readMachine(dir, n)
 		if err != nil {
-			return ""
-		}
-		var m machine
-		if err := json.Unmarshal(text, &m); err != nil {
 			return ""
 		}
 		now := m.String()

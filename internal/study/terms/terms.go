@@ -52,7 +52,9 @@ const (
 )
 
 // Orders lists the orders of execution.
-func Orders() []string { return []string{Balanced, Sequential, Interleave, Shuffle, Reverse, LatinSquare} }
+func Orders() []string {
+	return []string{Balanced, Sequential, Interleave, Shuffle, Reverse, LatinSquare}
+}
 
 // Metrics lists what execution.until can wait for, by its name in a result.
 func Metrics() []string {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/llenergymeasure/llem/cmd/llem/internal/report"
 	"github.com/llenergymeasure/llem/internal/compare"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/store"
 	"github.com/llenergymeasure/llem/result"
 )
 
@@ -26,8 +28,9 @@ func newCompare(env *Env) *cobra.Command {
 			"The answer is about one metric (--metric), tested on its own; the others are tested together,\n" +
 			"so that chance is not taken for a difference because there are many. Each line says from what\n" +
 			"size on a difference is seen with so many runs: below that nothing is said, and more cycles\n" +
-			"would tell. Runs of one study are compared in pairs where those of a cycle were made one\n" +
-			"after the other (execution.order: interleave), which takes out what drifts.",
+			"would tell. Runs of one study are compared in pairs where the runs of a cycle were made one\n" +
+			"after the other (any execution.order but sequential), which takes out what drifts. Otherwise\n" +
+			"the interval is wider where successive runs are alike, as they are where something drifts.",
 		Example: "  llem compare results/bf16-20260101T120000Z results/int8-20260101T130000Z\n" +
 			"  llem compare results/batches:3fa9 results/batches:c01b --metric latency.ttft_ms.p50",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -116,7 +119,10 @@ func (env *Env) side(arg string) (side, error) {
 		}
 		return side{}, &usageError{what, "name one as " + dir + ":ID, of " + strings.Join(ids, ", ")}
 	}
-	out := side{compare.Side{Study: filepath.Clean(s.Dir)}, found[0].Excluded}
+	out := side{compare.Side{Study: filepath.Clean(s.Dir), Machine: store.Machine(s.Dir)}, found[0].Excluded}
+	if p := found[0].Precision; p != nil {
+		out.Until = fmt.Sprintf("%s to ±%s %%", p.Metric, digits.Significant(100*p.Wanted, 2))
+	}
 	for _, row := range s.Rows {
 		if row.ID != found[0].ID || !row.Comparable() {
 			continue

@@ -63,6 +63,9 @@ func (t Terminal) Comparison(w io.Writer, c *Comparison) error {
 	}
 	b.WriteString("\n")
 	t.print(&b, comparedRows(c.Metrics))
+	for _, g := range c.Missing {
+		t.wrap(&b, "  "+t.warn(g.Head())+": ", "    ", cmp.Or(g.Reason, "the results hold no reason"))
+	}
 	for _, text := range comparedNotes(c) {
 		t.wrap(&b, "  ", "  ", text)
 	}
@@ -106,7 +109,7 @@ func comparedNotes(c *Comparison) []string {
 	how := "in pairs by cycle: " + c.PairedWhy
 	if !c.Paired {
 		how = "not in pairs: " + c.PairedWhy + ", so what else changed between them (temperature, other work) counts " +
-			"as a difference, too"
+			"as a difference, too; execution.order: balanced in one study takes that out"
 	}
 	first := c.Metrics[0]
 	if first.Test == nil {
@@ -115,6 +118,13 @@ func comparedNotes(c *Comparison) []string {
 	out := []string{how, fmt.Sprintf("lower, higher: beyond chance (p < 0.05 by Student's t of logarithms), %s on its "+
 		"own%s; not told: chance explains it, and visible is what so many runs show four times in five",
 		first.Label, together(len(c.Metrics)-1))}
+	if n := first.Test.CountAs; n != nil {
+		out = append(out, fmt.Sprintf("%s: successive runs of a side are alike (correlation %s), as where "+
+			"something drifts, so "+
+			"that the %d and %d runs count as %s and %s", first.Label, digits.Significant(first.Test.Correlation,
+			2), first.NA,
+			first.NB, digits.Significant(n[0], 2), digits.Significant(n[1], 2)))
+	}
 	p := first.Permutation
 	text := fmt.Sprintf("%s: p %s; by permutation, which assumes nothing of the shape of the values, %s",
 		first.Label, chance(first.Test.P), digits.Significant(p.P, 2))

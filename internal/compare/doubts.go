@@ -1,0 +1,75 @@
+package compare
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/llenergymeasure/llem/result"
+)
+
+// doubts are reasons to doubt that only the settings differ between the sides.
+func doubts(a, b Side) []string {
+	var out []string
+	if x, y := cards(a.Runs), cards(b.Runs); x != "" && y != "" && x != y {
+		out = append(out, fmt.Sprintf("the sides ran on different GPUs: A on %s, B on %s; the difference "+
+			"between the cards "+
+			"counts as one of the configurations", x, y))
+	} else if x, y := uuids(a.Runs), uuids(b.Runs); len(x) > 0 && len(y) > 0 && !slices.Equal(x, y) {
+		out = append(out, fmt.Sprintf("the sides ran on different GPUs of one kind (A %s, B %s), which can differ by "+
+			"several percent in power", strings.Join(x, ", "), strings.Join(y, ", ")))
+	}
+	if a.Machine != "" && b.Machine != "" && a.Machine != b.Machine {
+		out = append(out, fmt.Sprintf("the sides ran on different machines or kernels: A on %s; B on %s", a.Machine,
+			b.Machine))
+	}
+	if by := stopped(a, b); by != "" {
+		out = append(out, by)
+	}
+	return out
+}
+
+// stopped tells that values have decided how many there are.
+func stopped(a, b Side) string {
+	which, by := "A and B", cmp.Or(a.Until, b.Until)
+	switch {
+	case by == "":
+		return ""
+	case b.Until == "":
+		which = "A"
+	case a.Until == "":
+		which = "B"
+	}
+	return fmt.Sprintf("execution.until (%s) decided on the number of cycles of %s: runs that happen to lie "+
+		"close together "+
+		"end early, so the intervals are somewhat too narrow, above all below 5 cycles", by, which)
+}
+
+// cards are the names of the GPUs that are counted.
+func cards(runs []*result.Record) string {
+	var out []string
+	for _, r := range runs {
+		for _, d := range r.Energy.Devices {
+			if d.Kind == "gpu" && d.Counted && d.Name != "" && !slices.Contains(out, d.Name) {
+				out = append(out, d.Name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}
+
+// uuids are the GPUs that held the model.
+func uuids(runs []*result.Record) []string {
+	var out []string
+	for _, r := range runs {
+		for _, id := range r.Backend.GPUs {
+			if !slices.Contains(out, id) {
+				out = append(out, id)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
