@@ -29,10 +29,10 @@ const repository = "../../../.."
 //
 // A block that begins with ```console holds commands ("$ llem …") and what they print. What is printed of
 // files of the repository is the same to the last byte. The tutorial measures, which gives other numbers each
-// time: numbers are masked, and the lines shown must be among those printed, in their order, where "…" stands
-// for any lines. A command ends with exit code 0, unless "$ echo $?" follows it. A line "^C" interrupts the
+// time: numbers are masked, and the words shown must be printed in their order; "…" and empty lines stand for
+// any others. A command ends with exit code 0, unless "$ echo $?" follows it. A line "^C" interrupts the
 // command when the line before it has been printed. A yaml block whose first line is "# NAME.yaml" is a file
-// of that name. -update writes the outputs: all of it where the lines shown are not printed any more.
+// of that name. -update writes the outputs: all of one where the words shown are not printed any more.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || !engineBuilt() {
@@ -196,7 +196,7 @@ func (d *document) command(command, want string) string {
 	}
 	if before, _, is := strings.Cut(want, "^C\n"); is {
 		lines := strings.Split(strings.TrimSpace(before), "\n")
-		out.waitFor(ctx, masked(lines[len(lines)-1]))
+		out.waitFor(ctx, strings.Fields(masked(lines[len(lines)-1])))
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Error(err)
 		}
@@ -227,40 +227,57 @@ func (d *document) compare(command, want, got string) string {
 		}
 		return want
 	}
-	rest, now := strings.Split(strings.TrimSuffix(got, "\n"), "\n"), ""
-	for line := range strings.Lines(want) {
-		if line = strings.TrimSuffix(line, "\n"); line == "…" || line == "^C" || line == "" {
-			now += line + "\n"
-			continue
-		}
-		at := slices.IndexFunc(rest, func(printed string) bool { return masked(printed) == masked(line) })
+	rest := strings.Fields(masked(got))
+	for _, part := range parts(want) {
+		words := strings.Fields(masked(part))
+		at := indexOf(rest, words)
 		if at < 0 && *updateDocs {
 			return got
 		}
 		if at < 0 {
-			d.t.Errorf("$ %s\nthe document has the line\n%s\nwhich is not printed, or not in that order:\n%s",
-				command, line, got)
+			d.t.Errorf("$ %s\nthe document has\n%s\nwhich is not printed, or not in that order:\n%s", command, part, got)
 			return want
 		}
-		now += rest[at] + "\n"
-		rest = rest[at+1:]
+		rest = rest[at+len(words):]
 	}
-	return now
+	return want
+}
+
+// parts are the stretches of an output in a document between its empty lines, "…" and "^C".
+func parts(output string) []string {
+	parts := []string{""}
+	for line := range strings.Lines(output) {
+		switch strings.TrimSpace(line) {
+		case "", "…", "^C":
+			parts = append(parts, "")
+		default:
+			parts[len(parts)-1] += line
+		}
+	}
+	return slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+}
+
+// indexOf is where words begin in a text, −1 if they are not in it.
+func indexOf(text, words []string) int {
+	for i := 0; i+len(words) <= len(text); i++ {
+		if slices.Equal(text[i:i+len(words)], words) {
+			return i
+		}
+	}
+	return -1
 }
 
 // These are what differs from one measurement to the next: numbers with the prefix of their unit, curves and
-// bars, and widths of columns.
+// bars. Where lines break and how wide columns are differs, too, so words are compared.
 var (
 	number = regexp.MustCompile(`(?:[-+±]|\b)?\d[\d.,:]*(?:T\d+Z(?:-\d+)?)?(?: ?[µmkMGT]?(J|s|W|Wh|B|iB|FLOP)\b)?`)
 	curve  = regexp.MustCompile(`[\x{2580}-\x{259f}\x{25a0}-\x{25ff}\x{2500}-\x{257f}]+`)
-	spaces = regexp.MustCompile(`\s+`)
 )
 
-// masked is a line without what differs from one measurement to the next.
+// masked is a text without what differs from one measurement to the next.
 func masked(line string) string {
 	line = number.ReplaceAllString(curve.ReplaceAllString(line, " "), "N $1 ")
-	line = strings.ReplaceAll(line, "–", " N ")
-	return strings.TrimSpace(spaces.ReplaceAllString(line, " "))
+	return strings.ReplaceAll(line, "–", " N ")
 }
 
 // output is what a command has printed so far.
@@ -283,14 +300,9 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// waitFor waits until a line has been printed that is, masked, the one given.
-func (o *output) waitFor(ctx context.Context, line string) {
-	for ctx.Err() == nil {
-		for printed := range strings.Lines(o.String()) {
-			if masked(printed) == line {
-				return
-			}
-		}
+// waitFor waits until words have been printed.
+func (o *output) waitFor(ctx context.Context, words []string) {
+	for ctx.Err() == nil && indexOf(strings.Fields(masked(o.String())), words) < 0 {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
