@@ -235,7 +235,8 @@ func (d *document) compare(command, want, got string) string {
 			return got
 		}
 		if at < 0 {
-			d.t.Errorf("$ %s\nthe document has\n%s\nwhich is not printed, or not in that order:\n%s", command, part, got)
+			d.t.Errorf("$ %s\nthe document has\n%s\nwhich is not printed, or not in that order:\n%s", command, part,
+				got)
 			return want
 		}
 		rest = rest[at+len(words):]
