@@ -31,16 +31,16 @@ func (d *Drawing) svg(w io.Writer, alone bool) error {
 	for _, o := range d.ops {
 		switch {
 		case o.path != nil:
-			o.path.svg(b)
+			o.path.svg(b, alone)
 		case o.text != nil:
-			o.text.svg(b)
+			o.text.svg(b, alone)
 		}
 	}
 	b.WriteString("</svg>\n")
 	return b.Flush()
 }
 
-func (p *Path) svg(b *bufio.Writer) {
+func (p *Path) svg(b *bufio.Writer, alone bool) {
 	b.WriteString(`<path d="`)
 	for i, at := range p.Points {
 		b.WriteByte("LM"[btoi(i == 0)])
@@ -52,9 +52,9 @@ func (p *Path) svg(b *bufio.Writer) {
 		b.WriteByte('Z')
 	}
 	b.WriteByte('"')
-	colour(b, "fill", p.Fill)
+	colour(b, "fill", p.Fill, alone)
 	if p.Width > 0 && p.Stroke.A > 0 {
-		colour(b, "stroke", p.Stroke)
+		colour(b, "stroke", p.Stroke, alone)
 		fmt.Fprintf(b, ` stroke-width="%s"`, number(p.Width))
 		if p.Dash > 0 {
 			fmt.Fprintf(b, ` stroke-dasharray="%s"`, number(p.Dash))
@@ -67,10 +67,10 @@ func (p *Path) svg(b *bufio.Writer) {
 	b.WriteString("/>\n")
 }
 
-func (t *Text) svg(b *bufio.Writer) {
+func (t *Text) svg(b *bufio.Writer, alone bool) {
 	x, y := number(t.At.X), number(t.At.Y)
 	fmt.Fprintf(b, `<text x="%s" y="%s" font-size="%s"`, x, y, number(t.Size))
-	colour(b, "fill", t.Colour)
+	colour(b, "fill", t.Colour, alone)
 	if t.Anchor != Start {
 		fmt.Fprintf(b, ` text-anchor="%s"`, [...]string{"start", "middle", "end"}[t.Anchor])
 	}
@@ -83,13 +83,23 @@ func (t *Text) svg(b *bufio.Writer) {
 	fmt.Fprintf(b, ">%s</text>\n", escape(t.Text))
 }
 
-// colour writes the attribute of a colour and its opacity.
-func colour(b *bufio.Writer, attribute string, c Colour) {
+// colour writes the attribute of a colour and its opacity. In a page, ink and background are
+// those of the page, so that a
+// dark page has light lines.
+func colour(b *bufio.Writer, attribute string, c Colour, alone bool) {
 	if c.A <= 0 {
 		fmt.Fprintf(b, ` %s="none"`, attribute)
 		return
 	}
-	fmt.Fprintf(b, ` %s="#%02x%02x%02x"`, attribute, c.R, c.G, c.B)
+	name := fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)
+	opaque := Colour{c.R, c.G, c.B, 1}
+	switch {
+	case !alone && opaque == Style{}.ink():
+		name = "currentColor"
+	case !alone && opaque == white:
+		name = "var(--page)"
+	}
+	fmt.Fprintf(b, ` %s="%s"`, attribute, name)
 	if c.A < 1 {
 		fmt.Fprintf(b, ` %s-opacity="%s"`, attribute, number(c.A))
 	}

@@ -23,6 +23,7 @@ import (
 
 // reportFlags are the flags of llem report.
 type reportFlags struct {
+	html                     string // the file of the report as a page
 	json, recompute, verbose bool
 	sort, format, best       string
 	where, pareto, columns   []string
@@ -75,6 +76,7 @@ func newReport(env *Env) *cobra.Command {
 	flags.StringVar(&f.format, "format", "text", "text, md (Markdown) or csv")
 	flags.StringVar(&f.best, "best", "", "name the configuration with the best value of a metric")
 	flags.StringArrayVar(&f.where, "where", nil, "with --best: a limit to meet, such as 'latency.ttft_ms.p99<200'")
+	flags.StringVar(&f.html, "html", "", "write the report as one HTML file that needs no network")
 	flags.BoolVar(&f.json, "json", false, "print the result as one JSON document")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false,
 		"show how the phases were found and what the intervals are made of")
@@ -161,6 +163,8 @@ func (env *Env) printReport(res *result.StudyResult, f reportFlags, limited bool
 	switch {
 	case f.best != "":
 		return env.best(res, f)
+	case f.html != "":
+		return env.htmlReport(res, f.html)
 	case f.json:
 		return res.Encode(env.Stdout)
 	case f.format == "md":

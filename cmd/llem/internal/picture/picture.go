@@ -72,16 +72,33 @@ type study struct {
 	labels []string // by experiment
 }
 
+// labels are the names of the configurations, with the flags that not all of them have.
 func labels(s *result.StudyResult) []string {
 	names, out := report.Naming(s), make([]string, len(s.Experiments))
-	for i := range s.Experiments {
-		out[i] = names.Label(s.Experiments[i].Config)
-		for _, flag := range s.Experiments[i].Flags {
-			out[i] += " [" + string(flag) + "]"
+	for i, e := range s.Experiments {
+		out[i] = names.Label(e.Config)
+		for _, flag := range Flags(s, i) {
+			out[i] += " [" + flag + "]"
 		}
 	}
 	return out
 }
+
+// Flags are the flags of a configuration that not every configuration of the study has.
+func Flags(s *result.StudyResult, i int) (out []string) {
+	for _, flag := range s.Experiments[i].Flags {
+		all := !slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
+			return !slices.Contains(e.Flags, flag)
+		})
+		if !all {
+			out = append(out, string(flag))
+		}
+	}
+	return out
+}
+
+// Label is the name of a metric at an axis.
+func Label(m result.MetricInfo) string { return cmp.Or(short[m.Name], m.Label) }
 
 // source returns what the energies of the study are, where they are not all measured: simulated, modelled, or several.
 func (s study) source() string {
@@ -129,7 +146,7 @@ var short = map[string]string{
 // axis returns the axis of a metric and the factor that brings its values to the unit of the axis. Energy that is not
 // measured is named so.
 func (s study) axis(m result.MetricInfo) (figure.Axis, float64) {
-	label := cmp.Or(short[m.Name], m.Label)
+	label := Label(m)
 	if kind := s.source(); kind != "" && strings.HasPrefix(m.Name, "energy.") {
 		label += ", " + kind
 	}
@@ -199,6 +216,9 @@ func (s study) groups() (names []string, of []int) {
 	}
 	return nil, make([]int, len(s.Experiments))
 }
+
+// Groups returns the series into which charts sort the configurations of a study, and the series of each.
+func Groups(s *result.StudyResult) (names []string, of []int) { return study{StudyResult: s}.groups() }
 
 func (s study) pareto(o Options) (*Picture, error) {
 	mx, err := metric(o.X, "throughput.output_tokens_per_s")

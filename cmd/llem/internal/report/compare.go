@@ -162,6 +162,9 @@ func left(side string, all []result.Exclusion) []string {
 	return out
 }
 
+// Value prints a number in the unit of its metric.
+func Value(v float64, unit string) string { return metricValue(v, unit) }
+
 func metricValue(v float64, of string) string {
 	switch of {
 	case "ms":

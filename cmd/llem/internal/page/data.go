@@ -1,0 +1,236 @@
+package page
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/llenergymeasure/llem/cmd/llem/internal/picture"
+	"github.com/llenergymeasure/llem/internal/figure"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// data is what the script of the page reads.
+type data struct {
+	Metrics []metricData `json:"metrics"`
+	Configs []configData `json:"configs"`
+	Series  []string     `json:"series"`
+	X       string       `json:"x"`
+	Y       string       `json:"y"`
+	Runs    []runData    `json:"runs"`
+}
+
+type metricData struct {
+	Name   string `json:"name"`
+	Label  string `json:"label"`
+	Unit   string `json:"unit"`
+	Higher bool   `json:"higher"`
+}
+
+type configData struct {
+	ID     string `json:"id"`
+	Label  string `json:"label"`
+	Series int    `json:"series"`
+	// Values are the mean of each metric and the ends of its interval, null where there is none.
+	Values map[string][3]*float64 `json:"v"`
+}
+
+// runData is the power of a run.
+type runData struct {
+	Label string  `json:"label"`
+	From  float64 `json:"from"`
+	To    float64 `json:"to"`
+	// Data is base64 of gzip of int32, little-endian: differences of times in µs, then of powers in mW.
+	Data string `json:"data"`
+	// Spans are begin, end and phase, one after the other.
+	Spans  []float64 `json:"spans"`
+	Doubts [][3]any  `json:"doubts"`
+}
+
+// data collects the numbers of the configurations.
+func (b *builder) data() data {
+	d := data{X: "throughput.output_tokens_per_s", Y: energyMetric, Metrics: []metricData{}, Configs: []configData{},
+		Series: []string{}, Runs: []runData{}}
+	for _, m := range b.metrics {
+		d.Metrics = append(d.Metrics, metricData{m.Name, picture.Label(m), m.Unit, m.HigherIsBetter})
+	}
+	if !slices.ContainsFunc(b.metrics, func(m result.MetricInfo) bool { return m.Name == energyMetric }) &&
+		len(b.metrics) > 1 {
+		d.Y = b.metrics[0].Name
+	}
+	groups, of := picture.Groups(b.StudyResult)
+	d.Series = append(d.Series, groups...)
+	for i, e := range b.Experiments {
+		if i == maxPoints {
+			break
+		}
+		c := configData{e.ID, b.labels[i], of[i], map[string][3]*float64{}}
+		for _, m := range b.metrics {
+			v, ci, ok := b.value(i, m.Name)
+			if !ok || math.IsInf(v, 0) {
+				c.Values[m.Name] = [3]*float64{}
+				continue
+			}
+			values := [3]*float64{rounded(v)}
+			if ci != nil {
+				values[1], values[2] = rounded(ci[0]), rounded(ci[1])
+			}
+			c.Values[m.Name] = values
+		}
+		d.Configs = append(d.Configs, c)
+	}
+	return d
+}
+
+// rounded keeps five digits, which is more than can be seen.
+func rounded(v float64) *float64 {
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
+	if err != nil || math.IsInf(r, 0) || math.IsNaN(r) {
+		return nil
+	}
+	return &r
+}
+
+// Bounds of the power in a page.
+const (
+	maxRuns     = 12      // runs whose power is in the page
+	maxReadings = 100_000 // of a run; more are decimated to the least and greatest of equal stretches
+)
+
+// power puts the power of the first run of each configuration into the page, as far as there is room.
+func (b *builder) power(d *data) error {
+	left := 0
+	for i, e := range b.Experiments {
+		if len(d.Runs) == maxRuns {
+			left = len(b.Experiments) - i
+			break
+		}
+		at := slices.IndexFunc(b.Rows, func(r result.Row) bool { return r.ID == e.ID && r.Status == result.OK })
+		if at < 0 {
+			continue
+		}
+		name := fmt.Sprintf("%s-c%d", e.ID, b.Rows[at].Cycle)
+		p, err := picture.New("power", b.StudyResult, picture.Options{Run: name})
+		if _, cannot := err.(*picture.Error); cannot { //nolint:errorlint // as New returns it
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		chart, ok := p.Chart.(figure.Power)
+		if !ok {
+			continue
+		}
+		if b.model.Power == "" {
+			if b.model.Power, err = inline(p, 178, 70); err != nil {
+				return err
+			}
+			b.model.PowerCaption = fmt.Sprintf(
+				"%s, cycle %d. Below: prefill and decode. Dashed: the edges of the window.",
+				b.labels[i], b.Rows[at].Cycle)
+		}
+		run, err := packed(chart, fmt.Sprintf("%s, cycle %d", b.labels[i], b.Rows[at].Cycle))
+		if err != nil {
+			return err
+		}
+		d.Runs = append(d.Runs, run)
+	}
+	b.model.PowerNote = "Drag to move, turn the wheel to zoom. The band below shows prefill (blue) and " +
+		"decode (yellow); " +
+		"shaded stretches have no readings. The full series is power.parquet in the folder of each run."
+	if left > 0 {
+		b.model.PowerNote += fmt.Sprintf(
+			" The page holds the first run of %d configurations; %d more are in the folder.",
+			len(d.Runs), left)
+	}
+	return nil
+}
+
+// packed encodes the power of a run.
+func packed(p figure.Power, label string) (runData, error) {
+	t, w := decimated(p.T, p.W, maxReadings)
+	ints := make([]int32, 0, 2*len(t))
+	for _, s := range []struct {
+		values []float64
+		factor float64
+	}{{t, 1e6}, {w, 1e3}} {
+		last := int64(0)
+		for _, v := range s.values {
+			now := int64(math.Round(v * s.factor))
+			ints = append(ints, int32(max(math.MinInt32, min(math.MaxInt32, now-last)))) //nolint:gosec // bounded
+			last = now
+		}
+	}
+	var raw bytes.Buffer
+	z := gzip.NewWriter(&raw)
+	if err := binary.Write(z, binary.LittleEndian, ints); err != nil {
+		return runData{}, err
+	}
+	if err := z.Close(); err != nil {
+		return runData{}, err
+	}
+	out := runData{Label: label, From: p.From, To: p.To, Data: base64.StdEncoding.EncodeToString(raw.Bytes()),
+		Spans: spans(p.Spans), Doubts: [][3]any{}}
+	for _, d := range p.Doubts {
+		out.Doubts = append(out.Doubts, [3]any{d.From, d.To, d.Label})
+	}
+	return out, nil
+}
+
+// maxSpans is the number of stretches of a phase in the page; more are joined.
+const maxSpans = 5000
+
+// spans joins neighbours of one phase, and prints them flat to a tenth of a millisecond.
+func spans(all []figure.Span) []float64 {
+	out := []float64{}
+	gap := 0.0005
+	for {
+		out = out[:0]
+		for _, s := range all {
+			n := len(out)
+			if n > 0 && out[n-1] == float64(s.Phase) && s.From-out[n-2] <= gap {
+				out[n-2] = round4(s.To)
+				continue
+			}
+			out = append(out, round4(s.From), round4(s.To), float64(s.Phase))
+		}
+		if len(out) <= 3*maxSpans {
+			return out
+		}
+		gap *= 4
+		if gap > 1e6 {
+			return out[:3*maxSpans]
+		}
+	}
+}
+
+func round4(v float64) float64 { return math.Round(v*1e4) / 1e4 }
+
+// decimated keeps the least and the greatest of equal stretches of readings, in their order.
+func decimated(t, w []float64, most int) (times, watts []float64) {
+	if len(t) <= most {
+		return t, w
+	}
+	stretch := (2*len(t) + most - 1) / most
+	for i := 0; i < len(t); i += stretch {
+		end := min(i+stretch, len(t))
+		low, high := i, i
+		for k := i; k < end; k++ {
+			if w[k] < w[low] {
+				low = k
+			}
+			if w[k] > w[high] {
+				high = k
+			}
+		}
+		for _, k := range []int{min(low, high), max(low, high)} {
+			times, watts = append(times, t[k]), append(watts, w[k])
+		}
+	}
+	return times, watts
+}

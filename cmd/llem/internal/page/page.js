@@ -1,0 +1,327 @@
+// @ts-check
+// The page is complete without this script; it sorts, filters, draws any two metrics, and zooms.
+
+/** @typedef {{name: string, label: string, unit: string, higher: boolean}} Metric */
+/** @typedef {{id: string, label: string, series: number, v: Record<string, (number|null)[]>}} Config */
+/** @typedef {{label: string, from: number, to: number, data: string, spans: number[], doubts: [number, number, string][]}} Run */
+/** @typedef {{metrics: Metric[], configs: Config[], series: string[], x: string, y: string, runs: Run[]}} Data */
+
+const byId = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
+/** @type {Data} */
+const data = JSON.parse(byId("data").textContent || "{}");
+document.documentElement.classList.add("scripted");
+
+const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
+const prefixes = /** @type {[number, string][]} */ ([[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]]);
+
+/** Prints a value with three significant digits and an SI prefix.
+ * @param {number} v @param {string} unit */
+function si(v, unit) {
+  if (unit === "ms") { v /= 1e3; unit = "s"; }
+  if (unit === "%" || unit === "1/s" || unit === "" ) return `${Number(v.toPrecision(3))}${unit === "%" ? " %" : unit === "1/s" ? "/s" : ""}`;
+  if (v === 0) return `0 ${unit}`;
+  const p = prefixes.find((q) => Math.abs(v) >= q[0] * 0.9995) || prefixes[prefixes.length - 1];
+  return `${Number((v / p[0]).toPrecision(3))} ${p[1]}${unit}`;
+}
+
+/* The table. */
+function table() {
+  const t = byId("table");
+  if (!t) return;
+  const body = t.tBodies[0];
+  const rows = /** @type {HTMLTableRowElement[]} */ ([...body.rows]);
+  for (const [i, th] of [...t.tHead.rows[0].cells].entries()) {
+    const b = document.createElement("button");
+    b.type = "button";
+    b.textContent = th.textContent;
+    th.replaceChildren(b);
+    b.addEventListener("click", () => {
+      const up = th.getAttribute("aria-sort") !== "ascending";
+      for (const other of t.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      th.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const value = (/** @type {HTMLTableRowElement} */ r) => r.cells[i].dataset.v || "";
+      rows.sort((a, c) => {
+        const x = value(a), y = value(c);
+        if (x === "" || y === "") return x === y ? 0 : x === "" ? 1 : -1; // missing last, both ways
+        const n = Number(x) - Number(y);
+        return (up ? 1 : -1) * (Number.isNaN(n) ? x.localeCompare(y, "en", {numeric: true}) : n);
+      });
+      body.append(...rows);
+    });
+  }
+  const filter = byId("filter"), shown = byId("shown");
+  const apply = () => {
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let n = 0;
+    for (const r of rows) {
+      const text = (r.textContent || "").toLowerCase();
+      r.hidden = !words.every((/** @type {string} */ w) => text.includes(w));
+      if (!r.hidden) n++;
+    }
+    shown.textContent = `${n} of ${rows.length} configurations`;
+  };
+  filter.addEventListener("input", apply);
+  apply();
+}
+
+/* Two metrics. */
+const NS = "http://www.w3.org/2000/svg";
+/** @param {string} name @param {Record<string, string|number>} attributes @param {string} [text] */
+function node(name, attributes, text) {
+  const e = document.createElementNS(NS, name);
+  for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, String(v));
+  if (text !== undefined) e.textContent = text;
+  return e;
+}
+
+/** @param {number[]} values @param {number} a @param {number} b */
+function scaleOf(values, a, b) {
+  let low = Math.min(...values), high = Math.max(...values);
+  const log = low > 0 && high > 30 * low;
+  if (low === high) { low -= Math.abs(low) * 0.05 || 1; high += Math.abs(high) * 0.05 || 1; }
+  if (log) { const pad = (high / low) ** 0.04; low /= pad; high *= pad; } else { const pad = (high - low) * 0.05; low -= pad; high += pad; }
+  const f = log ? Math.log : (/** @type {number} */ v) => v;
+  const at = (/** @type {number} */ v) => a + (f(Math.max(v, log ? low : v)) - f(low)) / (f(high) - f(low)) * (b - a);
+  /** @type {number[]} */
+  let ticks = [];
+  if (log) {
+    for (const set of [[1, 2, 5], [1]]) {
+      ticks = [];
+      for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) for (const m of set) { const v = m * 10 ** e; if (v >= low && v <= high) ticks.push(v); }
+      if (ticks.length <= 7) break;
+    }
+  } else {
+    const rough = (high - low) / 5, p = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((m) => m * p).find((s) => s >= rough) || rough;
+    for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push(k * step);
+  }
+  return {at, ticks};
+}
+
+/** Whether a beats b in a metric beyond the intervals (2), by value (1), or not (0); -1 where b is better by value.
+ * @param {(number|null)[]} a @param {(number|null)[]} b @param {boolean} higher */
+function beats(a, b, higher) {
+  const s = higher ? -1 : 1;
+  const x = /** @type {number} */ (a[0]) * s, y = /** @type {number} */ (b[0]) * s;
+  if (x > y) return -1;
+  if (x === y) return 0;
+  const worst = Math.max(...[a[0], a[1], a[2]].filter((v) => v !== null).map((v) => Number(v) * s));
+  const best = Math.min(...[b[0], b[1], b[2]].filter((v) => v !== null).map((v) => Number(v) * s));
+  return worst < best ? 2 : 1;
+}
+
+function pareto() {
+  const px = byId("px"), py = byId("py"), lm = byId("limit-metric"), limit = byId("limit");
+  if (!px || !data.metrics.length) return;
+  for (const m of data.metrics) for (const [select, chosen] of [[px, data.x], [py, data.y], [lm, ""]]) {
+    select.append(new Option(`${m.label} (${m.name})`, m.name, false, m.name === chosen));
+  }
+  lm.prepend(new Option("nothing", "", true, true));
+  const metric = (/** @type {string} */ name) => data.metrics.find((m) => m.name === name);
+  const number = (/** @type {Config} */ c, /** @type {string} */ m) => c.v[m] && c.v[m][0] !== null ? Number(c.v[m][0]) : NaN;
+
+  const draw = () => {
+    const mx = metric(px.value), my = metric(py.value), ml = metric(lm.value);
+    if (!mx || !my) return;
+    let inside = data.configs.filter((c) => Number.isFinite(number(c, mx.name)) && Number.isFinite(number(c, my.name)));
+    const all = inside;
+    byId("limit-text").textContent = "no limit";
+    if (ml) {
+      const values = data.configs.map((c) => number(c, ml.name)).filter(Number.isFinite).sort((a, b) => a - b);
+      const low = values[0], high = values[values.length - 1];
+      const share = Number(limit.value) / 1000;
+      const at = low > 0 ? low * (high / low) ** share : low + (high - low) * share;
+      const bound = share >= 1 && !ml.higher ? high : share <= 0 && ml.higher ? low : at;
+      byId("limit-text").textContent = `${ml.label} ${ml.higher ? "at least" : "at most"} ${si(bound, ml.unit)}`;
+      inside = inside.filter((c) => ml.higher ? number(c, ml.name) >= bound : number(c, ml.name) <= bound);
+    }
+    const better = (/** @type {number} */ a, /** @type {number} */ b) => my.higher ? a > b : a < b;
+    let best = inside[0];
+    for (const c of inside) if (better(number(c, my.name), number(best, my.name))) best = c;
+    byId("best").textContent = best
+      ? `${inside.length} of ${data.configs.length} configurations meet the limit. Best ${my.label}: ${best.label} with ${si(number(best, my.name), my.unit)}, ${mx.label} ${si(number(best, mx.name), mx.unit)}.`
+      : "No configuration meets the limit.";
+    byId("pareto-figure").replaceChildren(chart(all, new Set(inside), mx, my));
+  };
+  for (const e of [px, py, lm, limit]) e.addEventListener("input", draw);
+  lm.addEventListener("input", () => { const m = metric(lm.value); limit.value = m && m.higher ? "0" : "1000"; draw(); });
+  byId("pareto-controls").addEventListener("submit", (/** @type {Event} */ e) => e.preventDefault());
+  draw();
+}
+
+/** @param {Config[]} all @param {Set<Config>} inside @param {Metric} mx @param {Metric} my */
+function chart(all, inside, mx, my) {
+  const w = 720, h = 420, left = 80, bottom = h - 50, top = 30, right = w - 15;
+  const svg = node("svg", {viewBox: `0 0 ${w} ${h}`, role: "img", "font-size": 13, fill: "currentColor"});
+  svg.append(node("title", {}, `${my.label} over ${mx.label}, ${inside.size} configurations`));
+  const list = (/** @type {string} */ m) => all.flatMap((c) => c.v[m].filter((v) => v !== null).map(Number));
+  const x = scaleOf(list(mx.name), left, right), y = scaleOf(list(my.name), bottom, top);
+  for (const t of x.ticks) svg.append(node("path", {d: `M${x.at(t)} ${top}V${bottom}`, stroke: "currentColor", "stroke-opacity": 0.15}), node("text", {x: x.at(t), y: bottom + 18, "text-anchor": "middle"}, si(t, mx.unit)));
+  for (const t of y.ticks) svg.append(node("path", {d: `M${left} ${y.at(t)}H${right}`, stroke: "currentColor", "stroke-opacity": 0.15}), node("text", {x: left - 6, y: y.at(t) + 4, "text-anchor": "end"}, si(t, my.unit)));
+  svg.append(node("path", {d: `M${left} ${top}V${bottom}H${right}`, stroke: "currentColor", fill: "none"}));
+  svg.append(node("text", {x: (left + right) / 2, y: h - 10, "text-anchor": "middle"}, mx.label), node("text", {x: 0, y: 0, transform: `translate(16 ${(top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle"}, my.label));
+  /** @type {[number, number][]} */
+  const front = [];
+  const candidates = [...inside];
+  const big = candidates.length > 3000;
+  for (const c of all) {
+    const vx = c.v[mx.name], vy = c.v[my.name], px = x.at(Number(vx[0])), py = y.at(Number(vy[0]));
+    let open = false, beaten = !inside.has(c);
+    if (!beaten && !big) for (const o of candidates) {
+      const bx = beats(o.v[mx.name], vx, mx.higher), by = beats(o.v[my.name], vy, my.higher);
+      if (bx < 0 || by < 0 || bx + by === 0) continue;
+      if (bx !== 1 && by !== 1) { beaten = true; break; }
+      open = true;
+    }
+    const colour = colours[c.series % colours.length];
+    const g = node("g", {opacity: inside.has(c) ? beaten ? 0.5 : 1 : 0.12, stroke: colour, fill: open ? "var(--page)" : colour});
+    if (!big) {
+      if (vx[1] !== null && vx[2] !== null) g.append(node("path", {d: `M${x.at(vx[1])} ${py}H${x.at(vx[2])}`}));
+      if (vy[1] !== null && vy[2] !== null) g.append(node("path", {d: `M${px} ${y.at(vy[1])}V${y.at(vy[2])}`}));
+    }
+    const dot = node("circle", {cx: px, cy: py, r: big ? 2 : 5, "stroke-width": 1.5});
+    dot.append(node("title", {}, `${c.label}: ${mx.label} ${si(Number(vx[0]), mx.unit)}, ${my.label} ${si(Number(vy[0]), my.unit)}`));
+    g.append(dot);
+    svg.append(g);
+    if (!beaten && !open && !big) front.push([px, py]);
+  }
+  front.sort((a, b) => a[0] - b[0]);
+  if (front.length > 1) svg.append(node("path", {d: "M" + front.map((p) => p.join(" ")).join("L"), stroke: "currentColor", fill: "none", "stroke-dasharray": 4, "stroke-opacity": 0.6}));
+  let at = left;
+  if (data.series.length > 1) for (const [i, s] of data.series.entries()) {
+    const text = s.length > 24 ? s.slice(0, 23) + "…" : s;
+    svg.append(node("circle", {cx: at + 6, cy: 14, r: 5, fill: colours[i % colours.length]}), node("text", {x: at + 15, y: 18}, text));
+    at += 30 + text.length * 7.5;
+  }
+  return svg;
+}
+
+/* Power. A pyramid of least and greatest values keeps a frame short whatever the number of readings. */
+/** @param {Float64Array} t @param {Float64Array} w */
+function pyramid(t, w) {
+  const levels = [{low: w, high: w, size: 1}];
+  for (let size = 8; t.length / size > 512; size *= 8) {
+    const below = levels[levels.length - 1], n = Math.ceil(below.low.length / 8);
+    const low = new Float64Array(n).fill(Infinity), high = new Float64Array(n).fill(-Infinity);
+    for (let i = 0; i < below.low.length; i++) {
+      const k = i >> 3;
+      if (below.low[i] < low[k]) low[k] = below.low[i];
+      if (below.high[i] > high[k]) high[k] = below.high[i];
+    }
+    levels.push({low, high, size});
+  }
+  return levels;
+}
+
+/** The index of the first time at or after x. @param {Float64Array} t @param {number} x */
+function search(t, x) {
+  let a = 0, b = t.length;
+  while (a < b) { const m = (a + b) >> 1; if (t[m] < x) a = m + 1; else b = m; }
+  return a;
+}
+
+/** @param {string} text base64 of gzip of Int32 deltas: microseconds, then milliwatts */
+async function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const buffer = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  const ints = new Int32Array(buffer), n = ints.length / 2;
+  const t = new Float64Array(n), w = new Float64Array(n);
+  for (let i = 0, a = 0, b = 0; i < n; i++) { a += ints[i]; b += ints[n + i]; t[i] = a / 1e6; w[i] = b / 1e3; }
+  return {t, w};
+}
+
+async function power() {
+  const canvas = byId("canvas"), select = byId("run");
+  if (!canvas || !data.runs.length) return;
+  for (const [i, r] of data.runs.entries()) select.append(new Option(r.label, String(i)));
+  /** @type {{t: Float64Array, w: Float64Array, levels: ReturnType<typeof pyramid>, run: Run}} */
+  let shown;
+  let from = 0, to = 1, pending = false;
+  const c = canvas.getContext("2d");
+  const draw = () => {
+    pending = false;
+    const ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
+    if (canvas.width !== Math.round(w * ratio)) { canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio); }
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    c.clearRect(0, 0, w, h);
+    const ink = getComputedStyle(canvas).color;
+    const left = 56, bottom = h - 44, top = 10, wide = w - left - 10;
+    let peak = 1;
+    const top1 = shown.levels[shown.levels.length - 1];
+    for (const v of top1.high) if (v > peak) peak = v;
+    const x = (/** @type {number} */ t) => left + (t - from) / (to - from) * wide, y = (/** @type {number} */ v) => bottom - v / peak * (bottom - top);
+    c.fillStyle = ink; c.strokeStyle = ink; c.font = "12px system-ui, sans-serif"; c.lineWidth = 1;
+    const step = [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(peak / 4))).find((s) => s >= peak / 5) || peak;
+    for (let v = 0; v <= peak; v += step) { c.globalAlpha = 0.2; c.fillRect(left, y(v), wide, 1); c.globalAlpha = 1; c.textAlign = "right"; c.fillText(si(v, "W"), left - 5, y(v) + 4); }
+    const rough = (to - from) / 6, ts = [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(rough))).find((s) => s >= rough) || rough;
+    c.textAlign = "center";
+    for (let k = Math.ceil(from / ts); k * ts <= to; k++) { c.globalAlpha = 0.2; c.fillRect(x(k * ts), top, 1, bottom - top); c.globalAlpha = 1; c.fillText(si(k * ts, "s"), x(k * ts), h - 6); }
+    for (const [a, b] of shown.run.doubts) { c.globalAlpha = 0.3; c.fillStyle = colours[1]; c.fillRect(x(Math.max(a, from)), top, Math.max(1, x(Math.min(b, to)) - x(Math.max(a, from))), bottom - top); }
+    c.globalAlpha = 1;
+    const s = shown.run.spans;
+    for (let i = 0; i < s.length; i += 3) {
+      if (s[i + 1] < from || s[i] > to) continue;
+      c.fillStyle = [colours[0], colours[5], "#999"][s[i + 2]];
+      const a = Math.max(x(s[i]), left), b = Math.min(x(s[i + 1]), left + wide);
+      c.fillRect(a, bottom + 4, Math.max(0.5, b - a), 12);
+    }
+    const i0 = Math.max(0, search(shown.t, from) - 1), i1 = Math.min(shown.t.length, search(shown.t, to) + 1);
+    let level = 0;
+    while (level + 1 < shown.levels.length && (i1 - i0) / shown.levels[level + 1].size > 2 * wide) level++;
+    const l = shown.levels[level];
+    c.save(); c.beginPath(); c.rect(left, 0, wide, h); c.clip();
+    c.strokeStyle = ink; c.beginPath();
+    let last = NaN;
+    for (let k = Math.floor(i0 / l.size); k * l.size < i1; k++) {
+      const px = x(shown.t[Math.min(k * l.size, shown.t.length - 1)]);
+      if (Number.isNaN(last)) c.moveTo(px, y(l.low[k])); else c.lineTo(px, last);
+      c.lineTo(px, y(l.low[k])); c.lineTo(px, y(l.high[k]));
+      last = y(l.high[k]);
+    }
+    c.stroke();
+    c.setLineDash([4, 4]);
+    for (const e of [shown.run.from, shown.run.to]) { c.beginPath(); c.moveTo(x(e), top); c.lineTo(x(e), bottom); c.stroke(); }
+    c.restore(); c.setLineDash([]);
+  };
+  const later = () => { if (!pending) { pending = true; requestAnimationFrame(draw); } };
+  const view = (/** @type {number} */ a, /** @type {number} */ b) => {
+    const low = shown.t[0], high = shown.t[shown.t.length - 1], wide = Math.max(Math.min(b - a, high - low), (high - low) / 1e6);
+    from = Math.max(low, Math.min(a, high - wide)); to = from + wide;
+    later();
+  };
+  const zoom = (/** @type {number} */ f, share = 0.5) => { const at = from + (to - from) * share; view(at - (at - from) * f, at + (to - at) * f); };
+  const share = (/** @type {MouseEvent} */ e) => Math.min(1, Math.max(0, (e.offsetX - 56) / (canvas.clientWidth - 66)));
+  const load = async () => {
+    const run = data.runs[Number(select.value)], u = await unpack(run.data);
+    shown = {t: u.t, w: u.w, levels: pyramid(u.t, u.w), run};
+    view(u.t[0], u.t[u.t.length - 1]);
+  };
+  await load();
+  select.addEventListener("input", load);
+  byId("in").addEventListener("click", () => zoom(0.5));
+  byId("out").addEventListener("click", () => zoom(2));
+  byId("all").addEventListener("click", () => view(-Infinity, Infinity));
+  byId("all").addEventListener("click", () => { from = shown.t[0]; to = shown.t[shown.t.length - 1]; later(); });
+  canvas.addEventListener("wheel", (/** @type {WheelEvent} */ e) => { e.preventDefault(); zoom(e.deltaY > 0 ? 1.25 : 0.8, share(e)); }, {passive: false});
+  let held = NaN;
+  canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ e) => { held = share(e); canvas.setPointerCapture(e.pointerId); });
+  canvas.addEventListener("pointerup", () => { held = NaN; });
+  canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ e) => {
+    const s = share(e);
+    if (!Number.isNaN(held)) { const d = (held - s) * (to - from); held = s; view(from + d, to + d); }
+    const t = from + s * (to - from), i = Math.max(0, search(shown.t, t) - 1);
+    byId("readout").textContent = `${si(shown.t[i], "s")}: ${si(shown.w[i], "W")}`;
+  });
+  canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => {
+    const d = (to - from) / 5;
+    if (e.key === "ArrowLeft") view(from - d, to - d); else if (e.key === "ArrowRight") view(from + d, to + d);
+    else if (e.key === "+" || e.key === "=") zoom(0.5); else if (e.key === "-") zoom(2); else return;
+    e.preventDefault();
+  });
+  new ResizeObserver(later).observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", later);
+}
+
+table();
+pareto();
+power();
