@@ -1,10 +1,8 @@
-// Package llem measures how efficiently a language model runs on an inference
-// engine: joules per token and per request, split into prefill and decode, beside
-// latency, throughput, memory and FLOPs.
+// Package llem measures the efficiency of language model inference: joules per token and per request, split
+// into prefill and decode, together with latency, throughput, memory and FLOPs.
 //
-// It is the library behind the llem program. Two functions do the work: [LoadFile]
-// reads a study (package study makes one without a file), and [Run] makes its runs
-// and returns a [result.StudyResult].
+// It is the library of the llem program. Two functions do the work: [LoadFile] reads a study (package study
+// builds one without a file), and [Run] measures its configurations and returns a [result.StudyResult].
 //
 //	func main() {
 //		llem.WorkerMain()
@@ -16,8 +14,7 @@
 //		…
 //	}
 //
-// Engines run in processes of their own. Those that are part of this module are the
-// program started again, so main calls [WorkerMain] first. [Plan] and [DryRun] tell
-// what a study will do, [Doctor] tests the power sensors, and [Open] reads results
-// back from disk.
+// Engines run in separate processes. Engines that are part of this module are the same program started again,
+// so main must call [WorkerMain] first. [Plan] and [DryRun] show what a study will do, [Doctor] tests the
+// power sensors, and [Open] reads stored results.
 package llem

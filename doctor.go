@@ -20,46 +20,45 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// DoctorOptions of a sensor self-test.
+// DoctorOptions are the options of a sensor self-test.
 type DoctorOptions struct {
-	// Quick leaves out what needs a load.
+	// Quick skips the tests that need a load.
 	Quick bool
-	// Load is what keeps the sensors' devices busy: auto (also the empty string) takes
-	// whatever there is, the name of an engine that can (pytorch) matrix products on the
-	// GPUs, cpu arithmetic on the processor, none nothing.
+	// Load is what keeps the devices busy: "auto" or "" takes any available load, the name of an engine
+	// (pytorch) runs matrix products on the GPUs, "cpu" runs arithmetic on the processor, "none" runs
+	// nothing.
 	Load string
-	// Python is the interpreter for the load; empty looks for one.
+	// Python is the interpreter for the load; if empty, one is looked for.
 	Python string
-	// Say receives a line at the beginning of every test.
+	// Say receives a line at the start of every test.
 	Say func(string)
 }
 
-// Level is how bad a [Finding] is.
+// Level is the severity of a [Finding].
 type Level string
 
 // Levels of findings.
 const (
-	// Good is what is as it should be.
+	// Good marks a finding without problem.
 	Good Level = "ok"
-	// Warn is what makes results doubtful.
+	// Warn marks a finding that makes results doubtful.
 	Warn Level = "warn"
-	// Fail is what makes measuring impossible.
+	// Fail marks a finding that makes measurements impossible.
 	Fail Level = "fail"
 )
 
-// Finding is one sentence about this machine.
+// Finding is one statement about this machine.
 type Finding struct {
-	// Level is how bad it is.
+	// Level is the severity.
 	Level Level
-	// Device is the metered device that it is about; empty is all.
+	// Device is the metered device; empty means all.
 	Device string
 	note.Note
 }
 
-// SelfTest is what [Doctor] found. As JSON it is the document that `llem doctor --json`
-// prints.
+// SelfTest is the result of [Doctor]. Its JSON is the document that `llem doctor --json` prints.
 type SelfTest struct {
-	// Verdict is what the sensors are good for.
+	// Verdict summarises what the sensors are fit for.
 	Verdict []Finding
 	report  *doctor.Report
 }
@@ -70,7 +69,7 @@ func (t *SelfTest) Text(w io.Writer) { t.report.Text(w) }
 // MarshalJSON returns the whole report.
 func (t *SelfTest) MarshalJSON() ([]byte, error) { return document(t.report) }
 
-// document is the JSON of a document as it is, without escapes for HTML.
+// document returns the indented JSON of v, without HTML escapes.
 func document(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -82,15 +81,15 @@ func document(v any) ([]byte, error) {
 // Unfit reports whether energy cannot be measured on this machine.
 func (t *SelfTest) Unfit() bool { return t.report.Unfit() }
 
-// Doctor tests the power sensors of this machine. What it learns of a GPU is kept in
-// the cache folder for later measurements.
+// Doctor tests the power sensors of this machine. The profiles of GPUs are stored in the cache folder and
+// used by later measurements.
 func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	if err := self.Check(); err != nil {
 		return nil, err
 	}
 	o.Load = cmp.Or(o.Load, machine.LoadAuto)
 	if loads := machine.Loads(); !slices.Contains(loads, o.Load) {
-		return nil, fmt.Errorf("the load %q of a self-test is unknown: use one of %s", o.Load,
+		return nil, fmt.Errorf("unknown load %q for the self-test: use one of %s", o.Load,
 			strings.Join(loads, ", "))
 	}
 	engines := machine.Loaders(o.Python)
@@ -100,7 +99,8 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	}
 	meters, missing := machine.Meters(ctx, false)
 	defer machine.Close(meters)
-	// A load would be in the energy of whoever measures, and theirs in every finding.
+	// A load would add to the energy of a concurrent measurement, and a measurement would disturb the
+	// findings.
 	release, err := campaign.LockGPUs(campaign.LockDir(), meters)
 	if err != nil {
 		return nil, err
@@ -139,15 +139,15 @@ func Doctor(ctx context.Context, o DoctorOptions) (*SelfTest, error) {
 	return out, r.Save(cache, func(device string) string { return keys[device] })
 }
 
-// noLoad reports why there is no load.
+// noLoad returns the reason why there is no load.
 func noLoad(asked string, sensors bool) string {
 	switch {
 	case asked == machine.LoadNone:
 		return "--load none"
 	case asked == machine.LoadCPU && sensors:
-		return "--load cpu: there is no sensor of a processor"
+		return "--load cpu: no CPU sensor was found"
 	case asked != machine.LoadAuto && sensors:
-		return "--load " + asked + ": there is no NVIDIA GPU with a sensor"
+		return "--load " + asked + ": no NVIDIA GPU with a power sensor was found"
 	}
-	return "there is no sensor whose device could be kept busy"
+	return "no sensor's device can be kept busy"
 }

@@ -10,37 +10,35 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// DryRunOptions of a preview.
+// DryRunOptions are the options of a preview.
 type DryRunOptions struct {
-	// Results is the folder below which results would be written; empty is ./results.
+	// Results is the folder for results; empty means ./results.
 	Results string
-	// Python is the interpreter for Python engines; empty looks for one.
+	// Python is the interpreter for Python engines; if empty, one is looked for.
 	Python string
-	// Limit is how many experiments are described; 0 is all.
+	// Limit is the maximum number of experiments to describe; 0 means all.
 	Limit int
-	// Only describes those whose label or key=value contains it.
+	// Only selects the experiments whose label or key=value contains it.
 	Only string
-	// GPU is the name of one of the catalogue for which needs are estimated; empty takes
-	// the first GPU of this machine.
+	// GPU names a GPU of the catalogue for which needs are estimated; empty means the first GPU of this
+	// machine.
 	GPU string
 }
 
-// Preview is what a study will do. As JSON it is the document that
-// `llem run --dry-run --json` prints.
+// Preview is what a study will do. Its JSON is the document that `llem run --dry-run --json` prints.
 type Preview struct {
-	// Experiments is how many configurations the study has, and Runs how often they are
-	// run in all.
+	// Experiments is the number of configurations, and Runs the number of runs of all of them.
 	Experiments, Runs int
-	// Runnable is how many experiments have nothing in their way.
+	// Runnable is the number of experiments without problems.
 	Runnable int
-	// Seconds and KWh are what all runs take, modelled; nil where it cannot be estimated.
+	// Seconds and KWh estimate the duration and energy of all runs; nil if no estimate exists.
 	Seconds, KWh *float64
-	// Findings are what stands in the way ([Fail]), and what deserves a thought ([Warn]).
+	// Findings are the problems ([Fail]) and warnings ([Warn]).
 	Findings []Finding
 	plan     *plan.Plan
 }
 
-// Text prints the preview for a person, in lines of the given width; 0 is a terminal's.
+// Text prints the preview in lines of the given width; 0 means the width of a terminal.
 func (p *Preview) Text(w io.Writer, width int) error { return p.plan.Text(w, width) }
 
 // MarshalJSON returns the whole plan.
@@ -49,9 +47,8 @@ func (p *Preview) MarshalJSON() ([]byte, error) { return document(p.plan) }
 // CanRun reports whether any experiment can run on this machine.
 func (p *Preview) CanRun() bool { return p.plan.CanRun() }
 
-// DryRun returns what a study will do, what it will need, and what stands in its way.
-// It starts no engine and writes nothing. Of models of the hub that are not here it asks
-// the hub for their config.json.
+// DryRun returns what a study will do, what it will need, and what prevents it. It starts no engine and
+// writes nothing. For models that are not stored locally it requests config.json from the hub.
 func DryRun(ctx context.Context, s *study.Study, o DryRunOptions) (*Preview, error) {
 	if err := self.Check(); err != nil {
 		return nil, err

@@ -17,9 +17,9 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// echo is an engine of one's own: it answers with the tokens of the prompt, over and
-// over, one step per token. It runs in a process of its own, since an engine that fails
-// must not take the measurement with it: main starts it where echoEnv is set.
+// echo is a custom engine: it answers with the tokens of the prompt, repeatedly, one step per token. It runs
+// in a separate process, so that an engine that fails does not end the measurement: main starts it if echoEnv
+// is set.
 type echo struct {
 	spec    backend.Spec
 	section echoSection
@@ -28,7 +28,7 @@ type echo struct {
 // echoEnv marks the process of the engine.
 const echoEnv = "ECHO_ENGINE"
 
-// echoSection are the engine's keys in a study: echo.batch_size and echo.step_ms.
+// echoSection has the engine's keys in a study: echo.batch_size and echo.step_ms.
 type echoSection struct{ batchSize, stepMS int }
 
 func (s *echoSection) Fields() []engine.Field {
@@ -38,7 +38,7 @@ func (s *echoSection) Fields() []engine.Field {
 	}
 }
 
-// echoEngine tells a study what it may set, and llem what else it must know.
+// echoEngine describes the engine's keys and properties.
 func echoEngine() engine.Descriptor {
 	return engine.Descriptor{
 		Name: "echo", Title: "Echo",
@@ -49,7 +49,7 @@ func echoEngine() engine.Descriptor {
 	}
 }
 
-// echoBackend starts the engine from a program; empty is this one.
+// echoBackend starts the engine from a program; empty means this program.
 type echoBackend struct{ program string }
 
 func (echoBackend) Name() string { return "echo" }
@@ -91,10 +91,10 @@ func (e *echo) Tokenize(texts []string) ([][]int32, error) {
 
 func (e *echo) Close() {}
 
-// Adapt takes other settings while the model stays loaded.
+// Adapt applies other settings while the model stays loaded.
 func (e *echo) Adapt(spec backend.Spec) (backend.Loaded, error) {
 	if spec.Path != e.spec.Path {
-		return backend.Loaded{}, note.Failf("config", "start the engine again", "another model is loaded")
+		return backend.Loaded{}, note.Failf("config", "start the engine again", "a different model is loaded")
 	}
 	return e.Load(context.Background(), spec, nil)
 }
@@ -103,7 +103,7 @@ func (e *echo) Adapt(spec backend.Spec) (backend.Loaded, error) {
 // first token, and a step for each further one.
 func (e *echo) Run(ctx context.Context, w backend.Workload) (*backend.Log, error) {
 	if w.OutputTokens < 1 {
-		return nil, note.Failf("config", "ask for one or more", "no output tokens asked for")
+		return nil, note.Failf("config", "ask for one or more", "no output tokens were requested")
 	}
 	out := &backend.Log{StepClock: "host", StartNS: clock.Mono()}
 	for _, prompts := range w.Batches(max(1, e.spec.BatchSize)) {
@@ -153,20 +153,20 @@ func (e *echo) batch(ctx context.Context, prompts []backend.Prompt, tokens int, 
 	return nil
 }
 
-// check refuses a prompt that the engine cannot process.
+// check rejects a prompt that the engine cannot process.
 func (e *echo) check(p backend.Prompt, tokens int) error {
 	bad := func(id int32) bool { return id < 0 || id > 255 }
 	switch {
 	case len(p.Tokens) == 0 || len(p.Tokens)+tokens > e.spec.MaxContext:
-		return note.Failf("config", "give one that fits", "prompt %d is empty or too long", p.ID)
+		return note.Failf("config", "shorten the prompt", "prompt %d is empty or too long", p.ID)
 	case slices.ContainsFunc(p.Tokens, bad):
-		return note.Failf("config", "use bytes", "prompt %d has tokens that are not bytes", p.ID)
+		return note.Failf("config", "use bytes", "prompt %d has tokens outside the byte range", p.ID)
 	}
 	return nil
 }
 
-// An engine of one's own in a study: its keys are checked like those of the others, and
-// its runs are measured like theirs. Its process is this program, whose main says
+// A custom engine in a study: its keys are checked and its runs measured like any other's. Its process is
+// this program, whose main contains
 //
 //	if os.Getenv(echoEnv) != "" {
 //		log.Fatal(backend.ServeWorker(&echo{}))

@@ -13,9 +13,8 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// plug is a sensor of one's own: a metered socket, here one behind which 42 W are drawn
-// all the time. It has a power series and an energy counter, which moves ten times a
-// second.
+// plug is a custom sensor: a metered socket with a constant load of 42 W. It has a power series and an energy
+// counter, which changes ten times a second.
 type plug struct {
 	clocks power.Clocks
 	opened int64 // when the counter was 0, in nanoseconds of CLOCK_MONOTONIC
@@ -35,7 +34,7 @@ func newPlug(c power.Clocks) *plug {
 
 func (p *plug) Name() string { return "plug" }
 
-// Devices of the kind Remote are shown beside the others and never added to them.
+// Devices of kind Remote are shown beside the others and never added to them.
 func (p *plug) Devices() []power.Device {
 	return []power.Device{{ID: "plug", Kind: power.Remote, Name: "metered socket"}}
 }
@@ -65,7 +64,7 @@ func (p *plug) Counters(ctx context.Context) ([]power.Reading, error) {
 
 func (p *plug) Close() error { return nil }
 
-// A sensor of one's own is read beside those of the machine, and stands in the results.
+// A custom sensor is read together with the machine's sensors and appears in the results.
 func ExampleOptions_meters() {
 	dir, err := os.MkdirTemp("", "llem-example-")
 	if err != nil {
@@ -86,7 +85,7 @@ func ExampleOptions_meters() {
 	}
 	for _, d := range r.Runs[0].Energy.Devices {
 		seconds := r.Runs[0].Window.DurationS
-		low, high := d.EnergyJ.CI95[0]/seconds, d.EnergyJ.CI95[1]/seconds // wide where a busy machine reads late
+		low, high := d.EnergyJ.CI95[0]/seconds, d.EnergyJ.CI95[1]/seconds // allows for late readings on a busy machine
 		fmt.Printf("%s: counted %t, at 42 W %t\n", d.Device, d.Counted, low < 42.1 && high > 41.9)
 	}
 	// Output:

@@ -11,8 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// A study file, its runs, and their results read back from disk. The fake engine needs
-// no GPU: its device is simulated, and its results are labelled so.
+// Run a study file and read its results from disk. The fake engine needs no GPU: its device is simulated, and
+// its results are marked as simulated.
 func Example() {
 	dir, err := os.MkdirTemp("", "llem-example-")
 	if err != nil {
@@ -49,7 +49,7 @@ energy: {min_window: 1}
 	// ok simulated
 }
 
-// The order in which the runs of a study are made.
+// Print the order of a study's runs.
 func ExamplePlan() {
 	s, err := study.New(study.Set("model", "random:smollm2-135m"), study.Set("embedded.batch_size", []int{1, 8}),
 		study.Set("execution.cycles", 2), study.Set("execution.order", "reverse"))
@@ -66,7 +66,7 @@ func ExamplePlan() {
 	// 4: random:smollm2-135m embedded auto batch 1, cycle 2
 }
 
-// Mistakes are reported together, each with what would help.
+// Mistakes are reported together, each with a hint.
 func ExampleLoadFile() {
 	_, err := llem.LoadFile("testdata/example.yaml", study.Set("dtpye", "bfloat16"))
 	fmt.Println(err)

@@ -18,8 +18,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// forgetfulEnv turns the test binary into a program that calls Run without calling
-// WorkerMain first. Its value is the folder in which each start leaves a file.
+// forgetfulEnv turns the test binary into a program that calls Run without calling WorkerMain first. Its
+// value is a folder in which each process leaves a file.
 const forgetfulEnv = "LLEM_TEST_FORGETFUL"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// tests runs the tests with a cache of their own.
+// tests runs the tests with a separate cache.
 func tests(m *testing.M) error {
 	cache, err := os.MkdirTemp("", "llem-test-cache-")
 	if err != nil {
@@ -56,7 +56,7 @@ func tests(m *testing.M) error {
 	return nil
 }
 
-// mostStarts ends a chain of programs that start themselves.
+// mostStarts bounds a chain of programs that start themselves.
 const mostStarts = 20
 
 func forgetful(dir string) error {
@@ -87,8 +87,8 @@ func forgetful(dir string) error {
 	return nil
 }
 
-// TestForgottenWorkerMain: a program that does not hand its engine's process over to
-// WorkerMain starts itself once, not for ever, and is told why its run failed.
+// TestForgottenWorkerMain: a program that does not call WorkerMain starts itself only once, and the run's
+// failure explains why.
 func TestForgottenWorkerMain(t *testing.T) {
 	path, err := os.Executable()
 	if err != nil {
@@ -110,6 +110,6 @@ func TestForgottenWorkerMain(t *testing.T) {
 		t.Errorf("folders of results: %q, want one", folders)
 	}
 	if !strings.Contains(out.String(), "call llem.WorkerMain first in main") {
-		t.Errorf("output %s\nwant what to do", &out)
+		t.Errorf("output %s\nwant the next step", &out)
 	}
 }

@@ -26,12 +26,11 @@ const (
 	module     = "github.com/llenergymeasure/llem"
 	layoutFile = "docs/layout.md"
 	lintFile   = ".golangci.yml"
-	// maxLines bounds a package: beyond it nobody knows all of it.
+	// maxLines bounds the size of a package, so that one person can know all of it.
 	maxLines = 3000
 )
 
-// room is a row of the table of docs/layout.md: a package, what it may import and why
-// nothing else.
+// room is a row of the table of docs/layout.md: a package, its allowed imports, and the reason.
 type room struct {
 	imports, modules []string
 	why              string
@@ -221,7 +220,7 @@ func TestImportRules(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the import rules of %s are not those of %s: go test . -run ImportRules -update", lintFile, layoutFile)
+		t.Fatalf("the import rules of %s differ from the table of %s: go test . -run ImportRules -update", lintFile, layoutFile)
 	}
 	if err := os.WriteFile(lintFile, []byte(want), 0o644); err != nil {
 		t.Fatal(err)

@@ -24,54 +24,51 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Options of a study's run. The zero value measures with the sensors of this
-// machine and writes to ./results.
+// Options are the options of [Run]. The zero value measures with the sensors of this machine and writes to
+// ./results.
 type Options struct {
-	// Results is the folder below which each study gets its own; empty is ./results.
+	// Results is the folder in which each study gets a folder; empty means ./results.
 	Results string
-	// Python is the interpreter for Python engines; empty looks for one.
+	// Python is the interpreter for Python engines; if empty, one is looked for.
 	Python string
-	// Estimate allows a modelled CPU power where no CPU sensor can be read. Such
-	// results are labelled.
+	// Estimate allows estimating CPU power if no CPU sensor can be read. Such results are marked.
 	Estimate bool
-	// Timeout bounds one run; 0 is no bound.
+	// Timeout bounds one run; 0 means no limit.
 	Timeout time.Duration
-	// FailFast ends the study with the first run that fails.
+	// FailFast ends the study at the first run that fails.
 	FailFast bool
-	// Resume is the folder of an earlier start of the study. Finished runs are skipped;
-	// those that failed are repeated if RetryFailed is set.
+	// Resume is the folder of an earlier study to continue. Finished runs are skipped; failed runs are
+	// repeated if RetryFailed is set.
 	Resume string
-	// RetryFailed repeats failed runs of the study that is resumed.
+	// RetryFailed repeats the failed runs of a resumed study.
 	RetryFailed bool
-	// NoGaps leaves the pauses between runs out.
+	// NoGaps skips the pauses between runs.
 	NoGaps bool
-	// Backends start the engines whose names they have, in place of this module's way: a
-	// build of the caller's own, or an engine that study.Options.Engines describes.
+	// Backends are additional or replacement engines, by name: a custom build of a known engine, or an engine
+	// that study.Options.Engines describes.
 	Backends []backend.Backend
-	// Meters are power sensors of the caller's own, read beside those of this machine.
-	// A device that the caller's meter has must not have the ID of another one. Run
-	// does not close them.
+	// Meters are custom power sensors, read together with the sensors of this machine. Their device IDs must
+	// be unique. Run does not close them.
 	Meters []power.Meter
-	// Observe receives what happens; it must return quickly and is called from
-	// several goroutines.
+	// Observe receives events. It must return quickly and is called from several goroutines.
 	Observe func(event.Event)
 }
 
-// LoadFile reads a study file. Settings override what it says. The error is
-// [study.Errors] if file or settings contain mistakes: all of them, with positions.
+// LoadFile reads a study file. The settings override keys of the file. If the file or the settings contain
+// mistakes, the error is [study.Errors], which lists all of them with positions.
 func LoadFile(path string, settings ...study.Setting) (*study.Study, error) {
 	return study.Load(study.Options{Path: path, Settings: settings, Stored: model.AutoDType})
 }
 
 // PlannedRun is one run of a study.
 type PlannedRun struct {
-	// Experiment is the configuration that is measured.
+	// Experiment is the configuration to measure.
 	Experiment study.Experiment
 	// Cycle counts the runs of one experiment, from 1.
 	Cycle int
 }
 
-// Plan lists the runs of a study in the order in which Run makes them.
+// Plan lists the runs of a study in the order of execution.
 func Plan(s *study.Study) []PlannedRun {
 	runs := campaign.Order(s)
 	out := make([]PlannedRun, len(runs))
@@ -81,8 +78,8 @@ func Plan(s *study.Study) []PlannedRun {
 	return out
 }
 
-// Run makes all runs of the study. A run that fails is part of the result; the
-// error is the context's, one of writing, or one of a study that cannot start.
+// Run executes all runs of the study. A failed run is part of the result. The error is the cause of ctx, a
+// write error, or the reason why the study cannot start.
 func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, error) {
 	if err := self.Check(); err != nil {
 		return nil, err
@@ -108,7 +105,7 @@ func Run(ctx context.Context, s *study.Study, o Options) (*result.StudyResult, e
 		return nil, err
 	}
 	defer m.Close()
-	// A simulated GPU behind the real sensor code is locked like a real one.
+	// A simulated GPU uses the real sensor code, so it is locked like a real GPU.
 	if needs.GPU || needs.Simulated {
 		release, err := campaign.LockGPUs(campaign.LockDir(), m.Meters)
 		if err != nil {
@@ -150,11 +147,10 @@ func (o Options) observe(e event.Event) {
 	}
 }
 
-// WorkerMain runs an engine and exits if this process was started as a worker;
-// otherwise it returns at once. Call it first thing in main: a program that does
-// not would become its own engine, which [Run], [DryRun] and [Doctor] refuse. Its
-// engines have no guardian either: where the program is killed, their first process dies
-// with it, and what that has started may live on.
+// WorkerMain runs an engine and exits if this process was started as a worker; otherwise it returns at once.
+// Call it first in main. A program that does not would start itself as an engine, so [Run], [DryRun] and
+// [Doctor] return an error; its engines also have no guardian, so that their child processes may survive if
+// the program is killed.
 func WorkerMain() {
 	if len(os.Args) < 3 || os.Args[1] != "worker" {
 		guardian.HandsOver()

@@ -14,8 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// TestOpenWithoutSummary: the error says what the folder is and what to give
-// instead.
+// TestOpenWithoutSummary: the error describes the folder and names a folder to open instead.
 func TestOpenWithoutSummary(t *testing.T) {
 	root := t.TempDir()
 	file := func(parts ...string) {
@@ -59,7 +58,7 @@ func TestOpenDamaged(t *testing.T) {
 	}
 }
 
-// TestRunChecksFirst: a mistake that can be seen beforehand leaves nothing behind.
+// TestRunChecksFirst: a mistake that can be detected before the start writes nothing.
 func TestRunChecksFirst(t *testing.T) {
 	s, err := study.Load(study.Options{Settings: []study.Setting{
 		{Flag: "--model", Key: "model", Value: "random:tiny-lama"},

@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// TestPlugConforms: a sensor of one's own passes the suite that the others pass.
+// TestPlugConforms: the custom sensor passes the conformance suite of meters.
 func TestPlugConforms(t *testing.T) {
 	powertest.Run(t, func(*testing.T) powertest.Subject {
 		base := time.Now() // of the bubble
@@ -25,7 +25,7 @@ func TestPlugConforms(t *testing.T) {
 	})
 }
 
-// TestMeterOfTheSameName: two devices of one name cannot be told apart in a result.
+// TestMeterOfTheSameName: device IDs must be unique in a result.
 func TestMeterOfTheSameName(t *testing.T) {
 	s, err := study.New(study.Set("model", "random:tiny-llama"), study.Set("backend", "fake"))
 	if err != nil {
@@ -38,7 +38,7 @@ func TestMeterOfTheSameName(t *testing.T) {
 	}
 }
 
-// TestEchoConforms: an engine of one's own passes the suite that the others pass.
+// TestEchoConforms: the custom engine passes the conformance suite of engines.
 func TestEchoConforms(t *testing.T) {
 	d := echoEngine()
 	if err := engine.Check(d); err != nil {
@@ -48,7 +48,7 @@ func TestEchoConforms(t *testing.T) {
 		Spec: backend.Spec{Model: "random:tiny-llama", Options: []byte(`{"step_ms": 2}`)}, Parallel: true})
 }
 
-// TestEngineNobodyBrings: a study may describe an engine that cannot be run.
+// TestEngineNobodyBrings: a study may describe an engine that no backend can run.
 func TestEngineNobodyBrings(t *testing.T) {
 	d := echoEngine()
 	d.New = nil

@@ -1,11 +1,9 @@
-// Package clock reads the one clock that every part of llem shares.
+// Package clock reads the clock that all parts of llem share.
 //
-// Power samples, engine steps and measuring windows are all stamped in
-// nanoseconds of CLOCK_MONOTONIC. It is the clock of Python's
-// time.monotonic_ns and of std::chrono::steady_clock, it never jumps with the
-// wall clock, and it is the same in every process of one kernel (outside time
-// namespaces, which the worker handshake detects). Go's time.Time hides its
-// monotonic reading, hence this package.
+// Power samples, engine steps and measuring windows are stamped in nanoseconds of CLOCK_MONOTONIC. It is the
+// clock of Python's time.monotonic_ns and of std::chrono::steady_clock. It never jumps with the wall clock,
+// and it is the same in all processes of a kernel (except in time namespaces, which the worker handshake
+// detects). Go's time.Time hides its monotonic reading, hence this package.
 package clock
 
 import (
@@ -27,8 +25,8 @@ func Mono() int64 {
 type Anchor struct {
 	MonoNS int64 // CLOCK_MONOTONIC
 	UnixNS int64 // wall clock at the same instant
-	// SlackNS is the width of the monotonic interval in which the wall clock was
-	// read: the anchor is wrong by at most half of it.
+	// SlackNS is the width of the monotonic interval in which the wall clock was read. The error of the
+	// anchor is at most half of it.
 	SlackNS int64
 }
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Sleep waits for d, or returns early with the context's cause. It is the one wait of the
-// program: a context that has ended gives its cause, whatever d is.
+// Sleep waits for d, or returns early with the context's cause. If the context has already ended, it returns
+// the cause for any d. All waits of the program use it.
 func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return context.Cause(ctx)

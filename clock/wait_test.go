@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestSleep: the whole time, or until the context ends, with its cause.
+// TestSleep: Sleep waits the whole time, or returns the cause when the context ends.
 func TestSleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -23,7 +23,7 @@ func TestSleep(t *testing.T) {
 			t.Errorf("%v after %v, want the cause after a minute", err, time.Since(start))
 		}
 		if err := Sleep(ctx, 0); !errors.Is(err, why) {
-			t.Errorf("%v of no wait, want the cause of the context that has ended", err)
+			t.Errorf("%v of no wait, want the cause of the ended context", err)
 		}
 		if err := Sleep(t.Context(), -1); err != nil {
 			t.Errorf("%v of no wait", err)

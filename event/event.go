@@ -1,6 +1,5 @@
-// Package event holds what happens during a study, as plain values. The measuring
-// side emits them; displays, logs and users of the library subscribe. Nothing in
-// a result depends on them.
+// Package event defines what happens during a study, as plain values. The measuring side emits them;
+// displays, logs and users of the library receive them. Results do not depend on them.
 package event
 
 import (
@@ -20,7 +19,7 @@ const (
 	Prepare  Phase = "prepare"  // find, generate or download the model
 	Baseline Phase = "baseline" // measure the idle machine
 	Load     Phase = "load"     // start the engine
-	Warmup   Phase = "warmup"   // discarded runs
+	Warmup   Phase = "warmup"   // warm-up, discarded
 	Measure  Phase = "measure"  // the window
 	Finish   Phase = "finish"   // stop, compute, write
 	Rest     Phase = "rest"     // between two runs
@@ -34,15 +33,15 @@ type StudyStarted struct {
 	Runs int
 	// Dir is the folder of the study's results.
 	Dir string
-	// Experiments of the study in their order, and how often each is planned to run.
-	// Precision may add cycles.
+	// Experiments of the study in their order, and how often each is planned to run. A precision goal may add
+	// cycles.
 	Experiments []Experiment
-	// Cycles is how often each experiment is planned to run.
+	// Cycles is the planned number of runs per experiment.
 	Cycles int
-	// Precision, if not 0, is half the relative width of the metric's 95 % interval
-	// below which an experiment needs no more cycles.
+	// Precision, if not 0, is a goal: half the relative width of the metric's 95 % interval. An experiment
+	// that reaches it needs no further cycles.
 	Precision float64
-	// Made are runs of an earlier process that are not made again.
+	// Made are the runs of an earlier process, which are not repeated.
 	Made []RunFinished
 }
 
@@ -50,13 +49,13 @@ type StudyStarted struct {
 type Experiment struct {
 	// ID of the experiment.
 	ID string
-	// Label holds the keys that vary in the study, with their values.
+	// Label lists the keys that vary in the study, with their values.
 	Label string
 }
 
-// RunStarted opens a run. Index counts from 1.
+// RunStarted opens a run.
 type RunStarted struct {
-	// Index is the place of the run among Total runs.
+	// Index is the position of the run among Total runs, from 1.
 	Index, Total int
 	// ID of the experiment.
 	ID string
@@ -66,38 +65,38 @@ type RunStarted struct {
 	Cycle int
 }
 
-// PhaseStarted says what the run does now.
+// PhaseStarted reports the phase that begins.
 type PhaseStarted struct {
 	// Phase that begins.
 	Phase Phase
-	// Detail is what is done in it, in a few words; it may be empty.
+	// Detail describes the work in a few words; it may be empty.
 	Detail string
 }
 
-// Progress inside a phase, from 0 to 1.
+// Progress reports how far a phase is.
 type Progress struct {
-	// Phase that is under way.
+	// Phase is the current phase.
 	Phase Phase
-	// Fraction that is done, from 0 to 1.
+	// Fraction is the part that is done, from 0 to 1.
 	Fraction float64
-	// Detail is what is being done, in a few words; it may be empty.
+	// Detail describes the work in a few words; it may be empty.
 	Detail string
 }
 
-// Power is the newest power of a device in watts, a few times a second.
+// Power is the newest power of a device, a few times a second.
 type Power struct {
 	// Device is the id of the metered device.
 	Device string
-	// Watts is its power.
+	// Watts is the power.
 	Watts float64
 }
 
-// Note is a remark that the user should see at once.
+// Note is a message that the user should see at once.
 type Note note.Note
 
 // RunFinished closes a run.
 type RunFinished struct {
-	// Index is the place of the run among Total runs.
+	// Index is the position of the run among Total runs, from 1.
 	Index, Total int
 	// ID of the experiment.
 	ID string
@@ -107,15 +106,15 @@ type RunFinished struct {
 	Status string
 	// Message is why the run failed; empty if it did not.
 	Message string
-	// LeftOut says that the run was not made, since others like it had failed.
+	// LeftOut reports whether the run was skipped because similar runs failed.
 	LeftOut bool
-	// Took is how long the run took with everything around it.
+	// Took is the duration of the run, including preparation and cleanup.
 	Took time.Duration
-	// Metric is the number by which the experiment is followed.
+	// Metric is the value that is shown for the run.
 	Metric Metric
 }
 
-// Metric is the number of a run by which its experiment is followed.
+// Metric is the number of a run that displays show.
 type Metric struct {
 	// Name is its path in result.json; empty if the run has no such number.
 	Name string
@@ -123,7 +122,7 @@ type Metric struct {
 	Unit string
 	// Value is NaN if the run has no such number.
 	Value float64
-	// Origin is "modelled" or "simulated" where no sensor stands behind the value.
+	// Origin is "modelled" or "simulated" if the value is not from a sensor.
 	Origin string
 }
 
@@ -131,7 +130,7 @@ type Metric struct {
 type StudyFinished struct {
 	// Dir is the folder of the study's results.
 	Dir string
-	// OK and Failed are numbers of runs.
+	// OK and Failed count runs.
 	OK, Failed int
 }
 

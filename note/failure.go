@@ -5,23 +5,23 @@ import (
 	"fmt"
 )
 
-// Class is the kind of a failure. Classes are part of the format of results: scripts select on
-// them, and they do not change.
+// Class is the kind of a failure. Classes are part of the result format: scripts select on them, so they
+// never change.
 type Class string
 
-// Failure is why something was not done: a run that has no result, an engine that cannot be
-// started, a model that cannot be read. As an error it has a cause; in JSON the message of a
-// failure is whole (see [Failure.Whole]) and there is no cause.
+// Failure is the reason why something was not done: a run without a result, an engine that did not start, a
+// model that could not be read. As an error it has a cause. In JSON there is no cause, and the message is
+// complete (see [Failure.Whole]).
 type Failure struct {
-	// Class tells kinds of failures apart; one of those in docs/codes.md.
+	// Class is one of the classes in docs/codes.md.
 	Class Class `json:"class"`
-	// Message is what happened, to what.
+	// Message describes what failed.
 	Message string `json:"message"`
-	// Next is what to do about it.
+	// Next is the next step for the user.
 	Next string `json:"next"`
-	// LogTail is the last lines of the engine's log, where there is one.
+	// LogTail has the last lines of the engine's log, if there is one.
 	LogTail string `json:"log_tail"`
-	// Err is the cause, if there is one worth unwrapping.
+	// Err is the cause, if it is worth unwrapping.
 	Err error `json:"-"`
 }
 
@@ -30,7 +30,7 @@ func Failf(class Class, next, format string, args ...any) *Failure {
 	return &Failure{Class: class, Next: next, Message: fmt.Sprintf(format, args...)}
 }
 
-// Error joins message and cause. The next step is shown apart.
+// Error returns the message and the cause. The next step is printed separately.
 func (f *Failure) Error() string {
 	if f.Err != nil {
 		return f.Message + ": " + f.Err.Error()
@@ -41,16 +41,16 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// NextStep returns what to do about the failure. Errors of other types have this method, too, so
-// that whoever prints an error can print the next step beside it.
+// NextStep returns the next step for the user. Other error types have this method too, so that code that
+// prints an error can print the next step.
 func (f *Failure) NextStep() string { return f.Next }
 
-// Whole returns the failure as it is written: the cause is part of the message.
+// Whole returns the failure as it is stored, with the cause in the message.
 func (f *Failure) Whole() *Failure {
 	return &Failure{Class: f.Class, Message: f.Error(), Next: f.Next, LogTail: f.LogTail}
 }
 
-// UnmarshalJSON reads a failure, also one that an earlier version wrote with the key hint.
+// UnmarshalJSON also accepts failures of earlier versions, which have the key hint.
 func (f *Failure) UnmarshalJSON(text []byte) error {
 	type plain Failure
 	if err := json.Unmarshal(text, (*plain)(f)); err != nil {

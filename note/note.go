@@ -1,12 +1,11 @@
-// Package note holds the two ways in which llem tells a user that something is not as it should
-// be: a [Note] is a doubt about a number, a machine or a study, and a [Failure] is the reason
-// why something was not done. Both have a message and the next step, and are told apart by
-// programs by a [Code] or a [Class], which docs/codes.md explains.
+// Package note defines the two ways in which llem reports problems: a [Note] is a doubt about a number, a
+// machine or a study; a [Failure] is the reason why something was not done. Both have a message for the user
+// and a next step. Programs tell them apart by their [Code] or [Class], listed in docs/codes.md.
 //
-// Other packages embed a Note or a Failure where they add one thing to it: a position in a file,
-// a device, a sensor, a test. The JSON keys are then those of the note and of what was added.
+// Other packages embed a Note or a Failure and add a field: a position in a file, a device, a sensor, a test.
+// The JSON object then has the keys of both.
 //
-// The word for raising a doubt is warn: [List.Warn].
+// The verb for raising a doubt is warn: [List.Warn].
 package note
 
 import (
@@ -15,21 +14,21 @@ import (
 	"slices"
 )
 
-// Code tells one kind of note from another. Codes are part of the format of results: scripts
-// select on them, and they do not change.
+// Code is the kind of a note. Codes are part of the result format: scripts select on them, so they never
+// change.
 type Code string
 
-// Note is one doubt, or one fact that a reader of a result or a plan should know.
+// Note is a doubt, or a fact that readers of a result or a plan should know.
 type Note struct {
-	// Code tells kinds of notes apart; one of those in docs/codes.md.
+	// Code is one of the codes in docs/codes.md.
 	Code Code `json:"code"`
-	// Message is one sentence, with the values that it is about.
+	// Message is one sentence that includes the relevant values.
 	Message string `json:"message"`
-	// Next is what to do about it; empty where nothing is to be done.
+	// Next is the next step for the user; empty if there is nothing to do.
 	Next string `json:"next,omitempty"`
 }
 
-// List is notes in the order in which they were raised.
+// List has notes in the order in which they were raised.
 type List []Note
 
 // Warn raises a doubt.
@@ -49,7 +48,7 @@ func (l List) Messages() []string {
 	return out
 }
 
-// Codes returns the codes of the notes, each once, in the order of the list.
+// Codes returns the distinct codes of the notes, in the order of the list.
 func (l List) Codes() []Code {
 	var out []Code
 	for _, n := range l {
@@ -68,7 +67,7 @@ func (l List) Find(code Code) (Note, bool) {
 	return Note{}, false
 }
 
-// earlier are the keys that earlier versions wrote instead of message and next.
+// earlier has the keys that earlier versions wrote instead of message and next.
 type earlier struct {
 	Reason string `json:"reason"`
 	Text   string `json:"text"`
@@ -76,9 +75,9 @@ type earlier struct {
 	Fix    string `json:"fix"`
 }
 
-// ReadEarlier fills what the note lacks from the keys of earlier versions in the same JSON
-// object: reason and text for the message, hint and fix for the next step. A type that embeds
-// a Note and had these keys calls it in its UnmarshalJSON.
+// ReadEarlier fills an empty message or next step from the keys of earlier versions in the same JSON object:
+// reason or text for the message, hint or fix for the next step. Types that embed a Note and had these keys
+// call it in UnmarshalJSON.
 func (n *Note) ReadEarlier(object []byte) error {
 	var old earlier
 	if n.Message != "" && n.Next != "" {
@@ -91,7 +90,7 @@ func (n *Note) ReadEarlier(object []byte) error {
 	return nil
 }
 
-// or returns the first text that is not empty.
+// or returns the first non-empty text.
 func or(all ...string) string {
 	for _, s := range all {
 		if s != "" {

@@ -17,7 +17,7 @@ func TestListWarns(t *testing.T) {
 		t.Errorf("codes %v, want %v", got, want)
 	}
 	if n, ok := l.Find("noisy_host"); !ok || n.Message != "100 % busy" {
-		t.Errorf("found %+v, %v, want the first one", n, ok)
+		t.Errorf("found %+v, %v, want the first", n, ok)
 	}
 	if n, ok := l.Find("throttled"); ok {
 		t.Errorf("found %+v", n)
@@ -39,7 +39,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// sensor is a type that embeds a note and had other keys earlier.
+// sensor embeds a note and had other keys in earlier versions.
 type sensor struct {
 	Source string `json:"source"`
 	Note
@@ -53,7 +53,7 @@ func (s *sensor) UnmarshalJSON(text []byte) error {
 	return s.ReadEarlier(text)
 }
 
-// TestReadsEarlierKeys: what versions before wrote as hint, fix, reason and text is read.
+// TestReadsEarlierKeys: the keys hint, fix, reason and text of earlier versions are accepted.
 func TestReadsEarlierKeys(t *testing.T) {
 	for name, text := range map[string]string{
 		"now":    `{"source": "a", "code": "c", "message": "m", "next": "n"}`,

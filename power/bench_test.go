@@ -8,8 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// BenchmarkSamplerWaiting is the real thing over a fake meter at rest: timers,
-// threads and locks, in real time.
+// BenchmarkSamplerWaiting measures timers, threads and locks in real time, over an idle fake meter.
 func BenchmarkSamplerWaiting(b *testing.B) {
 	var share float64
 	for b.Loop() {

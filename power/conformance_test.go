@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
-// bubbleClock is CLOCK_MONOTONIC of a synctest bubble.
+// bubbleClock returns CLOCK_MONOTONIC of a synctest bubble.
 func bubbleClock() func() int64 {
 	base := time.Now()
 	return func() int64 { return int64(time.Since(base)) + int64(time.Hour) }
@@ -23,7 +23,7 @@ func TestFakeConforms(t *testing.T) {
 	})
 }
 
-// manual is a clock that a test moves.
+// manual is a clock that a test advances.
 type manual struct{ ns int64 }
 
 func newManual() *manual { return &manual{ns: int64(time.Hour)} }

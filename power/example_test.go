@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// Measure what an imagined GPU draws between two changes of its energy counter.
+// Measure the energy of a fake GPU between two changes of its energy counter.
 func ExampleSampler() {
 	ctx := context.Background()
 	meter := powerfake.NewFake(powerfake.FakeOptions{}) // sensors.Open finds real ones

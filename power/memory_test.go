@@ -24,7 +24,7 @@ func TestSameLook(t *testing.T) {
 		trace.Looked(base)
 		trace.Looked(c.next)
 		if len(trace.Memory) != c.want {
-			t.Errorf("%s: %d looks kept, want %d", name, len(trace.Memory), c.want)
+			t.Errorf("%s: %d records kept, want %d", name, len(trace.Memory), c.want)
 		}
 	}
 }

@@ -9,12 +9,11 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// pack keeps the samples of one device as differences from sample to sample, without
-// loss. A [Sample] takes 72 bytes; a ring of an hour and eight GPUs would be 100 MB.
-// Packed, an entry of the ring takes 8.
+// pack stores the samples of one device losslessly, as differences between neighbours. A [Sample] takes 72
+// bytes, so an hour of the rings of eight GPUs would take 100 MB. Packed, a ring entry takes 8 bytes.
 type pack struct {
 	device  string
-	sources []string // that occurred, in their order
+	sources []string // in order of first use
 	blocks  [][]byte
 	n       int
 	last    entry // the newest sample
@@ -23,30 +22,30 @@ type pack struct {
 // entry is a sample as it is packed.
 type entry struct {
 	mono, step int64 // stamp, and its distance from the one before
-	offset     int64 // wall clock less monotonic clock
+	offset     int64 // wall clock minus monotonic clock
 	source     int
 	milliwatts int64
 	window     int64
 	since      int64
 }
 
-// Bits that say what else a packed sample holds.
+// Bits of the header of a packed sample: the fields that follow.
 const (
 	packOffset = 1 << iota // a new offset
 	packSource             // another source
 	packWindow             // another window
 	packSince              // a SinceNS
-	packFloat              // a power that is no whole number of milliwatts
+	packFloat              // a power that is not a whole number of milliwatts
 )
 
 const (
-	// packBlock is what memory is taken by: growing never copies what is there.
+	// packBlock is the size of one allocation in bytes. Growing adds a block and copies nothing.
 	packBlock = 16 << 10
-	// packMost is the longest a packed sample can be.
+	// packMost is the maximum length of a packed sample in bytes.
 	packMost = 1 + 6*binary.MaxVarintLen64
 )
 
-// add appends a sample of the pack's device.
+// add appends a sample of the device.
 func (p *pack) add(s Sample) {
 	if n := len(p.blocks); n == 0 || len(p.blocks[n-1])+packMost > packBlock {
 		p.blocks = append(p.blocks, make([]byte, 0, packBlock))
@@ -87,7 +86,7 @@ func (p *pack) add(s Sample) {
 	p.n++
 }
 
-// source is the number of a source.
+// source returns the number of a source, and adds it if it is new.
 func (p *pack) source(name string) int {
 	if i := slices.Index(p.sources, name); i >= 0 {
 		return i
@@ -96,7 +95,7 @@ func (p *pack) source(name string) int {
 	return len(p.sources) - 1
 }
 
-// appendTo unpacks all samples, in the order in which they were added.
+// appendTo unpacks all samples in the order in which they were added.
 func (p *pack) appendTo(out []Sample) []Sample {
 	out = slices.Grow(out, p.n)
 	var e entry
@@ -138,5 +137,5 @@ func (p *pack) appendTo(out []Sample) []Sample {
 	return out
 }
 
-// bytes is the memory that the samples take.
+// bytes returns the memory that the samples take.
 func (p *pack) bytes() int64 { return int64(len(p.blocks)) * packBlock }

@@ -12,14 +12,14 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// ringOf is a series much like an H200's ring: entries every 20 ms, up to 15 ms off,
-// stamped in µs, between idle and full load, taken over once a second.
+// ringOf generates a series like an H200's ring: an entry every 20 ms ± 15 ms, stamped in µs, between idle
+// and full load, read once a second.
 func ringOf(device string, n int, rng *rand.Rand, take func(Sample)) {
 	offset := int64(1_900_000_000 * time.Second)
 	watts := 400.0
 	for i := range n {
 		if i%50 == 0 {
-			offset += rng.Int64N(400) - 200 // two clocks are never read at once
+			offset += rng.Int64N(400) - 200 // two clocks are never read at the same instant
 		}
 		watts = min(max(watts+60*rng.NormFloat64(), 80), 700)
 		mono := int64(1000*time.Second) + int64(i)*int64(20*time.Millisecond) + rng.Int64N(15_000)*1000
@@ -28,7 +28,7 @@ func ringOf(device string, n int, rng *rand.Rand, take func(Sample)) {
 	}
 }
 
-// TestPackLosesNothing: every sample comes back as it was, bit by bit.
+// TestPackLosesNothing checks that every sample is restored bit by bit.
 func TestPackLosesNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var want []Sample
@@ -63,12 +63,12 @@ func TestPackLosesNothing(t *testing.T) {
 	}
 	p.add(Sample{MonoNS: 1, Device: "gpu0", Power: unit.Watts(math.NaN())})
 	if last := p.appendTo(nil)[len(want)]; !math.IsNaN(float64(last.Power)) {
-		t.Errorf("NaN comes back as %v", last.Power)
+		t.Errorf("NaN is restored as %v", last.Power)
 	}
 }
 
-// TestSamplerMemory: an hour of eight GPUs, with telemetry and counters, stays below
-// 20 MB, by the sampler's own count and by what the runtime says.
+// TestSamplerMemory checks that an hour of eight GPUs, with telemetry and counters, stays below 20 MB by the
+// sampler's count and by the runtime's.
 func TestSamplerMemory(t *testing.T) {
 	const gpus, seconds, most = 8, 3600, 20e6
 	var before, after runtime.MemStats
@@ -121,7 +121,7 @@ func TestSamplerMemory(t *testing.T) {
 	runtime.KeepAlive(w)
 }
 
-// BenchmarkPack is what packing costs a sample.
+// BenchmarkPack measures the cost of packing one sample.
 func BenchmarkPack(b *testing.B) {
 	var list []Sample
 	ringOf("gpu0", 5000, rand.New(rand.NewPCG(1, 2)), func(s Sample) { list = append(list, s) })
@@ -136,7 +136,7 @@ func BenchmarkPack(b *testing.B) {
 	b.ReportMetric(float64(p.bytes())/float64(max(1, p.n)), "B/sample")
 }
 
-// silent is a meter of nothing.
+// silent is a meter without devices.
 type silent struct{}
 
 func (silent) Name() string                                { return "silent" }

@@ -1,21 +1,18 @@
-// Package power reads electrical power and energy from the sensors of a
-// machine, and says exactly what it read.
+// Package power reads electrical power and energy from the sensors of a machine, and records exactly what it
+// read.
 //
-// A [Meter] stands for one family of sensors (NVML for NVIDIA GPUs, hwmon for AMD
-// and Intel GPUs and for Grace, RAPL for CPU packages, a metrics page of another
-// machine, a model where the user asked for an estimate, a fake for tests and
-// demonstrations). Each meter offers up to three things for its devices:
+// A [Meter] reads one family of sensors: NVML for NVIDIA GPUs, hwmon for AMD and Intel GPUs and for Grace,
+// RAPL for CPU packages, a metrics page of another machine, a CPU model if the user asked for an estimate, or
+// a fake for tests and demonstrations. A meter offers up to three things for its devices:
 //
-//   - a power series: [Sample] values with the sensor's own averaging window,
+//   - a power series: [Sample] values with the sensor's averaging window,
 //   - an energy counter: [Reading] values with the stamps before and after the call,
-//   - [Telemetry]: temperature, clocks, memory, utilisation, throttling, and beside
-//     it which processes use the device ([Presence]).
+//   - [Telemetry]: temperature, clocks, memory, utilisation, throttling, and the
+//     processes that use the device ([Presence]).
 //
-// A [Sampler] polls a set of meters while something else runs and hands back a
-// [Trace]. Everything carries CLOCK_MONOTONIC nanoseconds, the clock of the
-// engine's step log. Package power/sensors finds what this machine has and explains
-// what it lacks. This package does no attribution: that a second of the
-// series belongs to a decode step is said elsewhere, from the trace.
+// A [Sampler] polls a set of meters while something else runs, and returns a [Trace]. All stamps are
+// CLOCK_MONOTONIC nanoseconds, the clock of the engine's step log. Package power/sensors finds the sensors of
+// this machine and explains what is missing. This package does not attribute energy to steps or phases.
 package power
 
 import (
@@ -38,13 +35,11 @@ const (
 	GPU  Kind = "gpu"
 	CPU  Kind = "cpu"
 	DRAM Kind = "dram"
-	// Module is a package of several chips on one sensor: a Grace Hopper module or
-	// an APU. It contains devices of other kinds, metered or not, so it is shown
-	// and never added to them.
+	// Module is a package of several chips on one sensor: a Grace Hopper module or an APU. It contains other
+	// devices, metered or not, so it is shown but never added to them.
 	Module Kind = "module"
-	// Remote is a sensor that is read over the network and checks the others: a
-	// GPU that is also read here, or a meter of the whole machine. It is shown and
-	// never added.
+	// Remote is a sensor that is read over the network as a check: a GPU that is also read locally, or a
+	// meter of the whole machine. It is shown but never added.
 	Remote Kind = "remote"
 )
 
@@ -54,19 +49,17 @@ type Device struct {
 	ID string
 	// Kind is what the device is.
 	Kind Kind
-	// Name is the product name, such as "NVIDIA H200".
+	// Name is the product name, for example "NVIDIA H200".
 	Name string
-	// UUID identifies a GPU across indexing schemes; empty elsewhere. It is
-	// "GPU-…" where the vendor has such a name, else the PCI address.
+	// UUID identifies a GPU across indexing schemes: "GPU-…" if the vendor assigns such a name, otherwise the
+	// PCI address. It is empty for other devices.
 	UUID string
-	// Scope is what the sensor covers where the vendor offers a choice; empty
-	// elsewhere.
+	// Scope is what the sensor covers, if the vendor offers a choice; otherwise empty.
 	Scope string
-	// OverNetwork says that the sensor is read over the network. It may belong to
-	// another machine, so that it counts only where the UUID is that of a GPU which
-	// the engine uses.
+	// OverNetwork reports whether the sensor is read over the network. The device may belong to another
+	// machine, so it is counted only if its UUID matches a GPU of the engine.
 	OverNetwork bool
-	// Modelled says that no sensor stands behind the numbers.
+	// Modelled reports whether the values come from a formula instead of a sensor.
 	Modelled bool
 }
 
@@ -78,17 +71,15 @@ type Sample struct {
 	UnixNS int64
 	// Device is the ID of the device.
 	Device string
-	// Source names the call behind the value: nvml.samples, nvml.instant, rapl.
+	// Source names the call that returned the value: nvml.samples, nvml.instant, rapl.
 	Source string
 	// Power is the value in watts.
 	Power unit.Watts
-	// Window is the time over which the sensor averaged, ending at the stamp;
-	// zero when the sensor is taken as instantaneous.
+	// Window is the sensor's averaging time, which ends at the stamp; zero means an instantaneous value.
 	Window time.Duration
-	// SinceNS belongs to a polled sensor without stamps of its own: it is when the
-	// last call that still saw another value began, so that the sensor's update
-	// lies in [SinceNS, MonoNS]. Zero where the stamp is the sensor's own, or where
-	// the value was held.
+	// SinceNS is set for a polled sensor without stamps of its own. It is the start of the last call that
+	// returned the previous value, so the sensor updated within [SinceNS, MonoNS]. It is zero if the sensor
+	// stamps its values, or if the value is repeated.
 	SinceNS int64
 }
 
@@ -98,24 +89,24 @@ type Reading struct {
 	Device string
 	// Source names the counter.
 	Source string
-	// BeforeNS and AfterNS enclose the call that returned the value.
+	// BeforeNS is the start of the call that returned the value, in nanoseconds of CLOCK_MONOTONIC.
 	BeforeNS int64
 	// AfterNS is the end of the call, in nanoseconds of CLOCK_MONOTONIC.
 	AfterNS int64
-	// Energy counts from an arbitrary origin; only differences mean something.
+	// Energy counts from an arbitrary origin; only differences are meaningful.
 	Energy unit.Energy
-	// Snapped says that this call was the first to see a new value, so that the
-	// counter's own update lies between the previous call and this one.
+	// Snapped reports whether this call was the first to return a new value, so that the counter updated
+	// between the previous call and this one.
 	Snapped bool
-	// Refresh is the counter's update period; zero when it is not known.
+	// Refresh is the counter's update period; zero if unknown.
 	Refresh time.Duration
-	// SinceNS belongs to a snapped reading: it is when the last call that still
-	// saw the old value began. The update lies in [SinceNS, AfterNS].
+	// SinceNS is set for a snapped reading. It is the start of the last call that returned the old value: the
+	// counter updated within [SinceNS, AfterNS].
 	SinceNS int64
 }
 
-// At is when the value became true: for a snapped reading the middle of the
-// interval that holds the counter's update, else the middle of the call.
+// At returns the time for which the value holds: the middle of the interval that contains the counter's
+// update for a snapped reading, otherwise the middle of the call.
 func (r Reading) At() int64 {
 	from := r.BeforeNS
 	if r.Snapped && r.SinceNS != 0 {
@@ -133,20 +124,20 @@ type Telemetry struct {
 	Device string
 	// TemperatureC is in degrees Celsius.
 	TemperatureC *float64
-	// SMClockMHz is the clock of the processors.
+	// SMClockMHz is the clock of the streaming multiprocessors.
 	SMClockMHz *float64
 	// MemClockMHz is the clock of the memory.
 	MemClockMHz *float64
-	// UtilizationPct is the share of time in which some kernel ran, in percent.
+	// UtilizationPct is the percentage of time during which a kernel ran.
 	UtilizationPct *float64
-	// MemoryUsedBytes is the memory in use, by any process.
+	// MemoryUsedBytes is the memory used by all processes.
 	MemoryUsedBytes *int64
-	// Throttle is the bit mask of NVML's clocks-event reasons.
+	// Throttle is the bit mask of NVML's clocks event reasons.
 	Throttle *int64
 }
 
-// Presence says that a process had a compute context on a device. It was seen at
-// both instants, and at every look in between unless it came back.
+// Presence records that a process had a compute context on a device from FirstNS to LastNS. It may have been
+// absent for some polls in between.
 type Presence struct {
 	// Device is the ID of the device.
 	Device string
@@ -156,14 +147,14 @@ type Presence struct {
 	FirstNS int64
 	// LastNS is when it was last seen.
 	LastNS int64
-	// BusyPct is the largest share of time, in percent, in which its kernels ran between two
-	// looks; nil where the device does not say. A process that only holds memory has 0.
+	// BusyPct is the largest percentage of time during which its kernels ran between two polls; nil if the
+	// device does not report it. A process that only holds memory has 0.
 	BusyPct *float64
-	// BusyNS is when it was last seen to work, in nanoseconds of CLOCK_MONOTONIC; 0 is never.
+	// BusyNS is when it was last seen working, in nanoseconds of CLOCK_MONOTONIC; 0 means never.
 	BusyNS int64
 }
 
-// Join takes over what another look found of the same process.
+// Join merges another record of the same process.
 func (p *Presence) Join(o Presence) {
 	p.FirstNS, p.LastNS, p.BusyNS = min(p.FirstNS, o.FirstNS), max(p.LastNS, o.LastNS), max(p.BusyNS, o.BusyNS)
 	if o.BusyPct != nil && (p.BusyPct == nil || *o.BusyPct > *p.BusyPct) {
@@ -171,20 +162,20 @@ func (p *Presence) Join(o Presence) {
 	}
 }
 
-// MemoryLook is the memory of a device in use at an instant, by all and by each process.
-// It holds until the next look at the device in a trace.
+// MemoryLook is the memory of a device in use at one instant, in total and per process. It holds until the
+// next MemoryLook of the device in a trace.
 type MemoryLook struct {
 	// MonoNS is the instant in nanoseconds of CLOCK_MONOTONIC.
 	MonoNS int64
 	// Device is the ID of the device.
 	Device string
-	// UsedBytes is nil where the device does not say.
+	// UsedBytes is the total; nil if the device does not report it.
 	UsedBytes *int64
-	// Processes are those with memory of the device.
+	// Processes are the processes that hold memory of the device.
 	Processes []GPUProcess
 }
 
-// same says that two looks found the same.
+// same reports whether l and o differ only in time.
 func (l MemoryLook) same(o MemoryLook) bool {
 	equal := func(a, b *int64) bool { return a == b || a != nil && b != nil && *a == *b }
 	return equal(l.UsedBytes, o.UsedBytes) && slices.EqualFunc(l.Processes, o.Processes, func(p, q GPUProcess) bool {
@@ -192,8 +183,7 @@ func (l MemoryLook) same(o MemoryLook) bool {
 	})
 }
 
-// Gap is a stretch of a series for which no samples exist although there should
-// be some.
+// Gap is an interval in which a series lacks samples that it should have.
 type Gap struct {
 	// Device is the ID of the device.
 	Device string
@@ -207,7 +197,7 @@ type Gap struct {
 	Reason string
 }
 
-// Trace is what a sampler collected, in the order of arrival per device.
+// Trace is what a sampler collected, per device in the order of arrival.
 type Trace struct {
 	// Samples are the power series of all devices.
 	Samples []Sample
@@ -215,19 +205,19 @@ type Trace struct {
 	Counters []Reading
 	// Telemetry is the state of the devices, about once a second.
 	Telemetry []Telemetry
-	// Processes are those seen on the devices, two looks a second.
+	// Processes are the processes seen on the devices, polled twice a second.
 	Processes []Presence
-	// Memory is what these looks found in use, where it differs from the look before.
+	// Memory has the memory in use at these polls, if it differs from the poll before.
 	Memory []MemoryLook
-	// Gaps are the stretches without samples.
+	// Gaps are the intervals without samples.
 	Gaps []Gap
-	// Errors lists what failed while sampling, once per meter and message.
+	// Errors lists the errors of sampling, once per meter and message.
 	Errors []string
-	// Cost is what sampling took from the machine.
+	// Cost is what sampling cost the machine.
 	Cost Cost
 }
 
-// Saw notes that a process was on a device during [FirstNS, LastNS].
+// Saw records that a process was on a device during [FirstNS, LastNS].
 func (t *Trace) Saw(p Presence) {
 	for i := range t.Processes {
 		q := &t.Processes[i]
@@ -239,7 +229,7 @@ func (t *Trace) Saw(p Presence) {
 	t.Processes = append(t.Processes, p)
 }
 
-// Looked notes a look, unless it found what the last one at the device did.
+// Looked records the memory in use, unless it equals the previous record of the device.
 func (t *Trace) Looked(l MemoryLook) {
 	for _, last := range slices.Backward(t.Memory) {
 		if last.Device == l.Device {
@@ -252,19 +242,19 @@ func (t *Trace) Looked(l MemoryLook) {
 	t.Memory = append(t.Memory, l)
 }
 
-// Cost is what sampling itself took from the machine.
+// Cost is what sampling cost the machine.
 type Cost struct {
-	// Polls is how often meters were polled.
+	// Polls is the number of polls of all meters.
 	Polls int
-	// CPU is processor time of the sampling threads.
+	// CPU is the processor time of the sampling threads.
 	CPU time.Duration
-	// Bytes is the memory that the series took until they were unpacked at the end.
+	// Bytes is the memory that the packed series took.
 	Bytes int64
-	// Elapsed is how long sampling went on.
+	// Elapsed is the duration of sampling.
 	Elapsed time.Duration
 }
 
-// Share is the part of one core that sampling used.
+// Share returns the fraction of one core that sampling used.
 func (c Cost) Share() float64 {
 	if c.Elapsed <= 0 {
 		return 0
@@ -272,36 +262,35 @@ func (c Cost) Share() float64 {
 	return c.CPU.Seconds() / c.Elapsed.Seconds()
 }
 
-// Meter reads one family of sensors. Poll, Counters and Close are called by one
-// goroutine at a time; Devices may be called at any time and never changes.
+// Meter reads one family of sensors. One goroutine at a time calls Poll, Counters and Close. Devices may be
+// called at any time and always returns the same devices.
 type Meter interface {
 	// Name is the short name of the family: nvml, hwmon, rapl, perf, model, fake,
 	// or remote.NAME.
 	Name() string
 	// Devices lists what the meter reads, in a stable order.
 	Devices() []Device
-	// Interval is how often Poll wants to be called.
+	// Interval is the time between two calls of Poll.
 	Interval() time.Duration
-	// Poll appends to t what is new since the last call. An error ends neither
-	// the meter nor the trace: the caller records it and polls again.
+	// Poll appends new values to t. After an error, the meter and the trace remain valid: the caller records
+	// the error and polls again.
 	Poll(ctx context.Context, t *Trace) error
-	// Counters reads every energy counter once, devices concurrently. A meter
-	// without counters returns none.
+	// Counters reads every energy counter once, all devices concurrently. A meter without counters returns
+	// none.
 	Counters(ctx context.Context) ([]Reading, error)
 	// Close releases the sensors; it may be called more than once.
 	Close() error
 }
 
-// Unavailable is why a family of sensors, or one sensor, cannot be read here.
+// Unavailable reports why a family of sensors, or one sensor, cannot be read.
 type Unavailable struct {
-	// Source is nvml, rapl, …, or one device of them, such as "nvml gpu1".
+	// Source is the family, such as nvml or rapl, or one of its devices, such as "nvml gpu1".
 	Source string `json:"source"`
-	// Note has what is missing, and the command or step that would help; empty if nothing would.
+	// Note describes what is missing, and the command or step that helps; empty if nothing helps.
 	note.Note
 }
 
-// Error makes an Unavailable the error of the function that tried to open the
-// sensors.
+// Error formats the reason as the error of opening the sensors.
 func (u Unavailable) Error() string {
 	s := u.Source + ": " + u.Message
 	if u.Next != "" {
@@ -310,7 +299,7 @@ func (u Unavailable) Error() string {
 	return s
 }
 
-// UnmarshalJSON also reads what earlier versions wrote: reason for message and fix for next.
+// UnmarshalJSON also accepts the keys of earlier versions: reason for message and fix for next.
 func (u *Unavailable) UnmarshalJSON(text []byte) error {
 	type plain Unavailable
 	if err := json.Unmarshal(text, (*plain)(u)); err != nil {
@@ -320,16 +309,16 @@ func (u *Unavailable) UnmarshalJSON(text []byte) error {
 	return u.ReadEarlier(text)
 }
 
-// Warner is a meter that opened with doubts, such as a device order that it
-// could not verify. They belong into the result.
+// Warner is implemented by meters that report doubts when they open, such as a device order that could not be
+// verified. The doubts are part of the result.
 type Warner interface {
 	// Warnings returns the doubts; most have the code [codes.Sensor].
 	Warnings() note.List
 }
 
-// Helped is a meter that reads on more threads than the caller's. The [Sampler]
-// adds their time to what sampling costs.
+// Helped is implemented by meters that read on additional threads. The [Sampler] adds the time of these
+// threads to its cost.
 type Helped interface {
-	// HelperCPU returns the processor time of these threads since the meter was opened.
+	// HelperCPU returns the processor time of the threads since the meter was opened.
 	HelperCPU() time.Duration
 }

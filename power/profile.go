@@ -2,12 +2,12 @@ package power
 
 import "time"
 
-// Profile is what a self-test learned about the sensors of one device. It holds
-// for the card and its driver, not for the product.
+// Profile is what a self-test measured about the sensors of one device. It applies to this card and driver,
+// not to the product.
 type Profile struct {
 	// Device is the ID of the device.
 	Device string `json:"device"`
-	// UUID is that of a GPU; empty elsewhere.
+	// UUID identifies a GPU; empty for other devices.
 	UUID string `json:"uuid,omitempty"`
 	// Name is the product name.
 	Name string `json:"name"`
@@ -15,14 +15,14 @@ type Profile struct {
 	When time.Time `json:"when"`
 	// Sources are the ways of reading the device's power.
 	Sources []SourceProfile `json:"sources"`
-	// MinWindowS is the window from which a total is known within ±1 %; 0 unknown.
+	// MinWindowS is the shortest window, in seconds, for a total within ±1 %; 0 if unknown.
 	MinWindowS float64 `json:"min_window_s,omitempty"`
-	// SwingPct is how far what the counter adds for pulses of a quarter of its period
-	// swings with their phase: 0 is a counter that sees everything; nil unknown.
+	// SwingPct is how much the counter's response to pulses of a quarter of its period depends on their
+	// phase, in percent: 0 for a counter that misses nothing; nil if unknown.
 	SwingPct *float64 `json:"swing_pct,omitempty"`
 }
 
-// Source finds the profile of one source, or nil.
+// Source returns the profile of a source, or nil.
 func (p *Profile) Source(name string) *SourceProfile {
 	if p == nil {
 		return nil
@@ -35,22 +35,21 @@ func (p *Profile) Source(name string) *SourceProfile {
 	return nil
 }
 
-// SourceProfile is how one source of a device behaves: a value that is stamped t
-// is the mean over [t − lag − window, t − lag] of what a low-pass filter shows of the
-// power. The numbers come from a load whose edges are known, with their standard
-// errors; null when that load was not run.
+// SourceProfile describes one source of a device: a value with stamp t is the mean over [t − lag − window, t
+// − lag] of the low-pass filtered power. The numbers were measured with a load whose edges are known, with
+// standard errors; nil if that load was not run.
 type SourceProfile struct {
-	// Source names the call.
+	// Source names the call that returns the values.
 	Source string `json:"source"`
-	// FilterMS is the time constant of the filter; nil is none.
+	// FilterMS is the time constant of the filter in milliseconds; nil means no filter.
 	FilterMS *float64 `json:"filter_ms"`
 	// FilterSDMS is the standard error of FilterMS, in milliseconds.
 	FilterSDMS *float64 `json:"filter_sd_ms"`
-	// WindowMS is the averaging window, in milliseconds.
+	// WindowMS is the length of the averaging window, in milliseconds.
 	WindowMS *float64 `json:"window_ms"`
 	// WindowSDMS is its standard error, in milliseconds.
 	WindowSDMS *float64 `json:"window_sd_ms"`
-	// LagMS is how much later than the end of the window the stamp is, in milliseconds.
+	// LagMS is the delay between the end of the window and the stamp, in milliseconds.
 	LagMS *float64 `json:"lag_ms"`
 	// LagSDMS is its standard error, in milliseconds.
 	LagSDMS *float64 `json:"lag_sd_ms"`

@@ -12,16 +12,17 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// TestAt: a reading holds in the middle of its call, one whose update was seen in the middle of where that lies.
+// TestAt: a reading holds at the middle of its call, a snapped one at the middle of the interval that
+// contains the update.
 func TestAt(t *testing.T) {
 	for name, q := range map[string]struct {
 		r    power.Reading
 		want int64
 	}{
-		"any":                      {power.Reading{BeforeNS: 100, AfterNS: 140}, 120},
-		"snapped":                  {power.Reading{BeforeNS: 100, AfterNS: 140, Snapped: true, SinceNS: 60}, 100},
-		"snapped, not known since": {power.Reading{BeforeNS: 100, AfterNS: 140, Snapped: true}, 120},
-		"not snapped":              {power.Reading{BeforeNS: 100, AfterNS: 140, SinceNS: 60}, 120},
+		"any":                    {power.Reading{BeforeNS: 100, AfterNS: 140}, 120},
+		"snapped":                {power.Reading{BeforeNS: 100, AfterNS: 140, Snapped: true, SinceNS: 60}, 100},
+		"snapped, unknown since": {power.Reading{BeforeNS: 100, AfterNS: 140, Snapped: true}, 120},
+		"not snapped":            {power.Reading{BeforeNS: 100, AfterNS: 140, SinceNS: 60}, 120},
 	} {
 		if got := q.r.At(); got != q.want {
 			t.Errorf("%s: at %d, want %d", name, got, q.want)
@@ -29,7 +30,7 @@ func TestAt(t *testing.T) {
 	}
 }
 
-// TestSaw: looks at a process are one stretch, in whatever order they come, with the most that it worked.
+// TestSaw: polls of a process merge into one interval with the largest load, in any order.
 func TestSaw(t *testing.T) {
 	at := func(device string, pid int, from, to int64, busy *float64, worked int64) power.Presence {
 		return power.Presence{Device: device, PID: pid, FirstNS: from, LastNS: to, BusyPct: busy, BusyNS: worked}
@@ -48,7 +49,7 @@ func TestSaw(t *testing.T) {
 	}
 }
 
-// TestBetweenReads: a counter that keeps a core busy is read half of the time at most, a slow one all the same.
+// TestBetweenReads: a counter that keeps a core busy is read at most half of the time.
 func TestBetweenReads(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	for took, want := range map[int64]time.Duration{0: 2 * time.Millisecond, 4 * ms: 8 * time.Millisecond,
@@ -60,7 +61,7 @@ func TestBetweenReads(t *testing.T) {
 	}
 }
 
-// counted is a meter of two counters: the fast one has another value at each read, the slow one every 100 ms.
+// counted is a meter with two counters: the fast one changes at each read, the slow one every 100 ms.
 type counted struct {
 	power.Meter
 	now   func() int64
@@ -77,8 +78,8 @@ func (m *counted) Counters(context.Context) ([]power.Reading, error) {
 	return []power.Reading{fast, slow}, nil
 }
 
-// TestMarkKeepsTheFirstChange: of each counter, also where others move later; the update lies behind the beginning
-// of the last read that did not see it.
+// TestMarkKeepsTheFirstChange: Mark returns the first change of each counter, even if others change later.
+// The update follows the start of the last read that did not see it.
 func TestMarkKeepsTheFirstChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
@@ -93,14 +94,14 @@ func TestMarkKeepsTheFirstChange(t *testing.T) {
 		got := s.Mark(t.Context(), time.Second)
 		s.Stop(t.Context())
 		if len(got) != 2 || !got[0].Snapped || !got[1].Snapped {
-			t.Fatalf("%+v, want two that are snapped", got)
+			t.Fatalf("%+v, want two snapped readings", got)
 		}
 		first, second := m.reads[already], m.reads[already+1]
 		if got[0].Energy != second.Energy || got[0].SinceNS != first.BeforeNS {
-			t.Errorf("%+v, want the first change, %+v, since the read before began, %d", got[0], second, first.BeforeNS)
+			t.Errorf("%+v, want the first change, %+v, since the read before it began, %d", got[0], second, first.BeforeNS)
 		}
 		if from, to := got[1].SinceNS%1e8, got[1].AfterNS%1e8; from < to {
-			t.Errorf("%+v, want a stretch with a change of the slow counter", got[1])
+			t.Errorf("%+v, want an interval that contains a change of the slow counter", got[1])
 		}
 	})
 }

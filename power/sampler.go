@@ -12,23 +12,21 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// A Sampler polls meters while something else runs. Set the fields before Start;
-// then call Start once, Mark as often as needed, and Stop once.
+// A Sampler polls meters while something else runs. Set the fields, then call Start once, Mark as often as
+// needed, and Stop once.
 //
-// Each meter has its own goroutine on its own thread, so that a slow sensor
-// delays no other and the processor time of sampling is known. A meter that
-// fails, panics or loses its device leaves a [Gap] and a line in Trace.Errors;
-// it never ends the sampler.
+// Each meter has a goroutine on its own thread, so that a slow sensor does not delay others and the processor
+// time of sampling is known. A meter that fails, panics or loses its device leaves a [Gap] and a line in
+// Trace.Errors; the sampler continues.
 type Sampler struct {
-	// OnPower, if set, receives the newest power of a device at most five times
-	// a second, for display. Calls never overlap. It must return quickly: the
-	// meter waits for it.
+	// OnPower, if set, receives the newest power of a device for display, at most five times a second. Calls
+	// do not overlap. The meter waits for it, so it must return quickly.
 	OnPower func(device string, power unit.Watts)
-	// CounterInterval is the time between counter readings in the trace, at least
-	// 10 ms. Zero means one second, or as much longer as keeps the readings below
-	// half a percent of a core: NVML spins for 4 ms per GPU and reading on an H200.
+	// CounterInterval is the time between counter readings in the trace, at least 10 ms. Zero means one
+	// second, or longer if the readings would take more than half a percent of a core: on an H200, NVML spins
+	// for 4 ms per GPU and reading.
 	CounterInterval time.Duration
-	// Now is CLOCK_MONOTONIC in nanoseconds; tests replace it.
+	// Now returns CLOCK_MONOTONIC in nanoseconds; tests replace it.
 	Now func() int64
 
 	meters  []Meter
@@ -40,7 +38,7 @@ type Sampler struct {
 
 const (
 	counterInterval    = time.Second
-	counterShare       = 0.005 // of a core, for counter readings at the default interval
+	counterShare       = 0.005 // fraction of a core for counter readings at the default interval
 	minCounterInterval = 10 * time.Millisecond
 	showInterval       = 200 * time.Millisecond
 	stopGrace          = 250 * time.Millisecond
@@ -51,12 +49,11 @@ const (
 	maxSnapPoll = 20 * time.Millisecond
 )
 
-// NewSampler prepares to poll the meters. The caller still closes them.
+// NewSampler returns a sampler for the meters, which the caller still closes.
 func NewSampler(meters ...Meter) *Sampler { return &Sampler{meters: meters} }
 
-// Start begins to sample and returns when every meter has been polled once, so
-// that the trace starts now and not when the meter was last read. Sampling goes
-// on until Stop or until ctx ends.
+// Start begins sampling and returns once every meter has been polled, so that the trace begins now and not at
+// an earlier reading of a meter. Sampling ends with Stop or with ctx.
 func (s *Sampler) Start(ctx context.Context) {
 	if s.Now == nil {
 		s.Now = clock.Mono
@@ -78,11 +75,10 @@ func (s *Sampler) Start(ctx context.Context) {
 	}
 }
 
-// Mark reads the counters of all meters at once, each again and again until it
-// has seen the counter change or snap has passed, and returns the last reading
-// of every counter in the order of meters and devices. The readings are part of
-// the trace too. A snapped reading is a good limit of a measuring window: its
-// energy became true at its stamp and not up to one refresh period earlier.
+// Mark reads the counters of all meters concurrently, each repeatedly until it changes or snap has passed,
+// and returns the last reading of every counter in the order of meters and devices. The readings are also
+// part of the trace. A snapped reading is a good boundary of a measuring window: its energy holds at its
+// stamp, not up to one refresh period earlier.
 //
 // A meter that does not answer in time is missing from the result.
 func (s *Sampler) Mark(ctx context.Context, snap time.Duration) []Reading {
@@ -95,15 +91,14 @@ func (s *Sampler) Mark(ctx context.Context, snap time.Duration) []Reading {
 	return slices.Concat(answers...)
 }
 
-// Stop polls every meter a last time, ends sampling and returns what was
-// collected. A meter that does not come back before ctx ends (a quarter of a
-// second is granted in any case) is left behind, with what it had delivered. Stopping again returns the same trace.
+// Stop polls every meter a last time, ends sampling and returns the trace. A meter that has not returned when
+// ctx ends (at least 250 ms) is abandoned; what it delivered is kept. Another Stop returns the same trace.
 func (s *Sampler) Stop(ctx context.Context) Trace {
 	if s.cancel == nil {
 		return Trace{}
 	}
 	s.cancel()
-	// Even under a context that has ended, a healthy meter may finish.
+	// A healthy meter may finish even if ctx has ended.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
 	for _, w := range s.workers {
@@ -132,15 +127,15 @@ func (s *Sampler) Stop(ctx context.Context) Trace {
 	return all
 }
 
-// publish hands a value to OnPower.
+// publish passes a value to OnPower.
 func (s *Sampler) publish(device string, power unit.Watts) {
 	s.show.Lock()
 	defer s.show.Unlock()
 	s.OnPower(device, power)
 }
 
-// mergeGaps joins gaps of one series that touch or overlap and drops what lies
-// before start. The reason of the earliest one stays.
+// mergeGaps joins overlapping or adjacent gaps of one series and drops anything before start. The reason of
+// the earliest gap is kept.
 func mergeGaps(gaps []Gap, start int64) []Gap {
 	slices.SortStableFunc(gaps, func(a, b Gap) int {
 		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Source, b.Source),

@@ -16,7 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// sampling runs f in simulated time with a sampler over one fake meter.
+// sampling runs f in simulated time with a sampler of one fake meter.
 func sampling(t *testing.T, opts powerfake.FakeOptions, f func(t *testing.T, s *power.Sampler, now func() int64)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -29,7 +29,7 @@ func sampling(t *testing.T, opts powerfake.FakeOptions, f func(t *testing.T, s *
 }
 
 func TestMarkSnapsToTheCounter(t *testing.T) {
-	// A step in the middle makes the counter's edges matter.
+	// A step in the middle makes the edges of the counter matter.
 	opts := powerfake.FakeOptions{GPUs: 2, Latency: 2 * time.Millisecond,
 		Power: powerfake.Load{{For: 2 * time.Second, Power: 100}, {Power: 500}}.At}
 	sampling(t, opts, func(t *testing.T, s *power.Sampler, now func() int64) {
@@ -66,13 +66,13 @@ func TestMarkGivesUpAfterTheSnapTime(t *testing.T) {
 		begin := now()
 		readings := s.Mark(t.Context(), 300*time.Millisecond)
 		if len(readings) != 1 || readings[0].Snapped {
-			t.Errorf("readings %+v, want one that is not snapped", readings)
+			t.Errorf("readings %+v, want one unsnapped reading", readings)
 		}
 		if took := time.Duration(now() - begin); took > 310*time.Millisecond {
 			t.Errorf("Mark took %v", took)
 		}
 		trace := s.Stop(t.Context())
-		// Polling goes on during a mark.
+		// Polling continues during a mark.
 		if n := len(trace.Samples); n < 13 {
 			t.Errorf("%d samples in 300 ms", n)
 		}
@@ -84,7 +84,7 @@ func TestMarkGivesUpAfterTheSnapTime(t *testing.T) {
 
 func TestTraceCoversStartToStop(t *testing.T) {
 	sampling(t, powerfake.FakeOptions{}, func(t *testing.T, s *power.Sampler, now func() int64) {
-		time.Sleep(10 * time.Second) // opened long before: those samples are not ours
+		time.Sleep(10 * time.Second) // these samples are older than the sampler
 		start := now()
 		s.CounterInterval = time.Second // whatever a reading costs
 		s.Start(t.Context())
@@ -104,7 +104,7 @@ func TestTraceCoversStartToStop(t *testing.T) {
 			t.Errorf("cost %+v", trace.Cost)
 		}
 		if again := s.Stop(t.Context()); len(again.Samples) != len(trace.Samples) {
-			t.Error("the second Stop returned another trace")
+			t.Error("the second Stop returned a different trace")
 		}
 	})
 }
@@ -180,7 +180,7 @@ func TestOnPowerIsSlow(t *testing.T) {
 	})
 }
 
-// scripted is a meter whose Poll a test writes.
+// scripted is a meter whose Poll is written by the test.
 type scripted struct {
 	power.Meter
 	poll func(context.Context, *power.Trace) error
@@ -218,7 +218,7 @@ func TestPanicIsContained(t *testing.T) {
 	})
 }
 
-// TestStuckMeterHoldsNobodyUp: Mark and Stop return what the others have.
+// TestStuckMeterHoldsNobodyUp: Mark and Stop return the data of the other meters.
 func TestStuckMeterHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := bubbleClock()
@@ -282,7 +282,7 @@ func TestErrorsAreRecordedOnce(t *testing.T) {
 		if len(trace.Errors) != 1 || trace.Errors[0] != "scripted: one; two" {
 			t.Errorf("errors %q", trace.Errors)
 		}
-		// The fake hands the missed samples over later, so nothing is missing.
+		// The fake delivers the missed samples later, so nothing is missing.
 		if len(trace.Gaps) != 0 {
 			t.Errorf("gaps %+v", trace.Gaps)
 		}
@@ -316,7 +316,7 @@ func TestFakeNoiseIsSeeded(t *testing.T) {
 	var sum, squares float64
 	for i := range a {
 		if a[i].Power != b[i].Power {
-			t.Fatal("the same seed gave other numbers")
+			t.Fatal("the same seed gave different numbers")
 		}
 		x := float64(a[i].Power)/300 - 1
 		sum, squares = sum+x, squares+x*x
@@ -347,15 +347,14 @@ func TestLoads(t *testing.T) {
 	}
 }
 
-// TestCounterReadingsStayCheap: a counter that spins is read less often, unless
-// the caller insists.
+// TestCounterReadingsStayCheap: an expensive counter is read less often, unless the caller sets the interval.
 func TestCounterReadingsStayCheap(t *testing.T) {
 	for _, c := range []struct{ set, cost, want time.Duration }{
 		{0, 10 * time.Microsecond, time.Second},
 		{0, 4 * time.Millisecond, time.Second},
 		{0, 34 * time.Millisecond, 6800 * time.Millisecond}, // eight GPUs
 		{time.Second, 34 * time.Millisecond, time.Second},
-		{time.Millisecond, 0, 10 * time.Millisecond}, // the self-test looks that often, and no oftener
+		{time.Millisecond, 0, 10 * time.Millisecond}, // the self-test reads this often, but no more often
 	} {
 		if got := power.CounterInterval(c.set, c.cost); got != c.want {
 			t.Errorf("set %v, cost %v: interval %v, want %v", c.set, c.cost, got, c.want)

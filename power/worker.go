@@ -14,9 +14,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/tick"
 )
 
-// worker polls one meter. Its goroutine is the only caller of the meter; what it
-// has collected is moved under the lock after every poll, so that Stop finds it
-// there even if the meter never returns.
+// worker polls one meter. Only its goroutine calls the meter. It moves the collected values under the lock
+// after every poll, so that Stop finds them even if the meter never returns.
 type worker struct {
 	sampler *Sampler
 	meter   Meter
@@ -24,34 +23,34 @@ type worker struct {
 	primed  chan struct{}
 	done    chan struct{}
 
-	// Owned by the goroutine.
+	// The following fields belong to the goroutine.
 	scratch     Trace
 	devices     map[string]*deviceState
 	counters    map[string]Reading // the previous reading by device
 	nextPoll    int64
 	nextCounter int64
-	dead        bool          // it panicked and is left alone
+	dead        bool          // the meter panicked and is not called again
 	cpu0        time.Duration // when sampling began
 
 	mu     sync.Mutex
-	out    Trace           // without samples
+	out    Trace           // all but the samples
 	packs  []*pack         // the samples, by device
 	seen   map[string]bool // errors already recorded
-	lastNS int64           // end of the last poll
+	lastNS int64           // end of the latest poll
 }
 
-// deviceState is what the worker remembers of a device's series.
+// deviceState is the worker's state of one device's series.
 type deviceState struct {
 	source    string
 	lastNS    int64 // stamp of the newest sample, or the start of sampling
-	failingNS int64 // from when on samples are missing; 0 while they arrive
+	failingNS int64 // start of the missing samples; 0 while they arrive
 	reason    string
 	shownNS   int64
 }
 
 type markRequest struct {
 	snap   time.Duration
-	answer chan []Reading // buffered: a caller that has left blocks nobody
+	answer chan []Reading // buffered, so that the worker never waits for a caller that left
 }
 
 func newWorker(m Meter, s *Sampler) *worker {
@@ -66,8 +65,8 @@ func newWorker(m Meter, s *Sampler) *worker {
 	return w
 }
 
-// run is the worker's goroutine. It starts no process: a child would be tied to
-// this thread, which may end with the goroutine.
+// run is the worker's goroutine. It must not start processes: a child would be tied to this thread, which may
+// end with the goroutine.
 func (w *worker) run(ctx context.Context) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -89,9 +88,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// begin polls once and throws the result away: samples, gaps and errors belong to
-// the time since the meter was last polled. A failure that lasts shows at the next
-// poll; a panic would not.
+// begin polls once and discards the result: its samples, gaps and errors belong to the time since the meter
+// was last polled. A lasting failure shows at the next poll; a panic would not.
 func (w *worker) begin(ctx context.Context) {
 	w.cpu0 = w.cpu()
 	if err := w.guard("", func() error { return w.meter.Poll(ctx, &w.scratch) }); w.dead {
@@ -102,7 +100,7 @@ func (w *worker) begin(ctx context.Context) {
 	w.nextPoll, w.nextCounter = now+int64(w.meter.Interval()), now
 }
 
-// tick does what is due and returns when the next thing is.
+// tick does what is due and returns the time of the next task.
 func (w *worker) tick(ctx context.Context) int64 {
 	now := w.sampler.Now()
 	if now >= w.nextPoll {
@@ -117,8 +115,7 @@ func (w *worker) tick(ctx context.Context) int64 {
 	return min(w.nextPoll, w.nextCounter)
 }
 
-// counterInterval is the time to the next reading of the counters, given what
-// one reading cost.
+// counterInterval returns the time to the next reading of the counters, given the cost of one.
 func (w *worker) counterInterval(cost time.Duration) time.Duration {
 	if d := w.sampler.CounterInterval; d > 0 {
 		return max(d, minCounterInterval)
@@ -126,7 +123,7 @@ func (w *worker) counterInterval(cost time.Duration) time.Duration {
 	return max(counterInterval, time.Duration(float64(cost)/counterShare))
 }
 
-// following is the next time of a schedule; times that were missed are left out.
+// following returns the next time of a schedule after now; missed times are skipped.
 func following(due int64, interval time.Duration, now int64) int64 {
 	if due += int64(interval); due > now {
 		return due
@@ -147,7 +144,7 @@ func (w *worker) finish(ctx context.Context) {
 	w.flush()
 }
 
-// poll takes new samples over and opens or closes gaps.
+// poll collects new samples, and opens or closes gaps.
 func (w *worker) poll(ctx context.Context) {
 	// The end of sampling must not look like a failure of the meter.
 	ctx = context.WithoutCancel(ctx)
@@ -201,9 +198,8 @@ func (w *worker) read(ctx context.Context) []Reading {
 	return readings
 }
 
-// keep appends readings to the trace. A counter that went backwards was reset
-// (a driver reload, a restarted device): no difference across that time means
-// anything, which the gap says.
+// keep appends readings to the trace. A counter that went backwards was reset (a driver reload, a restarted
+// device). No difference across the reset is meaningful, so it becomes a gap.
 func (w *worker) keep(readings []Reading) {
 	for _, r := range readings {
 		previous, ok := w.counters[r.Device]
@@ -218,8 +214,7 @@ func (w *worker) keep(readings []Reading) {
 	w.flush()
 }
 
-// ended waits for the end of the goroutine or of ctx, and says whether the
-// goroutine has ended, also when both have.
+// ended waits for the goroutine or for ctx, and reports whether the goroutine has ended.
 func (w *worker) ended(ctx context.Context) bool {
 	select {
 	case <-w.done:
@@ -233,7 +228,7 @@ func (w *worker) ended(ctx context.Context) bool {
 	}
 }
 
-// requestMark hands a mark to the goroutine and waits for the answer.
+// requestMark asks the goroutine for a mark and waits for the answer.
 func (w *worker) requestMark(ctx context.Context, snap time.Duration) []Reading {
 	r := markRequest{snap: snap, answer: make(chan []Reading, 1)}
 	select {
@@ -253,8 +248,7 @@ func (w *worker) requestMark(ctx context.Context, snap time.Duration) []Reading 
 	}
 }
 
-// mark reads the counters until each has changed once or snap has passed.
-// Polling goes on meanwhile.
+// mark reads the counters until each has changed once or snap has passed. Polling continues meanwhile.
 func (w *worker) mark(ctx context.Context, snap time.Duration) []Reading {
 	first := w.read(ctx)
 	deadline := w.sampler.Now() + int64(snap)
@@ -293,8 +287,7 @@ func indexOf(readings []Reading, device string) int {
 	return -1
 }
 
-// guard calls into the meter and turns a panic into an error; a meter that
-// panicked is not called again.
+// guard calls the meter and converts a panic to an error; a meter that panicked is not called again.
 func (w *worker) guard(what string, call func() error) (err error) {
 	if w.dead {
 		return errMeterDead
@@ -311,7 +304,7 @@ func (w *worker) guard(what string, call func() error) (err error) {
 	return nil
 }
 
-var errMeterDead = errors.New("not read any more after a panic")
+var errMeterDead = errors.New("no longer read after a panic")
 
 // note records an error once per message.
 func (w *worker) note(err error) {
@@ -351,7 +344,7 @@ func (w *worker) flush() {
 	w.scratch.Telemetry, w.scratch.Gaps = w.scratch.Telemetry[:0], w.scratch.Gaps[:0]
 }
 
-// cpu is the processor time of the worker's thread and of the meter's helpers.
+// cpu returns the processor time of the worker's thread and of the meter's helpers.
 func (w *worker) cpu() time.Duration {
 	if h, ok := w.meter.(Helped); ok {
 		return tick.ThreadCPU() + h.HelperCPU()
@@ -359,7 +352,7 @@ func (w *worker) cpu() time.Duration {
 	return tick.ThreadCPU()
 }
 
-// collected is what the worker has so far and until when.
+// collected returns the worker's trace and the time up to which it is complete.
 func (w *worker) collected() (Trace, int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -371,7 +364,7 @@ func (w *worker) collected() (Trace, int64) {
 	return t, w.lastNS
 }
 
-// pack is where the samples of a device are kept.
+// pack returns the store of a device's samples.
 func (w *worker) pack(device string) *pack {
 	for _, p := range w.packs {
 		if p.device == device {
@@ -383,10 +376,10 @@ func (w *worker) pack(device string) *pack {
 	return p
 }
 
-// telemetryBytes is a [Telemetry] and what its pointers hold.
+// telemetryBytes is the size of a [Telemetry] with the values that it points to.
 const telemetryBytes = int64(unsafe.Sizeof(Telemetry{})) + 6*8
 
-// bytes is the memory that everything collected so far takes.
+// bytes returns the memory of everything collected so far.
 func (w *worker) bytes() int64 {
 	n := int64(cap(w.out.Telemetry))*telemetryBytes + int64(cap(w.out.Counters))*int64(unsafe.Sizeof(Reading{})) +
 		int64(cap(w.out.Gaps))*int64(unsafe.Sizeof(Gap{})) +
@@ -398,9 +391,9 @@ func (w *worker) bytes() int64 {
 	return n
 }
 
-// betweenReads is the pause between the reads of a Mark: short where a read costs
-// nothing (RAPL), and twice as long as the read where it keeps a core busy (4 ms
-// for NVML's counter on an H200). The uncertainty this adds is in SinceNS.
+// betweenReads returns the pause between the reads of a Mark: short if a read is cheap (RAPL), twice the
+// duration of the read if a read keeps a core busy (4 ms for NVML's counter on an H200). SinceNS includes the
+// resulting uncertainty.
 func betweenReads(first []Reading) time.Duration {
 	var longest int64
 	for _, r := range first {

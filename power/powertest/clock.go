@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// Clocks run by now, in nanoseconds; the wall clock runs an hour ahead of it.
+// Clocks returns clocks driven by now, in nanoseconds; the wall clock is one hour ahead.
 func Clocks(now func() int64) power.Clocks {
 	return power.Clocks{Mono: now, Anchor: func() clock.Anchor {
 		at := now()

@@ -9,12 +9,12 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// mostOfACore is what polling may cost, in percent of a core.
+// mostOfACore is the limit for the cost of polling, in percent of a core.
 const mostOfACore = 1.0
 
-// Cost drives a meter through one simulated second per iteration, as a sampler that
-// reads the counters once a second does, and reports the processor time against that
-// second. It fails above one percent of a core. The meter's clock is at; Cost moves it.
+// Cost drives a meter through one simulated second per iteration, with one reading of the counters, and
+// reports the processor time per second. The benchmark fails above one percent of a core. Cost advances at,
+// the meter's clock.
 func Cost(b *testing.B, m power.Meter, at *int64) {
 	b.Helper()
 	runtime.LockOSThread()
@@ -25,7 +25,7 @@ func Cost(b *testing.B, m power.Meter, at *int64) {
 		end := *at + int64(time.Second)
 		for due <= end {
 			*at = max(*at, due)
-			_ = m.Poll(b.Context(), &t) // a sampler notes an error and polls again
+			_ = m.Poll(b.Context(), &t) // a sampler records an error and polls again
 			due = *at + int64(m.Interval())
 		}
 		*at = end
@@ -41,7 +41,7 @@ func Cost(b *testing.B, m power.Meter, at *int64) {
 	}
 }
 
-// spent is the processor time of this thread and of the meter's own.
+// spent returns the processor time of this thread and of the meter's helpers.
 func spent(m power.Meter) time.Duration {
 	if h, ok := m.(power.Helped); ok {
 		return tick.ThreadCPU() + h.HelperCPU()

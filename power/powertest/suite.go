@@ -1,6 +1,5 @@
-// Package powertest is the conformance suite of [power.Meter]. Every meter runs
-// it: the fake one and those over imagined drivers in simulated time, those over
-// real sensors in real time.
+// Package powertest is the conformance suite of [power.Meter]. Fakes and meters over fake drivers run it in
+// simulated time, meters over real sensors in real time.
 package powertest
 
 import (
@@ -18,21 +17,20 @@ import (
 
 // Subject is a meter under test.
 type Subject struct {
-	// Meter is the one under test.
+	// Meter is the meter under test.
 	Meter power.Meter
-	// Now is the clock that the meter stamps with.
+	// Now is the clock of the meter's stamps.
 	Now func() int64
-	// OpenedNS is Now before the meter was opened.
+	// OpenedNS is a value of Now from before the meter was opened.
 	OpenedNS int64
-	// Power is what every device draws all the time; zero when it is not known, as
-	// on real hardware.
+	// Power is the constant power of every device; zero if unknown, as on real hardware.
 	Power unit.Watts
-	// NoCounter says that the meter has no energy counter.
+	// NoCounter reports whether the meter lacks an energy counter.
 	NoCounter bool
 }
 
-// Run runs the suite in simulated time. Open is called once per test inside a
-// synctest bubble; what it starts must end with the test's context.
+// Run runs the suite in simulated time. It calls open once per test inside a synctest bubble; anything that
+// open starts must end with the test's context.
 func Run(t *testing.T, open func(t *testing.T) Subject) {
 	t.Helper()
 	each(t, func(t *testing.T, test func(*testing.T, Subject)) {
@@ -59,7 +57,7 @@ func each(t *testing.T, run func(*testing.T, func(*testing.T, Subject))) {
 	}
 }
 
-// testDevices: named, distinct, the same before and after polling.
+// testDevices checks that devices have distinct names and do not change.
 func testDevices(t *testing.T, s Subject) {
 	defer closeMeter(t, s.Meter)
 	before := s.Meter.Devices()
@@ -84,8 +82,8 @@ func testDevices(t *testing.T, s Subject) {
 	}
 }
 
-// testSamples: every series is in order, without repetition, of known devices,
-// and each sample lies between opening and the poll that returned it.
+// testSamples checks that each series is in order, without repetitions, and of known devices, and that each
+// sample lies between opening and the poll that returned it.
 func testSamples(t *testing.T, s Subject) {
 	defer closeMeter(t, s.Meter)
 	known := deviceIDs(s.Meter)
@@ -128,7 +126,7 @@ func testSamples(t *testing.T, s Subject) {
 	}
 }
 
-// testCounters: never falling, read within the call, of known devices.
+// testCounters checks that counters never fall, are read within the call, and belong to known devices.
 func testCounters(t *testing.T, s Subject) {
 	defer closeMeter(t, s.Meter)
 	known := deviceIDs(s.Meter)
@@ -152,7 +150,7 @@ func testCounters(t *testing.T, s Subject) {
 					after)
 			}
 			if e, ok := last[r.Device]; ok && r.Energy < e {
-				t.Errorf("%s: counter fell from %v to %v", r.Device, e, r.Energy)
+				t.Errorf("%s: the counter fell from %v to %v", r.Device, e, r.Energy)
 			}
 			last[r.Device] = r.Energy
 		}
@@ -160,8 +158,8 @@ func testCounters(t *testing.T, s Subject) {
 	}
 }
 
-// testEnergy: between two snapped readings, counter and series agree; with a
-// known power, both agree with it.
+// testEnergy checks that the counter and the series agree between two snapped readings, and that both agree
+// with a known power.
 func testEnergy(t *testing.T, s Subject) {
 	defer closeMeter(t, s.Meter)
 	sampler := power.NewSampler(s.Meter)
@@ -173,7 +171,7 @@ func testEnergy(t *testing.T, s Subject) {
 	second := sampler.Mark(t.Context(), 600*time.Millisecond)
 	time.Sleep(time.Second)
 	trace := sampler.Stop(t.Context())
-	// Real drivers leave out an entry now and then.
+	// Real drivers occasionally skip an entry.
 	if len(trace.Errors) > 0 || (len(trace.Gaps) > 0 && s.Power > 0) {
 		t.Errorf("errors %q, gaps %+v", trace.Errors, trace.Gaps)
 	}
@@ -194,7 +192,7 @@ func testEnergy(t *testing.T, s Subject) {
 			tolerance = 0.2 // a real device whose load is not known
 		} else if want := float64(s.Power) * time.Duration(b.At()-a.At()).Seconds(); math.Abs(
 			counter-want) > tolerance*want {
-			t.Errorf("%s: counter says %.3f J, want %.3f J", a.Device, counter, want)
+			t.Errorf("%s: counter reports %.3f J, want %.3f J", a.Device, counter, want)
 		}
 		if math.Abs(series-counter) > tolerance*math.Max(series, counter) {
 			t.Errorf("%s: series %.3f J and counter %.3f J disagree", a.Device, series, counter)
@@ -202,14 +200,14 @@ func testEnergy(t *testing.T, s Subject) {
 	}
 }
 
-// testClose: may be called again.
+// testClose checks that Close may be called twice.
 func testClose(t *testing.T, s Subject) {
 	for range 2 {
 		closeMeter(t, s.Meter)
 	}
 }
 
-// testCancelled: a cancelled context is an error, and the meter survives it.
+// testCancelled checks that a cancelled context is an error, after which the meter still works.
 func testCancelled(t *testing.T, s Subject) {
 	defer closeMeter(t, s.Meter)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -219,12 +217,12 @@ func testCancelled(t *testing.T, s Subject) {
 	}
 	time.Sleep(s.Meter.Interval())
 	if err := s.Meter.Poll(t.Context(), new(power.Trace)); err != nil {
-		t.Errorf("Poll after a cancelled one: %v", err)
+		t.Errorf("Poll after a cancelled Poll: %v", err)
 	}
 }
 
-// Integral adds up a device's series in joules between two instants, holding
-// every sample back to the one before.
+// Integral returns the energy of a device's series between two instants in joules. Each sample holds back to
+// the sample before it.
 func Integral(samples []power.Sample, device string, from, to int64) float64 {
 	var own []power.Sample
 	for _, s := range samples {

@@ -22,8 +22,7 @@ func BenchmarkSamplerHwmon(b *testing.B) {
 	powertest.Cost(b, m, &c.ns)
 }
 
-// BenchmarkSamplerRAPL: two sockets with memory, on files in memory if there are
-// any such.
+// BenchmarkSamplerRAPL: two sockets with memory, on files in memory if possible.
 func BenchmarkSamplerRAPL(b *testing.B) {
 	x, c := newTree(b), newManual()
 	//nolint:usetesting // files in memory, as sysfs is

@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// bubbleClock is CLOCK_MONOTONIC of a synctest bubble.
+// bubbleClock returns CLOCK_MONOTONIC of a synctest bubble.
 func bubbleClock() func() int64 {
 	base := time.Now()
 	return func() int64 { return int64(time.Since(base)) + int64(time.Hour) }
@@ -60,7 +60,7 @@ func TestRemoteConforms(t *testing.T) {
 	})
 }
 
-// TestHwmonPowerConforms: AMD and Grace have power and no energy.
+// TestHwmonPowerConforms: AMD and Grace sensors report power but no energy.
 func TestHwmonPowerConforms(t *testing.T) {
 	powertest.Run(t, func(t *testing.T) powertest.Subject {
 		now := bubbleClock()
@@ -76,7 +76,7 @@ func TestHwmonPowerConforms(t *testing.T) {
 	})
 }
 
-// TestHwmonEnergyConforms: Intel has energy, and power by its differences.
+// TestHwmonEnergyConforms: Intel sensors report energy, and power as its differences.
 func TestHwmonEnergyConforms(t *testing.T) {
 	powertest.Run(t, func(t *testing.T) powertest.Subject {
 		now := bubbleClock()
@@ -115,7 +115,7 @@ func TestModelConforms(t *testing.T) {
 	})
 }
 
-// TestSensorsOfThisMachineConform runs the suite on whatever is readable here.
+// TestSensorsOfThisMachineConform runs the suite on the sensors that can be read here.
 func TestSensorsOfThisMachineConform(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes twenty seconds per family of sensors")
@@ -158,8 +158,8 @@ func only(t *testing.T, family string) power.Meter {
 	return found
 }
 
-// tree is a powercap tree. It is made here because its names hold colons, which
-// files of a Go module may not.
+// tree is a powercap tree. It is created at run time because its names contain colons, which file names in a
+// Go module must not.
 type tree struct {
 	t     testing.TB
 	root  string
@@ -173,7 +173,7 @@ type zoneFile struct {
 
 func newTree(t testing.TB) *tree { return &tree{t: t, root: t.TempDir()} }
 
-// zone adds a zone; wrap 0 leaves its range out.
+// zone adds a zone; with wrap 0 it has no range file.
 func (x *tree) zone(dir, name string, value, wrap uint64) *zoneFile {
 	x.t.Helper()
 	z := &zoneFile{dir: filepath.Join(x.root, "class", "powercap", dir), value: value, wrap: wrap}
@@ -194,7 +194,7 @@ func (z *zoneFile) write(t testing.TB) {
 	replace(t, filepath.Join(z.dir, "energy_uj"), fmt.Sprintln(z.value))
 }
 
-// add moves the counter on, around its end if need be.
+// add advances the counter, with wrap-around.
 func (z *zoneFile) add(t testing.TB, e unit.Energy) {
 	t.Helper()
 	z.value += uint64(e)
@@ -204,7 +204,7 @@ func (z *zoneFile) add(t testing.TB, e unit.Energy) {
 	z.write(t)
 }
 
-// advance lets every zone draw constant power until the test ends.
+// advance adds constant power to every zone until the test ends.
 func (x *tree) advance(t *testing.T, power unit.Watts, step time.Duration) {
 	every(t, step, func() {
 		for _, z := range x.zones {
@@ -233,7 +233,7 @@ func every(t *testing.T, step time.Duration, f func()) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
-// replace writes a file in one step, so that a reader never sees half of it.
+// replace writes a file atomically, so that a reader never sees half of it.
 func replace(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {

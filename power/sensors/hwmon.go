@@ -14,28 +14,27 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// hwmonInterval is that of RAPL, for the same reason; reading a value of amdgpu
-// asks the card's firmware and may take a tenth of a millisecond and more.
+// hwmonInterval equals raplInterval, for the same reason; reading a value from amdgpu asks the card's
+// firmware, which may take 0.1 ms or more.
 const hwmonInterval = 50 * time.Millisecond
 
-// hwmonMeter is the meter of AMD and Intel GPUs and of Grace modules, over the files of
-// the kernel's hardware monitor. AMD and Grace report power, Intel energy. Devices
-// are amd0, intel0, … in the order of PCI addresses, grace-cpu-0 and
-// grace-module-0 by socket. An APU and a Grace module contain processor and GPU:
-// their kind is [power.Module].
+// hwmonMeter is the meter of AMD and Intel GPUs and of Grace modules, over the kernel's hardware monitor
+// files. AMD and Grace report power, Intel reports energy. Devices are amd0, intel0, … in the order of PCI
+// addresses, and grace-cpu-0 and grace-module-0 by socket. An APU and a Grace module contain a processor and
+// a GPU; their kind is [power.Module].
 type hwmonMeter struct {
 	gauges   []*poll.Point
-	powered  []power.Device // of the gauges
+	powered  []power.Device // devices of the gauges
 	zones    zones
 	missing  []power.Unavailable
 	warnings note.List
 }
 
-// errNoHwmon is the reason on a machine that has none of this hardware.
-var errNoHwmon = sensor.NoSensor("hwmon", "no AMD or Intel GPU and no Grace module here", "")
+// errNoHwmon is the reason on a machine without this hardware.
+var errNoHwmon = sensor.NoSensor("hwmon", "no AMD or Intel GPU and no Grace module was found", "")
 
-// openHwmon finds the sensors that can be read. If there is none the error is a
-// [power.Unavailable], and the meter is there for its list of what is missing only.
+// openHwmon opens the readable sensors. If there is none, the error is a [power.Unavailable], and the
+// returned meter only serves to list what is missing.
 func openHwmon(opts roots, c power.Clocks) (*hwmonMeter, error) {
 	m := &hwmonMeter{zones: zones{clocks: c}}
 	sysfs := opts.sysfs()
@@ -52,7 +51,7 @@ func openHwmon(opts roots, c power.Clocks) (*hwmonMeter, error) {
 	return nil, errNoHwmon
 }
 
-// addGauge adds a power sensor if its file holds power now.
+// addGauge adds a power sensor if its file contains a valid power.
 func (m *hwmonMeter) addGauge(d power.Device, source, path string, window time.Duration) error {
 	file := &numberFile{path: path}
 	read := func() (unit.Watts, error) { return gauge(file) }
@@ -64,7 +63,7 @@ func (m *hwmonMeter) addGauge(d power.Device, source, path string, window time.D
 	return nil
 }
 
-// addCounter adds an energy counter if its file holds a number now.
+// addCounter adds an energy counter if its file contains a number.
 func (m *hwmonMeter) addCounter(d power.Device, source, path string) error {
 	file := &numberFile{path: path}
 	if _, err := file.read(); err != nil {
@@ -74,24 +73,24 @@ func (m *hwmonMeter) addCounter(d power.Device, source, path string) error {
 	return nil
 }
 
-// Name is "hwmon".
+// Name returns "hwmon".
 func (m *hwmonMeter) Name() string { return "hwmon" }
 
-// Devices lists sensors of power, then counters of energy.
+// Devices lists power sensors, then energy counters.
 func (m *hwmonMeter) Devices() []power.Device {
 	return slices.Concat(m.powered, m.zones.devices())
 }
 
-// Missing lists hardware that is there but cannot be read.
+// Missing lists hardware that exists but cannot be read.
 func (m *hwmonMeter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
-// Warnings lists doubts about what a sensor covers.
+// Warnings returns doubts about what a sensor covers.
 func (m *hwmonMeter) Warnings() note.List { return slices.Clone(m.warnings) }
 
-// Interval is 50 ms.
+// Interval returns 50 ms.
 func (m *hwmonMeter) Interval() time.Duration { return hwmonInterval }
 
-// Refreshes is how often the power values changed.
+// Refreshes returns how often the power values changed.
 func (m *hwmonMeter) Refreshes() []sensor.SourceRefresh {
 	var list []sensor.SourceRefresh
 	for _, g := range m.gauges {
@@ -100,7 +99,7 @@ func (m *hwmonMeter) Refreshes() []sensor.SourceRefresh {
 	return list
 }
 
-// Poll appends new power values and the mean power of every counter.
+// Poll appends new power values and the mean power of each counter.
 func (m *hwmonMeter) Poll(ctx context.Context, t *power.Trace) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -120,12 +119,12 @@ func (m *hwmonMeter) Poll(ctx context.Context, t *power.Trace) error {
 	return nil
 }
 
-// Counters reads every energy counter once; AMD and Grace have none.
+// Counters reads each energy counter once; AMD and Grace have none.
 func (m *hwmonMeter) Counters(ctx context.Context) ([]power.Reading, error) {
 	return m.zones.counters(ctx)
 }
 
-// Calls are the ways of reading a device.
+// Calls lists the ways to read a device.
 func (m *hwmonMeter) Calls(device string) []sensor.Call {
 	var out []sensor.Call
 	for _, g := range m.gauges {
@@ -140,17 +139,17 @@ func (m *hwmonMeter) Calls(device string) []sensor.Call {
 	return append(out, m.zones.calls(device)...)
 }
 
-// Close does nothing: no file stays open between readings.
+// Close does nothing: files are not kept open between readings.
 func (m *hwmonMeter) Close() error { return nil }
 
-// Reasons for which a power value is refused.
+// Reasons to reject a power value.
 var (
-	errNoPower  = errors.New("the sensor reports 0 W, which nothing that is switched on draws")
+	errNoPower  = errors.New("the sensor reports 0 W, less than any device that is switched on draws")
 	errTooLarge = errors.New("the sensor reports more power than any device draws")
 )
 
-// gauge reads power in µW. Zero stands for a part that is asleep or reports
-// through another one (the second die of an MI250), never for a measurement.
+// gauge reads a power in µW. Zero is never a measurement: the part is asleep, or reports through another one
+// (the second die of an MI250).
 func gauge(f *numberFile) (unit.Watts, error) {
 	microwatts, err := f.read()
 	power := unit.Watts(float64(microwatts) / 1e6)

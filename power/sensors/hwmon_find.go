@@ -18,34 +18,33 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// card is a graphics card of the kernel.
+// card is a graphics card as the kernel lists it.
 type card struct {
 	vendor string // as in sysfs: 0x1002
-	pci    string // address, or the card's name where there is none
+	pci    string // address, or the card's name if there is none
 	dir    string // folder of the device
-	index  int    // among the cards of its vendor
+	index  int    // position among the cards of its vendor
 }
 
-// PCI numbers of vendors.
+// PCI vendor IDs.
 const (
 	vendorAMD   = "0x1002"
 	vendorIntel = "0x8086"
 )
 
-// integrated is the PCI address of Intel's graphics inside a processor. RAPL
-// counts it with the package.
+// integrated is the PCI address of Intel's integrated graphics, which RAPL counts as part of the package.
 const integrated = "0000:00:02.0"
 
-// cardName leaves out connectors (card0-DP-1) and render nodes.
+// cardName excludes connectors (card0-DP-1) and render nodes.
 var cardName = regexp.MustCompile(`^card\d+$`)
 
-// findCards lists the cards of AMD and Intel in the order of PCI addresses, which
-// unlike the numbers of the kernel does not depend on the order of discovery.
+// findCards lists the cards of AMD and Intel in the order of PCI addresses. Unlike the kernel's numbers, this
+// order does not depend on discovery.
 func findCards(sysfs string) []card {
 	root := filepath.Join(sysfs, "class", "drm")
 	entries, err := os.ReadDir(root)
 	if err != nil {
-		return nil // no graphics driver at all
+		return nil // no graphics driver
 	}
 	var cards []card
 	for _, e := range entries {
@@ -71,7 +70,7 @@ func findCards(sysfs string) []card {
 	return cards
 }
 
-// pciAddress is the device's slot, or the fallback.
+// pciAddress returns the PCI slot of the device, or the fallback.
 func pciAddress(dir, fallback string) string {
 	text, err := os.ReadFile(filepath.Join(dir, "uevent"))
 	if err != nil {
@@ -85,7 +84,7 @@ func pciAddress(dir, fallback string) string {
 	return fallback
 }
 
-// addCard adds the card's sensor, or notes why it has none.
+// addCard adds the card's sensor, or records why it has none.
 func (m *hwmonMeter) addCard(c card) {
 	if c.vendor == vendorAMD {
 		m.addAMD(c)
@@ -98,7 +97,7 @@ func (m *hwmonMeter) addAMD(c card) {
 	d := power.Device{ID: fmt.Sprintf("amd%d", c.index), Kind: power.GPU, Scope: sensor.ScopeGPU, UUID: c.pci,
 		Name: c.name("AMD GPU")}
 	if id, err := readWord(filepath.Join(c.dir, "unique_id")); err == nil && id != "" {
-		d.UUID = "GPU-" + id // as ROCm writes it
+		d.UUID = "GPU-" + id // the format of ROCm
 	}
 	if isAPU(c.dir) {
 		d.Kind, d.Scope = power.Module, sensor.ScopeModule
@@ -117,14 +116,13 @@ func (m *hwmonMeter) addAMD(c card) {
 		}
 	}
 	m.missing = append(m.missing, hwmonUnreadable(d, errs,
-		"the amdgpu driver offers no power sensor: the driver is not loaded, or this is a virtual function",
+		"the amdgpu driver offers no power sensor: it is not loaded, or this is a virtual function",
 		"sudo modprobe amdgpu; in a virtual machine, measure on the host"))
 }
 
-// isAPU looks at the header of the metrics table: its format 1 belongs to cards, 2
-// and 3 to processors with graphics (kgd_pp_interface.h). The rest of the table,
-// with its energy accumulator, differs in layout and unit from part to part and
-// is not read.
+// isAPU reads the header of the metrics table: format 1 belongs to cards, 2 and 3 to processors with graphics
+// (kgd_pp_interface.h). The rest of the table, with its energy accumulator, is not read, because layout and
+// units differ between parts.
 func isAPU(dir string) bool {
 	f, err := os.Open(filepath.Join(dir, "gpu_metrics"))
 	if err != nil {
@@ -149,8 +147,8 @@ func (m *hwmonMeter) addIntel(c card) {
 			if err == nil {
 				if file.source == sensor.SourceXePackage {
 					m.warnings.Warn(codes.Sensor,
-						d.ID+" has a counter of the GPU package only: the card's memory and voltage regulators "+
-							"are not in it")
+						d.ID+" has a counter of the GPU package only; the card's memory and voltage regulators "+
+							"are not included")
 				}
 				return
 			}
@@ -161,10 +159,10 @@ func (m *hwmonMeter) addIntel(c card) {
 		return
 	}
 	m.missing = append(m.missing, hwmonUnreadable(d, errs,
-		"the kernel offers no energy counter for this GPU", "i915 has it from Linux 6.2 on, xe from 6.5 on"))
+		"the kernel offers no energy counter for this GPU", "i915 needs Linux 6.2 or newer, xe 6.5 or newer"))
 }
 
-// name is the product's name, or what the PCI bus says.
+// name returns the product name, or the name on the PCI bus.
 func (c card) name(fallback string) string {
 	if s, err := readWord(filepath.Join(c.dir, "product_name")); err == nil && s != "" {
 		return s
@@ -175,8 +173,7 @@ func (c card) name(fallback string) string {
 	return fallback + " " + c.pci
 }
 
-// monitors are the folders of a device's monitors of one driver, lowest number
-// first.
+// monitors lists the folders of a driver's monitors of a device, lowest number first.
 func monitors(dir, driver string) []string {
 	var found []string
 	for _, h := range numbered(filepath.Join(dir, "hwmon")) {
@@ -187,7 +184,7 @@ func monitors(dir, driver string) []string {
 	return found
 }
 
-// numbered lists hwmon0, hwmon1, …, in the order of their numbers.
+// numbered lists hwmon0, hwmon1, … in numerical order.
 func numbered(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -203,8 +200,8 @@ func numbered(dir string) []string {
 	return found
 }
 
-// hwmonUnreadable explains why a device is missing. Files that do not exist say
-// less than those that cannot be read.
+// hwmonUnreadable explains why a device is missing. A file that cannot be read explains more than one that
+// does not exist.
 func hwmonUnreadable(d power.Device, errs []error, absent, fix string) power.Unavailable {
 	u := sensor.NoSensor("hwmon "+d.ID, absent, fix)
 	for _, err := range errs {
@@ -220,16 +217,15 @@ func hwmonUnreadable(d power.Device, errs []error, absent, fix string) power.Una
 	return u
 }
 
-// graceLabel is how the firmware names the parts of a Grace module.
+// graceLabel matches the firmware's names for the parts of a Grace module.
 var graceLabel = regexp.MustCompile(`(?i)^(module|grace|cpu) power socket (\d+)$`)
 
 // graceSensor is the power meter of one part.
 type graceSensor struct{ part, socket, dir string }
 
-// addGrace adds the CPU and the module of every socket. The parts nest: the module
-// contains the Grace socket and, on a superchip with a GPU, that GPU; the Grace
-// socket contains the CPU cores and the I/O. One part per socket counts as CPU:
-// the socket, or the cores where it is not reported.
+// addGrace adds the CPU and the module of each socket. The parts nest: the module contains the Grace socket
+// and, on a superchip, the GPU; the Grace socket contains the CPU cores and the I/O. One part per socket
+// counts as CPU: the socket, or the cores if the socket is not reported.
 func (m *hwmonMeter) addGrace(sysfs, proc string) {
 	sensors := findGrace(sysfs)
 	var counted []string
@@ -267,8 +263,8 @@ func (m *hwmonMeter) addGrace(sysfs, proc string) {
 
 const graceFix = "sudo modprobe acpi_power_meter force_cap_on=y (kernel option CONFIG_SENSORS_ACPI_POWER)"
 
-// findGrace lists the labelled power meters. Their files lie in the monitor's
-// folder, or in that of its device on older kernels.
+// findGrace lists the labelled power meters. Their files are in the monitor's folder, or in the device's
+// folder on older kernels.
 func findGrace(sysfs string) []graceSensor {
 	var found []graceSensor
 	for _, h := range numbered(filepath.Join(sysfs, "class", "hwmon")) {
@@ -287,7 +283,7 @@ func findGrace(sysfs string) []graceSensor {
 	return found
 }
 
-// graceWindow is the averaging time that the firmware states, in milliseconds.
+// graceWindow returns the averaging time that the firmware reports in milliseconds.
 func graceWindow(dir string) time.Duration {
 	const most = 60_000
 	text, err := readWord(filepath.Join(dir, "power1_average_interval"))
@@ -301,8 +297,8 @@ func graceWindow(dir string) time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
 
-// maybeGrace knows the core by its part number: Arm's 0xd4f is Neoverse V2, which
-// Grace shares with processors of cloud providers.
+// maybeGrace recognises the core by its part number: Arm's 0xd4f is Neoverse V2, which Grace shares with
+// processors of cloud providers.
 func maybeGrace(proc string) bool {
 	info, err := os.ReadFile(filepath.Join(proc, "cpuinfo"))
 	return err == nil && strings.Contains(string(info), "CPU implementer") && strings.Contains(string(info), "0xd4f")

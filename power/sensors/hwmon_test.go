@@ -16,7 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
-// sysfs is a fabricated /sys.
+// sysfs is a fake /sys.
 type sysfs struct {
 	t    testing.TB
 	root string
@@ -24,7 +24,7 @@ type sysfs struct {
 
 func newSysfs(t testing.TB) sysfs { return sysfs{t, t.TempDir()} }
 
-// write makes a file below the root.
+// write creates a file below the root.
 func (s sysfs) write(path, text string) string {
 	s.t.Helper()
 	full := filepath.Join(s.root, path)
@@ -35,7 +35,7 @@ func (s sysfs) write(path, text string) string {
 	return full
 }
 
-// card makes a graphics card with a monitor, and returns the monitor's folder.
+// card creates a graphics card with a monitor, and returns the monitor's folder.
 func (s sysfs) card(n int, vendor, slot, driver string) string {
 	s.t.Helper()
 	dir := fmt.Sprintf("class/drm/card%d/device", n)
@@ -51,7 +51,7 @@ func (s sysfs) card(n int, vendor, slot, driver string) string {
 	return monitor
 }
 
-// grace makes a power meter of an older kernel, whose files belong to the device.
+// grace creates a power meter as on an older kernel, whose files belong to the device.
 func (s sysfs) grace(n int, label string, watts int) {
 	s.t.Helper()
 	dir := fmt.Sprintf("class/hwmon/hwmon%d", n)
@@ -98,7 +98,7 @@ func describe(m power.Meter) string {
 	return strings.Join(list, ", ")
 }
 
-// TestHwmonDevices: what each fabricated tree offers, and why the rest is missing.
+// TestHwmonDevices: the devices of each fake tree, and why others are missing.
 func TestHwmonDevices(t *testing.T) {
 	apu := "\x80\x00\x02\x02 and more"
 	for name, c := range map[string]struct {
@@ -177,7 +177,7 @@ func TestHwmonDevices(t *testing.T) {
 			s.grace(2, "Grace Power Socket 0", 200)
 			s.grace(3, "CPU Power Socket 0", 120)
 			s.grace(4, "SysIO Power Socket 0", 30)
-			s.write("class/hwmon/hwmon5/name", "power_meter") // of something else
+			s.write("class/hwmon/hwmon5/name", "power_meter") // a different power meter
 		}, "grace-cpu-0 cpu , grace-module-0 module ", sensor.SourceGrace, "", ""},
 		"Grace, two sockets, one without the sum": {func(s sysfs) {
 			s.grace(1, "Grace Power Socket 0", 200)
@@ -214,7 +214,7 @@ func TestHwmonDevices(t *testing.T) {
 	}
 }
 
-// counters are the energy files of the tree that hold a number.
+// counters lists the energy files of the tree that contain a number.
 func (s sysfs) counters() []string {
 	s.t.Helper()
 	list, err := filepath.Glob(filepath.Join(s.root, "class/drm/card*/device/hwmon/hwmon*/energy*_input"))
@@ -224,7 +224,7 @@ func (s sysfs) counters() []string {
 	return list
 }
 
-// add moves a counter on by so many µJ.
+// add advances a counter by µJ.
 func (s sysfs) add(path string, microjoules uint64) {
 	s.t.Helper()
 	b, err := os.ReadFile(path)
@@ -240,7 +240,7 @@ func TestHwmonAbsent(t *testing.T) {
 	for name, c := range map[string]struct {
 		make   func(s sysfs)
 		reason string
-		listed bool // as missing by Open
+		listed bool // whether Open lists it as missing
 	}{
 		"nothing": {func(sysfs) {}, "no AMD or Intel GPU and no Grace module", false},
 		"NVIDIA only": {func(s sysfs) { s.card(0, "0x10de", "0000:06:00.0", "nvidia") }, "no AMD or Intel GPU",
@@ -282,7 +282,7 @@ func TestHwmonPermission(t *testing.T) {
 	}
 }
 
-// TestHwmonGraceWindow: the firmware says over which time it averages.
+// TestHwmonGraceWindow: the firmware reports its averaging time.
 func TestHwmonGraceWindow(t *testing.T) {
 	s, c := newSysfs(t), newManual()
 	s.grace(1, "Grace Power Socket 0", 200)
@@ -327,8 +327,8 @@ func TestHwmonIntelCountsEnergy(t *testing.T) {
 	}
 }
 
-// TestHwmonFrozen: a counter that stands still is no power of 0 W, and a value that
-// never moves is held, with a remark.
+// TestHwmonFrozen: a stopped counter does not become 0 W, and a value that never changes is repeated, with a
+// warning.
 func TestHwmonFrozen(t *testing.T) {
 	s, c := newSysfs(t), newManual()
 	counter := s.write(s.card(0, intel, "0000:03:00.0", "xe")+"/energy1_input", "7000000")
@@ -343,12 +343,12 @@ func TestHwmonFrozen(t *testing.T) {
 	for _, f := range failures {
 		if strings.Contains(f, "may have stopped") {
 			remarks++
-		} else if !strings.Contains(f, "intel0: the energy counter has stood still for more than 2s") {
+		} else if !strings.Contains(f, "intel0: the energy counter has not changed for more than 2s") {
 			t.Errorf("failure %q", f)
 		}
 	}
 	if remarks != 1 || len(failures) != 42 {
-		t.Errorf("%d remarks, %d failures, want 1 and 42", remarks, len(failures))
+		t.Errorf("%d warnings, %d failures, want 1 and 42", remarks, len(failures))
 	}
 	var lastAMD, joules float64
 	for _, x := range trace.Samples {
@@ -376,7 +376,7 @@ func TestHwmonFrozen(t *testing.T) {
 	}
 }
 
-// TestHwmonVanishes: a file that goes away is a gap of its device alone.
+// TestHwmonVanishes: a file that disappears is a gap of its device alone.
 func TestHwmonVanishes(t *testing.T) {
 	synctest.Test(t, testHwmonVanishes)
 }
@@ -426,7 +426,7 @@ func testHwmonVanishes(t *testing.T) {
 	}
 }
 
-// TestHwmonWarnsOfThePackage: energy2 leaves the card out.
+// TestHwmonWarnsOfThePackage: energy2 excludes the rest of the card.
 func TestHwmonWarnsOfThePackage(t *testing.T) {
 	s, c := newSysfs(t), newManual()
 	s.write(s.card(0, intel, "0000:03:00.0", "xe")+"/energy2_input", "900")

@@ -23,50 +23,45 @@ import (
 
 // Constants of the CPU power model.
 const (
-	// modelIdleShare is the part of the thermal design power that an idle
-	// processor is taken to draw.
+	// modelIdleShare is the assumed idle power, as a fraction of the thermal design power.
 	modelIdleShare = 0.25
-	// modelUncertainty is the relative uncertainty of a modelled power. Load at
-	// equal utilisation differs by more than a factor of two between scalar and
-	// vector code, and a TDP is a cooling limit, not a measurement.
+	// modelUncertainty is the relative uncertainty of a modelled power. At equal utilisation, scalar and
+	// vector code differ by more than a factor of two, and a TDP is a cooling limit, not a measurement.
 	modelUncertainty = 0.5
-	// modelWattsPerCore stands in for a processor that is not in the table.
+	// modelWattsPerCore is the value for a processor that is not in the table.
 	modelWattsPerCore unit.Watts = 8
 
 	modelInterval = 500 * time.Millisecond
 )
 
-// cpuModel estimates CPU power where no sensor is readable and the user asked for
-// an estimate. The formula is
+// cpuModel estimates CPU power if no sensor can be read and the user asked for an estimate. The formula is
 //
 //	P = cores × TDP per core × (idle + (1 − idle) × utilisation)
 //
-// with the cores that this process may use, their busy share from /proc/stat
-// (by any process), idle = [modelIdleShare], and the TDP per core from a table of
-// processors. It offers no counter: adding up a model is not a measurement.
+// with the cores that this process may use, their utilisation by all processes from /proc/stat, idle =
+// [modelIdleShare], and the TDP per core from a table of processors. There is no counter: a sum of modelled
+// values is not a measurement.
 type cpuModel struct {
 	device  power.Device
 	stat    string
-	cpus    map[int]bool // logical CPUs that count; nil means all
+	cpus    map[int]bool // logical CPUs to count; nil means all
 	cores   float64
 	perCore unit.Watts
-	origin  string // where perCore comes from
+	origin  string // the source of perCore
 	clocks  power.Clocks
 
 	lastNS      int64
 	busy, total uint64
 }
 
-// modelOptions say what to model.
+// modelOptions select what to model.
 type modelOptions struct {
 	ProcRoot string // "" means /proc
-	// CPUs are the logical processors to count; nil means those that this process
-	// may run on.
+	// CPUs are the logical processors to count; nil means the processors that this process may use.
 	CPUs []int
 }
 
-// openModel reads the processor's name and its load. The error is a
-// [power.Unavailable].
+// openModel reads the processor's name and load. The error is a [power.Unavailable].
 func openModel(opts modelOptions, c power.Clocks) (*cpuModel, error) {
 	root := cmp.Or(opts.ProcRoot, "/proc")
 	if opts.CPUs == nil {
@@ -81,11 +76,11 @@ func openModel(opts modelOptions, c power.Clocks) (*cpuModel, error) {
 	}
 	info, err := os.ReadFile(filepath.Join(root, "cpuinfo"))
 	if err != nil {
-		return nil, sensor.NoSensor("model", "the processor is unknown: "+err.Error(), "")
+		return nil, sensor.NoSensor("model", "cannot identify the processor: "+err.Error(), "")
 	}
 	busy, total, counted, err := m.load()
 	if err != nil {
-		return nil, sensor.NoSensor("model", "the load of the processor is unknown: "+err.Error(), "")
+		return nil, sensor.NoSensor("model", "cannot read the load of the processor: "+err.Error(), "")
 	}
 	m.busy, m.total, m.lastNS = busy, total, c.Mono()
 	cpu := parseCPUInfo(info)
@@ -95,7 +90,7 @@ func openModel(opts modelOptions, c power.Clocks) (*cpuModel, error) {
 	return m, nil
 }
 
-// usableCPUs are the processors that this process may run on; nil if unknown.
+// usableCPUs lists the processors that this process may use; nil if unknown.
 func usableCPUs() []int {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -110,16 +105,16 @@ func usableCPUs() []int {
 	return list
 }
 
-// Name is "model".
+// Name returns "model".
 func (m *cpuModel) Name() string { return "model" }
 
-// Devices is the one modelled processor.
+// Devices returns the modelled processor.
 func (m *cpuModel) Devices() []power.Device { return []power.Device{m.device} }
 
-// Interval is half a second: /proc/stat counts in hundredths of a second.
+// Interval returns half a second: /proc/stat counts in hundredths of a second.
 func (m *cpuModel) Interval() time.Duration { return modelInterval }
 
-// Description states formula, constants and uncertainty, for the result.
+// Description returns formula, constants and uncertainty, for the result.
 func (m *cpuModel) Description() string {
 	return fmt.Sprintf("modelled, not measured: P = %g cores × %.3g W × (%g + %g × utilisation of these cores); "+
 		"%.3g W per core is %s; uncertainty ±%.0f %%",
@@ -127,12 +122,12 @@ func (m *cpuModel) Description() string {
 		100*modelUncertainty)
 }
 
-// Warnings says that the numbers are modelled.
+// Warnings returns a note with the description.
 func (m *cpuModel) Warnings() note.List {
 	return note.List{{Code: codes.Sensor, Message: "cpu power is " + m.Description()}}
 }
 
-// Poll appends the mean modelled power since the poll before.
+// Poll appends the mean modelled power since the previous poll.
 func (m *cpuModel) Poll(ctx context.Context, t *power.Trace) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -165,9 +160,9 @@ func (m *cpuModel) Counters(context.Context) ([]power.Reading, error) { return n
 // Close does nothing.
 func (m *cpuModel) Close() error { return nil }
 
-// load adds up the ticks of the processors that count: those not idle, all, and
-// how many processors there are. Lines are "cpu3 user nice system idle iowait irq
-// softirq steal guest guest_nice"; user and nice contain the guests (proc(5)).
+// load sums the ticks of the counted processors: busy, total, and the number of processors. Lines are "cpu3
+// user nice system idle iowait irq softirq steal guest guest_nice"; user and nice include the guest times
+// (proc(5)).
 func (m *cpuModel) load() (busy, total uint64, counted int, err error) {
 	stat, err := os.ReadFile(m.stat)
 	if err != nil {
@@ -177,11 +172,11 @@ func (m *cpuModel) load() (busy, total uint64, counted int, err error) {
 		name, rest, _ := strings.Cut(string(line), " ")
 		number, isCPU := strings.CutPrefix(name, "cpu")
 		if !isCPU {
-			break // the cpu lines come first
+			break // cpu lines come first
 		}
 		index, err := strconv.Atoi(number)
 		if err != nil || (m.cpus != nil && !m.cpus[index]) {
-			continue // the line of all processors, or one that does not count
+			continue // the line of all processors, or a processor that is not counted
 		}
 		counted++
 		for i, field := range strings.Fields(rest) {
@@ -200,12 +195,12 @@ func (m *cpuModel) load() (busy, total uint64, counted int, err error) {
 		}
 	}
 	if counted == 0 {
-		return 0, 0, 0, fmt.Errorf("%s lists none of this process's processors", m.stat)
+		return 0, 0, 0, fmt.Errorf("%s lists no processor that this process may use", m.stat)
 	}
 	return busy, total, counted, nil
 }
 
-// cpuInfo is what the model needs of /proc/cpuinfo.
+// cpuInfo has the values of /proc/cpuinfo that the model needs.
 type cpuInfo struct {
 	name           string
 	threadsPerCore int

@@ -20,7 +20,7 @@ func writeProc(t *testing.T, root, cpuinfo, stat string) {
 	replace(t, filepath.Join(root, "stat"), stat)
 }
 
-// TestModelIsBounded: the kernel's counts of idle time may go back, and the power is that of all cores at most.
+// TestModelIsBounded: the kernel's idle counts may decrease, and power never exceeds the power of all cores.
 func TestModelIsBounded(t *testing.T) {
 	m := &cpuModel{cores: 4, perCore: 10}
 	for share, want := range map[float64]float64{0: 10, 0.5: 25, 1: 40, 1.5: 40} {
@@ -30,7 +30,7 @@ func TestModelIsBounded(t *testing.T) {
 	}
 }
 
-// TestLongestName: of several processors of the table that a name holds, the longest counts, wherever it stands.
+// TestLongestName: if a name contains several processors of the table, the longest match counts.
 func TestLongestName(t *testing.T) {
 	for _, name := range []string{"EPYC 9374F", "EPYC 9374F with i7-8700K", "i7-8700K, EPYC 9374F"} {
 		if got, origin := tdpPerCore(name); got != 320./32 || !strings.Contains(origin, "EPYC 9374F, 320 W") {
@@ -39,8 +39,8 @@ func TestLongestName(t *testing.T) {
 	}
 }
 
-// TestModelFollowsUsableCores: four of the threads may be used, two cores' worth;
-// what the others do does not count.
+// TestModelFollowsUsableCores: this process may use four threads, which are two cores; the load of other
+// threads does not count.
 func TestModelFollowsUsableCores(t *testing.T) {
 	root, c := t.TempDir(), newManual()
 	writeProc(t, root, epyc, "cpu  9 9 9 9\ncpu0 0 0 0 0 0 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0\ncpu2 0 0 0 0\ncpu3 0 "+
@@ -51,10 +51,10 @@ func TestModelFollowsUsableCores(t *testing.T) {
 	}
 	var trace power.Trace
 	if err := m.Poll(t.Context(), &trace); err != nil || len(trace.Samples) != 0 {
-		t.Errorf("no tick has passed: %v, %+v", err, trace.Samples)
+		t.Errorf("less than a tick: %v, %+v", err, trace.Samples)
 	}
 	c.pass(time.Second)
-	// Busy: user, system, irq, softirq. Not: idle, iowait, steal; guest is inside user.
+	// Busy: user, system, irq, softirq. Idle: idle, iowait, steal; guest is part of user.
 	writeProc(t, root, epyc, "cpu  9 9 9 9\ncpu0 50 0 0 50 0 0 0 0 50 0\ncpu1 0 0 40 20 20 5 5 10\ncpu2 0 0 0 "+
 		"100\ncpu3 100 0 0 0\ncpu4 100 0 0 0\n")
 	if err := m.Poll(t.Context(), &trace); err != nil {
@@ -100,8 +100,7 @@ func TestModelOfUnknownProcessor(t *testing.T) {
 	}
 }
 
-// TestOpen: the model stands in for a CPU sensor only when asked, and only where
-// there is none.
+// TestOpen: the CPU model is used only if requested, and only without a CPU sensor.
 func TestOpen(t *testing.T) {
 	bare := t.TempDir()
 	writeProc(t, bare, "flags : hypervisor\nvendor_id : GenuineIntel\n"+epyc,
@@ -123,7 +122,7 @@ func TestOpen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.opts.ProcRoot = bare
 			if c.opts.Only == nil {
-				c.opts.Only = without("nvml") // whatever this machine has
+				c.opts.Only = without("nvml") // independent of this machine's sensors
 			}
 			meters, missing := Open(t.Context(), c.opts)
 			var names, sources []string

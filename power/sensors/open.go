@@ -1,9 +1,8 @@
 // Package sensors opens the power sensors of this machine.
 //
-// [Open] finds what there is: NVML for NVIDIA GPUs, hwmon for AMD and Intel GPUs and
-// for Grace, RAPL for CPU packages, the metrics pages that it is given, and a model of
-// the processor where the user asked for an estimate. Each becomes a [power.Meter],
-// some with more methods than that ([power.Warner], [power.Helped]).
+// [Open] finds the sensors: NVML for NVIDIA GPUs, hwmon for AMD and Intel GPUs and for Grace, RAPL for CPU
+// packages, the given metrics pages, and a model of the processor if the user asked for an estimate. Each is
+// a [power.Meter]; some also implement [power.Warner] or [power.Helped].
 package sensors
 
 import (
@@ -19,33 +18,30 @@ import (
 	"github.com/llenergymeasure/llem/power/sensors/internal/nvml"
 )
 
-// Options say what [Open] looks for. The zero value is this machine with all its
-// GPUs and no estimate.
+// Options select what [Open] opens. The zero value means this machine with all its GPUs and no estimate.
 type Options struct {
-	// VisibleDevices is CUDA_VISIBLE_DEVICES; nil when it is not set.
+	// VisibleDevices is CUDA_VISIBLE_DEVICES; nil if not set.
 	VisibleDevices *string
 	// DeviceOrder is CUDA_DEVICE_ORDER.
 	DeviceOrder string
-	// Library is the path of NVIDIA's management library; empty finds it.
+	// Library is the path of NVIDIA's management library; if empty, it is looked for.
 	Library string
-	// Estimate adds the CPU power model where no CPU sensor is readable.
+	// Estimate adds the CPU power model if no CPU sensor can be read.
 	Estimate bool
 	// SysfsRoot and ProcRoot replace /sys and /proc.
 	SysfsRoot, ProcRoot string
-	// Remote lists metrics pages to read beside the sensors of this machine, as the key
-	// energy.remote of study files does: NAME=URL of a dcgm-exporter, or
-	// NAME=URL#METRIC{LABELS}:UNIT. Mistakes in it are reported as missing sources.
+	// Remote lists metrics pages to read in addition, in the format of the key energy.remote: NAME=URL of a
+	// dcgm-exporter, or NAME=URL#METRIC{LABELS}:UNIT. Mistakes are reported as missing sources.
 	Remote []string
-	// Only lists the families that are opened; empty means all. Families are nvml,
-	// hwmon, rapl (which includes perf), perf, model and remote.
+	// Only lists the families to open; empty means all. Families are nvml, hwmon, rapl (which includes perf),
+	// perf, model and remote.
 	Only []string
 	// Clocks replaces the system's clocks, for simulated time.
 	Clocks *power.Clocks
 }
 
-// Open opens every family of sensors that this machine has, and the metrics pages
-// that were asked for, and lists with the reason what it cannot read. Neither
-// result is an error: a machine without any sensor yields no meters. The caller
+// Open opens all power sensors of this machine and the requested metrics pages, and lists what cannot be read
+// with the reason. Missing sensors are not an error: a machine without sensors has no meters. The caller
 // closes the meters.
 func Open(ctx context.Context, opts Options) (meters []power.Meter, missing []power.Unavailable) {
 	o := opener{opts: opts, roots: roots{opts.SysfsRoot, opts.ProcRoot}, clocks: power.SystemClocks()}
@@ -60,7 +56,7 @@ func Open(ctx context.Context, opts Options) (meters []power.Meter, missing []po
 	return o.meters, o.missing
 }
 
-// opener collects what is found.
+// opener collects meters and missing sensors.
 type opener struct {
 	opts    Options
 	roots   roots
@@ -69,8 +65,7 @@ type opener struct {
 	missing []power.Unavailable
 }
 
-// roots are the folders in which the kernel shows its devices and itself; empty
-// means /sys and /proc.
+// roots are the mount points of sysfs and procfs; empty means /sys and /proc.
 type roots struct{ SysfsRoot, ProcRoot string }
 
 func (r roots) sysfs() string { return cmp.Or(r.SysfsRoot, "/sys") }
@@ -88,7 +83,7 @@ func (o *opener) add(m interface {
 	o.missing = append(o.missing, m.Missing()...)
 }
 
-// has says that a device of this kind was found.
+// has reports whether a device of this kind was found.
 func (o *opener) has(kind power.Kind) bool {
 	return slices.ContainsFunc(o.devices(), func(d power.Device) bool { return d.Kind == kind })
 }
@@ -118,7 +113,7 @@ func (o *opener) nvml(ctx context.Context) {
 	o.add(m)
 }
 
-// hwmon says nothing on a machine without its hardware, which is most of them.
+// hwmon reports nothing on a machine without its hardware, which is the common case.
 func (o *opener) hwmon() {
 	if !o.wanted("hwmon") {
 		return
@@ -134,10 +129,10 @@ func (o *opener) hwmon() {
 	}
 }
 
-// cpu opens RAPL by the first way that works: the powercap files, then the
-// kernel's performance events.
+// cpu opens RAPL through the powercap files or, if these cannot be read, through the kernel's performance
+// events.
 func (o *opener) cpu() {
-	if !o.wanted("rapl") || o.has(power.CPU) { // Grace has its own sensor
+	if !o.wanted("rapl") || o.has(power.CPU) { // Grace has a CPU sensor of its own
 		return
 	}
 	m, err := openRAPL(o.roots, o.clocks)
@@ -156,10 +151,10 @@ func (o *opener) cpu() {
 	o.missing = append(o.missing, reason("rapl", err))
 }
 
-// neither explains why both ways to RAPL are closed.
+// neither explains why RAPL cannot be read in either way.
 func neither(powercap, perf power.Unavailable) power.Unavailable {
 	u := sensor.NoSensor("rapl", powercap.Message+"; through perf: "+perf.Message, powercap.Next)
-	if perf != errNoPerf && perf.Next != "" { // without events, the powercap files are the way
+	if perf != errNoPerf && perf.Next != "" { // without events, the powercap files are the only way
 		u.Next = perf.Next
 		if powercap.Next != "" {
 			u.Next += "; or " + powercap.Next
@@ -180,7 +175,7 @@ func (o *opener) model() {
 	o.meters = append(o.meters, m)
 }
 
-// remote opens one meter per name, so that a page that hangs delays no other.
+// remote opens one meter per name, so that a page that hangs does not delay others.
 func (o *opener) remote(ctx context.Context) {
 	if len(o.opts.Remote) == 0 || !o.wanted("remote") {
 		return
@@ -205,8 +200,8 @@ func (o *opener) remote(ctx context.Context) {
 	}
 }
 
-// targets reads the list of pages. An entry with a mistake, and the ones that it does not
-// go together with, are missing; the others are kept.
+// targets parses the list of pages. Entries with a mistake, and entries that conflict, are reported as
+// missing; the others are kept.
 func (o *opener) targets() []prom.Target {
 	targets, err := prom.ParseTargets(strings.Join(o.opts.Remote, " "))
 	if err == nil {
@@ -224,7 +219,7 @@ func (o *opener) targets() []prom.Target {
 	return targets
 }
 
-// reason is the Unavailable inside err, or one made of it.
+// reason returns the Unavailable inside err, or makes one.
 func reason(source string, err error) power.Unavailable {
 	if u, ok := errors.AsType[power.Unavailable](err); ok {
 		return u

@@ -16,9 +16,9 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// perfMeter is the meter of CPU packages and of their DRAM over performance events. The
-// sensor is that of [raplMeter], and so are the names of the devices; the way to it
-// needs another permission, and the kernel counts across wrap-arounds.
+// perfMeter is the meter of CPU packages and their DRAM over performance events. Sensor and device names are
+// the same as in [raplMeter]. Performance events need a different permission, and the kernel handles
+// wrap-arounds.
 type perfMeter struct {
 	zones   zones
 	missing []power.Unavailable
@@ -27,16 +27,16 @@ type perfMeter struct {
 
 // perfCounter is one opened event.
 type perfCounter interface {
-	// Value is the count since the event was opened, in units of its scale.
+	// Value returns the count since the event was opened, in units of its scale.
 	Value() (uint64, error)
 	Close() error
 }
 
-// perfOpener opens an event that counts for a whole CPU.
+// perfOpener opens an event for a whole CPU.
 type perfOpener func(kind uint32, config uint64, cpu int) (perfCounter, error)
 
-// openPerf opens the energy events of every package. If none can be opened the
-// error is a [power.Unavailable].
+// openPerf opens the energy events of each package. If none can be opened, the error is a
+// [power.Unavailable].
 func openPerf(opts roots, open perfOpener, c power.Clocks) (*perfMeter, error) {
 	found, err := findPerf(opts)
 	if err != nil {
@@ -66,8 +66,7 @@ func openPerf(opts roots, open perfOpener, c power.Clocks) (*perfMeter, error) {
 	return m, nil
 }
 
-// microjoules reads a counter. At the usual scale of 2^-32 J a double is exact to
-// 1 µJ for centuries.
+// microjoules reads a counter. At the usual scale of 2^-32 J, a float64 is exact to 1 µJ for centuries.
 func microjoules(c perfCounter, scale float64) (uint64, error) {
 	v, err := c.Value()
 	if err != nil {
@@ -80,7 +79,7 @@ func microjoules(c perfCounter, scale float64) (uint64, error) {
 	return uint64(e), nil
 }
 
-// Name is "perf".
+// Name returns "perf".
 func (m *perfMeter) Name() string { return "perf" }
 
 // Devices lists packages, then DRAM.
@@ -89,18 +88,18 @@ func (m *perfMeter) Devices() []power.Device { return m.zones.devices() }
 // Missing lists events that exist but cannot be opened.
 func (m *perfMeter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
-// Interval is 50 ms.
+// Interval returns 50 ms.
 func (m *perfMeter) Interval() time.Duration { return raplInterval }
 
-// Poll appends the mean power of every counter since the poll before.
+// Poll appends the mean power of each counter since the previous poll.
 func (m *perfMeter) Poll(ctx context.Context, t *power.Trace) error { return m.zones.poll(ctx, t) }
 
-// Counters reads every counter once.
+// Counters reads each counter once.
 func (m *perfMeter) Counters(ctx context.Context) ([]power.Reading, error) {
 	return m.zones.counters(ctx)
 }
 
-// Calls are the ways of reading a device.
+// Calls lists the ways to read a device.
 func (m *perfMeter) Calls(device string) []sensor.Call { return m.zones.calls(device) }
 
 // Close closes the events.
@@ -113,8 +112,8 @@ func (m *perfMeter) Close() error {
 	return errors.Join(errs...)
 }
 
-// kernelPerf opens an event with perf_event_open(2), for every process on the CPU:
-// the energy events know no other way.
+// kernelPerf opens an event with perf_event_open(2) for all processes on the CPU, the only mode of energy
+// events.
 func kernelPerf(kind uint32, config uint64, cpu int) (perfCounter, error) {
 	attr := unix.PerfEventAttr{Type: kind, Config: config, Size: unix.PERF_ATTR_SIZE_VER0}
 	fd, err := unix.PerfEventOpen(&attr, -1, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
@@ -135,7 +134,7 @@ func (k *kernelCounter) Value() (uint64, error) {
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("read the performance event: %w", err)
-	case n != len(k.buf): // zero at the end of file: the event is in an error state
+	case n != len(k.buf): // end of file: the event is in an error state
 		return 0, fmt.Errorf("the performance event returned %d bytes, not 8", n)
 	}
 	return binary.NativeEndian.Uint64(k.buf[:]), nil

@@ -17,7 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// perfFound is an event that is to be opened.
+// perfFound is an event to open.
 type perfFound struct {
 	device power.Device
 	kind   uint32
@@ -26,8 +26,7 @@ type perfFound struct {
 	scale  float64 // joules per count
 }
 
-// perfEvents are the events that become devices. The others (cores, the graphics
-// part, psys) are parts or wholes of these.
+// perfEvents are the events that become devices. Other events (cores, graphics, psys) overlap with them.
 var perfEvents = []struct {
 	name, device, label string
 	kind                power.Kind
@@ -36,7 +35,7 @@ var perfEvents = []struct {
 	{"energy-ram", "dram-", "memory of CPU package ", power.DRAM},
 }
 
-// findPerf lists the events of every package, packages first.
+// findPerf lists the events of each package, packages first.
 func findPerf(opts roots) ([]perfFound, error) {
 	root := filepath.Join(opts.sysfs(), "bus", "event_source", "devices", "power")
 	number, err := readWord(filepath.Join(root, "type"))
@@ -44,7 +43,7 @@ func findPerf(opts roots) ([]perfFound, error) {
 		return nil, errNoPerf
 	}
 	broken := func(err error) error {
-		return sensor.NoSensor("perf", "the kernel's description of its energy events is not understood: "+err.Error(),
+		return sensor.NoSensor("perf", "cannot parse the kernel's description of its energy events: "+err.Error(),
 			"")
 	}
 	if err != nil {
@@ -68,7 +67,7 @@ func findPerf(opts roots) ([]perfFound, error) {
 	for _, e := range perfEvents {
 		config, scale, err := perfEvent(filepath.Join(root, "events", e.name))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // desktop parts have no energy-ram, some have no event at all
+			continue // desktop parts have no energy-ram, some have no energy event
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", e.name, err))
@@ -88,10 +87,10 @@ func findPerf(opts roots) ([]perfFound, error) {
 	return nil, errNoPerf
 }
 
-// errNoPerf is the reason where the kernel offers no energy events.
+// errNoPerf is the reason if the kernel has no energy events.
 var errNoPerf = sensor.NoSensor("perf", "the kernel has no energy events", "sudo modprobe rapl")
 
-// perfEvent reads an event's number and scale. The files hold "event=0x02",
+// perfEvent reads the number and scale of an event. The files contain "event=0x02",
 // "2.3283064365386962890625e-10" and "Joules".
 func perfEvent(path string) (config uint64, scale float64, err error) {
 	text, err := readWord(path)
@@ -100,13 +99,13 @@ func perfEvent(path string) (config uint64, scale float64, err error) {
 	}
 	number, ok := strings.CutPrefix(text, "event=")
 	if config, err = strconv.ParseUint(number, 0, 64); err != nil || !ok {
-		return 0, 0, fmt.Errorf("%q is no event number", text)
+		return 0, 0, fmt.Errorf("%q is not an event number", text)
 	}
 	if text, err = readWord(path + ".scale"); err != nil {
 		return 0, 0, hideNotExist(err)
 	}
 	if scale, err = strconv.ParseFloat(text, 64); err != nil || !(scale > 0) || math.IsInf(scale, 0) {
-		return 0, 0, fmt.Errorf("%q is no scale", text)
+		return 0, 0, fmt.Errorf("%q is not a scale", text)
 	}
 	if text, err = readWord(path + ".unit"); err != nil || text != "Joules" {
 		return 0, 0, fmt.Errorf("the unit is %q, not Joules", text)
@@ -114,11 +113,11 @@ func perfEvent(path string) (config uint64, scale float64, err error) {
 	return config, scale, nil
 }
 
-// hideNotExist keeps the absence of a part from looking like that of the whole.
+// hideNotExist hides the type of the error, so that a missing file is not taken for missing hardware.
 func hideNotExist(err error) error { return errors.New(err.Error()) }
 
-// packageNames names the package of each CPU as the powercap files do: "0", or
-// "0-die-1" where the CPUs of one package stand for its dies.
+// packageNames names the package of each CPU as the powercap files do: "0", or "0-die-1" if the CPUs of a
+// package represent its dies.
 func packageNames(opts roots, cpus []int) []string {
 	topology := func(cpu int, file string) string {
 		s, err := readWord(filepath.Join(opts.sysfs(), "devices", "system", "cpu",
@@ -142,7 +141,7 @@ func packageNames(opts roots, cpus []int) []string {
 			names[i] = p
 		case p != "" && die != "":
 			names[i] = p + "-die-" + die
-		default: // the order of the mask is all there is
+		default: // only the order of the mask is known
 			names[i] = strconv.Itoa(i)
 		}
 	}
@@ -166,7 +165,7 @@ func parseCPUs(list string) ([]int, error) {
 		a, err1 := strconv.ParseUint(first, 10, 16)
 		b, err2 := strconv.ParseUint(last, 10, 16)
 		if err1 != nil || err2 != nil || b < a || b-a >= most || len(cpus) >= most {
-			return nil, fmt.Errorf("%q is no list of CPUs", list)
+			return nil, fmt.Errorf("%q is not a list of CPUs", list)
 		}
 		for cpu := a; cpu <= b; cpu++ {
 			cpus = append(cpus, int(cpu))
@@ -187,7 +186,7 @@ func perfUnreadable(opts roots, f perfFound, err error) power.Unavailable {
 	u := sensor.NoSensor("perf "+f.device.ID, err.Error(), "")
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		u.Message = "this user may not open the kernel's energy events"
+		u.Message = "no permission to open the kernel's energy events"
 		if level, err := readWord(filepath.Join(opts.proc(), "sys", "kernel",
 			"perf_event_paranoid")); err == nil {
 			u.Message += " (kernel.perf_event_paranoid is " + level + ")"
@@ -195,11 +194,11 @@ func perfUnreadable(opts roots, f perfFound, err error) power.Unavailable {
 		u.Next = "sudo setcap cap_perfmon+ep \"$(command -v llem)\", or sudo sysctl kernel.perf_event_paranoid=0; " +
 			"in a container, --cap-add PERFMON"
 	case errors.Is(err, unix.ENOSYS):
-		u.Message = "this kernel has no performance events, or the container forbids the call"
+		u.Message = "this kernel has no performance events, or the container blocks the call"
 		u.Next = "in a container, --cap-add PERFMON"
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EINVAL), errors.Is(err,
 		unix.EOPNOTSUPP):
-		u.Message = "the kernel lists the energy event but does not open it: " + err.Error()
+		u.Message = "the kernel lists the energy event but cannot open it: " + err.Error()
 	case errors.Is(err, unix.EMFILE):
 		u.Next = "raise the limit of open files (ulimit -n)"
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
-const perfScale = 2.3283064365386962890625e-10 // 2^-32 J, of every kernel
+const perfScale = 2.3283064365386962890625e-10 // 2^-32 J, the scale of all kernels
 
-// fakePerf is a kernel that counts energy per CPU and event. As with the real one
-// a counter starts at zero when it is opened.
+// fakePerf is a kernel that counts energy per CPU and event. As in the real kernel, a counter starts at zero
+// when it is opened.
 type fakePerf struct {
 	now    func() int64
 	watts  float64
@@ -49,7 +49,7 @@ func (e *fakeEvent) Value() (uint64, error) {
 
 func (e *fakeEvent) Close() error { e.k.closed++; return nil }
 
-// perfTree describes two packages with memory as the kernel does.
+// perfTree describes two packages with memory, in the kernel's format.
 func perfTree(t testing.TB, change map[string]string) roots {
 	t.Helper()
 	root := t.TempDir()
@@ -181,24 +181,24 @@ func TestPerfRefuses(t *testing.T) {
 			"modprobe rapl"},
 		"no packages": {map[string]string{events + "events/energy-pkg": "", events + "events/energy-ram": ""}, nil,
 			"no energy events", "modprobe rapl"},
-		"garbage type": {map[string]string{events + "type": "eleven"}, nil, "not understood: type", ""},
-		"garbage mask": {map[string]string{events + "cpumask": "0-99999999"}, nil, "is no list of CPUs", ""},
-		"empty mask":   {map[string]string{events + "cpumask": " "}, nil, "is no list of CPUs", ""},
+		"garbage type": {map[string]string{events + "type": "eleven"}, nil, "energy events: type", ""},
+		"garbage mask": {map[string]string{events + "cpumask": "0-99999999"}, nil, "is not a list of CPUs", ""},
+		"empty mask":   {map[string]string{events + "cpumask": " "}, nil, "is not a list of CPUs", ""},
 		"garbage event": {map[string]string{events + "events/energy-pkg": "umask=1",
-			events + "events/energy-ram": ""}, nil, "no event number", ""},
+			events + "events/energy-ram": ""}, nil, "not an event number", ""},
 		"no scale": {map[string]string{events + "events/energy-pkg.scale": "", events + "events/energy-ram": ""},
 			nil, "no such file", ""},
 		"scale NaN": {map[string]string{events + "events/energy-pkg.scale": "NaN",
-			events + "events/energy-ram": ""}, nil, "is no scale", ""},
+			events + "events/energy-ram": ""}, nil, "is not a scale", ""},
 		"scale 0": {map[string]string{events + "events/energy-pkg.scale": "0",
-			events + "events/energy-ram": ""}, nil, "is no scale", ""},
+			events + "events/energy-ram": ""}, nil, "is not a scale", ""},
 		"other unit": {map[string]string{events + "events/energy-pkg.unit": "Watts",
 			events + "events/energy-ram": ""}, nil, "not Joules", ""},
 		"not permitted": {nil, unix.EACCES,
-			"may not open the kernel's energy events (kernel.perf_event_paranoid is 4)", "sudo setcap cap_perfmon+ep"},
-		"container":       {nil, unix.EPERM, "may not open", "--cap-add PERFMON"},
+			"no permission to open the kernel's energy events (kernel.perf_event_paranoid is 4)", "sudo setcap cap_perfmon+ep"},
+		"container":       {nil, unix.EPERM, "no permission to open", "--cap-add PERFMON"},
 		"no such call":    {nil, unix.ENOSYS, "no performance events", "--cap-add PERFMON"},
-		"unknown event":   {nil, unix.ENOENT, "lists the energy event but does not open it", ""},
+		"unknown event":   {nil, unix.ENOENT, "lists the energy event but cannot open it", ""},
 		"too many files":  {nil, unix.EMFILE, "too many open files", "ulimit -n"},
 		"offline package": {nil, unix.ENODEV, "lists the energy event", ""},
 	} {
@@ -230,7 +230,7 @@ func TestPerfKeepsWhatOpens(t *testing.T) {
 	}
 }
 
-// TestPerfClosesWhatDoesNotCount: an event that opens but cannot be read.
+// TestPerfClosesWhatDoesNotCount: an event that opens but cannot be read is closed.
 func TestPerfClosesWhatDoesNotCount(t *testing.T) {
 	kernel := &fakePerf{now: func() int64 { return 1 }, dead: errors.New("no data")}
 	if _, err := openPerf(perfTree(t, nil), kernel.open, powertest.Clocks(kernel.now)); err == nil ||
@@ -239,8 +239,7 @@ func TestPerfClosesWhatDoesNotCount(t *testing.T) {
 	}
 }
 
-// TestKernelPerf asks the kernel here for an event that every kernel has, so that
-// the call itself is tried where it is allowed.
+// TestKernelPerf opens an event that all kernels have, to test the system call if it is allowed.
 func TestKernelPerf(t *testing.T) {
 	// PERF_COUNT_SW_CPU_CLOCK counts nanoseconds of the CPU.
 	c, err := kernelPerf(unix.PERF_TYPE_SOFTWARE, unix.PERF_COUNT_SW_CPU_CLOCK, 0)
@@ -278,7 +277,7 @@ func TestNeither(t *testing.T) {
 	}
 }
 
-// TestOpenPrefersPowercap: perf is asked only where the powercap files are closed.
+// TestOpenPrefersPowercap: perf is tried only if the powercap files cannot be read.
 func TestOpenPrefersPowercap(t *testing.T) {
 	only := without("nvml", "hwmon", "remote")
 	opts := perfTree(t, map[string]string{"class/powercap/intel-rapl:0/name": "package-0",
@@ -287,7 +286,7 @@ func TestOpenPrefersPowercap(t *testing.T) {
 	if len(meters) != 1 || meters[0].Name() != "rapl" || len(missing) != 0 {
 		t.Errorf("meters %v, missing %+v", meters, missing)
 	}
-	// A type that no kernel has: the real call is refused whoever asks.
+	// No kernel has this type, so the system call fails for every user.
 	opts = perfTree(t, map[string]string{"bus/event_source/devices/power/type": "4000000000"})
 	if err := os.WriteFile(filepath.Join(opts.ProcRoot, "cpuinfo"),
 		[]byte("flags\t\t: fpu\nvendor_id\t: GenuineIntel\n"), 0o644); err != nil {

@@ -10,26 +10,23 @@ import (
 )
 
 const (
-	// raplInterval is a compromise: the counter moves every millisecond, so a
-	// difference over 50 ms is good to about 2 %, and twenty reads a second of a
-	// few zones cost less than a thousandth of a core.
+	// raplInterval is a compromise: the counter changes every millisecond, so a difference over 50 ms is
+	// accurate to about 2 %, and twenty reads per second of a few zones cost less than 0.1 % of a core.
 	raplInterval = 50 * time.Millisecond
 	// raplRefresh is the update period of the counter (Intel SDM vol. 3, 16.10).
 	raplRefresh = time.Millisecond
 )
 
-// raplMeter is the meter of CPU packages and of their DRAM, over the powercap files
-// of Linux (Intel, and AMD under the same names). Zones nest: psys contains the
-// packages, a package contains core and uncore. Only packages (package-0, …) and
-// DRAM (dram-0, …), which lies beside the package, are devices, so that their
-// sum counts nothing twice.
+// raplMeter is the meter of CPU packages and their DRAM, over the powercap files of Linux (Intel, and AMD
+// under the same names). Zones nest: psys contains the packages, a package contains core and uncore. Only
+// packages (package-0, …) and DRAM (dram-0, …), which is outside the package, are devices, so that their sum
+// counts nothing twice.
 type raplMeter struct {
 	zones   zones
 	missing []power.Unavailable
 }
 
-// openRAPL finds the readable zones. If there is none the error is a
-// [power.Unavailable].
+// openRAPL opens the readable zones. If there is none, the error is a [power.Unavailable].
 func openRAPL(opts roots, c power.Clocks) (*raplMeter, error) {
 	found, err := findZones(opts)
 	if err != nil {
@@ -53,7 +50,7 @@ func openRAPL(opts roots, c power.Clocks) (*raplMeter, error) {
 	return m, nil
 }
 
-// Name is "rapl".
+// Name returns "rapl".
 func (m *raplMeter) Name() string { return "rapl" }
 
 // Devices lists packages and DRAM in the order of sockets.
@@ -62,19 +59,19 @@ func (m *raplMeter) Devices() []power.Device { return m.zones.devices() }
 // Missing lists zones that exist but cannot be read.
 func (m *raplMeter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
-// Interval is 50 ms.
+// Interval returns 50 ms.
 func (m *raplMeter) Interval() time.Duration { return raplInterval }
 
-// Poll appends the mean power of every zone since the poll before.
+// Poll appends the mean power of each zone since the previous poll.
 func (m *raplMeter) Poll(ctx context.Context, t *power.Trace) error { return m.zones.poll(ctx, t) }
 
-// Counters reads every zone once. Readings go on across wrap-arounds.
+// Counters reads each zone once. Readings continue across wrap-arounds.
 func (m *raplMeter) Counters(ctx context.Context) ([]power.Reading, error) {
 	return m.zones.counters(ctx)
 }
 
-// Close does nothing: no file stays open between readings.
+// Close does nothing: files are not kept open between readings.
 func (m *raplMeter) Close() error { return nil }
 
-// Calls are the ways of reading a device.
+// Calls lists the ways to read a device.
 func (m *raplMeter) Calls(device string) []sensor.Call { return m.zones.calls(device) }

@@ -17,7 +17,7 @@ import (
 
 const raplRange = 262_143_328_850 // µJ, of a common Xeon
 
-// manual is a clock that a test moves.
+// manual is a clock that a test advances.
 type manual struct{ ns int64 }
 
 func newManual() *manual { return &manual{ns: int64(time.Hour)} }
@@ -43,8 +43,8 @@ func ids(m power.Meter) []string {
 	return list
 }
 
-// TestRAPLDevices: two sockets, each also reachable through MMIO; psys, core and
-// uncore are parts or wholes of what is counted already.
+// TestRAPLDevices: two sockets, each also reachable through MMIO; psys, core and uncore overlap with the
+// counted zones.
 func TestRAPLDevices(t *testing.T) {
 	x := newTree(t)
 	for _, z := range []struct{ dir, name string }{
@@ -66,13 +66,13 @@ func TestRAPLDevices(t *testing.T) {
 	}
 }
 
-// TestRAPLWithoutDRAM: the cores of a package are not taken for its memory.
+// TestRAPLWithoutDRAM: the cores of a package are not mistaken for its memory.
 func TestRAPLWithoutDRAM(t *testing.T) {
 	x := newTree(t)
 	x.zone("intel-rapl:0", "package-0", 1, raplRange)
 	x.zone("intel-rapl:0:0", "core", 1, raplRange)
 	if got := ids(openTree(t, x, newManual())); !slices.Equal(got, []string{"package-0"}) {
-		t.Errorf("devices %v, want the package alone", got)
+		t.Errorf("devices %v, want only the package", got)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestRAPLTakesMMIOWhereNothingElseIs(t *testing.T) {
 	}
 }
 
-// TestRAPLReadsTheMSRZone: the two ways to a package are not the same file.
+// TestRAPLReadsTheMSRZone: the MSR and MMIO zones of a package are different files.
 func TestRAPLReadsTheMSRZone(t *testing.T) {
 	x := newTree(t)
 	x.zone("intel-rapl-mmio:0", "package-0", 5, raplRange)
@@ -144,8 +144,8 @@ func TestRAPLCountsAcrossWrapArounds(t *testing.T) {
 	}
 }
 
-// TestRAPLRefusesImplausibleCounters: a reset, an unknown wrap and a jump are
-// errors with a gap; the series goes on afterwards and shows no zero.
+// TestRAPLRefusesImplausibleCounters: a reset, an unknown wrap and a jump are errors with a gap; the series
+// then continues without a zero.
 func TestRAPLRefusesImplausibleCounters(t *testing.T) {
 	for name, c := range map[string]struct {
 		value, wrap, next uint64
@@ -169,7 +169,7 @@ func TestRAPLRefusesImplausibleCounters(t *testing.T) {
 			clk.pass(c.pause)
 			z.value = c.next
 			z.write(t)
-			// The counter is read first; the next poll has to tell of the gap.
+			// The counter is read first; the next poll must report the gap.
 			if _, err := m.Counters(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Counters: %v, want %q", err, c.want)
 			}
@@ -196,7 +196,7 @@ func TestRAPLRefusesImplausibleCounters(t *testing.T) {
 	}
 }
 
-// TestRAPLReadErrorLosesNoEnergy: the difference after it covers the time.
+// TestRAPLReadErrorLosesNoEnergy: the next difference covers the time of the error.
 func TestRAPLReadErrorLosesNoEnergy(t *testing.T) {
 	x, c := newTree(t), newManual()
 	z := x.zone("intel-rapl:0", "package-0", 0, raplRange)
@@ -237,12 +237,12 @@ func TestRAPLSaysWhyThereAreNoZones(t *testing.T) {
 		"AMD": {"vendor_id\t: AuthenticAMD\nflags\t\t: fpu sse\n", false, "module is not loaded",
 			"sudo modprobe intel_rapl_msr"},
 		"Arm":    {"CPU implementer\t: 0x41\n", false, "no RAPL", ""},
-		"masked": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n", true, "hidden", "systempaths=unconfined"},
+		"masked": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n", true, "hides the RAPL zones", "systempaths=unconfined"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			replace(t, filepath.Join(root, "cpuinfo"), c.cpuinfo)
-			if c.listed { // the class lists the zones, what they point to is masked
+			if c.listed { // the class lists the zones, their targets are masked
 				class := filepath.Join(root, "class", "powercap")
 				if err := os.MkdirAll(class, 0o755); err != nil {
 					t.Fatal(err)
@@ -285,7 +285,7 @@ func TestRAPLPermission(t *testing.T) {
 	}
 }
 
-// TestZoneCalls: a counter of a processor can be asked on its own.
+// TestZoneCalls: a CPU counter can be read by itself.
 func TestZoneCalls(t *testing.T) {
 	x := newTree(t)
 	x.zone("intel-rapl:0", "package-0", 5_000_000, raplRange)
@@ -299,6 +299,6 @@ func TestZoneCalls(t *testing.T) {
 		t.Errorf("read %v, %v, %v, want 2 J", v, stamp, err)
 	}
 	if got := m.Calls("gpu0"); got != nil {
-		t.Errorf("calls of a device that is not there: %v", got)
+		t.Errorf("calls of an unknown device: %v", got)
 	}
 }

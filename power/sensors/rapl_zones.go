@@ -15,20 +15,19 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// raplFound is a zone of the powercap tree that is to be metered.
+// raplFound is a zone of the powercap tree to meter.
 type raplFound struct {
 	device power.Device
 	dir    string
 	wrap   uint64
 }
 
-// zoneDir matches the folders of zones: intel-rapl:0 is a package (or psys),
-// intel-rapl:0:2 a part of it. intel-rapl-mmio is a second way to the same
-// package.
+// zoneDir matches the folders of zones: intel-rapl:0 is a package (or psys), intel-rapl:0:2 a part of it.
+// intel-rapl-mmio is another way to read the same package.
 var zoneDir = regexp.MustCompile(`^(intel-rapl(?:-mmio)?):(\d+)(?::(\d+))?$`)
 
-// findZones lists packages and DRAM, in the order of sockets. Where a package is
-// reachable through MSRs and through MMIO, the first way wins.
+// findZones lists packages and DRAM in the order of sockets. If a package can be read through MSRs and MMIO,
+// MSRs are used.
 func findZones(opts roots) ([]raplFound, error) {
 	root := filepath.Join(opts.sysfs(), "class", "powercap")
 	entries, err := os.ReadDir(root)
@@ -74,7 +73,7 @@ func kindOf(zone string) int {
 	return 0
 }
 
-// zoneDevice decides whether a zone is metered. Its parents come first.
+// zoneDevice returns the device of a zone, and whether to meter it. Parents come first.
 func zoneDevice(dir, label string, packages map[string]string) (power.Device, bool) {
 	parent := dir[:strings.LastIndexByte(dir, ':')]
 	if number, ok := strings.CutPrefix(label, "package-"); ok {
@@ -87,8 +86,7 @@ func zoneDevice(dir, label string, packages map[string]string) (power.Device, bo
 	return power.Device{}, false
 }
 
-// zoneRange is the counter's largest value. Without it the zone still works,
-// except that a wrap-around looks like a reset.
+// zoneRange returns the counter's maximum. Without it, a wrap-around looks like a reset.
 func zoneRange(dir string) uint64 {
 	b, err := os.ReadFile(filepath.Join(dir, "max_energy_range_uj"))
 	if err != nil {
@@ -105,19 +103,19 @@ func zoneRange(dir string) uint64 {
 func zoneUnreadable(f raplFound, err error) power.Unavailable {
 	u := sensor.NoSensor("rapl "+f.device.ID, err.Error(), "")
 	if errors.Is(err, fs.ErrPermission) {
-		u.Message = "only root may read " + f.dir + "/energy_uj"
-		u.Next = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj — until the next reboot; it lets " +
-			"every local user read CPU power, which is a known side channel (PLATYPUS, CVE-2020-8694)"
+		u.Message = "only root can read " + f.dir + "/energy_uj"
+		u.Next = "sudo chmod a+r /sys/class/powercap/intel-rapl*:*/energy_uj (until the next reboot; it lets " +
+			"every local user read CPU power, which is a known side channel (PLATYPUS, CVE-2020-8694))"
 	}
 	return u
 }
 
-// noZones explains an empty tree.
+// noZones explains why the tree has no zones.
 func noZones(opts roots, listed, named int) power.Unavailable {
 	u := sensor.NoSensor("rapl", "", "")
 	cpuinfo, err := os.ReadFile(filepath.Join(opts.proc(), "cpuinfo"))
 	if err != nil {
-		u.Message = "no RAPL zones, and the processor is unknown: " + err.Error()
+		u.Message = "no RAPL zones, and cannot identify the processor: " + err.Error()
 		return u
 	}
 	info := string(cpuinfo)
@@ -125,13 +123,13 @@ func noZones(opts roots, listed, named int) power.Unavailable {
 		strings.Contains(info, "HygonGenuine")
 	switch {
 	case listed > 0 && named == 0:
-		u.Message = "the RAPL zones are listed but hidden, as container runtimes do"
+		u.Message = "the container runtime hides the RAPL zones"
 		u.Next = "start the container with --security-opt systempaths=unconfined (docker) or " +
 			"unmask=/sys/devices/virtual/powercap (podman)"
 	case listed > 0:
 		u.Message = "none of the RAPL zones is a CPU package"
 	case hasFlag(info, "hypervisor"):
-		u.Message = "this is a virtual machine, and its host does not pass RAPL on"
+		u.Message = "this is a virtual machine without access to the host's RAPL"
 		u.Next = "measure on the host; --estimate models the CPU instead"
 	case x86:
 		u.Message = "the kernel lists no RAPL zones: its module is not loaded"
@@ -142,7 +140,7 @@ func noZones(opts roots, listed, named int) power.Unavailable {
 	return u
 }
 
-// hasFlag looks for a CPU flag in the text of /proc/cpuinfo.
+// hasFlag reports whether /proc/cpuinfo lists a CPU flag.
 func hasFlag(cpuinfo, flag string) bool {
 	for line := range strings.Lines(cpuinfo) {
 		if strings.HasPrefix(line, "flags") {

@@ -18,33 +18,30 @@ import (
 )
 
 const (
-	// remoteInterval is the time between two fetches. Exporters renew their values
-	// every second at best; dcgm-exporter does so every 30 s if it is not told
-	// otherwise.
+	// remoteInterval is the time between two fetches. Exporters refresh their values every second at best;
+	// the default of dcgm-exporter is 30 s.
 	remoteInterval = 500 * time.Millisecond
-	// remoteRefresh is assumed while the refresh is not known.
+	// remoteRefresh is the assumed refresh period until it is known.
 	remoteRefresh = 30 * time.Second
-	// remoteMaxWatts is more than a rack draws; a value beyond it is a wrong unit.
+	// remoteMaxWatts exceeds the power of a rack; a larger value has a wrong unit.
 	remoteMaxWatts = 1e6
-	// remotePatience is how long a poll waits for its pages. A page that takes
-	// longer is left to the next poll: a server that hangs must not hold up the
-	// marks of the other meters.
+	// remotePatience is the time that a poll waits for its pages. A slower page is left to the next poll, so
+	// that a server that hangs does not delay the marks of other meters.
 	remotePatience = 250 * time.Millisecond
 )
 
-// remoteMeter is the meter of power and energy on a metrics page: of a dcgm-exporter,
-// or any metric that a study names. The page says nothing about when its values
-// were measured, so the meter watches when they change: samples carry the refresh
-// as their window, and readings are snapped to the fetch that first saw them.
+// remoteMeter is the meter of power and energy on a metrics page: of a dcgm-exporter, or any metric that a
+// study names. The page does not say when its values were measured, so the meter watches for changes: samples
+// have the refresh period as their window, and readings snap to the fetch that first returned them.
 //
-// Counters returns nothing: a page that is renewed every 30 s would hold up every
-// reading of the other counters. Poll puts the readings into the trace instead.
+// Counters returns nothing: a page that is refreshed every 30 s would delay the readings of all other
+// counters. Poll appends the readings to the trace instead.
 type remoteMeter struct {
 	name     string
 	fetch    fetcher
 	stop     func()
 	start    func() <-chan flight
-	flight   <-chan flight // nil while no fetch is under way
+	flight   <-chan flight // nil if no fetch is in progress
 	helpers  time.Duration
 	clocks   power.Clocks
 	pages    []string
@@ -54,7 +51,7 @@ type remoteMeter struct {
 	warnings note.List
 }
 
-// remoteDevice is one device with a metric of power, of energy, or of both.
+// remoteDevice is one device with a metric of power, energy, or both.
 type remoteDevice struct {
 	device        power.Device
 	power, energy *remoteMetric
@@ -70,12 +67,12 @@ type remoteMetric struct {
 	matches func(prom.Series) bool
 }
 
-// remoteCounter is what is known of a counter of energy.
+// remoteCounter is the state of an energy counter.
 type remoteCounter struct {
 	changes poll.Changes
 	last    power.Reading
-	known   bool // last is set
-	// moved is the reading that saw the newest change; AfterNS is 0 before it.
+	known   bool // last is valid
+	// moved is the reading with the latest change; AfterNS is 0 before the first.
 	moved power.Reading
 }
 
@@ -86,16 +83,16 @@ type fetched struct {
 	err           error
 }
 
-// flight is the result of fetching every page, and what that cost.
+// flight is the result and cost of fetching every page.
 type flight struct {
 	pages map[string]fetched
 	cpu   time.Duration
 }
 
-// Name is "remote." and the name of the source.
+// Name returns "remote." and the name of the source.
 func (m *remoteMeter) Name() string { return m.name }
 
-// Devices lists what was on the pages when the meter was opened.
+// Devices lists the devices on the pages when the meter was opened.
 func (m *remoteMeter) Devices() []power.Device {
 	list := make([]power.Device, len(m.devices))
 	for i, d := range m.devices {
@@ -104,16 +101,16 @@ func (m *remoteMeter) Devices() []power.Device {
 	return list
 }
 
-// Missing lists devices whose values were not usable when the meter was opened.
+// Missing lists devices without usable values when the meter was opened.
 func (m *remoteMeter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
-// Warnings lists doubts about what a value covers.
+// Warnings returns doubts about what a value covers.
 func (m *remoteMeter) Warnings() note.List { return slices.Clone(m.warnings) }
 
-// Interval is half a second.
+// Interval returns half a second.
 func (m *remoteMeter) Interval() time.Duration { return remoteInterval }
 
-// Refreshes is how often the values changed.
+// Refreshes returns how often the values changed.
 func (m *remoteMeter) Refreshes() []sensor.SourceRefresh {
 	var list []sensor.SourceRefresh
 	for _, d := range m.devices {
@@ -148,10 +145,10 @@ func (m *remoteMeter) Poll(ctx context.Context, t *power.Trace) error {
 	}
 }
 
-// HelperCPU is the processor time of fetches, which run beside the caller's thread.
+// HelperCPU returns the processor time of fetches, which run outside the caller's thread.
 func (m *remoteMeter) HelperCPU() time.Duration { return m.helpers }
 
-// takeAll appends what the pages say.
+// takeAll appends the values of the pages.
 func (m *remoteMeter) takeAll(pages map[string]fetched, t *power.Trace) error {
 	var errs []error
 	for _, p := range m.pages {
@@ -176,7 +173,7 @@ func (m *remoteMeter) takeAll(pages map[string]fetched, t *power.Trace) error {
 // Counters returns none; see remoteMeter.
 func (m *remoteMeter) Counters(ctx context.Context) ([]power.Reading, error) { return nil, ctx.Err() }
 
-// Close ends a fetch that is under way and closes the connections.
+// Close cancels a fetch in progress and closes the connections.
 func (m *remoteMeter) Close() error {
 	m.stop()
 	if m.flight != nil {
@@ -186,7 +183,7 @@ func (m *remoteMeter) Close() error {
 	return nil
 }
 
-// background lets fetches run until the meter is closed.
+// background runs fetches until the meter is closed.
 func (m *remoteMeter) background(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	closeIdle := m.stop
@@ -221,7 +218,7 @@ func (m *remoteMeter) fetchAll(ctx context.Context, limit time.Duration) map[str
 	return pages
 }
 
-// take reads the values of a device. A page that failed was reported already.
+// take reads the values of a device. A failed page has already been reported.
 func (m *remoteMeter) take(d *remoteDevice, pages map[string]fetched, t *power.Trace) error {
 	var errs []error
 	d.series.Failed()
@@ -229,7 +226,7 @@ func (m *remoteMeter) take(d *remoteDevice, pages map[string]fetched, t *power.T
 		page := pages[d.power.page]
 		watts, err := d.power.value(page.series)
 		if err == nil && watts > remoteMaxWatts {
-			err = fmt.Errorf("%s says %g W: is its unit right?", d.power.what, watts)
+			err = fmt.Errorf("%s is %g W: check its unit", d.power.what, watts)
 		}
 		if err == nil {
 			d.series.Window = d.series.Refresh().Period
@@ -241,7 +238,7 @@ func (m *remoteMeter) take(d *remoteDevice, pages map[string]fetched, t *power.T
 		page := pages[d.energy.page]
 		joules, err := d.energy.value(page.series)
 		if err == nil && joules > float64(math.MaxInt64)/2/float64(unit.Joule) {
-			err = fmt.Errorf("%s says %g J: is its unit right?", d.energy.what, joules)
+			err = fmt.Errorf("%s is %g J: check its unit", d.energy.what, joules)
 		}
 		if err == nil {
 			err = m.count(d, unit.FromJoules(joules), page, t)
@@ -251,13 +248,13 @@ func (m *remoteMeter) take(d *remoteDevice, pages map[string]fetched, t *power.T
 	return errors.Join(errs...)
 }
 
-// count appends a reading. A counter that went backwards was reset with its
-// exporter or driver: what happened in between is not known.
+// count appends a reading. A counter that went backwards was reset with its exporter or driver, so the energy
+// in between is unknown.
 func (m *remoteMeter) count(d *remoteDevice, energy unit.Energy, page fetched, t *power.Trace) error {
 	c := &d.counter
 	seen := c.changes.Poll(float64(energy), page.before, page.after)
 	source := m.name
-	if d.power != nil { // a series of its own, which the counter may confirm
+	if d.power != nil { // the counter may confirm this separate series
 		source += ".energy"
 	}
 	r := power.Reading{Device: d.device.ID, Source: source, BeforeNS: page.before, AfterNS: page.after, Energy: energy,
@@ -279,7 +276,7 @@ func (m *remoteMeter) count(d *remoteDevice, energy unit.Energy, page fetched, t
 		return errors.New(reason)
 	}
 	if !r.Snapped {
-		if seen.Changed { // nobody knows when
+		if seen.Changed { // the time of the change is unknown
 			c.moved = power.Reading{}
 		}
 		return nil
@@ -300,8 +297,8 @@ func (m *remoteMeter) mean(d *remoteDevice, from, to power.Reading, t *power.Tra
 	})
 }
 
-// value is the metric's value in watts or joules. Rows that repeat one value (a GPU
-// on behalf of several containers or MIG slices) count once.
+// value returns the metric's value in watts or joules. Rows that repeat a value (a GPU listed for several
+// containers or MIG slices) count once.
 func (x *remoteMetric) value(page []prom.Series) (float64, error) {
 	for _, s := range page {
 		if !x.matches(s) {

@@ -16,19 +16,18 @@ import (
 )
 
 const (
-	// pageLimit bounds a page. That of a dcgm-exporter has some 10 kB per GPU.
+	// pageLimit bounds a page in bytes. A dcgm-exporter has about 10 kB per GPU.
 	pageLimit = 8 << 20
-	// pageTimeout bounds a fetch while sampling: the end of sampling may have to
-	// wait for it.
+	// pageTimeout bounds a fetch while sampling, because Stop may have to wait for it.
 	pageTimeout = 2 * time.Second
-	// openTimeout bounds the first fetch, which also resolves and connects.
+	// openTimeout bounds the first fetch, which also resolves the host name and connects.
 	openTimeout = 5 * time.Second
 )
 
-// fetcher gets the text of a page.
+// fetcher returns the text of a page.
 type fetcher func(ctx context.Context, address string) ([]byte, error)
 
-// httpFetcher fetches with connections of its own, which stop closes.
+// httpFetcher returns a fetcher with its own connections, which stop closes.
 func httpFetcher() (fetch fetcher, stop func()) {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}
 	client := &http.Client{Transport: transport}
@@ -47,7 +46,7 @@ func fetchPage(ctx context.Context, client *http.Client, address string) ([]byte
 	resp, err := client.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // the address is in the caller's message
+			err = e.Err // the caller's message has the address
 		}
 		return nil, err
 	}
@@ -68,14 +67,14 @@ func fetchPage(ctx context.Context, client *http.Client, address string) ([]byte
 	return page, nil
 }
 
-// statusError is an answer other than 200.
+// statusError is an HTTP status other than 200.
 type statusError int
 
 func (e statusError) Error() string {
 	return fmt.Sprintf("the server answered %d %s", int(e), http.StatusText(int(e)))
 }
 
-// remoteFix is what to do about a page that cannot be read.
+// remoteFix returns the next step for a page that cannot be read.
 func remoteFix(address string, err error) string {
 	var dns *net.DNSError
 	var status statusError

@@ -81,7 +81,7 @@ func TestRemoteOverHTTP(t *testing.T) {
 	}
 }
 
-// freePort is an address on which nobody listens.
+// freePort returns an address without a listener.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -115,8 +115,8 @@ func TestOpenRemoteMistakes(t *testing.T) {
 	}
 }
 
-// TestOneBadRemoteLeavesTheOthers: a mistake in an entry, a page that cannot be read, a
-// metric that is not there and a name that is taken, each beside what works.
+// TestOneBadRemoteLeavesTheOthers: a mistake in an entry, an unreadable page, an unknown metric and a name in
+// use do not affect other sources.
 func TestOneBadRemoteLeavesTheOthers(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/e" {

@@ -13,26 +13,25 @@ import (
 	"github.com/llenergymeasure/llem/power/sensors/internal/poll"
 )
 
-// Metrics of dcgm-exporter. The momentary power is preferred where the exporter
-// was told to show it; by default it shows an average.
+// Metrics of dcgm-exporter. Instantaneous power is preferred if the exporter offers it; the default is an
+// average.
 const (
 	dcgmPower   = "DCGM_FI_DEV_POWER_USAGE"
 	dcgmInstant = "DCGM_FI_DEV_POWER_USAGE_INSTANT"
 	dcgmEnergy  = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
 )
 
-// remoteOptions name the pages.
+// remoteOptions select the pages.
 type remoteOptions struct {
-	// Targets describe one source: they share a name.
+	// Targets describe one source: all have the same name.
 	Targets []prom.Target
-	// Local are the devices that are read on this machine. A GPU among them is
-	// measured here; its values on the page only check that.
+	// Local are the devices read on this machine. If a GPU on the page is one of them, the page only checks
+	// its values.
 	Local []power.Device
 }
 
-// openRemoteHTTP fetches the pages once and finds the devices on them. If there is none
-// the error is a [power.Unavailable], and the meter is there for its list of what is
-// missing only.
+// openRemoteHTTP fetches the pages once and finds their devices. If there is none, the error is a
+// [power.Unavailable], and the returned meter only serves to list what is missing.
 func openRemoteHTTP(ctx context.Context, opts remoteOptions, c power.Clocks) (*remoteMeter, error) {
 	fetch, stop := httpFetcher()
 	m, err := openRemote(ctx, opts, fetch, stop, c)
@@ -45,7 +44,7 @@ func openRemoteHTTP(ctx context.Context, opts remoteOptions, c power.Clocks) (*r
 func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop func(), c power.Clocks) (*remoteMeter,
 	error) {
 	if len(opts.Targets) == 0 {
-		return nil, sensor.NoSensor("remote", "no page is named", "")
+		return nil, sensor.NoSensor("remote", "no metrics page is given", "")
 	}
 	m := &remoteMeter{name: "remote." + opts.Targets[0].Name, fetch: fetch, stop: stop, clocks: c,
 		wanted: make(map[string]bool)}
@@ -69,18 +68,18 @@ func openRemote(ctx context.Context, opts remoteOptions, fetch fetcher, stop fun
 	if len(m.devices) == 0 {
 		return m, m.missing[0]
 	}
-	for i := range m.missing { // the name alone stands for the whole source
+	for i := range m.missing { // without the suffix, the name would mean the whole source
 		if m.missing[i].Source == m.name {
 			m.missing[i].Source += " (in part)"
 		}
 	}
-	// A page that could not be read is not fetched again: nothing on it is metered.
+	// A page that could not be read is not fetched again, because none of its devices is metered.
 	m.pages = slices.DeleteFunc(m.pages, func(address string) bool { return pages[address].err != nil })
 	m.background(ctx)
 	return m, nil
 }
 
-// addTarget adds what one target names.
+// addTarget adds the devices of one target.
 func (m *remoteMeter) addTarget(t prom.Target, page fetched, local []power.Device) error {
 	switch {
 	case page.err != nil:
@@ -92,20 +91,20 @@ func (m *remoteMeter) addTarget(t prom.Target, page fetched, local []power.Devic
 	return m.addMetric(t, page.series)
 }
 
-// dropNamesakes leaves out devices that are called as one of this machine.
+// dropNamesakes removes devices with the name of a local device.
 func (m *remoteMeter) dropNamesakes(local []power.Device) {
 	m.devices = slices.DeleteFunc(m.devices, func(d *remoteDevice) bool {
 		taken := slices.ContainsFunc(local, func(l power.Device) bool { return l.ID == d.device.ID })
 		if taken {
 			m.missing = append(m.missing, sensor.NoSensor(m.name,
-				fmt.Sprintf("the name %s belongs to a device of this machine", d.device.ID),
+				fmt.Sprintf("the name %s is used by a device of this machine", d.device.ID),
 				"give the remote source another name"))
 		}
 		return taken
 	})
 }
 
-// probe refuses a metric without a usable value.
+// probe rejects a metric without a usable value.
 func (m *remoteMeter) probe(x *remoteMetric, page []prom.Series) error {
 	if _, err := x.value(page); err != nil {
 		return sensor.NoSensor(m.name, x.page+": "+err.Error(), remoteFix(x.page, err))
@@ -113,7 +112,7 @@ func (m *remoteMeter) probe(x *remoteMetric, page []prom.Series) error {
 	return nil
 }
 
-// addMetric adds a metric that was named.
+// addMetric adds a metric that the target names.
 func (m *remoteMeter) addMetric(t prom.Target, page []prom.Series) error {
 	var rows, named []prom.Series
 	for _, s := range page {
@@ -130,11 +129,11 @@ func (m *remoteMeter) addMetric(t prom.Target, page []prom.Series) error {
 	switch {
 	case len(named) == 0:
 		return absent("there is no metric "+t.Metric+" on the page",
-			"look for it: curl -s "+t.URL+" | grep -i -e power -e energy -e watt")
+			"list the metrics: curl -s "+t.URL+" | grep -i -e power -e energy -e watt")
 	case len(rows) == 0:
-		return absent("no series of the page is "+t.String(), "the first one is "+named[0].String())
+		return absent("no series on the page matches "+t.String(), "the first one is "+named[0].String())
 	case len(rows) > 1:
-		return absent(fmt.Sprintf("%d series of the page are %s", len(rows), t),
+		return absent(fmt.Sprintf("%d series on the page match %s", len(rows), t),
 			"add labels; the first one is "+rows[0].String())
 	}
 	x := &remoteMetric{page: t.URL, unit: t.Unit, what: t.String(), matches: t.Matches}
@@ -169,10 +168,10 @@ func (m *remoteMeter) add(device power.Device) *remoteDevice {
 	return d
 }
 
-// dcgmGPU are the rows of one GPU.
+// dcgmGPU has the rows of one GPU.
 type dcgmGPU struct {
 	key, index, uuid, model string
-	slices                  int // rows of MIG instances of one metric
+	slices                  int // number of rows of MIG instances of one metric
 	rows                    map[string]int
 }
 
@@ -181,14 +180,14 @@ func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.D
 	gpus := dcgmGPUs(page)
 	if len(gpus) == 0 {
 		return sensor.NoSensor(m.name,
-			fmt.Sprintf("%s: there is neither %s nor %s on the page", t.URL, dcgmPower,
-				dcgmEnergy), "enable them in the exporter's file of counters (dcgm-exporter -f); for "+
+			fmt.Sprintf("%s: the page has neither %s nor %s", t.URL, dcgmPower,
+				dcgmEnergy), "enable them in the exporter's counters file (dcgm-exporter -f); for "+
 				"another exporter, name the metric: "+t.Name+"="+t.URL+"#metric:W")
 	}
 	if len(gpus) > mostGPUs {
 		return sensor.NoSensor(m.name,
-			fmt.Sprintf("%s: there are %d GPUs on the page, more than %d are not read", t.URL, len(gpus), mostGPUs),
-			"give the page of the exporter on the engine's host")
+			fmt.Sprintf("%s: the page has %d GPUs; at most %d are supported", t.URL, len(gpus), mostGPUs),
+			"use the page of the exporter on the engine's host")
 	}
 	for _, g := range gpus {
 		m.addDCGMGPU(t, g, page, local)
@@ -196,10 +195,10 @@ func (m *remoteMeter) addDCGM(t prom.Target, page []prom.Series, local []power.D
 	return nil
 }
 
-// mostGPUs bounds those of one page: each is looked for on it twice a second.
+// mostGPUs bounds the GPUs of a page: each is looked up twice a second.
 const mostGPUs = 256
 
-// dcgmGPUs groups the rows of a page by GPU, in their order.
+// dcgmGPUs groups the rows of a page by GPU, in order.
 func dcgmGPUs(page []prom.Series) []*dcgmGPU {
 	var gpus []*dcgmGPU
 	byKey := make(map[string]*dcgmGPU)
@@ -223,7 +222,7 @@ func dcgmGPUs(page []prom.Series) []*dcgmGPU {
 	return gpus
 }
 
-// dcgmKey tells GPUs apart. Without a UUID the index has to do.
+// dcgmKey identifies a GPU by its UUID or, without one, its index.
 func dcgmKey(s prom.Series) string {
 	if uuid := s.Label("UUID"); uuid != "" {
 		return uuid
@@ -233,7 +232,7 @@ func dcgmKey(s prom.Series) string {
 
 func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, local []power.Device) {
 	id := t.Name + "-gpu" + g.index
-	if g.index == "" || m.device(id) != nil { // a page that was put together of several hosts
+	if g.index == "" || m.device(id) != nil { // the page combines several hosts
 		id = fmt.Sprintf("%s-%d", t.Name, len(m.devices))
 	}
 	d := &remoteDevice{}
@@ -272,12 +271,12 @@ func (m *remoteMeter) addDCGMGPU(t prom.Target, g *dcgmGPU, page []prom.Series, 
 	if g.slices > 0 {
 		m.warnings.Warnf(codes.Sensor,
 			"%s is in MIG mode: the page repeats the value of the whole GPU for each of its %d "+
-				"slices; it is taken once and not counted", id, g.slices)
+				"slices; the value is read once and not counted", id, g.slices)
 	}
 }
 
-// dcgmKind is Remote for a GPU that is measured on this machine, or that cannot be
-// tied to one GPU of an engine.
+// dcgmKind returns Remote for a GPU that is measured on this machine, or that cannot be matched to one GPU of
+// an engine.
 func dcgmKind(g *dcgmGPU, local []power.Device) power.Kind {
 	measuredHere := slices.ContainsFunc(local,
 		func(d power.Device) bool { return d.Kind == power.GPU || d.Kind == power.Module })

@@ -31,9 +31,9 @@ func targets(t *testing.T, text string) []prom.Target {
 	return list
 }
 
-// server is an exporter whose page a test writes.
+// server is an exporter with a page that the test sets.
 type server struct {
-	mu    sync.Mutex // fetches run beside the test
+	mu    sync.Mutex // fetches run concurrently with the test
 	page  func() string
 	err   error
 	delay time.Duration
@@ -84,7 +84,7 @@ func (s *server) open(t *testing.T, spec string, now func() int64, local ...powe
 		powertest.Clocks(now))
 }
 
-// exporter serves constant power and its energy, both renewed every refresh.
+// exporter serves constant power and its energy, both refreshed once per period.
 func exporter(now func() int64, watts float64, refresh time.Duration) *server {
 	start := now()
 	return &server{page: func() string {
@@ -162,13 +162,13 @@ func TestRemoteNamedMetrics(t *testing.T) {
 		`bmc=http://n/m#redfish_power_powercontrol_power_consumed_watts:W`:  {"redfish.prom", 3180, 0, ""},
 		`bmc=http://n/m#redfish_power_powercontrol_power_consumed_watts:mW`: {"redfish.prom", 3.18, 0, ""},
 		`wall=http://n/m#shelly_power_watts:W`: {"shelly.prom", 0, 0,
-			"2 series of the page are shelly_power_watts"},
+			"2 series on the page match shelly_power_watts"},
 		`wall=http://n/m#shelly_power_watts{device="plug-9"}:W`: {"shelly.prom", 0, 0,
-			`no series of the page is shelly_power_watts{device="plug-9"}`},
+			`no series on the page matches shelly_power_watts{device="plug-9"}`},
 		`wall=http://n/m#shelly_watts:W`:                     {"shelly.prom", 0, 0, "there is no metric shelly_watts"},
 		`wall=http://n/m#DCGM_FI_DEV_POWER_USAGE{gpu="0"}:W`: {"dcgm-nan.prom", 0, 0, "no usable value: NaN"},
-		`http://n/m`:   {"dcgm-nopower.prom", 0, 0, "there is neither DCGM_FI_DEV_POWER_USAGE nor"},
-		`d=http://n/m`: {"shelly.prom", 0, 0, "there is neither"},
+		`http://n/m`:   {"dcgm-nopower.prom", 0, 0, "the page has neither DCGM_FI_DEV_POWER_USAGE nor"},
+		`d=http://n/m`: {"shelly.prom", 0, 0, "the page has neither"},
 	} {
 		bubble(t, func(t *testing.T, now func() int64) {
 			m, err := file(t, c.page).open(t, spec, now)
@@ -262,7 +262,7 @@ func TestRemoteFailures(t *testing.T) {
 		"NaN":             {"p NaN\ne 5\n", nil, "no usable value: NaN"},
 		"negative":        {"p -5\ne 5\n", nil, "no usable value: -5"},
 		"infinite":        {"p +Inf\ne 5\n", nil, "no usable value: +Inf"},
-		"wrong unit":      {"p 5e9\ne 5\n", nil, "is its unit right?"},
+		"wrong unit":      {"p 5e9\ne 5\n", nil, "check its unit"},
 		"HTML":            {"<html>", nil, "web page"},
 		"empty":           {"", nil, "no metrics"},
 		"not served":      {"", statusError(503), "503 Service Unavailable"},
@@ -374,7 +374,7 @@ func TestRemoteNameOfALocalDevice(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		_, err := exporter(now, 1, time.Second).open(t, `gpu0=http://n/m#p:W`, now, power.Device{ID: "gpu0"})
 		if u, ok := errors.AsType[power.Unavailable](err); !ok ||
-			!strings.Contains(u.Message, "gpu0 belongs to a device") {
+			!strings.Contains(u.Message, "gpu0 is used by a device") {
 			t.Errorf("%v", err)
 		}
 	})

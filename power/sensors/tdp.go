@@ -7,20 +7,19 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// processor is the published thermal design power of a CPU model.
+// processor is the published thermal design power (TDP) of a CPU model.
 type processor struct {
 	match string // part of "model name" in /proc/cpuinfo
 	watts unit.Watts
 	cores int
 }
 
-// tdpPerCore is the design power per core of a processor and where it comes from.
+// tdpPerCore returns the TDP per core of a processor and its source.
 //
-// The table holds the makers' published numbers for one socket (product pages at
-// amd.com and ark.intel.com: "Default TDP" and "TDP", or "Processor Base Power"
-// of hybrid desktop parts), servers common beside GPUs first. Custom cloud parts
-// have no published number and fall through to the constant. Of several matches
-// the longest counts.
+// The table has the manufacturers' numbers for one socket (product pages at amd.com and ark.intel.com:
+// "Default TDP" and "TDP", or "Processor Base Power" of hybrid desktop parts), servers that are common with
+// GPUs first. Custom cloud parts have no published number and use the default. If several names match, the
+// longest counts.
 func tdpPerCore(name string) (unit.Watts, string) {
 	table := []processor{
 		{"EPYC 9965", 500, 192}, {"EPYC 9755", 500, 128}, {"EPYC 9575F", 400, 64},
@@ -46,7 +45,7 @@ func tdpPerCore(name string) (unit.Watts, string) {
 		}
 	}
 	if best.match == "" {
-		return modelWattsPerCore, "a default for a processor that is not in the table"
+		return modelWattsPerCore, "the default for processors that are not in the table"
 	}
 	return best.watts / unit.Watts(best.cores),
 		fmt.Sprintf("the published TDP of %s, %g W, over its %d cores", best.match, float64(best.watts), best.cores)

@@ -17,29 +17,29 @@ import (
 )
 
 const (
-	// zoneMaxWatts is more than any package or card draws. A counter difference
-	// beyond it is not energy but a reset, whatever wrap-around would make of it.
+	// zoneMaxWatts exceeds the power of any package or card. A counter difference above it is a reset, even
+	// if a wrap-around could explain it.
 	zoneMaxWatts = unit.Watts(4000)
-	// zoneSlack lets a difference over a very short time include a few refreshes.
+	// zoneSlack allows a few refreshes in a difference over a very short time.
 	zoneSlack = 10 * time.Millisecond
-	// zoneStill is from when on a counter that does not move counts as stopped.
-	// Nothing that is switched on draws no power for that long.
+	// zoneStill is the time after which an unchanged counter is taken as stopped. A device that is switched
+	// on always draws power.
 	zoneStill = 2 * time.Second
 )
 
-// zone is one energy counter whose power series is made of its differences.
+// zone is one energy counter whose differences form a power series.
 type zone struct {
 	device  power.Device
 	source  string
 	read    func() (uint64, error) // in µJ
-	wrap    uint64                 // the counter's largest value in µJ; 0 when it is not known
-	refresh time.Duration          // of the counter
+	wrap    uint64                 // the counter's maximum in µJ; 0 if unknown
+	refresh time.Duration          // update period of the counter
 
 	lastNS  int64 // 0 before the first reading
 	lastRaw uint64
 	total   unit.Energy // across wrap-arounds
 
-	seriesNS    int64 // the end of the sample before; 0 when there is none
+	seriesNS    int64 // the end of the previous sample; 0 if there is none
 	seriesTotal unit.Energy
 }
 
@@ -47,7 +47,7 @@ type zone struct {
 type zones struct {
 	list   []*zone
 	clocks power.Clocks
-	gaps   []power.Gap // found while reading counters, for the next poll
+	gaps   []power.Gap // found while reading counters, reported by the next poll
 }
 
 func (m *zones) devices() []power.Device {
@@ -58,7 +58,7 @@ func (m *zones) devices() []power.Device {
 	return list
 }
 
-// poll appends the mean power of every zone since the poll before.
+// poll appends the mean power of each zone since the previous poll.
 func (m *zones) poll(ctx context.Context, t *power.Trace) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -69,10 +69,10 @@ func (m *zones) poll(ctx context.Context, t *power.Trace) error {
 		if _, err := m.readZone(z); err != nil {
 			errs = append(errs, err)
 		}
-		if still := z.still(); still > 0 { // a slow counter, or a frozen one: never 0 W
+		if still := z.still(); still > 0 { // a slow or frozen counter, never 0 W
 			if still >= zoneStill {
 				errs = append(errs,
-					fmt.Errorf("%s: the energy counter has stood still for more than %v", z.device.ID, zoneStill))
+					fmt.Errorf("%s: the energy counter has not changed for more than %v", z.device.ID, zoneStill))
 			}
 			continue
 		}
@@ -88,7 +88,7 @@ func (m *zones) poll(ctx context.Context, t *power.Trace) error {
 	return errors.Join(errs...)
 }
 
-// counters reads every zone once. Readings go on across wrap-arounds.
+// counters reads each zone once. Readings continue across wrap-arounds.
 func (m *zones) counters(ctx context.Context) ([]power.Reading, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (m *zones) counters(ctx context.Context) ([]power.Reading, error) {
 	return readings, errors.Join(errs...)
 }
 
-// calls are the ways of reading a device; see [sensor.Call].
+// calls lists the ways to read a device; see [sensor.Call].
 func (m *zones) calls(device string) []sensor.Call {
 	var out []sensor.Call
 	for _, z := range m.list {
@@ -121,9 +121,8 @@ func (m *zones) calls(device string) []sensor.Call {
 	return out
 }
 
-// readZone takes one reading of a zone. After an implausible one the energy
-// between it and the one before is unknown: that is an error and a gap, never zero
-// energy.
+// readZone takes one reading of a zone. If it is implausible, the energy since the previous reading is
+// unknown: that is an error and a gap, never zero energy.
 func (m *zones) readZone(z *zone) (power.Reading, error) {
 	before := m.clocks.Mono()
 	raw, err := z.read()
@@ -142,16 +141,16 @@ func (m *zones) readZone(z *zone) (power.Reading, error) {
 	return r, nil
 }
 
-// Reasons for which a counter difference is refused.
+// Reasons to reject a counter difference.
 var (
 	errBackwards = errors.New(
-		"the energy counter went backwards: it was reset, or it wrapped and its range is not known")
+		"the energy counter went backwards: it was reset, or it wrapped and its range is unknown")
 	errImplausible = errors.New("the energy counter jumped by more than any package draws")
 	errManyWraps   = errors.New("the energy counter was not read for so long that it may have wrapped more than once")
 )
 
-// advance adds what the counter gained since the reading before. If that cannot
-// be known it starts anew from this reading and says why.
+// advance adds the energy since the previous reading. If it is unknown, counting starts again from this
+// reading, and advance returns the reason.
 func (z *zone) advance(raw uint64, at int64) error {
 	lastRaw, elapsed := z.lastRaw, time.Duration(at-z.lastNS)
 	first := z.lastNS == 0
@@ -165,7 +164,7 @@ func (z *zone) advance(raw uint64, at int64) error {
 	switch {
 	case z.wrap > 0 && most >= unit.Energy(z.wrap):
 		err = errManyWraps
-	case raw < lastRaw && z.wrap < lastRaw: // also when the range is not known
+	case raw < lastRaw && z.wrap < lastRaw: // includes an unknown range
 		err = errBackwards
 	case raw < lastRaw:
 		if gained = unit.Energy(z.wrap - lastRaw + raw); gained > most {
@@ -182,7 +181,7 @@ func (z *zone) advance(raw uint64, at int64) error {
 	return nil
 }
 
-// still is for how long the counter has not moved since the sample before.
+// still returns for how long the counter has not changed since the previous sample.
 func (z *zone) still() time.Duration {
 	if z.seriesNS == 0 || z.total != z.seriesTotal {
 		return 0
@@ -190,7 +189,7 @@ func (z *zone) still() time.Duration {
 	return time.Duration(z.lastNS - z.seriesNS)
 }
 
-// mean is the power since the sample before.
+// mean returns the power since the previous sample.
 func (z *zone) mean() (unit.Watts, time.Duration, bool) {
 	startNS, start := z.seriesNS, z.seriesTotal
 	if z.lastNS == 0 || z.lastNS == startNS {
@@ -204,27 +203,27 @@ func (z *zone) mean() (unit.Watts, time.Duration, bool) {
 	return unit.Watts((z.total - start).Joules() / window.Seconds()), window, true
 }
 
-// numberFile is a file of sysfs that holds one whole number.
+// numberFile is a file of sysfs that contains one integer.
 type numberFile struct {
 	path string
 	buf  [32]byte
 }
 
-// read opens the file each time, which keeps working when a module is reloaded.
+// read opens the file each time, so that it keeps working after a module is reloaded.
 func (f *numberFile) read() (uint64, error) {
 	fd, err := unix.Open(f.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, &fs.PathError{Op: "open", Path: f.path, Err: err}
 	}
 	n, err := unix.Read(fd, f.buf[:])
-	// A file that was only read has nothing to lose on close.
+	// A file opened for reading loses nothing if closing fails.
 	_ = unix.Close(fd)
 	if err != nil {
 		return 0, &fs.PathError{Op: "read", Path: f.path, Err: err}
 	}
 	v, err := strconv.ParseUint(strings.TrimSpace(string(f.buf[:max(n, 0)])), 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("%s does not hold a number", f.path)
+		return 0, fmt.Errorf("%s does not contain a number", f.path)
 	}
 	return v, nil
 }
