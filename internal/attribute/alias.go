@@ -8,23 +8,23 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// unknownScatter is the relative standard deviation of power within a refresh of the
-// counter that is assumed where no series shows it.
+// unknownScatter is the assumed relative standard deviation of power within a refresh period of the counter
+// if there is no series to measure it.
 const unknownScatter = 0.2
 
-// Aliasing is the half width (95 %), in joules, by which the energy of a window is
-// uncertain because the counter sees a part of each of its refresh periods only and
-// takes it for the whole. The relative standard deviation is
+// Aliasing returns the half width (95 %), in joules, of the uncertainty of a window's energy that arises
+// because the counter measures only a part of each refresh period and extrapolates from it. The relative
+// standard deviation is
 //
 //	scatter · missed(f) / √n
 //
-// with f the part that it sees, n the refresh periods in the window, and the scatter
-// of the power within a period, from the series. Where the series is fine enough to
-// see that the load keeps step with the counter, the error does not fall with n. The
-// two periods in which the load begins and ends may each be taken for load or for
-// idle time up to (1 − f) of their length.
-// swing is how far the counter's energy of short pulses swings with their phase, as
-// the self-test has it: 0 is a counter that sees everything. curve may be nil.
+// where f is the measured part, n the number of refresh periods in the window, and scatter the variation of
+// the power within a period, from the series. If the series shows that the load is in step with the counter,
+// the error does not decrease with n. In the two periods in which the load begins and ends, up to (1 − f) of
+// the period may be taken for load or for idle time.
+//
+// swing is how much the counter's response to short pulses depends on their phase, from the self-test: 0
+// means that the counter misses nothing. curve may be nil.
 func Aliasing(joules, swing float64, r power.Reading, curve *Curve, w Window) float64 {
 	period := cmp.Or(r.Refresh, unknownRefresh)
 	n := max(1, float64(w.Duration())/float64(period))
@@ -39,14 +39,14 @@ func Aliasing(joules, swing float64, r power.Reading, curve *Curve, w Window) fl
 	return math.Hypot(1.96*scatter*missed(f)*math.Abs(joules), twoEdges95(edge, edge)*curve.aboveIdle(w, watts))
 }
 
-// missed is the standard deviation of the mean power in the seen part of a period
-// against that of the whole, in units of the scatter. Power that changes once in
-// the period gives √2 (1 − f); power that changes from quarter to quarter gives
-// √((1 − f) / 4f), which for f = ¼ is the √(1 − f) of drawing one of four.
+// missed returns the standard deviation of the mean power in the measured part of a period relative to the
+// mean of the whole, in units of the scatter. Power that changes once per period gives √2 (1 − f); power that
+// changes from quarter to quarter gives √((1 − f) / 4f), which for f = ¼ is √(1 − f), the value for sampling
+// one of four.
 func missed(f float64) float64 { return max(math.Sqrt2*(1-f), math.Sqrt((1-f)/(4*f))) }
 
-// aboveIdle is how much the mean power of a window lies from that around it; all of it
-// where that is not known.
+// aboveIdle returns how far the mean power of a window is above the power around it, or all of it if that is
+// unknown.
 func (c *Curve) aboveIdle(w Window, watts float64) float64 {
 	above := 0.0
 	for _, limit := range []int64{w.Start, w.End} {
@@ -59,9 +59,9 @@ func (c *Curve) aboveIdle(w Window, watts float64) float64 {
 	return above
 }
 
-// seenPart is the part of its period that a counter sees whose energy of pulses of a
-// quarter of the period swings by so much, relative to their mean: the extremes are
-// pulses within the part, each counted 1/f times, and pulses as far outside as may be.
+// seenPart returns the part f of its period that a counter measures, from the relative swing of its response
+// to pulses of a quarter period. The extremes are pulses inside the part, each counted 1/f times, and pulses
+// as far outside as possible.
 func seenPart(swing float64) float64 {
 	if swing >= 2./3 {
 		return max(0.25, 1/(2*swing))
@@ -69,9 +69,9 @@ func seenPart(swing float64) float64 {
 	return 2 / (2 + max(swing, 0))
 }
 
-// scatter is the relative standard deviation of the power within a period. A series
-// that is too coarse to see into a period stands for it with its scatter from sample to
-// sample, enlarged where a sample is itself a mean over several periods.
+// scatter returns the relative standard deviation of the power within a period. If the series is too coarse
+// to resolve a period, the scatter between samples is used, enlarged if a sample averages over several
+// periods.
 func (c *Curve) scatter(w Window, period time.Duration) float64 {
 	from, to := c.inside(w)
 	if to-from < 2 {
@@ -97,9 +97,8 @@ func (c *Curve) scatter(w Window, period time.Duration) float64 {
 	return math.Sqrt(square/max(1, free)) / mean
 }
 
-// inStep is the relative standard deviation of the mean power at the phases of a
-// period: what a load that keeps step with the counter leaves of the scatter in any
-// number of periods.
+// inStep returns the relative standard deviation of the mean power over the phases of a period. It is the
+// part of the scatter that does not average out over periods, because the load is in step with the counter.
 func (c *Curve) inStep(w Window, period time.Duration) float64 {
 	if !c.sees(period) {
 		return 0
@@ -124,8 +123,8 @@ func (c *Curve) inStep(w Window, period time.Duration) float64 {
 	return sd / mean
 }
 
-// Sees says that the series has several samples in a refresh period of a counter, so
-// that it does not miss what a counter misses that sees a part of it.
+// Sees reports whether the series has several samples in a refresh period of a counter, so that it sees what
+// the counter may miss.
 func (c *Curve) Sees(r power.Reading) bool { return c.sees(cmp.Or(r.Refresh, unknownRefresh)) }
 
 func (c *Curve) sees(period time.Duration) bool { return 3*c.resolution() <= period }

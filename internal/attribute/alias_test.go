@@ -8,15 +8,14 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// TestSeenPart: the part that follows from the swing of pulses of a quarter of the
-// period is the part that made the swing.
+// TestSeenPart: seenPart inverts the swing of pulses of a quarter period.
 func TestSeenPart(t *testing.T) {
 	for _, part := range []float64{0.25, 0.4, 0.6, 0.75, 0.8, 0.95, 1} {
 		low, high := math.Inf(1), 0.0
 		for phase := range 1000 {
 			const n = 1000
 			seen := 0.0
-			for i := range n { // the pulse lies in the first quarter of the period
+			for i := range n { // the pulse is in the first quarter of the period
 				if at := math.Mod(float64(phase)/1000+part*(float64(i)+0.5)/n, 1); at < 0.25 {
 					seen += 1. / n
 				}
@@ -54,10 +53,10 @@ func TestAliasing(t *testing.T) {
 		return Aliasing(e.Joules, swing, reading, c, w) / e.Joules
 	}
 	if h := half(slow, 10, 0); h != 0 {
-		t.Errorf("a counter that sees everything: %.2f %%, want none", 100*h)
+		t.Errorf("a counter that misses nothing: %.2f %%, want none", 100*h)
 	}
 	if h := half(func(int64) float64 { return 400 }, 10, 2); h > 0.008 {
-		t.Errorf("steady power: %.2f %%, want that of the edges alone", 100*h)
+		t.Errorf("steady power: %.2f %%, want only the edges", 100*h)
 	}
 	ten, forty := half(slow, 10, 2), half(slow, 40, 2)
 	if ten < 0.02 || ten > 0.15 || forty < 0.4*ten || forty > 0.6*ten {
@@ -70,6 +69,6 @@ func TestAliasing(t *testing.T) {
 		t.Errorf("a swing of 12 %%: %.2f %%, of 200 %%: %.2f %%, want much less", 100*a, 100*b)
 	}
 	if h := Aliasing(1000, 2, reading, nil, Window{0, 10_000 * ms}) / 1000; h < 0.03 || h > 0.06 {
-		t.Errorf("without a series: %.2f %%, want that of a scatter of 20 %%", 100*h)
+		t.Errorf("without a series: %.2f %%, want a scatter of 20 %%", 100*h)
 	}
 }

@@ -1,13 +1,10 @@
-// Package attribute lays power over engine steps: pure functions from a power
-// trace and a step log to joules.
+// Package attribute relates power to engine steps: pure functions from a power trace and a step log to
+// joules.
 //
-// Two independent ways measure the energy of a window: the integral of the power
-// series, and the difference of the hardware's energy counter. Both are computed
-// and compared. Phases come from the series, since a counter is too coarse for
-// them.
-//
-// Phases come from a model of the power over the step log, seen through the
-// sensor's own averaging window: see [Phases].
+// The energy of a window is measured in two independent ways, as the integral of the power series and as the
+// difference of the hardware's energy counter, and the results are compared. The energy of phases comes from
+// the series, because a counter is too coarse: [Phases] fits a model of the power over the step log, seen
+// through the sensor's averaging window.
 package attribute
 
 import (
@@ -24,40 +21,40 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Window is a stretch of CLOCK_MONOTONIC time in nanoseconds.
+// Window is an interval of CLOCK_MONOTONIC time in nanoseconds.
 type Window struct {
 	// Start and End are in nanoseconds of CLOCK_MONOTONIC.
 	Start, End int64
 }
 
-// Duration of the window.
+// Duration returns the length of the window.
 func (w Window) Duration() time.Duration { return time.Duration(w.End - w.Start) }
 
 // Quality describes a series inside a window.
 type Quality struct {
-	// Source names the call behind the samples, as power.Sample does.
+	// Source names the call that returned the samples, as in power.Sample.
 	Source string
-	// Samples is how many of them lie in the window.
+	// Samples is the number of samples in the window.
 	Samples int
 	// Spacing is the median distance of two samples.
 	Spacing time.Duration
-	// Averaging is the sensor's own averaging window.
+	// Averaging is the sensor's averaging window.
 	Averaging time.Duration
 	// LargestGap is the longest time between two samples.
 	LargestGap time.Duration
-	// Gaps counts distances over which the last value may not be held.
+	// Gaps is the number of distances that are too long to hold the last value.
 	Gaps int
-	// Coverage is the part of the window for which power is known.
+	// Coverage is the fraction of the window with known power.
 	Coverage float64
 }
 
-// resolution is the shortest time that the series can tell apart.
+// resolution is the shortest time that the series resolves.
 func (q Quality) resolution() time.Duration { return max(q.Spacing, q.Averaging) }
 
-// Curve is power over time as a step function, from one device and one source.
+// Curve is the power of one device and source as a step function of time.
 type Curve struct {
 	segments []segment
-	// sum[i] is the energy in joules of all segments before i.
+	// sum[i] is the energy in joules of all segments before segment i.
 	sum       []float64
 	times     []int64
 	watts     []float64 // at times
@@ -65,21 +62,19 @@ type Curve struct {
 	spacing   time.Duration
 	hold      time.Duration
 	source    string
-	polled    bool // samples are changes seen by polling
+	polled    bool // samples are changes found by polling
 }
 
-// segment is a stretch of constant power.
+// segment is an interval of constant power.
 type segment struct {
 	start, end int64
 	watts      float64
 }
 
-// NewCurve makes the step function of the samples of one device and source, in
-// any order. A sample of an averaging sensor, or of one whose changes were polled,
-// stands for the time before it, up to the previous sample; a sample of a sensor
-// that is read faster than it averages, or not averaging at all, for the time after
-// it. A value is held over
-// at most a few spacings: what lies beyond is unknown, not interpolated.
+// NewCurve builds the step function from the samples of one device and source, in any order. A sample applies
+// to the time before it, up to the previous sample, if the sensor averages or its changes were polled;
+// otherwise (an instantaneous sensor, or one that is read faster than it averages) to the time after it. A
+// value is held for at most a few spacings; beyond that the power is unknown, not interpolated.
 func NewCurve(samples []power.Sample) (*Curve, error) {
 	if len(samples) < 2 {
 		return nil, fmt.Errorf(
@@ -90,7 +85,7 @@ func NewCurve(samples []power.Sample) (*Curve, error) {
 	slices.SortStableFunc(sorted, func(a, b power.Sample) int { return compare(a.MonoNS, b.MonoNS) })
 	sorted = slices.CompactFunc(sorted, func(a, b power.Sample) bool { return a.MonoNS == b.MonoNS })
 	if len(sorted) < 2 {
-		return nil, errors.New("power series whose samples all carry one time stamp")
+		return nil, errors.New("all samples of the power series have the same time stamp")
 	}
 	c := &Curve{averaging: sorted[0].Window, source: sorted[0].Source, times: make([]int64, len(sorted)),
 		watts: make([]float64, len(sorted))}
@@ -98,7 +93,7 @@ func NewCurve(samples []power.Sample) (*Curve, error) {
 		c.times[i], c.watts[i] = s.MonoNS, float64(s.Power)
 		c.polled = c.polled || s.SinceNS != 0
 		if math.IsNaN(float64(s.Power)) || math.IsInf(float64(s.Power), 0) || s.Power < 0 {
-			return nil, fmt.Errorf("power series of %s has an impossible value: %v W", s.Device, float64(s.Power))
+			return nil, fmt.Errorf("the power series of %s has an impossible value: %v W", s.Device, float64(s.Power))
 		}
 	}
 	c.spacing = medianSpacing(c.times)
@@ -126,10 +121,10 @@ func medianSpacing(times []int64) time.Duration {
 	return time.Duration(d[len(d)/2])
 }
 
-// resolution is the shortest time that the series can tell apart.
+// resolution is the shortest time that the series resolves.
 func (c *Curve) resolution() time.Duration { return max(c.spacing, c.averaging) }
 
-// backward says that samples stand for the time before their stamp.
+// backward reports whether samples apply to the time before their stamp.
 func (c *Curve) backward() bool {
 	return c.polled || c.averaging > 0 && c.averaging <= 2*c.spacing
 }
@@ -169,10 +164,10 @@ func (c *Curve) upTo(t int64) float64 {
 	return e
 }
 
-// Joules is the integral between two instants, over what is known.
+// Joules returns the integral between two instants, over the known power.
 func (c *Curve) Joules(start, end int64) float64 { return c.upTo(end) - c.upTo(start) }
 
-// covered is how much of a window is known, in nanoseconds.
+// covered returns the known part of a window, in nanoseconds.
 func (c *Curve) covered(w Window) int64 {
 	var sum int64
 	i := sort.Search(len(c.segments), func(i int) bool { return c.segments[i].end > w.Start })
@@ -188,7 +183,7 @@ func (c *Curve) Quality(w Window) Quality {
 	from := sort.Search(len(c.times), func(i int) bool { return c.times[i] >= w.Start })
 	to := sort.Search(len(c.times), func(i int) bool { return c.times[i] > w.End })
 	q.Samples = to - from
-	// Gaps include the one that a window edge may lie in.
+	// Include a gap that contains a window edge.
 	for i := max(from, 1); i < min(to+1, len(c.times)); i++ {
 		gap := time.Duration(c.times[i] - c.times[i-1])
 		q.LargestGap = max(q.LargestGap, gap)
@@ -202,7 +197,7 @@ func (c *Curve) Quality(w Window) Quality {
 	return q
 }
 
-// extremes are the lowest and highest power inside the window.
+// extremes returns the lowest and highest power in the window.
 func (c *Curve) extremes(w Window) (low, high float64) {
 	low = math.Inf(1)
 	i := sort.Search(len(c.segments), func(i int) bool { return c.segments[i].end > w.Start })
@@ -212,8 +207,8 @@ func (c *Curve) extremes(w Window) (low, high float64) {
 	return min(low, high), high
 }
 
-// minCoverage is the part of a window that must be known for its integral to be
-// used; the small rest is filled with the window's mean power.
+// minCoverage is the fraction of a window that must be known for its integral to be used; the rest is filled
+// with the window's mean power.
 const minCoverage = 0.98
 
 // Estimate is an energy with the half width of its 95 % statistical interval.
@@ -224,7 +219,7 @@ type Estimate struct {
 	Half95 float64
 }
 
-// Integral is the energy of the window from the series.
+// Integral returns the energy of the window from the series.
 func (c *Curve) Integral(w Window) (Estimate, error) {
 	if w.End <= w.Start {
 		return Estimate{}, errors.New("the window is empty")
@@ -241,9 +236,8 @@ func (c *Curve) Integral(w Window) (Estimate, error) {
 	return Estimate{joules, twoEdges95(age, age)*mean + unknown}, nil
 }
 
-// twoEdges95 is the half width that holds 95 % of the sum of two errors that are
-// uniform within ±a and ±b. The sum has a trapezoidal density; for a = b = τ/2 the
-// result is 0.78 τ, for b = 0 it is 0.95 a.
+// twoEdges95 returns the half width that contains 95 % of the sum of two errors, uniform within ±a and ±b.
+// The sum has a trapezoidal density; for a = b = τ/2 the result is 0.78 τ, for b = 0 it is 0.95 a.
 func twoEdges95(a, b float64) float64 {
 	a, b = max(a, b), min(a, b)
 	if q := a + b - math.Sqrt(0.2*a*b); q >= a-b && b > 0 {
@@ -252,17 +246,16 @@ func twoEdges95(a, b float64) float64 {
 	return 0.95 * a
 }
 
-// Mean is the mean power of a stretch of steady power, such as an idle machine,
-// with the half width of its 95 % interval. Samples are not taken as independent:
-// the interval is that of Newey and West. Drift is the change of power over the
-// stretch, from a straight line, and DriftHalf95 its interval.
+// Mean is the mean power over an interval of steady power, such as an idle machine, with the half width of
+// its 95 % confidence interval. Samples are not assumed to be independent: the interval follows Newey and
+// West. Drift is the change of power over the interval, from a linear fit, and DriftHalf95 the half width of
+// its confidence interval.
 type Mean struct {
-	// Watts is the mean power, and Half95 half the width of its interval, in watts.
+	// Watts is the mean power and Half95 the half width of its confidence interval, in watts.
 	Watts, Half95 float64
-	// Drift is the change of power over the stretch, in watts, and DriftHalf95 half the
-	// width of its interval.
+	// Drift is the change of power, in watts, and DriftHalf95 the half width of its confidence interval.
 	Drift, DriftHalf95 float64
-	// Samples is how many values the mean is of.
+	// Samples is the number of averaged values.
 	Samples int
 }
 
@@ -287,13 +280,13 @@ func MeanPower(samples []power.Sample, w Window) (Mean, error) {
 	}
 	m.Samples = len(p)
 	if len(p) < 4 {
-		return m, fmt.Errorf("%d power samples are too few for a mean with an interval", len(p))
+		return m, fmt.Errorf("%d power samples are too few for a mean with a confidence interval", len(p))
 	}
 	m.line(t, p)
 	return m, nil
 }
 
-// line fits watts = a + b·t and takes the intervals from the residuals.
+// line fits watts = a + b·t and computes the intervals from the residuals.
 func (m *Mean) line(t, p []float64) {
 	gram := linear.NewMatrix(2)
 	xy := make([]float64, 2)

@@ -88,7 +88,7 @@ func TestAGapIsRefused(t *testing.T) {
 	c := curve(t, holed)
 	w := Window{100 * ms, 1900 * ms}
 	if _, err := c.Integral(w); err == nil || !strings.Contains(err.Error(), "covers only") {
-		t.Errorf("integral over a gap: %v, want a refusal", err)
+		t.Errorf("integral over a gap: %v, want an error", err)
 	}
 	if q := c.Quality(w); q.Gaps != 1 || q.LargestGap != 620*time.Millisecond {
 		t.Errorf("quality = %+v, want one gap of 620 ms", q)
@@ -145,7 +145,7 @@ func TestCounterFaults(t *testing.T) {
 		"one side":  {[]power.Reading{reading(900*ms, 5, true)}, "both sides"},
 		"too far":   {[]power.Reading{reading(-9000*ms, 5, true), reading(2010*ms, 9, true)}, "both sides"},
 		"backwards": {[]power.Reading{reading(900*ms, 5, true), reading(2010*ms, 4, true)}, "backwards"},
-		"frozen":    {[]power.Reading{reading(900*ms, 5, true), reading(2010*ms, 5, true)}, "did not move"},
+		"frozen":    {[]power.Reading{reading(900*ms, 5, true), reading(2010*ms, 5, true)}, "did not change"},
 	} {
 		if _, err := Counter(c.readings, nil, w); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want an error about %q", name, err, c.want)
@@ -153,9 +153,8 @@ func TestCounterFaults(t *testing.T) {
 	}
 }
 
-// recording is 8 s of an H200: idle, three seconds of matrix products, idle. Each
-// row holds seconds, POWER_INSTANT, POWER_AVERAGE and GetPowerUsage in mW, and
-// the energy counter in mJ.
+// recording returns 8 s of an H200: idle, three seconds of matrix products, idle. Each row has seconds,
+// POWER_INSTANT, POWER_AVERAGE and GetPowerUsage in mW, and the energy counter in mJ.
 func recording(t *testing.T) (samples []power.Sample, readings []power.Reading) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/h200-step.json")
@@ -174,8 +173,8 @@ func recording(t *testing.T) (samples []power.Sample, readings []power.Reading) 
 	return samples, readings
 }
 
-// TestRecordingAgrees: on a real H200 the integral of POWER_INSTANT and the
-// counter, both by this package, agree on the plateau and over the whole step.
+// TestRecordingAgrees: on a real H200, the integral of POWER_INSTANT and the counter agree on the plateau and
+// over the whole step.
 func TestRecordingAgrees(t *testing.T) {
 	samples, readings := recording(t)
 	c := curve(t, samples)

@@ -6,8 +6,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// basis is a set of power densities over time: piecewise constant functions whose
-// weighted sum is the true power. The weights are what a fit finds.
+// basis is a set of power densities over time: piecewise constant functions whose weighted sum is the true
+// power. A fit determines the weights.
 type basis struct {
 	breaks []int64 // ascending; piece i lies between breaks i and i+1
 	// density[c][i] is column c in piece i, in watts per unit of its weight.
@@ -27,9 +27,9 @@ func newBasis(breaks []int64, density [][]float64) *basis {
 	return b
 }
 
-// piece is the index of the piece that holds t.
+// piece returns the index of the piece that contains t.
 func (b *basis) piece(t int64) int {
-	lo, hi := 0, len(b.breaks)-2 // the last piece holds whatever comes later
+	lo, hi := 0, len(b.breaks)-2 // the last piece includes all later times
 	for lo < hi {
 		if mid := (lo + hi) / 2; b.breaks[mid+1] > t {
 			hi = mid
@@ -40,12 +40,12 @@ func (b *basis) piece(t int64) int {
 	return lo
 }
 
-// mean writes the mean of every column over [from, to] into row.
+// mean writes the mean of each column over [from, to] to row.
 func (b *basis) mean(from, to int64, row []float64) {
 	b.meanOf(from, to, b.piece(from), b.piece(to), row)
 }
 
-// meanOf is mean where from and to lie in the pieces i and j.
+// meanOf is mean for from in piece i and to in piece j.
 func (b *basis) meanOf(from, to int64, i, j int, row []float64) {
 	per := 1 / digits.Seconds(to-from)
 	head, tail := digits.Seconds(from-b.breaks[i]), digits.Seconds(to-b.breaks[j])
@@ -54,7 +54,7 @@ func (b *basis) meanOf(from, to int64, i, j int, row []float64) {
 	}
 }
 
-// only keeps some columns.
+// only returns the basis with some of its columns.
 func (b *basis) only(columns []int) *basis {
 	o := &basis{breaks: b.breaks}
 	for _, c := range columns {
@@ -64,13 +64,13 @@ func (b *basis) only(columns []int) *basis {
 	return o
 }
 
-// filter is a first-order low-pass filter over a basis: the mean of the past with
-// weights that fall off exponentially.
+// filter is a first-order low-pass filter of a basis: the mean of the past with exponentially decreasing
+// weights.
 type filter struct {
 	*basis
 	tau float64 // time constant in ns
-	// state[c][i] is what it shows of column c at break i. Before the first break
-	// power is that of the first piece.
+	// state[c][i] is its output for column c at break i. The power before the first break equals the power of
+	// the first piece.
 	state [][]float64
 }
 
@@ -93,10 +93,10 @@ func newFilter(b *basis, tau float64) filter {
 	return f
 }
 
-// at writes what the filter shows at t.
+// at writes the filter's output at t.
 func (f filter) at(t int64, row []float64) { f.atIn(t, f.piece(t), row) }
 
-// atIn is at where t lies in piece i.
+// atIn is at for t in piece i.
 func (f filter) atIn(t int64, i int, row []float64) {
 	rest := math.Exp(-max(0, float64(t-f.breaks[i])) / f.tau)
 	for c, d := range f.density {
@@ -104,8 +104,8 @@ func (f filter) atIn(t int64, i int, row []float64) {
 	}
 }
 
-// mean writes the mean of what the filter shows over [from, to]. The filter follows
-// s' = (p − s)/τ, so its integral is that of the power less τ times its change.
+// mean writes the mean of the filter's output over [from, to]. The filter follows s' = (p − s)/τ, so its
+// integral is the integral of the power minus τ times its change.
 func (f filter) mean(from, to int64, row, scratch []float64) {
 	i, j := f.piece(from), f.piece(to)
 	f.meanOf(from, to, i, j, row)

@@ -9,15 +9,15 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// TestNoPhaseIsNegative: whatever the run, the sensor and its noise, what is printed of
-// a phase lies between its bounds, and none lies below zero.
+// TestNoPhaseIsNegative: for any run, sensor and noise, the energy of a phase lies between its bounds and is
+// not negative.
 func TestNoPhaseIsNegative(t *testing.T) {
 	sensors := []view{ring20, ring20w10, ringRC, instantRC, instant}
 	nothing, refused := 0, 0
 	for seed := range uint64(samples(120, 12)) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		p := h200ish
-		p.idleW, p.rippleSD = 5+120*rng.Float64(), 0.1*rng.Float64() // little idle power is soon lost in the noise
+		p.idleW, p.rippleSD = 5+120*rng.Float64(), 0.1*rng.Float64() // little idle power disappears in the noise
 		w := static(p, 1+rng.IntN(16), 50+rng.IntN(2000), 5+rng.IntN(60),
 			time.Duration(5+rng.IntN(100))*time.Millisecond, 12*time.Millisecond, 4, rng)
 		if seed%3 == 0 {
@@ -50,13 +50,13 @@ func TestNoPhaseIsNegative(t *testing.T) {
 			refused++
 		}
 	}
-	t.Logf("%d times idle time cost nothing, %d times it was refused", nothing, refused)
+	t.Logf("idle time was set to zero %d times and refused %d times", nothing, refused)
 	if nothing < 5 && !testing.Short() {
-		t.Errorf("the fit gave idle time a negative energy %d times: too rare to say anything", nothing)
+		t.Errorf("the fit gave idle time a negative energy only %d times: the test shows nothing", nothing)
 	}
 }
 
-// TestNegativeIdleTime: within its interval it costs nothing, beyond it is refused.
+// TestNegativeIdleTime: a negative energy within its interval becomes zero, otherwise it is refused.
 func TestNegativeIdleTime(t *testing.T) {
 	for _, q := range []struct {
 		joules, half float64

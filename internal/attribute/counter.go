@@ -10,16 +10,15 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// edgeReach is how far from a window limit a counter reading may lie.
+// edgeReach is the maximum distance of a counter reading from a window limit, in nanoseconds.
 const edgeReach = int64(1500 * time.Millisecond)
 
-// Counter is the energy of the window from readings of one device's counter: the
-// difference between the readings around the window, less what the series says
-// about the slivers between the readings and the window's limits. curve may be
-// nil; the slivers are then taken at the mean power.
+// Counter returns the energy of the window from the readings of one device's counter: the difference between
+// the readings around the window, corrected with the series for the slivers between the readings and the
+// window's limits. Without a series (curve is nil) the slivers have the mean power.
 //
-// A counter that went backwards or stood still is refused: nothing that it says
-// about this window can be trusted. See also [Jump] and [Alone].
+// A counter that went backwards or froze is an error, because none of its values in this window can be
+// trusted. See also [Jump] and [Alone].
 func Counter(readings []power.Reading, curve *Curve, w Window) (Estimate, error) {
 	before, after := around(readings, w)
 	if before == nil || after == nil {
@@ -37,20 +36,20 @@ func Counter(readings []power.Reading, curve *Curve, w Window) (Estimate, error)
 	}, nil
 }
 
-// edge is what lies between a reading and a limit of the window.
+// edge describes the time between a reading and a limit of the window.
 type edge struct {
 	joules float64 // energy of the sliver
-	blur   float64 // half of the energy by which the reading's own instant is unknown
-	half   float64 // 95 % half width of the sliver's power, as energy
+	blur   float64 // half of the energy of the reading's uncertainty in time
+	half   float64 // 95 % half width of the sliver's energy
 }
 
-// settling is the time that power may take to follow the load at a window's limit:
-// 95 % of the charge of the board's own capacitors.
+// settling is the time that power may take to follow the load at a window's limit: 95 % of the charge of the
+// board's capacitors.
 const settling = 5 * time.Millisecond
 
-// edgeOf estimates the sliver between a reading and a limit. Beyond the limit power
-// is that of the machine around the window, which the samples far enough from the
-// limit know; those next to it average over both sides.
+// edgeOf estimates the sliver between a reading and a limit. Outside the window, the power is the machine's
+// power before or after it, which samples far enough from the limit measure; samples next to the limit
+// average over both sides.
 func edgeOf(r power.Reading, limit int64, curve *Curve, mean float64) edge {
 	from, to := min(r.At(), limit), max(r.At(), limit)
 	length := digits.Seconds(to - from)
@@ -58,7 +57,7 @@ func edgeOf(r power.Reading, limit int64, curve *Curve, mean float64) edge {
 	switch {
 	case ok:
 		half := 2 * sd * length
-		if r.At() > limit { // power is still coming to what it is beyond
+		if r.At() > limit { // power still settles after the limit
 			half += settling.Seconds() / 2 * math.Abs(mean-watts)
 		}
 		return edge{watts * length, edgeBlur(r) / 2 * watts, half}
@@ -70,20 +69,18 @@ func edgeOf(r power.Reading, limit int64, curve *Curve, mean float64) edge {
 		}
 		return edge{joules, edgeBlur(r) / 2 * max(mean, local), curve.resolution().Seconds() / 2 * math.Abs(mean-local)}
 	}
-	// Nothing is known: anything between none and the mean of the window.
+	// The power is unknown: anything from zero to the mean of the window.
 	return edge{mean * length / 2, edgeBlur(r) / 2 * mean, 0.95 * mean * length / 2}
 }
 
-// maxScatter is the relative standard deviation of samples up to which power counts
-// as steady.
+// maxScatter is the largest relative standard deviation of samples at which power counts as steady.
 const maxScatter = 0.15
 
-// maxSliver is the resolution up to which a series knows the power of a sliver.
+// maxSliver is the coarsest resolution at which a series measures the power of a sliver.
 const maxSliver = 250 * time.Millisecond
 
-// beyond is the mean power next to a window, before or after it, from samples that
-// do not reach into it, with the standard error. It is not known where power is not
-// steady there.
+// beyond returns the mean power before or after a window, from samples that do not reach into it, with the
+// standard error. ok is false if the power there is not steady.
 func (c *Curve) beyond(before bool, limit int64) (watts, sd float64, ok bool) {
 	if c == nil {
 		return 0, 0, false
@@ -112,13 +109,13 @@ func (c *Curve) beyond(before bool, limit int64) (watts, sd float64, ok bool) {
 	return watts, spread / math.Sqrt(n-1), spread <= maxScatter*watts
 }
 
-// slowestRefresh is the slowest refresh that is known of a local counter.
+// slowestRefresh is the slowest known refresh period of a local counter.
 const slowestRefresh = 500 * time.Millisecond
 
-// longStill is how long a counter may show one value.
+// longStill is the longest time for which a working counter may keep a value.
 const longStill = 3 * time.Second
 
-// steady refuses a counter that cannot be right.
+// steady returns an error for a counter that cannot be right.
 func steady(readings []power.Reading) error {
 	var still *power.Reading
 	for i := range readings {
@@ -135,21 +132,21 @@ func steady(readings []power.Reading) error {
 		case delta > 0:
 			still = now
 		case now.At()-still.At() > int64(longStill):
-			return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", now.Source,
+			return fmt.Errorf("the energy counter (%s) did not change in %.2f s: it is frozen", now.Source,
 				digits.Seconds(now.At()-still.At()))
 		}
 	}
 	if n := len(readings); n > 1 && readings[0].Energy == readings[n-1].Energy {
-		return fmt.Errorf("the energy counter (%s) did not move in %.2f s: it is frozen", readings[0].Source,
+		return fmt.Errorf("the energy counter (%s) did not change in %.2f s: it is frozen", readings[0].Source,
 			digits.Seconds(readings[n-1].At()-readings[0].At()))
 	}
 	return nil
 }
 
-// Snap moves the limits of a window to the instants at which the counter moved:
-// to the first change seen at or after each limit. Over such a window the counter's
-// difference is free of its refresh period; what remains is the time between the
-// calls around each change. Work must be counted to the limits that it returns.
+// Snap moves the limits of a window to changes of the counter: to the first change seen at or after each
+// limit. Over such a window, the counter's difference does not depend on its refresh period; the remaining
+// uncertainty is the time between the calls around each change. Work must be counted within the returned
+// limits.
 func Snap(readings []power.Reading, w Window) (Window, Estimate, error) {
 	first := func(t int64) *power.Reading {
 		for i := range readings {
@@ -161,7 +158,7 @@ func Snap(readings []power.Reading, w Window) (Window, Estimate, error) {
 	}
 	from, to := first(w.Start), first(w.End)
 	if from == nil || to == nil || from == to {
-		return Window{}, Estimate{}, errors.New("the counter was not seen to move after both limits of the window")
+		return Window{}, Estimate{}, errors.New("no change of the counter was seen after each limit of the window")
 	}
 	delta := (to.Energy - from.Energy).Joules()
 	if delta < 0 {
@@ -172,14 +169,14 @@ func Snap(readings []power.Reading, w Window) (Window, Estimate, error) {
 	return snapped, Estimate{Joules: delta, Half95: twoEdges95(edgeBlur(*from)/2, edgeBlur(*to)/2) * mean}, nil
 }
 
-// edgeBlur is the time in seconds by which a reading's true instant is unknown.
+// edgeBlur returns the uncertainty of a reading's true time, in seconds.
 func edgeBlur(r power.Reading) float64 {
 	call := digits.Seconds(r.AfterNS - r.BeforeNS)
 	switch {
 	case r.Snapped && r.SinceNS != 0:
-		// A call takes its value at the same moment of its course each time. So the
-		// update lies between that moment of the call before and that of this one, and
-		// the moment itself shifts both limits of a window alike.
+		// A call takes its value at a fixed point of its duration. So the update lies between that point of
+		// the previous call and that point of this call, and the offset of the point shifts both limits of a
+		// window equally.
 		return digits.Seconds(r.BeforeNS - r.SinceNS)
 	case r.Refresh > 0:
 		return call + r.Refresh.Seconds()
@@ -187,12 +184,12 @@ func edgeBlur(r power.Reading) float64 {
 	return call + unknownRefresh.Seconds()
 }
 
-// unknownRefresh is assumed for a counter whose refresh period was not measured:
-// that of data-centre GPUs.
+// unknownRefresh is assumed for a counter whose refresh period was not measured; it is the value of
+// data-centre GPUs.
 const unknownRefresh = 100 * time.Millisecond
 
-// around picks the readings that enclose the window: the snapped ones if they are
-// near, else the nearest.
+// around returns the readings that enclose the window: snapped readings if they are near, otherwise the
+// nearest.
 func around(readings []power.Reading, w Window) (before, after *power.Reading) {
 	better := func(old, r *power.Reading, nearer bool) bool {
 		return old == nil || r.Snapped && !old.Snapped || r.Snapped == old.Snapped && nearer

@@ -13,12 +13,11 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// TestSnappedWindowsOnAnH200: on the recording, a window of one second whose limits
-// are the counter's own updates is known to a fraction of a percent; the same
-// window read anywhere is wrong by several.
+// TestSnappedWindowsOnAnH200: on the recording, the energy of a window of one second between two updates of
+// the counter is known to a fraction of a percent; between arbitrary readings it is wrong by several percent.
 func TestSnappedWindowsOnAnH200(t *testing.T) {
 	_, readings := recording(t)
-	// SinceNS is the row before: the recording polled every 6 ms.
+	// SinceNS is the previous row: the recording polled every 6 ms.
 	for i := 1; i < len(readings); i++ {
 		readings[i].SinceNS = readings[i-1].BeforeNS
 	}
@@ -27,7 +26,7 @@ func TestSnappedWindowsOnAnH200(t *testing.T) {
 		snapped, unsnapped float64 // largest and smallest 1σ in percent
 	}{
 		"idle tail": {4900 * ms, 7850 * ms, 1000 * ms, 0.3, 2},
-		// The plateau's power itself scatters by 4 % from one 100 ms to the next.
+		// The power of the plateau scatters by 4 % between intervals of 100 ms.
 		"plateau": {1770 * ms, 4380 * ms, 1000 * ms, 1.5, 2.5},
 	} {
 		base, energy, err := Snap(readings, Window{q.from, q.to - 200*ms})
@@ -57,11 +56,10 @@ func TestSnappedWindowsOnAnH200(t *testing.T) {
 	}
 }
 
-// TestCounterOnAnH200: the energy of windows anywhere on the recording, by the counter's
-// updates around them and the series in between. The truth at idle is smooth: a parabola
-// through the counter's own updates, since the power falls by 1.7 % over the tail. On the
-// plateau power scatters by 4 % from one 100 ms to the next and no truth is known to
-// that precision, so only the gain over a single read is judged there.
+// TestCounterOnAnH200: the energy of arbitrary windows of the recording, from the counter's updates around
+// them and the series in between. At idle the truth is smooth: a parabola through the counter's updates,
+// since the power falls by 1.7 % over the tail. On the plateau the power scatters by 4 % between intervals of
+// 100 ms and the truth is not known to that precision, so only the improvement over a single read is checked.
 func TestCounterOnAnH200(t *testing.T) {
 	samples, readings := recording(t)
 	for i := 1; i < len(readings); i++ {
@@ -70,7 +68,7 @@ func TestCounterOnAnH200(t *testing.T) {
 	c := curve(t, samples)
 	for name, q := range map[string]struct {
 		from, to      int64
-		sigma, better float64 // largest 1σ in percent, and how much better than unsnapped
+		sigma, better float64 // largest 1σ in percent, and the improvement over unsnapped readings
 		covered       int     // of 400
 	}{
 		"idle tail": {4900 * ms, 7850 * ms, 0.3, 8, 380},
@@ -105,8 +103,8 @@ func TestCounterOnAnH200(t *testing.T) {
 	}
 }
 
-// marks are what a measurement has of a window: the first update seen after a mark
-// before its start, and that after its end.
+// marks returns a measurement's readings of a window: the first update after a mark before its start, and the
+// first after its end.
 func marks(readings []power.Reading, w Window) []power.Reading {
 	var before power.Reading
 	for _, r := range readings {
@@ -121,7 +119,7 @@ func marks(readings []power.Reading, w Window) []power.Reading {
 	return nil
 }
 
-// parabola is the energy up to an instant by a least-squares fit to the updates.
+// parabola returns the energy up to an instant from a least-squares fit to the updates.
 func parabola(readings []power.Reading, from, to int64) func(int64) float64 {
 	gram, xy := linear.NewMatrix(3), make([]float64, 3)
 	base := readings[0].Energy
@@ -141,7 +139,7 @@ func parabola(readings []power.Reading, from, to int64) func(int64) float64 {
 	return func(t int64) float64 { x := row(t); return beta[0] + beta[1]*x[1] + beta[2]*x[2] }
 }
 
-// at is what a reader sees who asks once.
+// at returns the value that a single read returns.
 func at(readings []power.Reading, t int64) float64 {
 	v := readings[0]
 	for _, r := range readings {
@@ -163,7 +161,7 @@ func spread(v []float64) float64 {
 	return math.Sqrt(square/n - sum/n*sum/n)
 }
 
-// counted reads a counter of constant power every so often.
+// counted returns periodic readings of a counter of constant power.
 func counted(watts float64, seconds int, edit func(i int, joules float64) float64) []power.Reading {
 	var out []power.Reading
 	for i := range seconds * 2 {
@@ -215,7 +213,7 @@ func TestCounterThatCannotBeRight(t *testing.T) {
 }
 
 func TestMeanPower(t *testing.T) {
-	// Noise that hangs together over some samples: its interval must cover.
+	// The confidence interval must cover the mean for correlated noise.
 	inside, drifted := 0, 0
 	const n = 200
 	for k := range n {
@@ -252,8 +250,7 @@ func TestMeanPower(t *testing.T) {
 	near(t, "drift", m.Drift, 16, 0.5)
 }
 
-// TestSmallJump: one step of eight that differs from the series, by less than
-// the two totals may.
+// TestSmallJump: one step of eight that differs from the series by less than the two totals may.
 func TestSmallJump(t *testing.T) {
 	steady := curve(t, series(0, 40_000*ms, 20*ms, func(int64) float64 { return 400 }))
 	for name, q := range map[string]struct {
@@ -292,8 +289,8 @@ func TestSmallJump(t *testing.T) {
 	}
 }
 
-// TestCounterAlone: without a series a step is refused if no device draws as much, and
-// otherwise compared with the other steps.
+// TestCounterAlone: without a series, a step is an error if no device draws as much; otherwise it is compared
+// with the other steps.
 func TestCounterAlone(t *testing.T) {
 	long, short := Window{2000 * ms, 17_000 * ms}, Window{2000 * ms, 3000 * ms}
 	after := func(joules float64) func(int, float64) float64 {
@@ -312,8 +309,8 @@ func TestCounterAlone(t *testing.T) {
 		"steady":            {long, after(0), "", ""},
 		"too few steps":     {short, after(0), "with 3 of its steps", ""},
 		"impossible":        {long, after(5000), "", "more than any device draws"},
-		"possible, but odd": {long, after(500), "the load or a jump", ""},
-		"lost":              {long, after(-140), "the load or a jump", ""},
+		"possible, but odd": {long, after(500), "either the load changed", ""},
+		"lost":              {long, after(-140), "either the load changed", ""},
 		"beyond the window": {short, after(5000), "with 3 of its steps", ""},
 		"as large as the load": {long, func(i int, j float64) float64 { return j + 60*math.Sin(1.9*float64(i)) },
 			"would not show", ""},

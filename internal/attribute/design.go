@@ -9,11 +9,11 @@ import (
 	"github.com/llenergymeasure/llem/internal/linear"
 )
 
-// share says to whom the energy of a column belongs in a mixed step.
+// share is the phase to which the energy of a column belongs in a mixed step.
 type share uint8
 
 const (
-	shared share = iota // what every step costs, such as reading the weights: half to each
+	shared share = iota // the cost of every step, such as reading the weights: half to each
 	ofPrefill
 	ofDecode
 )
@@ -23,18 +23,17 @@ type column struct {
 	name   string
 	signed bool // may be negative: a deviation from a mean
 	share  share
-	// needed says that the split means nothing without it.
+	// needed marks a term without which the split is meaningless.
 	needed bool
-	// loose is how large the weight may be, as a standard deviation relative to
-	// the mean power, before the samples are asked.
-	loose float64
-	// of is the density in a stretch, in watts per unit of the weight.
+	// priorSD is the standard deviation of the weight's prior, relative to the mean power.
+	priorSD float64
+	// of returns the density in a stretch, in watts per unit of the weight.
 	of func(stretch) float64
-	// at, where set, multiplies the density by a function of time.
+	// at, if set, multiplies the density by a function of time.
 	at func(ns int64) float64
 }
 
-// on is one watt while the engine does this.
+// on returns a density of one watt while the engine does work of one kind.
 func on(k kind) func(stretch) float64 {
 	return func(s stretch) float64 {
 		if s.kind == k {
@@ -44,8 +43,8 @@ func on(k kind) func(stretch) float64 {
 	}
 }
 
-// per spreads a step's work over its time, in units of its mean over the steps
-// that have it, so that a weight is the mean power that the work costs.
+// per spreads a step's work over its time, in units of the mean over steps with such work, so that a weight
+// is the mean power of the work.
 func per(line []stretch, amount func(stretch) float64) func(stretch) float64 {
 	var sum, time float64
 	for _, s := range line {
@@ -61,8 +60,8 @@ func per(line []stretch, amount func(stretch) float64) func(stretch) float64 {
 	return func(s stretch) float64 { return amount(s) / digits.Seconds(s.ns()) / rate }
 }
 
-// deviation is how far the rate of a step's work lies from its mean over the
-// steps of one kind. It is nil where the rate hardly varies.
+// deviation returns the deviation of the rate of a step's work from its mean over the steps of one kind. It
+// is nil if the rate hardly varies.
 func deviation(line []stretch, k kind, amount func(stretch) float64) func(stretch) float64 {
 	var sum, square, time float64
 	for _, s := range line {
@@ -87,40 +86,38 @@ func deviation(line []stretch, k kind, amount func(stretch) float64) func(stretc
 	}
 }
 
-// minVariation is the relative variation from which a rate is worth a term.
+// minVariation is the relative variation above which a rate gets a term.
 const minVariation = 0.02
 
-// foldIdle is the share of the window up to which pauses between steps get no
-// term of their own: their power is then that of the step before, and the error
-// of a phase below this share.
+// foldIdle is the fraction of the window up to which pauses between steps get no term: their power is then
+// the power of the step before, and the error of a phase stays below this fraction.
 const foldIdle = 0.002
 
-// model chooses the terms for a timeline, in the order in which they are taken in.
-// Steps of one phase each get a power per phase and its variation; mixed steps get
-// energies per unit of work.
+// model returns the terms for a timeline, in order of importance. Steps of a single phase get a power per
+// phase and its variation; mixed steps get energies per unit of work.
 func model(line []stretch, w Window) []column {
 	hasMixed := slices.ContainsFunc(line, func(s stretch) bool { return s.kind == mixed })
 	columns := []column{
-		// A pause between steps costs about what the time around the window does.
-		{name: "idle", loose: 1, of: func(s stretch) float64 { return on(outside)(s) + on(idle)(s) }},
-		{name: "pause", signed: true, loose: 0.3, of: on(idle)},
+		// A pause between steps costs about as much as the time around the window.
+		{name: "idle", priorSD: 1, of: func(s stretch) float64 { return on(outside)(s) + on(idle)(s) }},
+		{name: "pause", signed: true, priorSD: 0.3, of: on(idle)},
 	}
 	if hasMixed {
 		columns = append(columns,
-			column{name: "steps", needed: true, loose: 3, of: per(line, func(s stretch) float64 { return s.steps })},
-			column{name: "prompt tokens", share: ofPrefill, needed: true, loose: 3,
+			column{name: "steps", needed: true, priorSD: 3, of: per(line, func(s stretch) float64 { return s.steps })},
+			column{name: "prompt tokens", share: ofPrefill, needed: true, priorSD: 3,
 				of: per(line, func(s stretch) float64 { return s.prompt })},
-			column{name: "output tokens", share: ofDecode, needed: true, loose: 3,
+			column{name: "output tokens", share: ofDecode, needed: true, priorSD: 3,
 				of: per(line, func(s stretch) float64 { return s.output })},
-			column{name: "context", share: ofDecode, loose: 1,
+			column{name: "context", share: ofDecode, priorSD: 1,
 				of: per(line, func(s stretch) float64 { return s.context })},
-			column{name: "prompt attention", share: ofPrefill, loose: 1,
+			column{name: "prompt attention", share: ofPrefill, priorSD: 1,
 				of: per(line, func(s stretch) float64 { return s.pairs })},
 		)
 	} else {
 		columns = append(columns,
-			column{name: "prefill", share: ofPrefill, needed: true, loose: 3, of: on(prefill)},
-			column{name: "decode", share: ofDecode, needed: true, loose: 3, of: on(decode)},
+			column{name: "prefill", share: ofPrefill, needed: true, priorSD: 3, of: on(prefill)},
+			column{name: "decode", share: ofDecode, needed: true, priorSD: 3, of: on(decode)},
 		)
 		for _, d := range []column{
 			{name: "context", share: ofDecode,
@@ -131,13 +128,13 @@ func model(line []stretch, w Window) []column {
 				of: deviation(line, prefill, func(s stretch) float64 { return s.prompt / digits.Seconds(s.ns()) })},
 		} {
 			if d.of != nil {
-				d.signed, d.loose = true, 0.5
+				d.signed, d.priorSD = true, 0.5
 				columns = append(columns, d)
 			}
 		}
 	}
 	middle, half := w.Start+(w.End-w.Start)/2, float64(w.End-w.Start)/2
-	return append(columns, column{name: "drift", signed: true, loose: 0.1,
+	return append(columns, column{name: "drift", signed: true, priorSD: 0.1,
 		of: func(s stretch) float64 {
 			if s.kind == outside || s.kind == idle {
 				return 0
@@ -147,8 +144,8 @@ func model(line []stretch, w Window) []column {
 		at: func(ns int64) float64 { return min(1, max(-1, float64(ns-middle)/half)) }})
 }
 
-// fold gives short pauses the kind of power of the step before them, if all of
-// them together are too short to be told apart. Their energy stays idle.
+// fold gives short pauses the power of the step before them if all pauses together are too short to be
+// resolved. Their energy remains idle energy.
 func fold(line []stretch, w Window) []kind {
 	var pause int64
 	for _, s := range line {
@@ -170,21 +167,21 @@ func fold(line []stretch, w Window) []kind {
 	return power
 }
 
-// design is the model laid over time.
+// design is the model evaluated over time.
 type design struct {
 	columns []column
 	basis   *basis
 	line    []stretch
-	// energy[c] are the joules per unit of column c that go to each phase.
+	// energy[c] has the joules per unit of column c that belong to each phase.
 	energy []split
 }
 
-// split are amounts by phase. both is the part of prefill and decode that is the
-// halves of what mixed steps share.
+// split has amounts by phase. both is the part of prefill and decode that comes from halving the shared cost
+// of mixed steps.
 type split struct{ prefill, decode, other, both float64 }
 
-// reach is how far beyond the window samples are used: they know the idle power
-// around it.
+// reach is how far outside the window samples are used, in nanoseconds: they determine the idle power around
+// it.
 const reach = int64(400e6)
 
 func newDesign(line []stretch, w Window) *design {
@@ -225,7 +222,7 @@ func newDesign(line []stretch, w Window) *design {
 	return d
 }
 
-// add books the energy of a piece by what the engine did in it.
+// add adds the energy of a piece to the phase of the engine's work.
 func (s *split) add(k kind, of share, joules float64) {
 	switch {
 	case k == idle:
@@ -241,15 +238,13 @@ func (s *split) add(k kind, of share, joules float64) {
 	}
 }
 
-// maxCondition is the condition number of the design up to which its terms can
-// be told apart; beyond about 30 small errors of the samples become large errors
-// of the terms (Belsley, Kuh and Welsch, 1980).
+// maxCondition is the largest condition number at which the terms of the design can be separated; above about
+// 30, small errors of the samples become large errors of the terms (Belsley, Kuh and Welsch, 1980).
 const maxCondition = 30
 
-// choose drops the terms without any work and checks that the samples can tell the
-// needed ones apart. It returns the condition number of those. The other terms stay
-// in however hard they are to tell apart: leaving one out would move its power to
-// the phases without a trace, keeping it in makes the intervals wide.
+// choose drops the terms without work and checks that the samples can separate the needed terms, whose
+// condition number it returns. The other terms are kept even if they are hard to separate: dropping one would
+// silently move its power to the phases, while keeping it widens the intervals.
 func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
 	all := rows(d.basis)
 	full := linear.NewMatrix(len(d.columns))
@@ -261,7 +256,7 @@ func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
 	for c, col := range d.columns {
 		if !(full.At(c, c) > 0) {
 			if col.needed && d.occurs(c) {
-				return 0, fmt.Errorf("no power sample falls into the steps with %s", col.name)
+				return 0, fmt.Errorf("no power sample covers a step with %s", col.name)
 			}
 			continue
 		}
@@ -285,38 +280,38 @@ func (d *design) choose(rows func(*basis) [][]float64) (float64, error) {
 	return condition, nil
 }
 
-// mixed says whether some steps do both phases at once.
+// mixed reports whether some steps work on both phases.
 func (d *design) mixed() bool {
 	return slices.ContainsFunc(d.line, func(s stretch) bool { return s.kind == mixed })
 }
 
-// occurs says whether a column has any energy in the window.
+// occurs reports whether a column has energy in the window.
 func (d *design) occurs(c int) bool {
 	e := d.energy[c]
 	return e.prefill != 0 || e.decode != 0
 }
 
-// illConditioned says that a term of the model cannot be told from the others.
+// illConditioned is the error for a term of the model that the samples cannot separate from the others.
 type illConditioned struct {
 	term      string
 	condition float64
 	mixed     bool
 }
 
-// tooFew says that there are fewer samples than the terms of the model take.
+// tooFew returns the error for fewer samples than the model needs.
 func (d *design) tooFew(samples, needed int) error {
 	w := Window{d.line[0].start, d.line[len(d.line)-1].end}
-	return &shortError{fmt.Sprintf("%d power samples in %.2g s are too few to tell the phases apart", samples,
+	return &shortError{fmt.Sprintf("%d power samples in %.2g s are too few to separate the phases", samples,
 		w.Duration().Seconds()), w, max(2, float64(needed)/float64(samples)), 0}
 }
 
 func (e *illConditioned) Error() string {
-	why := "the sensor blurs the phases into each other; use longer prompts, longer outputs or a larger batch"
+	why := "the sensor cannot resolve the phases; use longer prompts, longer outputs or a larger batch"
 	if e.mixed {
-		why = "the steps are too much alike: the mixture of prompt tokens and decoding sequences hardly varies " +
+		why = "the steps are too similar: the mixture of prompt tokens and decoding sequences hardly varies " +
 			"from step to step; " +
-			"let it vary (other arrivals, prompts and outputs of different lengths), or use static batches"
+			"vary it (other arrivals, prompts and outputs of different lengths), or use static batches"
 	}
-	return fmt.Sprintf("the power samples cannot tell %s from the rest (condition number %.3g, at most %d is "+
-		"accepted): %s", e.term, e.condition, maxCondition, why)
+	return fmt.Sprintf("the power samples cannot separate %s from the rest (condition number %.3g, limit %d): "+
+		"%s", e.term, e.condition, maxCondition, why)
 }

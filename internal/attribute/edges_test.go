@@ -42,8 +42,8 @@ func TestEdgesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestBeyond: the power around a window is the mean of the samples there, with the standard error of a mean; power
-// that scatters much is not known.
+// TestBeyond: the power around a window is the mean of the samples there, with the standard error of the
+// mean; it is unknown if it scatters much.
 func TestBeyond(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	for name, q := range map[string]struct {
@@ -68,7 +68,7 @@ func TestBeyond(t *testing.T) {
 	}
 }
 
-// TestKinds: what a step does; one with prompts and a single token is mixed.
+// TestKinds: the work of a step; a step with prompts and a single token is mixed.
 func TestKinds(t *testing.T) {
 	for _, q := range []struct {
 		prompt, output int
@@ -80,7 +80,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestSingular: columns that say the same have no inverse.
+// TestSingular: linearly dependent columns have no inverse.
 func TestSingular(t *testing.T) {
 	for name, q := range map[string]struct {
 		rows [][]float64
@@ -102,7 +102,7 @@ func TestSingular(t *testing.T) {
 	}
 }
 
-// TestSeesInto: a series sees into a period in which it has three samples.
+// TestSeesInto: a series resolves a period in which it has three samples.
 func TestSeesInto(t *testing.T) {
 	for spacing, want := range map[time.Duration]bool{20: true, 33: true, 34: false, 100: false} {
 		c := &Curve{spacing: spacing * time.Millisecond}
@@ -112,7 +112,7 @@ func TestSeesInto(t *testing.T) {
 	}
 }
 
-// TestIntegralOfTheUnknown: the little of a window that the series does not cover has its mean power.
+// TestIntegralOfTheUnknown: the small part of a window that the series does not cover gets its mean power.
 func TestIntegralOfTheUnknown(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	var samples []power.Sample
@@ -132,10 +132,10 @@ func TestIntegralOfTheUnknown(t *testing.T) {
 	}
 }
 
-// TestLineOfFew: the interval of a mean of few samples is Student's.
+// TestLineOfFew: the confidence interval of a mean of few samples uses Student's t.
 func TestLineOfFew(t *testing.T) {
 	at := []float64{-0.5, -0.3, -0.1, 0.1, 0.3, 0.5}
-	off := []float64{1, -1, -1, 1, 1, -1} // which no line explains, nor the one before
+	off := []float64{1, -1, -1, 1, 1, -1} // not explained by a line or by the previous value
 	watts, sum := make([]float64, len(at)), 0.0
 	for i := range at {
 		watts[i] = 100 + off[i]
@@ -155,7 +155,7 @@ func TestLineOfFew(t *testing.T) {
 	}
 }
 
-// TestRise: a step that is ahead of the series, and behind what the pace of the others may be, has not jumped.
+// TestRise: a step between the series and the possible pace of the other steps is not a jump.
 func TestRise(t *testing.T) {
 	exact := func(at int64) power.Reading {
 		return power.Reading{BeforeNS: at, AfterNS: at + 2, SinceNS: at - 2, Snapped: true}
@@ -174,7 +174,8 @@ func TestRise(t *testing.T) {
 	}
 }
 
-// TestTimeline: the stretches cover the window from end to end; steps that leave it or overlap are refused.
+// TestTimeline: the stretches cover the window from end to end; steps outside it or overlapping steps are
+// errors.
 func TestTimeline(t *testing.T) {
 	step := func(from, to int64) backend.Step { return backend.Step{StartNS: from, EndNS: to, DecodeTokens: 1} }
 	for name, q := range map[string]struct {

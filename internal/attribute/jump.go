@@ -9,9 +9,9 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// pace is the difference of counter and series, relative to the energy, by which one
-// step may differ from the others; what all steps share is for the comparison of the
-// two totals to judge. loneJump is that of a step without others.
+// pace is the largest relative difference of counter and series in one step, compared with the other steps; a
+// difference that all steps share is judged by the comparison of the totals. loneJump is the limit for a step
+// without others.
 const (
 	pace     = 0.02
 	loneJump = 0.15
@@ -20,26 +20,25 @@ const (
 // widestPace bounds the difference that all steps may share.
 const widestPace = 0.1
 
-// sureOfPace is the uncertainty of the other steps' pace up to which it is used.
+// sureOfPace is the largest uncertainty of the other steps' pace at which it is used.
 const sureOfPace = 0.03
 
-// minSeen is the part of a step that the series must cover to judge it.
+// minSeen is the fraction of a step that the series must cover to judge it.
 const minSeen = 0.8
 
-// step is what a counter moved by between two readings.
+// step is the change of a counter between two readings.
 type step struct {
 	last, now power.Reading
 	delta     float64 // joules by the counter
 	seen      float64 // joules by the series
-	slack     float64 // joules by which the two may differ for the series' timing and sampling
+	slack     float64 // joules by which the two may differ because of the series' timing and sampling
 	high      float64 // highest power around it, in watts
 }
 
-// Jump refuses a counter that moved in one step by what the series has not seen,
-// while it keeps pace with the series in the others. A reading may be late by
-// the counter's refresh, or several where that is not known: it makes one step too
-// small and the next too large. A jump stays: everything read after it lies beyond
-// everything read before.
+// Jump returns an error if the counter changed in one step by energy that the series does not show, while it
+// agrees with the series in the other steps. A reading may be late by one refresh period, or by several if
+// the period is unknown: that makes one step too small and the next too large. A jump persists: every later
+// reading is off by the same amount.
 func Jump(readings []power.Reading, curve *Curve) error {
 	if curve == nil {
 		return nil
@@ -52,8 +51,8 @@ func Jump(readings []power.Reading, curve *Curve) error {
 			}
 			if jump := rise(run, i); math.Abs(jump) > share*s.seen+s.slack {
 				return fmt.Errorf(
-					"the energy counter (%s) moved by %.4g J in %.2f s in which the power series (%s) saw %.4g J, "+
-						"%.3g J more or less than at its pace before and after: it jumped or was reset",
+					"the energy counter (%s) changed by %.4g J in %.2f s in which the power series (%s) has %.4g J, "+
+						"%.3g J more or less than its rate before and after implies: it jumped or was reset",
 					s.now.Source, s.delta, digits.Seconds(s.now.At()-s.last.At()), curve.source, s.seen, math.Abs(jump))
 			}
 		}
@@ -61,7 +60,7 @@ func Jump(readings []power.Reading, curve *Curve) error {
 	return nil
 }
 
-// steps are the counter's steps that the series covers, in unbroken runs.
+// steps returns the counter's steps that the series covers, in unbroken runs.
 func steps(readings []power.Reading, curve *Curve) [][]step {
 	var all [][]step
 	broken := true
@@ -80,8 +79,7 @@ func steps(readings []power.Reading, curve *Curve) [][]step {
 	return all
 }
 
-// step compares two neighbouring readings; not ok where the series knows too little or
-// saw nothing.
+// step compares two consecutive readings; ok is false if the series covers too little or has no energy.
 func (c *Curve) step(last, now power.Reading) (step, bool) {
 	w := Window{last.At(), now.At()}
 	length := w.End - w.Start
@@ -99,15 +97,15 @@ func (c *Curve) step(last, now power.Reading) (step, bool) {
 	return s, true
 }
 
-// inside are the indices of the samples of a window.
+// inside returns the indices of the samples in a window.
 func (c *Curve) inside(w Window) (from, to int) {
 	from, _ = slices.BinarySearch(c.times, w.Start)
 	to, _ = slices.BinarySearch(c.times, w.End)
 	return from, to
 }
 
-// sampling is the standard error, in joules, of the energy of a stretch for a sensor
-// that sees nothing between its samples.
+// sampling returns the standard error, in joules, of the energy of an interval for a sensor that measures
+// nothing between its samples.
 func (c *Curve) sampling(w Window) float64 {
 	from, to := c.inside(w)
 	if to-from < 2 {
@@ -117,11 +115,10 @@ func (c *Curve) sampling(w Window) float64 {
 	return sd / math.Sqrt(float64(to-from)) * w.Duration().Seconds()
 }
 
-// rise is by how much the counter's lead over the series rises for good in step i of a
-// run: the distance of what was read before from what was read after, at the pace of the
-// other steps. A late reading spoils that pace: the distance is taken at both ends of
-// what the pace may be, and the smaller one counts. The pace of few steps may be
-// anything between none and what they show.
+// rise returns by how much the counter's lead over the series rises permanently in step i of a run: the
+// distance between the readings before and the readings after, at the pace of the other steps. A late reading
+// affects that pace, so the distance is computed at both ends of the possible pace, and the smaller one
+// counts. The pace of few steps may be anything between zero and their average.
 func rise(run []step, i int) float64 {
 	others := slices.Delete(slices.Clone(run), i, i+1)
 	if len(others) == 0 {
@@ -142,10 +139,9 @@ func rise(run []step, i int) float64 {
 	return b
 }
 
-// paceOf is the difference of counter and series over some steps, relative to the
-// energy, and its uncertainty. Of enough steps it is the median, since a late
-// reading spoils the steps on both sides of it alone; the sum over fewer is spoilt by one
-// that is as late as is possible.
+// paceOf returns the relative difference of counter and series over some steps, and its uncertainty. For
+// enough steps it is the median, because a late reading only affects its two neighbours; for fewer, the sum
+// is affected by one reading that is as late as possible.
 func paceOf(all []step) (shown, doubt float64) {
 	var delta, seen, late float64
 	var each, off []float64
@@ -165,7 +161,7 @@ func paceOf(all []step) (shown, doubt float64) {
 	return min(max(shown, -widestPace), widestPace), doubt
 }
 
-// lateness is the time in seconds by which a reading may be late.
+// lateness returns the time in seconds by which a reading may be late.
 func lateness(r power.Reading) float64 {
 	if timed(r) {
 		return edgeBlur(r)
@@ -173,11 +169,11 @@ func lateness(r power.Reading) float64 {
 	return edgeBlur(r) + (slowestRefresh - unknownRefresh).Seconds()
 }
 
-// span is the range in which the counter's lead over the series lies, in joules.
+// span is the range of the counter's lead over the series, in joules.
 type span struct{ low, high float64 }
 
-// leadOf widens a lead by the timing of its reading: around an update that was seen the
-// error is symmetric, any other reading may only be late.
+// leadOf widens a lead by the uncertainty of the reading's time: the error is symmetric around an observed
+// update, while any other reading may only be late.
 func leadOf(joules float64, r power.Reading, watts float64, outermost bool) span {
 	blur := edgeBlur(r) * watts
 	switch {
@@ -189,9 +185,9 @@ func leadOf(joules float64, r power.Reading, watts float64, outermost bool) span
 	return span{joules, joules + blur}
 }
 
-// leap is the distance between the counter's leads before and after step i, with a
-// share of the series' energy taken off; zero where they overlap. The outermost
-// readings count where there is no other on their side, or their timing is known.
+// leap returns the distance between the counter's leads before and after step i, after subtracting a share of
+// the series' energy; zero if they overlap. The outermost readings count only if there is no other on their
+// side, or if their timing is known.
 func leap(run []step, i int, share float64) float64 {
 	first, last := run[0].last, len(run)-1
 	none := span{math.Inf(1), math.Inf(-1)}
@@ -218,26 +214,26 @@ func leap(run []step, i int, share float64) float64 {
 	return 0
 }
 
-// timed says that a reading cannot be later than edgeBlur allows.
+// timed reports whether a reading cannot be later than edgeBlur allows.
 func timed(r power.Reading) bool { return r.Refresh > 0 || r.Snapped && r.SinceNS != 0 }
 
-// with is the range that holds both.
+// with returns the range that contains both.
 func (a span) with(b span) span { return span{min(a.low, b.low), max(a.high, b.high)} }
 
-// maxDeviceWatts is more than any single board, package or module draws; a GB200
-// superchip is rated at 2.7 kW.
+// maxDeviceWatts exceeds the power of any single board, package or module; a GB200 superchip is rated at 2.7
+// kW.
 const maxDeviceWatts = 3000
 
-// enoughSteps is the number of steps from which they can be compared with each other,
-// and hidden is the share of the energy that a jump may hide in their scatter.
+// enoughSteps is the number of steps needed to compare them with each other, and hidden the share of the
+// energy that a jump may hide in their scatter.
 const (
 	enoughSteps = 4
 	hidden      = 0.03
 )
 
-// Alone checks the counter of a window that no independent series confirms. A step
-// that takes more power than any device draws is refused. The doubt says why a smaller
-// jump would not have shown; it is empty if it would have.
+// Alone checks the counter of a window without an independent series. A step with more power than any device
+// draws is an error. doubt explains why a smaller jump could have been missed; it is empty if it would have
+// been found.
 func Alone(readings []power.Reading, w Window) (doubt string, err error) {
 	before, after := around(readings, w)
 	if before == nil || after == nil {
@@ -253,7 +249,7 @@ func Alone(readings []power.Reading, w Window) (doubt string, err error) {
 		longest := s.length() + (edgeBlur(s.last) + edgeBlur(s.now))
 		if s.delta > maxDeviceWatts*longest {
 			return "", fmt.Errorf(
-				"the energy counter (%s) moved by %.4g J in %.2f s, which is %.3g W at least, more than any "+
+				"the energy counter (%s) changed by %.4g J in %.2f s, which is %.3g W at least, more than any "+
 					"device draws: it jumped or was reset",
 				s.now.Source, s.delta, s.length(), s.delta/longest)
 		}
@@ -264,7 +260,7 @@ func Alone(readings []power.Reading, w Window) (doubt string, err error) {
 
 func (s step) length() float64 { return digits.Seconds(s.now.At() - s.last.At()) }
 
-// merged joins steps that are short against the others with the one before.
+// merged joins steps that are short compared with the others with the step before.
 func merged(run []step) []step {
 	var lengths []float64
 	for _, s := range run {
@@ -287,7 +283,7 @@ func merged(run []step) []step {
 // apart compares the mean powers of the steps of a window with each other.
 func apart(run []step, total float64) (doubt string) {
 	if len(run) < enoughSteps {
-		return fmt.Sprintf("there is no power series to compare the energy counter with, and with %d of its steps "+
+		return fmt.Sprintf("there is no power series to check the energy counter, and with %d of its steps "+
 			"in the window, "+
 			"fewer than %d, they cannot be compared with each other: a jump of the counter would not show", len(run),
 			enoughSteps)
@@ -307,21 +303,21 @@ func apart(run []step, total float64) (doubt string) {
 		slack := 4*scatter*s.length() + (edgeBlur(s.last)+edgeBlur(s.now))/2*typical
 		if d := off[i] * s.length(); d > slack && d > hidden*total {
 			return fmt.Sprintf(
-				"there is no power series to compare the energy counter with, and it moved by %.3g W in one step "+
+				"there is no power series to check the energy counter, and it changed by %.3g W in one step "+
 					"of %.2f s but by %.3g W in most others: "+
-					"the load or a jump of the counter", watts[i], s.length(), typical)
+					"either the load changed or the counter jumped", watts[i], s.length(), typical)
 		}
 		unseen = max(unseen, slack)
 	}
 	if unseen > hidden*total {
-		return fmt.Sprintf("there is no power series to compare the energy counter with, and its steps in the "+
-			"window differ so much from each other that a jump by %.3g J (%.0f %%) would not show",
+		return fmt.Sprintf("there is no power series to check the energy counter, and its steps in the "+
+			"window differ so much that a jump by %.3g J (%.0f %%) would not show",
 			unseen, 100*unseen/total)
 	}
 	return ""
 }
 
-// middle is the median.
+// middle returns the median.
 func middle(v []float64) float64 {
 	if len(v) == 0 {
 		return 0
@@ -333,7 +329,7 @@ func middle(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// moments are the mean and the standard deviation.
+// moments returns the mean and the standard deviation.
 func moments(v []float64) (mean, sd float64) {
 	var sum, square float64
 	for _, x := range v {

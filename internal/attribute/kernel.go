@@ -12,21 +12,20 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// Kernel is how a sensor sees power: a value that is stamped t is the mean over
-// [t − Lag − Window, t − Lag] of what a first-order low-pass filter with the time
-// constant Filter shows of the power. Either may be zero. What power itself takes to
-// follow the load is in Filter too.
+// Kernel describes how a sensor sees power: a value with stamp t is the mean over [t − Lag − Window, t − Lag]
+// of the output of a first-order low-pass filter with time constant Filter. Either may be zero. Filter
+// includes the time that the power itself needs to follow the load.
 type Kernel struct {
-	// Window, Filter and Lag are times of the sensor, see [Kernel].
+	// Window, Filter and Lag are times of the sensor; see [Kernel].
 	Window, Filter, Lag       time.Duration
 	WindowSD, FilterSD, LagSD time.Duration // standard errors
-	// LowW and HighW are the power off and on. Only FitKernel sets them.
+	// LowW and HighW are the power without and with load, in watts. Only FitKernel sets them.
 	LowW, HighW float64
-	// ResidualW is the standard deviation of what the kernel does not explain.
+	// ResidualW is the standard deviation of the residuals, in watts.
 	ResidualW float64
 }
 
-// blur is about how far the kernel spreads a short pulse.
+// blur returns about how far the kernel spreads a short pulse.
 func (k Kernel) blur() time.Duration { return k.Window + 2*k.Filter }
 
 // observation is one power value and the time it stands for.
@@ -35,8 +34,8 @@ type observation struct {
 	watts      float64
 }
 
-// observations are the samples that the kernel applies to, in order of time.
-// A polled value counts where it changed: its update lies between two polls.
+// observations returns the samples to which the kernel applies, in order of time. A polled value counts if it
+// changed: its update lies between two polls.
 func observations(samples []power.Sample, w Window) []observation {
 	polled := slices.ContainsFunc(samples, func(s power.Sample) bool { return s.SinceNS != 0 })
 	out := make([]observation, 0, len(samples))
@@ -57,7 +56,7 @@ func observations(samples []power.Sample, w Window) []observation {
 	return slices.CompactFunc(out, func(a, b observation) bool { return a.at == b.at })
 }
 
-// params are those of a kernel: lag, window and filter in ns.
+// params are lag, window and filter of a kernel in ns.
 type params [3]float64
 
 const (
@@ -67,20 +66,20 @@ const (
 	kernelParams
 )
 
-// prior is what is believed of a kernel before the samples are looked at.
+// prior is the knowledge about a kernel before the samples are used.
 type prior struct {
 	mean, sd params
-	// relative makes the window the difference to the one that a sample states.
+	// relative means that window is the difference from the window that a sample states.
 	relative bool
 }
 
-// Below these, a window or a filter has no effect that samples could show, in ns.
+// Below these values, in ns, a window or a filter has no measurable effect.
 const (
 	minWindow = 5e5
 	minFilter = 2e5
 )
 
-// window of an observation in ns.
+// window returns the window of an observation in ns.
 func (p prior) window(o observation, k params) float64 {
 	w := k[windowParam]
 	if p.relative {
@@ -97,26 +96,26 @@ type regression struct {
 	sight  *sight
 
 	kernel params
-	score  float64 // of the best kernel: smaller is likelier
+	score  float64 // of the best kernel: smaller is more likely
 	beta   []float64
-	free   []int // columns that are not held at zero
+	free   []int // columns that are not fixed at zero
 	rss    float64
 	sigma  float64 // standard deviation of the residuals, in watts
 	mean   float64 // of the observations, in watts
-	// cov covers the free columns, then the lag, then the window where they
-	// matter; influence is what a watt more in each observation does to these.
+	// cov has the covariance of the free columns, then of the lag, then of the window if they matter;
+	// influence is the change of these per watt in each observation.
 	cov       linear.Matrix
 	influence [][]float64
 	bandwidth int
 }
 
-// rows are what the sensor would show of every column of the basis.
+// rows returns the sensor's response to every column of the basis.
 func rows(b *basis, obs []observation, belief prior, k params) [][]float64 {
 	return newSight(b).rows(obs, belief, k)
 }
 
-// sight is what a sensor would show of a basis, kernel after kernel: a search looks at
-// hundreds. It keeps what they have in common.
+// sight computes the response of a sensor to a basis for many kernels: a search tries hundreds. It caches
+// what they have in common.
 type sight struct {
 	basis   *basis
 	filters map[float64]filter // by their time constant in ns
@@ -129,7 +128,7 @@ func newSight(b *basis) *sight {
 	return &sight{basis: b, filters: map[float64]filter{}, scratch: make([]float64, len(b.density))}
 }
 
-// filter is the basis behind a low-pass filter.
+// filter returns the low-pass filtered basis.
 func (s *sight) filter(tau float64) filter {
 	f, ok := s.filters[tau]
 	if !ok {
@@ -139,7 +138,7 @@ func (s *sight) filter(tau float64) filter {
 	return f
 }
 
-// rows are what the sensor would show of every column; they are valid until the next call.
+// rows returns the sensor's response to every column; it is valid until the next call.
 func (s *sight) rows(obs []observation, belief prior, k params) [][]float64 {
 	p := len(s.basis.density)
 	if len(s.x) != len(obs) {
@@ -168,7 +167,7 @@ func (s *sight) rows(obs []observation, belief prior, k params) [][]float64 {
 	return s.x
 }
 
-// solve fits the weights at a given kernel.
+// solve fits the weights for a given kernel.
 func (r *regression) solve(obs []observation, k params) (beta []float64, free []int, rss float64, ok bool) {
 	x := r.sight.rows(obs, r.prior, k)
 	p := len(r.design.columns)
@@ -197,19 +196,17 @@ func (r *regression) solve(obs []observation, k params) (beta []float64, free []
 	return beta, free, rss, true
 }
 
-// ridge is the information that is in the prior of a weight, in units of one
-// observation: a weight of zero, with a standard deviation of loose times the mean
-// power. It matters only where the samples hardly know the weight.
+// ridge returns the information in the prior of a weight, in units of one observation: mean zero, standard
+// deviation priorSD times the mean power. It matters only if the samples hardly determine the weight.
 func (r *regression) ridge(c column) float64 {
-	return square(r.sigma / (c.loose * r.mean))
+	return square(r.sigma / (c.priorSD * r.mean))
 }
 
-// maxSearch is the number of observations from which the kernel is searched on a
-// part of them.
+// maxSearch is the number of observations above which the kernel is searched on a subset.
 const maxSearch = 3000
 
-// searchKernel finds the kernel of largest likelihood: a coarse grid over what the
-// prior allows, then finer ones around the best point.
+// searchKernel finds the kernel with the largest likelihood: on a coarse grid over the prior, then on finer
+// grids around the best point.
 func (r *regression) searchKernel() error {
 	obs := r.obs
 	if len(obs) > maxSearch {
@@ -217,7 +214,7 @@ func (r *regression) searchKernel() error {
 		obs = obs[skip : skip+maxSearch]
 	}
 	best, at := math.Inf(1), r.prior.mean
-	seen := map[params]bool{} // a finer grid has points of the one before
+	seen := map[params]bool{} // a finer grid shares points with the previous one
 	try := func(k params) {
 		k[filterParam] = max(0, k[filterParam])
 		if seen[k] {
@@ -262,20 +259,20 @@ func (r *regression) searchKernel() error {
 		scan(step, [kernelParams]int{1, 1, 1})
 	}
 	if math.IsInf(best, 1) {
-		return errors.New("the power samples cannot tell the phases apart at all")
+		return errors.New("the power samples cannot separate the phases at all")
 	}
 	r.kernel, r.score = at, best
 	return nil
 }
 
-// fits fits every kind of kernel that the sensor may have, likeliest first, and leaves out
-// those that the samples contradict.
+// fits fits every kind of kernel that the sensor may have, most likely first, and drops the kinds that the
+// samples contradict.
 func (r *regression) fits(priors []prior) ([]*regression, error) {
 	for _, o := range r.obs {
 		r.mean += o.watts / float64(len(r.obs))
 	}
 	if r.mean <= 0 {
-		return nil, errors.New("the power series is zero throughout")
+		return nil, errors.New("the power series is zero everywhere")
 	}
 	r.sigma = guessedNoise * r.mean
 	var all []*regression
@@ -297,22 +294,21 @@ func (r *regression) fits(priors []prior) ([]*regression, error) {
 	return slices.DeleteFunc(all, func(o *regression) bool { return o.score > best+plausible }), nil
 }
 
-// plausible is the difference of two scores (twice the logarithm of a likelihood
-// ratio, more or less) up to which a shape is not ruled out. Residuals are not quite
-// independent, so this is less sharp than it looks.
+// plausible is the difference of two scores (about twice the logarithm of a likelihood ratio) up to which a
+// shape is kept. Residuals are not quite independent, so this is less strict than it looks.
 const plausible = 15
 
-// fit finds kernel and weights, and their covariance.
+// fit determines kernel and weights, and their covariance.
 func (r *regression) fit() error {
 	r.sight = newSight(r.design.basis)
-	defer func() { r.sight = nil }() // what it keeps is large
+	defer func() { r.sight = nil }() // free its large cache
 	if err := r.searchKernel(); err != nil {
 		return err
 	}
-	for range 2 { // the second time with the noise that was found
+	for range 2 { // the second time with the estimated noise
 		var ok bool
 		if r.beta, r.free, r.rss, ok = r.solve(r.obs, r.kernel); !ok {
-			return errors.New("the power samples cannot tell the phases apart at all")
+			return errors.New("the power samples cannot separate the phases at all")
 		}
 		df := len(r.obs) - len(r.free) - 2
 		if df < 3 {
@@ -323,10 +319,10 @@ func (r *regression) fit() error {
 	return r.covariance()
 }
 
-// guessedNoise is the noise of a sample relative to its value before it is known.
+// guessedNoise is the relative noise of a sample before it is estimated.
 const guessedNoise = 0.03
 
-// slope is how the model's values change with a parameter of the kernel, per ns.
+// slope returns the derivative of the model's values by a parameter of the kernel, per ns.
 func (r *regression) slope(param int) []float64 {
 	const h = 0.25e6
 	up, down := r.kernel, r.kernel
@@ -344,12 +340,11 @@ func (r *regression) slope(param int) []float64 {
 	return g
 }
 
-// covariance of weights and kernel together: the model is linear in the weights,
-// and is made linear in the kernel around the fit. The residuals are neither equal
-// nor independent, hence the sandwich of Newey and West (1987) with a bandwidth
-// after Andrews (1991), each residual enlarged by its leverage (HC3, MacKinnon and
-// White 1985). What the prior knows of the kernel enters as one more observation
-// of each of its parameters.
+// covariance computes the covariance of weights and kernel: the model is linear in the weights, and is
+// linearised in the kernel around the fit. The residuals have neither equal variance nor independence, hence
+// the sandwich estimator of Newey and West (1987) with a bandwidth after Andrews (1991), each residual
+// enlarged by its leverage (HC3, MacKinnon and White 1985). The prior of the kernel enters as one more
+// observation of each parameter.
 func (r *regression) covariance() error {
 	n, p := len(r.obs), len(r.free)
 	x := rows(r.design.basis, r.obs, r.prior, r.kernel)
@@ -376,14 +371,14 @@ func (r *regression) covariance() error {
 		known[j] = r.ridge(r.design.columns[c])
 	}
 	for k, sd := range r.prior.sd {
-		known[p+k] = square(r.sigma / max(sd, 1e3)) // a parameter without doubt is held
+		known[p+k] = square(r.sigma / max(sd, 1e3)) // a parameter without uncertainty is fixed
 	}
 	for k, q := range known {
 		bread.Add(k, k, q)
 	}
 	inv, ok := bread.Inverse()
 	if !ok {
-		return errors.New("the power samples cannot tell the phases apart at all")
+		return errors.New("the power samples cannot separate the phases at all")
 	}
 	r.influence = make([][]float64, n)
 	u := make([][]float64, n)
@@ -407,7 +402,7 @@ func (r *regression) covariance() error {
 	return nil
 }
 
-// blur is over how many observations one value of the sensor reaches.
+// blur returns the number of observations that one sensor value spans.
 func (r *regression) blur() int {
 	if len(r.obs) < 2 {
 		return 0
@@ -416,8 +411,8 @@ func (r *regression) blur() int {
 	return int(math.Ceil((r.prior.window(r.obs[0], r.kernel) + r.kernel[filterParam]) / spacing))
 }
 
-// bandwidth of the Bartlett kernel for residuals that look like an AR(1) process
-// (Andrews 1991), at least the sensor's own reach.
+// bandwidth returns the bandwidth of the Bartlett kernel for residuals like an AR(1) process (Andrews 1991),
+// at least the sensor's own span.
 func bandwidth(e []float64, least int) int {
 	var num, den float64
 	for i, v := range e {
@@ -435,7 +430,7 @@ func bandwidth(e []float64, least int) int {
 	return min(max(b, least), len(e)/4)
 }
 
-// neweyWest is the long-run variance of the sum of the influences.
+// neweyWest returns the long-run variance of the sum of the influences.
 func neweyWest(u [][]float64, bandwidth int) linear.Matrix {
 	p := len(u[0])
 	v := linear.NewMatrix(p)
@@ -457,7 +452,7 @@ func neweyWest(u [][]float64, bandwidth int) linear.Matrix {
 	return v
 }
 
-// estimate of a sum of the weights, Σ c·β.
+// estimate returns the estimate of a sum of weights, Σ c·β.
 func (r *regression) estimate(c []float64) (value, sd, df float64) {
 	full := make([]float64, len(r.free)+kernelParams)
 	for j, f := range r.free {
@@ -465,15 +460,15 @@ func (r *regression) estimate(c []float64) (value, sd, df float64) {
 	}
 	value = linear.Dot(c, r.beta)
 	sd = math.Sqrt(max(0, linear.Dot(full, r.cov.Times(full))))
-	// Degrees of freedom: by how evenly the observations carry the estimate.
+	// Degrees of freedom: how evenly the observations contribute to the estimate.
 	var two, four float64
 	for _, u := range r.influence {
 		a := linear.Dot(u, full)
 		two += a * a
 		four += a * a * a * a
 	}
-	// Samples of a sensor that averages over many of them are not that many, and the
-	// variance is known well only with several of them to a term.
+	// The samples of a sensor that averages over many of them are not independent, and the variance is known
+	// well only with several samples per term.
 	df = float64(len(r.obs))/float64(max(1, r.blur())) - 2*float64(len(r.free))
 	if four > 0 {
 		df = min(df, two*two/four-1)
@@ -481,7 +476,7 @@ func (r *regression) estimate(c []float64) (value, sd, df float64) {
 	return value, sd, max(df, 1)
 }
 
-// sensor is what the fit says about the sensor.
+// sensor returns the fitted properties of the sensor.
 func (r *regression) sensor() Kernel {
 	sd := func(k int) time.Duration {
 		i := len(r.free) + k
@@ -494,14 +489,12 @@ func (r *regression) sensor() Kernel {
 	}
 }
 
-// FitKernel finds the lag and the averaging window of a sensor from a load that
-// was on during the given stretches of span and off between them. The samples are
-// those of one device and one source. Some tens of edges at phases that do not
-// follow the sensor's own rhythm are needed for an answer within a millisecond or
-// two.
+// FitKernel determines the lag and averaging window of a sensor from a load that was on during the given
+// windows of span and off between them. The samples are from one device and one source. A precision of one or
+// two milliseconds needs a few dozen edges at phases that are not in step with the sensor.
 func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error) {
 	if len(on) < 4 {
-		return Kernel{}, fmt.Errorf("%d edges are too few to find the sensor's lag and window", 2*len(on))
+		return Kernel{}, fmt.Errorf("%d edges are too few to determine the sensor's lag and window", 2*len(on))
 	}
 	line, err := pulses(on, span)
 	if err != nil {
@@ -513,7 +506,7 @@ func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error)
 		return Kernel{}, err
 	}
 	d := newDesign(line, span)
-	// What is outside the span looks like a pause; prompts stand for the load.
+	// Time outside the span counts as a pause; the load counts as prompts.
 	wide := max(30e6, 1.5*spacing, float64(obs[0].window))
 	r := &regression{design: d, obs: obs}
 	averaging := prior{mean: params{wide / 3, max(spacing/2, float64(obs[0].window)), 3e6}, sd: params{wide, wide, 4e6}}
@@ -536,13 +529,13 @@ func FitKernel(samples []power.Sample, on []Window, span Window) (Kernel, error)
 		}
 	}
 	if k.HighW-k.LowW < 4*r.sigma/math.Sqrt(float64(len(on))) {
-		return k, fmt.Errorf("the load changes the power by %.3g W only, too little against the %.3g W of noise "+
-			"to find the sensor's lag and window", k.HighW-k.LowW, r.sigma)
+		return k, fmt.Errorf("the load changes the power by only %.3g W, too little compared with %.3g W of noise "+
+			"to determine the sensor's lag and window", k.HighW-k.LowW, r.sigma)
 	}
 	return k, nil
 }
 
-// pulses makes a timeline of a load that is on or off.
+// pulses returns the timeline of a load that is on or off.
 func pulses(on []Window, span Window) ([]stretch, error) {
 	var line []stretch
 	at := span.Start

@@ -12,38 +12,37 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Outlook is what is known of a window before it is measured: the work that it repeats, and
-// the sensor that will see it.
+// Outlook is what is known about a window before it is measured: the work that it repeats, and the sensor.
 type Outlook struct {
-	// Steps and Requests are those of one turn of the work, and Turn is the time that it took.
+	// Steps are the engine's steps of one turn of the work.
 	Steps []backend.Step
-	// Requests are those of the turn.
+	// Requests are the requests of the turn.
 	Requests []backend.Request
-	// Turn holds the steps.
+	// Turn is the interval of the turn; it contains the steps.
 	Turn Window
-	// Tier says how well the steps are known.
+	// Tier is how well the steps are known.
 	Tier backend.Tier
-	// Source names the call behind the power series, Spacing is the time between two of its
-	// samples, and Averaging what a sample says of the sensor's own window.
+	// Source names the call that returns the power series, Spacing is the time between two samples, and
+	// Averaging is the sensor's averaging window that a sample states.
 	Source             string
 	Spacing, Averaging time.Duration
-	// Profile, if set, is what a self-test found about the sensor.
+	// Profile, if set, is the self-test's profile of the sensor.
 	Profile *power.SourceProfile
 }
 
-// Need is what the split of a window by phase takes.
+// Need is what a split by phase requires of a window.
 type Need struct {
-	// Turns is how many turns of the work the window must hold; 0 is that none of those tried
-	// is enough.
+	// Turns is the number of turns of the work that the window must contain; 0 means that no number that was
+	// tried is enough.
 	Turns int
-	// Why is the refusal at the most turns that were tried.
+	// Why is the reason why the largest number that was tried is not enough.
 	Why string
-	// Longer is about how long the window would have to be then; 0 is that no length helps.
+	// Longer is then about the required length of the window; 0 means that no length helps.
 	Longer time.Duration
 }
 
-// Turns finds how many turns of the work a window must hold, one after the other, for its energy
-// to be split by phase. At most so many are tried.
+// Turns returns how many consecutive turns of the work a window must contain so that its energy can be split
+// by phase. At most most turns are tried.
 func (o Outlook) Turns(most int) Need {
 	fails, turns := 0, 1
 	for {
@@ -56,7 +55,7 @@ func (o Outlook) Turns(most int) Need {
 		}
 		turns = min(most, max(turns+1, int(math.Ceil(float64(turns)*min(more, 2)))))
 	}
-	for turns-fails > 1 { // the least one lies between
+	for turns-fails > 1 { // the minimum lies in between
 		if n := (turns + fails) / 2; o.splits(n) {
 			turns = n
 		} else {
@@ -71,7 +70,7 @@ func (o Outlook) splits(turns int) bool {
 	return why == ""
 }
 
-// SeenBy returns the outlook with a sensor as these samples of a device show it.
+// SeenBy returns the outlook with the sensor that these samples of a device describe.
 func (o Outlook) SeenBy(samples []power.Sample) Outlook {
 	if len(samples) == 0 {
 		return o
@@ -84,10 +83,9 @@ func (o Outlook) SeenBy(samples []power.Sample) Outlook {
 	return o
 }
 
-// refused returns why a window that holds so many turns would have no phases, empty if it has, and
-// how many times as long it would have to be, 0 where no length helps. It asks [Phases] itself, of
-// samples as the sensor would show them of an ordinary load, more than once: the scatter of the
-// samples may be kind.
+// refused returns why a window of so many turns would have no phases, or "" if it would, and by which factor
+// it would have to be longer, 0 if no length helps. It calls [Phases] on simulated samples of an ordinary
+// load, several times, because the scatter of one draw may be favourable.
 func (o Outlook) refused(turns int) (why string, more float64) {
 	for seed := range uint64(tries) {
 		split, err := o.foresee(turns, seed)
@@ -109,7 +107,7 @@ func (o Outlook) refused(turns int) (why string, more float64) {
 	return "", 0
 }
 
-// tries is how many draws of the scatter must all be split.
+// tries is the number of draws that must all be split.
 const tries = 3
 
 func (o Outlook) foresee(turns int, seed uint64) (Split, error) {
@@ -132,7 +130,7 @@ func (o Outlook) foresee(turns int, seed uint64) (Split, error) {
 	return Phases(p)
 }
 
-// later is a request by so many nanoseconds later.
+// later returns a request shifted by ns.
 func later(q backend.Request, ns int64) backend.Request {
 	q.SubmittedNS, q.FirstTokenNS, q.EndNS = q.SubmittedNS+ns, q.FirstTokenNS+ns, q.EndNS+ns
 	tokens := make([]int64, len(q.TokenNS))
@@ -143,10 +141,10 @@ func later(q backend.Request, ns int64) backend.Request {
 	return q
 }
 
-// What an ordinary load draws: work that has a term of its own an equal share of the power of a
-// busy engine, an idle machine a part of it. The model leaves a scatter of some percent (3 to 10
-// in runs of an H200 and an H100, up to 20 where an engine's steps are short), of which a part
-// lasts from one sample to the next. Sampling begins a little before the window and ends after it.
+// The simulated load: each kind of work with its own term takes an equal share of the power of a busy engine,
+// and an idle machine takes a part of it. The model leaves residuals of some percent (3 to 10 in runs of an
+// H200 and an H100, up to 20 if an engine's steps are short), partly correlated between samples. Sampling
+// begins a little before the window and ends after it.
 const (
 	usualWatts   = 300.0
 	usualIdle    = 0.3
@@ -155,7 +153,7 @@ const (
 	usualMargin  = int64(150e6)
 )
 
-// samples are what the sensor would show of a load, with the scatter of a usual one.
+// samples returns what the sensor would show of a load, with typical scatter.
 func (o Outlook) samples(d *design, w Window, seed uint64) []power.Sample {
 	var needed float64
 	for c, col := range d.columns {
@@ -179,7 +177,7 @@ func (o Outlook) samples(d *design, w Window, seed uint64) []power.Sample {
 		obs = append(obs, observation{at: at, window: int64(o.Averaging)})
 	}
 	prior := priorsOf(o.Source, o.Profile)[0]
-	noise := rand.New(rand.NewPCG(1, seed)) // what is asked twice is answered alike
+	noise := rand.New(rand.NewPCG(1, seed)) // the same question gets the same answer
 	off, fresh := 0.0, math.Sqrt(1-usualMemory*usualMemory)
 	out := make([]power.Sample, len(obs))
 	for i, row := range rows(d.basis, obs, prior, prior.mean) {

@@ -11,14 +11,14 @@ import (
 	"github.com/llenergymeasure/llem/internal/sensor"
 )
 
-// outlookOf is what a warm-up of one batch tells.
+// outlookOf returns the outlook after a warm-up of one batch.
 func outlookOf(w *world, s view) Outlook {
 	return Outlook{Steps: w.steps, Requests: w.requests, Turn: w.window, Tier: backend.TierExact, Source: s.source,
 		Spacing: s.spacing, Averaging: s.stated}
 }
 
-// TestTurnsAreEnough: a window of as many turns as are asked for is split, whatever the sensor is in truth; with one
-// turn of such short work it is not.
+// TestTurnsAreEnough: a window of the returned number of turns can be split, for any sensor; one turn of such
+// short work cannot.
 func TestTurnsAreEnough(t *testing.T) {
 	const draws = 12
 	for _, q := range []struct {
@@ -59,24 +59,24 @@ func TestTurnsAreEnough(t *testing.T) {
 			t.Errorf("%s: %d turns are split in %d of %d windows", name, need.Turns, split[need.Turns], draws)
 		}
 		if split[1] > draws/2 {
-			t.Errorf("%s: %d turns are asked for, and one is split in %d of %d windows", name, need.Turns, split[1],
+			t.Errorf("%s: %d turns are required, and one is split in %d of %d windows", name, need.Turns, split[1],
 				draws)
 		}
 	}
 }
 
-// TestNoTurnsAreEnough: what no length can help is told at once; what a longer window would do is told with its length.
+// TestNoTurnsAreEnough: reports at once if no length helps, and otherwise the required length.
 func TestNoTurnsAreEnough(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 7))
 	one := static(h200ish, 1, 256, 32, 15*time.Millisecond, 6*time.Millisecond, 0.01, rng)
 	o := outlookOf(one, ring20)
 	if n := o.Turns(2); n.Turns != 0 || n.Longer < one.window.Duration()*2 ||
 		!strings.Contains(n.Why, "energy.min_window") {
-		t.Errorf("two turns: %+v, want a refusal with the length that would do", n)
+		t.Errorf("two turns: %+v, want the required length", n)
 	}
 	o.Tier = backend.TierClient
 	if n := o.Turns(100); n.Turns != 0 || n.Longer != 0 || n.Why == "" {
-		t.Errorf("client stamps: %+v, want that no length helps", n)
+		t.Errorf("client stamps: %+v, want no length", n)
 	}
 	o = outlookOf(one, average)
 	o.Averaging, o.Source = 10*time.Second, sensor.SourceAverage
@@ -85,7 +85,7 @@ func TestNoTurnsAreEnough(t *testing.T) {
 	}
 }
 
-// TestSeenBy: the spacing of the updates counts, not that of the polls.
+// TestSeenBy: the spacing of the updates counts, not the spacing of the polls.
 func TestSeenBy(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 7))
 	w := static(h200ish, 8, 256, 64, 300*time.Millisecond, 20*time.Millisecond, 2, rng)

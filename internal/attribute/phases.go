@@ -11,25 +11,25 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// Method names the phase split of this package in results.
+// Method is the name of this phase split in results.
 const Method = "regression of the power samples on the step log, through the sensor's own averaging window and lag"
 
-// Options are the material of a phase split on one device.
+// Options are the inputs of a phase split on one device.
 type Options struct {
 	// Samples is the power series of the device.
 	Samples []power.Sample
-	// Steps are the engine's iterations.
+	// Steps are the engine's steps.
 	Steps []backend.Step
 	// Requests are the requests of the run.
 	Requests []backend.Request
-	// Window is the stretch whose energy is split.
+	// Window is the interval whose energy is split.
 	Window Window
-	// Tier says how well the steps are known.
+	// Tier is how well the steps are known.
 	Tier backend.Tier
-	// Profile, if set, is what a self-test found about the sensor.
+	// Profile, if set, is the self-test's profile of the sensor.
 	Profile *power.SourceProfile
-	// Takes is how long a window is that can be split, by an [Outlook] of this one: what a refusal asks for. 0
-	// is not known, and less than 0 that no length helps.
+	// Takes is the length of a window that can be split, by an [Outlook] of this window; refusals name it.
+	// 0 means unknown, a negative value that no length helps.
 	Takes time.Duration
 }
 
@@ -37,28 +37,27 @@ type Options struct {
 type Phase struct {
 	// Joules is the energy of the phase.
 	Joules float64
-	// Half95 is the half width of the 95 % statistical interval, of which what lies
-	// below zero does not count.
+	// Half95 is the half width of the 95 % confidence interval. The part of the interval below zero does not
+	// count.
 	Half95 float64
-	// Low and High bound the energy over all ways of sharing out what mixed steps
-	// spend on both phases, the interval included.
+	// Low and High bound the energy over all ways to divide the shared cost of mixed steps, including the
+	// confidence interval.
 	Low, High float64
-	// Duration is how long steps of the phase ran.
+	// Duration is the total time of steps of the phase.
 	Duration time.Duration
-	// Tokens is how many tokens the phase computed.
+	// Tokens is the number of tokens that the phase computed.
 	Tokens int64
-	// Refused says why Joules cannot be defended; the numbers are then void.
+	// Refused is why the phase has no valid energy; the numbers are then meaningless.
 	Refused string
 	// degrees of freedom of the interval.
 	degrees float64
-	// short is why the window is too short for the phase; nil where no length helps.
+	// short is the error if the window is too short for the phase; nil if no length helps.
 	short *shortError
 }
 
-// Term is one term of the fitted power model: a mean power in watts while the work
-// that it names is done.
+// Term is one term of the fitted power model: the mean power of a kind of work, in watts.
 type Term struct {
-	// Name is what the term stands for.
+	// Name is the kind of work.
 	Name string
 	// Watts is the fitted power.
 	Watts float64
@@ -66,54 +65,52 @@ type Term struct {
 	SD float64
 }
 
-// Split is the energy of a window by phase: prefill, decode, and the rest of the
-// window in which no step ran.
+// Split is the energy of a window by phase: prefill, decode, and the time without steps.
 type Split struct {
 	// Prefill, Decode and Other are the parts of the window's energy.
 	Prefill, Decode, Other Phase
-	// Method names how the energy was split.
+	// Method is the name of the method.
 	Method string
-	// Kernel is the sensor's averaging as it was used.
+	// Kernel is the fitted averaging of the sensor.
 	Kernel Kernel
 	// Condition is the condition number of the design.
 	Condition float64
-	// Samples is how many power samples were fitted.
+	// Samples is the number of fitted power samples.
 	Samples int
-	// ResidualW is the standard deviation of what the model does not explain.
+	// ResidualW is the standard deviation of the residuals, in watts.
 	ResidualW float64
 	// Terms are the terms of the fitted model.
 	Terms []Term
-	// Shared is the energy of mixed steps that both phases caused together.
+	// Shared is the energy of mixed steps that both phases share.
 	Shared float64
 
 	fit *regression
 }
 
-// Sum of the three phases.
+// Sum returns the energy of the three phases.
 func (s Split) Sum() float64 { return s.Prefill.Joules + s.Decode.Joules + s.Other.Joules }
 
-// maxRelative is the half width of a phase's interval, relative to its energy,
-// beyond which the phase is not printed.
+// maxRelative is the half width of a phase's confidence interval, relative to its energy, above which the
+// phase is refused.
 const maxRelative = 0.25
 
-// Phases splits the energy of the window. The true power is modelled as a sum of
-// terms over the step log: a power for each phase with its variation over context
-// and batch, or, where steps mix both phases, energies per step, per prompt token,
-// per output token and per KV entry. Each sample is the mean of that power over
-// the sensor's averaging window, which may lag; weights, lag and window are found
-// together by non-negative least squares.
+// Phases splits the energy of the window. The true power is modelled as a sum of terms over the step log: a
+// power for each phase with its variation over context and batch, or, if steps mix both phases, energies per
+// step, per prompt token, per output token and per KV entry. Each sample is the mean of that power over the
+// sensor's averaging window, with a lag. Non-negative least squares determines weights, lag and window
+// together.
 //
-// In a mixed step the two phases share what every step costs, above all reading the
-// weights. Each gets half of it: the Shapley value ½[E(P) + E(PD) − E(D)] of a game
-// with two players, where E(P) and E(D) are what the model says of the step with
-// one phase alone. Low and High give it all to the other or all to this one.
+// In a mixed step, the two phases share the fixed cost of a step, mainly reading the weights. Each gets half
+// of it: the Shapley value ½[E(P) + E(PD) − E(D)] of a game with two players, where E(P) and E(D) are the
+// model's energies of a step with only that phase. Low and High assign the shared cost completely to the
+// other phase or to this one.
 //
-// What cannot be known is refused with the reason: the whole split as an error, a
-// single phase in its Refused.
+// If the whole split cannot be determined, Phases returns the reason as an error; for a single phase, Refused
+// has the reason.
 func Phases(o Options) (Split, error) {
 	if o.Tier == backend.TierClient {
 		return Split{}, errors.New(
-			"the engine shows only the client's time stamps: the phase split is not identifiable")
+			"only the client's time stamps are known for this engine, which do not identify the phases")
 	}
 	line, err := timeline(o.Steps, o.Requests, o.Window)
 	if err != nil {
@@ -146,15 +143,14 @@ func Phases(o Options) (Split, error) {
 	return s, nil
 }
 
-// splitOf is the split by one fit.
+// splitOf returns the split of one fit.
 func splitOf(r *regression, line []stretch) Split {
 	s := Split{Method: Method, Kernel: r.sensor(), Samples: len(r.obs), ResidualW: r.sigma, fit: r}
 	s.fill(r, line)
 	return s
 }
 
-// widen takes in what another shape of the sensor, which the samples do not rule
-// out, says about the phases.
+// widen includes the phases of another shape of the sensor that the samples do not rule out.
 func (s *Split) widen(o Split) {
 	for _, q := range [][2]*Phase{{&s.Prefill, &o.Prefill}, {&s.Decode, &o.Decode}, {&s.Other, &o.Other}} {
 		p, other := q[0], q[1]
@@ -165,13 +161,13 @@ func (s *Split) widen(o Split) {
 	}
 }
 
-// contain makes the bounds hold the interval, as far as it is not negative.
+// contain extends the bounds to the confidence interval, except below zero.
 func (p *Phase) contain() {
 	p.Low = max(0, min(p.Low, p.Joules-p.Half95))
 	p.High = max(p.High, p.Joules+p.Half95)
 }
 
-// covered refuses a series with holes: what happened in them is not known.
+// covered returns an error for a series with gaps, in which the power is unknown.
 func covered(obs []observation, w Window) error {
 	inside, longest, at := 0, int64(0), w.Start
 	var spacing int64
@@ -197,7 +193,7 @@ func covered(obs []observation, w Window) error {
 		return &shortError{fmt.Sprintf("the window of %.2g s holds %d power samples, too few for a phase split",
 			w.Duration().Seconds(), inside), w, leastSamples / max(0.5, float64(inside)), 0}
 	}
-	// A hole is harmless for the weights as long as little time lies in holes.
+	// Gaps do not matter for the weights as long as they cover little time.
 	var hole int64
 	last := w.Start
 	for _, o := range obs {
@@ -221,10 +217,10 @@ func covered(obs []observation, w Window) error {
 	return nil
 }
 
-// leastSamples is the number of power samples from which a window is split.
+// leastSamples is the minimum number of power samples in a window.
 const leastSamples = 8
 
-// maxHoles is the part of the window that may lie in gaps of the series.
+// maxHoles is the fraction of the window that may lie in gaps of the series.
 const maxHoles = 1 - minCoverage
 
 // fill computes the phases from the fit.
@@ -238,7 +234,7 @@ func (s *Split) fill(r *regression, line []stretch) {
 			p = &s.Decode
 		}
 		if t.kind == mixed {
-			// The time of a mixed step belongs to both; tokens do not.
+			// The time of a mixed step counts for both phases; its tokens do not.
 			s.Prefill.Duration += time.Duration(t.ns())
 			p = &s.Decode
 		}
@@ -282,15 +278,14 @@ func (s *Split) fill(r *regression, line []stretch) {
 	}
 }
 
-// minDegrees is the number of samples' worth of information below which an
-// interval itself is a guess.
+// minDegrees is the effective number of samples below which the confidence interval is a guess.
 const minDegrees = 6
 
-// maxBlur is how many times longer than a phase the sensor's window may be: beyond,
-// the phase is a fraction of a percent of every sample.
+// maxBlur is how many times longer than a phase the sensor's window may be: above it, the phase is a fraction
+// of a percent of each sample.
 const maxBlur = 100
 
-// refuse marks the phases that cannot be defended.
+// refuse marks the phases whose energy cannot be determined.
 func (s *Split) refuse(line []stretch, o Options) {
 	for _, q := range []struct {
 		name  string
@@ -310,39 +305,37 @@ func (s *Split) refuse(line []stretch, o Options) {
 	}
 }
 
-// notNegative makes idle time that the fit gives a negative energy cost nothing, if its
-// interval allows that, and refuses it otherwise. What that leaves of the total belongs
-// to no phase.
+// notNegative sets a negative energy of idle time to zero if its confidence interval allows it, and refuses
+// the phase otherwise. The difference from the total then belongs to no phase.
 func (p *Phase) notNegative() {
 	switch {
 	case p.Joules >= 0:
 	case p.Joules+p.Half95 < 0:
 		p.Refused = fmt.Sprintf(
-			"the fit gives the time between the steps %.3g ± %.2g J (95 %%), which no machine draws: the samples "+
-				"cannot tell it from the steps beside it; a longer window may (energy.min_window)", p.Joules, p.Half95)
+			"the fit gives the time between steps %.3g ± %.2g J (95 %%), which is impossible: the samples "+
+				"cannot separate it from the steps; a longer window may (energy.min_window)", p.Joules, p.Half95)
 	default:
 		high := p.Joules + p.Half95
 		p.Joules, p.Half95, p.Low, p.High = 0, high, 0, high
 	}
 }
 
-// boundsOnly refuses the values of phases that are known by the engine's counters
-// alone: how many tokens of each kind an interval had, and not which steps mixed
-// both. What every step costs may then belong to either; the bounds hold, and where
-// they are close the value is good with an interval as wide as they are.
+// boundsOnly refuses the values of phases if only the engine's counters are known: how many tokens of each
+// kind an interval had, but not which steps mixed both. The cost of a step may then belong to either phase.
+// The bounds still hold, and if they are close, the value is valid with an interval as wide as the bounds.
 func (s *Split) boundsOnly() {
 	for _, p := range []*Phase{&s.Prefill, &s.Decode} {
 		p.Half95 = max(p.Half95, p.High-p.Joules, p.Joules-p.Low)
 		if p.Refused == "" && p.Half95 > maxRelative*p.Joules {
 			p.Refused = fmt.Sprintf(
-				"the engine shows counters, not which of its steps mixed prefill and decode: between %.3g and "+
+				"the engine's counters do not show which steps mixed prefill and decode: between %.3g and "+
 					"%.3g J, more than ±%.0f %% apart", p.Low, p.High, 100*maxRelative)
 		}
 	}
 }
 
-// longest is the longest time for which the engine does one thing without a break,
-// pauses aside.
+// longest returns the longest time for which the engine does one kind of work without interruption, ignoring
+// pauses.
 func longest(line []stretch, k kind) time.Duration {
 	var best, run int64
 	for _, s := range line {
@@ -358,20 +351,21 @@ func longest(line []stretch, k kind) time.Duration {
 	return time.Duration(best)
 }
 
-// refuse says why a phase cannot be defended, and from which length of the window on it could be.
+// refuse sets the reason why the energy of a phase cannot be determined, and the window length that would
+// suffice.
 func (p *Phase) refuse(name string, o Options) {
 	var why string
 	var more float64
 	switch {
 	case p.degrees < minDegrees:
-		why = fmt.Sprintf("%s is seen by too few power samples in %.2g s (about %.0f carry it, %d are needed)", name,
+		why = fmt.Sprintf("%s has too few power samples in %.2g s (about %.0f effective samples, %d are needed)", name,
 			o.Window.Duration().Seconds(), p.degrees+1, minDegrees+1)
 		more = (minDegrees + 1) / p.degrees
 	case p.Joules <= 0:
 		why = fmt.Sprintf("the energy of %s is not distinguishable from zero with this sensor", name)
 		more = unknownMore
 	case p.Half95 > maxRelative*p.Joules:
-		why = fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%), and more than ±%.0f %% is not printed", name,
+		why = fmt.Sprintf("the energy of %s is %.3g ± %.2g J (95 %%); the limit is ±%.0f %%", name,
 			p.Joules, p.Half95, 100*maxRelative)
 		more = max(2, square(p.Half95/p.Joules/maxRelative))
 	default:
@@ -381,21 +375,20 @@ func (p *Phase) refuse(name string, o Options) {
 	p.Refused = p.short.Error()
 }
 
-// unknownMore is how many times as long a window is asked for where nothing tells how long it
-// would have to be.
+// unknownMore is the factor by which a window should be longer if the required length is unknown.
 const unknownMore = 4
 
-// shortError says that a window is too short to be split.
+// shortError is the error for a window that is too short to be split.
 type shortError struct {
 	what   string
 	window Window
-	// more is how many times as long it would have to be, as far as this window shows.
+	// more is the factor by which it should be longer, from this window alone.
 	more float64
-	// takes is [Options.Takes], which knows better.
+	// takes is [Options.Takes], which is more reliable.
 	takes time.Duration
 }
 
-// asking gives a window that is too short the length that it should have.
+// asking adds the required length to the error of a window that is too short.
 func (o Options) asking(err error) error {
 	if short, ok := errors.AsType[*shortError](err); ok {
 		short.takes = o.Takes
@@ -407,14 +400,14 @@ func (e *shortError) Error() string {
 	takes := e.takes
 	switch {
 	case takes < 0:
-		return e.what + ", and by what the warm-up showed a longer window would not help"
+		return e.what + "; judging by the warm-up, a longer window would not help"
 	case takes <= e.window.Duration():
 		takes = time.Duration(e.more * float64(e.window.Duration()))
 	}
 	return fmt.Sprintf("%s: set energy.min_window: %.0f", e.what, WindowToAsk(takes))
 }
 
-// WindowToAsk is a length of a window in whole seconds, and not more exactly than it is known.
+// WindowToAsk returns a window length in whole seconds, rounded to its precision.
 func WindowToAsk(d time.Duration) float64 {
 	seconds := math.Ceil(d.Seconds())
 	if seconds > 100 {

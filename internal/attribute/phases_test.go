@@ -18,7 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// world is an imagined run: steps with their true energy, and sensors over it.
+// world is a simulated run: steps with their true energy, and sensors that see it.
 type world struct {
 	steps    []backend.Step
 	requests []backend.Request
@@ -27,7 +27,7 @@ type world struct {
 	watts    []float64
 	sum      []float64 // joules up to each break
 	truth    split
-	low      split // what is only prefill's or decode's own
+	low      split // the energy of prefill or decode alone
 }
 
 // physics are the costs of a step.
@@ -47,7 +47,7 @@ func (w *world) add(t int64, dt int64, p physics, s backend.Step, pairs, context
 		decode:  p.output*float64(s.DecodeTokens) + p.context*context,
 	}
 	both := p.staticW*digits.Seconds(dt) + p.step
-	if kindOf(s) == mixed { // the time that tokens add is theirs
+	if kindOf(s) == mixed { // the time that tokens add belongs to them
 		own.prefill += p.staticW * perPrompt * float64(s.PrefillTokens)
 		own.decode += p.staticW * perOutput * float64(s.DecodeTokens)
 		both -= p.staticW * (perPrompt*float64(s.PrefillTokens) + perOutput*float64(s.DecodeTokens))
@@ -103,7 +103,7 @@ func (w *world) joules(t int64) float64 {
 	return w.sum[i-1] + w.watts[i-1]*digits.Seconds(min(t, w.breaks[i])-w.breaks[i-1])
 }
 
-// filtered is what a low-pass filter shows at t.
+// filtered returns the output of a low-pass filter at t.
 func (w *world) filtered(t int64, tau float64) float64 {
 	const past = 8
 	sum := 0.0
@@ -118,7 +118,7 @@ func (w *world) filtered(t int64, tau float64) float64 {
 	return sum
 }
 
-// view describes how a world is seen.
+// view describes the sensor.
 type view struct {
 	source                       string
 	spacing, window, lag, stated time.Duration
@@ -154,7 +154,7 @@ func (w *world) see(s view, rng *rand.Rand) []power.Sample {
 // perPrompt and perOutput are the seconds that a token adds to a mixed step.
 const perPrompt, perOutput = 14e-6, 20e-6
 
-// static is repeated batches: one prefill, then decodes, then a pause.
+// static returns repeated batches: one prefill, then decodes, then a pause.
 func static(p physics, batch, prompt, output int, prefillTime, decodeTime time.Duration, seconds_ float64,
 	rng *rand.Rand) *world {
 	w := &world{}
@@ -188,8 +188,8 @@ func static(p physics, batch, prompt, output int, prefillTime, decodeTime time.D
 	return w
 }
 
-// continuous is continuous batching with chunked prefill: every step decodes one
-// token of each running sequence and takes a chunk of a waiting prompt.
+// continuous returns continuous batching with chunked prefill: every step decodes one token of each running
+// sequence and processes a chunk of a waiting prompt.
 func continuous(p physics, slots, chunk int, length float64, rng *rand.Rand) *world {
 	type sequence struct {
 		request        int
@@ -280,7 +280,7 @@ var (
 		stated: time.Second, lag: 15 * time.Millisecond, noise: 0.005, polled: 5 * time.Millisecond}
 )
 
-// score collects how well splits hit the truth.
+// score collects the errors of splits.
 type score struct {
 	prefill, decode     []float64 // relative errors
 	inPrefill, inDecode int
@@ -327,8 +327,8 @@ func (c *score) String() string {
 	return text
 }
 
-// samples is how many runs a statistical test imagines: few with -short, where the race detector is what is
-// asked and not the statistics. Their limits hold for the full number.
+// samples returns the number of simulated runs of a statistical test: few with -short, which serves the race
+// detector. The limits hold for the full number.
 func samples(full, short int) int {
 	if testing.Short() {
 		return short
@@ -336,8 +336,8 @@ func samples(full, short int) int {
 	return full
 }
 
-// TestSplitHitsTheTruth is a small form of the accuracy grid: the errors, the
-// coverage of the intervals, and no refusal where none is due.
+// TestSplitHitsTheTruth is a small version of the accuracy grid: errors, coverage of the intervals, and no
+// unnecessary refusal.
 func TestSplitHitsTheTruth(t *testing.T) {
 	static := func(prefill, output int, seconds ...float64) func(*rand.Rand) *world {
 		return func(rng *rand.Rand) *world {
@@ -391,9 +391,9 @@ func TestSplitHitsTheTruth(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeKnownIsRefused: too short, too rare, too blurred, too constant.
+// TestWhatCannotBeKnownIsRefused: too short, too rare, too blurred, too uniform.
 func TestWhatCannotBeKnownIsRefused(t *testing.T) {
-	constant := func(rng *rand.Rand) *world { // every mixed step is like the next
+	constant := func(rng *rand.Rand) *world { // all mixed steps are alike
 		w := &world{}
 		w.idle(-1000*ms, 1000*ms, h200ish)
 		at := int64(0)
@@ -445,7 +445,7 @@ func TestBadMaterialIsRefused(t *testing.T) {
 		spoil func(*Options)
 		want  string
 	}{
-		"client only": {func(o *Options) { o.Tier = backend.TierClient }, "not identifiable"},
+		"client only": {func(o *Options) { o.Tier = backend.TierClient }, "do not identify the phases"},
 		"no steps":    {func(o *Options) { o.Steps = nil }, "no steps"},
 		"outside":     {func(o *Options) { o.Steps = slices.Clone(o.Steps); o.Steps[3].StartNS = -9e9 }, "outside"},
 		"overlap": {func(o *Options) { o.Steps = slices.Clone(o.Steps); o.Steps[3].EndNS += 40e6 },
@@ -460,7 +460,7 @@ func TestBadMaterialIsRefused(t *testing.T) {
 			for i := range o.Samples {
 				o.Samples[i].Power = 0
 			}
-		}, "zero throughout"},
+		}, "zero everywhere"},
 	} {
 		o := good
 		q.spoil(&o)
@@ -470,7 +470,7 @@ func TestBadMaterialIsRefused(t *testing.T) {
 	}
 }
 
-// TestRequestsAddUp: what the requests are given is what the phases cost.
+// TestRequestsAddUp: the energies of the requests add up to the energies of the phases.
 func TestRequestsAddUp(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	w := continuous(h200ish, 8, 512, 8, rng)
@@ -492,7 +492,7 @@ func TestRequestsAddUp(t *testing.T) {
 	near(t, "phases and idle", s.Sum(), w.joules(w.window.End)-w.joules(0), 0.01*s.Sum())
 }
 
-// TestSharesOfAStep: requests share a step by their tokens in it, and add up to the phase.
+// TestSharesOfAStep: requests share a step by their tokens, and add up to the phase.
 func TestSharesOfAStep(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	w := static(h200ish, 2, 200, 20, 50*time.Millisecond, 12*time.Millisecond, 6, rng)
@@ -508,7 +508,7 @@ func TestSharesOfAStep(t *testing.T) {
 	shares := s.PerRequest(w.requests)
 	for i := 0; i < len(shares); i += 2 {
 		a, b := shares[i], shares[i+1]
-		near(t, "prefill of the longer prompt over that of the shorter", b.Prefill/a.Prefill, 3, 1e-9)
+		near(t, "prefill of the longer prompt over the shorter", b.Prefill/a.Prefill, 3, 1e-9)
 		near(t, "decode of one over the other", b.Decode/a.Decode, 1, 1e-9)
 	}
 	few := []Shares{{Prefill: 1}, {Prefill: 3}}
@@ -518,7 +518,7 @@ func TestSharesOfAStep(t *testing.T) {
 	}
 }
 
-// TestBounds: the bounds hold what each phase would cost under any convention.
+// TestBounds: the bounds contain the cost of each phase under any convention.
 func TestBounds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	w := continuous(h200ish, 16, 512, 12, rng)
@@ -535,8 +535,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestKernelOfAnH200 finds the low-pass filter behind the ring and POWER_INSTANT in
-// a recording: matrix products switched on for 5 to 40 ms at a time.
+// TestKernelOfAnH200 determines the low-pass filter of the ring and of POWER_INSTANT in a recording: matrix
+// products switched on for 5 to 40 ms at a time.
 func TestKernelOfAnH200(t *testing.T) {
 	text, err := os.ReadFile("testdata/h200-pulses.json")
 	if err != nil {
@@ -577,7 +577,7 @@ func TestKernelOfAnH200(t *testing.T) {
 	}
 }
 
-// TestFitKernel finds kernels that are known.
+// TestFitKernel recovers known kernels.
 func TestFitKernel(t *testing.T) {
 	for name, s := range map[string]view{"box": ring20, "narrow": ring20w10, "filter": ringRC, "part-time": instant,
 		"slow": average} {
@@ -603,7 +603,7 @@ func TestFitKernel(t *testing.T) {
 			continue
 		}
 		t.Logf("%s: %+v", name, k)
-		// Window and filter can stand in for each other; the delay cannot.
+		// Window and filter can replace each other; the delay cannot.
 		delay := (k.Lag + k.Window/2 + k.Filter).Seconds() * 1e3
 		want := (s.lag + s.window/2).Seconds() * 1e3
 		if s.tau > 0 {
@@ -617,12 +617,12 @@ func TestFitKernel(t *testing.T) {
 		near(t, name+" low", k.LowW, h200ish.idleW, 15)
 	}
 	if _, err := FitKernel(nil, nil, Window{}); err == nil {
-		t.Error("a kernel was found in nothing")
+		t.Error("a kernel was found without data")
 	}
 }
 
-// sampledSteps are what counters of an engine that are read every so often show of a
-// step log: how many tokens of which kind each interval had.
+// sampledSteps returns what periodic reads of an engine's counters show of a step log: how many tokens of
+// each kind each interval had.
 func sampledSteps(steps []backend.Step, every int64) []backend.Step {
 	var out []backend.Step
 	for _, s := range steps {
@@ -638,8 +638,8 @@ func sampledSteps(steps []backend.Step, every int64) []backend.Step {
 	return out
 }
 
-// TestSampledCounters: of steps that are known by counters ten times a second only,
-// the bounds hold; a value is printed where they are close.
+// TestSampledCounters: if steps are only known by counters read ten times a second, the bounds hold, and a
+// value is given if they are close.
 func TestSampledCounters(t *testing.T) {
 	for seed := range uint64(samples(8, 2)) {
 		rng := rand.New(rand.NewPCG(seed, 5))
@@ -662,8 +662,8 @@ func TestSampledCounters(t *testing.T) {
 				t.Errorf("%s: printed with ± %.0f J of %.0f J", q.name, q.phase.Half95, q.phase.Joules)
 			}
 		}
-		if !strings.Contains(got.Prefill.Refused, "not which of its steps mixed") {
-			t.Errorf("prefill: %q, want it refused for the mixed steps", got.Prefill.Refused)
+		if !strings.Contains(got.Prefill.Refused, "do not show which steps mixed") {
+			t.Errorf("prefill: %q, want a refusal because of the mixed steps", got.Prefill.Refused)
 		}
 	}
 }

@@ -14,18 +14,17 @@ type belief struct {
 	relative                                       bool
 }
 
-// beliefs are what is known of the sources before a self-test or a fit: the kinds
-// that the kernel may have.
+// beliefs are the priors of sources without a self-test: the kinds of kernels that a source may have.
 var beliefs = map[string][]belief{
-	// The driver's ring: on an H200 a low-pass filter of 13 ms behind a lag of 5 ms
-	// (bench/results); an average over its spacing elsewhere, for all that is known.
+	// The driver's ring: on an H200, a low-pass filter of 13 ms after a lag of 5 ms (bench/results);
+	// elsewhere it may be an average over its spacing.
 	sensor.SourceSamples: {
 		{lag: 5, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
 		{lag: 5, lagSD: 9, window: 0, windowSD: 8, filter: 3, filterSD: 4, relative: true},
 	},
-	// Polled, so that the stamp is that of the update: on an H200 the same filter as
-	// the ring's, seen every 100 ms; an average over 25 to 100 ms on other cards
-	// (measured over many of them in arXiv 2312.02741).
+	// Polled, so that the stamp is the time of the update: on an H200, the same filter as the ring's, updated
+	// every 100 ms; an average over 25 to 100 ms on other cards (measured over many of them in arXiv
+	// 2312.02741).
 	sensor.SourceInstant: {
 		{lag: 6, lagSD: 7, window: 2, windowSD: 4, filter: 13, filterSD: 6},
 		{lag: 6, lagSD: 9, window: 28, windowSD: 20, filter: 3, filterSD: 4},
@@ -34,15 +33,15 @@ var beliefs = map[string][]belief{
 	sensor.SourceAverage: {{lag: 20, lagSD: 30, window: 1000, windowSD: 60, filter: 3, filterSD: 4}},
 }
 
-// exact is the belief for differences of an energy counter: their windows are the
-// time between two readings. Power still takes its time to follow the load.
+// exact is the prior for differences of an energy counter, whose windows are the time between two readings.
+// The power itself still needs time to follow the load.
 var exact = []belief{{lagSD: 1.5, windowSD: 1.5, filter: 3, filterSD: 4, relative: true}}
 
-// priorsOf are the beliefs for one series, from the self-test where there is one.
+// priorsOf returns the priors for one series, from the self-test if there is one.
 func priorsOf(source string, profile *power.SourceProfile) []prior {
 	if profile != nil && profile.LagMS != nil && profile.WindowMS != nil {
-		// A self-test knows this card. It does not know how the engine's stamps lie
-		// against its work, hence no less than a millisecond of doubt.
+		// The self-test measured this card, but not the offset of the engine's stamps from its work, hence at
+		// least a millisecond of uncertainty.
 		b := belief{lag: *profile.LagMS, lagSD: doubt(profile.LagSDMS), window: *profile.WindowMS,
 			windowSD: doubt(profile.WindowSDMS), filter: 3, filterSD: 4}
 		if profile.FilterMS != nil {
@@ -66,7 +65,7 @@ func (b belief) prior() prior {
 		sd: params{b.lagSD * msNS, b.windowSD * msNS, b.filterSD * msNS}, relative: b.relative}
 }
 
-// doubt is the standard deviation that is left after a self-test, in milliseconds.
+// doubt returns the standard deviation that remains after a self-test, in milliseconds.
 func doubt(sd *float64) float64 {
 	if sd == nil {
 		return 3

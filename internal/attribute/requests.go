@@ -11,10 +11,9 @@ type Shares struct {
 	Prefill, Decode float64
 }
 
-// PerRequest shares the phases out to the requests: each prefill step by the prompt
-// tokens of every request in it, each decode step equally over the tokens that it
-// made. The sums over all requests are the energies of the phases; failed requests
-// get nothing. The order is that of requests.
+// PerRequest distributes the energy of the phases to the requests, in their order: each prefill step by the
+// prompt tokens of its requests, each decode step equally over its tokens. The sums over all requests are the
+// energies of the phases; failed requests get nothing.
 func (s Split) PerRequest(requests []backend.Request) []Shares {
 	out := make([]Shares, len(requests))
 	d := s.fit.design
@@ -41,7 +40,7 @@ func (s Split) PerRequest(requests []backend.Request) []Shares {
 	return out
 }
 
-// stepCost is what the model says of one stretch, by phase.
+// stepCost returns the modelled energy of one stretch, by phase.
 func (r *regression) stepCost(i int) (s split) {
 	d := r.design
 	for c, col := range d.columns {
@@ -50,7 +49,7 @@ func (r *regression) stepCost(i int) (s split) {
 	return s
 }
 
-// scale makes the shares of one phase add up to its energy.
+// scale scales the shares of one phase to its energy.
 func scale(all []Shares, total float64, of func(*Shares) *float64) {
 	sum := 0.0
 	for i := range all {

@@ -2,15 +2,16 @@ package attribute
 
 import "math"
 
-// student975 is the 97.5 % point of Student's t (Cornish–Fisher expansion around
-// the normal, Abramowitz and Stegun 26.7.5; below 0.5 % off from 3 degrees on). It is not the exact quantile of the
-// statistics over runs: results that are stored must come out of their raw files again, digit by digit.
+// student975 returns the 97.5 % quantile of Student's t (Cornish–Fisher expansion around the normal,
+// Abramowitz and Stegun 26.7.5; error below 0.5 % from 3 degrees). It differs from the exact quantile that
+// the statistics over runs use, because recomputing stored results from their raw files must reproduce every
+// digit.
 func student975(df float64) float64 {
 	const z = 1.959963984540054
 	if df < 1 {
 		df = 1
 	}
-	if df < 3 { // exact at 1 and 2, log-linear between, the expansion is poor here
+	if df < 3 { // exact at 1 and 2, log-linear in between, where the expansion is poor
 		const t1, t2, t3 = 12.706, 4.303, 3.182
 		if df < 2 {
 			return t1 * math.Pow(t2/t1, df-1)

@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// kind is what the engine does during a stretch of time.
+// kind is the engine's work during an interval.
 type kind uint8
 
 const (
@@ -24,27 +24,24 @@ func (k kind) String() string {
 	return [...]string{"outside", "idle", "prefill", "decode", "mixed"}[k]
 }
 
-// stretch is a piece of time in which the engine does one thing, with the work
-// that it does in it.
+// stretch is an interval in which the engine does one kind of work, with the amount of work.
 type stretch struct {
 	start, end int64
 	kind       kind
 	// prompt and output count prompt tokens processed and tokens decoded.
 	prompt, output float64
-	// pairs is what attention over prompts computes: for a chunk of c tokens after
-	// p earlier ones c·p + c²/2.
+	// pairs is the attention work over prompts: for a chunk of c tokens after p earlier ones, c·p + c²/2.
 	pairs float64
 	// context is the number of KV cache entries that decoding reads.
 	context float64
 	steps   float64
-	// before is, for an idle stretch, what the engine did before it.
+	// before, for an idle stretch, is the work before it.
 	before kind
 }
 
 func (s stretch) ns() int64 { return s.end - s.start }
 
-// timeline lays the steps out over the window: stretches without overlap that
-// cover it from end to end.
+// timeline converts the steps to stretches that cover the window from end to end without overlap.
 func timeline(steps []backend.Step, requests []backend.Request, w Window) ([]stretch, error) {
 	if len(steps) == 0 {
 		return nil, fmt.Errorf("the engine reported no steps")
@@ -59,7 +56,7 @@ func timeline(steps []backend.Step, requests []backend.Request, w Window) ([]str
 		}
 		if s.StartNS < at {
 			return nil, fmt.Errorf(
-				"steps %d and %d overlap by %.3g ms: work that runs at the same time cannot be told apart", i-1, i,
+				"steps %d and %d overlap by %.3g ms: concurrent work cannot be separated", i-1, i,
 				float64(at-s.StartNS)/1e6)
 		}
 		if s.StartNS > at {
@@ -88,13 +85,12 @@ func kindOf(s backend.Step) kind {
 	case s.DecodeTokens > 0:
 		return decode
 	}
-	return idle // the engine turned over without work
+	return idle // a step without work
 }
 
-// annotate computes what attention does in each step. The KV entries that
-// decoding reads come from the requests' token stamps, since a mixed step's
-// context counts its prompts too; the prompts' pairs come from handing each
-// step's prompt tokens to the requests in the order in which they began.
+// annotate computes the attention work of each step. The KV entries that decoding reads come from the
+// requests' token stamps, because a mixed step's context includes its prompts. The pairs of prompts come from
+// assigning each step's prompt tokens to the requests in the order in which they began.
 func annotate(line []stretch, requests []backend.Request) {
 	eachChunk(line, requests, func(s *stretch, _ int, chunk, past float64) {
 		s.pairs += chunk*past + chunk*chunk/2
@@ -111,9 +107,8 @@ func annotate(line []stretch, requests []backend.Request) {
 	})
 }
 
-// eachChunk visits every piece of a prompt that a step processed, with the number
-// of tokens before it. The requests get the steps' prompt tokens in the order of
-// their first tokens.
+// eachChunk calls visit for every part of a prompt that a step processed, with the number of tokens before
+// it. Requests get the steps' prompt tokens in the order of their first tokens.
 func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch, request int, chunk, past float64)) {
 	order := make([]int, 0, len(requests))
 	for i, q := range requests {
@@ -143,7 +138,7 @@ func eachChunk(line []stretch, requests []backend.Request, visit func(s *stretch
 	}
 }
 
-// eachToken visits every decoded token with the stretch in which it was made.
+// eachToken calls visit for every decoded token with the stretch in which it was decoded.
 func eachToken(line []stretch, requests []backend.Request, visit func(s *stretch, q *backend.Request, n int)) {
 	for i := range requests {
 		q := &requests[i]

@@ -195,9 +195,9 @@ func targetTable(all []outcome) string {
 
 // refusalKinds name what the reasons of refused prefills have in common.
 var refusalKinds = []struct{ in, why string }{
-	{"is seen by too few power samples", "fewer than about seven samples carry it"},
+	{"has too few power samples", "fewer than about seven samples carry it"},
 	{"power samples, too few for a phase split", "hardly a sample in the window: the sensor has a counter alone"},
-	{"is not printed", "an interval wider than ±25 %"},
+	{"; the limit is ±", "an interval wider than ±25 %"},
 	{"condition number", "the steps are too much alike, or blurred into each other"},
 	{"averages over", "the sensor averages over more than 100 times the phase"},
 	{"not distinguishable from zero", "not distinguishable from zero"},

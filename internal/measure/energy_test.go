@@ -392,7 +392,7 @@ func TestPhasesAreRefused(t *testing.T) {
 		"no steps": {func(l *lab) { l.edit = func(log *backend.Log) { log.Steps = nil } }, "no steps",
 			string(backend.TierExact)},
 		"mixed steps": {func(l *lab) { l.edit = func(log *backend.Log) { log.Steps[0].DecodeTokens = 1 } },
-			"too much alike", string(backend.TierExact)},
+			"too similar", string(backend.TierExact)},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)

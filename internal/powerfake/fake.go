@@ -14,45 +14,43 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// FakeOptions describe an imagined sensor. The zero value is one GPU at a
-// constant 300 W with a sample every 20 ms and a counter that moves every
-// 100 ms, much like an H200.
+// FakeOptions describe a fake sensor. The zero value is one GPU at a constant 300 W, with a sample every 20
+// ms and a counter that changes every 100 ms, similar to an H200.
 type FakeOptions struct {
 	// GPUs is the number of devices, called gpu0, gpu1, …; zero means one.
 	GPUs int
-	// Power is the true power of each GPU after the meter was opened; nil means
-	// 300 W. [Load] and [Square] are ready-made.
+	// Power is the true power of each GPU after the meter was opened; nil means 300 W. See [Load] and
+	// [Square].
 	Power func(elapsed time.Duration) unit.Watts
 
 	Spacing time.Duration // between samples; zero means 20 ms
-	Window  time.Duration // over which a sample averages; zero means Spacing
-	Refresh time.Duration // of the counter; zero means 100 ms
-	Latency time.Duration // that each Poll and each Counters takes
+	Window  time.Duration // the averaging time of a sample; zero means Spacing
+	Refresh time.Duration // update period of the counter; zero means 100 ms
+	Latency time.Duration // duration of each Poll and Counters call
 	// Noise is the standard deviation of a sample relative to its value.
 	Noise float64
 	// Seed of the noise.
 	Seed uint64
 
-	// Dropouts are stretches of time without samples.
+	// Dropouts are intervals without samples.
 	Dropouts []Dropout
-	// FailAfter makes every call fail from then on, as if the device were lost;
-	// zero means never.
+	// FailAfter makes every later call fail, as if the device were lost; zero means never.
 	FailAfter time.Duration
-	// ResetAfter sets the counter back to zero once; zero means never.
+	// ResetAfter resets the counter to zero once; zero means never.
 	ResetAfter time.Duration
 
-	// Now is CLOCK_MONOTONIC in nanoseconds; nil means the real one.
+	// Now returns CLOCK_MONOTONIC in nanoseconds; nil means the real clock.
 	Now func() int64
 }
 
-// Dropout is a stretch of elapsed time.
+// Dropout is an interval of elapsed time.
 type Dropout struct {
 	// From and To count from the opening of the meter.
 	From, To time.Duration
 }
 
-// Fake is a meter without sensors, for demonstrations and tests. Its numbers are
-// a pure function of elapsed time, so that what comes out can be checked.
+// Fake is a meter without sensors, for demonstrations and tests. Its numbers are a pure function of elapsed
+// time, so that results can be checked.
 type Fake struct {
 	opts    FakeOptions
 	rng     *rand.Rand
@@ -60,17 +58,17 @@ type Fake struct {
 	unixNS  int64 // wall clock at startNS
 	next    int64 // number of the next sample
 
-	energyTo time.Duration // up to where energy has been added up
+	energyTo time.Duration // end of the time for which energy is summed
 	energy   float64       // in joules
 	reset    float64       // energy at the reset
 }
 
-// fakeStep is the step in which power is added up to energy.
+// fakeStep is the step of the integration of power.
 const fakeStep = time.Millisecond
 
-var errFakeLost = errors.New("the device has disappeared, as the fake was told")
+var errFakeLost = errors.New("the fake device has disappeared, as configured")
 
-// NewFake starts an imagined sensor now.
+// NewFake starts a fake sensor now.
 func NewFake(opts FakeOptions) *Fake {
 	opts.GPUs = max(opts.GPUs, 1)
 	if opts.Power == nil {
@@ -94,10 +92,10 @@ func NewFake(opts FakeOptions) *Fake {
 	}
 }
 
-// Name is "fake".
+// Name returns "fake".
 func (f *Fake) Name() string { return "fake" }
 
-// Devices lists the imagined GPUs.
+// Devices lists the fake GPUs.
 func (f *Fake) Devices() []power.Device {
 	list := make([]power.Device, f.opts.GPUs)
 	for i := range list {
@@ -107,14 +105,13 @@ func (f *Fake) Devices() []power.Device {
 	return list
 }
 
-// Interval is that of the samples, or 100 ms if they come faster than every 100 ms.
+// Interval is the spacing of the samples, but at least 100 ms.
 func (f *Fake) Interval() time.Duration { return max(f.opts.Spacing, 100*time.Millisecond) }
 
-// Elapsed is the time since the sensor was started, the argument of Power.
+// Elapsed returns the time since the sensor was started, the argument of Power.
 func (f *Fake) Elapsed() time.Duration { return time.Duration(f.opts.Now() - f.startNS) }
 
-// begin is the time at which a call is answered, or an error once the device is
-// lost.
+// begin returns the time at which a call is answered, or an error if the device is lost.
 func (f *Fake) begin(ctx context.Context) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -146,7 +143,7 @@ func (f *Fake) Poll(ctx context.Context, t *power.Trace) error {
 				if begins {
 					t.Gaps = append(t.Gaps, power.Gap{Device: fmt.Sprintf("gpu%d", i), Source: sensor.SourceFake,
 						StartNS: stamp - int64(f.opts.Spacing), EndNS: f.dropoutEnd(at),
-						Reason: "the fake was told to drop samples"})
+						Reason: "the fake drops samples, as configured"})
 				}
 			}
 			continue
@@ -165,8 +162,7 @@ func (f *Fake) Poll(ctx context.Context, t *power.Trace) error {
 	return nil
 }
 
-// dropped tells whether the sample at this time is left out, and whether it is
-// the first one of its dropout.
+// dropped reports whether the sample at this time is dropped, and whether it is the first of its dropout.
 func (f *Fake) dropped(at time.Duration) (dropped, begins bool) {
 	for _, d := range f.opts.Dropouts {
 		if at >= d.From && at < d.To {
@@ -176,7 +172,7 @@ func (f *Fake) dropped(at time.Duration) (dropped, begins bool) {
 	return false, false
 }
 
-// dropoutEnd is the stamp of the last sample that the dropout around at leaves out.
+// dropoutEnd returns the stamp of the last sample that the dropout around at drops.
 func (f *Fake) dropoutEnd(at time.Duration) int64 {
 	for dropped := true; dropped; {
 		at += f.opts.Spacing
@@ -185,7 +181,7 @@ func (f *Fake) dropoutEnd(at time.Duration) int64 {
 	return f.startNS + int64(at-f.opts.Spacing)
 }
 
-// mean is the average power over the window that ends at the given time.
+// mean returns the average power over the window that ends at the given time.
 func (f *Fake) mean(end time.Duration) unit.Watts {
 	n := min(max(int(f.opts.Window/fakeStep), 1), 64)
 	var sum unit.Watts
@@ -196,7 +192,7 @@ func (f *Fake) mean(end time.Duration) unit.Watts {
 	return sum / unit.Watts(n)
 }
 
-// Counters reads the energy counters, which stand still between refreshes.
+// Counters reads the energy counters, which do not change between refreshes.
 func (f *Fake) Counters(ctx context.Context) ([]power.Reading, error) {
 	before := f.opts.Now()
 	elapsed, err := f.begin(ctx)
@@ -214,7 +210,7 @@ func (f *Fake) Counters(ctx context.Context) ([]power.Reading, error) {
 	return readings, nil
 }
 
-// addUp moves the counter forward.
+// addUp advances the counter.
 func (f *Fake) addUp(to time.Duration) {
 	for f.energyTo < to {
 		step := min(fakeStep, to-f.energyTo)
@@ -229,18 +225,18 @@ func (f *Fake) addUp(to time.Duration) {
 // Close does nothing.
 func (f *Fake) Close() error { return nil }
 
-// Load is power that stays constant for a while, step after step.
+// Load is a sequence of constant powers.
 type Load []LoadStep
 
 // LoadStep is one step of a [Load].
 type LoadStep struct {
-	// For is how long the step lasts.
+	// For is the duration of the step.
 	For time.Duration
 	// Power during the step, in watts.
 	Power unit.Watts
 }
 
-// At is the power after elapsed time. The last step goes on for ever.
+// At returns the power after elapsed time. The last step lasts for ever.
 func (l Load) At(elapsed time.Duration) unit.Watts {
 	var watts unit.Watts
 	for _, s := range l {
@@ -253,8 +249,8 @@ func (l Load) At(elapsed time.Duration) unit.Watts {
 	return watts
 }
 
-// Square alternates between high and low power; duty is the share of the period
-// that is high, at its beginning.
+// Square alternates between high and low power. duty is the fraction of the period with high power, at its
+// beginning.
 func Square(period time.Duration, duty float64, low, high unit.Watts) func(time.Duration) unit.Watts {
 	return func(elapsed time.Duration) unit.Watts {
 		if math.Mod(elapsed.Seconds(), period.Seconds()) < duty*period.Seconds() {

@@ -2,10 +2,10 @@ package sensor
 
 import "github.com/llenergymeasure/llem/power"
 
-// GPUFacts is what the environment snapshot keeps of a GPU. A field that the
-// driver does not report is nil, and Missing says why under the field's JSON name.
+// GPUFacts is the part of the environment snapshot about a GPU. A field that the driver does not report is
+// nil, and Missing has the reason under the field's JSON name.
 type GPUFacts struct {
-	Index int `json:"index"` // NVML's, the order of PCI buses
+	Index int `json:"index"` // NVML's index, in the order of PCI buses
 	// UUID is the driver's name of the GPU, "GPU-…".
 	UUID *string `json:"uuid"`
 	// Name is the product name.
@@ -15,7 +15,7 @@ type GPUFacts struct {
 	// Architecture is NVIDIA's name of the generation, such as "Hopper".
 	Architecture      *string `json:"architecture"`
 	ComputeCapability *string `json:"compute_capability"` // "9.0"
-	// DriverVersion is that of the kernel driver.
+	// DriverVersion is the version of the kernel driver.
 	DriverVersion     *string `json:"driver_version"`
 	CUDADriverVersion *string `json:"cuda_driver_version"` // "13.0"
 	// VBIOS is the version of the card's firmware.
@@ -23,16 +23,16 @@ type GPUFacts struct {
 
 	// MemoryTotalBytes is the card's memory.
 	MemoryTotalBytes *int64 `json:"memory_total_bytes"`
-	// MemoryUsedBytes is how much of it is in use, by any process.
+	// MemoryUsedBytes is the memory in use, by all processes.
 	MemoryUsedBytes *int64 `json:"memory_used_bytes"`
 
-	// PCIeGen is the generation of the link now.
+	// PCIeGen is the current generation of the link.
 	PCIeGen *int64 `json:"pcie_gen"`
-	// PCIeGenMax is the highest generation that card and slot allow.
+	// PCIeGenMax is the highest generation that card and slot support.
 	PCIeGenMax *int64 `json:"pcie_gen_max"`
-	// PCIeWidth is the number of lanes now.
+	// PCIeWidth is the current number of lanes.
 	PCIeWidth *int64 `json:"pcie_width"`
-	// PCIeWidthMax is the most lanes that card and slot allow.
+	// PCIeWidthMax is the largest number of lanes that card and slot support.
 	PCIeWidthMax *int64 `json:"pcie_width_max"`
 
 	// MIG reports whether the card is divided into slices.
@@ -41,38 +41,37 @@ type GPUFacts struct {
 	ECC *bool `json:"ecc"`
 	// Persistence reports whether the driver stays loaded while nothing uses the card.
 	Persistence *bool `json:"persistence"`
-	// ComputeMode is who may use the card: default, exclusive-process, prohibited.
+	// ComputeMode is the access mode: default, exclusive-process, prohibited.
 	ComputeMode *string `json:"compute_mode"`
 
 	PowerLimitW *float64 `json:"power_limit_w"` // the enforced one
-	// PowerLimitDefaultW is the limit as the card was made, in watts.
+	// PowerLimitDefaultW is the factory limit, in watts.
 	PowerLimitDefaultW *float64 `json:"power_limit_default_w"`
 	// PowerLimitMinW is the lowest limit that can be set, in watts.
 	PowerLimitMinW *float64 `json:"power_limit_min_w"`
 	// PowerLimitMaxW is the highest limit that can be set, in watts.
 	PowerLimitMaxW *float64 `json:"power_limit_max_w"`
 
-	// SMClockMHz is the clock of the processors now.
+	// SMClockMHz is the current clock of the multiprocessors.
 	SMClockMHz *int64 `json:"sm_clock_mhz"`
-	// SMClockMaxMHz is their highest clock.
+	// SMClockMaxMHz is their maximum clock.
 	SMClockMaxMHz *int64 `json:"sm_clock_max_mhz"`
-	// SMClockSetMHz is the applications clock, SMClockDefaultMHz the one to which it is reset.
+	// SMClockSetMHz is the applications clock.
 	SMClockSetMHz *int64 `json:"sm_clock_applications_mhz"`
-	// SMClockDefaultMHz is how the card came.
+	// SMClockDefaultMHz is the factory applications clock.
 	SMClockDefaultMHz *int64 `json:"sm_clock_default_mhz"`
-	// MemClockMHz is the clock of the memory now.
+	// MemClockMHz is the current clock of the memory.
 	MemClockMHz *int64 `json:"mem_clock_mhz"`
-	// MemClockMaxMHz is its highest clock.
+	// MemClockMaxMHz is its maximum clock.
 	MemClockMaxMHz *int64 `json:"mem_clock_max_mhz"`
 
 	// TemperatureC is the temperature of the GPU in degrees Celsius.
 	TemperatureC *int64 `json:"temperature_c"`
 	SlowdownC    *int64 `json:"slowdown_c"` // where the hardware starts to throttle
-	// FanPct is the speed of the fan in percent of its highest.
+	// FanPct is the speed of the fan, in percent of its maximum.
 	FanPct *int64 `json:"fan_pct"`
 
-	// Processes are those with a compute context; nil when they are not known,
-	// empty when there is none.
+	// Processes are the processes with a compute context; nil if unknown, empty if there are none.
 	Processes []power.GPUProcess `json:"processes"`
 
 	// Missing is the reason for each field that is nil, by its JSON name.

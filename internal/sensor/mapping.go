@@ -6,17 +6,16 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// ClockOf describes how the stamps of a series were mapped. Only the ring's samples
-// bring stamps of their own; all entries of one poll share one mapping. Nil for
-// other sources and without samples. Two mappings tell no drift from jitter: all of
-// their difference is jitter then.
+// ClockOf describes how the stamps of a series were mapped. Only the ring's samples have stamps of their own;
+// all entries of one poll share a mapping. ClockOf returns nil for other sources and without samples. Two
+// mappings cannot separate drift from jitter: their whole difference counts as jitter.
 func ClockOf(samples []power.Sample) *power.ClockInfo {
 	var at, offset []float64
 	for _, s := range samples {
 		if s.Source != SourceSamples {
 			return nil
 		}
-		// Relative to the first, so that nothing is lost to rounding.
+		// Relative to the first sample, to avoid rounding errors.
 		x, y := float64(s.MonoNS-samples[0].MonoNS), float64((s.UnixNS-s.MonoNS)-(samples[0].UnixNS-samples[0].MonoNS))
 		if n := len(offset); n == 0 || y != offset[n-1] {
 			at, offset = append(at, x), append(offset, y)

@@ -7,8 +7,8 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// ringSamples are ten seconds of a ring, 50 entries a poll, whose wall clock runs 20
-// ppm fast; each mapping is off by what jitter says.
+// ringSamples returns ten seconds of a ring, 50 entries per poll, whose wall clock runs 20 ppm fast; jitter
+// is the error of each mapping.
 func ringSamples(jitter func(poll int64) int64) []power.Sample {
 	var out []power.Sample
 	for i := range int64(500) {

@@ -1,5 +1,5 @@
-// Package sensor has what the meters of this program and its self-test share: names of
-// sources, what is known of a GPU, ways of asking a driver.
+// Package sensor has what meters and the self-test share: names of sources, facts about a GPU, ways to read a
+// driver.
 package sensor
 
 import (
@@ -18,21 +18,20 @@ const (
 	ScopeModule = "module"
 )
 
-// NoSensor returns why a source cannot be read, and what would help.
+// NoSensor returns the reason why a source cannot be read, and the next step.
 func NoSensor(source, message, next string) power.Unavailable {
 	return power.Unavailable{Source: source,
 		Note: note.Note{Code: codes.SensorMissing, Message: message, Next: next}}
 }
 
-// SourceRefresh is how often the value behind a polled source changed, measured
-// while it was polled.
+// SourceRefresh is how often a polled value changed, measured while polling.
 type SourceRefresh struct {
 	// Device is the ID of the device.
 	Device string
 	// Source names the call.
 	Source string
-	// Period is the median time between two changes; zero while too few were seen.
+	// Period is the median time between two changes; zero if there were too few.
 	Period time.Duration
-	// Changes is how many changes were seen.
+	// Changes is the number of changes.
 	Changes int
 }

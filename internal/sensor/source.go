@@ -1,33 +1,30 @@
 package sensor
 
-// Sources of power and energy behind NVML, best first.
+// Sources of power and energy of NVML, best first.
 const (
 	// SourceSamples is the driver's ring of timestamped samples.
 	SourceSamples = "nvml.samples"
 	// SourceInstant is the field POWER_INSTANT, polled.
 	SourceInstant = "nvml.instant"
-	// SourceAverage is nvmlDeviceGetPowerUsage, polled: on Ampere and newer an
-	// average over the past second.
+	// SourceAverage is nvmlDeviceGetPowerUsage, polled: an average over the past second on Ampere and newer.
 	SourceAverage = "nvml.average"
 	// SourceEnergy is the energy counter.
 	SourceEnergy = "nvml.energy"
 )
 
-// Sources of power and energy behind the kernel's hardware monitor.
+// Sources of power and energy of the kernel's hardware monitor.
 const (
-	// SourceAMDAverage is the power of an AMD GPU, averaged by its firmware over a
-	// time that is not documented.
+	// SourceAMDAverage is the power of an AMD GPU, averaged by its firmware over an undocumented time.
 	SourceAMDAverage = "amdgpu.average"
-	// SourceAMDInput is the momentary power of an AMD GPU.
+	// SourceAMDInput is the instantaneous power of an AMD GPU.
 	SourceAMDInput = "amdgpu.input"
 	// SourceI915 is the energy counter of an Intel card under the driver i915.
 	SourceI915 = "i915.energy"
 	// SourceXe is the energy counter of an Intel card under the driver xe.
 	SourceXe = "xe.energy"
-	// SourceXePackage is the counter of an Intel GPU without the rest of its card.
+	// SourceXePackage is the counter of an Intel GPU, which excludes the rest of the card.
 	SourceXePackage = "xe.package"
-	// SourceGrace is the average power of a part of a Grace module, over the time
-	// that the firmware states.
+	// SourceGrace is the average power of a part of a Grace module, over the time that the firmware reports.
 	SourceGrace = "grace.average"
 )
 

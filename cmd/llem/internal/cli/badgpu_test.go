@@ -115,7 +115,7 @@ func TestDoctorWithABadGPU(t *testing.T) {
 		"lost": {[]func(*sim.Sensors){healthy, lost, healthy}, "unset", []string{"gpu0", "gpu2"},
 			[]string{"nvml gpu1: the driver has lost this GPU", "reboot"}},
 		"denied": {[]func(*sim.Sensors){healthy, func(s *sim.Sensors) { s.Faults.DeniedAfter = now }}, "unset",
-			[]string{"gpu0"}, []string{"nvml gpu1: this process may not use this GPU", "allocation"}},
+			[]string{"gpu0"}, []string{"nvml gpu1: this process has no permission to use this GPU", "allocation"}},
 		"not found": {[]func(*sim.Sensors){func(s *sim.Sensors) { s.Faults.FailedAfter, s.Faults.FailedCode = now, 28 },
 			healthy}, "unset", []string{"gpu1"}, []string{"nvml gpu0: the driver lists this GPU", "lspci"}},
 		"unknown": {[]func(*sim.Sensors){func(s *sim.Sensors) { s.Faults.FailedAfter, s.Faults.FailedCode = now, 999 },

@@ -275,8 +275,8 @@ func TestClosedLoop(t *testing.T) {
 // imprecise reports that a phase is refused for nothing but the width of its interval.
 func (o outcome) imprecise() bool {
 	p := o.Energy.Phases
-	return p != nil && (strings.Contains(p.Prefill.Reason, "is not printed") ||
-		strings.Contains(p.Decode.Reason, "is not printed"))
+	return p != nil && (strings.Contains(p.Prefill.Reason, "; the limit is") ||
+		strings.Contains(p.Decode.Reason, "; the limit is"))
 }
 
 // check wants a phase that is printed and right: within some joules, or inside its

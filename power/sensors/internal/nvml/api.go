@@ -10,32 +10,30 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// nvmlLibrary is what the meter needs of NVIDIA's management library. The real
-// one is loaded in nvml_cgo.go; tests bring their own. Open comes first, Close
-// last and once.
+// nvmlLibrary has the functions of NVIDIA's management library that the meter needs. The real one is loaded
+// in nvml_cgo.go; tests provide fakes. Open is called first; Close is called last and once.
 type nvmlLibrary interface {
 	Open() error
-	// Devices lists every GPU in NVML's order, which is the order of PCI buses, also one
-	// that the driver does not hand out. The error is for the list as a whole.
+	// Devices lists every GPU in NVML's order (the order of PCI buses), including GPUs to which the driver
+	// gives no access. The error concerns the list as a whole.
 	Devices() ([]nvmlListed, error)
 	Close() error
 }
 
 // nvmlListed is one GPU of the driver's list.
 type nvmlListed struct {
-	// dev is nil where the driver does not hand the GPU out, for the reason in err.
+	// dev is nil if the driver gives no access to the GPU, for the reason in err.
 	dev nvmlDevice
 	err error
 }
 
-// nvmlDevice is one GPU. Different devices may be used at the same time.
+// nvmlDevice is one GPU. Different devices may be used concurrently.
 type nvmlDevice interface {
 	nvmlSensors
-	// Scoped are the sensors that say by themselves what they cover: fields 191,
-	// 185 and 186 with a scope, and the ring of that scope. The plain energy
-	// counter ignores scopes, or covers the whole module (GH200).
+	// Scoped returns the sensors of a scope: fields 191, 185 and 186, and the ring of that scope. The plain
+	// energy counter ignores scopes, or covers the whole module (GH200).
 	Scoped(scope nvmlScope) nvmlSensors
-	// Identity returns what it has read, also with an error.
+	// Identity returns what could be read, even with an error.
 	Identity() (nvmlIdentity, error)
 	// Telemetry leaves the stamp and the device name to the caller.
 	Telemetry() power.Telemetry
@@ -43,9 +41,8 @@ type nvmlDevice interface {
 	Facts() sensor.GPUFacts
 	MemoryUsed() (int64, error)
 	Processes() ([]power.GPUProcess, error)
-	// Busy is the largest share of time, in percent, in which kernels of each process ran, in
-	// samples that the driver took after a stamp (µs of the wall clock). A process that is not
-	// in it did not work.
+	// Busy returns, per process, the largest percentage of time during which its kernels ran, over the
+	// driver's samples since a stamp (µs of the wall clock). A process that did not work is missing.
 	Busy(after uint64) (map[int]float64, error)
 }
 
@@ -53,42 +50,41 @@ type nvmlDevice interface {
 type nvmlSensors interface {
 	// Energy is the counter since the driver was loaded, in millijoules.
 	Energy() (uint64, error)
-	// Samples returns the entries of the driver's ring of power samples whose
-	// stamp lies after the given one (µs of the wall clock), in any order.
+	// Samples returns the entries of the driver's ring of power samples with a later stamp (µs of the wall
+	// clock), in any order.
 	Samples(after uint64) ([]nvmlSample, error)
 	// Instant is field 186, POWER_INSTANT.
 	Instant() (nvmlSample, error)
-	// Average is nvmlDeviceGetPowerUsage in milliwatts.
+	// Average is nvmlDeviceGetPowerUsage, in milliwatts.
 	Average() (uint32, error)
 }
 
 // nvmlSample is one power value of the driver.
 type nvmlSample struct {
-	// StampUS is the driver's stamp in µs of the wall clock; zero if it has none.
+	// StampUS is the driver's stamp in µs of the wall clock; zero if there is none.
 	StampUS    uint64
 	Milliwatts float64
 }
 
-// nvmlIdentity is what tells GPUs apart.
+// nvmlIdentity identifies a GPU.
 type nvmlIdentity struct {
 	UUID string
 	Name string
-	// Architecture is NVML's number: 7 is Ampere, 8 Ada, 9 Hopper; 0 unknown.
+	// Architecture is NVML's number: 7 is Ampere, 8 Ada, 9 Hopper; 0 means unknown.
 	Architecture uint32
-	// Major is the compute capability's major number, Minor the other one.
+	// Major and Minor are the compute capability.
 	Major, Minor int
 	MIG          bool
-	// refused is why the GPU cannot be used: the driver has lost it or does not hand it
-	// out. UUID and Name may be empty then.
+	// refused is why the GPU cannot be used: the driver has lost it or gives no access. UUID and Name may be
+	// empty then.
 	refused error
 }
 
 // NVML's architecture number of Ampere; larger numbers are newer.
 const nvmlAmpere = 7
 
-// averagingWindow is the time over which nvmlDeviceGetPowerUsage averages: one
-// second on Ampere and newer, except for GA100 (compute capability 8.0), which
-// reads instantaneous power as the older parts do (NVML header).
+// averagesPower reports whether nvmlDeviceGetPowerUsage averages over one second, as on Ampere and newer,
+// except GA100 (compute capability 8.0), which like older parts reads instantaneous power (NVML header).
 func (id nvmlIdentity) averagesPower() bool {
 	if id.Architecture < nvmlAmpere || id.Architecture == math.MaxUint32 {
 		return false
@@ -96,7 +92,7 @@ func (id nvmlIdentity) averagesPower() bool {
 	return id.Major != 8 || id.Minor != 0
 }
 
-// nvmlError is a return code of NVML together with the call that returned it.
+// nvmlError is a return code of NVML with the name of the call.
 type nvmlError struct {
 	call string
 	code int
@@ -107,7 +103,7 @@ func (e nvmlError) Error() string {
 	return fmt.Sprintf("%s: %s (nvml code %d)", e.call, e.text, e.code)
 }
 
-// Return codes that the meter acts on (nvml.h, enum nvmlReturn_t).
+// Return codes that the meter handles (nvml.h, enum nvmlReturn_t).
 const (
 	nvmlNotSupported    = 3
 	nvmlNoPermission    = 4
@@ -124,7 +120,7 @@ const (
 	nvmlGPUNotFound     = 28
 )
 
-// nvmlCode is the return code inside err, or 0.
+// nvmlCode returns the return code inside err, or 0.
 func nvmlCode(err error) int {
 	if e, ok := errors.AsType[nvmlError](err); ok {
 		return e.code
@@ -140,13 +136,13 @@ func nvmlUnavailable(err error) error {
 	u := sensor.NoSensor("nvml", "", "")
 	switch nvmlCode(err) {
 	case nvmlLibraryNotFound, nvmlFuncNotFound:
-		u.Message = "libnvidia-ml.so.1 was not found: no NVIDIA driver here"
-		u.Next = "install the NVIDIA driver; in a container, pass the GPUs in (docker run --gpus all)"
+		u.Message = "libnvidia-ml.so.1 was not found: no NVIDIA driver is installed"
+		u.Next = "install the NVIDIA driver; in a container, pass the GPUs to it (docker run --gpus all)"
 	case nvmlDriverNotLoaded:
 		u.Message = "the NVIDIA kernel driver is not loaded"
 		u.Next = "sudo modprobe nvidia"
 	case nvmlNoPermission:
-		u.Message = "no permission to talk to the NVIDIA driver"
+		u.Message = "no permission to use the NVIDIA driver"
 		u.Next = "make /dev/nvidiactl and /dev/nvidia* readable and writable for this user (ls -l /dev/nvidia*)"
 	case nvmlVersionMismatch:
 		u.Message = "the NVIDIA kernel driver and its library have different versions, as after an upgrade " +
@@ -171,8 +167,8 @@ const (
 	nvmlUshort
 )
 
-// decodeNVMLValue reads the union nvmlValue_t according to its type. The type of
-// one field changes between drivers, so it is never assumed.
+// decodeNVMLValue reads the union nvmlValue_t by its type. The type of a field differs between drivers, so it
+// is never assumed.
 func decodeNVMLValue(kind uint32, raw [8]byte) (float64, error) {
 	word := binary.NativeEndian.Uint64(raw[:])
 	half := binary.NativeEndian.Uint32(raw[:4])

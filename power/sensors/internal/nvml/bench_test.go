@@ -10,8 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
-// BenchmarkSamplerNVMLRing: each GPU delivers fifty samples a second. The driver's
-// own time is not in it.
+// BenchmarkSamplerNVMLRing: each GPU delivers fifty samples a second. The driver's own time is not included.
 func BenchmarkSamplerNVMLRing(b *testing.B) {
 	for _, gpus := range []int{1, 8} {
 		b.Run(fmt.Sprintf("gpus=%d", gpus), func(b *testing.B) {
@@ -23,8 +22,8 @@ func BenchmarkSamplerNVMLRing(b *testing.B) {
 	}
 }
 
-// BenchmarkSamplerNVMLPoints: each GPU is asked every 5 ms. The driver's own time, 1
-// to 3 µs a call, is not in it: that is 0.02 to 0.06 % of a core per GPU.
+// BenchmarkSamplerNVMLPoints: each GPU is polled every 5 ms. The driver's own time, 1 to 3 µs per call or
+// 0.02 to 0.06 % of a core per GPU, is not included.
 func BenchmarkSamplerNVMLPoints(b *testing.B) {
 	for _, gpus := range []int{1, 8} {
 		b.Run(fmt.Sprintf("gpus=%d", gpus), func(b *testing.B) {
@@ -37,8 +36,8 @@ func BenchmarkSamplerNVMLPoints(b *testing.B) {
 	}
 }
 
-// BenchmarkSamplerWaitingPoints is the real thing at up to 200 polls a second, over
-// GPUs whose value changes every 100 ms.
+// BenchmarkSamplerWaitingPoints runs in real time at up to 200 polls a second, over GPUs whose value changes
+// every 100 ms.
 func BenchmarkSamplerWaitingPoints(b *testing.B) {
 	for _, gpus := range []int{1, 8} {
 		b.Run(fmt.Sprintf("gpus=%d", gpus), func(b *testing.B) {
@@ -56,8 +55,7 @@ func BenchmarkSamplerWaitingPoints(b *testing.B) {
 	}
 }
 
-// BenchmarkProcesses asks the driver of this machine for the processes on its GPUs,
-// as a sampler does twice a second.
+// BenchmarkProcesses polls the processes on this machine's GPUs, as a sampler does twice a second.
 func BenchmarkProcesses(b *testing.B) {
 	m, err := Open(b.Context(), Options{})
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// TestBusy: which processes work is seen at every look: of those with a context at once, of others
-// (graphics) when they still work at the next look, and of none where the driver shows no process.
+// TestBusy: working processes with a compute context are seen at once, others (graphics) if they still work
+// at the next poll; none is seen if the driver hides processes.
 func TestBusy(t *testing.T) {
 	listed := func(pids ...int) func(int64) []power.GPUProcess {
 		return func(int64) (out []power.GPUProcess) {
@@ -22,10 +22,10 @@ func TestBusy(t *testing.T) {
 	}
 	for name, q := range map[string]struct {
 		list   func(int64) []power.GPUProcess
-		first  map[int]float64 // that worked until the first look
+		first  map[int]float64 // that worked until the first poll
 		second map[int]float64
 		no     error
-		want   map[int]float64 // the share of those that were seen; negative where it is not known
+		want   map[int]float64 // the share of the processes that were seen; negative if unknown
 		works  []int
 	}{
 		"works": {list: listed(7, 8), first: map[int]float64{7: 97}, want: map[int]float64{7: 97, 8: 0},

@@ -8,9 +8,8 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Calls lists the ways of reading one GPU, whether or not they work there; it is
-// empty for a device that the meter does not have. The calls of one device must
-// not run while a sampler polls the meter: they would delay each other.
+// Calls lists the ways to read a GPU, whether or not they work on it; it is empty for an unknown device. The
+// calls of a device must not run while a sampler polls the meter: they would delay each other.
 func (m *Meter) Calls(device string) []sensor.Call {
 	g := m.gpu(device)
 	if g == nil {
@@ -24,9 +23,8 @@ func (m *Meter) Calls(device string) []sensor.Call {
 	}
 }
 
-// Ring reads everything that the driver's ring of power samples holds, oldest
-// first, and how the wall clock of its stamps lay at that time. The rule of Calls
-// holds here too.
+// Ring reads the driver's whole ring of power samples, oldest first, and the mapping of its wall clock at
+// that time. Like Calls, it must not run while a sampler polls the meter.
 func (m *Meter) Ring(device string) ([]sensor.RingSample, clock.Anchor, error) {
 	g := m.gpu(device)
 	if g == nil {
@@ -69,8 +67,7 @@ func (g *nvmlGPU) energyCall() (float64, uint64, error) {
 	return (unit.Energy(mj) * unit.Joule / 1000).Joules(), 0, err
 }
 
-// samplesCall asks for the whole ring, which is what the call costs at its first
-// use; its value is the newest entry's.
+// samplesCall reads the whole ring, which is the cost of the first call; its value is the newest entry.
 func (g *nvmlGPU) samplesCall() (float64, uint64, error) {
 	raw, err := g.dev.Samples(0)
 	if err != nil {

@@ -29,7 +29,7 @@ func TestCalls(t *testing.T) {
 		t.Errorf("sources %v, want %v", names, want)
 	}
 	if got := m.Calls("gpu7"); got != nil {
-		t.Errorf("Calls of an absent device = %v", got)
+		t.Errorf("Calls of an unknown device = %v", got)
 	}
 }
 
@@ -50,6 +50,6 @@ func TestRing(t *testing.T) {
 		t.Errorf("the newest entry is %v old", time.Duration(age))
 	}
 	if _, _, err := m.Ring("gpu7"); err == nil {
-		t.Error("an absent device has a ring")
+		t.Error("an unknown device has a ring")
 	}
 }

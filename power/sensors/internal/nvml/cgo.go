@@ -10,7 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// loadNVML prepares the driver's library; it is loaded by Open.
+// loadNVML prepares the driver's library; Open loads it.
 func loadNVML(path string) (nvmlLibrary, error) {
 	if path == "" {
 		return &goNVML{api: nvml.New()}, nil
@@ -25,7 +25,7 @@ type goNVML struct {
 	cuda   int
 }
 
-// nvmlFailure turns a return code into an error; success is nil.
+// nvmlFailure converts a return code to an error; success is nil.
 func nvmlFailure(call string, ret nvml.Return) error {
 	if ret == nvml.SUCCESS {
 		return nil
@@ -47,8 +47,7 @@ func (g *goNVML) Devices() ([]nvmlListed, error) {
 	if err := nvmlFailure("nvmlDeviceGetCount", ret); err != nil {
 		return nil, err
 	}
-	// Without these two the snapshot says "not reported", nothing else depends
-	// on them.
+	// Without these two, only the snapshot misses a value.
 	g.driver, _ = g.api.SystemGetDriverVersion()
 	g.cuda, _ = g.api.SystemGetCudaDriverVersion()
 	devices := make([]nvmlListed, 0, n)
@@ -64,8 +63,8 @@ func (g *goNVML) Devices() ([]nvmlListed, error) {
 	return devices, nil
 }
 
-// has tells whether the loaded library exports a function. Calling one that is
-// absent would end the process, so everything newer than driver 418 is asked for.
+// has reports whether the loaded library exports a function. Calling a missing function would end the
+// process, so anything newer than driver 418 must be checked.
 func (g *goNVML) has(symbol string) bool { return g.api.Extensions().LookupSymbol(symbol) == nil }
 
 // goDevice is nvmlDevice over the bindings.
@@ -125,7 +124,7 @@ func (d *goDevice) Instant() (nvmlSample, error) {
 	return d.field("POWER_INSTANT", nvml.FI_DEV_POWER_INSTANT, nvmlScopeGPU)
 }
 
-// field reads one field; its value is in the field's own unit.
+// field reads one field in the field's unit.
 func (d *goDevice) field(name string, id uint32, scope nvmlScope) (nvmlSample, error) {
 	fields := []nvml.FieldValue{{FieldId: id, ScopeId: uint32(scope)}}
 	if err := nvmlFailure("nvmlDeviceGetFieldValues", d.dev.GetFieldValues(fields)); err != nil {
@@ -146,7 +145,7 @@ func (d *goDevice) Average() (uint32, error) {
 
 func (d *goDevice) Scoped(scope nvmlScope) nvmlSensors { return goScope{d, scope} }
 
-// goScope are the sensors of one scope.
+// goScope has the sensors of one scope.
 type goScope struct {
 	dev   *goDevice
 	scope nvmlScope
@@ -190,7 +189,7 @@ func (d *goDevice) Telemetry() power.Telemetry {
 	if m, ret := d.dev.GetMemoryInfo(); ret == nvml.SUCCESS {
 		t.MemoryUsedBytes = new(int64(m.Used))
 	}
-	// The old name of the clocks-event reasons: every driver exports it.
+	// This is the old name of the clocks event reasons, which every driver exports.
 	if reasons, ret := d.dev.GetCurrentClocksThrottleReasons(); ret == nvml.SUCCESS {
 		t.Throttle = new(int64(reasons))
 	}
@@ -217,7 +216,7 @@ func (d *goDevice) Busy(after uint64) (map[int]float64, error) {
 	switch ret {
 	case nvml.ERROR_NOT_FOUND: // no process has worked
 		return busy, nil
-	case nvml.SUCCESS, nvml.ERROR_INSUFFICIENT_SIZE: // of an empty list
+	case nvml.SUCCESS, nvml.ERROR_INSUFFICIENT_SIZE: // the size of an empty list
 	default:
 		return nil, nvmlFailure(call, ret)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// ask makes one call for the snapshot: the converted answer, or nil and a reason.
+// ask makes one call for the snapshot, and returns the converted answer, or nil and records a reason.
 func ask[T, U any](f *sensor.GPUFacts, field string, call func() (T, nvml.Return), convert func(T) U) *U {
 	v, ret := call()
 	if err := nvmlFailure("nvml", ret); err != nil {
@@ -139,7 +139,7 @@ func processes(infos []nvml.ProcessInfo) []power.GPUProcess {
 	list := make([]power.GPUProcess, 0, len(infos))
 	for _, info := range infos {
 		p := power.GPUProcess{PID: int(info.Pid)}
-		// All ones stands for "not available" (nvml.h, NVML_VALUE_NOT_AVAILABLE).
+		// All bits set means "not available" (nvml.h, NVML_VALUE_NOT_AVAILABLE).
 		if info.UsedGpuMemory != math.MaxUint64 {
 			p.UsedBytes = new(int64(info.UsedGpuMemory))
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/tick"
 )
 
-// mockLibrary exports every symbol but nvmlDeviceGetMigMode.
+// mockLibrary exports every symbol except nvmlDeviceGetMigMode.
 func mockLibrary() *goNVML {
 	return &goNVML{driver: "580.1", cuda: 13000, api: &mock.Interface{ExtensionsFunc: func() nvml.ExtendedInterface {
 		return &mock.ExtendedInterface{LookupSymbolFunc: func(name string) error {
@@ -109,7 +109,7 @@ func TestFactsKeepsReasonsForWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestScopedCalls: every call says its scope, and energy is field 191.
+// TestScopedCalls: every call passes its scope, and energy is field 191.
 func TestScopedCalls(t *testing.T) {
 	answers := map[[2]uint32]uint64{{191, 0}: 4000, {191, 1}: 7000, {186, 0}: 400, {186, 1}: 700, {185, 0}: 401,
 		{185, 1}: 701}
@@ -153,8 +153,7 @@ func TestScopedCalls(t *testing.T) {
 	}
 }
 
-// BenchmarkNVMLCalls measures what each call takes on a real GPU: time, and the
-// part of it that is processor time.
+// BenchmarkNVMLCalls measures the wall time and processor time of each call on a real GPU.
 func BenchmarkNVMLCalls(b *testing.B) {
 	m, err := Open(b.Context(), Options{})
 	if err != nil {

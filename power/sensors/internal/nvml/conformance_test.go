@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
-// bubbleClock is CLOCK_MONOTONIC of a synctest bubble.
+// bubbleClock returns CLOCK_MONOTONIC of a synctest bubble.
 func bubbleClock() func() int64 {
 	base := time.Now()
 	return func() int64 { return int64(time.Since(base)) + int64(time.Hour) }

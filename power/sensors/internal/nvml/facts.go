@@ -4,7 +4,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/sensor"
 )
 
-// miss notes why a field of the snapshot is empty.
+// miss records why a field of the snapshot is empty.
 func miss(f *sensor.GPUFacts, field string, err error) {
 	if f.Missing == nil {
 		f.Missing = make(map[string]string)
@@ -12,7 +12,7 @@ func miss(f *sensor.GPUFacts, field string, err error) {
 	f.Missing[field] = err.Error()
 }
 
-// nvmlArchitecture names NVML's architecture numbers (nvml.h).
+// nvmlArchitecture returns the name of an architecture number (nvml.h).
 func nvmlArchitecture(n uint32) string {
 	switch n {
 	case 2:

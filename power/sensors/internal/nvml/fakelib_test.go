@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// fakeLib imagines a driver whose GPUs draw constant power. Its wall clock runs
-// an hour ahead of the monotonic clock, plus what a test adds.
+// fakeLib is a driver whose GPUs draw constant power. Its wall clock is one hour ahead of the monotonic
+// clock, plus the test's offset.
 type fakeLib struct {
 	openErr error
 	gpus    []*fakeGPU
@@ -22,7 +22,7 @@ func newFakeLib(n int, watts float64, now func() int64) *fakeLib {
 	for i := range n {
 		lib.gpus = append(lib.gpus, &fakeGPU{
 			now: now, watts: watts, spacing: 20 * time.Millisecond, depth: 119, refresh: 100 * time.Millisecond,
-			// Well before now, so that the ring is full.
+			// Early enough that the ring is full.
 			startNS: now() - int64(10*time.Second),
 			id: nvmlIdentity{UUID: fmt.Sprintf("GPU-%d0000000-aaaa", i), Name: "NVIDIA Imagined",
 				Architecture: 9, Major: 9},
@@ -64,20 +64,20 @@ type fakeGPU struct {
 	noEnergy   error
 	noAverage  error
 	lost       error
-	refused    error // the driver does not hand the GPU out
-	nameless   error // the driver tells the UUID and nothing else
+	refused    error // the driver gives no access to the GPU
+	nameless   error // the driver returns the UUID and nothing else
 	fieldStamp bool
-	extra      []nvmlSample // returned as well, whatever their stamps
-	// module is what surrounds the GPU; its sensors are those of a GPU of its own.
+	extra      []nvmlSample // also returned, for any stamp
+	// module surrounds the GPU; its sensors are modelled as another GPU.
 	module *fakeGPU
-	// ignoresScope answers every scope with the GPU's values.
+	// ignoresScope returns the GPU's values for every scope.
 	ignoresScope bool
 	noScopes     error
-	// wave is the value that Instant and Average show; nil is constant power.
+	// wave is the value of Instant and Average; nil means constant power.
 	wave func(ns int64) float64
-	// held are the processes on the GPU at an instant; nil is one whose memory is hidden.
+	// held returns the processes on the GPU at an instant; nil means one whose memory is hidden.
 	held func(ns int64) []power.GPUProcess
-	// busyNow are the processes that work; noBusy is why the driver does not say.
+	// busyNow has the working processes; noBusy is the driver's error.
 	busyNow map[int]float64
 	noBusy  error
 }
@@ -89,7 +89,7 @@ func (g *fakeGPU) shown() float64 {
 	return g.watts
 }
 
-// Scoped are the sensors of one scope. On a module the plain counter covers it.
+// Scoped returns the sensors of one scope. On a module, the plain counter covers the module.
 func (g *fakeGPU) Scoped(scope nvmlScope) nvmlSensors {
 	switch {
 	case scope == nvmlScopeGPU || g.ignoresScope:
@@ -100,10 +100,10 @@ func (g *fakeGPU) Scoped(scope nvmlScope) nvmlSensors {
 	return &fakeGPU{now: g.now, lost: nvmlError{"field", nvmlNotSupported, "Not Supported"}}
 }
 
-// scopedFake counts the energy of its own scope.
+// scopedFake counts the energy of its scope.
 type scopedFake struct {
 	*fakeGPU
-	noFields error // the driver knows no fields with a scope, but has its ring
+	noFields error // no fields with a scope, but a ring
 }
 
 func (s scopedFake) Energy() (uint64, error) {
@@ -133,7 +133,7 @@ func (g *fakeGPU) Identity() (nvmlIdentity, error) {
 	return g.id, nil
 }
 
-// wallUS is the driver's stamp for a monotonic time.
+// wallUS returns the driver's stamp for a monotonic time.
 func (g *fakeGPU) wallUS(ns int64) uint64 {
 	return uint64((ns + int64(time.Hour) + int64(g.wallStep)) / 1000)
 }
@@ -150,7 +150,7 @@ func (g *fakeGPU) Samples(after uint64) ([]nvmlSample, error) {
 	}
 	last := (end - g.startNS) / int64(g.spacing)
 	list := make([]nvmlSample, 0, g.depth)
-	for k := last; k > max(0, last-int64(g.depth)); k-- { // newest first: order is not promised
+	for k := last; k > max(0, last-int64(g.depth)); k-- { // newest first: the order is not guaranteed
 		s := nvmlSample{StampUS: g.wallUS(g.startNS + k*int64(g.spacing)), Milliwatts: g.watts * 1000}
 		if s.StampUS <= after {
 			break
@@ -183,7 +183,7 @@ func (g *fakeGPU) Instant() (nvmlSample, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := nvmlSample{Milliwatts: g.shown() * 1000}
-	if g.fieldStamp { // held for 100 ms, as field 186 is on an H200
+	if g.fieldStamp { // held for 100 ms, like field 186 on an H200
 		s.StampUS = g.wallUS(g.now() - g.now()%int64(100*time.Millisecond))
 	}
 	return s, g.failure(g.noInstant)

@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
-// openFake opens the meter over an imagined driver.
+// openFake opens the meter over a fake driver.
 func openFake(t testing.TB, lib *fakeLib, now func() int64) *Meter {
 	t.Helper()
 	m, err := openNVML(context.Background(), lib, Options{}, powertest.Clocks(now))
@@ -18,7 +18,7 @@ func openFake(t testing.TB, lib *fakeLib, now func() int64) *Meter {
 	return m
 }
 
-// withoutRing leaves the momentary value, which has a stamp of its own.
+// withoutRing leaves only the instantaneous value, which has its own stamp.
 func withoutRing(lib *fakeLib) *fakeLib {
 	for _, g := range lib.gpus {
 		g.noRing, g.fieldStamp = notSupported("ring"), true
@@ -26,7 +26,7 @@ func withoutRing(lib *fakeLib) *fakeLib {
 	return lib
 }
 
-// waving lets the momentary values change every 100 ms, each GPU at its own time.
+// waving makes the instantaneous values change every 100 ms, at a different phase per GPU.
 func waving(lib *fakeLib) *fakeLib {
 	const refresh = int64(100 * time.Millisecond)
 	for i, g := range lib.gpus {

@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/power/powertest"
 )
 
-// TestMemoryLooks: what processes hold is looked at twice a second beside a ring, and a
-// look that finds what the last one did takes no room.
+// TestMemoryLooks: the memory of processes is polled twice a second beside a ring, and repeated values are
+// not stored.
 func TestMemoryLooks(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		lib := newFakeLib(2, 400, now)
@@ -34,7 +34,7 @@ func TestMemoryLooks(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		trace := s.Stop(t.Context())
 		if looks < 20 || looks > 24 {
-			t.Errorf("%d looks in 10 s, want two a second", looks)
+			t.Errorf("%d polls in 10 s, want two a second", looks)
 		}
 		var got []int
 		for _, l := range trace.Memory {
@@ -43,11 +43,11 @@ func TestMemoryLooks(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff([]int{1, 2, 1}, got); diff != "" || len(trace.Memory) != 4 {
-			t.Errorf("processes at each change (-want +got):\n%s%d looks kept, want 3 and that of the other GPU",
+			t.Errorf("processes at each change (-want +got):\n%s%d records kept, want 3 and one of the other GPU",
 				diff, len(trace.Memory))
 		}
 		if l := trace.Memory[0]; l.UsedBytes == nil || *l.UsedBytes != 1<<30 {
-			t.Errorf("%+v, want what is in use on the whole GPU", l)
+			t.Errorf("%+v, want the memory in use on the whole GPU", l)
 		}
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/sensor"
 )
 
-// loadNVML fails: the driver's library is reached through cgo.
+// loadNVML fails, because the driver's library needs cgo.
 func loadNVML(string) (nvmlLibrary, error) {
-	return nil, sensor.NoSensor("nvml", "this llem was built without cgo", "build with CGO_ENABLED=1 (make build)")
+	return nil, sensor.NoSensor("nvml", "this build of llem has no cgo", "build with CGO_ENABLED=1 (make build)")
 }

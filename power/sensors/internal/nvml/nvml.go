@@ -1,5 +1,5 @@
-// Package nvml reads power, energy and state of NVIDIA's GPUs through the driver's library, which
-// is loaded when it is first needed.
+// Package nvml reads power, energy and state of NVIDIA GPUs through the driver's library, which is loaded on
+// first use.
 package nvml
 
 import (
@@ -21,12 +21,11 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Meter is the meter of NVIDIA GPUs. Per GPU it takes the best power series that
-// answers (see SourceSamples, SourceInstant, SourceAverage) and the energy
-// counter where there is one; both are tried, never inferred from the product
-// name. Devices are called gpu0, gpu1, … by NVML's index. A module with sensors of
-// its own (Grace Hopper) follows as gpu0-module: it contains the GPU. A GPU in MIG
-// mode is refused.
+// Meter is the meter of NVIDIA GPUs. For each GPU it uses the best power series that works (see
+// SourceSamples, SourceInstant, SourceAverage) and the energy counter if there is one; both are tested, never
+// inferred from the product name. Devices are called gpu0, gpu1, … by NVML's index. If the driver has sensors
+// for the module around a GPU (Grace Hopper), the module is the device gpu0-module. A GPU in MIG mode is
+// rejected.
 type Meter struct {
 	lib      nvmlLibrary
 	gpus     []*nvmlGPU
@@ -35,7 +34,7 @@ type Meter struct {
 	warnings note.List
 	clocks   power.Clocks
 	nextNS   int64 // when telemetry is due
-	lookNS   int64 // when a look at the processes is due
+	lookNS   int64 // when the next poll of processes is due
 	helpers  time.Duration
 
 	closing sync.Once
@@ -47,23 +46,23 @@ type nvmlGPU struct {
 	dev     nvmlDevice
 	index   int
 	device  power.Device
-	sensors nvmlSensors // of the scope of device
+	sensors nvmlSensors // of the scope of the device
 	series  powerSeries // nil: no power reading
 	counter bool
 	dueNS   int64 // when a ring beside polled GPUs is due
-	lookNS  int64 // when the processes were last looked at
-	// unlisted are processes that worked at the last look and had no compute context: graphics, or
-	// one that has ended since, which the next look does not find.
+	lookNS  int64 // time of the last poll of processes
+	// unlisted are processes that worked at the last poll but had no compute context: graphics, or a process
+	// that has ended since and will not be found at the next poll.
 	unlisted map[int]float64
 }
 
 // Options select GPUs.
 type Options struct {
-	// VisibleDevices is CUDA_VISIBLE_DEVICES; nil when it is not set.
+	// VisibleDevices is CUDA_VISIBLE_DEVICES; nil if not set.
 	VisibleDevices *string
 	// DeviceOrder is CUDA_DEVICE_ORDER.
 	DeviceOrder string
-	// Library is the path of the driver's library; empty finds libnvidia-ml.so.1.
+	// Library is the path of the driver's library; empty means libnvidia-ml.so.1.
 	Library string
 	// Clocks replaces the system's clocks, for simulated time.
 	Clocks *power.Clocks
@@ -71,12 +70,11 @@ type Options struct {
 
 const telemetryInterval = time.Second
 
-// lookInterval is the time between two looks at processes and memory.
+// lookInterval is the time between two polls of processes and memory.
 const lookInterval = 500 * time.Millisecond
 
-// Open opens the driver's library and the visible GPUs. If nothing can be
-// measured the error is a [power.Unavailable], or [Refusals] that has one for every
-// visible GPU.
+// Open opens the driver's library and the visible GPUs. If nothing can be measured, the error is a
+// [power.Unavailable], or [Refusals] with one entry per visible GPU.
 func Open(ctx context.Context, opts Options) (*Meter, error) {
 	lib, err := loadNVML(opts.Library)
 	if err != nil {
@@ -95,7 +93,7 @@ func openNVML(ctx context.Context, lib nvmlLibrary, opts Options, c power.Clocks
 	}
 	m := &Meter{lib: lib, clocks: c}
 	if err := m.openGPUs(ctx, opts); err != nil {
-		// The reason to fail is more use to the reader than a failing shutdown.
+		// The original error is more useful than an error of closing.
 		_ = m.Close()
 		return nil, nvmlUnavailable(err)
 	}
@@ -108,8 +106,8 @@ func (m *Meter) openGPUs(ctx context.Context, opts Options) error {
 		return err
 	}
 	if len(devices) == 0 {
-		return sensor.NoSensor("nvml", "the driver is loaded but sees no GPU",
-			"check the GPU with lspci and dmesg; in a container, pass the GPUs in (docker run --gpus all)")
+		return sensor.NoSensor("nvml", "the driver is loaded but finds no GPU",
+			"check the GPU with lspci and dmesg; in a container, pass the GPUs to it (docker run --gpus all)")
 	}
 	ids := identify(devices)
 	v, err := visibleGPUs(opts.VisibleDevices, ids)
@@ -139,7 +137,7 @@ func (m *Meter) openGPUs(ctx context.Context, opts Options) error {
 // all lists GPUs, then modules.
 func (m *Meter) all() []*nvmlGPU { return slices.Concat(m.gpus, m.modules) }
 
-// openGPU adds a device, or notes why it cannot be measured.
+// openGPU adds a device, or records why it cannot be measured.
 func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlIdentity) error {
 	name := fmt.Sprintf("gpu%d", index)
 	if id.MIG {
@@ -172,7 +170,7 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 		m.warnings.Warnf(codes.Sensor, "%s has an energy counter but no power reading: %v", name, seriesErr)
 	case !g.counter && id.onModule():
 		m.warnings.Warn(codes.Sensor,
-			name+" has no energy counter of its own: the plain one may cover the whole module and is not used")
+			name+" has no energy counter for the GPU alone; the plain counter may cover the whole module and is not used")
 	}
 	if !silent {
 		m.gpus = append(m.gpus, g)
@@ -183,7 +181,7 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 	return nil
 }
 
-// Name is "nvml".
+// Name returns "nvml".
 func (m *Meter) Name() string { return "nvml" }
 
 // Devices lists the visible GPUs in CUDA's order, then modules.
@@ -198,11 +196,11 @@ func (m *Meter) Devices() []power.Device {
 // Missing lists GPUs that are visible but cannot be measured.
 func (m *Meter) Missing() []power.Unavailable { return slices.Clone(m.missing) }
 
-// Warnings lists doubts about the mapping of devices and about their sensors.
+// Warnings returns doubts about the mapping of devices and about their sensors.
 func (m *Meter) Warnings() note.List { return slices.Clone(m.warnings) }
 
-// Interval is half a second where every GPU keeps a ring of samples, else that of
-// polling single values: 5 ms, or as much longer as no value is expected to change.
+// Interval is half a second if every GPU has a ring of samples. Otherwise it is the interval for polling
+// single values: 5 ms, or longer while no value is expected to change.
 func (m *Meter) Interval() time.Duration {
 	d := ringInterval
 	var now int64
@@ -223,7 +221,7 @@ func (m *Meter) Interval() time.Duration {
 	return d
 }
 
-// polled says that some GPU has no ring.
+// polled reports whether any GPU lacks a ring.
 func (m *Meter) polled() bool {
 	for _, list := range [][]*nvmlGPU{m.gpus, m.modules} {
 		for _, g := range list {
@@ -235,7 +233,7 @@ func (m *Meter) polled() bool {
 	return false
 }
 
-// Refreshes is how often the polled values changed.
+// Refreshes returns how often the polled values changed.
 func (m *Meter) Refreshes() []sensor.SourceRefresh {
 	var list []sensor.SourceRefresh
 	for _, g := range m.all() {
@@ -263,7 +261,7 @@ func (m *Meter) Poll(ctx context.Context, t *power.Trace) error {
 	if len(errs) > 0 {
 		errs = append(errs, m.affirm(t, now)...)
 	}
-	// A tenth less than the intervals: polls come a little early or late.
+	// Polls may come a little early, hence a tenth less than the interval.
 	if now >= m.nextNS {
 		m.nextNS = now + int64(telemetryInterval)*9/10
 		for _, g := range m.gpus {
@@ -281,8 +279,8 @@ func (m *Meter) Poll(ctx context.Context, t *power.Trace) error {
 	return errors.Join(errs...)
 }
 
-// look appends the processes on a GPU and the memory that they hold. The list costs 10
-// to 30 µs on an H100. A driver that hides it says so when [Meter.Processes] is asked.
+// look appends the processes on a GPU and their memory. The list costs 10 to 30 µs on an H100. If the driver
+// hides it, [Meter.Processes] returns the error.
 func (g *nvmlGPU) look(t *power.Trace, anchor clock.Anchor) {
 	now := anchor.MonoNS
 	busy := g.busy(anchor)
@@ -305,7 +303,7 @@ func (g *nvmlGPU) look(t *power.Trace, anchor clock.Anchor) {
 		delete(busy, p.PID)
 		t.Saw(seen)
 	}
-	if len(list) == 0 { // whose ids the driver does not show here
+	if len(list) == 0 { // the driver hides the process ids
 		busy = nil
 	}
 	for pid, pct := range busy {
@@ -317,14 +315,14 @@ func (g *nvmlGPU) look(t *power.Trace, anchor clock.Anchor) {
 	t.Looked(l)
 }
 
-// works is the share of time, in percent, from which on a process is said to work on a GPU.
+// works is the percentage of time from which a process counts as working on a GPU.
 const works = 5.0
 
-// longestLook bounds how far back the work of processes is asked for: what they did before the
-// meter was polled is not of interest.
+// longestLook bounds the time for which the work of processes is requested, so that work before the first
+// poll is ignored.
 const longestLook = time.Second
 
-// busy is which processes have worked since the last look; nil where the driver does not say.
+// busy returns the processes that worked since the last poll; nil if the driver does not report them.
 func (g *nvmlGPU) busy(now clock.Anchor) map[int]float64 {
 	since := max(g.lookNS, now.MonoNS-int64(longestLook))
 	g.lookNS = now.MonoNS
@@ -335,7 +333,7 @@ func (g *nvmlGPU) busy(now clock.Anchor) map[int]float64 {
 	return busy
 }
 
-// affirm lets every polled GPU that works show it, when another one does not.
+// affirm records a value for each polled GPU that works, if another GPU fails.
 func (m *Meter) affirm(t *power.Trace, now int64) (errs []error) {
 	for _, g := range m.all() {
 		p, ok := g.series.(*poll.Point)
@@ -352,8 +350,8 @@ func (m *Meter) affirm(t *power.Trace, now int64) (errs []error) {
 	return errs
 }
 
-// poll polls the series. A ring beside polled GPUs would cost too much at their
-// interval and loses nothing by waiting a little.
+// poll polls the series. A ring beside polled GPUs is read less often, because it would cost too much at
+// their interval and loses nothing by waiting.
 func (g *nvmlGPU) poll(t *power.Trace, now int64, polled bool) error {
 	switch s := g.series.(type) {
 	case nil:
@@ -373,8 +371,8 @@ func (g *nvmlGPU) poll(t *power.Trace, now int64, polled bool) error {
 	return g.series.Poll(t)
 }
 
-// Counters reads the energy counters at the same time: one read takes
-// milliseconds, and reading eight GPUs in turn would skew them against each other.
+// Counters reads the energy counters concurrently: one read takes milliseconds, so reading eight GPUs in turn
+// would skew their times.
 func (m *Meter) Counters(ctx context.Context) ([]power.Reading, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -420,12 +418,11 @@ func (m *Meter) readCounter(g *nvmlGPU) (power.Reading, error) {
 	return r, nil
 }
 
-// HelperCPU is the processor time of reads that ran outside the caller's thread.
+// HelperCPU returns the processor time of reads outside the caller's thread.
 func (m *Meter) HelperCPU() time.Duration { return m.helpers }
 
-// Facts describes the GPUs for the environment snapshot, in the order of Devices,
-// without modules.
-// It must not run at the same time as Poll or Counters.
+// Facts describes the GPUs for the environment snapshot, in the order of Devices, without modules. It must
+// not run concurrently with Poll or Counters.
 func (m *Meter) Facts() []sensor.GPUFacts {
 	list := make([]sensor.GPUFacts, len(m.gpus))
 	for i, g := range m.gpus {
@@ -435,7 +432,7 @@ func (m *Meter) Facts() []sensor.GPUFacts {
 	return list
 }
 
-// MemoryUsed is the memory in use on each GPU, by any process.
+// MemoryUsed returns the memory in use on each GPU, by all processes.
 func (m *Meter) MemoryUsed(ctx context.Context) (map[string]digits.Bytes, error) {
 	return eachGPU(ctx, m, func(d nvmlDevice) (digits.Bytes, error) {
 		used, err := d.MemoryUsed()
@@ -443,15 +440,15 @@ func (m *Meter) MemoryUsed(ctx context.Context) (map[string]digits.Bytes, error)
 	})
 }
 
-// Processes lists the processes with a compute context on each GPU. What they
-// draw is inside every reading, so a measured GPU should have none but the
-// engine's. Inside a container the process ids may be those of the host.
+// Processes lists the processes with a compute context on each GPU. Their power is part of every reading, so
+// a measured GPU should only have the engine's processes. Inside a container, the process ids may be the
+// host's.
 func (m *Meter) Processes(ctx context.Context) (map[string][]power.GPUProcess, error) {
 	return eachGPU(ctx, m, nvmlDevice.Processes)
 }
 
-// eachGPU asks every GPU of the meter; those that fail are left out and named in
-// the error.
+// eachGPU calls ask for every GPU of the meter. GPUs that fail are missing from the result and named in the
+// error.
 func eachGPU[T any](ctx context.Context, m *Meter, ask func(nvmlDevice) (T, error)) (map[string]T, error) {
 	answers := make(map[string]T, len(m.gpus))
 	var errs []error

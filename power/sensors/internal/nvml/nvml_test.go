@@ -20,7 +20,7 @@ import (
 
 func notSupported(call string) error { return nvmlError{call, nvmlNotSupported, "Not Supported"} }
 
-// bubble runs f in simulated time with a clock for it.
+// bubble runs f in simulated time, with a clock.
 func bubble(t *testing.T, f func(t *testing.T, now func() int64)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestVisibleGPUs(t *testing.T) {
 	gpus := []nvmlIdentity{{UUID: "GPU-aa11-x"}, {UUID: "GPU-aa22-x"}, {UUID: "GPU-bb33-x"}}
 	for _, c := range []struct {
 		spec string
-		want []int // nil: an error
+		want []int // nil means an error
 	}{
 		{"0", []int{0}},
 		{"2,0", []int{2, 0}},
@@ -98,7 +98,7 @@ func TestOrderWarningOnlyForMixedIndices(t *testing.T) {
 func TestDecodeNVMLValue(t *testing.T) {
 	word := func(v uint64) (b [8]byte) { binary.NativeEndian.PutUint64(b[:], v); return b }
 	half := func(v uint32) (b [8]byte) {
-		b = word(math.MaxUint64) // what lies beside the value must not matter
+		b = word(math.MaxUint64) // bytes beside the value must not matter
 		binary.NativeEndian.PutUint32(b[:], v)
 		return b
 	}
@@ -221,9 +221,8 @@ func TestNVMLWithoutPowerOrEnergy(t *testing.T) {
 	})
 }
 
-// TestPointRecordsChanges: field 186 moves every 100 ms; each change becomes a
-// sample within one poll, with the interval that holds it, and the refresh is
-// measured.
+// TestPointRecordsChanges: field 186 changes every 100 ms. Each change becomes a sample within one poll, with
+// the interval that contains it, and the refresh period is measured.
 func TestPointRecordsChanges(t *testing.T) {
 	const refresh = 100 * time.Millisecond
 	bubble(t, func(t *testing.T, now func() int64) {
@@ -234,7 +233,7 @@ func TestPointRecordsChanges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Millisecond) // out of step with the sensor
+		time.Sleep(3 * time.Millisecond) // out of phase with the sensor
 		trace, polls := power.Trace{}, 0
 		for end := now() + int64(5*time.Second); now() < end; polls++ {
 			if err := m.Poll(t.Context(), &trace); err != nil {
@@ -273,8 +272,8 @@ func TestPointRecordsChanges(t *testing.T) {
 	})
 }
 
-// TestPointLearnsAFasterRefresh: resting after a change does not hide that the
-// sensor became faster, and the intervals stay true meanwhile.
+// TestPointLearnsAFasterRefresh: the pause after a change does not hide that the sensor became faster, and
+// the intervals remain correct meanwhile.
 func TestPointLearnsAFasterRefresh(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		lib := newFakeLib(1, 400, now)
@@ -334,7 +333,7 @@ func TestPointsShowTheyWork(t *testing.T) {
 	})
 }
 
-// TestPointHoldsAConstantValue: no change, but no hole in the series either.
+// TestPointHoldsAConstantValue: a constant value leaves no gap in the series.
 func TestPointHoldsAConstantValue(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		lib := newFakeLib(1, 400, now)
@@ -364,8 +363,7 @@ func TestPointHoldsAConstantValue(t *testing.T) {
 	})
 }
 
-// TestRingBesidePolledGPU: a ring is not read every 5 ms because another GPU has
-// none, and loses no sample for it.
+// TestRingBesidePolledGPU: a ring is not read every 5 ms if another GPU has none, and still loses no sample.
 func TestRingBesidePolledGPU(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		lib := newFakeLib(2, 400, now)
@@ -397,7 +395,7 @@ func TestRingBesidePolledGPU(t *testing.T) {
 	})
 }
 
-// TestMIGIsRefused: the parent's power is not the slice's.
+// TestMIGIsRefused: the power of the GPU is not the power of a slice.
 func TestMIGIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		lib := newFakeLib(2, 400, now)
@@ -432,7 +430,7 @@ func TestMIGIsRefused(t *testing.T) {
 		_, err = openNVML(t.Context(), lib, Options{VisibleDevices: &slice}, powertest.Clocks(now))
 		if u, ok := errors.AsType[power.Unavailable](err); !ok || !strings.Contains(u.Message, "slice of a GPU") ||
 			!strings.Contains(u.Next, "-mig 0") {
-			t.Errorf("a slice was asked for: %v", err)
+			t.Errorf("a slice was requested: %v", err)
 		}
 	})
 }

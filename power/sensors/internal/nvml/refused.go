@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// Refusals are the reasons of several GPUs of which none can be measured.
+// Refusals are the reasons of several GPUs if none of them can be measured.
 type Refusals []power.Unavailable
 
 func (r Refusals) Error() string {
@@ -29,8 +29,8 @@ func (r Refusals) Unwrap() []error {
 	return errs
 }
 
-// identify asks every GPU who it is. One that does not answer is kept with the reason:
-// its place in the list decides what indices mean.
+// identify reads the identity of every GPU. A GPU that does not answer is kept with the reason, because its
+// position determines the meaning of indices.
 func identify(devices []nvmlListed) []nvmlIdentity {
 	ids := make([]nvmlIdentity, len(devices))
 	for i, d := range devices {
@@ -43,12 +43,11 @@ func identify(devices []nvmlListed) []nvmlIdentity {
 	return ids
 }
 
-// unusableCodes are the return codes after which a GPU is of no use to anybody in this
-// process, as opposed to a call that it does not support. In an error that has several,
-// the first of this list counts.
+// unusableCodes are the return codes after which this process cannot use a GPU at all, unlike a call that the
+// GPU does not support. If an error has several, the first in this list counts.
 var unusableCodes = []int{nvmlLost, nvmlResetRequired, nvmlNoPermission, nvmlBlocked, nvmlGPUNotFound, nvmlNoPower}
 
-// unusable reports whether an error is about the GPU and not about one of its sensors.
+// unusable reports whether an error concerns the GPU as a whole.
 func unusable(err error) bool { return unusableCode(err) != 0 }
 
 func unusableCode(err error) int {
@@ -60,7 +59,7 @@ func unusableCode(err error) int {
 	return 0
 }
 
-// hasCode looks for a return code in an error and in what it joins.
+// hasCode reports whether an error, or one that it wraps, has a return code.
 func hasCode(err error, code int) bool {
 	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
 	case nil:
@@ -78,31 +77,31 @@ func hasCode(err error, code int) bool {
 	return hasCode(errors.Unwrap(err), code)
 }
 
-// refusal explains why a GPU of the driver's list cannot be used, and what would help.
+// refusal explains why a GPU cannot be used, with the next step.
 func refusal(index int, err error) power.Unavailable {
 	u := sensor.NoSensor(fmt.Sprintf("nvml gpu%d", index), "", "")
-	others := "; until then, name the other GPUs in CUDA_VISIBLE_DEVICES by their UUIDs (nvidia-smi -L)"
+	others := "; until then, list the other GPUs in CUDA_VISIBLE_DEVICES by UUID (nvidia-smi -L)"
 	switch unusableCode(err) {
 	case nvmlLost:
-		u.Message = "the driver has lost this GPU: it does not answer on its bus any more"
-		u.Next = fmt.Sprintf("look for Xid in the kernel's log (sudo dmesg), reset the GPU (sudo nvidia-smi "+
+		u.Message = "the driver has lost this GPU: it no longer answers on its bus"
+		u.Next = fmt.Sprintf("look for Xid in the kernel log (sudo dmesg), reset the GPU (sudo nvidia-smi "+
 			"--gpu-reset -i %d) or reboot", index) + others
 	case nvmlResetRequired:
-		u.Message = "this GPU has to be reset before it can be used again"
+		u.Message = "this GPU must be reset before it can be used again"
 		u.Next = fmt.Sprintf("sudo nvidia-smi --gpu-reset -i %d, or reboot", index) + others
 	case nvmlNoPermission, nvmlBlocked:
-		u.Message = "this process may not use this GPU"
-		u.Next = fmt.Sprintf("ask for it in the job's allocation (Slurm: --gres or --gpus) or in the container's "+
-			"(docker run --gpus), which give a cgroup its devices; elsewhere see ls -l /dev/nvidia%d", index)
+		u.Message = "this process has no permission to use this GPU"
+		u.Next = fmt.Sprintf("request it in the job's allocation (Slurm: --gres or --gpus) or for the container "+
+			"(docker run --gpus); otherwise check ls -l /dev/nvidia%d", index)
 	case nvmlGPUNotFound:
-		u.Message = "the driver lists this GPU and does not find it"
-		u.Next = "look for it with lspci and in the kernel's log (sudo dmesg); reboot" + others
+		u.Message = "the driver lists this GPU but cannot find it"
+		u.Next = "look for it with lspci and in the kernel log (sudo dmesg); reboot" + others
 	case nvmlNoPower:
-		u.Message = "this GPU is short of power"
+		u.Message = "this GPU does not get enough power"
 		u.Next = "connect all of its power cables"
 	default:
-		u.Message = "the driver does not hand this GPU out"
-		u.Next = fmt.Sprintf("see what nvidia-smi -i %d and the kernel's log (sudo dmesg) report; reset the GPU or "+
+		u.Message = "the driver gives no access to this GPU"
+		u.Next = fmt.Sprintf("check nvidia-smi -i %d and the kernel log (sudo dmesg); reset the GPU or "+
 			"reboot", index) + others
 	}
 	u.Message += fmt.Sprintf(" (%s)", strings.ReplaceAll(err.Error(), "\n", "; "))

@@ -14,23 +14,23 @@ import (
 
 func returned(code int) error { return nvmlError{"nvmlDeviceGetHandleByIndex", code, "refused"} }
 
-// TestOneBadGPULeavesTheOthers: whatever the driver says of one GPU, and at whichever
-// call, the others are measured and the bad one is listed with what would help.
+// TestOneBadGPULeavesTheOthers: whichever call fails for one GPU, the others are measured, and the bad GPU is
+// listed with a next step.
 func TestOneBadGPULeavesTheOthers(t *testing.T) {
 	for code, want := range map[int]struct{ message, next string }{
 		nvmlLost:          {"lost this GPU", "reboot"},
-		nvmlResetRequired: {"has to be reset", "--gpu-reset -i 1"},
-		nvmlNoPermission:  {"may not use", "job's allocation"},
-		nvmlBlocked:       {"may not use", "job's allocation"},
-		nvmlGPUNotFound:   {"does not find it", "lspci"},
-		nvmlNoPower:       {"short of power", "cables"},
-		999:               {"does not hand this GPU out", "dmesg"},
+		nvmlResetRequired: {"must be reset", "--gpu-reset -i 1"},
+		nvmlNoPermission:  {"no permission to use", "job's allocation"},
+		nvmlBlocked:       {"no permission to use", "job's allocation"},
+		nvmlGPUNotFound:   {"cannot find it", "lspci"},
+		nvmlNoPower:       {"enough power", "cables"},
+		999:               {"gives no access to this GPU", "dmesg"},
 	} {
 		for at, spoil := range map[string]func(*fakeGPU){
 			"handle": func(g *fakeGPU) { g.refused = returned(code) },
 			"name":   func(g *fakeGPU) { g.nameless = returned(code) },
 			"sensors": func(g *fakeGPU) {
-				if g.lost = returned(code); code == 999 { // may be about the sensors alone
+				if g.lost = returned(code); code == 999 { // may concern only the sensors
 					g.lost, g.refused = nil, returned(code)
 				}
 			},
@@ -66,7 +66,7 @@ func names(m *Meter) (ids []string) {
 	return ids
 }
 
-// TestAllBadGPUsAreListed: not the first one alone.
+// TestAllBadGPUsAreListed: all of them, not only the first.
 func TestAllBadGPUsAreListed(t *testing.T) {
 	lib := newFakeLib(2, 400, func() int64 { return int64(time.Hour) })
 	lib.gpus[0].refused, lib.gpus[1].nameless = returned(nvmlNoPermission), returned(nvmlLost)
@@ -77,8 +77,7 @@ func TestAllBadGPUsAreListed(t *testing.T) {
 	}
 }
 
-// TestVisibleBadGPUs: indices count what CUDA can open, and a bad GPU is listed where it
-// was asked for.
+// TestVisibleBadGPUs: indices count the GPUs that CUDA can open, and a bad GPU is listed if it was requested.
 func TestVisibleBadGPUs(t *testing.T) {
 	bad := returned(nvmlLost)
 	gpus := func(refused ...int) []nvmlIdentity {
@@ -138,7 +137,7 @@ func TestVisibleBadGPUs(t *testing.T) {
 	}
 }
 
-// TestOrderWarningLeavesOutBadGPUs: what CUDA cannot open has no place in its order.
+// TestOrderWarningLeavesOutBadGPUs: GPUs that CUDA cannot open have no place in its order.
 func TestOrderWarningLeavesOutBadGPUs(t *testing.T) {
 	spec := "1"
 	gpus := []nvmlIdentity{{refused: returned(nvmlLost)}, {Name: "A"}, {Name: "A"}}

@@ -11,27 +11,25 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// ringSeries reads the driver's ring of power samples. The driver stamps each
-// entry in µs of the wall clock; every poll measures how that clock lies against
-// CLOCK_MONOTONIC, so slow corrections of the wall clock do no harm and a step
-// is noticed.
+// ringSeries reads the driver's ring of power samples. The driver stamps each entry in µs of the wall clock.
+// Every poll measures the offset of the wall clock to CLOCK_MONOTONIC, so slow corrections do not matter and
+// a step is detected.
 type ringSeries struct {
 	device string
 	src    nvmlSensors
 	clocks power.Clocks
-	// spacing is the median distance of the entries when the ring was opened.
-	// It serves as the sample's averaging window, which the driver does not
-	// document. On an H200 the integral of the entries agrees with the counter to
-	// 0.1 % at steady load and idle, but is off by -3 to +5 % over 15 to 20 s of a
-	// load that switches every 30 ms, in step with the spacing: the entries may
-	// average over less than the time between them.
+	// spacing is the median distance of the entries when the ring was opened. It is used as the samples'
+	// averaging window, which the driver does not document. On an H200, the integral of the entries agrees
+	// with the counter to 0.1 % at steady load and idle. Under a load that switches every 30 ms, in step with
+	// the spacing, it is off by -3 to +5 % over 15 to 20 s: the entries may average over less than their
+	// distance.
 	spacing time.Duration
 	openNS  int64
-	// last is the newest stamp that was taken over.
+	// last is the newest stamp that was read.
 	last uint64
-	// coveredNS is how far samples and reported gaps reach.
+	// coveredNS is the end of the time covered by samples and reported gaps.
 	coveredNS int64
-	// offset is wall clock minus monotonic clock at the previous poll.
+	// offset is the wall clock minus the monotonic clock at the previous poll.
 	offset int64
 }
 
@@ -39,11 +37,10 @@ const (
 	// clockStep is the change of offset between two polls that counts as a step.
 	// Slewing moves the wall clock by at most 0.5 ms per second.
 	clockStep = 5 * time.Millisecond
-	// ringHole is the distance of two entries, in spacings, beyond which one is
-	// missing between them. On an H200 (nominal spacing 20 ms) entries come up to
-	// 35 ms apart, the next one then being early; where the driver recorded none it
-	// is 44 ms. The latter is rare at steady load, and 1 to 2 a second under a load
-	// that switches every 30 to 50 ms.
+	// ringHole is the distance of two entries, in spacings, above which one is missing between them. On an
+	// H200 (nominal spacing 20 ms), entries come up to 35 ms apart, and the next one is then early. If the
+	// driver skipped one, the distance is 44 ms. That is rare at steady load, but happens 1 to 2 times a
+	// second under a load that switches every 30 to 50 ms.
 	ringHole = 2
 	// ringDepth bounds how far back a ring reaches (2.4 s on an H200).
 	ringDepth = 5 * time.Second
@@ -99,15 +96,14 @@ func (r *ringSeries) Poll(t *power.Trace) error {
 		r.gap(t, now.MonoNS, "the driver's ring has stopped")
 	}
 	if future > 0 {
-		return fmt.Errorf("samples stamped in the future were set aside")
+		return fmt.Errorf("samples with stamps in the future were ignored")
 	}
 	return nil
 }
 
-// restart forgets the old wall clock. Entries stamped by it would be mapped to
-// wrong times; after a small step back they look new, so the series waits until
-// the clock has passed them. After a large one they lie in the future and leave
-// the ring before the clock gets there.
+// restart discards the old wall clock. Entries with its stamps would be mapped to wrong times. After a small
+// step back they look new, so the series waits until the clock has passed them. After a large step back they
+// are in the future, and leave the ring before the clock reaches them.
 func (r *ringSeries) restart(samples []nvmlSample, unixNS int64, step time.Duration) {
 	newest := r.last
 	if n := len(samples); n > 0 {
@@ -119,7 +115,7 @@ func (r *ringSeries) restart(samples []nvmlSample, unixNS int64, step time.Durat
 	}
 }
 
-// gap reports that the series has nothing from coveredNS to end.
+// gap reports that the series has no data from coveredNS to end.
 func (r *ringSeries) gap(t *power.Trace, end int64, reason string) {
 	if end <= r.coveredNS {
 		return
@@ -133,8 +129,7 @@ func sortSamples(s []nvmlSample) {
 	slices.SortFunc(s, func(a, b nvmlSample) int { return cmp.Compare(a.StampUS, b.StampUS) })
 }
 
-// medianSpacing is the median distance of sorted samples, leaving out entries
-// that were never filled.
+// medianSpacing returns the median distance of sorted samples, ignoring unused entries.
 func medianSpacing(s []nvmlSample) time.Duration {
 	var steps []uint64
 	for i := 1; i < len(s); i++ {

@@ -10,7 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// openRingAt opens one imagined GPU and returns what the tests of the ring need.
+// openRingAt opens one fake GPU for the tests of the ring.
 func openRingAt(t *testing.T, now func() int64, wall *time.Duration) (*Meter, *fakeGPU) {
 	t.Helper()
 	lib := newFakeLib(1, 400, now)
@@ -30,7 +30,7 @@ func TestRingTakesEverySampleOnce(t *testing.T) {
 		var wall time.Duration
 		m, gpu := openRingAt(t, now, &wall)
 		opened := now()
-		gpu.extra = []nvmlSample{{StampUS: 0, Milliwatts: 1e9}} // never filled
+		gpu.extra = []nvmlSample{{StampUS: 0, Milliwatts: 1e9}} // an unused entry
 		var all power.Trace
 		for range 10 {
 			time.Sleep(time.Second)
@@ -91,8 +91,8 @@ func TestRingReportsOverrunAndSilence(t *testing.T) {
 	})
 }
 
-// TestRingSurvivesWallClockSteps: a step is reported, nothing is mapped to a
-// wrong time, and the series goes on.
+// TestRingSurvivesWallClockSteps: a step is reported, no sample is mapped to a wrong time, and the series
+// continues.
 func TestRingSurvivesWallClockSteps(t *testing.T) {
 	for _, step := range []time.Duration{10 * time.Millisecond, -300 * time.Millisecond, 3 * time.Hour,
 		-3 * time.Hour} {
@@ -111,7 +111,7 @@ func TestRingSurvivesWallClockSteps(t *testing.T) {
 					return failed
 				}
 				poll(3)
-				// Entries of before the step keep their stamps in the ring.
+				// Entries from before the step keep their stamps in the ring.
 				old, _ := gpu.Samples(0)
 				gpu.with(func() {
 					gpu.wallStep, gpu.extra = step,

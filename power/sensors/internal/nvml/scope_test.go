@@ -35,8 +35,8 @@ func energyOver(t *testing.T, m *Meter, d time.Duration) map[string]float64 {
 	return joules
 }
 
-// TestModuleIsBesideItsGPU: each has its own counter and series; facts and
-// telemetry are the GPU's.
+// TestModuleIsBesideItsGPU: GPU and module have separate counters and series; facts and telemetry belong to
+// the GPU.
 func TestModuleIsBesideItsGPU(t *testing.T) {
 	bubble(t, func(t *testing.T, now func() int64) {
 		m, err := openNVML(t.Context(), newHopperModule(now), Options{}, powertest.Clocks(now))

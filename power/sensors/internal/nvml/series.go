@@ -14,26 +14,25 @@ import (
 )
 
 const (
-	ringInterval = lookInterval // between readings of the ring: it holds more than two seconds
-	// ringBeside is the interval of rings beside GPUs that are polled.
+	ringInterval = lookInterval // between readings of the ring, which spans more than two seconds
+	// ringBeside is the interval of rings if other GPUs are polled.
 	ringBeside = 100 * time.Millisecond
-	// pointInterval is the time between readings of one value. A call takes 1 to
-	// 3 µs; that an update is known to 5 ms is worth that.
+	// pointInterval is the time between readings of one value. A call takes 1 to 3 µs, a small price for
+	// knowing updates to 5 ms.
 	pointInterval = 5 * time.Millisecond
 	ringRetry     = 150 * time.Millisecond
 	ringMinimum   = 3               // entries from which a spacing is derived
 	ringStale     = 5 * time.Second // age from which a ring counts as stopped
 )
 
-// powerSeries is one way of getting a GPU's power over time.
+// powerSeries is one way to read a GPU's power over time.
 type powerSeries interface {
-	// Poll appends what is new.
+	// Poll appends new samples.
 	Poll(t *power.Trace) error
 	Interval() time.Duration
 }
 
-// openSeries tries the sources of a device, best first. The error says why each
-// of them failed.
+// openSeries tries the sources of a device, best first. The error explains why each of them failed.
 func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIdentity, c power.Clocks) (powerSeries,
 	error) {
 	ring, ringErr := openRing(ctx, device, src, c)
@@ -61,8 +60,8 @@ func openSeries(ctx context.Context, device string, src nvmlSensors, id nvmlIden
 	}), nil
 }
 
-// openRing checks that the driver keeps a ring for this device, that it is alive
-// and stamped with the wall clock, and measures the spacing of its entries.
+// openRing checks that the driver has a ring for this device that is active and stamped with the wall clock,
+// and measures the spacing of its entries.
 func openRing(ctx context.Context, device string, src nvmlSensors, c power.Clocks) (*ringSeries, error) {
 	openNS := c.Mono()
 	for try := range 2 {

@@ -11,25 +11,23 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// visible are the GPUs that a CUDA program would see.
+// visible are the GPUs that a CUDA program can use.
 type visible struct {
-	// chosen are NVML's indices of those that can be used, in CUDA's order.
+	// chosen are NVML's indices of the usable GPUs, in CUDA's order.
 	chosen []int
-	// missing explains those that were asked for and cannot be used.
+	// missing explains the requested GPUs that cannot be used.
 	missing []power.Unavailable
-	// doubt is a warning that indices may mean other GPUs; empty without one.
+	// doubt is a warning that indices may refer to other GPUs; empty if there is none.
 	doubt string
 }
 
 // visibleGPUs applies CUDA_VISIBLE_DEVICES to the GPUs that NVML lists.
 //
-// The rules are CUDA's: unset means all, the list ends at its first invalid
-// entry (so "" and "-1" mean none), an entry is an index or a UUID that may be
-// shortened as long as it stays unique. CUDA counts only the GPUs that it can open:
-// one that a cgroup withholds or that the driver has lost has no index. Where an index
-// exists in the driver's count alone, all are read in that count, which is what
-// nvidia-smi shows. A slice of a GPU ("MIG-…") is refused: power exists for whole GPUs
-// only.
+// CUDA's rules are: unset means all; the list ends at its first invalid entry (so "" and "-1" mean none); an
+// entry is an index or a UUID, which may be shortened to a unique prefix. CUDA counts only the GPUs that it
+// can open: a GPU that a cgroup hides or that the driver has lost has no index. If an index only exists in
+// the driver's count, all indices are read in that count, which nvidia-smi shows. A slice of a GPU ("MIG-…")
+// is rejected, because power is measured for whole GPUs only.
 func visibleGPUs(spec *string, gpus []nvmlIdentity) (visible, error) {
 	var v visible
 	if spec == nil {
@@ -78,8 +76,8 @@ func (v *visible) add(index int, g nvmlIdentity) {
 	v.chosen = append(v.chosen, index)
 }
 
-// countingOf lists what the indices in CUDA_VISIBLE_DEVICES count: the GPUs that CUDA
-// can open, or all of the driver's if an index exists there alone.
+// countingOf lists the GPUs that indices in CUDA_VISIBLE_DEVICES count: the GPUs that CUDA can open, or all
+// of the driver's if an index only exists there.
 func countingOf(entries []string, gpus []nvmlIdentity) []int {
 	var usable, all []int
 	for i, g := range gpus {
@@ -96,7 +94,7 @@ func countingOf(entries []string, gpus []nvmlIdentity) []int {
 	return usable
 }
 
-// findGPU resolves one entry of CUDA_VISIBLE_DEVICES; count is what indices count.
+// findGPU resolves one entry of CUDA_VISIBLE_DEVICES; count has the GPUs that indices count.
 func findGPU(entry string, gpus []nvmlIdentity, count []int) (int, bool) {
 	if n, err := strconv.Atoi(entry); err == nil {
 		if n < 0 || n >= len(count) {
@@ -107,7 +105,7 @@ func findGPU(entry string, gpus []nvmlIdentity, count []int) (int, bool) {
 	if !strings.HasPrefix(entry, "GPU-") {
 		return 0, false
 	}
-	// What CUDA does not see makes no prefix ambiguous.
+	// GPUs that CUDA cannot open make no prefix ambiguous.
 	for _, usable := range []bool{true, false} {
 		var found []int
 		for i, g := range gpus {
@@ -122,8 +120,7 @@ func findGPU(entry string, gpus []nvmlIdentity, count []int) (int, bool) {
 	return 0, false
 }
 
-// mayBe lists the GPUs that an entry which is not found may mean: those whose UUID the
-// driver does not tell.
+// mayBe lists the GPUs that an unknown entry may refer to: GPUs whose UUID the driver does not report.
 func mayBe(entry string, gpus []nvmlIdentity) (list []power.Unavailable) {
 	if !strings.HasPrefix(entry, "GPU-") ||
 		slices.ContainsFunc(gpus, func(g nvmlIdentity) bool { return strings.HasPrefix(g.UUID, entry) }) {
@@ -139,8 +136,7 @@ func mayBe(entry string, gpus []nvmlIdentity) (list []power.Unavailable) {
 	return list
 }
 
-// countDoubt warns of indices that have another meaning with the GPUs that cannot be
-// used than without them.
+// countDoubt warns if indices refer to different GPUs depending on whether unusable GPUs are counted.
 func countDoubt(spec string, entries []string, gpus []nvmlIdentity, count []int) string {
 	first := slices.IndexFunc(gpus, func(g nvmlIdentity) bool { return g.refused != nil })
 	if first < 0 {
@@ -153,17 +149,16 @@ func countDoubt(spec string, entries []string, gpus []nvmlIdentity, count []int)
 		}
 		how := "without it, as CUDA counts"
 		if len(count) == len(gpus) {
-			how = "with it, as nvidia-smi counts, since there are not as many others"
+			how = "with it, as nvidia-smi counts, since there are not enough other GPUs"
 		}
 		return fmt.Sprintf("gpu%d cannot be used: the indices in CUDA_VISIBLE_DEVICES=%s were read %s, so that %d "+
-			"is gpu%d; name GPUs by their UUIDs", first, spec, how, n, count[n])
+			"is gpu%d; list GPUs by UUID", first, spec, how, n, count[n])
 	}
 	return ""
 }
 
-// orderWarning says when indices may mean different GPUs to CUDA and to NVML:
-// CUDA puts the fastest first unless CUDA_DEVICE_ORDER is PCI_BUS_ID. Between
-// GPUs of one model both follow the PCI bus.
+// orderWarning warns if indices may refer to different GPUs in CUDA and NVML: CUDA lists the fastest GPU
+// first unless CUDA_DEVICE_ORDER is PCI_BUS_ID. Among GPUs of one model, both follow the PCI bus.
 func orderWarning(spec *string, deviceOrder string, gpus []nvmlIdentity) string {
 	if spec == nil || deviceOrder == "PCI_BUS_ID" || !strings.ContainsAny(*spec, "0123456789") ||
 		strings.HasPrefix(strings.TrimSpace(*spec), "GPU-") {
@@ -177,7 +172,7 @@ func orderWarning(spec *string, deviceOrder string, gpus []nvmlIdentity) string 
 		first = cmp.Or(first, g.Name)
 		if g.Name != first {
 			return fmt.Sprintf(
-				"the GPUs here differ (%s, %s): the indices in CUDA_VISIBLE_DEVICES=%s were read in PCI order, "+
+				"the GPUs of this machine differ (%s, %s): the indices in CUDA_VISIBLE_DEVICES=%s were read in PCI order, "+
 					"but CUDA counts the fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID or use UUIDs",
 				first, g.Name, *spec)
 		}

@@ -1,5 +1,5 @@
-// Package poll turns values that a sensor shows without a time into samples: it is asked often,
-// and a change lies between two calls.
+// Package poll converts a sensor value without time stamps to samples: the value is polled often, and a
+// change lies between two polls.
 package poll
 
 import (
@@ -10,59 +10,58 @@ import (
 )
 
 const (
-	// HoldMost is the longest time for which an unchanged value goes unrecorded.
+	// HoldMost is the maximum time for which an unchanged value is not recorded.
 	HoldMost = 250 * time.Millisecond
-	// holdLeast is used until the refresh is known. A step function may hold a
-	// value over 50 ms whatever the spacing of its samples.
+	// holdLeast is used until the refresh period is known. A step function may hold a value for 50 ms,
+	// whatever the spacing of its samples.
 	holdLeast = 40 * time.Millisecond
-	// pollPause is the distance of two polls, in intervals, from which the time
-	// between them says nothing about the sensor, unless it is within a refresh.
+	// pollPause is the distance of two polls, in intervals, above which the time between them gives no
+	// information about the sensor, unless it is within one refresh period.
 	pollPause = 10
-	// restLeast is the refresh, in intervals, from which it pays to rest after a
-	// change; restMost bounds the rest, so that a faster refresh is noticed.
+	// restLeast is the refresh period, in intervals, above which polling pauses after a change; restMost
+	// bounds the pause, so that a faster refresh is noticed.
 	restLeast = 8
 	restMost  = 200 * time.Millisecond
-	// stepsKept bounds the memory of the refresh, stepsNeeded is from how many
-	// distances of changes on it counts as known.
+	// stepsKept is the number of distances between changes that are kept, stepsNeeded the number from which
+	// the refresh period counts as known.
 	stepsKept   = 64
 	stepsNeeded = 5
-	// frozenAfter is when an unchanged value becomes worth a sentence.
+	// frozenAfter is the time after which an unchanged value is reported.
 	frozenAfter = time.Minute
 )
 
-// Changes decides which polls of a value become samples: those that saw it
-// change, and some in between so that it can be seen to be held. It measures the
-// refresh meanwhile.
+// Changes decides which polls of a value become samples: polls that returned a new value, and some in
+// between, so that the value is known to be unchanged. It also measures the refresh period.
 type Changes struct {
 	// Interval is the time between two polls.
 	Interval time.Duration
 
 	seen       bool
 	value      float64
-	polledNS   int64 // start of the previous poll that succeeded
+	polledNS   int64 // start of the previous successful poll
 	recordedNS int64 // stamp of the newest sample
-	changedNS  int64 // when the newest change was seen, or watching began
-	middleNS   int64 // of the interval that holds the newest change; 0: none yet
+	changedNS  int64 // when the latest change was seen, or watching began
+	middleNS   int64 // middle of the interval that contains the latest change; 0 if none
 	steps      []int64
 	count      int
-	refresh    time.Duration // median of steps, or zero while it is not known
+	refresh    time.Duration // median of steps; zero if unknown
 	warned     bool
 }
 
-// Refresh returns the median time between two changes; zero while it is not known.
+// Refresh returns the median time between two changes; zero if unknown.
 func (c *Changes) Refresh() time.Duration { return c.refresh }
 
-// Verdict is what a poll was worth.
+// Verdict is the outcome of a poll.
 type Verdict struct {
 	record bool
-	// SinceNS is when the last call that saw another value began, in nanoseconds of
-	// CLOCK_MONOTONIC; zero for a value that is held or whose change was not watched.
+	// SinceNS is the start of the last call that returned the old value, in nanoseconds of CLOCK_MONOTONIC;
+	// zero for an unchanged value or an unobserved change.
 	SinceNS int64
-	// Changed reports whether the value is another than the poll before returned.
+	// Changed reports whether the value differs from the previous poll's.
 	Changed bool
 }
 
-// Poll takes the value that a call returned between two instants.
+// Poll processes a value that a call returned between two instants.
 func (c *Changes) Poll(value float64, before, after int64) Verdict {
 	previous, first := c.polledNS, !c.seen
 	watched := !first && before-previous <= max(pollPause*int64(c.Interval), int64(c.refresh))
@@ -74,7 +73,7 @@ func (c *Changes) Poll(value float64, before, after int64) Verdict {
 	v := Verdict{Changed: changed}
 	switch {
 	case !watched:
-		// What happened meanwhile is not known, and the next step would span it.
+		// The time in between is unknown, and the next step would span it.
 		v.record, c.changedNS, c.middleNS, c.warned = true, after, 0, false
 	case changed:
 		v.record, v.SinceNS = true, previous
@@ -89,11 +88,11 @@ func (c *Changes) Poll(value float64, before, after int64) Verdict {
 	return v
 }
 
-// mark notes a change and renews the refresh.
+// mark records a change and updates the refresh period.
 func (c *Changes) mark(at int64) {
 	c.count++
 	if c.middleNS != 0 {
-		if len(c.steps) == stepsKept { // the older half has served
+		if len(c.steps) == stepsKept { // drop the older half
 			c.steps = slices.Delete(c.steps, 0, stepsKept/2)
 		}
 		c.steps = append(c.steps, at-c.middleNS)
@@ -105,18 +104,17 @@ func (c *Changes) mark(at int64) {
 	}
 }
 
-// hold is after how long an unchanged value is recorded again: two refreshes,
-// within limits, so that a step function is never asked to hold a value over many
-// of its spacings.
+// hold returns the time after which an unchanged value is recorded again: two refresh periods, within limits,
+// so that a step function never has to hold a value over many of its spacings.
 func (c *Changes) hold() time.Duration {
-	// A little less than a whole number of polls: they come a little early or late.
+	// Polls may come a little early, hence slightly less than a whole number of intervals.
 	floor := max(holdLeast, c.Interval) - c.Interval/4
 	return max(floor, min(2*c.refresh, HoldMost))
 }
 
-// rest is until when a poll would tell nothing: for three quarters of a refresh
-// after a change the next one is not to be expected. Should it come earlier, the
-// interval that holds it is wider, and the refresh is learned anew step by step.
+// rest returns the time until which a poll is pointless: the next change is not expected within three
+// quarters of a refresh period. If it comes earlier, its interval is wider, and the refresh period adapts
+// step by step.
 func (c *Changes) rest() int64 {
 	if c.middleNS == 0 || c.refresh < restLeast*c.Interval {
 		return 0
@@ -124,8 +122,7 @@ func (c *Changes) rest() int64 {
 	return c.changedNS + int64(min(c.refresh*3/4, restMost))
 }
 
-// frozen says, once, that the value has not changed for so long that the sensor
-// may have stopped.
+// frozen reports, once, that the value has not changed for so long that the sensor may have stopped.
 func (c *Changes) frozen(now int64) bool {
 	if c.warned || !c.seen || now-c.changedNS < int64(frozenAfter) {
 		return false
@@ -134,7 +131,7 @@ func (c *Changes) frozen(now int64) bool {
 	return true
 }
 
-// Profile returns the measured refresh under its names.
+// Profile returns the measured refresh period with its names.
 func (c *Changes) Profile(device, source string) sensor.SourceRefresh {
 	return sensor.SourceRefresh{Device: device, Source: source, Period: c.refresh, Changes: c.count}
 }

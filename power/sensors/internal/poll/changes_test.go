@@ -7,8 +7,8 @@ import (
 
 const ms = int64(time.Millisecond)
 
-// TestChangesAfterAPause: a change that was not watched is recorded without an
-// interval, and neither it nor a long silence counts for the refresh.
+// TestChangesAfterAPause: an unobserved change is recorded without an interval; neither it nor a long pause
+// affects the refresh period.
 func TestChangesAfterAPause(t *testing.T) {
 	c := Changes{Interval: 5 * time.Millisecond}
 	at := int64(time.Hour)
@@ -24,7 +24,7 @@ func TestChangesAfterAPause(t *testing.T) {
 		t.Errorf("after a pause: %+v, want a held sample", v)
 	}
 	if c.frozen(at + 1) {
-		t.Error("an hour without polls is no frozen sensor")
+		t.Error("a sensor that was not polled for an hour is reported as frozen")
 	}
 	at += 5 * ms
 	if v := c.Poll(98, at, at+1); v.SinceNS != at-5*ms {
@@ -76,7 +76,7 @@ func TestChangesRefreshForgets(t *testing.T) {
 	run(200, 100)
 	run(100, 20)
 	if c.refresh != 20*time.Millisecond {
-		t.Errorf("refresh %v, want that of now: 20 ms", c.refresh)
+		t.Errorf("refresh %v, want the current 20 ms", c.refresh)
 	}
 	if len(c.steps) > stepsKept {
 		t.Errorf("%d steps kept", len(c.steps))
@@ -94,11 +94,11 @@ func TestChangesFrozen(t *testing.T) {
 		}
 	}
 	if said != 1 {
-		t.Errorf("said %d times that it is frozen, want once", said)
+		t.Errorf("reported %d times as frozen, want once", said)
 	}
 	at += 1000 * ms
 	c.Poll(2, at, at)
 	if c.frozen(at) {
-		t.Error("frozen although it moved")
+		t.Error("reported as frozen although it changed")
 	}
 }

@@ -9,14 +9,13 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Point polls a single value of power. A sample is recorded when the value
-// has changed, and now and then while it is held (see changes), so that the series
-// can be integrated as steps. A driver's own stamp of a value is not used: some
-// drivers renew it without a new value.
+// Point polls a single power value. It records a sample when the value has changed, and occasionally while it
+// is unchanged (see Changes), so that the series can be integrated as steps. The driver's own stamps are not
+// used, because some drivers update them without a new value.
 type Point struct {
 	// Device and Source name the value in the trace.
 	Device, Source string
-	// Window is the sensor's averaging time; zero where it is not known.
+	// Window is the sensor's averaging time; zero if unknown.
 	Window time.Duration
 
 	every   time.Duration
@@ -27,8 +26,8 @@ type Point struct {
 	afterNS int64 // end of the newest poll; 0 if it failed
 }
 
-// New makes a series that is polled every so often. The window is the
-// sensor's averaging time, zero where it is not known.
+// New returns a series that is polled at an interval. The window is the sensor's averaging time, zero if
+// unknown.
 func New(device, source string, window, every time.Duration, c power.Clocks,
 	read func() (unit.Watts, error)) *Point {
 	return &Point{Device: device, Source: source, Window: window, every: every, clocks: c, read: read,
@@ -38,10 +37,10 @@ func New(device, source string, window, every time.Duration, c power.Clocks,
 // Interval returns the time between two polls.
 func (p *Point) Interval() time.Duration { return p.every }
 
-// Resting reports whether the value is not expected to have changed by now.
+// Resting reports whether the value is not expected to have changed yet.
 func (p *Point) Resting(now int64) bool { return p.afterNS != 0 && now < p.changes.rest() }
 
-// Rest returns until when a poll would tell nothing; 0 if it may tell something now.
+// Rest returns the time until which a poll is pointless; 0 if it may return a new value now.
 func (p *Point) Rest() int64 { return p.changes.rest() }
 
 // Read returns the value now, without recording it.
@@ -58,10 +57,10 @@ func (p *Point) Poll(t *power.Trace) error {
 	return p.Take(t, power, before, p.clocks.Mono())
 }
 
-// Failed notes that there is no value now.
+// Failed records that there is no value now.
 func (p *Point) Failed() { p.afterNS = 0 }
 
-// Take notes the power that a call returned between two instants.
+// Take records the power that a call returned between two instants.
 func (p *Point) Take(t *power.Trace, power unit.Watts, before, after int64) error {
 	p.afterNS = after
 	seen := p.changes.Poll(float64(power), before, after)
@@ -70,7 +69,7 @@ func (p *Point) Take(t *power.Trace, power unit.Watts, before, after int64) erro
 	}
 	p.record(t, seen.SinceNS)
 	if p.changes.frozen(p.afterNS) {
-		// Beside a sample this is a remark, not a gap.
+		// With a sample, this is a warning, not a gap.
 		return fmt.Errorf("the power has read exactly %v for %v: the sensor may have stopped", power, frozenAfter)
 	}
 	return nil
@@ -83,8 +82,8 @@ func (p *Point) record(t *power.Trace, sinceNS int64) {
 	})
 }
 
-// Affirm records the value of the newest poll even if it is held. When another
-// device of the meter fails, a device without a sample would count as failing too.
+// Affirm records the value of the latest poll even if it is unchanged. When another device of the meter
+// fails, a device without a sample would count as failed too.
 func (p *Point) Affirm(t *power.Trace) {
 	if p.afterNS > p.changes.recordedNS {
 		p.changes.recordedNS = p.afterNS
