@@ -220,7 +220,8 @@ func TestImportRules(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the import rules of %s differ from the table of %s: go test . -run ImportRules -update", lintFile, layoutFile)
+		t.Fatalf("the import rules of %s differ from the table of %s: go test . -run ImportRules -update", lintFile,
+			layoutFile)
 	}
 	if err := os.WriteFile(lintFile, []byte(want), 0o644); err != nil {
 		t.Fatal(err)

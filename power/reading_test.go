@@ -98,7 +98,8 @@ func TestMarkKeepsTheFirstChange(t *testing.T) {
 		}
 		first, second := m.reads[already], m.reads[already+1]
 		if got[0].Energy != second.Energy || got[0].SinceNS != first.BeforeNS {
-			t.Errorf("%+v, want the first change, %+v, since the read before it began, %d", got[0], second, first.BeforeNS)
+			t.Errorf("%+v, want the first change, %+v, since the read before it began, %d", got[0], second,
+				first.BeforeNS)
 		}
 		if from, to := got[1].SinceNS%1e8, got[1].AfterNS%1e8; from < to {
 			t.Errorf("%+v, want an interval that contains a change of the slow counter", got[1])

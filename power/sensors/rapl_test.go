@@ -236,8 +236,9 @@ func TestRAPLSaysWhyThereAreNoZones(t *testing.T) {
 			"sudo modprobe intel_rapl_msr"},
 		"AMD": {"vendor_id\t: AuthenticAMD\nflags\t\t: fpu sse\n", false, "module is not loaded",
 			"sudo modprobe intel_rapl_msr"},
-		"Arm":    {"CPU implementer\t: 0x41\n", false, "no RAPL", ""},
-		"masked": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n", true, "hides the RAPL zones", "systempaths=unconfined"},
+		"Arm": {"CPU implementer\t: 0x41\n", false, "no RAPL", ""},
+		"masked": {"vendor_id\t: GenuineIntel\nflags\t\t: fpu hypervisor\n", true, "hides the RAPL zones",
+			"systempaths=unconfined"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()

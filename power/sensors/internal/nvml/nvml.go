@@ -170,7 +170,8 @@ func (m *Meter) openGPU(ctx context.Context, index int, dev nvmlDevice, id nvmlI
 		m.warnings.Warnf(codes.Sensor, "%s has an energy counter but no power reading: %v", name, seriesErr)
 	case !g.counter && id.onModule():
 		m.warnings.Warn(codes.Sensor,
-			name+" has no energy counter for the GPU alone; the plain counter may cover the whole module and is not used")
+			name+" has no energy counter for the GPU alone; the plain counter may cover the whole module and "+
+				"is not used")
 	}
 	if !silent {
 		m.gpus = append(m.gpus, g)

@@ -172,7 +172,8 @@ func orderWarning(spec *string, deviceOrder string, gpus []nvmlIdentity) string 
 		first = cmp.Or(first, g.Name)
 		if g.Name != first {
 			return fmt.Sprintf(
-				"the GPUs of this machine differ (%s, %s): the indices in CUDA_VISIBLE_DEVICES=%s were read in PCI order, "+
+				"the GPUs of this machine differ (%s, %s): the indices in CUDA_VISIBLE_DEVICES=%s were read in "+
+					"PCI order, "+
 					"but CUDA counts the fastest first; set CUDA_DEVICE_ORDER=PCI_BUS_ID or use UUIDs",
 				first, g.Name, *spec)
 		}
