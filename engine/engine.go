@@ -77,6 +77,10 @@ type Descriptor struct {
 	// Nil leaves both to the engine.
 	Settle func(s Section, batch, threads int)
 
+	// Lacks are keys that sections of other engines have and this one's has not, with the reason, as the end
+	// of a sentence about the key.
+	Lacks map[string]string
+
 	// GGUF reports that the engine reads .gguf files, which have their own type of weights;
 	// others read folders in the form of Hugging Face. Random models are written in either
 	// form.
@@ -296,6 +300,11 @@ func Check(d Descriptor) error {
 			batch++
 		}
 		seen[f.Key] = true
+	}
+	for key, why := range d.Lacks {
+		if seen[key] || why == "" {
+			bad("%s is a key of the section, or lacks a reason why it is none", key)
+		}
 	}
 	if batch != 1 {
 		bad("%d keys are named as a batch size is, want one of %s", batch, strings.Join(grammar.BatchKeys(), ", "))

@@ -31,8 +31,8 @@ func anyValue(f *keys.Field, rng *rand.Rand) string {
 		return []string{"auto", "cpu", "cuda:1"}[rng.IntN(3)]
 	case f.Key == "llamacpp.n_gpu_layers":
 		return []string{"auto", "all", "12"}[rng.IntN(3)]
-	case f.Key == "pytorch.lora":
-		return []string{"none", "random:8", "/adapters/a"}[rng.IntN(3)]
+	case strings.HasSuffix(f.Key, ".lora"):
+		return []string{"none", "random:8", "/adapters/a.gguf"}[rng.IntN(3)]
 	case f.Key == "llamacpp.poll":
 		return strconv.Itoa(rng.IntN(101))
 	case f.Key == "energy.currency":

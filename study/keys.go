@@ -61,10 +61,29 @@ func newTable(list engine.Descriptors) *table {
 	for _, f := range executionFields() {
 		k.ExecutionFields = append(k.ExecutionFields, f.Field)
 	}
+	k.Lacks = lacksOf(list, k.Fields)
 	k.Machine = machineKeysOf(k.Fields)
 	k.Index()
 	k.preset, _ = k.Lookup(presetKey)
 	return k
+}
+
+// lacksOf are the keys that engines do not have and others do.
+func lacksOf(list engine.Descriptors, fields []*keys.Field) map[string]keys.Lack {
+	out := map[string]keys.Lack{}
+	for _, d := range list {
+		for key, why := range d.Lacks {
+			var with []string
+			for _, f := range fields {
+				if f.Section != "" && f.Key == f.Section+"."+key {
+					with = append(with, f.Section)
+				}
+			}
+			out[d.Name+"."+key] = keys.Lack{Why: why,
+				Next: "leave it out, or use one of the backends " + strings.Join(with, ", ")}
+		}
+	}
+	return out
 }
 
 // addCommon adds the keys of every experiment, with the values of a study that says

@@ -43,6 +43,9 @@ func (s *settings) Fields() []engine.Field {
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "CTranslate2", Summary: "a C++ engine in a Python worker",
+		Lacks: map[string]string{"lora": "CTranslate2 does not load adapters: they are merged into the " +
+			"weights when a " +
+			"model is converted"},
 		Section:  func() engine.Section { return &settings{batchSize: 1, device: "auto"} },
 		Conflict: conflict,
 		Forget: func(s engine.Section) bool {

@@ -18,6 +18,7 @@ import (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: core.Name, Title: "the embedded engine", Summary: "ggml inside of llem, on the CPU",
+		Lacks:   map[string]string{"lora": "the embedded engine does not load adapters"},
 		Section: func() engine.Section { return core.Defaults() },
 		Settle:  settle,
 		GGUF:    true, Reads: core.Reads, DType: "float16",

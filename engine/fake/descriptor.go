@@ -10,6 +10,7 @@ import (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: "the simulated engine", Summary: "a simulated GPU",
+		Lacks:   map[string]string{"lora": "the simulated engine has no weights to add an adapter to"},
 		Section: func() engine.Section { return &settings{BatchSize: 1, Batching: sim.Static, Speed: 1} },
 		// It only passes the time.
 		Forget: func(s engine.Section) bool {

@@ -42,7 +42,8 @@ func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	// Keys and values may differ; an element costs the mean of both.
 	k, v := cmp.Or(option.CacheBits(s.cacheTypeK), 16), cmp.Or(option.CacheBits(s.cacheTypeV), 16)
-	return engine.Estimate{CacheBits: (k + v) / 2, CacheTokens: s.contextSize, Chunk: s.ubatchTokens}
+	return engine.Estimate{CacheBits: (k + v) / 2, CacheTokens: s.contextSize, Chunk: s.ubatchTokens,
+		Unknown: option.Adapted(s.lora)}
 }
 
 // profile is nominal.

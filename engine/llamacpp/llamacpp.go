@@ -13,6 +13,9 @@
 //
 // Its counters (/metrics) are read ten times a second: tier T2. Output tokens it counts
 // when a request ends, so that the streams say when they came.
+//
+// An adapter (llamacpp.lora) is a GGUF file for --lora, applied to every request with scale 1
+// (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, GET /lora-adapters).
 package llamacpp
 
 import (
@@ -29,6 +32,7 @@ import (
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/chat"
+	"github.com/llenergymeasure/llem/internal/adapter"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/gguf"
 	"github.com/llenergymeasure/llem/internal/option"
@@ -125,6 +129,8 @@ type dialect struct {
 	chats bool
 	// log is the file of what the server prints, and layers what was asked of n_gpu_layers.
 	log, layers string
+	// lora is the adapter that the server applies.
+	lora adapter.Adapter
 }
 
 var (
@@ -204,10 +210,17 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if n, err := strconv.Atoi(fmt.Sprint(section["threads"])); err == nil {
 		loaded.Threads = n
 	}
+	if asked, ok := section["lora"].(string); ok {
+		if e.lora, err = adapter.OpenGGUF(ctx, name+".lora", asked, spec.Path, spec.Seed); err != nil {
+			return server.Launch{}, err
+		}
+		section["lora"] = e.lora.Path
+	}
 	return server.Launch{
-		Command: backend.Command{Path: e.command.Path,
+		Command: backend.Command{Path: e.command.Path, Folders: e.lora.Folders(),
 			Args: append(args, flags.Of(option.Named(new(settings).Fields(), section))...), Env: e.command.Env},
-		Health: "/health", Together: slots, Loaded: loaded, Known: known,
+		Cleanup: e.lora.Remove,
+		Health:  "/health", Together: slots, Loaded: loaded, Known: known,
 	}, nil
 }
 
@@ -388,6 +401,29 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 		m := got.Data[0].Meta
 		l.Parameters, l.WeightBytes = m.Parameters, m.Size
 	}
+	return e.checkAdapter(ctx, ask, l)
+}
+
+// checkAdapter asks the server whether it applies the adapter that was asked for.
+func (e *dialect) checkAdapter(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+	if e.lora.Asked == "" {
+		return nil
+	}
+	answer, err := ask(ctx, "GET", "/lora-adapters", nil)
+	if err != nil {
+		return fmt.Errorf("ask for the adapter in use: %w", err)
+	}
+	var got []struct {
+		Path  string  `json:"path"`
+		Scale float64 `json:"scale"`
+	}
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return fmt.Errorf("read the adapter in use: %w", err)
+	}
+	if len(got) != 1 || got[0].Path != e.lora.Path || got[0].Scale != 1 {
+		return adapter.Missing(title, name, e.lora)
+	}
+	e.lora.Describe(l.Settings)
 	return nil
 }
 

@@ -211,3 +211,10 @@ func TestPromptTime(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
+
+// TestAdapter: an adapter is loaded at start, and the server says that it applies it.
+func TestAdapter(t *testing.T) {
+	s := spec(t, "tiny-llama")
+	s.MaxContext = 64
+	enginetest.Adapter(t, name, stub, s)
+}

@@ -40,11 +40,14 @@ type settings struct {
 	poll   string
 	numa   string
 	repack engine.Toggle
+
+	// lora is "" (none), random:RANK or the path of an adapter.
+	lora string
 }
 
 // Fields implements engine.Section: the names of the options of llama.cpp.
 func (s *settings) Fields() []engine.Field {
-	return engine.Optional(
+	return append(engine.Optional(
 		engine.Whole(&s.parallel, "parallel", 1, option.ManySequences,
 			"slots: the most sequences in one engine step (-np)"),
 		engine.Whole(&s.batchTokens, "batch_tokens", 1, option.ManyTokens,
@@ -72,5 +75,5 @@ func (s *settings) Fields() []engine.Field {
 		engine.Choice(&s.numa, "numa", "placement on machines with several memories", "distribute", "isolate",
 			"numactl"),
 		engine.Switch(&s.repack, "repack", "rearrange weights for the CPU"),
-	)
+	), option.LoRA(&s.lora, "a GGUF file as convert_lora_to_gguf.py writes it", ".gguf"))
 }

@@ -70,9 +70,6 @@ func (s *settings) Fields() []engine.Field {
 			"single", "auto").ZeroMeans("single"),
 		engine.Whole(&s.TensorParallelSize, "tensor_parallel_size", 1, option.ManyDevices,
 			"devices that share each layer: the first visible GPUs, or processes on a CPU").ZeroMeans("1"),
-		engine.Pattern(&s.LoRA, "lora", "none, random:RANK or an absolute path",
-			`^(none|random:[1-9][0-9]{0,3}|/.+)$`,
-			"LoRA adapter, not merged: a folder of peft, or random weights of a rank for q, k, v and o",
-			"none").ZeroMeans("none"),
+		option.LoRA(&s.LoRA, "a folder of peft", ""),
 	}
 }

@@ -43,7 +43,8 @@ func estimate(section engine.Section) engine.Estimate {
 	s := section.(*settings)
 	return engine.Estimate{Quantization: s.quantization, CacheType: s.kvCacheDType,
 		CacheBits: option.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
-		Copies: s.dataParallelSize, Pool: s.memFractionStatic, Chunk: s.chunkedPrefillSize}
+		Copies: s.dataParallelSize, Pool: s.memFractionStatic, Chunk: s.chunkedPrefillSize,
+		Unknown: option.Adapted(s.lora)}
 }
 
 // profile is nominal.

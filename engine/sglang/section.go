@@ -48,11 +48,14 @@ type settings struct {
 	speculativeSteps       int
 	speculativeEagleTopK   int
 	speculativeDraftTokens int
+
+	// lora is "" (none), random:RANK or the path of an adapter.
+	lora string
 }
 
 // Fields implements engine.Section: the names of the options of SGLang.
 func (s *settings) Fields() []engine.Field {
-	return engine.Optional(
+	return append(engine.Optional(
 		engine.Whole(&s.maxRunningRequests, "max_running_requests", 1, option.ManySequences,
 			"the most sequences in one engine step"),
 		engine.Whole(&s.maxTotalTokens, "max_total_tokens", 1, option.ManyTokens, "tokens in the KV cache"),
@@ -101,5 +104,5 @@ func (s *settings) Fields() []engine.Field {
 		engine.Whole(&s.speculativeEagleTopK, "speculative_eagle_topk", 1, 1024, "guesses that each step goes on with"),
 		engine.Whole(&s.speculativeDraftTokens, "speculative_num_draft_tokens", 1, 1024,
 			"guessed tokens that are checked at once"),
-	)
+	), option.LoRA(&s.lora, "a folder of peft", ""))
 }

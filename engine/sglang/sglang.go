@@ -9,6 +9,9 @@
 // Its counters (/metrics) are read ten times a second: tier T2. Prompt tokens are
 // counted at each prefill step. Output tokens it counts when a request ends, so that
 // the streams say when they came.
+//
+// An adapter (sglang.lora) is loaded when the server starts, and every request names it as lora_path; the server keeps
+// room for one more, for its own requests are without it (https://docs.sglang.io/advanced_features/lora.html).
 package sglang
 
 import (
@@ -21,6 +24,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/backend"
+	"github.com/llenergymeasure/llem/internal/adapter"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/prom"
 	"github.com/llenergymeasure/llem/internal/server"
@@ -51,6 +55,8 @@ type dialect struct {
 	// cache says that the study wants the radix cache, incremental that events bring
 	// their own tokens and not all so far.
 	cache, incremental bool
+	// lora is the adapter that requests ask for.
+	lora adapter.Adapter
 }
 
 var (
@@ -81,21 +87,21 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 			args, e.incremental = append(args, o), true
 		}
 	}
-	section, err := e.flags(spec, known)
-	if err != nil {
-		return server.Launch{}, err
-	}
 	vocab, text, err := server.Vocabulary(spec.Path)
 	if err != nil {
 		return server.Launch{}, server.NoFolder(spec.Model, err)
 	}
+	section, err := e.flags(spec, known)
+	if err != nil {
+		return server.Launch{}, err
+	}
 	return server.Launch{
-		Command: backend.Command{Path: e.command.Path, Args: append(args, section...),
+		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Folders: e.lora.Folders(),
 			Env: append(append(server.Offline(), e.command.Env...), "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1")},
 		// A server that answers this has generated a token.
 		Health: "/health_generate",
 		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
-		Known:  known,
+		Known:  known, Cleanup: e.lora.Remove,
 	}, nil
 }
 
@@ -118,7 +124,15 @@ func (e *dialect) flags(spec backend.Spec, known server.Known) ([]string, error)
 			delete(section, key)
 		}
 	}
+	if asked, ok := section["lora"].(string); ok {
+		if e.lora, err = adapter.Open(name+".lora", asked, spec.Path, spec.Seed); err != nil {
+			return nil, err
+		}
+	}
 	f := server.Flags{
+		"lora": func(any) []string {
+			return []string{"--max-loras-per-batch", "2", "--lora-paths", adapter.Name + "=" + e.lora.Path}
+		},
 		"cuda_graph_bs": func(v any) []string {
 			return append([]string{"--cuda-graph-bs"},
 				strings.Split(fmt.Sprint(v), ",")...)
@@ -136,6 +150,7 @@ type generation struct {
 	InputIDs []int32  `json:"input_ids"`
 	Sampling sampling `json:"sampling_params"`
 	Stream   bool     `json:"stream"`
+	Adapter  string   `json:"lora_path,omitempty"`
 }
 
 type sampling struct {
@@ -148,9 +163,14 @@ type sampling struct {
 
 // Request implements server.Engine.
 func (e *dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+	lora := ""
+	if e.lora.Asked != "" {
+		lora = adapter.Name
+	}
 	q := server.JSON("/generate",
-		generation{InputIDs: p.Tokens, Stream: true, Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
-			Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
+		generation{Adapter: lora, InputIDs: p.Tokens, Stream: true,
+			Sampling: sampling{MaxNewTokens: output, IgnoreEOS: true,
+				Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK}})
 	q.Repeats = !e.incremental
 	return q
 }
@@ -226,12 +246,21 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 		Attention    string `json:"attention_backend"`
 		DType        string `json:"dtype"`
 		DisableRadix *bool  `json:"disable_radix_cache"`
+		// Adapters is a list or an object, by version; each entry has the name.
+		Adapters json.RawMessage `json:"lora_paths"`
 	}
 	if err := json.Unmarshal(answer, &got); err != nil {
 		return fmt.Errorf("read the settings in use: %w", err)
 	}
 	l.Attention = got.Attention
 	l.Settings = inUse(answer)
+	switch {
+	case e.lora.Asked == "" || got.Adapters == nil: // a version that does not say
+	case !strings.Contains(string(got.Adapters), adapter.Name):
+		return adapter.Missing(title, name, e.lora)
+	default:
+		e.lora.Describe(l.Settings)
+	}
 	if got.DType != "" && got.DType != "auto" {
 		l.DType = got.DType
 		l.Settings["dtype"] = got.DType

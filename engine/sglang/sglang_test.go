@@ -100,3 +100,10 @@ func TestQueueTime(t *testing.T) {
 		}
 	}
 }
+
+// TestAdapter: an adapter is loaded at start, and every request names it.
+func TestAdapter(t *testing.T) {
+	s := servertest.Spec(t)
+	s.Path, s.MaxContext = servertest.Shaped(t), 64
+	enginetest.Adapter(t, name, stub, s)
+}

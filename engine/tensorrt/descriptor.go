@@ -18,6 +18,9 @@ const (
 func Descriptor() engine.Descriptor {
 	return engine.Descriptor{
 		Name: name, Title: title, Aliases: []string{"trtllm", "tensorrt_llm", "trt"},
+		Lacks: map[string]string{"lora": "llem does not load adapters with TensorRT-LLM: it takes each as an " +
+			"object with " +
+			"a path in every request, which no test of llem covers"},
 		Section:  func() engine.Section { return new(settings) },
 		Conflict: conflict,
 		Estimate: estimate,

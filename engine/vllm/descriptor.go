@@ -59,7 +59,7 @@ func estimate(section engine.Section) engine.Estimate {
 	return engine.Estimate{Quantization: s.quantization, CacheType: s.kvCacheDType,
 		CacheBits: option.CacheBits(s.kvCacheDType), Parallel: s.tensorParallelSize, Stages: s.pipelineParallelSize,
 		Copies: s.dataParallelSize, Pool: s.gpuMemoryUtilization, PoolCache: int64(s.kvCacheMemoryBytes),
-		Chunk: s.maxNumBatchedTokens}
+		Chunk: s.maxNumBatchedTokens, Unknown: option.Adapted(s.lora)}
 }
 
 // profile is nominal.

@@ -3,6 +3,7 @@ package vllm
 import (
 	"context"
 	"embed"
+	"encoding/json"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/internal/pyworker"
@@ -26,6 +27,23 @@ func offline(spec backend.Spec) bool {
 
 // startOffline launches the worker.
 func (b launcher) startOffline(ctx context.Context, spec backend.Spec) (backend.Session, error) {
+	section, err := server.Section(spec.Options)
+	if err != nil {
+		return nil, err
+	}
+	a, err := adapterOf(spec, section)
+	if err != nil {
+		return nil, err
+	}
+	// The worker has the adapter in memory once it is started.
+	defer a.Remove()
+	if a.Asked != "" {
+		section["lora_path"], section["lora_rank"], section["lora_sha256"] = a.Path, a.Rank, a.SHA256
+		section["max_lora_rank"] = mostRank(a.Rank)
+		if spec.Options, err = json.Marshal(section); err != nil {
+			return nil, err
+		}
+	}
 	w := pyworker.Worker{Name: name, Scripts: scripts, Inside: server.Interpreted,
 		Limits: backend.WorkerOptions{LoadTimeout: b.Options.StartTimeout},
 		Env:    []string{"VLLM_ENABLE_V1_MULTIPROCESSING=0", "VLLM_NO_USAGE_STATS=1"}}

@@ -1,7 +1,9 @@
-"""Tests of what the offline worker makes of texts, with a tokenizer in place of vLLM."""
+"""Tests of the offline worker, with parts of vLLM's own form in place of vLLM."""
 
+import enum
 import pathlib
 import sys
+import types
 import unittest
 from unittest import mock
 
@@ -14,7 +16,135 @@ assembled(HERE / "worker")
 
 from llem_protocol.failures import Failure  # noqa: E402
 
-from llem_vllm import engine, serve  # noqa: E402
+from llem_vllm import effective, engine, serve  # noqa: E402
+
+
+class Mode(enum.Enum):
+    """As CUDAGraphMode: some values are pairs."""
+
+    FULL_AND_PIECEWISE = (2, 1)
+
+
+class Level(enum.IntEnum):
+    """As CompilationMode."""
+
+    VLLM_COMPILE = 3
+
+
+class Scheduler:
+    def schedule(self):
+        raise AssertionError("nothing is to run")
+
+
+def part(**values):
+    return types.SimpleNamespace(**values)
+
+
+def config(**values):
+    """A configuration as vLLM 0.19 makes it, as far as the worker reads it."""
+    layer = part(attn_backend=part(get_name=lambda: "FLASH_ATTN"))
+    return part(**{
+        "model_config": part(dtype="bfloat16", max_model_len=64, quantization=None, enforce_eager=False,
+                             get_vocab_size=lambda: 300),
+        "cache_config": part(cache_dtype="auto", gpu_memory_utilization=0.5, block_size=16,
+                             enable_prefix_caching=False),
+        "parallel_config": part(tensor_parallel_size=1, world_size=1),
+        "scheduler_config": part(max_num_seqs=8, max_num_batched_tokens=2048, enable_chunked_prefill=True,
+                                 policy="fcfs", async_scheduling=False),
+        "compilation_config": part(cudagraph_mode=Mode.FULL_AND_PIECEWISE, cudagraph_capture_sizes=[1, 2],
+                                   mode=Level.VLLM_COMPILE, static_forward_context={"a": layer, "b": layer}),
+        **values})
+
+
+def fake(loads=True, vllm_config=None):
+    """The modules of vLLM, with an engine that notes what it is given."""
+    given = {"llm": None, "adapters": [], "requests": []}
+
+    class LLM:
+        def __init__(self, **arguments):
+            given["llm"] = arguments
+            self.llm_engine = part(vllm_config=vllm_config or config(), add_lora=self.add, add_request=self.request,
+                                   engine_core=part(engine_core=part(scheduler=Scheduler())))
+
+        def add(self, request):
+            given["adapters"].append(request)
+            return loads
+
+        def request(self, name, prompt, sampling, lora_request=None):
+            given["requests"].append((name, lora_request))
+
+        def get_tokenizer(self):
+            return part(all_special_ids=[])
+
+    class LoRARequest:
+        def __init__(self, lora_name, lora_int_id, lora_path):
+            self.name, self.path = lora_name, lora_path
+
+    torch = part(cuda=part(is_available=lambda: False))
+    return given, {"vllm": part(LLM=LLM, __version__="0"), "vllm.lora": part(), "torch": torch,
+                   "vllm.lora.request": part(LoRARequest=LoRARequest)}
+
+
+SPEC = {"path": "/m", "max_context": 64, "seed": 1}
+ADAPTED = {"mode": "offline", "lora": "random:4", "lora_path": "/tmp/a", "lora_rank": 4, "max_lora_rank": 8}
+
+
+class EngineTest(unittest.TestCase):
+    def test_settings(self):
+        _, modules = fake()
+        with mock.patch.dict(sys.modules, modules):
+            loaded = engine.Engine(SPEC).describe()
+        self.assertEqual(loaded["attention"], "FLASH_ATTN")
+        self.assertEqual(loaded["settings"], {
+            "mode": "offline", "dtype": "bfloat16", "max_model_len": "64", "enforce_eager": "false",
+            "kv_cache_dtype": "auto", "gpu_memory_utilization": "0.5", "block_size": "16",
+            "enable_prefix_caching": "false", "tensor_parallel_size": "1", "max_num_seqs": "8",
+            "max_num_batched_tokens": "2048", "enable_chunked_prefill": "true", "scheduling_policy": "fcfs",
+            "async_scheduling": "false", "cudagraph_mode": "FULL_AND_PIECEWISE", "cudagraph_capture_sizes": "1,2",
+            "compilation_mode": "3", "attention_backend": "FLASH_ATTN", "scheduler": "Scheduler"})
+
+    def test_other_version(self):
+        """What a version does not have, or has in another form, is not read back."""
+        other = config(scheduler_config=part(chunked_prefill_enabled=True, max_num_seqs=object()),
+                       compilation_config=None)
+        read = effective.settings(part(vllm_config=other, engine_core=None))
+        self.assertEqual(read["enable_chunked_prefill"], "true")
+        for key in ("max_num_seqs", "cudagraph_mode", "attention_backend", "scheduler"):
+            self.assertNotIn(key, read)
+        self.assertEqual(effective.settings(part(engine_core=None)), {"mode": "offline"})
+
+    def test_adapter(self):
+        given, modules = fake()
+        with mock.patch.dict(sys.modules, modules):
+            made = engine.Engine({**SPEC, "options": ADAPTED})
+            settings = made.describe()["settings"]
+        arguments = given["llm"]
+        self.assertEqual({k: arguments.get(k) for k in ("enable_lora", "max_loras", "max_lora_rank")},
+                         {"enable_lora": True, "max_loras": 1, "max_lora_rank": 8})
+        self.assertFalse({"lora", "lora_path", "lora_rank", "mode"} & set(arguments))
+        self.assertEqual([(a.name, a.path) for a in given["adapters"]], [("llem-lora", "/tmp/a")])
+        self.assertEqual((settings["lora"], settings["lora_rank"]), ("random:4", "4"))
+        made.submit([{"id": 1, "tokens": [1]}], None, {})
+        self.assertEqual(given["requests"], [("1", given["adapters"][0])])
+        # The study's section has the key alone; the adapter stays as it was loaded.
+        made.adapt({**SPEC, "options": {"mode": "offline", "lora": "random:4"}})
+        self.assertEqual(made.spec["options"], ADAPTED)
+        with self.assertRaises(Failure):
+            made.adapt({**SPEC, "options": {"mode": "offline", "lora": "random:8"}})
+
+    def test_adapter_refused(self):
+        _, modules = fake(loads=False)
+        with mock.patch.dict(sys.modules, modules), self.assertRaises(Failure) as raised:
+            engine.Engine({**SPEC, "options": ADAPTED})
+        self.assertIn("vllm.lora random:4", str(raised.exception))
+
+    def test_no_adapter(self):
+        given, modules = fake()
+        with mock.patch.dict(sys.modules, modules):
+            engine.Engine(SPEC).submit([{"id": 1, "tokens": [1]}], None, {})
+        self.assertEqual(given["requests"], [("1", None)])
+        self.assertEqual(given["adapters"], [])
+        self.assertNotIn("enable_lora", given["llm"])
 
 
 class TemplateTest(unittest.TestCase):

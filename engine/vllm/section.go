@@ -56,11 +56,14 @@ type settings struct {
 	speculativeMethod string
 	speculativeModel  string
 	speculativeTokens int
+
+	// lora is "" (none), random:RANK or the path of an adapter.
+	lora string
 }
 
 // Fields implements engine.Section: the names of the options of vLLM.
 func (s *settings) Fields() []engine.Field {
-	return engine.Optional(
+	return append(engine.Optional(
 		engine.Choice(&s.mode, "mode",
 			"its server over HTTP, or its engine stepped in a worker, which sees every step", "serve", "offline"),
 		engine.Whole(&s.maxNumSeqs, "max_num_seqs", 1, option.ManySequences, "the most sequences in one engine step"),
@@ -112,5 +115,5 @@ func (s *settings) Fields() []engine.Field {
 			"the model that guesses").As("speculative-config.model"),
 		engine.Whole(&s.speculativeTokens, "num_speculative_tokens", 1, 1024,
 			"tokens that are guessed at once").As("speculative-config.num_speculative_tokens"),
-	)
+	), option.LoRA(&s.lora, "a folder of peft", ""))
 }

@@ -7,17 +7,23 @@
 // read. Random models are vLLM's dummy weights at the shape of our config.
 //
 // Its counters (/metrics) are read ten times a second: tier T2.
+//
+// An adapter (vllm.lora) is loaded beside the model when the engine starts, and every request names it. vLLM takes the
+// ranks of MaxLoRARanks in its config/lora.py as the most that an adapter may have, and reads folders of peft
+// (https://docs.vllm.ai/en/latest/features/lora/).
 package vllm
 
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/llenergymeasure/llem/backend"
 	"github.com/llenergymeasure/llem/backend/chat"
+	"github.com/llenergymeasure/llem/internal/adapter"
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/option"
 	"github.com/llenergymeasure/llem/internal/prom"
@@ -69,6 +75,8 @@ type dialect struct {
 	info    backend.Info
 	// cache says that the study wants the prefix cache.
 	cache bool
+	// lora is the adapter that requests ask for.
+	lora adapter.Adapter
 	// log is the file of what the server prints.
 	log string
 }
@@ -99,18 +107,20 @@ func (e *dialect) Launch(ctx context.Context, spec backend.Spec, port int) (serv
 	if spec.Synthetic {
 		args = append(args, "--load-format", "dummy")
 	}
+	vocab, text, err := server.Vocabulary(spec.Path)
+	if err != nil {
+		return server.Launch{}, server.NoFolder(spec.Model, err)
+	}
 	section, err := e.flags(spec)
 	if err != nil {
 		return server.Launch{}, err
 	}
 	e.log = spec.LogPath
-	vocab, text, err := server.Vocabulary(spec.Path)
-	if err != nil {
-		return server.Launch{}, server.NoFolder(spec.Model, err)
-	}
 	env := append(append(server.Offline(), e.command.Env...), "VLLM_NO_USAGE_STATS=1")
 	return server.Launch{
-		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Env: env},
+		Command: backend.Command{Path: e.command.Path, Args: append(args, section...), Env: env,
+			Folders: e.lora.Folders()},
+		Cleanup: e.lora.Remove,
 		Health:  "/health", Together: together,
 		Loaded: backend.Loaded{Info: e.info, DType: spec.DType, Vocab: vocab, TextVocab: text},
 		// Newer versions print all options only when asked for them.
@@ -126,8 +136,12 @@ func (e *dialect) flags(spec backend.Spec) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.lora, err = adapterOf(spec, section); err != nil {
+		return nil, err
+	}
 	args := server.Flags{
 		"mode":             func(any) []string { return nil },
+		"lora":             func(any) []string { return loading(e.lora) },
 		"compilation_mode": func(v any) []string { return []string{"-O" + fmt.Sprint(v)} },
 	}.Of(option.Named(new(settings).Fields(), section))
 	e.cache = section["enable_prefix_caching"] == true
@@ -138,6 +152,34 @@ func (e *dialect) flags(spec backend.Spec) ([]string, error) {
 		args = append(args, "--max-model-len", strconv.Itoa(spec.MaxContext))
 	}
 	return args, nil
+}
+
+// adapterOf is the adapter of a section; without one it is the zero value.
+func adapterOf(spec backend.Spec, section map[string]any) (adapter.Adapter, error) {
+	asked, ok := section["lora"].(string)
+	if !ok {
+		return adapter.Adapter{}, nil
+	}
+	return adapter.Open(name+".lora", asked, spec.Path, spec.Seed)
+}
+
+// ranks are what max_lora_rank may be, in all versions since 0.10 but for 1 and 320.
+var ranks = []int{8, 16, 32, 64, 128, 256, 512}
+
+// mostRank is the max_lora_rank for an adapter; a rank that vLLM does not take it refuses itself.
+func mostRank(rank int) int {
+	for _, r := range ranks {
+		if rank <= r {
+			return r
+		}
+	}
+	return rank
+}
+
+// loading are the options that load an adapter.
+func loading(a adapter.Adapter) []string {
+	return []string{"--enable-lora", "--max-loras", "1", "--max-lora-rank", strconv.Itoa(mostRank(a.Rank)),
+		"--lora-modules", adapter.Name + "=" + a.Path}
 }
 
 // completion is the body of a request for a completion.
@@ -158,8 +200,12 @@ type completion struct {
 }
 
 // Request implements server.Engine.
-func (*dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
-	c := completion{Model: served, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
+func (e *dialect) Request(spec backend.Spec, p backend.Prompt, output int) server.Request {
+	model := served
+	if e.lora.Asked != "" {
+		model = adapter.Name
+	}
+	c := completion{Model: model, Prompt: p.Tokens, MaxTokens: output, IgnoreEOS: true,
 		Temperature: spec.Decoding.Temperature, TopP: spec.Decoding.TopP, TopK: spec.Decoding.TopK,
 		Seed: spec.SampleSeed(), Stream: true, ReturnIDs: true}
 	c.StreamOptions.IncludeUsage = true
@@ -195,9 +241,38 @@ func (e *dialect) Describe(ctx context.Context, ask server.Ask, l *backend.Loade
 			}
 		}
 	}
+	if err := e.checkAdapter(ctx, ask, l); err != nil {
+		return err
+	}
 	l.DType = cmp.Or(l.Settings["dtype"], l.DType)
 	l.Attention = l.Settings["attention_backend"]
 	return nil
+}
+
+// checkAdapter asks the server whether it has the adapter that was asked for.
+func (e *dialect) checkAdapter(ctx context.Context, ask server.Ask, l *backend.Loaded) error {
+	if e.lora.Asked == "" {
+		return nil
+	}
+	answer, err := ask(ctx, "GET", "/v1/models", nil)
+	if err != nil {
+		return fmt.Errorf("ask for the adapter in use: %w", err)
+	}
+	var got struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return fmt.Errorf("read the adapter in use: %w", err)
+	}
+	for _, m := range got.Data {
+		if m.ID == adapter.Name {
+			e.lora.Describe(l.Settings)
+			return nil
+		}
+	}
+	return adapter.Missing(title, name, e.lora)
 }
 
 // Tokenize implements server.Tokenizer.

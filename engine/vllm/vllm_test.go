@@ -74,3 +74,15 @@ func TestTemplateRefused(t *testing.T) {
 		Stall: 3 * time.Second})
 	enginetest.Refused(t, b, servertest.Spec(t))
 }
+
+// TestAdapter: an adapter is loaded at start, at a rank that vLLM takes, and every request names it.
+func TestAdapter(t *testing.T) {
+	s := servertest.Spec(t)
+	s.Path, s.MaxContext = servertest.Shaped(t), 64
+	enginetest.Adapter(t, name, stub, s)
+	for rank, want := range map[int]int{1: 8, 8: 8, 9: 16, 512: 512, 600: 600} {
+		if got := mostRank(rank); got != want {
+			t.Errorf("max_lora_rank %d for rank %d, want %d", got, rank, want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 
 	"github.com/llenergymeasure/llem/engine"
@@ -100,4 +101,24 @@ func TooShort(key string, most int, j engine.Job) *engine.Conflict {
 	}
 	return engine.Conflictf(key, "raise it, or use a shorter workload",
 		"%s %d is less than %d input and %d output tokens", key, most, j.InputTokens, j.OutputTokens)
+}
+
+// LoRA is the key lora, spelled in one way for all engines that load adapters. Is says what the adapter is to them, and
+// file what the name of a file ends with, where the adapter is not a folder.
+func LoRA(at *string, is, file string) engine.Field {
+	want := "none, random:RANK or an absolute path"
+	if file != "" {
+		want = "none, random:RANK or the absolute path of a " + file + " file"
+	}
+	return engine.Pattern(at, "lora", want, `^(none|random:[1-9][0-9]{0,3}|/.+`+regexp.QuoteMeta(file)+`)$`,
+		"LoRA adapter, not merged: "+is+", or random weights of a rank for the projections of attention",
+		"none").ZeroMeans("none")
+}
+
+// Adapted is what an estimate does not know of a section with an adapter.
+func Adapted(lora string) string {
+	if lora == "" {
+		return ""
+	}
+	return "lora=" + lora
 }

@@ -21,7 +21,7 @@ func (LlamaCpp) Paths() []string { return []string{"/completion"} }
 func (LlamaCpp) Options() []string {
 	return []string{"--threads", "--model", "--metrics", "--offline", "--no-ui", "--no-webui", "--fit",
 		"--no-cache-prompt", "--cache-ram",
-		"--slot-prompt-similarity", "--parallel", "--ctx-size"}
+		"--slot-prompt-similarity", "--parallel", "--ctx-size", "--lora"}
 }
 
 // Parse implements Dialect.
@@ -81,6 +81,13 @@ func (LlamaCpp) Pages(s *Stub) map[string]http.HandlerFunc {
 		"/v1/models": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"object":"list","data":[{"id":"m","object":"model","meta":{"vocab_type":2,`+
 				`"n_vocab":300,"n_ctx_train":4096,"n_embd":64,"n_params":1000,"size":2000}}]}`)
+		},
+		"/lora-adapters": func(w http.ResponseWriter, _ *http.Request) {
+			list := "[]"
+			if path := given("--lora"); path != "" {
+				list = fmt.Sprintf(`[{"id":0,"path":"%s","scale":1.0}]`, path)
+			}
+			fmt.Fprint(w, list)
 		},
 		"/tokenize": tokenizeBegin,
 		"/apply-template": func(w http.ResponseWriter, r *http.Request) {

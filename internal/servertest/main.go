@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -83,6 +84,14 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// given is the value of an option of this program; "" where it has not been given.
+func given(option string) string {
+	if i := slices.Index(os.Args, option); i >= 0 && i+1 < len(os.Args) {
+		return os.Args[i+1]
+	}
+	return ""
 }
 
 // help prints the options as these programs do.

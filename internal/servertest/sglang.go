@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // SGLang answers as SGLang's /generate does.
@@ -22,7 +23,8 @@ func (SGLang) Paths() []string { return []string{"/generate"} }
 func (d SGLang) Options() []string {
 	o := []string{"--max-running-requests", "--model-path", "--dtype", "--random-seed", "--enable-metrics",
 		"--load-format",
-		"--disable-radix-cache", "--context-length", "--cuda-graph-max-bs-decode"}
+		"--disable-radix-cache", "--context-length", "--cuda-graph-max-bs-decode",
+		"--lora-paths", "--max-loras-per-batch"}
 	if !d.Cumulative {
 		o = append(o, "--incremental-streaming-output")
 	}
@@ -34,6 +36,7 @@ func (SGLang) Parse(_ string, body []byte) (Request, error) {
 	var q struct {
 		InputIDs []int32 `json:"input_ids"`
 		Stream   bool    `json:"stream"`
+		Adapter  string  `json:"lora_path"`
 		Sampling struct {
 			MaxNewTokens int      `json:"max_new_tokens"`
 			IgnoreEOS    bool     `json:"ignore_eos"`
@@ -42,6 +45,9 @@ func (SGLang) Parse(_ string, body []byte) (Request, error) {
 	}
 	if err := json.Unmarshal(body, &q); err != nil {
 		return Request{}, err
+	}
+	if lora, _, _ := strings.Cut(given("--lora-paths"), "="); q.Adapter != lora {
+		return Request{}, fmt.Errorf(`{"error":{"message":"lora_path is %q, and the adapter %q"}}`, q.Adapter, lora)
 	}
 	t := q.Sampling.Temperature
 	return checked(Request{Prompt: q.InputIDs, Output: q.Sampling.MaxNewTokens, Greedy: t != nil && *t == 0,
@@ -78,8 +84,17 @@ func (SGLang) Pages(s *Stub) map[string]http.HandlerFunc {
 		},
 		"/server_info": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"model_path":"m","dtype":"auto","attention_backend":"triton",`+
-				`"disable_radix_cache":%v,"version":"0.0.stub"}`, !s.Caches())
+				`"disable_radix_cache":%v,"version":"0.0.stub","lora_paths":%s}`, !s.Caches(), loraPaths())
 		},
 		"/tokenize": tokenize("prompt"),
 	}
+}
+
+// loraPaths are the adapters as the server lists them.
+func loraPaths() string {
+	name, path, ok := strings.Cut(given("--lora-paths"), "=")
+	if !ok {
+		return "null"
+	}
+	return fmt.Sprintf(`[{"lora_id":"1","lora_name":"%s","lora_path":"%s","pinned":false}]`, name, path)
 }

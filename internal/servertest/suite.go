@@ -61,6 +61,18 @@ func Folder(t *testing.T) string {
 	return dir
 }
 
+// Shaped is the folder of a tiny model with its shape.
+func Shaped(t *testing.T) string {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"model_type":"llama","vocab_size":300,`+
+		`"hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,`+
+		`"intermediate_size":128,"max_position_embeddings":512,"rms_norm_eps":1e-5,"rope_theta":10000.0}`),
+		0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // Run runs the suite.
 func (s Suite) Run(t *testing.T, dialect string) {
 	t.Run("Faults", func(t *testing.T) { s.faults(t, dialect) })

@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ func (VLLM) Paths() []string { return []string{"/v1/completions"} }
 func (VLLM) Options() []string {
 	return []string{"--max-num-seqs", "--served-model-name", "--dtype", "--seed", "--generation-config",
 		"--enable-prompt-tokens-details",
-		"--load-format", "--no-enable-prefix-caching", "--max-model-len"}
+		"--load-format", "--no-enable-prefix-caching", "--max-model-len", "--enable-lora", "--max-loras",
+		"--max-lora-rank", "--lora-modules"}
 }
 
 // Parse implements Dialect.
@@ -41,6 +43,9 @@ func (VLLM) Parse(_ string, body []byte) (Request, error) {
 	}
 	if err := json.Unmarshal(body, &q); err != nil {
 		return Request{}, err
+	}
+	if lora, _, _ := strings.Cut(given("--lora-modules"), "="); q.Model != cmp.Or(lora, "llem") {
+		return Request{}, fmt.Errorf(`{"error":{"message":"the adapter is not asked for: the model is %q"}}`, q.Model)
 	}
 	return checked(Request{Prompt: q.Prompt, Output: q.MaxTokens, Greedy: q.Temperature != nil && *q.Temperature == 0,
 		Forced: q.IgnoreEOS, Stream: q.Stream})
@@ -120,6 +125,13 @@ func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
 				labels, output)
 			fmt.Fprintf(w, "# TYPE vllm:iteration_tokens_total histogram\nvllm:iteration_tokens_total_count%s %d.0\n",
 				labels, steps)
+		},
+		"/v1/models": func(w http.ResponseWriter, _ *http.Request) {
+			lora, _, ok := strings.Cut(given("--lora-modules"), "=")
+			if ok {
+				lora = fmt.Sprintf(`,{"id":"%s","object":"model","parent":"llem"}`, lora)
+			}
+			fmt.Fprintf(w, `{"object":"list","data":[{"id":"llem","object":"model","parent":null}%s]}`, lora)
 		},
 		"/tokenize": s.tokenizeChat,
 	}

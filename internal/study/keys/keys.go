@@ -70,6 +70,8 @@ type Set struct {
 	ExecutionFields []*Field
 	// OwnKinds are the keys of a user's own file that no study has.
 	OwnKinds map[string]grammar.Kind
+	// Lacks are the keys that an engine's section has not and that others have, with the failure of one that is given.
+	Lacks map[string]Lack
 	// Machine are the keys of a study that a user's own file and the environment may set.
 	Machine []string
 
@@ -101,6 +103,12 @@ func (s *Set) Lookup(key string) (*Field, bool) {
 func (s *Set) LookupExecution(key string) (*Field, bool) {
 	f, ok := s.execution[key]
 	return f, ok
+}
+
+// Lack is what is said of a key that an engine does not have.
+type Lack struct {
+	// Why the engine has none, and Next what to do.
+	Why, Next string
 }
 
 // Defaults returns the values of a study that says nothing, for the caller to change.

@@ -230,6 +230,7 @@ func (r *reader) walk(s *scope, prefix string, n *yaml.Node) {
 				"%s holds keys, not a value", key)
 		case r.crowded():
 			r.unlisted++
+		case r.lacks(r.at(k), key):
 		default:
 			r.Fail(r.at(k), s.suggest(key, k.Value), "unknown key %q%s", k.Value, s.inside(prefix))
 		}

@@ -60,7 +60,9 @@ func (b *Source) setting(l *Layer, s Setting) {
 		b.Fail(v.At, fmt.Sprintf("set one of its keys, such as %s.%s", key, top.children(key)[0]),
 			"%s holds keys, not a value", key)
 	default:
-		b.Fail(v.At, top.suggest(key, key), "unknown key %q", s.Key)
+		if !b.lacks(v.At, key) {
+			b.Fail(v.At, top.suggest(key, key), "unknown key %q", s.Key)
+		}
 	}
 }
 

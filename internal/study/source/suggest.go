@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/llenergymeasure/llem/internal/grammar"
 	"github.com/llenergymeasure/llem/internal/near"
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
@@ -135,4 +136,13 @@ func (s *scope) dotted() []string {
 		out = append(out, f.Key)
 	}
 	return out
+}
+
+// lacks fails for a key that an engine does not have and that others do; it reports whether it is one.
+func (b *Source) lacks(at *grammar.Error, key string) bool {
+	l, ok := b.Set.Lacks[key]
+	if ok {
+		b.Fail(at, l.Next, "unknown key %q: %s", key, l.Why)
+	}
+	return ok
 }

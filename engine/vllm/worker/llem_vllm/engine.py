@@ -18,12 +18,18 @@ from llem_protocol.serve import interrupted
 from llem_protocol.tokens import in_template
 from llem_protocol.work import Reporter, rounds
 
+from . import effective
+
 # Keys of the section that are parts of one argument.
 SPECULATIVE = {
     "speculative_method": "method",
     "speculative_model": "model",
     "num_speculative_tokens": "num_speculative_tokens",
 }
+
+# What the launcher says of the adapter beside the key lora; its max_lora_rank is an argument of vLLM.
+ADAPTER = ("lora_path", "lora_rank", "lora_sha256")
+MADE = (*ADAPTER, "max_lora_rank")
 
 
 def describe() -> dict:
@@ -47,6 +53,10 @@ def arguments(spec: dict) -> dict:
     """The arguments of vllm.LLM: the names of the section are its own."""
     options = {k: v for k, v in (spec.get("options") or {}).items() if v is not None}
     options.pop("mode", None)
+    if options.pop("lora", None):
+        options.update(enable_lora=True, max_loras=1)
+    for key in ADAPTER:
+        options.pop(key, None)
     compilation = {}
     if "compilation_mode" in options:
         compilation["mode"] = int(options.pop("compilation_mode"))
@@ -69,6 +79,12 @@ def arguments(spec: dict) -> dict:
     options["async_scheduling"] = False
     return {"model": spec["path"], "dtype": spec.get("dtype") or "bfloat16", "seed": int(spec.get("seed") or 0),
             "generation_config": "vllm", **options}
+
+
+def asked(spec: dict, key: str):
+    """What a study asks for, without what the launcher makes of it."""
+    value = spec.get(key)
+    return {k: v for k, v in value.items() if k not in MADE} if key == "options" and value else value
 
 
 class Engine:
@@ -101,17 +117,43 @@ class Engine:
         self.config = self.engine.vllm_config.model_config
         self.vocab = self.config.get_vocab_size()
         self.last_id = 0
+        self.adapter = self.load_adapter()
+
+    def load_adapter(self):
+        """Load the adapter of the study: every request names it. None: there is none."""
+        options = self.spec.get("options") or {}
+        if not options.get("lora"):
+            return None
+        from vllm.lora.request import LoRARequest
+
+        request = LoRARequest("llem-lora", 1, options["lora_path"])
+        try:
+            loaded = self.engine.add_lora(request)
+        except Exception as exc:  # noqa: BLE001: vLLM raises many kinds
+            raise Failure("config", f"vllm.lora {options['lora']}: vLLM does not load it: {exc}",
+                          "use an adapter of this model, or leave vllm.lora out") from exc
+        if not loaded:
+            raise Failure("config", f"vllm.lora {options['lora']}: vLLM did not load it",
+                          "look into the engine's log, or leave vllm.lora out")
+        return request
 
     def adapt(self, spec: dict) -> None:
         """The engine stays as it was started; how tokens are chosen may differ."""
         fixed = ("path", "synthetic", "dtype", "seed", "batch_size", "max_context", "options")
-        if any(spec.get(key) != self.spec.get(key) for key in fixed):
+        if any(asked(spec, key) != asked(self.spec, key) for key in fixed):
             raise needs_restart("the engine was started with other settings")
-        self.spec = spec
+        self.spec = {**spec, "options": self.spec.get("options")}
 
     def describe(self) -> dict:
         """The engine as it runs, less what hello already said."""
         import torch
+
+        used = effective.settings(self.engine)
+        if self.adapter:
+            options = self.spec["options"]
+            used.update({"lora": options["lora"], "lora_rank": str(options["lora_rank"])})
+            if options.get("lora_sha256"):
+                used["lora_sha256"] = options["lora_sha256"]
 
         uuids = []
         if torch.cuda.is_available():
@@ -120,7 +162,8 @@ class Engine:
                 uuids.append(uuid if uuid.startswith(("GPU-", "MIG-")) else "GPU-" + uuid)
             uuids = uuids[: self.engine.vllm_config.parallel_config.world_size]
         return {"dtype": str(self.config.dtype).removeprefix("torch."), "vocab": self.vocab,
-                "text_vocab": self.text_vocab(), "device_uuids": uuids}
+                "text_vocab": self.text_vocab(), "device_uuids": uuids, "attention": used.get("attention_backend", ""),
+                "settings": used}
 
     def text_vocab(self) -> int:
         """Below it lie the ids of ordinary text."""
@@ -169,7 +212,8 @@ class Engine:
             name = str(self.last_id)
             log[name] = {"id": request["id"], "submitted_ns": time.monotonic_ns(), "prefill_start_ns": 0,
                          "prompt_tokens": len(request["tokens"]), "token_ns": [], "output": []}
-            self.engine.add_request(name, {"prompt_token_ids": request["tokens"]}, sampling)
+            given = {"lora_request": self.adapter} if self.adapter else {}
+            self.engine.add_request(name, {"prompt_token_ids": request["tokens"]}, sampling, **given)
 
     def run(self, workload: dict, cancelled: Callable[[], bool], progress: Callable[[int], None],
             finished: Callable[[dict], None]) -> dict:
