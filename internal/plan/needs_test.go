@@ -224,7 +224,7 @@ sweep:
 // TestDuplicates are named.
 func TestDuplicates(t *testing.T) {
 	p := New(Options{Study: parse(t, "model: random:tiny-llama\nbackend: fake\nsweep: {fake.batch_size: [1, 2, 2]}\n")})
-	if len(p.Duplicates) != 1 || !strings.Contains(textOf(t, p, 0), "fake.batch_size=2 is "+p.Shown[1].ID) {
+	if len(p.Duplicates) != 1 || !strings.Contains(textOf(t, p, 0), "fake.batch_size=2: in the run of "+p.Shown[1].ID) {
 		t.Errorf("%+v in\n%s", p.Duplicates, textOf(t, p, 0))
 	}
 }

@@ -247,3 +247,17 @@ func TestLoadedEnginesSaveTime(t *testing.T) {
 		t.Errorf("%v s where the starts are not known", totals.Seconds)
 	}
 }
+
+// TestDuplicatesOnce: a point that equals an earlier one is named once, however often it is given.
+func TestDuplicatesOnce(t *testing.T) {
+	a, b := study.Duplicate{Point: "fake batch=4", ID: "90863fc7b5e8"}, study.Duplicate{Point: "fake batch=2",
+		ID: "168883b5a525"}
+	p := &Plan{Merged: 3, Duplicates: []study.Duplicate{a, b, a}}
+	var text strings.Builder
+	p.left(&text)
+	const want = "3 points: equal to an earlier one, and not run again\n" +
+		"  fake batch=4: in the run of 90863fc7b5e8, 2 times\n  fake batch=2: in the run of 168883b5a525\n"
+	if got := text.String(); !strings.Contains(got, want) {
+		t.Errorf("%q, want %q in it", got, want)
+	}
+}

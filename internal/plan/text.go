@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/study"
 )
 
 // Text prints the plan for a person, in lines of the given width; 0 is that of an
@@ -108,24 +109,40 @@ func (p *Plan) order(b *strings.Builder) {
 	}
 }
 
+// duplicates lists the points that equal an earlier one, each once.
+func (p *Plan) duplicates(b *strings.Builder) {
+	var order []study.Duplicate
+	times := map[study.Duplicate]int{}
+	for _, d := range p.Duplicates {
+		if times[d]++; times[d] == 1 {
+			order = append(order, d)
+		}
+	}
+	for i, d := range order {
+		if i == 5 {
+			fmt.Fprintf(b, "  …\n")
+			break
+		}
+		more := ""
+		if n := times[d]; n > 1 {
+			more = fmt.Sprintf(", %d times", n)
+		}
+		fmt.Fprintf(b, "  %s: in the run of %s%s\n", d.Point, d.ID, more)
+	}
+}
+
 // left lists what the study leaves out.
 func (p *Plan) left(b *strings.Builder) {
 	b.WriteString("\n")
 	for _, q := range []struct {
 		n    int
 		what string
-	}{{p.Merged, "merged with an equal one"}, {p.Filtered, "left out by a condition"}, {p.Refused, "cannot be run"}} {
+	}{{p.Merged, "equal to an earlier one, and not run again"}, {p.Filtered, "left out by a condition"}, {p.Refused, "cannot be run"}} {
 		if q.n > 0 {
 			fmt.Fprintf(b, "%s: %s\n", digits.Count(q.n, "point"), q.what)
 		}
 	}
-	for i, d := range p.Duplicates {
-		if i == 5 {
-			fmt.Fprintf(b, "  …\n")
-			break
-		}
-		fmt.Fprintf(b, "  %s is %s\n", d.Point, d.ID)
-	}
+	p.duplicates(b)
 	for i, q := range p.Invalid {
 		if i == 5 {
 			fmt.Fprintf(b, "  …\n")

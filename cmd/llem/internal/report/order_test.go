@@ -1,6 +1,10 @@
 package report
 
 import (
+	"bytes"
+	"errors"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/llenergymeasure/llem/result"
@@ -16,5 +20,27 @@ func TestRunsInOrder(t *testing.T) {
 	}
 	if text != "abc" {
 		t.Errorf("in the order %s", text)
+	}
+}
+
+// TestRowsInOrder: CSV and Markdown have the rows in the order of the study, whatever ran first.
+func TestRowsInOrder(t *testing.T) {
+	s := swept(t, "model: random:tiny-llama\nbackend: fake\nsweep: {fake.batch_size: [4, 1, 2]}\n")
+	slices.Reverse(s.Runs)
+	slices.Reverse(s.Rows)
+	var md, text bytes.Buffer
+	if err := errors.Join(Terminal{}.Markdown(&md, s), CSV(&text, s, -1)); err != nil {
+		t.Fatal(err)
+	}
+	for name, q := range map[string]struct{ text, row string }{
+		"Markdown": {md.String(), `(?m)^\| (\d) \|`}, "CSV": {text.String(), `(?m)^(\d),`},
+	} {
+		got := ""
+		for _, m := range regexp.MustCompile(q.row).FindAllStringSubmatch(q.text, -1) {
+			got += m[1]
+		}
+		if got != "412" {
+			t.Errorf("%s: rows of %s, want 412\n%s", name, got, q.text[:min(400, len(q.text))])
+		}
 	}
 }
