@@ -137,7 +137,8 @@ func (p *Plan) left(b *strings.Builder) {
 	for _, q := range []struct {
 		n    int
 		what string
-	}{{p.Merged, "equal to an earlier one, and not run again"}, {p.Filtered, "left out by a condition"}, {p.Refused, "cannot be run"}} {
+	}{{p.Merged, "equal to an earlier one, and not run again"}, {p.Filtered, "left out by a condition"},
+		{p.Refused, "cannot be run"}} {
 		if q.n > 0 {
 			fmt.Fprintf(b, "%s: %s\n", digits.Count(q.n, "point"), q.what)
 		}
