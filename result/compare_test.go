@@ -137,16 +137,6 @@ func TestSpreadOf(t *testing.T) {
 	}
 }
 
-// TestBlocks: the means of equal parts, of which each has its own values.
-func TestBlocks(t *testing.T) {
-	if got := blocks([]float64{1, 3, 5, 7, 9, 11, 13}, 3); !slices.Equal(got, []float64{2, 6, 11}) {
-		t.Errorf("%v", got)
-	}
-	if got := blocks([]float64{1, 3}, 3); !slices.Equal(got, []float64{1, 3}) {
-		t.Errorf("%v", got)
-	}
-}
-
 // TestValuesThatAreCut: a text that goes on behind its end, or has none, is not of the plain form.
 func TestValuesThatAreCut(t *testing.T) {
 	for text, want := range map[string]bool{`{"energy.total_j":1}`: true, `{}`: true, `{"energy.total_j":1}}`: false,

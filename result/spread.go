@@ -345,10 +345,6 @@ func (s *Spreads) add(p placed) {
 // shrink gives back the room that adding took beyond need: a large study has a thousand of these.
 func (s *Spreads) shrink() { s.many = append(make([]placed, 0, len(s.many)), s.many...) }
 
-// Numbers of runs for the drift test: with fewer it cannot find anything, and more are
-// averaged over blocks, since it looks at all pairs.
-const driftAtLeast, driftBlocks = 5, 50
-
 func spreadOf(values []float64) (Spread, error) {
 	if len(values) == 1 {
 		return single(values[0]), nil
@@ -370,24 +366,10 @@ func spreadOf(values []float64) (Spread, error) {
 		}
 	}
 	// The runs stand in the order in which they were made.
-	if series := blocks(values, driftBlocks); len(series) >= driftAtLeast {
-		if trend, err := stats.Drift(nil, series, stats.Options{}); err == nil && trend.P < 1-stats.DefaultLevel {
-			caveats.Warnf(codes.Drift, "it moved by %+.2g %% from the first run to the last (p = %.2g)",
-				100*trend.Change, trend.P)
-		}
+	if trend, ok := stats.DriftOfRuns(values); ok && trend.P < 1-stats.DefaultLevel {
+		caveats.Warnf(codes.Drift, "it moved by %+.2g %% from the first run to the last (p = %.2g)", 100*trend.Change,
+			trend.P)
 	}
 	out.Caveats = caveats
 	return out, nil
-}
-
-// blocks averages values over at most n stretches.
-func blocks(values []float64, n int) []float64 {
-	if len(values) <= n {
-		return values
-	}
-	out := make([]float64, n)
-	for i := range out {
-		out[i] = stats.Mean(values[i*len(values)/n : (i+1)*len(values)/n])
-	}
-	return out
 }

@@ -30,7 +30,7 @@ func doubts(a, b Side) []string {
 	return out
 }
 
-// stopped tells that values have decided how many there are.
+// stopped is the caution that the stop rule decided on the number of runs; empty if it did not.
 func stopped(a, b Side) string {
 	which, by := "A and B", cmp.Or(a.Until, b.Until)
 	switch {

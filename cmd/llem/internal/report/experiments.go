@@ -13,6 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 	"github.com/llenergymeasure/llem/internal/digits"
 	"github.com/llenergymeasure/llem/internal/naming"
+	"github.com/llenergymeasure/llem/internal/stats"
 	"github.com/llenergymeasure/llem/internal/table"
 	"github.com/llenergymeasure/llem/result"
 	"github.com/llenergymeasure/llem/study"
@@ -192,7 +193,7 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	if slices.Contains(rows.Head, "±95 %") {
 		note += " · ±95 %: of the mean over the runs"
 		if driftUnseen(s) {
-			note += ", in which no drift can be seen: that takes 5"
+			note += fmt.Sprintf(", in which no drift can be seen: that takes %d", stats.DriftNeeds(len(s.Experiments)))
 		}
 	}
 	t.wrap(b, "  ", "  ", note)
@@ -209,13 +210,10 @@ func (t Terminal) experiments(b *strings.Builder, s *result.StudyResult) {
 	t.caveats(b, s, named)
 }
 
-// driftAtLeast is the number of runs from which a drift can be seen.
-const driftAtLeast = 5
-
 // driftUnseen tells whether a configuration has too few repeats for the test of drift.
 func driftUnseen(s *result.StudyResult) bool {
 	return slices.ContainsFunc(s.Experiments, func(e result.ExperimentSummary) bool {
-		return e.Compared() > 1 && e.Compared() < driftAtLeast
+		return e.Compared() > 1 && e.Compared() < stats.DriftNeeds(len(s.Experiments))
 	})
 }
 
@@ -241,15 +239,19 @@ func (t Terminal) caveats(b *strings.Builder, s *result.StudyResult, named names
 		all = append(all, w.Message)
 	}
 	all = append(all, shared(s.Experiments, named)...)
+	drifts := driftingOf(s)
 	for i, e := range s.Experiments {
 		for _, c := range experimentColumns {
 			m, _ := e.Metrics.Get(c.metric)
 			for _, w := range m.Caveats {
-				if w.Code == codes.Drift || w.Code == codes.Outliers {
+				if w.Code == codes.Outliers || w.Code == codes.Drift && drifts.beyond[c.metric][i] {
 					all = append(all, fmt.Sprintf("%s, %s: %s", named.label(i), c.head, w.Message))
 				}
 			}
 		}
+	}
+	if text := drifts.note(s); text != "" {
+		all = append(all, text)
 	}
 	t.cautions(b, all)
 }

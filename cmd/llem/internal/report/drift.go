@@ -1,0 +1,67 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/llenergymeasure/llem/internal/codes"
+	"github.com/llenergymeasure/llem/internal/digits"
+	"github.com/llenergymeasure/llem/internal/stats"
+	"github.com/llenergymeasure/llem/result"
+)
+
+// drifting tells which configurations drift beyond chance in which of the table's columns, with regard to the number of
+// configurations. The summary holds the p-value of each on its own.
+type drifting struct {
+	beyond map[string][]bool // by metric, in the order of the configurations
+	chance int
+}
+
+// driftingOf looks at the runs of the configurations that the summary marks, if it marks any.
+func driftingOf(s *result.StudyResult) drifting {
+	d := drifting{beyond: map[string][]bool{}}
+	for _, c := range experimentColumns {
+		marked := 0
+		for _, e := range s.Experiments {
+			m, _ := e.Metrics.Get(c.metric)
+			if _, drifts := m.Caveats.Find(codes.Drift); drifts {
+				marked++
+			}
+		}
+		if marked == 0 || d.beyond[c.metric] != nil {
+			continue
+		}
+		d.beyond[c.metric] = stats.DriftsAmong(valuesOf(s, c.metric))
+		for _, yes := range d.beyond[c.metric] {
+			if yes {
+				marked--
+			}
+		}
+		d.chance += max(0, marked)
+	}
+	return d
+}
+
+// valuesOf are the values of a metric by configuration, in the order of the runs.
+func valuesOf(s *result.StudyResult, metric string) [][]float64 {
+	out, place := make([][]float64, len(s.Experiments)), map[string]int{}
+	for i, e := range s.Experiments {
+		place[e.ID] = i
+	}
+	for _, r := range s.Rows {
+		if i, known := place[r.ID]; known && r.Comparable() {
+			if v, ok := r.Values.Get(metric); ok {
+				out[i] = append(out[i], v)
+			}
+		}
+	}
+	return out
+}
+
+// note tells how many marks of the summary are left out; empty for none.
+func (d drifting) note(s *result.StudyResult) string {
+	if d.chance == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s of drift (p < 0.05) not shown: among %s chance explains them (Holm); --json has them",
+		digits.Count(d.chance, "caution"), digits.Count(len(s.Experiments), "configuration"))
+}
