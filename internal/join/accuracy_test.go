@@ -23,14 +23,14 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// The accuracy table: simulated runs, measured through the imitated driver library
-// by the real sampler and joined by the real code, against the truth.
+// The accuracy table: simulated runs, measured through the fake driver library by the real sampler and joined
+// by the real code, compared with the truth.
 var (
 	accuracySeeds = flag.Int("accuracy.seeds", 0, "samples of the whole grid; 0 is a small part of it")
 	accuracyOut   = flag.String("accuracy.out", "", "write the table into this file, between its marks")
 )
 
-// outcome is how one simulated run ended.
+// outcome is the result of one simulated run.
 type outcome struct {
 	point   sim.GridPoint
 	rec     *result.Record
@@ -43,9 +43,9 @@ type outcome struct {
 // error95 compares a value with the truth.
 type error95 struct {
 	relative float64 // error
-	seen     float64 // relative error, the sensor's gain known
+	seen     float64 // relative error if the sensor's gain were known
 	half     float64 // half width of the statistical interval, relative to the truth
-	covered  bool    // by the statistical interval, the sensor's gain known
+	covered  bool    // by the statistical interval, if the sensor's gain were known
 	bounded  bool    // with the stated gain added
 	refused  string
 }
@@ -56,7 +56,7 @@ func compare(value, low, high, gain, truth, sensorGain float64) error95 {
 		covered: low <= seen && seen <= high, bounded: low-gain <= truth && truth <= high+gain}
 }
 
-// simulate makes one run of the grid.
+// simulate executes one run of the grid.
 func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	t.Helper()
 	var out *sim.Outcome
@@ -69,7 +69,7 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 		Steps: out.Log.Steps, Window: attribute.Window(out.Window), Bare: attribute.Window(out.Bare.Window),
 		Resident: attribute.Window(out.Resident.Window)}
 	m.SetTrace(Traces(Traces(out.Bare.Trace, out.Resident.Trace), out.Trace))
-	// As after a self-test, which found that the counter sees everything.
+	// As after a self-test that found that the counter misses nothing.
 	swing, profiles := 0.0, map[string]*power.Profile{}
 	for _, d := range out.Devices {
 		profiles[d.ID] = &power.Profile{Device: d.ID, SwingPct: &swing}
@@ -101,8 +101,8 @@ func simulate(t *testing.T, library string, p sim.GridPoint) outcome {
 	return o
 }
 
-// twoPasses runs the workload again for one token each and takes that for the
-// prefill; the rest of the energy is decode. Both energies are the true ones.
+// twoPasses repeats the workload with one token each and takes its energy for prefill; the rest of the energy
+// is decode. Both energies are the true ones.
 func twoPasses(t *testing.T, library string, p sim.GridPoint, all *sim.Outcome) [2]float64 {
 	t.Helper()
 	s := p.Scenario
@@ -139,8 +139,8 @@ func seriesGain(s sim.Sensors) float64 {
 	return s.Average.Gain
 }
 
-// naiveErrors are the methods that other tools use, given perfect sensors: the error
-// is that of the method alone. Mixed steps belong to whatever the method thinks.
+// naiveErrors returns the errors of other tools' methods with perfect sensors, so only the method errs. Mixed
+// steps are assigned as the method would.
 func naiveErrors(out *sim.Outcome) map[string][2]float64 {
 	curve := out.Curves[0]
 	var prefill, decode, busyP, busyD float64
@@ -169,7 +169,7 @@ func naiveErrors(out *sim.Outcome) map[string][2]float64 {
 		ttftP += average(q.FirstTokenNS) * float64(q.FirstTokenNS-q.PrefillStartNS) / 1e9
 	}
 	total := out.Truth.Total
-	// 10 Hz polling: a sample belongs to the phase of the step that it falls into.
+	// 10 Hz polling: a sample belongs to the phase of its step.
 	at := 0
 	for t := w.Start; t < w.End; t += 1e8 {
 		for at < len(out.Log.Steps)-1 && out.Log.Steps[at].EndNS < t {
@@ -195,7 +195,7 @@ func naiveErrors(out *sim.Outcome) map[string][2]float64 {
 func TestAccuracy(t *testing.T) {
 	library, err := sim.Build(t.Context(), t.TempDir())
 	if errors.Is(err, sim.ErrUnavailable) {
-		t.Skipf("SKIPPED: the imitated driver library needs a C compiler and cgo: %v", err)
+		t.Skipf("SKIPPED: the fake driver library needs a C compiler and cgo: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +204,7 @@ func TestAccuracy(t *testing.T) {
 	began := time.Now()
 	if *accuracySeeds == 0 {
 		for i, p := range sim.Grid(1) {
-			// With the race detector, which slows this down eightfold, a part of the sample.
+			// With the race detector, which is eight times slower, use a part of the sample.
 			if i%9 == 0 && (!testing.Short() || i%2 == 0) {
 				all = append(all, simulate(t, library, p))
 			}
@@ -357,7 +357,7 @@ func share(k, n int) string {
 	return fmt.Sprintf("%.1f %%", 100*float64(k)/float64(n))
 }
 
-// writeBetween replaces what stands between two marks of a file.
+// writeBetween replaces the text between two marks of a file.
 func writeBetween(path, text string) error {
 	const begin, end = "<!-- accuracy table: begin -->\n", "<!-- accuracy table: end -->\n"
 	old, err := os.ReadFile(path)

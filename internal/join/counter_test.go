@@ -19,12 +19,12 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// library builds the imitated driver, or skips.
+// library builds the fake driver, or skips.
 func library(t *testing.T) string {
 	t.Helper()
 	path, err := sim.Build(t.Context(), t.TempDir())
 	if errors.Is(err, sim.ErrUnavailable) {
-		t.Skipf("SKIPPED: the imitated driver library needs a C compiler and cgo: %v", err)
+		t.Skipf("SKIPPED: the fake driver library needs a C compiler and cgo: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -32,8 +32,8 @@ func library(t *testing.T) string {
 	return path
 }
 
-// simulated measures a scenario and joins it, without steps: the split into phases takes
-// longer than all else. A profile may be nil.
+// simulated measures a scenario and joins it without steps, because the phase split takes longer than
+// everything else. A profile may be nil.
 func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Profile) (*result.Record, *sim.Outcome) {
 	t.Helper()
 	var out *sim.Outcome
@@ -53,7 +53,7 @@ func simulated(t *testing.T, library string, s sim.Scenario, profile *power.Prof
 	return rec, out
 }
 
-// pointOf is a point of the grid with the sensor.
+// pointOf returns the grid point with the sensor.
 func pointOf(t *testing.T, sensor string) sim.GridPoint {
 	t.Helper()
 	for _, p := range sim.Grid(1) {
@@ -65,8 +65,7 @@ func pointOf(t *testing.T, sensor string) sim.GridPoint {
 	return sim.GridPoint{}
 }
 
-// TestCounterJumps: a counter that jumps in the window is refused or flagged, with a
-// series beside it and without.
+// TestCounterJumps: a counter that jumps in the window is refused or flagged, with a series and without.
 func TestCounterJumps(t *testing.T) {
 	library := library(t)
 	for _, sensor := range []string{"counter 100 ms alone", "ring, 20 ms window", "instant, 25 of 100 ms",
@@ -99,7 +98,7 @@ func TestCounterJumps(t *testing.T) {
 	}
 }
 
-// TestSmallJumpInALongWindow: less than the totals may differ by, but in one step.
+// TestSmallJumpInALongWindow: a jump in one step, smaller than the allowed difference of the totals.
 func TestSmallJumpInALongWindow(t *testing.T) {
 	library := library(t)
 	s := pointOf(t, "ring, 20 ms window").Scenario
@@ -124,8 +123,8 @@ func TestSmallJumpInALongWindow(t *testing.T) {
 	}
 }
 
-// TestPartTimeCounter: the interval of a counter that sees a quarter of the time holds
-// the truth, with the self-test's knowledge and without it.
+// TestPartTimeCounter: the interval of a counter that measures a quarter of the time contains the truth, with
+// and without a self-test.
 func TestPartTimeCounter(t *testing.T) {
 	library := library(t)
 	full, seen := 4.0, 200.0

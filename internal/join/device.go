@@ -18,15 +18,15 @@ const (
 	agreementFail = 10.0
 )
 
-// sensorGain95 is the gain uncertainty of an uncalibrated board or package sensor
-// (95 %): steady-state errors of about ±5 % of reading against external meters,
-// see docs/metrics.md. modelGain95 holds for the CPU power model.
+// sensorGain95 is the gain uncertainty of an uncalibrated board or package sensor (95 %): steady-state errors
+// of about ±5 % of the reading compared with external meters, see docs/metrics.md. modelGain95 is the value
+// for the CPU power model.
 const (
 	sensorGain95 = 0.05
 	modelGain95  = 0.50
 )
 
-// deviceEnergy is one device over the window.
+// deviceEnergy is the energy of one device over the window.
 type deviceEnergy struct {
 	device         Device
 	counted        bool
@@ -36,16 +36,16 @@ type deviceEnergy struct {
 	alias          float64 // half width of the counter's aliasing, in joules; part of total's
 	method         string
 	source         string
-	counter        bool // total is the counter's
+	counter        bool // whether total is from the counter
 	integral       float64
 	series         attribute.Estimate
-	doubt          string // why a jump of the counter would not have shown
+	doubt          string // why a jump of the counter could have been missed
 	bare, resident result.Idle
 	err            error
-	out            *result.Device // its row
+	out            *result.Device // the device's row in the record
 }
 
-// devices computes every metered device, whether it counts or not.
+// devices computes every metered device, whether it is counted or not.
 func (j *join) devices() []*deviceEnergy {
 	var out []*deviceEnergy
 	for i, dev := range j.Devices {
@@ -62,14 +62,14 @@ func (j *join) devices() []*deviceEnergy {
 	return out
 }
 
-// because adds to why a device has no energy what its sensor said, such as that the
-// driver has lost the GPU.
+// because adds the sensor's error to the reason why a device has no energy, for example that the driver has
+// lost the GPU.
 func (j *join) because(device string, err error) error {
 	if err == nil {
 		return nil
 	}
 	for _, msg := range j.Errors {
-		for part := range strings.SplitSeq(msg, "; ") { // one of each device, as a sampler notes them
+		for part := range strings.SplitSeq(msg, "; ") { // one per device, as a sampler records them
 			if _, said, ok := strings.Cut(" "+part, " "+device+": "); ok {
 				return fmt.Errorf("%w; the sensor: %s", err, said)
 			}
@@ -78,9 +78,8 @@ func (j *join) because(device string, err error) error {
 	return err
 }
 
-// unmetered is the first GPU of the engine that no meter reads although others are read:
-// without it the energy would be a part that looks like the whole. It is not known where
-// a GPU is read that has no UUID.
+// unmetered returns the first GPU of the engine that no meter reads although others are read: without it, the
+// sum would be a part that looks like the whole. It cannot be determined if a GPU without UUID is read.
 func (j *join) unmetered() (uuid string, ok bool) {
 	if slices.ContainsFunc(j.Devices, func(d Device) bool { return d.Kind == power.GPU && d.UUID == "" }) {
 		return "", false
@@ -93,8 +92,8 @@ func (j *join) unmetered() (uuid string, ok bool) {
 	return "", false
 }
 
-// measure computes the energy of the window by counter and by integral. The
-// counter is preferred; both are kept.
+// measure computes the energy of the window by counter and by integral. The counter is preferred; both are
+// recorded.
 func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading, w attribute.Window) {
 	d.samples = samples
 	d.curve, d.err = attribute.NewCurve(samples)
@@ -122,20 +121,20 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 	d.method, d.source = "energy counter, edge-snapped", readings[0].Source
 	d.out.Agreement = agreement(&counter.Joules, valueIf(seriesErr == nil, d.integral))
 	if d.out.Agreement.Verdict == "ok" && samples[0].Source == readings[0].Source {
-		// RAPL's series is made of its counter: agreeing proves nothing.
+		// RAPL's series is computed from its counter, so agreement proves nothing.
 		d.out.Agreement.Verdict = "same_source"
 	}
 	if d.out.Agreement.Verdict == "fail" {
 		if math.Abs(counter.Joules-d.integral) <= counter.Half95+d.series.Half95 {
 			d.err = fmt.Errorf(
-				"the window of %.2g s is too short for this sensor: the energy counter says %.3g ± %.2g J and the "+
+				"the window of %.2g s is too short for this sensor: the energy counter gives %.3g ± %.2g J and the "+
 					"integral of the power series %.3g ± %.2g J; "+
 					"use more prompts or longer outputs, or set energy.min_window", w.Duration().Seconds(),
 				counter.Joules, counter.Half95, d.integral, d.series.Half95)
 			return
 		}
-		d.err = fmt.Errorf("the energy counter says %.4g J and the integral of the power series %.4g J: "+
-			"they differ by %.1f %%, more than %.0f %%; neither is trusted",
+		d.err = fmt.Errorf("the energy counter gives %.4g J and the integral of the power series %.4g J: "+
+			"they differ by %.1f %%, more than %.0f %%, so neither is used",
 			counter.Joules, d.integral, *d.out.Agreement.DifferencePct, agreementFail)
 		return
 	}
@@ -144,22 +143,22 @@ func (d *deviceEnergy) measure(samples []power.Sample, readings []power.Reading,
 	case d.err != nil:
 	case seriesErr != nil:
 		d.doubt, d.err = attribute.Alone(readings, w)
-	case d.out.Agreement.Verdict == "same_source": // says so itself
+	case d.out.Agreement.Verdict == "same_source": // the verdict already says so
 		_, d.err = attribute.Alone(readings, w)
 	}
 }
 
-// assumedSwing is the swing of a counter of which nothing is known: it sees 25 of 100 ms, as
-// power readings of Ampere and Hopper do (Yang et al., SC'24).
+// assumedSwing is the swing of an unknown counter: it measures 25 of 100 ms, as power readings of Ampere and
+// Hopper do (Yang et al., SC'24).
 const assumedSwing = 2.0
 
-// gainApart is by how much the gains of counter and series of a good board may differ:
-// −0.35 to +0.64 % on an H200, see docs/accuracy.md.
+// gainApart is the largest difference between the gains of counter and series of a good board: −0.35 to +0.64
+// % on an H200, see docs/accuracy.md.
 const gainApart = 0.01
 
-// widen adds the aliasing of the counter to the interval. Only NVML's counters are known
-// to be sums of samples; of others it is added if a self-test found it. Where a series
-// sees into the counter's periods, the counter misses no more than the two differ by.
+// widen adds the aliasing of the counter to the interval. Only NVML's counters are known to be sums of
+// samples; for others it is added if a self-test found it. If a series resolves the counter's periods, the
+// counter misses no more than their difference.
 func (d *deviceEnergy) widen(r power.Reading, w attribute.Window, seriesErr error) {
 	swing := 0.0
 	switch {
@@ -169,7 +168,7 @@ func (d *deviceEnergy) widen(r power.Reading, w attribute.Window, seriesErr erro
 		swing = assumedSwing
 	}
 	curve := d.curve
-	if len(d.samples) > 0 && d.samples[0].Source == r.Source { // made of the counter
+	if len(d.samples) > 0 && d.samples[0].Source == r.Source { // computed from the counter
 		curve = nil
 	}
 	d.alias = attribute.Aliasing(d.total.Joules, swing, r, curve, w)
@@ -206,7 +205,7 @@ func agreement(counter, integral *float64) *result.Agreement {
 	return a
 }
 
-// describe completes the device's row, which has the facts of the material.
+// describe completes the device's row with the facts of the material.
 func (d *deviceEnergy) describe(w attribute.Window) {
 	o := d.out
 	o.Counted = d.counted
@@ -228,7 +227,7 @@ func (d *deviceEnergy) describe(w attribute.Window) {
 	o.EnergyJ = d.quantity(d.total.Joules, d.total.Half95)
 }
 
-// described is an idle power for the record: the block, and the value alone.
+// described returns an idle power for the record: the block, and the value alone.
 func described(i *result.Idle) (*result.Idle, *float64) {
 	switch {
 	case *i == result.Idle{}:

@@ -41,7 +41,7 @@ func (j *join) energy(tokens result.Tokens) {
 	}
 	j.agree(counted)
 	if uuid, ok := j.unmetered(); ok && scope == "gpu" {
-		e.Reason = fmt.Sprintf("the engine used %s too, which no meter reads: %s", uuid, j.noSensor(scope))
+		e.Reason = fmt.Sprintf("the engine also used %s, which no meter reads: %s", uuid, j.noSensor(scope))
 		return
 	}
 	for _, d := range counted {
@@ -56,21 +56,20 @@ func (j *join) energy(tokens result.Tokens) {
 			return
 		}
 		j.warn(codes.GPUSharedAllowed,
-			"other work ran on the GPU ("+why+"): its energy is in every number of this run, "+
-				"which energy.allow_shared asks for all the same")
+			"other work ran on the GPU ("+why+"): its energy is part of every number of this run, "+
+				"as energy.allow_shared permits")
 	}
 	j.totals(counted, tokens)
 	j.phases(counted)
 }
 
-// sensorNotes reports what failed while the meters were read, and baselines in
-// doubt.
+// sensorNotes warns of errors while the meters were read, and of doubtful baselines.
 func (j *join) sensorNotes(counted []*deviceEnergy) {
 	for _, msg := range j.Errors {
 		j.warn(codes.SensorError, msg)
 	}
 	if j.record.Energy.Scope == "gpu" && len(j.Engine.GPUs) == 0 && len(counted) > 1 {
-		j.warn(codes.GPUUnknown, fmt.Sprintf("the engine does not say which GPU it uses: all %d are counted; "+
+		j.warn(codes.GPUUnknown, fmt.Sprintf("the engine does not report which GPU it uses: all %d are counted; "+
 			"choose with CUDA_VISIBLE_DEVICES", len(counted)))
 	}
 	for _, d := range counted {
@@ -84,9 +83,8 @@ func (j *join) sensorNotes(counted []*deviceEnergy) {
 	}
 }
 
-// agree reports the comparison of counter and integral: the sums over all counted
-// devices, with the verdict of the device that is worst. Two that err in opposite
-// directions do not make up for each other.
+// agree records the comparison of counter and integral: the sums over all counted devices, with the worst
+// verdict of a device. Two devices that err in opposite directions do not cancel.
 func (j *join) agree(counted []*deviceEnergy) {
 	var counter, integral float64
 	verdict, whole := "ok", true
@@ -114,7 +112,7 @@ func (j *join) agree(counted []*deviceEnergy) {
 	case len(counted) == 1:
 		j.record.Energy.Agreement = counted[0].out.Agreement
 		return
-	default: // one device alone would say nothing about the sum
+	default: // a single device allows no statement about the sum
 		j.record.Energy.Agreement = &result.Agreement{}
 	}
 	j.record.Energy.Agreement.Verdict = verdict
@@ -123,7 +121,7 @@ func (j *join) agree(counted []*deviceEnergy) {
 // verdicts of an agreement, from good to bad.
 var verdicts = []string{"ok", "same_source", "single_source", "warn", "fail"}
 
-// worse is the worse of two verdicts.
+// worse returns the worse of two verdicts.
 func worse(a, b string) string {
 	if slices.Index(verdicts, b) > slices.Index(verdicts, a) {
 		return b
@@ -131,8 +129,8 @@ func worse(a, b string) string {
 	return a
 }
 
-// harnessShare estimates what this program's own work cost where the processor is
-// metered: its share of all processor time, of the energy above idle.
+// harnessShare estimates the energy of this program's own work if the processor is metered: its share of all
+// processor time, applied to the energy above idle.
 func (j *join) harnessShare(devices []*deviceEnergy) {
 	h := j.record.Harness
 	if h == nil || h.HostCPUS == nil || *h.HostCPUS <= 0 {
@@ -162,7 +160,7 @@ var throttleReasons = map[int64]string{
 // powerCap is the bit of the power limit.
 const powerCap = int64(0x04)
 
-// telemetryWarnings reports throttling and series with holes.
+// telemetryWarnings warns of throttling and of series with gaps.
 func (j *join) telemetryWarnings() {
 	seen := map[string]int{}
 	for _, t := range j.Telemetry {
@@ -183,7 +181,7 @@ func (j *join) telemetryWarnings() {
 	for _, name := range names {
 		code := codes.Throttled
 		if strings.HasSuffix(name, " "+throttleReasons[powerCap]) {
-			code = codes.PowerCapped // what the limit is for
+			code = codes.PowerCapped // the purpose of the limit
 		}
 		j.record.Warn(code,
 			fmt.Sprintf("%s was active in %d telemetry samples of the window", name, seen[name]))
@@ -203,7 +201,7 @@ func (j *join) telemetryWarnings() {
 	}
 }
 
-// gapReasons are the distinct reasons of the gaps that touch the window.
+// gapReasons returns the distinct reasons of the gaps that overlap with the window.
 func (j *join) gapReasons(device string) []string {
 	lost := map[string]float64{}
 	for _, g := range j.Gaps {

@@ -10,12 +10,11 @@ import (
 	"github.com/llenergymeasure/llem/result/series"
 )
 
-// mostExcluded is the part of the requests that may be left out of the latencies: more are not
-// exceptions.
+// mostExcluded is the largest share of the requests that may be excluded from the latencies.
 const mostExcluded = 0.25
 
-// steady returns the requests whose latencies count: without those that paid for the first use
-// of a shape, which are told of. Where these are many, all count.
+// steady returns the requests whose latencies count. Requests that include the first use of a shape are
+// excluded and reported; if there are many, all count.
 func (j *join) steady() []backend.Request {
 	j.firstUses = shapes.FirstUses(j.Requests, j.Steps)
 	n, ok := len(j.firstUses), 0
@@ -28,9 +27,10 @@ func (j *join) steady() []backend.Request {
 	case n == 0:
 		return j.Requests
 	case float64(n) > mostExcluded*float64(ok):
-		j.warn(codes.FirstUse, fmt.Sprintf("%d of %d requests paid for the first use of a shape within the window: "+
-			"so many are in the latencies; raise warmup.max_seconds, or look for what the warm-up does not reach", n,
-			ok))
+		j.warn(codes.FirstUse,
+			fmt.Sprintf("%d of %d requests include the first use of a shape in the window, so many that they count in "+
+				"the latencies; raise warmup.max_seconds, or check what the warm-up does not cover", n,
+				ok))
 		j.firstUses = nil
 		return j.Requests
 	}
@@ -44,12 +44,12 @@ func (j *join) steady() []backend.Request {
 	if n == 1 {
 		verb = "was"
 	}
-	j.warn(codes.FirstUse, fmt.Sprintf("%s of %d %s left out of the latencies: the first use of a shape within the "+
-		"window made them late; their energy and tokens count", digits.Count(n, "request"), ok, verb))
+	j.warn(codes.FirstUse, fmt.Sprintf("%s of %d %s excluded from the latencies: the first use of a shape in the "+
+		"window delayed them; their energy and tokens are counted", digits.Count(n, "request"), ok, verb))
 	return out
 }
 
-// mark notes in the rows which requests were left out of the latencies.
+// mark marks the rows of requests that are excluded from the latencies.
 func (j *join) mark(rows []series.Request) {
 	for i := range rows {
 		rows[i].FirstUse = j.firstUses[int(rows[i].ID)]

@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// late makes the prefills of some requests of material begin earlier, in milliseconds, by what
-// their shapes cost when they are used first. Each request has a shape of its own.
+// late starts the prefills of some requests of the material earlier, by the cost of their shape's first use
+// in milliseconds. Each request has its own shape.
 func late(m *Material, cost map[int]int64) {
 	for i := range m.Requests {
 		q := &m.Requests[i]
@@ -31,8 +31,8 @@ func told(rec *result.Record, code note.Code) (string, bool) {
 	return "", false
 }
 
-// TestFirstUse: a request that paid for a first use is in no latency, and its row says so; tokens
-// and energy are those of all.
+// TestFirstUse: a request that includes a first use is excluded from the latencies, as its row says; its
+// tokens and energy count.
 func TestFirstUse(t *testing.T) {
 	plain, _ := joined(t, handmade(16, 30))
 	m := handmade(16, 30)
@@ -52,7 +52,7 @@ func TestFirstUse(t *testing.T) {
 			t.Errorf("row %d: first use %v", i, q.FirstUse)
 		}
 	}
-	if msg, _ := told(rec, codes.FirstUse); !strings.HasPrefix(msg, "1 request of 16 was left out of the latencies") {
+	if msg, _ := told(rec, codes.FirstUse); !strings.HasPrefix(msg, "1 request of 16 was excluded from the latencies") {
 		t.Errorf("warning %q", msg)
 	}
 	if plain.Latency.Excluded != 0 || plain.Latency.TTFT.N != 16 {
@@ -60,7 +60,7 @@ func TestFirstUse(t *testing.T) {
 	}
 }
 
-// TestManyFirstUses: where more than a quarter of the requests are late, that is what they cost.
+// TestManyFirstUses: if more than a quarter of the requests are late, none is excluded.
 func TestManyFirstUses(t *testing.T) {
 	for n, excluded := range map[int]int{4: 4, 5: 0} {
 		m, cost := handmade(16, 30), map[int]int64{}
@@ -73,11 +73,11 @@ func TestManyFirstUses(t *testing.T) {
 			t.Errorf("%d late: %d excluded of %d", n, rec.Latency.Excluded, rec.Latency.TTFT.N)
 		}
 		msg, _ := told(rec, codes.FirstUse)
-		if strings.Contains(msg, "left out") != (excluded > 0) || msg == "" {
+		if strings.Contains(msg, "excluded from") != (excluded > 0) || msg == "" {
 			t.Errorf("%d late: warning %q", n, msg)
 		}
 		if excluded == 0 && rows[0].FirstUse {
-			t.Errorf("%d late: a row says that it is left out", n)
+			t.Errorf("%d late: a row is marked as excluded", n)
 		}
 	}
 }

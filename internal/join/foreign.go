@@ -12,19 +12,18 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// busyIdle is the share of time, in percent, in which kernels run on a GPU that is meant to be
-// idle, from which on somebody works there. A desktop that draws its windows stays below.
+// busyIdle is the utilisation, in percent, above which other work runs on a GPU that should be idle. A
+// desktop that draws its windows stays below.
 const busyIdle = 10.0
 
-// wakes is how long after the start of an idle stretch utilisation still tells of the time before
-// it: the driver averages over up to a second.
+// wakes is the time in nanoseconds at the start of an idle interval in which utilisation still includes the
+// time before it: the driver averages over up to a second.
 const wakes = int64(1e9)
 
-// foreignWork looks for work on the counted devices that is not the run's: by the processes that
-// the driver lists, by how busy the GPU was while it was meant to be idle, and by an idle power
-// that no idle card of the model has. It refuses what that makes another quantity: the energy of
-// the run where such work may have been in the window, else the net energy. It returns why the
-// energy is not the run's; empty if nothing speaks against it.
+// foreignWork looks for other work on the counted devices: in the driver's process list, in the utilisation
+// of the GPU while it should be idle, and in an idle power above any idle card of the model. It refuses the
+// affected numbers: the energy of the run if such work may have been in the window, otherwise the net energy.
+// It returns why the energy is not the run's; empty if there is no evidence.
 func (j *join) foreignWork(counted []*deviceEnergy) (why string) {
 	var all []string
 	for _, d := range counted {
@@ -34,7 +33,7 @@ func (j *join) foreignWork(counted []*deviceEnergy) (why string) {
 		before := j.workBefore(d)
 		within := j.workWithin(d, before == "")
 		if within == "" && before != "" && d.device.WorkHidden {
-			within = before + ", and the driver does not show whose work it was"
+			within = before + ", and the driver does not show which process"
 		}
 		if within != "" {
 			all = append(all, d.device.ID+": "+within)
@@ -42,8 +41,8 @@ func (j *join) foreignWork(counted []*deviceEnergy) (why string) {
 		}
 		if before != "" {
 			j.warn(codes.GPUShared,
-				d.device.ID+": "+before+"; whoever it was had gone before the window: the energy of "+
-					"the window is the run's, and net energy is null")
+				d.device.ID+": "+before+"; that work had ended before the window: the energy of "+
+					"the window is the run's alone, but net energy is null")
 			d.bare.Reason = before
 		}
 	}
@@ -55,53 +54,54 @@ func (j *join) inWindow(t result.Tenant) bool {
 	return t.ToS >= 0 && t.FromS <= j.Window.Duration().Seconds()
 }
 
-// workWithin is what shows that processes of others worked in the window. Of one of which the
-// driver does not say whether it works, the idle stretches tell in which it was there, if it was.
+// workWithin returns the evidence that other processes worked in the window. If the driver does not report
+// whether a process works, the idle intervals during its presence decide.
 func (j *join) workWithin(d *deviceEnergy, idleBefore bool) string {
 	var found []string
 	for _, t := range d.device.Others {
 		who := fmt.Sprintf("process %d", t.PID)
 		if t.Doubtful {
-			who += " (or this one is the engine)"
+			who += " (which may be the engine)"
 		}
 		switch {
 		case !j.inWindow(t):
 		case t.BusyS != nil && *t.BusyS >= 0:
 			found = append(found, fmt.Sprintf("%s ran kernels during the window, in up to %.0f %% of the time", who,
 				*t.BusyPct))
-		case t.BusyPct != nil: // the driver says, and it only holds memory
+		case t.BusyPct != nil: // known to hold memory only
 		case j.there(t, j.idleBefore()) && j.utilisation(d.device.ID, j.idleBefore()) != nil:
 			if !idleBefore {
-				found = append(found, who+" was there in the window")
+				found = append(found, who+" was on the GPU in the window")
 			}
 		case j.there(t, j.Resident) && j.utilisation(d.device.ID, j.Resident) != nil:
 			if busy := *j.utilisation(d.device.ID, j.Resident); busy >= busyIdle {
-				found = append(found, fmt.Sprintf("%s was there in the window, and kernels ran in %.0f %% of the time "+
-					"while the loaded engine had nothing to do", who, busy))
+				found = append(found,
+					fmt.Sprintf("%s was on the GPU in the window, and kernels ran in %.0f %% of the time "+
+						"while the loaded engine was idle", who, busy))
 			}
 		default:
 			found = append(found,
-				who+" was there in the window, and nothing shows that it did not work: the driver does "+
-					"not say, and no idle stretch was sampled while it was there")
+				who+" was on the GPU in the window and may have worked: the driver does "+
+					"not report it, and no idle interval was sampled while it was present")
 		}
 	}
 	if len(found) == 0 && d.device.WorkHidden {
 		if busy := j.utilisation(d.device.ID, j.Resident); busy != nil && *busy >= busyIdle {
-			return fmt.Sprintf("kernels ran in %.0f %% of the time while the loaded engine had nothing to do, and the "+
-				"driver does not show whose", *busy)
+			return fmt.Sprintf("kernels ran in %.0f %% of the time while the loaded engine was idle, and the "+
+				"driver does not show which process", *busy)
 		}
 	}
 	return strings.Join(found, ", ")
 }
 
-// workBefore is what shows that somebody worked on a device before the engine was started.
+// workBefore returns the evidence of work on a device before the engine was started.
 func (j *join) workBefore(d *deviceEnergy) string {
 	var found []string
 	if busy := j.utilisation(d.device.ID, j.idleBefore()); busy != nil && *busy >= busyIdle {
 		found = append(found, fmt.Sprintf("kernels ran in %.0f %% of the time", *busy))
 	}
 	if limit := d.device.IdleLimitW; limit > 0 && d.bare.Reason == "" && d.bare.W > limit {
-		found = append(found, fmt.Sprintf("it drew %s, and an idle %s draws less than %s", digits.SI(d.bare.W, "W"),
+		found = append(found, fmt.Sprintf("it drew %s, while an idle %s draws less than %s", digits.SI(d.bare.W, "W"),
 			d.device.Name, digits.SI(limit, "W")))
 	}
 	if len(found) == 0 {
@@ -110,8 +110,8 @@ func (j *join) workBefore(d *deviceEnergy) string {
 	return "before the engine was started, " + strings.Join(found, " and ")
 }
 
-// idleBefore is the time before the engine was started: also the short look that confirms a
-// remembered idle power. It is empty where the engine of the run before was kept.
+// idleBefore returns the time before the engine was started, including the short check of a remembered idle
+// power. It is empty if the engine of the previous run was kept.
 func (j *join) idleBefore() attribute.Window {
 	if j.Bare.End > j.Bare.Start {
 		return j.Bare
@@ -121,27 +121,28 @@ func (j *join) idleBefore() attribute.Window {
 		end = j.Resident.Start
 	}
 	w := attribute.Window{Start: end, End: end - stray}
-	for _, t := range j.Telemetry { // the stretches of one run are seconds apart: an engine is loaded between them
+	// the intervals of a run are seconds apart, because an engine is loaded between them
+	for _, t := range j.Telemetry {
 		w.Start = min(w.Start, t.MonoNS)
 	}
 	return w
 }
 
-// Worked reports whether somebody worked on a device in a stretch in which it was meant to be idle.
+// Worked reports whether there was work on a device during an interval in which it should be idle.
 func Worked(trace power.Trace, device string, w attribute.Window) bool {
 	j := &join{Material: &Material{Telemetry: trace.Telemetry}}
 	busy := j.utilisation(device, w)
 	return busy != nil && *busy >= busyIdle
 }
 
-// there reports whether a process was on its GPU all through a stretch.
+// there reports whether a process was on its GPU during a whole interval.
 func (j *join) there(t result.Tenant, w attribute.Window) bool {
 	from, to := float64(w.Start-j.Window.Start)/1e9, float64(w.End-j.Window.Start)/1e9
 	return w.End > w.Start && t.FromS <= from+1 && t.ToS >= to-1
 }
 
-// utilisation is the median share of time, in percent, in which kernels ran on a device in a
-// stretch; nil where it was not sampled.
+// utilisation returns the median percentage of time during which kernels ran on a device in an interval; nil
+// if it was not sampled.
 func (j *join) utilisation(device string, w attribute.Window) *float64 {
 	var all []float64
 	for _, t := range j.Telemetry {
@@ -156,8 +157,7 @@ func (j *join) utilisation(device string, w attribute.Window) *float64 {
 	return new(all[len(all)/2])
 }
 
-// refuse leaves of the energy what the sensors read: a total of the boards. Everything that would
-// be the run's is null.
+// refuse keeps only the measured energy of the boards. Every number that would be the run's becomes null.
 func (j *join) refuse(counted []*deviceEnergy, why string) {
 	e := &j.record.Energy
 	s := addUp(counted)
@@ -166,12 +166,12 @@ func (j *join) refuse(counted []*deviceEnergy, why string) {
 	s.method += "; of the board, other work included"
 	e.TotalJ, e.MeanW = s.times(1), s.times(1/j.Window.Duration().Seconds())
 	e.Reason = "the energy is not the run's alone: " + why +
-		". total_j is that of the board; per token, per request, by " +
-		"phase and net of idle nothing can be told. Run it again on GPUs that nobody else uses (nvidia-smi; " +
-		"CUDA_VISIBLE_DEVICES), or add --allow-shared to have the numbers, marked"
+		". total_j is the energy of the board; per token, per request, by " +
+		"phase and net of idle there are no numbers. Run it again on GPUs that nobody else uses (nvidia-smi; " +
+		"CUDA_VISIBLE_DEVICES), or add --allow-shared to get marked numbers"
 	e.PhasesReason = "the energy is not the run's alone"
 	j.warn(codes.GPUForeignWork, e.Reason)
 }
 
-// scopeBoard is the scope of a total that other work is part of.
+// scopeBoard is the scope of a total that includes other work.
 const scopeBoard = "board"

@@ -10,9 +10,9 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// TestForeignWork: which evidence makes the energy of a GPU one that is not the run's, which makes the
-// net energy unknown, and which does nothing. The baseline is from 1 to 6 s, the loaded engine idle
-// from 12 to 15 s, the window from 20 to 30 s.
+// TestForeignWork: which evidence invalidates the energy of a GPU, which only the net energy, and which
+// nothing. The baseline is from 1 to 6 s, the loaded engine is idle from 12 to 15 s, the window is from 20 to
+// 30 s.
 func TestForeignWork(t *testing.T) {
 	const second = int64(1e9)
 	works, idle := new(97.0), new(0.0)
@@ -25,7 +25,7 @@ func TestForeignWork(t *testing.T) {
 		before, loaded float64 // utilisation while idle, in percent; negative: not sampled
 		bare           float64 // idle power; no idle card draws more than 237 W
 		want           string  // why the energy is not the run's
-		net            string  // why the net energy is not known
+		net            string  // why the net energy is unknown
 	}{
 		"alone":     {before: 0, loaded: 0},
 		"a desktop": {before: 6, loaded: 6},
@@ -38,20 +38,20 @@ func TestForeignWork(t *testing.T) {
 		"busy before, hidden":       {hidden: true, before: 97, want: "97 %"},
 		"busy while loaded, hidden": {hidden: true, loaded: 50, want: "50 % of the time while the loaded engine"},
 		"an engine that spins":      {loaded: 50},
-		"no idle card":              {bare: 690, net: "it drew 690 W, and an idle NVIDIA H200 draws less than 237 W"},
+		"no idle card":              {bare: 690, net: "it drew 690 W, while an idle NVIDIA H200 draws less than 237 W"},
 		"no idle card, hidden":      {hidden: true, bare: 690, want: "it drew 690 W"},
 		"hidden and quiet":          {hidden: true},
-		// The driver does not say who works: the idle stretch in which it was there decides.
+		// The driver does not report who works: the idle interval with the process decides.
 		"unknown, idle before": {others: []result.Tenant{there(-19, 10, nil, nil)}, hidden: true},
 		"unknown, busy before": {others: []result.Tenant{there(-19, 10, nil, nil)}, hidden: true, before: 40,
-			want: "process 7 was there"},
+			want: "process 7 was on the GPU"},
 		"unknown, idle loaded": {others: []result.Tenant{there(-9, 10, nil, nil)}, hidden: true},
 		"unknown, busy loaded": {others: []result.Tenant{there(-9, 10, nil, nil)}, hidden: true, loaded: 40,
 			want: "40 %"},
-		"unknown, came late": {others: []result.Tenant{there(3, 10, nil, nil)}, hidden: true, want: "nothing shows"},
+		"unknown, came late": {others: []result.Tenant{there(3, 10, nil, nil)}, hidden: true, want: "may have worked"},
 		"unknown, no telemetry": {others: []result.Tenant{there(-19, 10, nil, nil)}, hidden: true, before: -1,
 			loaded: -1,
-			want:   "nothing shows"},
+			want:   "may have worked"},
 		"after the window": {others: []result.Tenant{there(11, 11, nil, nil)}, hidden: true},
 	} {
 		dev := Device{Device: power.Device{ID: "gpu0", Kind: power.GPU, Name: "NVIDIA H200"}, IdleLimitW: 237,
@@ -87,7 +87,7 @@ func TestForeignWork(t *testing.T) {
 	}
 }
 
-// TestForeignWorkElsewhere: what happens on a processor is not looked for here.
+// TestForeignWorkElsewhere: work on a processor is not examined here.
 func TestForeignWorkElsewhere(t *testing.T) {
 	j := &join{Material: &Material{Window: attribute.Window{Start: 1, End: 2}}, record: &result.Record{}}
 	d := &deviceEnergy{device: Device{Device: power.Device{ID: "package-0", Kind: power.CPU}, WorkHidden: true}}

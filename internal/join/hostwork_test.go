@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// TestHostWork: processor time of others is told from a twentieth of the machine on, or from half a processor on, and
-// marks the run where the energy of the processors is counted.
+// TestHostWork: processor time of other processes is reported from a twentieth of the machine, or from half a
+// processor, and marks the run if the energy of the processors is counted.
 func TestHostWork(t *testing.T) {
 	cpu := []result.Device{{Device: "package-0", Kind: "cpu", Counted: true}}
 	gpu := []result.Device{{Device: "gpu0", Kind: "gpu", Counted: true}, {Device: "package-0", Kind: "cpu"}}
@@ -26,7 +26,7 @@ func TestHostWork(t *testing.T) {
 		"quiet":                {10, 0.3, 20, 2, cpu, "embedded", "", ""},
 		"daemons":              {10, 1.0, 20, 16, gpu, "vllm", "", ""},
 		"a busy loop":          {10, 9.0, 20, 2, cpu, "embedded", codes.HostShared, "0.9 of 2 processors"},
-		"beside a GPU":         {10, 9.0, 20, 64, gpu, "vllm", codes.HostBusy, "45 % of what was busy"},
+		"beside a GPU":         {10, 9.0, 20, 64, gpu, "vllm", codes.HostBusy, "45 % of the busy time"},
 		"a twentieth":          {10, 2.5, 8, 4, cpu, "embedded", codes.HostShared, ""},
 		"less of many":         {10, 4.9, 30, 128, gpu, "vllm", "", ""},
 		"a short window":       {0.3, 0.1, 0.5, 2, cpu, "embedded", "", ""},
@@ -52,7 +52,7 @@ func TestHostWork(t *testing.T) {
 	for _, h := range []*result.Harness{nil, {HostCPUS: new(5.0), HostCores: 2}, {OtherCPUS: new(5.0)}} {
 		j := &join{Material: &Material{Window: attribute.Window{End: 1e9}}, record: &result.Record{Harness: h}}
 		if j.hostWork(); len(j.record.Warnings) > 0 {
-			t.Errorf("%+v: %v, want nothing where it is not known", h, j.record.Warnings)
+			t.Errorf("%+v: %v, want nothing if it is unknown", h, j.record.Warnings)
 		}
 	}
 }

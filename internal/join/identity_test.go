@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// pauses ends every batch some milliseconds early. The sensor shows too little or too
-// much power around the pauses: the fit makes that the pauses' energy.
+// pauses ends every batch some milliseconds early. The sensor shows too little or too much power around the
+// pauses, which the fit assigns to the pauses.
 func pauses(m *Material, length int64, watts float64) {
 	for i := range m.Steps {
 		s := &m.Steps[i]
@@ -28,15 +28,15 @@ func pauses(m *Material, length int64, watts float64) {
 	}
 }
 
-// TestIdentity: whatever is printed adds up to the total, and so do the requests to
-// the phases, also where a phase is refused. It lies between its bounds.
+// TestIdentity: all parts add up to the total, and the requests to the phases, also if a phase is refused.
+// Each value lies between its bounds.
 func TestIdentity(t *testing.T) {
 	for name, q := range map[string]struct {
 		batches, prefill int64
 		pause            int64   // in milliseconds
-		pauseW           float64 // that the sensor shows around it
+		pauseW           float64 // shown by the sensor around it
 		refused          string  // the phase without energy
-		nothing          bool    // idle time costs nothing
+		nothing          bool    // idle time has no energy
 	}{
 		"both phases":                 {batches: 6, prefill: 200},
 		"one short prefill":           {batches: 1, prefill: 7, refused: "prefill"},
@@ -85,8 +85,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// checkStated: a phase says how it was found, and its energy per token has the same
-// doubts.
+// checkStated checks that a phase names its method, and that its energy per token has the same uncertainty.
 func checkStated(t *testing.T, name string, p *result.Phase) {
 	t.Helper()
 	if p.Method != attribute.Method || p.Source != sensor.SourceFake {

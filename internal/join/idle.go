@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// idleOf is the mean power of a device over an idle stretch, from the source that
-// its energy comes from: a counter and a power reading may disagree at idle.
+// idleOf returns the mean power of a device over an idle interval, from the source of its energy: a counter
+// and a power reading may disagree at idle.
 func (j *join) idleOf(device string, counter bool, w attribute.Window) result.Idle {
 	if w.End <= w.Start {
 		return result.Idle{}
@@ -19,7 +19,7 @@ func (j *join) idleOf(device string, counter bool, w attribute.Window) result.Id
 	return idlePower(between(j.samples(device), w), around(j.readings(device), w), w, counter)
 }
 
-// Idle is the mean power of a device over an idle stretch, by its counter where it has one.
+// Idle returns the mean power of a device over an idle interval, by its counter if it has one.
 func Idle(trace power.Trace, device string, w attribute.Window) result.Idle {
 	m := &Material{Samples: trace.Samples, Counters: trace.Counters}
 	readings := m.readings(device)
@@ -48,16 +48,15 @@ func idlePower(samples []power.Sample, readings []power.Reading, w attribute.Win
 		return result.Idle{Reason: err.Error()}
 	}
 	idle.Source = readings[0].Source
-	// What the series says of the scatter over time holds for the counter too.
+	// The series' scatter over time also applies to the counter.
 	idle.W, idle.Half95 = e.Joules/seconds, math.Hypot(e.Half95/seconds, mean.Half95)
 	return idle
 }
 
-// MaxDrift is the drift of an idle power, relative to it, beyond which a baseline is in
-// doubt.
+// MaxDrift is the relative drift of an idle power above which a baseline is doubtful.
 const MaxDrift = 0.03
 
-// Drifts says whether an idle power was still changing.
+// Drifts reports whether an idle power was still changing.
 func Drifts(i result.Idle) bool {
 	return i.W > 0 && math.Abs(i.DriftW) > MaxDrift*i.W && math.Abs(i.DriftW) > i.DriftHalf95
 }
@@ -67,7 +66,7 @@ func (j *join) drifting(device, what string, i result.Idle) {
 	if Drifts(i) {
 		j.warn(codes.BaselineDrift,
 			fmt.Sprintf("%s: the idle power %s changed by %+.3g W while it was measured (%.3g W): net energy is "+
-				"in doubt by as much; "+
-				"let the machine rest first, or raise baseline.seconds", device, what, i.DriftW, i.W))
+				"uncertain by as much; "+
+				"let the machine rest before the run, or raise baseline.seconds", device, what, i.DriftW, i.W))
 	}
 }

@@ -1,14 +1,13 @@
-// Package join turns the raw material of a run into the numbers of its record, and does
-// the same again from the files beside the record.
+// Package join computes the numbers of a run's record from the raw material, and recomputes them from the
+// files beside the record.
 //
 //	request log, step log ─┐
 //	power series, counters ┼─ Material ── Compute ──▶ result.Record + series.All
 //	baselines, devices ────┘      ▲                              │
 //	                              └────────── Read ──────────────┘
 //
-// All of it is a pure function of the material: no process, no sensor and no clock is
-// asked, and nothing is written. [Recompute] reads a run from its folder, computes its
-// numbers again and compares them with the recorded ones.
+// The computation is a pure function of the material: it uses no process, sensor or clock, and writes
+// nothing. [Recompute] reads a run from its folder, recomputes its numbers and compares them with the record.
 package join
 
 import (
@@ -19,10 +18,9 @@ import (
 	"github.com/llenergymeasure/llem/result/series"
 )
 
-// Compute fills everything of a record that follows from the material, and returns the
-// rows of the series files. The record brings what does not follow from it: the
-// configuration, the operations of the model, the processor time of the program. Show, if
-// not nil, also receives the warnings that a user should see at once.
+// Compute fills in everything of a record that follows from the material, and returns the rows of the series
+// files. The record already has the rest: the configuration, the operations of the model, the processor time
+// of the program. show, if not nil, also receives the warnings that a user should see at once.
 func Compute(m *Material, rec *result.Record, show func(code note.Code, message string)) series.All {
 	latencies.Stamp(m.Requests, rec, m.Engine.Tier == backend.TierExact)
 	s := m.store(rec)
@@ -33,7 +31,7 @@ func Compute(m *Material, rec *result.Record, show func(code note.Code, message 
 	return s
 }
 
-// compute fills everything that follows from the material.
+// compute fills in everything that follows from the material.
 func (j *join) compute() {
 	seconds := j.Window.Duration().Seconds()
 	j.record.Window.DurationS = seconds

@@ -19,8 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// These tests make the material of a run by hand, so that its truth is known and
-// nothing waits.
+// These tests build the material of a run by hand, so that its truth is known and nothing waits.
 
 const ms = int64(time.Millisecond)
 
@@ -36,8 +35,7 @@ var (
 	cpu0 = power.Device{ID: "package-0", Kind: power.CPU, Name: "test CPU"}
 )
 
-// sampled is a series of a sensor that averages over 20 ms, from power over time in
-// milliseconds.
+// sampled returns the series of a sensor that averages over 20 ms, from power as a function of milliseconds.
 func sampled(device string, from, to int64, watts func(ms int64) float64) []power.Sample {
 	const spacing = 20
 	var out []power.Sample
@@ -52,9 +50,8 @@ func sampled(device string, from, to int64, watts func(ms int64) float64) []powe
 	return out
 }
 
-// handmade is one GPU over a window of batches, from 10 s on: a prefill of the given
-// length in milliseconds at 600 W, then fifty steps of 20 ms at 300 W, with 20 W
-// before and after.
+// handmade returns one GPU over a window of batches that starts at 10 s: a prefill of the given length in
+// milliseconds at 600 W, then fifty steps of 20 ms at 300 W, with 20 W before and after.
 func handmade(batches, prefill int64) *Material {
 	const start, step, steps = 10_000, 20, 50
 	length := prefill + steps*step
@@ -91,7 +88,7 @@ func handmade(batches, prefill int64) *Material {
 	return m
 }
 
-// joined computes the record of some material.
+// joined returns the record of some material.
 func joined(t *testing.T, m *Material) (*result.Record, []series.Request) {
 	t.Helper()
 	rec := &result.Record{Config: study.DefaultExperiment(engines.All()[0]), Window: &result.Window{Repeats: 1},
@@ -103,7 +100,7 @@ func joined(t *testing.T, m *Material) (*result.Record, []series.Request) {
 	return rec, rows.Requests
 }
 
-// TestFailedRequestsGetNothing: their energy is in the total, and the others carry it.
+// TestFailedRequestsGetNothing: their energy is in the total, and is assigned to the other requests.
 func TestFailedRequestsGetNothing(t *testing.T) {
 	m := handmade(6, 200)
 	m.Requests[2].OK, m.Requests[2].Failure = false, "rejected"
@@ -121,8 +118,7 @@ func TestFailedRequestsGetNothing(t *testing.T) {
 	}
 }
 
-// TestBudget: the parts of an interval make up the interval, and the window that a
-// precision needs follows from it.
+// TestBudget: the terms of an interval add up to the interval, and determine the window for a precision.
 func TestBudget(t *testing.T) {
 	m := handmade(6, 200)
 	idle := func(from int64, watts float64) attribute.Window {
@@ -150,7 +146,7 @@ func TestBudget(t *testing.T) {
 		near(t, name+": its budget", sum, half(q), 1e-9)
 	}
 	if n := len(e.NetJ.Budget); n != len(e.TotalJ.Budget)+1 {
-		t.Errorf("net_j has %d terms, want those of total_j and the idle power", n)
+		t.Errorf("net_j has %d terms, want the terms of total_j and the idle power", n)
 	}
 	near(t, "half width of net_j", half(e.NetJ), math.Hypot(half(e.TotalJ), half(e.BaselineW)*seconds), 1e-9)
 	relative := half(e.TotalJ) / e.TotalJ.Value
@@ -158,7 +154,7 @@ func TestBudget(t *testing.T) {
 	near(t, "for_5_pct_s", e.MinWindow.For5PctS, seconds*relative/0.05, 1e-9)
 }
 
-// TestDriftingBaseline: a machine that is still cooling is doubted in the record.
+// TestDriftingBaseline: a machine that is still cooling gets a warning in the record.
 func TestDriftingBaseline(t *testing.T) {
 	m := handmade(6, 200)
 	m.Samples = append(m.Samples,
@@ -172,8 +168,7 @@ func TestDriftingBaseline(t *testing.T) {
 	}
 }
 
-// TestHarnessShare: what measuring cost is known where a processor is metered, and
-// null elsewhere.
+// TestHarnessShare: the cost of measuring is known if a processor is metered, and null otherwise.
 func TestHarnessShare(t *testing.T) {
 	modelled := cpu0
 	modelled.Modelled = true
@@ -212,8 +207,8 @@ func TestHarnessShare(t *testing.T) {
 	}
 }
 
-// TestTooShort: where timing alone explains that counter and series differ, the window
-// is blamed and not the sensor; it is refused all the same.
+// TestTooShort: if timing alone explains the difference of counter and series, the error blames the window,
+// not the sensor.
 func TestTooShort(t *testing.T) {
 	const start = 10_000 * ms
 	w := attribute.Window{Start: start, End: start + 15*ms}
@@ -228,8 +223,7 @@ func TestTooShort(t *testing.T) {
 			SinceNS: at - 4*ms, Snapped: true, Energy: unit.Energy(joules * 1e6)}
 	}
 	d := &deviceEnergy{device: Device{Device: gpu0}, out: &result.Device{}}
-	// 6 J at rest up to the window, 7.5 J in it and 3.5 J after it, of which the
-	// counter's own timing hides some.
+	// 6 J at rest up to the window, 7.5 J in it and 3.5 J after it, some of which the counter's timing hides.
 	d.measure(samples, []power.Reading{reading(start-60*ms, 0), reading(start+40*ms, 6+7.5+2.5+1.2)}, w)
 	if d.err == nil || !strings.Contains(d.err.Error(), "too short for this sensor") ||
 		!strings.Contains(d.err.Error(), "energy.min_window") {
@@ -238,7 +232,7 @@ func TestTooShort(t *testing.T) {
 	}
 }
 
-// TestDriftIsReported: a machine that is still cooling has no good baseline.
+// TestDriftIsReported: a machine that is still cooling has no valid baseline.
 func TestDriftIsReported(t *testing.T) {
 	j := &join{Material: &Material{}, record: &result.Record{}}
 	j.drifting("gpu0", "before the engine was started", result.Idle{W: 80, DriftW: -6, DriftHalf95: 1})
@@ -249,7 +243,7 @@ func TestDriftIsReported(t *testing.T) {
 	}
 }
 
-// TestOtherVersion: numbers of another version that differ are told from damage.
+// TestOtherVersion: differing numbers of another version are distinguished from damage.
 func TestOtherVersion(t *testing.T) {
 	differ := []Difference{{Key: "energy.total_j.value"}}
 	for name, q := range map[string]struct {
@@ -258,7 +252,7 @@ func TestOtherVersion(t *testing.T) {
 		want        string
 	}{
 		"same version, damaged":  {differ, "abc", "abc", ""},
-		"other version":          {differ, "abc", "def", "another llem (abc)"},
+		"other version":          {differ, "abc", "def", "another version of llem (abc)"},
 		"before versions":        {differ, "", "def", "an earlier version"},
 		"other version, no harm": {nil, "abc", "def", ""},
 	} {
@@ -296,10 +290,10 @@ func near(t *testing.T, what string, got, want, tolerance float64) {
 	}
 }
 
-// half is the half width of the statistical interval.
+// half returns the half width of the statistical interval.
 func half(q *result.Quantity) float64 { return (q.CI95[1] - q.CI95[0]) / 2 }
 
-// warned says whether the record has a warning of the code, and its text.
+// warned returns the record's warning with the code, and whether there is one.
 func warned(r *result.Record, code note.Code) (string, bool) {
 	for _, w := range r.Warnings {
 		if w.Code == code {

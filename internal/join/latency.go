@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// latency summarises the successful requests. Batch is how many requests the engine runs together,
-// 0 where that is not known.
+// latency summarises the successful requests. batch is the number of requests that the engine runs together,
+// 0 if unknown.
 func latency(requests []backend.Request, batch int) *result.Latency {
 	v, all, unknown := latencies.Of(requests)
 	of := func(key string) *result.Distribution { return result.DistributionOf(v[key]) }
@@ -22,8 +22,8 @@ func latency(requests []backend.Request, batch int) *result.Latency {
 	return out
 }
 
-// asEarlier summarises the requests as a version did that had one stamp, under the names that the record has
-// now.
+// asEarlier summarises the requests as an earlier version with a single time stamp did, under the current
+// names.
 func asEarlier(requests []backend.Request, recorded *result.Latency) *result.Latency {
 	requests = slices.Clone(requests)
 	latencies.FromSubmission(requests)
@@ -37,17 +37,17 @@ func asEarlier(requests []backend.Request, recorded *result.Latency) *result.Lat
 	return out
 }
 
-// unknownStart is why service times are not known.
+// unknownStart returns why service times are unknown.
 func unknownStart(batch, most, unknown, all int) string {
-	room := "and how many it runs together is not known"
+	room := "and its batch size is unknown"
 	if batch > 0 {
 		room = fmt.Sprintf("and runs %d together", batch)
 	}
-	return fmt.Sprintf("the engine does not tell when it began %d of %d requests; it had up to %d at once %s: what "+
-		"of the response time is queue is not known", unknown, all, most, room)
+	return fmt.Sprintf("the engine does not report the start of %d of %d requests; it had up to %d at once %s, so the "+
+		"queueing part of the response time is unknown", unknown, all, most, room)
 }
 
-// mostUnderWay is the largest number of requests that the engine had at one time.
+// mostUnderWay returns the largest number of concurrent requests of the engine.
 func mostUnderWay(requests []backend.Request) (most int) {
 	var ends, begins []int64
 	for _, q := range requests {

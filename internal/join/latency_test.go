@@ -56,8 +56,8 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// TestUnknownStart: where an engine does not tell when it began, there is a response time, and
-// a reason for what is missing. TPOT and ITL need no start.
+// TestUnknownStart: if an engine does not report when it began, there is a response time, and a reason for
+// the missing times. TPOT and ITL need no start.
 func TestUnknownStart(t *testing.T) {
 	var list []backend.Request
 	for i := range int64(3) {
@@ -82,8 +82,8 @@ func TestUnknownStart(t *testing.T) {
 	}
 }
 
-// TestStamps: what a log does not tell follows from the workload and, of an engine whose steps
-// are seen, from how it handles what waits.
+// TestStamps: missing stamps follow from the workload and, for an engine with exact steps, from how it
+// schedules waiting requests.
 func TestStamps(t *testing.T) {
 	type stamps = [2]int64 // arrived, started
 	request := func(submitted, prefill, end int64) backend.Request {
@@ -137,9 +137,9 @@ func TestStamps(t *testing.T) {
 	}
 }
 
-// TestLittlesLaw: the mean number of requests in the system, counted over time, is their rate
-// times the mean response time; of those in service it is the rate times the service time. At
-// one sequence at a time, service times are those of static batches.
+// TestLittlesLaw: the mean number of requests in the system over time is their rate times the mean response
+// time, and the mean number in service is the rate times the service time. With one sequence at a time,
+// service times equal the times of static batches.
 func TestLittlesLaw(t *testing.T) {
 	log := map[string]*backend.Log{}
 	for name, o := range map[string]sim.EngineOptions{
@@ -168,7 +168,7 @@ func TestLittlesLaw(t *testing.T) {
 		}
 	}
 	if a, b := service["static"], service["continuous"]; math.Abs(a/b-1) > 0.05 {
-		t.Errorf("TTFT at batch 1: static %v ms, continuous %v ms; the same work is done", a, b)
+		t.Errorf("TTFT at batch 1: static %v ms, continuous %v ms; the work is the same", a, b)
 	}
 }
 
@@ -199,8 +199,8 @@ func engineLog(t *testing.T, o sim.EngineOptions) *backend.Log {
 	return log
 }
 
-// inFlight is the mean number of requests between a stamp and their end, from looks every
-// tenth of a millisecond.
+// inFlight returns the mean number of requests between a stamp and their end, sampled every tenth of a
+// millisecond.
 func inFlight(l *backend.Log, since func(backend.Request) int64) float64 {
 	sum, looks := 0, 0
 	for at := l.StartNS; at < l.EndNS; at += int64(100 * time.Microsecond) {
@@ -214,8 +214,8 @@ func inFlight(l *backend.Log, since func(backend.Request) int64) float64 {
 	return float64(sum) / float64(looks)
 }
 
-// TestRecomputeEarlierLatencies: the latencies of a run that recorded neither arrivals nor starts
-// come out of its files, under the names that they have now.
+// TestRecomputeEarlierLatencies: latencies of a run with neither arrivals nor starts are reproduced from its
+// files, under their current names.
 func TestRecomputeEarlierLatencies(t *testing.T) {
 	for _, run := range []string{"a0ad14b62020-c1", "12b25febfcc7-c1"} {
 		out := Recompute(filepath.Join("..", "..", "testdata", "stored", "queued", result.RunsDir, run))

@@ -11,33 +11,32 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Material is everything from which the numbers of a run are computed, beside what its
-// record brings. All of it is on disk with the result: each field is one of the parts
-// that [Read] brings back.
+// Material is the input from which the numbers of a run are computed, in addition to the record. All of it is
+// stored with the result: [Read] restores each field.
 type Material struct {
-	// Engine is what ran the model.
+	// Engine describes the engine.
 	Engine Engine
 	// Requests and Steps are the log of the window.
 	Requests []backend.Request
 	Steps    []backend.Step
-	// Tasks has the kind of task of a request by its id.
+	// Tasks maps a request's id to its kind of task.
 	Tasks map[int]string
-	// Given and Asked are prompt tokens given and output tokens asked for.
+	// Given is the number of prompt tokens, Asked the number of requested output tokens.
 	Given, Asked int64
-	// OutputHash is equal for runs that generated the same tokens; empty where they are not known.
+	// OutputHash is equal for runs that generated the same tokens; empty if they are unknown.
 	OutputHash string
-	// Window holds the workload; Bare and Resident are the idle stretches before the
-	// engine was started and with the model loaded. Empty ones were not measured.
+	// Window contains the workload; Bare and Resident are the idle intervals before the engine was started
+	// and with the model loaded. An empty interval was not measured.
 	Window, Bare, Resident attribute.Window
 	// PhasesTakeS is how long a window takes that can be split by phase, as was expected of this one, in seconds: 0
 	// where this one was to do, or nothing is known, and less than 0 where no length helps.
 	PhasesTakeS float64
-	// Devices are metered.
+	// Devices are the metered devices.
 	Devices []Device
-	// Missing explains the sensors that could not be read.
+	// Missing lists the sensors that could not be read.
 	Missing []power.Unavailable
-	// Samples, Counters and Telemetry are what the sensors showed in the baselines and in
-	// the window, Gaps where series have holes, and Errors what failed meanwhile.
+	// Samples, Counters and Telemetry are from the baselines and the window; Gaps has the gaps of the series,
+	// and Errors the errors of sampling.
 	Samples   []power.Sample
 	Counters  []power.Reading
 	Telemetry []power.Telemetry
@@ -45,53 +44,53 @@ type Material struct {
 	Errors    []string
 }
 
-// Engine is what is known of the engine.
+// Engine is what the computation needs to know about the engine.
 type Engine struct {
-	// Tier is how well its steps were seen.
+	// Tier is how well its steps are known.
 	Tier backend.Tier
-	// Device is where it runs the model, in its own words, and GPUs are the UUIDs of the
-	// ones that hold it, where it knows.
+	// Device is the device that runs the model, as the engine names it, and GPUs are the UUIDs of the GPUs
+	// that hold it, if known.
 	Device string
 	GPUs   []string
 }
 
-// Device is a metered device, and what was known of it before the run.
+// Device is a metered device, with what was known about it before the run.
 type Device struct {
 	power.Device
-	// Known is a bare idle power that was measured before this run; nil is none.
+	// Known is a bare idle power from before this run; nil if there is none.
 	Known *result.Idle
-	// Profile is what a self-test knows of the sensor behind the series, and SwingPct of
-	// the counter, in percent (see [power.Profile]); nil is nothing.
+	// Profile is the self-test's profile of the series' sensor, and SwingPct of the counter, in percent (see
+	// [power.Profile]); nil if there is none.
 	Profile  *power.SourceProfile
 	SwingPct *float64
-	// IdleLimitW is more than an idle card of the model draws, in watts; 0 where it is not known.
+	// IdleLimitW exceeds the power of any idle card of the model, in watts; 0 if unknown.
 	IdleLimitW float64
-	// Others are processes on the device that are not the run's. WorkHidden reports that the driver
-	// does not tell which processes work there.
+	// Others are processes on the device that do not belong to the run. WorkHidden reports whether the driver
+	// hides which processes work there.
 	Others     []result.Tenant
 	WorkHidden bool
 }
 
-// OnGPU reports whether an engine runs its model on a GPU, whose energy is then booked,
-// and not the processor's. Whatever needs to know asks here.
+// OnGPU reports whether the engine runs its model on a GPU. The energy of GPUs is then counted, instead of
+// the processor's. All code that needs to know calls this method.
 func (e Engine) OnGPU() bool {
 	return len(e.GPUs) > 0 || onGPU(e.Device)
 }
 
-// Counts reports whether a device runs the model, so that its energy is the engine's.
+// Counts reports whether a device runs the model, so that its energy is counted.
 func (e Engine) Counts(d power.Device) bool {
 	switch {
 	case !e.OnGPU():
 		return d.Kind == power.CPU || d.Kind == power.DRAM
 	case d.Kind != power.GPU:
 		return false
-	case d.OverNetwork: // it may be another machine's
+	case d.OverNetwork: // it may belong to another machine
 		return slices.Contains(e.GPUs, d.UUID)
 	}
 	return d.UUID == "" || len(e.GPUs) == 0 || slices.Contains(e.GPUs, d.UUID)
 }
 
-// EngineOf returns what is known of an engine that has loaded its model.
+// EngineOf describes an engine that has loaded its model.
 func EngineOf(l backend.Loaded) Engine {
 	e := Engine{Tier: cmp.Or(l.Tier, backend.TierExact), Device: l.Device, GPUs: l.DeviceUUIDs}
 	if !l.SharedClock {
@@ -100,14 +99,13 @@ func EngineOf(l backend.Loaded) Engine {
 	return e
 }
 
-// SetTrace takes over what was sampled.
+// SetTrace sets the sampled data.
 func (m *Material) SetTrace(t power.Trace) {
 	m.Samples, m.Counters, m.Telemetry, m.Gaps, m.Errors = t.Samples, t.Counters, t.Telemetry, t.Gaps, t.Errors
 }
 
-// SetDevices takes over the metered devices, after the window and what was sampled.
-// Known has bare idle powers of earlier runs, and profiles what a self-test found, both
-// by device.
+// SetDevices sets the metered devices; call it after the window and the trace are set. known has bare idle
+// powers of earlier runs, and profiles the results of a self-test, both by device.
 func (m *Material) SetDevices(all []power.Device, known map[string]result.Idle, profiles map[string]*power.Profile) {
 	m.Devices = nil
 	for _, dev := range all {
@@ -147,25 +145,25 @@ func (m *Material) readings(device string) []power.Reading {
 	return out
 }
 
-// stray is how far from a stretch samples and readings still belong to it.
+// stray is the distance from an interval, in nanoseconds, up to which samples and readings belong to it.
 const stray = int64(2e9)
 
-// between keeps the samples of a stretch and a little around it: the series of the
-// baseline must not look like a gap in the series of the window.
+// between returns the samples of an interval and a little around it, so that the baseline's series does not
+// look like a gap in the window's series.
 func between(samples []power.Sample, w attribute.Window) []power.Sample {
 	return slices.DeleteFunc(slices.Clone(samples), func(s power.Sample) bool {
 		return s.MonoNS < w.Start-stray || s.MonoNS > w.End+stray
 	})
 }
 
-// around keeps the readings of a stretch and a little around it.
+// around returns the readings of an interval and a little around it.
 func around(readings []power.Reading, w attribute.Window) []power.Reading {
 	return slices.DeleteFunc(slices.Clone(readings), func(r power.Reading) bool {
 		return r.AfterNS < w.Start-stray || r.BeforeNS > w.End+stray
 	})
 }
 
-// Traces adds one trace to another.
+// Traces returns b appended to a.
 func Traces(a, b power.Trace) power.Trace {
 	a.Samples = append(a.Samples, b.Samples...)
 	a.Counters = append(a.Counters, b.Counters...)
@@ -180,10 +178,10 @@ func Traces(a, b power.Trace) power.Trace {
 			a.Errors = append(a.Errors, e)
 		}
 	}
-	a.Cost = b.Cost // that of the window
+	a.Cost = b.Cost // the cost of the window
 	return a
 }
 
-// onGPU reports whether a device, as an engine names it once it has loaded a model, is a
-// GPU: cuda, rocm, vulkan and so on.
+// onGPU reports whether a device, as named by an engine with a loaded model, is a GPU: cuda, rocm, vulkan and
+// so on.
 func onGPU(device string) bool { return device != "" && !strings.HasPrefix(device, "cpu") }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// noSensor explains missing energy of a scope with what would help.
+// noSensor explains why a scope has no energy, with the next step.
 func (j *join) noSensor(scope string) string {
 	if j.record.Config.Energy.Sources == "none" {
 		return "energy.sources is none"
 	}
-	s := "no " + strings.ToUpper(scope) + " power sensor can be read here" + j.missing(scope)
-	if scope == "cpu" { // there is no model of a GPU's power
-		s += "; for a rough modelled value add --estimate"
+	s := "no " + strings.ToUpper(scope) + " power sensor can be read on this machine" + j.missing(scope)
+	if scope == "cpu" { // GPU power has no model
+		s += "; for a rough estimate add --estimate"
 	}
 	return s
 }
@@ -21,14 +21,13 @@ func (j *join) noSensor(scope string) string {
 // cpuSources are the families of sensors that measure processors.
 var cpuSources = []string{"rapl", "perf", "grace"}
 
-// missing lists the sensors of a scope that could not be opened, and what would
-// help.
+// missing lists the sensors of a scope that could not be opened, with the next step.
 func (j *join) missing(scope string) string {
 	var b strings.Builder
 	for _, u := range j.Missing {
 		forCPU := slices.ContainsFunc(cpuSources, func(s string) bool { return strings.HasPrefix(u.Source, s) })
 		if forCPU != (scope == "cpu") {
-			continue // no sensor for what ran the model
+			continue // a sensor of something that did not run the model
 		}
 		fmt.Fprintf(&b, "; %s: %s", u.Source, u.Message)
 		if u.Next != "" {

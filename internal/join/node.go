@@ -12,19 +12,19 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Limits of a meter of the whole machine, in seconds and as a share.
+// Limits for a meter of the whole machine, in seconds and as fractions.
 const (
-	// frozenAfter is how long a value may stand while the power of the counted devices changes.
+	// frozenAfter is how long a value may stay constant while the power of the counted devices changes.
 	frozenAfter = 10.0
-	// frozenSwing is by how much of its mean that power changes then.
+	// frozenSwing is the relative change of their power from which that is suspicious.
 	frozenSwing = 0.10
-	// nodeWindow is what such a meter needs where its refresh is not known, and nodeRefreshes how
-	// many of its longest constant stretches otherwise.
+	// nodeWindow is the shortest window for such a meter if its refresh period is unknown, and nodeRefreshes
+	// the number of its longest constant intervals otherwise.
 	nodeWindow, nodeRefreshes = 60.0, 20.0
 )
 
-// node fills the energy of the whole machine by its meter, beside that of the devices that ran
-// the model, which it contains: it is never added to it. Last of all, since it compares them.
+// node fills in the energy of the whole machine by its meter, beside the energy of the devices that ran the
+// model. It includes them, so it is never added. It comes last, because it compares them.
 func (j *join) node(all []*deviceEnergy, tokens result.Tokens) {
 	e := &j.record.Energy
 	var meters []*deviceEnergy
@@ -39,8 +39,8 @@ func (j *join) node(all []*deviceEnergy, tokens result.Tokens) {
 		return
 	case len(meters) > 1:
 		e.NodeReason = fmt.Sprintf(
-			"%d meters are read over the network (%s), and which of them is the whole machine's is "+
-				"not known: name one in energy.remote", len(meters), strings.Join(names, ", "))
+			"%d meters are read over the network (%s), and which of them measures the whole machine is "+
+				"unknown: keep one in energy.remote", len(meters), strings.Join(names, ", "))
 		return
 	}
 	m := meters[0]
@@ -51,7 +51,7 @@ func (j *join) node(all []*deviceEnergy, tokens result.Tokens) {
 	seconds := j.Window.Duration().Seconds()
 	longest, frozen := j.standsStill(m, all)
 	if frozen != "" {
-		e.NodeReason = m.device.ID + " " + frozen + ": the meter is frozen, and what it says is not used"
+		e.NodeReason = m.device.ID + " " + frozen + ": the meter is frozen and not used"
 		j.warn(codes.NodeFrozen, e.NodeReason)
 		return
 	}
@@ -63,7 +63,7 @@ func (j *join) node(all []*deviceEnergy, tokens result.Tokens) {
 	if seconds < needs {
 		j.warn(codes.NodeShortWindow,
 			fmt.Sprintf("the window of %s is short for %s, which needs %s: the energy of the machine "+
-				"is that of few of its values; set energy.min_window", digits.SI(seconds, "s"), m.device.ID,
+				"comes from few of its values; set energy.min_window", digits.SI(seconds, "s"), m.device.ID,
 				digits.SI(math.Ceil(needs), "s")))
 	}
 	s := addUp(meters)
@@ -76,8 +76,8 @@ func (j *join) node(all []*deviceEnergy, tokens result.Tokens) {
 	}
 }
 
-// less is the difference of two energies by different sensors: their intervals and their gains add
-// in quadrature.
+// less returns the difference of two energies from different sensors: their intervals and gains add in
+// quadrature.
 func less(a, b result.Quantity) *result.Quantity {
 	half := func(q result.Quantity) float64 { return (q.CI95[1] - q.CI95[0]) / 2 }
 	v, h := a.Value-b.Value, math.Hypot(half(a), half(b))
@@ -85,9 +85,9 @@ func less(a, b result.Quantity) *result.Quantity {
 		Method: "energy of the machine less total_j", Source: a.Source + ", " + b.Source}
 }
 
-// standsStill is the longest time in seconds for which a series shows one value between two others
-// in the window, 0 where it is not known, and how it stood still while the counted devices did not.
-// A counter in steps of kilojoules stands still by its nature: only values of power are judged.
+// standsStill returns the longest time in seconds for which a series has one value between two others in the
+// window, 0 if unknown, and how it was frozen while the counted devices changed. A counter in steps of
+// kilojoules is constant most of the time, so only power values are checked.
 func (j *join) standsStill(m *deviceEnergy, all []*deviceEnergy) (longest float64, frozen string) {
 	if m.counter {
 		return 0, ""
@@ -117,8 +117,8 @@ func (j *join) standsStill(m *deviceEnergy, all []*deviceEnergy) (longest float6
 	return longest, ""
 }
 
-// swingOf is by how much of its mean the power of the counted devices changes in a stretch: the
-// means over tenths of it are compared, so that steps of an engine do not count.
+// swingOf returns the relative change of the counted devices' power in an interval, between means over tenths
+// of it, so that steps of an engine do not count.
 func swingOf(all []*deviceEnergy, from, to int64) float64 {
 	const parts = 10
 	var sums, counts [parts]float64

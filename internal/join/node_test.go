@@ -13,9 +13,9 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// TestNode: a meter of the machine has a scope of its own, beside the GPU's energy and without one,
-// and one that stands still under a changing load is not used. The GPU draws 300 W, and in the second
-// half of the window of 100 s what a case says.
+// TestNode: a meter of the machine has its own scope, with and without a GPU's energy, and a frozen meter
+// under a changing load is not used. The GPU draws 300 W, and later watts in the second half of the window of
+// 100 s.
 func TestNode(t *testing.T) {
 	const second = int64(1e9)
 	wall := power.Device{ID: "wall", Kind: power.Remote, Name: "watts", OverNetwork: true}
@@ -73,7 +73,7 @@ func TestNode(t *testing.T) {
 			t.Errorf("%s: overhead %+v, want 70 kJ beside the GPU's 30", name, o)
 		}
 		if (e.TotalJ == nil) != q.noGPU {
-			t.Errorf("%s: total %+v: a meter of the machine is no part of it", name, e.TotalJ)
+			t.Errorf("%s: total %+v: it must not include the machine's meter", name, e.TotalJ)
 		}
 		for _, code := range []note.Code{codes.NodeFrozen, codes.NodeShortWindow} {
 			if text, told := warned(r, code); told != (code == q.flag) {
@@ -83,7 +83,7 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// TestState: a temperature that changes and clocks that move under load are told of the counted GPUs.
+// TestState: changes of temperature, and of clocks under load, are reported for the counted GPUs.
 func TestState(t *testing.T) {
 	at := func(s int64, degrees, clock, busy float64) power.Telemetry {
 		return power.Telemetry{MonoNS: s, Device: "gpu0", TemperatureC: &degrees, SMClockMHz: &clock,

@@ -16,14 +16,14 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// part is a part of the material: how it is stored in the record and in the rows of the
-// series files, and how it is loaded from there.
+// part is a part of the material: how it is stored in the record and in the rows of the series files, and how
+// it is loaded.
 type part struct {
 	store, load func(*Material, *result.Record, *series.All)
 }
 
-// parts are all of the material. A field that is missing here is lost on disk, and the
-// numbers do not come out of the files again: TestEveryFieldIsCarried finds it.
+// parts covers all of the material. A missing field would be lost on disk and recomputed numbers would
+// differ: TestEveryFieldIsCarried finds it.
 var parts = []part{
 	{storeWindow, loadWindow},
 	{StoreIdle, loadIdle},
@@ -47,7 +47,7 @@ var parts = []part{
 	{storeTasks, loadTasks}, // after the requests
 }
 
-// store writes the material into a record and the rows of its series.
+// store writes the material to a record and returns the rows of its series.
 func (m *Material) store(rec *result.Record) series.All {
 	var s series.All
 	for _, p := range parts {
@@ -56,11 +56,11 @@ func (m *Material) store(rec *result.Record) series.All {
 	return s
 }
 
-// Rows returns the rows of the series files alone, for a run without numbers. Everything
-// that was sampled is kept: the baselines, the window, and the edges around it.
+// Rows returns only the rows of the series files, for a run without numbers. It keeps all samples: the
+// baselines, the window, and the edges around it.
 func Rows(m *Material) series.All { return m.store(&result.Record{}) }
 
-// Read reads the material of a run from its folder, and the rows as they are recorded.
+// Read reads the material of a run from its folder, and the recorded rows.
 func Read(dir string, rec *result.Record) (*Material, series.All, error) {
 	if rec.Window == nil {
 		return nil, series.All{}, errors.New("the run has no measured window")
@@ -80,7 +80,7 @@ func load(rec *result.Record, s series.All) *Material {
 	return m
 }
 
-// series is the part that is a list in one file.
+// listOf returns the part that is a list in one file.
 func listOf[T, R any](of func(*Material) *[]T, rows func(*series.All) *[]R, pack func(T) R,
 	unpack func(R) T) part {
 	return part{
@@ -89,7 +89,7 @@ func listOf[T, R any](of func(*Material) *[]T, rows func(*series.All) *[]R, pack
 	}
 }
 
-// each converts a list; an empty one is nil.
+// each converts a list; an empty list becomes nil.
 func each[T, R any](list []T, convert func(T) R) []R {
 	var out []R
 	for _, v := range list {
@@ -111,8 +111,7 @@ func loadWindow(m *Material, rec *result.Record, _ *series.All) {
 	m.PhasesTakeS = rec.Window.PhasesTakeS
 }
 
-// StoreIdle writes the idle stretches into a record, also of a run that fails later. The
-// series is not used.
+// StoreIdle writes the idle intervals to a record, also for a run that fails later. The series is not used.
 func StoreIdle(m *Material, rec *result.Record, _ *series.All) {
 	t := &rec.Timing
 	t.BaselineStartMonoNS, t.BaselineEndMonoNS = m.Bare.Start, m.Bare.End
@@ -159,7 +158,7 @@ func loadDevices(m *Material, rec *result.Record, _ *series.All) {
 			Modelled: r.Modelled, Scope: r.Scope, OverNetwork: r.OverNetwork}, Profile: r.Profile,
 			SwingPct: r.SwingPct, IdleLimitW: r.IdleLimitW,
 			Others: r.Others, WorkHidden: r.WorkHidden}
-		if r.Bare != nil && r.Bare.AgeS > 0 { // else it was measured in this run
+		if r.Bare != nil && r.Bare.AgeS > 0 { // otherwise it was measured in this run
 			d.Known = r.Bare
 		}
 		m.Devices = append(m.Devices, d)
@@ -174,7 +173,7 @@ func loadMissing(m *Material, rec *result.Record, _ *series.All) {
 	m.Missing = slices.Clone(rec.Energy.Missing)
 }
 
-// storeTroubles writes what went wrong while sampling.
+// storeTroubles writes the errors of sampling.
 func storeTroubles(m *Material, rec *result.Record, _ *series.All) {
 	if rec.Harness == nil {
 		if len(m.Errors)+len(m.Gaps) == 0 {
@@ -245,7 +244,7 @@ func packRequest(q backend.Request) series.Request {
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
 }
 
-// knownStamp is a stamp of a request, or nil where there is none.
+// knownStamp returns a stamp of a request, or nil if there is none.
 func knownStamp(ns int64) *int64 {
 	if ns == 0 {
 		return nil
@@ -253,14 +252,14 @@ func knownStamp(ns int64) *int64 {
 	return &ns
 }
 
-// shareOut writes the requests' parts of the phases into their rows; nil is none.
+// shareOut writes the requests' shares of the phases to their rows.
 func shareOut(rows []series.Request, shares []attribute.Shares) {
 	for i := range min(len(rows), len(shares)) {
 		rows[i].PrefillJ, rows[i].DecodeJ = known(shares[i].Prefill), known(shares[i].Decode)
 	}
 }
 
-// known is a pointer to a number, or nil where there is none.
+// known returns a pointer to a number, or nil if there is none.
 func known(v float64) *float64 {
 	if math.IsNaN(v) {
 		return nil

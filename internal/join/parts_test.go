@@ -36,11 +36,11 @@ func onDisk(t *testing.T, rec *result.Record, s series.All) string {
 	return filepath.Join(dir.Path(), result.RunsDir, "id-c1")
 }
 
-// notCarried are fields from which no number follows.
+// notCarried are fields that no number depends on.
 var notCarried = cmpopts.IgnoreFields(backend.Request{}, "Output") // the generated ids
 
-// TestEveryFieldIsCarried: material in which every field has a value of its own is the
-// same after it was written and read. A new field that --recompute would lose fails here.
+// TestEveryFieldIsCarried: material in which every field has a distinct value is unchanged after writing and
+// reading. A new field that --recompute would lose fails here.
 func TestEveryFieldIsCarried(t *testing.T) {
 	var m Material
 	next := int64(0)
@@ -64,7 +64,7 @@ func TestEveryFieldIsCarried(t *testing.T) {
 	}
 }
 
-// fill gives every field of a value, and two elements to every list, values that differ.
+// fill sets every field of a value to a distinct value, and gives every list two elements.
 func fill(t *testing.T, v reflect.Value, path string, next *int64) {
 	t.Helper()
 	*next++
@@ -81,7 +81,7 @@ func fill(t *testing.T, v reflect.Value, path string, next *int64) {
 		for i := range v.Len() {
 			fill(t, v.Index(i), path, next)
 		}
-	case reflect.Map: // a test makes its own
+	case reflect.Map: // filled by the test
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(*next)
 	case reflect.Float64:
@@ -95,8 +95,8 @@ func fill(t *testing.T, v reflect.Value, path string, next *int64) {
 	}
 }
 
-// TestEngineDecidesWhatCounts: the device on which the engine says that it runs is the
-// one whose energy is booked, also by an engine that does not know which card it uses.
+// TestEngineDecidesWhatCounts: the energy of the device that the engine reports is counted, also if the
+// engine does not know which card it uses.
 func TestEngineDecidesWhatCounts(t *testing.T) {
 	for device, want := range map[string]string{"cuda": "gpu0", "cuda:1": "gpu0", "rocm": "gpu0", "vulkan": "gpu0",
 		"cpu": "package-0",
@@ -123,8 +123,8 @@ func TestEngineDecidesWhatCounts(t *testing.T) {
 	}
 }
 
-// TestProfileOfTheSeries: of what a self-test knows, the source of the window's samples
-// is taken, not the one of a baseline long before.
+// TestProfileOfTheSeries: the profile for the source of the window's samples is used, not for an earlier
+// baseline's.
 func TestProfileOfTheSeries(t *testing.T) {
 	m := handmade(6, 200)
 	m.Samples = append([]power.Sample{{MonoNS: ms, Device: "gpu0", Source: "another"}}, m.Samples...)

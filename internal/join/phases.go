@@ -10,12 +10,12 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// phases splits the total. What the phases and the idle time leave of it is
-// unattributed, so that all add up to total_j exactly.
+// phases splits the total. The remainder after phases and idle time is unattributed, so that all parts add up
+// to total_j exactly.
 func (j *join) phases(counted []*deviceEnergy) {
 	e := &j.record.Energy
 	if e.Provenance == result.Modelled {
-		e.PhasesReason = "the power is modelled: it knows nothing of prefill and decode"
+		e.PhasesReason = "the power is modelled and does not distinguish prefill from decode"
 		return
 	}
 	var all attribute.Split
@@ -52,7 +52,7 @@ func (j *join) phases(counted []*deviceEnergy) {
 	j.unattributed(counted, out)
 }
 
-// addShares adds the requests' parts on one device.
+// addShares adds the requests' shares on one device.
 func (j *join) addShares(s attribute.Split) {
 	shares := s.PerRequest(j.Requests)
 	if j.shares == nil {
@@ -65,7 +65,7 @@ func (j *join) addShares(s attribute.Split) {
 	}
 }
 
-// dropShares removes the parts of a phase that is not printed.
+// dropShares removes the shares of a refused phase.
 func (j *join) dropShares(s attribute.Split) {
 	for i := range j.shares {
 		if s.Prefill.Refused != "" {
@@ -77,30 +77,31 @@ func (j *join) dropShares(s attribute.Split) {
 	}
 }
 
-// unattributed is the total less everything that is printed.
+// unattributed returns the total minus all parts with a value.
 func (j *join) unattributed(counted []*deviceEnergy, p *result.Phases) {
 	e := &j.record.Energy
 	rest, half := e.TotalJ.Value, 0.0
 	for _, phase := range []*result.Phase{p.Prefill, p.Decode, p.Other} {
 		if phase.EnergyJ != nil {
 			rest -= *phase.EnergyJ
-			half = math.Hypot(half, phase.CI95[1]-*phase.EnergyJ) // zero may cut off the other side
+			half = math.Hypot(half, phase.CI95[1]-*phase.EnergyJ) // zero may cut off one side of the interval
 		}
 	}
 	for _, d := range counted {
 		half = math.Hypot(half, d.total.Half95)
 	}
 	e.UnattributedJ = &result.Quantity{Value: rest, CI95: [2]float64{rest - half, rest + half},
-		Method: "total less phases and idle time", Source: e.TotalJ.Source}
+		Method: "total minus phases and idle time", Source: e.TotalJ.Source}
 	if share := math.Abs(rest) / e.TotalJ.Value; share > agreementWarn/100 && p.Prefill.EnergyJ != nil &&
 		p.Decode.EnergyJ != nil {
 		j.warn(codes.Unattributed,
-			fmt.Sprintf("the phases leave %.1f %% of the total: the power series and the counter, or the model of "+
-				"the steps, do not fit", 100*rest/e.TotalJ.Value))
+			fmt.Sprintf("the phases do not account for %.1f %% of the total: the power series and the counter, or "+
+				"the model of "+
+				"the steps, do not match", 100*rest/e.TotalJ.Value))
 	}
 }
 
-// add sums a phase over devices; time and tokens are common to them.
+// add adds a phase of another device; time and tokens are common to all devices.
 func add(to *attribute.Phase, p attribute.Phase) {
 	to.Joules += p.Joules
 	to.Half95 = math.Hypot(to.Half95, p.Half95)
@@ -112,7 +113,7 @@ func add(to *attribute.Phase, p attribute.Phase) {
 	}
 }
 
-// phaseOut is a phase for the record; what is refused has no numbers.
+// phaseOut returns a phase for the record; a refused phase has no numbers.
 func phaseOut(p attribute.Phase, gain float64, source string) *result.Phase {
 	out := &result.Phase{DurationS: p.Duration.Seconds(), Tokens: p.Tokens, Reason: p.Refused}
 	if p.Refused != "" {

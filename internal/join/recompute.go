@@ -19,7 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/result/series"
 )
 
-// Difference is a number of a record that does not come out of the raw files.
+// Difference is a number of a record that recomputing from the raw files does not reproduce.
 type Difference struct {
 	Key      string `json:"key"`
 	Recorded any    `json:"recorded"`
@@ -32,18 +32,17 @@ type Recomputed struct {
 	Status  string       `json:"status"`
 	Numbers int          `json:"numbers"`
 	Differ  []Difference `json:"differ"`
-	// Skipped tells why there is nothing to compare.
+	// Skipped is why there is nothing to compare.
 	Skipped string `json:"skipped,omitempty"`
-	// Error tells why the run cannot be read, Next what to do about it, or about numbers
-	// that differ.
+	// Error is why the run cannot be read, and Next the next step, also for numbers that differ.
 	Error string `json:"error,omitempty"`
 	Next  string `json:"next,omitempty"`
-	// Files tells which files are not what was written, by their sums.
+	// Files describes the files that differ from their checksums.
 	Files []string `json:"files,omitempty"`
 }
 
-// otherVersion explains how to tell a change of method from damage, where another version
-// of this program made the numbers.
+// otherVersion explains how to distinguish a change of method from damage, if another version of this program
+// computed the numbers.
 func (out *Recomputed) otherVersion(madeBy, now string) {
 	switch {
 	case len(out.Differ) == 0 || madeBy == now && madeBy != "":
@@ -51,19 +50,19 @@ func (out *Recomputed) otherVersion(madeBy, now string) {
 	case madeBy == "":
 		madeBy = "an earlier version; env.json names its commit"
 	}
-	out.Next = fmt.Sprintf("the numbers were made by another llem (%s): methods may have changed since. Recompute "+
-		"with that one to tell this from damage", madeBy)
+	out.Next = fmt.Sprintf("the numbers were computed by another version of llem (%s), and methods may have "+
+		"changed since. Recompute "+
+		"with that version to rule out damage", madeBy)
 }
 
-// Recompute computes the numbers of a run again from its files and compares them
-// with its record. What does not follow from the series (the environment, memory,
-// the shape of the model) is taken over. Words that name what a number
-// is are compared too, and whether the run is kept out of comparisons.
+// Recompute recomputes the numbers of a run from its files and compares them with its record. Values that do
+// not follow from the series (the environment, memory, the shape of the model) are taken from the record.
+// Words that identify a number are also compared, and whether the run is excluded from comparisons.
 func Recompute(dir string) Recomputed {
 	out := Recomputed{Run: filepath.Base(dir), Differ: []Difference{}}
 	rec, err := result.ReadRecord(filepath.Join(dir, result.RecordFile))
 	if err != nil {
-		return out.failed(err, "keep what is there and run the experiment again")
+		return out.failed(err, "keep the folder and run the experiment again")
 	}
 	out.Status = string(rec.Status)
 	if rec.Status != result.OK {
@@ -85,7 +84,7 @@ func Recompute(dir string) Recomputed {
 	}
 	added, err := addedSince(dir)
 	if err != nil {
-		return out.failed(err, "keep what is there and run the experiment again")
+		return out.failed(err, "keep the folder and run the experiment again")
 	}
 	had, has := flat(rec), flat(again)
 	maps.DeleteFunc(has, func(key string, _ any) bool { return had[key] == nil && added(key) })
@@ -96,8 +95,9 @@ func Recompute(dir string) Recomputed {
 	return out
 }
 
-// addedSince returns what tells the numbers that the version which made a record did not have:
-// the record lacks their keys, or those of what holds them. Keys that were taken out show in the sums of the files.
+// addedSince returns a function that reports whether the version that wrote a record lacked a number: its
+// key, or the key of the object around it, is missing. Keys that were removed later show in the checksums of
+// the files.
 func addedSince(dir string) (func(key string) bool, error) {
 	text, err := disk.ReadFile(filepath.Join(dir, result.RecordFile), disk.MaxDocument)
 	if err != nil {
@@ -122,7 +122,7 @@ func addedSince(dir string) (func(key string) bool, error) {
 	}, nil
 }
 
-// failed is the outcome of a run that cannot be read.
+// failed returns the outcome for a run that cannot be read.
 func (out Recomputed) failed(err error, next string) Recomputed {
 	out.Error, out.Next = err.Error(), next
 	return out
@@ -143,7 +143,7 @@ func flatShares(requests []series.Request) map[string]any {
 	return all
 }
 
-// again is a record with everything that is not computed.
+// again returns a copy of the record without the computed numbers.
 func again(r *result.Record) *result.Record {
 	n := *r
 	window := *r.Window
@@ -164,7 +164,7 @@ func again(r *result.Record) *result.Record {
 	return &n
 }
 
-// compare notes every number, null or word that differs.
+// compare records each number, null or word that differs.
 func (out *Recomputed) compare(recorded, computed map[string]any) {
 	keys := slices.Collect(maps.Keys(recorded))
 	for k := range computed {
@@ -188,7 +188,7 @@ func (out *Recomputed) compare(recorded, computed map[string]any) {
 	}
 }
 
-// byKey orders dotted keys, numbers in them by value.
+// byKey orders dotted keys, with numbers by value.
 func byKey(a, b string) int {
 	x, y := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(x), len(y)) {
@@ -205,8 +205,8 @@ func byKey(a, b string) int {
 	return cmp.Compare(len(x), len(y))
 }
 
-// words are the keys of texts that name what a number is. Other texts explain; they
-// may be worded otherwise by another version of this program.
+// words are the keys of texts that identify a number. Other texts are explanations, whose wording may differ
+// between versions.
 var words = []string{"work", "provenance", "scope", "verdict", "source", "device", "kind"}
 
 func isString(v any) bool {
@@ -214,7 +214,7 @@ func isString(v any) bool {
 	return ok
 }
 
-// tolerance is the relative difference that rounding may leave.
+// tolerance is the relative difference that rounding may cause.
 const tolerance = 1e-9
 
 func same(a, b any) bool {
@@ -226,7 +226,7 @@ func same(a, b any) bool {
 	return a == b
 }
 
-// flat lists the values that are computed, by dotted key.
+// flat returns the computed values by dotted key.
 func flat(r *result.Record) map[string]any {
 	part := map[string]any{"window": r.Window.DurationS, "tokens": r.Tokens, "latency": r.Latency,
 		"throughput": r.Throughput,

@@ -6,20 +6,20 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// join turns material into the numbers of a record. It reads nothing else, so that
-// the same numbers come out of the files later.
+// join computes the numbers of a record from material. It reads nothing else, so that the files reproduce the
+// numbers.
 type join struct {
 	*Material
 	record *result.Record
 	// show, if set, also receives warnings at once.
 	show func(code note.Code, message string)
-	// firstUses are the ids of the requests that are left out of the latencies.
+	// firstUses has the ids of the requests that are excluded from the latencies.
 	firstUses map[int]bool
-	// shares are the requests' parts of the phases; nil without a split.
+	// shares are the requests' shares of the phases; nil without a split.
 	shares []attribute.Shares
 }
 
-// warn raises a doubt in the record that the user also sees at once.
+// warn adds a doubt to the record, which the user also sees at once.
 func (j *join) warn(code note.Code, message string) {
 	j.record.Warn(code, message)
 	if j.show != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// TestThrottled: what a GPU reports before or after the window is not the window's.
+// TestThrottled: throttling before or after the window does not count.
 func TestThrottled(t *testing.T) {
 	for name, q := range map[string]struct {
 		at   int64
@@ -42,8 +42,8 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// TestGapReasons: 100 ms without samples, or half a percent of a long window, are told; the parts outside of it do
-// not count.
+// TestGapReasons: 100 ms without samples, or half a percent of a long window, are reported; parts outside the
+// window do not count.
 func TestGapReasons(t *testing.T) {
 	for name, q := range map[string]struct {
 		seconds  int64 // of the window, from 10 s on
@@ -72,8 +72,8 @@ func TestGapReasons(t *testing.T) {
 	}
 }
 
-// TestIdleByCounter: the mean of an idle stretch is the counter's, and its interval holds what the counter's edges
-// and the scatter of the series make uncertain.
+// TestIdleByCounter: the mean over an idle interval comes from the counter, and its interval includes the
+// uncertainty of the counter's edges and the scatter of the series.
 func TestIdleByCounter(t *testing.T) {
 	w := attribute.Window{Start: 1000 * ms, End: 4000 * ms}
 	samples := sampled("gpu0", 500, 4500, func(at int64) float64 { return 80 + 10*float64(at/20%3) })
@@ -100,8 +100,8 @@ func TestIdleByCounter(t *testing.T) {
 	}
 }
 
-// TestGainOfPhases: of several devices the worst known gain holds for a phase, in whatever order they come; their
-// statistical errors add in quadrature.
+// TestGainOfPhases: a phase has the worst gain of its devices, in any order; their statistical errors add in
+// quadrature.
 func TestGainOfPhases(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		one, _ := joined(t, handmade(6, 200))
@@ -123,7 +123,7 @@ func TestGainOfPhases(t *testing.T) {
 	}
 }
 
-// TestHarnessShareIsBounded: two clocks of processor time may say that this program had more than all.
+// TestHarnessShareIsBounded: two clocks of processor time may give this program more than the total.
 func TestHarnessShareIsBounded(t *testing.T) {
 	d := &deviceEnergy{device: Device{Device: cpu0}, total: attribute.Estimate{Joules: 100}, bare: result.Idle{W: 20}}
 	below := &deviceEnergy{device: Device{Device: cpu0}, total: attribute.Estimate{Joules: 10},
@@ -136,7 +136,7 @@ func TestHarnessShareIsBounded(t *testing.T) {
 	}
 }
 
-// TestWorst: devices are as good as the worst of them, in whatever order they come.
+// TestWorst: the worst device determines the verdict, in any order.
 func TestWorst(t *testing.T) {
 	device := func(verdict string, counter, integral float64) *deviceEnergy {
 		return &deviceEnergy{device: Device{Device: gpu0},
@@ -148,7 +148,7 @@ func TestWorst(t *testing.T) {
 		j := &join{Material: &Material{}, record: &result.Record{}}
 		j.agree(all)
 		if a := j.record.Energy.Agreement; a.Verdict != "warn" || math.Abs(*a.DifferencePct-0.5) > 1e-9 {
-			t.Errorf("%+v, want the doubt of the worse device", a)
+			t.Errorf("%+v, want the verdict of the worse device", a)
 		}
 	}
 }
@@ -164,17 +164,17 @@ func TestCounts(t *testing.T) {
 		gpus   []string
 		want   bool
 	}{
-		"a GPU of the engine":      {"gpu", gpu0, []string{"GPU-0"}, true},
-		"another GPU":              {"gpu", gpu1, []string{"GPU-0"}, false},
-		"the engine does not say":  {"gpu", gpu1, nil, true},
-		"a GPU without a UUID":     {"gpu", unnamed, []string{"GPU-0"}, true},
-		"a remote one of its":      {"gpu", remote, []string{"GPU-1"}, true},
-		"another remote one":       {"gpu", remote, []string{"GPU-0"}, false},
-		"a remote one, not said":   {"gpu", remote, nil, false},
-		"a processor beside a GPU": {"gpu", cpu0, []string{"GPU-0"}, false},
-		"a processor":              {"cpu", cpu0, nil, true},
-		"memory":                   {"cpu", dram, nil, true},
-		"a GPU beside a processor": {"cpu", gpu0, nil, false},
+		"a GPU of the engine":           {"gpu", gpu0, []string{"GPU-0"}, true},
+		"another GPU":                   {"gpu", gpu1, []string{"GPU-0"}, false},
+		"the engine does not report it": {"gpu", gpu1, nil, true},
+		"a GPU without a UUID":          {"gpu", unnamed, []string{"GPU-0"}, true},
+		"a remote one of its":           {"gpu", remote, []string{"GPU-1"}, true},
+		"another remote one":            {"gpu", remote, []string{"GPU-0"}, false},
+		"a remote one, not said":        {"gpu", remote, nil, false},
+		"a processor beside a GPU":      {"gpu", cpu0, []string{"GPU-0"}, false},
+		"a processor":                   {"cpu", cpu0, nil, true},
+		"memory":                        {"cpu", dram, nil, true},
+		"a GPU beside a processor":      {"cpu", gpu0, nil, false},
 	} {
 		device := q.scope
 		if device == "gpu" {
@@ -186,8 +186,8 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestWiden: a counter of which nothing is known may see a quarter of its period; a self-test, and a series that sees
-// into the period, know better.
+// TestWiden: an unknown counter may measure a quarter of its period; a self-test, or a series that resolves
+// the period, is more precise.
 func TestWiden(t *testing.T) {
 	w := attribute.Window{Start: 1000 * ms, End: 3000 * ms}
 	flat := func(int64) float64 { return 100 }
@@ -205,12 +205,12 @@ func TestWiden(t *testing.T) {
 		t.Errorf("an unknown counter of NVML: ± %g J, of which %g for aliasing", total, alias)
 	}
 	if total, alias := half(sensor.SourceEnergy, new(0.0), nil, 100*time.Millisecond); alias != 0 || total != 3 {
-		t.Errorf("one that sees everything: ± %g J, of which %g for aliasing", total, alias)
+		t.Errorf("a counter that misses nothing: ± %g J, of which %g for aliasing", total, alias)
 	}
 	if _, alias := half(sensor.SourceRAPL, nil, nil, 100*time.Millisecond); alias != 0 {
 		t.Errorf("RAPL: %g J for aliasing", alias)
 	}
-	// A series of pulses, which the counter may miss: no more than they differ.
+	// A series of pulses, which the counter may miss, but no more than the difference.
 	pulses := sampled("gpu0", 0, 4000, func(at int64) float64 { return 2 * flat(at) * float64(1-at/100%2) })
 	_, alias = half(sensor.SourceEnergy, nil, pulses, 100*time.Millisecond)
 	near(t, "aliasing beside a series that sees it", alias, gainApart*200, 1e-9)
@@ -251,14 +251,14 @@ func TestDerived(t *testing.T) {
 	near(t, "its low end", inverse.CI95[0], 1/per.CI95[1], 1e-12)
 	near(t, "its high end", inverse.CI95[1], 1/per.CI95[0], 1e-12)
 	near(t, "its gain", inverse.Gain95, sensorGain95*inverse.Value, 1e-12)
-	// The sensor's bias is in the idle power, too, and goes with it.
+	// The sensor's bias applies to the idle power too.
 	near(t, "gain of net_j", e.NetJ.Gain95, sensorGain95*e.NetJ.Value, 1e-9)
 	if p := e.Phases.Prefill; p.CI95[0] < 0 || *p.EnergyJ <= 0 {
 		t.Errorf("prefill %+v", p)
 	}
 }
 
-// TestNetInDoubt: energy net of idle whose interval holds zero is said to be in doubt.
+// TestNetInDoubt: net energy whose interval contains zero gets a warning.
 func TestNetInDoubt(t *testing.T) {
 	for low, want := range map[float64]bool{-1: true, 0: true, 1: false} {
 		j := &join{Material: &Material{}, record: &result.Record{}}
@@ -270,8 +270,8 @@ func TestNetInDoubt(t *testing.T) {
 	}
 }
 
-// TestWindowFor: the window that it returns has the uncertainty that was asked for: of the limits it falls with the
-// length, of aliasing with its root.
+// TestWindowFor: the returned window has the requested uncertainty: the limits' part is inversely
+// proportional to the length, aliasing to its square root.
 func TestWindowFor(t *testing.T) {
 	for _, s := range []sum{{joules: 100, half: 5}, {joules: 100, half: 5, alias: 5},
 		{joules: 100, half: 5, alias: 3}} {
@@ -283,7 +283,7 @@ func TestWindowFor(t *testing.T) {
 	}
 }
 
-// TestPhaseOut: energy is not below zero, whatever its interval is.
+// TestPhaseOut: energy is never negative, whatever its interval.
 func TestPhaseOut(t *testing.T) {
 	p := phaseOut(attribute.Phase{Joules: 2, Half95: 3, Tokens: 4, Duration: time.Second}, 0.05, "s")
 	if *p.CI95 != [2]float64{0, 5} || *p.JPerTokenCI95 != [2]float64{0, 1.25} || *p.JPerToken != 0.5 || *p.MeanW != 2 {
@@ -291,7 +291,7 @@ func TestPhaseOut(t *testing.T) {
 	}
 }
 
-// TestSameTolerance: what rounding may leave of a number, and no more.
+// TestSameTolerance: rounding differences are accepted, larger ones are not.
 func TestSameTolerance(t *testing.T) {
 	for _, q := range []struct {
 		a, b any
@@ -304,7 +304,7 @@ func TestSameTolerance(t *testing.T) {
 	}
 }
 
-// TestAdd: energies of devices add up, their errors in quadrature; one that is refused refuses the sum.
+// TestAdd: energies of devices add up, their errors in quadrature; one refused device refuses the sum.
 func TestAdd(t *testing.T) {
 	var sum attribute.Phase
 	add(&sum, attribute.Phase{Joules: 10, Half95: 3, Low: 8, High: 12, Tokens: 5, Duration: time.Second})
@@ -316,7 +316,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// TestCheckWork: whatever an engine did not compute as it was given makes the run one of other work.
+// TestCheckWork: an engine that did not compute exactly the workload makes the run incomparable.
 func TestCheckWork(t *testing.T) {
 	request := func(computed, output int) backend.Request {
 		return backend.Request{OK: true, PromptTokens: 10, PromptComputed: computed, OutputTokens: output}
@@ -342,13 +342,13 @@ func TestCheckWork(t *testing.T) {
 	}
 }
 
-// TestKnownBare: an idle power of an earlier run is taken over when a run is read again; its own is computed again.
+// TestKnownBare: an idle power of an earlier run is taken from the record; the run's own is recomputed.
 func TestKnownBare(t *testing.T) {
 	for age, known := range map[float64]bool{0: false, 5: true} {
 		rec := &result.Record{Window: &result.Window{}}
 		rec.Energy.Devices = []result.Device{{Device: "gpu0", Bare: &result.Idle{W: 80, AgeS: age}}}
 		if got := load(rec, series.All{}).Devices[0].Known != nil; got != known {
-			t.Errorf("measured %g s before: taken over %v, want %v", age, got, known)
+			t.Errorf("measured %g s before: reused %v, want %v", age, got, known)
 		}
 	}
 }

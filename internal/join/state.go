@@ -10,20 +10,20 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// Changes of a GPU's state in a window that are told.
+// Changes of a GPU's state in a window from which it is reported.
 const (
 	warms      = 10.0 // °C
-	clockMoves = 0.03 // of the highest clock
-	underLoad  = 50.0 // utilisation in percent, from which on clocks are those of work
+	clockMoves = 0.03 // fraction of the highest clock
+	underLoad  = 50.0 // utilisation in percent above which clocks count as under load
 )
 
-// state warns of what changed about the counted GPUs in the window: temperature and clocks.
+// state warns of changes of the counted GPUs in the window: temperature and clocks.
 func (j *join) state() {
 	for _, d := range j.record.Energy.Devices {
 		if !d.Counted || d.Kind != string(power.GPU) {
 			continue
 		}
-		var degrees, clocks []float64 // of the window
+		var degrees, clocks []float64 // in the window
 		for _, t := range j.Telemetry {
 			if t.Device != d.Device || t.MonoNS < j.Window.Start || t.MonoNS > j.Window.End {
 				continue
@@ -39,21 +39,22 @@ func (j *join) state() {
 		if low, high := ends(degrees); high-low > warms {
 			j.record.Warn(codes.TemperatureDrift,
 				fmt.Sprintf("%s: the temperature went from %.0f to %.0f °C in the window "+
-					"(%.0f to %.0f °C): the same work draws more on a warmer chip; warm up for longer "+
+					"(%.0f to %.0f °C): a warmer chip draws more power for the same work; warm up longer "+
 					"(warmup.runs), or let "+
-					"runs rest alike (execution.rest)", d.Device, degrees[0], degrees[len(degrees)-1], low, high))
+					"runs rest equally long (execution.rest)", d.Device, degrees[0], degrees[len(degrees)-1], low,
+					high))
 		}
 		if low, high := ends(clocks); high > 0 && high-low > clockMoves*high {
 			j.record.Warn(codes.ClocksMoved,
-				fmt.Sprintf("%s: the clock of the processors was not pinned and moved between "+
-					"%.0f and %.0f MHz in the window: time and energy of the same work differ by it from run to run; "+
-					"nvidia-smi -lgc pins it", d.Device, low, high))
+				fmt.Sprintf("%s: the SM clock was not locked and varied between "+
+					"%.0f and %.0f MHz in the window, so time and energy of the same work differ between runs; "+
+					"lock it with nvidia-smi -lgc", d.Device, low, high))
 		}
 	}
 }
 
-// describe takes the mean temperature and clock of a device into the state of the GPUs: that of the hottest, and of
-// the slowest.
+// describe records the mean temperature and clock of a device in the state of the GPUs, which has the hottest
+// and the slowest.
 func (j *join) describe(degrees, clocks []float64) {
 	if len(degrees)+len(clocks) > 0 && j.record.GPU == nil {
 		j.record.GPU = &result.GPUState{}
@@ -70,7 +71,7 @@ func (j *join) describe(degrees, clocks []float64) {
 	}
 }
 
-// ends are the least and the largest value; both 0 without one.
+// ends returns the smallest and the largest value; both 0 without values.
 func ends(values []float64) (low, high float64) {
 	if len(values) == 0 {
 		return 0, 0

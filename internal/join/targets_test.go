@@ -12,27 +12,26 @@ import (
 	"github.com/llenergymeasure/llem/internal/sim"
 )
 
-// target is a promise about the accuracy of results, of which docs/accuracy.md shows
-// how it is kept.
+// target is an accuracy target for results; docs/accuracy.md shows whether it is met.
 type target struct {
 	what, want string
 	judge      func([]outcome) verdict
-	// missed says that the target is known not to be met. The table says so, too.
+	// missed marks a target that is known not to be met, as the table shows.
 	missed bool
 }
 
-// verdict is how a target is kept. Broken says that chance alone does not explain a
-// miss: fewer runs scatter more.
+// verdict is whether a target is met. broken means that chance alone cannot explain a miss: few runs scatter
+// more.
 type verdict struct {
 	result      string
 	met, broken bool
 	values      int
 }
 
-// chance is the probability below which a miss is not one of chance.
+// chance is the probability below which a miss is not due to chance.
 const chance = 0.005
 
-// targets are those of the phase split, and of the totals beside it.
+// targets are the targets of the phase split and of the totals.
 var targets = []target{
 	{what: "prefill of 20 ms and more, ring: median error", want: "at most 2 %",
 		judge: medianAtMost(0.02, prefillOf, func(o outcome) bool { return ring(o) && long(o) })},
@@ -78,7 +77,7 @@ func shortStatic(o outcome) bool { return ring(o) && !long(o) && static(o) }
 
 func splitRefused(o outcome) bool { return o.prefill.refused != "" }
 
-// prefills is how often the window has a prompt, or a batch of them, to process.
+// prefills returns the number of prompts or batches in the window.
 func prefills(o outcome) int {
 	if static(o) {
 		return len(o.point.Prompts) / o.point.Batch
@@ -104,7 +103,7 @@ func coverageIn(low, high float64, of func(outcome) error95, want func(outcome) 
 	}
 }
 
-// wrongAtMost bounds the share of printed values that mislead.
+// wrongAtMost bounds the share of misleading values.
 func wrongAtMost(limit float64) func([]outcome) verdict {
 	return func(all []outcome) verdict {
 		k, n := 0, 0
@@ -123,7 +122,7 @@ func wrongAtMost(limit float64) func([]outcome) verdict {
 	}
 }
 
-// wrong says that a value misleads: it is off, and its interval does not say so.
+// wrong reports whether a value misleads: it is off by more than its interval allows.
 func (e error95) wrong() bool {
 	return !e.covered && math.Abs(e.seen) > max(0.05, 3*e.half)
 }
@@ -140,7 +139,7 @@ func sharedVerdict(k, n int, limit float64) verdict {
 		atLeast(k, n, limit) < chance, n}
 }
 
-// atMost is the probability of k or fewer of n, each with probability p.
+// atMost returns the probability of at most k of n, each with probability p.
 func atMost(k, n int, p float64) float64 {
 	logFactorial := func(m int) float64 { v, _ := math.Lgamma(float64(m) + 1); return v }
 	sum := 0.0
@@ -151,13 +150,13 @@ func atMost(k, n int, p float64) float64 {
 	return sum
 }
 
-// atLeast is the probability of k or more.
+// atLeast returns the probability of at least k.
 func atLeast(k, n int, p float64) float64 { return atMost(n-k, n, 1-p) }
 
-// many is the number of runs from which every target must have something to say.
+// many is the number of runs from which every target must be decided.
 const many = 500
 
-// checkTargets fails where a promise of docs/accuracy.md is broken.
+// checkTargets fails if a target of docs/accuracy.md is broken.
 func checkTargets(t *testing.T, all []outcome) {
 	t.Helper()
 	for _, q := range targets {
@@ -178,7 +177,7 @@ func checkTargets(t *testing.T, all []outcome) {
 	}
 }
 
-// targetTable is the Markdown of the targets.
+// targetTable returns the Markdown table of the targets.
 func targetTable(all []outcome) string {
 	var b bytes.Buffer
 	b.WriteString("Targets:\n\n| target | wanted | result | met? |\n|---|---|---|---|\n")
@@ -193,7 +192,7 @@ func targetTable(all []outcome) string {
 	return b.String() + refusals(all)
 }
 
-// refusalKinds name what the reasons of refused prefills have in common.
+// refusalKinds classify the reasons of refused prefills.
 var refusalKinds = []struct{ in, why string }{
 	{"has too few power samples", "fewer than about seven samples carry it"},
 	{"power samples, too few for a phase split", "hardly a sample in the window: the sensor has a counter alone"},
@@ -204,7 +203,7 @@ var refusalKinds = []struct{ in, why string }{
 	{"the energy counter", "the counter of the run was not trusted, and no total printed"},
 }
 
-// refusals is the Markdown of how often prefill is refused, and why.
+// refusals returns a Markdown table of how often prefill is refused, and why.
 func refusals(all []outcome) string {
 	groups := []func(outcome) bool{every, ring, instant, average}
 	counts := map[string][]int{}
@@ -250,7 +249,7 @@ func refusals(all []outcome) string {
 	return b.String()
 }
 
-// whys are the reasons, most frequent first.
+// whys returns the reasons, most frequent first.
 func whys(counts map[string][]int) []string {
 	var names []string
 	for name := range counts {
@@ -265,7 +264,7 @@ func whys(counts map[string][]int) []string {
 	return names
 }
 
-// TestTargets: the judges tell a miss from chance.
+// TestTargets: the checks distinguish a miss from chance.
 func TestTargets(t *testing.T) {
 	runs := func(n, covered int, e error95) []outcome {
 		all := make([]outcome, n)

@@ -12,17 +12,17 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// sum is the total over the counted devices: gains add (the sensors may share
-// their bias), statistical half widths add in quadrature.
+// sum is the total over the counted devices: gains add, because sensors may share their bias; statistical
+// half widths add in quadrature.
 type sum struct {
 	joules, half, gain float64
-	alias              float64 // the part of half that is the counters' aliasing
+	alias              float64 // the part of half from the counters' aliasing
 	method, source     string
 	budget             []result.BudgetTerm
 }
 
-// aliasing is the term of a counter that sees a part of its period only.
-const aliasing = "aliasing: the counter may see a part of each of its periods only"
+// aliasing is the budget term of a counter that measures a part of its period only.
+const aliasing = "aliasing: the counter may measure only a part of each of its periods"
 
 func addUp(devices []*deviceEnergy) sum {
 	var s sum
@@ -67,7 +67,7 @@ func (s sum) times(factor float64) *result.Quantity {
 	return q
 }
 
-// totals fills everything that follows from the energy of the window.
+// totals fills in everything that follows from the energy of the window.
 func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	e := &j.record.Energy
 	s := addUp(counted)
@@ -102,25 +102,25 @@ func (j *join) totals(counted []*deviceEnergy, tokens result.Tokens) {
 	j.precision(s, seconds)
 }
 
-// source tells what stands behind the energy.
+// source records the origin of the energy.
 func (j *join) source(counted []*deviceEnergy, s sum) {
 	e := &j.record.Energy
 	e.Provenance = result.Measured
 	if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Modelled }) {
-		// A modelled GPU is a simulated one: only the power of processors is modelled.
+		// A modelled GPU is a simulated GPU: only the power of processors is modelled.
 		e.Provenance, e.Reason = result.Simulated, "simulated, not measured: the GPU does not exist"
 		if slices.ContainsFunc(counted, func(d *deviceEnergy) bool { return d.device.Kind != power.GPU }) {
 			e.Provenance = result.Modelled
-			e.Reason = "modelled, not measured: no CPU power sensor can be read here" + j.missing("cpu")
+			e.Reason = "modelled, not measured: no CPU power sensor can be read on this machine" + j.missing("cpu")
 		}
 	}
 	e.Provenance = e.Provenance.Of(j.record.Backend.Name)
 	e.Sources = strings.Split(s.source, ", ")
 }
 
-// windowFor is the length of a window, in seconds, in which the half width is a share of
-// the energy. The error of the limits is one of time: relative to the energy it falls with
-// the length of the window. Aliasing falls with its root.
+// windowFor returns the length of a window, in seconds, in which the half width is a given share of the
+// energy. The error at the limits is one of time, so its relative size is inversely proportional to the
+// length; aliasing decreases with the square root of the length.
 func (s sum) windowFor(share, seconds float64) float64 {
 	alias := s.alias * s.alias / s.joules / s.joules
 	limits := max(0, s.half*s.half/s.joules/s.joules-alias)
@@ -128,7 +128,7 @@ func (s sum) windowFor(share, seconds float64) float64 {
 	return seconds * (alias + math.Sqrt(alias*alias+4*limits*share*share)) / (2 * share * share)
 }
 
-// precision computes how long a window must be, and warns of one that is too short.
+// precision computes the required length of the window, and warns if the window is too short.
 func (j *join) precision(s sum, seconds float64) {
 	e := &j.record.Energy
 	for _, q := range []*result.Quantity{e.NetJ, e.NetResidentJ} {
@@ -153,7 +153,7 @@ func (j *join) precision(s sum, seconds float64) {
 	}
 }
 
-// over is a quantity per unit of which there are n; nil if there is no quantity.
+// over returns a quantity per unit of n units; nil if there is no quantity.
 func over(q *result.Quantity, n float64) *result.Quantity {
 	if q == nil {
 		return nil
@@ -166,7 +166,7 @@ func over(q *result.Quantity, n float64) *result.Quantity {
 	return &out
 }
 
-// inverse turns J per token into tokens per J.
+// inverse converts J per token to tokens per J.
 func inverse(q result.Quantity) *result.Quantity {
 	if q.CI95[0] <= 0 {
 		return nil
@@ -175,8 +175,7 @@ func inverse(q result.Quantity) *result.Quantity {
 		Gain95: q.Gain95 / q.Value / q.Value, Method: q.Method, Source: q.Source}
 }
 
-// net subtracts idle power of the counted devices: bare, and with the model
-// loaded.
+// net subtracts the idle power of the counted devices: bare, and with the model loaded.
 func (j *join) net(counted []*deviceEnergy, s sum, seconds float64) {
 	e := &j.record.Energy
 	e.BaselineW, e.NetJ = j.netOf(counted, s, seconds, "before the engine was started",
@@ -188,8 +187,8 @@ func (j *join) net(counted []*deviceEnergy, s sum, seconds float64) {
 		func(d *deviceEnergy) result.Idle { return d.resident })
 }
 
-// netOf is the idle power of the counted devices and what is left of the energy
-// without it; both nil with a warning where one device has none.
+// netOf returns the idle power of the counted devices and the energy without it; both are nil, with a
+// warning, if a device has none.
 func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when string,
 	of func(*deviceEnergy) result.Idle) (idle, net *result.Quantity) {
 	var watts, half, gain, age float64
@@ -202,7 +201,7 @@ func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when strin
 			case j.record.Config.Baseline.Seconds == 0:
 				reason = "baseline.seconds is 0"
 			case when == "with the model loaded" && j.record.Config.Baseline.ResidentSeconds == 0:
-				return nil, nil // not wanted
+				return nil, nil // not requested
 			default:
 				reason = "the sensor gave no samples while the machine was idle"
 			}
@@ -227,7 +226,7 @@ func (j *join) netOf(counted []*deviceEnergy, s sum, seconds float64, when strin
 		Source: s.source}
 	v, h := s.joules-watts*seconds, math.Hypot(s.half, half*seconds)
 	net = &result.Quantity{Value: v, CI95: [2]float64{v - h, v + h}, Gain95: math.Abs(s.gain - gain*seconds),
-		Method: s.method + ", less idle power " + when, Source: s.source}
+		Method: s.method + ", minus idle power " + when, Source: s.source}
 	net.Budget = append(slices.Clone(s.budget),
 		result.BudgetTerm{Term: "scatter of the idle power", Half95: half * seconds})
 	return idle, net

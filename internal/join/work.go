@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// countTokens adds up the requests; output tokens of failed requests do not count.
+// countTokens sums the tokens of the requests; output tokens of failed requests do not count.
 func countTokens(t *result.Tokens, requests []backend.Request) {
 	for _, q := range requests {
 		if !q.OK {
@@ -22,31 +22,32 @@ func countTokens(t *result.Tokens, requests []backend.Request) {
 	}
 }
 
-// checkWork compares what the engine did with what it was given.
+// checkWork compares the engine's work with the workload.
 func (j *join) checkWork(tokens result.Tokens) {
 	switch {
 	case tokens.RequestsFailed > 0:
 		j.warn(codes.RequestsFailed,
-			fmt.Sprintf("%d of %d requests failed; their energy is in the total, their tokens are not: the run is "+
+			fmt.Sprintf("%d of %d requests failed; the total includes their energy but not their tokens, so "+
+				"the run is "+
 				"not compared with others",
 				tokens.RequestsFailed, len(j.Requests)))
 	case tokens.Prompt != j.Given || tokens.PromptComputed != j.Given || tokens.Output != j.Asked:
 		j.warn(codes.UnequalWork,
-			fmt.Sprintf("the engine computed %d prompt and %d output tokens, it was given %d and asked for %d: "+
+			fmt.Sprintf("the engine computed %d prompt and %d output tokens, but was given %d and asked for %d: "+
 				"the run is not compared with others",
 				tokens.PromptComputed, tokens.Output, j.Given, j.Asked))
 	default:
 		if n := j.uneven(); n > 0 {
 			j.warn(codes.UnequalWork,
-				fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, though the sums are "+
+				fmt.Sprintf("%d of %d requests got more or fewer tokens than they asked for, although the sums are "+
 					"right: the run is not compared with others",
 					n, len(j.Requests)))
 		}
 	}
 }
 
-// uneven counts requests whose work is not what was asked for. All ask for the same
-// number of output tokens.
+// uneven counts the requests whose work differs from the request. All request the same number of output
+// tokens.
 func (j *join) uneven() (n int) {
 	each := j.Asked / int64(max(1, len(j.Requests)))
 	for _, q := range j.Requests {

@@ -1,5 +1,5 @@
-// Package latencies computes the times of a run's requests: of the log of an engine for the run's record, and
-// of its requests.parquet for what several runs saw together.
+// Package latencies computes the times of a run's requests: from the log of an engine for the run's record,
+// and from requests.parquet for statistics over several runs.
 package latencies
 
 import (
@@ -14,15 +14,15 @@ import (
 
 const millisecond = float64(time.Millisecond)
 
-// Values are the values behind the distributions of a run's latency, by their keys in result.json.
+// Values are the values of a run's latency distributions, by their keys in result.json.
 type Values map[string][]float64
 
-// service are the keys of the times that take the start of a request.
+// service are the keys of times that need the start of a request.
 var service = []string{"queue_ms", "ttft_ms", "e2e_ms"}
 
-// Of are the latencies of the successful requests: service times from their start, response times
-// from their arrival. TPOT needs two tokens. Where the start of some of all requests is unknown
-// there are no service times: what is known of the others would not stand for all.
+// Of returns the latencies of the successful requests: service times from their start, response times from
+// their arrival. TPOT needs two tokens. If the start of some requests is unknown, there are no service times,
+// because the others would not represent all.
 func Of(requests []backend.Request) (v Values, all, unknown int) {
 	v = Values{}
 	add := func(key string, ns int64, parts int) {
@@ -61,8 +61,8 @@ func (v Values) drop(keys ...string) {
 	}
 }
 
-// Read are the latencies behind a record, from the requests.parquet in its folder: without the
-// requests that paid for the first use of a shape.
+// Read returns the latencies of a record, from requests.parquet in its folder, without the requests that
+// include the first use of a shape.
 func Read(dir string, rec *result.Record) (Values, error) {
 	rows, err := series.ReadFile[series.Request](filepath.Join(dir, "requests.parquet"))
 	if err != nil {
@@ -90,14 +90,13 @@ func Read(dir string, rec *result.Record) (Values, error) {
 	return v, nil
 }
 
-// Earlier reports whether the rows are of a version that recorded one stamp for the arrival of a
+// Earlier reports whether the rows are from a version that recorded a single stamp for the arrival of a
 // request and the start of its service.
 func Earlier(rows []series.Request) bool {
 	return !slices.ContainsFunc(rows, func(q series.Request) bool { return q.ArrivedNS != nil })
 }
 
-// FromSubmission lets requests arrive and start with their submission, the one stamp of such a
-// version.
+// FromSubmission sets arrival and start to the submission, the only stamp of such a version.
 func FromSubmission(requests []backend.Request) {
 	for i := range requests {
 		q := &requests[i]
@@ -105,7 +104,7 @@ func FromSubmission(requests []backend.Request) {
 	}
 }
 
-// Unpack is the request that a row of requests.parquet describes.
+// Unpack returns the request of a row of requests.parquet.
 func Unpack(q series.Request) backend.Request {
 	stamp := func(ns *int64) int64 {
 		if ns == nil {
@@ -120,9 +119,8 @@ func Unpack(q series.Request) backend.Request {
 		FinishReason: q.FinishReason, OK: q.OK, Failure: q.Failure}
 }
 
-// Stamp completes the stamps of the requests, where the engine does not tell them or the files
-// are of a version that did not record them. Arrivals follow from the workload. The start is
-// known of an engine whose steps are seen.
+// Stamp completes the stamps of the requests if the engine does not report them or the files are from a
+// version without them. Arrivals follow from the workload. The start is known for an engine with exact steps.
 func Stamp(requests []backend.Request, rec *result.Record, exact bool) {
 	closed := rec.Config.Workload.Concurrency > 0
 	round := len(requests)
@@ -146,8 +144,8 @@ func Stamp(requests []backend.Request, rec *result.Record, exact bool) {
 	}
 }
 
-// opening is when the first requests of a round were handed over: all others of it waited from
-// then on.
+// opening returns when the first requests of a round were submitted: all others of the round waited from then
+// on.
 func opening(round []backend.Request) int64 {
 	at := int64(0)
 	for _, q := range round {
@@ -158,9 +156,8 @@ func opening(round []backend.Request) int64 {
 	return at
 }
 
-// start stamps the start of requests that do not tell it. A static batch has started when it
-// was handed over. Requests of an engine that has a queue of its own were handed over long
-// before: some began when others had ended.
+// start sets the missing starts of requests. A static batch starts when it is submitted. Requests of an
+// engine with its own queue were submitted long before: some began when others had ended.
 func start(requests []backend.Request) {
 	ends := make([]int64, len(requests))
 	for i, q := range requests {

@@ -1,22 +1,22 @@
-// Package linear is the little linear algebra that fits need: small dense symmetric
-// matrices, their inverse and condition, and least squares whose weights are not negative.
+// Package linear has the linear algebra that fits need: small dense symmetric matrices, their inverse and
+// condition number, and non-negative least squares.
 package linear
 
 import "math"
 
-// Matrix is a small dense symmetric matrix, row by row.
+// Matrix is a small dense symmetric matrix, stored by row.
 type Matrix struct {
 	n int
 	a []float64
 }
 
-// NewMatrix makes one of zeros.
+// NewMatrix returns an n×n matrix of zeros.
 func NewMatrix(n int) Matrix { return Matrix{n, make([]float64, n*n)} }
 
-// At is an element.
+// At returns an element.
 func (m Matrix) At(i, j int) float64 { return m.a[i*m.n+j] }
 
-// Add adds to an element.
+// Add adds v to an element.
 func (m Matrix) Add(i, j int, v float64) { m.a[i*m.n+j] += v }
 
 // AddOuter adds w·x·xᵀ.
@@ -32,7 +32,7 @@ func (m Matrix) AddOuter(x []float64, w float64) {
 	}
 }
 
-// Pick is the part of the matrix that belongs to some of its indices.
+// Pick returns the submatrix of some indices.
 func (m Matrix) Pick(index []int) Matrix {
 	p := NewMatrix(len(index))
 	for i, a := range index {
@@ -43,7 +43,7 @@ func (m Matrix) Pick(index []int) Matrix {
 	return p
 }
 
-// Inverse of a positive definite matrix; false if it is singular to working
+// Inverse returns the inverse of a positive definite matrix; ok is false if it is singular to working
 // precision.
 func (m Matrix) Inverse() (Matrix, bool) {
 	// Scaled to a unit diagonal, so that the units of the columns do not matter.
@@ -99,7 +99,7 @@ func (m Matrix) Inverse() (Matrix, bool) {
 	return inv, true
 }
 
-// Times is the product with a vector.
+// Times returns the product with a vector.
 func (m Matrix) Times(x []float64) []float64 {
 	y := make([]float64, m.n)
 	for i := range y {
@@ -108,9 +108,8 @@ func (m Matrix) Times(x []float64) []float64 {
 	return y
 }
 
-// Condition is the condition number of the design behind a Gram matrix, its
-// columns scaled to unit length: the square root of the ratio of the extreme
-// eigenvalues (Belsley, Kuh and Welsch, 1980).
+// Condition returns the condition number of the design with this Gram matrix, its columns scaled to unit
+// length: the square root of the ratio of the extreme eigenvalues (Belsley, Kuh and Welsch, 1980).
 func (m Matrix) Condition() float64 {
 	if m.n == 0 {
 		return 1
@@ -135,7 +134,7 @@ func (m Matrix) Condition() float64 {
 	return math.Sqrt(high / low)
 }
 
-// eigenvalues by Jacobi rotations; the matrix is overwritten.
+// eigenvalues returns the eigenvalues by Jacobi rotations; it overwrites the matrix.
 func (m Matrix) eigenvalues() []float64 {
 	for range 60 {
 		off := 0.0
@@ -182,7 +181,7 @@ func (m Matrix) rotate(p, q int) {
 	}
 }
 
-// Dot is the product of two vectors.
+// Dot returns the product of two vectors.
 func Dot(a, b []float64) float64 {
 	s := 0.0
 	for i := range a {
@@ -191,9 +190,8 @@ func Dot(a, b []float64) float64 {
 	return s
 }
 
-// LeastSquares minimises |Xβ − y|² given XᵀX and Xᵀy, with β ≥ 0 where signed is
-// false (Lawson and Hanson, 1974, on the normal equations). free lists the columns
-// that are not held at zero.
+// LeastSquares minimises |Xβ − y|² given XᵀX and Xᵀy, with β ≥ 0 unless signed is true (Lawson and Hanson,
+// 1974, on the normal equations). free lists the columns that are not fixed at zero.
 func LeastSquares(gram Matrix, xy []float64, signed []bool) (beta []float64, free []int, ok bool) {
 	beta = make([]float64, gram.n)
 	held := make([]bool, gram.n)
@@ -227,7 +225,7 @@ func LeastSquares(gram Matrix, xy []float64, signed []bool) (beta []float64, fre
 		for i, f := range free {
 			beta[f] = part[i]
 		}
-		// Let a column go again whose gradient asks for it.
+		// Free the column with the largest gradient.
 		at, worst = -1, 1e-9
 		for i := range gram.n {
 			if !held[i] {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestInverse: the inverse of a matrix times the matrix is one, and a matrix of dependent rows has none.
+// TestInverse: a matrix times its inverse is the identity, and a matrix with dependent rows has no inverse.
 func TestInverse(t *testing.T) {
 	m := NewMatrix(3)
 	for _, x := range [][]float64{{1, 2, 0}, {0, 1, 3}, {4, 0, 1}} {
@@ -52,7 +52,7 @@ func TestCondition(t *testing.T) {
 	}
 }
 
-// TestLeastSquares: a weight that would be negative is held at zero, unless it may be.
+// TestLeastSquares: a weight that would be negative is fixed at zero, unless it is signed.
 func TestLeastSquares(t *testing.T) {
 	gram, xy := NewMatrix(2), []float64{3, -1}
 	gram.Add(0, 0, 1)

@@ -239,7 +239,7 @@ func TestNoSensor(t *testing.T) {
 		want   string
 	}{
 		"no meters, cpu": {"cpu", nil, "auto",
-			"no CPU power sensor can be read here; for a rough modelled value add --estimate"},
+			"no CPU power sensor can be read on this machine; for a rough estimate add --estimate"},
 		"no meters, gpu": {"cuda", nil, "auto", "no GPU power sensor can be read here; nvml: no driver (try: load it)"},
 		"another kind": {"cuda", func(e *stub) []power.Meter { return []power.Meter{e.newMeter(cpu0)} }, "auto",
 			"the model ran on the gpu: no GPU power sensor can be read here; nvml: no driver (try: load it)"},
@@ -322,7 +322,7 @@ func TestSensorFaults(t *testing.T) {
 				}
 				return r, nil
 			}
-		}, "more than 10 %; neither is trusted", "agreement"},
+		}, "more than 10 %, so neither is used", "agreement"},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {
 			l := newLab(t)

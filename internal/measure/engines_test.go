@@ -176,7 +176,7 @@ func TestLaterRunKnowsTheNeighbours(t *testing.T) {
 		}}}
 		for n := 1; n <= 2; n++ {
 			msg, told := warned(run(), codes.GPUForeignWork)
-			if !told || !strings.Contains(msg, "gpu0: process 1 was there in the window") {
+			if !told || !strings.Contains(msg, "gpu0: process 1 was on the GPU in the window") {
 				t.Errorf("run %d: warning %q, want one about the process that was there before", n, msg)
 			}
 		}

@@ -208,7 +208,7 @@ func TestSharedGPUInARun(t *testing.T) {
 		l.options.Meters = []power.Meter{m}
 		r := l.withEnergy(t)
 		all, told := warned(r, codes.GPUForeignWork)
-		if !told || !strings.Contains(all, "gpu0: process 7 was there in the window") ||
+		if !told || !strings.Contains(all, "gpu0: process 7 was on the GPU in the window") ||
 			strings.Contains(all, "process 9") || strings.Contains(all, "gpu1") {
 			t.Errorf("warnings %+v, want 7 during the window, on gpu0 alone", r.Warnings)
 		}

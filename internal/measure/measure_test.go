@@ -143,7 +143,7 @@ func TestUnequalWork(t *testing.T) {
 			late.OutputTokens++
 			late.TokenNS = append(late.TokenNS, late.EndNS)
 		},
-			"2 of 3 requests got more or fewer tokens than they asked for, though the sums are right: the run is " +
+			"2 of 3 requests got more or fewer tokens than they asked for, although the sums are right: the run is " +
 				"not compared with others"},
 	} {
 		t.Run(name, virtually(func(t *testing.T) {

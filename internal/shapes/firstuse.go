@@ -8,23 +8,23 @@ import (
 
 // Use is one use of a shape: a prefill, or a decode step.
 type Use struct {
-	// Key tells shapes apart: the first use of a key may be a first use.
+	// Key identifies the shape: only the first use of a key may be a first use.
 	Key Shape
-	// Sequences were under way, and Longest is the longest context of them: time grows with
-	// both, see [Find].
+	// Sequences is the number of sequences, and Longest their longest context: time grows with both, see
+	// [Find].
 	Sequences, Longest int
 	// StartNS and EndNS are its limits, in nanoseconds of one clock.
 	StartNS, EndNS int64
-	// Requests are the ids of those whose latency it is part of.
+	// Requests are the ids of the requests whose latency includes the use.
 	Requests []int
 }
 
 func (u Use) seconds() float64 { return float64(u.EndNS-u.StartNS) / 1e9 }
 
-// work orders uses by what they do.
+// work orders uses by their work.
 func (u Use) work() float64 { return float64(u.Sequences) * float64(u.Longest) }
 
-// atMost is how many times as long as another use this one takes at most.
+// atMost returns the largest possible ratio of this use's time to another use's.
 func (u Use) atMost(o Use) float64 {
 	long := max(1, float64(u.Longest)/float64(max(o.Longest, 1)))
 	return max(1, float64(u.Sequences)/float64(max(o.Sequences, 1))) * long * long
@@ -32,58 +32,56 @@ func (u Use) atMost(o Use) float64 {
 
 // What makes a use a first use.
 const (
-	// far is how many times its bound a use must have taken, and spreads how many standard
-	// deviations of the logarithm of such times.
+	// far is the factor by which a use must exceed its bound, and spreads the number of standard deviations
+	// of the logarithm of such times.
 	far, spreads = 2.0, 6.0
 	// leastExcess is in seconds: wake-ups and interrupts take less.
 	leastExcess = 2e-3
-	// lowest is the quantile of the bounds that counts, and leastUses how many uses are needed.
+	// lowest is the quantile of the bounds that counts, and leastUses the number of uses needed.
 	lowest    = 0.25
 	leastUses = 6
-	// mostCompared bounds with how many others a use is compared, and mostSpread how many the
-	// spread is taken from.
+	// mostCompared is the largest number of uses to compare with, and mostSpread the largest number to
+	// estimate the spread.
 	mostCompared, mostSpread = 200, 64
-	// chance is the probability below which pauses do not explain what was found.
+	// chance is the probability below which pauses cannot explain the delays.
 	chance = 0.05
 )
 
-// Pauses are the times by which the engine's later tokens were late, which has nothing to do
-// with shapes: what hits these hits first uses by accident.
+// Pauses are delays of the engine's later tokens, which are unrelated to shapes and may coincide with first
+// uses.
 type Pauses struct {
-	// LateS are the times, in seconds; ones of less than 1 ms may be left out.
+	// LateS are the delays, in seconds; delays below 1 ms may be missing.
 	LateS []float64
-	// Seconds is the time in which they were looked for.
+	// Seconds is the observed time.
 	Seconds float64
 }
 
 // candidate is a use that took too long.
 type candidate struct {
 	place int
-	late  float64 // seconds beyond its bound
+	late  float64 // seconds above its bound
 }
 
-// Find returns the uses that cost a first use, by their places. Uses are in the order of time.
+// Find returns the indices of the uses that include the cost of a first use. Uses are in the order of time.
 //
-// The time of a step is a sum of a part for the step, for each sequence, for each token and for
-// each pair of tokens, none of which is negative. Whatever they are, n sequences of l tokens
-// take at most max(1, n/m)·max(1, l/k)² times what m sequences of k tokens take. Each other use
-// gives such a bound (the same and larger shapes their own time). The lower quartile of them
-// counts: neither a few slow uses nor a few quick ones decide.
+// The time of a step is a sum of non-negative parts: for the step, for each sequence, for each token and for
+// each pair of tokens. Whatever they are, n sequences of l tokens take at most max(1, n/m)·max(1, l/k)² times
+// the time of m sequences of k tokens. Each other use gives such a bound (the same and larger shapes their
+// own time). The lower quartile of the bounds counts, so that neither a few slow nor a few quick uses decide.
 //
-// The first use of a key that took more than twice its bound, by six standard deviations and by
-// 2 ms, may be a first use. It is one unless pauses come at any time: if those that were found
-// and the pauses in later uses of keys and between the engine's later tokens were spread over
-// all that time by chance, so many would hit first uses with a probability of less than 5 %.
-// Pauses shorter than half of what was found do not count. Without later uses and tokens,
+// The first use of a key is a candidate if it exceeds twice its bound, by six standard deviations and by 2
+// ms. Candidates count unless pauses explain them: if the delays found and the pauses in later uses of keys
+// and between later tokens were distributed randomly over the time, the probability of so many during first
+// uses must be below 5 %. Pauses shorter than half of the delays do not count. Without later uses and tokens,
 // nothing is found.
 func Find(uses []Use, pauses Pauses) []int {
 	if len(uses) < leastUses {
 		return nil
 	}
 	limit := max(far, math.Exp(spreads*spread(uses)))
-	later := map[Shape][]float64{} // times of later uses; a key that was seen has an entry
+	later := map[Shape][]float64{} // times of later uses; every key that was seen has an entry
 	var found []candidate
-	var firsts float64 // seconds in first uses, without what was found
+	var firsts float64 // seconds in first uses, without the delays found
 	for i, u := range uses {
 		if times, seen := later[u.Key]; seen {
 			later[u.Key] = append(times, u.seconds())
@@ -116,7 +114,7 @@ func Find(uses []Use, pauses Pauses) []int {
 	return places
 }
 
-// add adds times that are usually the same.
+// add adds times that are usually equal.
 func (p *Pauses) add(seconds []float64) {
 	usual := median(seconds)
 	for _, s := range seconds {
@@ -127,7 +125,7 @@ func (p *Pauses) add(seconds []float64) {
 	}
 }
 
-// boundOf is what a use can have taken, in seconds.
+// boundOf returns the largest explicable time of a use, in seconds.
 func boundOf(uses []Use, i int) float64 {
 	step := 1 + (len(uses)-1)/mostCompared
 	bounds := make([]float64, 0, min(len(uses), mostCompared+1))
@@ -140,9 +138,9 @@ func boundOf(uses []Use, i int) float64 {
 	return bounds[int(lowest*float64(len(bounds)-1)+0.5)]
 }
 
-// spread is the standard deviation of the logarithm of a time, from neighbours in the order of
-// their work; that work grows between them makes it larger. What is far beyond its bound is left
-// out: it may be a first use.
+// spread returns the standard deviation of the logarithm of a time, from neighbours in the order of their
+// work; the growing work between neighbours enlarges it. Uses far above their bound are ignored, because they
+// may be first uses.
 func spread(uses []Use) float64 {
 	var order []Use
 	for i := 0; i < len(uses); i += 1 + (len(uses)-1)/mostSpread {
@@ -162,8 +160,8 @@ func spread(uses []Use) float64 {
 	return median(steps) / medianOfDifference
 }
 
-// explain reports whether pauses may be what made n first uses late by at least this much: all
-// pauses of that length are then spread over the time of first uses and the time of all else.
+// explain reports whether pauses may have delayed n first uses by at least late: all pauses of that length
+// are then distributed over the time of first uses and all other time.
 func (p Pauses) explain(n int, late, firsts float64) bool {
 	all := n
 	for _, x := range p.LateS {
@@ -174,7 +172,7 @@ func (p Pauses) explain(n int, late, firsts float64) bool {
 	return atLeast(n, all, firsts/(firsts+p.Seconds)) > chance
 }
 
-// atLeast is the probability of n successes or more in a number of trials.
+// atLeast returns the probability of n or more successes in a number of trials.
 func atLeast(n, trials int, success float64) float64 {
 	below, term := 0.0, math.Pow(1-success, float64(trials))
 	for k := range n {

@@ -11,19 +11,20 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// machine is an engine with static batches whose times have noise.
+// machine is an engine with static batches and noisy times.
 type machine struct {
 	r *rand.Rand
-	// prefill is flat up to some tokens and then grows, decode is a step of decoding.
+	// The time of a prefill is constant up to some tokens and then grows; decode is the time of a decode
+	// step.
 	fixed, token, decode float64
-	// noise is the standard deviation of the logarithm of a time; pauses come at a rate and
-	// last pause seconds or more.
+	// noise is the standard deviation of the logarithm of a time; pauses occur at a rate and last pause
+	// seconds or more.
 	noise, rate, pause float64
 	now                float64
 	log                backend.Log
 }
 
-// pass is a time with noise, and with the pauses that come in it.
+// pass returns a time with noise and pauses.
 func (m *machine) pass(seconds float64) int64 {
 	seconds *= math.Exp(m.noise * m.r.NormFloat64())
 	if m.rate > 0 && m.r.Float64() < seconds*m.rate {
@@ -33,7 +34,7 @@ func (m *machine) pass(seconds float64) int64 {
 	return int64(m.now * 1e9)
 }
 
-// batch runs prompts of these lengths; extra is what their prefill takes longer, in seconds.
+// batch runs prompts of these lengths; extra is the additional time of their prefill, in seconds.
 func (m *machine) batch(lengths []int, outputs int, extra float64) {
 	s := Of(lengths)
 	start := int64(m.now * 1e9)
@@ -58,7 +59,7 @@ func h200(seed uint64) *machine {
 		now: 1}
 }
 
-// processor computes prompts at a rate: nothing is flat.
+// processor computes prompts at a constant rate.
 func processor(seed uint64) *machine {
 	return &machine{r: rand.New(rand.NewPCG(seed, 9)), fixed: 0.03, token: 2e-3, decode: 0.05, noise: 0.1, now: 1}
 }
@@ -66,12 +67,12 @@ func processor(seed uint64) *machine {
 // builtin are the lengths of 16 prompts.
 var builtin = []int{22, 31, 40, 45, 58, 64, 77, 90, 101, 120, 134, 150, 171, 190, 224, 256}
 
-// TestInjected: first uses are found, and only they.
+// TestInjected: all first uses are found, and nothing else.
 func TestInjected(t *testing.T) {
 	for name, build := range map[string]func(uint64) *machine{"H200": h200, "processor": processor} {
 		for _, repeats := range []int{1, 5} {
 			if name == "processor" && repeats == 1 {
-				continue // prefill is a tenth of the time: a single one may be a pause
+				continue // prefill is a tenth of the time: a single delay may be a pause
 			}
 			for _, share := range []int{1, 3, 5} {
 				t.Run(fmt.Sprintf("%s, %d times, %d of 16", name, repeats, share), func(t *testing.T) {
@@ -123,8 +124,7 @@ func TestH200Window(t *testing.T) {
 	}
 }
 
-// TestNoFirstUses: noise, pauses that come at any time, and prompts of very different lengths are
-// no first uses.
+// TestNoFirstUses: noise, random pauses, and prompts of very different lengths are not first uses.
 func TestNoFirstUses(t *testing.T) {
 	const seeds = 20
 	total, bad := 0, 0
@@ -186,7 +186,7 @@ func lengthsOf(r *rand.Rand, n int) []int {
 	return out
 }
 
-// TestFew: a window of a few uses shows nothing.
+// TestFew: a window of a few uses has no first uses.
 func TestFew(t *testing.T) {
 	m := h200(1)
 	for i := range leastUses - 1 {
@@ -197,7 +197,7 @@ func TestFew(t *testing.T) {
 	}
 }
 
-// TestOverlapping: prefills that share the engine are not judged, nor are failed requests.
+// TestOverlapping: prefills that share the engine, and failed requests, are ignored.
 func TestOverlapping(t *testing.T) {
 	m := h200(1)
 	for i := range 40 {
@@ -218,7 +218,7 @@ func TestOverlapping(t *testing.T) {
 	}
 }
 
-// TestFirstDecode: the first step of a number of sequences may be one too.
+// TestFirstDecode: the first step of a number of sequences may be a first use.
 func TestFirstDecode(t *testing.T) {
 	m := h200(1)
 	for range 4 {

@@ -1,11 +1,11 @@
-// Package shapes tells the shapes of a workload: what decides which kernels an engine's step
-// runs and how much memory it takes. An engine that meets a shape for the first time chooses
-// and loads kernels, and its allocator grows; that costs time which later steps do not take.
+// Package shapes determines the shapes of a workload: what decides which kernels an engine's step runs and
+// how much memory it takes. An engine that meets a shape for the first time selects and loads kernels, and
+// its allocator grows; later steps of the shape do not take that time.
 //
-//	requests ─ Of ─▶ shapes ─ Choose ─▶ the ones to warm up       (before the window)
-//	stamps, steps ─ Find ─▶ requests that paid for a first use    (after it)
+//	requests ─ Of ─▶ shapes ─ Choose ─▶ shapes to warm up         (before the window)
+//	stamps, steps ─ Find ─▶ requests that include a first use     (after it)
 //
-// All of it is a pure function of lengths and stamps.
+// All functions are pure functions of lengths and stamps.
 package shapes
 
 import (
@@ -14,17 +14,17 @@ import (
 	"slices"
 )
 
-// Shape is a batch of prompts as a prefill step sees it.
+// Shape is a batch of prompts as a prefill step processes it.
 type Shape struct {
-	// Sequences are computed together.
+	// Sequences is the number of prompts in the batch.
 	Sequences int
-	// Longest is the length that the others are padded to, in tokens.
+	// Longest is the length to which the prompts are padded, in tokens.
 	Longest int
 	// Tokens is the sum of the lengths, without padding.
 	Tokens int
 }
 
-// Of is the shape of prompts of these lengths, in tokens.
+// Of returns the shape of prompts of these lengths, in tokens.
 func Of(lengths []int) Shape {
 	s := Shape{Sequences: len(lengths)}
 	for _, n := range lengths {
@@ -34,35 +34,34 @@ func Of(lengths []int) Shape {
 	return s
 }
 
-// Most is how many shapes are warmed up one by one; more are put into buckets.
+// Most is the largest number of shapes that are warmed up one by one; more are grouped in buckets.
 const Most = 32
 
 // bucketTokens is the width of a bucket in tokens.
 const bucketTokens = 64
 
-// Buckets of shapes, as results name them.
+// Buckets of shapes, as named in results.
 const (
-	// Exact: each shape stands for itself.
+	// Exact: each shape is warmed up.
 	Exact = "exact"
-	// Of64: the longest shape stands for all of its number of sequences and its 64 tokens.
+	// Of64: the longest shape represents its number of sequences and its 64 tokens.
 	Of64 = "64 tokens"
-	// Powers: the longest one stands for all up to its power of two.
+	// Powers: the longest shape represents all up to its power of two.
 	Powers = "powers of two"
 )
 
 // Chosen are the shapes to warm up.
 type Chosen struct {
-	// Places of the chosen ones in the list, the longest first.
+	// Places are the indices of the chosen shapes, longest first.
 	Places []int
-	// Distinct is how many shapes differ.
+	// Distinct is the number of distinct shapes.
 	Distinct int
 	// Buckets is [Exact], [Of64] or [Powers].
 	Buckets string
 }
 
-// Choose returns the shapes that stand for all: every different one where there are at most
-// [Most], else the longest of each bucket, with the shortest and the longest of each number of
-// sequences.
+// Choose returns the shapes that represent all: every distinct shape if there are at most [Most], otherwise
+// the longest of each bucket, and the shortest and longest of each number of sequences.
 func Choose(all []Shape) Chosen {
 	out := Chosen{Buckets: Exact, Places: firstOf(all, func(s Shape) Shape { return s })}
 	out.Distinct = len(out.Places)
@@ -82,7 +81,7 @@ func Choose(all []Shape) Chosen {
 	return out
 }
 
-// firstOf returns the places of the first shape of each key.
+// firstOf returns the index of the first shape of each key.
 func firstOf[K comparable](all []Shape, key func(Shape) K) []int {
 	seen := map[K]bool{}
 	var out []int
@@ -95,8 +94,8 @@ func firstOf[K comparable](all []Shape, key func(Shape) K) []int {
 	return out
 }
 
-// ends returns the places of the longest shape of each bucket, and of the shortest shape of
-// each number of sequences.
+// ends returns the indices of the longest shape of each bucket, and of the shortest shape of each number of
+// sequences.
 func ends(all []Shape, of func(longest int) int) []int {
 	type bucket struct{ sequences, tokens int }
 	longest, shortest := map[bucket]int{}, map[int]int{}
@@ -120,8 +119,7 @@ func ends(all []Shape, of func(longest int) int) []int {
 	return slices.Compact(out)
 }
 
-// Sizes are the numbers of sequences through which a batch grows to most: the powers of two
-// below it.
+// Sizes returns the numbers of sequences through which a batch grows to most: the powers of two below it.
 func Sizes(most int) []int {
 	var out []int
 	for n := 1; n < most; n *= 2 {
@@ -130,9 +128,9 @@ func Sizes(most int) []int {
 	return out
 }
 
-// Steady reports whether a round of times, in seconds, took as long as the round before: the
-// sum within 15 %, and each time within half of the shorter one and 5 ms. A first use is far
-// outside, and the noise of a host that launches kernels is inside.
+// Steady reports whether a round of times, in seconds, took as long as the previous round: the sum within 15
+// %, and each time within half of the shorter one and 5 ms. A first use is far outside these limits; the
+// noise of a host that launches kernels is inside.
 func Steady(before, now []float64) bool {
 	if len(before) != len(now) || len(now) == 0 {
 		return false
@@ -147,7 +145,7 @@ func Steady(before, now []float64) bool {
 	return near(x, y, 0.15)
 }
 
-// steadySeconds is a difference that means nothing.
+// steadySeconds is a difference that is not significant.
 const steadySeconds = 5e-3
 
 func near(a, b, share float64) bool { return max(a, b)-min(a, b) <= share*min(a, b)+steadySeconds }

@@ -39,8 +39,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestChooseStands: whatever the lengths, each is in the bucket of a chosen one that is as long
-// or longer, of as many sequences.
+// TestChooseStands: for any lengths, each shape is in the bucket of a chosen shape that is at least as long
+// and has the same number of sequences.
 func TestChooseStands(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))

@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// FirstUses returns the ids of the requests of a window that paid for the first use of a shape:
-// a prefill, or the first decode step of a number of sequences.
+// FirstUses returns the ids of the requests of a window that include the first use of a shape: a prefill, or
+// the first decode step of a number of sequences.
 func FirstUses(requests []backend.Request, steps []backend.Step) map[int]bool {
 	ok := slices.DeleteFunc(slices.Clone(requests), func(q backend.Request) bool {
 		return !q.OK || q.StartedNS == 0
@@ -34,15 +34,14 @@ func FirstUses(requests []backend.Request, steps []backend.Step) map[int]bool {
 	return out
 }
 
-// began is when the engine began to work on a request, from which its latency counts.
+// began returns when the engine began to work on a request, from which its latency counts.
 func began(q *backend.Request) int64 { return q.StartedNS }
 
-// prefillsOf returns the prefills of requests that are sorted by their beginning. The requests of
-// a static batch have one. Prefills that overlap without being one are left out: how long each
-// takes depends on the others.
+// prefillsOf returns the prefills of requests, which are sorted by their start. The requests of a static
+// batch share one. Separate prefills that overlap are ignored, because their times depend on each other.
 func prefillsOf(requests []backend.Request) []Use {
 	var out []Use
-	var busy int64 // until when an earlier prefill took
+	var busy int64 // end of the earlier prefills
 	for i := 0; i < len(requests); {
 		q, n := &requests[i], i+1
 		for n < len(requests) && began(&requests[n]) == began(q) && requests[n].FirstTokenNS == q.FirstTokenNS {
@@ -71,7 +70,7 @@ func prefillOf(batch []backend.Request) Use {
 	return u
 }
 
-// underWay counts the requests that the engine was at work on during each use.
+// underWay counts the requests that the engine worked on during each use.
 func underWay(uses []Use, requests []backend.Request) {
 	starts, ends := make([]int64, len(requests)), make([]int64, len(requests))
 	for i := range requests {
@@ -84,8 +83,8 @@ func underWay(uses []Use, requests []backend.Request) {
 	}
 }
 
-// decodesOf returns the steps that only decode. Their key is the number of sequences: the
-// context grows with every step.
+// decodesOf returns the steps that only decode. Their key is the number of sequences, because the context
+// grows with every step.
 func decodesOf(steps []backend.Step) []Use {
 	var out []Use
 	for _, s := range steps {
@@ -99,12 +98,11 @@ func decodesOf(steps []backend.Step) []Use {
 	return out
 }
 
-// skipped are the first gaps between the tokens of a request, in which a shape of decoding may
-// be used first.
+// skipped is the number of first gaps between the tokens of a request in which a decoding shape may be used
+// first.
 const skipped = 2
 
-// pausesOf finds by how much the later tokens of requests were late. Requests of a static batch
-// share their stamps and count once.
+// pausesOf returns the delays of later tokens. Requests of a static batch share their stamps and count once.
 func pausesOf(requests []backend.Request) Pauses {
 	var p Pauses
 	last := [2]int64{}
