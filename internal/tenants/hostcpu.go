@@ -12,8 +12,8 @@ import (
 // clockTick is the unit of processor times in /proc: the same on every Linux that Go supports.
 const clockTick = 10 * time.Millisecond
 
-// HostCPU follows the processor time of the machine and that of this program and its engine. What is left of
-// the first without the second is the work of others. It looks for the processes of the run when it is made,
+// HostCPU follows the processor time of the machine, and the time of this program and its engine in it. The rest
+// is the work of others. It looks for the processes of the run when it is made,
 // which reads a file of every process of the machine; [HostCPU.Read] reads their files alone.
 type HostCPU struct {
 	proc    procFS
@@ -24,11 +24,11 @@ type HostCPU struct {
 
 // HostTimes are processor times since the start of the machine and of the processes, at one instant.
 type HostTimes struct {
-	// All is that of the whole machine, time in interrupts included; negative if it is not known.
+	// All is the time of the whole machine, interrupts included; negative if it is not known.
 	All time.Duration
 	// Processes is All without the time in interrupts, which belongs to no process.
 	Processes time.Duration
-	// Own is that of this program, its engine and all that descend from them; negative if it is not known.
+	// Own is the time of this program, its engine and their descendants; negative if it is not known.
 	Own time.Duration
 	// Cores is the number of processors of the machine.
 	Cores int
@@ -52,7 +52,7 @@ func (h *HostCPU) Read() HostTimes {
 }
 
 // Newcomers is the processor time of processes of the run that began after [FollowCPU] and are still there.
-// Of those that have ended their parents have it.
+// The time of ended ones is in their parents.
 func (h *HostCPU) Newcomers() time.Duration {
 	var sum time.Duration
 	for _, pid := range h.find() {
@@ -67,7 +67,7 @@ func (h *HostCPU) Newcomers() time.Duration {
 // find lists the processes of the run.
 func (h *HostCPU) find() []int {
 	out := h.proc.descendants(h.self, nil)
-	if h.engine > 0 && !slices.Contains(out, h.engine) { // that of a container descends from its service
+	if h.engine > 0 && !slices.Contains(out, h.engine) { // in a container it descends from its service
 		out = append(out, h.proc.descendants(h.engine, map[int]bool{h.self: true})...)
 	}
 	return out

@@ -171,7 +171,7 @@ func (t Terminal) gaps(b *strings.Builder, columns []column, rows []lacking) {
 	}
 }
 
-// nowhere says which of the metrics that were asked for no run has, where no reason is known; empty if there is none.
+// nowhere names the metrics that were asked for and that no run has, where no reason is known; empty if there is none.
 func (t Terminal) nowhere(columns []column, rows []lacking) string {
 	var heads []string
 	for _, c := range columns {
