@@ -6,9 +6,11 @@
 // Mistral and Qwen2. Folders of Hugging Face are converted on first use by the package's
 // converter, which needs torch and transformers, and kept in llem's cache.
 //
-// Requests run in static batches, each one call of generate_batch: the most likely token,
-// nothing ends a sequence but its length. Prompts are token ids: the vocabulary of the
-// models is their ids as texts.
+// Requests run in static batches, each one call of generate_batch: nothing ends a sequence but its length. Tokens
+// are the most likely ones, or drawn (sampling_temperature, sampling_topk, sampling_topp): the thread of the
+// engine takes the seed when it draws for the first time, so that the draws follow from it over the life of an
+// engine, and a second run on one engine draws others. Prompts are token ids: the vocabulary of the models is
+// their ids as texts.
 //
 // # Steps
 //

@@ -52,9 +52,9 @@ func Descriptor() engine.Descriptor {
 			s.(*settings).batchSize = 0
 			return true
 		},
-		Settle: settle,
-		Greedy: true, ChoosesDType: true,
-		GPU: func(s engine.Section) bool { return s.(*settings).device != "cpu" },
+		Settle:       settle,
+		ChoosesDType: true,
+		GPU:          func(s engine.Section) bool { return s.(*settings).device != "cpu" },
 		Demands: func(s engine.Section) bool {
 			device := s.(*settings).device
 			return device != "auto" && device != "cpu"

@@ -4,6 +4,7 @@ import pathlib
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parents[1] / "internal" / "pyworker"))
@@ -14,7 +15,7 @@ assembled(HERE / "worker")
 
 from llem_protocol.failures import Cancelled, Failure  # noqa: E402
 
-from llem_ctranslate2 import binary, environment, failures, run, shapes  # noqa: E402
+from llem_ctranslate2 import binary, environment, failures, loading, run, shapes  # noqa: E402
 
 environment.describe()  # before the package is imported: torch stays out
 
@@ -75,6 +76,40 @@ class RunTest(unittest.TestCase):
             for request, entry in zip(requests(*lengths), together):
                 alone = run.run_batch(self.generator, [request], 6, lambda: False)
                 self.assertEqual(entry["output"], alone.tokens[0], lengths)
+
+    def test_sampling(self):
+        """The seed decides on what a new generator draws; a tight top_p leaves the most likely token."""
+        def drawn(seed, **decoding):
+            request = loading.Request.from_spec({
+                "path": "/m", "decoding": {"temperature": 1.0, "seed": seed, **decoding}})
+            with tempfile.TemporaryDirectory() as folder:
+                shapes.write(TINY, 1, "float32", folder)
+                ctranslate2.set_random_seed(request.sample_seed)
+                generator = ctranslate2.Generator(folder, device="cpu", compute_type="float32", intra_threads=1)
+            first, second = (run.run_batch(generator, requests(4, 6), 12, lambda: False, dict(request.sampling))
+                             for _ in range(2))
+            self.assertEqual([len(tokens) for tokens in first.tokens], [12, 12])
+            return first.tokens, second.tokens
+
+        self.assertEqual(drawn(5), drawn(5))
+        self.assertNotEqual(drawn(5), drawn(6))
+        first, second = drawn(5)
+        self.assertNotEqual(first, second)
+        if hasattr(ctranslate2, "Translator"):  # not the fake
+            greedy = [entry["output"] for entry in self.execute(12, 4, 6)[0]]
+            self.assertEqual(drawn(5, top_p=0.001)[0], greedy)
+            self.assertEqual(drawn(5, top_k=1)[0], greedy)
+
+    def test_other_seeds_need_another_engine(self):
+        spec = {"path": "/m", "decoding": {"temperature": 1.0, "seed": 5}}
+        engine = loading.Engine(loading.Request.from_spec(spec), unittest.mock.Mock(device="cpu"), None, 320, (1, 1),
+                                [])
+        with unittest.mock.patch.object(loading, "settled", lambda request, device: request):
+            engine.adapt({**spec, "decoding": {"temperature": 0.5, "top_k": 3, "seed": 5}})
+            self.assertEqual(dict(engine.request.sampling)["sampling_topk"], 3)
+            for other in ({"temperature": 1.0, "seed": 6}, {}):
+                with self.assertRaises(Failure):
+                    engine.adapt({**spec, "decoding": other})
 
     def test_nothing_ends_a_sequence(self):
         log, steps = self.execute(700, 4)

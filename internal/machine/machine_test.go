@@ -16,7 +16,7 @@ import (
 // TestSamplingIsRefused where a backend takes the most likely token, whatever it is told.
 // The others are given it; their tests look at the requests.
 func TestSamplingIsRefused(t *testing.T) {
-	sample := []string{"embedded", "pytorch", "fake", "vllm", "sglang", "tensorrt", "llamacpp"}
+	sample := []string{"embedded", "pytorch", "fake", "vllm", "sglang", "tensorrt", "llamacpp", "ctranslate2"}
 	for name := range Backends(nil, "") {
 		if slices.Contains(sample, name) {
 			continue

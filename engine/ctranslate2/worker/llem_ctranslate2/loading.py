@@ -38,6 +38,9 @@ class Request:
     compute_type: str = ""
     threads: int = 0
     flash_attention: bool = False
+    # The arguments of generate_batch that choose tokens; none of them takes the most likely one.
+    sampling: tuple[tuple[str, float], ...] = ()
+    sample_seed: int = 0
 
     @classmethod
     def from_spec(cls, spec: dict) -> Request:
@@ -49,6 +52,7 @@ class Request:
             compute_type=options.get("compute_type") or "",
             threads=int(options.get("intra_threads") or 0),
             flash_attention=bool(options.get("flash_attention")),
+            **chosen(spec),
         )
 
     @property
@@ -92,12 +96,24 @@ class Engine:
         }
 
     def adapt(self, spec: dict) -> None:
-        """Take another batch size or length; whatever else differs needs another model."""
+        """Take another batch size, length or choice of tokens; whatever else differs needs another model."""
         request = settled(Request.from_spec(spec), self.generator.device)
-        free = {"batch_size": self.request.batch_size, "max_context": self.request.max_context}
+        # The seed is taken when the thread of the generator draws for the first time, and never again.
+        free = {key: getattr(self.request, key) for key in ("batch_size", "max_context", "sampling")}
         if dataclasses.replace(request, **free) != self.request:
             raise needs_restart("the loaded model cannot take these settings")
         self.request = request
+
+
+def chosen(spec: dict) -> dict:
+    """How tokens are chosen, as the fields of a Request. A top_k of 0 is all tokens."""
+    asked = spec.get("decoding") or {}
+    if not asked.get("temperature"):
+        return {}
+    return {"sampling": (("sampling_temperature", float(asked["temperature"])),
+                         ("sampling_topk", int(asked.get("top_k") or 0)),
+                         ("sampling_topp", float(asked.get("top_p") or 1.0))),
+            "sample_seed": int(asked.get("seed") or spec.get("seed") or 0) % 2**32}
 
 
 def load(request: Request, progress) -> Engine:
@@ -125,6 +141,8 @@ def load(request: Request, progress) -> Engine:
 def start(request: Request, folder: str, device: str, index: int, tokenizer, config: dict, progress) -> Engine:
     """Load CTranslate2's own folder."""
     progress("reading weights", 0.5)
+    if request.sampling:
+        ctranslate2.set_random_seed(request.sample_seed)
     generator = ctranslate2.Generator(
         folder, device=device, device_index=index, compute_type=request.wanted, inter_threads=1,
         intra_threads=request.threads, **({"flash_attention": True} if request.flash_attention else {}))

@@ -55,7 +55,7 @@ def run_workload(engine: Engine, workload: dict, cancelled: Callable[[], bool],
     with work.quiet_collector():
         start_ns = time.monotonic_ns()
         for batch in batches:
-            results.append(run_batch(engine.generator, batch, output, cancelled))
+            results.append(run_batch(engine.generator, batch, output, cancelled, dict(engine.request.sampling)))
             gc.collect()
             done += len(batch)
             told(done)
@@ -66,7 +66,8 @@ def run_workload(engine: Engine, workload: dict, cancelled: Callable[[], bool],
     return window, results
 
 
-def run_batch(generator, requests: list[dict], output: int, cancelled: Callable[[], bool]) -> Batch:
+def run_batch(generator, requests: list[dict], output: int, cancelled: Callable[[], bool],
+              sampling: dict | None = None) -> Batch:
     """One static batch, stamped by the callback."""
     if cancelled():
         raise Cancelled
@@ -92,7 +93,7 @@ def run_batch(generator, requests: list[dict], output: int, cancelled: Callable[
     batch.submitted_ns = time.monotonic_ns()
     # The length is that of the longest sequence; the callback ends each one. No token ends any.
     generator.generate_batch(prompts, max_length=max(spare) + output, end_token=[], include_prompt_in_result=False,
-                             callback=on_token)
+                             callback=on_token, **(sampling or {}))
     if stopped:
         raise Cancelled
     if any(len(tokens) != output for tokens in batch.tokens):

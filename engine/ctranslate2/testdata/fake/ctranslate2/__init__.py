@@ -6,12 +6,18 @@ both to the same expectations.
 
 import json
 import os
+import random
 import time
 import zlib
 from typing import NamedTuple
 
 __version__ = "4.8.5"
 PASS_S = 0.0005
+SEED = [0]
+
+
+def set_random_seed(seed):
+    SEED[0] = seed
 
 
 def get_cuda_device_count():
@@ -46,11 +52,12 @@ class Generator:
             self.vocab = {token: at for at, token in enumerate(json.load(file))}
         with open(os.path.join(model_path, "model.bin"), "rb") as file:
             self.seed = zlib.crc32(file.read(1 << 16))
+        self.random = None  # made when the first token is drawn
         self.device, self.device_index, self.num_generators = device, [device_index], inter_threads
         self.compute_type = "int8_float32" if compute_type == "int8" else compute_type
 
     def generate_batch(self, start_tokens, *, max_length=512, end_token=None, include_prompt_in_result=True,
-                       callback=None):
+                       callback=None, sampling_temperature=1, sampling_topk=1, sampling_topp=1):
         assert end_token == [] and not include_prompt_in_result
         prompts = [[self.vocab[token] for token in prompt] for prompt in start_tokens]
         shortest = min(map(len, prompts))
@@ -66,6 +73,9 @@ class Generator:
             for row in list(alive):
                 given = step < prefix[row]
                 token = prompts[row][shortest + step] if given else self.next(known[row])
+                if not given and sampling_topk != 1:  # drawn by the generator of the one thread
+                    self.random = self.random or random.Random(SEED[0])
+                    token = self.random.randrange(len(self.vocab))
                 last = (step if returned else step - prefix[row]) + 1 == max_length
                 if not given:
                     known[row].append(token)
