@@ -66,14 +66,14 @@ func (w *worker) spawnInside(cmd Command) error {
 	return nil
 }
 
-// listen begins to read replies.
+// listen starts reading replies.
 func (w *worker) listen(send, receive *os.File) {
 	w.send, w.vital = send, w.proc.vital(w.opt.StallTimeout, false)
 	go w.read(receive)
 	go func() {
-		// A process that left the group may hold the pipe open for ever.
+		// A process that left the group may hold the pipe open indefinitely.
 		<-w.proc.exited
-		_ = receive.SetReadDeadline(time.Now().Add(drainTime)) // closed already: nothing to end
+		_ = receive.SetReadDeadline(time.Now().Add(drainTime)) // already closed
 	}()
 }
 
@@ -111,7 +111,7 @@ func (w *worker) next(ctx context.Context, id int64, doing string) (reply, error
 			case got.err != nil:
 				return reply{}, w.protocolError("%v", got.err)
 			case got.reply.ID != id:
-				continue // an answer to something given up
+				continue // an answer to an abandoned command
 			case got.reply.Event == eventError && got.reply.Failure != nil:
 				f := got.reply.Failure
 				return reply{}, &note.Failure{Class: f.Class, Message: f.Message, Next: f.Next,
@@ -122,8 +122,7 @@ func (w *worker) next(ctx context.Context, id int64, doing string) (reply, error
 	}
 }
 
-// write sends a command under a new id. A worker that reads nothing cannot hold it
-// up for longer than ctx.
+// write sends a command under a new id. It returns when ctx ends, even if the worker reads nothing.
 func (w *worker) write(ctx context.Context, c command, doing string) (id int64, err error) {
 	if w.gone != nil {
 		return 0, w.gone
@@ -153,7 +152,7 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 		return 0, w.lost(doing)
 	case ctx.Err() == nil:
 		return 0, w.given(watched, doing)
-	case n > 0: // half a line: nothing can follow it
+	case n > 0: // half a line was written: no further command can follow
 		_ = w.kill(&note.Failure{Class: codes.ClassHung,
 			Next:    "start the engine again; its last lines are in engine.log",
 			Message: fmt.Sprintf("%s engine did not read its commands while %s and was killed", w.name, doing)})
@@ -161,7 +160,7 @@ func (w *worker) write(ctx context.Context, c command, doing string) (id int64, 
 	return 0, ctx.Err()
 }
 
-// given is why the end of ctx ended the wait for an engine, which is killed if it stands still.
+// given returns why the wait for an engine ended with ctx. A stalled engine is killed.
 func (w *worker) given(ctx context.Context, doing string) error {
 	if s, ok := errors.AsType[*watch.Stalled](context.Cause(ctx)); ok {
 		return w.kill(s.Failure(w.name+" engine", doing))
@@ -169,13 +168,12 @@ func (w *worker) given(ctx context.Context, doing string) error {
 	return ctx.Err()
 }
 
-// writeUntil writes to a pipe until ctx ends; the error is os.ErrDeadlineExceeded
-// then.
+// writeUntil writes to a pipe until ctx ends; it then returns os.ErrDeadlineExceeded.
 func writeUntil(ctx context.Context, pipe *os.File, b []byte) (int, error) {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		_ = pipe.SetWriteDeadline(time.Unix(1, 0)) // a closed pipe ends the write by itself
+		_ = pipe.SetWriteDeadline(time.Unix(1, 0)) // a closed pipe ends the write itself
 	})
 	n, err := pipe.Write(b)
 	if !stop() {
@@ -185,13 +183,13 @@ func writeUntil(ctx context.Context, pipe *os.File, b []byte) (int, error) {
 	return n, err
 }
 
-// lost explains a worker that is gone.
+// lost returns the failure of a worker that is gone.
 func (w *worker) lost(doing string) error {
 	w.gone = w.proc.exitFailure(w.name, doing)
 	return w.gone
 }
 
-// kill ends an engine for the reason f, which it completes and returns.
+// kill ends an engine for the reason f, completes f and returns it.
 func (w *worker) kill(f *note.Failure) error {
 	w.proc.terminate(0, 0)
 	f.LogTail = w.proc.logTail()
@@ -209,8 +207,8 @@ func (w *worker) protocolError(format string, args ...any) error {
 	})
 }
 
-// late turns a deadline of our own into a failure. The end of the outer context
-// stays what it is, and an engine that is still starting is not waited for.
+// late turns the expiry of our own deadline into a failure. The end of the outer context is returned unchanged,
+// without waiting for an engine that is still starting.
 func (w *worker) late(outer context.Context, err error, format string, d time.Duration) error {
 	if outer.Err() != nil {
 		w.gone = outer.Err()

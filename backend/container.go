@@ -14,35 +14,34 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Container is the image in which an engine runs, in place of a process of this
-// machine's own files. It is started through the command line of docker or podman. The
-// kernel is this machine's, and so are the clock, the sensors and the loopback address.
+// Container is the image in which an engine runs instead of running as a process of this machine. It is started
+// with the command line of docker or podman. The kernel, the clock, the sensors and the loopback address are this
+// machine's.
 type Container struct {
 	// Client is docker, podman or a path; empty takes the first of the two in PATH.
 	Client string
-	// Image by name. It must be on this machine: nothing is downloaded.
+	// Image is the image's name. The image must be on this machine: nothing is downloaded.
 	Image string
-	// Recipe is the Dockerfile in llem's source folder that builds the image; empty: it is pulled.
+	// Recipe is the Dockerfile in llem's source folder that builds the image; empty for an image that is pulled.
 	Recipe string
-	// Program of the image that is started in place of the command's own.
+	// Program is the program of the image that replaces the program of the command.
 	Program string
-	// Folders of this machine that are seen inside, read-only, at the same path.
+	// Folders of this machine are visible inside, read-only, at the same path.
 	Folders []string
-	// GPUs that may be seen inside, by UUID, or "all"; empty is none.
+	// GPUs are the visible GPUs, by UUID, or "all"; empty means none.
 	GPUs []string
 }
 
-// Image is what an engine's files came from.
+// Image identifies the files that an engine runs from.
 type Image struct {
 	// Name is the image's name and tag.
 	Name string
-	// ID is the digest of the image's configuration, Digest that under which a registry
-	// has it; one that was built here has none.
+	// ID is the digest of the image's configuration. Digest is its digest in a registry, empty for an image that was
+	// built here.
 	ID, Digest string
 }
 
-// Within is the command as it runs for spec: with the spec's symptoms, and in its container,
-// if it has one.
+// Within returns the command as it runs for spec: with the spec's symptoms and in its container, if it has one.
 func (c Command) Within(spec Spec) Command {
 	c.Symptoms = slices.Concat(c.Symptoms, spec.Symptoms)
 	if spec.Container == nil {
@@ -54,8 +53,8 @@ func (c Command) Within(spec Spec) Command {
 	return c
 }
 
-// foldersOf are the folders that hold a model: its own, and those that links in it lead
-// to. The cache of Hugging Face keeps the files of all revisions in one folder.
+// foldersOf returns the folders that hold a model: its own folder and the targets of its links. The Hugging Face
+// cache keeps the files of all revisions in one folder.
 func foldersOf(path string) []string {
 	if path == "" {
 		return nil
@@ -68,7 +67,7 @@ func foldersOf(path string) []string {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil // the engine says what is wrong with it
+		return nil // the engine reports what is wrong with it
 	}
 	entries := []string{path}
 	if info.IsDir() {
@@ -85,11 +84,11 @@ func foldersOf(path string) []string {
 	return out
 }
 
-// foldersIn are those of the paths among an engine's settings, such as a second model.
+// foldersIn returns the folders among an engine's settings, such as a second model.
 func foldersIn(options json.RawMessage) []string {
 	var section map[string]any
 	if json.Unmarshal(options, &section) != nil {
-		return nil // none, or none that the engine could read
+		return nil // no options, or none that the engine could read
 	}
 	var out []string
 	for _, v := range section {
@@ -100,7 +99,7 @@ func foldersIn(options json.RawMessage) []string {
 	return out
 }
 
-// once leaves out what is there already: clients refuse to mount a folder twice.
+// once removes duplicates: clients refuse to mount a folder twice.
 func once(list []string) []string {
 	var out []string
 	for _, s := range list {
@@ -111,7 +110,7 @@ func once(list []string) []string {
 	return out
 }
 
-// Find looks for the program that starts containers, and for the image. Nothing is started.
+// Find looks for the client program and the image. It starts nothing.
 func (c *Container) Find() (client string, image Image, err error) {
 	if client, err = runners.Find(c.Client); err != nil {
 		return "", Image{}, err
@@ -120,11 +119,11 @@ func (c *Container) Find() (client string, image Image, err error) {
 	return client, image, err
 }
 
-// find asks the client for the image.
+// find queries the client for the image.
 func (c *Container) find(client string) (Image, error) {
 	if where, host := service(client); host != "" && !strings.HasPrefix(host, "unix://") {
 		return Image{}, note.Failf(codes.ClassConfig, "change that, or run llem on that machine",
-			"%s is %s: an engine on another machine is not what the sensors of this one see", where, host)
+			"%s is %s: the sensors of this machine cannot see an engine on another one", where, host)
 	}
 	out, err := runners.Ask(client, "image", "inspect", c.Image)
 	if err != nil {
@@ -139,7 +138,7 @@ func (c *Container) find(client string) (Image, error) {
 	return found, nil
 }
 
-// describedImage reads what docker and podman say of an image.
+// describedImage parses what docker and podman print about an image.
 func describedImage(text []byte) (Image, bool) {
 	var got []struct {
 		ID          string `json:"Id"`
@@ -148,10 +147,10 @@ func describedImage(text []byte) (Image, bool) {
 	if err := json.Unmarshal(text, &got); err != nil || len(got) != 1 || got[0].ID == "" {
 		return Image{}, false
 	}
-	const sha = "sha256:" // which podman leaves out
+	const sha = "sha256:" // podman leaves the prefix out
 	image := Image{ID: sha + strings.TrimPrefix(got[0].ID, sha)}
 	for _, d := range got[0].RepoDigests {
-		// where podman keeps what is built here
+		// podman puts images that were built here under localhost/
 		if repo, digest, ok := strings.Cut(d, "@"); ok && !strings.HasPrefix(repo, "localhost/") {
 			image.Digest = digest
 			break
@@ -160,7 +159,7 @@ func describedImage(text []byte) (Image, bool) {
 	return image, true
 }
 
-// refused explains a client that does not describe an image.
+// refused returns the failure of a client that does not describe an image.
 func (c *Container) refused(client string, err error) error {
 	if f, ok := errors.AsType[*note.Failure](err); ok {
 		return f

@@ -30,7 +30,7 @@ func (b boxed) Start(ctx context.Context, spec backend.Spec) (backend.Session, e
 	return b.testBackend.Start(ctx, spec)
 }
 
-// A worker in a container is the same as one outside, down to what is left of it.
+// TestContainerConformance: a worker in a container behaves and ends like one outside.
 func TestContainerConformance(t *testing.T) {
 	state, tmp := fakeDocker(t, "docker"), os.Getenv("TMPDIR")
 	t.Cleanup(func() {
@@ -67,7 +67,8 @@ func TestContainerImage(t *testing.T) {
 	}
 }
 
-// An engine that answers before its client knows the container's number has that number yet.
+// TestContainerNumberedLate: an engine that answers before its client knows the container's process id still gets
+// that id.
 func TestContainerNumberedLate(t *testing.T) {
 	c := box()
 	c.Client, _ = dockerOf(t, "late")
@@ -82,7 +83,8 @@ func TestContainerNumberedLate(t *testing.T) {
 	}
 }
 
-// A number that is another process's on this side is none: that would be watched, and ended.
+// TestContainerNumberedOtherwise: an id that belongs to another process on this side is rejected; otherwise that
+// process would be watched and ended.
 func TestContainerNumberedOtherwise(t *testing.T) {
 	state := fakeDocker(t, "docker")
 	t.Setenv(dockerEnv, "other numbers")
@@ -99,9 +101,9 @@ func TestContainerNumberedOtherwise(t *testing.T) {
 	empty(t, "containers", state, "arguments")
 }
 
-// Whatever keeps a container from running has a class and says what to do.
+// TestContainerFailures: whatever prevents a container from running has a class and a next step.
 func TestContainerFailures(t *testing.T) {
-	slow := backend.WorkerOptions{HelloTimeout: 2 * time.Second, // a container, a shell and the worker start in it
+	slow := backend.WorkerOptions{HelloTimeout: 2 * time.Second, // a container, a shell and the worker start within it
 		StopTimeout: 50 * time.Millisecond}
 	tests := []struct {
 		docker, worker, image string
@@ -158,7 +160,7 @@ func TestContainerFailures(t *testing.T) {
 			if c.Image = test.image; test.image == "llem-pytorch" {
 				c.Recipe = "docker/pytorch.Dockerfile"
 			}
-			t.Parallel() // not before: a script that is written while another test forks is busy
+			t.Parallel() // not earlier: a script that is written while another test forks is busy
 			began := time.Now()
 			s, err := testBackend{test.worker, test.opt}.Start(t.Context(), backend.Spec{Container: c})
 			if err == nil {
@@ -174,7 +176,7 @@ func TestContainerFailures(t *testing.T) {
 }
 
 func TestContainerWithoutClient(t *testing.T) {
-	fakeDocker(t) // puts none into PATH
+	fakeDocker(t) // leaves no client in PATH
 	t.Setenv("PATH", t.TempDir())
 	_, err := boxed{testBackend{"fake", impatient}}.Start(t.Context(), backend.Spec{})
 	failure{codes.ClassNotInstalled, "no docker and no podman in PATH", "podman", ""}.check(t, err)
@@ -203,7 +205,7 @@ func TestContainerOfAnotherMachine(t *testing.T) {
 	}
 }
 
-// A container that cannot be removed is told: it may hold the GPU.
+// TestContainerThatStays: a container that cannot be removed is reported, because it may hold the GPU.
 func TestContainerThatStays(t *testing.T) {
 	fakeDocker(t, "docker")
 	t.Setenv(dockerEnv, "keeps")
@@ -214,7 +216,7 @@ func TestContainerThatStays(t *testing.T) {
 	failure{codes.ClassHung, "could not be removed", "docker rm -f llem-", ""}.check(t, s.Close())
 }
 
-// A container that does not end when it is asked to is ended by its name.
+// TestContainerThatDoesNotStop: a container that ignores the stop request is ended by its name.
 func TestContainerThatDoesNotStop(t *testing.T) {
 	state := fakeDocker(t, "docker")
 	t.Setenv(dockerEnv, "deaf")
@@ -230,8 +232,8 @@ func TestContainerThatDoesNotStop(t *testing.T) {
 	empty(t, "containers", state, "arguments")
 }
 
-// A killed llem leaves no container, though nobody asks it to end: the shell inside sees
-// that its other side is gone, whatever the engine does.
+// TestContainerParentDeath: a killed llem leaves no container, although nobody requests its end: the shell inside
+// notices that its other side is gone, whatever the engine does.
 func TestContainerParentDeath(t *testing.T) {
 	for _, kind := range []string{"fake", "deaf"} {
 		t.Run(kind, func(t *testing.T) {
@@ -255,10 +257,10 @@ func TestContainerParentDeath(t *testing.T) {
 			_ = parent.Process.Kill()
 			_ = parent.Wait()
 			if err != nil || convErr != nil {
-				t.Fatalf("the parent said %q (%v)", line, err)
+				t.Fatalf("the parent printed %q (%v)", line, err)
 			}
 			checkGone(t, pid)
-			for range 500 { // the guardian's part
+			for range 500 { // the guardian does this
 				if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "llem-container-*")); len(left) == 0 {
 					return
 				}
@@ -269,7 +271,7 @@ func TestContainerParentDeath(t *testing.T) {
 	}
 }
 
-// A server has no pipes of the protocol; its container ends the same way.
+// TestContainerOfServer: a server has no protocol pipes; its container ends in the same way.
 func TestContainerOfServer(t *testing.T) {
 	state := fakeDocker(t, "docker")
 	log := filepath.Join(t.TempDir(), "engine.log")
@@ -295,7 +297,7 @@ func TestContainerOfServer(t *testing.T) {
 	empty(t, "containers", state, "arguments")
 }
 
-// arguments are those of the last container that the fake has started.
+// arguments returns the arguments of the last container that the fake started.
 func arguments(t *testing.T, state string) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(state, "arguments"))
@@ -305,7 +307,7 @@ func arguments(t *testing.T, state string) []string {
 	return strings.Split(string(text), "\n")
 }
 
-// follows says whether an argument has a value.
+// follows reports whether an argument has a value.
 func follows(args []string, flag, value string) bool {
 	for i := range len(args) - 1 {
 		if args[i] == flag && args[i+1] == value {
@@ -317,7 +319,7 @@ func follows(args []string, flag, value string) bool {
 
 func TestContainerCommandLine(t *testing.T) {
 	user := strconv.Itoa(os.Getuid()) + ":" + strconv.Itoa(os.Getgid())
-	// a comma is a separator to docker
+	// docker splits at commas
 	draft, blobs, snapshot := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "snap,shot")
 	if err := errors.Join(os.Mkdir(snapshot, 0o700), os.WriteFile(filepath.Join(blobs, "b1"), nil, 0o600),
 		os.Symlink(filepath.Join(blobs, "b1"), filepath.Join(snapshot, "config.json"))); err != nil {
@@ -377,7 +379,7 @@ func TestContainerCommandLine(t *testing.T) {
 	}
 }
 
-// The end of the first process with a signal is that of the engine.
+// TestContainerKilledEngine: a signal that ends the first process counts as the end of the engine.
 func TestContainerKilledEngine(t *testing.T) {
 	fakeDocker(t, "docker")
 	s, err := boxed{testBackend{"ignores cancel", impatient}}.Start(t.Context(), backend.Spec{})
@@ -386,7 +388,7 @@ func TestContainerKilledEngine(t *testing.T) {
 	}
 	defer s.Close()
 	time.AfterFunc(200*time.Millisecond, func() {
-		for _, line := range backendtest.Live(t, s.Loaded().PID) { // the engine is not the group's leader
+		for _, line := range backendtest.Live(t, s.Loaded().PID) { // the engine does not lead the group
 			if strings.Contains(line, "(backend.test)") {
 				n, _ := strconv.Atoi(line[:strings.IndexByte(line, ' ')])
 				_ = syscall.Kill(n, syscall.SIGKILL)
@@ -397,7 +399,7 @@ func TestContainerKilledEngine(t *testing.T) {
 	failure{codes.ClassOOMHost, "was ended by signal killed while running", "memory", ""}.check(t, err)
 }
 
-// A container that is ended before its service has made it is not left behind.
+// TestContainerEndedEarly: a container that is ended before its service has created it is not left behind.
 func TestContainerEndedEarly(t *testing.T) {
 	inside := box()
 	inside.Program = "sleep"
@@ -423,13 +425,13 @@ func TestContainerEndedEarly(t *testing.T) {
 			state := fakeDocker(t, "docker")
 			t.Setenv(dockerEnv, "slow")
 			end(t)
-			time.Sleep(500 * time.Millisecond) // until the service has made it
+			time.Sleep(500 * time.Millisecond) // until the service has created it
 			empty(t, "containers", state, "arguments")
 		})
 	}
 }
 
-// A question to a program of the image.
+// TestContainerOutput runs a short command on a program of the image.
 func TestContainerOutput(t *testing.T) {
 	state := fakeDocker(t, "docker")
 	inside := box()

@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/damage"
 )
 
-// recorded is what a worker says in a session with one run of two requests.
+// recorded returns the replies of a worker in a session with one run of two requests.
 func recorded(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -42,8 +42,8 @@ func recorded(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// TestDamagedReplies gives the parent's end damaged copies of what a worker says. Numbers of a worker have no sum: the
-// pipe that they come through loses nothing. They end, and whatever breaks the protocol is a failure.
+// TestDamagedReplies feeds damaged copies of a worker's replies to the parent. Replies carry no checksum: their
+// pipe loses nothing. Every copy must end, and every breach of the protocol must be a failure.
 func TestDamagedReplies(t *testing.T) {
 	t.Parallel()
 	seed := damage.Seed(t)

@@ -15,35 +15,33 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// What engines print when they fail, from their sources, issue trackers and runs. The
-// first line that one of these matches says what happened: the last line is usually a
-// wrapper that says nothing. Lines that the engine itself marks as less than an error
-// count only if there is no other: many engines start with warnings about what they do
-// without.
+// The texts that engines print when they fail come from their sources, issue trackers and runs. The first line
+// that matches one of them reports the cause: the last line is usually an uninformative wrapper. Lines that the
+// engine itself marks as less than an error count only if there is no other: many engines start with warnings
+// about missing features.
 
-// Symptom is what a failure is known by in what an engine prints.
+// Symptom maps text in an engine's output to a failure.
 type Symptom struct {
-	// Class of the failure. Empty: the engine prints this before it kills itself, so that
-	// the signal that ended it tells nothing.
+	// Class of the failure. Empty: the engine prints this before it kills itself, so that the signal that ended it is
+	// uninformative.
 	Class note.Class
-	// Next is what to do about it; empty is the usual step for the class.
+	// Next is the next step; empty uses the default for the class.
 	Next string
-	// Texts are the texts, any of which is in the line, in whatever case; in them, … stands
-	// for anything.
+	// Texts are alternatives: a line matches if it contains any of them, ignoring case; … matches any text.
 	Texts []string
-	// Advise makes a better next step from the line, in lower case; nil, and an empty
-	// answer, is Next.
+	// Advise makes a more specific next step from the line, in lower case. If it is nil or returns an empty string,
+	// Next is used.
 	Advise func(line string) string
 }
 
-// symptom is a Symptom to search for: its texts are rows of parts in lower case. Plain
-// searches, since a log may be long.
+// symptom is a Symptom prepared for searching: each text is a list of parts in lower case. Plain searches are used
+// because a log may be long.
 type symptom struct {
 	Symptom
 	texts [][]string
 }
 
-// searchable prepares symptoms.
+// searchable prepares symptoms for searching.
 func searchable(list []Symptom) []symptom {
 	out := make([]symptom, len(list))
 	for i, s := range list {
@@ -55,12 +53,12 @@ func searchable(list []Symptom) []symptom {
 	return out
 }
 
-// say makes a symptom of the table.
+// say returns a Symptom.
 func say(class note.Class, next string, texts ...string) Symptom {
 	return Symptom{Class: class, Next: next, Texts: texts}
 }
 
-// matches says whether a line in lower case shows the symptom.
+// matches reports whether a line in lower case shows the symptom.
 func (s symptom) matches(line string) bool {
 	return slices.ContainsFunc(s.texts, func(parts []string) bool {
 		rest := line
@@ -75,33 +73,33 @@ func (s symptom) matches(line string) bool {
 	})
 }
 
-// usual are the next steps of the classes.
+// usual maps classes to their default next steps.
 var usual = map[note.Class]string{
-	codes.ClassKVTooSmall: "lower max_model_len or the batch size, or raise the memory share of the engine; the " +
-		"line says how much fits",
-	codes.ClassOOMGPU: "use a smaller model, dtype, batch size or context, or free the GPU (`nvidia-smi` shows who " +
-		"holds it)",
+	codes.ClassKVTooSmall: "lower max_model_len or the batch size, or raise the engine's share of memory; the " +
+		"line shows how much fits",
+	codes.ClassOOMGPU: "use a smaller model, dtype, batch size or context, or free the GPU (`nvidia-smi` lists the " +
+		"processes that use it)",
 	codes.ClassOOMHost:          "use a smaller model, dtype or batch size, or a machine with more memory",
 	codes.ClassGated:            "accept the model's licence on its page and set HF_TOKEN",
 	codes.ClassOffline:          "download the model first, or check the network and HF_ENDPOINT",
 	codes.ClassCorruptModel:     "download or generate the model again",
-	codes.ClassDiskFull:         "make room, or point the cache that the line names elsewhere",
+	codes.ClassDiskFull:         "free disk space, or move the cache that the line names",
 	codes.ClassModelNotFound:    "check the name or the path of the model",
 	codes.ClassUnsupportedModel: "choose another backend, or a newer version of this one",
 	codes.ClassUnsupportedDType: "choose another dtype or quantisation for this GPU",
-	codes.ClassPortInUse:        "try again: the port was taken between looking and listening",
+	codes.ClassPortInUse:        "try again: another process took the port",
 	codes.ClassNCCL: "check `nvidia-smi topo -m`; in a container give it the host's IPC or a larger " +
 		"/dev/shm",
 	codes.ClassNoDevice: "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; this build of the engine needs a GPU",
-	codes.ClassVersion: "install versions that belong together in an environment of their own, as the engine's " +
-		"documentation says",
-	codes.ClassGraphCompile: "switch compilation and CUDA graphs off (enforce_eager, disable_cuda_graph), or " +
+	codes.ClassVersion: "install compatible versions in a separate environment, as the engine's " +
+		"documentation describes",
+	codes.ClassGraphCompile: "disable compilation and CUDA graphs (enforce_eager, disable_cuda_graph), or " +
 		"install a compiler and ninja",
-	codes.ClassStartTimeout: "raise the time limit, or look at what it was doing in engine.log",
+	codes.ClassStartTimeout: "raise the time limit, or read engine.log to see what it was doing",
 }
 
-// common are the symptoms that several engines have, in the order in which they are tried on
-// a line. Those of one engine stand in its folder and are tried first.
+// common are the symptoms that several engines share, in the order in which they are tried on a line. Symptoms of
+// one engine are in its folder and are tried first.
 var common = searchable([]Symptom{
 	say(codes.ClassConfig, "call llem.WorkerMain first in main", "did not hand over to the engine"),
 	say(codes.ClassOOMGPU, "",
@@ -150,34 +148,33 @@ var common = searchable([]Symptom{
 		"No such file or directory: 'ninja'", "ptxas fatal", "torch._inductor.exc"),
 })
 
-// diagnosed bounds how much of a log is read: causes stand near its beginning or, of an
-// engine that has worked for long, its end.
+// These limits bound how much of a log is read: causes are near its beginning or, for an engine that has run for
+// long, its end.
 const (
 	diagnosed     = 4 << 20
 	diagnosedTail = 256 << 10
 )
 
-// mild is the beginning of a line that its engine does not take for an error: after the
-// name of the process (vLLM), a level in brackets (TensorRT-LLM), or a time and a letter
-// (llama.cpp).
+// mild matches the beginning of a line that its engine does not mark as an error: after the name of the process
+// (vLLM), a level in brackets (TensorRT-LLM), or a time and a letter (llama.cpp).
 var mild = regexp.MustCompile(
 	`^(\([^)]*\) )?(\[trt-llm\] )?(\[[0-9/:, -]+\] )?(\[(w|i|d|v)\]|(warning|info|debug)\b|[0-9.]+ (w|i|d) )`)
 
-// A Python traceback names a place and quotes its line of source, after what the engine
-// writes before each line.
+// A Python traceback names a file position and quotes its source line, after the prefix that the engine writes on
+// each line.
 var (
 	place  = regexp.MustCompile(`\bfile ".*", line [0-9]+`)
 	source = regexp.MustCompile(`^(\([^)]*\) )?(error [^\]]*\] )?    `)
 )
 
-// diagnoseLog finds the first line of an engine's output that tells what happened: the message of
-// the failure that it returns. The engine's own symptoms are tried before the common ones.
+// diagnoseLog finds the first line of an engine's output that reports the cause, and returns a failure with that
+// line as its message. The engine's own symptoms are tried before the common ones.
 func diagnoseLog(log io.Reader, own []symptom) (note.Failure, bool) {
 	r := bufio.NewReaderSize(io.LimitReader(log, diagnosed), 64<<10)
-	var hinted *note.Failure // by a mild line
+	var hinted *note.Failure // set by a mild line
 	code := false
 	for {
-		line, err := r.ReadSlice('\n') // the beginning of a longer line will do
+		line, err := r.ReadSlice('\n') // the beginning of a longer line is enough
 		if text := strings.ToLower(string(line)); text != "" {
 			quoted := code && source.MatchString(text)
 			code = place.MatchString(text)
@@ -199,7 +196,7 @@ func diagnoseLog(log io.Reader, own []symptom) (note.Failure, bool) {
 	}
 }
 
-// diagnoseLine looks at one line, in small letters and as it is.
+// diagnoseLine examines one line, given in lower case and unchanged.
 func diagnoseLine(text, line string, own []symptom) (note.Failure, bool) {
 	for _, list := range [][]symptom{own, common} {
 		for _, s := range list {
@@ -216,7 +213,7 @@ func diagnoseLine(text, line string, own []symptom) (note.Failure, bool) {
 	return note.Failure{}, false
 }
 
-// diagnose completes a failure from a log, and reports whether it could.
+// diagnose completes a failure from a log, and reports whether it found a cause.
 func diagnose(f *note.Failure, path string, own []symptom) bool {
 	file, err := os.Open(path)
 	if err != nil {
@@ -236,8 +233,8 @@ func diagnose(f *note.Failure, path string, own []symptom) bool {
 	return ok
 }
 
-// killedItself reports whether an engine's log ends with what it prints before it kills itself
-// and all of its processes: nobody else did, and the reason is above.
+// killedItself reports whether an engine's log ends with the text it prints before it kills itself and all of its
+// processes. No other process killed it then, and the reason is earlier in the log.
 func killedItself(path string, own []symptom) bool {
 	end := strings.ToLower(tail(path, 64<<10))
 	return slices.ContainsFunc(own, func(s symptom) bool { return s.Class == "" && s.matches(end) })

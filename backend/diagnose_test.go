@@ -10,10 +10,9 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// TestDiagnose: testdata/failures holds the ends of engine logs, as the engines' sources
-// and users' reports give them, one file per failure: the first line says class and
-// decisive line, the rest is the log. Logs with what one engine alone prints are in the
-// folder of the engine, see package engines.
+// TestDiagnose: testdata/failures holds the ends of engine logs, from the engines' sources and users' reports, one
+// file per failure: the first line holds the class and the decisive line, the rest is the log. Logs that only one
+// engine prints are in the folder of that engine, see package engines.
 func TestDiagnose(t *testing.T) {
 	files, err := filepath.Glob("testdata/failures/*.log")
 	if err != nil || len(files) < 16 {
@@ -49,7 +48,7 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-// TestExits: how a program ends says what happened only where its log does not.
+// TestExits: the exit status is used only if the log does not show the cause.
 func TestExits(t *testing.T) {
 	for name, q := range map[string]struct {
 		script string
@@ -63,13 +62,13 @@ func TestExits(t *testing.T) {
 		"kills itself": {"echo 'RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.'; " +
 			"echo 'Received sigquit from a child process. It usually means the child failed.'; kill -KILL $$",
 			codes.ClassKVTooSmall, "--mem-fraction-static", "memory share"},
-		"kills itself, saying nothing": {"echo 'Received sigquit from a child process. It usually means the child " +
+		"kills itself, prints nothing": {"echo 'Received sigquit from a child process. It usually means the child " +
 			"failed.'; kill -KILL $$", codes.ClassCrashed, "killed", ""},
-		"says so": {"echo 'CUDA out of memory. Tried'; exit 1", codes.ClassOOMGPU,
+		"prints its reason": {"echo 'CUDA out of memory. Tried'; exit 1", codes.ClassOOMGPU,
 			"exited with status 1 while loading: CUDA out of memory", "nvidia-smi"},
-		"says nothing":  {"exit 3", codes.ClassCrashed, "exited with status 3", ""},
-		"advises":       {"echo 'It is FULL: make room for 5 GB'; exit 1", codes.ClassDiskFull, "FULL", "5 gb"},
-		"cannot advise": {"echo 'It is FULL'; exit 1", codes.ClassDiskFull, "FULL", "x"},
+		"prints nothing": {"exit 3", codes.ClassCrashed, "exited with status 3", ""},
+		"advises":        {"echo 'It is FULL: make room for 5 GB'; exit 1", codes.ClassDiskFull, "FULL", "5 gb"},
+		"cannot advise":  {"echo 'It is FULL'; exit 1", codes.ClassDiskFull, "FULL", "x"},
 	} {
 		c, err := StartChild(Command{Path: "/bin/sh", Args: []string{"-c", q.script}, Symptoms: []Symptom{
 			{Class: codes.ClassKVTooSmall, Texts: []string{"not enough MEMORY…try"}},

@@ -20,9 +20,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// The test binary is a docker, too: its containers are sessions of processes that belong
-// to nobody, as those of the service do. Two variables say how it behaves and where it
-// keeps the list of its containers.
+// The test binary also acts as docker: its containers are sessions of processes without a parent, as containers of
+// the real service are. Two variables set its behaviour and the folder with the list of its containers.
 const (
 	dockerEnv   = "LLEM_TEST_DOCKER"
 	dockerState = "LLEM_TEST_DOCKER_STATE"
@@ -69,7 +68,7 @@ func fakeDocker(t *testing.T, names ...string) string {
 	return state
 }
 
-// dockerOf is a fake of one test's own, which behaves in one way, and the folder of its containers.
+// dockerOf returns a fake with the given behaviour for one test, and the folder of its containers.
 func dockerOf(t *testing.T, mode string) (client, state string) {
 	t.Helper()
 	client, state = filepath.Join(t.TempDir(), "docker"), t.TempDir()
@@ -189,7 +188,7 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 	if args[0] != testID {
 		return say(125, "Unable to find image '%s' locally", args[0])
 	}
-	if mode == "slow" { // the service makes the container, whether or not the client lives
+	if mode == "slow" { // the service creates the container, whether or not the client lives
 		service := exec.Command("sh", "-c", `sleep 0.5; echo 0 > "$1"`, "sh", state(name))
 		service.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := service.Start(); err != nil || service.Wait() != nil {
@@ -198,8 +197,8 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 	}
 	c := exec.Command(entry, args[1:]...)
 	c.Env, c.Stdout, c.Stderr = env, os.Stdout, os.Stderr
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no child of the client's
-	stdin, err := c.StdinPipe()                        // ends with the client, and with the client's
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not a child of the client
+	stdin, err := c.StdinPipe()                        // ends with the client, and with the client's input
 	if err != nil {
 		return say(125, "%v", err)
 	}
@@ -207,11 +206,11 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 		_, _ = io.Copy(stdin, os.Stdin)
 		_ = stdin.Close()
 	}()
-	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // what it leaves is reaped here
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // its orphans are reaped here
 	if err := c.Start(); err != nil {
 		return say(125, "docker: %v", err)
 	}
-	if mode == "late" { // the engine answers before the service has noted it
+	if mode == "late" { // the engine answers before the service has recorded it
 		time.Sleep(500 * time.Millisecond)
 	}
 	if err := os.WriteFile(state(name), []byte(strconv.Itoa(c.Process.Pid)), 0o600); err != nil {
@@ -227,7 +226,7 @@ func dockerRun(mode string, args []string, state func(string) string, say func(i
 		}
 	}()
 	err = c.Wait()
-	end(c.Process.Pid) // as the end of a first process does
+	end(c.Process.Pid) // like the end of a first process
 	if mode != "keeps" {
 		os.Remove(state(name))
 	}
@@ -251,7 +250,7 @@ func end(group int) {
 	}
 }
 
-// empty checks that a folder holds nothing but what is named.
+// empty checks that a folder holds nothing but the named entries.
 func empty(t *testing.T, what, dir string, but ...string) {
 	t.Helper()
 	var left []string

@@ -25,24 +25,24 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// A container is no child of this process: it belongs to a service, or to a monitor of
-// its own, and no descriptors are passed to it. So
+// A container is not a child of this process: it belongs to a service, or to its own monitor, and no descriptors
+// are passed to it. Therefore
 //
 //   - commands and replies go through named pipes in a folder that both sides see;
 //   - a shell inside opens them as descriptors 3 and 4, so that a worker is the same
 //     program in a container and outside;
 //   - that shell ends the container when this process is gone, which it sees by the end
 //     of its standard input, or of a named pipe that only this process holds open;
-//   - whatever happened, the container is removed by its name in the end.
+//   - in every case the container is finally removed by its name.
 
-// enclosure is one container from before its start until it has been removed.
+// enclosure is one container, from before its start until its removal.
 type enclosure struct {
 	client, name string
 	image        Image
-	// dir holds the named pipes, and is the home of the engine.
+	// dir holds the named pipes, and is the home folder of the engine.
 	dir string
-	// held keeps pipes open from this side until the engine has opened its ends, life and
-	// stdin until the container is gone.
+	// held keeps pipes open on this side until the engine has opened its ends. life and stdin stay open until the
+	// container is gone.
 	held        []*os.File
 	life, stdin *os.File
 	opening     sync.Once
@@ -56,7 +56,7 @@ const (
 	homeFolder   = "home"
 )
 
-// enclose looks for client and image, and makes the folder.
+// enclose looks for client and image, and creates the folder.
 func enclose(c *Container) (*enclosure, error) {
 	client, image, err := c.Find()
 	if err != nil {
@@ -67,14 +67,14 @@ func enclose(c *Container) (*enclosure, error) {
 		return nil, fmt.Errorf("make a folder to talk to a container: %w", err)
 	}
 	id := make([]byte, 6)
-	_, _ = rand.Read(id) // it never fails
+	_, _ = rand.Read(id) // never fails
 	e := &enclosure{client: client, image: image, dir: dir, name: fmt.Sprintf("llem-%d-%x", os.Getpid(), id)}
 	err = os.Mkdir(filepath.Join(dir, homeFolder), 0o700)
 	for _, pipe := range []string{pipeCommands, pipeReplies, pipeLife} {
 		err = errors.Join(err, unix.Mkfifo(filepath.Join(dir, pipe), 0o600))
 	}
 	if err == nil {
-		// Open for both directions, which waits for nobody.
+		// Opening for both directions does not block.
 		e.life, err = os.OpenFile(filepath.Join(dir, pipeLife), os.O_RDWR, 0)
 	}
 	if err != nil {
@@ -84,8 +84,8 @@ func enclose(c *Container) (*enclosure, error) {
 	return e, nil
 }
 
-// channel opens this side of the protocol's pipes. They are held open in both directions
-// until opened is called: a pipe without its other end looks like an engine that is gone.
+// channel opens this side of the protocol's pipes. They are held open in both directions until opened is called,
+// because a pipe without its other end looks like an engine that is gone.
 func (e *enclosure) channel() (send, receive *os.File, err error) {
 	for _, pipe := range []string{pipeCommands, pipeReplies} {
 		held, openErr := os.OpenFile(filepath.Join(e.dir, pipe), os.O_RDWR, 0)
@@ -106,7 +106,7 @@ func (e *enclosure) channel() (send, receive *os.File, err error) {
 	return send, receive, nil
 }
 
-// opened lets go of the ends that the engine holds by now, or never will.
+// opened closes the ends that the engine now holds, or never will.
 func (e *enclosure) opened() {
 	if e == nil {
 		return
@@ -118,9 +118,9 @@ func (e *enclosure) opened() {
 	})
 }
 
-// The shell's part. It is the first process inside: when it ends, the kernel ends all
-// others. A signal that it does not handle does not reach it, hence the traps. llama.cpp's
-// images keep their program in /app, which is not in PATH.
+// The shell is the first process inside: when it ends, the kernel ends all others. A signal that it does not
+// handle does not reach it; therefore the traps. llama.cpp's images keep their program in /app, which is not in
+// PATH.
 const (
 	shimBegin = `dir=$1
 shift
@@ -149,7 +149,7 @@ func shim(pipes bool) string {
 	return shimBegin + shimEnd
 }
 
-// start starts the client. Its standard input ends with this process.
+// start starts the client, whose standard input ends with this process.
 func (e *enclosure) start(cmd Command, logPath string, pipes bool) (*process, error) {
 	in, keep, err := os.Pipe()
 	if err != nil {
@@ -167,13 +167,13 @@ func (e *enclosure) start(cmd Command, logPath string, pipes bool) (*process, er
 	return p, err
 }
 
-// command is the client's command line for cmd in the container.
+// command returns the client's command line for cmd in the container.
 func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	c := cmd.Container
 	args := []string{"run", "--rm", "--interactive", "--name", e.name, "--label", "llem=1", "--label",
 		"llem.pid=" + strconv.Itoa(os.Getpid()),
 		"--pull=never", "--network=host", "--ipc=host", "--log-driver=none", "--security-opt", "label=disable",
-		"--no-healthcheck"} // an image's own would run in the middle of a measurement
+		"--no-healthcheck"} // the image's own health check would run during a measurement
 	args = append(args, e.user()...)
 	args = append(args, client.Processors()...)
 	seen := client.Visible(c.GPUs, os.Environ())
@@ -182,7 +182,7 @@ func (e *enclosure) command(cmd Command, pipes bool) *exec.Cmd {
 	for _, dir := range c.Folders {
 		args = append(args, "--mount", client.Mount(dir, true))
 	}
-	// The image knows no name for the user's number; libraries that ask want one.
+	// The image has no name for the user's id; libraries that look it up need one.
 	env := slices.Concat(secret.PassedOn(os.Environ()),
 		[]string{"HOME=" + filepath.Join(e.dir, homeFolder), "USER=llem", "LOGNAME=llem"}, cmd.Env,
 		client.GPUVariables(seen))
@@ -197,15 +197,15 @@ func (e *enclosure) podman() bool { return isPodman(e.client) }
 
 func isPodman(client string) bool { return strings.HasPrefix(filepath.Base(client), "podman") }
 
-// pid is the container's first process as this machine numbers it, 0 if it is not known.
-// All of the engine is in its process group.
+// pid returns the container's first process as this machine numbers it; 0 if unknown. All processes of the engine
+// are in its process group.
 func (e *enclosure) pid() int {
 	pid, _ := e.number()
 	return pid
 }
 
-// number is pid, and whether the client has a number at all. A service numbers otherwise where
-// llem itself is in a container: the shell is known by its folder.
+// number returns pid, and whether the client reports a number at all. If llem itself runs in a container, a
+// service uses other numbers: the shell is then found by its folder.
 func (e *enclosure) number() (pid int, known bool) {
 	out, err := runners.Ask(e.client, "inspect", "--format", "{{.State.Pid}}", e.name)
 	if err != nil {
@@ -221,11 +221,11 @@ func (e *enclosure) number() (pid int, known bool) {
 	return pid, true
 }
 
-// numberedWithin bounds the wait for the number of a container whose engine has answered.
+// numberedWithin bounds the wait for the process id of a container whose engine has answered.
 const numberedWithin = 5 * time.Second
 
-// answered is the first process of an engine that has answered, 0 if it is not known. An engine may
-// answer before its client has noted the number of the container that it has just started.
+// answered returns the first process of an engine that has answered; 0 if unknown. An engine may answer before its
+// client has recorded the process id of the container it has just started.
 func (p *process) answered() int {
 	if p.box == nil {
 		return p.cmd.Process.Pid
@@ -238,7 +238,7 @@ func (p *process) answered() int {
 	}
 }
 
-// remove ends the container, if it is still there, and everything made for it.
+// remove ends the container, if it is still there, and removes everything created for it.
 func (e *enclosure) remove() {
 	_, err := runners.Ask(e.client, "rm", "--force", e.name)
 	if err != nil && !gone(err.Error()) {
@@ -249,18 +249,18 @@ func (e *enclosure) remove() {
 	e.discard()
 }
 
-// gone says that what was to be removed is not there any more, or about to go.
+// gone reports whether the client's message means that the container is removed or being removed.
 func gone(text string) bool {
 	low := strings.ToLower(text)
 	return strings.Contains(low, "no such container") || strings.Contains(low, "no container with name") ||
 		strings.Contains(low, "already in progress")
 }
 
-// madeWithin bounds the wait for a client that makes a container which is not wanted any
-// more: it starts it, and the shell inside sees that all is over.
+// madeWithin bounds the wait for a client that creates a container which is no longer needed: it starts it, and
+// the shell inside then sees that its other side is gone.
 const madeWithin = 5 * time.Second
 
-// hangUp closes this side's ends, by which readers see that all is over.
+// hangUp closes this side's ends, which ends the readers on the other side.
 func (e *enclosure) hangUp() {
 	for _, f := range []*os.File{e.life, e.stdin} {
 		if f != nil {
@@ -278,7 +278,7 @@ func (e *enclosure) discard() {
 	}
 }
 
-// image is what a process runs from, nil outside of containers.
+// image returns the container image of a process; nil outside of containers.
 func (p *process) image() *Image {
 	if p.box == nil {
 		return nil
@@ -286,7 +286,7 @@ func (p *process) image() *Image {
 	return &p.box.image
 }
 
-// leftover is what could not be cleaned up after a process that is gone.
+// leftover returns what could not be cleaned up after a process that is gone.
 func (p *process) leftover() error {
 	if p.box == nil {
 		return nil
@@ -294,8 +294,8 @@ func (p *process) leftover() error {
 	return p.box.left
 }
 
-// notStarted completes the failure of a container that has exited without ever running its
-// engine, and says why.
+// notStarted completes the failure of a container that has exited without running its engine, and returns the
+// reason.
 func (p *process) notStarted(f *note.Failure) (because string) {
 	if p.box == nil {
 		return ""
@@ -308,22 +308,22 @@ func (p *process) notStarted(f *note.Failure) (because string) {
 	return ": " + why.Message
 }
 
-// notStarted explains the exit of a client whose container never ran its program, from what
-// was printed; nil is another exit.
+// notStarted returns the failure of a client whose container never ran its program, from the client's output; nil
+// for any other exit.
 func notStarted(err error, text string) *note.Failure {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
 		return nil
 	}
-	// The client's own failure, a program that cannot be run, and one that is not there.
+	// The statuses are: the client's own failure, a program that cannot be run, a program that is missing.
 	if code := exit.ExitCode(); code < 125 || code > 127 {
 		return nil
 	}
 	return runners.Failure(text)
 }
 
-// user makes the engine's files this user's. Inside, the numbers are those of outside, and
-// so are the groups, by which a model may be shared.
+// user makes this user the owner of the engine's files. Inside, user and group ids equal those outside: a model
+// may be shared by its group.
 func (e *enclosure) user() []string {
 	groups, err := os.Getgroups()
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestEnginesGetNoSecrets: an engine's process has the settings of this machine, and none of its tokens.
+// TestEnginesGetNoSecrets: an engine's process inherits the settings of this machine, and none of its tokens.
 func TestEnginesGetNoSecrets(t *testing.T) {
 	for _, name := range []string{"HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "DATABASE_URL"} {
 		t.Setenv(name, "sekret")

@@ -20,7 +20,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/guardian"
 )
 
-// workerEnv turns the test binary into a worker, and says which.
+// workerEnv turns the test binary into a worker of the kind it names.
 const workerEnv = "LLEM_TEST_WORKER"
 
 func TestMain(m *testing.M) {
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// workerMain is the life of a worker that behaves, or misbehaves, in one way.
+// workerMain runs a worker with one kind of good or bad behaviour.
 func workerMain(mode string) error {
 	fake := &enginefake.FakeEngine{StepTime: 200 * time.Microsecond}
 	switch mode {
@@ -92,8 +92,7 @@ func (f *fragile) Run(ctx context.Context, w backend.Workload) (*backend.Log, er
 	return f.FakeEngine.Run(ctx, w)
 }
 
-// parentMain starts a worker of some kind, says which process it is, and waits to
-// be killed.
+// parentMain starts a worker of some kind, prints its process id, and waits to be killed.
 func parentMain(kind string) error {
 	guardian.HandsOver()
 	spec := backend.Spec{LogPath: os.DevNull}
@@ -109,8 +108,7 @@ func parentMain(kind string) error {
 	return nil
 }
 
-// self is the test binary as a worker. A data race ends it at once; nobody would
-// see the report otherwise.
+// self is the test binary as a worker. A data race ends it at once, because its report would go unseen.
 func self(mode string) backend.Command {
 	path, err := os.Executable()
 	if err != nil {
@@ -120,7 +118,7 @@ func self(mode string) backend.Command {
 		Env: []string{workerEnv + "=" + mode, "GORACE=halt_on_error=1 atexit_sleep_ms=0"}}
 }
 
-// message is what the raw worker needs of a command.
+// message is the part of a command that the raw worker reads.
 type message struct {
 	ID int64  `json:"id"`
 	Op string `json:"op"`
@@ -148,7 +146,7 @@ func (w *rawWorker) read() message {
 
 func (w *rawWorker) say(format string, args ...any) { fmt.Fprintf(w.out, format+"\n", args...) }
 
-// early has the modes that say no hello.
+// early implements the modes that send no hello.
 func (w *rawWorker) early(mode string) (error, bool) {
 	switch mode {
 	case "silent":
@@ -168,7 +166,7 @@ func (w *rawWorker) early(mode string) (error, bool) {
 	return err, true
 }
 
-// serve answers well until the mode says otherwise.
+// serve answers correctly until the mode requires otherwise.
 func (w *rawWorker) serve(mode string) error {
 	for {
 		m := w.read()
@@ -206,12 +204,11 @@ func (w *rawWorker) run(id int64, request int) {
 	w.say(`{"id":%d,"event":"done"}`, id)
 }
 
-// misbehave does what the mode says in place of the answer to m. It says whether
-// the command is dealt with.
+// misbehave acts as the mode requires instead of answering m. It reports whether m is dealt with.
 func (w *rawWorker) misbehave(mode string, m message) bool {
 	if mode == "stops at "+m.Op {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		time.Sleep(time.Hour) // the signal may come to another thread first
+		time.Sleep(time.Hour) // the signal may reach another thread first
 	}
 	switch mode + "/" + m.Op {
 	case "exits loading/load":
@@ -246,7 +243,7 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 	case "aborts/load":
 		w.shell("echo 'ggml: assertion failed' >&2; kill -ABRT $$")
 	case "grandchild/load":
-		// It keeps the group and the protocol pipe.
+		// The grandchild keeps the group and the protocol pipe.
 		w.grandchild(false)
 		fmt.Fprintln(os.Stderr, "leader", os.Getpid())
 		os.Exit(7)
@@ -275,7 +272,7 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 		_ = c.Start()
 		_ = syscall.Kill(c.Process.Pid, syscall.SIGSTOP)
 		for {
-			_ = time.Now() // it computes
+			_ = time.Now() // uses processor time
 		}
 	case "stubborn/load":
 		signal.Ignore(syscall.SIGTERM)
@@ -313,7 +310,7 @@ func (w *rawWorker) misbehave(mode string, m message) bool {
 	return true
 }
 
-// late has the modes whose replies come when nobody waits for them any more.
+// late implements the modes whose replies come after nobody waits for them.
 func (w *rawWorker) late(mode string, m message) bool {
 	switch mode + "/" + m.Op {
 	case "late tokens/tokenize":
@@ -343,7 +340,7 @@ func (w *rawWorker) late(mode string, m message) bool {
 	return true
 }
 
-// shell ends this process as a shell that runs the script.
+// shell replaces this process by a shell that runs the script.
 func (w *rawWorker) shell(script string) {
 	fmt.Fprintln(os.Stderr, syscall.Exec("/bin/sh", []string{"sh", "-c", script}, os.Environ()))
 	os.Exit(1)

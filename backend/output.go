@@ -14,18 +14,17 @@ import (
 	"github.com/llenergymeasure/llem/internal/secret"
 )
 
-// Output runs a short command with more arguments to its end, such as a question for a
-// version, and returns what it printed. One that prints more than [printed.MostAnswer] is
-// ended. In a container it is another one than that of the
-// engine, on the same image.
+// Output runs a short command with additional arguments to its end, such as a request for the version, and returns
+// its output. A command that prints more than [printed.MostAnswer] is ended. With a container it runs in a
+// separate one from the same image.
 func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []byte, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.Args = slices.Concat(c.Args, args)
 	run := exec.CommandContext(ctx, c.Path, c.Args...)
 	run.Env, run.WaitDelay = append(secret.Env(os.Environ()), c.Env...), time.Second
-	// It ends with this process, and all that it has started with ctx. The death signal comes
-	// when the thread that started it ends.
+	// The command ends with this process, and everything it started ends with ctx. The death signal comes when the
+	// thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -38,15 +37,15 @@ func (c Command) Output(ctx context.Context, args ...string) (stdout, stderr []b
 		defer box.remove()
 		client := box.command(c, false)
 		run = exec.CommandContext(ctx, client.Path, client.Args[1:]...)
-		// It never ends by itself: that would end the container.
+		// The pipe never ends: its end would end the container.
 		in, keep, err := os.Pipe()
 		if err != nil {
 			return nil, nil, fmt.Errorf("pipe for a container: %w", err)
 		}
 		defer in.Close()
 		run.Stdin, box.stdin = in, keep
-		// A client that dies, of a terminal's Ctrl-C or for ctx, may leave a container that
-		// its service is about to make.
+		// A client that dies, by Ctrl-C in a terminal or with ctx, may leave a container that its service is about to
+		// create.
 		run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		run.WaitDelay = madeWithin
 		run.Cancel = func() error { box.hangUp(); return nil }

@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/printed"
 )
 
-// TestOutputBounded: a program that answers a question without end is ended.
+// TestOutputBounded: a program that prints without end is ended.
 func TestOutputBounded(t *testing.T) {
 	began := time.Now()
 	out, _, err := Command{Path: "sh"}.Output(t.Context(), "-c", "while :; do echo version version version; done")
@@ -25,8 +25,8 @@ func TestOutputBounded(t *testing.T) {
 	}
 }
 
-// TestLogBounded: an engine that prints without end leaves a log of a bounded length, with
-// its first and its last words.
+// TestLogBounded: an engine that prints without end leaves a log of bounded length, with its beginning and its
+// end.
 func TestLogBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "engine.log")
 	c, err := StartChild(Command{Path: "sh", Args: []string{"-c",
@@ -48,8 +48,7 @@ func TestLogBounded(t *testing.T) {
 	}
 }
 
-// TestOutputEnds: a program that does not answer ends with the question, and what it has
-// started too.
+// TestOutputEnds: a program that does not answer is ended with ctx, and so is everything it started.
 func TestOutputEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

@@ -26,43 +26,41 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Command is how a worker process is started.
+// Command is how a process is started.
 type Command struct {
 	// Path of the program.
 	Path string
-	// Args are its arguments, without the program's name.
+	// Args are the arguments without the program's name.
 	Args []string
-	// Env is added to the parent's environment, KEY=VALUE.
+	// Env is added to the parent's environment, as KEY=VALUE.
 	Env []string
-	// Folders hold files of this machine that the command needs.
+	// Folders of this machine that the command needs.
 	Folders []string
-	// Container runs the command in an image; nil is a process of this machine.
+	// Container is the image in which the command runs; nil runs it as a process of this machine.
 	Container *Container
-	// Symptoms are what failures of this program alone are known by; they are tried before
-	// those that engines have in common.
+	// Symptoms map output of this program to failures; they are tried before the symptoms that engines share.
 	Symptoms []Symptom
 }
 
-// process is a running child in a process group of its own.
+// process is a running child in its own process group.
 type process struct {
 	cmd     *exec.Cmd
 	logPath string
 	tempLog bool
-	// exited is closed once the child has been reaped and the rest of its group
-	// killed; err is set before.
+	// exited is closed once the child has been reaped and the rest of its group killed; err is set before that.
 	exited chan struct{}
 	err    error
-	// symptoms of the program's own failures.
+	// symptoms are the program's own symptoms.
 	symptoms []Symptom
-	// box is the container that cmd is the client of; nil if there is none.
+	// box is the container whose client cmd is; nil without a container.
 	box *enclosure
-	// ward knows the engine's processes, of which root is the first, once it is known.
+	// ward tracks the engine's processes. root is the first of them, once known.
 	ward *guardian.Ward
 	root atomic.Int64
 }
 
-// spawn starts cmd with extra files from descriptor 3 on. Output goes to logPath,
-// or to a temporary file if that is empty.
+// spawn starts cmd with extra files from descriptor 3 on. Output goes to logPath, or to a temporary file if
+// logPath is empty.
 func spawn(cmd Command, logPath string, extra []*os.File) (*process, error) {
 	c := exec.Command(cmd.Path, cmd.Args...)
 	c.Env = append(secret.Env(os.Environ()), cmd.Env...)
@@ -70,7 +68,7 @@ func spawn(cmd Command, logPath string, extra []*os.File) (*process, error) {
 	return start(c, logPath, nil, cmd.Symptoms)
 }
 
-// start starts a child, which is the client of box if there is one.
+// start starts a child: the client of box, if box is not nil.
 func start(c *exec.Cmd, logPath string, box *enclosure, symptoms []Symptom) (*process, error) {
 	log, temp, err := openLog(logPath)
 	if err != nil {
@@ -78,9 +76,8 @@ func start(c *exec.Cmd, logPath string, box *enclosure, symptoms []Symptom) (*pr
 	}
 	defer log.Close() // the child has its own copy
 	c.Stdout, c.Stderr = log, log
-	// A group of its own, so that the whole engine can be signalled at once and a
-	// terminal's Ctrl-C reaches the parent alone; and death with the parent. What it
-	// has started itself is the guardian's.
+	// The own group lets the whole engine be signalled at once and keeps a terminal's Ctrl-C to the parent; the child
+	// dies with the parent. Processes that the child starts are the guardian's task.
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if box == nil { // the client of a container sees the end of its input
 		c.SysProcAttr.Pdeathsig = syscall.SIGKILL
@@ -103,7 +100,7 @@ func start(c *exec.Cmd, logPath string, box *enclosure, symptoms []Symptom) (*pr
 // guarded puts the engine, which is about to start, under guard.
 func (p *process) guarded() {
 	var temporary []string
-	if filepath.Dir(p.logPath) == filepath.Clean(os.TempDir()) { // also one that several runs share
+	if filepath.Dir(p.logPath) == filepath.Clean(os.TempDir()) { // a folder that several runs share
 		temporary = append(temporary, p.logPath)
 	}
 	if p.box == nil {
@@ -114,8 +111,7 @@ func (p *process) guarded() {
 	p.ward = guardian.Contained(p.box.client, p.box.name, append(temporary, p.box.dir)...)
 }
 
-// group is the engine's process group, 0 if it is not known: the number of one that has
-// exited may be another's.
+// group returns the engine's process group; 0 if unknown: the id of an exited process may be reused.
 func (p *process) group() int {
 	select {
 	case <-p.exited:
@@ -125,32 +121,31 @@ func (p *process) group() int {
 	if p.box == nil {
 		return p.cmd.Process.Pid
 	}
-	if p.root.Load() == 0 { // the client takes its time to answer
+	if p.root.Load() == 0 { // the client takes time to answer
 		p.root.Store(int64(p.box.pid()))
 	}
 	return int(p.root.Load())
 }
 
-// family are the engine's processes.
+// family returns the engine's processes.
 func (p *process) family() kin.Family { return p.ward.Notice(p.group()) }
 
-// vital tells whether the engine still does something; talks is as [watch.Engine] has it.
+// vital watches whether the engine makes progress; talks is defined at [watch.Engine].
 func (p *process) vital(limit time.Duration, talks bool) *watch.Engine {
 	return &watch.Engine{Limit: limit, Root: p.group, Family: p.family, Talks: talks}
 }
 
-// close ends the engine, by the kill ladder, and returns when none of its processes is left.
+// close ends the engine in increasingly forceful steps, and returns when none of its processes is left.
 func (p *process) close(name string, voluntary, term time.Duration) error {
 	group := p.group()
 	p.terminate(voluntary, term)
-	err := errors.Join(p.ward.Bury(name, group), p.leftover())
+	err := errors.Join(p.ward.End(name, group), p.leftover())
 	p.discardLog()
 	return err
 }
 
-// run starts the child and waits for it, on one thread: the death signal comes
-// when the thread that started the child ends, and any other thread may end before
-// the process does.
+// run starts the child and waits for it, on one thread: the death signal comes when the thread that started the
+// child ends, and any other thread may end before the process does.
 func (p *process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -161,8 +156,8 @@ func (p *process) run(started chan<- error) {
 	}
 	log := printed.Keep(p.logPath)
 	p.err = p.cmd.Wait()
-	// Grandchildren may have outlived the child. This comes at once and never
-	// again: later the group's number may belong to somebody else.
+	// Grandchildren may have outlived the child. They are killed now and never later: the id of the group may be
+	// reused.
 	p.signal(syscall.SIGKILL)
 	if p.box != nil {
 		p.box.remove()
@@ -179,7 +174,7 @@ func openLog(path string) (f *os.File, temp bool, err error) {
 		f.Close()
 		path, temp = f.Name(), true
 	}
-	// To append: the log may become shorter while it is written.
+	// Append mode: the log may be truncated while it is written.
 	f, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, false, fmt.Errorf("open engine log: %w", err)
@@ -187,16 +182,15 @@ func openLog(path string) (f *os.File, temp bool, err error) {
 	return f, temp, nil
 }
 
-// terminate climbs the kill ladder: wait for a voluntary exit, then TERM to the
-// group, then KILL. It returns when the child is gone and what was left of its
-// group has been killed.
+// terminate ends the child in steps: it waits for a voluntary exit, then sends TERM to the group, then KILL. It
+// returns when the child is gone and the rest of its group has been killed.
 func (p *process) terminate(voluntary, term time.Duration) {
 	p.family()
 	if p.waitFor(voluntary) {
 		return
 	}
 	if p.box != nil && p.box.pid() == 0 {
-		// A client that dies now may leave a container that its service is about to make.
+		// A client that dies now may leave a container that its service is about to create.
 		p.box.hangUp()
 		term = max(term, madeWithin)
 	} else {
@@ -209,7 +203,7 @@ func (p *process) terminate(voluntary, term time.Duration) {
 	<-p.exited
 }
 
-// discardLog removes a log that nobody asked to keep.
+// discardLog removes a temporary log.
 func (p *process) discardLog() {
 	if p.tempLog {
 		os.Remove(p.logPath)
@@ -227,11 +221,10 @@ func (p *process) waitFor(d time.Duration) bool {
 	}
 }
 
-// signal reaches the whole group; a group that is gone is no error.
+// signal reaches the whole group; a group that is gone is not an error.
 func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, sig) }
 
-// reapTime is how long a child may take to be gone after its pipe has closed; a container
-// is removed in that time.
+// reapTime is how long a child may take to exit after its pipe has closed; it includes the removal of a container.
 func (p *process) reapTime() time.Duration {
 	if p.box != nil {
 		return 5 * time.Second
@@ -239,7 +232,7 @@ func (p *process) reapTime() time.Duration {
 	return 2 * time.Second
 }
 
-// exitFailure explains an exit that nobody asked for.
+// exitFailure returns the failure of an unrequested exit.
 func (p *process) exitFailure(name, doing string) *note.Failure {
 	// The pipe closes a moment before the child is reaped.
 	p.waitFor(p.reapTime())
@@ -269,24 +262,24 @@ func (p *process) exitFailure(name, doing string) *note.Failure {
 	return f
 }
 
-// shellSignal is what shells add to the number of a signal that ended their command.
+// shellSignal is the number that shells add to the signal that ended their command.
 const shellSignal = 128
 
-// classifyExit reads the wait status and sets class and hint where it is clear.
+// classifyExit reads the wait status and sets class and hint if they are clear.
 func (p *process) classifyExit(f *note.Failure, exit *exec.ExitError) string {
 	var sig syscall.Signal
 	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		sig = ws.Signal()
 	} else if n := exit.ExitCode() - shellSignal; n == int(syscall.SIGKILL) || n == int(syscall.SIGILL) ||
 		p.box != nil && n > 0 {
-		sig = syscall.Signal(n) // of the program behind a script, or in a container
+		sig = syscall.Signal(n) // the signal that ended the program behind a script or in a container
 	} else if sig = goCrash(p.logPath, exit.ExitCode(), f); sig == 0 {
 		return "exited with status " + strconv.Itoa(exit.ExitCode())
 	}
 	switch sig {
 	case syscall.SIGKILL:
 		f.Class = codes.ClassOOMHost
-		f.Next = "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
+		f.Next = "another process killed it, usually the kernel for lack of memory (see `dmesg | tail`): " +
 			"use a smaller model, dtype or batch size"
 	case syscall.SIGILL:
 		f.Class = codes.ClassIllegal
@@ -295,13 +288,12 @@ func (p *process) classifyExit(f *note.Failure, exit *exec.ExitError) string {
 	return "was ended by signal " + sig.String()
 }
 
-// goCrashStatus is the status of a Go program that crashed. Go's runtime catches
-// the signals of faulty C code, prints them and the stacks, and exits.
+// goCrashStatus is the exit status of a crashed Go program. Go's runtime catches the signals of faulty C code,
+// prints them with the stacks, and exits.
 const goCrashStatus = 2
 
-// goCrash looks for the signal in the log of a crashed Go program; it is 0 if there
-// is none. The log tail of the failure starts there: the stacks after it can be
-// long.
+// goCrash finds the signal in the log of a crashed Go program; it returns 0 if there is none. The log tail of the
+// failure starts there, because the stacks after it can be long.
 func goCrash(logPath string, status int, f *note.Failure) syscall.Signal {
 	if status != goCrashStatus {
 		return 0
@@ -331,8 +323,7 @@ const logTailBytes = 8 << 10
 
 func (p *process) logTail() string { return tail(p.logPath, logTailBytes) }
 
-// tail returns about the last n bytes of a file, from a line start if one of them
-// is a line's first.
+// tail returns about the last n bytes of a file, beginning at the start of a line if there is one.
 func tail(path string, n int64) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -355,7 +346,7 @@ func tail(path string, n int64) string {
 	return strings.ToValidUTF8(text, "�")
 }
 
-// withTimeout is context.WithTimeout with no limit for d <= 0.
+// withTimeout is context.WithTimeout without a limit for d <= 0.
 func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if d <= 0 {
 		return context.WithCancel(ctx)
@@ -363,11 +354,11 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 	return context.WithTimeout(ctx, d)
 }
 
-// service is where a client finds its service, and what says so; empty is the usual place.
+// service returns where a client finds its service, and what sets it; empty means the default.
 func service(client string) (where, host string) {
 	if isPodman(client) {
 		if name := os.Getenv("CONTAINER_CONNECTION"); name != "" {
-			return "CONTAINER_CONNECTION", name // podman alone knows its address
+			return "CONTAINER_CONNECTION", name // only podman knows its address
 		}
 		return "CONTAINER_HOST", os.Getenv("CONTAINER_HOST")
 	}
@@ -376,7 +367,7 @@ func service(client string) (where, host string) {
 	}
 	out, err := runners.Ask(client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	if err != nil {
-		return "", "" // an old client has none; whatever else is wrong is seen next
+		return "", "" // an old client has no contexts; any other fault shows in the next call
 	}
 	return "the host of docker's context", strings.TrimSpace(string(out))
 }

@@ -53,7 +53,7 @@ func decodeAll[T any](r io.Reader, limit int) ([]T, error) {
 	}
 }
 
-// expected says in the plainest way what decodeAll must give.
+// expected returns, by the simplest implementation, what decodeAll must return.
 func expected[T any](data []byte, limit int) ([]T, ending) {
 	var all []T
 	for {
@@ -82,8 +82,8 @@ func checkDecoder[T any](t *testing.T, data []byte, limit int) {
 	t.Helper()
 	want, wantEnd := expected[T](data, limit)
 	for name, r := range map[string]io.Reader{
-		"at once":     bytes.NewReader(data),
-		"by the byte": iotest.OneByteReader(bytes.NewReader(data)),
+		"at once":      bytes.NewReader(data),
+		"byte by byte": iotest.OneByteReader(bytes.NewReader(data)),
 	} {
 		got, err := decodeAll[T](r, limit)
 		if end := endingOf(err); end != wantEnd {
@@ -98,7 +98,7 @@ func checkDecoder[T any](t *testing.T, data []byte, limit int) {
 	}
 }
 
-// checkRoundTrip: one encoding decodes to a message with the same encoding.
+// checkRoundTrip checks that one encoding decodes to a message with the same encoding.
 func checkRoundTrip[T any](t *testing.T, msg T) {
 	t.Helper()
 	first, err := lines.Encode(msg)
@@ -164,7 +164,7 @@ func TestDecoderLimit(t *testing.T) {
 	}
 }
 
-// endless gives one line without end and counts what was read of it.
+// endless returns one line without end and counts the bytes read of it.
 type endless struct{ read int }
 
 func (e *endless) Read(p []byte) (int, error) {

@@ -9,8 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Pulse is a stretch of load and the pause after it. With On zero it is a pause
-// alone.
+// Pulse is a period of load and the pause after it. If On is zero, it is a pause only.
 type Pulse struct {
 	// On is the time under load.
 	On time.Duration `json:"on_ns"`
@@ -18,21 +17,21 @@ type Pulse struct {
 	Off time.Duration `json:"off_ns"`
 }
 
-// Edge is when a pulse really began and ended, in CLOCK_MONOTONIC nanoseconds.
+// Edge is when a pulse really began and ended, in nanoseconds of CLOCK_MONOTONIC.
 type Edge struct {
 	// OnNS is when the load began.
 	OnNS int64 `json:"on_ns"`
-	// OffNS is when it ended.
+	// OffNS is when the load ended.
 	OffNS int64 `json:"off_ns"`
 }
 
-// pulseWork is the command of a pattern.
+// pulseWork is the command to run a pattern.
 type pulseWork struct {
 	Device  string  `json:"device"`
 	Pattern []Pulse `json:"pattern,omitempty"`
 }
 
-// pulsed is what a worker says of a pattern that it has run.
+// pulsed is a worker's reply after a pattern.
 type pulsed struct {
 	Name        string   `json:"name"`
 	DeviceUUIDs []string `json:"device_uuids,omitempty"`
@@ -40,16 +39,16 @@ type pulsed struct {
 	Edges       []Edge   `json:"edges,omitempty"`
 }
 
-// Pulser is a worker that runs no model but a load with known edges, for whoever
-// wants to know how a power sensor sees it. One call at a time.
+// Pulser is a worker that runs a load with known edges instead of a model, to test how a power sensor responds.
+// Its methods must not be called concurrently.
 type Pulser struct {
 	w      *worker
 	device string
 	about  pulsed
 }
 
-// StartPulser starts a worker that can make a load and prepares the device: cuda
-// (all visible GPUs), cuda:N or cpu.
+// StartPulser starts a worker that can generate a load and prepares the device: cuda (all visible GPUs), cuda:N or
+// cpu.
 func StartPulser(ctx context.Context, name string, cmd Command, device string, opt WorkerOptions) (*Pulser, error) {
 	w, err := startWorker(ctx, name, cmd, opt)
 	if err != nil {
@@ -62,8 +61,7 @@ func StartPulser(ctx context.Context, name string, cmd Command, device string, o
 	return p, nil
 }
 
-// prepare checks the clock, without which no edge means anything, and runs an
-// empty pattern.
+// prepare checks the clock, without which edges are meaningless, and runs an empty pattern.
 func (p *Pulser) prepare(outer context.Context) error {
 	if !p.w.shared {
 		return note.Failf(codes.ClassClock, "run both in one time namespace",
@@ -86,18 +84,17 @@ func (p *Pulser) command(pattern []Pulse) command {
 	return command{Op: "pulse", Pulse: &pulseWork{Device: p.device, Pattern: pattern}}
 }
 
-// Name says what runs on what.
+// Name returns the program and the device it loads.
 func (p *Pulser) Name() string { return p.about.Name }
 
-// Devices are the UUIDs of the GPUs under load; none on a CPU.
+// Devices returns the UUIDs of the GPUs under load; none for a CPU.
 func (p *Pulser) Devices() []string { return p.about.DeviceUUIDs }
 
-// PID is the process of the worker.
+// PID returns the process id of the worker.
 func (p *Pulser) PID() int { return p.about.PID }
 
-// Pulse runs a pattern and returns the edges of its pulses in their order. Pulses
-// begin at fixed times after the first one, so that a pattern does not drift. The
-// end of ctx ends the load within two seconds.
+// Pulse runs a pattern and returns the edges of its pulses in order. Pulses begin at fixed times after the first
+// one, so that a pattern does not drift. When ctx ends, the load ends within two seconds.
 func (p *Pulser) Pulse(ctx context.Context, pattern []Pulse) ([]Edge, error) {
 	const doing = "running a load"
 	id, err := p.w.write(ctx, p.command(pattern), doing)
@@ -117,8 +114,7 @@ func (p *Pulser) Pulse(ctx context.Context, pattern []Pulse) ([]Edge, error) {
 	return nil, context.Cause(ctx)
 }
 
-// edges checks what the worker says: a number that is off would look like a fault
-// of the sensor.
+// edges checks the worker's reply: a wrong number would look like a fault of the sensor.
 func (p *Pulser) edges(r reply, pattern []Pulse) ([]Edge, error) {
 	if r.Event != eventPulsed || r.Pulsed == nil {
 		return nil, p.w.protocolError("event %q during a load", r.Event)
@@ -135,12 +131,12 @@ func (p *Pulser) edges(r reply, pattern []Pulse) ([]Edge, error) {
 	var last int64
 	for i, e := range r.Pulsed.Edges {
 		if e.OnNS < last || e.OffNS <= e.OnNS {
-			return nil, p.w.protocolError("pulse %d lies at [%d, %d] after %d", i, e.OnNS, e.OffNS, last)
+			return nil, p.w.protocolError("pulse %d is at [%d, %d], after %d", i, e.OnNS, e.OffNS, last)
 		}
 		last = e.OffNS
 	}
 	return r.Pulsed.Edges, nil
 }
 
-// Close stops the worker: politely, then TERM, then KILL. It may be called again.
+// Close stops the worker: first a stop request, then TERM, then KILL. It may be called again.
 func (p *Pulser) Close() error { return p.w.Close() }

@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// pulse answers the preparation well, and the pattern after it as the mode says.
+// pulse answers the preparation correctly, and the following pattern as the mode requires.
 func (w *rawWorker) pulse(mode string, id int64) {
 	answer := func(edges string) {
 		w.say(`{"id":%d,"event":"pulsed","pulsed":{"name":"raw","device_uuids":["GPU-1"],"pid":%d,"edges":[%s]}}`, id,
@@ -100,8 +100,8 @@ func TestPulseFailures(t *testing.T) {
 		message string
 	}{
 		"pulse few":         {codes.ClassProtocol, "1 pulses for a pattern of 2"},
-		"pulse backwards":   {codes.ClassProtocol, "pulse 1 lies at"},
-		"pulse without end": {codes.ClassProtocol, "pulse 1 lies at"},
+		"pulse backwards":   {codes.ClassProtocol, "pulse 1 is at"},
+		"pulse without end": {codes.ClassProtocol, "pulse 1 is at"},
 		"pulse fails":       {codes.ClassOOMGPU, "no memory"},
 	} {
 		t.Run(mode, func(t *testing.T) {
@@ -118,8 +118,8 @@ func TestPulseFailures(t *testing.T) {
 	}
 }
 
-// TestPulseCancelled: the end of the context ends the load soon, whatever the
-// worker does; one that answers stays alive.
+// TestPulseCancelled: the end of the context ends the load soon, whatever the worker does; a worker that answers
+// stays alive.
 func TestPulseCancelled(t *testing.T) {
 	for mode, survives := range map[string]bool{"pulse cancelled": true, "pulse late": true, "pulse deaf": false} {
 		t.Run(mode, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestPulseCancelled(t *testing.T) {
 			if _, err := p.Pulse(ctx, pattern); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Pulse() = %v, want the context's error", err)
 			}
-			// The worker acts as before, so this ends by the context again, if it lives.
+			// The worker acts as before, so this call ends with its context again, if the worker lives.
 			again, cancelAgain := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancelAgain()
 			_, err = p.Pulse(again, pattern)

@@ -20,27 +20,26 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Engine is the worker's end of a session: one model in this process. The
-// methods are called one at a time; a panic becomes a failure of the call. One that knows
-// the chat template of its model is a chat.Templater.
+// Engine is the worker's end of a session: one model in this process. The methods are called one at a time; a
+// panic becomes a failure of the call. An engine that can apply its model's chat template is also a
+// chat.Templater.
 type Engine interface {
 	// Info describes the engine.
 	Info() (Info, error)
-	// Load makes the model of spec ready; progress takes a phase word and a fraction from 0
-	// to 1.
+	// Load prepares the model of spec; progress receives a phase word and a fraction from 0 to 1.
 	Load(ctx context.Context, spec Spec, progress func(phase string, fraction float64)) (Loaded, error)
 	// Tokenize turns texts into token ids, one list per text.
 	Tokenize(texts []string) ([][]int32, error)
-	// Run looks at ctx between two steps.
+	// Run executes the workload and checks ctx between two steps.
 	Run(ctx context.Context, w Workload) (*Log, error)
 	// Close releases the model.
 	Close()
 }
 
-// Adaptable is an Engine that can take another specification with its model left as
-// it is. It refuses one for which it would have to load again.
+// Adaptable is an Engine that can change settings while its model stays loaded. It refuses a spec that needs
+// another model.
 type Adaptable interface {
-	// Adapt takes over the settings of spec.
+	// Adapt adopts the settings of spec.
 	Adapt(spec Spec) (Loaded, error)
 }
 
@@ -50,9 +49,8 @@ const (
 	replyFD   = 4
 )
 
-// ServeWorker runs the worker side on the descriptors that the parent passed. It
-// returns when the parent says stop, and exits the process when the parent is
-// gone.
+// ServeWorker runs the worker side on the descriptors that the parent passed. It returns when the parent sends
+// stop, and exits the process when the parent is gone.
 func ServeWorker(engine Engine) error {
 	syscall.CloseOnExec(commandFD)
 	syscall.CloseOnExec(replyFD)
@@ -66,7 +64,7 @@ func ServeWorker(engine Engine) error {
 	if _, err := out.Stat(); err != nil {
 		return errors.New("worker: descriptor 4 is not open; llem starts workers itself")
 	}
-	// Ctrl-C in a terminal is the parent's business.
+	// The parent handles Ctrl-C in a terminal.
 	signal.Ignore(os.Interrupt)
 	return serve(engine, in, out, func() { os.Exit(0) })
 }
@@ -79,8 +77,8 @@ type server struct {
 	cancel context.CancelFunc // ends the run that was read last
 }
 
-// serve answers commands until stop or the end of the input; orphaned is called
-// when the input ends, which means that the parent died.
+// serve answers commands until stop or the end of the input. It calls orphaned at the end of the input, which
+// means that the parent died.
 func serve(engine Engine, in io.Reader, out io.Writer, orphaned func()) error {
 	s := &server{engine: engine, out: out}
 	commands := make(chan task)
@@ -126,9 +124,8 @@ type task struct {
 	cancel context.CancelFunc
 }
 
-// task makes the context of a run at the moment the command is read, so that a
-// cancel right behind it is not lost. The run ends its own context alone: the
-// next command may have been read before it comes to that.
+// task creates the context of a run when the command is read, so that a cancel right behind it is not lost. A run
+// cancels only its own context: the next command may have been read by then.
 func (s *server) task(c command) task {
 	ctx, cancel := context.WithCancel(context.Background())
 	if c.Op == "run" {
@@ -139,7 +136,7 @@ func (s *server) task(c command) task {
 	return task{c, ctx, cancel}
 }
 
-// answer runs one command; the error is one of the pipe, not of the command.
+// answer runs one command. The error is an error of the pipe, not of the command.
 func (s *server) answer(c task) error {
 	defer c.cancel()
 	err := s.dispatch(c)
@@ -275,15 +272,14 @@ func (s *server) sendLog(id int64, log *Log) error {
 	return errors.Join(err, s.write(reply{ID: id, Event: eventDone}))
 }
 
-// requestWeight and stepWeight are about the numbers in an entry.
+// requestWeight and stepWeight return the approximate count of numbers in an entry.
 func requestWeight(r Request) int { return 16 + len(r.TokenNS) + len(r.Output) }
 func stepWeight(Step) int         { return 8 }
 
 // progressEvery limits how often progress is reported.
 const progressEvery = 500 * time.Millisecond
 
-// limited passes on a report when the phase changes, when it ends, or when some
-// time has passed since the last one.
+// limited forwards a report when the phase changes, when it ends, or when some time has passed since the last one.
 func limited(report func(phase string, fraction float64)) func(string, float64) {
 	var last time.Time
 	var lastPhase string
@@ -309,8 +305,8 @@ type writeError struct{ err error }
 func (e *writeError) Error() string { return "write reply: " + e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
-// write sends one reply. An error of the pipe is a writeError; any other says that
-// this reply cannot be sent, and leaves the pipe usable.
+// write sends one reply. An error of the pipe is a writeError; any other error means that this reply cannot be
+// sent, and leaves the pipe usable.
 func (s *server) write(r reply) error {
 	line, err := lines.Encode(r)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// stub is an engine made of functions; what is nil does nothing.
+// stub is an engine made of functions; a nil function does nothing.
 type stub struct {
 	info     func() (Info, error)
 	tokenize func([]string) ([][]int32, error)
@@ -36,7 +36,7 @@ func (s *stub) Info() (Info, error) {
 
 func (*stub) Load(_ context.Context, _ Spec, progress func(string, float64)) (Loaded, error) {
 	progress("load", 0.5)
-	progress("place", math.NaN()) // cannot be sent, and must not end the worker
+	progress("place", math.NaN()) // this cannot be sent, and must not end the worker
 	progress("load", 1)
 	return Loaded{Vocab: 2}, nil
 }
@@ -52,7 +52,7 @@ func (s *stub) Run(ctx context.Context, w Workload) (*Log, error) {
 
 func (s *stub) Close() { s.closed++ }
 
-// serveAll lets a worker answer all commands and returns its replies.
+// serveAll gives a worker all commands and returns its replies.
 func serveAll(t *testing.T, engine Engine, commands string) (replies []reply, orphaned bool, err error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -130,7 +130,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// Without its parent a worker must end, wherever the stream of commands broke off.
+// TestServeOrphaned: a worker without its parent must end, wherever the stream of commands broke off.
 func TestServeOrphaned(t *testing.T) {
 	for _, commands := range []string{"", `{"id":1,"op":"hello"}` + "\n", `{"id":1,"op":"hel`} {
 		_, orphaned, err := serveAll(t, &stub{}, commands)
@@ -144,7 +144,7 @@ func TestServeOrphaned(t *testing.T) {
 	}
 }
 
-// A reply that is too long to send is a failure of its command alone.
+// TestServeReplyTooLong: a reply that is too long to send is a failure of its command only.
 func TestServeReplyTooLong(t *testing.T) {
 	engine := stub{info: func() (Info, error) { return Info{Version: strings.Repeat("x", lines.Max)}, nil }}
 	got, _, err := serveAll(t, &engine,
@@ -171,7 +171,7 @@ type errWriter struct{ err error }
 
 func (w errWriter) Write([]byte) (int, error) { return 0, w.err }
 
-// The end of a run must not cancel the one that was read meanwhile.
+// TestServeRunsBackToBack: the end of a run must not cancel the next one, which may already have been read.
 func TestServeRunsBackToBack(t *testing.T) {
 	in, commands := io.Pipe()
 	send := func(line string) { _, _ = io.WriteString(commands, line+"\n") }
@@ -186,7 +186,7 @@ func TestServeRunsBackToBack(t *testing.T) {
 			return &Log{}, nil
 		}
 		send(fmt.Sprintf(`{"id":%d,"op":"run","run":{}}`, runs))
-		time.Sleep(time.Millisecond) // time to take the command in
+		time.Sleep(time.Millisecond) // time to read the command
 		return &Log{}, nil
 	}}
 	var out bytes.Buffer
@@ -205,7 +205,7 @@ func TestServeRunsBackToBack(t *testing.T) {
 	}
 }
 
-// A long log stays far below the limit of a line.
+// TestSendLogCutsByTokens: the lines of a long log stay far below the limit.
 func TestSendLogCutsByTokens(t *testing.T) {
 	log := Log{Steps: make([]Step, 50_000)}
 	for i := range 40 {
@@ -229,8 +229,8 @@ func TestSendLogCutsByTokens(t *testing.T) {
 		got.Requests = append(got.Requests, r.Requests...)
 		got.Steps = append(got.Steps, r.Steps...)
 	}
-	if !reflect.DeepEqual(got, log) { // far quicker than a diff of so much
-		t.Errorf("%d requests and %d steps arrived, want the log as it was: %d and %d",
+	if !reflect.DeepEqual(got, log) { // much faster than a diff of this size
+		t.Errorf("%d requests and %d steps arrived, want the log unchanged: %d and %d",
 			len(got.Requests), len(got.Steps), len(log.Requests), len(log.Steps))
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// stallLimit is how long workers of these tests may stand still.
+// stallLimit is how long workers of these tests may stall.
 const stallLimit = 400 * time.Millisecond
 
-// watched are limits of which only that for standing still is short.
+// watched are options whose only short limit is the stall limit.
 var watched = backend.WorkerOptions{StallTimeout: stallLimit, StopTimeout: 50 * time.Millisecond}
 
-// TestStoppedWorker: a worker that is stopped (SIGSTOP) in any phase is noticed, named with
-// what it was doing, and gone afterwards.
+// TestStoppedWorker: a worker that is stopped (SIGSTOP) in any phase is noticed, reported with what it was doing,
+// and gone afterwards.
 func TestStoppedWorker(t *testing.T) {
 	use := func(do func(ctx context.Context, s backend.Session) error) func(*testing.T, string) error {
 		return func(t *testing.T, mode string) error {
@@ -73,11 +73,11 @@ func TestStoppedWorker(t *testing.T) {
 			began := time.Now()
 			err := q.do(t, mode)
 			if err == nil {
-				t.Fatal("nothing was noticed")
+				t.Fatal("the stall was not noticed")
 			}
 			f := fault.As(err)
-			if f.Class != codes.ClassHung || !strings.Contains(f.Message, "stood still while "+q.doing) ||
-				!strings.Contains(f.Message, "stopped (state T)") || !strings.Contains(f.Next, "SIGSTOP") {
+			if f.Class != codes.ClassHung || !strings.Contains(f.Message, "stalled while "+q.doing) ||
+				!strings.Contains(f.Message, "stopped processes (state T)") || !strings.Contains(f.Next, "SIGSTOP") {
 				t.Errorf("%s: %q, next %q; want it stopped while %s", f.Class, f.Message, f.Next, q.doing)
 			}
 			if took := time.Since(began); took > 20*stallLimit {
@@ -87,12 +87,12 @@ func TestStoppedWorker(t *testing.T) {
 	}
 }
 
-// TestSilentWorker: silence alone is no reason to stop a worker, what stands still behind it is.
+// TestSilentWorker: silence alone is not a reason to stop a worker; a stalled process behind it is.
 func TestSilentWorker(t *testing.T) {
 	for mode, want := range map[string]string{
 		"computes":                "",
-		"sleeps":                  "it used no processor time to speak of (processes and their states: ",
-		"waits for a stopped one": "stopped (state T)",
+		"sleeps":                  "hardly any processor time used (processes and their states: ",
+		"waits for a stopped one": "stopped processes (state T)",
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Rounds are the requests as the engine is given them, one round after the other.
+// Rounds returns the requests grouped as the engine receives them, one round after the other.
 func (w Workload) Rounds() [][]Prompt {
 	if w.Round <= 0 || w.Round >= len(w.Requests) {
 		return [][]Prompt{w.Requests}
@@ -15,7 +15,7 @@ func (w Workload) Rounds() [][]Prompt {
 	return slices.Collect(slices.Chunk(w.Requests, w.Round))
 }
 
-// Batches are the static batches of at most size requests: none holds two rounds.
+// Batches returns static batches of at most size requests. No batch holds requests of two rounds.
 func (w Workload) Batches(size int) [][]Prompt {
 	var out [][]Prompt
 	for _, round := range w.Rounds() {
@@ -24,9 +24,8 @@ func (w Workload) Batches(size int) [][]Prompt {
 	return out
 }
 
-// Check refuses work that an engine would refuse in the middle of the run, or do in part:
-// longer than the context it was started for, or with ids outside its vocabulary (0: not
-// known).
+// Check refuses work that an engine would refuse in the middle of the run, or do in part: requests longer than the
+// context it was started for, or with ids outside its vocabulary (0: unknown).
 func (w Workload) Check(maxContext, vocab int) error {
 	if w.OutputTokens < 1 {
 		return note.Failf(codes.ClassConfig, "set workload.output_tokens to 1 or more", "no output tokens asked for")
@@ -37,12 +36,12 @@ func (w Workload) Check(maxContext, vocab int) error {
 		}
 		if n := len(p.Tokens) + w.OutputTokens; n > maxContext {
 			return note.Failf(codes.ClassKVTooSmall, "use shorter prompts or fewer output tokens",
-				"prompt %d needs a context of %d tokens, the engine was started for %d", p.ID, n, maxContext)
+				"prompt %d needs a context of %d tokens, but the engine was started with %d", p.ID, n, maxContext)
 		}
 		for _, id := range p.Tokens {
 			if id < 0 || vocab > 0 && int(id) >= vocab {
 				return note.Failf(codes.ClassConfig, "use the tokenizer of this model",
-					"prompt %d contains token id %d outside the vocabulary of %d", p.ID, id, vocab)
+					"prompt %d contains token id %d, outside the vocabulary of %d", p.ID, id, vocab)
 			}
 		}
 	}

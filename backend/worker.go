@@ -18,13 +18,13 @@ import (
 // WorkerOptions bounds how long a worker may take. Zero values mean the defaults.
 type WorkerOptions struct {
 	HelloTimeout time.Duration // interpreter start and imports; default 2 min
-	LoadTimeout  time.Duration // reading and placing the weights; default 30 min
+	LoadTimeout  time.Duration // reading the weights and moving them to the device; default 30 min
 	StopTimeout  time.Duration // between "stop" and TERM; default 5 s
-	// StallTimeout is how long it may send nothing and use no processor time; default 5 min.
+	// StallTimeout is how long a worker may send nothing and use no processor time; default 5 min.
 	StallTimeout time.Duration
 	LogPath      string // engine log; a temporary file if empty
-	// Cleanup removes what the worker was started from. It is called once: when the worker is
-	// gone, or could not be started. Nil is nothing.
+	// Cleanup removes the files that the worker was started from. It is called once: when the worker is gone, or could
+	// not be started. Nil does nothing.
 	Cleanup func() error
 }
 
@@ -41,11 +41,11 @@ func (o WorkerOptions) withDefaults() WorkerOptions {
 	return o
 }
 
-// cancelGrace is how long a worker may take to notice a cancel before it is
-// killed; together with the kill it stays under two seconds.
+// cancelGrace is how long a worker may take to respond to a cancel before it is killed; together with the kill it
+// stays under two seconds.
 const cancelGrace = 1500 * time.Millisecond
 
-// clockChecks is how many exchanges the clock handshake uses.
+// clockChecks is the number of exchanges in the clock handshake.
 const clockChecks = 5
 
 // worker is the parent's end of a worker process.
@@ -60,12 +60,12 @@ type worker struct {
 	info    Info
 	loaded  Loaded
 	shared  bool
-	gone    error // why there is no engine any more; every later call returns it
+	gone    error // why the engine is gone; every later call returns it
 	closing sync.Once
-	ended   error // of the end
+	ended   error // the error of Close
 }
 
-// ProbeWorker starts a worker, asks what it is and stops it.
+// ProbeWorker starts a worker, requests its description and stops it.
 func ProbeWorker(ctx context.Context, cmd Command, opt WorkerOptions) (Info, error) {
 	w, err := startWorker(ctx, cmd.Path, cmd, opt)
 	if err != nil {
@@ -75,8 +75,7 @@ func ProbeWorker(ctx context.Context, cmd Command, opt WorkerOptions) (Info, err
 	return w.info, nil
 }
 
-// StartWorker starts a worker, proves that both sides read one clock, and loads
-// the model of spec.
+// StartWorker starts a worker, verifies that both sides read the same clock, and loads the model of spec.
 func StartWorker(ctx context.Context, name string, cmd Command, spec Spec, opt WorkerOptions) (Session, error) {
 	if opt.LogPath == "" {
 		opt.LogPath = spec.LogPath
@@ -95,7 +94,7 @@ func StartWorker(ctx context.Context, name string, cmd Command, spec Spec, opt W
 func startWorker(ctx context.Context, name string, cmd Command, opt WorkerOptions) (*worker, error) {
 	w := &worker{name: name, opt: opt.withDefaults(), replies: make(chan received, 16)}
 	if err := w.spawn(cmd); err != nil {
-		_ = w.cleanup() // the failure to start is what matters
+		_ = w.cleanup() // the failure to start matters more
 		return nil, err
 	}
 	if err := w.hello(ctx); err != nil {
@@ -105,8 +104,8 @@ func startWorker(ctx context.Context, name string, cmd Command, opt WorkerOption
 	return w, nil
 }
 
-// hello checks version and clock. The first exchange may include slow imports;
-// the following ones bound the clock tightly.
+// hello checks version and clock. The first exchange may include slow imports; the following ones bound the clock
+// tightly.
 func (w *worker) hello(outer context.Context) error {
 	ctx, cancel := withTimeout(outer, w.opt.HelloTimeout)
 	defer cancel()
@@ -131,8 +130,8 @@ func (w *worker) hello(outer context.Context) error {
 	}
 	if image := w.proc.image(); image != nil && !w.shared {
 		return w.kill(note.Failf(codes.ClassClock,
-			"use a container on this machine's own kernel: no virtual machine (Docker Desktop, podman machine), "+
-				"no time namespace",
+			"use a container on this machine's own kernel: not in a virtual machine (Docker Desktop, podman machine), "+
+				"not in a time namespace",
 			"the container of %s reads another CLOCK_MONOTONIC than this machine", image.Name))
 	}
 	return nil
@@ -183,10 +182,10 @@ func (w *worker) Adapt(ctx context.Context, spec Spec) error {
 	return nil
 }
 
-// take completes what the worker says of itself with what this side knows.
+// take completes the worker's description with what this side knows.
 func (w *worker) take(l Loaded, start int64) {
 	l.LoadNS, l.SharedClock, l.Image = clock.Mono()-start, w.shared, w.proc.image()
-	if w.proc.box != nil { // where its own number means nothing
+	if w.proc.box != nil { // in a container the worker's own id is meaningless here
 		l.PID = w.proc.answered()
 	}
 	w.proc.family()
@@ -207,7 +206,7 @@ func (w *worker) Template(ctx context.Context, conversations []chat.Conversation
 		len(conversations))
 }
 
-// tokens asks for the token ids of n texts.
+// tokens requests the token ids of n texts.
 func (w *worker) tokens(ctx context.Context, c command, doing string, n int) ([][]int32, error) {
 	r, err := w.ask(ctx, c, doing, eventTokens)
 	if err != nil {
@@ -287,7 +286,7 @@ func (w *worker) cancel(id int64) {
 		var r reply
 		r, err = w.next(ctx, id, "cancelling")
 		if _, failed := errors.AsType[*note.Failure](err); failed && w.gone == nil {
-			return // the run answered: it stopped
+			return // the run answered: it has stopped
 		}
 		if err == nil && (r.Event == eventDone || r.Event == eventPulsed) {
 			return // it finished just before

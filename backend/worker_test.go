@@ -56,10 +56,10 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// impatient gives a worker that is asked to hang little time to do so.
+// impatient gives a worker that hangs on purpose little time.
 var impatient = backend.WorkerOptions{StopTimeout: 50 * time.Millisecond}
 
-// patient gives one that behaves time to end by itself, and one that is stopped not the usual five seconds.
+// patient gives a well-behaved worker time to end, and does not wait the default five seconds for a stopped one.
 var patient = backend.WorkerOptions{StopTimeout: time.Second}
 
 // start starts a worker and closes it at the end.
@@ -87,11 +87,11 @@ func work(requests, output int) backend.Workload {
 	return w
 }
 
-// failure is what a user is told.
+// failure is what a user reads.
 type failure struct {
 	class         note.Class
 	message, hint string
-	log           string // must be in the log tail
+	log           string // expected in the log tail
 }
 
 func (want failure) check(t *testing.T, err error) *note.Failure {
@@ -119,8 +119,7 @@ func (want failure) check(t *testing.T, err error) *note.Failure {
 	return f
 }
 
-// promptly is the limit for everything that must not wait for a worker; the
-// workers that hang do so for an hour.
+// promptly is the limit for everything that must not wait for a worker; the workers that hang do so for an hour.
 const promptly = 15 * time.Second
 
 func TestStartFailures(t *testing.T) {
@@ -134,7 +133,7 @@ func TestStartFailures(t *testing.T) {
 		{"silent", fast, failure{codes.ClassStartTimeout, "silent engine did not answer within 300ms", "engine.log",
 			""}},
 		{"exits", impatient, failure{codes.ClassVersion, "exited with status 1 while starting: ModuleNotFoundError",
-			"environment of their own", "No module named 'torch'"}},
+			"separate environment", "No module named 'torch'"}},
 		{"version", impatient,
 			failure{codes.ClassProtocol, "speaks protocol 2, this llem speaks 1", "belongs to this llem", ""}},
 		{"hello error", impatient, failure{codes.ClassNotInstalled, "torch is missing", "pip install torch", ""}},
@@ -194,7 +193,7 @@ func TestRunFailures(t *testing.T) {
 			s := start(t, test.mode, impatient)
 			_, err := s.Run(t.Context(), work(1, 1))
 			first := test.want.check(t, err)
-			// The session is over, and goes on to say why.
+			// The session is over, and every later call repeats the reason.
 			_, err = s.Run(t.Context(), work(1, 1))
 			if again := test.want.check(t, err); again.Message != first.Message {
 				t.Errorf("second run = %q, want %q", again.Message, first.Message)
@@ -249,7 +248,7 @@ func TestTokenListsMustMatch(t *testing.T) {
 	failure{codes.ClassProtocol, "0 token lists for 2 texts", "bug in the worker", ""}.check(t, err)
 }
 
-// A worker that ignores stop and TERM is killed, with its children.
+// TestStubbornWorker: a worker that ignores stop and TERM is killed, with its children.
 func TestStubbornWorker(t *testing.T) {
 	t.Parallel()
 	s := start(t, "stubborn", impatient)
@@ -266,7 +265,7 @@ func TestStubbornWorker(t *testing.T) {
 	checkGone(t, s.Loaded().PID)
 }
 
-// What an engine that died leaves behind dies with it, and holds up nothing.
+// TestGrandchild: processes that a dead engine leaves behind are killed, and nothing waits for them.
 func TestGrandchild(t *testing.T) {
 	t.Parallel()
 	_, err := testBackend{"grandchild", impatient}.Start(t.Context(), backend.Spec{})
@@ -278,7 +277,7 @@ func TestGrandchild(t *testing.T) {
 	checkGone(t, pid)
 }
 
-// A process that left the group and holds the pipe must not hold up anything.
+// TestEscapedGrandchild: nothing waits for a process that left the group and holds the pipe.
 func TestEscapedGrandchild(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
@@ -296,7 +295,7 @@ func TestEscapedGrandchild(t *testing.T) {
 	}
 }
 
-// A cancel during the start is not held up by an engine that is busy.
+// TestCancelledStart: a cancel during the start does not wait for a busy engine.
 func TestCancelledStart(t *testing.T) {
 	for _, mode := range []string{"silent", "hangs loading"} {
 		t.Run(mode, func(t *testing.T) {
@@ -315,7 +314,7 @@ func TestCancelledStart(t *testing.T) {
 	}
 }
 
-// A worker that reads nothing must not hold up a cancel, however long the command.
+// TestCancelWhileWriting: a worker that reads nothing does not delay a cancel, however long the command is.
 func TestCancelWhileWriting(t *testing.T) {
 	t.Parallel()
 	s := start(t, "deaf", impatient)
@@ -353,7 +352,7 @@ func TestCommandTooLong(t *testing.T) {
 	}
 }
 
-// Replies to a command that was given up belong to nobody.
+// TestLateReplies: replies to an abandoned command are discarded.
 func TestLateReplies(t *testing.T) {
 	for mode, giveUp := range map[string]func(context.Context, backend.Session) error{
 		"late tokens": func(ctx context.Context, s backend.Session) error {
@@ -384,7 +383,7 @@ func TestLateReplies(t *testing.T) {
 	}
 }
 
-// A cancel and a failure that come together leave the session alive.
+// TestCancelMeetsFailure: a cancel and a failure that come together leave the session alive.
 func TestCancelMeetsFailure(t *testing.T) {
 	t.Parallel()
 	s := start(t, "fails after progress", impatient)
@@ -392,7 +391,7 @@ func TestCancelMeetsFailure(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := work(1, 1)
 		w.Progress = func(int, int) {
-			time.Sleep(2 * time.Millisecond) // the failure comes in
+			time.Sleep(2 * time.Millisecond) // the failure arrives
 			cancel()
 		}
 		if _, err := s.Run(ctx, w); !errors.Is(err, context.Canceled) {
@@ -422,7 +421,7 @@ func TestCancelledBeforehand(t *testing.T) {
 	}
 }
 
-// Short runs and cancels in a row: nothing of one may reach the next.
+// TestManyRuns: short runs and cancels in a row do not affect each other.
 func TestManyRuns(t *testing.T) {
 	t.Parallel()
 	s := start(t, "fast", impatient)
@@ -444,7 +443,7 @@ func TestManyRuns(t *testing.T) {
 	}
 }
 
-// A log of many parts arrives whole.
+// TestLongLog: a log of many parts arrives complete.
 func TestLongLog(t *testing.T) {
 	t.Parallel()
 	s := start(t, "fast", impatient)
@@ -463,7 +462,7 @@ func TestEngineLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "engine.log")
 	for _, logPath := range []string{"", path, path} {
 		_, err := testBackend{"exits loading", impatient}.Start(t.Context(), backend.Spec{LogPath: logPath})
-		// The log says what happened.
+		// The log reports the cause.
 		failure{codes.ClassUnsupportedDType, "status 3", "has no code for this GPU", "CUDA error"}.check(t, err)
 	}
 	b, err := os.ReadFile(path)
@@ -475,7 +474,7 @@ func TestEngineLog(t *testing.T) {
 	}
 }
 
-// Nothing stays open in the parent, however a session ends.
+// TestDescriptorsAreClosed: no descriptor stays open in the parent, however a session ends.
 func TestDescriptorsAreClosed(t *testing.T) {
 	open := func() int {
 		files, err := os.ReadDir("/proc/self/fd")
@@ -496,7 +495,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 			}
 		}
 	}
-	use() // whatever the runtime itself opens
+	use() // descriptors that the runtime itself opens
 	before := open()
 	use()
 	if after := open(); after > before {
@@ -504,14 +503,14 @@ func TestDescriptorsAreClosed(t *testing.T) {
 	}
 }
 
-// onDyingThread calls f on a thread that ends afterwards, and waits for that. The
-// main thread, which never ends, is kept busy if it comes first.
+// onDyingThread calls f on a thread that ends afterwards, and waits for its end. The main thread, which never
+// ends, is kept busy if it comes first.
 func onDyingThread(t *testing.T, f func()) {
 	t.Helper()
 	tid, returned := 0, make(chan struct{})
 	go func() {
 		defer close(returned)
-		runtime.LockOSThread() // and no unlock: the thread ends with the goroutine
+		runtime.LockOSThread() // without an unlock, the thread ends with the goroutine
 		if tid = syscall.Gettid(); tid != os.Getpid() {
 			f()
 			return
@@ -528,8 +527,8 @@ func onDyingThread(t *testing.T, f func()) {
 	}
 }
 
-// The death signal is tied to the thread that starts a child; that thread must
-// stay, whatever becomes of the caller's.
+// TestWorkerOutlivesCallersThread: the death signal is tied to the thread that starts a child; that thread must
+// outlive the caller's.
 func TestWorkerOutlivesCallersThread(t *testing.T) {
 	var s backend.Session
 	var err error
@@ -545,15 +544,15 @@ func TestWorkerOutlivesCallersThread(t *testing.T) {
 	}
 }
 
-// A worker dies with its parent, even with one that could not say goodbye, and
-// even if it reads nothing. So does what it has started.
+// TestParentDeath: a worker dies with its parent, even if the parent could not stop it and the worker reads
+// nothing. So do the processes it started.
 func TestParentDeath(t *testing.T) {
 	for _, kind := range []string{"fake", "raw", "deaf", "forks"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			command := self("parent")
 			parent := exec.Command(command.Path, kind)
-			mark := kin.NewMark() // its engine's processes have one of their own, and this one
+			mark := kin.NewMark() // the engine's processes have their own mark, and this one
 			parent.Env = append(os.Environ(), append(command.Env, "PARENT_"+mark)...)
 			parent.Stderr = os.Stderr
 			out, err := parent.StdoutPipe()
@@ -568,7 +567,7 @@ func TestParentDeath(t *testing.T) {
 			_ = parent.Process.Kill()
 			_ = parent.Wait()
 			if err != nil || convErr != nil {
-				t.Fatalf("the parent said %q (%v)", line, err)
+				t.Fatalf("the parent printed %q (%v)", line, err)
 			}
 			checkGone(t, pid)
 			checkNone(t, "PARENT_"+mark)
@@ -576,7 +575,7 @@ func TestParentDeath(t *testing.T) {
 	}
 }
 
-// checkNone checks that no process has something in its environment.
+// checkNone checks that no process has this entry in its environment.
 func checkNone(t *testing.T, entry string) {
 	t.Helper()
 	var left []string

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// million is a study of 1 000 000 experiments of three axes.
+// million is a study of 1 000 000 experiments with three axes.
 const million = `
 model: m/n
 sweep:
@@ -16,7 +16,7 @@ sweep:
   workload.input_tokens: 1..100
 `
 
-// sections is as large, and every experiment has a section of its own.
+// sections is as large, and every experiment has its own section.
 const sections = `
 model: m/n
 backend: vllm
@@ -26,7 +26,7 @@ sweep:
   vllm.max_model_len: 1..100
 `
 
-// everything uses all of the grammar for about as many points.
+// everything uses the whole grammar for about as many points.
 const everything = `
 model: m/n
 backend: [embedded, pytorch, vllm]
@@ -61,7 +61,7 @@ func BenchmarkExpand(b *testing.B) {
 	}
 }
 
-// peak is the most memory that the process has held, in MiB.
+// peak returns the peak memory of the process, in MiB.
 func peak(b *testing.B) float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// reading is what the sources of a study say, over the grammar of its engines.
+// reading holds what the sources of a study contain, in the grammar of its engines.
 type reading struct {
 	*source.Source
 	table  *table
@@ -30,7 +30,7 @@ func newReading(list engine.Descriptors) reading {
 	return reading{Source: source.New(t.Set), table: t}
 }
 
-// build makes the study, or returns every mistake.
+// build returns the study, or all mistakes.
 func (b reading) build() (*Study, error) {
 	execution, problem := resolveExecution(b.Execution)
 	if problem != nil {
@@ -54,22 +54,22 @@ func (b reading) build() (*Study, error) {
 	return c.out, nil
 }
 
-// collector makes experiments of the points of a study, each once.
+// collector makes experiments from the points of a study, and merges equal ones.
 type collector struct {
 	reading
 	out *Study
-	// seen finds an experiment by the hash of its meaning.
+	// seen maps the hash of an experiment's meaning to its index.
 	seen map[uint64]int32
 	seed maphash.Seed
-	// next is the experiment of the point at hand.
+	// next is the experiment of the current point.
 	next Experiment
 	// meant is its meaning without the section, for the hash.
 	meant Experiment
-	// types are what stored has said, by model.
+	// types caches the answers of stored, by model.
 	types map[string]string
 }
 
-// room makes room for all points, which costs no memory before it is written to.
+// room reserves space for all points, which uses no memory until it is written to.
 func (c *collector) room(total int) {
 	c.out.Experiments = make([]Experiment, 0, min(total, keys.MaxPoints))
 	if len(c.Where) > 0 {
@@ -78,7 +78,7 @@ func (c *collector) room(total int) {
 	c.seen = make(map[uint64]int32, total)
 }
 
-// take takes a point into the study unless it is there already, or cannot be run.
+// take adds a point to the study unless it duplicates another one or cannot be run.
 func (c *collector) take(p *expand.Point) bool {
 	e := &c.next
 	c.table.fill(e, p.Values)
@@ -117,8 +117,8 @@ func (c *collector) take(p *expand.Point) bool {
 	return true
 }
 
-// named reports whether an entry of experiments has the ID that it says, of this version or an
-// earlier one: then it means what it meant there.
+// named reports whether an entry of experiments has the ID that it gives, of this version or an earlier one: then
+// it has the same meaning as there.
 func (c *collector) named(p *expand.Point, e *Experiment) bool {
 	meant := e.Recorded(p.ID.Text)
 	if meant.ID() != p.ID.Text {
@@ -131,8 +131,7 @@ func (c *collector) named(p *expand.Point, e *Experiment) bool {
 	return true
 }
 
-// storedDType is what auto stands for where an engine takes the type that the model's files hold;
-// empty if that is not known.
+// storedDType returns what auto stands for if an engine uses the type of the model's files; empty if unknown.
 func (c *collector) storedDType(e *Experiment) string {
 	d := engines.Find(c.table.engines, e.Backend)
 	model := canonicalModel(e.Model)
@@ -145,7 +144,7 @@ func (c *collector) storedDType(e *Experiment) string {
 	return c.types[model]
 }
 
-// hash is that of the values in which points can differ.
+// hash returns the hash of the values in which points can differ.
 func (c *collector) hash(p *expand.Point, e *Experiment) uint64 {
 	const odd = 0x9e3779b97f4a7c15
 	h := maphash.String(c.seed, p.Backend)
@@ -170,7 +169,7 @@ func (c *collector) hash(p *expand.Point, e *Experiment) uint64 {
 	return h
 }
 
-// finish adds what became of the other points.
+// finish adds the outcome of the other points.
 func (c *collector) finish(o expand.Outcome) {
 	c.out.BackendNamed, c.out.Unused, c.out.Filtered, c.out.Refused = o.BackendNamed, o.Unused, o.Filtered, o.Refused
 	for _, p := range o.Invalid {
@@ -181,7 +180,7 @@ func (c *collector) finish(o expand.Outcome) {
 	}
 }
 
-// ownSeed is the seed of a study's shuffles where none is given.
+// ownSeed returns the seed of a study's shuffles if none is given.
 func (s *Study) ownSeed() uint64 {
 	ids := make([]string, len(s.Experiments))
 	for i, e := range s.Experiments {

@@ -15,13 +15,13 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// What means the same is spelled in one way, as far as that is known without looking at
-// the disk: whether a relative and an absolute path are the same file is not.
+// Values with the same meaning are spelled in the same way, as far as that is possible without reading the disk:
+// whether a relative and an absolute path name the same file is unknown.
 
-// hubName is what a repository of the hub is called, and also a path of two parts.
+// hubName matches the name of a repository of the hub, and also a path of two parts.
 var hubName = regexp.MustCompile(`^[^/]+/[^/]+$`)
 
-// canonicalModel spells the name of a model.
+// canonicalModel normalises the name of a model.
 func canonicalModel(name string) string {
 	const random = "random:"
 	if len(name) >= len(random) && strings.EqualFold(name[:len(random)], random) {
@@ -33,23 +33,22 @@ func canonicalModel(name string) string {
 // Data sets that are not files.
 const (
 	builtin = "builtin"
-	// builtinFirst are the built-in prompts of versions that had one order of them.
+	// builtinFirst are the built-in prompts of versions that had a single order of them.
 	builtinFirst = "builtin-1"
-	// builtinNow is what IDs have for the built-in prompts of this version. It changes with them:
-	// see TestSecondEdition of package workload.
+	// builtinNow is the name of this version's built-in prompts in IDs. It changes with them: see TestSecondEdition of
+	// package workload.
 	builtinNow = "builtin-2"
 	synthetic  = "synthetic"
 )
 
-// canonicalDataset spells the name of a data set.
+// canonicalDataset normalises the name of a data set.
 func canonicalDataset(name string) string {
 	return canonicalPath(name, func(clean string) bool {
 		return clean == builtin || clean == builtinFirst || clean == synthetic || strings.HasPrefix(clean, "hf:")
 	})
 }
 
-// canonicalPath takes out of a path what leads nowhere, unless the rest would be the name
-// of something else.
+// canonicalPath removes redundant parts of a path, unless the rest would name something else.
 func canonicalPath(path string, other func(clean string) bool) string {
 	local := strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../") || strings.HasPrefix(path, "/")
 	if !local {
@@ -62,18 +61,18 @@ func canonicalPath(path string, other func(clean string) bool) string {
 	return clean
 }
 
-// traits are what IDs know of an engine.
+// traits are the properties of an engine that IDs depend on.
 type traits struct {
-	// gguf, chooses and simulated are those of [engine.Descriptor], auto is what dtype auto stands
-	// for where the engine leaves that to llem.
+	// gguf, chooses and simulated are as in [engine.Descriptor]. auto is what dtype auto stands for if the engine
+	// leaves that to llem.
 	gguf, chooses, simulated bool
 	auto                     string
-	// settles reports that the engine is given no larger batch than the workload fills.
+	// settles reports that the engine never gets a larger batch than the workload fills.
 	settles bool
 }
 
-// engineTraits has this program's engines by name. IDs do not depend on the engines of a study:
-// of others nothing is known.
+// engineTraits has this program's engines by name. IDs do not depend on the engines of a study: nothing is known
+// about others.
 var engineTraits = sync.OnceValue(func() map[string]traits {
 	out := map[string]traits{}
 	for _, d := range engines.All() {
@@ -85,9 +84,8 @@ var engineTraits = sync.OnceValue(func() map[string]traits {
 // isRandom reports whether a model, in canonical spelling, has random weights.
 func isRandom(model string) bool { return strings.HasPrefix(model, "random:") }
 
-// autoOf is what dtype auto is for a model of which only the name is known; empty if that is not
-// enough. Engines that read GGUF files take the type in the file, random weights of theirs are
-// float16.
+// autoOf returns what dtype auto is for a model of which only the name is known; empty if the name is not enough.
+// Engines that read GGUF files use the type in the file; their random weights are float16.
 func (t traits) autoOf(model string) string {
 	switch {
 	case t.gguf && isRandom(model):
@@ -98,7 +96,7 @@ func (t traits) autoOf(model string) string {
 	return t.auto
 }
 
-// canonical drops what a greedy choice does not look at.
+// canonical clears the settings that a greedy choice does not use.
 func (d Decoding) canonical() Decoding {
 	if d.Temperature == 0 {
 		return Decoding{}
@@ -109,7 +107,7 @@ func (d Decoding) canonical() Decoding {
 	return d
 }
 
-// canonical spells what means the same in one way: what changes nothing has its default.
+// canonical returns the experiment in its one spelling: settings without effect have their defaults.
 func (e Experiment) canonical() Experiment {
 	t, known := engineTraits()[e.Backend]
 	e.Model, e.Workload.Dataset = canonicalModel(e.Model), canonicalDataset(e.Workload.Dataset)
@@ -119,7 +117,7 @@ func (e Experiment) canonical() Experiment {
 	if n := e.filledBatch(); n < e.BatchSize() {
 		e.Section = withBatch(e.Section, n)
 	}
-	// A workload that is repeated has no more requests under way than there are in it.
+	// A repeated workload has no more requests under way than it contains.
 	e.Workload.Concurrency = min(e.Workload.Concurrency, e.Workload.Prompts)
 	if e.Energy.Sources == "none" {
 		e.Energy.MinWindow, e.Baseline.Seconds = 0, usualBaseline.Seconds
@@ -132,7 +130,7 @@ func (e Experiment) canonical() Experiment {
 	return e
 }
 
-// canonical is the warm-up without what does nothing.
+// canonical returns the warm-up without settings that have no effect.
 func (w Warmup) canonical() Warmup {
 	switch {
 	case w.Runs == 0:
@@ -143,8 +141,7 @@ func (w Warmup) canonical() Warmup {
 	return w
 }
 
-// filledBatch is the batch size, or what the workload fills of it where the engine is given no
-// larger one.
+// filledBatch returns the batch size, or the part of it that the workload fills if the engine gets no larger one.
 func (e Experiment) filledBatch() int {
 	n := e.BatchSize()
 	if engineTraits()[e.Backend].settles {
@@ -153,9 +150,9 @@ func (e Experiment) filledBatch() int {
 	return n
 }
 
-// seeds are the decoding and the seed, as far as they change anything: the seed decides on random
-// weights, on the prompts inside the program and synthetic ones, and on the tokens that are
-// chosen if these have no seed of their own. A simulated engine draws its own noise from it.
+// seeds returns the decoding and the seed, without what has no effect. The seed determines random weights,
+// built-in and synthetic prompts, and the chosen tokens if decoding has no seed of its own. A simulated engine
+// draws its noise from it.
 func (e Experiment) seeds(always bool) (Decoding, uint64) {
 	d, dataset := e.Decoding.canonical(), e.Workload.Dataset
 	used := always || isRandom(e.Model) || dataset == builtin || dataset == synthetic
@@ -163,7 +160,7 @@ func (e Experiment) seeds(always bool) (Decoding, uint64) {
 	case used && d.Seed == e.Seed:
 		d.Seed = 0
 	case used:
-	case d.Temperature > 0: // one seed, of the choice alone
+	case d.Temperature > 0: // one seed, for the choice only
 		seed := cmp.Or(d.Seed, e.Seed)
 		d.Seed = 0
 		return d, seed
@@ -173,7 +170,7 @@ func (e Experiment) seeds(always bool) (Decoding, uint64) {
 	return d, e.Seed
 }
 
-// withBatch is a section with another batch size.
+// withBatch returns a section with another batch size.
 func withBatch(section engine.JSON, n int) engine.JSON {
 	for _, key := range grammar.BatchKeys() {
 		head, rest, found := strings.Cut(string(section), `"`+key+`":`)

@@ -9,7 +9,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// conflict finds values that do not fit together, or nil.
+// conflict returns values that do not fit together, or nil.
 func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 	if k.preset.Get(v).Text == presetGreedy && e.Decoding.Temperature > 0 {
 		return engine.Conflictf("decoding.temperature", "leave one of them out",
@@ -25,20 +25,20 @@ func (k *table) conflict(v keys.Values, e *Experiment) *engine.Conflict {
 			Concurrency: e.Workload.Concurrency, Temperature: e.Decoding.Temperature})
 }
 
-// templateConflict finds prompts that cannot be put into a chat template.
+// templateConflict returns prompts that cannot be put into a chat template.
 func (k *table) templateConflict(e *Experiment) *engine.Conflict {
 	switch {
 	case e.Workload.ChatTemplate == "":
 		return nil
 	case e.Workload.Dataset == "synthetic":
 		return engine.Conflictf(terms.TemplateKey, "leave it out, or use a data set of texts, such as dataset: builtin",
-			terms.TemplateKey+" is model, but dataset synthetic is made of token ids, not of texts")
+			terms.TemplateKey+" is model, but dataset synthetic consists of token ids, not of texts")
 	case strings.HasPrefix(canonicalModel(e.Model), "random:"):
 		return engine.Conflictf(terms.TemplateKey, "leave it out, or name a trained model",
 			terms.TemplateKey+" is model, but %s is a random model, which has no chat template", e.Model)
 	case !k.sections[e.Backend].descriptor.Chats:
 		return engine.Conflictf(terms.TemplateKey, "leave it out, or use one of the backends "+k.able.templates,
-			terms.TemplateKey+" is model, but the %s backend has no way to put a prompt into the chat template "+
+			terms.TemplateKey+" is model, but the %s backend cannot put a prompt into the chat template "+
 				"of its model", e.Backend)
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// TestReadsEarlierInvalid: a point that an earlier version found invalid had other keys.
+// TestReadsEarlierInvalid: an invalid point in the format of an earlier version, which had other keys, is read.
 func TestReadsEarlierInvalid(t *testing.T) {
 	want := Invalid{Point: "dtype=int2", Note: note.Note{Message: "no such type", Next: "use int4"}}
 	for _, text := range []string{`{"point": "dtype=int2", "reason": "no such type", "hint": "use int4"}`,

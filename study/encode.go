@@ -8,28 +8,27 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// frozenEntry is an experiment of a resolved study as it is written.
+// frozenEntry is an experiment in the form of a resolved study.
 type frozenEntry struct {
 	ID string `json:"id"`
 	Experiment
 }
 
-// frozenHead is what stands before the experiments.
+// frozenHead is the part before the experiments.
 type frozenHead struct {
 	Name      string    `json:"name,omitempty"`
 	Execution Execution `json:"execution"`
 }
 
-// mostBlocks is up to how many experiments are written for people to read. More have a
-// line each, in the form of JSON, which is YAML too: a parser of YAML takes 100 kB of
-// memory for each.
+// mostBlocks is the number of experiments up to which they are written for people to read. A larger study has one
+// line each, in JSON, which is also YAML: a YAML parser uses 100 kB of memory for each.
 const mostBlocks = 1000
 
-// frozenLines begins the list of experiments with a line for each.
+// frozenLines begins the list of experiments with one line each.
 const frozenLines = "experiments:\n- {"
 
-// YAML writes the resolved study: every experiment with every value, in the order
-// in which they were expanded. It is a record of what was run.
+// YAML returns the resolved study: every experiment with every value, in the order of expansion. It is a record of
+// what was run.
 func (s *Study) YAML() (string, error) {
 	head := frozenHead{s.Name, s.Execution}
 	if len(s.Experiments) > mostBlocks {
@@ -69,8 +68,7 @@ func blockYAML(doc any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode the study: %w", err)
 	}
-	// JSON is YAML: parsing it keeps the order of the keys, and dropping the flow
-	// style makes it readable.
+	// JSON is YAML: parsing it keeps the order of the keys, and without the flow style it is readable.
 	var node yaml.Node
 	if err := yaml.Unmarshal(b, &node); err != nil {
 		return "", fmt.Errorf("encode the study: %w", err)

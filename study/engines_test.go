@@ -18,12 +18,12 @@ const (
 	Fake     = "fake"
 )
 
-// grammarOfAll is the grammar over all engines of this program.
+// grammarOfAll returns the grammar over all engines of this program.
 func grammarOfAll() *table { return allKeys }
 
 var allKeys = newTable(engines.All())
 
-// descriptor of an engine.
+// descriptor returns the descriptor of an engine.
 func descriptor(name string) engine.Descriptor {
 	d, ok := engines.All().Find(name)
 	if !ok {
@@ -32,10 +32,10 @@ func descriptor(name string) engine.Descriptor {
 	return *d
 }
 
-// defaultExperiment is that of an engine.
+// defaultExperiment returns the default experiment of an engine.
 func defaultExperiment(backend string) Experiment { return DefaultExperiment(descriptor(backend)) }
 
-// pointWith are the values of a study that says nothing but some keys.
+// pointWith returns the values of a study that sets only the given keys.
 func pointWith(set map[string]any) keys.Values {
 	v := allKeys.Defaults()
 	for key, value := range set {

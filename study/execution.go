@@ -12,54 +12,50 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Execution says how often, in which order and within which limits experiments
-// run. The zero value of a field means that nobody has set it, unless the field
-// says otherwise. Nothing here is part of an experiment's ID.
+// Execution sets how often, in which order and within which limits experiments run. The zero value of a field
+// means that it is not set, unless the field says otherwise. Nothing here is part of an experiment's ID.
 type Execution struct {
 	// Cycles is how often every experiment runs; at least 1.
 	Cycles int `json:"cycles"`
 	// Order is balanced, sequential, interleave, shuffle, reverse or latin_square.
 	Order string `json:"order"`
-	// Seed of the order shuffle: that of the experiments themselves if none is given.
+	// Seed of the order shuffle; derived from the experiments if none is given.
 	Seed uint64 `json:"seed"`
-	// Restart says when an engine is started anew: needed or always.
+	// Restart is when an engine is started again: needed or always.
 	Restart string `json:"restart,omitempty"`
-	// Profile is quick, standard or publication: the name of the set of values that
-	// stood in for keys which no source gave.
+	// Profile is quick, standard or publication: the name of the set of values used for keys that no source gave.
 	Profile string `json:"profile,omitempty"`
 	// Gap is the pause between two runs.
 	Gap Gap `json:"gap_seconds,omitzero"`
-	// Rest says when a gap by condition is over; zero fields are 3 degrees, 3 percent
-	// and 3 minutes.
+	// Rest is when a gap by condition ends; zero fields mean 3 degrees, 3 percent and 3 minutes.
 	Rest Rest `json:"rest,omitzero"`
-	// Until asks for more cycles than Cycles, until a metric is known well enough.
+	// Until requests more cycles than Cycles, until a metric is known precisely enough.
 	Until Until `json:"until,omitzero"`
-	// RunTimeout bounds one run, and StudyTimeout the study, over all parts of one that is
-	// gone on with: when it is over, the run in flight is ended and no other started.
+	// RunTimeout bounds one run, and StudyTimeout the study, over all parts of a resumed one: when it ends, the
+	// current run is ended and no other is started.
 	RunTimeout Duration `json:"run_timeout,omitempty"`
 	// StudyTimeout bounds the whole study.
 	StudyTimeout Duration `json:"study_timeout,omitempty"`
-	// MaxFailures consecutive failures of one model on one backend end the runs of both
-	// together; 0 never does.
+	// MaxFailures is the number of consecutive failures of one model on one backend after which their remaining runs
+	// are skipped; 0 never skips.
 	MaxFailures int `json:"max_failures,omitempty"`
 }
 
 // Gap is the pause between two runs.
 type Gap struct {
-	// Mode is what ends the pause: fixed after Seconds, or condition when the machine is
-	// back in the state in which the first run found it; empty is not given.
+	// Mode is what ends the pause: fixed after Seconds, or condition when the machine is back in its state before the
+	// first run; empty if not set.
 	Mode string
-	// Seconds of a fixed gap; 0 is no gap.
+	// Seconds of a fixed gap; 0 means no gap.
 	Seconds float64
 }
 
-// Rest is how near to the state in which the first run found it a machine must come back,
-// and how long that is waited for. A machine that is warm anyway needs more.
+// Rest is how close to its state before the first run a machine must return, and the maximum time to wait for
+// that. A machine that is always warm needs larger values.
 type Rest struct {
-	// Degrees is how much warmer than before the first run a device may be, in degrees
-	// Celsius.
+	// Degrees is how much warmer than before the first run a device may be, in degrees Celsius.
 	Degrees float64 `json:"degrees,omitempty"`
-	// PowerPct is how much more it may draw, in percent.
+	// PowerPct is how much more power it may draw, in percent.
 	PowerPct float64 `json:"power_pct,omitempty"`
 	// AtMost bounds the pause.
 	AtMost Duration `json:"at_most,omitempty"`
@@ -78,27 +74,25 @@ func (g Gap) MarshalJSON() ([]byte, error) {
 	return nil, fmt.Errorf("unknown gap mode %q", g.Mode)
 }
 
-// Until ends the cycles of an experiment early or late: after the cycle in which the
-// half width of the metric's 95 % interval over all cycles is at most
-// RelativeHalfWidth of its mean, and after MaxCycles at the latest. Execution.Cycles
-// is the least number of cycles. MaxCycles is 0 where there is no such goal.
+// Until is a goal for the cycles of an experiment. They end after the cycle in which the half width of the
+// metric's 95 % interval over all cycles is at most RelativeHalfWidth of its mean, and after MaxCycles at the
+// latest. Execution.Cycles is the minimum. MaxCycles is 0 without a goal.
 type Until struct {
-	// Metric is one of those of docs/studies.md.
+	// Metric is one of the metrics in docs/studies.md.
 	Metric string `json:"metric,omitempty"`
 	// RelativeHalfWidth is half the width of the 95 % interval, relative to the mean.
 	RelativeHalfWidth float64 `json:"relative_half_width,omitempty"`
-	// MaxCycles is the most cycles that are made.
+	// MaxCycles is the maximum number of cycles.
 	MaxCycles int `json:"max_cycles,omitempty"`
 }
 
-// defaultUntil completes a goal that is given in part, and is that of the profile
-// publication.
+// defaultUntil completes a partly given goal, and is the goal of the profile publication.
 var defaultUntil = Until{Metric: "energy.per_output_token_j", RelativeHalfWidth: 0.02, MaxCycles: 20}
 
-// Duration is a time span that is written as in 90s, 30m or 1h30m.
+// Duration is a time span that is written like 90s, 30m or 1h30m.
 type Duration time.Duration
 
-// String gives the shortest form that can be read back.
+// String returns the shortest form that can be read back.
 func (d Duration) String() string { return grammar.DurationText(time.Duration(d)) }
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -140,8 +134,8 @@ func executionField(key, help string, k grammar.Kind, put func(*Execution, gramm
 func executionFields() []executionKey {
 	return []executionKey{
 		executionField("execution.profile",
-			"stands in for keys that are not given: quick is 1 cycle without gaps, standard 3 "+
-				"cycles with gaps by condition, publication 5 or more, each with an engine of its own, until "+
+			"sets the keys that are not given: quick is 1 cycle without gaps, standard 3 "+
+				"cycles with gaps by condition, publication 5 or more, each run on a new engine, until "+
 				"energy per "+
 				"output token is known to 2 %",
 			grammar.Choice(terms.Quick, terms.Standard, terms.Publication), func(x *Execution,
@@ -158,8 +152,8 @@ func executionFields() []executionKey {
 			"seed of the order shuffle; if left out, it comes from the ids of the experiments",
 			grammar.Integer(0, 1<<53), func(x *Execution, v grammar.Value) { x.Seed = uint64(v.Whole) }),
 		executionField("execution.gap_seconds",
-			"pause between runs: 0 is none, auto waits until the machine is as the first "+
-				"run found it", keys.Gap(), func(x *Execution, v grammar.Value) {
+			"pause between runs: 0 is none, auto waits until the machine is in its state "+
+				"before the first run", keys.Gap(), func(x *Execution, v grammar.Value) {
 				if v.Text == keys.Auto {
 					x.Gap = Gap{Mode: terms.GapByCondition}
 				} else {
@@ -167,46 +161,46 @@ func executionFields() []executionKey {
 				}
 			}),
 		executionField("execution.restart",
-			"when an engine is started anew: needed lets one engine serve runs in a row that differ "+
-				"in nothing but what it can change while its model stays loaded; always gives every run its own",
+			"when an engine is started again: needed lets one engine serve successive runs whose only differences "+
+				"are settings it can change while its model stays loaded; always starts one for every run",
 			grammar.Choice(terms.RestartNeeded, terms.RestartAlways), func(x *Execution,
 				v grammar.Value) {
 				x.Restart = v.Text
 			}),
-		executionField("execution.until.metric", "the metric that decides whether there have been enough cycles",
+		executionField("execution.until.metric", "the metric that decides when there are enough cycles",
 			grammar.Choice(terms.Metrics()...), func(x *Execution, v grammar.Value) { x.Until.Metric = v.Text }),
 		executionField("execution.until.relative_half_width",
 			"half the width of the metric's 95 % interval over its mean, at which cycles end; 0.02 is 2 %",
 			grammar.Float(0.0001, 1), func(x *Execution, v grammar.Value) { x.Until.RelativeHalfWidth = v.Number }),
-		executionField("execution.until.max_cycles", "the most cycles; execution.cycles is the least",
+		executionField("execution.until.max_cycles", "the maximum number of cycles; execution.cycles is the minimum",
 			grammar.Integer(2, 1000),
 			func(x *Execution, v grammar.Value) { x.Until.MaxCycles = int(v.Whole) }),
 		executionField("execution.rest.degrees",
-			"a gap by condition is over when GPUs are at most this much warmer than the first run found them, in °C; "+
-				"3 if nothing is given", grammar.Float(0.1, 50), func(x *Execution,
+			"a gap by condition ends when GPUs are at most this much warmer than before the first run, in °C; "+
+				"default 3", grammar.Float(0.1, 50), func(x *Execution,
 				v grammar.Value) {
 				x.Rest.Degrees = v.Number
 			}),
-		executionField("execution.rest.power_pct", "and draw at most this much more, in percent; 3 if nothing is given",
+		executionField("execution.rest.power_pct", "and draw at most this much more power, in percent; default 3",
 			grammar.Float(0.1, 100), func(x *Execution, v grammar.Value) { x.Rest.PowerPct = v.Number }),
-		executionField("execution.rest.at_most", "how long that is waited for; 3m if nothing is given",
+		executionField("execution.rest.at_most", "the maximum length of a gap by condition; default 3m",
 			grammar.TimeSpan(),
 			func(x *Execution, v grammar.Value) { x.Rest.AtMost = Duration(v.Whole) }),
 		executionField("execution.run_timeout", "time limit of one run", grammar.TimeSpan(),
 			func(x *Execution, v grammar.Value) { x.RunTimeout = Duration(v.Whole) }),
 		executionField("execution.study_timeout",
-			"time limit of the study over all its parts: the run in flight is ended, and made anew when the study is "+
-				"gone on with", grammar.TimeSpan(), func(x *Execution,
+			"time limit of the study over all its parts: the current run is ended, and run again when the study is "+
+				"resumed", grammar.TimeSpan(), func(x *Execution,
 				v grammar.Value) {
 				x.StudyTimeout = Duration(v.Whole)
 			}),
 		executionField("execution.max_failures",
-			"consecutive failures of one model on one backend after which their other runs are left out; 0 is never",
+			"consecutive failures of one model on one backend after which their other runs are skipped; 0 is never",
 			grammar.Integer(0, 1000), func(x *Execution, v grammar.Value) { x.MaxFailures = int(v.Whole) }),
 	}
 }
 
-// resolveExecution puts explicit keys over the profile over the defaults.
+// resolveExecution applies explicit keys over the profile over the defaults.
 func resolveExecution(settings map[string]source.Placed) (Execution, *grammar.Error) {
 	x := defaultExecution()
 	if p, ok := settings["execution.profile"]; ok {
@@ -234,7 +228,7 @@ func resolveExecution(settings map[string]source.Placed) (Execution, *grammar.Er
 	} else if x.Until.MaxCycles < x.Cycles {
 		at := *given.At
 		at.Note = note.Note{Code: codes.Mistake, Next: "raise it, or lower execution.cycles",
-			Message: fmt.Sprintf("execution.until.max_cycles is %d, less than the %d cycles that are made in any case",
+			Message: fmt.Sprintf("execution.until.max_cycles is %d, less than the minimum of %d cycles",
 				x.Until.MaxCycles, x.Cycles)}
 		return x, &at
 	}

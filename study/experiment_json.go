@@ -8,8 +8,8 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 )
 
-// experimentHead is what stands before the section of the engine in an experiment's JSON,
-// and experimentTail what follows it. IDs are made of this order.
+// experimentHead is the part before the engine's section in an experiment's JSON, and experimentTail the part
+// after it. IDs depend on this order.
 type experimentHead struct {
 	Model    string   `json:"model"`
 	Backend  string   `json:"backend"`
@@ -52,8 +52,8 @@ func (e Experiment) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It keeps the section of the experiment's
-// backend as it is written, whether this program has that engine or not.
+// UnmarshalJSON implements json.Unmarshaler. It keeps the section of the experiment's backend unchanged, even if
+// this program does not have that engine.
 func (e *Experiment) UnmarshalJSON(data []byte) error {
 	var all struct {
 		experimentHead

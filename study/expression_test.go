@@ -54,7 +54,7 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestExpressionLimits: a hostile expression is a mistake and not a crash.
+// TestExpressionLimits: a hostile expression is a mistake, not a crash.
 func TestExpressionLimits(t *testing.T) {
 	for _, text := range []string{
 		strings.Repeat("(", 2000) + "1" + strings.Repeat(")", 2000), strings.Repeat("not ", 1000) + "true",
@@ -70,8 +70,8 @@ func TestExpressionLimits(t *testing.T) {
 	}
 }
 
-// TestWhereIsABruteForceFilter: the points of a study with conditions are those of the
-// study without, for which the conditions hold.
+// TestWhereIsABruteForceFilter: the points of a study with conditions are the points of the study without
+// conditions that meet them.
 func TestWhereIsABruteForceFilter(t *testing.T) {
 	const axes = "model: m/n\nbackend: [embedded, fake]\nsweep:\n  dtype: [float32, float16, q8_0]\n  " +
 		"embedded.batch_size: 1..16*2\n  fake.batch_size: [3, 9]\n  workload.prompts: 16..55+3\n  " +

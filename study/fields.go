@@ -10,8 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// commonKey is a key that every experiment has: the key and where its value lies in an
-// [Experiment].
+// commonKey is a key that every experiment has, and where its value is in an [Experiment].
 type commonKey struct {
 	*keys.Field
 	read  func(*Experiment) grammar.Value
@@ -21,10 +20,10 @@ type commonKey struct {
 // dtypes that some backend runs.
 var dtypes = []string{terms.DTypeAuto, "float32", "float16", "bfloat16", "q8_0", "q4_0"}
 
-// able names the engines that can do what others cannot, with commas between them.
+// able lists the engines with optional capabilities, separated by commas.
 type able struct{ sampling, templates string }
 
-// common are the keys that every experiment has. Order is the order of documentation.
+// common returns the keys that every experiment has. The order is the order of the documentation.
 func common(backends []string, able able) []commonKey {
 	return slices.Concat([]commonKey{
 		textField("model", "a model: random:SHAPE, a .gguf file, a folder, or a Hugging Face id",
@@ -32,7 +31,7 @@ func common(backends []string, able able) []commonKey {
 			func(s *Experiment) *string { return &s.Model }),
 		choiceField("backend", "the engine that runs the model; a list compares engines",
 			func(s *Experiment) *string { return &s.Backend }, backends...),
-		choiceField("dtype", "the type of the weights; auto is the backend's usual one",
+		choiceField("dtype", "the type of the weights; auto is the backend's default",
 			func(s *Experiment) *string { return &s.DType }, dtypes...),
 		textField("workload.dataset", "builtin, synthetic or the path of a .jsonl, .json or .csv file",
 			"where prompts come from", func(s *Experiment) *string { return &s.Workload.Dataset }),
@@ -42,7 +41,7 @@ func common(backends []string, able able) []commonKey {
 		wholeField("workload.prompts", 1, 1e6, "number of prompts",
 			func(s *Experiment) *int { return &s.Workload.Prompts }),
 		wholeField("workload.input_tokens", 1, 1e7,
-			"length of a synthetic prompt, and the most of a prompt of a data set, in tokens",
+			"length of a synthetic prompt, and maximum length of a prompt of a data set, in tokens",
 			func(s *Experiment) *int { return &s.Workload.InputTokens }),
 		wholeField("workload.output_tokens", 1, 1e6,
 			"tokens to generate for each prompt; the end-of-sequence token is ignored",
@@ -50,13 +49,13 @@ func common(backends []string, able able) []commonKey {
 		preset(presetKey, "greedy is temperature 0; sampled is 1, chat 0.7 and focused 0.2, both with top_p 0.95, "+
 			"for "+able.sampling+" only", presetGreedy, "sampled", "chat", "focused"),
 		wholeField("workload.concurrency", 0, 1e6,
-			"requests that a server is sent at once, a new one as soon as one ends; 0 sends all at once",
+			"maximum number of requests in flight at a server, a new one as soon as one ends; 0 sends all at once",
 			func(s *Experiment) *int { return &s.Workload.Concurrency }),
 		numberField("decoding.temperature", 0, 10, "0 is greedy decoding; more is for "+able.sampling+" only",
 			func(s *Experiment) *float64 { return &s.Decoding.Temperature }),
-		numberField("decoding.top_p", 0.001, 1, "least probability of the tokens to choose from, together; 1 is all",
+		numberField("decoding.top_p", 0.001, 1, "choose from the most likely tokens of this total probability; 1 is all",
 			func(s *Experiment) *float64 { return &s.Decoding.TopP }),
-		wholeField("decoding.top_k", 0, 1<<20, "the most tokens to choose from; 0 is all",
+		wholeField("decoding.top_k", 0, 1<<20, "choose from at most this many tokens; 0 is all",
 			func(s *Experiment) *int { return &s.Decoding.TopK }),
 		seedField("decoding.seed", "seed of the choice; 0 takes the key seed",
 			func(s *Experiment) *uint64 { return &s.Decoding.Seed }),
@@ -67,35 +66,35 @@ func common(backends []string, able able) []commonKey {
 			"the times settle; sizes does not", grammar.Choice(terms.CoverAll, terms.CoverSizes),
 			func(s *Experiment) *string { return &s.Warmup.Cover }).empty(terms.CoverAll),
 		numberField("warmup.max_seconds", 0.1, 86400,
-			"time for the shapes at most, in seconds; 10 on a processor where it is not stated",
+			"time limit for the shapes, in seconds; default 10 on a CPU",
 			func(s *Experiment) *float64 { return &s.Warmup.MaxSeconds }).zero(terms.WarmupSeconds),
-		numberField("baseline.seconds", 0, 3600, "time for which the idle machine is measured before the engine starts",
+		numberField("baseline.seconds", 0, 3600, "how long the idle machine is measured before the engine starts",
 			func(s *Experiment) *float64 { return &s.Baseline.Seconds }),
 		numberField("baseline.resident_seconds", 0, 3600,
-			"time for which the idle engine is measured with the model loaded",
+			"how long the idle engine is measured with the model loaded",
 			func(s *Experiment) *float64 { return &s.Baseline.ResidentSeconds }),
 		numberField("baseline.max_age_seconds", 0, 30*86400,
-			"age up to which an earlier baseline is used again; 0 always measures",
+			"maximum age of an earlier baseline that is used again; 0 always measures",
 			func(s *Experiment) *float64 { return &s.Baseline.MaxAgeSeconds }),
 		numberField("energy.min_window", 0, 86400,
-			"least length of the measured window in seconds; 0 takes what the sensors need",
+			"minimum length of the measured window in seconds; 0 takes what the sensors need",
 			func(s *Experiment) *float64 { return &s.Energy.MinWindow }),
 		numberField("energy.max_window", 0, 86400,
-			"length in seconds up to which a window is lengthened for the split by phase; 0 never",
+			"maximum length in seconds to which a window is lengthened for the split by phase; 0 never lengthens it",
 			func(s *Experiment) *float64 { return &s.Energy.MaxWindow }),
-		choiceField("energy.sources", "auto reads every sensor that can be read",
+		choiceField("energy.sources", "auto reads every readable sensor",
 			func(s *Experiment) *string { return &s.Energy.Sources }, "auto", "none"),
 		switchField("energy.allow_shared",
 			"print numbers of a GPU on which other work ran, marked, instead of refusing them",
 			func(s *Experiment) *bool { return &s.Energy.AllowShared }),
-		remoteField("energy.remote", "metrics pages that are read beside the sensors of this machine",
+		remoteField("energy.remote", "metrics pages to read in addition to this machine's sensors",
 			func(s *Experiment) *string { return &s.Energy.Remote }),
 		numberField("energy.carbon_intensity_g_per_kwh", 0, 1e5,
-			"grams of CO2-equivalent per kilowatt-hour; 0 is not stated",
+			"grams of CO2-equivalent per kilowatt-hour; 0 is not set",
 			func(s *Experiment) *float64 { return &s.Energy.CarbonIntensity }),
 		numberField("energy.pue", 1, 10, "power usage effectiveness of the building; scales carbon and cost only",
 			func(s *Experiment) *float64 { return &s.Energy.PUE }),
-		numberField("energy.price_per_kwh", 0, 1e6, "price in the user's currency; 0 is not stated",
+		numberField("energy.price_per_kwh", 0, 1e6, "price in the user's currency; 0 is not set",
 			func(s *Experiment) *float64 { return &s.Energy.PricePerKWh }),
 		wordField("energy.currency", "the currency of the price, printed beside each cost",
 			grammar.Pattern("the code of a currency such as EUR or USD", `^[A-Z]{3}$`),
@@ -113,7 +112,7 @@ func newField(key, help string, k grammar.Kind, get func(*Experiment) grammar.Va
 // presetGreedy takes the most likely token.
 const presetGreedy = "greedy"
 
-// presetOf returns what a preset stands for; greedy and no preset stand for the zero value.
+// presetOf returns the settings of a preset; greedy and no preset return the zero value.
 func presetOf(name string) Decoding {
 	switch name {
 	case "sampled":
@@ -126,11 +125,10 @@ func presetOf(name string) Decoding {
 	return Decoding{}
 }
 
-// presetKey is the key that is shorthand for settings of decoding.
+// presetKey is the key that is shorthand for decoding settings.
 const presetKey = "decoding.preset"
 
-// preset is a key that is shorthand for others and has no value of its own in an
-// experiment.
+// preset returns a key that is shorthand for others and has no value of its own in an experiment.
 func preset(key, help string, allowed ...string) commonKey {
 	f := newField(key, help, grammar.Choice(allowed...), func(*Experiment) grammar.Value { return grammar.Value{} },
 		func(*Experiment, grammar.Value) {})
@@ -138,7 +136,7 @@ func preset(key, help string, allowed ...string) commonKey {
 	return f
 }
 
-// empty makes an empty text in an experiment stand for a word of the key.
+// empty makes an empty text in an experiment mean the given word of the key.
 func (c commonKey) empty(word string) commonKey {
 	read, write := c.read, c.write
 	c.read = func(e *Experiment) grammar.Value { return grammar.Value{Text: cmp.Or(read(e).Text, word)} }
@@ -151,7 +149,7 @@ func (c commonKey) empty(word string) commonKey {
 	return c
 }
 
-// zero makes 0 in an experiment stand for the usual number of the key.
+// zero makes 0 in an experiment mean the default number of the key.
 func (c commonKey) zero(usual float64) commonKey {
 	read, write := c.read, c.write
 	c.read = func(e *Experiment) grammar.Value { return grammar.Value{Number: cmp.Or(read(e).Number, usual)} }

@@ -11,13 +11,13 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// ContainerSection says in which container an engine runs, where runner asks for one. It
-// belongs to the machine, and is no part of the ID.
+// ContainerSection is the container in which an engine runs if runner is container. It belongs to the machine, and
+// is not part of the ID.
 type ContainerSection struct {
-	// Image by name, or BACKEND=IMAGE for several backends, with commas between them;
-	// empty is the one that the engine's makers publish, or that docker/ builds.
+	// Image is the name of the image, or BACKEND=IMAGE for several backends, separated by commas; empty takes the
+	// image that the engine's makers publish, or that docker/ builds.
 	Image string `json:"image,omitempty"`
-	// Program of the image that is the engine, or BACKEND=PROGRAM; empty is the usual name.
+	// Program of the image that runs the engine, or BACKEND=PROGRAM; empty takes the default name.
 	Program string `json:"program,omitempty"`
 	// Client is docker, podman or auto.
 	Client string `json:"client,omitempty"`
@@ -40,22 +40,22 @@ func perBackendField(backends []string, key, want, help string, at func(*Experim
 
 func runnerFields(backends []string) []commonKey {
 	return []commonKey{
-		choiceField("runner", "what the engine runs as: a process of this machine's own files, or a container",
+		choiceField("runner", "how the engine runs: as a process of this machine, or in a container",
 			func(s *Experiment) *string { return &s.Runner }, terms.RunProcess, terms.RunContainer),
 		perBackendField(backends, "container.image", "an image, or BACKEND=IMAGE with commas between several",
-			"image of the engine; left out, that of its makers, or llem-BACKEND, which docker/ builds (`llem config` "+
+			"image of the engine; default: its makers' image, or llem-BACKEND, which docker/ builds (`llem config` "+
 				"lists them)", func(s *Experiment) *string { return &s.Container.Image }),
 		perBackendField(backends, "container.program",
 			"a program of the image, or BACKEND=PROGRAM with commas between several",
-			"the engine in the image; left out, llem, python3, vllm and so on",
+			"the engine's program in the image; default: llem, python3, vllm and so on",
 			func(s *Experiment) *string { return &s.Container.Program }),
-		choiceField("container.client", "what starts containers; auto takes docker, else podman",
+		choiceField("container.client", "program that starts containers; auto takes docker, or podman",
 			func(s *Experiment) *string { return &s.Container.Client }, terms.ClientAuto, "docker", "podman"),
 	}
 }
 
-// perBackend takes apart BACKEND=TEXT,…; a text without a backend is for all others, and
-// stands under "". The backends that may be named are not checked where there are none.
+// perBackend splits BACKEND=TEXT,…; a text without a backend applies to all others, under the key "". Backend
+// names are not checked if the list is empty.
 func perBackend(text string, backends []string) (map[string]string, error) {
 	out := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
@@ -65,7 +65,7 @@ func perBackend(text string, backends []string) (map[string]string, error) {
 		}
 		switch _, twice := out[name]; {
 		case named && backends != nil && !slices.Contains(backends, name):
-			return nil, grammar.Hinted("backends are "+strings.Join(backends, ", "), "names %q, which is no backend",
+			return nil, grammar.Hinted("backends are "+strings.Join(backends, ", "), "names %q, which is not a backend",
 				name)
 		case value == "":
 			return nil, errors.New("has an empty part")
@@ -86,7 +86,7 @@ func orAll(name string) string {
 
 func (e Experiment) ofBackend(text, usual string) string {
 	all, err := perBackend(text, nil)
-	if err != nil || text == "" { // mistakes are found when a study is read
+	if err != nil || text == "" { // mistakes are reported when a study is read
 		return usual
 	}
 	for _, name := range []string{e.Backend, ""} {
@@ -97,11 +97,11 @@ func (e Experiment) ofBackend(text, usual string) string {
 	return usual
 }
 
-// Image is that of the experiment's engine, where it runs in a container: usual if the
-// study names none. An engine whose makers publish none has one that docker/ builds.
+// Image returns the container image of the experiment's engine: usual if the study names none. An engine without a
+// published image has one that docker/ builds.
 func (e Experiment) Image(usual string) string {
 	return e.ofBackend(e.Container.Image, cmp.Or(usual, "llem-"+e.Backend))
 }
 
-// Program is the engine in that image: usual if the study names none.
+// Program returns the engine's program in that image: usual if the study names none.
 func (e Experiment) Program(usual string) string { return e.ofBackend(e.Container.Program, usual) }

@@ -13,9 +13,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// ParseFrozen reads the study.yaml of a results folder: the study as it was resolved
-// when it was started. A text whose experiments have other IDs than those it names
-// was written by another version of this program, or changed since.
+// ParseFrozen reads the study.yaml of a results folder: the study as it was resolved at its start. If the IDs of
+// its experiments do not match their values, another version of this program wrote it, or it was changed.
 func ParseFrozen(text []byte) (*Study, error) {
 	frozen, err := parseFrozen(text)
 	if err != nil {
@@ -30,7 +29,7 @@ func ParseFrozen(text []byte) (*Study, error) {
 	for i, e := range frozen.Experiments {
 		own := e.Recorded(e.ID)
 		if e.Section == "" || own.ID() != e.ID {
-			return nil, fmt.Errorf("experiment %d (%s) is not what its id says: the file was changed, or written by "+
+			return nil, fmt.Errorf("experiment %d (%s) does not match its id: the file was changed, or written by "+
 				"another version of llem", i+1, e.ID)
 		}
 		s.Experiments = append(s.Experiments, own)
@@ -44,7 +43,7 @@ type frozenStudy struct {
 	Experiments []frozenEntry `json:"experiments"`
 }
 
-// parseFrozen reads either form of the experiments.
+// parseFrozen reads both forms of the experiments.
 func parseFrozen(text []byte) (*frozenStudy, error) {
 	out := &frozenStudy{}
 	at := bytes.Index(text, []byte("\n"+frozenLines))
@@ -69,7 +68,7 @@ func parseFrozen(text []byte) (*frozenStudy, error) {
 	return out, nil
 }
 
-// decodeYAML reads a document by the names of its JSON, in the order of its keys.
+// decodeYAML decodes a document by the names of its JSON, in the order of its keys.
 func decodeYAML(text []byte, into any) error {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -82,7 +81,7 @@ func decodeYAML(text []byte, into any) error {
 	return json.Unmarshal(asJSON, into)
 }
 
-// appendNode writes a node of YAML as JSON.
+// appendNode writes a YAML node as JSON.
 func appendNode(to []byte, n *yaml.Node) ([]byte, error) {
 	if n.Kind == yaml.AliasNode && n.Alias != nil {
 		n = n.Alias
@@ -99,7 +98,7 @@ func appendNode(to []byte, n *yaml.Node) ([]byte, error) {
 		if err := n.Decode(&v); err != nil {
 			return nil, err
 		}
-		if _, isText := v.(string); !isText && json.Valid([]byte(n.Value)) { // a number as it is written
+		if _, isText := v.(string); !isText && json.Valid([]byte(n.Value)) { // a number as written
 			return append(to, n.Value...), nil
 		}
 		b, err := json.Marshal(v)
@@ -144,16 +143,16 @@ func (g *Gap) UnmarshalJSON(data []byte) error {
 		*g = Gap{Mode: terms.GapFixed, Seconds: t}
 	case string:
 		if t != keys.Auto {
-			return fmt.Errorf("read a gap: %q is neither seconds nor %s", t, keys.Auto)
+			return fmt.Errorf("read a gap: %q is not a number of seconds or %s", t, keys.Auto)
 		}
 		*g = Gap{Mode: terms.GapByCondition}
 	default:
-		return fmt.Errorf("read a gap: %s is neither seconds nor %s", data, keys.Auto)
+		return fmt.Errorf("read a gap: %s is not a number of seconds or %s", data, keys.Auto)
 	}
 	return nil
 }
 
-// String is the goal in words.
+// String describes the goal.
 func (u Until) String() string {
 	if u.MaxCycles == 0 {
 		return "not set"

@@ -24,7 +24,7 @@ func freeze(t *testing.T, s *Study) string {
 	return path
 }
 
-// readFrozen reads what freeze wrote.
+// readFrozen reads the output of freeze.
 func readFrozen(path string) (*Study, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -39,8 +39,7 @@ func same(a, b *Study) bool {
 		func(x, y Experiment) bool { return x.ID() == y.ID() })
 }
 
-// TestParseFrozen: what was written is what is read, for every backend and every key of
-// the execution section.
+// TestParseFrozen: a written study reads back unchanged, for every backend and every key of the execution section.
 func TestParseFrozen(t *testing.T) {
 	s, err := Parse("s.yaml", []byte(`
 name: all
@@ -73,7 +72,7 @@ execution: {profile: publication, order: latin_square, seed: 7, gap_seconds: 2.5
 	}
 }
 
-// TestFrozenChanged: a file that somebody changed is refused.
+// TestFrozenChanged: a modified file is refused.
 func TestFrozenChanged(t *testing.T) {
 	s, err := Parse("s.yaml", []byte("model: random:tiny-llama\nseed: 5\n"))
 	if err != nil {
@@ -102,8 +101,8 @@ func TestFrozenChanged(t *testing.T) {
 	}
 }
 
-// TestOwnSeed: a study that names no seed has that of its experiments, in whatever order
-// they stand; a seed that is given counts.
+// TestOwnSeed: a study without a seed derives it from its experiments, whatever their order; a given seed takes
+// precedence.
 func TestOwnSeed(t *testing.T) {
 	seed := func(text string) uint64 {
 		s, err := Parse("s.yaml", []byte("model: random:tiny-llama\n"+text))
@@ -126,8 +125,8 @@ func TestOwnSeed(t *testing.T) {
 	}
 }
 
-// TestFrozenLines: a large study has a line for each experiment, is YAML all the same, and
-// is read without the memory of a YAML tree.
+// TestFrozenLines: a large study has a line for each experiment, is still YAML, and is read without the memory of
+// a YAML tree.
 func TestFrozenLines(t *testing.T) {
 	s, err := Parse("s.yaml", []byte("name: 'a: \"b\"'\nmodel: random:tiny-llama\nbackend: [embedded, "+
 		"fake]\nsweep: {seed: 1..600}\nexecution: {cycles: 3}"))

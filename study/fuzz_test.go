@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/expression"
 )
 
-// parseAlone reads a study that has no other files to name.
+// parseAlone reads a study that cannot name other files.
 func parseAlone(data []byte) (*Study, error) {
 	b := newReading(nil)
 	b.Read = func(string) ([]byte, error) { return nil, os.ErrNotExist }
@@ -101,7 +101,7 @@ func FuzzWhere(f *testing.F) {
 	})
 }
 
-// evaluate gives the value of an expression, with the bits of a number.
+// evaluate returns the value of an expression, with the bits of a number.
 func evaluate(e *expression.Expression, x *expression.Scratch) any {
 	switch e.Basic {
 	case grammar.IsNumber:

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestGood: one file per form of the grammar, with the points that it means.
+// TestGood: one file per form of the grammar, with its points.
 func TestGood(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.good.yaml")
 	if err != nil || len(files) < 20 {
@@ -48,7 +48,7 @@ func checkGolden(t *testing.T, golden, got string) {
 	}
 }
 
-// summary writes what a study means, one line for each experiment.
+// summary describes a study, one line for each experiment.
 func summary(t *testing.T, s *Study) string {
 	t.Helper()
 	var b strings.Builder
@@ -92,7 +92,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestFrozen: a study that was written down is the same study when it is read.
+// TestFrozen: a written study reads back as the same study.
 func TestFrozen(t *testing.T) {
 	good, _ := filepath.Glob("testdata/*.good.yaml")
 	for _, file := range good {
@@ -122,7 +122,7 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
-// TestFrozenTexts: texts that YAML could read as something else stay texts.
+// TestFrozenTexts: texts that YAML could read as another type stay texts.
 func TestFrozenTexts(t *testing.T) {
 	for _, text := range []string{"010", "1e3", "12e456789012", "123456789012", "0x10", "1_000", "yes", "~", "null",
 		"true", "1:30", "=", "<<", "2024-01-01", "- a", "a: b", "#x", "*x", "&x", "!x", "%x", "@x", "'", "\"", "[a",

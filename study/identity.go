@@ -12,8 +12,8 @@ import (
 // idVersion is part of every ID; it changes when the meaning of a key changes.
 const idVersion = "llem-1"
 
-// ID identifies the meaning of the experiment in 12 hexadecimal digits. One that was read from
-// results of an earlier version has the ID that these have, see [Experiment.Recorded].
+// ID returns 12 hexadecimal digits that identify the meaning of the experiment. An experiment from results of an
+// earlier version keeps the ID in these results, see [Experiment.Recorded].
 func (e Experiment) ID() string {
 	if e.RecordedID != "" {
 		return e.RecordedID
@@ -22,14 +22,14 @@ func (e Experiment) ID() string {
 	switch e.Workload.Dataset {
 	case builtin:
 		e.Workload.Dataset = builtinNow
-	case builtinFirst: // which was called so
+	case builtinFirst: // its name then
 		e.Workload.Dataset = builtin
 	}
 	return e.hash()
 }
 
-// hash is that of the experiment as it is written. A process, which every engine was before there
-// were containers, is not named.
+// hash returns the hash of the experiment's JSON. The runner process is omitted, as in versions without
+// containers.
 func (e Experiment) hash() string {
 	if e.Runner == terms.RunProcess {
 		e.Runner = ""
@@ -42,16 +42,14 @@ func (e Experiment) hash() string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Measured is the experiment without what does not change the measurement: what results are
-// converted to, which remote pages check them, how long a baseline stays good, and seeds, types
-// and sizes that make no difference. What means the same is spelled in one way, as far as that is
-// known without looking at the disk.
+// Measured returns the experiment without what does not change the measurement: conversions of results, remote
+// pages that check them, the age limit of a baseline, and seeds, types and sizes without effect. Values with the
+// same meaning are spelled in the same way, as far as that is possible without reading the disk.
 func (e Experiment) Measured() Experiment {
 	return e.measuredOnly().canonical()
 }
 
-// measuredOnly drops what does not change the measurement of any experiment, and where on this
-// machine the engine is found.
+// measuredOnly removes what never changes the measurement, and where the engine is found on this machine.
 func (e Experiment) measuredOnly() Experiment {
 	e.RecordedID, e.Container = "", ContainerSection{}
 	e.Energy = Energy{Sources: e.Energy.Sources, MinWindow: e.Energy.MinWindow, AllowShared: e.Energy.AllowShared}
@@ -59,9 +57,9 @@ func (e Experiment) measuredOnly() Experiment {
 	return e
 }
 
-// Recorded is the experiment as the results of an earlier version mean it that have it under an
-// ID: the built-in prompts are those of that version, and [Experiment.ID] is that ID. Without a
-// meaning that has the ID it is the experiment as it stands, of another ID.
+// Recorded returns the experiment as results of an earlier version define it under id: with the built-in prompts
+// of that version, and with that ID. If no meaning matches id, it returns the experiment unchanged, which has
+// another ID.
 func (e Experiment) Recorded(id string) Experiment {
 	e.RecordedID = ""
 	if e.ID() == id {
@@ -81,9 +79,9 @@ func (e Experiment) Recorded(id string) Experiment {
 	return e
 }
 
-// earlierID is the ID by the rules of versions that had one order of the built-in prompts.
+// earlierID returns the ID by the rules of versions that had a single order of the built-in prompts.
 func (e Experiment) earlierID() string {
-	const half = "float16" // was auto for random models on the embedded engine
+	const half = "float16" // meaning of auto for random models on the embedded engine
 	e = e.measuredOnly()
 	e.Model, e.Workload.Dataset = canonicalModel(e.Model), canonicalDataset(e.Workload.Dataset)
 	e.Decoding = e.Decoding.canonical()

@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// value gives some value that the field accepts, as a study file would write it.
+// value returns some value that the field accepts, in the form of a study file.
 func anyValue(f *keys.Field, rng *rand.Rand) string {
 	switch {
 	case strings.HasPrefix(f.Key, "container.") && f.Kind.Enum == nil:
@@ -43,7 +43,7 @@ func anyValue(f *keys.Field, rng *rand.Rand) string {
 	return "text-" + strconv.Itoa(rng.IntN(5))
 }
 
-// spellings of a number that mean the same.
+// respell returns another spelling of a number with the same value.
 func respell(f *keys.Field, text string, rng *rand.Rand) string {
 	if f.Kind.Basic != grammar.IsNumber || f.Key == "" {
 		return text
@@ -94,7 +94,7 @@ func write(keys map[string]string, rng *rand.Rand) string {
 	return b.String()
 }
 
-// one is the only experiment of a text, or nothing if its values do not fit together.
+// one returns the only experiment of a text, or nothing if its values do not fit together.
 func one(t *testing.T, text string) (Experiment, bool) {
 	t.Helper()
 	s, err := Parse("s.yaml", []byte(text))
@@ -105,7 +105,7 @@ func one(t *testing.T, text string) (Experiment, bool) {
 			strings.Contains(err.Error(), "is temperature 0, but") ||
 			strings.Contains(err.Error(), "chat_template is model, but") ||
 			strings.Contains(err.Error(), "both size") || strings.Contains(err.Error(), "both choose") ||
-			strings.Contains(err.Error(), "means nothing") || strings.Contains(err.Error(), "is less than") {
+			strings.Contains(err.Error(), "has no effect") || strings.Contains(err.Error(), "is less than") {
 			return Experiment{}, false
 		}
 		t.Fatalf("%v\nin\n%s", err, text)
@@ -113,7 +113,7 @@ func one(t *testing.T, text string) (Experiment, bool) {
 	return s.Experiments[0], true
 }
 
-// often is how many random cases a test takes: a tenth where the race detector makes each slow.
+// often returns the number of random cases of a test: a tenth if the race detector slows each.
 func often(n int) int {
 	if testing.Short() {
 		return n / 10
@@ -121,9 +121,8 @@ func often(n int) int {
 	return n
 }
 
-// TestIdentityDoesNotDependOnSpelling: order, nesting, spelling of numbers, defaults
-// that are written out, sections of other backends, and what results are converted to
-// leave the ID alone.
+// TestIdentityDoesNotDependOnSpelling: order, nesting, spelling of numbers, explicit defaults, sections of other
+// backends, and conversions of results do not change the ID.
 func TestIdentityDoesNotDependOnSpelling(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	d := grammarOfAll().Initial
@@ -192,7 +191,7 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 		if f.Key == "workload.concurrency" || f.Key == "workload.chat_template" {
 			backend, base["backend"] = VLLM, VLLM
 		}
-		switch f.Key { // those that need another key
+		switch f.Key { // keys that need another key
 		case "pytorch.compile":
 			base["pytorch.cache_implementation"] = "static"
 		case "pytorch.matmul_precision":
@@ -219,8 +218,7 @@ func TestIdentityDependsOnEveryKey(t *testing.T) {
 	}
 }
 
-// TestIdentityIsPinned: IDs name folders of results, so they stay from version to
-// version.
+// TestIdentityIsPinned: IDs name folders of results, so they must not change between versions.
 func TestIdentityIsPinned(t *testing.T) {
 	for text, want := range map[string]string{
 		"model: m/n": "863116b0cdc5",
@@ -236,7 +234,7 @@ func TestIdentityIsPinned(t *testing.T) {
 	}
 }
 
-// TestBaselineAgeIsAside: how long a baseline stays good is no part of what is measured.
+// TestBaselineAgeIsAside: the age limit of a baseline is not part of what is measured.
 func TestBaselineAgeIsAside(t *testing.T) {
 	a, _ := one(t, "model: m/n")
 	b, _ := one(t, "model: m/n\nbaseline: {max_age_seconds: 0}")
@@ -244,12 +242,12 @@ func TestBaselineAgeIsAside(t *testing.T) {
 		t.Errorf("%s and %s, %g s", a.ID(), b.ID(), b.Baseline.MaxAgeSeconds)
 	}
 	if _, err := Parse("s.yaml", []byte("model: m/n\nsweep: {baseline.max_age_seconds: [0, 60]}")); err == nil ||
-		!strings.Contains(err.Error(), "is no axis") {
+		!strings.Contains(err.Error(), "cannot be an axis") {
 		t.Errorf("as an axis: %v", err)
 	}
 }
 
-// TestMergingIsByID: of two points, one is left if and only if their IDs agree.
+// TestMergingIsByID: two points are merged if and only if their IDs are equal.
 func TestMergingIsByID(t *testing.T) {
 	for seed := range uint64(often(200)) {
 		rng := rand.New(rand.NewPCG(seed, 5))

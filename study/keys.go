@@ -9,20 +9,20 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// table is the grammar of studies over the engines that there are.
+// table is the grammar of studies over the available engines.
 type table struct {
 	*keys.Set
 	engines engine.Descriptors
-	// common are the keys that every experiment has; their slots are their places.
+	// common are the keys that every experiment has; their slots are their indexes.
 	common []commonKey
 	able   able
-	// preset is the key of that name.
+	// preset is the key with that name.
 	preset *keys.Field
 	// sections are the engines' sections by name.
 	sections map[string]*section
 }
 
-// section is one engine's section, with the settings that were looked at last.
+// section is one engine's section, with the most recent settings.
 type section struct {
 	descriptor *engine.Descriptor
 	span       keys.Span
@@ -36,7 +36,7 @@ type section struct {
 	buffer []byte
 }
 
-// newTable makes the grammar.
+// newTable returns the grammar.
 func newTable(list engine.Descriptors) *table {
 	k := &table{engines: list, sections: map[string]*section{}, Set: &keys.Set{Backends: list.Names(),
 		Aliases: map[string]string{}, Batch: map[string]*keys.Field{}, Spans: map[string]keys.Span{},
@@ -122,13 +122,13 @@ func (k *table) addSection(d *engine.Descriptor) {
 	k.Spans[d.Name], k.sections[d.Name] = s.span, s
 }
 
-// sectionField is the key of a section as a key of a study.
+// sectionField returns the key of a section as a key of a study.
 func sectionField(name string, f *grammar.Slot, slot int) *keys.Field {
 	return &keys.Field{Key: name + "." + f.Key, Help: f.Help, Kind: f.Kind(), Section: name, Undivided: f.IsList,
 		List: f.IsList, Optional: f.IsOptional, Machine: f.IsMachine, Slot: slot}
 }
 
-// load puts the values of a point into the section, unless they are there.
+// load stores the values of a point in the section, unless they are there.
 func (s *section) load(all keys.Values) {
 	values := all[s.span.From:s.span.To]
 	if s.last != nil && equal(values, s.last) {
@@ -162,7 +162,7 @@ func (k *table) fill(e *Experiment, v keys.Values) {
 		k.common[i].write(e, v[i])
 	}
 	if p := presetOf(k.preset.Get(v).Text); p.Temperature > 0 {
-		// What is given beside a preset stands.
+		// A value given beside a preset takes precedence.
 		if e.Decoding.Temperature == 0 {
 			e.Decoding.Temperature = p.Temperature
 		}
@@ -176,7 +176,7 @@ func (k *table) fill(e *Experiment, v keys.Values) {
 	e.Section = own.text
 }
 
-// BatchKeys lists the key of each engine that holds the batch size.
+// BatchKeys returns the key of each engine that holds the batch size.
 func BatchKeys(engines engine.Descriptors) []string {
 	k := newTable(engines)
 	out := make([]string, len(k.Backends))

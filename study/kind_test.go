@@ -68,8 +68,7 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-// TestEveryFieldIsPutAndGot: what is put into an experiment is what is got, and no two keys
-// share a place.
+// TestEveryFieldIsPutAndGot: a value put into an experiment is returned unchanged, and no two keys share a place.
 func TestEveryFieldIsPutAndGot(t *testing.T) {
 	for i, f := range allKeys.Fields {
 		if f.Slot != i {

@@ -13,9 +13,9 @@ import (
 // Error is one mistake in a study file or a setting: a note with a position.
 type Error struct {
 	note.Note
-	// Source is the file's name, or the flag that the text came from.
+	// Source is the name of the file, or the flag with the text.
 	Source string
-	// Line and Col count from 1; both are 0 where there is no position.
+	// Line and Col count from 1; both are 0 without a position.
 	Line, Col int
 	// Excerpt is the line of the source.
 	Excerpt string
@@ -23,13 +23,13 @@ type Error struct {
 	Width int
 }
 
-// Error gives "source:line:col: message".
+// Error returns "source:line:col: message".
 func (e *Error) Error() string { return (*grammar.Error)(e).Error() }
 
 // Detail adds the source line with a caret, and the next step.
 func (e *Error) Detail() string { return (*grammar.Error)(e).Detail() }
 
-// Errors is every mistake found, in the order of the sources.
+// Errors are all mistakes found, in the order of the sources.
 type Errors []*Error
 
 // Error lists the mistakes, each with its line and next step.
@@ -41,7 +41,7 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// mistakes are what the sources of a study got wrong, for the caller of this package.
+// mistakes converts the mistakes of a study's sources for the caller of this package.
 func mistakes(found grammar.Errors) Errors {
 	out := make(Errors, len(found))
 	for i, e := range found {
@@ -52,7 +52,7 @@ func mistakes(found grammar.Errors) Errors {
 
 // Setting is a key with a value, from the command line or from [Set].
 type Setting struct {
-	// Flag is how the user wrote it, for messages: --set, --batch-size.
+	// Flag is the flag as the user wrote it, for messages: --set, --batch-size.
 	Flag string
 	// Key is the dotted key, such as vllm.max_num_seqs.
 	Key string
@@ -63,24 +63,21 @@ type Setting struct {
 	problem string   // what is wrong with the value
 }
 
-// Options says where a study comes from. Settings override the file, which overrides
-// the environment, which overrides the user's file.
+// Options are the sources of a study. Settings override the file, which overrides the environment, which overrides
+// the user's file.
 type Options struct {
 	// Path of the study file; empty for a study made of settings alone.
 	Path string
 	// Settings of the command line or a program; a later one replaces an earlier one.
 	Settings []Setting
-	// User is the path of the user's own file, see [UserFile]; empty, or a file that
-	// does not exist, is none.
+	// User is the path of the user's own file, see [UserFile]; empty for none. The file need not exist.
 	User string
-	// Getenv gives environment variables; nil is none.
+	// Getenv returns environment variables; nil for none.
 	Getenv func(string) string
-	// Engines are what a study may run on; the first is the default. Nil is all engines
-	// of this program.
+	// Engines are the engines that a study may use; the first is the default. Nil means all engines of this program.
 	Engines engine.Descriptors
-	// Stored gives the type that an engine which reads GGUF files finds in a model if it is asked
-	// for dtype auto: an experiment with that type is the one with auto. It is empty where nothing
-	// on this machine tells; nil looks at no model.
+	// Stored returns the type that an engine which reads GGUF files finds in a model if dtype is auto: an experiment
+	// with that type equals the one with auto. It is empty if nothing on this machine shows it; nil reads no model.
 	Stored func(model string) string
 }
 
@@ -90,10 +87,10 @@ func Load(o Options) (*Study, error) {
 	return s, err
 }
 
-// read gives the study and what its sources said.
+// read returns the study and the content of its sources.
 func read(o Options) (*Study, reading, error) {
 	if o.Engines == nil {
-		o.Engines = engines.All() // once, and not for every question about an experiment
+		o.Engines = engines.All() // once, not for every question about an experiment
 	}
 	b := newReading(o.Engines)
 	b.Origin, b.stored = o.Path, o.Stored
@@ -115,8 +112,7 @@ func read(o Options) (*Study, reading, error) {
 	return s, b, err
 }
 
-// Parse reads a study from the text of a file called name. Its base files are read
-// from disk, relative to name.
+// Parse reads a study from the text of a file called name. Its base files are read from disk, relative to name.
 func Parse(name string, data []byte) (*Study, error) {
 	b := newReading(nil)
 	b.Text(name, data)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// meanings are pairs of settings over a model and more: whether the two are one experiment.
+// meanings are pairs of settings over a model and more, and whether the two are the same experiment.
 var meanings = []struct {
 	name, base, one, other string
 	same                   bool
@@ -117,8 +117,8 @@ func flow(texts ...string) string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
-// TestMeanings: of two texts that mean the same one experiment is left, with one ID; of others both,
-// with two.
+// TestMeanings: two texts with the same meaning are merged into one experiment with one ID; others remain two,
+// with two IDs.
 func TestMeanings(t *testing.T) {
 	for _, m := range meanings {
 		t.Run(m.name, func(t *testing.T) {
@@ -146,8 +146,8 @@ func TestMeanings(t *testing.T) {
 	}
 }
 
-// TestStoredDType: an engine that reads GGUF files takes what a model's files hold, and an
-// experiment that asks for just that is the one with auto.
+// TestStoredDType: an engine that reads GGUF files uses the type in a model's files, and an experiment with
+// exactly that type equals the one with auto.
 func TestStoredDType(t *testing.T) {
 	asked := 0
 	load := func(settings ...Setting) *Study {
@@ -177,7 +177,7 @@ func TestStoredDType(t *testing.T) {
 	asked = 0
 	load(Set("model", "m.gguf"), Set("dtype", "q8_0"), Set("seed", "1..100"))
 	if asked != 1 {
-		t.Errorf("the model was looked at %d times", asked)
+		t.Errorf("the model was read %d times", asked)
 	}
 	with := load(Set("model", "m.gguf"), Set("dtype", "q8_0")).Experiments[0]
 	without, err := New(Set("model", "m.gguf"))
@@ -189,8 +189,7 @@ func TestStoredDType(t *testing.T) {
 	}
 }
 
-// TestRecorded: what results of an earlier version have under an ID is found again, means what it
-// meant, and keeps the ID.
+// TestRecorded: an experiment of an earlier version is found under its ID, keeps its meaning, and keeps the ID.
 func TestRecorded(t *testing.T) {
 	for _, q := range []struct{ text, id, dataset string }{
 		{"model: m/n", "492e19ce7cfb", "builtin-1"},

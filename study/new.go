@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// Set is a key with a value: a text as on the command line, where commas separate values
-// and ranges may stand (8, "1,8", "1..64 *2"), a number, a bool, a [time.Duration], or a
-// slice of these. Several values make an axis. A value of another type, like a key that
-// does not exist, is one of the mistakes that [New] and [Load] report.
+// Set returns a setting of a key: value is a text as on the command line, where commas separate values and ranges
+// are allowed (8, "1,8", "1..64 *2"), a number, a bool, a [time.Duration], or a slice of these. Several values
+// make an axis. A value of another type, like an unknown key, is one of the mistakes that [New] and [Load] report.
 func Set(key string, value any) Setting {
 	s := Setting{Flag: fmt.Sprintf("study.Set(%q)", key), Key: key}
 	v := reflect.ValueOf(value)
@@ -29,7 +28,7 @@ func Set(key string, value any) Setting {
 	return s
 }
 
-// settingText is a value as study files write it, or what is wrong with it.
+// settingText returns a value in the form of study files, or what is wrong with it.
 func settingText(value any) (text, problem string) {
 	if d, ok := value.(time.Duration); ok {
 		return d.String(), ""
@@ -49,5 +48,5 @@ func settingText(value any) (text, problem string) {
 	return "", fmt.Sprintf("has a value of type %T, which no key takes", value)
 }
 
-// New makes a study of settings alone. The error is [Errors] if they contain mistakes.
+// New returns a study from settings only. The error is [Errors] if they contain mistakes.
 func New(settings ...Setting) (*Study, error) { return Load(Options{Settings: settings}) }

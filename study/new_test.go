@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSet: typed values mean what the same study file says.
+// TestSet: typed values mean the same as in a study file.
 func TestSet(t *testing.T) {
 	got, err := New(Set("model", "random:tiny-llama"), Set("backend", "vllm"), Set("vllm.max_num_seqs", []int{8, 16}),
 		Set("vllm.enforce_eager", true), Set("energy.pue", 1.25), Set("execution.run_timeout", 90*time.Second),
@@ -49,7 +49,7 @@ func TestSetIsLiteral(t *testing.T) {
 	}
 }
 
-// TestSetMistakes are reported together, each with its key.
+// TestSetMistakes: mistakes are reported together, each with its key.
 func TestSetMistakes(t *testing.T) {
 	_, err := New(Set("dtpye", "bfloat16"), Set("workload.prompts", struct{}{}), Set("workload.input_tokens", []int{}),
 		Set("workload.output_tokens", []any{4, nil}), Set("embedded.batch_size", -1))

@@ -11,9 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/terms"
 )
 
-// Origins reads a study and lists every value that its experiments have, with where it
-// comes from: the flag, the file with its line, the variable, the profile, or "default".
-// Keys that vary name all their values.
+// Origins reads a study and lists every value of its experiments with its origin: the flag, the file with its
+// line, the variable, the profile, or "default". Keys that vary list all their values.
 func Origins(o Options) (*Study, []Origin, error) {
 	s, b, err := read(o)
 	if err != nil {
@@ -34,10 +33,10 @@ func Origins(o Options) (*Study, []Origin, error) {
 	return s, append(out, b.executionOrigins(s.Execution)...), nil
 }
 
-// mostOriginValues is how many values of a key are named.
+// mostOriginValues bounds the values of a key that are listed.
 const mostOriginValues = 8
 
-// origin of one key of an experiment.
+// origin returns the origin of one key of an experiment.
 func (b reading) origin(f *keys.Field, initial keys.Values) Origin {
 	o := Origin{Key: f.Key, From: "the engine's default"}
 	if !f.Optional {
@@ -121,7 +120,7 @@ func (b reading) executionOrigins(x Execution) []Origin {
 	return out
 }
 
-// gave lists the keys that a profile stands in for.
+// gave lists the keys that a profile sets.
 func (x Execution) gave() []string {
 	out := []string{"execution.cycles", "execution.gap_seconds", "execution.restart"}
 	if x.Until != (Until{}) {
@@ -130,7 +129,7 @@ func (x Execution) gave() []string {
 	return out
 }
 
-// leaf is the text of a value in a JSON tree; empty where it is not there.
+// leaf returns the text of a value in a JSON tree; empty if it is missing.
 func leaf(tree map[string]any, path string) string {
 	head, rest, more := strings.Cut(path, ".")
 	if more {

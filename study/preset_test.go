@@ -2,7 +2,7 @@ package study
 
 import "testing"
 
-// TestPresets: a preset stands for its values, what is given beside it stays, and equal meanings have one ID.
+// TestPresets: a preset means its values, values given beside it take precedence, and equal meanings have one ID.
 func TestPresets(t *testing.T) {
 	for text, want := range map[string]Decoding{
 		"{preset: greedy}":  {},

@@ -27,7 +27,7 @@ func TestImages(t *testing.T) {
 
 func TestImageMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"pytroch=a":         "no backend",
+		"pytroch=a":         "not a backend",
 		"a,,b":              "empty part",
 		"vllm=":             "empty part",
 		"a,b":               "two values for all backends",
@@ -42,8 +42,8 @@ func TestImageMistakes(t *testing.T) {
 	}
 }
 
-// A process was the only runner once: its experiments keep their IDs. Where an image comes
-// from does not make another experiment, but running in one does.
+// TestRunnerInID: process was once the only runner, and its experiments keep their IDs. The source of an image
+// does not change the experiment, but running in a container does.
 func TestRunnerInID(t *testing.T) {
 	e := defaultExperiment(Embedded)
 	e.Model = "random:tiny-llama"

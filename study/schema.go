@@ -16,9 +16,9 @@ import (
 // schemaID names the schema; it changes with idVersion.
 const schemaID = "https://github.com/llenergymeasure/llem/study.schema.json"
 
-// Schema is a JSON Schema (draft 2020-12) of study files, made from the same tables
-// as the loader. Editors complete and check with it. It is a little stricter than
-// [Load] where a plain YAML value that looks like a number stands for a text.
+// Schema returns a JSON Schema (draft 2020-12) of study files, made from the same tables as the loader. Editors
+// complete and check with it. It is slightly stricter than [Load] if a text is a plain YAML value that looks like
+// a number.
 func Schema(engines engine.Descriptors) []byte {
 	k := newTable(engines)
 	defs := definitions{
@@ -40,7 +40,7 @@ func Schema(engines engine.Descriptors) []byte {
 	id := property{"id", schema{"type": "string", "pattern": "^[0-9a-f]{12}$",
 		"description": "checked if given: the experiment's ID, as its values make it"}}
 	defs["point"] = describe(defs.closed("section", "", append(slices.Clone(values), id)),
-		"one experiment: keys over those of the file")
+		"one experiment: its keys override those of the file")
 	defs["axes"] = describe(defs.closed("axes", "", axes), "keys with their values")
 	defs["sweep"] = describe(defs.closed("axes", "",
 		append(axes, sweepProperties(defs.closed("links", "", links))...)), "axes whose product is the study")
@@ -52,7 +52,7 @@ func Schema(engines engine.Descriptors) []byte {
 			"study files that this one is laid over; paths are relative to this file")},
 		{"sweep", ref("sweep")},
 		{"experiments", describe(schema{"type": "array", "items": ref("point")},
-			"explicit points, beside those of the sweep")},
+			"explicit points, in addition to the points of the sweep")},
 	}
 	for _, v := range values {
 		if v.key == "backend" {
@@ -76,7 +76,7 @@ func Schema(engines engine.Descriptors) []byte {
 	return append(out, '\n')
 }
 
-// sweepProperties are the keys of sweep that are no axes.
+// sweepProperties returns the keys of sweep that are not axes.
 func sweepProperties(links schema) []property {
 	name := schema{"type": "string"}
 	return []property{
@@ -90,8 +90,8 @@ func sweepProperties(links schema) []property {
 	}
 }
 
-// reference lists all keys of a study file as Markdown: a table for what every
-// experiment has, one for each backend's section, and one for the execution.
+// reference lists all keys of a study file as Markdown: a table for what every experiment has, one for each
+// backend's section, and one for the execution.
 func reference(engines engine.Descriptors) string {
 	k := newTable(engines)
 	var b strings.Builder
@@ -152,9 +152,9 @@ type definitions map[string]schema
 
 func ref(name string) schema { return schema{"$ref": "#/$defs/" + name} }
 
-// closed is an object with the given keys and no others. A key with dots may be
-// written as it is, or as nested objects, or as a mixture. The nested objects are
-// definitions, named after the family of the keys and their place.
+// closed returns the schema of an object with exactly the given keys. A dotted key may be written literally, as
+// nested objects, or as a mixture. The nested objects are definitions, named after the family of the keys and
+// their place.
 func (defs definitions) closed(family, place string, properties []property) schema {
 	all := schema{}
 	below := map[string][]property{}
@@ -181,7 +181,7 @@ func valueSchema(f *keys.Field, k *table) schema {
 	v := f.Get(k.Initial)
 	switch {
 	case f.Optional:
-		s["description"] = f.Help + " (" + f.Kind.Want + "; left out, the engine's default)"
+		s["description"] = f.Help + " (" + f.Kind.Want + "; default: the engine's own)"
 	case f.Kind.Basic == grammar.IsNumber && f.Kind.Whole:
 		s["default"] = v.Whole
 	case f.Kind.Basic == grammar.IsNumber:

@@ -70,7 +70,7 @@ func TestSchemaHasEveryKey(t *testing.T) {
 	visit(root, "", open)
 }
 
-// TestReferenceHasEveryKey: each on a line of its own.
+// TestReferenceHasEveryKey: each on its own line.
 func TestReferenceHasEveryKey(t *testing.T) {
 	text := reference(engines.All())
 	for _, f := range grammarOfAll().Fields {
@@ -88,7 +88,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	}
 }
 
-// TestDocsHaveTheReference: docs/studies.md ends with the reference as it is; -update writes it.
+// TestDocsHaveTheReference: docs/studies.md ends with the current reference; -update writes it.
 func TestDocsHaveTheReference(t *testing.T) {
 	const file, head = "../docs/studies.md", "## All keys\n\n"
 	data, err := os.ReadFile(file)
@@ -120,7 +120,7 @@ func mustJSON(t *testing.T, v any) []byte {
 	return b
 }
 
-// has finds a dotted key, as it is and nested.
+// has finds a dotted key, literally and nested.
 func has(defs, properties map[string]any, key string) bool {
 	if _, ok := properties[key]; !ok {
 		return false
@@ -156,9 +156,8 @@ func visit(v any, where string, f func(string, map[string]any)) {
 	}
 }
 
-// TestSchemaAgreesWithTheLoader: an independent validator accepts all good studies, and
-// refuses those whose mistakes a schema can see. It needs a Python with the packages
-// jsonschema and ruamel.yaml.
+// TestSchemaAgreesWithTheLoader: an independent validator accepts all good studies, and refuses studies with
+// mistakes that a schema can detect. It needs a Python with the packages jsonschema and ruamel.yaml.
 func TestSchemaAgreesWithTheLoader(t *testing.T) {
 	python := os.Getenv("LLEM_TEST_JSONSCHEMA")
 	if python == "" {
@@ -170,7 +169,7 @@ func TestSchemaAgreesWithTheLoader(t *testing.T) {
 		t.Fatal(err)
 	}
 	good, _ := filepath.Glob("testdata/*.good.yaml")
-	// The schema is stricter where a plain number stands for a text.
+	// The schema is stricter about texts that look like numbers.
 	good = slices.DeleteFunc(good, func(f string) bool { return f == "testdata/names.good.yaml" })
 	examples, _ := filepath.Glob("../examples/*.yaml")
 	bases, _ := filepath.Glob("testdata/base/[cd][oe]*.yaml")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// load reads a study file with settings over it.
+// loadText reads a study file with settings over it.
 func loadText(t *testing.T, text string, settings ...string) (*Study, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s.yaml")
@@ -88,20 +88,20 @@ func TestCommandLineMistakes(t *testing.T) {
 	for setting, want := range map[string]string{
 		"dtyp=float16":                  `unknown key "dtyp"`,
 		"workload=3":                    "workload holds keys, not a value",
-		"experiments=3":                 "experiments stands in a study file only",
-		"sweep=3":                       "sweep stands in a study file only",
-		"sweep.groups=3":                "sweep.groups stands in a study file only",
-		"base=x.yaml":                   "base stands in a study file only",
+		"experiments=3":                 "experiments is allowed in a study file only",
+		"sweep=3":                       "sweep is allowed in a study file only",
+		"sweep.groups=3":                "sweep.groups is allowed in a study file only",
+		"base=x.yaml":                   "base is allowed in a study file only",
 		"sweep.where=batch":             "sweep.where=batch: where: batch: it is a number",
 		"sweep.where=batch > x":         `it has the unknown key "x"`,
-		"sweep.zip=seed":                "seed is no axis of the sweep",
+		"sweep.zip=seed":                "seed is not an axis of the sweep",
 		"sweep.zip=sed,dtype":           `zip: unknown key "sed"`,
 		"sweep.link.seed=dtype":         "link: seed takes a number, but dtype is a text",
 		"sweep.link.sede=dtype":         `unknown key "sweep.link.sede"`,
-		"energy.pue=1,2":                "energy.pue is no axis",
+		"energy.pue=1,2":                "energy.pue cannot be an axis",
 		"execution.cycles=1,2":          `execution.cycles is "1,2"; want a whole number`,
 		"dtype=float16,,x":              `dtype is ""`,
-		"embedded.batch_size=4..1":      "runs downwards",
+		"embedded.batch_size=4..1":      "descends and is empty",
 		"execution.until.max_cycles=1":  "want a whole number from 2",
 		"execution.gap_seconds=forever": "want a number from 0 to 86400, or auto",
 		"backend=vllm, emeded":          `did you mean "embedded"?`,
@@ -114,7 +114,7 @@ func TestCommandLineMistakes(t *testing.T) {
 	}
 }
 
-// TestBase: how files are laid over one another.
+// TestBase: files are laid over one another.
 func TestBase(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
@@ -170,7 +170,7 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// TestBaseReadsFilesOnly: a device or a pipe may never end.
+// TestBaseReadsFilesOnly: reading a device or a pipe may never end.
 func TestBaseReadsFilesOnly(t *testing.T) {
 	for _, path := range []string{"/dev/zero", "/dev/stdin", "/", "/proc/self/mem"} {
 		_, err := Parse("s.yaml", []byte("model: m/n\nbase: "+path+"\n"))
@@ -181,7 +181,7 @@ func TestBaseReadsFilesOnly(t *testing.T) {
 	}
 }
 
-// TestManyBases: files that multiply are stopped.
+// TestManyBases: files that multiply are refused.
 func TestManyBases(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 12 {

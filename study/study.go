@@ -18,38 +18,34 @@ type Study struct {
 	Experiments []Experiment `json:"experiments"`
 	// Execution is how often and in which order they run.
 	Execution Execution `json:"execution"`
-	// Merged counts points that equalled another one, and Duplicates names the
-	// first 100 of them.
+	// Merged counts points that equal an earlier one, and Duplicates lists the first 100 of them.
 	Merged int `json:"merged,omitempty"`
 	// Duplicates are named by what the sweep set.
 	Duplicates []Duplicate `json:"duplicates,omitempty"`
-	// Refused counts points whose values do not fit together, and Invalid names the
-	// first 100 of them. They are not run; a study without any other point
-	// is a mistake.
+	// Refused counts points whose values do not fit together, and Invalid lists the first 100 of them. They are not
+	// run; a study without any other point is a mistake.
 	Refused int `json:"refused,omitempty"`
 	// Invalid points are named with the reason.
 	Invalid []Invalid `json:"invalid,omitempty"`
-	// Filtered counts points that a where condition, or a backend chosen on the
-	// command line, left out.
+	// Filtered counts points that a where condition, or a backend chosen on the command line, left out.
 	Filtered int `json:"filtered,omitempty"`
 	// Unused are keys of the study files that belong to backends which the study does
 	// not run.
 	Unused []string `json:"unused,omitempty"`
-	// Engines are those that the study was read for; nil is all engines of this program.
+	// Engines are the engines for which the study was read; nil means all engines of this program.
 	Engines engine.Descriptors `json:"-"`
-	// BackendNamed says that the user chose the backend; otherwise it is the
-	// default.
+	// BackendNamed reports that the user chose the backend; otherwise it is the default.
 	BackendNamed bool `json:"-"`
 }
 
 // Engine describes an engine of the study by name.
 func (s *Study) Engine(name string) engine.Descriptor { return engines.Find(s.Engines, name) }
 
-// Duplicate is a point that means the same as an earlier one.
+// Duplicate is a point with the same meaning as an earlier one.
 type Duplicate struct {
 	// Point names what the sweep set, such as "embedded embedded.batch_size=8".
 	Point string `json:"point"`
-	// ID is that of the experiment which both are.
+	// ID of the experiment that both are.
 	ID string `json:"id"`
 }
 
@@ -60,7 +56,7 @@ type Invalid struct {
 	note.Note
 }
 
-// UnmarshalJSON also reads what earlier versions wrote: reason for message and hint for next.
+// UnmarshalJSON also reads the keys of earlier versions: reason for message and hint for next.
 func (i *Invalid) UnmarshalJSON(text []byte) error {
 	type plain Invalid
 	if err := json.Unmarshal(text, (*plain)(i)); err != nil {
@@ -79,7 +75,7 @@ type Experiment struct {
 	Backend string `json:"backend"`
 	// DType of the weights, or auto.
 	DType string `json:"dtype"`
-	// Workload is the work that the engine gets.
+	// Workload is the work of the engine.
 	Workload Workload `json:"workload"`
 	// Decoding is how tokens are chosen.
 	Decoding Decoding `json:"decoding"`
@@ -87,111 +83,105 @@ type Experiment struct {
 	Warmup Warmup `json:"warmup"`
 	// Baseline is how the idle machine is measured.
 	Baseline Baseline `json:"baseline"`
-	// Energy is what is measured and converted.
+	// Energy is what is measured and how it is converted.
 	Energy Energy `json:"energy"`
 	// Seed of the choice among built-in prompts, of synthetic ones and of random weights.
 	Seed uint64 `json:"seed"`
-	// Section holds the settings of the engine. Experiments of a study share equal ones.
+	// Section holds the settings of the engine. Experiments of a study share equal sections.
 	Section engine.JSON `json:"-"`
 
-	// Runner is what the engine runs as: process or container.
+	// Runner is how the engine runs: process or container.
 	Runner string `json:"runner,omitempty"`
 	// Container is where the engine runs, if the runner is container.
 	Container ContainerSection `json:"container,omitzero"`
 
-	// RecordedID is the ID in results of an earlier version whose rules made another ID of the same
-	// values; empty otherwise. See [Experiment.Recorded].
+	// RecordedID is the ID in results of an earlier version whose rules gave the same values another ID; empty
+	// otherwise. See [Experiment.Recorded].
 	RecordedID string `json:"-"`
 }
 
-// Workload is the fixed work that every engine gets.
+// Workload is the fixed work that every engine receives.
 type Workload struct {
 	// Dataset is builtin, builtin-1 (the built-in prompts of earlier versions), synthetic, or the
 	// path of a .jsonl, .json or .csv file.
 	Dataset string `json:"dataset"`
-	// ChatTemplate is model, for the model's own template around the prompts of a data set, or
-	// empty for none.
+	// ChatTemplate is model, for the model's own template around the prompts of a data set, or empty for none.
 	ChatTemplate string `json:"chat_template,omitempty"`
 	// Prompts is the number of requests.
 	Prompts int `json:"prompts"`
-	// InputTokens is the exact length of a synthetic prompt, and the longest
-	// that a prompt of a dataset may be.
+	// InputTokens is the exact length of a synthetic prompt, and the maximum length of a prompt of a data set.
 	InputTokens int `json:"input_tokens"`
-	// OutputTokens is forced: end-of-sequence tokens are ignored.
+	// OutputTokens is the number of output tokens per request; end-of-sequence tokens are ignored.
 	OutputTokens int `json:"output_tokens"`
-	// Concurrency is how many requests a server is sent at once: a new one follows as
-	// soon as one ends. 0 sends all at once, and is all that other engines know.
+	// Concurrency is the maximum number of requests in flight at a server: a new one follows as soon as one ends. 0
+	// sends all at once; engines that are not servers accept only 0.
 	Concurrency int `json:"concurrency,omitempty"`
 }
 
-// Decoding says how tokens are chosen. Temperature 0 is greedy: then the other fields
-// are 0, for they mean nothing. Engines that decode greedily only are refused another
-// temperature.
+// Decoding is how tokens are chosen. Temperature 0 is greedy: then the other fields are 0, because they have no
+// effect. Engines that support only greedy decoding refuse another temperature.
 type Decoding struct {
 	// Temperature of the choice; 0 takes the most likely token.
 	Temperature float64 `json:"temperature"`
-	// TopP and TopK bound the tokens to choose from by probability and by number; 0 does
-	// not.
+	// TopP limits the choice to the most likely tokens with this total probability; 0 sets no limit.
 	TopP float64 `json:"top_p,omitempty"`
-	// TopK is a number of tokens.
+	// TopK limits the choice to this number of tokens; 0 sets no limit.
 	TopK int `json:"top_k,omitempty"`
-	// Seed of the choice; 0 takes that of the experiment.
+	// Seed of the choice; 0 takes the seed of the experiment.
 	Seed uint64 `json:"seed,omitempty"`
 }
 
-// Warmup is what runs before the window, to be thrown away.
+// Warmup is what runs before the window and is discarded.
 type Warmup struct {
-	// Runs is how often a full batch and the smaller last one run with all of their output
-	// tokens; an engine that batches by itself runs the whole workload. 0 is no warm-up.
+	// Runs is how often a full batch and the smaller last one run with all of their output tokens; an engine that
+	// batches itself runs the whole workload. 0 is no warm-up.
 	Runs int `json:"runs"`
-	// Cover is sizes, which runs nothing else, or empty: all shapes of the window are run
-	// before, with a few output tokens.
+	// Cover is sizes, which runs nothing else, or empty: all shapes of the window run before that, with a few output
+	// tokens.
 	Cover string `json:"cover,omitempty"`
-	// MaxSeconds bounds the time for that, in seconds; 0 is 60.
+	// MaxSeconds bounds the time for the shapes, in seconds; 0 means 60.
 	MaxSeconds float64 `json:"max_seconds,omitempty"`
 }
 
-// Baseline is the time for which the idle machine is measured.
+// Baseline is how long the idle machine is measured.
 type Baseline struct {
 	// Seconds before the engine is started.
 	Seconds float64 `json:"seconds"`
 	// ResidentSeconds with the model loaded, before the warm-up.
 	ResidentSeconds float64 `json:"resident_seconds"`
-	// MaxAgeSeconds is how old a baseline of an earlier run may be to be used
-	// again, once a short look has confirmed it; 0 always measures.
+	// MaxAgeSeconds is the maximum age of an earlier run's baseline that is used again, after a short measurement has
+	// confirmed it; 0 always measures.
 	MaxAgeSeconds float64 `json:"max_age_seconds"`
 }
 
-// Energy says what is measured and what the results are converted to.
+// Energy is what is measured and what the results are converted to.
 type Energy struct {
-	// Sources is auto (every sensor that can be read) or none.
+	// Sources is auto (every readable sensor) or none.
 	Sources string `json:"sources"`
-	// MinWindow is the least length of the measured window in seconds: a shorter
-	// workload is repeated. 0 takes what a self-test of the sensors asks for.
+	// MinWindow is the minimum length of the measured window in seconds: a shorter workload is repeated. 0 takes the
+	// length that a self-test of the sensors requires.
 	MinWindow float64 `json:"min_window"`
-	// MaxWindow is the length in seconds up to which a window is lengthened so that its energy
-	// can be split by phase; 0 never lengthens it for that. It is no part of the ID: how long a
-	// window becomes by itself depends on what is measured.
+	// MaxWindow is the maximum length in seconds to which a window is lengthened so that its energy can be split by
+	// phase; 0 never lengthens it. It is not part of the ID: the length that a window reaches depends on what is
+	// measured.
 	MaxWindow float64 `json:"max_window,omitempty"`
-	// Remote lists metrics pages that are read beside the sensors of this machine, in
-	// the grammar of docs/power.md; empty: none. It is no part of the ID: where a
-	// check comes from does not change what is measured.
+	// Remote lists metrics pages that are read in addition to this machine's sensors, in the grammar of docs/power.md;
+	// empty for none. It is not part of the ID: the source of a check does not change what is measured.
 	Remote string `json:"remote,omitempty"`
-	// AllowShared prints numbers of a GPU on which other work ran, marked, where they are refused
-	// otherwise.
+	// AllowShared reports numbers of a GPU on which other work ran, marked, instead of refusing them.
 	AllowShared bool `json:"allow_shared,omitempty"`
-	// CarbonIntensity in grams of CO2-equivalent per kilowatt-hour; 0: not stated.
+	// CarbonIntensity in grams of CO2-equivalent per kilowatt-hour; 0 if not set.
 	CarbonIntensity float64 `json:"carbon_intensity_g_per_kwh"`
 	// PUE is the power usage effectiveness of the building; it scales carbon and
 	// cost, never the measured energy.
 	PUE float64 `json:"pue"`
-	// PricePerKWh is in the user's currency; 0: not stated.
+	// PricePerKWh is in the user's currency; 0 if not set.
 	PricePerKWh float64 `json:"price_per_kwh"`
-	// Currency is the code of the price's currency, such as EUR; empty: not stated.
+	// Currency is the code of the price's currency, such as EUR; empty if not set.
 	Currency string `json:"currency,omitempty"`
 }
 
-// DefaultExperiment is what a study gets that names only a model, on an engine.
+// DefaultExperiment returns the experiment of a study that names only a model, on an engine.
 func DefaultExperiment(d engine.Descriptor) Experiment {
 	return Experiment{
 		Backend:  d.Name,
@@ -211,21 +201,20 @@ func DefaultExperiment(d engine.Descriptor) Experiment {
 // usualMaxWindow is in seconds.
 const usualMaxWindow = 30
 
-// Defaults that stand in IDs for values which make no difference.
+// Defaults that IDs use for values without effect.
 var usualBaseline = Baseline{Seconds: 5, ResidentSeconds: 3, MaxAgeSeconds: 1800}
 
 const usualSeed = 1
 
-// BatchSize is the most sequences that are processed together; 0 leaves it to the
-// engine.
+// BatchSize returns the maximum number of sequences per step; 0 means the engine decides.
 func (e Experiment) BatchSize() int {
-	if e.Section == "" { // of an engine that says nothing
+	if e.Section == "" { // no settings given
 		return 1
 	}
 	return e.Section.Batch()
 }
 
-// BatchText is the batch size for a person.
+// BatchText returns the batch size for a person.
 func (e Experiment) BatchText() string {
 	if n := e.BatchSize(); n > 0 {
 		return strconv.Itoa(n)

@@ -79,7 +79,7 @@ func TestSettingsOverrideTheFile(t *testing.T) {
 	}
 }
 
-// TestIdentity: what means the same has one ID, what differs has another.
+// TestIdentity: equal meanings have one ID, different meanings have different IDs.
 func TestIdentity(t *testing.T) {
 	id := func(text string) string {
 		t.Helper()
@@ -118,7 +118,7 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// TestRemoteIsOneValue: its commas make no axis, on the command line either.
+// TestRemoteIsOneValue: its commas do not make an axis, not even on the command line.
 func TestRemoteIsOneValue(t *testing.T) {
 	const list = `http://node1:9400/metrics,wall=http://plug/metrics#power{channel="0",device="a"}:W`
 	fromFile, err := Parse("s.yaml", []byte("model: m/n\nenergy:\n  remote: "+list+"\n"))
@@ -181,7 +181,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// parseTestdata reads a study as if it lay in testdata.
+// parseTestdata reads a study as if it were in testdata.
 func parseTestdata(name string, data []byte) (*Study, error) {
 	b := newReading(nil)
 	read := b.Read

@@ -2,8 +2,8 @@ package study
 
 import "testing"
 
-// TestChatTemplateNone: no chat template is what experiments from before there were any have, by whatever word a
-// study says it.
+// TestChatTemplateNone: no chat template, in any spelling, means the same as in experiments from before there were
+// templates.
 func TestChatTemplateNone(t *testing.T) {
 	plain := parsed(t, "model: m/n\nbackend: vllm\n").Experiments[0]
 	said := parsed(t, "model: m/n\nbackend: vllm\nworkload: {chat_template: none}\n").Experiments[0]

@@ -13,8 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// machineKeys are the keys of a user's own file and of the environment: what belongs
-// to a machine, and not to what a study asks.
+// machineKeys are the keys of a user's own file and of the environment: what belongs to a machine, not to a study.
 var machineKeys = []string{
 	"energy.price_per_kwh", "energy.currency", "energy.carbon_intensity_g_per_kwh", "energy.pue", "energy.remote",
 	"baseline.max_age_seconds", ownOfEngines,
@@ -26,7 +25,7 @@ var machineKeys = []string{
 // ownOfEngines stands for the keys of engines that belong to a machine.
 const ownOfEngines = "engines"
 
-// machineKeysOf are those of a grammar.
+// machineKeysOf returns the machine keys of a grammar.
 func machineKeysOf(fields []*keys.Field) []string {
 	var out []string
 	for _, key := range machineKeys {
@@ -43,7 +42,7 @@ func machineKeysOf(fields []*keys.Field) []string {
 	return out
 }
 
-// ownKinds are keys of a user's own file that no study has.
+// ownKinds returns the keys that only a user's own file has.
 func ownKinds() map[string]grammar.Kind {
 	return map[string]grammar.Kind{"python": grammar.Line("the path of a Python interpreter")}
 }
@@ -51,10 +50,10 @@ func ownKinds() map[string]grammar.Kind {
 // machineKeyNames lists the keys that a user's own file and the environment may set.
 func machineKeyNames(engines engine.Descriptors) []string { return newTable(engines).AllMachineKeys() }
 
-// Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
+// Variable returns the environment variable that sets a key: LLEM_ENERGY_PUE.
 func Variable(key string) string { return keys.Variable(key) }
 
-// Origin is a value that holds for the machine and where it comes from.
+// Origin is a value with its origin.
 type Origin struct {
 	// Key is the dotted key.
 	Key string `json:"key"`
@@ -64,7 +63,7 @@ type Origin struct {
 	From string `json:"from"`
 }
 
-// Machine lists what holds for studies on this machine unless they say otherwise.
+// Machine lists the settings that apply to studies on this machine unless they set their own.
 func Machine(o Options) ([]Origin, error) {
 	b := newReading(o.Engines)
 	b.Machine(o.User, o.Getenv)
@@ -74,8 +73,8 @@ func Machine(o Options) ([]Origin, error) {
 	return append(b.ownOrigins(), b.machineOrigins()...), nil
 }
 
-// Interpreter is the Python interpreter that the user's file or the environment names, or
-// nothing. Mistakes are reported by [Load].
+// Interpreter returns the Python interpreter that the user's file or the environment names, or nothing. Mistakes
+// are reported by [Load].
 func Interpreter(o Options) string {
 	b := newReading(o.Engines)
 	b.Machine(o.User, o.Getenv)
@@ -115,13 +114,12 @@ func (b reading) machineOrigins() []Origin {
 	return out
 }
 
-// otherVariables are those that are no keys.
+// otherVariables are variables that are not keys.
 var otherVariables = []string{keys.ConfigVariable, "LLEM_RESULTS", "LLEM_CACHE", "LLEM_SIM", "LLEM_WORKER",
 	"LLEM_RUN", "LLEM_NVML_LIBRARY"}
 
-// UnknownVariables says of variables in an environment (NAME=VALUE) that begin with LLEM_
-// and mean nothing what was probably meant, one line each. Those of tests begin with
-// LLEM_TEST_.
+// UnknownVariables returns a line for each variable of an environment (NAME=VALUE) that begins with LLEM_ but is
+// unknown, with the variable that was probably meant. Variables of tests begin with LLEM_TEST_.
 func UnknownVariables(engines engine.Descriptors, environ []string) []string {
 	k := newTable(engines)
 	known := slices.Clone(otherVariables)
@@ -140,11 +138,11 @@ func UnknownVariables(engines engine.Descriptors, environ []string) []string {
 			slices.Contains(known, name) {
 			continue
 		}
-		line := "the variable " + name + " means nothing to llem"
+		line := "unknown variable " + name
 		if meant := near.Best(name, known); meant != "" && near.Distance(name, meant) <= 3 {
 			line += fmt.Sprintf(": did you mean %s?", meant)
 		} else if key := k.studyKey(name); key != "" {
-			line += fmt.Sprintf(": %s belongs into a study (-s %s=VALUE)", key, key)
+			line += fmt.Sprintf(": %s belongs in a study (-s %s=VALUE)", key, key)
 		}
 		out = append(out, line)
 	}
@@ -152,7 +150,7 @@ func UnknownVariables(engines engine.Descriptors, environ []string) []string {
 	return out
 }
 
-// studyKey is the key of a study that a variable looks like, or nothing.
+// studyKey returns the study key that a variable resembles, or nothing.
 func (k *table) studyKey(variable string) string {
 	for _, f := range k.Fields {
 		if Variable(f.Key) == variable {
@@ -167,8 +165,8 @@ func (k *table) studyKey(variable string) string {
 	return ""
 }
 
-// UserFile is the path of the user's own file: LLEM_CONFIG, or llem/config.yaml in the
-// folder for settings (XDG_CONFIG_HOME, else ~/.config).
+// UserFile returns the path of the user's own file: LLEM_CONFIG, or llem/config.yaml in the folder for settings
+// (XDG_CONFIG_HOME, or ~/.config).
 func UserFile(getenv func(string) string) string {
 	if path := getenv(keys.ConfigVariable); path != "" {
 		return path

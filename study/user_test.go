@@ -54,17 +54,17 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TestUserFileHoldsNoStudy: what a study asks must not come from elsewhere unseen.
+// TestUserFileHoldsNoStudy: a study's own values must not come unnoticed from elsewhere.
 func TestUserFileHoldsNoStudy(t *testing.T) {
 	for text, want := range map[string]string{
-		"model: random:tiny-llama\n":                   "config.yaml:1:8: model belongs into a study",
-		"energy: {pue: 1.1}\nexecution: {cycles: 3}\n": "config.yaml:2:21: execution.cycles belongs into a study",
+		"model: random:tiny-llama\n":                   "config.yaml:1:8: model belongs in a study",
+		"energy: {pue: 1.1}\nexecution: {cycles: 3}\n": "config.yaml:2:21: execution.cycles belongs in a study",
 		"energy: {puu: 1.1}\n":                         `unknown key "puu"`,
 		"energy: {pue: 0}\n":                           "energy.pue is",
-		"sweep: {embedded.threads: [1, 2]}\n":          "the axis embedded.threads belongs into a study",
-		"name: x\n":                                    "name belongs into a study",
-		"experiments: [{embedded.threads: 2}]\n":       "a sweep or a list of experiments belongs into a study",
-		"base: other.yaml\n":                           "base belongs into a study file",
+		"sweep: {embedded.threads: [1, 2]}\n":          "the axis embedded.threads belongs in a study",
+		"name: x\n":                                    "name belongs in a study",
+		"experiments: [{embedded.threads: 2}]\n":       "a sweep or a list of experiments belongs in a study",
+		"base: other.yaml\n":                           "base belongs in a study file",
 	} {
 		_, err := Load(Options{User: userFile(t, text),
 			Settings: []Setting{{Key: "model", Value: "random:tiny-llama"}}})
@@ -108,8 +108,7 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// TestInterpreter: what llem needs on a machine is set in the user's file or a variable,
-// and nowhere else.
+// TestInterpreter: the interpreter is set only in the user's file or a variable.
 func TestInterpreter(t *testing.T) {
 	path := userFile(t, "python: /opt/venv/bin/python\nenergy: {pue: 1.2}\n")
 	if got := Interpreter(Options{User: path}); got != "/opt/venv/bin/python" {
@@ -137,7 +136,7 @@ func TestInterpreter(t *testing.T) {
 	}
 }
 
-// TestNamedFileMustExist: a file that LLEM_CONFIG names is meant.
+// TestNamedFileMustExist: a file that LLEM_CONFIG names must exist.
 func TestNamedFileMustExist(t *testing.T) {
 	getenv := environment("LLEM_CONFIG", "/nowhere/c.yaml")
 	if _, err := Machine(Options{User: UserFile(getenv), Getenv: getenv}); err == nil ||
@@ -154,17 +153,17 @@ func TestUnknownVariables(t *testing.T) {
 		"LLEM_PYTHON_VLLM=/x", "LLEM_LLAMA_SERVER=/x", "LLEM_TEST_X=1", "PATH=/bin", "LLEM_EMPTY=",
 		"LLEM_EXECUTION_CYCLES=3", "LLEM_FROBNICATE=1"})
 	want := []string{
-		"the variable LLEM_ENERGY_PEU means nothing to llem: did you mean LLEM_ENERGY_PUE?",
-		"the variable LLEM_EXECUTION_CYCLES means nothing to llem: execution.cycles belongs into a study (-s " +
+		"unknown variable LLEM_ENERGY_PEU: did you mean LLEM_ENERGY_PUE?",
+		"unknown variable LLEM_EXECUTION_CYCLES: execution.cycles belongs in a study (-s " +
 			"execution.cycles=VALUE)",
-		"the variable LLEM_FROBNICATE means nothing to llem",
+		"unknown variable LLEM_FROBNICATE",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
 }
 
-// TestOrigins: every value of a study says where it comes from.
+// TestOrigins: every value of a study has its origin.
 func TestOrigins(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s.yaml")
@@ -207,7 +206,7 @@ func TestOrigins(t *testing.T) {
 		t.Error("a key of a backend that the study does not run")
 	}
 	if _, _, err := Origins(Options{Settings: []Setting{{Key: "dtype", Value: "x"}}}); err == nil {
-		t.Error("a mistake is no study")
+		t.Error("a mistake is not a study")
 	}
 }
 

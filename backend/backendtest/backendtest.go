@@ -1,8 +1,6 @@
-// Package backendtest is the conformance suite that every backend passes. It
-// checks what the rest of llem relies on: exact token counts, steps that cover
-// the requests, forced output lengths, stamps in order and inside the parent's
-// window, a cancel within two seconds, and that neither a crash, a hang nor noise
-// on standard output leaves anything behind.
+// Package backendtest is the conformance suite that every backend passes. It checks what the rest of llem relies
+// on: exact token counts, steps that cover the requests, forced output lengths, ordered stamps within the parent's
+// window, a cancel within two seconds, and that a crash, a hang or noise on standard output leaves nothing behind.
 package backendtest
 
 import (
@@ -26,30 +24,30 @@ import (
 
 // Suite describes the backend under test.
 type Suite struct {
-	// Backend is the one under test.
+	// Backend is the backend under test.
 	Backend backend.Backend
 	// Spec loads a small model. The suite sets BatchSize and MaxContext.
 	Spec backend.Spec
 	// Noisy, if set, is the same backend with noise on standard output.
 	Noisy backend.Backend
-	// Tokens, if set, is what Tokenize must return for a text.
+	// Tokens, if set, returns what Tokenize must return for a text.
 	Tokens func(text string) []int32
-	// Template, if set, is what the engine makes of a conversation in the chat template of its
-	// model; without it the engine must refuse.
+	// Template, if set, returns the token ids of a conversation in the model's chat template. Without it the engine
+	// must refuse.
 	Template func(chat.Conversation) []int32
 	// StepSlack tolerates step limits that come from another clock (CUDA events).
 	StepSlack time.Duration
-	// Parallel runs the parts of the suite beside each other: for an engine that waits more than it computes.
+	// Parallel runs the parts of the suite concurrently: for an engine that waits more than it computes.
 	Parallel bool
 }
 
 // maxContext leaves room for a run that is long enough to be cancelled.
 const maxContext = 4096
 
-// longOutput is a run that lasts until it is stopped.
+// longOutput is the output length of a run that lasts until it is stopped.
 const longOutput = maxContext - 64
 
-// cancelWithin is the contract of backend.Session.Run.
+// cancelWithin is the limit in the contract of backend.Session.Run.
 const cancelWithin = 2 * time.Second
 
 // Run runs the suite.
@@ -92,7 +90,7 @@ func (s Suite) start(t *testing.T, b backend.Backend, batch int) backend.Session
 	return session
 }
 
-// process is the number of the engine's process, which must be known: a signal to 0 would reach the test.
+// process returns the engine's process id, which must be known: a signal to 0 would reach the test.
 func process(t *testing.T, session backend.Session) int {
 	t.Helper()
 	pid := session.Loaded().PID
@@ -153,8 +151,8 @@ func (s Suite) tokenize(t *testing.T) {
 	}
 }
 
-// template: a conversation comes back in the chat template of the model; an engine or a model
-// without one refuses, and can go on.
+// template checks that a conversation is returned in the model's chat template. An engine or a model without one
+// must refuse, and must still run afterwards.
 func (s Suite) template(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
 	var got [][]int32
@@ -181,8 +179,7 @@ func (s Suite) template(t *testing.T) {
 	}
 }
 
-// log checks a run of mixed lengths with an incomplete last batch, all at once and in
-// rounds.
+// log checks a run of mixed lengths with an incomplete last batch, all at once and in rounds.
 func (s Suite) log(t *testing.T) {
 	session := s.start(t, s.Backend, 4)
 	work := backend.Workload{Requests: prompts(5, 17, 1, 33, 9, 20), OutputTokens: 7}
@@ -199,7 +196,7 @@ func (s Suite) log(t *testing.T) {
 	}
 	CheckLog(t, work, log, before, after, s.StepSlack)
 
-	work.Round = 2 // as many as the last batch above: an engine may be compiled for its sizes
+	work.Round = 2 // the size of the last batch above: an engine may be compiled for its sizes
 	before = clock.Mono()
 	if log, err = session.Run(t.Context(), work); err != nil {
 		t.Fatalf("run in rounds: %v%s", err, details(err))
@@ -215,7 +212,7 @@ func (s Suite) log(t *testing.T) {
 	}
 	for _, q := range log.Requests {
 		if n := place[q.ID]; n > 0 && q.SubmittedNS+s.StepSlack.Nanoseconds() < ended[n-1] {
-			t.Errorf("request %d of round %d came %v before the end of the one before", q.ID, n+1,
+			t.Errorf("request %d of round %d started %v before the end of the previous round", q.ID, n+1,
 				time.Duration(ended[n-1]-q.SubmittedNS))
 		}
 	}
@@ -237,7 +234,7 @@ func (s Suite) singleToken(t *testing.T) {
 	}
 }
 
-// repeatable: a second run starts from a clean cache and gives the same tokens.
+// repeatable checks that a second run starts from a clean cache and gives the same tokens.
 func (s Suite) repeatable(t *testing.T) {
 	session := s.start(t, s.Backend, 3)
 	work := backend.Workload{Requests: prompts(12, 7, 30), OutputTokens: 8}
@@ -256,13 +253,13 @@ func (s Suite) repeatable(t *testing.T) {
 	}
 }
 
-// adapt: an engine takes the same settings again; another batch size and length it
-// takes as if it had been started with them, or refuses. Other weights it refuses.
+// adapt checks that an engine accepts its current settings again, that it either adopts another batch size and
+// length as if started with them or refuses, and that it refuses other weights.
 func (s Suite) adapt(t *testing.T) {
 	session := s.start(t, s.Backend, 3)
 	adapter, ok := session.(backend.Adapter)
 	if !ok {
-		t.Fatal("the session is no backend.Adapter: hidden by a type around it?")
+		t.Fatal("the session is not a backend.Adapter: hidden by a type around it?")
 	}
 	spec := s.Spec
 	spec.BatchSize, spec.MaxContext = 3, maxContext
@@ -298,7 +295,7 @@ func refusal(err error) bool {
 	return ok
 }
 
-// same runs the work again: it takes so many steps and gives the same tokens.
+// same runs the work again and checks the number of steps and the tokens.
 func (s Suite) same(t *testing.T, session backend.Session, work backend.Workload, want *backend.Log, steps int) {
 	t.Helper()
 	before := clock.Mono()
@@ -307,7 +304,7 @@ func (s Suite) same(t *testing.T, session backend.Session, work backend.Workload
 		t.Fatalf("run after adapting: %v%s", err, details(err))
 	}
 	CheckLog(t, work, log, before, clock.Mono(), s.StepSlack)
-	// Of counters that are read every so often, how often depends on the machine.
+	// The number of sampled counters depends on the machine.
 	if tier := session.Loaded().Tier; (tier == "" || tier == backend.TierExact) && len(log.Steps) != steps {
 		t.Errorf("%d steps after adapting, want %d", len(log.Steps), steps)
 	}
@@ -318,7 +315,7 @@ func (s Suite) same(t *testing.T, session backend.Session, work backend.Workload
 	}
 }
 
-// refuses: impossible work is a failure, and the session lives on.
+// refuses checks that impossible work is a failure which leaves the session usable.
 func (s Suite) refuses(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
 	for name, work := range map[string]backend.Workload{
@@ -347,7 +344,7 @@ func (s Suite) cancel(t *testing.T) {
 	if took > cancelWithin {
 		t.Errorf("run returned %v after the cancel, want at most %v", took, cancelWithin)
 	}
-	// A live engine stops between two steps and can go on.
+	// A live engine stops between two steps and can run again.
 	if _, err := session.Run(t.Context(), backend.Workload{Requests: prompts(4), OutputTokens: 2}); err != nil {
 		t.Errorf("run after a cancelled run: %v%s", err, details(err))
 	}
@@ -355,8 +352,8 @@ func (s Suite) cancel(t *testing.T) {
 	mustBeGone(t, pid)
 }
 
-// cancelledRun starts a long run, cancels it after d, and returns how long it
-// took to return after the cancel, and its error.
+// cancelledRun starts a long run and cancels it after d. It returns the time from the cancel to the return of the
+// run, and the run's error.
 func cancelledRun(t *testing.T, session backend.Session, d time.Duration) (time.Duration, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -368,12 +365,12 @@ func cancelledRun(t *testing.T, session backend.Session, d time.Duration) (time.
 	case at := <-cancelled:
 		return time.Since(at), err
 	default:
-		t.Fatalf("the long run ended by itself: %v%s", err, details(err))
+		t.Fatalf("the long run ended without a cancel: %v%s", err, details(err))
 		return 0, nil
 	}
 }
 
-// longWork goes on until it is stopped.
+// longWork runs until it is stopped.
 func longWork() backend.Workload {
 	return backend.Workload{Requests: prompts(16, 16, 16, 16, 16, 16, 16, 16), OutputTokens: longOutput}
 }
@@ -398,7 +395,7 @@ func (s Suite) crash(t *testing.T) {
 	mustBeGone(t, pid)
 }
 
-// hang stops the process: it can answer nothing any more.
+// hang stops the process, so that it cannot answer.
 func (s Suite) hang(t *testing.T) {
 	session := s.start(t, s.Backend, 1)
 	pid := process(t, session)
@@ -440,8 +437,8 @@ func (s Suite) noise(t *testing.T) {
 	CheckLog(t, work, log, before, clock.Mono(), s.StepSlack)
 }
 
-// mustBeGone checks that no process of the engine's group is left. One that has ended and
-// that its new parent has not looked at yet is not: engines of several processes leave such.
+// mustBeGone checks that no process of the engine's group is left. Zombies that their new parent has not reaped
+// yet do not count: engines with several processes leave them.
 func mustBeGone(t *testing.T, pid int) {
 	t.Helper()
 	var left []string
@@ -454,8 +451,8 @@ func mustBeGone(t *testing.T, pid int) {
 	t.Errorf("still alive in group %d: %q", pid, left)
 }
 
-// Live lists the processes of a group, and its first wherever it is, that have not ended:
-// number, name and state. Without a group the test fails: 0 is that of the kernel's threads.
+// Live lists number, name and state of the running processes of a group, and of its first process in whatever
+// group it is. An unknown group fails the test: 0 would mean the kernel's threads.
 func Live(t testing.TB, group int) []string {
 	t.Helper()
 	if group <= 0 {
@@ -467,9 +464,9 @@ func Live(t testing.TB, group int) []string {
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			continue // it ended meanwhile
+			continue // it has ended in the meantime
 		}
-		// pid (name) state parent group …; a name may hold anything.
+		// The format is: pid (name) state parent group …; the name may contain any character.
 		end := strings.LastIndexByte(string(b), ')')
 		fields := strings.Fields(string(b[end+1:]))
 		id := strconv.Itoa(group)

@@ -7,8 +7,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// CheckLog checks the log of a run against the work: the rules that result files
-// are built on. before and after are the parent's stamps around the run.
+// CheckLog checks the log of a run against the work, by the rules that result files rely on. before and after are
+// the parent's stamps around the run.
 func CheckLog(t *testing.T, w backend.Workload, log *backend.Log, before, after int64, slack time.Duration) {
 	t.Helper()
 	if log.StartNS < before || log.EndNS > after || log.StartNS > log.EndNS {
@@ -86,7 +86,7 @@ func checkSteps(t *testing.T, log *backend.Log, prompt, decoded int, slack time.
 	}
 }
 
-// checkCover: every token appears at the end of, or inside, some step.
+// checkCover checks that every token appears within or at the end of a step.
 func checkCover(t *testing.T, log *backend.Log, slack time.Duration) {
 	t.Helper()
 	for _, r := range log.Requests {
@@ -96,7 +96,7 @@ func checkCover(t *testing.T, log *backend.Log, slack time.Duration) {
 				step++
 			}
 			if step == len(log.Steps) || log.Steps[step].StartNS-int64(slack) > at {
-				t.Errorf("request %d: the token at %d lies in no step", r.ID, at)
+				t.Errorf("request %d: the token at %d is not in any step", r.ID, at)
 				return
 			}
 		}

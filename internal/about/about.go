@@ -1,5 +1,5 @@
-// Package about answers what the rest of the program asks about an experiment's engine, from its descriptor and the
-// section of the experiment: where a descriptor says nothing, what is usual.
+// Package about answers questions about an experiment's engine, from its descriptor and the section of the
+// experiment. It applies the defaults where a descriptor sets nothing.
 package about
 
 import (
@@ -10,22 +10,22 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 )
 
-// DefaultSequences is [engine.Descriptor.Sequences] where it is 0.
+// DefaultSequences is the default of [engine.Descriptor.Sequences].
 const DefaultSequences = 256
 
-// Steps is how many sequences are in a full step of an experiment's engine.
+// Steps returns the number of sequences in a full step of an experiment's engine.
 func Steps(d *engine.Descriptor, j engine.JSON) int {
 	return cmp.Or(j.Batch(), d.Sequences, DefaultSequences)
 }
 
-// Static reports whether an engine puts requests into batches that run one after the other, and
-// not each in as soon as there is room.
+// Static reports whether an engine runs requests in batches one after the other, instead of adding each as soon as
+// there is room.
 func Static(d *engine.Descriptor, j engine.JSON) bool {
 	return d.Settle != nil && !strings.Contains(string(j), `"batching":"continuous"`)
 }
 
-// Recipe is the Dockerfile in the source folder that builds an image of the engine; empty for
-// an image of its makers or of the user.
+// Recipe returns the Dockerfile in the source folder that builds an image of the engine; empty for an image of its
+// makers or of the user.
 func Recipe(d *engine.Descriptor, image string) string {
 	if d.Image != "" || image != "llem-"+d.Name {
 		return ""
@@ -33,7 +33,7 @@ func Recipe(d *engine.Descriptor, image string) string {
 	return "docker/" + d.Name + ".Dockerfile"
 }
 
-// DType is what dtype auto stands for.
+// DType returns what dtype auto means.
 func DType(d *engine.Descriptor) string { return cmp.Or(d.DType, "bfloat16") }
 
 // Estimate reads what estimates need from a section.
@@ -48,27 +48,27 @@ func Estimate(d *engine.Descriptor, j engine.JSON) engine.Estimate {
 	return d.Estimate(s)
 }
 
-// TakesGGUF reports whether an engine is given a model as a GGUF file: one that reads such files always
-// is, and one that computes nothing takes what there is.
+// TakesGGUF reports whether an engine is given a model as a GGUF file: an engine that reads such files always is,
+// and an engine that computes nothing accepts whatever is there.
 func TakesGGUF(d *engine.Descriptor, isFile bool) bool { return d.GGUF || d.Simulated && isFile }
 
-// common finds conflicts that concern every engine, before its own.
+// common finds conflicts that concern every engine; it runs before the engine's own check.
 func common(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Conflict {
 	switch {
 	case j.Concurrency > 0 && (d.Serves == nil || !d.Serves(s)):
 		return engine.Conflictf("workload.concurrency", "leave it out, or set the batch size",
-			"workload.concurrency is %d, but the %s backend is given all requests at once", j.Concurrency, d.Name)
+			"workload.concurrency is %d, but the %s backend receives all requests at once", j.Concurrency, d.Name)
 	case j.Temperature > 0 && d.Greedy:
 		return engine.Conflictf("decoding.temperature", "use decoding.preset: greedy",
-			"decoding.temperature is %g, but the %s backend takes the most likely token only", j.Temperature, d.Name)
+			"decoding.temperature is %g, but the %s backend supports greedy decoding only", j.Temperature, d.Name)
 	case !d.GGUF && !d.Simulated && (j.DType == "q8_0" || j.DType == "q4_0"):
 		return engine.Conflictf("dtype", "use float32, float16 or bfloat16, or backend: embedded",
-			"dtype %s is a ggml format that the %s backend does not run", j.DType, d.Name)
+			"dtype %s is a ggml format that the %s backend cannot run", j.DType, d.Name)
 	}
 	return nil
 }
 
-// Conflicts returns the first pair of values that do not fit together, or nil.
+// Conflicts returns the first pair of incompatible values, or nil.
 func Conflicts(d *engine.Descriptor, s engine.Section, j engine.Job) *engine.Conflict {
 	if c := common(d, s, j); c != nil || d.Conflict == nil {
 		return c

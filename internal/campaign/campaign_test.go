@@ -64,7 +64,7 @@ func (e *stub) Start(_ context.Context, spec backend.Spec) (backend.Session, err
 	return e, nil
 }
 
-// Loaded names a Python, which belongs into the snapshot.
+// Loaded names a Python, which belongs in the snapshot.
 func (e *stub) Loaded() backend.Loaded {
 	return backend.Loaded{Info: backend.Info{Device: "cpu", Versions: map[string]string{"python": "3.12.1"}},
 		DType: "float16", TextVocab: 256}

@@ -25,8 +25,7 @@ const (
 		` ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 )
 
-// checkpoint is a tiny model as a Hugging Face folder has it. The same one
-// always has the same bytes.
+// checkpoint is a tiny model in the form of a Hugging Face folder. The same checkpoint always has the same bytes.
 type checkpoint struct {
 	config  map[string]any
 	weights string // "F32", "F16" or "BF16"
@@ -47,7 +46,7 @@ type entry struct {
 
 const hidden, heads, kvHeads, ffn, vocab = 64, 4, 2, 96, 300
 
-// configOf is the config.json of a class, with what a case adds to it.
+// configOf returns the config.json of a class, with the additions of a case.
 func configOf(class, kind string, more map[string]any) map[string]any {
 	m := map[string]any{
 		"architectures": []string{class}, "model_type": kind, "hidden_size": hidden, "num_hidden_layers": 2,
@@ -141,7 +140,7 @@ func (c checkpoint) write(t testing.TB) string {
 	return dir
 }
 
-// safetensors is a file with the entries, whose weights follow from their names.
+// safetensors returns a file with the entries, whose weights are derived from their names.
 func safetensors(t testing.TB, entries []entry, kind string) []byte {
 	t.Helper()
 	dtype, _ := plainDType(kind)
@@ -163,7 +162,7 @@ func safetensors(t testing.TB, entries []entry, kind string) []byte {
 	return append(append(out, head...), data.Bytes()...)
 }
 
-// values are random weights.
+// values returns random weights.
 func (e entry) values() []float32 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(e.name))
@@ -175,7 +174,7 @@ func (e entry) values() []float32 {
 	return v
 }
 
-// bpe is a tokenizer.json: bytes, some merges, and the added tokens.
+// bpe returns a tokenizer.json: bytes, some merges, and the added tokens.
 func bpe(split string, size int, pairs bool, added ...string) string {
 	model := map[string]any{"type": "BPE"}
 	vocab := map[string]int{}
@@ -216,7 +215,7 @@ func toJSON(v any) string {
 	return string(b)
 }
 
-// sentencePiece is a tokenizer.model with pieces of all kinds.
+// sentencePiece returns a tokenizer.model with pieces of all kinds.
 func sentencePiece(size int) string {
 	var out []byte
 	bytesField := func(b []byte, field uint64, v []byte) []byte {
@@ -248,15 +247,14 @@ func sentencePiece(size int) string {
 		}
 		out = bytesField(out, modelPieces, p)
 	}
-	// What follows in real files: how the model was trained, which is skipped.
+	// The rest of a real file describes how the model was trained; it is skipped.
 	return string(bytesField(out, 2, binary.AppendUvarint([]byte{4 << 3}, 8000)))
 }
 
 const bpeConfig = `{"add_bos_token": true, "bos_token": {"content": "<bos>", "lstrip": false}, "eos_token": "<eos>",
 	"pad_token": null, "unk_token": "absent", "sep_token": 7, "chat_template": "{{ messages }}"}`
 
-// checkpoints are the cases: every class, every kind of tokenizer, weights,
-// files and scaling.
+// checkpoints returns the cases: every class, every kind of tokenizer, weights, files and scaling.
 func checkpoints() map[string]checkpoint {
 	llama3 := map[string]any{"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
 		"original_max_position_embeddings": 64}

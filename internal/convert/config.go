@@ -27,12 +27,12 @@ type config struct {
 	AttnSoftcap    float32  `json:"attn_logit_softcapping"`
 	FinalSoftcap   float32  `json:"final_logit_softcapping"`
 	RopeScaling    *scaling `json:"rope_scaling"`
-	RopeParameters *scaling `json:"rope_parameters"` // where transformers 5 writes rope_scaling
+	RopeParameters *scaling `json:"rope_parameters"` // the place of rope_scaling since transformers 5
 
 	ropeTheta, ropeLocalTheta float32
 }
 
-// scaling is how rotary positions are stretched for longer contexts.
+// scaling describes how rotary positions are stretched for longer contexts.
 type scaling struct {
 	Type     string   `json:"rope_type"`
 	OldType  string   `json:"type"`
@@ -55,14 +55,14 @@ type keys struct {
 
 func (k keys) set(name string, v any) { k.kv[k.prefix+name] = v }
 
-// setKnown leaves out what is 0, for which the engine has a default.
+// setKnown omits a value of 0, for which the engine has a default.
 func setKnown[V uint32 | float32](k keys, name string, v V) {
 	if v != 0 {
 		k.set(name, v)
 	}
 }
 
-// llama are the keys of Llama and Mistral.
+// llama sets the keys of Llama and Mistral.
 func (c *config) llama(k keys) error {
 	k.set("vocab_size", c.VocabSize)
 	k.set("block_count", c.Layers)
@@ -84,7 +84,7 @@ func (c *config) llama(k keys) error {
 	return nil
 }
 
-// headDim is the width of a head.
+// headDim returns the width of a head.
 func (c *config) headDim() uint32 {
 	if c.HeadDim == 0 && c.Heads > 0 {
 		return c.Hidden / c.Heads
@@ -103,11 +103,10 @@ func (s *scaling) factor(def float32) float32 {
 	return *s.Factor
 }
 
-// llama3Factors are the divisors of the rotary frequencies of Llama 3.1 and
-// later, nil where the model has none: 1 for wavelengths that fit the original
-// context high times or more, factor for those that do not fit it low times,
-// and in between the inverse of a linear blend of their inverses
-// (transformers, modeling_rope_utils.py, _compute_llama3_parameters).
+// llama3Factors returns the divisors of the rotary frequencies of Llama 3.1 and later, nil if the model has none:
+// 1 for wavelengths that fit the original context high times or more, factor for wavelengths that do not fit it
+// low times, and in between the inverse of a linear blend of their inverses (transformers, modeling_rope_utils.py,
+// _compute_llama3_parameters).
 func (c *config) llama3Factors() []float32 {
 	s := c.llamaScaling()
 	if s == nil || s.Type != "llama3" {
@@ -132,8 +131,7 @@ func (c *config) llama3Factors() []float32 {
 	return out
 }
 
-// qwen2 are the keys of Qwen 2, whose only scalings are ones that change
-// nothing for text.
+// qwen2 sets the keys of Qwen 2. Only scalings that do not affect text are supported.
 func (c *config) qwen2(k keys) error {
 	k.set("block_count", c.Layers)
 	k.set("context_length", c.Context)
@@ -157,7 +155,7 @@ func (c *config) qwen2(k keys) error {
 	return nil
 }
 
-// qwen3 is qwen2 with a width of heads of its own.
+// qwen3 is qwen2 with its own head width.
 func (c *config) qwen3(k keys) error {
 	dim := cmp.Or(c.HeadDim, 128) // the default of Qwen3Config
 	k.set("attention.key_length", dim)
@@ -165,7 +163,7 @@ func (c *config) qwen3(k keys) error {
 	return c.qwen2(k)
 }
 
-// gemma are the keys that Gemma 2 and 3 share.
+// gemma sets the keys that Gemma 2 and 3 share.
 func (c *config) gemma(k keys) {
 	k.set("block_count", c.Layers)
 	k.set("context_length", c.Context)
@@ -179,8 +177,8 @@ func (c *config) gemma(k keys) {
 	k.set("attention.sliding_window", c.SlidingWindow)
 }
 
-// gemma2 adds the soft caps, and the tokens by which the engine knows the end
-// of a turn and text to be filled in.
+// gemma2 adds the soft caps, and the tokens by which the engine recognises the end of a turn and text to be filled
+// in.
 func (c *config) gemma2(k keys) error {
 	c.gemma(k)
 	k.set("attn_logit_softcapping", c.AttnSoftcap)
@@ -191,13 +189,13 @@ func (c *config) gemma2(k keys) error {
 	return nil
 }
 
-// gemma3Defaults fills in what transformers leaves out of config.json where it
-// is the default of Gemma3TextConfig.
+// gemma3Defaults fills in values that transformers omits from config.json because they are the defaults of
+// Gemma3TextConfig.
 func (c *config) gemma3Defaults() {
 	c.Heads, c.KVHeads, c.HeadDim = cmp.Or(c.Heads, 8), cmp.Or(c.KVHeads, 4), cmp.Or(c.HeadDim, 256)
 }
 
-// gemma3 adds the second rotary base and which layers have a window.
+// gemma3 adds the second rotary base and the layers with a window.
 func (c *config) gemma3(k keys) error {
 	c.gemma(k)
 	setKnown(k, "final_logit_softcapping", max(0, c.FinalSoftcap))

@@ -1,14 +1,12 @@
-// Package convert turns a Hugging Face folder into the one GGUF file that the
-// embedded engine opens.
+// Package convert turns a Hugging Face folder into the one GGUF file that the embedded engine opens.
 //
 //	config.json ────────────────▶ config ──▶ keys ───┐
 //	tokenizer.json, tokenizer.model ▶ vocabulary ──▶ keys ─┼─▶ gguf.File ─▶ one file
 //	*.safetensors ──────────────▶ tensors, read when written ─┘
 //
-// What the engine expects of each family of models (names of keys and tensors,
-// the order of rows in q and k, norms stored as weight+1) is written down here
-// and nowhere else. Weights are read in small parts while the file is written,
-// so that memory does not depend on the size of the model.
+// Everything that the engine expects of each family of models (names of keys and tensors, the order of rows in q
+// and k, norms stored as weight+1) is defined only here. Weights are read in small parts while the file is
+// written, so that memory does not depend on the size of the model.
 package convert
 
 import (
@@ -28,11 +26,11 @@ import (
 	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
-// Options say how a folder is converted.
+// Options control how a folder is converted.
 type Options struct {
-	DType gguf.DType // of the matrices; "" keeps what is stored, float32 as float16
-	// RopeTheta and RopeLocalTheta are the rotary bases, which config.json gives
-	// in more than one form; RopeLocalTheta is 0 where layers do not differ.
+	DType gguf.DType // of the matrices; "" keeps the stored type, but float32 becomes float16
+	// RopeTheta and RopeLocalTheta are the rotary bases, which config.json gives in more than one form; RopeLocalTheta
+	// is 0 if all layers have the same.
 	RopeTheta, RopeLocalTheta float64
 	Progress                  func(done, total int64) // bytes written; may be nil
 }
@@ -51,7 +49,7 @@ type family struct {
 // familyOf returns the family of a class of the transformers library.
 func familyOf(class string) (family, bool) {
 	switch class {
-	case "LlamaForCausalLM", "MistralForCausalLM": // one network under two names
+	case "LlamaForCausalLM", "MistralForCausalLM": // one network with two names
 		return family{arch: "llama", keys: (*config).llama, names: plainNames, interleaved: true}, true
 	case "Qwen2ForCausalLM":
 		return family{arch: "qwen2", keys: (*config).qwen2, names: plainNames}, true
@@ -68,15 +66,14 @@ func familyOf(class string) (family, bool) {
 const classes = "Gemma2ForCausalLM, Gemma3ForCausalLM, LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, " +
 	"Qwen3ForCausalLM"
 
-// Check returns why the embedded engine cannot run the model whose config.json
-// is in dir, or nil.
+// Check returns the reason why the embedded engine cannot run the model whose config.json is in dir, or nil.
 func Check(dir string) error {
 	_, _, err := readConfig(dir, Options{})
 	return err
 }
 
-// DType is the type that the matrices of a folder are converted to where [Options.DType] is empty. It is empty if they
-// differ, or the folder cannot be converted.
+// DType returns the type that the matrices of a folder are converted to if [Options.DType] is empty. It is empty
+// if they differ, or the folder cannot be converted.
 func DType(dir string) gguf.DType {
 	if Check(dir) != nil {
 		return ""
@@ -114,7 +111,7 @@ func readConfig(dir string, o Options) (*config, family, error) {
 	return parseConfig(raw, o)
 }
 
-// Folder writes the GGUF file made of the folder dir at path, or nothing.
+// Folder converts the folder dir to a GGUF file at path, or writes nothing.
 func Folder(ctx context.Context, dir, path string, o Options) error {
 	err := convertFolder(ctx, dir, path, o)
 	if err == nil {
@@ -156,7 +153,7 @@ func convertFolder(ctx context.Context, dir, path string, o Options) error {
 	return file.Write(ctx, path)
 }
 
-// metadata are the keys of the file.
+// metadata returns the keys of the file.
 func metadata(c *config, f family, voc *vocabulary, o Options) (map[string]any, error) {
 	kv := map[string]any{
 		"general.architecture":         f.arch,
@@ -174,8 +171,8 @@ func metadata(c *config, f family, voc *vocabulary, o Options) (map[string]any, 
 	return kv, nil
 }
 
-// parseConfig reads the content of config.json. A whole number may be written
-// as a fraction (4096.0), and a class be followed by others.
+// parseConfig reads the content of config.json. A whole number may be written as a fraction (4096.0), and a class
+// may be followed by others.
 func parseConfig(raw []byte, o Options) (*config, family, error) {
 	var m map[string]any
 	if err := pyjson.Unmarshal(raw, &m); err != nil {

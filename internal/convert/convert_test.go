@@ -53,7 +53,7 @@ func (r rewrite) apply(t testing.TB, dir string) {
 	}
 }
 
-// header gives a safetensors file another header of the same tensors.
+// header gives a safetensors file another header for the same tensors.
 func header(old, text string) rewrite {
 	return rewrite{"model.safetensors", func(s string) string {
 		n := binary.LittleEndian.Uint64([]byte(s))
@@ -160,7 +160,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestPyTorchWeights: pickles are neither read nor taken for weights.
+// TestPyTorchWeights: pickles are not read and do not count as weights.
 func TestPyTorchWeights(t *testing.T) {
 	dir := checkpoints()["llama3-bf16"].write(t)
 	if err := os.Rename(filepath.Join(dir, "model.safetensors"), filepath.Join(dir, "pytorch_model.bin")); err != nil {
@@ -172,7 +172,7 @@ func TestPyTorchWeights(t *testing.T) {
 	}
 }
 
-// TestWeightFiles: an index says which files belong to the model, and one file is a whole model.
+// TestWeightFiles: an index selects the files that belong to the model, and a single file is a whole model.
 func TestWeightFiles(t *testing.T) {
 	sharded := checkpoints()["qwen3-bf16-sharded"]
 	want := describe(t, convertTo(t, sharded.write(t), ""))
@@ -232,7 +232,7 @@ func TestInterleaved(t *testing.T) {
 	}
 }
 
-// TestFloat32 keeps float32 weights as they are when float32 is asked for.
+// TestFloat32: float32 weights stay unchanged if float32 is requested.
 func TestFloat32(t *testing.T) {
 	c := checkpoints()["mistral-f32"]
 	path := convertTo(t, c.write(t), gguf.Float32)
@@ -242,7 +242,7 @@ func TestFloat32(t *testing.T) {
 	}
 }
 
-// TestHeadWidth: rotation covers a head where heads are not hidden/heads wide.
+// TestHeadWidth: rotation covers a head if heads are not hidden/heads wide.
 func TestHeadWidth(t *testing.T) {
 	c := checkpoints()["mistral-f32"]
 	c.config = maps.Clone(c.config)
@@ -255,7 +255,7 @@ func TestHeadWidth(t *testing.T) {
 	}
 }
 
-// TestGemma3Defaults: what config.json leaves out is known.
+// TestGemma3Defaults: values that config.json omits are known.
 func TestGemma3Defaults(t *testing.T) {
 	c := checkpoints()["gemma3-bf16"]
 	dir := c.write(t)
@@ -271,7 +271,7 @@ func TestGemma3Defaults(t *testing.T) {
 	}
 }
 
-// TestNewScaling reads Llama's scaling where transformers 5 writes it.
+// TestNewScaling reads Llama's scaling in the place of transformers 5.
 func TestNewScaling(t *testing.T) {
 	c := checkpoints()["llama3-bf16"]
 	want := describe(t, convertTo(t, c.write(t), ""))
@@ -283,7 +283,7 @@ func TestNewScaling(t *testing.T) {
 	}
 }
 
-// TestTokenGap: a token keeps the row of its id where ids leave a gap.
+// TestTokenGap: a token keeps the row of its id if ids have a gap.
 func TestTokenGap(t *testing.T) {
 	dir := checkpoints()["qwen2-f16-untied"].write(t)
 	put("tokenizer.json", `{"model": {"vocab": {"a": 0, "b": 3}, "merges": []}}`).apply(t, dir)
@@ -303,13 +303,13 @@ func TestTokenGap(t *testing.T) {
 	}
 }
 
-// TestMemory converts more than it allocates: weights are never in memory as a whole.
+// TestMemory converts more than it allocates: weights are never completely in memory.
 func TestMemory(t *testing.T) {
 	c := checkpoints()["llama3-bf16"]
 	dir := c.write(t)
-	rows := int64(2 << 20) // of 64 weights in 2 bytes: 256 MiB, of which the disk holds nothing
+	rows := int64(2 << 20) // of 64 weights in 2 bytes: 256 MiB, all of it sparse on disk
 	if testing.Short() {
-		rows /= 16 // less than may be allocated: what is left is the race detector's part, the workers
+		rows /= 16 // smaller, but still more than may be allocated: the race detector and the workers use the rest
 	}
 	head := fmt.Sprintf(`{"big.weight":{"dtype":"BF16","shape":[%d,64],"data_offsets":[0,%d]}}`, rows, rows*64*2)
 	f, err := os.Create(filepath.Join(dir, "extra.safetensors"))
@@ -343,7 +343,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestInterrupted leaves nothing behind.
+// TestInterrupted: an interrupted conversion leaves nothing behind.
 func TestInterrupted(t *testing.T) {
 	dir, out := checkpoints()["llama3-bf16"].write(t), t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -377,7 +377,7 @@ func FuzzSafetensors(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Whatever is accepted lies in the file.
+		// All tensors are within the file.
 		for _, x := range tensors {
 			if end := x.at + x.elements()*int64(x.dtype.Info().Size); x.at < 8 || end > int64(len(b)) || end <= x.at {
 				t.Errorf("%s at %d to %d of %d", x.name, x.at, end, len(b))

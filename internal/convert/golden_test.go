@@ -16,7 +16,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// description is what a GGUF file holds, read by the engine's own decoder.
+// description is the content of a GGUF file, read by the engine's own decoder.
 type description struct {
 	Keys    map[string]string // type and value, or the hash of a long one
 	Tensors []string          // name, type, shape, hash of the data; in the order of names
@@ -57,7 +57,7 @@ func describe(t testing.TB, path string) description {
 	return d
 }
 
-// convertTo converts the folder with our converter.
+// convertTo converts the folder with this package's converter.
 func convertTo(t testing.TB, dir string, dtype gguf.DType) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "m.gguf")
@@ -67,7 +67,7 @@ func convertTo(t testing.TB, dir string, dtype gguf.DType) string {
 	return path
 }
 
-// testOptions has the rotary bases of the folder, as its config.json gives them.
+// testOptions returns options with the rotary bases of the folder's config.json.
 func testOptions(dir string, dtype gguf.DType) Options {
 	var c struct {
 		Theta float64 `json:"rope_theta"`
@@ -97,8 +97,8 @@ func goldenCases(t *testing.T, f func(t *testing.T, file, dir string, dtype gguf
 	}
 }
 
-// TestGolden compares every kind of checkpoint with what the converter of
-// Ollama 0.17.4 made of it, for which the engine was written.
+// TestGolden compares every kind of checkpoint with the output of the converter of Ollama 0.17.4, for which the
+// engine was written.
 func TestGolden(t *testing.T) {
 	goldenCases(t, func(t *testing.T, file, dir string, dtype gguf.DType) {
 		var want description

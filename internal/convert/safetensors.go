@@ -33,7 +33,7 @@ type stored struct {
 	at    int64 // offset in the file
 }
 
-// elements is the number of weights.
+// elements returns the number of weights.
 func (s stored) elements() int64 {
 	n := int64(1)
 	for _, d := range s.shape {
@@ -42,10 +42,10 @@ func (s stored) elements() int64 {
 	return n
 }
 
-// indexFile tells in which file of a checkpoint each tensor is.
+// indexFile maps tensors to the files of a checkpoint.
 const indexFile = "model.safetensors.index.json"
 
-// maxHeader is the longest header of a safetensors file, as in the reference.
+// maxHeader is the maximum size of a safetensors header, as in the reference implementation.
 const maxHeader = 100_000_000
 
 func (w *weights) close() {
@@ -95,8 +95,7 @@ func openWeights(dir string) (_ *weights, err error) {
 	return w, nil
 }
 
-// weightFiles names the files with the weights: model.safetensors, or those of
-// the index, or all that there are.
+// weightFiles names the files with the weights: model.safetensors, or the files of the index, or all that exist.
 func weightFiles(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "model.safetensors")); err == nil {
 		return []string{"model.safetensors"}, nil
@@ -133,8 +132,8 @@ func weightFiles(dir string) ([]string, error) {
 		"%s has a config.json but no weights", dir)
 }
 
-// readSafetensors reads the header of a file, in the order of the names: its
-// length in 8 bytes, then JSON. Every place is checked against the file's size.
+// readSafetensors reads the header of a file, in the order of the names: its length in 8 bytes, then JSON. Every
+// position is checked against the file's size.
 func readSafetensors(f *os.File) ([]stored, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -199,7 +198,7 @@ func safetensorsHeader(r io.ReaderAt, size int64) ([]stored, error) {
 	return out, whole(out, data, size)
 }
 
-// whole refuses tensors that overlap, and bytes of a file that belong to none: the format has neither, and
+// whole refuses tensors that overlap, and bytes of a file that belong to no tensor: the format has neither, and
 // one changed digit of an offset would give a tensor the weights of its neighbour.
 func whole(tensors []stored, data, size int64) error {
 	byPlace := slices.SortedFunc(slices.Values(tensors), func(a, b stored) int { return cmp.Compare(a.at, b.at) })
@@ -218,7 +217,7 @@ func whole(tensors []stored, data, size int64) error {
 	return nil
 }
 
-// plainDType is the format that a safetensors file calls name.
+// plainDType returns the format for a name in safetensors files.
 func plainDType(name string) (gguf.DType, bool) {
 	switch name {
 	case "F32":
@@ -231,7 +230,7 @@ func plainDType(name string) (gguf.DType, bool) {
 	return "", false
 }
 
-// plainBytes is the size of a tensor; false if it cannot be one.
+// plainBytes returns the size of a tensor; false if the shape is invalid.
 func plainBytes(shape []int64, d gguf.DType) (int64, bool) {
 	const most = 1 << 48
 	n := int64(d.Info().Size)

@@ -19,8 +19,7 @@ type piece struct {
 	kind  int32
 }
 
-// Fields of sentencepiece_model.proto, and the two wire types that they use
-// beside plain numbers.
+// Fields of sentencepiece_model.proto, and the two wire types that they use besides plain numbers.
 const (
 	modelPieces = 1
 	pieceText   = 1
@@ -31,7 +30,7 @@ const (
 	wire32    = 5
 )
 
-// readPieces reads the pieces of a serialized ModelProto and skips all else.
+// readPieces reads the pieces of a serialized ModelProto and skips everything else.
 func readPieces(b []byte) ([]piece, error) {
 	var out []piece
 	err := eachField(b, func(field, wire uint64, data []byte, _ uint64) error {
@@ -99,13 +98,12 @@ func eachField(b []byte, f func(field, wire uint64, data []byte, n uint64) error
 	return nil
 }
 
-// gemmaControls are tokens that Gemma's SentencePiece models have as plain text.
+// gemmaControls are control tokens that Gemma's SentencePiece models have as plain text.
 const gemmaControls = " <end_of_turn> <start_of_turn> <start_function_declaration> <end_function_declaration> " +
 	"<start_function_call> <end_function_call> <start_function_response> <end_function_response> <escape> "
 
-// readSentencePiece takes the tokens of tokenizer.model. Which of them control
-// the model is also said in special_tokens_map.json; added_tokens.json has
-// tokens that follow them.
+// readSentencePiece reads the tokens of tokenizer.model. special_tokens_map.json also lists control tokens;
+// added_tokens.json has tokens that follow them.
 func (v *vocabulary) readSentencePiece(dir string, model []byte) error {
 	pieces, err := readPieces(model)
 	if err != nil {
@@ -133,7 +131,7 @@ func (v *vocabulary) readSentencePiece(dir string, model []byte) error {
 	return v.append(added)
 }
 
-// append adds tokens, whose ids must continue the vocabulary or name what it has.
+// append adds tokens, whose ids must continue the vocabulary or match an existing token.
 func (v *vocabulary) append(added map[string]int) error {
 	texts := sorted(added)
 	slices.SortStableFunc(texts, func(a, b string) int { return added[a] - added[b] })
@@ -151,7 +149,7 @@ func (v *vocabulary) append(added map[string]int) error {
 	return nil
 }
 
-// additionalSpecials are texts that special_tokens_map.json adds to the special tokens.
+// additionalSpecials returns texts that special_tokens_map.json adds to the special tokens.
 func additionalSpecials(dir string) ([]string, error) {
 	var m struct {
 		Additional json.RawMessage `json:"additional_special_tokens"`
@@ -160,7 +158,7 @@ func additionalSpecials(dir string) ([]string, error) {
 		return nil, err
 	}
 	var list []json.RawMessage
-	_ = json.Unmarshal(m.Additional, &list) // absent, or something else that names no tokens
+	_ = json.Unmarshal(m.Additional, &list) // absent, or not a list of tokens
 	var texts []string
 	for _, raw := range list {
 		texts = append(texts, tokenText(raw))

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestTemplateFile: a chat template in a file of its own, as newer models have it, comes before one in the settings.
+// TestTemplateFile: a chat template in its own file, as newer models have it, takes precedence over the settings.
 func TestTemplateFile(t *testing.T) {
 	dir := t.TempDir()
 	for name, want := range map[string]string{"without the file": "old", "with the file": "new\n"} {

@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// plainNames maps the names of tensors from Hugging Face to GGUF files.
+// plainNames maps names of tensors in Hugging Face files to names in GGUF files.
 var plainNames = strings.NewReplacer(append(sharedNames(), "post_attention_layernorm", "ffn_norm")...)
 
 // gemmaNames is the same for Gemma, which has four norms in a layer.
@@ -33,13 +33,13 @@ func sharedNames() []string {
 	}
 }
 
-// target is a tensor of the file to be written, and how it comes about.
+// target is a tensor of the file to be written, and its source.
 type target struct {
 	gguf.Tensor
 	from    stored
-	heads   int64     // rows are reordered within so many heads; 0 leaves them
+	heads   int64     // rows are reordered within this many heads; 0 keeps the order
 	plusOne bool      // 1 is added to each weight
-	values  []float32 // the weights themselves, where no file has them
+	values  []float32 // the weights themselves, if they come from no file
 }
 
 type targets []target
@@ -78,9 +78,8 @@ func plan(tensors []stored, c *config, f family, dtype gguf.DType) (targets, err
 	return out, nil
 }
 
-// storedAs is the format of a tensor in the file. Vectors are float32, as the
-// engine computes with them; a matrix whose rows are not a whole number of
-// blocks stays in a format without blocks.
+// storedAs returns the format of a tensor in the file. Vectors are float32, as the engine computes with them; a
+// matrix whose rows are not a whole number of blocks stays in a format without blocks.
 func storedAs(s stored, dtype gguf.DType) gguf.DType {
 	if len(s.shape) < 2 {
 		return gguf.Float32
@@ -94,7 +93,7 @@ func storedAs(s stored, dtype gguf.DType) gguf.DType {
 	return gguf.Float16
 }
 
-// interleavedHeads is the number of heads whose rows are reordered in a tensor, 0 for none.
+// interleavedHeads returns the number of heads whose rows are reordered in a tensor, 0 for none.
 func (c *config) interleavedHeads(name string) int64 {
 	name = strings.TrimSuffix(strings.TrimSuffix(name, ".weight"), ".bias")
 	switch {
@@ -106,7 +105,7 @@ func (c *config) interleavedHeads(name string) int64 {
 	return 0
 }
 
-// layerOf is the number in a name like blk.3.attn_q.weight; other tensors come last.
+// layerOf returns the number in a name like blk.3.attn_q.weight; other tensors come last.
 func layerOf(name string) int {
 	if rest, ok := strings.CutPrefix(name, "blk."); ok {
 		number, _, _ := strings.Cut(rest, ".")
@@ -117,8 +116,8 @@ func layerOf(name string) int {
 	return math.MaxInt
 }
 
-// checkComplete looks for tensors that every layer has, so that a folder without
-// one of its files is found out here and not when the engine reads the layer.
+// checkComplete checks the tensors that every layer has, so that a missing file is reported here and not when the
+// engine reads the layer.
 func checkComplete(have map[string]bool, layers uint32) error {
 	missing := func(name string) error {
 		return fault.New(codes.ClassCorruptModel, nil, "check that the folder is complete, or download it again",
@@ -140,7 +139,7 @@ func checkComplete(have map[string]bool, layers uint32) error {
 	return nil
 }
 
-// chunk is how many weights are translated at once, a whole number of blocks.
+// chunk is the number of weights converted at once, a whole number of blocks.
 const chunk = 1 << 14
 
 // fill implements gguf.File.Fill.
@@ -175,7 +174,7 @@ func (ts targets) fill(dst []byte, i int, first int64) error {
 	return nil
 }
 
-// read reads weights as they are stored, from weight at of the written order on.
+// read reads stored weights, from weight at in written order on.
 func (t target) read(dst []byte, at int64) error {
 	size := int64(t.from.dtype.Info().Size)
 	if t.heads == 0 {
@@ -193,9 +192,8 @@ func (t target) read(dst []byte, at int64) error {
 	return nil
 }
 
-// sourceRow is the stored row that becomes a row of the file. Hugging Face
-// files rotate row j of a head of d rows with row j+d/2; GGUF files of the
-// Llama family have such rows side by side.
+// sourceRow returns the stored row that becomes a row of the file. Hugging Face files rotate row j of a head of d
+// rows with row j+d/2; GGUF files of the Llama family have such rows side by side.
 func (t target) sourceRow(row int64) int64 {
 	d := t.from.shape[0] / t.heads
 	head, j := row/d, row%d

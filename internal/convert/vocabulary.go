@@ -15,7 +15,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
-// vocabulary is what a GGUF file says about the tokenizer.
+// vocabulary is the tokenizer as a GGUF file stores it.
 type vocabulary struct {
 	model  string // "gpt2" is byte-level BPE, "llama" is SentencePiece
 	pre    string // how the engine splits text before BPE
@@ -32,8 +32,8 @@ type vocabulary struct {
 type special struct {
 	role string
 	id   uint32
-	add  bool    // it is put around every text
-	ids  []int32 // where several tokens have the role
+	add  bool    // added around every text
+	ids  []int32 // if several tokens have the role
 }
 
 // roles maps the names of special tokens in Hugging Face files to those in GGUF files.
@@ -47,9 +47,8 @@ func roles() map[string]string {
 // maxTokens is far above any real vocabulary.
 const maxTokens = 1 << 24
 
-// readVocabulary reads the tokenizer of a folder. tokenizer.model, where there
-// is one, gives the tokens; tokenizer.json gives them otherwise, and in both
-// cases the merges and the ids of special tokens.
+// readVocabulary reads the tokenizer of a folder. tokenizer.model gives the tokens if it exists, otherwise
+// tokenizer.json. In both cases tokenizer.json gives the merges and the ids of special tokens.
 func readVocabulary(dir string) (*vocabulary, error) {
 	var hf hfTokenizer
 	haveHF, err := readJSON(dir, "tokenizer.json", &hf)
@@ -80,7 +79,7 @@ func readVocabulary(dir string) (*vocabulary, error) {
 	return v, v.readSpecials(dir, hf.Added)
 }
 
-// readJSON decodes a file of the folder, and reports whether there is one.
+// readJSON decodes a file of the folder, and reports whether it exists.
 func readJSON(dir, name string, v any) (bool, error) {
 	b, err := disk.ReadFile(filepath.Join(dir, name), disk.MaxDocument)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +94,7 @@ func readJSON(dir, name string, v any) (bool, error) {
 	return true, nil
 }
 
-// hfTokenizer is the part of tokenizer.json that matters here.
+// hfTokenizer is the part of tokenizer.json that is used.
 type hfTokenizer struct {
 	Added []addedToken `json:"added_tokens"`
 	Model struct {
@@ -129,7 +128,7 @@ func (hf hfTokenizer) merges() ([]string, error) {
 	}
 	var pairs [][]string
 	if err := json.Unmarshal(hf.Model.Merges, &pairs); err != nil {
-		return nil, fmt.Errorf("tokenizer.json: merges are neither strings nor pairs of strings: %w", err)
+		return nil, fmt.Errorf("tokenizer.json: merges are not strings or pairs of strings: %w", err)
 	}
 	out := make([]string, len(pairs))
 	for i, p := range pairs {
@@ -138,9 +137,8 @@ func (hf hfTokenizer) merges() ([]string, error) {
 	return out, nil
 }
 
-// pre names the way in which text is split before BPE. The engine knows some
-// by name; which one a tokenizer has shows in its regular expressions, of which
-// the SHA-256 is compared.
+// pre names the way in which text is split before BPE. The engine knows some by name; the name is found by the
+// SHA-256 of the tokenizer's regular expressions.
 func (hf hfTokenizer) pre() string {
 	sum := sha256.New()
 	for _, s := range hf.PreTokenizer.Steps {
@@ -163,8 +161,8 @@ func (hf hfTokenizer) pre() string {
 	return "default"
 }
 
-// readTokens takes the tokens of tokenizer.json in the order of their ids. An
-// id is a row of the embedding matrix, so that one without a token keeps its place.
+// readTokens reads the tokens of tokenizer.json in the order of their ids. An id is a row of the embedding matrix,
+// so an id without a token keeps its row.
 func (v *vocabulary) readTokens(hf hfTokenizer) error {
 	type token struct {
 		text string
@@ -245,14 +243,14 @@ func (v *vocabulary) readSpecials(dir string, added []addedToken) error {
 		}
 		s.id = uint32(id)
 		if json.Unmarshal(generation[role+"_token_id"], &s.ids) != nil {
-			s.ids = nil // one id, which is known already
+			s.ids = nil // one id, which is already known
 		}
 		v.specials = append(v.specials, s)
 	}
 	return nil
 }
 
-// tokenText is the text of a token that is written as a string or as an object.
+// tokenText returns the text of a token that is written as a string or as an object.
 func tokenText(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
@@ -263,8 +261,8 @@ func tokenText(raw json.RawMessage) string {
 	return token.Text
 }
 
-// readTemplate reads the chat template: a file of its own, or one in the settings of the
-// tokenizer, or several there with names.
+// readTemplate reads the chat template: from its own file, or from the tokenizer's settings, which may hold
+// several with names.
 func (v *vocabulary) readTemplate(dir string, raw json.RawMessage) error {
 	const file = "chat_template.jinja"
 	switch b, err := disk.ReadFile(filepath.Join(dir, file), disk.MaxDocument); {
@@ -282,7 +280,7 @@ func (v *vocabulary) readTemplate(dir string, raw json.RawMessage) error {
 		Template string `json:"template"`
 	}
 	if err := json.Unmarshal(raw, &named); err != nil {
-		return errors.New("tokenizer_config.json: chat_template is neither a text nor a list of named texts")
+		return errors.New("tokenizer_config.json: chat_template is not a text or a list of named texts")
 	}
 	for _, t := range named {
 		if t.Name == "default" {
@@ -293,7 +291,7 @@ func (v *vocabulary) readTemplate(dir string, raw json.RawMessage) error {
 	return nil
 }
 
-// keys are the metadata of the vocabulary.
+// keys returns the metadata of the vocabulary.
 func (v *vocabulary) keys() map[string]any {
 	kv := map[string]any{
 		"tokenizer.ggml.model":      v.model,

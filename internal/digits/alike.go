@@ -5,15 +5,15 @@ import (
 	"strconv"
 )
 
-// digitsOf are the numbers of a text.
+// digitsOf matches the numbers of a text.
 var digitsOf = regexp.MustCompile(`[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?`)
 
-// Alike reports whether two texts differ in their numbers alone.
+// Alike reports whether two texts differ only in their numbers.
 func Alike(a, b string) bool {
 	return a == b || digitsOf.ReplaceAllString(a, "#") == digitsOf.ReplaceAllString(b, "#")
 }
 
-// Later is the one of two texts that are alike whose last number is larger: what would do for both.
+// Later returns the one of two alike texts whose last number is larger, which satisfies both.
 func Later(a, b string) string {
 	last := func(text string) float64 {
 		all := digitsOf.FindAllString(text, -1)

@@ -1,5 +1,5 @@
-// Package digits prints numbers for people: with SI prefixes, with significant digits,
-// counted. Sizes in bytes and seconds are among them.
+// Package digits formats numbers for people: with SI prefixes, with significant digits, counted. It also formats
+// sizes in bytes and seconds.
 package digits
 
 import (
@@ -15,7 +15,7 @@ const JoulesPerWattHour = 3600
 // Bytes is a size in bytes.
 type Bytes int64
 
-// String prints b in powers of 1024, such as "1.50 GiB".
+// String formats b in powers of 1024, such as "1.50 GiB".
 func (b Bytes) String() string {
 	if b < 0 {
 		return "-" + (-b).String()
@@ -32,7 +32,7 @@ func (b Bytes) String() string {
 	return Significant(v, 3) + " " + prefixes[i:i+1] + "iB"
 }
 
-// siSteps lists the prefixes that SI uses, largest first.
+// siSteps lists the SI prefixes in use, largest first.
 var siSteps = []struct {
 	factor float64
 	prefix string
@@ -41,8 +41,8 @@ var siSteps = []struct {
 	{1, ""}, {1e-3, "m"}, {1e-6, "µ"}, {1e-9, "n"},
 }
 
-// SI prints v in the given unit with three significant digits and the SI prefix
-// that brings it between 1 and 1000.
+// SI formats v in the given unit with three significant digits and the SI prefix that brings it between 1 and
+// 1000.
 func SI(v float64, unit string) string {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return Significant(v, 3) + " " + unit
@@ -57,8 +57,8 @@ func SI(v float64, unit string) string {
 	return ""
 }
 
-// Significant prints v with n significant digits and no exponent, never
-// shortening the integer part: Significant(1234.5, 3) is "1234" (or "1235").
+// Significant formats v with n significant digits and no exponent, never shortening the integer part:
+// Significant(1234.5, 3) is "1234" (or "1235").
 func Significant(v float64, n int) string {
 	switch {
 	case math.IsNaN(v):
@@ -69,7 +69,7 @@ func Significant(v float64, n int) string {
 		return "0"
 	}
 	digits := decimals(v, n)
-	// Rounding may carry into a new digit: 9.996 at three digits is 10.0.
+	// Rounding may carry into a new digit: 9.996 with three digits is 10.0.
 	rounded, err := strconv.ParseFloat(strconv.FormatFloat(v, 'f', digits, 64), 64)
 	if err == nil && rounded != 0 {
 		digits = decimals(rounded, n)
@@ -77,13 +77,13 @@ func Significant(v float64, n int) string {
 	return strconv.FormatFloat(v, 'f', digits, 64)
 }
 
-// decimals is how many digits after the point show n significant digits of v.
+// decimals returns how many digits after the point show n significant digits of v.
 func decimals(v float64, n int) int {
 	d := n - 1 - int(math.Floor(math.Log10(math.Abs(v))))
 	return max(d, 0)
 }
 
-// Count prints a number of things: 1 run, 2 runs.
+// Count formats a number of things: 1 run, 2 runs.
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -91,8 +91,8 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Seconds converts nanoseconds of a clock.
+// Seconds converts nanoseconds of a clock to seconds.
 func Seconds(ns int64) float64 { return float64(ns) / 1e9 }
 
-// Duration converts seconds.
+// Duration converts seconds to a duration.
 func Duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

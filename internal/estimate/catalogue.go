@@ -10,8 +10,8 @@ const (
 	mib  = digits.Bytes(1) << 20
 )
 
-// hopper are the rates of a full GH100 as in H100 SXM and H200: 132 multiprocessors.
-// The sheets print the rates of matrix units with sparsity; these are half of them.
+// hopper are the rates of a full GH100 as in H100 SXM and H200: 132 multiprocessors. The data sheets print the
+// rates of matrix units with sparsity; these are half of them.
 var hopper = Rates{FP32: 67 * tera, TF32: 494.5 * tera, FP16: 989 * tera, BF16: 989 * tera, FP8: 1979 * tera,
 	Int8: 1979 * tera}
 
@@ -30,10 +30,9 @@ const (
 	ampPaper  = "https://images.nvidia.com/aem-dam/en-zz/Solutions/geforce/ampere/pdf/NVIDIA-ampere-GA102-GPU-Architecture-Whitepaper-V1.pdf"
 )
 
-// catalogue of devices, newest first within a family. Idle powers are rough but for
-// the H200, whose 79 W were measured (bench/results). Rates of GeForce cards are those with
-// 32-bit accumulation, which is what engines use: half of what 16-bit accumulation
-// reaches.
+// catalogue of devices, newest first within a family. Idle powers are rough except for the H200, whose 79 W were
+// measured (bench/results). Rates of GeForce cards assume 32-bit accumulation, which engines use: half of the rate
+// with 16-bit accumulation.
 var catalogue = []Device{
 	{
 		Name: "B200", Source: "https://resources.nvidia.com/en-us-blackwell-architecture/datasheet",
@@ -48,7 +47,7 @@ var catalogue = []Device{
 		Name: "GH200", Source: "https://resources.nvidia.com/en-us-grace-cpu/grace-hopper-superchip",
 		Capability: "9.0",
 		Aliases:    []string{"gh200 480gb", "grace hopper", "gh200 96gb"}, Memory: 97871 * mib, Bandwidth: 4000 * giga,
-		// Upper end of the module's range (450 to 1000 W), processor and its memory included.
+		// Upper end of the module's range (450 to 1000 W), including its CPU and memory.
 		Rates: hopper, TDP: 1000, Idle: 150,
 	},
 	{

@@ -33,8 +33,8 @@ func TestCoverTakesTime(t *testing.T) {
 	}
 }
 
-// TestLongerWindow: a window may be lengthened for its phases as far as the study allows; one that is as long, and
-// one without a warm-up to judge by, is not.
+// TestLongerWindow: a window may be lengthened for its phases as far as the study allows. It is not lengthened if
+// it is already long enough, or without a warm-up to decide by.
 func TestLongerWindow(t *testing.T) {
 	for name, q := range map[string]struct {
 		runs       int

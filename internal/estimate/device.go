@@ -15,9 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Device is what a data sheet says about an accelerator, or a guess about a
-// processor. Rates are of dense matrices: data sheets often print twice as much,
-// which holds for 2:4 sparse weights only.
+// Device is the data sheet of an accelerator, or a guess about a CPU. Rates are for dense matrices: data sheets
+// often print twice as much, which holds for 2:4 sparse weights only.
 type Device struct {
 	Name   string // as in the catalogue, such as "H200 SXM"
 	Source string // the data sheet
@@ -26,31 +25,29 @@ type Device struct {
 	// Capability is the CUDA compute capability ("9.0"), the gfx name of an AMD
 	// device, or empty.
 	Capability string
-	Memory     digits.Bytes // as the driver reports it, where that is known
+	Memory     digits.Bytes // as reported by the driver, if known
 	Bandwidth  float64      // bytes per second
 	Rates      Rates
 	TDP        unit.Watts
-	// Idle is rough: it was measured on the H200 only.
+	// Idle is rough: only the H200 was measured.
 	Idle unit.Watts
-	// Host says that this is the host's processor: one that holds the whole model in
-	// the memory of the host and has no launches.
+	// Host reports that this is the host's CPU: it holds the whole model in host memory and has no kernel launches.
 	Host bool
 }
 
-// Rates are peak operations per second, a multiply-add counting as two. 0: the
-// device has no units for it.
+// Rates are peak operations per second, a multiply-add counting as two. 0 means that the device has no units for
+// the format.
 type Rates struct {
 	FP32 float64 // vector units
-	TF32 float64 // matrix units, for float32 operands where they may round
+	TF32 float64 // matrix units, for float32 operands that may be rounded
 	FP16 float64
 	BF16 float64
 	FP8  float64
 	Int8 float64
 }
 
-// Rate is the peak for weights of a format. Weights in formats without matrix units
-// of their own are widened, so that they are computed in 16 bits; PyTorch computes
-// float32 without TF32 unless it is told otherwise.
+// Rate returns the peak for weights of a format. Weights in formats without matrix units are widened and computed
+// in 16 bits; PyTorch computes float32 without TF32 by default.
 func (d Device) Rate(f Format) float64 {
 	r := d.Rates
 	switch f {
@@ -66,8 +63,8 @@ func (d Device) Rate(f Format) float64 {
 	return r.FP16
 }
 
-// Supports says whether the device computes in a format itself. Int4 and ggml's
-// formats are always widened to 16 bits.
+// Supports reports whether the device computes in a format itself. Int4 and ggml's formats are always widened to
+// 16 bits.
 func (d Device) Supports(f Format) bool {
 	switch f {
 	case FP32:
@@ -82,13 +79,13 @@ func (d Device) Supports(f Format) bool {
 	return d.Rates.FP16 > 0
 }
 
-// Formats lists what the device computes in.
+// Formats lists the formats that the device computes in.
 func (d Device) Formats() []Format {
 	return slices.DeleteFunc(Formats(), func(f Format) bool { return !d.Supports(f) })
 }
 
-// With replaces the catalogue's memory and power limit by those that a driver
-// reports; zero values change nothing.
+// With replaces the catalogue's memory and power limit by the values that a driver reports; zero values change
+// nothing.
 func (d Device) With(memory digits.Bytes, limit unit.Watts) Device {
 	d.Memory = cmp.Or(memory, d.Memory)
 	d.TDP = cmp.Or(limit, d.TDP)
@@ -102,12 +99,12 @@ func (d Device) With(memory digits.Bytes, limit unit.Watts) Device {
 const (
 	coreRate      = 37e9  // operations per second and core
 	coreBandwidth = 4e9   // bytes per second and core …
-	hostBandwidth = 100e9 // … up to what a socket's memory gives
+	hostBandwidth = 100e9 // … up to the bandwidth of a socket's memory
 	// The same as in the model of package power.
 	coreWatts, coreIdleShare = 8, 0.25
 )
 
-// Processor is a guess about a host of so many cores.
+// Processor returns a guess about a host with this many cores.
 func Processor(cores int, memory digits.Bytes) Device {
 	n := float64(max(1, cores))
 	rate := n * coreRate
@@ -119,10 +116,9 @@ func Processor(cores int, memory digits.Bytes) Device {
 	}
 }
 
-// IdleLimit is more than an idle card of a name draws, also one that holds a context or has just
-// worked: three times its idle power or half of its power limit, whichever is more. An H200 idles
-// at 79 W, at 124 W with a context; small cards do not lower their clocks as far. It is 0 for a name
-// that is not in the catalogue.
+// IdleLimit returns a power that an idle card of this name does not exceed, even if it holds a context or has just
+// worked: three times its idle power or half of its power limit, whichever is more. An H200 idles at 79 W, at 124
+// W with a context; small cards do not lower their clocks as far. It is 0 for a name that is not in the catalogue.
 func IdleLimit(name string) unit.Watts {
 	d, err := Lookup(name)
 	if err != nil {
@@ -134,17 +130,17 @@ func IdleLimit(name string) unit.Watts {
 // Devices returns the catalogue.
 func Devices() []Device { return slices.Clone(catalogue) }
 
-// Lookup finds a device by the name that a user or the driver gives it: "h200",
-// "NVIDIA H100 80GB HBM3", "rtx4090". Every word of the name counts: a variant that is not
-// in the catalogue ("Laptop") is an error, and so is an unknown name; both name the nearest.
-// A capacity in the name wins over the catalogue's, and the device's name then says so.
+// Lookup finds a device by a user's or the driver's name for it: "h200", "NVIDIA H100 80GB HBM3", "rtx4090". Every
+// word of the name counts: a variant that is not in the catalogue ("Laptop") is an error, and so is an unknown
+// name; both errors name the nearest device. A capacity in the name overrides the catalogue's, and the device's
+// name then shows it.
 func Lookup(name string) (Device, error) {
 	want := words(name)
 	if len(want) == 0 {
-		return Device{}, fmt.Errorf("no device is named: use one of %s", strings.Join(deviceNames(catalogue), ", "))
+		return Device{}, fmt.Errorf("no device given: use one of %s", strings.Join(deviceNames(catalogue), ", "))
 	}
 	if slices.Contains(want, "mig") {
-		return Device{}, fmt.Errorf("device %q is a slice of a GPU: the catalogue has whole ones only", name)
+		return Device{}, fmt.Errorf("device %q is a slice of a GPU: the catalogue has whole GPUs only", name)
 	}
 	if d, ok := named(want); ok {
 		return d, nil
@@ -160,14 +156,14 @@ func Lookup(name string) (Device, error) {
 	}
 	if d, surplus := variant(bare); len(surplus) > 0 {
 		return Device{}, fmt.Errorf("device %q is not in the catalogue: it has %s, but not its variant %q; "+
-			"name %[2]s to use the data of that one. All: %[4]s", name, d.Name, strings.Join(surplus, " "),
+			"use %[2]s for the data of that one. All: %[4]s", name, d.Name, strings.Join(surplus, " "),
 			strings.Join(deviceNames(catalogue), ", "))
 	}
 	return Device{}, fmt.Errorf("device %q is not in the catalogue: did you mean %s? All: %s", name,
 		strings.Join(nearest(want), " or "), strings.Join(deviceNames(catalogue), ", "))
 }
 
-// named finds the device of which one name has exactly these words, in any order.
+// named finds the device that has a name with exactly these words, in any order.
 func named(want []string) (Device, bool) {
 	key := sortedWords(want)
 	for _, d := range catalogue {
@@ -183,8 +179,8 @@ func named(want []string) (Device, bool) {
 
 func sortedWords(w []string) string { return strings.Join(slices.Sorted(slices.Values(w)), " ") }
 
-// sized finds the device of which one name has exactly these words and that has about the
-// capacity: drivers report up to 7 % less than is printed on the card.
+// sized finds the device that has a name with exactly these words and about this capacity: drivers report up to 7
+// % less than is printed on the card.
 func sized(bare []string, capacity digits.Bytes) (Device, bool) {
 	for _, d := range catalogue {
 		for _, n := range d.names() {
@@ -198,8 +194,8 @@ func sized(bare []string, capacity digits.Bytes) (Device, bool) {
 	return Device{}, false
 }
 
-// variant finds the device of which one name's words all occur, with the words left over; of
-// several, the one with the fewest left.
+// variant finds the device that has a name whose words all occur, and returns the remaining words; if there are
+// several, the one with the fewest remaining words.
 func variant(want []string) (best Device, surplus []string) {
 	for _, d := range catalogue {
 		for _, n := range d.names() {
@@ -213,10 +209,10 @@ func variant(want []string) (best Device, surplus []string) {
 	return best, surplus
 }
 
-// capacityWord is a capacity in a name, such as 80gb.
+// capacityWord matches a capacity in a name, such as 80gb.
 var capacityWord = regexp.MustCompile(`^([0-9]+)gb?$`)
 
-// withoutCapacity takes the capacity out of the words of a name; 0: it has none.
+// withoutCapacity removes the capacity from the words of a name; 0 if there is none.
 func withoutCapacity(want []string) (rest []string, capacity digits.Bytes) {
 	for _, w := range want {
 		if m := capacityWord.FindStringSubmatch(w); m != nil {
@@ -231,7 +227,7 @@ func withoutCapacity(want []string) (rest []string, capacity digits.Bytes) {
 	return rest, capacity
 }
 
-// withoutSize takes the capacity out of a device's name as it is written.
+// withoutSize removes the capacity from a device's name as written.
 func withoutSize(name string) []string {
 	return slices.DeleteFunc(strings.Fields(name), func(w string) bool {
 		return capacityWord.MatchString(strings.ToLower(w))
@@ -250,8 +246,7 @@ func deviceNames(devices []Device) []string {
 	return out
 }
 
-// words cuts a name into lower-case words, without the makers and the words that
-// say nothing.
+// words splits a name into lower-case words, without the makers and filler words.
 func words(name string) []string {
 	fields := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
@@ -275,7 +270,7 @@ func contains(all, some []string) bool {
 	return true
 }
 
-// nearest names up to three devices whose names look most like the words.
+// nearest names up to three devices whose names are most similar to the words.
 func nearest(want []string) []string {
 	type scored struct {
 		name string
@@ -288,7 +283,7 @@ func nearest(want []string) []string {
 		for _, n := range d.names() {
 			s.d = min(s.d, near.Distance(joined, strings.Join(words(n), "")))
 		}
-		// A model number that occurs is closer than any spelling.
+		// A matching model number counts more than similar spelling.
 		for _, w := range words(d.Name) {
 			if len(w) >= 2 && strings.ContainsFunc(w, unicode.IsDigit) && strings.Contains(joined, w) {
 				s.d = min(s.d, 1)

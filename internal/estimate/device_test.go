@@ -21,7 +21,7 @@ func TestLookup(t *testing.T) {
 		"NVIDIA B200": "B200", "NVIDIA GH200 480GB": "GH200", "NVIDIA GH200 144G HBM3e": "",
 		"AMD Instinct MI300X": "MI300X", "NVIDIA H100 80GB HBM2e": "H100 SXM", "NVIDIA H200 141GB HBM3e": "H200 SXM",
 		"Tesla V100-SXM2-16GB": "V100 SXM2 16GB", "NVIDIA L40S 48GB": "L40S", "NVIDIA L4 24GB": "L4",
-		// The capacity in the name wins.
+		// The capacity in the name takes precedence.
 		"NVIDIA A100-SXM-64GB": "A100 SXM with 64 GB as named", "NVIDIA H100-SXM5-64GB": "H100 SXM with 64 GB as named",
 		"NVIDIA GeForce RTX 4090 48GB": "RTX 4090 with 48 GB as named",
 	} {
@@ -35,7 +35,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// TestNamedCapacity: memory is that of the name, and the rest that of the catalogue.
+// TestNamedCapacity: memory follows the name, everything else the catalogue.
 func TestNamedCapacity(t *testing.T) {
 	for name, gib := range map[string]float64{"A100-SXM-64GB": 64, "RTX 4090 48GB": 48, "H100-SXM5-64GB": 64,
 		"A100-SXM4-40GB": 40, "V100-SXM2-16GB": 16} {
@@ -49,9 +49,9 @@ func TestNamedCapacity(t *testing.T) {
 func TestLookupSuggests(t *testing.T) {
 	for name, want := range map[string]string{
 		"h20": "H200 SXM", "NVIDIA H800": "H100", "rtx 4080": "RTX 4090", "a100x": "A100", "l40": "L40S",
-		"": "no device is named",
-		// No word of a name is dropped in silence.
-		"NVIDIA GeForce RTX 4090 Laptop GPU": `it has RTX 4090, but not its variant "laptop"; name RTX 4090`,
+		"": "no device given",
+		// No word of a name is ignored.
+		"NVIDIA GeForce RTX 4090 Laptop GPU": `it has RTX 4090, but not its variant "laptop"; use RTX 4090`,
 		"NVIDIA RTX 4090 D":                  `variant "d"`,
 		"NVIDIA GeForce RTX 3090 Ti":         `variant "ti"`,
 		"RTX 4090 Laptop 16GB":               `variant "laptop"`,
@@ -69,8 +69,7 @@ func TestLookupSuggests(t *testing.T) {
 	}
 }
 
-// TestCatalogue compares with numbers looked up by hand, dense, and holds what is
-// true of all devices.
+// TestCatalogue compares with dense rates that were looked up by hand, and checks what holds for all devices.
 func TestCatalogue(t *testing.T) {
 	type sheet struct{ bf16, fp8, int8, bandwidth, tdp float64 }
 	for name, want := range map[string]sheet{
@@ -111,7 +110,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: rates %+v", d.Name, r)
 		case r.BF16 != 0 && r.BF16 != r.FP16:
 			t.Errorf("%s: bf16 and fp16 differ", d.Name)
-		// A rate of sparse matrices would show as a ratio of four.
+		// A rate for sparse matrices would show as a ratio of four.
 		case r.FP8 != 0 && (r.FP8 < 1.9*r.FP16 || r.FP8 > 2.1*r.FP16):
 			t.Errorf("%s: fp8 is %g times fp16", d.Name, r.FP8/r.FP16)
 		case r.TF32 != 0 && r.FP16 > 2.1*r.TF32:

@@ -11,48 +11,47 @@ import (
 // Range is a rough interval.
 type Range struct{ Low, High float64 }
 
-// Prediction is what one run will take. All of it is modelled; Basis says from what.
+// Prediction is the predicted cost of one run. All of it is modelled; Basis names the model.
 type Prediction struct {
-	// Prefill and Decode are those of the measured window, its repetitions included.
+	// Prefill and Decode are the phases of the measured window, including its repetitions.
 	Prefill, Decode Phase
 	// Repeats is how often the workload runs to fill the window.
 	Repeats int
-	// Window is the measured window, Fixed all that surrounds it.
+	// Window is the measured window, Fixed everything around it.
 	Window Phase
 	Fixed  Fixed
-	// Longer is what a window adds that is lengthened for the split by phase as far as it may be: whether
-	// it is, the warm-up tells.
+	// Longer is the part that the window gains if it is lengthened for the split by phase as far as it may be. The
+	// warm-up decides whether it is.
 	Longer Phase
-	// Seconds and Energy are those of the whole run.
+	// Seconds and Energy are for the whole run.
 	Seconds float64
 	Energy  unit.Energy
 
 	Memory Memory
 
-	// SecondsRange and JoulesRange belong to Window, PeakRange (bytes) to
-	// Memory.Total.
+	// SecondsRange and JoulesRange belong to Window, PeakRange (bytes) to Memory.Total.
 	SecondsRange, JoulesRange, PeakRange Range
 	// Basis is "roofline", "roofline corrected by N runs" or "history (N runs)".
 	Basis string
-	// Warnings say what makes the prediction worse than usual.
+	// Warnings name what makes the prediction less accurate than usual.
 	Warnings []string
 }
 
-// Fixed are the seconds around the window, and the energy of them together.
+// Fixed are the seconds around the window, and their total energy.
 type Fixed struct {
 	Baseline, Start, Resident, Warmup float64
 	Energy                            unit.Energy
 }
 
-// Seconds is the sum.
+// Seconds returns the sum.
 func (f Fixed) Seconds() float64 { return f.Baseline + f.Start + f.Resident + f.Warmup }
 
-// KWh is the energy of the whole run in kilowatt-hours.
+// KWh returns the energy of the whole run in kilowatt-hours.
 func (p Prediction) KWh() float64 { return p.Energy.Joules() / (1000 * digits.JoulesPerWattHour) }
 
-// Intervals of the roofline, as factors. Fitted: runs on one kind of machine differed
-// by 1.5. Otherwise the constants are nominal. Steps that the host bounds take as long as
-// its launches: on the hosts of two machines, 0.85 to 2.2 times what is modelled.
+// Intervals of the roofline, as factors. Fitted: runs on one kind of machine differed by 1.5. Otherwise the
+// constants are nominal. Steps that are bound by the host take as long as its launches: on the hosts of two
+// machines, 0.85 to 2.2 times the modelled time.
 var (
 	fittedRange  = Range{0.7, 1.5}
 	nominalRange = Range{0.4, 2.5}
@@ -60,8 +59,8 @@ var (
 
 const hostHigh = 2.5
 
-// Estimate predicts one run from the shape, corrected by earlier runs where there
-// are any; see [History]. An error says what in the Setup can not be estimated.
+// Estimate predicts one run from the shape, corrected by earlier runs if there are any; see [History]. An error
+// names what in the Setup cannot be estimated.
 func Estimate(s Setup, earlier []Run) (Prediction, error) {
 	if err := s.Validate(); err != nil {
 		return Prediction{}, err
@@ -104,13 +103,13 @@ func Estimate(s Setup, earlier []Run) (Prediction, error) {
 
 func (r Range) times(v float64) Range { return Range{r.Low * v, r.High * v} }
 
-// fixed are the parts of a run around its window.
+// fixed returns the parts of a run around its window.
 func (s Setup) fixed(c correction) Fixed {
 	p, a := s.engine(), s.Around
 	idle := float64(s.Device.Idle) * float64(s.devices())
 	resident := float64(s.Resident()) * float64(s.devices())
 	f := Fixed{Baseline: a.BaselineSeconds, Resident: a.ResidentSeconds}
-	// Devices load their parts of the weights side by side from one disk.
+	// Devices load their parts of the weights concurrently from one disk.
 	f.Start = p.start + float64(s.weights())*float64(s.parallel())/p.loadRate
 	joules := f.Baseline*idle + (f.Start+f.Resident)*resident
 	if a.WarmupRuns > 0 {
@@ -126,14 +125,14 @@ func (s Setup) fixed(c correction) Fixed {
 	return f
 }
 
-// A warm-up runs each shape with a few output tokens, in two rounds where nothing is used first
-// and three otherwise. How many shapes there are is not known before prompts are tokenised: as
-// many as batches, at most those that are run one by one.
+// A warm-up runs each shape with a few output tokens: two rounds of first uses if there are any, three rounds
+// otherwise. The number of shapes is unknown before prompts are tokenised: it is taken as the number of batches,
+// up to the number that run one by one.
 const (
 	coverTokens, coverRounds, coverMost = 4, 3, 32
 )
 
-// cover is the part of the warm-up that runs the shapes of the workload.
+// cover returns the part of the warm-up that runs the shapes of the workload.
 func (s Setup) cover(c correction) Phase {
 	if s.Around.WarmupSeconds <= 0 {
 		return Phase{}
@@ -152,7 +151,7 @@ func (s Setup) cover(c correction) Phase {
 	return all
 }
 
-// warnings say where the model is known to be weak.
+// warnings lists where the model is known to be weak.
 func (s Setup) warnings(c correction) []string {
 	var out []string
 	if !s.engine().fitted && c.runs == 0 {
@@ -166,10 +165,10 @@ func (s Setup) warnings(c correction) []string {
 		out = append(out, fmt.Sprintf("%s has no matrix units for %s: computed in 16 bits", s.Device.Name, s.format()))
 	}
 	if s.parallel() > 1 {
-		out = append(out, "communication between devices is nominal, and nothing says how they are linked")
+		out = append(out, "communication between devices is nominal; how they are linked is unknown")
 	}
 	if s.stages() > 1 {
-		out = append(out, "groups of devices that share the layers are taken to work in turn")
+		out = append(out, "groups of devices that share the layers are assumed to work in turn")
 	}
 	if l := s.Model.Layout; l != nil && l.Approximate != "" {
 		out = append(out, l.Approximate)
@@ -178,10 +177,10 @@ func (s Setup) warnings(c correction) []string {
 		out = append(out, counted)
 	}
 	if s.Model.Experts > 0 {
-		out = append(out, "how tokens spread over experts is taken to be even")
+		out = append(out, "tokens are assumed to spread evenly over experts")
 	}
 	return out
 }
 
-// fittedDevice is what the constants come from.
+// fittedDevice is the device that the constants were fitted on.
 const fittedDevice = "H200 SXM"

@@ -10,14 +10,14 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// Fit says whether a run fits into memory.
+// Fit reports whether a run fits into memory.
 type Fit struct {
 	OK bool
 	// Tight: it fits, but the estimate's upper end or the allocator's reserve does not.
 	Tight bool
 	// Batch is the largest batch that fits; 0 if none does.
 	Batch int
-	// Reason in words; never empty.
+	// Reason for a user; never empty.
 	Reason string
 	Memory Memory
 }
@@ -25,8 +25,8 @@ type Fit struct {
 // mostBatch bounds the search for the largest batch.
 const mostBatch = 1 << 16
 
-// Fits compares what the run needs on one device with what is free there; 0 takes
-// the whole memory of the device. The Setup must be valid.
+// Fits compares the memory that the run needs on one device with the free memory there; 0 means the whole memory
+// of the device. The Setup must be valid.
 func (s Setup) Fits(free digits.Bytes) Fit {
 	if err := s.Validate(); err != nil {
 		return Fit{Reason: "not estimated: " + err.Error()}
@@ -65,7 +65,7 @@ func (s Setup) Fits(free digits.Bytes) Fit {
 	return f
 }
 
-// remedy says what would make it fit.
+// remedy returns what would make it fit.
 func (s Setup) remedy(m Memory, free digits.Bytes, batch int) string {
 	if batch > 0 {
 		return fmt.Sprintf("reduce the batch to %d", batch)
@@ -86,7 +86,7 @@ func (s Setup) remedy(m Memory, free digits.Bytes, batch int) string {
 	return "not even a batch of 1 fits: " + strings.Join(ways, ", ")
 }
 
-// devicesFor is the smallest power of two of devices on which a batch of 1 fits.
+// devicesFor returns the smallest power of two of devices on which a batch of 1 fits.
 func (s Setup) devicesFor(free digits.Bytes) int {
 	for n := 2 * s.parallel(); n <= 64; n *= 2 {
 		t := s.withBatch(1)
@@ -98,8 +98,8 @@ func (s Setup) devicesFor(free digits.Bytes) int {
 	return 0
 }
 
-// LargestBatch is the largest batch, in a workload of at least as many prompts, that
-// fits into so much memory of a device; 0 if none does.
+// LargestBatch returns the largest batch, in a workload of at least as many prompts, that fits into this much
+// memory of a device; 0 if none does.
 func (s Setup) LargestBatch(free digits.Bytes) int {
 	return sort.Search(mostBatch, func(i int) bool {
 		t := s.withBatch(i + 1)
@@ -111,7 +111,7 @@ func (s Setup) LargestBatch(free digits.Bytes) int {
 	})
 }
 
-// withBatch is the Setup with another batch and enough prompts to fill it.
+// withBatch returns the Setup with another batch and enough prompts to fill it.
 func (s Setup) withBatch(n int) Setup {
 	s.Work.Batch = n
 	s.Work.Prompts = max(n, s.Work.Prompts)

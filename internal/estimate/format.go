@@ -7,13 +7,12 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// Format is how weights are stored. The first five are those of package model.
+// Format is how weights are stored. The first five are also in package model.
 type Format string
 
-// Formats. FP8 and Int8 have one scale per output row (32 bits; for int8 also where
-// a library splits off outliers). Int4 stands for GPTQ and AWQ: groups of 128
-// weights share a 16-bit scale and a 16-bit offset. Q8_0 and Q4_0 are ggml's blocks
-// of 32 with a 16-bit scale.
+// Formats. FP8 and Int8 have one scale per output row (32 bits; for int8 also if a library separates outliers).
+// Int4 stands for GPTQ and AWQ: groups of 128 weights share a 16-bit scale and a 16-bit offset. Q8_0 and Q4_0 are
+// ggml's blocks of 32 with a 16-bit scale.
 const (
 	FP32 = Format(gguf.Float32)
 	FP16 = Format(gguf.Float16)
@@ -47,7 +46,7 @@ func ParseFormat(s string) (Format, error) {
 		"nvfp4", "mxfp4", "modelopt_fp4":
 		return Int4, nil
 	}
-	return "", fmt.Errorf("format %q is not known: use one of %s", s, strings.Join(names(Formats()), ", "))
+	return "", fmt.Errorf("unknown format %q: use one of %s", s, strings.Join(names(Formats()), ", "))
 }
 
 func names(formats []Format) []string {
@@ -58,8 +57,8 @@ func names(formats []Format) []string {
 	return out
 }
 
-// bits is the size of one weight of a quantised or plain matrix, scales of groups
-// and blocks included, those of rows left out.
+// bits returns the size of one weight of a quantised or plain matrix, including scales of groups and blocks,
+// excluding scales of rows.
 func (f Format) bits() float64 {
 	switch f {
 	case FP32:
@@ -76,10 +75,10 @@ func (f Format) bits() float64 {
 	return 16
 }
 
-// quantised says that matrices are stored narrower than what is computed in.
+// quantised reports whether matrices are stored in a narrower format than they are computed in.
 func (f Format) quantised() bool { return f.bits() < 16 }
 
-// compute is the format of activations and of the key/value cache.
+// compute returns the format of activations and of the key/value cache.
 func (f Format) compute() Format {
 	switch f {
 	case FP32, FP16, BF16:
@@ -88,5 +87,5 @@ func (f Format) compute() Format {
 	return FP16
 }
 
-// ggml says that the format exists in GGUF files only.
+// ggml reports whether the format exists in GGUF files only.
 func (f Format) ggml() bool { return f == Q8_0 || f == Q4_0 }

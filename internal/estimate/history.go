@@ -12,8 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Run is an earlier measurement, as far as estimates can learn from it. Values that
-// were not measured are 0.
+// Run is an earlier measurement, reduced to what estimates learn from it. Values that were not measured are 0.
 type Run struct {
 	Device    string // any name that [Lookup] finds
 	Backend   string
@@ -24,17 +23,17 @@ type Run struct {
 	CacheBits float64
 	Exact     string
 	Model     shape.Config
-	// Work is what the window did: Prompts counts all requests, repetitions included.
+	// Work is the work of the window: Prompts counts all requests, including repetitions.
 	Work    Work
 	Seconds float64      // of the window
 	Energy  unit.Energy  // of the window, gross
 	Peak    digits.Bytes // memory.peak_bytes
 }
 
-// correction is what earlier runs say about a Setup: factors on the roofline.
+// correction holds factors on the roofline from earlier runs.
 type correction struct {
 	basis         string
-	runs          int // that time was learnt from
+	runs          int // runs that the time was learnt from
 	time, energy  float64
 	peak          float64
 	peakRuns      int
@@ -48,9 +47,9 @@ type correction struct {
 // ratios of measured to modelled values.
 type ratios struct{ time, energy, peak []float64 }
 
-// correctionFor looks for runs of the same configuration; without one, for runs of
-// the same device, backend and format (and attention). The median of their ratios to
-// the roofline corrects it: a median, so that one odd run changes nothing.
+// correctionFor looks for runs of the same configuration, and without one for runs of the same device, backend and
+// format (and attention). The median of their ratios to the roofline corrects it, so that one outlier has no
+// effect.
 func correctionFor(s Setup, earlier []Run) correction {
 	var exact, similar ratios
 	for _, r := range earlier {
@@ -78,7 +77,7 @@ func correctionFor(s Setup, earlier []Run) correction {
 		}
 		c.time = typical(use.time)
 		c.seconds = spread(use.time, c.time, c.exact)
-		// Without an energy, the power is taken to be as modelled.
+		// Without a measured energy, the power is assumed to be as modelled.
 		c.energy, c.joules = c.time, c.seconds
 	}
 	if len(use.energy) > 0 {
@@ -99,8 +98,8 @@ func correctionFor(s Setup, earlier []Run) correction {
 	return c
 }
 
-// compare says whether a run is of the same configuration, and whether it is of the
-// same device, backend and format.
+// compare reports whether a run has the same configuration, and whether it has the same device, backend and
+// format.
 func (s Setup) compare(r Run) (same, like bool) {
 	attention := func(a string) string {
 		if a == "" && s.engine().memory == engine.MemoryTorch {
@@ -133,15 +132,15 @@ func sameDevice(name string, d Device) bool {
 	return err == nil && found.Name == d.Name
 }
 
-// at is the Setup of an earlier run, on this Setup's device.
+// at returns the Setup of an earlier run, on this Setup's device.
 func (s Setup) at(r Run) Setup {
 	s.Model, s.Work, s.Around = r.Model, r.Work, Around{}
 	s.Stored, _ = r.Model.StoredBytes()
 	return s
 }
 
-// add compares a run with the model's view of it. The model knows how time grows
-// with the number of prompts, so that runs of more or fewer of them count as well.
+// add compares a run with the model's prediction of it. The model knows how time grows with the number of prompts,
+// so runs with more or fewer of them also count.
 func (q *ratios) add(s Setup, r Run) {
 	s = s.at(r)
 	prefill, decode := s.once()
@@ -162,7 +161,7 @@ func (c correction) apply(p Phase) Phase {
 	return Phase{p.Seconds * c.time, unit.FromJoules(p.Energy.Joules() * c.energy), p.Bound}
 }
 
-// memory corrects the total, and what follows from it; the parts stay as modelled.
+// memory corrects the total and the values derived from it; the parts stay as modelled.
 func (c correction) memory(m Memory) Memory {
 	if c.peakRuns == 0 {
 		return m
@@ -171,7 +170,7 @@ func (c correction) memory(m Memory) Memory {
 	more := total - m.Total
 	m.Device += more
 	m.Total = total
-	// What the shape does not explain is overhead; a part is never negative.
+	// The difference that the shape does not explain is overhead; a part is never negative.
 	for _, part := range []*digits.Bytes{&m.Overhead, &m.Activations, &m.KVCache, &m.Weights} {
 		take := max(more, -*part)
 		*part += take
@@ -187,9 +186,9 @@ func (c correction) memory(m Memory) Memory {
 	return m
 }
 
-// spread is a rough interval around a typical ratio, as factors of it: what was seen,
-// widened, and no narrower than what repeated runs of one configuration differ by: in
-// bench/results up to a third, from one hour to the next on virtual machines.
+// spread returns a rough interval around a typical ratio, as factors of it: the observed ratios, widened, and at
+// least as wide as the differences between repeated runs of one configuration: in bench/results up to a third,
+// from one hour to the next on virtual machines.
 func spread(all []float64, typical float64, exact bool) Range {
 	least := 0.35
 	if exact {

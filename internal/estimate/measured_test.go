@@ -17,7 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// measured is what these tests read of a result.json.
+// measured is the part of a result.json that these tests read.
 type measured struct {
 	file   string
 	Config struct {
@@ -61,7 +61,7 @@ type measured struct {
 	}
 }
 
-// results are the runs of bench/results, loose and packed.
+// results are the runs of bench/results, unpacked and packed.
 func results(t *testing.T) []measured {
 	t.Helper()
 	const root = "../../bench/results"
@@ -157,8 +157,8 @@ func (m measured) run(t *testing.T) Run {
 	}
 }
 
-// TestAgainstResults: memory within 5 % (PyTorch within 0.1 %), window and energy
-// within the interval, and the constants that the comments state.
+// TestAgainstResults: memory within 5 % (PyTorch within 0.1 %), window and energy within the interval, and the
+// constants in the comments.
 func TestAgainstResults(t *testing.T) {
 	for _, m := range results(t) {
 		s := m.setup(t)
@@ -186,8 +186,8 @@ func TestAgainstResults(t *testing.T) {
 	}
 }
 
-// truth are medians of bench/results/2026-11-24-h200/truth.json.gz and the energy in
-// truth.md: prefill seconds and watts, decode seconds a step and watts.
+// truth are medians of bench/results/2026-11-24-h200/truth.json.gz and the energy in truth.md: prefill seconds and
+// watts, decode seconds a step and watts.
 var truth = []struct {
 	batch, input, output          int
 	prefill, prefillW, decode, dW float64
@@ -198,7 +198,7 @@ var truth = []struct {
 	{32, 128, 64, 0.110, 785, 0.0190, 249},
 }
 
-// TestAgainstTruth holds the fit of the constants in profile.go.
+// TestAgainstTruth verifies the fit of the constants in profile.go.
 func TestAgainstTruth(t *testing.T) {
 	for _, c := range truth {
 		s := on(t, "llama-3.1-8b", c.batch, c.input, c.output)
@@ -218,7 +218,7 @@ func TestAgainstTruth(t *testing.T) {
 	}
 }
 
-// TestHistoryOfResults leaves one result out and predicts it from the others.
+// TestHistoryOfResults omits one result and predicts it from the others.
 func TestHistoryOfResults(t *testing.T) {
 	all := results(t)
 	for i, m := range all {
@@ -246,7 +246,7 @@ func TestHistoryOfResults(t *testing.T) {
 	}
 }
 
-// TestEmbeddedPeaks holds the fit of the resident set on VmHWM of single runs.
+// TestEmbeddedPeaks verifies the fit of the resident set on VmHWM of single runs.
 func TestEmbeddedPeaks(t *testing.T) {
 	for _, c := range []struct {
 		shape                string

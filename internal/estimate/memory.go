@@ -9,24 +9,24 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// Memory is what one device (or the host, for the embedded engine) will hold. The
-// parts are those at the moment of the peak and add up to Total.
+// Memory is the predicted memory of one device (or the host, for the embedded engine). The parts are as of the
+// moment of the peak and add up to Total.
 type Memory struct {
 	Weights     digits.Bytes
 	KVCache     digits.Bytes
 	Activations digits.Bytes
 	Logits      digits.Bytes
 	Overhead    digits.Bytes // workspaces, tables, rounding, the engine's own buffers
-	// Total is the estimate of memory.peak_bytes of a result.
+	// Total is the estimate of a result's memory.peak_bytes.
 	Total digits.Bytes
-	// Phase is where the peak is: prefill or decode.
+	// Phase is the phase of the peak: prefill or decode.
 	Phase string
-	// Context is what driver and libraries hold beside it.
+	// Context is the memory of driver and libraries, not included in Total.
 	Context digits.Bytes
-	// Load is the peak while the model is loaded, where that is the higher one.
+	// Load is the peak while the model is loaded, if that is higher.
 	Load digits.Bytes
-	// Device is what the device will show as used: the context, and what the
-	// allocator keeps or the engine takes for its pool.
+	// Device is the memory that the device will show as used: the context, and what the allocator keeps or the engine
+	// takes for its pool.
 	Device digits.Bytes
 	// CacheAtEnd is the key/value cache after the last token.
 	CacheAtEnd digits.Bytes
@@ -34,11 +34,10 @@ type Memory struct {
 	Basis      string
 }
 
-// Needed is what must be free for the run to succeed: the context and the higher
-// of the two peaks.
+// Needed returns the memory that must be free for the run to succeed: the context and the higher of the two peaks.
 func (m Memory) Needed() digits.Bytes { return m.Context + max(m.Total, m.Load) }
 
-// Parts says Needed and its parts in words, largest first.
+// Parts describes Needed and its parts, largest first.
 func (m Memory) Parts() string {
 	if m.Load > m.Total {
 		return fmt.Sprintf("%v (%v while loading the weights of %v, context %v)", m.Needed(), m.Load, m.Weights,
@@ -49,8 +48,8 @@ func (m Memory) Parts() string {
 	return fmt.Sprintf("%v (%s)", m.Needed(), strings.Join(words, ", "))
 }
 
-// Relative widths of the interval: what the tests on measured peaks hold, and what
-// nominal constants are worth.
+// Relative widths of the interval: fittedWidth is verified by the tests on measured peaks, nominalWidth is for
+// nominal constants.
 const fittedWidth, nominalWidth = 0.05, 0.2
 
 // Memory estimates the peak. An invalid Setup gives zeros; see [Setup.Validate].
@@ -72,8 +71,7 @@ func (s Setup) Memory() Memory {
 	m.Context = p.context
 	kept := digits.Bytes(p.reserve * float64(m.Total-m.Weights-m.Overhead))
 	if p.cacheMoves > 1 {
-		// Copies that grow leave gaps: in the simulation as much as they grew, at worst
-		// four times that.
+		// Copies that grow leave gaps: in the simulation as much as they grew, at worst four times as much.
 		kept += max(0, m.CacheAtEnd-digits.Bytes(s.cache(int64(s.batch()), int64(s.Work.Input))))
 	}
 	m.Device = max(m.Needed(), m.Context+m.Total+kept, s.pool(), m.Needed()-m.KVCache+s.PoolCache)
@@ -85,9 +83,9 @@ func (s Setup) Memory() Memory {
 	return m
 }
 
-// weights are the bytes of the weights on one device. Those that stay as they are stored take what
-// they take there. Otherwise, quantised are the matrices of the layers; embeddings, norms, biases,
-// routers and vision towers stay 16 bits wide. Norms and biases are on every device.
+// weights returns the bytes of the weights on one device. Weights that stay as stored keep their stored size.
+// Otherwise, the matrices of the layers are quantised; embeddings, norms, biases, routers and vision towers stay
+// 16 bits wide. Norms and biases are on every device.
 func (s Setup) weights() int64 {
 	c, f := s.Model, s.format()
 	if s.Stored.All > 0 {
@@ -112,8 +110,8 @@ func (s Setup) weights() int64 {
 	return bytes
 }
 
-// stageWeights are the weights of one device where groups of devices share the layers:
-// its share of them, and an embedding.
+// stageWeights returns the weights of one device if groups of devices share the layers: its share of them, and an
+// embedding.
 func (s Setup) stageWeights() int64 {
 	all := s.weights()
 	if s.stages() == 1 {
@@ -123,11 +121,11 @@ func (s Setup) stageWeights() int64 {
 	return embedding + max(0, all-embedding)/int64(s.stages())
 }
 
-// vectors counts the parameters of norms, biases and routers.
+// vectors returns the number of parameters of norms, biases and routers.
 func (s Setup) vectors() int64 { return s.Model.Count(shape.Vector, shape.Router) }
 
-// CacheBytesPerToken is the key/value cache of one token in all layers of one
-// device, none of them windowed.
+// CacheBytesPerToken returns the key/value cache of one token in all layers of one device, assuming that no layer
+// has a window.
 func (s Setup) CacheBytesPerToken() digits.Bytes {
 	n := int64(0)
 	for _, m := range s.Model.Mixers() {
@@ -136,7 +134,7 @@ func (s Setup) CacheBytesPerToken() digits.Bytes {
 	return digits.Bytes(n)
 }
 
-// cacheRow is the cache of one token in the widest layer.
+// cacheRow returns the cache of one token in the widest layer.
 func (s Setup) cacheRow() int64 {
 	n := int64(0)
 	for _, m := range s.Model.Mixers() {
@@ -145,8 +143,8 @@ func (s Setup) cacheRow() int64 {
 	return n
 }
 
-// rowOf is the cache of one token in one layer; a head is not divided among devices. ggml keeps
-// 16 bits always.
+// rowOf returns the cache of one token in one layer; a head is not divided among devices. ggml always uses 16
+// bits.
 func (s Setup) rowOf(m shape.Mixer) int64 {
 	bits := 8 * float64(s.element())
 	if s.engine().ggml {
@@ -158,8 +156,8 @@ func (s Setup) rowOf(m shape.Mixer) int64 {
 	return int64(float64(s.split(m.Heads)*m.Width) * bits / 8)
 }
 
-// cache is the key/value cache of so many sequences of context tokens, windowed
-// layers keeping their window only, and layers with a state that.
+// cache returns the key/value cache of sequences of context tokens. Windowed layers keep only their window, and
+// layers with a state only the state.
 func (s Setup) cache(sequences, context int64) int64 {
 	n := int64(0)
 	for _, m := range s.Model.Mixers() {
@@ -168,7 +166,7 @@ func (s Setup) cache(sequences, context int64) int64 {
 	return sequences * n
 }
 
-// windowed is the longest window, and whether all attention layers have one.
+// windowed returns the longest window, and whether all attention layers have one.
 func (s Setup) windowed() (longest int64, all bool) {
 	all = true
 	for _, m := range s.Model.Mixers() {
@@ -179,7 +177,7 @@ func (s Setup) windowed() (longest int64, all bool) {
 	return longest, all && longest > 0
 }
 
-// serverMemory is that of an engine with a paged cache and chunked prefill.
+// serverMemory returns the memory of an engine with a paged cache and chunked prefill.
 func (s Setup) serverMemory(p profile) Memory {
 	c, w, e := s.Model, s.Work, s.element()
 	batch := int64(s.batch())
@@ -201,7 +199,7 @@ func (s Setup) serverMemory(p profile) Memory {
 		Weights:     digits.Bytes(s.stageWeights()),
 		KVCache:     digits.Bytes(cache / int64(s.stages())),
 		Activations: digits.Bytes(tokens * (4*int64(c.Hidden) + 3*s.split(ffn)) * e),
-		// In the format and in float32 for the choice of a token.
+		// In the format of the model, and in float32 for the choice of a token.
 		Logits:   digits.Bytes(batch * int64(c.Vocab) * (e + 4)),
 		Overhead: p.buffers,
 		Phase:    "decode",
@@ -221,12 +219,11 @@ func (s Setup) serverMemory(p profile) Memory {
 // shapes (within 5 %).
 const (
 	ggmlProcess  = 40 * mib // the program
-	ggmlPerToken = 200      // bytes for one entry of the vocabulary
+	ggmlPerToken = 200      // bytes per entry of the vocabulary
 )
 
-// ggmlMemory is the resident set of the embedded engine: the graph of one chunk of
-// prefill is allocated at start, in float32, and a tied output matrix is a second
-// copy of the embedding.
+// ggmlMemory returns the resident set of the embedded engine: the graph of one chunk of prefill is allocated at
+// start, in float32, and a tied output matrix is a second copy of the embedding.
 func (s Setup) ggmlMemory() Memory {
 	c, w := s.Model, s.Work
 	batch := int64(s.batch())

@@ -17,7 +17,7 @@ import (
 
 var shapes = flag.String("shapes", "", "write the folders that testdata/simulate.py reads here")
 
-// on is a Setup of a shape with PyTorch on an H200.
+// on returns a Setup of a shape with PyTorch on an H200.
 func on(t testing.TB, name string, batch, input, output int) Setup {
 	t.Helper()
 	m, err := shape.Lookup(name)
@@ -32,7 +32,7 @@ func on(t testing.TB, name string, batch, input, output int) Setup {
 		Work: Work{Prompts: batch, Batch: batch, Input: input, Output: output}}
 }
 
-// within fails if got is further than the given part from want.
+// within fails if got differs from want by more than the given relative tolerance.
 func within(t *testing.T, what string, got, want, part float64) {
 	t.Helper()
 	if math.IsNaN(got) || math.Abs(got-want) > part*math.Abs(want) {
@@ -40,7 +40,7 @@ func within(t *testing.T, what string, got, want, part float64) {
 	}
 }
 
-// TestWeightsByHand: numbers worked out on paper.
+// TestWeightsByHand compares with numbers calculated by hand.
 func TestWeightsByHand(t *testing.T) {
 	for _, c := range []struct {
 		shape  string
@@ -90,7 +90,7 @@ func TestCacheByHand(t *testing.T) {
 	if got, want := s.Memory().CacheAtEnd, digits.Bytes(4*1024+22*512)*1024; got != want {
 		t.Errorf("gemma-3-1b: %d, want %d", got, want)
 	}
-	// Two devices hold 4 of 8 heads each; 16 devices one head, none less.
+	// Two devices hold 4 of 8 heads each; 16 devices one head each, not less.
 	s = on(t, "llama-3.1-8b", 1, 100, 1)
 	for n, want := range map[int]digits.Bytes{2: 65_536, 8: 16_384, 16: 16_384} {
 		if s.Parallel = n; s.CacheBytesPerToken() != want {
@@ -99,7 +99,7 @@ func TestCacheByHand(t *testing.T) {
 	}
 }
 
-// TestPartsAddUp over backends, formats and shapes.
+// TestPartsAddUp covers backends, formats and shapes.
 func TestPartsAddUp(t *testing.T) {
 	for _, backend := range Backends() {
 		for _, format := range Formats() {
@@ -120,7 +120,7 @@ func TestPartsAddUp(t *testing.T) {
 	}
 }
 
-// TestMemoryGrows with everything that takes memory, and shrinks with devices.
+// TestMemoryGrows: memory grows with everything that uses memory, and shrinks with devices.
 func TestMemoryGrows(t *testing.T) {
 	changes := map[string]func(*Setup, int){
 		"batch":  func(s *Setup, i int) { s.Work.Batch, s.Work.Prompts = 1+3*i, 1+3*i },
@@ -234,8 +234,7 @@ func rows(t *testing.T, file string) []row {
 	return all
 }
 
-// TestSimulatedPeaks compares with the tensors that transformers makes, counted on
-// the meta device.
+// TestSimulatedPeaks compares with the tensors that transformers creates, counted on the meta device.
 func TestSimulatedPeaks(t *testing.T) {
 	if *shapes != "" {
 		for _, s := range shape.Shapes() {
@@ -253,7 +252,7 @@ func TestSimulatedPeaks(t *testing.T) {
 		m := s.Memory()
 		t.Logf("%v: %.4f of the peak, %.3f of what it adds to the weights, %s", r, float64(m.Total)/float64(r.Peak),
 			float64(m.Total-m.Weights)/float64(r.Peak-r.Weights), m.Phase)
-		// Some shapes tie buffers that are no parameters: bytes, not megabytes.
+		// Some shapes tie buffers that are not parameters: bytes, not megabytes.
 		within(t, r.String()+" weights", float64(m.Weights), float64(r.Weights), 1e-6)
 		within(t, r.String()+" peak", float64(m.Total), float64(r.Peak), 0.01)
 		within(t, r.String()+" peak less weights", float64(m.Total-m.Weights), float64(r.Peak-r.Weights), 0.15)
@@ -264,7 +263,7 @@ func TestSimulatedPeaks(t *testing.T) {
 	}
 }
 
-// TestMeasuredPeaks reads what bench/device/peaks.py measured on a device.
+// TestMeasuredPeaks reads the output of bench/device/peaks.py on a device.
 func TestMeasuredPeaks(t *testing.T) {
 	all := rows(t, "peaks.json")
 	if len(all) == 0 {

@@ -18,7 +18,7 @@ func predict(t *testing.T, s Setup, earlier ...Run) Prediction {
 	return p
 }
 
-// TestTimeGrows with work and never falls; energy likewise.
+// TestTimeGrows: time and energy grow with work and never fall.
 func TestTimeGrows(t *testing.T) {
 	changes := map[string]func(*Setup, int){
 		"prompts": func(s *Setup, i int) { s.Work.Prompts = 1 + 7*i },
@@ -57,8 +57,7 @@ func TestTimeGrows(t *testing.T) {
 	}
 }
 
-// TestLargerBatchSavesEnergy: the same prompts in larger batches read the weights
-// less often.
+// TestLargerBatchSavesEnergy: the same prompts in larger batches read the weights less often.
 func TestLargerBatchSavesEnergy(t *testing.T) {
 	last := math.Inf(1)
 	for _, batch := range []int{1, 2, 4, 8, 16, 32} {
@@ -132,7 +131,7 @@ func TestFixedCostsAndRepeats(t *testing.T) {
 	}
 }
 
-// runOf is a measurement that differs from the model by the given factors.
+// runOf returns a measurement that differs from the model by the given factors.
 func runOf(t *testing.T, s Setup, time, energy, peak float64) Run {
 	p := predict(t, s)
 	return Run{
@@ -177,7 +176,7 @@ func TestHistory(t *testing.T) {
 	within(t, "scaled", predict(t, longer, runOf(t, s, 2, 2, 1)).Window.Seconds, 2*predict(t, longer).Window.Seconds,
 		1e-6)
 
-	// What teaches nothing.
+	// Runs that must have no effect.
 	for name, change := range map[string]func(*Run){
 		"device":    func(r *Run) { r.Device = "A100" },
 		"unknown":   func(r *Run) { r.Device = "a card" },
@@ -259,12 +258,12 @@ func TestFits(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for name, change := range map[string]func(*Setup){
-		"architecture":   func(s *Setup) { s.Model.Arch = "mamba" },
-		"can not be est": func(s *Setup) { s.Backend = "onnx" },
-		"format \"fp3\"": func(s *Setup) { s.Format = "fp3" },
-		"does not comp":  func(s *Setup) { s.Device, _ = Lookup("V100") },
-		"no work":        func(s *Setup) { s.Work.Output = 0 },
-		"not estimated":  func(s *Setup) { s.Work.Batch = 1 << 40 },
+		"architecture":      func(s *Setup) { s.Model.Arch = "mamba" },
+		"cannot be est":     func(s *Setup) { s.Backend = "onnx" },
+		"format \"fp3\"":    func(s *Setup) { s.Format = "fp3" },
+		"does not comp":     func(s *Setup) { s.Device, _ = Lookup("V100") },
+		"is not a workload": func(s *Setup) { s.Work.Output = 0 },
+		"not estimated":     func(s *Setup) { s.Work.Batch = 1 << 40 },
 	} {
 		s := on(t, "llama-3.1-8b", 1, 16, 4)
 		change(&s)
@@ -274,7 +273,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestWarnings name what the model is not fitted on.
+// TestWarnings: warnings name what the model is not fitted on.
 func TestWarnings(t *testing.T) {
 	s := on(t, "qwen3-30b-a3b", 4, 64, 8)
 	s.Backend, s.Parallel, s.Format = "sglang", 2, FP8
@@ -288,7 +287,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// FuzzEstimate: no Setup makes it panic or gives numbers that are none.
+// FuzzEstimate: no Setup causes a panic or values that are not numbers.
 func FuzzEstimate(f *testing.F) {
 	f.Add("llama-3.1-8b", "pytorch", "eager", "bf16", 8, 3, 512, 64, 1)
 	f.Add("qwen3-30b-a3b", "vllm", "", "int4", 1, 9, 1, 1, 8)

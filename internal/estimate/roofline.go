@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// What bounds a step.
+// The resources that can bound a step.
 const (
 	BoundCompute  = "compute"  // operations of the matrix units
 	BoundMemory   = "memory"   // bytes
@@ -18,10 +18,10 @@ const (
 type Phase struct {
 	Seconds float64
 	Energy  unit.Energy
-	Bound   string // what bounds most of it
+	Bound   string // the bound of most of it
 }
 
-// Watts is the mean power.
+// Watts returns the mean power.
 func (p Phase) Watts() unit.Watts {
 	if p.Seconds <= 0 {
 		return 0
@@ -45,16 +45,16 @@ func (p Phase) plus(q Phase) Phase {
 type step struct {
 	flops  float64
 	bytes  float64 // weights and cache, moved while matrices are multiplied
-	extra  float64 // bytes of kernels of their own, before and after
+	extra  float64 // bytes of separate kernels before and after
 	tokens float64
 }
 
-// cost is how long a step takes and what all devices draw meanwhile.
+// cost returns the duration of a step and the energy that all devices use in it.
 //
 //	seconds = max(max(flops/peak, bytes/bandwidth) + extra/bandwidth, launches)
 //	watts   = resident + (TDP − resident) · min(1, 0.8 · memory share + 1.1 · matrix share)
 //
-// A processor moves and computes in turn, and is busy all the time.
+// A CPU alternates between moving and computing, and is busy all the time.
 func (s Setup) cost(p profile, w step) Phase {
 	d := s.Device
 	rate, bandwidth := d.Rate(s.format())*matrixShare, d.Bandwidth*bandwidthShare
@@ -95,7 +95,7 @@ func (s Setup) cost(p profile, w step) Phase {
 	return out
 }
 
-// Resident is the idle power of one device with the engine on it.
+// Resident returns the idle power of one device with the engine loaded.
 func (s Setup) Resident() unit.Watts {
 	if s.Device.Host {
 		return s.Device.Idle
@@ -103,7 +103,7 @@ func (s Setup) Resident() unit.Watts {
 	return s.Device.Idle + contextShare*(s.Device.TDP-s.Device.Idle)
 }
 
-// batchCost is the prefill and the decode of one batch of so many sequences.
+// batchCost returns prefill and decode of one batch of this many sequences.
 func (s Setup) batchCost(sequences int) (prefill, decode Phase) {
 	c, w, p := s.Model, s.Work, s.engine()
 	n, parts := float64(sequences), float64(s.parallel())
@@ -139,9 +139,8 @@ func (s Setup) batchCost(sequences int) (prefill, decode Phase) {
 	return prefill, decode
 }
 
-// readBytes are the weights that a step of so many tokens reads on one device: all
-// but an embedding that is only looked up in, a vision tower, and of experts those that some
-// token visits.
+// readBytes returns the weights that a step of this many tokens reads on one device: all except an embedding that
+// is only looked up, a vision tower, and experts that no token visits.
 func (s Setup) readBytes(tokens float64) float64 {
 	c, all := s.Model, float64(s.weights())
 	p, experts := c.Parameters(), float64(c.Count(shape.Expert))
@@ -163,7 +162,7 @@ func (s Setup) readBytes(tokens float64) float64 {
 	return max(all, 0)
 }
 
-// once is the workload run one time: full batches and a smaller last one.
+// once returns the cost of running the workload one time: full batches and a smaller last one.
 func (s Setup) once() (prefill, decode Phase) {
 	batch := s.batch()
 	prefill, decode = s.batchCost(batch)

@@ -11,46 +11,41 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// Setup is what is estimated: a model on an engine on devices, and its work.
+// Setup is the input of an estimate: a model on an engine on devices, and its work.
 type Setup struct {
 	Model shape.Config
-	// Backend is a name of [Backends], or of the engine of Profile.
+	// Backend is a name in [Backends], or the engine of Profile.
 	Backend string
-	// Profile of an engine that this program does not have; nil is that of Backend.
+	// Profile of an engine that this program does not have; nil takes the profile of Backend.
 	Profile *engine.Profile
-	// Attention is PyTorch's: sdpa (also ""), eager or flash_attention_2.
+	// Attention is PyTorch's implementation: sdpa (also ""), eager or flash_attention_2.
 	Attention string
 	// Format of the weights; empty is BF16.
 	Format Format
-	// Stored are the bytes of weights that stay as they are in their files: those of a GGUF file, or
-	// of a quantised checkpoint. Format is then what is computed in. Zero: Format decides.
+	// Stored is the size of weights that stay as they are in their files: a GGUF file, or a quantised checkpoint.
+	// Format is then the format of the computation. Zero: Format decides.
 	Stored shape.StoredBytes
-	// LoadsWhole says that the weights are loaded as they would be without Stored, and made
-	// smaller then.
+	// LoadsWhole reports that the weights are loaded unquantised, as without Stored, and quantised afterwards.
 	LoadsWhole bool
 	Device     Device
-	// Parallel is the number of devices that share every layer; 0 is 1.
+	// Parallel is the number of devices that share every layer; 0 means 1.
 	Parallel int
-	// Stages is the number of groups of devices that share the layers among them and
-	// work in turn; 0 is 1.
+	// Stages is the number of groups of devices that share the layers among them and work in turn; 0 means 1.
 	Stages int
-	// Pool is the share of the device that a server takes at start, such as vLLM's
-	// gpu_memory_utilization; 0 is the backend's default.
+	// Pool is the share of the device that a server takes at start, such as vLLM's gpu_memory_utilization; 0 means the
+	// backend's default.
 	Pool float64
-	// PoolCache is the size of the key/value cache that a server takes instead of a
-	// share of the device; 0: it takes a share.
+	// PoolCache is the size of the key/value cache that a server takes instead of a share of the device; 0 if it takes
+	// a share.
 	PoolCache digits.Bytes
-	// CacheBits is the size of one element of the key/value cache; 0 is that of
-	// activations.
+	// CacheBits is the size of one element of the key/value cache; 0 means the size of activations.
 	CacheBits float64
-	// CacheTokens is for how many tokens a server without pages makes room; 0: as many
-	// as it needs.
+	// CacheTokens is the number of tokens for which a server without pages reserves room; 0 means as many as it needs.
 	CacheTokens int
-	// Exact is all that the engine is told, in any spelling: only earlier runs with the
-	// same are of the same configuration.
+	// Exact identifies the engine's complete settings: only earlier runs with the same value count as the same
+	// configuration.
 	Exact string
-	// Chunk bounds the prompt tokens of one step of a server; 0 is the backend's
-	// default.
+	// Chunk bounds the prompt tokens of one step of a server; 0 means the backend's default.
 	Chunk  int
 	Work   Work
 	Around Around
@@ -59,42 +54,41 @@ type Setup struct {
 // Work is the workload: fixed prompts in batches.
 type Work struct {
 	Prompts int
-	Batch   int // sequences that run together
-	Input   int // prompt tokens, the longest if they differ
+	Batch   int // sequences per batch
+	Input   int // prompt tokens, of the longest prompt if they differ
 	Output  int // generated tokens
-	// Padded says that prompts of a batch differ in length, so that attention needs
-	// a mask.
+	// Padded reports that the prompts of a batch differ in length, so that attention needs a mask.
 	Padded bool
 }
 
-// Around is what a run does besides the measured window.
+// Around describes the parts of a run around the measured window.
 type Around struct {
 	BaselineSeconds float64 // idle, before the engine
 	ResidentSeconds float64 // idle, with the model loaded
-	WarmupRuns      int     // of a full batch and the smaller last one
-	// WarmupSeconds bounds the time for the shapes of the workload before that; 0: they are not
-	// run.
+	WarmupRuns      int     // runs of a full batch and the smaller last one
+	// WarmupSeconds bounds the time for the shapes of the workload before that; 0 if they are not run.
 	WarmupSeconds float64
 	MinWindow     float64 // seconds; a shorter workload is repeated
-	// MaxWindow is to how many seconds the window may be lengthened for the split by phase; 0: it is not.
+	// MaxWindow is the length in seconds to which the window may be lengthened for the split by phase; 0 if it may
+	// not.
 	MaxWindow float64
 }
 
-// Limits of what is estimated, far above what runs, so that sums do not overflow.
+// Limits of what is estimated, far above real values, so that sums do not overflow.
 const mostContext, mostTokens, mostDevices = 1 << 20, 1 << 32, 1 << 12
 
-// Validate says what can not be estimated, or nil.
+// Validate reports what cannot be estimated, or nil.
 func (s Setup) Validate() error {
 	var all []error
 	if err := s.Model.Validate(); err != nil {
 		all = append(all, err)
 	}
 	if s.Profile == nil && !slices.Contains(Backends(), s.Backend) {
-		all = append(all, fmt.Errorf("backend %q can not be estimated: use one of %s", s.Backend,
+		all = append(all, fmt.Errorf("backend %q cannot be estimated: use one of %s", s.Backend,
 			strings.Join(Backends(), ", ")))
 	}
 	if s.Format != "" && !slices.Contains(Formats(), s.Format) {
-		all = append(all, fmt.Errorf("format %q is not known: use one of %s", s.Format,
+		all = append(all, fmt.Errorf("unknown format %q: use one of %s", s.Format,
 			strings.Join(names(Formats()), ", ")))
 	}
 	if s.Device.Bandwidth <= 0 || s.Device.Rate(s.format()) <= 0 {
@@ -102,7 +96,8 @@ func (s Setup) Validate() error {
 	}
 	w := s.Work
 	if w.Prompts < 1 || w.Batch < 1 || w.Input < 1 || w.Output < 1 || s.Parallel < 0 || s.Stages < 0 {
-		all = append(all, fmt.Errorf("%d prompts in batches of %d, %d tokens in, %d out on %d devices is no work",
+		all = append(all, fmt.Errorf(
+			"%d prompts in batches of %d, %d tokens in, %d out on %d devices is not a workload",
 			w.Prompts, w.Batch, w.Input, w.Output, s.parallel()))
 	}
 	if w.Batch > mostTokens || w.Input > mostContext || w.Output > mostContext ||
@@ -125,10 +120,10 @@ func (s Setup) parallel() int { return max(1, s.Parallel) }
 
 func (s Setup) stages() int { return max(1, s.Stages) }
 
-// devices is how many there are in all.
+// devices returns the total number of devices.
 func (s Setup) devices() int { return s.parallel() * s.stages() }
 
-// engine is the profile of the backend.
+// engine returns the profile of the backend.
 func (s Setup) engine() profile {
 	if s.Profile != nil {
 		return profileFrom(*s.Profile)
@@ -136,7 +131,7 @@ func (s Setup) engine() profile {
 	return profileOf(s.Backend)
 }
 
-// profile is that of the backend, with what the Setup says instead.
+// profile returns the profile of the backend, with the overrides of the Setup.
 func (s Setup) profile() profile {
 	p := s.engine()
 	if p.pool > 0 && s.Pool > 0 {
@@ -148,8 +143,8 @@ func (s Setup) profile() profile {
 	return p
 }
 
-// pool is what a server takes of the device at start; 0 if it takes what it needs, or a
-// cache of a given size beside that.
+// pool returns the memory that a server takes of the device at start; 0 if it takes what it needs, or a cache of a
+// given size.
 func (s Setup) pool() digits.Bytes {
 	if s.PoolCache > 0 {
 		return 0
@@ -157,14 +152,14 @@ func (s Setup) pool() digits.Bytes {
 	return digits.Bytes(s.profile().pool * float64(s.Device.Memory))
 }
 
-// batch is the size of a full batch: no more than there are prompts.
+// batch returns the size of a full batch: at most the number of prompts.
 func (s Setup) batch() int { return min(s.Work.Batch, max(1, s.Work.Prompts)) }
 
-// element is the size of an activation in bytes.
+// element returns the size of an activation in bytes.
 func (s Setup) element() int64 { return int64(s.format().compute().bits()) / 8 }
 
 // split divides work among the devices, rounding up.
 func (s Setup) split(n int64) int64 { return (n + int64(s.parallel()) - 1) / int64(s.parallel()) }
 
-// heads are the query heads on one device.
+// heads returns the number of query heads on one device.
 func (s Setup) heads() int64 { return s.split(int64(s.Model.Heads)) }

@@ -9,20 +9,20 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Choice is what an engine is asked to compute in.
+// Choice is the format that an engine is asked to compute in.
 type Choice struct {
 	Backend      string
-	DType        string // of a study: auto, or a type
-	Quantization string // of the engine, as it spells it
+	DType        string // as in a study: auto, or a type
+	Quantization string // as the engine spells it
 	Cache        string // type of the key/value cache, as the engine spells it
-	Attention    string // PyTorch's
-	// Widens and Strict are those of the engine's profile.
+	Attention    string // of PyTorch
+	// Widens and Strict are as in the engine's profile.
 	Widens, Strict bool
 }
 
-// Objection is why a device does not do what it is asked to, or does it in another way.
+// Objection is why a device cannot do what it is asked to, or does it differently.
 type Objection struct {
-	// Refused says that the engine will not start.
+	// Refused reports that the engine will not start.
 	Refused bool
 	note.Note
 }
@@ -36,16 +36,15 @@ const (
 	blackwell = 100
 )
 
-// leastCapability is what methods of quantisation need, from vLLM's table of supported
-// hardware (docs.vllm.ai, features/quantization). Those that are not here run
-// everywhere, or are not known.
+// leastCapability is the compute capability that quantisation methods need, from vLLM's table of supported
+// hardware (docs.vllm.ai, features/quantization). Methods not listed run everywhere, or are unknown.
 var leastCapability = map[string]int{
 	"awq": turing, "gptq": volta, "awq_marlin": ampere80, "gptq_marlin": ampere80, "w8a8_int8": turing, "int8": turing,
 	"bitsandbytes": volta, "fp8": turing, "w8a8_fp8": turing, "modelopt": ada, "nvfp4": ampere80,
 	"modelopt_fp4": ampere80,
 }
 
-// capability is 90 for "9.0"; 0 where the device has no such number.
+// capability returns 90 for "9.0"; 0 if the device has no such number.
 func (d Device) capability() int {
 	major, minor, ok := strings.Cut(d.Capability, ".")
 	a, err1 := strconv.Atoi(major)
@@ -56,8 +55,7 @@ func (d Device) capability() int {
 	return 10*a + b
 }
 
-// Objections lists what stands against a choice on the device. Devices without a
-// compute capability are not judged.
+// Objections lists the problems of a choice on the device. Devices without a compute capability are not judged.
 func (d Device) Objections(c Choice) []Objection {
 	have := d.capability()
 	if have == 0 || d.Host {
@@ -70,7 +68,7 @@ func (d Device) Objections(c Choice) []Objection {
 	}
 	needs := func(n int) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
-	// Where the checkpoint decides, auto is not known to be bfloat16.
+	// If the checkpoint decides, auto may not be bfloat16.
 	bf16 := c.DType == string(BF16) || c.DType == "auto" && c.Widens
 	switch {
 	case !bf16 || have >= ampere80:
@@ -79,7 +77,7 @@ func (d Device) Objections(c Choice) []Objection {
 			"has no units for bfloat16 (from %s): PyTorch widens it, which is slow",
 			needs(ampere80))
 	default:
-		warn(codes.DeviceUnsupported, "use dtype: float16", "does not compute in bfloat16, which %s needs %s for",
+		warn(codes.DeviceUnsupported, "use dtype: float16", "does not compute in bfloat16; %s needs %s for it",
 			c.Backend,
 			needs(ampere80))
 	}
@@ -97,7 +95,7 @@ func (d Device) Objections(c Choice) []Objection {
 			"does not run the quantisation %s of %s, which needs %s", method, c.Backend, needs(least))
 	case err == nil && format == FP8 && have < ada && c.Strict:
 		warn(codes.DeviceUnsupported, "choose another quantisation or device",
-			"has no units for fp8, which %s needs %s for",
+			"has no units for fp8; %s needs %s for it",
 			c.Backend, needs(ada))
 	case err == nil && format == FP8 && have < ada:
 		warn(codes.DeviceIndirect, "",
@@ -112,11 +110,11 @@ func (d Device) Objections(c Choice) []Objection {
 	switch {
 	case c.Cache == "nvfp4" && have < blackwell:
 		warn(codes.DeviceUnsupported, "use kv_cache_dtype: fp8 or auto",
-			"does not have an nvfp4 KV cache, which needs %s",
+			"does not support an nvfp4 KV cache, which needs %s",
 			needs(blackwell))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada && c.Strict:
 		warn(codes.DeviceUnsupported, "use kv_cache_dtype: auto",
-			"does not have an fp8 KV cache, which %s needs %s for", c.Backend,
+			"does not support an fp8 KV cache; %s needs %s for it", c.Backend,
 			needs(ada))
 	case strings.HasPrefix(c.Cache, "fp8") && have < ada:
 		warn(codes.DeviceIndirect, "use kv_cache_dtype: auto if the engine refuses it",

@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/engine/engines"
 )
 
-// TestObjections: what a card cannot do is said with the capability it has and needs.
+// TestObjections: what a card cannot do is reported with the capability it has and needs.
 func TestObjections(t *testing.T) {
 	for _, q := range []struct {
 		device  string
@@ -16,7 +16,7 @@ func TestObjections(t *testing.T) {
 		want    string // empty: none
 	}{
 		{"v100", Choice{Backend: "vllm", DType: "bfloat16"}, true,
-			"7.0) does not compute in bfloat16, which vllm needs 8.0"},
+			"7.0) does not compute in bfloat16; vllm needs 8.0 for it"},
 		{"t4", Choice{Backend: "pytorch", DType: "auto"}, false, "no units for bfloat16"},
 		{"v100", Choice{Backend: "vllm", DType: "auto"}, false, ""},
 		{"a100", Choice{Backend: "vllm", DType: "bfloat16"}, false, ""},
@@ -25,7 +25,7 @@ func TestObjections(t *testing.T) {
 		{"a100", Choice{Backend: "vllm", DType: "auto", Quantization: "fp8"}, false,
 			"no units for fp8 (from 8.9): vllm keeps"},
 		{"a100", Choice{Backend: "tensorrt", DType: "auto", Cache: "fp8"}, true,
-			"fp8 KV cache, which tensorrt needs 8.9"},
+			"fp8 KV cache; tensorrt needs 8.9 for it"},
 		{"v100", Choice{Backend: "sglang", DType: "auto", Quantization: "fp8"}, true, "needs 7.5"},
 		{"v100", Choice{Backend: "vllm", DType: "auto", Quantization: "awq"}, true, "needs 7.5"},
 		{"h100", Choice{Backend: "vllm", DType: "bfloat16", Quantization: "fp8", Cache: "fp8"}, false, ""},

@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// moment is what a PyTorch engine holds beside its weights at one point of a batch.
+// moment is the memory that a PyTorch engine holds besides its weights at one point of a batch.
 type moment struct {
 	phase                      string
 	cache, activations, logits int64
@@ -16,11 +16,10 @@ type moment struct {
 
 func (m moment) sum() int64 { return m.cache + m.activations + m.logits }
 
-// torchMemory follows the tensors that are alive in the PyTorch worker: transformers
-// 5, its growing cache, logits of the last position only (logits_to_keep), and
-// torch.cuda.max_memory_allocated as the measure. The formulas were checked tensor
-// by tensor against testdata/simulated.json, and give the measured peaks of
-// bench/results to 0.1 %.
+// torchMemory follows the tensors that are alive in the PyTorch worker: transformers 5, its growing cache, logits
+// of the last position only (logits_to_keep), and torch.cuda.max_memory_allocated as the measure. The formulas
+// were checked tensor by tensor against testdata/simulated.json, and match the measured peaks of bench/results to
+// 0.1 %.
 func (s Setup) torchMemory() Memory {
 	peak := moment{}
 	for _, m := range s.moments() {
@@ -55,8 +54,8 @@ func (s Setup) torchMemory() Memory {
 	return m
 }
 
-// moments are the candidates for the peak: the parts of the last layer of prefill,
-// when the caches of all layers exist, the first logits, and the last decode step.
+// moments returns the candidates for the peak: the parts of the last layer of prefill, when the caches of all
+// layers exist, the first logits, and the last decode step.
 func (s Setup) moments() []moment {
 	c, w, e := s.Model, s.Work, s.element()
 	batch, input := int64(s.batch()), int64(w.Input)
@@ -64,10 +63,9 @@ func (s Setup) moments() []moment {
 	hidden, dim := int64(c.Hidden), int64(c.HeadDim)
 	q := s.heads() * dim
 
-	// A windowed layer keeps all of the prompt until the first decode step: its
-	// window is a view of it.
+	// A windowed layer keeps the whole prompt until the first decode step: its window is a view of it.
 	cache := tokens*int64(s.CacheBytesPerToken()) + s.cache(batch, 0)
-	tables := 2 * dim * e // cosine and sine, of all layers
+	tables := 2 * dim * e // cosine and sine of all layers
 	if c.RopeLocalTheta > 0 {
 		tables *= 2
 	}
@@ -82,8 +80,8 @@ func (s Setup) moments() []moment {
 	}
 	common := tables + bool8
 
-	// Input of the model and of the layer, sum after attention, normed: 4 rows of
-	// hidden. In the feed-forward block, gate, up and their product: 3 of its width.
+	// Input of the model and of the layer, sum after attention, normed: 4 rows of hidden. In the feed-forward block,
+	// gate, up and their product: 3 rows of its width.
 	feed := 3 * s.split(int64(c.FFN)) * e
 	if c.Experts > 0 {
 		// Rows of all experts that a token visits, before, after and put in order.
@@ -118,8 +116,8 @@ func (s Setup) moments() []moment {
 	return out
 }
 
-// masks says whether attention gets a mask in prefill, and whether keys and values
-// are repeated for every query head.
+// masks reports whether attention gets a mask in prefill, and whether keys and values are repeated for every query
+// head.
 func (s Setup) masks() (mask, repeated bool) {
 	c := s.Model
 	grouped := c.Heads > c.KVHeads
@@ -136,18 +134,17 @@ func (s Setup) masks() (mask, repeated bool) {
 	return mask, grouped && (mask || s.materialised())
 }
 
-// materialised says that sdpa has no fused kernel: float32 with grouped keys goes
-// through plain matrix products.
+// materialised reports whether sdpa has no fused kernel: float32 with grouped keys goes through plain matrix
+// products.
 func (s Setup) materialised() bool {
 	return s.Attention != "eager" && s.Attention != "flash_attention_2" && s.format() == FP32 &&
 		s.Model.Heads > s.Model.KVHeads
 }
 
-// scores is what one layer holds of batch · heads · input² attention scores.
+// scores returns the memory of one layer for batch · heads · input² attention scores.
 //
-// Eager: the scores, their float32 copy and the softmax of it: 2 + 4 + 4 bytes in
-// bfloat16; float16 has a kernel that needs no copy, but the result is turned back
-// into 2 bytes; float32 needs no copy at all.
+// Eager: the scores, their float32 copy and the softmax of it: 2 + 4 + 4 bytes in bfloat16; float16 has a kernel
+// that needs no copy, but the result is converted back to 2 bytes; float32 needs no copy at all.
 func (s Setup) scores() int64 {
 	n := int64(s.batch()) * s.heads() * int64(s.Work.Input) * int64(s.Work.Input)
 	switch {
@@ -165,7 +162,7 @@ func (s Setup) scores() int64 {
 	return 8 * n
 }
 
-// logits are those of the last position. A soft cap needs two more copies.
+// logits returns the size of the logits of the last position. A soft cap needs two more copies.
 func (s Setup) logits() int64 {
 	b := int64(s.batch()) * int64(s.Model.Vocab) * s.element()
 	if s.Model.FinalSoftcap > 0 {
@@ -174,8 +171,8 @@ func (s Setup) logits() int64 {
 	return b
 }
 
-// workspace is what cuBLAS gets from PyTorch's allocator: 32 MiB on Hopper and newer,
-// 8320 KiB before (c10, CUDABlas; the 32 MiB are in the measured peaks).
+// workspace returns the memory that cuBLAS takes from PyTorch's allocator: 32 MiB on Hopper and newer, 8320 KiB
+// before (c10, CUDABlas; the 32 MiB are in the measured peaks).
 func (s Setup) workspace() int64 {
 	major, _, _ := strings.Cut(s.Device.Capability, ".")
 	if n, err := strconv.Atoi(major); err == nil && n < 9 {
@@ -184,8 +181,8 @@ func (s Setup) workspace() int64 {
 	return 32 << 20
 }
 
-// rounding is what the allocator loses on the weights: above 10 MiB a segment is a
-// multiple of 2 MiB, and a rest of up to 1 MiB stays with its block.
+// rounding returns the memory that the allocator loses on the weights: above 10 MiB a segment is a multiple of 2
+// MiB, and a remainder of up to 1 MiB stays with its block.
 func (s Setup) rounding() int64 {
 	c, e := s.Model, s.element()
 	h, q, kv := int64(c.Hidden), int64(c.Heads*c.HeadDim), int64(c.KVHeads*c.HeadDim)

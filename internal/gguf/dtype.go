@@ -20,7 +20,7 @@ const (
 	Q4_0     DType = "q4_0"
 )
 
-// DTypeInfo is the ggml view of a format.
+// DTypeInfo describes a format in ggml's terms.
 type DTypeInfo struct {
 	Kind     uint32 // ggml tensor type
 	FileType uint32 // general.file_type
@@ -28,7 +28,7 @@ type DTypeInfo struct {
 	Size     int    // bytes per block
 }
 
-// Info returns the ggml view of the format.
+// Info describes the format in ggml's terms.
 func (d DType) Info() DTypeInfo {
 	switch d {
 	case Float32:
@@ -61,8 +61,7 @@ func ParseDType(s string) (DType, error) {
 		"dtype %q cannot be written", s)
 }
 
-// DTypeOfKind names the ggml tensor type of the bulk of a file, "" if it is
-// none that this package writes.
+// DTypeOfKind returns the format for a ggml tensor type, "" if this package cannot write it.
 func DTypeOfKind(kind uint32) DType {
 	for _, d := range []DType{Float32, Float16, BFloat16, Q8_0, Q4_0} {
 		if d.Info().Kind == kind {

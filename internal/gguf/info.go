@@ -12,11 +12,11 @@ import (
 
 // Info is what an engine's driver needs to know about a GGUF file.
 type Info struct {
-	// Vocab is the number of token ids; those of ordinary text lie below TextVocab.
+	// Vocab is the number of token ids; ids of ordinary text are below TextVocab.
 	Vocab, TextVocab int
-	// DType is the format of most weights, "" if it is none that this package writes.
+	// DType is the format of most weights, "" if this package cannot write it.
 	DType DType
-	// Template reports a chat template.
+	// Template reports whether there is a chat template.
 	Template bool
 }
 
@@ -45,8 +45,7 @@ func ReadInfo(path string) (Info, error) {
 	return info, nil
 }
 
-// tokenTypes reads the types of all tokens, which the header leaves out; nil if the
-// file has none.
+// tokenTypes reads the types of all tokens, which the header omits; nil if the file has none.
 func (h Header) tokenTypes(path string) ([]int32, error) {
 	const head = 4 + 4 + 8 // the types of the value and of its elements, their number
 	for _, s := range h.spans {

@@ -27,7 +27,7 @@ func float16Bits(f float32) uint16 {
 	return sign
 }
 
-// roundUp is 1 when the shift bits cut off man round h up.
+// roundUp returns 1 if the shift bits cut off man round h up.
 func roundUp(man uint32, shift uint, h uint32) uint32 {
 	half, rest := uint32(1)<<(shift-1), man&(1<<shift-1)
 	if rest > half || (rest == half && h&1 == 1) {
@@ -36,7 +36,7 @@ func roundUp(man uint32, shift uint, h uint32) uint32 {
 	return 0
 }
 
-// float16Value is the value of binary16 bits.
+// float16Value returns the value of binary16 bits.
 func float16Value(h uint16) float32 {
 	sign, exp, man := uint32(h&0x8000)<<16, uint32(h>>10)&0x1f, uint32(h&0x3ff)
 	switch exp {

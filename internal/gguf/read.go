@@ -33,7 +33,7 @@ const (
 	typeFloat64
 )
 
-// Limits that no real model comes near; beyond them a file is damaged.
+// Limits far above any real model; a file that exceeds them is damaged.
 const (
 	maxTensors = 1 << 20
 	maxKeys    = 1 << 16
@@ -41,7 +41,7 @@ const (
 	maxDims    = 8
 )
 
-// array stands for an array; only short numeric arrays keep values.
+// array represents an array; only short numeric arrays keep their values.
 type array struct {
 	kind   uint32
 	n      int64
@@ -54,12 +54,12 @@ type TensorInfo struct {
 	Shape  []uint64 // in ggml order
 	Kind   uint32   // ggml's number of the format
 	Offset uint64   // within the tensor data, in bytes
-	// Size is that of the data in bytes. Of a format that is not known it is the distance to the
-	// next tensor, or to the end of the file.
+	// Size of the data in bytes. For an unknown format it is the distance to the next tensor, or to the end of the
+	// file.
 	Size uint64
 }
 
-// Elements is the number of weights.
+// Elements returns the number of weights.
 func (t TensorInfo) Elements() uint64 {
 	n := uint64(1)
 	for _, d := range t.Shape {
@@ -68,7 +68,7 @@ func (t TensorInfo) Elements() uint64 {
 	return n
 }
 
-// Header is what a GGUF file says about itself.
+// Header is the header of a GGUF file.
 type Header struct {
 	Tensors []TensorInfo
 	Data    int64 // offset of the tensor data in the file
@@ -77,7 +77,7 @@ type Header struct {
 	spans []kvSpan
 }
 
-// kvSpan is where the value of a key lies in the file, its type included.
+// kvSpan is the position of a key's value in the file, including its type.
 type kvSpan struct {
 	key      string
 	from, to int64
@@ -109,9 +109,8 @@ func ReadFile(path string) (Header, error) {
 	return h, nil
 }
 
-// Read reads the header of a GGUF file of the given size. Every length is
-// checked against the size before it is believed: the engine's own decoder
-// allocates what a damaged file asks for.
+// Read reads the header of a GGUF file of the given size. Every length is checked against the size first: the
+// engine's own decoder allocates whatever a damaged file asks for.
 func Read(r io.Reader, size int64) (h Header, err error) {
 	if size == 0 {
 		return h, errors.New("the file is empty")
@@ -157,8 +156,8 @@ func Read(r io.Reader, size int64) (h Header, err error) {
 	return h, h.place(size)
 }
 
-// place sizes the tensors, and makes sure that their data lie within the file, each in a place of
-// its own. Formats that are newer than this package are left to the engine.
+// place computes the sizes of the tensors, and checks that their data are within the file and do not overlap.
+// Formats that are newer than this package are left to the engine.
 func (h Header) place(size int64) error {
 	if len(h.Tensors) == 0 {
 		return nil
@@ -195,7 +194,7 @@ func (h Header) place(size int64) error {
 	return nil
 }
 
-// bytes is the size of the tensor's data, 0 for an unknown format.
+// bytes returns the size of the tensor's data, 0 for an unknown format.
 func (t TensorInfo) bytes() (uint64, error) {
 	n := uint64(1)
 	for _, d := range t.Shape {
@@ -209,12 +208,12 @@ func (t TensorInfo) bytes() (uint64, error) {
 		return 0, nil
 	}
 	if n%block != 0 || n/block > math.MaxInt64/size {
-		return 0, fmt.Errorf("tensor %s of shape %v is no whole number of blocks", t.Name, t.Shape)
+		return 0, fmt.Errorf("tensor %s of shape %v is not a whole number of blocks", t.Name, t.Shape)
 	}
 	return n / block * size, nil
 }
 
-// ggmlBlock gives weights and bytes per block of ggml's tensor types.
+// ggmlBlock returns weights and bytes per block of ggml's tensor types.
 func ggmlBlock(kind uint32) (block, size uint64, ok bool) {
 	if int(kind) < len(ggmlTypes) {
 		t := ggmlTypes[kind]
@@ -240,7 +239,7 @@ var ggmlTypes = [...]ggmlType{
 	{}, {}, {}, {"tq1_0", 256, 54}, {"tq2_0", 256, 66}, {}, {}, {}, {"mxfp4", 32, 17}, {"nvfp4", 64, 36},
 }
 
-// KindName names a tensor type as ggml does; "type 99" for one that is not known.
+// KindName returns ggml's name of a tensor type; "type 99" for an unknown one.
 func KindName(kind uint32) string {
 	if int(kind) < len(ggmlTypes) && ggmlTypes[kind].name != "" {
 		return ggmlTypes[kind].name
@@ -342,7 +341,7 @@ func (d *decoder) value(kind uint32) any {
 	return nil
 }
 
-// array reads an array, keeping the values of short numeric ones.
+// array reads an array and keeps the values of a short numeric one.
 func (d *decoder) array() array {
 	a := array{kind: d.u32()}
 	n := d.u64()
@@ -417,8 +416,8 @@ func (h Header) Text(key string) string {
 // Has reports whether the file has a key.
 func (h Header) Has(key string) bool { return h.kv[key] != nil }
 
-// PerLayer returns a key that may be one number or one per layer; layers that
-// differ are not a uniform architecture and give false.
+// PerLayer returns a key that may be one number or one per layer; if layers differ, the architecture is not
+// uniform and it returns false.
 func (h Header) PerLayer(key string) (int, bool) {
 	a, ok := h.kv[key].(array)
 	if !ok {
@@ -435,7 +434,7 @@ func (h Header) PerLayer(key string) (int, bool) {
 	return Header{kv: map[string]any{key: a.values[0]}}.Uint(key)
 }
 
-// Vocab is the number of embedding rows; the list of tokens may be shorter.
+// Vocab returns the number of embedding rows; the list of tokens may be shorter.
 func (h Header) Vocab() int {
 	for _, t := range h.Tensors {
 		if t.Name == "token_embd.weight" && len(t.Shape) == 2 {
@@ -449,11 +448,10 @@ func (h Header) Vocab() int {
 	return int(a.n)
 }
 
-// DType is the format that most of the weights are in, "" if it is none that
-// this package writes.
+// DType returns the format of most weights, "" if this package cannot write it.
 func (h Header) DType() DType { return DTypeOfKind(h.Kind()) }
 
-// Kind is ggml's number of the format that most bytes of the weights are in.
+// Kind returns ggml's number of the format that holds most bytes of the weights.
 func (h Header) Kind() uint32 {
 	sum := map[uint32]uint64{}
 	var best uint32
@@ -465,7 +463,7 @@ func (h Header) Kind() uint32 {
 	return best
 }
 
-// Bytes is the size of all tensors.
+// Bytes returns the size of all tensors.
 func (h Header) Bytes() int64 {
 	n := uint64(0)
 	for _, t := range h.Tensors {

@@ -3,7 +3,7 @@ package gguf
 // Types of tokens in the list tokenizer.ggml.token_type.
 const (
 	TokenNormal  int32 = 1 + iota
-	TokenUnknown       // stands for text without a token of its own
+	TokenUnknown       // represents text that has no token
 	TokenControl       // such as the beginning of a text; never part of one
 	TokenUser          // added to the vocabulary by the model's user
 	TokenUnused

@@ -1,12 +1,11 @@
-// Package gguf reads and writes GGUF, the file format of ggml engines: a list of
-// keys with values, a list of tensors, and their data.
+// Package gguf reads and writes GGUF, the file format of ggml engines: a list of keys with values, a list of
+// tensors, and their data.
 //
 //	ReadFile ─▶ Header: keys, tensors, where the data are
 //	File{Meta, Tensors, Fill}.Write ─▶ a file that is whole or absent
 //
-// [Encode] and [Decode] translate the number formats. A file is written by all
-// cores in parts of at most 4 MiB, so that memory does not depend on its size.
-// Every length in a header is checked before it is believed.
+// [Encode] and [Decode] convert the number formats. All cores write a file in parts of at most 4 MiB, so that
+// memory does not depend on its size. Every length in a header is checked before it is used.
 package gguf
 
 import (
@@ -50,21 +49,18 @@ func (t Tensor) Bytes() int64 {
 	return t.Elements() / int64(i.Block) * int64(i.Size)
 }
 
-// CellBytes returns the size of the smallest part that is written at once: one
-// weight, or one block of them.
+// CellBytes returns the size of the smallest part that is written at once: one weight, or one block of weights.
 func (t Tensor) CellBytes() int { return t.DType.Info().Size }
 
 // File is a GGUF file to be written.
 type File struct {
-	// Meta are the keys and their values: string, bool, uint32, float32, or a
-	// list of string, bool, int32 or float32.
+	// Meta maps keys to values: string, bool, uint32, float32, or a list of string, bool, int32 or float32.
 	Meta    map[string]any
 	Tensors []Tensor
-	// Fill writes the data of tensor i from cell first on; many run at once, on
-	// parts of at most 4 MiB that start at a multiple of four cells.
+	// Fill writes the data of tensor i from cell first on. It is called concurrently, on parts of at most 4 MiB that
+	// start at a multiple of four cells.
 	Fill func(dst []byte, i int, first int64) error
-	// Progress, which may be nil, is called with the bytes written so far, from
-	// several goroutines but never twice at once.
+	// Progress, which may be nil, receives the bytes written so far, from several goroutines but never concurrently.
 	Progress func(done, total int64)
 
 	start int64   // offset of the tensor data
@@ -72,8 +68,7 @@ type File struct {
 	total int64   // size of the file
 }
 
-// Write writes the file at path, or nothing: first to a temporary file in the
-// same folder, then renamed.
+// Write writes the file at path, or nothing: first to a temporary file in the same folder, then renamed.
 func (g *File) Write(ctx context.Context, path string) error {
 	header, err := g.layout()
 	if err != nil {
@@ -123,7 +118,7 @@ func (g *File) layout() ([]byte, error) {
 
 func align(n int64) int64 { return (n + alignment - 1) / alignment * alignment }
 
-// span is a part of a tensor that one worker writes at once.
+// span is the part of a tensor that one worker writes at once.
 type span struct {
 	tensor int
 	first  int64 // cell
@@ -166,7 +161,7 @@ func (g *File) writeData(ctx context.Context, f *os.File) error {
 	return firstReal(errs)
 }
 
-// writeSpan fills and writes one part, in the space of buf.
+// writeSpan fills and writes one part, using buf.
 func (g *File) writeSpan(f *os.File, s span, buf []byte) error {
 	size := int64(g.Tensors[s.tensor].CellBytes())
 	buf = buf[:s.cells*size]
@@ -177,7 +172,7 @@ func (g *File) writeSpan(f *os.File, s span, buf []byte) error {
 	return err
 }
 
-// firstReal prefers the error that made the others stop.
+// firstReal returns the error that made the others stop.
 func firstReal(errs []error) error {
 	var err error
 	for _, e := range errs {
@@ -190,8 +185,7 @@ func firstReal(errs []error) error {
 
 const spanBytes = 4 << 20
 
-// spans cuts the tensors into pieces of at most spanBytes, each starting at a
-// multiple of four cells.
+// spans splits the tensors into pieces of at most spanBytes, each starting at a multiple of four cells.
 func (g *File) spans() []span {
 	var out []span
 	for i, t := range g.Tensors {

@@ -11,9 +11,9 @@ import (
 // Error is one mistake in a study file or a setting: a note with a position.
 type Error struct {
 	note.Note
-	// Source is the file's name, or the flag that the text came from.
+	// Source is the name of the file, or the flag with the text.
 	Source string
-	// Line and Col count from 1; both are 0 where there is no position.
+	// Line and Col count from 1; both are 0 without a position.
 	Line, Col int
 	// Excerpt is the line of the source.
 	Excerpt string
@@ -21,7 +21,7 @@ type Error struct {
 	Width int
 }
 
-// Error gives "source:line:col: message".
+// Error returns "source:line:col: message".
 func (e *Error) Error() string {
 	pos := e.Source
 	if e.Line > 0 {
@@ -36,7 +36,7 @@ func (e *Error) Detail() string {
 	b.WriteString(e.Error())
 	if e.Line > 0 && e.Excerpt != "" {
 		line, col := window(e.Excerpt, e.Col)
-		// Tabs keep their width so that the caret stays below its column.
+		// Tabs keep their width, so that the caret is below its column.
 		pad := strings.Map(func(r rune) rune {
 			if r == '\t' {
 				return r
@@ -52,13 +52,13 @@ func (e *Error) Detail() string {
 	return b.String()
 }
 
-// What is shown of a long line: so many characters, of which some are before the mistake.
+// Of a long line this many characters are shown, some of them before the mistake.
 const (
 	longestExcerpt = 400
 	shownBefore    = 60
 )
 
-// window is the part of a line around a column, and the column's place in it.
+// window returns the part of a line around a column, and the column's position in it.
 func window(line string, col int) (part string, at int) {
 	if len(line) <= longestExcerpt {
 		return line, col
@@ -84,13 +84,13 @@ func window(line string, col int) (part string, at int) {
 	return "…" + part, col - from + 1
 }
 
-// prefix is the first n runes of s.
+// prefix returns the first n runes of s.
 func prefix(s string, n int) string {
 	r := []rune(s)
 	return string(r[:max(0, min(n, len(r)))])
 }
 
-// Errors is every mistake found, in the order of the sources.
+// Errors are all mistakes found, in the order of the sources.
 type Errors []*Error
 
 // Error lists the mistakes, each with its line and next step.
@@ -102,8 +102,7 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Sorted orders the errors of one source by position, and the sources as they come, and
-// drops repetitions.
+// Sorted orders the errors of each source by position, keeps the order of the sources, and removes duplicates.
 func (es Errors) Sorted() Errors {
 	order := map[string]int{}
 	for _, e := range es {
@@ -123,7 +122,7 @@ func (es Errors) Sorted() Errors {
 	return slices.CompactFunc(es, func(a, b *Error) bool { return *a == *b })
 }
 
-// Place is where a value stands, without a message.
+// Place returns the position of a value, without a message.
 func (e *Error) Place() string {
 	if e.Line == 0 {
 		return e.Source

@@ -1,6 +1,6 @@
-// Package grammar is what a key of a study accepts: kinds of values, how each is read from
-// text, what is said of a value that is wrong, and its JSON Schema. Package study and the
-// sections of engines (package engine) are written in it.
+// Package grammar defines what a key of a study accepts: the kinds of values, how each is read from text, the
+// message for a wrong value, and its JSON Schema. Package study and the sections of engines (package engine) use
+// it.
 package grammar
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Value is the value of one key. Texts, choices and switches use Text; whole numbers use
-// Whole and Number; other numbers use Number; time spans use Whole, in nanoseconds.
+// Value is the value of one key. Texts, choices and switches use Text; whole numbers use Whole and Number; other
+// numbers use Number; time spans use Whole, in nanoseconds.
 type Value struct {
 	// Text of a text, a choice or a switch.
 	Text string
@@ -30,7 +30,7 @@ type Value struct {
 	Number float64
 }
 
-// Basic is what an expression may do with a value.
+// Basic is the type of a value in expressions.
 type Basic int
 
 // The basic types.
@@ -40,30 +40,30 @@ const (
 	IsBool
 )
 
-// String names the type in a message.
+// String returns the type's name for messages.
 func (b Basic) String() string { return [...]string{"a text", "a number", "true or false"}[b] }
 
 // Kind is what a key accepts.
 type Kind struct {
-	// Want says in words what a value must be.
+	// Want describes a valid value.
 	Want string
 	// Basic is the type in expressions.
 	Basic Basic
 	// Parse reads a value from the text of a scalar.
 	Parse func(text string) (Value, error)
-	// Enum lists all values, where they are few.
+	// Enum lists all values, if they are few.
 	Enum []string
 	// Schema is the JSON Schema of one value.
 	Schema map[string]any
-	// Ranges reports that LOW..HIGH stands for several values.
+	// Ranges reports that LOW..HIGH means several values.
 	Ranges bool
-	// Whole numbers have no fraction.
+	// Whole reports that numbers have no fraction.
 	Whole bool
 	// Low and High bound a number.
 	Low, High float64
 }
 
-// Accepts checks a value that was calculated.
+// Accepts checks a calculated value.
 func (k Kind) Accepts(v Value) (Value, bool) {
 	if k.Basic != IsNumber {
 		out, err := k.Parse(v.Text)
@@ -78,7 +78,7 @@ func (k Kind) Accepts(v Value) (Value, bool) {
 	return Value{Number: v.Number + 0}, true
 }
 
-// Line is whatever is not empty and fits on a line.
+// Line accepts any text that is not empty and fits on a line.
 func Line(want string) Kind {
 	return Kind{Want: want, Basic: IsText, Schema: map[string]any{"type": "string", "minLength": 1},
 		Parse: func(s string) (Value, error) {
@@ -95,7 +95,7 @@ func Line(want string) Kind {
 		}}
 }
 
-// Choice is one of a few words.
+// Choice accepts one of a few words.
 func Choice(allowed ...string) Kind {
 	want := "one of " + strings.Join(allowed, ", ")
 	return Kind{Want: want, Basic: IsText, Enum: allowed, Schema: map[string]any{"enum": allowed},
@@ -107,8 +107,7 @@ func Choice(allowed ...string) Kind {
 		}}
 }
 
-// Pattern is a text of a given form, with examples from which the nearest is
-// suggested.
+// Pattern accepts text that matches a pattern. words are examples, the nearest of which is suggested.
 func Pattern(want, pattern string, words ...string) Kind {
 	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 	return Kind{Want: want, Basic: IsText, Schema: map[string]any{"type": "string", "pattern": pattern},
@@ -120,7 +119,7 @@ func Pattern(want, pattern string, words ...string) Kind {
 		}}
 }
 
-// Switch is true or false.
+// Switch accepts true or false.
 func Switch() Kind {
 	const want = "true or false"
 	return Kind{Want: want, Basic: IsBool, Enum: []string{"true", "false"}, Schema: map[string]any{"type": "boolean"},
@@ -141,7 +140,7 @@ func Switch() Kind {
 		}}
 }
 
-// Integer is a whole number.
+// Integer accepts a whole number.
 func Integer(low, high int64) Kind {
 	want := fmt.Sprintf("a whole number from %d to %d", low, high)
 	if high == math.MaxInt64 {
@@ -158,7 +157,7 @@ func Integer(low, high int64) Kind {
 		}}
 }
 
-// Float is a finite number.
+// Float accepts a finite number.
 func Float(low, high float64) Kind {
 	want := "a number from " + strconv.FormatFloat(low, 'f', -1, 64) + " to " + strconv.FormatFloat(high, 'f', -1, 64)
 	if low == high {
@@ -175,12 +174,12 @@ func Float(low, high float64) Kind {
 		}}
 }
 
-// durationPattern is the form of a duration that is more than a bare number.
+// durationPattern is the form of a duration with units.
 const durationPattern = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 
 var durationRE = regexp.MustCompile(durationPattern)
 
-// TimeSpan is a time span with units.
+// TimeSpan accepts a time span with units.
 func TimeSpan() Kind {
 	const want = "a time span such as 90s, 30m or 1h30m, of at most 10000h"
 	return Kind{Want: want, Basic: IsNumber, Schema: map[string]any{"type": "string", "pattern": durationPattern},
@@ -200,10 +199,10 @@ func TimeSpan() Kind {
 		}}
 }
 
-// decimal is a number as YAML 1.2 and JSON write it.
+// decimal matches a number as YAML 1.2 and JSON write it.
 var decimal = regexp.MustCompile(`^([-+]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([-+]?[0-9]+))?$`)
 
-// Problems of numbers for which there is more to say than what is wanted.
+// Problems of numbers that need a more specific message.
 var (
 	ErrLeadingZero = errors.New("leading zero")
 	errNotNumber   = errors.New("not a number")
@@ -211,8 +210,8 @@ var (
 	errTooLarge    = errors.New("too large")
 )
 
-// SplitDecimal checks the form of a number and takes it apart. A leading zero is
-// refused: YAML 1.1 reads 010 as eight, YAML 1.2 as ten.
+// SplitDecimal checks the form of a number and splits it. A leading zero is refused: YAML 1.1 reads 010 as eight,
+// YAML 1.2 as ten.
 func SplitDecimal(s string) (sign, whole, fraction string, exponent int, err error) {
 	m := decimal.FindStringSubmatch(s)
 	if m == nil || m[2]+m[3] == "" {
@@ -229,8 +228,7 @@ func SplitDecimal(s string) (sign, whole, fraction string, exponent int, err err
 	return m[1], m[2], m[3], exponent, nil
 }
 
-// ParseWhole reads a whole number, also where it is written as 1.0 or 1e3: what
-// counts is the value. The value is exact, or there is an error.
+// ParseWhole reads a whole number, also in the forms 1.0 and 1e3. The value is exact, or there is an error.
 func ParseWhole(s string) (int64, error) {
 	sign, whole, fraction, exponent, err := SplitDecimal(s)
 	if err != nil {
@@ -269,7 +267,7 @@ func ParseNumber(s string) (float64, error) {
 		return 0, errTooLarge
 	}
 	if f == 0 && strings.Trim(whole+fraction, "0") != "" {
-		return 0, errTooLarge // it vanishes in a float64
+		return 0, errTooLarge // it would become 0 in a float64
 	}
 	return f + 0, nil
 }
@@ -283,8 +281,8 @@ var (
 	endlessText   = regexp.MustCompile(`^(?i)[-+]?\.?(nan|inf|infinity)$`)
 )
 
-// NumberError says what a number is and what it should be, with a hint for the
-// spellings that YAML and other languages disagree on.
+// NumberError reports the value and what it should be, with a hint for spellings that YAML and other languages
+// read differently.
 func NumberError(s, want string, cause error) error {
 	msg := fmt.Sprintf("is %q; want %s", s, want)
 	if hint := NumberHint(s, cause); hint != "" {
@@ -293,7 +291,7 @@ func NumberError(s, want string, cause error) error {
 	return errors.New(msg)
 }
 
-// NumberHint suggests what to write instead of a text that is not a number.
+// NumberHint suggests a replacement for a text that is not a number.
 func NumberHint(s string, cause error) string {
 	switch {
 	case errors.Is(cause, ErrLeadingZero):
@@ -326,7 +324,7 @@ func NumberHint(s string, cause error) string {
 	return ""
 }
 
-// unitHint helps with a number that has something behind it.
+// unitHint suggests a replacement for a number followed by text.
 func unitHint(m []string) string {
 	switch m[2] {
 	case "%":
@@ -339,7 +337,7 @@ func unitHint(m []string) string {
 	return fmt.Sprintf("write the number alone, without %q", m[2])
 }
 
-// sexagesimal is what YAML 1.1 makes of 1:30.
+// sexagesimal returns how YAML 1.1 reads 1:30.
 func sexagesimal(s string) string {
 	whole, _, _ := strings.Cut(s, ".")
 	n := 0
@@ -353,7 +351,7 @@ func sexagesimal(s string) string {
 	return strconv.Itoa(n)
 }
 
-// ValueError says what a value is and what it should be.
+// ValueError reports a value and what it should be.
 func ValueError(got, want, near string) error {
 	if near != "" {
 		return Hinted(fmt.Sprintf("did you mean %q?", near), "is %q; want %s", got, want)
@@ -361,7 +359,7 @@ func ValueError(got, want, near string) error {
 	return fmt.Errorf("is %q; want %s", got, want)
 }
 
-// Format prints a value for a person.
+// Format formats a value for a person.
 func (k Kind) Format(v Value) string {
 	switch {
 	case v.Text != "" || k.Basic == IsText:
@@ -374,7 +372,7 @@ func (k Kind) Format(v Value) string {
 	return strconv.FormatFloat(v.Number, 'g', -1, 64)
 }
 
-// DurationText prints a time span without parts that are zero.
+// DurationText formats a time span without parts that are zero.
 func DurationText(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -386,7 +384,7 @@ func DurationText(d time.Duration) string {
 	return s
 }
 
-// String gives the value as a study file would.
+// String returns the value as a study file would have it.
 func (v Value) String() string {
 	switch {
 	case v.Text != "":

@@ -8,41 +8,39 @@ import (
 	"strings"
 )
 
-// Slot is one key of an engine's section with its value. It has the fields of engine.Field, which is converted to it:
-// what the program does with a field stands here, out of the library's sight.
+// Slot is one key of an engine's section with its value. It has the fields of engine.Field, which is converted to
+// it: the program's operations on a field are here, hidden from users of the library.
 type Slot struct {
-	// Key is the name without that of the engine: max_num_seqs.
+	// Key is the name without the engine's name: max_num_seqs.
 	Key string
-	// Help says what the key means.
+	// Help describes the key.
 	Help string
-	// Own is what the engine itself calls the key, if that is not Key: an option, or a part
-	// of one that is an object, as in kv_cache_config.dtype.
+	// Own is the engine's own name of the key if it differs from Key: an option, or a part of an option that is an
+	// object, as in kv_cache_config.dtype.
 	Own string
-	// At is where the value lies: a *string, *int or *float64.
+	// At points to the value: a *string, *int or *float64.
 	At any
-	// IsSwitch reports that the text at At is that of a Toggle, IsList that a list of numbers is
-	// one value.
+	// IsSwitch reports that the text at At is a Toggle, IsList that it is a list of numbers which forms one value.
 	IsSwitch, IsList bool
-	// Want says in words what a text should be; empty is one of Words.
+	// Want describes a valid text; empty means one of Words.
 	Want string
-	// Pattern is a regular expression that a text matches; empty is any line.
+	// Pattern is a regular expression that a text matches; empty accepts any line.
 	Pattern string
-	// Words are all texts there are, or examples of what matches Pattern.
+	// Words are all valid texts, or examples of what matches Pattern.
 	Words []string
 	// Low and High bound a number.
 	Low, High float64
 	// Most bounds whole numbers that are among the texts; 0 is none.
 	Most int
-	// Zero is a value for which the zero value stands; empty is the zero value itself.
+	// Zero is the value that the zero value stands for; empty for the zero value itself.
 	Zero string
-	// IsOptional leaves the default to the engine, and OmitsZero leaves the zero value out of
-	// an experiment.
+	// IsOptional leaves the default to the engine. OmitsZero leaves the zero value out of an experiment.
 	IsOptional, OmitsZero bool
-	// IsMachine reports that the key may stand in a user's own file.
+	// IsMachine reports that the key is allowed in a user's own file.
 	IsMachine bool
 }
 
-// Kind is what the key accepts.
+// Kind returns what the key accepts.
 func (f *Slot) Kind() Kind {
 	switch f.At.(type) {
 	case *int:
@@ -73,7 +71,7 @@ func (f *Slot) Kind() Kind {
 	return k
 }
 
-// Check reports what is wrong with the field itself: a place of another type, or words that are not values.
+// Check reports what is wrong with the field itself: a pointer of another type, or words that are not values.
 func (f *Slot) Check() error {
 	switch f.At.(type) {
 	case *string:
@@ -82,7 +80,7 @@ func (f *Slot) Check() error {
 		}
 	case *int, *float64:
 	default:
-		return fmt.Errorf("%s lies in a %T; want a *string, *int or *float64", f.Key, f.At)
+		return fmt.Errorf("the value of %s is in a %T; want a *string, *int or *float64", f.Key, f.At)
 	}
 	if f.Zero == "" {
 		return nil
@@ -93,7 +91,7 @@ func (f *Slot) Check() error {
 	return nil
 }
 
-// zero is the value for which the zero value stands.
+// zero returns the value that the zero value stands for.
 func (f *Slot) zero() Value {
 	if f.Zero == "" {
 		return Value{}
@@ -108,7 +106,7 @@ func (f *Slot) zero() Value {
 	return v
 }
 
-// Get is the value in the section.
+// Get returns the value in the section.
 func (f *Slot) Get() Value {
 	if !f.Given() {
 		return f.zero()
@@ -139,7 +137,7 @@ func (f *Slot) Set(v Value) {
 	}
 }
 
-// Given reports whether the section holds another value than the zero one.
+// Given reports whether the section's value differs from the zero value.
 func (f *Slot) Given() bool {
 	switch at := f.At.(type) {
 	case *string:
@@ -152,7 +150,7 @@ func (f *Slot) Given() bool {
 	return false
 }
 
-// Append writes fields as an object of JSON. The order of the fields is that of the keys.
+// Append writes fields as a JSON object, in the order of the fields.
 func Append(to []byte, fields []Slot) []byte {
 	to = append(to, '{')
 	first := true
@@ -191,7 +189,7 @@ func (f *Slot) append(to []byte) []byte {
 	return to
 }
 
-// appendText writes a text as encoding/json does.
+// appendText writes a text in the form of encoding/json.
 func appendText(to []byte, s string) []byte {
 	plain := func(r rune) bool {
 		return r >= ' ' && r < 0x7f && r != '"' && r != '\\' && r != '<' && r != '>' && r != '&'
@@ -203,12 +201,12 @@ func appendText(to []byte, s string) []byte {
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // texts marshal
+		panic(err) // texts always marshal
 	}
 	return append(to, b...)
 }
 
-// appendNumber writes a number as encoding/json does.
+// appendNumber writes a number in the form of encoding/json.
 func appendNumber(to []byte, f float64) []byte {
 	if abs := math.Abs(f); abs == 0 || abs >= 1e-6 && abs < 1e21 {
 		return strconv.AppendFloat(to, f, 'f', -1, 64)
@@ -220,7 +218,7 @@ func appendNumber(to []byte, f float64) []byte {
 	return append(to, b...)
 }
 
-// Decode sets the value to one of JSON, whose numbers are of type json.Number.
+// Decode sets the value from a JSON value, whose numbers are of type json.Number.
 func (f *Slot) Decode(v any) error {
 	kind := f.Kind()
 	var text string
@@ -241,9 +239,9 @@ func (f *Slot) Decode(v any) error {
 		}
 		text = v.String()
 	default:
-		return fmt.Errorf("is neither a text, a number nor a switch; want %s", kind.Want)
+		return fmt.Errorf("is not a text, a number or a switch; want %s", kind.Want)
 	}
-	if f.OmitsZero && (text == "" || kind.Basic == IsNumber && text == "0") { // what is not given
+	if f.OmitsZero && (text == "" || kind.Basic == IsNumber && text == "0") { // not given
 		f.Set(Value{})
 		return nil
 	}
@@ -255,9 +253,8 @@ func (f *Slot) Decode(v any) error {
 	return nil
 }
 
-// BatchKeys lists the names of the key that holds the most sequences of one step, in any
-// engine's section. A result shows its batch size by them also where this program does not
-// have the engine.
+// BatchKeys lists the possible names of the key for the maximum number of sequences per step, in any engine's
+// section. By them a result shows its batch size even if this program does not have the engine.
 func BatchKeys() []string {
 	return []string{"batch_size", "max_num_seqs", "max_running_requests", "max_batch_size", "parallel"}
 }

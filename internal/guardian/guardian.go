@@ -1,15 +1,14 @@
-// Package guardian ends an engine when the program that started it is gone.
+// Package guardian ends an engine whose program is gone.
 //
-// The kernel kills an engine's first process when its parent ends (PR_SET_PDEATHSIG), but
-// not what that process has started, nor a container. A guardian does: this program started
-// again, in a session of its own, which reads from a pipe that the program alone holds open.
-// When the program has ended the engine, it says so, and the guardian exits. When the pipe
-// ends without that, the program was killed: the guardian ends all processes of the engine,
-// or removes its container, deletes its temporary files and exits. It reads and waits, and
-// uses no processor meanwhile.
+// The kernel kills an engine's first process when its parent ends (PR_SET_PDEATHSIG), but not the processes it
+// started, nor a container. A guardian does: it is this program started again, in its own session, and reads from
+// a pipe that only the program holds open. When the program has ended the engine, it tells the guardian, which
+// exits. When the pipe ends without that message, the program was killed: the guardian ends all processes of the
+// engine, or removes its container, deletes its temporary files and exits. While it waits it uses no processor
+// time.
 //
-// A program that does not hand over to the guardian in main cannot be started again: it has
-// none, and what its engines have started may outlive a kill of it.
+// A program whose main does not hand over to the guardian cannot be started again as one. It has no guardian, and
+// processes that its engines started may outlive it if it is killed.
 package guardian
 
 import (
@@ -28,19 +27,18 @@ import (
 	"github.com/llenergymeasure/llem/internal/kin"
 )
 
-// Name is the word of the command line that starts a guardian: PROGRAM worker guardian.
+// Name is the argument that starts a guardian: PROGRAM worker guardian.
 const Name = "guardian"
 
-// handsOver says that main hands over to [Main]. It is a fact about the program, which
-// nothing but the program can tell, and is set once.
+// handsOver reports that main hands over to [Main]. Only the program knows this; it is set once.
 var handsOver atomic.Bool
 
-// HandsOver says that this program, started again as a guardian, becomes one.
+// HandsOver declares that this program becomes a guardian when it is started as one.
 func HandsOver() { handsOver.Store(true) }
 
-// container is what runs an engine that is in a container.
+// container is the container of an engine.
 type container struct {
-	// Client is the program that started it, Name that of the container.
+	// Client is the client program that started it.
 	Client string `json:"client"`
 	// Name is the container's name.
 	Name string `json:"name"`
@@ -48,23 +46,23 @@ type container struct {
 
 // charge is what a guardian has to end.
 type charge struct {
-	// Engine tells its processes; the client of a container is in its group.
+	// Engine identifies the engine's processes; the client of a container is in its group.
 	Engine kin.Engine `json:"engine"`
-	// Container is where it runs; nil is on this machine.
+	// Container is the engine's container; nil for a process of this machine.
 	Container *container `json:"container,omitempty"`
 	// Remove are temporary files and folders.
 	Remove []string `json:"remove,omitempty"`
-	// Over says that the program has ended the engine itself.
+	// Over reports that the program has ended the engine itself.
 	Over bool `json:"over,omitempty"`
 }
 
-// guard is a program's end of a guardian; nil where there is none.
+// guard is the program's end of a guardian; nil without one.
 type guard struct{ pipe *os.File }
 
 // chargeFD is the file descriptor that a guardian reads from.
 const chargeFD = 3
 
-// newGuard starts a guardian. It returns nil where there can be none.
+// newGuard starts a guardian. It returns nil if that is not possible.
 func newGuard() *guard {
 	path, err := os.Executable()
 	if err != nil || !handsOver.Load() {
@@ -82,11 +80,11 @@ func newGuard() *guard {
 		write.Close()
 		return nil
 	}
-	go func() { _ = c.Wait() }() // how it ends matters to nobody
+	go func() { _ = c.Wait() }() // its exit status does not matter
 	return &guard{write}
 }
 
-// environment is that of a guardian: what clients of containers need, and a mark of its own.
+// environment returns the guardian's environment: what clients of containers need, and its own mark.
 func environment(environ []string) []string {
 	out := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -97,18 +95,18 @@ func environment(environ []string) []string {
 	return append(out, "LLEM_WORKER="+Name, kin.MarkName+"="+Name, "GOMAXPROCS=1")
 }
 
-// watch tells the guardian what it has to end, in place of what it was told before.
+// watch sends the guardian its charge, which replaces the previous one.
 func (g *guard) watch(c charge) {
 	if g == nil {
 		return
 	}
 	line, err := json.Marshal(c)
 	if err == nil {
-		_, _ = g.pipe.Write(append(line, '\n')) // a guardian that was killed guards no more
+		_, _ = g.pipe.Write(append(line, '\n')) // a guardian that was killed cannot guard
 	}
 }
 
-// release says that the engine has ended, and ends the guardian.
+// release reports the end of the engine to the guardian, which then exits.
 func (g *guard) release() {
 	if g == nil {
 		return
@@ -117,7 +115,7 @@ func (g *guard) release() {
 	g.pipe.Close()
 }
 
-// Main is the whole life of a guardian.
+// Main runs a guardian until it exits.
 func Main() error {
 	syscall.CloseOnExec(chargeFD)
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT) // it ends with the program
@@ -128,7 +126,7 @@ func Main() error {
 	var c charge
 	for r := bufio.NewReader(pipe); ; {
 		line, err := r.ReadBytes('\n')
-		if err != nil { // the program is gone; a torn line says nothing
+		if err != nil { // the program is gone; a torn line carries no message
 			break
 		}
 		var next charge
@@ -145,11 +143,10 @@ func Main() error {
 const (
 	// termTime is the time between TERM and KILL.
 	termTime = 2 * time.Second
-	// hungUpTime is how long a container may take to end by itself: the shell inside sees
-	// the end of the program, too.
+	// hungUpTime is how long a container may take to end itself: the shell inside also sees the end of the program.
 	hungUpTime = 5 * time.Second
-	// goneWithin bounds the wait for the end of an engine's processes: a driver that cleans
-	// up after a killed one takes seconds.
+	// goneWithin bounds the wait for the end of an engine's processes: a driver takes seconds to clean up after a
+	// killed process.
 	goneWithin = 30 * time.Second
 	// askTimeout bounds a command of a container's client.
 	askTimeout = 20 * time.Second
@@ -160,15 +157,15 @@ func (c charge) end() {
 	known := c.Engine.Find()
 	wait := termTime
 	if c.Container != nil {
-		// A client that dies now may leave a container that its service is about to make.
+		// A client that dies now may leave a container that its service is about to create.
 		wait = hungUpTime
 	} else {
 		c.Engine.Signal(syscall.SIGTERM)
 	}
 	alone := c.ends(wait)
 	c.Container.remove()
-	_ = c.Engine.Bury("", known, goneWithin) // there is nobody to tell
-	if !alone {                              // a client that was killed may just have made it
+	_ = c.Engine.End("", known, goneWithin) // nobody to report to
+	if !alone {                             // a client that was killed may just have created it
 		c.Container.remove()
 	}
 	for _, path := range c.Remove {

@@ -17,7 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/kin"
 )
 
-// TestMain makes this program a guardian where it was started as one.
+// TestMain turns this program into a guardian if it was started as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[2] == Name {
 		if err := Main(); err != nil {
@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// killed is what a guardian sees of a program that was killed.
+// killed closes the pipe, which is all that a guardian sees of a killed program.
 func (w *Ward) killed() { w.guard.pipe.Close() }
 
-// engine starts a shell script in a group of its own as the engine of a ward, and returns the process whose
-// number it prints first.
+// engine starts a shell script in its own group as the engine of a ward, and returns the process whose id it
+// prints first.
 func engine(t *testing.T, w *Ward, script string, env ...string) (inner int) {
 	t.Helper()
 	c := exec.Command("sh", "-c", script)
@@ -63,7 +63,7 @@ func engine(t *testing.T, w *Ward, script string, env ...string) (inner int) {
 	return inner
 }
 
-// until waits for something that happens soon.
+// until waits for something that should happen soon.
 func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	for began := time.Now(); !happened(); time.Sleep(10 * time.Millisecond) {
@@ -110,14 +110,14 @@ func guardian(t *testing.T, w *Ward) (pid int) {
 	return pid
 }
 
-// TestKilled: what a program leaves that was killed ends by itself if it can, or is killed; its temporary files go.
+// TestKilled: processes of a killed program end themselves or are killed; its temporary files are removed.
 func TestKilled(t *testing.T) {
 	for name, q := range map[string]struct {
 		script string
 		marked bool
 		said   string
 	}{
-		"it ends by itself": {script: `trap 'sleep 0.3; echo ended > "$SAID"; exit' TERM; echo $$; while :; do ` +
+		"it ends itself": {script: `trap 'sleep 0.3; echo ended > "$SAID"; exit' TERM; echo $$; while :; do ` +
 			`sleep 0.05; done`,
 			said: "ended\n"},
 		"it ignores TERM":             {script: "trap '' TERM; echo $$; while :; do sleep 0.05; done"},
@@ -144,13 +144,13 @@ func TestKilled(t *testing.T) {
 			until(t, "the engine ends", ended(pid))
 			until(t, "temporary files are removed", missing(temporary))
 			if text, _ := os.ReadFile(said); string(text) != q.said {
-				t.Errorf("before its end it said %q, want %q", text, q.said)
+				t.Errorf("before its end it printed %q, want %q", text, q.said)
 			}
 		})
 	}
 }
 
-// TestReleased: an engine that the program has ended itself is not the guardian's any more.
+// TestReleased: after its release a guardian does not touch the engine.
 func TestReleased(t *testing.T) {
 	t.Parallel()
 	temporary := filepath.Join(t.TempDir(), "temporary")
@@ -163,11 +163,11 @@ func TestReleased(t *testing.T) {
 	w.Release()
 	until(t, "the guardian ends", ended(guard))
 	if ended(pid)() || missing(temporary)() {
-		t.Error("it ended what was not its own any more")
+		t.Error("it ended an engine that was released")
 	}
 }
 
-// TestOutlives: a guardian has a session of its own and is not ended by what ends its program.
+// TestOutlives: a guardian has its own session and survives what ends its program.
 func TestOutlives(t *testing.T) {
 	t.Parallel()
 	w := Process()
@@ -190,7 +190,7 @@ func TestOutlives(t *testing.T) {
 	until(t, "the guardian ends", ended(guard))
 }
 
-// TestContainer: a container is removed by force, and once more if its client had not ended by then.
+// TestContainer: a container is removed by force, and again if its client had not ended by then.
 func TestContainer(t *testing.T) {
 	for name, q := range map[string]struct {
 		stays bool
@@ -208,7 +208,7 @@ func TestContainer(t *testing.T) {
 			if err := os.WriteFile(client, []byte(script), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Mkdir(temporary, 0o700); err != nil { // which goes last
+			if err := os.Mkdir(temporary, 0o700); err != nil { // it is removed last
 				t.Fatal(err)
 			}
 			w := Contained(client, "box", temporary)
@@ -224,9 +224,9 @@ func TestContainer(t *testing.T) {
 	}
 }
 
-// TestBury: what was seen once is ended, also if nothing tells later that it is the engine's. The guardian is
-// not needed any more.
-func TestBury(t *testing.T) {
+// TestEnd: a process that was seen once is ended even if nothing identifies it later. The guardian is then
+// released.
+func TestEnd(t *testing.T) {
 	t.Parallel()
 	w := Process()
 	guard := guardian(t, w)
@@ -241,7 +241,7 @@ func TestBury(t *testing.T) {
 	}
 	_ = syscall.Kill(-root, syscall.SIGKILL)
 	until(t, "the first process ends", ended(root))
-	if err := w.Bury("engine", 0); err != nil {
+	if err := w.End("engine", 0); err != nil {
 		t.Fatal(err)
 	}
 	if !ended(pid)() {

@@ -18,18 +18,17 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// Whatever answers may be something else than a hub: a proxy with its login page, a mirror with
-// mistakes, or a server that means harm. Its answers are bounded in size and time, and what they
-// are is named.
+// The server may not be a hub: a proxy with its login page, a faulty mirror, or a hostile server. Answers are
+// bounded in size and time, and wrong ones are described in the error.
 
 const (
-	// mostRedirects is how many redirects of one request are followed.
+	// mostRedirects is the maximum number of redirects per request.
 	mostRedirects = 10
-	// mostListing is the most that is read of a list of files, in bytes.
+	// mostListing is the maximum size of a list of files, in bytes.
 	mostListing = 64 << 20
 )
 
-// checkEndpoint is what to look at where answers are not of a hub.
+// checkEndpoint is the next step if answers do not come from a hub.
 const checkEndpoint = "open it in a browser; check HF_ENDPOINT and HTTPS_PROXY"
 
 // redirectError is a redirect that is not followed.
@@ -37,8 +36,8 @@ type redirectError struct{ why string }
 
 func (e *redirectError) Error() string { return e.why }
 
-// follow is the policy on redirects. It drops the token as soon as a redirect leaves the first
-// host and port; storage URLs carry their own signature.
+// follow is the redirect policy. It drops the token as soon as a redirect leaves the first host and port; storage
+// URLs carry their own signature.
 func follow(req *http.Request, via []*http.Request) error {
 	if len(via) >= mostRedirects {
 		for _, v := range via {
@@ -61,7 +60,7 @@ func follow(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// checkURL refuses an endpoint that is not an address of the web.
+// checkURL refuses an endpoint that is not a web address.
 func (h *Client) checkURL() error {
 	u, err := url.Parse(h.Endpoint)
 	if err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
@@ -71,8 +70,7 @@ func (h *Client) checkURL() error {
 		"the endpoint of the hub is not an http or https address")
 }
 
-// failed turns a request without an answer into a [fault.Error]. One that may succeed the next
-// time is transient.
+// failed turns a request without an answer into a [fault.Error]. An error that may vanish on retry is transient.
 func (h *Client) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fault.New(codes.ClassInterrupted, ctx.Err(), "run it again to continue where it stopped",
@@ -84,7 +82,7 @@ func (h *Client) failed(ctx context.Context, err error) error {
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fault.New(codes.ClassDownloadFailed, err,
-			"where a proxy looks into TLS, name the file with its certificate in SSL_CERT_FILE; check the clock too",
+			"if a proxy inspects TLS, set SSL_CERT_FILE to its certificate; check the clock too",
 			"the certificate of %s is not trusted", h.Endpoint)
 	}
 	if notHTTP(err) {
@@ -95,8 +93,8 @@ func (h *Client) failed(ctx context.Context, err error) error {
 		"cannot reach %s", h.Endpoint)}
 }
 
-// notHTTP reports whether something answered, but not as the protocol wants. The library has no
-// types for most of it.
+// notHTTP reports whether an answer came that violates the protocol. The library has no types for most of these
+// errors.
 func notHTTP(err error) bool {
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return true
@@ -112,15 +110,14 @@ func notHTTP(err error) bool {
 	return false
 }
 
-// plain refuses an answer that is compressed although the plain one was asked for: sizes and
-// hashes are of the plain file.
+// plain refuses a compressed answer to a request for the plain one: sizes and hashes are of the plain file.
 func (h *Client) plain(resp *http.Response, what string) error {
 	switch coding := strings.ToLower(resp.Header.Get("Content-Encoding")); {
 	case coding == "", coding == "identity", resp.StatusCode >= http.StatusMultipleChoices:
 		return nil
 	default:
 		return fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
-			"%s sent %s compressed (Content-Encoding: %.20q), although it was asked for the plain bytes", h.Endpoint,
+			"%s sent %s compressed (Content-Encoding: %.20q), although the plain bytes were requested", h.Endpoint,
 			what, coding)
 	}
 }
@@ -145,7 +142,7 @@ func (h *Client) readListing(ctx context.Context, resp *http.Response, cut func(
 	return l, nil
 }
 
-// readAll reads a small answer as a whole. It has to arrive at some speed.
+// readAll reads a small answer completely. It must arrive at a minimum speed.
 func (h *Client) readAll(ctx context.Context, body io.Reader, cut func(), what string, most int64) ([]byte, error) {
 	timer := time.AfterFunc(h.slowest, cut)
 	text, err := io.ReadAll(io.LimitReader(body, most+1))
@@ -166,7 +163,7 @@ func (h *Client) readAll(ctx context.Context, body io.Reader, cut func(), what s
 	return text, nil
 }
 
-// notAsExpected says what came in place of a JSON document.
+// notAsExpected describes an answer that is not the expected JSON document.
 func (h *Client) notAsExpected(what string, text []byte, err error) error {
 	received := "something that is not JSON"
 	look, odd := disk.LookOf(text)
@@ -179,26 +176,26 @@ func (h *Client) notAsExpected(what string, text []byte, err error) error {
 	case len(text) == 0:
 		received = "nothing"
 	case strings.HasPrefix(string(text), "\x1f\x8b"):
-		received = "gzip data, although it was asked for the plain text"
+		received = "gzip data, although the plain text was requested"
 	case strings.Contains(err.Error(), "max depth"):
 		received = "JSON that is nested too deeply"
 	case strings.Contains(err.Error(), "unexpected end of JSON"):
-		received = "JSON that ends too early"
+		received = "truncated JSON"
 	case json.Valid(text):
-		received = "JSON of another kind"
+		received = "JSON of another form"
 	}
 	return fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
-		"%s did not answer like a Hugging Face hub: in place of %s it sent %s", h.Endpoint, what, received)
+		"%s did not answer like a Hugging Face hub: instead of %s it sent %s", h.Endpoint, what, received)
 }
 
-// isHTML reports whether a text begins as a page of the web.
+// isHTML reports whether a text begins like a web page.
 func isHTML(text []byte) bool {
 	start := strings.ToLower(strings.TrimLeft(string(text[:min(len(text), 512)]), " \t\r\n"))
 	return strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html")
 }
 
-// safeETag reports whether an ETag can be the name of a file in the cache, and of no other thing
-// in its folder.
+// safeETag reports whether an ETag can be a file name in the cache, and cannot refer to anything else in its
+// folder.
 func safeETag(etag string) bool {
 	return etagPattern.MatchString(etag) && !strings.HasPrefix(etag, ".") && !strings.HasSuffix(etag, ".incomplete")
 }

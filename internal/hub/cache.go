@@ -9,15 +9,14 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 )
 
-// cache is a folder in the layout of the huggingface_hub client, so that
-// what llem downloads is there for Python engines and the other way round:
+// cache is a folder in the layout of the huggingface_hub client, so that llem and Python engines share downloads:
 //
 //	models--org--name/blobs/<etag>                 the content
 //	models--org--name/snapshots/<commit>/<file>    links to it
 //	models--org--name/refs/<branch>                the commit of a branch
 type cache struct{ root string }
 
-// cacheDir is where that client keeps its files.
+// cacheDir returns the folder in which that client keeps its files.
 func cacheDir() string {
 	if d := os.Getenv("HF_HUB_CACHE"); d != "" {
 		return d
@@ -50,12 +49,12 @@ func (c cache) blob(id ID, etag string) string {
 	return filepath.Join(c.repo(id), "blobs", etag)
 }
 
-// lock is the file that the Python client locks while it downloads a blob.
+// lock returns the file that the Python client locks while it downloads a blob.
 func (c cache) lock(id ID, etag string) string {
 	return filepath.Join(c.root, ".locks", c.folder(id), etag+".lock")
 }
 
-// commit resolves the revision with what is on disk, "" if that is not known.
+// commit resolves the revision from disk; "" if unknown.
 func (c cache) commit(id ID) string {
 	if commitHash.MatchString(id.Rev) {
 		return id.Rev
@@ -67,7 +66,7 @@ func (c cache) commit(id ID) string {
 	return ""
 }
 
-// setCommit remembers which commit a branch or tag stood for.
+// setCommit records the commit of a branch or tag.
 func (c cache) setCommit(id ID, commit string) error {
 	if id.Rev == commit {
 		return nil
@@ -82,7 +81,7 @@ func (c cache) setCommit(id ID, commit string) error {
 	})
 }
 
-// complete returns the snapshot on disk if it can be used as it is.
+// complete returns the snapshot on disk if it is complete.
 func (c cache) complete(id ID) (dir, commit string, ok bool) {
 	commit = c.commit(id)
 	if commit == "" {
@@ -129,8 +128,8 @@ func allShards(index string, has func(string) bool) bool {
 	return true
 }
 
-// heal removes files that stand where the cache has folders. Earlier versions took them from hubs
-// that sent ".." or "." as the hash of a file.
+// heal removes files at places where the cache needs folders. Earlier versions created them for hubs that sent
+// ".." or "." as the hash of a file.
 func (c cache) heal(id ID) error {
 	for _, path := range []string{c.repo(id), filepath.Join(c.repo(id), "blobs")} {
 		if st, err := os.Lstat(path); err == nil && st.Mode().IsRegular() {
@@ -168,13 +167,13 @@ func (c cache) link(id ID, commit, name, etag string) error {
 	return nil
 }
 
-// Complete returns the folder of the snapshot in the cache if it can be used as it is.
+// Complete returns the folder of the snapshot in the cache if it is complete.
 func (h *Client) Complete(id ID) (dir string, ok bool) {
 	dir, _, ok = h.cache.complete(id)
 	return dir, ok
 }
 
-// Cached returns the folder of the snapshot that the cache has of a revision, whole or not.
+// Cached returns the folder of a revision's snapshot in the cache, complete or not.
 func Cached(id ID) (dir string, ok bool) {
 	c := cache{cacheDir()}
 	commit := c.commit(id)

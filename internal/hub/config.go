@@ -12,11 +12,11 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// mostConfig is the most that is read of a config.json.
+// mostConfig is the maximum size of a config.json, in bytes.
 const mostConfig = 4 << 20
 
-// Config reads the config.json of a repository with one request, or the head of the
-// one file that is named. It is empty where the repository has none.
+// Config reads the config.json of a repository with one request, or the header of the one file that is named. It
+// is empty if the repository has none.
 func (h *Client) Config(ctx context.Context, id ID) ([]byte, error) {
 	if h.offline {
 		return nil, h.offlineError(id)
@@ -28,7 +28,7 @@ func (h *Client) Config(ctx context.Context, id ID) ([]byte, error) {
 	u := h.Endpoint + "/" + id.Name + "/resolve/" + url.PathEscape(id.Rev) + "/" + file
 	resp, err := h.do(ctx, h.client, method, u, 0)
 	if err != nil {
-		if ctx.Err() != nil { // it is asked once, and not for long
+		if ctx.Err() != nil { // there is only one request, with a short time limit
 			err = fault.New(codes.ClassOffline, context.Cause(ctx), "check the network, HF_ENDPOINT and HTTPS_PROXY",
 				"%s does not answer", h.Endpoint)
 		}
@@ -39,7 +39,7 @@ func (h *Client) Config(ctx context.Context, id ID) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.Header.Get("X-Error-Code") == "EntryNotFound" && id.File == "" {
-		return nil, nil // such as one that holds GGUF files only
+		return nil, nil // such as a repository of GGUF files only
 	}
 	if err := h.status(resp, id, ""); err != nil {
 		if t, ok := errors.AsType[*transient](err); ok {

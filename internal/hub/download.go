@@ -25,9 +25,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// Fetch makes sure that the repository's snapshot is in the cache and returns
-// its folder and commit. Without a network, or when offline, a complete
-// snapshot from an earlier time is used.
+// Fetch ensures that the repository's snapshot is in the cache and returns its folder and commit. Without a
+// network, or when offline, it uses a complete snapshot from an earlier time.
 func (h *Client) Fetch(ctx context.Context, id ID, dtype gguf.DType) (dir, commit string, err error) {
 	dir, commit, ok := h.cache.complete(id)
 	if ok && (h.offline || id.Rev == commit) {
@@ -54,7 +53,7 @@ func (h *Client) Fetch(ctx context.Context, id ID, dtype gguf.DType) (dir, commi
 	return dir, l.SHA, disk.WriteError(dir, 0, h.cache.setCommit(id, l.SHA))
 }
 
-// offlineError is the refusal to ask for what the cache does not have.
+// offlineError returns the failure of an offline request for files that are not in the cache.
 func (h *Client) offlineError(id ID) error {
 	return fault.New(codes.ClassOffline, nil, "unset HF_HUB_OFFLINE, or download it once with a network",
 		"%s at %q is not in %s and HF_HUB_OFFLINE is set", id.Name, id.Rev, h.cache.root)
@@ -65,7 +64,7 @@ func (h *Client) fetchFiles(ctx context.Context, id ID, commit string, files []s
 	if err := h.cache.heal(id); err != nil {
 		return err
 	}
-	// The configuration comes first: it tells whether the weights are of use.
+	// The configuration comes first: it shows whether the weights are usable.
 	rank := func(name string) int {
 		if name == "config.json" {
 			return 0
@@ -104,15 +103,15 @@ func (h *Client) fetchFiles(ctx context.Context, id ID, commit string, files []s
 	return nil
 }
 
-// remoteFile is what the hub says about one file before sending it.
+// remoteFile is the hub's description of one file.
 type remoteFile struct {
 	url  string
 	etag string // SHA-256 for large files, git's SHA-1 for others
-	size int64  // -1 if not said
+	size int64  // -1 if unknown
 }
 
-// head asks for the file's hash and size. The hub says both in the answer that
-// redirects to the storage, so redirects to other hosts are not followed.
+// head requests the file's hash and size. The hub sends both in the answer that redirects to the storage, so
+// redirects to other hosts are not followed.
 func (h *Client) head(ctx context.Context, id ID, commit, name string) (remoteFile, error) {
 	f := remoteFile{url: fmt.Sprintf("%s/%s/resolve/%s/%s", h.Endpoint, id.Name, commit, escapePath(name))}
 	c := *h.client
@@ -141,13 +140,13 @@ func (h *Client) head(ctx context.Context, id ID, commit, name string) (remoteFi
 	})
 	if err == nil && !safeETag(f.etag) {
 		err = fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
-			"%s gave no usable ETag for %s, by which the cache would keep it: %.40q", h.Endpoint, name, f.etag)
+			"%s sent no usable ETag for %s, the file's name in the cache: %.40q", h.Endpoint, name, f.etag)
 	}
 	return f, err
 }
 
-// announcedSize is the size of the file behind the answer, -1 if unknown. The
-// Content-Length of a redirect is that of the redirect.
+// announcedSize returns the size of the file behind the answer, -1 if unknown. The Content-Length of a redirect
+// belongs to the redirect.
 func announcedSize(resp *http.Response) int64 {
 	length := resp.Header.Get("X-Linked-Size")
 	if length == "" && resp.StatusCode == http.StatusOK {
@@ -174,7 +173,7 @@ func (h *Client) fetchFile(ctx context.Context, id ID, commit string, s sibling,
 		return err
 	}
 	if f.size < 0 && s.Size > 0 {
-		f.size = s.Size // what the list of files says
+		f.size = s.Size // from the list of files
 	}
 	blob := h.cache.blob(id, f.etag)
 	unlock, err := disk.Lock(ctx, h.cache.lock(id, f.etag))
@@ -198,18 +197,18 @@ func (h *Client) fetchFile(ctx context.Context, id ID, commit string, s sibling,
 	return disk.WriteError(blob, 0, h.cache.link(id, commit, s.Name, f.etag))
 }
 
-// download is one file on its way to disk.
+// download is one file that is being downloaded.
 type download struct {
 	hub    *Client
 	id     ID
 	name   string
 	remote remoteFile
 	out    *os.File
-	have   int64 // bytes of it that are on disk
+	have   int64 // bytes on disk
 	report func(have int64)
 }
 
-// fetchBlob appends to the file part until it is whole.
+// fetchBlob appends to the file part until it is complete.
 func (h *Client) fetchBlob(ctx context.Context, d download, part string) error {
 	size := d.remote.size
 	if err := os.MkdirAll(filepath.Dir(part), 0o755); err != nil {
@@ -228,15 +227,15 @@ func (h *Client) fetchBlob(ctx context.Context, d download, part string) error {
 	}
 	if err := d.run(ctx); err != nil {
 		if _, ok := errors.AsType[*tooLong](err); ok {
-			_ = os.Remove(part) // it is nothing to continue from
+			_ = os.Remove(part) // it cannot be continued
 		}
 		return err
 	}
 	return disk.WriteError(part, size, d.out.Sync())
 }
 
-// run asks for the rest until there is none. A cut connection continues where
-// it stopped; attempts count only while nothing arrives.
+// run requests the rest until the file is complete. A cut connection continues where it stopped; attempts count
+// only while nothing arrives.
 func (d *download) run(ctx context.Context) error {
 	for {
 		before, done := d.have, false
@@ -245,7 +244,7 @@ func (d *download) run(ctx context.Context) error {
 			done, err = d.part(ctx)
 			var t *transient
 			if d.have > before && errors.As(err, &t) {
-				return nil // there was progress: begin counting anew
+				return nil // there was progress: restart the count
 			}
 			return err
 		})
@@ -259,12 +258,11 @@ func (d *download) run(ctx context.Context) error {
 	}
 }
 
-// part asks for what is missing and appends what comes. It reports whether the
-// file is whole.
+// part requests the missing bytes, appends them, and reports whether the file is complete.
 func (d *download) part(ctx context.Context) (bool, error) {
 	size := d.remote.size
 	if size >= 0 && d.have > size {
-		d.have = 0 // a leftover of something else
+		d.have = 0 // a leftover of another file
 	}
 	if size >= 0 && d.have == size {
 		return true, disk.WriteError(d.out.Name(), size, d.out.Truncate(size))
@@ -279,7 +277,7 @@ func (d *download) part(ctx context.Context) (bool, error) {
 	switch {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable,
 		resp.StatusCode == http.StatusPartialContent && !startsAt(resp, d.have):
-		d.have = 0 // what is here does not fit what is there
+		d.have = 0 // the part on disk does not match the remote file
 		return false, &transient{fault.New(codes.ClassDownloadFailed, nil, "try again", "the hub would not continue %s",
 			d.name)}
 	case resp.StatusCode != http.StatusPartialContent:
@@ -287,7 +285,7 @@ func (d *download) part(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		if resp.StatusCode != http.StatusOK {
-			return false, fault.New(codes.ClassDownloadFailed, nil, checkEndpoint, "%s answered %s in place of %s",
+			return false, fault.New(codes.ClassDownloadFailed, nil, checkEndpoint, "%s answered %s instead of %s",
 				d.hub.Endpoint, resp.Status, d.name)
 		}
 		d.have = 0 // the server sends the file from its beginning
@@ -311,8 +309,7 @@ func startsAt(resp *http.Response, at int64) bool {
 	return strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", at))
 }
 
-// copyBody appends the body, and cuts the connection when nothing comes for
-// too long.
+// copyBody appends the body, and cuts the connection if nothing arrives for too long.
 func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 	size, stall := d.remote.size, d.hub.stall
 	idle := time.AfterFunc(stall, cut)
@@ -345,22 +342,21 @@ func (d *download) copyBody(body io.Reader, cut func()) (bool, error) {
 	}
 }
 
-// Limits on files of which neither the list of files nor an answer says the size, in bytes.
+// Limits on files whose size neither the list of files nor an answer gives, in bytes.
 const (
 	mostWeights = 16 << 30
 	mostOther   = disk.MaxDocument
-	// spaceStep is after how many bytes the disk is looked at again.
+	// spaceStep is the number of bytes between two checks of the free disk space.
 	spaceStep = 64 << 20
 )
 
-// tooLong refuses a file that is longer than it may be.
+// tooLong refuses a file that exceeds its limit.
 type tooLong struct{ err error }
 
 func (t *tooLong) Error() string { return t.err.Error() }
 func (t *tooLong) Unwrap() error { return t.err }
 
-// fits refuses the next n bytes where the file would be longer than its size, or than the limit of
-// files without one.
+// fits refuses the next n bytes if the file would exceed its size, or the limit of files without one.
 func (d *download) fits(n int64) error {
 	size, have := d.remote.size, d.have+n
 	if size >= 0 {
@@ -368,7 +364,7 @@ func (d *download) fits(n int64) error {
 			return nil
 		}
 		return &tooLong{fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
-			"%s sent more of %s than the %s that it said; what had come was deleted", d.hub.Endpoint, d.name,
+			"%s sent more of %s than the announced %s; the received part was deleted", d.hub.Endpoint, d.name,
 			disk.SizeText(size))}
 	}
 	most := int64(mostOther)
@@ -378,8 +374,8 @@ func (d *download) fits(n int64) error {
 	}
 	if have > most {
 		return &tooLong{fault.New(codes.ClassDownloadFailed, nil,
-			checkEndpoint+", or put the file into a folder of your own and name that",
-			"%s does not say how long %s is, and more than %s, the limit of such files, came; it was deleted",
+			checkEndpoint+", or put the file into your own folder and name that",
+			"%s does not announce the size of %s, and it exceeds the limit of %s; the received part was deleted",
 			d.hub.Endpoint, d.name, disk.SizeText(most))}
 	}
 	if d.have/spaceStep != have/spaceStep {
@@ -388,8 +384,7 @@ func (d *download) fits(n int64) error {
 	return nil
 }
 
-// verify compares the downloaded file with the hub's hash and deletes it when
-// they differ.
+// verify compares the downloaded file with the hub's hash and deletes it if they differ.
 func verify(path string, f remoteFile, name string) error {
 	in, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
@@ -404,7 +399,7 @@ func verify(path string, f remoteFile, name string) error {
 	if n, _ := in.ReadAt(start, 0); isHTML(start[:n]) {
 		_ = os.Remove(path)
 		return fault.New(codes.ClassDownloadFailed, nil, checkEndpoint,
-			"in place of %s an HTML page came, such as the login page of a proxy; it was deleted", name)
+			"instead of %s an HTML page arrived, such as the login page of a proxy; it was deleted", name)
 	}
 	var sum hash.Hash
 	switch {
@@ -414,7 +409,7 @@ func verify(path string, f remoteFile, name string) error {
 		sum = sha1.New() //nolint:gosec // git's object format
 		fmt.Fprintf(sum, "blob %d\x00", st.Size())
 	default:
-		return nil // a mirror with ETags of its own
+		return nil // a mirror with its own ETags
 	}
 	if _, err := io.Copy(sum, in); err != nil {
 		return fmt.Errorf("reading %s again: %w", path, err)
@@ -423,7 +418,7 @@ func verify(path string, f remoteFile, name string) error {
 		_ = os.Remove(path)
 		return fault.New(codes.ClassCorruptModel, nil,
 			"run it again; if it happens twice, a proxy or the disk changes the data",
-			"%s arrived damaged and was deleted: its hash is %.12s…, the hub says %.12s…", name, got, f.etag)
+			"%s arrived damaged and was deleted: its hash is %.12s…, the hub has %.12s…", name, got, f.etag)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// fetch asks for the repository of the tests, and fails when it takes too long.
+// fetch requests the repository of the tests, and fails if it takes too long.
 func fetch(t *testing.T, x *Client) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -33,7 +33,7 @@ func fetch(t *testing.T, x *Client) error {
 	return err
 }
 
-// instead lets a hub answer some requests in another way, by a part of their path.
+// instead makes a hub answer some requests differently, by a part of their path.
 func instead(h *hubtest.Hub, where, path string, answer http.HandlerFunc) {
 	h.Instead = func(at string, w http.ResponseWriter, r *http.Request) bool {
 		if at != where || !strings.Contains(r.URL.Path, path) {
@@ -54,7 +54,7 @@ func endless(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// size is how large a file is; -1 if there is none.
+// size returns the size of a file; -1 if there is none.
 func size(path string) int64 {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -71,7 +71,7 @@ func TestHubSendsTooMuch(t *testing.T) {
 	x.Progress = func(done, _ int64) { most = max(most, done) }
 	err := fetch(t, x)
 	if fault.Class(err) != codes.ClassDownloadFailed ||
-		!strings.Contains(err.Error(), "more of model.safetensors than the 500.0 kB") {
+		!strings.Contains(err.Error(), "more of model.safetensors than the announced 500.0 kB") {
 		t.Errorf("class %s: %v", fault.Class(err), err)
 	}
 	if most > 600_000 {
@@ -83,7 +83,7 @@ func TestHubSendsTooMuch(t *testing.T) {
 	}
 }
 
-// TestHubSizeOfTheList uses the size in the list of files where the file's own answer has none.
+// TestHubSizeOfTheList uses the size in the list of files if the file's own answer has none.
 func TestHubSizeOfTheList(t *testing.T) {
 	h := hubtest.New(t, hfModel())
 	instead(h, "api", "/resolve/", func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +93,7 @@ func TestHubSizeOfTheList(t *testing.T) {
 		}
 		_ = http.NewResponseController(w).Flush() // no Content-Length
 	})
-	if err := fetch(t, client(h, "")); !strings.Contains(err.Error(), "than the 22 B that it said") {
+	if err := fetch(t, client(h, "")); !strings.Contains(err.Error(), "than the announced 22 B") {
 		t.Errorf("%v", err)
 	}
 }
@@ -110,7 +110,7 @@ func TestHubNoSizeAtAll(t *testing.T) {
 	}
 	err = d.fits(11)
 	if _, ok := errors.AsType[*tooLong](err); !ok || fault.Class(err) != codes.ClassDownloadFailed ||
-		!strings.Contains(err.Error(), "268.4 MB, the limit") {
+		!strings.Contains(err.Error(), "the limit of 268.4 MB") {
 		t.Errorf("beyond the limit: %v", err)
 	}
 	if d.name = "m.gguf"; d.fits(11) != nil {
@@ -118,7 +118,7 @@ func TestHubNoSizeAtAll(t *testing.T) {
 	}
 }
 
-// TestHubListings are lists of files that are none. Each is told in one request.
+// TestHubListings sends answers that are not lists of files. Each is recognised in one request.
 func TestHubListings(t *testing.T) {
 	text := func(kind, s string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -137,14 +137,14 @@ func TestHubListings(t *testing.T) {
 		"login page": {text("text/html", "\n<!DOCTYPE html><title>Log in</title>"),
 			"an HTML page, such as the login page of a proxy"},
 		"gzip": {text("application/json", packed.String()), "gzip data"},
-		"gzip, said": {func(w http.ResponseWriter, _ *http.Request) {
+		"gzip, announced": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write(packed.Bytes())
 		}, "compressed (Content-Encoding: \"gzip\")"},
 		"deep":       {text("application/json", strings.Repeat(`{"a":`, 200_000)), "nested too deeply"},
-		"cut":        {text("application/json", `{"sha":"0123`), "ends too early"},
+		"cut":        {text("application/json", `{"sha":"0123`), "truncated JSON"},
 		"nothing":    {text("application/json", ""), "it sent nothing"},
-		"a list":     {text("application/json", "[1, 2]"), "JSON of another kind"},
+		"a list":     {text("application/json", "[1, 2]"), "JSON of another form"},
 		"no commit":  {text("application/json", `{"sha":"../../x"}`), "names no commit"},
 		"plain text": {text("text/plain", "hello"), "not JSON"},
 		"too long": {func(w http.ResponseWriter, r *http.Request) {
@@ -167,7 +167,7 @@ func TestHubListings(t *testing.T) {
 	}
 }
 
-// TestHubListingStalls bounds the time of the list, whether it comes slowly or not at all.
+// TestHubListingStalls: the time of the list is bounded, whether it arrives slowly or not at all.
 func TestHubListingStalls(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"slow": 10 * time.Millisecond, "silent": time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestHubETags(t *testing.T) {
 	}
 }
 
-// TestHubPoisonedCacheHeals begins with what earlier versions made of the ETags ".." and ".".
+// TestHubPoisonedCacheHeals starts from the cache that earlier versions wrote for the ETags ".." and ".".
 func TestHubPoisonedCacheHeals(t *testing.T) {
 	for name, poison := range map[string]func(t *testing.T, x *Client){
 		"..": func(t *testing.T, x *Client) { write(t, x.cache.repo(testRepo)) },
@@ -265,8 +265,8 @@ func write(t *testing.T, path string) {
 	}
 }
 
-// TestHubRedirects are redirects that are not followed, and answers that are not HTTP. None of
-// them is a missing network, and none is asked for again.
+// TestHubRedirects sends redirects that are not followed, and answers that are not HTTP. None of them is reported
+// as a missing network or requested again.
 func TestHubRedirects(t *testing.T) {
 	to := func(where string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -363,7 +363,7 @@ func TestHubEndpointIsNoAddress(t *testing.T) {
 	}
 }
 
-// TestHubStatusOfProxies are answers that tell of something between here and the hub.
+// TestHubStatusOfProxies sends answers of proxies between this machine and the hub.
 func TestHubStatusOfProxies(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -371,13 +371,13 @@ func TestHubStatusOfProxies(t *testing.T) {
 		want   string
 		times  int
 	}{
-		"proxy wants a login":   {407, codes.ClassDownloadFailed, "HTTPS_PROXY", 1},
-		"network wants a login": {511, codes.ClassDownloadFailed, "log in to the network", 1},
-		"forbidden by a page":   {403, codes.ClassGated, "whoever runs the proxy", 1},
-		"too many":              {429, codes.ClassDownloadFailed, "more requests with HF_TOKEN", attempts},
-		"bad gateway":           {502, codes.ClassDownloadFailed, "the fault is not here", attempts},
-		"gone":                  {410, codes.ClassDownloadFailed, "410 Gone", 1},
-		"no content":            {204, codes.ClassDownloadFailed, "it sent nothing", 1},
+		"proxy requires a login":   {407, codes.ClassDownloadFailed, "HTTPS_PROXY", 1},
+		"network requires a login": {511, codes.ClassDownloadFailed, "log in to the network", 1},
+		"forbidden by a page":      {403, codes.ClassGated, "whoever runs the proxy", 1},
+		"too many":                 {429, codes.ClassDownloadFailed, "more requests with HF_TOKEN", attempts},
+		"bad gateway":              {502, codes.ClassDownloadFailed, "the fault is at the hub", attempts},
+		"gone":                     {410, codes.ClassDownloadFailed, "410 Gone", 1},
+		"no content":               {204, codes.ClassDownloadFailed, "it sent nothing", 1},
 	} {
 		h := hubtest.New(t, hfModel())
 		instead(h, "api", "/api/", func(w http.ResponseWriter, _ *http.Request) {
@@ -394,7 +394,7 @@ func TestHubStatusOfProxies(t *testing.T) {
 	}
 }
 
-// TestHubPageInPlaceOfFile refuses a login page that comes as a file, and keeps nothing of it.
+// TestHubPageInPlaceOfFile: a login page that arrives as a file is refused, and nothing of it is kept.
 func TestHubPageInPlaceOfFile(t *testing.T) {
 	h := hubtest.New(t, hfModel())
 	instead(h, "api", "/resolve/", func(w http.ResponseWriter, _ *http.Request) {

@@ -1,7 +1,6 @@
-// Package hub gets models from a Hugging Face hub into the cache that the
-// Python client uses as well: it lists a repository, picks the files that
-// running the model needs, downloads them with resumption and checks their
-// hashes. Tokens stay with the host that they are for.
+// Package hub downloads models from a Hugging Face hub into the cache that the Python client also uses: it lists a
+// repository, selects the files that running the model needs, resumes interrupted downloads and checks hashes.
+// Tokens are sent only to the host they belong to.
 package hub
 
 import (
@@ -26,9 +25,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// Client talks to a Hugging Face hub, or a mirror of one. The protocol is the
-// one of the huggingface_hub client: a listing of the repository at a revision,
-// then one resolve URL per file, which redirects to storage elsewhere.
+// Client talks to a Hugging Face hub, or a mirror of one. The protocol is the huggingface_hub client's: a listing
+// of the repository at a revision, then one resolve URL per file, which redirects to a storage host.
 type Client struct {
 	Options
 	client  *http.Client
@@ -37,21 +35,20 @@ type Client struct {
 
 	wait  func(context.Context, time.Duration) error // sleeps between attempts
 	stall time.Duration                              // a download without data for this long is cut
-	// slowest is the longest that a list of files may take to arrive.
+	// slowest is the maximum time in which a list of files must arrive.
 	slowest time.Duration
 }
 
-// Options say where the hub is and what is wanted of it. The zero value is the
-// public hub and all that it has.
+// Options select the hub and the wanted files. The zero value means the public hub and all files.
 type Options struct {
-	HTTP     *http.Client // nil is a client with sensible timeouts
-	Endpoint string       // empty is $HF_ENDPOINT, then huggingface.co
-	Token    string       // empty is $HF_TOKEN
+	HTTP     *http.Client // nil for a client with default timeouts
+	Endpoint string       // empty for $HF_ENDPOINT, then huggingface.co
+	Token    string       // empty for $HF_TOKEN
 
-	NoGGUF  bool // GGUF files are of no use
-	NoTorch bool // PyTorch files are of no use
-	// Usable, which may be nil, sees the folder once its config.json is there
-	// and before the weights are; its error ends the download.
+	NoGGUF  bool // GGUF files cannot be used
+	NoTorch bool // PyTorch files cannot be used
+	// Usable, if not nil, is called with the folder once config.json is there and before the weights are; its error
+	// ends the download.
 	Usable   func(dir string) error
 	Progress func(done, total int64) // bytes downloaded; may be nil
 }
@@ -83,7 +80,7 @@ func ParseID(s string) (ID, bool) {
 	return id, true
 }
 
-// New fills what the options leave open from the environment.
+// New returns a client. Options that are not set are taken from the environment.
 func New(o Options) *Client {
 	o.Endpoint = strings.TrimRight(cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/")
 	o.Token = cmp.Or(o.Token, os.Getenv("HF_TOKEN"))
@@ -103,7 +100,7 @@ func New(o Options) *Client {
 	return h
 }
 
-// OfflineSet reports whether the user wants nothing from the hub.
+// OfflineSet reports whether the user disabled requests to the hub.
 func OfflineSet() bool {
 	switch strings.ToLower(os.Getenv("HF_HUB_OFFLINE")) {
 	case "1", "true", "yes", "on":
@@ -112,7 +109,7 @@ func OfflineSet() bool {
 	return false
 }
 
-// listing is what the hub says about a repository at a revision.
+// listing is the hub's description of a repository at a revision.
 type listing struct {
 	SHA      string    `json:"sha"`
 	Siblings []sibling `json:"siblings"`
@@ -123,7 +120,7 @@ type sibling struct {
 	Size int64  `json:"size"`
 }
 
-// list asks for the files of the repository at the revision.
+// list requests the files of the repository at the revision.
 func (h *Client) list(ctx context.Context, id ID) (listing, error) {
 	u := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", h.Endpoint, id.Name, url.PathEscape(id.Rev))
 	var l listing
@@ -144,7 +141,7 @@ func (h *Client) list(ctx context.Context, id ID) (listing, error) {
 	return l, err
 }
 
-// do sends one request. from > 0 asks for the rest of the file from there.
+// do sends one request. from > 0 requests the file from that byte on.
 func (h *Client) do(ctx context.Context, c *http.Client, method, u string, from int64) (*http.Response, error) {
 	if err := h.checkURL(); err != nil {
 		return nil, err
@@ -168,7 +165,7 @@ func (h *Client) do(ctx context.Context, c *http.Client, method, u string, from 
 	return resp, nil
 }
 
-// status turns an answer that is no success into a [fault.Error].
+// status turns an unsuccessful answer into a [fault.Error].
 func (h *Client) status(resp *http.Response, id ID, file string) error {
 	what := id.Name
 	if file != "" {
@@ -182,7 +179,7 @@ func (h *Client) status(resp *http.Response, id ID, file string) error {
 	case resp.StatusCode == http.StatusProxyAuthRequired, resp.StatusCode == http.StatusNetworkAuthenticationRequired:
 		return fault.New(codes.ClassDownloadFailed, nil,
 			"log in to the network in a browser, or give user and password in HTTPS_PROXY",
-			"a proxy wants a login before it lets %s through (%s)", what, resp.Status)
+			"a proxy requires a login before it lets %s through (%s)", what, resp.Status)
 	case resp.StatusCode == http.StatusForbidden && code == "" && isPage(resp):
 		return fault.New(codes.ClassGated, nil,
 			"open "+page+" in a browser: accept its licence and set HF_TOKEN, or ask whoever runs the proxy",
@@ -215,7 +212,7 @@ func (h *Client) status(resp *http.Response, id ID, file string) error {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		next, again = "try again later; the hub allows more requests with HF_TOKEN set", true
 	case resp.StatusCode >= 500, resp.StatusCode == http.StatusRequestTimeout:
-		next, again = "try again later: the fault is not here, but at the hub or a proxy", true
+		next, again = "try again later: the fault is at the hub or a proxy", true
 	}
 	e := fault.New(codes.ClassDownloadFailed, nil, next, "%s answered %s for %s", h.Endpoint, resp.Status, what)
 	if again {
@@ -224,18 +221,18 @@ func (h *Client) status(resp *http.Response, id ID, file string) error {
 	return e
 }
 
-// isPage reports whether an answer says that it is a page of the web.
+// isPage reports whether an answer is a web page.
 func isPage(resp *http.Response) bool {
 	return strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "text/html")
 }
 
-// transient marks a failure that may be gone at the next attempt.
+// transient marks a failure that may vanish on the next attempt.
 type transient struct{ err error }
 
 func (t *transient) Error() string { return t.err.Error() }
 func (t *transient) Unwrap() error { return t.err }
 
-// attempts is how often something transient is tried without any progress.
+// attempts is how often a transient failure is retried without any progress.
 const attempts = 5
 
 // retry repeats f after 1, 2, 4 and 8 seconds while its failure is transient.
@@ -256,16 +253,16 @@ func (h *Client) retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// isNoHost reports failures that waiting will hardly cure: a name that does
-// not resolve, a port where nobody listens.
+// isNoHost reports failures that waiting will hardly cure: a name that does not resolve, a port where nobody
+// listens.
 func isNoHost(err error) bool {
 	var dns *net.DNSError
 	var op *net.OpError
 	return errors.As(err, &dns) && !dns.IsTemporary || errors.As(err, &op) && op.Op == "dial"
 }
 
-// wanted picks the files that running the model needs. Weights come as
-// safetensors if there are any, else as GGUF, else as PyTorch files.
+// wanted selects the files that running the model needs. Weights are safetensors if there are any, otherwise GGUF,
+// otherwise PyTorch files.
 func wanted(l listing, id ID, dtype gguf.DType, o Options) ([]sibling, error) {
 	byExt := map[string][]sibling{}
 	var side []sibling
@@ -277,7 +274,7 @@ func wanted(l listing, id ID, dtype gguf.DType, o Options) ([]sibling, error) {
 		switch {
 		case ext == ".gguf":
 			byExt[ext] = append(byExt[ext], s)
-		case strings.Contains(s.Name, "/"): // other formats and older copies live in folders
+		case strings.Contains(s.Name, "/"): // other formats and older copies are in folders
 		case ext == ".safetensors", ext == ".bin" && strings.HasPrefix(s.Name, "pytorch_model"):
 			byExt[ext] = append(byExt[ext], s)
 		case isSideFile(s.Name):
@@ -325,8 +322,7 @@ func isSideFile(name string) bool {
 	return strings.HasPrefix(name, "tokenizer")
 }
 
-// dropCopies leaves out the single-file copy of the weights that some
-// publishers keep beside the files of the index.
+// dropCopies removes the single-file copy of the weights that some publishers keep beside the files of the index.
 func dropCopies(weights, side []sibling) []sibling {
 	if !slices.ContainsFunc(side, func(s sibling) bool { return s.Name == "model.safetensors.index.json" }) {
 		return weights
@@ -335,7 +331,7 @@ func dropCopies(weights, side []sibling) []sibling {
 		func(s sibling) bool { return strings.HasPrefix(s.Name, "consolidated") })
 }
 
-// chooseGGUF takes the only file, or the only one with the dtype in its name.
+// chooseGGUF returns the only file, or the only one with the dtype in its name.
 func chooseGGUF(files []sibling, id ID, dtype gguf.DType) (sibling, error) {
 	if len(files) == 1 {
 		return files[0], nil
@@ -356,7 +352,7 @@ func chooseGGUF(files []sibling, id ID, dtype gguf.DType) (sibling, error) {
 	}
 	return sibling{}, fault.New(codes.ClassModelNotFound, nil,
 		fmt.Sprintf("name one as %s:FILE; it has %s", id.Name, names(files)),
-		"%s has %d GGUF files and none fits dtype %q alone", id.Name, len(files), dtype)
+		"%s has %d GGUF files, and dtype %q does not select exactly one", id.Name, len(files), dtype)
 }
 
 func names(files []sibling) string {

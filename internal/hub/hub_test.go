@@ -21,7 +21,7 @@ import (
 
 var testRepo = ID{Name: "org/name", Rev: "main"}
 
-// client asks the fake hub and waits for nothing.
+// client queries the fake hub and never waits between attempts.
 func client(h *hubtest.Hub, token string) *Client {
 	x := New(Options{Endpoint: h.API.URL, Token: token})
 	x.wait = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
@@ -318,7 +318,7 @@ func TestWantedForPython(t *testing.T) {
 	}
 }
 
-// TestWantedForConversion does not download what cannot be converted.
+// TestWantedForConversion: files that cannot be converted are not downloaded.
 func TestWantedForConversion(t *testing.T) {
 	l := listing{Siblings: []sibling{{"config.json", 1}, {"pytorch_model.bin", 1}}}
 	if _, err := wanted(l, testRepo, "", Options{NoTorch: true}); fault.Class(err) != codes.ClassUnsupportedModel ||
@@ -332,8 +332,7 @@ func TestWantedForConversion(t *testing.T) {
 	}
 }
 
-// TestHubRefusesBeforeDownload stops after config.json when the engine could
-// not run the model.
+// TestHubRefusesBeforeDownload: the download stops after config.json if the engine could not run the model.
 func TestHubRefusesBeforeDownload(t *testing.T) {
 	h := hubtest.New(t, hfModel())
 	x := client(h, "")
@@ -348,7 +347,7 @@ func TestHubRefusesBeforeDownload(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if len(h.Ranges) != 0 {
-		t.Error("the weights were downloaded all the same")
+		t.Error("the weights were downloaded nevertheless")
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package intern keeps one copy of equal texts, and of equal lists: the rows of a large study
-// repeat a few of them a hundred thousand times.
+// Package intern keeps one copy of equal texts and of equal lists: the rows of a large study repeat a few of them
+// a hundred thousand times.
 package intern
 
 import (
@@ -7,10 +7,10 @@ import (
 	"reflect"
 )
 
-// Pool holds the texts and lists that were seen. The zero value is ready.
+// Pool holds the texts and lists seen so far. The zero value is ready to use.
 type Pool struct {
 	texts map[string]string
-	// lists are found by their type and what they hold.
+	// lists are keyed by their type and content.
 	lists map[string]reflect.Value
 }
 
@@ -30,8 +30,8 @@ func (p *Pool) Keep(s string) string {
 	return old
 }
 
-// Share replaces the texts of a struct, and its lists of texts and of structs, by the copies that
-// are kept: they are not to be written to. v is a pointer to the struct.
+// Share replaces the texts of a struct, and its lists of texts and of structs, by shared copies, which must not be
+// modified. v is a pointer to the struct.
 func (p *Pool) Share(v any) { p.share(reflect.ValueOf(v).Elem()) }
 
 func (p *Pool) share(v reflect.Value) {
@@ -51,7 +51,7 @@ func (p *Pool) share(v reflect.Value) {
 	}
 }
 
-// shareList takes the list that was seen before, or shares what this one holds.
+// shareList replaces a list by an equal earlier one, or shares its elements.
 func (p *Pool) shareList(v reflect.Value) {
 	if v.Len() == 0 || !v.CanSet() {
 		return

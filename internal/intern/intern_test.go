@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// TestShare: equal texts of two rows are one, in lists and in embedded structs too.
+// TestShare: equal texts of two rows share one copy, also in lists and in embedded structs.
 func TestShare(t *testing.T) {
 	type code string
 	type inner struct{ Text string }
@@ -28,7 +28,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// TestShareLists: equal lists of two rows are one, of texts and of structs; others are not.
+// TestShareLists: equal lists of two rows share one copy, whether of texts or of structs; different lists do not.
 func TestShareLists(t *testing.T) {
 	type why struct {
 		Of   string
@@ -45,12 +45,12 @@ func TestShareLists(t *testing.T) {
 		p.Share(r)
 	}
 	if &a.Codes[0] != &b.Codes[0] || &a.Why[0] != &b.Why[0] {
-		t.Error("equal lists are two")
+		t.Error("equal lists are not shared")
 	}
 	if c.Codes[0] != "a b" || c.Why[0].Runs != 2 {
-		t.Errorf("%+v is not what it was", c)
+		t.Errorf("%+v has changed", c)
 	}
 	if b.Codes = append(b.Codes, "c"); len(a.Codes) != 2 || cap(a.Codes) != 2 {
-		t.Error("what is appended to one list is written into the other")
+		t.Error("appending to one list writes into the other")
 	}
 }

@@ -1,10 +1,10 @@
 // Package kin finds all processes of an engine and ends them.
 //
-// Engines fork: schedulers, workers, MPI ranks, daemons. The kill of the process group
-// reaches most of them. Others are found by their parents, by a variable that all
-// processes of an engine inherit, and by becoming children of this program, which takes
-// over the orphans of its engines if [Adopt] was called. Each of them holds its part of the
-// GPU's memory until it is really gone, and the next engine takes what is free then.
+// Engines fork: schedulers, workers, MPI ranks, daemons. Killing the process group reaches most of them. Others
+// are found by their parents, by an environment variable that all processes of an engine inherit, or because they
+// become children of this program, which adopts the orphans of its engines if [Adopt] was called. Each of them
+// holds its part of the GPU's memory until it is really gone, and the next engine sizes itself by the memory that
+// is free then.
 package kin
 
 import (
@@ -25,53 +25,53 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Engine is what tells the processes of one engine from all others.
+// Engine identifies the processes of one engine.
 type Engine struct {
-	// Group is the engine's first process, which leads its process group; 0 if not known.
+	// Group is the engine's first process, which leads its process group; 0 if unknown.
 	Group int `json:"group"`
-	// Mark stands in the environment of its processes, as [NewMark] makes it; empty if none.
+	// Mark is in the environment of its processes, as returned by [NewMark]; empty for none.
 	Mark string `json:"mark"`
-	// Since is when the engine began, as [Now] returns it: what is older is not the engine's.
+	// Since is when the engine began, as returned by [Now]: older processes are not the engine's.
 	Since uint64 `json:"since"`
 }
 
 // MarkName is the variable that the processes of an engine inherit.
 const MarkName = "LLEM_RUN"
 
-// NewMark returns a mark that no other engine has, NAME=VALUE.
+// NewMark returns a unique mark, NAME=VALUE.
 func NewMark() string {
 	id := make([]byte, 8)
-	_, _ = rand.Read(id) // it never fails
+	_, _ = rand.Read(id) // never fails
 	return fmt.Sprintf("%s=%x", MarkName, id)
 }
 
-// Process is a process of this machine. Its start tells it from a later one with its number.
+// Process is a process of this machine. Its start time distinguishes it from a later process with the same id.
 type Process struct {
-	// PID is its number, Parent its parent's, Group that of its process group.
+	// PID is the process id, Parent the parent's, Group the process group's.
 	PID, Parent, Group int
 	// Start is when it began, in clock ticks since the start of the machine.
 	Start uint64
 	// State is R, S, D, T, t, Z and so on, as in proc_pid_stat(5).
 	State byte
-	// CPU is the processor time of it and of its children that have ended, in clock ticks.
+	// CPU is the processor time of the process and of its children that have ended, in clock ticks.
 	CPU uint64
 }
 
-// Dead reports whether it holds nothing anymore: a zombie.
+// Dead reports whether the process is a zombie, which holds no resources.
 func (p Process) Dead() bool { return p.State == 'Z' || p.State == 'X' }
 
-// Read reads one process (proc_pid_stat(5)); false if there is none.
+// Read reads one process (proc_pid_stat(5)) and reports whether it exists.
 func Read(pid int) (Process, bool) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return Process{}, false
 	}
-	// The name may hold anything; the fields begin behind its last bracket.
+	// The name may contain any character; the fields begin after its last bracket.
 	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(f) < 20 {
 		return Process{}, false
 	}
-	number := func(field int) uint64 { // as proc_pid_stat(5) counts them
+	number := func(field int) uint64 { // numbered as in proc_pid_stat(5)
 		n, _ := strconv.ParseUint(string(f[field-3]), 10, 64)
 		return n
 	}
@@ -103,10 +103,10 @@ func all() []Process {
 	return out
 }
 
-// Ticks are the clock ticks of a second in /proc: the same on all of Linux's processors.
+// Ticks are the clock ticks per second in /proc: the same on all of Linux's architectures.
 const Ticks = 100
 
-// Now is the time as processes have it that begin now, or a tick before.
+// Now returns the start time of a process that begins now, or a tick before.
 func Now() uint64 {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
@@ -115,8 +115,8 @@ func Now() uint64 {
 	return uint64(t.Nano() / (1e9 / Ticks))
 }
 
-// Adopt makes this process the parent of its engines' orphans, which are found thereby. It is
-// for a program that has no other children than engines and short commands.
+// Adopt makes this process the parent of its engines' orphans, so that they can be found. It is for a program
+// whose only children are engines and short commands.
 func Adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } // Linux before 3.4
 
 func adopts() bool {
@@ -124,10 +124,10 @@ func adopts() bool {
 	return unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&yes)), 0, 0, 0) == nil && yes != 0
 }
 
-// Family are the processes of an engine by their numbers.
+// Family maps the ids of an engine's processes to the processes.
 type Family map[int]Process
 
-// Living are the processes that are not dead, in the order of their numbers.
+// Living returns the ids of the processes that are not dead, in ascending order.
 func (f Family) Living() []int {
 	var out []int
 	for pid, p := range f {
@@ -139,14 +139,13 @@ func (f Family) Living() []int {
 	return out
 }
 
-// Find looks for the engine's processes, dead ones among them.
+// Find finds the engine's processes, including dead ones.
 func (e Engine) Find() Family { return e.find(nil) }
 
-// find looks for the engine's processes: its own, the known ones and all that descend from
-// them.
+// find finds the engine's processes: its own, the known ones and all their descendants.
 func (e Engine) find(known Family) Family {
 	out := Family{}
-	if e.Group == 0 && e.Mark == "" && len(known) == 0 { // 0 is the group of the kernel's own
+	if e.Group == 0 && e.Mark == "" && len(known) == 0 { // 0 would be the group of kernel threads
 		return out
 	}
 	self, list, orphans := os.Getpid(), all(), e.Mark != "" && adopts()
@@ -176,8 +175,7 @@ func (e Engine) find(known Family) Family {
 	return out
 }
 
-// markOf is the mark in the environment of a process; empty where there is none, or where it
-// may not be read.
+// markOf returns the mark in the environment of a process; empty if there is none or it may not be read.
 func markOf(pid int) string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
@@ -191,7 +189,7 @@ func markOf(pid int) string {
 	return ""
 }
 
-// reap takes note of the dead orphans that have become children of this process.
+// reap reaps dead orphans that have become children of this process.
 func (e Engine) reap(dead Family) {
 	for pid, p := range dead {
 		if p.Dead() && p.Parent == os.Getpid() && pid != e.Group {
@@ -200,13 +198,13 @@ func (e Engine) reap(dead Family) {
 	}
 }
 
-// notedWithin bounds the wait for the first process of the machine to take note of dead
-// ones. They hold nothing anymore; some first processes never do.
+// notedWithin bounds the wait for the machine's first process to reap dead ones. They hold no resources; some
+// first processes never reap.
 const notedWithin = 3 * time.Second
 
-// Bury waits until none of an engine's processes is left, and kills those that are: the
-// known ones, from earlier calls of [Engine.Find], and what is found now.
-func (e Engine) Bury(name string, known Family, within time.Duration) error {
+// End kills the engine's remaining processes and waits until they are gone: the known ones, from earlier calls of
+// [Engine.Find], and those found now.
+func (e Engine) End(name string, known Family, within time.Duration) error {
 	known = maps.Clone(known)
 	if known == nil {
 		known = Family{}
@@ -214,7 +212,7 @@ func (e Engine) Bury(name string, known Family, within time.Duration) error {
 	began := time.Now()
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		left := e.find(known)
-		maps.Copy(known, left) // whose children may be found by them alone
+		maps.Copy(known, left) // their children may be found only through them
 		living := left.Living()
 		took := time.Since(began)
 		if len(living) == 0 && (len(left) == 0 || took > notedWithin) {
@@ -222,9 +220,9 @@ func (e Engine) Bury(name string, known Family, within time.Duration) error {
 		}
 		if took > within && len(living) > 0 {
 			return note.Failf(codes.ClassHung,
-				"see `ps -o pid,stat,wchan:30,args` for what they wait for; a process in state D waits for its driver",
-				"%s has stopped, but %d of its processes are still there after %v (%s): they may hold the "+
-					"GPU's memory", name, len(living), within, fmt.Sprint(living))
+				"`ps -o pid,stat,wchan:30,args` shows what they wait for; a process in state D waits for its driver",
+				"%s has stopped, but %d of its processes are still running after %v (%s): they may hold "+
+					"GPU memory", name, len(living), within, fmt.Sprint(living))
 		}
 		e.reap(left)
 		for _, pid := range living {

@@ -15,8 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// engineOf starts a process in a group of its own that starts others, and returns it and
-// the number that its script prints first.
+// engineOf starts a process in its own group that starts others. It returns that process and the id that its
+// script prints first.
 func engineOf(t *testing.T, script string) (root, inner int) {
 	t.Helper()
 	c := exec.Command("sh", "-c", script)
@@ -40,8 +40,8 @@ func engineOf(t *testing.T, script string) (root, inner int) {
 	return c.Process.Pid, inner
 }
 
-// TestBury: a process that has left the group is found by its parents and killed.
-func TestBury(t *testing.T) {
+// TestEnd: a process that has left the group is found by its parents and killed.
+func TestEnd(t *testing.T) {
 	root, inner := engineOf(t, "setsid sleep 300 & echo $!; wait")
 	for range 100 { // until it has left
 		if m, _ := Read(inner); m.Group != root {
@@ -53,11 +53,11 @@ func TestBury(t *testing.T) {
 	if _, ok := known[inner]; !ok || len(known) < 2 {
 		t.Fatalf("family of %d is %v, want %d in it", root, known, inner)
 	}
-	_ = syscall.Kill(-root, syscall.SIGKILL) // as the end of the engine does
+	_ = syscall.Kill(-root, syscall.SIGKILL) // like the end of the engine
 	if m, ok := Read(inner); !ok || m.Group == root {
 		t.Fatalf("%+v, %v: want it alive, in a group of its own", m, ok)
 	}
-	if err := (Engine{Group: root}).Bury("engine", known, 5*time.Second); err != nil {
+	if err := (Engine{Group: root}).End("engine", known, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if m, ok := Read(inner); ok && !m.Dead() {
@@ -65,30 +65,29 @@ func TestBury(t *testing.T) {
 	}
 }
 
-// TestBuryLeavesOthers: a number that has gone to another process is not touched, and one
-// that cannot be ended is named.
-func TestBuryLeavesOthers(t *testing.T) {
+// TestEndLeavesOthers: a reused process id is not touched, and a process that cannot be ended is named.
+func TestEndLeavesOthers(t *testing.T) {
 	root, inner := engineOf(t, "sleep 300 & echo $!; wait")
 	m, ok := Read(inner)
 	if !ok {
 		t.Fatal("no process")
 	}
-	m.Start++ // it started at another time than the one that is remembered
-	if err := (Engine{Group: 1 << 22}).Bury("engine", Family{inner: m}, time.Second); err != nil {
+	m.Start++ // its start time differs from the remembered one
+	if err := (Engine{Group: 1 << 22}).End("engine", Family{inner: m}, time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if now, ok := Read(inner); !ok || now.Dead() {
 		t.Error("it was killed")
 	}
-	err := Engine{Group: root}.Bury("engine", nil, -time.Second)
+	err := Engine{Group: root}.End("engine", nil, -time.Second)
 	if f, ok := errors.AsType[*note.Failure](err); !ok || f.Class != codes.ClassHung ||
 		!strings.Contains(f.Message, strconv.Itoa(inner)) {
 		t.Errorf("%v, want the processes that are left", err)
 	}
 }
 
-// TestMark: a daemon that has left its group and its parents is found by what it inherited,
-// and so is what it has started with an empty environment.
+// TestMark: a daemon that has left its group and its parents is found by the mark it inherited, and so is a
+// process that it started with an empty environment.
 func TestMark(t *testing.T) {
 	e := Engine{Mark: NewMark(), Since: Now()}
 	c := exec.Command("sh", "-c", "setsid sh -c 'env -i sleep 300 & echo $!; wait' & exit 0")
@@ -116,7 +115,7 @@ func TestMark(t *testing.T) {
 	if found := (Engine{Mark: e.Mark, Since: Now() + 1000}).Find(); len(found) > 0 {
 		t.Errorf("found %v, which are older than the engine", found)
 	}
-	if err := e.Bury("engine", nil, 5*time.Second); err != nil {
+	if err := e.End("engine", nil, 5*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if m, ok := Read(inner); ok && !m.Dead() {

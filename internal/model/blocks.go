@@ -21,9 +21,8 @@ var quantiles = sync.OnceValue(func() []float32 {
 	return q
 })
 
-// tableOf returns 65536 cells in the target format, so that drawing weights is
-// a look-up with 16 random bits. A cell is one weight, or one block of 32
-// weights for the block formats (those cells are themselves drawn, with a
+// tableOf returns 65536 cells in the target format, so that drawing weights is a look-up with 16 random bits. A
+// cell is one weight, or one block of 32 weights for the block formats (these cells are themselves drawn, with a
 // fixed seed).
 func tableOf(d gguf.DType) []byte {
 	switch d {

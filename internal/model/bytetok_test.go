@@ -83,7 +83,7 @@ func TestTokenIDsAreBytes(t *testing.T) {
 	}
 }
 
-// TestKnownDeviations keeps the documented exceptions honest.
+// TestKnownDeviations verifies the documented exceptions.
 func TestKnownDeviations(t *testing.T) {
 	gpt := engineTokenizer(t, "tiny-llama")
 	if ids, _ := gpt.Encode("a<|llem_eos|>b", false); !cmp.Equal(ids, []int32{'a', TokenEOS, 'b'}) {
@@ -118,8 +118,8 @@ func TestValidText(t *testing.T) {
 	}
 }
 
-// TestEncodingIsFast guards against special fillers: with those, each prompt
-// would be searched for every token of the vocabulary.
+// TestEncodingIsFast guards against special fillers, which would make an engine search each prompt for every token
+// of the vocabulary.
 func TestEncodingIsFast(t *testing.T) {
 	v := newVocabulary(128256, false)
 	tok := tokenizer.NewBytePairEncoding(&tokenizer.Vocabulary{Values: v.tokens, Types: v.types})

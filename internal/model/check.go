@@ -14,15 +14,15 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// IsHub says that a name is neither a shape nor a file or folder of this machine, but a
-// repository of the hub.
+// IsHub reports whether a name is a repository of the hub, rather than a shape, or a file or folder of this
+// machine.
 func IsHub(name string) bool {
 	at, err := locate(name)
 	return err == nil && at.kind == KindHub
 }
 
-// FileOf is the GGUF file of this machine that a name means: itself, or the only one of a folder
-// without a config.json; false if it means something else.
+// FileOf returns the GGUF file of this machine that a name refers to: the file itself, or the only one of a folder
+// without a config.json. It reports false for any other name.
 func FileOf(name string) (string, bool) {
 	at, err := locate(name)
 	switch {
@@ -40,9 +40,10 @@ func FileOf(name string) (string, bool) {
 	return append(all, "")[0], len(all) == 1
 }
 
-// AutoDType is the type of the weights that an engine which reads GGUF files is given for dtype auto: that of a GGUF
-// file, or of the one that a folder of safetensors becomes. It looks at the files of this machine only and is empty
-// where they do not tell, for mixtures of types, and for a repository with GGUF files, of which the dtype chooses one.
+// AutoDType returns the weight type that dtype auto means for an engine that reads GGUF files: the type of a GGUF
+// file, or of the file that a folder of safetensors is converted to. It reads only files of this machine, and
+// returns an empty type if they do not show it, for mixtures of types, and for a repository with GGUF files, one
+// of which the dtype selects.
 func AutoDType(name string) string {
 	if path, ok := FileOf(name); ok {
 		h, err := gguf.ReadFile(path)
@@ -68,7 +69,7 @@ func AutoDType(name string) string {
 	return ""
 }
 
-// CheckDType refuses a dtype that a finished GGUF file does not have.
+// CheckDType refuses a dtype that an existing GGUF file does not have.
 func CheckDType(name, want string, have gguf.DType) error {
 	if string(have) == want {
 		return nil
@@ -81,12 +82,11 @@ func CheckDType(name, want string, have gguf.DType) error {
 		"%s holds %s weights, not %s", name, holds, want)
 }
 
-// Reach sees whether a model of the hub can be had, and reads its architecture: from the
-// cache where it is complete, else with one request. Bound its time with ctx. It fetches
-// no weights and writes nothing. The error says whether the model is restricted
-// (codes.ClassGated), does not exist (codes.ClassModelNotFound) or the hub could not be asked
-// (codes.ClassOffline, codes.ClassDownloadFailed). A config without a known architecture is no error:
-// then known is false.
+// Reach checks whether a model of the hub is available, and reads its architecture: from the cache if it is
+// complete, otherwise with one request. Bound its time with ctx. It fetches no weights and writes nothing. The
+// error tells whether the model is restricted (codes.ClassGated), does not exist (codes.ClassModelNotFound) or the
+// hub could not be queried (codes.ClassOffline, codes.ClassDownloadFailed). A config without a known architecture
+// is not an error: known is false then.
 func Reach(ctx context.Context, r Request) (config shape.Config, known bool, err error) {
 	at, err := locate(r.Model)
 	if err != nil || at.kind != KindHub {
@@ -105,8 +105,8 @@ func Reach(ctx context.Context, r Request) (config shape.Config, known bool, err
 	return config, err == nil, nil
 }
 
-// described is the architecture of a model of the hub as far as this machine knows it:
-// from what was fetched, or from the list of shapes, which names where they come from.
+// described returns the architecture of a model of the hub as far as this machine knows it: from fetched files, or
+// from the list of shapes, which names their sources.
 func described(id hub.ID) (shape.Config, bool) {
 	if dir, ok := hub.Cached(id); ok {
 		if id.File != "" {
@@ -129,8 +129,8 @@ func described(id hub.ID) (shape.Config, bool) {
 	return shape.Config{}, false
 }
 
-// Bare reports whether a name is a folder of this machine that has a config.json and no weights: enough
-// for an estimate, and not for a run.
+// Bare reports whether a name is a folder of this machine that has a config.json and no weights: enough for an
+// estimate, but not for a run.
 func Bare(name string) bool {
 	at, err := locate(name)
 	if err != nil || at.kind != KindFolder {

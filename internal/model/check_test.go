@@ -38,7 +38,7 @@ func hfModel(t *testing.T) map[string][]byte {
 		"model.safetensors": []byte("0123456789")}
 }
 
-// TestReach: one request tells whether a model can be had, and what it is.
+// TestReach: one request shows whether a model is available, and its architecture.
 func TestReach(t *testing.T) {
 	var requests atomic.Int32
 	model := hfModel(t)
@@ -112,7 +112,7 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// TestReachCached asks nobody about what is here.
+// TestReachCached: no request is sent for a model that is in the cache.
 func TestReachCached(t *testing.T) {
 	h := hubtest.New(t, hfModel(t))
 	if _, _, err := hub.New(hub.Options{Endpoint: h.API.URL}).Fetch(t.Context(),
@@ -129,7 +129,7 @@ func TestReachCached(t *testing.T) {
 		t.Errorf("described as %+v, %v", d, err)
 	}
 	if d, err := Describe("meta-llama/llama-3.1-8b"); err != nil || d.Layers != 32 {
-		t.Errorf("a shape's source: %+v, %v", d, err)
+		t.Errorf("the source of a shape: %+v, %v", d, err)
 	}
 	if _, err := Describe("org/other"); fault.Class(err) != codes.ClassModelNotFound {
 		t.Errorf("unknown: %v", err)

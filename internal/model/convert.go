@@ -18,9 +18,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// convert returns the GGUF file made from a Hugging Face folder with its
-// matrices in dtype ("" keeps what is stored), converting it when it has not
-// been yet or the folder has changed since.
+// convert returns the GGUF file made from a Hugging Face folder with its matrices in dtype ("" keeps the stored
+// type). It converts the folder if that has not been done or the folder has changed since.
 func (s Store) convert(ctx context.Context, dir string, dtype gguf.DType, progress func(done, total int64)) (Location,
 	error) {
 	config := filepath.Join(dir, "config.json")

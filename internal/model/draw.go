@@ -8,11 +8,11 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// drawer fills tensors with random weights. The same seed and tensor name give
-// the same bytes, however the work is split.
+// drawer fills tensors with random weights. The same seed and tensor name give the same bytes, however the work is
+// split.
 type drawer struct{ seed uint64 }
 
-// stream is where the tensor's numbers begin in the space of [mix].
+// stream returns where the tensor's numbers begin in the space of [mix].
 func (d drawer) stream(name string) uint64 {
 	h := fnv.New64a()
 	_ = binary.Write(h, binary.LittleEndian, d.seed)
@@ -20,8 +20,8 @@ func (d drawer) stream(name string) uint64 {
 	return mix(h.Sum64())
 }
 
-// fill writes the cells from cell `first` on into dst; first is a multiple of
-// 4, because four cells come from one 64-bit number.
+// fill writes the cells from cell `first` on into dst; first is a multiple of 4, because one 64-bit number gives
+// four cells.
 func (d drawer) fill(dst []byte, t shape.Tensor, first int64) {
 	if t.Ones {
 		one := math.Float32bits(1)

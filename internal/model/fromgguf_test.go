@@ -14,19 +14,19 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// piece is a tensor of a file that has a true header and sparse data.
+// piece is a tensor of a file with a real header and sparse data.
 type piece struct {
 	name  string
 	shape []uint64
 	kind  uint32
 }
 
-// ggmlKinds are numbers, weights and bytes of a block, from ggml.h.
+// ggmlKinds are id, weights and bytes of a block, from ggml.h.
 var ggmlKinds = map[string][3]uint64{"f32": {0, 1, 4}, "f16": {1, 1, 2}, "bf16": {30, 1, 2}, "q8_0": {8, 32, 34},
 	"q4_k": {12, 256, 144}, "q6_k": {14, 256, 210}, "iq2_xxs": {16, 256, 66}, "mxfp4": {39, 32, 17},
 	"nvfp4": {40, 64, 36}, "novel": {99, 8, 5}}
 
-// writeSparse writes a file with the pieces, whose data are zeros that take no place on the disk.
+// writeSparse writes a file with the pieces, whose data are zeros that take no disk space.
 func writeSparse(t *testing.T, path string, kv map[string]any, pieces []piece) {
 	t.Helper()
 	le := binary.LittleEndian
@@ -73,8 +73,8 @@ func writeSparse(t *testing.T, path string, kv map[string]any, pieces []piece) {
 	}
 }
 
-// llamaPieces are the keys and tensors of a Llama whose matrices are in main, and some, as
-// llama.cpp's mixtures have it, in alt.
+// llamaPieces returns the keys and tensors of a Llama whose matrices are in main, and some, as in llama.cpp's
+// mixtures, in alt.
 func llamaPieces(layers, hidden, ffn, heads, kv, vocab int, main, alt string) (map[string]any, []piece) {
 	keys := map[string]any{"general.architecture": "llama", "llama.context_length": 8192,
 		"llama.embedding_length": hidden, "llama.block_count": layers, "llama.feed_forward_length": ffn,
@@ -143,13 +143,13 @@ func TestStoredBytes(t *testing.T) {
 			t.Errorf("%s: %+v, want %d", c.main, p, want)
 		}
 		if got.Stored.Format != c.main {
-			t.Errorf("%s: said to be %s", c.main, got.Stored.Format)
+			t.Errorf("%s: reported as %s", c.main, got.Stored.Format)
 		}
 	}
 }
 
-// TestListOfTensors: layers that differ and architectures that are not known are counted from the
-// tensors, and types that are newer than this program spoil nothing.
+// TestListOfTensors: layers that differ and unknown architectures are counted from the tensors, and types that are
+// newer than this program do no harm.
 func TestListOfTensors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.gguf")
 	keys, pieces := llamaPieces(2, 256, 512, 4, 2, 512, "f16", "f16")
@@ -188,7 +188,7 @@ func TestListOfTensors(t *testing.T) {
 	}
 }
 
-// TestContradictions: files whose parts do not fit together are refused as corrupt.
+// TestContradictions: files whose parts contradict each other are refused as corrupt.
 func TestContradictions(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(map[string]any, []piece) []piece
@@ -239,7 +239,7 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-// TestNotAModel: an adapter is not a model that contradicts itself.
+// TestNotAModel: an adapter is reported as not a model, rather than as a model that contradicts itself.
 func TestNotAModel(t *testing.T) {
 	keys, pieces := llamaPieces(2, 256, 512, 4, 2, 512, "f16", "f16")
 	keys["general.type"] = "adapter"
@@ -251,8 +251,8 @@ func TestNotAModel(t *testing.T) {
 	}
 }
 
-// TestNotFinite: a weight that is NaN or infinite makes all that follows it NaN. Norms are read as a
-// whole, other weights at both ends.
+// TestNotFinite: a weight that is NaN or infinite makes all results NaN. Norms are read completely, other weights
+// at both ends.
 func TestNotFinite(t *testing.T) {
 	for _, q := range []struct {
 		kind   string
@@ -291,8 +291,8 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
-// TestParts: a model in parts is counted whole, and the part without an output matrix does not make
-// it one with tied weights.
+// TestParts: a model in parts is counted as a whole, and a part without an output matrix does not make it a model
+// with tied weights.
 func TestParts(t *testing.T) {
 	keys, pieces := llamaPieces(2, 256, 512, 4, 2, 512, "f16", "f16")
 	dir := t.TempDir()

@@ -5,8 +5,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// ggufKV is the metadata of a random model's GGUF file, tokenizer included.
-// Which keys an architecture needs was read from the engine's sources.
+// ggufKV returns the metadata of a random model's GGUF file, including the tokenizer. The keys that an
+// architecture needs come from the engine's sources.
 func ggufKV(c shape.Config, d gguf.DType, name string) map[string]any {
 	u := func(n int) uint32 { return uint32(n) }
 	kv := map[string]any{
@@ -56,8 +56,8 @@ func ggufKV(c shape.Config, d gguf.DType, name string) map[string]any {
 	return kv
 }
 
-// tokenizerKV adds the byte-level vocabulary. The engine reads Gemma 2 with
-// SentencePiece whatever the file says; all others take byte-level BPE.
+// tokenizerKV adds the byte-level vocabulary. The engine reads Gemma 2 with SentencePiece whatever the file
+// contains; all others use byte-level BPE.
 func tokenizerKV(c shape.Config, kv map[string]any) {
 	spm := c.Arch == shape.ArchGemma2
 	v := newVocabulary(c.Vocab, spm)

@@ -15,9 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// WriteHFDir writes what a Python engine needs to build the shape with random
-// weights of its own: config.json, generation_config.json and a byte-level
-// tokenizer. The folder is written beside path and renamed.
+// WriteHFDir writes what a Python engine needs to build the shape with its own random weights: config.json,
+// generation_config.json and a byte-level tokenizer. The folder is written beside path and renamed.
 func WriteHFDir(path string, shape shape.Config, dtype gguf.DType) error {
 	files, err := hfFiles(shape, dtype)
 	if err != nil {
@@ -31,7 +30,7 @@ func WriteHFDir(path string, shape shape.Config, dtype gguf.DType) error {
 		return disk.WriteError(path, 0, err)
 	}
 	defer os.RemoveAll(tmp)
-	tmp = filepath.Join(tmp, "model") // a folder with the rights that the user's umask leaves
+	tmp = filepath.Join(tmp, "model") // a folder with the permissions of the user's umask
 	if err := os.Mkdir(tmp, 0o777); err != nil {
 		return disk.WriteError(path, 0, err)
 	}
@@ -85,7 +84,7 @@ func hfFiles(c shape.Config, dtype gguf.DType) (map[string]any, error) {
 		"tokenizer_config.json": map[string]any{
 			"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": controlTokens[0], "eos_token": controlTokens[1],
 			"pad_token": controlTokens[2],
-			// Qwen's tokenizer class would add a token of its own for this.
+			// Qwen's tokenizer class would add its own token for this.
 			"unk_token":        controlTokens[2],
 			"model_max_length": c.Context, "clean_up_tokenization_spaces": false,
 			"add_bos_token": false, "add_eos_token": false,
@@ -93,7 +92,7 @@ func hfFiles(c shape.Config, dtype gguf.DType) (map[string]any, error) {
 	}, nil
 }
 
-// hfType is the model_type that a shape.Config is written as.
+// hfType returns the model_type that a shape.Config is written as.
 func hfType(c shape.Config) string {
 	switch {
 	case c.Arch == shape.ArchLlama && c.Experts > 0:
@@ -108,8 +107,8 @@ func hfType(c shape.Config) string {
 	return c.Arch
 }
 
-// hfConfig is config.json. Rotary settings are in the form from before
-// transformers 5, which newer versions and the other engines read as well.
+// hfConfig returns config.json. Rotary settings have the form from before transformers 5, which newer versions and
+// the other engines also read.
 func hfConfig(c shape.Config, dtype gguf.DType) (map[string]any, error) {
 	class, ok := shape.Class(hfType(c))
 	if !ok || c.Layout != nil {
@@ -159,8 +158,8 @@ func orNull(v float64) any {
 	return jsonFloat(v)
 }
 
-// jsonFloat is written with a decimal point even when it is whole: transformers
-// 5 refuses an integer where it expects a float.
+// jsonFloat is written with a decimal point even if it is whole: transformers 5 refuses an integer where it
+// expects a float.
 type jsonFloat float64
 
 // MarshalJSON implements json.Marshaler.
@@ -172,9 +171,8 @@ func (f jsonFloat) MarshalJSON() ([]byte, error) {
 	return []byte(s), nil
 }
 
-// hfTokenizer is tokenizer.json: byte-level BPE without merges, so that each
-// byte is its own token, and fillers up to the size of the embedding, so that
-// any generated id can be decoded.
+// hfTokenizer returns tokenizer.json: byte-level BPE without merges, so that each byte is its own token, and
+// fillers up to the size of the embedding, so that any generated id can be decoded.
 func hfTokenizer(size int) map[string]any {
 	v := newVocabulary(size, false)
 	vocab := make(map[string]int, size)

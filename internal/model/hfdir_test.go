@@ -63,8 +63,8 @@ func TestWriteHFDir(t *testing.T) {
 	}
 }
 
-// TestHFDirWithTransformers builds every shape with the real library: the tiny
-// ones for a few generated tokens, the others without memory for counting.
+// TestHFDirWithTransformers builds every shape with the real library: the tiny ones for a few generated tokens,
+// the others without memory for counting.
 func TestHFDirWithTransformers(t *testing.T) {
 	python := os.Getenv("LLEM_TEST_PYTHON")
 	if python == "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// TestResolveOddFiles puts a named pipe and a device in place of each file of a folder: neither is
-// waited for, nor read until the memory is full.
+// TestResolveOddFiles replaces each file of a folder by a named pipe or a device: neither may block, or be read
+// until the memory is full.
 func TestResolveOddFiles(t *testing.T) {
 	s := Store{Dir: t.TempDir()}
 	for _, name := range []string{"config.json", "tokenizer.json", "model.safetensors.index.json",
@@ -43,7 +43,7 @@ func TestResolveOddFiles(t *testing.T) {
 						t.Errorf("%s as %s for %s: %v", what, name, format, err)
 					}
 				case <-time.After(20 * time.Second):
-					t.Fatalf("%s as %s for %s is waited for", what, name, format)
+					t.Fatalf("%s as %s for %s blocks", what, name, format)
 				}
 			}
 		}
@@ -54,7 +54,7 @@ func TestResolveOddFiles(t *testing.T) {
 func oddFolder(t *testing.T, without string) string {
 	t.Helper()
 	dir, _ := hfFolder(t, "tiny-llama")
-	if without == "model.gguf" { // it is the only one
+	if without == "model.gguf" { // it is the only file
 		return t.TempDir()
 	}
 	path := filepath.Join(dir, without)

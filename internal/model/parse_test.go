@@ -117,7 +117,7 @@ func FuzzFromHFConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// Whatever is accepted can be computed with.
+		// Every accepted config can be used in computations.
 		if p := c.Parameters(); p.Total <= 0 || p.Active <= 0 || p.Active > p.Total {
 			t.Errorf("%+v has %+v", c, p)
 		}
@@ -152,8 +152,7 @@ func smallGGUF(t testing.TB, name string) ([]byte, int64) {
 	return file[:h.Data], int64(len(file))
 }
 
-// useHeader does all that is done with a header, and reports whether it was
-// accepted.
+// useHeader uses a header in every possible way, and reports whether it was accepted.
 func useHeader(data []byte, size int64) bool {
 	h, err := gguf.Read(bytes.NewReader(data), size)
 	if err != nil {
@@ -179,7 +178,7 @@ func FuzzGGUF(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, data []byte) { useHeader(data, int64(len(data))+1<<16) })
 }
 
-// TestMutatedHeaders is a small fuzz run that always gives the same inputs.
+// TestMutatedHeaders is a small fuzz run that always uses the same inputs.
 func TestMutatedHeaders(t *testing.T) {
 	good, size := smallGGUF(t, "tiny-llama")
 	r := rand.New(rand.NewPCG(1, 2))
@@ -193,13 +192,13 @@ func TestMutatedHeaders(t *testing.T) {
 			accepted++
 		}
 	}
-	// Many changes hit the text of a token, which is nobody's business here.
+	// Many changes hit the text of a token, which is not checked here.
 	if accepted == 0 || accepted == 3000 {
 		t.Errorf("%d of 3000 were accepted", accepted)
 	}
 }
 
-// TestFromGGUFOfFolder names things that are no GGUF files.
+// TestFromGGUFOfFolder passes things that are not GGUF files.
 func TestFromGGUFOfFolder(t *testing.T) {
 	if _, err := shape.FromGGUF(t.TempDir()); fault.Class(err) != codes.ClassModelNotFound {
 		t.Errorf("%v", err)

@@ -10,11 +10,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// WriteGGUF writes a model of the given shape with random weights to path:
-// first to a temporary file in the same folder, then renamed, so that path
-// either holds a whole model or is untouched. The same shape, dtype and seed
-// give the same bytes. progress, which may be nil, is called with the bytes
-// written so far, from several goroutines but never twice at once.
+// WriteGGUF writes a model of the given shape with random weights to path: first to a temporary file in the same
+// folder, then renamed, so that path either holds a whole model or is untouched. The same shape, dtype and seed
+// give the same bytes. progress, which may be nil, receives the bytes written so far, from several goroutines but
+// never concurrently.
 func WriteGGUF(ctx context.Context, path string, shape shape.Config, dtype gguf.DType, seed uint64,
 	progress func(done, total int64)) error {
 	if err := checkWritable(shape); err != nil {
@@ -33,7 +32,7 @@ func WriteGGUF(ctx context.Context, path string, shape shape.Config, dtype gguf.
 	return f.Write(ctx, path)
 }
 
-// plain lists what the file format needs to know about the tensors.
+// plain lists what the file format needs of the tensors.
 func plain(tensors []shape.Tensor) []gguf.Tensor {
 	out := make([]gguf.Tensor, len(tensors))
 	for i, t := range tensors {
@@ -47,7 +46,7 @@ func ggufName(path string) string {
 	return base[:len(base)-len(filepath.Ext(base))]
 }
 
-// checkWritable says whether the embedded engine could run the shape at all.
+// checkWritable reports whether the embedded engine can run the shape at all.
 func checkWritable(c shape.Config) error {
 	if err := c.Validate(); err != nil {
 		return err

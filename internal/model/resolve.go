@@ -18,43 +18,42 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// Formats that [Store.Resolve] can give.
+// Formats that [Store.Resolve] returns.
 const (
 	FormatGGUF = "gguf" // one file, for the embedded engine and llama.cpp
 	FormatHF   = "hf"   // a Hugging Face folder, for Python engines
 )
 
-// Where a resolved model comes from.
+// Sources of a resolved model.
 const (
 	KindRandom = "random" // generated
-	KindGGUF   = "gguf"   // a .gguf file of the user
-	KindFolder = "folder" // a Hugging Face folder of the user
+	KindGGUF   = "gguf"   // a user's .gguf file
+	KindFolder = "folder" // a user's Hugging Face folder
 	KindHub    = "hub"    // downloaded
 )
 
-// Request says which model is wanted and how. Only Model is required.
+// Request is which model is wanted and in what form. Only Model is required.
 type Request struct {
 	// Model is random:<shape>, a .gguf file, a Hugging Face folder, or a hub
 	// id org/name[@revision][:file.gguf].
 	Model string
 	// Format is FormatGGUF (the default) or FormatHF.
 	Format string
-	// DType is what weights are written in: random ones, and those of a
-	// Hugging Face folder that becomes a GGUF file. It also chooses between
-	// several GGUF files of a repository; a file that is GGUF already stays
-	// as it is, so compare Resolved.DType. Empty or "auto" keeps what is
-	// stored; for random weights it is float16, or bfloat16 for Python.
+	// DType is the type of written weights: of random ones, and of a Hugging Face folder that is converted to GGUF. It
+	// also selects one of several GGUF files of a repository; an existing GGUF file stays as it is, so compare
+	// Resolved.DType. Empty or "auto" keeps the stored type; for random weights it means float16, or bfloat16 for
+	// Python.
 	DType string
 	Seed  uint64 // of random weights
 
-	HTTP     *http.Client // nil is a client with sensible timeouts
-	Endpoint string       // of the hub; empty is $HF_ENDPOINT, then huggingface.co
-	Token    string       // for the hub; empty is $HF_TOKEN
+	HTTP     *http.Client // nil for a client with default timeouts
+	Endpoint string       // of the hub; empty for $HF_ENDPOINT, then huggingface.co
+	Token    string       // for the hub; empty for $HF_TOKEN
 
 	Progress func(done, total int64) // bytes written or downloaded; may be nil
 }
 
-// hub is what the request says about the hub.
+// hub returns the hub's part of the request.
 func (r Request) hub() hub.Options {
 	o := hub.Options{HTTP: r.HTTP, Endpoint: r.Endpoint, Token: r.Token, NoGGUF: r.Format == FormatHF,
 		Progress: r.Progress}
@@ -66,18 +65,18 @@ func (r Request) hub() hub.Options {
 
 // Resolved is a model that an engine can open.
 type Resolved struct {
-	Name      string     // as results name it: the shape, the hub id, or the file's name
+	Name      string     // as in results: the shape, the hub id, or the file's name
 	Kind      string     // one of the Kind constants
-	Format    string     // what Path is
+	Format    string     // of Path
 	Path      string     // a GGUF file or a Hugging Face folder
 	Revision  string     // the commit, for a model of the hub
-	DType     gguf.DType // of the weights in a GGUF file, "" if it is a mixture this package cannot write
+	DType     gguf.DType // of the weights in a GGUF file, "" for a mixture that this package cannot write
 	Synthetic bool       // random weights
 	Parts     int        // of a GGUF model; 1 is a whole file, 0 a folder
 
 	Config shape.Config
-	// ConfigErr says why Config is empty: the model may run all the same, but
-	// its parameters and FLOPs cannot be counted.
+	// ConfigErr is the reason why Config is empty: the model may still run, but its parameters and FLOPs cannot be
+	// counted.
 	ConfigErr error
 }
 
@@ -101,8 +100,8 @@ func (s Store) Resolve(ctx context.Context, r Request) (Resolved, error) {
 	return s.resolveHub(ctx, r, at.id)
 }
 
-// Check finds what is wrong with a model as far as that is known without
-// generating, converting or downloading anything.
+// Check reports what is wrong with a model as far as that is known without generating, converting or downloading
+// anything.
 func Check(r Request) error {
 	at, err := locate(r.Model)
 	if err != nil {
@@ -129,8 +128,8 @@ func Check(r Request) error {
 	return err
 }
 
-// checkWeights finds what downloads leave in place of the weights of a folder, such as the pointers of
-// Git LFS, and files that cannot be read.
+// checkWeights reports files that are not weights, such as pointers of Git LFS left by a download, and files that
+// cannot be read.
 func checkWeights(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -155,8 +154,8 @@ func checkWeights(dir string) error {
 	return nil
 }
 
-// Describe reads the architecture of a model without fetching or making anything. Of a
-// model of the hub it is known once it has been fetched, or if a shape has its name.
+// Describe reads the architecture of a model without fetching or creating anything. For a model of the hub it is
+// known once the model has been fetched, or if a shape has its name.
 func Describe(model string) (shape.Config, error) {
 	at, err := locate(model)
 	if err != nil {
@@ -177,7 +176,7 @@ func Describe(model string) (shape.Config, error) {
 		return c, nil
 	}
 	return shape.Config{}, fault.New(codes.ClassModelNotFound, nil, "run it once, or name its folder",
-		"the shape of %s is known only once it has been fetched", model)
+		"the shape of %s is unknown until it has been fetched", model)
 }
 
 func describeFile(path string) (shape.Config, error) {
@@ -188,7 +187,7 @@ func describeFile(path string) (shape.Config, error) {
 	return m.Config, m.ConfigErr
 }
 
-// place is where a model is to be found.
+// place is where a model is found.
 type place struct {
 	kind  string
 	shape shape.Shape
@@ -196,7 +195,7 @@ type place struct {
 	id    hub.ID
 }
 
-// locate understands the name of a model.
+// locate parses the name of a model.
 func locate(model string) (place, error) {
 	name := strings.TrimSpace(model)
 	if rest, ok := strings.CutPrefix(strings.ToLower(name), shape.RandomPrefix); ok {
@@ -207,7 +206,7 @@ func locate(model string) (place, error) {
 	st, err := os.Stat(path)
 	switch {
 	case name == "":
-		return place{}, fault.New(codes.ClassModelNotFound, nil, modelForms, "no model was named")
+		return place{}, fault.New(codes.ClassModelNotFound, nil, modelForms, "no model named")
 	case err == nil && st.IsDir():
 		return place{kind: KindFolder, path: path}, nil
 	case err == nil && !st.Mode().IsRegular():
@@ -234,7 +233,7 @@ func locate(model string) (place, error) {
 
 const modelForms = "a model is random:<shape>, a .gguf file, a Hugging Face folder, or a Hugging Face id like org/name"
 
-// looksLikePath reports whether s can only be meant as a path.
+// looksLikePath reports whether s can only be a path.
 func looksLikePath(s string) bool {
 	return strings.HasPrefix(s, ".") || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "~") ||
 		strings.Count(s, "/") > 1 && !strings.ContainsAny(s, "@:") ||
@@ -250,7 +249,7 @@ func expandHome(s string) string {
 	return s
 }
 
-// dtype is the request's dtype with its default.
+// dtype returns the request's dtype or its default.
 func (r Request) dtype() (gguf.DType, error) {
 	switch {
 	case r.DType != "" && r.DType != "auto":
@@ -281,7 +280,7 @@ func (s Store) resolveRandom(ctx context.Context, r Request, known shape.Shape) 
 	}, nil
 }
 
-// resolveFile takes a file of the user, which must be GGUF.
+// resolveFile resolves a user's file, which must be GGUF.
 func resolveFile(r Request, path string) (Resolved, error) {
 	if r.Format == FormatHF {
 		return Resolved{}, fault.New(codes.ClassUnsupportedModel, nil,
@@ -293,7 +292,7 @@ func resolveFile(r Request, path string) (Resolved, error) {
 	return out, err
 }
 
-// describeGGUF fills in what the file at path says about itself.
+// describeGGUF fills in what the file at path contains.
 func (m *Resolved) describeGGUF(path string) error {
 	h, err := shape.ReadGGUF(path)
 	if err != nil {
@@ -313,7 +312,7 @@ func (m *Resolved) describeGGUF(path string) error {
 	return nil
 }
 
-// resolveFolder takes a Hugging Face folder of the user.
+// resolveFolder resolves a user's Hugging Face folder.
 func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolved, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -322,8 +321,8 @@ func (s Store) resolveFolder(ctx context.Context, r Request, dir string) (Resolv
 	return s.fromFolder(ctx, r, Resolved{Name: filepath.Base(abs), Kind: KindFolder, Path: abs})
 }
 
-// onlyGGUF finds the GGUF file of a folder without a model for Python engines, as err of
-// [shape.FromHFFolder] reports. A backend that does not read such files is refused.
+// onlyGGUF finds the GGUF file of a folder without a model for Python engines, as err of [shape.FromHFFolder]
+// reports. A backend that does not read such files is refused.
 func onlyGGUF(r Request, dir string, err error) (file string, only bool, problem error) {
 	files, _ := filepath.Glob(filepath.Join(dir, "*.gguf"))
 	switch {
@@ -339,8 +338,8 @@ func onlyGGUF(r Request, dir string, err error) (file string, only bool, problem
 	return files[0], true, nil
 }
 
-// fromFolder finishes a model whose folder is m.Path: that folder itself, the
-// one GGUF file in it, or a conversion of it in the store.
+// fromFolder completes a model whose folder is m.Path: that folder itself, the one GGUF file in it, or its
+// conversion in the store.
 func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved, error) {
 	config, err := shape.FromHFFolder(m.Path)
 	if file, only, problem := onlyGGUF(r, m.Path, err); problem != nil {
@@ -360,7 +359,7 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 		m.Format = FormatHF
 		return m, onlyFiles(m.Path)
 	}
-	var dtype gguf.DType // "" keeps what is stored
+	var dtype gguf.DType // "" keeps the stored type
 	if r.DType != "" && r.DType != "auto" {
 		if dtype, err = gguf.ParseDType(r.DType); err != nil {
 			return Resolved{}, err
@@ -374,8 +373,8 @@ func (s Store) fromFolder(ctx context.Context, r Request, m Resolved) (Resolved,
 	return m, err
 }
 
-// onlyFiles refuses a folder for a Python engine, which would open what it finds there and wait
-// for a pipe, or read a device until the memory is full.
+// onlyFiles refuses a folder with pipes or devices for a Python engine, which would wait for a pipe, or read a
+// device until the memory is full.
 func onlyFiles(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -401,7 +400,7 @@ func (s Store) resolveHub(ctx context.Context, r Request, id hub.ID) (Resolved, 
 	}
 	dtype, err := r.dtype()
 	if err != nil {
-		dtype = "" // only serves to choose between files
+		dtype = "" // only selects one of several files
 	}
 	dir, commit, err := hub.New(r.hub()).Fetch(ctx, id, dtype)
 	if err != nil {
@@ -413,7 +412,7 @@ func (s Store) resolveHub(ctx context.Context, r Request, id hub.ID) (Resolved, 
 		return m, err
 	}
 	if g, _ := filepath.Glob(filepath.Join(dir, "*.gguf")); len(g) > 1 {
-		// Several were downloaded over time: the listing chose by dtype.
+		// Several were downloaded over time: the listing selected by dtype.
 		for _, path := range g {
 			if h, err := gguf.ReadFile(path); err == nil && h.DType() == dtype {
 				err := m.describeGGUF(path)

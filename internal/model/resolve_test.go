@@ -22,8 +22,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// hfNames maps GGUF tensor names to those of Hugging Face files. Gemma calls
-// the second norm otherwise.
+// hfNames maps GGUF tensor names to the names in Hugging Face files. Gemma has another name for the second norm.
 func hfNames(gemma bool) *strings.Replacer {
 	pairs := []string{
 		"token_embd", "model.embed_tokens", "output_norm", "model.norm", "blk.", "model.layers.",
@@ -119,7 +118,7 @@ func TestResolveGGUFFile(t *testing.T) {
 		Request{Model: path, Format: FormatHF}); fault.Class(err) != codes.ClassUnsupportedModel {
 		t.Errorf("for Python: %v", err)
 	}
-	// The same file in a folder of its own, as downloads often are.
+	// The same file alone in a folder, as downloads often are.
 	got, err = s.Resolve(context.Background(), Request{Model: filepath.Dir(path)})
 	if err != nil || got.Path != path {
 		t.Errorf("folder: %+v, %v", got, err)
@@ -148,7 +147,7 @@ func TestResolveFolder(t *testing.T) {
 			if err != nil || again.Path != got.Path {
 				t.Errorf("second time: %s, %v", again.Path, err)
 			}
-			// A changed folder is converted anew.
+			// A changed folder is converted again.
 			writeFile(t, filepath.Join(dir, "generation_config.json"), `{"changed": true}`)
 			if third, err := s.Resolve(context.Background(), Request{Model: dir}); err != nil ||
 				third.Path == got.Path {
@@ -264,7 +263,7 @@ func TestResolveFolderInOtherFormats(t *testing.T) {
 	}
 }
 
-// TestResolveUnknownForPython lets an engine try what this package cannot count.
+// TestResolveUnknownForPython: an engine may try a model that this package cannot count.
 func TestResolveUnknownForPython(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "config.json"), `{"architectures":["OddForCausalLM"],"model_type":"odd"}`)
@@ -322,7 +321,7 @@ func TestResolveHubGGUF(t *testing.T) {
 	}
 }
 
-// TestCheckWeights: what stands in place of weights is named before a run, for every engine.
+// TestCheckWeights: files that replace weights are named before a run, for every engine.
 func TestCheckWeights(t *testing.T) {
 	const config = `{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, ` +
 		`"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 256}`

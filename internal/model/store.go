@@ -15,26 +15,26 @@ import (
 	"github.com/llenergymeasure/llem/internal/shape"
 )
 
-// formatVersion is part of every cache name. Raise it when the bytes that a
-// shape and seed give change, so that older files are not mistaken for new.
+// formatVersion is part of every cache name. Raise it when a shape and seed give other bytes, so that older files
+// are not mistaken for new ones.
 const formatVersion = 1
 
-// convertVersion is the same for what a Hugging Face folder is converted to.
+// convertVersion is the same for files converted from a Hugging Face folder.
 const convertVersion = 3
 
-// Store is the folder where generated and converted models are kept. Several
-// processes may use it at once. The zero Store uses [DefaultCacheDir].
+// Store is the folder of generated and converted models. Several processes may use it at once. The zero Store uses
+// [DefaultCacheDir].
 type Store struct{ Dir string }
 
 // Location is a file or folder in the store.
 type Location struct {
 	Path    string
 	Bytes   int64
-	Created bool          // it was made by this call
-	Took    time.Duration // how long that took, waiting for another process included
+	Created bool          // created by this call
+	Took    time.Duration // how long that took, including the wait for another process
 }
 
-// DefaultCacheDir is $LLEM_CACHE, else llem inside the user's cache folder.
+// DefaultCacheDir returns $LLEM_CACHE, or llem inside the user's cache folder.
 func DefaultCacheDir() (string, error) {
 	if dir := os.Getenv("LLEM_CACHE"); dir != "" {
 		return filepath.Abs(dir)
@@ -58,8 +58,7 @@ func (s Store) dir(parts ...string) (string, error) {
 	return filepath.Join(append([]string{dir}, parts...)...), nil
 }
 
-// Random returns the GGUF file of a shape with random weights, generating it
-// when it is not there yet.
+// Random returns the GGUF file of a shape with random weights, and generates it if it does not exist.
 func (s Store) Random(ctx context.Context, shape shape.Shape, dtype gguf.DType, seed uint64,
 	progress func(done, total int64)) (Location, error) {
 	dtype, err := gguf.ParseDType(string(dtype))
@@ -76,8 +75,8 @@ func (s Store) Random(ctx context.Context, shape shape.Shape, dtype gguf.DType, 
 	})
 }
 
-// RandomHF returns the Hugging Face folder of a shape: configuration and
-// tokenizer, from which a Python engine builds random weights of its own.
+// RandomHF returns the Hugging Face folder of a shape: configuration and tokenizer, from which a Python engine
+// builds its own random weights.
 func (s Store) RandomHF(ctx context.Context, shape shape.Shape, dtype gguf.DType) (Location, error) {
 	dtype, err := gguf.ParseDType(string(dtype))
 	if err != nil {
@@ -100,8 +99,7 @@ func usableFolder(path string) bool {
 	return err == nil
 }
 
-// once makes path with build unless usable says that it is there, and lets
-// only one process do so at a time.
+// once creates path with build unless usable reports that it exists. Only one process at a time does so.
 func once(ctx context.Context, path string, usable func(string) bool, build func() error) (Location, error) {
 	start := time.Now()
 	created := false
@@ -111,7 +109,7 @@ func once(ctx context.Context, path string, usable func(string) bool, build func
 			return Location{}, err
 		}
 		defer unlock()
-		if !usable(path) { // another process may just have made it
+		if !usable(path) { // another process may just have created it
 			disk.RemoveLeftovers(path)
 			if err := build(); err != nil {
 				return Location{}, err
@@ -126,7 +124,7 @@ func once(ctx context.Context, path string, usable func(string) bool, build func
 	return Location{Path: path, Bytes: size, Created: created, Took: time.Since(start)}, nil
 }
 
-// treeSize is the size of a file, or of all files in a folder.
+// treeSize returns the size of a file, or of all files in a folder.
 func treeSize(path string) (int64, error) {
 	var n int64
 	err := filepath.WalkDir(path, func(p string, d os.DirEntry, err error) error {

@@ -12,12 +12,12 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// templateKey is a chat template in tokenizer_config.json and, after a dot, in a GGUF file.
+// templateKey is the key of a chat template in tokenizer_config.json and, after a dot, in a GGUF file.
 const templateKey = "chat_template"
 
-// CheckTemplate refuses a model without a chat template of its own, as far as files of this
-// machine say: engines would take another one for it. Path is a GGUF file or a folder; empty
-// is that of the model's name, if it names one.
+// CheckTemplate refuses a model without its own chat template, as far as files of this machine show: engines would
+// use another one. Path is a GGUF file or a folder; if empty, it is taken from the model's name, if that is a
+// path.
 func CheckTemplate(name, path string) error {
 	if path == "" {
 		at, err := locate(name)
@@ -36,7 +36,7 @@ func CheckTemplate(name, path string) error {
 		"tuned for conversations", "workload.chat_template is model, but %s has no chat template", name)
 }
 
-// hasTemplate looks for a chat template where files have one. What cannot be read may have one.
+// hasTemplate reports whether the files have a chat template. A file that cannot be read may have one.
 func hasTemplate(path string) bool {
 	if info, err := os.Stat(path); err != nil {
 		return true

@@ -12,8 +12,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/gguf"
 )
 
-// TestCheckTemplate: a model without a chat template of its own is refused by what its files say; what they leave open
-// is left to the engine.
+// TestCheckTemplate: a model whose files show that it has no chat template is refused; if they do not show it, the
+// engine decides.
 func TestCheckTemplate(t *testing.T) {
 	for name, q := range map[string]struct {
 		files map[string]string

@@ -10,13 +10,13 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Differences names in words what a study differs in from the one that was frozen; none if the runs that they ask for
-// are the same. Experiments are the same if their meanings are equal: [study.Experiment.Measured], or what is known
+// Differences describes how a study differs from the one that was frozen; it returns nothing if both ask for the
+// same runs. Experiments are the same if their meanings are equal: [study.Experiment.Measured], or what is known
 // beyond it.
 func Differences(s, frozen *study.Study, meaning func(study.Experiment) study.Experiment) []string {
 	added, gone := without(s, frozen, meaning), without(frozen, s, meaning)
 	var out []string
-	// Experiments that stand at the same place of both lists are the same ones changed.
+	// Experiments at the same position of both lists are changed, not added and removed.
 	if len(added) == len(gone) && len(s.Experiments) == len(frozen.Experiments) {
 		out = changed(added, gone)
 	}
@@ -33,7 +33,7 @@ func Differences(s, frozen *study.Study, meaning func(study.Experiment) study.Ex
 	if a.Order != b.Order && !(a.Order == terms.Balanced && b.Order == terms.Sequential) {
 		out = append(out, fmt.Sprintf("execution.order is %s, was %s", a.Order, b.Order))
 	}
-	// A seed that comes from the experiments differs with them.
+	// A seed derived from the experiments changes with them.
 	own := a.Seed == ownSeed(s) && b.Seed == ownSeed(frozen)
 	if a.Order == terms.Shuffle && a.Seed != b.Seed && !own {
 		out = append(out, fmt.Sprintf("execution.seed is %d, was %d", a.Seed, b.Seed))
@@ -44,7 +44,7 @@ func Differences(s, frozen *study.Study, meaning func(study.Experiment) study.Ex
 	return out
 }
 
-// ownSeed is the seed of a study that gives none.
+// ownSeed returns the seed of a study that sets none.
 func ownSeed(s *study.Study) uint64 {
 	ids := make([]string, len(s.Experiments))
 	for i, e := range s.Experiments {
@@ -53,7 +53,7 @@ func ownSeed(s *study.Study) uint64 {
 	return keys.Seed(ids)
 }
 
-// without lists the experiments that the other study has not.
+// without returns the experiments that the other study does not have.
 func without(s, other *study.Study, meaning func(study.Experiment) study.Experiment) []study.Experiment {
 	has := make(map[study.Experiment]bool, len(other.Experiments))
 	for _, e := range other.Experiments {
@@ -68,11 +68,11 @@ func without(s, other *study.Study, meaning func(study.Experiment) study.Experim
 	return out
 }
 
-// mostDifferences is how many experiments, or keys, are named.
+// mostDifferences bounds the experiments, or keys, that are named.
 const mostDifferences = 5
 
-// changed names the keys that differ between experiments in pairs, with both values, if
-// every pair differs in the same few keys in the same way; nil otherwise.
+// changed names the keys that differ between experiments in pairs, with both values, if every pair differs in the
+// same few keys in the same way; nil otherwise.
 func changed(now, then []study.Experiment) []string {
 	var out []string
 	for i := range now {
@@ -108,7 +108,7 @@ func orUnset(text string) string {
 	return text
 }
 
-// measuredOf drops from all what does not change a measurement.
+// measuredOf removes from all experiments what does not change a measurement.
 func measuredOf(list []study.Experiment) []study.Experiment {
 	out := make([]study.Experiment, len(list))
 	for i, e := range list {

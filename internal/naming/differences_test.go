@@ -27,7 +27,7 @@ func TestDifferences(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, d)
 		}
 	}
-	// What is in no label is named with both values; a seed that nobody gave is not.
+	// A key that is in no label is named with both values; a seed that nobody set is not.
 	changed := parse("warmup.runs: 4\nsweep: {seed: 1..3}\nexecution: {cycles: 2, order: shuffle}")
 	d = strings.Join(naming.Differences(changed, a, study.Experiment.Measured), "\n")
 	if d != "warmup.runs is 4, was 1" {

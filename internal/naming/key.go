@@ -17,8 +17,8 @@ import (
 type Key struct {
 	// Name is the dotted name.
 	Name string
-	path []int // through structs
-	// backend has the key in its section, if it is of one; zero is its value where it is not given.
+	path []int // field indexes, through nested structs
+	// backend is the engine whose section has the key, if any; zero is the value if it is not given.
 	backend, zero string
 }
 
@@ -27,7 +27,7 @@ func resolvedKeys(all ...study.Experiment) []Key {
 	return keysOf(reflect.TypeFor[study.Experiment](), "", nil, sectionKeys(all))
 }
 
-// keysOf lists the values of a struct in an experiment. Those of the section are given.
+// keysOf lists the values of a struct in an experiment. The keys of the section are given.
 func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 	var out []Key
 	for i := range t.NumField() {
@@ -37,7 +37,7 @@ func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 		switch {
 		case f.Type == reflect.TypeFor[engine.JSON]():
 			out = append(out, section...)
-		case name == "-": // is not a key
+		case name == "-": // not a key
 		case f.Type.Kind() == reflect.Struct:
 			out = append(out, keysOf(f.Type, prefix+name+".", at, nil)...)
 		default:
@@ -47,7 +47,7 @@ func keysOf(t reflect.Type, prefix string, path []int, section []Key) []Key {
 	return out
 }
 
-// empty is the word of a study for an empty text of an experiment.
+// empty returns the study's word for an empty text of an experiment.
 func empty(key string) string {
 	if key == terms.TemplateKey {
 		return terms.TemplateNone
@@ -61,7 +61,7 @@ type setting struct {
 	number    bool
 }
 
-// settingsOf takes a section apart, in its order.
+// settingsOf splits a section into its settings, in order.
 func settingsOf(section engine.JSON) []setting {
 	d := json.NewDecoder(strings.NewReader(string(section)))
 	d.UseNumber()
@@ -94,8 +94,8 @@ func settingsOf(section engine.JSON) []setting {
 	return out
 }
 
-// sectionKeys lists the keys of all sections. A key that only some sections give stands
-// before the one that follows it there.
+// sectionKeys lists the keys of all sections. A key that only some sections give precedes the key that follows it
+// there.
 func sectionKeys(all []study.Experiment) []Key {
 	var backends []string
 	byBackend := map[string][]Key{}
@@ -127,7 +127,7 @@ func sectionKeys(all []study.Experiment) []Key {
 	return out
 }
 
-// distinct are experiments among which every section occurs once.
+// distinct returns experiments among which every section occurs once.
 func distinct(all []study.Experiment) []study.Experiment {
 	type own struct {
 		backend string
@@ -145,16 +145,16 @@ func distinct(all []study.Experiment) []study.Experiment {
 	return out
 }
 
-// section is the engine whose section has the key, or empty.
+// section returns the engine whose section has the key, or empty.
 func (k Key) section() string { return k.backend }
 
-// short is the key without its section.
+// short returns the key without its section.
 func (k Key) short() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
 
-// in reports whether an experiment has the key: sections of other engines are not there.
+// in reports whether an experiment has the key: sections of other engines do not.
 func (k Key) in(e study.Experiment) bool { return k.backend == "" || k.backend == e.Backend }
 
-// Text prints the value; empty where its section is not there, or nothing is given.
+// Text formats the value; empty if the experiment does not have the section, or nothing is given.
 func (k Key) Text(e study.Experiment) string {
 	if !k.in(e) {
 		return ""
@@ -163,7 +163,7 @@ func (k Key) Text(e study.Experiment) string {
 		return cmp.Or(fmt.Sprint(reflect.ValueOf(e).FieldByIndex(k.path).Interface()), k.zero)
 	}
 	name := k.Name[len(k.backend)+1:]
-	// A key in quotes with a colon is not part of a text, whose quotes have a backslash.
+	// A quoted key with a colon cannot be part of a text, whose quotes have a backslash.
 	_, rest, given := strings.Cut(string(e.Section), `"`+name+`":`)
 	if end := strings.IndexAny(rest, ",}"); !given {
 		return k.zero
@@ -178,7 +178,7 @@ func (k Key) Text(e study.Experiment) string {
 	return k.zero
 }
 
-// Varying are the keys whose values are not the same in all experiments that have them.
+// Varying returns the keys whose values are not the same in all experiments that have them.
 func Varying(all []study.Experiment) []Key {
 	if len(all) == 0 {
 		return nil
@@ -210,7 +210,7 @@ func varies(k Key, all []study.Experiment) bool {
 	return false
 }
 
-// variesIn reports whether a key of every experiment has several values.
+// variesIn reports whether a key that every experiment has takes several values.
 func (k Key) variesIn(all []study.Experiment) bool {
 	first := reflect.ValueOf(&all[0]).Elem().FieldByIndex(k.path).Interface()
 	for i := range all {

@@ -1,5 +1,5 @@
-// Package naming tells experiments apart: by the keys whose values are not the same in all of a study, in names that
-// plans, events, reports and tables have in common, and in words where a study is no longer what it was.
+// Package naming names experiments by the keys whose values vary in a study. Plans, events, reports and tables
+// share these names. It also describes how a study differs from its earlier version.
 package naming
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Naming names the experiments of a study by the keys whose values vary. Plans, events, reports and tables name
-// experiments by it alone, so that one experiment has the same name everywhere.
+// Naming names the experiments of a study by the keys whose values vary. Plans, events, reports and tables use
+// only it, so that one experiment has the same name everywhere.
 type Naming struct {
 	// Columns are the keys that vary, in the order of the grammar.
 	Columns []nameColumn
@@ -19,13 +19,13 @@ type Naming struct {
 
 // nameColumn is a key that varies, or keys of several engines that share a name: an experiment has one of them.
 type nameColumn struct {
-	// Name is the last part of the key, or the whole key where two columns would have the same name.
+	// Name is the last part of the key, or the whole key if two columns would have the same name.
 	Name string
 	keys []Key
 }
 
-// Of names experiments by the keys that vary among them, but for those that change nothing of the measurement,
-// such as a price. Without any, as for a single experiment, it has no columns.
+// Of names experiments by the keys that vary among them, except keys that do not change the measurement, such as a
+// price. If no key varies, as for a single experiment, it has no columns.
 func Of(all []study.Experiment) Naming { return By(Varying(all), all) }
 
 // By names experiments by the given keys of [Varying].
@@ -74,10 +74,10 @@ func (n Naming) complete(all []study.Experiment) {
 	}
 }
 
-// unset stands for a value that is left to the engine.
+// unset stands for a value that the engine decides.
 const unset = "default"
 
-// Value is the experiment's value; empty if it has none of the column's keys.
+// Value returns the experiment's value; empty if it has none of the column's keys.
 func (c nameColumn) Value(e study.Experiment) string {
 	for _, k := range c.keys {
 		if !k.in(e) {
@@ -91,12 +91,12 @@ func (c nameColumn) Value(e study.Experiment) string {
 	return ""
 }
 
-// Has reports whether the column is that of a key, given by its dotted name.
+// Has reports whether the column is for a key, given by its dotted name.
 func (c nameColumn) Has(key string) bool {
 	return slices.ContainsFunc(c.keys, func(k Key) bool { return k.Name == key })
 }
 
-// Heads are the names of the columns.
+// Heads returns the names of the columns.
 func (n Naming) Heads() []string {
 	out := make([]string, len(n.Columns))
 	for i, c := range n.Columns {
@@ -105,7 +105,7 @@ func (n Naming) Heads() []string {
 	return out
 }
 
-// Values are the experiment's values, one for each column; see nameColumn.Value.
+// Values returns the experiment's values, one for each column; see nameColumn.Value.
 func (n Naming) Values(e study.Experiment) []string {
 	out := make([]string, len(n.Columns))
 	for i, c := range n.Columns {
@@ -114,13 +114,13 @@ func (n Naming) Values(e study.Experiment) []string {
 	return out
 }
 
-// Varies reports whether a key, given by its dotted name, is among those that vary.
+// Varies reports whether a key, given by its dotted name, varies.
 func (n Naming) Varies(key string) bool {
 	return slices.ContainsFunc(n.Columns, func(c nameColumn) bool { return c.Has(key) })
 }
 
-// Label names an experiment in a line of text, such as "pytorch float16 batch_size=8": a model, an engine and a type
-// stand for themselves. Where no key varies it is the experiment's own label.
+// Label names an experiment in a line of text, such as "pytorch float16 batch_size=8": a model, an engine and a
+// type appear without their key. If no key varies, it is the experiment's own label.
 func (n Naming) Label(e study.Experiment) string {
 	var words []string
 	for _, c := range n.Columns {

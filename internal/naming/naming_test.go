@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// TestNaming: experiments are named by whatever varies among them, and no two by the same name.
+// TestNaming: experiments are named by what varies among them, and no two have the same name.
 func TestNaming(t *testing.T) {
 	for name, q := range map[string]struct{ text, heads, first, last string }{
 		"nothing varies": {"model: random:tiny-llama\n", "",

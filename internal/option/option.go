@@ -1,5 +1,5 @@
-// Package option is what the sections of this program's engines share: bounds of keys,
-// conflicts that several have, sizes of cache types.
+// Package option holds what the sections of this program's engines share: bounds of keys, common conflicts, sizes
+// of cache types.
 package option
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 )
 
-// Sizes that no engine exceeds, as the highest values of keys.
+// Highest values of keys, which no engine exceeds.
 const (
 	// ManySequences bounds sequences in one step.
 	ManySequences = 1 << 20
@@ -28,11 +28,11 @@ const Sizes = `^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$`
 // mib is a mebibyte.
 const mib = 1 << 20
 
-// MiB is a number of mebibytes in bytes.
+// MiB converts mebibytes to bytes.
 func MiB(n int64) int64 { return n * mib }
 
-// CacheBits is the size of an element of a key/value cache by the name of its type; 0
-// leaves it to the model. ggml's types are blocks of 32 with a scale, some with an offset.
+// CacheBits returns the size in bits of an element of a key/value cache by the name of its type; 0 leaves it to
+// the model. ggml's types are blocks of 32 with a scale, some with an offset.
 func CacheBits(cache string) float64 {
 	switch cache {
 	case "f32":
@@ -57,8 +57,8 @@ func CacheBits(cache string) float64 {
 	return 0
 }
 
-// Named returns the values of a section by what the engine itself calls them, see
-// engine.Field.Own. Lists that are parts of an object become lists of JSON.
+// Named returns the values of a section under the engine's own names, see engine.Field.Own. Lists that are parts
+// of an object become JSON lists.
 func Named(fields []engine.Field, section map[string]any) map[string]any {
 	out := maps.Clone(section)
 	for _, f := range fields {
@@ -85,16 +85,14 @@ func Named(fields []engine.Field, section map[string]any) map[string]any {
 	return out
 }
 
-// Idle is the conflict of keys that mean nothing without another one; at is the one to
-// point at.
+// Idle returns the conflict of keys that have no effect without another one; at is the key to point at.
 func Idle(at, key, others string) *engine.Conflict {
-	return engine.Conflictf(at, "give it, or leave the others out",
-		"%s is not given, and without it %s means nothing", key, others)
+	return engine.Conflictf(at, "set it, or leave the others out",
+		"%s is not set; without it %s has no effect", key, others)
 }
 
-// TooShort is the conflict of an experiment whose sequences are longer than a key allows;
-// nil if they are not. Prompts of a data set may be shorter than InputTokens, so only
-// synthetic ones count.
+// TooShort returns the conflict of an experiment whose sequences are longer than a key allows; nil if there is
+// none. Prompts of a data set may be shorter than InputTokens, so only synthetic ones count.
 func TooShort(key string, most int, j engine.Job) *engine.Conflict {
 	if most == 0 || !j.Synthetic || j.InputTokens+j.OutputTokens <= most {
 		return nil

@@ -7,8 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/engine"
 )
 
-// TestNamed: values get the engine's own names, parts of objects are put together, and what is
-// there already stays.
+// TestNamed: values get the engine's own names, parts of objects are combined, and existing values stay.
 func TestNamed(t *testing.T) {
 	var n int
 	var s string

@@ -2,10 +2,10 @@ package printed
 
 import "strings"
 
-// longestLine is how much of the decisive line is kept.
+// longestLine is the maximum length of the decisive line.
 const longestLine = 400
 
-// Line is a line without what surrounds it, cut where it is very long, as part of a message.
+// Line returns a line as part of a message: without surrounding decoration, and shortened if it is very long.
 func Line(line string) string {
 	line = strings.ToValidUTF8(strings.TrimSpace(line), "�")
 	if r := []rune(line); len(r) > longestLine {

@@ -1,10 +1,10 @@
-// Package printed keeps what child programs print within limits: the log of an engine, whose
-// first and last part stay, and the answer to a short question.
+// Package printed bounds the output of child programs: the log of an engine, whose beginning and end are kept, and
+// the answer to a short command.
 //
-// An engine writes its log itself, into a file: nothing stands between that could make it
-// wait, or cost time while it is measured. A [Keeper] looks at the size of the file twice a
-// second, and gives the room of the middle back to the file system. When the engine is gone,
-// the two parts are joined by a line that tells how much is not there.
+// An engine writes its log itself, into a file: there is no process in between that could delay it, or cost time
+// while it is measured. A [Keeper] checks the size of the file twice a second, and returns the blocks of the
+// middle to the file system. When the engine is gone, the two parts are joined by a line that reports how much is
+// missing.
 package printed
 
 import (
@@ -18,36 +18,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What stays of a log, in bytes: causes of failures stand in its first or its last part.
+// The sizes of the kept parts of a log, in bytes: causes of failures are in the first or the last part.
 const (
 	Head = 4 << 20
 	Tail = 12 << 20
 )
 
 const (
-	// slack is by how much a log may be longer before its middle is given back.
+	// slack is how much longer a log may get before its middle is freed.
 	slack = 16 << 20
-	// look is the time between two looks at its size.
+	// look is the time between two checks of its size.
 	look = 500 * time.Millisecond
-	// block is the unit of a file system in which room is given back.
+	// block is the size of the file system blocks that are freed.
 	block = 4096
 )
 
 // Keeper bounds a log that another process writes.
 type Keeper struct {
 	f *os.File
-	// freed is up to where the middle has been given back; lost counts bytes that have
-	// been taken out of the file.
+	// freed is the offset up to which the middle has been freed; lost counts bytes that were removed from the file.
 	freed, lost int64
-	// line is the length of the line that tells so.
+	// line is the length of the line that reports this.
 	line int64
 	end  chan struct{}
 	all  sync.WaitGroup
 }
 
-// Keep begins to bound the log at path. One that cannot be opened is not bounded.
+// Keep starts bounding the log at path. A log that cannot be opened is not bounded.
 func Keep(path string) *Keeper {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // not to append: parts are moved
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // not in append mode: parts are moved
 	if err != nil {
 		return nil
 	}
@@ -69,7 +68,7 @@ func (k *Keeper) watch() {
 	}
 }
 
-// trim gives the middle of a long log back.
+// trim frees the middle of a long log.
 func (k *Keeper) trim() {
 	size := k.size()
 	to := (size - Tail) / block * block
@@ -77,7 +76,7 @@ func (k *Keeper) trim() {
 		return
 	}
 	err := unix.Fallocate(int(k.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, k.freed, to-k.freed)
-	if err != nil { // a file system without holes: what comes meanwhile is lost
+	if err != nil { // a file system without holes: what is written in the meantime is lost
 		k.join()
 		return
 	}
@@ -92,7 +91,7 @@ func (k *Keeper) size() int64 {
 	return info.Size()
 }
 
-// Close ends the bounding and joins what is left. The process that writes has ended.
+// Close stops the bounding and joins the remaining parts. Call it after the writing process has ended.
 func (k *Keeper) Close() {
 	if k == nil {
 		return
@@ -103,8 +102,8 @@ func (k *Keeper) Close() {
 	_ = k.f.Close()
 }
 
-// join takes the middle of a long log out of the file, and says so in its place. Errors
-// leave the log as it is: it is not what a run is made for.
+// join removes the middle of a long log from the file, and replaces it by a line that reports so. Errors leave the
+// log unchanged: it is not essential to a run.
 func (k *Keeper) join() {
 	size := k.size()
 	left := size - Head - Tail - k.line
@@ -126,14 +125,14 @@ func (k *Keeper) join() {
 	}
 }
 
-// leftOut is the line in the place of bytes that are not kept.
+// leftOut returns the line that replaces n removed bytes.
 func leftOut(n int64) []byte {
 	return fmt.Appendf(nil, "\n[llem: %d bytes of the engine's output are left out here]\n", n)
 }
 
-// Copy copies a log from a place on that may still be kept by a [Keeper], and returns the
-// place at its end. Where its middle has been given back it has a line instead. A log that
-// ends before that place was joined meanwhile: what is left of it is copied.
+// Copy copies a log, which a [Keeper] may still bound, from an offset on, and returns the offset of its end. A
+// line replaces the middle if that has been freed. If the log is shorter than the offset, it was joined in the
+// meantime: the remaining log is copied.
 func Copy(to io.Writer, from *os.File, at int64) (end int64, err error) {
 	info, err := from.Stat()
 	if err != nil {
@@ -145,7 +144,7 @@ func Copy(to io.Writer, from *os.File, at int64) (end int64, err error) {
 	for at < end {
 		data, err := unix.Seek(int(from.Fd()), at, unix.SEEK_DATA)
 		switch {
-		case errors.Is(err, unix.ENXIO): // nothing but a hole is left
+		case errors.Is(err, unix.ENXIO): // only a hole is left
 			data = end
 		case err != nil:
 			data = at

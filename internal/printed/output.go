@@ -7,17 +7,16 @@ import (
 	"sync"
 )
 
-// MostAnswer bounds what a program may print that was asked a short question, such as for
-// its version or its options, in bytes of each stream.
+// MostAnswer is the maximum output of a short command, such as a request for a version or options, in bytes per
+// stream.
 const MostAnswer = 1 << 20
 
-// ErrTooMuch is wrapped by the error of a program that printed more than it may.
+// ErrTooMuch is wrapped by the error of a program that printed too much.
 var ErrTooMuch = errors.New("too much output")
 
-// Output runs a command to its end and returns what it printed, at most so many bytes of
-// each stream. A command that prints more is ended by end, which cancels the context that
-// the command was made with. The error of a command that fails holds what it printed to
-// standard error.
+// Output runs a command to its end and returns its output, up to most bytes per stream. A command that prints more
+// is ended by end, which cancels the context that the command was created with. The error of a failed command
+// holds its standard error.
 func Output(c *exec.Cmd, most int, end func()) (stdout, stderr []byte, err error) {
 	var once sync.Once
 	full := func() { once.Do(end) }
@@ -41,7 +40,7 @@ type head struct {
 	over bool
 }
 
-// Write implements io.Writer. It takes everything: a program that is not read would wait.
+// Write implements io.Writer. It accepts everything: otherwise the program would block.
 func (h *head) Write(p []byte) (int, error) {
 	keep := min(len(p), h.most-len(h.text))
 	h.text = append(h.text, p[:keep]...)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// written is a log of so many numbered lines of 64 bytes, and what writes more of them.
+// written returns a log of numbered lines of 64 bytes, and a function that appends more.
 func written(t *testing.T) (path string, write func(n int)) {
 	path = filepath.Join(t.TempDir(), "engine.log")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -46,7 +46,7 @@ func digits(i int) string {
 	return digits(i/10) + string(rune('0'+i%10))
 }
 
-// onDisk is the room that a file takes.
+// onDisk returns the disk space of a file.
 func onDisk(t *testing.T, path string) int64 {
 	var st syscall.Stat_t
 	if err := syscall.Stat(path, &st); err != nil {
@@ -55,7 +55,7 @@ func onDisk(t *testing.T, path string) int64 {
 	return st.Blocks * 512
 }
 
-// TestKeeper: a long log takes bounded room while it is written, and keeps both its ends.
+// TestKeeper: a long log takes bounded disk space while it is written, and keeps its beginning and its end.
 func TestKeeper(t *testing.T) {
 	path, write := written(t)
 	k := &Keeper{freed: Head, end: make(chan struct{})}
@@ -72,7 +72,7 @@ func TestKeeper(t *testing.T) {
 			t.Fatalf("%d bytes on disk of %d", n, total)
 		}
 	}
-	var live bytes.Buffer // as it is while the engine works
+	var live bytes.Buffer // its state while the engine works
 	from, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestKeeper(t *testing.T) {
 			t.Errorf("%s: begins %.70q, ends %q", name, text, text[len(text)-70:])
 		}
 		if !bytes.Contains(text, []byte("bytes of the engine's output are left out here]\n")) {
-			t.Errorf("%s: does not tell what is left out", name)
+			t.Errorf("%s: does not report what is left out", name)
 		}
 	}
 	if want := leftOut(int64(total) - Head - Tail); !bytes.Contains(joined, want) && k.lost == 0 {
@@ -102,15 +102,14 @@ func TestKeeper(t *testing.T) {
 	}
 }
 
-// TestKeeperJoins: where no room can be given back the parts are joined again and again, and
-// the line counts all that was lost.
+// TestKeeperJoins: if no space can be freed, the parts are joined repeatedly, and the line counts all lost bytes.
 func TestKeeperJoins(t *testing.T) {
 	path, write := written(t)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &Keeper{f: f, freed: Head, end: make(chan struct{})} // nothing looks at it but this test
+	k := &Keeper{f: f, freed: Head, end: make(chan struct{})} // only this test calls it
 	for range 3 {
 		write(32 << 20)
 		k.join()
@@ -127,7 +126,7 @@ func TestKeeperJoins(t *testing.T) {
 	}
 }
 
-// TestShortLog: one that fits is left as it is.
+// TestShortLog: a log within the limit is left unchanged.
 func TestShortLog(t *testing.T) {
 	path, write := written(t)
 	k := Keep(path)
@@ -140,12 +139,11 @@ func TestShortLog(t *testing.T) {
 	var none *Keeper
 	none.Close()
 	if Keep(filepath.Join(path, "not")) != nil {
-		t.Error("a log that is not there is kept")
+		t.Error("a missing log is kept")
 	}
 }
 
-// TestOutput: a program that does not stop to print is ended, and what it printed first is
-// there.
+// TestOutput: a program that does not stop printing is ended, and its first output is returned.
 func TestOutput(t *testing.T) {
 	run := func(script string) (string, string, time.Duration, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -14,8 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Find finds the program that starts containers: name, or the first of docker and
-// podman in PATH.
+// Find finds the client program: name, or the first of docker and podman in PATH.
 func Find(name string) (string, error) {
 	names := []string{name}
 	if name == "" {
@@ -31,15 +30,13 @@ func Find(name string) (string, error) {
 		"there is no %s in PATH", strings.Join(names, " and no "))
 }
 
-// askTimeout bounds a question to the container's client. One that is asked for the
-// first time may have to start its service.
+// askTimeout bounds a command of the client, which may first have to start its service.
 const askTimeout = 20 * time.Second
 
-// mostOfClient bounds what it prints: a description of a container may be long.
+// mostOfClient bounds the client's output: a description of a container may be long.
 const mostOfClient = 16 << 20
 
-// Ask runs a short command of the client. What it prints to standard error is in
-// the error.
+// Ask runs a short command of the client. The error includes its standard error.
 func Ask(client string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
@@ -47,8 +44,8 @@ func Ask(client string, args ...string) ([]byte, error) {
 	c.WaitDelay = time.Second
 	out, said, err := printed.Output(c, mostOfClient, cancel)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, note.Failf(codes.ClassNotInstalled, "see whether its service runs: `systemctl status docker`",
-			"`%s %s` does not answer within %v", client, args[0], askTimeout)
+		return nil, note.Failf(codes.ClassNotInstalled, "check that its service runs: `systemctl status docker`",
+			"`%s %s` did not answer within %v", client, args[0], askTimeout)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %s", client, args[0], err, bytes.TrimSpace(said))
@@ -56,8 +53,8 @@ func Ask(client string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// GetImage is the command that puts an image on this machine; recipe is the Dockerfile in
-// llem's source folder that builds it, or empty.
+// GetImage returns the command that puts an image on this machine; recipe is the Dockerfile in llem's source
+// folder that builds it, or empty.
 func GetImage(client, image, recipe string) string {
 	if recipe != "" {
 		return fmt.Sprintf("%s build -t %s -f %s .", client, image, recipe)

@@ -1,5 +1,5 @@
-// Package runners knows the programs that start containers, docker and podman: whether they can be used here, what they
-// are asked, and what their complaints mean.
+// Package runners handles the programs that start containers, docker and podman: whether they can be used here,
+// how they are queried, and what their errors mean.
 package runners
 
 import (
@@ -14,21 +14,21 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Runner is a program that starts containers, and what it can do here.
+// Runner is a program that starts containers, and its capabilities here.
 type Runner struct {
 	// Client is the name of the program: docker or podman.
 	Client string `json:"client"`
-	// Version of the service, or of the program where there is none.
+	// Version of the service, or of the program if there is no service.
 	Version string `json:"version,omitempty"`
-	// GPUs says by which way containers would get GPUs; empty is none that was found.
+	// GPUs names the mechanism that gives containers their GPUs; empty if none was found.
 	GPUs string `json:"gpus,omitempty"`
-	// Images that were asked for and are there.
+	// Images are the requested images that are on this machine.
 	Images []string `json:"images,omitempty"`
-	// Trouble is why it cannot be used, nil if it can; Reason and Next are its words.
+	// Trouble is why it cannot be used, nil if it can; Reason and Next are its texts.
 	Trouble *note.Failure `json:"-"`
 	// Reason is why it cannot be used; empty if it can.
 	Reason string `json:"reason,omitempty"`
-	// Next is what to do about it.
+	// Next is the next step.
 	Next string `json:"next,omitempty"`
 }
 
@@ -53,7 +53,7 @@ func probeRunner(client, version string, images []string) Runner {
 	out, err := Ask(client, "version", "--format", version)
 	if err != nil {
 		if r.Trouble = Failure(err.Error()); r.Trouble == nil {
-			r.Trouble = &note.Failure{Class: codes.ClassNotInstalled, Message: client + " does not say its version",
+			r.Trouble = &note.Failure{Class: codes.ClassNotInstalled, Message: client + " does not report its version",
 				Err:  err,
 				Next: "try `" + client + " version`"}
 		}
@@ -75,8 +75,7 @@ func probeRunner(client, version string, images []string) Runner {
 	return r
 }
 
-// shortImage leaves out of a name what clients add to it: podman where an image is from, and
-// both the usual tag.
+// shortImage removes what clients add to an image's name: podman its registry, and both the default tag.
 func shortImage(name string) string {
 	for _, from := range []string{"localhost/", "docker.io/library/", "docker.io/"} {
 		name = strings.TrimPrefix(name, from)
@@ -93,7 +92,7 @@ func toolkit(client string) string {
 		}
 		for _, hook := range []string{"nvidia-container-runtime-hook", "nvidia-container-toolkit"} {
 			if path, err := exec.LookPath(hook); err == nil {
-				return path // docker's --gpus looks for it by itself
+				return path // docker's --gpus finds it itself
 			}
 		}
 		return ""
@@ -101,7 +100,7 @@ func toolkit(client string) string {
 	return cdiFile("/")
 }
 
-// cdiFile finds the description of NVIDIA's devices in the Container Device Interface.
+// cdiFile finds the description of NVIDIA devices in the Container Device Interface.
 func cdiFile(root string) string {
 	for _, pattern := range []string{"etc/cdi/*nvidia*", "var/run/cdi/*nvidia*"} {
 		if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) > 0 {
@@ -111,8 +110,8 @@ func cdiFile(root string) string {
 	return ""
 }
 
-// GPUAdvice says what to do where there is an NVIDIA driver and a runner without a way to
-// its GPUs; empty where there is nothing to do.
+// GPUAdvice returns the next step if there is an NVIDIA driver and a runner that cannot use its GPUs; empty
+// otherwise.
 func (r Runner) GPUAdvice() string {
 	if _, err := os.Stat("/dev/nvidiactl"); err != nil || r.GPUs != "" || r.Trouble != nil {
 		return ""

@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// What clients and runtimes print, word for word.
+// The texts are exactly what clients and runtimes print.
 func TestContainerTrouble(t *testing.T) {
 	for text, want := range map[string]struct {
 		class note.Class

@@ -1,8 +1,8 @@
-// Package scratch makes the temporary files and folders of this program, and removes what a killed one has left.
+// Package scratch creates the temporary files and folders of this program, and removes what a killed one has left.
 //
-// Each name tells whose it is: the process, with the time of its start, and the system in which that process has
-// its number: one boot, one namespace of processes. [Sweep] removes what belongs to processes of this system that are
-// gone. What belongs to another system, such as a container that shares the folder, is left alone.
+// Each name identifies its owner: the process, with its start time, and the system in which that process has its
+// id: one boot, one PID namespace. [Sweep] removes files of processes of this system that are gone. Files of
+// another system, such as a container that shares the folder, are left alone.
 package scratch
 
 import (
@@ -18,19 +18,18 @@ import (
 	"github.com/llenergymeasure/llem/internal/kin"
 )
 
-// Dir makes a folder for something of this kind, in $TMPDIR. The caller removes it.
+// Dir creates a folder of the given kind in $TMPDIR. The caller removes it.
 func Dir(kind string) (string, error) { return os.MkdirTemp("", pattern(kind)) }
 
-// File makes a file for something of this kind, in $TMPDIR, whose name ends in suffix. The caller
-// closes and removes it.
+// File creates a file of the given kind in $TMPDIR, whose name ends in suffix. The caller closes and removes it.
 func File(kind, suffix string) (*os.File, error) { return os.CreateTemp("", pattern(kind)+suffix) }
 
-// pattern is that of the names of this process: llem-KIND-SYSTEM.PID.START-RANDOM.
+// pattern returns the pattern of this process's names: llem-KIND-SYSTEM.PID.START-RANDOM.
 func pattern(kind string) string {
 	own, ok := kin.Read(os.Getpid())
 	system := system()
 	if !ok || system == "" {
-		return "llem-" + kind + "-*" // nobody can tell when this process is gone
+		return "llem-" + kind + "-*" // nothing can tell later that this process is gone
 	}
 	return fmt.Sprintf("llem-%s-%s.%d.%d-*", kind, system, own.PID, own.Start)
 }
@@ -38,7 +37,7 @@ func pattern(kind string) string {
 // names finds the system, the process and its start in a name.
 var names = regexp.MustCompile(`^llem-[a-z0-9]+-([0-9a-f]{8})\.([0-9]+)\.([0-9]+)-`)
 
-// system names this boot and this namespace of processes; empty where there is no such thing.
+// system identifies this boot and this PID namespace; empty if that is not possible.
 func system() string {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -52,8 +51,8 @@ func system() string {
 	return fmt.Sprintf("%x", sum[:4])
 }
 
-// Sweep removes what processes of this user have left in $TMPDIR that are gone. It is not an error that something
-// cannot be removed: the next one tries again.
+// Sweep removes files in $TMPDIR that processes of this user left when they were killed. A file that cannot be
+// removed is not an error: the next Sweep tries again.
 func Sweep() {
 	here := system()
 	if here == "" {
@@ -72,7 +71,7 @@ func Sweep() {
 	}
 }
 
-// own reports whether a file is that of this user: a name proves nothing in a folder that all share.
+// own reports whether a file belongs to this user: a name proves nothing in a folder that all share.
 func own(e os.DirEntry) bool {
 	info, err := e.Info()
 	if err != nil {
@@ -82,7 +81,7 @@ func own(e os.DirEntry) bool {
 	return ok && int(st.Uid) == os.Geteuid()
 }
 
-// lives reports whether a process is there which started then.
+// lives reports whether the process with this start time still exists.
 func lives(pid, start string) bool {
 	n, err := strconv.Atoi(pid)
 	if err != nil {

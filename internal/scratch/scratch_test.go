@@ -13,7 +13,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/kin"
 )
 
-// leaveEnv makes the test binary a process that makes temporary files and waits to be killed.
+// leaveEnv turns the test binary into a process that creates temporary files and waits to be killed.
 const leaveEnv = "LLEM_TEST_LEAVE"
 
 // TestLeavingProcess is the process that is killed.
@@ -37,8 +37,8 @@ func TestLeavingProcess(t *testing.T) {
 	time.Sleep(time.Minute)
 }
 
-// TestSweep: what a killed process left is removed, and what a living one has, or one of another system or of another
-// program, is not.
+// TestSweep: files of a killed process are removed; files of a living process, of another system or of another
+// program are not.
 func TestSweep(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -66,7 +66,7 @@ func TestSweep(t *testing.T) {
 	self, _ := kin.Read(os.Getpid())
 	kept := []string{filepath.Base(own), "llem-engine-1234.log", "other-file",
 		fmt.Sprintf("llem-engine-00000000.%d.1-x.log", 1<<22+1)}
-	gone := []string{fmt.Sprintf("llem-engine-%s.%d.%d-x.log", system(), self.PID, self.Start+1)} // its number again
+	gone := []string{fmt.Sprintf("llem-engine-%s.%d.%d-x.log", system(), self.PID, self.Start+1)} // its id, reused
 	for _, name := range slices.Concat(kept[1:], gone) {
 		if err := os.WriteFile(filepath.Join(tmp, name), nil, 0o600); err != nil {
 			t.Fatal(err)

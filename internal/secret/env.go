@@ -1,6 +1,6 @@
-// Package secret decides what of this machine's environment engines are told, and keeps the rest out of
-// results and off terminals: values of variables that are secret by their name, passwords in addresses,
-// tokens of the Hugging Face hub, and the control characters with which a text takes over a terminal.
+// Package secret decides which environment variables engines inherit, and keeps the rest out of results and off
+// terminals: values of variables whose name suggests a secret, passwords in addresses, tokens of the Hugging Face
+// hub, and the control characters with which a text can control a terminal.
 package secret
 
 import (
@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// PassVariable names more variables that engines are given, separated by commas: NAME or PREFIX_*.
+// PassVariable lists additional variables for engines, separated by commas: NAME or PREFIX_*.
 const PassVariable = "LLEM_PASS_ENV"
 
-// settings are the beginnings of the variables that engines and their libraries take settings from.
+// settings are the prefixes of variables that engines and their libraries read as settings.
 var settings = []string{"CUDA_", "NCCL_", "NVSHMEM_", "TORCH_NCCL_", "TORCH_SYMM_MEM_", "OMP_", "MKL_", "OPENBLAS_",
 	"PYTORCH_", "TORCHINDUCTOR_",
 	"VLLM_", "SGLANG_", "GGML_", "LLAMA_", "TLLM_", "TRTLLM_"}
 
-// places are the variables, or their beginnings, without which a program of this machine is another one:
-// where it finds its files and libraries, its language, and the part of a cluster that it was given.
+// places are the variables, or their prefixes, that every program of this machine depends on: where it finds its
+// files and libraries, its language, and the part of a cluster that it was given.
 var places = []string{
 	"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "TZ", "TERM", "LANG", "LANGUAGE", "LC_", "PWD",
 	"LD_", "LIBRARY_PATH", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "PKG_CONFIG_PATH", "CC", "CXX", "XDG_",
@@ -30,8 +30,8 @@ var places = []string{
 	"LLEM_", "GODEBUG", "GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GORACE", "GOTRACEBACK", "GOCOVERDIR",
 }
 
-// PassedOn are the variables of this machine that engines take settings from, and that
-// name nothing which a container lacks.
+// PassedOn returns the variables that engines read as settings and that do not refer to anything a container
+// lacks.
 func PassedOn(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, text, _ := strings.Cut(kv, "=")
@@ -40,8 +40,8 @@ func PassedOn(environ []string) []string {
 	})
 }
 
-// Env are the variables that an engine on this machine is given: settings, places, and what the user
-// names in LLEM_PASS_ENV. No engine needs a token: models are downloaded before it starts.
+// Env returns the variables for an engine on this machine: settings, places, and what the user lists in
+// LLEM_PASS_ENV. No engine needs a token: models are downloaded before it starts.
 func Env(environ []string) []string {
 	var extra []string
 	for _, kv := range environ {
@@ -58,8 +58,8 @@ func Env(environ []string) []string {
 	})
 }
 
-// begins reports whether a variable is one of a list, or begins with one that ends in an underscore or
-// names a family of variables.
+// begins reports whether a variable is in a list, or begins with an entry that ends in an underscore or is a
+// prefix of a family of variables.
 func begins(name string, list []string) bool {
 	return slices.ContainsFunc(list, func(p string) bool {
 		return name == p || strings.HasSuffix(p, "_") && strings.HasPrefix(name, p) ||
@@ -67,7 +67,7 @@ func begins(name string, list []string) bool {
 	})
 }
 
-// named reports whether the user's list has a variable.
+// named reports whether the user's list contains a variable.
 func named(name string, list []string) bool {
 	return slices.ContainsFunc(list, func(p string) bool {
 		p = strings.TrimSpace(p)
@@ -76,7 +76,7 @@ func named(name string, list []string) bool {
 	})
 }
 
-// IsSecret reports whether the name of a variable says that its value is secret.
+// IsSecret reports whether the name of a variable suggests that its value is secret.
 func IsSecret(name string) bool {
 	name = strings.ToUpper(name)
 	return slices.ContainsFunc([]string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS",

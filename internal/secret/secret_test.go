@@ -29,7 +29,7 @@ func TestEnv(t *testing.T) {
 	}
 }
 
-// TestPassAll: a star alone names no family of variables, and the case of a name hides no secret.
+// TestPassAll: a single star does not name a family of variables, and the case of a name hides no secret.
 func TestPassAll(t *testing.T) {
 	got := names(Env([]string{"LLEM_PASS_ENV=*", "OTHER=1", "TZ=UTC"}))
 	if !slices.Equal(got, []string{"LLEM_PASS_ENV", "TZ"}) {
@@ -42,7 +42,7 @@ func TestPassAll(t *testing.T) {
 	}
 }
 
-// TestPassedOn: what a container is given, too, and none of it secret.
+// TestPassedOn: a container also inherits the settings, and none of them is secret.
 func TestPassedOn(t *testing.T) {
 	got := PassedOn([]string{"PATH=/bin", "OMP_NUM_THREADS=4", "HF_TOKEN=x", "CUDA_HOME=/usr/local/cuda",
 		"VLLM_CACHE_ROOT=/scratch", "NCCL_DEBUG=INFO",
@@ -130,7 +130,7 @@ func TestClean(t *testing.T) {
 	Clean(nil)
 }
 
-// TestWatch: whatever Plain removes is seen, in any cut of the text.
+// TestWatch: everything that Plain removes is detected, however the text is split.
 func TestWatch(t *testing.T) {
 	for text, odd := range map[string]bool{"plain, 1 µs – 2 é": false, "a\\u001bb": true, "x\x7f": true,
 		"\u009b31m": true,
@@ -149,7 +149,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// FuzzText: what comes out holds nothing that a terminal obeys, and is not changed again.
+// FuzzText: the result holds nothing that controls a terminal, and a second pass does not change it.
 func FuzzText(f *testing.F) {
 	for _, s := range []string{"\x1b[31mred", "\x1b]0;x\x07", "a\r\nb", "\u009b", "http://u:p@h", "\x1b\x1b[[0m",
 		"\x1b]\x1b]x"} {

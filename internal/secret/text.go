@@ -10,12 +10,10 @@ import (
 	"sync"
 )
 
-// shortest is the least length of a value that is taken for a secret: a shorter one stands in ordinary
-// words.
+// shortest is the minimum length of a secret value: a shorter one occurs in ordinary words.
 const shortest = 8
 
-// known are the values of this process's environment that must not be printed, longest first, and
-// what stands in their place.
+// known replaces the secret values of this process's environment, longest first.
 var known = sync.OnceValue(func() *strings.Replacer { return replacer(os.Environ()) })
 
 func replacer(environ []string) *strings.Replacer {
@@ -43,17 +41,16 @@ func replacer(environ []string) *strings.Replacer {
 var (
 	userinfo = regexp.MustCompile(`(://)[^/\s"'@]+@`)
 	hubToken = regexp.MustCompile(`hf_[A-Za-z0-9]{20,}`)
-	// sequence is what a terminal takes as a command: CSI, OSC and the like, and other two-letter ones.
+	// sequence matches terminal commands: CSI, OSC and similar, and other two-letter ones.
 	sequence = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]?|[\\]PX^_][^\x07\x1b]*(\x07|\x1b\\\\)?|[ -~])?")
 )
 
-// Text returns a text from outside without secrets and without commands to a terminal. Line breaks and
-// tabs stay.
+// Text returns text from outside without secrets and without terminal commands. Line breaks and tabs stay.
 func Text(s string) string {
 	return hide(Plain(s))
 }
 
-// hide returns a text without secrets; commands to a terminal stay.
+// hide returns a text without secrets; terminal commands stay.
 func hide(s string) string {
 	s = known().Replace(s)
 	if strings.Contains(s, "://") {
@@ -65,8 +62,8 @@ func hide(s string) string {
 	return s
 }
 
-// Plain returns a text without commands to a terminal: escape sequences, control characters other than
-// line breaks and tabs, and characters that turn the direction of what follows.
+// Plain returns a text without terminal commands: escape sequences, control characters other than line breaks and
+// tabs, and characters that change the direction of text.
 func Plain(s string) string {
 	if !strings.ContainsFunc(s, control) {
 		return s
@@ -83,18 +80,17 @@ func Plain(s string) string {
 	}, s)
 }
 
-// control reports whether a terminal takes a character for more than text.
+// control reports whether a terminal treats a character as more than text.
 func control(r rune) bool {
 	return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 ||
 		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
-// Clean applies [Text] to every string that a pointer leads to, in place: fields, elements and values of
-// maps. Keys of maps stay.
+// Clean applies [Text] in place to every string that a pointer leads to: fields, elements and values of maps. Keys
+// of maps stay.
 func Clean(v any) { clean(reflect.ValueOf(v), Text) }
 
-// CleanPlain applies [Plain] in the same way: for what was read from a file that others may have
-// written.
+// CleanPlain applies [Plain] in the same way: for data read from a file that others may have written.
 func CleanPlain(v any) { clean(reflect.ValueOf(v), Plain) }
 
 func clean(v reflect.Value, text func(string) string) {

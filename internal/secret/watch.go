@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// Watch is a reader of JSON that sees whether its texts may hold what [Plain] removes, so that documents
-// of a hundred thousand runs are looked through only if they do.
+// Watch is a reader of JSON that detects whether its texts may hold what [Plain] removes, so that documents of a
+// hundred thousand runs are cleaned only if necessary.
 type Watch struct {
 	from io.Reader
-	last []byte // the end of what was read before
+	last []byte // the end of the previous read
 	odd  bool
 }
 
@@ -21,7 +21,7 @@ func NewWatch(from io.Reader) *Watch { return &Watch{from: from} }
 func (w *Watch) Read(p []byte) (int, error) {
 	n, err := w.from.Read(p)
 	if !w.odd && n > 0 {
-		const before = 2 // bytes of the longest character that is looked for, less one
+		const before = 2 // the length of the longest character that is searched for, minus one
 		head := slices.Concat(w.last, p[:min(n, before)])
 		w.odd = Odd(head) || Odd(p[:n])
 		if n >= before {
@@ -32,10 +32,10 @@ func (w *Watch) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Odd reports whether anything that was read so far needs a look.
+// Odd reports whether anything read so far must be cleaned.
 func (w *Watch) Odd() bool { return w.odd }
 
-// Odd reports whether JSON may hold a character that [Plain] removes, as it is or as an escape.
+// Odd reports whether JSON may hold a character that [Plain] removes, literally or as an escape.
 func Odd(text []byte) bool {
 	return bytes.Contains(text, []byte(`\u`)) || bytes.Contains(text, []byte(`\r`)) ||
 		bytes.Contains(text, []byte(`\b`)) || bytes.Contains(text, []byte(`\f`)) || bytes.IndexByte(text, 0x7f) >= 0 ||

@@ -63,6 +63,6 @@ func ours(name string, port int, processes []int) error {
 			return nil
 		}
 	}
-	return note.Failf(codes.ClassPortInUse, "try again: the port was taken between looking and listening",
+	return note.Failf(codes.ClassPortInUse, "try again: another process took the port",
 		"another program answers on port %d, which was free before %s was started there", port, name)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/codes"
 )
 
-// docker starts processes of this machine in place of containers. The images' own
-// entrypoint, which all engines have one of, is a program that fails.
+// docker starts processes of this machine instead of containers. The images' own entrypoint, which all engines'
+// images have, is a program that fails.
 const docker = `#!/bin/sh
 case $1 in
 inspect) cat "$STATE/container" ;;
@@ -41,8 +41,8 @@ run)
 esac
 `
 
-// Docker puts a docker into PATH that starts processes of this machine, and returns the
-// folder in which it notes what it does, with a container of its only image.
+// Docker puts a fake docker into PATH that starts processes of this machine. It returns the folder of its records,
+// and a container of its only image.
 func Docker(t *testing.T, program string) (state string, c *backend.Container) {
 	t.Helper()
 	state = t.TempDir()
@@ -55,8 +55,8 @@ func Docker(t *testing.T, program string) (state string, c *backend.Container) {
 	return state, &backend.Container{Image: "example.org/engine:1", Program: program}
 }
 
-// Container checks that a backend's program runs in a container as it does outside, with
-// all files that it is told of, and that no container is left.
+// Container checks that a backend's program runs in a container as it does outside, with all files that it needs,
+// and that no container is left.
 func Container(t *testing.T, dialect string, stub func(Stubbed) backend.Backend, spec backend.Spec) {
 	spec.BatchSize, spec.MaxContext, spec.LogPath = 4, 64, filepath.Join(t.TempDir(), "engine.log")
 	command := Command(t, dialect, None)
@@ -91,7 +91,7 @@ func Container(t *testing.T, dialect string, stub func(Stubbed) backend.Backend,
 	}
 	if started, removed := Lines(t, state, "started"), Lines(t, state, "removed"); len(started) < 2 ||
 		len(removed) != len(started) {
-		t.Errorf("%d containers were started, %d removed: want a version asked for, and all removed", len(started),
+		t.Errorf("%d containers were started, %d removed: want one for the version, and all removed", len(started),
 			len(removed))
 	}
 	for _, what := range []string{"llem-container-*", "llem-" + dialect + "-*"} {
@@ -104,8 +104,8 @@ func Container(t *testing.T, dialect string, stub func(Stubbed) backend.Backend,
 	check(t, err, expected{codes.ClassImage, "no image example.org/absent:1", "docker pull example.org/absent:1"})
 }
 
-// commandLine checks how the container of a server was started: whatever file of this
-// machine it is told of is seen inside.
+// commandLine checks how the container of a server was started: every file of this machine among its arguments
+// must be visible inside.
 func commandLine(t *testing.T, state string) {
 	t.Helper()
 	args := Lines(t, state, "arguments")
@@ -117,7 +117,7 @@ func commandLine(t *testing.T, state string) {
 		t.Errorf("arguments %q", args[:at])
 	}
 	rest := args[at:]
-	rest = rest[slices.Index(rest, "llem")+3:] // behind the folder of the pipes and the program
+	rest = rest[slices.Index(rest, "llem")+3:] // after the folder of the pipes and the program
 	files := 0
 	for _, a := range rest {
 		if !strings.HasPrefix(a, "/") {
@@ -130,7 +130,7 @@ func commandLine(t *testing.T, state string) {
 			return is && (a == target || strings.HasPrefix(a, target+"/"))
 		})
 		if !seen {
-			t.Errorf("%s is not seen inside: %q", a, args[:at])
+			t.Errorf("%s is not visible inside: %q", a, args[:at])
 		}
 	}
 	if files == 0 {
@@ -138,7 +138,7 @@ func commandLine(t *testing.T, state string) {
 	}
 }
 
-// Lines are those of a file of the docker's folder.
+// Lines returns the lines of a file in the fake docker's folder.
 func Lines(t *testing.T, dir, name string) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, name))

@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/chat"
 )
 
-// LlamaCpp answers as llama-server's /completion does.
+// LlamaCpp answers like llama-server's /completion.
 type LlamaCpp struct{}
 
 // Health implements Dialect.
@@ -39,14 +39,14 @@ func (LlamaCpp) Parse(_ string, body []byte) (Request, error) {
 		return Request{}, err
 	}
 	if q.CachePrompt == nil || *q.CachePrompt || !q.ReturnTokens {
-		return Request{}, fmt.Errorf(`{"error":{"message":"the prompt cache is on, or no ids are asked for"}}`)
+		return Request{}, fmt.Errorf(`{"error":{"message":"the prompt cache is on, or no ids are requested"}}`)
 	}
 	return checked(Request{Prompt: q.Prompt, Output: q.NPredict, Greedy: q.Temperature != nil && *q.Temperature == 0,
 		Forced: q.IgnoreEOS, Stream: q.Stream})
 }
 
-// Token implements Dialect. Of several tokens it names only the last, as the server does
-// when the others ended inside a character.
+// Token implements Dialect. Of several tokens it names only the last, as the server does if the others ended
+// inside a character.
 func (LlamaCpp) Token(r Request, from, n int, _ bool) string {
 	text := "a"
 	if n > 1 {
@@ -108,7 +108,7 @@ func (LlamaCpp) Pages(s *Stub) map[string]http.HandlerFunc {
 // Begin is the id of the token that a stub of llama-server puts before a prompt.
 const Begin = 256
 
-// tokenizeBegin answers as llama-server does, with the token of the beginning where it is asked for.
+// tokenizeBegin answers like llama-server, with the token of the beginning if it is requested.
 func tokenizeBegin(w http.ResponseWriter, r *http.Request) {
 	var q struct {
 		Content string `json:"content"`

@@ -12,13 +12,12 @@ import (
 	"time"
 )
 
-// Env holds the options of a stub that runs as a program of its own: FAULT and STEP,
-// separated by a comma. Its dialect is that of the program whose place it takes.
+// Env holds the options of a stub that runs as a separate program: FAULT and STEP, separated by a comma. Its
+// dialect is the dialect of the program that it replaces.
 const Env = "LLEM_TEST_STUB"
 
-// Main runs a stub if the environment asks for one and does not return then: call it
-// first thing in TestMain. The port is the value behind --port; other arguments are
-// accepted as the engine's program would.
+// Main runs a stub if the environment asks for one, and does not return then: call it first in TestMain. The port
+// is the value after --port; other arguments are accepted as the engine's program would.
 func Main(dialects map[string]Dialect) {
 	mainMetronome()
 	setting, ok := os.LookupEnv(Env)
@@ -65,7 +64,7 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 		return 1
 	case StopsLoading:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		time.Sleep(time.Hour) // the signal may come to another thread first
+		time.Sleep(time.Hour) // the signal may reach another thread first
 	case BadFlag:
 		fmt.Fprintln(stderr, "usage: stub [-h]\nstub: error: unrecognized arguments: --no-such")
 		return 2
@@ -86,7 +85,7 @@ func run(o Options, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// given is the value of an option of this program; "" where it has not been given.
+// given returns the value of an option of this program; "" if it is not given.
 func given(option string) string {
 	if i := slices.Index(os.Args, option); i >= 0 && i+1 < len(os.Args) {
 		return os.Args[i+1]
@@ -94,7 +93,7 @@ func given(option string) string {
 	return ""
 }
 
-// help prints the options as these programs do.
+// help prints the options like these programs.
 func (o Options) help(w io.Writer) int {
 	list := o.Dialect.Options()
 	switch o.Fault {

@@ -18,10 +18,9 @@ import (
 // commas.
 const MetronomeEnv = "LLEM_TEST_METRONOME"
 
-// metronome serves streams as an engine with one loop does: at each step it writes one
-// event to every stream, one after the other. It knows the truth about its writes: each
-// is between two stamps. It prints its port, and when all is written and read, the
-// stamps of all writes as little-endian numbers, stream by stream.
+// metronome serves streams like an engine with one loop: at each step it writes one event to every stream, one
+// after the other. It knows the true time of its writes: each is between two stamps. It prints its port, and when
+// everything is written and read, the stamps of all writes as little-endian numbers, stream by stream.
 type metronome struct {
 	streams, tokens int
 	step            time.Duration
@@ -50,14 +49,13 @@ func runMetronome(setting string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range conns { // until the other side has read it all
+	for _, c := range conns { // until the other side has read everything
 		_, _ = io.Copy(io.Discard, c)
 	}
 	return binary.Write(out, binary.LittleEndian, stamps)
 }
 
-// accept takes the requests of all streams and answers their heads. The path of each is
-// its number.
+// accept accepts the requests of all streams and answers their headers. The path of each is its number.
 func (m metronome) accept(l net.Listener) ([]net.Conn, error) {
 	conns := make([]net.Conn, m.streams)
 	for range conns {
@@ -82,7 +80,7 @@ func (m metronome) accept(l net.Listener) ([]net.Conn, error) {
 	return conns, nil
 }
 
-// play writes all events. Of each write it keeps the stamps before and after.
+// play writes all events. For each write it records the stamps before and after.
 func (m metronome) play(conns []net.Conn) ([]int64, error) {
 	data := "data: " + (VLLM{}).Token(Request{Prompt: []int32{1}}, 0, 1, false) + "\n\n"
 	event := fmt.Appendf(nil, "%x\r\n%s\r\n", len(data), data)

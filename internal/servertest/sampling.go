@@ -7,8 +7,8 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// Sampling checks that what the study asks of the choice of tokens is in the body of an
-// engine's request. The keys are the same in all of them.
+// Sampling checks that the study's decoding settings are in the body of an engine's request. The keys are the same
+// for all engines.
 func Sampling(t *testing.T, request func(s backend.Spec, p backend.Prompt, output int) []byte) {
 	t.Helper()
 	prompt := backend.Prompt{ID: 1, Tokens: []int32{65}}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// SGLang answers as SGLang's /generate does.
+// SGLang answers like SGLang's /generate.
 type SGLang struct {
 	// Cumulative is the format without --incremental-streaming-output.
 	Cumulative bool

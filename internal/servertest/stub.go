@@ -1,7 +1,6 @@
-// Package servertest is a server that behaves like an inference engine's, without a
-// model: it answers in the engine's own format, one token of every stream at each
-// engine step, and misbehaves on demand. Tests run it as a child process, in place of
-// the engine's program.
+// Package servertest is a server that behaves like an inference engine's, without a model: it answers in the
+// engine's own format, one token of every stream at each engine step, and misbehaves on demand. Tests run it as a
+// child process instead of the engine's program.
 package servertest
 
 import (
@@ -27,32 +26,32 @@ type Fault string
 // Faults.
 const (
 	None          Fault = ""
-	NeverReady    Fault = "never-ready"    // health answers 503 for ever
+	NeverReady    Fault = "never-ready"    // health always answers 503
 	DiesLoading   Fault = "dies-loading"   // exits before it is healthy, with a traceback
 	DiesStreaming Fault = "dies-streaming" // exits after a few tokens
 	Stalls        Fault = "stalls"         // stops sending after a few tokens
 	Stopped       Fault = "stopped"        // stops itself (SIGSTOP) after a few tokens
 	StopsLoading  Fault = "stops-loading"  // stops itself before it is healthy
 	Answers500    Fault = "answers-500"    // on every request
-	Malformed     Fault = "malformed"      // events that are no JSON
+	Malformed     Fault = "malformed"      // events that are not JSON
 	BreaksOff     Fault = "breaks-off"     // closes a stream in the middle of an event
-	FewerTokens   Fault = "fewer-tokens"   // stops early, and says so
-	MoreTokens    Fault = "more-tokens"    // goes on
-	CountsWrong   Fault = "counts-wrong"   // its own count is one more than its stream
-	CountsTwice   Fault = "counts-twice"   // its own count is twice that of its stream
+	FewerTokens   Fault = "fewer-tokens"   // stops early, and reports so
+	MoreTokens    Fault = "more-tokens"    // does not stop
+	CountsWrong   Fault = "counts-wrong"   // its own count is one more than in its stream
+	CountsTwice   Fault = "counts-twice"   // its own count is twice the count in its stream
 	CountsFewer   Fault = "counts-fewer"   // its own count is less
 	CountsBelow   Fault = "counts-below"   // its own count is -1
 	CountsAbsurd  Fault = "counts-absurd"  // its own count is 1e18
-	CountsNothing Fault = "counts-nothing" // its own count does not come
-	HoldsBack     Fault = "holds-back"     // the last token is counted, its event does not come
+	CountsNothing Fault = "counts-nothing" // its own count is missing
+	HoldsBack     Fault = "holds-back"     // the last token is counted, but its event is missing
 	StrangeID     Fault = "strange-id"     // a token's id is not one of the model's
 	Floods        Fault = "floods"         // a stream of events without a token and without end
 	FloodsLine    Fault = "floods-line"    // a line without end
 	CacheHit      Fault = "cache-hit"      // computes half of each prompt
 	TwoAtOnce     Fault = "two-at-once"    // two tokens in one event
 	ClosesIdle    Fault = "closes-idle"    // closes a connection after each answer
-	BadFlag       Fault = "bad-flag"       // its program does not know an option, and does not say so before
-	KeepsCache    Fault = "keeps-cache"    // its settings say that the prefix cache is on
+	BadFlag       Fault = "bad-flag"       // its program rejects an option that its help lists
+	KeepsCache    Fault = "keeps-cache"    // its settings report that the prefix cache is on
 	LacksOption   Fault = "lacks-option"   // its program's help does not list the first of Dialect.Options
 )
 
@@ -60,9 +59,9 @@ const (
 type Options struct {
 	Dialect Dialect
 	Fault   Fault
-	// Step is the time of one engine step.
+	// Step is the duration of one engine step.
 	Step time.Duration
-	// Log notes when tokens were written, for /stub/writes.
+	// Log records when tokens were written, for /stub/writes.
 	Log bool
 }
 
@@ -70,18 +69,18 @@ type Options struct {
 type Dialect interface {
 	// Health is the path of the health check.
 	Health() string
-	// Paths are those that take a request for a stream.
+	// Paths accept a request for a stream.
 	Paths() []string
-	// Options are those of the program that a test passes, but --host and --port.
+	// Options are the program's options that a test passes, except --host and --port.
 	Options() []string
 	// Parse reads a request.
 	Parse(path string, body []byte) (Request, error)
-	// Token is the data of an event that brings tokens, of which the first is number
-	// from. Usage is set in the last one where the format has it there.
+	// Token returns the data of an event with tokens, the first of which is number from. last marks the final one,
+	// which includes the usage in some formats.
 	Token(r Request, from, n int, last bool) string
-	// End is the data of the events behind the last token.
+	// End returns the data of the events after the last token.
 	End(r Request, output, cached int) []string
-	// Pages are further pages by path: metrics, tokenizers, versions.
+	// Pages returns further pages by path: metrics, tokenizers, versions.
 	Pages(s *Stub) map[string]http.HandlerFunc
 }
 
@@ -92,10 +91,10 @@ type Request struct {
 	Greedy bool
 	Forced bool // the end of the sequence is ignored
 	Stream bool
-	// cached prompt tokens are not computed, counted is what the engine says it
-	// generated: for formats that say so beside the last token.
+	// cached prompt tokens are not computed; counted is the engine's count of generated tokens, for formats with a
+	// count beside the last token.
 	cached, counted int
-	shift           int32 // is added to the ids of the output
+	shift           int32 // added to the ids of the output
 }
 
 // Stub is a server.
@@ -106,7 +105,7 @@ type Stub struct {
 	step    *sync.Cond
 	steps   int64
 	running int
-	prompt  int64 // tokens computed
+	prompt  int64 // computed tokens
 	cached  int64
 	output  int64
 	seen    []Request
@@ -114,7 +113,7 @@ type Stub struct {
 	next    int
 }
 
-// New makes a stub.
+// New returns a stub.
 func New(o Options) *Stub {
 	if o.Step <= 0 {
 		o.Step = time.Millisecond
@@ -124,10 +123,10 @@ func New(o Options) *Stub {
 	return s
 }
 
-// Caches says that the stub claims to have a prefix cache.
+// Caches reports whether the stub claims to have a prefix cache.
 func (s *Stub) Caches() bool { return s.o.Fault == KeepsCache }
 
-// Counts are the totals so far.
+// Counts returns the totals so far.
 func (s *Stub) Counts() (prompt, cached, output, steps int64, running int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +159,7 @@ func (s *Stub) Serve(l net.Listener) error {
 	return server.Serve(l)
 }
 
-// clockwork makes the engine's steps.
+// clockwork runs the engine's steps.
 func (s *Stub) clockwork() {
 	for range time.Tick(s.o.Step) {
 		s.mu.Lock()
@@ -299,7 +298,7 @@ func (s *Stub) misbehave(w http.ResponseWriter, flush http.Flusher) bool {
 		select {}
 	case Stopped:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		time.Sleep(time.Hour) // the signal may come to another thread first
+		time.Sleep(time.Hour) // the signal may reach another thread first
 	case Malformed:
 		_, _ = w.Write([]byte("data: {\"choices\": [{\"text\"\n\n"))
 		flush.Flush()

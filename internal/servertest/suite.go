@@ -14,20 +14,20 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Suite is what every server backend passes with a stub in place of its program: it
-// ends in time whatever the engine does, and says when the engine has done other work.
+// Suite is what every server backend passes with a stub as its program: it ends in time whatever the engine does,
+// and reports when the engine has done other work.
 type Suite struct {
-	// Backend has a stub in place of its program.
+	// Backend returns a backend with a stub as its program.
 	Backend func(Stubbed) backend.Backend
 	Spec    backend.Spec
 	// Option is the first of the dialect's options, with the settings that make the
 	// backend pass it.
 	Option, Settings string
-	// SaysCache says that the engine can be asked whether it keeps a prefix cache.
+	// SaysCache reports that the engine can be queried whether it keeps a prefix cache.
 	SaysCache bool
-	// LateTokens says that the engine's count stands for tokens without an event.
+	// LateTokens reports that the engine's count includes tokens without an event.
 	LateTokens bool
-	// CountsEarly says that the engine's count comes with the tokens, not behind them.
+	// CountsEarly reports that the engine's count comes with the tokens, not after them.
 	CountsEarly bool
 }
 
@@ -38,7 +38,7 @@ type Stubbed struct {
 	Streams      int
 }
 
-// Spec is a tiny model in a Hugging Face folder that holds what server backends read of it.
+// Spec returns a tiny model in a Hugging Face folder with the files that server backends read.
 func Spec(t *testing.T) backend.Spec {
 	return backend.Spec{Model: "random:tiny-llama", Path: Folder(t), Synthetic: true, DType: "bfloat16"}
 }
@@ -52,7 +52,7 @@ func Command(t *testing.T, dialect string, fault Fault) backend.Command {
 	return backend.Command{Path: self, Env: []string{Env + "=" + dialect + "," + string(fault) + ",1ms"}}
 }
 
-// Folder is that of a tiny model.
+// Folder returns the folder of a tiny model.
 func Folder(t *testing.T) string {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"vocab_size": 300}`), 0o600); err != nil {
@@ -86,7 +86,7 @@ func (s Suite) spec(t *testing.T) backend.Spec {
 	return spec
 }
 
-// work is four prompts, of which the first token tells them apart.
+// work returns four prompts that differ in their first token.
 func work() backend.Workload {
 	w := backend.Workload{OutputTokens: 8}
 	for i := range int32(4) {
@@ -101,17 +101,16 @@ type expected struct {
 	says, hint string
 }
 
-// faults: every way to fail ends in time, in the class that says what it was, and
-// leaves nothing running.
+// faults checks that every failure ends in time, is in the right class, and leaves nothing running.
 func (s Suite) faults(t *testing.T, dialect string) {
 	list := map[Fault]expected{
 		NeverReady:    {codes.ClassStartTimeout, "not ready within 2s: GET /", "engine.log"},
 		DiesLoading:   {codes.ClassUnsupportedModel, "exited with status 1 while starting", ""},
 		BadFlag:       {codes.ClassVersion, "unrecognized arguments: --no-such", "leave that key out"},
 		DiesStreaming: {codes.ClassOOMGPU, "exited with status 1 while running", ""},
-		Stalls:        {codes.ClassHung, "nothing came from it for", "engine.log"},
-		Stopped:       {codes.ClassHung, "running, with requests under way: nothing came from it for", "SIGSTOP"},
-		StopsLoading:  {codes.ClassHung, "stood still while starting: nothing came from it for", "SIGSTOP"},
+		Stalls:        {codes.ClassHung, "no output for", "engine.log"},
+		Stopped:       {codes.ClassHung, "running, with requests under way and was ended: no output for", "SIGSTOP"},
+		StopsLoading:  {codes.ClassHung, "stalled while starting and was ended: no output for", "SIGSTOP"},
 		Answers500:    {codes.ClassEngine, "answered 500", "engine.log"},
 		Malformed:     {codes.ClassEngine, "broke its own format", "engine.log"},
 		BreaksOff:     {codes.ClassEngine, "after 3 of 8 tokens", "engine.log"},
@@ -132,7 +131,8 @@ func (s Suite) faults(t *testing.T, dialect string) {
 	}
 	if s.CountsEarly {
 		delete(list, CountsNothing)
-		list[HoldsBack] = expected{codes.ClassEngine, " 7", "engine.log"} // its count may be that of an event before
+		// its count may be the count of an earlier event
+		list[HoldsBack] = expected{codes.ClassEngine, " 7", "engine.log"}
 	}
 	if s.SaysCache {
 		list[KeepsCache] = expected{codes.ClassConfig, "keeps a prefix cache although it was told not to",
@@ -179,8 +179,7 @@ func check(t *testing.T, err error, want expected) {
 	}
 }
 
-// otherWork: an engine that does other work than it was asked for says so in the log,
-// request by request.
+// otherWork checks that work which differs from the request is reported in the log, request by request.
 func (s Suite) otherWork(t *testing.T, dialect string) {
 	list := map[Fault]func(backend.Request, *backend.Log) bool{
 		FewerTokens: func(q backend.Request, _ *backend.Log) bool { return q.OK && q.OutputTokens == 6 },
@@ -226,7 +225,7 @@ func (s Suite) otherWork(t *testing.T, dialect string) {
 	}
 }
 
-// unknownOption: a program whose help does not list an option is not started with it.
+// unknownOption checks that a program is not started with an option that its help does not list.
 func (s Suite) unknownOption(t *testing.T, dialect string) {
 	if s.Option == "" {
 		t.Skip("this backend passes no options for settings")

@@ -7,8 +7,7 @@ import (
 	"net/http"
 )
 
-// TensorRT answers as trtllm-serve's completions API does, without detokenising and
-// with a count in every event.
+// TensorRT answers like trtllm-serve's completions API, without detokenising and with a count in every event.
 type TensorRT struct{}
 
 // Health implements Dialect.
@@ -20,7 +19,7 @@ func (TensorRT) Paths() []string { return []string{"/v1/completions"} }
 // Options implements Dialect.
 func (TensorRT) Options() []string { return []string{"--backend", "--config"} }
 
-// Parse implements Dialect. As the server does, it refuses keys that it does not know.
+// Parse implements Dialect. Like the server, it refuses unknown keys.
 func (TensorRT) Parse(_ string, body []byte) (Request, error) {
 	var q struct {
 		Model       string   `json:"model"`

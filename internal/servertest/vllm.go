@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/backend/chat"
 )
 
-// VLLM answers as vLLM's completions API does, with return_token_ids.
+// VLLM answers like vLLM's completions API, with return_token_ids.
 type VLLM struct{}
 
 // Health implements Dialect.
@@ -51,8 +51,7 @@ func (VLLM) Parse(_ string, body []byte) (Request, error) {
 		Forced: q.IgnoreEOS, Stream: q.Stream})
 }
 
-// checked refuses requests that no engine takes, and those that would not do the work
-// that is to be measured.
+// checked refuses requests that no engine accepts, and requests that would not do the work to be measured.
 func checked(r Request) (Request, error) {
 	switch {
 	case len(r.Prompt) == 0 || r.Output < 1:
@@ -68,7 +67,7 @@ func checked(r Request) (Request, error) {
 	return r, nil
 }
 
-// tokens are the ids of n tokens from a place on, as JSON.
+// tokens returns the ids of n tokens from a position on, as JSON.
 func tokens(r Request, from, n int) string {
 	ids := make([]int32, n)
 	for i := range ids {
@@ -78,7 +77,7 @@ func tokens(r Request, from, n int) string {
 	return string(text)
 }
 
-// token is the id that the stub generates: it depends on prompt and place alone.
+// token returns the id that the stub generates: it depends only on prompt and position.
 func token(r Request, n int) int32 { return (r.Prompt[0]+int32(len(r.Prompt)*31+n*7))%256 + r.shift }
 
 // Token implements Dialect.
@@ -137,8 +136,8 @@ func (VLLM) Pages(s *Stub) map[string]http.HandlerFunc {
 	}
 }
 
-// tokenizeChat answers as tokenize does where a prompt is given, and with a conversation in the
-// template where messages are.
+// tokenizeChat answers like tokenize if a prompt is given, and with a conversation in the template if messages
+// are.
 func (s *Stub) tokenizeChat(w http.ResponseWriter, r *http.Request) {
 	var q struct {
 		Messages chat.Conversation `json:"messages"`
@@ -162,14 +161,14 @@ func (s *Stub) tokenizeChat(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Refused is a role that the template of a stub does not take.
+// Refused is a role that a stub's template rejects.
 const Refused = "tool"
 
 func refuses(c chat.Conversation) bool {
 	return slices.ContainsFunc(c, func(m chat.Message) bool { return m.Role == Refused })
 }
 
-// InTemplate is a conversation in the chat template of a stub.
+// InTemplate returns a conversation in the chat template of a stub.
 func InTemplate(c chat.Conversation) string {
 	var text strings.Builder
 	for _, m := range c {
@@ -178,8 +177,7 @@ func InTemplate(c chat.Conversation) string {
 	return text.String() + "<assistant>"
 }
 
-// tokenize answers with the bytes of a text as token ids. The text is the request's
-// value of key.
+// tokenize answers with the bytes of a text as token ids. The text is the request's value of key.
 func tokenize(key string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var q map[string]any

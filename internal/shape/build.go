@@ -2,7 +2,7 @@ package shape
 
 import "fmt"
 
-// builder puts together the layout of a model from the values of its config.json.
+// builder collects the layout of a model from the values of its config.json.
 type builder struct {
 	f   *hfFields
 	fam family
@@ -10,7 +10,7 @@ type builder struct {
 	out Layout
 }
 
-// value of a key: in the file, under the family's own name for it, or the family's default. null
+// value returns a key's value: from the file, under the family's own name for it, or the family's default. null
 // counts as absent.
 func (b *builder) value(key string) any {
 	own := b.fam.names[key]
@@ -25,7 +25,7 @@ func (b *builder) value(key string) any {
 	return b.fam.values[own]
 }
 
-// num is a key as a number, 0 if there is none.
+// num returns a key as a number, 0 if there is none.
 func (b *builder) num(key string) int64 {
 	v := b.value(key)
 	f := hfFields{m: map[string]any{key: v}}
@@ -36,13 +36,13 @@ func (b *builder) num(key string) int64 {
 	return int64(min(max(n, 0), maxDim))
 }
 
-// yes is a key as a truth value; the key "yes" is true.
+// yes returns a key as a truth value; the key "yes" is true.
 func (b *builder) yes(key string) bool {
 	v, _ := b.value(key).(bool)
 	return v || key == "yes"
 }
 
-// words of a key that is a list, or a text with a letter for each layer.
+// words returns a key that is a list, or a text with a letter for each layer.
 func (b *builder) words(key string) []string {
 	var out []string
 	switch v := b.value(key).(type) {
@@ -58,10 +58,10 @@ func (b *builder) words(key string) []string {
 	return out
 }
 
-// times is a product of widths, bounded so that those of a hostile file do not overflow.
+// times multiplies widths, bounded so that the widths of a hostile file do not overflow.
 func times(a, b int64) int64 { return min(min(a, 1<<30)*min(b, 1<<30), 1<<30) }
 
-// add adds weights; those of a block that the model does not have are empty.
+// add adds weights; weights of a block that the model does not have are empty.
 func (b *builder) add(role Role, rows, columns, count int64) {
 	if rows > 0 && columns > 0 && count > 0 {
 		b.out.Weights = append(b.out.Weights, Weight{Role: role, Out: rows, In: columns, Count: count})
@@ -108,7 +108,7 @@ func (f *hfFields) fromBlocks(fam family) Config {
 func (b *builder) settle() {
 	c := b.c
 	if list := b.words(b.fam.blocks.mix.list); len(list) > 0 && b.fam.blocks.feed.then == "" {
-		c.Layers = len(list) // a layer is one block, whichever the list says
+		c.Layers = len(list) // a layer is one block, of the kind in the list
 	}
 	if c.FFN == 0 {
 		c.FFN = 4 * c.Hidden
@@ -127,7 +127,7 @@ func (b *builder) settle() {
 	}
 }
 
-// perLayer is the number of norms of a layer.
+// perLayer returns the number of norms per layer.
 func (b *builder) perLayer() int64 {
 	n := b.fam.blocks.norms
 	if once := b.fam.blocks.once; once != "" && b.yes(once) || b.yes("parallel_attn") &&
@@ -144,7 +144,7 @@ func (b *builder) norms(n int64) {
 	}
 }
 
-// turn lists the kind of block of each layer; nil where the family has none.
+// turn lists the kind of block of each layer; nil if the family has none.
 func (b *builder) turn(t turns) []string {
 	if t.then == "" {
 		return nil
@@ -191,7 +191,7 @@ var kinds = []struct {
 	{kindExperts, (*builder).experts},
 }
 
-// attention with heads that share keys and values.
+// attention adds attention with heads that share keys and values.
 func (b *builder) attention(n, window int64, chunked bool) {
 	c, a := b.c, b.fam.blocks.attn
 	h, d := int64(c.Hidden), int64(c.HeadDim)
@@ -222,8 +222,8 @@ func (b *builder) attention(n, window int64, chunked bool) {
 		Width: 2 * d, Score: 4 * float64(q)})
 }
 
-// latent is multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): the cache of a token is
-// one compressed row for all heads, and a rotary key.
+// latent adds multi-head latent attention (DeepSeek-V2, arXiv 2405.04434): the cache of a token is one compressed
+// row for all heads, and a rotary key.
 func (b *builder) latent(n int64) {
 	c := b.c
 	h, heads := int64(c.Hidden), int64(c.Heads)
@@ -245,8 +245,8 @@ func (b *builder) latent(n int64) {
 		Score: 2 * float64(heads) * float64(plain+rope+value)})
 }
 
-// mamba is a selective state space (arXiv 2312.00752). Its scan takes 9 operations for each element
-// of the state (github.com/state-spaces/mamba, selective_scan_flop_jit).
+// mamba adds a selective state space (arXiv 2312.00752). Its scan takes 9 operations for each element of the state
+// (github.com/state-spaces/mamba, selective_scan_flop_jit).
 func (b *builder) mamba(n int64) {
 	h, state, kernel := int64(b.c.Hidden), b.num("state_size"), b.num("conv_kernel")
 	inner, rank := b.num("mamba_inner"), b.num("time_step_rank")
@@ -268,7 +268,7 @@ func (b *builder) mamba(n int64) {
 		Scan: 9 * float64(inner) * float64(state)})
 }
 
-// mamba2 has one decay for each head (arXiv 2405.21060): 5 operations for each element of the
+// mamba2 adds a state space with one decay for each head (arXiv 2405.21060): 5 operations for each element of the
 // state.
 func (b *builder) mamba2(n int64) {
 	h, state, kernel := int64(b.c.Hidden), b.num("state_size"), b.num("conv_kernel")
@@ -282,8 +282,8 @@ func (b *builder) mamba2(n int64) {
 		Scan: 5 * float64(inner) * float64(state)})
 }
 
-// delta is a gated delta net (arXiv 2412.06464): decay, prediction, update and output take 7
-// operations for each element of the state.
+// delta adds a gated delta net (arXiv 2412.06464): decay, prediction, update and output take 7 operations for each
+// element of the state.
 func (b *builder) delta(n int64) {
 	h, kernel := int64(b.c.Hidden), b.num("linear_conv_kernel_dim")
 	keys, values := times(b.num("linear_num_key_heads"), b.num("linear_key_head_dim")), b.num("linear_num_value_heads")
@@ -297,7 +297,7 @@ func (b *builder) delta(n int64) {
 		Scan: 7 * float64(state)})
 }
 
-// feed is a dense feed-forward block.
+// feed adds a dense feed-forward block.
 func (b *builder) feed(n int64) {
 	h, width := int64(b.c.Hidden), int64(b.c.FFN)
 	if key := b.fam.blocks.dense; key != "" && b.num(key) > 0 {
@@ -309,7 +309,7 @@ func (b *builder) feed(n int64) {
 	}
 }
 
-// matrices are those of feed-forward blocks of a width.
+// matrices adds the matrices of feed-forward blocks of a width.
 func (b *builder) matrices(role Role, width, n int64) {
 	h, in := int64(b.c.Hidden), n
 	if b.fam.blocks.gated {
@@ -319,7 +319,7 @@ func (b *builder) matrices(role Role, width, n int64) {
 	b.add(role, h, width, n)
 }
 
-// experts are a mixture, with those that every token visits.
+// experts adds a mixture, including the experts that every token visits.
 func (b *builder) experts(n int64) {
 	h, all, used, width := int64(b.c.Hidden), b.num("num_experts"), b.num("num_experts_per_tok"),
 		b.num("moe_intermediate_size")

@@ -47,8 +47,8 @@ func gemma3(d dims, window int) Config {
 	return c
 }
 
-// catalogue holds the dimensions of each model's published config.json. Rotary
-// scaling for long contexts is left out: it changes no size and no work.
+// catalogue holds the dimensions of each model's published config.json. Rotary scaling for long contexts is
+// omitted: it changes neither size nor work.
 var catalogue = []Shape{
 	{"tiny-llama", "", llama(dims{64, 2, 4, 2, 16, 192, 512, 2048, true}, 1e4)},
 	{"tiny-qwen2", "", qwen2(dims{64, 2, 4, 2, 16, 192, 512, 2048, true})},

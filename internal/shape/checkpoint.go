@@ -17,7 +17,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 )
 
-// checkpoint are the weights of a folder, as far as their headers and their index tell.
+// checkpoint are the weights of a folder, as described by their headers and their index.
 type checkpoint struct{ dir string }
 
 func checkpointOf(dir string) checkpoint { return checkpoint{dir} }
@@ -34,8 +34,7 @@ type saved struct {
 	bytes int64
 }
 
-// index returns the names of the tensors and their bytes in all, 0 if that is not known; false
-// where there is no index.
+// index returns the names of the tensors and their total bytes, 0 if unknown; false if there is no index.
 func (p checkpoint) index() (names []string, total int64, ok bool) {
 	var doc struct {
 		Metadata struct {
@@ -56,7 +55,7 @@ func (p checkpoint) index() (names []string, total int64, ok bool) {
 	return names, total, true
 }
 
-// tensors reads the headers of all safetensors files; false if there is none, or one is not whole.
+// tensors reads the headers of all safetensors files; false if there are none, or one is incomplete.
 func (p checkpoint) tensors() ([]saved, bool) {
 	paths, _ := filepath.Glob(filepath.Join(p.dir, "*.safetensors"))
 	slices.Sort(paths)
@@ -74,7 +73,7 @@ func (p checkpoint) tensors() ([]saved, bool) {
 			sum += t.bytes
 		}
 		if sum < whole/100*99 {
-			return nil, false // a shard is not here
+			return nil, false // a shard is missing
 		}
 	}
 	return out, len(out) > 0
@@ -136,7 +135,7 @@ func savedIn(path string) ([]saved, error) {
 	return out, nil
 }
 
-// elements is the number of stored values; -1 if it cannot be one.
+// elements returns the number of stored values; -1 if the shape is invalid.
 func (t saved) elements() int64 {
 	n := int64(1)
 	for _, d := range t.shape {
@@ -148,8 +147,8 @@ func (t saved) elements() int64 {
 	return n
 }
 
-// settle completes what config.json leaves open: the bytes of quantised weights, and whether there
-// is an output matrix where nothing says so.
+// settle completes what config.json leaves open: the bytes of quantised weights, and whether there is an output
+// matrix.
 func (p checkpoint) settle(config []byte, c *Config) error {
 	f, err := fieldsOf(config)
 	if err != nil {
@@ -169,7 +168,7 @@ func (p checkpoint) settle(config []byte, c *Config) error {
 	return nil
 }
 
-// size is that of all weights in bytes, by the index or the headers; 0 where neither is there.
+// size returns the size of all weights in bytes, by the index or the headers; 0 if there is neither.
 func (p checkpoint) size() int64 {
 	if _, total, ok := p.index(); ok && total > 0 {
 		return total
@@ -182,7 +181,7 @@ func (p checkpoint) size() int64 {
 	return sum
 }
 
-// onDisk is the size of the weights by the index, or of the files that hold them.
+// onDisk returns the size of the weights by the index, or of the files that hold them.
 func (p checkpoint) onDisk() int64 {
 	if _, total, ok := p.index(); ok && total > 0 {
 		return total
@@ -211,7 +210,7 @@ func (p checkpoint) hasHead() bool {
 	return slices.ContainsFunc(names, func(n string) bool { return roleOf(n, 2) == Head })
 }
 
-// Names of tensors by what they do, in the families that there are.
+// Names of tensors by their role, in the known families.
 var (
 	isVision    = regexp.MustCompile(`(^|[._])(vision|visual|image|vit|audio|multi_modal_projector|mm_projector)`)
 	isExtra     = regexp.MustCompile(`(^|\.)mtp\.|rotary_emb|\.attn\.bias$|attention\.(masked_)?bias$`)
@@ -227,7 +226,7 @@ var (
 	layerNumber = regexp.MustCompile(`\.(?:layers|h|blocks|layer)\.(\d+)\.`)
 )
 
-// roleOf is what a tensor does, by its name and the number of its dimensions.
+// roleOf returns the role of a tensor, by its name and the number of its dimensions.
 func roleOf(name string, dims int) Role {
 	switch {
 	case isVision.MatchString(name):
@@ -246,8 +245,8 @@ func roleOf(name string, dims int) Role {
 	return Matrix
 }
 
-// count describes a model of an unknown family by its list of tensors: its parameters exactly, its
-// operations and cache by the usual keys of config.json; false if there is no such list.
+// count describes a model of an unknown family by its list of tensors: its parameters exactly, its operations and
+// cache by the usual keys of config.json. It returns false if there is no such list.
 func (p checkpoint) count(config []byte) (Config, bool) {
 	f, err := fieldsOf(config)
 	if err != nil {
@@ -261,8 +260,8 @@ func (p checkpoint) count(config []byte) (Config, bool) {
 	if text, ok := f.m["text_config"].(map[string]any); ok {
 		f.m = text
 	}
-	l := Layout{Approximate: "counted from the list of tensors: the model's family is not known, so that parameters " +
-		"are exact, and FLOPs and the cache are those of an ordinary transformer"}
+	l := Layout{Approximate: "counted from the list of tensors: the model's family is unknown, so parameters " +
+		"are exact, and FLOPs and the cache assume an ordinary transformer"}
 	c := Config{Arch: f.text("model_type"), Tied: true, Layout: &l}
 	for _, t := range all {
 		w, ok := weightOf(t, stored)
@@ -292,8 +291,7 @@ func (p checkpoint) count(config []byte) (Config, bool) {
 	return c, f.err == nil && c.Validate() == nil
 }
 
-// weightOf is a stored tensor as the weights that it holds; false for those that hold none, such as
-// scales.
+// weightOf returns a stored tensor as weights; false for a tensor without weights, such as scales.
 func weightOf(t saved, s Stored) (Weight, bool) {
 	n := t.elements()
 	if n <= 0 || isExtra.MatchString(t.name) || s.Quant != nil && isScale.MatchString(t.name) {
@@ -320,8 +318,7 @@ func weightOf(t saved, s Stored) (Weight, bool) {
 	return w, true
 }
 
-// ordinary fills in what config.json says in the words that most families use, and the cache that
-// follows.
+// ordinary fills in what config.json contains under the names that most families use, and the resulting cache.
 func (f *hfFields) ordinary(c *Config) {
 	first := func(keys ...string) int {
 		for _, k := range keys {

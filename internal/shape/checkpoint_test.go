@@ -45,8 +45,8 @@ func folder(t *testing.T, config string) string {
 	return dir
 }
 
-// TestUnknownFamily: a model whose family is not known is counted from its tensors, exactly, and says
-// that its operations are approximate.
+// TestUnknownFamily: a model of an unknown family is counted from its tensors, exactly, and its operations are
+// marked as approximate.
 func TestUnknownFamily(t *testing.T) {
 	dir := folder(t, `{"model_type": "novel", "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
 		"num_experts": 8, "num_experts_per_tok": 2, "max_position_embeddings": 512}`)
@@ -97,8 +97,8 @@ func TestUnknownFamily(t *testing.T) {
 	}
 }
 
-// TestCheckpointSettles: the index decides how large quantised weights are, and the names of the
-// tensors whether there is an output matrix where nothing else says so.
+// TestCheckpointSettles: the index gives the size of quantised weights, and the names of the tensors show whether
+// there is an output matrix if nothing else does.
 func TestCheckpointSettles(t *testing.T) {
 	config, err := os.ReadFile(filepath.Join("testdata", "configs", "llama31-70b-awq", "config.json"))
 	if err != nil {

@@ -58,7 +58,7 @@ func TestParametersMatchPublishedCounts(t *testing.T) {
 		if got := s.Config.Parameters().Total; got != want {
 			t.Errorf("%s: %d parameters, published %d", s.Name, got, want)
 		}
-		// The tensors that are written must hold exactly those parameters.
+		// The written tensors must hold exactly these parameters.
 		var n int64
 		for _, x := range s.Config.Tensors(gguf.Float16) {
 			n += x.Elements()
@@ -130,7 +130,7 @@ func TestFLOPsOnlyActiveExperts(t *testing.T) {
 	}
 }
 
-// TestSumTo checks the closed form against the sum it stands for.
+// TestSumTo checks the closed form against the explicit sum.
 func TestSumTo(t *testing.T) {
 	for _, limit := range []int{0, 1, 3, 7, 100} {
 		for from := range 12 {

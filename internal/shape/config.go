@@ -1,6 +1,6 @@
-// Package shape is the architecture of a language model without its files: layers, parameters,
-// floating-point operations, bytes and what is kept of a sequence. It reads config.json, the
-// header of a GGUF file or the list of a checkpoint's tensors; families of models are data.
+// Package shape describes the architecture of a language model without its files: layers, parameters,
+// floating-point operations, bytes and the cache of a sequence. It reads config.json, the header of a GGUF file or
+// the list of a checkpoint's tensors; families of models are data.
 package shape
 
 import (
@@ -25,9 +25,8 @@ const (
 
 var archs = []string{ArchLlama, ArchPhi3, ArchQwen2, ArchQwen3, ArchQwen3MoE, ArchGemma2, ArchGemma3}
 
-// Config is the architecture of a decoder-only transformer with gated
-// feed-forward blocks, in the terms that decide its size and its work.
-// Lengths are in tokens, widths in elements.
+// Config is the architecture of a decoder-only transformer with gated feed-forward blocks, by the values that
+// determine its size and its work. Lengths are in tokens, widths in elements.
 type Config struct {
 	Arch    string // one of the Arch constants
 	Hidden  int    // width of the residual stream
@@ -52,32 +51,31 @@ type Config struct {
 	ExpertsUsed int // experts each token visits
 	ExpertFFN   int // inner width of one expert
 
-	SlidingWindow int // tokens a windowed layer can look back on; 0 means all layers see everything
+	SlidingWindow int // tokens that a windowed layer sees; 0 means all layers see everything
 	GlobalEvery   int // every n-th layer ignores the window; 0 means none does
 
-	// Outside tells of special token ids that are not in the vocabulary, and what follows;
-	// empty: all are, or none is named.
+	// Outside describes special token ids that are not in the vocabulary, and the consequence; empty if there are
+	// none.
 	Outside string
 
 	AttnSoftcap  float64 // Gemma 2: logit soft caps; 0 means none
 	FinalSoftcap float64
 	QueryScalar  int // Gemma: attention scale is 1/sqrt(QueryScalar); 0 means HeadDim
 
-	// Layout is what the model consists of where the fields above do not say all of it: they
-	// are then those of its plain attention layers, as far as it has any. Nil: they do.
+	// Layout describes the model completely if the fields above cannot: they then describe its plain attention layers,
+	// if it has any. Nil: they are complete.
 	Layout *Layout
-	// Tower is the part of the model for images; nil: it has none, or the file is of the
-	// language model alone.
+	// Tower is the vision tower; nil if there is none, or the file holds only the language model.
 	Tower *Tower
-	// Stored is how the files hold the weights, as far as they are known.
+	// Stored is how the files hold the weights, as far as known.
 	Stored Stored
 }
 
-// maxDim bounds each dimension, far above any real model, so that the
-// arithmetic on a hostile file can not overflow.
+// maxDim bounds each dimension, far above any real model, so that the arithmetic on a hostile file cannot
+// overflow.
 const maxDim = 1 << 26
 
-// Validate says what makes the Config impossible, or nil.
+// Validate reports what makes the Config impossible, or nil.
 func (c Config) Validate() error {
 	if c.Layout != nil {
 		return c.validateLayout()
@@ -104,7 +102,7 @@ func (c Config) Validate() error {
 	}
 	switch {
 	case c.Layers > 4096 || c.Heads > 1<<16 || c.HeadDim > 1<<16 || c.Experts > 1<<16:
-		return BadConfig("layers %d, heads %d, head dimension %d, experts %d are not those of a model",
+		return BadConfig("layers %d, heads %d, head dimension %d, experts %d do not describe a model",
 			c.Layers, c.Heads, c.HeadDim, c.Experts)
 	case c.KVHeads > c.Heads || c.Heads%c.KVHeads != 0:
 		return BadConfig("%d attention heads cannot share %d key/value heads", c.Heads, c.KVHeads)
@@ -116,7 +114,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// validateLayout says what makes a model of another kind impossible.
+// validateLayout reports what makes a Layout impossible.
 func (c Config) validateLayout() error {
 	sum := 0.0
 	for _, w := range c.Layout.Weights {
@@ -143,14 +141,14 @@ func (c Config) validateLayout() error {
 	return nil
 }
 
-// BadConfig is the failure of an architecture that cannot be.
+// BadConfig returns the failure of an impossible architecture.
 func BadConfig(format string, args ...any) error {
 	return fault.New(codes.ClassCorruptModel, nil, "check the model's config.json or download it again",
-		"the architecture makes no sense: %s", fmt.Sprintf(format, args...))
+		"impossible architecture: %s", fmt.Sprintf(format, args...))
 }
 
-// window returns how many tokens layer i sees, itself included, for a token
-// that has context tokens before and including it.
+// window returns how many tokens layer i sees, including the current one, for a token with context tokens up to
+// and including itself.
 func (c Config) window(i, context int) int {
 	if c.SlidingWindow == 0 || (c.GlobalEvery > 0 && (i+1)%c.GlobalEvery == 0) {
 		return context
@@ -158,6 +156,6 @@ func (c Config) window(i, context int) int {
 	return min(c.SlidingWindow, context)
 }
 
-// Gemma reports whether norms are stored as weight-1 in Hugging Face files and the tokenizer
-// is SentencePiece, as in the families of that name.
+// Gemma reports whether norms are stored as weight-1 in Hugging Face files and the tokenizer is SentencePiece, as
+// in the Gemma families.
 func (c Config) Gemma() bool { return c.Arch == ArchGemma2 || c.Arch == ArchGemma3 }

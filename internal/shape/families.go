@@ -1,59 +1,58 @@
 package shape
 
-// family is how one model_type of Hugging Face is named and shaped. A model whose family is not
-// here is counted from its list of tensors.
+// family is the name and structure of one model_type of Hugging Face. A model of another family is counted from
+// its list of tensors.
 type family struct {
-	arch  string // as GGUF files name it
-	class string // the class that runs it in transformers
+	arch  string // its name in GGUF files
+	class string // its class in transformers
 	tied  bool   // default of tie_word_embeddings
-	// names are what the family calls a key, by its usual name, and values the defaults of its
-	// configuration class that matter here.
+	// names maps usual key names to the family's own. values are the relevant defaults of its configuration class.
 	names  map[string]string
 	values map[string]any
-	// blocks is what its layers consist of; nil for a transformer that the fields of Config describe.
+	// blocks describes the layers; nil for a transformer that the fields of Config describe.
 	blocks *blocks
 }
 
-// blocks is what the layers of a family consist of.
+// blocks are the kinds of blocks in the layers of a family.
 type blocks struct {
-	mix  turns // of the ways to mix tokens
-	feed turns // of the feed-forward blocks; none where a layer is one block, whichever it is
-	// norms are those of one layer, normBias their second vector; once says that a key leaves
-	// one norm only.
+	mix  turns // the ways to mix tokens
+	feed turns // the feed-forward blocks; none if a layer is a single block
+	// norms are the norms of one layer, normBias their second vector; once is a key that leaves only one norm.
 	norms    int64
 	normBias bool
 	once     string
 	attn     attention
 	gated    bool // a third matrix in feed-forward blocks
 	feedBias bool
-	// positions says that positions are learned: a second embedding.
+	// positions reports that positions are learned: a second embedding.
 	positions bool
-	// experts are the keys of a mixture: a bias of each, and of the router; wide is the width of
-	// all shared experts together.
+	// experts are the keys of a mixture: a bias of each, and of the router; wide is the total width of all shared
+	// experts.
 	expertBias bool
 	shared     string // key of the width of shared experts
 	sharedGate bool
-	dense      string // key of the width of dense blocks; empty is intermediate_size
+	dense      string // key of the width of dense blocks; empty for intermediate_size
 }
 
-// attention is what distinguishes attention layers.
+// attention holds what distinguishes attention layers.
 type attention struct {
 	bias    string // key that gives q, k and v a bias; "yes" is always
-	outBias string // the same of the output
-	norm    string // of q and k: "head" by head, "all" over all heads; else a key that asks for one for each head
-	gated   bool   // the query has a gate of its size
-	sinks   bool   // a number for each head
+	outBias string // the same for the output
+	// of q and k: "head" for each head, "all" over all heads; otherwise a key that requests one for each head
+	norm  string
+	gated bool // the query has a gate of its size
+	sinks bool // a number for each head
 }
 
-// turns says which kind of block each layer has: Then where it is its turn, Else elsewhere.
+// turns is which kind of block each layer has: Then if it is the layer's turn, otherwise Else.
 type turns struct {
 	list  string            // key of a list with a word for each layer
-	words map[string]string // what the words mean
-	// Layers at offset in every so many have their turn; both are keys. Without offset it is
-	// the last of them, with period the number is fixed.
+	words map[string]string // meaning of the words
+	// Layers at offset in every group of `every` layers have their turn; both are keys. Without offset it is the last
+	// layer of a group; with period the number is fixed.
 	every, offset string
 	period        int
-	// Layers before first, and those in the list except, have not.
+	// Layers before first, and the layers in the list except, do not have their turn.
 	first, except string
 	then, other   string
 }
@@ -71,7 +70,7 @@ const (
 	kindExperts   = "experts"
 )
 
-// layerWords are what layer_types and its like say.
+// layerWords are the words in layer_types and similar keys.
 var layerWords = map[string]string{
 	"full_attention": kindAttention, "attention": kindAttention, "*": kindAttention,
 	"sliding_attention": kindWindow, "chunked_attention": kindChunk, "1": kindChunk, "0": kindAttention,
@@ -79,7 +78,7 @@ var layerWords = map[string]string{
 	"E": kindExperts,
 }
 
-// nemotronWords are those of Nemotron-H, whose linear layers are Mamba 2.
+// nemotronWords are the words of Nemotron-H, whose linear layers are Mamba 2.
 var nemotronWords = map[string]string{
 	"full_attention": kindAttention, "attention": kindAttention, "*": kindAttention,
 	"linear_attention": kindMamba2, "mamba": kindMamba2, "M": kindMamba2,
@@ -108,7 +107,7 @@ var llama4Values = map[string]any{"interleave_moe_layer_step": 1.0, "attention_c
 
 var llama4Names = map[string]string{"num_experts": "num_local_experts", "moe_intermediate_size": "intermediate_size"}
 
-// Class returns the class of transformers that a model_type has.
+// Class returns the class in transformers of a model_type.
 func Class(modelType string) (string, bool) {
 	f, ok := families[modelType]
 	return f.class, ok

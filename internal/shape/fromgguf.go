@@ -32,8 +32,7 @@ func FromGGUF(path string) (Config, error) {
 	return c, nil
 }
 
-// ReadGGUF reads a header, that of a model in parts with the tensors of all of them, and checks the
-// norms.
+// ReadGGUF reads a header and checks the norms. For a model in parts the header includes the tensors of all parts.
 func ReadGGUF(path string) (gguf.Header, error) {
 	h, err := gguf.ReadFile(path)
 	if err != nil {
@@ -83,7 +82,7 @@ func ReadGGUF(path string) (gguf.Header, error) {
 	return h, nil
 }
 
-// partName is the name of a part of a model.
+// partName matches the name of a part of a model.
 var partName = regexp.MustCompile(`^(.*)-\d{5}-of-\d{5}\.gguf$`)
 
 // ConfigOf builds the architecture from the metadata and the list of tensors, which must agree.
@@ -91,7 +90,7 @@ func ConfigOf(h gguf.Header) (Config, error) {
 	arch := h.Text("general.architecture")
 	if arch == "" {
 		return Config{}, fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
-			"the file does not say its architecture")
+			"the file does not name its architecture")
 	}
 	c := fromMetadata(h, arch)
 	c.Stored = Stored{Format: gguf.KindName(h.Kind()), Bytes: h.Bytes(), File: true}
@@ -106,20 +105,20 @@ func ConfigOf(h gguf.Header) (Config, error) {
 		return c, BadConfig("layers is %d, and the list of tensors has %d", c.Layers, layers)
 	}
 	if !slices.Contains(archs, arch) {
-		listed.Approximate = "counted from the list of tensors: the architecture " + arch + " is not known, so that " +
+		listed.Approximate = "counted from the list of tensors: the architecture " + arch + " is unknown, so " +
 			"parameters are exact, and FLOPs and the cache approximate"
 	}
 	c.Layout = &listed
 	return c, c.Validate()
 }
 
-// agree compares what the metadata say with the list of tensors.
+// agree compares the metadata with the list of tensors.
 func agree(h gguf.Header, c Config, listed Layout) (Config, error) {
 	said := c.Parameters().Total
 	counted := listed.Sum(Embedding, Head, Matrix, Expert, Vector, Router)
 	if off := math.Abs(float64(said-counted)) / float64(said); off > 0.01 {
 		return c, fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
-			"the file contradicts itself: its metadata mean %d parameters, and its tensors hold %d", said, counted)
+			"the file contradicts itself: its metadata imply %d parameters, and its tensors hold %d", said, counted)
 	}
 	for _, t := range h.Tensors {
 		name := t.Name[strings.LastIndexByte(strings.TrimSuffix(t.Name, ".weight"), '.')+1:]
@@ -141,7 +140,7 @@ func agree(h gguf.Header, c Config, listed Layout) (Config, error) {
 var wideNorms = map[string]bool{"attn_norm.weight": true, "ffn_norm.weight": true, "output_norm.weight": true,
 	"post_attention_norm.weight": true, "post_ffw_norm.weight": true}
 
-// fromMetadata is the architecture as the keys of the file say it.
+// fromMetadata returns the architecture according to the keys of the file.
 func fromMetadata(h gguf.Header, arch string) Config {
 	num := func(key string) int { n, _ := h.PerLayer(arch + "." + key); return n }
 	c := Config{
@@ -189,7 +188,7 @@ func uniform(h gguf.Header, arch string) bool {
 	return true
 }
 
-// fromTensors fills in what only the presence of a tensor tells.
+// fromTensors fills in what only the presence of a tensor shows.
 func fromTensors(h gguf.Header, c *Config) {
 	for _, t := range h.Tensors {
 		switch strings.TrimPrefix(t.Name, "blk.0.") {
@@ -211,8 +210,8 @@ func fromTensors(h gguf.Header, c *Config) {
 
 var blockName = regexp.MustCompile(`^blk\.(\d{1,4})\.(.+)$`)
 
-// listOf is the layout as the list of tensors has it, and the number of layers in it: the cache of
-// an attention layer is as wide as its keys and values.
+// listOf returns the layout according to the list of tensors, and its number of layers: the cache of an attention
+// layer is as wide as its keys and values.
 func listOf(h gguf.Header, c Config) (Layout, int) {
 	var l Layout
 	keys, values, latent, state := map[int]int64{}, map[int]int64{}, map[int]int64{}, map[int]int64{}
@@ -255,7 +254,7 @@ func listOf(h gguf.Header, c Config) (Layout, int) {
 	return l, layers
 }
 
-// listedMixers groups the layers that keep equally much.
+// listedMixers groups the layers with caches of the same size.
 func listedMixers(h gguf.Header, c Config, keys, values, latent, state map[int]int64) []Mixer {
 	count := map[Mixer]int64{}
 	score := 4 * float64(c.Heads) * float64(c.HeadDim)
@@ -282,7 +281,7 @@ func listedMixers(h gguf.Header, c Config, keys, values, latent, state map[int]i
 	return out
 }
 
-// ggufRole is what a tensor does, by its name in GGUF files.
+// ggufRole returns the role of a tensor, by its name in GGUF files.
 func ggufRole(name string, dims int) Role {
 	switch {
 	case strings.HasPrefix(name, "v.") || strings.HasPrefix(name, "mm."):
@@ -302,15 +301,15 @@ func ggufRole(name string, dims int) Role {
 	return Matrix
 }
 
-// mostNorm is the longest norm that is looked at as a whole, in bytes; of other weights, whose files may
-// have hundreds of gigabytes, it is the first and the last lookedAt bytes of each tensor.
+// mostNorm is the longest norm that is read completely, in bytes. Of other weights, whose files may have hundreds
+// of gigabytes, the first and the last lookedAt bytes of each tensor are read.
 const (
 	mostNorm = 1 << 20
 	lookedAt = 4 << 10
 )
 
-// checkFinite refuses weights that are no numbers: whatever such a model computes is NaN. Weights in
-// formats of blocks are not looked at.
+// checkFinite refuses weights that are NaN or infinite: all results of such a model are NaN. Weights in block
+// formats are not checked.
 func checkFinite(path string, h gguf.Header) error {
 	f, err := disk.Open(path, disk.Unbounded)
 	if err != nil {
@@ -336,7 +335,7 @@ func checkFinite(path string, h gguf.Header) error {
 				t.Name, path)
 		}
 		for ; len(b) >= width; b = b[width:] {
-			// All bits of the exponent are set in an infinity and in what is not a number.
+			// All bits of the exponent are set in an infinity and in NaN.
 			if binary.LittleEndian.Uint16(b[width-2:])&exponent == exponent {
 				return fault.New(codes.ClassCorruptModel, nil, "download or generate it again",
 					"%s of %s has weights that are not finite numbers", t.Name, path)
@@ -346,8 +345,8 @@ func checkFinite(path string, h gguf.Header) error {
 	return nil
 }
 
-// exponentOf returns the bytes of a number, and the bits of its exponent in the last two of them; 0 for
-// formats of blocks.
+// exponentOf returns the size of a number in bytes, and the exponent bits in its last two bytes; 0 for block
+// formats.
 func exponentOf(d gguf.DType) (width int, bits uint16) {
 	switch d {
 	case gguf.Float32:

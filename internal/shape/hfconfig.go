@@ -18,7 +18,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/pyjson"
 )
 
-// FromHFFolder reads dir/config.json, and the list of tensors of a model whose family is not known.
+// FromHFFolder reads dir/config.json, and for an unknown family the list of tensors.
 func FromHFFolder(dir string) (Config, error) {
 	path := filepath.Join(dir, "config.json")
 	b, err := disk.ReadFile(path, disk.MaxSmall)
@@ -52,8 +52,8 @@ func FromHFFolder(dir string) (Config, error) {
 	return c, nil
 }
 
-// FromHFConfig reads the content of a Hugging Face config.json. Of a multimodal model it
-// describes the language model, and the vision tower as far as it is of a known kind.
+// FromHFConfig reads the content of a Hugging Face config.json. For a multimodal model it describes the language
+// model, and the vision tower if its kind is known.
 func FromHFConfig(data []byte) (Config, error) {
 	f, err := fieldsOf(data)
 	if err != nil {
@@ -103,9 +103,8 @@ func FromHFConfig(data []byte) (Config, error) {
 	return c, c.Validate()
 }
 
-// outside names the ids of the first and last token of a sequence that no row of the embedding
-// has. An engine may stop with an error at the first, and never ends a sequence by the last. -1
-// is written for none.
+// outside names the first and last token of a sequence if their ids are not rows of the embedding. An engine may
+// stop with an error at the first, and never ends a sequence by the last. -1 means none.
 func outside(outer, inner map[string]any, vocab int) string {
 	if vocab <= 0 {
 		return ""
@@ -160,8 +159,7 @@ func knownHFTypes() []string {
 	return names
 }
 
-// hfFields reads values of a config.json and remembers the first that has the
-// wrong kind. null counts as absent.
+// hfFields reads values of a config.json and remembers the first one of the wrong type. null counts as absent.
 type hfFields struct {
 	m   map[string]any
 	err error
@@ -209,8 +207,8 @@ func (f *hfFields) text(key string) string {
 	return s
 }
 
-// config reads what all supported families share. The defaults are those of
-// the families' configuration classes in transformers.
+// config reads what all supported families share. The defaults come from the families' configuration classes in
+// transformers.
 func (f *hfFields) config(a family) Config {
 	c := Config{
 		Arch: a.arch, Hidden: f.int("hidden_size", 0), Layers: f.int("num_hidden_layers", 0),
@@ -256,8 +254,8 @@ func (f *hfFields) gemma3Defaults(c *Config) {
 	c.KVHeads = 4
 }
 
-// optionalWindow reads the window of Qwen models, which is off unless asked
-// for; Qwen 2 then leaves the first max_window_layers layers without one.
+// optionalWindow reads the window of Qwen models, which is off unless requested; the first max_window_layers
+// layers of Qwen 2 have none.
 func (f *hfFields) optionalWindow(c *Config) {
 	if f.bool("use_sliding_window", false) && f.int("max_window_layers", c.Layers) == 0 {
 		c.SlidingWindow = f.int("sliding_window", 4096)
@@ -305,11 +303,10 @@ func (f *hfFields) rope(a family) (global, local float64) {
 	return global, local
 }
 
-// RopeBases reads the rotary bases of a config.json that may be of a model that
-// this package does not know.
+// RopeBases reads the rotary bases of a config.json, also of models that this package does not know.
 func RopeBases(data []byte) (global, local float64) {
 	var f hfFields
-	_ = pyjson.Unmarshal(data, &f.m) // the converter refuses what is not JSON
+	_ = pyjson.Unmarshal(data, &f.m) // the converter refuses invalid JSON
 	return f.rope(families[f.text("model_type")])
 }
 

@@ -2,18 +2,18 @@ package shape
 
 import "fmt"
 
-// Role is what a weight does, which decides whether a token touches it and how it is stored.
+// Role is the function of a weight, which determines whether a token uses it and how it is stored.
 type Role uint8
 
 // Roles of weights.
 const (
-	Matrix    Role = iota // of a layer; what quantisation makes smaller
-	Expert                // of a layer, and only some of them are visited by a token
+	Matrix    Role = iota // of a layer; quantisation shrinks it
+	Expert                // of a layer; a token visits only some of them
 	Vector                // norms, biases, short convolutions; never quantised
 	Router                // chooses experts; never quantised
-	Embedding             // a row of it is looked up
-	Head                  // gives the logits
-	Vision                // of a tower for images, which text does not pass
+	Embedding             // one row of it is looked up
+	Head                  // computes the logits
+	Vision                // of a vision tower, which text does not pass
 )
 
 // Weight is one kind of tensor, Count times.
@@ -21,31 +21,31 @@ type Weight struct {
 	Role  Role
 	Out   int64 // rows of a matrix, length of a vector
 	In    int64 // columns of a matrix; 1 for a vector
-	Count int64 // how many there are, experts counted one by one
-	Bytes int64 // of all of them as stored; 0 is not known
+	Count int64 // number of tensors; experts count one by one
+	Bytes int64 // of all of them as stored; 0 if unknown
 }
 
-// Elements is the number of parameters of all of them.
+// Elements returns the number of parameters of all of them.
 func (w Weight) Elements() int64 { return w.Out * w.In * w.Count }
 
-// Mixer is one way in which a layer mixes tokens, and what it keeps of earlier ones.
+// Mixer is one way in which layers mix tokens, and the cache they keep of earlier ones.
 type Mixer struct {
 	Layers int64
-	// Window is how many tokens such a layer looks back on, itself included; 0 is all. Of
-	// chunks, the look back ends where the chunk of so many tokens began.
+	// Window is the number of tokens that such a layer sees, including the current one; 0 means all. With chunks, a
+	// token sees back to the start of its chunk of this size.
 	Window  int64
 	Chunked bool
-	// Heads and Width are the cache: elements per head of one token, keys and values together.
-	// Multi-head latent attention keeps one head, a compressed row.
+	// Heads and Width are the size of the cache: elements per head of one token, keys and values together. Multi-head
+	// latent attention keeps one head, a compressed row.
 	Heads, Width int64
-	// State is what a recurrent layer keeps instead: elements per sequence, whatever its length.
+	// State is the size of a recurrent layer's state in elements per sequence, independent of its length.
 	State int64
-	// Score are the operations of a token for each token that it sees, Scan those of a token on
+	// Score is the number of operations of a token for each token that it sees, Scan the number of its operations on
 	// the state, both in one layer.
 	Score, Scan float64
 }
 
-// Seen is how many tokens a layer keeps of a sequence of so many.
+// Seen returns how many tokens of a sequence a layer keeps.
 func (m Mixer) Seen(context int64) int64 {
 	if m.Window > 0 {
 		return min(m.Window, context)
@@ -65,18 +65,18 @@ func (m Mixer) visits(from, to int) float64 {
 	return sum(to) - sum(from)
 }
 
-// Layout is a model in the terms that decide its size and work, whatever its family: which
-// weights it has, and what its layers keep of earlier tokens.
+// Layout is a model described by what determines its size and work, in any family: its weights, and what its
+// layers keep of earlier tokens.
 type Layout struct {
 	Weights []Weight
 	Mixers  []Mixer
-	// Share is the part of the experts that a token visits; 0 where there are none.
+	// Share is the part of the experts that a token visits; 0 without experts.
 	Share float64
-	// Approximate says why FLOPs and the cache are approximate; empty where they are exact.
+	// Approximate is the reason why FLOPs and the cache are approximate; empty if they are exact.
 	Approximate string
 }
 
-// layout is the model's own, or that of a transformer as its other fields describe it.
+// layout returns the model's own layout, or the layout of a transformer as its other fields describe it.
 func (c Config) layout() Layout {
 	if c.Layout != nil {
 		return *c.Layout
@@ -122,7 +122,7 @@ func (c Config) layout() Layout {
 	return out
 }
 
-// Mixers are the ways in which the layers mix tokens.
+// Mixers returns the ways in which the layers mix tokens.
 func (c Config) Mixers() []Mixer {
 	if c.Layout != nil {
 		return c.Layout.Mixers
@@ -140,7 +140,7 @@ func (c Config) Mixers() []Mixer {
 	return out
 }
 
-// vision are the weights of a tower for images.
+// vision returns the weights of a vision tower.
 func (c Config) vision() []Weight {
 	if c.Tower == nil {
 		return nil
@@ -164,11 +164,11 @@ func (l Layout) Sum(roles ...Role) int64 {
 // Count adds up the parameters with one of the roles.
 func (c Config) Count(roles ...Role) int64 { return c.layout().Sum(roles...) }
 
-// ExpertShare is the part of the experts that a token visits; 0 where there are none.
+// ExpertShare returns the part of the experts that a token visits; 0 without experts.
 func (c Config) ExpertShare() float64 { return c.layout().Share }
 
-// Rows counts the output rows of the matrices of the layers, experts included: each has a scale
-// where the quantisation is by row.
+// Rows returns the number of output rows of the layers' matrices, including experts: each has a scale if the
+// quantisation is by row.
 func (c Config) Rows() int64 {
 	n := int64(0)
 	for _, w := range c.layout().Weights {
@@ -182,10 +182,10 @@ func (c Config) Rows() int64 {
 // Tower is the part of a model that turns images into rows of the language model.
 type Tower struct {
 	Kind       string // its model_type
-	Parameters int64  // projection into the language model included; 0 is not known
+	Parameters int64  // including the projection into the language model; 0 if unknown
 }
 
-// Counted says what of the model Parameters counts; empty is all of it.
+// Counted describes what part of the model Parameters counts; empty if all of it.
 func (c Config) Counted() string {
 	switch {
 	case c.Tower == nil:
@@ -193,5 +193,5 @@ func (c Config) Counted() string {
 	case c.Tower.Parameters == 0:
 		return fmt.Sprintf("text model only: its vision tower (%s) is not counted", c.Tower.Kind)
 	}
-	return "text model and vision tower; FLOPs are those of text"
+	return "text model and vision tower; FLOPs are for text only"
 }

@@ -9,44 +9,41 @@ import (
 
 // Stored is how the files of a model hold its weights.
 type Stored struct {
-	// Format is the type of most weights, or the method of quantisation, in the words of the
-	// files: bfloat16, q4_k, awq. Empty is not known.
+	// Format is the type of most weights, or the method of quantisation, in the files' own words: bfloat16, q4_k, awq.
+	// Empty if unknown.
 	Format string
-	// Bytes are those of all weights, from the list of tensors or the index of the files; 0 is
-	// not known.
+	// Bytes is the size of all weights, from the list of tensors or the index of the files; 0 if unknown.
 	Bytes int64
-	// File says that the engine takes the weights as they are, whatever dtype is asked for: a
-	// GGUF file. Otherwise only quantised matrices stay as they are.
+	// File reports that the engine uses the weights unchanged, whatever dtype is requested: a GGUF file. Otherwise
+	// only quantised matrices stay unchanged.
 	File bool
-	// Quant is how matrices are quantised; nil: they are not.
+	// Quant is how matrices are quantised; nil if they are not.
 	Quant *Quant
 }
 
 // Quant is a quantisation of the matrices of a checkpoint.
 type Quant struct {
-	// Type is what a weight is computed from: int4, int8 or fp8.
+	// Type is the format that a weight is computed from: int4, int8 or fp8.
 	Type string
-	// Bits of one weight, with its part of the scales and offsets of its group; 0 is not known.
+	// Bits per weight, including its part of the scales and offsets of its group; 0 if unknown.
 	Bits float64
-	// PerRow are the bytes of the scale of an output row.
+	// PerRow is the size of the scale of an output row, in bytes.
 	PerRow int64
-	// Columns is the number of which the columns of a matrix are padded to a multiple; 0 and 1
-	// leave them.
+	// Columns is the multiple to which the columns of a matrix are padded; 0 and 1 do not pad.
 	Columns int64
-	// ExpertsOnly leaves all but the experts as they were.
+	// ExpertsOnly reports that only the experts are quantised.
 	ExpertsOnly bool
 }
 
-// StoredBytes are the sizes of weights that an engine takes as they are stored.
+// StoredBytes are the sizes of weights that an engine uses as they are stored.
 type StoredBytes struct {
 	All     int64
-	Experts int64 // of them, the experts
-	Lookup  int64 // of them, the embedding
+	Experts int64 // of these, the experts
+	Lookup  int64 // of these, the embedding
 }
 
-// StoredBytes are the bytes of weights that stay as they are stored, from the list of tensors
-// or the rules of the quantisation; false where they are in the dtype that the engine is asked
-// for, or nothing is known about them.
+// StoredBytes returns the size of weights that stay as they are stored, from the list of tensors or the rules of
+// the quantisation; false if they are in the dtype that the engine is asked for, or nothing is known about them.
 func (c Config) StoredBytes() (StoredBytes, bool) {
 	s, l := c.Stored, c.layout()
 	if !s.File && (s.Quant == nil || s.Quant.Bits == 0 && s.Bytes == 0) {
@@ -74,8 +71,7 @@ func (c Config) StoredBytes() (StoredBytes, bool) {
 	return b, b.All > 0
 }
 
-// bytesOf are the bytes of weights by the rules of the quantisation: what is not quantised has
-// 16 bits.
+// bytesOf returns the size of weights by the rules of the quantisation: unquantised weights have 16 bits.
 func (s Stored) bytesOf(w Weight) int64 {
 	q := s.Quant
 	if q == nil || q.Bits == 0 || w.Role != Expert && (w.Role != Matrix || q.ExpertsOnly) {
@@ -87,8 +83,8 @@ func (s Stored) bytesOf(w Weight) int64 {
 	return int64(float64(w.Elements())*q.Bits/8) + q.PerRow*w.Out*w.Count
 }
 
-// Bits of the quantisation of which only the method is known, with scales and offsets: groups
-// of 128 weights share a 16-bit scale and a 16-bit offset, other methods as written here.
+// Bits of a quantisation with scales and offsets if only the method is known: groups of 128 weights share a 16-bit
+// scale and a 16-bit offset; other methods as given here.
 const (
 	groupBits  = 32
 	usualGroup = 128
@@ -106,7 +102,7 @@ func storedOf(f *hfFields) Stored {
 			return s
 		}
 	}
-	r := &hfFields{m: q} // of the wrong kind is not known
+	r := &hfFields{m: q} // a value of the wrong type counts as unknown
 	method := strings.ToLower(r.text("quant_method"))
 	read, known := quantMethods[method]
 	s.Format, s.Quant = method, &Quant{}
@@ -127,8 +123,8 @@ func storedOf(f *hfFields) Stored {
 	return s
 }
 
-// quantMethods are the methods of quantization_config whose bits follow from it. Of others
-// only the index of the files tells the size.
+// quantMethods are the methods of quantization_config that determine the bits. For others only the index of the
+// files shows the size.
 var quantMethods = map[string]func(*hfFields) Quant{
 	"awq":                groups,
 	"gptq":               groups,
@@ -166,8 +162,8 @@ func fp8(f *hfFields) Quant {
 	return q
 }
 
-// bitsandbytes has 4 bits in blocks of 64 with a 32-bit scale, which may be quantised itself, or
-// 8 bits with a scale for each row.
+// bitsandbytes has 4 bits in blocks of 64 with a 32-bit scale, which may itself be quantised, or 8 bits with a
+// scale for each row.
 func bitsandbytes(f *hfFields) Quant {
 	switch {
 	case f.bool("load_in_8bit", false):
@@ -222,7 +218,7 @@ func compressed(f *hfFields) Quant {
 	return Quant{}
 }
 
-// Words says how the weights are stored; empty where that is not known.
+// Words describes how the weights are stored; empty if unknown.
 func (s Stored) Words() string {
 	if s.Quant != nil && s.Quant.Bits > 0 {
 		return fmt.Sprintf("%s, %.3g bits", s.Format, s.Quant.Bits)

@@ -9,14 +9,13 @@ import (
 // Tensor is one entry of a random model's file.
 type Tensor struct {
 	gguf.Tensor
-	// Ones reports that all values are 1: norm weights. Gemma's GGUF stores weight+1, so 1 is
-	// right there too. Others are drawn.
+	// Ones reports that all values are 1: norm weights. Gemma's GGUF stores weight+1, so 1 is right there too. Others
+	// are drawn.
 	Ones bool
 }
 
-// Tensors lists what a GGUF file of this architecture holds. Matrices are in
-// d, vectors in float32 as every ggml engine expects. A matrix whose rows are
-// no whole number of blocks stays float16.
+// Tensors lists the tensors of a GGUF file of this architecture. Matrices are in d, vectors in float32 as every
+// ggml engine expects. A matrix whose rows are not a whole number of blocks stays float16.
 func (c Config) Tensors(d gguf.DType) []Tensor {
 	var ts []Tensor
 	matrix := func(name string, shape ...int) {

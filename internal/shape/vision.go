@@ -1,14 +1,14 @@
 package shape
 
-// towers count the parameters of vision towers and their projection into the language model, by
-// the model_type of vision_config. They were compared with the classes of transformers.
+// towers count the parameters of vision towers and their projection into the language model, by the model_type of
+// vision_config. They were compared with the classes of transformers.
 var towers = map[string]func(v, model *hfFields, hidden int64) int64{
 	"siglip_vision_model": siglip,
 	"pixtral":             pixtral,
 	"llama4_vision_model": llama4Vision,
 }
 
-// tower is the vision tower of a model, nil if it has none.
+// tower returns the vision tower of a model, nil if it has none.
 func (f *hfFields) tower(hidden int) *Tower {
 	m, ok := f.m["vision_config"].(map[string]any)
 	if !ok {
@@ -27,22 +27,22 @@ func (f *hfFields) tower(hidden int) *Tower {
 	return t
 }
 
-// side is a key as a dimension.
+// side returns a key as a dimension.
 func (f *hfFields) side(key string, def int) int64 { return int64(min(max(f.int(key, def), 0), 1<<16)) }
 
-// patches is how many an image has.
+// patches returns the number of patches of an image.
 func patches(v *hfFields, image, patch int) int64 {
 	p := max(1, v.side("patch_size", patch))
 	n := v.side("image_size", image) / p
 	return n * n
 }
 
-// encoder is a transformer with biases: attention, two matrices, two norms.
+// encoder returns the parameters of a transformer with biases: attention, two matrices, two norms.
 func encoder(h, width, layers int64) int64 {
 	return layers * (4*(h*h+h) + 2*h*width + width + h + 4*h)
 }
 
-// siglip is that of Gemma 3, whose projection is one matrix and a norm.
+// siglip returns the parameters of Gemma 3's tower, whose projection is one matrix and a norm.
 func siglip(v, _ *hfFields, hidden int64) int64 {
 	h, width, layers := v.side("hidden_size", 768), v.side("intermediate_size", 3072), v.side("num_hidden_layers", 12)
 	p := v.side("patch_size", 16)
@@ -53,7 +53,8 @@ func siglip(v, _ *hfFields, hidden int64) int64 {
 	return n + h*hidden + h
 }
 
-// pixtral is that of Mistral Small 3.1: gated, without biases, its patches merged by two by two.
+// pixtral returns the parameters of Mistral Small 3.1's tower: gated, without biases, with patches merged two by
+// two.
 func pixtral(v, model *hfFields, hidden int64) int64 {
 	h, layers, p := v.side("hidden_size", 1024), v.side("num_hidden_layers", 24), v.side("patch_size", 16)
 	n := 3*p*p*h + h + layers*(4*h*h+3*h*v.side("intermediate_size", 4096)+2*h)
@@ -65,7 +66,7 @@ func pixtral(v, model *hfFields, hidden int64) int64 {
 	return n
 }
 
-// llama4Vision merges patches too, in an adapter of two matrices.
+// llama4Vision also merges patches, in an adapter of two matrices.
 func llama4Vision(v, _ *hfFields, hidden int64) int64 {
 	h, width, layers := v.side("hidden_size", 768), v.side("intermediate_size", 5632), v.side("num_hidden_layers", 34)
 	p, in, out := v.side("patch_size", 14), v.side("projector_input_dim", 4096), v.side("projector_output_dim", 4096)

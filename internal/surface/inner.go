@@ -13,9 +13,10 @@ import (
 	"strings"
 )
 
-// Inner lists where the public packages of the module in root mention a type of an internal package in what another
-// module sees: signatures of exported functions and methods, exported and embedded fields, methods of interfaces, and
-// types that exported names stand for. A type that is not exported counts where an exported name leads to it.
+// Inner lists where the public packages of the module in root mention a type of an internal package in what
+// another module sees: signatures of exported functions and methods, exported and embedded fields, methods of
+// interfaces, and types that exported names stand for. A type that is not exported counts if an exported name
+// leads to it.
 func Inner(root string) ([]string, error) {
 	packages, err := Read(root)
 	if err != nil {
@@ -38,11 +39,11 @@ func Inner(root string) ([]string, error) {
 	return all, nil
 }
 
-// pkg is a public package, read for what its exported names lead to.
+// pkg is a public package, read to find what its exported names lead to.
 type pkg struct {
 	fset   *token.FileSet
 	module string
-	// types are the declared types, and methods those of each, with the imports of their files.
+	// types are the declared types, methods the methods of each, with the imports of their files.
 	types   map[string]declared
 	methods map[string][]declared
 	seen    map[string]bool
@@ -80,7 +81,7 @@ func innerOf(root, dir, module string) ([]string, error) {
 	return slices.Sorted(maps.Keys(p.found)), nil
 }
 
-// declare notes the types of a file and their exported methods.
+// declare records the types of a file and their exported methods.
 func (p *pkg) declare(f *ast.File) {
 	imports := importsOf(f)
 	for _, d := range f.Decls {
@@ -100,7 +101,7 @@ func (p *pkg) declare(f *ast.File) {
 	}
 }
 
-// importsOf are the paths that a file imports, by the names that it calls them.
+// importsOf returns the paths that a file imports, by their names in the file.
 func importsOf(f *ast.File) map[string]string {
 	out := map[string]string{}
 	for _, i := range f.Imports {
@@ -117,7 +118,7 @@ func importsOf(f *ast.File) map[string]string {
 	return out
 }
 
-// receiver is the name of the type that has a method.
+// receiver returns the name of the type that has a method.
 func receiver(t ast.Expr) string {
 	for {
 		switch x := t.(type) {
@@ -159,7 +160,7 @@ func (p *pkg) exported(f *ast.File) {
 	}
 }
 
-// value follows the type of exported constants and variables. Where it is that of their values, these count.
+// value follows the type of exported constants and variables. If it is inferred, their values are followed.
 func (p *pkg) value(s *ast.ValueSpec, imports map[string]string) {
 	if !slices.ContainsFunc(s.Names, (*ast.Ident).IsExported) {
 		return
@@ -190,7 +191,7 @@ func (p *pkg) local(name string) {
 	}
 }
 
-// follow looks at all types that a node mentions; fields and methods that are not exported are left out.
+// follow examines all types that a node mentions, except in unexported fields and methods.
 func (p *pkg) follow(node ast.Node, imports map[string]string) {
 	ast.Inspect(node, func(n ast.Node) bool {
 		switch n := n.(type) {
@@ -216,7 +217,7 @@ func (p *pkg) follow(node ast.Node, imports map[string]string) {
 	})
 }
 
-// members follows exported members, and embedded ones, whose own members are seen.
+// members follows exported members and embedded ones, whose own members are visible.
 func (p *pkg) members(list *ast.FieldList, imports map[string]string) {
 	for _, f := range list.List {
 		if len(f.Names) == 0 || slices.ContainsFunc(f.Names, (*ast.Ident).IsExported) {

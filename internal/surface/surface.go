@@ -1,6 +1,5 @@
-// Package surface reads what the public packages of a Go module offer: how many
-// exported identifiers and struct fields there are, and which have no comment. It
-// looks at the source alone, so that it needs no build.
+// Package surface reads the exported API of the public packages of a Go module: the number of exported identifiers
+// and struct fields, and which of them have no comment. It reads only the source and needs no build.
 package surface
 
 import (
@@ -14,7 +13,7 @@ import (
 	"strings"
 )
 
-// Package is what one public package offers.
+// Package is the exported API of one public package.
 type Package struct {
 	// Dir is the folder of the package, below the module's.
 	Dir string
@@ -26,8 +25,8 @@ type Package struct {
 	Bare []string
 }
 
-// Read looks at all public packages of the module in root: those that another module
-// can import. Tests and programs are left out.
+// Read reads all public packages of the module in root: the packages that another module can import. Tests and
+// programs are left out.
 func Read(root string) ([]Package, error) {
 	found := map[string]*Package{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -118,8 +117,7 @@ func (r *reader) spec(d *ast.GenDecl, s ast.Spec) {
 		r.identifier(s.Name, s.Doc, s.Comment, d.Doc)
 		r.members(s.Name.Name, s.Type)
 	case *ast.ValueSpec:
-		// The comment of a group names what its members have in common; each name
-		// says the rest.
+		// The comment of a group describes what its members have in common; each name adds the rest.
 		for _, name := range s.Names {
 			if name.IsExported() {
 				r.identifier(name, s.Doc, s.Comment, d.Doc)
@@ -166,7 +164,7 @@ func (r *reader) identifier(name *ast.Ident, comments ...*ast.CommentGroup) {
 	r.bare(name, name.Name, comments...)
 }
 
-// bare notes a name that no comment explains.
+// bare records a name that has no comment.
 func (r *reader) bare(name *ast.Ident, full string, comments ...*ast.CommentGroup) {
 	for _, c := range comments {
 		if strings.TrimSpace(c.Text()) != "" {

@@ -84,8 +84,8 @@ type I interface {
 	}
 }
 
-// TestPublicSignaturesHaveNoInternalTypes: whoever uses a public package can name every type that
-// it hands out or takes.
+// TestPublicSignaturesHaveNoInternalTypes: a user of a public package can name every type that it returns or
+// accepts.
 func TestPublicSignaturesHaveNoInternalTypes(t *testing.T) {
 	found, err := Inner("../..")
 	if err != nil {

@@ -1,16 +1,14 @@
-// Package watch tells an engine that stands still from one that works in silence.
+// Package watch distinguishes a stalled engine from one that works in silence.
 //
-// An engine writes nothing while it computes a batch, and a long prompt may take an hour on a
-// processor: silence alone says nothing. The kernel knows more: an engine that works uses
-// processor time, also one whose work is on a GPU, since a processor starts each of its
-// kernels, or it waits for a processor that others have (state R). It stands still if for the
-// limit it has neither sent anything nor used or wanted a processor, or if it has sent nothing
-// and one of its processes has been stopped (state T, as by SIGSTOP), for whose part the others
-// may wait in a loop. Of a server with requests under way, a quarter of a processor is expected:
-// its program uses a little in any case. An engine that waits in a loop for something else looks
-// like one that works: only a limit of time ends it.
+// An engine writes nothing while it computes a batch, and a long prompt may take an hour on a CPU: silence alone
+// is not a stall. The kernel knows more: an engine that works uses processor time, even if its work is on a GPU,
+// because a processor starts each kernel, or it waits for a processor that others use (state R). An engine is
+// stalled if within the limit it has neither sent anything nor used or wanted a processor, or if it has sent
+// nothing and one of its processes is stopped (state T, as by SIGSTOP), for which the others may wait in a loop. A
+// server with requests under way must use a quarter of a processor: its program uses a little in any case. An
+// engine that waits in a loop for something else looks as if it works: only a time limit ends it.
 //
-// The time in which this program was itself stopped does not count.
+// The time in which this program itself was stopped does not count.
 package watch
 
 import (
@@ -28,47 +26,46 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Engine is what is watched.
+// Engine is the engine to watch.
 type Engine struct {
-	// Limit is how long it may stand still.
+	// Limit is how long it may stall.
 	Limit time.Duration
-	// Root is its first process; 0 if not known, and then silence alone counts where Talks is
-	// set, and nothing otherwise.
+	// Root returns its first process; 0 if unknown. Then only silence counts if Talks is set, and nothing otherwise.
 	Root func() int
-	// Family finds all of its processes. It costs milliseconds: it is called after half the
-	// limit, and once more at its end.
+	// Family finds all of its processes. This costs milliseconds: it is called after half the limit, and again at its
+	// end.
 	Family func() kin.Family
-	// Talks says that it sends something all the time that it works, or computes a prompt,
-	// as a server with requests under way.
+	// Talks reports that the engine sends data whenever it works, or computes a prompt, as a server with requests
+	// under way does.
 	Talks bool
 
 	heard atomic.Int64
 }
 
-// Heard notes that the engine has sent something, at a time of CLOCK_MONOTONIC in
-// nanoseconds. It may be called at any time.
+// Heard records that the engine sent something, at a time of CLOCK_MONOTONIC in nanoseconds. It may be called
+// concurrently.
 func (e *Engine) Heard(at int64) {
 	if e != nil {
 		e.heard.Store(at)
 	}
 }
 
-// Stalled is the cause of a context that ends because the engine stands still.
+// Stalled is the cause of a context that ends because the engine is stalled.
 type Stalled struct {
-	// For is how long it has sent nothing.
+	// For is how long the engine has sent nothing.
 	For time.Duration
 	// Stopped are the processes in state T.
 	Stopped []int
-	// States are those of its processes, such as "S", by their numbers.
+	// States are the states of its processes, such as 'S', by process id.
 	States map[int]byte
 }
 
-// Error says since when, and what its processes do.
+// Error reports the length of the silence and the state of the processes.
 func (s *Stalled) Error() string {
-	text := fmt.Sprintf("nothing came from it for %v, and it used no processor time to speak of",
+	text := fmt.Sprintf("no output for %v and hardly any processor time used",
 		s.For.Round(time.Millisecond))
 	if len(s.Stopped) > 0 {
-		text = fmt.Sprintf("nothing came from it for %v, and of its processes these are stopped (state T): %s",
+		text = fmt.Sprintf("no output for %v; stopped processes (state T): %s",
 			s.For.Round(time.Millisecond), strings.Trim(fmt.Sprint(s.Stopped), "[]"))
 	} else if len(s.States) > 0 {
 		var all []string
@@ -80,22 +77,22 @@ func (s *Stalled) Error() string {
 	return text
 }
 
-// mostNamed bounds a list of processes in a message.
+// mostNamed bounds the list of processes in a message.
 const mostNamed = 16
 
-// Failure is that of an engine which stood still while doing something, and was stopped.
+// Failure returns the failure of an engine that stalled while doing something, and was ended.
 func (s *Stalled) Failure(name, doing string) *note.Failure {
 	next := "see engine.log for its last lines, and `dmesg` for errors of the GPU (Xid) or of the disk; " +
-		"then run it again"
+		"then rerun"
 	if len(s.Stopped) > 0 {
-		next = "find out what sent SIGSTOP (a scheduler, a debugger, another user), then run it again"
+		next = "find out what sent SIGSTOP (a scheduler, a debugger, another user), then rerun"
 	}
 	return &note.Failure{Class: codes.ClassHung, Next: next,
-		Message: fmt.Sprintf("%s stood still while %s: %v; it was ended", name, doing, s)}
+		Message: fmt.Sprintf("%s stalled while %s and was ended: %v", name, doing, s)}
 }
 
-// Watch returns a context that ends when the engine stands still, with a [Stalled] as its
-// cause, and the function that ends watching.
+// Watch returns a context that ends when the engine stalls, with a [Stalled] as its cause, and a function that
+// stops watching.
 func (e *Engine) Watch(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	if e == nil || e.Limit <= 0 {
@@ -112,14 +109,14 @@ func (e *Engine) Watch(parent context.Context) (context.Context, func()) {
 	}
 }
 
-// looks is how often the engine is looked at within its limit.
-const looks = 10
+// polls is how often the engine is observed within its limit.
+const polls = 10
 
 func (e *Engine) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	period := max(e.Limit/looks, time.Millisecond)
+	period := max(e.Limit/polls, time.Millisecond)
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	l := look{Engine: e, heard: e.heard.Load()}
+	l := progress{Engine: e, heard: e.heard.Load()}
 	for last := clock.Mono(); ; {
 		select {
 		case <-ctx.Done():
@@ -136,30 +133,30 @@ func (e *Engine) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
-// waited is the time between two looks that was spent waiting for the engine: for more than
-// twice the period this program itself was stopped.
+// waited returns the part of the time between two observations that counts: if it is more than twice the period,
+// this program itself was stopped.
 func waited(last, now int64, period time.Duration) time.Duration {
 	return min(time.Duration(now-last), 2*period)
 }
 
-// look is what was seen of an engine so far.
-type look struct {
+// progress is what was observed of an engine so far.
+type progress struct {
 	*Engine
 	heard int64
-	// quiet is the time since it sent something, idle since it did anything.
+	// quiet is the time since the engine sent something, idle the time since it did anything.
 	quiet, idle time.Duration
 	root        uint64 // processor time of the first process
-	// family has the processor times of all processes as they were first, a time ago.
+	// family has the initial processor times of all processes, as of the last search.
 	family map[int]uint64
 	ago    time.Duration
 	// stopped is how long processes have been in state T.
 	stopped map[int]time.Duration
 }
 
-// after looks at the engine once more, and returns what stands still.
-func (l *look) after(step time.Duration) *Stalled {
+// after observes the engine again, and returns its stall, if any.
+func (l *progress) after(step time.Duration) *Stalled {
 	if h := l.Engine.heard.Load(); h != l.heard {
-		*l = look{Engine: l.Engine, heard: h, root: l.root}
+		*l = progress{Engine: l.Engine, heard: h, root: l.root}
 		return nil
 	}
 	l.quiet += step
@@ -176,7 +173,7 @@ func (l *look) after(step time.Duration) *Stalled {
 	}
 	p, ok := kin.Read(pid)
 	switch {
-	case !ok, p.Dead(), p.State == 't': // its end is seen elsewhere; a debugger holds it
+	case !ok, p.Dead(), p.State == 't': // the end is detected elsewhere; in state t a debugger holds the process
 		l.idle = 0
 	case !l.Talks && (p.CPU != l.root || p.State == 'R'):
 		l.root, l.idle = p.CPU, 0
@@ -187,8 +184,8 @@ func (l *look) after(step time.Duration) *Stalled {
 	return l.members(step)
 }
 
-// members looks at all processes of the engine.
-func (l *look) members(step time.Duration) *Stalled {
+// members examines all processes of the engine.
+func (l *progress) members(step time.Duration) *Stalled {
 	used, stopped, states := l.read(), map[int]time.Duration{}, map[int]byte{}
 	for pid, p := range used {
 		states[pid] = p.State
@@ -213,19 +210,19 @@ func (l *look) members(step time.Duration) *Stalled {
 		return out
 	case l.idle < l.Limit:
 		return nil
-	case works, l.works(l.Family(), 0): // some came meanwhile
+	case works, l.works(l.Family(), 0): // new ones appeared
 		l.idle, l.family = l.Limit/2, nil
 		return nil
 	}
 	return out
 }
 
-// share is the part of a processor that a server uses at least which works on requests. What
-// it uses in any case, to answer questions for its counters, is less.
+// share is the minimum part of a processor that a server uses while it works on requests. Answering requests for
+// its counters alone uses less.
 const share = 0.25
 
 // works reports whether the processes have used processor time since they were first seen.
-func (l *look) works(now kin.Family, step time.Duration) bool {
+func (l *progress) works(now kin.Family, step time.Duration) bool {
 	if l.family == nil {
 		l.family, l.ago = map[int]uint64{}, 0
 		for pid, p := range now {
@@ -235,7 +232,7 @@ func (l *look) works(now kin.Family, step time.Duration) bool {
 	}
 	l.ago += step
 	var ticks uint64
-	runs := false // or waits for a processor that others have
+	runs := false // or waits for a processor that others use
 	for pid, p := range now {
 		ticks += p.CPU - min(p.CPU, l.family[pid])
 		runs = runs || p.State == 'R'
@@ -246,8 +243,8 @@ func (l *look) works(now kin.Family, step time.Duration) bool {
 	return runs || ticks > 0
 }
 
-// read reads the processes that were found at first: to look for others costs more.
-func (l *look) read() kin.Family {
+// read reads the processes that were found before: a search costs more.
+func (l *progress) read() kin.Family {
 	if l.family == nil {
 		return l.Family()
 	}

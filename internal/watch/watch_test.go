@@ -16,7 +16,7 @@ import (
 
 const limit = 500 * time.Millisecond
 
-// patience is how long a test waits for what must come, on a machine that others use too.
+// patience is how long a test waits for an event that must come, on a machine that others use too.
 const patience = time.Minute
 
 // engine starts a shell script as an engine.
@@ -33,24 +33,24 @@ func engine(t *testing.T, script string) *Engine {
 	return &Engine{Limit: limit, Root: func() int { return pid }, Family: e.Find}
 }
 
-// TestWatch: what stands still is told from what works.
+// TestWatch: a stalled engine is distinguished from one that works.
 func TestWatch(t *testing.T) {
 	const spin, sleep = "while :; do :; done", "sleep 300"
-	// A little is some ticks of the kernel's clock in every limit, on a busy machine too.
+	// A little means some ticks of the kernel's clock per limit, on a busy machine too.
 	const little = "while :; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.02; done"
 	for name, q := range map[string]struct {
 		script string
 		talks  bool
 		want   string // empty: it works
 	}{
-		"sleeps":                      {sleep, false, "no processor time"},
+		"sleeps":                      {sleep, false, "hardly any processor time"},
 		"computes":                    {spin, false, ""},
 		"a child computes":            {"sh -c '" + spin + "; :'; :", false, ""},
-		"a stopped child":             {"sleep 300 & kill -STOP $!; " + spin, false, "stopped (state T)"},
+		"a stopped child":             {"sleep 300 & kill -STOP $!; " + spin, false, "stopped processes (state T)"},
 		"uses a little":               {little, false, ""},
-		"a server that sleeps":        {sleep, true, "no processor time"},
+		"a server that sleeps":        {sleep, true, "hardly any processor time"},
 		"a server that computes":      {spin, true, ""},
-		"a server that uses a little": {"while :; do sleep 0.2; done", true, "no processor time"},
+		"a server that uses a little": {"while :; do sleep 0.2; done", true, "hardly any processor time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -77,7 +77,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestHeard: what sends something does not stand still, and its silence begins then.
+// TestHeard: an engine that sends something is not stalled, and its silence begins at its last output.
 func TestHeard(t *testing.T) {
 	t.Parallel()
 	e := engine(t, "sleep 300")
@@ -97,8 +97,7 @@ func TestHeard(t *testing.T) {
 	}
 }
 
-// TestUnknown: where no process is known, the silence of a server alone counts, and nothing
-// without a limit.
+// TestUnknown: if no process is known, only the silence of a server counts, and without a limit nothing does.
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	for _, e := range []*Engine{nil, {}, {Limit: limit}, {Limit: limit, Talks: true, Root: func() int { return 0 }}} {
@@ -121,30 +120,30 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// TestSuspended: the time in which this program did not run is not the engine's.
+// TestSuspended: the time in which this program did not run does not count against the engine.
 func TestSuspended(t *testing.T) {
 	t.Parallel()
-	l := look{Engine: engine(t, "sleep 300")}
+	l := progress{Engine: engine(t, "sleep 300")}
 	for range 4 {
-		if stalled := l.after(waited(0, int64(time.Hour), limit/looks)); stalled != nil {
+		if stalled := l.after(waited(0, int64(time.Hour), limit/polls)); stalled != nil {
 			t.Errorf("given up after four looks: %v", stalled)
 		}
 	}
 }
 
-// TestStarved: what waits for a processor that others have is not given up.
+// TestStarved: an engine that waits for a processor that others use is not given up.
 func TestStarved(t *testing.T) {
 	t.Parallel()
 	for _, talks := range []bool{false, true} {
 		now := kin.Process{State: 'R', CPU: 5}
-		l := look{Engine: &Engine{Limit: limit, Talks: talks}, root: 5}
+		l := progress{Engine: &Engine{Limit: limit, Talks: talks}, root: 5}
 		for range 3 {
-			if works := l.works(kin.Family{1: now}, limit/looks); works != (l.ago > 0) {
+			if works := l.works(kin.Family{1: now}, limit/polls); works != (l.ago > 0) {
 				t.Errorf("talks %t: works %t after %v", talks, works, l.ago)
 			}
 		}
 		now.State = 'S'
-		if l.works(kin.Family{1: now}, limit/looks) {
+		if l.works(kin.Family{1: now}, limit/polls) {
 			t.Errorf("talks %t: a process that sleeps works", talks)
 		}
 	}

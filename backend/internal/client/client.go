@@ -1,6 +1,5 @@
-// Package client writes what container clients such as docker and podman are told about a
-// container: its user, GPUs, folders, processors and variables. Its functions are pure, but
-// for [Processors].
+// Package client builds the arguments of container clients such as docker and podman: user, GPUs, folders,
+// processors and variables. Its functions are pure, except [Processors].
 package client
 
 import (
@@ -15,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UserArgs make the files that the engine writes this user's. Inside, the numbers are those
-// of outside, and so are the groups, by which a model may be shared.
+// UserArgs returns the options that make this user the owner of files that the engine writes. Inside, user and
+// group ids equal those outside: a model may be shared by its group.
 func UserArgs(podman bool, uid, gid int, groups []int) []string {
 	args := []string{"--user", fmt.Sprintf("%d:%d", uid, gid)}
 	switch {
-	case podman && uid != 0: // its own numbers for groups are not those of outside
+	case podman && uid != 0: // otherwise its group ids differ from those outside
 		return append(args, "--userns=keep-id", "--group-add", "keep-groups")
 	case !podman:
 		args = append(args, "--userns=host")
@@ -36,8 +35,8 @@ func UserArgs(podman bool, uid, gid int, groups []int) []string {
 // AllGPUs stands for every GPU of the machine.
 const AllGPUs = "all"
 
-// Visible are the GPUs that a container sees of those that it may: the ones that the
-// user's environment names, if by UUID. Numbers would mean others inside.
+// Visible returns the GPUs of list that the user's environment also names by UUID. Index numbers would mean other
+// GPUs inside.
 func Visible(list, environ []string) []string {
 	for _, kv := range environ {
 		name, text, _ := strings.Cut(kv, "=")
@@ -51,8 +50,8 @@ func Visible(list, environ []string) []string {
 
 const cudaVisible = "CUDA_VISIBLE_DEVICES"
 
-// GPUVariables tell the engine its GPUs in their order; images for GPUs ask for all of
-// them by a variable of their own.
+// GPUVariables returns the variables that tell the engine its GPUs in order. Images for GPUs request all of them
+// in a variable of their own.
 func GPUVariables(list []string) []string {
 	switch {
 	case len(list) == 0:
@@ -63,7 +62,7 @@ func GPUVariables(list []string) []string {
 	return []string{cudaVisible + "=" + strings.Join(list, ",")}
 }
 
-// GPUs are the options that give a container its GPUs.
+// GPUs returns the options that give a container its GPUs.
 func GPUs(podman bool, list []string) []string {
 	switch {
 	case len(list) == 0:
@@ -77,10 +76,10 @@ func GPUs(podman bool, list []string) []string {
 	case list[0] == AllGPUs:
 		return []string{"--gpus", AllGPUs}
 	}
-	return []string{"--gpus", fields("device=" + strings.Join(list, ","))} // one field, though it has commas
+	return []string{"--gpus", fields("device=" + strings.Join(list, ","))} // one field, although it contains commas
 }
 
-// Mount is a folder that the container sees under its own name.
+// Mount returns the option for a folder that the container sees under the same path.
 func Mount(dir string, readonly bool) string {
 	list := []string{"type=bind", "source=" + dir, "target=" + dir}
 	if readonly {
@@ -89,16 +88,16 @@ func Mount(dir string, readonly bool) string {
 	return fields(list...)
 }
 
-// fields are joined as the clients take them apart: as a line of CSV.
+// fields joins values as a CSV line, the format that clients split.
 func fields(list ...string) string {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	_ = w.Write(list) // into memory
+	_ = w.Write(list) // a write to memory does not fail
 	w.Flush()
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// LastOf keeps the last of several values of a variable: clients do not agree on which holds.
+// LastOf keeps the last of several values of a variable: clients disagree on which one counts.
 func LastOf(env []string) []string {
 	var out []string
 	for i, kv := range env {
@@ -116,8 +115,8 @@ const maxProcessors = 1024
 // onlineFile lists the machine's processors.
 const onlineFile = "/sys/devices/system/cpu/online"
 
-// Processors binds the container to those that this process may use, where they are not all:
-// a container is started by a service that may use others.
+// Processors returns the options that bind the container to the processors of this process, if they are not all:
+// the service that starts it may use others.
 func Processors() []string {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {
@@ -136,7 +135,7 @@ func Processors() []string {
 	return []string{"--cpuset-cpus", strings.Join(list, ",")}
 }
 
-// countList counts a list such as 0-3,8.
+// countList returns the number of entries in a list such as 0-3,8.
 func countList(text string) int {
 	n := 0
 	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {

@@ -16,7 +16,7 @@ const Max = 64 << 20
 // ErrTooLong is wrapped by the error for a line over the limit.
 var ErrTooLong = errors.New("protocol line is too long")
 
-// jsonSpace is what JSON counts as white space; a vertical tab is none.
+// jsonSpace is the white space of JSON, which excludes the vertical tab.
 const jsonSpace = " \t\r\n"
 
 // Decoder reads JSON lines of type T. After an error it must not be used again.
@@ -31,10 +31,9 @@ func NewDecoder[T any](r io.Reader) *Decoder[T] {
 	return &Decoder[T]{r: bufio.NewReaderSize(r, 64<<10), Limit: Max}
 }
 
-// Next returns the next message. It returns io.EOF at a clean end, an error that
-// wraps io.ErrUnexpectedEOF when the stream ends inside a line, one that wraps
-// ErrTooLong as soon as a line is over the limit, and a syntax error that
-// quotes the beginning of the line otherwise.
+// Next returns the next message. It returns io.EOF at a clean end, an error that wraps io.ErrUnexpectedEOF if the
+// stream ends inside a line, an error that wraps ErrTooLong as soon as a line exceeds the limit, and otherwise a
+// syntax error that quotes the beginning of the line.
 func (d *Decoder[T]) Next() (T, error) {
 	var msg T
 	line, err := d.line()

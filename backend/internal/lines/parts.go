@@ -2,11 +2,10 @@ package lines
 
 import "iter"
 
-// partNumbers bounds a line of a log by the numbers in it: about 2 MiB.
+// partNumbers bounds the count of numbers in one line of a log: about 2 MiB.
 const partNumbers = 100_000
 
-// Parts cuts a log into pieces of at most partNumbers in weight, but of one entry
-// at least.
+// Parts splits a log into pieces with a weight of at most partNumbers each, but at least one entry.
 func Parts[T any](all []T, weight func(T) int) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		start, sum := 0, 0

@@ -29,6 +29,6 @@ func TestParts(t *testing.T) {
 		})
 	}
 	for range Parts([]int{partNumbers, partNumbers}, func(w int) int { return w }) {
-		break // must not go on
+		break // the iteration must not continue
 	}
 }

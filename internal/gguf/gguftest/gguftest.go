@@ -1,4 +1,4 @@
-// Package gguftest reads the weights of GGUF files for tests, with code of its own.
+// Package gguftest reads the weights of GGUF files for tests, with its own code.
 package gguftest
 
 import (
@@ -32,8 +32,7 @@ func Values(t testing.TB, path, name string) []float32 {
 	return nil
 }
 
-// Decode is the reference reading of the formats, written from ggml's
-// dequantize_row functions.
+// Decode is the reference implementation of the formats, written from ggml's dequantize_row functions.
 func Decode(d gguf.DType, b []byte) []float32 {
 	var out []float32
 	le := binary.LittleEndian
@@ -63,7 +62,7 @@ func Decode(d gguf.DType, b []byte) []float32 {
 	return out
 }
 
-// float16 is the value of binary16 bits.
+// float16 returns the value of binary16 bits.
 func float16(h uint16) float32 {
 	sign, exp, man := 1-2*float64(h>>15), int(h>>10&31), float64(h&0x3ff)
 	switch exp {

@@ -1,4 +1,4 @@
-// Package hubtest has a Hugging Face hub for tests.
+// Package hubtest provides a Hugging Face hub for tests.
 package hubtest
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Commit is the revision that the hub has.
+// Commit is the only revision of the hub.
 const Commit = "0123456789abcdef0123456789abcdef01234567"
 
 // Hub behaves like a Hugging Face hub with its storage on another host.
@@ -35,17 +35,17 @@ type Hub struct {
 	Ranges   []string
 	Failures map[string]int // status for a path prefix
 	Code     string         // X-Error-Code sent with it
-	Cuts     int            // answers of the storage to cut in the middle
+	Cuts     int            // how many of the storage's answers to cut in the middle
 	NoRange  bool           // storage ignores Range
 	Corrupt  bool           // storage sends other bytes
 	Leaked   bool           // storage saw a token
 	Slow     atomic.Bool    // storage sends half and then waits
-	// Instead, which may be nil, answers requests to the hub ("api") and its storage ("storage")
-	// in their place, or reports false.
+	// Instead, if not nil, may answer a request to the hub ("api") or its storage ("storage") and reports whether it
+	// did.
 	Instead func(where string, w http.ResponseWriter, r *http.Request) bool
 }
 
-// New starts a hub with these files, and points the environment of the test at no other.
+// New starts a hub with these files, and points the environment of the test only at it.
 func New(t *testing.T, files map[string][]byte) *Hub {
 	h := &Hub{t: t, Files: files, lfs: map[string]bool{}, Failures: map[string]int{}}
 	for name := range files {
@@ -62,7 +62,7 @@ func New(t *testing.T, files map[string][]byte) *Hub {
 	return h
 }
 
-// ETag is what the hub answers for a file.
+// ETag returns the hub's ETag for a file.
 func (h *Hub) ETag(name string) string {
 	b := h.Files[name]
 	if h.lfs[name] {
@@ -164,7 +164,7 @@ func (h *Hub) serveStorage(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// Count returns the number of requests so far, the storage's not included.
+// Count returns the number of requests so far, excluding requests to the storage.
 func (h *Hub) Count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

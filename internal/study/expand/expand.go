@@ -1,6 +1,5 @@
-// Package expand makes the points of a study: the product of the axes for each backend,
-// links and conditions applied, and then the explicit points. It knows keys and values,
-// and hands each point to its caller.
+// Package expand makes the points of a study: the product of the axes for each backend, with links and conditions
+// applied, and then the explicit points. It knows only keys and values, and passes each point to its caller.
 package expand
 
 import (
@@ -15,18 +14,18 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// maxLooked bounds the points that where conditions may have to look at.
+// maxLooked bounds the points that where conditions may have to check.
 const maxLooked = 20_000_000
 
-// Options are what the points are handed to.
+// Options receive the points.
 type Options struct {
-	// Room is told the number of points before the first, as an upper bound.
+	// Room receives an upper bound of the number of points before the first one.
 	Room func(total int)
-	// Take takes a point. It returns false to end the expansion.
+	// Take receives a point and returns false to end the expansion.
 	Take func(*Point) bool
 }
 
-// Outcome is what became of the points that were not taken.
+// Outcome is the result for the points that were not taken.
 type Outcome struct {
 	// BackendNamed reports that the user chose the backend.
 	BackendNamed bool
@@ -34,7 +33,7 @@ type Outcome struct {
 	Unused []string
 	// Filtered counts points that a condition, or a backend chosen on the command line, left out.
 	Filtered int
-	// Refused counts points that cannot be run, and Invalid names the first of them.
+	// Refused counts points that cannot be run, and Invalid lists the first of them.
 	Refused int
 	Invalid []Invalid
 }
@@ -49,13 +48,13 @@ type Invalid struct {
 
 // Point is one point of the study.
 type Point struct {
-	// Backend that it runs on.
+	// Backend is the engine that it runs on.
 	Backend string
 	// Values of its keys, valid until the next point.
 	Values keys.Values
 	// Varied are the keys in which the points of its backend can differ.
 	Varied []*keys.Field
-	// ID is what an entry of experiments says its ID is, or nil, and Entry its number.
+	// ID is the ID that an entry of experiments gives, or nil, and Entry its number.
 	ID    *source.Value
 	Entry int
 
@@ -82,7 +81,7 @@ func Run(s *source.Source, o Options) Outcome {
 	return x.out
 }
 
-// expansion turns what the sources say into points.
+// expansion turns the sources into points.
 type expansion struct {
 	*source.Source
 	options Options
@@ -91,8 +90,7 @@ type expansion struct {
 	varied []*keys.Field
 	// reasons are the distinct mistakes of points that cannot be run.
 	reasons grammar.Errors
-	// looked counts the points so far, without merging or leaving out any; taken those
-	// that were handed on.
+	// looked counts the points so far, including duplicates and filtered ones; taken counts the points passed on.
 	looked, taken int
 }
 
@@ -151,7 +149,7 @@ func (x *expansion) all() {
 // expand makes the points of a grid, the last dimension changing fastest.
 func (x *expansion) expand(g *grid) {
 	n := len(g.dimensions)
-	// states[i] are the values with the first i dimensions in place.
+	// states[i] are the values after the first i dimensions.
 	states := make([]keys.Values, n+1)
 	for i := range states {
 		states[i] = slices.Clone(g.base)
@@ -181,7 +179,7 @@ func (x *expansion) expand(g *grid) {
 	}
 }
 
-// span are the slots of sections that points of a grid can differ in or look at.
+// span returns the slots of sections in which points of a grid can differ, or which they use.
 func (x *expansion) span(g *grid) keys.Span {
 	span := x.Spans[g.backend]
 	for _, d := range g.dimensions {
@@ -194,8 +192,7 @@ func (x *expansion) span(g *grid) keys.Span {
 	return span
 }
 
-// point hands one point on, or records why not. It is false if there is no sense in
-// continuing.
+// point passes one point on, or records the reason why not. It returns false to end the expansion.
 func (x *expansion) point(p *Point, s *expression.Scratch) bool {
 	g := p.grid
 	x.Backend.Put(s.Values, grammar.Value{Text: g.backend})
@@ -234,10 +231,10 @@ func (x *expansion) lacksModel(g *grid) {
 		x.NoModel(g.entry.At, fmt.Sprintf("entry %d of experiments has no model", g.entry.Number))
 		return
 	}
-	x.NoModel(x.Nowhere(), "no model is given for "+g.describe())
+	x.NoModel(x.Nowhere(), "no model given for "+g.describe())
 }
 
-// follow sets the key of a link; false if the value does not fit.
+// follow sets the key of a link; it returns false if the value does not fit.
 func (x *expansion) follow(g *grid, l *source.Link, s *expression.Scratch) bool {
 	var v grammar.Value
 	switch l.E.Basic {
@@ -291,7 +288,7 @@ func (x *expansion) conflicting(g *grid, key string, reason func() string, next 
 	x.refuse(g, x.position(g, key), reason(), next)
 }
 
-// position is where a key gets its value.
+// position returns where a key gets its value.
 func (x *expansion) position(g *grid, key string) *grammar.Error {
 	f, _ := x.Lookup(key)
 	if g.entry != nil {
@@ -314,17 +311,17 @@ func (x *expansion) position(g *grid, key string) *grammar.Error {
 	return x.Nowhere()
 }
 
-// nothing says why the study has no experiment.
+// nothing reports why the study has no experiment.
 func (x *expansion) nothing() {
 	switch {
 	case len(x.reasons) > 0:
 		x.Errs = append(x.Errs, x.reasons...)
 	case x.out.Filtered > 0 && len(x.Where) > 0:
-		x.Fail(x.Where[0].At, "loosen a condition, or give more values", "where leaves out all %d points", x.looked)
+		x.Fail(x.Where[0].At, "loosen a condition, or add values", "where leaves out all %d points", x.looked)
 	case x.Chosen:
 		x.Fail(x.Nowhere(), "name one of the backends that the study uses",
-			"the study has no points for the backend that the command line names")
+			"the study has no points for the backend on the command line")
 	default:
-		x.Fail(x.Nowhere(), "give the study a point to run", "the study has no points")
+		x.Fail(x.Nowhere(), "add a point to the study", "the study has no points")
 	}
 }

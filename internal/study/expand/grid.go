@@ -28,7 +28,7 @@ type grid struct {
 	index      []int
 }
 
-// sweeps says whether there is anything beside explicit points.
+// sweeps reports whether there is anything besides explicit points.
 func (x *expansion) sweeps() bool {
 	return len(x.Points) == 0 ||
 		slices.ContainsFunc(x.Axes, func(a *source.Axis) bool { return !a.Command && !isBackend(a) })
@@ -36,7 +36,7 @@ func (x *expansion) sweeps() bool {
 
 func isBackend(a *source.Axis) bool { return a.Form == source.PlainAxis && a.Name == "backend" }
 
-// listed gives the backends of the study, and whether the user named any.
+// listed returns the backends of the study, and whether the user named any.
 func (x *expansion) listed() (backends []string, named bool) {
 	backend := x.Backend
 	named = slices.ContainsFunc(x.Points, func(p *source.Point) bool { return p.Names(backend) != nil })
@@ -88,7 +88,7 @@ func (x *expansion) involved(listed []string) []string {
 	return out
 }
 
-// backendOf is the backend that an entry of a group names, or "".
+// backendOf returns the backend that an entry of a group names, or "".
 func backendOf(choice []source.Assign) string {
 	for _, s := range choice {
 		if s.F.Key == "backend" {
@@ -98,7 +98,7 @@ func backendOf(choice []source.Assign) string {
 	return ""
 }
 
-// baseOf are the defaults with the fixed values.
+// baseOf returns the defaults with the fixed values.
 func (x *expansion) baseOf(backend string) keys.Values {
 	s := x.Defaults()
 	for _, p := range x.Fixed {
@@ -108,8 +108,7 @@ func (x *expansion) baseOf(backend string) keys.Values {
 	return s
 }
 
-// sweepGrid is the product of the axes that apply to a backend, or nil if it has no
-// points.
+// sweepGrid returns the product of the axes that apply to a backend, or nil if it has no points.
 func (x *expansion) sweepGrid(backend string, listed []string) *grid {
 	g := &grid{backend: backend, base: x.baseOf(backend), varied: x.own(backend)}
 	g.links = x.linksOf(backend)
@@ -140,17 +139,17 @@ func (x *expansion) sweepGrid(backend string, listed []string) *grid {
 	return g
 }
 
-// own are the varied keys that a backend has.
+// own returns the varied keys that a backend has.
 func (x *expansion) own(backend string) []*keys.Field {
 	return slices.DeleteFunc(slices.Clone(x.varied), func(f *keys.Field) bool {
 		return f.Key == "backend" || f.Section != "" && f.Section != backend
 	})
 }
 
-// entriesFor are the entries of a group that apply to a backend: those that name it,
-// and those that name none and have a key for it or no backend's key at all. Where
-// some entries name backends, the others are for the backends of the study. If none
-// is left, the group changes nothing, unless all its entries are for named backends.
+// entriesFor returns the entries of a group that apply to a backend: entries that name it, and entries that name
+// no backend and have a key for it or no backend's key at all. If some entries name backends, the others apply to
+// the backends of the study. If none is left, the group changes nothing, unless all its entries are for named
+// backends.
 func entriesFor(a *source.Axis, backend string, listed bool, relevant func(*keys.Field) bool) [][]source.Assign {
 	anyNamed := slices.ContainsFunc(a.Choices, func(c []source.Assign) bool { return backendOf(c) != "" })
 	open := listed || !anyNamed
@@ -169,7 +168,7 @@ func entriesFor(a *source.Axis, backend string, listed bool, relevant func(*keys
 	return out
 }
 
-// fits says that a choice has a relevant key of a section, or no such key at all.
+// fits reports whether a choice has a relevant key of a section, or no such key at all.
 func fits(choice []source.Assign, relevant func(*keys.Field) bool) bool {
 	foreign := false
 	for _, s := range choice {
@@ -184,7 +183,7 @@ func fits(choice []source.Assign, relevant func(*keys.Field) bool) bool {
 	return !foreign
 }
 
-// linksOf are the links for a backend, each after those that it depends on.
+// linksOf returns the links for a backend, each after the links that it depends on.
 func (x *expansion) linksOf(backend string) []source.Link {
 	var active []source.Link
 	for _, l := range x.Links {
@@ -225,8 +224,7 @@ func (x *expansion) linksOf(backend string) []source.Link {
 	return out
 }
 
-// entryGrids are the products of an explicit point with the axes of the command line,
-// one for each backend.
+// entryGrids returns the products of an explicit point with the axes of the command line, one for each backend.
 func (x *expansion) entryGrids(p *source.Point, listed []string) []*grid {
 	var out []*grid
 	for _, backend := range x.entryBackends(p, listed) {
@@ -251,7 +249,7 @@ func (x *expansion) entryGrids(p *source.Point, listed []string) []*grid {
 	return out
 }
 
-// first is the first key of an axis.
+// first returns the first key of an axis.
 func first(a *source.Axis) *keys.Field {
 	if len(a.Keys) == 0 {
 		return &keys.Field{}
@@ -259,8 +257,8 @@ func first(a *source.Axis) *keys.Field {
 	return a.Keys[0].F
 }
 
-// entryBackends are the backends that an explicit point runs on: the one it names, or
-// those of the study that have the keys it sets.
+// entryBackends returns the backends of an explicit point: the one it names, or the backends of the study that
+// have the keys it sets.
 func (x *expansion) entryBackends(p *source.Point, listed []string) []string {
 	backend := x.Backend
 	candidates := listed
@@ -338,16 +336,15 @@ func (x *expansion) size(grids []*grid) int {
 	if total > limit {
 		hint := "use fewer values"
 		if len(x.Where) > 0 {
-			hint = "use fewer values; where looks at them one by one"
+			hint = "use fewer values; where checks them one by one"
 		}
-		x.Fail(x.Nowhere(), hint, "the sweep has %.0f points; at most %.0f are possible", total, limit)
+		x.Fail(x.Nowhere(), hint, "the sweep has %.0f points; the maximum is %.0f", total, limit)
 		return 0
 	}
 	return int(total)
 }
 
-// advance goes to the next point and returns the first dimension that changed, or -1
-// at the end.
+// advance moves to the next point and returns the first dimension that changed, or -1 at the end.
 func (g *grid) advance() int {
 	for i := len(g.dimensions) - 1; i >= 0; i-- {
 		if g.index[i]++; g.index[i] < len(g.dimensions[i].choices) {

@@ -12,12 +12,12 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// Expression is a checked expression over the keys of an experiment. It has no side
-// effects: its value depends on the values alone.
+// Expression is a checked expression over the keys of an experiment. It has no side effects: its value depends
+// only on the values of the keys.
 type Expression struct {
 	// Basic is the type of its value.
 	Basic grammar.Basic
-	// Keys are the keys that it mentions, by name, each once.
+	// Keys are the keys that it mentions, each once.
 	Keys []*keys.Field
 	// Batch reports that it mentions the batch size of the point's own backend.
 	Batch bool
@@ -25,13 +25,13 @@ type Expression struct {
 	num   func(*Scratch) float64
 	str   func(*Scratch) string
 	truth func(*Scratch) bool
-	// key is set where the expression is one key and nothing else.
+	// key is set if the expression is a single key.
 	key *keys.Field
 	// constant is the text of a literal.
 	constant *string
 }
 
-// Scratch is what an expression is evaluated over.
+// Scratch is the data that an expression is evaluated on.
 type Scratch struct {
 	// Values of the point.
 	Values keys.Values
@@ -48,12 +48,12 @@ func (e *Expression) Text(s *Scratch) string { return e.str(s) }
 // Truth returns the value of a condition.
 func (e *Expression) Truth(s *Scratch) bool { return e.truth(s) }
 
-// batchName stands for the batch size of the point's own backend.
+// batchName is the batch size of the point's own backend.
 const batchName = "batch"
 
 // SyntaxError is a mistake in an expression, at a range of runes.
 type SyntaxError struct {
-	// From and Width are where it stands.
+	// From and Width are its position.
 	From, Width int
 	// Msg completes a sentence about the expression, Hint is the next step.
 	Msg, Hint string
@@ -98,7 +98,7 @@ func Compile(set *keys.Set, text string) (*Expression, error) {
 	return e, nil
 }
 
-// CompileCondition reads an expression that is true or false.
+// CompileCondition compiles an expression that is true or false.
 func CompileCondition(set *keys.Set, text string) (*Expression, error) {
 	e, err := Compile(set, text)
 	if err == nil && e.Basic != grammar.IsBool {
@@ -126,7 +126,7 @@ func comparison(sign, left, right token, e, f *Expression) (*Expression, error) 
 				hint = fmt.Sprintf("did you mean %q?", meant)
 			}
 			return nil, &SyntaxError{pair.at.from, pair.at.width,
-				fmt.Sprintf("compares %s with %q, which it never is; it is %s", pair.key.Key, *pair.value,
+				fmt.Sprintf("compares %s with %q, which it never has; it is %s", pair.key.Key, *pair.value,
 					pair.key.Kind.Want), hint}
 		}
 	}
@@ -154,7 +154,7 @@ func comparison(sign, left, right token, e, f *Expression) (*Expression, error) 
 	return out, nil
 }
 
-// quoteHint helps where a number in quotes, or a text without them, was compared.
+// quoteHint returns a hint if a number in quotes, or a text without them, was compared.
 func quoteHint(t token, e *Expression) string {
 	if e.constant != nil && t.kind == textToken {
 		if _, err := grammar.ParseNumber(t.text); err == nil {
@@ -202,8 +202,8 @@ func calculate(sign string, a, b func(*Scratch) float64) func(*Scratch) float64 
 	}
 }
 
-// SpeaksOf reports whether the expression is about points of a backend: it mentions keys
-// of its section, or of no section at all.
+// SpeaksOf reports whether the expression is about points of a backend: it mentions keys of its section, or of no
+// section at all.
 func (e *Expression) SpeaksOf(backend string) bool {
 	mentions := false
 	for _, f := range e.Keys {

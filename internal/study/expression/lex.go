@@ -29,7 +29,7 @@ func (t token) is(signs ...string) bool {
 	return (t.kind == signToken || t.kind == nameToken) && slices.Contains(signs, t.text)
 }
 
-// twoSigns are the signs of two characters; foreign ones have a hint.
+// twoSigns are the signs of two characters; signs of other languages have a hint.
 var twoSigns = []string{"==", "!=", "<=", ">=", "&&", "||", "<>", "=>", "=<", "**", "//"}
 
 func lex(text string) ([]token, error) {
@@ -45,7 +45,7 @@ func lex(text string) ([]token, error) {
 			for i++; i < len(runes) && runes[i] != r; i++ {
 			}
 			if i == len(runes) {
-				return nil, &SyntaxError{start, len(runes) - start, "has a text without an end",
+				return nil, &SyntaxError{start, len(runes) - start, "has an unterminated text",
 					fmt.Sprintf("close it with %c", r)}
 			}
 			i++
@@ -75,8 +75,8 @@ func isNameRune(r rune) bool {
 	return r == '_' || r == '.' || r < utf8.RuneSelf && unicode.IsLetter(r) || isDigit(r)
 }
 
-// endOfNumber takes digits, letters and dots, so that 10k is one wrong number and not
-// a number and a name, and the sign of an exponent.
+// endOfNumber consumes digits, letters and dots, so that 10k is one wrong number and not a number and a name, and
+// the sign of an exponent.
 func endOfNumber(runes []rune, i int) int {
 	for i < len(runes) {
 		sign := (runes[i] == '+' || runes[i] == '-') && (runes[i-1] == 'e' || runes[i-1] == 'E') &&

@@ -30,7 +30,7 @@ func (p *parser) next() token {
 	return t
 }
 
-// take goes over the next token if it is one of the signs or words.
+// take consumes the next token if it is one of the signs or words.
 func (p *parser) take(signs ...string) (token, bool) {
 	if t := p.peek(); t.is(signs...) {
 		return p.next(), true
@@ -38,7 +38,7 @@ func (p *parser) take(signs ...string) (token, bool) {
 	return token{}, false
 }
 
-// foreign are signs of other languages with what to write here.
+// foreign maps signs of other languages to what to write here.
 var foreign = map[string]string{
 	"=": "to compare, write ==", "&&": "write and", "||": "write or", "&": "write and", "|": "write or",
 	"!": "write not", "<>": "write !=",
@@ -100,7 +100,7 @@ func (p *parser) logic(word string, operand func() (*Expression, error)) (*Expre
 	}
 }
 
-// both wants two operands of one type.
+// both requires two operands of one type.
 func (p *parser) both(sign, left, right token, e, f *Expression, want grammar.Basic) error {
 	for _, side := range []struct {
 		at token
@@ -169,7 +169,7 @@ func (p *parser) compare() (*Expression, error) {
 	return result, nil
 }
 
-// membership takes "in" or "not in".
+// membership reads "in" or "not in".
 func (p *parser) membership() (negate, ok bool) {
 	if _, ok := p.take("in"); ok {
 		return false, true
@@ -288,7 +288,7 @@ func (p *parser) unary() (*Expression, error) {
 	return nil, p.unexpected(t)
 }
 
-// batchOf is the batch size of a point's own backend.
+// batchOf returns the batch size of a point's own backend.
 func (p *parser) batchOf(s *Scratch) int64 {
 	return p.set.Batch[p.set.Backend.Get(s.Values).Text].Get(s.Values).Whole
 }
@@ -320,11 +320,11 @@ func (p *parser) name(t token) (*Expression, error) {
 	return e, nil
 }
 
-// nameHint helps with a key that does not exist, and with a text that has no quotes.
+// nameHint returns a hint for an unknown key, or for a text without quotes.
 func (p *parser) nameHint(name string) string {
 	for _, f := range p.set.Fields {
 		if slices.Contains(f.Kind.Enum, name) {
-			return "to mean a text, put it in quotes: " + strconv.Quote(name)
+			return "a text needs quotes: " + strconv.Quote(name)
 		}
 	}
 	if strings.Contains(name, batchName) && !strings.Contains(name, ".") {

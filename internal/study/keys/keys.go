@@ -1,6 +1,5 @@
-// Package keys is the table of the keys of a study: what each is called, what it accepts,
-// and where its value stands among the [Values] of a point. It knows no experiment and no
-// engine; package study fills the table from both.
+// Package keys is the table of a study's keys: the name of each, what it accepts, and where its value is among the
+// [Values] of a point. It knows neither experiments nor engines; package study fills the table from both.
 package keys
 
 import (
@@ -14,17 +13,17 @@ import (
 	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
-// Field is one key: its dotted name, what it means and accepts, and where its value stands.
+// Field is one key: its dotted name, its meaning, what it accepts, and where its value is.
 type Field struct {
-	// Key is the dotted name, Help what it means in a line.
+	// Key is the dotted name, Help a one-line description.
 	Key, Help string
 	// Kind is what it accepts.
 	Kind grammar.Kind
 	// Section is the engine that owns the key, or empty.
 	Section string
-	// Aside reports that the key changes nothing of the measurement, and so not the ID.
+	// Aside reports that the key does not change the measurement, and therefore not the ID.
 	Aside bool
-	// Undivided reports that commas in a setting on the command line separate no values.
+	// Undivided reports that commas in a command-line setting do not separate values.
 	Undivided bool
 	// Preset reports that the key is shorthand for other keys.
 	Preset bool
@@ -32,9 +31,9 @@ type Field struct {
 	List bool
 	// Optional reports that the default is the engine's own.
 	Optional bool
-	// Machine reports that the key may stand in a user's own file.
+	// Machine reports that the key is allowed in a user's own file.
 	Machine bool
-	// Slot is the place of the value; -1 of keys that are no part of a point.
+	// Slot is the index of the value; -1 for keys that are not part of a point.
 	Slot int
 }
 
@@ -51,26 +50,26 @@ func (f *Field) Put(v Values, x grammar.Value) { v[f.Slot] = x }
 type Set struct {
 	// Backends are the names of the engines; the first is the default.
 	Backends []string
-	// Aliases are other words for engines.
+	// Aliases are other names of engines.
 	Aliases map[string]string
-	// Fields are the keys of an experiment in the order of documentation. Those of no section
-	// have the first slots.
+	// Fields are the keys of an experiment in the order of the documentation. Keys without a section have the first
+	// slots.
 	Fields []*Field
-	// Common is the number of slots of keys of no section.
+	// Common is the number of slots of keys without a section.
 	Common int
 	// Spans are the slots of each engine's section.
 	Spans map[string]Span
-	// Batch is the field that holds the batch size of each engine.
+	// Batch is the field with the batch size of each engine.
 	Batch map[string]*Field
-	// Initial are the values of a study that says nothing.
+	// Initial are the values of a study that sets nothing.
 	Initial Values
 	// Backend and Model are the fields of these keys.
 	Backend, Model *Field
 	// ExecutionFields are the keys of the section execution.
 	ExecutionFields []*Field
-	// OwnKinds are the keys of a user's own file that no study has.
+	// OwnKinds are the keys that only a user's own file has.
 	OwnKinds map[string]grammar.Kind
-	// Lacks are the keys that an engine's section has not and that others have, with the failure of one that is given.
+	// Lacks are keys that sections of other engines have but this one lacks, with the failure of using one.
 	Lacks map[string]Lack
 	// Machine are the keys of a study that a user's own file and the environment may set.
 	Machine []string
@@ -81,7 +80,7 @@ type Set struct {
 // Span is a range of slots: From is the first, To follows the last.
 type Span struct{ From, To int }
 
-// Index prepares the look-up of keys; it is called once, when the table is complete.
+// Index prepares the look-up of keys; call it once, when the table is complete.
 func (s *Set) Index() {
 	s.byKey, s.execution = map[string]*Field{}, map[string]*Field{}
 	for _, f := range s.Fields {
@@ -105,13 +104,13 @@ func (s *Set) LookupExecution(key string) (*Field, bool) {
 	return f, ok
 }
 
-// Lack is what is said of a key that an engine does not have.
+// Lack is the failure of using a key that an engine does not have.
 type Lack struct {
-	// Why the engine has none, and Next what to do.
+	// Why is the reason, and Next the next step.
 	Why, Next string
 }
 
-// Defaults returns the values of a study that says nothing, for the caller to change.
+// Defaults returns the values of a study that sets nothing, for the caller to change.
 func (s *Set) Defaults() Values { return slices.Clone(s.Initial) }
 
 // AllMachineKeys lists the keys that a user's own file and the environment may set.
@@ -119,15 +118,15 @@ func (s *Set) AllMachineKeys() []string {
 	return append(slices.Sorted(maps.Keys(s.OwnKinds)), s.Machine...)
 }
 
-// Asides lists the keys that change nothing of the measurement, see [Field.Aside].
+// Asides lists the keys that do not change the measurement, see [Field.Aside].
 func Asides() []string {
 	return []string{"baseline.max_age_seconds", "energy.max_window", "energy.remote",
 		"energy.carbon_intensity_g_per_kwh", "energy.pue",
 		"energy.price_per_kwh", "energy.currency", "container.image", "container.program", "container.client"}
 }
 
-// Seed is the seed of a study's shuffles where none is given: it is made of the IDs of the experiments, so that two
-// studies do not share an order by accident. It sorts the IDs.
+// Seed returns the seed of a study's shuffles if none is given: it is derived from the IDs of the experiments, so
+// that two studies do not share an order by accident. It sorts the IDs.
 func Seed(ids []string) uint64 {
 	slices.Sort(ids)
 	h := sha256.New()
@@ -138,7 +137,7 @@ func Seed(ids []string) uint64 {
 	return binary.BigEndian.Uint64(h.Sum(nil)) >> 11
 }
 
-// Variable is the environment variable that sets a key: LLEM_ENERGY_PUE.
+// Variable returns the environment variable that sets a key: LLEM_ENERGY_PUE.
 func Variable(key string) string {
 	return "LLEM_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
@@ -149,8 +148,8 @@ const ConfigVariable = "LLEM_CONFIG"
 // MaxPoints bounds a study, the choices of an axis and the values of a range.
 const MaxPoints = 1_000_000
 
-// MaxListed is the most points that a list of a study's points names.
+// MaxListed bounds the points in a list of a study's points.
 const MaxListed = 100
 
-// Auto is how a study file leaves a value to the program.
+// Auto is the word in a study file that leaves a value to the program.
 const Auto = "auto"

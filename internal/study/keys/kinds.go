@@ -5,8 +5,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/prom"
 )
 
-// RemotePages is a list of metrics pages. Its commas separate pages and not the values
-// of an axis.
+// RemotePages accepts a list of metrics pages. Its commas separate pages, not values of an axis.
 func RemotePages() grammar.Kind {
 	return grammar.Kind{Want: `a list of http://host:9400/metrics or name=URL#metric{label="value"}:W`,
 		Basic:  grammar.IsText,
@@ -18,7 +17,7 @@ func RemotePages() grammar.Kind {
 		}}
 }
 
-// Gap is a number of seconds, or auto.
+// Gap accepts a number of seconds, or auto.
 func Gap() grammar.Kind {
 	seconds := grammar.Float(0, 86400)
 	seconds.Want += ", or " + Auto

@@ -1,7 +1,6 @@
-// Package source reads what a study's sources say: the file with its base files, the user's own
-// file, the environment and the settings of the command line. Each is a [Layer] of keys with
-// values and positions; a [Source] lays one over the other and collects every mistake. It
-// knows keys and their kinds, and neither experiments nor engines.
+// Package source reads the sources of a study: the file with its base files, the user's own file, the environment
+// and the settings of the command line. Each is a [Layer] of keys with values and positions; a [Source] lays one
+// over the other and collects every mistake. It knows keys and their kinds, but neither experiments nor engines.
 package source
 
 import (
@@ -19,14 +18,14 @@ func (b *Source) Nowhere() *grammar.Error {
 	return &grammar.Error{Source: b.Origin}
 }
 
-// CheckAxes finds keys that the sweep sets twice.
+// CheckAxes reports keys that the sweep sets twice.
 func (b *Source) CheckAxes() {
 	first := map[*keys.Field]*Axis{}
 	for _, a := range b.Axes {
 		for _, k := range a.Keys {
 			other, twice := first[k.F]
 			if twice {
-				b.Fail(k.At, "remove one of them; keys that change together are written in one group or zip",
+				b.Fail(k.At, "remove one of them; write keys that change together in one group or zip",
 					"%s is set by %s and by %s", k.F.Key, other, a)
 				continue
 			}
@@ -40,14 +39,14 @@ func (b *Source) CheckAxes() {
 	}
 }
 
-// RequireModel finds a study in which nothing names a model.
+// RequireModel reports a study in which nothing names a model.
 func (b *Source) RequireModel() {
 	model, _ := b.Lookup("model")
 	has := slices.ContainsFunc(b.Fixed, func(p Placed) bool { return p.F == model }) ||
 		slices.ContainsFunc(b.Axes, func(a *Axis) bool { return a.Has(model) }) ||
 		slices.ContainsFunc(b.Points, func(p *Point) bool { return p.Names(model) != nil })
 	if !has && len(b.Errs) == 0 {
-		b.NoModel(b.Nowhere(), "no model is given")
+		b.NoModel(b.Nowhere(), "no model given")
 	}
 }
 

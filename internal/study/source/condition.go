@@ -46,7 +46,7 @@ func (b *Source) link(l *Layer, f *keys.Field, v Value) {
 		b.Fail(v.At, "", "link: %s takes %s, but %s is %s", f.Key, f.Kind.Basic, v.Text, e.Basic)
 		return
 	case len(e.Keys) == 0 && !e.Batch:
-		b.Fail(v.At, "write the value outside of link", "link: %s follows no key", f.Key)
+		b.Fail(v.At, "write the value outside of link", "link: the value of %s names no other key", f.Key)
 		return
 	}
 	l.Links = append(l.Links, Link{f, e, v.At})
@@ -90,7 +90,7 @@ func (b *Source) condition(l *Layer, v Value) {
 	l.Where = append(l.Where, Condition{e, v.Text, v.At, l.Command})
 }
 
-// failExpression points at the place in an expression.
+// failExpression reports a mistake at its position in an expression.
 func (b *Source) failExpression(what string, v Value, err error) {
 	e, ok := errors.AsType[*expression.SyntaxError](err)
 	if !ok {
@@ -106,7 +106,7 @@ func (b *Source) failExpression(what string, v Value, err error) {
 	if v.quoted {
 		skip = 1
 	}
-	// The position inside is exact where the text stands in one line as it is.
+	// The position inside is exact if the text is on one line, unmodified.
 	if at.Line > 0 && strings.HasPrefix(suffix(at.Excerpt, at.Col-1+skip), v.Text) {
 		at.Col += skip + e.From
 		at.Width = max(1, min(e.Width, utf8.RuneCountInString(v.Text)-e.From))
@@ -116,7 +116,7 @@ func (b *Source) failExpression(what string, v Value, err error) {
 	b.Fail(&at, e.Hint, "%s: %s: it %s", what, strings.TrimSpace(v.Text), e.Msg)
 }
 
-// suffix is s without its first n runes.
+// suffix returns s without its first n runes.
 func suffix(s string, n int) string {
 	r := []rune(s)
 	return string(r[max(0, min(n, len(r))):])

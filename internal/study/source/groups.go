@@ -72,7 +72,7 @@ func (r *reader) group(name, list *yaml.Node) {
 	}
 }
 
-// ownKeys finds keys of another backend's section in an entry that names its backend.
+// ownKeys reports keys of another backend's section in an entry that names its backend.
 func (r *reader) ownKeys(where string, members []*Axis) {
 	i := slices.IndexFunc(members, func(m *Axis) bool { return m.Name == "backend" })
 	if i < 0 {
@@ -82,7 +82,7 @@ func (r *reader) ownKeys(where string, members []*Axis) {
 		section := m.Keys[0].F.Section
 		if section != "" && !slices.ContainsFunc(members[i].Choices,
 			func(c []Assign) bool { return c[0].V.Text == section }) {
-			r.Fail(m.At, "remove the key, or name its backend", "%s sets %s, but its backend is %s", where, m.Name,
+			r.Fail(m.At, "remove the key, or set its backend", "%s sets %s, but its backend is %s", where, m.Name,
 				members[i].Choices[0][0].V.Text)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// Layer is what one source says: a file without its bases, or one setting of the
-// command line; or what several say together.
+// Layer is the content of one source: a file without its bases, or one setting of the command line; or the merged
+// content of several.
 type Layer struct {
 	// Origin is the file or flag.
 	Origin string
@@ -40,12 +40,12 @@ func newLayer(origin string) Layer {
 	return Layer{Origin: origin, Execution: map[string]Placed{}, Own: map[string]Value{}}
 }
 
-// Placed is a key with its value and where it stands.
+// Placed is a key with its value and position.
 type Placed struct {
 	// F is the key, V its value.
 	F *keys.Field
 	V grammar.Value
-	// At is where it stands.
+	// At is its position.
 	At *grammar.Error
 }
 
@@ -73,21 +73,21 @@ type Axis struct {
 	Form AxisForm
 	// Name is the key, the name of the group, or the keys of a zip.
 	Name string
-	// At is where it stands.
+	// At is its position.
 	At *grammar.Error
 	// Keys that it sets.
 	Keys []AxisKey
-	// Choices hold a value for each key; those of a group for some.
+	// Choices hold a value for each key; a choice of a group only for some.
 	Choices [][]Assign
 	// Command reports that the axis is from the command line.
 	Command bool
 }
 
-// AxisKey is a key that an axis sets and where it says so first.
+// AxisKey is a key that an axis sets and the position where it first does.
 type AxisKey struct {
 	// F is the key.
 	F *keys.Field
-	// At is where it stands.
+	// At is the position.
 	At *grammar.Error
 }
 
@@ -107,7 +107,7 @@ func (a *Axis) String() string {
 	return "the axis " + a.Name
 }
 
-// without is the axis without a key; nil if nothing is left.
+// without returns the axis without a key; nil if nothing is left.
 func (a *Axis) without(f *keys.Field) *Axis {
 	if !a.Has(f) {
 		return a
@@ -129,16 +129,16 @@ type Link struct {
 	// F is the key, E its value.
 	F *keys.Field
 	E *expression.Expression
-	// At is where it stands.
+	// At is its position.
 	At *grammar.Error
 }
 
 // Condition is one line of where.
 type Condition struct {
-	// E must be true, Text is how it was written.
+	// E must be true, Text is its source.
 	E    *expression.Expression
 	Text string
-	// At is where it stands.
+	// At is its position.
 	At *grammar.Error
 	// Everywhere reports that it also filters explicit points.
 	Everywhere bool
@@ -148,17 +148,16 @@ type Condition struct {
 type Point struct {
 	// Number of the entry, from 1.
 	Number int
-	// At is where it stands.
+	// At is its position.
 	At *grammar.Error
 	// Sets are its keys.
 	Sets []Placed
-	// ID is what the entry says its ID is.
+	// ID is the ID that the entry gives.
 	ID *Value
 }
 
-// merge puts a later source over the earlier ones. Mappings merge and lists replace.
-// A value replaces an axis, and the other way round. The command line also
-// overrides what groups, links and explicit points say of its keys.
+// merge lays a later source over the earlier ones. Mappings merge and lists replace. A value replaces an axis, and
+// an axis a value. The command line also overrides its keys in groups, links and explicit points.
 func (b *Source) merge(l Layer) {
 	if l.Name != "" {
 		b.Name = l.Name
@@ -204,7 +203,7 @@ func (b *Source) merge(l Layer) {
 	}
 }
 
-// override removes what earlier sources say of a key, but for its fixed value.
+// override removes a key from earlier sources, except its fixed value.
 func (b *Source) override(f *keys.Field, command bool) {
 	b.dropAxes(f, command)
 	b.Links = slices.DeleteFunc(b.Links, func(o Link) bool { return o.F == f })
@@ -219,7 +218,7 @@ func (b *Source) override(f *keys.Field, command bool) {
 	}
 }
 
-// dropAxes removes a key from the axes, and if command says so from the groups.
+// dropAxes removes a key from the axes, and with command also from the groups.
 func (b *Source) dropAxes(f *keys.Field, command bool) {
 	var kept []*Axis
 	for _, a := range b.Axes {
@@ -249,7 +248,7 @@ func (b *Source) zip(names []Value) {
 			return
 		case i < 0:
 			b.Fail(n.At, "write its values under sweep:, or use the form zip: [{KEY: [..], KEY: [..]}]",
-				"zip: %s is no axis of the sweep", n.Text)
+				"zip: %s is not an axis of the sweep", n.Text)
 			return
 		case slices.Contains(members, b.Axes[i]):
 			b.Fail(n.At, "remove one of them", "zip: %s is named twice", n.Text)
@@ -266,10 +265,10 @@ func (b *Source) zip(names []Value) {
 	b.Axes = slices.DeleteFunc(b.Axes, func(a *Axis) bool { return slices.Contains(members, a) })
 }
 
-// join makes one axis of several that advance together.
+// join combines several axes that advance together into one.
 func (b *Source) join(at *grammar.Error, members []*Axis) *Axis {
 	if len(members) < 2 {
-		b.Fail(at, "name at least two axes, or move the one out of zip", "zip joins axes, but here is only one")
+		b.Fail(at, "name at least two axes, or move this one out of zip", "zip joins axes, but there is only one here")
 		return nil
 	}
 	out := &Axis{Form: ZipAxis, At: at, Command: members[0].Command}

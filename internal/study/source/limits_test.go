@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/grammar"
 )
 
-// TestManyMistakes: the list of mistakes has an end, and says how many are not in it.
+// TestManyMistakes: the list of mistakes is bounded, and ends with the number of unlisted ones.
 func TestManyMistakes(t *testing.T) {
 	b := New(nil)
 	at := &grammar.Error{Source: "s.yaml", Line: 1}
@@ -30,7 +30,7 @@ func TestManyMistakes(t *testing.T) {
 	}
 }
 
-// TestLongTexts: what a mistake quotes is shortened, in its text and in its line.
+// TestLongTexts: long quotations in a mistake are shortened, in its text and in its line.
 func TestLongTexts(t *testing.T) {
 	b := New(nil)
 	line := strings.Repeat("ä", 5_000) + "bad" + strings.Repeat("ö", 1_000_000)
@@ -46,12 +46,12 @@ func TestLongTexts(t *testing.T) {
 	above, carets := []rune(lines[1]), []rune(lines[2])
 	from := strings.Index(string(carets), "^")
 	if got := string(above[from : from+3]); got != "bad" {
-		t.Errorf("the carets stand below %q", got)
+		t.Errorf("the carets mark %q", got)
 	}
 }
 
-// TestLongLine: the time for a line of many values grows as their number does. A position
-// that looks at the whole line takes a minute here.
+// TestLongLine: the time for a line of many values grows linearly. Computing each position from the whole line
+// would take a minute here.
 func TestLongLine(t *testing.T) {
 	n := 100_000
 	if testing.Short() {

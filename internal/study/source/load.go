@@ -19,7 +19,7 @@ import (
 
 // Setting is a key with a value, from the command line or from a program.
 type Setting struct {
-	// Flag is how the user wrote it, for messages: --set, --batch-size.
+	// Flag is the flag as the user wrote it, for messages: --set, --batch-size.
 	Flag string
 	// Key is the dotted key, such as vllm.max_num_seqs.
 	Key string
@@ -31,7 +31,7 @@ type Setting struct {
 	Problem string
 }
 
-// Source merges what all sources say and collects their mistakes.
+// Source merges all sources and collects their mistakes.
 type Source struct {
 	*keys.Set
 	Layer
@@ -43,15 +43,14 @@ type Source struct {
 	// Read reads a file; a caller may replace it.
 	Read func(path string) ([]byte, error)
 
-	// chain names the files that are being read, from the study file to the innermost
-	// base.
+	// chain names the files being read, from the study file to the innermost base.
 	chain []string
 	files int
 	// unlisted counts the mistakes after the first mostListed.
 	unlisted int
 }
 
-// New returns a Source that has read nothing.
+// New returns an empty Source.
 func New(set *keys.Set) *Source {
 	return &Source{Set: set, Read: readStudy, Layer: newLayer("")}
 }
@@ -89,17 +88,16 @@ func readProblem(err error) string {
 	return err.Error()
 }
 
-// mostListed bounds the list of mistakes: nobody reads more, and a generated file may have
-// one in each line.
+// mostListed bounds the list of mistakes: nobody reads more, and a generated file may have one on each line.
 const mostListed = 100
 
 // crowded reports that further mistakes are only counted.
 func (b *Source) crowded() bool { return len(b.Errs) >= mostListed }
 
-// mistakes is how many there are.
+// mistakes returns the number of mistakes.
 func (b *Source) mistakes() int { return len(b.Errs) + b.unlisted }
 
-// Mistakes are all that were recorded, in order; the last one counts what is not listed.
+// Mistakes returns all recorded mistakes, in order; the last one counts the unlisted ones.
 func (b *Source) Mistakes() grammar.Errors {
 	out := b.Errs.Sorted()
 	if b.unlisted == 0 {
@@ -107,12 +105,11 @@ func (b *Source) Mistakes() grammar.Errors {
 	}
 	e := *b.Nowhere()
 	e.Note = note.Note{Code: codes.Mistake, Message: fmt.Sprintf("%d more mistakes are not listed", b.unlisted),
-		Next: "fix those above and try again"}
+		Next: "fix the mistakes above and try again"}
 	return append(out, &e)
 }
 
-// Fail records a mistake at a position. What the message quotes may be long: its middle is
-// left out.
+// Fail records a mistake at a position. Long quotations in the message are shortened.
 func (b *Source) Fail(at *grammar.Error, next, format string, args ...any) {
 	if b.crowded() {
 		b.unlisted++
@@ -131,7 +128,7 @@ func (b *Source) Fail(at *grammar.Error, next, format string, args ...any) {
 // longest bounds each text of a mistake, in bytes.
 const longest = 2000
 
-// shortened leaves out the middle of a text that is too long.
+// shortened removes the middle of a text that is too long.
 func shortened(s string) string {
 	if len(s) <= longest {
 		return s
@@ -140,7 +137,7 @@ func shortened(s string) string {
 	return strings.ToValidUTF8(head, "") + fmt.Sprintf("… (%d bytes) …", len(s)-longest) + strings.ToValidUTF8(tail, "")
 }
 
-// failValue records what a parser said about a value.
+// failValue records the error of a parser for a value.
 func (b *Source) failValue(at *grammar.Error, key string, err error) {
 	next := ""
 	if f, ok := errors.AsType[*note.Failure](err); ok {
@@ -149,8 +146,7 @@ func (b *Source) failValue(at *grammar.Error, key string, err error) {
 	b.Fail(at, next, "%s %v", key, err)
 }
 
-// file reads one study file over what has been read before: first its base files,
-// then itself.
+// file reads one study file over the previous ones: first its base files, then the file itself.
 func (b *Source) file(name string, data []byte) {
 	b.chain = append(b.chain, name)
 	defer func() { b.chain = b.chain[:len(b.chain)-1] }()
@@ -166,7 +162,7 @@ func (b *Source) file(name string, data []byte) {
 	b.merge(r.out)
 }
 
-// maxFiles bounds the files of one study, bases of bases included.
+// maxFiles bounds the files of one study, including bases of bases.
 const maxFiles = 100
 
 // base reads a file that another one names.
@@ -195,7 +191,7 @@ func (b *Source) base(from string, path Value) {
 	b.file(name, data)
 }
 
-// sameFile says that two paths lead to one file.
+// sameFile reports whether two paths name the same file.
 func sameFile(a, b string) bool {
 	if filepath.Clean(a) == filepath.Clean(b) {
 		return true
@@ -205,11 +201,11 @@ func sameFile(a, b string) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// byteOrderMark of UTF-8, which some editors put in front.
+// byteOrderMark of UTF-8, which some editors write at the beginning.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// checkEncoding finds files that are not UTF-8 text; the YAML library would read
-// some of them, with other positions.
+// checkEncoding reports files that are not UTF-8 text; the YAML library would read some of them, with other
+// positions.
 func checkEncoding(data []byte) string {
 	switch {
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")), bytes.IndexByte(data,

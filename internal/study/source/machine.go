@@ -11,8 +11,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// Machine reads what belongs to the machine, below everything that a study says: the
-// user's file, and over it the environment.
+// Machine reads the settings of the machine, which everything in a study overrides: the user's file, and over it
+// the environment.
 func (b *Source) Machine(path string, getenv func(string) string) {
 	if path != "" {
 		b.userFile(path, getenv != nil && getenv(keys.ConfigVariable) == path)
@@ -36,18 +36,18 @@ func (b *Source) Machine(path string, getenv func(string) string) {
 	}
 }
 
-// userFile reads the user's own file, if there is one. One that is named must be there.
+// userFile reads the user's own file, if it exists. A file named by the user must exist.
 func (b *Source) userFile(path string, named bool) {
 	data, err := b.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && named:
-		b.Fail(&grammar.Error{Source: keys.ConfigVariable}, "make the file, or unset "+keys.ConfigVariable,
+		b.Fail(&grammar.Error{Source: keys.ConfigVariable}, "create the file, or unset "+keys.ConfigVariable,
 			"there is no file %s", path)
 		return
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
-		b.Fail(&grammar.Error{Source: path}, "mend or remove the file, or name another one with LLEM_CONFIG",
+		b.Fail(&grammar.Error{Source: path}, "fix or remove the file, or name another one with LLEM_CONFIG",
 			"cannot read your own settings: %s", readProblem(err))
 		return
 	case !says(data):
@@ -61,13 +61,13 @@ func (b *Source) userFile(path string, named bool) {
 	r.top(root)
 	for _, base := range r.bases {
 		b.Fail(base.At, "put the keys into the file itself",
-			"base belongs into a study file, not into your own settings")
+			"base belongs in a study file, not in your own settings")
 	}
 	b.onlyMachine(&r.out, &grammar.Error{Source: path})
 	b.merge(r.out)
 }
 
-// says tells whether a YAML file holds more than comments.
+// says reports whether a YAML file holds more than comments.
 func says(data []byte) bool {
 	for line := range bytes.Lines(bytes.TrimPrefix(data, byteOrderMark)) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
@@ -77,11 +77,11 @@ func says(data []byte) bool {
 	return false
 }
 
-// onlyMachine refuses what belongs into a study, and takes it out of the layer.
+// onlyMachine refuses what belongs in a study, and removes it from the layer.
 func (b *Source) onlyMachine(l *Layer, whole *grammar.Error) {
-	hint := "possible are " + strings.Join(b.AllMachineKeys(), ", ")
+	hint := "allowed keys: " + strings.Join(b.AllMachineKeys(), ", ")
 	refuse := func(at *grammar.Error, what string) {
-		b.Fail(at, hint, "%s belongs into a study, not into the settings of a machine", what)
+		b.Fail(at, hint, "%s belongs in a study, not in the settings of a machine", what)
 	}
 	l.Fixed = slices.DeleteFunc(l.Fixed, func(p Placed) bool {
 		foreign := !slices.Contains(b.Set.Machine, p.F.Key)

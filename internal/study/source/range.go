@@ -16,10 +16,10 @@ var rangeText = regexp.MustCompile(
 	`^([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?)\.\.([-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,` +
 		`3})?)(?:([*+])([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?))?$`)
 
-// RangePattern is the form of a range, for schemas.
+// RangePattern returns the form of a range, for schemas.
 func RangePattern() string { return rangeText.String() }
 
-// plainly writes a number without an exponent.
+// plainly formats a number without an exponent.
 func plainly(s string) string {
 	if !strings.ContainsAny(s, "eE") {
 		return s
@@ -56,12 +56,12 @@ func (b *Source) expand(f *keys.Field, v Value) []grammar.Value {
 	return nil
 }
 
-// expandRange gives the values of a range as texts. The arithmetic is exact: it
-// counts in units of the last decimal place.
+// expandRange returns the values of a range as texts. The arithmetic is exact: it counts in units of the last
+// decimal place.
 func expandRange(text string) ([]string, error) {
 	m := rangeText.FindStringSubmatch(text)
 	if m == nil {
-		return nil, fmt.Errorf("%q is no range", text)
+		return nil, fmt.Errorf("%q is not a range", text)
 	}
 	for i := range m {
 		if i == 1 || i == 2 || i == 4 {
@@ -93,7 +93,7 @@ func expandRange(text string) ([]string, error) {
 	switch {
 	case low > high:
 		return nil, grammar.Hinted(fmt.Sprintf("write %s..%s", m[2], m[1]),
-			"the range %q runs downwards and is empty", text)
+			"the range %q descends and is empty", text)
 	case op == "*" && (step < 2 || low < 1), op == "+" && step < 1:
 		return nil, grammar.Hinted("use a factor of 2 or more from a number above 0, or a step above 0",
 			"the range %q never ends", text)
@@ -120,7 +120,7 @@ func expandRange(text string) ([]string, error) {
 	return out, nil
 }
 
-// decimals counts the digits behind the point.
+// decimals counts the digits after the point.
 func decimals(s string) int {
 	_, fraction, _ := strings.Cut(s, ".")
 	return len(fraction)

@@ -55,7 +55,7 @@ func FuzzRange(f *testing.F) {
 			t.Fatalf("%q has %d values", text, len(values))
 		}
 		low, high, _ := strings.Cut(text, "..")
-		// The step begins at the first * or + that belongs to no number.
+		// The step begins at the first * or + that is not part of a number.
 		for i := 1; i < len(high); i++ {
 			if high[i] == '*' || high[i] == '+' && high[i-1] != 'e' && high[i-1] != 'E' {
 				high = high[:i]

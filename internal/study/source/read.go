@@ -16,34 +16,34 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// Value is the text of a scalar and where it stands.
+// Value is the text of a scalar and its position.
 type Value struct {
 	// Text of the scalar.
 	Text string
-	// At is where it stands.
+	// At is its position.
 	At *grammar.Error
 
-	// list are the values of which text is made, where they are given one by one.
+	// list are the values that make up text, if they are given one by one.
 	list []string
 	// quoted reports that the file marks it as a text.
 	quoted bool
 }
 
-// reader walks one study file.
+// reader reads one study file.
 type reader struct {
 	*Source
 	// called is the name of the file, for messages.
 	called string
 	lines  []string
-	// runes are the lengths of lines that have been asked for: a line may hold many values.
+	// runes caches the lengths of lines: a line may hold many values.
 	runes map[int]int
 	out   Layer
 	bases []Value
-	// machine says that the file is a user's own.
+	// machine reports that the file is a user's own.
 	machine bool
 }
 
-// parse gives the mapping of a file, or nil after a mistake.
+// parse returns the mapping of a file, or nil after a mistake.
 func (r *reader) parse(name string, data []byte) *yaml.Node {
 	r.called = name
 	whole := &grammar.Error{Source: name}
@@ -67,8 +67,8 @@ func (r *reader) parse(name string, data []byte) *yaml.Node {
 		if len(docs[1].Content) > 0 {
 			at = r.at(docs[1].Content[0])
 		}
-		r.Fail(at, "remove the line --- before it, or put it into a file of its own",
-			"a study file holds one document, but here a second one begins")
+		r.Fail(at, "remove the line --- before it, or put it into a separate file",
+			"a study file holds one document, but a second one begins here")
 	}
 	root := docs[0].Content[0]
 	switch {
@@ -82,8 +82,7 @@ func (r *reader) parse(name string, data []byte) *yaml.Node {
 	return root
 }
 
-// documents parses YAML; the library may panic on input it did not expect. What
-// comes after a second document is not read.
+// documents parses YAML; the library may panic on unexpected input. Nothing after a second document is read.
 func documents(data []byte) (docs []*yaml.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -124,7 +123,7 @@ func (r *reader) syntax(err error) {
 	r.Fail(at, syntaxHint(msg, at.Excerpt), "not valid YAML: %s", msg)
 }
 
-// syntaxHint says what usually is behind a message of the YAML library.
+// syntaxHint returns the usual cause of a message of the YAML library.
 func syntaxHint(msg, line string) string {
 	switch {
 	case strings.HasPrefix(strings.TrimLeft(line, " "), "\t"):
@@ -145,7 +144,7 @@ func syntaxHint(msg, line string) string {
 	return ""
 }
 
-// width is how many characters a line has.
+// width returns the number of characters of a line.
 func (r *reader) width(line int) int {
 	n, ok := r.runes[line]
 	if !ok {
@@ -158,7 +157,7 @@ func (r *reader) width(line int) int {
 	return n
 }
 
-// at is the position of a node.
+// at returns the position of a node.
 func (r *reader) at(n *yaml.Node) *grammar.Error {
 	e := &grammar.Error{Source: r.called, Line: n.Line, Col: n.Column, Width: utf8.RuneCountInString(n.Value)}
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
@@ -179,7 +178,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// scope is a kind of mapping: which keys it has besides those of an experiment.
+// scope is a kind of mapping: the keys that it has besides the keys of an experiment.
 type scope struct {
 	set *keys.Set
 	// in names the scope in messages: "", or " in sweep".
@@ -190,14 +189,13 @@ type scope struct {
 	seen map[string]*yaml.Node
 }
 
-// known says that the scope has the key.
+// known reports whether the scope has the key.
 func (s *scope) known(key string) bool {
 	_, ok := s.set.Lookup(key)
 	return ok || slices.Contains(s.extra, key)
 }
 
-// walk goes over the keys below a dotted prefix. Dotted keys and nested mappings
-// mean the same.
+// walk visits the keys below a dotted prefix. Dotted keys and nested mappings mean the same.
 func (r *reader) walk(s *scope, prefix string, n *yaml.Node) {
 	if s.seen == nil {
 		s.seen = map[string]*yaml.Node{}
@@ -246,21 +244,21 @@ func (r *reader) goodKey(k *yaml.Node) bool {
 		r.Fail(at, "write a plain name", "a key must be a name")
 		return false
 	case k.Value == "<<":
-		r.Fail(r.at(k), "write the keys out, or put what is shared into a file of its own and name it with base:",
+		r.Fail(r.at(k), "write the keys out, or put the shared part into a separate file and name it with base:",
 			"merge keys (<<) are not supported")
 		return false
 	}
 	return r.tagged(k)
 }
 
-// tagged refuses explicit tags: keys have types already.
+// tagged refuses explicit tags: keys determine the types.
 func (r *reader) tagged(n *yaml.Node) bool {
 	if n.Style&yaml.TaggedStyle == 0 {
 		return true
 	}
 	at := r.at(n)
 	at.Width = max(1, utf8.RuneCountInString(n.Tag))
-	r.Fail(at, "remove it: the key decides on the type", "the tag %s is not supported", n.Tag)
+	r.Fail(at, "remove it: the key determines the type", "the tag %s is not supported", n.Tag)
 	return false
 }
 
@@ -272,7 +270,7 @@ func (s *scope) inside(prefix string) string {
 	return " in " + strings.TrimSuffix(prefix, ".") + s.in
 }
 
-// isPrefix says that keys exist below key.
+// isPrefix reports whether keys exist below key.
 func (s *scope) isPrefix(key string) bool { return len(s.children(key)) > 0 }
 
 // children lists the keys directly below parent.
@@ -303,7 +301,7 @@ func (s *scope) children(parent string) []string {
 // longestValue bounds a single value, in bytes.
 const longestValue = 64 << 10
 
-// scalar takes the text of a scalar node; k is where to point if there is none.
+// scalar returns the text of a scalar node; k is where to point if there is none.
 func (r *reader) scalar(key string, k, n *yaml.Node) (Value, bool) {
 	switch {
 	case n.Kind != yaml.ScalarNode:
@@ -323,8 +321,7 @@ func (r *reader) scalar(key string, k, n *yaml.Node) (Value, bool) {
 	return Value{Text: n.Value, quoted: quoted, At: r.at(n)}, true
 }
 
-// single takes the text of one value, where a list is one value of some keys; f is nil
-// for keys that are no fields.
+// single returns the text of one value, which may be a list for some keys; f is nil for keys that are not fields.
 func (r *reader) single(f *keys.Field, key string, k, n *yaml.Node) (Value, bool) {
 	if f == nil || !f.List || n.Kind != yaml.SequenceNode {
 		return r.scalar(key, k, n)

@@ -53,7 +53,7 @@ func (b *Source) setting(l *Layer, s Setting) {
 		b.assignText(l, f, v)
 	case slices.Contains([]string{"sweep", "sweep.groups", "base", "experiments"}, key):
 		b.Fail(v.At, "a setting takes KEY=VALUE, where a list or range of values makes an axis; "+
-			"sweep.Where=CONDITION and sweep.zip=KEY,KEY are possible too", "%s stands in a study file only", key)
+			"sweep.where=CONDITION and sweep.zip=KEY,KEY are also allowed", "%s is allowed in a study file only", key)
 	case top.known(key):
 		b.fix(l, key, v)
 	case top.isPrefix(key):
@@ -84,7 +84,7 @@ func (b *Source) assignText(l *Layer, f *keys.Field, v Value) {
 	case len(values) == 1:
 		l.Fixed = append(l.Fixed, Placed{f, values[0], v.At})
 	case f.Aside:
-		b.Fail(v.At, "give it one value", "%s is no axis: it does not change what is measured", f.Key)
+		b.Fail(v.At, "give it one value", "%s cannot be an axis: it does not change what is measured", f.Key)
 	default:
 		a := plain(f, v.At, v.At, values)
 		a.Command = true

@@ -10,8 +10,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// otherNames are words for keys in files and options of other tools, with the dotted
-// key, or the name within the same section.
+// otherNames maps keys in files and options of other tools to the dotted key, or the name within the same section.
 var otherNames = map[string]string{
 	"tp": "tensor_parallel_size", "tp_size": "tensor_parallel_size", "pp": "pipeline_parallel_size",
 	"pp_size": "pipeline_parallel_size",
@@ -31,15 +30,15 @@ var otherNames = map[string]string{
 	"grid": "sweep", "matrix": "sweep", "parameters": "sweep", "cases": "experiments", "points": "experiments",
 	"scenarios": "experiments",
 	"extends":   "base", "include": "base", "inherit": "base", "random_seed": "seed", "n_warmup": "warmup.runs",
-	"filter": "sweep.Where", "exclude": "sweep.Where", "zip": "sweep.zip", "groups": "sweep.groups",
-	"link": "sweep.link", "where": "sweep.Where",
+	"filter": "sweep.where", "exclude": "sweep.where", "zip": "sweep.zip", "groups": "sweep.groups",
+	"link": "sweep.link", "where": "sweep.where",
 }
 
-// longestKey is more than any key has, in bytes: to compare a longer one takes its time.
+// longestKey exceeds the length of any key, in bytes: comparing a longer text is slow.
 const longestKey = 200
 
-// suggest finds the key that was meant: what another tool calls it, a near name on
-// the same level, or the same name elsewhere. It is spelled as the file spells it.
+// suggest finds the intended key: by its name in another tool, a similar name on the same level, or the same name
+// elsewhere. It is spelled as the file spells it.
 func (s *scope) suggest(key, written string) string {
 	if len(key) > longestKey {
 		return "no key is that long"
@@ -49,7 +48,7 @@ func (s *scope) suggest(key, written string) string {
 		parent, name = key[:i], key[i+1:]
 	}
 	if _, own := s.set.OwnKinds[key]; own {
-		return "it belongs to a machine: write it into your own settings (`llem config` says where), or set " +
+		return "it belongs to a machine: write it into your own settings (`llem config` shows where), or set " +
 			keys.Variable(key)
 	}
 	siblings := s.children(parent)
@@ -95,8 +94,7 @@ func (s *scope) suggest(key, written string) string {
 	return "known keys here: " + strings.Join(siblings, ", ")
 }
 
-// containing finds the one name that has the word in it, such as batch_size for
-// batch.
+// containing finds the one name that contains the word, such as batch_size for batch.
 func containing(word string, names []string) string {
 	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "") }
 	found := ""
@@ -111,8 +109,7 @@ func containing(word string, names []string) string {
 	return found
 }
 
-// beginning finds the one name with a word that is nearly the given one, such as
-// batch_size for bach.
+// beginning finds the one name with a word similar to the given one, such as batch_size for bach.
 func beginning(word string, names []string) string {
 	found := ""
 	for _, n := range names {

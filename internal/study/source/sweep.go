@@ -11,7 +11,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/study/keys"
 )
 
-// top walks a whole file.
+// top reads a whole file.
 func (r *reader) top(root *yaml.Node) {
 	s := &scope{set: r.Set, extra: studyKeys(r.Set)}
 	if r.machine {
@@ -39,7 +39,7 @@ func (r *reader) top(root *yaml.Node) {
 	r.walk(s, "", root)
 }
 
-// studyKeys are the keys of a file that do not describe an experiment.
+// studyKeys returns the keys of a file that do not describe an experiment.
 func studyKeys(set *keys.Set) []string {
 	out := []string{"name", "base", "sweep", "experiments"}
 	for _, f := range set.ExecutionFields {
@@ -48,7 +48,7 @@ func studyKeys(set *keys.Set) []string {
 	return out
 }
 
-// NameKind is that of the key name.
+// NameKind is the kind of the key name.
 var NameKind = grammar.Line("the study's name")
 
 // fix gives one key its value.
@@ -96,12 +96,12 @@ func (r *reader) basePaths(k, n *yaml.Node) {
 	}
 }
 
-// sweepKeys are the keys of sweep that are no axes.
+// sweepKeys are the keys of sweep that are not axes.
 var sweepKeys = []string{"groups", "zip", "link", "where"}
 
 func sweepScope(k *keys.Set) *scope { return &scope{set: k, in: " in sweep", extra: sweepKeys} }
 
-// sweep walks the axes of a file.
+// sweep reads the axes of a file.
 func (r *reader) sweep(k, n *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
 		r.Fail(r.at(k), "write sweep: {embedded.batch_size: [1, 8]}", "sweep holds keys with lists of values")
@@ -134,10 +134,11 @@ func (r *reader) axis(f *keys.Field, k, n *yaml.Node) {
 	}
 }
 
-// plain makes an axis of one key, or nil after a mistake.
+// plain returns an axis of one key, or nil after a mistake.
 func (r *reader) plain(f *keys.Field, k, n *yaml.Node) *Axis {
 	if f.Aside {
-		r.Fail(r.at(k), "give it one value outside of sweep", "%s is no axis: it does not change what is measured",
+		r.Fail(r.at(k), "give it one value outside of sweep",
+			"%s cannot be an axis: it does not change what is measured",
 			f.Key)
 		return nil
 	}
@@ -159,8 +160,8 @@ func plain(f *keys.Field, at, valueAt *grammar.Error, values []grammar.Value) *A
 	return a
 }
 
-// values reads a scalar, a range, or a list of both, and says where the first of them
-// stands. It is nil if no value is good.
+// values reads a scalar, a range, or a list of both, and returns the position of the first value. It returns nil
+// if no value is good.
 func (r *reader) values(f *keys.Field, k, n *yaml.Node) (out []grammar.Value, at *grammar.Error) {
 	items := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
@@ -178,7 +179,7 @@ func (r *reader) values(f *keys.Field, k, n *yaml.Node) (out []grammar.Value, at
 		}
 		if item.Kind == yaml.SequenceNode && !f.List || item.Kind == yaml.MappingNode {
 			r.Fail(r.at(where),
-				"write a flat list of values; keys that change together are written under sweep: groups:",
+				"write a flat list of values; write keys that change together under sweep: groups:",
 				"%s takes single values", f.Key)
 			continue
 		}

@@ -91,7 +91,7 @@ def ended(name: str, status: int) -> Failure:
     """The failure of a rank that is gone."""
     if status == -signal.SIGKILL:
         return Failure("oom_host", f"{name} was killed",
-                       "something killed it, usually the kernel for lack of memory (see `dmesg | tail`): "
+                       "another process killed it, usually the kernel for lack of memory (see `dmesg | tail`): "
                        "use a smaller model, dtype or batch size")
     how = f"was ended by signal {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
     return Failure("crashed", f"{name} {how}", "its last lines are in the engine log")

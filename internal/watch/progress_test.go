@@ -12,8 +12,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/kin"
 )
 
-// looked is a look at an engine with a limit of 10 s whose first process sleeps, and that process.
-func looked(t *testing.T, talks bool) (*look, int) {
+// observed returns the observation of an engine with a limit of 10 s whose first process sleeps, and that process.
+func observed(t *testing.T, talks bool) (*progress, int) {
 	e := engine(t, "exec sleep 300")
 	e.Limit, e.Talks = 10*time.Second, talks
 	command := func() string {
@@ -25,10 +25,10 @@ func looked(t *testing.T, talks bool) (*look, int) {
 	}
 	time.Sleep(20 * time.Millisecond) // it goes to sleep
 	p, _ := kin.Read(e.Root())
-	return &look{Engine: e, root: p.CPU}, e.Root()
+	return &progress{Engine: e, root: p.CPU}, e.Root()
 }
 
-// TestWorks: what counts as work of processes, by the processor time that they had at first.
+// TestWorks: what counts as work of processes, given their initial processor time.
 func TestWorks(t *testing.T) {
 	one := func(cpu uint64, state byte) kin.Family { return kin.Family{7: {PID: 7, CPU: cpu, State: state}} }
 	for name, q := range map[string]struct {
@@ -36,18 +36,18 @@ func TestWorks(t *testing.T) {
 		now   kin.Family
 		want  bool
 	}{
-		"nothing":                            {false, one(1000, 'S'), false},
-		"a tick":                             {false, one(1001, 'S'), true},
-		"waits for a processor":              {false, one(1000, 'R'), true},
-		"another one of its number":          {false, one(3, 'S'), false},
-		"a child that came":                  {false, kin.Family{7: {CPU: 1000}, 8: {CPU: 5}}, true},
-		"nothing of a server":                {true, one(1000, 'S'), false},
-		"little of a server":                 {true, one(1099, 'S'), false},
-		"a quarter of a processor":           {true, one(1100, 'S'), true},
-		"a server that waits for one":        {true, one(1000, 'R'), true},
-		"a server's number that was another": {true, one(900, 'S'), false},
+		"nothing":                             {false, one(1000, 'S'), false},
+		"a tick":                              {false, one(1001, 'S'), true},
+		"waits for a processor":               {false, one(1000, 'R'), true},
+		"another process with its id":         {false, one(3, 'S'), false},
+		"a new child":                         {false, kin.Family{7: {CPU: 1000}, 8: {CPU: 5}}, true},
+		"nothing of a server":                 {true, one(1000, 'S'), false},
+		"little of a server":                  {true, one(1099, 'S'), false},
+		"a quarter of a processor":            {true, one(1100, 'S'), true},
+		"a server that waits for a processor": {true, one(1000, 'R'), true},
+		"a reused id of a server":             {true, one(900, 'S'), false},
 	} {
-		l := &look{Engine: &Engine{Talks: q.talks}}
+		l := &progress{Engine: &Engine{Talks: q.talks}}
 		if l.works(one(1000, 'S'), time.Second) {
 			t.Errorf("%s: it works before anything is known", name)
 		}
@@ -60,10 +60,11 @@ func TestWorks(t *testing.T) {
 	}
 }
 
-// TestStopped: a process in state T for two fifths of the limit is named, when nothing has come for the whole of it.
+// TestStopped: a process in state T for two fifths of the limit is named if the engine was silent for the whole
+// limit.
 func TestStopped(t *testing.T) {
 	for _, talks := range []bool{false, true} {
-		l, pid := looked(t, talks)
+		l, pid := observed(t, talks)
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
@@ -82,9 +83,9 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// TestStoppedShortly: one that has been stopped a moment ago is not why nothing came.
+// TestStoppedShortly: a process that was stopped a moment ago is not the cause of the silence.
 func TestStoppedShortly(t *testing.T) {
-	l, pid := looked(t, false)
+	l, pid := observed(t, false)
 	for range 8 {
 		l.after(time.Second)
 	}
@@ -96,13 +97,13 @@ func TestStoppedShortly(t *testing.T) {
 	}
 	l.after(time.Second)
 	if stalled := l.after(time.Second); stalled == nil || len(stalled.Stopped) > 0 || stalled.States[pid] != 'T' {
-		t.Errorf("%+v, want it to stand still, with no process named as the cause", stalled)
+		t.Errorf("%+v, want a stall with no process named as the cause", stalled)
 	}
 }
 
-// TestLatecomers: before an engine is given up all of its processes are looked for: others may have come and work.
+// TestLatecomers: before an engine is given up, all of its processes are searched for: new ones may work.
 func TestLatecomers(t *testing.T) {
-	l, _ := looked(t, false)
+	l, _ := observed(t, false)
 	first, calls := l.Family(), 0
 	l.Family = func() kin.Family {
 		out := maps.Clone(first)
@@ -121,10 +122,10 @@ func TestLatecomers(t *testing.T) {
 	}
 }
 
-// TestHeardAgain: what comes ends the silence, and what was seen before it does not count.
+// TestHeardAgain: output ends the silence, and earlier observations do not count.
 func TestHeardAgain(t *testing.T) {
 	for _, talks := range []bool{false, true} {
-		l, _ := looked(t, talks)
+		l, _ := observed(t, talks)
 		for range 9 {
 			l.after(time.Second)
 		}
@@ -140,10 +141,10 @@ func TestHeardAgain(t *testing.T) {
 	}
 }
 
-// TestUnknownProcess: where no process is known only a server is given up.
+// TestUnknownProcess: if no process is known, only a server is given up.
 func TestUnknownProcess(t *testing.T) {
 	for _, talks := range []bool{false, true} {
-		l := &look{Engine: &Engine{Limit: 10 * time.Second, Talks: talks}}
+		l := &progress{Engine: &Engine{Limit: 10 * time.Second, Talks: talks}}
 		for i := 1; i <= 12; i++ {
 			if got := l.after(time.Second) != nil; got != (talks && i >= 10) {
 				t.Errorf("a server: %v, after %d s: given up %v", talks, i, got)
