@@ -53,7 +53,7 @@ func common(backends []string, able able) []commonKey {
 			func(s *Experiment) *int { return &s.Workload.Concurrency }),
 		numberField("decoding.temperature", 0, 10, "0 is greedy decoding; more is for "+able.sampling+" only",
 			func(s *Experiment) *float64 { return &s.Decoding.Temperature }),
-		numberField("decoding.top_p", 0.001, 1, "choose from the most likely tokens of this total probability; 1 is all",
+		numberField("decoding.top_p", 0.001, 1, "choose from the likeliest tokens of this total probability; 1 is all",
 			func(s *Experiment) *float64 { return &s.Decoding.TopP }),
 		wholeField("decoding.top_k", 0, 1<<20, "choose from at most this many tokens; 0 is all",
 			func(s *Experiment) *int { return &s.Decoding.TopK }),

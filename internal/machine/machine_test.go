@@ -23,7 +23,7 @@ func TestSamplingIsRefused(t *testing.T) {
 		}
 		_, err := study.Parse("s.yaml",
 			[]byte("model: random:tiny-llama\nbackend: "+name+"\ndecoding: {temperature: 0.7}\n"))
-		if err == nil || !strings.Contains(err.Error(), "takes the most likely token only") {
+		if err == nil || !strings.Contains(err.Error(), "supports greedy decoding only") {
 			t.Errorf("%s: %v: a temperature that is accepted must be given to the engine", name, err)
 		}
 	}

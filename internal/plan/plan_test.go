@@ -135,7 +135,7 @@ func TestGPUOfTheMachine(t *testing.T) {
 		t.Errorf("an unknown GPU: %v", err)
 	}
 	for text, want := range map[string]string{"model: random:tiny-llama\nbackend: fake\n": "computes nothing",
-		"model: org/name\n":                         "once it has been fetched",
+		"model: org/name\n":                         "until it has been fetched",
 		"model: random:tiny-llama\nbackend: vllm\n": ""} {
 		if _, reason := e.Need(parse(t, text).Experiments[0]); want != "" && !strings.Contains(reason, want) {
 			t.Errorf("%q: %q, want %q", text, reason, want)
