@@ -60,7 +60,7 @@ func common(backends []string, able able) []commonKey {
 		seedField("decoding.seed", "seed of the choice; 0 takes the key seed",
 			func(s *Experiment) *uint64 { return &s.Decoding.Seed }),
 		wholeField("warmup.runs", 0, 1000,
-			"discarded runs of a full batch and the smaller last one; 0 is no warm-up at all",
+			"discarded runs of a full batch and the smaller last one; 0 disables the warm-up",
 			func(s *Experiment) *int { return &s.Warmup.Runs }),
 		wordField("warmup.cover", "all runs every shape of the window before that, with a few output tokens, until "+
 			"the times settle; sizes does not", grammar.Choice(terms.CoverAll, terms.CoverSizes),

@@ -99,7 +99,8 @@ func one(t *testing.T, text string) (Experiment, bool) {
 	t.Helper()
 	s, err := Parse("s.yaml", []byte(text))
 	if err != nil {
-		if strings.Contains(err.Error(), "cannot run") || strings.Contains(err.Error(), "needs a GPU") ||
+		if strings.Contains(err.Error(), "does not run") || strings.Contains(err.Error(), "cannot run") ||
+			strings.Contains(err.Error(), "needs a GPU") ||
 			strings.Contains(err.Error(), "greedy decoding only") ||
 			strings.Contains(err.Error(), "all requests at once") ||
 			strings.Contains(err.Error(), "is temperature 0, but") ||

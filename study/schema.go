@@ -40,7 +40,7 @@ func Schema(engines engine.Descriptors) []byte {
 	id := property{"id", schema{"type": "string", "pattern": "^[0-9a-f]{12}$",
 		"description": "checked if given: the experiment's ID, as its values make it"}}
 	defs["point"] = describe(defs.closed("section", "", append(slices.Clone(values), id)),
-		"one experiment: its keys override those of the file")
+		"one experiment: its keys override the keys of the file")
 	defs["axes"] = describe(defs.closed("axes", "", axes), "keys with their values")
 	defs["sweep"] = describe(defs.closed("axes", "",
 		append(axes, sweepProperties(defs.closed("links", "", links))...)), "axes whose product is the study")

@@ -134,7 +134,7 @@ type Decoding struct {
 // Warmup is what runs before the window and is discarded.
 type Warmup struct {
 	// Runs is how often a full batch and the smaller last one run with all of their output tokens; an engine that
-	// batches itself runs the whole workload. 0 is no warm-up.
+	// batches itself runs the whole workload. 0 disables the warm-up.
 	Runs int `json:"runs"`
 	// Cover is sizes, which runs nothing else, or empty: all shapes of the window run before that, with a few output
 	// tokens.

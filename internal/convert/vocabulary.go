@@ -36,7 +36,7 @@ type special struct {
 	ids  []int32 // if several tokens have the role
 }
 
-// roles maps the names of special tokens in Hugging Face files to those in GGUF files.
+// roles maps the names of special tokens in Hugging Face files to their names in GGUF files.
 func roles() map[string]string {
 	return map[string]string{
 		"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding", "cls": "cls", "mask": "mask",

@@ -88,7 +88,7 @@ func TestDecodeByHand(t *testing.T) {
 	prefill, _ := s.batchCost(1)
 	flops := s.Model.FLOPs(nil).Prefill
 	if flops != 0 {
-		t.Fatal("no request is no work")
+		t.Fatal("no request must not be valid work")
 	}
 	flops = 512*2*6_979_588_096.0 + 2*4096*128_256 + 32*4*32*128*512*513/2
 	want = flops/(0.65*989e12) + 512*32*0.25*elementBytes(s.Model, 2)/(0.8*4.8e12)

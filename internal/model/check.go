@@ -84,7 +84,7 @@ func CheckDType(name, want string, have gguf.DType) error {
 
 // Reach checks whether a model of the hub is available, and reads its architecture: from the cache if it is
 // complete, otherwise with one request. Bound its time with ctx. It fetches no weights and writes nothing. The
-// error tells whether the model is restricted (codes.ClassGated), does not exist (codes.ClassModelNotFound) or the
+// error distinguishes whether the model is restricted (codes.ClassGated), does not exist (codes.ClassModelNotFound) or the
 // hub could not be queried (codes.ClassOffline, codes.ClassDownloadFailed). A config without a known architecture
 // is not an error: known is false then.
 func Reach(ctx context.Context, r Request) (config shape.Config, known bool, err error) {

@@ -260,7 +260,7 @@ func (b *builder) mamba(n int64) {
 	b.add(Matrix, rank+2*state, inner, n)
 	b.add(Matrix, inner, rank, n)
 	b.add(Matrix, h, inner, n)
-	b.add(Vector, inner*kernel+3*inner+inner*state, 1, n) // convolution, its bias, that of time steps, D, A
+	b.add(Vector, inner*kernel+3*inner+inner*state, 1, n) // convolution and its bias, bias of time steps, D, A
 	if b.yes("mamba_norms") {
 		b.add(Vector, rank+2*state, 1, n)
 	}

@@ -13,7 +13,7 @@ import (
 
 const gib = 1 << 30
 
-// TestFamilies counts the published configurations in testdata/configs. Parameters are those of
+// TestFamilies counts the published configurations in testdata/configs. Parameters come from
 // the classes of transformers 5.17, built on its meta device; what a token visits and the bytes are
 // published, or computed by hand where a comment says how.
 func TestFamilies(t *testing.T) {

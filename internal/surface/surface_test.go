@@ -17,7 +17,7 @@ func TestEverythingHasAComment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(packages) < 10 {
-		t.Fatalf("%d packages, want those of the module", len(packages))
+		t.Fatalf("%d packages, want the packages of the module", len(packages))
 	}
 	for _, p := range packages {
 		for _, name := range p.Bare {
