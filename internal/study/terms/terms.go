@@ -78,8 +78,8 @@ const (
 const (
 	// TemplateKey is its key.
 	TemplateKey = "workload.chat_template"
-	// TemplateNone disables the template. In an experiment it is an empty text, as in experiments from before there were
-	// templates.
+	// TemplateNone disables the template. In an experiment it is an empty text, as in experiments from before
+	// there were templates.
 	TemplateNone = "none"
 	// TemplateModel puts the prompts of a data set into the model's own template.
 	TemplateModel = "model"
