@@ -19,8 +19,8 @@ func TestCheckFields(t *testing.T) {
 	var n int
 	batch := engine.Whole(&n, "batch_size", 1, 8, "the batch").Optional()
 	for want, f := range map[string]engine.Field{
-		"the value of x is in a *bool":                   {Key: "x", Help: "h", At: new(bool)},
-		"the value of x is in a <nil>":                   {Key: "x", Help: "h"},
+		"the value of x is in a *bool":        {Key: "x", Help: "h", At: new(bool)},
+		"the value of x is in a <nil>":        {Key: "x", Help: "h"},
 		"x accepts no text":                   {Key: "x", Help: "h", At: &text},
 		"the zero value of x is \"many\"":     engine.Whole(&n, "x", 0, 9, "h").ZeroMeans("many"),
 		"the zero value of x is \"c\"; want ": engine.Choice(&text, "x", "h", "a", "b").ZeroMeans("c"),
