@@ -83,9 +83,9 @@ func CheckDType(name, want string, have gguf.DType) error {
 }
 
 // Reach checks whether a model of the hub is available, and reads its architecture: from the cache if it is
-// complete, otherwise with one request. Bound its time with ctx. It fetches no weights and writes nothing. The
-// error distinguishes whether the model is restricted (codes.ClassGated), does not exist (codes.ClassModelNotFound) or the
-// hub could not be queried (codes.ClassOffline, codes.ClassDownloadFailed). A config without a known architecture
+// complete, otherwise with one request. Bound its time with ctx. It fetches no weights and writes nothing.
+// The class of the error is codes.ClassGated for a restricted model, codes.ClassModelNotFound for a missing one, and
+// codes.ClassOffline or codes.ClassDownloadFailed if the hub could not be queried. A config of an unknown architecture
 // is not an error: known is false then.
 func Reach(ctx context.Context, r Request) (config shape.Config, known bool, err error) {
 	at, err := locate(r.Model)
