@@ -1,8 +1,8 @@
-// Package damage makes damaged copies of files and streams, for tests of what reads them, and holds the
-// outcome against what every reader owes: it returns, in bounded time and memory, and what it returns is an error
-// that names the file, or what the intact file says. Never other numbers, where a sum could have told.
+// Package damage makes damaged copies of files and streams, for tests of their readers, and checks what every
+// reader must do: return in bounded time and memory, with an error that names the file, or with the values of
+// the intact file. If the file has a checksum, other values are never acceptable.
 //
-// The copies follow from a seed, [SeedEnv], and the name of the format: one that failed is made again alone.
+// The copies follow from a seed, [SeedEnv], and the name of the format, so that a failure can be reproduced.
 package damage
 
 import (
@@ -23,17 +23,17 @@ import (
 const (
 	// SeedEnv sets the seed of the copies.
 	SeedEnv = "LLEM_TEST_SEED"
-	// AllEnv asks, set to full, for all copies and not a sample.
+	// AllEnv, set to full, selects all copies instead of a sample.
 	AllEnv = "LLEM_TEST_DAMAGE"
 )
 
-// What reading one copy may take.
+// Limits for reading one copy.
 const (
 	mostTime  = 10 * time.Second
-	mostBytes = 2 << 30 // allocated in all, which is at least what is held at once
+	mostBytes = 2 << 30 // allocated in total, an upper bound of the memory in use
 )
 
-// Seed is the seed of the copies of a test, which it logs.
+// Seed returns the seed of the copies of a test, and logs it.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
 	seed, err := strconv.ParseUint(os.Getenv(SeedEnv), 10, 64)
@@ -44,7 +44,7 @@ func Seed(t testing.TB) uint64 {
 	return seed
 }
 
-// Number is how many copies to make: all if the environment asks for them, else a sample.
+// Number returns how many copies to make: all if the environment says so, otherwise a sample.
 func Number(all, sample int) int {
 	if os.Getenv(AllEnv) == "full" {
 		return all
@@ -54,27 +54,28 @@ func Number(all, sample int) int {
 
 // Copy is a damaged copy.
 type Copy struct {
-	// How it differs from the intact file.
+	// How describes the damage.
 	How string
 	// Bytes are its content.
 	Bytes []byte
 }
 
-// Format is a kind of file, and what reads it.
+// Format is a kind of file with its reader.
 type Format struct {
 	// Name of the format.
 	Name string
-	// Names are what an error must have one of: the file, or what it belongs to; none where the text has no name.
+	// Names: an error must contain one of them, the file or what it belongs to; empty if the text has no
+	// name.
 	Names []string
-	// Intact is the content of a file that is not damaged.
+	// Intact is the content of an undamaged file.
 	Intact []byte
-	// Within bounds the damage to the first bytes, for files whose rest is data without meaning to the
-	// reader; 0 is the whole file.
+	// Within limits the damage to the first bytes, for files whose rest is data that the reader does not
+	// interpret; 0 means the whole file.
 	Within int
-	// ByNature is why damage may give another value that is as valid, for what people write by hand and what
-	// comes from other programs without a sum; empty if it must not.
+	// ByNature is why damage may give another valid value, for files that people write and for output of
+	// other programs without a checksum; empty if it must not.
 	ByNature string
-	// Read reads a copy, and returns all that the program would go by.
+	// Read reads a copy, and returns everything that the program would use.
 	Read func(text []byte) (says string, err error)
 }
 
@@ -82,14 +83,15 @@ type Format struct {
 type Tally struct {
 	// Format is the name of the format.
 	Format string
-	// Damaged copies: Refused, read with what the intact file says (Same), or with other valid values (ByNature).
+	// Counts of damaged copies: refused, read with the values of the intact file (Same), or with other valid
+	// values (ByNature).
 	Damaged, Refused, Same, ByNature int
 	// Took is the time for all of them.
 	Took time.Duration
 }
 
-// Copies makes n copies, each damaged in one place: half of them by a bit, the others by a cut, a block of zeros
-// or a block that is there twice.
+// Copies returns n copies, each damaged in one place: half of them by a bit, the others by truncation, a
+// block of zeros or a repeated block.
 func (f Format) Copies(seed uint64, n int) []Copy {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(f.Name))
@@ -97,7 +99,7 @@ func (f Format) Copies(seed uint64, n int) []Copy {
 	for i := range n {
 		rng := rand.New(rand.NewPCG(seed, h.Sum64()+uint64(i)))
 		c := f.damaged(i, rng)
-		for bytes.Equal(c.Bytes, f.Intact) { // zeros where zeros were
+		for bytes.Equal(c.Bytes, f.Intact) { // there were already zeros
 			c = f.damaged(0, rng)
 		}
 		out = append(out, c)
@@ -122,14 +124,14 @@ func (f Format) damaged(i int, rng *rand.Rand) Copy {
 		return Copy{fmt.Sprintf("bytes %d to %d are 0", at, to), b}
 	case 5:
 		b = append(b[:to:to], f.Intact[at:]...)
-		return Copy{fmt.Sprintf("bytes %d to %d are there twice", at, to), b}
+		return Copy{fmt.Sprintf("bytes %d to %d are repeated", at, to), b}
 	}
 	bit := rng.IntN(8)
 	b[at] ^= 1 << bit
 	return Copy{fmt.Sprintf("bit %d of byte %d is flipped", bit, at), b}
 }
 
-// Check reads n damaged copies, and reports the ones that were not read as they should be.
+// Check reads n damaged copies, and reports every copy that was not handled as required.
 func (f Format) Check(t testing.TB, seed uint64, n int) Tally {
 	t.Helper()
 	intact, err := guarded(f.Intact, f.Read)
@@ -155,7 +157,7 @@ func (f Format) Check(t testing.TB, seed uint64, n int) Tally {
 		case f.ByNature != "":
 			out.ByNature++
 		default:
-			t.Errorf("%s, %s: it is read, and says other things: %s", f.Name, c.How, difference(intact, says))
+			t.Errorf("%s, %s: read with other values: %s", f.Name, c.How, difference(intact, says))
 		}
 	}
 	out.Took = time.Since(start)
@@ -193,11 +195,11 @@ func guarded(text []byte, read func([]byte) (string, error)) (string, error) {
 	select {
 	case o := <-ended:
 		if n := allocated() - before; n > mostBytes {
-			return "", &brokenError{fmt.Sprintf("it took %d MB of memory", n>>20)}
+			return "", &brokenError{fmt.Sprintf("reading took %d MB of memory", n>>20)}
 		}
 		return o.says, o.err
 	case <-time.After(mostTime):
-		return "", &brokenError{fmt.Sprintf("it did not end within %v", mostTime)}
+		return "", &brokenError{fmt.Sprintf("reading did not end within %v", mostTime)}
 	}
 }
 
@@ -207,17 +209,17 @@ func allocated() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// difference shows where two texts part.
+// difference shows where two texts differ.
 func difference(a, b string) string {
 	i := 0
 	for i < min(len(a), len(b)) && a[i] == b[i] {
 		i++
 	}
 	from := max(0, i-40)
-	return fmt.Sprintf("%q, intact it says %q", b[from:min(len(b), i+60)], a[from:min(len(a), i+60)])
+	return fmt.Sprintf("%q, the intact file has %q", b[from:min(len(b), i+60)], a[from:min(len(a), i+60)])
 }
 
-// Table logs what became of the copies of each format.
+// Table logs the outcome for the copies of each format.
 func Table(t testing.TB, all []Tally) (damaged int) {
 	t.Helper()
 	var b strings.Builder

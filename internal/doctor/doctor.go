@@ -1,14 +1,11 @@
-// Package doctor tests the power sensors of a machine and says what they are good
-// for: which of them answer, how often and how late, whether they agree, what they
-// average over, and so which windows and which phases a measurement here can
-// resolve.
+// Package doctor tests the power sensors of a machine: which of them respond, how often and how late, whether
+// they agree, what they average over, and thus which windows and phases a measurement can resolve.
 //
 //	calls → ring → refresh → idle agreement →
 //	[ steady load → pulses → other readings → swept pulses → polling rate ] → verdict
 //
-// The tests in brackets need a load whose edges are known; without one they are
-// skipped with the reason. The outcome is a [Report]; its profiles serve later
-// measurements as what is known of the sensors.
+// The tests in brackets need a load whose edges are known; without one they are skipped with the reason. The
+// result is a [Report], whose profiles later measurements use.
 package doctor
 
 import (
@@ -27,30 +24,29 @@ import (
 
 // Load keeps a device busy in pulses with known edges.
 type Load interface {
-	// Name says what runs on what.
+	// Name describes the load and its device.
 	Name() string
-	// Devices are the UUIDs of the GPUs under load; none on a processor.
+	// Devices are the UUIDs of the GPUs under load; empty for a processor.
 	Devices() []string
 	// Pulse runs a pattern and returns the edges of its pulses.
 	Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edge, error)
 	Close() error
 }
 
-// Options of a self-test.
+// Options are the options of a self-test.
 type Options struct {
 	Meters  []power.Meter
 	Missing []power.Unavailable
 	// Facts describe GPUs by device.
 	Facts map[string]sensor.GPUFacts
-	// Loads start what keeps the devices busy, one after the other. NoLoad says why
-	// there is none.
+	// Loads start the loads, one after the other. NoLoad is why there is none.
 	Loads  []func(ctx context.Context) (Load, error)
 	NoLoad string
-	// Quick leaves out what needs a load.
+	// Quick skips the tests that need a load.
 	Quick bool
-	// Say receives a line at the beginning of every test.
+	// Say receives a line at the start of every test.
 	Say func(string)
-	// Now is CLOCK_MONOTONIC; Sleep waits.
+	// Now returns CLOCK_MONOTONIC in nanoseconds; Sleep waits.
 	Now   func() int64
 	Sleep func(context.Context, time.Duration) error
 }
@@ -62,19 +58,19 @@ type Report struct {
 	Loads         []string            `json:"loads"`
 	Devices       []*Device           `json:"devices"`
 	Missing       []power.Unavailable `json:"missing"`
-	// Skipped lists tests that were not made, with the reason.
+	// Skipped lists tests that were skipped, with the reason.
 	Skipped []Skipped `json:"skipped"`
 	Verdict []Finding `json:"verdict"`
 }
 
-// Skipped is a test that was not made.
+// Skipped is a skipped test.
 type Skipped struct {
-	// Test is which.
+	// Test is its name.
 	Test string `json:"test"`
 	note.Note
 }
 
-// UnmarshalJSON also reads what earlier versions wrote: reason for message and fix for next.
+// UnmarshalJSON also accepts the keys of earlier versions: reason for message and fix for next.
 func (s *Skipped) UnmarshalJSON(text []byte) error {
 	type plain Skipped
 	if err := json.Unmarshal(text, (*plain)(s)); err != nil {
@@ -83,25 +79,25 @@ func (s *Skipped) UnmarshalJSON(text []byte) error {
 	return s.ReadEarlier(text)
 }
 
-// Level of a finding.
+// Level is the severity of a finding.
 type Level string
 
-// Levels.
+// Levels of findings.
 const (
 	Good Level = "ok"
 	Warn Level = "warn"
 	Fail Level = "fail"
 )
 
-// Finding is one sentence of the verdict.
+// Finding is one statement of the verdict.
 type Finding struct {
 	Level Level `json:"level"`
-	// Device is empty for what concerns the machine.
+	// Device is empty if the finding concerns the machine.
 	Device string `json:"device,omitempty"`
 	note.Note
 }
 
-// UnmarshalJSON also reads what earlier versions wrote: text for message and fix for next.
+// UnmarshalJSON also accepts the keys of earlier versions: text for message and fix for next.
 func (f *Finding) UnmarshalJSON(text []byte) error {
 	type plain Finding
 	if err := json.Unmarshal(text, (*plain)(f)); err != nil {
@@ -116,37 +112,35 @@ type Device struct {
 	Kind   string `json:"kind"`
 	Name   string `json:"name"`
 	UUID   string `json:"uuid,omitempty"`
-	// When is set where reports were merged: that of this device.
+	// When is the time of this device's test in merged reports.
 	When     *time.Time `json:"when,omitempty"`
 	Modelled bool       `json:"modelled,omitempty"`
 	Calls    []CallCost `json:"calls"`
 	Refresh  []Refresh  `json:"refresh"`
-	// Ring is the driver's ring of samples; null where there is none.
+	// Ring is the driver's ring of samples; null if there is none.
 	Ring *Ring `json:"ring"`
-	// Clock says how well the ring's stamps map to CLOCK_MONOTONIC.
+	// Clock is how well the ring's stamps map to CLOCK_MONOTONIC.
 	Clock  *power.ClockInfo `json:"clock"`
 	Idle   *Agreement       `json:"idle"`
 	Steady *Agreement       `json:"steady"`
-	// Sensor is how the series sees a load, Others how the other ways of reading do,
-	// the counter's differences among them.
+	// Sensor is how the series responds to a load, Others how the other ways to read do, including the
+	// counter's differences.
 	Sensor *SensorKernel  `json:"sensor"`
 	Others []SensorKernel `json:"others"`
-	// Duty is how much what the counter adds for a load swings over pulses of a
-	// quarter of its period at different phases.
+	// Duty is how much the counter's response to pulses of a quarter of its period depends on their phase.
 	Duty *Duty `json:"duty"`
-	// Polling compares a counter read once a second with one read 20 and 100 times.
+	// Polling compares a counter that is read once, 20 and 100 times a second.
 	Polling     *Polling `json:"polling"`
 	Neighbours  []int    `json:"neighbours"`
-	Throttled   int64    `json:"throttled"` // NVML's clocks-event reasons
+	Throttled   int64    `json:"throttled"` // NVML's clocks event reasons
 	ECC         *bool    `json:"ecc"`
 	Persistence *bool    `json:"persistence"`
 	PowerLimitW *float64 `json:"power_limit_w"`
 	DefaultW    *float64 `json:"power_limit_default_w"`
-	// For1PctS and For5PctS are how long a window must be for a total within ±1 and
-	// ±5 % (95 %).
+	// For1PctS and For5PctS are the window lengths for a total within ±1 and ±5 % (95 %), in seconds.
 	For1PctS *float64 `json:"for_1_pct_s"`
 	For5PctS *float64 `json:"for_5_pct_s"`
-	// PhaseMS is the shortest phase that some tens of repetitions resolve.
+	// PhaseMS is the shortest phase that a few dozen repetitions resolve, in milliseconds.
 	PhaseMS *float64 `json:"shortest_phase_ms"`
 
 	index  int    // in the order of nvidia-smi
@@ -154,7 +148,7 @@ type Device struct {
 	edgeS  float64
 }
 
-// CallCost is what one way of reading costs.
+// CallCost is the cost of one way to read.
 type CallCost struct {
 	Call     string  `json:"call"`
 	Source   string  `json:"source"`
@@ -171,12 +165,12 @@ type Refresh struct {
 	MedianMS float64 `json:"median_ms"`
 	P10MS    float64 `json:"p10_ms"`
 	P90MS    float64 `json:"p90_ms"`
-	// PeriodMS is the mean, far finer than the distance of two polls.
+	// PeriodMS is the mean, much finer than the distance of two polls.
 	PeriodMS  float64 `json:"period_ms"`
 	Histogram []Bin   `json:"histogram"`
 }
 
-// Bin counts distances of two changes from FromMS up to, not including, ToMS.
+// Bin counts distances of two changes from FromMS to, but not including, ToMS.
 type Bin struct {
 	FromMS float64 `json:"from_ms"`
 	ToMS   float64 `json:"to_ms"`
@@ -188,12 +182,12 @@ type Ring struct {
 	Entries   int     `json:"entries"`
 	SpacingMS float64 `json:"spacing_ms"` // median
 	DepthS    float64 `json:"depth_s"`    // from the oldest to the newest entry
-	// AgeMS is how old the newest entry is when the ring is read: median and largest.
+	// AgeMS is the age of the newest entry when the ring is read: median and maximum.
 	AgeMS    float64 `json:"age_ms"`
 	AgeMaxMS float64 `json:"age_max_ms"`
 }
 
-// Agreement compares counter and series over one stretch.
+// Agreement compares counter and series over one interval.
 type Agreement struct {
 	Seconds       float64  `json:"seconds"`
 	Series        string   `json:"series"`
@@ -203,10 +197,10 @@ type Agreement struct {
 	Reason        string   `json:"reason,omitempty"`
 }
 
-// SensorKernel is how the series sees the load.
+// SensorKernel is how the series responds to the load.
 type SensorKernel struct {
 	Source string `json:"source"`
-	// Energy says that a value is the mean between two updates of a counter.
+	// Energy reports whether a value is the mean between two updates of a counter.
 	Energy     bool    `json:"energy,omitempty"`
 	WindowMS   float64 `json:"window_ms"`
 	WindowSDMS float64 `json:"window_sd_ms"`
@@ -216,19 +210,19 @@ type SensorKernel struct {
 	LagSDMS    float64 `json:"lag_sd_ms"`
 	LowW       float64 `json:"low_w"`
 	HighW      float64 `json:"high_w"`
-	ResidualW  float64 `json:"residual_w"` // what the kernel does not explain
+	ResidualW  float64 `json:"residual_w"` // standard deviation of the residuals
 	Pulses     int     `json:"pulses"`
 }
 
-// Duty is the outcome of the swept pulses.
+// Duty is the result of the swept pulses.
 type Duty struct {
 	Phases   int     `json:"phases"`
-	SwingPct float64 `json:"swing_pct"` // half the distance of the extremes
-	// ControlPct is the swing that the same number of trains out of step would show by
-	// chance: how much the load itself varies.
+	SwingPct float64 `json:"swing_pct"` // half of the range
+	// ControlPct is the swing that the same number of trains out of phase would show by chance: the variation
+	// of the load itself.
 	ControlPct float64 `json:"control_pct"`
-	DoubtPct   float64 `json:"doubt_pct"` // by the timing of the counter, 95 %
-	AddedW     float64 `json:"added_w"`   // mean power of the pulses above idle
+	DoubtPct   float64 `json:"doubt_pct"` // from the timing of the counter, 95 %
+	AddedW     float64 `json:"added_w"`   // mean power of the pulses minus idle
 }
 
 // Polling is the effect of the polling rate.
@@ -236,16 +230,14 @@ type Polling struct {
 	SlowRatio  float64 `json:"slow_ratio"` // counter to series, read once a second
 	FastRatio  float64 `json:"fast_ratio"` // read 20 times a second
 	ChangePct  float64 `json:"change_pct"`
-	SamplerPct float64 `json:"fast_cpu_pct"` // of a core
-	// Fastest is 100 times a second, as far as a read is quick enough for that; nil in
-	// reports of before.
+	SamplerPct float64 `json:"fast_cpu_pct"` // in percent of a core
+	// Fastest is 100 times a second, or as fast as a read allows; nil in reports of earlier versions.
 	FastestRatio     *float64 `json:"fastest_ratio"`
 	FastestChangePct *float64 `json:"fastest_change_pct"`
 	FastestPct       *float64 `json:"fastest_cpu_pct"`
 }
 
-// Run makes the self-test. The error is that of the context; what cannot be tested
-// is in the report.
+// Run executes the self-test. The error is the cause of ctx; anything that cannot be tested is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &tester{Options: o, report: &Report{SchemaVersion: 1, When: time.Now().UTC(), Loads: []string{},
 		Devices: []*Device{}, Missing: append([]power.Unavailable{}, o.Missing...), Skipped: []Skipped{}}}
@@ -279,19 +271,19 @@ func (t *tester) say(format string, args ...any) {
 
 func (t *tester) skip(test, reason string) { t.report.skip(test, reason, "") }
 
-// skip records a test that was not made.
+// skip records a skipped test.
 func (r *Report) skip(test, reason, next string) {
 	r.Skipped = append(r.Skipped,
 		Skipped{Test: test, Note: note.Note{Code: codes.TestSkipped, Message: reason, Next: next}})
 }
 
-// failed notes a test that an error ended, with what its author suggests.
+// failed records a test that ended with an error, with the error's next step.
 func (t *tester) failed(test, what string, err error) {
 	f := fault.As(err)
 	t.report.skip(test, what+f.Message, f.Next)
 }
 
-// device finds one by its id.
+// device returns a device by id.
 func (t *tester) device(id string) *Device {
 	for _, d := range t.report.Devices {
 		if d.Device == id {
@@ -302,11 +294,11 @@ func (t *tester) device(id string) *Device {
 }
 
 func (t *tester) all(ctx context.Context) error {
-	t.say("what each call costs")
+	t.say("cost of each call")
 	t.calls()
 	t.rings()
 	t.facts(ctx)
-	t.say("how often each value changes")
+	t.say("refresh period of each value")
 	if err := t.refresh(ctx); err != nil {
 		return err
 	}
@@ -314,17 +306,17 @@ func (t *tester) all(ctx context.Context) error {
 	if t.Quick {
 		seconds = 4
 	}
-	t.say("counter and series of the idle machine (%.0f s)", seconds)
+	t.say("counter and series on the idle machine (%.0f s)", seconds)
 	if err := t.agree(ctx, seconds, nil, func(d *Device, a *Agreement) { d.Idle = a }); err != nil {
 		return err
 	}
 	return t.loaded(ctx)
 }
 
-// loadTests are those that need a load.
+// loadTests are the tests that need a load.
 const loadTests = "steady load, pulses (window, filter and lag), other readings, swept pulses (duty), polling rate"
 
-// loaded makes the tests that need a load, under every load.
+// loaded runs the tests that need a load, under every load.
 func (t *tester) loaded(ctx context.Context) error {
 	switch {
 	case t.Quick:
@@ -342,7 +334,7 @@ func (t *tester) loaded(ctx context.Context) error {
 	return nil
 }
 
-// underLoad makes the tests under one load. The error is that of the context.
+// underLoad runs the tests under one load. The error is the cause of ctx.
 func (t *tester) underLoad(ctx context.Context, start func(context.Context) (Load, error)) error {
 	t.say("starting a load")
 	load, err := start(ctx)
@@ -353,7 +345,7 @@ func (t *tester) underLoad(ctx context.Context, start func(context.Context) (Loa
 		t.failed(loadTests, "the load could not be started: ", err)
 		return nil
 	}
-	defer func() { _ = load.Close() }() // its end is nobody's concern: the pulses are over
+	defer func() { _ = load.Close() }() // an error of closing does not matter: the pulses are over
 	t.report.Loads = append(t.report.Loads, load.Name())
 	for _, test := range []func(context.Context, Load) error{t.steady, t.pulses, t.others, t.swept, t.rate} {
 		if err := test(ctx, load); err != nil {

@@ -230,7 +230,7 @@ func TestBadSensors(t *testing.T) {
 	}{
 		"part-time counter": {func(s *sim.Sensors) { s.Counter.PartTime, s.Counter.Jitter = 25*time.Millisecond, 0 },
 			doctor.Warn, "a part of each period", 0},
-		"disagreement": {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither is trusted", 0},
+		"disagreement": {func(s *sim.Sensors) { s.Counter.Gain = 0.2 }, doctor.Fail, "neither can be trusted", 0},
 		"slight":       {func(s *sim.Sensors) { s.Counter.Gain = 0.05 }, doctor.Warn, "differ by", 0},
 		"throttled": {func(s *sim.Sensors) { s.Faults.ThrottleAfter, s.Faults.ThrottleReasons = 1, 0x20 },
 			doctor.Warn, "thermal slowdown by software", 0},

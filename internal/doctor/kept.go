@@ -13,14 +13,13 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// maxAge is how long a report holds.
+// maxAge is how long a report is valid.
 const maxAge = 30 * 24 * time.Hour
 
-// unloaded marks the key of a report that has not seen the sensor under load: it must
-// not take the place of one that has.
+// unloaded marks the key of a report without load tests, which must not replace a report with load tests.
 const unloaded = "-unloaded"
 
-// cachePath is where the newest report for a sensor lies.
+// cachePath returns the file of the newest report for a sensor.
 func cachePath(dir, key string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -31,8 +30,8 @@ func cachePath(dir, key string) string {
 	return filepath.Join(dir, "doctor", name+".json")
 }
 
-// Save keeps the report for every device. The key names card and driver, since
-// another driver is another sensor; a device without a key is not kept.
+// Save stores the report for each device. The key identifies card and driver, because another driver is
+// another sensor; a device without a key is not stored.
 func (r *Report) Save(dir string, key func(device string) string) error {
 	for _, d := range r.Devices {
 		k := key(d.Device)
@@ -44,17 +43,16 @@ func (r *Report) Save(dir string, key func(device string) string) error {
 		}
 		path := cachePath(dir, k)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fmt.Errorf("keep the self-test: %w", err)
+			return fmt.Errorf("store the self-test: %w", err)
 		}
 		if err := disk.WriteSummed(path, r.JSON); err != nil {
-			return fmt.Errorf("keep the self-test: %w", err)
+			return fmt.Errorf("store the self-test: %w", err)
 		}
 	}
 	return nil
 }
 
-// Cached is the newest report under a key, nil if there is none: of those that saw the
-// sensor under load, else of those that did not.
+// Cached returns the newest report under a key, preferring one with load tests, or nil.
 func Cached(dir, key string, now time.Time) *Report {
 	if r := cached(cachePath(dir, key), now); r != nil {
 		return r
@@ -62,7 +60,7 @@ func Cached(dir, key string, now time.Time) *Report {
 	return cached(cachePath(dir, key+unloaded), now)
 }
 
-// cached reads one file; nil if it cannot be read or is older than 30 days.
+// cached reads one file; it returns nil if the file cannot be read or is older than 30 days.
 func cached(path string, now time.Time) *Report {
 	text, err := disk.ReadSummed(path, disk.MaxSmall)
 	if err != nil {
@@ -78,8 +76,7 @@ func cached(path string, now time.Time) *Report {
 	return &r
 }
 
-// of is the part of a report on one device. The order of GPUs may be another one
-// by now; UUIDs stay.
+// of returns the part of a report about one device. The order of GPUs may have changed; UUIDs do not.
 func (r *Report) of(d power.Device) *Device {
 	for _, q := range r.Devices {
 		if q.UUID == d.UUID && (d.UUID != "" || q.Device == d.ID) {
@@ -89,15 +86,15 @@ func (r *Report) of(d power.Device) *Device {
 	return nil
 }
 
-// Merge makes one report of what was kept for the devices as they are called now; nil
-// if nothing was. Devices were tested at different times, which each of them states.
+// Merge returns one report from the stored reports of the devices under their current names, or nil. The
+// devices may have been tested at different times, which each of them states.
 func Merge(devices []power.Device, kept map[string]*Report) *Report {
 	out := &Report{SchemaVersion: 1, Loads: []string{}, Devices: []*Device{}, Missing: []power.Unavailable{},
 		Skipped: []Skipped{}, Verdict: []Finding{}}
 	for _, d := range devices {
 		r := kept[d.ID]
 		if r == nil || r.of(d) == nil {
-			out.skip("all tests of "+d.ID, "no self-test of it is kept", "llem doctor")
+			out.skip("all tests of "+d.ID, "no self-test of it is stored", "llem doctor")
 			continue
 		}
 		own := *r.of(d)
@@ -121,7 +118,7 @@ func Merge(devices []power.Device, kept map[string]*Report) *Report {
 	return out
 }
 
-// union adds what is not there.
+// union adds the missing elements.
 func union[T comparable](list, more []T) []T {
 	for _, v := range more {
 		if !slices.Contains(list, v) {

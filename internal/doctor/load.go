@@ -14,7 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// under says whether a device carries the load.
+// under reports whether a device carries the load.
 func under(load Load, d *Device) bool {
 	if len(load.Devices()) == 0 {
 		return d.Kind == string(power.CPU)
@@ -22,7 +22,7 @@ func under(load Load, d *Device) bool {
 	return slices.Contains(load.Devices(), d.UUID)
 }
 
-// windows of pulses.
+// windows returns the windows of pulses.
 func windows(edges []backend.Edge) []attribute.Window {
 	out := make([]attribute.Window, len(edges))
 	for i, e := range edges {
@@ -31,7 +31,7 @@ func windows(edges []backend.Edge) []attribute.Window {
 	return out
 }
 
-// pulse runs a pattern as the work of a sampled stretch.
+// pulse runs a pattern while the sampler runs.
 func pulse(ctx context.Context, load Load, pattern []backend.Pulse) func(*power.Sampler) ([]attribute.Window, error) {
 	return func(*power.Sampler) ([]attribute.Window, error) {
 		edges, err := load.Pulse(ctx, pattern)
@@ -49,13 +49,13 @@ func (t *tester) steady(ctx context.Context, load Load) error {
 	})
 }
 
-// pulseCount is the number of pulses by which the kernel is found.
+// pulseCount is the number of pulses for fitting the kernel.
 const pulseCount = 70
 
-// pulses finds how the series sees a load: pulses of random length, so that they do
-// not fall in step with the sensor.
+// pulses fits how the series responds to a load, with pulses of random length, which are not in step with the
+// sensor.
 func (t *tester) pulses(ctx context.Context, load Load) error {
-	t.say("%d pulses at random, for the sensor's window and lag (20 s)", pulseCount)
+	t.say("%d random pulses, for the sensor's window and lag (20 s)", pulseCount)
 	rng := rand.New(rand.NewPCG(1, 2))
 	pattern := make([]backend.Pulse, pulseCount)
 	for i := range pattern {
@@ -94,22 +94,22 @@ const (
 	phases = 8
 	// controlEvery is how many phases share one control.
 	controlEvery = 2
-	// trainTime is how long one train of swept pulses lasts, about.
+	// trainTime is the approximate duration of a train of swept pulses.
 	trainTime = 2500 * time.Millisecond
 	// minPeriod is the shortest period of a counter that a load can follow.
 	minPeriod = 20 * time.Millisecond
 )
 
-// swept runs pulses of a quarter of the counter's period at different phases. What
-// the counter adds for a second of load must not depend on the phase: one that sees
-// a part of its period only would count more or less. The series is no help here,
-// its samples fall in step with the pulses as well. Between the phases run controls:
-// trains that pass through all phases, so that their differences are the load's own.
+// swept runs pulses of a quarter of the counter's period at different phases. The counter's energy for a
+// second of load must not depend on the phase, which it does if the counter measures only a part of its
+// period. The series cannot serve as reference, because its samples are also in step with the pulses.
+// Controls between the phases are trains that pass through all phases, so that their differences come from
+// the load.
 func (t *tester) swept(ctx context.Context, load Load) error {
 	period, ok := t.period(load)
 	if !ok {
 		t.skip("swept pulses (duty)",
-			fmt.Sprintf("no counter under the load is known to change every %v or more slowly, which a "+
+			fmt.Sprintf("no counter under the load is known to change as slowly as every %v, the fastest that a "+
 				"load can follow", minPeriod))
 		return nil
 	}
@@ -117,7 +117,8 @@ func (t *tester) swept(ctx context.Context, load Load) error {
 	n := max(1, int(trainTime/period))
 	duty := dutyTest{load: load, phase: map[string][]float64{}, control: map[string][]float64{},
 		doubt: map[string][]float64{}}
-	for _, k := range rand.New(rand.NewPCG(3, 4)).Perm(phases) { // what warms up must not look like a phase
+	// A random order, so that warming up does not look like a phase.
+	for _, k := range rand.New(rand.NewPCG(3, 4)).Perm(phases) {
 		if err := t.train(ctx, &duty, duty.phase, time.Duration(k)*period/phases, period, n); err != nil {
 			return err
 		}
@@ -141,8 +142,7 @@ func (t *tester) swept(ctx context.Context, load Load) error {
 	return nil
 }
 
-// halfRangeOfEight is half the expected range of eight normal values, in standard
-// deviations (Tippett 1925).
+// halfRangeOfEight is half the expected range of eight normal values, in standard deviations (Tippett 1925).
 const halfRangeOfEight = 2.847 / 2
 
 // dutyTest collects watts per second of load, by device.
@@ -151,7 +151,7 @@ type dutyTest struct {
 	phase, control, doubt map[string][]float64
 }
 
-// train runs pulses of a quarter of the period, and notes what the counters added.
+// train runs pulses of a quarter of the period, and records the energy that the counters added.
 func (t *tester) train(ctx context.Context, duty *dutyTest, added map[string][]float64, delay, period time.Duration,
 	n int) error {
 	pattern := []backend.Pulse{{Off: delay}}
@@ -178,14 +178,14 @@ func (t *tester) train(ctx context.Context, duty *dutyTest, added map[string][]f
 		}
 		joules := counter.Joules - d.Sensor.LowW*window.Duration().Seconds()
 		added[d.Device] = append(added[d.Device], joules/on)
-		// The limits lie in idle time: their blur costs idle power.
+		// The limits are in idle time, so their uncertainty costs idle power.
 		blur := counter.Half95 / counter.Joules * window.Duration().Seconds()
 		duty.doubt[d.Device] = append(duty.doubt[d.Device], blur*d.Sensor.LowW/joules)
 	}
 	return nil
 }
 
-// period is that of the counter of the device under load.
+// period returns the refresh period of the counter under load.
 func (t *tester) period(load Load) (time.Duration, bool) {
 	for _, d := range t.report.Devices {
 		for _, r := range d.Refresh {
@@ -198,8 +198,8 @@ func (t *tester) period(load Load) (time.Duration, bool) {
 	return 0, false
 }
 
-// rates are the times between two reads of the counter that are compared. The last
-// one tells most, and costs a third of a core on an H200.
+// rates are the compared times between two reads of the counter. The last one is the most informative, and
+// takes a third of a core on an H200.
 var rates = []time.Duration{time.Second, 50 * time.Millisecond, 10 * time.Millisecond}
 
 // rate reads the counter rarely and often under the same load.
@@ -237,7 +237,7 @@ func mean(v []float64) float64 {
 	return s / float64(len(v))
 }
 
-// deviation is the standard deviation of a sample.
+// deviation returns the standard deviation of a sample.
 func deviation(v []float64) float64 {
 	m, s := mean(v), 0.0
 	for _, x := range v {

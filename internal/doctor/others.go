@@ -14,21 +14,20 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// otherPulses is the number of pulses by which the other ways of reading are tested.
-// Their values change some ten times a second, so the pulses are longer.
+// otherPulses is the number of pulses for the other ways to read. Their values change about ten times a
+// second, so the pulses are longer.
 const otherPulses = 36
 
-// others finds how the ways of reading that make no series here see a load: the
-// values that are polled where there is no ring, and the counter's differences. They
-// are polled without the sampler, which would delay them.
+// others fits how the ways to read that are not the series respond to a load: polled values beside a ring,
+// and the counter's differences. They are polled without the sampler, which would delay them.
 func (t *tester) others(ctx context.Context, load Load) error {
 	polls := t.otherCalls(load)
 	if len(polls) == 0 {
 		return nil
 	}
-	t.say("%d longer pulses, for the other ways of reading (17 s)", otherPulses)
+	t.say("%d longer pulses, for the other ways to read (17 s)", otherPulses)
 	rng := rand.New(rand.NewPCG(5, 6))
-	pattern := []backend.Pulse{{Off: 1200 * time.Millisecond}} // an average of a second forgets what was before
+	pattern := []backend.Pulse{{Off: 1200 * time.Millisecond}} // an average over a second forgets the time before
 	for range otherPulses {
 		pattern = append(pattern,
 			backend.Pulse{On: time.Duration(60+300*rng.Float64()) * time.Millisecond,
@@ -61,19 +60,19 @@ func (t *tester) others(ctx context.Context, load Load) error {
 	return nil
 }
 
-// poll is one way of reading and what it gave.
+// poll is one way to read and its values.
 type poll struct {
 	device  *Device
 	call    sensor.Call
 	samples []power.Sample
 
 	value   float64
-	sinceNS int64 // when the last call that saw the value began; 0 before the first
-	changed int64 // when the value was first seen; 0 for the first one
+	sinceNS int64 // start of the last call that returned the old value; 0 before the first change
+	changed int64 // when the value was first seen; 0 for the first value
 }
 
-// otherCalls are the calls of the devices under load whose values change slowly
-// enough to be followed, and that are not the series itself.
+// otherCalls returns the calls of the devices under load whose values change slowly enough to be followed,
+// except the series itself.
 func (t *tester) otherCalls(load Load) []*poll {
 	var out []*poll
 	for _, m := range t.Meters {
@@ -123,8 +122,8 @@ func (t *tester) pollAll(ctx context.Context, polls []*poll, stop <-chan struct{
 	}
 }
 
-// read takes one value. A counter's samples are the mean power between two of its
-// updates; a value that is polled belongs to the moment at which it changed.
+// read reads one value. A counter's samples are the mean power between two updates; a polled value belongs to
+// the time of its change.
 func (p *poll) read(now func() int64) error {
 	before := now()
 	v, _, err := p.call.Read()
@@ -143,7 +142,7 @@ func (p *poll) read(now func() int64) error {
 			s.Window = time.Duration(at - p.changed)
 			s.Power = unit.Watts((v - p.value) / s.Window.Seconds())
 		} else if p.call.Source == sensor.SourceAverage {
-			s.Window = time.Second // where the search begins
+			s.Window = time.Second // start of the search
 		}
 		if p.changed != 0 || !p.call.Energy {
 			p.samples = append(p.samples, s)

@@ -18,12 +18,12 @@ type caller interface {
 	Calls(device string) []sensor.Call
 }
 
-// processLister is a meter that knows the processes on its devices.
+// processLister is a meter that lists the processes on its devices.
 type processLister interface {
 	Processes(ctx context.Context) (map[string][]power.GPUProcess, error)
 }
 
-// facts notes what the driver says about the devices.
+// facts records what the driver reports about the devices.
 func (t *tester) facts(ctx context.Context) {
 	for _, m := range t.Meters {
 		if l, ok := m.(processLister); ok {
@@ -51,8 +51,7 @@ func (t *tester) facts(ctx context.Context) {
 // repeats is how often a call is timed.
 const repeats = 40
 
-// calls times every way of reading. A meter without single calls is timed as a
-// whole by its counters.
+// calls times every way to read. For a meter without single calls, it times reading all counters.
 func (t *tester) calls() {
 	for _, m := range t.Meters {
 		c, ok := m.(caller)
@@ -78,7 +77,7 @@ func (t *tester) calls() {
 	}
 }
 
-// refreshTime is how long changes are watched.
+// refreshTime is how long values are watched for changes.
 const refreshTime = 2500 * time.Millisecond
 
 // refresh watches the values of the single calls for changes.
@@ -103,7 +102,7 @@ func (t *tester) refresh(ctx context.Context) error {
 	return nil
 }
 
-// watch polls one call; nil if it fails or never changes.
+// watch polls one call; it returns nil if the call fails or its value never changes.
 func (t *tester) watch(ctx context.Context, call sensor.Call) (*Refresh, error) {
 	var changes []int64
 	last, _, err := call.Read()
@@ -124,7 +123,7 @@ func (t *tester) watch(ctx context.Context, call sensor.Call) (*Refresh, error) 
 		if v != last {
 			changes, last = append(changes, now), v
 		}
-		// A call that keeps a core busy is asked less often.
+		// A call that keeps a core busy is polled less often.
 		pause = max(2*time.Millisecond, min(20*time.Millisecond, 2*time.Duration(now-began)))
 	}
 	if len(changes) < 3 {
@@ -138,7 +137,7 @@ func (t *tester) watch(ctx context.Context, call sensor.Call) (*Refresh, error) 
 		period(gaps), histogram(gaps)}, nil
 }
 
-// bins are the limits of the histogram in ms: eight to the decade, rounded.
+// bins are the limits of the histogram in ms: eight per decade, rounded.
 var bins = []float64{0, 1, 1.3, 1.8, 2.4, 3.2, 4.2, 5.6, 7.5, 10, 13, 18, 24, 32, 42, 56, 75, 95, 105, 130, 180, 240,
 	320, 420, 560, 750, 1000, 10_000}
 
@@ -164,7 +163,7 @@ type ringReader interface {
 	Ring(device string) ([]sensor.RingSample, clock.Anchor, error)
 }
 
-// rings looks at what the driver's rings hold, and how old their newest entry is.
+// rings measures the depth of the driver's rings, and the age of their newest entry.
 func (t *tester) rings() {
 	for _, m := range t.Meters {
 		r, ok := m.(ringReader)
@@ -177,7 +176,7 @@ func (t *tester) rings() {
 	}
 }
 
-// ringOf reads a ring a few times; nil if there is none.
+// ringOf reads a ring a few times; it returns nil if there is none.
 func ringOf(r ringReader, device string) *Ring {
 	out := &Ring{}
 	var ages []float64
@@ -198,9 +197,9 @@ func ringOf(r ringReader, device string) *Ring {
 	return out
 }
 
-// period is the mean distance of two updates. The median is no use for a pattern
-// that has to keep step: it is a multiple of the distance of two polls, and 25
-// periods would be off by 25 times the error. Updates that were missed count.
+// period returns the mean distance of two updates. The median is unsuitable for a pattern that must stay in
+// step: it is a multiple of the distance of two polls, and over 25 periods its error would multiply by 25.
+// Missed updates are counted.
 func period(gaps []float64) float64 {
 	median := quantile(gaps, 0.5)
 	sum, n := 0.0, 0.0
@@ -219,17 +218,17 @@ func quantile(v []float64, q float64) float64 {
 	return s[min(len(s)-1, int(q*float64(len(s))))]
 }
 
-// snapTimeout is how long to wait for a counter to move.
+// snapTimeout is how long to wait for a counter to change.
 const snapTimeout = 600 * time.Millisecond
 
-// sampled is a sampled stretch.
+// sampled is the data of a sampled interval.
 type sampled struct {
 	trace  power.Trace
 	window attribute.Window
 	edges  []attribute.Window
 }
 
-// sample runs the sampler around some work, with a counter edge on both sides.
+// sample runs the sampler during some work, with a counter edge on both sides.
 func (t *tester) sample(ctx context.Context, interval time.Duration,
 	work func(*power.Sampler) ([]attribute.Window, error)) (sampled, error) {
 	s := power.NewSampler(t.Meters...)
@@ -250,7 +249,7 @@ func (t *tester) sample(ctx context.Context, interval time.Duration,
 	return out, err
 }
 
-// of keeps what belongs to one device.
+// of returns the data of one device.
 func (s sampled) of(device string) (samples []power.Sample, readings []power.Reading) {
 	for _, x := range s.trace.Samples {
 		if x.Device == device {
@@ -265,7 +264,7 @@ func (s sampled) of(device string) (samples []power.Sample, readings []power.Rea
 	return samples, readings
 }
 
-// compare is the agreement of counter and series of a device.
+// compare returns the agreement of counter and series of a device.
 func (s sampled) compare(device string) *Agreement {
 	samples, readings := s.of(device)
 	a := &Agreement{Seconds: s.window.Duration().Seconds()}
@@ -296,7 +295,7 @@ func (s sampled) compare(device string) *Agreement {
 	return a
 }
 
-// agree compares counter and series over a stretch, with or without work in it.
+// agree compares counter and series over an interval, with or without work in it.
 func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sampler) ([]attribute.Window, error),
 	keep func(*Device, *Agreement)) error {
 	if work == nil {
@@ -330,6 +329,6 @@ func (t *tester) agree(ctx context.Context, seconds float64, work func(*power.Sa
 	return nil
 }
 
-// idleBits are NVML's clocks-event reasons that are no trouble: idle, application
-// clocks, sync boost, display clocks.
+// idleBits are NVML's clocks event reasons that are not a problem: idle, application clocks, sync boost,
+// display clocks.
 const idleBits = 0x01 | 0x02 | 0x10 | 0x100

@@ -10,15 +10,14 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// Spin keeps processor cores busy with arithmetic, one goroutine a core. It is the
-// load for sensors of processors.
+// Spin keeps processor cores busy with arithmetic, one goroutine per core. It is the load for CPU sensors.
 type Spin struct {
 	Cores int
 	Now   func() int64
 	Sleep func(context.Context, time.Duration) error
 }
 
-// Name says what runs on what.
+// Name describes the load.
 func (s Spin) Name() string { return fmt.Sprintf("arithmetic on %d cores", s.Cores) }
 
 // Devices is empty: the load is on the processor.
@@ -51,10 +50,10 @@ func (s Spin) Pulse(ctx context.Context, pattern []backend.Pulse) ([]backend.Edg
 	return edges, nil
 }
 
-// sink keeps the compiler from leaving the arithmetic out.
+// sink prevents the compiler from removing the arithmetic.
 var sink atomic.Uint64
 
-// burn computes on all cores until the clock or the context says so.
+// burn computes on all cores until the time has come or the context ends.
 func (s Spin) burn(ctx context.Context, until int64) {
 	var wg sync.WaitGroup
 	for range max(1, s.Cores) {

@@ -14,8 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// Unfit says that nothing can be measured here, or that what is measured cannot be
-// trusted.
+// Unfit reports whether nothing can be measured on this machine, or measurements cannot be trusted.
 func (r *Report) Unfit() bool {
 	for _, f := range r.Verdict {
 		if f.Level == Fail {
@@ -30,8 +29,8 @@ func (r *Report) find(level Level, code note.Code, device, next, format string, 
 		Finding{level, device, note.Note{Code: code, Message: fmt.Sprintf(format, args...), Next: next}})
 }
 
-// partTimePct is the swing from which a counter is said to see a part of its period
-// only. One that sees a quarter swings by 100 %.
+// partTimePct is the swing above which a counter is reported to measure only a part of its period. A counter
+// that measures a quarter swings by 100 %.
 const partTimePct = 25.0
 
 // Limits of the difference between counter and series, in percent.
@@ -40,14 +39,15 @@ const (
 	failPct = 10.0
 )
 
-// judge turns numbers into sentences.
+// judge derives the findings from the numbers.
 func (r *Report) judge() {
 	sensors := false
 	for _, d := range r.Devices {
 		sensors = sensors || !d.Modelled
 	}
 	if !sensors {
-		r.find(Fail, codes.NoSensor, "", "", "no power or energy sensor can be read here: energy will not be measured")
+		r.find(Fail, codes.NoSensor, "", "",
+			"no power or energy sensor can be read on this machine: energy will not be measured")
 	}
 	for _, d := range r.Devices {
 		r.judgeDevice(d)
@@ -62,21 +62,22 @@ func (r *Report) judgeDevice(d *Device) {
 		switch {
 		case q.byPhase() && q.SwingPct > partTimePct:
 			r.find(Warn, codes.PartTime, d.Device, "randomise arrivals and measure for 30 s or more",
-				"what the counter adds for pulses in step with it swings by ±%.0f %% with their phase (±%.1f %% "+
-					"out of step): it sees a part of each period only", q.SwingPct, q.ControlPct)
+				"the counter's energy for pulses in step with it varies by ±%.0f %% with their phase (±%.1f %% "+
+					"out of step): it measures only a part of each period", q.SwingPct, q.ControlPct)
 		case q.byPhase():
 			r.find(Warn, codes.PartTime, d.Device, "randomise arrivals and measure for 30 s or more",
-				"what the counter adds for pulses in step with it swings by ±%.1f %% with their phase (±%.1f %% "+
-					"out of step): such loads are uncertain by as much, others average out", q.SwingPct, q.ControlPct)
+				"the counter's energy for pulses in step with it varies by ±%.1f %% with their phase (±%.1f %% "+
+					"out of step): such loads are uncertain by as much, other loads average out", q.SwingPct,
+				q.ControlPct)
 		case q.SwingPct > 5 && q.SwingPct > 2*q.DoubtPct:
 			r.find(Warn, codes.PartTime, d.Device, "",
-				"what the counter adds for pulses in step with it differs by ±%.1f %% from train to train, but by "+
-					"±%.1f %% out of step too: the load itself varies, and whether the counter sees all of its "+
-					"period is not known more closely", q.SwingPct, q.ControlPct)
+				"the counter's energy for pulses in step with it varies by ±%.1f %%, but by "+
+					"±%.1f %% out of step too: the load itself varies, and whether the counter measures its whole "+
+					"period is not known more precisely", q.SwingPct, q.ControlPct)
 		default:
 			r.find(Good, codes.PartTime, d.Device, "",
-				"the counter counts the whole time: what it adds for pulses in step with it swings by ±%.1f %% "+
-					"over %d phases (timing alone allows ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
+				"the counter measures the whole time: its energy for pulses in step with it varies by ±%.1f %% "+
+					"over %d phases (timing alone explains ±%.1f %%)", q.SwingPct, q.Phases, q.DoubtPct)
 		}
 	}
 	if q := d.Polling; q != nil {
@@ -84,7 +85,7 @@ func (r *Report) judgeDevice(d *Device) {
 	}
 	for _, c := range d.Calls {
 		if c.Error == "" && c.Source == sensor.SourceEnergy && c.MedianUS > 500 {
-			r.find(Good, codes.SlowRead, d.Device, "", "one read of the counter takes %.1f ms: it is read rarely",
+			r.find(Good, codes.SlowRead, d.Device, "", "one read of the counter takes %.1f ms, so it is read rarely",
 				c.MedianUS/1e3)
 		}
 	}
@@ -92,11 +93,10 @@ func (r *Report) judgeDevice(d *Device) {
 	r.state(d)
 }
 
-// mostDisturbed is the change of a counter by reading it often, in percent, from which
-// on reading disturbs it.
+// mostDisturbed is the largest change of a counter, in percent, that reading it often may cause.
 const mostDisturbed = 2.0
 
-// polling judges whether reading the counter disturbs it.
+// polling reports whether reading the counter disturbs it.
 func (r *Report) polling(device string, q *Polling) {
 	times, change := 20, q.ChangePct
 	if f := q.FastestChangePct; f != nil && math.Abs(*f) > math.Abs(change) {
@@ -110,37 +110,37 @@ func (r *Report) polling(device string, q *Polling) {
 	}
 }
 
-// pollRing is how often a measurement reads the ring, in seconds.
+// pollRing is the time between reads of the ring in a measurement, in seconds.
 const pollRing = 1.0
 
-// ring judges how far the driver's ring reaches and how its stamps are mapped.
+// ring checks the depth of the driver's ring and the mapping of its stamps.
 func (r *Report) ring(d *Device) {
 	if q := d.Ring; q != nil && q.DepthS < 1.5*pollRing {
 		r.find(Warn, codes.RingShort, d.Device, "",
-			"the driver's ring holds %.2g s only and is read every %.0f s: samples may be lost, and are then "+
+			"the driver's ring holds only %.2g s and is read every %.0f s: samples may be lost, which is then "+
 				"reported as gaps", q.DepthS, pollRing)
 	}
 	if q := d.Clock; q != nil && q.JitterUS > 1000 {
-		r.find(Warn, codes.ClockJitter, d.Device, "let NTP settle, or stop what sets the clock",
+		r.find(Warn, codes.ClockJitter, d.Device, "wait until NTP has settled, or stop the program that sets the clock",
 			"the wall clock jitters by %.1f ms against the monotonic clock: the sensor's stamps are "+
 				"uncertain by as much", q.JitterUS/1e3)
 	}
 }
 
-// state judges how the card is set up and who uses it.
+// state checks how the card is configured and who uses it.
 func (r *Report) state(d *Device) {
 	if n := len(d.Neighbours); n > 0 {
 		r.find(Warn, codes.GPUShared, d.Device, "stop them, or choose another GPU with CUDA_VISIBLE_DEVICES",
 			"other processes are on the GPU (%v): their power would be in every result", d.Neighbours)
 	}
-	// Full load runs into the power limit on any card: that is what the limit is for.
+	// At full load, any card reaches its power limit, which is the limit's purpose.
 	if d.Throttled&powerCap != 0 {
-		r.find(Good, codes.Throttled, d.Device, "", "the power limit held the clocks back at full load, as it should")
+		r.find(Good, codes.Throttled, d.Device, "", "the power limit reduced the clocks at full load, as intended")
 	}
 	if d.Throttled&^powerCap != 0 {
 		r.find(Warn, codes.Throttled, d.Device,
 			fmt.Sprintf("check the cooling and the power supply (nvidia-smi -i %d -q -d PERFORMANCE)", d.index),
-			"clocks were held back during the test: %s; results depend on it",
+			"clocks were throttled during the test: %s; this affects results",
 			strings.Join(throttleReasons(d.Throttled&^powerCap), ", "))
 	}
 	if d.Persistence != nil && !*d.Persistence {
@@ -150,20 +150,20 @@ func (r *Report) state(d *Device) {
 	}
 	if d.PowerLimitW != nil && d.DefaultW != nil && *d.PowerLimitW < *d.DefaultW {
 		r.find(Warn, codes.PowerLimit, d.Device,
-			fmt.Sprintf("sudo nvidia-smi -i %d -pl %.0f, unless it is meant", d.index,
-				*d.DefaultW), "the power limit is %.0f W, below the default of %.0f W: say so beside results",
+			fmt.Sprintf("sudo nvidia-smi -i %d -pl %.0f, unless it is intended", d.index,
+				*d.DefaultW), "the power limit is %.0f W, below the default of %.0f W: state it with the results",
 			*d.PowerLimitW, *d.DefaultW)
 	}
 	if d.ECC != nil && !*d.ECC {
 		r.find(Good, codes.ECCOff, d.Device, "",
-			"ECC is off: memory is faster and larger than on the same card with ECC: say so beside results")
+			"ECC is off: memory is faster and larger than on the same card with ECC: state it with the results")
 	}
 }
 
 // powerCap is the clocks-event reason of the software power limit.
 const powerCap = 0x04
 
-// reasonNames are NVML's clocks-event reasons that hold clocks back.
+// reasonNames are NVML's clocks event reasons that throttle clocks.
 var reasonNames = []struct {
 	bit  int64
 	name string
@@ -172,7 +172,7 @@ var reasonNames = []struct {
 		"thermal slowdown by hardware"}, {0x80, "external power brake"},
 }
 
-// throttleReasons names the bits of a mask.
+// throttleReasons returns the names of the bits of a mask.
 func throttleReasons(mask int64) []string {
 	var out []string
 	for _, q := range reasonNames {
@@ -187,22 +187,22 @@ func throttleReasons(mask int64) []string {
 	return out
 }
 
-// byPhase says whether the swing is more than chance. Three times the deviation of
-// four controls is the 95 % limit for eight phases (F distribution, 7 and 3 degrees
-// of freedom: 8.9).
+// byPhase reports whether the swing exceeds chance. Three times the deviation of four controls is the 95 %
+// limit for eight phases (F distribution, 7 and 3 degrees of freedom: 8.9).
 func (q *Duty) byPhase() bool { return q.SwingPct > 2 && q.SwingPct > 3*q.ControlPct }
 
 func (r *Report) agreement(d *Device, when string, a *Agreement) {
 	switch {
 	case a == nil:
 	case a.DifferencePct == nil && a.SeriesW > 0:
-		r.find(Warn, codes.Agreement, d.Device, "", "%s: %.1f W by the series (%s) alone: %s", when, a.SeriesW,
+		r.find(Warn, codes.Agreement, d.Device, "", "%s: %.1f W, only from the series (%s): %s", when, a.SeriesW,
 			a.Series, a.Reason)
 	case a.DifferencePct == nil:
 		r.find(Fail, codes.Agreement, d.Device, "", "%s: no power: %s", when, a.Reason)
 	case math.Abs(*a.DifferencePct) > failPct:
-		r.find(Fail, codes.Agreement, d.Device, "reload the driver or replace the card's readings by an external meter",
-			"%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%: neither is trusted", when, *a.CounterW,
+		r.find(Fail, codes.Agreement, d.Device,
+			"reload the driver, or use an external meter instead of the card's sensors",
+			"%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%: neither can be trusted", when, *a.CounterW,
 			a.Series, a.SeriesW, *a.DifferencePct)
 	case math.Abs(*a.DifferencePct) > warnPct:
 		r.find(Warn, codes.Agreement, d.Device, "", "%s: counter %.1f W and series (%s) %.1f W differ by %.1f %%",
@@ -215,11 +215,11 @@ func (r *Report) agreement(d *Device, when string, a *Agreement) {
 	}
 }
 
-// resolution says which windows and phases the device resolves. An edge that is
-// known to δ makes a window of T uncertain by 0.80·δ/T (95 %).
+// resolution reports which windows and phases the device resolves. An edge with an uncertainty of δ makes a
+// window of T uncertain by 0.80·δ/T (95 %).
 func (r *Report) resolution(d *Device) {
 	edge := d.edgeS
-	if edge == 0 { // no counter: the series decides
+	if edge == 0 { // without a counter, the series decides
 		for _, q := range d.Refresh {
 			if q.Source == d.series {
 				edge = q.MedianMS / 1e3
@@ -230,23 +230,24 @@ func (r *Report) resolution(d *Device) {
 		one, five := 0.80*edge/0.01, 0.80*edge/0.05
 		d.For1PctS, d.For5PctS = &one, &five
 		r.find(Good, codes.Resolution, d.Device, "",
-			"a total is known within ±1 %% from a window of %.2g s on, ±5 %% from %.2g s (sensor gain apart)", one,
+			"a total is accurate to ±1 %% for windows of %.2g s or more, to ±5 %% from %.2g s (without the "+
+				"sensor's gain)", one,
 			five)
 	}
 	if s := d.Sensor; s != nil {
-		// A phase that is a quarter of the sensor's blur shows in some tens of
-		// repetitions; see docs/accuracy.md.
+		// A phase of a quarter of the sensor's blur shows after a few dozen repetitions; see
+		// docs/accuracy.md.
 		blur := max(s.WindowMS+2*s.FilterMS, 4)
 		shortest := math.Ceil(blur / 4)
 		d.PhaseMS = &shortest
 		r.find(Good, codes.Resolution, d.Device, "",
-			"%s averages over %.0f ms behind a filter of %.0f ms, %.0f ms late on average: phases of %.0f ms and "+
-				"more are resolved if they repeat some 30 times, %.0f ms and more in a few repetitions",
+			"%s averages over %.0f ms after a filter of %.0f ms, %.0f ms late on average: phases of %.0f ms or "+
+				"more are resolved if they repeat about 30 times, phases of %.0f ms or more in a few repetitions",
 			s.Source, s.WindowMS, s.FilterMS, s.delay(), shortest, 2*blur)
 	}
 }
 
-// Profiles are what later measurements use of the report, by device.
+// Profiles returns the profiles for later measurements, by device.
 func (r *Report) Profiles() map[string]*power.Profile {
 	out := map[string]*power.Profile{}
 	for _, d := range r.Devices {
@@ -260,7 +261,7 @@ func (r *Report) Profiles() map[string]*power.Profile {
 		p := &power.Profile{Device: d.Device, UUID: d.UUID, Name: d.Name, When: when,
 			Sources: []power.SourceProfile{d.Sensor.profile()}}
 		for _, s := range d.Others {
-			if !s.Energy { // its windows are known: the times between its updates
+			if !s.Energy { // its windows are the times between its updates
 				p.Sources = append(p.Sources, s.profile())
 			}
 		}
@@ -280,7 +281,7 @@ func (s *SensorKernel) profile() power.SourceProfile {
 		FilterMS: &s.FilterMS, FilterSDMS: &s.FilterSDMS, LagMS: &s.LagMS, LagSDMS: &s.LagSDMS}
 }
 
-// rows are what was found of a device, each with its name.
+// rows returns the results for a device, each with its name.
 func (d *Device) rows() [][]string {
 	var out [][]string
 	add := func(name, format string, args ...any) {
@@ -291,21 +292,21 @@ func (d *Device) rows() [][]string {
 			add(c.Call, "%s", c.Error)
 			continue
 		}
-		add(c.Call, "%s a call%s", micro(c.MedianUS), refreshOf(d, c.Source))
+		add(c.Call, "%s per call%s", micro(c.MedianUS), refreshOf(d, c.Source))
 	}
 	if q := d.Ring; q != nil {
-		add("ring", "%d entries, %.1f ms apart, %.2f s deep; the newest is %.0f ms old (%.0f at most)",
+		add("ring", "%d entries, %.1f ms apart, %.2f s deep; the newest is %.0f ms old (at most %.0f)",
 			q.Entries, q.SpacingMS, q.DepthS, q.AgeMS, q.AgeMaxMS)
 	}
 	if q := d.Clock; q != nil {
-		add("wall clock of its stamps", "jitter %.2g µs (%.2g at most), drift %+.2g ppm, %d mappings",
+		add("wall clock of its stamps", "jitter %.2g µs (at most %.2g), drift %+.2g ppm, %d mappings",
 			q.JitterUS, q.MaxUS, q.DriftPPM, q.Mappings)
 	}
 	if s := d.Sensor; s != nil {
-		add("load seen by "+s.Source, "%s", s)
+		add("response of "+s.Source, "%s", s)
 	}
 	for _, s := range d.Others {
-		add("load seen by "+s.Source, "%s", &s)
+		add("response of "+s.Source, "%s", &s)
 	}
 	return out
 }
@@ -344,7 +345,7 @@ func (r *Report) Text(w io.Writer) {
 	}
 }
 
-// delay is how much later than the power the values are on average, in ms.
+// delay returns the average delay of the values after the power, in ms.
 func (s *SensorKernel) delay() float64 { return s.LagMS + s.FilterMS + s.WindowMS/2 }
 
 func (s *SensorKernel) String() string {

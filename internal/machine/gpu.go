@@ -5,8 +5,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/sensor"
 )
 
-// gpuOf turns what the driver says of a GPU into the form of the snapshot. What
-// the driver does not report stays unknown, with its reason.
+// gpuOf converts the driver's facts about a GPU to the format of the snapshot. What the driver does not
+// report stays unknown, with the reason.
 func gpuOf(f sensor.GPUFacts) host.GPU {
 	vendor := "nvidia"
 	g := host.GPU{

@@ -1,6 +1,6 @@
-// Package machine is what a study finds on this machine: engines, power sensors, what
-// self-tests know of these, and the description of the machine for the results. Where all
-// runs are on a GPU that does not exist, the GPU is made here.
+// Package machine finds what a study needs on this machine: engines, power sensors, the results of
+// self-tests, and the description of the machine for the results. If all runs are on a simulated GPU, it
+// creates that GPU.
 package machine
 
 import (
@@ -24,34 +24,34 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Options of a machine.
+// Options are the options of a machine.
 type Options struct {
-	// Needs of the study.
+	// Needs are the needs of the study.
 	Needs Needs
-	// Python is the interpreter for Python engines; empty looks for one.
+	// Python is the interpreter for Python engines; if empty, one is looked for.
 	Python string
-	// Estimate allows a modelled CPU power where no CPU sensor can be read.
+	// Estimate allows estimating CPU power if no CPU sensor can be read.
 	Estimate bool
-	// Backends start the engines whose names they have, in place of those of Needs.Known.
+	// Backends replace or add to the engines of Needs.Known, by name.
 	Backends []backend.Backend
-	// Meters are read beside the sensors of the machine. Their owner closes them.
+	// Meters are read in addition to the sensors of the machine. The caller closes them.
 	Meters []power.Meter
 }
 
-// Machine is opened for a study.
+// Machine has the resources for a study.
 type Machine struct {
 	// Backends are the engines by name.
 	Backends map[string]backend.Backend
-	// Meters are the sensors that can be read, and Missing those that cannot.
+	// Meters are the readable sensors, and Missing the others.
 	Meters  []power.Meter
 	Missing []power.Unavailable
 
 	own []power.Meter // to be closed
-	end func()        // of the simulation
+	end func()        // ends the simulation
 }
 
-// Open finds engines and sensors, and removes what killed processes of this program have left in $TMPDIR. Nothing is
-// left open after an error.
+// Open finds engines and sensors, and removes what killed processes of this program left in $TMPDIR. Nothing
+// stays open after an error.
 func Open(ctx context.Context, o Options) (*Machine, error) {
 	scratch.Sweep()
 	env := engine.Env{Python: o.Python, Getenv: os.Getenv}
@@ -83,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 	return m, nil
 }
 
-// distinct refuses two devices of one name, which could not be told apart in a result.
+// distinct rejects two devices with the same name, which a result could not distinguish.
 func distinct(meters []power.Meter) error {
 	seen := map[string]bool{}
 	for _, m := range meters {
@@ -110,8 +110,7 @@ func Close(meters []power.Meter) {
 	}
 }
 
-// Available refuses engines that the study names and that neither this program nor its
-// caller has.
+// Available returns an error if the study names engines that neither this program nor its caller has.
 func (n Needs) Available(backends map[string]backend.Backend, own ...backend.Backend) error {
 	for _, b := range own {
 		backends[b.Name()] = b
@@ -121,8 +120,8 @@ func (n Needs) Available(backends map[string]backend.Backend, own ...backend.Bac
 		if _, ok := backends[name]; !ok {
 			errs = append(errs,
 				&study.Error{Source: "backend", Note: note.Note{Code: codes.Mistake,
-					Message: fmt.Sprintf("this llem cannot run the backend %s yet", name),
-					Next:    "it can run " + strings.Join(slices.Sorted(maps.Keys(backends)), ", ")}})
+					Message: fmt.Sprintf("this build cannot run the backend %s", name),
+					Next:    "it has " + strings.Join(slices.Sorted(maps.Keys(backends)), ", ")}})
 		}
 	}
 	if len(errs) == 0 {
@@ -131,9 +130,9 @@ func (n Needs) Available(backends map[string]backend.Backend, own ...backend.Bac
 	return errs
 }
 
-// Backends are the engines by name. Engines that cannot share an environment have one of
-// their own by their variable, such as LLEM_PYTHON_VLLM; others use python. A nil list is all
-// engines of this program.
+// Backends returns the engines by name. Engines that cannot share a Python environment use the interpreter in
+// their own variable, such as LLEM_PYTHON_VLLM; others use python. A nil list means all engines of this
+// program.
 func Backends(list engine.Descriptors, python string) map[string]backend.Backend {
 	return backends(list, engine.Env{Python: python, Getenv: os.Getenv})
 }
@@ -144,18 +143,18 @@ func backends(list engine.Descriptors, env engine.Env) map[string]backend.Backen
 		list = engines.All()
 	}
 	for _, d := range list {
-		if d.New != nil { // else the caller has to bring a backend
+		if d.New != nil { // otherwise the caller must provide a backend
 			out[d.Name] = d.New(env)
 		}
 	}
 	return out
 }
 
-// nvmlLibrary names another libnvidia-ml.so.1 than the system's, for tests.
+// nvmlLibrary names a replacement for the system's libnvidia-ml.so.1, for tests.
 const nvmlLibrary = "LLEM_NVML_LIBRARY"
 
-// Meters opens every power sensor of this machine that can be read, and the metrics
-// pages in remotes, and reports why the others cannot be read. The caller closes the meters.
+// Meters opens every readable power sensor of this machine and the metrics pages in remotes, and returns why
+// the others cannot be read. The caller closes the meters.
 func Meters(ctx context.Context, estimate bool, remotes ...string) ([]power.Meter, []power.Unavailable) {
 	o := sensors.Options{Estimate: estimate, Remote: remotes, DeviceOrder: os.Getenv("CUDA_DEVICE_ORDER"),
 		Library: os.Getenv(nvmlLibrary)}
@@ -165,8 +164,8 @@ func Meters(ctx context.Context, estimate bool, remotes ...string) ([]power.Mete
 	return sensors.Open(ctx, o)
 }
 
-// Snapshot describes this machine, with the GPUs that the meters see, and has room for the
-// versions of the engines' packages; nil is all engines of this program.
+// Snapshot describes this machine, with the GPUs of the meters, and with room for the versions of the
+// engines' packages; nil means all engines of this program.
 func Snapshot(ctx context.Context, meters []power.Meter, known engine.Descriptors) (*host.Snapshot, error) {
 	if known == nil {
 		known = engines.All()

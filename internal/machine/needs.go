@@ -13,22 +13,21 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Needs is what the runs of a study ask of a machine.
+// Needs is what the runs of a study need on a machine.
 type Needs struct {
-	// Known describes the engines that the study was read for; nil is all engines of this
-	// program.
+	// Known are the engines for which the study was read; nil means all engines of this program.
 	Known engine.Descriptors
-	// Engines are the names of the engines, each once, in the order of the study.
+	// Engines are the distinct names of the engines, in the order of the study.
 	Engines []string
 	// GPU reports whether a run may use a GPU, Power whether a run measures energy.
 	GPU, Power bool
-	// Simulated reports whether all runs are on a GPU that does not exist.
+	// Simulated reports whether all runs are on a simulated GPU.
 	Simulated bool
-	// Remotes are the metrics pages that are read, each once.
+	// Remotes are the distinct metrics pages.
 	Remotes []string
 }
 
-// Pages are the metrics pages that a run would read.
+// Pages returns the metrics pages that a run would read.
 func (n Needs) Pages() []string {
 	if !n.Power || n.Simulated {
 		return nil
@@ -36,22 +35,22 @@ func (n Needs) Pages() []string {
 	return n.Remotes
 }
 
-// Unreadable are the metrics pages that the study names and that cannot be used at all, as
-// they were when the sensors were opened: they are not to be found out after a day.
+// Unreadable returns the metrics pages that the study names and that cannot be used at all, as found when the
+// sensors were opened. They are reported before the study starts.
 func (n Needs) Unreadable(missing []power.Unavailable) []power.Unavailable {
 	if len(n.Pages()) == 0 {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(missing), func(u power.Unavailable) bool {
-		// One device of a page has its name behind that of the source.
+		// A device of a page has its name after the name of the source.
 		return u.Source != "remote" && !strings.HasPrefix(u.Source, "remote.") || strings.Contains(u.Source, " ")
 	})
 }
 
-// withoutPage is what to do if a page is not to be had.
-const withoutPage = "; or leave energy.remote out"
+// withoutPage is the alternative if a page cannot be read.
+const withoutPage = "; or remove energy.remote"
 
-// pages refuses a study whose metrics pages cannot be used.
+// pages returns an error if the study's metrics pages cannot be used.
 func (n Needs) pages(missing []power.Unavailable) error {
 	var errs []error
 	for _, u := range n.Unreadable(missing) {
@@ -60,12 +59,12 @@ func (n Needs) pages(missing []power.Unavailable) error {
 	return errors.Join(errs...)
 }
 
-// RemoteFix is the next step for a metrics page that cannot be used.
+// RemoteFix returns the next step for a metrics page that cannot be used.
 func RemoteFix(u power.Unavailable) string {
 	return strings.TrimPrefix(u.Next+withoutPage, "; or ")
 }
 
-// NeedsOf goes through the experiments of a study once.
+// NeedsOf collects the needs of a study's experiments.
 func NeedsOf(s *study.Study) Needs {
 	n := Needs{Known: s.Engines, Simulated: len(s.Experiments) > 0}
 	for i := range s.Experiments {

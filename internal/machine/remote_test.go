@@ -35,7 +35,7 @@ func TestUselessPages(t *testing.T) {
 		"negative":          {page: "m -5\n", metric: "#m:W", says: "no usable value: -5"},
 		"other metric":      {page: "n 5\n", metric: "#m:W", says: "there is no metric m"},
 		"nothing":           {metric: "#m:W", says: "it holds no metrics"},
-		"20000 GPUs":        {page: dcgm(9_000), says: "there are 9000 GPUs on the page, more than 256 are not read"},
+		"20000 GPUs":        {page: dcgm(9_000), says: "the page has 9000 GPUs; at most 256 are supported"},
 		"many series":       {page: dcgm(20_000), says: "too many series of one metric: more than 10000"},
 		"a line for ever":   {page: "m" + strings.Repeat("x", 9<<20), metric: "#m:W", says: "larger than 8 MiB"},
 		"comments for ever": {page: strings.Repeat("# no\n", 2<<20), metric: "#m:W", says: "larger than 8 MiB"},
@@ -64,7 +64,7 @@ func TestUselessPages(t *testing.T) {
 			}
 			f, ok := errors.AsType[*note.Failure](err)
 			if !ok || !strings.Contains(f.Message, q.says) || !strings.Contains(f.Message, srv.URL) ||
-				!strings.Contains(f.Next, "or leave energy.remote out") {
+				!strings.Contains(f.Next, "or remove energy.remote") {
 				t.Errorf("%v, want a failure that says %q", err, q.says)
 			}
 		})

@@ -64,8 +64,8 @@ func Metered(meters []power.Meter, match func(power.Meter, power.Device) bool) b
 	return false
 }
 
-// Keys names the sensors for which a self-test holds, by device: card and driver
-// of an NVIDIA GPU; elsewhere this host, what the sensor belongs to, and the kernel.
+// Keys returns the key under which a self-test of a device is stored: card and driver for an NVIDIA GPU;
+// otherwise this host, what the sensor belongs to, and the kernel.
 func Keys(meters []power.Meter, facts map[string]sensor.GPUFacts) map[string]string {
 	out := map[string]string{}
 	driver := ""
@@ -89,7 +89,7 @@ func Keys(meters []power.Meter, facts map[string]sensor.GPUFacts) map[string]str
 			if m.Name() == "nvml" {
 				version = driver
 			}
-			// The number of a card may change, its address does not.
+			// The number of a card may change; its address does not.
 			out[d.ID] = strings.Join([]string{host, m.Name(), cmp.Or(d.UUID, d.ID), string(d.Kind), d.Name, version},
 				"-")
 		}
@@ -97,8 +97,8 @@ func Keys(meters []power.Meter, facts map[string]sensor.GPUFacts) map[string]str
 	return out
 }
 
-// Profiles returns what earlier self-tests know of the meters' devices, and what is
-// written beside a study's results: their reports as one, or why there is none.
+// Profiles returns the results of earlier self-tests for the meters' devices, and the document for the
+// study's results: their merged reports, or why there is none.
 func Profiles(meters []power.Meter, cache string) (map[string]*power.Profile, any) {
 	var devices []power.Device
 	for _, m := range meters {
@@ -120,11 +120,11 @@ func Profiles(meters []power.Meter, cache string) (map[string]*power.Profile, an
 	case len(devices) == 0:
 		return nil, noSelfTest{Skipped: "no power sensor of this machine is used", Next: "llem doctor"}
 	}
-	return nil, noSelfTest{Skipped: "no self-test of this machine's sensors is kept (it holds for 30 days, by " +
+	return nil, noSelfTest{Skipped: "no self-test of this machine's sensors is stored (valid for 30 days, per " +
 		"card and driver)", Next: "llem doctor"}
 }
 
-// noSelfTest stands in doctor.json where there is no report.
+// noSelfTest is the content of doctor.json without a report.
 type noSelfTest struct {
 	Skipped string `json:"skipped"`
 	Next    string `json:"next"`

@@ -11,16 +11,15 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// simulation is a GPU that does not exist: its shared file and its meters.
+// simulation is a simulated GPU: its shared file and its meters.
 type simulation struct {
 	path    string
 	meters  []power.Meter
 	missing []power.Unavailable
 }
 
-// simulate makes a GPU for the fake backend. Tests of the real sensor code bring
-// their own in LLEM_SIM, with a library to read it through in LLEM_NVML_LIBRARY.
-// The meters are closed by the caller, before end.
+// simulate creates a GPU for the fake backend. Tests of the real sensor code provide theirs in LLEM_SIM, with
+// a library to read it in LLEM_NVML_LIBRARY. The caller closes the meters, then calls end.
 func simulate(ctx context.Context) (s simulation, end func(), err error) {
 	if path := os.Getenv(sim.Env); path != "" && os.Getenv(nvmlLibrary) != "" {
 		s.path = path

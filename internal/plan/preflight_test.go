@@ -41,7 +41,7 @@ func TestUnreadablePages(t *testing.T) {
 		sensor.NoSensor("remote.wall", "http://host/metrics cannot be read: it is a web page", "give the path"),
 	}}
 	list := o.unreadable(asked)
-	if len(list) != 1 || !list[0].Error || list[0].Next != "give the path; or leave energy.remote out" ||
+	if len(list) != 1 || !list[0].Error || list[0].Next != "give the path; or remove energy.remote" ||
 		list[0].Message != "energy.remote: http://host/metrics cannot be read: it is a web page" {
 		t.Fatalf("%+v", list)
 	}

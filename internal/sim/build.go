@@ -13,16 +13,15 @@ import (
 //go:embed nvml/nvml.c
 var nvmlSource []byte
 
-// ErrUnavailable says that the imitated library cannot be built or loaded here.
-var ErrUnavailable = errors.New("the imitated NVML is not available")
+// ErrUnavailable means that the fake library cannot be built or loaded on this machine.
+var ErrUnavailable = errors.New("the fake NVML is not available")
 
-// Build compiles the imitated libnvidia-ml.so.1 into a folder and returns its path.
-// A program that has loaded it keeps it until it ends, since the bindings resolve
-// each function once; the library looks at the environment again whenever it is
-// initialised after its last shutdown, so that one simulation can follow another.
+// Build compiles the fake libnvidia-ml.so.1 into a folder and returns its path. A program that has loaded it
+// keeps it until it ends, since the bindings resolve each function once. The library reads the environment
+// again whenever it is initialised after its last shutdown, so that simulations can follow one another.
 func Build(ctx context.Context, dir string) (string, error) {
 	if !cgoBuilt {
-		return "", fmt.Errorf("%w: this program was built without cgo and loads no library", ErrUnavailable)
+		return "", fmt.Errorf("%w: this program was built without cgo and cannot load a library", ErrUnavailable)
 	}
 	cc, err := exec.LookPath("cc")
 	if err != nil {
@@ -35,7 +34,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 	cmd := exec.CommandContext(ctx, cc, "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-fvisibility=hidden",
 		"-Wl,-z,nodelete", "-o", library, source, "-lm", "-lpthread")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("compile the imitated NVML: %w\n%s", err, out)
+		return "", fmt.Errorf("compile the fake NVML: %w\n%s", err, out)
 	}
 	return library, nil
 }

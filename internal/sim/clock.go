@@ -8,22 +8,21 @@ import (
 	"github.com/llenergymeasure/llem/power"
 )
 
-// Clock is virtual time inside a testing/synctest bubble: it follows the bubble's
-// time.Now, and hands the time on to the imitated library through the shared file,
-// each time before somebody could ask that library.
+// Clock is virtual time inside a testing/synctest bubble: it follows the bubble's time.Now, and passes the
+// time to the fake library through the shared file before each call of the library.
 type Clock struct {
 	base  int64
 	start time.Time
 	wall  int64
 	file  atomic.Pointer[File]
-	// Jitter is how far an anchor may misread the wall clock, either way. Set it before
-	// the clock is used.
+	// Jitter is the largest error of an anchor's wall clock, in either direction. Set it before the clock is
+	// used.
 	Jitter  time.Duration
 	anchors int64
 }
 
-// virtualBase is CLOCK_MONOTONIC when a virtual clock starts, far from zero so that
-// times before it are positive too; virtualWall is the wall clock less that.
+// virtualBase is CLOCK_MONOTONIC when a virtual clock starts, so large that earlier times are positive too;
+// virtualWall is the wall clock minus it.
 const (
 	virtualBase = int64(1000 * time.Second)
 	virtualWall = int64(1_900_000_000 * time.Second)
@@ -34,18 +33,17 @@ func NewClock() *Clock {
 	return &Clock{base: virtualBase, start: time.Now(), wall: virtualWall}
 }
 
-// attach makes the clock that of a file.
+// attach sets the file to which the clock passes its time.
 func (c *Clock) attach(f *File) { c.file.Store(f) }
 
-// detach makes the clock forget its file.
+// detach removes the file.
 func (c *Clock) detach() { c.file.Store(nil) }
 
-// Now is the virtual CLOCK_MONOTONIC.
+// Now returns the virtual CLOCK_MONOTONIC.
 func (c *Clock) Now() int64 { return c.base + int64(time.Since(c.start)) }
 
-// Mono is Now for whoever calls the imitated library: it first waits for as long as
-// that library's calls have taken, which cannot wait by themselves, and then tells
-// it the time.
+// Mono is Now for callers of the fake library. It first waits for the duration of the library's calls, which
+// cannot wait themselves, and then passes the time to the library.
 func (c *Clock) Mono() int64 {
 	f := c.file.Load()
 	if f == nil {
@@ -73,10 +71,10 @@ func (c *Clock) Anchor() clock.Anchor {
 	return a
 }
 
-// Clocks are those of a meter.
+// Clocks returns the clocks for a meter.
 func (c *Clock) Clocks() *power.Clocks { return &power.Clocks{Mono: c.Mono, Anchor: c.Anchor} }
 
-// unix is what the wall clock of a simulation with virtual time shows.
+// unix returns the wall clock of a simulation with virtual time.
 func (f *File) unix(mono int64) int64 {
 	at := mono + f.head.wallNS
 	if d := f.head.wallAfter; d != 0 && mono >= f.head.epochNS+int64(d) {
@@ -85,8 +83,8 @@ func (f *File) unix(mono int64) int64 {
 	return at
 }
 
-// StepWall makes the wall clock of a simulation jump once, after some time. Under
-// real time it is the driver's stamps that jump.
+// StepWall makes the wall clock of a simulation jump once, after some time. In real time, the driver's stamps
+// jump.
 func (f *File) StepWall(after, by time.Duration) {
 	f.head.wallStep = by
 	f.head.wallAfter = after

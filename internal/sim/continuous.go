@@ -8,17 +8,15 @@ import (
 	"github.com/llenergymeasure/llem/backend"
 )
 
-// Arrivals say when requests come in continuous batching. The zero value is all at
-// once.
+// Arrivals describe when requests arrive in continuous batching. The zero value means all at once.
 type Arrivals struct {
-	// Clients sends that many requests at the start, and another one whenever one has
-	// been answered.
+	// Clients is the number of requests at the start; each answer is followed by another request.
 	Clients int
 	// Rate is the mean number of requests per second of a Poisson process.
 	Rate float64
 }
 
-// sequence is a request on its way through the engine.
+// sequence is a request in the engine.
 type sequence struct {
 	prompt  backend.Prompt
 	request backend.Request
@@ -26,10 +24,10 @@ type sequence struct {
 	done    int // prompt tokens that have been computed
 }
 
-// prefilled says whether the whole prompt has been computed.
+// prefilled reports whether the whole prompt has been computed.
 func (s *sequence) prefilled() bool { return s.done == len(s.prompt.Tokens) }
 
-// held is the length of its KV cache.
+// held returns the length of its KV cache.
 func (s *sequence) held() int64 {
 	return int64(s.done + max(0, len(s.request.TokenNS)-1))
 }
@@ -37,11 +35,11 @@ func (s *sequence) held() int64 {
 // queue is the state of continuous batching.
 type queue struct {
 	waiting []*sequence // in the order of their arrival, which is SubmittedNS
-	later   []*sequence // closed loop: not sent yet
+	later   []*sequence // closed loop: not yet sent
 	running []*sequence
 }
 
-// continuous runs requests as they come, round by round.
+// continuous runs requests as they arrive, round by round.
 func (e *Engine) continuous(ctx context.Context, w backend.Workload, log *backend.Log) error {
 	whole := w
 	for _, round := range whole.Rounds() {
@@ -99,7 +97,7 @@ func (e *Engine) together(ctx context.Context, w backend.Workload, log *backend.
 	return requests, nil
 }
 
-// arrive lays out when the requests come.
+// arrive returns the arrival times of the requests.
 func (e *Engine) arrive(w backend.Workload) *queue {
 	q, at := &queue{}, e.now()
 	a := e.opts.Arrivals
@@ -121,8 +119,7 @@ func (e *Engine) arrive(w backend.Workload) *queue {
 	return q
 }
 
-// admit takes in what has arrived; with nothing to do it waits for the next
-// request.
+// admit adds the requests that have arrived; if there is no work, it waits for the next request.
 func (e *Engine) admit(ctx context.Context, q *queue) error {
 	for {
 		now := e.now()
@@ -139,8 +136,8 @@ func (e *Engine) admit(ctx context.Context, q *queue) error {
 	}
 }
 
-// iterate is one step: a token for every sequence that decodes, and prompt tokens
-// for the others as far as the budget goes.
+// iterate runs one step: a token for every decoding sequence, and prompt tokens for the others within the
+// budget.
 func (e *Engine) iterate(ctx context.Context, q *queue, log *backend.Log) error {
 	var w work
 	var held int64

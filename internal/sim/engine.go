@@ -12,10 +12,10 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Ways of batching.
+// Kinds of batching.
 const (
-	// Static batches run one prefill step and then one step per further token; the
-	// next batch starts when the last one has ended.
+	// Static batches run one prefill step and then one step per further token; the next batch starts when the
+	// previous one has ended.
 	Static = "static"
 	// Continuous batching admits a request as soon as there is room, computes prompts
 	// in chunks and decodes in the same steps.
@@ -26,36 +26,34 @@ const (
 type EngineOptions struct {
 	Model    Model
 	Batching string // Static or Continuous; empty is Static
-	// BatchSize is the number of sequences in a static batch, and the most that run
-	// together in continuous batching.
+	// BatchSize is the number of sequences in a static batch, and the largest number that run together in
+	// continuous batching.
 	BatchSize int
 	// ChunkTokens bounds the tokens of one step in continuous batching.
 	ChunkTokens int
 	Arrivals    Arrivals
-	// OutputVary varies the length of outputs in continuous batching by up to this
-	// part of what was asked for.
+	// OutputVary is the largest relative deviation from the requested output length in continuous batching.
 	OutputVary float64
-	// StepGap and BatchGap are idle time after each step and each static batch.
+	// StepGap and BatchGap are the idle times after each step and each static batch.
 	StepGap, BatchGap time.Duration
-	// StampLag is how far true power lags behind the logged limits of steps, and
-	// StampJitter how far a logged limit may be off besides.
+	// StampLag is the delay of true power after the logged limits of steps, and StampJitter the largest
+	// additional error of a logged limit.
 	StampLag, StampJitter time.Duration
 	Seed                  uint64
-	// Scale is the share of the model's power that each GPU draws; nil is all of it
-	// on every GPU that its driver hands out when the engine is made. A GPU at 0 holds
-	// no model.
+	// Scale is the fraction of the model's power that each GPU draws; nil means all of it on every usable
+	// GPU. A GPU with 0 holds no model.
 	Scale []float64
-	// Memory is what the model takes on each GPU, in bytes.
+	// Memory is the model's memory on each GPU, in bytes.
 	Memory int64
-	// Now is CLOCK_MONOTONIC in nanoseconds; nil is the real one.
+	// Now returns CLOCK_MONOTONIC in nanoseconds; nil means the real clock.
 	Now func() int64
 }
 
-// Vocab is the vocabulary of the simulated engine's own tokenizer: bytes.
+// Vocab is the vocabulary size of the simulated engine's tokenizer: bytes.
 const Vocab = 256
 
-// Engine is a backend.Engine that computes nothing. It takes time and draws power
-// as its model says, and logs its steps with the stamps of that power.
+// Engine is a backend.Engine that computes nothing. It takes time and draws power according to its model, and
+// logs its steps with the stamps of that power.
 type Engine struct {
 	opts   EngineOptions
 	file   *File
@@ -63,16 +61,16 @@ type Engine struct {
 	source *source
 	spec   backend.Spec
 	steps  []TrueStep
-	// at is the end of the last step, if the next one follows without a pause.
+	// at is the end of the last step, if the next one follows without pause.
 	at int64
-	// stamped and stamp are the last true limit and what was logged for it.
+	// stamped is the last true limit, and stamp the logged time for it.
 	stamped, stamp int64
 	stamps         int64
 }
 
 var _ backend.Engine = (*Engine)(nil)
 
-// NewEngine makes an engine whose power goes to a file.
+// NewEngine returns an engine whose power goes to a file.
 func NewEngine(f *File, o EngineOptions) *Engine {
 	if o.BatchSize <= 0 {
 		o.BatchSize = 1
@@ -94,7 +92,7 @@ func NewEngine(f *File, o EngineOptions) *Engine {
 	return &Engine{opts: o, file: f, now: o.Now}
 }
 
-// Steps are the true steps since the last call, in the order of time.
+// Steps returns the true steps since the last call, in order of time.
 func (e *Engine) Steps() []TrueStep {
 	s := e.steps
 	e.steps = nil
@@ -142,7 +140,7 @@ func (*Engine) Tokenize(texts []string) ([][]int32, error) {
 	return out, nil
 }
 
-// Close implements backend.Engine: the memory is free, and so is the power.
+// Close implements backend.Engine: it frees the memory, and power falls to idle.
 func (e *Engine) Close() {
 	if e.source == nil {
 		return
@@ -182,18 +180,18 @@ func (e *Engine) Run(ctx context.Context, w backend.Workload) (*backend.Log, err
 	return log, nil
 }
 
-// pad keeps logged stamps, which are not the true ones, inside the run.
+// pad keeps logged stamps, which differ from the true ones, inside the run.
 func (e *Engine) pad(ctx context.Context) error {
 	return clock.Sleep(ctx, e.opts.StampLag.Abs()+2*e.opts.StampJitter)
 }
 
-// check refuses impossible work.
+// check rejects impossible work.
 func (e *Engine) check(w backend.Workload) error {
 	if e.source == nil {
 		return note.Failf(codes.ClassProtocol, "load it first", "run before load")
 	}
 	if w.OutputTokens < 1 {
-		return note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens asked for")
+		return note.Failf(codes.ClassConfig, "ask for one or more", "no output tokens were requested")
 	}
 	for _, p := range w.Requests {
 		if len(p.Tokens) == 0 {
@@ -213,7 +211,7 @@ func (e *Engine) check(w backend.Workload) error {
 	return nil
 }
 
-// step does one piece of work and logs it.
+// step runs one step and logs it.
 func (e *Engine) step(ctx context.Context, w work, sequences int, held int64, log *backend.Log) (backend.Step, error) {
 	if e.file.full(0) {
 		return backend.Step{}, note.Failf(codes.ClassEngine,
@@ -240,7 +238,7 @@ func (e *Engine) step(ctx context.Context, w work, sequences int, held int64, lo
 	return s, e.rest(ctx, e.opts.StepGap)
 }
 
-// rest is idle time between steps.
+// rest spends idle time between steps.
 func (e *Engine) rest(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -259,8 +257,7 @@ func (e *Engine) pause() {
 	e.at = 0
 }
 
-// logged is the stamp in the log for a true limit of a step. Two steps that touch
-// have one stamp.
+// logged returns the stamp in the log for a true limit of a step. Adjacent steps share one stamp.
 func (e *Engine) logged(t int64) int64 {
 	if t == e.stamped {
 		return e.stamp
@@ -274,7 +271,7 @@ func (e *Engine) logged(t int64) int64 {
 	return e.stamp
 }
 
-// token is output number n of a prompt.
+// token returns output token n of a prompt.
 func (e *Engine) token(p backend.Prompt, n int) int32 {
 	h := fnv.New32a()
 	mix := func(v int) { _, _ = h.Write([]byte{byte(v), byte(v >> 8), byte(v >> 16)}) }

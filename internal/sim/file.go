@@ -18,8 +18,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/disk"
 )
 
-// Env is the environment variable through which the imitated library and the
-// engine's process find the shared file.
+// Env is the environment variable through which the fake library and the engine's process find the shared
+// file.
 const Env = "LLEM_SIM"
 
 // defaultCapacity is the number of segments per GPU; untouched pages cost nothing.
@@ -27,20 +27,20 @@ const defaultCapacity = 1 << 21
 
 // Options describe a new shared file.
 type Options struct {
-	// GPUs have sensors of their own; none means one of DefaultSensors.
+	// GPUs are the sensors of each GPU; empty means one GPU with DefaultSensors.
 	GPUs []Sensors
 	// BareW is the power of every GPU until a model is loaded.
 	BareW float64
-	// Clock is what the simulation runs by; nil is real time.
+	// Clock is the time of the simulation; nil means real time.
 	Clock *Clock
-	// Serial is part of the GPUs' UUIDs, to tell simulations of one machine apart.
+	// Serial is part of the GPUs' UUIDs, to distinguish simulations on one machine.
 	Serial int64
 	// Capacity is the number of power segments per GPU; 0 means two million.
 	Capacity int64
 }
 
-// File is the shared memory of a simulation. One process, and in it one goroutine
-// at a time, writes the segments of a GPU; anybody may read at any time.
+// File is the shared memory of a simulation. One process, and one goroutine of it at a time, writes the
+// segments of a GPU; any process may read at any time.
 type File struct {
 	path string
 	mem  []byte
@@ -49,11 +49,10 @@ type File struct {
 	logs [][]Segment
 }
 
-// CardBareW is the power in watts of the idle GPU of [CreateCard].
+// CardBareW is the idle power in watts of the GPU of [CreateCard].
 const CardBareW = 78
 
-// CreateCard makes the file of one GPU with sensors like those of an H200, for
-// demonstrations.
+// CreateCard creates the file of one GPU with sensors like an H200's, for demonstrations.
 func CreateCard(path string) (*File, error) {
 	s := DefaultSensors()
 	s.Seed = 1
@@ -61,7 +60,7 @@ func CreateCard(path string) (*File, error) {
 	return Create(path, Options{GPUs: []Sensors{s}, BareW: CardBareW})
 }
 
-// Create makes the file. The caller closes it and removes it.
+// Create creates the file. The caller closes and removes it.
 func Create(path string, o Options) (*File, error) {
 	if len(o.GPUs) == 0 {
 		o.GPUs = []Sensors{DefaultSensors()}
@@ -108,7 +107,7 @@ func Create(path string, o Options) (*File, error) {
 	return f, nil
 }
 
-// Open maps a file that another process has created.
+// Open maps a file that another process created.
 func Open(path string) (*File, error) {
 	raw, err := disk.OpenFile(path, os.O_RDWR, 0, disk.Unbounded)
 	if err != nil {
@@ -118,7 +117,7 @@ func Open(path string) (*File, error) {
 	var h header
 	b := unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h))
 	if _, err := raw.ReadAt(b, 0); err != nil {
-		return nil, fmt.Errorf("%s is no simulation: %w", path, err)
+		return nil, fmt.Errorf("%s is not a simulation: %w", path, err)
 	}
 	info, err := raw.Stat()
 	if err != nil {
@@ -126,17 +125,17 @@ func Open(path string) (*File, error) {
 	}
 	if h.magic != layoutMagic || h.version != layoutVersion || h.headerBytes != int64(unsafe.Sizeof(page{})) ||
 		h.gpuBytes != int64(unsafe.Sizeof(gpu{})) || h.gpus < 1 || h.capacity < 1 || info.Size() != h.size() {
-		return nil, fmt.Errorf("%s is no simulation of this version of llem", path)
+		return nil, fmt.Errorf("%s is not a simulation of this version of llem", path)
 	}
 	return mapFile(raw, h)
 }
 
-// size is that of a file with this header.
+// size returns the size of a file with this header.
 func (h *header) size() int64 {
 	return h.logOffset() + h.gpus*h.capacity*int64(unsafe.Sizeof(Segment{}))
 }
 
-// logOffset is where the first log begins.
+// logOffset returns where the first log begins.
 func (h *header) logOffset() int64 {
 	return (pageBytes + h.gpus*h.gpuBytes + pageBytes - 1) / pageBytes * pageBytes
 }
@@ -155,7 +154,7 @@ func mapFile(raw *os.File, h header) (*File, error) {
 	return f, nil
 }
 
-// check refuses sensors that no driver could have.
+// check rejects sensors that no driver could have.
 func (s *Sensors) check() error {
 	switch {
 	case s.Ring.Spacing < 0 || s.Ring.Window < 0 || s.Instant.Refresh < 0 || s.Average.Refresh < 0 ||
@@ -174,7 +173,7 @@ func (s *Sensors) check() error {
 	return nil
 }
 
-// describe fills what tells GPUs apart.
+// describe sets what identifies a GPU.
 func (s *Sensors) describe(index int, serial int64) {
 	clear(s.name[:])
 	clear(s.uuid[:])
@@ -185,21 +184,20 @@ func (s *Sensors) describe(index int, serial int64) {
 // Path of the file.
 func (f *File) Path() string { return f.path }
 
-// GPUs is the number of simulated GPUs.
+// GPUs returns the number of simulated GPUs.
 func (f *File) GPUs() int { return len(f.gpus) }
 
 // UUID of a GPU.
 func (f *File) UUID(gpu int) string { return unix.ByteSliceToString(f.gpus[gpu].uuid[:]) }
 
-// Epoch is when the simulation began.
+// Epoch returns when the simulation began.
 func (f *File) Epoch() int64 { return f.head.epochNS }
 
 // Runs counts the workloads that engines have begun, warm-ups included.
 func (f *File) Runs() int64 { return f.head.runs.Load() }
 
-// Sensors of a GPU, to be changed while the simulation runs. A change of a word is
-// seen at once by the imitated library; the fields of a fault are written before
-// its time.
+// Sensors returns the sensors of a GPU, which may be changed while the simulation runs. The fake library sees
+// a change of a word at once; write the fields of a fault before its time.
 func (f *File) Sensors(gpu int) *Sensors { return &f.gpus[gpu].Sensors }
 
 // unusable reports whether every call to a GPU fails at an instant.
@@ -209,8 +207,8 @@ func (f *File) unusable(gpu int, now int64) bool {
 		func(after time.Duration) bool { return after != 0 && now >= f.head.epochNS+int64(after) })
 }
 
-// Append makes the true power of a GPU change at an instant. Segments that would
-// have begun at or after it are taken back.
+// Append changes the true power of a GPU at an instant. Segments that would have begun at or after it are
+// removed.
 func (f *File) Append(gpu int, start int64, watts float64) {
 	g, log := f.gpus[gpu], f.logs[gpu]
 	n := g.count.Load()
@@ -218,26 +216,26 @@ func (f *File) Append(gpu int, start int64, watts float64) {
 		n--
 	}
 	if n == uint64(len(log)) {
-		return // the engine has stopped before: see full
+		return // the engine has already stopped: see full
 	}
 	s := Segment{Start: start, Watts: watts}
 	if n > 0 {
 		s.Joules = log[n-1].at(start)
 	}
-	// A reader that still sees the old count looks at times before start alone.
+	// A reader that still sees the old count only reads times before start.
 	log[n] = s
 	g.count.Store(n + 1)
 }
 
-// stepRoom is what one step may need at most, with a wide margin.
+// stepRoom is a generous bound on the number of segments of one step.
 const stepRoom = 1 << 13
 
-// full says that the log of a GPU may not hold another step.
+// full reports whether the log of a GPU may be too full for another step.
 func (f *File) full(gpu int) bool {
 	return f.gpus[gpu].count.Load()+stepRoom > uint64(len(f.logs[gpu]))
 }
 
-// Curve is a copy of the true power of a GPU.
+// Curve returns a copy of the true power of a GPU.
 func (f *File) Curve(gpu int) Curve {
 	return slices.Clone(f.segments(gpu))
 }
@@ -246,8 +244,8 @@ func (f *File) segments(gpu int) Curve {
 	return Curve(f.logs[gpu][:f.gpus[gpu].count.Load()])
 }
 
-// Neighbour is what another process drew on a GPU between two instants, in joules.
-// It is in what the sensors show, and in no Curve.
+// Neighbour returns the energy of another process on a GPU between two instants, in joules. The sensors
+// include it; no Curve does.
 func (f *File) Neighbour(gpu int, from, to int64) float64 {
 	q := f.gpus[gpu].Faults
 	if q.NeighbourAfter == 0 {
@@ -260,13 +258,13 @@ func (f *File) Neighbour(gpu int, from, to int64) float64 {
 	return q.NeighbourWatts * digits.Seconds(max(0, to-from))
 }
 
-// occupy says which process holds how much memory on a GPU.
+// occupy sets the memory of a process on a GPU.
 func (f *File) occupy(gpu int, pid int, bytes int64) {
 	f.gpus[gpu].engineBytes.Store(bytes)
 	f.gpus[gpu].enginePID.Store(int64(pid))
 }
 
-// Close unmaps the file; it stays on disk.
+// Close unmaps the file, which stays on disk.
 func (f *File) Close() error {
 	if f.mem == nil {
 		return nil
@@ -279,30 +277,30 @@ func (f *File) Close() error {
 // Curve is true power over time.
 type Curve []Segment
 
-// at is the energy from the epoch to t, in joules, for a t after the start.
+// at returns the energy from the epoch to t, in joules, for a t after the start.
 func (s Segment) at(t int64) float64 { return s.Joules + s.Watts*float64(t-s.Start)/1e9 }
 
-// until is the energy from the epoch to t. Before the epoch the first power holds.
+// until returns the energy from the epoch to t. Before the epoch, the first power holds.
 func (c Curve) until(t int64) float64 {
 	i := sort.Search(len(c), func(i int) bool { return c[i].Start > t })
 	return c[max(i-1, 0)].at(t)
 }
 
-// Joules is the true energy between two instants.
+// Joules returns the true energy between two instants.
 func (c Curve) Joules(from, to int64) float64 { return c.until(to) - c.until(from) }
 
-// Watts is the true power at an instant.
+// Watts returns the true power at an instant.
 func (c Curve) Watts(t int64) float64 {
 	i := sort.Search(len(c), func(i int) bool { return c[i].Start > t })
 	return c[max(i-1, 0)].Watts
 }
 
-// mean power over a window that ends at t.
+// mean returns the mean power over a window that ends at t.
 func (c Curve) mean(t, window int64) float64 {
 	return c.Joules(t-window, t) / (float64(window) / 1e9)
 }
 
-// look is what a sensor with a window or a filter sees at t.
+// look returns what a sensor with a window or a filter shows at t.
 func (c Curve) look(t, window, filter int64) float64 {
 	if filter > 0 {
 		return c.filtered(t, filter)
@@ -310,7 +308,7 @@ func (c Curve) look(t, window, filter int64) float64 {
 	return c.mean(t, window)
 }
 
-// filtered is what a low-pass filter with the time constant tau shows at t.
+// filtered returns the output of a low-pass filter with the time constant tau at t.
 func (c Curve) filtered(t, tau int64) float64 {
 	i, _ := slices.BinarySearchFunc(c, t+1, func(s Segment, t int64) int { return cmp.Compare(s.Start, t) })
 	sum, near := 0.0, 1.0

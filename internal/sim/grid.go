@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// GridPoint is a scenario and what it stands for.
+// GridPoint is a scenario with its position in the grid.
 type GridPoint struct {
 	Scenario
-	// Prefill is how long the prefill step of a static batch takes, or the prompt of
-	// one request in continuous batching.
+	// Prefill is the duration of the prefill step of a static batch, or of the prompt of one request in
+	// continuous batching.
 	Prefill time.Duration
-	// DecodeSteps follow, each about Step long.
+	// DecodeSteps is the number of following steps, each about Step long.
 	DecodeSteps int
 	Step        time.Duration
 	Batch       int
@@ -22,7 +22,7 @@ type GridPoint struct {
 	Seed        uint64
 }
 
-// SensorKinds are the sensors of [Grid], each with what it gives to the meter of package sensors.
+// SensorKinds are the sensors of [Grid], each with what the meter of package sensors gets.
 var SensorKinds = []struct {
 	Name string
 	Edit func(*Sensors)
@@ -48,13 +48,12 @@ var (
 	gridBatch   = []int{1, 4, 8, 16, 32}
 )
 
-// gridWindow is how long a measured window lasts at least.
+// gridWindow is the minimum length of a measured window.
 const gridWindow = 10 * time.Second
 
-// Grid lists scenarios over the length of prefill and decoding, the sensor and the
-// way of batching. The seed decides everything else: batch, step time, powers,
-// noise, drift, lags, gains, and how requests arrive. Another seed gives another
-// sample of the same grid.
+// Grid lists scenarios over the length of prefill and decoding, the sensor and the kind of batching. The seed
+// determines everything else: batch, step time, powers, noise, drift, lags, gains, and arrivals. Another seed
+// gives another sample of the same grid.
 func Grid(seed uint64) []GridPoint {
 	var list []GridPoint
 	for _, batching := range []string{Static, Continuous} {
@@ -72,17 +71,17 @@ func Grid(seed uint64) []GridPoint {
 	return list
 }
 
-// random draws what the seed decides.
+// random draws the values that the seed determines.
 type random struct{ *rand.Rand }
 
-// between is uniform.
+// between returns a uniform value.
 func (r random) between(low, high float64) float64 { return low + (high-low)*r.Float64() }
 
 func (r random) duration(low, high time.Duration) time.Duration {
 	return time.Duration(r.between(float64(low), float64(high)))
 }
 
-// fill makes the scenario.
+// fill builds the scenario.
 func (p *GridPoint) fill(edit func(*Sensors)) {
 	r := random{rand.New(rand.NewPCG(p.Seed, 1))}
 	p.Batch = gridBatch[r.IntN(len(gridBatch))]
@@ -112,11 +111,11 @@ func (p *GridPoint) fill(edit func(*Sensors)) {
 	p.continuous(r, tokens)
 }
 
-// continuous lays out the requests: enough of them, of different lengths.
+// continuous sets the requests: enough of them, of different lengths.
 func (p *GridPoint) continuous(r random, tokens int) {
-	// One request costs its prompt and its share of the steps.
+	// One request takes its prompt and its share of the steps.
 	each := p.Prefill + time.Duration(p.DecodeSteps)*p.Step/time.Duration(p.Batch)
-	// Steps that overlap share the reading of the weights, so that it takes less.
+	// Steps that overlap share reading the weights, and so take less time.
 	count := max(2*p.Batch, int(math.Ceil(1.5*gridWindow.Seconds()/each.Seconds())))
 	for range count {
 		p.Prompts = append(p.Prompts, max(1, int(float64(tokens)*r.between(0.6, 1.4))))
@@ -158,8 +157,8 @@ func (p *GridPoint) sensors(r random, edit func(*Sensors)) Sensors {
 	return s
 }
 
-// model draws powers and solves for the terms that give the asked times: prefill of
-// some sequences at once, and decoding of a whole batch in the middle of its output.
+// model draws powers and solves for the terms that give the requested times: the prefill of some sequences at
+// once, and the decoding of a whole batch in the middle of its output.
 func (p *GridPoint) model(r random, tokens, together int) Model {
 	const ms = time.Millisecond
 	prefillW, decodeW := r.between(350, 690), r.between(220, 600)

@@ -10,22 +10,21 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// Sources of a [Meter]. Both see the same true power and nothing of each other: the
-// series through its window and with its noise, the counter at its own updates.
+// Sources of a [Meter]. Both measure the same true power independently: the series through its window and
+// with its noise, the counter at its own updates.
 const (
 	SourceMeterSamples = "simulated.samples"
 	SourceMeterEnergy  = "simulated.energy"
 )
 
-// Meter reads the ring and the counter of simulated GPUs without a library, for
-// demonstrations. Its devices say that they are modelled. It knows no faults.
+// Meter reads the ring and the counter of simulated GPUs without a library, for demonstrations. Its devices
+// are marked as modelled. It has no faults.
 type Meter struct {
 	file *File
 	next []int64 // number of each ring's next entry
 }
 
-// NewMeter reads the GPUs of a file from now on. The file stays open until the
-// meter is closed.
+// NewMeter reads the GPUs of a file from now on. Closing the meter closes the file.
 func NewMeter(f *File) *Meter {
 	m := &Meter{file: f}
 	now := clock.Mono()

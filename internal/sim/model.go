@@ -7,16 +7,16 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// Model says how long a step takes and what it costs. A step's energy is
+// Model gives the duration and energy of a step. A step's energy is
 //
 //	StaticW·Δt + WeightsJ + PrefillJ·p + AttentionJ·(Σ p·past + p²/2) + DecodeJ·d + CacheJ·context
 //
-// for p prompt tokens, d decoded tokens and the context that decoding reads; its
-// time Δt follows the same terms (see Time). The fields below the rule make the
-// truth harder than any estimator's model of it.
+// for p prompt tokens, d decoded tokens and the context that decoding reads; its duration Δt has the same
+// terms (see Times). The fields after the blank line make the truth more complex than any estimator's model
+// of it.
 type Model struct {
 	BareW float64 // before a model is loaded
-	IdleW float64 // with the model resident, between steps
+	IdleW float64 // with the model loaded, between steps
 
 	StaticW    float64 // while a step runs
 	WeightsJ   float64 // per step
@@ -31,23 +31,21 @@ type Model struct {
 	// period of about RipplePeriod.
 	Ripple       float64
 	RipplePeriod time.Duration
-	// Rise is the time constant with which power follows the load; 0 is at once.
+	// Rise is the time constant with which power follows the load; 0 means at once.
 	Rise time.Duration
-	// Noise is an AR(1) process of the true power under load: the relative standard
-	// deviation, over blocks of NoiseBlock, with correlation NoiseRho from one block
-	// to the next.
+	// Noise is an AR(1) process of the true power under load: the relative standard deviation over blocks of
+	// NoiseBlock, with correlation NoiseRho between consecutive blocks.
 	Noise      float64
 	NoiseBlock time.Duration
 	NoiseRho   float64
 	// Drift is the relative change of the power under load per minute.
 	Drift float64
-	// Load is how long loading the model takes.
+	// Load is the time to load the model.
 	Load time.Duration
 }
 
-// Times are the terms of a step's duration, in seconds: the sum of all of them, but
-// of reading the weights and computing the tokens only the longer one when Roofline
-// is set.
+// Times are the terms of a step's duration, in seconds. They add up; with Roofline, only the longer of
+// reading the weights and computing the tokens counts.
 type Times struct {
 	Weights   float64 // per step
 	Prefill   float64 // per prompt token
@@ -57,7 +55,7 @@ type Times struct {
 	Roofline  bool
 }
 
-// work is what one step does.
+// work is the work of one step.
 type work struct {
 	prompt, output int
 	pairs          float64 // Σ p·past + p²/2
@@ -68,7 +66,7 @@ type work struct {
 type plan struct {
 	duration         time.Duration
 	joules           float64 // of the step
-	prefill, decode  float64 // joules that belong to one phase alone
+	prefill, decode  float64 // joules that only one phase causes
 	prompts, outputs bool
 }
 
@@ -77,7 +75,7 @@ func (m *Model) plan(w work) plan {
 	o := plan{prompts: w.prompt > 0, outputs: w.output > 0}
 	o.duration, o.joules = m.cost(w)
 	if o.prompts && o.outputs {
-		// What a phase causes is what the step would cost less without it.
+		// The energy that a phase causes is what the step would save without it.
 		_, alone := m.cost(work{output: w.output, context: w.context})
 		o.prefill = o.joules - alone
 		_, alone = m.cost(work{prompt: w.prompt, pairs: w.pairs})
@@ -86,7 +84,7 @@ func (m *Model) plan(w work) plan {
 	return o
 }
 
-// cost is the time and the energy of a step.
+// cost returns the time and energy of a step.
 func (m *Model) cost(w work) (time.Duration, float64) {
 	p, d := float64(w.prompt), float64(w.output)
 	compute := m.Time.Prefill*p + m.Time.Decode*d
@@ -99,26 +97,25 @@ func (m *Model) cost(w work) (time.Duration, float64) {
 	return digits.Duration(s), joules
 }
 
-// block is constant load for a while, and the power that it is heading for.
+// block is constant load for a while, with its target power.
 type block struct {
 	start  int64
 	target float64
 	from   float64 // true power at its start
 }
 
-// source turns load into segments of true power. It belongs to the engine's
-// goroutine.
+// source converts load to segments of true power. It belongs to the engine's goroutine.
 type source struct {
 	file   *File
 	model  *Model
-	scale  []float64 // per GPU; 0 leaves it alone
+	scale  []float64 // per GPU; 0 leaves the GPU unchanged
 	seed   uint64
 	epoch  int64 // from which drift counts
 	noise  float64
 	blocks int64 // of noise so far
 	last   []block
-	// caused is the energy of the load since the last step began, as far as it is
-	// planned, and planned is how far that is.
+	// caused is the energy of the load since the last step began, as far as it is planned, and planned is how
+	// far that is.
 	caused  float64
 	planned int64
 }
@@ -129,8 +126,7 @@ func newSource(f *File, m *Model, scale []float64, seed uint64, now int64, watts
 		last: []block{{start: now, target: watts, from: watts}}}
 }
 
-// level is the true power at t, when the load that was planned last is heading for
-// its targets.
+// level returns the true power at t while it approaches the targets of the latest load.
 func (s *source) level(t int64) float64 {
 	b := s.last[0]
 	for _, next := range s.last[1:] {
@@ -149,12 +145,12 @@ func (s *source) decay(ns int64) float64 {
 	return math.Exp(-float64(max(ns, 0)) / float64(s.model.Rise))
 }
 
-// idle makes the load end at now, at some power.
+// idle ends the load at now, at some power.
 func (s *source) idle(now int64, watts float64) {
 	s.put(now, 0, func(int) float64 { return watts }, 1)
 }
 
-// step spreads a step's energy over its time from now on.
+// step distributes a step's energy over its time from now on.
 func (s *source) step(now int64, p plan) {
 	mean := p.joules / p.duration.Seconds()
 	mean *= 1 + s.model.Drift*digits.Seconds(now-s.epoch)/60
@@ -172,15 +168,14 @@ func (s *source) step(now int64, p plan) {
 	}, n)
 }
 
-// divide says in how many equal blocks a step is laid out, and how many of them
-// make half a period of the ripple.
+// divide returns the number of equal blocks of a step, and how many of them make half a period of the ripple.
 func (s *source) divide(d time.Duration) (n, half int) {
 	n = 1
 	if s.model.Noise > 0 && s.model.NoiseBlock > 0 {
 		n = int(max(1, (d+s.model.NoiseBlock/2)/s.model.NoiseBlock))
 	}
 	if s.model.Ripple > 0 && s.model.RipplePeriod > 0 {
-		// A whole number of periods keeps the step's mean.
+		// A whole number of periods preserves the step's mean.
 		periods := int(max(1, (d+s.model.RipplePeriod/2)/s.model.RipplePeriod))
 		half = max(1, (n+periods)/(2*periods))
 		n = 2 * periods * half
@@ -188,7 +183,7 @@ func (s *source) divide(d time.Duration) (n, half int) {
 	return min(n, 4096), half
 }
 
-// wander is the next value of the AR(1) noise.
+// wander returns the next value of the AR(1) noise.
 func (s *source) wander() float64 {
 	if s.model.Noise <= 0 {
 		return 0
@@ -199,14 +194,14 @@ func (s *source) wander() float64 {
 	return max(s.noise, -0.9)
 }
 
-// settled is the number of time constants after which power has arrived, and
-// pieces the segments per time constant on the way.
+// settled is the number of time constants after which power has reached its target, and pieces the number of
+// segments per time constant before that.
 const (
 	settled = 6
 	pieces  = 4
 )
 
-// put lays out n blocks from now on. A duration of zero is one block without end.
+// put adds n blocks from now on. A duration of zero is one block without end.
 func (s *source) put(now int64, d time.Duration, target func(i int) float64, n int) {
 	level := s.level(now)
 	s.last = s.last[:0]
@@ -224,8 +219,8 @@ func (s *source) put(now int64, d time.Duration, target func(i int) float64, n i
 	}
 }
 
-// joules is what the load from the last step's start to end costs on all GPUs,
-// whenever power follows it.
+// joules returns the energy of the load from the last step's start to end on all GPUs, whenever power follows
+// it.
 func (s *source) joules(end int64) float64 {
 	e := s.caused + s.last[len(s.last)-1].target*digits.Seconds(end-s.planned)
 	sum := 0.0
@@ -235,8 +230,7 @@ func (s *source) joules(end int64) float64 {
 	return sum
 }
 
-// segments writes a block as steps of constant power whose energies are those of
-// the exponential.
+// segments writes a block as steps of constant power whose energies match the exponential.
 func (s *source) segments(b block, end int64) {
 	rise := int64(s.model.Rise)
 	at := b.start

@@ -2,5 +2,5 @@
 
 package sim
 
-// cgoBuilt says that this program can load a C library.
+// cgoBuilt reports whether this program can load a C library.
 const cgoBuilt = false

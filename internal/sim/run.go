@@ -18,14 +18,14 @@ import (
 // Scenario is one simulated measurement.
 type Scenario struct {
 	Name string
-	// GPUs have sensors of their own; none means one of DefaultSensors.
+	// GPUs are the sensors of each GPU; empty means one GPU with DefaultSensors.
 	GPUs   []Sensors
 	Engine EngineOptions
-	// Prompts has the length of every prompt; OutputTokens is what is asked of each.
+	// Prompts has the length of every prompt; OutputTokens is the number of tokens to generate for each.
 	Prompts      []int
 	OutputTokens int
-	// Bare and Resident are how long the idle machine is measured before the model is
-	// loaded and after; zero leaves it out.
+	// Bare and Resident are how long the idle machine is measured before and after the model is loaded; zero
+	// means not at all.
 	Bare, Resident time.Duration
 	// Warmup is the number of runs before the measured one.
 	Warmup int
@@ -44,36 +44,36 @@ type Idle struct {
 	Joules float64 // true energy over all GPUs
 }
 
-// Outcome is what a measurement saw, and what was true.
+// Outcome has the measured values and the truth.
 type Outcome struct {
 	Log    *backend.Log
 	Loaded backend.Loaded
 	Window Span
 	Trace  power.Trace
 	Anchor clock.Anchor
-	// Devices and Warnings are what the meter says of itself.
+	// Devices and Warnings are reported by the meter.
 	Devices  []power.Device
 	Warnings note.List
 	// Bare and Resident are nil if they were not measured.
 	Bare, Resident *Idle
 
 	Truth Truth
-	// Steps and Curves are what Truth was computed from: the true steps of the
-	// window's run, and the true power of every GPU.
+	// Steps and Curves are the inputs of Truth: the true steps of the window's run, and the true power of
+	// every GPU.
 	Steps  []TrueStep
 	Curves []Curve
 }
 
-// The limits of a measurement, as internal/measure has them.
+// Limits of a measurement, as in internal/measure.
 const (
 	snapTimeout     = 600 * time.Millisecond
 	counterInterval = 5 * time.Second
 	settle          = 150 * time.Millisecond
 )
 
-// Run measures a scenario through the library that [Build] made, in virtual time:
-// call it inside a testing/synctest bubble, one at a time in a process. The order
-// of things is that of a real measurement. dir holds the shared file meanwhile.
+// Run measures a scenario through the library of [Build] in virtual time: call it inside a testing/synctest
+// bubble, one at a time per process. The order of events is as in a real measurement. dir holds the shared
+// file meanwhile.
 func Run(ctx context.Context, library, dir string, s Scenario) (out *Outcome, err error) {
 	c := NewClock()
 	f, err := Create(filepath.Join(dir, fmt.Sprintf("sim-%d", clock.Mono())),
@@ -86,8 +86,7 @@ func Run(ctx context.Context, library, dir string, s Scenario) (out *Outcome, er
 		os.Remove(f.Path())
 		err = errors.Join(err, f.Close())
 	}()
-	// The library looks at its environment when it is opened; it reads the process's
-	// own, where nobody else has a use for this variable.
+	// The library reads the process's environment when it is opened. Nothing else uses this variable.
 	if err := os.Setenv(Env, f.Path()); err != nil {
 		return nil, err
 	}
@@ -163,7 +162,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	return r.window(ctx, work)
 }
 
-// work makes the prompts.
+// work returns the workload.
 func (r *runner) work() backend.Workload {
 	w := backend.Workload{OutputTokens: r.OutputTokens}
 	for i, n := range r.Prompts {
@@ -176,7 +175,7 @@ func (r *runner) work() backend.Workload {
 	return w
 }
 
-// sampler is that of a real measurement, in virtual time.
+// sampler returns a real sampler in virtual time.
 func (r *runner) sampler() *power.Sampler {
 	s := power.NewSampler(r.meter)
 	s.CounterInterval = counterInterval
@@ -184,7 +183,7 @@ func (r *runner) sampler() *power.Sampler {
 	return s
 }
 
-// idle measures a machine that does nothing.
+// idle measures the idle machine.
 func (r *runner) idle(ctx context.Context, d time.Duration) (*Idle, error) {
 	o, sampler := &Idle{}, r.sampler()
 	sampler.Start(ctx)
@@ -233,7 +232,7 @@ func (r *runner) window(ctx context.Context, work backend.Workload) error {
 	return nil
 }
 
-// holding are the curves of the GPUs that hold the model.
+// holding returns the curves of the GPUs that hold the model.
 func (r *runner) holding() []Curve {
 	var list []Curve
 	for gpu, c := range r.out.Curves {

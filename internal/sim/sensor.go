@@ -25,19 +25,19 @@ func mix(x uint64) uint64 {
 	return x ^ (x >> 31)
 }
 
-// uniform is a number in (0, 1) that depends on its arguments alone.
+// uniform returns a number in (0, 1) that depends only on its arguments.
 func uniform(seed, stream uint64, index int64) float64 {
 	bits := mix(mix(seed^mix(stream)) ^ uint64(index))
 	return (float64(bits>>11) + 0.5) / (1 << 53)
 }
 
-// normal is a number of the standard normal distribution.
+// normal returns a number of the standard normal distribution.
 func normal(seed, stream uint64, index int64) float64 {
 	u, v := uniform(seed, stream, 2*index), uniform(seed, stream, 2*index+1)
 	return math.Sqrt(-2*math.Log(u)) * math.Cos(2*math.Pi*v)
 }
 
-// grid is a sequence of updates: one each period, up to jitter off.
+// grid is a sequence of updates: one per period, with jitter.
 type grid struct {
 	seed, stream           uint64
 	origin, period, jitter int64
@@ -51,7 +51,7 @@ func (s *Sensors) counterGrid(epoch int64) grid {
 	return grid{s.Seed, counterTime, epoch + int64(s.Counter.Phase), int64(s.Counter.Refresh), int64(s.Counter.Jitter)}
 }
 
-// at is the time of update k.
+// at returns the time of update k.
 func (g grid) at(k int64) int64 {
 	t := g.origin + k*g.period
 	if g.jitter != 0 {
@@ -60,7 +60,7 @@ func (g grid) at(k int64) int64 {
 	return t
 }
 
-// latest is the number of the last update at or before now.
+// latest returns the number of the last update at or before now.
 func (g grid) latest(now int64) int64 {
 	since := now - g.origin
 	k := since/g.period + 1
@@ -73,7 +73,7 @@ func (g grid) latest(now int64) int64 {
 	return k
 }
 
-// ringWatts is the value of entry k of the ring.
+// ringWatts returns the value of entry k of the ring.
 func (s *Sensors) ringWatts(c Curve, epoch, k int64) float64 {
 	r := s.Ring
 	w := c.look(s.ringGrid(epoch).at(k)-int64(r.Lag), int64(r.Window), int64(r.Filter)) * (1 + r.Gain)
@@ -83,7 +83,7 @@ func (s *Sensors) ringWatts(c Curve, epoch, k int64) float64 {
 	return max(w, 0)
 }
 
-// counted is the value of the counter at update k, in joules.
+// counted returns the value of the counter at update k, in joules.
 func (s *Sensors) counted(c Curve, epoch, k int64) float64 {
 	g, e := s.counterGrid(epoch), 0.0
 	if s.Counter.PartTime == 0 {

@@ -60,12 +60,12 @@ func (e *Engine) batch(ctx context.Context, prompts []backend.Prompt, outputs in
 	return nil
 }
 
-// complete fills what follows from the stamps of the tokens.
+// complete sets what follows from the stamps of the tokens.
 func complete(r *backend.Request) {
 	n := len(r.TokenNS)
 	r.FirstTokenNS, r.EndNS = r.TokenNS[0], r.TokenNS[n-1]
 	r.OutputTokens, r.FinishReason, r.OK = n, "length", true
-	// A logged stamp may be off: no request starts before it was sent.
+	// A logged stamp may be wrong: no request starts before it was sent.
 	r.PrefillStartNS = max(r.PrefillStartNS, r.SubmittedNS)
 	r.StartedNS = max(r.StartedNS, r.SubmittedNS)
 }

@@ -1,41 +1,38 @@
 package sim
 
-// Span is a stretch of CLOCK_MONOTONIC time in nanoseconds.
+// Span is an interval of CLOCK_MONOTONIC time in nanoseconds.
 type Span struct{ Start, End int64 }
 
-// TrueStep is a step as it really happened: its true limits, and the energy that
-// its plan gives to one phase alone.
+// TrueStep is a step with its true limits, and the planned energy of each phase alone.
 type TrueStep struct {
 	Start, End int64
-	// Joules was planned for the whole step on a GPU of scale 1; PrefillJ and DecodeJ
-	// are the parts that prompt tokens and decoded tokens cause on their own.
+	// Joules was planned for the whole step on a GPU of scale 1; PrefillJ and DecodeJ are the parts that only
+	// prompt tokens or only decoded tokens cause.
 	Joules, PrefillJ, DecodeJ float64
-	// Caused is what the step really cost on all GPUs, drift and noise included, also
-	// where power follows the load late: the energy of a load, not of its time.
+	// Caused is the true energy of the step on all GPUs, including drift and noise, and including power that
+	// follows the load late: the energy of a load, not of its time.
 	Caused float64
-	// Prompts and Outputs say which phases take part.
+	// Prompts and Outputs report which phases the step has.
 	Prompts, Outputs bool
 }
 
-// PhaseTruth is the energy of a phase. Low is what it causes alone, High includes
-// all that mixed steps spend on both phases together; Joules has half of that.
+// PhaseTruth is the energy of a phase. Low is what only the phase causes; High includes all of the shared
+// energy of mixed steps, Joules half of it.
 type PhaseTruth struct{ Joules, Low, High float64 }
 
-// Truth is what a window really cost, in joules.
+// Truth is the true energy of a window, in joules.
 type Truth struct {
 	Total           float64
 	Prefill, Decode PhaseTruth
-	Idle            float64 // no step was running
-	Mixed           float64 // part of the total that mixed steps took
+	Idle            float64 // without a running step
+	Mixed           float64 // part of the total in mixed steps
 }
 
-// TruthOf adds up what the steps of a window caused; what is left of the true power
-// is idle. A step of one phase
-// belongs to it whole. In a mixed step each phase has what it causes by itself, and
-// half of the rest, above all that of reading the weights: the Shapley value
-// ½[E(P) + E(PD) − E(D)] of two players, where E(P) and E(D) are steps with one
-// phase alone, with the time that they would take. Where true power strayed from the plan, all parts
-// of a step stray in proportion.
+// TruthOf sums what the steps of a window caused; the rest of the true power is idle. A step of one phase
+// belongs completely to it. In a mixed step, each phase gets what only it causes, and half of the rest,
+// mainly reading the weights: the Shapley value ½[E(P) + E(PD) − E(D)] of two players, where E(P) and E(D)
+// are steps with one phase alone and their own duration. If true power differs from the plan, all parts of a
+// step are scaled.
 func TruthOf(curves []Curve, steps []TrueStep, w Span) Truth {
 	var t Truth
 	for _, c := range curves {

@@ -1,5 +1,4 @@
-// Package tick has a clock that is given to what runs by it, which tests replace, and the
-// processor time of a thread.
+// Package tick has a clock that tests can replace, and the processor time of a thread.
 package tick
 
 import (
@@ -9,15 +8,14 @@ import (
 	"github.com/llenergymeasure/llem/clock"
 )
 
-// Clock is a clock that is given to what runs by it. The zero value is the machine's own.
+// Clock is a replaceable clock. The zero value is the machine's clock.
 type Clock struct{ mono func() int64 }
 
-// virtualStart is the CLOCK_MONOTONIC at which virtual clocks start, far from zero so
-// that times before it are positive too.
+// virtualStart is CLOCK_MONOTONIC when virtual clocks start, so large that earlier times are positive too.
 const virtualStart = int64(1000 * time.Second)
 
-// Virtual returns a clock for a testing/synctest bubble, in which it is called: timers and
-// time.Now are virtual there, CLOCK_MONOTONIC is not. It starts now and follows time.Now.
+// Virtual returns a clock for a testing/synctest bubble, in which it must be called: timers and time.Now are
+// virtual there, but CLOCK_MONOTONIC is not. It starts now and follows time.Now.
 func Virtual() Clock {
 	start := time.Now()
 	return Clock{mono: func() int64 { return virtualStart + int64(time.Since(start)) }}
@@ -39,7 +37,7 @@ func (c Clock) Anchor() clock.Anchor {
 	return clock.Anchor{MonoNS: c.mono(), UnixNS: time.Now().UnixNano()}
 }
 
-// Time returns the time of the wall clock, by which contexts end, too.
+// Time returns the wall clock's time, which also governs deadlines of contexts.
 func (Clock) Time() time.Time { return time.Now() }
 
 // Since returns the seconds since a time of the monotonic clock.

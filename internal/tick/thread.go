@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ThreadCPU returns the processor time of the calling thread. Two readings can be
-// compared only by a goroutine that is locked to its thread.
+// ThreadCPU returns the processor time of the calling thread. Only a goroutine that is locked to its thread
+// can compare two readings.
 func ThreadCPU() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
@@ -17,7 +17,7 @@ func ThreadCPU() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// OnThread runs f on a thread of its own and returns the processor time it took.
+// OnThread runs f on a separate thread and returns its processor time.
 func OnThread(f func()) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
