@@ -11,25 +11,26 @@ import (
 	"github.com/llenergymeasure/llem/internal/stats"
 )
 
-// Standing is the place of a configuration among all of a study.
+// Standing is the position of a configuration among all of a study.
 type Standing struct {
-	// ID is that of the configuration. In a summary it stands beside the standing.
+	// ID identifies the configuration. A summary has it beside the standing.
 	ID string `json:"-"`
-	// Status is front, dominated, uncertain (beaten by value, not beyond the intervals)
-	// or excluded (a number is missing).
+	// Status is front, dominated, uncertain (dominated by value, but within the intervals) or excluded (a
+	// number is missing).
 	Status string `json:"status"`
-	// By is the id of a configuration that beats it.
+	// By is the id of a configuration that dominates it.
 	By string `json:"by,omitempty"`
-	// Reason is why the configuration is not compared; empty if it is.
+	// Reason is why the configuration is excluded; empty if it is not.
 	Reason string `json:"reason,omitempty"`
 }
 
-// ParetoMetrics are the metrics of a summary's standings: energy per output token and output tokens per second.
+// ParetoMetrics returns the metrics of a summary's standings: energy per output token and output tokens per
+// second.
 func ParetoMetrics() []string {
 	return []string{"energy.per_output_token_j", "throughput.output_tokens_per_s"}
 }
 
-// table has one row per experiment and one column per metric.
+// table returns one row per experiment and one column per metric.
 func (s *StudyResult) table(names []string) ([][]stats.Point, []stats.Metric, error) {
 	var metrics []stats.Metric
 	for _, name := range names {
@@ -59,10 +60,9 @@ func (m MetricInfo) better() stats.Better {
 	return stats.Lower
 }
 
-// Pareto gives every experiment its place by several metrics at once. A configuration
-// counts as beaten only if another is no worse in any metric and better beyond the
-// intervals of repeated runs in one; see [stats.Pareto]. Without metrics it judges by
-// [ParetoMetrics].
+// Pareto returns the standing of every experiment by several metrics. A configuration is dominated only if
+// another is not worse in any metric, and better in one by more than the intervals of repeated runs; see
+// [stats.Pareto]. Without metrics it uses [ParetoMetrics].
 func (s *StudyResult) Pareto(metrics ...string) ([]Standing, error) {
 	if len(metrics) == 0 {
 		metrics = ParetoMetrics()
@@ -90,21 +90,20 @@ func (s *StudyResult) Pareto(metrics ...string) ([]Standing, error) {
 
 // Choice is the best experiment under constraints.
 type Choice struct {
-	// Best is the one with the best value of the objective among those that meet all
-	// constraints; nil if none does.
+	// Best has the best value of the objective among the experiments that meet all constraints; nil if none
+	// does.
 	Best *ExperimentSummary `json:"best"`
-	// NotSeparable are others that meet all constraints and that the intervals do not
-	// tell from the best; Possible are those that may or may not meet a constraint.
+	// NotSeparable are others that meet all constraints and whose intervals overlap with the best.
 	NotSeparable []ExperimentSummary `json:"not_separable"`
-	// Possible are others that may or may not meet a constraint.
+	// Possible are others whose intervals contain the limit of a constraint.
 	Possible []ExperimentSummary `json:"possible"`
 }
 
-// constraintText is a metric, a comparison and a number.
+// constraintText matches a metric, a comparison and a number.
 var constraintText = regexp.MustCompile(`^\s*([a-z0-9_.]+)\s*(<=|>=|<|>)\s*(\S+)\s*$`)
 
-// Best chooses the experiment with the best value of a metric among those that meet
-// all constraints, such as "latency.ttft_ms.p99 < 200".
+// Best returns the experiment with the best value of a metric among the experiments that meet all
+// constraints, such as "latency.ttft_ms.p99 < 200".
 func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, error) {
 	names := []string{objective}
 	var limits []stats.Constraint
@@ -117,7 +116,7 @@ func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, er
 		}
 		limit, err := strconv.ParseFloat(m[3], 64)
 		if err != nil || math.IsNaN(limit) || math.IsInf(limit, 0) {
-			return nil, fmt.Errorf("%q: %q is no number", text, m[3])
+			return nil, fmt.Errorf("%q: %q is not a number", text, m[3])
 		}
 		limits = append(limits, stats.Constraint{Column: len(names), Op: stats.Op(m[2]), Limit: limit})
 		names = append(names, m[1])
@@ -150,7 +149,7 @@ func (s *StudyResult) Best(objective string, constraints ...string) (*Choice, er
 	return out, nil
 }
 
-// whyNone is why no run has a value of a metric, as far as the runs say it.
+// whyNone returns why no run has a value of a metric, if the runs state it.
 func (s *StudyResult) whyNone(metric string) string {
 	for _, e := range s.Experiments {
 		if e.MetricsReason != "" {
@@ -161,14 +160,14 @@ func (s *StudyResult) whyNone(metric string) string {
 		if why := whyMissing(r.Missing, metric); why != "" {
 			return ": " + why
 		}
-		if r.Reason != "" && strings.HasPrefix(metric, "energy.") { // of an earlier version
+		if r.Reason != "" && strings.HasPrefix(metric, "energy.") { // from an earlier version
 			return ": " + r.Reason
 		}
 	}
 	return ""
 }
 
-// SortBy orders the experiments by a metric, the best first; those without it last.
+// SortBy sorts the experiments by a metric, best first; experiments without it come last.
 func (s *StudyResult) SortBy(metric string) error {
 	m, err := Metric(metric)
 	if err != nil {
@@ -195,7 +194,7 @@ func (s *StudyResult) SortBy(metric string) error {
 	return nil
 }
 
-// NearMetric suggests a metric for a name that is none: one that ends like it.
+// NearMetric suggests metrics for an unknown name: those with the same end.
 func NearMetric(name string) []string {
 	var out []string
 	for _, m := range metricInfos {

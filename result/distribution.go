@@ -10,18 +10,18 @@ import (
 	"github.com/llenergymeasure/llem/internal/stats"
 )
 
-// Distribution summarises values. SD is null for a single value. A percentile is null where the
-// values are fewer than its floor: 64 for p90, 130 for p95 and 662 for p99.
+// Distribution summarises values. SD is null for a single value. A percentile is null if there are too few
+// values: below 64 for p90, 130 for p95 and 662 for p99.
 type Distribution struct {
 	// N is the number of values.
 	N int `json:"n"`
-	// Mean of the values, in their unit, like all numbers here but N.
+	// Mean is the mean in the unit of the values, like all numbers here but N.
 	Mean float64 `json:"mean"`
 	// SD is the sample standard deviation; null for fewer than two values.
 	SD *float64 `json:"sd"`
 	// Min is the smallest value.
 	Min float64 `json:"min"`
-	// P50 is the median of the values, however few they are.
+	// P50 is the median, for any number of values.
 	P50 float64 `json:"p50"`
 	// P90 is the 90th percentile.
 	P90 *float64 `json:"p90"`
@@ -31,20 +31,20 @@ type Distribution struct {
 	P99 *float64 `json:"p99"`
 	// Max is the largest value.
 	Max float64 `json:"max"`
-	// P50CI95 is the 95 % interval of the median: the order statistics that hold it, if the
-	// values are independent; null where they are too few, and in results of earlier versions.
+	// P50CI95 is the 95 % confidence interval of the median from order statistics, for independent values;
+	// null if there are too few, and in results of earlier versions.
 	P50CI95 *[2]float64 `json:"p50_ci95"`
-	// P90CI95 is that of P90, and null where P90 is.
+	// P90CI95 is the confidence interval of P90, and null if P90 is.
 	P90CI95 *[2]float64 `json:"p90_ci95"`
-	// P95CI95 is that of P95.
+	// P95CI95 is the confidence interval of P95.
 	P95CI95 *[2]float64 `json:"p95_ci95"`
-	// P99CI95 is that of P99.
+	// P99CI95 is the confidence interval of P99.
 	P99CI95 *[2]float64 `json:"p99_ci95"`
 	// Reason is why percentiles are null.
 	Reason string `json:"reason,omitempty"`
 }
 
-// DistributionOf summarises values; nil where there is none.
+// DistributionOf summarises values; it returns nil if there are none.
 func DistributionOf(values []float64) *Distribution {
 	s, ok := stats.Summarize(values)
 	if !ok {
@@ -71,29 +71,29 @@ func orderInterval(s stats.Summary, p float64) *[2]float64 {
 	return &[2]float64{low, high}
 }
 
-// percentile is a percentile of a distribution that has a floor.
+// percentile is a percentile of a distribution that needs a minimum number of values.
 type percentile struct {
 	p     float64
 	value **float64
 	ci95  **[2]float64
 }
 
-// floored reports whether the metric is a percentile that is not told of few values.
+// floored reports whether the metric is a percentile that needs a minimum number of values.
 func (m MetricInfo) floored() bool {
 	return strings.HasPrefix(m.Name, "latency.") && slices.ContainsFunc(flooredPercentiles, func(p float64) bool {
 		return strings.HasSuffix(m.Name, fmt.Sprintf(".p%g", p))
 	})
 }
 
-// flooredPercentiles are those that are not told of few values.
+// flooredPercentiles are the percentiles that need a minimum number of values.
 var flooredPercentiles = []float64{90, 95, 99}
 
 func (d *Distribution) percentiles() []percentile {
 	return []percentile{{90, &d.P90, &d.P90CI95}, {95, &d.P95, &d.P95CI95}, {99, &d.P99, &d.P99CI95}}
 }
 
-// UnmarshalJSON reads what is written. Earlier versions wrote percentiles of any number of
-// values.
+// UnmarshalJSON reads a distribution. Earlier versions wrote percentiles of any number of values, which it
+// removes.
 func (d *Distribution) UnmarshalJSON(text []byte) error {
 	type plain Distribution
 	if err := json.Unmarshal(text, (*plain)(d)); err != nil {
@@ -108,12 +108,12 @@ func (d *Distribution) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// belowFloor is why percentiles of n values are not told; empty if all are.
+// belowFloor returns why percentiles of n values are null; empty if none is.
 func belowFloor(n int) string {
 	var short []string
 	for _, p := range flooredPercentiles {
 		if floor := stats.PercentileFloor(p); n < floor {
-			short = append(short, fmt.Sprintf("p%g takes %d", p, floor))
+			short = append(short, fmt.Sprintf("p%g needs %d", p, floor))
 		}
 	}
 	if len(short) == 0 {

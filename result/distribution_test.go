@@ -51,7 +51,7 @@ func TestEarlierPercentiles(t *testing.T) {
 	var d Distribution
 	text := `{"n":16,"mean":1,"sd":1,"min":0,"p50":1,"p90":2,"p95":2,"p99":2,"max":3}`
 	if err := json.Unmarshal([]byte(text), &d); err != nil || d.P90 != nil || d.P99 != nil || d.P50 != 1 ||
-		!strings.Contains(d.Reason, "p99 takes 662") {
+		!strings.Contains(d.Reason, "p99 needs 662") {
 		t.Errorf("%+v, %v", d, err)
 	}
 	if err := json.Unmarshal([]byte(strings.Replace(text, "16", "200", 1)), &d); err != nil || d.P95 == nil ||

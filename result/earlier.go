@@ -8,18 +8,19 @@ import (
 	"github.com/llenergymeasure/llem/study"
 )
 
-// Why latencies are missing in runs of versions that had one stamp for the arrival of a request
-// and the start of its service.
+// Why latencies are missing in runs of versions with a single stamp for the arrival of a request and the
+// start of its service.
 const (
-	earlierResponse = "the run is of an earlier llem, whose latencies on engines that queue requests began with the " +
-		"queue: they are response times here, and what of them is service is not known"
-	earlierService = "the run is of an earlier llem, whose latencies began with the static batch: when its requests " +
-		"arrived is not known"
+	earlierResponse = "the run is from an earlier version of llem, whose latencies on engines that queue requests " +
+		"included the " +
+		"queue: they are response times, and the service times are unknown"
+	earlierService = "the run is from an earlier version of llem, whose latencies began with the static batch: " +
+		"the arrival of " +
+		"its requests is unknown"
 )
 
-// convert gives the latencies of an earlier version the names that they have now. It had time to
-// the first token and end to end since the submission of a request: with the start of its batch,
-// or into the engine's own queue.
+// convert renames the latencies of an earlier version. It had time to the first token and end to end since
+// the submission of a request: the start of its batch, or the entry to the engine's queue.
 func (l *Latency) convert(e study.Experiment) {
 	if l == nil || l.TTFT == nil || l.ResponseTTFT != nil || l.Queue != nil || l.Reason != "" {
 		return
@@ -31,8 +32,8 @@ func (l *Latency) convert(e study.Experiment) {
 	}
 }
 
-// queues reports whether an engine of earlier versions was given requests before it had room for
-// them: servers, and engines that batch continuously.
+// queues reports whether an engine received requests from earlier versions before it had room for them:
+// servers, and engines with continuous batching.
 func queues(e study.Experiment) bool {
 	var section struct {
 		Batching string `json:"batching"`
@@ -43,8 +44,8 @@ func queues(e study.Experiment) bool {
 	return slices.Contains([]string{"vllm", "sglang", "tensorrt", "llamacpp"}, e.Backend)
 }
 
-// Earlier reports whether the values are of a version that had one stamp for the arrival of a
-// request and the start of its service.
+// Earlier reports whether the values are from a version with a single stamp for the arrival of a request and
+// the start of its service.
 func (v Values) Earlier() bool {
 	return earlier(func(place int) bool {
 		_, ok := v.at(place)
@@ -52,8 +53,8 @@ func (v Values) Earlier() bool {
 	})
 }
 
-// mixed reports whether the means of a configuration are of an earlier version and hold response
-// times under the names of service times.
+// mixed reports whether the means of a configuration are from an earlier version and contain response times
+// under the names of service times.
 func (e *ExperimentSummary) mixed() bool {
 	return queues(e.Config) && earlier(func(place int) bool {
 		_, ok := e.Metrics.Get(metricInfos[place].Name)
@@ -61,19 +62,19 @@ func (e *ExperimentSummary) mixed() bool {
 	})
 }
 
-// earlier reports whether there are times to the first token, and none from the arrival.
+// earlier reports whether there are times to the first token, but none from the arrival.
 func earlier(has func(place int) bool) bool {
 	return slices.ContainsFunc(servicePlaces, has) && !slices.ContainsFunc(responsePlaces, has)
 }
 
-// servicePlaces are those of the times to the first token among the metrics, and responsePlaces
-// those of the same times from the arrival.
+// servicePlaces are the indices of the times to the first token among the metrics, and responsePlaces the
+// indices of the same times from the arrival.
 var (
 	servicePlaces  = placesOf("latency.ttft_ms.")
 	responsePlaces = placesOf(responseName("latency.ttft_ms."))
 )
 
-// placesOf are the places of metrics whose names begin so.
+// placesOf returns the indices of metrics whose names have the prefix.
 func placesOf(prefix string) (places []int) {
 	for i := range metricInfos {
 		if strings.HasPrefix(metricInfos[i].Name, prefix) {
@@ -83,7 +84,7 @@ func placesOf(prefix string) (places []int) {
 	return places
 }
 
-// responseName is the metric that has the response time to that of a service time.
+// responseName returns the response-time metric of a service-time metric.
 func responseName(service string) string {
 	return strings.Replace(service, "latency.", "latency.response_", 1)
 }

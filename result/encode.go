@@ -15,8 +15,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/secret"
 )
 
-// Encode writes the result as one JSON document. That of a large study has a line for
-// each experiment and each row, and is not built in memory.
+// Encode writes the result as one JSON document. A large study has a line for each experiment and each row,
+// and is not built in memory.
 func (s *StudyResult) Encode(w io.Writer) error {
 	if s.RunsReason == "" {
 		return disk.EncodeJSON(w, s)
@@ -41,11 +41,12 @@ func (s *StudyResult) Encode(w io.Writer) error {
 	return b.Flush()
 }
 
-// mostInFull is how many configurations have all of their metrics in a summary. The journal has them, too.
+// mostInFull is the number of configurations up to which a summary has all metrics of each. The journal
+// always has them.
 const mostInFull = 10_000
 
-// brief is the configuration with the main metrics alone if it has a single run and is one of very
-// many: 100,000 of them would take a gigabyte.
+// brief returns the configuration with only the main metrics if it has a single run and is one of very many:
+// 100,000 of them would take a gigabyte.
 func (e ExperimentSummary) brief(of int) ExperimentSummary {
 	if of > mostInFull && e.Metrics.many == nil {
 		e.Metrics.one = e.Metrics.one.only(mainPlaces)
@@ -65,11 +66,11 @@ func ReadStudy(dir string) (*StudyResult, error) {
 	return s, nil
 }
 
-// ReadHead reads of a summary what stands before its lists: whether the study is
-// complete, and the numbers of its runs.
+// ReadHead reads the part of a summary before its lists: whether the study is complete, and its numbers of
+// runs.
 func ReadHead(dir string) (*StudyResult, error) { return readSummary(dir, true) }
 
-// readSummary reads lists an element at a time: the file may be large.
+// readSummary reads lists one element at a time, because the file may be large.
 func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 	f, err := disk.Open(filepath.Join(dir, SummaryFile), disk.MaxList)
 	if err != nil {
@@ -82,7 +83,7 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 		return nil, fmt.Errorf("read the study %s: %w", dir, err)
 	}
 	if s.SchemaVersion != SchemaVersion {
-		return nil, fmt.Errorf("summary %s has schema version %d; this llem reads version %d",
+		return nil, fmt.Errorf("summary %s has schema version %d; this version of llem reads version %d",
 			filepath.Join(dir, SummaryFile), s.SchemaVersion, SchemaVersion)
 	}
 	if watch.Odd() {
@@ -100,7 +101,7 @@ func readSummary(dir string, headOnly bool) (*StudyResult, error) {
 	return &s, nil
 }
 
-// simulated gives what an earlier version wrote of the simulated engine its provenance.
+// simulated corrects the provenance of the simulated engine in results of earlier versions.
 func (s *StudyResult) simulated() {
 	backends := map[string]string{}
 	for i := range s.Experiments {
@@ -153,12 +154,12 @@ func (s *StudyResult) decode(d *json.Decoder, headOnly bool) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("it is not a summary: something follows the JSON object")
+		return errors.New("it is not a summary: there is text after the JSON object")
 	}
 	return s.head(head)
 }
 
-// head takes over what stands beside the lists.
+// head sets the fields beside the lists.
 func (s *StudyResult) head(head map[string]json.RawMessage) error {
 	text, err := json.Marshal(head)
 	if err != nil {

@@ -4,35 +4,34 @@ import (
 	"slices"
 )
 
-// MemoryMethod says what a peak of memory is. Figures of different methods count
-// different things and are not compared.
+// MemoryMethod is what a peak of memory counts. Numbers of different methods are not compared.
 type MemoryMethod string
 
-// Methods.
+// Methods of measuring memory.
 const (
-	// MemoryAllocator: what the engine's own allocator held in tensors on the GPU.
+	// MemoryAllocator: the engine's allocator, tensors on the GPU.
 	MemoryAllocator MemoryMethod = "allocator"
-	// MemoryPool: the same of an engine that takes a pool at its start and fills it or not.
+	// MemoryPool: the allocator of an engine that reserves a pool at its start.
 	MemoryPool MemoryMethod = "pool"
-	// MemoryProcess: all that the engine's processes held on the GPU by the driver: CUDA
-	// contexts, and pools that the engine takes whether it fills them or not, included.
+	// MemoryProcess: all GPU memory of the engine's processes by the driver, including CUDA contexts and
+	// reserved pools.
 	MemoryProcess MemoryMethod = "process"
-	// MemoryDevice: the memory in use on the GPU, less that before the engine's start.
+	// MemoryDevice: the memory in use on the GPU, minus the memory in use before the engine's start.
 	MemoryDevice MemoryMethod = "device"
-	// MemoryRSS: host memory that is resident.
+	// MemoryRSS: resident host memory.
 	MemoryRSS MemoryMethod = "rss"
-	// MemorySimulated: that of an engine which does not exist.
+	// MemorySimulated: the memory of a simulated engine.
 	MemorySimulated MemoryMethod = "simulated"
-	// MemoryMixed: not the same in all runs of a configuration.
+	// MemoryMixed: the runs of a configuration differ in the method.
 	MemoryMixed MemoryMethod = "mixed"
-	// MemoryOther: what an engine says in words of its own.
+	// MemoryOther: a source that only the engine explains.
 	MemoryOther MemoryMethod = "engine"
 )
 
-// poolSource is what vLLM's worker says of its peak.
+// poolSource is the source of the peak of vLLM's worker.
 const poolSource = "torch.cuda.max_memory_allocated, with the pool of the KV cache"
 
-// MethodOf is the method behind what an engine says of its own memory.
+// MethodOf returns the method of an engine's source of its memory.
 func MethodOf(source string) MemoryMethod {
 	switch source {
 	case "":
@@ -49,8 +48,8 @@ func MethodOf(source string) MemoryMethod {
 	return MemoryOther
 }
 
-// By is the method of PeakBytes, also of a record of an earlier version, which has its
-// source alone; empty without a peak.
+// By returns the method of PeakBytes. A record of an earlier version only has the source; empty without a
+// peak.
 func (m Memory) By() MemoryMethod {
 	switch {
 	case m.PeakBytes == nil:
@@ -61,7 +60,7 @@ func (m Memory) By() MemoryMethod {
 	return MethodOf(m.PeakSource)
 }
 
-// MethodOf is the method behind a metric of a record; empty for one that has none.
+// MethodOf returns the method of a metric of a record; empty if it has none.
 func (m MetricInfo) MethodOf(r *Record) MemoryMethod {
 	switch m.Name {
 	case "memory.peak_bytes":
@@ -72,7 +71,7 @@ func (m MetricInfo) MethodOf(r *Record) MemoryMethod {
 	return ""
 }
 
-// Method is the method behind a metric of the configuration; empty for one that has none.
+// Method returns the method of a metric of the configuration; empty if it has none.
 func (e *ExperimentSummary) Method(metric string) MemoryMethod {
 	switch metric {
 	case "memory.peak_bytes":
@@ -83,8 +82,8 @@ func (e *ExperimentSummary) Method(metric string) MemoryMethod {
 	return ""
 }
 
-// Methods are those behind a metric in all configurations, each once. Figures of several
-// are not compared.
+// Methods returns the distinct methods of a metric over all configurations. Numbers of different methods are
+// not compared.
 func (s *StudyResult) Methods(metric string) []MemoryMethod {
 	var out []MemoryMethod
 	for i := range s.Experiments {

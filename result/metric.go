@@ -5,24 +5,23 @@ import (
 	"math"
 )
 
-// MetricInfo is a number of a record that runs are compared by.
+// MetricInfo is a number of a record for comparing runs.
 type MetricInfo struct {
 	// Name is the path of the number in result.json.
 	Name string
 	// Unit of the number; empty for a count.
 	Unit string
-	// HigherIsBetter says which values are preferred.
+	// HigherIsBetter reports whether larger values are preferred.
 	HigherIsBetter bool
-	// Label is the heading of a column that shows the number.
+	// Label is the heading of the column of the number.
 	Label string
-	// Meaning is one sentence.
+	// Meaning is a description in one sentence.
 	Meaning string
-	// of returns NaN where the record does not have the number.
+	// of returns NaN if the record does not have the number.
 	of func(*Record) float64
 }
 
-// metricInfos are all metrics by which runs can be compared, ordered and chosen, and
-// metricPlaces where each stands among them.
+// metricInfos are all metrics for comparing, sorting and choosing runs, and metricPlaces their indices.
 var (
 	metricInfos  = metricTable()
 	metricPlaces = places(metricInfos)
@@ -36,11 +35,10 @@ func places(metrics []MetricInfo) map[string]int {
 	return out
 }
 
-// Metrics lists what runs can be compared by: every number of result.json that says
-// something about a run.
+// Metrics lists the metrics for comparing runs: every number of result.json that describes a run.
 func Metrics() []MetricInfo { return metricInfos }
 
-// Metric finds one by its name.
+// Metric returns a metric by its name.
 func Metric(name string) (MetricInfo, error) {
 	if i := metricIndex(name); i >= 0 {
 		return metricInfos[i], nil
@@ -48,7 +46,7 @@ func Metric(name string) (MetricInfo, error) {
 	return MetricInfo{}, fmt.Errorf("there is no metric %q", name)
 }
 
-// metricIndex is the place of a metric in metricInfos; −1 if there is none of the name.
+// metricIndex returns the index of a metric in metricInfos; −1 if the name is unknown.
 func metricIndex(name string) int {
 	if i, ok := metricPlaces[name]; ok {
 		return i
@@ -56,7 +54,7 @@ func metricIndex(name string) int {
 	return -1
 }
 
-// Value of the metric in a run; false where it is null or the run has no result.
+// Value returns the metric of a run; false if it is null or the run has no result.
 func (m MetricInfo) Value(r *Record) (float64, bool) {
 	if r.Status != OK {
 		return 0, false

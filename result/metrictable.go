@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// metricTable has a line for every number of result.json that runs can be compared by. What
-// prints, orders or documents a metric takes it from here; TestEveryNumberIsAMetric finds
-// the numbers that are missing.
+// metricTable has a line for every number of result.json for comparing runs. All code that prints, sorts or
+// documents a metric uses it; TestEveryNumberIsAMetric finds missing numbers.
 func metricTable() []MetricInfo {
 	return slices.Concat(energyMetrics(), phaseMetrics(), throughputMetrics, latencyMetrics(), memoryMetrics,
 		computeMetrics(), tokenMetrics(), windowMetrics(), timingMetrics(), harnessMetrics(),
@@ -60,7 +59,7 @@ func energyMetrics() []MetricInfo {
 		of("node_per_output_token_j", "J", "node J/out", "Energy of the whole machine per output token.",
 			func(e *Energy) *Quantity { return e.NodePerOutputTokenJ }),
 		of("node_overhead_j", "J", "node overhead",
-			"Energy of the whole machine less that of the devices that ran the model.",
+			"Energy of the whole machine minus the devices that ran the model.",
 			func(e *Energy) *Quantity { return e.NodeOverheadJ }),
 		of("co2e_g", "g", "CO2e", "Carbon dioxide equivalent of the window, by the study's carbon intensity and PUE.",
 			func(e *Energy) *Quantity { return e.CO2eG }),
@@ -89,7 +88,7 @@ func energyMetrics() []MetricInfo {
 	)
 }
 
-// phaseMetrics are the phases of the window, and what belongs to none.
+// phaseMetrics are the phases of the window, and the part without a phase.
 func phaseMetrics() []MetricInfo {
 	var out []MetricInfo
 	for _, p := range []struct {
@@ -146,10 +145,10 @@ func throughput(of func(*Throughput) float64) func(*Record) float64 {
 	}
 }
 
-// distributions are those of latency: every number of each is a metric.
+// distributions are the latency distributions: every number of each is a metric.
 var distributions = []struct {
 	name, label string
-	// of is what the values are, after "Mean of the".
+	// what describes the values, after "Mean of the".
 	what string
 	of   func(*Latency) *Distribution
 }{
@@ -192,7 +191,7 @@ func latencyMetrics() []MetricInfo {
 		}
 	}
 	return append(out, MetricInfo{Name: "latency.excluded", Label: "first uses",
-		Meaning: "Requests that are in no latency, since they paid for the first use of a shape.",
+		Meaning: "Requests excluded from the latencies because they include the first use of a shape.",
 		of: func(r *Record) float64 {
 			return number(part(r.Latency, func(l *Latency) *float64 { return new(float64(l.Excluded)) }))
 		}})
@@ -241,7 +240,7 @@ func tokenMetrics() []MetricInfo {
 	return []MetricInfo{
 		of("output", true, "output", "Generated tokens of completed requests.",
 			func(t *Tokens) int64 { return t.Output }),
-		of("output_asked", true, "output asked", "Output tokens that were asked for.",
+		of("output_asked", true, "output asked", "Output tokens that were requested.",
 			func(t *Tokens) int64 { return t.Asked }),
 		of("prompt", true, "prompt", "Prompt tokens of completed requests.", func(t *Tokens) int64 { return t.Prompt }),
 		of("prompt_computed", true, "computed", "Prompt tokens that the engine processed.",
@@ -324,7 +323,7 @@ var gpuMetrics = []MetricInfo{
 		func(r *Record) float64 { return number(part(r.GPU, func(g *GPUState) *float64 { return g.ClockMHz })) }},
 }
 
-// part is a number of something that may not be there.
+// part returns a number of something that may be missing.
 func part[T any](of *T, get func(*T) *float64) *float64 {
 	if of == nil {
 		return nil
@@ -332,7 +331,7 @@ func part[T any](of *T, get func(*T) *float64) *float64 {
 	return get(of)
 }
 
-// number is NaN for one that is not there.
+// number returns NaN for a missing number.
 func number(v *float64) float64 {
 	if v == nil {
 		return math.NaN()

@@ -9,22 +9,22 @@ import (
 	"github.com/llenergymeasure/llem/internal/digits"
 )
 
-// Missing is why numbers are not there.
+// Missing is why numbers are missing.
 type Missing struct {
-	// Of is what the names of the metrics begin with, such as energy.phases or energy.node.
+	// Of is the prefix of the names of the metrics, such as energy.phases or energy.node.
 	Of string `json:"of"`
 	// Reason is why they are missing.
 	Reason string `json:"reason"`
-	// Runs is how many runs of a configuration lack them, in like words; 0 of a single run.
+	// Runs is the number of runs of a configuration that lack them for similar reasons; 0 for a single run.
 	Runs int `json:"runs,omitempty"`
 }
 
-// Holds reports whether the reason is that of a metric.
+// Holds reports whether the reason applies to a metric.
 func (m Missing) Holds(metric string) bool {
 	return metric == m.Of || strings.HasPrefix(metric, m.Of+".") || strings.HasPrefix(metric, m.Of+"_")
 }
 
-// Missing are the reasons why a run that was ok lacks numbers. The more exact ones stand first.
+// Missing returns why a run with status ok lacks numbers, the most specific reasons first.
 func (r *Record) Missing() []Missing {
 	if r.Status != OK {
 		return nil
@@ -55,8 +55,8 @@ func (r *Record) Missing() []Missing {
 	return out
 }
 
-// missingPhases adds why there is no split, or a part of it is missing. Prefill and decode are
-// mostly refused for one reason.
+// missingPhases adds why there is no split, or why a part of it is missing. Prefill and decode are often
+// refused for the same reason.
 func (r *Record) missingPhases(add func(of, reason string)) {
 	p := r.Energy.Phases
 	if p == nil {
@@ -93,8 +93,8 @@ func (l *Latency) missing(add func(of, reason string)) {
 	add("latency", l.Reason)
 }
 
-// MissingOf are the reasons of several runs, each once with the number of its runs; those that
-// differ in numbers alone are one.
+// MissingOf returns the distinct reasons of several runs, with their numbers of runs; reasons that differ
+// only in numbers are merged.
 func MissingOf(runs ...[]Missing) []Missing {
 	var out []Missing
 	for _, run := range runs {
@@ -113,7 +113,7 @@ func MissingOf(runs ...[]Missing) []Missing {
 	return out
 }
 
-// whyMissing is the reason why a metric is missing; empty where none is known.
+// whyMissing returns why a metric is missing; empty if unknown.
 func whyMissing(all []Missing, metric string) string {
 	for _, m := range all {
 		if m.Holds(metric) {

@@ -19,7 +19,8 @@ func ReadRecord(path string) (*Record, error) {
 		return nil, fmt.Errorf("read result %s: %w", path, err)
 	}
 	if r.SchemaVersion != SchemaVersion {
-		return nil, fmt.Errorf("result %s has schema version %d; this llem reads version %d", path, r.SchemaVersion,
+		return nil, fmt.Errorf("result %s has schema version %d; this version of llem reads version %d", path,
+			r.SchemaVersion,
 			SchemaVersion)
 	}
 	if secret.Odd(b) {
@@ -41,7 +42,7 @@ const (
 	RecordFile = "result.json"
 )
 
-// RunPath is the folder of a run below that of its study.
+// RunPath returns the folder of a run relative to its study's folder.
 func RunPath(id string, cycle int) string { return fmt.Sprintf("%s/%s-c%d", RunsDir, id, cycle) }
 
 // ReadRun reads the record of one run of a study.

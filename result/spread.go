@@ -11,63 +11,62 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Spread describes one number over the cycles of a configuration. Nothing of it is
-// known from the runs' own intervals: it is what repeating shows.
+// Spread describes one number over the cycles of a configuration. It comes from repeating the run, not from
+// the intervals of single runs.
 type Spread struct {
 	// N is the number of runs with a value.
 	N int `json:"n"`
-	// Mean of the values, in the unit of the metric, like all numbers here but N; NaN, and
-	// absent from JSON like what follows, where no run has a value and Pooled has one.
+	// Mean is the mean in the unit of the metric, like all numbers here but N. If no run has a value but
+	// Pooled has one, it is NaN; it and the following fields are then absent from JSON.
 	Mean float64 `json:"mean"`
 	// Median of the values.
 	Median float64  `json:"median"`
-	SD     *float64 `json:"sd"` // null for one run
+	SD     *float64 `json:"sd"` // null for a single run
 	// Min is the smallest value.
 	Min float64 `json:"min"`
 	// Max is the largest value.
 	Max float64 `json:"max"`
-	// Percentiles by linear interpolation between the runs.
+	// P5, P50 and P95 are percentiles by linear interpolation between the runs.
 	P5 float64 `json:"p5"`
 	// P50 is the median.
 	P50 float64 `json:"p50"`
 	// P95 is the 95th percentile.
 	P95 float64 `json:"p95"`
-	// CI95 is the 95 % interval of the mean; null for one run.
+	// CI95 is the 95 % confidence interval of the mean; null for a single run.
 	CI95 *[2]float64 `json:"ci95"`
-	// Method is how CI95 was found: student-t, or bca for 20 runs or more that are skewed.
+	// Method is the method of CI95: student-t, or bca for 20 or more runs with a skewed distribution.
 	Method string `json:"method,omitempty"`
-	// Pooled is, for a percentile over the requests, that of the requests of all runs
-	// together.
+	// Pooled, for a percentile over the requests, is the percentile over the requests of all runs.
 	Pooled *Pooled `json:"pooled,omitempty"`
-	// Caveats are reasons to read the numbers with care.
+	// Caveats are reasons to interpret the numbers with care.
 	Caveats note.List `json:"caveats,omitempty"`
 }
 
-// Pooled is a percentile of what several runs saw, taken together: the mean of the
-// percentiles of the runs is not one.
+// Pooled is a percentile over the values of several runs. The mean of the percentiles of the runs is not a
+// percentile.
 type Pooled struct {
-	// Value is the percentile; null where there are too few values, and Reason says so.
+	// Value is the percentile; null, with Reason, if there are too few values.
 	Value *float64 `json:"value"`
-	// CI95 is its 95 % interval; null where runs and values are too few for one.
+	// CI95 is its 95 % confidence interval; null if there are too few runs or values.
 	CI95 *[2]float64 `json:"ci95"`
-	// Method is how CI95 was found: woodruff, with the runs as clusters.
+	// Method is the method of CI95: woodruff, with the runs as clusters.
 	Method string `json:"method,omitempty"`
-	// Runs is how many runs the values come from, Values how many values there are.
+	// Runs is the number of runs that the values come from.
 	Runs int `json:"runs"`
-	// Values is a number of requests, or of gaps between tokens.
+	// Values is the number of requests, or of gaps between tokens.
 	Values int `json:"values"`
-	// Reason is why Value is null, or which runs are not in it.
+	// Reason is why Value is null, or which runs are excluded.
 	Reason string `json:"reason,omitempty"`
 }
 
-// single is the spread of one run: none.
+// single returns the spread of a single run.
 func single(v float64) Spread {
 	return Spread{N: 1, Mean: v, Median: v, Min: v, Max: v, P5: v, P50: v, P95: v}
 }
 
-// Figure is the number that stands for the configuration, with its 95 % interval, if there is one,
-// and how that was found: the pooled percentile, or else the mean. A pooled percentile without an
-// interval of its own has that of the mean of the runs' percentiles, if it lies in it.
+// Figure returns the number that represents the configuration, with its 95 % confidence interval, if any, and
+// its method: the pooled percentile, otherwise the mean. A pooled percentile without an interval has the
+// interval of the mean of the runs' percentiles, if that contains it.
 func (s Spread) Figure() (value float64, ci95 *[2]float64, method string) {
 	if s.Pooled == nil || s.Pooled.Value == nil {
 		return s.Mean, s.CI95, s.Method
@@ -79,10 +78,10 @@ func (s Spread) Figure() (value float64, ci95 *[2]float64, method string) {
 	return value, s.Pooled.CI95, s.Pooled.Method
 }
 
-// known reports whether there is a number that stands for the configuration.
+// known reports whether there is a number that represents the configuration.
 func (s Spread) known() bool { return s.N > 0 || s.Pooled != nil && s.Pooled.Value != nil }
 
-// point is the spread as the comparisons take it.
+// point returns the spread in the form for comparisons.
 func (s Spread) point() stats.Point {
 	value, ci95, _ := s.Figure()
 	p := stats.Point{Value: value, Low: math.NaN(), High: math.NaN()}
@@ -92,16 +91,15 @@ func (s Spread) point() stats.Point {
 	return p
 }
 
-// lone is how the spread of one run is written: there is nothing else to say, and a
-// study may have 100 000 of them. Of a percentile that no run has by itself the mean is left
-// out, too.
+// lone is the JSON of a single run's spread, which has no other information; a study may have 100,000 of
+// them. The mean is omitted if only the pooled percentile is known.
 type lone struct {
 	N      int      `json:"n"`
 	Mean   *float64 `json:"mean,omitempty"`
 	Pooled *Pooled  `json:"pooled,omitempty"`
 }
 
-// MarshalJSON writes n and mean alone for one run.
+// MarshalJSON writes only n and mean for a single run.
 func (s Spread) MarshalJSON() ([]byte, error) {
 	switch s.N {
 	case 0:
@@ -113,7 +111,7 @@ func (s Spread) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(s))
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. Earlier versions knew one method.
+// UnmarshalJSON reads the format of MarshalJSON. Earlier versions had a single method.
 func (s *Spread) UnmarshalJSON(text []byte) error {
 	type plain Spread
 	var p plain
@@ -134,15 +132,15 @@ func (s *Spread) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Spreads are the spreads of a configuration's metrics. Configurations with one run
-// keep one number for each.
+// Spreads are the spreads of a configuration's metrics. Configurations with a single run store one number for
+// each.
 type Spreads struct {
 	one  Values
 	many []placed
 }
 
-// placed is the spread of the metric at a place of [Metrics], without the pointers: a large
-// study has a million of them.
+// placed is the spread of the metric with an index in [Metrics], without pointers: a large study has a
+// million of them.
 type placed struct {
 	place, n                                       int32
 	mean, median, sd, min, max, p5, p95, low, high float64
@@ -166,7 +164,7 @@ func place(i int, s Spread) placed {
 	return p
 }
 
-// spread is what was placed.
+// spread returns the stored spread.
 func (p *placed) spread() Spread {
 	s := Spread{N: int(p.n), Mean: p.mean, Median: p.median, Min: p.min, Max: p.max, P5: p.p5, P50: p.median,
 		P95: p.p95, Method: p.method, Pooled: p.pooled}
@@ -182,7 +180,7 @@ func (p *placed) spread() Spread {
 	return s
 }
 
-// Get is the spread of a metric; false where the runs do not have it.
+// Get returns the spread of a metric; false if the runs do not have it.
 func (s Spreads) Get(metric string) (Spread, bool) {
 	i := metricIndex(metric)
 	if i < 0 {
@@ -200,12 +198,12 @@ func (s Spreads) Get(metric string) (Spread, bool) {
 	return single(v), ok
 }
 
-// find is where the spread of the metric at a place stands, or would.
+// find returns the position of a metric's spread, and whether it exists.
 func (s Spreads) find(place int) (int, bool) {
 	return slices.BinarySearchFunc(s.many, place, func(p placed, i int) int { return int(p.place) - i })
 }
 
-// Why is the reason why a metric has no value over several runs, where it is known.
+// Why returns why a metric has no value over several runs, if known.
 func (s Spreads) Why(metric string) string {
 	if i := metricIndex(metric); i >= 0 {
 		if at, ok := s.find(i); ok && s.many[at].n == 0 && s.many[at].pooled != nil {
@@ -230,14 +228,14 @@ func (s *Spreads) Pool(metric string, p *Pooled) {
 	s.many[at].pooled = p
 }
 
-// Equal compares spreads.
+// Equal reports whether the spreads are equal.
 func (s Spreads) Equal(o Spreads) bool {
 	x, errX := json.Marshal(s)
 	y, errY := json.Marshal(o)
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// MarshalJSON writes an object of spreads by metric, or null where there is none.
+// MarshalJSON writes an object of spreads by metric, or null if there are none.
 func (s Spreads) MarshalJSON() ([]byte, error) {
 	if len(s.many)+len(s.one.of) == 0 {
 		return []byte("null"), nil
@@ -264,8 +262,7 @@ func (s Spreads) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. Metrics that this version does not know
-// are left out.
+// UnmarshalJSON reads the format of MarshalJSON. It ignores metrics that this version does not know.
 func (s *Spreads) UnmarshalJSON(text []byte) error {
 	var room [mostMetrics]float64
 	all := room[:len(metricInfos)]
@@ -298,8 +295,7 @@ func (s *Spreads) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// SpreadsOf describes the metrics of runs that are comparable, in the order in which they were
-// made.
+// SpreadsOf returns the spreads of the metrics of comparable runs, in the order of execution.
 func SpreadsOf(runs []Values) (Spreads, error) {
 	if len(runs) == 0 {
 		return Spreads{}, nil
@@ -329,7 +325,7 @@ func SpreadsOf(runs []Values) (Spreads, error) {
 	return out, nil
 }
 
-// add adds a spread. Caveats that are the same are kept once: many numbers are the same in all runs.
+// add adds a spread. Equal caveats are stored once, because many numbers are equal in all runs.
 func (s *Spreads) add(p placed) {
 	if p.caveats != nil {
 		same := slices.IndexFunc(s.many, func(o placed) bool {
@@ -342,7 +338,7 @@ func (s *Spreads) add(p placed) {
 	s.many = append(s.many, p)
 }
 
-// shrink gives back the room that adding took beyond need: a large study has a thousand of these.
+// shrink frees the excess capacity: a large study has a thousand of these.
 func (s *Spreads) shrink() { s.many = append(make([]placed, 0, len(s.many)), s.many...) }
 
 func spreadOf(values []float64) (Spread, error) {
@@ -365,7 +361,7 @@ func spreadOf(values []float64) (Spread, error) {
 			caveats.Warnf(codes.Outliers, "%d of %d runs lie far from the others", n, len(values))
 		}
 	}
-	// The runs stand in the order in which they were made.
+	// The runs are in the order of execution.
 	if trend, ok := stats.DriftOfRuns(values); ok && trend.P < 1-stats.DefaultLevel {
 		caveats.Warnf(codes.Drift, "it moved by %+.2g %% from the first run to the last (p = %.2g)", 100*trend.Change,
 			trend.P)

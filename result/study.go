@@ -8,7 +8,7 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Ended says why a study's runs came to an end.
+// Ended is why a study ended.
 type Ended string
 
 // Ends of a study.
@@ -17,63 +17,61 @@ const (
 	EndTimeout     Ended = "study_timeout"
 	EndInterrupted Ended = "interrupted"
 	EndFailFast    Ended = "fail_fast"
-	// EndFailures: runs were left out because their backend kept failing.
+	// EndFailures: runs were skipped because their backend kept failing.
 	EndFailures Ended = "max_failures"
-	// EndError: something other than a run failed, such as writing.
+	// EndError: an error outside of a run, such as writing.
 	EndError Ended = "error"
-	// EndKilled: no summary was written. The study was killed, or still runs.
+	// EndKilled: no summary was written. The study was killed, or is still running.
 	EndKilled Ended = "killed"
 )
 
-// StudyResult is what a study found: the content of summary.json, and what --json
-// prints. It can be rebuilt from the study's folder.
+// StudyResult is the result of a study: the content of summary.json and the output of --json. It can be
+// rebuilt from the study's folder.
 type StudyResult struct {
-	// SchemaVersion is the version of this form.
+	// SchemaVersion is the version of this format.
 	SchemaVersion int `json:"schema_version"`
 	// Name of the study.
 	Name string `json:"name"`
 	// Dir is the study's folder.
 	Dir string `json:"dir"`
-	// Finished is when the summary was made.
+	// Finished is the time when the summary was written.
 	Finished time.Time `json:"finished"`
-	// Complete says that every planned run has been made, well or badly, and that no
-	// more cycles are to be made. Runs that were interrupted or left out are not made.
+	// Complete reports whether every planned run has finished, successfully or not, and no further cycles are
+	// needed. Interrupted and skipped runs have not finished.
 	Complete bool `json:"complete"`
-	// Ended says why no more runs were made, and Left how many are left to make, at
-	// least: how many cycles a wanted precision takes is not known beforehand.
+	// Ended is why the study ended.
 	Ended Ended `json:"ended"`
-	// Left is a number of runs.
+	// Left is the minimum number of remaining runs: the number of cycles for a wanted precision is not known
+	// in advance.
 	Left int `json:"left"`
-	// Planned is how many runs were planned.
+	// Planned is the number of planned runs.
 	Planned int `json:"planned"`
-	// OK is how many runs have a result.
+	// OK is the number of runs with a result.
 	OK int `json:"ok"`
-	// Failed is how many have none.
+	// Failed is the number of failed runs.
 	Failed int `json:"failed"`
-	// LeftOut and Interrupted runs are on record, but not made.
+	// LeftOut is the number of runs that were recorded as skipped.
 	LeftOut int `json:"left_out"`
-	// Interrupted is how many were broken off by the user.
+	// Interrupted is the number of runs that the user interrupted.
 	Interrupted int `json:"interrupted"`
-	// ElapsedS is the time that all runs took, pauses included, over all parts of a
-	// study that was gone on with.
+	// ElapsedS is the time of all runs in seconds, including pauses, over all starts of a resumed study.
 	ElapsedS float64 `json:"elapsed_s"`
-	// Caveats are reasons to doubt the study as a whole, Doubts the warnings of its runs.
+	// Caveats are reasons to doubt the study as a whole.
 	Caveats note.List `json:"caveats"`
-	// Doubts are each named once, with the number of runs.
+	// Doubts are the distinct warnings of its runs, with their numbers of runs.
 	Doubts []Doubt `json:"doubts"`
-	// RunsReason says why runs is null.
+	// RunsReason is why runs is null.
 	RunsReason string `json:"runs_reason,omitempty"`
-	// Experiments are the configurations over their cycles, Rows the runs in brief, in
-	// the order in which they were made, and Runs their records: null if there are more
-	// than maxRecords. Then rows have the main metrics only.
+	// Experiments are the configurations over their cycles.
 	Experiments []ExperimentSummary `json:"experiments"`
-	// Rows has an entry for each run.
+	// Rows has an entry for each run, in the order of execution.
 	Rows []Row `json:"rows"`
-	// Runs are the full records.
+	// Runs are the full records; null if there are more than maxRecords. Then the rows have only the main
+	// metrics.
 	Runs []*Record `json:"runs"`
 }
 
-// Experiment returns the one run of a study with a single run, or nil.
+// Experiment returns the run of a study with a single run, or nil.
 func (s *StudyResult) Experiment() *Record {
 	if len(s.Runs) != 1 {
 		return nil
@@ -81,8 +79,8 @@ func (s *StudyResult) Experiment() *Record {
 	return s.Runs[0]
 }
 
-// Records yields the records of all runs, from the study's folder if the result does not
-// hold them.
+// Records returns an iterator over the records of all runs. It reads them from the study's folder if the
+// result does not contain them.
 func (s *StudyResult) Records() iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if s.Runs != nil {
@@ -101,11 +99,11 @@ func (s *StudyResult) Records() iter.Seq2[*Record, error] {
 	}
 }
 
-// mainMetrics are those that the rows of a large study's summary have.
+// mainMetrics are the metrics of the rows in a large study's summary.
 var mainMetrics = []string{"energy.per_output_token_j", "energy.total_j", "energy.mean_w",
 	"throughput.output_tokens_per_s", "latency.ttft_ms.p50", "latency.itl_ms.p50"}
 
-// mainPlaces are their places, in order.
+// mainPlaces are their indices, in order.
 var mainPlaces = func() (places []int) {
 	for i, m := range metricInfos {
 		if slices.Contains(mainMetrics, m.Name) {

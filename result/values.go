@@ -12,20 +12,18 @@ import (
 	"strings"
 )
 
-// Values are the metrics that a run has. A study may have 100,000 of them, so that there is
-// room for the ones alone that are there.
+// Values are the metrics of a run. A study may have 100,000 of them, so only existing metrics are stored.
 type Values struct {
-	// has is the set of the metrics by their places in [Metrics].
+	// has is the set of the metrics by their indices in [Metrics].
 	has [mostMetrics / 64]uint64
-	// of are their values, in the same order; nil where nothing is known, not even that there
-	// is no value.
+	// of has their values, in the same order; nil if it is not even known which metrics exist.
 	of []float64
 }
 
 // mostMetrics bounds the table of metrics.
 const mostMetrics = 256
 
-// ValuesOf are the metrics of a record.
+// ValuesOf returns the metrics of a record.
 func ValuesOf(r *Record) Values {
 	all := make([]float64, len(metricInfos))
 	for i, m := range metricInfos {
@@ -38,7 +36,7 @@ func ValuesOf(r *Record) Values {
 	return packed(all)
 }
 
-// packed keeps of a value for each metric, NaN where there is none, those that are there.
+// packed converts a value for each metric, NaN if missing, to Values.
 func packed(all []float64) Values {
 	n := 0
 	for _, x := range all {
@@ -56,11 +54,10 @@ func packed(all []float64) Values {
 	return v
 }
 
-// Known reports whether it is known which metrics there are: lines of earlier versions have no
-// values.
+// Known reports whether it is known which metrics exist: lines of earlier versions have no values.
 func (v Values) Known() bool { return v.of != nil }
 
-// Get is the value of a metric; false where there is none.
+// Get returns the value of a metric; false if there is none.
 func (v Values) Get(metric string) (float64, bool) {
 	i := metricIndex(metric)
 	if i < 0 {
@@ -69,7 +66,7 @@ func (v Values) Get(metric string) (float64, bool) {
 	return v.at(i)
 }
 
-// at is the value of the metric at a place of [Metrics].
+// at returns the value of the metric with an index in [Metrics].
 func (v Values) at(i int) (float64, bool) {
 	word, bit := i/64, uint64(1)<<(i%64)
 	if v.has[word]&bit == 0 {
@@ -82,7 +79,7 @@ func (v Values) at(i int) (float64, bool) {
 	return v.of[n], true
 }
 
-// all yields the places in [Metrics] of the metrics that are there, and their values.
+// all returns an iterator over the indices in [Metrics] of existing metrics and their values.
 func (v Values) all() iter.Seq2[int, float64] {
 	return func(yield func(int, float64) bool) {
 		n := 0
@@ -100,8 +97,8 @@ func (v Values) all() iter.Seq2[int, float64] {
 // Equal reports whether the same metrics have the same values.
 func (v Values) Equal(o Values) bool { return v.has == o.has && slices.Equal(v.of, o.of) }
 
-// Within reports whether another set of values has all of these. That of an earlier version
-// lacks the metrics that there were not, and may have response times as service times.
+// Within reports whether o has all values of v. Values of an earlier version lack newer metrics, and may have
+// response times as service times.
 func (v Values) Within(o Values) bool {
 	earlier := v.Earlier()
 	for i, x := range v.all() {
@@ -116,7 +113,7 @@ func (v Values) Within(o Values) bool {
 	return true
 }
 
-// WithoutEnergy are the values without the ones that energy is part of.
+// WithoutEnergy returns the values without the ones that depend on energy.
 func (v Values) WithoutEnergy() Values {
 	var places []int
 	for i := range v.all() {
@@ -128,7 +125,7 @@ func (v Values) WithoutEnergy() Values {
 	return v.only(places)
 }
 
-// only keeps the metrics of these places, in order.
+// only returns the metrics with these indices, in order.
 func (v Values) only(places []int) Values {
 	out := Values{of: []float64{}}
 	for _, i := range places {
@@ -140,7 +137,7 @@ func (v Values) only(places []int) Values {
 	return out
 }
 
-// MarshalJSON writes an object of those that are there, by their names.
+// MarshalJSON writes an object of the existing metrics by name.
 func (v Values) MarshalJSON() ([]byte, error) {
 	if v.of == nil {
 		return []byte("null"), nil
@@ -159,8 +156,7 @@ func (v Values) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. Metrics that this version does not know
-// are left out.
+// UnmarshalJSON reads the format of MarshalJSON. It ignores metrics that this version does not know.
 func (v *Values) UnmarshalJSON(text []byte) error {
 	if string(text) == "null" {
 		*v = Values{}
@@ -186,11 +182,11 @@ func (v *Values) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// countedBy is a metric that earlier versions do not have. Those wrote high percentiles of any
-// number of values, and did not say of how many.
+// countedBy is a metric that earlier versions lack. They wrote high percentiles for any number of values,
+// without the number.
 const countedBy = "tokens.requests_ok"
 
-// dropUncounted leaves percentiles out of which nobody knows whether there were enough values.
+// dropUncounted removes percentiles whose number of values is unknown.
 func dropUncounted(all []float64) {
 	if !math.IsNaN(all[metricIndex(countedBy)]) {
 		return
@@ -202,24 +198,24 @@ func dropUncounted(all []float64) {
 	}
 }
 
-// fill makes all values missing.
+// fill sets all values to missing.
 func fill(all []float64) {
 	for i := range all {
 		all[i] = math.NaN()
 	}
 }
 
-// loneHead and its brace stand around the mean in the spread of one run.
+// loneHead, with its closing brace, surrounds the mean in the spread of a single run.
 const loneHead = `{"n":1,"mean":`
 
-// readPlain takes the plain form, without blanks or escapes, in one pass: the journal of
-// 100,000 runs has ten million numbers. Before each number stands head, and a brace after it
-// if there is a head. It reports whether the text was of that form.
+// readPlain reads the plain format, without blanks or escapes, in one pass: the journal of 100,000 runs has
+// ten million numbers. head precedes each number, and a brace follows it if there is a head. It reports
+// whether the text had that format.
 func readPlain(all []float64, text []byte, head string) bool {
 	if len(text) < 2 || text[0] != '{' {
 		return false
 	}
-	next := 0 // metrics mostly stand in the order of the table
+	next := 0 // metrics are usually in the order of the table
 	for rest := text[1:]; ; {
 		if rest[0] == '}' {
 			return len(rest) == 1

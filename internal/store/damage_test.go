@@ -110,13 +110,13 @@ func TestDamage(t *testing.T) {
 		}, "planned is 0 and 4 runs are there", false, ""},
 		"an empty summary": {func(t *testing.T, dir string) {
 			rewrite(t, filepath.Join(dir, result.SummaryFile), []byte("{}"))
-		}, "has schema version 0; this llem reads version 1", true, ""},
+		}, "has schema version 0; this version of llem reads version 1", true, ""},
 		"another version of the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), replace(`"schema_version": 1`, `"schema_version": 999`))
 		}, "has schema version 999", true, ""},
 		"garbage behind the summary": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), func(b []byte) []byte { return append(b, "{}"...) })
-		}, "something follows the JSON object", true, ""},
+		}, "there is text after the JSON object", true, ""},
 		"a summary that lacks a run": {func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, result.SummaryFile), func(b []byte) []byte {
 				var s map[string]any

@@ -61,7 +61,7 @@ func TestPooledPercentiles(t *testing.T) {
 	if v, m := figure("latency.ttft_ms.p95"); v < 133 || v > 133.1 || m.N != 0 {
 		t.Errorf("p95 %v ms of %+v, want 133.05, which no run has by itself", v, m)
 	}
-	if why := s.Experiments[0].Metrics.Why("latency.ttft_ms.p99"); !strings.Contains(why, "140: p99 takes 662") {
+	if why := s.Experiments[0].Metrics.Why("latency.ttft_ms.p99"); !strings.Contains(why, "140: p99 needs 662") {
 		t.Errorf("p99: %q", why)
 	}
 	lose := func(cycle int) {

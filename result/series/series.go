@@ -1,5 +1,5 @@
-// Package series is the format of the Parquet files of a run: power, telemetry and counters of
-// its devices, and the requests and steps of its engine.
+// Package series defines the Parquet files of a run: power, telemetry and counters of its devices, and the
+// requests and steps of its engine.
 package series
 
 import (
@@ -44,13 +44,12 @@ type Power struct {
 	PowerW float64 `parquet:"power_w"`
 	// WindowMS is the time over which the sensor averaged, in milliseconds.
 	WindowMS float64 `parquet:"window_ms"`
-	// SinceNS is, for a polled value, when the last poll that still saw another one
-	// began: the sensor's update lies between it and mono_ns. 0 elsewhere.
+	// SinceNS, for a polled value, is the start of the last poll that returned the old value: the sensor
+	// updated between it and mono_ns. Otherwise 0.
 	SinceNS int64 `parquet:"since_ns"`
 }
 
-// Telemetry is a row of telemetry.parquet; what a device does not report is
-// null.
+// Telemetry is a row of telemetry.parquet; values that a device does not report are null.
 type Telemetry struct {
 	// MonoNS is the instant in nanoseconds of CLOCK_MONOTONIC.
 	MonoNS int64 `parquet:"mono_ns"`
@@ -58,23 +57,23 @@ type Telemetry struct {
 	Device string `parquet:"device,dict"`
 	// TemperatureC is in degrees Celsius.
 	TemperatureC *float64 `parquet:"temperature_c,optional"`
-	// SMClockMHz is the clock of the processors.
+	// SMClockMHz is the clock of the streaming multiprocessors.
 	SMClockMHz *float64 `parquet:"sm_clock_mhz,optional"`
 	// MemClockMHz is the clock of the memory.
 	MemClockMHz *float64 `parquet:"mem_clock_mhz,optional"`
-	// UtilizationPct is the share of time in which some kernel ran, in percent.
+	// UtilizationPct is the percentage of time during which a kernel ran.
 	UtilizationPct *float64 `parquet:"utilization_pct,optional"`
-	// MemoryUsedBytes is the memory in use, by any process.
+	// MemoryUsedBytes is the memory in use, by all processes.
 	MemoryUsedBytes *int64 `parquet:"memory_used_bytes,optional"`
-	// Throttle is the bit mask of NVML's clocks-event reasons.
+	// Throttle is the bit mask of NVML's clocks event reasons.
 	Throttle *int64 `parquet:"throttle,optional"`
 }
 
-// Counter is a row of counters.parquet: one reading of an energy counter, with
-// the stamps around the call. Only differences of energy_uj mean something.
+// Counter is a row of counters.parquet: one reading of an energy counter, with the stamps around the call.
+// Only differences of energy_uj are meaningful.
 type Counter struct {
-	// SinceNS is, for a snapped reading, when the last call that still saw the old
-	// value began; the update lies between it and after_ns.
+	// SinceNS, for a snapped reading, is the start of the last call that returned the old value; the counter
+	// updated between it and after_ns.
 	SinceNS int64 `parquet:"since_ns"`
 	// BeforeNS is the beginning of the call, in nanoseconds of CLOCK_MONOTONIC.
 	BeforeNS int64 `parquet:"before_ns"`
@@ -88,7 +87,7 @@ type Counter struct {
 	EnergyUJ int64 `parquet:"energy_uj"`
 	// RefreshNS is the counter's update period, 0 if it was not measured.
 	RefreshNS int64 `parquet:"refresh_ns"`
-	// Snapped reports that the call was the first to see a new value.
+	// Snapped reports whether the call was the first to return a new value.
 	Snapped bool `parquet:"snapped"`
 }
 
@@ -96,44 +95,42 @@ type Counter struct {
 type Request struct {
 	// ID counts the requests, from 0.
 	ID int64 `parquet:"id"`
-	// Task is where the prompt comes from; it may be empty.
+	// Task is the source of the prompt; it may be empty.
 	Task string `parquet:"task,dict"`
 	// ArrivedNS is when the request could have been served, in nanoseconds of
 	// CLOCK_MONOTONIC; null in files of earlier versions.
 	ArrivedNS *int64 `parquet:"arrived_ns,optional"`
-	// SubmittedNS is when the engine was given the request, in nanoseconds of
-	// CLOCK_MONOTONIC.
+	// SubmittedNS is when the request was submitted to the engine, in nanoseconds of CLOCK_MONOTONIC.
 	SubmittedNS int64 `parquet:"submitted_ns"`
-	// StartedNS is when the engine began its work on the request; null where that is not
-	// known, and in files of earlier versions.
+	// StartedNS is when the engine began to work on the request; null if unknown, and in files of earlier
+	// versions.
 	StartedNS *int64 `parquet:"started_ns,optional"`
 	// PrefillStartNS is when its first prompt token was processed.
 	PrefillStartNS int64 `parquet:"prefill_start_ns"`
-	// FirstTokenNS is when its first output token was there.
+	// FirstTokenNS is when its first output token was available.
 	FirstTokenNS int64 `parquet:"first_token_ns"`
-	// EndNS is when its last output token was there.
+	// EndNS is when its last output token was available.
 	EndNS int64 `parquet:"end_ns"`
 	// TokenNS has a stamp for each output token.
 	TokenNS []int64 `parquet:"token_ns,list"`
-	// PromptTokens is how many prompt tokens the engine was given.
+	// PromptTokens is the number of prompt tokens given to the engine.
 	PromptTokens int64 `parquet:"prompt_tokens"`
-	// PromptComputed is how many of them it processed.
+	// PromptComputed is the number of prompt tokens that it processed.
 	PromptComputed int64 `parquet:"prompt_computed"`
-	// OutputTokens is how many tokens it generated.
+	// OutputTokens is the number of generated tokens.
 	OutputTokens int64 `parquet:"output_tokens"`
 	// FinishReason is length for a forced output.
 	FinishReason string `parquet:"finish_reason,dict"`
-	// OK reports that the request was completed.
+	// OK reports whether the request was completed.
 	OK bool `parquet:"ok"`
-	// Failure is why it was not; empty if it was.
+	// Failure is why it failed; empty if it did not.
 	Failure string `parquet:"failure,dict"`
-	// PrefillJ and DecodeJ are the request's part of the phases' energy; null
-	// without a phase split.
+	// PrefillJ is the request's share of the prefill energy, in joules; null without a phase split.
 	PrefillJ *float64 `parquet:"prefill_j,optional"`
-	// DecodeJ is in joules, like PrefillJ.
+	// DecodeJ is its share of the decode energy, in joules.
 	DecodeJ *float64 `parquet:"decode_j,optional"`
-	// FirstUse reports that the request paid for the first use of a shape, and is in no
-	// latency.
+	// FirstUse reports whether the request includes the first use of a shape and is excluded from the
+	// latencies.
 	FirstUse bool `parquet:"first_use"`
 }
 
@@ -143,13 +140,13 @@ type Step struct {
 	StartNS int64 `parquet:"start_ns"`
 	// EndNS is the end.
 	EndNS int64 `parquet:"end_ns"`
-	// PrefillTokens is how many prompt tokens the step processed.
+	// PrefillTokens is the number of prompt tokens that the step processed.
 	PrefillTokens int64 `parquet:"prefill_tokens"`
-	// DecodeTokens is how many tokens it generated by decoding.
+	// DecodeTokens is the number of tokens that it decoded.
 	DecodeTokens int64 `parquet:"decode_tokens"`
-	// Sequences is how many took part.
+	// Sequences is the number of sequences of the step.
 	Sequences int64 `parquet:"sequences"`
-	// ContextTokens is the length of their KV caches after the step, in all.
+	// ContextTokens is the total length of their KV caches after the step.
 	ContextTokens int64 `parquet:"context_tokens"`
 }
 
@@ -190,8 +187,7 @@ func ReadFile[T any](path string) (rows []T, err error) {
 	return rows, nil
 }
 
-// readRows reads a file some rows at a time, since nothing but the rows that come tells whether there are as many
-// as it says.
+// readRows reads a file in blocks of rows, because the number of rows that it claims cannot be trusted.
 func readRows[T any](f io.ReaderAt, size int64) ([]T, error) {
 	if err := footed(f, size); err != nil {
 		return nil, err
@@ -204,7 +200,7 @@ func readRows[T any](f io.ReaderAt, size int64) ([]T, error) {
 		return nil, err
 	}
 	reader := parquet.NewGenericReader[T](file)
-	defer func() { _ = reader.Close() }() // it was read only
+	defer func() { _ = reader.Close() }() // opened for reading only
 	var rows []T
 	for {
 		part := make([]T, min(1<<12, 1+max(0, file.NumRows()-int64(len(rows)))))
@@ -212,7 +208,7 @@ func readRows[T any](f io.ReaderAt, size int64) ([]T, error) {
 		rows = append(rows, part[:n]...)
 		switch {
 		case errors.Is(err, io.EOF) && int64(len(rows)) != file.NumRows():
-			return nil, fmt.Errorf("damaged file: it has %d rows and says %d", len(rows), file.NumRows())
+			return nil, fmt.Errorf("damaged file: it has %d rows instead of %d", len(rows), file.NumRows())
 		case errors.Is(err, io.EOF):
 			return rows, nil
 		case err != nil:
@@ -223,8 +219,8 @@ func readRows[T any](f io.ReaderAt, size int64) ([]T, error) {
 	}
 }
 
-// footed refuses a file whose last bytes give its footer more than the file has: the library takes the memory
-// before it looks.
+// footed rejects a file whose last bytes give its footer more bytes than the file has, because the library
+// allocates them before it checks.
 func footed(f io.ReaderAt, size int64) error {
 	var end [8]byte
 	if size < int64(len(end)) {
@@ -239,8 +235,8 @@ func footed(f io.ReaderAt, size int64) error {
 	return nil
 }
 
-// ours refuses a file with another compression than [Write] has. Of the library's decoders that of LZ4 takes more
-// and more memory on damaged data, and one bit makes LZ4 of Zstandard.
+// ours rejects a file with another compression than [Write] uses. The library's LZ4 decoder takes ever more
+// memory on damaged data, and one flipped bit turns Zstandard into LZ4.
 func ours(meta *format.FileMetaData) error {
 	for _, group := range meta.RowGroups {
 		for _, column := range group.Columns {
@@ -254,8 +250,7 @@ func ours(meta *format.FileMetaData) error {
 	return nil
 }
 
-// Read reads the series files of a run's folder that its record names; what it
-// does not name is empty.
+// Read reads the series files of a run's folder that its record names; others stay empty.
 func Read(dir string, files map[string]string) (All, error) {
 	var s All
 	err := errors.Join(

@@ -32,7 +32,7 @@ func quantity(v, half, gain float64, source string) *result.Quantity {
 
 func distribution(p50 float64) *result.Distribution {
 	return &result.Distribution{N: 64, Mean: 1.02 * p50, SD: new(0.1 * p50), Min: 0.9 * p50, P50: p50,
-		P90: new(1.1 * p50), Reason: "too few values, 64: p95 takes 130, p99 takes 662", Max: 1.3 * p50}
+		P90: new(1.1 * p50), Reason: "too few values, 64: p95 needs 130, p99 needs 662", Max: 1.3 * p50}
 }
 
 func pytorchSection(batch int) engine.JSON {
