@@ -409,8 +409,20 @@ func sameRow(line, own result.Row) bool {
 	if line.Values.Within(own.Values) {
 		line.Values = own.Values
 	}
+	if sameMissing(line.Missing, own.Missing) {
+		line.Missing = own.Missing
+	}
 	line.Version, line.Device = cmp.Or(line.Version, own.Version), cmp.Or(line.Device, own.Device)
 	return sameJSON(line, own)
+}
+
+// sameMissing reports whether a line names the same metrics as missing. Their reasons are worded
+// by the version that wrote
+// the line, and metrics that this version added are in no line of an earlier one.
+func sameMissing(line, own []result.Missing) bool {
+	return !slices.ContainsFunc(line, func(m result.Missing) bool {
+		return !slices.ContainsFunc(own, func(o result.Missing) bool { return o.Of == m.Of })
+	})
 }
 
 // differing is an outcome that names the runs it is about; none if there are none.
