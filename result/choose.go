@@ -194,7 +194,7 @@ func (s *StudyResult) SortBy(metric string) error {
 	return nil
 }
 
-// NearMetric suggests metrics for an unknown name: those with the same end.
+// NearMetric suggests metrics with the same end for an unknown name.
 func NearMetric(name string) []string {
 	var out []string
 	for _, m := range metricInfos {

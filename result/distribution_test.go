@@ -32,7 +32,7 @@ func TestPercentilesOfFewValues(t *testing.T) {
 					t.Errorf("p%s of %d values is %v, outside of %v", name, n, **p.value, ci)
 				}
 			}
-			if told := strings.Contains(d.Reason, "p"+name+" takes"); told != (*p.value == nil) {
+			if told := strings.Contains(d.Reason, "p"+name+" needs"); told != (*p.value == nil) {
 				t.Errorf("p%s of %d values: the reason is %q", name, n, d.Reason)
 			}
 		}

@@ -1,7 +1,6 @@
-// Command mutate tests the tests: it changes one place of the code at a time, runs the tests
-// of the package, and lists the changes that they do not see. The code itself is left as it
-// is; the compiler is given the changed file in its place. Tests that fail without a change
-// are an error: they would see every change.
+// Command mutate tests the tests: it changes one place of the code at a time, runs the tests of the package,
+// and lists the changes that no test detects. The code itself stays unchanged; the compiler gets the changed
+// file as an overlay. Tests that fail without a change are an error, because they would detect every change.
 //
 //	go run ./bench/mutate              # all of list.txt: an hour on two processors
 //	go run ./bench/mutate internal/attribute/   # the files below a path
@@ -28,8 +27,8 @@ var list string
 // mutation is one change.
 type mutation struct {
 	file, old, new string
-	tests          []string // packages beside the file's own
-	survives       string   // why no test sees it; empty for one that a test must see
+	tests          []string // packages in addition to the file's own
+	survives       string   // why no test detects it; empty if a test must
 }
 
 func main() {
@@ -78,17 +77,17 @@ func run(under string) (survivors int, err error) {
 			survivors++
 			word = "SURVIVED"
 		case m.survives != "":
-			return 0, fmt.Errorf("%s: %q => %q is seen, and the list has it as one that survives", m.file, m.old, m.new)
+			return 0, fmt.Errorf("%s: %q => %q is detected, but the list marks it as surviving", m.file, m.old, m.new)
 		}
 		fmt.Printf("%s %s: %s => %s\n", word, m.file, m.old, m.new)
 	}
 	if broken > 0 {
-		return 0, fmt.Errorf("%d changes of the list cannot be made", broken)
+		return 0, fmt.Errorf("%d changes of the list cannot be applied", broken)
 	}
 	return survivors, nil
 }
 
-// parse reads a list: a line that does not begin a mutation belongs to the one before.
+// parse reads a list: a line that does not begin a mutation continues the previous one.
 func parse(text string) ([]mutation, error) {
 	var blocks []string
 	for line := range strings.Lines(text) {
@@ -117,10 +116,10 @@ func parse(text string) ([]mutation, error) {
 	return out, nil
 }
 
-// patience is for tests that a mutation makes wait for ever.
+// patience bounds tests that a mutation makes wait for ever.
 const patience = 3 * time.Minute
 
-// whole reports an error if the tests fail without a mutation: they would "see" each of them.
+// whole returns an error if the tests fail without a mutation, because they would detect every mutation.
 func whole(all []mutation) error {
 	tested := map[string]bool{}
 	for _, m := range all {
@@ -137,12 +136,12 @@ func whole(all []mutation) error {
 	return nil
 }
 
-// packages are the ones whose tests must see the mutation.
+// packages returns the packages whose tests must detect the mutation.
 func (m mutation) packages() []string {
 	return append([]string{"./" + filepath.Dir(m.file)}, m.tests...)
 }
 
-// test runs tests as all mutations do. Without cgo it takes seconds less.
+// test runs tests the same way for all mutations. Without cgo it is seconds faster.
 func test(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "go", append([]string{"test", "-failfast", "-vet=off", "-parallel", "8", "-timeout",
 		"2m"}, args...)...)
@@ -150,7 +149,7 @@ func test(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
-// apply is the text of the mutation's file with the mutation. Root is the folder of the module.
+// apply returns the mutated text of the mutation's file. root is the folder of the module.
 func (m mutation) apply(root string) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(root, m.file))
 	if err != nil {
@@ -181,14 +180,14 @@ func (m mutation) seen(dir string) (bool, error) {
 		return false, err
 	}
 	fails, err := m.fails(overlay, "-short")
-	// The long tests, where there are some, only if they have to.
+	// Run the long tests, if there are any, only if necessary.
 	if err == nil && !fails && m.survives == "" && m.hasLong() {
 		return m.fails(overlay, "-short=false")
 	}
 	return fails, err
 }
 
-// hasLong reports whether some tests of the mutation are left out by -short.
+// hasLong reports whether -short skips some tests of the mutation.
 func (m mutation) hasLong() bool {
 	for _, pkg := range m.packages() {
 		files, _ := filepath.Glob(filepath.Join(pkg, "*_test.go"))
@@ -201,11 +200,11 @@ func (m mutation) hasLong() bool {
 	return false
 }
 
-// fails reports whether the tests fail with a mutation. One that does not compile is an error.
+// fails reports whether the tests fail with a mutation. It is an error if the mutation does not compile.
 func (m mutation) fails(overlay, how string) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	// Each test is given little time: one that waits for ever has seen it, too.
+	// Each test has little time: a test that waits for ever also detects the mutation.
 	out, err := test(ctx, append([]string{how, "-overlay", overlay}, m.packages()...)...).CombinedOutput()
 	if bytes.Contains(out, []byte("[build failed]")) {
 		return false, fmt.Errorf("%s with %q does not build: %w\n%s", m.file, m.new, err, out)

@@ -1,11 +1,11 @@
-// Command overhead measures what sampling costs a running engine: one session
-// runs the same workload again and again, with the power sampler on and off in
-// turn (on-off, off-on, …), and the throughputs are compared pair by pair.
+// Command overhead measures how much sampling slows down a running engine: one session runs the same workload
+// repeatedly, alternately with and without the power sampler (on-off, off-on, …), and the throughputs are
+// compared pair by pair.
 //
 //	overhead -backend pytorch -model random:llama-3.1-8b -batch 8 -pairs 8
 //
-// The ratio is tokens/s with sampling over tokens/s without; its interval is the
-// 95 % range of the median by order statistics of a bootstrap over the pairs.
+// The ratio is tokens/s with sampling divided by tokens/s without; its interval is the 95 % percentile
+// interval of the median from a bootstrap over the pairs.
 package main
 
 import (
@@ -32,7 +32,7 @@ type config struct {
 	batch, prompts, input, output, pairs, threads int
 }
 
-// outcome is the JSON that the command writes.
+// outcome is the JSON output.
 type outcome struct {
 	Backend, Model, DType      string
 	Batch, Input, Output       int
@@ -48,14 +48,14 @@ func main() {
 	var c config
 	flag.StringVar(&c.backend, "backend", "embedded", "embedded or pytorch")
 	flag.StringVar(&c.model, "model", "random:smollm2-135m", "model")
-	flag.StringVar(&c.dtype, "dtype", "", "dtype; empty is the backend's usual one")
+	flag.StringVar(&c.dtype, "dtype", "", "dtype; empty means the backend's default")
 	flag.StringVar(&c.python, "python", "", "interpreter")
-	flag.StringVar(&c.out, "out", "", "file for the JSON outcome")
+	flag.StringVar(&c.out, "out", "", "file for the JSON result")
 	flag.IntVar(&c.batch, "batch", 1, "batch size")
 	flag.IntVar(&c.prompts, "prompts", 1, "prompts in a window")
-	flag.IntVar(&c.input, "input", 128, "tokens of a prompt")
+	flag.IntVar(&c.input, "input", 128, "tokens per prompt")
 	flag.IntVar(&c.output, "output", 128, "output tokens")
-	flag.IntVar(&c.threads, "threads", 0, "threads of the embedded engine; 0 is one per usable physical core")
+	flag.IntVar(&c.threads, "threads", 0, "threads of the embedded engine; 0 means one per usable physical core")
 	flag.IntVar(&c.pairs, "pairs", 8, "pairs of windows")
 	llem.WorkerMain()
 	flag.Parse()
@@ -204,7 +204,7 @@ func (o *outcome) report(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
-// bootstrap is the 95 % percentile interval of the median.
+// bootstrap returns the 95 % percentile interval of the median.
 func bootstrap(values []float64) [2]float64 {
 	rng := rand.New(rand.NewPCG(1, 2))
 	medians := make([]float64, 2000)

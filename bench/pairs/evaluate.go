@@ -11,11 +11,11 @@ import (
 	"github.com/llenergymeasure/llem/result"
 )
 
-// The metrics that are kept of a run, in the order of the columns of a recording.
+// The recorded metrics of a run, in the order of a recording's columns.
 var kept = []string{"energy.per_output_token_j", "energy.mean_w", "throughput.output_tokens_per_s",
 	"latency.ttft_ms.p50", "latency.itl_ms.p50"}
 
-// run is one run of a configuration: when it was made, and its values.
+// run is one run of a configuration: its time and its values.
 type run struct {
 	at     int64 // nanoseconds
 	values [5]float64
@@ -31,7 +31,7 @@ const (
 	slow  // 5 % slower
 )
 
-// record is a run as comparisons take it.
+// record returns the run as a record for comparisons.
 func (r run) record(cycle int) *result.Record {
 	distribution := func(v float64) *result.Distribution { return &result.Distribution{N: 1, Mean: v, P50: v} }
 	start := time.Unix(0, r.at)
@@ -42,7 +42,7 @@ func (r run) record(cycle int) *result.Record {
 		Latency:    &result.Latency{TTFT: distribution(r.values[3]), ITL: distribution(r.values[4])}}
 }
 
-// side makes a side of a comparison of runs.
+// side returns a side of a comparison of runs.
 func side(runs []run) compare.Side {
 	s := compare.Side{Study: "recording"}
 	for i, r := range runs {
@@ -51,7 +51,7 @@ func side(runs []run) compare.Side {
 	return s
 }
 
-// scaled multiplies the first value of each run.
+// scaled returns runs with the first value of each multiplied by factor.
 func scaled(runs []run, factor float64) []run {
 	out := slices.Clone(runs)
 	for i := range out {
@@ -60,10 +60,11 @@ func scaled(runs []run, factor float64) []run {
 	return out
 }
 
-// shares counts what pairs of configurations were called.
+// shares counts the verdicts on pairs of configurations.
 type shares struct {
 	pairs int
-	// primary is how many differ in energy per output token, and secondary in any other metric.
+	// primary counts the pairs that differ in energy per output token, and secondary the pairs that differ in
+	// any other metric.
 	primary, secondary int
 	visible            []float64
 }
@@ -88,14 +89,14 @@ func (s *shares) add(a, b []run) error {
 	return nil
 }
 
-// least is the middle of what the pairs say they could show.
+// least returns the median of the smallest difference that the pairs could have shown.
 func (s *shares) least() float64 {
 	slices.Sort(s.visible)
 	return s.visible[len(s.visible)/2]
 }
 
-// real compares pairs of n cycles as they were run, no run in two of them: first those that were interleaved, as one
-// study with order: interleave makes them.
+// real compares pairs of n cycles as they were run, without sharing runs: interleaved, as one study with
+// order: interleave.
 func (r recording) real(other, n int) (s shares, err error) {
 	for i := 0; i+n <= len(r[plain]) && err == nil; i += n {
 		err = s.add(r[plain][i:i+n], r[other][i:i+n])
@@ -103,14 +104,14 @@ func (r recording) real(other, n int) (s shares, err error) {
 	return s, err
 }
 
-// equals are the pairs of equal configurations, and apart the pairs that are 5 % apart, of which a run is in one.
+// equals are the pairs of equal configurations, and apart the pairs that are 5 % apart; pairs share no run.
 var (
 	equals = [][2]int{{plain, twin}, {twin, plain}, {slow, slow}}
 	apart  = [][2]int{{plain, slow}}
 )
 
-// sequential compares n runs with the next n of another configuration, as order: sequential makes them.
-// No run is in two of the pairs.
+// sequential compares n runs with the next n of another configuration, as with order: sequential. Pairs share
+// no run.
 func (r recording) sequential(configurations [][2]int, n int) (s shares, err error) {
 	for i := 0; i+2*n <= len(r[plain]); i += 2 * n {
 		for _, c := range configurations {
@@ -122,7 +123,7 @@ func (r recording) sequential(configurations [][2]int, n int) (s shares, err err
 	return s, nil
 }
 
-// resampled draws n of the cycles for each of many equal pairs, and multiplies the energy of one side.
+// resampled draws n of the cycles for each of many equal pairs, and scales the energy of one side.
 func (r recording) resampled(n, pairs int, factor float64, seed uint64) (s shares, err error) {
 	rng := rand.New(rand.NewPCG(seed, uint64(n)))
 	for range pairs {
@@ -139,7 +140,7 @@ func (r recording) resampled(n, pairs int, factor float64, seed uint64) (s share
 	return s, nil
 }
 
-// table prints what pairs of three to five cycles were called.
+// table prints the verdicts on pairs of three to five cycles.
 func (r recording) table(w io.Writer) error {
 	const drawn = 1000
 	fmt.Fprintln(w, "| pairs | cycles | how | called different | in another metric | visible from "+

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// write keeps the runs: a line for each, compressed.
+// write writes a line for each run, compressed.
 func (r recording) write(path string) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func (r recording) write(path string) (err error) {
 	return z.Close()
 }
 
-// readRuns reads what write wrote.
+// readRuns reads a file that write wrote.
 func readRuns(path string) (r recording, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -42,7 +42,7 @@ func readRuns(path string) (r recording, err error) {
 		return r, fmt.Errorf("%s: %w", path, err)
 	}
 	lines := bufio.NewScanner(z)
-	lines.Scan() // the head
+	lines.Scan() // skip the header
 	for lines.Scan() {
 		var place int
 		var one run

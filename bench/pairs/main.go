@@ -1,17 +1,15 @@
-// Command pairs tries out `llem compare` on pairs of studies of the simulated GPU of which it is known whether they
-// differ: how many of equal ones are called different, and how many of those that are 5 % apart are found.
+// Command pairs evaluates `llem compare` on pairs of studies of the simulated GPU for which the truth is
+// known: how many equal pairs are called different, and how many pairs that are 5 % apart are detected.
 //
-//	go run ./bench/pairs                        # makes the runs: 3,000, half an hour
-//	go run ./bench/pairs -cycles 50             # fewer of them
-//	go run ./bench/pairs -study results/NAME    # a study that was made before, of bench/pairs/study.yaml
+//	go run ./bench/pairs                        # executes the runs: 3,000, half an hour
+//	go run ./bench/pairs -cycles 50             # fewer runs
+//	go run ./bench/pairs -study results/NAME    # an existing study of bench/pairs/study.yaml
 //	go run ./bench/pairs -csv bench/pairs/testdata/runs.csv.gz
 //
-// The runs are real ones of the program: the engine is a process that passes the time, the sensors are read from the
-// imitated library, and the numbers scatter by what the machine does to both. Each pair of 5
-// cycles has runs of its own.
-// Where pairs are drawn from the runs, or the energy of a side is multiplied, the table says so.
-// With -write the numbers
-// of the runs are kept in a file for -csv and for the test.
+// The runs are real runs of the program: the engine is a process that waits, the sensors are read from the
+// fake library, and the numbers scatter with the machine's influence on both. Pairs of 5 cycles share no
+// runs. If pairs are drawn from the runs, or the energy of a side is scaled, the table says so. With -write,
+// the numbers of the runs are written to a file for -csv and for the test.
 package main
 
 import (
@@ -47,10 +45,10 @@ func main() {
 }
 
 func start(ctx context.Context) error {
-	cycles := flag.Int("cycles", 1000, "cycles of the study to make")
-	dir := flag.String("study", "", "the folder of a study that was made before")
-	table := flag.String("csv", "", "the file of runs that were kept before")
-	write := flag.String("write", "", "keep the numbers of the runs in this file")
+	cycles := flag.Int("cycles", 1000, "cycles of the study to run")
+	dir := flag.String("study", "", "the folder of an existing study")
+	table := flag.String("csv", "", "an existing file of runs")
+	write := flag.String("write", "", "write the numbers of the runs to this file")
 	flag.Parse()
 	var r recording
 	var err error
@@ -73,7 +71,7 @@ func start(ctx context.Context) error {
 	return r.table(os.Stdout)
 }
 
-// makeStudy runs the study in a folder that is gone afterwards.
+// makeStudy runs the study in a temporary folder.
 func makeStudy(ctx context.Context, cycles int) (r recording, err error) {
 	dir, err := os.MkdirTemp("", "pairs")
 	if err != nil {
@@ -95,7 +93,7 @@ func makeStudy(ctx context.Context, cycles int) (r recording, err error) {
 	return readStudy(made.Dir)
 }
 
-// readStudy takes the numbers from the folder of a study.
+// readStudy reads the numbers from the folder of a study.
 func readStudy(dir string) (r recording, err error) {
 	s, err := llem.Open(dir)
 	if err != nil {
@@ -133,7 +131,7 @@ func readStudy(dir string) (r recording, err error) {
 	for _, cycle := range slices.Sorted(maps.Keys(byCycle)) {
 		all := byCycle[cycle]
 		if slices.ContainsFunc(all[:], func(one run) bool { return one.at == 0 }) {
-			continue // one of them failed, or was not made
+			continue // it failed or was not executed
 		}
 		for i, one := range all {
 			r[i] = append(r[i], one)

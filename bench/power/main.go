@@ -1,11 +1,11 @@
-// Command power checks the sensors of a machine against each other: it samples
-// them while a load runs and compares every energy counter with the integral of
-// the power series between two readings at which the counter had just changed.
+// Command power compares the sensors of a machine with each other: it samples them while a load runs and
+// compares every energy counter with the integral of the power series between two readings at which the
+// counter had just changed.
 //
 //	go run ./bench/power -seconds 30
 //	go run ./bench/power -seconds 30 -- python3 bench/power/load.py 0.030 0.030
 //
-// The load is started first and killed at the end. The result is one JSON object.
+// The load is started first and killed at the end. The output is one JSON object.
 package main
 
 import (
@@ -34,7 +34,7 @@ type agreement struct {
 	CounterJ      float64 `json:"counter_j"`
 	SeriesJ       float64 `json:"series_j"`
 	DifferencePct float64 `json:"difference_pct"`
-	EdgeMS        float64 `json:"edge_ms"` // width of the interval that holds the counter's update
+	EdgeMS        float64 `json:"edge_ms"` // width of the interval that contains the counter's update
 	Samples       int     `json:"samples"`
 	MinW          float64 `json:"min_w"`
 	MaxW          float64 `json:"max_w"`
@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string) error {
 	seconds := flags.Float64("seconds", 30, "time between the two readings")
 	warm := flags.Float64("warm", 3, "time between the start of the load and the first reading")
 	dump := flags.String("samples", "", "write the power series to this CSV file")
-	facts := flags.Bool("facts", false, "print what the driver says about the GPUs")
+	facts := flags.Bool("facts", false, "print what the driver reports about the GPUs")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func run(ctx context.Context, args []string) error {
 	first := sampler.Mark(ctx, time.Second)
 	wait(ctx, *seconds)
 	second := sampler.Mark(ctx, time.Second)
-	wait(ctx, 0.5) // the last samples of the window are still on their way
+	wait(ctx, 0.5) // the last samples of the window have not arrived yet
 	trace := sampler.Stop(ctx)
 	out.Gaps, out.Errors = trace.Gaps, trace.Errors
 	out.CostPct, out.Polls = 100*trace.Cost.Share(), trace.Cost.Polls
@@ -112,7 +112,7 @@ func run(ctx context.Context, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
-// write keeps the series for a closer look.
+// write writes the series to a file for inspection.
 func write(path string, samples []power.Sample) error {
 	var text bytes.Buffer
 	fmt.Fprintln(&text, "mono_ns,device,source,power_w,window_ms")
@@ -152,8 +152,7 @@ func compare(trace power.Trace, first, second []power.Reading) []agreement {
 	return list
 }
 
-// start runs the load and waits for its first line of output, which says that it
-// is under way.
+// start runs the load and waits for its first line of output, which reports that it is running.
 func start(ctx context.Context, load []string) (end func(), err error) {
 	cmd := exec.CommandContext(ctx, load[0], load[1:]...)
 	cmd.Stderr = os.Stderr
@@ -165,10 +164,10 @@ func start(ctx context.Context, load []string) (end func(), err error) {
 		return nil, fmt.Errorf("start the load %q: %w", load, err)
 	}
 	if _, err := ready.Read(make([]byte, 64)); err != nil {
-		return nil, fmt.Errorf("the load %q ended before it said that it was ready: %w", load, err)
+		return nil, fmt.Errorf("the load %q ended before it reported that it was ready: %w", load, err)
 	}
 	return func() {
-		// It is meant to be killed, so how it ended says nothing.
+		// It is killed, so its exit status has no meaning.
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}, nil

@@ -1,5 +1,5 @@
-// Command surface counts what the public packages of this module offer, and lists
-// what has no comment.
+// Command surface counts the exported identifiers of this module's public packages, and lists identifiers
+// without a comment.
 //
 //	go run ./bench/surface [-bare] [folder of the module]
 package main

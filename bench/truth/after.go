@@ -5,12 +5,11 @@ import (
 	"math"
 )
 
-// lateness is how much later than the power the ring's entries are, on average.
+// lateness is the average delay of the ring's entries after the power, in nanoseconds.
 const lateness = 16e6
 
-// afterBurst prints the power of decode steps by the time since their prefill ended,
-// beside that of decode alone: where a prefill ran into the power limit, the steps
-// after it are not those of a row of decode steps.
+// afterBurst prints the power of decode steps by the time since their prefill ended, compared with decode
+// alone: if a prefill reached the power limit, the steps after it differ from other decode steps.
 func (r *recording) afterBurst() {
 	fmt.Println("\nPower of decode by the time since the prefill (W, by the ring):")
 	fmt.Println("\n| batch, prompt, output | decode alone | 40–120 ms | 120–200 ms | 200–280 ms " +
@@ -29,8 +28,8 @@ func (r *recording) afterBurst() {
 	}
 }
 
-// powerBetween is the mean power and its standard error in decode steps that lie so
-// long after the last prefill of their window; windows without one count as a whole.
+// powerBetween returns the mean power and its standard error in decode steps within an interval after the
+// last prefill of their window; windows without a prefill count as a whole.
 func (r *recording) powerBetween(config [3]int64, kind string, from, to int64) string {
 	var n, sum, squares float64
 	for _, w := range r.Windows {
@@ -59,7 +58,7 @@ func (r *recording) powerBetween(config [3]int64, kind string, from, to int64) s
 	return fmt.Sprintf("%.0f ± %.0f", mean, math.Sqrt(max(0, squares/n-mean*mean)/(n-1)))
 }
 
-// lastPrefill is the end of the last prefill before an instant.
+// lastPrefill returns the end of the last prefill before an instant.
 func (w window) lastPrefill(at int64) int64 {
 	var end int64
 	for _, s := range w.Steps {

@@ -1,19 +1,16 @@
-// Command truth compares the phase split with prefill and decode measured apart on
-// one GPU: it reads what bench/device/truth.py recorded and prints a table.
+// Command truth compares the phase split with separate measurements of prefill and decode on one GPU: it
+// reads a recording of bench/device/truth.py and prints a table.
 //
 //	go run ./bench/truth bench/results/2026-11-24-h200/truth.json.gz
 //
-// The truth of a mixed window comes from windows of one phase alone around it, by
-// the energy counter between two of its own updates. A step that the host is slow
-// to launch leaves the GPU waiting at idle power, and the host's speed changes from
-// window to window. So a step's energy is taken as a part of its own and idle power
-// times its duration: in a window of steps alone the own part is (P − P_idle)·Δt.
-// It is the same within a percent for windows whose steps differ by 20 % in
-// duration.
+// The truth of a mixed window comes from windows with a single phase before and after it, by the energy
+// counter between two of its updates. If the host is slow to launch a step, the GPU waits at idle power, and
+// the host's speed changes from window to window. So the energy of a step is modelled as a constant plus idle
+// power times its duration; in a window of a single phase the constant is (P − P_idle)·Δt. It is equal within
+// a percent for windows whose steps differ by 20 % in duration.
 //
-// Prefill alone means prefills with pauses as long as decoding takes: back to back
-// they run into the power limit, at lower clocks and lower energy than after decode
-// steps. The row "back to back" shows how much that matters.
+// Prefill alone means prefills with pauses as long as decoding takes: back to back they reach the power
+// limit, at lower clocks and lower energy than after decode steps. The row "back to back" shows the effect.
 package main
 
 import (
@@ -32,11 +29,11 @@ import (
 	"github.com/llenergymeasure/llem/unit"
 )
 
-// recording is what the script wrote.
+// recording is the script's output.
 type recording struct {
 	Ring    [][2]int64 `json:"ring"`    // stamp, mW
 	Counter [][3]int64 `json:"counter"` // before, after, mJ
-	Instant [][3]int64 `json:"instant"` // poll before the change, poll that saw it, mW
+	Instant [][3]int64 `json:"instant"` // poll before the change, poll that returned it, mW
 	Average [][3]int64 `json:"average"`
 	Windows []window   `json:"windows"`
 }
@@ -77,7 +74,7 @@ func read(path string) (*recording, error) {
 	return &r, json.NewDecoder(z).Decode(&r)
 }
 
-// readings are the counter's, with the updates marked.
+// readings returns the counter's readings, with the updates marked.
 func (r *recording) readings(w attribute.Window) []power.Reading {
 	var out []power.Reading
 	for i, c := range r.Counter {
@@ -94,7 +91,7 @@ func (r *recording) readings(w attribute.Window) []power.Reading {
 	return out
 }
 
-// ring are the driver's samples around a window.
+// ring returns the driver's samples around a window.
 func (r *recording) ring(w attribute.Window) []power.Sample {
 	var out []power.Sample
 	for _, s := range r.Ring {
@@ -106,7 +103,7 @@ func (r *recording) ring(w attribute.Window) []power.Sample {
 	return out
 }
 
-// polled are the changes of a polled value.
+// polled returns the changes of a polled value.
 func polled(all [][3]int64, source string, averaging time.Duration, w attribute.Window) []power.Sample {
 	var out []power.Sample
 	for _, s := range all {
@@ -118,10 +115,10 @@ func polled(all [][3]int64, source string, averaging time.Duration, w attribute.
 	return out
 }
 
-// own is the energy of one step of a phase alone, less idle power over its duration.
+// own returns the energy of one step of a single phase, minus idle power over its duration.
 func (r *recording) own(w window, idleW float64) (float64, error) {
 	span := attribute.Window{Start: w.Start + 1e8, End: w.End - 3e8}
-	if w.Kind == "spaced" { // the limits lie in idle time
+	if w.Kind == "spaced" { // the limits are in idle time
 		span = attribute.Window{Start: w.Start - 2e8, End: w.End - 1e8}
 	}
 	snapped, e, err := attribute.Snap(r.readings(span), span)
@@ -142,8 +139,8 @@ func (r *recording) own(w window, idleW float64) (float64, error) {
 	return (e.Joules - rest - seconds*idleW) / steps, nil
 }
 
-// pauseW is the power in the pauses of a spaced window, from 150 ms after a prefill
-// on: the GPU is warmer there than in an idle window.
+// pauseW returns the power in the pauses of a spaced window, from 150 ms after a prefill: the GPU is warmer
+// there than in an idle window.
 func (r *recording) pauseW(w window) float64 {
 	var n, sum float64
 	for _, s := range r.Ring {
@@ -163,7 +160,7 @@ func (r *recording) pauseW(w window) float64 {
 	return sum / n
 }
 
-// idleW is the power of the idle windows of a configuration, by the counter.
+// idleW returns the power of the idle windows of a configuration, by the counter.
 func (r *recording) idleW(config [3]int64) float64 {
 	var watts []float64
 	for _, w := range r.Windows {
@@ -178,7 +175,7 @@ func (r *recording) idleW(config [3]int64) float64 {
 	return mean(watts)
 }
 
-// phases of a mixed window.
+// split has the phases of a mixed window.
 type split struct{ prefill, decode float64 }
 
 func (r *recording) print() {
@@ -220,7 +217,7 @@ func (r *recording) print() {
 	}
 }
 
-// mean duration of the prefill or decode steps in seconds.
+// mean returns the mean duration of the prefill or decode steps in seconds.
 func (w window) mean(prefill bool) float64 {
 	var n, sum float64
 	for _, s := range w.Steps {
@@ -231,7 +228,7 @@ func (w window) mean(prefill bool) float64 {
 	return sum / n
 }
 
-// count of the prefill or decode steps.
+// count returns the number of prefill or decode steps.
 func (w window) count(prefill bool) float64 {
 	n := 0.0
 	for _, s := range w.Steps {
@@ -242,8 +239,8 @@ func (w window) count(prefill bool) float64 {
 	return n
 }
 
-// truth of the mixed window i from the windows of one phase of its configuration.
-// The half width is the spread between these.
+// truth returns the truth of mixed window i from the single-phase windows of its configuration. The half
+// width is their spread.
 func (r *recording) truth(i int) (value, half, capped split, note string) {
 	w := r.Windows[i]
 	idle := r.idleW(w.Config)
@@ -265,14 +262,14 @@ func (r *recording) truth(i int) (value, half, capped split, note string) {
 	return value, half, capped, fmt.Sprintf("idle %.1f W", idle)
 }
 
-// spread is half of the distance between the extremes.
+// spread returns half of the range.
 func spread(v []float64) float64 { return (slices.Max(v) - slices.Min(v)) / 2 }
 
-// answer is what a method says.
+// answer is the result of a method.
 type answer struct {
 	name      string
 	value     split
-	half      split // of the interval; zero for methods that know none
+	half      split // of the interval; zero for methods without one
 	refused   string
 	intervals bool
 }
@@ -315,7 +312,7 @@ func mean(v []float64) float64 {
 	return s / float64(len(v))
 }
 
-// steps and requests as the estimator takes them.
+// log returns steps and requests in the estimator's format.
 func (w window) log() (steps []backend.Step, span attribute.Window) {
 	for _, s := range w.Steps {
 		steps = append(steps, backend.Step{StartNS: s[0], EndNS: s[1], PrefillTokens: int(s[2]),
@@ -324,7 +321,7 @@ func (w window) log() (steps []backend.Step, span attribute.Window) {
 	return steps, attribute.Window{Start: w.Start, End: w.End}
 }
 
-// methods applies this project's estimator on every sensor, and those of others.
+// methods applies this project's estimator to every sensor, and the methods of other tools.
 func (r *recording) methods(w window) []answer {
 	steps, span := w.log()
 	estimate := func(name string, samples []power.Sample) answer {

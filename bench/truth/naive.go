@@ -7,7 +7,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/attribute"
 )
 
-// held is the value of a polled series at t.
+// held returns the value of a polled series at t.
 func held(all [][3]int64, t int64) float64 {
 	i := sort.Search(len(all), func(i int) bool { return all[i][1] > t })
 	return float64(all[max(i-1, 0)][2]) / 1e3
@@ -22,13 +22,13 @@ func median(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// naive are the methods that other tools use, on the sensors that they use.
+// naive returns the results of other tools' methods on the sensors that they use.
 func (r *recording) naive(w window, total float64) []answer {
 	var ttft, polledP, polledD, timeP, timeD float64
 	for _, s := range w.Steps {
 		d := float64(s[1]-s[0]) / 1e9
 		if s[2] > 0 {
-			// The 1 s average at the first token, over the time to it.
+			// The 1 s average at the first token, times the time to it.
 			ttft += held(r.Average, s[1]) * d
 			timeP += d
 		} else {
@@ -59,8 +59,8 @@ func (r *recording) naive(w window, total float64) []answer {
 	return answers
 }
 
-// onePass is the energy of a prefill in the run that asks for one token, by the
-// counter from the start to the end of that run, not snapped.
+// onePass returns the energy of a prefill in the run with one token, by the counter from the start to the end
+// of that run, not snapped.
 func (r *recording) onePass(w window) (float64, bool) {
 	for _, o := range r.Windows {
 		if o.Config == w.Config && o.Kind == "prefill" {

@@ -41,7 +41,7 @@ const (
 type ClassEntry struct {
 	// Class of the failures.
 	Class note.Class
-	// Consequence is what follows from such a failure of a run.
+	// Consequence is the consequence for the run.
 	Consequence Consequence
 	// Meaning is one sentence.
 	Meaning string
@@ -50,37 +50,37 @@ type ClassEntry struct {
 // Classes returns the table of failure classes.
 func Classes() []ClassEntry {
 	return []ClassEntry{
-		{ClassOOMGPU, Failed, "The memory of the GPU was not enough."},
-		{ClassOOMHost, Failed, "The memory of the host was not enough."},
+		{ClassOOMGPU, Failed, "The GPU ran out of memory."},
+		{ClassOOMHost, Failed, "The host ran out of memory."},
 		{ClassKVTooSmall, Failed, "The engine's KV cache has no room for the sequences."},
-		{ClassModelNotFound, Failed, "There is no such model, here or on the hub."},
-		{ClassGated, Failed, "The hub wants a licence accepted or a token (HF_TOKEN)."},
-		{ClassOffline, Failed, "The model is not here and the hub cannot be reached."},
-		{ClassDownloadFailed, Failed, "The hub answered, and the download of the model failed."},
-		{ClassUnsupportedModel, Failed, "The engine does not know the model's architecture or format."},
-		{ClassUnsupportedDType, Failed, "The engine or the GPU does not do this data type or quantisation."},
+		{ClassModelNotFound, Failed, "The model exists neither locally nor on the hub."},
+		{ClassGated, Failed, "The hub requires an accepted licence or a token (HF_TOKEN)."},
+		{ClassOffline, Failed, "The model is not stored locally and the hub cannot be reached."},
+		{ClassDownloadFailed, Failed, "The hub answered, but the download of the model failed."},
+		{ClassUnsupportedModel, Failed, "The engine does not support the model's architecture or format."},
+		{ClassUnsupportedDType, Failed, "The engine or the GPU does not support this data type or quantisation."},
 		{ClassCorruptModel, Failed, "The files of the model are damaged or incomplete."},
-		{ClassVersion, Failed, "Versions of the engine, its libraries and the driver do not fit together."},
+		{ClassVersion, Failed, "The versions of the engine, its libraries and the driver are incompatible."},
 		{ClassNoDevice, Failed, "The engine found no GPU that it can use."},
 		{ClassIllegal, Failed, "The program uses instructions that the CPU lacks."},
-		{ClassPortInUse, Failed, "The port of the server was taken."},
+		{ClassPortInUse, Failed, "The port of the server was already in use."},
 		{ClassNCCL, Failed, "The GPUs could not communicate."},
 		{ClassGraphCompile, Failed, "The engine could not compile the model or capture its CUDA graphs."},
 		{ClassStartTimeout, Failed, "The engine was not ready in time."},
-		{ClassNotInstalled, Failed, "The engine is not installed here, or not found."},
+		{ClassNotInstalled, Failed, "The engine is not installed or was not found."},
 		{ClassImage, Failed, "The container's image is not on this machine."},
 		{ClassDiskFull, Failed, "The disk is full."},
-		{ClassPermission, Failed, "A file or folder may not be read or written."},
+		{ClassPermission, Failed, "There is no permission to read or write a file or folder."},
 		{ClassWriteFailed, Failed, "A file could not be written."},
-		{ClassProtocol, Failed, "The engine and llem did not understand each other."},
-		{ClassCrashed, Failed, "The engine's process ended by itself."},
-		{ClassHung, Failed, "The engine stood still or did not answer, and was ended."},
-		{ClassEngine, Failed, "The engine reported an error of its own."},
-		{ClassClock, Failed, "The engine's clock is not the one by which the sensors are read."},
-		{ClassConfig, Failed, "The configuration asks for something that cannot be done."},
+		{ClassProtocol, Failed, "The engine and llem could not communicate."},
+		{ClassCrashed, Failed, "The engine's process ended unexpectedly."},
+		{ClassHung, Failed, "The engine made no progress or did not answer, and was stopped."},
+		{ClassEngine, Failed, "The engine reported an error."},
+		{ClassClock, Failed, "The engine's clock differs from the clock of the sensors."},
+		{ClassConfig, Failed, "The configuration asks for something impossible."},
 		{ClassInterrupted, Unmade, "The user or the system ended the run."},
 		{ClassTimeout, Failed,
 			"The run took longer than --timeout allows, or a phase of it much longer than expected."},
-		{ClassLeftOut, Unmade, "The run was not made, since others with its backend kept failing."},
+		{ClassLeftOut, Unmade, "The run was skipped because others with its backend kept failing."},
 	}
 }

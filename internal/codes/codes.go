@@ -1,6 +1,6 @@
-// Package codes is the table of the codes of doubts and of the classes of failures: each is defined
-// once, with what follows from it and what it means. docs/codes.md is generated from the table
-// (go test ./internal/codes -update). Results, scripts and programs know them as texts.
+// Package codes is the table of the codes of doubts and of the classes of failures: each is defined once,
+// with its consequence and its meaning. docs/codes.md is generated from the table (go test ./internal/codes
+// -update). Results and scripts contain them as strings.
 package codes
 
 import (
@@ -10,49 +10,49 @@ import (
 	"github.com/llenergymeasure/llem/note"
 )
 
-// Consequence is what follows from a note or a failure.
+// Consequence is the consequence of a note or a failure.
 type Consequence string
 
 // Consequences.
 const (
-	// Told: nothing follows; the numbers stand.
+	// Told: no consequence; the numbers are valid.
 	Told Consequence = "told"
-	// Care: the numbers it is about are to be read with care.
+	// Care: the affected numbers need care in interpretation.
 	Care Consequence = "care"
 	// Flagged: a number may be off by more than its interval.
 	Flagged Consequence = "flagged"
 	// Missing: a number is null or was not determined.
 	Missing Consequence = "missing"
-	// Excluded: the run is kept out of means, comparisons, fronts and estimates.
+	// Excluded: the run is excluded from means, comparisons, fronts and estimates.
 	Excluded Consequence = "excluded"
-	// Withheld: the number would be that of another quantity. It is null, and the run is excluded.
+	// Withheld: the number would measure a different quantity. It is null, and the run is excluded.
 	Withheld Consequence = "withheld"
-	// Refused: what it is about is not started.
+	// Refused: the affected study or run is not started.
 	Refused Consequence = "refused"
 	// Failed: the run has no result.
 	Failed Consequence = "failed"
-	// Unmade: the run counts as not made, and is made when the study is resumed.
+	// Unmade: the run counts as not executed, and is executed when the study is resumed.
 	Unmade Consequence = "unmade"
 )
 
-// Effect is what a doubt does to the numbers of a run as they are printed. What can make a number
-// one of another quantity refuses, what can change it by more than its interval flags, all else
+// Effect is the effect of a doubt on the printed numbers of a run. A doubt that can turn a number into a
+// different quantity refuses it; one that can change it by more than its interval flags it; all others are
 // cautions.
 type Effect string
 
 // Effects.
 const (
-	// Refuses: the number is null with the reason, and the run is compared with none.
+	// Refuses: the number is null with the reason, and the run is not compared.
 	Refuses Effect = "refuse"
-	// Flags: the number is printed, and every line of the run is marked, the line to paste too.
+	// Flags: the number is printed, and every line of the run is marked, including the line to paste.
 	Flags Effect = "flag"
-	// Cautions: the doubt is told beneath.
+	// Cautions: the doubt is printed beneath.
 	Cautions Effect = "caution"
-	// NoEffect: it is not a doubt about a number.
+	// NoEffect: not a doubt about a number.
 	NoEffect Effect = ""
 )
 
-// Effect is what follows for the numbers of a run.
+// Effect returns the effect on the numbers of a run.
 func (c Consequence) Effect() Effect {
 	switch c {
 	case Withheld:
@@ -65,15 +65,14 @@ func (c Consequence) Effect() Effect {
 	return NoEffect
 }
 
-// Excludes reports whether a run with such a doubt is kept out of means, comparisons, fronts and
-// estimates.
+// Excludes reports whether a run with such a doubt is excluded from means, comparisons, fronts and estimates.
 func (c Consequence) Excludes() bool { return c == Excluded || c == Withheld }
 
 // Entry is a line of the table of codes.
 type Entry struct {
 	// Code of the notes.
 	Code note.Code
-	// Consequence is what follows from such a note.
+	// Consequence is the consequence of such a note.
 	Consequence Consequence
 	// Meaning is one sentence.
 	Meaning string
@@ -94,7 +93,7 @@ const (
 	NotAtRest         note.Code = "not_at_rest"
 )
 
-// Codes of notes about the GPUs of a run and who uses them.
+// Codes of notes about the GPUs of a run and their users.
 const (
 	GPUForeignWork     note.Code = "gpu_foreign_work"
 	GPUSharedAllowed   note.Code = "gpu_shared_allowed"
@@ -188,7 +187,7 @@ const (
 	ApproximateP   note.Code = "approximate_p"
 )
 
-// Codes of what stands against a study, or a part of it, before it starts.
+// Codes of problems of a study, or a part of it, before it starts.
 const (
 	Mistake           note.Code = "mistake"
 	InvalidPoint      note.Code = "invalid_point"
@@ -202,7 +201,7 @@ const (
 	DeviceIndirect    note.Code = "device_indirect"
 )
 
-// Codes of what a self-test found.
+// Codes of findings of a self-test.
 const (
 	TestSkipped    note.Code = "test_skipped"
 	PartTime       note.Code = "part_time_counter"
@@ -223,124 +222,125 @@ func Codes() []Entry {
 		{HostBusy, Care, "Other processes took processor time in the window: latencies may be longer, and " +
 			"throughput lower."},
 		{HostShared, Flagged, "Other processes took processor time in the window, and the energy of the processors, " +
-			"which is counted, has theirs in it."},
-		{GovernorPowersave, Care, "The frequency governor powersave decides on the clocks of the processors."},
+			"which is counted, includes theirs."},
+		{GovernorPowersave, Care, "The frequency governor powersave controls the clocks of the processors."},
 		{GovernorMixed, Care, "The processors run under different frequency governors."},
-		{CPUQuota, Care, "The control group allows less processor time than the process has threads for."},
+		{CPUQuota, Care, "The control group allows less processor time than the threads of the process could use."},
 		{CPUThrottled, Care, "The control group's quota has already stopped its threads."},
-		{SwapInUse, Care, "Swap is in use; a model that is swapped in during a run costs time and energy."},
+		{SwapInUse, Care, "Swap is in use; swapping in a model during a run costs time and energy."},
 		{VirtualMachine, Care, "This is a virtual machine: sensors may be missing and neighbours cannot be seen."},
-		{MixedSoftware, Care, "The workers of the study run on different software."},
-		{NotAtRest, Care, "A GPU was still warmer or busier than wanted when the longest pause was over."},
+		{MixedSoftware, Care, "The workers of the study use different software."},
+		{NotAtRest, Care, "A GPU was still warmer or busier than allowed after the longest pause."},
 
 		{GPUForeignWork, Withheld,
 			"Other work ran on a GPU that is counted: its energy is a total of the board, not the " +
 				"run's."},
-		{GPUSharedAllowed, Flagged, "Other work ran on a GPU that is counted, and energy.allow_shared asks for the " +
-			"numbers all the same."},
-		{GPUShared, Flagged, "Other processes held the GPU; none was seen to work in the window, but idle " +
-			"power and net energy may be theirs in part."},
-		{GPUProcessesHidden, Care, "The driver does not show the processes on the GPU, so others may have been there."},
+		{GPUSharedAllowed, Flagged, "Other work ran on a GPU that is counted, and energy.allow_shared permits the " +
+			"numbers."},
+		{GPUShared, Flagged, "Other processes held the GPU; none was seen working in the window, but idle " +
+			"power and net energy may include theirs."},
+		{GPUProcessesHidden, Care, "The driver does not show the processes on the GPU, so others may have used it."},
 		{GPUUnknown, Flagged, "The engine did not report which GPU it uses, so the energy of all of them is counted."},
 		{GPUBusy, Refused, "Another measurement of this program holds the GPU."},
-		{Throttled, Flagged, "The clocks of the GPU were held back by heat or by its power supply."},
-		{PowerCapped, Told, "The power limit held the clocks of the GPU back, as it does at full load."},
-		{ClocksMoved, Care, "The clocks of a GPU were not pinned and moved in the window, or between runs."},
-		{ClocksHeld, Flagged, "The clocks of a GPU are set below what the card does by itself."},
+		{Throttled, Flagged, "Heat or the power supply throttled the clocks of the GPU."},
+		{PowerCapped, Told, "The power limit reduced the clocks of the GPU, as is normal at full load."},
+		{ClocksMoved, Care, "The clocks of a GPU were not locked and varied in the window, or between runs."},
+		{ClocksHeld, Flagged, "The clocks of a GPU are set below the card's default."},
 		{TemperatureDrift, Care, "The temperature of a GPU changed by more than 10 °C in the window, or between " +
-			"runs: its leakage changed with it."},
+			"runs, and with it the leakage power."},
 
-		{NodeFrozen, Missing, "The meter of the machine stood still while the power changed, so it is not used."},
+		{NodeFrozen, Missing, "The meter of the machine did not change while the power did, so it is not used."},
 		{NodeShortWindow, Flagged, "The window is shorter than the meter of the machine needs."},
 
-		{SensorMissing, Missing, "A power sensor cannot be read here."},
-		{NoSensor, Missing, "No power sensor can be read here, so energy is not measured."},
-		{Sensor, Care, "A sensor covers less, or another thing, than its name suggests, or is a model."},
+		{SensorMissing, Missing, "A power sensor cannot be read."},
+		{NoSensor, Missing, "No power sensor can be read, so energy is not measured."},
+		{Sensor, Care, "A sensor covers less than its name suggests or something else, or is a model."},
 		{SensorError, Care, "A sensor failed while it was sampled."},
 		{SeriesGaps, Care, "The power series of a device has gaps in the window."},
-		{SamplerMemory, Care, "The sampled series took much memory during the window."},
+		{SamplerMemory, Care, "The sampled series used much memory during the window."},
 		{Agreement, Flagged, "How far a device's energy counter and its power series agree."},
-		{UncheckedCounter, Flagged, "The energy counter could not be checked against a second source."},
+		{UncheckedCounter, Flagged, "The energy counter could not be compared with a second source."},
 		{NoBaseline, Missing, "There is no idle power from before the engine's start, so net energy is null."},
-		{BaselineDrift, Care, "The idle power moved while it was measured."},
-		{BaselineCache, Told, "The idle power could not be remembered for later runs."},
+		{BaselineDrift, Care, "The idle power changed while it was measured."},
+		{BaselineCache, Told, "The idle power could not be stored for later runs."},
 		{NetNotPositive, Care, "The energy net of idle is not distinguishable from zero."},
-		{ShortWindow, Care, "The window is so short that the timing of the sensor's readings dominates the energy."},
-		{MinWindow, Care, "The window is shorter than energy.min_window asks for."},
+		{ShortWindow, Care, "The window is so short that the timing of the sensor's readings dominates the uncertainty."},
+		{MinWindow, Care, "The window is shorter than energy.min_window requires."},
 		{WindowRepeated, Told, "The workload was repeated in the window until it was long enough."},
 		{Unattributed, Flagged, "A large part of the energy belongs to no phase."},
 
-		{UnequalWork, Excluded, "The engine did not compute the tokens that it was given and asked for."},
-		{RequestsFailed, Excluded, "Requests failed, and the energy that they took is in the total."},
+		{UnequalWork, Excluded, "The engine did not compute exactly the given and requested tokens."},
+		{RequestsFailed, Excluded, "Requests failed, and the total includes their energy."},
 		{NoWarmUp, Flagged, "There was no warm-up, so the first requests include one-time costs."},
-		{WarmUpLimit, Care, "The warm-up did not reach all shapes of the window, or its times did not settle."},
-		{FirstUse, Care, "Requests paid for the first use of a shape within the window."},
-		{DatasetSkipped, Told, "Lines of the data set hold no prompt and were skipped."},
-		{DatasetFields, Told, "Prompts were joined from several fields, or fields that could hold one were left out."},
-		{ChatTemplate, Told, "How many prompt tokens are the chat template's, and how many prompts it made too long."},
-		{Synthetic, Flagged, "The weights are random: the energy is that of the shape, not of a trained model."},
-		{Simulated, Flagged, "The GPU does not exist; time, power and energy follow a made-up model."},
-		{Engine, Told, "The engine reported something about how it runs the model."},
-		{EngineRestarted, Told, "The engine was started again, since it could not take over the next run's settings."},
-		{SettingOverridden, Flagged, "The engine used another value of a setting than it was asked for."},
-		{Reconnects, Flagged, "Connections to the server had to be made within the window."},
+		{WarmUpLimit, Care, "The warm-up did not cover all shapes of the window, or its times did not settle."},
+		{FirstUse, Care, "Requests include the first use of a shape in the window."},
+		{DatasetSkipped, Told, "Lines of the data set without a prompt were skipped."},
+		{DatasetFields, Told, "Prompts were joined from several fields, or fields that may contain one were ignored."},
+		{ChatTemplate, Told, "How many prompt tokens come from the chat template, and how many prompts it made too long."},
+		{Synthetic, Flagged, "The weights are random: the energy depends on the shape, not on a trained model."},
+		{Simulated, Flagged, "The GPU is simulated: time, power and energy follow an artificial model."},
+		{Engine, Told, "The engine reported how it runs the model."},
+		{EngineRestarted, Told, "The engine was restarted because it could not apply the next run's settings."},
+		{SettingOverridden, Flagged, "The engine used a different value of a setting than requested."},
+		{Reconnects, Flagged, "Connections to the server were opened in the window."},
 		{SharedStamps, Flagged, "Tokens arrived together, so the times between them are not known."},
 		{FLOPsUnknown, Missing, "Parameters and FLOPs of the model are unknown."},
-		{FLOPsApproximate, Care, "The model's family is not known, so FLOPs are those of an ordinary transformer."},
-		{PartCounted, Told, "The model has a vision tower; the note says what is counted."},
-		{TokenOutside, Care, "The model's config.json names a first or last token that its vocabulary does not have."},
+		{FLOPsApproximate, Care, "The model's family is unknown, so FLOPs are computed as for an ordinary transformer."},
+		{PartCounted, Told, "The model has a vision tower; the note states what is counted."},
+		{TokenOutside, Care, "The model's config.json names a first or last token outside its vocabulary."},
 
-		{PrecisionNotReached, Care, "The wanted precision was not reached after the most cycles allowed."},
-		{PrecisionUnknown, Missing, "The metric whose precision was wanted was not measured."},
+		{PrecisionNotReached, Care, "The wanted precision was not reached within the allowed number of cycles."},
+		{PrecisionUnknown, Missing, "The metric with a wanted precision was not measured."},
 		{WorkloadsDiffer, Flagged, "Runs of one configuration did not compute the same token ids."},
 		{OutputsDiffer, Care, "Runs of one configuration did not generate the same tokens."},
-		{MachinesDiffer, Flagged, "Runs of one study were made on different machines."},
-		{MemoryMethodsDiffer, Care, "Peaks of memory were taken by different methods and are not comparable."},
+		{MachinesDiffer, Flagged, "Runs of one study were executed on different machines."},
+		{MemoryMethodsDiffer, Care, "Memory peaks were measured by different methods and are not comparable."},
 		{ProvenancesDiffer, Flagged,
-			"The energy of some runs of a configuration is measured, and that of others is not."},
+			"The energy of some runs of a configuration is measured, of others it is not."},
 		{RunsDiffer, Flagged,
 			"Runs of one configuration had different devices, engine versions or number formats."},
 		{LatinSquareUnbalanced, Care, "The cycles do not fill a latin square, so order effects are not balanced."},
-		{JournalGone, Told, "The journal of a resumed study was missing and was written again from its runs."},
-		{RunGone, Told, "Runs of a resumed study were not there any more and are made again."},
-		{FilesUnchecked, Told, "An earlier version stored files of the study without sums, so nothing checks them."},
+		{JournalGone, Told, "The journal of a resumed study was missing and was rebuilt from its runs."},
+		{RunGone, Told, "Runs of a resumed study were missing and are repeated."},
+		{FilesUnchecked, Told, "An earlier version stored files of the study without checksums, so they cannot be verified."},
 
-		{TooFewValues, Missing, "There are too few values for an interval."},
-		{AllEqual, Care, "All values are the same, so the interval has no width."},
+		{TooFewValues, Missing, "There are too few values for a confidence interval."},
+		{AllEqual, Care, "All values are equal, so the confidence interval has no width."},
 		{Outliers, Care, "Some values lie far from the others."},
-		{Drift, Care, "The values rose or fell over time."},
+		{Drift, Care, "The values increased or decreased over time."},
 		{FewToBootstrap, Care, "A bootstrap interval of so few values is too narrow."},
-		{PercentileCI, Care, "The percentile interval stands in for the BCa interval."},
+		{PercentileCI, Care, "The percentile interval replaces the BCa interval."},
 		{DegenerateBCa, Missing, "The statistic is the same in all resamples."},
 		{OutOfReach, Care, "The test cannot become significant with so few values."},
 		{NoRatio, Missing, "A ratio of means needs positive values."},
-		{ApproximateP, Care, "A p-value rests on a normal approximation for few values."},
+		{ApproximateP, Care, "A p-value uses a normal approximation for few values."},
 
 		{Mistake, Refused, "The study, a setting, a model or a data set is wrong; nothing is started."},
 		{InvalidPoint, Refused, "A point of the sweep cannot be run; the others can."},
-		{EngineMissing, Refused, "An engine of the study cannot be started here."},
+		{EngineMissing, Refused, "An engine of the study cannot be started on this machine."},
 		{FolderUnwritable, Refused, "Results cannot be written to the folder."},
-		{ModelUnreachable, Refused, "The hub does not answer for a model, or does not give it to this user."},
-		{NoWeights, Care, "The folder of a model has no weights: a plan needs none, a run does."},
-		{ContextExceeded, Care, "The sequences are longer than the model was made for."},
+		{ModelUnreachable, Refused, "The hub does not answer, or denies this user access to a model."},
+		{NoWeights, Care, "The folder of a model has no weights: a plan does not need them, but a run does."},
+		{ContextExceeded, Care, "The sequences are longer than the model supports."},
 		{PromptsShort, Care, "No prompt of the data set is as long as workload.input_tokens."},
-		{DeviceUnsupported, Refused, "The device does not compute in what the configuration asks for."},
-		{DeviceIndirect, Care, "The device computes what the configuration asks for in another, slower way."},
+		{DeviceUnsupported, Refused, "The device does not support the configuration's number format."},
+		{DeviceIndirect, Care, "The device emulates the configuration's number format, which is slower."},
 
-		{TestSkipped, Missing, "A part of the self-test was not made."},
-		{PartTime, Care, "How much of the time the energy counter sees, by pulses in step with it."},
+		{TestSkipped, Missing, "A part of the self-test was skipped."},
+		{PartTime, Care, "How much of the time the energy counter measures, from pulses in step with it."},
 		{ReadDisturbs, Care, "Reading the energy counter often changes it."},
-		{SlowRead, Told, "A read of the energy counter takes long, so it is read rarely."},
-		{RingShort, Care, "The driver's ring of samples is read less often than it overflows."},
-		{ClockJitter, Care, "The wall clock jitters against the monotonic clock."},
+		{SlowRead, Told, "Reading the energy counter takes long, so it is read rarely."},
+		{RingShort, Care, "The driver's ring of samples overflows between two reads."},
+		{ClockJitter, Care, "The wall clock jitters relative to the monotonic clock."},
 		{PersistenceOff, Care, "Persistence mode is off, so the counter restarts when nothing uses the driver."},
 		{PowerLimit, Flagged, "The power limit is below the default of the card."},
-		{ECCOff, Told, "ECC is off: memory is faster and larger than with it."},
+		{ECCOff, Told, "ECC is off: memory is faster and larger than with ECC."},
 		{Resolution, Told, "Which windows and phases the device resolves."},
 	}
 }
 
-// places are the lines of the table by code. They are made once: rows of a study ask for every run.
+// places are the lines of the table by code. They are computed once, because rows of a study use them for
+// every run.
 var places = sync.OnceValue(func() map[note.Code]place {
 	out := map[note.Code]place{}
 	for i, e := range Codes() {
@@ -349,7 +349,7 @@ var places = sync.OnceValue(func() map[note.Code]place {
 	return out
 })
 
-// place is a line of the table and its number.
+// place is a line of the table and its index.
 type place struct {
 	Entry
 	at int
@@ -361,15 +361,14 @@ func Lookup(code note.Code) (Entry, bool) {
 	return p.Entry, ok
 }
 
-// weight orders flags: what refuses a number, then what excludes the run, then the others, each as
-// the table has them.
+// weight orders flags: codes that refuse a number, codes that exclude the run, then the others, each in the
+// order of the table.
 func (p place) weight() int {
 	n := slices.Index([]Consequence{Withheld, Excluded, Flagged}, p.Consequence)
 	return n*len(places()) + p.at
 }
 
-// FlagsOf returns those of the codes that mark every line of their run, each once, the heaviest
-// first.
+// FlagsOf returns the distinct codes that mark every line of their run, most severe first.
 func FlagsOf(list []note.Code) []note.Code {
 	var out []place
 	for _, code := range list {
@@ -386,8 +385,8 @@ func FlagsOf(list []note.Code) []note.Code {
 	return flags
 }
 
-// ExcludedBy returns the first of the codes that keeps its run out of means and comparisons, one
-// that refuses a number before others; it is empty if there is none.
+// ExcludedBy returns the first code that excludes its run from means and comparisons, preferring codes that
+// refuse a number; empty if there is none.
 func ExcludedBy(list []note.Code) note.Code {
 	for _, code := range FlagsOf(list) {
 		if e, _ := Lookup(code); e.Consequence.Excludes() {
@@ -397,7 +396,7 @@ func ExcludedBy(list []note.Code) note.Code {
 	return ""
 }
 
-// WithheldBy returns the first of the codes that refuses a number; it is empty if there is none.
+// WithheldBy returns the first code that refuses a number; empty if there is none.
 func WithheldBy(list []note.Code) note.Code {
 	code := ExcludedBy(list)
 	if e, _ := Lookup(code); e.Consequence == Withheld {

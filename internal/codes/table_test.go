@@ -42,7 +42,7 @@ func constants(t *testing.T, file, typ string) []string {
 	return out
 }
 
-// TestTableIsWhole: every constant has its line in the table, in the same order, once.
+// TestTableIsWhole: every constant has one line in the table, in the same order.
 func TestTableIsWhole(t *testing.T) {
 	var codes, classes []string
 	for _, e := range Codes() {
@@ -78,24 +78,24 @@ func checkLine(t *testing.T, code string, c Consequence, meaning string) {
 	}
 }
 
-// consequences are what the document says of them.
+// consequences are the descriptions in the document.
 var consequences = [][2]string{
-	{string(Told), "nothing; the numbers stand"},
-	{string(Care), "the numbers it is about are to be read with care"},
+	{string(Told), "nothing; the numbers are valid"},
+	{string(Care), "the affected numbers need care in interpretation"},
 	{string(Flagged), "a number may be off by more than its interval"},
 	{string(Missing), "a number is null or was not determined"},
-	{string(Excluded), "the run is kept out of means, comparisons, fronts and estimates"},
-	{string(Withheld), "the number would be that of another quantity: it is null, and the run is excluded"},
-	{string(Refused), "what it is about is not started"},
+	{string(Excluded), "the run is excluded from means, comparisons, fronts and estimates"},
+	{string(Withheld), "the number would measure a different quantity: it is null, and the run is excluded"},
+	{string(Refused), "the affected study or run is not started"},
 	{string(Failed), "the run has no result"},
-	{string(Unmade), "the run counts as not made, and is made when the study is resumed"},
+	{string(Unmade), "the run counts as not executed, and is executed when the study is resumed"},
 }
 
-// document is docs/codes.md.
+// document returns docs/codes.md.
 func document() string {
 	var b strings.Builder
 	b.WriteString("# Codes\n\n<!-- Generated from package codes: go test ./internal/codes -update -->\n\n" +
-		"Every doubt that llem raises has a `code`, a `message` and, where something can be done, the `next` step; " +
+		"Every doubt that llem raises has a `code`, a `message` and, if there is one, the `next` step; " +
 		"every failure\nhas a `class`, a `message`, the `next` step and a `log_tail`. Codes and classes do not " +
 		"change between versions; messages\nmay. Earlier versions wrote `hint` or `fix` for `next`, and `reason` or " +
 		"`text` for some messages; both are read.\n\n" +
@@ -103,12 +103,12 @@ func document() string {
 	for _, q := range consequences {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", q[0], q[1], Consequence(q[0]).Effect())
 	}
-	b.WriteString("\nThe effect is what becomes of the numbers of a run with such a doubt. **refuse**: the " +
+	b.WriteString("\nThe effect is what happens to the numbers of a run with such a doubt. **refuse**: the " +
 		"number is null " +
 		"with the reason, and\nthe run is part of no mean, comparison, front or estimate. **flag**: the number is " +
 		"printed, and every line of the run is\nmarked with the code: rows of tables, the column `flags` of CSV and " +
-		"JSON, the one line to paste. **caution**: it is told\nbeneath. What can make a number one of another " +
-		"quantity refuses; what can change it by more than its interval flags.\n" +
+		"JSON, the one line to paste. **caution**: it is printed\nbeneath. A doubt that can turn a number into a different " +
+		"quantity refuses it; one that can change it by more than its interval flags it.\n" +
 		"\n## Doubts\n\n| code | consequence | effect | meaning |\n|---|---|---|---|\n")
 	for _, e := range Codes() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", e.Code, e.Consequence, e.Consequence.Effect(), e.Meaning)
@@ -120,7 +120,7 @@ func document() string {
 	return b.String()
 }
 
-// TestDocument: docs/codes.md is what the tables say.
+// TestDocument: docs/codes.md is generated from the tables.
 func TestDocument(t *testing.T) {
 	path := filepath.Join("..", "..", "docs", "codes.md")
 	if *update {
@@ -137,7 +137,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// literal is the value of a string literal.
+// literal returns the value of a string literal.
 func literal(x ast.Expr) (string, bool) {
 	lit, ok := x.(*ast.BasicLit)
 	if !ok || lit.Kind != token.STRING {
@@ -147,7 +147,7 @@ func literal(x ast.Expr) (string, bool) {
 	return s, err == nil
 }
 
-// TestFlags: which doubts mark the lines of a run, and which exclude it, in their order.
+// TestFlags: the doubts that mark the lines of a run, and the doubts that exclude it, in order.
 func TestFlags(t *testing.T) {
 	all := []note.Code{Engine, Simulated, RequestsFailed, VirtualMachine, GPUForeignWork, Simulated, "unknown"}
 	if got, want := FlagsOf(all), []note.Code{GPUForeignWork, RequestsFailed, Simulated}; !slices.Equal(got, want) {

@@ -13,8 +13,7 @@ import (
 	"testing"
 )
 
-// TestNoLiteralIsACode: outside of this package, a code or a class is a constant of it, never a
-// string literal.
+// TestNoLiteralIsACode: outside of this package, a code or a class is a constant, never a string literal.
 func TestNoLiteralIsACode(t *testing.T) {
 	files := sources(t)
 	if len(files) < 100 {
@@ -31,7 +30,7 @@ func TestNoLiteralIsACode(t *testing.T) {
 	}
 }
 
-// TestLiteralCodesAreFound holds the check above against examples.
+// TestLiteralCodesAreFound tests the check above with examples.
 func TestLiteralCodesAreFound(t *testing.T) {
 	const head = "package p\nfunc say(a, b int, code note.Code, x string) {}\nfunc f() { "
 	for text, want := range map[string]int{
@@ -54,7 +53,7 @@ func TestLiteralCodesAreFound(t *testing.T) {
 // root is the folder of the module.
 const root = "../.."
 
-// sources are the files of the module without tests and without this package.
+// sources returns the files of the module without tests and without this package.
 func sources(t *testing.T) map[string]*ast.File {
 	t.Helper()
 	out := map[string]*ast.File{}
@@ -79,7 +78,7 @@ func sources(t *testing.T) map[string]*ast.File {
 	return out
 }
 
-// function is one by its name; one that is not exported has its package's folder, too.
+// function is the name of a function; an unexported one also has its package's folder.
 type function struct{ dir, name string }
 
 func functionOf(dir, name string) function {
@@ -89,8 +88,8 @@ func functionOf(dir, name string) function {
 	return function{dir, name}
 }
 
-// raisers are the functions and methods with parameters that are a code or a class, by name,
-// with the places of these. Variables of a function type are among them.
+// raisers returns the functions and methods with parameters that are a code or a class, by name, with the
+// indices of these parameters. It includes variables of a function type.
 func raisers(files map[string]*ast.File) map[function][]int {
 	out := map[function][]int{{"", "Warn"}: {0}, {"", "Warnf"}: {0}, {"", "Failf"}: {0}}
 	dir := ""
@@ -142,10 +141,10 @@ func isCode(typ ast.Expr) bool {
 	return ok && id.Name == "note" && (s.Sel.Name == "Code" || s.Sel.Name == "Class")
 }
 
-// spelling is how codes and classes are written.
+// spelling matches codes and classes.
 var spelling = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// literalCodes lists the literals that stand where a code or a class belongs.
+// literalCodes lists the literals in place of a code or a class.
 func literalCodes(dir string, f *ast.File, raises map[function][]int) []string {
 	var out []string
 	found := func(x ast.Expr) {
@@ -198,8 +197,8 @@ func literalCodes(dir string, f *ast.File, raises map[function][]int) []string {
 	return out
 }
 
-// inComposite looks at the fields Code and Class of a literal of a struct, and at the first
-// value of a note or failure without field names.
+// inComposite checks the fields Code and Class of a struct literal, and the first value of a note or failure
+// without field names.
 func inComposite(n *ast.CompositeLit, found func(ast.Expr)) {
 	for _, e := range n.Elts {
 		if kv, ok := e.(*ast.KeyValueExpr); ok {
@@ -232,7 +231,7 @@ func named(x ast.Expr) bool {
 	return ok && (s.Sel.Name == "Code" || s.Sel.Name == "Class")
 }
 
-// called is the last name of what is called.
+// called returns the last name of a called function.
 func called(fun ast.Expr) string {
 	switch fun := fun.(type) {
 	case *ast.Ident:

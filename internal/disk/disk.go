@@ -1,6 +1,5 @@
-// Package disk writes files that are whole or absent. A large file is refused
-// before its first byte where it does not fit, written beside its final place
-// and renamed, by one process at a time; what fails is a [*fault.Error].
+// Package disk writes files atomically. A large file is rejected before its first byte if it does not fit,
+// written beside its final place and renamed, by one process at a time; failures are [*fault.Error].
 package disk
 
 import (
@@ -19,8 +18,8 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// Replace writes path through a temporary file beside it, which it syncs
-// and renames on success and removes otherwise. size is what will be written.
+// Replace writes path through a temporary file beside it, which it syncs and renames on success and removes
+// otherwise. size is the number of bytes to write.
 func Replace(path string, size int64, write func(*os.File) error) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -51,8 +50,8 @@ func Replace(path string, size int64, write func(*os.File) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// Lock takes an exclusive lock, waiting for its holder until ctx ends. The
-// lock file stays: removing it would let two processes hold "the" lock.
+// Lock takes an exclusive lock, waiting for its holder until ctx ends. The lock file is not removed:
+// otherwise two processes could hold the lock.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, WriteError(path, 0, err)
@@ -64,8 +63,8 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-// RemoveLeftovers deletes temporary files of a process that was killed while
-// making path. The caller holds the lock, so nobody is writing them.
+// RemoveLeftovers deletes temporary files of a process that was killed while writing path. The caller holds
+// the lock, so no process is writing them.
 func RemoveLeftovers(path string) {
 	for _, prefix := range []string{"", "."} {
 		old, _ := filepath.Glob(filepath.Join(filepath.Dir(path), prefix+filepath.Base(path)+".tmp-*"))
@@ -75,8 +74,8 @@ func RemoveLeftovers(path string) {
 	}
 }
 
-// WriteError classifies a failure to write want bytes to path. An error that
-// already has a class keeps it.
+// WriteError classifies a failure to write want bytes to path. It returns an error that already has a class
+// unchanged.
 func WriteError(path string, want int64, err error) error {
 	var known *fault.Error
 	switch {
@@ -92,14 +91,14 @@ func WriteError(path string, want int64, err error) error {
 			"no space left to write %s, which needs %s", path, SizeText(want))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fault.New(codes.ClassPermission, err,
-			"point LLEM_CACHE (HF_HOME for downloads) at a folder you may write to", "cannot write %s", path)
+			"point LLEM_CACHE (HF_HOME for downloads) at a writable folder", "cannot write %s", path)
 	}
 	return fault.New(codes.ClassWriteFailed, err, "check the disk, or set LLEM_CACHE to another folder",
 		"cannot write %s",
 		path)
 }
 
-// SizeText prints a byte count with a decimal unit.
+// SizeText formats a byte count with a decimal unit.
 func SizeText(n int64) string {
 	const unit = 1000
 	if n < unit {

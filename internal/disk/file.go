@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// WriteFile writes a file atomically: a temporary file in the same folder, synced,
-// then renamed. On error nothing is left and an earlier file is intact.
+// WriteFile writes a file atomically: to a temporary file in the same folder, synced, then renamed. On error,
+// an earlier file is intact and no temporary file is left.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	f, err := createTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
@@ -46,8 +46,8 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	return SyncDir(filepath.Dir(path))
 }
 
-// createTemp makes a file whose name begins with prefix, with the rights that the user's umask leaves:
-// it becomes a file of results.
+// createTemp creates a file whose name begins with prefix, with the permissions that the user's umask allows,
+// because it becomes a file of results.
 func createTemp(dir, prefix string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(filepath.Join(dir, prefix+rand.Text()[:10]), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
@@ -57,7 +57,7 @@ func createTemp(dir, prefix string) (*os.File, error) {
 	}
 }
 
-// EncodeJSON writes a value as results have it: indented, with < and > as they are.
+// EncodeJSON writes a value in the format of results: indented, without escapes for < and >.
 func EncodeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -65,7 +65,7 @@ func EncodeJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// SyncDir makes what was renamed in a folder last.
+// SyncDir makes renames in a folder durable.
 func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -81,13 +81,13 @@ func SyncDir(path string) error {
 
 // FileError is a failure to write a file of results.
 type FileError struct {
-	// Doing is what was being done to the file at Path.
+	// Doing is the action on the file at Path.
 	Doing, Path string
-	// Err is what went wrong.
+	// Err is the cause.
 	Err error
 }
 
-// Error says what could not be written where.
+// Error names the action, the file and the cause.
 func (e *FileError) Error() string { return fmt.Sprintf("%s %s: %v", e.Doing, e.Path, e.cause()) }
 
 func (e *FileError) cause() error {
@@ -97,10 +97,10 @@ func (e *FileError) cause() error {
 	return e.Err
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// NextStep is what to do about it.
+// NextStep returns the next step for the user.
 func (e *FileError) NextStep() string {
 	switch {
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT):
@@ -108,12 +108,12 @@ func (e *FileError) NextStep() string {
 	case errors.Is(e.Err, fs.ErrPermission), errors.Is(e.Err, syscall.EROFS):
 		return "the folder cannot be written: choose another with --output or LLEM_RESULTS"
 	case errors.Is(e.Err, syscall.ENOTDIR), errors.Is(e.Err, fs.ErrExist):
-		return "a file stands in the way: choose another folder with --output"
+		return "a file has the folder's name: choose another folder with --output"
 	}
 	return ""
 }
 
-// Problem says in a [FileError] what was being done, unless err is one.
+// Problem wraps an error in a [FileError], unless it is one.
 func Problem(doing, path string, err error) error {
 	if we, ok := errors.AsType[*FileError](err); ok {
 		return we

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LockedError says that another process writes to a study's folder.
+// LockedError is the error if another process is writing to a study's folder.
 type LockedError struct {
 	// Path of the study's folder.
 	Path string
@@ -17,20 +17,20 @@ type LockedError struct {
 
 // Error names the folder.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("another llem is writing to %s", e.Path)
+	return fmt.Sprintf("another llem process is writing to %s", e.Path)
 }
 
-// NextStep is what to do.
+// NextStep returns the next step for the user.
 func (e *LockedError) NextStep() string { return "wait until it has finished, or stop it" }
 
-// LockFolder keeps other processes from writing to the folder of a file until the file is closed.
+// LockFolder prevents other processes from writing to the folder of a file until the file is closed.
 func LockFolder(file *os.File) error {
 	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return &LockedError{filepath.Dir(file.Name())}
 	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS):
-		return nil // some network file systems have no locks
+		return nil // some network file systems do not support locks
 	}
 	return err
 }

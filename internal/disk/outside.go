@@ -14,8 +14,7 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// Limits on the files that others hand to this program, in bytes. Each is far above what such
-// files have.
+// Limits on files from outside, in bytes. Each is far above usual sizes.
 const (
 	// MaxSmall bounds files that people write: a study, a configuration of a model.
 	MaxSmall = 16 << 20
@@ -28,29 +27,29 @@ const (
 	Unbounded = math.MaxInt64
 )
 
-// OddFileError is the refusal to open something that is not a file of a usual size.
+// OddFileError is the error if a path is not a regular file of a usual size.
 type OddFileError struct {
 	// Path of the file.
 	Path string
-	// What it is, in a sentence that begins with "it is".
+	// What describes it and completes "it is".
 	What string
-	// Next is what to do about it.
+	// Next is the next step for the user.
 	Next string
 }
 
 // Error names the file and what it is.
 func (e *OddFileError) Error() string { return e.Path + " is " + e.What }
 
-// NextStep is what to do about it.
+// NextStep returns Next.
 func (e *OddFileError) NextStep() string { return e.Next }
 
-// Open opens a file from outside to read it. A pipe, a socket, a device or a folder in its place,
-// and a file of more than most bytes, is an [*OddFileError], and none of them is waited for.
+// Open opens a file from outside for reading. A pipe, socket, device or folder, or a file of more than most
+// bytes, is an [*OddFileError]; Open never waits for one.
 func Open(path string, most int64) (*os.File, error) { return OpenFile(path, os.O_RDONLY, 0, most) }
 
 // OpenFile is [Open] with the flags of [os.OpenFile].
 func OpenFile(path string, flag int, perm fs.FileMode, most int64) (*os.File, error) {
-	// Opening a device may do something to it, so the name is looked at first.
+	// Opening a device may affect it, so check the name first.
 	if info, err := os.Stat(path); err == nil {
 		if err := odd(path, info, most); err != nil {
 			return nil, err
@@ -58,7 +57,7 @@ func OpenFile(path string, flag int, perm fs.FileMode, most int64) (*os.File, er
 	} else if flag&os.O_CREATE == 0 || !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	// It may be another one by now; without O_NONBLOCK, opening a pipe waits for its other end.
+	// The file may have changed; without O_NONBLOCK, opening a pipe waits for its other end.
 	f, err := os.OpenFile(path, flag|syscall.O_NONBLOCK, perm)
 	if err != nil {
 		return nil, err
@@ -73,7 +72,7 @@ func OpenFile(path string, flag int, perm fs.FileMode, most int64) (*os.File, er
 	return f, nil
 }
 
-// ReadFile reads a file from outside as [os.ReadFile] does, under the conditions of [Open].
+// ReadFile reads a file from outside like [os.ReadFile], with the limits of [Open].
 func ReadFile(path string, most int64) ([]byte, error) {
 	f, err := Open(path, most)
 	if err != nil {
@@ -97,7 +96,7 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Check returns why a file would not be opened by [Open], nil also where there is none.
+// Check returns why [Open] would not open a file; nil also if there is none.
 func Check(path string, most int64) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -108,7 +107,7 @@ func Check(path string, most int64) error {
 
 // odd returns why a file is not opened, or nil.
 func odd(path string, info fs.FileInfo, most int64) error {
-	const next = "put the file itself there: a pipe or a device may never end"
+	const next = "use a regular file: a pipe or a device may never end"
 	what := ""
 	switch mode := info.Mode(); {
 	case mode.IsRegular() && info.Size() <= most:
@@ -116,7 +115,7 @@ func odd(path string, info fs.FileInfo, most int64) error {
 	case mode.IsRegular():
 		return large(path, info.Size(), most)
 	case mode.IsDir():
-		return &OddFileError{path, "a folder", "name or put a file there"}
+		return &OddFileError{path, "a folder", "give the path of a file"}
 	case mode&fs.ModeNamedPipe != 0:
 		what = "a named pipe"
 	case mode&fs.ModeSocket != 0:
@@ -124,7 +123,7 @@ func odd(path string, info fs.FileInfo, most int64) error {
 	case mode&fs.ModeDevice != 0:
 		what = "a device"
 	default:
-		what = "something else"
+		what = "another kind of file"
 	}
 	return &OddFileError{path, what + ", not a regular file", next}
 }
@@ -134,8 +133,8 @@ func large(path string, size, most int64) error {
 		"check that it is the right file"}
 }
 
-// ReadError classifies a failure to open or read a file of a model. An error that already has a
-// class keeps it.
+// ReadError classifies a failure to open or read a file of a model. It returns an error that already has a
+// class unchanged.
 func ReadError(path string, err error) error {
 	switch e, odd := errors.AsType[*OddFileError](err); {
 	case err == nil:
@@ -147,5 +146,5 @@ func ReadError(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fault.New(codes.ClassModelNotFound, nil, "check the path", "there is no file %s", path)
 	}
-	return fault.New(codes.ClassPermission, err, "check that you may read it", "cannot read %s", path)
+	return fault.New(codes.ClassPermission, err, "check its read permission", "cannot read %s", path)
 }

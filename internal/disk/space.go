@@ -11,12 +11,10 @@ import (
 	"github.com/llenergymeasure/llem/internal/fault"
 )
 
-// spaceReserve is left free, so that a full model does not leave the machine
-// without room for logs and results.
+// spaceReserve stays free, so that logs and results can still be written after a model.
 const spaceReserve = 64 << 20
 
-// CheckSpace fails early when dir cannot take size more bytes; finding that
-// out after writing 100 GB helps nobody.
+// CheckSpace returns an error if dir has no room for size more bytes, before 100 GB have been written.
 func CheckSpace(dir string, size int64) error {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

@@ -2,5 +2,5 @@
 
 package disk
 
-// CheckSpace leaves it to the write to find a full disk.
+// CheckSpace does nothing: the write detects a full disk.
 func CheckSpace(string, int64) error { return nil }

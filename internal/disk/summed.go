@@ -8,10 +8,10 @@ import (
 	"io"
 )
 
-// sumLine begins the last line of a file with its sum.
+// sumLine begins the last line of a file, which has its checksum.
 const sumLine = "\n# sha256 "
 
-// WriteSummed is [WriteFile] for what is kept in a cache, with the SHA-256 sum of the text in a last line.
+// WriteSummed is [WriteFile] for cache files, with the SHA-256 checksum of the text in the last line.
 func WriteSummed(path string, write func(io.Writer) error) error {
 	return WriteFile(path, func(w io.Writer) error {
 		sum := sha256.New()
@@ -23,8 +23,8 @@ func WriteSummed(path string, write func(io.Writer) error) error {
 	})
 }
 
-// ReadSummed reads what [WriteSummed] wrote, without its last line. A text that is not the one of its sum is an error;
-// one without a sum, of an earlier version, is taken as it is.
+// ReadSummed reads a file of [WriteSummed], without its last line. It returns an error if the checksum does
+// not match; a text without a checksum, of an earlier version, is accepted.
 func ReadSummed(path string, most int64) ([]byte, error) {
 	text, err := ReadFile(path, most)
 	if err != nil {
@@ -36,7 +36,7 @@ func ReadSummed(path string, most int64) ([]byte, error) {
 	}
 	sum := sha256.Sum256(text[:at])
 	if string(text[at+len(sumLine):]) != hex.EncodeToString(sum[:])+"\n" {
-		return nil, fmt.Errorf("%s is not what was written: its last line has the sum of another text", path)
+		return nil, fmt.Errorf("%s is damaged: the checksum in its last line does not match", path)
 	}
 	return text[:at], nil
 }

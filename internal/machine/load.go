@@ -23,7 +23,7 @@ const (
 	LoadAuto = "auto"
 	// LoadCPU is arithmetic on the processor.
 	LoadCPU = "cpu"
-	// LoadNone is no load.
+	// LoadNone means no load.
 	LoadNone = "none"
 )
 

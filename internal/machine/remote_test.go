@@ -34,7 +34,7 @@ func TestUselessPages(t *testing.T) {
 		"NaN":               {page: "m NaN\n", metric: "#m:W", says: "no usable value: NaN"},
 		"negative":          {page: "m -5\n", metric: "#m:W", says: "no usable value: -5"},
 		"other metric":      {page: "n 5\n", metric: "#m:W", says: "there is no metric m"},
-		"nothing":           {metric: "#m:W", says: "it holds no metrics"},
+		"nothing":           {metric: "#m:W", says: "it has no metrics"},
 		"20000 GPUs":        {page: dcgm(9_000), says: "the page has 9000 GPUs; at most 256 are supported"},
 		"many series":       {page: dcgm(20_000), says: "too many series of one metric: more than 10000"},
 		"a line for ever":   {page: "m" + strings.Repeat("x", 9<<20), metric: "#m:W", says: "larger than 8 MiB"},

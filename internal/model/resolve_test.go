@@ -329,7 +329,7 @@ func TestCheckWeights(t *testing.T) {
 		"": "", // planned from the configuration alone
 		"\x08\x00\x00\x00\x00\x00\x00\x00{}      ":                              "",
 		"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n": "git lfs pull",
-		"<!DOCTYPE html><html>Sign in</html>":                                   "look at it in a browser",
+		"<!DOCTYPE html><html>Sign in</html>":                                   "open it in a browser",
 	} {
 		dir := t.TempDir()
 		err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600)

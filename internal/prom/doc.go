@@ -1,17 +1,15 @@
-// Package prom knows metrics pages in the text format of Prometheus: how a study
-// names a power or energy metric of such a page, and how to read its value.
+// Package prom parses metrics pages in the text format of Prometheus, and the names of power and energy
+// metrics of such a page in a study.
 //
-// A list of targets, separated by commas or spaces, holds entries of two forms:
+// A list of targets, separated by commas or spaces, has entries of two forms:
 //
 //	[name=]http://host:9400/metrics
 //	name=http://host:port/path#metric{label="value",…}:unit
 //
-// The first is the page of a dcgm-exporter; its GPUs are found by themselves and
-// its name is dcgm if none is given. The second is any metric: a gauge of power in
-// W or mW, or a counter of energy in J, mJ, Wh or kWh. The labels may be left out
-// where the metric has one series. Two entries of one name, one of power and one of
-// energy, describe one device.
+// The first is the page of a dcgm-exporter; its GPUs are detected, and its default name is dcgm. The second
+// is any metric: a gauge of power in W or mW, or a counter of energy in J, mJ, Wh or kWh. The labels may be
+// omitted if the metric has one series. Two entries with the same name, one of power and one of energy,
+// describe one device.
 //
-// The package reads no network and no file, so that a study can be checked without
-// either.
+// The package uses neither network nor files, so that a study can be checked without them.
 package prom

@@ -14,11 +14,11 @@ type Series struct {
 	Name string
 	// Labels of the series, in their order on the page.
 	Labels []Label
-	// Value as the page states it, in the metric's own unit.
+	// Value is the value on the page, in the metric's unit.
 	Value float64
 }
 
-// Label is the value of a label, or "".
+// Label returns the value of a label, or "".
 func (s Series) Label(name string) string {
 	for _, l := range s.Labels {
 		if l.Name == name {
@@ -28,7 +28,7 @@ func (s Series) Label(name string) string {
 	return ""
 }
 
-// String is the series without its value.
+// String returns the series without its value.
 func (s Series) String() string {
 	if len(s.Labels) == 0 {
 		return s.Name
@@ -41,21 +41,20 @@ func (s Series) String() string {
 	return s.Name + b.String() + "}"
 }
 
-// ErrHTML says that a page is a document for people.
-var ErrHTML = errors.New("it is a web page and not a page of metrics")
+// ErrHTML is the error for a page for people.
+var ErrHTML = errors.New("it is a web page, not a metrics page")
 
-// ErrNoMetrics says that no line of a page is one of metrics.
-var ErrNoMetrics = errors.New("it holds no metrics")
+// ErrNoMetrics is the error for a page without a line of metrics.
+var ErrNoMetrics = errors.New("it has no metrics")
 
-// ErrMany says that a page has more series of the metrics that are wanted than any exporter.
+// ErrMany is the error for a page with more series of the wanted metrics than any exporter has.
 var ErrMany = errors.New("it has too many series of one metric")
 
-// mostSeries bounds the series that are wanted of a page.
+// mostSeries bounds the number of wanted series of a page.
 const mostSeries = 10_000
 
-// Parse reads the lines of a page whose metric is wanted. The others are not
-// looked at closely, so that a line which only another program understands does no
-// harm. A time stamp behind a value is ignored.
+// Parse reads the lines of a page whose metric is wanted. It skips other lines, so that a line that it cannot
+// parse does no harm. It ignores a time stamp after a value.
 func Parse(page []byte, wanted func(metric string) bool) ([]Series, error) {
 	if b := bytes.TrimLeft(page, " \t\r\n\ufeff"); len(b) > 0 && b[0] == '<' {
 		return nil, ErrHTML
@@ -103,7 +102,7 @@ func endsInNumber(line []byte) bool {
 	return err == nil
 }
 
-// parseSeries reads what follows the name: labels, value, perhaps a time stamp.
+// parseSeries parses the text after the name: labels, value, and an optional time stamp.
 func parseSeries(name, rest string) (Series, error) {
 	s := Series{Name: name}
 	rest = strings.TrimLeft(rest, " \t")
@@ -119,13 +118,13 @@ func parseSeries(name, rest string) (Series, error) {
 	}
 	v, err := strconv.ParseFloat(fields[0], 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return s, fmt.Errorf("%q is no number", fields[0])
+		return s, fmt.Errorf("%q is not a number", fields[0])
 	}
 	s.Value = v
 	return s, nil
 }
 
-// parseLabels reads name="value",…} and returns what follows the brace.
+// parseLabels parses name="value",…} and returns the text after the brace.
 func parseLabels(text string) (list []Label, rest string, err error) {
 	for {
 		text = strings.TrimLeft(text, " \t,")

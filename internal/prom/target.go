@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// DCGM is the name of a dcgm-exporter that was given none.
+// DCGM is the default name of a dcgm-exporter.
 const DCGM = "dcgm"
 
 // Target is one entry of a list.
 type Target struct {
-	// Name of the source, which sets it apart from others.
+	// Name is the unique name of the source.
 	Name string
 	// URL of the page.
 	URL string
 	// Metric is empty for a dcgm-exporter.
 	Metric string
-	// Labels that the series must have.
+	// Labels are labels that the series must have.
 	Labels []Label
 	// Unit of the metric.
 	Unit Unit
@@ -28,7 +28,7 @@ type Target struct {
 
 // Label is a name with its value.
 type Label struct {
-	// Name and Value are as the page has them.
+	// Name and Value are written as on the page.
 	Name, Value string
 }
 
@@ -46,7 +46,7 @@ var units = map[Unit]struct {
 
 const unitNames = "W, mW, J, mJ, Wh or kWh"
 
-// Energy says that the unit belongs to a counter of energy and not to power.
+// Energy reports whether the unit belongs to an energy counter, not to power.
 func (u Unit) Energy() bool { return units[u].energy }
 
 // Base converts a value to watts or joules.
@@ -63,7 +63,7 @@ var (
 	labelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 )
 
-// ParseTargets reads a list.
+// ParseTargets parses a list.
 func ParseTargets(text string) ([]Target, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("the list of remote sources has %d bytes, more than %d", len(text), maxText)
@@ -87,23 +87,24 @@ func ParseTargets(text string) ([]Target, error) {
 		}
 		for _, other := range targets {
 			if other.Name == t.Name && !complements(t, other) {
-				return nil, fmt.Errorf("%q: the name %s is taken; give it another one (other=%s)", entry, t.Name, t.URL)
+				return nil, fmt.Errorf("%q: the name %s is already used; choose another name (other=%s)", entry,
+					t.Name, t.URL)
 			}
 		}
 		if len(slices.DeleteFunc(slices.Clone(targets), func(o Target) bool { return o.Name != t.Name })) > 1 {
-			return nil, fmt.Errorf("%q: the name %s has power and energy already", entry, t.Name)
+			return nil, fmt.Errorf("%q: the name %s already has power and energy", entry, t.Name)
 		}
 		targets = append(targets, t)
 	}
 	return targets, nil
 }
 
-// complements says that one is the power and the other the energy of a device.
+// complements reports whether one target is the power and the other the energy of a device.
 func complements(a, b Target) bool {
 	return a.Metric != "" && b.Metric != "" && a.Unit.Energy() != b.Unit.Energy()
 }
 
-// split cuts at commas and spaces outside of braces.
+// split splits at commas and spaces outside of braces.
 func split(text string) ([]string, error) {
 	var entries []string
 	start, braces, quoted := 0, false, false
@@ -140,11 +141,13 @@ func parseTarget(entry string) (Target, error) {
 	rest := entry
 	if name, after, ok := strings.Cut(entry, "="); ok && !strings.ContainsAny(name, ":/#{") {
 		if !targetName.MatchString(name) {
-			return t, fmt.Errorf("%q is no name; want up to 32 small letters, digits, - and _, a letter first", name)
+			return t, fmt.Errorf(
+				"%q is not a valid name; use up to 32 lower-case letters, digits, - and _, beginning with a letter",
+				name)
 		}
 		t.Name, rest = name, after
 	} else if strings.Contains(entry, "#") {
-		return t, errors.New("has no name; want name=URL#metric:unit")
+		return t, errors.New("has no name; write name=URL#metric:unit")
 	}
 	address, metric, ok := strings.Cut(rest, "#")
 	if err := checkURL(address); err != nil {
@@ -161,17 +164,17 @@ func checkURL(address string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return fmt.Errorf("is no URL: %w", errors.Unwrap(err))
+		return fmt.Errorf("is not a URL: %w", errors.Unwrap(err))
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return errors.New("is no URL of a metrics page; want http://host:port/path")
+		return errors.New("is not the URL of a metrics page; write http://host:port/path")
 	case u.User != nil:
-		return errors.New("holds a user name or a password, which would end up in the results; let the exporter " +
+		return errors.New("contains a user name or a password, which would appear in the results; let the exporter " +
 			"answer without one")
 	}
 	return nil
 }
 
-// parseMetric reads metric{label="value",…}:unit.
+// parseMetric parses metric{label="value",…}:unit.
 func (t *Target) parseMetric(text string) error {
 	unit := strings.LastIndexByte(text, ':')
 	if brace := strings.LastIndexByte(text, '}'); unit < 0 || unit < brace {
@@ -179,11 +182,11 @@ func (t *Target) parseMetric(text string) error {
 	}
 	t.Unit = Unit(text[unit+1:])
 	if _, ok := units[t.Unit]; !ok {
-		return fmt.Errorf("%q is no unit; want %s", t.Unit, unitNames)
+		return fmt.Errorf("%q is not a unit; use %s", t.Unit, unitNames)
 	}
 	name, labels, ok := strings.Cut(text[:unit], "{")
 	if !metricName.MatchString(name) {
-		return fmt.Errorf("%q is no name of a metric", name)
+		return fmt.Errorf("%q is not a valid metric name", name)
 	}
 	t.Metric = name
 	if !ok {
@@ -197,7 +200,7 @@ func (t *Target) parseMetric(text string) error {
 	return err
 }
 
-// Matches says that a series is the target's.
+// Matches reports whether a series belongs to the target.
 func (t Target) Matches(s Series) bool {
 	if s.Name != t.Metric {
 		return false
@@ -210,5 +213,5 @@ func (t Target) Matches(s Series) bool {
 	return true
 }
 
-// String is the metric with its labels, as a page writes it.
+// String returns the metric with its labels in the page's format.
 func (t Target) String() string { return Series{Name: t.Metric, Labels: t.Labels}.String() }

@@ -87,7 +87,7 @@ func isPercentile(name string) bool {
 func pooledOf(q stats.Estimate, p float64, runs, n int, missing string) *result.Pooled {
 	out := &result.Pooled{Runs: runs, Values: n, Reason: missing}
 	if floor := stats.PercentileFloor(p); p > 50 && n < floor {
-		out.Reason = strings.TrimSuffix(fmt.Sprintf("too few values, %d: p%g takes %d; %s", n, p, floor, missing), "; ")
+		out.Reason = strings.TrimSuffix(fmt.Sprintf("too few values, %d: p%g needs %d; %s", n, p, floor, missing), "; ")
 		return out
 	}
 	out.Value = &q.Value

@@ -65,7 +65,7 @@ func TestRemoteOverHTTP(t *testing.T) {
 		}
 	}
 	for address, want := range map[string][2]string{
-		srv.URL + "/":       {"web page and not a page of metrics", "path of the metrics page"},
+		srv.URL + "/":       {"web page, not a metrics page", "path of the metrics page"},
 		srv.URL + "/none":   {"404 Not Found", "path of the metrics page"},
 		srv.URL + "/secret": {"401 Unauthorized", "without credentials"},
 		srv.URL + "/huge":   {"larger than 8 MiB", "look at the page"},
@@ -110,7 +110,7 @@ func TestFetchPageTimeout(t *testing.T) {
 func TestOpenRemoteMistakes(t *testing.T) {
 	_, missing := Open(t.Context(), Options{Only: without("nvml", "hwmon", "rapl"), Remote: []string{"host:9400"}})
 	if len(missing) != 1 || missing[0].Source != "remote" ||
-		!strings.Contains(missing[0].Message, "want http://host:port/path") {
+		!strings.Contains(missing[0].Message, "write http://host:port/path") {
 		t.Errorf("missing %+v", missing)
 	}
 }
@@ -130,8 +130,9 @@ func TestOneBadRemoteLeavesTheOthers(t *testing.T) {
 		remote []string
 		want   string // of the message
 	}{
-		"entry":  {[]string{"host:9400", "wall=" + srv.URL + "/m#p:W"}, "want http://host:port/path"},
-		"taken":  {[]string{"wall=" + srv.URL + "/m#p:W", "wall=" + srv.URL + "/m#q:W"}, "the name wall is taken"},
+		"entry": {[]string{"host:9400", "wall=" + srv.URL + "/m#p:W"}, "write http://host:port/path"},
+		"taken": {[]string{"wall=" + srv.URL + "/m#p:W", "wall=" + srv.URL + "/m#q:W"},
+			"the name wall is already used"},
 		"page":   {[]string{"wall=" + srv.URL + "/m#p:W", "wall=" + srv.URL + "/e#q:J"}, "404 Not Found"},
 		"metric": {[]string{"wall=" + srv.URL + "/m#p:W", "wall=" + srv.URL + "/m#x:J"}, "there is no metric x"},
 	} {
